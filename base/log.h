@@ -1,0 +1,26 @@
+/* One JSON object per line on stderr: {"ts":…,"level":…,"msg":…, fields…}. Text is escaped, so no
+   input can forge a line. Never log keys, tokens or request bodies. */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include <stdbool.h>
+
+#include "base/attr.h"
+
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
+
+/* Lines below `level` are dropped. Call once, from main, before any thread starts. */
+void log_setup(const char *component, enum log_level level);
+/* A name of every following line's context ("job" = "ftjob-1"); NULL value removes it. The value
+   is copied (at most 63 bytes). Per thread. */
+void log_scope(const char *key, const char *value);
+void log_line(enum log_level level, const char *format, ...) PRINTF(2, 3);
+/* False when no level has that name ("debug", "info", "warn", "error"). */
+bool log_level_parse(enum log_level *out, const char *name);
+
+#define log_debug(...) log_line(LOG_DEBUG, __VA_ARGS__)
+#define log_info(...) log_line(LOG_INFO, __VA_ARGS__)
+#define log_warn(...) log_line(LOG_WARN, __VA_ARGS__)
+#define log_error(...) log_line(LOG_ERROR, __VA_ARGS__)
+
+#endif

@@ -1,0 +1,39 @@
+/* Random numbers. `struct rng` is counter-based (Philox 4x32-10; Salmon et al., "Parallel random
+   numbers: as easy as 1, 2, 3", SC 2011): the value at a position depends on (seed, stream,
+   position) alone, so that dropout masks can be made again in the backward pass, in any order and
+   by any thread, and a resumed run continues exactly. */
+#ifndef BASE_RNG_H
+#define BASE_RNG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+
+/* Streams keep the uses of one seed apart. */
+enum rng_stream { RNG_INIT = 1, RNG_SHUFFLE, RNG_DROPOUT };
+
+struct rng {
+  uint64_t seed;
+  uint64_t stream;   /* an rng_stream, and whatever else tells two uses apart in its upper bits */
+  uint64_t counter;  /* position of the next block of four values */
+  uint32_t block[4];
+  unsigned left;     /* unused values of `block` */
+};
+
+/* The four values of block `counter`. */
+void rng_philox(uint32_t out[4], uint64_t seed, uint64_t stream, uint64_t counter);
+
+void rng_init(struct rng *rng, uint64_t seed, uint64_t stream);
+uint32_t rng_u32(struct rng *rng);
+float rng_uniform(struct rng *rng);                 /* [0, 1), 24 bits */
+uint64_t rng_below(struct rng *rng, uint64_t n);    /* [0, n), unbiased; n > 0 */
+/* Fisher-Yates. */
+void rng_shuffle(struct rng *rng, uint32_t *items, size_t count);
+
+/* Bytes from the kernel, for identifiers and keys. Aborts if the kernel has none. */
+void rng_secret(void *out, size_t length);
+/* `prefix` and 24 random characters of [a-z0-9] into out[size], NUL-terminated; size must fit. */
+void rng_id(char *out, size_t size, const char *prefix);
+
+#endif

@@ -1,0 +1,116 @@
+/* JSON from strangers is read within limits, with the place of a fault; typed members are checked;
+   numbers are written as people write them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "base/json.h"
+
+static void refused(const char *text, enum status want, const char *says) {
+  json_t *value;
+  struct error err;
+  assert_int_equal(json_parse(&value, text, strlen(text), NULL, &err), want);
+  assert_null(value);
+  if (!strstr(err.text, says))
+    fail_msg("\"%s\" does not say \"%s\"", err.text, says);
+}
+
+static void names_the_place_of_a_fault(void **state) {
+  (void)state;
+  refused("{\"a\": 1,\n \"b\": }", STATUS_INVALID_JSON, "line 2, column");
+  refused("", STATUS_INVALID_JSON, "line 1");
+  refused("{\"a\":1,\"a\":2}", STATUS_INVALID_JSON, "duplicate");
+  refused("{} x", STATUS_INVALID_JSON, "line 1");
+  refused("\"\xFF\"", STATUS_INVALID_JSON, "byte 0xff");
+  refused("\"a\\u0000b\"", STATUS_INVALID_JSON, "line 1");
+  refused("1e999", STATUS_INVALID_JSON, "line 1");
+}
+
+static void keeps_its_limits(void **state) {
+  (void)state;
+  static const struct json_limits limits = {.bytes_max = 64, .depth_max = 3, .values_max = 8};
+  json_t *value;
+  struct error err;
+  assert_int_equal(json_parse(&value, "[[[1]]]", 7, &limits, &err), STATUS_OK);
+  json_decref(value);
+  assert_int_equal(json_parse(&value, "[[[[1]]]]", 9, &limits, &err), STATUS_INVALID_JSON);
+  assert_non_null(strstr(err.text, "column 4: more than 3 nested"));
+  assert_int_equal(json_parse(&value, "[1,2,3,4,5,6,7,8]", 17, &limits, &err), STATUS_TOO_LARGE);
+  static const char quoted[] = "\"[[[[[[,,,,,,,,,\\\"[[[\"";
+  assert_int_equal(json_parse(&value, quoted, strlen(quoted), &limits, &err), STATUS_OK);
+  json_decref(value);
+  char many[80];
+  memset(many, ' ', sizeof many);
+  assert_int_equal(json_parse(&value, many, sizeof many, &limits, &err), STATUS_TOO_LARGE);
+}
+
+static void reads_members_by_type(void **state) {
+  (void)state;
+  static const char text[] = "{\"s\":\"x\",\"i\":7,\"n\":2.5,\"b\":true,\"z\":null}";
+  json_t *object;
+  struct error err;
+  const char *s;
+  int64_t i;
+  double n;
+  bool b;
+  assert_int_equal(json_parse(&object, text, strlen(text), NULL, &err), STATUS_OK);
+  assert_int_equal(json_get_string(&s, object, "s", NULL, &err), STATUS_OK);
+  assert_string_equal(s, "x");
+  assert_int_equal(json_get_string(&s, object, "z", "fallback", &err), STATUS_OK);
+  assert_string_equal(s, "fallback");
+  assert_int_equal(json_get_int(&i, object, "i", 0, 0, 7, &err), STATUS_OK);
+  assert_int_equal(i, 7);
+  assert_int_equal(json_get_int(&i, object, "i", 0, 0, 6, &err), STATUS_INVALID_VALUE);
+  assert_string_equal(err.param, "i");
+  assert_int_equal(json_get_int(&i, object, "n", 0, 0, 9, &err), STATUS_INVALID_VALUE);
+  assert_int_equal(json_get_number(&n, object, "i", 0, &err), STATUS_OK);
+  assert_true(n == 7);
+  assert_int_equal(json_get_bool(&b, object, "b", false, &err), STATUS_OK);
+  assert_true(b);
+  assert_int_equal(json_get_bool(&b, object, "s", false, &err), STATUS_INVALID_VALUE);
+  assert_string_equal(err.text, "s must be true or false, not a string");
+  json_decref(object);
+}
+
+static void writes_numbers_as_people_do(void **state) {
+  (void)state;
+  json_t *value = json_pack("[f,f,f,i]", 0.06, 2e-3, 1e-8, 3);
+  struct str out;
+  str_init(&out, 100);
+  assert_true(json_append(&out, value));
+  assert_string_equal(out.text, "[0.06,0.002,1e-8,3]");
+  str_done(&out);
+  str_init(&out, 5);
+  assert_false(json_append(&out, value));
+  str_done(&out);
+  json_decref(value);
+}
+
+static void prefixes_faults_of_a_file(void **state) {
+  (void)state;
+  char path[] = "/tmp/test_json_XXXXXX";
+  int fd = mkstemp(path);
+  struct error err;
+  json_t *value;
+  assert_true(fd >= 0);
+  assert_int_equal(file_put(path, "{\n!", 3, &err), STATUS_OK);
+  assert_int_equal(json_parse_file(&value, path, NULL, &err), STATUS_INVALID_JSON);
+  assert_int_equal(strncmp(err.text, path, strlen(path)), 0);
+  assert_non_null(strstr(err.text, "line 2"));
+  assert_int_equal(file_remove_tree(path, &err), STATUS_OK);
+  assert_int_equal(json_parse_file(&value, path, NULL, &err), STATUS_IO);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(names_the_place_of_a_fault), cmocka_unit_test(keeps_its_limits),
+                                     cmocka_unit_test(reads_members_by_type),
+                                     cmocka_unit_test(writes_numbers_as_people_do),
+                                     cmocka_unit_test(prefixes_faults_of_a_file)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
