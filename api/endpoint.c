@@ -1,0 +1,144 @@
+/* Matching a request against endpoints.def. The table has some twenty rows: a linear scan is
+   shorter than any tree and costs less than a system call. */
+#include "api/endpoint.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+
+static const struct endpoint endpoints[] = {
+#define ENDPOINT(method, path, operation, auth, summary)                                                               \
+  [OP_##operation] = {HTTP_##method, path, #operation, AUTH_##auth, summary},
+#include "api/endpoints.def"
+#undef ENDPOINT
+};
+
+static const char *const methods[] = {
+    [HTTP_GET] = "GET", [HTTP_POST] = "POST", [HTTP_DELETE] = "DELETE", [HTTP_PUT] = "PUT", [HTTP_PATCH] = "PATCH"};
+
+const struct endpoint *endpoint_of(enum operation op) {
+  CHECK(op < OP_COUNT);
+  return &endpoints[op];
+}
+
+enum http_method http_method_parse(const char *text) {
+  for (size_t i = 0; i < COUNT_OF(methods); i++)
+    if (strcmp(methods[i], text) == 0)
+      return (enum http_method)i;
+  return strcmp(text, "HEAD") == 0 ? HTTP_GET : HTTP_METHOD_COUNT;
+}
+
+const char *http_method_name(enum http_method method) {
+  CHECK(method < HTTP_METHOD_COUNT);
+  return methods[method];
+}
+
+/* Does the raw path have the template's shape? A parameter takes one segment that is not empty. */
+static bool same_shape(const char *template, const char *path, size_t length) {
+  const char *end = path + length;
+  while (*template && path < end) {
+    if (*template != '{') {
+      if (*template ++ != *path++)
+        return false;
+      continue;
+    }
+    const char *start = path;
+    while (path < end && *path != '/')
+      path++;
+    if (path == start)
+      return false;
+    template = strchr(template, '}') + 1;
+  }
+  return *template == '\0' && path == end;
+}
+
+static int hex(char c) {
+  return c >= '0' && c <= '9'   ? c - '0'
+         : c >= 'a' && c <= 'f' ? c - 'a' + 10
+         : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                : -1;
+}
+
+static enum status decode(char out[ENDPOINT_PARAM_BYTES], const char *raw, size_t length, const char *name,
+                          struct error *err) {
+  size_t n = 0;
+  for (size_t i = 0; i < length; i++) {
+    int byte = (unsigned char)raw[i];
+    if (byte == '%') {
+      int high = i + 2 < length ? hex(raw[i + 1]) : -1;
+      int low = high < 0 ? -1 : hex(raw[i + 2]);
+      if (low < 0)
+        return error_set(err, STATUS_INVALID_VALUE, name, "%s in the path has a %% without two hexadecimal digits",
+                         name);
+      byte = high << 4 | low;
+      i += 2;
+    }
+    if (byte == 0)
+      return error_set(err, STATUS_INVALID_VALUE, name, "%s in the path has a NUL byte", name);
+    if (n + 1 >= ENDPOINT_PARAM_BYTES)
+      return error_set(err, STATUS_INVALID_VALUE, name, "%s in the path is longer than %d bytes", name,
+                       ENDPOINT_PARAM_BYTES - 1);
+    out[n++] = (char)byte;
+  }
+  out[n] = '\0';
+  if (!utf8_valid(out, n, NULL))
+    return error_set(err, STATUS_INVALID_VALUE, name, "%s in the path is not UTF-8", name);
+  return STATUS_OK;
+}
+
+/* Decodes the parameters of a path that has the template's shape. */
+static enum status take_params(struct endpoint_match *out, const char *template, const char *path, size_t length,
+                               struct error *err) {
+  const char *end = path + length;
+  while (*template) {
+    if (*template != '{') {
+      template ++;
+      path++;
+      continue;
+    }
+    const char *close = strchr(template, '}'), *start = path;
+    char name[32];
+    snprintf(name, sizeof name, "%.*s", (int)(close - template - 1), template + 1);
+    while (path < end && *path != '/')
+      path++;
+    CHECK(out->count < ENDPOINT_PARAMS_MAX);
+    enum status status = decode(out->param[out->count], start, (size_t)(path - start), name, err);
+    if (status)
+      return status;
+    out->count++;
+    template = close + 1;
+  }
+  return STATUS_OK;
+}
+
+enum status endpoint_match(struct endpoint_match *out, enum http_method method, const char *raw_path,
+                           struct error *err) {
+  size_t length = strcspn(raw_path, "?");
+  out->count = 0;
+  out->allowed = 0;
+  out->op = OP_COUNT;
+  for (size_t i = 0; i < COUNT_OF(endpoints); i++) {
+    if (!same_shape(endpoints[i].path, raw_path, length))
+      continue;
+    out->allowed |= 1u << endpoints[i].method;
+    if (endpoints[i].method == method)
+      out->op = (enum operation)i;
+  }
+  if (out->op != OP_COUNT)
+    return take_params(out, endpoints[out->op].path, raw_path, length, err);
+  if (!out->allowed)
+    return error_set(err, STATUS_NOT_FOUND, NULL, "this server has no such path");
+  char allow[64];
+  endpoint_allow(allow, sizeof allow, out->allowed);
+  return error_set(err, STATUS_METHOD_NOT_ALLOWED, NULL, "this path takes %s only", allow);
+}
+
+void endpoint_allow(char *out, size_t size, unsigned allowed) {
+  size_t used = 0;
+  out[0] = '\0';
+  for (size_t i = 0; i < COUNT_OF(methods); i++)
+    if (allowed & 1u << i && used < size)
+      used += (size_t)snprintf(out + used, size - used, "%s%s%s", used ? ", " : "", methods[i],
+                               i == HTTP_GET ? ", HEAD" : "");
+}

@@ -1,0 +1,54 @@
+/* What a worker says: one JSON object a line on its standard output. The daemon trusts none of it:
+   event_parse checks kinds, types and sizes. Control goes the other way as lines on the worker's
+   standard input: "cancel", "pause" (the worker answers by its exit status: STATUS_CANCELLED). The
+   end of that stream means that the daemon is gone: the worker stops. The exit status is the enum
+   status; STATUS_OK means every artifact was announced and published. */
+#ifndef API_EVENT_H
+#define API_EVENT_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/str.h"
+
+enum event_kind {
+  /* level, message */
+  EVENT_MESSAGE,
+  /* message, data {step, total_steps, epoch, train_loss, learning_rate, grad_norm, tokens_per_second,
+     [valid_loss, valid_<metric>...]}: kept for ever as an event of type "metrics" */
+  EVENT_METRICS,
+  /* data {phase ("load"|"tokenise"|"train"|"evaluate"|"export"), step, total_steps, epoch, percent,
+     seconds_remaining, tokens_per_second, train_loss, trained_tokens}: only the last one is kept, in the job */
+  EVENT_PROGRESS,
+  /* data {step, path (relative to output_dir), metrics {...}} */
+  EVENT_CHECKPOINT,
+  /* data {name (no '/'), path (relative to output_dir), bytes, sha256, result_file (bool: also in result_files)} */
+  EVENT_ARTIFACT,
+  /* CHECK: data {format, lines, examples, bytes, columns: [...], labels: [...] or null, ...} */
+  EVENT_REPORT,
+  /* code, param or null, message, data {line, column, ...} or null: why the worker will exit */
+  EVENT_ERROR,
+  EVENT_KIND_COUNT
+};
+
+enum { EVENT_LINE_MAX = 1 << 16 };  /* bytes of a line, its newline included */
+
+struct event {
+  enum event_kind kind;
+  enum log_level level;
+  const char *message;  /* never NULL; may be "" */
+  enum status code;     /* ERROR */
+  const char *param;    /* ERROR; may be NULL */
+  json_t *data;         /* an object or NULL; owned by the event */
+};
+
+/* A line without its newline. The message lives in `arena`; release `data` with json_decref. */
+NODISCARD enum status event_parse(struct event *out, const char *line, size_t length, struct arena *arena,
+                                  struct error *err);
+/* One line with its newline, appended. False when it does not fit. */
+bool event_write(struct str *out, const struct event *event);
+
+#endif

@@ -1,0 +1,269 @@
+/* Parsing and checking a job's body. Every part reports its faults and goes on, so that a caller
+   learns of all of them at once. */
+#include "api/job.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "api/job_fields.h"
+#include "base/json.h"
+#include "base/str.h"
+
+/* What `method` and the deprecated `hyperparameters` lead to. NULL: absent. */
+struct parts {
+  json_t *hyper, *adapter; /* new references */
+  char hyper_path[64], adapter_path[64];
+};
+
+/* jansson counts references in the value itself, so that even a borrower of a const document must
+   write to it. */
+static json_t *hold(const json_t *value) {
+  return json_incref((json_t *)(uintptr_t)value);
+}
+
+static const json_t *member(const json_t *object, const char *name) {
+  const json_t *value = json_object_get(object, name);
+  return value && json_is_null(value) ? NULL : value;
+}
+
+static bool object_or_fault(const json_t *value, const char *param, struct fault_list *faults) {
+  if (json_is_object(value))
+    return true;
+  fault_add(faults, STATUS_INVALID_VALUE, param, "%s must be an object, not %s", param, json_kind(value));
+  return false;
+}
+
+/* Refuses every member that is not one of two names; null is as good as absent. */
+static void only_members(const json_t *object, const char *path, const char *a, const char *b,
+                         struct fault_list *faults) {
+  const char *const names[] = {a, b, NULL};
+  const struct field_table none = {0};
+  char param[96], near[96];
+  const char *name;
+  json_t *value;
+  json_object_foreach((json_t *)(uintptr_t)object, name, value) {
+    if (strcmp(name, a) == 0 || (b && strcmp(name, b) == 0) || json_is_null(value))
+      continue;
+    field_suggest(near, sizeof near, &none, names, name);
+    snprintf(param, sizeof param, "%s.%s", path, strlen(name) < 32 ? name : "(a long name)");
+    fault_add(faults, STATUS_UNKNOWN_PARAMETER, param, "%s is not a known parameter%s", param, near);
+  }
+}
+
+/* method.<type>.hyperparameters, or NULL. `path` gets its name. */
+static const json_t *hyperparameters_of(const json_t *method, const char *type, char path[64],
+                                        struct fault_list *faults) {
+  snprintf(path, 64, "method.%s", type);
+  const json_t *block = member(method, type);
+  if (!block || !object_or_fault(block, path, faults))
+    return NULL;
+  only_members(block, path, "hyperparameters", NULL, faults);
+  snprintf(path, 64, "method.%s.hyperparameters", type);
+  const json_t *hyper = member(block, "hyperparameters");
+  return hyper && object_or_fault(hyper, path, faults) ? hyper : NULL;
+}
+
+/* method {"type":"hra","hra":{"hyperparameters":{...}}}: one object carries members of both kinds. */
+static void split_sugar(struct parts *parts, const json_t *both, const struct method *method,
+                        struct fault_list *faults) {
+  const char *name;
+  json_t *value;
+  parts->hyper = json_object();
+  parts->adapter = json_pack("{ss}", "peft_type", method->peft_type);
+  bool ok = parts->hyper && parts->adapter;
+  json_object_foreach((json_t *)(uintptr_t)both, name, value) {
+    bool adapter = job_adapter_has(method, name);
+    ok = ok && json_object_set(adapter ? parts->adapter : parts->hyper, name, value) == 0;
+  }
+  if (!ok)
+    fault_add(faults, STATUS_OUT_OF_MEMORY, "method", "method does not fit into memory");
+}
+
+static const struct method *method_named(const char *name) {
+  for (int i = 0; i < PEFT_COUNT; i++)
+    if (strcmp(method_of((enum peft_type)i)->name, name) == 0)
+      return method_of((enum peft_type)i);
+  return NULL;
+}
+
+static void read_method(struct parts *parts, const json_t *body, struct fault_list *faults) {
+  const json_t *method = member(body, "method");
+  if (!method || !object_or_fault(method, "method", faults))
+    return;
+  const json_t *type = member(method, "type");
+  if (!json_is_string(type)) {
+    fault_add(faults, type ? STATUS_INVALID_VALUE : STATUS_MISSING_PARAMETER, "method.type",
+              "method.type is required and must be a string");
+    return;
+  }
+  const char *name = json_string_value(type);
+  const struct method *sugar = method_named(name);
+  if (!sugar && strcmp(name, "supervised") != 0) {
+    fault_add(faults, STATUS_UNSUPPORTED_VALUE, "method.type",
+              "method.type must be \"supervised\": no other training "
+              "objective is supported");
+    return;
+  }
+  only_members(method, "method", "type", name, faults);
+  const json_t *hyper = hyperparameters_of(method, name, parts->hyper_path, faults);
+  if (!sugar) {
+    parts->hyper = hyper ? hold(hyper) : NULL;
+    return;
+  }
+  snprintf(parts->adapter_path, sizeof parts->adapter_path, "%s", parts->hyper_path);
+  split_sugar(parts, hyper, sugar, faults);
+  if (!hyper) {
+    json_decref(parts->hyper);
+    parts->hyper = NULL;
+  }
+}
+
+/* Brings together the two places of hyperparameters and the two of an adapter. */
+static void read_parts(struct parts *parts, const json_t *body, struct fault_list *faults) {
+  *parts = (struct parts){.hyper_path = "method.supervised.hyperparameters", .adapter_path = "adapter"};
+  read_method(parts, body, faults);
+  const json_t *old = member(body, "hyperparameters");
+  const json_t *adapter = member(body, "adapter");
+  if (old && parts->hyper) {
+    fault_add(faults, STATUS_INVALID_VALUE, "hyperparameters", "hyperparameters and %s are both given",
+              parts->hyper_path);
+  } else if (old && object_or_fault(old, "hyperparameters", faults)) {
+    parts->hyper = hold(old);
+    snprintf(parts->hyper_path, sizeof parts->hyper_path, "hyperparameters");
+  }
+  if (adapter && parts->adapter)
+    fault_add(faults, STATUS_INVALID_VALUE, "adapter",
+              "adapter and a method.type that names an adapter are both given");
+  else if (adapter)
+    parts->adapter = hold(adapter);
+}
+
+/* A copy of `object` without its inert members, whose values it checks. A new reference. */
+static json_t *without_inert(const json_t *object, const struct job_inert *rows, const char *path,
+                             struct fault_list *faults) {
+  json_t *rest = json_copy((json_t *)(uintptr_t)object);
+  for (; rest && rows->name; rows++) {
+    const json_t *value = json_object_get(rest, rows->name);
+    if (!value)
+      continue;
+    bool fine = json_is_null(value);
+    for (size_t i = 0; !fine && i < COUNT_OF(rows->accepted) && rows->accepted[i]; i++) {
+      json_t *accepted = json_loads(rows->accepted[i], JSON_DECODE_ANY, NULL);
+      fine = json_equal(accepted, value);
+      json_decref(accepted);
+    }
+    char param[96];
+    snprintf(param, sizeof param, "%s%s%s", path, *path ? "." : "", rows->name);
+    if (!fine)
+      fault_add(faults, STATUS_UNSUPPORTED_VALUE, param, "%s: %s", param, rows->refusal);
+    json_object_del(rest, rows->name);
+  }
+  if (!rest)
+    fault_add(faults, STATUS_OUT_OF_MEMORY, path, "the body does not fit into memory");
+  return rest;
+}
+
+static void read_hyperparameters(struct hyperparameters *out, const struct parts *parts, struct arena *arena,
+                                 struct fault_list *faults) {
+  field_defaults(&job_hyper_fields, out);
+  if (!parts->hyper)
+    return;
+  AUTO(json_release) json_t *rest = without_inert(parts->hyper, job_inert_hyper, parts->hyper_path, faults);
+  if (rest)
+    field_read(&job_hyper_fields, out, rest, parts->hyper_path, NULL, arena, faults);
+}
+
+static void read_sections(struct job_spec *out, const json_t *body, struct arena *arena, struct fault_list *faults) {
+  for (size_t i = 0; i < JOB_SECTION_COUNT; i++) {
+    const struct job_section *section = &job_sections[i];
+    void *at = (char *)out + section->offset;
+    const json_t *value = member(body, section->name);
+    if (value)
+      field_read(&section->fields, at, value, section->name, NULL, arena, faults);
+    else
+      field_defaults(&section->fields, at);
+  }
+}
+
+/* Characters, not bytes. The parser let only valid UTF-8 in. */
+static size_t characters(const char *text) {
+  size_t count = 0;
+  for (; *text; text++)
+    count += ((unsigned char)*text & 0xC0) != 0x80;
+  return count;
+}
+
+static const json_t *read_metadata(const json_t *body, struct fault_list *faults) {
+  enum { PAIRS_MAX = 16, KEY_MAX = 64, VALUE_MAX = 512 };
+  const json_t *metadata = member(body, "metadata");
+  if (!metadata || !object_or_fault(metadata, "metadata", faults))
+    return NULL;
+  if (json_object_size(metadata) > PAIRS_MAX)
+    fault_add(faults, STATUS_INVALID_VALUE, "metadata", "metadata has %zu pairs; at most %d are kept",
+              json_object_size(metadata), PAIRS_MAX);
+  const char *key;
+  json_t *value;
+  json_object_foreach((json_t *)(uintptr_t)metadata, key, value) {
+    char param[96];
+    snprintf(param, sizeof param, "metadata.%s", strlen(key) < 80 ? key : "(a long key)");
+    if (characters(key) > KEY_MAX)
+      fault_add(faults, STATUS_INVALID_VALUE, "metadata", "a key of metadata has more than %d characters", KEY_MAX);
+    if (!json_is_string(value))
+      fault_add(faults, STATUS_INVALID_VALUE, param, "%s must be a string, not %s", param, json_kind(value));
+    else if (characters(json_string_value(value)) > VALUE_MAX)
+      fault_add(faults, STATUS_INVALID_VALUE, param, "%s has more than %d characters", param, VALUE_MAX);
+  }
+  return metadata;
+}
+
+static void check_suffix(const char *suffix, struct fault_list *faults) {
+  static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+  size_t good = suffix ? strspn(suffix, letters) : 0;
+  if (suffix && suffix[good])
+    fault_add(faults, STATUS_INVALID_VALUE, "suffix",
+              "suffix may have letters, digits, '.', '_' and '-' only; character %zu is another%s", good + 1,
+              suffix[good] == ' ' ? " (a space)" : "");
+}
+
+/* "peft" is always made, so the complete list always names it. */
+static void settle_exports(struct string_list *exports, struct arena *arena, struct fault_list *faults) {
+  for (size_t i = 0; i < exports->count; i++)
+    if (strcmp(exports->item[i], "peft") != 0) {
+      fault_add(faults, STATUS_UNSUPPORTED_VALUE, "exports",
+                "item %zu of exports must be \"peft\", the only format yet", i);
+      return;
+    }
+  exports->count = 1;
+  exports->item = arena_array(arena, 1, sizeof *exports->item);
+  if (exports->item)
+    exports->item[0] = "peft";
+  else
+    fault_add(faults, STATUS_OUT_OF_MEMORY, "exports", "exports does not fit into memory");
+}
+
+void job_spec_parse(struct job_spec *out, const json_t *body, int64_t seed_if_absent, struct arena *arena,
+                    struct fault_list *faults) {
+  static const char *const elsewhere[] = {"method",        "hyperparameters", "adapter",  "dataset", "evaluation",
+                                          "checkpointing", "scheduling",      "metadata", NULL};
+  struct parts parts;
+  *out = (struct job_spec){0};
+  if (!object_or_fault(body, "body", faults))
+    return;
+  AUTO(json_release) json_t *rest = without_inert(body, job_inert_top, "", faults);
+  if (!rest)
+    return;
+  field_read(&job_fields, out, rest, "", elsewhere, arena, faults);
+  read_parts(&parts, body, faults);
+  read_hyperparameters(&out->hyperparameters, &parts, arena, faults);
+  job_adapter_parse(&out->adapter, parts.adapter, parts.adapter_path, arena, faults);
+  read_sections(out, body, arena, faults);
+  out->metadata = read_metadata(body, faults);
+  check_suffix(out->suffix, faults);
+  settle_exports(&out->exports, arena, faults);
+  if (out->seed < 0)
+    out->seed = seed_if_absent & INT32_MAX;
+  if (out->hyperparameters.learning_rate == 0)
+    out->hyperparameters.learning_rate = method_of(out->adapter.peft_type)->learning_rate;
+  json_decref(parts.hyper);
+  json_decref(parts.adapter);
+}

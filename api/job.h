@@ -1,0 +1,137 @@
+/* What a caller asks for: the body of POST /v1/fine_tuning/jobs, parsed, validated and complete
+   (every default filled in), and the same written back as JSON. The daemon stores the written form;
+   the worker parses it again. Pure data: no files, no SQL, no sockets. */
+#ifndef API_JOB_H
+#define API_JOB_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/field.h"
+
+enum peft_type {
+#define METHOD(name, lower) PEFT_##name,
+#include "api/methods.def"
+#undef METHOD
+  PEFT_COUNT
+};
+
+/* The learning-rate schedule, Transformers' names and formulas (first step of a warm-up: 0). */
+enum schedule { SCHEDULE_LINEAR, SCHEDULE_COSINE, SCHEDULE_CONSTANT, SCHEDULE_CONSTANT_WITH_WARMUP, SCHEDULE_COUNT };
+enum precision { PRECISION_FP32, PRECISION_COUNT };
+/* METHOD_ONLY is written "hra_only" for HRA, as PEFT does. */
+enum adapter_bias { BIAS_NONE, BIAS_ALL, BIAS_METHOD_ONLY, BIAS_COUNT };
+
+/* Members of method.supervised.hyperparameters. */
+struct hyperparameters {
+  int64_t n_epochs;                     /* 1..50; default 3 */
+  int64_t batch_size;                   /* examples a micro-batch, 1..256; default 16 */
+  int64_t gradient_accumulation_steps;  /* micro-batches an optimiser step; default 1 */
+  double learning_rate_multiplier;      /* times learning_rate; default 1 */
+  double learning_rate;                 /* default: the method's (HRA 2e-3) */
+  int64_t max_steps;                    /* optimiser steps; 0: n_epochs decides */
+  int64_t max_seq_length;               /* tokens an example, truncated beyond; default 512 */
+  int lr_scheduler_type;                /* enum schedule; default linear */
+  double warmup_ratio;                  /* of all steps, [0, 1); default 0.06 */
+  int64_t warmup_steps;                 /* > 0 wins over warmup_ratio */
+  double min_lr_ratio;                  /* the schedule's floor as a share of the peak; default 0 */
+  double weight_decay;                  /* decoupled; default 0 */
+  double max_grad_norm;                 /* 0: no clipping; default 1 */
+  double adam_beta1, adam_beta2, adam_epsilon;
+  int precision;                        /* enum precision */
+};
+
+/* Which modules: a list of names (suffix match), a regular expression (PEFT: Python re.fullmatch on
+   the module's path), the word "all-linear", or nothing (the architecture's default). */
+struct module_match {
+  const char *pattern;       /* regular expression or "all-linear"; NULL when a list or nothing */
+  struct string_list names;  /* count 0 when a pattern or nothing */
+};
+
+struct hra_spec {
+  int64_t r;           /* reflections, 1..256; default 8 */
+  bool apply_GS;       /* Gram-Schmidt: H = I - 2 Q Q^T; excludes orth_lambda > 0 */
+  bool init_weights;   /* true: paired start, W' = W (r even); false: random */
+  double orth_lambda;  /* weight of sum over modules of ||I - Uh^T Uh||_F; input alias "lambda" */
+};
+
+struct adapter_spec {
+  enum peft_type peft_type;
+  struct module_match target_modules, exclude_modules;
+  struct int_list layers_to_transform;
+  struct string_list layers_pattern;
+  struct string_list modules_to_save;
+  int bias;                  /* enum adapter_bias */
+  union {
+    struct hra_spec hra;
+  };
+};
+
+struct job_spec {
+  const char *model;            /* a base model's id: a folder's name under the models directory */
+  const char *training_file;    /* file id */
+  const char *validation_file;  /* file id or NULL */
+  const char *suffix;           /* 1..64 bytes or NULL */
+  int64_t seed;                 /* 0..2147483647; chosen at random when absent (see job_spec_parse) */
+  struct hyperparameters hyperparameters;
+  struct adapter_spec adapter;
+  struct {
+    const char *text, *text_pair, *label;  /* column names in CSV, TSV and JSONL; defaults "text",
+                                              "text_pair" (used only where present), "label" */
+  } columns;                    /* the body's member `dataset` */
+  struct {
+    int64_t every_steps;        /* 0: at the end of each epoch only */
+    int64_t max_examples;       /* 0: all */
+  } evaluation;
+  struct {
+    int64_t every_steps;        /* 0: at the end of each epoch */
+    int64_t keep_last;          /* checkpoints kept; default 3 */
+  } checkpointing;
+  struct {
+    int64_t threads;            /* 0: the server's choice */
+    int64_t priority;           /* higher first; -100..100 */
+  } scheduling;
+  struct string_list exports;   /* "peft" is always made; nothing else yet */
+  const json_t *metadata;       /* object of string to string (at most 16), or NULL; borrowed from the body */
+};
+
+/* Parses and validates a request body (already parsed JSON). Accepts OpenAI's deprecated top-level
+   `hyperparameters`, and method {"type":"hra","hra":{...}} as sugar for `adapter`. All faults are
+   gathered; *out is complete only if faults->count == 0. A seed that is absent is made from
+   `seed_if_absent`. Strings live in `arena`; `metadata` borrows from `body`. */
+void job_spec_parse(struct job_spec *out, const json_t *body, int64_t seed_if_absent, struct arena *arena,
+                    struct fault_list *faults);
+
+/* The normalised document: the same shape job_spec_parse reads, every default written out, method
+   always {"type":"supervised",...} and `adapter` beside it. A new reference. */
+NODISCARD json_t *job_spec_json(const struct job_spec *spec);
+/* The `adapter` member of that document. A new reference. */
+NODISCARD json_t *job_spec_adapter(const struct adapter_spec *adapter);
+/* The same for adapter_config.json: PEFT's field names only, so without orth_lambda. Whoever writes
+   the file adds what depends on the model (task_type, base_model_name_or_path). A new reference. */
+NODISCARD json_t *job_spec_peft_config(const struct adapter_spec *adapter);
+
+/* The learning rate of optimiser step `step` (0-based) of `total`, peak learning_rate *
+   learning_rate_multiplier: pure, shared with `dry_run` estimates. */
+double job_learning_rate(const struct hyperparameters *h, int64_t step, int64_t total);
+
+/* One row a method, in api/method_<name>.c. */
+struct method {
+  const char *peft_type;                /* "HRA" */
+  const char *name;                     /* "hra" */
+  const char *bias_only;                /* "hra_only" */
+  double learning_rate;                 /* default */
+  struct field_table fields;            /* the method's own members and `bias`, offsets into struct adapter_spec */
+  const char *const *not_peft;          /* members that adapter_config.json must not carry, ended by NULL */
+  /* Rules between fields: adds faults, and settles defaults that depend on other fields. `given` is
+     the object the adapter was read from and `path` its name in the body. */
+  void (*validate)(struct adapter_spec *adapter, const json_t *given, const char *path, struct fault_list *faults);
+};
+const struct method *method_of(enum peft_type type);
+/* PEFT_COUNT when no row has that peft_type (case does not matter). */
+enum peft_type method_parse(const char *peft_type);
+
+#endif

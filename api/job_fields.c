@@ -1,0 +1,137 @@
+/* Data only, but for the concatenation of an adapter's rows. */
+#include "api/job_fields.h"
+
+#include <string.h>
+
+#define FIELDS(rows)                                                                                                   \
+  { .fields = (rows), .count = COUNT_OF(rows) }
+
+#define AT(member) offsetof(struct job_spec, member)
+static const struct field top[] = {
+    {"model", NULL, FIELD_STRING, AT(model), FIELD_REQUIRED, 1, 256, .doc = "Id of a base model: see GET /v1/models."},
+    {"training_file", NULL, FIELD_STRING, AT(training_file), FIELD_REQUIRED, 1, 128,
+     .doc = "Id of an uploaded file of purpose fine-tune."},
+    {"validation_file", NULL, FIELD_STRING, AT(validation_file), 0, 1, 128,
+     .doc = "Id of a file to evaluate on; without one there is no evaluation."},
+    {"suffix", NULL, FIELD_STRING, AT(suffix), 0, 1, 64,
+     .doc = "Part of the fine-tuned model's name: letters, digits, dot, dash and underscore."},
+    {"seed", NULL, FIELD_INT, AT(seed), FIELD_NULLABLE, 0, 2147483647, .initial = "-1",
+     .doc = "The same seed on the same data and machine gives the same adapter, byte for byte; chosen at random when "
+            "absent."},
+    {"exports", NULL, FIELD_STRING_LIST, AT(exports), 0, 0, 8,
+     .doc = "Formats to leave the adapter in; \"peft\" is always made and the only one yet."},
+};
+#undef AT
+const struct field_table job_fields = FIELDS(top);
+
+static const char *const schedules[] = {[SCHEDULE_LINEAR] = "linear",
+                                        [SCHEDULE_COSINE] = "cosine",
+                                        [SCHEDULE_CONSTANT] = "constant",
+                                        [SCHEDULE_CONSTANT_WITH_WARMUP] = "constant_with_warmup",
+                                        [SCHEDULE_COUNT] = NULL};
+static const char *const precisions[] = {[PRECISION_FP32] = "fp32", [PRECISION_COUNT] = NULL};
+
+#define AT(member) offsetof(struct hyperparameters, member)
+static const struct field hyper[] = {
+    {"n_epochs", NULL, FIELD_INT, AT(n_epochs), FIELD_AUTO, 1, 50, .initial = "3",
+     .doc = "Passes over the training file."},
+    {"batch_size", NULL, FIELD_INT, AT(batch_size), FIELD_AUTO, 1, 256, .initial = "16", .unit = "examples",
+     .doc = "Examples in a micro-batch."},
+    {"gradient_accumulation_steps", NULL, FIELD_INT, AT(gradient_accumulation_steps), 0, 1, 1024, .initial = "1",
+     .doc = "Micro-batches in an optimiser step."},
+    {"learning_rate_multiplier", NULL, FIELD_NUMBER, AT(learning_rate_multiplier), FIELD_AUTO | FIELD_EXCLUSIVE, 0,
+     1000, .initial = "1", .doc = "Scales learning_rate."},
+    {"learning_rate", NULL, FIELD_NUMBER, AT(learning_rate), FIELD_AUTO | FIELD_EXCLUSIVE | FIELD_NULLABLE, 0, 10,
+     .doc = "Peak of the schedule; the default depends on the method (HRA: 0.002)."},
+    {"max_steps", NULL, FIELD_INT, AT(max_steps), FIELD_NULLABLE, 0, 1e9, .unit = "optimiser steps",
+     .doc = "Stop after so many; null or 0: n_epochs decides."},
+    {"max_seq_length", NULL, FIELD_INT, AT(max_seq_length), 0, 4, 131072, .initial = "512", .unit = "tokens",
+     .doc = "Longer examples are truncated."},
+    {"lr_scheduler_type", NULL, FIELD_CHOICE, AT(lr_scheduler_type), 0, 0, 0, schedules, "linear",
+     .doc = "Course of the learning rate after the warm-up."},
+    {"warmup_ratio", NULL, FIELD_NUMBER, AT(warmup_ratio), 0, 0, 0.999999, .initial = "0.06",
+     .doc = "Share of all steps in which the learning rate rises from 0."},
+    {"warmup_steps", NULL, FIELD_INT, AT(warmup_steps), 0, 0, 1e9, .unit = "optimiser steps",
+     .doc = "If above 0, used in place of warmup_ratio."},
+    {"min_lr_ratio", NULL, FIELD_NUMBER, AT(min_lr_ratio), 0, 0, 1,
+     .doc = "Where linear and cosine end, as a share of the peak."},
+    {"weight_decay", NULL, FIELD_NUMBER, AT(weight_decay), 0, 0, 10, .doc = "Decoupled weight decay of AdamW."},
+    {"max_grad_norm", NULL, FIELD_NUMBER, AT(max_grad_norm), 0, 0, 1e6, .initial = "1",
+     .doc = "Gradients are clipped to this norm; 0: never."},
+    {"adam_beta1", NULL, FIELD_NUMBER, AT(adam_beta1), 0, 0, 0.999999, .initial = "0.9",
+     .doc = "Decay of AdamW's first moment."},
+    {"adam_beta2", NULL, FIELD_NUMBER, AT(adam_beta2), 0, 0, 0.999999, .initial = "0.999",
+     .doc = "Decay of AdamW's second moment."},
+    {"adam_epsilon", NULL, FIELD_NUMBER, AT(adam_epsilon), FIELD_EXCLUSIVE, 0, 1, .initial = "1e-8",
+     .doc = "Added to AdamW's denominator."},
+    {"precision", NULL, FIELD_CHOICE, AT(precision), 0, 0, 0, precisions, "fp32",
+     .doc = "Arithmetic of the base model."},
+};
+#undef AT
+const struct field_table job_hyper_fields = FIELDS(hyper);
+
+/* Offsets into the section: the members of struct job_spec's anonymous structs. */
+#define IN(section, member) (offsetof(struct job_spec, section.member) - offsetof(struct job_spec, section))
+static const struct field dataset[] = {
+    {"text", NULL, FIELD_STRING, IN(columns, text), 0, 1, 128, .initial = "text", .doc = "Column of the text."},
+    {"text_pair", NULL, FIELD_STRING, IN(columns, text_pair), 0, 1, 128, .initial = "text_pair",
+     .doc = "Column of a second text, used where it is present."},
+    {"label", NULL, FIELD_STRING, IN(columns, label), 0, 1, 128, .initial = "label", .doc = "Column of the label."},
+};
+static const struct field evaluation[] = {
+    {"every_steps", NULL, FIELD_INT, IN(evaluation, every_steps), 0, 0, 1e9, .unit = "optimiser steps",
+     .doc = "How often the validation file is evaluated; 0: at the end of each epoch."},
+    {"max_examples", NULL, FIELD_INT, IN(evaluation, max_examples), 0, 0, 1e9, .unit = "examples",
+     .doc = "How many examples of it are used; 0: all."},
+};
+static const struct field checkpointing[] = {
+    {"every_steps", NULL, FIELD_INT, IN(checkpointing, every_steps), 0, 0, 1e9, .unit = "optimiser steps",
+     .doc = "How often a checkpoint is written; 0: at the end of each epoch."},
+    {"keep_last", NULL, FIELD_INT, IN(checkpointing, keep_last), 0, 1, 1000, .initial = "3",
+     .doc = "Checkpoints kept."},
+};
+static const struct field scheduling[] = {
+    {"threads", NULL, FIELD_INT, IN(scheduling, threads), 0, 0, 1024,
+     .doc = "Threads of the worker; 0: the server's choice."},
+    {"priority", NULL, FIELD_INT, IN(scheduling, priority), 0, -100, 100,
+     .doc = "Jobs of higher priority start first."},
+};
+#undef IN
+const struct job_section job_sections[JOB_SECTION_COUNT] = {
+    {"dataset", offsetof(struct job_spec, columns), FIELDS(dataset)},
+    {"evaluation", offsetof(struct job_spec, evaluation), FIELDS(evaluation)},
+    {"checkpointing", offsetof(struct job_spec, checkpointing), FIELDS(checkpointing)},
+    {"scheduling", offsetof(struct job_spec, scheduling), FIELDS(scheduling)},
+};
+
+#define AT(member) offsetof(struct adapter_spec, member)
+static const struct field adapter_common[] = {
+    {"layers_to_transform", NULL, FIELD_INT_LIST, AT(layers_to_transform), 0, 0, 1024,
+     .doc = "Only modules of these layers, counted from 0; null: of all."},
+    {"layers_pattern", NULL, FIELD_STRING_LIST, AT(layers_pattern), 0, 0, 16,
+     .doc = "Names of the list of layers, where layers_to_transform could mean several."},
+    {"modules_to_save", NULL, FIELD_STRING_LIST, AT(modules_to_save), 0, 0, 64,
+     .doc = "Modules trained and saved in full beside the adapter; a classifier's head always is."},
+};
+#undef AT
+
+struct field_table job_adapter_fields(struct field rows[JOB_ADAPTER_ROWS], const struct method *method) {
+  size_t common = COUNT_OF(adapter_common);
+  CHECK(common + method->fields.count <= JOB_ADAPTER_ROWS);
+  memcpy(rows, method->fields.fields, method->fields.count * sizeof *rows);
+  memcpy(rows + method->fields.count, adapter_common, sizeof adapter_common);
+  return (struct field_table){.fields = rows, .count = common + method->fields.count};
+}
+
+const struct job_inert job_inert_top[] = {
+    {"integrations", {"[]"}, "integrations are not supported"},
+    {"from_checkpoint", {0}, "starting from a checkpoint is not supported"},
+    {"early_stopping", {0}, "early stopping is not supported"},
+    {.name = NULL},
+};
+const struct job_inert job_inert_hyper[] = {
+    {"optim", {"\"adamw\"", "\"adamw_torch\""}, "the only optimiser is adamw"},
+    {"packing", {"false"}, "packing has no use here: batches are never padded"},
+    {"train_on_inputs", {"false"}, "training on prompts is not supported"},
+    {.name = NULL},
+};

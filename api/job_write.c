@@ -1,0 +1,58 @@
+/* A job spec back as JSON. A failed allocation anywhere gives NULL. */
+#include <string.h>
+
+#include "api/job.h"
+#include "api/job_fields.h"
+
+static json_t *modules_json(const struct module_match *match) {
+  if (match->pattern)
+    return json_string(match->pattern);
+  if (match->names.count == 0)
+    return json_null();
+  json_t *list = json_array();
+  for (size_t i = 0; i < match->names.count; i++)
+    if (json_array_append_new(list, json_string(match->names.item[i])) != 0) {
+      json_decref(list);
+      return NULL;
+    }
+  return list;
+}
+
+json_t *job_spec_adapter(const struct adapter_spec *adapter) {
+  struct field rows[JOB_ADAPTER_ROWS];
+  const struct method *method = method_of(adapter->peft_type);
+  struct field_table table = job_adapter_fields(rows, method);
+  json_t *out =
+      json_pack("{ss so so}", "peft_type", method->peft_type, "target_modules", modules_json(&adapter->target_modules),
+                "exclude_modules", modules_json(&adapter->exclude_modules));
+  json_t *members = field_write(&table, adapter);
+  if (!out || !members || json_object_update(out, members) != 0) {
+    json_decref(out);
+    out = NULL;
+  }
+  json_decref(members);
+  return out;
+}
+
+json_t *job_spec_peft_config(const struct adapter_spec *adapter) {
+  json_t *out = job_spec_adapter(adapter);
+  for (const char *const *name = method_of(adapter->peft_type)->not_peft; out && *name; name++)
+    json_object_del(out, *name);
+  return out;
+}
+
+json_t *job_spec_json(const struct job_spec *spec) {
+  json_t *out = field_write(&job_fields, spec);
+  json_t *method = json_pack("{ss s{so}}", "type", "supervised", "supervised", "hyperparameters",
+                             field_write(&job_hyper_fields, &spec->hyperparameters));
+  int bad = json_object_set_new(out, "method", method);
+  bad |= json_object_set_new(out, "adapter", job_spec_adapter(&spec->adapter));
+  for (size_t i = 0; i < JOB_SECTION_COUNT; i++)
+    bad |= json_object_set_new(out, job_sections[i].name,
+                               field_write(&job_sections[i].fields, (const char *)spec + job_sections[i].offset));
+  bad |= json_object_set_new(out, "metadata", spec->metadata ? json_deep_copy(spec->metadata) : json_null());
+  if (!bad)
+    return out;
+  json_decref(out);
+  return NULL;
+}

@@ -1,0 +1,329 @@
+/* Builds the document top-down. Allocation failures are not tested one by one: jansson's setters
+   refuse a NULL value, each is counted by `set`, and a document with a failure is dropped. */
+#include "api/openapi.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/endpoint.h"
+#include "api/job_fields.h"
+
+struct builder {
+  int bad;
+};
+
+static json_t *set(struct builder *b, json_t *object, const char *key, json_t *value) {
+  b->bad |= json_object_set_new(object, key, value) != 0;
+  return value;
+}
+
+static json_t *ref(const char *schema) {
+  char path[96];
+  snprintf(path, sizeof path, "#/components/schemas/%s", schema);
+  return json_pack("{ss}", "$ref", path);
+}
+
+/* --- response shapes -------------------------------------------------------------------------- */
+
+/* "name type, name type, ...": the type ends in '?' where null is possible. */
+static const struct {
+  const char *name, *object, *members;
+} shapes[] = {
+    {"File", "file",
+     "id string,bytes integer,created_at integer,filename string,purpose string,status string,status_details string?"},
+    {"Job", "fine_tuning.job",
+     "id string,created_at integer,model string,organization_id string,status string,training_file string,"
+     "validation_file string?,seed integer,result_files array,hyperparameters object,error object?,"
+     "fine_tuned_model string?,finished_at integer?,trained_tokens integer?,estimated_finish integer?,"
+     "metadata object?,method object,adapter object"},
+    {"Event", "fine_tuning.job.event",
+     "id string,created_at integer,level string,message string,type string,data object?"},
+    {"Checkpoint", "fine_tuning.job.checkpoint",
+     "id string,created_at integer,fine_tuned_model_checkpoint string,fine_tuning_job_id string,step_number integer,"
+     "metrics object"},
+    {"Model", "model", "id string,created integer,owned_by string"},
+    {"Artifact", "fine_tuning.job.artifact", "id string,name string,bytes integer,sha256 string"},
+    {"Deleted", NULL, "id string,object string,deleted boolean"},
+};
+
+/* What an operation answers; one that is not listed answers some JSON object. */
+static const struct {
+  enum operation op;
+  const char *schema; /* NULL: bytes */
+  bool list;
+} answers[] = {
+    {OP_files_create, "File", false},
+    {OP_files_list, "File", true},
+    {OP_files_retrieve, "File", false},
+    {OP_files_delete, "Deleted", false},
+    {OP_files_content, NULL, false},
+    {OP_jobs_create, "Job", false},
+    {OP_jobs_list, "Job", true},
+    {OP_jobs_retrieve, "Job", false},
+    {OP_jobs_cancel, "Job", false},
+    {OP_jobs_events, "Event", true},
+    {OP_jobs_checkpoints, "Checkpoint", true},
+    {OP_jobs_logs, NULL, false},
+    {OP_artifacts_list, "Artifact", true},
+    {OP_artifacts_content, NULL, false},
+    {OP_models_list, "Model", true},
+    {OP_models_retrieve, "Model", false},
+    {OP_models_delete, "Deleted", false},
+};
+
+static json_t *shape_schema(struct builder *b, size_t index) {
+  json_t *properties = json_object();
+  if (shapes[index].object)
+    set(b, properties, "object", json_pack("{ss}", "const", shapes[index].object));
+  for (const char *at = shapes[index].members; *at;) {
+    char name[40], type[16];
+    int used = 0;
+    CHECK(sscanf(at, "%39[^ ] %15[^,]%n", name, type, &used) == 2);
+    bool nullable = type[strlen(type) - 1] == '?';
+    if (nullable)
+      type[strlen(type) - 1] = '\0';
+    set(b, properties, name, nullable ? json_pack("{s[ss]}", "type", type, "null") : json_pack("{ss}", "type", type));
+    at += used;
+    at += *at == ',';
+  }
+  return json_pack("{ss so}", "type", "object", "properties", properties);
+}
+
+static json_t *list_schema(const char *schema) {
+  return json_pack("{ss s[sss] s{s{ss} s{ss so} s{s[ss]} s{s[ss]} s{ss}}}", "type", "object", "required", "object",
+                   "data", "has_more", "properties", "object", "const", "list", "data", "type", "array", "items",
+                   ref(schema), "first_id", "type", "string", "null", "last_id", "type", "string", "null", "has_more",
+                   "type", "boolean");
+}
+
+static json_t *error_schema(void) {
+  json_t *codes = json_array();
+  for (int i = STATUS_OK + 1; i < STATUS_COUNT; i++)
+    json_array_append_new(codes, json_string(status_code((enum status)i)));
+  return json_pack("{ss s[s] s{s{ss s[ssss] s{s{ss} s{ss} s{s[ss]} s{so}}}}}", "type", "object", "required", "error",
+                   "properties", "error", "type", "object", "required", "message", "type", "param", "code",
+                   "properties", "message", "type", "string", "type", "type", "string", "param", "type", "string",
+                   "null", "code", "enum", codes);
+}
+
+/* --- the job's body --------------------------------------------------------------------------- */
+
+static const char *type_name(enum field_kind kind) {
+  switch (kind) {
+  case FIELD_BOOL: return "boolean";
+  case FIELD_INT: return "integer";
+  case FIELD_NUMBER: return "number";
+  case FIELD_STRING: return "string";
+  case FIELD_CHOICE: return "string";
+  case FIELD_STRING_LIST: return "array";
+  case FIELD_INT_LIST: return "array";
+  }
+  CHECK(!"a field kind");
+}
+
+/* The default as field_write shows it. */
+static json_t *default_json(const struct field *field) {
+  union {
+    bool boolean;
+    int64_t integer;
+    double number;
+    const char *string;
+    int choice;
+    struct string_list strings;
+    struct int_list integers;
+  } value;
+  struct field moved = *field;
+  moved.offset = 0;
+  struct field_table table = {.fields = &moved, .count = 1};
+  field_defaults(&table, &value);
+  json_t *object = field_write(&table, &value), *out = json_incref(json_object_get(object, field->name));
+  json_decref(object);
+  return out;
+}
+
+static void add_bounds(struct builder *b, json_t *schema, const struct field *field) {
+  if (field->min == 0 && field->max == 0)
+    return;
+  bool number = field->kind == FIELD_NUMBER, value = number || field->kind == FIELD_INT;
+  const char *low = field->flags & FIELD_EXCLUSIVE ? "exclusiveMinimum" : "minimum", *high = "maximum";
+  if (!value) {
+    low = field->kind == FIELD_STRING ? "minLength" : "minItems";
+    high = field->kind == FIELD_STRING ? "maxLength" : "maxItems";
+  }
+  set(b, schema, low, number ? json_real(field->min) : json_integer((json_int_t)field->min));
+  if (!isinf(field->max))
+    set(b, schema, high, number ? json_real(field->max) : json_integer((json_int_t)field->max));
+}
+
+static json_t *field_schema(struct builder *b, const struct field *field) {
+  bool required = field->flags & FIELD_REQUIRED;
+  const char *type = type_name(field->kind);
+  json_t *schema = required ? json_pack("{ss}", "type", type) : json_pack("{s[ss]}", "type", type, "null");
+  add_bounds(b, schema, field);
+  if (field->kind == FIELD_STRING_LIST || field->kind == FIELD_INT_LIST)
+    set(b, schema, "items", json_pack("{ss}", "type", field->kind == FIELD_INT_LIST ? "integer" : "string"));
+  if (field->kind == FIELD_CHOICE) {
+    json_t *names = set(b, schema, "enum", json_array());
+    for (const char *const *name = field->choices; *name; name++)
+      b->bad |= json_array_append_new(names, json_string(*name)) != 0;
+    b->bad |= json_array_append_new(names, json_null()) != 0;
+  }
+  if (field->flags & FIELD_AUTO)
+    schema = json_pack("{s[oo]}", "anyOf", json_pack("{ss}", "const", "auto"), schema);
+  if (!required)
+    set(b, schema, "default", default_json(field));
+  char doc[512];
+  snprintf(doc, sizeof doc, "%s%s%s%s", field->doc, field->unit ? " In " : "", field->unit ? field->unit : "",
+           field->unit ? "." : "");
+  set(b, schema, "description", json_string(doc));
+  return schema;
+}
+
+static json_t *table_schema(struct builder *b, const struct field_table *table) {
+  json_t *properties = json_object(), *required = json_array();
+  for (size_t i = 0; i < table->count; i++) {
+    const struct field *field = &table->fields[i];
+    set(b, properties, field->name, field_schema(b, field));
+    if (field->flags & FIELD_REQUIRED)
+      b->bad |= json_array_append_new(required, json_string(field->name)) != 0;
+  }
+  return json_pack("{ss sb so so}", "type", "object", "additionalProperties", 0, "required", required, "properties",
+                   properties);
+}
+
+static json_t *adapter_schema(struct builder *b, enum peft_type type) {
+  struct field rows[JOB_ADAPTER_ROWS];
+  struct field_table table = job_adapter_fields(rows, method_of(type));
+  json_t *schema = table_schema(b, &table), *properties = json_object_get(schema, "properties");
+  static const char *const modules[] = {"target_modules", "exclude_modules"};
+  set(b, properties, "peft_type", json_pack("{ss ss}", "const", method_of(type)->peft_type, "default", "HRA"));
+  for (size_t i = 0; i < COUNT_OF(modules); i++)
+    set(b, properties, modules[i],
+        json_pack("{s[sss] s{ss} ss}", "type", "string", "array", "null", "items", "type", "string", "description",
+                  "Names of modules (a suffix of the path is enough), a regular expression for the whole path, or "
+                  "\"all-linear\"."));
+  return schema;
+}
+
+static json_t *job_schema(struct builder *b) {
+  json_t *schema = table_schema(b, &job_fields), *properties = json_object_get(schema, "properties");
+  json_t *adapters = json_array();
+  for (int i = 0; i < PEFT_COUNT; i++)
+    b->bad |= json_array_append_new(adapters, adapter_schema(b, (enum peft_type)i)) != 0;
+  set(b, properties, "method",
+      json_pack("{ss s[s] s{s{ss} s{ss s{so}}}}", "type", "object", "required", "type", "properties", "type", "const",
+                "supervised", "supervised", "type", "object", "properties", "hyperparameters",
+                table_schema(b, &job_hyper_fields)));
+  set(b, properties, "adapter", json_pack("{so}", "oneOf", adapters));
+  for (size_t i = 0; i < JOB_SECTION_COUNT; i++)
+    set(b, properties, job_sections[i].name, table_schema(b, &job_sections[i].fields));
+  set(b, properties, "metadata",
+      json_pack("{s[ss] si s{ss si}}", "type", "object", "null", "maxProperties", 16, "additionalProperties", "type",
+                "string", "maxLength", 512));
+  return schema;
+}
+
+/* --- operations ------------------------------------------------------------------------------- */
+
+static json_t *content(const char *media_type, json_t *schema) {
+  return json_pack("{s{s{so}}}", "content", media_type, "schema", schema);
+}
+
+static json_t *answer(enum operation op) {
+  json_t *out = NULL;
+  for (size_t i = 0; i < COUNT_OF(answers) && !out; i++)
+    if (answers[i].op == op)
+      out = !answers[i].schema ? content("application/octet-stream", json_object())
+                               : content("application/json",
+                                         answers[i].list ? list_schema(answers[i].schema) : ref(answers[i].schema));
+  if (!out)
+    out = content("application/json", json_pack("{ss}", "type", "object"));
+  json_object_set_new(out, "description", json_string("Success"));
+  return out;
+}
+
+static json_t *request_body(enum operation op) {
+  json_t *body;
+  if (op == OP_jobs_create)
+    body = content("application/json", ref("JobRequest"));
+  else if (op == OP_files_create)
+    body = content("multipart/form-data",
+                   json_pack("{ss s[ss] s{s{ss} s{ss ss}}}", "type", "object", "required", "purpose", "file",
+                             "properties", "purpose", "type", "string", "file", "type", "string", "format", "binary"));
+  else
+    return NULL;
+  json_object_set_new(body, "required", json_true());
+  return body;
+}
+
+static bool answers_list(enum operation op) {
+  for (size_t i = 0; i < COUNT_OF(answers); i++)
+    if (answers[i].op == op)
+      return answers[i].list;
+  return false;
+}
+
+static json_t *parameters(struct builder *b, enum operation op) {
+  json_t *out = json_array();
+  char name[32];
+  for (const char *at = endpoint_of(op)->path; (at = strchr(at, '{')); at++) {
+    snprintf(name, sizeof name, "%.*s", (int)(strcspn(at, "}") - 1), at + 1);
+    b->bad |= json_array_append_new(out, json_pack("{ss ss sb s{ss}}", "name", name, "in", "path", "required", 1,
+                                                   "schema", "type", "string")) != 0;
+  }
+  if (answers_list(op) && op != OP_models_list && op != OP_artifacts_list) {
+    b->bad |=
+        json_array_append_new(out, json_pack("{ss ss s{ss} ss}", "name", "after", "in", "query", "schema", "type",
+                                             "string", "description", "Id of the last item of the page before.")) != 0;
+    b->bad |= json_array_append_new(out, json_pack("{ss ss s{ss si}}", "name", "limit", "in", "query", "schema", "type",
+                                                   "integer", "minimum", 1)) != 0;
+  }
+  return out;
+}
+
+static json_t *operation(struct builder *b, enum operation op) {
+  const struct endpoint *endpoint = endpoint_of(op);
+  json_t *out = json_pack("{ss ss so so s{so so}}", "operationId", endpoint->operation, "summary", endpoint->summary,
+                          "parameters", parameters(b, op), "security", json_array(), "responses", "200", answer(op),
+                          "default", content("application/json", ref("Error")));
+  json_object_set_new(json_object_get(json_object_get(out, "responses"), "default"), "description",
+                      json_string("Any failure"));
+  if (endpoint->auth == AUTH_KEY)
+    b->bad |= json_array_append_new(json_object_get(out, "security"), json_pack("{s[]}", "bearer")) != 0;
+  json_t *body = request_body(op);
+  if (body)
+    set(b, out, "requestBody", body);
+  return out;
+}
+
+static json_t *paths(struct builder *b) {
+  json_t *out = json_object();
+  for (int op = 0; op < OP_COUNT; op++) {
+    const struct endpoint *endpoint = endpoint_of((enum operation)op);
+    char method[8] = "";
+    const char *upper = http_method_name(endpoint->method);
+    for (size_t i = 0; upper[i] && i + 1 < sizeof method; i++)
+      method[i] = (char)(upper[i] | 0x20);
+    json_t *item = json_object_get(out, endpoint->path);
+    if (!item)
+      item = set(b, out, endpoint->path, json_object());
+    set(b, item, method, operation(b, (enum operation)op));
+  }
+  return out;
+}
+
+json_t *openapi_document(void) {
+  struct builder b = {0};
+  json_t *schemas = json_pack("{so so}", "Error", error_schema(), "JobRequest", job_schema(&b));
+  for (size_t i = 0; i < COUNT_OF(shapes); i++)
+    set(&b, schemas, shapes[i].name, shape_schema(&b, i));
+  json_t *out =
+      json_pack("{ss s{ss ss ss} so s{so s{s{ss ss}}}}", "openapi", "3.1.0", "info", "title", "reflectd", "version",
+                REFLECTD_VERSION, "description", "Fine-tuning jobs, OpenAI-shaped.", "paths", paths(&b), "components",
+                "schemas", schemas, "securitySchemes", "bearer", "type", "http", "scheme", "bearer");
+  if (out && !b.bad)
+    return out;
+  json_decref(out);
+  return NULL;
+}

@@ -1,0 +1,84 @@
+#include "api/task.h"
+
+#include "base/json.h"
+
+enum { PATH_MAX_BYTES = 4096 };
+
+static const char *const kinds[] = {[TASK_TRAIN] = "train", [TASK_CHECK] = "check", NULL};
+
+#define AT(member) offsetof(struct task, member)
+static const struct field task_rows[] = {
+    {"kind", NULL, FIELD_CHOICE, AT(kind), FIELD_REQUIRED, .choices = kinds},
+    {"job_id", NULL, FIELD_STRING, AT(job_id), .min = 1, .max = 128},
+    {"fine_tuned_model", NULL, FIELD_STRING, AT(fine_tuned_model), .min = 1, .max = 1024},
+    {"model_dir", NULL, FIELD_STRING, AT(model_dir), .min = 1, .max = PATH_MAX_BYTES},
+    {"output_dir", NULL, FIELD_STRING, AT(output_dir), .min = 1, .max = PATH_MAX_BYTES},
+    {"threads", NULL, FIELD_INT, AT(threads), .max = 1024},
+};
+#undef AT
+static const struct field_table task_fields = {.fields = task_rows, .count = COUNT_OF(task_rows)};
+
+#define AT(member) offsetof(struct task_file, member)
+static const struct field file_rows[] = {
+    {"id", NULL, FIELD_STRING, AT(id), FIELD_REQUIRED, .min = 1, .max = 128},
+    {"path", NULL, FIELD_STRING, AT(path), FIELD_REQUIRED, .min = 1, .max = PATH_MAX_BYTES},
+    {"filename", NULL, FIELD_STRING, AT(filename), FIELD_REQUIRED, .min = 1, .max = 1024},
+};
+#undef AT
+static const struct field_table file_fields = {.fields = file_rows, .count = COUNT_OF(file_rows)};
+
+json_t *task_json(const struct task *task) {
+  json_t *out = field_write(&task_fields, task);
+  int bad = json_object_set_new(out, "training", field_write(&file_fields, &task->training));
+  bad |= json_object_set_new(out, "validation",
+                             task->validation.path ? field_write(&file_fields, &task->validation) : json_null());
+  bad |= json_object_set_new(out, "spec", task->kind == TASK_TRAIN ? job_spec_json(&task->spec) : json_null());
+  if (!bad)
+    return out;
+  json_decref(out);
+  return NULL;
+}
+
+static void check_path(const char *path, const char *name, struct fault_list *faults) {
+  if (!path)
+    fault_add(faults, STATUS_MISSING_PARAMETER, name, "%s is required", name);
+  else if (path[0] != '/')
+    fault_add(faults, STATUS_INVALID_VALUE, name, "%s must be an absolute path", name);
+}
+
+static void read_file(struct task_file *out, const json_t *document, const char *name, bool required,
+                      struct arena *arena, struct fault_list *faults) {
+  const json_t *value = json_object_get(document, name);
+  if ((!value || json_is_null(value)) && !required)
+    return;
+  if (!value) {
+    fault_add(faults, STATUS_MISSING_PARAMETER, name, "%s is required", name);
+    return;
+  }
+  field_read(&file_fields, out, value, name, NULL, arena, faults);
+  if (out->path)
+    check_path(out->path, name, faults);
+}
+
+enum status task_parse(struct task *out, const json_t *document, struct arena *arena, struct error *err) {
+  static const char *const elsewhere[] = {"training", "validation", "spec", NULL};
+  struct fault_list faults = {0};
+  *out = (struct task){0};
+  field_read(&task_fields, out, document, "", elsewhere, arena, &faults);
+  read_file(&out->training, document, "training", true, arena, &faults);
+  read_file(&out->validation, document, "validation", false, arena, &faults);
+  if (out->kind == TASK_TRAIN) {
+    check_path(out->model_dir, "model_dir", &faults);
+    check_path(out->output_dir, "output_dir", &faults);
+    if (!out->job_id || !out->fine_tuned_model)
+      fault_add(&faults, STATUS_MISSING_PARAMETER, "job_id", "job_id and fine_tuned_model are required");
+    const json_t *spec = json_object_get(document, "spec");
+    if (spec)
+      job_spec_parse(&out->spec, spec, 0, arena, &faults);
+    else
+      fault_add(&faults, STATUS_MISSING_PARAMETER, "spec", "spec is required");
+  }
+  if (faults.count == 0)
+    return STATUS_OK;
+  return error_set(err, faults.item[0].status, faults.item[0].param, "%s", faults.item[0].text);
+}

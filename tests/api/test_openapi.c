@@ -1,0 +1,106 @@
+/* The OpenAPI document has every endpoint, parameter, body member and error code, and every reference
+   in it leads somewhere. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "api/endpoint.h"
+#include "api/openapi.h"
+#include "base/error.h"
+
+static json_t *document;
+
+static int start(void **state) {
+  (void)state;
+  document = openapi_document();
+  return document ? 0 : -1;
+}
+
+static int stop(void **state) {
+  (void)state;
+  json_decref(document);
+  return 0;
+}
+
+/* at("a", "b", NULL) */
+static json_t *at(json_t *value, ...) {
+  va_list keys;
+  va_start(keys, value);
+  for (const char *key; (key = va_arg(keys, const char *));)
+    value = json_object_get(value, key);
+  va_end(keys);
+  return value;
+}
+
+static void has_every_endpoint(void **state) {
+  (void)state;
+  for (int op = 0; op < OP_COUNT; op++) {
+    const struct endpoint *endpoint = endpoint_of((enum operation)op);
+    char method[8];
+    snprintf(method, sizeof method, "%s", http_method_name(endpoint->method));
+    for (char *c = method; *c; c++)
+      *c = (char)(*c | 0x20);
+    json_t *operation = at(document, "paths", endpoint->path, method, NULL);
+    if (!operation)
+      fail_msg("%s %s is missing", method, endpoint->path);
+    assert_string_equal(json_string_value(at(operation, "operationId", NULL)), endpoint->operation);
+    assert_non_null(at(operation, "responses", "200", "description", NULL));
+    assert_non_null(at(operation, "responses", "default", NULL));
+    size_t params = 0;
+    for (const char *c = endpoint->path; *c; c++)
+      params += *c == '{';
+    assert_true(json_array_size(at(operation, "parameters", NULL)) >= params);
+    assert_int_equal(json_array_size(at(operation, "security", NULL)), endpoint->auth == AUTH_KEY);
+  }
+}
+
+static void describes_the_job(void **state) {
+  (void)state;
+  json_t *job = at(document, "components", "schemas", "JobRequest", "properties", NULL);
+  json_t *epochs =
+      at(job, "method", "properties", "supervised", "properties", "hyperparameters", "properties", "n_epochs", NULL);
+  assert_string_equal(json_string_value(at(json_array_get(at(epochs, "anyOf", NULL), 0), "const", NULL)), "auto");
+  assert_int_equal(json_integer_value(at(epochs, "default", NULL)), 3);
+  assert_int_equal(json_integer_value(at(json_array_get(at(epochs, "anyOf", NULL), 1), "maximum", NULL)), 50);
+  json_t *adapter = json_array_get(at(job, "adapter", "oneOf", NULL), 0);
+  assert_string_equal(json_string_value(at(adapter, "properties", "peft_type", "const", NULL)), "HRA");
+  assert_int_equal(json_integer_value(at(adapter, "properties", "r", "default", NULL)), 8);
+  static const char *const members[] = {"model",         "training_file", "seed",    "dataset", "evaluation",
+                                        "checkpointing", "scheduling",    "exports", "metadata"};
+  for (size_t i = 0; i < COUNT_OF(members); i++)
+    assert_non_null(json_object_get(job, members[i]));
+  json_t *codes =
+      at(document, "components", "schemas", "Error", "properties", "error", "properties", "code", "enum", NULL);
+  assert_int_equal(json_array_size(codes), STATUS_COUNT - 1);
+}
+
+static void follow(const json_t *value) {
+  const char *key;
+  json_t *child;
+  size_t i;
+  json_object_foreach((json_t *)(uintptr_t)value, key, child) {
+    if (strcmp(key, "$ref") == 0 &&
+        !at(document, "components", "schemas", strrchr(json_string_value(child), '/') + 1, NULL))
+      fail_msg("%s leads nowhere", json_string_value(child));
+    follow(child);
+  }
+  if (json_is_array(value))
+    json_array_foreach(value, i, child) follow(child);
+}
+
+static void references_lead_somewhere(void **state) {
+  (void)state;
+  follow(document);
+  assert_string_equal(json_string_value(at(document, "openapi", NULL)), "3.1.0");
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(has_every_endpoint), cmocka_unit_test(describes_the_job),
+                                     cmocka_unit_test(references_lead_somewhere)};
+  return cmocka_run_group_tests(tests, start, stop);
+}
