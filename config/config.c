@@ -1,0 +1,348 @@
+/* The option table and its four sources. */
+#include "config/config.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/json.h"
+
+static const char *const log_levels[] = {
+    [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error", NULL};
+
+#define AT(member) offsetof(struct config, member)
+static const struct field fields[] = {
+    {"data", NULL, FIELD_STRING, AT(data), 0, 1, 800, .initial = "data",
+     .doc = "Folder of the database, uploaded files and artifacts; made if it does not exist."},
+    {"models", NULL, FIELD_STRING, AT(models), 0, 1, 800, .initial = "models",
+     .doc = "Folder of base models: one folder each, named by the model's id."},
+    {"listen", NULL, FIELD_STRING, AT(listen), 0, 1, 260, .initial = "127.0.0.1:8080",
+     .doc = "HOST:PORT to serve HTTP on; [HOST]:PORT for IPv6; port 0: the kernel chooses."},
+    {"config", NULL, FIELD_STRING, AT(config), 0, 1, 1000, .doc = "JSON file with any of these options."},
+    {"api_key", NULL, FIELD_STRING, AT(api_key), 0, 16, 256,
+     .doc = "Key clients must send as bearer token. Better in api_key_file: others can read a command line."},
+    {"api_key_file", NULL, FIELD_STRING, AT(api_key_file), 0, 1, 1000, .doc = "File whose first line is the api_key."},
+    {"workers_max", NULL, FIELD_INT, AT(workers_max), 0, 1, 64, .initial = "1",
+     .doc = "Jobs that train at the same time."},
+    {"threads", NULL, FIELD_INT, AT(threads), 0, 0, 1024,
+     .doc = "Threads of one worker; 0: the cores divided by workers_max."},
+    {"queue_max", NULL, FIELD_INT, AT(queue_max), 0, 1, 1e6, .initial = "10000", .unit = "jobs",
+     .doc = "Jobs that may wait; more are refused with 429."},
+    {"upload_bytes_max", NULL, FIELD_INT, AT(upload_bytes_max), 0, 1, 1099511627776, .initial = "1073741824",
+     .unit = "bytes", .doc = "Largest file that can be uploaded."},
+    {"body_bytes_max", NULL, FIELD_INT, AT(body_bytes_max), 0, 1024, 67108864, .initial = "1048576", .unit = "bytes",
+     .doc = "Largest JSON body of a request."},
+    {"upload_check_wait_ms", NULL, FIELD_INT, AT(upload_check_wait_ms), 0, 0, 60000, .initial = "2000",
+     .unit = "milliseconds", .doc = "How long the answer to an upload waits for the check of its content."},
+    {"connections_max", NULL, FIELD_INT, AT(connections_max), 0, 1, 65536, .initial = "1024",
+     .doc = "Connections open at the same time."},
+    {"request_timeout_s", NULL, FIELD_INT, AT(request_timeout_s), 0, 1, 86400, .initial = "60", .unit = "seconds",
+     .doc = "Time a request's header and its JSON body have to arrive."},
+    {"shutdown_grace_s", NULL, FIELD_INT, AT(shutdown_grace_s), 0, 0, 3600, .initial = "20", .unit = "seconds",
+     .doc = "Time a worker has to leave before it is killed."},
+    {"worker_silence_s", NULL, FIELD_INT, AT(worker_silence_s), 0, 1, 86400, .initial = "300", .unit = "seconds",
+     .doc = "A worker that says nothing for so long is killed."},
+    {"insecure_http", NULL, FIELD_BOOL, AT(insecure_http),
+     .doc = "Allow `listen` on an address other than loopback: HTTP is not encrypted."},
+    {"log_level", NULL, FIELD_CHOICE, AT(log_level), 0, 0, 0, log_levels, "info", .doc = "Least level that is logged."},
+    {"worker_path", NULL, FIELD_STRING, AT(worker_path), 0, 1, 1000,
+     .doc = "The worker program; by default reflect-worker beside this one."},
+};
+#undef AT
+const struct field_table config_fields = {.fields = fields, .count = COUNT_OF(fields)};
+
+/* --- the sources ------------------------------------------------------------------------------ */
+
+/* Splits "--name=VALUE"; the name gets underscores. *value is NULL without '='. NULL: no such option. */
+static const struct field *flag_field(const char *argument, const char **value) {
+  char name[64];
+  size_t length = strcspn(argument + 2, "=");
+  *value = argument[2 + length] ? argument + 2 + length + 1 : NULL;
+  if (length >= sizeof name)
+    return NULL;
+  for (size_t i = 0; i < length; i++)
+    name[i] = argument[2 + i] == '-' ? '_' : argument[2 + i];
+  name[length] = '\0';
+  return field_find(&config_fields, name);
+}
+
+static enum status unknown_flag(const char *argument, struct error *err) {
+  char name[64], near[96] = "";
+  snprintf(name, sizeof name, "%.*s", (int)strcspn(argument, "="), argument);
+  if (strncmp(argument, "--", 2) == 0) {
+    for (char *c = name; *c; c++)
+      *c = *c == '-' ? '_' : *c;
+    field_suggest(near, sizeof near, &config_fields, NULL, name + 2);
+    for (char *c = near; *c; c++)
+      *c = *c == '_' ? '-' : *c;
+  }
+  return error_set(err, STATUS_UNKNOWN_PARAMETER, argument, "%s is not an option%s", argument, near);
+}
+
+/* Walks the flags. With `only` set, every other option is checked for its form and then skipped. */
+static enum status read_flags(struct config *out, int argc, char **argv, const char *only, struct arena *arena,
+                              struct error *err) {
+  for (int i = 1; i < argc; i++) {
+    const char *value;
+    const struct field *field = strncmp(argv[i], "--", 2) == 0 ? flag_field(argv[i], &value) : NULL;
+    if (!field)
+      return unknown_flag(argv[i], err);
+    bool alone = field->kind == FIELD_BOOL && !value; /* "--insecure-http" alone means true */
+    if (!value)
+      value = alone ? "true" : argv[++i];
+    if (!value)
+      return error_set(err, STATUS_MISSING_PARAMETER, field->name, "%s needs a value", argv[i - 1]);
+    if (only && strcmp(field->name, only) != 0)
+      continue;
+    enum status status = field_set_text(field, out, value, arena, err);
+    if (status)
+      return error_prefix(err, "command line");
+  }
+  return STATUS_OK;
+}
+
+static enum status read_environment(struct config *out, char *const *environment, const char *only, struct arena *arena,
+                                    struct error *err) {
+  static const char prefix[] = "REFLECTD_";
+  for (; *environment; environment++) {
+    const char *equals = strchr(*environment, '=');
+    if (strncmp(*environment, prefix, sizeof prefix - 1) != 0 || !equals)
+      continue;
+    char name[64] = "";
+    const char *from = *environment + sizeof prefix - 1;
+    for (size_t i = 0; from + i < equals && i + 1 < sizeof name; i++)
+      name[i] = (char)tolower((unsigned char)from[i]);
+    const struct field *field = field_find(&config_fields, name);
+    if (!field) {
+      /* A typing error is refused; other names belong to others (Kubernetes sets REFLECTD_PORT_80_TCP=...
+         for a service of that name). */
+      char near[96];
+      field_suggest(near, sizeof near, &config_fields, NULL, name);
+      if (near[0])
+        return error_set(err, STATUS_UNKNOWN_PARAMETER, name, "REFLECTD_%.*s in the environment is not an option%s",
+                         (int)(equals - from), from, near);
+      continue;
+    }
+    if (only && strcmp(field->name, only) != 0)
+      continue;
+    enum status status = field_set_text(field, out, equals + 1, arena, err);
+    if (status)
+      return error_prefix(err, "environment");
+  }
+  return STATUS_OK;
+}
+
+static enum status read_file(struct config *out, const char *path, struct arena *arena, struct error *err) {
+  AUTO(json_release) json_t *object = NULL;
+  struct fault_list faults = {0};
+  enum status status = json_parse_file(&object, path, NULL, err);
+  if (status)
+    return status;
+  field_read(&config_fields, out, object, "", NULL, arena, &faults);
+  if (faults.count == 0)
+    return STATUS_OK;
+  error_set(err, faults.item[0].status, faults.item[0].param, "%s", faults.item[0].text);
+  return error_prefix(err, "%s", path);
+}
+
+/* --- what follows from the options ------------------------------------------------------------ */
+
+static enum status split_listen(struct config *config, struct error *err) {
+  const char *text = config->listen, *colon = strrchr(text, ':'), *host_end = colon;
+  if (!colon || colon == text)
+    return error_set(err, STATUS_INVALID_VALUE, "listen", "listen must be HOST:PORT, not %s", text);
+  if (text[0] == '[') {
+    if (colon[-1] != ']')
+      return error_set(err, STATUS_INVALID_VALUE, "listen", "listen must be [HOST]:PORT for IPv6, not %s", text);
+    text++;
+    host_end--;
+  } else if (memchr(text, ':', (size_t)(colon - text))) {
+    return error_set(err, STATUS_INVALID_VALUE, "listen", "an IPv6 address in listen needs brackets: [%.*s]%s",
+                     (int)(colon - text), text, colon);
+  }
+  char *end;
+  long port = isdigit((unsigned char)colon[1]) ? strtol(colon + 1, &end, 10) : -1;
+  if (port < 0 || port > 65535 || *end)
+    return error_set(err, STATUS_INVALID_VALUE, "listen",
+                     "the port of listen must be a number of at most 65535, not %s", colon + 1);
+  size_t length = (size_t)(host_end - text);
+  if (length == 0 || length >= sizeof config->host)
+    return error_set(err, STATUS_INVALID_VALUE, "listen", "the host of listen has %zu bytes", length);
+  memcpy(config->host, text, length);
+  config->host[length] = '\0';
+  config->port = (uint16_t)port;
+  return STATUS_OK;
+}
+
+static bool dotted(const char *host) {
+  return host[strspn(host, "0123456789.")] == '\0';
+}
+
+static enum status check_exposure(const struct config *config, struct error *err) {
+  const char *host = config->host;
+  bool loopback =
+      strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 || (strncmp(host, "127.", 4) == 0 && dotted(host));
+  if (loopback || config->insecure_http)
+    return STATUS_OK;
+  return error_set(err, STATUS_INVALID_VALUE, "listen",
+                   "%s is not a loopback address, and HTTP is not encrypted: put a TLS proxy in front and listen on "
+                   "127.0.0.1, or set insecure_http",
+                   host);
+}
+
+static enum status read_key(struct config *config, struct arena *arena, struct error *err) {
+  enum { KEY_FILE_MAX = 4096 };
+  char *text;
+  size_t length;
+  if (!config->api_key_file)
+    return STATUS_OK;
+  if (config->api_key)
+    return error_set(err, STATUS_INVALID_VALUE, "api_key_file", "api_key and api_key_file are both set");
+  enum status status = file_read(&text, &length, config->api_key_file, KEY_FILE_MAX, err);
+  if (status) {
+    snprintf(err->param, sizeof err->param, "api_key_file");
+    return status;
+  }
+  text[strcspn(text, "\r\n")] = '\0';
+  status = field_set_text(field_find(&config_fields, "api_key"), config, text, arena, err);
+  explicit_bzero(text, length);
+  free(text);
+  if (!status)
+    return STATUS_OK;
+  snprintf(err->param, sizeof err->param, "api_key_file");
+  return error_prefix(err, "%s", config->api_key_file);
+}
+
+/* A header's value: printable ASCII without spaces. */
+static enum status check_key(const struct config *config, struct error *err) {
+  for (const char *c = config->api_key; c && *c; c++)
+    if (*c <= 0x20 || *c >= 0x7F)
+      return error_set(err, STATUS_INVALID_VALUE, config->api_key_file ? "api_key_file" : "api_key",
+                       "the api_key may have printable ASCII without spaces only");
+  return STATUS_OK;
+}
+
+static enum status find_worker(struct config *config, struct arena *arena, struct error *err) {
+  char self[1024];
+  if (config->worker_path)
+    return STATUS_OK;
+  ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+  if (length <= 0)
+    return error_set_errno(err, STATUS_IO, "worker_path", "cannot find this program's folder");
+  self[length] = '\0';
+  char *slash = strrchr(self, '/');
+  config->worker_path = arena_format(arena, "%.*s/reflect-worker", (int)(slash ? slash - self : 0), self);
+  return config->worker_path
+             ? STATUS_OK
+             : error_set(err, STATUS_OUT_OF_MEMORY, "worker_path", "worker_path does not fit into memory");
+}
+
+static enum config_action action_of(int argc, char **argv) {
+  for (int i = 1; i < argc; i++) {
+    if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+      return CONFIG_HELP;
+    if (strcmp(argv[i], "--version") == 0)
+      return CONFIG_VERSION;
+    if (strcmp(argv[i], "--write-example") == 0)
+      return CONFIG_WRITE_EXAMPLE;
+  }
+  return CONFIG_RUN;
+}
+
+enum status config_load(struct config *out, enum config_action *action, int argc, char **argv, char *const *environment,
+                        struct arena *arena, struct error *err) {
+  *out = (struct config){0};
+  field_defaults(&config_fields, out);
+  *action = action_of(argc, argv);
+  if (*action != CONFIG_RUN)
+    return STATUS_OK;
+  /* The file's name comes from the two stronger sources, so these are read before and after it. */
+  enum status status = read_environment(out, environment, "config", arena, err);
+  if (!status)
+    status = read_flags(out, argc, argv, "config", arena, err);
+  const char *file = out->config;
+  if (!status && file)
+    status = read_file(out, file, arena, err);
+  if (!status)
+    status = read_environment(out, environment, NULL, arena, err);
+  if (!status)
+    status = read_flags(out, argc, argv, NULL, arena, err);
+  out->config = file;
+  if (!status)
+    status = split_listen(out, err);
+  if (!status)
+    status = check_exposure(out, err);
+  if (!status)
+    status = read_key(out, arena, err);
+  if (!status)
+    status = check_key(out, err);
+  return status ? status : find_worker(out, arena, err);
+}
+
+/* --- texts ------------------------------------------------------------------------------------ */
+
+static void dashed(char out[64], const char *name) {
+  snprintf(out, 64, "%s", name);
+  for (char *c = out; *c; c++)
+    *c = *c == '_' ? '-' : *c;
+}
+
+static void help_line(struct str *out, const struct field *field) {
+  char name[64], flag[96];
+  dashed(name, field->name);
+  snprintf(flag, sizeof flag, "--%s%s", name,
+           field->kind == FIELD_BOOL  ? ""
+           : field->kind == FIELD_INT ? " N"
+                                      : " TEXT");
+  str_printf(out, "  %-30s %s", flag, field->doc);
+  if (field->initial)
+    str_printf(out, " Default: %s%s%s.", field->initial, field->unit ? " " : "", field->unit ? field->unit : "");
+  str_putc(out, '\n');
+  for (const char *const *choice = field->choices; choice && *choice; choice++)
+    str_printf(out, "%s%s", choice == field->choices ? "                                 One of: " : ", ", *choice);
+  if (field->choices)
+    str_puts(out, ".\n");
+}
+
+void config_help(struct str *out) {
+  str_puts(out,
+           "Usage: reflectd [--OPTION VALUE]...\n\n"
+           "A fine-tuning service over HTTP. Each option can also be set as REFLECTD_<OPTION> in the environment\n"
+           "(REFLECTD_QUEUE_MAX=50) or in the JSON file that --config names (\"queue_max\": 50). Flags win over the\n"
+           "environment, the environment over the file.\n\n");
+  for (size_t i = 0; i < config_fields.count; i++)
+    help_line(out, &config_fields.fields[i]);
+  str_puts(out, "  --write-example                Print a configuration file with every default, and leave.\n"
+                "  --version                      Print the version, and leave.\n"
+                "  --help                         Print this, and leave.\n");
+}
+
+/* A file cannot name another one; a key belongs into a file of its own. */
+static const char *const not_in_example[] = {"config", "api_key"};
+
+void config_example(struct str *out) {
+  struct config config;
+  field_defaults(&config_fields, &config);
+  json_t *object = field_write(&config_fields, &config);
+  for (size_t i = 0; i < COUNT_OF(not_in_example); i++)
+    json_object_del(object, not_in_example[i]);
+  char *text = object ? json_dumps(object, JSON_INDENT(2)) : NULL;
+  if (text)
+    str_printf(out, "%s\n", text);
+  else
+    out->failed = true;
+  free(text);
+  json_decref(object);
+}
+
+void config_describe(struct str *out, const struct config *config) {
+  json_t *object = field_write(&config_fields, config);
+  if (config->api_key)
+    json_object_set_new(object, "api_key", json_string("***"));
+  if (!object || !json_append(out, object))
+    out->failed = true;
+  json_decref(object);
+}

@@ -1,0 +1,62 @@
+/* The daemon's options. One table (config.c) describes each; precedence is defaults, then the file
+   named by --config or REFLECTD_CONFIG (a JSON object), then environment REFLECTD_<NAME>, then
+   command line flags --name. An unknown member or flag is an error; an unknown REFLECTD_ variable is
+   one only if it is nearly an option's name. */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/field.h"
+#include "base/log.h"
+#include "base/str.h"
+
+/* Strings live in the arena that config_load got. No member is NULL unless it says so. */
+struct config {
+  const char *data;               /* folder of the database, files and artifacts */
+  const char *models;             /* folder of base models */
+  const char *listen;             /* "HOST:PORT" as given; host and port below are its parts */
+  const char *config;             /* the configuration file, or NULL */
+  const char *api_key;            /* bearer key clients must send; NULL: none. Set from api_key_file too */
+  const char *api_key_file;       /* NULL: none */
+  int64_t workers_max;            /* jobs that train at the same time */
+  int64_t threads;                /* of one worker; 0: all cores divided by workers_max */
+  int64_t queue_max;              /* jobs that may wait */
+  int64_t upload_bytes_max;
+  int64_t body_bytes_max;         /* of a JSON request */
+  int64_t upload_check_wait_ms;   /* how long an upload's answer waits for the check of its content */
+  int64_t connections_max;
+  int64_t request_timeout_s;      /* deadline for a request's header and body to arrive */
+  int64_t shutdown_grace_s;       /* from SIGTERM to a worker until it is killed */
+  int64_t worker_silence_s;       /* a worker that says nothing for so long is killed */
+  bool insecure_http;             /* needed to listen on an address other than loopback */
+  int log_level;                  /* enum log_level */
+  const char *worker_path;        /* reflect-worker; default: beside this program */
+
+  char host[256];                 /* from `listen`: name or address, without the brackets of IPv6 */
+  uint16_t port;                  /* 0: the kernel chooses */
+};
+
+/* What the command line asks for. */
+enum config_action { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION, CONFIG_WRITE_EXAMPLE };
+
+/* Reads everything and checks it. argv[0] is the program's name and is skipped; `environment` is
+   environ or a test's stand-in. With --help, --version or --write-example *action says so and nothing
+   else is read. On failure err->param is the option's name and *out is unspecified. */
+NODISCARD enum status config_load(struct config *out, enum config_action *action, int argc, char **argv,
+                                  char *const *environment, struct arena *arena, struct error *err);
+
+/* The text of --help, made from the table; appended. */
+void config_help(struct str *out);
+/* config/example.json: every option at its default; appended. */
+void config_example(struct str *out);
+/* The options in force as one JSON object, with api_key masked: for the log; appended. */
+void config_describe(struct str *out, const struct config *config);
+
+/* The option table, for tests. */
+extern const struct field_table config_fields;
+
+#endif
