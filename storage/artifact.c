@@ -1,0 +1,88 @@
+#include "storage/artifact.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/str.h"
+
+enum { NAME_BYTES_MAX = 200, PATH_BYTES_MAX = 400, CHUNK_BYTES = 1 << 16 };
+
+static bool segment_valid(const char *text, size_t length) {
+  if (length == 0 || length > NAME_BYTES_MAX || text[0] == '.')
+    return false;
+  for (size_t i = 0; i < length; i++)
+    if ((unsigned char)text[i] < 0x20 || text[i] == 0x7F || text[i] == '/' || text[i] == '\\')
+      return false;
+  return utf8_valid(text, length, NULL);
+}
+
+bool artifact_name_valid(const char *name) {
+  return segment_valid(name, strlen(name));
+}
+
+bool artifact_path_valid(const char *path) {
+  if (strlen(path) > PATH_BYTES_MAX)
+    return false;
+  for (;;) {
+    size_t length = strcspn(path, "/");
+    if (!segment_valid(path, length))
+      return false;
+    if (!path[length])
+      return true;
+    path += length + 1;
+  }
+}
+
+enum status artifact_open(int *fd, int64_t *bytes, const char *folder, const char *path, struct error *err) {
+  struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
+                         .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+  struct stat info;
+  *fd = -1;
+  int dir = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (dir < 0)
+    return error_set_errno(err, STATUS_IO, NULL, "cannot open the folder of %s", path);
+  *fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
+  int number = errno;
+  close(dir);
+  errno = number;
+  if (*fd < 0)
+    return error_set_errno(err, STATUS_IO, NULL, "cannot open %s", path);
+  if (fstat(*fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+    close(*fd);
+    *fd = -1;
+    return error_set(err, STATUS_IO, NULL, "%s is not a regular file", path);
+  }
+  *bytes = info.st_size;
+  return STATUS_OK;
+}
+
+enum status artifact_verify(const char *folder, const char *path, int64_t bytes, const char *sha256,
+                            struct error *err) {
+  int fd;
+  int64_t size;
+  char chunk[CHUNK_BYTES], digest[HASH_HEX];
+  struct hash hash;
+  ssize_t n;
+  enum status status = artifact_open(&fd, &size, folder, path, err);
+  if (status)
+    return status;
+  hash_init(&hash);
+  while ((n = read(fd, chunk, sizeof chunk)) > 0 || (n < 0 && errno == EINTR))
+    if (n > 0)
+      hash_add(&hash, chunk, (size_t)n);
+  if (n < 0)
+    status = error_set_errno(err, STATUS_IO, NULL, "reading %s", path);
+  close(fd);
+  hash_hex(&hash, digest);
+  if (!status && size != bytes)
+    status = error_set(err, STATUS_IO, NULL, "%s has %lld bytes; %lld were announced", path, (long long)size,
+                       (long long)bytes);
+  if (!status && strcmp(digest, sha256) != 0)
+    status = error_set(err, STATUS_IO, NULL, "%s has SHA-256 %s; %s was announced", path, digest, sha256);
+  return status;
+}

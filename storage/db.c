@@ -1,0 +1,287 @@
+/* Opening, migrating, transactions and prepared statements. The only file that knows how errors of
+   SQLite map to ours. */
+#include "storage/db.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "storage/stmt.h"
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Woverlength-strings"
+static const char schema_sql[] =
+#include "storage/schema.sql.inc"
+    ;
+#pragma GCC diagnostic pop
+
+enum {
+  APPLICATION_ID = 0x7265666C, /* "refl" */
+  SCHEMA_VERSION = 1,
+  STATEMENTS_MAX = 96,
+  BUSY_TIMEOUT_MS = 5000,
+};
+
+struct db {
+  sqlite3 *handle;
+  bool in_transaction;
+  size_t count;
+  struct {
+    const char *sql;
+    sqlite3_stmt *handle;
+  } statement[STATEMENTS_MAX];
+};
+
+static COLD enum status fault(struct db *db, int code, struct error *err) {
+  const char *text = db->handle ? sqlite3_errmsg(db->handle) : sqlite3_errstr(code);
+  switch (code & 0xFF) {
+  case SQLITE_BUSY:
+  case SQLITE_LOCKED: return error_set(err, STATUS_DATABASE_BUSY, NULL, "the database is busy: %s", text);
+  case SQLITE_FULL: return error_set(err, STATUS_NO_SPACE, NULL, "the database cannot grow: %s", text);
+  case SQLITE_NOMEM: return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "the database needs memory: %s", text);
+  case SQLITE_IOERR: return error_set(err, STATUS_IO, NULL, "the database cannot be read or written: %s", text);
+  }
+  return error_set(err, STATUS_INTERNAL, NULL, "the database failed: %s (%d)", text, code);
+}
+
+static enum status execute(struct db *db, const char *sql, struct error *err) {
+  int code = sqlite3_exec(db->handle, sql, NULL, NULL, NULL);
+  return code == SQLITE_OK ? STATUS_OK : fault(db, code, err);
+}
+
+/* Refuses a database that this program must not touch. */
+static enum status check(struct db *db, int64_t *version, struct error *err) {
+  struct stmt stmt;
+  bool row;
+  int64_t application, objects;
+  enum status status = stmt_number(version, db, "PRAGMA user_version", NULL, err);
+  if (!status)
+    status = stmt_number(&application, db, "PRAGMA application_id", NULL, err);
+  if (!status)
+    status = stmt_number(&objects, db, "SELECT count(*) FROM sqlite_schema", NULL, err);
+  if (status)
+    return status;
+  if (objects > 0 && application != APPLICATION_ID)
+    return error_set(err, STATUS_INTERNAL, NULL, "this is a database of another program");
+  if (*version > SCHEMA_VERSION)
+    return error_set(err, STATUS_INTERNAL, NULL,
+                     "the database has schema version %" PRId64 "; this program knows versions up to %d", *version,
+                     SCHEMA_VERSION);
+  status = stmt_open(&stmt, db, "PRAGMA quick_check(1)", err);
+  if (!status)
+    status = stmt_step(&stmt, &row, err);
+  if (!status && (!row || strcmp((const char *)sqlite3_column_text(stmt.handle, 0), "ok") != 0))
+    status = error_set(err, STATUS_INTERNAL, NULL, "the database is damaged: %s; restore it from a backup",
+                       row ? (const char *)sqlite3_column_text(stmt.handle, 0) : "no answer");
+  stmt_done(&stmt);
+  return status;
+}
+
+static enum status migrate(struct db *db, int64_t version, struct error *err) {
+  if (version == SCHEMA_VERSION)
+    return STATUS_OK;
+  char stamp[96];
+  sqlite3_snprintf(sizeof stamp, stamp, "PRAGMA application_id=%d; PRAGMA user_version=%d", APPLICATION_ID,
+                   SCHEMA_VERSION);
+  enum status status = db_begin(db, err);
+  if (status)
+    return status;
+  status = execute(db, schema_sql, err);
+  if (!status)
+    status = execute(db, stamp, err);
+  if (status) {
+    db_rollback(db);
+    return status;
+  }
+  return db_commit(db, err);
+}
+
+static enum status set_up(struct db *db, const char *path, struct error *err) {
+  int code = sqlite3_open_v2(path, &db->handle,
+                             SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+                             NULL);
+  int64_t version = 0;
+  if (code != SQLITE_OK)
+    return fault(db, code, err);
+  sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
+  sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+  sqlite3_db_config(db->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+  sqlite3_limit(db->handle, SQLITE_LIMIT_LENGTH, 16 << 20);
+  sqlite3_limit(db->handle, SQLITE_LIMIT_ATTACHED, 0);
+  enum status status = execute(db,
+                               "PRAGMA cell_size_check=ON; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+                               "PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY",
+                               err);
+  if (!status)
+    status = check(db, &version, err);
+  return status ? status : migrate(db, version, err);
+}
+
+enum status db_open(struct db **out, const char *path, struct error *err) {
+  struct db *db = calloc(1, sizeof *db);
+  *out = NULL;
+  if (!db)
+    return error_set_errno(err, STATUS_OUT_OF_MEMORY, NULL, "opening %s", path);
+  enum status status = set_up(db, path, err);
+  if (status) {
+    error_prefix(err, "%s", path);
+    db_close(db);
+    return status;
+  }
+  *out = db;
+  return STATUS_OK;
+}
+
+void db_close(struct db *db) {
+  if (!db)
+    return;
+  for (size_t i = 0; i < db->count; i++)
+    sqlite3_finalize(db->statement[i].handle);
+  int code = sqlite3_close(db->handle);
+  if (code != SQLITE_OK)
+    log_error("closing the database: %s", sqlite3_errstr(code));
+  free(db);
+}
+
+static enum status run_literal(struct db *db, const char *sql, struct error *err) {
+  struct stmt stmt;
+  enum status status = stmt_open(&stmt, db, sql, err);
+  if (!status)
+    status = stmt_run(&stmt, NULL, err);
+  stmt_done(&stmt);
+  return status;
+}
+
+enum status db_begin(struct db *db, struct error *err) {
+  CHECK(!db->in_transaction);
+  enum status status = run_literal(db, "BEGIN IMMEDIATE", err);
+  db->in_transaction = !status;
+  return status;
+}
+
+enum status db_commit(struct db *db, struct error *err) {
+  CHECK(db->in_transaction);
+  enum status status = run_literal(db, "COMMIT", err);
+  if (status)
+    db_rollback(db);
+  db->in_transaction = false;
+  return status;
+}
+
+void db_rollback(struct db *db) {
+  CHECK(db->in_transaction);
+  db->in_transaction = false;
+  /* An error may have rolled back already: then there is nothing left to undo. */
+  if (!sqlite3_get_autocommit(db->handle) && run_literal(db, "ROLLBACK", NULL))
+    log_error("rolling back: %s", sqlite3_errmsg(db->handle));
+}
+
+enum status db_probe(struct db *db, struct error *err) {
+  enum status status = db_begin(db, err);
+  if (!status)
+    db_rollback(db);
+  return status;
+}
+
+static sqlite3_stmt *find(struct db *db, const char *sql) {
+  for (size_t i = 0; i < db->count; i++)
+    if (db->statement[i].sql == sql)
+      return db->statement[i].handle;
+  return NULL;
+}
+
+enum status stmt_open(struct stmt *out, struct db *db, const char *sql, struct error *err) {
+  *out = (struct stmt){.db = db, .handle = find(db, sql)};
+  if (out->handle) {
+    CHECK(!sqlite3_stmt_busy(out->handle));
+    return STATUS_OK;
+  }
+  CHECK(db->count < STATEMENTS_MAX);
+  int code = sqlite3_prepare_v3(db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &out->handle, NULL);
+  if (code != SQLITE_OK)
+    return fault(db, code, err);
+  db->statement[db->count].sql = sql;
+  db->statement[db->count++].handle = out->handle;
+  return STATUS_OK;
+}
+
+void stmt_done(struct stmt *stmt) {
+  if (!stmt->handle)
+    return;
+  sqlite3_reset(stmt->handle);
+  sqlite3_clear_bindings(stmt->handle);
+  stmt->handle = NULL;
+}
+
+static void note(struct stmt *stmt, int code) {
+  if (code != SQLITE_OK && !stmt->fault)
+    stmt->fault = code;
+}
+
+void stmt_text(struct stmt *stmt, const char *text) {
+  note(stmt, sqlite3_bind_text(stmt->handle, ++stmt->bound, text, -1, SQLITE_STATIC));
+}
+
+void stmt_int(struct stmt *stmt, int64_t value) {
+  note(stmt, sqlite3_bind_int64(stmt->handle, ++stmt->bound, value));
+}
+
+void stmt_int_or_null(struct stmt *stmt, int64_t value) {
+  if (value)
+    stmt_int(stmt, value);
+  else
+    stmt_text(stmt, NULL);
+}
+
+enum status stmt_step(struct stmt *stmt, bool *row, struct error *err) {
+  *row = false;
+  if (stmt->fault)
+    return fault(stmt->db, stmt->fault, err);
+  int code = sqlite3_step(stmt->handle);
+  *row = code == SQLITE_ROW;
+  return *row || code == SQLITE_DONE ? STATUS_OK : fault(stmt->db, code, err);
+}
+
+enum status stmt_run(struct stmt *stmt, int64_t *changed, struct error *err) {
+  bool row;
+  enum status status;
+  do
+    status = stmt_step(stmt, &row, err);
+  while (!status && row);
+  if (changed)
+    *changed = status ? 0 : sqlite3_changes64(stmt->db->handle);
+  return status;
+}
+
+int64_t stmt_get_int(const struct stmt *stmt, int column) {
+  return sqlite3_column_int64(stmt->handle, column);
+}
+
+const char *stmt_get_text(const struct stmt *stmt, int column, struct arena *arena) {
+  const char *text = (const char *)sqlite3_column_text(stmt->handle, column);
+  return text ? arena_copy(arena, text, (size_t)sqlite3_column_bytes(stmt->handle, column)) : NULL;
+}
+
+enum status stmt_number(int64_t *out, struct db *db, const char *sql, const char *param, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  bool row = false;
+  enum status status = stmt_open(&stmt, db, sql, err);
+  if (status)
+    return status;
+  if (param)
+    stmt_text(&stmt, param);
+  status = stmt_step(&stmt, &row, err);
+  *out = row ? stmt_get_int(&stmt, 0) : -1;
+  return status;
+}
+
+enum status stmt_cursor(int64_t *seq, struct db *db, const char *sql, const struct page *page, struct error *err) {
+  *seq = page->ascending ? 0 : INT64_MAX;
+  if (!page->after)
+    return STATUS_OK;
+  enum status status = stmt_number(seq, db, sql, page->after, err);
+  if (!status && *seq < 0)
+    return error_set(err, STATUS_INVALID_CURSOR, "after", "after names nothing in this list: %.64s", page->after);
+  return status;
+}

@@ -1,0 +1,69 @@
+#include "storage/db_checkpoint.h"
+
+#include "storage/stmt.h"
+
+enum status db_checkpoint_add(struct db *db, const struct checkpoint_row *row, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  enum status status = stmt_open(&stmt, db,
+                                 "INSERT OR REPLACE INTO checkpoint (job_id, created_at, step, path, metrics)"
+                                 " VALUES (?1, ?2, ?3, ?4, ?5)",
+                                 err);
+  if (status)
+    return status;
+  stmt_text(&stmt, row->job_id);
+  stmt_int(&stmt, row->created_at);
+  stmt_int(&stmt, row->step);
+  stmt_text(&stmt, row->path);
+  stmt_text(&stmt, row->metrics);
+  return stmt_run(&stmt, NULL, err);
+}
+
+enum status db_checkpoint_list(struct checkpoint_row **out, size_t *count, bool *more, struct db *db,
+                               const char *job_id, const struct page *page, struct arena *arena, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  int64_t after;
+  bool row;
+  *count = 0;
+  *more = false;
+  enum status status =
+      stmt_cursor(&after, db, "SELECT seq FROM checkpoint WHERE 'ftckpt-' || seq = ?1"
+                              " AND seq = CAST(substr(?1, 8) AS INTEGER)", page, err);
+  if (!status)
+    status = stmt_open(&stmt, db,
+                       "SELECT seq, created_at, step, path, metrics FROM checkpoint"
+                       " WHERE job_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3",
+                       err);
+  if (status)
+    return status;
+  *out = arena_array(arena, (size_t)page->limit, sizeof **out);
+  if (!*out)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "the list of checkpoints is too long");
+  stmt_text(&stmt, job_id);
+  stmt_int(&stmt, after);
+  stmt_int(&stmt, page->limit + 1);
+  while (!(status = stmt_step(&stmt, &row, err)) && row) {
+    if (*count == (size_t)page->limit) {
+      *more = true;
+      break;
+    }
+    struct checkpoint_row *checkpoint = *out + (*count)++;
+    *checkpoint = (struct checkpoint_row){.seq = stmt_get_int(&stmt, 0),
+                                          .job_id = job_id,
+                                          .created_at = stmt_get_int(&stmt, 1),
+                                          .step = stmt_get_int(&stmt, 2),
+                                          .path = stmt_get_text(&stmt, 3, arena),
+                                          .metrics = stmt_get_text(&stmt, 4, arena)};
+    if (!checkpoint->path || !checkpoint->metrics)
+      return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "the list of checkpoints is too long");
+  }
+  return status;
+}
+
+enum status db_checkpoint_delete_of_job(struct db *db, const char *job_id, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  enum status status = stmt_open(&stmt, db, "DELETE FROM checkpoint WHERE job_id = ?1", err);
+  if (status)
+    return status;
+  stmt_text(&stmt, job_id);
+  return stmt_run(&stmt, NULL, err);
+}

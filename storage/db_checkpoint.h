@@ -1,0 +1,26 @@
+/* Table `checkpoint`. */
+#ifndef STORAGE_DB_CHECKPOINT_H
+#define STORAGE_DB_CHECKPOINT_H
+
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "storage/db.h"
+
+struct checkpoint_row {
+  int64_t seq;          /* given by the table; the wire id is "ftckpt-<seq>" */
+  const char *job_id;
+  int64_t created_at;
+  int64_t step;
+  const char *path;     /* relative to the data folder */
+  const char *metrics;  /* JSON text */
+};
+
+/* A checkpoint of the same step replaces the older one. */
+NODISCARD enum status db_checkpoint_add(struct db *db, const struct checkpoint_row *row, struct error *err);
+NODISCARD enum status db_checkpoint_list(struct checkpoint_row **out, size_t *count, bool *more, struct db *db,
+                                         const char *job_id, const struct page *page, struct arena *arena,
+                                         struct error *err);
+NODISCARD enum status db_checkpoint_delete_of_job(struct db *db, const char *job_id, struct error *err);
+
+#endif

@@ -1,0 +1,29 @@
+/* Table `event`: what happened to a job, for ever. */
+#ifndef STORAGE_DB_EVENT_H
+#define STORAGE_DB_EVENT_H
+
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "storage/db.h"
+
+struct event_row {
+  int64_t seq;          /* given by the table; the wire id is "ftevent-<seq>" */
+  const char *job_id;
+  int64_t created_at;
+  enum log_level level;
+  bool metrics;         /* type "metrics"; else "message" */
+  const char *message;
+  const char *data;     /* JSON text; NULL: none */
+};
+
+const char *event_level_name(enum log_level level);  /* "info", "warn", "error"; DEBUG is told as info */
+
+NODISCARD enum status db_event_add(struct db *db, const struct event_row *row, struct error *err);
+/* page->after is a wire id. */
+NODISCARD enum status db_event_list(struct event_row **out, size_t *count, bool *more, struct db *db,
+                                    const char *job_id, const struct page *page, struct arena *arena,
+                                    struct error *err);
+
+#endif

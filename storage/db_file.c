@@ -1,0 +1,214 @@
+#include "storage/db_file.h"
+
+#include <string.h>
+
+#include "storage/stmt.h"
+
+#define COLUMNS \
+  "id, created_at, expires_at, filename, purpose, bytes, sha256, path, job_id, status, status_details, report"
+
+static const char *const status_names[] = {
+    [FILE_UPLOADED] = "uploaded", [FILE_PROCESSED] = "processed", [FILE_ERROR] = "error"};
+_Static_assert(COUNT_OF(status_names) == FILE_STATUS_COUNT, "a name for every status");
+
+const char *file_status_name(enum file_status status) {
+  CHECK(status < FILE_STATUS_COUNT);
+  return status_names[status];
+}
+
+static enum status read_row(struct file_row *out, const struct stmt *stmt, struct arena *arena, struct error *err) {
+  const char *status = stmt_get_text(stmt, 9, arena);
+  *out = (struct file_row){
+      .id = stmt_get_text(stmt, 0, arena),
+      .created_at = stmt_get_int(stmt, 1),
+      .expires_at = stmt_get_int(stmt, 2),
+      .filename = stmt_get_text(stmt, 3, arena),
+      .purpose = stmt_get_text(stmt, 4, arena),
+      .bytes = stmt_get_int(stmt, 5),
+      .sha256 = stmt_get_text(stmt, 6, arena),
+      .path = stmt_get_text(stmt, 7, arena),
+      .job_id = stmt_get_text(stmt, 8, arena),
+      .status_details = stmt_get_text(stmt, 10, arena),
+      .report = stmt_get_text(stmt, 11, arena),
+  };
+  if (!out->id || !out->filename || !out->purpose || !out->sha256 || !out->path || !status)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "reading a file's row");
+  while (out->status < FILE_STATUS_COUNT && strcmp(status_names[out->status], status) != 0)
+    out->status++;
+  CHECK(out->status < FILE_STATUS_COUNT);
+  return STATUS_OK;
+}
+
+/* Reads up to `limit` rows; *more (may be NULL): there was one beyond. */
+static enum status read_rows(struct file_row **out, size_t *count, bool *more, struct stmt *stmt, int64_t limit,
+                             struct arena *arena, struct error *err) {
+  bool row;
+  enum status status;
+  *count = 0;
+  if (more)
+    *more = false;
+  *out = NULL;
+  size_t size = 0;
+  while (!(status = stmt_step(stmt, &row, err)) && row) {
+    if (*count == (size_t)limit) {
+      if (more)
+        *more = true;
+      break;
+    }
+    if (*count == size) {
+      struct file_row *bigger = arena_array(arena, size ? size * 2 : 16, sizeof *bigger);
+      if (!bigger)
+        return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "the list of files is too long");
+      if (size)
+        memcpy(bigger, *out, size * sizeof *bigger);
+      *out = bigger;
+      size = size ? size * 2 : 16;
+    }
+    status = read_row(*out + *count, stmt, arena, err);
+    if (status)
+      return status;
+    ++*count;
+  }
+  return status;
+}
+
+enum status db_file_insert(struct db *db, const struct file_row *row, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  enum status status = stmt_open(
+      &stmt, db, "INSERT INTO file (" COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)", err);
+  if (status)
+    return status;
+  stmt_text(&stmt, row->id);
+  stmt_int(&stmt, row->created_at);
+  stmt_int_or_null(&stmt, row->expires_at);
+  stmt_text(&stmt, row->filename);
+  stmt_text(&stmt, row->purpose);
+  stmt_int(&stmt, row->bytes);
+  stmt_text(&stmt, row->sha256);
+  stmt_text(&stmt, row->path);
+  stmt_text(&stmt, row->job_id);
+  stmt_text(&stmt, file_status_name(row->status));
+  stmt_text(&stmt, row->status_details);
+  stmt_text(&stmt, row->report);
+  return stmt_run(&stmt, NULL, err);
+}
+
+enum status db_file_get(struct file_row *out, struct db *db, const char *id, int64_t now, struct arena *arena,
+                        struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  bool row = false;
+  enum status status = stmt_open(
+      &stmt, db, "SELECT " COLUMNS " FROM file WHERE id = ?1 AND (expires_at IS NULL OR expires_at > ?2)", err);
+  if (status)
+    return status;
+  stmt_text(&stmt, id);
+  stmt_int(&stmt, now);
+  status = stmt_step(&stmt, &row, err);
+  if (!status && !row)
+    return error_set(err, STATUS_FILE_NOT_FOUND, "file_id", "no file has the id %.64s", id);
+  return status ? status : read_row(out, &stmt, arena, err);
+}
+
+enum status db_file_list(struct file_row **out, size_t *count, bool *more, struct db *db, const struct page *page,
+                         const char *purpose, int64_t now, struct arena *arena, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  int64_t after;
+  enum status status = stmt_cursor(&after, db, "SELECT seq FROM file WHERE id = ?1", page, err);
+  if (!status)
+    status = stmt_open(&stmt, db,
+                       page->ascending
+                           ? "SELECT " COLUMNS " FROM file WHERE seq > ?1 AND (?2 IS NULL OR purpose = ?2)"
+                             " AND (expires_at IS NULL OR expires_at > ?3) ORDER BY seq LIMIT ?4"
+                           : "SELECT " COLUMNS " FROM file WHERE seq < ?1 AND (?2 IS NULL OR purpose = ?2)"
+                             " AND (expires_at IS NULL OR expires_at > ?3) ORDER BY seq DESC LIMIT ?4",
+                       err);
+  if (status)
+    return status;
+  stmt_int(&stmt, after);
+  stmt_text(&stmt, purpose);
+  stmt_int(&stmt, now);
+  stmt_int(&stmt, page->limit + 1);
+  return read_rows(out, count, more, &stmt, page->limit, arena, err);
+}
+
+enum status db_file_checked(struct db *db, const char *id, enum file_status status, const char *details,
+                            const char *report, bool *changed, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  int64_t rows = 0;
+  *changed = false;
+  enum status outcome = stmt_open(&stmt, db,
+                                  "UPDATE file SET status = ?2, status_details = ?3, report = ?4"
+                                  " WHERE id = ?1 AND status = 'uploaded'",
+                                  err);
+  if (outcome)
+    return outcome;
+  stmt_text(&stmt, id);
+  stmt_text(&stmt, file_status_name(status));
+  stmt_text(&stmt, details);
+  stmt_text(&stmt, report);
+  outcome = stmt_run(&stmt, &rows, err);
+  *changed = rows > 0;
+  return outcome;
+}
+
+enum status db_file_delete(struct db *db, const char *id, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  int64_t users;
+  enum status status = stmt_number(&users, db,
+                                   "SELECT count(*) FROM job WHERE (training_file = ?1 OR validation_file = ?1)"
+                                   " AND state IN ('validating_files', 'queued', 'running', 'paused')",
+                                   id, err);
+  if (!status && users > 0)
+    return error_set(err, STATUS_FILE_IN_USE, "file_id",
+                     "%lld job%s not ended yet need%s this file; cancel %s first or wait", (long long)users,
+                     users == 1 ? " that has" : "s that have", users == 1 ? "s" : "", users == 1 ? "it" : "them");
+  if (!status)
+    status = stmt_open(&stmt, db, "DELETE FROM file WHERE id = ?1", err);
+  if (status)
+    return status;
+  stmt_text(&stmt, id);
+  return stmt_run(&stmt, NULL, err);
+}
+
+enum status db_file_delete_of_job(struct db *db, const char *job_id, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  enum status status = stmt_open(&stmt, db, "DELETE FROM file WHERE job_id = ?1", err);
+  if (status)
+    return status;
+  stmt_text(&stmt, job_id);
+  return stmt_run(&stmt, NULL, err);
+}
+
+enum status db_file_unchecked(struct file_row **out, size_t *count, struct db *db, int64_t limit, struct arena *arena,
+                              struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  enum status status =
+      stmt_open(&stmt, db, "SELECT " COLUMNS " FROM file WHERE status = 'uploaded' ORDER BY seq LIMIT ?1", err);
+  if (status)
+    return status;
+  stmt_int(&stmt, limit);
+  return read_rows(out, count, NULL, &stmt, limit, arena, err);
+}
+
+enum status db_file_expired(struct file_row **out, size_t *count, struct db *db, int64_t now, int64_t limit,
+                            struct arena *arena, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  enum status status =
+      stmt_open(&stmt, db,
+                "SELECT " COLUMNS " FROM file WHERE expires_at <= ?1 AND NOT EXISTS (SELECT 1 FROM job"
+                " WHERE (training_file = file.id OR validation_file = file.id)"
+                " AND state IN ('validating_files', 'queued', 'running', 'paused')) LIMIT ?2",
+                err);
+  if (status)
+    return status;
+  stmt_int(&stmt, now);
+  stmt_int(&stmt, limit);
+  return read_rows(out, count, NULL, &stmt, limit, arena, err);
+}
+
+enum status db_file_has_path(bool *out, struct db *db, const char *path, struct error *err) {
+  int64_t rows = 0;
+  enum status status = stmt_number(&rows, db, "SELECT count(*) FROM file WHERE path = ?1", path, err);
+  *out = rows > 0;
+  return status;
+}

@@ -1,0 +1,349 @@
+#include "storage/db_job.h"
+
+#include <string.h>
+
+#include "storage/stmt.h"
+
+#define COLUMNS                                                                                                  \
+  "id, created_at, model, training_file, validation_file, fine_tuned_model, spec, metadata, priority,"          \
+  " idempotency_key, body_sha256, state, lease_token, restarts, worker, cancel_requested_at, started_at,"       \
+  " finished_at, ifnull(trained_tokens, -1), progress, error_code, error_param, error_message, model_deleted"
+
+static enum status read_row(struct job_row *out, const struct stmt *stmt, struct arena *arena, struct error *err) {
+  const char *state = stmt_get_text(stmt, 11, arena);
+  *out = (struct job_row){
+      .id = stmt_get_text(stmt, 0, arena),
+      .created_at = stmt_get_int(stmt, 1),
+      .model = stmt_get_text(stmt, 2, arena),
+      .training_file = stmt_get_text(stmt, 3, arena),
+      .validation_file = stmt_get_text(stmt, 4, arena),
+      .fine_tuned_model = stmt_get_text(stmt, 5, arena),
+      .spec = stmt_get_text(stmt, 6, arena),
+      .metadata = stmt_get_text(stmt, 7, arena),
+      .priority = stmt_get_int(stmt, 8),
+      .idempotency_key = stmt_get_text(stmt, 9, arena),
+      .body_sha256 = stmt_get_text(stmt, 10, arena),
+      .lease_token = stmt_get_int(stmt, 12),
+      .restarts = stmt_get_int(stmt, 13),
+      .worker = stmt_get_text(stmt, 14, arena),
+      .cancel_requested_at = stmt_get_int(stmt, 15),
+      .started_at = stmt_get_int(stmt, 16),
+      .finished_at = stmt_get_int(stmt, 17),
+      .trained_tokens = stmt_get_int(stmt, 18),
+      .progress = stmt_get_text(stmt, 19, arena),
+      .error_code = stmt_get_text(stmt, 20, arena),
+      .error_param = stmt_get_text(stmt, 21, arena),
+      .error_message = stmt_get_text(stmt, 22, arena),
+      .model_deleted = stmt_get_int(stmt, 23) != 0,
+  };
+  if (!out->id || !out->model || !out->training_file || !out->fine_tuned_model || !out->spec || !out->body_sha256 ||
+      !state)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "reading a job's row");
+  CHECK(job_state_parse(&out->state, state));
+  return STATUS_OK;
+}
+
+/* At most one row. */
+static enum status read_one(struct job_row *out, bool *found, struct stmt *stmt, struct arena *arena,
+                            struct error *err) {
+  enum status status = stmt_step(stmt, found, err);
+  return status || !*found ? status : read_row(out, stmt, arena, err);
+}
+
+/* Up to `limit` rows (0: all); *more (may be NULL): there was one beyond. */
+static enum status read_rows(struct job_row **out, size_t *count, bool *more, struct stmt *stmt, int64_t limit,
+                             struct arena *arena, struct error *err) {
+  bool row;
+  enum status status;
+  size_t size = 0;
+  *out = NULL;
+  *count = 0;
+  if (more)
+    *more = false;
+  while (!(status = stmt_step(stmt, &row, err)) && row) {
+    if (limit && *count == (size_t)limit) {
+      if (more)
+        *more = true;
+      break;
+    }
+    if (*count == size) {
+      struct job_row *bigger = arena_array(arena, size ? size * 2 : 16, sizeof *bigger);
+      if (!bigger)
+        return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "the list of jobs is too long");
+      if (size)
+        memcpy(bigger, *out, size * sizeof *bigger);
+      *out = bigger;
+      size = size ? size * 2 : 16;
+    }
+    status = read_row(*out + *count, stmt, arena, err);
+    if (status)
+      return status;
+    ++*count;
+  }
+  return status;
+}
+
+enum status db_job_insert(struct db *db, const struct job_row *row, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  enum status status =
+      stmt_open(&stmt, db,
+                "INSERT INTO job (id, created_at, model, training_file, validation_file, fine_tuned_model, spec,"
+                " metadata, priority, idempotency_key, body_sha256, state, finished_at)"
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, NULL)",
+                err);
+  if (status)
+    return status;
+  CHECK(!job_state_terminal(row->state));
+  stmt_text(&stmt, row->id);
+  stmt_int(&stmt, row->created_at);
+  stmt_text(&stmt, row->model);
+  stmt_text(&stmt, row->training_file);
+  stmt_text(&stmt, row->validation_file);
+  stmt_text(&stmt, row->fine_tuned_model);
+  stmt_text(&stmt, row->spec);
+  stmt_text(&stmt, row->metadata);
+  stmt_int(&stmt, row->priority);
+  stmt_text(&stmt, row->idempotency_key);
+  stmt_text(&stmt, row->body_sha256);
+  stmt_text(&stmt, job_state_name(row->state));
+  return stmt_run(&stmt, NULL, err);
+}
+
+enum status db_job_get(struct job_row *out, struct db *db, const char *id, struct arena *arena, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  bool found = false;
+  enum status status = stmt_open(&stmt, db, "SELECT " COLUMNS " FROM job WHERE id = ?1", err);
+  if (status)
+    return status;
+  stmt_text(&stmt, id);
+  status = read_one(out, &found, &stmt, arena, err);
+  if (!status && !found)
+    return error_set(err, STATUS_JOB_NOT_FOUND, "job_id", "no job has the id %.64s", id);
+  return status;
+}
+
+enum status db_job_list(struct job_row **out, size_t *count, bool *more, struct db *db, const struct page *page,
+                        const struct job_filter *filter, struct arena *arena, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  int64_t after;
+  enum status status = stmt_cursor(&after, db, "SELECT seq FROM job WHERE id = ?1", page, err);
+  if (!status)
+    status = stmt_open(&stmt, db,
+                       "SELECT " COLUMNS " FROM job WHERE seq < ?1 AND (?2 = 0 OR metadata IS NULL)"
+                       " AND (?3 IS NULL OR NOT EXISTS (SELECT 1 FROM json_each(?3) AS want WHERE NOT EXISTS"
+                       " (SELECT 1 FROM json_each(job.metadata) AS has"
+                       " WHERE has.key = want.key AND has.value = want.value)))"
+                       " ORDER BY seq DESC LIMIT ?4",
+                       err);
+  if (status)
+    return status;
+  stmt_int(&stmt, after);
+  stmt_int(&stmt, filter->metadata_null);
+  stmt_text(&stmt, filter->metadata);
+  stmt_int(&stmt, page->limit + 1);
+  return read_rows(out, count, more, &stmt, page->limit, arena, err);
+}
+
+enum status db_job_in_state(struct job_row **out, size_t *count, struct db *db, enum job_state state,
+                            struct arena *arena, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  enum status status = stmt_open(&stmt, db, "SELECT " COLUMNS " FROM job WHERE state = ?1 ORDER BY seq", err);
+  if (status)
+    return status;
+  stmt_text(&stmt, job_state_name(state));
+  return read_rows(out, count, NULL, &stmt, 0, arena, err);
+}
+
+enum status db_job_models(struct job_row **out, size_t *count, struct db *db, struct arena *arena,
+                          struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  enum status status = stmt_open(
+      &stmt, db, "SELECT " COLUMNS " FROM job WHERE state = 'succeeded' AND model_deleted = 0 ORDER BY seq DESC", err);
+  return status ? status : read_rows(out, count, NULL, &stmt, 0, arena, err);
+}
+
+enum status db_job_of_model(struct job_row *out, struct db *db, const char *name, struct arena *arena,
+                            struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  bool found = false;
+  enum status status = stmt_open(&stmt, db,
+                                 "SELECT " COLUMNS " FROM job WHERE fine_tuned_model = ?1 AND state = 'succeeded'"
+                                 " AND model_deleted = 0",
+                                 err);
+  if (status)
+    return status;
+  stmt_text(&stmt, name);
+  status = read_one(out, &found, &stmt, arena, err);
+  if (!status && !found)
+    return error_set(err, STATUS_MODEL_NOT_FOUND, "model", "no model has the id %.128s", name);
+  return status;
+}
+
+enum status db_job_delete_model(struct db *db, const char *id, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  enum status status = stmt_open(&stmt, db, "UPDATE job SET model_deleted = 1 WHERE id = ?1", err);
+  if (status)
+    return status;
+  stmt_text(&stmt, id);
+  return stmt_run(&stmt, NULL, err);
+}
+
+enum status db_job_waiting(int64_t *out, struct db *db, struct error *err) {
+  return stmt_number(out, db, "SELECT count(*) FROM job WHERE state IN ('validating_files', 'queued')", NULL, err);
+}
+
+enum status db_job_queued(int64_t *out, struct db *db, struct error *err) {
+  return stmt_number(out, db, "SELECT count(*) FROM job WHERE state = 'queued'", NULL, err);
+}
+
+enum status db_job_position(int64_t *out, struct db *db, const char *id, struct error *err) {
+  return stmt_number(out, db,
+                     "SELECT count(*) FROM job AS other, job AS mine WHERE mine.id = ?1 AND other.state = 'queued'"
+                     " AND (other.priority > mine.priority"
+                     " OR (other.priority = mine.priority AND other.seq < mine.seq))",
+                     id, err);
+}
+
+enum status db_job_same(struct job_row *out, bool *found, struct db *db, const char *key, const char *body_sha256,
+                        int64_t since, struct arena *arena, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  *found = false;
+  enum status status =
+      stmt_open(&stmt, db,
+                key ? "SELECT " COLUMNS " FROM job WHERE idempotency_key = ?1 AND created_at >= ?2"
+                      " ORDER BY seq DESC LIMIT 1"
+                    : "SELECT " COLUMNS " FROM job WHERE body_sha256 = ?1 AND created_at >= ?2"
+                      " AND idempotency_key IS NULL ORDER BY seq DESC LIMIT 1",
+                err);
+  if (status)
+    return status;
+  stmt_text(&stmt, key ? key : body_sha256);
+  stmt_int(&stmt, since);
+  return read_one(out, found, &stmt, arena, err);
+}
+
+enum status db_job_claim(struct job_row *out, bool *found, struct db *db, int64_t now, struct arena *arena,
+                         struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  *found = false;
+  enum status status =
+      stmt_open(&stmt, db,
+                "UPDATE job SET state = 'running', lease_token = lease_token + 1, started_at = ?1, worker = NULL,"
+                " progress = NULL, trained_tokens = NULL"
+                " WHERE id = (SELECT id FROM job WHERE state = 'queued' ORDER BY priority DESC, seq LIMIT 1)"
+                " AND state = 'queued' RETURNING " COLUMNS,
+                err);
+  if (status)
+    return status;
+  stmt_int(&stmt, now);
+  status = read_one(out, found, &stmt, arena, err);
+  bool row = *found;
+  while (!status && row)
+    status = stmt_step(&stmt, &row, err);
+  return status;
+}
+
+#define GUARD " WHERE id = ?1 AND lease_token = ?2 AND state = 'running'"
+
+static enum status run_guarded(struct stmt *stmt, bool *held, struct error *err) {
+  int64_t rows = 0;
+  enum status status = stmt_run(stmt, &rows, err);
+  *held = rows > 0;
+  return status;
+}
+
+static enum status open_guarded(struct stmt *stmt, struct db *db, const char *sql, const struct lease *lease,
+                                struct error *err) {
+  enum status status = stmt_open(stmt, db, sql, err);
+  if (status)
+    return status;
+  stmt_text(stmt, lease->job_id);
+  stmt_int(stmt, lease->token);
+  return STATUS_OK;
+}
+
+enum status db_job_set_worker(struct db *db, const struct lease *lease, const char *worker, bool *held,
+                              struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  *held = false;
+  enum status status = open_guarded(&stmt, db, "UPDATE job SET worker = ?3" GUARD, lease, err);
+  if (status)
+    return status;
+  stmt_text(&stmt, worker);
+  return run_guarded(&stmt, held, err);
+}
+
+enum status db_job_set_progress(struct db *db, const struct lease *lease, const char *progress,
+                                int64_t trained_tokens, bool *held, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  *held = false;
+  enum status status = open_guarded(
+      &stmt, db, "UPDATE job SET progress = ?3, trained_tokens = ifnull(nullif(?4, -1), trained_tokens)" GUARD, lease,
+      err);
+  if (status)
+    return status;
+  stmt_text(&stmt, progress);
+  stmt_int(&stmt, trained_tokens);
+  return run_guarded(&stmt, held, err);
+}
+
+enum status db_job_held(bool *held, struct db *db, const struct lease *lease, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  *held = false;
+  enum status status = open_guarded(&stmt, db, "SELECT 1 FROM job" GUARD, lease, err);
+  return status ? status : stmt_step(&stmt, held, err);
+}
+
+static void bind_end(struct stmt *stmt, enum job_state to, const struct error *why, int64_t now) {
+  CHECK((to == JOB_FAILED) == (why != NULL));
+  stmt_text(stmt, job_state_name(to));
+  stmt_int_or_null(stmt, job_state_terminal(to) ? now : 0);
+  stmt_text(stmt, why ? status_code(why->status) : NULL);
+  stmt_text(stmt, why && why->param[0] ? why->param : NULL);
+  stmt_text(stmt, why ? why->text : NULL);
+}
+
+enum status db_job_release(struct db *db, const struct lease *lease, enum job_state to, const struct error *why,
+                           int64_t now, bool *held, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  *held = false;
+  CHECK(job_state_may_move(JOB_RUNNING, to));
+  enum status status = open_guarded(&stmt, db,
+                                    "UPDATE job SET state = ?3, finished_at = ?4, error_code = ?5, error_param = ?6,"
+                                    " error_message = ?7, restarts = restarts + (?3 = 'queued')" GUARD,
+                                    lease, err);
+  if (status)
+    return status;
+  bind_end(&stmt, to, why, now);
+  return run_guarded(&stmt, held, err);
+}
+
+enum status db_job_move(struct db *db, const char *id, enum job_state from, enum job_state to,
+                        const struct error *why, int64_t now, bool *moved, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  *moved = false;
+  CHECK(from != JOB_RUNNING && job_state_may_move(from, to));
+  enum status status = stmt_open(&stmt, db,
+                                 "UPDATE job SET state = ?3, finished_at = ?4, error_code = ?5, error_param = ?6,"
+                                 " error_message = ?7 WHERE id = ?1 AND state = ?2",
+                                 err);
+  if (status)
+    return status;
+  stmt_text(&stmt, id);
+  stmt_text(&stmt, job_state_name(from));
+  bind_end(&stmt, to, why, now);
+  return run_guarded(&stmt, moved, err);
+}
+
+enum status db_job_request_cancel(struct db *db, const char *id, int64_t now, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  enum status status = stmt_open(&stmt, db,
+                                 "UPDATE job SET cancel_requested_at = ?2 WHERE id = ?1 AND state = 'running'"
+                                 " AND cancel_requested_at IS NULL",
+                                 err);
+  if (status)
+    return status;
+  stmt_text(&stmt, id);
+  stmt_int(&stmt, now);
+  return stmt_run(&stmt, NULL, err);
+}

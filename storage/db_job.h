@@ -1,0 +1,97 @@
+/* Table `job`: the queue. A claim gives a lease token; every write that a worker causes carries the
+   token, so that a worker that lost its lease changes nothing. States move along api/job_state.h only. */
+#ifndef STORAGE_DB_JOB_H
+#define STORAGE_DB_JOB_H
+
+#include <stddef.h>
+
+#include "api/job_state.h"
+#include "base/arena.h"
+#include "storage/db.h"
+
+struct job_row {
+  const char *id;
+  int64_t created_at;
+  const char *model;
+  const char *training_file;
+  const char *validation_file;   /* NULL: none */
+  const char *fine_tuned_model;  /* the name it has once it succeeded */
+  const char *spec;              /* JSON text */
+  const char *metadata;          /* JSON text; NULL: none */
+  int64_t priority;
+  const char *idempotency_key;   /* NULL: none */
+  const char *body_sha256;
+  enum job_state state;
+  int64_t lease_token;
+  int64_t restarts;
+  const char *worker;            /* who runs it, or ran it last; NULL: nobody yet */
+  int64_t cancel_requested_at;   /* 0: not */
+  int64_t started_at;            /* 0: not yet */
+  int64_t finished_at;           /* 0: not yet */
+  int64_t trained_tokens;        /* -1: not known */
+  const char *progress;          /* JSON text; NULL: none */
+  const char *error_code, *error_param, *error_message;  /* NULL: none */
+  bool model_deleted;
+};
+
+/* The columns above from `id` to `state` are written; the others begin empty. */
+NODISCARD enum status db_job_insert(struct db *db, const struct job_row *row, struct error *err);
+/* STATUS_JOB_NOT_FOUND, param "job_id". */
+NODISCARD enum status db_job_get(struct job_row *out, struct db *db, const char *id, struct arena *arena,
+                                 struct error *err);
+
+struct job_filter {
+  const char *metadata;  /* JSON object of strings that the job's metadata must contain; NULL: any */
+  bool metadata_null;    /* only jobs without metadata */
+};
+NODISCARD enum status db_job_list(struct job_row **out, size_t *count, bool *more, struct db *db,
+                                  const struct page *page, const struct job_filter *filter, struct arena *arena,
+                                  struct error *err);
+/* Every job in that state, oldest first. */
+NODISCARD enum status db_job_in_state(struct job_row **out, size_t *count, struct db *db, enum job_state state,
+                                      struct arena *arena, struct error *err);
+/* Jobs that succeeded and whose model is there. */
+NODISCARD enum status db_job_models(struct job_row **out, size_t *count, struct db *db, struct arena *arena,
+                                    struct error *err);
+/* The one with that fine_tuned_model, or STATUS_MODEL_NOT_FOUND, param "model". */
+NODISCARD enum status db_job_of_model(struct job_row *out, struct db *db, const char *name, struct arena *arena,
+                                      struct error *err);
+NODISCARD enum status db_job_delete_model(struct db *db, const char *id, struct error *err);
+
+/* Jobs that wait: validating or queued. */
+NODISCARD enum status db_job_waiting(int64_t *out, struct db *db, struct error *err);
+NODISCARD enum status db_job_queued(int64_t *out, struct db *db, struct error *err);
+/* How many queued jobs go before this one. */
+NODISCARD enum status db_job_position(int64_t *out, struct db *db, const char *id, struct error *err);
+
+/* The newest job made since `since` with that key, or with that body when key is NULL (jobs that came with a
+   key are then left out). *found false: none. */
+NODISCARD enum status db_job_same(struct job_row *out, bool *found, struct db *db, const char *key,
+                                  const char *body_sha256, int64_t since, struct arena *arena, struct error *err);
+
+/* Takes the first queued job (priority, then age) and makes it running with a new token. *found false: none. */
+NODISCARD enum status db_job_claim(struct job_row *out, bool *found, struct db *db, int64_t now, struct arena *arena,
+                                   struct error *err);
+
+/* Guarded writes: *held false: the lease is lost and nothing was written. */
+struct lease {
+  const char *job_id;
+  int64_t token;
+};
+NODISCARD enum status db_job_set_worker(struct db *db, const struct lease *lease, const char *worker, bool *held,
+                                        struct error *err);
+NODISCARD enum status db_job_set_progress(struct db *db, const struct lease *lease, const char *progress,
+                                          int64_t trained_tokens, bool *held, struct error *err);
+NODISCARD enum status db_job_held(bool *held, struct db *db, const struct lease *lease, struct error *err);
+/* Ends the lease: running -> `to`. `why` fills the error columns when `to` is FAILED, else NULL. A move to
+   QUEUED counts a restart. */
+NODISCARD enum status db_job_release(struct db *db, const struct lease *lease, enum job_state to,
+                                     const struct error *why, int64_t now, bool *held, struct error *err);
+
+/* A move of a job that no worker has: `from` must be its state now; *moved false: it was not. */
+NODISCARD enum status db_job_move(struct db *db, const char *id, enum job_state from, enum job_state to,
+                                  const struct error *why, int64_t now, bool *moved, struct error *err);
+/* Notes that a running job shall be cancelled. */
+NODISCARD enum status db_job_request_cancel(struct db *db, const char *id, int64_t now, struct error *err);
+
+#endif

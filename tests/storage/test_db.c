@@ -1,0 +1,376 @@
+/* Proves: the store survives closing and opening, refuses what is not its own, hands each queued job out once in
+   the right order, takes a worker's writes only under the current lease, and pages without loss or repetition. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "storage/db_artifact.h"
+#include "storage/db_checkpoint.h"
+#include "storage/db_event.h"
+#include "storage/db_file.h"
+#include "storage/db_job.h"
+
+struct fixture {
+  char folder[64];
+  char path[96];
+  struct db *db;
+  struct arena arena;
+  struct error err;
+};
+
+static int set_up(void **state) {
+  struct fixture *f = calloc(1, sizeof *f);
+  snprintf(f->folder, sizeof f->folder, "/tmp/test_db.XXXXXX");
+  assert_non_null(mkdtemp(f->folder));
+  snprintf(f->path, sizeof f->path, "%s/store.db", f->folder);
+  arena_init(&f->arena, 64 << 20);
+  assert_int_equal(db_open(&f->db, f->path, &f->err), STATUS_OK);
+  *state = f;
+  return 0;
+}
+
+static int tear_down(void **state) {
+  struct fixture *f = *state;
+  db_close(f->db);
+  arena_done(&f->arena);
+  assert_int_equal(file_remove_tree(f->folder, NULL), STATUS_OK);
+  free(f);
+  return 0;
+}
+
+static void reopen(struct fixture *f) {
+  db_close(f->db);
+  assert_int_equal(db_open(&f->db, f->path, &f->err), STATUS_OK);
+}
+
+static void add_file(struct fixture *f, const char *id, enum file_status status, int64_t expires_at) {
+  struct file_row row = {.id = id,
+                         .created_at = 100,
+                         .expires_at = expires_at,
+                         .filename = "f.jsonl",
+                         .purpose = "fine-tune",
+                         .bytes = 5,
+                         .sha256 = "00",
+                         .path = id,
+                         .status = status};
+  assert_int_equal(db_file_insert(f->db, &row, &f->err), STATUS_OK);
+}
+
+static void add_job(struct fixture *f, const char *id, int64_t priority, const char *metadata) {
+  const char *model = arena_format(&f->arena, "ft:tiny:local::%s", id);
+  struct job_row row = {.id = id,
+                        .created_at = 100,
+                        .model = "tiny",
+                        .training_file = "file-1",
+                        .fine_tuned_model = model,
+                        .spec = "{}",
+                        .metadata = metadata,
+                        .priority = priority,
+                        .body_sha256 = "aa",
+                        .state = JOB_QUEUED};
+  assert_int_equal(db_job_insert(f->db, &row, &f->err), STATUS_OK);
+}
+
+static struct job_row claim(struct fixture *f) {
+  struct job_row job;
+  bool found;
+  assert_int_equal(db_job_claim(&job, &found, f->db, 200, &f->arena, &f->err), STATUS_OK);
+  assert_true(found);
+  return job;
+}
+
+static enum job_state state_of(struct fixture *f, const char *id) {
+  struct job_row job;
+  assert_int_equal(db_job_get(&job, f->db, id, &f->arena, &f->err), STATUS_OK);
+  return job.state;
+}
+
+static void test_reopen(void **state) {
+  struct fixture *f = *state;
+  struct file_row file;
+  add_file(f, "file-1", FILE_UPLOADED, 0);
+  reopen(f);
+  assert_int_equal(db_file_get(&file, f->db, "file-1", 0, &f->arena, &f->err), STATUS_OK);
+  assert_string_equal(file.filename, "f.jsonl");
+  assert_null(file.report);
+  assert_int_equal(db_file_get(&file, f->db, "file-2", 0, &f->arena, &f->err), STATUS_FILE_NOT_FOUND);
+}
+
+static void test_rollback(void **state) {
+  struct fixture *f = *state;
+  struct file_row file;
+  assert_int_equal(db_begin(f->db, &f->err), STATUS_OK);
+  add_file(f, "file-1", FILE_UPLOADED, 0);
+  db_rollback(f->db);
+  assert_int_equal(db_file_get(&file, f->db, "file-1", 0, &f->arena, &f->err), STATUS_FILE_NOT_FOUND);
+  assert_int_equal(db_probe(f->db, &f->err), STATUS_OK);
+}
+
+static void test_foreign_database(void **state) {
+  struct fixture *f = *state;
+  struct db *other;
+  char path[128];
+  snprintf(path, sizeof path, "%s/other", f->folder);
+  assert_int_equal(file_put(path, "this is no database, whatever its name may be", 45, NULL), STATUS_OK);
+  assert_int_not_equal(db_open(&other, path, &f->err), STATUS_OK);
+  assert_null(other);
+  assert_non_null(strstr(f->err.text, path));
+}
+
+static void test_claim_order(void **state) {
+  struct fixture *f = *state;
+  struct job_row job;
+  bool found;
+  int64_t position;
+  add_job(f, "ftjob-a", 0, NULL);
+  add_job(f, "ftjob-b", 5, NULL);
+  add_job(f, "ftjob-c", 0, NULL);
+  assert_int_equal(db_job_position(&position, f->db, "ftjob-c", &f->err), STATUS_OK);
+  assert_int_equal(position, 2);
+  job = claim(f);
+  assert_string_equal(job.id, "ftjob-b");
+  assert_int_equal(job.state, JOB_RUNNING);
+  assert_int_equal(job.lease_token, 1);
+  assert_string_equal(claim(f).id, "ftjob-a");
+  assert_string_equal(claim(f).id, "ftjob-c");
+  assert_int_equal(db_job_claim(&job, &found, f->db, 200, &f->arena, &f->err), STATUS_OK);
+  assert_false(found);
+}
+
+static void test_lease(void **state) {
+  struct fixture *f = *state;
+  bool held;
+  add_job(f, "ftjob-a", 0, NULL);
+  struct lease old = {.job_id = "ftjob-a", .token = claim(f).lease_token};
+  assert_int_equal(db_job_set_progress(f->db, &old, "{}", 7, &held, &f->err), STATUS_OK);
+  assert_true(held);
+  assert_int_equal(db_job_release(f->db, &old, JOB_QUEUED, NULL, 300, &held, &f->err), STATUS_OK);
+  assert_true(held);
+  struct job_row again = claim(f);
+  assert_int_equal(again.lease_token, 2);
+  assert_int_equal(again.restarts, 1);
+  assert_int_equal(again.trained_tokens, -1);
+  /* The first worker comes back late: nothing it writes counts. */
+  assert_int_equal(db_job_set_progress(f->db, &old, "{\"late\":1}", 9, &held, &f->err), STATUS_OK);
+  assert_false(held);
+  assert_int_equal(db_job_set_worker(f->db, &old, "1 2 3", &held, &f->err), STATUS_OK);
+  assert_false(held);
+  assert_int_equal(db_job_release(f->db, &old, JOB_SUCCEEDED, NULL, 300, &held, &f->err), STATUS_OK);
+  assert_false(held);
+  assert_int_equal(db_job_held(&held, f->db, &old, &f->err), STATUS_OK);
+  assert_false(held);
+  assert_int_equal(state_of(f, "ftjob-a"), JOB_RUNNING);
+  struct lease now = {.job_id = "ftjob-a", .token = 2};
+  assert_int_equal(db_job_release(f->db, &now, JOB_SUCCEEDED, NULL, 300, &held, &f->err), STATUS_OK);
+  assert_true(held);
+  assert_int_equal(state_of(f, "ftjob-a"), JOB_SUCCEEDED);
+}
+
+static void test_failure_is_kept(void **state) {
+  struct fixture *f = *state;
+  struct job_row job;
+  struct error why;
+  bool held, moved;
+  add_job(f, "ftjob-a", 0, NULL);
+  struct lease lease = {.job_id = "ftjob-a", .token = claim(f).lease_token};
+  error_set(&why, STATUS_NAN_LOSS, "learning_rate", "not finite");
+  assert_int_equal(db_job_release(f->db, &lease, JOB_FAILED, &why, 300, &held, &f->err), STATUS_OK);
+  assert_int_equal(db_job_get(&job, f->db, "ftjob-a", &f->arena, &f->err), STATUS_OK);
+  assert_string_equal(job.error_code, "nan_loss");
+  assert_string_equal(job.error_param, "learning_rate");
+  assert_string_equal(job.error_message, "not finite");
+  assert_int_equal(job.finished_at, 300);
+  /* A state that is not the job's moves nothing. */
+  assert_int_equal(db_job_move(f->db, "ftjob-a", JOB_QUEUED, JOB_CANCELLED, NULL, 400, &moved, &f->err), STATUS_OK);
+  assert_false(moved);
+}
+
+static void test_job_pages(void **state) {
+  struct fixture *f = *state;
+  struct job_row *jobs;
+  size_t count, seen = 0;
+  bool more = true;
+  struct page page = {.limit = 2};
+  char id[5][16];
+  for (size_t i = 0; i < 5; i++) {
+    snprintf(id[i], sizeof id[i], "ftjob-%zu", i);
+    add_job(f, id[i], 0, i % 2 ? "{\"team\":\"a\",\"k\":\"\"}" : NULL);
+  }
+  while (more) {
+    assert_int_equal(
+        db_job_list(&jobs, &count, &more, f->db, &page, &(struct job_filter){0}, &f->arena, &f->err), STATUS_OK);
+    for (size_t i = 0; i < count; i++)
+      assert_string_equal(jobs[i].id, id[4 - seen++]);
+    page.after = jobs[count - 1].id;
+    /* A job that comes while somebody turns pages must not shift them. */
+    if (seen == 2)
+      add_job(f, "ftjob-new", 0, NULL);
+  }
+  assert_int_equal(seen, 5);
+  page = (struct page){.limit = 10};
+  assert_int_equal(db_job_list(&jobs, &count, &more, f->db, &page, &(struct job_filter){.metadata = "{\"k\":\"\"}"},
+                               &f->arena, &f->err),
+                   STATUS_OK);
+  assert_int_equal(count, 2);
+  assert_int_equal(db_job_list(&jobs, &count, &more, f->db, &page, &(struct job_filter){.metadata = "{\"k\":\"x\"}"},
+                               &f->arena, &f->err),
+                   STATUS_OK);
+  assert_int_equal(count, 0);
+  assert_int_equal(
+      db_job_list(&jobs, &count, &more, f->db, &page, &(struct job_filter){.metadata_null = true}, &f->arena, &f->err),
+      STATUS_OK);
+  assert_int_equal(count, 4);
+  page.after = "ftjob-none";
+  assert_int_equal(db_job_list(&jobs, &count, &more, f->db, &page, &(struct job_filter){0}, &f->arena, &f->err),
+                   STATUS_INVALID_CURSOR);
+  assert_string_equal(f->err.param, "after");
+}
+
+static void test_same_request(void **state) {
+  struct fixture *f = *state;
+  struct job_row job;
+  bool found;
+  add_job(f, "ftjob-a", 0, NULL);
+  struct job_row keyed = {.id = "ftjob-b", .created_at = 100, .model = "tiny", .training_file = "file-1",
+                          .fine_tuned_model = "ft:b", .spec = "{}", .idempotency_key = "key", .body_sha256 = "bb",
+                          .state = JOB_QUEUED};
+  assert_int_equal(db_job_insert(f->db, &keyed, &f->err), STATUS_OK);
+  assert_int_equal(db_job_same(&job, &found, f->db, NULL, "aa", 50, &f->arena, &f->err), STATUS_OK);
+  assert_true(found);
+  assert_string_equal(job.id, "ftjob-a");
+  assert_int_equal(db_job_same(&job, &found, f->db, NULL, "aa", 101, &f->arena, &f->err), STATUS_OK);
+  assert_false(found);
+  assert_int_equal(db_job_same(&job, &found, f->db, NULL, "bb", 50, &f->arena, &f->err), STATUS_OK);
+  assert_false(found); /* it came with a key: only the key finds it */
+  assert_int_equal(db_job_same(&job, &found, f->db, "key", "zz", 50, &f->arena, &f->err), STATUS_OK);
+  assert_true(found);
+  assert_string_equal(job.id, "ftjob-b");
+}
+
+static void test_events(void **state) {
+  struct fixture *f = *state;
+  struct event_row *events;
+  size_t count;
+  bool more;
+  char after[40];
+  add_job(f, "ftjob-a", 0, NULL);
+  add_job(f, "ftjob-b", 0, NULL);
+  for (int i = 0; i < 6; i++) {
+    char text[32];
+    snprintf(text, sizeof text, "event %d", i);
+    struct event_row row = {.job_id = i % 2 ? "ftjob-b" : "ftjob-a", .created_at = i, .level = LOG_WARN,
+                            .metrics = i == 4, .message = text, .data = i == 4 ? "{\"step\":1}" : NULL};
+    assert_int_equal(db_event_add(f->db, &row, &f->err), STATUS_OK);
+  }
+  struct page page = {.limit = 2};
+  assert_int_equal(db_event_list(&events, &count, &more, f->db, "ftjob-a", &page, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(count, 2);
+  assert_true(more);
+  assert_string_equal(events[0].message, "event 4");
+  assert_true(events[0].metrics);
+  assert_string_equal(events[0].data, "{\"step\":1}");
+  assert_int_equal(events[1].level, LOG_WARN);
+  snprintf(after, sizeof after, "ftevent-%d", (int)events[1].seq);
+  page.after = after;
+  assert_int_equal(db_event_list(&events, &count, &more, f->db, "ftjob-a", &page, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(count, 1);
+  assert_false(more);
+  assert_string_equal(events[0].message, "event 0");
+  page.after = "ftevent-1x";
+  assert_int_equal(db_event_list(&events, &count, &more, f->db, "ftjob-a", &page, &f->arena, &f->err),
+                   STATUS_INVALID_CURSOR);
+}
+
+static void test_checkpoints(void **state) {
+  struct fixture *f = *state;
+  struct checkpoint_row *rows;
+  size_t count;
+  bool more;
+  add_job(f, "ftjob-a", 0, NULL);
+  for (int64_t step = 1; step <= 3; step++) {
+    struct checkpoint_row row = {.job_id = "ftjob-a", .step = step == 3 ? 2 : step, .path = step == 3 ? "new" : "old",
+                                 .metrics = "{}"};
+    assert_int_equal(db_checkpoint_add(f->db, &row, &f->err), STATUS_OK);
+  }
+  struct page page = {.limit = 10};
+  assert_int_equal(db_checkpoint_list(&rows, &count, &more, f->db, "ftjob-a", &page, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(count, 2);
+  assert_int_equal(rows[0].step, 2);
+  assert_string_equal(rows[0].path, "new");
+  assert_int_equal(db_checkpoint_delete_of_job(f->db, "ftjob-a", &f->err), STATUS_OK);
+  assert_int_equal(db_checkpoint_list(&rows, &count, &more, f->db, "ftjob-a", &page, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(count, 0);
+}
+
+static void test_artifacts(void **state) {
+  struct fixture *f = *state;
+  struct artifact_row *rows, row = {.job_id = "ftjob-a", .name = "a.bin", .path = "p", .bytes = 3, .sha256 = "00"};
+  size_t count;
+  add_job(f, "ftjob-a", 0, NULL);
+  assert_int_equal(db_artifact_add(f->db, &row, &f->err), STATUS_OK);
+  assert_int_not_equal(db_artifact_add(f->db, &row, &f->err), STATUS_OK); /* a name once a job */
+  assert_int_equal(db_artifact_list(&rows, &count, f->db, "ftjob-a", &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(count, 1);
+  assert_int_equal(db_artifact_get(&row, f->db, "ftjob-a", "b", &f->arena, &f->err), STATUS_ARTIFACT_NOT_FOUND);
+}
+
+static void test_files(void **state) {
+  struct fixture *f = *state;
+  struct file_row *rows, file;
+  size_t count;
+  bool more, changed;
+  add_file(f, "file-1", FILE_UPLOADED, 0);
+  add_file(f, "file-2", FILE_PROCESSED, 500);
+  add_job(f, "ftjob-a", 0, NULL); /* needs file-1 */
+  assert_int_equal(db_file_delete(f->db, "file-1", &f->err), STATUS_FILE_IN_USE);
+  assert_int_equal(db_file_unchecked(&rows, &count, f->db, 10, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(count, 1);
+  assert_int_equal(db_file_checked(f->db, "file-1", FILE_ERROR, "line 2", "{}", &changed, &f->err), STATUS_OK);
+  assert_true(changed);
+  assert_int_equal(db_file_checked(f->db, "file-1", FILE_PROCESSED, NULL, NULL, &changed, &f->err), STATUS_OK);
+  assert_false(changed); /* a verdict stands */
+  assert_int_equal(db_file_get(&file, f->db, "file-1", 0, &f->arena, &f->err), STATUS_OK);
+  assert_string_equal(file.status_details, "line 2");
+  assert_int_equal(db_file_get(&file, f->db, "file-2", 499, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(db_file_get(&file, f->db, "file-2", 500, &f->arena, &f->err), STATUS_FILE_NOT_FOUND);
+  assert_int_equal(db_file_expired(&rows, &count, f->db, 500, 10, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(count, 1);
+  struct page page = {.limit = 1, .ascending = true};
+  assert_int_equal(db_file_list(&rows, &count, &more, f->db, &page, "fine-tune", 0, &f->arena, &f->err), STATUS_OK);
+  assert_true(more);
+  assert_string_equal(rows[0].id, "file-1");
+  page.after = "file-1";
+  assert_int_equal(db_file_list(&rows, &count, &more, f->db, &page, NULL, 0, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(count, 1);
+  assert_string_equal(rows[0].id, "file-2");
+}
+
+/* Every move the table does not have must be refused by the schema or by a CHECK before it: here the schema. */
+static void test_end_is_final(void **state) {
+  struct fixture *f = *state;
+  bool moved;
+  add_job(f, "ftjob-a", 0, NULL);
+  assert_int_equal(db_job_move(f->db, "ftjob-a", JOB_QUEUED, JOB_CANCELLED, NULL, 5, &moved, &f->err), STATUS_OK);
+  assert_true(moved);
+  assert_int_equal(db_job_request_cancel(f->db, "ftjob-a", 9, &f->err), STATUS_OK);
+  assert_int_equal(state_of(f, "ftjob-a"), JOB_CANCELLED);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+  const struct CMUnitTest tests[] = {
+      TEST(test_reopen),  TEST(test_rollback),     TEST(test_foreign_database), TEST(test_claim_order),
+      TEST(test_lease),   TEST(test_failure_is_kept), TEST(test_job_pages),     TEST(test_same_request),
+      TEST(test_events),  TEST(test_checkpoints),  TEST(test_artifacts),        TEST(test_files),
+      TEST(test_end_is_final),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
