@@ -1,0 +1,154 @@
+/* The check of an upload reports what is in a file, and refuses at its place what no job could use. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "worker/data/check.h"
+
+static char path[64];
+
+static int make_file(void **state) {
+  (void)state;
+  snprintf(path, sizeof path, "/tmp/test_check.XXXXXX");
+  int fd = mkstemp(path);
+  return fd < 0 ? -1 : close(fd);
+}
+
+static int remove_file(void **state) {
+  (void)state;
+  return unlink(path);
+}
+
+static enum status check(json_t **report, const char *name, const char *text, struct error *err) {
+  *err = (struct error){0};
+  assert_int_equal(file_put(path, text, strlen(text), err), STATUS_OK);
+  return check_file(report, path, name, err);
+}
+
+/* JSON with ' for ", so that it can be read here. */
+static char *unquote(char *json) {
+  for (char *p = json; *p; p++)
+    if (*p == '"')
+      *p = '\'';
+  return json;
+}
+
+static void reports(void **state) {
+  (void)state;
+  static const struct {
+    const char *name, *text, *want;
+  } cases[] = {
+      {"x.csv", "text,label\nab,x\nabcd,y\n\nab,x\n",
+       "{'format':'csv','kind':'classification','lines':5,'examples':3,'bytes':29,'columns':['text','label'],"
+       "'labels':{'kind':'class','count':2,'names':['x','y']},'text_bytes':{'min':2,'mean':2.6666666666666665,'max':4},"
+       "'warnings':['1 empty lines were skipped','1 records are repeated']}"},
+      {"x.tsv", "text\tlabel\na\t0.5\n",
+       "{'format':'tsv','kind':'regression','lines':2,'examples':1,'bytes':17,'columns':['text','label'],"
+       "'labels':{'kind':'float','count':1,'names':[]},'text_bytes':{'min':1,'mean':1.0,'max':1},'warnings':[]}"},
+      {"x.jsonl", "{\"text\":\"a\",\"label\":10}\n{\"label\":9,\"text\":\"b\"}",
+       "{'format':'jsonl','kind':'classification','lines':2,'examples':2,'bytes':46,'columns':['text','label'],"
+       "'labels':{'kind':'class','count':2,'names':['9','10']},'text_bytes':{'min':1,'mean':1.0,'max':1},"
+       "'warnings':['the labels are integers but not 0, 1, 2, ... without a gap; a training file needs that']}"},
+      {"x.jsonl", "{\"text\":\"abc\"}\n",
+       "{'format':'jsonl','kind':'text','lines':1,'examples':1,'bytes':15,'columns':['text'],'labels':null,"
+       "'text_bytes':{'min':3,'mean':3.0,'max':3},'warnings':[]}"},
+      {"x.jsonl",
+       "{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":\"a\"}]}\n"
+       "{\"messages\":[{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[]}]}\n",
+       "{'format':'jsonl','kind':'chat','lines':2,'examples':2,'bytes':147,'columns':['messages'],'labels':null,"
+       "'text_bytes':null,'warnings':[]}"},
+      {"x.jsonl", "{\"prompt\":\"\",\"completion\":\"a\"}\n",
+       "{'format':'jsonl','kind':'completion','lines':1,'examples':1,'bytes':31,'columns':['prompt','completion'],"
+       "'labels':null,'text_bytes':null,'warnings':[]}"},
+      {"x.csv", "text,category\na,x\n",
+       "{'format':'csv','kind':'text','lines':2,'examples':1,'bytes':18,'columns':['text','category'],'labels':null,"
+       "'text_bytes':{'min':1,'mean':1.0,'max':1},'warnings':[]}"},
+      {"x.csv", "question,category\na,x\n",
+       "{'format':'csv','kind':'table','lines':2,'examples':1,'bytes':22,'columns':['question','category'],"
+       "'labels':null,'text_bytes':null,'warnings':['no column is named text; a job must name its columns "
+       "(dataset.text, dataset.label)']}"},
+  };
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    json_t *report;
+    struct error err;
+    if (check(&report, cases[i].name, cases[i].text, &err))
+      fail_msg("%s: %s", cases[i].text, err.text);
+    char *text = unquote(json_dumps(report, JSON_COMPACT));
+    assert_string_equal(text, cases[i].want);
+    free(text);
+    json_decref(report);
+  }
+}
+
+static void refuses(void **state) {
+  (void)state;
+  static const struct {
+    const char *name, *text, *param, *says;
+  } cases[] = {
+      {"x.jsonl", "{\"text\":1}", "text", "line 1, column 9: text must be a string, not an integer"},
+      {"x.jsonl", "{\"text\":\"a\",\"label\":{}}", "label", "line 1, column 21: label must be"},
+      {"x.jsonl", "{\"text\":\"a\",\"label\":0}\n{\"text\":\"a\",\"label\":\"0\"}", "label",
+       "line 2, column 21: label is a string"},
+      {"x.jsonl", "{\"text\":\"a\",\"label\":0}\n{\"text\":\"a\"}", "",
+       "line 2, column 1: this line has text but no label, but line 1 has text and label"},
+      {"x.jsonl", "{\"text\":\"a\",\"text_pair\":\"\"}", "text_pair", "text_pair is empty"},
+      {"x.csv", "text,label\na,x\n,y\n", "text", "line 3, column 1: text is empty"},
+      {"x.csv", "text,label\na,x\nb\n", "", "line 3, column 1: 1 fields, but the header has 2"},
+      {"x.jsonl", "{\"messages\":[]}", "messages", "line 1, column 13: messages must be an array of at least one"},
+      {"x.jsonl", "{\"messages\":[1]}", "messages", "message 1 must be an object, not an integer"},
+      {"x.jsonl", "{\"messages\":[{\"role\":\"boss\",\"content\":\"x\"}]}", "messages",
+       "message 1: the role boss is none of"},
+      {"x.jsonl", "{\"messages\":[{\"role\":\"user\",\"content\":5}]}", "messages",
+       "message 1: content must be a string, not an integer"},
+      {"x.jsonl", "{\"messages\":[{\"role\":\"user\"}]}", "messages",
+       "message 1: content must be a string, not absent"},
+      {"x.jsonl", "{\"messages\":[{\"role\":\"user\",\"content\":\"q\"}]}", "messages",
+       "no message has the role assistant"},
+      {"x.jsonl", "{\"prompt\":1,\"completion\":\"a\"}", "prompt", "prompt must be a string"},
+      {"x.jsonl", "{\"prompt\":\"p\",\"completion\":\"\"}", "completion", "completion is empty"},
+      {"x.jsonl", "nonsense", "", "line 1, column 8: invalid token"},
+  };
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    json_t *report;
+    struct error err;
+    enum status status = check(&report, cases[i].name, cases[i].text, &err);
+    if (status != STATUS_DATASET_INVALID || report || strcmp(err.param, cases[i].param) != 0 ||
+        !strstr(err.text, cases[i].says))
+      fail_msg("%s: status %d, param %s, \"%s\" should say \"%s\"", cases[i].text, (int)status, err.param, err.text,
+               cases[i].says);
+  }
+}
+
+static void shows_a_hundred_labels(void **state) {
+  (void)state;
+  char text[8192] = "text,label\n";
+  size_t used = strlen(text);
+  for (int i = 0; i < 150; i++)
+    used += (size_t)snprintf(text + used, sizeof text - used, "t%d,label %03d\n", i, i);
+  json_t *report;
+  struct error err;
+  assert_int_equal(check(&report, "x.csv", text, &err), STATUS_OK);
+  const json_t *labels = json_object_get(report, "labels");
+  assert_int_equal(json_integer_value(json_object_get(labels, "count")), 150);
+  assert_int_equal(json_array_size(json_object_get(labels, "names")), 100);
+  assert_string_equal(json_string_value(json_array_get(json_object_get(labels, "names"), 99)), "label 099");
+  json_decref(report);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(reports),
+      cmocka_unit_test(refuses),
+      cmocka_unit_test(shows_a_hundred_labels),
+  };
+  return cmocka_run_group_tests(tests, make_file, remove_file);
+}

@@ -1,0 +1,224 @@
+/* Labels mean what design and documentation say: strings, integers and floats, in files that declare
+   them (JSONL) and files where they are found out (CSV, TSV). What cannot be used is refused at its place. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "base/str.h"
+#include "worker/data/dataset.h"
+
+static char path[64];
+static const struct dataset_columns columns = {"text", "text_pair", "label"};
+
+static int make_file(void **state) {
+  (void)state;
+  snprintf(path, sizeof path, "/tmp/test_dataset.XXXXXX");
+  int fd = mkstemp(path);
+  return fd < 0 ? -1 : close(fd);
+}
+
+static int remove_file(void **state) {
+  (void)state;
+  return unlink(path);
+}
+
+static enum status load(struct dataset *out, const char *name, const char *text, const struct dataset *labels_of,
+                        struct error *err) {
+  *err = (struct error){0};
+  assert_int_equal(file_put(path, text, strlen(text), err), STATUS_OK);
+  return dataset_load(out, path, name, &columns, labels_of, err);
+}
+
+/* "kind: names | text[/pair]=label ..." */
+static void describe(struct str *out, const struct dataset *d) {
+  str_clear(out);
+  str_puts(out, d->label_kind == LABEL_CLASS ? d->numbered ? "numbered:" : "named:" : "float:");
+  for (size_t i = 0; i < d->num_labels; i++)
+    str_printf(out, " %s", d->label_names[i]);
+  str_puts(out, " |");
+  for (size_t i = 0; i < d->count; i++) {
+    const struct example *e = &d->examples[i];
+    assert_int_equal(e->text_length, strlen(e->text));
+    str_printf(out, " %s%s%s=", e->text, e->pair ? "/" : "", e->pair ? e->pair : "");
+    if (d->label_kind == LABEL_CLASS)
+      str_printf(out, "%u", e->label);
+    else
+      str_printf(out, "%g", (double)e->target);
+  }
+}
+
+static void reads_labels(void **state) {
+  (void)state;
+  static const struct {
+    const char *name, *text, *want;
+  } cases[] = {
+      {"x.jsonl", "{\"text\":\"a\",\"label\":\"pos\"}\n{\"text\":\"b\",\"label\":\"neg\"}\n",
+       "named: neg pos | a=1 b=0"},
+      {"x.jsonl", "{\"text\":\"a\",\"label\":\"10\"}\n{\"text\":\"b\",\"label\":\"9\"}\n", "named: 10 9 | a=0 b=1"},
+      {"x.jsonl", "{\"text\":\"a\",\"label\":1}\n{\"text\":\"b\",\"label\":0}\n",
+       "numbered: LABEL_0 LABEL_1 | a=1 b=0"},
+      {"x.jsonl", "{\"text\":\"a\",\"label\":3.0}\n{\"text\":\"b\",\"label\":-0.5}\n", "float: LABEL_0 | a=3 b=-0.5"},
+      {"x.jsonl", "{\"text\":\"a\",\"label\":2.5}\n", "float: LABEL_0 | a=2.5"},
+      {"x.jsonl", "{\"text\":\"a\",\"text_pair\":\"p\",\"label\":1}\n{\"text\":\"b\",\"label\":0}\n{\"text\":\"c\","
+                  "\"text_pair\":null,\"label\":0}", "numbered: LABEL_0 LABEL_1 | a/p=1 b=0 c=0"},
+      {"x.csv", "text,label\na,1\nb,0\nc,2\n", "numbered: LABEL_0 LABEL_1 LABEL_2 | a=1 b=0 c=2"},
+      {"x.csv", "text,label\na,1\nb,0.5\n", "float: LABEL_0 | a=1 b=0.5"},
+      {"x.csv", "text,label\na,1e2\nb,-3\n", "float: LABEL_0 | a=100 b=-3"},
+      {"x.csv", "text,label\na,1\nb,x\nc,0.5\n", "named: 0.5 1 x | a=1 b=2 c=0"},
+      {"x.csv", "text,label\na,007\nb,1\n", "named: 007 1 | a=0 b=1"},
+      {"x.csv", "text,label\na,nan\nb,1.\nc,1e999\n", "named: 1. 1e999 nan | a=2 b=0 c=1"},
+      {"x.csv", "label,other,text,text_pair\nx,1,a,p\ny,2,b,q\n", "named: x y | a/p=0 b/q=1"},
+      {"x.tsv", "text\tlabel\nsay \"a\"\t\xC3\xA9\nb\tz\n", "named: z \xC3\xA9 | say \"a\"=1 b=0"},
+  };
+  struct str out;
+  str_init(&out, 1 << 16);
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    struct dataset d;
+    struct error err;
+    if (load(&d, cases[i].name, cases[i].text, NULL, &err))
+      fail_msg("%s: %s", cases[i].text, err.text);
+    describe(&out, &d);
+    assert_string_equal(out.text, cases[i].want);
+    dataset_done(&d);
+  }
+  str_done(&out);
+}
+
+static void refuses_what_cannot_be_used(void **state) {
+  (void)state;
+  static const struct {
+    const char *name, *text, *param, *says;
+  } cases[] = {
+      {"x.jsonl", "{\"text\":\"a\",\"label\":1}\n{\"text\":\"b\",\"label\":\"x\"}\n", "label",
+       "line 2, column 21: label is a string, but on line 1 it is an integer"},
+      {"x.jsonl", "{\"text\":\"a\",\"label\":1.5}\n{\"text\":\"b\",\"label\":1}\n", "label",
+       "is an integer, but on line 1 it is a float"},
+      {"x.jsonl", "{\"text\":\"a\",\"label\":true}\n", "label",
+       "line 1, column 21: label must be a string, an integer or a number, not true"},
+      {"x.jsonl", "{\"text\":\"a\",\"label\":null}\n", "label", "not null"},
+      {"x.jsonl", "{\"text\":\"a\",\"label\":[0]}\n", "label", "not an array"},
+      {"x.jsonl", "{\"text\":\"a\",\"label\":\"\"}\n", "label", "label is empty"},
+      {"x.jsonl", "{\"text\":\"a\",\"label\":1e300}\n", "label", "too large for a 32-bit float"},
+      {"x.jsonl", "{\"text\":\"a\"}\n", "label", "line 1, column 1: no member label"},
+      {"x.jsonl", "{\"label\":1}\n", "text", "line 1, column 1: no member text"},
+      {"x.jsonl", "{\"text\":\"a\",\"label\":1}\n{\"text\":\"\",\"label\":0}\n", "text",
+       "line 2, column 9: text is empty"},
+      {"x.jsonl", "{\"text\":5,\"label\":1}\n", "text", "line 1, column 9: text must be a string, not an integer"},
+      {"x.jsonl", "{\"text\":\"a\",\"text_pair\":1,\"label\":1}\n", "text_pair", "text_pair must be a string"},
+      {"x.jsonl", "{\"text\":\"a\",\"label\":0}\n{\"text\":\"b\",\"label\":2}\n", "label",
+       "line 2, column 21: the label 2 occurs but 1 does not"},
+      {"x.jsonl", "{\"text\":\"a\",\"label\":-1}\n{\"text\":\"b\",\"label\":0}\n", "label",
+       "line 1, column 21: the label -1 is negative"},
+      {"x.jsonl", "{\"text\":\"a\",\"label\":\"x\"}\n{\"text\":\"b\",\"label\":\"x\"}\n", "label",
+       "every example has the label x"},
+      {"x.csv", "text,label\na,1\nb,2\n", "label", "line 2, column 3: the label 1 occurs but 0 does not"},
+      {"x.csv", "text,label\na,x\nb,\n", "label", "line 3, column 3: label is empty"},
+      {"x.csv", "text,label\n,x\n", "text", "line 2, column 1: text is empty"},
+      {"x.csv", "text,text_pair,label\na,,x\n", "text_pair", "line 2, column 3: text_pair is empty"},
+      {"x.csv", "text,category\na,x\n", "label",
+       "line 1, column 1: no column is named label; there are: text, category"},
+      {"x.csv", "sentence,label\na,x\n", "text", "no column is named text; there are: sentence, label"},
+      {"x.csv", "", "", "the file is empty"},
+  };
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    struct dataset d;
+    struct error err;
+    enum status status = load(&d, cases[i].name, cases[i].text, NULL, &err);
+    if (status != STATUS_DATASET_INVALID || strcmp(err.param, cases[i].param) != 0 || !strstr(err.text, cases[i].says))
+      fail_msg("%s: status %d, param %s, \"%s\" should say \"%s\"", cases[i].text, (int)status, err.param, err.text,
+               cases[i].says);
+    assert_int_equal(d.count, 0);
+    dataset_done(&d);
+  }
+}
+
+static void validates_with_the_training_labels(void **state) {
+  (void)state;
+  struct dataset train, valid;
+  struct error err;
+  struct str out;
+  str_init(&out, 1 << 16);
+  assert_int_equal(load(&train, "x.csv", "text,label\na,red\nb,blue\nc,3\n", NULL, &err), STATUS_OK);
+  assert_int_equal(load(&valid, "x.csv", "text,label\nd,blue\ne,blue\nf,3\n", &train, &err), STATUS_OK);
+  describe(&out, &valid);
+  assert_string_equal(out.text, "named: 3 blue red | d=1 e=1 f=0");
+  dataset_done(&valid);
+  assert_int_equal(load(&valid, "x.csv", "text,label\nd,blue\ne,green\n", &train, &err), STATUS_DATASET_INVALID);
+  assert_string_equal(err.text, "line 3, column 3: the label green does not occur in the training file");
+  assert_int_equal(load(&valid, "x.jsonl", "{\"text\":\"d\",\"label\":3}", &train, &err), STATUS_DATASET_INVALID);
+  assert_non_null(strstr(err.text, "must be a string"));
+  dataset_done(&train);
+
+  assert_int_equal(load(&train, "x.csv", "text,label\na,0\nb,1\nc,2\n", NULL, &err), STATUS_OK);
+  assert_int_equal(load(&valid, "x.jsonl", "{\"text\":\"d\",\"label\":2}", &train, &err), STATUS_OK);
+  describe(&out, &valid);
+  assert_string_equal(out.text, "numbered: LABEL_0 LABEL_1 LABEL_2 | d=2");
+  dataset_done(&valid);
+  assert_int_equal(load(&valid, "x.csv", "text,label\nd,3\n", &train, &err), STATUS_DATASET_INVALID);
+  assert_non_null(strstr(err.text, "line 2, column 3: label must be one of the training file's labels, 0 to 2"));
+  assert_int_equal(load(&valid, "x.csv", "text,label\nd,1.0\n", &train, &err), STATUS_DATASET_INVALID);
+  dataset_done(&train);
+
+  assert_int_equal(load(&train, "x.jsonl", "{\"text\":\"a\",\"label\":0.5}", NULL, &err), STATUS_OK);
+  assert_int_equal(load(&valid, "x.csv", "text,label\nd,3\n", &train, &err), STATUS_OK);
+  describe(&out, &valid);
+  assert_string_equal(out.text, "float: LABEL_0 | d=3");
+  dataset_done(&valid);
+  assert_int_equal(load(&valid, "x.csv", "text,label\nd,high\n", &train, &err), STATUS_DATASET_INVALID);
+  dataset_done(&train);
+  str_done(&out);
+}
+
+static void uses_the_columns_it_is_told(void **state) {
+  (void)state;
+  static const char text[] = "id,question,topic\n1,a,x\n2,b,y\n";
+  const struct dataset_columns other = {"question", NULL, "topic"};
+  struct dataset d;
+  struct error err;
+  assert_int_equal(file_put(path, text, strlen(text), &err), STATUS_OK);
+  assert_int_equal(dataset_load(&d, path, "x.csv", &other, NULL, &err), STATUS_OK);
+  assert_int_equal(d.count, 2);
+  assert_string_equal(d.examples[1].text, "b");
+  assert_string_equal(d.label_names[d.examples[1].label], "y");
+  assert_int_equal(d.examples[1].line, 3);
+  dataset_done(&d);
+}
+
+static void counts_classes_up_to_a_limit(void **state) {
+  (void)state;
+  struct str text;
+  struct dataset d;
+  struct error err;
+  str_init(&text, 16 << 20);
+  str_puts(&text, "text,label\n");
+  for (int i = 0; i < 70000; i++)
+    str_printf(&text, "t,%d.5\n", i);
+  assert_int_equal(load(&d, "x.csv", text.text, NULL, &err), STATUS_OK);
+  assert_int_equal(d.label_kind, LABEL_FLOAT);
+  assert_int_equal(d.count, 70000);
+  assert_true(d.examples[69999].target == 69999.5f);
+  dataset_done(&d);
+  str_puts(&text, "t,word\n");
+  assert_int_equal(load(&d, "x.csv", text.text, NULL, &err), STATUS_DATASET_INVALID);
+  assert_string_equal(err.text, "line 70002, column 3: more than 65536 different labels");
+  str_done(&text);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(reads_labels),
+      cmocka_unit_test(refuses_what_cannot_be_used),
+      cmocka_unit_test(validates_with_the_training_labels),
+      cmocka_unit_test(uses_the_columns_it_is_told),
+      cmocka_unit_test(counts_classes_up_to_a_limit),
+  };
+  return cmocka_run_group_tests(tests, make_file, remove_file);
+}

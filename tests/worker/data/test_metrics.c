@@ -1,0 +1,73 @@
+/* Scores equal hand-made and scikit-learn/SciPy values, and are 0 where a formula divides by zero. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <math.h>
+
+#include <cmocka.h>
+
+#include "worker/data/metrics.h"
+
+static void near(double got, double want) {
+  if (!(fabs(got - want) < 1e-12))
+    fail_msg("%.17g is not %.17g", got, want);
+}
+
+static void scores_classes(void **state) {
+  (void)state;
+  static const uint32_t predicted[] = {1, 1, 1, 0, 0, 0, 1, 0, 0, 0}, actual[] = {1, 1, 0, 0, 0, 1, 1, 0, 1, 0};
+  near(metric_accuracy(predicted, actual, 10), 0.7);
+  near(metric_f1(predicted, actual, 10), 2.0 * 3 / (2 * 3 + 1 + 2));
+  near(metric_matthews(predicted, actual, 10), (3.0 * 4 - 1.0 * 2) / sqrt(4.0 * 5 * 5 * 6));
+  near(metric_matthews(actual, actual, 10), 1);
+  static const uint32_t flipped[] = {0, 0, 1, 1, 1, 0, 0, 1, 0, 1};
+  near(metric_matthews(flipped, actual, 10), -1);
+  near(metric_f1(flipped, actual, 10), 0);
+}
+
+static void is_zero_where_a_score_is_undefined(void **state) {
+  (void)state;
+  static const uint32_t zeros[] = {0, 0, 0}, mixed[] = {0, 1, 0};
+  static const float flat[] = {2, 2, 2}, rising[] = {1, 2, 3};
+  double r = 5;
+  near(metric_accuracy(zeros, mixed, 0), 0);
+  near(metric_f1(zeros, zeros, 3), 0);
+  near(metric_matthews(zeros, mixed, 3), 0);
+  near(metric_matthews(zeros, mixed, 0), 0);
+  near(metric_pearson(flat, rising, 3), 0);
+  near(metric_pearson(rising, flat, 3), 0);
+  near(metric_pearson(rising, rising, 1), 0);
+  near(metric_pearson(rising, rising, 0), 0);
+  assert_int_equal(metric_spearman(&r, flat, rising, 3, NULL), STATUS_OK);
+  near(r, 0);
+  assert_int_equal(metric_spearman(&r, flat, rising, 0, NULL), STATUS_OK);
+  near(r, 0);
+}
+
+static void correlates(void **state) {
+  (void)state;
+  static const float x[] = {1, 2, 3, 4, 5}, y[] = {2, 1, 4, 3, 5}, down[] = {10, 8, 6, 4, 2};
+  static const float tied_x[] = {1, 2, 2, 3, 0.5f, 2}, tied_y[] = {1, 3, 2, 3, 0, 5};
+  double r;
+  near(metric_pearson(x, y, 5), 0.8);
+  near(metric_pearson(x, down, 5), -1);
+  static const float curve[] = {1, 8, 27, 64, 125};
+  assert_int_equal(metric_spearman(&r, x, curve, 5, NULL), STATUS_OK);
+  near(r, 1);
+  assert_int_equal(metric_spearman(&r, x, y, 5, NULL), STATUS_OK);
+  near(r, 0.8);
+  assert_int_equal(metric_spearman(&r, tied_x, tied_y, 6, NULL), STATUS_OK);
+  near(r, 0.7700513795421217);
+  static const float large[] = {1e6f, 1e6f + 1, 1e6f + 2, 1e6f + 3};
+  near(metric_pearson(large, large, 4), 1);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(scores_classes),
+      cmocka_unit_test(is_zero_where_a_score_is_undefined),
+      cmocka_unit_test(correlates),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

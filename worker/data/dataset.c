@@ -1,0 +1,231 @@
+/* One pass over the records; what the labels mean is known after the last one. */
+#include "worker/data/dataset.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "worker/data/labels.h"
+#include "worker/text/grow.h"
+
+static const size_t arena_max = (size_t)64 << 30;
+
+struct loader {
+  struct dataset *out;
+  struct records *records;
+  const struct dataset_columns *names;
+  int text, pair, label;  /* indexes in CSV and TSV; pair -1: none */
+  const struct dataset *labels_of;
+  struct labels labels;
+  size_t size;            /* allocated examples */
+};
+
+static enum status no_memory(struct error *err) {
+  return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the examples");
+}
+
+/* "a, b, c" of the header's names, cut where it gets long. */
+static void list_columns(char *out, size_t size, const struct records *records) {
+  const char *const *names;
+  size_t count = records_columns(records, &names), used = 0;
+  out[0] = '\0';
+  for (size_t i = 0; i < count && used < size; i++)
+    used += (size_t)snprintf(out + used, size - used, "%s%.40s", i ? ", " : "", names[i]);
+}
+
+static enum status find_column(int *out, const struct records *records, const char *name, struct error *err) {
+  char all[200];
+  *out = records_column(records, name);
+  if (*out >= 0)
+    return STATUS_OK;
+  list_columns(all, sizeof all, records);
+  return place_fault(err, (struct place){1, 1}, name, "no column is named %.60s; there are: %s", name, all);
+}
+
+static enum status find_columns(struct loader *l, struct error *err) {
+  if (records_format(l->records) == RECORD_JSONL)
+    return STATUS_OK;
+  l->pair = l->names->text_pair ? records_column(l->records, l->names->text_pair) : -1;
+  enum status status = find_column(&l->text, l->records, l->names->text, err);
+  return status ? status : find_column(&l->label, l->records, l->names->label, err);
+}
+
+/* Copies a text into the arena; *out stays NULL when it is optional and not there. */
+static enum status read_text(const char **out, size_t *length, struct loader *l, const struct record *record,
+                             int column, const char *name, bool optional, struct error *err) {
+  const char *text;
+  if (record->object) {
+    const json_t *value = name ? json_object_get(record->object, name) : NULL;
+    if (optional && (!value || json_is_null(value)))
+      return STATUS_OK;
+    if (!value)
+      return record_fault(err, record, -1, name, "no member %.60s", name);
+    if (!json_is_string(value))
+      return record_fault(err, record, -1, name, "%.60s must be a string, not %s", name, json_kind(value));
+    text = json_string_value(value);
+    *length = json_string_length(value);
+  } else {
+    if (column < 0)
+      return STATUS_OK;
+    text = record->values[column].text;
+    *length = record->values[column].length;
+  }
+  if (*length == 0)
+    return record_fault(err, record, column, name, "%.60s is empty", name);
+  *out = arena_copy(&l->out->arena, text, *length);
+  return *out ? STATUS_OK : no_memory(err);
+}
+
+static int by_text(const void *a, const void *b) {
+  return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The label of a validation example, in the training set's terms. */
+static enum status known_label(struct example *out, const struct dataset *of, const struct label_value *value,
+                               const struct record *record, int column, const char *name, struct error *err) {
+  if (of->label_kind == LABEL_FLOAT) {
+    if (value->form == FORM_STRING)
+      return record_fault(err, record, column, name, "%.60s must be a number, as in the training file", name);
+    out->target = (float)value->number;
+  } else if (of->numbered) {
+    if (value->form != FORM_INTEGER || value->integer < 0 || (uint64_t)value->integer >= of->num_labels)
+      return record_fault(err, record, column, name, "%.60s must be one of the training file's labels, 0 to %zu", name,
+                          of->num_labels - 1);
+    out->label = (uint32_t)value->integer;
+  } else {
+    const char *text = value->text;
+    const char **found = text ? bsearch(&text, of->label_names, of->num_labels, sizeof text, by_text) : NULL;
+    if (!text)
+      return record_fault(err, record, column, name, "%.60s must be a string, as in the training file", name);
+    if (!found)
+      return record_fault(err, record, column, name, "the label %.80s does not occur in the training file", text);
+    out->label = (uint32_t)(found - of->label_names);
+  }
+  return STATUS_OK;
+}
+
+static enum status add_example(struct loader *l, const struct record *record, struct error *err) {
+  struct dataset *d = l->out;
+  struct label_value value;
+  if (d->count >= DATASET_EXAMPLES_MAX)
+    return record_fault(err, record, -1, NULL, "more than %d examples", DATASET_EXAMPLES_MAX);
+  struct example *examples = grow(d->examples, &l->size, d->count + 1, sizeof *examples);
+  if (!examples)
+    return no_memory(err);
+  d->examples = examples;
+  struct example *e = &examples[d->count];
+  *e = (struct example){.line = record->line};
+  enum status status = read_text(&e->text, &e->text_length, l, record, l->text, l->names->text, false, err);
+  if (!status)
+    status = read_text(&e->pair, &e->pair_length, l, record, l->pair, l->names->text_pair, true, err);
+  if (!status)
+    status = label_read(&value, record, l->label, l->names->label, err);
+  if (status)
+    return status;
+  if (l->labels_of) {
+    status = known_label(e, l->labels_of, &value, record, l->label, l->names->label, err);
+  } else {
+    status = labels_add(&l->labels, &e->label, &value, record, l->label, l->names->label, err);
+    e->target = (float)value.number;
+  }
+  d->count += !status;
+  return status;
+}
+
+static enum status name_labels(struct dataset *d, size_t count, const struct dataset *from,
+                               const struct label_item *items, struct error *err) {
+  d->num_labels = count;
+  d->label_names = arena_array(&d->arena, count, sizeof *d->label_names);
+  if (!d->label_names)
+    return no_memory(err);
+  for (size_t i = 0; i < count; i++) {
+    const char *name = from ? from->label_names[i] : items && !d->numbered ? items[i].name : NULL;
+    d->label_names[i] = name ? arena_string(&d->arena, name) : arena_format(&d->arena, "LABEL_%zu", i);
+    if (!d->label_names[i])
+      return no_memory(err);
+  }
+  return STATUS_OK;
+}
+
+/* Classes in their final order, and each example's place among them. */
+static enum status make_classes(struct loader *l, struct error *err) {
+  struct labels *labels = &l->labels;
+  const char *field = l->names->label;
+  l->out->numbered = labels->form == FORM_INTEGER;
+  labels_sort(labels);
+  for (size_t i = 0; l->out->numbered && i < labels->count; i++) {
+    const struct label_item *item = &labels->items[i];
+    if (item->integer < 0)
+      return place_fault(err, item->place, field, "the label %s is negative; classes are 0, 1, 2, ...", item->name);
+    if (item->integer != (int64_t)i)
+      return place_fault(err, item->place, field, "the label %s occurs but %zu does not; classes are 0, 1, 2, ... "
+                         "without a gap", item->name, i);
+  }
+  if (labels->count < 2)
+    return place_fault(err, labels->items[0].place, field, "every example has the label %.80s; at least two are needed",
+                       labels->items[0].name);
+  uint32_t *class_of = calloc(labels->count, sizeof *class_of);
+  if (!class_of)
+    return no_memory(err);
+  for (size_t i = 0; i < labels->count; i++)
+    class_of[labels->items[i].index] = (uint32_t)i;
+  for (size_t i = 0; i < l->out->count; i++)
+    l->out->examples[i].label = class_of[l->out->examples[i].label];
+  free(class_of);
+  return name_labels(l->out, labels->count, NULL, labels->items, err);
+}
+
+static enum status finish_labels(struct loader *l, struct error *err) {
+  struct dataset *d = l->out;
+  if (l->labels_of) {
+    d->label_kind = l->labels_of->label_kind;
+    d->numbered = l->labels_of->numbered;
+    return name_labels(d, l->labels_of->num_labels, l->labels_of, NULL, err);
+  }
+  if (l->labels.form != FORM_NUMBER) {
+    d->label_kind = LABEL_CLASS;
+    return make_classes(l, err);
+  }
+  d->label_kind = LABEL_FLOAT;
+  for (size_t i = 0; i < d->count; i++)
+    d->examples[i].label = 0;
+  return name_labels(d, 1, NULL, NULL, err);
+}
+
+static enum status load(struct loader *l, struct error *err) {
+  const struct record *record;
+  enum status status = find_columns(l, err);
+  while (!status) {
+    status = records_next(l->records, &record, err);
+    if (status || !record)
+      break;
+    status = add_example(l, record, err);
+  }
+  return status ? status : finish_labels(l, err);
+}
+
+enum status dataset_load(struct dataset *out, const char *path, const char *filename,
+                         const struct dataset_columns *columns, const struct dataset *labels_of, struct error *err) {
+  struct loader l = {.out = out, .names = columns, .labels_of = labels_of, .pair = -1};
+  *out = (struct dataset){0};
+  arena_init(&out->arena, arena_max);
+  if (!labels_init(&l.labels)) {
+    labels_done(&l.labels);
+    return no_memory(err);
+  }
+  enum status status = records_open(&l.records, path, filename, err);
+  if (!status)
+    status = load(&l, err);
+  records_close(l.records);
+  labels_done(&l.labels);
+  if (status)
+    dataset_done(out);
+  return status;
+}
+
+void dataset_done(struct dataset *dataset) {
+  free(dataset->examples);
+  arena_done(&dataset->arena);
+  *dataset = (struct dataset){0};
+}

@@ -1,0 +1,56 @@
+/* A labelled data file in memory, ready to be tokenised: texts or pairs of texts, each with a class
+   or a number. */
+#ifndef WORKER_DATA_DATASET_H
+#define WORKER_DATA_DATASET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+
+enum label_kind {
+  LABEL_CLASS,  /* example.label < num_labels */
+  LABEL_FLOAT,  /* example.target, a finite number; num_labels is 1 */
+};
+
+enum { DATASET_EXAMPLES_MAX = 100 * 1000 * 1000 };
+
+struct example {
+  const char *text;   /* UTF-8, not empty, NUL-terminated */
+  size_t text_length;
+  const char *pair;   /* NULL: none */
+  size_t pair_length;
+  uint32_t label;     /* LABEL_CLASS */
+  float target;       /* LABEL_FLOAT */
+  size_t line;        /* where it begins in the file */
+};
+
+struct dataset {
+  struct arena arena;        /* of the texts and names */
+  size_t count;              /* at least 1 */
+  struct example *examples;  /* in the file's order */
+  enum label_kind label_kind;
+  bool numbered;             /* classes: the file has integers, label_names are LABEL_0, LABEL_1, ... */
+  size_t num_labels;
+  const char **label_names;  /* [num_labels]; LABEL_FLOAT: one, "LABEL_0" */
+};
+
+/* Which columns (CSV, TSV) or members (JSONL) to use. `text_pair` is used where the file has it; NULL
+   means never. */
+struct dataset_columns {
+  const char *text, *text_pair, *label;
+};
+
+/* Reads a whole file. Labels in JSONL are all strings (classes in bytewise order of their names), all
+   integers (classes 0..max without a gap) or all floats (3.0 is a float); in CSV and TSV all integers,
+   else all numbers (floats), else strings. With `labels_of` (the training set) the labels must be of
+   its kind and among its classes. A fault is STATUS_DATASET_INVALID naming line, column and field
+   (STATUS_IO or OUT_OF_MEMORY aside); *out is then empty and dataset_done does nothing. */
+NODISCARD enum status dataset_load(struct dataset *out, const char *path, const char *filename,
+                                   const struct dataset_columns *columns, const struct dataset *labels_of,
+                                   struct error *err);
+void dataset_done(struct dataset *dataset);
+
+#endif

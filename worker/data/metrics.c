@@ -1,0 +1,113 @@
+#include "worker/data/metrics.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+double metric_accuracy(const uint32_t *predicted, const uint32_t *actual, size_t count) {
+  size_t right = 0;
+  for (size_t i = 0; i < count; i++)
+    right += predicted[i] == actual[i];
+  return count ? (double)right / (double)count : 0;
+}
+
+/* Counts of a binary confusion matrix; class 1 is positive, every other class negative. */
+struct confusion {
+  double tp, tn, fp, fn;
+};
+
+static struct confusion confuse(const uint32_t *predicted, const uint32_t *actual, size_t count) {
+  struct confusion c = {0};
+  for (size_t i = 0; i < count; i++) {
+    if (predicted[i] == 1)
+      *(actual[i] == 1 ? &c.tp : &c.fp) += 1;
+    else
+      *(actual[i] == 1 ? &c.fn : &c.tn) += 1;
+  }
+  return c;
+}
+
+double metric_f1(const uint32_t *predicted, const uint32_t *actual, size_t count) {
+  struct confusion c = confuse(predicted, actual, count);
+  double below = 2 * c.tp + c.fp + c.fn;
+  return below > 0 ? 2 * c.tp / below : 0;
+}
+
+double metric_matthews(const uint32_t *predicted, const uint32_t *actual, size_t count) {
+  struct confusion c = confuse(predicted, actual, count);
+  double below = sqrt((c.tp + c.fp) * (c.tp + c.fn)) * sqrt((c.tn + c.fp) * (c.tn + c.fn));
+  return below > 0 ? (c.tp * c.tn - c.fp * c.fn) / below : 0;
+}
+
+/* Running means and sums of products of deviations (Welford). */
+struct moments {
+  double count, mean_x, mean_y, xx, yy, xy;
+};
+
+static void add(struct moments *m, double x, double y) {
+  m->count += 1;
+  double dx = x - m->mean_x, dy = y - m->mean_y;
+  m->mean_x += dx / m->count;
+  m->mean_y += dy / m->count;
+  m->xx += dx * (x - m->mean_x);
+  m->yy += dy * (y - m->mean_y);
+  m->xy += dx * (y - m->mean_y);
+}
+
+static double correlation(const struct moments *m) {
+  if (!(m->xx > 0 && m->yy > 0))
+    return 0;
+  double r = m->xy / (sqrt(m->xx) * sqrt(m->yy));
+  return r > 1 ? 1 : r < -1 ? -1 : r;
+}
+
+double metric_pearson(const float *predicted, const float *actual, size_t count) {
+  struct moments m = {0};
+  for (size_t i = 0; i < count; i++)
+    add(&m, (double)predicted[i], (double)actual[i]);
+  return correlation(&m);
+}
+
+struct ranked {
+  float value;
+  size_t index;
+};
+
+static int by_value(const void *a, const void *b) {
+  float x = ((const struct ranked *)a)->value, y = ((const struct ranked *)b)->value;
+  return (x > y) - (x < y);
+}
+
+/* ranks[i] of values[i], from 1; equal values share the mean of their ranks. */
+static void rank(double *ranks, struct ranked *work, const float *values, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    work[i] = (struct ranked){values[i], i};
+  if (count)
+    qsort(work, count, sizeof *work, by_value);
+  for (size_t first = 0, last; first < count; first = last) {
+    for (last = first + 1; last < count && work[last].value == work[first].value;)
+      last++;
+    for (size_t i = first; i < last; i++)
+      ranks[work[i].index] = (double)(first + 1 + last) / 2;
+  }
+}
+
+enum status metric_spearman(double *out, const float *predicted, const float *actual, size_t count,
+                            struct error *err) {
+  struct moments m = {0};
+  double *ranks = calloc(count ? count : 1, 2 * sizeof *ranks);
+  struct ranked *work = calloc(count ? count : 1, sizeof *work);
+  enum status status = STATUS_OK;
+  *out = 0;
+  if (!ranks || !work) {
+    status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to rank %zu predictions", count);
+  } else {
+    rank(ranks, work, predicted, count);
+    rank(ranks + count, work, actual, count);
+    for (size_t i = 0; i < count; i++)
+      add(&m, ranks[i], ranks[count + i]);
+    *out = correlation(&m);
+  }
+  free(ranks);
+  free(work);
+  return status;
+}

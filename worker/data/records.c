@@ -1,0 +1,538 @@
+/* A window slides over the file: the record at its start is whole before it is looked at. Offsets are
+   relative to the record's start, so that moving the window changes none of them. */
+#include "worker/data/records.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/json.h"
+#include "base/str.h"
+
+enum { WINDOW_BYTES = 2 * RECORD_BYTES_MAX, CHUNK_BYTES = 1 << 16, NAMES_MAX = 1 << 20 };
+
+struct records {
+  int fd;               /* -1: from memory, or read to its end */
+  char *owned;          /* the window of a file */
+  const char *window;
+  size_t start, end;    /* the unread part of the window */
+  enum record_format format;
+  size_t line;          /* of window[start] */
+  size_t blank;
+  uint64_t consumed;
+  bool any;             /* a record was found */
+  struct arena arena;   /* of the header's names */
+  size_t column_count;
+  const char **columns;
+  json_t *object;       /* of the current JSON line */
+  struct str text;      /* fields of the current record, each ended by a NUL */
+  struct record record;
+  struct record_value values[RECORD_COLUMNS_MAX];
+};
+
+const char *record_format_name(enum record_format format) {
+  static const char *const names[RECORD_FORMAT_COUNT] = {"jsonl", "csv", "tsv"};
+  CHECK(format < RECORD_FORMAT_COUNT);
+  return names[format];
+}
+
+enum record_format records_format(const struct records *r) {
+  return r->format;
+}
+
+size_t records_lines(const struct records *r) {
+  return r->line - 1;
+}
+
+size_t records_blank(const struct records *r) {
+  return r->blank;
+}
+
+uint64_t records_bytes(const struct records *r) {
+  return r->consumed;
+}
+
+size_t records_columns(const struct records *r, const char *const **names) {
+  if (names)
+    *names = r->columns;
+  return r->column_count;
+}
+
+int records_column(const struct records *r, const char *name) {
+  for (size_t i = 0; i < r->column_count; i++)
+    if (strcmp(r->columns[i], name) == 0)
+      return (int)i;
+  return -1;
+}
+
+/* --- faults --------------------------------------------------------------------------------------- */
+
+static size_t characters(const char *text, size_t length) {
+  size_t count = 0;
+  for (size_t i = 0; i < length; i++)
+    count += ((unsigned char)text[i] & 0xC0) != 0x80;
+  return count;
+}
+
+static enum status fault_at(struct error *err, size_t line, size_t column, const char *field, const char *format,
+                            va_list args) {
+  char what[400];
+  vsnprintf(what, sizeof what, format, args);
+  return error_set(err, STATUS_DATASET_INVALID, field, "line %zu, column %zu: %s", line, column, what);
+}
+
+/* The place of a byte of the record at the window's start. */
+static size_t position(size_t *column, const struct records *r, size_t offset) {
+  const char *text = r->window + r->start;
+  size_t line = r->line, begin = 0;
+  for (size_t i = 0; i < offset; i++)
+    if (text[i] == '\n') {
+      line++;
+      begin = i + 1;
+    }
+  *column = characters(text + begin, offset - begin) + 1;
+  return line;
+}
+
+static enum status fault(struct error *err, const struct records *r, size_t offset, const char *format, ...)
+    PRINTF(4, 5);
+static enum status fault(struct error *err, const struct records *r, size_t offset, const char *format, ...) {
+  size_t column, line = position(&column, r, offset);
+  va_list args;
+  va_start(args, format);
+  fault_at(err, line, column, NULL, format, args);
+  va_end(args);
+  return STATUS_DATASET_INVALID;
+}
+
+/* The column at which the value of `field` begins in a line that holds a JSON object, or 1. Jansson
+   has parsed the line, so brackets and quotes are known to match. */
+static size_t json_column(const char *text, size_t length, const char *field) {
+  size_t depth = 0, name_length = field ? strlen(field) : 0;
+  for (size_t i = 0; field && i < length; i++) {
+    char c = text[i];
+    depth += c == '{' || c == '[';
+    depth -= c == '}' || c == ']';
+    if (c != '"')
+      continue;
+    size_t open = i + 1;
+    for (i = open; i < length && text[i] != '"'; i++)
+      i += text[i] == '\\';
+    size_t after = i + 1;
+    while (after < length && strchr(" \t\r", text[after]))
+      after++;
+    if (depth == 1 && after < length && text[after] == ':' && i - open == name_length &&
+        memcmp(text + open, field, name_length) == 0) {
+      for (after++; after < length && strchr(" \t\r", text[after]);)
+        after++;
+      return characters(text, after) + 1;
+    }
+  }
+  return 1;
+}
+
+struct place record_place(const struct record *record, int column, const char *field) {
+  if (record->object)
+    return (struct place){record->line, json_column(record->raw, record->raw_length, field)};
+  if (column >= 0)
+    return (struct place){record->values[column].line, record->values[column].column};
+  return (struct place){record->line, 1};
+}
+
+enum status place_fault(struct error *err, struct place place, const char *field, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  fault_at(err, place.line, place.column, field, format, args);
+  va_end(args);
+  return STATUS_DATASET_INVALID;
+}
+
+enum status record_fault(struct error *err, const struct record *record, int column, const char *field,
+                         const char *format, ...) {
+  struct place place = record_place(record, column, field);
+  va_list args;
+  va_start(args, format);
+  fault_at(err, place.line, place.column, field, format, args);
+  va_end(args);
+  return STATUS_DATASET_INVALID;
+}
+
+/* --- the window ----------------------------------------------------------------------------------- */
+
+/* Reads more of the file behind what is there. Nothing more to come: r->fd is -1 afterwards. */
+static enum status fill(struct records *r, struct error *err) {
+  if (r->start > 0 && WINDOW_BYTES - r->end < CHUNK_BYTES) {
+    memmove(r->owned, r->owned + r->start, r->end - r->start);
+    r->end -= r->start;
+    r->start = 0;
+  }
+  ssize_t n;
+  do
+    n = read(r->fd, r->owned + r->end, WINDOW_BYTES - r->end);
+  while (n < 0 && errno == EINTR);
+  if (n < 0)
+    return error_set_errno(err, STATUS_IO, NULL, "reading the data file");
+  r->end += (size_t)n;
+  if (n == 0) {
+    close(r->fd);
+    r->fd = -1;
+  }
+  return STATUS_OK;
+}
+
+static void consume(struct records *r, size_t bytes, size_t lines) {
+  r->start += bytes;
+  r->line += lines;
+  r->consumed += bytes;
+}
+
+/* Where the scan for a record's end stands in CSV and TSV; JSON lines stay PLAIN. */
+enum scan { FIELD_START, PLAIN, QUOTED, CLOSED };
+
+static enum scan step(enum scan state, char c, char delimiter) {
+  switch (state) {
+  case QUOTED: return c == '"' ? CLOSED : QUOTED;
+  case CLOSED: return c == '"' ? QUOTED : c == delimiter ? FIELD_START : PLAIN;
+  case FIELD_START: return c == '"' ? QUOTED : c == delimiter ? FIELD_START : PLAIN;
+  case PLAIN: return c == delimiter ? FIELD_START : PLAIN;
+  }
+  CHECK(!"a state of the scan");
+}
+
+/* The end of the record at the window's start: *length without its line end, *next with it (0 at the
+   end of the file), *lines the line ends in it. A line end inside quotes does not count; what is
+   wrong with quotes is found when the record is split. */
+static enum status find_end(struct records *r, size_t *length, size_t *next, size_t *lines, struct error *err) {
+  bool json = r->format == RECORD_JSONL;
+  char delimiter = r->format == RECORD_TSV ? '\t' : ',';
+  enum scan state = json ? PLAIN : FIELD_START;
+  size_t i, opened = 0;
+  *lines = 0;
+  for (i = 0;; i++) {
+    if (i > RECORD_BYTES_MAX)
+      return state == QUOTED
+                 ? fault(err, r, opened, "a quote is opened here and not closed in %d bytes", RECORD_BYTES_MAX)
+                 : fault(err, r, 0, "a record of more than %d bytes", RECORD_BYTES_MAX);
+    if (r->start + i == r->end && r->fd >= 0) {
+      enum status status = fill(r, err);
+      if (status)
+        return status;
+    }
+    if (r->start + i == r->end)
+      break;
+    char c = r->window[r->start + i];
+    *lines += c == '\n';
+    if (c == '\n' && state != QUOTED)
+      break;
+    if (state == FIELD_START)
+      opened = i;
+    if (!json)
+      state = step(state, c, delimiter);
+  }
+  *next = i + (r->start + i < r->end);
+  *length = *next > i && i && r->window[r->start + i - 1] == '\r' ? i - 1 : i;
+  return STATUS_OK;
+}
+
+/* Bytes that no format may hold. */
+static enum status check_bytes(const struct records *r, size_t length, struct error *err) {
+  const char *text = r->window + r->start;
+  size_t bad;
+  const char *nul = memchr(text, '\0', length);
+  if (nul)
+    return fault(err, r, (size_t)(nul - text), "a NUL byte");
+  if (!utf8_valid(text, length, &bad))
+    return fault(err, r, bad, "the byte 0x%02X is not UTF-8", (unsigned char)text[bad]);
+  return STATUS_OK;
+}
+
+/* --- CSV and TSV ---------------------------------------------------------------------------------- */
+
+/* Appends the field that begins at *at to r->text without its quotes; *at is then at its delimiter or
+   at the end. */
+static enum status read_field(struct records *r, size_t *at, size_t length, char delimiter, struct error *err) {
+  const char *text = r->window + r->start;
+  size_t i = *at;
+  if (i < length && text[i] == '"') {
+    for (i++;; i++) {
+      const char *close = memchr(text + i, '"', length - i);
+      if (!close)
+        return fault(err, r, *at, "a quote is opened here and never closed");
+      size_t stop = (size_t)(close - text);
+      str_add(&r->text, text + i, stop - i);
+      i = stop + 1;
+      if (i >= length || text[i] != '"')
+        break;
+      str_putc(&r->text, '"');
+    }
+    if (i < length && text[i] != delimiter) {
+      size_t column, line = position(&column, r, *at);
+      return fault(err, r, i,
+                   "text after a closing quote, which was opened at line %zu, column %zu (a quote inside a quoted "
+                   "field is written twice)", line, column);
+    }
+  } else {
+    while (i < length && text[i] != delimiter) {
+      if (text[i] == '"' && r->format == RECORD_CSV)
+        return fault(err, r, i, "a quote inside a field that is not quoted");
+      i++;
+    }
+    str_add(&r->text, text + *at, i - *at);
+  }
+  *at = i;
+  return STATUS_OK;
+}
+
+/* Splits the record into r->values; *count of them. */
+static enum status split(struct records *r, size_t length, size_t *count, struct error *err) {
+  char delimiter = r->format == RECORD_TSV ? '\t' : ',';
+  const char *text = r->window + r->start;
+  size_t line = r->line, column = 1, counted = 0;
+  size_t offsets[RECORD_COLUMNS_MAX];
+  str_clear(&r->text);
+  *count = 0;
+  for (size_t at = 0;; at++) {
+    if (*count == RECORD_COLUMNS_MAX)
+      return fault(err, r, at, "more than %d columns", RECORD_COLUMNS_MAX);
+    for (; counted < at; counted++) {
+      bool newline = text[counted] == '\n';
+      line += newline;
+      column = newline ? 1 : column + characters(text + counted, 1);
+    }
+    struct record_value *value = &r->values[*count];
+    value->line = line;
+    value->column = column;
+    offsets[*count] = r->text.length;
+    enum status status = read_field(r, &at, length, delimiter, err);
+    if (status)
+      return status;
+    value->length = r->text.length - offsets[(*count)++];
+    str_putc(&r->text, '\0');
+    if (at >= length)
+      break;
+  }
+  if (r->text.failed)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for a record of %zu bytes", length);
+  for (size_t i = 0; i < *count; i++)
+    r->values[i].text = r->text.text + offsets[i];
+  return STATUS_OK;
+}
+
+/* A whole record that is not an empty line, its bytes checked; *next == 0 at the end of the file. */
+static enum status next_raw(struct records *r, size_t *length, size_t *next, size_t *lines, struct error *err) {
+  for (;;) {
+    enum status status = find_end(r, length, next, lines, err);
+    if (!status)
+      status = check_bytes(r, *length, err);
+    if (status || *next == 0)
+      return status;
+    size_t spaces = 0;
+    while (r->format == RECORD_JSONL && spaces < *length && strchr(" \t\r", r->window[r->start + spaces]))
+      spaces++;
+    if (spaces < *length)
+      return STATUS_OK;
+    r->blank++;
+    consume(r, *next, 1);
+  }
+}
+
+static enum status read_header(struct records *r, struct error *err) {
+  size_t length, next, lines, count;
+  enum status status = next_raw(r, &length, &next, &lines, err);
+  if (status)
+    return status;
+  if (next == 0)
+    return fault(err, r, 0, "the file is empty");
+  status = split(r, length, &count, err);
+  if (status)
+    return status;
+  r->columns = arena_array(&r->arena, count, sizeof *r->columns);
+  if (!r->columns)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the header");
+  for (size_t i = 0; i < count; i++) {
+    const struct record_value *v = &r->values[i];
+    if (v->length == 0)
+      return error_set(err, STATUS_DATASET_INVALID, NULL, "line %zu, column %zu: the name of column %zu is empty",
+                       v->line, v->column, i + 1);
+    if (records_column(r, v->text) >= 0)
+      return error_set(err, STATUS_DATASET_INVALID, v->text, "line %zu, column %zu: a second column named %.60s",
+                       v->line, v->column, v->text);
+    const char *name = arena_copy(&r->arena, v->text, v->length);
+    if (!name)
+      return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the header");
+    r->columns[r->column_count++] = name;
+  }
+  consume(r, next, lines + (next == length));
+  return STATUS_OK;
+}
+
+/* --- JSON Lines ----------------------------------------------------------------------------------- */
+
+static enum status read_json(struct records *r, size_t length, struct error *err) {
+  static const struct json_limits limits = {.bytes_max = RECORD_BYTES_MAX};
+  struct error why = {0};
+  const char *text = r->window + r->start;
+  json_decref(r->object);
+  r->object = NULL;
+  if (!r->any && text[0] == '[')
+    return fault(err, r, 0, "the file is one JSON array; JSON Lines has one object a line");
+  enum status status = json_parse(&r->object, text, length, &limits, &why);
+  if (status == STATUS_OUT_OF_MEMORY)
+    return error_set(err, status, NULL, "%s", why.text);
+  if (status) {  /* "line 1, column C: what" of the line becomes that of the file */
+    const char *place = strchr(why.text, ',');
+    return error_set(err, STATUS_DATASET_INVALID, NULL, "line %zu%s", r->line, place ? place : why.text);
+  }
+  if (!json_is_object(r->object))
+    return fault(err, r, 0, "each line must be a JSON object, not %s", json_kind(r->object));
+  if (json_object_size(r->object) > RECORD_COLUMNS_MAX)
+    return fault(err, r, 0, "more than %d members", RECORD_COLUMNS_MAX);
+  r->record.object = r->object;
+  r->record.raw = text;
+  r->record.raw_length = length;
+  return STATUS_OK;
+}
+
+/* --- opening and stepping ------------------------------------------------------------------------- */
+
+static bool format_of_name(enum record_format *out, const char *filename) {
+  static const struct {
+    const char *extension;
+    enum record_format format;
+  } known[] = {{".jsonl", RECORD_JSONL}, {".ndjson", RECORD_JSONL}, {".json", RECORD_JSONL},
+               {".csv", RECORD_CSV},     {".tsv", RECORD_TSV}};
+  const char *dot = filename ? strrchr(filename, '.') : NULL;
+  for (size_t i = 0; dot && i < COUNT_OF(known); i++)
+    if (strcasecmp(dot, known[i].extension) == 0) {
+      *out = known[i].format;
+      return true;
+    }
+  return false;
+}
+
+/* By the first line: an object, else by the delimiter that it has. */
+static enum status sniff(struct records *r, struct error *err) {
+  const char *text = r->window + r->start;
+  size_t length = r->end - r->start, first = 0;
+  while (first < length && strchr(" \t\r\n", text[first]) && text[first])
+    first++;
+  const char *stop = first < length ? memchr(text + first, '\n', length - first) : NULL;
+  size_t line = (stop ? (size_t)(stop - text) : length) - first;
+  if (line && text[first] == '{')
+    r->format = RECORD_JSONL;
+  else if (line && memchr(text + first, '\t', line))
+    r->format = RECORD_TSV;
+  else if (line && memchr(text + first, ',', line))
+    r->format = RECORD_CSV;
+  else if (line)
+    return fault(err, r, first, "the format is not clear; name the file .jsonl, .csv or .tsv");
+  else
+    return fault(err, r, 0, "the file is empty");
+  return STATUS_OK;
+}
+
+enum status records_next(struct records *r, const struct record **out, struct error *err) {
+  size_t length, next, lines, count = 0;
+  *out = NULL;
+  enum status status = next_raw(r, &length, &next, &lines, err);
+  if (!status && next == 0)
+    return r->any ? STATUS_OK
+                  : fault(err, r, 0, r->format == RECORD_JSONL ? "the file is empty" : "no record follows the header");
+  if (status)
+    return status;
+  r->record.line = r->line;
+  status = r->format == RECORD_JSONL ? read_json(r, length, err) : split(r, length, &count, err);
+  if (!status && count != r->column_count)
+    status = fault(err, r, 0, "%zu fields, but the header has %zu", count, r->column_count);
+  if (status)
+    return status;
+  r->record.count = count;
+  r->record.values = r->values;
+  r->any = true;
+  consume(r, next, lines + (next == length));
+  *out = &r->record;
+  return STATUS_OK;
+}
+
+static struct records *records_new(struct error *err) {
+  struct records *r = calloc(1, sizeof *r);
+  if (!r) {
+    error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to read a data file");
+    return NULL;
+  }
+  r->fd = -1;
+  r->line = 1;
+  arena_init(&r->arena, 2 * (size_t)NAMES_MAX);
+  str_init(&r->text, RECORD_BYTES_MAX + RECORD_COLUMNS_MAX);
+  return r;
+}
+
+/* The part of opening that files and memory share. */
+static enum status begin(struct records **out, struct records *r, bool known, struct error *err) {
+  enum status status = STATUS_OK;
+  while (!status && r->fd >= 0 && r->end < CHUNK_BYTES)
+    status = fill(r, err);
+  if (!status && r->end >= 3 && memcmp(r->window, "\xEF\xBB\xBF", 3) == 0)
+    consume(r, 3, 0);
+  if (!status && !known)
+    status = sniff(r, err);
+  if (!status && r->format != RECORD_JSONL)
+    status = read_header(r, err);
+  if (status)
+    records_close(r);
+  else
+    *out = r;
+  return status;
+}
+
+enum status records_open(struct records **out, const char *path, const char *filename, struct error *err) {
+  struct stat info;
+  *out = NULL;
+  struct records *r = records_new(err);
+  if (!r)
+    return STATUS_OUT_OF_MEMORY;
+  r->window = r->owned = malloc(WINDOW_BYTES);
+  r->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  enum status status = STATUS_OK;
+  if (!r->owned)
+    status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to read a data file");
+  else if (r->fd < 0)
+    status = error_set_errno(err, STATUS_IO, NULL, "cannot open %s", path);
+  else if (fstat(r->fd, &info) != 0 || !S_ISREG(info.st_mode))
+    status = error_set(err, STATUS_IO, NULL, "%s is not a regular file", path);
+  if (status) {
+    records_close(r);
+    return status;
+  }
+  return begin(out, r, format_of_name(&r->format, filename), err);
+}
+
+enum status records_open_memory(struct records **out, const char *bytes, size_t length, enum record_format format,
+                                struct error *err) {
+  *out = NULL;
+  struct records *r = records_new(err);
+  if (!r)
+    return STATUS_OUT_OF_MEMORY;
+  r->window = bytes;
+  r->end = length;
+  r->format = format;
+  return begin(out, r, true, err);
+}
+
+void records_close(struct records *r) {
+  if (!r)
+    return;
+  if (r->fd >= 0)
+    close(r->fd);
+  free(r->owned);
+  json_decref(r->object);
+  arena_done(&r->arena);
+  str_done(&r->text);
+  free(r);
+}

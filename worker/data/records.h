@@ -1,0 +1,79 @@
+/* Reads a data file record by record: JSON Lines, CSV (RFC 4180) or TSV with a header. One window of
+   the file is in memory at a time, whatever the file's size. Every fault is
+   STATUS_DATASET_INVALID with the text "line L, column C: what" (columns count characters from 1)
+   and the field as param. */
+#ifndef WORKER_DATA_RECORDS_H
+#define WORKER_DATA_RECORDS_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+enum record_format { RECORD_JSONL, RECORD_CSV, RECORD_TSV, RECORD_FORMAT_COUNT };
+
+enum {
+  RECORD_BYTES_MAX = 1 << 20,  /* of one record, quoted newlines included */
+  RECORD_COLUMNS_MAX = 256,    /* of CSV and TSV; members of a JSON line */
+};
+
+/* Both from 1; the column counts characters. */
+struct place {
+  size_t line, column;
+};
+
+/* A field of a CSV or TSV record. */
+struct record_value {
+  const char *text;  /* unquoted, NUL-terminated */
+  size_t length;
+  size_t line;       /* where it begins */
+  size_t column;
+};
+
+/* Valid until the next call of records_next. */
+struct record {
+  size_t line;                        /* where it begins, from 1 */
+  const json_t *object;               /* JSONL; NULL otherwise */
+  size_t count;                       /* CSV, TSV: as many as columns */
+  const struct record_value *values;
+  const char *raw;                    /* JSONL: the line */
+  size_t raw_length;
+};
+
+struct records;
+
+const char *record_format_name(enum record_format format);  /* "jsonl" */
+
+/* Opens the file at `path`. `filename` is its name as the user gave it: .jsonl, .ndjson, .json, .csv
+   and .tsv decide the format; for any other name the first line does. The header of CSV and TSV is
+   read at once. */
+NODISCARD enum status records_open(struct records **out, const char *path, const char *filename, struct error *err);
+/* From memory, which must outlive *out. */
+NODISCARD enum status records_open_memory(struct records **out, const char *bytes, size_t length,
+                                          enum record_format format, struct error *err);
+void records_close(struct records *records);
+
+/* The next record, or *out == NULL at the end. A file without any record is a fault. */
+NODISCARD enum status records_next(struct records *records, const struct record **out, struct error *err);
+
+enum record_format records_format(const struct records *records);
+size_t records_lines(const struct records *records);   /* read so far, empty ones included */
+size_t records_blank(const struct records *records);  /* empty lines skipped so far */
+uint64_t records_bytes(const struct records *records); /* consumed so far */
+/* CSV, TSV: the header's names. Count 0 for JSONL. */
+size_t records_columns(const struct records *records, const char *const **names);
+/* The index of a column, or -1. */
+int records_column(const struct records *records, const char *name);
+
+/* Where a field is: `column` is its index for CSV and TSV (-1: the record's start) and unused for JSONL,
+   where the member `field` is looked up in the line. */
+struct place record_place(const struct record *record, int column, const char *field);
+
+/* Sets a fault about a field: "line L, column C: ...". Returns STATUS_DATASET_INVALID. */
+enum status place_fault(struct error *err, struct place place, const char *field, const char *format, ...)
+    PRINTF(4, 5) COLD;
+enum status record_fault(struct error *err, const struct record *record, int column, const char *field,
+                         const char *format, ...) PRINTF(5, 6) COLD;
+
+#endif

@@ -1,0 +1,51 @@
+/* Text to token ids, exactly as the Hugging Face `tokenizers` library does it for the BERT family:
+   BertNormalizer, BertPreTokenizer, WordPiece, TemplateProcessing. A model whose tokenizer has any
+   other component is refused by name. */
+#ifndef WORKER_TEXT_TOKENIZER_H
+#define WORKER_TEXT_TOKENIZER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct tokenizer;  /* read-only once open: any number of threads may encode with it */
+
+/* One encoded example. The buffers are reused from call to call and owned by the encoding. */
+struct encoding {
+  size_t count;      /* tokens, special ones included */
+  int32_t *ids;      /* [count] */
+  int32_t *types;    /* [count] token type ids: 0 for the first text, 1 for the second; within ids' memory */
+  bool truncated;    /* tokens were cut off */
+  size_t size;       /* allocated elements */
+  struct tokenizer_scratch *scratch;
+};
+
+void encoding_init(struct encoding *encoding);
+void encoding_done(struct encoding *encoding);
+
+/* Reads tokenizer.json of a model's folder, or vocab.txt (with tokenizer_config.json where present)
+   when there is none. The truncation and padding that a tokenizer.json may carry are ignored.
+   STATUS_MODEL_INVALID names the file and the component that cannot be used; *out is then NULL. */
+NODISCARD enum status tokenizer_open(struct tokenizer **out, const char *model_dir, struct error *err);
+/* The same from the text of a tokenizer.json. */
+NODISCARD enum status tokenizer_parse(struct tokenizer **out, const char *json, size_t length, struct error *err);
+void tokenizer_free(struct tokenizer *tokenizer);
+
+/* Encodes `text`, or the pair (`text`, `pair`) when `pair` is not NULL, with special tokens, cut to
+   `max_length` tokens by the strategy "longest_first" (0: never cut). Text that is not UTF-8 is
+   STATUS_DATASET_INVALID naming the byte; a `max_length` below the number of special tokens is
+   STATUS_INVALID_VALUE. After a failure `out` holds nothing that can be used. */
+NODISCARD enum status tokenizer_encode(const struct tokenizer *tokenizer, struct encoding *out, const char *text,
+                                       size_t length, const char *pair, size_t pair_length, size_t max_length,
+                                       struct error *err);
+
+/* One more than the largest id. */
+int32_t tokenizer_vocab_size(const struct tokenizer *tokenizer);
+/* Of [PAD]; 0 when there is none. */
+int32_t tokenizer_pad_id(const struct tokenizer *tokenizer);
+/* The id of a token by its text, or -1. */
+int32_t tokenizer_id(const struct tokenizer *tokenizer, const char *token);
+
+#endif
