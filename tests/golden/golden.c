@@ -1,0 +1,268 @@
+/* golden DIR...: runs every reference case found beneath each DIR (made by make_golden.py with PyTorch
+   and PEFT) and compares outputs, loss, gradients, five AdamW steps and a merged weight. Prints one
+   line a case with the worst errors; exits non-zero when any fails or none was found. A model or
+   method that is not built counts as a failure. */
+#include <dirent.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/json.h"
+#include "worker/adapter/peft.h"
+#include "worker/learner.h"
+
+/* The tolerances of each comparison, for float32. */
+static const double OUTPUT_MAX = 2e-5, GRADIENT_MAX = 1e-4, PARAMETER_MAX = 1e-3;
+
+struct worst {
+  double output, loss, gradient, parameter, merged;
+};
+
+struct reference {
+  struct safetensors io;
+  struct arena arena;
+};
+
+static enum status get(float **out, size_t *count, struct reference *ref, const char *name, struct error *err) {
+  const struct st_tensor *t = safetensors_find(&ref->io, name);
+  if (!t)
+    return error_set(err, STATUS_MODEL_INVALID, NULL, "io.safetensors has no %s", name);
+  *count = (size_t)st_elements(t);
+  *out = arena_array(&ref->arena, *count + 1, sizeof **out);
+  CHECK(*out);
+  if (t->dtype != ST_I64)
+    return st_to_f32(*out, t, err);
+  for (size_t i = 0; i < *count; i++) {
+    int64_t value;
+    memcpy(&value, t->bytes + 8 * i, sizeof value);
+    (*out)[i] = (float)value;
+  }
+  return STATUS_OK;
+}
+
+/* ||a - b|| / ||b||, and the largest difference relative to the largest magnitude. */
+static double norm_error(const float *a, const float *b, size_t n) {
+  double diff = 0, norm = 0;
+  for (size_t i = 0; i < n; i++) {
+    diff += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+    norm += (double)b[i] * (double)b[i];
+  }
+  return sqrt(diff) / (sqrt(norm) > 0 ? sqrt(norm) : 1);
+}
+
+static double max_error(const float *a, const float *b, size_t n) {
+  double diff = 0, top = 0;
+  for (size_t i = 0; i < n; i++) {
+    diff = fmax(diff, fabs((double)a[i] - (double)b[i]));
+    top = fmax(top, fabs((double)b[i]));
+    if (isnan(a[i]))
+      return INFINITY;
+  }
+  return diff / (top > 0 ? top : 1);
+}
+
+struct batch {
+  struct sequences sequences;
+  uint32_t offsets[65], labels[64];
+  int32_t ids[4096];
+};
+
+/* Drops the padding: rows of in.input_ids where in.attention_mask is 1. */
+static enum status read_batch(struct batch *b, struct reference *ref, struct error *err) {
+  float *ids = NULL, *mask = NULL, *labels = NULL;
+  size_t cells = 0, rows = 0;
+  enum status s = get(&ids, &cells, ref, "in.input_ids", err);
+  s = s ? s : get(&mask, &cells, ref, "in.attention_mask", err);
+  s = s ? s : get(&labels, &rows, ref, "in.labels", err);
+  if (s)
+    return s;
+  CHECK(rows > 0 && rows <= 64 && cells <= 4096 && cells % rows == 0);
+  size_t tokens = 0, width = cells / rows;
+  for (size_t r = 0; r < rows; r++) {
+    b->offsets[r] = (uint32_t)tokens;
+    b->labels[r] = (uint32_t)labels[r];
+    for (size_t i = 0; i < width; i++)
+      if (mask[r * width + i] != 0)
+        b->ids[tokens++] = (int32_t)ids[r * width + i];
+  }
+  b->offsets[rows] = (uint32_t)tokens;
+  b->sequences =
+      (struct sequences){.count = rows, .tokens = tokens, .longest = width, .offsets = b->offsets, .ids = b->ids};
+  return STATUS_OK;
+}
+
+static enum status compare_parameters(double *worst, const struct model *m, struct reference *ref, const char *prefix,
+                                      bool gradients, struct error *err) {
+  char name[600];
+  for (size_t i = 0; i < m->parameters.count; i++) {
+    const struct parameter *p = m->parameters.item[i];
+    float *want;
+    size_t count;
+    snprintf(name, sizeof name, "%s%s", prefix, p->key);
+    enum status status = get(&want, &count, ref, name, err);
+    if (status)
+      return status;
+    CHECK(count == p->count);
+    *worst = fmax(*worst, norm_error(gradients ? p->grad : p->data, want, count));
+  }
+  return STATUS_OK;
+}
+
+static enum status compare_merged(double *worst, struct learner *l, struct reference *ref, struct error *err) {
+  enum status status = learner_begin(l, NULL, err);
+  for (size_t i = 0; !status && i < l->model->adapter_count; i++) {
+    const struct adapter *a = l->model->adapters[i];
+    char name[600];
+    snprintf(name, sizeof name, "merged.%s.weight", a->linear->name);
+    if (!safetensors_find(&ref->io, name))
+      continue;
+    float *want, *merged = arena_array(&ref->arena, a->linear->in * a->linear->out, sizeof *merged);
+    size_t count;
+    CHECK(merged);
+    status = get(&want, &count, ref, name, err);
+    a->ops->merge(a, l->model->backend->kernels, merged);
+    *worst = fmax(*worst, status ? 0 : norm_error(merged, want, count));
+    return status;
+  }
+  return status ? status : error_set(err, STATUS_MODEL_INVALID, NULL, "io.safetensors has no merged weight");
+}
+
+static enum status compare(struct worst *worst, struct learner *l, struct reference *ref, const json_t *optimizer,
+                           int64_t steps, struct error *err) {
+  struct batch *b = arena_alloc(&ref->arena, sizeof *b);
+  float *want;
+  size_t count;
+  CHECK(b);
+  enum status s = read_batch(b, ref, err);
+  const struct tensor *logits;
+  s = s ? s : learner_predict(l, &b->sequences, &logits, err);
+  s = s ? s : get(&want, &count, ref, "out.logits", err);
+  if (s)
+    return s;
+  CHECK(count == logits->rows * logits->cols);
+  worst->output = max_error(logits->data, want, count);
+  float *want_loss;
+  s = get(&want_loss, &count, ref, "step.loss", err);
+  double lr = json_number_value(json_object_get(optimizer, "lr")), penalty = 0, loss, norm;
+  for (int64_t step = 0; !s && step < steps; step++) {
+    s = learner_begin(l, &penalty, err);
+    if (s)
+      return s;
+    learner_accumulate(l, &b->sequences, &(struct answers){.labels = b->labels}, 1.0f / (float)b->sequences.count, 0,
+                       &loss);
+    learner_finish(l);
+    loss += penalty;
+    worst->loss = fmax(worst->loss, fabs(loss - (double)want_loss[step]) / fabs((double)want_loss[step]));
+    if (step == 0)
+      s = compare_parameters(&worst->gradient, l->model, ref, "grad.", true, err);
+    s = s ? s : learner_update(l, lr, &norm, err);
+  }
+  s = s ? s : compare_parameters(&worst->parameter, l->model, ref, "step.", false, err);
+  return s ? s : compare_merged(&worst->merged, l, ref, err);
+}
+
+static enum status run_case(struct worst *worst, const char *folder, struct backend *backend, struct error *err) {
+  char path[1024];
+  AUTO(json_release) json_t *about = NULL;
+  struct reference ref = {0};
+  struct model model = {0};
+  struct learner learner = {0};
+  struct adapter_spec spec;
+  snprintf(path, sizeof path, "%s/case.json", folder);
+  enum status s = json_parse_file(&about, path, NULL, err);
+  if (s)
+    return s;
+  const json_t *optimizer = json_object_get(about, "optimizer");
+  arena_init(&ref.arena, (size_t)1 << 30);
+  snprintf(path, sizeof path, "%s/io.safetensors", folder);
+  s = safetensors_open(&ref.io, path, err);
+  snprintf(path, sizeof path, "%s/adapter", folder);
+  s = s ? s : peft_read_config(&spec, path, &ref.arena, err);
+  char model_path[1024];
+  snprintf(model_path, sizeof model_path, "%s/model", folder);
+  s = s ? s : model_open(&model, model_path, 3, 0, backend, err);
+  s = s ? s : model_adapt(&model, &spec, 0, err);
+  s = s ? s : peft_load(&model, path, err);
+  if (!s) {
+    for (size_t i = 0; i < model.parameters.count; i++)
+      model.parameters.item[i]->decay = true; /* the reference decays everything */
+    learner.orth_lambda = json_number_value(json_object_get(about, "lambda_"));
+    learner.adamw = (struct adamw){.beta1 = 0.9,
+                                   .beta2 = 0.999,
+                                   .epsilon = 1e-8,
+                                   .weight_decay = json_number_value(json_object_get(optimizer, "weight_decay")),
+                                   .max_grad_norm = json_number_value(json_object_get(optimizer, "max_grad_norm"))};
+    struct batch_limits limits = {64, 4096, 128};
+    s = learner_init(&learner, &model, &limits, &limits, err);
+    s = s ? s : compare(worst, &learner, &ref, optimizer, json_integer_value(json_object_get(about, "steps")), err);
+    learner_done(&learner);
+  }
+  model_close(&model);
+  safetensors_close(&ref.io);
+  arena_done(&ref.arena);
+  return s;
+}
+
+struct totals {
+  int passed, failed;
+};
+
+static void run_one(const char *folder, const char *name, struct backend *backend, struct totals *totals) {
+  struct worst w = {0};
+  struct error err = {0};
+  enum status status = run_case(&w, folder, backend, &err);
+  bool ok = !status && w.output <= OUTPUT_MAX && w.loss <= OUTPUT_MAX && w.gradient <= GRADIENT_MAX &&
+            w.parameter <= PARAMETER_MAX && w.merged <= PARAMETER_MAX;
+  if (status)
+    printf("not ok %-18s %s\n", name, err.text);
+  else
+    printf("%s %-18s output %.1e  loss %.1e  gradient %.1e  parameters %.1e  merged %.1e\n", ok ? "ok" : "not ok", name,
+           w.output, w.loss, w.gradient, w.parameter, w.merged);
+  *(ok ? &totals->passed : &totals->failed) += 1;
+}
+
+/* A folder with case.json is a case; others are searched, in the order of their names. */
+static void search(const char *folder, const char *name, struct backend *backend, struct totals *totals, int depth) {
+  char path[1024];
+  struct stat info;
+  struct dirent **entries;
+  snprintf(path, sizeof path, "%s/case.json", folder);
+  if (stat(path, &info) == 0) {
+    run_one(folder, name, backend, totals);
+    return;
+  }
+  int count = depth < 4 ? scandir(folder, &entries, NULL, alphasort) : 0;
+  for (int i = 0; i < count; i++) {
+    if (entries[i]->d_name[0] != '.') {
+      snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
+      if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+        search(path, entries[i]->d_name, backend, totals, depth + 1);
+    }
+    free(entries[i]);
+  }
+  if (count > 0)
+    free(entries);
+}
+
+int main(int argc, char **argv) {
+  struct backend backend;
+  struct error err;
+  struct totals totals = {0};
+  if (argc < 2) {
+    fprintf(stderr, "usage: golden DIR...\n");
+    return 2;
+  }
+  if (backend_open(&backend, 2, NULL, &err)) {
+    fprintf(stderr, "%s\n", err.text);
+    return 2;
+  }
+  for (int i = 1; i < argc; i++) {
+    const char *slash = strrchr(argv[i], '/');
+    search(argv[i], slash && slash[1] ? slash + 1 : argv[i], &backend, &totals, 0);
+  }
+  backend_close(&backend);
+  printf("%d passed, %d failed\n", totals.passed, totals.failed);
+  return totals.failed > 0 || totals.passed == 0;
+}

@@ -1,0 +1,137 @@
+/* Proves every instruction set's kernels against plain loops in double, at odd sizes, and that the
+   pool runs each task once. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "worker/backend/backend.h"
+
+static float a[90 * 90], b[90 * 90], c[90 * 90], start[90 * 90];
+
+static void randomise(float *out, size_t count, uint64_t seed) {
+  struct rng rng;
+  rng_init(&rng, seed, 1);
+  for (size_t i = 0; i < count; i++)
+    out[i] = 2 * rng_uniform(&rng) - 1;
+}
+
+static void check_gemm(const struct kernels *k, size_t m, size_t n, size_t depth, bool transposed, bool accumulate) {
+  size_t row = transposed ? 1 : depth, col = transposed ? m : 1, ldc = n + 3;
+  memcpy(c, start, sizeof c);
+  k->gemm(c, ldc, a, row, col, b, n, m, n, depth, -0.5f, accumulate);
+  for (size_t i = 0; i < m; i++)
+    for (size_t j = 0; j < ldc; j++) {
+      double want = accumulate || j >= n ? (double)start[i * ldc + j] : 0;
+      for (size_t p = 0; j < n && p < depth; p++)
+        want -= 0.5 * (double)a[i * row + p * col] * (double)b[p * n + j];
+      assert_true(fabs(want - (double)c[i * ldc + j]) < 1e-5);
+    }
+}
+
+/* For each set that this processor runs. */
+static void each_isa(void (*check)(const struct kernels *k)) {
+  const char *const names[] = {"avx2", "avx512"};
+  for (size_t i = 0; i < COUNT_OF(names); i++) {
+    struct backend backend;
+    struct error err;
+    if (backend_open(&backend, 1, names[i], &err) == STATUS_OK) {
+      assert_string_equal(backend.kernels->isa, names[i]);
+      check(backend.kernels);
+      backend_close(&backend);
+    }
+  }
+}
+
+static void gemm_of(const struct kernels *k) {
+  const size_t sizes[] = {1, 3, 7, 8, 12, 15, 16, 17, 24, 31, 33, 47, 64};
+  randomise(a, COUNT_OF(a), 1);
+  randomise(b, COUNT_OF(b), 2);
+  randomise(start, COUNT_OF(start), 3);
+  for (size_t i = 0; i < COUNT_OF(sizes); i++)
+    for (size_t j = 0; j < COUNT_OF(sizes); j++)
+      for (int kind = 0; kind < 4; kind++)
+        check_gemm(k, sizes[i], sizes[j], sizes[(i + j) % COUNT_OF(sizes)], kind & 1, kind & 2);
+}
+
+static void gemm_is_the_product(void **state) {
+  (void)state;
+  each_isa(gemm_of);
+}
+
+static void adamw_of(const struct kernels *k) {
+  float p[19], m[19], v[19], g[19];
+  randomise(p, 19, 4);
+  randomise(m, 19, 5);
+  randomise(g, 19, 6);
+  for (int i = 0; i < 19; i++)
+    v[i] = 0.01f * (float)i;
+  for (int i = 0; i < 19; i++) {
+    float pi = p[i], mi = m[i], vi = v[i];
+    double grad = 0.5 * (double)g[i], want_m = 0.9 * (double)mi + 0.1 * grad,
+           want_v = 0.99 * (double)vi + 0.01 * grad * grad;
+    double want = (double)pi * 0.999 - 0.02 * want_m / (sqrt(want_v) * 1.5 + 1e-8);
+    k->adamw(&pi, &mi, &vi, &g[i], 1, 0.5f, 0.9f, 0.99f, 1e-8f, 0.02f, 1.5f, 0.999f);
+    assert_true(fabs(want - (double)pi) < 1e-6 && fabs(want_m - (double)mi) < 1e-6 && fabs(want_v - (double)vi) < 1e-6);
+  }
+}
+
+static void adamw_is_the_formula(void **state) {
+  (void)state;
+  each_isa(adamw_of);
+}
+
+static void unknown_isa_is_refused(void **state) {
+  (void)state;
+  struct backend backend;
+  struct error err;
+  assert_int_equal(backend_open(&backend, 1, "altivec", &err), STATUS_UNSUPPORTED_VALUE);
+  assert_non_null(strstr(err.text, "altivec"));
+}
+
+static void count_task(void *payload, size_t task, int thread) {
+  (void)thread;
+  atomic_fetch_add((atomic_int *)payload + task, 1);
+}
+
+static void pool_runs_each_task_once(void **state) {
+  (void)state;
+  static atomic_int ran[1000];
+  struct pool *pool;
+  struct error err;
+  assert_int_equal(pool_new(&pool, 4, &err), STATUS_OK);
+  for (int round = 1; round <= 50; round++) {
+    pool_run(pool, COUNT_OF(ran), count_task, ran);
+    for (size_t i = 0; i < COUNT_OF(ran); i++)
+      assert_int_equal(atomic_load(&ran[i]), round);
+  }
+  pool_free(pool);
+}
+
+static void panels_cover_all_rows_once(void **state) {
+  (void)state;
+  for (size_t rows = 1; rows < 3000; rows += 7) {
+    size_t count = backend_panels(rows), next = 0;
+    for (size_t i = 0; i < count; i++) {
+      size_t first, n = backend_panel(&first, rows, i, count);
+      assert_true(first == next && n > 0);
+      next += n;
+    }
+    assert_true(next == rows);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(gemm_is_the_product),        cmocka_unit_test(adamw_is_the_formula),
+      cmocka_unit_test(unknown_isa_is_refused),     cmocka_unit_test(pool_runs_each_task_once),
+      cmocka_unit_test(panels_cover_all_rows_once),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

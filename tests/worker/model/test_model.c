@@ -1,0 +1,204 @@
+/* Proves, on the tiny golden BERT: that adapting it trains what it should and saves what it trains;
+   that the same step is the same bits on one and on two threads and with recomputation; that broken
+   model folders are refused by the name of what is wrong. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "worker/adapter/peft.h"
+#include "worker/learner.h"
+
+static const char folder[] = "tests/golden/cases/bert-hra/model";
+static const uint32_t offsets[] = {0, 7, 8, 20}, labels[] = {2, 0, 1};
+static const int32_t ids[] = {3, 9, 27, 81, 45, 36, 10, 5, 98, 97, 96, 12, 13, 14, 15, 16, 17, 18, 19, 4};
+static const struct sequences three = {3, 20, 12, offsets, ids, NULL};
+static const char *query[] = {"query"};
+
+static struct adapter_spec spec_of(const char *pattern, enum adapter_bias bias) {
+  struct adapter_spec spec = {.peft_type = PEFT_HRA, .bias = bias, .hra = {.r = 4, .init_weights = true}};
+  if (pattern)
+    spec.target_modules.pattern = pattern;
+  else
+    spec.target_modules.names = (struct string_list){1, query};
+  return spec;
+}
+
+struct run {
+  struct backend backend;
+  struct model model;
+  struct learner learner;
+};
+
+static void start(struct run *r, const struct adapter_spec *spec, int threads, bool recompute) {
+  struct error err = {0};
+  struct batch_limits limits = {3, 20, 12};
+  *r = (struct run){.learner = {.recompute = recompute, .adamw = {.beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8}}};
+  assert_int_equal(backend_open(&r->backend, threads, NULL, &err), STATUS_OK);
+  if (model_open(&r->model, folder, 3, 5, &r->backend, &err) || model_adapt(&r->model, spec, 5, &err) ||
+      learner_init(&r->learner, &r->model, &limits, &limits, &err))
+    fail_msg("%s", err.text);
+}
+
+static void stop(struct run *r) {
+  learner_done(&r->learner);
+  model_close(&r->model);
+  backend_close(&r->backend);
+}
+
+static double steps(struct run *r, int count) {
+  struct error err;
+  double loss = 0, norm;
+  for (int i = 0; i < count; i++) {
+    assert_int_equal(learner_begin(&r->learner, NULL, &err), STATUS_OK);
+    learner_accumulate(&r->learner, &three, &(struct answers){.labels = labels}, 1.0f / 3, (uint64_t)i, &loss);
+    learner_finish(&r->learner);
+    assert_int_equal(learner_update(&r->learner, 1e-2, &norm, &err), STATUS_OK);
+  }
+  return loss;
+}
+
+static void keys_are_pefts(void **state) {
+  (void)state;
+  struct run r;
+  struct adapter_spec spec = spec_of(NULL, BIAS_METHOD_ONLY);
+  start(&r, &spec, 1, false);
+  const char *const want[] = {"base_model.model.bert.encoder.layer.0.attention.self.query.hra_u",
+                              "base_model.model.bert.encoder.layer.1.attention.self.query.hra_u",
+                              "base_model.model.classifier.weight",
+                              "base_model.model.classifier.bias",
+                              "base_model.model.bert.encoder.layer.0.attention.self.query.base_layer.bias",
+                              "base_model.model.bert.encoder.layer.1.attention.self.query.base_layer.bias"};
+  assert_int_equal(r.model.parameters.count, COUNT_OF(want));
+  for (size_t i = 0; i < COUNT_OF(want); i++)
+    assert_string_equal(r.model.parameters.item[i]->key, want[i]);
+  stop(&r);
+  spec = spec_of("all-linear", BIAS_ALL);
+  start(&r, &spec, 1, false);
+  assert_int_equal(r.model.adapter_count, 13);
+  /* 13 reflections, a head's weight, and the biases of 14 linear modules and 5 norms */
+  assert_int_equal(r.model.parameters.count, 13 + 1 + 14 + 5);
+  stop(&r);
+}
+
+static void training_lowers_the_loss(void **state) {
+  (void)state;
+  struct run r;
+  struct adapter_spec spec = spec_of("all-linear", BIAS_ALL);
+  start(&r, &spec, 2, false);
+  double first = steps(&r, 1), last = steps(&r, 30);
+  assert_true(last < first / 2);
+  stop(&r);
+}
+
+static void same_bits(const struct run *a, const struct run *b) {
+  assert_int_equal(a->model.parameters.count, b->model.parameters.count);
+  for (size_t i = 0; i < a->model.parameters.count; i++) {
+    const struct parameter *p = a->model.parameters.item[i], *q = b->model.parameters.item[i];
+    assert_memory_equal(p->data, q->data, p->count * sizeof(float));
+  }
+}
+
+static void threads_and_recomputation_change_nothing(void **state) {
+  (void)state;
+  struct run one, two, again;
+  struct adapter_spec spec = spec_of("all-linear", BIAS_ALL);
+  start(&one, &spec, 1, false);
+  start(&two, &spec, 2, false);
+  start(&again, &spec, 2, true);
+  steps(&one, 5);
+  steps(&two, 5);
+  steps(&again, 5);
+  same_bits(&one, &two);
+  same_bits(&one, &again);
+  stop(&one);
+  stop(&two);
+  stop(&again);
+}
+
+static void a_saved_adapter_loads_again(void **state) {
+  (void)state;
+  char path[] = "/tmp/reflectd-test-XXXXXX";
+  struct run r, s;
+  struct error err = {0};
+  struct adapter_spec spec = spec_of("all-linear", BIAS_NONE), read;
+  struct arena arena;
+  arena_init(&arena, 1 << 20);
+  assert_non_null(mkdtemp(path));
+  start(&r, &spec, 1, false);
+  steps(&r, 3);
+  if (peft_save(&r.model, &spec, path, "tiny", &err) || peft_read_config(&read, path, &arena, &err))
+    fail_msg("%s", err.text);
+  assert_int_equal(read.hra.r, 4);
+  start(&s, &read, 1, false);
+  if (peft_load(&s.model, path, &err))
+    fail_msg("%s", err.text);
+  same_bits(&r, &s);
+  stop(&s);
+  spec = spec_of(NULL, BIAS_NONE);
+  start(&s, &spec, 1, false);
+  assert_int_equal(peft_load(&s.model, path, &err), STATUS_MODEL_INVALID);
+  stop(&s);
+  stop(&r);
+  arena_done(&arena);
+  assert_int_equal(file_remove_tree(path, &err), STATUS_OK);
+}
+
+/* Opens a copy of the folder whose config.json is `config`, and returns the error's text. */
+static const char *open_with(const char *config) {
+  static struct error err;
+  char path[] = "/tmp/reflectd-test-XXXXXX", name[200], weights[4096];
+  struct backend backend;
+  struct model model;
+  char *bytes;
+  size_t length;
+  assert_non_null(mkdtemp(path));
+  snprintf(name, sizeof name, "%s/config.json", path);
+  assert_int_equal(file_put(name, config, strlen(config), &err), STATUS_OK);
+  snprintf(weights, sizeof weights, "%s/model.safetensors", folder);
+  assert_int_equal(file_read(&bytes, &length, weights, 1 << 20, &err), STATUS_OK);
+  snprintf(name, sizeof name, "%s/model.safetensors", path);
+  assert_int_equal(file_put(name, bytes, length, &err), STATUS_OK);
+  free(bytes);
+  assert_int_equal(backend_open(&backend, 1, NULL, &err), STATUS_OK);
+  assert_int_equal(model_open(&model, path, 3, 0, &backend, &err), STATUS_MODEL_INVALID);
+  backend_close(&backend);
+  struct error other;
+  assert_int_equal(file_remove_tree(path, &other), STATUS_OK);
+  return err.text;
+}
+
+static void broken_models_are_named(void **state) {
+  (void)state;
+  assert_non_null(strstr(open_with("{\"model_type\":\"gpt9\"}"), "\"gpt9\" is not supported"));
+  assert_non_null(strstr(open_with("{\"model_type\":"), "config.json: line 1"));
+  assert_non_null(strstr(open_with("{\"model_type\":\"bert\",\"hidden_size\":-1}"), "hidden_size"));
+  assert_non_null(
+      strstr(open_with("{\"model_type\":\"bert\",\"hidden_size\":48,\"num_attention_heads\":5}"), "multiple"));
+  assert_non_null(strstr(open_with("{\"model_type\":\"bert\",\"hidden_size\":48,\"num_attention_heads\":4,"
+                                   "\"intermediate_size\":80,\"vocab_size\":100,\"num_hidden_layers\":2,"
+                                   "\"max_position_embeddings\":40}"),
+                         "word_embeddings.weight"));
+  assert_non_null(strstr(open_with("{\"model_type\":\"bert\",\"hidden_size\":48,\"num_attention_heads\":4,"
+                                   "\"intermediate_size\":80,\"vocab_size\":99,\"num_hidden_layers\":3,"
+                                   "\"max_position_embeddings\":40}"),
+                         "no tensor bert.encoder.layer.2.attention.self.query.weight"));
+  assert_non_null(strstr(open_with("{\"model_type\":\"bert\",\"hidden_act\":\"relu\"}"), "relu"));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(keys_are_pefts),
+      cmocka_unit_test(training_lowers_the_loss),
+      cmocka_unit_test(threads_and_recomputation_change_nothing),
+      cmocka_unit_test(a_saved_adapter_loads_again),
+      cmocka_unit_test(broken_models_are_named),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,220 @@
+/* Proves that every op's backward is the derivative of its forward (four-point differences), with
+   sequences of odd lengths, with dropout, in float32; and that results do not depend on what the
+   memory held before. */
+#include "tests/worker/engine_impl.h"
+
+static struct backend backend;
+static struct arena arena;
+static struct parameter_list list;
+static const uint32_t offsets[] = {0, 5, 6, 19, 30};
+static const struct sequences four = {4, 30, 13, offsets, NULL, NULL};
+
+static int setup(void **state) {
+  (void)state;
+  struct error err;
+  arena_init(&arena, (size_t)1 << 28);
+  list = (struct parameter_list){.arena = &arena};
+  return backend_open(&backend, 2, NULL, &err) != STATUS_OK;
+}
+
+static int teardown(void **state) {
+  (void)state;
+  backend_close(&backend);
+  arena_done(&arena);
+  return 0;
+}
+
+static struct parameter *matrix(const char *name, int64_t rows, int64_t cols, uint64_t seed) {
+  struct parameter *p = parameter_add(&list, name, 2, rows, cols);
+  assert_non_null(p);
+  fill(p->data, p->count, seed);
+  return p;
+}
+
+static void build_attention(struct tape *tape, const struct graph *g, double *loss) {
+  struct tensor *q = graph_input(tape, g->x), *k = graph_input(tape, g->y), *v = graph_input(tape, g->z);
+  struct tensor *a = op_attention(tape, q, k, v, &g->sequences, 3, 0.7f, g->extra);
+  graph_loss(tape, a, loss);
+}
+
+static void attention_with(double p) {
+  struct dropout d = dropout_make(p, 3, 4, 5);
+  struct graph g = {build_attention,
+                    &backend,
+                    matrix("q", 30, 36, 1),
+                    matrix("k", 30, 36, 2),
+                    matrix("v", 30, 36, 3),
+                    four,
+                    &d,
+                    0,
+                    0,
+                    false};
+  graph_check(&g, g.x, 60, 2e-3);
+  graph_check(&g, g.y, 60, 2e-3);
+  graph_check(&g, g.z, 60, 2e-3);
+}
+
+static void attention_gradients(void **state) {
+  (void)state;
+  attention_with(0);
+}
+
+static void attention_gradients_with_dropout(void **state) {
+  (void)state;
+  attention_with(0.3);
+}
+
+/* Against the formula, one row at a time, in double. */
+static void attention_values(void **state) {
+  (void)state;
+  enum { T = 57, D = 20 };
+  static float q[T * D], k[T * D], v[T * D], out[T * D], lse[T], scratch[200000];
+  fill(q, T * D, 4);
+  fill(k, T * D, 5);
+  fill(v, T * D, 6);
+  for (int causal = 0; causal < 2; causal++) {
+    struct attention_head head = {.length = T, .head_size = D, .stride = D, .scale = 0.9f, .causal = causal};
+    assert_true(backend.kernels->attention_scratch(T, D) <= COUNT_OF(scratch));
+    backend.kernels->attention(out, lse, 1, q, k, v, &head, scratch);
+    for (int i = 0; i < T; i++) {
+      double p[T], sum = 0;
+      int keys = causal ? i + 1 : T;
+      for (int j = 0; j < keys; j++) {
+        double s = 0;
+        for (int d = 0; d < D; d++)
+          s += (double)q[i * D + d] * (double)k[j * D + d];
+        sum += p[j] = exp(s * 0.9);
+      }
+      assert_true(fabs(log(sum) - (double)lse[i]) < 1e-5);
+      for (int d = 0; d < D; d++) {
+        double o = 0;
+        for (int j = 0; j < keys; j++)
+          o += p[j] / sum * (double)v[j * D + d];
+        assert_true(fabs(o - (double)out[i * D + d]) < 2e-6);
+      }
+    }
+  }
+}
+
+static void build_norm(struct tape *tape, const struct graph *g, double *loss) {
+  struct dropout d = dropout_make(0.2, 1, 2, 3);
+  struct tensor *x = graph_input(tape, g->x), *r = graph_input(tape, g->y);
+  struct tensor *y = op_residual_layernorm(tape, x, r, g->extra, &d);
+  graph_loss(tape, op_layernorm(tape, op_residual_layernorm(tape, y, r, g->extra, &d), g->extra), loss);
+}
+
+static void norm_gradients(void **state) {
+  (void)state;
+  float weight[21], bias[21];
+  fill(weight, 21, 7);
+  fill(bias, 21, 8);
+  for (int i = 0; i < 21; i++)
+    weight[i] += 1.5f;
+  struct norm norm = {weight, bias, NULL, 1e-5f};
+  struct graph g = {.build = build_norm,
+                    .backend = &backend,
+                    .x = matrix("x", 130, 21, 9),
+                    .y = matrix("r", 130, 21, 10),
+                    .extra = &norm};
+  graph_check(&g, g.x, 60, 3e-3);
+  graph_check(&g, g.y, 60, 3e-3);
+}
+
+static void build_elementwise(struct tape *tape, const struct graph *g, double *loss) {
+  struct dropout d = dropout_make(0.25, 5, 6, 7);
+  struct tensor *x = graph_input(tape, g->x);
+  struct tensor *y = op_dropout(tape, op_gelu(tape, x), &d);
+  graph_loss(tape, op_tanh(tape, op_first_rows(tape, op_gelu(tape, y), &g->sequences)), loss);
+}
+
+static void elementwise_gradients(void **state) {
+  (void)state;
+  struct graph g = {.build = build_elementwise, .backend = &backend, .x = matrix("x", 30, 37, 11), .sequences = four};
+  graph_check(&g, g.x, 200, 2e-3);
+}
+
+static void gelu_values(void **state) {
+  (void)state;
+  float x[2001], y[2001];
+  for (int i = 0; i <= 2000; i++)
+    x[i] = (float)(i - 1000) * 0.01f;
+  backend.kernels->gelu(y, x, 2001);
+  for (int i = 0; i <= 2000; i++) {
+    double want = 0.5 * (double)x[i] * (1 + erf((double)x[i] * M_SQRT1_2));
+    assert_true(fabs((double)y[i] - want) < 2e-6);
+  }
+  float nan = NAN, out;
+  backend.kernels->gelu(&out, &nan, 1);
+  assert_true(isnan(out));
+}
+
+static const uint32_t labels[] = {2, 0, 1, 2};
+
+static void build_cross_entropy(struct tape *tape, const struct graph *g, double *loss) {
+  op_cross_entropy(tape, graph_input(tape, g->x), labels, 0.25f, loss);
+}
+
+static void build_squared_error(struct tape *tape, const struct graph *g, double *loss) {
+  static const float targets[] = {0.5f, -1, 2, 0};
+  op_squared_error(tape, graph_input(tape, g->x), targets, 0.25f, loss);
+}
+
+static void loss_gradients(void **state) {
+  (void)state;
+  struct graph g = {.build = build_cross_entropy, .backend = &backend, .x = matrix("logits", 4, 3, 12)};
+  graph_check(&g, g.x, 12, 1e-3);
+  struct graph h = {.build = build_squared_error, .backend = &backend, .x = matrix("outputs", 4, 1, 13)};
+  graph_check(&h, h.x, 4, 1e-3);
+}
+
+static void build_linear(struct tape *tape, const struct graph *g, double *loss) {
+  struct tensor *x = graph_input(tape, g->x);
+  graph_loss(tape, op_linear(tape, x, g->extra), loss);
+}
+
+static void linear_gradients(void **state) {
+  (void)state;
+  struct parameter *w = matrix("w", 13, 21, 14), *b = parameter_add(&list, "b", 1, 13, 0);
+  fill(b->data, 13, 15);
+  struct linear linear = {
+      .name = "l", .in = 21, .out = 13, .weight = w->data, .bias = b->data, .trained_weight = w, .trained_bias = b};
+  struct graph g = {.build = build_linear, .backend = &backend, .x = matrix("x", 150, 21, 16), .extra = &linear};
+  graph_check(&g, g.x, 50, 2e-3);
+  graph_check(&g, w, 50, 2e-3);
+  graph_check(&g, b, 13, 2e-3);
+}
+
+static void dropout_keeps_its_share_and_its_mean(void **state) {
+  (void)state;
+  enum { ROWS = 500, COLS = 77 };
+  static float x[ROWS * COLS], y[ROWS * COLS], again[ROWS * COLS];
+  for (size_t i = 0; i < COUNT_OF(x); i++)
+    x[i] = 1;
+  struct dropout d = dropout_make(0.1, 42, 7, 1), other = dropout_make(0.1, 42, 8, 1);
+  backend.kernels->dropout(y, x, 0, ROWS, COLS, &d);
+  double sum = 0;
+  for (size_t i = 0; i < COUNT_OF(y); i++) {
+    assert_true(y[i] == 0 || y[i] == d.scale);
+    sum += (double)y[i];
+  }
+  assert_true(fabs(sum / (ROWS * COLS) - 1) < 0.01);
+  backend.kernels->dropout(again, x, 100, ROWS - 100, COLS, &d);
+  assert_memory_equal(again, y + 100 * COLS, sizeof(float) * (ROWS - 100) * COLS);
+  backend.kernels->dropout(again, x, 0, ROWS, COLS, &other);
+  assert_memory_not_equal(again, y, sizeof y);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(attention_values),
+      cmocka_unit_test(attention_gradients),
+      cmocka_unit_test(attention_gradients_with_dropout),
+      cmocka_unit_test(norm_gradients),
+      cmocka_unit_test(elementwise_gradients),
+      cmocka_unit_test(gelu_values),
+      cmocka_unit_test(loss_gradients),
+      cmocka_unit_test(linear_gradients),
+      cmocka_unit_test(dropout_keeps_its_share_and_its_mean),
+  };
+  return cmocka_run_group_tests(tests, setup, teardown);
+}

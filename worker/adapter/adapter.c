@@ -1,0 +1,85 @@
+#include "worker/adapter/adapter.h"
+
+#include <string.h>
+
+#include "worker/backend/backend.h"
+#include "worker/op/op.h"
+
+const struct adapter_ops *adapter_ops_of(enum peft_type type) {
+  static const struct adapter_ops *const rows[PEFT_COUNT] = {
+#define METHOD(name, lower) [PEFT_##name] = &adapter_##lower,
+#include "api/methods.def"
+#undef METHOD
+  };
+  CHECK(type < PEFT_COUNT);
+  return rows[type];
+}
+
+enum status adapter_new(struct adapter **out, const struct adapter_spec *spec, const struct linear *linear,
+                        struct parameter_list *parameters, uint64_t seed, struct error *err) {
+  *out = arena_alloc(parameters->arena, sizeof **out);
+  if (!*out)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the adapter of %s", linear->name);
+  **out = (struct adapter){.ops = adapter_ops_of(spec->peft_type), .spec = spec, .linear = linear};
+  return (*out)->ops->attach(*out, parameters, seed, err);
+}
+
+bool adapter_low_rank(struct adapter *adapter, struct parameter_list *parameters, size_t rank) {
+  struct low_rank *low = &adapter->low;
+  size_t in = adapter->linear->in, out = adapter->linear->out, R = (rank + 7) / 8 * 8;
+  adapter->rank = rank;
+  *low = (struct low_rank){.R = R};
+  struct {
+    float **at;
+    size_t count;
+  } parts[] = {{&low->down, in * R},   {&low->up_t, R * out}, {&low->up_back, out * R}, {&low->down_back_t, R * in},
+               {&low->g_down, in * R}, {&low->g_up, out * R}, {&low->g_core, R * R}};
+  for (size_t i = 0; i < COUNT_OF(parts); i++)
+    if (!(*parts[i].at = arena_array(parameters->arena, parts[i].count, sizeof(float))))
+      return false;
+  return true;
+}
+
+struct batch {
+  struct adapter *const *adapters;
+  const struct kernels *kernels;
+  struct error *errors; /* one an adapter */
+  double penalty_weight;
+};
+
+static void prepare_one(void *payload, size_t index, int thread) {
+  (void)thread;
+  const struct batch *batch = payload;
+  struct adapter *adapter = batch->adapters[index];
+  batch->errors[index].status = STATUS_OK;
+  enum status status = adapter->ops->prepare(adapter, batch->kernels, &batch->errors[index]);
+  CHECK(status == batch->errors[index].status);
+}
+
+static void finish_one(void *payload, size_t index, int thread) {
+  (void)thread;
+  const struct batch *batch = payload;
+  batch->adapters[index]->ops->finish(batch->adapters[index], batch->kernels, batch->penalty_weight);
+}
+
+enum status adapter_prepare_all(struct adapter *const *adapters, size_t count, struct backend *backend,
+                                struct error *err) {
+  enum { AT_ONCE = 64 }; /* so that the errors fit on the stack */
+  struct error errors[AT_ONCE];
+  for (size_t first = 0; first < count; first += AT_ONCE) {
+    size_t n = count - first < AT_ONCE ? count - first : AT_ONCE;
+    struct batch batch = {.adapters = adapters + first, .kernels = backend->kernels, .errors = errors};
+    pool_run(backend->pool, n, prepare_one, &batch);
+    for (size_t i = 0; i < n; i++)
+      if (errors[i].status) {
+        *err = errors[i];
+        return err->status;
+      }
+  }
+  return STATUS_OK;
+}
+
+void adapter_finish_all(struct adapter *const *adapters, size_t count, struct backend *backend, double penalty_weight) {
+  struct batch batch = {.adapters = adapters, .kernels = backend->kernels, .penalty_weight = penalty_weight};
+  pool_run(backend->pool, count, finish_one, &batch);
+}

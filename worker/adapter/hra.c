@@ -1,0 +1,247 @@
+/* Householder Reflection Adaptation (Yuan et al., NeurIPS 2024): W' = W H1 ... Hr with
+   Hi = I - 2 u_i u_i^T / |u_i|^2 and the u_i the columns of U (in x r, PEFT's hra_u).
+
+   With S = U^T U and M = mask o S, where mask is 1/2 on the diagonal, 1 above and 0 below,
+   H1 ... Hr = I - U M^-1 U^T (compact WY; Schreiber and Van Loan, 1989); with Gram-Schmidt
+   (apply_GS) mask is 1/2 everywhere and H = I - 2 U S^-1 U^T, the reflection in the whole span.
+   So W' = W - F M^-1 U^T with F = W U: a rank-r change, run by op_linear (adapter.h). The length of
+   u_i is divided out by M's diagonal; no column is ever normalised.
+
+   Backward, from the gathered X^T C, dY^T Q and K = C^T Q:
+     dU = -X^T C + U (G + G^T) - W^T (dY^T Q),  G = mask o K. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/rng.h"
+#include "worker/adapter/adapter.h"
+#include "worker/backend/kernels.h"
+#include "worker/op/op.h"
+
+/* A squared column length, or a Cholesky pivot relative to its diagonal, below this is singular. */
+static const double TINY = 1e-12;
+
+static double mask_at(bool gram_schmidt, size_t i, size_t j) {
+  return gram_schmidt || i == j ? 0.5 : i < j ? 1.0 : 0.0;
+}
+
+/* Paired start: columns 2k and 2k + 1 are equal, H_2k H_2k+1 = I, so training starts at W' = W.
+   The bound is that of PEFT's kaiming_uniform(a = sqrt 5), whose fan-in is the number of columns. */
+static void initialise(struct adapter *a, uint64_t seed) {
+  size_t in = a->linear->in, r = a->rank;
+  char digest[HASH_HEX];
+  uint64_t stream = RNG_INIT;
+  hash_bytes(digest, a->linear->name, strlen(a->linear->name));
+  for (int i = 0; i < 12; i++)
+    stream = stream << 4 | (uint64_t)(digest[i] <= '9' ? digest[i] - '0' : digest[i] - 'a' + 10);
+  struct rng rng;
+  rng_init(&rng, seed, stream);
+  bool paired = a->spec->hra.init_weights && r % 2 == 0 && !a->spec->hra.apply_GS;
+  size_t columns = paired ? r / 2 : r, copies = paired ? 2 : 1;
+  float bound = 1.0f / sqrtf((float)columns);
+  for (size_t i = 0; i < in; i++)
+    for (size_t j = 0; j < columns; j++) {
+      float u = (2 * rng_uniform(&rng) - 1) * bound;
+      for (size_t c = 0; c < copies; c++)
+        a->parameter->data[i * r + j * copies + c] = u;
+    }
+}
+
+static enum status attach(struct adapter *a, struct parameter_list *parameters, uint64_t seed, struct error *err) {
+  const struct hra_spec *spec = &a->spec->hra;
+  size_t r = (size_t)spec->r;
+  const char *module = a->linear->name;
+  if (spec->apply_GS && r > a->linear->in)
+    return error_set(err, STATUS_INVALID_VALUE, "adapter.r",
+                     "r is %zu, but %s has only %zu inputs: Gram-Schmidt needs r <= inputs", r, module, a->linear->in);
+  char *key = arena_format(parameters->arena, "base_model.model.%s.hra_u", module);
+  a->parameter = key ? parameter_add(parameters, key, 2, (int64_t)a->linear->in, (int64_t)r) : NULL;
+  a->core = arena_array(parameters->arena, r * r, sizeof *a->core);
+  if (!a->parameter || !a->core || !adapter_low_rank(a, parameters, r))
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the adapter of %s", module);
+  a->low.sign = -1;
+  initialise(a, seed);
+  return STATUS_OK;
+}
+
+/* S = U^T U in double: r x r. */
+static void gram(double *S, const float *U, size_t in, size_t r) {
+  memset(S, 0, r * r * sizeof *S);
+  for (size_t i = 0; i < in; i++, U += r)
+    for (size_t p = 0; p < r; p++)
+      for (size_t q = p; q < r; q++)
+        S[p * r + q] += (double)U[p] * (double)U[q];
+  for (size_t p = 0; p < r; p++)
+    for (size_t q = 0; q < p; q++)
+      S[p * r + q] = S[q * r + p];
+}
+
+/* inverse = (upper triangular T)^-1, by back substitution on the columns of I. */
+static void invert_upper(double *inverse, const double *T, size_t r) {
+  memset(inverse, 0, r * r * sizeof *inverse);
+  for (size_t c = 0; c < r; c++)
+    for (size_t i = c + 1; i-- > 0;) {
+      double sum = i == c;
+      for (size_t k = i + 1; k <= c; k++)
+        sum -= T[i * r + k] * inverse[k * r + c];
+      inverse[i * r + c] = sum / T[i * r + i];
+    }
+}
+
+/* inverse = (S / 2)^-1 = 2 L^-1 L^-T with S = L^T L, L upper triangular. False at a pivot that is
+   all rounding. `L` and `half` are r x r of scratch. */
+static bool invert_gram(double *inverse, const double *S, double *L, double *half, size_t r) {
+  memset(L, 0, r * r * sizeof *L);
+  for (size_t i = 0; i < r; i++) {
+    double pivot = S[i * r + i];
+    for (size_t k = 0; k < i; k++)
+      pivot -= L[k * r + i] * L[k * r + i];
+    if (!(pivot > TINY * S[i * r + i]))
+      return false;
+    L[i * r + i] = sqrt(pivot);
+    for (size_t j = i + 1; j < r; j++) {
+      double sum = S[i * r + j];
+      for (size_t k = 0; k < i; k++)
+        sum -= L[k * r + i] * L[k * r + j];
+      L[i * r + j] = sum / L[i * r + i];
+    }
+  }
+  invert_upper(half, L, r);
+  for (size_t i = 0; i < r; i++)
+    for (size_t j = 0; j < r; j++) {
+      double sum = 0;
+      for (size_t k = i > j ? i : j; k < r; k++)
+        sum += half[i * r + k] * half[j * r + k];
+      inverse[i * r + j] = 2 * sum;
+    }
+  return true;
+}
+
+/* ||I - Uh^T Uh||_F, Uh = U with unit columns. */
+static double penalty_of(const double *S, size_t r) {
+  double sum = 0;
+  for (size_t i = 0; i < r; i++)
+    for (size_t j = 0; j < r; j++) {
+      double e = (i == j) - S[i * r + j] / sqrt(S[i * r + i] * S[j * r + j]);
+      sum += i == j ? 0 : e * e;
+    }
+  return sqrt(sum);
+}
+
+/* Factors of op_linear's contract from U and core = M^-1. */
+static void factor(struct adapter *a, const struct kernels *k) {
+  struct low_rank *low = &a->low;
+  size_t in = a->linear->in, out = a->linear->out, r = a->rank, R = low->R;
+  const float *U = a->parameter->data;
+  float *padded = low->g_down, *F = low->g_up; /* not in use between steps */
+  for (size_t i = 0; i < in; i++)
+    for (size_t j = 0; j < r; j++) {
+      double sum = 0; /* down = U M^-T */
+      for (size_t p = 0; p < r; p++)
+        sum += (double)U[i * r + p] * a->core[j * r + p];
+      low->down[i * R + j] = (float)sum;
+      padded[i * R + j] = low->down_back_t[j * in + i] = U[i * r + j];
+    }
+  k->gemm(F, R, a->linear->weight, in, 1, padded, R, out, R, in, 1.0f, false);
+  for (size_t o = 0; o < out; o++)
+    for (size_t j = 0; j < r; j++) {
+      double sum = 0; /* up_back = F M^-1 */
+      for (size_t p = 0; p < r; p++)
+        sum += (double)F[o * R + p] * a->core[p * r + j];
+      low->up_back[o * R + j] = (float)sum;
+      low->up_t[j * out + o] = F[o * R + j];
+    }
+  memset(low->g_down, 0, in * R * sizeof(float));
+  memset(low->g_up, 0, out * R * sizeof(float));
+  memset(low->g_core, 0, R * R * sizeof(float));
+}
+
+static enum status prepare(struct adapter *a, const struct kernels *k, struct error *err) {
+  enum { RANK_ON_STACK = 16 };
+  size_t r = a->rank;
+  double small[3][RANK_ON_STACK * RANK_ON_STACK], *heap = NULL;
+  if (r > RANK_ON_STACK && !(heap = malloc(3 * r * r * sizeof *heap)))
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for %s", a->parameter->key);
+  double *S = heap ? heap : small[0], *L = heap ? heap + r * r : small[1], *half = heap ? heap + 2 * r * r : small[2];
+  gram(S, a->parameter->data, a->linear->in, r);
+  size_t bad = r;
+  for (size_t i = 0; i < r && bad == r; i++)
+    if (!(S[i * r + i] > TINY) || !isfinite(S[i * r + i]))
+      bad = i;
+  enum status status = STATUS_OK;
+  if (bad < r) {
+    status = error_set(err, isfinite(S[bad * r + bad]) ? STATUS_INVALID_VALUE : STATUS_NAN_LOSS, "adapter.r",
+                       "reflection %zu of %s has length %g: it defines no direction", bad, a->linear->name,
+                       sqrt(S[bad * r + bad]));
+  } else if (a->spec->hra.apply_GS) {
+    if (!invert_gram(a->core, S, L, half, r))
+      status =
+          error_set(err, STATUS_INVALID_VALUE, "adapter.apply_GS",
+                    "the reflections of %s are linearly dependent: Gram-Schmidt is singular there", a->linear->name);
+  } else {
+    for (size_t i = 0; i < r; i++)
+      for (size_t j = 0; j < r; j++)
+        L[i * r + j] = mask_at(false, i, j) * S[i * r + j];
+    invert_upper(a->core, L, r);
+  }
+  if (!status) {
+    a->penalty = penalty_of(S, r);
+    factor(a, k);
+  }
+  free(heap);
+  return status;
+}
+
+/* Adds weight * d penalty / dU to the coefficients T of dU += U T. From S alone: with norms n_i,
+   G = Uh^T Uh, E = G - I, L = ||E||: d/du_i = (2 / L) (sum_j uh_j E_ji - uh_i sum_j G_ij E_ji) / n_i. */
+static void penalty_backward(const struct adapter *a, double *T, double weight) {
+  size_t r = a->rank, in = a->linear->in;
+  double L = a->penalty, *S = malloc(r * r * sizeof *S);
+  CHECK(S);
+  gram(S, a->parameter->data, in, r);
+  for (size_t i = 0; i < r; i++) {
+    double own = 0, ni = sqrt(S[i * r + i]);
+    for (size_t j = 0; j < r; j++) {
+      double nj = sqrt(S[j * r + j]), G = S[i * r + j] / (ni * nj), E = i == j ? 0 : G;
+      T[j * r + i] += weight * 2 / L * E / (nj * ni);
+      own += G * E;
+    }
+    T[i * r + i] -= weight * 2 / L * own / (ni * ni);
+  }
+  free(S);
+}
+
+static void finish(struct adapter *a, const struct kernels *k, double penalty_weight) {
+  struct low_rank *low = &a->low;
+  size_t in = a->linear->in, out = a->linear->out, r = a->rank, R = low->R;
+  bool gs = a->spec->hra.apply_GS;
+  double *T = calloc(r * r, sizeof *T);
+  CHECK(T);
+  for (size_t i = 0; i < r; i++)
+    for (size_t j = 0; j < r; j++)
+      T[i * r + j] =
+          mask_at(gs, i, j) * (double)low->g_core[i * R + j] + mask_at(gs, j, i) * (double)low->g_core[j * R + i];
+  if (penalty_weight > 0 && a->penalty > 0)
+    penalty_backward(a, T, penalty_weight);
+  /* g_down becomes X^T C + W^T (dY^T Q) */
+  k->gemm(low->g_down, R, a->linear->weight, 1, in, low->g_up, R, in, R, out, 1.0f, true);
+  const float *U = a->parameter->data;
+  float *dU = a->parameter->grad;
+  for (size_t i = 0; i < in; i++)
+    for (size_t j = 0; j < r; j++) {
+      double sum = -(double)low->g_down[i * R + j];
+      for (size_t p = 0; p < r; p++)
+        sum += (double)U[i * r + p] * T[p * r + j];
+      dU[i * r + j] += (float)sum;
+    }
+  free(T);
+}
+
+static void merge(const struct adapter *a, const struct kernels *k, float *merged) {
+  size_t in = a->linear->in, out = a->linear->out, R = a->low.R;
+  memcpy(merged, a->linear->weight, in * out * sizeof *merged);
+  k->gemm(merged, in, a->low.up_back, R, 1, a->low.down_back_t, in, out, in, R, -1.0f, true);
+}
+
+const struct adapter_ops adapter_hra = {.attach = attach, .prepare = prepare, .finish = finish, .merge = merge};

@@ -1,0 +1,18 @@
+/* Adapters on disk, in the format of PEFT 0.21: a folder with adapter_config.json,
+   adapter_model.safetensors and README.md. */
+#ifndef WORKER_ADAPTER_PEFT_H
+#define WORKER_ADAPTER_PEFT_H
+
+#include "worker/model/model.h"
+
+/* The adapter_config.json of a folder. The spec's strings live in `arena`. */
+NODISCARD enum status peft_read_config(struct adapter_spec *out, const char *folder, struct arena *arena,
+                                       struct error *err);
+/* Fills the parameters of a model that was adapted with that spec from adapter_model.safetensors.
+   Every parameter must be there with its shape, and nothing else. */
+NODISCARD enum status peft_load(struct model *model, const char *folder, struct error *err);
+/* Writes the folder, which exists. `base` is the base model's name, for the card and the config. */
+NODISCARD enum status peft_save(const struct model *model, const struct adapter_spec *spec, const char *folder,
+                                const char *base, struct error *err);
+
+#endif

@@ -1,0 +1,26 @@
+/* Which modules an adapter goes on, by PEFT's rules (target_modules, exclude_modules,
+   layers_to_transform, layers_pattern, modules_to_save). */
+#ifndef WORKER_ADAPTER_TARGET_H
+#define WORKER_ADAPTER_TARGET_H
+
+#include "api/job.h"
+#include "base/error.h"
+
+/* What the model has to offer. */
+struct target_modules {
+  const char *const *names; /* paths of every linear module */
+  size_t count;
+  const char *head;                   /* the output layer's path: never part of "all-linear" */
+  const struct string_list *defaults; /* where target_modules is null */
+  const struct string_list *saved;    /* names in modules_to_save: never adapted */
+};
+
+/* selected[i] tells whether names[i] is adapted. Nothing selected is STATUS_UNSUPPORTED_TARGET: the
+   text names close matches or what there is. A pattern that is no regular expression is
+   STATUS_INVALID_VALUE with the place. */
+NODISCARD enum status target_select(bool *selected, const struct target_modules *modules,
+                                    const struct adapter_spec *spec, struct error *err);
+/* Does `path` equal `name` or end with "." and it? */
+bool target_suffix(const char *path, const char *name);
+
+#endif

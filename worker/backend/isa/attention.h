@@ -1,0 +1,15 @@
+/* Attention kernels (kernels.h), for the table in kernels.c. */
+#ifndef WORKER_BACKEND_ISA_ATTENTION_H
+#define WORKER_BACKEND_ISA_ATTENTION_H
+
+#include "worker/backend/isa/vector.h"
+#include "worker/backend/kernels.h"
+
+size_t ISA_NAME(attention_scratch)(size_t length, size_t head_size);
+void ISA_NAME(attention)(float *out, float *lse, size_t lse_stride, const float *q, const float *k, const float *v,
+                         const struct attention_head *head, float *scratch);
+void ISA_NAME(attention_backward)(float *dq, float *dk, float *dv, const float *dout, const float *q, const float *k,
+                                  const float *v, const float *out, const float *lse, size_t lse_stride,
+                                  const struct attention_head *head, float *scratch);
+
+#endif

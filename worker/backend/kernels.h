@@ -1,0 +1,74 @@
+/* The loops that are compiled once for each instruction set (worker/backend/isa/) and chosen when
+   the worker starts. All are single-threaded and work on raw float rows; matrices are row-major.
+   Outputs first, then inputs, then sizes. Pointers need no alignment beyond that of float.
+   Results may differ between instruction sets in the last bits, never between runs on one. */
+#ifndef WORKER_BACKEND_KERNELS_H
+#define WORKER_BACKEND_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Inverted dropout by a counter-based generator (base/rng.h): element e of row r is kept or not
+   by (seed, site, r, e) alone, so the backward pass makes the same mask again. */
+struct dropout {
+  uint64_t seed;
+  uint64_t site;      /* which dropout of the model, and which step */
+  uint32_t threshold; /* of 65536: elements below it are dropped; 0: no dropout */
+  float scale;        /* 65536 / (65536 - threshold) */
+};
+
+/* One (sequence, head) of attention. q, k, v, out and their gradients point at the sequence's first
+   row, the head's first column; rows are `stride` floats apart. */
+struct attention_head {
+  size_t length;    /* T: tokens of the sequence */
+  size_t head_size; /* D */
+  size_t stride;
+  float scale; /* of the scores */
+  bool causal;
+  struct dropout dropout; /* of the probabilities; rows are numbered from row_first */
+  uint64_t row_first;
+};
+
+struct kernels {
+  const char *isa;
+  /* C (m x n, rows ldc apart) = [C if accumulate +] alpha * A B. A's element (i, k) lies at
+     a[i * row_a + k * col_a]: transposes are strides. B is depth x n, rows ldb apart. For products
+     with one small dimension, where BLAS is slow. */
+  void (*gemm)(float *c, size_t ldc, const float *a, size_t row_a, size_t col_a, const float *b, size_t ldb, size_t m,
+               size_t n, size_t depth, float alpha, bool accumulate);
+  /* out[j] += sum over rows of x (rows x cols) */
+  void (*column_sums)(float *out, const float *x, size_t rows, size_t cols);
+  /* y (rows x cols) += bias, broadcast */
+  void (*add_bias)(float *y, const float *bias, size_t rows, size_t cols);
+  void (*add)(float *y, const float *x, size_t count); /* y += x */
+  /* y = x * mask; y may be x. `row_first` numbers the first row. */
+  void (*dropout)(float *y, const float *x, uint64_t row_first, size_t rows, size_t cols,
+                  const struct dropout *dropout);
+  /* LayerNorm over cols: y = (x - mean) * rstd * weight + bias; mean and rstd (rows) are saved. */
+  void (*layernorm)(float *y, float *mean, float *rstd, const float *x, const float *weight, const float *bias,
+                    size_t rows, size_t cols, float epsilon);
+  /* dx = its gradient (written, not added). dbias may be NULL; else += (cols). */
+  void (*layernorm_backward)(float *dx, float *dweight, float *dbias, const float *dy, const float *x,
+                             const float *mean, const float *rstd, const float *weight, size_t rows, size_t cols);
+  void (*gelu)(float *y, const float *x, size_t count);                            /* exact, by erf */
+  void (*gelu_backward)(float *dx, const float *dy, const float *x, size_t count); /* dx = dy * gelu'(x) */
+  /* scratch: attention_scratch(...) floats. lse (T, `lse_stride` apart) = log of the sum of exp. */
+  size_t (*attention_scratch)(size_t length, size_t head_size);
+  void (*attention)(float *out, float *lse, size_t lse_stride, const float *q, const float *k, const float *v,
+                    const struct attention_head *head, float *scratch);
+  /* Writes dq, dk, dv. */
+  void (*attention_backward)(float *dq, float *dk, float *dv, const float *dout, const float *q, const float *k,
+                             const float *v, const float *out, const float *lse, size_t lse_stride,
+                             const struct attention_head *head, float *scratch);
+  /* One AdamW update (Loshchilov and Hutter, "Decoupled weight decay regularization"), torch's form:
+     step_size = lr / (1 - beta1^t), root_scale = 1 / sqrt(1 - beta2^t), decay = 1 - lr * weight_decay,
+     gradients are multiplied by grad_scale first. */
+  void (*adamw)(float *p, float *m, float *v, const float *g, size_t count, float grad_scale, float beta1, float beta2,
+                float epsilon, float step_size, float root_scale, float decay);
+  double (*sum_squares)(const float *x, size_t count);
+};
+
+extern const struct kernels kernels_avx2, kernels_avx512;
+
+#endif

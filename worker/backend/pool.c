@@ -1,0 +1,142 @@
+/* Workers wait on a generation number: for a moment by spinning, because the next parallel loop of a
+   step follows within microseconds, then by futex through a condition variable. */
+#include "worker/backend/pool.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+enum { SPINS = 4000, THREADS_MAX = 256 };
+
+struct seat {
+  struct pool *pool;
+  pthread_t thread;
+  int index;
+};
+
+struct pool {
+  int threads; /* the caller included */
+  struct seat *seats;
+  pthread_mutex_t lock;
+  pthread_cond_t wake;
+  atomic_uint generation; /* one more for each pool_run */
+  atomic_int busy;        /* seats that have not finished this generation */
+  atomic_size_t next;     /* the next task */
+  size_t count;
+  pool_task *task;
+  void *payload;
+  bool stop;
+};
+
+static void work(struct pool *pool, int thread) {
+  for (;;) {
+    size_t task = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
+    if (task >= pool->count)
+      return;
+    pool->task(pool->payload, task, thread);
+  }
+}
+
+static void pause_cpu(void) {
+  __builtin_ia32_pause();
+}
+
+static void *seat_main(void *arg) {
+  struct seat *seat = arg;
+  struct pool *pool = seat->pool;
+  unsigned seen = 0;
+  for (;;) {
+    for (int i = 0; i < SPINS && atomic_load_explicit(&pool->generation, memory_order_acquire) == seen; i++)
+      pause_cpu();
+    pthread_mutex_lock(&pool->lock);
+    while (atomic_load_explicit(&pool->generation, memory_order_relaxed) == seen)
+      pthread_cond_wait(&pool->wake, &pool->lock);
+    seen = atomic_load_explicit(&pool->generation, memory_order_relaxed);
+    bool stop = pool->stop;
+    pthread_mutex_unlock(&pool->lock);
+    if (stop)
+      return NULL;
+    work(pool, seat->index);
+    atomic_fetch_sub_explicit(&pool->busy, 1, memory_order_release);
+  }
+}
+
+static int allowed_cpus(void) {
+  cpu_set_t set;
+  int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+  return count < 1 ? 1 : count > THREADS_MAX ? THREADS_MAX : count;
+}
+
+enum status pool_new(struct pool **out, int threads, struct error *err) {
+  *out = NULL;
+  if (threads <= 0)
+    threads = allowed_cpus();
+  if (threads > THREADS_MAX)
+    threads = THREADS_MAX;
+  struct pool *pool = calloc(1, sizeof *pool);
+  struct seat *seats = calloc((size_t)threads, sizeof *seats);
+  if (!pool || !seats) {
+    free(pool);
+    free(seats);
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for %d threads", threads);
+  }
+  pool->seats = seats;
+  pool->threads = 1;
+  pthread_mutex_init(&pool->lock, NULL);
+  pthread_cond_init(&pool->wake, NULL);
+  for (int i = 1; i < threads; i++) {
+    seats[i] = (struct seat){.pool = pool, .index = i};
+    if (pthread_create(&seats[i].thread, NULL, seat_main, &seats[i]) != 0) {
+      pool_free(pool);
+      return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "cannot start thread %d of %d", i + 1, threads);
+    }
+    pool->threads++;
+  }
+  *out = pool;
+  return STATUS_OK;
+}
+
+static void start(struct pool *pool) {
+  pthread_mutex_lock(&pool->lock);
+  atomic_fetch_add_explicit(&pool->generation, 1, memory_order_release);
+  pthread_cond_broadcast(&pool->wake);
+  pthread_mutex_unlock(&pool->lock);
+}
+
+void pool_free(struct pool *pool) {
+  if (!pool)
+    return;
+  pool->stop = true;
+  start(pool);
+  for (int i = 1; i < pool->threads; i++)
+    pthread_join(pool->seats[i].thread, NULL);
+  pthread_cond_destroy(&pool->wake);
+  pthread_mutex_destroy(&pool->lock);
+  free(pool->seats);
+  free(pool);
+}
+
+int pool_threads(const struct pool *pool) {
+  return pool->threads;
+}
+
+void pool_run(struct pool *pool, size_t count, pool_task *task, void *payload) {
+  if (pool->threads == 1 || count < 2) {
+    for (size_t i = 0; i < count; i++)
+      task(payload, i, 0);
+    return;
+  }
+  pool->count = count;
+  pool->task = task;
+  pool->payload = payload;
+  atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+  atomic_store_explicit(&pool->busy, pool->threads - 1, memory_order_relaxed);
+  start(pool);
+  work(pool, 0);
+  for (int i = 0; atomic_load_explicit(&pool->busy, memory_order_acquire) > 0; i++)
+    if (i < SPINS)
+      pause_cpu();
+    else
+      sched_yield(); /* another process has the core that the last task needs */
+}

@@ -1,0 +1,27 @@
+/* Loss and scores of a model on a data set, and its predictions. */
+#ifndef WORKER_EVALUATE_H
+#define WORKER_EVALUATE_H
+
+#include <jansson.h>
+
+#include "worker/corpus.h"
+#include "worker/report.h"
+
+enum { EVALUATE_SEQUENCES = 256, EVALUATE_TOKENS = 4096 };
+
+/* What an evaluation batch of this corpus may hold at most. */
+struct batch_limits evaluate_limits(const struct corpus *corpus);
+
+struct evaluation {
+  double loss;    /* mean over examples */
+  json_t *scores; /* {"valid_accuracy": ...}: what fits the task; owned */
+  float *logits;  /* count x num_labels; owned */
+  size_t count;
+};
+
+/* The first `examples` of the corpus (0: all), in order. Polls for "cancel" between batches. */
+NODISCARD enum status evaluate(struct evaluation *out, struct learner *learner, const struct corpus *corpus,
+                               size_t examples, struct batch *batch, struct report *report, struct error *err);
+void evaluation_done(struct evaluation *evaluation);
+
+#endif

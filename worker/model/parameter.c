@@ -1,0 +1,40 @@
+#include "worker/model/parameter.h"
+
+#include <string.h>
+
+struct parameter *parameter_add(struct parameter_list *list, const char *key, int rank, int64_t rows, int64_t cols) {
+  if (list->count == list->max) {
+    size_t max = list->max ? 2 * list->max : 64;
+    struct parameter **item = arena_array(list->arena, max, sizeof *item);
+    if (!item)
+      return NULL;
+    if (list->count)
+      memcpy(item, list->item, list->count * sizeof *item);
+    list->item = item;
+    list->max = max;
+  }
+  struct parameter *p = arena_alloc(list->arena, sizeof *p);
+  if (!p)
+    return NULL;
+  *p = (struct parameter){.rank = rank, .shape = {rows, rank == 2 ? cols : 0}, .decay = true};
+  p->count = (size_t)rows * (rank == 2 ? (size_t)cols : 1);
+  p->key = arena_string(list->arena, key);
+  p->data = arena_array(list->arena, p->count, sizeof *p->data);
+  p->grad = arena_array(list->arena, p->count, sizeof *p->grad);
+  if (!p->key || !p->data || !p->grad)
+    return NULL;
+  list->item[list->count++] = p;
+  return p;
+}
+
+void parameter_zero_grads(struct parameter_list *list) {
+  for (size_t i = 0; i < list->count; i++)
+    memset(list->item[i]->grad, 0, list->item[i]->count * sizeof(float));
+}
+
+size_t parameter_elements(const struct parameter_list *list) {
+  size_t sum = 0;
+  for (size_t i = 0; i < list->count; i++)
+    sum += list->item[i]->count;
+  return sum;
+}

@@ -1,0 +1,33 @@
+/* What training changes: a named array with its gradient. */
+#ifndef WORKER_MODEL_PARAMETER_H
+#define WORKER_MODEL_PARAMETER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+
+struct parameter {
+  const char *key; /* in adapter_model.safetensors: "base_model.model.<module>.hra_u" */
+  int rank;
+  int64_t shape[2]; /* outermost first */
+  size_t count;     /* elements */
+  float *data;
+  float *grad; /* zeroed by the trainer before each step; ops add to it */
+  bool decay;  /* weight decay applies (not to biases and norms) */
+};
+
+/* Every trainable parameter of a run, in the order in which they were made. Memory is the arena's. */
+struct parameter_list {
+  struct arena *arena;
+  struct parameter **item;
+  size_t count, max;
+};
+
+/* A new zeroed parameter appended to the list; NULL when memory runs out. `key` is copied. */
+struct parameter *parameter_add(struct parameter_list *list, const char *key, int rank, int64_t rows, int64_t cols);
+void parameter_zero_grads(struct parameter_list *list);
+size_t parameter_elements(const struct parameter_list *list);
+
+#endif

@@ -1,0 +1,71 @@
+/* The ops models are written from: each is a forward and a backward in one file. Shapes: N tokens of
+   all sequences of the batch one after the other (no padding), C channels, B sequences, H heads,
+   R adapter rank. Gradients accumulate. */
+#ifndef WORKER_OP_OP_H
+#define WORKER_OP_OP_H
+
+#include "worker/adapter/adapter.h"
+#include "worker/model/parameter.h"
+#include "worker/tensor/tape.h"
+
+/* The sequences of a batch. All arrays belong to the caller and outlive the step. */
+struct sequences {
+  size_t count;            /* B */
+  size_t tokens;           /* N */
+  size_t longest;          /* tokens of the longest one */
+  const uint32_t *offsets; /* [B + 1]: sequence b is rows offsets[b] .. offsets[b + 1] - 1 */
+  const int32_t *ids;      /* [N] */
+  const uint8_t *types;    /* [N], or NULL: all 0 */
+};
+
+/* A frozen linear layer y = x W^T + b, perhaps with an adapter, perhaps with trainable parts. */
+struct linear {
+  const char *name; /* the module's path, "bert.encoder.layer.0.attention.self.query" */
+  size_t in, out;
+  const float *weight;                             /* out x in; of `trained_weight` if there is one */
+  const float *bias;                               /* out, or NULL */
+  struct parameter *trained_weight, *trained_bias; /* NULL: frozen */
+  struct adapter *adapter;                         /* NULL: none */
+};
+
+/* (N, in) -> (N, out) */
+struct tensor *op_linear(struct tape *tape, struct tensor *x, const struct linear *linear);
+/* Sum of three frozen tables' rows: words[id] + positions[index in its sequence] + types[type];
+   types may be NULL. Tables are rows of C floats. -> (N, C) */
+struct tensor *op_embeddings(struct tape *tape, const struct sequences *sequences, const float *words,
+                             const float *positions, const float *types, size_t channels);
+/* LayerNorm over channels. Its bias may be trained (adapter.bias "all"). */
+struct norm {
+  const float *weight, *bias;
+  struct parameter *trained_bias;
+  float epsilon;
+};
+struct tensor *op_layernorm(struct tape *tape, struct tensor *x, const struct norm *norm);
+/* LN(dropout(x) + residual): the closing of a post-norm block in one pass over the rows. */
+struct tensor *op_residual_layernorm(struct tape *tape, struct tensor *x, struct tensor *residual,
+                                     const struct norm *norm, const struct dropout *dropout);
+/* Inverted dropout; the identity when not training. */
+struct tensor *op_dropout(struct tape *tape, struct tensor *x, const struct dropout *dropout);
+/* Exact GELU. Its output is recomputed for the backward pass. */
+struct tensor *op_gelu(struct tape *tape, struct tensor *x);
+struct tensor *op_tanh(struct tape *tape, struct tensor *x);
+/* softmax(scale Q K^T) V within each sequence; q, k, v: (N, H * head size) -> the same shape. */
+struct tensor *op_attention(struct tape *tape, struct tensor *q, struct tensor *k, struct tensor *v,
+                            const struct sequences *sequences, size_t heads, float scale,
+                            const struct dropout *dropout);
+/* The first row of each sequence: (N, C) -> (B, C) */
+struct tensor *op_first_rows(struct tape *tape, struct tensor *x, const struct sequences *sequences);
+
+/* Losses end a tape. *loss receives weight * sum over rows; `weight` is 1 / (examples of the whole
+   optimiser step), so that gradient accumulation equals one large batch. */
+void op_cross_entropy(struct tape *tape, struct tensor *logits, const uint32_t *labels, float weight, double *loss);
+/* logits (B, 1) against targets: squared error. */
+void op_squared_error(struct tape *tape, struct tensor *logits, const float *targets, float weight, double *loss);
+
+/* The cross-entropy of one row: log of the sum of exp(logits) minus the label's logit. */
+double op_row_loss(const float *logits, size_t classes, uint32_t label);
+
+/* A dropout of probability p at a place of the model that no other dropout of the step shares. */
+struct dropout dropout_make(double p, uint64_t seed, uint64_t step, uint32_t site);
+
+#endif

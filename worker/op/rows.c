@@ -1,0 +1,62 @@
+/* Ops that move rows: embeddings and the first row of each sequence. */
+#include <string.h>
+
+#include "worker/op/op.h"
+
+struct embeddings {
+  const struct sequences *sequences;
+  const float *words, *positions, *types;
+};
+
+static void embeddings_forward(struct tape *tape, const struct node *node) {
+  (void)tape;
+  const struct embeddings *e = node->attributes;
+  const struct sequences *s = e->sequences;
+  size_t C = node->out[0]->cols;
+  for (size_t b = 0; b < s->count; b++)
+    for (size_t i = s->offsets[b]; i < s->offsets[b + 1]; i++) {
+      const float *word = e->words + (size_t)s->ids[i] * C, *position = e->positions + (i - s->offsets[b]) * C;
+      const float *type = e->types ? e->types + (s->types ? s->types[i] : 0) * C : NULL;
+      float *y = node->out[0]->data + i * C;
+      for (size_t c = 0; c < C; c++)
+        y[c] = word[c] + (type ? type[c] : 0.0f) + position[c];
+    }
+}
+
+static const struct op op_row_embeddings = {"embeddings", embeddings_forward, NULL, NULL, 0, 0};
+
+struct tensor *op_embeddings(struct tape *tape, const struct sequences *sequences, const float *words,
+                             const float *positions, const float *types, size_t channels) {
+  struct embeddings *e = tape_attributes(tape, sizeof *e);
+  *e = (struct embeddings){sequences, words, positions, types};
+  struct tensor *in[NODE_INPUTS] = {0}, *out[NODE_OUTPUTS] = {tape_tensor(tape, sequences->tokens, channels)};
+  tape_record(tape, &op_row_embeddings, e, in, out);
+  return out[0];
+}
+
+static void first_forward(struct tape *tape, const struct node *node) {
+  (void)tape;
+  const struct sequences *s = node->attributes;
+  size_t C = node->in[0]->cols;
+  for (size_t b = 0; b < s->count; b++)
+    memcpy(node->out[0]->data + b * C, node->in[0]->data + s->offsets[b] * C, C * sizeof(float));
+}
+
+static void first_backward(struct tape *tape, const struct node *node) {
+  const struct sequences *s = node->attributes;
+  size_t C = node->in[0]->cols;
+  bool accumulate;
+  float *dx = tape_grad(node->in[0], &accumulate);
+  if (!accumulate)
+    memset(dx, 0, node->in[0]->rows * C * sizeof *dx);
+  for (size_t b = 0; b < s->count; b++)
+    tape->backend->kernels->add(dx + s->offsets[b] * C, node->out[0]->grad + b * C, C);
+}
+
+static const struct op op_row_first = {"first_rows", first_forward, first_backward, NULL, 0, 0};
+
+struct tensor *op_first_rows(struct tape *tape, struct tensor *x, const struct sequences *sequences) {
+  struct tensor *in[NODE_INPUTS] = {x}, *out[NODE_OUTPUTS] = {tape_tensor(tape, sequences->count, x->cols)};
+  tape_record(tape, &op_row_first, sequences, in, out);
+  return out[0];
+}

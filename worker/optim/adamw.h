@@ -1,0 +1,26 @@
+/* AdamW (Loshchilov and Hutter, 2019) with global-norm clipping, in torch's order of operations:
+   p <- p (1 - lr wd); m, v; p <- p - lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps). */
+#ifndef WORKER_OPTIM_ADAMW_H
+#define WORKER_OPTIM_ADAMW_H
+
+#include "base/error.h"
+#include "worker/backend/backend.h"
+#include "worker/model/parameter.h"
+
+struct adamw {
+  double beta1, beta2, epsilon, weight_decay;
+  double max_grad_norm; /* 0: no clipping */
+  int64_t steps;        /* updates made */
+  float *m, *v;         /* moments of all parameters, one after the other */
+};
+
+/* Hyperparameters are the caller's to set; this makes zero moments. */
+NODISCARD enum status adamw_init(struct adamw *adamw, const struct parameter_list *parameters, struct error *err);
+void adamw_done(struct adamw *adamw);
+/* One update. *norm is the gradients' global norm before clipping. A norm that is not finite is
+   STATUS_NAN_LOSS and changes nothing. */
+NODISCARD enum status adamw_update(struct adamw *adamw, const struct parameter_list *parameters,
+                                   const struct backend *backend, double learning_rate, double *norm,
+                                   struct error *err);
+
+#endif

@@ -1,0 +1,235 @@
+#include "worker/tensor/tape.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "worker/tensor/plan.h"
+
+enum { NODES_MAX = 1 << 20 };
+
+enum status tape_init(struct tape *tape, struct backend *backend, struct error *err) {
+  *tape = (struct tape){.backend = backend, .node_max = 4096};
+  arena_init(&tape->arena, (size_t)1 << 30);
+  tape->nodes = malloc(tape->node_max * sizeof *tape->nodes);
+  if (!tape->nodes)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the tape");
+  return STATUS_OK;
+}
+
+void tape_done(struct tape *tape) {
+  if (tape->memory)
+    munmap(tape->memory, tape->memory_bytes);
+  free(tape->nodes);
+  arena_done(&tape->arena);
+  *tape = (struct tape){0};
+}
+
+static void start(struct tape *tape, struct plan *plan, bool dry, bool training) {
+  arena_reset(&tape->arena);
+  tape->plan = plan;
+  tape->dry = dry;
+  tape->training = training;
+  tape->node_count = 0;
+  tape->next_buffer = 0;
+  tape->clock = 0;
+  tape->in_block = false;
+  tape->newest = NULL;
+}
+
+void tape_plan_begin(struct tape *tape, bool training) {
+  struct plan *plan = calloc(1, sizeof *plan);
+  CHECK(plan);
+  start(tape, plan, true, training);
+}
+
+enum status tape_plan_end(struct tape *tape, struct plan **out, struct error *err) {
+  struct plan *plan = tape->plan;
+  *out = NULL;
+  tape->plan = NULL;
+  if (!plan_place(plan)) {
+    tape_plan_free(plan);
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to plan a step");
+  }
+  if (plan->bytes > tape->memory_bytes) {
+    if (tape->memory)
+      munmap(tape->memory, tape->memory_bytes);
+    void *memory = mmap(NULL, plan->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    tape->memory = memory == MAP_FAILED ? NULL : memory;
+    tape->memory_bytes = tape->memory ? plan->bytes : 0;
+    if (!tape->memory) {
+      size_t need = plan->bytes;
+      tape_plan_free(plan);
+      return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "a step needs %zu MiB of memory", need >> 20);
+    }
+    madvise(tape->memory, tape->memory_bytes, MADV_HUGEPAGE);
+  }
+  *out = plan;
+  return STATUS_OK;
+}
+
+void tape_plan_free(struct plan *plan) {
+  if (!plan)
+    return;
+  plan_done(plan);
+  free(plan);
+}
+
+size_t tape_plan_bytes(const struct plan *plan) {
+  return plan->bytes;
+}
+
+void tape_begin(struct tape *tape, struct plan *plan, bool training) {
+  start(tape, plan, false, training);
+}
+
+void tape_block_begin(struct tape *tape) {
+  tape->in_block = tape->recompute_blocks;
+}
+
+void tape_block_end(struct tape *tape) {
+  if (tape->in_block && tape->newest)
+    tape->newest->recompute = false;
+  tape->in_block = false;
+}
+
+/* The next buffer of the plan: noted in a dry run, looked up in a real one. */
+static int take_buffer(struct tape *tape, size_t count, float **data) {
+  size_t bytes = count * sizeof(float);
+  int index = tape->next_buffer++;
+  *data = NULL;
+  if (tape->dry) {
+    CHECK(plan_add(tape->plan, bytes, tape->clock));
+    return index;
+  }
+  CHECK((size_t)index < tape->plan->count);
+  const struct plan_buffer *buffer = &tape->plan->buffers[index];
+  CHECK(bytes <= buffer->bytes);
+  *data = (float *)(void *)(tape->memory + buffer->offset);
+  return index;
+}
+
+static void touch(struct tape *tape, int buffer) {
+  if (tape->dry)
+    plan_touch(tape->plan, buffer, tape->clock);
+}
+
+void *tape_attributes(struct tape *tape, size_t bytes) {
+  void *memory = arena_alloc(&tape->arena, bytes);
+  CHECK(memory);
+  return memory;
+}
+
+struct tensor *tape_tensor(struct tape *tape, size_t rows, size_t cols) {
+  struct tensor *t = tape_attributes(tape, sizeof *t);
+  *t = (struct tensor){.rows = rows, .cols = cols, .grad_buffer = -1, .recompute = tape->in_block};
+  t->buffer = take_buffer(tape, rows * cols, &t->data);
+  return t;
+}
+
+/* Runs one direction of an op with its scratch memory, or notes that it would. */
+static void run(struct tape *tape, const struct node *node, void (*direction)(struct tape *, const struct node *)) {
+  tape->scratch = NULL;
+  size_t scratch = node->op->scratch ? node->op->scratch(tape, node) : 0;
+  if (node->op->scratch)
+    take_buffer(tape, scratch, &tape->scratch);
+  if (!tape->dry && direction)
+    direction(tape, node);
+}
+
+void tape_record(struct tape *tape, const struct op *op, const void *attributes, struct tensor *const in[NODE_INPUTS],
+                 struct tensor *const out[NODE_OUTPUTS]) {
+  struct node *node = tape_attributes(tape, sizeof *node);
+  bool needs_grad = !out[0];
+  *node = (struct node){.op = op, .attributes = attributes};
+  for (int i = 0; i < NODE_INPUTS && (node->in[i] = in[i]); i++) {
+    touch(tape, in[i]->buffer);
+    if (out[0] && in[i]->needs_grad)
+      out[0]->needs_grad = true;
+  }
+  for (int i = 0; i < NODE_OUTPUTS && (node->out[i] = out[i]); i++) {
+    out[i]->maker = node;
+    needs_grad |= out[i]->needs_grad;
+  }
+  run(tape, node, op->forward);
+  tape->clock++;
+  tape->newest = out[0];
+  if (!tape->training || !needs_grad)
+    return;
+  if (tape->node_count == tape->node_max) {
+    CHECK(tape->node_max < NODES_MAX);
+    tape->node_max *= 2;
+    tape->nodes = realloc(tape->nodes, tape->node_max * sizeof *tape->nodes);
+    CHECK(tape->nodes);
+  }
+  tape->nodes[tape->node_count++] = node;
+}
+
+static void ensure_inputs(struct tape *tape, const struct node *node, unsigned which);
+
+/* Makes the data of a tensor that was not kept, and whatever that needs, by running its op again. */
+static void ensure_data(struct tape *tape, struct tensor *t) {
+  if (t->recompute && !t->again) {
+    struct node *node = t->maker;
+    ensure_inputs(tape, node, ~0u);
+    for (int i = 0; i < NODE_OUTPUTS && node->out[i]; i++) {
+      struct tensor *out = node->out[i];
+      if (out->recompute) {
+        out->buffer = take_buffer(tape, out->rows * out->cols, &out->data);
+        out->again = true;
+      }
+      touch(tape, out->buffer); /* the op writes all of its outputs again, kept ones too */
+    }
+    run(tape, node, node->op->forward);
+    tape->clock++;
+  }
+  touch(tape, t->buffer);
+}
+
+/* Makes all of them before it touches any: making one takes time in which another could end. */
+static void ensure_inputs(struct tape *tape, const struct node *node, unsigned which) {
+  for (int i = 0; i < NODE_INPUTS && node->in[i]; i++)
+    if (which >> i & 1)
+      ensure_data(tape, node->in[i]);
+  for (int i = 0; i < NODE_INPUTS && node->in[i]; i++)
+    if (which >> i & 1)
+      touch(tape, node->in[i]->buffer);
+}
+
+static void take_grad(struct tape *tape, struct tensor *t) {
+  if (t->grad_buffer < 0)
+    t->grad_buffer = take_buffer(tape, t->rows * t->cols, &t->grad);
+  touch(tape, t->grad_buffer);
+}
+
+void tape_backward(struct tape *tape) {
+  for (size_t n = tape->node_count; n-- > 0;) {
+    struct node *node = tape->nodes[n];
+    if (node->out[0] && !node->out[0]->grad_written)
+      continue; /* nothing that the loss depends on */
+    for (int i = 0; i < NODE_OUTPUTS && node->out[i]; i++)
+      if (node->op->keeps_outputs >> i & 1)
+        ensure_data(tape, node->out[i]);
+    ensure_inputs(tape, node, node->op->keeps_inputs);
+    for (int i = 0; i < NODE_OUTPUTS && node->out[i]; i++) {
+      if (node->op->keeps_outputs >> i & 1)
+        touch(tape, node->out[i]->buffer);
+      touch(tape, node->out[i]->grad_buffer);
+    }
+    for (int i = 0; i < NODE_INPUTS && node->in[i]; i++)
+      if (node->in[i]->needs_grad)
+        take_grad(tape, node->in[i]);
+    run(tape, node, node->op->backward);
+    tape->clock++;
+    for (int i = 0; i < NODE_INPUTS && node->in[i]; i++)
+      node->in[i]->grad_written |= node->in[i]->needs_grad;
+  }
+}
+
+float *tape_grad(struct tensor *t, bool *accumulate) {
+  *accumulate = t->grad_written;
+  if (!t->needs_grad)
+    return NULL;
+  CHECK(t->grad);
+  t->grad_written = true;
+  return t->grad;
+}

@@ -1,0 +1,115 @@
+/* Tensors and the tape. A model is written forward only: each op makes its output tensors, runs, and
+   is recorded; tape_backward walks the record in reverse. Gradients exist only where something
+   trainable lies below.
+
+   Memory is planned by a dry run: the same model code runs once without arithmetic on the largest
+   batch, the tape notes when each buffer is first and last used, and gives buffers whose lives do
+   not overlap the same place in one block. Real steps take their buffers in the same order, so a
+   step allocates nothing, and the bytes a job needs are known before it starts.
+
+   A tensor marked `recompute` keeps no data for the backward pass: the op that made it runs again
+   when a backward op needs it. tape_block does the same for everything between two points (one
+   transformer block), which trades time for memory. */
+#ifndef WORKER_TENSOR_TAPE_H
+#define WORKER_TENSOR_TAPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "worker/backend/backend.h"
+
+struct node;
+
+/* A row-major float matrix. Lives until the next tape_reset. */
+struct tensor {
+  size_t rows, cols;
+  float *data;             /* NULL in a dry run */
+  float *grad;             /* rows x cols, or NULL until a backward op asks for it */
+  bool needs_grad;         /* something trainable lies below */
+  bool grad_written;       /* the gradient holds a value: add to it, do not overwrite */
+  bool recompute;          /* data is made again in the backward pass instead of kept */
+  struct node *maker;      /* NULL: not made by an op */
+  int buffer, grad_buffer; /* of the plan; -1: none */
+  bool again;              /* recompute: the data was made again in this backward pass */
+};
+
+enum { NODE_INPUTS = 6, NODE_OUTPUTS = 3 };
+
+/* One row an op, `const struct op` in worker/op/<name>.c. forward fills the outputs' data from the
+   inputs' (also when a tensor is recomputed: it must be repeatable); backward adds to the inputs'
+   gradients from the outputs' (tape_grad) and may be NULL for an op that has none. Neither runs in a
+   dry run. */
+struct tape;
+struct op {
+  const char *name;
+  void (*forward)(struct tape *tape, const struct node *node);
+  void (*backward)(struct tape *tape, const struct node *node);
+  /* Floats of scratch memory that forward and backward find in tape->scratch; NULL: none. */
+  size_t (*scratch)(const struct tape *tape, const struct node *node);
+  unsigned keeps_inputs;  /* bit i: backward reads input i's data */
+  unsigned keeps_outputs; /* bit i: backward reads output i's data */
+};
+
+struct node {
+  const struct op *op;
+  struct tensor *in[NODE_INPUTS]; /* unused: NULL */
+  struct tensor *out[NODE_OUTPUTS];
+  const void *attributes; /* the op's own struct, in the tape's arena or longer-lived */
+};
+
+struct tape {
+  struct backend *backend;
+  bool dry;           /* planning: no data, no arithmetic */
+  bool training;      /* record for backward, apply dropout */
+  struct arena arena; /* nodes, tensors, attributes of this step */
+  struct node **nodes;
+  size_t node_count, node_max;
+  struct plan *plan;     /* buffers of this topology */
+  unsigned char *memory; /* the block the plan's offsets point into */
+  size_t memory_bytes;
+  float *scratch; /* of the op that runs */
+  int next_buffer;
+  int clock;
+  bool recompute_blocks; /* tape_block_begin has effect */
+  bool in_block;
+  struct tensor *newest; /* output of the newest node */
+};
+
+/* A tape on `backend`. */
+NODISCARD enum status tape_init(struct tape *tape, struct backend *backend, struct error *err);
+void tape_done(struct tape *tape);
+
+/* Starts a dry run; what follows (forward, then tape_backward if training) is noted, not computed. */
+void tape_plan_begin(struct tape *tape, bool training);
+/* Ends it: places the buffers and makes the block of memory. The plan is kept in *out (owned by the
+   caller, freed by tape_plan_free), so that one tape can serve several topologies (training,
+   evaluation) in one block as large as the largest. */
+NODISCARD enum status tape_plan_end(struct tape *tape, struct plan **out, struct error *err);
+void tape_plan_free(struct plan *plan);
+size_t tape_plan_bytes(const struct plan *plan);
+
+/* Starts a real step with a plan. Every tensor must have at most the size it had in the dry run. */
+void tape_begin(struct tape *tape, struct plan *plan, bool training);
+
+/* For model code: with tape->recompute_blocks, nothing made between these two is kept for the
+   backward pass but the output of the last op. */
+void tape_block_begin(struct tape *tape);
+void tape_block_end(struct tape *tape);
+
+/* For ops. A new tensor; memory for attributes; recording (runs forward unless dry). */
+struct tensor *tape_tensor(struct tape *tape, size_t rows, size_t cols);
+void *tape_attributes(struct tape *tape, size_t bytes);
+void tape_record(struct tape *tape, const struct op *op, const void *attributes, struct tensor *const in[NODE_INPUTS],
+                 struct tensor *const out[NODE_OUTPUTS]);
+
+/* Runs the backward ops from the last node on. The caller has written the gradient of the last
+   output by tape_grad, or the last op needs none (losses). */
+void tape_backward(struct tape *tape);
+/* In a backward op: where to put the gradient of `t` and whether to add (*accumulate) or overwrite.
+   NULL when nothing below needs it. An op must ask for every input whose needs_grad is set. */
+float *tape_grad(struct tensor *t, bool *accumulate);
+
+#endif

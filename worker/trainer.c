@@ -1,0 +1,243 @@
+#include "worker/trainer.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/rng.h"
+#include "worker/adapter/peft.h"
+
+enum { METRIC_EVENTS = 200 }; /* metrics events of a whole run, about */
+
+struct batch_limits trainer_limits(const struct task *task, const struct corpus *training) {
+  size_t batch = (size_t)task->spec.hyperparameters.batch_size;
+  batch = batch < training->count ? batch : training->count;
+  return (struct batch_limits){batch, corpus_tokens_max(training, batch), training->longest};
+}
+
+static double elapsed(const struct trainer *t) {
+  return clock_seconds() - t->started;
+}
+
+static double epoch_of(const struct trainer *t) {
+  return (double)t->step / (double)t->steps_per_epoch;
+}
+
+void trainer_progress(struct trainer *t, const char *phase, bool force) {
+  double now = clock_seconds(), seconds = elapsed(t);
+  if (!force && now - t->last_progress < 0.5)
+    return;
+  t->last_progress = now;
+  double remaining = t->step ? seconds / (double)t->step * (double)(t->total_steps - t->step) : -1;
+  json_t *data = json_pack("{s:s s:I s:I s:f s:f s:f s:I}", "phase", phase, "step", (json_int_t)t->step, "total_steps",
+                           (json_int_t)t->total_steps, "epoch", epoch_of(t), "percent",
+                           100.0 * (double)t->step / (double)t->total_steps, "tokens_per_second",
+                           seconds > 0 ? (double)t->tokens / seconds : 0.0, "trained_tokens", (json_int_t)t->tokens);
+  if (remaining >= 0)
+    json_object_set_new(data, "seconds_remaining", json_real(remaining));
+  if (t->step)
+    json_object_set_new(data, "train_loss", json_real(t->train_loss));
+  report_data(t->report, EVENT_PROGRESS, "", data);
+}
+
+static double score(const struct trainer *t, const char *name) {
+  return json_number_value(json_object_get(t->evaluation.scores, name));
+}
+
+/* The columns that hold for every task come first; a score that does not fit it is empty. */
+static const char *const score_names[] = {"valid_accuracy", "valid_f1", "valid_matthews_correlation", "valid_pearson",
+                                          "valid_spearman"};
+
+static void csv_row(struct trainer *t, double learning_rate, double norm, bool evaluated) {
+  struct str *csv = &t->csv;
+  str_printf(csv, "%" PRId64 ",%.6f,", t->step, epoch_of(t));
+  if (t->step)
+    str_printf(csv, "%.9g,%.9g,%.9g,%" PRIu64 ",", t->train_loss, learning_rate, norm, t->tokens);
+  else
+    str_puts(csv, ",,,0,");
+  if (evaluated)
+    str_printf(csv, "%.9g", t->evaluation.loss);
+  for (size_t i = 0; i < COUNT_OF(score_names); i++) {
+    bool there = evaluated && json_object_get(t->evaluation.scores, score_names[i]);
+    if (there)
+      str_printf(csv, ",%.9g", score(t, score_names[i]));
+    else
+      str_putc(csv, ',');
+  }
+  str_putc(csv, '\n');
+}
+
+static enum status run_evaluation(struct trainer *t, struct error *err) {
+  struct evaluation fresh;
+  trainer_progress(t, "evaluate", true);
+  enum status status = evaluate(&fresh, t->learner, t->validation, (size_t)t->task->spec.evaluation.max_examples,
+                                &t->batch, t->report, err);
+  if (status)
+    return status;
+  evaluation_done(&t->evaluation);
+  t->evaluation = fresh;
+  t->evaluated_step = t->step;
+  return STATUS_OK;
+}
+
+static void tell_metrics(struct trainer *t, double learning_rate, double norm, bool evaluated) {
+  char text[256];
+  int n = snprintf(text, sizeof text, "Step %" PRId64 "/%" PRId64 ":", t->step, t->total_steps);
+  json_t *data = json_pack("{s:I s:I s:f}", "step", (json_int_t)t->step, "total_steps", (json_int_t)t->total_steps,
+                           "epoch", epoch_of(t));
+  if (t->step) {
+    n += snprintf(text + n, sizeof text - (size_t)n, " training loss=%.4f", t->train_loss);
+    json_object_set_new(data, "train_loss", json_real(t->train_loss));
+    json_object_set_new(data, "learning_rate", json_real(learning_rate));
+    json_object_set_new(data, "grad_norm", json_real(norm));
+    json_object_set_new(data, "tokens_per_second", json_real((double)t->tokens / fmax(elapsed(t), 1e-9)));
+  }
+  if (evaluated) {
+    n += snprintf(text + n, sizeof text - (size_t)n, " validation loss=%.4f", t->evaluation.loss);
+    json_object_set_new(data, "valid_loss", json_real(t->evaluation.loss));
+    json_object_update(data, t->evaluation.scores);
+    if (json_object_get(data, "valid_accuracy"))
+      snprintf(text + n, sizeof text - (size_t)n, ", accuracy=%.4f", score(t, "valid_accuracy"));
+  }
+  report_data(t->report, EVENT_METRICS, text, data);
+}
+
+/* Checkpoints hold the adapter; the oldest beyond keep_last are removed. */
+static enum status save_checkpoint(struct trainer *t, struct error *err) {
+  const struct task *task = t->task;
+  char name[64], path[1024];
+  snprintf(name, sizeof name, "checkpoint-%" PRId64, t->step);
+  snprintf(path, sizeof path, "%s/%s", task->output_dir, name);
+  enum status status = file_mkdirs(path, err);
+  status = status ? status : peft_save(t->learner->model, &task->spec.adapter, path, task->spec.model, err);
+  if (status)
+    return status;
+  json_t *metrics = json_pack("{s:I s:f}", "step", (json_int_t)t->step, "train_loss", t->train_loss);
+  if (t->evaluated_step == t->step) {
+    json_object_set_new(metrics, "full_valid_loss", json_real(t->evaluation.loss));
+    json_object_set_new(metrics, "valid_loss", json_real(t->evaluation.loss));
+    json_object_update(metrics, t->evaluation.scores);
+  }
+  report_data(t->report, EVENT_CHECKPOINT, "",
+              json_pack("{s:I s:s s:o}", "step", (json_int_t)t->step, "path", name, "metrics", metrics));
+  t->checkpoints[t->checkpoint_count++] = t->step;
+  size_t keep = (size_t)task->spec.checkpointing.keep_last;
+  if (t->checkpoint_count <= keep && t->checkpoint_count < COUNT_OF(t->checkpoints))
+    return STATUS_OK;
+  snprintf(path, sizeof path, "%s/checkpoint-%" PRId64, task->output_dir, t->checkpoints[0]);
+  memmove(t->checkpoints, t->checkpoints + 1, --t->checkpoint_count * sizeof t->checkpoints[0]);
+  return file_remove_tree(path, err);
+}
+
+/* One optimiser step over `examples` of the order: its micro-batches and its update. */
+static enum status train_step(struct trainer *t, size_t first, size_t examples, double *learning_rate, double *norm,
+                              struct error *err) {
+  const struct hyperparameters *h = &t->task->spec.hyperparameters;
+  double loss = 0, part;
+  enum status status = learner_begin(t->learner, &loss, err);
+  for (size_t done = 0; !status && done < examples;) {
+    size_t n = examples - done < (size_t)h->batch_size ? examples - done : (size_t)h->batch_size;
+    batch_fill(&t->batch, t->training, t->order + first + done, n);
+    learner_accumulate(t->learner, &t->batch.sequences, &t->batch.answers, 1.0f / (float)examples, t->micro_step++,
+                       &part);
+    loss += part;
+    t->tokens += t->batch.sequences.tokens;
+    done += n;
+  }
+  if (status)
+    return status;
+  if (!isfinite(loss))
+    return error_set(err, STATUS_NAN_LOSS, NULL,
+                     "the loss stopped being finite at step %" PRId64 "; lower learning_rate", t->step + 1);
+  learner_finish(t->learner);
+  *learning_rate = job_learning_rate(h, t->step, t->total_steps);
+  status = learner_update(t->learner, *learning_rate, norm, err);
+  t->train_loss = loss;
+  t->step++;
+  return status;
+}
+
+/* Is `every` (0: epochs decide) due at this step? The last step always is. */
+static bool due(const struct trainer *t, int64_t every, bool epoch_ends) {
+  return t->step == t->total_steps || (every > 0 ? t->step % every == 0 : epoch_ends);
+}
+
+static enum status after_step(struct trainer *t, double learning_rate, double norm, bool epoch_ends,
+                              struct error *err) {
+  const struct job_spec *spec = &t->task->spec;
+  bool evaluated = t->validation && due(t, spec->evaluation.every_steps, epoch_ends);
+  enum status status = evaluated ? run_evaluation(t, err) : STATUS_OK;
+  if (status)
+    return status;
+  int64_t every = t->total_steps / METRIC_EVENTS + 1;
+  if (evaluated || t->step == 1 || t->step % every == 0 || t->step == t->total_steps)
+    tell_metrics(t, learning_rate, norm, evaluated);
+  csv_row(t, learning_rate, norm, evaluated);
+  if (due(t, spec->checkpointing.every_steps, epoch_ends))
+    status = save_checkpoint(t, err);
+  trainer_progress(t, "train", t->step == 1 || t->step == t->total_steps);
+  return status ? status : report_poll(t->report, err);
+}
+
+static enum status train(struct trainer *t, struct error *err) {
+  const struct hyperparameters *h = &t->task->spec.hyperparameters;
+  size_t per_step = (size_t)(h->batch_size * h->gradient_accumulation_steps), count = t->training->count;
+  struct rng rng;
+  rng_init(&rng, (uint64_t)t->task->spec.seed, RNG_SHUFFLE);
+  for (uint32_t i = 0; i < count; i++)
+    t->order[i] = i;
+  enum status status = STATUS_OK;
+  while (!status && t->step < t->total_steps) {
+    rng_shuffle(&rng, t->order, count);
+    for (size_t first = 0; !status && first < count && t->step < t->total_steps; first += per_step) {
+      double learning_rate = 0, norm = 0;
+      size_t examples = count - first < per_step ? count - first : per_step;
+      status = train_step(t, first, examples, &learning_rate, &norm, err);
+      status = status ? status : after_step(t, learning_rate, norm, first + per_step >= count, err);
+    }
+  }
+  return status;
+}
+
+enum status trainer_run(struct trainer *t, struct error *err) {
+  const struct hyperparameters *h = &t->task->spec.hyperparameters;
+  struct batch_limits limits = trainer_limits(t->task, t->training);
+  if (t->validation) {
+    struct batch_limits other = evaluate_limits(t->validation);
+    limits.sequences = limits.sequences > other.sequences ? limits.sequences : other.sequences;
+    limits.tokens = limits.tokens > other.tokens ? limits.tokens : other.tokens;
+  }
+  int64_t per_step = h->batch_size * h->gradient_accumulation_steps;
+  t->steps_per_epoch = ((int64_t)t->training->count + per_step - 1) / per_step;
+  t->total_steps = h->max_steps > 0 ? h->max_steps : t->steps_per_epoch * h->n_epochs;
+  t->evaluated_step = -1;
+  t->order = calloc(t->training->count, sizeof *t->order);
+  str_init(&t->csv, (size_t)64 << 20);
+  str_puts(&t->csv, "step,epoch,train_loss,learning_rate,grad_norm,trained_tokens,valid_loss");
+  for (size_t i = 0; i < COUNT_OF(score_names); i++)
+    str_printf(&t->csv, ",%s", score_names[i]);
+  str_putc(&t->csv, '\n');
+  enum status status = t->order ? batch_init(&t->batch, &limits, err)
+                                : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the order of the examples");
+  t->started = clock_seconds();
+  if (!status && t->validation)
+    status = run_evaluation(t, err);
+  if (!status && t->validation) {
+    tell_metrics(t, 0, 0, true);
+    csv_row(t, 0, 0, true);
+  }
+  t->started = clock_seconds();
+  return status ? status : train(t, err);
+}
+
+void trainer_done(struct trainer *t) {
+  batch_done(&t->batch);
+  evaluation_done(&t->evaluation);
+  str_done(&t->csv);
+  free(t->order);
+  t->order = NULL;
+}
