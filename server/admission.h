@@ -1,0 +1,25 @@
+/* May a job run with the files it names? Asked when it is submitted and again when the check of one of
+   its files ends. */
+#ifndef SERVER_ADMISSION_H
+#define SERVER_ADMISSION_H
+
+#include "api/job.h"
+#include "base/arena.h"
+#include "base/error.h"
+#include "server/server.h"
+#include "storage/db_file.h"
+
+/* One file of a job against the job: adds faults (wrong purpose, failed check, columns that are not there).
+   *pending is set when its check has not ended. Pure. */
+void admission_judge(const struct job_spec *spec, const struct file_row *file, const char *param, bool *pending,
+                     struct fault_list *faults);
+
+/* Both files of `spec`, read from the store: faults for what is wrong, *pending when the job must wait in
+   validating_files. Fails only when the store does. */
+NODISCARD enum status admission_check(bool *pending, struct fault_list *faults, struct server *server,
+                                      const struct job_spec *spec, struct arena *arena, struct error *err);
+
+/* Moves on every validating job: to queued, to failed, or not yet. */
+NODISCARD enum status admission_resume(struct server *server, struct error *err);
+
+#endif

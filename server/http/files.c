@@ -1,0 +1,151 @@
+/* /v1/files */
+#include "server/http/files.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "server/http/reply.h"
+#include "server/http/upload.h"
+#include "server/paths.h"
+#include "server/scheduler.h"
+#include "server/supervisor.h"
+#include "storage/artifact.h"
+#include "storage/db_file.h"
+
+enum { LIST_DEFAULT = 10000, LIST_MAX = 10000 };
+
+json_t *file_object(const struct file_row *file) {
+  return json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:o, s:o, s:o}", "id", file->id, "object", "file", "bytes",
+                   (json_int_t)file->bytes, "created_at", (json_int_t)file->created_at, "filename", file->filename,
+                   "purpose", file->purpose, "status", file_status_name(file->status), "status_details",
+                   reply_text(file->status_details), "expires_at", reply_number(file->expires_at), "validation",
+                   reply_stored(file->report));
+}
+
+static void reply_with_file(struct request *request, const char *id) {
+  struct file_row file;
+  struct error err;
+  if (db_file_get(&file, request->server->db, id, clock_unix(), &request->arena, &err))
+    reply_error(request, &err);
+  else
+    reply_json(request, file_object(&file));
+}
+
+void http_files_create(struct request *request) {
+  struct uploaded uploaded;
+  struct error err;
+  struct server *server = request->server;
+  if (request->waited) {
+    reply_with_file(request, request->wait_key);
+    return;
+  }
+  if (upload_end(&uploaded, request->upload, &err)) {
+    reply_error(request, &err);
+    return;
+  }
+  int64_t now = clock_unix();
+  struct file_row row = {.id = uploaded.id,
+                         .created_at = now,
+                         .expires_at = uploaded.expires_after ? now + uploaded.expires_after : 0,
+                         .filename = uploaded.filename,
+                         .purpose = uploaded.purpose,
+                         .bytes = uploaded.bytes,
+                         .sha256 = uploaded.sha256,
+                         .path = uploaded.path,
+                         .status = FILE_UPLOADED};
+  if (db_file_insert(server->db, &row, &err)) {
+    char path[PATH_BYTES];
+    if (!path_format(path, NULL, "%s/%s", server->config->data, uploaded.path))
+      unlink(path);
+    reply_error(request, &err);
+    return;
+  }
+  scheduler_wake(server->scheduler);
+  if (server->config->upload_check_wait_ms > 0)
+    request_wait(request, row.id, server->config->upload_check_wait_ms);
+  else
+    reply_json(request, file_object(&row));
+}
+
+void http_files_list(struct request *request) {
+  struct page page;
+  struct file_row *files;
+  struct error err;
+  size_t count;
+  bool more;
+  enum status status = query_page(&page, &request->query, LIST_DEFAULT, LIST_MAX, &err);
+  if (!status)
+    status = db_file_list(&files, &count, &more, request->server->db, &page, query_get(&request->query, "purpose"),
+                          clock_unix(), &request->arena, &err);
+  if (status) {
+    reply_error(request, &err);
+    return;
+  }
+  json_t *data = json_array();
+  for (size_t i = 0; i < count; i++)
+    json_array_append_new(data, file_object(&files[i]));
+  reply_json(request, reply_list(data, more));
+}
+
+void http_files_retrieve(struct request *request) {
+  reply_with_file(request, request_param(request, 0));
+}
+
+void http_files_content(struct request *request) {
+  struct file_row file;
+  struct error err;
+  int fd;
+  int64_t bytes;
+  enum status status =
+      db_file_get(&file, request->server->db, request_param(request, 0), clock_unix(), &request->arena, &err);
+  if (!status)
+    status = artifact_open(&fd, &bytes, request->server->config->data, file.path, &err);
+  if (status) {
+    reply_error(request, &err);
+    return;
+  }
+  reply_file(request, &(struct reply_file){.fd = fd,
+                                           .bytes = (uint64_t)bytes,
+                                           .sha256 = file.sha256,
+                                           .filename = file.filename,
+                                           .content_type = "application/octet-stream"});
+}
+
+/* The row first: bytes without a row are swept at the next start, a row without bytes would be a lie. */
+enum status file_delete(struct server *server, const struct file_row *file, struct error *err) {
+  char path[PATH_BYTES];
+  enum status status = path_format(path, err, "%s/%s", server->config->data, file->path);
+  if (!status)
+    status = db_begin(server->db, err);
+  if (status)
+    return status;
+  status = db_file_delete(server->db, file->id, err);
+  if (status) {
+    db_rollback(server->db);
+    return status;
+  }
+  status = db_commit(server->db, err);
+  if (status)
+    return status;
+  /* The bytes of a result are the job's artifact and stay with it. */
+  if (!file->job_id && unlink(path) != 0)
+    log_warn("%s was deleted, but not its bytes", file->id);
+  return STATUS_OK;
+}
+
+void http_files_delete(struct request *request) {
+  struct file_row file;
+  struct error err;
+  enum status status =
+      db_file_get(&file, request->server->db, request_param(request, 0), clock_unix(), &request->arena, &err);
+  if (!status)
+    status = file_delete(request->server, &file, &err);
+  if (status)
+    reply_error(request, &err);
+  else
+    reply_json(request, json_pack("{s:s, s:s, s:b}", "id", file.id, "object", "file", "deleted", 1));
+}

@@ -1,0 +1,29 @@
+/* The HTTP front: libmicrohttpd inside our loop. Takes a request from its first byte to the handler of its
+   operation: guard, route, authentication, limits, deadlines, the log line. */
+#ifndef SERVER_HTTP_FRONT_H
+#define SERVER_HTTP_FRONT_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "server/server.h"
+
+struct front;
+
+/* Serves on `listen_fd`, which it owns from then on. */
+NODISCARD enum status front_open(struct front **out, struct server *server, int listen_fd, struct error *err);
+/* Ends every connection. NULL is fine. */
+void front_close(struct front *front);
+
+/* For the loop: run when the descriptor is readable, and again after front_timeout_ms (-1: no limit). */
+int front_fd(const struct front *front);
+void front_run(struct front *front);
+int64_t front_timeout_ms(struct front *front);
+/* Every FRONT_TICK_MS: ends waits and cuts connections that are past their deadline. */
+enum { FRONT_TICK_MS = 200 };
+void front_tick(struct front *front);
+
+/* Lets the requests that wait for `key` (request_wait) go on. */
+void front_wake(struct front *front, const char *key);
+
+#endif

@@ -1,0 +1,95 @@
+#include "server/http/job_object.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "server/http/reply.h"
+#include "storage/db_artifact.h"
+
+static enum status result_files(json_t **out, struct server *server, const struct job_row *job, struct arena *arena,
+                                struct error *err) {
+  struct artifact_row *artifacts;
+  size_t count = 0;
+  enum status status = STATUS_OK;
+  *out = NULL;
+  if (job->state == JOB_SUCCEEDED && !job->model_deleted)
+    status = db_artifact_list(&artifacts, &count, server->db, job->id, arena, err);
+  if (status)
+    return status;
+  *out = json_array();
+  for (size_t i = 0; i < count; i++)
+    if (artifacts[i].file_id)
+      json_array_append_new(*out, json_string(artifacts[i].file_id));
+  return STATUS_OK;
+}
+
+/* OpenAI's own three, out of the complete set under `method`. */
+static json_t *hyperparameters(const json_t *spec) {
+  static const char *const names[] = {"n_epochs", "batch_size", "learning_rate_multiplier"};
+  const json_t *method = json_object_get(spec, "method");
+  const json_t *all = json_object_get(json_object_get(method, "supervised"), "hyperparameters");
+  json_t *out = json_object();
+  for (size_t i = 0; i < COUNT_OF(names); i++)
+    json_object_set(out, names[i], json_object_get(all, names[i]));
+  return out;
+}
+
+static json_t *estimated_finish(const struct job_row *job, const json_t *progress) {
+  const json_t *left = json_object_get(progress, "seconds_remaining");
+  if (job->state != JOB_RUNNING || !json_is_number(left) || json_number_value(left) < 0)
+    return json_null();
+  return json_integer((json_int_t)((double)clock_unix() + json_number_value(left)));
+}
+
+static json_t *error_member(const struct job_row *job) {
+  if (!job->error_code)
+    return json_null();
+  return json_pack("{s:s, s:s?, s:s?}", "code", job->error_code, "message", job->error_message, "param",
+                   job->error_param);
+}
+
+/* The spec's `scheduling` with the place in the queue. */
+static enum status add_position(json_t *spec, struct server *server, const struct job_row *job, struct error *err) {
+  int64_t position = -1;
+  enum status status = STATUS_OK;
+  if (job->state == JOB_QUEUED)
+    status = db_job_position(&position, server->db, job->id, err);
+  json_object_set_new(json_object_get(spec, "scheduling"), "queue_position",
+                      position >= 0 ? json_integer(position) : json_null());
+  return status;
+}
+
+enum status job_object(json_t **out, struct server *server, const struct job_row *job, struct arena *arena,
+                       struct error *err) {
+  AUTO(json_release) json_t *spec = NULL;
+  AUTO(json_release) json_t *results = NULL;
+  json_t *progress;
+  *out = NULL;
+  enum status status = json_parse(&spec, job->spec, strlen(job->spec), NULL, err);
+  if (!status)
+    status = result_files(&results, server, job, arena, err);
+  if (!status)
+    status = add_position(spec, server, job, err);
+  if (status)
+    return status;
+  bool done = job->state == JOB_SUCCEEDED;
+  progress = reply_stored(job->progress);
+  json_t *core = json_pack(
+      "{s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:s?, s:O, s:o, s:o, s:s?, s:o, s:o, s:o, s:n, s:o, s:I, s:o}", "id",
+      job->id, "object", "fine_tuning.job", "created_at", (json_int_t)job->created_at, "organization_id", "org-local",
+      "status", job_state_name(job->state), "model", job->model, "training_file", job->training_file,
+      "validation_file", job->validation_file, "result_files", results, "hyperparameters", hyperparameters(spec),
+      "error", error_member(job), "fine_tuned_model", done ? job->fine_tuned_model : NULL, "started_at",
+      reply_number(job->started_at), "finished_at", reply_number(job->finished_at), "estimated_finish",
+      estimated_finish(job, progress), "integrations", "trained_tokens",
+      job->trained_tokens >= 0 ? json_integer(job->trained_tokens) : json_null(), "restarts",
+      (json_int_t)job->restarts, "progress", progress);
+  /* What was asked for (method, adapter, seed, suffix, metadata, ...) beside what became of it. */
+  if (!core || json_object_update(spec, core) != 0) {
+    json_decref(core);
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "showing %s", job->id);
+  }
+  json_decref(core);
+  *out = json_incref(spec);
+  return STATUS_OK;
+}

@@ -1,0 +1,329 @@
+/* /v1/fine_tuning/jobs: submit, look, cancel. Handlers write rows and answer; the scheduler acts. */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "api/job.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/rng.h"
+#include "server/admission.h"
+#include "server/http/job_object.h"
+#include "server/http/reply.h"
+#include "server/models.h"
+#include "server/paths.h"
+#include "server/scheduler.h"
+#include "server/supervisor.h"
+#include "storage/db_event.h"
+#include "storage/db_job.h"
+
+enum {
+  LIST_DEFAULT = 20,
+  LIST_MAX = 100,
+  KEY_BYTES_MAX = 255,
+  KEY_LIFE_S = 24 * 3600,
+  RETRY_LIFE_S = 600,
+  SPEC_BYTES_MAX = 4 << 20,
+  MODEL_TAIL = 8,
+};
+
+static void reply_job(struct request *request, const struct job_row *job, bool replayed) {
+  json_t *object;
+  struct error err;
+  if (job_object(&object, request->server, job, &request->arena, &err))
+    reply_error(request, &err);
+  else
+    reply_json_with(request, object, replayed ? "Idempotency-Replayed" : NULL, "true");
+}
+
+static void reply_job_of_id(struct request *request, const char *id) {
+  struct job_row job;
+  struct error err;
+  if (db_job_get(&job, request->server->db, id, &request->arena, &err))
+    reply_error(request, &err);
+  else
+    reply_job(request, &job, false);
+}
+
+/* ---- submit ---- */
+
+/* Was this request carried out before? By its Idempotency-Key, or, for the official client's automatic
+   retries, which send none, by the same body a short time ago. */
+static enum status find_earlier(struct job_row *job, bool *found, struct request *request, const char *key,
+                                const char *body_sha256, struct error *err) {
+  struct db *db = request->server->db;
+  int64_t now = clock_unix();
+  const char *retry = request_header(request, "x-stainless-retry-count");
+  *found = false;
+  if (key) {
+    if (!key[0] || strlen(key) > KEY_BYTES_MAX)
+      return error_set(err, STATUS_INVALID_VALUE, "Idempotency-Key", "the Idempotency-Key must have 1 to %d bytes",
+                       KEY_BYTES_MAX);
+    enum status status = db_job_same(job, found, db, key, body_sha256, now - KEY_LIFE_S, &request->arena, err);
+    if (!status && *found && strcmp(job->body_sha256, body_sha256) != 0)
+      return error_set(err, STATUS_KEY_REUSED, "Idempotency-Key",
+                       "this Idempotency-Key came with another body before, which made %s", job->id);
+    return status;
+  }
+  if (!retry || !retry[0] || strcmp(retry, "0") == 0)
+    return STATUS_OK;
+  return db_job_same(job, found, db, NULL, body_sha256, now - RETRY_LIFE_S, &request->arena, err);
+}
+
+/* The row and its first events, durable when this returns. */
+static enum status insert(struct request *request, const struct job_row *row, struct error *err) {
+  struct db *db = request->server->db;
+  const char *texts[] = {"Created fine-tuning job", job_state_name(row->state)};
+  enum status status = db_begin(db, err);
+  if (status)
+    return status;
+  status = db_job_insert(db, row, err);
+  for (size_t i = 0; !status && i < COUNT_OF(texts); i++) {
+    struct event_row event = {.job_id = row->id, .created_at = row->created_at, .level = LOG_INFO, .message = texts[i]};
+    status = db_event_add(db, &event, err);
+  }
+  if (status) {
+    db_rollback(db);
+    return status;
+  }
+  return db_commit(db, err);
+}
+
+static enum status store(struct request *request, const struct job_spec *spec, bool pending, const char *key,
+                         const char *body_sha256, struct job_row *row, struct error *err) {
+  AUTO(str_done) struct str spec_text, metadata_text;
+  AUTO(json_release) json_t *document = job_spec_json(spec);
+  char id[40];
+  str_init(&spec_text, SPEC_BYTES_MAX);
+  str_init(&metadata_text, SPEC_BYTES_MAX);
+  bool fits = document && json_append(&spec_text, document) &&
+              (!spec->metadata || json_append(&metadata_text, spec->metadata));
+  rng_id(id, sizeof id, "ftjob-");
+  const char *name = arena_format(&request->arena, "ft:%s:local:%s:%.*s", spec->model, spec->suffix ? spec->suffix : "",
+                                  MODEL_TAIL, id + strlen("ftjob-"));
+  if (!fits || !name)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "storing the job");
+  *row = (struct job_row){.id = id,
+                          .created_at = clock_unix(),
+                          .model = spec->model,
+                          .training_file = spec->training_file,
+                          .validation_file = spec->validation_file,
+                          .fine_tuned_model = name,
+                          .spec = spec_text.text,
+                          .metadata = spec->metadata ? metadata_text.text : NULL,
+                          .priority = spec->scheduling.priority,
+                          .idempotency_key = key,
+                          .body_sha256 = body_sha256,
+                          .state = pending ? JOB_VALIDATING : JOB_QUEUED};
+  enum status status = insert(request, row, err);
+  return status ? status : db_job_get(row, request->server->db, id, &request->arena, err);
+}
+
+static enum status check_room(struct server *server, struct error *err) {
+  int64_t waiting;
+  if (server->draining)
+    return error_set(err, STATUS_DRAINING, NULL, "the server is shutting down");
+  enum status status = db_job_waiting(&waiting, server->db, err);
+  if (!status && waiting >= server->config->queue_max)
+    return error_set(err, STATUS_QUEUE_FULL, NULL, "%lld jobs are waiting; the limit is %lld", (long long)waiting,
+                     (long long)server->config->queue_max);
+  return status;
+}
+
+/* Everything that can be wrong with a job is told at once, in `faults`. */
+static enum status validate(struct job_spec *spec, bool *pending, struct request *request, const json_t *body,
+                            struct fault_list *faults, struct error *err) {
+  struct base_model model;
+  uint32_t seed;
+  *pending = false;
+  rng_secret(&seed, sizeof seed);
+  job_spec_parse(spec, body, seed & 0x7FFFFFFF, &request->arena, faults);
+  if (faults->count)
+    return STATUS_OK;
+  enum status status = models_find(&model, request->server->config->models, spec->model, &request->arena, err);
+  if (status == STATUS_MODEL_NOT_FOUND)
+    fault_add(faults, status, "model", "%s", err->text);
+  else if (status)
+    return status;
+  return admission_check(pending, faults, request->server, spec, &request->arena, err);
+}
+
+void http_jobs_create(struct request *request) {
+  AUTO(json_release) json_t *body = NULL;
+  char body_sha256[HASH_HEX];
+  struct fault_list faults = {0};
+  struct job_spec spec;
+  struct job_row job;
+  struct error err;
+  bool earlier, pending;
+  const char *key = request_header(request, "Idempotency-Key");
+  hash_bytes(body_sha256, request->body.text, request->body.length);
+  enum status status = request_json(&body, request, &err);
+  if (!status)
+    status = find_earlier(&job, &earlier, request, key, body_sha256, &err);
+  if (!status && earlier) {
+    reply_job(request, &job, true);
+    return;
+  }
+  if (!status)
+    status = check_room(request->server, &err);
+  if (!status)
+    status = validate(&spec, &pending, request, body, &faults, &err);
+  if (!status && faults.count) {
+    reply_faults(request, &faults);
+    return;
+  }
+  if (!status)
+    status = store(request, &spec, pending, key, body_sha256, &job, &err);
+  if (status) {
+    reply_error(request, &err);
+    return;
+  }
+  scheduler_wake(request->server->scheduler);
+  reply_job(request, &job, false);
+}
+
+/* ---- look ---- */
+
+/* metadata[key]=value and metadata=null of the query. */
+static enum status read_filter(struct job_filter *out, struct request *request, struct error *err) {
+  AUTO(json_release) json_t *wanted = json_object();
+  AUTO(str_done) struct str text;
+  const struct query *query = &request->query;
+  *out = (struct job_filter){0};
+  str_init(&text, 1 << 16);
+  for (size_t i = 0; i < query->count; i++) {
+    const char *name = query->pair[i].name, *value = query->pair[i].value;
+    size_t length = strlen(name);
+    if (strcmp(name, "metadata") == 0 && strcmp(value, "null") == 0)
+      out->metadata_null = true;
+    else if (strncmp(name, "metadata[", 9) == 0 && length > 10 && name[length - 1] == ']')
+      json_object_setn_new(wanted, name + 9, length - 10, json_string(value));
+    else if (strncmp(name, "metadata", 8) == 0)
+      return error_set(err, STATUS_INVALID_VALUE, "metadata",
+                       "metadata is filtered by metadata[KEY]=VALUE or metadata=null");
+  }
+  if (json_object_size(wanted) == 0)
+    return STATUS_OK;
+  if (json_append(&text, wanted))
+    out->metadata = arena_string(&request->arena, text.text);
+  return out->metadata ? STATUS_OK : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "reading the filter");
+}
+
+void http_jobs_list(struct request *request) {
+  struct page page;
+  struct job_filter filter;
+  struct job_row *jobs;
+  struct error err;
+  size_t count;
+  bool more;
+  enum status status = query_page(&page, &request->query, LIST_DEFAULT, LIST_MAX, &err);
+  if (!status && page.ascending)
+    status = error_set(&err, STATUS_INVALID_VALUE, "order", "jobs are listed newest first");
+  if (!status)
+    status = read_filter(&filter, request, &err);
+  if (!status)
+    status = db_job_list(&jobs, &count, &more, request->server->db, &page, &filter, &request->arena, &err);
+  json_t *data = json_array();
+  for (size_t i = 0; !status && i < count; i++) {
+    json_t *object;
+    status = job_object(&object, request->server, &jobs[i], &request->arena, &err);
+    if (!status)
+      json_array_append_new(data, object);
+  }
+  if (!status) {
+    reply_json(request, reply_list(data, more));
+    return;
+  }
+  json_decref(data);
+  reply_error(request, &err);
+}
+
+void http_jobs_retrieve(struct request *request) {
+  reply_job_of_id(request, request_param(request, 0));
+}
+
+void http_jobs_logs(struct request *request) {
+  struct job_row job;
+  struct error err;
+  struct stat info;
+  char path[PATH_BYTES];
+  int fd = -1;
+  enum status status =
+      db_job_get(&job, request->server->db, request_param(request, 0), &request->arena, &err);
+  if (!status)
+    status = path_format(path, &err, "%s/" PATH_LOG, request->server->config->data, job.id);
+  if (!status) {
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) /* no worker has run yet: an empty log */
+      fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &info) != 0)
+      status = error_set_errno(&err, STATUS_IO, NULL, "cannot open the log");
+  }
+  if (status) {
+    if (fd >= 0)
+      close(fd);
+    reply_error(request, &err);
+    return;
+  }
+  reply_file(request, &(struct reply_file){.fd = fd,
+                                           .bytes = S_ISREG(info.st_mode) ? (uint64_t)info.st_size : 0,
+                                           .content_type = "text/plain; charset=utf-8"});
+}
+
+/* ---- cancel ---- */
+
+/* A job that no worker has ends here and now. */
+static enum status cancel_waiting(struct server *server, const struct job_row *job, struct error *err) {
+  bool moved;
+  int64_t now = clock_unix();
+  enum status status = db_begin(server->db, err);
+  if (status)
+    return status;
+  status = db_job_move(server->db, job->id, job->state, JOB_CANCELLED, NULL, now, &moved, err);
+  CHECK(status || moved); /* one thread: the state read before is the state now */
+  if (!status) {
+    struct event_row event = {
+        .job_id = job->id, .created_at = now, .level = LOG_WARN, .message = "The job was cancelled"};
+    status = db_event_add(server->db, &event, err);
+  }
+  if (status) {
+    db_rollback(server->db);
+    return status;
+  }
+  return db_commit(server->db, err);
+}
+
+static enum status cancel(struct server *server, const struct job_row *job, struct error *err) {
+  enum status status;
+  switch (job->state) {
+  case JOB_VALIDATING:
+  case JOB_QUEUED:
+  case JOB_PAUSED: return cancel_waiting(server, job, err);
+  case JOB_RUNNING:
+    status = db_job_request_cancel(server->db, job->id, clock_unix(), err);
+    if (!status)
+      supervisor_cancel(server->supervisor, job->id);
+    return status;
+  case JOB_CANCELLED: return STATUS_OK;
+  case JOB_SUCCEEDED:
+  case JOB_FAILED:
+    return error_set(err, STATUS_JOB_FINISHED, "job_id", "the job has %s and cannot be cancelled",
+                     job_state_name(job->state));
+  case JOB_STATE_COUNT: break;
+  }
+  CHECK(!"a state");
+}
+
+void http_jobs_cancel(struct request *request) {
+  struct job_row job;
+  struct error err;
+  enum status status = db_job_get(&job, request->server->db, request_param(request, 0), &request->arena, &err);
+  if (!status)
+    status = cancel(request->server, &job, &err);
+  if (status)
+    reply_error(request, &err);
+  else
+    reply_job_of_id(request, job.id);
+}

@@ -1,0 +1,247 @@
+#include "server/http/reply.h"
+
+#include <microhttpd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "server/http/range.h"
+
+enum { REPLY_BYTES_MAX = 32 << 20, RETRY_AFTER_S = 2 };
+
+static void add(struct MHD_Response *response, const char *name, const char *value) {
+  if (MHD_add_response_header(response, name, value) != MHD_YES)
+    log_error("the header %s cannot be added", name);
+}
+
+/* Adds what every answer has, and sends it. Takes the response. */
+static void send_response(struct request *request, int http_status, struct MHD_Response *response) {
+  char text[32];
+  CHECK(request->http_status == 0);
+  request->http_status = http_status;
+  request->phase = REQUEST_ANSWERED;
+  if (!response) {
+    request->answer = MHD_NO;
+    return;
+  }
+  snprintf(text, sizeof text, "%.0f", (clock_seconds() - request->started) * 1e3);
+  add(response, "x-request-id", request->id);
+  add(response, "openai-processing-ms", text);
+  add(response, "X-Content-Type-Options", "nosniff");
+  request->answer = (int)MHD_queue_response(request->connection, (unsigned)http_status, response);
+  MHD_destroy_response(response);
+}
+
+/* A response with that JSON as its body, or NULL. */
+static struct MHD_Response *json_response(const json_t *value) {
+  struct str text;
+  size_t length;
+  str_init(&text, REPLY_BYTES_MAX);
+  if (!value || !json_append(&text, value) || !str_putc(&text, '\n')) {
+    str_done(&text);
+    return NULL;
+  }
+  char *bytes = str_take(&text, &length);
+  struct MHD_Response *response = MHD_create_response_from_buffer(length, bytes, MHD_RESPMEM_MUST_FREE);
+  if (!response) {
+    free(bytes);
+    return NULL;
+  }
+  add(response, "Content-Type", "application/json");
+  add(response, "Cache-Control", "no-store");
+  return response;
+}
+
+void reply_json_with(struct request *request, json_t *value, const char *header, const char *header_value) {
+  struct MHD_Response *response = json_response(value);
+  json_decref(value);
+  if (!response) {
+    struct error err;
+    error_set(&err, STATUS_OUT_OF_MEMORY, NULL, "the answer is too large for this server's memory");
+    reply_error(request, &err);
+    return;
+  }
+  if (header)
+    add(response, header, header_value);
+  send_response(request, 200, response);
+}
+
+void reply_json(struct request *request, json_t *value) {
+  reply_json_with(request, value, NULL, NULL);
+}
+
+static json_t *error_object(const struct error *err) {
+  return json_pack("{s:s, s:s, s:s?, s:s}", "message", err->text, "type", status_type(err->status), "param",
+                   err->param[0] ? err->param : NULL, "code", status_code(err->status));
+}
+
+static void add_retry(struct MHD_Response *response, enum status status) {
+  char text[16];
+  switch (status_retry(status)) {
+  case RETRY_NEVER:
+    /* The client retries 409 and 5xx by itself: tell it that nothing would change. */
+    if (status_http(status) == 409 || status_http(status) >= 500)
+      add(response, "x-should-retry", "false");
+    return;
+  case RETRY_CLIENT: return;
+  case RETRY_LATER:
+    snprintf(text, sizeof text, "%d", RETRY_AFTER_S);
+    add(response, "Retry-After", text);
+    return;
+  }
+}
+
+static void send_error(struct request *request, const struct error *err, json_t *object, bool end) {
+  AUTO(json_release) json_t *body = json_pack("{s:o}", "error", object);
+  struct MHD_Response *response = json_response(body);
+  char allow[64];
+  if (response) {
+    add_retry(response, err->status);
+    if (err->status == STATUS_INVALID_API_KEY)
+      add(response, "WWW-Authenticate", "Bearer");
+    if (err->status == STATUS_METHOD_NOT_ALLOWED) {
+      endpoint_allow(allow, sizeof allow, request->match.allowed);
+      add(response, "Allow", allow);
+    }
+    if (end)
+      add(response, "Connection", "close");
+  }
+  if (status_http(err->status) >= 500)
+    log_error("%s", err->text);
+  send_response(request, status_http(err->status), response);
+}
+
+void reply_error(struct request *request, const struct error *err) {
+  send_error(request, err, error_object(err), false);
+}
+
+void reply_error_and_close(struct request *request, const struct error *err) {
+  send_error(request, err, error_object(err), true);
+}
+
+void reply_faults(struct request *request, const struct fault_list *faults) {
+  CHECK(faults->count > 0);
+  json_t *object = error_object(&faults->item[0]);
+  json_t *details = json_array();
+  for (size_t i = 0; i < faults->count; i++)
+    json_array_append_new(details, error_object(&faults->item[i]));
+  if (faults->more)
+    json_object_set_new(object, "more", json_integer((json_int_t)faults->more));
+  json_object_set_new(object, "details", details);
+  send_error(request, &faults->item[0], object, false);
+}
+
+/* Is this ETag among those of an If-None-Match or If-Range header? */
+static bool etag_listed(const char *header, const char *etag) {
+  return header && (strcmp(header, "*") == 0 || strstr(header, etag) != NULL);
+}
+
+/* attachment; filename="ascii"; filename*=UTF-8''percent-encoded (RFC 6266). */
+static void make_disposition(struct str *out, const char *filename) {
+  str_puts(out, "attachment; filename=\"");
+  for (const char *p = filename; *p; p++)
+    str_putc(out, (unsigned char)*p < 0x20 || (unsigned char)*p >= 0x7F || strchr("\"\\/%", *p) ? '_' : *p);
+  str_puts(out, "\"; filename*=UTF-8''");
+  for (const unsigned char *p = (const unsigned char *)filename; *p; p++)
+    if ((*p >= '0' && *p <= '9') || (*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z') || strchr("-._~", *p))
+      str_putc(out, (char)*p);
+    else
+      str_printf(out, "%%%02X", *p);
+}
+
+static void add_file_headers(struct MHD_Response *response, const struct reply_file *file, const char *etag) {
+  AUTO(str_done) struct str disposition;
+  str_init(&disposition, 2048);
+  add(response, "Content-Type", file->content_type);
+  if (etag) {
+    add(response, "ETag", etag);
+    add(response, "Accept-Ranges", "bytes");
+  }
+  if (!file->filename)
+    return;
+  make_disposition(&disposition, file->filename);
+  add(response, "Content-Disposition", disposition.failed ? "attachment" : disposition.text);
+}
+
+static void reply_not_modified(struct request *request, const struct reply_file *file, const char *etag) {
+  struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+  close(file->fd);
+  if (response)
+    add(response, "ETag", etag);
+  send_response(request, 304, response);
+}
+
+static void reply_beyond(struct request *request, const struct reply_file *file) {
+  struct error err;
+  char text[64];
+  error_set(&err, STATUS_RANGE, "Range", "the file has %llu bytes", (unsigned long long)file->bytes);
+  AUTO(json_release) json_t *body = json_pack("{s:o}", "error", error_object(&err));
+  struct MHD_Response *response = json_response(body);
+  snprintf(text, sizeof text, "bytes */%llu", (unsigned long long)file->bytes);
+  if (response)
+    add(response, "Content-Range", text);
+  close(file->fd);
+  send_response(request, status_http(STATUS_RANGE), response);
+}
+
+void reply_file(struct request *request, const struct reply_file *file) {
+  char etag_text[HASH_HEX + 16], content_range[96];
+  const char *etag = NULL;
+  if (file->sha256) {
+    snprintf(etag_text, sizeof etag_text, "\"sha256:%s\"", file->sha256);
+    etag = etag_text;
+    if (etag_listed(request_header(request, "If-None-Match"), etag)) {
+      reply_not_modified(request, file, etag);
+      return;
+    }
+  }
+  const char *wanted = etag ? request_header(request, "Range") : NULL;
+  const char *condition = request_header(request, "If-Range");
+  if (condition && !etag_listed(condition, etag ? etag : "\n"))
+    wanted = NULL;
+  struct range range;
+  enum range_kind kind = range_parse(&range, wanted, file->bytes);
+  if (kind == RANGE_BEYOND) {
+    reply_beyond(request, file);
+    return;
+  }
+  struct MHD_Response *response = MHD_create_response_from_fd_at_offset64(range.length, file->fd, range.first);
+  if (!response) {
+    close(file->fd);
+    send_response(request, 500, NULL);
+    return;
+  }
+  add_file_headers(response, file, etag);
+  if (kind == RANGE_PART) {
+    snprintf(content_range, sizeof content_range, "bytes %llu-%llu/%llu", (unsigned long long)range.first,
+             (unsigned long long)(range.first + range.length - 1), (unsigned long long)file->bytes);
+    add(response, "Content-Range", content_range);
+  }
+  send_response(request, kind == RANGE_PART ? 206 : 200, response);
+}
+
+json_t *reply_list(json_t *data, bool more) {
+  size_t count = json_array_size(data);
+  const json_t *first = json_object_get(json_array_get(data, 0), "id");
+  const json_t *last = count ? json_object_get(json_array_get(data, count - 1), "id") : NULL;
+  return json_pack("{s:s, s:b, s:s?, s:s?, s:o}", "object", "list", "has_more", more, "first_id",
+                   json_string_value(first), "last_id", json_string_value(last), "data", data);
+}
+
+json_t *reply_text(const char *text) {
+  return text ? json_string(text) : json_null();
+}
+
+json_t *reply_number(int64_t number) {
+  return number ? json_integer(number) : json_null();
+}
+
+json_t *reply_stored(const char *text) {
+  json_t *value;
+  if (!text)
+    return json_null();
+  return json_parse(&value, text, strlen(text), NULL, NULL) ? NULL : value;
+}

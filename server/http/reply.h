@@ -1,0 +1,36 @@
+/* Answers. The HTTP status of an error follows from its row in base/errors.def; handlers never choose it. */
+#ifndef SERVER_HTTP_REPLY_H
+#define SERVER_HTTP_REPLY_H
+
+#include "server/http/request.h"
+
+/* Takes the reference of `value`; NULL (memory ran out while it was built) answers 500. */
+void reply_json(struct request *request, json_t *value);
+/* The same with one header more. */
+void reply_json_with(struct request *request, json_t *value, const char *header, const char *header_value);
+void reply_error(struct request *request, const struct error *err);
+/* The first fault as the error, and all of them under `details`. */
+void reply_faults(struct request *request, const struct fault_list *faults);
+/* reply_error, and the connection ends with it. */
+void reply_error_and_close(struct request *request, const struct error *err);
+
+/* An open file, which is closed when it is sent. Ranges, conditions and HEAD are taken from the request. */
+struct reply_file {
+  int fd;
+  uint64_t bytes;
+  const char *sha256;        /* for the ETag; NULL: the content may change, no ETag and no conditions */
+  const char *filename;      /* for Content-Disposition; NULL: shown in place */
+  const char *content_type;
+};
+void reply_file(struct request *request, const struct reply_file *file);
+
+/* {"object": "list", "data": [...], "has_more", "first_id", "last_id"}; takes the reference of `data`. */
+json_t *reply_list(json_t *data, bool more);
+
+/* Helpers to build objects: an absent text or a 0 becomes null. New references. */
+json_t *reply_text(const char *text);
+json_t *reply_number(int64_t number);
+/* Stored JSON text as a value; null when absent. */
+json_t *reply_stored(const char *text);
+
+#endif

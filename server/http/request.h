@@ -1,0 +1,66 @@
+/* One request, from its request line to the end of its answer. A handler is called when the body is
+   complete and answers exactly once by a function of reply.h, or waits once with request_wait. */
+#ifndef SERVER_HTTP_REQUEST_H
+#define SERVER_HTTP_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "api/endpoint.h"
+#include "base/arena.h"
+#include "base/json.h"
+#include "base/str.h"
+#include "server/http/guard.h"
+#include "server/http/query.h"
+#include "server/server.h"
+
+struct MHD_Connection;
+struct client;
+struct upload;
+
+enum request_phase { REQUEST_HEADER, REQUEST_BODY, REQUEST_WAITING, REQUEST_ANSWERED };
+
+struct request {
+  struct request *next_waiting;
+  struct server *server;
+  struct front *front;
+  struct client *client;              /* its connection's record; NULL before the header is complete */
+  struct MHD_Connection *connection;
+  enum request_phase phase;
+  char id[72];                        /* x-request-id */
+  char *target;                       /* as it came */
+  enum http_method method;
+  struct endpoint_match match;
+  const struct endpoint *endpoint;    /* NULL: no such route */
+  struct query query;
+  struct guard guard;
+  struct arena arena;                 /* lives as long as the request */
+  struct str body;
+  struct upload *upload;              /* files_create: where the body goes instead */
+  struct error refused;               /* answered with this once the body is drained; STATUS_OK: not */
+  uint64_t body_bytes;                /* received so far */
+  int64_t started_ms;                 /* boot clock */
+  double started;                     /* for the duration */
+  char wait_key[64];
+  int64_t wait_until_ms;
+  bool waited;
+  int http_status;                    /* of the answer; 0: none yet */
+  int answer;                         /* what libmicrohttpd said to it */
+};
+
+/* The header's value or NULL; lives as long as the request. */
+const char *request_header(const struct request *request, const char *name);
+/* The decoded n-th parameter of the path. */
+const char *request_param(const struct request *request, size_t n);
+/* The body as a JSON object; the caller owns *out. */
+NODISCARD enum status request_json(json_t **out, struct request *request, struct error *err);
+/* Suspends the request until front_wake(key) or `wait_ms` have passed; the handler is then called again with
+   `waited` set. */
+void request_wait(struct request *request, const char *key, int64_t wait_ms);
+
+/* The handlers: one a row of api/endpoints.def. */
+#define ENDPOINT(method, path, operation, auth, summary) void http_##operation(struct request *request);
+#include "api/endpoints.def"
+#undef ENDPOINT
+
+#endif

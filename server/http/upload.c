@@ -1,0 +1,166 @@
+#include "server/http/upload.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "base/str.h"
+#include "server/http/multipart.h"
+#include "server/paths.h"
+
+enum { FIELD_BYTES_MAX = 256, EXPIRES_MIN_S = 3600, EXPIRES_MAX_S = 2592000 };
+
+enum upload_part { PART_NONE, PART_FILE, PART_PURPOSE, PART_ANCHOR, PART_SECONDS, PART_COUNT };
+
+static const char *const part_names[PART_COUNT] = {[PART_FILE] = "file",
+                                                   [PART_PURPOSE] = "purpose",
+                                                   [PART_ANCHOR] = "expires_after[anchor]",
+                                                   [PART_SECONDS] = "expires_after[seconds]"};
+
+struct upload {
+  struct server *server;
+  struct multipart parser;
+  enum upload_part part;      /* the one that is arriving */
+  bool seen[PART_COUNT];
+  struct str value[PART_COUNT]; /* of the fields */
+  char filename[MULTIPART_NAME_MAX];
+  char id[40];
+  char path[PATH_BYTES];
+  char sha256[HASH_HEX];
+  struct file_new file;       /* fd -1 unless the file part has begun */
+};
+
+static enum status check_purpose(const char *purpose, struct error *err) {
+  static const char *const others[] = {"assistants", "assistants_output", "batch", "batch_output", "evals",
+                                       "fine-tune-results", "user_data", "vision"};
+  if (strcmp(purpose, "fine-tune") == 0)
+    return STATUS_OK;
+  for (size_t i = 0; i < COUNT_OF(others); i++)
+    if (strcmp(purpose, others[i]) == 0)
+      return error_set(err, STATUS_INVALID_PURPOSE, "purpose",
+                       "the purpose \"%s\" is not served here; the one that is allowed is \"fine-tune\"", purpose);
+  return error_set(err, STATUS_INVALID_PURPOSE, "purpose",
+                   "\"%.64s\" is no purpose; the one that is allowed is \"fine-tune\"", purpose);
+}
+
+static enum status on_part(void *context, const char *name, const char *filename, struct error *err) {
+  struct upload *upload = context;
+  char full[PATH_BYTES];
+  upload->part = PART_FILE;
+  while (upload->part < PART_COUNT && strcmp(part_names[upload->part], name) != 0)
+    upload->part++;
+  if (upload->part == PART_COUNT)
+    return error_set(err, STATUS_UNKNOWN_PARAMETER, "name",
+                     "there is no field \"%.64s\"; the fields are file, purpose, expires_after[anchor] and"
+                     " expires_after[seconds]", name);
+  if (upload->seen[upload->part])
+    return error_set(err, STATUS_INVALID_VALUE, name, "the field %s came twice", name);
+  upload->seen[upload->part] = true;
+  if (upload->part != PART_FILE)
+    return STATUS_OK;
+  if (!filename || !filename[0])
+    return error_set(err, STATUS_INVALID_VALUE, "file", "the field file needs a filename: its ending tells the format");
+  snprintf(upload->filename, sizeof upload->filename, "%s", filename);
+  rng_id(upload->id, sizeof upload->id, "file-");
+  enum status status = path_format(upload->path, err, PATH_FILE, upload->id);
+  if (!status)
+    status = path_format(full, err, "%s/%s", upload->server->config->data, upload->path);
+  return status ? status : file_create(&upload->file, full, err);
+}
+
+static enum status on_data(void *context, const char *bytes, size_t length, struct error *err) {
+  struct upload *upload = context;
+  if (upload->part != PART_FILE) {
+    if (!str_add(&upload->value[upload->part], bytes, length))
+      return error_set(err, STATUS_INVALID_VALUE, part_names[upload->part], "%s is longer than %d bytes",
+                       part_names[upload->part], FIELD_BYTES_MAX);
+    return STATUS_OK;
+  }
+  int64_t max = upload->server->config->upload_bytes_max;
+  if (upload->file.bytes + length > (uint64_t)max)
+    return error_set(err, STATUS_TOO_LARGE, "file", "the file is larger than the limit of %lld bytes", (long long)max);
+  return file_write(&upload->file, bytes, length, err);
+}
+
+static enum status on_part_end(void *context, struct error *err) {
+  struct upload *upload = context;
+  struct str *value = &upload->value[upload->part];
+  bool text = strlen(value->text) == value->length && utf8_valid(value->text, value->length, NULL);
+  if (upload->part != PART_FILE && !text)
+    return error_set(err, STATUS_INVALID_VALUE, part_names[upload->part], "%s is not text", part_names[upload->part]);
+  return upload->part == PART_PURPOSE ? check_purpose(value->text, err) : STATUS_OK;
+}
+
+enum status upload_new(struct upload **out, struct server *server, const char *content_type, struct error *err) {
+  static const struct multipart_calls calls = {on_part, on_data, on_part_end};
+  struct upload *upload = calloc(1, sizeof *upload);
+  *out = NULL;
+  if (!upload)
+    return error_set_errno(err, STATUS_OUT_OF_MEMORY, NULL, "starting an upload");
+  upload->server = server;
+  upload->file.fd = -1;
+  for (size_t i = 0; i < PART_COUNT; i++)
+    str_init(&upload->value[i], FIELD_BYTES_MAX);
+  enum status status = multipart_init(&upload->parser, content_type, &calls, upload, err);
+  if (status) {
+    upload_free(upload);
+    return status;
+  }
+  *out = upload;
+  return STATUS_OK;
+}
+
+void upload_free(struct upload *upload) {
+  if (!upload)
+    return;
+  file_discard(&upload->file);
+  for (size_t i = 0; i < PART_COUNT; i++)
+    str_done(&upload->value[i]);
+  free(upload);
+}
+
+enum status upload_feed(struct upload *upload, const char *bytes, size_t length, struct error *err) {
+  return multipart_feed(&upload->parser, bytes, length, err);
+}
+
+/* expires_after[anchor] must be created_at; [seconds] has OpenAI's bounds. */
+static enum status read_expiry(int64_t *out, const struct upload *upload, struct error *err) {
+  *out = 0;
+  if (!upload->seen[PART_ANCHOR] && !upload->seen[PART_SECONDS])
+    return STATUS_OK;
+  if (!upload->seen[PART_ANCHOR] || strcmp(upload->value[PART_ANCHOR].text, "created_at") != 0)
+    return error_set(err, STATUS_INVALID_VALUE, part_names[PART_ANCHOR], "expires_after[anchor] must be created_at");
+  const char *text = upload->value[PART_SECONDS].text;
+  char *end;
+  errno = 0;
+  *out = strtoll(text, &end, 10);
+  if (end == text || *end || errno || *out < EXPIRES_MIN_S || *out > EXPIRES_MAX_S)
+    return error_set(err, STATUS_INVALID_VALUE, part_names[PART_SECONDS],
+                     "expires_after[seconds] must be an integer in %d..%d", EXPIRES_MIN_S, EXPIRES_MAX_S);
+  return STATUS_OK;
+}
+
+enum status upload_end(struct uploaded *out, struct upload *upload, struct error *err) {
+  int64_t expires_after;
+  enum status status = multipart_end(&upload->parser, err);
+  for (enum upload_part part = PART_FILE; !status && part <= PART_PURPOSE; part++)
+    if (!upload->seen[part])
+      status = error_set(err, STATUS_MISSING_PARAMETER, part_names[part], "the field %s is missing", part_names[part]);
+  if (!status)
+    status = read_expiry(&expires_after, upload, err);
+  if (status)
+    return status;
+  uint64_t bytes = upload->file.bytes;
+  status = file_publish(&upload->file, upload->sha256, err);
+  if (status)
+    return status;
+  *out = (struct uploaded){.id = upload->id,
+                           .filename = upload->filename,
+                           .purpose = upload->value[PART_PURPOSE].text,
+                           .expires_after = expires_after,
+                           .bytes = (int64_t)bytes,
+                           .sha256 = upload->sha256,
+                           .path = upload->path};
+  return STATUS_OK;
+}

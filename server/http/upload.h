@@ -1,0 +1,29 @@
+/* The body of POST /v1/files on its way to disk: fields and one file, streamed and hashed as it arrives. */
+#ifndef SERVER_HTTP_UPLOAD_H
+#define SERVER_HTTP_UPLOAD_H
+
+#include "base/file.h"
+#include "server/server.h"
+
+struct upload;
+
+/* What a complete upload holds. Strings live as long as the upload. */
+struct uploaded {
+  const char *id;         /* made for it */
+  const char *filename;
+  const char *purpose;
+  int64_t expires_after;  /* seconds from now; 0: never */
+  int64_t bytes;
+  const char *sha256;
+  const char *path;       /* of the published file, relative to the data folder */
+};
+
+NODISCARD enum status upload_new(struct upload **out, struct server *server, const char *content_type,
+                                 struct error *err);
+/* Forgets it; bytes that were not published are removed. NULL is fine. */
+void upload_free(struct upload *upload);
+NODISCARD enum status upload_feed(struct upload *upload, const char *bytes, size_t length, struct error *err);
+/* The body has ended: checks that all is there and makes the file durable. */
+NODISCARD enum status upload_end(struct uploaded *out, struct upload *upload, struct error *err);
+
+#endif

@@ -1,0 +1,18 @@
+/* The listening socket. */
+#ifndef SERVER_LISTEN_H
+#define SERVER_LISTEN_H
+
+#include "config/config.h"
+
+enum { ADDRESS_BYTES = 128 };
+
+/* A bound, listening, non-blocking socket; `address` is told as "HOST:PORT" with the port that the kernel gave.
+   An address other than loopback is refused without a key, since the traffic is not encrypted, unless the
+   configuration says insecure_http. */
+NODISCARD enum status listen_open(int *fd, char address[ADDRESS_BYTES], const struct config *config,
+                                  struct error *err);
+
+/* `reflectd healthcheck`: asks the daemon of this configuration for /livez. STATUS_OK when it answers 200. */
+NODISCARD enum status listen_healthcheck(const struct config *config, struct error *err);
+
+#endif

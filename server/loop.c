@@ -1,0 +1,107 @@
+#include "server/loop.h"
+
+#include <signal.h>
+#include <uv.h>
+
+#include "base/log.h"
+#include "server/http/front.h"
+#include "server/scheduler.h"
+#include "server/supervisor.h"
+#include "server/upkeep.h"
+
+enum { UPKEEP_MS = 30 * 1000 };
+
+struct loop {
+  struct server *server;
+  uv_poll_t poll;           /* libmicrohttpd has work */
+  uv_timer_t timeout;       /* libmicrohttpd wants to run again */
+  uv_prepare_t prepare;     /* before the loop sleeps: how long may it? */
+  uv_timer_t tick, upkeep;
+  uv_signal_t term, interrupt;
+  bool stopping;
+};
+
+static void on_timeout(uv_timer_t *timer) {
+  struct loop *loop = timer->data;
+  front_run(loop->server->front);
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events) {
+  struct loop *loop = poll->data;
+  (void)status;
+  (void)events;
+  front_run(loop->server->front);
+}
+
+/* The longest time libmicrohttpd may be left alone changes with every run of it. */
+static void on_prepare(uv_prepare_t *prepare) {
+  struct loop *loop = prepare->data;
+  int64_t ms = front_timeout_ms(loop->server->front);
+  if (ms < 0)
+    uv_timer_stop(&loop->timeout);
+  else
+    CHECK(uv_timer_start(&loop->timeout, on_timeout, (uint64_t)ms, 0) == 0);
+}
+
+static void close_all(struct loop *loop) {
+  loop->stopping = true;
+  scheduler_close(loop->server->scheduler);
+  loop->server->scheduler = NULL;
+  uv_close((uv_handle_t *)&loop->poll, NULL);
+  uv_close((uv_handle_t *)&loop->timeout, NULL);
+  uv_close((uv_handle_t *)&loop->prepare, NULL);
+  uv_close((uv_handle_t *)&loop->tick, NULL);
+  uv_close((uv_handle_t *)&loop->upkeep, NULL);
+  uv_close((uv_handle_t *)&loop->term, NULL);
+  uv_close((uv_handle_t *)&loop->interrupt, NULL);
+}
+
+static void on_tick(uv_timer_t *timer) {
+  struct loop *loop = timer->data;
+  front_tick(loop->server->front);
+  if (loop->server->draining && !loop->stopping && supervisor_idle(loop->server->supervisor))
+    close_all(loop);
+}
+
+static void on_upkeep(uv_timer_t *timer) {
+  struct loop *loop = timer->data;
+  upkeep_sweep(loop->server);
+}
+
+static void on_signal(uv_signal_t *handle, int number) {
+  struct loop *loop = handle->data;
+  bool again = loop->server->draining;
+  log_info("%s: %s", number == SIGTERM ? "SIGTERM" : "SIGINT",
+           again ? "stopping at once" : "no new work; running jobs are stopped and queued again");
+  loop->server->draining = true;
+  supervisor_drain(loop->server->supervisor, again);
+}
+
+static int set_up(struct loop *loop, uv_loop_t *uv) {
+  int bad = uv_poll_init(uv, &loop->poll, front_fd(loop->server->front));
+  bad |= uv_timer_init(uv, &loop->timeout);
+  bad |= uv_prepare_init(uv, &loop->prepare);
+  bad |= uv_timer_init(uv, &loop->tick);
+  bad |= uv_timer_init(uv, &loop->upkeep);
+  bad |= uv_signal_init(uv, &loop->term);
+  bad |= uv_signal_init(uv, &loop->interrupt);
+  loop->poll.data = loop->timeout.data = loop->prepare.data = loop->tick.data = loop->upkeep.data = loop;
+  loop->term.data = loop->interrupt.data = loop;
+  bad |= uv_poll_start(&loop->poll, UV_READABLE, on_poll);
+  bad |= uv_prepare_start(&loop->prepare, on_prepare);
+  bad |= uv_timer_start(&loop->tick, on_tick, FRONT_TICK_MS, FRONT_TICK_MS);
+  bad |= uv_timer_start(&loop->upkeep, on_upkeep, UPKEEP_MS, UPKEEP_MS);
+  bad |= uv_signal_start(&loop->term, on_signal, SIGTERM);
+  bad |= uv_signal_start(&loop->interrupt, on_signal, SIGINT);
+  return bad;
+}
+
+enum status loop_run(struct server *server, struct error *err) {
+  struct loop loop = {.server = server};
+  if (set_up(&loop, server->uv))
+    return error_set(err, STATUS_INTERNAL, NULL, "cannot set up the event loop");
+  scheduler_wake(server->scheduler);
+  uv_run(server->uv, UV_RUN_DEFAULT);
+  CHECK(loop.stopping);
+  return STATUS_OK;
+}

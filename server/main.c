@@ -1,0 +1,162 @@
+/* reflectd: configuration, store, recovery, front, loop, and the end in reverse. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "server/admission.h"
+#include "server/http/front.h"
+#include "server/listen.h"
+#include "server/loop.h"
+#include "server/paths.h"
+#include "server/scheduler.h"
+#include "server/supervisor.h"
+#include "server/upkeep.h"
+
+enum { CONFIG_ARENA_BYTES = 1 << 20, TEXT_BYTES = 1 << 16, EXIT_CONFIG = 2 };
+
+/* Workers get absolute paths, whatever the current folder is. */
+static enum status make_absolute(const char **path, const char *option, struct arena *arena, struct error *err) {
+  char full[PATH_MAX];
+  if (!realpath(*path, full))
+    return error_set_errno(err, STATUS_INVALID_VALUE, option, "%s: %s", option, *path);
+  *path = arena_string(arena, full);
+  return *path ? STATUS_OK : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "reading the configuration");
+}
+
+static enum status prepare(struct config *config, struct arena *arena, struct error *err) {
+  enum status status = file_mkdirs(config->data, err);
+  if (!status)
+    status = make_absolute(&config->data, "data", arena, err);
+  if (!status)
+    status = make_absolute(&config->models, "models", arena, err);
+  if (!status && access(config->worker_path, X_OK) != 0)
+    status = error_set_errno(err, STATUS_INVALID_VALUE, "worker_path", "cannot run %s", config->worker_path);
+  return status;
+}
+
+/* Sockets for every connection, and some for workers, files and the store. */
+static void raise_limits(const struct config *config) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+    return;
+  rlim_t want = (rlim_t)config->connections_max + 256;
+  if (limit.rlim_cur >= want)
+    return;
+  limit.rlim_cur = want < limit.rlim_max ? want : limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < want)
+    log_warn("only %llu open files are allowed; %lld connections may not fit", (unsigned long long)limit.rlim_cur,
+             (long long)config->connections_max);
+}
+
+static enum status open_store(struct server *server, struct error *err) {
+  char path[PATH_BYTES];
+  enum status status = path_format(path, err, "%s/reflectd.db", server->config->data);
+  if (!status)
+    status = db_open(&server->db, path, err);
+  return status ? status : upkeep_recover(server, err);
+}
+
+static enum status open_front(struct server *server, struct error *err) {
+  char address[ADDRESS_BYTES];
+  int fd;
+  enum status status = listen_open(&fd, address, server->config, err);
+  if (!status)
+    status = front_open(&server->front, server, fd, err);
+  if (!status)
+    log_info("listening on %s", address);
+  return status;
+}
+
+static enum status serve(struct server *server, struct error *err) {
+  int lock;
+  enum status status = upkeep_lock(&lock, server->config, err);
+  if (status)
+    return status;
+  status = open_store(server, err);
+  if (!status)
+    status = scheduler_new(&server->scheduler, server, err);
+  if (!status)
+    status = supervisor_new(&server->supervisor, server, err);
+  if (!status)
+    status = admission_resume(server, err);
+  if (!status)
+    status = open_front(server, err);
+  if (!status)
+    status = loop_run(server, err);
+  front_close(server->front);
+  supervisor_free(server->supervisor);
+  scheduler_close(server->scheduler);
+  uv_run(server->uv, UV_RUN_NOWAIT); /* lets what was closed end */
+  db_close(server->db);
+  close(lock);
+  return status;
+}
+
+static int run(struct config *config, struct arena *arena) {
+  struct error err;
+  uv_loop_t uv;
+  struct server server = {.config = config, .uv = &uv};
+  AUTO(str_done) struct str text;
+  str_init(&text, TEXT_BYTES);
+  log_setup("reflectd", (enum log_level)config->log_level);
+  signal(SIGPIPE, SIG_IGN);
+  umask(0077);
+  enum status status = prepare(config, arena, &err);
+  if (status) {
+    log_error("%s", err.text);
+    return EXIT_CONFIG;
+  }
+  raise_limits(config);
+  config_describe(&text, config);
+  log_info("reflectd %s starts with %s", REFLECTD_VERSION, text.text);
+  CHECK(uv_loop_init(&uv) == 0);
+  status = serve(&server, &err);
+  if (uv_loop_close(&uv) != 0)
+    log_warn("something is left in the event loop");
+  if (status) {
+    log_error("%s", err.text);
+    return status_http(status) < 500 ? EXIT_CONFIG : EXIT_FAILURE;
+  }
+  log_info("stopped");
+  return EXIT_SUCCESS;
+}
+
+static int print(struct str *text) {
+  bool ok = !text->failed && fputs(text->text, stdout) >= 0 && fflush(stdout) == 0;
+  str_done(text);
+  return ok ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(int argc, char **argv) {
+  AUTO(arena_done) struct arena arena;
+  struct config config;
+  enum config_action action;
+  struct error err;
+  struct str text;
+  bool healthcheck = argc > 1 && strcmp(argv[1], "healthcheck") == 0;
+  arena_init(&arena, CONFIG_ARENA_BYTES);
+  str_init(&text, TEXT_BYTES);
+  if (config_load(&config, &action, argc - healthcheck, argv + healthcheck, environ, &arena, &err)) {
+    fprintf(stderr, "reflectd: %s\n", err.text);
+    return EXIT_CONFIG;
+  }
+  switch (action) {
+  case CONFIG_HELP: config_help(&text); return print(&text);
+  case CONFIG_WRITE_EXAMPLE: config_example(&text); return print(&text);
+  case CONFIG_VERSION: str_printf(&text, "reflectd %s\n", REFLECTD_VERSION); return print(&text);
+  case CONFIG_RUN: break;
+  }
+  if (!healthcheck)
+    return run(&config, &arena);
+  if (listen_healthcheck(&config, &err) == STATUS_OK)
+    return EXIT_SUCCESS;
+  fprintf(stderr, "reflectd: %s\n", err.text);
+  return EXIT_FAILURE;
+}

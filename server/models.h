@@ -1,0 +1,26 @@
+/* Base models: what lies in the models folder. A folder that holds config.json is a model, and so is a
+   file that ends in .gguf; the name of either is the id. Nothing is cached: a model that is copied in
+   is there at once. A client's text is only ever compared with names, never used as a path. */
+#ifndef SERVER_MODELS_H
+#define SERVER_MODELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+
+struct base_model {
+  const char *id;
+  const char *path;  /* absolute when the models folder is */
+  int64_t created;   /* when it was put there, unix seconds */
+};
+
+/* All of them, sorted by id, in the arena. A models folder that does not exist has none. */
+NODISCARD enum status models_list(struct base_model **out, size_t *count, const char *folder, struct arena *arena,
+                                  struct error *err);
+/* STATUS_MODEL_NOT_FOUND, param "model"; the text names close matches, or what there is. */
+NODISCARD enum status models_find(struct base_model *out, const char *folder, const char *id, struct arena *arena,
+                                  struct error *err);
+
+#endif

@@ -1,0 +1,26 @@
+/* Where things lie under the data folder:
+     reflectd.db                     the store
+     lock                            held while a daemon uses the folder
+     files/<file-id>                 uploaded bytes
+     jobs/<job-id>/log.txt           what the job's workers wrote to stderr
+     jobs/<job-id>/<lease-token>/    what the worker with that lease made */
+#ifndef SERVER_PATHS_H
+#define SERVER_PATHS_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/attr.h"
+#include "base/error.h"
+
+enum { PATH_BYTES = 1024 };
+
+/* Formats a path into out[PATH_BYTES]; STATUS_IO when it does not fit. */
+NODISCARD enum status path_format(char out[PATH_BYTES], struct error *err, const char *format, ...) PRINTF(3, 4);
+
+#define PATH_FILE "files/%s"
+#define PATH_JOB "jobs/%s"
+#define PATH_LOG "jobs/%s/log.txt"
+#define PATH_OUTPUT "jobs/%s/%lld"
+
+#endif

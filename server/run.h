@@ -1,0 +1,68 @@
+/* What the supervisor and its two kinds of runs share: private to supervisor.c, training.c, checking.c. */
+#ifndef SERVER_RUN_H
+#define SERVER_RUN_H
+
+#include <uv.h>
+
+#include "api/event.h"
+#include "api/task.h"
+#include "base/arena.h"
+#include "server/server.h"
+#include "server/verdict.h"
+#include "server/worker.h"
+#include "storage/db_file.h"
+#include "storage/db_job.h"
+
+struct announced {
+  const char *name;
+  const char *path;  /* relative to the output folder */
+  int64_t bytes;
+  const char *sha256;
+  bool result_file;
+};
+enum { ANNOUNCED_MAX = 256, LOG_TAIL_BYTES = 240 };
+
+/* One worker and what it said so far. */
+struct run {
+  struct run *next;
+  struct supervisor *supervisor;
+  struct server *server;
+  struct worker *worker;           /* NULL once it has ended */
+  enum task_kind kind;
+  char id[64];                     /* of the job or of the file */
+  struct arena arena;              /* lives as long as the run */
+  enum stop stop;
+  bool has_reported;
+  struct error reported;           /* its error event */
+  struct death death;              /* once it has ended */
+  struct uv_timer_s *retry;        /* the store could not take its end: tried again later; NULL: not so */
+
+  struct lease lease;              /* TRAIN */
+  const char *fine_tuned_model;
+  const char *output;              /* relative to the data folder */
+  bool deaf;                       /* the store failed: what it says is no longer stored */
+  bool in_transaction;             /* lines of one read are one transaction */
+  struct str progress;             /* JSON text that the end of the batch writes; empty: nothing new */
+  int64_t trained_tokens;
+  size_t announced_count;
+  struct announced announced[ANNOUNCED_MAX];
+  uv_work_t verify;                /* reads the artifacts beside the loop */
+  bool is_broken;
+  struct error broken;
+
+  json_t *report;                  /* CHECK */
+};
+
+/* A run is in its supervisor's list from run_new to run_end, which frees it and wakes the scheduler. */
+struct run *run_new(struct supervisor *supervisor, struct server *server, enum task_kind kind, const char *id);
+void run_end(struct run *run);
+/* Stops the worker, with the configured grace or at once. */
+void run_stop(struct run *run, enum stop stop, bool at_once);
+
+/* The last lines of a log file as one line of printable text; "" when there are none. */
+void run_log_tail(char out[LOG_TAIL_BYTES], const char *path);
+
+NODISCARD enum status training_start(struct run *run, const struct job_row *job, struct error *err);
+NODISCARD enum status checking_start(struct run *run, const struct file_row *file, struct error *err);
+
+#endif

@@ -1,0 +1,133 @@
+#include "server/scheduler.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "server/supervisor.h"
+#include "storage/db_file.h"
+#include "storage/db_job.h"
+
+enum { CHECKS_MAX = 2, HOLD_MS = 5000, ARENA_BYTES = 64 << 20, CHECKS_SEEN = 64 };
+
+struct scheduler {
+  struct server *server;
+  uv_timer_t timer;
+  int64_t hold_until_ms;
+};
+
+static size_t room(size_t waiting, size_t running, size_t max) {
+  size_t free_places = running < max ? max - running : 0;
+  return waiting < free_places ? waiting : free_places;
+}
+
+struct schedule_plan scheduler_decide(const struct schedule_view *view) {
+  struct schedule_plan plan = {.wake_ms = -1};
+  if (view->draining)
+    return plan;
+  if (view->now_ms < view->hold_until_ms) {
+    plan.wake_ms = view->hold_until_ms - view->now_ms;
+    return plan;
+  }
+  plan.jobs = room(view->jobs_queued, view->jobs_running, view->jobs_max);
+  plan.checks = room(view->checks_waiting, view->checks_running, view->checks_max);
+  return plan;
+}
+
+static enum status start_checks(struct server *server, const struct file_row *files, size_t count, size_t wanted,
+                                struct error *err) {
+  enum status status = STATUS_OK;
+  for (size_t i = 0; !status && wanted > 0 && i < count; i++)
+    if (!supervisor_is_checking(server->supervisor, files[i].id)) {
+      status = supervisor_start_check(server->supervisor, &files[i], err);
+      wanted--;
+    }
+  return status;
+}
+
+static enum status start_jobs(struct server *server, size_t wanted, struct error *err) {
+  enum status status = STATUS_OK;
+  for (; !status && wanted > 0; wanted--) {
+    AUTO(arena_done) struct arena arena;
+    struct job_row job;
+    bool found;
+    arena_init(&arena, ARENA_BYTES);
+    status = db_job_claim(&job, &found, server->db, clock_unix(), &arena, err);
+    if (!status && !found)
+      break;
+    if (!status)
+      status = supervisor_start_job(server->supervisor, &job, err);
+  }
+  return status;
+}
+
+/* Reads the queue, decides, starts. */
+static enum status run(struct scheduler *scheduler, int64_t *wake_ms, struct error *err) {
+  struct server *server = scheduler->server;
+  AUTO(arena_done) struct arena arena;
+  struct file_row *files;
+  size_t file_count;
+  int64_t queued;
+  arena_init(&arena, ARENA_BYTES);
+  struct schedule_view view = {
+      .jobs_running = supervisor_jobs(server->supervisor),
+      .jobs_max = (size_t)server->config->workers_max,
+      .checks_running = supervisor_checks(server->supervisor),
+      .checks_max = CHECKS_MAX,
+      .draining = server->draining,
+      .now_ms = clock_boot_ms(),
+      .hold_until_ms = scheduler->hold_until_ms,
+  };
+  enum status status = db_job_queued(&queued, server->db, err);
+  if (!status)
+    status = db_file_unchecked(&files, &file_count, server->db, CHECKS_SEEN, &arena, err);
+  if (status)
+    return status;
+  view.jobs_queued = (size_t)queued;
+  for (size_t i = 0; i < file_count; i++)
+    view.checks_waiting += !supervisor_is_checking(server->supervisor, files[i].id);
+  struct schedule_plan plan = scheduler_decide(&view);
+  *wake_ms = plan.wake_ms;
+  status = start_checks(server, files, file_count, plan.checks, err);
+  return status ? status : start_jobs(server, plan.jobs, err);
+}
+
+static void on_timer(uv_timer_t *timer) {
+  struct scheduler *scheduler = timer->data;
+  struct error err;
+  int64_t wake_ms = -1;
+  if (run(scheduler, &wake_ms, &err)) {
+    log_error("scheduling: %s", err.text);
+    scheduler->hold_until_ms = clock_boot_ms() + HOLD_MS;
+    wake_ms = HOLD_MS;
+  }
+  if (wake_ms >= 0)
+    CHECK(uv_timer_start(&scheduler->timer, on_timer, (uint64_t)wake_ms + 1, 0) == 0);
+}
+
+enum status scheduler_new(struct scheduler **out, struct server *server, struct error *err) {
+  *out = calloc(1, sizeof **out);
+  if (!*out)
+    return error_set_errno(err, STATUS_OUT_OF_MEMORY, NULL, "making the scheduler");
+  (*out)->server = server;
+  uv_timer_init(server->uv, &(*out)->timer);
+  (*out)->timer.data = *out;
+  return STATUS_OK;
+}
+
+static void on_closed(uv_handle_t *handle) {
+  free(handle->data);
+}
+
+void scheduler_close(struct scheduler *scheduler) {
+  if (scheduler)
+    uv_close((uv_handle_t *)&scheduler->timer, on_closed);
+}
+
+void scheduler_wake(struct scheduler *scheduler) {
+  if (scheduler && !uv_is_closing((uv_handle_t *)&scheduler->timer))
+    CHECK(uv_timer_start(&scheduler->timer, on_timer, 0, 0) == 0);
+}

@@ -1,0 +1,35 @@
+/* When to start what. The decision is a pure function of the queue, the capacity and the clock; the
+   driver around it runs on its own turn of the loop, never inside a request. */
+#ifndef SERVER_SCHEDULER_H
+#define SERVER_SCHEDULER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "server/server.h"
+
+struct schedule_view {
+  size_t jobs_queued;
+  size_t jobs_running, jobs_max;
+  size_t checks_waiting;         /* uploads not checked and not being checked */
+  size_t checks_running, checks_max;
+  bool draining;
+  int64_t now_ms;                /* boot clock */
+  int64_t hold_until_ms;         /* no starts before: a start failed just now; 0: none */
+};
+struct schedule_plan {
+  size_t jobs;        /* to start now */
+  size_t checks;
+  int64_t wake_ms;    /* look again after so long; -1: when something changes */
+};
+struct schedule_plan scheduler_decide(const struct schedule_view *view);
+
+NODISCARD enum status scheduler_new(struct scheduler **out, struct server *server, struct error *err);
+/* Closes its timer; the loop must turn once more before it is freed by itself. NULL is fine. */
+void scheduler_close(struct scheduler *scheduler);
+/* Something changed: decide anew on the next turn of the loop. */
+void scheduler_wake(struct scheduler *scheduler);
+
+#endif

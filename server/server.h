@@ -1,0 +1,26 @@
+/* The daemon's parts, made in main and passed down; nothing else is shared. Everything under server/
+   runs in one thread, on one loop. */
+#ifndef SERVER_SERVER_H
+#define SERVER_SERVER_H
+
+#include <stdbool.h>
+
+#include "config/config.h"
+#include "storage/db.h"
+
+struct uv_loop_s;
+struct front;
+struct scheduler;
+struct supervisor;
+
+struct server {
+  const struct config *config;
+  struct db *db;
+  struct uv_loop_s *uv;
+  struct front *front;
+  struct scheduler *scheduler;
+  struct supervisor *supervisor;
+  bool draining;  /* SIGTERM came: no new work */
+};
+
+#endif

@@ -1,0 +1,36 @@
+/* The running workers: training runs and checks of uploads. Starts them, tells them to stop, and writes
+   what they say and how they end into the store (training.c, checking.c); verdict.h decides what an
+   end means. */
+#ifndef SERVER_SUPERVISOR_H
+#define SERVER_SUPERVISOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+#include "server/server.h"
+#include "storage/db_file.h"
+#include "storage/db_job.h"
+
+NODISCARD enum status supervisor_new(struct supervisor **out, struct server *server, struct error *err);
+/* Only when supervisor_idle. NULL is fine. */
+void supervisor_free(struct supervisor *supervisor);
+
+/* A job that was claimed just now. When its worker cannot be started the job is queued again, or failed if
+   that is its own fault, and the status says so. */
+NODISCARD enum status supervisor_start_job(struct supervisor *supervisor, const struct job_row *job,
+                                           struct error *err);
+NODISCARD enum status supervisor_start_check(struct supervisor *supervisor, const struct file_row *file,
+                                             struct error *err);
+
+bool supervisor_is_checking(const struct supervisor *supervisor, const char *file_id);
+size_t supervisor_jobs(const struct supervisor *supervisor);
+size_t supervisor_checks(const struct supervisor *supervisor);
+bool supervisor_idle(const struct supervisor *supervisor);
+
+/* Tells the worker of that job to stop for good. Nothing happens when none runs it. */
+void supervisor_cancel(struct supervisor *supervisor, const char *job_id);
+/* Stops every worker; running jobs go back to the queue. `at_once`: without grace. */
+void supervisor_drain(struct supervisor *supervisor, bool at_once);
+
+#endif

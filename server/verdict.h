@@ -1,0 +1,45 @@
+/* What a worker's death means: the one place that decides it, as a pure function of what was seen. */
+#ifndef SERVER_VERDICT_H
+#define SERVER_VERDICT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "api/job_state.h"
+#include "base/error.h"
+
+/* Why we ended it ourselves, if we did. */
+enum worker_fault {
+  WORKER_FAULT_NONE,
+  WORKER_FAULT_SILENT,   /* it said nothing for too long */
+  WORKER_FAULT_BABBLE,   /* it said something that is no event */
+};
+
+struct death {
+  int64_t exit_status;        /* meaningful when signal is 0 */
+  int signal;                 /* that killed it; 0: it exited */
+  enum worker_fault fault;
+  char fault_text[200];       /* says what was wrong */
+};
+
+/* What we had asked it to do. */
+enum stop { STOP_NONE, STOP_CANCEL, STOP_DRAIN };
+
+struct evidence {
+  struct death death;
+  enum stop stop;
+  const struct error *reported;  /* its own error event; NULL: none */
+  size_t artifact_count;         /* that it announced */
+  const struct error *broken;    /* the first announced artifact that is not as announced; NULL: none */
+  const char *log_tail;          /* the last lines of its log; "" when empty */
+};
+
+/* The state a training job goes to, and for JOB_FAILED the reason in *why. */
+enum job_state verdict_of_training(struct error *why, const struct evidence *evidence);
+
+/* Did a check end well? Else *why: STATUS_DATASET_INVALID and so on when the file is at fault. `reported_well`:
+   it sent its report. */
+enum status verdict_of_check(struct error *why, const struct evidence *evidence, bool reported_well);
+
+#endif

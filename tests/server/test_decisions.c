@@ -1,0 +1,176 @@
+/* Proves the daemon's pure decisions: what to start when, what a worker's death means, and whether a file suits
+   a job. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "server/admission.h"
+#include "server/process.h"
+#include "server/scheduler.h"
+#include "server/verdict.h"
+
+static void test_schedule(void **state) {
+  (void)state;
+  struct schedule_view view = {.jobs_queued = 5, .jobs_running = 1, .jobs_max = 3, .checks_waiting = 1,
+                               .checks_max = 2, .now_ms = 1000};
+  struct schedule_plan plan = scheduler_decide(&view);
+  assert_int_equal(plan.jobs, 2);
+  assert_int_equal(plan.checks, 1);
+  assert_int_equal(plan.wake_ms, -1);
+  view.jobs_running = 4; /* the limit was lowered: nothing starts, nothing wraps */
+  assert_int_equal(scheduler_decide(&view).jobs, 0);
+  view.jobs_running = 0;
+  view.jobs_queued = 1;
+  assert_int_equal(scheduler_decide(&view).jobs, 1);
+  view.hold_until_ms = 1500; /* a start failed: wait, but do look again */
+  plan = scheduler_decide(&view);
+  assert_int_equal(plan.jobs, 0);
+  assert_int_equal(plan.checks, 0);
+  assert_int_equal(plan.wake_ms, 500);
+  view.now_ms = 1500;
+  assert_int_equal(scheduler_decide(&view).jobs, 1);
+  view.draining = true;
+  plan = scheduler_decide(&view);
+  assert_int_equal(plan.jobs + plan.checks, 0);
+}
+
+static enum job_state judge(struct error *why, const struct evidence *evidence) {
+  memset(why, 0, sizeof *why);
+  return verdict_of_training(why, evidence);
+}
+
+static void test_training(void **state) {
+  struct error why, reported, broken;
+  (void)state;
+  error_set(&reported, STATUS_NAN_LOSS, NULL, "not finite");
+  error_set(&broken, STATUS_IO, NULL, "a.bin has another hash");
+  struct evidence good = {.artifact_count = 1, .log_tail = ""}, e = good;
+  assert_int_equal(judge(&why, &e), JOB_SUCCEEDED);
+  e.artifact_count = 0;
+  assert_int_equal(judge(&why, &e), JOB_FAILED);
+  assert_int_equal(why.status, STATUS_WORKER_CRASHED);
+  e = good;
+  e.broken = &broken;
+  assert_int_equal(judge(&why, &e), JOB_FAILED);
+  assert_non_null(strstr(why.text, "another hash"));
+  e = good;
+  e.reported = &reported; /* with status 0: the complaint counts */
+  assert_int_equal(judge(&why, &e), JOB_FAILED);
+  assert_int_equal(why.status, STATUS_NAN_LOSS);
+  e = good;
+  e.death.exit_status = 9;
+  e.log_tail = "last words";
+  assert_int_equal(judge(&why, &e), JOB_FAILED);
+  assert_non_null(strstr(why.text, "status 9"));
+  assert_non_null(strstr(why.text, "last words"));
+  e.death = (struct death){.signal = SIGSEGV};
+  e.reported = &reported; /* a signal outweighs what was said before */
+  assert_int_equal(judge(&why, &e), JOB_FAILED);
+  assert_int_equal(why.status, STATUS_WORKER_CRASHED);
+  assert_non_null(strstr(why.text, "SIGSEGV"));
+  e.death = (struct death){.signal = SIGKILL, .fault = WORKER_FAULT_SILENT, .fault_text = "silent"};
+  assert_int_equal(judge(&why, &e), JOB_FAILED);
+  assert_int_equal(why.status, STATUS_WORKER_UNRESPONSIVE);
+}
+
+static void test_stopped(void **state) {
+  struct error why;
+  (void)state;
+  struct evidence e = {.stop = STOP_CANCEL, .artifact_count = 1, .log_tail = ""};
+  assert_int_equal(judge(&why, &e), JOB_CANCELLED); /* the promise stands, even if it was done by then */
+  e.stop = STOP_DRAIN;
+  assert_int_equal(judge(&why, &e), JOB_SUCCEEDED);
+  e.death.signal = SIGTERM;
+  assert_int_equal(judge(&why, &e), JOB_QUEUED);
+  e.death = (struct death){0};
+  e.artifact_count = 0;
+  assert_int_equal(judge(&why, &e), JOB_QUEUED);
+}
+
+static void test_check(void **state) {
+  struct error why, reported;
+  (void)state;
+  struct evidence e = {.log_tail = ""};
+  assert_int_equal(verdict_of_check(&why, &e, true), STATUS_OK);
+  assert_int_equal(verdict_of_check(&why, &e, false), STATUS_WORKER_CRASHED);
+  error_set(&reported, STATUS_DATASET_INVALID, "training_file", "line 2");
+  e.reported = &reported;
+  e.death.exit_status = 10;
+  assert_int_equal(verdict_of_check(&why, &e, true), STATUS_DATASET_INVALID);
+  assert_string_equal(why.text, "line 2");
+}
+
+static void test_admission(void **state) {
+  struct fault_list faults = {0};
+  bool pending = false;
+  (void)state;
+  struct job_spec spec = {.columns = {.text = "text", .label = "label"}};
+  struct file_row file = {.id = "file-1", .purpose = "fine-tune", .status = FILE_PROCESSED};
+  admission_judge(&spec, &file, "training_file", &pending, &faults);
+  assert_int_equal(faults.count, 0);
+  file.status = FILE_UPLOADED;
+  admission_judge(&spec, &file, "training_file", &pending, &faults);
+  assert_true(pending);
+  file.status = FILE_ERROR;
+  file.status_details = "line 7";
+  admission_judge(&spec, &file, "training_file", &pending, &faults);
+  assert_int_equal(faults.item[0].status, STATUS_DATASET_INVALID);
+  assert_string_equal(faults.item[0].param, "training_file");
+  assert_non_null(strstr(faults.item[0].text, "line 7"));
+  file.purpose = "fine-tune-results";
+  admission_judge(&spec, &file, "validation_file", &pending, &faults);
+  assert_int_equal(faults.item[1].status, STATUS_INVALID_PURPOSE);
+}
+
+static size_t column_faults(const char *report, const char *text, const char *label, struct fault_list *faults) {
+  bool pending = false;
+  struct job_spec spec = {.columns = {.text = text, .label = label}};
+  struct file_row file = {.id = "file-1", .purpose = "fine-tune", .status = FILE_PROCESSED, .report = report};
+  *faults = (struct fault_list){0};
+  admission_judge(&spec, &file, "training_file", &pending, faults);
+  return faults->count;
+}
+
+static void test_columns(void **state) {
+  struct fault_list faults;
+  (void)state;
+  const char *csv = "{\"format\":\"csv\",\"columns\":[\"review\",\"stars\"]}";
+  assert_int_equal(column_faults(csv, "review", "stars", &faults), 0);
+  assert_int_equal(column_faults(csv, "text", "label", &faults), 2);
+  assert_string_equal(faults.item[0].param, "dataset.text");
+  assert_string_equal(faults.item[1].param, "dataset.label");
+  assert_non_null(strstr(faults.item[0].text, "\"review\", \"stars\""));
+  const char *lines = "{\"format\":\"jsonl\",\"columns\":[\"text\"]}";
+  assert_int_equal(column_faults(lines, "text", "label", &faults), 0); /* a language model needs no label */
+  assert_int_equal(column_faults(lines, "text", "kind", &faults), 1);
+  assert_int_equal(column_faults("{\"format\":\"jsonl\",\"columns\":[\"messages\"]}", "text", "label", &faults), 0);
+  assert_int_equal(column_faults("{\"format\":\"jsonl\",\"columns\":[]}", "text", "label", &faults), 0);
+  assert_int_equal(column_faults("{\"format\":\"jsonl\"}", "text", "label", &faults), 0);
+}
+
+static void test_process_names(void **state) {
+  char name[PROCESS_NAME_BYTES], again[PROCESS_NAME_BYTES], other[PROCESS_NAME_BYTES + 8];
+  (void)state;
+  assert_true(process_name(name, getpid()));
+  assert_true(process_name(again, getpid()));
+  assert_string_equal(name, again);
+  assert_false(process_name(again, 0x3FFFFFFF));
+  /* The same process id with another start time is somebody else, who is left alone: this test lives on. */
+  snprintf(other, sizeof other, "%ld 1 boot", (long)getpid());
+  assert_true(process_kill_named(other));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_schedule), cmocka_unit_test(test_training),  cmocka_unit_test(test_stopped),
+      cmocka_unit_test(test_check),    cmocka_unit_test(test_admission), cmocka_unit_test(test_columns),
+      cmocka_unit_test(test_process_names)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

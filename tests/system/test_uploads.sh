@@ -1,0 +1,37 @@
+#!/bin/bash
+# Files whose check takes longer than the answer waits, jobs that wait for them, and checks that a restart repeats.
+. "$(dirname "$0")/lib.sh"
+start --upload-check-wait-ms 300
+upload slow.jsonl; is "$(value status)" uploaded "a long check does not hold up the answer"
+submit ok; is "$(value status)" validating_files "a job with it waits"
+call POST "/v1/fine_tuning/jobs/$job/cancel"; is "$(value status)" cancelled "and can be cancelled"
+submit ok; await succeeded && ok "and goes on when the check ends" || not_ok "and goes on when the check ends" "$body"
+call GET "/v1/files/$file"; is "$(value status)" processed "the file is processed by then"
+
+upload slow-2.jsonl; again=$file
+submit ok; waiting=$job
+stop KILL
+start --upload-check-wait-ms 0
+call GET "/v1/files/$again"; like "$(value status)" 'uploaded|processed' "after kill -9 the file is there"
+await succeeded "$waiting" && ok "its check is repeated and the job runs" || not_ok "its check is repeated and the job runs" "$body"
+
+printf 'x\n' > "$work/late.jsonl"
+call POST /v1/files -F purpose=fine-tune -F "file=@$work/late.jsonl"; file=$(value id)
+is "$(value status)" uploaded "with no wait the answer comes at once"
+submit ok; await failed && is "$(value code)" dataset_invalid "a job that waited for a bad file fails" || not_ok "a job that waited for a bad file fails" "$body"
+like "$(value message)" 'line 3, column 17' "with the place of the fault"
+
+head -c 30000000 /dev/urandom > "$work/large.jsonl"
+before=$(awk '/VmHWM/ {print $2}' "/proc/$pid/status")
+call POST /v1/files -F purpose=fine-tune -F "file=@$work/large.jsonl"; large=$(value id)
+is "$(value bytes)" 30000000 "a large file"
+after=$(awk '/VmHWM/ {print $2}' "/proc/$pid/status")
+[[ $REFLECTD == */asan/* ]] || { ((after - before < 8192)) && ok "is streamed" || not_ok "is streamed" "$before KiB -> $after KiB"; }
+curl -sS "$url/v1/files/$large/content" | cmp - "$work/large.jsonl" && ok "and comes back unchanged" || not_ok "and comes back unchanged"
+printf -v form -- '--B\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nfine-tune\r\n--B\r\nContent-Disposition: form-data; name="file"; filename="a b\xc3\xa4.jsonl"\r\n\r\n\r\n--B--\r\n'
+call POST /v1/files -H 'Content-Type: multipart/form-data; boundary=B' --data-binary "$form"
+is "$status $(value bytes)" "200 0" "an empty file"; like "$body" 'a bä.jsonl' "a name with blanks and letters of any language"
+call POST /v1/files -H 'Content-Type: multipart/form-data; boundary=B' --data-binary "${form%--B--*}"
+is "$status $(value code)" "400 invalid_request" "a body that stops before its end"
+stop; is "$code" 0 "exit 0"
+finish
