@@ -1,0 +1,16 @@
+/* The help text, written from the tables of nouns, commands and options. */
+#ifndef CLI_HELP_H
+#define CLI_HELP_H
+
+#include "base/str.h"
+#include "cli/command.h"
+
+/* `reflect --help`. */
+void help_program(struct str *out, const struct noun *const *nouns, size_t noun_count,
+                  const struct option_table *global);
+/* `reflect jobs --help`. */
+void help_noun(struct str *out, const struct noun *noun);
+/* `reflect jobs create --help`. */
+void help_command(struct str *out, const struct noun *noun, const struct command *command);
+
+#endif

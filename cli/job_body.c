@@ -1,0 +1,83 @@
+/* From options to the body of POST /v1/fine_tuning/jobs. The server validates; here only the shape
+   is made. */
+#include "cli/job_body.h"
+
+#include <string.h>
+
+#include "base/json.h"
+
+#define HYPER "method.supervised.hyperparameters."
+
+static const struct option_row rows[] = {
+  {"spec", OPTION_TEXT, offsetof(struct create_options, spec), NULL, "FILE", "a whole job as JSON; options go over it"},
+  {"model", OPTION_TEXT, 0, "model", "ID", "base model"},
+  {"file", OPTION_TEXT, offsetof(struct create_options, file), NULL, "ID|PATH", "training data; a path is uploaded"},
+  {"validation", OPTION_TEXT, offsetof(struct create_options, validation), NULL, "ID|PATH", "validation data"},
+  {"suffix", OPTION_TEXT, 0, "suffix", "NAME", "becomes part of the adapter's name"},
+  {"seed", OPTION_INT, 0, "seed", "N", "0 to 2147483647"},
+  {"metadata", OPTION_PAIR, 0, "metadata", "KEY=VALUE", "kept with the job; may be repeated"},
+  {"method", OPTION_TEXT, 0, "adapter.peft_type", "NAME", "adapter method: hra"},
+  {"r", OPTION_INT, 0, "adapter.r", "N", "reflections a module"},
+  {"apply-gs", OPTION_FLAG, 0, "adapter.apply_GS", NULL, "orthogonal reflections (Gram-Schmidt)"},
+  {"init-weights", OPTION_BOOL, 0, "adapter.init_weights", "BOOL", "true: start at the base model"},
+  {"orth-lambda", OPTION_NUMBER, 0, "adapter.orth_lambda", "X", "weight of the orthogonality regulariser"},
+  {"target-modules", OPTION_LIST, 0, "adapter.target_modules", "A,B", "names of the modules to adapt"},
+  {"target-regex", OPTION_TEXT, 0, "adapter.target_modules", "RE", "or a pattern, or all-linear"},
+  {"exclude-modules", OPTION_LIST, 0, "adapter.exclude_modules", "A,B", "modules left alone"},
+  {"modules-to-save", OPTION_LIST, 0, "adapter.modules_to_save", "A,B", "modules trained in full"},
+  {"bias", OPTION_TEXT, 0, "adapter.bias", "NAME", "biases to train: none, all, hra_only"},
+  {"lr", OPTION_NUMBER, 0, HYPER "learning_rate", "X", "peak learning rate"},
+  {"epochs", OPTION_INT, 0, HYPER "n_epochs", "N", "passes over the data"},
+  {"batch", OPTION_INT, 0, HYPER "batch_size", "N", "examples a micro-batch"},
+  {"accumulation", OPTION_INT, 0, HYPER "gradient_accumulation_steps", "N", "micro-batches an optimiser step"},
+  {"max-steps", OPTION_INT, 0, HYPER "max_steps", "N", "optimiser steps, instead of epochs"},
+  {"max-length", OPTION_INT, 0, HYPER "max_seq_length", "N", "tokens an example"},
+  {"schedule", OPTION_TEXT, 0, HYPER "lr_scheduler_type", "NAME", "linear, cosine, constant, ..."},
+  {"warmup-ratio", OPTION_NUMBER, 0, HYPER "warmup_ratio", "X", "share of the steps"},
+  {"warmup-steps", OPTION_INT, 0, HYPER "warmup_steps", "N", "or their number"},
+  {"weight-decay", OPTION_NUMBER, 0, HYPER "weight_decay", "X", "decoupled"},
+  {"clip", OPTION_NUMBER, 0, HYPER "max_grad_norm", "X", "largest gradient norm; 0: none"},
+  {"text-column", OPTION_TEXT, 0, "dataset.text", "NAME", "column of the text"},
+  {"pair-column", OPTION_TEXT, 0, "dataset.text_pair", "NAME", "column of the second text"},
+  {"label-column", OPTION_TEXT, 0, "dataset.label", "NAME", "column of the label"},
+  {"eval-steps", OPTION_INT, 0, "evaluation.every_steps", "N", "evaluate so often; 0: each epoch"},
+  {"eval-examples", OPTION_INT, 0, "evaluation.max_examples", "N", "at most so many; 0: all"},
+  {"checkpoint-steps", OPTION_INT, 0, "checkpointing.every_steps", "N", "checkpoint so often; 0: each epoch"},
+  {"keep-checkpoints", OPTION_INT, 0, "checkpointing.keep_last", "N", "checkpoints kept"},
+  {"threads", OPTION_INT, 0, "scheduling.threads", "N", "0: the server's choice"},
+  {"priority", OPTION_INT, 0, "scheduling.priority", "N", "higher runs first"},
+  {"watch", OPTION_FLAG, offsetof(struct create_options, watch), NULL, NULL, "follow the job until it ends"},
+};
+const struct option_table create_option_table = {rows, COUNT_OF(rows)};
+
+enum status job_body_make(json_t **out, const struct create_options *options, json_t *document,
+                          struct error *err) {
+  json_t *body = NULL;
+  *out = NULL;
+  if (options->spec) {
+    enum status status = json_parse_file(&body, options->spec, NULL, err);
+    if (status != STATUS_OK)
+      return status;
+    if (!json_is_object(body)) {
+      status = error_set(err, STATUS_INVALID_VALUE, "spec", "%s: expected an object, found %s", options->spec,
+                         json_kind(body));
+      json_decref(body);
+      return status;
+    }
+  } else {
+    body = json_object();
+  }
+  if (!body || json_object_update_recursive(body, document) != 0) {
+    json_decref(body);
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "out of memory");
+  }
+  json_t *method = json_object_get(body, "method");
+  if (json_is_object(method) && !json_object_get(method, "type"))
+    json_object_set_new(method, "type", json_string("supervised"));
+  *out = body;
+  return STATUS_OK;
+}
+
+bool job_body_is_file_id(const char *text) {
+  return strncmp(text, "file-", 5) == 0 && !strchr(text, '/');
+}

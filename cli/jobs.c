@@ -1,0 +1,256 @@
+/* reflect jobs: create, look, follow, stop, fetch. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "cli/command.h"
+#include "cli/download.h"
+#include "cli/job_body.h"
+#include "cli/progress.h"
+#include "cli/text.h"
+#include "cli/upload.h"
+#include "cli/watch.h"
+
+static const char jobs_path[] = "/v1/fine_tuning/jobs";
+static const char job_prefix[] = "/v1/fine_tuning/jobs/";
+
+struct watch_options {
+  int64_t patience_seconds;
+};
+static const struct option_row watch_rows[] = {
+  {"patience", OPTION_INT, offsetof(struct watch_options, patience_seconds), NULL, "SECONDS",
+   "how long an unreachable server is asked again (600)"},
+};
+static const struct option_table watch_table = {watch_rows, COUNT_OF(watch_rows)};
+
+struct download_options {
+  const char *out;
+  bool all;
+};
+static const struct option_row download_rows[] = {
+  {"out", OPTION_TEXT, offsetof(struct download_options, out), NULL, "DIR", "the folder; else one named as the job"},
+  {"all", OPTION_FLAG, offsetof(struct download_options, all), NULL, NULL, "every artifact, not the adapter's alone"},
+};
+static const struct option_table download_table = {download_rows, COUNT_OF(download_rows)};
+
+/* Puts a file's id into the body, uploading a path first. */
+static enum exit_code add_file(struct cli *cli, json_t *body, const char *member, const char *id_or_path) {
+  AUTO(json_release) json_t *file = NULL;
+  const char *id = id_or_path;
+  if (!id_or_path)
+    return EXIT_DONE;
+  if (!job_body_is_file_id(id_or_path)) {
+    enum exit_code code = upload_file(cli, &file, id_or_path, "fine-tune", true);
+    if (code != EXIT_DONE)
+      return code;
+    id = text_member(file, "id", "");
+  }
+  json_object_set_new(body, member, json_string(id));
+  return EXIT_DONE;
+}
+
+static enum exit_code jobs_create(struct cli *cli, const char *const *operands, const void *values,
+                                  json_t *document) {
+  const struct create_options *options = values;
+  struct error err;
+  AUTO(json_release) json_t *body = NULL;
+  AUTO(json_release) json_t *job = NULL;
+  (void)operands;
+  if (job_body_make(&body, options, document, &err) != STATUS_OK)
+    return cli_fail(cli, &err);
+  enum exit_code code = add_file(cli, body, "training_file", options->file);
+  if (code == EXIT_DONE)
+    code = add_file(cli, body, "validation_file", options->validation);
+  if (code != EXIT_DONE)
+    return code;
+  if (http_json(&cli->http, &job, "POST", jobs_path, body, &err) != STATUS_OK)
+    return cli_fail(cli, &err);
+  const char *id = text_member(job, "id", "");
+  if (!cli->json)
+    puts(id);
+  else if (!options->watch)
+    cli_print_json(job);
+  fflush(stdout);
+  return options->watch ? watch_job(cli, id, WATCH_PATIENCE_SECONDS) : EXIT_DONE;
+}
+
+static void cell_id(struct str *out, const json_t *item) {
+  text_clean(out, text_member(item, "id", "-"));
+}
+static void cell_created(struct str *out, const json_t *item) {
+  text_time(out, json_integer_value(json_object_get(item, "created_at")));
+}
+static void cell_status(struct str *out, const json_t *job) {
+  text_clean(out, text_member(job, "status", "-"));
+}
+static void cell_model(struct str *out, const json_t *job) {
+  text_clean(out, text_member(job, "model", "-"));
+}
+static void cell_method(struct str *out, const json_t *job) {
+  const json_t *adapter = json_object_get(job, "adapter");
+  text_clean(out, text_member(adapter, "peft_type", "-"));
+  str_printf(out, " r=%lld", (long long)json_integer_value(json_object_get(adapter, "r")));
+}
+static void cell_progress(struct str *out, const json_t *job) {
+  struct job_progress progress;
+  progress_read(&progress, job);
+  if (progress.total_steps > 0)
+    str_printf(out, "%lld/%lld", (long long)progress.step, (long long)progress.total_steps);
+  else
+    str_putc(out, '-');
+}
+static void cell_tuned(struct str *out, const json_t *job) {
+  text_clean(out, text_member(job, "fine_tuned_model", "-"));
+}
+static void cell_level(struct str *out, const json_t *event) {
+  text_clean(out, text_member(event, "level", "-"));
+}
+static void cell_message(struct str *out, const json_t *event) {
+  text_clean(out, text_member(event, "message", ""));
+}
+static void cell_step(struct str *out, const json_t *checkpoint) {
+  str_printf(out, "%lld", (long long)json_integer_value(json_object_get(checkpoint, "step_number")));
+}
+static void cell_metrics(struct str *out, const json_t *checkpoint) {
+  const json_t *metrics = json_object_get(checkpoint, "metrics");
+  if (metrics)
+    json_append(out, metrics);
+}
+
+static const struct text_column job_columns[] = {
+  {"ID", cell_id},         {"STATUS", cell_status},     {"STEP", cell_progress}, {"MODEL", cell_model},
+  {"METHOD", cell_method}, {"CREATED", cell_created},   {"ADAPTER", cell_tuned},
+};
+static const struct text_column event_columns[] = {
+  {"TIME", cell_created}, {"LEVEL", cell_level}, {"MESSAGE", cell_message}};
+static const struct text_column checkpoint_columns[] = {
+  {"ID", cell_id}, {"STEP", cell_step}, {"CREATED", cell_created}, {"METRICS", cell_metrics}};
+
+static enum exit_code jobs_list(struct cli *cli, const char *const *operands, const void *values, json_t *document) {
+  (void)operands, (void)document;
+  return cli_list(cli, jobs_path, values, job_columns, COUNT_OF(job_columns));
+}
+
+/* A list below a job. */
+static enum exit_code job_list(struct cli *cli, const char *id, const char *suffix, const struct page_options *page,
+                               const struct text_column *columns, size_t column_count) {
+  struct str path;
+  str_init(&path, 4096);
+  enum exit_code code = cli_list(cli, cli_path(&path, job_prefix, id, suffix), page, columns, column_count);
+  str_done(&path);
+  return code;
+}
+
+static enum exit_code jobs_events(struct cli *cli, const char *const *operands, const void *values,
+                                  json_t *document) {
+  (void)document;
+  return job_list(cli, operands[0], "/events", values, event_columns, COUNT_OF(event_columns));
+}
+
+static enum exit_code jobs_checkpoints(struct cli *cli, const char *const *operands, const void *values,
+                                       json_t *document) {
+  (void)document;
+  return job_list(cli, operands[0], "/checkpoints", values, checkpoint_columns, COUNT_OF(checkpoint_columns));
+}
+
+static enum exit_code job_request(struct cli *cli, const char *method, const char *id, const char *suffix) {
+  struct str path;
+  str_init(&path, 4096);
+  enum exit_code code = cli_show(cli, method, cli_path(&path, job_prefix, id, suffix));
+  str_done(&path);
+  return code;
+}
+
+static enum exit_code jobs_get(struct cli *cli, const char *const *operands, const void *values, json_t *document) {
+  (void)values, (void)document;
+  return job_request(cli, "GET", operands[0], "");
+}
+
+static enum exit_code jobs_cancel(struct cli *cli, const char *const *operands, const void *values,
+                                  json_t *document) {
+  (void)values, (void)document;
+  return job_request(cli, "POST", operands[0], "/cancel");
+}
+
+static enum exit_code jobs_watch(struct cli *cli, const char *const *operands, const void *values, json_t *document) {
+  const struct watch_options *options = values;
+  (void)document;
+  return watch_job(cli, operands[0], options->patience_seconds ? options->patience_seconds : WATCH_PATIENCE_SECONDS);
+}
+
+static enum exit_code jobs_logs(struct cli *cli, const char *const *operands, const void *values, json_t *document) {
+  struct str path;
+  struct error err;
+  (void)values, (void)document;
+  str_init(&path, 4096);
+  enum status status = download_to_output(cli, cli_path(&path, job_prefix, operands[0], "/logs"), &err);
+  str_done(&path);
+  return status == STATUS_OK ? EXIT_DONE : cli_fail(cli, &err);
+}
+
+static enum exit_code jobs_download(struct cli *cli, const char *const *operands, const void *values,
+                                    json_t *document) {
+  const struct download_options *options = values;
+  (void)document;
+  return download_artifacts(cli, operands[0], options->out ? options->out : operands[0], options->all);
+}
+
+static const struct command commands[] = {
+  {
+    .verb = "create",
+    .operands = "",
+    .doc = "Start a fine-tuning job; prints its id",
+    .options = &create_option_table,
+    .values_bytes = sizeof(struct create_options),
+    .run = jobs_create,
+  },
+  {
+    .verb = "list",
+    .operands = "",
+    .doc = "List jobs",
+    .options = &page_option_table,
+    .values_bytes = sizeof(struct page_options),
+    .run = jobs_list,
+  },
+  {.verb = "get", .operands = "ID", .operand_count = 1, .doc = "Show a job", .run = jobs_get},
+  {
+    .verb = "watch",
+    .operands = "ID",
+    .operand_count = 1,
+    .doc = "Follow a job to its end; succeeds only if the job does",
+    .options = &watch_table,
+    .values_bytes = sizeof(struct watch_options),
+    .run = jobs_watch,
+  },
+  {.verb = "cancel", .operands = "ID", .operand_count = 1, .doc = "Stop a job", .run = jobs_cancel},
+  {
+    .verb = "events",
+    .operands = "ID",
+    .operand_count = 1,
+    .doc = "List a job's events",
+    .options = &page_option_table,
+    .values_bytes = sizeof(struct page_options),
+    .run = jobs_events,
+  },
+  {
+    .verb = "checkpoints",
+    .operands = "ID",
+    .operand_count = 1,
+    .doc = "List a job's checkpoints",
+    .options = &page_option_table,
+    .values_bytes = sizeof(struct page_options),
+    .run = jobs_checkpoints,
+  },
+  {.verb = "logs", .operands = "ID", .operand_count = 1, .doc = "Print the worker's log", .run = jobs_logs},
+  {
+    .verb = "download",
+    .operands = "ID",
+    .operand_count = 1,
+    .doc = "Fetch the adapter's files and verify them",
+    .options = &download_table,
+    .values_bytes = sizeof(struct download_options),
+    .run = jobs_download,
+  },
+};
+
+const struct noun jobs_noun = {"jobs", "Fine-tuning jobs", commands, COUNT_OF(commands), false};

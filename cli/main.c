@@ -1,0 +1,143 @@
+/* reflect: the command line client of reflectd. Finds the command's row, reads its options, runs it. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "cli/help.h"
+
+static const char default_url[] = "http://127.0.0.1:8080";
+
+struct global_options {
+  const char *url, *key;
+  bool json, help, version;
+};
+
+static const struct option_row global_rows[] = {
+  {"url", OPTION_TEXT, offsetof(struct global_options, url), NULL, "URL",
+   "the server; else $REFLECT_URL, else http://127.0.0.1:8080"},
+  {"key", OPTION_TEXT, offsetof(struct global_options, key), NULL, "KEY",
+   "its API key; better in $REFLECT_API_KEY, which other users cannot see"},
+  {"json", OPTION_FLAG, offsetof(struct global_options, json), NULL, NULL, "print the server's JSON"},
+  {"help", OPTION_FLAG, offsetof(struct global_options, help), NULL, NULL, "print help"},
+  {"version", OPTION_FLAG, offsetof(struct global_options, version), NULL, NULL, "print the version"},
+};
+static const struct option_table global_table = {global_rows, COUNT_OF(global_rows)};
+
+static const struct noun *const nouns[] = {&files_noun, &jobs_noun, &models_noun};
+
+static enum exit_code wrong_usage(const char *text, const char *about) {
+  fprintf(stderr, "reflect: %s%s\ntry: reflect --help\n", text, about);
+  return EXIT_USAGE;
+}
+
+static enum exit_code print_help(const struct noun *noun, const struct command *command) {
+  struct str text;
+  str_init(&text, 1 << 16);
+  if (command)
+    help_command(&text, noun, command);
+  else if (noun)
+    help_noun(&text, noun);
+  else
+    help_program(&text, nouns, COUNT_OF(nouns), &global_table);
+  fputs(text.text, stdout);
+  str_done(&text);
+  return EXIT_DONE;
+}
+
+static const struct noun *find_noun(const char *name) {
+  for (size_t i = 0; i < COUNT_OF(nouns); i++)
+    if (strcmp(nouns[i]->name, name) == 0)
+      return nouns[i];
+  return NULL;
+}
+
+static const struct command *find_command(const struct noun *noun, const char *verb) {
+  for (size_t i = 0; i < noun->count; i++)
+    if (strcmp(noun->commands[i].verb, verb) == 0)
+      return &noun->commands[i];
+  return NULL;
+}
+
+/* Connects and runs. */
+static enum exit_code run(const struct command *command, const struct global_options *global,
+                          const struct operands *operands, const void *values, json_t *document) {
+  const char *url = global->url ? global->url : getenv("REFLECT_URL");
+  const char *key = global->key ? global->key : getenv("REFLECT_API_KEY");
+  struct cli cli = {.json = global->json, .terminal = isatty(STDERR_FILENO) && isatty(STDOUT_FILENO)};
+  struct error err;
+  enum exit_code code;
+  if (http_open(&cli.http, url && *url ? url : default_url, key, &err) == STATUS_OK)
+    code = command->run(&cli, operands->item, values, document);
+  else
+    code = cli_fail(&cli, &err);
+  http_close(&cli.http);
+  return code;
+}
+
+/* The arguments after the verb. */
+static enum exit_code read_and_run(const struct noun *noun, const struct command *command,
+                                   struct global_options *global, const char *const *argv, size_t argc) {
+  void *values = calloc(1, command->values_bytes + 1);
+  json_t *document = json_object();
+  struct operands operands;
+  struct error err;
+  size_t used = 0;
+  enum exit_code code;
+  CHECK(values && document);
+  const struct option_target targets[] = {{&global_table, global, NULL}, {command->options, values, document}};
+  if (options_parse(&operands, &used, argv, argc, targets, command->options ? 2 : 1, false, &err) != STATUS_OK)
+    code = wrong_usage(err.text, "");
+  else if (global->help)
+    code = print_help(noun, command);
+  else if (operands.count < command->operand_count)
+    code = wrong_usage("missing: ", command->operands);
+  else if (operands.count > command->operand_count)
+    code = wrong_usage("too many arguments: ", operands.item[command->operand_count]);
+  else
+    code = run(command, global, &operands, values, document);
+  json_decref(document);
+  free(values);
+  return code;
+}
+
+static enum exit_code dispatch(const char *const *argv, size_t argc) {
+  struct global_options global = {0};
+  const struct option_target target = {&global_table, &global, NULL};
+  struct operands none;
+  struct error err;
+  size_t used = 0;
+  if (options_parse(&none, &used, argv, argc, &target, 1, true, &err) != STATUS_OK)
+    return wrong_usage(err.text, "");
+  argv += used;
+  argc -= used;
+  if (global.version) {
+    puts("reflect " REFLECTD_VERSION);
+    return EXIT_DONE;
+  }
+  if (argc == 0)
+    return global.help ? print_help(NULL, NULL) : wrong_usage("what shall be done?", "");
+  const struct noun *noun = find_noun(argv[0]);
+  if (!noun)
+    return wrong_usage("no such noun: ", argv[0]);
+  if (argc > 1 && argv[1][0] != '-') {
+    const struct command *command = find_command(noun, argv[1]);
+    return command ? read_and_run(noun, command, &global, argv + 2, argc - 2) : wrong_usage("no such verb: ", argv[1]);
+  }
+  if (argc > 1 && strcmp(argv[1], "--help") == 0)
+    return print_help(noun, NULL);
+  return noun->verb_optional ? read_and_run(noun, &noun->commands[0], &global, argv + 1, argc - 1)
+                             : wrong_usage("a verb is missing after: ", argv[0]);
+}
+
+int main(int argc, char **argv) {
+  signal(SIGPIPE, SIG_IGN);
+  enum exit_code code = dispatch((const char *const *)argv + 1, argc > 0 ? (size_t)argc - 1 : 0);
+  if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_DONE) {
+    perror("reflect: standard output");
+    code = EXIT_LOCAL;
+  }
+  return (int)code;
+}

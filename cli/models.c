@@ -1,0 +1,47 @@
+/* reflect models: base models and finished adapters. */
+#include "cli/command.h"
+#include "cli/text.h"
+
+static void cell_id(struct str *out, const json_t *model) {
+  text_clean(out, text_member(model, "id", "-"));
+}
+static void cell_owner(struct str *out, const json_t *model) {
+  text_clean(out, text_member(model, "owned_by", "-"));
+}
+static void cell_created(struct str *out, const json_t *model) {
+  text_time(out, json_integer_value(json_object_get(model, "created")));
+}
+static const struct text_column columns[] = {{"ID", cell_id}, {"OWNER", cell_owner}, {"CREATED", cell_created}};
+
+static enum exit_code models_list(struct cli *cli, const char *const *operands, const void *values,
+                                  json_t *document) {
+  (void)operands, (void)values, (void)document;
+  return cli_list(cli, "/v1/models", &(struct page_options){0}, columns, COUNT_OF(columns));
+}
+
+static enum exit_code model_request(struct cli *cli, const char *method, const char *id) {
+  struct str path;
+  str_init(&path, 4096);
+  enum exit_code code = cli_show(cli, method, cli_path(&path, "/v1/models/", id, ""));
+  str_done(&path);
+  return code;
+}
+
+static enum exit_code models_get(struct cli *cli, const char *const *operands, const void *values, json_t *document) {
+  (void)values, (void)document;
+  return model_request(cli, "GET", operands[0]);
+}
+
+static enum exit_code models_delete(struct cli *cli, const char *const *operands, const void *values,
+                                    json_t *document) {
+  (void)values, (void)document;
+  return model_request(cli, "DELETE", operands[0]);
+}
+
+static const struct command commands[] = {
+  {.verb = "list", .operands = "", .doc = "List base models and adapters", .run = models_list},
+  {.verb = "get", .operands = "ID", .operand_count = 1, .doc = "Show a model", .run = models_get},
+  {.verb = "delete", .operands = "ID", .operand_count = 1, .doc = "Delete an adapter", .run = models_delete},
+};
+
+const struct noun models_noun = {"models", "Base models and finished adapters", commands, COUNT_OF(commands), true};

@@ -1,0 +1,31 @@
+/* Progress of a job or of a transfer as one line of text. Pure: the caller decides where it goes. */
+#ifndef CLI_PROGRESS_H
+#define CLI_PROGRESS_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+struct job_progress {
+  const char *status;         /* "running"; borrowed, never NULL */
+  const char *phase;          /* "train"; borrowed; NULL: none yet */
+  int64_t step, total_steps;  /* total 0: unknown */
+  double loss;                /* NAN: unknown */
+  double tokens_per_second;   /* 0: unknown */
+  double seconds_remaining;   /* negative: unknown */
+  int64_t jobs_ahead;         /* in the queue; 0: none, or unknown */
+};
+
+/* Out of a job object; strings are borrowed from it. Members that are absent, null or of another
+   type are unknown. */
+void progress_read(struct job_progress *out, const json_t *job);
+
+/* "[=====>    ]  45%  step 120/266  loss 1.2345  1,234 tok/s  1:05 left", at most `columns` wide: the
+   bar shrinks first, then pieces are left out from the right. `columns` 0: no bar, no limit. */
+void progress_job(struct str *out, const struct job_progress *progress, size_t columns);
+
+/* The same for bytes: "[===>   ]  45%  1.2 MB of 2.6 MB  0.8 MB/s". `total` 0: unknown. */
+void progress_bytes(struct str *out, uint64_t done, uint64_t total, double seconds, size_t columns);
+
+#endif
