@@ -1,0 +1,34 @@
+# reflectd in a container: three programs, the libraries they load, nothing else.
+#   docker build -t reflectd .
+#   docker run -d --read-only --tmpfs /tmp -p 127.0.0.1:8080:8080 -v reflectd:/data -v /path/to/models:/models:ro \
+#     -e REFLECTD_API_KEY=a-long-random-key reflectd
+# The port is published on loopback only: put a TLS proxy before it to serve others.
+ARG BASE=debian:bookworm-slim
+
+FROM ${BASE} AS build
+RUN apt-get update && apt-get install -y --no-install-recommends \
+      gcc libc6-dev make pkg-config libmicrohttpd-dev libjansson-dev libsqlite3-dev libuv1-dev libopenblas-dev \
+      libutf8proc-dev libpcre2-dev libcurl4-openssl-dev libarchive-dev nettle-dev \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY . .
+RUN make -j"$(nproc)" programs && strip build/reflectd build/reflect-worker build/reflect
+
+FROM ${BASE}
+RUN apt-get update && apt-get install -y --no-install-recommends \
+      libmicrohttpd12 libjansson4 libsqlite3-0 libuv1 libopenblas0-pthread libutf8proc2 libpcre2-8-0 libcurl4 \
+      libarchive13 libnettle8 ca-certificates \
+    && rm -rf /var/lib/apt/lists/* /var/cache/debconf/* /var/log/* \
+    && mkdir -m 0700 /data && mkdir /models && chown 10001:10001 /data
+COPY --from=build /src/build/reflectd /src/build/reflect-worker /src/build/reflect /usr/local/bin/
+COPY LICENSE /usr/share/doc/reflectd/LICENSE
+LABEL org.opencontainers.image.title="reflectd" \
+      org.opencontainers.image.description="Fine-tuning service: Householder reflection adapters in PEFT format" \
+      org.opencontainers.image.licenses="Apache-2.0"
+ENV REFLECTD_DATA=/data REFLECTD_MODELS=/models REFLECTD_LISTEN=0.0.0.0:8080 REFLECTD_INSECURE_HTTP=true
+USER 10001:10001
+VOLUME ["/data"]
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=5s --start-period=5s CMD ["reflectd", "healthcheck"]
+ENTRYPOINT ["reflectd"]

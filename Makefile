@@ -1,0 +1,137 @@
+# reflectd: three programs from one tree. Objects live in build/obj/MODE; release programs in build/,
+# those of the other modes in build/MODE/. A new source file needs no edit here.
+#   make [MODE=release|debug|asan|tsan] [WERROR=1]      check  demo  bench  tidy  fuzz  clean
+MODE ?= release
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+BUILD ?= build
+OBJ := $(BUILD)/obj/$(MODE)
+BIN := $(if $(filter release,$(MODE)),$(BUILD),$(BUILD)/$(MODE))
+VERSION := 0.1.0
+
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wundef -Wvla \
+  -Wwrite-strings -Wcast-qual -Wpointer-arith -Wformat=2 -Wdouble-promotion -Wimplicit-fallthrough $(if $(WERROR),-Werror)
+HARDEN := -fstack-protector-strong -fcf-protection=full -fPIE -fno-common -fvisibility=hidden
+MODE_release := -O2 -g -D_FORTIFY_SOURCE=2 $(HARDEN)
+MODE_debug := -O0 -g $(HARDEN)
+MODE_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+MODE_tsan := -O1 -g -fsanitize=thread
+LDMODE_release := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
+LDMODE_debug := -pie
+LDMODE_asan := -fsanitize=address,undefined
+LDMODE_tsan := -fsanitize=thread
+
+PKG_base := jansson nettle
+PKG_config := $(PKG_base)
+PKG_api := $(PKG_base)
+PKG_storage := $(PKG_base) sqlite3
+PKG_server := $(PKG_storage) libmicrohttpd libuv
+PKG_worker := $(PKG_base) openblas libutf8proc libpcre2-8 libarchive
+PKG_cli := $(PKG_base) libcurl
+PKG_CFLAGS := $(shell pkg-config --cflags jansson nettle sqlite3 libmicrohttpd libuv openblas libutf8proc libpcre2-8 libarchive libcurl)
+
+CPPFLAGS := -I. -D_GNU_SOURCE -DREFLECTD_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
+CFLAGS := -std=c17 $(WARN) $(MODE_$(MODE)) -MMD -MP -pthread $(EXTRA_CFLAGS)
+LDFLAGS := $(LDMODE_$(MODE)) -pthread
+# The loops of the engine: no errno, no traps, but NaN and infinity keep their meaning.
+KERNEL := -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast
+# Kernels are compiled once for each instruction set and chosen when the worker starts.
+ISAS := avx2 avx512
+ISA_avx2 := -mavx2 -mfma -DISA=avx2 -DISA_WIDTH=8
+ISA_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=512 -DISA=avx512 -DISA_WIDTH=16
+
+LAYERS := base config api storage server worker cli
+src_of = $(filter-out %/main.c,$(shell find $(1) -name '*.c' -not -path 'worker/backend/isa/*'))
+OBJ_base := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,base))
+OBJ_config := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,config))
+OBJ_api := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,api))
+OBJ_storage := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,storage))
+OBJ_server := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,server))
+OBJ_cli := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,cli))
+OBJ_worker := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,worker)) \
+  $(foreach isa,$(ISAS),$(patsubst %.c,$(OBJ)/%.$(isa).o,$(wildcard worker/backend/isa/*.c)))
+LIBS := $(foreach layer,$(LAYERS),$(OBJ)/lib$(layer).a)
+
+# The archives each layer's programs link, upper layers first.
+LINK_base := base
+LINK_config := config base
+LINK_api := api base
+LINK_storage := storage api base
+LINK_server := server storage config api base
+LINK_worker := worker api base
+LINK_cli := cli api base
+ars = $(foreach layer,$(LINK_$(1)),$(OBJ)/lib$(layer).a)
+libs = $(shell pkg-config --libs $(PKG_$(1))) -lm
+
+PROGRAMS := $(BIN)/reflectd $(BIN)/reflect-worker $(BIN)/reflect
+TOOLS := $(BIN)/tests/golden $(BIN)/tests/bench
+# tests/LAYER/.../test_*.c: one cmocka program each, linked with its layer.
+TESTS := $(patsubst tests/%.c,$(BIN)/tests/%,$(foreach layer,$(LAYERS),$(shell find tests/$(layer) -name 'test_*.c' 2>/dev/null)))
+
+.PHONY: all programs tools tests check demo bench tidy fuzz clean
+.SECONDARY:
+all: programs tools
+programs: $(PROGRAMS)
+tools: $(TOOLS)
+tests: $(TESTS)
+
+$(BIN)/reflectd: $(OBJ)/server/main.o $(call ars,server)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,server)
+$(BIN)/reflect-worker: $(OBJ)/worker/main.o $(call ars,worker)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,worker)
+$(BIN)/reflect: $(OBJ)/cli/main.o $(call ars,cli)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,cli)
+$(BIN)/tests/golden: $(OBJ)/tests/golden/golden.o $(call ars,worker)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,worker)
+$(BIN)/tests/bench: $(OBJ)/tests/bench/bench.o $(call ars,worker)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,worker)
+
+define test_rule
+$(BIN)/tests/$(1)/%: $(OBJ)/tests/$(1)/%.o $(call ars,$(1))
+	@mkdir -p $$(@D)
+	$(CC) $(LDFLAGS) -o $$@ $$^ $$(call libs,$(1)) $$(shell pkg-config --libs cmocka)
+endef
+$(foreach layer,$(LAYERS),$(eval $(call test_rule,$(layer))))
+
+define archive_rule
+$(OBJ)/lib$(1).a: $(OBJ_$(1))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	ar rcs $$@ $(OBJ_$(1))
+endef
+$(foreach layer,$(LAYERS),$(eval $(call archive_rule,$(layer))))
+
+# An optimised engine even under the sanitizers: -O1 would make its tests slow.
+$(OBJ)/worker/%.o: EXTRA_CFLAGS += $(if $(filter release asan,$(MODE)),$(KERNEL))
+define isa_rule
+$(OBJ)/worker/backend/isa/%.$(1).o: worker/backend/isa/%.c
+	@mkdir -p $$(@D)
+	$(CC) $(CPPFLAGS) $$(CFLAGS) $(KERNEL) $(ISA_$(1)) -c -o $$@ $$<
+endef
+$(foreach isa,$(ISAS),$(eval $(call isa_rule,$(isa))))
+$(OBJ)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+# Text embedded into a program: foo.sql becomes the array `foo_sql` in foo.sql.inc.
+$(OBJ)/%.inc: %
+	@mkdir -p $(@D)
+	sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/.*/"&\\n"/' $< > $@
+CPPFLAGS += -I$(OBJ)
+$(OBJ)/storage/db.o: $(OBJ)/storage/schema.sql.inc
+
+-include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
+
+check: ; tests/check
+demo: programs ; tests/demo
+# MODEL: a model folder; PEER: a script as tests/bench/compare describes.
+bench: tools ; tests/bench/compare $(MODEL) $(PEER) --batch 32 --seq 128
+tidy: ; tests/tidy/run
+fuzz: ; tests/fuzz/run
+compile_commands.json: ; bear -- $(MAKE) -B
+clean: ; rm -rf $(BUILD)

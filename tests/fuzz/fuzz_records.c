@@ -1,0 +1,42 @@
+/* sources: base worker/data/records.c */
+/* Any bytes, read as each of the three formats: every record is whole and in its place, every refusal
+   names a line. */
+#include <stdio.h>
+#include <string.h>
+
+#include "worker/data/records.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
+
+static void use(const struct records *records, const struct record *record) {
+  struct error err;
+  CHECK(record->line >= 1 && record->line <= records_lines(records));
+  CHECK((record->object != NULL) == (records_format(records) == RECORD_JSONL));
+  CHECK(record->count == records_columns(records, NULL));
+  for (size_t i = 0; i < record->count; i++) {
+    const struct record_value *value = &record->values[i];
+    CHECK(strlen(value->text) == value->length);
+    CHECK(value->line >= record->line && value->column >= 1);
+  }
+  record_fault(&err, record, record->count ? 0 : -1, "a", "x");
+  CHECK(strncmp(err.text, "line ", 5) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
+  for (int format = 0; format < RECORD_FORMAT_COUNT; format++) {
+    struct records *records;
+    const struct record *record;
+    struct error err = {0};
+    size_t line;
+    enum status status =
+        records_open_memory(&records, (const char *)bytes, length, (enum record_format)format, &err);
+    while (!status && !(status = records_next(records, &record, &err)) && record)
+      use(records, record);
+    if (status)
+      CHECK(status == STATUS_DATASET_INVALID && sscanf(err.text, "line %zu, column", &line) == 1 && line >= 1);
+    else
+      CHECK(records_bytes(records) == length);
+    records_close(records);
+  }
+  return 0;
+}

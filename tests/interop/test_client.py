@@ -1,0 +1,225 @@
+"""Proves that the unmodified openai client drives the daemon from upload to adapter, in its normal and in its
+strict mode, and that PEFT loads the adapter and computes the logits that the daemon reported. Says TAP lines."""
+
+import csv
+import io
+import json
+import os
+import sys
+import tarfile
+import tempfile
+import time
+import traceback
+import urllib.request
+
+import openai
+import torch
+from peft import PeftModel
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from daemon import Daemon
+
+MODEL = "all-MiniLM-L6-v2"
+LINEARS = (r".*encoder\.layer\.\d+\.(attention\.self\.(query|key|value)|attention\.output\.dense"
+           r"|intermediate\.dense|output\.dense)")
+INTENTS, TRAIN_EACH, VALID_EACH = 8, 20, 8
+ADAPTER = {"peft_type": "HRA", "r": 8, "target_modules": LINEARS}
+COLUMNS = {"text": "text", "label": "category"}
+HYPERPARAMETERS = {"n_epochs": 2, "batch_size": 16, "learning_rate": 5e-3}
+
+
+def rows_of(name, each):
+    """`each` rows of each of the first intents, shuffled evenly: intent by intent in turn."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    by_intent = {}
+    with open(os.path.join(here, "..", "demo_data", name), newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            by_intent.setdefault(row["category"], []).append(row)
+    intents = sorted(by_intent)[:INTENTS]
+    return [by_intent[intent][i] for i in range(each) for intent in intents]
+
+
+def as_csv(rows):
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["text", "category"])
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def refused(kind, call):
+    """The exception of `kind` that the call must raise."""
+    try:
+        call()
+    except kind as error:
+        return error
+    raise AssertionError(f"expected {kind.__name__}")
+
+
+class Flow:
+    """One client's way from upload to adapter. Methods named step_* run in order; each is one result."""
+
+    def __init__(self, name, daemon, strict):
+        self.name, self.daemon = name, daemon
+        self.client = openai.OpenAI(base_url=daemon.url + "/v1", api_key="unused", max_retries=0, timeout=60,
+                                    _strict_response_validation=strict)
+        self.jobs = self.client.fine_tuning.jobs
+        self.valid_rows = rows_of("test.csv", VALID_EACH)
+
+    def upload(self, name, rows):
+        file = self.client.files.create(file=(name, as_csv(rows)), purpose="fine-tune")
+        return self.client.files.wait_for_processing(file.id, poll_interval=0.1)
+
+    def create(self, **more):
+        return self.jobs.create(
+            model=MODEL, training_file=self.train.id, validation_file=self.valid.id, seed=5, suffix="interop",
+            method={"type": "supervised", "supervised": {"hyperparameters": HYPERPARAMETERS}},
+            metadata={"suite": "interop"}, extra_body={"adapter": ADAPTER, "dataset": COLUMNS} | more)
+
+    def wait(self, job_id):
+        deadline = time.monotonic() + 300
+        while time.monotonic() < deadline:
+            job = self.jobs.retrieve(job_id)
+            if job.status in ("succeeded", "failed", "cancelled"):
+                return job
+            time.sleep(0.2)
+        raise AssertionError("the job did not end in 300 s")
+
+    def step_1_upload(self):
+        self.train = self.upload("train.csv", rows_of("train.csv", TRAIN_EACH))
+        self.valid = self.upload("valid.csv", self.valid_rows)
+        assert self.train.status == "processed", self.train.status_details
+        assert self.valid.bytes == len(as_csv(self.valid_rows))
+        assert self.client.files.content(self.valid.id).content == as_csv(self.valid_rows)
+        assert {self.train.id, self.valid.id} <= {file.id for file in self.client.files.list(limit=1)}
+
+    def step_2_bad_data_is_found_at_upload(self):
+        file = self.client.files.create(file=("bad.jsonl", b'{"text": "a", "label": "x"}\n{"text": 5,\n'),
+                                        purpose="fine-tune")
+        file = self.client.files.wait_for_processing(file.id, poll_interval=0.1)
+        assert file.status == "error" and "line 2" in file.status_details, file
+        assert self.client.files.delete(file.id).deleted
+        refused(openai.NotFoundError, lambda: self.client.files.retrieve(file.id))
+
+    def step_3_base_model(self):
+        assert MODEL in [model.id for model in self.client.models.list()]
+        assert self.client.models.retrieve(MODEL).id == MODEL
+
+    def step_4_train(self):
+        created = self.create()
+        assert created.id.startswith("ftjob-") and created.seed == 5 and created.fine_tuned_model is None
+        assert created.adapter["r"] == 8 and created.metadata == {"suite": "interop"}
+        self.job = self.wait(created.id)
+        assert self.job.status == "succeeded", self.job.error
+        assert self.job.finished_at >= created.created_at and self.job.trained_tokens > 0
+        assert self.job.error is None or self.job.error.message is None
+
+    def step_5_events(self):
+        pages = list(self.jobs.list_events(self.job.id, limit=1))
+        whole = self.jobs.list_events(self.job.id, limit=100).data
+        assert [event.id for event in pages[:len(whole)]] == [event.id for event in whole] and len(pages) > 3
+        accuracy = {event.data["step"]: event.data["valid_accuracy"] for event in pages
+                    if event.type == "metrics" and event.data and "valid_accuracy" in event.data}
+        assert 0 in accuracy and len(accuracy) > 1, accuracy
+        assert accuracy[max(accuracy)] > accuracy[0], accuracy
+
+    def step_6_checkpoints(self):
+        checkpoints = list(self.jobs.checkpoints.list(self.job.id, limit=1))
+        assert len(checkpoints) >= 2 and len({checkpoint.id for checkpoint in checkpoints}) == len(checkpoints)
+        steps = [checkpoint.step_number for checkpoint in checkpoints]
+        assert steps == sorted(steps, reverse=True), steps
+        assert checkpoints[0].fine_tuning_job_id == self.job.id
+
+    def step_7_lists(self):
+        assert self.job.id in [job.id for job in self.jobs.list(limit=1)]
+        model = self.client.models.retrieve(self.job.fine_tuned_model)
+        assert model.id == self.job.fine_tuned_model
+        assert self.job.fine_tuned_model in [model.id for model in self.client.models.list()]
+
+    def step_8_errors(self):
+        missing = refused(openai.NotFoundError, lambda: self.jobs.retrieve("ftjob-none"))
+        assert missing.code == "job_not_found", missing.body
+        refused(openai.NotFoundError, lambda: self.client.models.retrieve("no/such:model"))
+        wrong = refused(openai.BadRequestError, lambda: self.create(adapter=ADAPTER | {"r": -1}))
+        assert wrong.param == "adapter.r", wrong.body
+        unknown = refused(openai.BadRequestError, lambda: self.create(adapter=ADAPTER | {"rr": 8}))
+        assert unknown.param == "adapter.rr" and unknown.code == "unknown_parameter", unknown.body
+        finished = refused(openai.ConflictError, lambda: self.jobs.cancel(self.job.id))
+        assert finished.code == "job_already_finished", finished.body
+        assert finished.response.headers["x-should-retry"] == "false"
+
+    def step_9_cancel(self):
+        hyperparameters = HYPERPARAMETERS | {"n_epochs": 50}
+        job = self.create(method={"type": "supervised", "supervised": {"hyperparameters": hyperparameters}})
+        assert self.jobs.cancel(job.id).id == job.id
+        assert self.wait(job.id).status == "cancelled"
+
+    def step_a_adapter_in_peft(self):
+        """The adapter from result_files, loaded by PEFT, against the daemon's own predictions."""
+        files = [self.client.files.retrieve(file_id) for file_id in self.job.result_files]
+        (archive,) = [file for file in files if file.filename == "adapter.tar"]
+        with tempfile.TemporaryDirectory() as folder:
+            with tarfile.open(fileobj=io.BytesIO(self.client.files.content(archive.id).content)) as tar:
+                tar.extractall(folder, filter="data")
+            found = [path for path, _, names in os.walk(folder) if "adapter_config.json" in names]
+            assert len(found) == 1, found
+            self.compare_logits(found[0])
+
+    def compare_logits(self, adapter):
+        url = f"{self.daemon.url}/v1/fine_tuning/jobs/{self.job.id}/artifacts/predictions.jsonl"
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=60) as reply:
+            predictions = [json.loads(line) for line in reply]
+        assert [p["index"] for p in predictions] == list(range(len(self.valid_rows))), "not in file order"
+        base = AutoModelForSequenceClassification.from_pretrained(os.environ["MINILM"], num_labels=INTENTS)
+        model = PeftModel.from_pretrained(base, adapter).eval()
+        tokenizer = AutoTokenizer.from_pretrained(os.environ["MINILM"])
+        batch = tokenizer([row["text"] for row in self.valid_rows], padding=True, truncation=True, max_length=512,
+                          return_tensors="pt")
+        with torch.no_grad():
+            theirs = model(**batch).logits
+        ours = torch.tensor([p["logits"] for p in predictions])
+        worst = ((ours - theirs).abs().max() / theirs.abs().max()).item()
+        print(f"# {len(predictions)} sentences, worst relative difference {worst:.2e}")
+        assert ours.shape == theirs.shape and worst <= 1e-4, worst
+
+    def step_b_delete(self):
+        assert self.client.models.delete(self.job.fine_tuned_model).deleted
+        refused(openai.NotFoundError, lambda: self.client.models.retrieve(self.job.fine_tuned_model))
+
+    def run(self, number):
+        """Runs every step; [(ok, line)]. After a failure the rest fails too: each step needs the ones before."""
+        steps = sorted(name for name in dir(self) if name.startswith("step_"))
+        failures = 0
+        for name in steps:
+            number += 1
+            title = f"{self.name}: {name[7:].replace('_', ' ')}"
+            try:
+                getattr(self, name)()
+                print(f"ok {number} - {title}", flush=True)
+            except Exception:
+                failures += 1
+                print(f"not ok {number} - {title}")
+                print("".join("# " + line + "\n" for line in traceback.format_exc().splitlines()), end="", flush=True)
+        return len(steps), failures
+
+
+def main():
+    assert openai.__version__ == "3.54.0", openai.__version__
+    daemon = Daemon({MODEL: os.environ["MINILM"]})
+    total = failures = 0
+    try:
+        for name, strict in (("client", False), ("strict client", True)):
+            count, failed = Flow(name, daemon, strict).run(total)
+            total, failures = total + count, failures + failed
+        if failures:
+            print("".join("# " + line + "\n" for line in daemon.log().splitlines()[-40:]), end="")
+    finally:
+        status = daemon.stop()
+    total += 1
+    print(f"{'ok' if status == 0 else 'not ok'} {total} - the daemon ends with status 0 after SIGTERM (status {status})")
+    print(f"1..{total}")
+    return 1 if failures or status else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
