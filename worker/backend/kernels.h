@@ -48,9 +48,9 @@ struct kernels {
   /* LayerNorm over cols: y = (x - mean) * rstd * weight + bias; mean and rstd (rows) are saved. */
   void (*layernorm)(float *y, float *mean, float *rstd, const float *x, const float *weight, const float *bias,
                     size_t rows, size_t cols, float epsilon);
-  /* dx = its gradient (written, not added). dbias may be NULL; else += (cols). */
-  void (*layernorm_backward)(float *dx, float *dweight, float *dbias, const float *dy, const float *x,
-                             const float *mean, const float *rstd, const float *weight, size_t rows, size_t cols);
+  /* dx = its gradient (written, not added). */
+  void (*layernorm_backward)(float *dx, const float *dy, const float *x, const float *mean, const float *rstd,
+                             const float *weight, size_t rows, size_t cols);
   void (*gelu)(float *y, const float *x, size_t count);                            /* exact, by erf */
   void (*gelu_backward)(float *dx, const float *dy, const float *x, size_t count); /* dx = dy * gelu'(x) */
   /* scratch: attention_scratch(...) floats. lse (T, `lse_stride` apart) = log of the sum of exp. */

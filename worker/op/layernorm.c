@@ -64,7 +64,7 @@ static void backward_panel(void *payload, size_t index, int thread) {
   size_t first, rows = backend_panel(&first, N, index, pass->panels), at = first * C;
   float *ds = pass->tape->scratch + at;
   const float *mean = n->out[1]->data + first, *rstd = mean + N;
-  k->layernorm_backward(ds, NULL, NULL, n->out[0]->grad + at, seen(n)->data + at, mean, rstd, a->norm->weight, rows, C);
+  k->layernorm_backward(ds, n->out[0]->grad + at, seen(n)->data + at, mean, rstd, a->norm->weight, rows, C);
   if (pass->dresidual)
     deliver(pass->dresidual + at, ds, rows * C, pass->add_dresidual, k);
   if (!pass->dx)

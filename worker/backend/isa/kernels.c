@@ -61,20 +61,14 @@ static void layernorm(float *y, float *mean, float *rstd, const float *x, const 
   }
 }
 
-static void layernorm_backward(float *dx, float *dweight, float *dbias, const float *dy, const float *x,
-                               const float *mean, const float *rstd, const float *weight, size_t rows, size_t cols) {
+static void layernorm_backward(float *dx, const float *dy, const float *x, const float *mean, const float *rstd,
+                               const float *weight, size_t rows, size_t cols) {
   for (size_t i = 0; i < rows; i++, x += cols, dy += cols, dx += cols) {
     float m = mean[i], r = rstd[i], sum, dot;
     ROW_SUM(sum, load(dy + j) * load(weight + j), dy[j] * weight[j]);
     ROW_SUM(dot, load(dy + j) * load(weight + j) * ((load(x + j) - m) * r), dy[j] * weight[j] * ((x[j] - m) * r));
     sum /= (float)cols;
     dot /= (float)cols;
-    if (dweight)
-      for (size_t j = 0; j < cols; j++)
-        dweight[j] += dy[j] * (x[j] - m) * r;
-    if (dbias)
-      for (size_t j = 0; j < cols; j++)
-        dbias[j] += dy[j];
     for (size_t j = 0; j < cols; j++)
       dx[j] = r * (dy[j] * weight[j] - sum - (x[j] - m) * r * dot);
   }
