@@ -1,8 +1,8 @@
 #include "worker/learner.h"
 
 static struct tensor *forward(struct learner *l, const struct sequences *s, const struct answers *answers, float weight,
-                              uint64_t step, double *loss) {
-  struct tensor *logits = l->model->ops->forward(&l->tape, l->model, s, l->seed, step);
+                              double *loss) {
+  struct tensor *logits = l->model->ops->forward(&l->tape, l->model, s);
   if (answers && l->regression)
     op_squared_error(&l->tape, logits, answers->targets, weight, loss);
   else if (answers)
@@ -15,7 +15,7 @@ static enum status plan(struct learner *l, struct plan **out, const struct batch
   struct sequences largest = {.count = limits->sequences, .tokens = limits->tokens, .longest = limits->longest};
   double loss;
   tape_plan_begin(&l->tape, training);
-  forward(l, &largest, training ? &(struct answers){0} : NULL, 1, 0, &loss);
+  forward(l, &largest, training ? &(struct answers){0} : NULL, 1, &loss);
   if (training)
     tape_backward(&l->tape);
   return tape_plan_end(&l->tape, out, err);
@@ -67,8 +67,10 @@ enum status learner_begin(struct learner *l, double *penalty, struct error *err)
 
 void learner_accumulate(struct learner *l, const struct sequences *s, const struct answers *answers, float weight,
                         uint64_t dropout_step, double *loss) {
+  l->tape.seed = l->seed;
+  l->tape.step = dropout_step;
   tape_begin(&l->tape, l->training, true);
-  forward(l, s, answers, weight, dropout_step, loss);
+  forward(l, s, answers, weight, loss);
   tape_backward(&l->tape);
 }
 
@@ -89,6 +91,6 @@ enum status learner_predict(struct learner *l, const struct sequences *s, const 
       return status;
   }
   tape_begin(&l->tape, l->evaluation, false);
-  *logits = forward(l, s, NULL, 0, 0, NULL);
+  *logits = forward(l, s, NULL, 0, NULL);
   return STATUS_OK;
 }

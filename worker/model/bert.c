@@ -188,12 +188,10 @@ static enum status load(struct model *m, uint64_t seed, struct error *err) {
            : load_or_make(m, &b->classifier, "classifier", "classifier", C, m->num_labels, deviation, seed, false, err);
 }
 
-static struct tensor *forward(struct tape *tape, const struct model *m, const struct sequences *sequences,
-                              uint64_t seed, uint64_t step) {
+static struct tensor *forward(struct tape *tape, const struct model *m, const struct sequences *sequences) {
   const struct bert *b = m->state;
   float scale = 1.0f / sqrtf((float)(b->hidden / b->heads));
-  uint32_t site = 0;
-  struct dropout d = dropout_make(b->hidden_dropout, seed, step, site++);
+  struct dropout d = op_next_dropout(tape, b->hidden_dropout);
   struct tensor *x = op_embeddings(tape, sequences, b->words, b->positions, b->types, b->hidden);
   x = op_dropout(tape, op_layernorm(tape, x, &b->embedding_norm), &d);
   for (size_t i = 0; i < b->layer_count; i++) {
@@ -202,17 +200,17 @@ static struct tensor *forward(struct tape *tape, const struct model *m, const st
     struct tensor *q = op_linear(tape, x, &l->query);
     struct tensor *k = op_linear(tape, x, &l->key);
     struct tensor *v = op_linear(tape, x, &l->value);
-    d = dropout_make(b->attention_dropout, seed, step, site++);
+    d = op_next_dropout(tape, b->attention_dropout);
     struct tensor *a = op_attention(tape, q, k, v, sequences, b->heads, scale, &d);
-    d = dropout_make(b->hidden_dropout, seed, step, site++);
+    d = op_next_dropout(tape, b->hidden_dropout);
     x = op_residual_layernorm(tape, op_linear(tape, a, &l->attention_output), x, &l->attention_norm, &d);
     struct tensor *h = op_gelu(tape, op_linear(tape, x, &l->intermediate));
-    d = dropout_make(b->hidden_dropout, seed, step, site++);
+    d = op_next_dropout(tape, b->hidden_dropout);
     x = op_residual_layernorm(tape, op_linear(tape, h, &l->output), x, &l->output_norm, &d);
     tape_block_end(tape);
   }
   x = op_tanh(tape, op_linear(tape, op_first_rows(tape, x, sequences), &b->pooler));
-  d = dropout_make(b->classifier_dropout, seed, step, site++);
+  d = op_next_dropout(tape, b->classifier_dropout);
   return op_linear(tape, op_dropout(tape, x, &d), &b->classifier);
 }
 

@@ -40,9 +40,8 @@ struct model_ops {
   const char *model_type; /* config.json's */
   /* Fills linears, norms, sizes and state from config and weights. `seed` for what the file lacks. */
   enum status (*load)(struct model *model, uint64_t seed, struct error *err);
-  /* (B, num_labels) logits. `step` tells the dropout masks of different steps apart. */
-  struct tensor *(*forward)(struct tape *tape, const struct model *model, const struct sequences *sequences,
-                            uint64_t seed, uint64_t step);
+  /* (B, num_labels) logits. */
+  struct tensor *(*forward)(struct tape *tape, const struct model *model, const struct sequences *sequences);
   /* Sets every dropout probability to 0 (benchmarks, comparisons). */
   void (*disable_dropout)(struct model *model);
 };

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-struct parameter *parameter_add(struct parameter_list *list, const char *key, int rank, int64_t rows, int64_t cols) {
+struct parameter *parameter_add_shaped(struct parameter_list *list, const char *key, int rank, const int64_t *shape) {
   if (list->count == list->max) {
     size_t max = list->max ? 2 * list->max : 64;
     struct parameter **item = arena_array(list->arena, max, sizeof *item);
@@ -16,8 +16,11 @@ struct parameter *parameter_add(struct parameter_list *list, const char *key, in
   struct parameter *p = arena_alloc(list->arena, sizeof *p);
   if (!p)
     return NULL;
-  *p = (struct parameter){.rank = rank, .shape = {rows, rank == 2 ? cols : 0}, .decay = true};
-  p->count = (size_t)rows * (rank == 2 ? (size_t)cols : 1);
+  *p = (struct parameter){.rank = rank, .count = 1, .decay = true};
+  for (int i = 0; i < rank; i++) {
+    p->shape[i] = shape[i];
+    p->count *= (size_t)shape[i];
+  }
   p->key = arena_string(list->arena, key);
   p->data = arena_array(list->arena, p->count, sizeof *p->data);
   p->grad = arena_array(list->arena, p->count, sizeof *p->grad);
@@ -25,6 +28,10 @@ struct parameter *parameter_add(struct parameter_list *list, const char *key, in
     return NULL;
   list->item[list->count++] = p;
   return p;
+}
+
+struct parameter *parameter_add(struct parameter_list *list, const char *key, int rank, int64_t rows, int64_t cols) {
+  return parameter_add_shaped(list, key, rank, (const int64_t[]){rows, cols});
 }
 
 void parameter_zero_grads(struct parameter_list *list) {

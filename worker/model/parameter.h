@@ -11,7 +11,7 @@
 struct parameter {
   const char *key; /* in adapter_model.safetensors: "base_model.model.<module>.hra_u" */
   int rank;
-  int64_t shape[2]; /* outermost first */
+  int64_t shape[4]; /* outermost first */
   size_t count;     /* elements */
   float *data;
   float *grad; /* zeroed by the trainer before each step; ops add to it */
@@ -26,6 +26,8 @@ struct parameter_list {
 };
 
 /* A new zeroed parameter appended to the list; NULL when memory runs out. `key` is copied. */
+struct parameter *parameter_add_shaped(struct parameter_list *list, const char *key, int rank, const int64_t *shape);
+/* The same for a matrix (rank 2) or a vector (rank 1; cols is ignored). */
 struct parameter *parameter_add(struct parameter_list *list, const char *key, int rank, int64_t rows, int64_t cols);
 void parameter_zero_grads(struct parameter_list *list);
 size_t parameter_elements(const struct parameter_list *list);

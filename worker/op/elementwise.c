@@ -134,3 +134,7 @@ struct dropout dropout_make(double p, uint64_t seed, uint64_t step, uint32_t sit
                           .threshold = threshold,
                           .scale = 65536.0f / (65536.0f - (float)threshold)};
 }
+
+struct dropout op_next_dropout(struct tape *tape, double p) {
+  return dropout_make(p, tape->seed, tape->step, tape->dropouts++);
+}

@@ -67,5 +67,7 @@ double op_row_loss(const float *logits, size_t classes, uint32_t label);
 
 /* A dropout of probability p at a place of the model that no other dropout of the step shares. */
 struct dropout dropout_make(double p, uint64_t seed, uint64_t step, uint32_t site);
+/* The next one of this step: places are numbered in the order in which the model asks. */
+struct dropout op_next_dropout(struct tape *tape, double p);
 
 #endif

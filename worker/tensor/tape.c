@@ -34,6 +34,7 @@ static void start(struct tape *tape, struct plan *plan, bool dry, bool training)
   tape->clock = 0;
   tape->in_block = false;
   tape->newest = NULL;
+  tape->dropouts = 0;
 }
 
 void tape_plan_begin(struct tape *tape, bool training) {

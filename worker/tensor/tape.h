@@ -73,6 +73,8 @@ struct tape {
   float *scratch; /* of the op that runs */
   int next_buffer;
   int clock;
+  uint64_t seed, step;      /* of dropout: set by the caller before a training step */
+  uint32_t dropouts;        /* drawn so far in this step */
   bool recompute_blocks; /* tape_block_begin has effect */
   bool in_block;
   struct tensor *newest; /* output of the newest node */
