@@ -42,6 +42,10 @@ struct hyperparameters {
   double max_grad_norm;                 /* 0: no clipping; default 1 */
   double adam_beta1, adam_beta2, adam_epsilon;
   int precision;                        /* enum precision */
+  bool packing;                         /* fill a micro-batch up to batch_size * max_seq_length tokens */
+  int64_t max_batch_tokens;             /* tokens a micro-batch at most; 0: batch_size alone decides */
+  bool train_on_inputs;                 /* language models: prompts are trained too */
+  bool shuffle;                         /* each epoch in another order; default true */
 };
 
 /* Which modules: a list of names (suffix match), a regular expression (PEFT: Python re.fullmatch on
@@ -81,6 +85,8 @@ struct job_spec {
   struct {
     const char *text, *text_pair, *label;  /* column names in CSV, TSV and JSONL; defaults "text",
                                               "text_pair" (used only where present), "label" */
+    const char *messages, *prompt, *completion; /* defaults: the same words */
+    const char *chat_template;  /* a built-in name, a Jinja source, or NULL: the model's own */
   } columns;                    /* the body's member `dataset` */
   struct {
     int64_t every_steps;        /* 0: at the end of each epoch only */
@@ -94,7 +100,8 @@ struct job_spec {
     int64_t threads;            /* 0: the server's choice */
     int64_t priority;           /* higher first; -100..100 */
   } scheduling;
-  struct string_list exports;   /* "peft" is always made; nothing else yet */
+  const char *from_checkpoint;  /* start from this adapter: a finished job, a checkpoint, an uploaded file; or NULL */
+  struct string_list exports;   /* see job_exports_settle; "peft" is always the first */
   const json_t *metadata;       /* object of string to string (at most 16), or NULL; borrowed from the body */
 };
 
@@ -104,6 +111,27 @@ struct job_spec {
    `seed_if_absent`. Strings live in `arena`; `metadata` borrows from `body`. */
 void job_spec_parse(struct job_spec *out, const json_t *body, int64_t seed_if_absent, struct arena *arena,
                     struct fault_list *faults);
+
+/* What a trained adapter is written as, besides PEFT's own format. */
+enum export_format {
+  EXPORT_PEFT,      /* "peft": as trained */
+  EXPORT_LORA,      /* "lora": an equal LoRA adapter (HRA, LoRA) */
+  EXPORT_MERGED,    /* "merged:TYPE": the base with the adapter in it, as safetensors; TYPE f32, f16, bf16 */
+  EXPORT_GGUF,      /* "gguf:TYPE": the same as one GGUF file; TYPE f16, bf16, q8_0 */
+  EXPORT_GGUF_LORA, /* "gguf-lora": the equal LoRA as GGUF */
+  EXPORT_FORMAT_COUNT
+};
+enum export_type { EXPORT_TYPE_NONE, EXPORT_TYPE_F32, EXPORT_TYPE_F16, EXPORT_TYPE_BF16, EXPORT_TYPE_Q8_0 };
+struct export_choice {
+  enum export_format format;
+  enum export_type type; /* NONE for peft, lora, gguf-lora */
+};
+/* Parses "merged" (default type bf16), "gguf" (default f16), "gguf:q8_0", ... False for anything else. */
+bool export_parse(struct export_choice *out, const char *text);
+/* Normalises a list (defaults written out, duplicates dropped, "peft" first); faults name the item and what the
+   method of `adapter` does not support ("lora" of OFT and BOFT: they have no low-rank form). */
+void job_exports_settle(struct string_list *exports, const struct adapter_spec *adapter, struct arena *arena,
+                        struct fault_list *faults);
 
 /* The normalised document: the same shape job_spec_parse reads, every default written out, method
    always {"type":"supervised",...} and `adapter` beside it. A new reference. */

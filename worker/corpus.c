@@ -132,5 +132,5 @@ void batch_fill(struct batch *b, const struct corpus *c, const uint32_t *order, 
   }
   b->offsets[count] = (uint32_t)tokens;
   b->sequences = (struct sequences){count, tokens, longest, b->offsets, b->ids, b->types};
-  b->answers = (struct answers){b->labels, b->targets};
+  b->answers = (struct answers){.labels = b->labels, .targets = b->targets};
 }

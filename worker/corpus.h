@@ -13,8 +13,11 @@ struct corpus {
   uint8_t *types;
   uint32_t *labels; /* [count], or NULL */
   float *targets;   /* [count], or NULL */
+  uint8_t *trained; /* language models: [tokens] 1 where the token must be predicted; else NULL */
   size_t longest;
   size_t truncated; /* examples that were cut to max_length */
+  size_t dropped;   /* language models: examples left out because nothing trained was left after the cut */
+  size_t dropped_line; /* of the first of them */
 };
 
 /* Encodes every example, cut to max_length tokens. `vocabulary` is the model's: an id beyond it is
@@ -22,6 +25,26 @@ struct corpus {
 NODISCARD enum status corpus_make(struct corpus *out, const struct dataset *dataset, const struct tokenizer *tokenizer,
                                   size_t max_length, size_t vocabulary, struct error *err);
 void corpus_done(struct corpus *corpus);
+
+/* What a language model's examples are made with. */
+struct language_options {
+  const char *text, *messages, *prompt, *completion; /* column or member names */
+  const char *chat_template;                         /* dataset.chat_template: a name, a source, or NULL */
+  bool train_on_inputs;                              /* every token is trained, not only answers */
+  size_t max_length;                                 /* tokens; longer examples are cut */
+  size_t vocabulary;
+};
+/* Reads a data file of chats (`messages`), `prompt` with `completion`, or plain `text` into tokens:
+     chat        the template renders it; trained are the assistant's words and the end-of-turn token after them
+     completion  frame + prompt + completion + EOS as one text; trained are the completion's tokens and EOS
+     text        frame + text + EOS; every token but the first is trained
+   EOS is the model's (config's or the tokenizer's eos_token), added unless the tokenizer's own frame ends in it.
+   An example is cut at max_length and counted; one whose trained tokens are all cut off is left out and counted.
+   One that has nothing to train from the start is a fault (STATUS_DATASET_INVALID naming line, column and field),
+   and so is a file of which nothing is left. `model_path` and `gguf` as chat_template_open. */
+NODISCARD enum status corpus_read(struct corpus *out, const char *path, const char *filename,
+                                  const struct tokenizer *tokenizer, const struct language_options *options,
+                                  const char *model_path, const struct gguf *gguf, struct error *err);
 /* Tokens of the `batch` longest examples together: no batch of that many has more. */
 size_t corpus_tokens_max(const struct corpus *corpus, size_t batch);
 

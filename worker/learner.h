@@ -23,10 +23,12 @@ struct learner {
   bool prepared;  /* the adapters' factors are those of the parameters */
 };
 
-/* Labels of a batch: classes, or targets for regression. */
+/* What a batch must predict. */
 struct answers {
-  const uint32_t *labels;
-  const float *targets;
+  const uint32_t *labels; /* classes of the sequences; language models: [row_count] the id that follows rows[i] */
+  const float *targets;   /* regression */
+  const uint32_t *rows;   /* language models: [row_count] rows of the batch whose next token is trained, ascending */
+  size_t row_count;
 };
 
 /* Hyperparameters (adamw's, orth_lambda, regression, recompute, seed) are set by the caller before. */

@@ -133,6 +133,8 @@ enum status pipeline_run(const struct task *task, struct report *report, struct 
     run_done(&run);
     return status;
   }
+  case TASK_EXPORT:
+    return error_set(err, STATUS_INTERNAL, NULL, "exports on demand are on their way");
   }
   CHECK(!"a kind of task");
 }

@@ -54,6 +54,9 @@ struct adapter_ops {
   void (*finish)(struct adapter *adapter, const struct kernels *kernels, double penalty_weight);
   /* merged (out x in) = the weight with the adapter in it. Needs `prepare`. */
   void (*merge)(const struct adapter *adapter, const struct kernels *kernels, float *merged);
+  /* The exact low-rank form: merged = weight + B A with A rank x in, B out x rank. Needs `prepare`. NULL:
+     the method has none. */
+  void (*low_rank)(const struct adapter *adapter, const struct kernels *kernels, float *A, float *B);
 };
 
 extern const struct adapter_ops adapter_hra;

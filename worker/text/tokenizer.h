@@ -1,6 +1,6 @@
-/* Text to token ids, exactly as the Hugging Face `tokenizers` library does it for the BERT family:
-   BertNormalizer, BertPreTokenizer, WordPiece, TemplateProcessing. A model whose tokenizer has any
-   other component is refused by name. */
+/* Text to token ids and back, exactly as the Hugging Face `tokenizers` library does it: WordPiece (BERT),
+   byte-level BPE (GPT-2, SmolLM, LLaMA-3, Qwen2), BPE with byte fallback (LLaMA-2, Mistral, Gemma) and
+   Unigram (T5, DeBERTa-v3). A model whose tokenizer has any other component is refused by name. */
 #ifndef WORKER_TEXT_TOKENIZER_H
 #define WORKER_TEXT_TOKENIZER_H
 
@@ -9,6 +9,8 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/str.h"
+#include "worker/file/gguf.h"
 
 struct tokenizer;  /* read-only once open: any number of threads may encode with it */
 
@@ -17,6 +19,8 @@ struct encoding {
   size_t count;      /* tokens, special ones included */
   int32_t *ids;      /* [count] */
   int32_t *types;    /* [count] token type ids: 0 for the first text, 1 for the second; within ids' memory */
+  uint32_t *ends;    /* [count] of tokenizer_encode_plain: the bytes of text consumed up to and with each token;
+                        where a character's bytes fall into several tokens, they share that character's end */
   bool truncated;    /* tokens were cut off */
   size_t size;       /* allocated elements */
   struct tokenizer_scratch *scratch;
@@ -25,10 +29,12 @@ struct encoding {
 void encoding_init(struct encoding *encoding);
 void encoding_done(struct encoding *encoding);
 
-/* Reads tokenizer.json of a model's folder, or vocab.txt (with tokenizer_config.json where present)
-   when there is none. The truncation and padding that a tokenizer.json may carry are ignored.
+/* Reads tokenizer.json of a model's folder, or spm.model, or vocab.txt (with tokenizer_config.json where
+   present) when there is none. The truncation and padding that a tokenizer.json may carry are ignored.
    STATUS_MODEL_INVALID names the file and the component that cannot be used; *out is then NULL. */
 NODISCARD enum status tokenizer_open(struct tokenizer **out, const char *model_dir, struct error *err);
+/* From the keys tokenizer.ggml.* of a GGUF file (models gpt2, llama, bert, t5). */
+NODISCARD enum status tokenizer_from_gguf(struct tokenizer **out, const struct gguf *gguf, struct error *err);
 /* The same from the text of a tokenizer.json. */
 NODISCARD enum status tokenizer_parse(struct tokenizer **out, const char *json, size_t length, struct error *err);
 void tokenizer_free(struct tokenizer *tokenizer);
@@ -40,6 +46,22 @@ void tokenizer_free(struct tokenizer *tokenizer);
 NODISCARD enum status tokenizer_encode(const struct tokenizer *tokenizer, struct encoding *out, const char *text,
                                        size_t length, const char *pair, size_t pair_length, size_t max_length,
                                        struct error *err);
+
+/* Encodes `text` alone, without the special tokens of the template and without a limit, and fills
+   `ends`; special tokens written in the text are recognised. What a rendered chat needs. */
+NODISCARD enum status tokenizer_encode_plain(const struct tokenizer *tokenizer, struct encoding *out, const char *text,
+                                             size_t length, struct error *err);
+/* The special tokens that the template puts before and after a single text (BOS, EOS; often none). */
+struct tokenizer_frame {
+  size_t before_count, after_count;
+  int32_t before[8], after[8];
+};
+void tokenizer_get_frame(const struct tokenizer *tokenizer, struct tokenizer_frame *out);
+/* Text of the ids, as the library's decode. Appends to `out`; false when memory runs out. */
+NODISCARD bool tokenizer_decode(const struct tokenizer *tokenizer, struct str *out, const int32_t *ids, size_t count,
+                                bool skip_special);
+/* Is it an added token marked special (end of turn, BOS, padding)? */
+bool tokenizer_is_special(const struct tokenizer *tokenizer, int32_t id);
 
 /* One more than the largest id. */
 int32_t tokenizer_vocab_size(const struct tokenizer *tokenizer);

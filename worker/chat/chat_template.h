@@ -1,0 +1,52 @@
+/* Chat templates: Jinja programs that turn a list of messages into the text a model was trained on,
+   rendered as Transformers does (trim_blocks, lstrip_blocks, loop controls, raise_exception,
+   strftime_now, {% generation %}). While rendering, every byte remembers whether it came from the
+   content of an assistant message, so what a model must learn is known without tokenising twice. */
+#ifndef WORKER_CHAT_CHAT_TEMPLATE_H
+#define WORKER_CHAT_CHAT_TEMPLATE_H
+
+#include <jansson.h>
+
+#include "base/error.h"
+#include "base/str.h"
+#include "worker/file/gguf.h"
+
+struct chat_template; /* read-only once open */
+
+/* `asked` is a name of the built-in table ("chatml", "llama-2", "llama-3", "mistral", "zephyr", "gemma", "qwen",
+   "alpaca", "smollm2"), a template's source (it has "{%" or "{{"), or NULL: the model's own, from
+   tokenizer_config.json or chat_template.jinja in the folder `model_path`, or the key
+   tokenizer.chat_template of `gguf` (not NULL for a GGUF base). The same files name the texts of the
+   special tokens that templates use (bos_token, eos_token, unk_token, pad_token).
+   STATUS_MODEL_INVALID when the model has none (the text says to name one in dataset.chat_template);
+   STATUS_UNSUPPORTED_VALUE naming line, column and construct for what the interpreter does not know. */
+NODISCARD enum status chat_template_open(struct chat_template **out, const char *asked, const char *model_path,
+                                         const struct gguf *gguf, struct error *err);
+/* A template from its source; specials is an object like {"bos_token": "<s>", ...}, borrowed for the call. */
+NODISCARD enum status chat_template_parse(struct chat_template **out, const char *source, size_t length,
+                                          const json_t *specials, struct error *err);
+void chat_template_free(struct chat_template *chat);
+
+struct chat_span {
+  size_t begin, end; /* bytes of the text */
+};
+
+/* Reused from call to call. */
+struct chat_text {
+  struct str text;
+  struct chat_span *spans; /* what the assistant said, in order, not overlapping, not empty */
+  size_t span_count, span_size;
+};
+void chat_text_init(struct chat_text *text);
+void chat_text_done(struct chat_text *text);
+
+/* Renders `messages` (objects with role and content). Where the template has {% generation %} blocks they
+   are the spans; else the bytes that came from the content of assistant messages are. `tools` may be NULL.
+   STATUS_DATASET_INVALID for what the template itself refuses (raise_exception: its text) and when an assistant
+   message with content leaves no trace in the text; STATUS_UNSUPPORTED_VALUE for a construct that only
+   shows at run time. Time and output are bounded (a template is hostile input too). */
+NODISCARD enum status chat_template_render(const struct chat_template *chat, struct chat_text *out,
+                                           const json_t *messages, const json_t *tools, bool add_generation_prompt,
+                                           struct error *err);
+
+#endif

@@ -1,0 +1,46 @@
+/* The files of a base model, whatever their format: a Hugging Face folder (config.json and
+   safetensors, sharded or not), one .gguf file, or a folder with one .gguf file in it. Everything
+   above sees Hugging Face's names, layouts and config members; a GGUF file's are translated. */
+#ifndef WORKER_MODEL_CHECKPOINT_H
+#define WORKER_MODEL_CHECKPOINT_H
+
+#include <jansson.h>
+
+#include "worker/file/gguf.h"
+#include "worker/file/safetensors.h"
+
+struct checkpoint {
+  json_t *config;            /* config.json, or the same made from the GGUF's keys */
+  struct safetensors tensors; /* Hugging Face */
+  struct gguf gguf;
+  bool is_gguf;
+  const char *weights_path; /* in `arena`: model.safetensors, the index file, or the .gguf */
+  struct arena arena;
+};
+
+struct checkpoint_tensor {
+  const char *name; /* Hugging Face's */
+  int rank;
+  int64_t shape[ST_RANK_MAX];
+};
+
+/* STATUS_MODEL_INVALID names the file and member at fault. *out is empty after a failure. */
+NODISCARD enum status checkpoint_open(struct checkpoint *out, const char *path, struct error *err);
+void checkpoint_close(struct checkpoint *checkpoint);
+
+/* By Hugging Face's name, exactly. False when there is no such tensor. */
+bool checkpoint_find(struct checkpoint_tensor *out, const struct checkpoint *checkpoint, const char *name);
+/* All of them, in the order in which an export writes them. */
+size_t checkpoint_count(const struct checkpoint *checkpoint);
+struct checkpoint_tensor checkpoint_at(const struct checkpoint *checkpoint, size_t index);
+/* The tensor's numbers where they lie, if they are aligned floats in the right order; else NULL. */
+const float *checkpoint_mapped(const struct checkpoint *checkpoint, const char *name);
+/* Converts all its numbers into out (F32, F16, BF16, ggml's types; rows of q and k of a GGUF in
+   Hugging Face's order). */
+NODISCARD enum status checkpoint_read(float *out, const struct checkpoint *checkpoint, const char *name,
+                                      struct error *err);
+/* The GGUF name of a Hugging Face tensor name of a LLaMA-family model ("blk.3.attn_q.weight"), in
+   `out`; false when there is none. Shared with the exports. */
+bool checkpoint_gguf_name(char out[128], const char *name);
+
+#endif
