@@ -44,6 +44,12 @@ void backend_gemm_nn(float *y, const float *x, const float *w, size_t n, size_t 
               (blasint)d, accumulate ? 1.0f : 0.0f, y, (blasint)d);
 }
 
+void backend_gemm(float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t ldb, bool transposed,
+                  size_t m, size_t n, size_t k) {
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, transposed ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n, (blasint)k,
+              1.0f, a, (blasint)lda, b, (blasint)ldb, 0.0f, c, (blasint)ldc);
+}
+
 void backend_gemm_tn(float *y, const float *a, const float *b, size_t m, size_t d, size_t n) {
   cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (blasint)m, (blasint)d, (blasint)n, 1.0f, a, (blasint)m, b,
               (blasint)d, 1.0f, y, (blasint)d);

@@ -25,6 +25,9 @@ void backend_close(struct backend *backend);
 void backend_gemm_nt(float *y, const float *x, const float *w, size_t n, size_t m, size_t d);
 /* y (n x d) = [y +] x (n x m) w (w: m x d) */
 void backend_gemm_nn(float *y, const float *x, const float *w, size_t n, size_t d, size_t m, bool accumulate);
+/* c (m x n, rows ldc apart) = a (m x k) b, b: k x n, or n x k when transposed */
+void backend_gemm(float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t ldb, bool transposed,
+                  size_t m, size_t n, size_t k);
 /* y (m x d) += a^T b, a: n x m, b: n x d */
 void backend_gemm_tn(float *y, const float *a, const float *b, size_t m, size_t d, size_t n);
 

@@ -19,13 +19,15 @@ struct dropout {
 };
 
 /* One (sequence, head) of attention. q, k, v, out and their gradients point at the sequence's first
-   row, the head's first column; rows are `stride` floats apart. */
+   row, the head's first column; rows of q and out are `stride` floats apart, of k and v `kv_stride`. */
 struct attention_head {
   size_t length;    /* T: tokens of the sequence */
   size_t head_size; /* D */
-  size_t stride;
-  float scale; /* of the scores */
-  bool causal;
+  size_t stride, kv_stride;
+  float scale;   /* of the scores */
+  bool causal;   /* a row sees itself and the rows before it */
+  size_t window; /* causal: at most so many of them; 0: all */
+  bool add_kv;   /* backward: add to dk and dv instead of writing them (heads that share one k and v) */
   struct dropout dropout; /* of the probabilities; rows are numbered from row_first */
   uint64_t row_first;
 };
@@ -51,13 +53,28 @@ struct kernels {
   /* dx = its gradient (written, not added). */
   void (*layernorm_backward)(float *dx, const float *dy, const float *x, const float *mean, const float *rstd,
                              const float *weight, size_t rows, size_t cols);
+  /* RMSNorm over cols: y = x * rstd * weight, rstd = 1 / sqrt(mean of x^2 + epsilon), saved. */
+  void (*rmsnorm)(float *y, float *rstd, const float *x, const float *weight, size_t rows, size_t cols, float epsilon);
+  void (*rmsnorm_backward)(float *dx, const float *dy, const float *x, const float *rstd, const float *weight,
+                           size_t rows, size_t cols);
+  /* Rotary positions of one row: heads of 2 * half columns, column c turns with column c + half by the
+     angle whose cosine and sine are cos[c], sin[c]. y may be x. direction -1 turns back. */
+  void (*rope)(float *y, const float *x, const float *cos, const float *sin, size_t heads, size_t half,
+               float direction);
+  /* y = silu(gate) * up, silu(x) = x / (1 + e^-x) */
+  void (*swiglu)(float *y, const float *gate, const float *up, size_t count);
+  void (*swiglu_backward)(float *dgate, float *dup, const float *dy, const float *gate, const float *up, size_t count);
+  /* A row of logits: returns the log of the sum of their exponentials, and the index of the largest in *top. */
+  double (*log_sum_exp)(const float *x, size_t count, size_t *top);
+  /* x = weight * exp(x - lse): its softmax, scaled */
+  void (*softmax_scaled)(float *x, size_t count, float lse, float weight);
   void (*gelu)(float *y, const float *x, size_t count);                            /* exact, by erf */
   void (*gelu_backward)(float *dx, const float *dy, const float *x, size_t count); /* dx = dy * gelu'(x) */
   /* scratch: attention_scratch(...) floats. lse (T, `lse_stride` apart) = log of the sum of exp. */
   size_t (*attention_scratch)(size_t length, size_t head_size);
   void (*attention)(float *out, float *lse, size_t lse_stride, const float *q, const float *k, const float *v,
                     const struct attention_head *head, float *scratch);
-  /* Writes dq, dk, dv. */
+  /* Writes dq, dk, dv (add_kv: adds to dk, dv). */
   void (*attention_backward)(float *dq, float *dk, float *dv, const float *dout, const float *q, const float *k,
                              const float *v, const float *out, const float *lse, size_t lse_stride,
                              const struct attention_head *head, float *scratch);

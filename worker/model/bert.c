@@ -201,7 +201,8 @@ static struct tensor *forward(struct tape *tape, const struct model *m, const st
     struct tensor *k = op_linear(tape, x, &l->key);
     struct tensor *v = op_linear(tape, x, &l->value);
     d = op_next_dropout(tape, b->attention_dropout);
-    struct tensor *a = op_attention(tape, q, k, v, sequences, b->heads, scale, &d);
+    struct attention how = {.heads = b->heads, .kv_heads = b->heads, .scale = scale, .dropout = d};
+    struct tensor *a = op_attention(tape, q, k, v, sequences, &how);
     d = op_next_dropout(tape, b->hidden_dropout);
     x = op_residual_layernorm(tape, op_linear(tape, a, &l->attention_output), x, &l->attention_norm, &d);
     struct tensor *h = op_gelu(tape, op_linear(tape, x, &l->intermediate));

@@ -1,11 +1,9 @@
-/* Attention over sequences of different lengths: one task a (sequence, head). */
+/* Attention over sequences of different lengths: one task a (sequence, head of k and v). */
 #include "worker/op/op.h"
 
-struct attention {
+struct attributes {
   const struct sequences *sequences;
-  size_t heads;
-  float scale;
-  struct dropout dropout;
+  struct attention how;
 };
 
 struct pass {
@@ -16,34 +14,51 @@ struct pass {
   size_t scratch_floats; /* a thread */
 };
 
-static struct attention_head head_of(const struct attention *a, const struct tensor *q, size_t task, size_t *at) {
-  size_t b = task / a->heads, h = task % a->heads, first = a->sequences->offsets[b];
-  struct attention_head head = {
-      .length = a->sequences->offsets[b + 1] - first,
-      .head_size = q->cols / a->heads,
-      .stride = q->cols,
-      .scale = a->scale,
-      .dropout = a->dropout,
-      .row_first = h * a->sequences->tokens + first,
-  };
-  *at = first * q->cols + h * head.head_size;
-  return head;
+/* Where a head's numbers begin in q and in k. */
+struct place {
+  struct attention_head head;
+  size_t q, kv;
+};
+
+/* Head `member` of the group that shares one head of k and v. */
+static struct place place_of(const struct node *n, size_t task, size_t member) {
+  const struct attributes *a = n->attributes;
+  size_t kv_heads = a->how.kv_heads, group = a->how.heads / kv_heads;
+  size_t b = task / kv_heads, kv = task % kv_heads, h = kv * group + member, first = a->sequences->offsets[b];
+  size_t D = n->in[0]->cols / a->how.heads;
+  return (struct place){.head = {.length = a->sequences->offsets[b + 1] - first,
+                                 .head_size = D,
+                                 .stride = n->in[0]->cols,
+                                 .kv_stride = n->in[1]->cols,
+                                 .scale = a->how.scale,
+                                 .causal = a->how.causal,
+                                 .window = a->how.window,
+                                 .add_kv = member > 0,
+                                 .dropout = a->how.dropout,
+                                 .row_first = h * a->sequences->tokens + first},
+                        .q = first * n->in[0]->cols + h * D,
+                        .kv = first * n->in[1]->cols + kv * D};
+}
+
+static size_t group_size(const struct node *node) {
+  const struct attributes *a = node->attributes;
+  return a->how.heads / a->how.kv_heads;
 }
 
 static void forward_task(void *payload, size_t task, int thread) {
   const struct pass *pass = payload;
   const struct node *n = pass->node;
-  const struct attention *a = n->attributes;
-  size_t at;
-  struct attention_head head = head_of(a, n->in[0], task, &at);
-  pass->tape->backend->kernels->attention(n->out[0]->data + at, n->out[1]->data + head.row_first, 1,
-                                          n->in[0]->data + at, n->in[1]->data + at, n->in[2]->data + at, &head,
-                                          pass->scratch + (size_t)thread * pass->scratch_floats);
+  for (size_t member = 0; member < group_size(n); member++) {
+    struct place p = place_of(n, task, member);
+    pass->tape->backend->kernels->attention(n->out[0]->data + p.q, n->out[1]->data + p.head.row_first, 1,
+                                            n->in[0]->data + p.q, n->in[1]->data + p.kv, n->in[2]->data + p.kv,
+                                            &p.head, pass->scratch + (size_t)thread * pass->scratch_floats);
+  }
 }
 
 static size_t thread_floats(const struct tape *tape, const struct node *node) {
-  const struct attention *a = node->attributes;
-  return tape->backend->kernels->attention_scratch(a->sequences->longest, node->in[0]->cols / a->heads);
+  const struct attributes *a = node->attributes;
+  return tape->backend->kernels->attention_scratch(a->sequences->longest, node->in[0]->cols / a->how.heads);
 }
 
 /* One part a thread, and room for the gradients that nobody asked for. */
@@ -54,27 +69,30 @@ static size_t scratch(const struct tape *tape, const struct node *node) {
   return floats;
 }
 
+static size_t task_count(const struct node *node) {
+  const struct attributes *a = node->attributes;
+  return a->sequences->count * a->how.kv_heads;
+}
+
 static void forward(struct tape *tape, const struct node *node) {
-  const struct attention *a = node->attributes;
   struct pass pass = {
       .node = node, .tape = tape, .scratch = tape->scratch, .scratch_floats = thread_floats(tape, node)};
-  pool_run(tape->backend->pool, a->sequences->count * a->heads, forward_task, &pass);
+  pool_run(tape->backend->pool, task_count(node), forward_task, &pass);
 }
 
 static void backward_task(void *payload, size_t task, int thread) {
   const struct pass *pass = payload;
   const struct node *n = pass->node;
-  const struct attention *a = n->attributes;
-  size_t at;
-  struct attention_head head = head_of(a, n->in[0], task, &at);
-  pass->tape->backend->kernels->attention_backward(pass->dq + at, pass->dk + at, pass->dv + at, n->out[0]->grad + at,
-                                                   n->in[0]->data + at, n->in[1]->data + at, n->in[2]->data + at,
-                                                   n->out[0]->data + at, n->out[1]->data + head.row_first, 1, &head,
-                                                   pass->scratch + (size_t)thread * pass->scratch_floats);
+  for (size_t member = 0; member < group_size(n); member++) {
+    struct place p = place_of(n, task, member);
+    pass->tape->backend->kernels->attention_backward(
+        pass->dq + p.q, pass->dk + p.kv, pass->dv + p.kv, n->out[0]->grad + p.q, n->in[0]->data + p.q,
+        n->in[1]->data + p.kv, n->in[2]->data + p.kv, n->out[0]->data + p.q, n->out[1]->data + p.head.row_first, 1,
+        &p.head, pass->scratch + (size_t)thread * pass->scratch_floats);
+  }
 }
 
 static void backward(struct tape *tape, const struct node *node) {
-  const struct attention *a = node->attributes;
   struct pass pass = {
       .node = node, .tape = tape, .scratch = tape->scratch, .scratch_floats = thread_floats(tape, node)};
   float *spare = tape->scratch + pass.scratch_floats * (size_t)pool_threads(tape->backend->pool);
@@ -88,21 +106,21 @@ static void backward(struct tape *tape, const struct node *node) {
       spare += node->in[i]->rows * node->in[i]->cols;
     }
   }
-  pool_run(tape->backend->pool, a->sequences->count * a->heads, backward_task, &pass);
+  pool_run(tape->backend->pool, task_count(node), backward_task, &pass);
 }
 
 static const struct op op = {"attention", forward, backward, scratch, 7, 3};
 
 struct tensor *op_attention(struct tape *tape, struct tensor *q, struct tensor *k, struct tensor *v,
-                            const struct sequences *sequences, size_t heads, float scale,
-                            const struct dropout *dropout) {
-  struct attention *a = tape_attributes(tape, sizeof *a);
-  *a = (struct attention){.sequences = sequences, .heads = heads, .scale = scale};
-  if (tape->training)
-    a->dropout = *dropout;
-  CHECK(q->cols == k->cols && q->cols == v->cols && q->cols % heads == 0);
+                            const struct sequences *sequences, const struct attention *attention) {
+  struct attributes *a = tape_attributes(tape, sizeof *a);
+  *a = (struct attributes){sequences, *attention};
+  if (!tape->training)
+    a->how.dropout.threshold = 0;
+  CHECK(q->cols % a->how.heads == 0 && a->how.heads % a->how.kv_heads == 0);
+  CHECK(k->cols == v->cols && k->cols / a->how.kv_heads == q->cols / a->how.heads);
   struct tensor *in[NODE_INPUTS] = {q, k, v};
-  struct tensor *out[NODE_OUTPUTS] = {tape_tensor(tape, q->rows, q->cols), tape_tensor(tape, heads, q->rows)};
+  struct tensor *out[NODE_OUTPUTS] = {tape_tensor(tape, q->rows, q->cols), tape_tensor(tape, a->how.heads, q->rows)};
   tape_record(tape, &op, a, in, out);
   return out[0];
 }

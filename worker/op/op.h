@@ -31,12 +31,13 @@ struct linear {
 /* (N, in) -> (N, out) */
 struct tensor *op_linear(struct tape *tape, struct tensor *x, const struct linear *linear);
 /* Sum of three frozen tables' rows: words[id] + positions[index in its sequence] + types[type];
-   types may be NULL. Tables are rows of C floats. -> (N, C) */
+   positions and types may be NULL. Tables are rows of C floats. -> (N, C) */
 struct tensor *op_embeddings(struct tape *tape, const struct sequences *sequences, const float *words,
                              const float *positions, const float *types, size_t channels);
 /* LayerNorm over channels. Its bias may be trained (adapter.bias "all"). */
 struct norm {
-  const float *weight, *bias;
+  size_t channels;
+  const float *weight, *bias; /* RMSNorm has no bias: NULL */
   struct parameter *trained_bias;
   float epsilon;
 };
@@ -49,18 +50,54 @@ struct tensor *op_dropout(struct tape *tape, struct tensor *x, const struct drop
 /* Exact GELU. Its output is recomputed for the backward pass. */
 struct tensor *op_gelu(struct tape *tape, struct tensor *x);
 struct tensor *op_tanh(struct tape *tape, struct tensor *x);
-/* softmax(scale Q K^T) V within each sequence; q, k, v: (N, H * head size) -> the same shape. */
+/* RMSNorm (Zhang and Sennrich, 2019) over each `norm->channels` of a row: the whole row, or every head of it.
+   Its output is recomputed for the backward pass. */
+struct tensor *op_rmsnorm(struct tape *tape, struct tensor *x, const struct norm *norm);
+struct tensor *op_add(struct tape *tape, struct tensor *x, struct tensor *y);
+/* silu(gate) * up. Its output is recomputed for the backward pass. */
+struct tensor *op_swiglu(struct tape *tape, struct tensor *gate, struct tensor *up);
+
+/* Rotary position embeddings (Su et al., 2021), Transformers' layout: in a head of D channels, c turns
+   with c + D / 2. Row p of the tables (D / 2 wide) is for the p-th token of a sequence. */
+struct rotary {
+  size_t head_size;
+  const float *cos, *sin;
+};
+struct tensor *op_rope(struct tape *tape, struct tensor *x, const struct sequences *sequences,
+                       const struct rotary *rotary);
+
+/* softmax(scale Q K^T) V within each sequence. q: (N, heads * D) -> the same shape; k, v: (N, kv_heads * D),
+   where kv_heads divides heads: head h reads k and v of h / (heads / kv_heads). */
+struct attention {
+  size_t heads, kv_heads;
+  float scale;
+  bool causal;
+  size_t window; /* causal: keys a row sees, its own included; 0: all before it */
+  struct dropout dropout;
+};
 struct tensor *op_attention(struct tape *tape, struct tensor *q, struct tensor *k, struct tensor *v,
-                            const struct sequences *sequences, size_t heads, float scale,
-                            const struct dropout *dropout);
-/* The first row of each sequence: (N, C) -> (B, C) */
+                            const struct sequences *sequences, const struct attention *attention);
+/* The first or the last row of each sequence: (N, C) -> (B, C) */
 struct tensor *op_first_rows(struct tape *tape, struct tensor *x, const struct sequences *sequences);
+struct tensor *op_last_rows(struct tape *tape, struct tensor *x, const struct sequences *sequences);
 
 /* Losses end a tape. *loss receives weight * sum over rows; `weight` is 1 / (examples of the whole
    optimiser step), so that gradient accumulation equals one large batch. */
 void op_cross_entropy(struct tape *tape, struct tensor *logits, const uint32_t *labels, float weight, double *loss);
 /* logits (B, 1) against targets: squared error. */
 void op_squared_error(struct tape *tape, struct tensor *logits, const float *targets, float weight, double *loss);
+
+/* What a language model says next: softmax cross-entropy of the rows `rows` of x (N, C) through the frozen
+   head, a few hundred rows at a time: logits of a whole batch never exist. */
+struct next_tokens {
+  const uint32_t *rows;   /* [count] of x, ascending */
+  const uint32_t *labels; /* [count] ids below head->out */
+  size_t count;
+};
+/* *loss as above, summed over `count` rows; *correct (may be NULL) counts the rows whose largest logit is the
+   label's. `tokens` is read when the op runs: a dry run needs its count only. */
+void op_linear_cross_entropy(struct tape *tape, struct tensor *x, const struct linear *head,
+                             const struct next_tokens *tokens, float weight, double *loss, size_t *correct);
 
 /* The cross-entropy of one row: log of the sum of exp(logits) minus the label's logit. */
 double op_row_loss(const float *logits, size_t classes, uint32_t label);

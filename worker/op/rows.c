@@ -1,4 +1,4 @@
-/* Ops that move rows: embeddings and the first row of each sequence. */
+/* Ops that move rows: embeddings and the first or last row of each sequence. */
 #include <string.h>
 
 #include "worker/op/op.h"
@@ -15,11 +15,12 @@ static void embeddings_forward(struct tape *tape, const struct node *node) {
   size_t C = node->out[0]->cols;
   for (size_t b = 0; b < s->count; b++)
     for (size_t i = s->offsets[b]; i < s->offsets[b + 1]; i++) {
-      const float *word = e->words + (size_t)s->ids[i] * C, *position = e->positions + (i - s->offsets[b]) * C;
+      const float *word = e->words + (size_t)s->ids[i] * C;
+      const float *position = e->positions ? e->positions + (i - s->offsets[b]) * C : NULL;
       const float *type = e->types ? e->types + (s->types ? s->types[i] : 0) * C : NULL;
       float *y = node->out[0]->data + i * C;
       for (size_t c = 0; c < C; c++)
-        y[c] = word[c] + (type ? type[c] : 0.0f) + position[c];
+        y[c] = word[c] + (type ? type[c] : 0.0f) + (position ? position[c] : 0.0f);
     }
 }
 
@@ -34,29 +35,48 @@ struct tensor *op_embeddings(struct tape *tape, const struct sequences *sequence
   return out[0];
 }
 
-static void first_forward(struct tape *tape, const struct node *node) {
-  (void)tape;
-  const struct sequences *s = node->attributes;
-  size_t C = node->in[0]->cols;
-  for (size_t b = 0; b < s->count; b++)
-    memcpy(node->out[0]->data + b * C, node->in[0]->data + s->offsets[b] * C, C * sizeof(float));
+struct pick {
+  const struct sequences *sequences;
+  bool last;
+};
+
+static size_t picked(const struct pick *p, size_t sequence) {
+  return p->last ? p->sequences->offsets[sequence + 1] - 1 : p->sequences->offsets[sequence];
 }
 
-static void first_backward(struct tape *tape, const struct node *node) {
-  const struct sequences *s = node->attributes;
+static void pick_forward(struct tape *tape, const struct node *node) {
+  (void)tape;
+  const struct pick *p = node->attributes;
+  size_t C = node->in[0]->cols;
+  for (size_t b = 0; b < p->sequences->count; b++)
+    memcpy(node->out[0]->data + b * C, node->in[0]->data + picked(p, b) * C, C * sizeof(float));
+}
+
+static void pick_backward(struct tape *tape, const struct node *node) {
+  const struct pick *p = node->attributes;
   size_t C = node->in[0]->cols;
   bool accumulate;
   float *dx = tape_grad(node->in[0], &accumulate);
   if (!accumulate)
     memset(dx, 0, node->in[0]->rows * C * sizeof *dx);
-  for (size_t b = 0; b < s->count; b++)
-    tape->backend->kernels->add(dx + s->offsets[b] * C, node->out[0]->grad + b * C, C);
+  for (size_t b = 0; b < p->sequences->count; b++)
+    tape->backend->kernels->add(dx + picked(p, b) * C, node->out[0]->grad + b * C, C);
 }
 
-static const struct op op_row_first = {"first_rows", first_forward, first_backward, NULL, 0, 0};
+static const struct op op_row_pick = {"pick_rows", pick_forward, pick_backward, NULL, 0, 0};
+
+static struct tensor *pick(struct tape *tape, struct tensor *x, const struct sequences *sequences, bool last) {
+  struct pick *p = tape_attributes(tape, sizeof *p);
+  *p = (struct pick){sequences, last};
+  struct tensor *in[NODE_INPUTS] = {x}, *out[NODE_OUTPUTS] = {tape_tensor(tape, sequences->count, x->cols)};
+  tape_record(tape, &op_row_pick, p, in, out);
+  return out[0];
+}
 
 struct tensor *op_first_rows(struct tape *tape, struct tensor *x, const struct sequences *sequences) {
-  struct tensor *in[NODE_INPUTS] = {x}, *out[NODE_OUTPUTS] = {tape_tensor(tape, sequences->count, x->cols)};
-  tape_record(tape, &op_row_first, sequences, in, out);
-  return out[0];
+  return pick(tape, x, sequences, false);
+}
+
+struct tensor *op_last_rows(struct tape *tape, struct tensor *x, const struct sequences *sequences) {
+  return pick(tape, x, sequences, true);
 }

@@ -31,71 +31,6 @@ static struct parameter *matrix(const char *name, int64_t rows, int64_t cols, ui
   return p;
 }
 
-static void build_attention(struct tape *tape, const struct graph *g, double *loss) {
-  struct tensor *q = graph_input(tape, g->x), *k = graph_input(tape, g->y), *v = graph_input(tape, g->z);
-  struct tensor *a = op_attention(tape, q, k, v, &g->sequences, 3, 0.7f, g->extra);
-  graph_loss(tape, a, loss);
-}
-
-static void attention_with(double p) {
-  struct dropout d = dropout_make(p, 3, 4, 5);
-  struct graph g = {build_attention,
-                    &backend,
-                    matrix("q", 30, 36, 1),
-                    matrix("k", 30, 36, 2),
-                    matrix("v", 30, 36, 3),
-                    four,
-                    &d,
-                    0,
-                    0,
-                    false};
-  graph_check(&g, g.x, 60, 2e-3);
-  graph_check(&g, g.y, 60, 2e-3);
-  graph_check(&g, g.z, 60, 2e-3);
-}
-
-static void attention_gradients(void **state) {
-  (void)state;
-  attention_with(0);
-}
-
-static void attention_gradients_with_dropout(void **state) {
-  (void)state;
-  attention_with(0.3);
-}
-
-/* Against the formula, one row at a time, in double. */
-static void attention_values(void **state) {
-  (void)state;
-  enum { T = 57, D = 20 };
-  static float q[T * D], k[T * D], v[T * D], out[T * D], lse[T], scratch[200000];
-  fill(q, T * D, 4);
-  fill(k, T * D, 5);
-  fill(v, T * D, 6);
-  for (int causal = 0; causal < 2; causal++) {
-    struct attention_head head = {.length = T, .head_size = D, .stride = D, .scale = 0.9f, .causal = causal};
-    assert_true(backend.kernels->attention_scratch(T, D) <= COUNT_OF(scratch));
-    backend.kernels->attention(out, lse, 1, q, k, v, &head, scratch);
-    for (int i = 0; i < T; i++) {
-      double p[T], sum = 0;
-      int keys = causal ? i + 1 : T;
-      for (int j = 0; j < keys; j++) {
-        double s = 0;
-        for (int d = 0; d < D; d++)
-          s += (double)q[i * D + d] * (double)k[j * D + d];
-        sum += p[j] = exp(s * 0.9);
-      }
-      assert_true(fabs(log(sum) - (double)lse[i]) < 1e-5);
-      for (int d = 0; d < D; d++) {
-        double o = 0;
-        for (int j = 0; j < keys; j++)
-          o += p[j] / sum * (double)v[j * D + d];
-        assert_true(fabs(o - (double)out[i * D + d]) < 2e-6);
-      }
-    }
-  }
-}
-
 static void build_norm(struct tape *tape, const struct graph *g, double *loss) {
   struct dropout d = dropout_make(0.2, 1, 2, 3);
   struct tensor *x = graph_input(tape, g->x), *r = graph_input(tape, g->y);
@@ -110,7 +45,7 @@ static void norm_gradients(void **state) {
   fill(bias, 21, 8);
   for (int i = 0; i < 21; i++)
     weight[i] += 1.5f;
-  struct norm norm = {weight, bias, NULL, 1e-5f};
+  struct norm norm = {21, weight, bias, NULL, 1e-5f};
   struct graph g = {.build = build_norm,
                     .backend = &backend,
                     .x = matrix("x", 130, 21, 9),
@@ -206,9 +141,6 @@ static void dropout_keeps_its_share_and_its_mean(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(attention_values),
-      cmocka_unit_test(attention_gradients),
-      cmocka_unit_test(attention_gradients_with_dropout),
       cmocka_unit_test(norm_gradients),
       cmocka_unit_test(elementwise_gradients),
       cmocka_unit_test(gelu_values),

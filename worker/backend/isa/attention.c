@@ -12,9 +12,10 @@ static size_t round_up(size_t n, size_t to) {
   return (n + to - 1) / to * to;
 }
 
-/* Floats a row of scores takes: whole groups of dropout, so that masks may be written in full. */
+/* Floats a row of scores takes: whole groups of dropout, so that masks may be written in full, and room for
+   a last vector that does not begin at a multiple of its width (a window's). */
 static size_t score_stride(size_t length) {
-  return round_up(length, DROPOUT_GROUP);
+  return round_up(length + W, DROPOUT_GROUP);
 }
 
 size_t ISA_NAME(attention_scratch)(size_t length, size_t head_size) {
@@ -76,80 +77,97 @@ static void multiply(float *y, const float *x, size_t count) {
     store(y + i, load(y + i) * load(x + i));
 }
 
+/* The keys that row i sees are low(i) .. i (causal) or all. */
+static size_t low(const struct attention_head *h, size_t row) {
+  return h->causal && h->window && row >= h->window ? row + 1 - h->window : 0;
+}
+
+/* The columns that a block of rows has in scratch memory: keys base .. end - 1. */
+struct block {
+  size_t first, rows, base, end;
+};
+
+static struct block block_at(const struct attention_head *h, size_t first) {
+  size_t rows = h->length - first < BLOCK ? h->length - first : BLOCK;
+  return (struct block){first, rows, low(h, first), h->causal ? first + rows : h->length};
+}
+
+/* Zeroes what a row does not see: s is its first column. */
+static void clear_unseen(float *s, const struct block *b, size_t from, size_t to) {
+  if (from > b->base)
+    memset(s, 0, (from - b->base) * sizeof *s);
+  if (to < b->end)
+    memset(s + (to - b->base), 0, (b->end - to) * sizeof *s);
+}
+
 void ISA_NAME(attention)(float *out, float *lse, size_t lse_stride, const float *q, const float *k, const float *v,
                          const struct attention_head *h, float *scratch) {
-  const size_t T = h->length, D = h->head_size, stride = score_stride(T), ld = h->stride;
+  const size_t T = h->length, D = h->head_size, stride = score_stride(T), ld = h->stride, kld = h->kv_stride;
   float *kt = scratch, *scores = kt + 2 * D * stride, *mask = scores + (size_t)BLOCK * stride;
-  transpose(kt, stride, k, ld, T, D);
+  transpose(kt, stride, k, kld, T, D);
   for (size_t first = 0; first < T; first += BLOCK) {
-    size_t rows = T - first < BLOCK ? T - first : BLOCK;
-    size_t width = h->causal ? first + rows : T;
-    ISA_NAME(gemm)(scores, stride, q + first * ld, ld, 1, kt, stride, rows, width, D, 1.0f, false);
-    for (size_t i = 0; i < rows; i++) {
-      float *s = scores + i * stride;
-      size_t keys = h->causal ? first + i + 1 : T;
-      lse[(first + i) * lse_stride] = softmax_row(s, keys, h->scale);
-      if (keys < width)
-        memset(s + keys, 0, (width - keys) * sizeof *s);
+    struct block b = block_at(h, first);
+    size_t width = b.end - b.base;
+    ISA_NAME(gemm)(scores, stride, q + first * ld, ld, 1, kt + b.base, stride, b.rows, width, D, 1.0f, false);
+    for (size_t i = 0; i < b.rows; i++) {
+      size_t from = low(h, first + i), to = h->causal ? first + i + 1 : T;
+      float *s = scores + i * stride, *seen = s + (from - b.base);
+      lse[(first + i) * lse_stride] = softmax_row(seen, to - from, h->scale);
       if (h->dropout.threshold) {
-        make_mask(mask, h, first + i, keys);
-        multiply(s, mask, keys);
+        make_mask(mask, h, first + i, to);
+        multiply(seen, mask + from, to - from);
       }
+      clear_unseen(s, &b, from, to);
     }
-    ISA_NAME(gemm)(out + first * ld, ld, scores, stride, 1, v, ld, rows, D, width, 1.0f, false);
+    ISA_NAME(gemm)(out + first * ld, ld, scores, stride, 1, v + b.base * kld, kld, b.rows, D, width, 1.0f, false);
   }
 }
 
 /* For one block of rows: scores -> p times mask (what met V), ds -> the scores' gradient. */
 static void block_backward(float *scores, float *ds, float *mask, size_t stride, const float *dout, const float *out,
-                           const float *lse, size_t lse_stride, const struct attention_head *h, size_t first,
-                           size_t rows, size_t width) {
-  for (size_t i = 0; i < rows; i++) {
-    float *p = scores + i * stride, *g = ds + i * stride;
-    size_t keys = h->causal ? first + i + 1 : h->length;
+                           const float *lse, size_t lse_stride, const struct attention_head *h,
+                           const struct block *b) {
+  for (size_t i = 0; i < b->rows; i++) {
+    size_t row = b->first + i, from = low(h, row), to = h->causal ? row + 1 : h->length, keys = to - from;
+    float *p = scores + i * stride + (from - b->base), *g = ds + i * stride + (from - b->base);
     const float *o = out + i * h->stride, *dy = dout + i * h->stride;
     float delta = 0; /* sum over keys of p * dp = dout . out */
     for (size_t d = 0; d < h->head_size; d++)
       delta += o[d] * dy[d];
     softmax_again(p, keys, h->scale, lse[i * lse_stride]);
     if (h->dropout.threshold) {
-      make_mask(mask, h, first + i, keys);
-      multiply(g, mask, keys);
+      make_mask(mask, h, row, to);
+      multiply(g, mask + from, keys);
     }
     for (size_t j = 0; j < keys; j += W)
       store(g + j, load(p + j) * (load(g + j) - delta) * h->scale);
     if (h->dropout.threshold)
-      multiply(p, mask, keys);
-    if (keys < width) {
-      memset(p + keys, 0, (width - keys) * sizeof *p);
-      memset(g + keys, 0, (width - keys) * sizeof *g);
-    }
+      multiply(p, mask + from, keys);
+    clear_unseen(scores + i * stride, b, from, to);
+    clear_unseen(ds + i * stride, b, from, to);
   }
 }
 
 void ISA_NAME(attention_backward)(float *dq, float *dk, float *dv, const float *dout, const float *q, const float *k,
                                   const float *v, const float *out, const float *lse, size_t lse_stride,
                                   const struct attention_head *h, float *scratch) {
-  const size_t T = h->length, D = h->head_size, stride = score_stride(T), ld = h->stride;
+  const size_t T = h->length, D = h->head_size, stride = score_stride(T), ld = h->stride, kld = h->kv_stride;
   float *kt = scratch, *vt = kt + D * stride, *scores = vt + D * stride;
   float *ds = scores + (size_t)BLOCK * stride, *mask = ds + (size_t)BLOCK * stride;
-  transpose(kt, stride, k, ld, T, D);
-  transpose(vt, stride, v, ld, T, D);
+  transpose(kt, stride, k, kld, T, D);
+  transpose(vt, stride, v, kld, T, D);
+  for (size_t t = 0; t < T && !h->add_kv; t++) {
+    memset(dk + t * kld, 0, D * sizeof *dk);
+    memset(dv + t * kld, 0, D * sizeof *dv);
+  }
   for (size_t first = 0; first < T; first += BLOCK) {
-    size_t rows = T - first < BLOCK ? T - first : BLOCK;
-    size_t width = h->causal ? first + rows : T, from = first * ld;
-    ISA_NAME(gemm)(scores, stride, q + from, ld, 1, kt, stride, rows, width, D, 1.0f, false);
-    ISA_NAME(gemm)(ds, stride, dout + from, ld, 1, vt, stride, rows, width, D, 1.0f, false);
-    block_backward(scores, ds, mask, stride, dout + from, out + from, lse + first * lse_stride, lse_stride, h, first,
-                   rows, width);
-    ISA_NAME(gemm)(dq + from, ld, ds, stride, 1, k, ld, rows, D, width, 1.0f, false);
-    if (h->causal) /* rows of keys that this block is the first to see start from zero */
-      for (size_t t = first; t < first + rows; t++) {
-        memset(dk + t * ld, 0, D * sizeof *dk);
-        memset(dv + t * ld, 0, D * sizeof *dv);
-      }
-    bool accumulate = h->causal || first > 0;
-    ISA_NAME(gemm)(dk, ld, ds, 1, stride, q + from, ld, width, D, rows, 1.0f, accumulate);
-    ISA_NAME(gemm)(dv, ld, scores, 1, stride, dout + from, ld, width, D, rows, 1.0f, accumulate);
+    struct block b = block_at(h, first);
+    size_t width = b.end - b.base, from = first * ld, keys = b.base * kld;
+    ISA_NAME(gemm)(scores, stride, q + from, ld, 1, kt + b.base, stride, b.rows, width, D, 1.0f, false);
+    ISA_NAME(gemm)(ds, stride, dout + from, ld, 1, vt + b.base, stride, b.rows, width, D, 1.0f, false);
+    block_backward(scores, ds, mask, stride, dout + from, out + from, lse + first * lse_stride, lse_stride, h, &b);
+    ISA_NAME(gemm)(dq + from, ld, ds, stride, 1, k + keys, kld, b.rows, D, width, 1.0f, false);
+    ISA_NAME(gemm)(dk + keys, kld, ds, 1, stride, q + from, ld, width, D, b.rows, 1.0f, true);
+    ISA_NAME(gemm)(dv + keys, kld, scores, 1, stride, dout + from, ld, width, D, b.rows, 1.0f, true);
   }
 }

@@ -74,6 +74,111 @@ static void layernorm_backward(float *dx, const float *dy, const float *x, const
   }
 }
 
+static void rmsnorm(float *y, float *rstd, const float *x, const float *weight, size_t rows, size_t cols,
+                    float epsilon) {
+  for (size_t i = 0; i < rows; i++, x += cols, y += cols) {
+    float squares;
+    ROW_SUM(squares, load(x + j) * load(x + j), x[j] * x[j]);
+    float r = rstd[i] = 1.0f / sqrtf(squares / (float)cols + epsilon);
+    for (size_t j = 0; j < cols; j++)
+      y[j] = x[j] * r * weight[j];
+  }
+}
+
+static void rmsnorm_backward(float *dx, const float *dy, const float *x, const float *rstd, const float *weight,
+                             size_t rows, size_t cols) {
+  for (size_t i = 0; i < rows; i++, x += cols, dy += cols, dx += cols) {
+    float r = rstd[i], dot;
+    ROW_SUM(dot, load(dy + j) * load(weight + j) * load(x + j), dy[j] * weight[j] * x[j]);
+    float pull = dot * r * r / (float)cols;
+    for (size_t j = 0; j < cols; j++)
+      dx[j] = r * (dy[j] * weight[j] - x[j] * pull);
+  }
+}
+
+static void rope(float *y, const float *x, const float *cos, const float *sin, size_t heads, size_t half,
+                 float direction) {
+  for (size_t h = 0; h < heads; h++, x += 2 * half, y += 2 * half)
+    for (size_t c = 0; c < half; c++) {
+      float a = x[c], b = x[c + half], s = direction * sin[c];
+      y[c] = a * cos[c] - b * s;
+      y[c + half] = b * cos[c] + a * s;
+    }
+}
+
+/* 1 / (1 + e^-x); e^88 is still a float. */
+static inline vf sigmoid(vf x) {
+  return 1.0f / (1.0f + vexp(-vmax(x, splat(-88.0f))));
+}
+
+static void swiglu(float *y, const float *gate, const float *up, size_t count) {
+  size_t i = 0;
+  for (; i + W <= count; i += W)
+    store(y + i, load(gate + i) * sigmoid(load(gate + i)) * load(up + i));
+  if (i < count) {
+    vf g = load_part(gate + i, count - i, 0);
+    store_part(y + i, g * sigmoid(g) * load_part(up + i, count - i, 0), count - i);
+  }
+}
+
+/* silu' = s (1 + x (1 - s)) with s = sigmoid(x) */
+static inline void swiglu_slopes(vf *dgate, vf *dup, vf dy, vf gate, vf up) {
+  vf s = sigmoid(gate);
+  *dgate = dy * up * s * (1.0f + gate * (1.0f - s));
+  *dup = dy * gate * s;
+}
+
+static void swiglu_backward(float *dgate, float *dup, const float *dy, const float *gate, const float *up,
+                            size_t count) {
+  size_t i = 0;
+  vf dg, du;
+  for (; i + W <= count; i += W) {
+    swiglu_slopes(&dg, &du, load(dy + i), load(gate + i), load(up + i));
+    store(dgate + i, dg);
+    store(dup + i, du);
+  }
+  if (i < count) {
+    size_t n = count - i;
+    swiglu_slopes(&dg, &du, load_part(dy + i, n, 0), load_part(gate + i, n, 0), load_part(up + i, n, 0));
+    store_part(dgate + i, dg, n);
+    store_part(dup + i, du, n);
+  }
+}
+
+/* Sums of BLOCK lanes are float, their sum is double: vocabularies are long. */
+static double log_sum_exp(const float *x, size_t count, size_t *top) {
+  enum { BLOCK = 512 };
+  vf high = splat(-INFINITY);
+  size_t i = 0, best = 0;
+  for (; i + W <= count; i += W)
+    high = vmax(high, load(x + i));
+  if (i < count)
+    high = vmax(high, load_part(x + i, count - i, -INFINITY));
+  float most = lanes_max(high);
+  while (best + 1 < count && !(x[best] >= most)) /* NaN: the last one */
+    best++;
+  *top = best;
+  double sum = 0;
+  for (size_t from = 0; from < count; from += BLOCK) {
+    size_t to = count - from < BLOCK ? count : from + BLOCK;
+    vf lanes = {0};
+    for (i = from; i + W <= to; i += W)
+      lanes += vexp(load(x + i) - most);
+    if (i < to)
+      lanes += vexp(load_part(x + i, to - i, -INFINITY) - most);
+    sum += (double)lanes_sum(lanes);
+  }
+  return (double)most + log(sum);
+}
+
+static void softmax_scaled(float *x, size_t count, float lse, float weight) {
+  size_t i = 0;
+  for (; i + W <= count; i += W)
+    store(x + i, vexp(load(x + i) - lse) * weight);
+  if (i < count)
+    store_part(x + i, vexp(load_part(x + i, count - i, -INFINITY) - lse) * weight, count - i);
+}
+
 /* The normal distribution: *tail = P(Z < -|x|), *density = its density at x. The tail is the density
    times a polynomial in t = 1 / (1 + |x| / 4), fitted by least squares on [0, 9]: error below 3e-7. */
 static inline void normal(vf x, vf *tail, vf *density) {
@@ -145,6 +250,13 @@ const struct kernels ISA_NAME(kernels) = {
     .dropout = dropout,
     .layernorm = layernorm,
     .layernorm_backward = layernorm_backward,
+    .rmsnorm = rmsnorm,
+    .rmsnorm_backward = rmsnorm_backward,
+    .rope = rope,
+    .swiglu = swiglu,
+    .swiglu_backward = swiglu_backward,
+    .log_sum_exp = log_sum_exp,
+    .softmax_scaled = softmax_scaled,
     .gelu = gelu,
     .gelu_backward = gelu_backward,
     .attention_scratch = ISA_NAME(attention_scratch),
