@@ -13,9 +13,9 @@ enum { EVALUATE_SEQUENCES = 256, EVALUATE_TOKENS = 4096 };
 struct batch_limits evaluate_limits(const struct corpus *corpus);
 
 struct evaluation {
-  double loss;    /* mean over examples */
+  double loss;    /* mean over examples; language models: over predicted tokens */
   json_t *scores; /* {"valid_accuracy": ...}: what fits the task; owned */
-  float *logits;  /* count x num_labels; owned */
+  float *logits;  /* count x num_labels; owned; language models: NULL */
   size_t count;
 };
 

@@ -1,43 +1,100 @@
 #include "worker/learner.h"
 
-static struct tensor *forward(struct learner *l, const struct sequences *s, const struct answers *answers, float weight,
-                              double *loss) {
-  struct tensor *logits = l->model->ops->forward(&l->tape, l->model, s);
-  if (answers && l->regression)
-    op_squared_error(&l->tape, logits, answers->targets, weight, loss);
-  else if (answers)
-    op_cross_entropy(&l->tape, logits, answers->labels, weight, loss);
-  return logits;
+/* What a step ends in. */
+enum goal { GOAL_TRAIN, GOAL_SCORE, GOAL_PREDICT };
+
+struct step {
+  enum goal goal;
+  const struct sequences *sequences;
+  const struct answers *answers; /* NULL: PREDICT */
+  float weight;
+  double *loss;
+  size_t *correct;
+};
+
+static struct tensor *forward(struct learner *l, const struct step *s) {
+  const struct model *m = l->model;
+  struct tensor *x = m->ops->forward(&l->tape, m, s->sequences);
+  if (m->language && s->goal == GOAL_PREDICT)
+    return op_linear(&l->tape, x, m->head);
+  if (m->language) {
+    l->next = (struct next_tokens){s->answers->rows, s->answers->labels, s->answers->row_count};
+    op_linear_cross_entropy(&l->tape, x, m->head, &l->next, s->weight, s->loss, s->correct);
+  } else if (s->goal == GOAL_TRAIN && l->regression) {
+    op_squared_error(&l->tape, x, s->answers->targets, s->weight, s->loss);
+  } else if (s->goal == GOAL_TRAIN) {
+    op_cross_entropy(&l->tape, x, s->answers->labels, s->weight, s->loss);
+  }
+  return x;
 }
 
-static enum status plan(struct learner *l, struct plan **out, const struct batch_limits *limits, bool training,
-                        struct error *err) {
+static void dry_run(struct learner *l, const struct batch_limits *limits, enum goal goal) {
   struct sequences largest = {.count = limits->sequences, .tokens = limits->tokens, .longest = limits->longest};
+  struct answers answers = {.row_count = limits->tokens};
   double loss;
-  tape_plan_begin(&l->tape, training);
-  forward(l, &largest, training ? &(struct answers){0} : NULL, 1, &loss);
-  if (training)
+  tape_plan_begin(&l->tape, goal == GOAL_TRAIN);
+  forward(l, &(struct step){goal, &largest, &answers, 1, &loss, NULL});
+  if (goal == GOAL_TRAIN)
     tape_backward(&l->tape);
+}
+
+static enum status plan(struct learner *l, struct plan **out, const struct batch_limits *limits, enum goal goal,
+                        struct error *err) {
+  dry_run(l, limits, goal);
   return tape_plan_end(&l->tape, out, err);
+}
+
+size_t learner_memory_default(const struct model *m) {
+  size_t share = m->weight_bytes / 4 * 9, least = (size_t)1 << 30;
+  return share > least ? share : least;
+}
+
+/* The fewest recomputed blocks that fit a training step into the limit; all of them if none do. */
+static enum status fit(struct learner *l, const struct batch_limits *limits, struct error *err) {
+  size_t limit = l->memory_limit ? l->memory_limit : learner_memory_default(l->model), bytes;
+  size_t low = l->recompute_blocks, high = l->model->blocks;
+  while (low < high) {
+    size_t middle = low == l->recompute_blocks ? low : (low + high) / 2; /* mostly nothing must be done */
+    l->tape.recompute_blocks = middle;
+    dry_run(l, limits, GOAL_TRAIN);
+    enum status status = tape_plan_measure(&l->tape, &bytes, err);
+    if (status)
+      return status;
+    if (bytes <= limit)
+      high = middle;
+    else
+      low = middle + 1;
+  }
+  l->recompute_blocks = l->tape.recompute_blocks = low;
+  return STATUS_OK;
+}
+
+static enum status reserve(struct model *m, size_t longest, struct error *err) {
+  return m->ops->reserve ? m->ops->reserve(m, longest, err) : STATUS_OK;
 }
 
 enum status learner_init(struct learner *l, struct model *model, const struct batch_limits *training,
                          const struct batch_limits *evaluation, struct error *err) {
   l->model = model;
-  l->training = l->evaluation = NULL;
+  l->training = l->evaluation = l->logits = NULL;
   l->prepared = false;
   enum status status = tape_init(&l->tape, model->backend, err);
-  l->tape.recompute_blocks = l->recompute;
+  size_t longest = training->longest > evaluation->longest ? training->longest : evaluation->longest;
   if (!status)
-    status = plan(l, &l->training, training, true, err);
+    status = reserve(model, longest, err);
   if (!status)
-    status = plan(l, &l->evaluation, evaluation, false, err);
+    status = fit(l, training, err);
+  if (!status)
+    status = plan(l, &l->training, training, GOAL_TRAIN, err);
+  if (!status)
+    status = plan(l, &l->evaluation, evaluation, model->language ? GOAL_SCORE : GOAL_PREDICT, err);
   return status ? status : adamw_init(&l->adamw, &model->parameters, err);
 }
 
 void learner_done(struct learner *l) {
   tape_plan_free(l->training);
   tape_plan_free(l->evaluation);
+  tape_plan_free(l->logits);
   adamw_done(&l->adamw);
   tape_done(&l->tape);
 }
@@ -47,12 +104,15 @@ size_t learner_bytes(const struct learner *l) {
 }
 
 static enum status prepare(struct learner *l, struct error *err) {
+  if (l->prepared)
+    return STATUS_OK;
   enum status status = adapter_prepare_all(l->model->adapters, l->model->adapter_count, l->model->backend, err);
   l->prepared = !status;
   return status;
 }
 
 enum status learner_begin(struct learner *l, double *penalty, struct error *err) {
+  l->prepared = false; /* what was gathered must be cleared */
   enum status status = prepare(l, err);
   if (status)
     return status;
@@ -66,11 +126,11 @@ enum status learner_begin(struct learner *l, double *penalty, struct error *err)
 }
 
 void learner_accumulate(struct learner *l, const struct sequences *s, const struct answers *answers, float weight,
-                        uint64_t dropout_step, double *loss) {
+                        uint64_t dropout_step, double *loss, size_t *correct) {
   l->tape.seed = l->seed;
   l->tape.step = dropout_step;
   tape_begin(&l->tape, l->training, true);
-  forward(l, s, answers, weight, loss);
+  forward(l, &(struct step){GOAL_TRAIN, s, answers, weight, loss, correct});
   tape_backward(&l->tape);
 }
 
@@ -83,14 +143,33 @@ enum status learner_update(struct learner *l, double learning_rate, double *grad
   return adamw_update(&l->adamw, &l->model->parameters, l->model->backend, learning_rate, grad_norm, err);
 }
 
+enum status learner_score(struct learner *l, const struct sequences *s, const struct answers *answers, double *loss,
+                          size_t *correct, struct error *err) {
+  enum status status = prepare(l, err);
+  if (status)
+    return status;
+  tape_begin(&l->tape, l->evaluation, false);
+  forward(l, &(struct step){GOAL_SCORE, s, answers, 1, loss, correct});
+  return STATUS_OK;
+}
+
+/* The logits of a language model's whole batch are planned for that batch, when it is asked for. */
+static enum status plan_logits(struct learner *l, const struct sequences *s, struct error *err) {
+  tape_plan_free(l->logits);
+  l->logits = NULL;
+  struct batch_limits limits = {s->count, s->tokens, s->longest};
+  enum status status = reserve(l->model, s->longest, err);
+  return status ? status : plan(l, &l->logits, &limits, GOAL_PREDICT, err);
+}
+
 enum status learner_predict(struct learner *l, const struct sequences *s, const struct tensor **logits,
                             struct error *err) {
-  if (!l->prepared) {
-    enum status status = prepare(l, err);
-    if (status)
-      return status;
-  }
-  tape_begin(&l->tape, l->evaluation, false);
-  *logits = forward(l, s, NULL, 0, NULL);
+  enum status status = prepare(l, err);
+  if (!status && l->model->language)
+    status = plan_logits(l, s, err);
+  if (status)
+    return status;
+  tape_begin(&l->tape, l->model->language ? l->logits : l->evaluation, false);
+  *logits = forward(l, &(struct step){.goal = GOAL_PREDICT, .sequences = s});
   return STATUS_OK;
 }

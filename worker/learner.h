@@ -18,9 +18,13 @@ struct learner {
   struct adamw adamw;
   double orth_lambda;
   bool regression;
-  bool recompute; /* blocks keep only what enters them (tape.h) */
-  uint64_t seed;  /* of dropout */
-  bool prepared;  /* the adapters' factors are those of the parameters */
+  size_t memory_limit;     /* bytes a step may take: beyond it blocks are recomputed instead of kept (tape.h), as
+                              many as it needs; 0: learner_memory_default */
+  size_t recompute_blocks; /* at least so many are; learner_init raises it */
+  uint64_t seed; /* of dropout */
+  bool prepared; /* the adapters' factors are those of the parameters */
+  struct next_tokens next; /* language models: of the step that runs */
+  struct plan *logits;     /* of learner_predict for a language model; NULL: not asked for yet */
 };
 
 /* What a batch must predict. */
@@ -31,26 +35,33 @@ struct answers {
   size_t row_count;
 };
 
-/* Hyperparameters (adamw's, orth_lambda, regression, recompute, seed) are set by the caller before. */
+/* Hyperparameters (adamw's, orth_lambda, regression, memory_limit, recompute_blocks, seed) are set by the caller before. */
 NODISCARD enum status learner_init(struct learner *learner, struct model *model, const struct batch_limits *training,
                                    const struct batch_limits *evaluation, struct error *err);
 void learner_done(struct learner *learner);
+/* Memory for a step that is in proportion to the model: 2.25 times its weights, at least 1 GiB. */
+size_t learner_memory_default(const struct model *model);
 /* Bytes of activations and gradients a step needs. */
 size_t learner_bytes(const struct learner *learner);
 
 /* Starts a step: factors from parameters, gradients to zero. *penalty (may be NULL) receives
    orth_lambda times the sum of the adapters' penalties, a part of the step's loss. */
 NODISCARD enum status learner_begin(struct learner *learner, double *penalty, struct error *err);
-/* Forward and backward of one micro-batch, scaled by `weight` (1 / examples of the whole step). *loss
-   is its part of the step's loss. `dropout_step` tells micro-batches apart. */
+/* Forward and backward of one micro-batch, scaled by `weight`: 1 / examples of the whole step, for a language
+   model 1 / predicted tokens of the whole step. *loss is its part of the step's loss, *correct (may be NULL) the
+   tokens a language model predicted right. `dropout_step` tells micro-batches apart. */
 void learner_accumulate(struct learner *learner, const struct sequences *sequences, const struct answers *answers,
-                        float weight, uint64_t dropout_step, double *loss);
+                        float weight, uint64_t dropout_step, double *loss, size_t *correct);
+/* Language models, without dropout or gradients: the sum of the predicted tokens' losses. */
+NODISCARD enum status learner_score(struct learner *learner, const struct sequences *sequences,
+                                    const struct answers *answers, double *loss, size_t *correct, struct error *err);
 /* Gradients of all parameters are complete after this: of the gathered products and the penalty. */
 void learner_finish(struct learner *learner);
 /* Clips and updates. */
 NODISCARD enum status learner_update(struct learner *learner, double learning_rate, double *grad_norm,
                                      struct error *err);
-/* (B, num_labels) logits without dropout; the tensor lives until the next call. */
+/* (B, num_labels) logits without dropout; of a language model (N, vocabulary), which is large: for comparisons.
+   The tensor lives until the next call. */
 NODISCARD enum status learner_predict(struct learner *learner, const struct sequences *sequences,
                                       const struct tensor **logits, struct error *err);
 

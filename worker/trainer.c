@@ -143,7 +143,7 @@ static enum status train_step(struct trainer *t, size_t first, size_t examples, 
     size_t n = examples - done < (size_t)h->batch_size ? examples - done : (size_t)h->batch_size;
     batch_fill(&t->batch, t->training, t->order + first + done, n);
     learner_accumulate(t->learner, &t->batch.sequences, &t->batch.answers, 1.0f / (float)examples, t->micro_step++,
-                       &part);
+                       &part, NULL);
     loss += part;
     t->tokens += t->batch.sequences.tokens;
     done += n;

@@ -1,7 +1,7 @@
-/* bench train --model DIR [--method hra] [--r R] [--batch B] [--seq T] [--steps S] [--precision fp32]
-               [--no-dropout] [--lengths FILE] [--threads N] [--isa NAME] [--recompute]
-   Trains on random tokens as the reference benchmark does (every Linear of the blocks adapted, two
-   classes, AdamW) and prints one JSON line with its fields, and gflops, gemm, isa. The first step is
+/* bench train --model DIR [--method hra|hra_gs|lora|oft|boft] [--r R] [--batch B] [--seq T] [--steps S]
+               [--precision fp32] [--no-dropout] [--lengths FILE] [--threads N] [--isa NAME] [--recompute BLOCKS]
+   Trains on random tokens as the reference benchmark does (every Linear of the blocks adapted; two classes,
+   or every next token; AdamW) and prints one JSON line with its fields, and gflops, gemm, isa. The first step is
    a warm-up; step_s is the median of the others.
    --lengths FILE: one example length a line; tok_s counts these tokens. */
 #include <stdio.h>
@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "api/job_fields.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/rng.h"
@@ -19,7 +20,8 @@ enum { STEPS_MAX = 1000, BATCH_MAX = 4096 };
 struct options {
   const char *model, *method, *precision, *lengths, *isa;
   int r, batch, seq, steps, threads;
-  bool no_dropout, recompute;
+  bool no_dropout;
+  int recompute;
 };
 
 static bool parse(struct options *o, int argc, char **argv) {
@@ -40,7 +42,7 @@ static bool parse(struct options *o, int argc, char **argv) {
               {"--steps", NULL, &o->steps, NULL},
               {"--threads", NULL, &o->threads, NULL},
               {"--no-dropout", NULL, NULL, &o->no_dropout},
-              {"--recompute", NULL, NULL, &o->recompute}};
+              {"--recompute", NULL, &o->recompute, NULL}};
   if (argc < 2 || strcmp(argv[1], "train") != 0)
     return false;
   for (int i = 2; i < argc; i++) {
@@ -56,8 +58,40 @@ static bool parse(struct options *o, int argc, char **argv) {
     else
       *rows[row].number = (int)strtol(argv[++i], NULL, 10);
   }
-  return o->model && strcmp(o->method, "hra") == 0 && strcmp(o->precision, "fp32") == 0 && o->r > 0 && o->batch > 0 &&
-         o->batch <= BATCH_MAX && o->seq > 1 && o->steps > 0 && o->steps < STEPS_MAX;
+  return o->model && strcmp(o->precision, "fp32") == 0 && o->r > 0 && o->batch > 0 && o->batch <= BATCH_MAX &&
+         o->seq > 1 && o->steps > 0 && o->steps < STEPS_MAX;
+}
+
+/* The adapter as a job would ask for it. */
+static enum status read_adapter(struct adapter_spec *out, const struct options *o, bool language, struct arena *arena,
+                                struct error *err) {
+  static const struct {
+    const char *method, *peft_type, *size_name;
+    int size; /* 0: r */
+    const char *more;
+  } rows[] = {{"hra", "HRA", "r", 0, ""},
+              {"hra_gs", "HRA", "r", 0, ",\"apply_GS\":true"},
+              {"lora", "LORA", "r", 0, ",\"lora_alpha\":16"},
+              {"oft", "OFT", "oft_block_size", 32, ""},
+              {"boft", "BOFT", "boft_block_size", 4, ""}};
+  static const char bert[] = "\".*encoder.*\\\\.(query|key|value|dense)\"";
+  static const char llama[] = "[\"q_proj\",\"k_proj\",\"v_proj\",\"o_proj\",\"gate_proj\",\"up_proj\",\"down_proj\"]";
+  struct fault_list faults = {0};
+  char text[400];
+  for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    if (strcmp(rows[i].method, o->method) != 0)
+      continue;
+    snprintf(text, sizeof text, "{\"peft_type\":\"%s\",\"target_modules\":%s,\"%s\":%d%s}", rows[i].peft_type,
+             language ? llama : bert, rows[i].size_name, rows[i].size ? rows[i].size : o->r, rows[i].more);
+    AUTO(json_release) json_t *object = json_loads(text, 0, NULL);
+    CHECK(object);
+    job_adapter_parse(out, object, "adapter", arena, &faults);
+    if (faults.count == 0)
+      return STATUS_OK;
+    *err = faults.item[0];
+    return err->status;
+  }
+  return error_set(err, STATUS_UNSUPPORTED_VALUE, NULL, "--method %s is not known", o->method);
 }
 
 static int ascending(const void *a, const void *b) {
@@ -80,16 +114,31 @@ static double flops(const struct model *m, double tokens, double sequences, doub
     linear += 4 * rows * (double)l->in * (double)l->out;
     layers += l->in != l->out && l->out == hidden;
   }
+  if (m->language) /* the head forward and to its input; half of the scores are masked */
+    return linear + 4 * tokens * (double)m->head->in * (double)m->head->out + layers * 7 * tokens * length * hidden;
   return linear + layers * 14 * tokens * length * hidden;
 }
 
 struct work {
   struct sequences sequences;
-  uint32_t offsets[BATCH_MAX + 1], labels[BATCH_MAX];
+  struct answers answers;
+  uint32_t offsets[BATCH_MAX + 1];
+  uint32_t *labels, *rows;
   int32_t *ids;
 };
 
-static void fill(struct work *w, const struct options *o, FILE *lengths, size_t vocabulary, struct rng *rng) {
+/* Every token but the first of each sequence is predicted. */
+static void fill_next(struct work *w) {
+  size_t n = 0;
+  for (size_t b = 0; b < w->sequences.count; b++)
+    for (uint32_t i = w->offsets[b]; i + 1 < w->offsets[b + 1]; i++) {
+      w->rows[n] = i;
+      w->labels[n++] = (uint32_t)w->ids[i + 1];
+    }
+  w->answers = (struct answers){.labels = w->labels, .rows = w->rows, .row_count = n};
+}
+
+static void fill(struct work *w, const struct options *o, FILE *lengths, const struct model *m, struct rng *rng) {
   size_t tokens = 0, longest = 0;
   for (int b = 0; b < o->batch; b++) {
     int length = o->seq, given;
@@ -98,11 +147,14 @@ static void fill(struct work *w, const struct options *o, FILE *lengths, size_t 
     w->offsets[b] = (uint32_t)tokens;
     w->labels[b] = rng_u32(rng) & 1;
     for (int i = 0; i < length; i++)
-      w->ids[tokens++] = (int32_t)rng_below(rng, vocabulary);
+      w->ids[tokens++] = (int32_t)rng_below(rng, m->vocabulary);
     longest = (size_t)length > longest ? (size_t)length : longest;
   }
   w->offsets[o->batch] = (uint32_t)tokens;
   w->sequences = (struct sequences){(size_t)o->batch, tokens, longest, w->offsets, w->ids, NULL};
+  w->answers = (struct answers){.labels = w->labels};
+  if (m->language)
+    fill_next(w);
 }
 
 static enum status steps(const struct options *o, struct learner *l, struct error *err) {
@@ -113,16 +165,18 @@ static enum status steps(const struct options *o, struct learner *l, struct erro
   AUTO(json_release) json_t *losses = json_array();
   rng_init(&rng, 0, RNG_SHUFFLE);
   w.ids = calloc((size_t)o->batch * (size_t)o->seq, sizeof *w.ids);
-  CHECK(w.ids && (lengths || !o->lengths));
+  w.labels = calloc((size_t)o->batch * (size_t)o->seq, sizeof *w.labels);
+  w.rows = calloc((size_t)o->batch * (size_t)o->seq, sizeof *w.rows);
+  CHECK(w.ids && w.labels && w.rows && (lengths || !o->lengths));
   enum status s = STATUS_OK;
   for (int step = 0; !s && step <= o->steps; step++) {
-    fill(&w, o, lengths, l->model->vocabulary, &rng);
+    fill(&w, o, lengths, l->model, &rng);
+    double share = 1.0 / (double)(l->model->language ? w.answers.row_count : w.sequences.count);
     double start = clock_seconds();
     s = learner_begin(l, NULL, err);
     if (s)
       break;
-    learner_accumulate(l, &w.sequences, &(struct answers){.labels = w.labels}, 1.0f / (float)o->batch, (uint64_t)step,
-                       &loss);
+    learner_accumulate(l, &w.sequences, &w.answers, (float)share, (uint64_t)step, &loss, NULL);
     learner_finish(l);
     s = learner_update(l, 1e-3, &norm, err);
     double took = clock_seconds() - start;
@@ -135,6 +189,8 @@ static enum status steps(const struct options *o, struct learner *l, struct erro
   if (lengths)
     fclose(lengths);
   free(w.ids);
+  free(w.labels);
+  free(w.rows);
   if (s)
     return s;
   struct rusage usage;
@@ -142,13 +198,14 @@ static enum status steps(const struct options *o, struct learner *l, struct erro
   double step_s = median(seconds, (size_t)o->steps), tok_s = median(rates, (size_t)o->steps);
   double per_token = flops(l->model, (double)o->batch * o->seq, o->batch, o->seq) / ((double)o->batch * o->seq);
   AUTO(json_release)
-  json_t *line = json_pack("{s:s s:s s:s s:s s:i s:i s:i s:b s:f s:f s:I s:I s:O s:f s:s s:s s:i}", "engine",
+  json_t *line = json_pack("{s:s s:s s:s s:s s:i s:i s:i s:b s:f s:f s:I s:I s:O s:f s:s s:s s:i s:I s:I}", "engine",
                            "reflectd", "model", l->model->ops->model_type, "method", o->method, "precision",
                            o->precision, "batch", o->batch, "seq", o->seq, "r", o->r, "dropout", !o->no_dropout,
                            "step_s", step_s, "tok_s", tok_s, "peak_mb", (json_int_t)(usage.ru_maxrss / 1024),
                            "trainable", (json_int_t)parameter_elements(&l->model->parameters), "loss", losses, "gflops",
                            per_token * tok_s / 1e9, "gemm", l->model->backend->gemm, "isa",
-                           l->model->backend->kernels->isa, "threads", pool_threads(l->model->backend->pool));
+                           l->model->backend->kernels->isa, "threads", pool_threads(l->model->backend->pool), "step_mb",
+                           (json_int_t)(learner_bytes(l) >> 20), "recomputed_blocks", (json_int_t)l->recompute_blocks);
   json_dumpf(line, stdout, JSON_REAL_PRECISION(6));
   putchar('\n');
   return STATUS_OK;
@@ -158,22 +215,26 @@ static enum status run(const struct options *o, struct error *err) {
   struct backend backend = {0};
   struct model model = {0};
   struct learner learner = {.adamw = {.beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .weight_decay = 0.01}};
-  struct adapter_spec spec = {.peft_type = PEFT_HRA,
-                              .target_modules.pattern = ".*encoder.*\\.(query|key|value|dense)",
-                              .hra = {.r = o->r, .init_weights = true}};
+  struct adapter_spec spec;
+  struct arena arena;
+  arena_init(&arena, 1 << 20);
   size_t batch = (size_t)o->batch, seq = (size_t)o->seq;
   struct batch_limits limits = {batch, batch * seq, seq}, none = {1, seq, seq};
   enum status s = backend_open(&backend, o->threads, o->isa, err);
-  s = s ? s : model_open(&model, o->model, 2, 0, &backend, err);
+  s = s ? s : model_open(&model, o->model, 0, 0, &backend, err);
+  if (s == STATUS_UNSUPPORTED_VALUE) /* no language model: a classifier */
+    s = model_open(&model, o->model, 2, 0, &backend, err);
+  s = s ? s : read_adapter(&spec, o, model.language, &arena, err);
   if (!s && o->no_dropout)
     model.ops->disable_dropout(&model);
   s = s ? s : model_adapt(&model, &spec, 0, err);
-  learner.recompute = o->recompute;
+  learner.recompute_blocks = (size_t)o->recompute;
   s = s ? s : learner_init(&learner, &model, &limits, &none, err);
   s = s ? s : steps(o, &learner, err);
   learner_done(&learner);
   model_close(&model);
   backend_close(&backend);
+  arena_done(&arena);
   return s;
 }
 
@@ -181,9 +242,9 @@ int main(int argc, char **argv) {
   struct options options;
   struct error err;
   if (!parse(&options, argc, argv)) {
-    fprintf(stderr, "usage: bench train --model DIR [--method hra] [--r 8] [--batch 4] [--seq 128] [--steps 4]\n"
+    fprintf(stderr, "usage: bench train --model DIR [--method hra|hra_gs|lora|oft|boft] [--r 8] [--batch 4] [--seq 128] [--steps 4]\n"
                     "         [--precision fp32] [--no-dropout] [--lengths FILE] [--threads N] [--isa avx2|avx512] "
-                    "[--recompute]\n");
+                    "[--recompute BLOCKS]\n");
     return 2;
   }
   if (run(&options, &err)) {

@@ -63,33 +63,80 @@ static double max_error(const float *a, const float *b, size_t n) {
   return diff / (top > 0 ? top : 1);
 }
 
+enum { ROWS_MAX = 64, CELLS_MAX = 4096 };
+
 struct batch {
   struct sequences sequences;
-  uint32_t offsets[65], labels[64];
-  int32_t ids[4096];
+  struct answers answers;
+  uint32_t offsets[ROWS_MAX + 1];
+  int32_t ids[CELLS_MAX];
+  size_t cell[CELLS_MAX];                         /* where a token was among the padded ones */
+  uint32_t labels[CELLS_MAX], rows[CELLS_MAX];
+  size_t examples;                                /* what the loss is a mean of */
 };
 
+/* Language models: token i predicts token i + 1 where that has a label (not -100). */
+static void read_next(struct batch *b, const float *labels) {
+  size_t n = 0;
+  for (size_t s = 0; s < b->sequences.count; s++)
+    for (uint32_t i = b->offsets[s]; i + 1 < b->offsets[s + 1]; i++)
+      if (labels[b->cell[i + 1]] >= 0) {
+        b->rows[n] = i;
+        b->labels[n++] = (uint32_t)labels[b->cell[i + 1]];
+      }
+  b->answers = (struct answers){.labels = b->labels, .rows = b->rows, .row_count = n};
+  b->examples = n;
+}
+
 /* Drops the padding: rows of in.input_ids where in.attention_mask is 1. */
-static enum status read_batch(struct batch *b, struct reference *ref, struct error *err) {
+static enum status read_batch(struct batch *b, struct reference *ref, bool language, struct error *err) {
   float *ids = NULL, *mask = NULL, *labels = NULL;
-  size_t cells = 0, rows = 0;
+  size_t cells = 0, rows = 0, count = 0;
   enum status s = get(&ids, &cells, ref, "in.input_ids", err);
   s = s ? s : get(&mask, &cells, ref, "in.attention_mask", err);
-  s = s ? s : get(&labels, &rows, ref, "in.labels", err);
+  s = s ? s : get(&labels, &count, ref, "in.labels", err);
   if (s)
     return s;
-  CHECK(rows > 0 && rows <= 64 && cells <= 4096 && cells % rows == 0);
+  rows = (size_t)safetensors_find(&ref->io, "in.input_ids")->shape[0];
+  CHECK(rows > 0 && rows <= ROWS_MAX && cells <= CELLS_MAX && cells % rows == 0);
+  CHECK(count == (language ? cells : rows));
   size_t tokens = 0, width = cells / rows;
   for (size_t r = 0; r < rows; r++) {
     b->offsets[r] = (uint32_t)tokens;
-    b->labels[r] = (uint32_t)labels[r];
+    if (!language)
+      b->labels[r] = (uint32_t)labels[r];
     for (size_t i = 0; i < width; i++)
-      if (mask[r * width + i] != 0)
+      if (mask[r * width + i] != 0) {
+        b->cell[tokens] = r * width + i;
         b->ids[tokens++] = (int32_t)ids[r * width + i];
+      }
   }
   b->offsets[rows] = (uint32_t)tokens;
   b->sequences =
       (struct sequences){.count = rows, .tokens = tokens, .longest = width, .offsets = b->offsets, .ids = b->ids};
+  b->answers = (struct answers){.labels = b->labels};
+  b->examples = rows;
+  if (language)
+    read_next(b, labels);
+  return STATUS_OK;
+}
+
+/* Rows of padding are left out of what is compared. */
+static enum status compare_logits(double *worst, const struct tensor *logits, const struct batch *b,
+                                  struct reference *ref, bool language, struct error *err) {
+  float *want;
+  size_t count, V = logits->cols;
+  enum status s = get(&want, &count, ref, "out.logits", err);
+  if (s)
+    return s;
+  float *kept = arena_array(&ref->arena, logits->rows * V, sizeof *kept);
+  CHECK(kept && (language || count == logits->rows * V));
+  for (size_t i = 0; i < logits->rows; i++) {
+    size_t from = language ? b->cell[i] : i;
+    CHECK((from + 1) * V <= count);
+    memcpy(kept + i * V, want + from * V, V * sizeof *kept);
+  }
+  *worst = max_error(logits->data, kept, logits->rows * V);
   return STATUS_OK;
 }
 
@@ -132,29 +179,27 @@ static enum status compare_merged(double *worst, struct learner *l, struct refer
 static enum status compare(struct worst *worst, struct learner *l, struct reference *ref, const json_t *optimizer,
                            int64_t steps, struct error *err) {
   struct batch *b = arena_alloc(&ref->arena, sizeof *b);
-  float *want;
-  size_t count;
   CHECK(b);
-  enum status s = read_batch(b, ref, err);
+  bool language = l->model->language;
+  enum status s = read_batch(b, ref, language, err);
   const struct tensor *logits;
   s = s ? s : learner_predict(l, &b->sequences, &logits, err);
-  s = s ? s : get(&want, &count, ref, "out.logits", err);
-  if (s)
-    return s;
-  CHECK(count == logits->rows * logits->cols);
-  worst->output = max_error(logits->data, want, count);
+  s = s ? s : compare_logits(&worst->output, logits, b, ref, language, err);
   float *want_loss;
-  s = get(&want_loss, &count, ref, "step.loss", err);
+  size_t count;
+  s = s ? s : get(&want_loss, &count, ref, "step.loss", err);
+  double top = 0; /* losses are compared relative to the largest one */
+  for (size_t i = 0; !s && i < count; i++)
+    top = fmax(top, fabs((double)want_loss[i]));
   double lr = json_number_value(json_object_get(optimizer, "lr")), penalty = 0, loss, norm;
   for (int64_t step = 0; !s && step < steps; step++) {
     s = learner_begin(l, &penalty, err);
     if (s)
       return s;
-    learner_accumulate(l, &b->sequences, &(struct answers){.labels = b->labels}, 1.0f / (float)b->sequences.count, 0,
-                       &loss);
+    learner_accumulate(l, &b->sequences, &b->answers, 1.0f / (float)b->examples, 0, &loss, NULL);
     learner_finish(l);
     loss += penalty;
-    worst->loss = fmax(worst->loss, fabs(loss - (double)want_loss[step]) / fabs((double)want_loss[step]));
+    worst->loss = fmax(worst->loss, fabs(loss - (double)want_loss[step]) / top);
     if (step == 0)
       s = compare_parameters(&worst->gradient, l->model, ref, "grad.", true, err);
     s = s ? s : learner_update(l, lr, &norm, err);
@@ -182,7 +227,9 @@ static enum status run_case(struct worst *worst, const char *folder, struct back
   s = s ? s : peft_read_config(&spec, path, &ref.arena, err);
   char model_path[1024];
   snprintf(model_path, sizeof model_path, "%s/model", folder);
-  s = s ? s : model_open(&model, model_path, 3, 0, backend, err);
+  const struct st_tensor *labels = s ? NULL : safetensors_find(&ref.io, "in.labels");
+  size_t num_labels = labels && labels->rank == 2 ? 0 : 3; /* a label a token: a language model */
+  s = s ? s : model_open(&model, model_path, num_labels, 0, backend, err);
   s = s ? s : model_adapt(&model, &spec, 0, err);
   s = s ? s : peft_load(&model, path, err);
   if (!s) {
@@ -194,7 +241,7 @@ static enum status run_case(struct worst *worst, const char *folder, struct back
                                    .epsilon = 1e-8,
                                    .weight_decay = json_number_value(json_object_get(optimizer, "weight_decay")),
                                    .max_grad_norm = json_number_value(json_object_get(optimizer, "max_grad_norm"))};
-    struct batch_limits limits = {64, 4096, 128};
+    struct batch_limits limits = {ROWS_MAX, CELLS_MAX, 128};
     s = learner_init(&learner, &model, &limits, &limits, err);
     s = s ? s : compare(worst, &learner, &ref, optimizer, json_integer_value(json_object_get(about, "steps")), err);
     learner_done(&learner);

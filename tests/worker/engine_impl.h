@@ -59,7 +59,7 @@ double graph_run(const struct graph *graph, bool backward) {
   struct error err;
   double loss = 0;
   assert_int_equal(tape_init(&tape, graph->backend, &err), STATUS_OK);
-  tape.recompute_blocks = graph->recompute;
+  tape.recompute_blocks = graph->recompute ? SIZE_MAX : 0;
   tape_plan_begin(&tape, true);
   graph->build(&tape, graph, &loss);
   tape_backward(&tape);

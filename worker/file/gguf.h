@@ -17,10 +17,14 @@ enum gguf_type { /* of values, with the format's numbers */
   GGUF_U64, GGUF_I64, GGUF_F64, GGUF_TYPE_COUNT
 };
 
-enum { GGUF_RANK_MAX = 4 };
+enum {
+  GGUF_RANK_MAX = 4,
+  GGUF_KEY_MAX = 256,  /* bytes of a key */
+  GGUF_NAME_MAX = 127, /* bytes of a tensor's name */
+};
 
 struct gguf_string {
-  const char *text; /* in the mapped file: not NUL-terminated */
+  const char *text; /* in the mapped file: not NUL-terminated; UTF-8, perhaps with NUL bytes */
   size_t length;
 };
 
@@ -75,7 +79,7 @@ NODISCARD enum status gguf_get_string(struct gguf_string *out, const struct gguf
 /* An array of exactly `item_type`; *out NULL when the key is absent. */
 NODISCARD enum status gguf_get_array(const struct gguf_value **out, const struct gguf *gguf, const char *key,
                                      enum gguf_type item_type, struct error *err);
-/* Steps through an array of strings: `at` starts at 0 and is the byte position. */
+/* Steps through an array of strings: `at` starts at 0 and is the byte position. To be called `count` times. */
 struct gguf_string gguf_next_string(const struct gguf_value *array, size_t *at);
 /* Item `index` of an array of numbers. */
 double gguf_item_number(const struct gguf_value *array, size_t index);
@@ -85,9 +89,10 @@ double gguf_item_number(const struct gguf_value *array, size_t index);
 NODISCARD enum status gguf_to_f32(float *out, const struct gguf_tensor *tensor, size_t first, size_t rows,
                                   struct error *err);
 
-/* Writing: values, then the list of tensors with their types, then the bytes of each tensor in that
-   order; the file is published by gguf_writer_finish and never seen half-written. The first error is
-   kept and every later call does nothing. */
+/* Writing (version 3): values, then the list of tensors with their types, then the numbers of each tensor
+   in that order; the file is published by gguf_writer_finish and never seen half-written. Only the keys
+   and the list are kept in memory. The first error (also a key or name that comes twice, or rows that are
+   no whole blocks of the type) is kept and every later call does nothing. */
 struct gguf_writer;
 NODISCARD enum status gguf_writer_open(struct gguf_writer **out, const char *path, struct error *err);
 void gguf_writer_u32(struct gguf_writer *writer, const char *key, uint32_t value);
@@ -97,16 +102,19 @@ void gguf_writer_string(struct gguf_writer *writer, const char *key, const char 
 void gguf_writer_strings(struct gguf_writer *writer, const char *key, const struct gguf_string *items, size_t count);
 void gguf_writer_f32s(struct gguf_writer *writer, const char *key, const float *items, size_t count);
 void gguf_writer_i32s(struct gguf_writer *writer, const char *key, const int32_t *items, size_t count);
-/* A value of another file, as it is there. */
+/* A value of another file, as it is there; general.alignment is left out, since the writer has its own. */
 void gguf_writer_copy(struct gguf_writer *writer, const struct gguf_value *value);
-/* Announces a tensor; `shape` outermost first. */
+/* Announces a tensor of a type that ggml_from_f32 encodes; `shape` outermost first. */
 void gguf_writer_tensor(struct gguf_writer *writer, const char *name, enum ggml_type type, int rank,
                         const int64_t *shape);
-/* The elements of the next announced tensor (all of them), from floats, encoded in its type. */
+/* The elements of the next announced tensor, encoded in its type; in one call or in several, of whole
+   blocks each. After the first call no value or tensor can be added. */
 void gguf_writer_data(struct gguf_writer *writer, const float *elements, size_t count);
-/* Publishes, or discards after an error; frees the writer in any case. sha256 and bytes may be NULL. */
+/* Publishes, or discards after an error; frees the writer in any case. All tensors must have come. sha256
+   and bytes may be NULL. */
 NODISCARD enum status gguf_writer_finish(struct gguf_writer *writer, char sha256[HASH_HEX], uint64_t *bytes,
                                          struct error *err);
+/* Forgets the file and frees the writer; NULL is fine. */
 void gguf_writer_discard(struct gguf_writer *writer);
 
 #endif

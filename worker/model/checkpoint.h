@@ -9,11 +9,20 @@
 #include "worker/file/gguf.h"
 #include "worker/file/safetensors.h"
 
+/* A tensor of a GGUF file under Hugging Face's name. */
+struct checkpoint_entry {
+  const char *name;
+  const struct gguf_tensor *tensor;
+  size_t heads; /* the file has the rows of that many heads interleaved (q and k of LLaMA); 0: as they are */
+};
+
 struct checkpoint {
-  json_t *config;            /* config.json, or the same made from the GGUF's keys */
+  json_t *config;             /* config.json, or the same made from the GGUF's keys */
   struct safetensors tensors; /* Hugging Face */
   struct gguf gguf;
   bool is_gguf;
+  struct checkpoint_entry *entries; /* GGUF: sorted by name; a GGUF's rope_freqs.weight is in the config instead */
+  size_t entry_count;
   const char *weights_path; /* in `arena`: model.safetensors, the index file, or the .gguf */
   struct arena arena;
 };
@@ -24,7 +33,10 @@ struct checkpoint_tensor {
   int64_t shape[ST_RANK_MAX];
 };
 
-/* STATUS_MODEL_INVALID names the file and member at fault. *out is empty after a failure. */
+/* `path` is a .gguf file or a folder. A folder with safetensors is a Hugging Face model even if a .gguf
+   lies beside them; without, it must have exactly one .gguf. STATUS_MODEL_INVALID names the file and the
+   member, key or tensor at fault. *out is empty after a failure. Reading an open checkpoint is safe from
+   any number of threads. */
 NODISCARD enum status checkpoint_open(struct checkpoint *out, const char *path, struct error *err);
 void checkpoint_close(struct checkpoint *checkpoint);
 

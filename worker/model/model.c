@@ -1,135 +1,66 @@
 #include "worker/model/model.h"
 
-#include <math.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/json.h"
-#include "base/rng.h"
 #include "worker/adapter/target.h"
 
-static const struct model_ops *const architectures[] = {&model_bert};
+static const struct model_ops *const architectures[] = {&model_bert, &model_llama, &model_mistral, &model_qwen2,
+                                                        &model_qwen3};
 
-enum { LINEARS_MAX = 4096 };
+enum { MODULES_MAX = 8192 };
 
 static enum status no_memory(struct error *err) {
   return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the model");
 }
 
-static enum status load(struct model *m, const char *folder, uint64_t seed, struct error *err) {
-  char path[1024];
-  snprintf(path, sizeof path, "%s/config.json", folder);
-  enum status status = json_parse_file(&m->config, path, NULL, err);
-  if (status) {
-    err->status = STATUS_MODEL_INVALID;
-    return STATUS_MODEL_INVALID;
-  }
-  const char *type = json_string_value(json_object_get(m->config, "model_type"));
-  for (size_t i = 0; type && i < COUNT_OF(architectures); i++)
-    if (strcmp(architectures[i]->model_type, type) == 0)
+/* The row of config.json's model_type. */
+static enum status find_architecture(struct model *m, struct error *err) {
+  const char *type = json_string_value(json_object_get(m->checkpoint.config, "model_type"));
+  char names[200] = "";
+  for (size_t i = 0; i < COUNT_OF(architectures); i++) {
+    size_t used = strlen(names);
+    snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", architectures[i]->model_type);
+    if (type && strcmp(architectures[i]->model_type, type) == 0)
       m->ops = architectures[i];
+  }
   if (!m->ops)
-    return error_set(err, STATUS_MODEL_INVALID, "model", "%s: model_type \"%s\" is not supported; supported: bert",
-                     path, type ? type : "(absent)");
-  status = safetensors_open_model(&m->weights, folder, err);
-  if (status)
-    return status;
-  m->linears = arena_array(&m->arena, LINEARS_MAX, sizeof *m->linears);
-  m->norms = arena_array(&m->arena, LINEARS_MAX, sizeof *m->norms);
-  if (!m->linears || !m->norms)
-    return no_memory(err);
-  return m->ops->load(m, seed, err);
+    return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: model_type \"%.40s\" is not supported; supported: %s",
+                     type ? type : "(absent)", names);
+  if (m->language ? !m->ops->language : !m->ops->classifier)
+    return error_set(err, STATUS_UNSUPPORTED_VALUE, "model",
+                     "a %s model cannot be trained on this data: it %s; the data ask for %s", m->ops->model_type,
+                     m->language ? "classifies texts" : "generates text",
+                     m->language ? "a language model (chats, prompts or plain text without labels)" : "a classifier");
+  return STATUS_OK;
 }
 
-enum status model_open(struct model *out, const char *folder, size_t num_labels, uint64_t seed, struct backend *backend,
+static enum status load(struct model *m, const char *path, uint64_t seed, struct error *err) {
+  enum status status = checkpoint_open(&m->checkpoint, path, err);
+  status = status ? status : find_architecture(m, err);
+  if (status)
+    return status;
+  m->module_max = MODULES_MAX;
+  m->linears = arena_array(&m->arena, MODULES_MAX, sizeof *m->linears);
+  m->norms = arena_array(&m->arena, MODULES_MAX, sizeof *m->norms);
+  return m->linears && m->norms ? m->ops->load(m, seed, err) : no_memory(err);
+}
+
+enum status model_open(struct model *out, const char *path, size_t num_labels, uint64_t seed, struct backend *backend,
                        struct error *err) {
-  *out = (struct model){.backend = backend, .num_labels = num_labels};
+  *out = (struct model){.backend = backend, .num_labels = num_labels, .language = num_labels == 0};
   arena_init(&out->arena, SIZE_MAX / 2);
   out->parameters.arena = &out->arena;
-  enum status status = load(out, folder, seed, err);
+  enum status status = load(out, path, seed, err);
   if (status)
     model_close(out);
   return status;
 }
 
 void model_close(struct model *m) {
-  json_decref(m->config);
-  safetensors_close(&m->weights);
+  checkpoint_close(&m->checkpoint);
   arena_done(&m->arena);
   *m = (struct model){0};
-}
-
-/* Older BERT files call a norm's weight gamma and its bias beta. */
-static const struct st_tensor *find(const struct model *m, const char *prefix, const char *name) {
-  char with[512], renamed[512];
-  snprintf(with, sizeof with, "%s%s", prefix, name);
-  const struct st_tensor *t = safetensors_find(&m->weights, with);
-  if (!t)
-    t = safetensors_find(&m->weights, name);
-  const char *norm = strstr(name, "LayerNorm.");
-  if (t || !norm)
-    return t;
-  int head = (int)(norm - name) + 10;
-  snprintf(renamed, sizeof renamed, "%.*s%s", head, name, strcmp(name + head, "weight") == 0 ? "gamma" : "beta");
-  return find(m, prefix, renamed);
-}
-
-bool model_has_weight(const struct model *m, const char *prefix, const char *name) {
-  return find(m, prefix, name) != NULL;
-}
-
-enum status model_weight(const float **out, struct model *m, const char *prefix, const char *name, size_t rows,
-                         size_t cols, struct error *err) {
-  const struct st_tensor *t = find(m, prefix, name);
-  if (!t)
-    return error_set(err, STATUS_MODEL_INVALID, "model", "the model's files have no tensor %s%s", prefix, name);
-  if (t->rank != (cols ? 2 : 1) || t->shape[0] != (int64_t)rows || (cols && t->shape[1] != (int64_t)cols))
-    return error_set(err, STATUS_MODEL_INVALID, "model",
-                     "tensor %s has rank %d, shape [%lld, %lld]; config.json asks for [%zu, %zu]", t->name, t->rank,
-                     (long long)t->shape[0], (long long)(t->rank > 1 ? t->shape[1] : 0), rows, cols);
-  if (t->dtype == ST_F32 && (uintptr_t)t->bytes % _Alignof(float) == 0) {
-    *out = (const float *)(const void *)t->bytes;
-    return STATUS_OK;
-  }
-  float *copy = arena_array(&m->arena, rows * (cols ? cols : 1), sizeof *copy);
-  if (!copy)
-    return no_memory(err);
-  *out = copy;
-  return st_to_f32(copy, t, err);
-}
-
-enum status model_random(const float **out, struct model *m, const char *name, size_t rows, size_t cols,
-                         double deviation, uint64_t seed, struct error *err) {
-  float *w = arena_array(&m->arena, rows * cols, sizeof *w);
-  if (!w)
-    return no_memory(err);
-  uint64_t stream = RNG_INIT;
-  for (const char *c = name; *c; c++)
-    stream = stream * 1099511628211u + (unsigned char)*c;
-  struct rng rng;
-  rng_init(&rng, seed, stream);
-  for (size_t i = 0; i < rows * cols; i++) { /* Box and Muller */
-    double u = 1.0 - (double)rng_uniform(&rng), v = (double)rng_uniform(&rng);
-    w[i] = (float)(deviation * sqrt(-2 * log(u)) * cos(2 * M_PI * v));
-  }
-  *out = w;
-  return STATUS_OK;
-}
-
-enum status model_add_linear(struct model *m, struct linear *linear, struct error *err) {
-  if (m->linear_count == LINEARS_MAX)
-    return error_set(err, STATUS_MODEL_INVALID, "model", "the model has more than %d linear modules", LINEARS_MAX);
-  m->linears[m->linear_count++] = linear;
-  return STATUS_OK;
-}
-
-enum status model_add_norm(struct model *m, const char *name, struct norm *norm, struct error *err) {
-  if (m->norm_count == LINEARS_MAX)
-    return error_set(err, STATUS_MODEL_INVALID, "model", "the model has more than %d norms", LINEARS_MAX);
-  m->norms[m->norm_count].name = name;
-  m->norms[m->norm_count++].norm = norm;
-  return STATUS_OK;
 }
 
 /* A trainable copy of frozen numbers under PEFT's key. */
@@ -168,7 +99,9 @@ static enum status train_biases(struct model *m, enum adapter_bias which, struct
   }
   for (size_t i = 0; which == BIAS_ALL && !status && i < m->norm_count; i++) {
     struct norm *n = m->norms[i].norm;
-    status = train(&n->trained_bias, m, m->norms[i].name, "bias", n->bias, m->linears[0]->in, 0, err);
+    if (!n->bias)
+      continue;
+    status = train(&n->trained_bias, m, m->norms[i].name, "bias", n->bias, n->channels, 0, err);
     if (!status)
       n->bias = n->trained_bias->data;
   }
@@ -179,25 +112,26 @@ static enum status train_biases(struct model *m, enum adapter_bias which, struct
 static enum status collect_saved(struct model *m, const struct string_list *asked, struct error *err) {
   static const char *const always[] = {"classifier", "score"};
   struct string_list *saved = &m->modules_to_save;
-  size_t have = saved->count;
+  size_t have = saved->count, heads = m->language ? 0 : COUNT_OF(always);
   const char **item = arena_array(&m->arena, have + asked->count + COUNT_OF(always), sizeof *item);
   if (!item)
     return no_memory(err);
   if (have)
     memcpy(item, saved->item, have * sizeof *item);
   saved->item = item;
-  for (size_t i = 0; i < asked->count + COUNT_OF(always); i++) {
+  for (size_t i = 0; i < asked->count + heads; i++) {
     const char *name = i < asked->count ? asked->item[i] : always[i - asked->count];
     bool seen = false, found = i >= asked->count;
     for (size_t j = 0; j < saved->count && !seen; j++)
       seen = strcmp(item[j], name) == 0;
     for (size_t j = 0; j < m->linear_count && !found; j++)
       found = target_suffix(m->linears[j]->name, name);
-    for (size_t j = 0; j < COUNT_OF(always) && !found; j++)
+    for (size_t j = 0; j < heads && !found; j++)
       found = strcmp(always[j], name) == 0;
     if (!found)
       return error_set(err, STATUS_UNSUPPORTED_TARGET, "adapter.modules_to_save",
-                       "modules_to_save: \"%s\" is no linear module of this model (containers cannot be saved)", name);
+                       "modules_to_save: \"%s\" is no linear module of this model that can be trained in full "
+                       "(containers, embeddings and lm_head cannot)", name);
     if (!seen)
       item[saved->count++] = arena_string(&m->arena, name);
   }
@@ -234,7 +168,7 @@ enum status model_adapt(struct model *m, const struct adapter_spec *spec, uint64
     return no_memory(err);
   for (size_t i = 0; i < m->linear_count; i++)
     names[i] = m->linears[i]->name;
-  struct target_modules modules = {names, m->linear_count, names[m->linear_count - 1], m->default_targets,
+  struct target_modules modules = {names, m->linear_count, m->head->name, m->default_targets,
                                    &m->modules_to_save};
   status = target_select(selected, &modules, spec, err);
   return status ? status : attach(m, spec, selected, seed, err);

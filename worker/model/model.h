@@ -6,7 +6,7 @@
 #include <jansson.h>
 
 #include "api/job.h"
-#include "worker/file/safetensors.h"
+#include "worker/model/checkpoint.h"
 #include "worker/op/op.h"
 
 struct model_ops;
@@ -14,20 +14,24 @@ struct model_ops;
 struct model {
   struct arena arena;
   const struct model_ops *ops;
-  void *state;    /* the architecture's own struct */
-  json_t *config; /* config.json */
-  struct safetensors weights;
+  void *state;                  /* the architecture's own struct */
+  struct checkpoint checkpoint; /* config and weights */
   struct backend *backend;
-  size_t num_labels;
-  size_t vocabulary;       /* rows of the word table */
-  size_t positions;        /* longest sequence it can take */
-  struct linear **linears; /* every linear module, in the model's order; the head is the last */
+  bool language;             /* a causal language model (PEFT's CAUSAL_LM); else a classifier (SEQ_CLS) */
+  size_t num_labels;         /* classifiers */
+  size_t vocabulary;         /* rows of the word table */
+  size_t positions;          /* longest sequence it can take */
+  size_t weight_bytes;       /* of all tensors, as floats */
+  size_t blocks;             /* orders of tape_block_begin that its forward uses */
+  const struct linear *head; /* language: lm_head, always frozen and not among `linears`; classifiers: the last of them */
+  struct linear **linears;   /* every linear module that can be adapted, in the model's order */
   size_t linear_count;
   struct {
     const char *name;
     struct norm *norm;
   } * norms;
   size_t norm_count;
+  size_t module_max; /* room in linears and in norms */
   const struct string_list *default_targets;
   struct string_list modules_to_save; /* names, as adapter_config.json lists them */
   struct adapter **adapters;
@@ -40,17 +44,21 @@ struct model_ops {
   const char *model_type; /* config.json's */
   /* Fills linears, norms, sizes and state from config and weights. `seed` for what the file lacks. */
   enum status (*load)(struct model *model, uint64_t seed, struct error *err);
-  /* (B, num_labels) logits. */
+  bool language, classifier; /* what it can be */
+  /* Classifiers: (B, num_labels) logits. Language models: (N, C), what the head reads. */
   struct tensor *(*forward)(struct tape *tape, const struct model *model, const struct sequences *sequences);
+  /* Makes tables for sequences of that many tokens; NULL: none are needed. Before the first forward. */
+  enum status (*reserve)(struct model *model, size_t longest, struct error *err);
   /* Sets every dropout probability to 0 (benchmarks, comparisons). */
   void (*disable_dropout)(struct model *model);
 };
 
-extern const struct model_ops model_bert;
+extern const struct model_ops model_bert, model_llama, model_mistral, model_qwen2, model_qwen3;
 
-/* Loads the model in `folder` (Hugging Face layout) for sequence classification with num_labels
-   outputs (regression: 1). STATUS_MODEL_INVALID names the file, tensor or member at fault. */
-NODISCARD enum status model_open(struct model *out, const char *folder, size_t num_labels, uint64_t seed,
+/* Loads the model at `path` (checkpoint.h): as a causal language model when num_labels is 0, else for
+   sequence classification with that many outputs (regression: 1). STATUS_MODEL_INVALID names the file,
+   tensor or member at fault, STATUS_UNSUPPORTED_VALUE a task that the architecture has not. */
+NODISCARD enum status model_open(struct model *out, const char *path, size_t num_labels, uint64_t seed,
                                  struct backend *backend, struct error *err);
 void model_close(struct model *model);
 
@@ -58,15 +66,6 @@ void model_close(struct model *model);
 NODISCARD enum status model_adapt(struct model *model, const struct adapter_spec *spec, uint64_t seed,
                                   struct error *err);
 
-/* For the architectures. Tensors by name, as is or without the model's prefix ("bert."), checked
-   against the shape (cols 0: a vector); F16 and BF16 are converted. */
-NODISCARD enum status model_weight(const float **out, struct model *model, const char *prefix, const char *name,
-                                   size_t rows, size_t cols, struct error *err);
-bool model_has_weight(const struct model *model, const char *prefix, const char *name);
-/* A matrix of normal numbers (the initialisation of a head that the file lacks), from seed and name. */
-NODISCARD enum status model_random(const float **out, struct model *model, const char *name, size_t rows, size_t cols,
-                                   double deviation, uint64_t seed, struct error *err);
-NODISCARD enum status model_add_linear(struct model *model, struct linear *linear, struct error *err);
-NODISCARD enum status model_add_norm(struct model *model, const char *name, struct norm *norm, struct error *err);
+/* What the architectures load themselves with is in load.h. */
 
 #endif

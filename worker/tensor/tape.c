@@ -43,14 +43,30 @@ void tape_plan_begin(struct tape *tape, bool training) {
   start(tape, plan, true, training);
 }
 
-enum status tape_plan_end(struct tape *tape, struct plan **out, struct error *err) {
-  struct plan *plan = tape->plan;
-  *out = NULL;
+static enum status place(struct tape *tape, struct plan **out, struct error *err) {
+  *out = tape->plan;
   tape->plan = NULL;
-  if (!plan_place(plan)) {
-    tape_plan_free(plan);
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to plan a step");
-  }
+  if (plan_place(*out))
+    return STATUS_OK;
+  tape_plan_free(*out);
+  *out = NULL;
+  return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to plan a step");
+}
+
+enum status tape_plan_measure(struct tape *tape, size_t *bytes, struct error *err) {
+  struct plan *plan;
+  enum status status = place(tape, &plan, err);
+  *bytes = plan ? plan->bytes : 0;
+  tape_plan_free(plan);
+  return status;
+}
+
+enum status tape_plan_end(struct tape *tape, struct plan **out, struct error *err) {
+  struct plan *plan;
+  enum status status = place(tape, &plan, err);
+  *out = NULL;
+  if (status)
+    return status;
   if (plan->bytes > tape->memory_bytes) {
     if (tape->memory)
       munmap(tape->memory, tape->memory_bytes);
@@ -83,8 +99,8 @@ void tape_begin(struct tape *tape, struct plan *plan, bool training) {
   start(tape, plan, false, training);
 }
 
-void tape_block_begin(struct tape *tape) {
-  tape->in_block = tape->recompute_blocks;
+void tape_block_begin(struct tape *tape, size_t order) {
+  tape->in_block = order < tape->recompute_blocks;
 }
 
 void tape_block_end(struct tape *tape) {

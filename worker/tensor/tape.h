@@ -75,7 +75,7 @@ struct tape {
   int clock;
   uint64_t seed, step;      /* of dropout: set by the caller before a training step */
   uint32_t dropouts;        /* drawn so far in this step */
-  bool recompute_blocks; /* tape_block_begin has effect */
+  size_t recompute_blocks; /* blocks of a lower order than this are made again in the backward pass */
   bool in_block;
   struct tensor *newest; /* output of the newest node */
 };
@@ -90,15 +90,18 @@ void tape_plan_begin(struct tape *tape, bool training);
    caller, freed by tape_plan_free), so that one tape can serve several topologies (training,
    evaluation) in one block as large as the largest. */
 NODISCARD enum status tape_plan_end(struct tape *tape, struct plan **out, struct error *err);
+/* Ends it without making memory: *bytes is what the step would need. */
+NODISCARD enum status tape_plan_measure(struct tape *tape, size_t *bytes, struct error *err);
 void tape_plan_free(struct plan *plan);
 size_t tape_plan_bytes(const struct plan *plan);
 
 /* Starts a real step with a plan. Every tensor must have at most the size it had in the dry run. */
 void tape_begin(struct tape *tape, struct plan *plan, bool training);
 
-/* For model code: with tape->recompute_blocks, nothing made between these two is kept for the
-   backward pass but the output of the last op. */
-void tape_block_begin(struct tape *tape);
+/* For model code: if `order` is below tape->recompute_blocks, nothing made between these two is kept for the
+   backward pass but the output of the last op. Orders count from 0; what frees most memory for the least
+   work comes first. */
+void tape_block_begin(struct tape *tape, size_t order);
 void tape_block_end(struct tape *tape);
 
 /* For ops. A new tensor; memory for attributes; recording (runs forward unless dry). */

@@ -39,7 +39,7 @@ struct run {
 static void start(struct run *r, const struct adapter_spec *spec, int threads, bool recompute) {
   struct error err = {0};
   struct batch_limits limits = {3, 20, 12};
-  *r = (struct run){.learner = {.recompute = recompute, .adamw = {.beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8}}};
+  *r = (struct run){.learner = {.recompute_blocks = recompute ? SIZE_MAX : 0, .adamw = {.beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8}}};
   assert_int_equal(backend_open(&r->backend, threads, NULL, &err), STATUS_OK);
   if (model_open(&r->model, folder, 3, 5, &r->backend, &err) || model_adapt(&r->model, spec, 5, &err) ||
       learner_init(&r->learner, &r->model, &limits, &limits, &err))
@@ -57,7 +57,7 @@ static double steps(struct run *r, int count) {
   double loss = 0, norm;
   for (int i = 0; i < count; i++) {
     assert_int_equal(learner_begin(&r->learner, NULL, &err), STATUS_OK);
-    learner_accumulate(&r->learner, &three, &(struct answers){.labels = labels}, 1.0f / 3, (uint64_t)i, &loss);
+    learner_accumulate(&r->learner, &three, &(struct answers){.labels = labels}, 1.0f / 3, (uint64_t)i, &loss, NULL);
     learner_finish(&r->learner);
     assert_int_equal(learner_update(&r->learner, 1e-2, &norm, &err), STATUS_OK);
   }

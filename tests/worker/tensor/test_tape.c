@@ -59,7 +59,7 @@ static void build(struct tape *tape, const struct graph *g, double *loss) {
   struct dropout d = dropout_make(0.1, 1, 2, 3);
   struct tensor *x = graph_input(tape, g->x);
   for (size_t i = 0; i < COUNT_OF(layers); i++) {
-    tape_block_begin(tape);
+    tape_block_begin(tape, 0);
     struct tensor *h = op_gelu(tape, op_linear(tape, x, &layers[i]));
     x = op_dropout(tape, op_tanh(tape, op_gelu(tape, op_linear(tape, h, &layers[i]))), &d);
     tape_block_end(tape);

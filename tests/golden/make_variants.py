@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+"""Reference cases of the LLaMA family's variants, in the form of make_golden.py's cases.
+
+usage: make_variants.py OUT_DIR [NAME...]
+"""
+import sys
+import torch, transformers
+from peft import HRAConfig, TaskType
+import make_golden as golden
+
+COMMON = dict(vocab_size=99, num_hidden_layers=2, max_position_embeddings=64, rms_norm_eps=1e-5, initializer_range=0.2,
+              hidden_size=48, intermediate_size=80, num_attention_heads=6, num_key_value_heads=2)
+T = transformers
+VARIANTS = {
+    # heads wider than hidden_size / heads, every bias, an untied head, LLaMA 3's scaling of the frequencies
+    "llama3": (T.LlamaForCausalLM, lambda: T.LlamaConfig(
+        head_dim=16, attention_bias=True, mlp_bias=True, tie_word_embeddings=False,
+        rope_parameters=dict(rope_type="llama3", rope_theta=500.0, factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0,
+                             original_max_position_embeddings=16), **COMMON)),
+    "llama-linear": (T.LlamaForCausalLM, lambda: T.LlamaConfig(
+        tie_word_embeddings=True, rope_parameters=dict(rope_type="linear", rope_theta=10000.0, factor=2.5), **COMMON)),
+    "mistral": (T.MistralForCausalLM, lambda: T.MistralConfig(sliding_window=5, attn_implementation="eager", **COMMON)),
+    "qwen2": (T.Qwen2ForCausalLM, lambda: T.Qwen2Config(tie_word_embeddings=True, **COMMON)),
+    "qwen3": (T.Qwen3ForCausalLM, lambda: T.Qwen3Config(head_dim=12, tie_word_embeddings=True, **COMMON)),
+    "llama-classifier": (T.LlamaForSequenceClassification, lambda: T.LlamaConfig(num_labels=3, pad_token_id=0, **COMMON)),
+}
+
+plain_batch = golden.batch
+
+
+def tiny(kind, **kw):
+    make, config = VARIANTS[kind]
+    config = config()
+    return make(config), config
+
+
+def batch(kind, config):
+    b = plain_batch("llama", config)
+    if kind == "llama-classifier":
+        b["labels"] = torch.randint(0, 3, (4,), generator=torch.Generator().manual_seed(8))
+    return b
+
+
+def adapter(kind, method, r):
+    task = TaskType.SEQ_CLS if kind == "llama-classifier" else TaskType.CAUSAL_LM
+    return HRAConfig(r=r, target_modules=golden.TARGETS["llama"], task_type=task)
+
+
+golden.tiny, golden.batch, golden.adapter = tiny, batch, adapter
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for name in VARIANTS:
+        if not sys.argv[2:] or name + "-hra" in sys.argv[2:]:
+            golden.run(sys.argv[1], name + "-hra", name, "hra", r=4)

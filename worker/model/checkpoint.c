@@ -1,0 +1,202 @@
+/* One view of two formats. What differs beyond the container is in checkpoint_gguf.c. */
+#include "worker/model/checkpoint.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/str.h"
+#include "worker/model/checkpoint_gguf.h"
+
+enum { ARENA_MAX = 64 << 20, FOLDER_FILES_MAX = 8 };
+
+static enum status no_memory(struct error *err) {
+  return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for a checkpoint's tables");
+}
+
+/* --- opening -------------------------------------------------------------------------------------- */
+
+static enum status open_gguf(struct checkpoint *out, const char *path, struct error *err) {
+  out->is_gguf = true;
+  out->weights_path = arena_string(&out->arena, path);
+  enum status status = out->weights_path ? gguf_open(&out->gguf, path, err) : no_memory(err);
+  if (status)
+    return status;
+  status = checkpoint_gguf_translate(out, err);
+  return status && err ? error_prefix(err, "%s", path) : status;
+}
+
+static enum status open_config(struct checkpoint *out, const char *folder, struct error *err) {
+  char *path = arena_format(&out->arena, "%s/config.json", folder);
+  enum status status = path ? json_parse_file(&out->config, path, NULL, err) : no_memory(err);
+  if (status == STATUS_OUT_OF_MEMORY)
+    return status;
+  if (status) {
+    if (err)
+      err->status = STATUS_MODEL_INVALID;
+    return STATUS_MODEL_INVALID;
+  }
+  if (!json_is_object(out->config))
+    return error_set(err, STATUS_MODEL_INVALID, NULL, "%s: must be an object, not %s", path, json_kind(out->config));
+  return STATUS_OK;
+}
+
+/* The weights of a Hugging Face folder, or NULL when it has none. */
+static const char *find_safetensors(struct arena *arena, const char *folder) {
+  static const char *const names[] = {"model.safetensors", "model.safetensors.index.json"};
+  for (size_t i = 0; i < COUNT_OF(names); i++) {
+    char *path = arena_format(arena, "%s/%s", folder, names[i]);
+    if (path && access(path, F_OK) == 0)
+      return path;
+  }
+  return NULL;
+}
+
+static int by_text(const void *a, const void *b) {
+  return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The names in `folder` that end with ".gguf", the first few sorted; *count is all of them. */
+static enum status list_gguf(const char *names[FOLDER_FILES_MAX], size_t *count, struct arena *arena,
+                             const char *folder, struct error *err) {
+  DIR *dir = opendir(folder);
+  const struct dirent *entry;
+  *count = 0;
+  if (!dir)
+    return error_set_errno(err, STATUS_IO, NULL, "cannot open the folder %s", folder);
+  while ((entry = readdir(dir))) {
+    size_t length = strlen(entry->d_name);
+    if (length <= 5 || entry->d_name[0] == '.' || strcmp(entry->d_name + length - 5, ".gguf") != 0)
+      continue;
+    if (*count < FOLDER_FILES_MAX && !(names[*count] = arena_string(arena, entry->d_name))) {
+      closedir(dir);
+      return no_memory(err);
+    }
+    ++*count;
+  }
+  closedir(dir);
+  qsort(names, *count < FOLDER_FILES_MAX ? *count : FOLDER_FILES_MAX, sizeof *names, by_text);
+  return STATUS_OK;
+}
+
+static enum status too_many(const char *folder, const char *const *names, size_t count, struct error *err) {
+  AUTO(str_done) struct str list;
+  str_init(&list, 4096);
+  for (size_t i = 0; i < count && i < FOLDER_FILES_MAX; i++)
+    str_printf(&list, "%s%s", i ? ", " : "", names[i]);
+  if (count > FOLDER_FILES_MAX)
+    str_puts(&list, ", ...");
+  return error_set(err, STATUS_MODEL_INVALID, NULL, "%s has %zu .gguf files (%s); exactly one is a model", folder,
+                   count, list.text);
+}
+
+static enum status open_folder(struct checkpoint *out, const char *folder, struct error *err) {
+  const char *names[FOLDER_FILES_MAX] = {0};
+  size_t count;
+  out->weights_path = find_safetensors(&out->arena, folder);
+  if (out->weights_path) {
+    enum status status = open_config(out, folder, err);
+    return status ? status : safetensors_open_model(&out->tensors, folder, err);
+  }
+  enum status status = list_gguf(names, &count, &out->arena, folder, err);
+  if (status)
+    return status;
+  if (count == 0)
+    return error_set(err, STATUS_MODEL_INVALID, NULL,
+                     "%s has neither model.safetensors, model.safetensors.index.json nor a .gguf file", folder);
+  if (count > 1)
+    return too_many(folder, names, count, err);
+  char *path = arena_format(&out->arena, "%s/%s", folder, names[0]);
+  return path ? open_gguf(out, path, err) : no_memory(err);
+}
+
+enum status checkpoint_open(struct checkpoint *out, const char *path, struct error *err) {
+  struct stat info;
+  *out = (struct checkpoint){0};
+  arena_init(&out->arena, ARENA_MAX);
+  if (stat(path, &info) != 0)
+    return error_set_errno(err, STATUS_IO, NULL, "cannot open %s", path);
+  enum status status = S_ISDIR(info.st_mode) ? open_folder(out, path, err) : open_gguf(out, path, err);
+  if (status)
+    checkpoint_close(out);
+  return status;
+}
+
+void checkpoint_close(struct checkpoint *c) {
+  json_decref(c->config);
+  safetensors_close(&c->tensors);
+  gguf_close(&c->gguf);
+  arena_done(&c->arena);
+  *c = (struct checkpoint){0};
+}
+
+/* --- tensors -------------------------------------------------------------------------------------- */
+
+static int by_name(const void *a, const void *b) {
+  return strcmp(((const struct checkpoint_entry *)a)->name, ((const struct checkpoint_entry *)b)->name);
+}
+
+static const struct checkpoint_entry *find_entry(const struct checkpoint *c, const char *name) {
+  struct checkpoint_entry key = {.name = name};
+  return c->entry_count ? bsearch(&key, c->entries, c->entry_count, sizeof key, by_name) : NULL;
+}
+
+static struct checkpoint_tensor describe(const char *name, int rank, const int64_t *shape) {
+  struct checkpoint_tensor out = {.name = name, .rank = rank};
+  CHECK(rank >= 0 && rank <= ST_RANK_MAX);
+  for (int i = 0; i < rank; i++)
+    out.shape[i] = shape[i];
+  return out;
+}
+
+bool checkpoint_find(struct checkpoint_tensor *out, const struct checkpoint *c, const char *name) {
+  *out = (struct checkpoint_tensor){0};
+  if (c->is_gguf) {
+    const struct checkpoint_entry *entry = find_entry(c, name);
+    if (entry)
+      *out = describe(entry->name, entry->tensor->rank, entry->tensor->shape);
+    return entry != NULL;
+  }
+  const struct st_tensor *tensor = safetensors_find(&c->tensors, name);
+  if (tensor)
+    *out = describe(tensor->name, tensor->rank, tensor->shape);
+  return tensor != NULL;
+}
+
+size_t checkpoint_count(const struct checkpoint *c) {
+  return c->is_gguf ? c->entry_count : c->tensors.count;
+}
+
+struct checkpoint_tensor checkpoint_at(const struct checkpoint *c, size_t index) {
+  CHECK(index < checkpoint_count(c));
+  if (c->is_gguf)
+    return describe(c->entries[index].name, c->entries[index].tensor->rank, c->entries[index].tensor->shape);
+  return describe(c->tensors.tensors[index].name, c->tensors.tensors[index].rank, c->tensors.tensors[index].shape);
+}
+
+const float *checkpoint_mapped(const struct checkpoint *c, const char *name) {
+  const unsigned char *bytes = NULL;
+  if (c->is_gguf) {
+    const struct checkpoint_entry *entry = find_entry(c, name);
+    if (entry && entry->tensor->type == GGML_F32 && !entry->heads)
+      bytes = entry->tensor->bytes;
+  } else {
+    const struct st_tensor *tensor = safetensors_find(&c->tensors, name);
+    if (tensor && tensor->dtype == ST_F32)
+      bytes = tensor->bytes;
+  }
+  return (uintptr_t)bytes % _Alignof(float) == 0 ? (const float *)(const void *)bytes : NULL;
+}
+
+enum status checkpoint_read(float *out, const struct checkpoint *c, const char *name, struct error *err) {
+  const struct checkpoint_entry *entry = c->is_gguf ? find_entry(c, name) : NULL;
+  const struct st_tensor *tensor = c->is_gguf ? NULL : safetensors_find(&c->tensors, name);
+  if (!entry && !tensor)
+    return error_set(err, STATUS_MODEL_INVALID, NULL, "%s has no tensor %s", c->weights_path, name);
+  return entry ? checkpoint_gguf_read(out, entry, err) : st_to_f32(out, tensor, err);
+}

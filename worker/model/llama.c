@@ -1,0 +1,243 @@
+/* The LLaMA family (Touvron et al., 2023): pre-norm decoder with RMSNorm, rotary positions, shared key and
+   value heads, SwiGLU. LLaMA 1 to 3 and SmolLM2; Mistral (a window); Qwen2 and 2.5 (biases on q, k, v); Qwen3
+   (norms on q's and k's heads). As a language model, or as a classifier with the head `score` on the last
+   token. Module and tensor names are Transformers'. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "worker/model/load.h"
+#include "worker/model/rotary.h"
+
+static const char PREFIX[] = "model.";
+
+struct layer {
+  struct linear q, k, v, o, gate, up, down;
+  struct norm input_norm, post_norm, q_norm, k_norm;
+  size_t window; /* 0: none */
+};
+
+struct llama {
+  size_t hidden, heads, kv_heads, head_size, intermediate, layer_count;
+  double epsilon, attention_dropout;
+  enum load_bias qkv_bias, o_bias, mlp_bias;
+  bool head_norms;
+  const float *words;
+  struct layer *layers;
+  struct norm norm;
+  struct linear head; /* lm_head or score */
+  struct rotary_config rotary_config;
+  struct rotary rotary;
+  size_t reserved; /* rows of the rotary tables */
+};
+
+/* --- loading -------------------------------------------------------------------------------------- */
+
+static enum status read_sizes(struct llama *l, struct model *m, struct error *err) {
+  enum status s = load_size(&l->hidden, m, "hidden_size", 4096, 1 << 16, err);
+  s = s ? s : load_size(&l->heads, m, "num_attention_heads", 32, 1 << 10, err);
+  s = s ? s : load_size(&l->kv_heads, m, "num_key_value_heads", l->heads, 1 << 10, err);
+  s = s ? s : load_size(&l->head_size, m, "head_dim", l->heads > l->hidden ? 1 : l->hidden / l->heads, 1 << 12, err);
+  s = s ? s : load_size(&l->intermediate, m, "intermediate_size", 11008, 1 << 20, err);
+  s = s ? s : load_size(&l->layer_count, m, "num_hidden_layers", 32, 1000, err);
+  s = s ? s : load_size(&m->vocabulary, m, "vocab_size", 32000, 1 << 24, err);
+  s = s ? s : load_size(&m->positions, m, "max_position_embeddings", 2048, 1 << 24, err);
+  s = s ? s : load_number(&l->epsilon, m, "rms_norm_eps", 1e-6, err);
+  s = s ? s : load_share(&l->attention_dropout, m, "attention_dropout", 0, err);
+  if (s)
+    return s;
+  if (l->heads % l->kv_heads != 0)
+    return error_set(err, STATUS_MODEL_INVALID, "model",
+                     "config.json: num_attention_heads %zu is no multiple of num_key_value_heads %zu", l->heads,
+                     l->kv_heads);
+  if (l->head_size % 2 != 0)
+    return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: head_dim %zu is odd: rotary positions turn pairs",
+                     l->head_size);
+  return STATUS_OK;
+}
+
+static enum status read_kind(struct llama *l, struct model *m, struct error *err) {
+  bool attention = false, mlp = false, qwen2 = m->ops == &model_qwen2;
+  const char *act = "silu";
+  double partial = 1;
+  enum status s = load_bool(&attention, m, "attention_bias", false, err);
+  s = s ? s : load_bool(&mlp, m, "mlp_bias", false, err);
+  s = s ? s : load_number(&partial, m, "partial_rotary_factor", 1, err);
+  if (s)
+    return s;
+  if (json_get_string(&act, m->checkpoint.config, "hidden_act", "silu", err) || strcmp(act, "silu") != 0)
+    return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: hidden_act \"%.40s\" is not supported, silu is",
+                     act);
+  if (partial != 1)
+    return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: partial_rotary_factor %g is not supported, 1 is",
+                     partial);
+  l->qkv_bias = attention || qwen2 ? LOAD_BIAS : LOAD_NO_BIAS;
+  l->o_bias = attention && !qwen2 ? LOAD_BIAS : LOAD_NO_BIAS;
+  l->mlp_bias = mlp ? LOAD_BIAS : LOAD_NO_BIAS;
+  l->head_norms = m->ops == &model_qwen3;
+  return STATUS_OK;
+}
+
+/* Which layers see a window only: Mistral's all do; Qwen's from max_window_layers on, where it is switched on;
+   layer_types, where it is there, says it layer by layer. */
+static enum status read_windows(struct llama *l, struct model *m, struct error *err) {
+  const json_t *config = m->checkpoint.config, *types = json_object_get(config, "layer_types");
+  const json_t *window = json_object_get(config, "sliding_window");
+  bool used = m->ops == &model_mistral;
+  size_t first = 0, size = 0;
+  enum status s = STATUS_OK;
+  if (!used) {
+    s = load_bool(&used, m, "use_sliding_window", false, err);
+    first = (size_t)json_integer_value(json_object_get(config, "max_window_layers"));
+  }
+  if (!window || json_is_null(window) || !used)
+    return s;
+  s = s ? s : load_size(&size, m, "sliding_window", 4096, 1 << 24, err);
+  for (size_t i = 0; !s && i < l->layer_count; i++) {
+    const char *type = json_string_value(json_array_get(types, i));
+    bool windowed = type ? strcmp(type, "sliding_attention") == 0 : i >= first;
+    l->layers[i].window = windowed ? size : 0;
+  }
+  return s;
+}
+
+static enum status layer_linear(struct model *m, struct linear *linear, size_t layer, const char *name, size_t in,
+                                size_t out, enum load_bias bias, struct error *err) {
+  char path[128];
+  snprintf(path, sizeof path, "layers.%zu.%s", layer, name);
+  return load_linear(m, linear, PREFIX, path, in, out, bias, err);
+}
+
+static enum status layer_norm(struct model *m, struct norm *norm, size_t layer, const char *name, size_t channels,
+                              struct error *err) {
+  const struct llama *l = m->state;
+  char path[128];
+  snprintf(path, sizeof path, "layers.%zu.%s", layer, name);
+  return load_norm(m, norm, PREFIX, path, channels, l->epsilon, false, err);
+}
+
+static enum status load_layer(struct model *m, size_t i, struct error *err) {
+  struct llama *l = m->state;
+  struct layer *y = &l->layers[i];
+  size_t C = l->hidden, F = l->intermediate, Q = l->heads * l->head_size, K = l->kv_heads * l->head_size;
+  enum status s = layer_norm(m, &y->input_norm, i, "input_layernorm", C, err);
+  s = s ? s : layer_linear(m, &y->q, i, "self_attn.q_proj", C, Q, l->qkv_bias, err);
+  s = s ? s : layer_linear(m, &y->k, i, "self_attn.k_proj", C, K, l->qkv_bias, err);
+  s = s ? s : layer_linear(m, &y->v, i, "self_attn.v_proj", C, K, l->qkv_bias, err);
+  s = s ? s : layer_linear(m, &y->o, i, "self_attn.o_proj", Q, C, l->o_bias, err);
+  if (!s && l->head_norms)
+    s = layer_norm(m, &y->q_norm, i, "self_attn.q_norm", l->head_size, err);
+  if (!s && l->head_norms)
+    s = layer_norm(m, &y->k_norm, i, "self_attn.k_norm", l->head_size, err);
+  s = s ? s : layer_norm(m, &y->post_norm, i, "post_attention_layernorm", C, err);
+  s = s ? s : layer_linear(m, &y->gate, i, "mlp.gate_proj", C, F, l->mlp_bias, err);
+  s = s ? s : layer_linear(m, &y->up, i, "mlp.up_proj", C, F, l->mlp_bias, err);
+  return s ? s : layer_linear(m, &y->down, i, "mlp.down_proj", F, C, l->mlp_bias, err);
+}
+
+/* lm_head is the table of words where the file has none (tied). */
+static enum status load_head(struct model *m, uint64_t seed, struct error *err) {
+  struct llama *l = m->state;
+  m->head = &l->head;
+  if (m->language) {
+    l->head = (struct linear){.name = "lm_head", .in = l->hidden, .out = m->vocabulary, .weight = l->words};
+    bool tied;
+    enum status s = load_bool(&tied, m, "tie_word_embeddings", !load_has(m, "", "lm_head.weight"), err);
+    return s || tied ? s : load_weight(&l->head.weight, m, "", "lm_head.weight", m->vocabulary, l->hidden, err);
+  }
+  double deviation;
+  bool made;
+  enum status s = load_number(&deviation, m, "initializer_range", 0.02, err);
+  return s ? s : load_or_make(m, &l->head, "", "score", l->hidden, m->num_labels, false, deviation, seed, &made, err);
+}
+
+static enum status load(struct model *m, uint64_t seed, struct error *err) {
+  static const char *names[] = {"q_proj", "v_proj"};
+  static const struct string_list targets = {2, names};
+  struct llama *l = m->state = arena_alloc(&m->arena, sizeof *l);
+  if (!l)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the model");
+  m->default_targets = &targets;
+  enum status s = read_sizes(l, m, err);
+  s = s ? s : read_kind(l, m, err);
+  if (s)
+    return s;
+  l->layers = arena_array(&m->arena, l->layer_count, sizeof *l->layers);
+  if (!l->layers)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the model");
+  m->blocks = 2 * l->layer_count;
+  s = read_windows(l, m, err);
+  s = s ? s : rotary_read(&l->rotary_config, m, l->head_size, err);
+  s = s ? s : load_weight(&l->words, m, PREFIX, "embed_tokens.weight", m->vocabulary, l->hidden, err);
+  for (size_t i = 0; !s && i < l->layer_count; i++)
+    s = load_layer(m, i, err);
+  s = s ? s : load_norm(m, &l->norm, PREFIX, "norm", l->hidden, l->epsilon, false, err);
+  return s ? s : load_head(m, seed, err);
+}
+
+static enum status reserve(struct model *m, size_t longest, struct error *err) {
+  struct llama *l = m->state;
+  if (longest <= l->reserved)
+    return STATUS_OK;
+  l->reserved = longest;
+  return rotary_make(&l->rotary, m, &l->rotary_config, longest, err);
+}
+
+/* --- forward -------------------------------------------------------------------------------------- */
+
+static struct tensor *attend(struct tape *tape, const struct llama *l, const struct layer *y, struct tensor *x,
+                             const struct sequences *sequences) {
+  struct tensor *q = op_linear(tape, x, &y->q), *k = op_linear(tape, x, &y->k), *v = op_linear(tape, x, &y->v);
+  if (l->head_norms) {
+    q = op_rmsnorm(tape, q, &y->q_norm);
+    k = op_rmsnorm(tape, k, &y->k_norm);
+  }
+  q = op_rope(tape, q, sequences, &l->rotary);
+  k = op_rope(tape, k, sequences, &l->rotary);
+  struct attention how = {.heads = l->heads,
+                          .kv_heads = l->kv_heads,
+                          .scale = 1.0f / sqrtf((float)l->head_size),
+                          .causal = true,
+                          .window = y->window,
+                          .dropout = op_next_dropout(tape, l->attention_dropout)};
+  return op_linear(tape, op_attention(tape, q, k, v, sequences, &how), &y->o);
+}
+
+static struct tensor *forward(struct tape *tape, const struct model *m, const struct sequences *sequences) {
+  const struct llama *l = m->state;
+  struct tensor *x = op_embeddings(tape, sequences, l->words, NULL, NULL, l->hidden);
+  for (size_t i = 0; i < l->layer_count; i++) {
+    const struct layer *y = &l->layers[i];
+    tape_block_begin(tape, l->layer_count + i);
+    x = op_add(tape, x, attend(tape, l, y, op_rmsnorm(tape, x, &y->input_norm), sequences));
+    tape_block_end(tape);
+    tape_block_begin(tape, i); /* the wide half first: two products give back more than half of the layer's memory */
+    struct tensor *h = op_rmsnorm(tape, x, &y->post_norm);
+    h = op_swiglu(tape, op_linear(tape, h, &y->gate), op_linear(tape, h, &y->up));
+    x = op_add(tape, x, op_linear(tape, h, &y->down));
+    tape_block_end(tape);
+  }
+  if (!m->language)
+    x = op_last_rows(tape, x, sequences);
+  x = op_rmsnorm(tape, x, &l->norm);
+  return m->language ? x : op_linear(tape, x, &l->head);
+}
+
+static void disable_dropout(struct model *m) {
+  struct llama *l = m->state;
+  l->attention_dropout = 0;
+}
+
+#define ROW(name)                                                                                                      \
+  const struct model_ops model_##name = {.model_type = #name,                                                          \
+                                         .load = load,                                                                 \
+                                         .language = true,                                                             \
+                                         .classifier = true,                                                           \
+                                         .forward = forward,                                                           \
+                                         .reserve = reserve,                                                           \
+                                         .disable_dropout = disable_dropout}
+ROW(llama);
+ROW(mistral);
+ROW(qwen2);
+ROW(qwen3);

@@ -1,0 +1,186 @@
+#include "worker/model/load.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/rng.h"
+
+static enum status no_memory(struct error *err) {
+  return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the model");
+}
+
+static enum status blame(enum status status, struct error *err) {
+  if (!status)
+    return STATUS_OK;
+  error_prefix(err, "config.json");
+  return err->status = STATUS_MODEL_INVALID;
+}
+
+enum status load_size(size_t *out, const struct model *m, const char *key, size_t fallback, size_t max,
+                      struct error *err) {
+  int64_t value;
+  enum status status = json_get_int(&value, m->checkpoint.config, key, (int64_t)fallback, 1, (int64_t)max, err);
+  if (!status)
+    *out = (size_t)value;
+  return blame(status, err);
+}
+
+enum status load_number(double *out, const struct model *m, const char *key, double fallback, struct error *err) {
+  return blame(json_get_number(out, m->checkpoint.config, key, fallback, err), err);
+}
+
+enum status load_share(double *out, const struct model *m, const char *key, double fallback, struct error *err) {
+  enum status status = load_number(out, m, key, fallback, err);
+  if (!status && !(*out >= 0 && *out < 1))
+    status = blame(error_set(err, STATUS_INVALID_VALUE, key, "%s is %g; it must lie in [0, 1)", key, *out), err);
+  return status;
+}
+
+enum status load_bool(bool *out, const struct model *m, const char *key, bool fallback, struct error *err) {
+  const json_t *value = json_object_get(m->checkpoint.config, key);
+  *out = value && !json_is_null(value) ? json_is_true(value) : fallback;
+  if (value && !json_is_null(value) && !json_is_boolean(value))
+    return blame(error_set(err, STATUS_INVALID_VALUE, key, "%s must be true or false, not %s", key, json_kind(value)),
+                 err);
+  return STATUS_OK;
+}
+
+/* --- tensors -------------------------------------------------------------------------------------- */
+
+/* Older BERT files call a norm's weight gamma and its bias beta. */
+static bool find(struct checkpoint_tensor *out, const struct model *m, const char *prefix, const char *name) {
+  char with[512], renamed[512];
+  snprintf(with, sizeof with, "%s%s", prefix, name);
+  if (checkpoint_find(out, &m->checkpoint, with) || checkpoint_find(out, &m->checkpoint, name))
+    return true;
+  const char *norm = strstr(name, "LayerNorm.");
+  if (!norm)
+    return false;
+  int head = (int)(norm - name) + 10;
+  snprintf(renamed, sizeof renamed, "%.*s%s", head, name, strcmp(name + head, "weight") == 0 ? "gamma" : "beta");
+  snprintf(with, sizeof with, "%s%s", prefix, renamed);
+  return checkpoint_find(out, &m->checkpoint, with) || checkpoint_find(out, &m->checkpoint, renamed);
+}
+
+bool load_has(const struct model *m, const char *prefix, const char *name) {
+  struct checkpoint_tensor t;
+  return find(&t, m, prefix, name);
+}
+
+enum status load_weight(const float **out, struct model *m, const char *prefix, const char *name, size_t rows,
+                        size_t cols, struct error *err) {
+  struct checkpoint_tensor t;
+  if (!find(&t, m, prefix, name))
+    return error_set(err, STATUS_MODEL_INVALID, "model", "the model's files have no tensor %s%s", prefix, name);
+  if (t.rank != (cols ? 2 : 1) || t.shape[0] != (int64_t)rows || (cols && t.shape[1] != (int64_t)cols))
+    return error_set(err, STATUS_MODEL_INVALID, "model",
+                     "tensor %s has rank %d, shape [%lld, %lld]; config.json asks for [%zu, %zu]", t.name, t.rank,
+                     (long long)t.shape[0], (long long)(t.rank > 1 ? t.shape[1] : 0), rows, cols);
+  m->weight_bytes += rows * (cols ? cols : 1) * sizeof(float);
+  *out = checkpoint_mapped(&m->checkpoint, t.name);
+  if (*out)
+    return STATUS_OK;
+  float *copy = arena_array(&m->arena, rows * (cols ? cols : 1), sizeof *copy);
+  *out = copy;
+  return copy ? checkpoint_read(copy, &m->checkpoint, t.name, err) : no_memory(err);
+}
+
+/* --- modules -------------------------------------------------------------------------------------- */
+
+static enum status join(struct model *m, struct linear *l, struct error *err) {
+  if (m->linear_count == m->module_max)
+    return error_set(err, STATUS_MODEL_INVALID, "model", "the model has more than %zu linear modules", m->module_max);
+  m->linears[m->linear_count++] = l;
+  return STATUS_OK;
+}
+
+static enum status load_parts(struct model *m, struct linear *l, const char *prefix, const char *path,
+                              enum load_bias bias, struct error *err) {
+  char name[300];
+  snprintf(name, sizeof name, "%s.weight", path);
+  enum status status = load_weight(&l->weight, m, prefix, name, l->out, l->in, err);
+  snprintf(name, sizeof name, "%s.bias", path);
+  if (!status && (bias == LOAD_BIAS || (bias == LOAD_BIAS_IF_THERE && load_has(m, prefix, name))))
+    status = load_weight(&l->bias, m, prefix, name, l->out, 0, err);
+  return status;
+}
+
+enum status load_linear(struct model *m, struct linear *l, const char *prefix, const char *path, size_t in, size_t out,
+                        enum load_bias bias, struct error *err) {
+  *l = (struct linear){.name = arena_format(&m->arena, "%s%s", prefix, path), .in = in, .out = out};
+  enum status status = l->name ? load_parts(m, l, prefix, path, bias, err) : no_memory(err);
+  return status ? status : join(m, l, err);
+}
+
+enum status load_norm(struct model *m, struct norm *n, const char *prefix, const char *path, size_t channels,
+                      double epsilon, bool bias, struct error *err) {
+  char name[300];
+  *n = (struct norm){.channels = channels, .epsilon = (float)epsilon};
+  snprintf(name, sizeof name, "%s.weight", path);
+  enum status status = load_weight(&n->weight, m, prefix, name, channels, 0, err);
+  snprintf(name, sizeof name, "%s.bias", path);
+  if (!status && bias)
+    status = load_weight(&n->bias, m, prefix, name, channels, 0, err);
+  const char *full = arena_format(&m->arena, "%s%s", prefix, path);
+  if (status || !full)
+    return status ? status : no_memory(err);
+  if (m->norm_count == m->module_max)
+    return error_set(err, STATUS_MODEL_INVALID, "model", "the model has more than %zu norms", m->module_max);
+  m->norms[m->norm_count].name = full;
+  m->norms[m->norm_count++].norm = n;
+  return STATUS_OK;
+}
+
+/* A matrix of normal numbers (Box and Muller) from seed and name. */
+static enum status make_random(const float **out, struct model *m, const char *name, size_t rows, size_t cols,
+                               double deviation, uint64_t seed, struct error *err) {
+  float *w = arena_array(&m->arena, rows * cols, sizeof *w);
+  if (!w)
+    return no_memory(err);
+  uint64_t stream = RNG_INIT;
+  for (const char *c = name; *c; c++)
+    stream = stream * 1099511628211u + (unsigned char)*c;
+  struct rng rng;
+  rng_init(&rng, seed, stream);
+  for (size_t i = 0; i < rows * cols; i++) {
+    double u = 1.0 - (double)rng_uniform(&rng), v = (double)rng_uniform(&rng);
+    w[i] = (float)(deviation * sqrt(-2 * log(u)) * cos(2 * M_PI * v));
+  }
+  *out = w;
+  return STATUS_OK;
+}
+
+enum status load_or_make(struct model *m, struct linear *l, const char *prefix, const char *path, size_t in,
+                         size_t out, bool bias, double deviation, uint64_t seed, bool *made, struct error *err) {
+  char name[300];
+  struct checkpoint_tensor t;
+  *l = (struct linear){.name = arena_format(&m->arena, "%s%s", prefix, path), .in = in, .out = out};
+  if (!l->name)
+    return no_memory(err);
+  snprintf(name, sizeof name, "%s.weight", path);
+  *made = !find(&t, m, prefix, name) || t.rank != 2 || t.shape[0] != (int64_t)out || t.shape[1] != (int64_t)in;
+  enum status status;
+  if (!*made) {
+    status = load_parts(m, l, prefix, path, bias ? LOAD_BIAS : LOAD_NO_BIAS, err);
+  } else {
+    status = make_random(&l->weight, m, path, out, in, deviation, seed, err);
+    l->bias = bias ? arena_array(&m->arena, out, sizeof(float)) : NULL;
+    if (!status && bias && !l->bias)
+      status = no_memory(err);
+  }
+  return status ? status : join(m, l, err);
+}
+
+enum status load_must_save(struct model *m, const char *name, struct error *err) {
+  size_t count = m->modules_to_save.count;
+  const char **item = arena_array(&m->arena, count + 1, sizeof *item);
+  if (!item)
+    return no_memory(err);
+  if (count)
+    memcpy(item, m->modules_to_save.item, count * sizeof *item);
+  item[count] = name;
+  m->modules_to_save = (struct string_list){count + 1, item};
+  return STATUS_OK;
+}

@@ -1,0 +1,38 @@
+/* What the architectures load themselves with: config members, tensors and modules by name. Every
+   fault is STATUS_MODEL_INVALID naming the member or tensor. */
+#ifndef WORKER_MODEL_LOAD_H
+#define WORKER_MODEL_LOAD_H
+
+#include "worker/model/model.h"
+
+/* Members of config.json: a size from 1 to max; a number; a share in [0, 1); a truth value. */
+NODISCARD enum status load_size(size_t *out, const struct model *model, const char *key, size_t fallback, size_t max,
+                                struct error *err);
+NODISCARD enum status load_number(double *out, const struct model *model, const char *key, double fallback,
+                                  struct error *err);
+NODISCARD enum status load_share(double *out, const struct model *model, const char *key, double fallback,
+                                 struct error *err);
+NODISCARD enum status load_bool(bool *out, const struct model *model, const char *key, bool fallback,
+                                struct error *err);
+
+/* Tensors are looked up under their name and without the model's prefix ("bert.", "model."). */
+bool load_has(const struct model *model, const char *prefix, const char *name);
+/* The tensor `prefix``name` of that shape (cols 0: a vector) as floats: mapped, or converted. */
+NODISCARD enum status load_weight(const float **out, struct model *model, const char *prefix, const char *name,
+                                  size_t rows, size_t cols, struct error *err);
+
+enum load_bias { LOAD_NO_BIAS, LOAD_BIAS, LOAD_BIAS_IF_THERE };
+/* The linear module `prefix``path` (its name from then on); it joins the model's list. */
+NODISCARD enum status load_linear(struct model *model, struct linear *linear, const char *prefix, const char *path,
+                                  size_t in, size_t out, enum load_bias bias, struct error *err);
+NODISCARD enum status load_norm(struct model *model, struct norm *norm, const char *prefix, const char *path,
+                                size_t channels, double epsilon, bool bias, struct error *err);
+/* A module that the file may lack or have in another shape (a pooler, a classifier's head): it then starts
+   at random from `seed` and its name, with normal numbers of that deviation. *made tells. */
+NODISCARD enum status load_or_make(struct model *model, struct linear *linear, const char *prefix, const char *path,
+                                   size_t in, size_t out, bool bias, double deviation, uint64_t seed, bool *made,
+                                   struct error *err);
+/* Lists `name` among modules_to_save: what was made at random is worthless elsewhere unless it is saved. */
+NODISCARD enum status load_must_save(struct model *model, const char *name, struct error *err);
+
+#endif

@@ -1,0 +1,127 @@
+#include "worker/model/rotary.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/json.h"
+
+static enum status invalid(struct error *err, const char *member, const char *what) {
+  return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: %s: %s", member, what);
+}
+
+struct scaling {
+  const json_t *object; /* NULL: none */
+  const char *member;   /* its name in config.json */
+  const char *type;
+  double theta;
+};
+
+/* Two spellings: everything in rope_parameters, or rope_theta beside rope_scaling {"type" or "rope_type"}. */
+static enum status read_scaling(struct scaling *out, const struct model *m, struct error *err) {
+  const json_t *config = m->checkpoint.config, *parameters = json_object_get(config, "rope_parameters");
+  bool new = json_is_object(parameters);
+  *out = (struct scaling){new ? parameters : json_object_get(config, "rope_scaling"),
+                          new ? "rope_parameters" : "rope_scaling", "default", 0};
+  if (out->object && json_is_null(out->object))
+    out->object = NULL;
+  if (out->object && !json_is_object(out->object))
+    return invalid(err, out->member, "it must be an object");
+  enum status status = load_number(&out->theta, m, "rope_theta", 10000, err);
+  if (!status && new)
+    status = json_get_number(&out->theta, parameters, "rope_theta", out->theta, err);
+  if (status)
+    return err->status = STATUS_MODEL_INVALID;
+  if (!(out->theta > 0))
+    return invalid(err, "rope_theta", "it must be positive");
+  const json_t *type = json_object_get(out->object, "rope_type");
+  type = type ? type : json_object_get(out->object, "type");
+  out->type = type ? json_string_value(type) : "default";
+  return out->type ? STATUS_OK : invalid(err, out->member, "rope_type must be a string");
+}
+
+static enum status need(double *out, const struct scaling *s, const char *key, struct error *err) {
+  const json_t *value = json_object_get(s->object, key);
+  *out = json_number_value(value);
+  if (!json_is_number(value) || !(*out > 0))
+    return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: %s: %s must be a positive number", s->member, key);
+  return STATUS_OK;
+}
+
+/* Long waves are slowed down by `factor`, short ones stay, those between are blended (LLaMA 3.1). */
+static enum status scale_llama3(float *f, size_t count, const struct scaling *s, struct error *err) {
+  double factor = 1, low = 1, high = 4, context = 8192;
+  enum status status = need(&factor, s, "factor", err);
+  status = status ? status : need(&low, s, "low_freq_factor", err);
+  status = status ? status : need(&high, s, "high_freq_factor", err);
+  status = status ? status : need(&context, s, "original_max_position_embeddings", err);
+  if (!status && !(high > low))
+    status = invalid(err, s->member, "high_freq_factor must be above low_freq_factor");
+  for (size_t k = 0; !status && k < count; k++) {
+    double wave = 2 * M_PI / (double)f[k];
+    double blend = (context / wave - low) / (high - low);
+    if (wave > context / low)
+      f[k] = (float)((double)f[k] / factor);
+    else if (wave >= context / high)
+      f[k] = (float)((1 - blend) * (double)f[k] / factor + blend * (double)f[k]);
+  }
+  return status;
+}
+
+/* A GGUF file carries llama3's scaling as divisors. */
+static enum status divide(float *f, size_t count, const json_t *divisors, struct error *err) {
+  if (!divisors || json_is_null(divisors))
+    return STATUS_OK;
+  if (json_array_size(divisors) != count)
+    return invalid(err, "rope_freqs", "it must have half a head's size of numbers");
+  for (size_t k = 0; k < count; k++) {
+    double by = json_number_value(json_array_get(divisors, k));
+    if (!(by > 0))
+      return invalid(err, "rope_freqs", "its numbers must be positive");
+    f[k] = (float)((double)f[k] / by);
+  }
+  return STATUS_OK;
+}
+
+enum status rotary_read(struct rotary_config *out, struct model *m, size_t head_size, struct error *err) {
+  size_t half = head_size / 2;
+  struct scaling s;
+  double factor = 1;
+  enum status status = read_scaling(&s, m, err);
+  if (status)
+    return status;
+  float *f = arena_array(&m->arena, half, sizeof *f);
+  if (!f)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the model");
+  for (size_t k = 0; k < half; k++)
+    f[k] = (float)pow(s.theta, -2.0 * (double)k / (double)head_size);
+  *out = (struct rotary_config){head_size, f};
+  if (strcmp(s.type, "llama3") == 0) {
+    status = scale_llama3(f, half, &s, err);
+  } else if (strcmp(s.type, "linear") == 0) {
+    status = need(&factor, &s, "factor", err);
+    for (size_t k = 0; k < half; k++)
+      f[k] = (float)((double)f[k] / factor);
+  } else if (strcmp(s.type, "default") != 0) {
+    return error_set(err, STATUS_MODEL_INVALID, "model",
+                     "config.json: %s: the type \"%.40s\" is not supported; default, linear and llama3 are", s.member,
+                     s.type);
+  }
+  return status ? status : divide(f, half, json_object_get(m->checkpoint.config, "rope_freqs"), err);
+}
+
+enum status rotary_make(struct rotary *out, struct model *m, const struct rotary_config *config, size_t positions,
+                        struct error *err) {
+  size_t half = config->head_size / 2;
+  float *cosines = arena_array(&m->arena, positions * half, sizeof *cosines);
+  float *sines = arena_array(&m->arena, positions * half, sizeof *sines);
+  if (!cosines || !sines)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the model");
+  for (size_t p = 0; p < positions; p++)
+    for (size_t k = 0; k < half; k++) {
+      float angle = (float)p * config->frequencies[k]; /* in float, as the models were trained */
+      cosines[p * half + k] = cosf(angle);
+      sines[p * half + k] = sinf(angle);
+    }
+  *out = (struct rotary){config->head_size, cosines, sines};
+  return STATUS_OK;
+}

@@ -1,0 +1,20 @@
+/* Rotary position tables from a model's config. */
+#ifndef WORKER_MODEL_ROTARY_H
+#define WORKER_MODEL_ROTARY_H
+
+#include "worker/model/load.h"
+
+struct rotary_config {
+  size_t head_size;
+  const float *frequencies; /* [head_size / 2]: radians a token */
+};
+
+/* From rope_parameters (Transformers 5) or rope_theta with rope_scaling (before); types default, linear and
+   llama3 (Transformers' formulas), and from `rope_freqs`, the divisors that a GGUF file carries instead. Another
+   type is STATUS_MODEL_INVALID naming it. */
+NODISCARD enum status rotary_read(struct rotary_config *out, struct model *model, size_t head_size, struct error *err);
+/* Tables of `positions` rows, in the model's arena. */
+NODISCARD enum status rotary_make(struct rotary *out, struct model *model, const struct rotary_config *config,
+                                  size_t positions, struct error *err);
+
+#endif
