@@ -1,83 +1,212 @@
-/* One pass over the text. Canonical order (the last step of NFD) sorts each run of combining marks by
-   class; marks wait in the run until the next starter. utf8proc's own reordering is not used because
-   it is quadratic in a run. */
 #include "worker/text/normalizer.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <utf8proc.h>
 
-#include "worker/text/grow.h"
 #include "worker/text/unicode.h"
 
-static void emit(const struct normalizer *how, struct str *out, uint32_t c) {
+bool normalizer_add(struct normalizer *normalizer, struct normalizer_step step) {
+  if (normalizer->count >= NORMALIZER_STEPS_MAX)
+    return false;
+  normalizer->steps[normalizer->count++] = step;
+  return true;
+}
+
+bool normalizer_add_bert(struct normalizer *normalizer, bool clean_text, bool chinese_chars, bool strip_accents,
+                         bool lowercase) {
+  const struct {
+    bool wanted;
+    enum normalizer_kind kind;
+  } steps[] = {{clean_text, NORMALIZER_CLEAN},   {chinese_chars, NORMALIZER_IDEOGRAPHS},
+               {strip_accents, NORMALIZER_NFD},  {strip_accents, NORMALIZER_DROP_MARKS},
+               {lowercase, NORMALIZER_LOWERCASE}};
+  bool ok = true;
+  for (size_t i = 0; ok && i < COUNT_OF(steps); i++)
+    ok = !steps[i].wanted || normalizer_add(normalizer, (struct normalizer_step){.kind = steps[i].kind});
+  return ok;
+}
+
+/* Steps that look at one character at a time. */
+static void rewrite_char(enum normalizer_kind kind, struct rewrite *rewrite, uint32_t c) {
   uint32_t lower[UNICODE_LOWER_MAX] = {c};
   size_t count = 1;
-  char bytes[UTF8_MAX];
-  if (how->strip_accents && unicode_is_mark(c))
+  bool drop = (kind == NORMALIZER_CLEAN && unicode_is_removed(c)) ||
+              (kind == NORMALIZER_DROP_MARKS && unicode_is_mark(c)) ||
+              (kind == NORMALIZER_DROP_ACCENTS && unicode_is_accent(c));
+  if (drop) {
+    rewrite_skip(rewrite, 1);
+  } else if (kind == NORMALIZER_CLEAN && unicode_is_space(c)) {
+    rewrite_put(rewrite, ' ', 0);
+  } else if (kind == NORMALIZER_IDEOGRAPHS && unicode_is_ideograph(c)) {
+    rewrite_put(rewrite, ' ', 0);
+    rewrite_put(rewrite, c, 1);
+    rewrite_put(rewrite, ' ', 1);
+  } else {
+    if (kind == NORMALIZER_LOWERCASE)
+      count = unicode_lower(lower, c);
+    for (size_t i = 0; i < count; i++)
+      rewrite_put(rewrite, lower[i], i > 0);
+  }
+}
+
+static void each_char(enum normalizer_kind kind, struct text *out, const struct text *in) {
+  struct rewrite rewrite = {out, in, 0};
+  for (size_t i = 0, n; i < in->length; i += n)
+    rewrite_char(kind, &rewrite, utf8_decode(in->bytes + i, &n));
+}
+
+static void strip(const struct normalizer_step *step, struct text *out, const struct text *in) {
+  size_t start = 0, end = 0, n;
+  while (step->left && start < in->length && unicode_is_space(utf8_decode(in->bytes + start, &n)))
+    start += n;
+  for (size_t i = start; i < in->length; i += n)
+    if (!unicode_is_space(utf8_decode(in->bytes + i, &n)) || !step->right)
+      end = i + n;
+  text_add_part(out, in, start, end);
+}
+
+static void prepend(const char *content, struct text *out, const struct text *in) {
+  if (in->length == 0)
     return;
-  if (how->lowercase)
-    count = unicode_lower(lower, c);
-  for (size_t i = 0; i < count; i++)
-    str_add(out, bytes, utf8_encode(bytes, lower[i]));
+  text_add(out, content, strlen(content), in->spans[0]);
+  text_add_part(out, in, 0, in->length);
 }
 
-static int by_value(const void *a, const void *b) {
-  uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-  return (x > y) - (x < y);
+static void replace(const struct normalizer_step *step, struct text *out, const struct text *in) {
+  size_t at = 0, start, end, length = strlen(step->content);
+  while (pattern_find(&step->pattern, in->bytes, at, in->length, &start, &end)) {
+    text_add_part(out, in, at, start);
+    text_add(out, step->content, length, in->spans[end - 1]);
+    at = end;
+  }
+  text_add_part(out, in, at, in->length);
 }
 
-static void flush(const struct normalizer *how, struct str *out, struct mark_run *run) {
-  if (run->count > 1)
-    qsort(run->marks, run->count, sizeof *run->marks, by_value);
-  for (size_t i = 0; i < run->count; i++)
-    emit(how, out, (uint32_t)(run->marks[i] & 0x1FFFFF));
-  run->count = 0;
+/* Characters in text[0..length). */
+static int characters(const char *text, size_t length) {
+  int count = 0;
+  for (size_t i = 0; i < length; i++)
+    count += ((unsigned char)text[i] & 0xC0) != 0x80;
+  return count;
 }
 
-/* NFD of one code point. */
-static bool decompose(const struct normalizer *how, struct str *out, struct mark_run *run, uint32_t c) {
-  uint32_t parts[UNICODE_DECOMPOSED_MAX];
-  size_t count = unicode_decompose(parts, c);
-  for (size_t i = 0; i < count; i++) {
-    uint64_t class = unicode_class(parts[i]);
-    if (class == 0) {
-      flush(how, out, run);
-      emit(how, out, parts[i]);
-      continue;
+/* Rewriting by a table of characters. The last character waits, for what is dropped behind it counts as its
+   change; what is dropped with nothing before it does not count: so the library does it. */
+struct mapper {
+  const struct charsmap *map;
+  struct rewrite rewrite;
+  bool waits;
+  uint32_t last;
+  int change;
+};
+
+static void mapper_put(struct mapper *mapper, uint32_t c, int change) {
+  if (mapper->waits)
+    rewrite_put(&mapper->rewrite, mapper->last, mapper->change);
+  mapper->waits = true;
+  mapper->last = c;
+  mapper->change = change;
+}
+
+/* Puts `text` for `old` characters. */
+static void mapper_replace(struct mapper *mapper, const char *text, size_t length, int old) {
+  int fresh = characters(text, length), done = 0;
+  for (size_t i = 0, n; i < length; i += n, done++)
+    mapper_put(mapper, utf8_decode(text + i, &n), done >= old);
+  if (fresh < old && mapper->waits)
+    mapper->change -= old - fresh;
+}
+
+/* The library asks for short grapheme clusters as a whole first, then for each character. */
+static void mapper_cluster(struct mapper *mapper, const char *cluster, size_t length) {
+  enum { CLUSTER_BYTES_MAX = 5 };
+  const char *text;
+  size_t text_length;
+  if (length <= CLUSTER_BYTES_MAX && charsmap_find(mapper->map, cluster, length, &text, &text_length)) {
+    mapper_replace(mapper, text, text_length, characters(cluster, length));
+    return;
+  }
+  for (size_t i = 0, n; i < length; i += n) {
+    uint32_t c = utf8_decode(cluster + i, &n);
+    if (charsmap_find(mapper->map, cluster + i, n, &text, &text_length))
+      mapper_replace(mapper, text, text_length, 1);
+    else
+      mapper_put(mapper, c, 0);
+  }
+}
+
+static void map_chars(const struct charsmap *map, struct text *out, const struct text *in) {
+  struct mapper mapper = {.map = map, .rewrite = {out, in, 0}};
+  utf8proc_int32_t state = 0, before = 0;
+  size_t start = 0;
+  for (size_t i = 0, n; i < in->length; i += n) {
+    utf8proc_int32_t c = (utf8proc_int32_t)utf8_decode(in->bytes + i, &n);
+    if (i > 0 && utf8proc_grapheme_break_stateful(before, c, &state)) {
+      mapper_cluster(&mapper, in->bytes + start, i - start);
+      start = i;
     }
-    uint64_t *marks = grow(run->marks, &run->size, run->count + 1, sizeof *marks);
-    if (!marks)
+    before = c;
+  }
+  mapper_cluster(&mapper, in->bytes + start, in->length - start);
+  if (mapper.waits)
+    rewrite_put(&mapper.rewrite, mapper.last, mapper.change);
+}
+
+static void apply(const struct normalizer_step *step, struct normalizer_scratch *scratch, struct text *out,
+                  const struct text *in) {
+  switch (step->kind) {
+  case NORMALIZER_NFC: normal_form(out, scratch->run, in, false, true); break;
+  case NORMALIZER_NFD: normal_form(out, scratch->run, in, false, false); break;
+  case NORMALIZER_NFKC: normal_form(out, scratch->run, in, true, true); break;
+  case NORMALIZER_NFKD: normal_form(out, scratch->run, in, true, false); break;
+  case NORMALIZER_STRIP: strip(step, out, in); break;
+  case NORMALIZER_PREPEND: prepend(step->content, out, in); break;
+  case NORMALIZER_REPLACE: replace(step, out, in); break;
+  case NORMALIZER_CHARSMAP: map_chars(&step->charsmap, out, in); break;
+  case NORMALIZER_CLEAN:
+  case NORMALIZER_IDEOGRAPHS:
+  case NORMALIZER_DROP_MARKS:
+  case NORMALIZER_DROP_ACCENTS:
+  case NORMALIZER_LOWERCASE: each_char(step->kind, out, in); break;
+  }
+}
+
+/* Normal forms and most other steps leave ASCII as it is. */
+static bool spares_ascii(enum normalizer_kind kind) {
+  return (kind >= NORMALIZER_IDEOGRAPHS && kind <= NORMALIZER_DROP_ACCENTS);
+}
+
+static bool is_ascii(const struct text *text) {
+  for (size_t i = 0; i < text->length; i++)
+    if ((unsigned char)text->bytes[i] >= 0x80)
       return false;
-    run->marks = marks;
-    marks[run->count] = class << 53 | (uint64_t)run->count << 21 | parts[i];
-    run->count++;
+  return true;
+}
+
+void normalizer_scratch_done(struct normalizer_scratch *scratch) {
+  for (size_t i = 0; i < 2; i++) {
+    text_done(&scratch->text[i]);
+    free(scratch->run[i].marks);
   }
-  return true;
 }
 
-static bool put(const struct normalizer *how, struct str *out, struct mark_run *run, uint32_t c) {
-  if (how->strip_accents)
-    return decompose(how, out, run, c);
-  emit(how, out, c);
-  return true;
-}
-
-bool normalize(const struct normalizer *how, struct str *out, struct mark_run *run, const char *text,
-               size_t length) {
-  bool ok = true;
-  run->count = 0;
-  for (size_t i = 0, n; ok && i < length; i += n) {
-    uint32_t c = utf8_decode(text + i, &n);
-    if (how->clean_text && unicode_is_removed(c))
+const struct text *normalizer_apply(const struct normalizer *normalizer, struct normalizer_scratch *scratch,
+                                    const char *bytes, size_t length, size_t offset) {
+  struct text *in = &scratch->text[0], *out = &scratch->text[1];
+  text_clear(in);
+  text_add_raw(in, bytes, length, offset);
+  bool ascii = !in->failed && is_ascii(in);
+  for (size_t i = 0; !in->failed && i < normalizer->count; i++) {
+    const struct normalizer_step *step = &normalizer->steps[i];
+    if (ascii && spares_ascii(step->kind))
       continue;
-    if (how->clean_text && unicode_is_space(c))
-      c = ' ';
-    bool isolate = how->chinese_chars && unicode_is_ideograph(c);
-    if (isolate)
-      ok = put(how, out, run, ' ');
-    ok = ok && put(how, out, run, c);
-    if (isolate)
-      ok = ok && put(how, out, run, ' ');
+    text_clear(out);
+    apply(step, scratch, out, in);
+    struct text *made = out;
+    out = in;
+    in = made;
+    ascii = !in->failed && is_ascii(in);
   }
-  flush(how, out, run);
-  return ok && !out->failed;
+  return in;
 }

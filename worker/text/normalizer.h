@@ -1,30 +1,67 @@
-/* BertNormalizer: cleans text, isolates ideographs, strips accents, lowers case. */
+/* The normalizer of a tokenizer: steps, each a text rewritten into another. BertNormalizer is several. */
 #ifndef WORKER_TEXT_NORMALIZER_H
 #define WORKER_TEXT_NORMALIZER_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include <jansson.h>
 
-#include "base/attr.h"
-#include "base/str.h"
+#include "base/arena.h"
+#include "base/error.h"
+#include "worker/text/charsmap.h"
+#include "worker/text/normal_form.h"
+#include "worker/text/pattern.h"
+#include "worker/text/text.h"
+
+enum normalizer_kind {
+  NORMALIZER_CLEAN,       /* drop control characters, make every space ' ' */
+  NORMALIZER_IDEOGRAPHS,  /* put spaces around ideographs */
+  NORMALIZER_NFC,
+  NORMALIZER_NFD,
+  NORMALIZER_NFKC,
+  NORMALIZER_NFKD,
+  NORMALIZER_DROP_MARKS,  /* category Mn: BertNormalizer's strip_accents */
+  NORMALIZER_DROP_ACCENTS, /* category M: StripAccents */
+  NORMALIZER_LOWERCASE,
+  NORMALIZER_STRIP,
+  NORMALIZER_PREPEND,
+  NORMALIZER_REPLACE,
+  NORMALIZER_CHARSMAP,
+};
+
+struct normalizer_step {
+  enum normalizer_kind kind;
+  bool left, right;        /* STRIP */
+  struct pattern pattern;  /* REPLACE */
+  const char *content;     /* REPLACE, PREPEND */
+  struct charsmap charsmap;
+};
+
+enum { NORMALIZER_STEPS_MAX = 24 };
 
 struct normalizer {
-  bool clean_text;     /* drop control characters, make every space ' ' */
-  bool chinese_chars;  /* put spaces around ideographs */
-  bool strip_accents;  /* NFD, then drop non-spacing marks */
-  bool lowercase;
+  size_t count;
+  struct normalizer_step steps[NORMALIZER_STEPS_MAX];
 };
 
-/* Combining marks that wait to be put in order; reused from call to call. */
-struct mark_run {
-  uint64_t *marks;  /* class << 53 | arrival << 21 | code point */
-  size_t count, size;
-};
+/* False when there is no room for one more. */
+NODISCARD bool normalizer_add(struct normalizer *normalizer, struct normalizer_step step);
+/* The steps of BertNormalizer. */
+NODISCARD bool normalizer_add_bert(struct normalizer *normalizer, bool clean_text, bool chinese_chars,
+                                   bool strip_accents, bool lowercase);
+/* Reads the member "normalizer" of tokenizer.json (null: none). Texts live in the arena. */
+NODISCARD enum status normalizer_read(struct normalizer *normalizer, struct arena *arena, const json_t *from,
+                                      struct error *err);
 
-/* Appends the normal form of `text`, which must be valid UTF-8, to `out`. Time is linear in `length`
-   but for sorting each run of marks. False when memory (or out's maximum) runs out. */
-NODISCARD bool normalize(const struct normalizer *how, struct str *out, struct mark_run *run, const char *text,
-                         size_t length);
+/* Buffers, reused from call to call. */
+struct normalizer_scratch {
+  struct text text[2];
+  struct mark_run run[2];
+};
+void normalizer_scratch_done(struct normalizer_scratch *scratch);
+
+/* The normal form of `length` bytes of valid UTF-8 that lie at `offset` of the original: the result
+   belongs to the scratch; its `failed` says that memory ran out. Time is linear but for sorting each
+   run of combining marks. */
+const struct text *normalizer_apply(const struct normalizer *normalizer, struct normalizer_scratch *scratch,
+                                    const char *bytes, size_t length, size_t offset);
 
 #endif

@@ -1,5 +1,5 @@
-/* Encoding: raw text -> added tokens cut out -> normal form -> words -> word pieces -> truncation ->
-   template. */
+/* Encoding: raw text -> added tokens cut out -> normal form -> added tokens cut out of that -> words ->
+   tokens -> truncation -> frame. Decoding: ids -> texts of the tokens -> decoder. */
 #include "worker/text/tokenizer.h"
 
 #include <string.h>
@@ -8,17 +8,15 @@
 #include "worker/text/tokenizer_model.h"
 #include "worker/text/unicode.h"
 
-enum { NORMAL_BYTES_MAX = 1 << 30 };
-
-struct id_list {
-  int32_t *ids;
-  size_t count, size;
-};
+enum { COMPONENT_BYTES_MAX = 64 << 20 };
 
 struct tokenizer_scratch {
-  struct str normal;
-  struct mark_run run;
-  struct id_list list[2];  /* of the first and the second text */
+  struct piece_list raw;
+  struct normalizer_scratch normalizer;
+  struct pretokenizer_scratch pretokenizer;
+  struct bpe_scratch bpe;
+  struct unigram_scratch unigram;
+  struct token_list list[2]; /* of the first and the second text */
 };
 
 void encoding_init(struct encoding *encoding) {
@@ -28,209 +26,247 @@ void encoding_init(struct encoding *encoding) {
 void encoding_done(struct encoding *encoding) {
   struct tokenizer_scratch *scratch = encoding->scratch;
   if (scratch) {
-    str_done(&scratch->normal);
-    free(scratch->run.marks);
-    free(scratch->list[0].ids);
-    free(scratch->list[1].ids);
+    piece_list_done(&scratch->raw);
+    normalizer_scratch_done(&scratch->normalizer);
+    pretokenizer_scratch_done(&scratch->pretokenizer);
+    bpe_scratch_done(&scratch->bpe);
+    free(scratch->unigram.nodes);
+    free(scratch->list[0].items);
+    free(scratch->list[1].items);
     free(scratch);
   }
   free(encoding->ids);
   encoding_init(encoding);
 }
 
-static bool add_id(struct id_list *list, int32_t id) {
-  int32_t *ids = grow(list->ids, &list->size, list->count + 1, sizeof *ids);
-  if (!ids)
-    return false;
-  list->ids = ids;
-  ids[list->count++] = id;
+struct tokenizer *tokenizer_new(void) {
+  struct tokenizer *t = calloc(1, sizeof *t);
+  if (!t)
+    return NULL;
+  arena_init(&t->arena, COMPONENT_BYTES_MAX);
+  bpe_init(&t->bpe);
+  unigram_init(&t->unigram);
+  frames_init(&t->frames);
+  bool ok = vocab_init(&t->vocab);
+  ok = added_init(&t->added) && ok;
+  if (ok)
+    return t;
+  tokenizer_free(t);
+  return NULL;
+}
+
+void tokenizer_free(struct tokenizer *t) {
+  if (!t)
+    return;
+  arena_done(&t->arena);
+  vocab_done(&t->vocab);
+  added_done(&t->added);
+  bpe_done(&t->bpe);
+  unigram_done(&t->unigram);
+  free(t);
+}
+
+enum status tokenizer_finish(struct tokenizer **out, struct tokenizer *t, enum status status) {
+  *out = status ? NULL : t;
+  if (status)
+    tokenizer_free(t);
+  return status;
+}
+
+/* --- encoding ------------------------------------------------------------------------------------- */
+
+/* The text's normal form with the added tokens cut out, as pieces. */
+static bool normalize(const struct tokenizer *t, struct tokenizer_scratch *scratch, const char *bytes, size_t length) {
+  struct text *text = &scratch->pretokenizer.text[0];
+  struct piece_list *pieces = &scratch->pretokenizer.pieces[0];
+  scratch->pretokenizer.text_now = scratch->pretokenizer.pieces_now = 0;
+  text_clear(text);
+  piece_list_clear(pieces);
+  piece_list_clear(&scratch->raw);
+  added_split(&t->added, t->added.raw, &scratch->raw, bytes, length, 0);
+  for (size_t i = 0; i < scratch->raw.count && !text->failed; i++) {
+    const struct piece *piece = &scratch->raw.items[i];
+    size_t before = text->length;
+    if (piece->id >= 0) {
+      text_add_raw(text, bytes + piece->start, piece->end - piece->start, piece->start);
+      piece_list_add(pieces, before, text->length, piece->id);
+      continue;
+    }
+    const struct text *normal = normalizer_apply(&t->normalizer, &scratch->normalizer, bytes + piece->start,
+                                                 piece->end - piece->start, piece->start);
+    text->failed = text->failed || normal->failed;
+    text_add_part(text, normal, 0, normal->length);
+    if (!text->failed && normal->length)
+      added_split(&t->added, t->added.normalized, pieces, text->bytes + before, text->length - before, before);
+  }
+  return !scratch->raw.failed && !text->failed && !pieces->failed;
+}
+
+static bool encode_word(const struct tokenizer *t, struct tokenizer_scratch *scratch, struct token_list *list,
+                        const struct text *text, const struct piece *piece) {
+  switch (t->kind) {
+  case TOKENIZER_WORDPIECE:
+    wordpiece_encode(&t->wordpiece, &t->vocab, list, text, piece->start, piece->end);
+    break;
+  case TOKENIZER_BPE:
+    bpe_encode(&t->bpe, &t->vocab, &scratch->bpe, list, text, piece->start, piece->end);
+    break;
+  case TOKENIZER_UNIGRAM:
+    return unigram_encode(&t->unigram, &t->vocab, &scratch->unigram, list, text, piece->start, piece->end);
+  }
   return true;
 }
 
-/* WordPiece: the longest entry that begins the word, then the longest that continues it, and so on;
-   one [UNK] for the whole word when that fails. */
-static bool add_word(const struct tokenizer *t, struct id_list *list, const char *word, size_t length, size_t chars) {
-  size_t before = list->count, matched = 0;
-  bool ok = true, found = chars <= t->word_chars_max;
-  for (size_t i = 0; ok && found && i < length; i += matched) {
-    int32_t id = trie_longest(&t->trie, i ? t->rest : t->whole, word + i, length - i, &matched);
-    found = id >= 0;
-    ok = !found || add_id(list, id);
+static enum status encode_text(const struct tokenizer *t, struct tokenizer_scratch *scratch, struct token_list *list,
+                               const char *param, const char *bytes, size_t length, struct error *err) {
+  size_t bad;
+  if (!utf8_valid(bytes, length, &bad))
+    return error_set(err, STATUS_DATASET_INVALID, param, "byte %zu (0x%02X) is not UTF-8", bad + 1,
+                     (unsigned char)bytes[bad]);
+  list->count = 0;
+  list->failed = !normalize(t, scratch, bytes, length) || !pretokenizer_apply(&t->pretokenizer, &scratch->pretokenizer);
+  const struct text *text = &scratch->pretokenizer.text[scratch->pretokenizer.text_now];
+  const struct piece_list *pieces = &scratch->pretokenizer.pieces[scratch->pretokenizer.pieces_now];
+  for (size_t i = 0; !list->failed && i < pieces->count; i++) {
+    const struct piece *piece = &pieces->items[i];
+    if (piece->id >= 0)
+      token_list_add(list, piece->id, text->spans[piece->end - 1].end);
+    else if (!encode_word(t, scratch, list, text, piece))
+      return error_set(err, STATUS_DATASET_INVALID, param,
+                       "a character is not in the tokenizer's vocabulary, which has no unknown token");
   }
-  if (!found) {
-    list->count = before;
-    ok = ok && add_id(list, t->unknown);
-  }
-  return ok;
-}
-
-/* BertPreTokenizer: words end at white space; a punctuation mark is a word of its own. */
-static bool add_words(const struct tokenizer *t, struct id_list *list, const char *text, size_t length) {
-  size_t start = 0, chars = 0;
-  bool ok = true;
-  for (size_t i = 0, n; ok && i < length; i += n) {
-    uint32_t c = utf8_decode(text + i, &n);
-    bool space = unicode_is_space(c);
-    if (!space && !unicode_is_punctuation(c)) {
-      chars++;
-      continue;
-    }
-    if (chars)
-      ok = add_word(t, list, text + start, i - start, chars);
-    if (!space)
-      ok = ok && add_word(t, list, text + i, n, 1);
-    start = i + n;
-    chars = 0;
-  }
-  return ok && (!chars || add_word(t, list, text + start, length - start, chars));
-}
-
-/* Where the white space at the end of text[0..length) begins, not before `low`. */
-static size_t space_before(const char *text, size_t low, size_t length) {
-  while (length > low) {
-    size_t at = length - 1, n;
-    while (at > low && ((unsigned char)text[at] & 0xC0) == 0x80)
-      at--;
-    if (!unicode_is_space(utf8_decode(text + at, &n)))
-      break;
-    length = at;
-  }
-  return length;
-}
-
-static size_t space_after(const char *text, size_t at, size_t length) {
-  size_t n;
-  while (at < length && unicode_is_space(utf8_decode(text + at, &n)))
-    at += n;
-  return at;
-}
-
-typedef bool add_text(const struct tokenizer *t, struct tokenizer_scratch *scratch, struct id_list *list,
-                      const char *text, size_t length);
-
-/* Cuts the added tokens under `root` out of the text, leftmost first, longest first; what lies between
-   goes to `between`. */
-static bool add_pieces(const struct tokenizer *t, struct tokenizer_scratch *scratch, struct id_list *list,
-                       uint32_t root, add_text *between, const char *text, size_t length) {
-  size_t start = 0, n = 0;
-  bool ok = true;
-  for (size_t i = 0; ok && i < length;) {
-    int32_t found = trie_longest(&t->trie, root, text + i, length - i, &n);
-    if (found < 0) {
-      i++;
-      continue;
-    }
-    const struct added_token *token = &t->added[found];
-    size_t from = token->lstrip ? space_before(text, start, i) : i;
-    if (from > start)
-      ok = between(t, scratch, list, text + start, from - start);
-    ok = ok && add_id(list, token->id);
-    start = token->rstrip ? space_after(text, i + n, length) : i + n;
-    i += n;
-    if (i < start)
-      i = start;
-  }
-  return ok && (start >= length || between(t, scratch, list, text + start, length - start));
-}
-
-static bool add_plain(const struct tokenizer *t, struct tokenizer_scratch *scratch, struct id_list *list,
-                      const char *text, size_t length) {
-  (void)scratch;
-  return add_words(t, list, text, length);
-}
-
-static bool add_raw(const struct tokenizer *t, struct tokenizer_scratch *scratch, struct id_list *list,
-                    const char *text, size_t length) {
-  str_clear(&scratch->normal);
-  return normalize(&t->normalizer, &scratch->normal, &scratch->run, text, length) &&
-         add_pieces(t, scratch, list, t->normalized, add_plain, scratch->normal.text, scratch->normal.length);
-}
-
-/* "longest_first" as the library does it: how many tokens of each text stay in `room`. */
-static void truncate_pair(size_t keep[2], size_t room) {
-  size_t shorter = keep[0] <= keep[1] ? 0 : 1, longer = 1 - shorter;
-  if (keep[0] + keep[1] <= room)
-    return;
-  if (keep[shorter] <= room && room - keep[shorter] >= keep[shorter]) {
-    keep[longer] = room - keep[shorter];
-  } else {
-    keep[shorter] = room / 2;
-    keep[longer] = room / 2 + room % 2;
-  }
-}
-
-static void append(struct encoding *out, const int32_t *ids, size_t count, int32_t type) {
-  for (size_t i = 0; i < count; i++) {
-    out->ids[out->count] = ids[i];
-    out->types[out->count++] = type;
-  }
+  if (list->failed)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to tokenise %zu bytes", length);
+  return STATUS_OK;
 }
 
 static enum status prepare(struct encoding *out, struct error *err) {
   out->count = 0;
   out->truncated = false;
-  if (!out->scratch) {
+  out->ends = NULL;
+  if (!out->scratch)
     out->scratch = calloc(1, sizeof *out->scratch);
-    if (!out->scratch)
-      return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to tokenise with");
-    str_init(&out->scratch->normal, NORMAL_BYTES_MAX);
-  }
+  if (!out->scratch)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to tokenise with");
   out->scratch->list[0].count = out->scratch->list[1].count = 0;
   return STATUS_OK;
 }
 
-/* Puts what is kept of the texts into the template. */
+/* Room for `total` tokens with `arrays` numbers each. */
+static enum status reserve(struct encoding *out, size_t total, size_t arrays, struct error *err) {
+  int32_t *ids = grow(out->ids, &out->size, arrays * total + 1, sizeof *ids);
+  if (!ids)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for %zu tokens", total);
+  out->ids = ids;
+  out->types = ids + total;
+  return STATUS_OK;
+}
+
+static void append(struct encoding *out, const struct token *tokens, size_t count, int32_t type) {
+  for (size_t i = 0; i < count; i++) {
+    out->ids[out->count] = tokens[i].id;
+    out->types[out->count++] = type;
+  }
+}
+
+/* Puts what is kept of the texts into the frame. */
 static enum status compose(const struct tokenizer *t, struct encoding *out, bool pair, size_t max_length,
                            struct error *err) {
-  const struct template *template = pair ? &t->pair : &t->single;
-  struct id_list *list = out->scratch->list;
-  size_t keep[2] = {list[0].count, list[1].count}, special = 0;
-  for (size_t i = 0; i < template->count; i++)
-    special += template->pieces[i].kind == PIECE_SPECIAL;
+  const struct frame *frame = pair ? &t->frames.pair : &t->frames.single;
+  const struct token_list *list = out->scratch->list;
+  size_t keep[2] = {list[0].count, list[1].count}, special = frame_special_count(frame);
   if (max_length) {
     if (max_length < special)
       return error_set(err, STATUS_INVALID_VALUE, "max_seq_length",
                        "%zu tokens have no room for the tokenizer's %zu special tokens", max_length, special);
     if (pair)
-      truncate_pair(keep, max_length - special);
+      frame_truncate(keep, max_length - special);
     else if (keep[0] > max_length - special)
       keep[0] = max_length - special;
     out->truncated = keep[0] < list[0].count || keep[1] < list[1].count;
   }
-  size_t total = keep[0] + keep[1] + special;
-  int32_t *ids = grow(out->ids, &out->size, 2 * total + 1, sizeof *ids);
-  if (!ids)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for %zu tokens", total);
-  out->ids = ids;
-  out->types = ids + total;
-  for (size_t i = 0; i < template->count; i++) {
-    const struct template_piece *piece = &template->pieces[i];
-    switch (piece->kind) {
-    case PIECE_FIRST: append(out, list[0].ids, keep[0], piece->type); break;
-    case PIECE_SECOND: append(out, list[1].ids, keep[1], piece->type); break;
-    case PIECE_SPECIAL: append(out, &piece->id, 1, piece->type); break;
+  enum status status = reserve(out, keep[0] + keep[1] + special, 2, err);
+  for (size_t i = 0; !status && i < frame->count; i++) {
+    const struct frame_part *part = &frame->parts[i];
+    const struct token token = {part->id, 0};
+    switch (part->kind) {
+    case FRAME_FIRST: append(out, list[0].items, keep[0], part->type); break;
+    case FRAME_SECOND: append(out, list[1].items, keep[1], part->type); break;
+    case FRAME_SPECIAL: append(out, &token, 1, part->type); break;
     }
   }
-  return STATUS_OK;
+  return status;
 }
 
 enum status tokenizer_encode(const struct tokenizer *t, struct encoding *out, const char *text, size_t length,
                              const char *pair, size_t pair_length, size_t max_length, struct error *err) {
-  const char *texts[2] = {text, pair};
-  size_t lengths[2] = {length, pair_length}, bad;
   enum status status = prepare(out, err);
-  for (size_t i = 0; !status && i < (pair ? 2 : 1); i++) {
-    if (!utf8_valid(texts[i], lengths[i], &bad))
-      status = error_set(err, STATUS_DATASET_INVALID, i ? "text_pair" : "text", "byte %zu (0x%02X) is not UTF-8",
-                         bad + 1, (unsigned char)texts[i][bad]);
-    else if (!add_pieces(t, out->scratch, &out->scratch->list[i], t->raw, add_raw, texts[i], lengths[i]))
-      status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to tokenise %zu bytes", lengths[i]);
-  }
+  if (!status)
+    status = encode_text(t, out->scratch, &out->scratch->list[0], "text", text, length, err);
+  if (!status && pair)
+    status = encode_text(t, out->scratch, &out->scratch->list[1], "text_pair", pair, pair_length, err);
   return status ? status : compose(t, out, pair != NULL, max_length, err);
 }
 
+enum status tokenizer_encode_plain(const struct tokenizer *t, struct encoding *out, const char *text, size_t length,
+                                   struct error *err) {
+  enum status status = prepare(out, err);
+  if (!status)
+    status = encode_text(t, out->scratch, &out->scratch->list[0], "text", text, length, err);
+  if (status)
+    return status;
+  const struct token_list *list = &out->scratch->list[0];
+  status = reserve(out, list->count, 3, err);
+  if (status)
+    return status;
+  append(out, list->items, list->count, 0);
+  out->ends = (uint32_t *)(out->types + list->count);
+  for (size_t i = 0; i < list->count; i++)
+    out->ends[i] = list->items[i].end;
+  return STATUS_OK;
+}
+
+/* --- decoding ------------------------------------------------------------------------------------- */
+
+bool tokenizer_decode(const struct tokenizer *t, struct str *out, const int32_t *ids, size_t count, bool skip_special) {
+  struct decoder_list tokens;
+  decoder_list_init(&tokens);
+  for (size_t i = 0; i < count; i++) {
+    size_t length;
+    const char *text = vocab_text(&t->vocab, ids[i], &length);
+    if (!text || (skip_special && tokenizer_is_special(t, ids[i])))
+      continue;
+    str_add(&tokens.text, text, length);
+    decoder_list_end(&tokens);
+  }
+  bool ok = !tokens.text.failed && decoder_apply(&t->decoder, out, &tokens);
+  decoder_list_done(&tokens);
+  return ok;
+}
+
+/* --- questions ------------------------------------------------------------------------------------ */
+
+void tokenizer_get_frame(const struct tokenizer *t, struct tokenizer_frame *out) {
+  const struct frame *frame = &t->frames.single;
+  bool after = false;
+  *out = (struct tokenizer_frame){0};
+  for (size_t i = 0; i < frame->count; i++) {
+    const struct frame_part *part = &frame->parts[i];
+    if (part->kind != FRAME_SPECIAL)
+      after = true;
+    else if (after)
+      out->after[out->after_count++] = part->id;
+    else
+      out->before[out->before_count++] = part->id;
+  }
+}
+
+bool tokenizer_is_special(const struct tokenizer *t, int32_t id) {
+  return id >= 0 && (size_t)id < t->vocab.count && t->vocab.entries[id].special;
+}
+
 int32_t tokenizer_vocab_size(const struct tokenizer *t) {
-  return t->vocab_size;
+  return (int32_t)t->vocab.count;
 }
 
 int32_t tokenizer_pad_id(const struct tokenizer *t) {
@@ -238,10 +274,13 @@ int32_t tokenizer_pad_id(const struct tokenizer *t) {
 }
 
 int32_t tokenizer_id(const struct tokenizer *t, const char *token) {
-  int32_t id = trie_get(&t->trie, t->whole, token, strlen(token));
-  if (id < 0) {
-    int32_t index = trie_get(&t->trie, t->raw, token, strlen(token));
-    id = index < 0 ? -1 : t->added[index].id;
-  }
-  return id;
+  int32_t id = vocab_id(&t->vocab, token, strlen(token));
+  return id >= 0 ? id : trie_get(&t->added.trie, t->added.names, token, strlen(token));
+}
+
+void tokenizer_find_pad(struct tokenizer *t) {
+  int32_t pad = tokenizer_id(t, "[PAD]");
+  if (pad < 0)
+    pad = tokenizer_id(t, "<pad>");
+  t->pad = pad < 0 ? 0 : pad;
 }

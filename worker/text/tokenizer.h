@@ -20,7 +20,8 @@ struct encoding {
   int32_t *ids;      /* [count] */
   int32_t *types;    /* [count] token type ids: 0 for the first text, 1 for the second; within ids' memory */
   uint32_t *ends;    /* [count] of tokenizer_encode_plain: the bytes of text consumed up to and with each token;
-                        where a character's bytes fall into several tokens, they share that character's end */
+                        where a character's bytes fall into several tokens, they share that character's end;
+                        NULL after tokenizer_encode */
   bool truncated;    /* tokens were cut off */
   size_t size;       /* allocated elements */
   struct tokenizer_scratch *scratch;
@@ -29,8 +30,9 @@ struct encoding {
 void encoding_init(struct encoding *encoding);
 void encoding_done(struct encoding *encoding);
 
-/* Reads tokenizer.json of a model's folder, or spm.model, or vocab.txt (with tokenizer_config.json where
-   present) when there is none. The truncation and padding that a tokenizer.json may carry are ignored.
+/* Reads tokenizer.json of a model's folder; where there is none a SentencePiece model (spm.model,
+   spiece.model, tokenizer.model; config.json names the architecture) or vocab.txt, with the
+   tokenizer_config.json beside it. The truncation and padding that a tokenizer.json may carry are ignored.
    STATUS_MODEL_INVALID names the file and the component that cannot be used; *out is then NULL. */
 NODISCARD enum status tokenizer_open(struct tokenizer **out, const char *model_dir, struct error *err);
 /* From the keys tokenizer.ggml.* of a GGUF file (models gpt2, llama, bert, t5). */
@@ -65,7 +67,7 @@ bool tokenizer_is_special(const struct tokenizer *tokenizer, int32_t id);
 
 /* One more than the largest id. */
 int32_t tokenizer_vocab_size(const struct tokenizer *tokenizer);
-/* Of [PAD]; 0 when there is none. */
+/* Of [PAD] or <pad>, or what the GGUF file says; 0 when there is none. */
 int32_t tokenizer_pad_id(const struct tokenizer *tokenizer);
 /* The id of a token by its text, or -1. */
 int32_t tokenizer_id(const struct tokenizer *tokenizer, const char *token);

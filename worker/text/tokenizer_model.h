@@ -1,50 +1,70 @@
-/* What a tokenizer is made of: filled by tokenizer_file.c, used by tokenizer.c. */
+/* What a tokenizer is made of: filled from one of four kinds of files, used by tokenizer.c. */
 #ifndef WORKER_TEXT_TOKENIZER_MODEL_H
 #define WORKER_TEXT_TOKENIZER_MODEL_H
 
+#include <jansson.h>
+
+#include "worker/text/added.h"
+#include "worker/text/bpe.h"
+#include "worker/text/decoder.h"
+#include "worker/text/frame.h"
 #include "worker/text/normalizer.h"
+#include "worker/text/pretokenizer.h"
 #include "worker/text/tokenizer.h"
-#include "worker/text/trie.h"
+#include "worker/text/unigram.h"
+#include "worker/text/vocab.h"
+#include "worker/text/wordpiece.h"
 
-enum {
-  TOKENIZER_ID_MAX = 1 << 24,
-  TOKENIZER_ADDED_MAX = 4096,
-  TEMPLATE_PIECES_MAX = 16,
-};
+enum tokenizer_kind { TOKENIZER_WORDPIECE, TOKENIZER_BPE, TOKENIZER_UNIGRAM };
 
-/* A token that is found in the text itself before anything else happens to it. */
-struct added_token {
-  int32_t id;
-  bool lstrip, rstrip;  /* it swallows the white space on that side */
-};
-
-enum piece_kind { PIECE_FIRST, PIECE_SECOND, PIECE_SPECIAL };
-
-/* One part of the frame around the texts. */
-struct template_piece {
-  enum piece_kind kind;
-  int32_t id;    /* SPECIAL */
-  int32_t type;
-};
-
-struct template {
-  size_t count;
-  struct template_piece pieces[TEMPLATE_PIECES_MAX];
-};
+enum { TOKENIZER_FILE_BYTES_MAX = 64 << 20 };
 
 struct tokenizer {
+  struct arena arena; /* texts of the components */
+  struct vocab vocab;
+  struct added added;
   struct normalizer normalizer;
-  struct trie trie;
-  uint32_t whole;       /* root: every entry of the vocabulary */
-  uint32_t rest;        /* root: entries that continue a word, without their prefix */
-  uint32_t raw;         /* root: added tokens matched in the raw text; values index `added` */
-  uint32_t normalized;  /* root: added tokens matched in the normal form */
-  size_t added_count, added_size;
-  struct added_token *added;
-  int32_t unknown, pad;
-  size_t word_chars_max;  /* longer words are unknown */
-  int32_t vocab_size;     /* largest id + 1 */
-  struct template single, pair;
+  struct pretokenizer pretokenizer;
+  enum tokenizer_kind kind;
+  struct wordpiece wordpiece;
+  struct bpe bpe;
+  struct unigram unigram;
+  struct frames frames;
+  struct decoder decoder;
+  int32_t pad;
 };
+
+/* An empty tokenizer, or NULL. */
+struct tokenizer *tokenizer_new(void);
+/* Gives the tokenizer to *out, or frees it when `status` is a fault: *out is then NULL. */
+enum status tokenizer_finish(struct tokenizer **out, struct tokenizer *tokenizer, enum status status);
+/* The token of padding by its usual names. */
+void tokenizer_find_pad(struct tokenizer *tokenizer);
+
+/* The member "model" of tokenizer.json. */
+NODISCARD enum status tokenizer_read_model(struct tokenizer *tokenizer, const json_t *model, struct error *err);
+
+/* Pieces as SentencePiece numbers their kinds; also GGUF's token types. */
+enum piece_kind { PIECE_NORMAL = 1, PIECE_UNKNOWN, PIECE_CONTROL, PIECE_USER, PIECE_UNUSED, PIECE_BYTE };
+/* The token that marks a space in SentencePiece's models. */
+#define METASPACE "\xE2\x96\x81"
+
+/* Adds the merges that scores imply: every way to make a normal piece of two others, the best score first.
+   `kinds` and `scores` have vocab.count items. */
+NODISCARD enum status tokenizer_merges_from_scores(struct tokenizer *tokenizer, const float *scores,
+                                                   const unsigned char *kinds, struct error *err);
+/* Makes added tokens of the pieces that are control (special), user-defined or, with `unknown`, unknown. */
+NODISCARD enum status tokenizer_add_kinds(struct tokenizer *tokenizer, const unsigned char *kinds, bool unknown,
+                                          struct error *err);
+
+/* vocab.txt with the tokenizer_config.json beside it. */
+NODISCARD enum status tokenizer_read_vocab(struct tokenizer *tokenizer, const char *dir, const char *path,
+                                           struct error *err);
+/* A SentencePiece model with the config.json beside it. */
+NODISCARD enum status tokenizer_read_spm(struct tokenizer *tokenizer, const char *dir, const char *path,
+                                         struct error *err);
+/* The same from memory; `architecture` is config.json's model_type, `config` tokenizer_config.json or NULL. */
+NODISCARD enum status tokenizer_build_spm(struct tokenizer *tokenizer, const char *bytes, size_t length,
+                                          const char *architecture, const json_t *config, struct error *err);
 
 #endif

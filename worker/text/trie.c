@@ -98,3 +98,22 @@ int32_t trie_get(const struct trie *trie, uint32_t root, const char *key, size_t
       return -1;
   return trie->values[node];
 }
+
+struct trie_walk trie_walk(const struct trie *trie, uint32_t root, const char *text, size_t length) {
+  return (struct trie_walk){trie, text, length, 0, root};
+}
+
+int32_t trie_next(struct trie_walk *walk) {
+  while (walk->left) {
+    walk->node = child(walk->trie, walk->node, walk->text[walk->length]);
+    if (walk->node == NONE) {
+      walk->left = 0;
+      return -1;
+    }
+    walk->length++;
+    walk->left--;
+    if (walk->trie->values[walk->node] >= 0)
+      return walk->trie->values[walk->node];
+  }
+  return -1;
+}

@@ -34,4 +34,16 @@ int32_t trie_longest(const struct trie *trie, uint32_t root, const char *text, s
 /* The value of exactly that key, or -1. */
 int32_t trie_get(const struct trie *trie, uint32_t root, const char *key, size_t length);
 
+/* All keys that `text` begins with, the shortest first. */
+struct trie_walk {
+  const struct trie *trie;
+  const char *text;
+  size_t left;    /* bytes of text ahead */
+  size_t length;  /* of the key found */
+  uint32_t node;
+};
+struct trie_walk trie_walk(const struct trie *trie, uint32_t root, const char *text, size_t length);
+/* The value of the next key, or -1. */
+int32_t trie_next(struct trie_walk *walk);
+
 #endif

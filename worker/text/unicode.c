@@ -76,6 +76,51 @@ bool unicode_is_mark(uint32_t c) {
   return category(c) == UTF8PROC_CATEGORY_MN ? !IN(not_mark, c) : IN(also_mark, c);
 }
 
+bool unicode_is_accent(uint32_t c) {
+  if (c < 0x300)
+    return false;
+  utf8proc_category_t cat = category(c);
+  if (cat >= UTF8PROC_CATEGORY_MN && cat <= UTF8PROC_CATEGORY_ME)
+    return !IN(not_accent, c);
+  return IN(also_accent, c);
+}
+
+static bool ascii_letter(uint32_t c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool ascii_digit(uint32_t c) {
+  return c >= '0' && c <= '9';
+}
+
+bool unicode_is_letter(uint32_t c) {
+  if (c < 0x80)
+    return ascii_letter(c);
+  utf8proc_category_t cat = category(c);
+  return (cat >= UTF8PROC_CATEGORY_LU && cat <= UTF8PROC_CATEGORY_LO) || IN(also_letter, c);
+}
+
+static bool category_n(uint32_t c) {
+  utf8proc_category_t cat = category(c);
+  return cat >= UTF8PROC_CATEGORY_ND && cat <= UTF8PROC_CATEGORY_NO;
+}
+
+bool unicode_is_number(uint32_t c) {
+  return c < 0x80 ? ascii_digit(c) : category_n(c) || IN(also_number, c);
+}
+
+bool unicode_is_numeric(uint32_t c) {
+  return c < 0x80 ? ascii_digit(c) : category_n(c) || IN(also_numeric, c);
+}
+
+bool unicode_is_word(uint32_t c) {
+  if (c < 0x80)
+    return ascii_letter(c) || ascii_digit(c) || c == '_';
+  utf8proc_category_t cat = category(c);
+  return (cat >= UTF8PROC_CATEGORY_LU && cat <= UTF8PROC_CATEGORY_NL) || cat == UTF8PROC_CATEGORY_PC ||
+         IN(also_word, c);
+}
+
 unsigned unicode_class(uint32_t c) {
   if (c < 0x300)
     return 0;
@@ -83,18 +128,26 @@ unsigned unicode_class(uint32_t c) {
   return value && IN(not_combining, c) ? 0 : value;
 }
 
-size_t unicode_decompose(uint32_t out[UNICODE_DECOMPOSED_MAX], uint32_t c) {
+size_t unicode_decompose(uint32_t out[UNICODE_DECOMPOSED_MAX], uint32_t c, bool compatible) {
   out[0] = c;
-  if (c < 0xC0 || IN(not_decomposed, c))
+  if (c < 0xA0 || IN(not_decomposed, c) || (compatible && IN(not_compatible, c)))
     return 1;
   utf8proc_int32_t parts[UNICODE_DECOMPOSED_MAX];
   int boundary = 0;
+  utf8proc_option_t how = compatible ? UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT : UTF8PROC_DECOMPOSE;
   utf8proc_ssize_t count =
-      utf8proc_decompose_char((utf8proc_int32_t)c, parts, UNICODE_DECOMPOSED_MAX, UTF8PROC_DECOMPOSE, &boundary);
+      utf8proc_decompose_char((utf8proc_int32_t)c, parts, UNICODE_DECOMPOSED_MAX, how, &boundary);
   CHECK(count >= 1 && count <= UNICODE_DECOMPOSED_MAX);
   for (utf8proc_ssize_t i = 0; i < count; i++)
     out[i] = (uint32_t)parts[i];
   return (size_t)count;
+}
+
+uint32_t unicode_compose(uint32_t a, uint32_t b) {
+  utf8proc_int32_t pair[3] = {(utf8proc_int32_t)a, (utf8proc_int32_t)b};
+  if (b < 0x300 || utf8proc_normalize_utf32(pair, 2, UTF8PROC_COMPOSE | UTF8PROC_STABLE) != 1)
+    return 0;
+  return IN(not_decomposed, (uint32_t)pair[0]) ? 0 : (uint32_t)pair[0];
 }
 
 size_t unicode_lower(uint32_t out[UNICODE_LOWER_MAX], uint32_t c) {

@@ -10,12 +10,12 @@ are written as ranges. Needs `pip install tokenizers` and libutf8proc.so.2:
 import ctypes
 
 import tokenizers
-from tokenizers import normalizers, pre_tokenizers
+from tokenizers import Regex, normalizers, pre_tokenizers
 
 lib = ctypes.CDLL("libutf8proc.so.2")
 lib.utf8proc_category_string.restype = ctypes.c_char_p
 lib.utf8proc_unicode_version.restype = ctypes.c_char_p
-DECOMPOSE = 1 << 4
+DECOMPOSE, COMPAT = 1 << 4, 1 << 2
 
 
 def bert(**on):
@@ -25,17 +25,23 @@ def bert(**on):
 
 clean, strip, lower = bert(clean_text=True), bert(strip_accents=True), bert(lowercase=True)
 nfd = normalizers.NFD().normalize_str
+nfkd = normalizers.NFKD().normalize_str
+accents = normalizers.StripAccents().normalize_str
 split = pre_tokenizers.BertPreTokenizer().pre_tokenize_str
+digits = pre_tokenizers.Digits(True).pre_tokenize_str
+words = pre_tokenizers.Whitespace().pre_tokenize_str
+letters = pre_tokenizers.Split(Regex(r"\p{L}"), "removed").pre_tokenize_str
+numbers = pre_tokenizers.Split(Regex(r"\p{N}"), "removed").pre_tokenize_str
 
 
 def category(cp):
     return lib.utf8proc_category_string(cp).decode()
 
 
-def decomposed(cp):
+def decomposed(cp, how=DECOMPOSE):
     out = (ctypes.c_int32 * 32)()
     boundary = ctypes.c_int(0)
-    n = lib.utf8proc_decompose_char(cp, out, 32, DECOMPOSE, ctypes.byref(boundary))
+    n = lib.utf8proc_decompose_char(cp, out, 32, how, ctypes.byref(boundary))
     return "".join(chr(out[i]) for i in range(n))
 
 
@@ -53,7 +59,8 @@ def reorders(c):
 
 
 tables = {name: [] for name in ("not_removed", "not_mark", "also_mark", "not_punctuation", "also_punctuation",
-                                "not_decomposed", "not_combining")}
+                                "not_decomposed", "not_combining", "not_compatible", "not_accent", "also_accent",
+                                "also_letter", "also_number", "also_numeric", "also_word")}
 lowers = []
 for cp in range(1, 0x110000):
     if 0xD800 <= cp < 0xE000:
@@ -73,6 +80,18 @@ for cp in range(1, 0x110000):
     if cat[0] == "M" and decomposed(cp) == c and has_class(c) != reorders(c):
         assert not has_class(c), hex(cp)
         tables["not_combining"].append(cp)
+    if nfkd(c) != decomposed(cp, DECOMPOSE | COMPAT):
+        assert nfkd(c) == c, hex(cp)
+        tables["not_compatible"].append(cp)
+    if (accents("a" + c) == "a") != (cat[0] == "M"):
+        tables["not_accent" if cat[0] == "M" else "also_accent"].append(cp)
+    for name, here, there in (
+            ("letter", not letters(c), cat[0] == "L"), ("number", not numbers(c), cat[0] == "N"),
+            ("numeric", len(digits("a" + c)) == 2, cat[0] == "N"),
+            ("word", [w for w, _ in words("a" + c)] == ["a" + c], cat[0] in "LM" or cat in ("Nd", "Nl", "Pc"))):
+        assert here or not there, hex(cp)
+        if here and not there:
+            tables["also_" + name].append(cp)
     small = lower(c)
     if small != chr(lib.utf8proc_tolower(cp)) and cp != 0x130:  # the only one that becomes two
         assert len(small) == 1

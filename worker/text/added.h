@@ -1,0 +1,38 @@
+/* Added tokens: found in the text itself before anything else happens to it, or in its normal form. */
+#ifndef WORKER_TEXT_ADDED_H
+#define WORKER_TEXT_ADDED_H
+
+#include "worker/text/normalizer.h"
+#include "worker/text/text.h"
+#include "worker/text/trie.h"
+#include "worker/text/vocab.h"
+
+enum { ADDED_TOKENS_MAX = 16384 };
+
+struct added_token {
+  int32_t id;
+  bool lstrip, rstrip;  /* it swallows the white space on that side */
+  bool single_word;     /* not within a word */
+  bool normalized;      /* looked for in the normal form, in its normal form */
+  bool special;         /* left out of decoded texts */
+};
+
+struct added {
+  struct trie trie;
+  uint32_t raw, normalized; /* roots; values index `tokens` */
+  uint32_t names;           /* root: by text; values are ids */
+  struct added_token *tokens;
+  size_t count, size;
+};
+
+NODISCARD bool added_init(struct added *added);
+void added_done(struct added *added);
+/* The token also gets its name in the vocabulary. */
+NODISCARD enum status added_add(struct added *added, struct vocab *vocab, const struct normalizer *normalizer,
+                                const char *text, size_t length, const struct added_token *token, struct error *err);
+/* Cuts the tokens under `root` out of text[0..length), leftmost first, longest first; offsets of the pieces
+   have `base` added. */
+void added_split(const struct added *added, uint32_t root, struct piece_list *out, const char *text, size_t length,
+                 size_t base);
+
+#endif

@@ -1,0 +1,238 @@
+#include "worker/text/bpe.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "worker/text/unicode.h"
+
+#define NONE UINT32_MAX
+
+void bpe_init(struct bpe *bpe) {
+  *bpe = (struct bpe){.unknown = -1, .prefix = "", .suffix = ""};
+}
+
+void bpe_done(struct bpe *bpe) {
+  free(bpe->merges);
+}
+
+void bpe_scratch_done(struct bpe_scratch *scratch) {
+  free(scratch->symbols);
+  free(scratch->heap);
+}
+
+void bpe_find_bytes(int32_t bytes[256], const struct vocab *vocab) {
+  char name[8];
+  for (unsigned i = 0; i < 256; i++)
+    bytes[i] = vocab_id(vocab, name, (size_t)snprintf(name, sizeof name, "<0x%02X>", i));
+}
+
+/* --- merges --------------------------------------------------------------------------------------- */
+
+static size_t slot_of(const struct bpe *bpe, uint64_t pair) {
+  size_t mask = bpe->merge_size - 1;
+  size_t slot = (size_t)((pair * 0x9E3779B97F4A7C15u) >> 32) & mask;
+  while (bpe->merges[slot].pair && bpe->merges[slot].pair != pair)
+    slot = (slot + 1) & mask;
+  return slot;
+}
+
+static uint64_t pair_of(int32_t left, int32_t right) {
+  return ((uint64_t)(uint32_t)left + 1) << 32 | (uint32_t)right;
+}
+
+static bool make_room(struct bpe *bpe) {
+  if (bpe->merge_count * 3 < bpe->merge_size * 2)
+    return true;
+  struct bpe old = *bpe;
+  bpe->merge_size = old.merge_size ? old.merge_size * 2 : 1024;
+  bpe->merges = calloc(bpe->merge_size, sizeof *bpe->merges);
+  if (!bpe->merges) {
+    *bpe = old;
+    return false;
+  }
+  for (size_t i = 0; i < old.merge_size; i++)
+    if (old.merges[i].pair)
+      bpe->merges[slot_of(bpe, old.merges[i].pair)] = old.merges[i];
+  free(old.merges);
+  return true;
+}
+
+bool bpe_add_merge(struct bpe *bpe, int32_t left, int32_t right, uint32_t rank, int32_t id) {
+  if (!make_room(bpe))
+    return false;
+  uint64_t pair = pair_of(left, right);
+  struct bpe_merge *merge = &bpe->merges[slot_of(bpe, pair)];
+  bpe->merge_count += merge->pair == 0;
+  *merge = (struct bpe_merge){pair, rank, id};
+  return true;
+}
+
+static const struct bpe_merge *find_merge(const struct bpe *bpe, int32_t left, int32_t right) {
+  if (!bpe->merge_size)
+    return NULL;
+  const struct bpe_merge *merge = &bpe->merges[slot_of(bpe, pair_of(left, right))];
+  return merge->pair ? merge : NULL;
+}
+
+/* --- the heap of candidates ----------------------------------------------------------------------- */
+
+static bool better(const struct bpe_candidate *a, const struct bpe_candidate *b) {
+  return a->rank != b->rank ? a->rank < b->rank : a->at < b->at;
+}
+
+static bool heap_push(struct bpe_scratch *scratch, struct bpe_candidate candidate) {
+  struct bpe_candidate *heap = grow(scratch->heap, &scratch->heap_size, scratch->heap_count + 1, sizeof *heap);
+  if (!heap)
+    return false;
+  scratch->heap = heap;
+  size_t at = scratch->heap_count++;
+  for (; at > 0 && better(&candidate, &heap[(at - 1) / 2]); at = (at - 1) / 2)
+    heap[at] = heap[(at - 1) / 2];
+  heap[at] = candidate;
+  return true;
+}
+
+static struct bpe_candidate heap_pop(struct bpe_scratch *scratch) {
+  struct bpe_candidate *heap = scratch->heap, top = heap[0], last = heap[--scratch->heap_count];
+  size_t at = 0;
+  for (size_t child; (child = 2 * at + 1) < scratch->heap_count; at = child) {
+    if (child + 1 < scratch->heap_count && better(&heap[child + 1], &heap[child]))
+      child++;
+    if (!better(&heap[child], &last))
+      break;
+    heap[at] = heap[child];
+  }
+  heap[at] = last;
+  return top;
+}
+
+/* --- words ---------------------------------------------------------------------------------------- */
+
+static bool add_symbol(struct bpe_scratch *scratch, int32_t id, uint32_t end) {
+  size_t count = scratch->symbol_count;
+  struct bpe_symbol *symbols = grow(scratch->symbols, &scratch->symbol_size, count + 1, sizeof *symbols);
+  if (!symbols)
+    return false;
+  scratch->symbols = symbols;
+  symbols[count] =
+      (struct bpe_symbol){.id = id, .before = count ? (uint32_t)count - 1 : NONE, .after = NONE, .end = end};
+  if (count)
+    symbols[count - 1].after = (uint32_t)count;
+  scratch->symbol_count++;
+  return true;
+}
+
+/* The token of one character, with the prefix of a continuing and the suffix of an ending one. */
+static int32_t first_token(const struct bpe *bpe, const struct vocab *vocab, const char *c, size_t length, bool first,
+                           bool last) {
+  char name[128];
+  if ((first || !*bpe->prefix) && (!last || !*bpe->suffix))
+    return trie_get(&vocab->trie, vocab->whole, c, length);
+  int n = snprintf(name, sizeof name, "%s%.*s%s", first ? "" : bpe->prefix, (int)length, c, last ? bpe->suffix : "");
+  return n < 0 || (size_t)n >= sizeof name ? -1 : trie_get(&vocab->trie, vocab->whole, name, (size_t)n);
+}
+
+/* Unknown characters that wait to become a token. */
+struct unknown {
+  bool waits;
+  uint32_t end;
+};
+
+static bool add_unknown(const struct bpe *bpe, struct bpe_scratch *scratch, struct unknown *unknown, uint32_t end) {
+  bool ok = true;
+  if (bpe->unknown < 0)
+    return true;
+  if (unknown->waits && !bpe->fuse_unknown)
+    ok = add_symbol(scratch, bpe->unknown, unknown->end);
+  *unknown = (struct unknown){true, end};
+  return ok;
+}
+
+static bool has_bytes(const struct bpe *bpe, const char *c, size_t length) {
+  for (size_t i = 0; i < length; i++)
+    if (bpe->bytes[(unsigned char)c[i]] < 0)
+      return false;
+  return bpe->byte_fallback;
+}
+
+/* The characters of the word as symbols. Fallback bytes pass an unknown character that waits: so the
+   library does it. */
+static bool add_symbols(const struct bpe *bpe, const struct vocab *vocab, struct bpe_scratch *scratch,
+                        const struct text *text, size_t start, size_t end) {
+  struct unknown unknown = {0};
+  bool ok = true;
+  scratch->symbol_count = 0;
+  for (size_t i = start, n = 1; ok && i < end; i += n) {
+    const char *c = text->bytes + i;
+    uint32_t stop = text->spans[i].end;
+    if (!vocab->byte_level)
+      utf8_decode(c, &n);
+    int32_t id = first_token(bpe, vocab, c, n, i == start, i + n == end);
+    if (id >= 0) {
+      if (unknown.waits)
+        ok = add_symbol(scratch, bpe->unknown, unknown.end);
+      unknown.waits = false;
+      ok = ok && add_symbol(scratch, id, stop);
+    } else if (has_bytes(bpe, c, n)) {
+      for (size_t k = 0; ok && k < n; k++)
+        ok = add_symbol(scratch, bpe->bytes[(unsigned char)c[k]], stop);
+    } else {
+      ok = add_unknown(bpe, scratch, &unknown, stop);
+    }
+  }
+  return ok && (!unknown.waits || add_symbol(scratch, bpe->unknown, unknown.end));
+}
+
+/* Offers the merge of symbol `at` with the one after it. */
+static bool offer(const struct bpe *bpe, struct bpe_scratch *scratch, uint32_t at) {
+  const struct bpe_symbol *symbols = scratch->symbols;
+  if (at == NONE || symbols[at].after == NONE)
+    return true;
+  const struct bpe_merge *merge = find_merge(bpe, symbols[at].id, symbols[symbols[at].after].id);
+  return !merge || heap_push(scratch, (struct bpe_candidate){merge->rank, at, merge->id});
+}
+
+static bool merge_symbols(const struct bpe *bpe, struct bpe_scratch *scratch) {
+  struct bpe_symbol *symbols = scratch->symbols;
+  bool ok = true;
+  scratch->heap_count = 0;
+  for (size_t i = 0; ok && i < scratch->symbol_count; i++)
+    ok = offer(bpe, scratch, (uint32_t)i);
+  while (ok && scratch->heap_count) {
+    struct bpe_candidate best = heap_pop(scratch);
+    struct bpe_symbol *left = &symbols[best.at];
+    if (left->gone || left->after == NONE)
+      continue;
+    struct bpe_symbol *right = &symbols[left->after];
+    const struct bpe_merge *now = find_merge(bpe, left->id, right->id);
+    if (!now || now->id != best.id)
+      continue;  /* one of the two has changed since */
+    left->id = best.id;
+    left->end = right->end;
+    left->after = right->after;
+    right->gone = true;
+    if (left->after != NONE)
+      symbols[left->after].before = best.at;
+    ok = offer(bpe, scratch, left->before) && offer(bpe, scratch, best.at);
+  }
+  return ok;
+}
+
+void bpe_encode(const struct bpe *bpe, const struct vocab *vocab, struct bpe_scratch *scratch, struct token_list *out,
+                const struct text *text, size_t start, size_t end) {
+  int32_t whole = -1;
+  if (bpe->ignore_merges)
+    whole = trie_get(&vocab->trie, vocab->whole, text->bytes + start, end - start);
+  if (whole >= 0) {
+    token_list_add(out, whole, text->spans[end - 1].end);
+    return;
+  }
+  if (!add_symbols(bpe, vocab, scratch, text, start, end) || !merge_symbols(bpe, scratch)) {
+    out->failed = true;
+    return;
+  }
+  for (size_t i = 0; i < scratch->symbol_count; i++)
+    if (!scratch->symbols[i].gone)
+      token_list_add(out, scratch->symbols[i].id, scratch->symbols[i].end);
+}

@@ -1,0 +1,61 @@
+/* Byte-pair encoding: a word begins as its characters (or bytes), and the pair of neighbours whose merge
+   has the best rank, leftmost first, becomes one until none is left. Time is n log n in the word. */
+#ifndef WORKER_TEXT_BPE_H
+#define WORKER_TEXT_BPE_H
+
+#include "worker/text/text.h"
+#include "worker/text/token_list.h"
+#include "worker/text/vocab.h"
+
+enum { BPE_AFFIX_MAX = 32 };
+
+struct bpe_merge {
+  uint64_t pair; /* (left + 1) << 32 | right; 0: free */
+  uint32_t rank;
+  int32_t id;
+};
+
+struct bpe {
+  struct bpe_merge *merges; /* open addressing */
+  size_t merge_count, merge_size;
+  int32_t unknown;      /* -1: characters without a token are left out */
+  bool fuse_unknown;    /* neighbours that are unknown become one token */
+  bool ignore_merges;   /* a word that is a token becomes it, whatever the merges say */
+  bool byte_fallback;   /* a character without a token becomes its bytes' tokens */
+  int32_t bytes[256];   /* of <0x00> .. <0xFF>; -1: there is none */
+  const char *prefix;   /* of tokens that continue a word; "": none; at most BPE_AFFIX_MAX bytes */
+  const char *suffix;   /* of tokens that end a word */
+};
+
+void bpe_init(struct bpe *bpe);
+void bpe_done(struct bpe *bpe);
+/* Looks up the tokens of the bytes. */
+void bpe_find_bytes(int32_t bytes[256], const struct vocab *vocab);
+/* A later merge of the same pair replaces an earlier one. False when memory runs out. */
+NODISCARD bool bpe_add_merge(struct bpe *bpe, int32_t left, int32_t right, uint32_t rank, int32_t id);
+
+struct bpe_symbol {
+  int32_t id;
+  uint32_t before, after; /* neighbours; UINT32_MAX: none */
+  uint32_t end;           /* in the original */
+  bool gone;
+};
+
+struct bpe_candidate {
+  uint32_t rank, at; /* `at`: the left symbol */
+  int32_t id;        /* what they become */
+};
+
+struct bpe_scratch {
+  struct bpe_symbol *symbols;
+  size_t symbol_count, symbol_size;
+  struct bpe_candidate *heap;
+  size_t heap_count, heap_size;
+};
+void bpe_scratch_done(struct bpe_scratch *scratch);
+
+/* The text's bytes start .. end are a word. */
+void bpe_encode(const struct bpe *bpe, const struct vocab *vocab, struct bpe_scratch *scratch, struct token_list *out,
+                const struct text *text, size_t start, size_t end);
+
+#endif

@@ -1,0 +1,84 @@
+/* tokenizer.json: its components one after the other. What this engine would do otherwise than the
+   library is refused by name. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "worker/text/component.h"
+#include "worker/text/tokenizer_model.h"
+
+static const struct json_limits limits = {
+    .bytes_max = TOKENIZER_FILE_BYTES_MAX, .depth_max = 16, .values_max = 8 << 20};
+
+/* One object with content, id and the options. The library numbers tokens that are not in the
+   vocabulary itself, upwards from its end; any other id would be read differently here and there. */
+static enum status read_added(struct tokenizer *t, const json_t *from, int64_t id, struct error *err) {
+  static const char name[] = "added_tokens";
+  const char *content = json_string_value(json_object_get(from, "content"));
+  struct added_token token = {0};
+  enum status status = component_bool(&token.lstrip, from, "lstrip", false, name, err);
+  if (!status)
+    status = component_bool(&token.rstrip, from, "rstrip", false, name, err);
+  if (!status)
+    status = component_bool(&token.single_word, from, "single_word", false, name, err);
+  if (!status)
+    status = component_bool(&token.normalized, from, "normalized", false, name, err);
+  if (!status)
+    status = component_bool(&token.special, from, "special", false, name, err);
+  if (status)
+    return status;
+  if (!content)
+    return error_set(err, STATUS_MODEL_INVALID, name, "added_tokens: a token has no content");
+  token.id = tokenizer_id(t, content);
+  if (token.id < 0)
+    token.id = tokenizer_vocab_size(t);
+  if (id != token.id)
+    return error_set(err, STATUS_MODEL_INVALID, name,
+                     "added_tokens: \"%.60s\" has the id %" PRId64 "; the vocabulary makes it %d", content, id,
+                     token.id);
+  return added_add(&t->added, &t->vocab, &t->normalizer, content, strlen(content), &token, err);
+}
+
+static enum status read_added_list(struct tokenizer *t, const json_t *list, struct error *err) {
+  enum status status = STATUS_OK;
+  if (list && !json_is_null(list) && !json_is_array(list))
+    return error_set(err, STATUS_MODEL_INVALID, "added_tokens", "added_tokens must be an array");
+  for (size_t i = 0; !status && i < json_array_size(list); i++) {
+    const json_t *token = json_array_get(list, i), *id = json_object_get(token, "id");
+    if (!json_is_integer(id))
+      return error_set(err, STATUS_MODEL_INVALID, "added_tokens", "added_tokens: item %zu has no integer id", i);
+    status = read_added(t, token, json_integer_value(id), err);
+  }
+  return status;
+}
+
+static enum status read_json(struct tokenizer *t, const json_t *file, struct error *err) {
+  if (!json_is_object(file))
+    return error_set(err, STATUS_MODEL_INVALID, NULL, "a tokenizer must be a JSON object, not %s", json_kind(file));
+  enum status status =
+      pretokenizer_read(&t->pretokenizer, &t->arena, json_object_get(file, "pre_tokenizer"), err);
+  if (!status)
+    status = tokenizer_read_model(t, json_object_get(file, "model"), err);
+  if (!status)
+    status = normalizer_read(&t->normalizer, &t->arena, json_object_get(file, "normalizer"), err);
+  if (!status)
+    status = read_added_list(t, json_object_get(file, "added_tokens"), err);
+  if (!status)
+    status = frames_read(&t->frames, json_object_get(file, "post_processor"), t->vocab.count, err);
+  if (!status)
+    status = decoder_read(&t->decoder, &t->arena, json_object_get(file, "decoder"), err);
+  if (!status)
+    tokenizer_find_pad(t);
+  return status;
+}
+
+enum status tokenizer_parse(struct tokenizer **out, const char *json, size_t length, struct error *err) {
+  AUTO(json_release) json_t *file = NULL;
+  *out = NULL;
+  struct tokenizer *t = tokenizer_new();
+  if (!t)
+    return component_no_memory(err);
+  enum status status = json_parse(&file, json, length, &limits, err);
+  status = status ? component_blame(err, status, "not a tokenizer") : read_json(t, file, err);
+  return tokenizer_finish(out, t, status);
+}

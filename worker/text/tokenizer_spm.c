@@ -1,0 +1,277 @@
+/* SentencePiece models (spm.model and its other names): a protocol buffer with the pieces, and the
+   pipeline that the library builds for the architecture named by config.json. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "worker/text/component.h"
+#include "worker/text/protobuf.h"
+#include "worker/text/tokenizer_model.h"
+
+enum { MODEL_UNIGRAM = 1, MODEL_BPE = 2 };
+
+/* A model file, read. */
+struct spm {
+  struct protobuf_field charsmap; /* bytes NULL: none */
+  uint64_t model_type;
+  bool byte_fallback;
+  int32_t unknown; /* the first piece of that kind, or -1 */
+  float *scores;
+  unsigned char *kinds;
+  size_t count, score_size, kind_size;
+};
+
+static enum status broken(struct error *err, const char *what) {
+  return error_set(err, STATUS_MODEL_INVALID, NULL, "the SentencePiece model is damaged: %s", what);
+}
+
+static enum status read_piece(struct spm *spm, struct vocab *vocab, const struct protobuf_field *piece,
+                              struct error *err) {
+  struct protobuf message = {piece->bytes, piece->bytes + piece->length, false};
+  struct protobuf_field field, text = {0};
+  uint64_t kind = PIECE_NORMAL;
+  float score = 0;
+  while (protobuf_next(&message, &field)) {
+    if (field.number == 1 && field.is_bytes)
+      text = field;
+    else if (field.number == 2 && !field.is_bytes)
+      memcpy(&score, &(uint32_t){(uint32_t)field.value}, sizeof score);
+    else if (field.number == 3 && !field.is_bytes)
+      kind = field.value;
+  }
+  if (message.broken || !text.bytes || !utf8_valid((const char *)text.bytes, text.length, NULL))
+    return broken(err, "a piece has no text");
+  if (kind < PIECE_NORMAL || kind > PIECE_BYTE || !isfinite(score))
+    return broken(err, "a piece has an unknown type or no finite score");
+  float *scores = grow(spm->scores, &spm->score_size, spm->count + 1, sizeof *scores);
+  unsigned char *kinds = scores ? grow(spm->kinds, &spm->kind_size, spm->count + 1, sizeof *kinds) : NULL;
+  if (scores)
+    spm->scores = scores;
+  if (!kinds)
+    return component_no_memory(err);
+  spm->kinds = kinds;
+  scores[spm->count] = score;
+  kinds[spm->count] = (unsigned char)kind;
+  if (kind == PIECE_UNKNOWN && spm->unknown < 0)
+    spm->unknown = (int32_t)spm->count;
+  return vocab_add(vocab, (const char *)text.bytes, text.length, (int64_t)spm->count++, err);
+}
+
+static void read_trainer(struct spm *spm, struct protobuf message) {
+  struct protobuf_field field;
+  while (protobuf_next(&message, &field)) {
+    if (field.number == 3 && !field.is_bytes)
+      spm->model_type = field.value;
+    else if (field.number == 35 && !field.is_bytes)
+      spm->byte_fallback = field.value != 0;
+  }
+}
+
+static void read_normalizer(struct spm *spm, struct protobuf message) {
+  struct protobuf_field field;
+  while (protobuf_next(&message, &field))
+    if (field.number == 2 && field.is_bytes && field.length)
+      spm->charsmap = field;
+}
+
+static enum status read_spm(struct spm *spm, struct vocab *vocab, const char *bytes, size_t length, struct error *err) {
+  struct protobuf message = {(const unsigned char *)bytes, (const unsigned char *)bytes + length, false};
+  struct protobuf_field field;
+  enum status status = STATUS_OK;
+  while (!status && protobuf_next(&message, &field)) {
+    const struct protobuf inner = {field.bytes, field.bytes ? field.bytes + field.length : NULL, false};
+    if (!field.is_bytes)
+      continue;
+    if (field.number == 1)
+      status = read_piece(spm, vocab, &field, err);
+    else if (field.number == 2)
+      read_trainer(spm, inner);
+    else if (field.number == 3)
+      read_normalizer(spm, inner);
+  }
+  if (!status && (message.broken || spm->count == 0))
+    return broken(err, spm->count ? "a field is cut short" : "there are no pieces");
+  if (!status && spm->unknown < 0)
+    return broken(err, "there is no unknown piece");
+  return status;
+}
+
+static enum status build_model(struct tokenizer *t, const struct spm *spm, struct error *err) {
+  enum status status = STATUS_OK;
+  if (spm->model_type == MODEL_BPE) {
+    t->kind = TOKENIZER_BPE;
+    t->bpe.unknown = spm->unknown;
+    t->bpe.fuse_unknown = true;
+    t->bpe.byte_fallback = spm->byte_fallback;
+    bpe_find_bytes(t->bpe.bytes, &t->vocab);
+    return tokenizer_merges_from_scores(t, spm->scores, spm->kinds, err);
+  }
+  if (spm->model_type != MODEL_UNIGRAM)
+    return error_set(err, STATUS_MODEL_INVALID, NULL, "the SentencePiece model type %llu is not supported",
+                     (unsigned long long)spm->model_type);
+  t->kind = TOKENIZER_UNIGRAM;
+  t->unigram.unknown = spm->unknown;
+  t->unigram.byte_fallback = spm->byte_fallback;
+  bpe_find_bytes(t->unigram.bytes, &t->vocab);
+  for (size_t i = 0; !status && i < spm->count; i++)
+    if (!unigram_add(&t->unigram, (double)spm->scores[i]))
+      status = component_no_memory(err);
+  return status;
+}
+
+/* --- pipelines ------------------------------------------------------------------------------------ */
+
+static int32_t need(const struct tokenizer *t, const char *token, enum status *status, struct error *err) {
+  int32_t id = tokenizer_id(t, token);
+  if (id < 0 && !*status)
+    *status = error_set(err, STATUS_MODEL_INVALID, NULL, "the SentencePiece model has no piece %s", token);
+  return id;
+}
+
+static enum status add_special(struct tokenizer *t, const char *text, struct error *err) {
+  struct added_token token = {.id = tokenizer_id(t, text), .special = true};
+  if (token.id < 0)
+    token.id = tokenizer_vocab_size(t);
+  return added_add(&t->added, &t->vocab, &t->normalizer, text, strlen(text), &token, err);
+}
+
+/* DebertaV2Tokenizer of transformers 5: it ignores the model's table of characters. */
+static enum status build_deberta(struct tokenizer *t, const struct spm *spm, const json_t *config, struct error *err) {
+  static const char *const specials[] = {"[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"};
+  bool lowercase, punctuation;
+  enum status status = component_bool(&lowercase, config, "do_lower_case", false, "tokenizer_config.json", err);
+  if (!status)
+    status = component_bool(&punctuation, config, "split_by_punct", false, "tokenizer_config.json", err);
+  if (status)
+    return status;
+  struct normalizer_step spaces = {
+      .kind = NORMALIZER_REPLACE, .pattern.match = pattern_regex("\\s{2,}|[\\n\\r\\t]"), .content = " "};
+  struct normalizer_step strip = {.kind = NORMALIZER_STRIP, .right = true};
+  CHECK((!lowercase || normalizer_add(&t->normalizer, (struct normalizer_step){.kind = NORMALIZER_LOWERCASE})) &&
+        normalizer_add(&t->normalizer, spaces) &&
+        normalizer_add(&t->normalizer, (struct normalizer_step){.kind = NORMALIZER_NFC}) &&
+        normalizer_add(&t->normalizer, strip) &&
+        (!punctuation || pretokenizer_add_split(&t->pretokenizer, pattern_punctuation, SPLIT_ISOLATED)) &&
+        pretokenizer_add_metaspace(&t->pretokenizer, METASPACE, PREPEND_ALWAYS, true) &&
+        decoder_add(&t->decoder,
+                    (struct decoder_step){.kind = DECODER_METASPACE, .content = METASPACE, .drops_first = true}));
+  t->unigram.byte_fallback = false;
+  status = tokenizer_add_kinds(t, spm->kinds, false, err);
+  for (size_t i = 0; !status && i < COUNT_OF(specials); i++)
+    status = add_special(t, specials[i], err);
+  int32_t cls = need(t, "[CLS]", &status, err), sep = need(t, "[SEP]", &status, err);
+  frames_set(&t->frames, cls, sep, -1, 1);
+  return status;
+}
+
+/* T5: the table of characters, words at white space, and 100 sentinels behind the pieces. */
+static enum status build_t5(struct tokenizer *t, const struct spm *spm, const json_t *config, struct error *err) {
+  enum { SENTINELS = 100 };
+  struct normalizer_step map = {.kind = NORMALIZER_CHARSMAP};
+  (void)config;
+  if (spm->charsmap.bytes) {
+    unsigned char *bytes = arena_alloc(&t->arena, spm->charsmap.length);
+    if (!bytes)
+      return component_no_memory(err);
+    memcpy(bytes, spm->charsmap.bytes, spm->charsmap.length);
+    if (!charsmap_open(&map.charsmap, bytes, spm->charsmap.length))
+      return broken(err, "the table of characters");
+    CHECK(normalizer_add(&t->normalizer, map));
+  }
+  CHECK(pretokenizer_add_split(&t->pretokenizer, pattern_space, SPLIT_REMOVED) &&
+        pretokenizer_add_metaspace(&t->pretokenizer, METASPACE, PREPEND_ALWAYS, true) &&
+        decoder_add(&t->decoder,
+                    (struct decoder_step){.kind = DECODER_METASPACE, .content = METASPACE, .drops_first = true}));
+  t->unigram.byte_fallback = false;
+  enum status status = tokenizer_add_kinds(t, spm->kinds, true, err);
+  for (int i = SENTINELS - 1; !status && i >= 0; i--) {
+    char name[24];
+    snprintf(name, sizeof name, "<extra_id_%d>", i);
+    status = add_special(t, name, err);
+  }
+  int32_t end = need(t, "</s>", &status, err);
+  frames_set(&t->frames, -1, end, -1, 0);
+  return status;
+}
+
+/* LlamaTokenizer of transformers 5: one space before the text, bytes for what is no piece. */
+static enum status build_llama(struct tokenizer *t, const struct spm *spm, const json_t *config, struct error *err) {
+  bool prefix, bos, eos;
+  enum status status = component_bool(&prefix, config, "add_prefix_space", true, "tokenizer_config.json", err);
+  if (!status)
+    status = component_bool(&bos, config, "add_bos_token", true, "tokenizer_config.json", err);
+  if (!status)
+    status = component_bool(&eos, config, "add_eos_token", false, "tokenizer_config.json", err);
+  if (!status)
+    status = tokenizer_add_kinds(t, spm->kinds, true, err);
+  if (status)
+    return status;
+  CHECK(pretokenizer_add_metaspace(&t->pretokenizer, METASPACE, prefix ? PREPEND_FIRST : PREPEND_NEVER, false) &&
+        decoder_add_sentencepiece(&t->decoder, prefix));
+  int32_t before = bos ? need(t, "<s>", &status, err) : -1, after = eos ? need(t, "</s>", &status, err) : -1;
+  frames_set(&t->frames, before, after, before, 1);
+  return status;
+}
+
+static enum status build(struct tokenizer *t, const struct spm *spm, const char *architecture, const json_t *config,
+                         struct error *err) {
+  static const struct {
+    const char *architecture;
+    uint64_t model_type;
+    enum status (*build)(struct tokenizer *t, const struct spm *spm, const json_t *config, struct error *err);
+  } known[] = {
+      {"deberta-v2", MODEL_UNIGRAM, build_deberta}, {"t5", MODEL_UNIGRAM, build_t5},
+      {"mt5", MODEL_UNIGRAM, build_t5},             {"umt5", MODEL_UNIGRAM, build_t5},
+      {"llama", MODEL_BPE, build_llama},            {"mistral", MODEL_BPE, build_llama},
+  };
+  for (size_t i = 0; i < COUNT_OF(known); i++)
+    if (strcmp(architecture, known[i].architecture) == 0 && spm->model_type == known[i].model_type)
+      return known[i].build(t, spm, config, err);
+  return error_set(err, STATUS_MODEL_INVALID, NULL,
+                   "a SentencePiece model of type %llu for the model_type \"%.60s\" is not supported without a "
+                   "tokenizer.json", (unsigned long long)spm->model_type, architecture);
+}
+
+/* config.json or tokenizer_config.json of the folder; *out stays NULL where there is none. */
+static enum status read_config(json_t **out, const char *dir, const char *file, struct error *err) {
+  char path[1088];
+  snprintf(path, sizeof path, "%s/%s", dir, file);
+  return access(path, F_OK) == 0 ? json_parse_file(out, path, NULL, err) : STATUS_OK;
+}
+
+enum status tokenizer_build_spm(struct tokenizer *t, const char *bytes, size_t length, const char *architecture,
+                                const json_t *config, struct error *err) {
+  struct spm spm = {.model_type = MODEL_UNIGRAM, .unknown = -1};
+  enum status status = read_spm(&spm, &t->vocab, bytes, length, err);
+  if (!status)
+    status = build_model(t, &spm, err);
+  if (!status)
+    status = build(t, &spm, architecture, config, err);
+  if (!status)
+    tokenizer_find_pad(t);
+  free(spm.scores);
+  free(spm.kinds);
+  return status;
+}
+
+enum status tokenizer_read_spm(struct tokenizer *t, const char *dir, const char *path, struct error *err) {
+  AUTO(json_release) json_t *model = NULL;
+  AUTO(json_release) json_t *config = NULL;
+  char *bytes = NULL;
+  size_t length;
+  enum status status = read_config(&model, dir, "config.json", err);
+  if (!status)
+    status = read_config(&config, dir, "tokenizer_config.json", err);
+  if (!status)
+    status = file_read(&bytes, &length, path, TOKENIZER_FILE_BYTES_MAX, err);
+  if (status)
+    return status;
+  const char *architecture = json_string_value(json_object_get(model, "model_type"));
+  status = tokenizer_build_spm(t, bytes, length, architecture ? architecture : "", config, err);
+  free(bytes);
+  return status ? error_prefix(err, "%s", path) : STATUS_OK;
+}

@@ -1,0 +1,19 @@
+/* WordPiece: the longest entry that begins the word, then the longest that continues it, and so on; one
+   unknown token for the whole word when that fails. */
+#ifndef WORKER_TEXT_WORDPIECE_H
+#define WORKER_TEXT_WORDPIECE_H
+
+#include "worker/text/text.h"
+#include "worker/text/token_list.h"
+#include "worker/text/vocab.h"
+
+struct wordpiece {
+  size_t word_chars_max; /* longer words are unknown */
+  int32_t unknown;
+};
+
+/* The text's bytes start .. end are a word. */
+void wordpiece_encode(const struct wordpiece *wordpiece, const struct vocab *vocab, struct token_list *out,
+                      const struct text *text, size_t start, size_t end);
+
+#endif
