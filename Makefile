@@ -32,7 +32,7 @@ PKG_cli := $(PKG_base) libcurl
 PKG_CFLAGS := $(shell pkg-config --cflags jansson nettle sqlite3 libmicrohttpd libuv openblas libutf8proc libpcre2-8 libarchive libcurl)
 
 CPPFLAGS := -I. -D_GNU_SOURCE -DREFLECTD_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
-CFLAGS := -std=c17 $(WARN) $(MODE_$(MODE)) -MMD -MP -pthread $(EXTRA_CFLAGS)
+CFLAGS = -std=c17 $(WARN) $(MODE_$(MODE)) -MMD -MP -pthread $(EXTRA_CFLAGS)
 LDFLAGS := $(LDMODE_$(MODE)) -pthread
 # The loops of the engine: no errno, no traps, but NaN and infinity keep their meaning.
 KERNEL := -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast
@@ -124,6 +124,7 @@ $(OBJ)/%.inc: %
 	sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/.*/"&\\n"/' $< > $@
 CPPFLAGS += -I$(OBJ)
 $(OBJ)/storage/db.o: $(OBJ)/storage/schema.sql.inc
+$(OBJ)/worker/chat/chat_open.o: $(patsubst %,$(OBJ)/%.inc,$(wildcard worker/chat/templates/*.jinja))
 
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
 

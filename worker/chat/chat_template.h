@@ -19,7 +19,8 @@ struct chat_template; /* read-only once open */
    tokenizer.chat_template of `gguf` (not NULL for a GGUF base). The same files name the texts of the
    special tokens that templates use (bos_token, eos_token, unk_token, pad_token).
    STATUS_MODEL_INVALID when the model has none (the text says to name one in dataset.chat_template);
-   STATUS_UNSUPPORTED_VALUE naming line, column and construct for what the interpreter does not know. */
+   STATUS_UNSUPPORTED_VALUE naming line, column and construct for what the interpreter does not know;
+   STATUS_INVALID_VALUE (the model's own: STATUS_MODEL_INVALID) for an unknown name or a source that is not Jinja. */
 NODISCARD enum status chat_template_open(struct chat_template **out, const char *asked, const char *model_path,
                                          const struct gguf *gguf, struct error *err);
 /* A template from its source; specials is an object like {"bos_token": "<s>", ...}, borrowed for the call. */
@@ -36,6 +37,7 @@ struct chat_text {
   struct str text;
   struct chat_span *spans; /* what the assistant said, in order, not overlapping, not empty */
   size_t span_count, span_size;
+  bool exact; /* the spans are the template's {% generation %} blocks: what ends a turn is in them */
 };
 void chat_text_init(struct chat_text *text);
 void chat_text_done(struct chat_text *text);
@@ -44,7 +46,7 @@ void chat_text_done(struct chat_text *text);
    are the spans; else the bytes that came from the content of assistant messages are. `tools` may be NULL.
    STATUS_DATASET_INVALID for what the template itself refuses (raise_exception: its text) and when an assistant
    message with content leaves no trace in the text; STATUS_UNSUPPORTED_VALUE for a construct that only
-   shows at run time. Time and output are bounded (a template is hostile input too). */
+   shows at run time, and for a template that takes more time or memory than it may (it is hostile input too). */
 NODISCARD enum status chat_template_render(const struct chat_template *chat, struct chat_text *out,
                                            const json_t *messages, const json_t *tools, bool add_generation_prompt,
                                            struct error *err);

@@ -1,0 +1,294 @@
+/* Where chat templates come from: the built-in table, and the files in which models bring their own
+   with the texts of their special tokens. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "worker/chat/chat_template.h"
+
+enum { CONFIG_BYTES_MAX = 64 << 20, TEMPLATE_BYTES_MAX = 1 << 20, PATH_BYTES_MAX = 1200 };
+
+static const struct json_limits limits = {.bytes_max = CONFIG_BYTES_MAX, .depth_max = 16, .values_max = 8 << 20};
+
+/* --- built in ------------------------------------------------------------------------------------- */
+
+static const char chatml[] =
+#include "worker/chat/templates/chatml.jinja.inc"
+    ;
+static const char smollm2[] =
+#include "worker/chat/templates/smollm2.jinja.inc"
+    ;
+static const char llama_2[] =
+#include "worker/chat/templates/llama-2.jinja.inc"
+    ;
+static const char llama_3[] =
+#include "worker/chat/templates/llama-3.jinja.inc"
+    ;
+static const char mistral[] =
+#include "worker/chat/templates/mistral.jinja.inc"
+    ;
+static const char zephyr[] =
+#include "worker/chat/templates/zephyr.jinja.inc"
+    ;
+static const char gemma[] =
+#include "worker/chat/templates/gemma.jinja.inc"
+    ;
+static const char qwen[] =
+#include "worker/chat/templates/qwen.jinja.inc"
+    ;
+static const char alpaca[] =
+#include "worker/chat/templates/alpaca.jinja.inc"
+    ;
+
+static const struct {
+  const char *name, *source;
+} builtin[] = {{"chatml", chatml}, {"smollm2", smollm2}, {"llama-2", llama_2}, {"llama-3", llama_3},
+               {"mistral", mistral}, {"zephyr", zephyr}, {"gemma", gemma}, {"qwen", qwen}, {"alpaca", alpaca}};
+
+/* NULL: there is none of that name. */
+static const char *find_builtin(const char *name) {
+  for (size_t i = 0; i < COUNT_OF(builtin); i++)
+    if (strcmp(builtin[i].name, name) == 0)
+      return builtin[i].source;
+  return NULL;
+}
+
+static void list_names(char *out, size_t size) {
+  size_t used = 0;
+  for (size_t i = 0; i < COUNT_OF(builtin) && used < size; i++)
+    used += (size_t)snprintf(out + used, size - used, "%s%s", i ? ", " : "", builtin[i].name);
+}
+
+/* --- files ---------------------------------------------------------------------------------------- */
+
+/* The path of a file in the model's folder; false when it is not there. */
+static bool find_file(char path[PATH_BYTES_MAX], const char *folder, const char *name) {
+  int length = snprintf(path, PATH_BYTES_MAX, "%s/%s", folder, name);
+  return length < PATH_BYTES_MAX && access(path, F_OK) == 0;
+}
+
+/* *out NULL when there is no such file; it is an object otherwise. */
+static enum status read_object(json_t **out, const char *folder, const char *name, struct error *err) {
+  char path[PATH_BYTES_MAX];
+  *out = NULL;
+  if (!find_file(path, folder, name))
+    return STATUS_OK;
+  enum status status = json_parse_file(out, path, &limits, err);
+  if (!status && json_is_object(*out))
+    return STATUS_OK;
+  if (!status)
+    error_set(err, STATUS_MODEL_INVALID, name, "%s: this is %s, not an object", name, json_kind(*out));
+  json_decref(*out);
+  *out = NULL;
+  if (err)
+    err->status = STATUS_MODEL_INVALID;
+  return STATUS_MODEL_INVALID;
+}
+
+static enum status copy_text(char **out, size_t *length, const char *text, size_t bytes, struct error *err) {
+  *out = malloc(bytes + 1);
+  if (!*out)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the chat template");
+  if (bytes)
+    memcpy(*out, text, bytes);
+  (*out)[bytes] = '\0';
+  *length = bytes;
+  return STATUS_OK;
+}
+
+/* `chat_template` of an object: a string, or a list of {name, template} of which "default" is meant. */
+static enum status from_object(char **out, size_t *length, const json_t *object, const char *file, struct error *err) {
+  const json_t *found = json_object_get(object, "chat_template"), *only = NULL;
+  if (!found || json_is_null(found))
+    return STATUS_OK;
+  if (json_is_string(found))
+    return copy_text(out, length, json_string_value(found), json_string_length(found), err);
+  for (size_t i = 0; i < json_array_size(found); i++) {
+    const json_t *item = json_array_get(found, i), *source = json_object_get(item, "template");
+    const char *name = json_string_value(json_object_get(item, "name"));
+    if (!name || !json_is_string(source))
+      return error_set(err, STATUS_MODEL_INVALID, "chat_template", "%s: chat_template[%zu] needs a name and a template",
+                       file, i);
+    if (strcmp(name, "default") == 0)
+      only = source;
+  }
+  if (json_is_array(found) && only)
+    return copy_text(out, length, json_string_value(only), json_string_length(only), err);
+  if (json_is_array(found))
+    return error_set(err, STATUS_MODEL_INVALID, "chat_template", "%s: none of its chat templates is named \"default\"",
+                     file);
+  return error_set(err, STATUS_MODEL_INVALID, "chat_template", "%s: chat_template is %s, not a string", file,
+                   json_kind(found));
+}
+
+static enum status from_folder(char **out, size_t *length, const char *folder, struct error *err) {
+  static const char *const files[] = {"tokenizer_config.json", "chat_template.json"};
+  char path[PATH_BYTES_MAX];
+  /* Transformers lets this file win. */
+  if (find_file(path, folder, "chat_template.jinja")) {
+    enum status status = file_read(out, length, path, TEMPLATE_BYTES_MAX, err);
+    if (status)
+      error_prefix(err, "chat_template.jinja");
+    return status;
+  }
+  for (size_t i = 0; i < COUNT_OF(files) && !*out; i++) {
+    AUTO(json_release) json_t *object = NULL;
+    enum status status = read_object(&object, folder, files[i], err);
+    if (!status)
+      status = from_object(out, length, object, files[i], err);
+    if (status)
+      return status;
+  }
+  return STATUS_OK;
+}
+
+/* The model's own; *out NULL when it has none. The caller frees it. */
+static enum status read_own(char **out, size_t *length, const char *model_path, const struct gguf *gguf,
+                            struct error *err) {
+  *out = NULL;
+  *length = 0;
+  if (!gguf)
+    return model_path ? from_folder(out, length, model_path, err) : STATUS_OK;
+  struct gguf_string text;
+  if (!gguf_find(gguf, "tokenizer.chat_template"))
+    return STATUS_OK;
+  enum status status = gguf_get_string(&text, gguf, "tokenizer.chat_template", "", err);
+  return status ? status : copy_text(out, length, text.text, text.length, err);
+}
+
+/* --- special tokens ------------------------------------------------------------------------------- */
+
+static bool is_special_name(const char *key) {
+  size_t length = strlen(key);
+  return length > 6 && strcmp(key + length - 6, "_token") == 0;
+}
+
+/* Members "..._token" that are a text, or an object with `content`. */
+static enum status add_specials(json_t *specials, const json_t *object, struct error *err) {
+  const char *key;
+  json_t *value;
+  json_object_foreach((json_t *)(uintptr_t)object, key, value) {
+    json_t *text = json_is_object(value) ? json_object_get(value, "content") : value;
+    if (!is_special_name(key) || !json_is_string(text))
+      continue;
+    if (json_object_set(specials, key, text) != 0)
+      return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the special tokens");
+  }
+  return STATUS_OK;
+}
+
+static enum status specials_of_folder(json_t *specials, const char *folder, struct error *err) {
+  /* tokenizer_config.json is the later and wins. */
+  static const char *const files[] = {"special_tokens_map.json", "tokenizer_config.json"};
+  for (size_t i = 0; i < COUNT_OF(files); i++) {
+    AUTO(json_release) json_t *object = NULL;
+    enum status status = read_object(&object, folder, files[i], err);
+    if (!status)
+      status = add_specials(specials, object, err);
+    if (status)
+      return status;
+  }
+  return STATUS_OK;
+}
+
+static enum status specials_of_gguf(json_t *specials, const struct gguf *gguf, struct error *err) {
+  static const struct {
+    const char *key, *name;
+  } ids[] = {{"tokenizer.ggml.bos_token_id", "bos_token"},
+             {"tokenizer.ggml.eos_token_id", "eos_token"},
+             {"tokenizer.ggml.unknown_token_id", "unk_token"},
+             {"tokenizer.ggml.padding_token_id", "pad_token"}};
+  uint64_t wanted[COUNT_OF(ids)];
+  const struct gguf_value *tokens;
+  enum status status = gguf_get_array(&tokens, gguf, "tokenizer.ggml.tokens", GGUF_STRING, err);
+  for (size_t i = 0; !status && i < COUNT_OF(ids); i++)
+    status = gguf_get_u64(&wanted[i], gguf, ids[i].key, UINT64_MAX, err);
+  if (status || !tokens)
+    return status;
+  size_t at = 0;
+  for (uint64_t id = 0; id < tokens->count; id++) {
+    struct gguf_string token = gguf_next_string(tokens, &at);
+    for (size_t i = 0; i < COUNT_OF(ids); i++)
+      if (wanted[i] == id && json_object_set_new(specials, ids[i].name, json_stringn(token.text, token.length)) != 0)
+        return error_set(err, STATUS_MODEL_INVALID, ids[i].key, "%s: token %llu is not UTF-8", ids[i].key,
+                         (unsigned long long)id);
+  }
+  for (size_t i = 0; i < COUNT_OF(ids); i++)
+    if (wanted[i] != UINT64_MAX && wanted[i] >= tokens->count)
+      return error_set(err, STATUS_MODEL_INVALID, ids[i].key, "%s: there is no token %llu", ids[i].key,
+                       (unsigned long long)wanted[i]);
+  return STATUS_OK;
+}
+
+static enum status read_specials(json_t **out, const char *model_path, const struct gguf *gguf, struct error *err) {
+  json_t *specials = *out = json_object();
+  if (!specials)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the special tokens");
+  enum status status = gguf ? specials_of_gguf(specials, gguf, err)
+                       : model_path ? specials_of_folder(specials, model_path, err) : STATUS_OK;
+  if (status) {
+    json_decref(specials);
+    *out = NULL;
+  }
+  return status;
+}
+
+/* --- opening -------------------------------------------------------------------------------------- */
+
+/* The one that `asked` names or is. */
+static enum status open_asked(struct chat_template **out, const char *asked, const json_t *specials,
+                              struct error *err) {
+  const char *source = find_builtin(asked);
+  char names[200];
+  if (!source && (strstr(asked, "{%") || strstr(asked, "{{")))
+    source = asked;
+  if (source)
+    return chat_template_parse(out, source, strlen(source), specials, err);
+  list_names(names, sizeof names);
+  return error_set(err, STATUS_INVALID_VALUE, "chat_template",
+                   "there is no chat template named \"%.60s\"; there are %s, "
+                   "or give the source of one",
+                   asked, names);
+}
+
+static enum status open_own(struct chat_template **out, const char *model_path, const struct gguf *gguf,
+                            const json_t *specials, struct error *err) {
+  char *source;
+  size_t length;
+  char names[200];
+  enum status status = read_own(&source, &length, model_path, gguf, err);
+  if (status)
+    return status;
+  if (!source) {
+    list_names(names, sizeof names);
+    return error_set(err, STATUS_MODEL_INVALID, "chat_template",
+                     "the model has no chat template: name one in dataset.chat_template (%s)", names);
+  }
+  status = chat_template_parse(out, source, length, specials, err);
+  free(source);
+  if (!status)
+    return STATUS_OK;
+  if (status == STATUS_INVALID_VALUE)
+    status = STATUS_MODEL_INVALID;
+  if (err) {
+    err->status = status;
+    error_prefix(err, "the model's chat template");
+  }
+  return status;
+}
+
+enum status chat_template_open(struct chat_template **out, const char *asked, const char *model_path,
+                               const struct gguf *gguf, struct error *err) {
+  json_t *specials;
+  *out = NULL;
+  enum status status = read_specials(&specials, model_path, gguf, err);
+  if (status)
+    return status;
+  status = asked ? open_asked(out, asked, specials, err) : open_own(out, model_path, gguf, specials, err);
+  json_decref(specials);
+  return status;
+}

@@ -1,0 +1,378 @@
+/* Statements, variables, and the budget of a run. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "worker/chat/jinja_run.h"
+
+/* --- the budget ----------------------------------------------------------------------------------- */
+
+bool jinja_fail(struct run *run, enum status status, const char *format, ...) {
+  char text[sizeof run->err->text];
+  va_list args;
+  if (run->status)
+    return false;
+  va_start(args, format);
+  vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  run->status = jinja_fault(run->source, run->at, status, run->err, "%s", text);
+  return false;
+}
+
+bool jinja_spend(struct run *run, size_t steps) {
+  if (steps > RUN_STEPS_MAX - run->steps)
+    return jinja_unsupported(run, "the template takes more than %d steps", RUN_STEPS_MAX);
+  run->steps += steps;
+  return true;
+}
+
+bool jinja_spend_bytes(struct run *run, size_t bytes) {
+  return jinja_spend(run, bytes / 32);
+}
+
+void *jinja_alloc(struct run *run, size_t count, size_t bytes_each) {
+  void *memory = arena_array(&run->arena, count, bytes_each);
+  if (!memory)
+    jinja_unsupported(run, "the template needs more than %d MiB", RUN_BYTES_MAX >> 20);
+  return memory;
+}
+
+bool jinja_enter(struct run *run) {
+  if (run->nested >= RUN_NESTED_MAX)
+    return jinja_unsupported(run, "more than %d lists or dicts in one another", RUN_NESTED_MAX);
+  run->nested++;
+  return true;
+}
+
+void jinja_leave(struct run *run) {
+  run->nested--;
+}
+
+/* --- variables ------------------------------------------------------------------------------------ */
+
+static struct variable *find(const struct scope *scope, const struct marked *name) {
+  for (size_t i = 0; i < scope->count; i++)
+    if (jinja_same(&scope->variables[i].name, name))
+      return &scope->variables[i];
+  return NULL;
+}
+
+struct scope *jinja_scope_new(struct run *run, struct scope *parent) {
+  struct scope *scope = jinja_alloc(run, 1, sizeof *scope);
+  if (scope)
+    scope->parent = parent;
+  return scope;
+}
+
+bool jinja_lookup(struct run *run, struct value *out, const struct scope *scope, const struct marked *name) {
+  for (; scope; scope = scope->parent) {
+    const struct variable *variable = find(scope, name);
+    if (!jinja_spend(run, scope->count / 8))
+      return false;
+    if (variable) {
+      *out = variable->value;
+      return true;
+    }
+  }
+  const struct builtin *function = jinja_find_function(name);
+  *out = (struct value){.kind = VALUE_FUNCTION, .function = function};
+  if (function)
+    return true;
+  char *why = arena_format(&run->arena, "'%.*s' is undefined", name->length > 80 ? 80 : (int)name->length, name->bytes);
+  *out = (struct value){.kind = VALUE_UNDEFINED, .why = why};
+  return why || jinja_unsupported(run, "the template needs more than %d MiB", RUN_BYTES_MAX >> 20);
+}
+
+bool jinja_assign(struct run *run, struct scope *scope, const struct marked *name, struct value value) {
+  struct variable *variable = find(scope, name);
+  if (!jinja_spend(run, scope->count / 8))
+    return false;
+  if (variable) {
+    variable->value = value;
+    return true;
+  }
+  if (scope->count == scope->size) {
+    size_t size = scope->size ? scope->size * 2 : 8;
+    struct variable *variables = jinja_alloc(run, size, sizeof *variables);
+    if (!variables)
+      return false;
+    if (scope->count)
+      memcpy(variables, scope->variables, scope->count * sizeof *variables);
+    scope->variables = variables;
+    scope->size = size;
+  }
+  scope->variables[scope->count++] = (struct variable){*name, value};
+  return true;
+}
+
+static bool assign_member(struct run *run, const struct node *target, struct value value) {
+  struct value object;
+  if (!jinja_lookup(run, &object, run->scope, &target->name))
+    return false;
+  run->at = target->at;
+  if (object.kind != VALUE_NAMESPACE)
+    return jinja_wrong(run, "cannot assign attribute on non-namespace object");
+  if (target->value.text->bytes[0] == '_')
+    return jinja_wrong(run, "names of a namespace do not begin with an underscore");
+  return jinja_dict_set(run, object.dict, target->value, value);
+}
+
+static bool assign_to(struct run *run, const struct node *target, struct value value) {
+  const struct list *items;
+  if (target->kind == NODE_NAME)
+    return jinja_assign(run, run->scope, &target->name, value);
+  if (target->kind == NODE_NAMESPACE_ITEM)
+    return assign_member(run, target, value);
+  run->at = target->at;
+  if (!jinja_items(run, &items, &value))
+    return false;
+  if (items->count != target->items.count)
+    return jinja_wrong(run, items->count > target->items.count ? "too many values to unpack (expected %zu)"
+                                                               : "not enough values to unpack (expected %zu)",
+                       target->items.count);
+  for (size_t i = 0; i < items->count; i++)
+    if (!assign_to(run, target->items.items[i], items->items[i]))
+      return false;
+  return true;
+}
+
+/* --- statements ----------------------------------------------------------------------------------- */
+
+enum flow { FLOW_ON, FLOW_BREAK, FLOW_CONTINUE, FLOW_FAILED };
+
+static enum flow execute(struct run *run, const struct node_list *body);
+
+static enum flow flow_of(bool ok) {
+  return ok ? FLOW_ON : FLOW_FAILED;
+}
+
+bool jinja_execute(struct run *run, const struct node_list *body) {
+  enum flow flow = execute(run, body);
+  CHECK(flow == FLOW_ON || flow == FLOW_FAILED); /* the parser saw to it */
+  return flow == FLOW_ON;
+}
+
+bool jinja_capture(struct run *run, struct marked *out, const struct node_list *body, struct scope *scope) {
+  struct build b = {0}, *outer_out = run->out;
+  struct scope *outer_scope = run->scope;
+  run->out = &b;
+  run->scope = scope;
+  bool ok = scope && jinja_execute(run, body);
+  run->out = outer_out;
+  run->scope = outer_scope;
+  *out = jinja_built(&b);
+  return ok;
+}
+
+static enum flow execute_if(struct run *run, const struct node *node) {
+  struct value condition;
+  for (;;) {
+    if (!jinja_eval(run, &condition, node->a))
+      return FLOW_FAILED;
+    if (jinja_truth(&condition))
+      return execute(run, &node->body);
+    bool is_elif = node->other.count == 1 && node->other.items[0]->kind == NODE_IF;
+    if (!is_elif)
+      return execute(run, &node->other);
+    node = node->other.items[0];
+  }
+}
+
+/* The items of the loop that its filter lets pass; where the body has no `loop` this is done one by
+   one instead, as Jinja does: a body may change what the filter looks at. */
+static bool passes(struct run *run, bool *out, const struct node *node, struct scope *scope, struct value item) {
+  struct value condition;
+  struct scope *outer = run->scope;
+  *out = true;
+  scope->count = 0;
+  run->scope = scope;
+  bool ok = assign_to(run, node->a, item);
+  if (ok && node->c) {
+    ok = jinja_eval(run, &condition, node->c);
+    *out = ok && jinja_truth(&condition);
+  }
+  run->scope = outer;
+  return ok;
+}
+
+static bool filtered(struct run *run, const struct list **items, const struct node *node, struct scope *scope) {
+  struct list *list = jinja_list_new(run, 4);
+  for (size_t i = 0; list && i < (*items)->count; i++) {
+    bool pass;
+    if (!passes(run, &pass, node, scope, (*items)->items[i]) ||
+        (pass && !jinja_list_add(run, list, (*items)->items[i])))
+      return false;
+  }
+  *items = list;
+  return list != NULL;
+}
+
+static enum flow execute_for(struct run *run, const struct node *node) {
+  static const struct marked loop_name = {.bytes = "loop", .length = 4};
+  struct value source;
+  const struct list *items;
+  if (!jinja_eval(run, &source, node->b))
+    return FLOW_FAILED;
+  run->at = node->b->at;
+  struct scope *outer = run->scope, *scope = jinja_scope_new(run, outer);
+  if (!scope || !jinja_items(run, &items, &source))
+    return FLOW_FAILED;
+  if (node->c && node->flag && !filtered(run, &items, node, scope))
+    return FLOW_FAILED;
+  struct loop *loop = jinja_alloc(run, 1, sizeof *loop);
+  if (!loop)
+    return FLOW_FAILED;
+  loop->items = items;
+  enum flow flow = FLOW_ON;
+  bool empty = true;
+  for (size_t i = 0; i < items->count && flow != FLOW_BREAK; i++) {
+    bool pass;
+    loop->index = i;
+    if (!jinja_spend(run, 1) || !passes(run, &pass, node, scope, items->items[i]))
+      return FLOW_FAILED;
+    if (!pass)
+      continue;
+    empty = false;
+    run->scope = scope;
+    if (node->flag && !jinja_assign(run, scope, &loop_name, (struct value){.kind = VALUE_LOOP, .loop = loop}))
+      return FLOW_FAILED;
+    flow = execute(run, &node->body);
+    run->scope = outer;
+    if (flow == FLOW_FAILED)
+      return FLOW_FAILED;
+  }
+  return empty ? execute(run, &node->other) : FLOW_ON;
+}
+
+/* The filters of a block run over its text, which the innermost filter takes as its input. */
+static bool filter_text(struct run *run, struct value *out, const struct node *filters, struct marked text) {
+  static const struct marked block_text = RUN_BLOCK_TEXT;
+  struct scope *outer = run->scope, *scope = jinja_scope_new(run, outer);
+  struct value value;
+  if (!scope || !jinja_string(run, &value, text) || !jinja_assign(run, scope, &block_text, value))
+    return false;
+  run->scope = scope;
+  bool ok = jinja_eval(run, out, filters);
+  run->scope = outer;
+  return ok;
+}
+
+static bool execute_set_block(struct run *run, const struct node *node) {
+  struct marked text;
+  struct value value;
+  if (!jinja_capture(run, &text, &node->body, jinja_scope_new(run, run->scope)))
+    return false;
+  if (node->b ? !filter_text(run, &value, node->b, text) : !jinja_string(run, &value, text))
+    return false;
+  return assign_to(run, node->a, value);
+}
+
+static bool execute_filter_block(struct run *run, const struct node *node) {
+  struct marked text;
+  struct value value;
+  return jinja_capture(run, &text, &node->body, jinja_scope_new(run, run->scope)) &&
+         filter_text(run, &value, node->b, text) && jinja_print(run, run->out, &value);
+}
+
+static bool execute_macro(struct run *run, const struct node *node) {
+  struct macro *macro = jinja_alloc(run, 1, sizeof *macro);
+  if (!macro)
+    return false;
+  *macro = (struct macro){.node = node, .scope = run->scope};
+  return jinja_assign(run, run->scope, &node->name, (struct value){.kind = VALUE_MACRO, .macro = macro});
+}
+
+static enum flow execute_with(struct run *run, const struct node *node) {
+  struct scope *outer = run->scope, *scope = jinja_scope_new(run, outer);
+  if (!scope)
+    return FLOW_FAILED;
+  for (size_t i = 0; i < node->items.count; i++) {
+    const struct node *set = node->items.items[i];
+    struct value value;
+    if (!jinja_eval(run, &value, set->b))
+      return FLOW_FAILED;
+    run->scope = scope;
+    bool ok = assign_to(run, set->a, value);
+    run->scope = outer;
+    if (!ok)
+      return FLOW_FAILED;
+  }
+  run->scope = scope;
+  enum flow flow = execute(run, &node->body);
+  run->scope = outer;
+  return flow;
+}
+
+static bool execute_generation(struct run *run, const struct node *node) {
+  struct marked text;
+  if (!jinja_capture(run, &text, &node->body, jinja_scope_new(run, run->scope)))
+    return false;
+  uint32_t *marks = jinja_alloc(run, text.length, sizeof *marks);
+  for (size_t i = 0; marks && i < text.length; i++)
+    marks[i] = jinja_mark(&text, i) | MARK_GENERATED;
+  text.marks = marks;
+  return marks && jinja_add(run, run->out, &text);
+}
+
+static enum flow execute_any(struct run *run, const struct node *node) {
+  struct value value;
+  switch (node->kind) {
+  case NODE_TEXT: return flow_of(jinja_add(run, run->out, node->value.text));
+  case NODE_OUTPUT:
+    if (!jinja_eval(run, &value, node->a))
+      return FLOW_FAILED;
+    run->at = node->a->at;
+    return flow_of(jinja_print(run, run->out, &value));
+  case NODE_IF: return execute_if(run, node);
+  case NODE_FOR: return execute_for(run, node);
+  case NODE_SET: return flow_of(jinja_eval(run, &value, node->b) && assign_to(run, node->a, value));
+  case NODE_SET_BLOCK: return flow_of(execute_set_block(run, node));
+  case NODE_FILTER_BLOCK: return flow_of(execute_filter_block(run, node));
+  case NODE_MACRO: return flow_of(execute_macro(run, node));
+  case NODE_WITH: return execute_with(run, node);
+  case NODE_GENERATION: return flow_of(execute_generation(run, node));
+  case NODE_BREAK: return FLOW_BREAK;
+  case NODE_CONTINUE: return FLOW_CONTINUE;
+  case NODE_CONST:
+  case NODE_NAME:
+  case NODE_LIST:
+  case NODE_TUPLE:
+  case NODE_DICT:
+  case NODE_ATTRIBUTE:
+  case NODE_ITEM:
+  case NODE_SLICE:
+  case NODE_CALL:
+  case NODE_FILTER:
+  case NODE_TEST:
+  case NODE_NOT:
+  case NODE_MINUS:
+  case NODE_PLUS:
+  case NODE_AND:
+  case NODE_OR:
+  case NODE_BINARY:
+  case NODE_JOIN:
+  case NODE_COMPARE:
+  case NODE_OPERAND:
+  case NODE_CHOICE:
+  case NODE_NAMESPACE_ITEM: break;
+  }
+  CHECK(!"a statement");
+}
+
+static enum flow execute(struct run *run, const struct node_list *body) {
+  enum flow flow = FLOW_ON;
+  if (body->count)
+    run->at = body->items[0]->at;
+  if (run->depth >= RUN_DEPTH_MAX) {
+    jinja_unsupported(run, "more than %d nested expressions, blocks and macros", RUN_DEPTH_MAX);
+    return FLOW_FAILED;
+  }
+  run->depth++;
+  for (size_t i = 0; i < body->count && flow == FLOW_ON; i++) {
+    run->at = body->items[i]->at;
+    flow = jinja_spend(run, 1) ? execute_any(run, body->items[i]) : FLOW_FAILED;
+  }
+  run->depth--;
+  return flow;
+}

@@ -1,0 +1,420 @@
+/* Filters of lists and dicts. */
+#include <string.h>
+
+#include "worker/chat/jinja_run.h"
+
+static bool give(struct value *out, enum value_kind kind, struct list *list) {
+  *out = (struct value){.kind = kind, .list = list};
+  return list != NULL;
+}
+
+/* "a.b.0" of a value, as Jinja's attribute= has it; `path` NULL is the value itself. A member that is
+   not there is `fallback`, if there is one. */
+static bool member(struct run *run, struct value *out, struct value from, const struct value *path,
+                   const struct value *fallback) {
+  *out = from;
+  if (!path || path->kind == VALUE_NONE)
+    return true;
+  if (path->kind != VALUE_STRING)
+    return jinja_item(run, out, &from, path);
+  for (size_t at = 0; at <= path->text->length;) {
+    const char *dot = memchr(path->text->bytes + at, '.', path->text->length - at);
+    size_t end = dot ? (size_t)(dot - path->text->bytes) : path->text->length;
+    struct marked name = jinja_cut(path->text, at, end);
+    struct value key;
+    int64_t index = 0;
+    bool digits = name.length > 0 && name.length < 10;
+    for (size_t i = 0; digits && i < name.length; i++) {
+      digits = name.bytes[i] >= '0' && name.bytes[i] <= '9';
+      index = index * 10 + (name.bytes[i] - '0');
+    }
+    if (digits)
+      key = jinja_int(index);
+    else if (!jinja_string(run, &key, name))
+      return false;
+    if (!jinja_item(run, out, &from, &key))
+      return false;
+    if (out->kind == VALUE_UNDEFINED && fallback)
+      *out = *fallback;
+    from = *out;
+    at = end + 1;
+  }
+  return true;
+}
+
+/* Strings compare without case unless a filter is told otherwise. */
+static bool comparable(struct run *run, struct value *v, bool case_sensitive) {
+  struct marked t;
+  if (case_sensitive || v->kind != VALUE_STRING)
+    return true;
+  return jinja_change_case(run, &t, v->text, CASE_LOWER) && jinja_string(run, v, t);
+}
+
+static bool filter_first(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+  const struct list *items;
+  (void)b;
+  if (!jinja_items(run, &items, in))
+    return false;
+  *out = items->count ? items->items[0] : (struct value){.why = "No first item, sequence was empty."};
+  return true;
+}
+
+static bool filter_last(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+  const struct list *items;
+  (void)b;
+  if (in->kind == VALUE_GENERATOR)
+    return jinja_wrong(run, "'generator' object is not reversible");
+  if (!jinja_items(run, &items, in))
+    return false;
+  *out = items->count ? items->items[items->count - 1] : (struct value){.why = "No last item, sequence was empty."};
+  return true;
+}
+
+static bool copy(struct run *run, struct list **out, const struct value *in) {
+  const struct list *items;
+  if (!jinja_items(run, &items, in) || !(*out = jinja_list_new(run, items->count)))
+    return false;
+  for (size_t i = 0; i < items->count; i++)
+    if (!jinja_list_add(run, *out, items->items[i]))
+      return false;
+  return true;
+}
+
+static bool filter_list(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+  struct list *list;
+  (void)b;
+  return copy(run, &list, in) && give(out, VALUE_LIST, list);
+}
+
+static bool filter_reverse(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+  struct list *list;
+  (void)b;
+  if (in->kind == VALUE_UNDEFINED)
+    return jinja_wrong(run, "%s", in->why);
+  if (!copy(run, &list, in))
+    return false;
+  for (size_t i = 0; i < list->count / 2; i++) {
+    struct value v = list->items[i];
+    list->items[i] = list->items[list->count - 1 - i];
+    list->items[list->count - 1 - i] = v;
+  }
+  if (in->kind != VALUE_STRING)
+    return give(out, VALUE_GENERATOR, list);
+  struct marked t, nothing = {.bytes = ""};
+  return jinja_join(run, &t, list, &nothing) && jinja_string(run, out, t);
+}
+
+static bool filter_join(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+  struct list *list;
+  struct marked separator = {.bytes = ""}, t;
+  if ((b->given[0] && !jinja_str(run, &separator, &b->item[0])) || !copy(run, &list, in))
+    return false;
+  separator.safe = false;
+  for (size_t i = 0; b->given[1] && i < list->count; i++)
+    if (!member(run, &list->items[i], list->items[i], &b->item[1], NULL))
+      return false;
+  return jinja_join(run, &t, list, &separator) && jinja_string(run, out, t);
+}
+
+static bool entries(struct run *run, struct list **out, const struct value *in) {
+  *out = jinja_list_new(run, in->dict->count);
+  for (size_t i = 0; *out && i < in->dict->count; i++) {
+    struct value pair;
+    if (!jinja_pair(run, &pair, in->dict->entries[i].key, in->dict->entries[i].value) ||
+        !jinja_list_add(run, *out, pair))
+      return false;
+  }
+  return *out != NULL;
+}
+
+static bool filter_items(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+  struct list *list;
+  (void)b;
+  if (in->kind == VALUE_UNDEFINED)
+    return give(out, VALUE_GENERATOR, jinja_list_new(run, 0));
+  if (in->kind != VALUE_DICT)
+    return jinja_wrong(run, "Can only get item pairs from a mapping.");
+  return entries(run, &list, in) && give(out, VALUE_GENERATOR, list);
+}
+
+/* --- order ---------------------------------------------------------------------------------------- */
+
+struct keyed {
+  struct value key, item;
+};
+
+/* Merges two sorted runs; of equal keys the left one comes first. */
+static bool merge(struct run *run, struct keyed *to, const struct keyed *a, size_t a_count, const struct keyed *b,
+                  size_t b_count, bool reverse) {
+  size_t i = 0, k = 0;
+  while (i < a_count && k < b_count) {
+    int order;
+    if (!jinja_order(run, &order, &b[k].key, &a[i].key, "<"))
+      return false;
+    bool right = reverse ? order > 0 : order < 0;
+    to[i + k] = right ? b[k] : a[i];
+    k += right;
+    i += !right;
+  }
+  if (i < a_count)
+    memcpy(to + i + k, a + i, (a_count - i) * sizeof *a);
+  if (k < b_count)
+    memcpy(to + i + k, b + k, (b_count - k) * sizeof *b);
+  return true;
+}
+
+/* Stable, in place. */
+static bool sort(struct run *run, struct keyed *items, size_t count, bool reverse) {
+  struct keyed *other = jinja_alloc(run, count, sizeof *other);
+  if (!other)
+    return false;
+  for (size_t width = 1; width < count; width *= 2) {
+    for (size_t at = 0; at < count; at += 2 * width) {
+      size_t left = count - at < width ? count - at : width,
+             right = count - at - left < width ? count - at - left : width;
+      if (!merge(run, other + at, items + at, left, items + at + left, right, reverse))
+        return false;
+    }
+    memcpy(items, other, count * sizeof *items);
+  }
+  return true;
+}
+
+/* The items of `list` in the order of their member `path`. */
+static bool sort_list(struct run *run, struct list *list, const struct value *path, bool case_sensitive, bool reverse) {
+  struct keyed *items = jinja_alloc(run, list->count, sizeof *items);
+  if (!items)
+    return false;
+  for (size_t i = 0; i < list->count; i++) {
+    items[i].item = list->items[i];
+    if (!member(run, &items[i].key, list->items[i], path, NULL) || !comparable(run, &items[i].key, case_sensitive))
+      return false;
+  }
+  if (!sort(run, items, list->count, reverse))
+    return false;
+  for (size_t i = 0; i < list->count; i++)
+    list->items[i] = items[i].item;
+  return true;
+}
+
+static bool filter_sort(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+  struct list *list;
+  const struct value *path = b->given[2] ? &b->item[2] : NULL;
+  if (path && path->kind == VALUE_STRING && memchr(path->text->bytes, ',', path->text->length))
+    return jinja_unsupported(run, "sorting by several attributes is not supported");
+  return copy(run, &list, in) && sort_list(run, list, path, jinja_arg_bool(b, 1, false), jinja_arg_bool(b, 0, false)) &&
+         give(out, VALUE_LIST, list);
+}
+
+static bool filter_dictsort(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+  struct list *list;
+  struct marked by;
+  if (in->kind != VALUE_DICT)
+    return jinja_wrong(run, "'%s' object has no attribute 'items'", jinja_type(in));
+  if (!jinja_arg_text(run, &by, b, 1, "key"))
+    return false;
+  if (!jinja_is(&by, "key") && !jinja_is(&by, "value"))
+    return jinja_wrong(run, "You can only sort by either \"key\" or \"value\"");
+  struct value index = jinja_int(jinja_is(&by, "value"));
+  return entries(run, &list, in) &&
+         sort_list(run, list, &index, jinja_arg_bool(b, 0, false), jinja_arg_bool(b, 2, false)) &&
+         give(out, VALUE_LIST, list);
+}
+
+static bool filter_unique(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+  const struct list *items;
+  struct list *keys = jinja_list_new(run, 4), *list = jinja_list_new(run, 4);
+  if (!keys || !list || !jinja_items(run, &items, in))
+    return false;
+  for (size_t i = 0; i < items->count; i++) {
+    struct value key;
+    bool seen = false;
+    if (!member(run, &key, items->items[i], b->given[1] ? &b->item[1] : NULL, NULL) ||
+        !comparable(run, &key, jinja_arg_bool(b, 0, false)))
+      return false;
+    for (size_t k = 0; !seen && k < keys->count; k++)
+      if (!jinja_equal(run, &seen, &keys->items[k], &key))
+        return false;
+    if (!seen && (!jinja_list_add(run, keys, key) || !jinja_list_add(run, list, items->items[i])))
+      return false;
+  }
+  return give(out, VALUE_GENERATOR, list);
+}
+
+static bool extreme(struct run *run, struct value *out, const struct value *in, const struct bound *b, int sign) {
+  const struct list *items;
+  struct value best = {0}, key;
+  *out = (struct value){.why = "No aggregated item, sequence was empty."};
+  if (!jinja_items(run, &items, in))
+    return false;
+  for (size_t i = 0; i < items->count; i++) {
+    int order = sign;
+    if (!member(run, &key, items->items[i], b->given[1] ? &b->item[1] : NULL, NULL) ||
+        !comparable(run, &key, jinja_arg_bool(b, 0, false)) ||
+        (i && !jinja_order(run, &order, &key, &best, sign < 0 ? "<" : ">")))
+      return false;
+    if (i && (sign < 0 ? order >= 0 : order <= 0))
+      continue;
+    best = key;
+    *out = items->items[i];
+  }
+  return true;
+}
+
+static bool filter_min(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+  return extreme(run, out, in, b, -1);
+}
+
+static bool filter_max(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+  return extreme(run, out, in, b, 1);
+}
+
+static bool filter_sum(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+  const struct list *items;
+  struct value sum = b->given[1] ? b->item[1] : jinja_int(0), v;
+  if (sum.kind == VALUE_STRING)
+    return jinja_wrong(run, "sum() can't sum strings [use ''.join(seq) instead]");
+  if (!jinja_items(run, &items, in))
+    return false;
+  for (size_t i = 0; i < items->count; i++)
+    if (!member(run, &v, items->items[i], b->given[0] ? &b->item[0] : NULL, NULL) ||
+        !jinja_binary(run, &sum, '+', &sum, &v))
+      return false;
+  *out = sum;
+  return true;
+}
+
+static bool filter_batch(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+  const struct list *items;
+  struct list *all = jinja_list_new(run, 4), *part = NULL;
+  int64_t width;
+  if (!all || !jinja_items(run, &items, in) || !jinja_arg_int(run, &width, b, 0, 1))
+    return false;
+  if (width < 1)
+    return jinja_unsupported(run, "batches of %lld are not supported", (long long)width);
+  for (size_t i = 0; i < items->count; i++) {
+    if (i % (uint64_t)width == 0 && (!(part = jinja_list_new(run, 4)) ||
+                                     !jinja_list_add(run, all, (struct value){.kind = VALUE_LIST, .list = part})))
+      return false;
+    if (!jinja_list_add(run, part, items->items[i]))
+      return false;
+  }
+  bool fill = b->given[1] && b->item[1].kind != VALUE_NONE && part;
+  while (fill && part->count < (uint64_t)width)
+    if (!jinja_list_add(run, part, b->item[1]))
+      return false;
+  return give(out, VALUE_GENERATOR, all);
+}
+
+/* --- map, select, reject -------------------------------------------------------------------------- */
+
+static const struct value *named(const struct arguments *all, const char *name) {
+  for (size_t i = 0; i < all->named_count; i++)
+    if (jinja_is(&all->named[i].name, name))
+      return &all->named[i].value;
+  return NULL;
+}
+
+/* The builtin that argument `at` names, and the arguments after it. */
+static bool named_builtin(struct run *run, const struct builtin **out, struct arguments *rest,
+                          const struct arguments *all, size_t at, const char *what,
+                          const struct builtin *(*find)(const struct marked *name)) {
+  const struct value *name = &all->items[at];
+  if (name->kind != VALUE_STRING)
+    return jinja_wrong(run, "the name of a %s must be str, not %s", what, jinja_type(name));
+  *out = find(name->text);
+  *rest = (struct arguments){all->items + at + 1, all->count - at - 1, all->named, all->named_count};
+  return *out || jinja_unsupported(run, "the %s \"%.*s\" is not supported", what,
+                                   name->text->length > 60 ? 60 : (int)name->text->length, name->text->bytes);
+}
+
+static bool filter_map(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+  const struct arguments *all = b->all;
+  const struct value *path = all->count ? NULL : named(all, "attribute"), *fallback = named(all, "default");
+  const struct builtin *filter = NULL;
+  struct arguments rest;
+  const struct list *items;
+  struct list *list = jinja_list_new(run, 4);
+  if (!path && !all->count)
+    return jinja_wrong(run, "map requires a filter argument");
+  if (!list || (!path && !named_builtin(run, &filter, &rest, all, 0, "filter", jinja_find_filter)) ||
+      !jinja_items(run, &items, in))
+    return false;
+  for (size_t i = 0; i < items->count; i++) {
+    struct value v;
+    if (path ? !member(run, &v, items->items[i], path, fallback)
+             : !jinja_call_builtin(run, &v, filter, &items->items[i], &rest))
+      return false;
+    if (!jinja_list_add(run, list, v))
+      return false;
+  }
+  return give(out, VALUE_GENERATOR, list);
+}
+
+/* Keeps the items whose test (their truth when there is none) is `want`; by attribute, the first
+   argument names it. */
+static bool choose(struct run *run, struct value *out, const struct value *in, const struct bound *b, bool by_attribute,
+                   bool want) {
+  const struct arguments *all = b->all;
+  const struct builtin *test = NULL;
+  struct arguments rest;
+  const struct list *items;
+  struct list *list = jinja_list_new(run, 4);
+  if (by_attribute && !all->count)
+    return jinja_wrong(run, "Missing parameter for attribute name");
+  if (!list || (all->count > by_attribute &&
+                !named_builtin(run, &test, &rest, all, by_attribute, "test", jinja_find_test)) ||
+      !jinja_items(run, &items, in))
+    return false;
+  for (size_t i = 0; i < items->count; i++) {
+    struct value v, holds;
+    if (!member(run, &v, items->items[i], by_attribute ? &all->items[0] : NULL, NULL))
+      return false;
+    holds = v;
+    if (test && !jinja_call_builtin(run, &holds, test, &v, &rest))
+      return false;
+    if (jinja_truth(&holds) == want && !jinja_list_add(run, list, items->items[i]))
+      return false;
+  }
+  return give(out, VALUE_GENERATOR, list);
+}
+
+static bool filter_select(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+  return choose(run, out, in, b, false, true);
+}
+
+static bool filter_reject(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+  return choose(run, out, in, b, false, false);
+}
+
+static bool filter_selectattr(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+  return choose(run, out, in, b, true, true);
+}
+
+static bool filter_rejectattr(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+  return choose(run, out, in, b, true, false);
+}
+
+const struct builtin *jinja_find_list_filter(const struct marked *name) {
+  static const struct builtin filters[] = {
+      {"batch", "linecount fill_with", 1, filter_batch},
+      {"dictsort", "case_sensitive by reverse", 0, filter_dictsort},
+      {"first", "", 0, filter_first},
+      {"items", "", 0, filter_items},
+      {"join", "d attribute", 0, filter_join},
+      {"last", "", 0, filter_last},
+      {"list", "", 0, filter_list},
+      {"map", "*", 0, filter_map},
+      {"max", "case_sensitive attribute", 0, filter_max},
+      {"min", "case_sensitive attribute", 0, filter_min},
+      {"reject", "*", 0, filter_reject},
+      {"rejectattr", "*", 0, filter_rejectattr},
+      {"reverse", "", 0, filter_reverse},
+      {"select", "*", 0, filter_select},
+      {"selectattr", "*", 0, filter_selectattr},
+      {"sort", "reverse case_sensitive attribute", 0, filter_sort},
+      {"sum", "attribute start", 0, filter_sum},
+      {"unique", "case_sensitive attribute", 0, filter_unique},
+  };
+  return jinja_find_row(filters, COUNT_OF(filters), name);
+}
