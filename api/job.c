@@ -225,22 +225,6 @@ static void check_suffix(const char *suffix, struct fault_list *faults) {
               suffix[good] == ' ' ? " (a space)" : "");
 }
 
-/* "peft" is always made, so the complete list always names it. */
-static void settle_exports(struct string_list *exports, struct arena *arena, struct fault_list *faults) {
-  for (size_t i = 0; i < exports->count; i++)
-    if (strcmp(exports->item[i], "peft") != 0) {
-      fault_add(faults, STATUS_UNSUPPORTED_VALUE, "exports",
-                "item %zu of exports must be \"peft\", the only format yet", i);
-      return;
-    }
-  exports->count = 1;
-  exports->item = arena_array(arena, 1, sizeof *exports->item);
-  if (exports->item)
-    exports->item[0] = "peft";
-  else
-    fault_add(faults, STATUS_OUT_OF_MEMORY, "exports", "exports does not fit into memory");
-}
-
 void job_spec_parse(struct job_spec *out, const json_t *body, int64_t seed_if_absent, struct arena *arena,
                     struct fault_list *faults) {
   static const char *const elsewhere[] = {"method",        "hyperparameters", "adapter",  "dataset", "evaluation",
@@ -259,7 +243,7 @@ void job_spec_parse(struct job_spec *out, const json_t *body, int64_t seed_if_ab
   read_sections(out, body, arena, faults);
   out->metadata = read_metadata(body, faults);
   check_suffix(out->suffix, faults);
-  settle_exports(&out->exports, arena, faults);
+  job_exports_settle(&out->exports, &out->adapter, arena, faults);
   if (out->seed < 0)
     out->seed = seed_if_absent & INT32_MAX;
   if (out->hyperparameters.learning_rate == 0)

@@ -62,6 +62,35 @@ struct hra_spec {
   double orth_lambda;  /* weight of sum over modules of ||I - Uh^T Uh||_F; input alias "lambda" */
 };
 
+enum lora_init { LORA_INIT_TRUE, LORA_INIT_FALSE, LORA_INIT_GAUSSIAN, LORA_INIT_COUNT };
+
+struct lora_spec {
+  int64_t r;                /* 1..1024; default 8 */
+  double lora_alpha;        /* the change is scaled by alpha / r; default 8 */
+  double lora_dropout;      /* of the adapter's input, [0, 1) */
+  bool use_rslora;          /* alpha / sqrt(r) instead */
+  int init_lora_weights;    /* enum lora_init */
+  struct number_map rank_pattern, alpha_pattern; /* other r, alpha for modules whose path ends in a match of the key */
+};
+
+struct oft_spec {
+  int64_t r;                /* blocks; 0: oft_block_size decides. Exactly one of the two is not 0 */
+  int64_t oft_block_size;   /* default 32 */
+  bool coft;                /* rotations stay near the identity: ||Q|| <= eps */
+  double eps;               /* default 6e-5 */
+  bool block_share;         /* one rotation for all blocks */
+  bool init_weights;        /* true: start at the identity */
+  bool use_cayley_neumann;  /* default true */
+  int64_t num_cayley_neumann_terms; /* default 5 */
+};
+
+struct boft_spec {
+  int64_t boft_block_size;  /* default 4; 0: boft_block_num decides. Exactly one of the two is not 0 */
+  int64_t boft_block_num;
+  int64_t boft_n_butterfly_factor; /* 1: what PEFT runs without a GPU */
+  bool init_weights;        /* true: start at the identity */
+};
+
 struct adapter_spec {
   enum peft_type peft_type;
   struct module_match target_modules, exclude_modules;
@@ -71,6 +100,9 @@ struct adapter_spec {
   int bias;                  /* enum adapter_bias */
   union {
     struct hra_spec hra;
+    struct lora_spec lora;
+    struct oft_spec oft;
+    struct boft_spec boft;
   };
 };
 
@@ -128,6 +160,9 @@ struct export_choice {
 };
 /* Parses "merged" (default type bf16), "gguf" (default f16), "gguf:q8_0", ... False for anything else. */
 bool export_parse(struct export_choice *out, const char *text);
+/* The normal spelling, "merged:bf16". */
+enum { EXPORT_NAME_MAX = 32 };
+void export_name(char out[EXPORT_NAME_MAX], struct export_choice choice);
 /* Normalises a list (defaults written out, duplicates dropped, "peft" first); faults name the item and what the
    method of `adapter` does not support ("lora" of OFT and BOFT: they have no low-rank form). */
 void job_exports_settle(struct string_list *exports, const struct adapter_spec *adapter, struct arena *arena,
@@ -146,6 +181,12 @@ NODISCARD json_t *job_spec_peft_config(const struct adapter_spec *adapter);
    learning_rate_multiplier: pure, shared with `dry_run` estimates. */
 double job_learning_rate(const struct hyperparameters *h, int64_t step, int64_t total);
 
+/* A member of PEFT's config that is understood at one value only. */
+struct method_fixed {
+  const char *name;
+  const char *value; /* JSON text; null is accepted too */
+};
+
 /* One row a method, in api/method_<name>.c. */
 struct method {
   const char *peft_type;                /* "HRA" */
@@ -153,7 +194,9 @@ struct method {
   const char *bias_only;                /* "hra_only" */
   double learning_rate;                 /* default */
   struct field_table fields;            /* the method's own members and `bias`, offsets into struct adapter_spec */
+  bool low_rank;                        /* an adapter of it is exactly a LoRA */
   const char *const *not_peft;          /* members that adapter_config.json must not carry, ended by NULL */
+  const struct method_fixed *fixed;     /* PEFT's members that can only have one value here, ended by a NULL name */
   /* Rules between fields: adds faults, and settles defaults that depend on other fields. `given` is
      the object the adapter was read from and `path` its name in the body. */
   void (*validate)(struct adapter_spec *adapter, const json_t *given, const char *path, struct fault_list *faults);

@@ -14,6 +14,9 @@ bool job_adapter_has(const struct method *method, const char *name) {
   for (const char *const *other = elsewhere; *other; other++)
     if (strcmp(*other, name) == 0)
       return true;
+  for (const struct method_fixed *fixed = method->fixed; fixed->name; fixed++)
+    if (strcmp(fixed->name, name) == 0)
+      return true;
   return field_find(&table, name) != NULL;
 }
 
@@ -90,6 +93,29 @@ static void check_layers(const struct adapter_spec *adapter, const char *path, s
   }
 }
 
+/* Takes the members that can only have one value out of a copy of `object`; a new reference. */
+static json_t *without_fixed(const json_t *object, const struct method *method, const char *path,
+                             struct fault_list *faults) {
+  json_t *rest = json_copy((json_t *)(uintptr_t)object);
+  char param[96];
+  for (const struct method_fixed *fixed = method->fixed; rest && fixed->name; fixed++) {
+    const json_t *value = json_object_get(rest, fixed->name);
+    if (!value)
+      continue;
+    AUTO(json_release) json_t *only = json_loads(fixed->value, JSON_DECODE_ANY, NULL);
+    bool number = json_is_number(value) && json_is_number(only);
+    if (!json_is_null(value) && !json_equal(only, value) &&
+        !(number && json_number_value(value) == json_number_value(only))) {
+      param_of(param, path, fixed->name);
+      fault_add(faults, STATUS_UNSUPPORTED_VALUE, param, "%s: only %s is supported", param, fixed->value);
+    }
+    json_object_del(rest, fixed->name);
+  }
+  if (!rest)
+    fault_add(faults, STATUS_OUT_OF_MEMORY, path, "%s does not fit into memory", path);
+  return rest;
+}
+
 void job_adapter_parse(struct adapter_spec *out, const json_t *object, const char *path, struct arena *arena,
                        struct fault_list *faults) {
   struct field rows[JOB_ADAPTER_ROWS];
@@ -108,7 +134,10 @@ void job_adapter_parse(struct adapter_spec *out, const json_t *object, const cha
     field_defaults(&table, out);
     return;
   }
-  field_read(&table, out, object, path, elsewhere, arena, faults);
+  AUTO(json_release) json_t *rest = without_fixed(object, method, path, faults);
+  if (!rest)
+    return;
+  field_read(&table, out, rest, path, elsewhere, arena, faults);
   read_modules(&out->target_modules, object, path, "target_modules", arena, faults);
   read_modules(&out->exclude_modules, object, path, "exclude_modules", arena, faults);
   check_layers(out, path, faults);

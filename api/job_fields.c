@@ -18,8 +18,12 @@ static const struct field top[] = {
     {"seed", NULL, FIELD_INT, AT(seed), FIELD_NULLABLE, 0, 2147483647, .initial = "-1",
      .doc = "The same seed on the same data and machine gives the same adapter, byte for byte; chosen at random when "
             "absent."},
-    {"exports", NULL, FIELD_STRING_LIST, AT(exports), 0, 0, 8,
-     .doc = "Formats to leave the adapter in; \"peft\" is always made and the only one yet."},
+    {"from_checkpoint", NULL, FIELD_STRING, AT(from_checkpoint), 0, 1, 128,
+     .doc = "Start from this adapter: id of a finished job, of a checkpoint, or of an uploaded adapter archive."},
+    {"exports", NULL, FIELD_STRING_LIST, AT(exports), 0, 0, 16,
+     .doc = "Formats to leave the adapter in besides \"peft\", which is always made: \"lora\" (an equal LoRA; HRA and "
+            "LoRA), \"merged\" or \"merged:f32|f16|bf16\" (the whole model as safetensors), \"gguf\" or "
+            "\"gguf:f16|bf16|q8_0\" (the whole model as one GGUF file), \"gguf-lora\"."},
 };
 #undef AT
 const struct field_table job_fields = FIELDS(top);
@@ -64,6 +68,13 @@ static const struct field hyper[] = {
      .doc = "Decay of AdamW's second moment."},
     {"adam_epsilon", NULL, FIELD_NUMBER, AT(adam_epsilon), FIELD_EXCLUSIVE, 0, 1, .initial = "1e-8",
      .doc = "Added to AdamW's denominator."},
+    {"packing", NULL, FIELD_BOOL, AT(packing),
+     .doc = "Fill a micro-batch with examples up to batch_size * max_seq_length tokens; they never see each other."},
+    {"max_batch_tokens", NULL, FIELD_INT, AT(max_batch_tokens), 0, 0, 1e9, .unit = "tokens",
+     .doc = "A micro-batch ends before it would have more tokens; 0: no limit."},
+    {"train_on_inputs", NULL, FIELD_BOOL, AT(train_on_inputs),
+     .doc = "Language models: learn prompts too, not only what the assistant says."},
+    {"shuffle", NULL, FIELD_BOOL, AT(shuffle), .initial = "true", .doc = "Another order of the examples each epoch."},
     {"precision", NULL, FIELD_CHOICE, AT(precision), 0, 0, 0, precisions, "fp32",
      .doc = "Arithmetic of the base model."},
 };
@@ -77,6 +88,15 @@ static const struct field dataset[] = {
     {"text_pair", NULL, FIELD_STRING, IN(columns, text_pair), 0, 1, 128, .initial = "text_pair",
      .doc = "Column of a second text, used where it is present."},
     {"label", NULL, FIELD_STRING, IN(columns, label), 0, 1, 128, .initial = "label", .doc = "Column of the label."},
+    {"messages", NULL, FIELD_STRING, IN(columns, messages), 0, 1, 128, .initial = "messages",
+     .doc = "Member with a chat's messages."},
+    {"prompt", NULL, FIELD_STRING, IN(columns, prompt), 0, 1, 128, .initial = "prompt",
+     .doc = "Column of what a completion follows on."},
+    {"completion", NULL, FIELD_STRING, IN(columns, completion), 0, 1, 128, .initial = "completion",
+     .doc = "Column of what is learnt after the prompt."},
+    {"chat_template", NULL, FIELD_STRING, IN(columns, chat_template), 0, 1, 65536,
+     .doc = "How chats become text: a name (chatml, llama-2, llama-3, mistral, zephyr, gemma, qwen, alpaca, smollm2) or "
+            "a Jinja template; null: the model's own."},
 };
 static const struct field evaluation[] = {
     {"every_steps", NULL, FIELD_INT, IN(evaluation, every_steps), 0, 0, 1e9, .unit = "optimiser steps",
@@ -125,13 +145,10 @@ struct field_table job_adapter_fields(struct field rows[JOB_ADAPTER_ROWS], const
 
 const struct job_inert job_inert_top[] = {
     {"integrations", {"[]"}, "integrations are not supported"},
-    {"from_checkpoint", {0}, "starting from a checkpoint is not supported"},
     {"early_stopping", {0}, "early stopping is not supported"},
     {.name = NULL},
 };
 const struct job_inert job_inert_hyper[] = {
     {"optim", {"\"adamw\"", "\"adamw_torch\""}, "the only optimiser is adamw"},
-    {"packing", {"false"}, "packing has no use here: batches are never padded"},
-    {"train_on_inputs", {"false"}, "training on prompts is not supported"},
     {.name = NULL},
 };

@@ -39,7 +39,7 @@ extern const struct job_inert job_inert_top[], job_inert_hyper[];  /* ended by a
 /* Reads `adapter` (NULL: absent) and settles its defaults. */
 void job_adapter_parse(struct adapter_spec *out, const json_t *object, const char *path, struct arena *arena,
                        struct fault_list *faults);
-/* Is it a member of some method's adapter? For hyperparameters that carry both. */
+/* Is it a member of that method's adapter? For hyperparameters that carry both. */
 bool job_adapter_has(const struct method *method, const char *name);
 
 #endif

@@ -36,8 +36,14 @@ json_t *job_spec_adapter(const struct adapter_spec *adapter) {
 
 json_t *job_spec_peft_config(const struct adapter_spec *adapter) {
   json_t *out = job_spec_adapter(adapter);
-  for (const char *const *name = method_of(adapter->peft_type)->not_peft; out && *name; name++)
+  const struct method *method = method_of(adapter->peft_type);
+  for (const char *const *name = method->not_peft; out && *name; name++)
     json_object_del(out, *name);
+  for (const struct method_fixed *fixed = method->fixed; out && fixed->name; fixed++)
+    if (json_object_set_new(out, fixed->name, json_loads(fixed->value, JSON_DECODE_ANY, NULL)) != 0) {
+      json_decref(out);
+      out = NULL;
+    }
   return out;
 }
 

@@ -21,6 +21,7 @@ static const struct field fields[] = {
      .doc = "Which biases are trained too: none, all, or those of adapted modules."},
 };
 
+static const struct method_fixed fixed[] = {{NULL, NULL}};
 static const char *const not_peft[] = {"orth_lambda", NULL};
 
 static void validate(struct adapter_spec *adapter, const json_t *given, const char *path, struct fault_list *faults) {
@@ -49,6 +50,8 @@ const struct method method_hra = {
     .bias_only = "hra_only",
     .learning_rate = 2e-3,
     .fields = {.fields = fields, .count = COUNT_OF(fields)},
+    .low_rank = true,
     .not_peft = not_peft,
+    .fixed = fixed,
     .validate = validate,
 };

@@ -118,6 +118,7 @@ static const char *type_name(enum field_kind kind) {
   case FIELD_CHOICE: return "string";
   case FIELD_STRING_LIST: return "array";
   case FIELD_INT_LIST: return "array";
+  case FIELD_NUMBER_MAP: return "object";
   }
   CHECK(!"a field kind");
 }
@@ -132,6 +133,7 @@ static json_t *default_json(const struct field *field) {
     int choice;
     struct string_list strings;
     struct int_list integers;
+    struct number_map numbers;
   } value;
   struct field moved = *field;
   moved.offset = 0;
@@ -143,7 +145,7 @@ static json_t *default_json(const struct field *field) {
 }
 
 static void add_bounds(struct builder *b, json_t *schema, const struct field *field) {
-  if (field->min == 0 && field->max == 0)
+  if ((field->min == 0 && field->max == 0) || field->kind == FIELD_NUMBER_MAP)
     return;
   bool number = field->kind == FIELD_NUMBER, value = number || field->kind == FIELD_INT;
   const char *low = field->flags & FIELD_EXCLUSIVE ? "exclusiveMinimum" : "minimum", *high = "maximum";
@@ -156,6 +158,18 @@ static void add_bounds(struct builder *b, json_t *schema, const struct field *fi
     set(b, schema, high, number ? json_real(field->max) : json_integer((json_int_t)field->max));
 }
 
+static void add_choices(struct builder *b, json_t *schema, const struct field *field) {
+  json_t *names = set(b, schema, "enum", json_array());
+  bool words = field->flags & FIELD_BOOL_WORDS;
+  for (const char *const *name = field->choices; *name; name++) {
+    bool truth = strcmp(*name, "true") == 0, word = words && (truth || strcmp(*name, "false") == 0);
+    b->bad |= json_array_append_new(names, word ? json_boolean(truth) : json_string(*name)) != 0;
+  }
+  b->bad |= json_array_append_new(names, json_null()) != 0;
+  if (words)
+    set(b, schema, "type", json_pack("[sss]", "string", "boolean", "null"));
+}
+
 static json_t *field_schema(struct builder *b, const struct field *field) {
   bool required = field->flags & FIELD_REQUIRED;
   const char *type = type_name(field->kind);
@@ -163,12 +177,11 @@ static json_t *field_schema(struct builder *b, const struct field *field) {
   add_bounds(b, schema, field);
   if (field->kind == FIELD_STRING_LIST || field->kind == FIELD_INT_LIST)
     set(b, schema, "items", json_pack("{ss}", "type", field->kind == FIELD_INT_LIST ? "integer" : "string"));
-  if (field->kind == FIELD_CHOICE) {
-    json_t *names = set(b, schema, "enum", json_array());
-    for (const char *const *name = field->choices; *name; name++)
-      b->bad |= json_array_append_new(names, json_string(*name)) != 0;
-    b->bad |= json_array_append_new(names, json_null()) != 0;
-  }
+  if (field->kind == FIELD_NUMBER_MAP)
+    set(b, schema, "additionalProperties",
+        json_pack("{ss sf sf}", "type", "number", "minimum", field->min, "maximum", field->max));
+  if (field->kind == FIELD_CHOICE)
+    add_choices(b, schema, field);
   if (field->flags & FIELD_AUTO)
     schema = json_pack("{s[oo]}", "anyOf", json_pack("{ss}", "const", "auto"), schema);
   if (!required)
@@ -197,12 +210,21 @@ static json_t *adapter_schema(struct builder *b, enum peft_type type) {
   struct field_table table = job_adapter_fields(rows, method_of(type));
   json_t *schema = table_schema(b, &table), *properties = json_object_get(schema, "properties");
   static const char *const modules[] = {"target_modules", "exclude_modules"};
-  set(b, properties, "peft_type", json_pack("{ss ss}", "const", method_of(type)->peft_type, "default", "HRA"));
+  json_t *name = set(b, properties, "peft_type", json_pack("{ss}", "const", method_of(type)->peft_type));
+  if (type == PEFT_HRA)
+    set(b, name, "default", json_string("HRA"));
+  else
+    b->bad |= json_array_append_new(json_object_get(schema, "required"), json_string("peft_type")) != 0;
   for (size_t i = 0; i < COUNT_OF(modules); i++)
     set(b, properties, modules[i],
         json_pack("{s[sss] s{ss} ss}", "type", "string", "array", "null", "items", "type", "string", "description",
                   "Names of modules (a suffix of the path is enough), a regular expression for the whole path, or "
                   "\"all-linear\"."));
+  for (const struct method_fixed *fixed = method_of(type)->fixed; fixed->name; fixed++) {
+    json_t *values = set(b, set(b, properties, fixed->name, json_object()), "enum", json_pack("[n]"));
+    if (strcmp(fixed->value, "null") != 0)
+      b->bad |= json_array_append_new(values, json_loads(fixed->value, JSON_DECODE_ANY, NULL)) != 0;
+  }
   return schema;
 }
 

@@ -4,7 +4,7 @@
 
 enum { PATH_MAX_BYTES = 4096 };
 
-static const char *const kinds[] = {[TASK_TRAIN] = "train", [TASK_CHECK] = "check", NULL};
+static const char *const kinds[] = {[TASK_TRAIN] = "train", [TASK_CHECK] = "check", [TASK_EXPORT] = "export", NULL};
 
 #define AT(member) offsetof(struct task, member)
 static const struct field task_rows[] = {
@@ -13,6 +13,8 @@ static const struct field task_rows[] = {
     {"fine_tuned_model", NULL, FIELD_STRING, AT(fine_tuned_model), .min = 1, .max = 1024},
     {"model_dir", NULL, FIELD_STRING, AT(model_dir), .min = 1, .max = PATH_MAX_BYTES},
     {"output_dir", NULL, FIELD_STRING, AT(output_dir), .min = 1, .max = PATH_MAX_BYTES},
+    {"start", NULL, FIELD_STRING, AT(start), .min = 1, .max = PATH_MAX_BYTES},
+    {"exports", NULL, FIELD_STRING_LIST, AT(exports), .min = 0, .max = 16},
     {"threads", NULL, FIELD_INT, AT(threads), .max = 1024},
 };
 #undef AT
@@ -29,10 +31,11 @@ static const struct field_table file_fields = {.fields = file_rows, .count = COU
 
 json_t *task_json(const struct task *task) {
   json_t *out = field_write(&task_fields, task);
-  int bad = json_object_set_new(out, "training", field_write(&file_fields, &task->training));
+  int bad = json_object_set_new(out, "training",
+                                task->training.path ? field_write(&file_fields, &task->training) : json_null());
   bad |= json_object_set_new(out, "validation",
                              task->validation.path ? field_write(&file_fields, &task->validation) : json_null());
-  bad |= json_object_set_new(out, "spec", task->kind == TASK_TRAIN ? job_spec_json(&task->spec) : json_null());
+  bad |= json_object_set_new(out, "spec", task->kind == TASK_CHECK ? json_null() : job_spec_json(&task->spec));
   if (!bad)
     return out;
   json_decref(out);
@@ -51,7 +54,7 @@ static void read_file(struct task_file *out, const json_t *document, const char 
   const json_t *value = json_object_get(document, name);
   if ((!value || json_is_null(value)) && !required)
     return;
-  if (!value) {
+  if (!value || json_is_null(value)) {
     fault_add(faults, STATUS_MISSING_PARAMETER, name, "%s is required", name);
     return;
   }
@@ -65,9 +68,13 @@ enum status task_parse(struct task *out, const json_t *document, struct arena *a
   struct fault_list faults = {0};
   *out = (struct task){0};
   field_read(&task_fields, out, document, "", elsewhere, arena, &faults);
-  read_file(&out->training, document, "training", true, arena, &faults);
+  read_file(&out->training, document, "training", out->kind != TASK_EXPORT, arena, &faults);
   read_file(&out->validation, document, "validation", false, arena, &faults);
-  if (out->kind == TASK_TRAIN) {
+  if (out->start || out->kind == TASK_EXPORT)
+    check_path(out->start, "start", &faults);
+  if (out->kind == TASK_EXPORT && out->exports.count == 0)
+    fault_add(&faults, STATUS_MISSING_PARAMETER, "exports", "exports is required");
+  if (out->kind != TASK_CHECK) {
     check_path(out->model_dir, "model_dir", &faults);
     check_path(out->output_dir, "output_dir", &faults);
     if (!out->job_id || !out->fine_tuned_model)

@@ -27,6 +27,7 @@ static void set_default(const struct field *field, void *out) {
     return;
   case FIELD_STRING_LIST: *(struct string_list *)at = (struct string_list){0}; return;
   case FIELD_INT_LIST: *(struct int_list *)at = (struct int_list){0}; return;
+  case FIELD_NUMBER_MAP: *(struct number_map *)at = (struct number_map){0}; return;
   }
 }
 
@@ -84,6 +85,7 @@ static json_t *value_of(enum field_kind kind, const char *text) {
   case FIELD_CHOICE: return json_string(text);
   case FIELD_STRING_LIST: return list_of(text, json_string);
   case FIELD_INT_LIST: return list_of(text, int_of);
+  case FIELD_NUMBER_MAP: return json_loads(text, JSON_REJECT_DUPLICATES, NULL);
   }
   CHECK(!"a field kind");
 }
@@ -97,6 +99,7 @@ static const char *wanted(enum field_kind kind) {
   case FIELD_CHOICE: return "text in UTF-8";
   case FIELD_STRING_LIST: return "words separated by commas";
   case FIELD_INT_LIST: return "integers separated by commas";
+  case FIELD_NUMBER_MAP: return "a JSON object of numbers";
   }
   CHECK(!"a field kind");
 }

@@ -19,6 +19,7 @@ enum field_kind {
   FIELD_CHOICE,       /* int: index into `choices` */
   FIELD_STRING_LIST,  /* struct string_list; count 0 and item NULL when absent or null; one string is a list of one */
   FIELD_INT_LIST,     /* struct int_list, likewise */
+  FIELD_NUMBER_MAP,   /* struct number_map: an object of numbers, in its order; empty when absent or null */
 };
 
 struct string_list {
@@ -31,11 +32,20 @@ struct int_list {
   int64_t *item;
 };
 
+struct number_map {
+  size_t count;
+  struct number_entry {
+    const char *key;
+    double value;
+  } * item;
+};
+
 enum field_flag {
   FIELD_REQUIRED = 1,    /* must be present and not null */
   FIELD_NULLABLE = 2,    /* null is written when at its default (strings and lists always may be null) */
   FIELD_AUTO = 4,        /* the string "auto" is accepted and means the default */
   FIELD_EXCLUSIVE = 8,   /* numbers: strictly above `min` */
+  FIELD_BOOL_WORDS = 16, /* CHOICE: the choices "true" and "false" are JSON's true and false */
 };
 
 struct field {
@@ -44,7 +54,7 @@ struct field {
   enum field_kind kind;
   size_t offset;               /* offsetof the member */
   unsigned flags;
-  double min, max;             /* INT, NUMBER: bounds of the value; STRING: of the length in bytes; lists: of the
+  double min, max;             /* INT, NUMBER, NUMBER_MAP: bounds of the values; STRING: of the length in bytes; lists: of the
                                   count. Both 0: none */
   const char *const *choices;  /* CHOICE: names, ended by NULL */
   const char *initial;         /* the default, written as field_set_text takes it ("8", "none", "true"); NULL: zero.
@@ -74,7 +84,7 @@ NODISCARD enum status field_set_json(const struct field *field, void *out, const
                                      struct arena *arena, struct error *err);
 
 /* Sets one member from text, as a flag, the environment or a file line gives it: "8", "true",
-   "a,b" for lists. The status of the first fault; its param is the field's name. */
+   "a,b" for lists, JSON for maps. The status of the first fault; its param is the field's name (a map's with the key). */
 NODISCARD enum status field_set_text(const struct field *field, void *out, const char *text, struct arena *arena,
                                      struct error *err);
 

@@ -48,10 +48,12 @@ static bool integer_of(int64_t *out, const json_t *value) {
 static enum status set_choice(const struct field *field, int *at, const json_t *value, const char *param,
                               struct error *err) {
   char names[256] = "";
-  if (!json_is_string(value))
-    return wrong_kind(err, param, "a string", value);
+  bool words = field->flags & FIELD_BOOL_WORDS;
+  const char *text = words && json_is_boolean(value) ? json_is_true(value) ? "true" : "false" : json_string_value(value);
+  if (!text)
+    return wrong_kind(err, param, words ? "a string, true or false" : "a string", value);
   for (int i = 0; field->choices[i]; i++) {
-    if (strcmp(field->choices[i], json_string_value(value)) == 0) {
+    if (strcmp(field->choices[i], text) == 0) {
       *at = i;
       return STATUS_OK;
     }
@@ -118,6 +120,32 @@ static enum status set_int_list(const struct field *field, struct int_list *at, 
   return STATUS_OK;
 }
 
+static enum status set_number_map(const struct field *field, struct number_map *at, const json_t *value,
+                                  const char *param, struct arena *arena, struct error *err) {
+  if (!json_is_object(value))
+    return wrong_kind(err, param, "an object of numbers", value);
+  struct number_map map = {.count = 0, .item = NULL};
+  size_t size = json_object_size(value);
+  if (size && !(map.item = arena_array(arena, size, sizeof *map.item)))
+    return no_memory(err, param);
+  const char *key;
+  json_t *number;
+  json_object_foreach((json_t *)(uintptr_t)value, key, number) {
+    char name[160];
+    snprintf(name, sizeof name, "%s[\"%.80s\"]", param, key);
+    if (!json_is_number(number))
+      return wrong_kind(err, name, "a number", number);
+    enum status status = check_bounds(field, json_number_value(number), "", name, err);
+    if (status)
+      return status;
+    map.item[map.count] = (struct number_entry){arena_string(arena, key), json_number_value(number)};
+    if (!map.item[map.count++].key)
+      return no_memory(err, param);
+  }
+  *at = map;
+  return STATUS_OK;
+}
+
 static enum status set_int(const struct field *field, int64_t *at, const json_t *value, const char *param,
                            struct error *err) {
   int64_t integer;
@@ -154,6 +182,7 @@ enum status field_set_json(const struct field *field, void *out, const json_t *v
   case FIELD_CHOICE: return set_choice(field, at, value, param, err);
   case FIELD_STRING_LIST: return set_string_list(field, at, value, param, arena, err);
   case FIELD_INT_LIST: return set_int_list(field, at, value, param, arena, err);
+  case FIELD_NUMBER_MAP: return set_number_map(field, at, value, param, arena, err);
   }
   CHECK(!"a field kind");
 }
@@ -229,6 +258,28 @@ static json_t *list_json(const char *const *strings, const int64_t *integers, si
   return list;
 }
 
+/* Whole numbers are written as integers: a map of ranks reads as one. */
+static json_t *map_json(const struct number_map *map) {
+  json_t *object = json_object();
+  for (size_t i = 0; object && i < map->count; i++) {
+    double value = map->item[i].value;
+    bool whole = value == floor(value) && fabs(value) < 0x1p53;
+    if (json_object_set_new(object, map->item[i].key, whole ? json_integer((json_int_t)value) : json_real(value)) != 0) {
+      json_decref(object);
+      return NULL;
+    }
+  }
+  return object;
+}
+
+static json_t *choice_json(const struct field *field, int choice) {
+  const char *text = field->choices[choice];
+  bool truth = strcmp(text, "true") == 0;
+  if (field->flags & FIELD_BOOL_WORDS && (truth || strcmp(text, "false") == 0))
+    return json_boolean(truth);
+  return json_string(text);
+}
+
 /* A new reference, or NULL when memory runs out. */
 static json_t *value_json(const struct field *field, const void *from) {
   const void *at = (const char *)from + field->offset;
@@ -237,7 +288,7 @@ static json_t *value_json(const struct field *field, const void *from) {
   case FIELD_INT: return json_integer(*(const int64_t *)at);
   case FIELD_NUMBER: return json_real(*(const double *)at);
   case FIELD_STRING: return *(const char *const *)at ? json_string(*(const char *const *)at) : json_null();
-  case FIELD_CHOICE: return json_string(field->choices[*(const int *)at]);
+  case FIELD_CHOICE: return choice_json(field, *(const int *)at);
   case FIELD_STRING_LIST: {
     const struct string_list *list = at;
     return list_json(list->item, NULL, list->count);
@@ -246,6 +297,7 @@ static json_t *value_json(const struct field *field, const void *from) {
     const struct int_list *list = at;
     return list_json(NULL, list->item, list->count);
   }
+  case FIELD_NUMBER_MAP: return map_json(at);
   }
   CHECK(!"a field kind");
 }

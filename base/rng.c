@@ -1,5 +1,6 @@
 #include "base/rng.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -38,6 +39,12 @@ uint32_t rng_u32(struct rng *rng) {
 
 float rng_uniform(struct rng *rng) {
   return (float)(rng_u32(rng) >> 8) * 0x1p-24f;
+}
+
+/* Box and Muller's, one of the two numbers. */
+double rng_normal(struct rng *rng) {
+  double u = 1.0 - (double)rng_uniform(rng), v = (double)rng_uniform(rng);
+  return sqrt(-2 * log(u)) * cos(2 * M_PI * v);
 }
 
 uint64_t rng_below(struct rng *rng, uint64_t n) {

@@ -27,6 +27,7 @@ void rng_philox(uint32_t out[4], uint64_t seed, uint64_t stream, uint64_t counte
 void rng_init(struct rng *rng, uint64_t seed, uint64_t stream);
 uint32_t rng_u32(struct rng *rng);
 float rng_uniform(struct rng *rng);                 /* [0, 1), 24 bits */
+double rng_normal(struct rng *rng);                 /* mean 0, deviation 1; two uniform numbers each */
 uint64_t rng_below(struct rng *rng, uint64_t n);    /* [0, n), unbiased; n > 0 */
 /* Fisher-Yates. */
 void rng_shuffle(struct rng *rng, uint32_t *items, size_t count);

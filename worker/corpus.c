@@ -7,55 +7,69 @@ static enum status no_memory(struct error *err) {
   return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the tokens of the data");
 }
 
-/* Makes room for `more` tokens after `used`. */
-static bool grow(struct corpus *c, size_t *size, size_t used, size_t more) {
-  if (used + more <= *size)
+/* Makes room for `more` tokens and an example. */
+static bool reserve(struct corpus *c, size_t more, bool trained) {
+  size_t used = c->offsets ? c->offsets[c->count] : 0;
+  if (c->count + 2 > c->example_size) {
+    size_t want = c->example_size * 3 / 2 + 1024;
+    size_t *offsets = realloc(c->offsets, want * sizeof *offsets);
+    if (!offsets)
+      return false;
+    if (!c->offsets)
+      offsets[0] = 0;
+    c->offsets = offsets;
+    c->example_size = want;
+  }
+  if (used + more <= c->token_size)
     return true;
   size_t want = (used + more) * 3 / 2 + 4096;
   int32_t *ids = realloc(c->ids, want * sizeof *ids);
   c->ids = ids ? ids : c->ids;
-  uint8_t *types = realloc(c->types, want);
+  uint8_t *types = realloc(c->types, want), *mask = trained ? realloc(c->trained, want) : NULL;
   c->types = types ? types : c->types;
-  *size = ids && types ? want : *size;
-  return ids && types;
+  c->trained = mask ? mask : c->trained;
+  if (!ids || !types || (trained && !mask))
+    return false;
+  c->token_size = want;
+  return true;
 }
 
-static enum status append(struct corpus *c, size_t i, size_t *size, const struct encoding *e, size_t vocabulary,
-                          struct error *err) {
-  size_t at = c->offsets[i];
-  if (!grow(c, size, at, e->count))
+enum status corpus_append(struct corpus *c, const int32_t *ids, const int32_t *types, const uint8_t *trained,
+                          size_t count, size_t vocabulary, struct error *err) {
+  if (!reserve(c, count, trained != NULL))
     return no_memory(err);
-  for (size_t t = 0; t < e->count; t++) {
-    if (e->ids[t] < 0 || (size_t)e->ids[t] >= vocabulary)
+  size_t at = c->offsets[c->count];
+  for (size_t t = 0; t < count; t++) {
+    if (ids[t] < 0 || (size_t)ids[t] >= vocabulary)
       return error_set(err, STATUS_MODEL_INVALID, "model",
-                       "the tokenizer makes id %d, but the model's vocab_size is %zu", e->ids[t], vocabulary);
-    c->ids[at + t] = e->ids[t];
-    c->types[at + t] = (uint8_t)e->types[t];
+                       "the tokenizer makes id %d, but the model's vocab_size is %zu", ids[t], vocabulary);
+    c->ids[at + t] = ids[t];
+    c->types[at + t] = types ? (uint8_t)types[t] : 0;
   }
-  c->offsets[i + 1] = at + e->count;
-  c->truncated += e->truncated;
-  c->longest = e->count > c->longest ? e->count : c->longest;
+  if (trained && count)
+    memcpy(c->trained + at, trained, count);
+  c->offsets[++c->count] = at + count;
+  c->longest = count > c->longest ? count : c->longest;
   return STATUS_OK;
 }
 
 enum status corpus_make(struct corpus *c, const struct dataset *d, const struct tokenizer *tokenizer, size_t max_length,
                         size_t vocabulary, struct error *err) {
-  *c = (struct corpus){.count = d->count};
+  *c = (struct corpus){0};
   bool classes = d->label_kind == LABEL_CLASS;
-  c->offsets = calloc(d->count + 1, sizeof *c->offsets);
   c->labels = classes ? calloc(d->count, sizeof *c->labels) : NULL;
   c->targets = classes ? NULL : calloc(d->count, sizeof *c->targets);
-  enum status status = c->offsets && (c->labels || c->targets) ? STATUS_OK : no_memory(err);
+  enum status status = c->labels || c->targets ? STATUS_OK : no_memory(err);
   struct encoding encoding;
   encoding_init(&encoding);
-  size_t size = 0;
   for (size_t i = 0; !status && i < d->count; i++) {
     const struct example *e = &d->examples[i];
     status = tokenizer_encode(tokenizer, &encoding, e->text, e->text_length, e->pair, e->pair_length, max_length, err);
     if (status)
       error_prefix(err, "line %zu", e->line);
     else
-      status = append(c, i, &size, &encoding, vocabulary, err);
+      status = corpus_append(c, encoding.ids, encoding.types, NULL, encoding.count, vocabulary, err);
+    c->truncated += !status && encoding.truncated;
     if (classes && !status)
       c->labels[i] = e->label;
     else if (!status)
@@ -73,6 +87,7 @@ void corpus_done(struct corpus *c) {
   free(c->types);
   free(c->labels);
   free(c->targets);
+  free(c->trained);
   *c = (struct corpus){0};
 }
 
@@ -81,7 +96,8 @@ static int longer_first(const void *a, const void *b) {
   return x < y ? 1 : x > y ? -1 : 0;
 }
 
-size_t corpus_tokens_max(const struct corpus *c, size_t batch) {
+/* Tokens of the `batch` longest examples together. */
+static size_t longest_together(const struct corpus *c, size_t batch) {
   size_t *lengths = malloc((c->count + 1) * sizeof *lengths), sum = 0;
   if (!lengths)
     return c->longest * batch;
@@ -94,14 +110,51 @@ size_t corpus_tokens_max(const struct corpus *c, size_t batch) {
   return sum;
 }
 
-enum status batch_init(struct batch *b, const struct batch_limits *limits, struct error *err) {
+/* How many of the shortest examples `tokens` tokens hold: no batch can have more. */
+static size_t most_within(const struct corpus *c, size_t tokens) {
+  size_t *lengths = malloc((c->count + 1) * sizeof *lengths), count = 0;
+  if (!lengths)
+    return c->count;
+  for (size_t i = 0; i < c->count; i++)
+    lengths[i] = c->offsets[i + 1] - c->offsets[i];
+  qsort(lengths, c->count, sizeof *lengths, longer_first);
+  for (size_t sum = 0; count < c->count && (sum += lengths[c->count - 1 - count]) <= tokens;)
+    count++;
+  free(lengths);
+  return count ? count : 1;
+}
+
+size_t batch_next(const struct corpus *c, const uint32_t *order, size_t count, size_t first,
+                  const struct batch_rule *rule) {
+  size_t n = 0, tokens = 0;
+  while (first + n < count && (!rule->examples || n < rule->examples)) {
+    tokens += c->offsets[order[first + n] + 1] - c->offsets[order[first + n]];
+    if (n > 0 && rule->tokens && tokens > rule->tokens)
+      break;
+    n++;
+  }
+  return n;
+}
+
+struct batch_limits corpus_limits(const struct corpus *c, const struct batch_rule *rule) {
+  size_t examples = rule->examples && rule->examples < c->count ? rule->examples : c->count;
+  if (!rule->tokens)
+    return (struct batch_limits){examples, longest_together(c, examples), c->longest};
+  size_t within = most_within(c, rule->tokens), together = longest_together(c, examples);
+  size_t tokens = rule->tokens > c->longest ? rule->tokens : c->longest;
+  return (struct batch_limits){within < examples ? within : examples, tokens < together ? tokens : together, c->longest};
+}
+
+enum status batch_init(struct batch *b, const struct batch_limits *limits, bool language, struct error *err) {
+  size_t answers = language ? limits->tokens : limits->sequences;
   *b = (struct batch){0};
   b->offsets = calloc(limits->sequences + 1, sizeof *b->offsets);
-  b->labels = calloc(limits->sequences, sizeof *b->labels);
+  b->labels = calloc(answers, sizeof *b->labels);
+  b->rows = calloc(answers, sizeof *b->rows);
   b->targets = calloc(limits->sequences, sizeof *b->targets);
   b->ids = calloc(limits->tokens, sizeof *b->ids);
   b->types = calloc(limits->tokens, 1);
-  if (b->offsets && b->labels && b->targets && b->ids && b->types)
+  if (b->offsets && b->labels && b->rows && b->targets && b->ids && b->types)
     return STATUS_OK;
   batch_done(b);
   return no_memory(err);
@@ -110,10 +163,25 @@ enum status batch_init(struct batch *b, const struct batch_limits *limits, struc
 void batch_done(struct batch *b) {
   free(b->offsets);
   free(b->labels);
+  free(b->rows);
   free(b->targets);
   free(b->ids);
   free(b->types);
   *b = (struct batch){0};
+}
+
+/* Token i answers for token i + 1 of the same sequence where that is trained. */
+static void fill_next(struct batch *b, const struct corpus *c, const uint32_t *order, size_t count) {
+  size_t n = 0;
+  for (size_t i = 0; i < count; i++) {
+    const uint8_t *trained = c->trained + c->offsets[order[i]];
+    for (uint32_t row = b->offsets[i]; row + 1 < b->offsets[i + 1]; row++)
+      if (trained[row + 1 - b->offsets[i]]) {
+        b->rows[n] = row;
+        b->labels[n++] = (uint32_t)b->ids[row + 1];
+      }
+  }
+  b->answers = (struct answers){.labels = b->labels, .rows = b->rows, .row_count = n};
 }
 
 void batch_fill(struct batch *b, const struct corpus *c, const uint32_t *order, size_t count) {
@@ -125,7 +193,7 @@ void batch_fill(struct batch *b, const struct corpus *c, const uint32_t *order, 
     b->offsets[i] = (uint32_t)tokens;
     if (c->labels)
       b->labels[i] = c->labels[order[i]];
-    else
+    else if (c->targets)
       b->targets[i] = c->targets[order[i]];
     tokens += length;
     longest = length > longest ? length : longest;
@@ -133,4 +201,6 @@ void batch_fill(struct batch *b, const struct corpus *c, const uint32_t *order, 
   b->offsets[count] = (uint32_t)tokens;
   b->sequences = (struct sequences){count, tokens, longest, b->offsets, b->ids, b->types};
   b->answers = (struct answers){.labels = b->labels, .targets = b->targets};
+  if (c->trained)
+    fill_next(b, c, order, count);
 }

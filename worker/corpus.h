@@ -18,6 +18,7 @@ struct corpus {
   size_t truncated; /* examples that were cut to max_length */
   size_t dropped;   /* language models: examples left out because nothing trained was left after the cut */
   size_t dropped_line; /* of the first of them */
+  size_t example_size, token_size; /* allocated */
 };
 
 /* Encodes every example, cut to max_length tokens. `vocabulary` is the model's: an id beyond it is
@@ -30,6 +31,7 @@ void corpus_done(struct corpus *corpus);
 struct language_options {
   const char *text, *messages, *prompt, *completion; /* column or member names */
   const char *chat_template;                         /* dataset.chat_template: a name, a source, or NULL */
+  int32_t eos;                                       /* ends a text or a completion; -1: the model has none */
   bool train_on_inputs;                              /* every token is trained, not only answers */
   size_t max_length;                                 /* tokens; longer examples are cut */
   size_t vocabulary;
@@ -38,26 +40,40 @@ struct language_options {
      chat        the template renders it; trained are the assistant's words and the end-of-turn token after them
      completion  frame + prompt + completion + EOS as one text; trained are the completion's tokens and EOS
      text        frame + text + EOS; every token but the first is trained
-   EOS is the model's (config's or the tokenizer's eos_token), added unless the tokenizer's own frame ends in it.
+   EOS is added unless the tokenizer's own frame ends in it. Assistant messages with `weight` 0 are not trained.
    An example is cut at max_length and counted; one whose trained tokens are all cut off is left out and counted.
    One that has nothing to train from the start is a fault (STATUS_DATASET_INVALID naming line, column and field),
    and so is a file of which nothing is left. `model_path` and `gguf` as chat_template_open. */
 NODISCARD enum status corpus_read(struct corpus *out, const char *path, const char *filename,
                                   const struct tokenizer *tokenizer, const struct language_options *options,
                                   const char *model_path, const struct gguf *gguf, struct error *err);
-/* Tokens of the `batch` longest examples together: no batch of that many has more. */
-size_t corpus_tokens_max(const struct corpus *corpus, size_t batch);
+/* For the two makers above: one more example. `types` NULL: all 0; `trained` is asked for language models. */
+NODISCARD enum status corpus_append(struct corpus *corpus, const int32_t *ids, const int32_t *types,
+                                    const uint8_t *trained, size_t count, size_t vocabulary, struct error *err);
+
+/* What ends a micro-batch: so many examples, or the next one would make more than so many tokens; 0: no limit.
+   At least one of the two is not 0. An example that alone has more tokens is a batch of its own. */
+struct batch_rule {
+  size_t examples, tokens;
+};
+/* How many examples of the order, from `first` on and before `count`, the next micro-batch takes: at least 1. */
+size_t batch_next(const struct corpus *corpus, const uint32_t *order, size_t count, size_t first,
+                  const struct batch_rule *rule);
+/* The most that any batch can hold, whatever the order. */
+struct batch_limits corpus_limits(const struct corpus *corpus, const struct batch_rule *rule);
 
 /* A batch under construction; memory for the largest one is made once. */
 struct batch {
   struct sequences sequences;
   struct answers answers;
-  uint32_t *offsets, *labels;
+  uint32_t *offsets, *labels, *rows;
   float *targets;
   int32_t *ids;
   uint8_t *types;
 };
-NODISCARD enum status batch_init(struct batch *batch, const struct batch_limits *limits, struct error *err);
+/* `language`: room for an answer a token. */
+NODISCARD enum status batch_init(struct batch *batch, const struct batch_limits *limits, bool language,
+                                 struct error *err);
 void batch_done(struct batch *batch);
 /* The examples order[0..count-1] of the corpus. */
 void batch_fill(struct batch *batch, const struct corpus *corpus, const uint32_t *order, size_t count);

@@ -2,14 +2,17 @@
 
 #include <stdio.h>
 
+#include "worker/adapter/peft.h"
 #include "worker/data/check.h"
-#include "worker/export.h"
+#include "worker/data/records.h"
+#include "worker/export/run.h"
 #include "worker/trainer.h"
 
 /* Everything a training run holds; zero means not there yet. */
 struct run {
   struct backend backend;
-  struct dataset training, validation;
+  bool language;                       /* a language model is trained; else a classifier */
+  struct dataset training, validation; /* classifiers */
   struct tokenizer *tokenizer;
   struct corpus training_tokens, validation_tokens;
   struct model model;
@@ -17,8 +20,40 @@ struct run {
   struct trainer trainer;
 };
 
+/* --- what is trained ------------------------------------------------------------------------------ */
+
+/* Does the first record have a label? */
+static enum status has_label(bool *out, const struct task *task, struct error *err) {
+  const struct record *record;
+  struct records *records;
+  const char *label = task->spec.columns.label;
+  enum status status = records_open(&records, task->training.path, task->training.filename, err);
+  if (!status)
+    status = records_next(records, &record, err);
+  *out = !status && (record->object ? json_object_get(record->object, label) != NULL
+                                    : records_column(records, label) >= 0);
+  records_close(records);
+  return status ? error_prefix(err, "training file %s", task->training.filename) : STATUS_OK;
+}
+
+/* The model decides where it can only be one of the two, else the data do. */
+static enum status find_task(struct run *r, const struct task *task, struct error *err) {
+  bool language, classifier, labelled;
+  enum status status = model_tasks(&language, &classifier, task->model_dir, err);
+  if (status)
+    return status;
+  r->language = language;
+  if (!language || !classifier)
+    return STATUS_OK;
+  status = has_label(&labelled, task, err);
+  r->language = !labelled;
+  return status;
+}
+
 static enum status load_data(struct run *r, const struct task *task, struct error *err) {
   struct dataset_columns columns = {task->spec.columns.text, task->spec.columns.text_pair, task->spec.columns.label};
+  if (r->language)
+    return STATUS_OK; /* read and tokenised in one pass, once the model's limits are known */
   enum status status = dataset_load(&r->training, task->training.path, task->training.filename, &columns, NULL, err);
   if (status) {
     error_prefix(err, "training file %s", task->training.filename);
@@ -30,34 +65,90 @@ static enum status load_data(struct run *r, const struct task *task, struct erro
   return status ? error_prefix(err, "validation file %s", task->validation.filename) : STATUS_OK;
 }
 
+static enum status load_model(struct run *r, const struct task *task, struct error *err) {
+  uint64_t seed = (uint64_t)task->spec.seed;
+  size_t num_labels = r->language ? 0 : r->training.num_labels;
+  enum status status = backend_open(&r->backend, (int)task->threads, NULL, err);
+  status = status ? status : model_open(&r->model, task->model_dir, num_labels, seed, &r->backend, err);
+  status = status ? status : model_adapt(&r->model, &task->spec.adapter, seed, err);
+  return status || !task->start ? status : peft_load(&r->model, task->start, err);
+}
+
+/* --- tokens --------------------------------------------------------------------------------------- */
+
+/* The model's end of text: the first of its eos_token_id, which may be a list. */
+static int32_t eos_of(const struct model *m) {
+  const json_t *eos = json_object_get(m->checkpoint.config, "eos_token_id");
+  if (json_is_array(eos))
+    eos = json_array_get(eos, 0);
+  json_int_t id = json_is_integer(eos) ? json_integer_value(eos) : -1;
+  return id >= 0 && (size_t)id < m->vocabulary ? (int32_t)id : -1;
+}
+
+static enum status read_language(struct corpus *out, struct run *r, const struct task *task,
+                                 const struct task_file *file, size_t max, struct error *err) {
+  const struct job_spec *spec = &task->spec;
+  struct language_options options = {.text = spec->columns.text,
+                                     .messages = spec->columns.messages,
+                                     .prompt = spec->columns.prompt,
+                                     .completion = spec->columns.completion,
+                                     .chat_template = spec->columns.chat_template,
+                                     .eos = eos_of(&r->model),
+                                     .train_on_inputs = spec->hyperparameters.train_on_inputs,
+                                     .max_length = max,
+                                     .vocabulary = r->model.vocabulary};
+  const struct checkpoint *checkpoint = &r->model.checkpoint;
+  enum status status = corpus_read(out, file->path, file->filename, r->tokenizer, &options, task->model_dir,
+                                   checkpoint->is_gguf ? &checkpoint->gguf : NULL, err);
+  return status ? error_prefix(err, "file %s", file->filename) : STATUS_OK;
+}
+
+/* Nothing is cut silently. */
+static void tell_cuts(const struct corpus *c, const char *what, size_t max, struct report *report) {
+  if (c->truncated)
+    report_message(report, LOG_WARN, "%zu of %zu %s examples were cut to %zu tokens", c->truncated,
+                   c->count + c->dropped, what, max);
+  if (c->dropped)
+    report_message(report, LOG_WARN,
+                   "%zu of %zu %s examples were left out, the first in line %zu: cut to %zu tokens they have nothing "
+                   "left to learn",
+                   c->dropped, c->count + c->dropped, what, c->dropped_line, max);
+}
+
 static enum status tokenise(struct run *r, const struct task *task, struct report *report, struct error *err) {
   size_t max = (size_t)task->spec.hyperparameters.max_seq_length;
   max = max < r->model.positions ? max : r->model.positions;
-  enum status status = tokenizer_open(&r->tokenizer, task->model_dir, err);
-  status =
-      status ? status : corpus_make(&r->training_tokens, &r->training, r->tokenizer, max, r->model.vocabulary, err);
-  if (!status && task->validation.path)
-    status = corpus_make(&r->validation_tokens, &r->validation, r->tokenizer, max, r->model.vocabulary, err);
-  if (!status && r->training_tokens.truncated + r->validation_tokens.truncated > 0)
-    report_message(report, LOG_WARN, "%zu training and %zu validation examples were cut to %zu tokens",
-                   r->training_tokens.truncated, r->validation_tokens.truncated, max);
-  return status;
+  const struct checkpoint *checkpoint = &r->model.checkpoint;
+  bool validated = task->validation.path != NULL;
+  enum status s = checkpoint->is_gguf ? tokenizer_from_gguf(&r->tokenizer, &checkpoint->gguf, err)
+                                      : tokenizer_open(&r->tokenizer, task->model_dir, err);
+  if (!s && r->language) {
+    s = read_language(&r->training_tokens, r, task, &task->training, max, err);
+    if (!s && validated)
+      s = read_language(&r->validation_tokens, r, task, &task->validation, max, err);
+  } else if (!s) {
+    s = corpus_make(&r->training_tokens, &r->training, r->tokenizer, max, r->model.vocabulary, err);
+    if (!s && validated)
+      s = corpus_make(&r->validation_tokens, &r->validation, r->tokenizer, max, r->model.vocabulary, err);
+  }
+  if (s)
+    return s;
+  tell_cuts(&r->training_tokens, "training", max, report);
+  tell_cuts(&r->validation_tokens, "validation", max, report);
+  return STATUS_OK;
 }
 
-static enum status load_model(struct run *r, const struct task *task, struct error *err) {
-  uint64_t seed = (uint64_t)task->spec.seed;
-  enum status status = backend_open(&r->backend, (int)task->threads, NULL, err);
-  status = status ? status : model_open(&r->model, task->model_dir, r->training.num_labels, seed, &r->backend, err);
-  return status ? status : model_adapt(&r->model, &task->spec.adapter, seed, err);
-}
+/* --- training ------------------------------------------------------------------------------------- */
 
 static enum status make_learner(struct run *r, const struct task *task, struct error *err) {
   const struct hyperparameters *h = &task->spec.hyperparameters;
-  struct batch_limits training = trainer_limits(task, &r->training_tokens);
+  struct batch_rule rule = trainer_rule(task);
+  struct batch_limits training = corpus_limits(&r->training_tokens, &rule);
   struct batch_limits evaluation = task->validation.path ? evaluate_limits(&r->validation_tokens) : training;
+  const struct adapter_spec *adapter = &task->spec.adapter;
   r->learner.seed = (uint64_t)task->spec.seed;
-  r->learner.regression = r->training.label_kind == LABEL_FLOAT;
-  r->learner.orth_lambda = task->spec.adapter.hra.orth_lambda;
+  r->learner.regression = !r->language && r->training.label_kind == LABEL_FLOAT;
+  r->learner.orth_lambda = adapter->peft_type == PEFT_HRA ? adapter->hra.orth_lambda : 0;
   r->learner.adamw = (struct adamw){.beta1 = h->adam_beta1,
                                     .beta2 = h->adam_beta2,
                                     .epsilon = h->adam_epsilon,
@@ -67,13 +158,15 @@ static enum status make_learner(struct run *r, const struct task *task, struct e
 }
 
 static void say_what(const struct run *r, const struct task *task, struct report *report) {
+  const struct corpus *c = &r->training_tokens;
   report_message(report, LOG_INFO,
-                 "%zu training examples, %zu tokens, %s; %zu adapted modules, %zu trainable parameters",
-                 r->training.count, r->training_tokens.offsets[r->training.count],
-                 r->training.label_kind == LABEL_FLOAT ? "regression" : "classification", r->model.adapter_count,
-                 parameter_elements(&r->model.parameters));
-  log_info("model %s on %d threads, %s kernels, %s; a step needs %zu MiB", task->spec.model,
-           pool_threads(r->backend.pool), r->backend.kernels->isa, r->backend.gemm, learner_bytes(&r->learner) >> 20);
+                 "%zu training examples, %zu tokens, %s; %zu adapted modules, %zu trainable parameters", c->count,
+                 c->offsets[c->count],
+                 r->language ? "language model" : r->learner.regression ? "regression" : "classification",
+                 r->model.adapter_count, parameter_elements(&r->model.parameters));
+  log_info("model %s on %d threads, %s kernels, %s; a step needs %zu MiB, %zu blocks recomputed", task->spec.model,
+           pool_threads(r->backend.pool), r->backend.kernels->isa, r->backend.gemm, learner_bytes(&r->learner) >> 20,
+           r->learner.recompute_blocks);
 }
 
 static void phase(struct report *report, const char *name) {
@@ -82,12 +175,15 @@ static void phase(struct report *report, const char *name) {
 
 static enum status train(struct run *r, const struct task *task, struct report *report, struct error *err) {
   phase(report, "load");
-  enum status status = load_data(r, task, err);
+  enum status status = find_task(r, task, err);
+  status = status ? status : load_data(r, task, err);
   status = status ? status : load_model(r, task, err);
   if (status)
     return status;
   phase(report, "tokenise");
   status = tokenise(r, task, report, err);
+  if (!status)
+    checkpoint_forget(&r->model.checkpoint);
   status = status ? status : make_learner(r, task, err);
   status = status ? status : report_poll(report, err);
   if (status)
@@ -96,6 +192,7 @@ static enum status train(struct run *r, const struct task *task, struct report *
   bool validated = task->validation.path != NULL;
   r->trainer = (struct trainer){.task = task,
                                 .learner = &r->learner,
+                                .rule = trainer_rule(task),
                                 .training = &r->training_tokens,
                                 .validation = validated ? &r->validation_tokens : NULL,
                                 .report = report};
@@ -103,7 +200,8 @@ static enum status train(struct run *r, const struct task *task, struct report *
   if (status)
     return status;
   trainer_progress(&r->trainer, "export", true);
-  return export_all(&r->trainer, &r->training, validated ? &r->validation : NULL, err);
+  return export_all(&r->trainer, r->language ? NULL : &r->training, validated && !r->language ? &r->validation : NULL,
+                    err);
 }
 
 static void run_done(struct run *r) {

@@ -13,10 +13,14 @@
 
 enum { METRIC_EVENTS = 200 }; /* metrics events of a whole run, about */
 
-struct batch_limits trainer_limits(const struct task *task, const struct corpus *training) {
-  size_t batch = (size_t)task->spec.hyperparameters.batch_size;
-  batch = batch < training->count ? batch : training->count;
-  return (struct batch_limits){batch, corpus_tokens_max(training, batch), training->longest};
+/* Packing needs no special rows, since batches are never padded: it only changes what ends a micro-batch. */
+struct batch_rule trainer_rule(const struct task *task) {
+  const struct hyperparameters *h = &task->spec.hyperparameters;
+  size_t examples = (size_t)h->batch_size, tokens = (size_t)h->max_batch_tokens;
+  if (!h->packing)
+    return (struct batch_rule){.examples = examples, .tokens = tokens};
+  size_t packed = examples * (size_t)h->max_seq_length;
+  return (struct batch_rule){.tokens = tokens && tokens < packed ? tokens : packed};
 }
 
 static double elapsed(const struct trainer *t) {
@@ -24,7 +28,7 @@ static double elapsed(const struct trainer *t) {
 }
 
 static double epoch_of(const struct trainer *t) {
-  return (double)t->step / (double)t->steps_per_epoch;
+  return (double)t->examples / (double)t->training->count;
 }
 
 void trainer_progress(struct trainer *t, const char *phase, bool force) {
@@ -49,8 +53,9 @@ static double score(const struct trainer *t, const char *name) {
 }
 
 /* The columns that hold for every task come first; a score that does not fit it is empty. */
-static const char *const score_names[] = {"valid_accuracy", "valid_f1", "valid_matthews_correlation", "valid_pearson",
-                                          "valid_spearman"};
+static const char *const score_names[] = {"valid_accuracy",  "valid_f1",         "valid_matthews_correlation",
+                                          "valid_pearson",   "valid_spearman",   "valid_perplexity",
+                                          "valid_mean_token_accuracy"};
 
 static void csv_row(struct trainer *t, double learning_rate, double norm, bool evaluated) {
   struct str *csv = &t->csv;
@@ -68,7 +73,10 @@ static void csv_row(struct trainer *t, double learning_rate, double norm, bool e
     else
       str_putc(csv, ',');
   }
-  str_putc(csv, '\n');
+  if (t->step && t->learner->model->language)
+    str_printf(csv, ",%.9g\n", t->train_accuracy);
+  else
+    str_puts(csv, ",\n");
 }
 
 static enum status run_evaluation(struct trainer *t, struct error *err) {
@@ -84,6 +92,11 @@ static enum status run_evaluation(struct trainer *t, struct error *err) {
   return STATUS_OK;
 }
 
+static void set_train_accuracy(const struct trainer *t, json_t *data) {
+  if (t->learner->model->language)
+    json_object_set_new(data, "train_mean_token_accuracy", json_real(t->train_accuracy));
+}
+
 static void tell_metrics(struct trainer *t, double learning_rate, double norm, bool evaluated) {
   char text[256];
   int n = snprintf(text, sizeof text, "Step %" PRId64 "/%" PRId64 ":", t->step, t->total_steps);
@@ -92,6 +105,7 @@ static void tell_metrics(struct trainer *t, double learning_rate, double norm, b
   if (t->step) {
     n += snprintf(text + n, sizeof text - (size_t)n, " training loss=%.4f", t->train_loss);
     json_object_set_new(data, "train_loss", json_real(t->train_loss));
+    set_train_accuracy(t, data);
     json_object_set_new(data, "learning_rate", json_real(learning_rate));
     json_object_set_new(data, "grad_norm", json_real(norm));
     json_object_set_new(data, "tokens_per_second", json_real((double)t->tokens / fmax(elapsed(t), 1e-9)));
@@ -102,6 +116,8 @@ static void tell_metrics(struct trainer *t, double learning_rate, double norm, b
     json_object_update(data, t->evaluation.scores);
     if (json_object_get(data, "valid_accuracy"))
       snprintf(text + n, sizeof text - (size_t)n, ", accuracy=%.4f", score(t, "valid_accuracy"));
+    if (json_object_get(data, "valid_perplexity"))
+      snprintf(text + n, sizeof text - (size_t)n, ", perplexity=%.4f", score(t, "valid_perplexity"));
   }
   report_data(t->report, EVENT_METRICS, text, data);
 }
@@ -117,10 +133,13 @@ static enum status save_checkpoint(struct trainer *t, struct error *err) {
   if (status)
     return status;
   json_t *metrics = json_pack("{s:I s:f}", "step", (json_int_t)t->step, "train_loss", t->train_loss);
+  set_train_accuracy(t, metrics);
   if (t->evaluated_step == t->step) {
     json_object_set_new(metrics, "full_valid_loss", json_real(t->evaluation.loss));
     json_object_set_new(metrics, "valid_loss", json_real(t->evaluation.loss));
     json_object_update(metrics, t->evaluation.scores);
+    if (t->learner->model->language)
+      json_object_set_new(metrics, "full_valid_mean_token_accuracy", json_real(score(t, "valid_mean_token_accuracy")));
   }
   report_data(t->report, EVENT_CHECKPOINT, "",
               json_pack("{s:I s:s s:o}", "step", (json_int_t)t->step, "path", name, "metrics", metrics));
@@ -133,18 +152,39 @@ static enum status save_checkpoint(struct trainer *t, struct error *err) {
   return file_remove_tree(path, err);
 }
 
+/* How many examples from `first` on the next optimiser step takes: gradient_accumulation_steps micro-batches. */
+static size_t step_examples(const struct trainer *t, const uint32_t *order, size_t first) {
+  size_t done = first, count = t->training->count;
+  for (int64_t i = 0; i < t->task->spec.hyperparameters.gradient_accumulation_steps && done < count; i++)
+    done += batch_next(t->training, order, count, done, &t->rule);
+  return done - first;
+}
+
+/* What the step's loss is a mean of: its examples, or the tokens that a language model must predict. */
+static size_t step_terms(const struct trainer *t, size_t first, size_t examples) {
+  const struct corpus *c = t->training;
+  size_t terms = 0;
+  if (!c->trained)
+    return examples;
+  for (size_t e = first; e < first + examples; e++)
+    for (size_t i = c->offsets[t->order[e]] + 1; i < c->offsets[t->order[e] + 1]; i++)
+      terms += c->trained[i];
+  return terms;
+}
+
 /* One optimiser step over `examples` of the order: its micro-batches and its update. */
 static enum status train_step(struct trainer *t, size_t first, size_t examples, double *learning_rate, double *norm,
                               struct error *err) {
-  const struct hyperparameters *h = &t->task->spec.hyperparameters;
+  size_t terms = step_terms(t, first, examples), correct = 0, part_correct = 0;
   double loss = 0, part;
   enum status status = learner_begin(t->learner, &loss, err);
   for (size_t done = 0; !status && done < examples;) {
-    size_t n = examples - done < (size_t)h->batch_size ? examples - done : (size_t)h->batch_size;
+    size_t n = batch_next(t->training, t->order, first + examples, first + done, &t->rule);
     batch_fill(&t->batch, t->training, t->order + first + done, n);
-    learner_accumulate(t->learner, &t->batch.sequences, &t->batch.answers, 1.0f / (float)examples, t->micro_step++,
-                       &part, NULL);
+    learner_accumulate(t->learner, &t->batch.sequences, &t->batch.answers, 1.0f / (float)terms, t->micro_step++, &part,
+                       &part_correct);
     loss += part;
+    correct += part_correct;
     t->tokens += t->batch.sequences.tokens;
     done += n;
   }
@@ -154,9 +194,11 @@ static enum status train_step(struct trainer *t, size_t first, size_t examples, 
     return error_set(err, STATUS_NAN_LOSS, NULL,
                      "the loss stopped being finite at step %" PRId64 "; lower learning_rate", t->step + 1);
   learner_finish(t->learner);
-  *learning_rate = job_learning_rate(h, t->step, t->total_steps);
+  *learning_rate = job_learning_rate(&t->task->spec.hyperparameters, t->step, t->total_steps);
   status = learner_update(t->learner, *learning_rate, norm, err);
   t->train_loss = loss;
+  t->train_accuracy = (double)correct / (double)terms;
+  t->examples += examples;
   t->step++;
   return status;
 }
@@ -183,46 +225,71 @@ static enum status after_step(struct trainer *t, double learning_rate, double no
   return status ? status : report_poll(t->report, err);
 }
 
-static enum status train(struct trainer *t, struct error *err) {
+static void next_order(const struct trainer *t, struct rng *rng, uint32_t *order) {
+  if (t->task->spec.hyperparameters.shuffle)
+    rng_shuffle(rng, order, t->training->count);
+}
+
+/* Steps of the whole run: where tokens end a batch, their number depends on each epoch's order, so the orders
+   are made once ahead of time. */
+static enum status count_steps(struct trainer *t, struct error *err) {
   const struct hyperparameters *h = &t->task->spec.hyperparameters;
-  size_t per_step = (size_t)(h->batch_size * h->gradient_accumulation_steps), count = t->training->count;
-  struct rng rng;
-  rng_init(&rng, (uint64_t)t->task->spec.seed, RNG_SHUFFLE);
-  for (uint32_t i = 0; i < count; i++)
-    t->order[i] = i;
+  size_t count = t->training->count;
+  struct rng rng = t->rng;
+  uint32_t *order = malloc(count * sizeof *order);
+  if (!order)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the order of the examples");
+  memcpy(order, t->order, count * sizeof *order);
+  t->total_steps = h->max_steps;
+  for (int64_t epoch = 0; h->max_steps == 0 && epoch < h->n_epochs; epoch++) {
+    next_order(t, &rng, order);
+    for (size_t first = 0; first < count; t->total_steps++)
+      first += step_examples(t, order, first);
+  }
+  free(order);
+  return STATUS_OK;
+}
+
+static enum status train(struct trainer *t, struct error *err) {
   enum status status = STATUS_OK;
+  size_t count = t->training->count;
   while (!status && t->step < t->total_steps) {
-    rng_shuffle(&rng, t->order, count);
-    for (size_t first = 0; !status && first < count && t->step < t->total_steps; first += per_step) {
+    next_order(t, &t->rng, t->order);
+    for (size_t first = 0, examples; !status && first < count && t->step < t->total_steps; first += examples) {
       double learning_rate = 0, norm = 0;
-      size_t examples = count - first < per_step ? count - first : per_step;
+      examples = step_examples(t, t->order, first);
       status = train_step(t, first, examples, &learning_rate, &norm, err);
-      status = status ? status : after_step(t, learning_rate, norm, first + per_step >= count, err);
+      status = status ? status : after_step(t, learning_rate, norm, first + examples >= count, err);
     }
   }
   return status;
 }
 
+static void start_csv(struct trainer *t) {
+  str_init(&t->csv, (size_t)64 << 20);
+  str_puts(&t->csv, "step,epoch,train_loss,learning_rate,grad_norm,trained_tokens,valid_loss");
+  for (size_t i = 0; i < COUNT_OF(score_names); i++)
+    str_printf(&t->csv, ",%s", score_names[i]);
+  str_puts(&t->csv, ",train_mean_token_accuracy\n");
+}
+
 enum status trainer_run(struct trainer *t, struct error *err) {
-  const struct hyperparameters *h = &t->task->spec.hyperparameters;
-  struct batch_limits limits = trainer_limits(t->task, t->training);
+  struct batch_limits limits = corpus_limits(t->training, &t->rule);
   if (t->validation) {
     struct batch_limits other = evaluate_limits(t->validation);
     limits.sequences = limits.sequences > other.sequences ? limits.sequences : other.sequences;
     limits.tokens = limits.tokens > other.tokens ? limits.tokens : other.tokens;
   }
-  int64_t per_step = h->batch_size * h->gradient_accumulation_steps;
-  t->steps_per_epoch = ((int64_t)t->training->count + per_step - 1) / per_step;
-  t->total_steps = h->max_steps > 0 ? h->max_steps : t->steps_per_epoch * h->n_epochs;
   t->evaluated_step = -1;
+  start_csv(t);
+  rng_init(&t->rng, (uint64_t)t->task->spec.seed, RNG_SHUFFLE);
   t->order = calloc(t->training->count, sizeof *t->order);
-  str_init(&t->csv, (size_t)64 << 20);
-  str_puts(&t->csv, "step,epoch,train_loss,learning_rate,grad_norm,trained_tokens,valid_loss");
-  for (size_t i = 0; i < COUNT_OF(score_names); i++)
-    str_printf(&t->csv, ",%s", score_names[i]);
-  str_putc(&t->csv, '\n');
-  enum status status = t->order ? batch_init(&t->batch, &limits, err)
-                                : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the order of the examples");
+  if (!t->order)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the order of the examples");
+  for (uint32_t i = 0; i < t->training->count; i++)
+    t->order[i] = i;
+  enum status status = count_steps(t, err);
+  status = status ? status : batch_init(&t->batch, &limits, t->learner->model->language, err);
   t->started = clock_seconds();
   if (!status && t->validation)
     status = run_evaluation(t, err);

@@ -3,6 +3,7 @@
 #define WORKER_TRAINER_H
 
 #include "api/task.h"
+#include "base/rng.h"
 #include "base/str.h"
 #include "worker/corpus.h"
 #include "worker/evaluate.h"
@@ -16,22 +17,25 @@ struct trainer {
   const struct corpus *validation; /* NULL: none */
   struct report *report;
   struct batch batch;        /* of training and of evaluation */
+  struct batch_rule rule;    /* what a micro-batch takes */
   uint32_t *order;           /* [training->count] the epoch's order */
+  struct rng rng;            /* shuffles it */
   struct str csv;            /* step_metrics.csv so far */
   int64_t step, total_steps; /* optimiser steps */
-  int64_t steps_per_epoch;
   uint64_t micro_step;           /* micro-batches so far: numbers the dropout masks */
   uint64_t tokens;               /* trained so far */
+  uint64_t examples;             /* trained so far */
   double started, last_progress; /* monotonic seconds */
   double train_loss;             /* of the newest step */
+  double train_accuracy;         /* of its predicted tokens; language models */
   struct evaluation evaluation;  /* the newest */
   int64_t evaluated_step;        /* -1: none yet */
   int64_t checkpoints[64];       /* steps of those on disk, oldest first */
   size_t checkpoint_count;
 };
 
-/* Limits of a training step for this task. */
-struct batch_limits trainer_limits(const struct task *task, const struct corpus *training);
+/* What a micro-batch of this task takes. */
+struct batch_rule trainer_rule(const struct task *task);
 
 /* Evaluates (where there is a validation file), trains to the end, evaluates again. The adapter is
    then the model's parameters, the curve is in csv. Everything else is told through `report`. */

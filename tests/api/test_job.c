@@ -147,7 +147,8 @@ static void refuses_other_methods(void **state) {
           "did you mean supervised?");
   refused(BODY(",\"method\":{\"type\":\"supervised\",\"supervised\":{\"hyperparams\":{}}}"), STATUS_UNKNOWN_PARAMETER,
           "method.supervised.hyperparams", "did you mean hyperparameters?");
-  refused(ADAPTER("\"peft_type\":\"LORA\""), STATUS_UNSUPPORTED_VALUE, "adapter.peft_type", "one of: HRA");
+  refused(ADAPTER("\"peft_type\":\"ADALORA\""), STATUS_UNSUPPORTED_VALUE, "adapter.peft_type",
+          "one of: HRA, LORA, OFT, BOFT");
   refused(ADAPTER("\"peft_type\":1"), STATUS_INVALID_VALUE, "adapter.peft_type", "a string");
   refused(BODY(",\"adapter\":[]"), STATUS_INVALID_VALUE, "adapter", "an object");
 }
@@ -169,8 +170,8 @@ static void checks_hyperparameters(void **state) {
       {HYPER("\"precision\":\"bf16\""), "precision", STATUS_UNSUPPORTED_VALUE, "one of: fp32"},
       {HYPER("\"n_epoch\":1"), "n_epoch", STATUS_UNKNOWN_PARAMETER, "did you mean n_epochs?"},
       {HYPER("\"optim\":\"sgd\""), "optim", STATUS_UNSUPPORTED_VALUE, "adamw"},
-      {HYPER("\"packing\":true"), "packing", STATUS_UNSUPPORTED_VALUE, "never padded"},
-      {HYPER("\"train_on_inputs\":true"), "train_on_inputs", STATUS_UNSUPPORTED_VALUE, "prompts"},
+      {HYPER("\"packing\":1"), "packing", STATUS_INVALID_VALUE, "true or false"},
+      {HYPER("\"max_batch_tokens\":-1"), "max_batch_tokens", STATUS_INVALID_VALUE, "at least 0"},
   };
   for (size_t i = 0; i < COUNT_OF(cases); i++) {
     char param[96];
@@ -217,11 +218,15 @@ static void checks_the_rest(void **state) {
   refused(BODY(",\"suffix\":\"a b\""), STATUS_INVALID_VALUE, "suffix", "character 2 is another (a space)");
   refused(BODY(",\"suffix\":\"a/b\""), STATUS_INVALID_VALUE, "suffix", "character 2");
   refused(BODY(",\"suffix\":\"\""), STATUS_INVALID_VALUE, "suffix", "at least 1");
-  refused(BODY(",\"exports\":[\"peft\",\"gguf\"]"), STATUS_UNSUPPORTED_VALUE, "exports", "item 1");
+  refused(BODY(",\"exports\":[\"peft\",\"onnx\"]"), STATUS_UNSUPPORTED_VALUE, "exports", "item 1");
+  refused(BODY(",\"exports\":[\"lora:f16\"]"), STATUS_UNSUPPORTED_VALUE, "exports", "item 0");
+  refused(BODY(",\"exports\":[\"gguf:f32\"]"), STATUS_UNSUPPORTED_VALUE, "exports", "item 0");
+  refused(BODY(",\"adapter\":{\"peft_type\":\"OFT\"},\"exports\":[\"merged\",\"gguf-lora\"]"), STATUS_UNSUPPORTED_VALUE,
+          "exports", "no low-rank form");
   refused(BODY(",\"validation_fil\":\"x\""), STATUS_UNKNOWN_PARAMETER, "validation_fil",
           "did you mean validation_file?");
   refused(BODY(",\"early_stopping\":{\"patience\":2}"), STATUS_UNSUPPORTED_VALUE, "early_stopping", "not supported");
-  refused(BODY(",\"from_checkpoint\":\"ckpt\""), STATUS_UNSUPPORTED_VALUE, "from_checkpoint", "not supported");
+  refused(BODY(",\"from_checkpoint\":7"), STATUS_INVALID_VALUE, "from_checkpoint", "a string");
   refused(BODY(",\"integrations\":[{\"type\":\"wandb\"}]"), STATUS_UNSUPPORTED_VALUE, "integrations", "not supported");
   refused(BODY(",\"evaluation\":{\"every\":1}"), STATUS_UNKNOWN_PARAMETER, "evaluation.every", "not a known");
   refused(BODY(",\"scheduling\":3"), STATUS_INVALID_VALUE, "scheduling", "an object");
@@ -326,9 +331,19 @@ static void reports_a_full_arena(void **state) {
   arena_init(&arena, 1 << 20);
 }
 
+static void settles_exports(void **state) {
+  (void)state;
+  static const char *const want[] = {"peft", "merged:bf16", "gguf:q8_0", "gguf:f16", "lora"};
+  accepted(BODY(",\"exports\":[\"merged\",\"gguf:q8_0\",\"merged:bf16\",\"peft\",\"gguf\",\"lora\"]"));
+  assert_int_equal(spec.exports.count, COUNT_OF(want));
+  for (size_t i = 0; i < COUNT_OF(want); i++)
+    assert_string_equal(spec.exports.item[i], want[i]);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(fills_in_every_default),
                                      cmocka_unit_test(reads_a_full_body),
+                                     cmocka_unit_test(settles_exports),
                                      cmocka_unit_test(accepts_the_deprecated_place),
                                      cmocka_unit_test(accepts_the_method_as_sugar),
                                      cmocka_unit_test(refuses_other_methods),

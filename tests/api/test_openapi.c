@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "api/endpoint.h"
+#include "api/job.h"
 #include "api/openapi.h"
 #include "base/error.h"
 
@@ -79,6 +80,36 @@ static void describes_the_job(void **state) {
   assert_int_equal(json_array_size(codes), STATUS_COUNT - 1);
 }
 
+static bool among(const json_t *values, json_t *value) {
+  bool found = false;
+  for (size_t i = 0; i < json_array_size(values); i++)
+    found |= json_equal(json_array_get(values, i), value);
+  json_decref(value);
+  return found;
+}
+
+/* One schema a method; exactly one of them fits a body, so only HRA's may do without a peft_type. */
+static void describes_every_method(void **state) {
+  (void)state;
+  json_t *adapters = at(document, "components", "schemas", "JobRequest", "properties", "adapter", "oneOf", NULL);
+  assert_int_equal(json_array_size(adapters), PEFT_COUNT);
+  for (size_t i = 0; i < PEFT_COUNT; i++) {
+    const struct method *method = method_of((enum peft_type)i);
+    json_t *adapter = json_array_get(adapters, i), *properties = at(adapter, "properties", NULL);
+    assert_string_equal(json_string_value(at(properties, "peft_type", "const", NULL)), method->peft_type);
+    assert_int_equal(among(at(adapter, "required", NULL), json_string("peft_type")), i != PEFT_HRA);
+    for (size_t f = 0; f < method->fields.count; f++)
+      assert_non_null(at(properties, method->fields.fields[f].name, "description", NULL));
+    for (const struct method_fixed *fixed = method->fixed; fixed->name; fixed++)
+      assert_true(among(at(properties, fixed->name, "enum", NULL), json_null()));
+  }
+  json_t *lora = at(json_array_get(adapters, PEFT_LORA), "properties", NULL);
+  json_t *starts = at(lora, "init_lora_weights", "enum", NULL);
+  assert_true(among(starts, json_true()) && among(starts, json_false()) && among(starts, json_string("gaussian")));
+  assert_true(!among(starts, json_string("true")) && among(at(lora, "use_dora", "enum", NULL), json_false()));
+  assert_true(json_number_value(at(lora, "rank_pattern", "additionalProperties", "maximum", NULL)) == 1024);
+}
+
 static void follow(const json_t *value) {
   const char *key;
   json_t *child;
@@ -101,6 +132,7 @@ static void references_lead_somewhere(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(has_every_endpoint), cmocka_unit_test(describes_the_job),
+                                     cmocka_unit_test(describes_every_method),
                                      cmocka_unit_test(references_lead_somewhere)};
   return cmocka_run_group_tests(tests, start, stop);
 }

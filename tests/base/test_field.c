@@ -22,9 +22,12 @@ struct thing {
   int colour;
   struct string_list words;
   struct int_list layers;
+  struct number_map ranks;
+  int start;
 };
 
 static const char *const colours[] = {"red", "green", "blue", NULL};
+static const char *const starts[] = {"true", "false", "odd", NULL};
 #define AT(member) offsetof(struct thing, member)
 static const struct field rows[] = {
     {"flag", NULL, FIELD_BOOL, AT(flag), .initial = "true"},
@@ -35,6 +38,8 @@ static const struct field rows[] = {
     {"colour", NULL, FIELD_CHOICE, AT(colour), .choices = colours, .initial = "green"},
     {"words", NULL, FIELD_STRING_LIST, AT(words), .max = 3},
     {"layers", NULL, FIELD_INT_LIST, .offset = AT(layers)},
+    {"ranks", NULL, FIELD_NUMBER_MAP, AT(ranks), .min = 0.5, .max = 64},
+    {"start", NULL, FIELD_CHOICE, AT(start), FIELD_BOOL_WORDS, .choices = starts, .initial = "true"},
 };
 static const struct field_table table = {.fields = rows, .count = COUNT_OF(rows)};
 
@@ -80,6 +85,7 @@ static void starts_with_defaults(void **state) {
   assert_true(thing.flag && thing.count == 3 && thing.limit == 0 && thing.rate == 0.5 && thing.colour == 1);
   assert_null(thing.name);
   assert_true(thing.words.count == 0 && !thing.words.item && thing.layers.count == 0);
+  assert_true(thing.ranks.count == 0 && thing.start == 0);
 }
 
 static void reads_every_kind(void **state) {
@@ -88,7 +94,8 @@ static void reads_every_kind(void **state) {
   struct fault_list faults = read_text(&thing,
                                        "{\"flag\":false,\"n\":10,\"limit\":7,\"rate\":1,\"name\":\"\xC3\xA9\","
                                        "\"colour\":\"blue\",\"words\":[\"a\",\"b\"],"
-                                       "\"layers\":[0,-4],\"nested\":{}}",
+                                       "\"layers\":[0,-4],\"ranks\":{\"z\":4,\"a\":0.5},\"start\":\"odd\","
+                                       "\"nested\":{}}",
                                        "");
   assert_int_equal(faults.count, 0);
   assert_true(!thing.flag && thing.count == 10 && thing.limit == 7 && thing.rate == 1 && thing.colour == 2);
@@ -96,6 +103,34 @@ static void reads_every_kind(void **state) {
   assert_int_equal(thing.words.count, 2);
   assert_string_equal(thing.words.item[1], "b");
   assert_int_equal(thing.layers.item[1], -4);
+  assert_int_equal(thing.ranks.count, 2);
+  assert_string_equal(thing.ranks.item[0].key, "z");
+  assert_true(thing.ranks.item[0].value == 4 && thing.ranks.item[1].value == 0.5 && thing.start == 2);
+}
+
+/* The words true and false of such a choice are JSON's own, both ways; a string says the same. */
+static void truth_is_a_choice(void **state) {
+  (void)state;
+  struct thing thing;
+  static const struct {
+    const char *text, *written;
+    int start;
+  } cases[] = {{"{\"name\":\"x\",\"start\":true}", "true", 0},
+               {"{\"name\":\"x\",\"start\":false}", "false", 1},
+               {"{\"name\":\"x\",\"start\":\"false\"}", "false", 1},
+               {"{\"name\":\"x\",\"start\":\"odd\"}", "\"odd\"", 2}};
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    struct fault_list faults = read_text(&thing, cases[i].text, "");
+    assert_int_equal(faults.count, 0);
+    assert_int_equal(thing.start, cases[i].start);
+    json_t *object = field_write(&table, &thing);
+    struct str text;
+    str_init(&text, 100);
+    assert_true(json_append(&text, json_object_get(object, "start")));
+    assert_string_equal(text.text, cases[i].written);
+    str_done(&text);
+    json_decref(object);
+  }
 }
 
 static void accepts_friendly_spellings(void **state) {
@@ -132,6 +167,13 @@ static void names_each_fault(void **state) {
   fault("{\"name\":\"x\",\"words\":[\"a\",\"\"]}", STATUS_INVALID_VALUE, "words", "item 1");
   fault("{\"name\":\"x\",\"words\":[\"a\",\"b\",\"c\",\"d\"]}", STATUS_INVALID_VALUE, "words", "has 4 items");
   fault("{\"name\":\"x\",\"layers\":[1,\"2\"]}", STATUS_INVALID_VALUE, "layers", "item 1");
+  fault("{\"name\":\"x\",\"ranks\":[1]}", STATUS_INVALID_VALUE, "ranks", "an object of numbers, not an array");
+  fault("{\"name\":\"x\",\"ranks\":{\"q\":1,\"k\":true}}", STATUS_INVALID_VALUE, "ranks[\"k\"]", "a number");
+  fault("{\"name\":\"x\",\"ranks\":{\"q\":0}}", STATUS_INVALID_VALUE, "ranks[\"q\"]", "at least 0.5");
+  fault("{\"name\":\"x\",\"ranks\":{\"q\":65}}", STATUS_INVALID_VALUE, "ranks[\"q\"]", "at most 64");
+  fault("{\"name\":\"x\",\"start\":1}", STATUS_INVALID_VALUE, "start", "a string, true or false, not an integer");
+  fault("{\"name\":\"x\",\"start\":\"no\"}", STATUS_UNSUPPORTED_VALUE, "start", "true, false, odd");
+  fault("{\"name\":\"x\",\"colour\":true}", STATUS_INVALID_VALUE, "colour", "a string, not");
   fault("{\"name\":\"x\",\"color\":\"red\"}", STATUS_UNKNOWN_PARAMETER, "color", "did you mean colour?");
   fault("{\"name\":\"x\",\"neste\":1}", STATUS_UNKNOWN_PARAMETER, "neste", "did you mean nested?");
   fault("{\"name\":\"x\",\"zzzzzz\":1}", STATUS_UNKNOWN_PARAMETER, "zzzzzz", "not a known parameter");
@@ -158,7 +200,7 @@ static void set(struct thing *thing, const char *name, const char *text, enum st
   if (status != want)
     fail_msg("%s=%s: %s %s", name, text, status_code(status), err.text);
   if (status)
-    assert_string_equal(err.param, field_find(&table, name)->name);
+    assert_string_equal(err.param, strchr(text, ':') ? "ranks[\"q\"]" : field_find(&table, name)->name);
 }
 
 static void sets_from_text(void **state) {
@@ -172,10 +214,13 @@ static void sets_from_text(void **state) {
   set(&thing, "colour", "red", STATUS_OK);
   set(&thing, "words", "a,b", STATUS_OK);
   set(&thing, "layers", "1,2,3", STATUS_OK);
+  set(&thing, "ranks", "{\"q\":8}", STATUS_OK);
+  set(&thing, "start", "false", STATUS_OK);
   assert_true(!thing.flag && thing.count == 9 && thing.rate == 1e-3 && thing.colour == 0);
   assert_string_equal(thing.name, "abc");
   assert_string_equal(thing.words.item[1], "b");
   assert_int_equal(thing.layers.item[2], 3);
+  assert_true(thing.ranks.count == 1 && thing.ranks.item[0].value == 8 && thing.start == 1);
   set(&thing, "count", "auto", STATUS_OK);
   assert_int_equal(thing.count, 3);
   set(&thing, "words", "", STATUS_OK);
@@ -191,13 +236,18 @@ static void sets_from_text(void **state) {
   set(&thing, "colour", "pink", STATUS_UNSUPPORTED_VALUE);
   set(&thing, "words", "a,,b", STATUS_INVALID_VALUE);
   set(&thing, "layers", "1,x", STATUS_INVALID_VALUE);
+  set(&thing, "ranks", "q=8", STATUS_INVALID_VALUE);
+  set(&thing, "ranks", "{\"q\":99}", STATUS_INVALID_VALUE);
+  set(&thing, "start", "maybe", STATUS_UNSUPPORTED_VALUE);
+  assert_true(thing.ranks.count == 1);
   assert_int_equal(thing.count, 3);
 }
 
 static void writes_what_it_read(void **state) {
   (void)state;
   struct thing thing;
-  struct fault_list faults = read_text(&thing, "{\"name\":\"x\",\"rate\":0.06,\"layers\":[2]}", "");
+  struct fault_list faults = read_text(
+      &thing, "{\"name\":\"x\",\"rate\":0.06,\"layers\":[2],\"ranks\":{\"z\":4.0,\"a\":0.5},\"start\":false}", "");
   assert_int_equal(faults.count, 0);
   json_t *object = field_write(&table, &thing);
   struct str text;
@@ -205,7 +255,7 @@ static void writes_what_it_read(void **state) {
   assert_true(json_append(&text, object));
   assert_string_equal(text.text,
                       "{\"flag\":true,\"count\":3,\"limit\":null,\"rate\":0.06,\"name\":\"x\",\"colour\":\"green\","
-                      "\"words\":null,\"layers\":[2]}");
+                      "\"words\":null,\"layers\":[2],\"ranks\":{\"z\":4,\"a\":0.5},\"start\":false}");
   struct thing again;
   faults = read_text(&again, text.text, "");
   assert_int_equal(faults.count, 0);
@@ -226,6 +276,7 @@ static void reports_a_full_arena(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(starts_with_defaults),
                                      cmocka_unit_test(reads_every_kind),
+                                     cmocka_unit_test(truth_is_a_choice),
                                      cmocka_unit_test(accepts_friendly_spellings),
                                      cmocka_unit_test(names_each_fault),
                                      cmocka_unit_test(gathers_all_faults_under_a_path),

@@ -1,5 +1,6 @@
 /* Philox gives the published known answers; positions are independent of how they are reached; the
    helpers are unbiased enough to be told from broken ones. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -70,6 +71,21 @@ static void stays_in_range(void **state) {
   assert_int_equal(rng_below(&rng, 1), 0);
 }
 
+static void normal_numbers_have_their_moments(void **state) {
+  (void)state;
+  enum { COUNT = 40000 };
+  struct rng rng;
+  double sum[5] = {0};
+  rng_init(&rng, 11, RNG_INIT);
+  for (int i = 0; i < COUNT; i++) {
+    double x = rng_normal(&rng), power = 1;
+    assert_true(isfinite(x));
+    for (int p = 1; p < 5; p++)
+      sum[p] += (power *= x) / COUNT;
+  }
+  assert_true(fabs(sum[1]) < 0.02 && fabs(sum[2] - 1) < 0.03 && fabs(sum[3]) < 0.08 && fabs(sum[4] - 3) < 0.2);
+}
+
 static void shuffles_to_a_permutation(void **state) {
   (void)state;
   uint32_t items[100], again[100];
@@ -107,6 +123,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(gives_known_answers),           cmocka_unit_test(walks_the_blocks_in_order),
       cmocka_unit_test(keeps_streams_and_seeds_apart), cmocka_unit_test(stays_in_range),
+      cmocka_unit_test(normal_numbers_have_their_moments),
       cmocka_unit_test(shuffles_to_a_permutation),     cmocka_unit_test(makes_identifiers)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,10 @@
 #include "worker/adapter/adapter.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "base/hash.h"
+#include "base/rng.h"
 #include "worker/backend/backend.h"
 #include "worker/op/op.h"
 
@@ -38,6 +41,35 @@ bool adapter_low_rank(struct adapter *adapter, struct parameter_list *parameters
     if (!(*parts[i].at = arena_array(parameters->arena, parts[i].count, sizeof(float))))
       return false;
   return true;
+}
+
+bool adapter_rotation(struct adapter *adapter, struct parameter_list *parameters, size_t block, bool with_scale) {
+  struct rotation *o = &adapter->rotation;
+  size_t in = adapter->linear->in, out = with_scale ? adapter->linear->out : 0;
+  *o = (struct rotation){.block = block, .blocks = in / block};
+  o->r = arena_array(parameters->arena, in * block, sizeof(float));
+  o->r_t = arena_array(parameters->arena, in * block, sizeof(float));
+  o->g = arena_array(parameters->arena, in * block, sizeof(float));
+  o->scale = out ? arena_array(parameters->arena, out, sizeof(float)) : NULL;
+  o->g_scale = out ? arena_array(parameters->arena, out, sizeof(float)) : NULL;
+  return o->r && o->r_t && o->g && (!out || (o->scale && o->g_scale));
+}
+
+/* What HRA drew from the name alone stays as it was: use "" changes nothing. */
+void adapter_rng(struct rng *rng, const struct adapter *adapter, uint64_t seed, const char *use) {
+  char digest[HASH_HEX], text[600];
+  uint64_t stream = RNG_INIT;
+  snprintf(text, sizeof text, "%s%s", adapter->linear->name, use);
+  hash_bytes(digest, text, strlen(text));
+  for (int i = 0; i < 12; i++)
+    stream = stream << 4 | (uint64_t)(digest[i] <= '9' ? digest[i] - '0' : digest[i] - 'a' + 10);
+  rng_init(rng, seed, stream);
+}
+
+struct parameter *adapter_parameter(struct adapter *adapter, struct parameter_list *parameters, const char *suffix,
+                                    int rank, const int64_t *shape) {
+  char *key = arena_format(parameters->arena, "base_model.model.%s.%s", adapter->linear->name, suffix);
+  return key ? parameter_add_shaped(parameters, key, rank, shape) : NULL;
 }
 
 struct batch {

@@ -1,8 +1,9 @@
-/* Adapters of frozen linear layers. A method whose map is a low-rank change of the weight,
-   W' = W + sign * up * down^T, runs inside op_linear: before a step `prepare` computes the factors
-   from the parameters, the op multiplies with them and gathers three small products, and after the
-   backward pass `finish` turns those into the parameters' gradients. HRA has this shape exactly:
-   H = I - U M^-1 U^T gives W H = W - (W U M^-1) U^T (hra.c). */
+/* Adapters of frozen linear layers. Before a step `prepare` computes small factors from the parameters, op_linear
+   multiplies with them and gathers small products, and after the backward pass `finish` turns those into the
+   parameters' gradients. There are two shapes:
+   - a low-rank change of the weight, W' = W + sign * up * down^T: LoRA (lora.c), and HRA exactly, since
+     H = I - U M^-1 U^T gives W H = W - (W U M^-1) U^T (hra.c);
+   - a rotation of the input in blocks, y = (x blockdiag(R)) W^T: OFT and BOFT (oft.c, boft.c). */
 #ifndef WORKER_ADAPTER_ADAPTER_H
 #define WORKER_ADAPTER_ADAPTER_H
 
@@ -31,15 +32,30 @@ struct low_rank {
   float *g_core;      /* R x R */
 };
 
+/* Rows of x are cut into blocks of `block` columns, each a row vector times its R:
+     forward   Z_i = X_i R_i;  Y = (Z W^T) * scale + b
+     backward  dX_i = dZ_i R_i^T
+     gathered  g_i = X_i^T dZ_i,  g_scale = column sums of dY * (Z W^T)  (sums over the step) */
+struct rotation {
+  size_t block, blocks;
+  float *r, *r_t;        /* blocks x block x block: the R_i, and transposed */
+  float *g;              /* blocks x block x block */
+  float *scale, *g_scale; /* out; NULL: none */
+};
+
+enum { ADAPTER_PARAMETERS_MAX = 2 };
+
 struct adapter {
   const struct adapter_ops *ops;
   const struct adapter_spec *spec;
   const struct linear *linear; /* the frozen layer; borrowed */
-  size_t rank;
-  struct low_rank low;
-  struct parameter *parameter; /* HRA: hra_u, in x rank */
-  double *core;                /* HRA: M^-1, rank x rank */
-  double penalty;              /* of the last `prepare`: ||I - Uh^T Uh||_F; 0 when there is none */
+  size_t rank;                 /* of a low-rank method */
+  struct low_rank low;         /* R 0: the method rotates */
+  struct rotation rotation;    /* block 0: the method changes the weight */
+  double dropout;              /* of the input of `low.down` while training */
+  struct parameter *parameters[ADAPTER_PARAMETERS_MAX]; /* the method's own; unused: NULL */
+  void *state;                                          /* likewise */
+  double penalty; /* of the last `prepare`: HRA's ||I - Uh^T Uh||_F; 0 when there is none */
 };
 
 /* One const row a method, in its own file. */
@@ -59,7 +75,9 @@ struct adapter_ops {
   void (*low_rank)(const struct adapter *adapter, const struct kernels *kernels, float *A, float *B);
 };
 
-extern const struct adapter_ops adapter_hra;
+#define METHOD(name, lower) extern const struct adapter_ops adapter_##lower;
+#include "api/methods.def"
+#undef METHOD
 
 const struct adapter_ops *adapter_ops_of(enum peft_type type);
 
@@ -69,6 +87,15 @@ NODISCARD enum status adapter_new(struct adapter **out, const struct adapter_spe
 
 /* Memory for the factors of a low-rank method: false when it runs out. */
 bool adapter_low_rank(struct adapter *adapter, struct parameter_list *parameters, size_t rank);
+
+/* The same for a method that rotates; with_scale makes `scale` too. */
+bool adapter_rotation(struct adapter *adapter, struct parameter_list *parameters, size_t block, bool with_scale);
+/* A stream of random numbers of its own for a layer (by its name) and a use. */
+struct rng;
+void adapter_rng(struct rng *rng, const struct adapter *adapter, uint64_t seed, const char *use);
+/* PEFT's key "base_model.model.<module>.<suffix>" with a new parameter; NULL when memory runs out. */
+struct parameter *adapter_parameter(struct adapter *adapter, struct parameter_list *parameters, const char *suffix,
+                                    int rank, const int64_t *shape);
 
 /* Runs `prepare` or `finish` of all adapters on the pool. */
 NODISCARD enum status adapter_prepare_all(struct adapter *const *adapters, size_t count, struct backend *backend,

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hash.h"
 #include "base/rng.h"
 #include "worker/adapter/adapter.h"
 #include "worker/backend/kernels.h"
@@ -21,6 +20,11 @@
 
 /* A squared column length, or a Cholesky pivot relative to its diagonal, below this is singular. */
 static const double TINY = 1e-12;
+
+/* M^-1: rank x rank. */
+static double *core_of(const struct adapter *a) {
+  return a->state;
+}
 
 static double mask_at(bool gram_schmidt, size_t i, size_t j) {
   return gram_schmidt || i == j ? 0.5 : i < j ? 1.0 : 0.0;
@@ -30,13 +34,8 @@ static double mask_at(bool gram_schmidt, size_t i, size_t j) {
    The bound is that of PEFT's kaiming_uniform(a = sqrt 5), whose fan-in is the number of columns. */
 static void initialise(struct adapter *a, uint64_t seed) {
   size_t in = a->linear->in, r = a->rank;
-  char digest[HASH_HEX];
-  uint64_t stream = RNG_INIT;
-  hash_bytes(digest, a->linear->name, strlen(a->linear->name));
-  for (int i = 0; i < 12; i++)
-    stream = stream << 4 | (uint64_t)(digest[i] <= '9' ? digest[i] - '0' : digest[i] - 'a' + 10);
   struct rng rng;
-  rng_init(&rng, seed, stream);
+  adapter_rng(&rng, a, seed, "");
   bool paired = a->spec->hra.init_weights && r % 2 == 0 && !a->spec->hra.apply_GS;
   size_t columns = paired ? r / 2 : r, copies = paired ? 2 : 1;
   float bound = 1.0f / sqrtf((float)columns);
@@ -44,7 +43,7 @@ static void initialise(struct adapter *a, uint64_t seed) {
     for (size_t j = 0; j < columns; j++) {
       float u = (2 * rng_uniform(&rng) - 1) * bound;
       for (size_t c = 0; c < copies; c++)
-        a->parameter->data[i * r + j * copies + c] = u;
+        a->parameters[0]->data[i * r + j * copies + c] = u;
     }
 }
 
@@ -55,10 +54,9 @@ static enum status attach(struct adapter *a, struct parameter_list *parameters, 
   if (spec->apply_GS && r > a->linear->in)
     return error_set(err, STATUS_INVALID_VALUE, "adapter.r",
                      "r is %zu, but %s has only %zu inputs: Gram-Schmidt needs r <= inputs", r, module, a->linear->in);
-  char *key = arena_format(parameters->arena, "base_model.model.%s.hra_u", module);
-  a->parameter = key ? parameter_add(parameters, key, 2, (int64_t)a->linear->in, (int64_t)r) : NULL;
-  a->core = arena_array(parameters->arena, r * r, sizeof *a->core);
-  if (!a->parameter || !a->core || !adapter_low_rank(a, parameters, r))
+  a->parameters[0] = adapter_parameter(a, parameters, "hra_u", 2, (const int64_t[]){(int64_t)a->linear->in, (int64_t)r});
+  a->state = arena_array(parameters->arena, r * r, sizeof(double));
+  if (!a->parameters[0] || !a->state || !adapter_low_rank(a, parameters, r))
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the adapter of %s", module);
   a->low.sign = -1;
   initialise(a, seed);
@@ -133,13 +131,13 @@ static double penalty_of(const double *S, size_t r) {
 static void factor(struct adapter *a, const struct kernels *k) {
   struct low_rank *low = &a->low;
   size_t in = a->linear->in, out = a->linear->out, r = a->rank, R = low->R;
-  const float *U = a->parameter->data;
+  const float *U = a->parameters[0]->data;
   float *padded = low->g_down, *F = low->g_up; /* not in use between steps */
   for (size_t i = 0; i < in; i++)
     for (size_t j = 0; j < r; j++) {
       double sum = 0; /* down = U M^-T */
       for (size_t p = 0; p < r; p++)
-        sum += (double)U[i * r + p] * a->core[j * r + p];
+        sum += (double)U[i * r + p] * core_of(a)[j * r + p];
       low->down[i * R + j] = (float)sum;
       padded[i * R + j] = low->down_back_t[j * in + i] = U[i * r + j];
     }
@@ -148,7 +146,7 @@ static void factor(struct adapter *a, const struct kernels *k) {
     for (size_t j = 0; j < r; j++) {
       double sum = 0; /* up_back = F M^-1 */
       for (size_t p = 0; p < r; p++)
-        sum += (double)F[o * R + p] * a->core[p * r + j];
+        sum += (double)F[o * R + p] * core_of(a)[p * r + j];
       low->up_back[o * R + j] = (float)sum;
       low->up_t[j * out + o] = F[o * R + j];
     }
@@ -162,9 +160,9 @@ static enum status prepare(struct adapter *a, const struct kernels *k, struct er
   size_t r = a->rank;
   double small[3][RANK_ON_STACK * RANK_ON_STACK], *heap = NULL;
   if (r > RANK_ON_STACK && !(heap = malloc(3 * r * r * sizeof *heap)))
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for %s", a->parameter->key);
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for %s", a->parameters[0]->key);
   double *S = heap ? heap : small[0], *L = heap ? heap + r * r : small[1], *half = heap ? heap + 2 * r * r : small[2];
-  gram(S, a->parameter->data, a->linear->in, r);
+  gram(S, a->parameters[0]->data, a->linear->in, r);
   size_t bad = r;
   for (size_t i = 0; i < r && bad == r; i++)
     if (!(S[i * r + i] > TINY) || !isfinite(S[i * r + i]))
@@ -175,7 +173,7 @@ static enum status prepare(struct adapter *a, const struct kernels *k, struct er
                        "reflection %zu of %s has length %g: it defines no direction", bad, a->linear->name,
                        sqrt(S[bad * r + bad]));
   } else if (a->spec->hra.apply_GS) {
-    if (!invert_gram(a->core, S, L, half, r))
+    if (!invert_gram(core_of(a), S, L, half, r))
       status =
           error_set(err, STATUS_INVALID_VALUE, "adapter.apply_GS",
                     "the reflections of %s are linearly dependent: Gram-Schmidt is singular there", a->linear->name);
@@ -183,7 +181,7 @@ static enum status prepare(struct adapter *a, const struct kernels *k, struct er
     for (size_t i = 0; i < r; i++)
       for (size_t j = 0; j < r; j++)
         L[i * r + j] = mask_at(false, i, j) * S[i * r + j];
-    invert_upper(a->core, L, r);
+    invert_upper(core_of(a), L, r);
   }
   if (!status) {
     a->penalty = penalty_of(S, r);
@@ -199,7 +197,7 @@ static void penalty_backward(const struct adapter *a, double *T, double weight) 
   size_t r = a->rank, in = a->linear->in;
   double L = a->penalty, *S = malloc(r * r * sizeof *S);
   CHECK(S);
-  gram(S, a->parameter->data, in, r);
+  gram(S, a->parameters[0]->data, in, r);
   for (size_t i = 0; i < r; i++) {
     double own = 0, ni = sqrt(S[i * r + i]);
     for (size_t j = 0; j < r; j++) {
@@ -226,8 +224,8 @@ static void finish(struct adapter *a, const struct kernels *k, double penalty_we
     penalty_backward(a, T, penalty_weight);
   /* g_down becomes X^T C + W^T (dY^T Q) */
   k->gemm(low->g_down, R, a->linear->weight, 1, in, low->g_up, R, in, R, out, 1.0f, true);
-  const float *U = a->parameter->data;
-  float *dU = a->parameter->grad;
+  const float *U = a->parameters[0]->data;
+  float *dU = a->parameters[0]->grad;
   for (size_t i = 0; i < in; i++)
     for (size_t j = 0; j < r; j++) {
       double sum = -(double)low->g_down[i * R + j];
@@ -244,4 +242,15 @@ static void merge(const struct adapter *a, const struct kernels *k, float *merge
   k->gemm(merged, in, a->low.up_back, R, 1, a->low.down_back_t, in, out, in, R, -1.0f, true);
 }
 
-const struct adapter_ops adapter_hra = {.attach = attach, .prepare = prepare, .finish = finish, .merge = merge};
+/* A = U^T, B = -W U M^-1. */
+static void low_rank(const struct adapter *a, const struct kernels *k, float *A, float *B) {
+  (void)k;
+  size_t in = a->linear->in, out = a->linear->out, r = a->rank, R = a->low.R;
+  memcpy(A, a->low.down_back_t, r * in * sizeof *A);
+  for (size_t o = 0; o < out; o++)
+    for (size_t j = 0; j < r; j++)
+      B[o * r + j] = -a->low.up_back[o * R + j];
+}
+
+const struct adapter_ops adapter_hra = {
+    .attach = attach, .prepare = prepare, .finish = finish, .merge = merge, .low_rank = low_rank};

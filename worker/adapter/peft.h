@@ -15,4 +15,8 @@ NODISCARD enum status peft_load(struct model *model, const char *folder, struct 
 NODISCARD enum status peft_save(const struct model *model, const struct adapter_spec *spec, const char *folder,
                                 const char *base, struct error *err);
 
+/* Its adapter_config.json and README.md alone: `spec` may describe another form of the adapter (an equal LoRA). */
+NODISCARD enum status peft_save_about(const struct model *model, const struct adapter_spec *spec, const char *folder,
+                                      const char *base, struct error *err);
+
 #endif

@@ -2,6 +2,7 @@
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -111,6 +112,26 @@ static enum status matches(bool *out, struct matcher *m, const char *path, const
                      path);
   *out = found >= 0;
   return STATUS_OK;
+}
+
+enum status target_pattern(double *out, const struct number_map *map, const char *path, const char *param,
+                           struct error *err) {
+  enum status status = STATUS_OK;
+  bool found = false;
+  for (size_t i = 0; !status && !found && i < map->count; i++) {
+    char pattern[1200];
+    struct matcher matcher;
+    struct module_match match = {.pattern = pattern};
+    int length = snprintf(pattern, sizeof pattern, "(.*\\.)?(%s)", map->item[i].key);
+    if ((size_t)length >= sizeof pattern)
+      return error_set(err, STATUS_INVALID_VALUE, param, "a key of %s is too long", param);
+    status = matcher_init(&matcher, &match, param, err);
+    status = status ? status : matches(&found, &matcher, path, param, err);
+    matcher_done(&matcher);
+    if (found)
+      *out = map->item[i].value;
+  }
+  return status;
 }
 
 /* "query, key, value": the distinct last names of the modules, into out. */

@@ -20,6 +20,10 @@ struct target_modules {
    STATUS_INVALID_VALUE with the place. */
 NODISCARD enum status target_select(bool *selected, const struct target_modules *modules,
                                     const struct adapter_spec *spec, struct error *err);
+/* The first entry of a pattern map (LoRA's rank_pattern) for a module: its key, a regular expression, matches the
+   end of the path after a dot, or all of it. *out keeps its value when none does. */
+NODISCARD enum status target_pattern(double *out, const struct number_map *map, const char *path, const char *param,
+                                     struct error *err);
 /* Does `path` equal `name` or end with "." and it? */
 bool target_suffix(const char *path, const char *name);
 

@@ -1,4 +1,4 @@
-#include "worker/export.h"
+#include "worker/export/run.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,35 +7,22 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "worker/adapter/peft.h"
+#include "worker/export/export.h"
 #include "worker/file/tar.h"
 
 static const char *const peft_files[] = {"adapter_config.json", "adapter_model.safetensors", "README.md"};
 
-/* Tells the daemon of a file that is in its place. */
-static enum status announce(struct trainer *t, const char *name, const char *path, bool result_file,
+static enum status put_text(struct trainer *t, const struct export *e, const char *name, const struct str *text,
                             struct error *err) {
-  char full[1024], sha256[HASH_HEX];
-  uint64_t bytes;
-  snprintf(full, sizeof full, "%s/%s", t->task->output_dir, path);
-  enum status status = file_hash(sha256, &bytes, full, err);
-  if (status)
-    return status;
-  report_data(t->report, EVENT_ARTIFACT, "",
-              json_pack("{s:s s:s s:I s:s s:b}", "name", name, "path", path, "bytes", (json_int_t)bytes, "sha256",
-                        sha256, "result_file", result_file));
-  return STATUS_OK;
-}
-
-static enum status put_text(struct trainer *t, const char *name, const struct str *text, struct error *err) {
   char path[1024];
   if (text->failed)
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "%s has become too long", name);
   snprintf(path, sizeof path, "%s/%s", t->task->output_dir, name);
   enum status status = file_put(path, text->text, text->length, err);
-  return status ? status : announce(t, name, name, true, err);
+  return status ? status : export_announce(e, name, name, true, err);
 }
 
-static enum status export_adapter(struct trainer *t, struct error *err) {
+static enum status export_adapter(struct trainer *t, const struct export *e, struct error *err) {
   const struct task *task = t->task;
   char folder[1024], path[1100];
   snprintf(folder, sizeof folder, "%s/adapter", task->output_dir);
@@ -43,23 +30,23 @@ static enum status export_adapter(struct trainer *t, struct error *err) {
   status = status ? status : peft_save(t->learner->model, &task->spec.adapter, folder, task->spec.model, err);
   for (size_t i = 0; !status && i < COUNT_OF(peft_files); i++) {
     snprintf(path, sizeof path, "adapter/%s", peft_files[i]);
-    status = announce(t, peft_files[i], path, false, err);
+    status = export_announce(e, peft_files[i], path, false, err);
   }
   snprintf(path, sizeof path, "%s/adapter.tar", task->output_dir);
   status = status ? status : tar_pack(path, folder, peft_files, COUNT_OF(peft_files), NULL, NULL, err);
-  return status ? status : announce(t, "adapter.tar", "adapter.tar", true, err);
+  return status ? status : export_announce(e, "adapter.tar", "adapter.tar", true, err);
 }
 
 /* {"index","line","label","prediction","logits"} of each validated example, in the file's order. */
-static enum status export_predictions(struct trainer *t, const struct dataset *validation,
+static enum status export_predictions(struct trainer *t, const struct export *e, const struct dataset *validation,
                                       const struct dataset *training, struct error *err) {
   size_t classes = t->learner->model->num_labels;
   struct str text;
   str_init(&text, (size_t)1 << 30);
   for (size_t i = 0; i < t->evaluation.count; i++) {
     const float *row = t->evaluation.logits + i * classes;
-    const struct example *e = &validation->examples[i];
-    json_t *line = json_pack("{s:I s:I}", "index", (json_int_t)i, "line", (json_int_t)e->line), *logits = json_array();
+    const struct example *x = &validation->examples[i];
+    json_t *line = json_pack("{s:I s:I}", "index", (json_int_t)i, "line", (json_int_t)x->line), *logits = json_array();
     size_t best = 0;
     for (size_t c = 0; c < classes; c++) {
       json_array_append_new(logits, json_real((double)row[c]));
@@ -67,7 +54,7 @@ static enum status export_predictions(struct trainer *t, const struct dataset *v
     }
     bool numbers = t->learner->regression;
     json_object_set_new(line, "label",
-                        numbers ? json_real((double)e->target) : json_string(training->label_names[e->label]));
+                        numbers ? json_real((double)x->target) : json_string(training->label_names[x->label]));
     json_object_set_new(line, "prediction",
                         numbers ? json_real((double)row[0]) : json_string(training->label_names[best]));
     json_object_set_new(line, "logits", logits);
@@ -75,7 +62,7 @@ static enum status export_predictions(struct trainer *t, const struct dataset *v
     str_putc(&text, '\n');
     json_decref(line);
   }
-  enum status status = put_text(t, "predictions.jsonl", &text, err);
+  enum status status = put_text(t, e, "predictions.jsonl", &text, err);
   str_done(&text);
   return status;
 }
@@ -89,7 +76,8 @@ static json_t *describe_file(const struct task_file *file, struct error *err) {
                    "sha256", sha256);
 }
 
-static enum status export_manifest(struct trainer *t, const struct dataset *training, struct error *err) {
+static enum status export_manifest(struct trainer *t, const struct export *e, const struct dataset *training,
+                                   struct error *err) {
   const struct task *task = t->task;
   const struct model *model = t->learner->model;
   char path[1024], sha256[HASH_HEX];
@@ -97,7 +85,7 @@ static enum status export_manifest(struct trainer *t, const struct dataset *trai
   if (!data)
     return err->status;
   json_t *labels = json_array();
-  for (size_t i = 0; i < training->num_labels; i++)
+  for (size_t i = 0; training && i < training->num_labels; i++)
     json_array_append_new(labels, json_string(training->label_names[i]));
   AUTO(json_release)
   json_t *manifest = json_pack(
@@ -129,16 +117,26 @@ static enum status export_manifest(struct trainer *t, const struct dataset *trai
   str_puts(&text, pretty ? pretty : "");
   text.failed |= !pretty;
   free(pretty);
-  status = put_text(t, "training_manifest.json", &text, err);
+  status = put_text(t, e, "training_manifest.json", &text, err);
   str_done(&text);
   return status;
 }
 
 enum status export_all(struct trainer *t, const struct dataset *training, const struct dataset *validation,
                        struct error *err) {
-  enum status status = export_adapter(t, err);
-  status = status ? status : put_text(t, "step_metrics.csv", &t->csv, err);
+  const struct task *task = t->task;
+  struct export e = {.model = t->learner->model,
+                     .spec = &task->spec.adapter,
+                     .base = task->spec.model,
+                     .base_path = task->model_dir,
+                     .output_dir = task->output_dir,
+                     .report = t->report,
+                     .label_count = training ? training->num_labels : 0,
+                     .label_names = training ? training->label_names : NULL};
+  enum status status = export_adapter(t, &e, err);
+  status = status ? status : put_text(t, &e, "step_metrics.csv", &t->csv, err);
   if (!status && validation)
-    status = export_predictions(t, validation, training, err);
-  return status ? status : export_manifest(t, training, err);
+    status = export_predictions(t, &e, validation, training, err);
+  status = status ? status : export_manifest(t, &e, training, err);
+  return status ? status : export_formats(&e, &task->spec.exports, err);
 }

@@ -1,7 +1,7 @@
 /* What a finished job leaves: the PEFT folder, its archive, the curve, the predictions, and the
    manifest that says how they were made. Each file is published, then announced. */
-#ifndef WORKER_EXPORT_H
-#define WORKER_EXPORT_H
+#ifndef WORKER_EXPORT_RUN_H
+#define WORKER_EXPORT_RUN_H
 
 #include "worker/trainer.h"
 

@@ -86,5 +86,10 @@ NODISCARD enum status st_to_f32(float *out, const struct st_tensor *tensor, stru
 NODISCARD enum status safetensors_write(const char *path, const struct st_tensor *tensors, size_t count,
                                         const json_t *metadata, char sha256[HASH_HEX], uint64_t *bytes,
                                         struct error *err);
+/* The same with the bytes of each tensor made when it is its turn (`bytes` of the table is not read): a file of
+   any size needs memory for its largest tensor only. `fill` writes tensors[index].length bytes. */
+typedef enum status st_fill(void *payload, size_t index, unsigned char *bytes, struct error *err);
+NODISCARD enum status safetensors_write_filled(const char *path, const struct st_tensor *tensors, size_t count,
+                                               st_fill *fill, void *payload, struct error *err);
 
 #endif

@@ -56,8 +56,26 @@ static bool build_header(struct str *out, const struct st_tensor *const *order, 
   return !out->failed;
 }
 
+/* Where the bytes come from: the table, or a function that makes them. */
+struct source {
+  const struct st_tensor *tensors;
+  st_fill *fill; /* NULL: the table */
+  void *payload;
+  unsigned char *room; /* of the largest tensor, with `fill` */
+};
+
+static enum status write_bytes(struct file_new *file, const struct source *source, const struct st_tensor *t,
+                               struct error *err) {
+  if (!t->length)
+    return STATUS_OK;
+  if (!source->fill)
+    return file_write(file, t->bytes, t->length, err);
+  enum status status = source->fill(source->payload, (size_t)(t - source->tensors), source->room, err);
+  return status ? status : file_write(file, source->room, t->length, err);
+}
+
 static enum status write_file(struct file_new *file, const struct str *header, const struct st_tensor *const *order,
-                              size_t count, struct error *err) {
+                              size_t count, const struct source *source, struct error *err) {
   unsigned char length[8];
   for (size_t i = 0; i < sizeof length; i++)
     length[i] = (unsigned char)((uint64_t)header->length >> (8 * i));
@@ -65,19 +83,18 @@ static enum status write_file(struct file_new *file, const struct str *header, c
   if (!status)
     status = file_write(file, header->text, header->length, err);
   for (size_t i = 0; !status && i < count; i++)
-    if (order[i]->length)
-      status = file_write(file, order[i]->bytes, order[i]->length, err);
+    status = write_bytes(file, source, order[i], err);
   return status;
 }
 
-enum status safetensors_write(const char *path, const struct st_tensor *tensors, size_t count,
-                              const json_t *metadata, char sha256[HASH_HEX], uint64_t *bytes, struct error *err) {
+static enum status write_from(const char *path, const struct source *source, size_t count, const json_t *metadata,
+                              char sha256[HASH_HEX], uint64_t *bytes, struct error *err) {
   struct str header;
-  struct file_new file;
+  struct file_new file = {.fd = -1};
   const struct st_tensor **order = calloc(count + 1, sizeof *order);
   str_init(&header, ST_HEADER_MAX);
   for (size_t i = 0; order && i < count; i++)
-    order[i] = &tensors[i];
+    order[i] = &source->tensors[i];
   if (order)
     qsort(order, count, sizeof *order, by_rank);
   enum status status = STATUS_OK;
@@ -86,13 +103,33 @@ enum status safetensors_write(const char *path, const struct st_tensor *tensors,
                        ST_HEADER_MAX, path);
   if (!status)
     status = file_create(&file, path, err);
-  if (!status)
-    status = write_file(&file, &header, order, count, err);
-  if (!status)
-    status = file_publish(&file, sha256, err);
+  if (!status) {
+    status = write_file(&file, &header, order, count, source, err);
+    if (status)
+      file_discard(&file);
+    else
+      status = file_publish(&file, sha256, err);
+  }
   if (!status && bytes)
     *bytes = file.bytes;
   str_done(&header);
   free(order);
+  return status;
+}
+
+enum status safetensors_write(const char *path, const struct st_tensor *tensors, size_t count,
+                              const json_t *metadata, char sha256[HASH_HEX], uint64_t *bytes, struct error *err) {
+  return write_from(path, &(struct source){.tensors = tensors}, count, metadata, sha256, bytes, err);
+}
+
+enum status safetensors_write_filled(const char *path, const struct st_tensor *tensors, size_t count, st_fill *fill,
+                                     void *payload, struct error *err) {
+  size_t largest = 1;
+  for (size_t i = 0; i < count; i++)
+    largest = tensors[i].length > largest ? tensors[i].length : largest;
+  struct source source = {tensors, fill, payload, malloc(largest)};
+  enum status status = source.room ? write_from(path, &source, count, NULL, NULL, NULL, err)
+                                   : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to write %s", path);
+  free(source.room);
   return status;
 }

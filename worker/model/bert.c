@@ -152,4 +152,5 @@ static void disable_dropout(struct model *m) {
 }
 
 const struct model_ops model_bert = {
-    .disable_dropout = disable_dropout, .model_type = "bert", .classifier = true, .load = load, .forward = forward};
+    .disable_dropout = disable_dropout, 
+    .model_type = "bert", .class_prefix = "Bert", .prefix = PREFIX, .classifier = true, .load = load, .forward = forward};

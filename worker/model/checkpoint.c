@@ -127,6 +127,11 @@ enum status checkpoint_open(struct checkpoint *out, const char *path, struct err
   return status;
 }
 
+void checkpoint_forget(const struct checkpoint *checkpoint) {
+  if (checkpoint->is_gguf)
+    file_map_forget(&checkpoint->gguf.map);
+}
+
 void checkpoint_close(struct checkpoint *c) {
   json_decref(c->config);
   safetensors_close(&c->tensors);
@@ -166,6 +171,13 @@ bool checkpoint_find(struct checkpoint_tensor *out, const struct checkpoint *c, 
   if (tensor)
     *out = describe(tensor->name, tensor->rank, tensor->shape);
   return tensor != NULL;
+}
+
+bool checkpoint_is_float(const struct checkpoint *c, const char *name) {
+  if (c->is_gguf)
+    return true;
+  const struct st_tensor *t = safetensors_find(&c->tensors, name);
+  return t && (t->dtype == ST_F32 || t->dtype == ST_F16 || t->dtype == ST_BF16);
 }
 
 size_t checkpoint_count(const struct checkpoint *c) {

@@ -39,9 +39,13 @@ struct checkpoint_tensor {
    any number of threads. */
 NODISCARD enum status checkpoint_open(struct checkpoint *out, const char *path, struct error *err);
 void checkpoint_close(struct checkpoint *checkpoint);
+/* To be called once a model has been loaded: the pages of numbers that were converted (a GGUF's) leave memory. */
+void checkpoint_forget(const struct checkpoint *checkpoint);
 
 /* By Hugging Face's name, exactly. False when there is no such tensor. */
 bool checkpoint_find(struct checkpoint_tensor *out, const struct checkpoint *checkpoint, const char *name);
+/* Can its numbers be read as floats? (Position ids in a file cannot.) */
+bool checkpoint_is_float(const struct checkpoint *checkpoint, const char *name);
 /* All of them, in the order in which an export writes them. */
 size_t checkpoint_count(const struct checkpoint *checkpoint);
 struct checkpoint_tensor checkpoint_at(const struct checkpoint *checkpoint, size_t index);

@@ -86,8 +86,9 @@ static enum status interleave(struct checkpoint_entry *entry, const json_t *conf
   int64_t heads = json_integer_value(json_object_get(config, member));
   int64_t rows = heads * json_integer_value(json_object_get(config, "head_dim"));
   if (tensor->rank > 2 || tensor->shape[0] != rows)
-    return error_set(err, STATUS_MODEL_INVALID, NULL, "tensor %s: has %" PRId64 " rows; %" PRId64 " heads need %" PRId64,
-                     tensor->name, tensor->shape[0], heads, rows);
+    return error_set(err, STATUS_MODEL_INVALID, NULL,
+                     "tensor %s: has %" PRId64 " rows; %" PRId64 " heads need %" PRId64, tensor->name,
+                     tensor->shape[0], heads, rows);
   if (tensor->rank == 1 && ggml_type_info(tensor->type)->block != 1)
     return error_set(err, STATUS_MODEL_INVALID, NULL, "tensor %s: a bias of type %s cannot be read", tensor->name,
                      ggml_type_info(tensor->type)->name);

@@ -4,9 +4,9 @@
 
 #include "worker/model/checkpoint.h"
 
-/* The members of config.json made from the keys of architecture llama, qwen2 or qwen3; the caller owns
-   *out. *interleaved: the rows of q and k are in the order of LLaMA's own RoPE. Other architectures and
-   what the engine could not compute are STATUS_MODEL_INVALID by name. */
+/* In checkpoint_keys.c: the members of config.json made from the keys of architecture llama, qwen2 or qwen3;
+   the caller owns *out. *interleaved: the rows of q and k are in the order of LLaMA's own RoPE. Other
+   architectures and what the engine could not compute are STATUS_MODEL_INVALID by name. */
 NODISCARD enum status checkpoint_gguf_config(json_t **out, bool *interleaved, const struct gguf *gguf,
                                              struct error *err);
 /* Fills config and entries of a checkpoint whose `gguf` is open. */

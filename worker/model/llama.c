@@ -229,15 +229,17 @@ static void disable_dropout(struct model *m) {
   l->attention_dropout = 0;
 }
 
-#define ROW(name)                                                                                                      \
+#define ROW(name, class)                                                                                                 \
   const struct model_ops model_##name = {.model_type = #name,                                                          \
+                                         .class_prefix = class,                                                        \
+                                         .prefix = PREFIX,                                                             \
                                          .load = load,                                                                 \
                                          .language = true,                                                             \
                                          .classifier = true,                                                           \
                                          .forward = forward,                                                           \
                                          .reserve = reserve,                                                           \
                                          .disable_dropout = disable_dropout}
-ROW(llama);
-ROW(mistral);
-ROW(qwen2);
-ROW(qwen3);
+ROW(llama, "Llama");
+ROW(mistral, "Mistral");
+ROW(qwen2, "Qwen2");
+ROW(qwen3, "Qwen3");

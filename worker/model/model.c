@@ -15,18 +15,36 @@ static enum status no_memory(struct error *err) {
 }
 
 /* The row of config.json's model_type. */
-static enum status find_architecture(struct model *m, struct error *err) {
-  const char *type = json_string_value(json_object_get(m->checkpoint.config, "model_type"));
+static enum status find_architecture(const struct model_ops **out, const struct checkpoint *checkpoint,
+                                     struct error *err) {
+  const char *type = json_string_value(json_object_get(checkpoint->config, "model_type"));
   char names[200] = "";
   for (size_t i = 0; i < COUNT_OF(architectures); i++) {
     size_t used = strlen(names);
     snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", architectures[i]->model_type);
-    if (type && strcmp(architectures[i]->model_type, type) == 0)
-      m->ops = architectures[i];
+    if (type && strcmp(architectures[i]->model_type, type) == 0) {
+      *out = architectures[i];
+      return STATUS_OK;
+    }
   }
-  if (!m->ops)
-    return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: model_type \"%.40s\" is not supported; supported: %s",
+  return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: model_type \"%.40s\" is not supported; supported: %s",
                      type ? type : "(absent)", names);
+}
+
+enum status model_tasks(bool *language, bool *classifier, const char *path, struct error *err) {
+  struct checkpoint checkpoint;
+  const struct model_ops *ops = NULL;
+  enum status status = checkpoint_open(&checkpoint, path, err);
+  if (status)
+    return status;
+  status = find_architecture(&ops, &checkpoint, err);
+  checkpoint_close(&checkpoint);
+  *language = ops && ops->language;
+  *classifier = ops && ops->classifier;
+  return status;
+}
+
+static enum status check_task(const struct model *m, struct error *err) {
   if (m->language ? !m->ops->language : !m->ops->classifier)
     return error_set(err, STATUS_UNSUPPORTED_VALUE, "model",
                      "a %s model cannot be trained on this data: it %s; the data ask for %s", m->ops->model_type,
@@ -37,7 +55,8 @@ static enum status find_architecture(struct model *m, struct error *err) {
 
 static enum status load(struct model *m, const char *path, uint64_t seed, struct error *err) {
   enum status status = checkpoint_open(&m->checkpoint, path, err);
-  status = status ? status : find_architecture(m, err);
+  status = status ? status : find_architecture(&m->ops, &m->checkpoint, err);
+  status = status ? status : check_task(m, err);
   if (status)
     return status;
   m->module_max = MODULES_MAX;

@@ -41,7 +41,9 @@ struct model {
 
 /* What one architecture is: a row in model.c's table, the code in its own file. */
 struct model_ops {
-  const char *model_type; /* config.json's */
+  const char *model_type;   /* config.json's */
+  const char *class_prefix; /* of Transformers' classes: "Bert" */
+  const char *prefix;       /* of tensor names: "bert." */
   /* Fills linears, norms, sizes and state from config and weights. `seed` for what the file lacks. */
   enum status (*load)(struct model *model, uint64_t seed, struct error *err);
   bool language, classifier; /* what it can be */
@@ -61,6 +63,8 @@ extern const struct model_ops model_bert, model_llama, model_mistral, model_qwen
 NODISCARD enum status model_open(struct model *out, const char *path, size_t num_labels, uint64_t seed,
                                  struct backend *backend, struct error *err);
 void model_close(struct model *model);
+/* What the model at `path` can be trained as: a look at its config alone. */
+NODISCARD enum status model_tasks(bool *language, bool *classifier, const char *path, struct error *err);
 
 /* Puts the adapter on its target modules and makes the head and the biases it names trainable. */
 NODISCARD enum status model_adapt(struct model *model, const struct adapter_spec *spec, uint64_t seed,

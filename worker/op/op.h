@@ -30,6 +30,11 @@ struct linear {
 
 /* (N, in) -> (N, out) */
 struct tensor *op_linear(struct tape *tape, struct tensor *x, const struct linear *linear);
+/* Around the linear layer of an adapter that rotates (op_linear puts them there): columns of x turned in blocks;
+   x * scale + the layer's bias. */
+struct tensor *op_rotate(struct tape *tape, struct tensor *x, const struct rotation *rotation);
+struct tensor *op_scale(struct tape *tape, struct tensor *x, const struct rotation *rotation,
+                        const struct linear *linear);
 /* Sum of three frozen tables' rows: words[id] + positions[index in its sequence] + types[type];
    positions and types may be NULL. Tables are rows of C floats. -> (N, C) */
 struct tensor *op_embeddings(struct tape *tape, const struct sequences *sequences, const float *words,

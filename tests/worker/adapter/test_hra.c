@@ -91,7 +91,7 @@ static void merged_is(struct fixture *f, int64_t r, bool gs) {
   double H[IN * IN];
   float merged[OUT * IN];
   prepare(f);
-  reference(H, f->adapter->parameter->data, (size_t)r, gs);
+  reference(H, f->adapter->parameters[0]->data, (size_t)r, gs);
   f->adapter->ops->merge(f->adapter, backend.kernels, merged);
   for (size_t o = 0; o < OUT; o++)
     for (size_t c = 0; c < IN; c++) {
@@ -118,7 +118,7 @@ static void paired_start_is_the_identity(void **state) {
   f->adapter->ops->merge(f->adapter, backend.kernels, merged);
   for (size_t i = 0; i < OUT * IN; i++)
     assert_true(fabsf(merged[i] - f->linear.weight[i]) < 1e-6f);
-  const float *U = f->adapter->parameter->data;
+  const float *U = f->adapter->parameters[0]->data;
   float bound = 0.5f; /* 1 / sqrt(8 / 2) */
   for (size_t i = 0; i < IN * 8; i += 2) {
     assert_true(U[i] == U[i + 1]);
@@ -139,7 +139,7 @@ static void build(struct tape *tape, const struct graph *g, double *loss) {
 
 static void gradients_of(int64_t r, bool gs, double penalty_weight) {
   struct fixture *f = make(r, gs, false);
-  struct parameter *u = f->adapter->parameter;
+  struct parameter *u = f->adapter->parameters[0];
   f->penalty_weight = penalty_weight;
   struct graph g = {.build = build, .backend = &backend, .x = f->x, .extra = f};
   graph_check(&g, f->x, 40, 2e-3);
@@ -194,16 +194,16 @@ static void singular_parameters_are_refused(void **state) {
   struct error err;
   struct fixture *f = make(4, false, false);
   for (size_t i = 0; i < IN; i++)
-    f->adapter->parameter->data[i * 4 + 2] = 0;
+    f->adapter->parameters[0]->data[i * 4 + 2] = 0;
   assert_int_equal(adapter_prepare_all(&f->adapter, 1, &backend, &err), STATUS_INVALID_VALUE);
   assert_non_null(strstr(err.text, "reflection 2 of layer.3.dense"));
   f = make(4, true, false);
   for (size_t i = 0; i < IN; i++)
-    f->adapter->parameter->data[i * 4 + 3] = 2 * f->adapter->parameter->data[i * 4 + 1];
+    f->adapter->parameters[0]->data[i * 4 + 3] = 2 * f->adapter->parameters[0]->data[i * 4 + 1];
   assert_int_equal(adapter_prepare_all(&f->adapter, 1, &backend, &err), STATUS_INVALID_VALUE);
   assert_string_equal(err.param, "adapter.apply_GS");
   f = make(4, false, false);
-  f->adapter->parameter->data[5] = NAN;
+  f->adapter->parameters[0]->data[5] = NAN;
   assert_int_equal(adapter_prepare_all(&f->adapter, 1, &backend, &err), STATUS_NAN_LOSS);
   struct adapter *adapter;
   f->spec.hra = (struct hra_spec){.r = IN + 1, .apply_GS = true};

@@ -1,0 +1,64 @@
+/* What a caller may set of LoRA (Hu et al., 2022). */
+#include <stdio.h>
+
+#include "api/job_fields.h"
+
+#define AT(member) offsetof(struct adapter_spec, member)
+
+static const char *const bias_names[] = {
+    [BIAS_NONE] = "none", [BIAS_ALL] = "all", [BIAS_METHOD_ONLY] = "lora_only", [BIAS_COUNT] = NULL};
+static const char *const init_names[] = {
+    [LORA_INIT_TRUE] = "true", [LORA_INIT_FALSE] = "false", [LORA_INIT_GAUSSIAN] = "gaussian", [LORA_INIT_COUNT] = NULL};
+
+static const struct field fields[] = {
+    {"r", NULL, FIELD_INT, AT(lora.r), 0, 1, 1024, .initial = "8", .doc = "Rank of the change."},
+    {"lora_alpha", NULL, FIELD_NUMBER, AT(lora.lora_alpha), FIELD_EXCLUSIVE, 0, 1e6, .initial = "8",
+     .doc = "The change is scaled by lora_alpha / r."},
+    {"lora_dropout", NULL, FIELD_NUMBER, AT(lora.lora_dropout), 0, 0, 0.99,
+     .doc = "Dropout of the adapter's input while training."},
+    {"use_rslora", NULL, FIELD_BOOL, AT(lora.use_rslora), .doc = "Scale by lora_alpha / sqrt(r) instead."},
+    {"init_lora_weights", NULL, FIELD_CHOICE, AT(lora.init_lora_weights), FIELD_BOOL_WORDS, .choices = init_names,
+     .initial = "true",
+     .doc = "true: A uniform, B zero, so that training starts at the base model; gaussian: A normal, B zero; false: "
+            "both at random."},
+    {"rank_pattern", NULL, FIELD_NUMBER_MAP, AT(lora.rank_pattern), 0, 1, 1024,
+     .doc = "Another r for modules: an object from a regular expression for the end of a module's path to its r."},
+    {"alpha_pattern", NULL, FIELD_NUMBER_MAP, AT(lora.alpha_pattern), 0, 1e-6, 1e6,
+     .doc = "Another lora_alpha for modules, likewise."},
+    {"bias", NULL, FIELD_CHOICE, AT(bias), 0, 0, 0, bias_names, "none",
+     .doc = "Which biases are trained too: none, all, or those of adapted modules."},
+};
+
+static const char *const not_peft[] = {NULL};
+static const struct method_fixed fixed[] = {
+    {"use_dora", "false"},          {"lora_bias", "false"},       {"fan_in_fan_out", "false"},
+    {"use_qalora", "false"},        {"loftq_config", "{}"},       {"layer_replication", "null"},
+    {"megatron_config", "null"},    {"eva_config", "null"},       {"corda_config", "null"},
+    {"lora_ga_config", "null"},     {"target_parameters", "null"}, {"trainable_token_indices", "null"},
+    {"alora_invocation_tokens", "null"}, {"arrow_config", "null"}, {"use_bdlora", "null"},
+    {"ensure_weight_tying", "false"}, {"kasa_config", "null"},    {"monteclora_config", "null"},
+    {"velora_config", "null"},      {NULL, NULL}};
+
+static void validate(struct adapter_spec *adapter, const json_t *given, const char *path, struct fault_list *faults) {
+  (void)given;
+  char param[sizeof faults->item[0].param];
+  snprintf(param, sizeof param, "%s.rank_pattern", path);
+  for (size_t i = 0; i < adapter->lora.rank_pattern.count; i++) {
+    double r = adapter->lora.rank_pattern.item[i].value;
+    if (r != (double)(int64_t)r)
+      fault_add(faults, STATUS_INVALID_VALUE, param, "%s[\"%.80s\"] is %g; a rank is a whole number", param,
+                adapter->lora.rank_pattern.item[i].key, r);
+  }
+}
+
+const struct method method_lora = {
+    .peft_type = "LORA",
+    .name = "lora",
+    .bias_only = "lora_only",
+    .learning_rate = 2e-4,
+    .fields = {.fields = fields, .count = COUNT_OF(fields)},
+    .low_rank = true,
+    .not_peft = not_peft,
+    .fixed = fixed,
+    .validate = validate,
+};

@@ -1,0 +1,271 @@
+/* Data of language models: a record is rendered or joined to one text, tokenised as a whole, and each token learns
+   from the bytes it covers whether it is trained. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "worker/chat/chat_template.h"
+#include "worker/corpus.h"
+#include "worker/data/records.h"
+
+enum kind { KIND_CHAT, KIND_COMPLETION, KIND_TEXT };
+
+struct reader {
+  struct corpus *corpus;
+  const struct tokenizer *tokenizer;
+  const struct language_options *options;
+  struct records *records;
+  enum kind kind; /* of every record */
+  int columns[2]; /* CSV, TSV: prompt and completion, or text */
+  struct chat_template *chat;
+  struct chat_text text; /* what is tokenised, and which bytes of it are trained */
+  struct encoding encoding;
+  struct tokenizer_frame frame;
+  int32_t *ids; /* the example under construction */
+  uint8_t *trained;
+  size_t count, size;
+};
+
+static enum status no_memory(struct error *err) {
+  return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the tokens of the data");
+}
+
+/* --- the example's tokens ------------------------------------------------------------------------- */
+
+static bool add(struct reader *r, int32_t id, bool trained) {
+  if (r->count == r->size) {
+    size_t want = r->size * 2 + 1024;
+    int32_t *ids = realloc(r->ids, want * sizeof *ids);
+    r->ids = ids ? ids : r->ids;
+    uint8_t *mask = realloc(r->trained, want);
+    r->trained = mask ? mask : r->trained;
+    if (!ids || !mask)
+      return false;
+    r->size = want;
+  }
+  r->ids[r->count] = id;
+  r->trained[r->count++] = trained;
+  return true;
+}
+
+static bool is_space(const char *text, size_t from, size_t to) {
+  while (from < to && strchr(" \t\r\n", text[from]))
+    from++;
+  return from == to;
+}
+
+/* Tokenises the text. A token is trained if it covers a byte of a span; after a span of what somebody said, the
+   special token that ends the turn is too, with the white space before it: a model must learn to stop. */
+static enum status add_text(struct reader *r, struct error *err) {
+  const struct chat_text *t = &r->text;
+  const struct encoding *e = &r->encoding;
+  enum status status = tokenizer_encode_plain(r->tokenizer, &r->encoding, t->text.text, t->text.length, err);
+  size_t start = 0, span = 0, tail = r->count; /* tail: tokens since the span, or their end when it is not open */
+  bool open = false;
+  for (size_t i = 0; !status && i < e->count; i++) {
+    size_t end = e->ends[i];
+    start = i > 0 && e->ends[i - 1] != end ? e->ends[i - 1] : i > 0 ? start : 0;
+    while (span < t->span_count && t->spans[span].end <= start)
+      span++;
+    bool trained = r->options->train_on_inputs || (span < t->span_count && t->spans[span].begin < end);
+    if (!add(r, e->ids[i], trained))
+      return no_memory(err);
+    if (trained) {
+      open = r->kind == KIND_CHAT && !t->exact;
+      tail = r->count;
+    } else if (open && tokenizer_is_special(r->tokenizer, e->ids[i])) {
+      memset(r->trained + tail, 1, r->count - tail);
+      open = false;
+    } else if (open && !is_space(t->text.text, start, end)) {
+      open = false;
+    }
+  }
+  return status;
+}
+
+static bool add_special(struct reader *r, const int32_t *ids, size_t count, bool trained) {
+  bool ok = true;
+  for (size_t i = 0; ok && i < count; i++)
+    ok = add(r, ids[i], trained);
+  return ok;
+}
+
+/* Plain texts have the tokenizer's frame around them, and EOS, which is trained. */
+static enum status add_framed(struct reader *r, struct error *err) {
+  const struct tokenizer_frame *f = &r->frame;
+  bool inputs = r->options->train_on_inputs || r->kind == KIND_TEXT;
+  if (!add_special(r, f->before, f->before_count, inputs))
+    return no_memory(err);
+  enum status status = add_text(r, err);
+  if (status)
+    return status;
+  int32_t eos = r->options->eos;
+  bool ends = f->after_count > 0 && f->after[f->after_count - 1] == eos;
+  bool ok = add_special(r, f->after, f->after_count, true);
+  return ok && (ends || eos < 0 || add(r, eos, true)) ? STATUS_OK : no_memory(err);
+}
+
+/* Cuts the example and keeps it, unless the cut left nothing to learn. */
+static enum status keep(struct reader *r, const struct record *record, const char *field, struct error *err) {
+  size_t before = 0, after = 0, kept = r->count;
+  if (r->options->max_length && kept > r->options->max_length)
+    kept = r->options->max_length;
+  for (size_t i = 1; i < r->count; i++) { /* nothing predicts the first token */
+    before += r->trained[i];
+    after += i < kept ? r->trained[i] : 0;
+  }
+  if (before == 0)
+    return record_fault(err, record, -1, field, "there is nothing to learn in this example: no token is trained");
+  if (after == 0) {
+    r->corpus->dropped_line = r->corpus->dropped++ ? r->corpus->dropped_line : record->line;
+    return STATUS_OK;
+  }
+  r->corpus->truncated += kept < r->count;
+  return corpus_append(r->corpus, r->ids, NULL, r->trained, kept, r->options->vocabulary, err);
+}
+
+/* --- records -------------------------------------------------------------------------------------- */
+
+static bool has(const struct record *record, const struct reader *r, const char *name) {
+  return record->object ? json_object_get(record->object, name) != NULL : records_column(r->records, name) >= 0;
+}
+
+static enum status find_kind(struct reader *r, const struct record *record, struct error *err) {
+  const struct language_options *o = r->options;
+  bool object = record->object != NULL;
+  if (object && has(record, r, o->messages))
+    r->kind = KIND_CHAT;
+  else if (has(record, r, o->prompt) && has(record, r, o->completion))
+    r->kind = KIND_COMPLETION;
+  else if (has(record, r, o->text))
+    r->kind = KIND_TEXT;
+  else
+    return record_fault(err, record, -1, o->text,
+                        "a language model learns from \"%.40s\", from \"%.40s\" with \"%.40s\", or from \"%.40s\"; "
+                        "this record has none of them (dataset.* in the job names the members)",
+                        o->messages, o->prompt, o->completion, o->text);
+  r->columns[0] = object ? -1 : records_column(r->records, r->kind == KIND_TEXT ? o->text : o->prompt);
+  r->columns[1] = object ? -1 : records_column(r->records, o->completion);
+  return STATUS_OK;
+}
+
+/* A string of the record. */
+static enum status get_text(const char **out, size_t *length, const struct record *record, int column,
+                            const char *name, struct error *err) {
+  if (!record->object) {
+    *out = record->values[column].text;
+    *length = record->values[column].length;
+    return STATUS_OK;
+  }
+  const json_t *value = json_object_get(record->object, name);
+  if (!value)
+    return record_fault(err, record, column, name, "no member %.60s", name);
+  if (!json_is_string(value))
+    return record_fault(err, record, column, name, "%.60s must be a string, not %s", name, json_kind(value));
+  *out = json_string_value(value);
+  *length = json_string_length(value);
+  return STATUS_OK;
+}
+
+static bool set_span(struct chat_text *t, size_t begin, size_t end) {
+  if (t->span_size == 0) {
+    t->spans = malloc(sizeof *t->spans);
+    t->span_size = t->spans ? 1 : 0;
+  }
+  t->span_count = t->spans && begin < end;
+  if (t->span_count)
+    t->spans[0] = (struct chat_span){begin, end};
+  return t->spans != NULL;
+}
+
+/* prompt and completion, or a text alone: the last part is what is trained. */
+static enum status read_plain(struct reader *r, const struct record *record, struct error *err) {
+  const struct language_options *o = r->options;
+  const char *names[2] = {r->kind == KIND_TEXT ? o->text : o->prompt, o->completion}, *part = NULL;
+  size_t length = 0, begin = 0, parts = r->kind == KIND_TEXT ? 1 : 2;
+  str_clear(&r->text.text);
+  for (size_t i = 0; i < parts; i++) {
+    enum status status = get_text(&part, &length, record, r->columns[i], names[i], err);
+    if (status)
+      return status;
+    begin = r->text.text.length;
+    str_add(&r->text.text, part, length);
+  }
+  if (length == 0)
+    return record_fault(err, record, r->columns[parts - 1], names[parts - 1], "%.60s is empty", names[parts - 1]);
+  if (r->text.text.failed || !set_span(&r->text, begin, r->text.text.length))
+    return no_memory(err);
+  enum status status = add_framed(r, err);
+  return status ? status : keep(r, record, names[parts - 1], err);
+}
+
+static enum status read_chat(struct reader *r, const struct record *record, struct error *err) {
+  const char *name = r->options->messages;
+  const json_t *messages = json_object_get(record->object, name);
+  if (!json_is_array(messages) || json_array_size(messages) == 0)
+    return record_fault(err, record, -1, name, "%.60s must be an array of at least one message", name);
+  bool answered = false;
+  for (size_t i = 0; i < json_array_size(messages); i++) {
+    const json_t *message = json_array_get(messages, i);
+    const char *role = json_string_value(json_object_get(message, "role"));
+    if (!role)
+      return record_fault(err, record, -1, name, "message %zu has no role", i + 1);
+    answered = answered || strcmp(role, "assistant") == 0;
+  }
+  if (!answered && !r->options->train_on_inputs)
+    return record_fault(err, record, -1, name, "no message has the role assistant: there is nothing to learn");
+  enum status status =
+      chat_template_render(r->chat, &r->text, messages, json_object_get(record->object, "tools"), false, err);
+  if (status) {
+    struct place place = record_place(record, -1, name);
+    return error_prefix(err, "line %zu, column %zu", place.line, place.column);
+  }
+  status = add_text(r, err);
+  return status ? status : keep(r, record, name, err);
+}
+
+static enum status read_record(struct reader *r, const struct record *record, struct error *err) {
+  r->count = 0;
+  return r->kind == KIND_CHAT ? read_chat(r, record, err) : read_plain(r, record, err);
+}
+
+static enum status read_all(struct reader *r, const char *model_path, const struct gguf *gguf, struct error *err) {
+  const struct record *record;
+  enum status status = records_next(r->records, &record, err);
+  if (!status)
+    status = find_kind(r, record, err);
+  if (!status && r->kind == KIND_CHAT)
+    status = chat_template_open(&r->chat, r->options->chat_template, model_path, gguf, err);
+  while (!status && record) {
+    status = read_record(r, record, err);
+    if (!status)
+      status = records_next(r->records, &record, err);
+  }
+  if (!status && r->corpus->count == 0)
+    status = error_set(err, STATUS_DATASET_INVALID, "max_seq_length",
+                       "nothing is left of %zu examples after cutting them to %zu tokens: what they teach comes later",
+                       r->corpus->dropped, r->options->max_length);
+  return status;
+}
+
+enum status corpus_read(struct corpus *out, const char *path, const char *filename, const struct tokenizer *tokenizer,
+                        const struct language_options *options, const char *model_path, const struct gguf *gguf,
+                        struct error *err) {
+  struct reader r = {.corpus = out, .tokenizer = tokenizer, .options = options};
+  *out = (struct corpus){0};
+  chat_text_init(&r.text);
+  encoding_init(&r.encoding);
+  tokenizer_get_frame(tokenizer, &r.frame);
+  enum status status = records_open(&r.records, path, filename, err);
+  if (!status)
+    status = read_all(&r, model_path, gguf, err);
+  records_close(r.records);
+  chat_template_free(r.chat);
+  chat_text_done(&r.text);
+  encoding_done(&r.encoding);
+  free(r.ids);
+  free(r.trained);
+  if (status)
+    corpus_done(out);
+  return status;
+}

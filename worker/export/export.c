@@ -1,0 +1,109 @@
+#include "worker/export/export.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "worker/adapter/target.h"
+#include "worker/file/tar.h"
+
+enum status export_announce(const struct export *e, const char *name, const char *path, bool result_file,
+                            struct error *err) {
+  char full[1024], sha256[HASH_HEX];
+  uint64_t bytes;
+  snprintf(full, sizeof full, "%s/%s", e->output_dir, path);
+  enum status status = file_hash(sha256, &bytes, full, err);
+  if (status)
+    return status;
+  report_data(e->report, EVENT_ARTIFACT, "",
+              json_pack("{s:s s:s s:I s:s s:b}", "name", name, "path", path, "bytes", (json_int_t)bytes, "sha256",
+                        sha256, "result_file", result_file));
+  return STATUS_OK;
+}
+
+static int visible(const struct dirent *entry) {
+  return entry->d_name[0] != '.';
+}
+
+enum status export_pack(const struct export *e, const char *folder, struct error *err) {
+  char path[1024], name[300], packed[1100];
+  struct dirent **entries;
+  snprintf(path, sizeof path, "%s/%s", e->output_dir, folder);
+  snprintf(name, sizeof name, "%s.tar", folder);
+  snprintf(packed, sizeof packed, "%s/%s", e->output_dir, name);
+  int count = scandir(path, &entries, visible, alphasort);
+  if (count < 0)
+    return error_set_errno(err, STATUS_IO, NULL, "cannot read %s", folder);
+  const char **names = calloc((size_t)count + 1, sizeof *names);
+  for (int i = 0; names && i < count; i++)
+    names[i] = entries[i]->d_name;
+  enum status status = names ? tar_pack(packed, path, names, (size_t)count, NULL, NULL, err)
+                             : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to pack %s", folder);
+  for (int i = 0; i < count; i++)
+    free(entries[i]);
+  free(entries);
+  free(names);
+  status = status ? status : file_remove_tree(path, err);
+  return status ? status : export_announce(e, name, name, false, err);
+}
+
+/* Is it the tensor `kind` of the module? The base's file may lack the model's prefix ("bert."). */
+static bool is_of(const char *tensor, const char *module, const char *kind) {
+  char name[600];
+  snprintf(name, sizeof name, "%s.%s", module, kind);
+  return target_suffix(name, tensor);
+}
+
+enum status export_numbers(float *out, const struct export *e, const char *name, struct error *err) {
+  const struct model *m = e->model;
+  for (size_t i = 0; i < m->linear_count; i++) {
+    const struct linear *l = m->linears[i];
+    if (is_of(name, l->name, "weight") && (l->adapter || l->trained_weight)) {
+      if (l->adapter)
+        l->adapter->ops->merge(l->adapter, m->backend->kernels, out);
+      else
+        memcpy(out, l->weight, l->in * l->out * sizeof *out);
+      return STATUS_OK;
+    }
+    if (l->trained_bias && is_of(name, l->name, "bias")) {
+      memcpy(out, l->bias, l->out * sizeof *out);
+      return STATUS_OK;
+    }
+  }
+  for (size_t i = 0; i < m->norm_count; i++)
+    if (m->norms[i].norm->trained_bias && is_of(name, m->norms[i].name, "bias")) {
+      memcpy(out, m->norms[i].norm->bias, m->norms[i].norm->channels * sizeof *out);
+      return STATUS_OK;
+    }
+  return checkpoint_read(out, &m->checkpoint, name, err);
+}
+
+static enum status write_one(const struct export *e, struct export_choice choice, struct error *err) {
+  switch (choice.format) {
+  case EXPORT_PEFT: return STATUS_OK; /* always there */
+  case EXPORT_LORA: return export_lora(e, err);
+  case EXPORT_MERGED: return export_merged(e, choice.type, err);
+  case EXPORT_GGUF: return export_gguf(e, choice.type, err);
+  case EXPORT_GGUF_LORA: return export_gguf_lora(e, err);
+  case EXPORT_FORMAT_COUNT: break;
+  }
+  CHECK(!"a format");
+}
+
+enum status export_formats(const struct export *e, const struct string_list *formats, struct error *err) {
+  struct model *m = e->model;
+  enum status status = adapter_prepare_all(m->adapters, m->adapter_count, m->backend, err);
+  for (size_t i = 0; !status && i < formats->count; i++) {
+    struct export_choice choice;
+    if (!export_parse(&choice, formats->item[i]))
+      return error_set(err, STATUS_UNSUPPORTED_VALUE, "exports", "exports: \"%.40s\" is no format", formats->item[i]);
+    status = write_one(e, choice, err);
+    if (status)
+      error_prefix(err, "export %s", formats->item[i]);
+    else
+      status = report_poll(e->report, err);
+  }
+  return status;
+}

@@ -1,0 +1,207 @@
+/* "merged": the base model with the adapter in it, as a Hugging Face folder in one archive. One tensor is in
+   memory at a time. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "worker/export/export.h"
+#include "worker/file/ggml.h"
+
+static const struct {
+  enum st_dtype dtype;
+  enum ggml_type coding;
+  const char *name, *torch;
+} types[] = {[EXPORT_TYPE_F32] = {ST_F32, GGML_F32, "f32", "float32"},
+             [EXPORT_TYPE_F16] = {ST_F16, GGML_F16, "f16", "float16"},
+             [EXPORT_TYPE_BF16] = {ST_BF16, GGML_BF16, "bf16", "bfloat16"}};
+
+/* What a tensor is called in the base's files; its place in `tensors` is its new name. */
+struct plan {
+  const struct export *e;
+  enum export_type type;
+  struct arena arena;
+  struct st_tensor *tensors;
+  const char **sources; /* NULL: a trained parameter that the base's files lack */
+  const float **trained;
+  size_t count;
+  float *numbers; /* of the largest tensor */
+};
+
+static enum status no_memory(struct error *err) {
+  return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the merged model");
+}
+
+/* Files without the model's prefix get it: with a head beside them only full names are understood. */
+static const char *full_name(struct plan *p, const char *name) {
+  const char *prefix = p->e->model->ops->prefix;
+  bool head = strncmp(name, "lm_head.", 8) == 0 || strncmp(name, "score.", 6) == 0 || strncmp(name, "classifier.", 11) == 0;
+  return head || strncmp(name, prefix, strlen(prefix)) == 0 ? name : arena_format(&p->arena, "%s%s", prefix, name);
+}
+
+static bool add(struct plan *p, const char *name, const char *source, const float *trained, int rank,
+                const int64_t *shape) {
+  struct st_tensor *t = &p->tensors[p->count];
+  size_t elements = 1;
+  *t = (struct st_tensor){.name = name, .dtype = types[p->type].dtype, .rank = rank};
+  for (int i = 0; i < rank; i++) {
+    t->shape[i] = shape[i];
+    elements *= (size_t)shape[i];
+  }
+  t->length = elements * st_dtype_size(t->dtype);
+  p->sources[p->count] = source;
+  p->trained[p->count++] = trained;
+  return name != NULL;
+}
+
+/* A head or pooler that the base's files have not, or have in another shape. */
+static bool add_made(struct plan *p, const struct linear *l) {
+  const char *weight = arena_format(&p->arena, "%s.weight", l->name), *bias = arena_format(&p->arena, "%s.bias", l->name);
+  const int64_t shape[2] = {(int64_t)l->out, (int64_t)l->in};
+  bool ok = weight && bias;
+  for (size_t i = 0; ok && i < p->count; i++)
+    if (strcmp(p->tensors[i].name, weight) == 0)
+      return true;
+  ok = ok && add(p, weight, NULL, l->weight, 2, shape);
+  return ok && (!l->bias || add(p, bias, NULL, l->bias, 1, shape));
+}
+
+/* Is a head of the base's file that was replaced. */
+static bool replaced(const struct model *m, const struct checkpoint_tensor *t) {
+  char weight[300], bias[300];
+  snprintf(weight, sizeof weight, "%s.weight", m->head->name);
+  snprintf(bias, sizeof bias, "%s.bias", m->head->name);
+  if (m->language)
+    return false;
+  return strcmp(t->name, weight) == 0 || strcmp(t->name, bias) == 0 || strncmp(t->name, "lm_head.", 8) == 0;
+}
+
+static enum status make_plan(struct plan *p, struct error *err) {
+  const struct model *m = p->e->model;
+  size_t count = checkpoint_count(&m->checkpoint), most = count + 2 * m->linear_count, largest = 0;
+  p->tensors = arena_array(&p->arena, most, sizeof *p->tensors);
+  p->sources = arena_array(&p->arena, most, sizeof *p->sources);
+  p->trained = arena_array(&p->arena, most, sizeof *p->trained);
+  if (!p->tensors || !p->sources || !p->trained)
+    return no_memory(err);
+  for (size_t i = 0; i < count; i++) {
+    struct checkpoint_tensor t = checkpoint_at(&m->checkpoint, i);
+    if (!checkpoint_is_float(&m->checkpoint, t.name) || replaced(m, &t))
+      continue; /* position ids and the like */
+    const char *name = full_name(p, t.name);
+    if (!name || !add(p, name, t.name, NULL, t.rank, t.shape))
+      return no_memory(err);
+  }
+  for (size_t i = 0; i < m->linear_count; i++)
+    if (m->linears[i]->trained_weight && !add_made(p, m->linears[i]))
+      return no_memory(err);
+  for (size_t i = 0; i < p->count; i++) {
+    size_t elements = p->tensors[i].length / st_dtype_size(p->tensors[i].dtype);
+    largest = elements > largest ? elements : largest;
+  }
+  p->numbers = malloc(largest * sizeof *p->numbers);
+  return p->numbers ? STATUS_OK : no_memory(err);
+}
+
+static enum status fill(void *payload, size_t index, unsigned char *bytes, struct error *err) {
+  struct plan *p = payload;
+  const struct st_tensor *t = &p->tensors[index];
+  size_t elements = t->length / st_dtype_size(t->dtype);
+  const float *numbers = p->trained[index];
+  enum status status = STATUS_OK;
+  if (!numbers) {
+    status = export_numbers(p->numbers, p->e, p->sources[index], err);
+    numbers = p->numbers;
+  }
+  if (!status)
+    CHECK(ggml_from_f32(bytes, numbers, types[p->type].coding, elements));
+  return status;
+}
+
+/* The base's config with what changed. */
+static enum status write_config(const struct plan *p, const char *folder, struct error *err) {
+  const struct model *m = p->e->model;
+  char path[1200], class[100];
+  AUTO(json_release) json_t *config = json_deep_copy(m->checkpoint.config);
+  snprintf(class, sizeof class, "%s%s", m->ops->class_prefix, m->language ? "ForCausalLM" : "ForSequenceClassification");
+  json_object_set_new(config, "architectures", json_pack("[s]", class));
+  json_object_set_new(config, "dtype", json_string(types[p->type].torch));
+  json_object_set_new(config, "torch_dtype", json_string(types[p->type].torch));
+  if (!m->language) {
+    json_t *names = json_object(), *ids = json_object();
+    for (size_t i = 0; i < m->num_labels; i++) {
+      char label[64];
+      snprintf(label, sizeof label, "LABEL_%zu", i);
+      const char *name = i < p->e->label_count ? p->e->label_names[i] : label;
+      char number[24];
+      snprintf(number, sizeof number, "%zu", i);
+      json_object_set_new(names, number, json_string(name));
+      json_object_set_new(ids, name, json_integer((json_int_t)i));
+    }
+    json_object_set_new(config, "id2label", names);
+    json_object_set_new(config, "label2id", ids);
+  }
+  char *text = json_dumps(config, JSON_INDENT(2));
+  snprintf(path, sizeof path, "%s/config.json", folder);
+  enum status status = text ? file_put(path, text, strlen(text), err) : no_memory(err);
+  free(text);
+  return status;
+}
+
+static enum status copy_files(const struct export *e, const char *folder, struct error *err) {
+  static const char *const names[] = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+                                      "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt", "spm.model",
+                                      "tokenizer.model", "chat_template.jinja", "generation_config.json"};
+  enum { BYTES_MAX = 128 << 20 };
+  enum status status = STATUS_OK;
+  for (size_t i = 0; !status && !e->model->checkpoint.is_gguf && i < COUNT_OF(names); i++) {
+    char from[1200], to[1200], *bytes;
+    size_t length;
+    snprintf(from, sizeof from, "%s/%s", e->base_path, names[i]);
+    snprintf(to, sizeof to, "%s/%s", folder, names[i]);
+    if (access(from, R_OK) != 0)
+      continue;
+    status = file_read(&bytes, &length, from, BYTES_MAX, err);
+    if (!status) {
+      status = file_put(to, bytes, length, err);
+      free(bytes);
+    }
+  }
+  return status;
+}
+
+static enum status write_card(const struct export *e, enum export_type type, const char *folder, struct error *err) {
+  char path[1200], text[1200];
+  snprintf(text, sizeof text,
+           "---\nbase_model: %s\nlibrary_name: transformers\n---\n\n# %s with a %s adapter merged into it\n\n"
+           "Written by reflectd in %s.%s\n",
+           e->base, e->base, method_of(e->spec->peft_type)->peft_type, types[type].torch,
+           e->model->checkpoint.is_gguf
+               ? " The base was a GGUF file, which has no tokenizer files: take them from the model it was made of."
+               : "");
+  snprintf(path, sizeof path, "%s/README.md", folder);
+  return file_put(path, text, strlen(text), err);
+}
+
+enum status export_merged(const struct export *e, enum export_type type, struct error *err) {
+  struct plan plan = {.e = e, .type = type};
+  char name[40], folder[1024], path[1100];
+  if (json_object_get(e->model->checkpoint.config, "rope_freqs"))
+    return error_set(err, STATUS_UNSUPPORTED_VALUE, "exports",
+                     "the base is a GGUF file with scaled rotary frequencies, which config.json has no member for");
+  arena_init(&plan.arena, (size_t)1 << 30);
+  snprintf(name, sizeof name, "merged-%s", types[type].name);
+  snprintf(folder, sizeof folder, "%s/%s", e->output_dir, name);
+  snprintf(path, sizeof path, "%s/model.safetensors", folder);
+  enum status status = make_plan(&plan, err);
+  status = status ? status : file_mkdirs(folder, err);
+  status = status ? status : safetensors_write_filled(path, plan.tensors, plan.count, fill, &plan, err);
+  status = status ? status : write_config(&plan, folder, err);
+  status = status ? status : copy_files(e, folder, err);
+  status = status ? status : write_card(e, type, folder, err);
+  free(plan.numbers);
+  arena_done(&plan.arena);
+  return status ? status : export_pack(e, name, err);
+}
