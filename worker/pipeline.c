@@ -5,6 +5,7 @@
 #include "worker/adapter/peft.h"
 #include "worker/data/check.h"
 #include "worker/data/records.h"
+#include "worker/export/finished.h"
 #include "worker/export/run.h"
 #include "worker/trainer.h"
 
@@ -232,7 +233,7 @@ enum status pipeline_run(const struct task *task, struct report *report, struct 
     return status;
   }
   case TASK_EXPORT:
-    return error_set(err, STATUS_INTERNAL, NULL, "exports on demand are on their way");
+    return export_finished(task, report, err);
   }
   CHECK(!"a kind of task");
 }

@@ -76,6 +76,22 @@ enum status peft_load(struct model *model, const char *folder, struct error *err
   return status;
 }
 
+enum status peft_num_labels(size_t *out, const char *folder, struct error *err) {
+  static const char *const heads[] = {"base_model.model.classifier.weight", "base_model.model.score.weight"};
+  char path[1024];
+  struct safetensors file;
+  snprintf(path, sizeof path, "%s/adapter_model.safetensors", folder);
+  *out = 0;
+  enum status status = safetensors_open(&file, path, err);
+  for (size_t i = 0; !status && i < COUNT_OF(heads); i++) {
+    const struct st_tensor *t = safetensors_find(&file, heads[i]);
+    if (t && t->rank == 2)
+      *out = (size_t)t->shape[0];
+  }
+  safetensors_close(&file);
+  return status;
+}
+
 static enum status save_config(const struct model *model, const struct adapter_spec *spec, const char *folder,
                                const char *base, struct error *err) {
   char path[1024];

@@ -1,0 +1,12 @@
+/* Exports of a job that has ended: its adapter is loaded again and written in other formats. */
+#ifndef WORKER_EXPORT_FINISHED_H
+#define WORKER_EXPORT_FINISHED_H
+
+#include "api/task.h"
+#include "worker/report.h"
+
+/* TASK_EXPORT. The adapter is the folder task->start; names of classes come from the training_manifest.json
+   beside it where there is one. */
+NODISCARD enum status export_finished(const struct task *task, struct report *report, struct error *err);
+
+#endif
