@@ -46,7 +46,8 @@ static const struct field hyper[] = {
     {"learning_rate_multiplier", NULL, FIELD_NUMBER, AT(learning_rate_multiplier), FIELD_AUTO | FIELD_EXCLUSIVE, 0,
      1000, .initial = "1", .doc = "Scales learning_rate."},
     {"learning_rate", NULL, FIELD_NUMBER, AT(learning_rate), FIELD_AUTO | FIELD_EXCLUSIVE | FIELD_NULLABLE, 0, 10,
-     .doc = "Peak of the schedule; the default depends on the method (HRA: 0.002)."},
+     .doc = "Peak of the schedule; the default depends on the method (HRA 0.002, LoRA 0.0002, OFT and BOFT "
+            "0.001)."},
     {"max_steps", NULL, FIELD_INT, AT(max_steps), FIELD_NULLABLE, 0, 1e9, .unit = "optimiser steps",
      .doc = "Stop after so many; null or 0: n_epochs decides."},
     {"max_seq_length", NULL, FIELD_INT, AT(max_seq_length), 0, 4, 131072, .initial = "512", .unit = "tokens",

@@ -38,7 +38,8 @@ static void validate(struct adapter_spec *adapter, const json_t *given, const ch
   snprintf(param, sizeof param, "%s.boft_n_butterfly_factor", path);
   if (boft->boft_n_butterfly_factor > 1)
     fault_add(faults, STATUS_UNSUPPORTED_VALUE, param,
-              "%s must be 1: PEFT itself runs one factor without its GPU kernels, so another adapter would not load", param);
+              "%s must be 1: PEFT itself runs one factor without its GPU kernels, so another adapter would not load",
+              param);
 }
 
 const struct method method_boft = {

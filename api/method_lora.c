@@ -8,7 +8,8 @@
 static const char *const bias_names[] = {
     [BIAS_NONE] = "none", [BIAS_ALL] = "all", [BIAS_METHOD_ONLY] = "lora_only", [BIAS_COUNT] = NULL};
 static const char *const init_names[] = {
-    [LORA_INIT_TRUE] = "true", [LORA_INIT_FALSE] = "false", [LORA_INIT_GAUSSIAN] = "gaussian", [LORA_INIT_COUNT] = NULL};
+    [LORA_INIT_TRUE] = "true", [LORA_INIT_FALSE] = "false", [LORA_INIT_GAUSSIAN] = "gaussian",
+    [LORA_INIT_COUNT] = NULL};
 
 static const struct field fields[] = {
     {"r", NULL, FIELD_INT, AT(lora.r), 0, 1, 1024, .initial = "8", .doc = "Rank of the change."},

@@ -44,6 +44,8 @@ static const struct {
      "metrics object"},
     {"Model", "model", "id string,created integer,owned_by string"},
     {"Artifact", "fine_tuning.job.artifact", "id string,name string,bytes integer,sha256 string"},
+    {"Export", "fine_tuning.job.export",
+     "id string,job_id string,format string,status string,created_at integer,finished_at integer?,error object?"},
     {"Deleted", NULL, "id string,object string,deleted boolean"},
 };
 
@@ -67,6 +69,8 @@ static const struct {
     {OP_jobs_logs, NULL, false},
     {OP_artifacts_list, "Artifact", true},
     {OP_artifacts_content, NULL, false},
+    {OP_exports_create, "Export", true},
+    {OP_exports_list, "Export", true},
     {OP_models_list, "Model", true},
     {OP_models_retrieve, "Model", false},
     {OP_models_delete, "Deleted", false},
@@ -269,6 +273,9 @@ static json_t *request_body(enum operation op) {
   json_t *body;
   if (op == OP_jobs_create)
     body = content("application/json", ref("JobRequest"));
+  else if (op == OP_exports_create)
+    body = content("application/json", json_pack("{ss s[s] s{s{ss s{ss}}}}", "type", "object", "required", "exports",
+                                                 "properties", "exports", "type", "array", "items", "type", "string"));
   else if (op == OP_files_create)
     body = content("multipart/form-data",
                    json_pack("{ss s[ss] s{s{ss} s{ss ss}}}", "type", "object", "required", "purpose", "file",
@@ -294,7 +301,8 @@ static json_t *parameters(struct builder *b, enum operation op) {
     b->bad |= json_array_append_new(out, json_pack("{ss ss sb s{ss}}", "name", name, "in", "path", "required", 1,
                                                    "schema", "type", "string")) != 0;
   }
-  if (answers_list(op) && op != OP_models_list && op != OP_artifacts_list) {
+  if (answers_list(op) && op != OP_models_list && op != OP_artifacts_list &&
+      op != OP_exports_list && op != OP_exports_create) {
     b->bad |=
         json_array_append_new(out, json_pack("{ss ss s{ss} ss}", "name", "after", "in", "query", "schema", "type",
                                              "string", "description", "Id of the last item of the page before.")) != 0;

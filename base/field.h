@@ -54,8 +54,8 @@ struct field {
   enum field_kind kind;
   size_t offset;               /* offsetof the member */
   unsigned flags;
-  double min, max;             /* INT, NUMBER, NUMBER_MAP: bounds of the values; STRING: of the length in bytes; lists: of the
-                                  count. Both 0: none */
+  double min, max;             /* INT, NUMBER, NUMBER_MAP: bounds of the values; STRING: of the length in bytes;
+                                  lists: of the count. Both 0: none */
   const char *const *choices;  /* CHOICE: names, ended by NULL */
   const char *initial;         /* the default, written as field_set_text takes it ("8", "none", "true"); NULL: zero.
                                   Lists have none: they start empty */
@@ -84,7 +84,8 @@ NODISCARD enum status field_set_json(const struct field *field, void *out, const
                                      struct arena *arena, struct error *err);
 
 /* Sets one member from text, as a flag, the environment or a file line gives it: "8", "true",
-   "a,b" for lists, JSON for maps. The status of the first fault; its param is the field's name (a map's with the key). */
+   "a,b" for lists, JSON for maps. The status of the first fault; its param is the field's name (a map's with
+   the key). */
 NODISCARD enum status field_set_text(const struct field *field, void *out, const char *text, struct arena *arena,
                                      struct error *err);
 

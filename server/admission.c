@@ -44,8 +44,9 @@ static void judge_columns(const struct job_spec *spec, const struct file_row *fi
   const char *format = json_string_value(json_object_get(report, "format"));
   if (!json_is_array(columns) || json_array_size(columns) == 0)
     return;
-  /* Chat and prompt lines have columns of fixed names, which `dataset` does not describe. */
-  if (has_text(columns, "messages") || (has_text(columns, "prompt") && has_text(columns, "completion")))
+  /* Chats and completions need none of a table's columns. */
+  if (has_text(columns, spec->columns.messages) ||
+      (has_text(columns, spec->columns.prompt) && has_text(columns, spec->columns.completion)))
     return;
   judge_column(spec->columns.text, "dataset.text", columns, file, faults);
   /* Text alone trains a language model: the default label is asked for only in a table that has more. */

@@ -3,7 +3,8 @@
      lock                            held while a daemon uses the folder
      files/<file-id>                 uploaded bytes
      jobs/<job-id>/log.txt           what the job's workers wrote to stderr
-     jobs/<job-id>/<lease-token>/    what the worker with that lease made */
+     jobs/<job-id>/<lease-token>/    what the worker with that lease made
+     jobs/<job-id>/exports/<seq>/    what an export made afterwards */
 #ifndef SERVER_PATHS_H
 #define SERVER_PATHS_H
 
@@ -22,5 +23,7 @@ NODISCARD enum status path_format(char out[PATH_BYTES], struct error *err, const
 #define PATH_JOB "jobs/%s"
 #define PATH_LOG "jobs/%s/log.txt"
 #define PATH_OUTPUT "jobs/%s/%lld"
+#define PATH_EXPORTS "jobs/%s/exports"
+#define PATH_EXPORT "jobs/%s/exports/%lld"
 
 #endif

@@ -1,4 +1,5 @@
-/* What the supervisor and its two kinds of runs share: private to supervisor.c, training.c, checking.c. */
+/* What the supervisor and its three kinds of runs share: private to supervisor.c, training.c, checking.c,
+   exporting.c and artifacts.c. */
 #ifndef SERVER_RUN_H
 #define SERVER_RUN_H
 
@@ -10,6 +11,7 @@
 #include "server/server.h"
 #include "server/verdict.h"
 #include "server/worker.h"
+#include "storage/db_export.h"
 #include "storage/db_file.h"
 #include "storage/db_job.h"
 
@@ -40,6 +42,7 @@ struct run {
   struct lease lease;              /* TRAIN */
   const char *fine_tuned_model;
   const char *output;              /* relative to the data folder */
+  struct string_list exports;      /* TRAIN: formats that it leaves, normalised */
   bool deaf;                       /* the store failed: what it says is no longer stored */
   bool in_transaction;             /* lines of one read are one transaction */
   struct str progress;             /* JSON text that the end of the batch writes; empty: nothing new */
@@ -47,10 +50,13 @@ struct run {
   size_t announced_count;
   struct announced announced[ANNOUNCED_MAX];
   uv_work_t verify;                /* reads the artifacts beside the loop */
+  void (*verified)(struct run *run);
   bool is_broken;
   struct error broken;
 
   json_t *report;                  /* CHECK */
+  int64_t export_seq;              /* EXPORT */
+  const char *format;              /* EXPORT */
 };
 
 /* A run is in its supervisor's list from run_new to run_end, which frees it and wakes the scheduler. */
@@ -59,10 +65,17 @@ void run_end(struct run *run);
 /* Stops the worker, with the configured grace or at once. */
 void run_stop(struct run *run, enum stop stop, bool at_once);
 
+/* An artifact event: noted. Then, once the worker has ended well, every announced file is read and compared
+   with what was said of it, beside the loop; `verified` follows. At last, inside a transaction: rows. */
+NODISCARD enum status artifacts_note(struct run *run, const struct event *event, struct error *err);
+void artifacts_verify(struct run *run, void (*verified)(struct run *run));
+NODISCARD enum status artifacts_store(struct run *run, struct error *err);
+
 /* The last lines of a log file as one line of printable text; "" when there are none. */
 void run_log_tail(char out[LOG_TAIL_BYTES], const char *path);
 
 NODISCARD enum status training_start(struct run *run, const struct job_row *job, struct error *err);
+NODISCARD enum status exporting_start(struct run *run, const struct export_row *export, struct error *err);
 NODISCARD enum status checking_start(struct run *run, const struct file_row *file, struct error *err);
 
 #endif

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/supervisor.h"
+#include "storage/db_export.h"
 #include "storage/db_file.h"
 #include "storage/db_job.h"
 
@@ -32,7 +33,11 @@ struct schedule_plan scheduler_decide(const struct schedule_view *view) {
     plan.wake_ms = view->hold_until_ms - view->now_ms;
     return plan;
   }
-  plan.jobs = room(view->jobs_queued, view->jobs_running, view->jobs_max);
+  /* One export at a time, before the jobs: it is short, and somebody waits for it. */
+  size_t busy = view->jobs_running + view->exports_running;
+  if (view->exports_running == 0)
+    plan.exports = room(view->exports_queued ? 1 : 0, busy, view->jobs_max);
+  plan.jobs = room(view->jobs_queued, busy + plan.exports, view->jobs_max);
   plan.checks = room(view->checks_waiting, view->checks_running, view->checks_max);
   return plan;
 }
@@ -46,6 +51,17 @@ static enum status start_checks(struct server *server, const struct file_row *fi
       wanted--;
     }
   return status;
+}
+
+static enum status start_exports(struct server *server, size_t wanted, struct error *err) {
+  AUTO(arena_done) struct arena arena;
+  struct export_row export;
+  bool found;
+  arena_init(&arena, ARENA_BYTES);
+  if (wanted == 0)
+    return STATUS_OK;
+  enum status status = db_export_claim(&export, &found, server->db, &arena, err);
+  return status || !found ? status : supervisor_start_export(server->supervisor, &export, err);
 }
 
 static enum status start_jobs(struct server *server, size_t wanted, struct error *err) {
@@ -70,10 +86,11 @@ static enum status run(struct scheduler *scheduler, int64_t *wake_ms, struct err
   AUTO(arena_done) struct arena arena;
   struct file_row *files;
   size_t file_count;
-  int64_t queued;
+  int64_t queued, exports;
   arena_init(&arena, ARENA_BYTES);
   struct schedule_view view = {
       .jobs_running = supervisor_jobs(server->supervisor),
+      .exports_running = supervisor_exports(server->supervisor),
       .jobs_max = (size_t)server->config->workers_max,
       .checks_running = supervisor_checks(server->supervisor),
       .checks_max = CHECKS_MAX,
@@ -83,15 +100,19 @@ static enum status run(struct scheduler *scheduler, int64_t *wake_ms, struct err
   };
   enum status status = db_job_queued(&queued, server->db, err);
   if (!status)
+    status = db_export_queued(&exports, server->db, err);
+  if (!status)
     status = db_file_unchecked(&files, &file_count, server->db, CHECKS_SEEN, &arena, err);
   if (status)
     return status;
   view.jobs_queued = (size_t)queued;
+  view.exports_queued = (size_t)exports;
   for (size_t i = 0; i < file_count; i++)
     view.checks_waiting += !supervisor_is_checking(server->supervisor, files[i].id);
   struct schedule_plan plan = scheduler_decide(&view);
   *wake_ms = plan.wake_ms;
   status = start_checks(server, files, file_count, plan.checks, err);
+  status = status ? status : start_exports(server, plan.exports, err);
   return status ? status : start_jobs(server, plan.jobs, err);
 }
 

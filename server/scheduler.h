@@ -13,6 +13,7 @@
 struct schedule_view {
   size_t jobs_queued;
   size_t jobs_running, jobs_max;
+  size_t exports_queued, exports_running; /* they share the jobs' places */
   size_t checks_waiting;         /* uploads not checked and not being checked */
   size_t checks_running, checks_max;
   bool draining;
@@ -22,6 +23,7 @@ struct schedule_view {
 struct schedule_plan {
   size_t jobs;        /* to start now */
   size_t checks;
+  size_t exports;
   int64_t wake_ms;    /* look again after so long; -1: when something changes */
 };
 struct schedule_plan scheduler_decide(const struct schedule_view *view);

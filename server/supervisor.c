@@ -116,6 +116,17 @@ enum status supervisor_start_check(struct supervisor *supervisor, const struct f
   return status;
 }
 
+enum status supervisor_start_export(struct supervisor *supervisor, const struct export_row *export,
+                                    struct error *err) {
+  struct run *run = run_new(supervisor, supervisor->server, TASK_EXPORT, export->job_id);
+  if (!run)
+    return error_set_errno(err, STATUS_OUT_OF_MEMORY, NULL, "exporting %s", export->job_id);
+  enum status status = exporting_start(run, export, err);
+  if (status || !run->worker)
+    run_end(run);
+  return status;
+}
+
 static struct run *find(const struct supervisor *supervisor, enum task_kind kind, const char *id) {
   for (struct run *run = supervisor->runs; run; run = run->next)
     if (run->kind == kind && strcmp(run->id, id) == 0)
@@ -142,6 +153,10 @@ size_t supervisor_checks(const struct supervisor *supervisor) {
   return count(supervisor, TASK_CHECK);
 }
 
+size_t supervisor_exports(const struct supervisor *supervisor) {
+  return count(supervisor, TASK_EXPORT);
+}
+
 bool supervisor_idle(const struct supervisor *supervisor) {
   return !supervisor->runs;
 }
@@ -154,5 +169,5 @@ void supervisor_cancel(struct supervisor *supervisor, const char *job_id) {
 
 void supervisor_drain(struct supervisor *supervisor, bool at_once) {
   for (struct run *run = supervisor->runs; run; run = run->next)
-    run_stop(run, STOP_DRAIN, at_once || run->kind == TASK_CHECK);
+    run_stop(run, STOP_DRAIN, at_once || run->kind != TASK_TRAIN);
 }

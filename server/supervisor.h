@@ -1,5 +1,5 @@
-/* The running workers: training runs and checks of uploads. Starts them, tells them to stop, and writes
-   what they say and how they end into the store (training.c, checking.c); verdict.h decides what an
+/* The running workers: training runs, exports and checks of uploads. Starts them, tells them to stop, and writes
+   what they say and how they end into the store (training.c, exporting.c, checking.c); verdict.h decides what an
    end means. */
 #ifndef SERVER_SUPERVISOR_H
 #define SERVER_SUPERVISOR_H
@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "server/server.h"
+#include "storage/db_export.h"
 #include "storage/db_file.h"
 #include "storage/db_job.h"
 
@@ -23,8 +24,13 @@ NODISCARD enum status supervisor_start_job(struct supervisor *supervisor, const 
 NODISCARD enum status supervisor_start_check(struct supervisor *supervisor, const struct file_row *file,
                                              struct error *err);
 
+/* An export that was claimed just now. One that cannot be started has failed, and its row says why. */
+NODISCARD enum status supervisor_start_export(struct supervisor *supervisor, const struct export_row *export,
+                                              struct error *err);
+
 bool supervisor_is_checking(const struct supervisor *supervisor, const char *file_id);
 size_t supervisor_jobs(const struct supervisor *supervisor);
+size_t supervisor_exports(const struct supervisor *supervisor);
 size_t supervisor_checks(const struct supervisor *supervisor);
 bool supervisor_idle(const struct supervisor *supervisor);
 

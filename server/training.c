@@ -6,13 +6,12 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "base/rng.h"
 #include "server/models.h"
 #include "server/paths.h"
 #include "server/process.h"
 #include "server/run.h"
+#include "server/source.h"
 #include "storage/artifact.h"
-#include "storage/db_artifact.h"
 #include "storage/db_checkpoint.h"
 #include "storage/db_event.h"
 #include "storage/db_file.h"
@@ -62,38 +61,11 @@ static enum status store_checkpoint(struct run *run, const struct event *event, 
                                .step = step,
                                .path = full,
                                .metrics = metrics.text};
-  return db_checkpoint_add(run->server->db, &row, err);
-}
-
-static enum status note_artifact(struct run *run, const struct event *event, struct error *err) {
-  const char *name, *path, *sha256;
-  struct announced *item = &run->announced[run->announced_count];
-  if (run->announced_count == ANNOUNCED_MAX)
-    return error_set(err, STATUS_WORKER_CRASHED, NULL, "more than %d artifacts", ANNOUNCED_MAX);
-  enum status status = json_get_string(&name, event->data, "name", "", err);
+  status = db_checkpoint_add(run->server->db, &row, err);
+  int64_t removed;
   if (!status)
-    status = json_get_string(&path, event->data, "path", "", err);
-  if (!status)
-    status = json_get_string(&sha256, event->data, "sha256", "", err);
-  if (!status)
-    status = json_get_int(&item->bytes, event->data, "bytes", -1, 0, INT64_MAX, err);
-  if (!status)
-    status = json_get_bool(&item->result_file, event->data, "result_file", false, err);
-  if (status)
-    return status;
-  if (!artifact_name_valid(name) || !artifact_path_valid(path) || strlen(sha256) != HASH_HEX - 1)
-    return error_set(err, STATUS_WORKER_CRASHED, NULL, "an artifact whose name, path or hash is not allowed: %.80s",
-                     name);
-  for (size_t i = 0; i < run->announced_count; i++)
-    if (strcmp(run->announced[i].name, name) == 0)
-      return error_set(err, STATUS_WORKER_CRASHED, "name", "the artifact %.80s twice", name);
-  item->name = arena_string(&run->arena, name);
-  item->path = arena_string(&run->arena, path);
-  item->sha256 = arena_string(&run->arena, sha256);
-  if (!item->name || !item->path || !item->sha256)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "noting an artifact");
-  run->announced_count++;
-  return STATUS_OK;
+    status = json_get_int(&removed, event->data, "removed_step", -1, -1, INT64_MAX, err);
+  return status || removed < 0 ? status : db_checkpoint_delete(run->server->db, run->lease.job_id, removed, err);
 }
 
 static enum status note_progress(struct run *run, const struct event *event, struct error *err) {
@@ -122,7 +94,7 @@ static enum status handle(struct run *run, const struct event *event, struct err
   case EVENT_METRICS: return store_event(run, event, err);
   case EVENT_PROGRESS: return note_progress(run, event, err);
   case EVENT_CHECKPOINT: return store_checkpoint(run, event, err);
-  case EVENT_ARTIFACT: return note_artifact(run, event, err);
+  case EVENT_ARTIFACT: return artifacts_note(run, event, err);
   case EVENT_ERROR:
     run->has_reported = true;
     error_set(&run->reported, event->code == STATUS_OK ? STATUS_WORKER_CRASHED : event->code, event->param, "%s",
@@ -206,39 +178,11 @@ static void on_batch(void *context) {
 
 /* ---- how it ends ---- */
 
-static enum status store_artifact(struct run *run, const struct announced *item, struct error *err) {
-  char file_id[40];
-  struct artifact_row row = {.job_id = run->lease.job_id,
-                             .name = item->name,
-                             .path = arena_format(&run->arena, "%s/%s", run->output, item->path),
-                             .bytes = item->bytes,
-                             .sha256 = item->sha256,
-                             .created_at = clock_unix()};
-  enum status status = STATUS_OK;
-  if (!row.path)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "storing an artifact");
-  if (item->result_file) {
-    rng_id(file_id, sizeof file_id, "file-");
-    row.file_id = file_id;
-    struct file_row file = {.id = file_id,
-                            .created_at = row.created_at,
-                            .filename = item->name,
-                            .purpose = "fine-tune-results",
-                            .bytes = item->bytes,
-                            .sha256 = item->sha256,
-                            .path = row.path,
-                            .job_id = run->lease.job_id,
-                            .status = FILE_PROCESSED};
-    status = db_file_insert(run->server->db, &file, err);
-  }
-  return status ? status : db_artifact_add(run->server->db, &row, err);
-}
-
 static enum status store_success(struct run *run, struct error *err) {
   char text[256];
-  enum status status = STATUS_OK;
-  for (size_t i = 0; !status && i < run->announced_count; i++)
-    status = store_artifact(run, &run->announced[i], err);
+  enum status status = artifacts_store(run, err);
+  for (size_t i = 1; !status && i < run->exports.count; i++) /* the first is "peft" */
+    status = db_export_add(run->server->db, run->id, run->exports.item[i], EXPORT_SUCCEEDED, clock_unix(), err);
   snprintf(text, sizeof text, "New fine-tuned model created: %s", run->fine_tuned_model);
   if (!status)
     status = add_event(run, LOG_INFO, false, text, NULL, err);
@@ -354,32 +298,11 @@ static void settle_or_retry(struct run *run) {
   run_end(run);
 }
 
-static void verify(uv_work_t *work) {
-  struct run *run = work->data;
-  char folder[PATH_BYTES];
-  enum status status = path_format(folder, &run->broken, "%s/%s", run->server->config->data, run->output);
-  for (size_t i = 0; !status && i < run->announced_count; i++) {
-    const struct announced *item = &run->announced[i];
-    status = artifact_verify(folder, item->path, item->bytes, item->sha256, &run->broken);
-  }
-  run->is_broken = status != STATUS_OK;
-}
-
-static void on_verified(uv_work_t *work, int code) {
-  (void)code; /* never cancelled */
-  settle_or_retry(work->data);
-}
-
 static void on_end(void *context, const struct death *death) {
   struct run *run = context;
   run->worker = NULL;
   run->death = *death;
-  if (run->announced_count == 0 || death->exit_status != 0 || death->signal || death->fault) {
-    settle_or_retry(run);
-    return;
-  }
-  run->verify.data = run;
-  CHECK(uv_queue_work(run->server->uv, &run->verify, verify, on_verified) == 0);
+  artifacts_verify(run, settle_or_retry);
 }
 
 /* ---- how it starts ---- */
@@ -413,6 +336,10 @@ static enum status make_task(struct task *task, struct run *run, const struct jo
     status = find_file(&task->training, run, job->training_file, err);
   if (!status && job->validation_file)
     status = find_file(&task->validation, run, job->validation_file, err);
+  struct source source = {0};
+  if (!status && task->spec.from_checkpoint)
+    status = source_find(&source, run->server, task->spec.from_checkpoint, &run->arena, err);
+  json_decref(source.adapter);
   if (!status)
     status = path_format(path, err, "%s/%s", config->data, run->output);
   if (!status)
@@ -421,6 +348,8 @@ static enum status make_task(struct task *task, struct run *run, const struct jo
     status = file_mkdirs(path, err);
   if (status)
     return status;
+  task->start = source.path;
+  run->exports = task->spec.exports;
   task->model_dir = model.path;
   task->output_dir = arena_string(&run->arena, path);
   task->threads = task->spec.scheduling.threads ? task->spec.scheduling.threads : config->threads;

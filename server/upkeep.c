@@ -16,6 +16,7 @@
 #include "server/process.h"
 #include "storage/db_checkpoint.h"
 #include "storage/db_event.h"
+#include "storage/db_export.h"
 #include "storage/db_job.h"
 
 enum { ARENA_BYTES = 256 << 20, SWEEP_MAX = 100 };
@@ -111,6 +112,8 @@ enum status upkeep_recover(struct server *server, struct error *err) {
   enum status status = db_job_in_state(&jobs, &count, server->db, JOB_RUNNING, &arena, err);
   for (size_t i = 0; !status && i < count; i++)
     status = recover_job(server, &jobs[i], err);
+  if (!status)
+    status = db_export_requeue(server->db, err);
   return status ? status : remove_orphans(server, err);
 }
 

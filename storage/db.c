@@ -11,14 +11,17 @@
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Woverlength-strings"
-static const char schema_sql[] =
+/* What brings a database from version i to i + 1. */
+static const char *const schemas[] = {
 #include "storage/schema.sql.inc"
-    ;
+    ,
+#include "storage/schema_2.sql.inc"
+};
 #pragma GCC diagnostic pop
 
 enum {
   APPLICATION_ID = 0x7265666C, /* "refl" */
-  SCHEMA_VERSION = 1,
+  SCHEMA_VERSION = COUNT_OF(schemas),
   STATEMENTS_MAX = 96,
   BUSY_TIMEOUT_MS = 5000,
 };
@@ -87,7 +90,8 @@ static enum status migrate(struct db *db, int64_t version, struct error *err) {
   enum status status = db_begin(db, err);
   if (status)
     return status;
-  status = execute(db, schema_sql, err);
+  for (int64_t i = version; !status && i < SCHEMA_VERSION; i++)
+    status = execute(db, schemas[i], err);
   if (!status)
     status = execute(db, stamp, err);
   if (status) {

@@ -59,6 +59,41 @@ enum status db_checkpoint_list(struct checkpoint_row **out, size_t *count, bool 
   return status;
 }
 
+enum status db_checkpoint_get(struct checkpoint_row *out, bool *found, struct db *db, const char *id,
+                              struct arena *arena, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  *found = false;
+  enum status status = stmt_open(&stmt, db,
+                                 "SELECT seq, job_id, created_at, step, path, metrics FROM checkpoint"
+                                 " WHERE 'ftckpt-' || seq = ?1 AND seq = CAST(substr(?1, 8) AS INTEGER)",
+                                 err);
+  if (status)
+    return status;
+  stmt_text(&stmt, id);
+  status = stmt_step(&stmt, found, err);
+  if (status || !*found)
+    return status;
+  *out = (struct checkpoint_row){.seq = stmt_get_int(&stmt, 0),
+                                 .job_id = stmt_get_text(&stmt, 1, arena),
+                                 .created_at = stmt_get_int(&stmt, 2),
+                                 .step = stmt_get_int(&stmt, 3),
+                                 .path = stmt_get_text(&stmt, 4, arena),
+                                 .metrics = stmt_get_text(&stmt, 5, arena)};
+  if (!out->job_id || !out->path || !out->metrics)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "reading a checkpoint's row");
+  return STATUS_OK;
+}
+
+enum status db_checkpoint_delete(struct db *db, const char *job_id, int64_t step, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  enum status status = stmt_open(&stmt, db, "DELETE FROM checkpoint WHERE job_id = ?1 AND step = ?2", err);
+  if (status)
+    return status;
+  stmt_text(&stmt, job_id);
+  stmt_int(&stmt, step);
+  return stmt_run(&stmt, NULL, err);
+}
+
 enum status db_checkpoint_delete_of_job(struct db *db, const char *job_id, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   enum status status = stmt_open(&stmt, db, "DELETE FROM checkpoint WHERE job_id = ?1", err);

@@ -21,6 +21,11 @@ NODISCARD enum status db_checkpoint_add(struct db *db, const struct checkpoint_r
 NODISCARD enum status db_checkpoint_list(struct checkpoint_row **out, size_t *count, bool *more, struct db *db,
                                          const char *job_id, const struct page *page, struct arena *arena,
                                          struct error *err);
+/* By its wire id. *found false: no checkpoint has it. */
+NODISCARD enum status db_checkpoint_get(struct checkpoint_row *out, bool *found, struct db *db, const char *id,
+                                        struct arena *arena, struct error *err);
+/* Forgets a checkpoint whose folder its worker has removed. */
+NODISCARD enum status db_checkpoint_delete(struct db *db, const char *job_id, int64_t step, struct error *err);
 NODISCARD enum status db_checkpoint_delete_of_job(struct db *db, const char *job_id, struct error *err);
 
 #endif

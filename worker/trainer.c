@@ -141,13 +141,18 @@ static enum status save_checkpoint(struct trainer *t, struct error *err) {
     if (t->learner->model->language)
       json_object_set_new(metrics, "full_valid_mean_token_accuracy", json_real(score(t, "valid_mean_token_accuracy")));
   }
-  report_data(t->report, EVENT_CHECKPOINT, "",
-              json_pack("{s:I s:s s:o}", "step", (json_int_t)t->step, "path", name, "metrics", metrics));
+  json_t *data =
+      json_pack("{s:I s:s s:o}", "step", (json_int_t)t->step, "path", name, "metrics", metrics);
   t->checkpoints[t->checkpoint_count++] = t->step;
   size_t keep = (size_t)task->spec.checkpointing.keep_last;
-  if (t->checkpoint_count <= keep && t->checkpoint_count < COUNT_OF(t->checkpoints))
+  bool full = t->checkpoint_count > keep || t->checkpoint_count == COUNT_OF(t->checkpoints);
+  int64_t oldest = t->checkpoints[0];
+  if (full)
+    json_object_set_new(data, "removed_step", json_integer(oldest));
+  report_data(t->report, EVENT_CHECKPOINT, "", data);
+  if (!full)
     return STATUS_OK;
-  snprintf(path, sizeof path, "%s/checkpoint-%" PRId64, task->output_dir, t->checkpoints[0]);
+  snprintf(path, sizeof path, "%s/checkpoint-%" PRId64, task->output_dir, oldest);
   memmove(t->checkpoints, t->checkpoints + 1, --t->checkpoint_count * sizeof t->checkpoints[0]);
   return file_remove_tree(path, err);
 }

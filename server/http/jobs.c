@@ -14,6 +14,7 @@
 #include "server/models.h"
 #include "server/paths.h"
 #include "server/scheduler.h"
+#include "server/source.h"
 #include "server/supervisor.h"
 #include "storage/db_event.h"
 #include "storage/db_job.h"
@@ -131,14 +132,50 @@ static enum status check_room(struct server *server, struct error *err) {
   return status;
 }
 
+/* The adapter to start from: it must be there and fit the model, and a body without `adapter` means its
+   configuration. *out: the body to go on with, a new reference. */
+static enum status with_source(json_t **out, struct request *request, const json_t *body, struct fault_list *faults,
+                               struct error *err) {
+  struct source source;
+  const char *id = json_string_value(json_object_get(body, "from_checkpoint"));
+  const char *model = json_string_value(json_object_get(body, "model"));
+  *out = json_incref((json_t *)(uintptr_t)body);
+  if (!id)
+    return STATUS_OK;
+  enum status status = source_find(&source, request->server, id, &request->arena, err);
+  if (status && status_http(status) < 500) {
+    fault_add(faults, status, "from_checkpoint", "%s", err->text);
+    return STATUS_OK;
+  }
+  if (status)
+    return status;
+  if (model && source.model && strcmp(model, source.model) != 0)
+    fault_add(faults, STATUS_INVALID_VALUE, "from_checkpoint", "%s was made for the model \"%.64s\", the job names \"%.64s\"",
+              id, source.model, model);
+  if (source.adapter && !json_object_get(body, "adapter")) {
+    json_decref(*out);
+    *out = json_copy((json_t *)(uintptr_t)body);
+    if (!*out || json_object_set(*out, "adapter", source.adapter) != 0)
+      status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "reading the job");
+  }
+  json_decref(source.adapter);
+  return status;
+}
+
 /* Everything that can be wrong with a job is told at once, in `faults`. */
-static enum status validate(struct job_spec *spec, bool *pending, struct request *request, const json_t *body,
+static enum status validate(struct job_spec *spec, bool *pending, struct request *request, json_t **body,
                             struct fault_list *faults, struct error *err) {
   struct base_model model;
   uint32_t seed;
+  json_t *whole;
   *pending = false;
   rng_secret(&seed, sizeof seed);
-  job_spec_parse(spec, body, seed & 0x7FFFFFFF, &request->arena, faults);
+  enum status found = with_source(&whole, request, *body, faults, err);
+  json_decref(*body);
+  *body = whole; /* the spec borrows from it */
+  if (found)
+    return found;
+  job_spec_parse(spec, *body, seed & 0x7FFFFFFF, &request->arena, faults);
   if (faults->count)
     return STATUS_OK;
   enum status status = models_find(&model, request->server->config->models, spec->model, &request->arena, err);
@@ -169,7 +206,7 @@ void http_jobs_create(struct request *request) {
   if (!status)
     status = check_room(request->server, &err);
   if (!status)
-    status = validate(&spec, &pending, request, body, &faults, &err);
+    status = validate(&spec, &pending, request, &body, &faults, &err);
   if (!status && faults.count) {
     reply_faults(request, &faults);
     return;

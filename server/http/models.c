@@ -9,6 +9,7 @@
 #include "server/paths.h"
 #include "storage/db_artifact.h"
 #include "storage/db_checkpoint.h"
+#include "storage/db_export.h"
 #include "storage/db_file.h"
 #include "storage/db_job.h"
 
@@ -62,6 +63,8 @@ static enum status delete_rows(struct db *db, const char *job_id, struct error *
   if (!status)
     status = db_checkpoint_delete_of_job(db, job_id, err);
   if (!status)
+    status = db_export_delete_of_job(db, job_id, err);
+  if (!status)
     status = db_file_delete_of_job(db, job_id, err);
   if (status) {
     db_rollback(db);
@@ -90,6 +93,10 @@ void http_models_delete(struct request *request) {
     return;
   }
   status = path_format(path, &err, "%s/" PATH_OUTPUT, server->config->data, job.id, (long long)job.lease_token);
+  if (!status)
+    status = file_remove_tree(path, &err);
+  if (!status)
+    status = path_format(path, &err, "%s/" PATH_EXPORTS, server->config->data, job.id);
   if (!status)
     status = file_remove_tree(path, &err);
   if (status)

@@ -166,7 +166,8 @@ static void oft_has_blocks_by_size_or_by_number(void **state) {
   refused("{\"peft_type\":\"OFT\",\"r\":4,\"oft_block_size\":8}", STATUS_INVALID_VALUE, "adapter.oft_block_size",
           "exactly one of adapter.oft_block_size and adapter.r");
   refused("{\"peft_type\":\"OFT\",\"oft_block_size\":0}", STATUS_INVALID_VALUE, "adapter.oft_block_size", "0 and 0");
-  refused("{\"peft_type\":\"OFT\",\"oft_block_size\":1}", STATUS_INVALID_VALUE, "adapter.oft_block_size", "cannot turn");
+  refused("{\"peft_type\":\"OFT\",\"oft_block_size\":1}", STATUS_INVALID_VALUE, "adapter.oft_block_size",
+          "cannot turn");
   refused("{\"peft_type\":\"OFT\",\"num_cayley_neumann_terms\":1}", STATUS_INVALID_VALUE,
           "adapter.num_cayley_neumann_terms", "at least 2");
   refused("{\"peft_type\":\"OFT\",\"eps\":0}", STATUS_INVALID_VALUE, "adapter.eps", "more than 0");

@@ -16,6 +16,21 @@
 #include "server/scheduler.h"
 #include "server/verdict.h"
 
+/* Exports go before jobs, one at a time, and take a place from them. */
+static void test_exports(void **state) {
+  (void)state;
+  struct schedule_view view = {.jobs_queued = 5, .jobs_max = 2, .exports_queued = 3};
+  struct schedule_plan plan = scheduler_decide(&view);
+  assert_true(plan.exports == 1 && plan.jobs == 1);
+  view.exports_running = 1;
+  plan = scheduler_decide(&view);
+  assert_true(plan.exports == 0 && plan.jobs == 1);
+  view.exports_running = 0;
+  view.jobs_running = 2;
+  plan = scheduler_decide(&view);
+  assert_true(plan.exports == 0 && plan.jobs == 0);
+}
+
 static void test_schedule(void **state) {
   (void)state;
   struct schedule_view view = {.jobs_queued = 5, .jobs_running = 1, .jobs_max = 3, .checks_waiting = 1,
@@ -111,7 +126,7 @@ static void test_admission(void **state) {
   struct fault_list faults = {0};
   bool pending = false;
   (void)state;
-  struct job_spec spec = {.columns = {.text = "text", .label = "label"}};
+  struct job_spec spec = {.columns = {.text = "text", .label = "label", .messages = "messages", .prompt = "prompt", .completion = "completion"}};
   struct file_row file = {.id = "file-1", .purpose = "fine-tune", .status = FILE_PROCESSED};
   admission_judge(&spec, &file, "training_file", &pending, &faults);
   assert_int_equal(faults.count, 0);
@@ -131,7 +146,7 @@ static void test_admission(void **state) {
 
 static size_t column_faults(const char *report, const char *text, const char *label, struct fault_list *faults) {
   bool pending = false;
-  struct job_spec spec = {.columns = {.text = text, .label = label}};
+  struct job_spec spec = {.columns = {.text = text, .label = label, .messages = "messages", .prompt = "prompt", .completion = "completion"}};
   struct file_row file = {.id = "file-1", .purpose = "fine-tune", .status = FILE_PROCESSED, .report = report};
   *faults = (struct fault_list){0};
   admission_judge(&spec, &file, "training_file", &pending, faults);
@@ -169,7 +184,7 @@ static void test_process_names(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_schedule), cmocka_unit_test(test_training),  cmocka_unit_test(test_stopped),
+      cmocka_unit_test(test_exports),  cmocka_unit_test(test_schedule), cmocka_unit_test(test_training),  cmocka_unit_test(test_stopped),
       cmocka_unit_test(test_check),    cmocka_unit_test(test_admission), cmocka_unit_test(test_columns),
       cmocka_unit_test(test_process_names)};
   return cmocka_run_group_tests(tests, NULL, NULL);

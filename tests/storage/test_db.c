@@ -15,6 +15,7 @@
 #include "storage/db_artifact.h"
 #include "storage/db_checkpoint.h"
 #include "storage/db_event.h"
+#include "storage/db_export.h"
 #include "storage/db_file.h"
 #include "storage/db_job.h"
 
@@ -364,9 +365,47 @@ static void test_end_is_final(void **state) {
   assert_int_equal(state_of(f, "ftjob-a"), JOB_CANCELLED);
 }
 
+/* Exports: one row a job and format, handed out oldest first, queued again after a failure or a crash. */
+static void exports_are_a_queue(void **state) {
+  struct fixture *f = *state;
+  struct export_row *rows, row;
+  struct error why = {.status = STATUS_IO, .text = "the disk is gone"};
+  size_t count;
+  int64_t queued;
+  bool found;
+  add_job(f, "ftjob-x", 0, NULL);
+  static const char *const formats[] = {"lora", "gguf:f16", "lora"};
+  for (size_t i = 0; i < 3; i++)
+    assert_int_equal(db_export_add(f->db, "ftjob-x", formats[i], EXPORT_QUEUED, 10, &f->err), STATUS_OK);
+  assert_int_equal(db_export_queued(&queued, f->db, &f->err), STATUS_OK);
+  assert_int_equal(queued, 2);
+  assert_int_equal(db_export_claim(&row, &found, f->db, &f->arena, &f->err), STATUS_OK);
+  assert_true(found && strcmp(row.format, "lora") == 0 && row.state == EXPORT_RUNNING);
+  assert_int_equal(db_export_end(f->db, row.seq, EXPORT_FAILED, &why, 20, &f->err), STATUS_OK);
+  assert_int_equal(db_export_claim(&row, &found, f->db, &f->arena, &f->err), STATUS_OK);
+  assert_string_equal(row.format, "gguf:f16");
+  reopen(f);
+  assert_int_equal(db_export_requeue(f->db, &f->err), STATUS_OK);
+  assert_int_equal(db_export_list(&rows, &count, f->db, "ftjob-x", &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(count, 2);
+  assert_true(rows[0].state == EXPORT_FAILED && rows[0].finished_at == 20);
+  assert_string_equal(rows[0].error_message, "the disk is gone");
+  assert_true(rows[1].state == EXPORT_QUEUED && rows[1].finished_at == 0);
+  assert_int_equal(db_export_add(f->db, "ftjob-x", "lora", EXPORT_QUEUED, 30, &f->err), STATUS_OK);
+  assert_int_equal(db_export_claim(&row, &found, f->db, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(db_export_end(f->db, row.seq, EXPORT_SUCCEEDED, NULL, 40, &f->err), STATUS_OK);
+  assert_int_equal(db_export_add(f->db, "ftjob-x", row.format, EXPORT_QUEUED, 50, &f->err), STATUS_OK);
+  assert_int_equal(db_export_queued(&queued, f->db, &f->err), STATUS_OK);
+  assert_int_equal(queued, 1); /* the one that succeeded stays */
+  assert_int_equal(db_export_delete_of_job(f->db, "ftjob-x", &f->err), STATUS_OK);
+  assert_int_equal(db_export_list(&rows, &count, f->db, "ftjob-x", &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(count, 0);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
   const struct CMUnitTest tests[] = {
+      TEST(exports_are_a_queue),
       TEST(test_reopen),  TEST(test_rollback),     TEST(test_foreign_database), TEST(test_claim_order),
       TEST(test_lease),   TEST(test_failure_is_kept), TEST(test_job_pages),     TEST(test_same_request),
       TEST(test_events),  TEST(test_checkpoints),  TEST(test_artifacts),        TEST(test_files),

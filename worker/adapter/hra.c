@@ -54,7 +54,8 @@ static enum status attach(struct adapter *a, struct parameter_list *parameters, 
   if (spec->apply_GS && r > a->linear->in)
     return error_set(err, STATUS_INVALID_VALUE, "adapter.r",
                      "r is %zu, but %s has only %zu inputs: Gram-Schmidt needs r <= inputs", r, module, a->linear->in);
-  a->parameters[0] = adapter_parameter(a, parameters, "hra_u", 2, (const int64_t[]){(int64_t)a->linear->in, (int64_t)r});
+  const int64_t shape[] = {(int64_t)a->linear->in, (int64_t)r};
+  a->parameters[0] = adapter_parameter(a, parameters, "hra_u", 2, shape);
   a->state = arena_array(parameters->arena, r * r, sizeof(double));
   if (!a->parameters[0] || !a->state || !adapter_low_rank(a, parameters, r))
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the adapter of %s", module);

@@ -142,5 +142,6 @@ struct tensor *op_scale(struct tape *tape, struct tensor *x, const struct rotati
   *a = (struct scale){rotation, linear};
   struct tensor *in[NODE_INPUTS] = {x}, *out[NODE_OUTPUTS] = {tape_tensor(tape, x->rows, x->cols)};
   tape_record(tape, &op_row_scale, a, in, out);
+  out[0]->recompute = true; /* x is kept for the scale's gradient, and makes it again */
   return out[0];
 }

@@ -373,15 +373,19 @@ static void constrained_rotations_stay_near_the_identity(void **state) {
     size_t rows = (size_t)p->shape[0], cols = (size_t)p->shape[1];
     float *once = arena_array(&arena, p->count, sizeof *once);
     prepare(f, &backend);
-    memcpy(once, p->data, p->count * sizeof *once);
     for (size_t i = 0; i < rows; i++) {
       double sum = 0;
       for (size_t j = 0; j < cols; j++)
         sum += 2 * (double)p->data[i * cols + j] * (double)p->data[i * cols + j];
       assert_true(fabs(sqrt(sum) - 0.4 / sqrt((double)rows)) < 1e-6);
     }
-    prepare(f, &backend);
-    assert_memory_equal(once, p->data, p->count * sizeof *once);
+    for (uint64_t seed = 30; seed < 60; seed++) { /* whichever way the first one rounded */
+      fill(p->data, p->count, seed);
+      prepare(f, &backend);
+      memcpy(once, p->data, p->count * sizeof *once);
+      prepare(f, &backend);
+      assert_memory_equal(once, p->data, p->count * sizeof *once);
+    }
   }
 }
 

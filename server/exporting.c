@@ -1,0 +1,194 @@
+/* One export of a finished job: a worker writes its adapter in another format; the files join the job's
+   artifacts. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "server/models.h"
+#include "server/paths.h"
+#include "server/run.h"
+#include "server/source.h"
+#include "storage/db_event.h"
+
+enum { LINE_ARENA_BYTES = 1 << 20 };
+
+static bool on_line(void *context, const char *text, size_t length, struct error *err) {
+  struct run *run = context;
+  AUTO(arena_done) struct arena arena;
+  struct event event;
+  arena_init(&arena, LINE_ARENA_BYTES);
+  if (event_parse(&event, text, length, &arena, err))
+    return false;
+  enum status status = STATUS_OK;
+  switch (event.kind) {
+  case EVENT_ARTIFACT: status = artifacts_note(run, &event, err); break;
+  case EVENT_ERROR:
+    run->has_reported = true;
+    error_set(&run->reported, event.code == STATUS_OK ? STATUS_WORKER_CRASHED : event.code, event.param, "%s",
+              event.message);
+    break;
+  case EVENT_MESSAGE: log_info("export of %s: %s", run->id, event.message); break;
+  case EVENT_PROGRESS: break;
+  case EVENT_METRICS:
+  case EVENT_CHECKPOINT:
+  case EVENT_REPORT:
+    status = error_set(err, STATUS_WORKER_CRASHED, NULL, "an event that an export does not send");
+    break;
+  case EVENT_KIND_COUNT: CHECK(!"an event kind");
+  }
+  json_decref(event.data);
+  return status == STATUS_OK;
+}
+
+static void on_batch(void *context) {
+  (void)context;
+}
+
+/* Inside a transaction. */
+static enum status store(struct run *run, enum export_state to, const struct error *why, struct error *err) {
+  struct db *db = run->server->db;
+  char text[600];
+  snprintf(text, sizeof text, to == EXPORT_FAILED ? "Export %s failed: %s" : "Export %s is ready%s", run->format,
+           to == EXPORT_FAILED ? why->text : "");
+  struct event_row event = {.job_id = run->id,
+                            .created_at = clock_unix(),
+                            .level = to == EXPORT_FAILED ? LOG_ERROR : LOG_INFO,
+                            .message = text};
+  enum status status = db_export_end(db, run->export_seq, to, why, event.created_at, err);
+  if (!status && to == EXPORT_SUCCEEDED)
+    status = artifacts_store(run, err);
+  return status || to == EXPORT_QUEUED ? status : db_event_add(db, &event, err);
+}
+
+static void end(struct run *run, enum export_state to, const struct error *why) {
+  struct error err;
+  char path[PATH_BYTES];
+  enum status status = db_begin(run->server->db, &err);
+  if (!status) {
+    status = store(run, to, why, &err);
+    if (status)
+      db_rollback(run->server->db);
+    else
+      status = db_commit(run->server->db, &err);
+  }
+  if (status) /* it stays "running" and waits again when the daemon starts anew */
+    log_error("%s: how its export ended cannot be stored: %s", run->id, err.text);
+  if ((status || to != EXPORT_SUCCEEDED) && run->output &&
+      !path_format(path, &err, "%s/%s", run->server->config->data, run->output) && file_remove_tree(path, &err))
+    log_warn("%s: %s", run->id, err.text);
+  log_info("export %s of %s: %s%s%s", run->format, run->id, export_state_name(to), to == EXPORT_FAILED ? ": " : "",
+           to == EXPORT_FAILED ? why->text : "");
+}
+
+static void on_verified(struct run *run) {
+  struct error why = {0};
+  struct evidence evidence = {.death = run->death,
+                              .stop = run->stop,
+                              .reported = run->has_reported ? &run->reported : NULL,
+                              .artifact_count = run->announced_count,
+                              .broken = run->is_broken ? &run->broken : NULL,
+                              .log_tail = ""};
+  switch (verdict_of_training(&why, &evidence)) { /* an end means the same for both */
+  case JOB_SUCCEEDED: end(run, EXPORT_SUCCEEDED, NULL); break;
+  case JOB_QUEUED: end(run, EXPORT_QUEUED, NULL); break;
+  case JOB_FAILED: end(run, EXPORT_FAILED, &why); break;
+  case JOB_CANCELLED:
+  case JOB_VALIDATING:
+  case JOB_RUNNING:
+  case JOB_PAUSED:
+  case JOB_STATE_COUNT: CHECK(!"an end of an export");
+  }
+  run_end(run);
+}
+
+static void on_end(void *context, const struct death *death) {
+  struct run *run = context;
+  run->worker = NULL;
+  run->death = *death;
+  artifacts_verify(run, on_verified);
+}
+
+static enum status make_task(struct task *task, struct run *run, const struct job_row *job, const json_t *body,
+                             struct source *source, struct error *err) {
+  const struct config *config = run->server->config;
+  struct fault_list faults = {0};
+  struct base_model model;
+  char path[PATH_BYTES];
+  *task = (struct task){.kind = TASK_EXPORT, .job_id = run->id, .fine_tuned_model = job->fine_tuned_model};
+  job_spec_parse(&task->spec, body, 0, &run->arena, &faults);
+  if (faults.count) {
+    *err = faults.item[0];
+    return err->status;
+  }
+  enum status status = source_find(source, run->server, run->id, &run->arena, err);
+  if (!status)
+    status = models_find(&model, config->models, job->model, &run->arena, err);
+  if (!status)
+    status = path_format(path, err, "%s/%s", config->data, run->output);
+  if (!status)
+    status = file_remove_tree(path, err);
+  if (!status)
+    status = file_mkdirs(path, err);
+  if (status)
+    return status;
+  const char **formats = arena_array(&run->arena, 1, sizeof *formats);
+  task->model_dir = model.path;
+  task->start = source->path;
+  task->output_dir = arena_string(&run->arena, path);
+  task->threads = config->threads;
+  if (!formats || !task->output_dir)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "starting an export of %s", run->id);
+  formats[0] = run->format;
+  task->exports = (struct string_list){1, formats};
+  return STATUS_OK;
+}
+
+static enum status start_worker(struct run *run, const struct job_row *job, struct error *err) {
+  const struct config *config = run->server->config;
+  AUTO(json_release) json_t *body = NULL;
+  struct source source = {0};
+  struct task task;
+  char log[PATH_BYTES];
+  enum status status = json_parse(&body, job->spec, strlen(job->spec), NULL, err);
+  if (!status)
+    status = make_task(&task, run, job, body, &source, err);
+  json_decref(source.adapter);
+  if (!status)
+    status = path_format(log, err, "%s/" PATH_LOG, config->data, run->id);
+  if (status)
+    return status;
+  AUTO(json_release) json_t *document = task_json(&task);
+  if (!document)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "starting an export of %s", run->id);
+  struct worker_options options = {.program = config->worker_path,
+                                   .task = document,
+                                   .log_path = log,
+                                   .silence_ms = config->worker_silence_s * 1000,
+                                   .calls = {on_line, on_batch, on_end},
+                                   .context = run};
+  return worker_start(&run->worker, run->server->uv, &options, err);
+}
+
+enum status exporting_start(struct run *run, const struct export_row *export, struct error *err) {
+  struct job_row job;
+  run->export_seq = export->seq;
+  run->format = arena_string(&run->arena, export->format);
+  run->output = arena_format(&run->arena, PATH_EXPORT, run->id, (long long)export->seq);
+  enum status status = STATUS_OK;
+  if (!run->format || !run->output)
+    status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "starting an export of %s", run->id);
+  if (!status)
+    status = db_job_get(&job, run->server->db, run->id, &run->arena, err);
+  if (!status)
+    status = start_worker(run, &job, err);
+  if (!status) {
+    log_info("export %s of %s runs as process %d", run->format, run->id, worker_pid(run->worker));
+    return STATUS_OK;
+  }
+  if (run->format)
+    end(run, EXPORT_FAILED, err);
+  return STATUS_OK; /* told where it is asked for: the queue goes on */
+}

@@ -1,0 +1,105 @@
+/* /v1/fine_tuning/jobs/{job_id}/exports: a finished job's adapter in other formats. */
+#include <string.h>
+
+#include "api/job.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "server/http/reply.h"
+#include "server/scheduler.h"
+#include "storage/db_export.h"
+#include "storage/db_job.h"
+
+static json_t *export_object(const struct export_row *row) {
+  json_t *error = json_null();
+  if (row->state == EXPORT_FAILED)
+    error = json_pack("{s:s?, s:s?}", "code", row->error_code, "message", row->error_message);
+  json_t *out = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:o}", "id", row->format, "object",
+                          "fine_tuning.job.export", "job_id", row->job_id, "format", row->format, "status",
+                          export_state_name(row->state), "created_at", (json_int_t)row->created_at, "error", error);
+  json_object_set_new(out, "finished_at", row->finished_at ? json_integer(row->finished_at) : json_null());
+  return out;
+}
+
+static void reply_exports(struct request *request, const char *job_id) {
+  struct export_row *rows;
+  struct error err;
+  size_t count;
+  if (db_export_list(&rows, &count, request->server->db, job_id, &request->arena, &err)) {
+    reply_error(request, &err);
+    return;
+  }
+  json_t *data = json_array();
+  for (size_t i = 0; i < count; i++)
+    json_array_append_new(data, export_object(&rows[i]));
+  reply_json(request, reply_list(data, false));
+}
+
+void http_exports_list(struct request *request) {
+  struct job_row job;
+  struct error err;
+  if (db_job_get(&job, request->server->db, request_param(request, 0), &request->arena, &err))
+    reply_error(request, &err);
+  else
+    reply_exports(request, job.id);
+}
+
+/* The body {"exports": [...]}, judged by the method of the job's adapter. */
+static enum status read_formats(struct string_list *out, const json_t *body, const struct job_row *job,
+                                struct request *request, struct fault_list *faults, struct error *err) {
+  static const struct field rows[] = {{"exports", NULL, FIELD_STRING_LIST, 0, FIELD_REQUIRED, 1, 16, .doc = ""}};
+  static const struct field_table table = {rows, COUNT_OF(rows)};
+  AUTO(json_release) json_t *document = NULL;
+  struct job_spec spec;
+  field_read(&table, out, body, "", NULL, &request->arena, faults);
+  if (faults->count)
+    return STATUS_OK;
+  enum status status = json_parse(&document, job->spec, strlen(job->spec), NULL, err);
+  if (status)
+    return status;
+  job_spec_parse(&spec, document, 0, &request->arena, faults);
+  job_exports_settle(out, &spec.adapter, &request->arena, faults);
+  return STATUS_OK;
+}
+
+static enum status add_all(struct request *request, const struct job_row *job, const struct string_list *formats,
+                           struct error *err) {
+  struct db *db = request->server->db;
+  enum status status = db_begin(db, err);
+  if (status)
+    return status;
+  for (size_t i = 1; !status && i < formats->count; i++) /* the first is "peft", which is there */
+    status = db_export_add(db, job->id, formats->item[i], EXPORT_QUEUED, clock_unix(), err);
+  if (status) {
+    db_rollback(db);
+    return status;
+  }
+  return db_commit(db, err);
+}
+
+void http_exports_create(struct request *request) {
+  AUTO(json_release) json_t *body = NULL;
+  struct fault_list faults = {0};
+  struct string_list formats = {0};
+  struct job_row job;
+  struct error err;
+  enum status status = db_job_get(&job, request->server->db, request_param(request, 0), &request->arena, &err);
+  if (!status)
+    status = request_json(&body, request, &err);
+  if (!status && (job.state != JOB_SUCCEEDED || job.model_deleted))
+    status = error_set(&err, STATUS_JOB_NOT_SUCCEEDED, "job_id", "only a job that has succeeded can be exported; this one %s",
+                       job.model_deleted ? "has had its adapter deleted" : job_state_name(job.state));
+  if (!status)
+    status = read_formats(&formats, body, &job, request, &faults, &err);
+  if (!status && faults.count) {
+    reply_faults(request, &faults);
+    return;
+  }
+  if (!status)
+    status = add_all(request, &job, &formats, &err);
+  if (status) {
+    reply_error(request, &err);
+    return;
+  }
+  scheduler_wake(request->server->scheduler);
+  reply_exports(request, job.id);
+}

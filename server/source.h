@@ -1,0 +1,23 @@
+/* Adapters that a job or an export starts from: a finished job, one of its checkpoints, or an uploaded
+   archive, by its id. */
+#ifndef SERVER_SOURCE_H
+#define SERVER_SOURCE_H
+
+#include <jansson.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "server/server.h"
+
+struct source {
+  const char *path;  /* absolute: a folder, or an archive */
+  const char *model; /* the base model it was made for; NULL: the archive does not tell */
+  json_t *adapter;   /* its configuration as a job's `adapter` member; a new reference, NULL: not known */
+};
+
+/* "ftjob-...", "ftckpt-..." or "file-...". Faults have the param from_checkpoint: STATUS_JOB_NOT_FOUND,
+   STATUS_FILE_NOT_FOUND, STATUS_INVALID_VALUE for what is there but cannot be started from. */
+NODISCARD enum status source_find(struct source *out, const struct server *server, const char *id,
+                                  struct arena *arena, struct error *err);
+
+#endif
