@@ -62,8 +62,8 @@ static bool supported(struct export_choice choice, const struct adapter_spec *ad
   if (!needs_low_rank || method->low_rank)
     return true;
   fault_add(faults, STATUS_UNSUPPORTED_VALUE, "exports",
-            "item %zu of exports: %s has no low-rank form, so no LoRA equals it; \"merged\" and \"gguf\" are exact", index,
-            method->peft_type);
+            "item %zu of exports: %s has no low-rank form, so no LoRA equals it; \"merged\" and \"gguf\" are exact",
+            index, method->peft_type);
   return false;
 }
 

@@ -96,8 +96,8 @@ static const struct field dataset[] = {
     {"completion", NULL, FIELD_STRING, IN(columns, completion), 0, 1, 128, .initial = "completion",
      .doc = "Column of what is learnt after the prompt."},
     {"chat_template", NULL, FIELD_STRING, IN(columns, chat_template), 0, 1, 65536,
-     .doc = "How chats become text: a name (chatml, llama-2, llama-3, mistral, zephyr, gemma, qwen, alpaca, smollm2) or "
-            "a Jinja template; null: the model's own."},
+     .doc = "How chats become text: a name (chatml, llama-2, llama-3, mistral, zephyr, gemma, qwen, alpaca, smollm2) "
+            "or a Jinja template; null: the model's own."},
 };
 static const struct field evaluation[] = {
     {"every_steps", NULL, FIELD_INT, IN(evaluation, every_steps), 0, 0, 1e9, .unit = "optimiser steps",

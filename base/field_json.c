@@ -49,7 +49,8 @@ static enum status set_choice(const struct field *field, int *at, const json_t *
                               struct error *err) {
   char names[256] = "";
   bool words = field->flags & FIELD_BOOL_WORDS;
-  const char *text = words && json_is_boolean(value) ? json_is_true(value) ? "true" : "false" : json_string_value(value);
+  const char *text =
+      words && json_is_boolean(value) ? json_is_true(value) ? "true" : "false" : json_string_value(value);
   if (!text)
     return wrong_kind(err, param, words ? "a string, true or false" : "a string", value);
   for (int i = 0; field->choices[i]; i++) {
@@ -264,7 +265,8 @@ static json_t *map_json(const struct number_map *map) {
   for (size_t i = 0; object && i < map->count; i++) {
     double value = map->item[i].value;
     bool whole = value == floor(value) && fabs(value) < 0x1p53;
-    if (json_object_set_new(object, map->item[i].key, whole ? json_integer((json_int_t)value) : json_real(value)) != 0) {
+    if (json_object_set_new(object, map->item[i].key, whole ? json_integer((json_int_t)value) : json_real(value)) !=
+        0) {
       json_decref(object);
       return NULL;
     }

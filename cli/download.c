@@ -83,8 +83,18 @@ static const json_t *find_artifact(const json_t *artifacts, const char *name) {
 }
 
 /* The artifacts to fetch, as a new array. NULL when the job has no adapter. */
-static json_t *choose_artifacts(json_t *artifacts, bool all, struct error *err) {
+static json_t *choose_artifacts(json_t *artifacts, const char *name, bool all, struct error *err) {
   json_t *chosen = json_array();
+  const json_t *named = name ? find_artifact(artifacts, name) : NULL;
+  if (named) {
+    json_array_append_new(chosen, json_deep_copy(named));
+    return chosen;
+  }
+  if (name) {
+    json_decref(chosen);
+    (void)error_set(err, STATUS_ARTIFACT_NOT_FOUND, NULL, "the job has no artifact \"%.100s\"", name);
+    return NULL;
+  }
   for (size_t i = 0; i < COUNT_OF(adapter_files); i++) {
     const json_t *artifact = find_artifact(artifacts, adapter_files[i].name);
     if (!artifact && adapter_files[i].required) {
@@ -136,7 +146,8 @@ static enum status fetch_artifact(struct cli *cli, const char *job_path, const j
   return status;
 }
 
-enum exit_code download_artifacts(struct cli *cli, const char *job_id, const char *out, bool all) {
+enum exit_code download_artifacts(struct cli *cli, const char *job_id, const char *out, const char *name,
+                                  bool all) {
   struct error err;
   struct str path;
   AUTO(json_release) json_t *answer = NULL;
@@ -147,7 +158,7 @@ enum exit_code download_artifacts(struct cli *cli, const char *job_id, const cha
   cli_path(&path, "/v1/fine_tuning/jobs/", job_id, "/artifacts");
   enum status status = http_json(&cli->http, &answer, "GET", path.text, NULL, &err);
   if (status == STATUS_OK) {
-    chosen = choose_artifacts(json_object_get(answer, "data"), all, &err);
+    chosen = choose_artifacts(json_object_get(answer, "data"), name, all, &err);
     status = chosen ? make_folder(out, &err) : err.status;
   }
   json_array_foreach(chosen, index, artifact) {

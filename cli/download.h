@@ -11,8 +11,8 @@ NODISCARD enum status download_to_file(struct cli *cli, const char *path, const 
 /* GET `path` to standard output as it comes. */
 NODISCARD enum status download_to_output(struct cli *cli, const char *path, struct error *err);
 
-/* The artifacts of a job into the folder `out` (made when absent): those of the adapter, or all with
-   `all`. Prints what was written. */
-enum exit_code download_artifacts(struct cli *cli, const char *job_id, const char *out, bool all);
+/* The artifacts of a job into the folder `out` (made when absent): those of the adapter, the one called `name`
+   unless it is NULL, or all with `all`. Prints what was written. */
+enum exit_code download_artifacts(struct cli *cli, const char *job_id, const char *out, const char *name, bool all);
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "cli/command.h"
 #include "cli/download.h"
+#include "cli/exports.h"
 #include "cli/job_body.h"
 #include "cli/progress.h"
 #include "cli/text.h"
@@ -23,12 +24,21 @@ static const struct option_row watch_rows[] = {
 };
 static const struct option_table watch_table = {watch_rows, COUNT_OF(watch_rows)};
 
+struct export_options {
+  bool no_wait;
+};
+static const struct option_row export_rows[] = {
+  {"no-wait", OPTION_FLAG, offsetof(struct export_options, no_wait), NULL, NULL, "do not wait until they are made"},
+};
+static const struct option_table export_table = {export_rows, COUNT_OF(export_rows)};
+
 struct download_options {
-  const char *out;
+  const char *out, *name;
   bool all;
 };
 static const struct option_row download_rows[] = {
   {"out", OPTION_TEXT, offsetof(struct download_options, out), NULL, "DIR", "the folder; else one named as the job"},
+  {"name", OPTION_TEXT, offsetof(struct download_options, name), NULL, "NAME", "this artifact alone, like lora.gguf"},
   {"all", OPTION_FLAG, offsetof(struct download_options, all), NULL, NULL, "every artifact, not the adapter's alone"},
 };
 static const struct option_table download_table = {download_rows, COUNT_OF(download_rows)};
@@ -192,7 +202,20 @@ static enum exit_code jobs_download(struct cli *cli, const char *const *operands
                                     json_t *document) {
   const struct download_options *options = values;
   (void)document;
-  return download_artifacts(cli, operands[0], options->out ? options->out : operands[0], options->all);
+  return download_artifacts(cli, operands[0], options->out ? options->out : operands[0], options->name, options->all);
+}
+
+static enum exit_code jobs_export(struct cli *cli, const char *const *operands, const void *values,
+                                  json_t *document) {
+  const struct export_options *options = values;
+  (void)document;
+  return exports_make(cli, operands[0], operands[1], options->no_wait);
+}
+
+static enum exit_code jobs_exports(struct cli *cli, const char *const *operands, const void *values,
+                                   json_t *document) {
+  (void)values, (void)document;
+  return exports_list(cli, operands[0]);
 }
 
 static const struct command commands[] = {
@@ -251,6 +274,16 @@ static const struct command commands[] = {
     .values_bytes = sizeof(struct download_options),
     .run = jobs_download,
   },
+  {
+    .verb = "export",
+    .operands = "ID FORMATS",
+    .operand_count = 2,
+    .doc = "Write a finished adapter in other formats: lora,merged,gguf:q8_0,...",
+    .options = &export_table,
+    .values_bytes = sizeof(struct export_options),
+    .run = jobs_export,
+  },
+  {.verb = "exports", .operands = "ID", .operand_count = 1, .doc = "List a job's exports", .run = jobs_exports},
 };
 
 const struct noun jobs_noun = {"jobs", "Fine-tuning jobs", commands, COUNT_OF(commands), false};

@@ -40,12 +40,13 @@ static enum status find_job(struct source *out, const struct server *server, con
   if (status)
     return status;
   const char *slash = strrchr(weights.path, '/');
-  out->path = arena_format(arena, "%s/%.*s", server->config->data, (int)(slash ? slash - weights.path : 0), weights.path);
+  out->path =
+      arena_format(arena, "%s/%.*s", server->config->data, (int)(slash ? slash - weights.path : 0), weights.path);
   return describe(out, &job, err);
 }
 
-static enum status find_checkpoint(struct source *out, const struct server *server, const char *id,
-                                   struct arena *arena, struct error *err) {
+static enum status find_checkpoint(struct source *out, const struct server *server, const char *id, struct arena *arena,
+                                   struct error *err) {
   struct checkpoint_row checkpoint;
   struct job_row job;
   struct stat info;
@@ -81,7 +82,8 @@ static enum status find_file(struct source *out, const struct server *server, co
     report = NULL;
   const char *kind = json_string_value(json_object_get(report, "kind"));
   if (!kind || strcmp(kind, "adapter") != 0)
-    return invalid(err, id, "is no adapter archive (adapter_config.json and adapter_model.safetensors in a tar or zip)");
+    return invalid(err, id,
+                   "is no adapter archive (adapter_config.json and adapter_model.safetensors in a tar or zip)");
   out->path = arena_format(arena, "%s/%s", server->config->data, file.path);
   out->adapter = json_incref(json_object_get(report, "adapter"));
   return STATUS_OK;

@@ -142,7 +142,8 @@ struct batch_limits corpus_limits(const struct corpus *c, const struct batch_rul
     return (struct batch_limits){examples, longest_together(c, examples), c->longest};
   size_t within = most_within(c, rule->tokens), together = longest_together(c, examples);
   size_t tokens = rule->tokens > c->longest ? rule->tokens : c->longest;
-  return (struct batch_limits){within < examples ? within : examples, tokens < together ? tokens : together, c->longest};
+  return (struct batch_limits){within < examples ? within : examples, tokens < together ? tokens : together,
+                               c->longest};
 }
 
 enum status batch_init(struct batch *b, const struct batch_limits *limits, bool language, struct error *err) {

@@ -150,8 +150,8 @@ static enum status find_kind(struct reader *r, const struct record *record, stru
 }
 
 /* A string of the record. */
-static enum status get_text(const char **out, size_t *length, const struct record *record, int column,
-                            const char *name, struct error *err) {
+static enum status get_text(const char **out, size_t *length, const struct record *record, int column, const char *name,
+                            struct error *err) {
   if (!record->object) {
     *out = record->values[column].text;
     *length = record->values[column].length;

@@ -21,8 +21,8 @@ struct learner {
   size_t memory_limit;     /* bytes a step may take: beyond it blocks are recomputed instead of kept (tape.h), as
                               many as it needs; 0: learner_memory_default */
   size_t recompute_blocks; /* at least so many are; learner_init raises it */
-  uint64_t seed; /* of dropout */
-  bool prepared; /* the adapters' factors are those of the parameters */
+  uint64_t seed;           /* of dropout */
+  bool prepared;           /* the adapters' factors are those of the parameters */
   struct next_tokens next; /* language models: of the step that runs */
   struct plan *logits;     /* of learner_predict for a language model; NULL: not asked for yet */
 };
@@ -35,7 +35,8 @@ struct answers {
   size_t row_count;
 };
 
-/* Hyperparameters (adamw's, orth_lambda, regression, memory_limit, recompute_blocks, seed) are set by the caller before. */
+/* Hyperparameters (adamw's, orth_lambda, regression, memory_limit, recompute_blocks, seed) are set by the caller
+ * before. */
 NODISCARD enum status learner_init(struct learner *learner, struct model *model, const struct batch_limits *training,
                                    const struct batch_limits *evaluation, struct error *err);
 void learner_done(struct learner *learner);

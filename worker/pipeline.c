@@ -31,8 +31,8 @@ static enum status has_label(bool *out, const struct task *task, struct error *e
   enum status status = records_open(&records, task->training.path, task->training.filename, err);
   if (!status)
     status = records_next(records, &record, err);
-  *out = !status && (record->object ? json_object_get(record->object, label) != NULL
-                                    : records_column(records, label) >= 0);
+  *out = !status &&
+         (record->object ? json_object_get(record->object, label) != NULL : records_column(records, label) >= 0);
   records_close(records);
   return status ? error_prefix(err, "training file %s", task->training.filename) : STATUS_OK;
 }
@@ -163,7 +163,9 @@ static void say_what(const struct run *r, const struct task *task, struct report
   report_message(report, LOG_INFO,
                  "%zu training examples, %zu tokens, %s; %zu adapted modules, %zu trainable parameters", c->count,
                  c->offsets[c->count],
-                 r->language ? "language model" : r->learner.regression ? "regression" : "classification",
+                 r->language             ? "language model"
+                 : r->learner.regression ? "regression"
+                                         : "classification",
                  r->model.adapter_count, parameter_elements(&r->model.parameters));
   log_info("model %s on %d threads, %s kernels, %s; a step needs %zu MiB, %zu blocks recomputed", task->spec.model,
            pool_threads(r->backend.pool), r->backend.kernels->isa, r->backend.gemm, learner_bytes(&r->learner) >> 20,
@@ -201,7 +203,7 @@ static enum status train(struct run *r, const struct task *task, struct report *
   if (status)
     return status;
   trainer_progress(&r->trainer, "export", true);
-  return export_all(&r->trainer, r->language ? NULL : &r->training, validated && !r->language ? &r->validation : NULL,
+  return run_export(&r->trainer, r->language ? NULL : &r->training, validated && !r->language ? &r->validation : NULL,
                     err);
 }
 
@@ -232,8 +234,7 @@ enum status pipeline_run(const struct task *task, struct report *report, struct 
     run_done(&run);
     return status;
   }
-  case TASK_EXPORT:
-    return export_finished(task, report, err);
+  case TASK_EXPORT: return finished_export(task, report, err);
   }
   CHECK(!"a kind of task");
 }

@@ -53,9 +53,9 @@ static double score(const struct trainer *t, const char *name) {
 }
 
 /* The columns that hold for every task come first; a score that does not fit it is empty. */
-static const char *const score_names[] = {"valid_accuracy",  "valid_f1",         "valid_matthews_correlation",
-                                          "valid_pearson",   "valid_spearman",   "valid_perplexity",
-                                          "valid_mean_token_accuracy"};
+static const char *const score_names[] = {
+    "valid_accuracy", "valid_f1",         "valid_matthews_correlation", "valid_pearson",
+    "valid_spearman", "valid_perplexity", "valid_mean_token_accuracy"};
 
 static void csv_row(struct trainer *t, double learning_rate, double norm, bool evaluated) {
   struct str *csv = &t->csv;
@@ -141,8 +141,7 @@ static enum status save_checkpoint(struct trainer *t, struct error *err) {
     if (t->learner->model->language)
       json_object_set_new(metrics, "full_valid_mean_token_accuracy", json_real(score(t, "valid_mean_token_accuracy")));
   }
-  json_t *data =
-      json_pack("{s:I s:s s:o}", "step", (json_int_t)t->step, "path", name, "metrics", metrics);
+  json_t *data = json_pack("{s:I s:s s:o}", "step", (json_int_t)t->step, "path", name, "metrics", metrics);
   t->checkpoints[t->checkpoint_count++] = t->step;
   size_t keep = (size_t)task->spec.checkpointing.keep_last;
   bool full = t->checkpoint_count > keep || t->checkpoint_count == COUNT_OF(t->checkpoints);

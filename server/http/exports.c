@@ -13,9 +13,9 @@ static json_t *export_object(const struct export_row *row) {
   json_t *error = json_null();
   if (row->state == EXPORT_FAILED)
     error = json_pack("{s:s?, s:s?}", "code", row->error_code, "message", row->error_message);
-  json_t *out = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:o}", "id", row->format, "object",
-                          "fine_tuning.job.export", "job_id", row->job_id, "format", row->format, "status",
-                          export_state_name(row->state), "created_at", (json_int_t)row->created_at, "error", error);
+  json_t *out = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:o}", "id", row->format, "object", "fine_tuning.job.export",
+                          "job_id", row->job_id, "format", row->format, "status", export_state_name(row->state),
+                          "created_at", (json_int_t)row->created_at, "error", error);
   json_object_set_new(out, "finished_at", row->finished_at ? json_integer(row->finished_at) : json_null());
   return out;
 }
@@ -86,7 +86,8 @@ void http_exports_create(struct request *request) {
   if (!status)
     status = request_json(&body, request, &err);
   if (!status && (job.state != JOB_SUCCEEDED || job.model_deleted))
-    status = error_set(&err, STATUS_JOB_NOT_SUCCEEDED, "job_id", "only a job that has succeeded can be exported; this one %s",
+    status = error_set(&err, STATUS_JOB_NOT_SUCCEEDED, "job_id",
+                       "only a job that has succeeded can be exported; this one %s",
                        job.model_deleted ? "has had its adapter deleted" : job_state_name(job.state));
   if (!status)
     status = read_formats(&formats, body, &job, request, &faults, &err);

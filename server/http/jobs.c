@@ -150,7 +150,8 @@ static enum status with_source(json_t **out, struct request *request, const json
   if (status)
     return status;
   if (model && source.model && strcmp(model, source.model) != 0)
-    fault_add(faults, STATUS_INVALID_VALUE, "from_checkpoint", "%s was made for the model \"%.64s\", the job names \"%.64s\"",
+    fault_add(faults, STATUS_INVALID_VALUE, "from_checkpoint",
+              "%s was made for the model \"%.64s\", the job names \"%.64s\"",
               id, source.model, model);
   if (source.adapter && !json_object_get(body, "adapter")) {
     json_decref(*out);

@@ -242,7 +242,8 @@ int main(int argc, char **argv) {
   struct options options;
   struct error err;
   if (!parse(&options, argc, argv)) {
-    fprintf(stderr, "usage: bench train --model DIR [--method hra|hra_gs|lora|oft|boft] [--r 8] [--batch 4] [--seq 128] [--steps 4]\n"
+    fprintf(stderr, "usage: bench train --model DIR [--method hra|hra_gs|lora|oft|boft] [--r 8] [--batch 4] [--seq "
+                    "128] [--steps 4]\n"
                     "         [--precision fp32] [--no-dropout] [--lengths FILE] [--threads N] [--isa avx2|avx512] "
                     "[--recompute BLOCKS]\n");
     return 2;

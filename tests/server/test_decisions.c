@@ -16,6 +16,9 @@
 #include "server/scheduler.h"
 #include "server/verdict.h"
 
+/* The default names of what language models learn from. */
+#define NAMES .messages = "messages", .prompt = "prompt", .completion = "completion"
+
 /* Exports go before jobs, one at a time, and take a place from them. */
 static void test_exports(void **state) {
   (void)state;
@@ -126,7 +129,7 @@ static void test_admission(void **state) {
   struct fault_list faults = {0};
   bool pending = false;
   (void)state;
-  struct job_spec spec = {.columns = {.text = "text", .label = "label", .messages = "messages", .prompt = "prompt", .completion = "completion"}};
+  struct job_spec spec = {.columns = {.text = "text", .label = "label", NAMES}};
   struct file_row file = {.id = "file-1", .purpose = "fine-tune", .status = FILE_PROCESSED};
   admission_judge(&spec, &file, "training_file", &pending, &faults);
   assert_int_equal(faults.count, 0);
@@ -146,7 +149,7 @@ static void test_admission(void **state) {
 
 static size_t column_faults(const char *report, const char *text, const char *label, struct fault_list *faults) {
   bool pending = false;
-  struct job_spec spec = {.columns = {.text = text, .label = label, .messages = "messages", .prompt = "prompt", .completion = "completion"}};
+  struct job_spec spec = {.columns = {.text = text, .label = label, NAMES}};
   struct file_row file = {.id = "file-1", .purpose = "fine-tune", .status = FILE_PROCESSED, .report = report};
   *faults = (struct fault_list){0};
   admission_judge(&spec, &file, "training_file", &pending, faults);
@@ -184,7 +187,8 @@ static void test_process_names(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_exports),  cmocka_unit_test(test_schedule), cmocka_unit_test(test_training),  cmocka_unit_test(test_stopped),
+      cmocka_unit_test(test_exports),  cmocka_unit_test(test_schedule),
+      cmocka_unit_test(test_training), cmocka_unit_test(test_stopped),
       cmocka_unit_test(test_check),    cmocka_unit_test(test_admission), cmocka_unit_test(test_columns),
       cmocka_unit_test(test_process_names)};
   return cmocka_run_group_tests(tests, NULL, NULL);

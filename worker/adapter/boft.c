@@ -25,8 +25,8 @@ static enum status attach(struct adapter *a, struct parameter_list *parameters, 
                      "%s has %zu inputs, which %s %zu does not divide", a->linear->name, in,
                      sized ? "boft_block_size" : "boft_block_num", asked);
   int64_t block = (int64_t)(sized ? asked : in / asked);
-  a->parameters[R] = adapter_parameter(a, parameters, "boft_R", 4,
-                                       (const int64_t[]){1, (int64_t)in / block, block, block});
+  a->parameters[R] =
+      adapter_parameter(a, parameters, "boft_R", 4, (const int64_t[]){1, (int64_t)in / block, block, block});
   a->parameters[S] = adapter_parameter(a, parameters, "boft_s", 2, (const int64_t[]){(int64_t)out, 1});
   if (!a->parameters[R] || !a->parameters[S] || !adapter_rotation(a, parameters, (size_t)block, true))
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the adapter of %s", a->linear->name);

@@ -11,11 +11,11 @@
 struct export {
   struct model *model;
   const struct adapter_spec *spec;
-  const char *base;              /* the base model's id, for configs and cards */
-  const char *base_path;         /* its folder or file: tokenizer files are copied from there */
+  const char *base;      /* the base model's id, for configs and cards */
+  const char *base_path; /* its folder or file: tokenizer files are copied from there */
   const char *output_dir;
   struct report *report;
-  size_t label_count;            /* classifiers: names of the classes, or none */
+  size_t label_count; /* classifiers: names of the classes, or none */
   const char *const *label_names;
 };
 

@@ -42,7 +42,7 @@ static enum status write(const struct task *task, struct model *model, struct re
   return status;
 }
 
-enum status export_finished(const struct task *task, struct report *report, struct error *err) {
+enum status finished_export(const struct task *task, struct report *report, struct error *err) {
   struct backend backend = {0};
   struct model model = {0};
   size_t num_labels;

@@ -7,6 +7,6 @@
 
 /* TASK_EXPORT. The adapter is the folder task->start; names of classes come from the training_manifest.json
    beside it where there is one. */
-NODISCARD enum status export_finished(const struct task *task, struct report *report, struct error *err);
+NODISCARD enum status finished_export(const struct task *task, struct report *report, struct error *err);
 
 #endif

@@ -48,8 +48,9 @@ static void interleave(float *out, const float *in, size_t rows, size_t cols, si
 static enum status check_architecture(const struct model *m, struct error *err) {
   if (m->language && strcmp(m->ops->model_type, "bert") != 0)
     return STATUS_OK;
-  return error_set(err, STATUS_UNSUPPORTED_VALUE, "exports", "only language models of the LLaMA family go into GGUF, not a %s %s",
-                   m->ops->model_type, m->language ? "model" : "classifier");
+  return error_set(err, STATUS_UNSUPPORTED_VALUE, "exports",
+                   "only language models of the LLaMA family go into GGUF, not a %s %s", m->ops->model_type,
+                   m->language ? "model" : "classifier");
 }
 
 /* --- the merged model ----------------------------------------------------------------------------- */
@@ -74,7 +75,8 @@ static void copy_values(struct gguf_writer *w, const struct export *e, enum expo
     if (!is_type && !is_name)
       gguf_writer_copy(w, v);
   }
-  int length = snprintf(name, sizeof name, "%.200s with a %s adapter", e->base, method_of(e->spec->peft_type)->peft_type);
+  int length =
+      snprintf(name, sizeof name, "%.200s with a %s adapter", e->base, method_of(e->spec->peft_type)->peft_type);
   gguf_writer_string(w, name_key, name, (size_t)length);
   gguf_writer_u32(w, file_type, types[type].file_type);
 }
@@ -128,9 +130,10 @@ enum status export_gguf(const struct export *e, enum export_type type, struct er
   if (status)
     return status;
   if (!c->is_gguf)
-    return error_set(err, STATUS_UNSUPPORTED_VALUE, "exports",
-                     "the base is no GGUF file, and a tokenizer.json cannot be written as one yet; \"merged\" is exact, and "
-                     "llama.cpp's convert_hf_to_gguf.py reads it");
+    return error_set(
+        err, STATUS_UNSUPPORTED_VALUE, "exports",
+        "the base is no GGUF file, and a tokenizer.json cannot be written as one yet; \"merged\" is exact, and "
+        "llama.cpp's convert_hf_to_gguf.py reads it");
   snprintf(name, sizeof name, "merged-%s.gguf", types[type].name);
   snprintf(path, sizeof path, "%s/%s", e->output_dir, name);
   status = gguf_writer_open(&w, path, err);

@@ -20,8 +20,7 @@ enum status lora_rank(size_t *out, const struct export *e, struct error *err) {
   return STATUS_OK;
 }
 
-enum status lora_factors(struct lora_factors *out, const struct export *e, const struct adapter *a,
-                         struct error *err) {
+enum status lora_factors(struct lora_factors *out, const struct export *e, const struct adapter *a, struct error *err) {
   out->A = calloc(a->rank * a->linear->in, sizeof *out->A);
   out->B = calloc(a->rank * a->linear->out, sizeof *out->B);
   if (!out->A || !out->B)

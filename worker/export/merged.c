@@ -37,7 +37,8 @@ static enum status no_memory(struct error *err) {
 /* Files without the model's prefix get it: with a head beside them only full names are understood. */
 static const char *full_name(struct plan *p, const char *name) {
   const char *prefix = p->e->model->ops->prefix;
-  bool head = strncmp(name, "lm_head.", 8) == 0 || strncmp(name, "score.", 6) == 0 || strncmp(name, "classifier.", 11) == 0;
+  bool head =
+      strncmp(name, "lm_head.", 8) == 0 || strncmp(name, "score.", 6) == 0 || strncmp(name, "classifier.", 11) == 0;
   return head || strncmp(name, prefix, strlen(prefix)) == 0 ? name : arena_format(&p->arena, "%s%s", prefix, name);
 }
 
@@ -58,7 +59,8 @@ static bool add(struct plan *p, const char *name, const char *source, const floa
 
 /* A head or pooler that the base's files have not, or have in another shape. */
 static bool add_made(struct plan *p, const struct linear *l) {
-  const char *weight = arena_format(&p->arena, "%s.weight", l->name), *bias = arena_format(&p->arena, "%s.bias", l->name);
+  const char *weight = arena_format(&p->arena, "%s.weight", l->name),
+             *bias = arena_format(&p->arena, "%s.bias", l->name);
   const int64_t shape[2] = {(int64_t)l->out, (int64_t)l->in};
   bool ok = weight && bias;
   for (size_t i = 0; ok && i < p->count; i++)
@@ -125,7 +127,8 @@ static enum status write_config(const struct plan *p, const char *folder, struct
   const struct model *m = p->e->model;
   char path[1200], class[100];
   AUTO(json_release) json_t *config = json_deep_copy(m->checkpoint.config);
-  snprintf(class, sizeof class, "%s%s", m->ops->class_prefix, m->language ? "ForCausalLM" : "ForSequenceClassification");
+  snprintf(class, sizeof class, "%s%s", m->ops->class_prefix,
+           m->language ? "ForCausalLM" : "ForSequenceClassification");
   json_object_set_new(config, "architectures", json_pack("[s]", class));
   json_object_set_new(config, "dtype", json_string(types[p->type].torch));
   json_object_set_new(config, "torch_dtype", json_string(types[p->type].torch));
@@ -151,9 +154,17 @@ static enum status write_config(const struct plan *p, const char *folder, struct
 }
 
 static enum status copy_files(const struct export *e, const char *folder, struct error *err) {
-  static const char *const names[] = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-                                      "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt", "spm.model",
-                                      "tokenizer.model", "chat_template.jinja", "generation_config.json"};
+  static const char *const names[] = {"tokenizer.json",
+                                      "tokenizer_config.json",
+                                      "special_tokens_map.json",
+                                      "added_tokens.json",
+                                      "vocab.txt",
+                                      "vocab.json",
+                                      "merges.txt",
+                                      "spm.model",
+                                      "tokenizer.model",
+                                      "chat_template.jinja",
+                                      "generation_config.json"};
   enum { BYTES_MAX = 128 << 20 };
   enum status status = STATUS_OK;
   for (size_t i = 0; !status && !e->model->checkpoint.is_gguf && i < COUNT_OF(names); i++) {

@@ -122,7 +122,7 @@ static enum status export_manifest(struct trainer *t, const struct export *e, co
   return status;
 }
 
-enum status export_all(struct trainer *t, const struct dataset *training, const struct dataset *validation,
+enum status run_export(struct trainer *t, const struct dataset *training, const struct dataset *validation,
                        struct error *err) {
   const struct task *task = t->task;
   struct export e = {.model = t->learner->model,

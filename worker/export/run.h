@@ -6,7 +6,7 @@
 #include "worker/trainer.h"
 
 /* `validation` may be NULL. */
-NODISCARD enum status export_all(struct trainer *trainer, const struct dataset *training,
+NODISCARD enum status run_export(struct trainer *trainer, const struct dataset *training,
                                  const struct dataset *validation, struct error *err);
 
 #endif

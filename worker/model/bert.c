@@ -23,8 +23,8 @@ struct bert {
   struct linear pooler, classifier;
 };
 
-static enum status layer_linear(struct model *m, struct linear *l, size_t layer, const char *name, size_t in, size_t out,
-                                struct error *err) {
+static enum status layer_linear(struct model *m, struct linear *l, size_t layer, const char *name, size_t in,
+                                size_t out, struct error *err) {
   char path[128];
   snprintf(path, sizeof path, "encoder.layer.%zu.%s", layer, name);
   return load_linear(m, l, PREFIX, path, in, out, LOAD_BIAS, err);
@@ -84,8 +84,8 @@ static enum status load_top(struct model *m, uint64_t seed, struct error *err) {
   double deviation;
   bool made;
   enum status s = load_number(&deviation, m, "initializer_range", 0.02, err);
-  s = s ? s : load_or_make(m, &b->pooler, PREFIX, "pooler.dense", b->hidden, b->hidden, true, deviation, seed, &made,
-                           err);
+  s = s ? s
+        : load_or_make(m, &b->pooler, PREFIX, "pooler.dense", b->hidden, b->hidden, true, deviation, seed, &made, err);
   if (!s && made)
     s = load_must_save(m, "pooler.dense", err);
   m->head = &b->classifier;
@@ -151,6 +151,10 @@ static void disable_dropout(struct model *m) {
   b->hidden_dropout = b->attention_dropout = b->classifier_dropout = 0;
 }
 
-const struct model_ops model_bert = {
-    .disable_dropout = disable_dropout, 
-    .model_type = "bert", .class_prefix = "Bert", .prefix = PREFIX, .classifier = true, .load = load, .forward = forward};
+const struct model_ops model_bert = {.disable_dropout = disable_dropout,
+                                     .model_type = "bert",
+                                     .class_prefix = "Bert",
+                                     .prefix = PREFIX,
+                                     .classifier = true,
+                                     .load = load,
+                                     .forward = forward};

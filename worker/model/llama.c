@@ -52,8 +52,8 @@ static enum status read_sizes(struct llama *l, struct model *m, struct error *er
                      "config.json: num_attention_heads %zu is no multiple of num_key_value_heads %zu", l->heads,
                      l->kv_heads);
   if (l->head_size % 2 != 0)
-    return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: head_dim %zu is odd: rotary positions turn pairs",
-                     l->head_size);
+    return error_set(err, STATUS_MODEL_INVALID, "model",
+                     "config.json: head_dim %zu is odd: rotary positions turn pairs", l->head_size);
   return STATUS_OK;
 }
 
@@ -229,7 +229,7 @@ static void disable_dropout(struct model *m) {
   l->attention_dropout = 0;
 }
 
-#define ROW(name, class)                                                                                                 \
+#define ROW(name, class)                                                                                               \
   const struct model_ops model_##name = {.model_type = #name,                                                          \
                                          .class_prefix = class,                                                        \
                                          .prefix = PREFIX,                                                             \

@@ -152,8 +152,8 @@ static enum status make_random(const float **out, struct model *m, const char *n
   return STATUS_OK;
 }
 
-enum status load_or_make(struct model *m, struct linear *l, const char *prefix, const char *path, size_t in,
-                         size_t out, bool bias, double deviation, uint64_t seed, bool *made, struct error *err) {
+enum status load_or_make(struct model *m, struct linear *l, const char *prefix, const char *path, size_t in, size_t out,
+                         bool bias, double deviation, uint64_t seed, bool *made, struct error *err) {
   char name[300];
   struct checkpoint_tensor t;
   *l = (struct linear){.name = arena_format(&m->arena, "%s%s", prefix, path), .in = in, .out = out};

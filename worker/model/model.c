@@ -27,8 +27,9 @@ static enum status find_architecture(const struct model_ops **out, const struct 
       return STATUS_OK;
     }
   }
-  return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: model_type \"%.40s\" is not supported; supported: %s",
-                     type ? type : "(absent)", names);
+  return error_set(err, STATUS_MODEL_INVALID, "model",
+                   "config.json: model_type \"%.40s\" is not supported; supported: %s", type ? type : "(absent)",
+                   names);
 }
 
 enum status model_tasks(bool *language, bool *classifier, const char *path, struct error *err) {
@@ -150,7 +151,8 @@ static enum status collect_saved(struct model *m, const struct string_list *aske
     if (!found)
       return error_set(err, STATUS_UNSUPPORTED_TARGET, "adapter.modules_to_save",
                        "modules_to_save: \"%s\" is no linear module of this model that can be trained in full "
-                       "(containers, embeddings and lm_head cannot)", name);
+                       "(containers, embeddings and lm_head cannot)",
+                       name);
     if (!seen)
       item[saved->count++] = arena_string(&m->arena, name);
   }
@@ -187,8 +189,7 @@ enum status model_adapt(struct model *m, const struct adapter_spec *spec, uint64
     return no_memory(err);
   for (size_t i = 0; i < m->linear_count; i++)
     names[i] = m->linears[i]->name;
-  struct target_modules modules = {names, m->linear_count, m->head->name, m->default_targets,
-                                   &m->modules_to_save};
+  struct target_modules modules = {names, m->linear_count, m->head->name, m->default_targets, &m->modules_to_save};
   status = target_select(selected, &modules, spec, err);
   return status ? status : attach(m, spec, selected, seed, err);
 }

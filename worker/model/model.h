@@ -17,14 +17,15 @@ struct model {
   void *state;                  /* the architecture's own struct */
   struct checkpoint checkpoint; /* config and weights */
   struct backend *backend;
-  bool language;             /* a causal language model (PEFT's CAUSAL_LM); else a classifier (SEQ_CLS) */
-  size_t num_labels;         /* classifiers */
-  size_t vocabulary;         /* rows of the word table */
-  size_t positions;          /* longest sequence it can take */
-  size_t weight_bytes;       /* of all tensors, as floats */
-  size_t blocks;             /* orders of tape_block_begin that its forward uses */
-  const struct linear *head; /* language: lm_head, always frozen and not among `linears`; classifiers: the last of them */
-  struct linear **linears;   /* every linear module that can be adapted, in the model's order */
+  bool language;       /* a causal language model (PEFT's CAUSAL_LM); else a classifier (SEQ_CLS) */
+  size_t num_labels;   /* classifiers */
+  size_t vocabulary;   /* rows of the word table */
+  size_t positions;    /* longest sequence it can take */
+  size_t weight_bytes; /* of all tensors, as floats */
+  size_t blocks;       /* orders of tape_block_begin that its forward uses */
+  const struct linear
+      *head;               /* language: lm_head, always frozen and not among `linears`; classifiers: the last of them */
+  struct linear **linears; /* every linear module that can be adapted, in the model's order */
   size_t linear_count;
   struct {
     const char *name;

@@ -43,7 +43,8 @@ static enum status need(double *out, const struct scaling *s, const char *key, s
   const json_t *value = json_object_get(s->object, key);
   *out = json_number_value(value);
   if (!json_is_number(value) || !(*out > 0))
-    return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: %s: %s must be a positive number", s->member, key);
+    return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: %s: %s must be a positive number", s->member,
+                     key);
   return STATUS_OK;
 }
 

@@ -51,8 +51,8 @@ static void forward_task(void *payload, size_t task, int thread) {
   for (size_t member = 0; member < group_size(n); member++) {
     struct place p = place_of(n, task, member);
     pass->tape->backend->kernels->attention(n->out[0]->data + p.q, n->out[1]->data + p.head.row_first, 1,
-                                            n->in[0]->data + p.q, n->in[1]->data + p.kv, n->in[2]->data + p.kv,
-                                            &p.head, pass->scratch + (size_t)thread * pass->scratch_floats);
+                                            n->in[0]->data + p.q, n->in[1]->data + p.kv, n->in[2]->data + p.kv, &p.head,
+                                            pass->scratch + (size_t)thread * pass->scratch_floats);
   }
 }
 

@@ -53,8 +53,7 @@ static void rmsnorm_panel(void *payload, size_t index, int thread) {
   if (!pass->grad[0])
     return;
   float *dx = pass->add[0] ? pass->tape->scratch + at : pass->grad[0] + at;
-  k->rmsnorm_backward(dx, n->out[0]->grad + at, n->in[0]->data + at, rstd, norm->weight, rows * groups,
-                      norm->channels);
+  k->rmsnorm_backward(dx, n->out[0]->grad + at, n->in[0]->data + at, rstd, norm->weight, rows * groups, norm->channels);
   if (pass->add[0])
     k->add(pass->grad[0] + at, dx, rows * C);
 }

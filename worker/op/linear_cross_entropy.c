@@ -6,10 +6,10 @@
 #include "worker/op/op.h"
 
 enum {
-  CHUNK = 256,    /* rows whose logits exist at a time */
-  SLICES = 8,     /* of the vocabulary, one a task */
-  PANELS = 2,     /* of a chunk's rows, and */
-  COLUMNS = 4,    /* of x's columns, for the gradient's product; both fixed, so that sums never depend on threads */
+  CHUNK = 256, /* rows whose logits exist at a time */
+  SLICES = 8,  /* of the vocabulary, one a task */
+  PANELS = 2,  /* of a chunk's rows, and */
+  COLUMNS = 4, /* of x's columns, for the gradient's product; both fixed, so that sums never depend on threads */
   ROW_TASKS = 16,
 };
 

@@ -39,7 +39,8 @@ struct run {
 static void start(struct run *r, const struct adapter_spec *spec, int threads, bool recompute) {
   struct error err = {0};
   struct batch_limits limits = {3, 20, 12};
-  *r = (struct run){.learner = {.recompute_blocks = recompute ? SIZE_MAX : 0, .adamw = {.beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8}}};
+  *r = (struct run){.learner = {.recompute_blocks = recompute ? SIZE_MAX : 0,
+                                .adamw = {.beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8}}};
   assert_int_equal(backend_open(&r->backend, threads, NULL, &err), STATUS_OK);
   if (model_open(&r->model, folder, 3, 5, &r->backend, &err) || model_adapt(&r->model, spec, 5, &err) ||
       learner_init(&r->learner, &r->model, &limits, &limits, &err))

@@ -53,8 +53,11 @@ static void norm_gradients(void **state) {
     weight[i] += 1.5f;
   struct norm whole = {.channels = 21, .weight = weight, .epsilon = 1e-5f}, heads = whole;
   heads.channels = 7;
-  struct graph g = {.build = build_norm, .backend = &backend, .x = matrix("x", 130, 21, 9),
-                    .y = matrix("y", 130, 21, 10), .extra = &whole};
+  struct graph g = {.build = build_norm,
+                    .backend = &backend,
+                    .x = matrix("x", 130, 21, 9),
+                    .y = matrix("y", 130, 21, 10),
+                    .extra = &whole};
   check_both(&g);
   g.extra = &heads;
   check_both(&g);
@@ -196,8 +199,8 @@ static void long_rows_of_logits(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(norm_gradients), cmocka_unit_test(swiglu_gradients),       cmocka_unit_test(swiglu_values),
-      cmocka_unit_test(rope_gradients), cmocka_unit_test(rope_turns_by_distance), cmocka_unit_test(loss_gradients),
+      cmocka_unit_test(norm_gradients),      cmocka_unit_test(swiglu_gradients),       cmocka_unit_test(swiglu_values),
+      cmocka_unit_test(rope_gradients),      cmocka_unit_test(rope_turns_by_distance), cmocka_unit_test(loss_gradients),
       cmocka_unit_test(long_rows_of_logits),
   };
   return cmocka_run_group_tests(tests, setup, teardown);

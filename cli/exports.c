@@ -1,0 +1,105 @@
+#include "cli/exports.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/json.h"
+#include "cli/text.h"
+
+enum { POLL_MS = 500 };
+
+static const char prefix[] = "/v1/fine_tuning/jobs/", suffix[] = "/exports";
+
+static void cell_format(struct str *out, const json_t *item) {
+  text_clean(out, text_member(item, "format", "-"));
+}
+static void cell_status(struct str *out, const json_t *item) {
+  text_clean(out, text_member(item, "status", "-"));
+}
+static void cell_created(struct str *out, const json_t *item) {
+  text_time(out, json_integer_value(json_object_get(item, "created_at")));
+}
+static void cell_error(struct str *out, const json_t *item) {
+  text_clean(out, text_member(json_object_get(item, "error"), "message", ""));
+}
+
+static const struct text_column columns[] = {
+  {"FORMAT", cell_format}, {"STATUS", cell_status}, {"ASKED", cell_created}, {"ERROR", cell_error}};
+
+/* The body {"exports": [...]} of "a,b". A new reference; NULL: there is an empty name. */
+static json_t *body_of(const char *formats) {
+  json_t *list = json_array();
+  for (const char *at = formats;; at++) {
+    size_t length = strcspn(at, ",");
+    if (length == 0 || json_array_append_new(list, json_stringn(at, length)) != 0) {
+      json_decref(list);
+      return NULL;
+    }
+    at += length;
+    if (!*at)
+      return json_pack("{s:o}", "exports", list);
+  }
+}
+
+static bool has_status(const json_t *answer, const char *status) {
+  size_t index;
+  const json_t *item;
+  json_array_foreach(json_object_get(answer, "data"), index, item)
+    if (strcmp(text_member(item, "status", ""), status) == 0)
+      return true;
+  return false;
+}
+
+static void print(const struct cli *cli, const json_t *answer) {
+  struct str text;
+  if (cli->json) {
+    cli_print_json(answer);
+    return;
+  }
+  str_init(&text, 1 << 20);
+  text_table(&text, columns, COUNT_OF(columns), json_object_get(answer, "data"));
+  fputs(text.text, stdout);
+  str_done(&text);
+}
+
+enum exit_code exports_make(struct cli *cli, const char *job_id, const char *formats, bool no_wait) {
+  AUTO(json_release) json_t *body = body_of(formats);
+  json_t *answer = NULL;
+  struct error err;
+  struct str path;
+  if (!body) {
+    (void)error_set(&err, STATUS_INVALID_VALUE, "FORMATS", "FORMATS takes names separated by single commas, not \"%s\"",
+                    formats);
+    return cli_fail(cli, &err);
+  }
+  str_init(&path, 4096);
+  cli_path(&path, prefix, job_id, suffix);
+  enum status status = http_json(&cli->http, &answer, "POST", path.text, body, &err);
+  while (status == STATUS_OK && !no_wait && (has_status(answer, "queued") || has_status(answer, "running"))) {
+    const struct timespec pause = {POLL_MS / 1000, POLL_MS % 1000 * 1000000L};
+    nanosleep(&pause, NULL);
+    json_decref(answer);
+    answer = NULL;
+    status = http_json(&cli->http, &answer, "GET", path.text, NULL, &err);
+  }
+  enum exit_code code = EXIT_DONE;
+  if (status != STATUS_OK) {
+    code = cli_fail(cli, &err);
+  } else {
+    print(cli, answer);
+    code = has_status(answer, "failed") ? EXIT_UNSUCCESSFUL : EXIT_DONE;
+  }
+  json_decref(answer);
+  str_done(&path);
+  return code;
+}
+
+enum exit_code exports_list(struct cli *cli, const char *job_id) {
+  struct str path;
+  str_init(&path, 4096);
+  enum exit_code code =
+      cli_list(cli, cli_path(&path, prefix, job_id, suffix), &(struct page_options){0}, columns, COUNT_OF(columns));
+  str_done(&path);
+  return code;
+}
