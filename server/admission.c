@@ -36,10 +36,16 @@ static void judge_column(const char *name, const char *param, const json_t *colu
             names.text);
 }
 
-static void judge_columns(const struct job_spec *spec, const struct file_row *file, struct fault_list *faults) {
+static void judge_columns(const struct job_spec *spec, const struct file_row *file, const char *param,
+                          struct fault_list *faults) {
   AUTO(json_release) json_t *report = NULL;
   if (!file->report || json_parse(&report, file->report, strlen(file->report), NULL, NULL))
     return;
+  const char *kind = json_string_value(json_object_get(report, "kind"));
+  if (kind && strcmp(kind, "adapter") == 0) {
+    fault_add(faults, STATUS_INVALID_VALUE, param, "%s is an adapter, not data; from_checkpoint starts from it", file->id);
+    return;
+  }
   const json_t *columns = json_object_get(report, "columns");
   const char *format = json_string_value(json_object_get(report, "format"));
   if (!json_is_array(columns) || json_array_size(columns) == 0)
@@ -70,7 +76,7 @@ void admission_judge(const struct job_spec *spec, const struct file_row *file, c
     fault_add(faults, STATUS_DATASET_INVALID, param, "%s cannot be used: %s", file->id,
               file->status_details ? file->status_details : "its check failed");
     return;
-  case FILE_PROCESSED: judge_columns(spec, file, faults); return;
+  case FILE_PROCESSED: judge_columns(spec, file, param, faults); return;
   case FILE_STATUS_COUNT: break;
   }
   CHECK(!"a file status");

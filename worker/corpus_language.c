@@ -6,9 +6,10 @@
 #include "base/json.h"
 #include "worker/chat/chat_template.h"
 #include "worker/corpus.h"
+#include "worker/data/messages.h"
 #include "worker/data/records.h"
 
-enum kind { KIND_CHAT, KIND_COMPLETION, KIND_TEXT };
+enum kind { KIND_CHAT, KIND_COMPLETION, KIND_TEXT, KIND_NONE };
 
 struct reader {
   struct corpus *corpus;
@@ -16,6 +17,7 @@ struct reader {
   const struct language_options *options;
   struct records *records;
   enum kind kind; /* of every record */
+  size_t first_line;
   int columns[2]; /* CSV, TSV: prompt and completion, or text */
   struct chat_template *chat;
   struct chat_text text; /* what is tokenised, and which bytes of it are trained */
@@ -130,23 +132,49 @@ static bool has(const struct record *record, const struct reader *r, const char 
   return record->object ? json_object_get(record->object, name) != NULL : records_column(r->records, name) >= 0;
 }
 
+static enum kind kind_of(const struct reader *r, const struct record *record) {
+  const struct language_options *o = r->options;
+  if (record->object && has(record, r, o->messages))
+    return KIND_CHAT;
+  if (has(record, r, o->prompt) && has(record, r, o->completion))
+    return KIND_COMPLETION;
+  return has(record, r, o->text) ? KIND_TEXT : KIND_NONE;
+}
+
 static enum status find_kind(struct reader *r, const struct record *record, struct error *err) {
   const struct language_options *o = r->options;
-  bool object = record->object != NULL;
-  if (object && has(record, r, o->messages))
-    r->kind = KIND_CHAT;
-  else if (has(record, r, o->prompt) && has(record, r, o->completion))
-    r->kind = KIND_COMPLETION;
-  else if (has(record, r, o->text))
-    r->kind = KIND_TEXT;
-  else
+  r->kind = kind_of(r, record);
+  r->first_line = record->line;
+  if (r->kind == KIND_NONE)
     return record_fault(err, record, -1, o->text,
                         "a language model learns from \"%.40s\", from \"%.40s\" with \"%.40s\", or from \"%.40s\"; "
                         "this record has none of them (dataset.* in the job names the members)",
                         o->messages, o->prompt, o->completion, o->text);
+  bool object = record->object != NULL;
   r->columns[0] = object ? -1 : records_column(r->records, r->kind == KIND_TEXT ? o->text : o->prompt);
   r->columns[1] = object ? -1 : records_column(r->records, o->completion);
   return STATUS_OK;
+}
+
+/* The member that tells a kind. */
+static const char *kind_member(const struct language_options *o, enum kind kind) {
+  switch (kind) {
+  case KIND_CHAT: return o->messages;
+  case KIND_COMPLETION: return o->completion;
+  case KIND_TEXT: return o->text;
+  case KIND_NONE: return "nothing to learn from";
+  }
+  CHECK(!"a kind of data");
+}
+
+/* A file of JSON lines could mix the kinds; that is more often a mistake than meant. */
+static enum status check_kind(const struct reader *r, const struct record *record, struct error *err) {
+  enum kind kind = record->object ? kind_of(r, record) : r->kind;
+  const char *want = kind_member(r->options, r->kind);
+  if (kind == r->kind)
+    return STATUS_OK;
+  return record_fault(err, record, -1, want, "this line has %.60s, but line %zu has %.60s",
+                      kind_member(r->options, kind), r->first_line, want);
 }
 
 /* A string of the record. */
@@ -158,8 +186,6 @@ static enum status get_text(const char **out, size_t *length, const struct recor
     return STATUS_OK;
   }
   const json_t *value = json_object_get(record->object, name);
-  if (!value)
-    return record_fault(err, record, column, name, "no member %.60s", name);
   if (!json_is_string(value))
     return record_fault(err, record, column, name, "%.60s must be a string, not %s", name, json_kind(value));
   *out = json_string_value(value);
@@ -199,33 +225,42 @@ static enum status read_plain(struct reader *r, const struct record *record, str
   return status ? status : keep(r, record, names[parts - 1], err);
 }
 
-static enum status read_chat(struct reader *r, const struct record *record, struct error *err) {
+static enum status render(struct reader *r, const struct record *record, struct error *err) {
   const char *name = r->options->messages;
-  const json_t *messages = json_object_get(record->object, name);
-  if (!json_is_array(messages) || json_array_size(messages) == 0)
-    return record_fault(err, record, -1, name, "%.60s must be an array of at least one message", name);
-  bool answered = false;
-  for (size_t i = 0; i < json_array_size(messages); i++) {
-    const json_t *message = json_array_get(messages, i);
-    const char *role = json_string_value(json_object_get(message, "role"));
-    if (!role)
-      return record_fault(err, record, -1, name, "message %zu has no role", i + 1);
-    answered = answered || strcmp(role, "assistant") == 0;
-  }
-  if (!answered && !r->options->train_on_inputs)
-    return record_fault(err, record, -1, name, "no message has the role assistant: there is nothing to learn");
-  enum status status =
-      chat_template_render(r->chat, &r->text, messages, json_object_get(record->object, "tools"), false, err);
+  const json_t *tools = json_object_get(record->object, "tools");
+  json_t *messages = messages_join_parts(json_object_get(record->object, name));
+  if (!messages)
+    return no_memory(err);
+  enum status status = chat_template_render(r->chat, &r->text, messages, tools, false, err);
+  json_decref(messages);
   if (status) {
     struct place place = record_place(record, -1, name);
-    return error_prefix(err, "line %zu, column %zu", place.line, place.column);
+    error_prefix(err, "line %zu, column %zu", place.line, place.column);
   }
-  status = add_text(r, err);
+  return status;
+}
+
+static enum status read_chat(struct reader *r, const struct record *record, struct error *err) {
+  const char *name = r->options->messages;
+  struct messages_facts facts;
+  enum status status = messages_check(&facts, record, name, err);
+  if (status)
+    return status;
+  if (facts.assistant == 0 && !r->options->train_on_inputs)
+    return record_fault(err, record, -1, name, "no message has the role assistant: there is nothing to learn");
+  if (facts.learnt == 0 && !r->options->train_on_inputs)
+    return record_fault(err, record, -1, name,
+                        "every message of the assistant is empty or has the weight 0: there is nothing to learn");
+  status = render(r, record, err);
+  status = status ? status : add_text(r, err);
   return status ? status : keep(r, record, name, err);
 }
 
 static enum status read_record(struct reader *r, const struct record *record, struct error *err) {
+  enum status status = check_kind(r, record, err);
   r->count = 0;
+  if (status)
+    return status;
   return r->kind == KIND_CHAT ? read_chat(r, record, err) : read_plain(r, record, err);
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "worker/adapter/peft.h"
+#include "worker/adapter/peft_source.h"
 #include "worker/data/check.h"
 #include "worker/data/records.h"
 #include "worker/export/finished.h"
@@ -72,7 +73,7 @@ static enum status load_model(struct run *r, const struct task *task, struct err
   enum status status = backend_open(&r->backend, (int)task->threads, NULL, err);
   status = status ? status : model_open(&r->model, task->model_dir, num_labels, seed, &r->backend, err);
   status = status ? status : model_adapt(&r->model, &task->spec.adapter, seed, err);
-  return status || !task->start ? status : peft_load(&r->model, task->start, err);
+  return status || !task->start ? status : peft_start(&r->model, &task->spec.adapter, task->start, err);
 }
 
 /* --- tokens --------------------------------------------------------------------------------------- */
@@ -223,7 +224,9 @@ enum status pipeline_run(const struct task *task, struct report *report, struct 
   switch (task->kind) {
   case TASK_CHECK: {
     json_t *found;
-    enum status status = check_file(&found, task->training.path, task->training.filename, err);
+    const struct task_file *file = &task->training;
+    enum status status = archive_named(file->filename) ? peft_source_check(&found, file->path, err)
+                                                       : check_file(&found, file->path, file->filename, err);
     if (!status)
       report_data(report, EVENT_REPORT, "", found);
     return status;

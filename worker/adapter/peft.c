@@ -4,44 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/job_fields.h"
 #include "base/json.h"
+#include "worker/adapter/peft_source.h"
 
 static const char PEFT_VERSION[] = "0.21.2";
 
-/* adapter_config.json carries members that say nothing about training. */
-static json_t *trainable_part(const json_t *config, const struct method *method) {
-  json_t *part = json_object();
-  const char *key;
-  json_t *value;
-  json_object_foreach((json_t *)(uintptr_t)config, key,
-                      value) if (job_adapter_has(method, key) || strcmp(key, "peft_type") == 0)
-      json_object_set(part, key, value);
-  /* PEFT runs one butterfly factor on a CPU and keeps what the config said; the tensors tell. */
-  if (strcmp(method->name, "boft") == 0 && json_object_get(part, "boft_n_butterfly_factor"))
-    json_object_set_new(part, "boft_n_butterfly_factor", json_integer(1));
-  return part;
-}
-
-enum status peft_read_config(struct adapter_spec *out, const char *folder, struct arena *arena, struct error *err) {
-  char path[1024];
-  AUTO(json_release) json_t *config = NULL;
-  snprintf(path, sizeof path, "%s/adapter_config.json", folder);
-  enum status status = json_parse_file(&config, path, NULL, err);
-  if (status)
-    return status;
-  const char *type = json_string_value(json_object_get(config, "peft_type"));
-  enum peft_type peft_type = type ? method_parse(type) : PEFT_COUNT;
-  if (peft_type == PEFT_COUNT)
-    return error_set(err, STATUS_UNSUPPORTED_VALUE, "peft_type", "%s: peft_type %s is not supported", path,
-                     type ? type : "is absent and");
-  AUTO(json_release) json_t *part = trainable_part(config, method_of(peft_type));
-  struct fault_list faults = {0};
-  job_adapter_parse(out, part, "adapter", arena, &faults);
-  if (faults.count == 0)
-    return STATUS_OK;
-  *err = faults.item[0];
-  return error_prefix(err, "%s", path);
+enum status peft_read_config(struct adapter_spec *out, const char *path, struct arena *arena, struct error *err) {
+  struct peft_source source;
+  enum status status = peft_source_open(&source, path, err);
+  status = status ? status : peft_source_spec(out, &source, arena, err);
+  peft_source_close(&source);
+  return status ? error_prefix(err, "%s", path) : STATUS_OK;
 }
 
 static bool same_shape(const struct st_tensor *t, const struct parameter *p) {
@@ -51,44 +24,67 @@ static bool same_shape(const struct st_tensor *t, const struct parameter *p) {
   return same;
 }
 
-enum status peft_load(struct model *model, const char *folder, struct error *err) {
-  char path[1024];
-  struct safetensors file;
-  snprintf(path, sizeof path, "%s/adapter_model.safetensors", folder);
-  enum status status = safetensors_open(&file, path, err);
-  if (status)
-    return status;
+/* The first tensor that no parameter has asked for. */
+static const char *stranger(const struct safetensors *file, const struct parameter_list *list) {
+  for (size_t t = 0; t < file->count; t++) {
+    bool known = false;
+    for (size_t i = 0; i < list->count && !known; i++)
+      known = strcmp(list->item[i]->key, file->tensors[t].name) == 0;
+    if (!known)
+      return file->tensors[t].name;
+  }
+  return "";
+}
+
+static enum status fill(struct model *model, const struct peft_source *source, struct error *err) {
   const struct parameter_list *list = &model->parameters;
+  enum status status = STATUS_OK;
   for (size_t i = 0; !status && i < list->count; i++) {
     const struct parameter *p = list->item[i];
-    const struct st_tensor *t = safetensors_find(&file, p->key);
+    const struct st_tensor *t = safetensors_find(&source->tensors, p->key);
     if (!t)
-      status = error_set(err, STATUS_MODEL_INVALID, "adapter", "%s has no tensor %s", path, p->key);
+      status = error_set(err, STATUS_MODEL_INVALID, "adapter", "the adapter has no tensor %s", p->key);
     else if (!same_shape(t, p))
-      status = error_set(err, STATUS_MODEL_INVALID, "adapter", "%s: tensor %s has the wrong shape", path, p->key);
+      status = error_set(err, STATUS_MODEL_INVALID, "adapter",
+                         "tensor %s of the adapter has another shape than this model's", p->key);
     else
       status = st_to_f32(p->data, t, err);
   }
-  if (!status && file.count != list->count)
+  if (!status && source->tensors.count != list->count)
     status = error_set(err, STATUS_MODEL_INVALID, "adapter",
-                       "%s has %zu tensors; this model and configuration have %zu", path, file.count, list->count);
-  safetensors_close(&file);
+                       "the adapter has %zu tensors, this model and configuration have %zu; %s is not among them",
+                       source->tensors.count, list->count, stranger(&source->tensors, list));
   return status;
 }
 
-enum status peft_num_labels(size_t *out, const char *folder, struct error *err) {
+enum status peft_load(struct model *model, const char *path, struct error *err) {
+  struct peft_source source;
+  enum status status = peft_source_open(&source, path, err);
+  status = status ? status : fill(model, &source, err);
+  peft_source_close(&source);
+  return status;
+}
+
+enum status peft_start(struct model *model, const struct adapter_spec *spec, const char *path, struct error *err) {
+  struct peft_source source;
+  enum status status = peft_source_open(&source, path, err);
+  status = status ? status : peft_source_compare(&source, spec, err);
+  status = status ? status : fill(model, &source, err);
+  peft_source_close(&source);
+  return status ? error_prefix(err, "from_checkpoint") : STATUS_OK;
+}
+
+enum status peft_num_labels(size_t *out, const char *path, struct error *err) {
   static const char *const heads[] = {"base_model.model.classifier.weight", "base_model.model.score.weight"};
-  char path[1024];
-  struct safetensors file;
-  snprintf(path, sizeof path, "%s/adapter_model.safetensors", folder);
+  struct peft_source source;
   *out = 0;
-  enum status status = safetensors_open(&file, path, err);
+  enum status status = peft_source_open(&source, path, err);
   for (size_t i = 0; !status && i < COUNT_OF(heads); i++) {
-    const struct st_tensor *t = safetensors_find(&file, heads[i]);
+    const struct st_tensor *t = safetensors_find(&source.tensors, heads[i]);
     if (t && t->rank == 2)
       *out = (size_t)t->shape[0];
   }
-  safetensors_close(&file);
+  peft_source_close(&source);
   return status;
 }
 

@@ -5,14 +5,17 @@
 
 #include "worker/model/model.h"
 
-/* The adapter_config.json of a folder. The spec's strings live in `arena`. */
-NODISCARD enum status peft_read_config(struct adapter_spec *out, const char *folder, struct arena *arena,
+/* What the adapter at `path` (peft_source.h) was trained as. The spec's strings live in `arena`. */
+NODISCARD enum status peft_read_config(struct adapter_spec *out, const char *path, struct arena *arena,
                                        struct error *err);
-/* Fills the parameters of a model that was adapted with that spec from adapter_model.safetensors.
-   Every parameter must be there with its shape, and nothing else. */
-NODISCARD enum status peft_load(struct model *model, const char *folder, struct error *err);
-/* Outputs of the classifier that an adapter's folder holds (its saved head); 0: an adapter of a language model. */
-NODISCARD enum status peft_num_labels(size_t *out, const char *folder, struct error *err);
+/* Fills the parameters of a model that was adapted with that spec from the adapter at `path`. Every parameter must
+   be there with its shape, and nothing else. */
+NODISCARD enum status peft_load(struct model *model, const char *path, struct error *err);
+/* The same for a job that starts from another's adapter: its spec must mean the same as the adapter's. */
+NODISCARD enum status peft_start(struct model *model, const struct adapter_spec *spec, const char *path,
+                                 struct error *err);
+/* Outputs of the classifier that an adapter holds (its saved head); 0: an adapter of a language model. */
+NODISCARD enum status peft_num_labels(size_t *out, const char *path, struct error *err);
 /* Writes the folder, which exists. `base` is the base model's name, for the card and the config. */
 NODISCARD enum status peft_save(const struct model *model, const struct adapter_spec *spec, const char *folder,
                                 const char *base, struct error *err);

@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "worker/data/labels.h"
+#include "worker/data/messages.h"
 
 enum { NAMES_SHOWN = 100, SEEN_SLOTS = 1 << 21, SEEN_MAX = 1 << 20, MEMBERS_MAX = RECORD_COLUMNS_MAX };
 
@@ -16,11 +17,15 @@ enum kind { KIND_LABELLED, KIND_TEXT, KIND_CHAT, KIND_COMPLETION, KIND_TABLE };
 struct check {
   struct records *records;
   int text, pair, label;      /* indexes in CSV and TSV; -1: none */
+  int prompt, completion;
   size_t examples, duplicates;
   enum kind kind;             /* of every record */
   size_t first_line;
   size_t texts, text_min, text_max;
   double text_sum;
+  size_t turns, assistant_messages; /* of chats */
+  size_t assistant_first;           /* chats that the assistant begins */
+  size_t assistant_first_line;      /* of the first of them */
   struct labels labels;
   json_t *columns;            /* JSONL: names in order of first occurrence */
   json_t *column_set;
@@ -44,51 +49,30 @@ static enum status check_text(size_t *length, const struct record *record, int c
   return *length ? STATUS_OK : record_fault(err, record, column, name, "%s is empty", name);
 }
 
-static enum status check_message(const struct record *record, size_t index, const json_t *message, bool *answered,
-                                 struct error *err) {
-  static const char *const roles[] = {"system", "developer", "user", "assistant", "tool", "function"};
-  const char *role = json_string_value(json_object_get(message, "role"));
-  const json_t *content = json_object_get(message, "content");
-  bool known = false;
-  if (!json_is_object(message))
-    return record_fault(err, record, -1, "messages", "message %zu must be an object, not %s", index + 1,
-                        json_kind(message));
-  for (size_t i = 0; role && i < COUNT_OF(roles); i++)
-    known = known || strcmp(role, roles[i]) == 0;
-  if (!known)
-    return record_fault(err, record, -1, "messages", "message %zu: the role %.40s is none of system, developer, user, "
-                        "assistant, tool, function", index + 1, role ? role : "(not a string)");
-  bool assistant = strcmp(role, "assistant") == 0;
-  bool calls = assistant && (json_object_get(message, "tool_calls") || json_object_get(message, "function_call"));
-  if (!json_is_string(content) && !(calls && (!content || json_is_null(content))))
-    return record_fault(err, record, -1, "messages", "message %zu: content must be a string, not %s", index + 1,
-                        content ? json_kind(content) : "absent");
-  *answered = *answered || assistant;
+static enum status check_chat(struct check *c, const struct record *record, struct error *err) {
+  struct messages_facts facts;
+  enum status status = messages_check(&facts, record, "messages", err);
+  if (status)
+    return status;
+  if (facts.assistant == 0)
+    return record_fault(err, record, -1, "messages", "no message has the role assistant: there is nothing to learn");
+  if (facts.learnt == 0)
+    return record_fault(err, record, -1, "messages", "every message of the assistant is empty or has the weight 0: "
+                        "there is nothing to learn");
+  c->turns += facts.turns;
+  c->assistant_messages += facts.assistant;
+  if (facts.assistant_first && c->assistant_first++ == 0)
+    c->assistant_first_line = record->line;
   return STATUS_OK;
 }
 
-static enum status check_chat(const struct record *record, const json_t *messages, struct error *err) {
-  bool answered = false;
-  enum status status = STATUS_OK;
-  if (!json_is_array(messages) || json_array_size(messages) == 0)
-    return record_fault(err, record, -1, "messages", "messages must be an array of at least one message");
-  for (size_t i = 0; !status && i < json_array_size(messages); i++)
-    status = check_message(record, i, json_array_get(messages, i), &answered, err);
-  if (!status && !answered)
-    status = record_fault(err, record, -1, "messages", "no message has the role assistant: there is nothing to learn");
-  return status;
-}
-
-static enum status check_completion(const struct record *record, struct error *err) {
-  static const char *const names[] = {"prompt", "completion"};
-  for (size_t i = 0; i < 2; i++) {
-    const json_t *value = json_object_get(record->object, names[i]);
-    if (!json_is_string(value))
-      return record_fault(err, record, -1, names[i], "%s must be a string, not %s", names[i], json_kind(value));
-  }
-  if (json_string_length(json_object_get(record->object, "completion")) == 0)
-    return record_fault(err, record, -1, "completion", "completion is empty");
-  return STATUS_OK;
+/* A prompt may be empty. */
+static enum status check_completion(const struct check *c, const struct record *record, struct error *err) {
+  const json_t *prompt = json_object_get(record->object, "prompt");
+  size_t ignored;
+  if (record->object && !json_is_string(prompt))
+    return record_fault(err, record, -1, "prompt", "prompt must be a string, not %s", json_kind(prompt));
+  return check_text(&ignored, record, c->completion, "completion", err);
 }
 
 /* --- records -------------------------------------------------------------------------------------- */
@@ -103,7 +87,7 @@ static enum kind kind_of(const struct check *c, const struct record *record) {
     return KIND_LABELLED;
   if (record->object && json_object_get(record->object, "messages"))
     return KIND_CHAT;
-  if (record->object && json_object_get(record->object, "prompt") && json_object_get(record->object, "completion"))
+  if (has(record, c->prompt, "prompt") && has(record, c->completion, "completion"))
     return KIND_COMPLETION;
   return text ? KIND_TEXT : KIND_TABLE;
 }
@@ -128,9 +112,9 @@ static enum status check_fields(struct check *c, const struct record *record, en
   if (!status && has(record, c->label, "label"))
     status = labels_add(&c->labels, &index, &value, record, c->label, "label", err);
   if (!status && kind == KIND_CHAT)
-    status = check_chat(record, json_object_get(record->object, "messages"), err);
+    status = check_chat(c, record, err);
   if (!status && kind == KIND_COMPLETION)
-    status = check_completion(record, err);
+    status = check_completion(c, record, err);
   return status;
 }
 
@@ -268,6 +252,9 @@ static json_t *report_warnings(const struct check *c) {
       warn(list, "the labels are integers but not 0, 1, 2, ... without a gap; a training file needs that");
       break;
     }
+  if (c->assistant_first)
+    warn(list, "in %zu conversations, the first in line %zu, the assistant speaks before any user", c->assistant_first,
+         c->assistant_first_line);
   if (c->kind == KIND_TABLE)
     warn(list, "no column is named text; a job must name its columns (dataset.text, dataset.label)");
   return list;
@@ -278,11 +265,14 @@ static enum status make_report(json_t **report, struct check *c, struct error *e
   json_t *text = c->texts ? json_pack("{s:I, s:f, s:I}", "min", (json_int_t)c->text_min, "mean",
                                       c->text_sum / (double)c->texts, "max", (json_int_t)c->text_max)
                           : json_null();
-  *report = json_pack("{s:s, s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "format",
+  json_t *chat = c->kind == KIND_CHAT ? json_pack("{s:I, s:I}", "turns", (json_int_t)c->turns, "assistant_messages",
+                                                  (json_int_t)c->assistant_messages)
+                                      : json_null();
+  *report = json_pack("{s:s, s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "format",
                       record_format_name(records_format(c->records)), "kind", kind_name(c), "lines",
                       (json_int_t)records_lines(c->records), "examples", (json_int_t)c->examples, "bytes",
                       (json_int_t)records_bytes(c->records), "columns", report_columns(c), "labels", labels,
-                      "text_bytes", text, "warnings", report_warnings(c));
+                      "text_bytes", text, "chat", chat, "warnings", report_warnings(c));
   return *report ? STATUS_OK : no_memory(err);
 }
 
@@ -292,6 +282,8 @@ static enum status run(json_t **report, struct check *c, struct error *err) {
   c->text = records_column(c->records, "text");
   c->pair = records_column(c->records, "text_pair");
   c->label = records_column(c->records, "label");
+  c->prompt = records_column(c->records, "prompt");
+  c->completion = records_column(c->records, "completion");
   while (!status) {
     status = records_next(c->records, &record, err);
     if (status || !record)

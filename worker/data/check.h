@@ -10,7 +10,8 @@
      format "jsonl" | "csv" | "tsv"; kind "classification" | "regression" | "text" | "chat" |
      "completion" | "table" (none of these); lines, examples, bytes; columns [names];
      labels {kind "class" | "float", count, names (at most 100)} or null;
-     text_bytes {min, mean, max} of `text` or null; warnings [sentences].
+     text_bytes {min, mean, max} of `text` or null;
+     chat {turns (messages that are not the system's), assistant_messages} or null; warnings [sentences].
    A file that no job could use is STATUS_DATASET_INVALID naming line, column and field, and *report
    is NULL: lines that carry `text`, `text_pair`, `label`, `messages` or `prompt` with `completion`
    are checked member by member. */

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "base/json.h"
 #include "worker/data/labels.h"
-#include "worker/text/grow.h"
 
 static const size_t arena_max = (size_t)64 << 30;
 

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "base/json.h"
-#include "worker/text/grow.h"
 
 enum { ARENA_MAX = 64 << 20, DIGITS_MAX = 18 };
 

@@ -62,11 +62,11 @@ static enum status check_content(size_t *length, const struct at *at, const json
   return status;
 }
 
-static enum status check_weight(bool *learnt, const struct at *at, const json_t *message, struct error *err) {
+static enum status check_weight(bool *weighs, const struct at *at, const json_t *message, struct error *err) {
   const json_t *weight = json_object_get(message, "weight");
-  double value = json_number_value(weight);
-  *learnt = !weight || json_is_null(weight) || value > 0;
-  if (*learnt ? !weight || json_is_null(weight) || value == 1 : json_is_number(weight) && value == 0)
+  double value = is_given(message, "weight") ? json_number_value(weight) : 1;
+  *weighs = value > 0;
+  if (!is_given(message, "weight") || (json_is_number(weight) && (value == 0 || value == 1)))
     return STATUS_OK;
   return record_fault(err, at->record, -1, at->field, "message %zu: weight must be 0 or 1", at->number);
 }
@@ -129,13 +129,12 @@ static json_t *join(const json_t *parts) {
   struct str text;
   json_t *joined = NULL;
   str_init(&text, CONTENT_BYTES_MAX);
-  str_puts(&text, "");
   for (size_t i = 0; i < json_array_size(parts); i++) {
     const json_t *part = json_object_get(json_array_get(parts, i), "text");
     str_add(&text, json_string_value(part), json_string_length(part));
   }
   if (!text.failed)
-    joined = json_stringn(text.text ? text.text : "", text.length);
+    joined = json_stringn(text.text, text.length);
   str_done(&text);
   return joined;
 }

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "worker/text/grow.h"
+#include "base/grow.h"
 #include "worker/text/unicode.h"
 #include "worker/text/vocab.h"
 

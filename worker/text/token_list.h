@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "worker/text/grow.h"
+#include "base/grow.h"
 
 struct token {
   int32_t id;

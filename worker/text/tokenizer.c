@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "worker/text/grow.h"
+#include "base/grow.h"
 #include "worker/text/tokenizer_model.h"
 #include "worker/text/unicode.h"
 

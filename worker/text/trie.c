@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "worker/text/grow.h"
+#include "base/grow.h"
 
 #define NONE UINT32_MAX
 

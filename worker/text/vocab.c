@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "worker/text/grow.h"
+#include "base/grow.h"
 #include "worker/text/unicode.h"
 
 enum { TEXTS_BYTES_MAX = 256 << 20 };

@@ -10,28 +10,14 @@
 
 #include <cmocka.h>
 
-#include "base/file.h"
 #include "base/json.h"
+#include "tests/worker/data/data_file.h"
 #include "worker/data/check.h"
-
-static char path[64];
-
-static int make_file(void **state) {
-  (void)state;
-  snprintf(path, sizeof path, "/tmp/test_check.XXXXXX");
-  int fd = mkstemp(path);
-  return fd < 0 ? -1 : close(fd);
-}
-
-static int remove_file(void **state) {
-  (void)state;
-  return unlink(path);
-}
 
 static enum status check(json_t **report, const char *name, const char *text, struct error *err) {
   *err = (struct error){0};
-  assert_int_equal(file_put(path, text, strlen(text), err), STATUS_OK);
-  return check_file(report, path, name, err);
+  put_data(text);
+  return check_file(report, data_file, name, err);
 }
 
 /* JSON with ' for ", so that it can be read here. */
@@ -50,31 +36,42 @@ static void reports(void **state) {
       {"x.csv", "text,label\nab,x\nabcd,y\n\nab,x\n",
        "{'format':'csv','kind':'classification','lines':5,'examples':3,'bytes':29,'columns':['text','label'],"
        "'labels':{'kind':'class','count':2,'names':['x','y']},'text_bytes':{'min':2,'mean':2.6666666666666665,'max':4},"
-       "'warnings':['1 empty lines were skipped','1 records are repeated']}"},
+       "'chat':null,'warnings':['1 empty lines were skipped','1 records are repeated']}"},
       {"x.tsv", "text\tlabel\na\t0.5\n",
        "{'format':'tsv','kind':'regression','lines':2,'examples':1,'bytes':17,'columns':['text','label'],"
-       "'labels':{'kind':'float','count':1,'names':[]},'text_bytes':{'min':1,'mean':1.0,'max':1},'warnings':[]}"},
+       "'labels':{'kind':'float','count':1,'names':[]},'text_bytes':{'min':1,'mean':1.0,'max':1},'chat':null,'warnings':[]}"},
       {"x.jsonl", "{\"text\":\"a\",\"label\":10}\n{\"label\":9,\"text\":\"b\"}",
        "{'format':'jsonl','kind':'classification','lines':2,'examples':2,'bytes':46,'columns':['text','label'],"
        "'labels':{'kind':'class','count':2,'names':['9','10']},'text_bytes':{'min':1,'mean':1.0,'max':1},"
-       "'warnings':['the labels are integers but not 0, 1, 2, ... without a gap; a training file needs that']}"},
+       "'chat':null,'warnings':['the labels are integers but not 0, 1, 2, ... without a gap; a training file needs that']}"},
       {"x.jsonl", "{\"text\":\"abc\"}\n",
        "{'format':'jsonl','kind':'text','lines':1,'examples':1,'bytes':15,'columns':['text'],'labels':null,"
-       "'text_bytes':{'min':3,'mean':3.0,'max':3},'warnings':[]}"},
+       "'text_bytes':{'min':3,'mean':3.0,'max':3},'chat':null,'warnings':[]}"},
       {"x.jsonl",
        "{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":\"a\"}]}\n"
        "{\"messages\":[{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[]}]}\n",
        "{'format':'jsonl','kind':'chat','lines':2,'examples':2,'bytes':147,'columns':['messages'],'labels':null,"
-       "'text_bytes':null,'warnings':[]}"},
+       "'text_bytes':null,'chat':{'turns':3,'assistant_messages':2},'warnings':['in 1 conversations, the first in line "
+       "2, the assistant speaks before any user']}"},
       {"x.jsonl", "{\"prompt\":\"\",\"completion\":\"a\"}\n",
        "{'format':'jsonl','kind':'completion','lines':1,'examples':1,'bytes':31,'columns':['prompt','completion'],"
-       "'labels':null,'text_bytes':null,'warnings':[]}"},
+       "'labels':null,'text_bytes':null,'chat':null,'warnings':[]}"},
+      {"x.tsv", "completion\tprompt\na\t\n",
+       "{'format':'tsv','kind':'completion','lines':2,'examples':1,'bytes':21,'columns':['completion','prompt'],"
+       "'labels':null,'text_bytes':null,'chat':null,'warnings':[]}"},
+      {"x.jsonl",
+       "{\"tools\":[{\"type\":\"function\"}],\"functions\":null,\"messages\":[{\"role\":\"developer\",\"content\":\"s\"},"
+       "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"q\"},{\"type\":\"text\",\"text\":\"\"}]},"
+       "{\"role\":\"assistant\",\"content\":\"a\",\"weight\":0},{\"role\":\"assistant\",\"content\":[{\"type\":\"text\","
+       "\"text\":\"b\"}],\"weight\":1}]}\n",
+       "{'format':'jsonl','kind':'chat','lines':1,'examples':1,'bytes':295,'columns':['tools','functions','messages'],"
+       "'labels':null,'text_bytes':null,'chat':{'turns':3,'assistant_messages':2},'warnings':[]}"},
       {"x.csv", "text,category\na,x\n",
        "{'format':'csv','kind':'text','lines':2,'examples':1,'bytes':18,'columns':['text','category'],'labels':null,"
-       "'text_bytes':{'min':1,'mean':1.0,'max':1},'warnings':[]}"},
+       "'text_bytes':{'min':1,'mean':1.0,'max':1},'chat':null,'warnings':[]}"},
       {"x.csv", "question,category\na,x\n",
        "{'format':'csv','kind':'table','lines':2,'examples':1,'bytes':22,'columns':['question','category'],"
-       "'labels':null,'text_bytes':null,'warnings':['no column is named text; a job must name its columns "
+       "'labels':null,'text_bytes':null,'chat':null,'warnings':['no column is named text; a job must name its columns "
        "(dataset.text, dataset.label)']}"},
   };
   for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -108,11 +105,29 @@ static void refuses(void **state) {
       {"x.jsonl", "{\"messages\":[{\"role\":\"boss\",\"content\":\"x\"}]}", "messages",
        "message 1: the role boss is none of"},
       {"x.jsonl", "{\"messages\":[{\"role\":\"user\",\"content\":5}]}", "messages",
-       "message 1: content must be a string, not an integer"},
+       "message 1: content must be a string or a list of parts, not an integer"},
       {"x.jsonl", "{\"messages\":[{\"role\":\"user\"}]}", "messages",
-       "message 1: content must be a string, not absent"},
+       "message 1: content must be a string or a list of parts, not absent"},
       {"x.jsonl", "{\"messages\":[{\"role\":\"user\",\"content\":\"q\"}]}", "messages",
        "no message has the role assistant"},
+#define CHAT(messages) "{\"messages\":[" messages "]}"
+#define PARTS(parts) CHAT("{\"role\":\"user\",\"content\":[" parts "]}")
+      {"x.jsonl", PARTS("{\"type\":\"text\",\"text\":\"\"},{\"type\":\"image_url\",\"image_url\":{}}"), "messages",
+       "line 1, column 13: message 1: content part 2 is of type image_url; only text is supported"},
+      {"x.jsonl", PARTS("\"hi\""), "messages", "message 1: content part 1 must be an object, not a string"},
+      {"x.jsonl", PARTS("{\"text\":\"hi\"}"), "messages", "the type of content part 1 must be a string, not absent"},
+      {"x.jsonl", PARTS("{\"type\":\"text\"}"), "messages", "the text of content part 1 must be a string, not absent"},
+      {"x.jsonl", CHAT("{\"role\":\"assistant\",\"content\":\"a\",\"weight\":0.5}"), "messages",
+       "message 1: weight must be 0 or 1"},
+      {"x.jsonl", CHAT("{\"role\":\"assistant\",\"content\":\"a\",\"weight\":\"1\"}"), "messages",
+       "message 1: weight must be 0 or 1"},
+      {"x.jsonl", CHAT("{\"role\":\"assistant\",\"content\":\"a\",\"weight\":0},{\"role\":\"assistant\",\"content\":\"\"}"),
+       "messages", "every message of the assistant is empty or has the weight 0"},
+      {"x.jsonl", "{\"messages\":[{\"role\":\"assistant\",\"content\":\"a\"}],\"tools\":{}}", "tools",
+       "line 1, column 58: tools must be a list, not an object"},
+      {"x.jsonl", "{\"messages\":[{\"role\":\"assistant\",\"content\":\"a\"}],\"functions\":[1]}", "functions",
+       "item 1 of functions must be an object, not an integer"},
+      {"x.csv", "prompt,completion\na,b\nc,\n", "completion", "line 3, column 3: completion is empty"},
       {"x.jsonl", "{\"prompt\":1,\"completion\":\"a\"}", "prompt", "prompt must be a string"},
       {"x.jsonl", "{\"prompt\":\"p\",\"completion\":\"\"}", "completion", "completion is empty"},
       {"x.jsonl", "nonsense", "", "line 1, column 8: invalid token"},
@@ -150,5 +165,5 @@ int main(void) {
       cmocka_unit_test(refuses),
       cmocka_unit_test(shows_a_hundred_labels),
   };
-  return cmocka_run_group_tests(tests, make_file, remove_file);
+  return cmocka_run_group_tests(tests, make_data_file, remove_data_file);
 }

@@ -11,30 +11,17 @@
 
 #include <cmocka.h>
 
-#include "base/file.h"
 #include "base/str.h"
+#include "tests/worker/data/data_file.h"
 #include "worker/data/dataset.h"
 
-static char path[64];
 static const struct dataset_columns columns = {"text", "text_pair", "label"};
-
-static int make_file(void **state) {
-  (void)state;
-  snprintf(path, sizeof path, "/tmp/test_dataset.XXXXXX");
-  int fd = mkstemp(path);
-  return fd < 0 ? -1 : close(fd);
-}
-
-static int remove_file(void **state) {
-  (void)state;
-  return unlink(path);
-}
 
 static enum status load(struct dataset *out, const char *name, const char *text, const struct dataset *labels_of,
                         struct error *err) {
   *err = (struct error){0};
-  assert_int_equal(file_put(path, text, strlen(text), err), STATUS_OK);
-  return dataset_load(out, path, name, &columns, labels_of, err);
+  put_data(text);
+  return dataset_load(out, data_file, name, &columns, labels_of, err);
 }
 
 /* "kind: names | text[/pair]=label ..." */
@@ -183,8 +170,8 @@ static void uses_the_columns_it_is_told(void **state) {
   const struct dataset_columns other = {"question", NULL, "topic"};
   struct dataset d;
   struct error err;
-  assert_int_equal(file_put(path, text, strlen(text), &err), STATUS_OK);
-  assert_int_equal(dataset_load(&d, path, "x.csv", &other, NULL, &err), STATUS_OK);
+  put_data(text);
+  assert_int_equal(dataset_load(&d, data_file, "x.csv", &other, NULL, &err), STATUS_OK);
   assert_int_equal(d.count, 2);
   assert_string_equal(d.examples[1].text, "b");
   assert_string_equal(d.label_names[d.examples[1].label], "y");
@@ -220,5 +207,5 @@ int main(void) {
       cmocka_unit_test(uses_the_columns_it_is_told),
       cmocka_unit_test(counts_classes_up_to_a_limit),
   };
-  return cmocka_run_group_tests(tests, make_file, remove_file);
+  return cmocka_run_group_tests(tests, make_data_file, remove_data_file);
 }

@@ -11,9 +11,9 @@
 
 #include <cmocka.h>
 
-#include "base/file.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "tests/worker/data/data_file.h"
 #include "worker/data/records.h"
 
 /* All records as text: fields between <>, records between newlines, then the fault if there is one.
@@ -162,20 +162,6 @@ static void keeps_its_limits(void **state) {
   str_done(&out);
 }
 
-static char path[64];
-
-static int make_file(void **state) {
-  (void)state;
-  snprintf(path, sizeof path, "/tmp/test_records.XXXXXX");
-  int fd = mkstemp(path);
-  return fd < 0 ? -1 : close(fd);
-}
-
-static int remove_file(void **state) {
-  (void)state;
-  return unlink(path);
-}
-
 /* Records of many sizes, so that they meet the window's end in many ways. */
 static void slides_over_large_files(void **state) {
   (void)state;
@@ -197,8 +183,8 @@ static void slides_over_large_files(void **state) {
   assert_false(text.failed);
   for (size_t i = 0; i < text.length; i++)
     lines += text.text[i] == '\n';
-  assert_int_equal(file_put(path, text.text, text.length, &err), STATUS_OK);
-  assert_int_equal(records_open(&records, path, "big.CSV", &err), STATUS_OK);
+  assert_int_equal(file_put(data_file, text.text, text.length, &err), STATUS_OK);
+  assert_int_equal(records_open(&records, data_file, "big.CSV", &err), STATUS_OK);
   assert_int_equal(records_column(records, "text"), 1);
   for (size_t i = 0; i < count; i++) {
     char id[32];
@@ -223,8 +209,8 @@ static void slides_over_large_files(void **state) {
 static enum status format_of(const char *filename, const char *text, enum record_format *format) {
   struct records *records;
   struct error err;
-  assert_int_equal(file_put(path, text, strlen(text), &err), STATUS_OK);
-  enum status status = records_open(&records, path, filename, &err);
+  put_data(text);
+  enum status status = records_open(&records, data_file, filename, &err);
   if (!status)
     *format = records_format(records);
   records_close(records);
@@ -286,5 +272,5 @@ int main(void) {
       cmocka_unit_test(finds_the_format),
       cmocka_unit_test(places_faults_at_fields),
   };
-  return cmocka_run_group_tests(tests, make_file, remove_file);
+  return cmocka_run_group_tests(tests, make_data_file, remove_data_file);
 }

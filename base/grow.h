@@ -1,6 +1,6 @@
 /* Growing arrays. */
-#ifndef WORKER_TEXT_GROW_H
-#define WORKER_TEXT_GROW_H
+#ifndef BASE_GROW_H
+#define BASE_GROW_H
 
 #include <stdlib.h>
 

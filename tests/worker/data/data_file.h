@@ -1,0 +1,32 @@
+/* A data file of a test: made before the group runs, written again by each case, removed after it. */
+#ifndef TESTS_WORKER_DATA_DATA_FILE_H
+#define TESTS_WORKER_DATA_DATA_FILE_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+static char data_file[64];
+
+static int make_data_file(void **state) {
+  (void)state;
+  snprintf(data_file, sizeof data_file, "/tmp/reflectd_data.XXXXXX");
+  int fd = mkstemp(data_file);
+  return fd < 0 ? -1 : close(fd);
+}
+
+static int remove_data_file(void **state) {
+  (void)state;
+  return unlink(data_file);
+}
+
+static void put_data(const char *text) {
+  struct error err = {0};
+  if (file_put(data_file, text, strlen(text), &err))
+    fail_msg("%s", err.text);
+}
+
+#endif

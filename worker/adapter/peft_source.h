@@ -1,0 +1,33 @@
+/* An adapter in PEFT's format as it is found: a folder, or an archive of one that somebody uploaded. */
+#ifndef WORKER_ADAPTER_PEFT_SOURCE_H
+#define WORKER_ADAPTER_PEFT_SOURCE_H
+
+#include <jansson.h>
+
+#include "api/job.h"
+#include "worker/file/archive.h"
+#include "worker/file/safetensors.h"
+
+struct peft_source {
+  const char *path; /* borrowed: for messages */
+  json_t *config;   /* adapter_config.json */
+  struct safetensors tensors;
+  struct archive_member members[3]; /* of an archive */
+};
+
+/* Needs adapter_config.json and adapter_model.safetensors; adapter_model.bin (a pickle, which runs code when it is
+   loaded) is refused. STATUS_MODEL_INVALID, or DATASET_INVALID for a bad archive. Empty after a failure. */
+NODISCARD enum status peft_source_open(struct peft_source *out, const char *path, struct error *err);
+void peft_source_close(struct peft_source *source);
+
+/* What it was trained as; strings live in `arena`. STATUS_UNSUPPORTED_VALUE names what this engine has not. */
+NODISCARD enum status peft_source_spec(struct adapter_spec *out, const struct peft_source *source, struct arena *arena,
+                                       struct error *err);
+/* STATUS_INVALID_VALUE naming the first member in which the job's adapter differs from it, both values told. Members
+   that say how to start or which modules (the tensors tell that) may differ. */
+NODISCARD enum status peft_source_compare(const struct peft_source *source, const struct adapter_spec *spec,
+                                          struct error *err);
+/* The check of an upload: {kind "adapter", peft_type, adapter, tensors, parameters, base_model, bytes}. */
+NODISCARD enum status peft_source_check(json_t **report, const char *path, struct error *err);
+
+#endif

@@ -1,0 +1,106 @@
+#include "worker/file/archive.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { ENTRIES_MAX = 10000, BLOCK = 64 << 10 };
+
+bool archive_named(const char *filename) {
+  static const char *const ends[] = {".tar", ".tar.gz", ".tgz", ".zip"};
+  size_t length = strlen(filename);
+  for (size_t i = 0; i < COUNT_OF(ends); i++)
+    if (length > strlen(ends[i]) && strcasecmp(filename + length - strlen(ends[i]), ends[i]) == 0)
+      return true;
+  return false;
+}
+
+static enum status damaged(struct archive *archive, struct error *err) {
+  const char *text = archive_error_string(archive);
+  return error_set(err, STATUS_DATASET_INVALID, NULL, "the archive cannot be read: %.200s",
+                   text ? text : "it is damaged");
+}
+
+static struct archive_member *wanted(struct archive_member *members, size_t count, struct archive_entry *entry) {
+  const char *path = archive_entry_pathname(entry);
+  if (!path || archive_entry_filetype(entry) != AE_IFREG)
+    return NULL;
+  const char *slash = strrchr(path, '/');
+  for (size_t i = 0; i < count; i++)
+    if (strcmp(slash ? slash + 1 : path, members[i].name) == 0)
+      return &members[i];
+  return NULL;
+}
+
+static enum status take(struct archive_member *m, struct archive *archive, struct error *err) {
+  size_t size = 0;
+  if (m->bytes)
+    return error_set(err, STATUS_DATASET_INVALID, NULL, "the archive has %s twice", m->name);
+  for (;;) {
+    if (m->length + BLOCK + 1 > size) {
+      size = size ? size * 2 : 4 * BLOCK;
+      char *bytes = realloc(m->bytes, size);
+      if (!bytes)
+        return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for %s", m->name);
+      m->bytes = bytes;
+    }
+    la_ssize_t n = archive_read_data(archive, m->bytes + m->length, BLOCK);
+    if (n < 0)
+      return damaged(archive, err);
+    m->length += (size_t)n;
+    m->bytes[m->length] = '\0';
+    if (n == 0)
+      return STATUS_OK;
+    if (m->length > m->bytes_max)
+      return error_set(err, STATUS_DATASET_INVALID, NULL, "%s in the archive has more than %zu bytes", m->name,
+                       m->bytes_max);
+  }
+}
+
+static enum status read_entries(struct archive_member *members, size_t count, struct archive *archive,
+                                struct error *err) {
+  struct archive_entry *entry;
+  for (size_t seen = 0;; seen++) {
+    int code = archive_read_next_header(archive, &entry);
+    if (code == ARCHIVE_EOF)
+      return STATUS_OK;
+    if (code != ARCHIVE_OK && code != ARCHIVE_WARN)
+      return damaged(archive, err);
+    if (seen == ENTRIES_MAX)
+      return error_set(err, STATUS_DATASET_INVALID, NULL, "the archive has more than %d entries", ENTRIES_MAX);
+    struct archive_member *member = wanted(members, count, entry);
+    enum status status = member ? take(member, archive, err) : STATUS_OK;
+    if (status)
+      return status;
+  }
+}
+
+enum status archive_read(struct archive_member *members, size_t count, const char *path, struct error *err) {
+  for (size_t i = 0; i < count; i++) {
+    members[i].bytes = NULL;
+    members[i].length = 0;
+  }
+  struct archive *archive = archive_read_new();
+  if (!archive)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to read an archive");
+  archive_read_support_filter_gzip(archive);
+  archive_read_support_format_tar(archive);
+  archive_read_support_format_zip(archive);
+  enum status status = archive_read_open_filename(archive, path, BLOCK) == ARCHIVE_OK
+                           ? read_entries(members, count, archive, err)
+                           : damaged(archive, err);
+  archive_read_free(archive);
+  if (status)
+    archive_free_members(members, count);
+  return status;
+}
+
+void archive_free_members(struct archive_member *members, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    free(members[i].bytes);
+    members[i].bytes = NULL;
+    members[i].length = 0;
+  }
+}
