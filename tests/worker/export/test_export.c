@@ -1,0 +1,273 @@
+/* Proves, on a tiny LLaMA in a GGUF file and a tiny BERT: that every export format holds the trained model. The LoRA
+   of an HRA adapter changes each weight as the adapter does; merged files have the merged numbers; a model loaded from
+   an exported GGUF gives the logits of the model with its adapter; what has no exact form is refused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <math.h>
+
+#include "base/file.h"
+#include "base/rng.h"
+#include "worker/adapter/peft.h"
+#include "worker/adapter/peft_source.h"
+#include "worker/export/export.h"
+#include "worker/learner.h"
+
+static const char tiny_gguf[] = "tests/worker/export/tiny.gguf", bert[] = "tests/golden/cases/bert-hra/model";
+static const uint32_t offsets[] = {0, 7, 8, 20};
+static const int32_t ids[] = {3, 9, 27, 81, 45, 36, 10, 5, 98, 97, 96, 12, 13, 14, 15, 16, 17, 18, 19, 4};
+static const struct sequences three = {3, 20, 12, offsets, ids, NULL};
+
+struct fixture {
+  char out[64];
+  struct backend backend;
+  struct model model;
+  struct adapter_spec spec;
+  struct report report;
+  struct export export;
+  struct error err;
+};
+
+/* A model with an adapter at random, so that it changes what the model says. */
+static void open_model(struct fixture *f, const char *path, size_t num_labels, const struct adapter_spec *spec) {
+  struct rng rng;
+  snprintf(f->out, sizeof f->out, "/tmp/test_export.XXXXXX");
+  assert_non_null(mkdtemp(f->out));
+  f->spec = *spec;
+  f->spec.target_modules.pattern = "all-linear";
+  assert_int_equal(backend_open(&f->backend, 2, NULL, &f->err), STATUS_OK);
+  if (model_open(&f->model, path, num_labels, 1, &f->backend, &f->err) || model_adapt(&f->model, &f->spec, 1, &f->err))
+    fail_msg("%s", f->err.text);
+  rng_init(&rng, 3, 99);
+  for (size_t i = 0; i < f->model.parameters.count; i++)
+    for (size_t j = 0; j < f->model.parameters.item[i]->count; j++)
+      f->model.parameters.item[i]->data[j] += 0.2f * (2 * rng_uniform(&rng) - 1);
+  report_init(&f->report, open("/dev/null", O_WRONLY), -1);
+  f->export = (struct export){.model = &f->model,
+                              .spec = &f->spec,
+                              .base = "tiny",
+                              .base_path = path,
+                              .output_dir = f->out,
+                              .report = &f->report};
+}
+
+static void close_model(struct fixture *f) {
+  close(f->report.out);
+  model_close(&f->model);
+  backend_close(&f->backend);
+  assert_int_equal(file_remove_tree(f->out, NULL), STATUS_OK);
+}
+
+static enum status write_format(struct fixture *f, const char *format) {
+  const char *items[] = {format};
+  return export_formats(&f->export, &(struct string_list){1, items}, &f->err);
+}
+
+static double worst(const float *a, const float *b, size_t count) {
+  double diff = 0, top = 0;
+  for (size_t i = 0; i < count; i++) {
+    diff = fmax(diff, fabs((double)a[i] - (double)b[i]));
+    top = fmax(top, fabs((double)b[i]));
+  }
+  return diff / top;
+}
+
+static float *merged_of(struct fixture *f, const struct adapter *a) {
+  float *merged = calloc(a->linear->in * a->linear->out, sizeof *merged);
+  assert_non_null(merged);
+  a->ops->merge(a, f->backend.kernels, merged);
+  return merged;
+}
+
+/* lora.tar read as an adapter made elsewhere: W + B A is the merged weight, module by module. */
+static void check_lora(struct fixture *f) {
+  char path[100], key[300];
+  struct peft_source source;
+  if (write_format(f, "lora"))
+    fail_msg("%s", f->err.text);
+  snprintf(path, sizeof path, "%s/lora.tar", f->out);
+  if (peft_source_open(&source, path, &f->err))
+    fail_msg("%s", f->err.text);
+  assert_string_equal(json_string_value(json_object_get(source.config, "peft_type")), "LORA");
+  for (size_t i = 0; i < f->model.adapter_count; i++) {
+    const struct adapter *a = f->model.adapters[i];
+    size_t in = a->linear->in, out = a->linear->out, r = a->rank;
+    float *A = calloc(r * in, 4), *B = calloc(out * r, 4), *sum = calloc(in * out, 4), *want = merged_of(f, a);
+    snprintf(key, sizeof key, "base_model.model.%s.lora_A.weight", a->linear->name);
+    assert_int_equal(st_to_f32(A, safetensors_find(&source.tensors, key), &f->err), STATUS_OK);
+    snprintf(key, sizeof key, "base_model.model.%s.lora_B.weight", a->linear->name);
+    assert_int_equal(st_to_f32(B, safetensors_find(&source.tensors, key), &f->err), STATUS_OK);
+    for (size_t o = 0; o < out; o++)
+      for (size_t c = 0; c < in; c++) {
+        double change = 0;
+        for (size_t k = 0; k < r; k++)
+          change += (double)B[o * r + k] * (double)A[k * in + c];
+        sum[o * in + c] = (float)((double)a->linear->weight[o * in + c] + change);
+      }
+    if (worst(sum, want, in * out) > 1e-6)
+      fail_msg("%s: %g", a->linear->name, worst(sum, want, in * out));
+    free(A), free(B), free(sum), free(want);
+  }
+  peft_source_close(&source);
+}
+
+static const struct adapter_spec chain = {.peft_type = PEFT_HRA, .hra = {.r = 4}};
+static const struct adapter_spec gram_schmidt = {.peft_type = PEFT_HRA, .hra = {.r = 5, .apply_GS = true}};
+static const struct adapter_spec lora = {.peft_type = PEFT_LORA, .lora = {.r = 3, .lora_alpha = 7, .use_rslora = true}};
+static const struct adapter_spec oft = {.peft_type = PEFT_OFT, .oft = {.oft_block_size = 8, .eps = 1}};
+
+static void lora_is_the_adapter(void **state) {
+  (void)state;
+  static const struct adapter_spec *const specs[] = {&chain, &gram_schmidt, &lora};
+  for (size_t i = 0; i < COUNT_OF(specs); i++) {
+    struct fixture f;
+    open_model(&f, tiny_gguf, 0, specs[i]);
+    check_lora(&f);
+    close_model(&f);
+    open_model(&f, bert, 3, specs[i]);
+    check_lora(&f);
+    close_model(&f);
+  }
+}
+
+static void merged_has_the_merged_numbers(void **state) {
+  (void)state;
+  struct fixture f;
+  struct archive_member file = {.name = "model.safetensors", .bytes_max = 1 << 26};
+  struct safetensors tensors;
+  char path[100], key[300];
+  open_model(&f, bert, 3, &chain);
+  if (write_format(&f, "merged:f32"))
+    fail_msg("%s", f.err.text);
+  snprintf(path, sizeof path, "%s/merged-f32.tar", f.out);
+  assert_int_equal(archive_read(&file, 1, path, &f.err), STATUS_OK);
+  assert_int_equal(safetensors_parse(&tensors, (unsigned char *)file.bytes, file.length, &f.err), STATUS_OK);
+  for (size_t i = 0; i < f.model.adapter_count; i++) {
+    const struct adapter *a = f.model.adapters[i];
+    size_t count = a->linear->in * a->linear->out;
+    float *got = calloc(count, 4), *want = merged_of(&f, a);
+    snprintf(key, sizeof key, "%s.weight", a->linear->name);
+    assert_int_equal(st_to_f32(got, safetensors_find(&tensors, key), &f.err), STATUS_OK);
+    assert_memory_equal(got, want, count * sizeof *got);
+    free(got), free(want);
+  }
+  const struct st_tensor *head = safetensors_find(&tensors, "classifier.weight");
+  assert_non_null(head);
+  assert_memory_equal(head->bytes, f.model.head->weight, head->length);
+  assert_non_null(safetensors_find(&tensors, "bert.embeddings.word_embeddings.weight"));
+  safetensors_close(&tensors);
+  archive_free_members(&file, 1);
+  close_model(&f);
+}
+
+/* Logits of a model, and those of the one written to `path`: (20, 99). */
+static double logits_differ(struct fixture *f, const char *path) {
+  struct batch_limits limits = {3, 20, 12};
+  struct learner learner = {.adamw = {.beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8}}, other = learner;
+  struct model exported;
+  const struct tensor *a, *b;
+  if (learner_init(&learner, &f->model, &limits, &limits, &f->err) ||
+      model_open(&exported, path, 0, 1, &f->backend, &f->err) ||
+      learner_init(&other, &exported, &limits, &limits, &f->err) || learner_predict(&learner, &three, &a, &f->err) ||
+      learner_predict(&other, &three, &b, &f->err))
+    fail_msg("%s", f->err.text);
+  assert_int_equal(a->rows * a->cols, 20 * 99);
+  double differ = worst(b->data, a->data, a->rows * a->cols);
+  learner_done(&other);
+  learner_done(&learner);
+  model_close(&exported);
+  return differ;
+}
+
+static void an_exported_gguf_says_the_same(void **state) {
+  (void)state;
+  static const struct {
+    const char *format, *file;
+    double tolerance;
+  } rows[] = {{"gguf:f16", "merged-f16.gguf", 3e-3}, {"gguf:bf16", "merged-bf16.gguf", 3e-2},
+              {"gguf:q8_0", "merged-q8_0.gguf", 3e-2}};
+  struct fixture f;
+  char path[120];
+  open_model(&f, tiny_gguf, 0, &oft);
+  for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    if (write_format(&f, rows[i].format))
+      fail_msg("%s", f.err.text);
+    snprintf(path, sizeof path, "%s/%s", f.out, rows[i].file);
+    double differ = logits_differ(&f, path);
+    if (!(differ < rows[i].tolerance))
+      fail_msg("%s: %g", rows[i].format, differ);
+  }
+  assert_true(logits_differ(&f, tiny_gguf) > 0.1); /* the adapter does something */
+  close_model(&f);
+}
+
+/* B's rows of q are interleaved as the base's are: back in order, B A is the change of the weight. */
+static void gguf_lora_is_the_adapter(void **state) {
+  (void)state;
+  struct fixture f;
+  struct gguf gguf;
+  char path[100];
+  double alpha;
+  open_model(&f, tiny_gguf, 0, &gram_schmidt);
+  if (write_format(&f, "gguf-lora"))
+    fail_msg("%s", f.err.text);
+  snprintf(path, sizeof path, "%s/lora.gguf", f.out);
+  assert_int_equal(gguf_open(&gguf, path, &f.err), STATUS_OK);
+  assert_int_equal(gguf.tensor_count, 2 * f.model.adapter_count);
+  assert_int_equal(gguf_get_f64(&alpha, &gguf, "adapter.lora.alpha", 0, &f.err), STATUS_OK);
+  assert_true(alpha == 5);
+  const struct adapter *a = f.model.adapters[0];
+  assert_string_equal(a->linear->name, "model.layers.0.self_attn.q_proj");
+  size_t in = a->linear->in, out = a->linear->out, r = a->rank, D = out / 6;
+  float A[5 * 48], B[48 * 5], *want = merged_of(&f, a);
+  assert_true(in == 48 && out == 48 && r == 5);
+  assert_int_equal(gguf_to_f32(A, gguf_find_tensor(&gguf, "blk.0.attn_q.weight.lora_a"), 0, r, &f.err), STATUS_OK);
+  assert_int_equal(gguf_to_f32(B, gguf_find_tensor(&gguf, "blk.0.attn_q.weight.lora_b"), 0, out, &f.err), STATUS_OK);
+  for (size_t row = 0; row < out; row++) {
+    size_t j = row % D, from = row - j + 2 * (j % (D / 2)) + j / (D / 2);
+    for (size_t c = 0; c < in; c++) {
+      double sum = (double)a->linear->weight[row * in + c];
+      for (size_t k = 0; k < r; k++)
+        sum += (double)B[from * r + k] * (double)A[k * in + c];
+      assert_true(fabs(sum - (double)want[row * in + c]) < 2e-6);
+    }
+  }
+  free(want);
+  gguf_close(&gguf);
+  close_model(&f);
+}
+
+static void refused(struct fixture *f, const char *format, const char *says) {
+  if (write_format(f, format) != STATUS_UNSUPPORTED_VALUE || !strstr(f->err.text, says))
+    fail_msg("%s: %s", format, f->err.text);
+}
+
+static void refuses_what_has_no_form(void **state) {
+  (void)state;
+  struct fixture f;
+  open_model(&f, tiny_gguf, 0, &oft);
+  refused(&f, "lora", "no low-rank form");
+  refused(&f, "gguf-lora", "no low-rank form");
+  close_model(&f);
+  open_model(&f, bert, 3, &chain);
+  refused(&f, "gguf", "bert classifier");
+  refused(&f, "gguf-lora", "bert classifier");
+  close_model(&f);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(lora_is_the_adapter),            cmocka_unit_test(merged_has_the_merged_numbers),
+      cmocka_unit_test(an_exported_gguf_says_the_same), cmocka_unit_test(gguf_lora_is_the_adapter),
+      cmocka_unit_test(refuses_what_has_no_form),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
