@@ -31,7 +31,8 @@ static const struct {
   const char *name, *object, *members;
 } shapes[] = {
     {"File", "file",
-     "id string,bytes integer,created_at integer,filename string,purpose string,status string,status_details string?"},
+     "id string,bytes integer,created_at integer,expires_at integer?,filename string,purpose string,status string,"
+     "status_details string?,validation object?"},
     {"Job", "fine_tuning.job",
      "id string,created_at integer,model string,organization_id string,status string,training_file string,"
      "validation_file string?,seed integer,result_files array,hyperparameters object,error object?,"
@@ -42,7 +43,7 @@ static const struct {
     {"Checkpoint", "fine_tuning.job.checkpoint",
      "id string,created_at integer,fine_tuned_model_checkpoint string,fine_tuning_job_id string,step_number integer,"
      "metrics object"},
-    {"Model", "model", "id string,created integer,owned_by string"},
+    {"Model", "model", "id string,created integer,owned_by string,format string"},
     {"Artifact", "fine_tuning.job.artifact", "id string,name string,bytes integer,sha256 string"},
     {"Export", "fine_tuning.job.export",
      "id string,job_id string,format string,status string,created_at integer,finished_at integer?,error object?"},

@@ -8,10 +8,14 @@ static void cell_id(struct str *out, const json_t *model) {
 static void cell_owner(struct str *out, const json_t *model) {
   text_clean(out, text_member(model, "owned_by", "-"));
 }
+static void cell_format(struct str *out, const json_t *model) {
+  text_clean(out, text_member(model, "format", "-"));
+}
 static void cell_created(struct str *out, const json_t *model) {
   text_time(out, json_integer_value(json_object_get(model, "created")));
 }
-static const struct text_column columns[] = {{"ID", cell_id}, {"OWNER", cell_owner}, {"CREATED", cell_created}};
+static const struct text_column columns[] = {
+  {"ID", cell_id}, {"FORMAT", cell_format}, {"OWNER", cell_owner}, {"CREATED", cell_created}};
 
 static enum exit_code models_list(struct cli *cli, const char *const *operands, const void *values,
                                   json_t *document) {

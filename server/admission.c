@@ -43,7 +43,8 @@ static void judge_columns(const struct job_spec *spec, const struct file_row *fi
     return;
   const char *kind = json_string_value(json_object_get(report, "kind"));
   if (kind && strcmp(kind, "adapter") == 0) {
-    fault_add(faults, STATUS_INVALID_VALUE, param, "%s is an adapter, not data; from_checkpoint starts from it", file->id);
+    fault_add(faults, STATUS_INVALID_VALUE, param, "%s is an adapter, not data; from_checkpoint starts from it",
+              file->id);
     return;
   }
   const json_t *columns = json_object_get(report, "columns");

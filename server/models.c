@@ -9,10 +9,45 @@
 #include "base/str.h"
 
 enum { MODELS_MAX = 4096, NAMED_MAX = 5 };
+static const char GGUF_ENDING[] = ".gguf";
 
 static bool ends_with(const char *text, const char *end) {
   size_t length = strlen(text), tail = strlen(end);
   return length > tail && strcmp(text + length - tail, end) == 0;
+}
+
+static bool is_file(struct arena *arena, const char *folder, const char *name, struct stat *info) {
+  const char *path = arena_format(arena, "%s/%s", folder, name);
+  return path && stat(path, info) == 0 && S_ISREG(info->st_mode);
+}
+
+/* How many .gguf files lie in the folder, counted to 2; *info is of the last one seen. */
+static size_t count_gguf(struct arena *arena, const char *folder, struct stat *info) {
+  size_t count = 0;
+  DIR *dir = opendir(folder);
+  if (!dir)
+    return 0;
+  for (struct dirent *entry; count < 2 && (entry = readdir(dir));)
+    if (entry->d_name[0] != '.' && ends_with(entry->d_name, GGUF_ENDING) && is_file(arena, folder, entry->d_name, info))
+      count++;
+  closedir(dir);
+  return count;
+}
+
+/* The format of the model in a folder, by the rule with which the worker opens one; MODEL_FORMAT_COUNT:
+   it holds none. *info is of the file that tells. */
+static enum model_format look_inside(struct arena *arena, const char *folder, struct stat *info) {
+  struct stat gguf, weights;
+  bool has_config = is_file(arena, folder, "config.json", info);
+  if (has_config && (is_file(arena, folder, "model.safetensors", &weights) ||
+                     is_file(arena, folder, "model.safetensors.index.json", &weights)))
+    return MODEL_SAFETENSORS;
+  if (count_gguf(arena, folder, &gguf) == 1) {
+    *info = gguf;
+    return MODEL_GGUF;
+  }
+  /* Weights that are missing or of another kind are the worker's to name. */
+  return has_config ? MODEL_SAFETENSORS : MODEL_FORMAT_COUNT;
 }
 
 /* Is this entry a model? */
@@ -21,11 +56,22 @@ static bool look(struct base_model *out, const char *folder, const char *name, s
   if (name[0] == '.' || !utf8_valid(name, strlen(name), NULL))
     return false;
   const char *path = arena_format(arena, "%s/%s", folder, name);
-  const char *marker = path && ends_with(name, ".gguf") ? path : arena_format(arena, "%s/%s/config.json", folder, name);
-  if (!path || !marker || stat(marker, &info) != 0 || !S_ISREG(info.st_mode))
+  if (!path || stat(path, &info) != 0)
     return false;
-  *out = (struct base_model){.id = arena_string(arena, name), .path = path, .created = info.st_mtime};
-  return out->id != NULL;
+  enum model_format format = MODEL_FORMAT_COUNT;
+  if (S_ISDIR(info.st_mode))
+    format = look_inside(arena, path, &info);
+  else if (S_ISREG(info.st_mode) && ends_with(name, GGUF_ENDING))
+    format = MODEL_GGUF;
+  *out = (struct base_model){
+      .id = arena_string(arena, name), .path = path, .format = format, .created = info.st_mtime};
+  return out->id != NULL && format != MODEL_FORMAT_COUNT;
+}
+
+const char *model_format_name(enum model_format format) {
+  static const char *const names[MODEL_FORMAT_COUNT] = {[MODEL_SAFETENSORS] = "safetensors", [MODEL_GGUF] = "gguf"};
+  CHECK(format < MODEL_FORMAT_COUNT);
+  return names[format];
 }
 
 static int by_id(const void *a, const void *b) {

@@ -1,6 +1,7 @@
-/* Base models: what lies in the models folder. A folder that holds config.json is a model, and so is a
-   file that ends in .gguf; the name of either is the id. Nothing is cached: a model that is copied in
-   is there at once. A client's text is only ever compared with names, never used as a path. */
+/* Base models: what lies in the models folder. A folder with config.json or with one .gguf file is a
+   model, and so is a file that ends in .gguf; the name of either is the id. Their files are looked for,
+   never read. Nothing is cached: a model that is copied in is there at once. A client's text is only
+   ever compared with names, never used as a path. */
 #ifndef SERVER_MODELS_H
 #define SERVER_MODELS_H
 
@@ -10,9 +11,15 @@
 #include "base/arena.h"
 #include "base/error.h"
 
+enum model_format { MODEL_SAFETENSORS, MODEL_GGUF, MODEL_FORMAT_COUNT };
+
+/* "safetensors" or "gguf". */
+const char *model_format_name(enum model_format format);
+
 struct base_model {
   const char *id;
   const char *path;  /* absolute when the models folder is */
+  enum model_format format;
   int64_t created;   /* when it was put there, unix seconds */
 };
 

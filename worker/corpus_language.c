@@ -231,13 +231,14 @@ static enum status render(struct reader *r, const struct record *record, struct 
   json_t *messages = messages_join_parts(json_object_get(record->object, name));
   if (!messages)
     return no_memory(err);
-  enum status status = chat_template_render(r->chat, &r->text, messages, tools, false, err);
+  struct error found = {0};
+  enum status status = chat_template_render(r->chat, &r->text, messages, tools, false, &found);
   json_decref(messages);
-  if (status) {
-    struct place place = record_place(record, -1, name);
-    error_prefix(err, "line %zu, column %zu", place.line, place.column);
-  }
-  return status;
+  if (!status)
+    return STATUS_OK;
+  struct place place = record_place(record, -1, name);
+  return error_set(err, status, found.param[0] ? found.param : name, "line %zu, column %zu: chat template: %s",
+                   place.line, place.column, found.text);
 }
 
 static enum status read_chat(struct reader *r, const struct record *record, struct error *err) {

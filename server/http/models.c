@@ -13,9 +13,17 @@
 #include "storage/db_file.h"
 #include "storage/db_job.h"
 
-static json_t *model_object(const char *id, int64_t created, const char *owner) {
-  return json_pack("{s:s, s:s, s:I, s:s}", "id", id, "object", "model", "created", (json_int_t)created, "owned_by",
-                   owner);
+static json_t *model_object(const char *id, int64_t created, const char *owner, const char *format) {
+  return json_pack("{s:s, s:s, s:I, s:s, s:s}", "id", id, "object", "model", "created", (json_int_t)created,
+                   "owned_by", owner, "format", format);
+}
+
+static json_t *base_object(const struct base_model *base) {
+  return model_object(base->id, base->created, "reflectd", model_format_name(base->format));
+}
+
+static json_t *tuned_object(const struct job_row *job) {
+  return model_object(job->fine_tuned_model, job->finished_at, "user", "peft");
 }
 
 void http_models_list(struct request *request) {
@@ -33,9 +41,9 @@ void http_models_list(struct request *request) {
   }
   json_t *data = json_array();
   for (size_t i = 0; i < base_count; i++)
-    json_array_append_new(data, model_object(bases[i].id, bases[i].created, "reflectd"));
+    json_array_append_new(data, base_object(&bases[i]));
   for (size_t i = 0; i < job_count; i++)
-    json_array_append_new(data, model_object(jobs[i].fine_tuned_model, jobs[i].finished_at, "user"));
+    json_array_append_new(data, tuned_object(&jobs[i]));
   reply_json(request, reply_list(data, false));
 }
 
@@ -45,10 +53,10 @@ void http_models_retrieve(struct request *request) {
   struct error err;
   const char *id = request_param(request, 0);
   if (db_job_of_model(&job, request->server->db, id, &request->arena, &err) == STATUS_OK)
-    reply_json(request, model_object(job.fine_tuned_model, job.finished_at, "user"));
+    reply_json(request, tuned_object(&job));
   else if (err.status == STATUS_MODEL_NOT_FOUND &&
            models_find(&base, request->server->config->models, id, &request->arena, &err) == STATUS_OK)
-    reply_json(request, model_object(base.id, base.created, "reflectd"));
+    reply_json(request, base_object(&base));
   else
     reply_error(request, &err);
 }

@@ -1,12 +1,29 @@
-/* sources: base worker/data/records.c */
+/* sources: base worker/data/records.c worker/data/messages.c */
 /* Any bytes, read as each of the three formats: every record is whole and in its place, every refusal
-   names a line. */
+   names a line. A line with messages is checked as a chat. */
 #include <stdio.h>
 #include <string.h>
 
+#include "worker/data/messages.h"
 #include "worker/data/records.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
+
+static void use_chat(const struct record *record) {
+  struct messages_facts facts;
+  struct error err = {0};
+  json_t *messages = json_object_get(record->object, "messages");
+  if (messages_check(&facts, record, "messages", &err)) {
+    CHECK(err.status == STATUS_DATASET_INVALID && strncmp(err.text, "line ", 5) == 0);
+    return;
+  }
+  CHECK(facts.learnt <= facts.assistant && facts.assistant <= facts.turns);
+  json_t *joined = messages_join_parts(messages);
+  CHECK(joined && json_array_size(joined) == json_array_size(messages));
+  for (size_t i = 0; i < json_array_size(joined); i++)
+    CHECK(!json_is_array(json_object_get(json_array_get(joined, i), "content")));
+  json_decref(joined);
+}
 
 static void use(const struct records *records, const struct record *record) {
   struct error err;
@@ -18,6 +35,8 @@ static void use(const struct records *records, const struct record *record) {
     CHECK(strlen(value->text) == value->length);
     CHECK(value->line >= record->line && value->column >= 1);
   }
+  if (record->object)
+    use_chat(record);
   record_fault(&err, record, record->count ? 0 : -1, "a", "x");
   CHECK(strncmp(err.text, "line ", 5) == 0);
 }

@@ -1,4 +1,5 @@
-/* A data file of a test: made before the group runs, written again by each case, removed after it. */
+/* A data file of a test: made before the group runs, written again by each case, removed after it; and words to write
+   chats with. */
 #ifndef TESTS_WORKER_DATA_DATA_FILE_H
 #define TESTS_WORKER_DATA_DATA_FILE_H
 
@@ -8,6 +9,13 @@
 #include <unistd.h>
 
 #include "base/file.h"
+
+#define CHAT(messages) "{\"messages\":[" messages "]}\n"
+#define MESSAGE(role, content) "{\"role\":\"" role "\",\"content\":" content "}"
+#define USER(text) MESSAGE("user", "\"" text "\"")
+#define SAYS(text) MESSAGE("assistant", "\"" text "\"")
+#define WEIGHED(text, weight) "{\"role\":\"assistant\",\"content\":\"" text "\",\"weight\":" weight "}"
+#define PART(text) "{\"type\":\"text\",\"text\":\"" text "\"}"
 
 static char data_file[64];
 

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -39,16 +38,18 @@ static void reports(void **state) {
        "'chat':null,'warnings':['1 empty lines were skipped','1 records are repeated']}"},
       {"x.tsv", "text\tlabel\na\t0.5\n",
        "{'format':'tsv','kind':'regression','lines':2,'examples':1,'bytes':17,'columns':['text','label'],"
-       "'labels':{'kind':'float','count':1,'names':[]},'text_bytes':{'min':1,'mean':1.0,'max':1},'chat':null,'warnings':[]}"},
+       "'labels':{'kind':'float','count':1,'names':[]},'text_bytes':{'min':1,'mean':1.0,'max':1},"
+       "'chat':null,'warnings':[]}"},
       {"x.jsonl", "{\"text\":\"a\",\"label\":10}\n{\"label\":9,\"text\":\"b\"}",
        "{'format':'jsonl','kind':'classification','lines':2,'examples':2,'bytes':46,'columns':['text','label'],"
        "'labels':{'kind':'class','count':2,'names':['9','10']},'text_bytes':{'min':1,'mean':1.0,'max':1},"
-       "'chat':null,'warnings':['the labels are integers but not 0, 1, 2, ... without a gap; a training file needs that']}"},
+       "'chat':null,'warnings':['the labels are integers but not 0, 1, 2, ... without a gap; "
+       "a training file needs that']}"},
       {"x.jsonl", "{\"text\":\"abc\"}\n",
        "{'format':'jsonl','kind':'text','lines':1,'examples':1,'bytes':15,'columns':['text'],'labels':null,"
        "'text_bytes':{'min':3,'mean':3.0,'max':3},'chat':null,'warnings':[]}"},
       {"x.jsonl",
-       "{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":\"a\"}]}\n"
+       CHAT(USER("q") "," SAYS("a"))
        "{\"messages\":[{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[]}]}\n",
        "{'format':'jsonl','kind':'chat','lines':2,'examples':2,'bytes':147,'columns':['messages'],'labels':null,"
        "'text_bytes':null,'chat':{'turns':3,'assistant_messages':2},'warnings':['in 1 conversations, the first in line "
@@ -60,11 +61,9 @@ static void reports(void **state) {
        "{'format':'tsv','kind':'completion','lines':2,'examples':1,'bytes':21,'columns':['completion','prompt'],"
        "'labels':null,'text_bytes':null,'chat':null,'warnings':[]}"},
       {"x.jsonl",
-       "{\"tools\":[{\"type\":\"function\"}],\"functions\":null,\"messages\":[{\"role\":\"developer\",\"content\":\"s\"},"
-       "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"q\"},{\"type\":\"text\",\"text\":\"\"}]},"
-       "{\"role\":\"assistant\",\"content\":\"a\",\"weight\":0},{\"role\":\"assistant\",\"content\":[{\"type\":\"text\","
-       "\"text\":\"b\"}],\"weight\":1}]}\n",
-       "{'format':'jsonl','kind':'chat','lines':1,'examples':1,'bytes':295,'columns':['tools','functions','messages'],"
+       "{\"tools\":[{\"type\":\"function\"}],\"functions\":null,\"messages\":[" MESSAGE("developer", "\"s\"") ","
+       MESSAGE("user", "[" PART("q") "," PART("") "]") "," WEIGHED("a", "0") "," WEIGHED("b", "1") "]}\n",
+       "{'format':'jsonl','kind':'chat','lines':1,'examples':1,'bytes':270,'columns':['tools','functions','messages'],"
        "'labels':null,'text_bytes':null,'chat':{'turns':3,'assistant_messages':2},'warnings':[]}"},
       {"x.csv", "text,category\na,x\n",
        "{'format':'csv','kind':'text','lines':2,'examples':1,'bytes':18,'columns':['text','category'],'labels':null,"
@@ -110,19 +109,18 @@ static void refuses(void **state) {
        "message 1: content must be a string or a list of parts, not absent"},
       {"x.jsonl", "{\"messages\":[{\"role\":\"user\",\"content\":\"q\"}]}", "messages",
        "no message has the role assistant"},
-#define CHAT(messages) "{\"messages\":[" messages "]}"
-#define PARTS(parts) CHAT("{\"role\":\"user\",\"content\":[" parts "]}")
-      {"x.jsonl", PARTS("{\"type\":\"text\",\"text\":\"\"},{\"type\":\"image_url\",\"image_url\":{}}"), "messages",
+      {"x.jsonl", CHAT(MESSAGE("user", "[" PART("") ",{\"type\":\"image_url\",\"image_url\":{}}]")), "messages",
        "line 1, column 13: message 1: content part 2 is of type image_url; only text is supported"},
-      {"x.jsonl", PARTS("\"hi\""), "messages", "message 1: content part 1 must be an object, not a string"},
-      {"x.jsonl", PARTS("{\"text\":\"hi\"}"), "messages", "the type of content part 1 must be a string, not absent"},
-      {"x.jsonl", PARTS("{\"type\":\"text\"}"), "messages", "the text of content part 1 must be a string, not absent"},
-      {"x.jsonl", CHAT("{\"role\":\"assistant\",\"content\":\"a\",\"weight\":0.5}"), "messages",
-       "message 1: weight must be 0 or 1"},
-      {"x.jsonl", CHAT("{\"role\":\"assistant\",\"content\":\"a\",\"weight\":\"1\"}"), "messages",
-       "message 1: weight must be 0 or 1"},
-      {"x.jsonl", CHAT("{\"role\":\"assistant\",\"content\":\"a\",\"weight\":0},{\"role\":\"assistant\",\"content\":\"\"}"),
-       "messages", "every message of the assistant is empty or has the weight 0"},
+      {"x.jsonl", CHAT(MESSAGE("user", "[\"hi\"]")), "messages",
+       "message 1: content part 1 must be an object, not a string"},
+      {"x.jsonl", CHAT(MESSAGE("user", "[{\"text\":\"hi\"}]")), "messages",
+       "the type of content part 1 must be a string, not absent"},
+      {"x.jsonl", CHAT(MESSAGE("user", "[{\"type\":\"text\"}]")), "messages",
+       "the text of content part 1 must be a string, not absent"},
+      {"x.jsonl", CHAT(WEIGHED("a", "0.5")), "messages", "message 1: weight must be 0 or 1"},
+      {"x.jsonl", CHAT(WEIGHED("a", "\"1\"")), "messages", "message 1: weight must be 0 or 1"},
+      {"x.jsonl", CHAT(WEIGHED("a", "0") "," SAYS("")), "messages",
+       "every message of the assistant is empty or has the weight 0"},
       {"x.jsonl", "{\"messages\":[{\"role\":\"assistant\",\"content\":\"a\"}],\"tools\":{}}", "tools",
        "line 1, column 58: tools must be a list, not an object"},
       {"x.jsonl", "{\"messages\":[{\"role\":\"assistant\",\"content\":\"a\"}],\"functions\":[1]}", "functions",

@@ -1,0 +1,166 @@
+/* Batches: whatever the order and the rule, every example is in one batch, no batch goes beyond the limits that memory
+   was planned for, none is smaller than it must be, and a batch holds what its examples hold. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "worker/corpus.h"
+
+enum { VOCABULARY = 1000, LONGEST = 60, COUNT = 200 };
+
+/* `count` examples of 1 to `longest` random tokens, each trained or not by a coin. */
+static void make(struct corpus *c, size_t count, size_t longest, struct rng *rng) {
+  int32_t ids[LONGEST];
+  uint8_t trained[LONGEST];
+  struct error err = {0};
+  *c = (struct corpus){0};
+  for (size_t i = 0; i < count; i++) {
+    size_t length = 1 + rng_below(rng, longest);
+    for (size_t t = 0; t < length; t++) {
+      ids[t] = (int32_t)rng_below(rng, VOCABULARY);
+      trained[t] = rng_below(rng, 2) == 1;
+    }
+    assert_int_equal(corpus_append(c, ids, NULL, trained, length, VOCABULARY, &err), STATUS_OK);
+  }
+}
+
+static void shuffle(uint32_t *order, size_t count, struct rng *rng) {
+  for (size_t i = 0; i < count; i++)
+    order[i] = (uint32_t)i;
+  rng_shuffle(rng, order, count);
+}
+
+static size_t length_of(const struct corpus *c, uint32_t example) {
+  return c->offsets[example + 1] - c->offsets[example];
+}
+
+/* What the trainer would do with one order: the sizes of its batches keep the rule and are as large as it allows. */
+static void walk(const struct corpus *c, const uint32_t *order, const struct batch_rule *rule) {
+  struct batch_limits limits = corpus_limits(c, rule);
+  assert_int_equal(limits.longest, c->longest);
+  for (size_t first = 0, n; first < c->count; first += n) {
+    n = batch_next(c, order, c->count, first, rule);
+    size_t tokens = 0;
+    assert_in_range(n, 1, c->count - first);
+    for (size_t i = first; i < first + n; i++)
+      tokens += length_of(c, order[i]);
+    assert_true(!rule->examples || n <= rule->examples);
+    assert_true(!rule->tokens || n == 1 || tokens <= rule->tokens);
+    assert_true(n <= limits.sequences && tokens <= limits.tokens);
+    bool full = rule->examples && n == rule->examples;
+    if (first + n < c->count && !full)
+      assert_true(rule->tokens && tokens + length_of(c, order[first + n]) > rule->tokens);
+  }
+}
+
+static void plans_every_order(void **state) {
+  (void)state;
+  static const struct batch_rule rules[] = {{1, 0},   {7, 0},  {1000, 0}, {0, 1},   {0, 40},
+                                            {0, 500}, {3, 90}, {50, 90},  {0, 100000}};
+  struct rng rng;
+  uint32_t order[COUNT];
+  rng_init(&rng, 17, RNG_SHUFFLE);
+  for (size_t round = 0; round < 40; round++) {
+    struct corpus c;
+    make(&c, 1 + rng_below(&rng, COUNT), 1 + rng_below(&rng, LONGEST), &rng);
+    for (size_t r = 0; r < sizeof rules / sizeof *rules; r++) {
+      shuffle(order, c.count, &rng);
+      walk(&c, order, &rules[r]);
+    }
+    corpus_done(&c);
+  }
+}
+
+/* The limits are those that some order reaches, not only bounds: memory is not wasted. */
+static void limits_are_reached(void **state) {
+  (void)state;
+  static const size_t lengths[] = {5, 1, 9, 2, 2, 7};
+  struct corpus c = {0};
+  struct error err = {0};
+  int32_t ids[9] = {0};
+  uint8_t trained[9] = {0};
+  for (size_t i = 0; i < 6; i++)
+    assert_int_equal(corpus_append(&c, ids, NULL, trained, lengths[i], VOCABULARY, &err), STATUS_OK);
+  static const struct {
+    struct batch_rule rule;
+    size_t sequences, tokens;
+  } cases[] = {
+      {{2, 0}, 2, 16}, {{100, 0}, 6, 26}, {{0, 10}, 4, 10}, {{2, 10}, 2, 10},
+      {{0, 4}, 2, 9},  {{1, 100}, 1, 9},  {{0, 100}, 6, 26},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    struct batch_limits limits = corpus_limits(&c, &cases[i].rule);
+    assert_int_equal(limits.sequences, cases[i].sequences);
+    assert_int_equal(limits.tokens, cases[i].tokens);
+    assert_int_equal(limits.longest, 9);
+  }
+  corpus_done(&c);
+}
+
+/* Every answer is the next token of the same sequence, and every trained token but a first one has its row. */
+static void fills_batches(void **state) {
+  (void)state;
+  struct rng rng;
+  struct error err = {0};
+  struct corpus c;
+  struct batch b;
+  uint32_t order[COUNT];
+  struct batch_rule rule = {9, 200};
+  rng_init(&rng, 3, RNG_SHUFFLE);
+  make(&c, COUNT, LONGEST, &rng);
+  struct batch_limits limits = corpus_limits(&c, &rule);
+  assert_int_equal(batch_init(&b, &limits, true, &err), STATUS_OK);
+  shuffle(order, COUNT, &rng);
+  for (size_t first = 0, n; first < COUNT; first += n) {
+    n = batch_next(&c, order, COUNT, first, &rule);
+    batch_fill(&b, &c, order + first, n);
+    assert_int_equal(b.sequences.count, n);
+    size_t row = 0, at = 0;
+    for (size_t i = 0; i < n; i++) {
+      size_t from = c.offsets[order[first + i]], length = length_of(&c, order[first + i]);
+      assert_int_equal(b.offsets[i], at);
+      assert_memory_equal(b.ids + at, c.ids + from, length * sizeof *c.ids);
+      for (size_t t = 1; t < length; t++)
+        if (c.trained[from + t]) {
+          assert_true(row < b.answers.row_count);
+          assert_int_equal(b.answers.rows[row], at + t - 1);
+          assert_int_equal(b.answers.labels[row++], c.ids[from + t]);
+        }
+      at += length;
+    }
+    assert_int_equal(b.sequences.tokens, at);
+    assert_int_equal(b.offsets[n], at);
+    assert_int_equal(b.answers.row_count, row);
+  }
+  batch_done(&b);
+  corpus_done(&c);
+}
+
+static void refuses_foreign_ids(void **state) {
+  (void)state;
+  static const int32_t bad[] = {VOCABULARY, -1};
+  uint8_t trained = 1;
+  for (size_t i = 0; i < 2; i++) {
+    struct corpus c = {0};
+    struct error err = {0};
+    assert_int_equal(corpus_append(&c, &bad[i], NULL, &trained, 1, VOCABULARY, &err), STATUS_MODEL_INVALID);
+    assert_non_null(strstr(err.text, "vocab_size is 1000"));
+    corpus_done(&c);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(plans_every_order),
+      cmocka_unit_test(limits_are_reached),
+      cmocka_unit_test(fills_batches),
+      cmocka_unit_test(refuses_foreign_ids),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
