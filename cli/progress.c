@@ -6,7 +6,7 @@
 
 #include "cli/text.h"
 
-enum { BAR_MIN = 8, BAR_MAX = 30, LINE_BYTES_MAX = 400, PIECE_MAX = 6 };
+enum { BAR_MIN = 8, BAR_MAX = 30, LINE_BYTES_MAX = 400, PIECE_MAX = 7 };
 
 /* A line under construction: pieces separated by two spaces, in the order of their importance. */
 struct line {
@@ -71,6 +71,7 @@ void progress_read(struct job_progress *out, const json_t *job) {
     .step = read_count(progress, "step"),
     .total_steps = read_count(progress, "total_steps"),
     .loss = read_number(progress, "train_loss", NAN),
+    .token_accuracy = read_number(progress, "train_mean_token_accuracy", NAN),
     .tokens_per_second = read_number(progress, "tokens_per_second", 0),
     .seconds_remaining = read_number(progress, "seconds_remaining", -1),
     .jobs_ahead = read_count(json_object_get(job, "scheduling"), "queue_position"),
@@ -101,6 +102,8 @@ void progress_job(struct str *out, const struct job_progress *progress, size_t c
       str_printf(line_piece(&line), "step %lld/%lld", (long long)progress->step, (long long)progress->total_steps);
     if (isfinite(progress->loss))
       str_printf(line_piece(&line), "loss %.4f", progress->loss);
+    if (progress->token_accuracy >= 0 && progress->token_accuracy <= 1)
+      str_printf(line_piece(&line), "accuracy %.3f", progress->token_accuracy);
     if (progress->tokens_per_second > 0 && progress->tokens_per_second < 1e15) {
       struct str *piece = line_piece(&line);
       text_count(piece, (uint64_t)llround(progress->tokens_per_second));

@@ -40,6 +40,7 @@ struct language_options {
      chat        the template renders it; trained are the assistant's words and the end-of-turn token after them
      completion  frame + prompt + completion + EOS as one text; trained are the completion's tokens and EOS
      text        frame + text + EOS; every token but the first is trained
+   All records are of the first one's kind. A chat's content may be a list of text parts: they are joined.
    EOS is added unless the tokenizer's own frame ends in it. Assistant messages with `weight` 0 are not trained.
    An example is cut at max_length and counted; one whose trained tokens are all cut off is left out and counted.
    One that has nothing to train from the start is a fault (STATUS_DATASET_INVALID naming line, column and field),

@@ -41,7 +41,8 @@ static enum status check_purpose(const char *purpose, struct error *err) {
       return error_set(err, STATUS_INVALID_PURPOSE, "purpose",
                        "the purpose \"%s\" is not served here; the one that is allowed is \"fine-tune\"", purpose);
   return error_set(err, STATUS_INVALID_PURPOSE, "purpose",
-                   "\"%.64s\" is no purpose; the one that is allowed is \"fine-tune\"", purpose);
+                   "\"%.64s\" is no purpose; the one that is allowed, for data and for adapters, is \"fine-tune\"",
+                   purpose);
 }
 
 static enum status on_part(void *context, const char *name, const char *filename, struct error *err) {

@@ -36,6 +36,21 @@ static void a_wide_line_has_everything(void **state) {
   str_done(&line);
 }
 
+static void a_language_model_tells_its_token_accuracy(void **state) {
+  struct str line;
+  json_t *job = running_job();
+  json_t *progress = json_object_get(job, "progress");
+  (void)state;
+  json_object_set_new(progress, "train_mean_token_accuracy", json_real(0.61249));
+  line_of(&line, json_incref(job), 80);
+  assert_string_equal(line.text, " 45%  step 120/266  loss 1.2346  accuracy 0.612  1,234 tok/s  1:05 left");
+  str_done(&line);
+  json_object_set_new(progress, "train_mean_token_accuracy", json_real(61.249));
+  line_of(&line, job, 0);
+  assert_string_equal(line.text, " 45%  step 120/266  loss 1.2346  1,234 tok/s  1:05 left");
+  str_done(&line);
+}
+
 static void a_plain_line_has_no_bar(void **state) {
   struct str line;
   (void)state;
@@ -108,6 +123,7 @@ static void bytes_are_shown(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_wide_line_has_everything),
+    cmocka_unit_test(a_language_model_tells_its_token_accuracy),
     cmocka_unit_test(a_plain_line_has_no_bar),
     cmocka_unit_test(no_line_is_too_wide),
     cmocka_unit_test(other_phases_are_named),

@@ -59,13 +59,25 @@ call GET "$artifact" -H 'Range: bytes=0-6' -H 'If-Range: "sha256:0"'; is "$statu
 call GET "$artifact" -H 'Range: bytes=9999-'; is "$status" 416 "a range beyond the end"
 status=$(curl -sS -I -o /dev/null -w '%{http_code}' "$url$artifact"); is "$status" 200 "HEAD"
 
+cp -r "$work/models/tiny" "$work/models/hf" && : > "$work/models/hf/model.safetensors" && : > "$work/models/hf/also.gguf"
+: > "$work/models/file.gguf"; mkdir "$work/models/folder" "$work/models/two"; : > "$work/models/folder/weights.gguf"
+: > "$work/models/two/a.gguf"; : > "$work/models/two/b.gguf"
+for name in hf:safetensors tiny:safetensors file.gguf:gguf folder:gguf; do
+  call GET "/v1/models/${name%:*}"; is "$(value format)" "${name#*:}" "format of the model ${name%:*}"
+done
+call GET /v1/models/two; is "$(value code)" model_not_found "a folder with two .gguf files is no model"
 call GET /v1/models; like "$body" "\"id\":\"tiny\".*\"id\":\"$model\"" "both kinds of models are listed"
-call GET "/v1/models/${model//:/%3A}"; is "$(value owned_by)" user "the model by its escaped id"
+call GET "/v1/models/${model//:/%3A}"; is "$(value owned_by) $(value format)" "user peft" "the model by its escaped id"
 call GET /v1/fine_tuning/jobs?metadata%5Bteam%5D=a+b\&metadata%5Bk%5D=; like "$body" "\"id\":\"$job\"" "jobs by metadata"
 call GET /v1/fine_tuning/jobs?metadata%5Bteam%5D=c; like "$body" '"data":\[\]' "no jobs by other metadata"
 call GET '/v1/fine_tuning/jobs?metadata=null'; like "$body" '"data":\[\]' "jobs without metadata"
 call POST "/v1/fine_tuning/jobs/$job/cancel"; is "$status $(value code)" "409 job_already_finished" "no cancelling after the end"
 like "$headers" 'x-should-retry: false' "and no retry of that"
+tuned=$job; submit language ',"checkpointing":{"keep_last":2}'; await succeeded; call GET "/v1/fine_tuning/jobs/$job/checkpoints"
+like "$body" 'ckpt-step-3.*ckpt-step-2' "the checkpoints that are kept"; unlike "$body" 'ckpt-step-1' "the one that keep_last removed is gone"
+like "$body" '"full_valid_mean_token_accuracy":0.5' "a language model's metrics are passed on"
+job=$tuned
+
 call DELETE /v1/models/tiny; is "$status" 400 "a base model is not deleted"
 call DELETE "/v1/models/$model"; is "$status $(value deleted)" "200 true" "the tuned model is"
 call GET "/v1/models/$model"; is "$(value code)" model_not_found "and is gone"

@@ -21,6 +21,19 @@ is "$(value status)" uploaded "with no wait the answer comes at once"
 submit ok; await failed && is "$(value code)" dataset_invalid "a job that waited for a bad file fails" || not_ok "a job that waited for a bad file fails" "$body"
 like "$(value message)" 'line 3, column 17' "with the place of the fault"
 
+upload adapter.tar.gz "not read by the fake"
+for _ in {1..100}; do call GET "/v1/files/$file"; [[ $(value status) == uploaded ]] || break; sleep 0.05; done
+is "$(value status)" processed "an adapter's archive has the purpose of data"
+like "$body" '"validation":\{.*"kind":"adapter"' "and its report says what it is"
+adapter=$file
+submit ok; is "$status $(value param)" "400 training_file" "it is no training data"
+like "$body" 'from_checkpoint starts from it' "and the refusal says what it is for"
+upload train.jsonl
+submit ok ",\"from_checkpoint\":\"$adapter\""; like "$body" '"adapter":\{[^}]*"peft_type":"LORA"' "a job that starts from it takes over its config"
+await succeeded && ok "and runs" || not_ok "and runs" "$body"
+call POST /v1/files -F purpose=adapter -F "file=@$work/adapter.tar.gz"; is "$status $(value code)" "400 invalid_file_purpose" "the purpose adapter is none"
+like "$body" 'for data and for adapters' "the one for both is named"
+
 head -c 30000000 /dev/urandom > "$work/large.jsonl"
 before=$(awk '/VmHWM/ {print $2}' "/proc/$pid/status")
 call POST /v1/files -F purpose=fine-tune -F "file=@$work/large.jsonl"; large=$(value id)
