@@ -265,13 +265,20 @@ static enum status read_record(struct reader *r, const struct record *record, st
   return r->kind == KIND_CHAT ? read_chat(r, record, err) : read_plain(r, record, err);
 }
 
+/* Its lines and columns are the template's, not the data's. */
+static enum status open_template(struct reader *r, const char *model_path, const struct gguf *gguf,
+                                 struct error *err) {
+  enum status status = chat_template_open(&r->chat, r->options->chat_template, model_path, gguf, err);
+  return status ? error_prefix(err, "chat template") : STATUS_OK;
+}
+
 static enum status read_all(struct reader *r, const char *model_path, const struct gguf *gguf, struct error *err) {
   const struct record *record;
   enum status status = records_next(r->records, &record, err);
   if (!status)
     status = find_kind(r, record, err);
   if (!status && r->kind == KIND_CHAT)
-    status = chat_template_open(&r->chat, r->options->chat_template, model_path, gguf, err);
+    status = open_template(r, model_path, gguf, err);
   while (!status && record) {
     status = read_record(r, record, err);
     if (!status)
