@@ -31,6 +31,11 @@ static double epoch_of(const struct trainer *t) {
   return (double)t->examples / (double)t->training->count;
 }
 
+static void set_train_accuracy(const struct trainer *t, json_t *data) {
+  if (t->learner->model->language)
+    json_object_set_new(data, "train_mean_token_accuracy", json_real(t->train_accuracy));
+}
+
 void trainer_progress(struct trainer *t, const char *phase, bool force) {
   double now = clock_seconds(), seconds = elapsed(t);
   if (!force && now - t->last_progress < 0.5)
@@ -43,8 +48,10 @@ void trainer_progress(struct trainer *t, const char *phase, bool force) {
                            seconds > 0 ? (double)t->tokens / seconds : 0.0, "trained_tokens", (json_int_t)t->tokens);
   if (remaining >= 0)
     json_object_set_new(data, "seconds_remaining", json_real(remaining));
-  if (t->step)
+  if (t->step) {
     json_object_set_new(data, "train_loss", json_real(t->train_loss));
+    set_train_accuracy(t, data);
+  }
   report_data(t->report, EVENT_PROGRESS, "", data);
 }
 
@@ -92,10 +99,12 @@ static enum status run_evaluation(struct trainer *t, struct error *err) {
   return STATUS_OK;
 }
 
-static void set_train_accuracy(const struct trainer *t, json_t *data) {
-  if (t->learner->model->language)
-    json_object_set_new(data, "train_mean_token_accuracy", json_real(t->train_accuracy));
-}
+/* Scores that an event's text names. */
+static const struct {
+  const char *score, *as;
+} told[] = {{"valid_accuracy", "accuracy"},
+            {"valid_perplexity", "perplexity"},
+            {"valid_mean_token_accuracy", "token accuracy"}};
 
 static void tell_metrics(struct trainer *t, double learning_rate, double norm, bool evaluated) {
   char text[256];
@@ -114,10 +123,9 @@ static void tell_metrics(struct trainer *t, double learning_rate, double norm, b
     n += snprintf(text + n, sizeof text - (size_t)n, " validation loss=%.4f", t->evaluation.loss);
     json_object_set_new(data, "valid_loss", json_real(t->evaluation.loss));
     json_object_update(data, t->evaluation.scores);
-    if (json_object_get(data, "valid_accuracy"))
-      snprintf(text + n, sizeof text - (size_t)n, ", accuracy=%.4f", score(t, "valid_accuracy"));
-    if (json_object_get(data, "valid_perplexity"))
-      snprintf(text + n, sizeof text - (size_t)n, ", perplexity=%.4f", score(t, "valid_perplexity"));
+    for (size_t i = 0; i < COUNT_OF(told); i++)
+      if (json_object_get(data, told[i].score))
+        n += snprintf(text + n, sizeof text - (size_t)n, ", %s=%.4f", told[i].as, score(t, told[i].score));
   }
   report_data(t->report, EVENT_METRICS, text, data);
 }
@@ -135,10 +143,12 @@ static enum status save_checkpoint(struct trainer *t, struct error *err) {
   json_t *metrics = json_pack("{s:I s:f}", "step", (json_int_t)t->step, "train_loss", t->train_loss);
   set_train_accuracy(t, metrics);
   if (t->evaluated_step == t->step) {
-    json_object_set_new(metrics, "full_valid_loss", json_real(t->evaluation.loss));
+    bool full = t->evaluation.count == t->validation->count;
+    if (full)
+      json_object_set_new(metrics, "full_valid_loss", json_real(t->evaluation.loss));
     json_object_set_new(metrics, "valid_loss", json_real(t->evaluation.loss));
     json_object_update(metrics, t->evaluation.scores);
-    if (t->learner->model->language)
+    if (full && t->learner->model->language)
       json_object_set_new(metrics, "full_valid_mean_token_accuracy", json_real(score(t, "valid_mean_token_accuracy")));
   }
   json_t *data = json_pack("{s:I s:s s:o}", "step", (json_int_t)t->step, "path", name, "metrics", metrics);
