@@ -76,11 +76,6 @@ enum status file_map_open(struct file_map *map, const char *path, struct error *
   return status;
 }
 
-void file_map_forget(const struct file_map *map) {
-  if (map->bytes)
-    madvise((void *)(uintptr_t)map->bytes, map->length, MADV_DONTNEED); /* a hint: its failure changes nothing */
-}
-
 void file_map_close(struct file_map *map) {
   if (map->bytes)
     munmap((void *)(uintptr_t)map->bytes, map->length);

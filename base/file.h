@@ -21,8 +21,6 @@ struct file_map {
 };
 NODISCARD enum status file_map_open(struct file_map *map, const char *path, struct error *err);
 void file_map_close(struct file_map *map);
-/* Lets go of the pages in memory: they are read again from the file when they are touched. */
-void file_map_forget(const struct file_map *map);
 
 /* A file on its way to being published: bytes go to a temporary name in the target's folder and
    are hashed on the way; file_publish makes it durable under its name, replacing an older file of

@@ -186,8 +186,6 @@ static enum status train(struct run *r, const struct task *task, struct report *
     return status;
   phase(report, "tokenise");
   status = tokenise(r, task, report, err);
-  if (!status)
-    checkpoint_forget(&r->model.checkpoint);
   status = status ? status : make_learner(r, task, err);
   status = status ? status : report_poll(report, err);
   if (status)

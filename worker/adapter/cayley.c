@@ -1,6 +1,7 @@
 #include "worker/adapter/cayley.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "worker/adapter/adapter.h"
@@ -130,9 +131,14 @@ void cayley_transpose(struct rotation *o) {
 void cayley_merge(const struct adapter *a, const struct kernels *k, float *merged) {
   const struct rotation *o = &a->rotation;
   size_t in = a->linear->in, out = a->linear->out, b = o->block;
-  for (size_t i = 0; i < o->blocks; i++)
-    k->gemm(merged + i * b, in, a->linear->weight + i * b, in, 1, o->r_t + i * b * b, b, out, b, b, 1.0f, false);
-  for (size_t j = 0; o->scale && j < out; j++)
-    for (size_t i = 0; i < in; i++)
-      merged[j * in + i] *= o->scale[j];
+  float *row = malloc(in * sizeof *row);
+  CHECK(row);
+  weight_read(merged, &a->linear->weight);
+  for (size_t j = 0; j < out; j++, merged += in) {
+    memcpy(row, merged, in * sizeof *row);
+    for (size_t i = 0; i < o->blocks; i++)
+      k->gemm(merged + i * b, in, row + i * b, in, 1, o->r_t + i * b * b, b, 1, b, b, o->scale ? o->scale[j] : 1.0f,
+              false);
+  }
+  free(row);
 }

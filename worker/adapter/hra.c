@@ -15,7 +15,7 @@
 
 #include "base/rng.h"
 #include "worker/adapter/adapter.h"
-#include "worker/backend/kernels.h"
+#include "worker/backend/product.h"
 #include "worker/op/op.h"
 
 /* A squared column length, or a Cholesky pivot relative to its diagonal, below this is singular. */
@@ -142,7 +142,7 @@ static void factor(struct adapter *a, const struct kernels *k) {
       low->down[i * R + j] = (float)sum;
       padded[i * R + j] = low->down_back_t[j * in + i] = U[i * r + j];
     }
-  k->gemm(F, R, a->linear->weight, in, 1, padded, R, out, R, in, 1.0f, false);
+  product_thin(F, &a->linear->weight, padded, R, k);
   for (size_t o = 0; o < out; o++)
     for (size_t j = 0; j < r; j++) {
       double sum = 0; /* up_back = F M^-1 */
@@ -213,7 +213,7 @@ static void penalty_backward(const struct adapter *a, double *T, double weight) 
 
 static void finish(struct adapter *a, const struct kernels *k, double penalty_weight) {
   struct low_rank *low = &a->low;
-  size_t in = a->linear->in, out = a->linear->out, r = a->rank, R = low->R;
+  size_t in = a->linear->in, r = a->rank, R = low->R;
   bool gs = a->spec->hra.apply_GS;
   double *T = calloc(r * r, sizeof *T);
   CHECK(T);
@@ -224,7 +224,7 @@ static void finish(struct adapter *a, const struct kernels *k, double penalty_we
   if (penalty_weight > 0 && a->penalty > 0)
     penalty_backward(a, T, penalty_weight);
   /* g_down becomes X^T C + W^T (dY^T Q) */
-  k->gemm(low->g_down, R, a->linear->weight, 1, in, low->g_up, R, in, R, out, 1.0f, true);
+  product_thin_transposed(low->g_down, &a->linear->weight, low->g_up, R, k);
   const float *U = a->parameters[0]->data;
   float *dU = a->parameters[0]->grad;
   for (size_t i = 0; i < in; i++)
@@ -239,7 +239,7 @@ static void finish(struct adapter *a, const struct kernels *k, double penalty_we
 
 static void merge(const struct adapter *a, const struct kernels *k, float *merged) {
   size_t in = a->linear->in, out = a->linear->out, R = a->low.R;
-  memcpy(merged, a->linear->weight, in * out * sizeof *merged);
+  weight_read(merged, &a->linear->weight);
   k->gemm(merged, in, a->low.up_back, R, 1, a->low.down_back_t, in, out, in, R, -1.0f, true);
 }
 

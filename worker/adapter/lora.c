@@ -102,7 +102,7 @@ static void finish(struct adapter *a, const struct kernels *k, double penalty_we
 
 static void merge(const struct adapter *a, const struct kernels *k, float *merged) {
   size_t in = a->linear->in, out = a->linear->out, R = a->low.R;
-  memcpy(merged, a->linear->weight, in * out * sizeof *merged);
+  weight_read(merged, &a->linear->weight);
   k->gemm(merged, in, a->low.up_back, R, 1, a->low.down_back_t, in, out, in, R, 1.0f, true);
 }
 

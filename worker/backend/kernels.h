@@ -24,16 +24,35 @@ struct attention_head {
   size_t length;    /* T: tokens of the sequence */
   size_t head_size; /* D */
   size_t stride, kv_stride;
-  float scale;   /* of the scores */
-  bool causal;   /* a row sees itself and the rows before it */
-  size_t window; /* causal: at most so many of them; 0: all */
-  bool add_kv;   /* backward: add to dk and dv instead of writing them (heads that share one k and v) */
+  float scale;            /* of the scores */
+  bool causal;            /* a row sees itself and the rows before it */
+  size_t window;          /* causal: at most so many of them; 0: all */
+  bool add_kv;            /* backward: add to dk and dv instead of writing them (heads that share one k and v) */
   struct dropout dropout; /* of the probabilities; rows are numbered from row_first */
   uint64_t row_first;
 };
 
+/* One task of a product (worker/backend/product.h): C (rows x columns, ldc apart) = [C +] [1 A Q] panels. A panel
+   holds `panel` columns: 1 + depth + R rows of that many floats; the columns beyond the last are padding. */
+struct panel_product {
+  float *c;
+  size_t ldc;
+  const float *a; /* rows x depth, lda apart */
+  size_t lda;
+  const float *q; /* rows x R */
+  const float *panels;
+  size_t rows, columns, depth, R;
+  bool accumulate;
+};
+
+enum { KERNELS_PANEL_MAX = 32 };
+
 struct kernels {
   const char *isa;
+  size_t panel; /* columns of a packed panel */
+  /* panel[k * width + j] = rows[j][k] for k < depth, 0 for j from count on. */
+  void (*pack)(float *panel, const float *const *rows, size_t count, size_t depth);
+  void (*product)(const struct panel_product *product);
   /* C (m x n, rows ldc apart) = [C if accumulate +] alpha * A B. A's element (i, k) lies at
      a[i * row_a + k * col_a]: transposes are strides. B is depth x n, rows ldb apart. For products
      with one small dimension, where BLAS is slow. */

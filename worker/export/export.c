@@ -64,7 +64,7 @@ enum status export_numbers(float *out, const struct export *e, const char *name,
       if (l->adapter)
         l->adapter->ops->merge(l->adapter, m->backend->kernels, out);
       else
-        memcpy(out, l->weight, l->in * l->out * sizeof *out);
+        weight_read(out, &l->weight);
       return STATUS_OK;
     }
     if (l->trained_bias && is_of(name, l->name, "bias")) {

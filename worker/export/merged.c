@@ -66,7 +66,7 @@ static bool add_made(struct plan *p, const struct linear *l) {
   for (size_t i = 0; ok && i < p->count; i++)
     if (strcmp(p->tensors[i].name, weight) == 0)
       return true;
-  ok = ok && add(p, weight, NULL, l->weight, 2, shape);
+  ok = ok && add(p, weight, NULL, l->trained_weight->data, 2, shape);
   return ok && (!l->bias || add(p, bias, NULL, l->bias, 1, shape));
 }
 

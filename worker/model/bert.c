@@ -17,7 +17,8 @@ struct layer {
 struct bert {
   size_t hidden, heads, intermediate, layer_count;
   double hidden_dropout, attention_dropout, classifier_dropout, epsilon;
-  const float *words, *positions, *types;
+  struct weight words;
+  const float *positions, *types;
   struct norm embedding_norm;
   struct layer *layers;
   struct linear pooler, classifier;
@@ -106,9 +107,9 @@ static enum status load(struct model *m, uint64_t seed, struct error *err) {
     return s;
   size_t types = 2, C = b->hidden;
   s = load_size(&types, m, "type_vocab_size", 2, 256, err);
-  s = s ? s : load_weight(&b->words, m, PREFIX, "embeddings.word_embeddings.weight", m->vocabulary, C, err);
-  s = s ? s : load_weight(&b->positions, m, PREFIX, "embeddings.position_embeddings.weight", m->positions, C, err);
-  s = s ? s : load_weight(&b->types, m, PREFIX, "embeddings.token_type_embeddings.weight", types, C, err);
+  s = s ? s : load_matrix(&b->words, m, PREFIX, "embeddings.word_embeddings.weight", m->vocabulary, C, err);
+  s = s ? s : load_floats(&b->positions, m, PREFIX, "embeddings.position_embeddings.weight", m->positions, C, err);
+  s = s ? s : load_floats(&b->types, m, PREFIX, "embeddings.token_type_embeddings.weight", types, C, err);
   s = s ? s : load_norm(m, &b->embedding_norm, PREFIX, "embeddings.LayerNorm", C, b->epsilon, true, err);
   b->layers = arena_array(&m->arena, b->layer_count, sizeof *b->layers);
   m->blocks = b->layer_count;
@@ -123,7 +124,7 @@ static struct tensor *forward(struct tape *tape, const struct model *m, const st
   const struct bert *b = m->state;
   float scale = 1.0f / sqrtf((float)(b->hidden / b->heads));
   struct dropout d = op_next_dropout(tape, b->hidden_dropout);
-  struct tensor *x = op_embeddings(tape, sequences, b->words, b->positions, b->types, b->hidden);
+  struct tensor *x = op_embeddings(tape, sequences, &b->words, b->positions, b->types);
   x = op_dropout(tape, op_layernorm(tape, x, &b->embedding_norm), &d);
   for (size_t i = 0; i < b->layer_count; i++) {
     const struct layer *l = &b->layers[i];

@@ -127,11 +127,6 @@ enum status checkpoint_open(struct checkpoint *out, const char *path, struct err
   return status;
 }
 
-void checkpoint_forget(const struct checkpoint *checkpoint) {
-  if (checkpoint->is_gguf)
-    file_map_forget(&checkpoint->gguf.map);
-}
-
 void checkpoint_close(struct checkpoint *c) {
   json_decref(c->config);
   safetensors_close(&c->tensors);
@@ -191,18 +186,33 @@ struct checkpoint_tensor checkpoint_at(const struct checkpoint *c, size_t index)
   return describe(c->tensors.tensors[index].name, c->tensors.tensors[index].rank, c->tensors.tensors[index].shape);
 }
 
-const float *checkpoint_mapped(const struct checkpoint *c, const char *name) {
-  const unsigned char *bytes = NULL;
+/* A vector is one row; of more than two dimensions, rows are the first. */
+static void lay_out(struct weight *out, int rank, const int64_t *shape) {
+  out->rows = rank > 1 ? (size_t)shape[0] : 1;
+  out->cols = 1;
+  for (int i = rank > 1; i < rank; i++)
+    out->cols *= (size_t)shape[i];
+}
+
+bool checkpoint_mapped(struct weight *out, const struct checkpoint *c, const char *name) {
+  *out = (struct weight){0};
   if (c->is_gguf) {
     const struct checkpoint_entry *entry = find_entry(c, name);
-    if (entry && entry->tensor->type == GGML_F32 && !entry->heads)
-      bytes = entry->tensor->bytes;
+    if (!entry)
+      return false;
+    lay_out(out, entry->tensor->rank, entry->tensor->shape);
+    out->type = entry->tensor->type;
+    out->heads = entry->heads;
+    out->bytes = entry->tensor->bytes;
   } else {
     const struct st_tensor *tensor = safetensors_find(&c->tensors, name);
-    if (tensor && tensor->dtype == ST_F32)
-      bytes = tensor->bytes;
+    if (!tensor || (tensor->dtype != ST_F32 && tensor->dtype != ST_F16 && tensor->dtype != ST_BF16))
+      return false;
+    lay_out(out, tensor->rank, tensor->shape);
+    out->type = tensor->dtype == ST_F32 ? GGML_F32 : tensor->dtype == ST_F16 ? GGML_F16 : GGML_BF16;
+    out->bytes = tensor->bytes;
   }
-  return (uintptr_t)bytes % _Alignof(float) == 0 ? (const float *)(const void *)bytes : NULL;
+  return out->type != GGML_F32 || (uintptr_t)out->bytes % _Alignof(float) == 0;
 }
 
 enum status checkpoint_read(float *out, const struct checkpoint *c, const char *name, struct error *err) {

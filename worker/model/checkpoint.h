@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 
+#include "worker/backend/weight.h"
 #include "worker/file/gguf.h"
 #include "worker/file/safetensors.h"
 
@@ -39,8 +40,6 @@ struct checkpoint_tensor {
    any number of threads. */
 NODISCARD enum status checkpoint_open(struct checkpoint *out, const char *path, struct error *err);
 void checkpoint_close(struct checkpoint *checkpoint);
-/* To be called once a model has been loaded: the pages of numbers that were converted (a GGUF's) leave memory. */
-void checkpoint_forget(const struct checkpoint *checkpoint);
 
 /* By Hugging Face's name, exactly. False when there is no such tensor. */
 bool checkpoint_find(struct checkpoint_tensor *out, const struct checkpoint *checkpoint, const char *name);
@@ -49,8 +48,9 @@ bool checkpoint_is_float(const struct checkpoint *checkpoint, const char *name);
 /* All of them, in the order in which an export writes them. */
 size_t checkpoint_count(const struct checkpoint *checkpoint);
 struct checkpoint_tensor checkpoint_at(const struct checkpoint *checkpoint, size_t index);
-/* The tensor's numbers where they lie, if they are aligned floats in the right order; else NULL. */
-const float *checkpoint_mapped(const struct checkpoint *checkpoint, const char *name);
+/* The tensor where it lies, as a matrix (a vector: one row); false when it must be converted: floats that are not
+   aligned, other types. */
+bool checkpoint_mapped(struct weight *out, const struct checkpoint *checkpoint, const char *name);
 /* Converts all its numbers into out (F32, F16, BF16, ggml's types; rows of q and k of a GGUF in
    Hugging Face's order). */
 NODISCARD enum status checkpoint_read(float *out, const struct checkpoint *checkpoint, const char *name,

@@ -11,16 +11,11 @@ enum side { HUGGING_FACE, GGUF }; /* the columns of the tables below */
 static const char *const layer_prefix[2] = {"model.layers.", "blk."};
 
 static const char *const layer_names[][2] = {
-    {"input_layernorm", "attn_norm"},
-    {"self_attn.q_proj", "attn_q"},
-    {"self_attn.k_proj", "attn_k"},
-    {"self_attn.v_proj", "attn_v"},
-    {"self_attn.o_proj", "attn_output"},
-    {"self_attn.q_norm", "attn_q_norm"},
-    {"self_attn.k_norm", "attn_k_norm"},
-    {"post_attention_layernorm", "ffn_norm"},
-    {"mlp.gate_proj", "ffn_gate"},
-    {"mlp.up_proj", "ffn_up"},
+    {"input_layernorm", "attn_norm"},    {"self_attn.q_proj", "attn_q"},
+    {"self_attn.k_proj", "attn_k"},      {"self_attn.v_proj", "attn_v"},
+    {"self_attn.o_proj", "attn_output"}, {"self_attn.q_norm", "attn_q_norm"},
+    {"self_attn.k_norm", "attn_k_norm"}, {"post_attention_layernorm", "ffn_norm"},
+    {"mlp.gate_proj", "ffn_gate"},       {"mlp.up_proj", "ffn_up"},
     {"mlp.down_proj", "ffn_down"},
 };
 
@@ -87,8 +82,8 @@ static enum status interleave(struct checkpoint_entry *entry, const json_t *conf
   int64_t rows = heads * json_integer_value(json_object_get(config, "head_dim"));
   if (tensor->rank > 2 || tensor->shape[0] != rows)
     return error_set(err, STATUS_MODEL_INVALID, NULL,
-                     "tensor %s: has %" PRId64 " rows; %" PRId64 " heads need %" PRId64, tensor->name,
-                     tensor->shape[0], heads, rows);
+                     "tensor %s: has %" PRId64 " rows; %" PRId64 " heads need %" PRId64, tensor->name, tensor->shape[0],
+                     heads, rows);
   if (tensor->rank == 1 && ggml_type_info(tensor->type)->block != 1)
     return error_set(err, STATUS_MODEL_INVALID, NULL, "tensor %s: a bias of type %s cannot be read", tensor->name,
                      ggml_type_info(tensor->type)->name);

@@ -70,8 +70,8 @@ static enum status get_count(uint64_t *out, const struct translation *t, const c
 
 static enum status need_counts(struct translation *t, struct error *err) {
   static const char *const rows[][2] = {
-      {"hidden_size", "embedding_length"},       {"intermediate_size", "feed_forward_length"},
-      {"num_hidden_layers", "block_count"},      {"num_attention_heads", "attention.head_count"},
+      {"hidden_size", "embedding_length"},           {"intermediate_size", "feed_forward_length"},
+      {"num_hidden_layers", "block_count"},          {"num_attention_heads", "attention.head_count"},
       {"max_position_embeddings", "context_length"},
   };
   for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -280,7 +280,7 @@ static enum status find_architecture(struct translation *t, struct error *err) {
 }
 
 enum status checkpoint_gguf_config(json_t **out, bool *interleaved, const struct gguf *gguf, struct error *err) {
-  static enum status (*const steps[])(struct translation *t, struct error *err) = {
+  static enum status (*const steps[])(struct translation * t, struct error * err) = {
       need_counts, translate_heads, translate_rope, translate_tensors, translate_window, translate_special_tokens,
   };
   struct translation t = {.gguf = gguf, .config = json_object()};

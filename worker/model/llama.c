@@ -23,7 +23,7 @@ struct llama {
   double epsilon, attention_dropout;
   enum load_bias qkv_bias, o_bias, mlp_bias;
   bool head_norms;
-  const float *words;
+  struct weight words;
   struct layer *layers;
   struct norm norm;
   struct linear head; /* lm_head or score */
@@ -144,7 +144,7 @@ static enum status load_head(struct model *m, uint64_t seed, struct error *err) 
     l->head = (struct linear){.name = "lm_head", .in = l->hidden, .out = m->vocabulary, .weight = l->words};
     bool tied;
     enum status s = load_bool(&tied, m, "tie_word_embeddings", !load_has(m, "", "lm_head.weight"), err);
-    return s || tied ? s : load_weight(&l->head.weight, m, "", "lm_head.weight", m->vocabulary, l->hidden, err);
+    return s || tied ? s : load_matrix(&l->head.weight, m, "", "lm_head.weight", m->vocabulary, l->hidden, err);
   }
   double deviation;
   bool made;
@@ -169,7 +169,7 @@ static enum status load(struct model *m, uint64_t seed, struct error *err) {
   m->blocks = 2 * l->layer_count;
   s = read_windows(l, m, err);
   s = s ? s : rotary_read(&l->rotary_config, m, l->head_size, err);
-  s = s ? s : load_weight(&l->words, m, PREFIX, "embed_tokens.weight", m->vocabulary, l->hidden, err);
+  s = s ? s : load_matrix(&l->words, m, PREFIX, "embed_tokens.weight", m->vocabulary, l->hidden, err);
   for (size_t i = 0; !s && i < l->layer_count; i++)
     s = load_layer(m, i, err);
   s = s ? s : load_norm(m, &l->norm, PREFIX, "norm", l->hidden, l->epsilon, false, err);
@@ -206,7 +206,7 @@ static struct tensor *attend(struct tape *tape, const struct llama *l, const str
 
 static struct tensor *forward(struct tape *tape, const struct model *m, const struct sequences *sequences) {
   const struct llama *l = m->state;
-  struct tensor *x = op_embeddings(tape, sequences, l->words, NULL, NULL, l->hidden);
+  struct tensor *x = op_embeddings(tape, sequences, &l->words, NULL, NULL);
   for (size_t i = 0; i < l->layer_count; i++) {
     const struct layer *y = &l->layers[i];
     tape_block_begin(tape, l->layer_count + i);

@@ -69,22 +69,50 @@ bool load_has(const struct model *m, const char *prefix, const char *name) {
   return find(&t, m, prefix, name);
 }
 
-enum status load_weight(const float **out, struct model *m, const char *prefix, const char *name, size_t rows,
+/* Finds a tensor and checks its shape. */
+static enum status expect(struct checkpoint_tensor *t, struct model *m, const char *prefix, const char *name,
+                          size_t rows, size_t cols, struct error *err) {
+  if (!find(t, m, prefix, name))
+    return error_set(err, STATUS_MODEL_INVALID, "model", "the model's files have no tensor %s%s", prefix, name);
+  if (t->rank != (cols ? 2 : 1) || t->shape[0] != (int64_t)rows || (cols && t->shape[1] != (int64_t)cols))
+    return error_set(err, STATUS_MODEL_INVALID, "model",
+                     "tensor %s has rank %d, shape [%lld, %lld]; config.json asks for [%zu, %zu]", t->name, t->rank,
+                     (long long)t->shape[0], (long long)(t->rank > 1 ? t->shape[1] : 0), rows, cols);
+  m->weight_bytes += rows * (cols ? cols : 1) * sizeof(float);
+  return STATUS_OK;
+}
+
+static enum status convert(const float **out, struct model *m, const struct checkpoint_tensor *t, size_t count,
+                           struct error *err) {
+  float *copy = arena_array(&m->arena, count, sizeof *copy);
+  *out = copy;
+  return copy ? checkpoint_read(copy, &m->checkpoint, t->name, err) : no_memory(err);
+}
+
+enum status load_matrix(struct weight *out, struct model *m, const char *prefix, const char *name, size_t rows,
                         size_t cols, struct error *err) {
   struct checkpoint_tensor t;
-  if (!find(&t, m, prefix, name))
-    return error_set(err, STATUS_MODEL_INVALID, "model", "the model's files have no tensor %s%s", prefix, name);
-  if (t.rank != (cols ? 2 : 1) || t.shape[0] != (int64_t)rows || (cols && t.shape[1] != (int64_t)cols))
-    return error_set(err, STATUS_MODEL_INVALID, "model",
-                     "tensor %s has rank %d, shape [%lld, %lld]; config.json asks for [%zu, %zu]", t.name, t.rank,
-                     (long long)t.shape[0], (long long)(t.rank > 1 ? t.shape[1] : 0), rows, cols);
-  m->weight_bytes += rows * (cols ? cols : 1) * sizeof(float);
-  *out = checkpoint_mapped(&m->checkpoint, t.name);
-  if (*out)
+  const float *copy;
+  enum status status = expect(&t, m, prefix, name, rows, cols, err);
+  if (status || checkpoint_mapped(out, &m->checkpoint, t.name))
+    return status;
+  status = convert(&copy, m, &t, rows * cols, err);
+  *out = weight_of(copy, rows, cols);
+  return status;
+}
+
+enum status load_floats(const float **out, struct model *m, const char *prefix, const char *name, size_t rows,
+                        size_t cols, struct error *err) {
+  struct checkpoint_tensor t;
+  struct weight mapped;
+  enum status status = expect(&t, m, prefix, name, rows, cols, err);
+  if (status)
+    return status;
+  if (checkpoint_mapped(&mapped, &m->checkpoint, t.name) && mapped.type == GGML_F32 && !mapped.heads) {
+    *out = weight_rows(&mapped, 0, mapped.rows, NULL);
     return STATUS_OK;
-  float *copy = arena_array(&m->arena, rows * (cols ? cols : 1), sizeof *copy);
-  *out = copy;
-  return copy ? checkpoint_read(copy, &m->checkpoint, t.name, err) : no_memory(err);
+  }
+  return convert(out, m, &t, rows * (cols ? cols : 1), err);
 }
 
 /* --- modules -------------------------------------------------------------------------------------- */
@@ -100,10 +128,10 @@ static enum status load_parts(struct model *m, struct linear *l, const char *pre
                               enum load_bias bias, struct error *err) {
   char name[300];
   snprintf(name, sizeof name, "%s.weight", path);
-  enum status status = load_weight(&l->weight, m, prefix, name, l->out, l->in, err);
+  enum status status = load_matrix(&l->weight, m, prefix, name, l->out, l->in, err);
   snprintf(name, sizeof name, "%s.bias", path);
   if (!status && (bias == LOAD_BIAS || (bias == LOAD_BIAS_IF_THERE && load_has(m, prefix, name))))
-    status = load_weight(&l->bias, m, prefix, name, l->out, 0, err);
+    status = load_floats(&l->bias, m, prefix, name, l->out, 0, err);
   return status;
 }
 
@@ -119,10 +147,10 @@ enum status load_norm(struct model *m, struct norm *n, const char *prefix, const
   char name[300];
   *n = (struct norm){.channels = channels, .epsilon = (float)epsilon};
   snprintf(name, sizeof name, "%s.weight", path);
-  enum status status = load_weight(&n->weight, m, prefix, name, channels, 0, err);
+  enum status status = load_floats(&n->weight, m, prefix, name, channels, 0, err);
   snprintf(name, sizeof name, "%s.bias", path);
   if (!status && bias)
-    status = load_weight(&n->bias, m, prefix, name, channels, 0, err);
+    status = load_floats(&n->bias, m, prefix, name, channels, 0, err);
   const char *full = arena_format(&m->arena, "%s%s", prefix, path);
   if (status || !full)
     return status ? status : no_memory(err);
@@ -161,11 +189,13 @@ enum status load_or_make(struct model *m, struct linear *l, const char *prefix, 
     return no_memory(err);
   snprintf(name, sizeof name, "%s.weight", path);
   *made = !find(&t, m, prefix, name) || t.rank != 2 || t.shape[0] != (int64_t)out || t.shape[1] != (int64_t)in;
+  const float *numbers = NULL;
   enum status status;
   if (!*made) {
     status = load_parts(m, l, prefix, path, bias ? LOAD_BIAS : LOAD_NO_BIAS, err);
   } else {
-    status = make_random(&l->weight, m, path, out, in, deviation, seed, err);
+    status = make_random(&numbers, m, path, out, in, deviation, seed, err);
+    l->weight = weight_of(numbers, out, in);
     l->bias = bias ? arena_array(&m->arena, out, sizeof(float)) : NULL;
     if (!status && bias && !l->bias)
       status = no_memory(err);

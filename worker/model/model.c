@@ -83,28 +83,34 @@ void model_close(struct model *m) {
   *m = (struct model){0};
 }
 
-/* A trainable copy of frozen numbers under PEFT's key. */
-static enum status train(struct parameter **out, struct model *m, const char *module, const char *suffix,
-                         const float *from, size_t rows, size_t cols, struct error *err) {
+/* A parameter under PEFT's key, for a trainable copy of frozen numbers (cols 0: of a vector). */
+static enum status train(struct parameter **out, struct model *m, const char *module, const char *suffix, size_t rows,
+                         size_t cols, struct error *err) {
   char *key = arena_format(&m->arena, "base_model.model.%s.%s", module, suffix);
   *out = key ? parameter_add(&m->parameters, key, cols ? 2 : 1, (int64_t)rows, (int64_t)cols) : NULL;
   if (!*out)
     return no_memory(err);
-  memcpy((*out)->data, from, (*out)->count * sizeof(float));
   (*out)->decay = cols != 0;
   return STATUS_OK;
 }
 
+static enum status train_vector(struct parameter **out, struct model *m, const char *module, const char *suffix,
+                                const float **from, size_t count, struct error *err) {
+  enum status status = train(out, m, module, suffix, count, 0, err);
+  if (status)
+    return status;
+  memcpy((*out)->data, *from, count * sizeof **from);
+  *from = (*out)->data;
+  return STATUS_OK;
+}
+
 static enum status train_module(struct model *m, struct linear *l, struct error *err) {
-  enum status status = train(&l->trained_weight, m, l->name, "weight", l->weight, l->out, l->in, err);
-  if (!status) {
-    l->weight = l->trained_weight->data;
-    if (l->bias)
-      status = train(&l->trained_bias, m, l->name, "bias", l->bias, l->out, 0, err);
-    if (!status && l->bias)
-      l->bias = l->trained_bias->data;
-  }
-  return status;
+  enum status status = train(&l->trained_weight, m, l->name, "weight", l->out, l->in, err);
+  if (status)
+    return status;
+  weight_read(l->trained_weight->data, &l->weight);
+  l->weight = weight_of(l->trained_weight->data, l->out, l->in);
+  return l->bias ? train_vector(&l->trained_bias, m, l->name, "bias", &l->bias, l->out, err) : STATUS_OK;
 }
 
 static enum status train_biases(struct model *m, enum adapter_bias which, struct error *err) {
@@ -113,17 +119,13 @@ static enum status train_biases(struct model *m, enum adapter_bias which, struct
     struct linear *l = m->linears[i];
     if (!l->bias || l->trained_bias || (which == BIAS_METHOD_ONLY && !l->adapter))
       continue;
-    status = train(&l->trained_bias, m, l->name, l->adapter ? "base_layer.bias" : "bias", l->bias, l->out, 0, err);
-    if (!status)
-      l->bias = l->trained_bias->data;
+    const char *suffix = l->adapter ? "base_layer.bias" : "bias";
+    status = train_vector(&l->trained_bias, m, l->name, suffix, &l->bias, l->out, err);
   }
   for (size_t i = 0; which == BIAS_ALL && !status && i < m->norm_count; i++) {
     struct norm *n = m->norms[i].norm;
-    if (!n->bias)
-      continue;
-    status = train(&n->trained_bias, m, m->norms[i].name, "bias", n->bias, n->channels, 0, err);
-    if (!status)
-      n->bias = n->trained_bias->data;
+    if (n->bias)
+      status = train_vector(&n->trained_bias, m, m->norms[i].name, "bias", &n->bias, n->channels, err);
   }
   return status;
 }

@@ -1,7 +1,6 @@
 /* y = x W^T + b, with the adapter's low-rank product in the same pass over the rows, or with the input rotated
    before and the output scaled after it (rotate.c). */
-#include <string.h>
-
+#include "worker/backend/product.h"
 #include "worker/op/op.h"
 
 struct attributes {
@@ -10,115 +9,162 @@ struct attributes {
   struct dropout dropout;     /* of what `low` reads; threshold 0: none */
 };
 
+/* The adapter's products, by panels of rows. */
 struct pass {
   const struct node *node;
   struct tape *tape;
   size_t panels;
-  float *dx;
-  bool add_dx;
+  float *c;       /* rows x R */
   float *partial; /* per panel: g_down, g_up, g_core */
   size_t partial_floats;
-  float *dropped; /* rows x in, with dropout: what `low` read, or gave */
+  float *dropped; /* rows x in, with dropout: what `down` reads, or what it gives */
+  float *product; /* of product_run */
+  float *dx;      /* with dropout: what the mask is applied to and added */
 };
-
-static void forward_panel(void *payload, size_t index, int thread) {
-  (void)thread;
-  const struct pass *pass = payload;
-  const struct node *node = pass->node;
-  const struct attributes *a = node->attributes;
-  const struct linear *l = a->linear;
-  const struct kernels *k = pass->tape->backend->kernels;
-  size_t first, rows = backend_panel(&first, node->in[0]->rows, index, pass->panels);
-  const float *x = node->in[0]->data + first * l->in;
-  float *y = node->out[0]->data + first * l->out;
-  backend_gemm_nt(y, x, l->weight, rows, l->out, l->in);
-  if (a->low) {
-    const struct low_rank *low = a->low;
-    float *q = node->out[1]->data + first * low->R;
-    if (a->dropout.threshold) {
-      float *dropped = pass->dropped + first * l->in;
-      k->dropout(dropped, x, first, rows, l->in, &a->dropout);
-      x = dropped;
-    }
-    k->gemm(q, low->R, x, l->in, 1, low->down, low->R, rows, low->R, l->in, 1.0f, false);
-    k->gemm(y, l->out, q, low->R, 1, low->up_t, l->out, rows, l->out, low->R, low->sign, true);
-  }
-  if (l->bias)
-    k->add_bias(y, l->bias, rows, l->out);
-}
 
 static size_t partial_floats(const struct attributes *a) {
   size_t R = a->low ? a->low->R : 0;
   return (a->linear->in + a->linear->out + R) * R;
 }
 
-/* Scratch: C (rows x R), the panels' partial sums, and with dropout rows x in. */
+static size_t rank_of(const struct attributes *a) {
+  return a->low ? a->low->R : 0;
+}
+
 static size_t scratch(const struct tape *tape, const struct node *node) {
-  (void)tape;
   const struct attributes *a = node->attributes;
   size_t rows = node->in[0]->rows, dropped = a->dropout.threshold ? rows * a->linear->in : 0;
-  return (a->low ? rows * a->low->R : 0) + BACKEND_PANELS_MAX * partial_floats(a) + dropped;
+  return rows * rank_of(a) + BACKEND_PANELS_MAX * partial_floats(a) + dropped +
+         product_scratch(tape->backend, rank_of(a));
 }
 
 static struct pass make_pass(struct tape *tape, const struct node *node) {
   const struct attributes *a = node->attributes;
+  size_t rows = node->in[0]->rows;
   struct pass pass = {.node = node,
                       .tape = tape,
-                      .panels = backend_panels(node->in[0]->rows),
-                      .partial = tape->scratch + (a->low ? node->in[0]->rows * a->low->R : 0),
+                      .panels = backend_panels(rows),
+                      .c = tape->scratch,
+                      .partial = tape->scratch + rows * rank_of(a),
                       .partial_floats = partial_floats(a)};
   pass.dropped = pass.partial + BACKEND_PANELS_MAX * pass.partial_floats;
+  pass.product = pass.dropped + (a->dropout.threshold ? rows * a->linear->in : 0);
   return pass;
 }
 
-static void forward(struct tape *tape, const struct node *node) {
-  struct pass pass = make_pass(tape, node);
-  pool_run(tape->backend->pool, pass.panels, forward_panel, &pass);
-}
+/* --- forward -------------------------------------------------------------------------------------- */
 
-/* The adapter's share of dx; with dropout it passes the mask that its input passed. */
-static void low_rank_dx(const struct pass *pass, float *dx, const float *c, float *dropped, size_t first, size_t rows) {
-  const struct attributes *a = pass->node->attributes;
-  const struct low_rank *low = a->low;
-  const struct kernels *k = pass->tape->backend->kernels;
-  size_t in = a->linear->in;
-  if (!a->dropout.threshold) {
-    k->gemm(dx, in, c, low->R, 1, low->down_back_t, in, rows, in, low->R, low->sign, true);
-    return;
-  }
-  k->gemm(dropped, in, c, low->R, 1, low->down_back_t, in, rows, in, low->R, low->sign, false);
-  k->dropout(dropped, dropped, first, rows, in, &a->dropout);
-  k->add(dx, dropped, rows * in);
-}
-
-static void backward_panel(void *payload, size_t index, int thread) {
+/* Q = X down */
+static void down_panel(void *payload, size_t index, int thread) {
   (void)thread;
   const struct pass *pass = payload;
   const struct node *node = pass->node;
   const struct attributes *a = node->attributes;
-  const struct linear *l = a->linear;
   const struct kernels *k = pass->tape->backend->kernels;
-  size_t first, rows = backend_panel(&first, node->in[0]->rows, index, pass->panels);
-  const float *dy = node->out[0]->grad + first * l->out;
-  float *dx = pass->dx ? pass->dx + first * l->in : NULL;
-  if (dx)
-    backend_gemm_nn(dx, dy, l->weight, rows, l->in, l->out, pass->add_dx);
-  if (!a->low)
-    return;
-  const struct low_rank *low = a->low;
-  const float *x = node->in[0]->data + first * l->in, *q = node->out[1]->data + first * low->R;
-  float *c = pass->tape->scratch + first * low->R, *dropped = pass->dropped + first * l->in;
-  float *g_down = pass->partial + index * pass->partial_floats, *g_up = g_down + l->in * low->R;
-  k->gemm(c, low->R, dy, l->out, 1, low->up_back, low->R, rows, low->R, l->out, 1.0f, false);
-  if (dx)
-    low_rank_dx(pass, dx, c, dropped, first, rows);
+  size_t in = a->linear->in, R = a->low->R, first;
+  size_t rows = backend_panel(&first, node->in[0]->rows, index, pass->panels);
+  const float *x = node->in[0]->data + first * in;
   if (a->dropout.threshold) {
-    k->dropout(dropped, x, first, rows, l->in, &a->dropout);
-    x = dropped;
+    k->dropout(pass->dropped + first * in, x, first, rows, in, &a->dropout);
+    x = pass->dropped + first * in;
   }
-  k->gemm(g_down, low->R, x, 1, l->in, c, low->R, l->in, low->R, rows, 1.0f, false);
-  k->gemm(g_up, low->R, dy, 1, l->out, q, low->R, l->out, low->R, rows, 1.0f, false);
-  k->gemm(g_up + l->out * low->R, low->R, c, 1, low->R, q, low->R, low->R, low->R, rows, 1.0f, false);
+  k->gemm(node->out[1]->data + first * R, R, x, in, 1, a->low->down, R, rows, R, in, 1.0f, false);
+}
+
+static void forward(struct tape *tape, const struct node *node) {
+  const struct attributes *a = node->attributes;
+  struct pass pass = make_pass(tape, node);
+  struct product y = {.c = node->out[0]->data,
+                      .a = node->in[0]->data,
+                      .rows = node->in[0]->rows,
+                      .weight = &a->linear->weight,
+                      .transposed = true,
+                      .bias = a->linear->bias};
+  if (a->low) {
+    pool_run(tape->backend->pool, pass.panels, down_panel, &pass);
+    y.R = a->low->R;
+    y.q = node->out[1]->data;
+    y.v = a->low->up_t;
+    y.sign = a->low->sign;
+  }
+  product_run(tape->backend, &y, pass.product);
+}
+
+/* --- backward ------------------------------------------------------------------------------------- */
+
+/* C = dY up_back, and what is gathered. */
+static void gather_panel(void *payload, size_t index, int thread) {
+  (void)thread;
+  const struct pass *pass = payload;
+  const struct node *node = pass->node;
+  const struct attributes *a = node->attributes;
+  const struct low_rank *low = a->low;
+  const struct kernels *k = pass->tape->backend->kernels;
+  size_t in = a->linear->in, out = a->linear->out, R = low->R, first;
+  size_t rows = backend_panel(&first, node->in[0]->rows, index, pass->panels);
+  const float *dy = node->out[0]->grad + first * out, *q = node->out[1]->data + first * R;
+  const float *x = node->in[0]->data + first * in;
+  float *c = pass->c + first * R, *g_down = pass->partial + index * pass->partial_floats, *g_up = g_down + in * R;
+  k->gemm(c, R, dy, out, 1, low->up_back, R, rows, R, out, 1.0f, false);
+  if (a->dropout.threshold) {
+    k->dropout(pass->dropped + first * in, x, first, rows, in, &a->dropout);
+    x = pass->dropped + first * in;
+  }
+  k->gemm(g_down, R, x, 1, in, c, R, in, R, rows, 1.0f, false);
+  k->gemm(g_up, R, dy, 1, out, q, R, out, R, rows, 1.0f, false);
+  k->gemm(g_up + out * R, R, c, 1, R, q, R, R, R, rows, 1.0f, false);
+}
+
+/* The adapter's share of dx passes the mask that its input passed. */
+static void dropped_panel(void *payload, size_t index, int thread) {
+  (void)thread;
+  const struct pass *pass = payload;
+  const struct attributes *a = pass->node->attributes;
+  const struct kernels *k = pass->tape->backend->kernels;
+  size_t in = a->linear->in, R = a->low->R, first;
+  size_t rows = backend_panel(&first, pass->node->in[0]->rows, index, pass->panels);
+  float *share = pass->dropped + first * in;
+  k->gemm(share, in, pass->c + first * R, R, 1, a->low->down_back_t, in, rows, in, R, a->low->sign, false);
+  k->dropout(share, share, first, rows, in, &a->dropout);
+  k->add(pass->dx + first * in, share, rows * in);
+}
+
+/* Sums over panels in order. */
+static void sum_gathered(const struct pass *pass) {
+  const struct attributes *a = pass->node->attributes;
+  const struct low_rank *low = a->low;
+  const struct kernels *k = pass->tape->backend->kernels;
+  size_t in = a->linear->in, out = a->linear->out, R = low->R;
+  for (size_t p = 0; p < pass->panels; p++) {
+    const float *part = pass->partial + p * pass->partial_floats;
+    k->add(low->g_down, part, in * R);
+    k->add(low->g_up, part + in * R, out * R);
+    k->add(low->g_core, part + (in + out) * R, R * R);
+  }
+}
+
+static void backward_input(struct pass *pass) {
+  const struct attributes *a = pass->node->attributes;
+  struct tape *tape = pass->tape;
+  struct product dx = {.a = pass->node->out[0]->grad, .rows = pass->node->in[0]->rows, .weight = &a->linear->weight};
+  dx.c = pass->dx = tape_grad(pass->node->in[0], &dx.accumulate);
+  if (!dx.c)
+    return;
+  if (a->low && !a->dropout.threshold) {
+    dx.R = a->low->R;
+    dx.q = pass->c;
+    dx.v = a->low->down_back_t;
+    dx.sign = a->low->sign;
+  }
+  product_run(tape->backend, &dx, pass->product);
+  if (a->dropout.threshold)
+    pool_run(tape->backend->pool, pass->panels, dropped_panel, pass);
+}
+
+/* dW += dY^T X of a head that is trained: small. */
+static void weight_gradient(struct tape *tape, const struct linear *l, const struct tensor *x, const float *dy) {
+  tape->backend->kernels->gemm(l->trained_weight->grad, l->in, dy, 1, l->out, x->data, l->in, l->out, l->in, x->rows,
+                               1.0f, true);
 }
 
 static void backward(struct tape *tape, const struct node *node) {
@@ -126,22 +172,15 @@ static void backward(struct tape *tape, const struct node *node) {
   const struct linear *l = a->linear;
   struct tensor *x = node->in[0], *y = node->out[0];
   struct pass pass = make_pass(tape, node);
-  pass.dx = tape_grad(x, &pass.add_dx);
-  pool_run(tape->backend->pool, pass.panels, backward_panel, &pass);
-  const struct kernels *k = tape->backend->kernels;
   if (a->low) {
-    const struct low_rank *low = a->low;
-    for (size_t p = 0; p < pass.panels; p++) {
-      const float *part = pass.partial + p * pass.partial_floats;
-      k->add(low->g_down, part, l->in * low->R);
-      k->add(low->g_up, part + l->in * low->R, l->out * low->R);
-      k->add(low->g_core, part + (l->in + l->out) * low->R, low->R * low->R);
-    }
+    pool_run(tape->backend->pool, pass.panels, gather_panel, &pass);
+    sum_gathered(&pass);
   }
+  backward_input(&pass);
   if (l->trained_weight)
-    backend_gemm_tn(l->trained_weight->grad, y->grad, x->data, l->out, l->in, x->rows);
+    weight_gradient(tape, l, x, y->grad);
   if (l->trained_bias)
-    k->column_sums(l->trained_bias->grad, y->grad, x->rows, l->out);
+    tape->backend->kernels->column_sums(l->trained_bias->grad, y->grad, x->rows, l->out);
 }
 
 /* The input is needed for the adapter's and the weight's gradient only, q for the adapter's. */

@@ -3,13 +3,11 @@
 #include <math.h>
 #include <string.h>
 
+#include "worker/backend/product.h"
 #include "worker/op/op.h"
 
 enum {
   CHUNK = 256, /* rows whose logits exist at a time */
-  SLICES = 8,  /* of the vocabulary, one a task */
-  PANELS = 2,  /* of a chunk's rows, and */
-  COLUMNS = 4, /* of x's columns, for the gradient's product; both fixed, so that sums never depend on threads */
   ROW_TASKS = 16,
 };
 
@@ -33,15 +31,6 @@ struct chunk {
   bool right[CHUNK];
 };
 
-static void logits_task(void *payload, size_t slice, int thread) {
-  (void)thread;
-  const struct chunk *c = payload;
-  const struct linear *head = c->a->head;
-  size_t first, count = backend_panel(&first, head->out, slice, SLICES);
-  backend_gemm(c->logits + first, head->out, c->x, head->in, head->weight + first * head->in, head->in, true, c->rows,
-               count, head->in);
-}
-
 static void softmax_task(void *payload, size_t task, int thread) {
   (void)thread;
   struct chunk *c = payload;
@@ -60,33 +49,25 @@ static void softmax_task(void *payload, size_t task, int thread) {
   }
 }
 
-static void gradient_task(void *payload, size_t task, int thread) {
-  (void)thread;
-  const struct chunk *c = payload;
-  const struct linear *head = c->a->head;
-  size_t row, column, rows = backend_panel(&row, c->rows, task / COLUMNS, PANELS);
-  size_t columns = backend_panel(&column, head->in, task % COLUMNS, COLUMNS);
-  if (rows > 0 && columns > 0)
-    backend_gemm(c->gradient + row * head->in + column, head->in, c->logits + row * head->out, head->out,
-                 head->weight + column, head->in, false, rows, columns, head->out);
-}
-
 static void forward(struct tape *tape, const struct node *node) {
   const struct attributes *a = node->attributes;
   const struct tensor *x = node->in[0];
   size_t C = x->cols, correct = 0;
   double sum = 0;
   struct chunk c = {.a = a, .kernels = tape->backend->kernels, .x = tape->scratch, .logits = tape->scratch + CHUNK * C};
+  float *products = c.logits + CHUNK * a->head->out;
   for (c.first = 0; c.first < a->tokens->count; c.first += CHUNK) {
     size_t left = a->tokens->count - c.first;
     c.rows = left < CHUNK ? left : CHUNK;
     c.gradient = node->out[0] ? node->out[0]->data + c.first * C : NULL;
     for (size_t i = 0; i < c.rows; i++)
       memcpy(c.x + i * C, x->data + a->tokens->rows[c.first + i] * C, C * sizeof *c.x);
-    pool_run(tape->backend->pool, SLICES, logits_task, &c);
+    struct product product = {.c = c.logits, .a = c.x, .rows = c.rows, .weight = &a->head->weight, .transposed = true};
+    product_run(tape->backend, &product, products);
     pool_run(tape->backend->pool, ROW_TASKS, softmax_task, &c);
+    product = (struct product){.c = c.gradient, .a = c.logits, .rows = c.rows, .weight = &a->head->weight};
     if (c.gradient)
-      pool_run(tape->backend->pool, PANELS * COLUMNS, gradient_task, &c);
+      product_run(tape->backend, &product, products);
     for (size_t i = 0; i < c.rows; i++) {
       sum += c.losses[i];
       correct += c.right[i];
@@ -109,9 +90,8 @@ static void backward(struct tape *tape, const struct node *node) {
 }
 
 static size_t scratch(const struct tape *tape, const struct node *node) {
-  (void)tape;
   const struct attributes *a = node->attributes;
-  return CHUNK * (node->in[0]->cols + a->head->out);
+  return CHUNK * (node->in[0]->cols + a->head->out) + product_scratch(tape->backend, 0);
 }
 
 static const struct op op = {"linear+cross_entropy", forward, backward, scratch, 0, 1};

@@ -5,6 +5,7 @@
 #define WORKER_OP_OP_H
 
 #include "worker/adapter/adapter.h"
+#include "worker/backend/weight.h"
 #include "worker/model/parameter.h"
 #include "worker/tensor/tape.h"
 
@@ -22,7 +23,7 @@ struct sequences {
 struct linear {
   const char *name; /* the module's path, "bert.encoder.layer.0.attention.self.query" */
   size_t in, out;
-  const float *weight;                             /* out x in; of `trained_weight` if there is one */
+  struct weight weight;                            /* out x in; of `trained_weight` if there is one */
   const float *bias;                               /* out, or NULL */
   struct parameter *trained_weight, *trained_bias; /* NULL: frozen */
   struct adapter *adapter;                         /* NULL: none */
@@ -36,9 +37,9 @@ struct tensor *op_rotate(struct tape *tape, struct tensor *x, const struct rotat
 struct tensor *op_scale(struct tape *tape, struct tensor *x, const struct rotation *rotation,
                         const struct linear *linear);
 /* Sum of three frozen tables' rows: words[id] + positions[index in its sequence] + types[type];
-   positions and types may be NULL. Tables are rows of C floats. -> (N, C) */
-struct tensor *op_embeddings(struct tape *tape, const struct sequences *sequences, const float *words,
-                             const float *positions, const float *types, size_t channels);
+   positions and types, rows of C floats, may be NULL. -> (N, C) */
+struct tensor *op_embeddings(struct tape *tape, const struct sequences *sequences, const struct weight *words,
+                             const float *positions, const float *types);
 /* LayerNorm over channels. Its bias may be trained (adapter.bias "all"). */
 struct norm {
   size_t channels;

@@ -5,7 +5,8 @@
 
 struct embeddings {
   const struct sequences *sequences;
-  const float *words, *positions, *types;
+  const struct weight *words;
+  const float *positions, *types;
 };
 
 static void embeddings_forward(struct tape *tape, const struct node *node) {
@@ -15,10 +16,10 @@ static void embeddings_forward(struct tape *tape, const struct node *node) {
   size_t C = node->out[0]->cols;
   for (size_t b = 0; b < s->count; b++)
     for (size_t i = s->offsets[b]; i < s->offsets[b + 1]; i++) {
-      const float *word = e->words + (size_t)s->ids[i] * C;
       const float *position = e->positions ? e->positions + (i - s->offsets[b]) * C : NULL;
       const float *type = e->types ? e->types + (s->types ? s->types[i] : 0) * C : NULL;
       float *y = node->out[0]->data + i * C;
+      const float *word = weight_part(e->words, (size_t)s->ids[i], 0, C, y);
       for (size_t c = 0; c < C; c++)
         y[c] = word[c] + (type ? type[c] : 0.0f) + (position ? position[c] : 0.0f);
     }
@@ -26,11 +27,11 @@ static void embeddings_forward(struct tape *tape, const struct node *node) {
 
 static const struct op op_row_embeddings = {"embeddings", embeddings_forward, NULL, NULL, 0, 0};
 
-struct tensor *op_embeddings(struct tape *tape, const struct sequences *sequences, const float *words,
-                             const float *positions, const float *types, size_t channels) {
+struct tensor *op_embeddings(struct tape *tape, const struct sequences *sequences, const struct weight *words,
+                             const float *positions, const float *types) {
   struct embeddings *e = tape_attributes(tape, sizeof *e);
   *e = (struct embeddings){sequences, words, positions, types};
-  struct tensor *in[NODE_INPUTS] = {0}, *out[NODE_OUTPUTS] = {tape_tensor(tape, sequences->tokens, channels)};
+  struct tensor *in[NODE_INPUTS] = {0}, *out[NODE_OUTPUTS] = {tape_tensor(tape, sequences->tokens, words->cols)};
   tape_record(tape, &op_row_embeddings, e, in, out);
   return out[0];
 }

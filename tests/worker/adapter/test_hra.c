@@ -42,7 +42,7 @@ static struct fixture *make(int64_t r, bool gs, bool paired) {
   fill(w->data, w->count, 1);
   fill(b->data, b->count, 2);
   f->spec = (struct adapter_spec){.peft_type = PEFT_HRA, .hra = {.r = r, .apply_GS = gs, .init_weights = paired}};
-  f->linear = (struct linear){.name = "layer.3.dense", .in = IN, .out = OUT, .weight = w->data, .bias = b->data};
+  f->linear = (struct linear){.name = "layer.3.dense", .in = IN, .out = OUT, .weight = weight_of(w->data, OUT, IN), .bias = b->data};
   f->x = parameter_add(&list, "x", 2, 90, IN);
   fill(f->x->data, f->x->count, 3);
   assert_int_equal(adapter_new(&f->adapter, &f->spec, &f->linear, &list, 7, &err), STATUS_OK);
@@ -97,7 +97,7 @@ static void merged_is(struct fixture *f, int64_t r, bool gs) {
     for (size_t c = 0; c < IN; c++) {
       double want = 0;
       for (size_t k = 0; k < IN; k++)
-        want += (double)f->linear.weight[o * IN + k] * H[k * IN + c];
+        want += (double)weight_part(&f->linear.weight, o, k, 1, NULL)[0] * H[k * IN + c];
       assert_true(fabs(want - (double)merged[o * IN + c]) < 1e-5);
     }
 }
@@ -117,7 +117,7 @@ static void paired_start_is_the_identity(void **state) {
   prepare(f);
   f->adapter->ops->merge(f->adapter, backend.kernels, merged);
   for (size_t i = 0; i < OUT * IN; i++)
-    assert_true(fabsf(merged[i] - f->linear.weight[i]) < 1e-6f);
+    assert_true(fabsf(merged[i] - weight_part(&f->linear.weight, 0, i, 1, NULL)[0]) < 1e-6f);
   const float *U = f->adapter->parameters[0]->data;
   float bound = 0.5f; /* 1 / sqrt(8 / 2) */
   for (size_t i = 0; i < IN * 8; i += 2) {

@@ -93,13 +93,18 @@ static struct fixture *make(const char *text, int64_t rows) {
   f->linear = (struct linear){.name = "layer.3.dense",
                               .in = IN,
                               .out = OUT,
-                              .weight = w->data,
+                              .weight = weight_of(w->data, OUT, IN),
                               .bias = f->bias->data,
                               .trained_bias = f->bias};
   if (adapter_new(&f->adapter, &f->spec, &f->linear, &f->list, 7, &err))
     fail_msg("%s: %s", text, err.text);
   f->linear.adapter = f->adapter;
   return f;
+}
+
+/* OUT x IN */
+static const float *weights(const struct fixture *f) {
+  return weight_rows(&f->linear.weight, 0, OUT, NULL);
 }
 
 /* As it is after some training. */
@@ -296,7 +301,7 @@ static void merged_and_low_rank_forms_are_the_adapter(void **state) {
     prepare(f, &backend);
     ops->merge(f->adapter, backend.kernels, merged);
     struct linear plain = f->linear;
-    plain.weight = merged;
+    plain.weight = weight_of(merged, OUT, IN);
     plain.adapter = NULL;
     evaluate(f, &f->linear, by_adapter);
     evaluate(f, &plain, by_merged);
@@ -309,7 +314,7 @@ static void merged_and_low_rank_forms_are_the_adapter(void **state) {
     ops->low_rank(f->adapter, backend.kernels, A, B);
     for (size_t o = 0; o < OUT; o++)
       for (size_t i = 0; i < IN; i++) {
-        double sum = (double)f->linear.weight[o * IN + i];
+        double sum = (double)weights(f)[o * IN + i];
         for (size_t j = 0; j < r; j++)
           sum += (double)B[o * r + j] * (double)A[j * IN + i];
         low[o * IN + i] = (float)sum;
@@ -328,7 +333,7 @@ static void training_starts_at_the_base_model(void **state) {
     bool away = strstr(f->text, "weights\":false") || strstr(f->text, "apply_GS") || strstr(f->text, "\"r\":5");
     prepare(f, &backend);
     f->adapter->ops->merge(f->adapter, backend.kernels, merged);
-    double diff = distance(f->linear.weight, merged, OUT * IN, &norm);
+    double diff = distance(weights(f), merged, OUT * IN, &norm);
     if (away ? diff < 1e-2 * norm : diff > 1e-6 * norm)
       fail_msg("%s starts %g of %g away", f->text, diff, norm);
     for (size_t i = 0; i < f->list.count; i++)
@@ -405,7 +410,7 @@ static void dropout_masks_what_lora_reads(void **state) {
     for (size_t o = 0; o < OUT; o++) {
       double sum = (double)f->bias->data[o];
       for (size_t i = 0; i < IN; i++) {
-        sum += (double)f->x->data[n * IN + i] * (double)f->linear.weight[o * IN + i];
+        sum += (double)f->x->data[n * IN + i] * (double)weights(f)[o * IN + i];
         for (size_t j = 0; j < 4; j++)
           sum += 8.0 / 4 * (double)x[n * IN + i] * (double)A[j * IN + i] * (double)B[o * 4 + j];
       }
@@ -424,7 +429,7 @@ static void refused(const char *text, size_t in, enum status status, const char 
   struct error err;
   struct parameter_list list = {.arena = &arena};
   float weight[OUT * IN] = {0};
-  struct linear linear = {.name = "layer.3.dense", .in = in, .out = OUT, .weight = weight};
+  struct linear linear = {.name = "layer.3.dense", .in = in, .out = OUT, .weight = weight_of(weight, OUT, in)};
   parse(&spec, text);
   enum status got = adapter_new(&adapter, &spec, &linear, &list, 7, &err);
   if (got != status || strcmp(err.param, param) != 0 || !strstr(err.text, says))

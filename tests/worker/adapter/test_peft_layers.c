@@ -110,7 +110,7 @@ static void load(struct layer *l, const json_t *item, size_t index) {
   l->linear = (struct linear){.name = "layer.3.dense",
                               .in = (size_t)in,
                               .out = OUT,
-                              .weight = values(tensor("%lld.weight", in)),
+                              .weight = weight_of(values(tensor("%lld.weight", in)), OUT, (size_t)in),
                               .bias = values(tensor("%lld.bias", in))};
   const struct st_tensor *x = tensor("%lld.x", in);
   struct parameter_list inputs = {.arena = &arena};

@@ -202,6 +202,7 @@ static void reads_a_folder(void **state) {
   struct checkpoint c;
   struct checkpoint_tensor tensor;
   struct error err;
+  struct weight weight;
   float out[4];
   (void)state;
   write_folder(at("hf"));
@@ -215,10 +216,11 @@ static void reads_a_folder(void **state) {
   assert_true(checkpoint_find(&tensor, &c, "a"));
   assert_true(tensor.rank == 2 && tensor.shape[0] == 2 && tensor.shape[1] == 2);
   assert_false(checkpoint_find(&tensor, &c, "b"));
-  assert_non_null(checkpoint_mapped(&c, "a"));
-  assert_true(checkpoint_mapped(&c, "a")[3] == 4);
-  assert_null(checkpoint_mapped(&c, "half"));
-  assert_null(checkpoint_mapped(&c, "none"));
+  assert_true(checkpoint_mapped(&weight, &c, "a"));
+  assert_true(weight.rows == 2 && weight.cols == 2 && weight_part(&weight, 1, 1, 1, NULL)[0] == 4);
+  assert_true(checkpoint_mapped(&weight, &c, "half"));
+  assert_true(weight.type == GGML_F16 && weight_rows(&weight, 0, weight.rows, out)[1] == -2);
+  assert_false(checkpoint_mapped(&weight, &c, "none"));
   assert_int_equal(checkpoint_read(out, &c, "half", &err), STATUS_OK);
   assert_true(out[0] == 1 && out[1] == -2);
   assert_int_equal(checkpoint_read(out, &c, "brain", &err), STATUS_OK);
@@ -350,6 +352,23 @@ static void translates_other_architectures(void **state) {
 }
 
 /* Row r of a head of 4 in the file: 0, 1, 2, 3 are rows 0, 2, 1, 3 of Hugging Face's. */
+/* What is decoded row by row where it lies is what is read as a whole. */
+static void equals_where_it_lies(const struct checkpoint *c, const char *name) {
+  float all[INNER * HIDDEN], scratch[INNER * HIDDEN];
+  struct weight weight;
+  struct error err;
+  assert_int_equal(checkpoint_read(all, c, name, &err), STATUS_OK);
+  assert_true(checkpoint_mapped(&weight, c, name));
+  assert_true(weight.rows * weight.cols <= COUNT_OF(all));
+  size_t block = weight_block(&weight);
+  for (size_t row = 0; row < weight.rows; row++)
+    for (size_t first = 0; first < weight.cols; first += block) {
+      const float *part = weight_part(&weight, row, first, block, scratch);
+      assert_memory_equal(part, all + row * weight.cols + first, block * sizeof *part);
+    }
+  assert_memory_equal(weight_rows(&weight, 0, weight.rows, scratch), all, weight.rows * weight.cols * sizeof *all);
+}
+
 static void puts_rows_of_q_and_k_into_order(void **state) {
   static const int from[HEADS * HEAD] = {0, 2, 1, 3, 4, 6, 5, 7};
   float out[INNER * HIDDEN];
@@ -369,7 +388,8 @@ static void puts_rows_of_q_and_k_into_order(void **state) {
       assert_true(out[row] == (float)(qwen ? row : from[row]) + 1);
     assert_int_equal(checkpoint_read(out, &c, "model.layers.0.self_attn.v_proj.weight", &err), STATUS_OK);
     assert_true(out[HIDDEN] == 10 && out[2 * HIDDEN] == 20);
-    assert_int_equal(checkpoint_mapped(&c, "model.layers.0.self_attn.q_proj.weight") != NULL, qwen);
+    equals_where_it_lies(&c, "model.layers.0.self_attn.q_proj.weight");
+    equals_where_it_lies(&c, "model.layers.0.self_attn.k_proj.weight");
     checkpoint_close(&c);
   }
 }
@@ -377,6 +397,7 @@ static void puts_rows_of_q_and_k_into_order(void **state) {
 static void reads_tensors_of_a_gguf(void **state) {
   float out[INNER * HIDDEN];
   struct checkpoint c;
+  struct weight weight;
   struct checkpoint_tensor tensor;
   struct error err;
   (void)state;
@@ -391,10 +412,12 @@ static void reads_tensors_of_a_gguf(void **state) {
   assert_true(tensor.rank == 2 && tensor.shape[0] == INNER && tensor.shape[1] == HIDDEN);
   assert_int_equal(checkpoint_read(out, &c, "model.layers.0.mlp.gate_proj.weight", &err), STATUS_OK);
   assert_true(out[3 * HIDDEN + 7] == 30.875f && out[31 * HIDDEN] == 310);
-  assert_null(checkpoint_mapped(&c, "model.layers.0.mlp.gate_proj.weight"));
+  equals_where_it_lies(&c, "model.layers.0.mlp.gate_proj.weight");
   assert_int_equal(checkpoint_read(out, &c, "model.layers.0.mlp.down_proj.weight", &err), STATUS_OK); /* Q8_0 */
   assert_true(fabsf(out[7 * INNER + 31] - 73.875f) < 0.1f);
-  assert_true(checkpoint_mapped(&c, "model.norm.weight")[7] == 8);
+  equals_where_it_lies(&c, "model.layers.0.mlp.down_proj.weight");
+  assert_true(checkpoint_mapped(&weight, &c, "model.norm.weight"));
+  assert_true(weight.rows == 1 && weight_part(&weight, 0, 7, 1, NULL)[0] == 8);
   assert_false(checkpoint_find(&tensor, &c, "lm_head.weight"));
   assert_false(checkpoint_find(&tensor, &c, "output_norm.weight"));
   checkpoint_close(&c);

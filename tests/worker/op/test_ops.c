@@ -112,7 +112,7 @@ static void linear_gradients(void **state) {
   struct parameter *w = matrix("w", 13, 21, 14), *b = parameter_add(&list, "b", 1, 13, 0);
   fill(b->data, 13, 15);
   struct linear linear = {
-      .name = "l", .in = 21, .out = 13, .weight = w->data, .bias = b->data, .trained_weight = w, .trained_bias = b};
+      .name = "l", .in = 21, .out = 13, .weight = weight_of(w->data, 13, 21), .bias = b->data, .trained_weight = w, .trained_bias = b};
   struct graph g = {.build = build_linear, .backend = &backend, .x = matrix("x", 150, 21, 16), .extra = &linear};
   graph_check(&g, g.x, 50, 2e-3);
   graph_check(&g, w, 50, 2e-3);

@@ -4,6 +4,7 @@
 #include "worker/backend/isa/attention.h"
 #include "worker/backend/isa/dropout.h"
 #include "worker/backend/isa/gemm.h"
+#include "worker/backend/isa/product.h"
 
 static void column_sums(float *out, const float *x, size_t rows, size_t cols) {
   for (size_t i = 0; i < rows; i++, x += cols)
@@ -243,6 +244,9 @@ static double sum_squares(const float *x, size_t count) {
 
 const struct kernels ISA_NAME(kernels) = {
     .isa = ISA_TEXT(ISA),
+    .panel = 2 * W,
+    .pack = ISA_NAME(pack),
+    .product = ISA_NAME(product),
     .gemm = ISA_NAME(gemm),
     .column_sums = column_sums,
     .add_bias = add_bias,

@@ -1,0 +1,188 @@
+/* Products with a frozen matrix against plain loops in double: every instruction set, both directions, types that
+   are decoded, sums in several parts, and any number of threads. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "worker/backend/product.h"
+
+enum { FLOATS_MAX = 300 * 2600, RANK_MAX = 24 };
+
+static float numbers[FLOATS_MAX], a[FLOATS_MAX], c[FLOATS_MAX], again[FLOATS_MAX], start[FLOATS_MAX],
+    decoded[FLOATS_MAX];
+static float q[FLOATS_MAX], v[FLOATS_MAX], bias[FLOATS_MAX];
+static unsigned char bytes[FLOATS_MAX * 4];
+
+static void randomise(float *out, size_t count, uint64_t seed) {
+  struct rng rng;
+  rng_init(&rng, seed, 1);
+  for (size_t i = 0; i < count; i++)
+    out[i] = 2 * rng_uniform(&rng) - 1;
+}
+
+/* A weight of that type with numbers near [-1, 1]. */
+static struct weight make(size_t rows, size_t cols, enum ggml_type type, size_t heads) {
+  const struct ggml_type_info *info = ggml_type_info(type);
+  struct weight w = {.rows = rows, .cols = cols, .type = type, .bytes = bytes, .heads = heads};
+  assert_true(rows * cols <= FLOATS_MAX);
+  randomise(numbers, rows * cols, 7);
+  if (!ggml_from_f32(bytes, numbers, type, rows * cols)) {
+    assert_int_equal(type, GGML_Q6_K);
+    for (size_t i = 0; i < weight_bytes(&w); i++) {
+      size_t at = i % info->bytes; /* low and high bits, scales, then the block's scale as a half: 2^-14 */
+      bytes[i] = at == 208 ? 0 : at == 209 ? 0x04 : (unsigned char)(i * 73 % 251);
+    }
+  }
+  weight_read(decoded, &w);
+  return w;
+}
+
+static void check(const struct backend *backend, struct product p, struct weight w) {
+  p.weight = &w;
+  size_t columns = p.transposed ? w.rows : w.cols, depth = p.transposed ? w.cols : w.rows;
+  float *scratch = malloc(product_scratch(backend, p.R) * sizeof *scratch);
+  p.a = a, p.c = c, p.q = q, p.v = v;
+  memcpy(c, start, (p.rows * columns + 3) * sizeof *c);
+  product_run(backend, &p, scratch);
+  for (size_t i = 0; i < p.rows; i++)
+    for (size_t j = 0; j < columns; j++) {
+      double want = (p.accumulate ? (double)start[i * columns + j] : 0) + (p.bias ? (double)p.bias[j] : 0);
+      for (size_t k = 0; k < depth; k++)
+        want += (double)a[i * depth + k] * (double)decoded[p.transposed ? j * w.cols + k : k * w.cols + j];
+      for (size_t r = 0; r < p.R; r++)
+        want += (double)p.sign * (double)q[i * p.R + r] * (double)v[r * columns + j];
+      if (!(fabs(want - (double)c[i * columns + j]) < 2e-6 * (double)(depth + 20)))
+        fail_msg("%s %zu x %zu, rows %zu, R %zu, transposed %d: element (%zu, %zu) is %g, not %g",
+                 backend->kernels->isa, w.rows, w.cols, p.rows, p.R, p.transposed, i, j, (double)c[i * columns + j],
+                 want);
+    }
+  assert_memory_equal(c + p.rows * columns, start + p.rows * columns, 3 * sizeof *c);
+  free(scratch);
+  struct backend three; /* the same bits on other threads */
+  struct error err;
+  assert_int_equal(backend_open(&three, 3, backend->kernels->isa, &err), STATUS_OK);
+  scratch = malloc(product_scratch(&three, p.R) * sizeof *scratch);
+  memcpy(again, start, p.rows * columns * sizeof *again);
+  p.c = again;
+  product_run(&three, &p, scratch);
+  assert_memory_equal(again, c, p.rows * columns * sizeof *c);
+  free(scratch);
+  backend_close(&three);
+}
+
+static void each_isa(void (*run)(const struct backend *backend)) {
+  const char *const names[] = {"avx2", "avx512"};
+  randomise(a, COUNT_OF(a), 1);
+  randomise(start, COUNT_OF(start), 2);
+  randomise(q, COUNT_OF(q), 3);
+  randomise(v, COUNT_OF(v), 4);
+  randomise(bias, COUNT_OF(bias), 5);
+  for (size_t i = 0; i < COUNT_OF(names); i++) {
+    struct backend backend;
+    struct error err;
+    if (backend_open(&backend, 1, names[i], &err) == STATUS_OK) {
+      run(&backend);
+      backend_close(&backend);
+    }
+  }
+}
+
+static void shapes_of(const struct backend *backend) {
+  const size_t sizes[] = {1, 7, 12, 16, 31, 33, 64, 129}, rows[] = {1, 3, 6, 11, 12, 25, 200};
+  for (size_t i = 0; i < COUNT_OF(sizes); i++)
+    for (size_t j = 0; j < COUNT_OF(sizes); j++)
+      for (int kind = 0; kind < 8; kind++)
+        check(backend,
+              (struct product){.rows = rows[(i + 3 * j) % COUNT_OF(rows)],
+                               .transposed = kind & 1,
+                               .accumulate = kind & 2,
+                               .bias = kind & 4 ? bias : NULL,
+                               .R = kind & 4 ? 8 : (i % 2) * 5,
+                               .sign = kind & 2 ? -1 : 1},
+              make(sizes[i], sizes[j], GGML_F32, 0));
+}
+
+/* A sum in three parts, several groups, and a rank larger than a panel. */
+static void parts_of(const struct backend *backend) {
+  for (int kind = 0; kind < 4; kind++) {
+    struct product p = {
+        .rows = 29, .transposed = kind & 1, .accumulate = kind & 2, .bias = bias, .R = RANK_MAX, .sign = -1};
+    check(backend, p, make(2600, 300, GGML_F32, 0));
+    check(backend, p, make(300, 2600, GGML_F32, 0));
+  }
+}
+
+static void types_of(const struct backend *backend) {
+  const struct {
+    enum ggml_type type;
+    size_t heads;
+  } rows[] = {{GGML_F32, 4}, {GGML_F16, 0}, {GGML_BF16, 3}, {GGML_Q8_0, 0}, {GGML_Q8_0, 6}, {GGML_Q6_K, 0}};
+  for (size_t i = 0; i < COUNT_OF(rows); i++)
+    for (int transposed = 0; transposed < 2; transposed++) {
+      struct product p = {.rows = 40, .transposed = transposed, .bias = bias, .R = 8, .sign = 1};
+      check(backend, p, make(48, 512, rows[i].type, rows[i].heads));
+      check(backend, p, make(1200, 512, rows[i].type, rows[i].heads));
+    }
+}
+
+static void thin_of(const struct backend *backend) {
+  const enum ggml_type types[] = {GGML_F32, GGML_BF16, GGML_Q8_0, GGML_Q6_K};
+  for (size_t t = 0; t < COUNT_OF(types); t++)
+    for (size_t R = 8; R <= RANK_MAX; R += 8) {
+      struct weight w = make(50, 512, types[t], t == 1 ? 5 : 0);
+      product_thin(c, &w, a, R, backend->kernels);
+      for (size_t i = 0; i < w.rows; i++)
+        for (size_t r = 0; r < R; r++) {
+          double want = 0;
+          for (size_t k = 0; k < w.cols; k++)
+            want += (double)decoded[i * w.cols + k] * (double)a[k * R + r];
+          assert_true(fabs(want - (double)c[i * R + r]) < 1e-4);
+        }
+      memcpy(c, start, w.cols * R * sizeof *c);
+      product_thin_transposed(c, &w, a, R, backend->kernels);
+      for (size_t k = 0; k < w.cols; k++)
+        for (size_t r = 0; r < R; r++) {
+          double want = (double)start[k * R + r];
+          for (size_t i = 0; i < w.rows; i++)
+            want += (double)decoded[i * w.cols + k] * (double)a[i * R + r];
+          assert_true(fabs(want - (double)c[k * R + r]) < 1e-4);
+        }
+    }
+}
+
+static void shapes(void **state) {
+  (void)state;
+  each_isa(shapes_of);
+}
+
+static void sums_in_parts(void **state) {
+  (void)state;
+  each_isa(parts_of);
+}
+
+static void types_that_are_decoded(void **state) {
+  (void)state;
+  each_isa(types_of);
+}
+
+static void thin_products(void **state) {
+  (void)state;
+  each_isa(thin_of);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(shapes),
+      cmocka_unit_test(sums_in_parts),
+      cmocka_unit_test(types_that_are_decoded),
+      cmocka_unit_test(thin_products),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,29 @@
+/* A frozen matrix as its file has it: floats, halves or ggml's quantised blocks, mapped and never copied as a
+   whole, so that every worker of a base model reads the same pages. What needs floats decodes a part. */
+#ifndef WORKER_BACKEND_WEIGHT_H
+#define WORKER_BACKEND_WEIGHT_H
+
+#include "worker/file/ggml.h"
+
+struct weight {
+  size_t rows, cols; /* out x in of a linear layer */
+  enum ggml_type type;
+  const unsigned char *bytes; /* rows of whole blocks, one after the other; F32: aligned to float. NULL: no matrix */
+  size_t heads; /* the file has the rows of that many heads interleaved: 2j + s of a head of D rows is row s * D/2 + j
+                   here (GGUF's q and k of LLaMA); 0: in order */
+};
+
+/* In float, in order; borrowed. */
+struct weight weight_of(const float *numbers, size_t rows, size_t cols);
+/* Columns that are decoded together: parts begin and end at multiples of it. */
+size_t weight_block(const struct weight *weight);
+/* Bytes that the whole matrix takes where it lies. */
+size_t weight_bytes(const struct weight *weight);
+/* Columns [first, first + count) of a row: where they lie if they are floats, else decoded into scratch[count]. */
+const float *weight_part(const struct weight *weight, size_t row, size_t first, size_t count, float *scratch);
+/* The same for `count` whole rows from `row` on, which are then `cols` floats apart; scratch[count * cols]. */
+const float *weight_rows(const struct weight *weight, size_t row, size_t count, float *scratch);
+/* All of it into out[rows * cols]. */
+void weight_read(float *out, const struct weight *weight);
+
+#endif
