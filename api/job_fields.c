@@ -116,6 +116,9 @@ static const struct field scheduling[] = {
      .doc = "Threads of the worker; 0: the server's choice."},
     {"priority", NULL, FIELD_INT, IN(scheduling, priority), 0, -100, 100,
      .doc = "Jobs of higher priority start first."},
+    {"memory_limit", NULL, FIELD_INT, IN(scheduling, memory_limit), 0, 0, 1 << 24, .unit = "MiB",
+     .doc = "Memory the worker may take: activations that do not fit are computed again instead of kept, which makes "
+            "steps slower; 0: in proportion to the model."},
 };
 #undef IN
 const struct job_section job_sections[JOB_SECTION_COUNT] = {

@@ -179,17 +179,13 @@ static enum status make_task(int *fd, const json_t *task, struct error *err) {
 }
 
 struct environment {
-  char threads[32];
   char *entry[16];
 };
 
-/* What a worker may see of our environment, and what it always gets: one pool of threads of its own, so
-   none by the library. */
+/* What a worker may see of our environment. */
 static void make_environment(struct environment *out) {
-  static const char *const passed[] = {"PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "OPENBLAS_CORETYPE"};
+  static const char *const passed[] = {"PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "REFLECT_ISA"};
   size_t count = 0;
-  snprintf(out->threads, sizeof out->threads, "OPENBLAS_NUM_THREADS=1");
-  out->entry[count++] = out->threads;
   for (size_t i = 0; i < COUNT_OF(passed); i++)
     for (char **entry = environ; *entry && count + 1 < COUNT_OF(out->entry); entry++)
       if (strncmp(*entry, passed[i], strlen(passed[i])) == 0 && (*entry)[strlen(passed[i])] == '=')

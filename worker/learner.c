@@ -1,5 +1,8 @@
 #include "worker/learner.h"
 
+#include <stdio.h>
+#include <unistd.h>
+
 /* What a step ends in. */
 enum goal { GOAL_TRAIN, GOAL_SCORE, GOAL_PREDICT };
 
@@ -45,19 +48,44 @@ static enum status plan(struct learner *l, struct plan **out, const struct batch
 }
 
 size_t learner_memory_default(const struct model *m) {
-  size_t share = m->weight_bytes / 4 * 9, least = (size_t)1 << 30;
+  size_t share = m->weight_bytes * 3, least = (size_t)1 << 30;
   return share > least ? share : least;
 }
 
-/* The fewest recomputed blocks that fit a training step into the limit; all of them if none do. */
-static enum status fit(struct learner *l, const struct batch_limits *limits, struct error *err) {
-  size_t limit = l->memory_limit ? l->memory_limit : learner_memory_default(l->model), bytes;
+/* Pages of this process in memory. */
+static size_t resident(void) {
+  long pages = 0;
+  FILE *file = fopen("/proc/self/statm", "re");
+  if (file && fscanf(file, "%*d %ld", &pages) != 1)
+    pages = 0;
+  if (file)
+    fclose(file);
+  return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* What training takes beside its steps: what is there now, the mapped weights, which come in with the first step, and
+   the optimiser's moments. */
+static size_t beside_steps(const struct learner *l) {
+  const struct model *m = l->model;
+  return resident() + m->mapped_bytes + 2 * parameter_elements(&m->parameters) * sizeof(float);
+}
+
+static enum status measure(struct learner *l, size_t *bytes, const struct batch_limits *limits, size_t blocks,
+                           struct error *err) {
+  l->tape.recompute_blocks = blocks;
+  dry_run(l, limits, GOAL_TRAIN);
+  return tape_plan_measure(&l->tape, bytes, err);
+}
+
+/* The fewest recomputed blocks that fit a training step into the limit. */
+static enum status fit(struct learner *l, const struct batch_limits *limits, size_t beside, struct error *err) {
+  size_t limit = learner_memory_default(l->model), bytes = 0;
   size_t low = l->recompute_blocks, high = l->model->blocks;
+  if (l->memory_limit)
+    limit = l->memory_limit > beside ? l->memory_limit - beside : 0;
   while (low < high) {
     size_t middle = low == l->recompute_blocks ? low : (low + high) / 2; /* mostly nothing must be done */
-    l->tape.recompute_blocks = middle;
-    dry_run(l, limits, GOAL_TRAIN);
-    enum status status = tape_plan_measure(&l->tape, &bytes, err);
+    enum status status = measure(l, &bytes, limits, middle, err);
     if (status)
       return status;
     if (bytes <= limit)
@@ -66,7 +94,14 @@ static enum status fit(struct learner *l, const struct batch_limits *limits, str
       low = middle + 1;
   }
   l->recompute_blocks = l->tape.recompute_blocks = low;
-  return STATUS_OK;
+  enum status status = measure(l, &bytes, limits, low, err);
+  if (!status && l->memory_limit && bytes > limit)
+    status =
+        error_set(err, STATUS_OUT_OF_MEMORY, "scheduling.memory_limit",
+                  "memory_limit is %zu MiB; this job needs %zu MiB: %zu for the model and the data, %zu for a step "
+                  "that recomputes all it can. A smaller batch_size or max_seq_length needs less.",
+                  l->memory_limit >> 20, (beside + bytes) >> 20, beside >> 20, bytes >> 20);
+  return status;
 }
 
 static enum status reserve(struct model *m, size_t longest, struct error *err) {
@@ -82,12 +117,14 @@ enum status learner_init(struct learner *l, struct model *model, const struct ba
   size_t longest = training->longest > evaluation->longest ? training->longest : evaluation->longest;
   if (!status)
     status = reserve(model, longest, err);
+  size_t beside = beside_steps(l);
   if (!status)
-    status = fit(l, training, err);
+    status = fit(l, training, beside, err);
   if (!status)
     status = plan(l, &l->training, training, GOAL_TRAIN, err);
   if (!status)
     status = plan(l, &l->evaluation, evaluation, model->language ? GOAL_SCORE : GOAL_PREDICT, err);
+  l->estimate = beside + l->tape.memory_bytes;
   return status ? status : adamw_init(&l->adamw, &model->parameters, err);
 }
 

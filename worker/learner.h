@@ -18,8 +18,9 @@ struct learner {
   struct adamw adamw;
   double orth_lambda;
   bool regression;
-  size_t memory_limit;     /* bytes a step may take: beyond it blocks are recomputed instead of kept (tape.h), as
-                              many as it needs; 0: learner_memory_default */
+  size_t memory_limit;     /* bytes that this process may take: a step that does not fit recomputes blocks instead of
+                              keeping them (tape.h), as many as it needs; 0: a step may take learner_memory_default */
+  size_t estimate;         /* bytes that this process will have taken when it has trained: by learner_init */
   size_t recompute_blocks; /* at least so many are; learner_init raises it */
   uint64_t seed;           /* of dropout */
   bool prepared;           /* the adapters' factors are those of the parameters */
@@ -36,11 +37,11 @@ struct answers {
 };
 
 /* Hyperparameters (adamw's, orth_lambda, regression, memory_limit, recompute_blocks, seed) are set by the caller
- * before. */
+   before. STATUS_OUT_OF_MEMORY when a step does not fit whatever is recomputed, naming what it needs. */
 NODISCARD enum status learner_init(struct learner *learner, struct model *model, const struct batch_limits *training,
                                    const struct batch_limits *evaluation, struct error *err);
 void learner_done(struct learner *learner);
-/* Memory for a step that is in proportion to the model: 2.25 times its weights, at least 1 GiB. */
+/* Memory for a step that is in proportion to the model: three times its weights as floats, at least 1 GiB. */
 size_t learner_memory_default(const struct model *model);
 /* Bytes of activations and gradients a step needs. */
 size_t learner_bytes(const struct learner *learner);

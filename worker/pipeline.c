@@ -149,6 +149,7 @@ static enum status make_learner(struct run *r, const struct task *task, struct e
   struct batch_limits evaluation = task->validation.path ? evaluate_limits(&r->validation_tokens) : training;
   const struct adapter_spec *adapter = &task->spec.adapter;
   r->learner.seed = (uint64_t)task->spec.seed;
+  r->learner.memory_limit = (size_t)task->spec.scheduling.memory_limit << 20;
   r->learner.regression = !r->language && r->training.label_kind == LABEL_FLOAT;
   r->learner.orth_lambda = adapter->peft_type == PEFT_HRA ? adapter->hra.orth_lambda : 0;
   r->learner.adamw = (struct adamw){.beta1 = h->adam_beta1,
@@ -162,14 +163,16 @@ static enum status make_learner(struct run *r, const struct task *task, struct e
 static void say_what(const struct run *r, const struct task *task, struct report *report) {
   const struct corpus *c = &r->training_tokens;
   report_message(report, LOG_INFO,
-                 "%zu training examples, %zu tokens, %s; %zu adapted modules, %zu trainable parameters", c->count,
+                 "%zu training examples, %zu tokens, %s; %zu adapted modules, %zu trainable parameters; about %zu MiB "
+                 "of memory",
+                 c->count,
                  c->offsets[c->count],
                  r->language             ? "language model"
                  : r->learner.regression ? "regression"
                                          : "classification",
-                 r->model.adapter_count, parameter_elements(&r->model.parameters));
-  log_info("model %s on %d threads, %s kernels, %s; a step needs %zu MiB, %zu blocks recomputed", task->spec.model,
-           pool_threads(r->backend.pool), r->backend.kernels->isa, r->backend.gemm, learner_bytes(&r->learner) >> 20,
+                 r->model.adapter_count, parameter_elements(&r->model.parameters), r->learner.estimate >> 20);
+  log_info("model %s on %d threads, %s kernels; a step needs %zu MiB, %zu blocks recomputed", task->spec.model,
+           pool_threads(r->backend.pool), r->backend.kernels->isa, learner_bytes(&r->learner) >> 20,
            r->learner.recompute_blocks);
 }
 

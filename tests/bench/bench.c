@@ -1,5 +1,7 @@
-/* bench train --model DIR [--method hra|hra_gs|lora|oft|boft] [--r R] [--batch B] [--seq T] [--steps S]
+/* bench gemm ...: the products alone (gemm.c)
+   bench train --model DIR [--method hra|hra_gs|lora|oft|boft] [--r R] [--batch B] [--seq T] [--steps S]
                [--precision fp32] [--no-dropout] [--lengths FILE] [--threads N] [--isa NAME] [--recompute BLOCKS]
+               [--memory-limit MIB]
    Trains on random tokens as the reference benchmark does (every Linear of the blocks adapted; two classes,
    or every next token; AdamW) and prints one JSON line with its fields, and gflops, gemm, isa. The first step is
    a warm-up; step_s is the median of the others.
@@ -13,13 +15,14 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/rng.h"
+#include "tests/bench/gemm.h"
 #include "worker/learner.h"
 
 enum { STEPS_MAX = 1000, BATCH_MAX = 4096 };
 
 struct options {
   const char *model, *method, *precision, *lengths, *isa;
-  int r, batch, seq, steps, threads;
+  int r, batch, seq, steps, threads, memory_limit;
   bool no_dropout;
   int recompute;
 };
@@ -42,7 +45,8 @@ static bool parse(struct options *o, int argc, char **argv) {
               {"--steps", NULL, &o->steps, NULL},
               {"--threads", NULL, &o->threads, NULL},
               {"--no-dropout", NULL, NULL, &o->no_dropout},
-              {"--recompute", NULL, &o->recompute, NULL}};
+              {"--recompute", NULL, &o->recompute, NULL},
+              {"--memory-limit", NULL, &o->memory_limit, NULL}};
   if (argc < 2 || strcmp(argv[1], "train") != 0)
     return false;
   for (int i = 2; i < argc; i++) {
@@ -198,14 +202,14 @@ static enum status steps(const struct options *o, struct learner *l, struct erro
   double step_s = median(seconds, (size_t)o->steps), tok_s = median(rates, (size_t)o->steps);
   double per_token = flops(l->model, (double)o->batch * o->seq, o->batch, o->seq) / ((double)o->batch * o->seq);
   AUTO(json_release)
-  json_t *line = json_pack("{s:s s:s s:s s:s s:i s:i s:i s:b s:f s:f s:I s:I s:O s:f s:s s:s s:i s:I s:I}", "engine",
-                           "reflectd", "model", l->model->ops->model_type, "method", o->method, "precision",
-                           o->precision, "batch", o->batch, "seq", o->seq, "r", o->r, "dropout", !o->no_dropout,
-                           "step_s", step_s, "tok_s", tok_s, "peak_mb", (json_int_t)(usage.ru_maxrss / 1024),
-                           "trainable", (json_int_t)parameter_elements(&l->model->parameters), "loss", losses, "gflops",
-                           per_token * tok_s / 1e9, "gemm", l->model->backend->gemm, "isa",
-                           l->model->backend->kernels->isa, "threads", pool_threads(l->model->backend->pool), "step_mb",
-                           (json_int_t)(learner_bytes(l) >> 20), "recomputed_blocks", (json_int_t)l->recompute_blocks);
+  json_t *line = json_pack(
+      "{s:s s:s s:s s:s s:i s:i s:i s:b s:f s:f s:I s:I s:O s:f s:s s:s s:i s:I s:I s:I}", "engine", "reflectd",
+      "model", l->model->ops->model_type, "method", o->method, "precision", o->precision, "batch", o->batch, "seq",
+      o->seq, "r", o->r, "dropout", !o->no_dropout, "step_s", step_s, "tok_s", tok_s, "peak_mb",
+      (json_int_t)(usage.ru_maxrss / 1024), "trainable", (json_int_t)parameter_elements(&l->model->parameters), "loss",
+      losses, "gflops", per_token * tok_s / 1e9, "gemm", "reflectd", "isa", l->model->backend->kernels->isa, "threads",
+      pool_threads(l->model->backend->pool), "step_mb", (json_int_t)(learner_bytes(l) >> 20), "estimate_mb",
+      (json_int_t)(l->estimate >> 20), "recomputed_blocks", (json_int_t)l->recompute_blocks);
   json_dumpf(line, stdout, JSON_REAL_PRECISION(6));
   putchar('\n');
   return STATUS_OK;
@@ -229,6 +233,7 @@ static enum status run(const struct options *o, struct error *err) {
     model.ops->disable_dropout(&model);
   s = s ? s : model_adapt(&model, &spec, 0, err);
   learner.recompute_blocks = (size_t)o->recompute;
+  learner.memory_limit = (size_t)o->memory_limit << 20;
   s = s ? s : learner_init(&learner, &model, &limits, &none, err);
   s = s ? s : steps(o, &learner, err);
   learner_done(&learner);
@@ -241,11 +246,15 @@ static enum status run(const struct options *o, struct error *err) {
 int main(int argc, char **argv) {
   struct options options;
   struct error err;
+  if (argc > 1 && strcmp(argv[1], "gemm") == 0)
+    return bench_gemm(argc - 2, argv + 2);
   if (!parse(&options, argc, argv)) {
-    fprintf(stderr, "usage: bench train --model DIR [--method hra|hra_gs|lora|oft|boft] [--r 8] [--batch 4] [--seq "
-                    "128] [--steps 4]\n"
-                    "         [--precision fp32] [--no-dropout] [--lengths FILE] [--threads N] [--isa avx2|avx512] "
-                    "[--recompute BLOCKS]\n");
+    fprintf(
+        stderr,
+        "usage: bench train --model DIR [--method hra|hra_gs|lora|oft|boft] [--r 8] [--batch 4] [--seq "
+        "128] [--steps 4]\n"
+        "         [--precision fp32] [--no-dropout] [--lengths FILE] [--threads N] [--isa avx2|avx512] "
+        "[--recompute BLOCKS] [--memory-limit MIB]\n       bench gemm [--threads N] [--isa avx2|avx512] [--runs 10]\n");
     return 2;
   }
   if (run(&options, &err)) {

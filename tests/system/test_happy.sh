@@ -88,7 +88,7 @@ call DELETE "/v1/files/$file"; is "$(value deleted)" true "the upload is deleted
 [[ -e $work/data/files/$file ]] && not_ok "with its bytes" || ok "with its bytes"
 
 upload train.jsonl; submit env; await succeeded
-call GET "/v1/fine_tuning/jobs/$job/artifacts/env.txt"; like "$body" OPENBLAS_NUM_THREADS=1 "the library's threads are off in workers"
+call GET "/v1/fine_tuning/jobs/$job/artifacts/env.txt"; like "$body" PATH= "a worker knows where programs are"
 unlike "$body" HOME= "a worker sees nothing else of the environment"
 call GET "/v1/fine_tuning/jobs/$job/artifacts/fds.txt"; unlike "$body" 'reflectd.db|lock$' "nor the daemon's files"
 stop; is "$code" 0 "SIGTERM ends it with 0"

@@ -89,11 +89,11 @@ static enum status export_manifest(struct trainer *t, const struct export *e, co
     json_array_append_new(labels, json_string(training->label_names[i]));
   AUTO(json_release)
   json_t *manifest = json_pack(
-      "{s:s s:s s:s s:o s:O s:I s:I s:I s:o s:{s:s s:s s:i}}", "version", REFLECTD_VERSION, "job", task->job_id,
+      "{s:s s:s s:s s:o s:O s:I s:I s:I s:o s:{s:s s:i}}", "version", REFLECTD_VERSION, "job", task->job_id,
       "fine_tuned_model", task->fine_tuned_model, "spec", job_spec_json(&task->spec), "training_file", data,
       "trained_tokens", (json_int_t)t->tokens, "steps", (json_int_t)t->step, "trainable_parameters",
       (json_int_t)parameter_elements(&model->parameters), "labels", labels, "engine", "isa",
-      model->backend->kernels->isa, "gemm", model->backend->gemm, "threads", pool_threads(model->backend->pool));
+      model->backend->kernels->isa, "threads", pool_threads(model->backend->pool));
   CHECK(manifest);
   if (task->validation.path) {
     json_t *other = describe_file(&task->validation, err);

@@ -94,8 +94,12 @@ enum status load_matrix(struct weight *out, struct model *m, const char *prefix,
   struct checkpoint_tensor t;
   const float *copy;
   enum status status = expect(&t, m, prefix, name, rows, cols, err);
-  if (status || checkpoint_mapped(out, &m->checkpoint, t.name))
+  if (status)
     return status;
+  if (checkpoint_mapped(out, &m->checkpoint, t.name)) {
+    m->mapped_bytes += weight_bytes(out);
+    return STATUS_OK;
+  }
   status = convert(&copy, m, &t, rows * cols, err);
   *out = weight_of(copy, rows, cols);
   return status;

@@ -22,6 +22,7 @@ struct model {
   size_t vocabulary;   /* rows of the word table */
   size_t positions;    /* longest sequence it can take */
   size_t weight_bytes; /* of all tensors, as floats */
+  size_t mapped_bytes; /* of the matrices that are used where the files have them */
   size_t blocks;       /* orders of tape_block_begin that its forward uses */
   const struct linear
       *head;               /* language: lm_head, always frozen and not among `linears`; classifiers: the last of them */

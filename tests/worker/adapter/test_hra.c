@@ -42,7 +42,8 @@ static struct fixture *make(int64_t r, bool gs, bool paired) {
   fill(w->data, w->count, 1);
   fill(b->data, b->count, 2);
   f->spec = (struct adapter_spec){.peft_type = PEFT_HRA, .hra = {.r = r, .apply_GS = gs, .init_weights = paired}};
-  f->linear = (struct linear){.name = "layer.3.dense", .in = IN, .out = OUT, .weight = weight_of(w->data, OUT, IN), .bias = b->data};
+  f->linear = (struct linear){
+      .name = "layer.3.dense", .in = IN, .out = OUT, .weight = weight_of(w->data, OUT, IN), .bias = b->data};
   f->x = parameter_add(&list, "x", 2, 90, IN);
   fill(f->x->data, f->x->count, 3);
   assert_int_equal(adapter_new(&f->adapter, &f->spec, &f->linear, &list, 7, &err), STATUS_OK);

@@ -45,7 +45,7 @@ static const char *at(const char *name) {
 struct change {
   const char *key;
   enum { DROP, SET_U32, SET_F32, SET_TEXT, SET_FALSE, ADD_VECTOR, ADD_MATRIX } what;
-  double number;  /* the value; elements of a vector, rows of a matrix */
+  double number; /* the value; elements of a vector, rows of a matrix */
   const char *text;
 };
 
@@ -101,8 +101,8 @@ static void put_matrix(struct gguf_writer *w, const struct matrix *m) {
 }
 
 static void write_gguf(const char *path, const char *architecture, const struct change *change) {
-  static const char *const counts[] = {"embedding_length",     "block_count",   "feed_forward_length",
-                                       "attention.head_count", "context_length"};
+  static const char *const counts[] = {"embedding_length", "block_count", "feed_forward_length", "attention.head_count",
+                                       "context_length"};
   static const uint32_t values[] = {HIDDEN, 1, INNER, HEADS, 128};
   struct gguf_writer *w;
   struct error err = {0};
@@ -303,16 +303,18 @@ static void open_changed(struct checkpoint *c, const char *architecture, const s
 static void translates_rope(void **state) {
   struct checkpoint c;
   (void)state;
-  open_changed(&c, "llama", CHANGES({"llama.rope.freq_base", SET_F32, 500000, NULL},
-                                    {"rope_freqs.weight", ADD_VECTOR, HEAD / 2, NULL}));
+  open_changed(
+      &c, "llama",
+      CHANGES({"llama.rope.freq_base", SET_F32, 500000, NULL}, {"rope_freqs.weight", ADD_VECTOR, HEAD / 2, NULL}));
   assert_true(json_real_value(json_object_get(c.config, "rope_theta")) == 500000);
   const json_t *factors = json_object_get(c.config, "rope_freqs");
   assert_int_equal(json_array_size(factors), 2);
   assert_true(json_real_value(json_array_get(factors, 0)) == 1 && json_real_value(json_array_get(factors, 1)) == 2);
   assert_int_equal(checkpoint_count(&c), COUNT_OF(matrices)); /* it is no tensor of Hugging Face's */
   checkpoint_close(&c);
-  open_changed(&c, "llama", CHANGES({"llama.rope.scaling.type", SET_TEXT, 0, "linear"},
-                                    {"llama.rope.scaling.factor", SET_F32, 4, NULL}));
+  open_changed(
+      &c, "llama",
+      CHANGES({"llama.rope.scaling.type", SET_TEXT, 0, "linear"}, {"llama.rope.scaling.factor", SET_F32, 4, NULL}));
   const json_t *scaling = json_object_get(c.config, "rope_scaling");
   assert_string_equal(json_string_value(json_object_get(scaling, "rope_type")), "linear");
   assert_true(json_real_value(json_object_get(scaling, "factor")) == 4);
@@ -328,22 +330,25 @@ static void translates_rope(void **state) {
 static void translates_other_architectures(void **state) {
   struct checkpoint c;
   (void)state;
-  open_changed(&c, "llama", CHANGES({"output.weight", ADD_MATRIX, VOCABULARY, NULL},
-                                    {"llama.attention.sliding_window", SET_U32, 16, NULL}));
+  open_changed(
+      &c, "llama",
+      CHANGES({"output.weight", ADD_MATRIX, VOCABULARY, NULL}, {"llama.attention.sliding_window", SET_U32, 16, NULL}));
   assert_true(json_is_false(json_object_get(c.config, "tie_word_embeddings")));
   assert_string_equal(text_member(&c, "model_type"), "mistral");
   assert_int_equal(member(&c, "sliding_window"), 16);
   checkpoint_close(&c);
-  open_changed(&c, "qwen2", CHANGES({"qwen2.attention.sliding_window", SET_U32, 16, NULL},
-                                    {"tokenizer.ggml.bos_token_id", SET_U32, 5, NULL}));
+  open_changed(&c, "qwen2",
+               CHANGES({"qwen2.attention.sliding_window", SET_U32, 16, NULL},
+                       {"tokenizer.ggml.bos_token_id", SET_U32, 5, NULL}));
   assert_string_equal(text_member(&c, "model_type"), "qwen2");
   assert_true(json_is_true(json_object_get(c.config, "use_sliding_window")));
   assert_null(json_object_get(c.config, "attention_bias"));
   assert_int_equal(member(&c, "bos_token_id"), 5);
   checkpoint_close(&c);
-  open_changed(&c, "qwen3", CHANGES({"qwen3.attention.key_length", SET_U32, 6, NULL},
-                                    {"qwen3.attention.value_length", SET_U32, 6, NULL},
-                                    {"blk.0.attn_q_norm.weight", ADD_VECTOR, 6, NULL}));
+  open_changed(&c, "qwen3",
+               CHANGES({"qwen3.attention.key_length", SET_U32, 6, NULL},
+                       {"qwen3.attention.value_length", SET_U32, 6, NULL},
+                       {"blk.0.attn_q_norm.weight", ADD_VECTOR, 6, NULL}));
   struct checkpoint_tensor tensor;
   assert_int_equal(member(&c, "head_dim"), 6);
   assert_true(checkpoint_find(&tensor, &c, "model.layers.0.self_attn.q_norm.weight"));
@@ -462,13 +467,15 @@ static void refuses_models_it_could_not_compute(void **state) {
 /* The products of a model's sizes are compared with the tensors that are there, never trusted. */
 static void cve_2026_43629_sizes_that_multiply(void **state) {
   (void)state;
-  refuses("llama", CHANGES({"llama.attention.head_count", SET_U32, 2147483647, NULL},
-                           {"llama.attention.head_count_kv", SET_U32, 2147483647, NULL},
-                           {"llama.attention.key_length", SET_U32, 2147483646, NULL}),
+  refuses("llama",
+          CHANGES({"llama.attention.head_count", SET_U32, 2147483647, NULL},
+                  {"llama.attention.head_count_kv", SET_U32, 2147483647, NULL},
+                  {"llama.attention.key_length", SET_U32, 2147483646, NULL}),
           "heads need 4611686011984936962");
-  refuses("llama", CHANGES({"llama.attention.head_count", SET_U32, 1073741824, NULL},
-                           {"llama.attention.head_count_kv", SET_U32, 1073741824, NULL},
-                           {"llama.attention.key_length", SET_U32, 4, NULL}),
+  refuses("llama",
+          CHANGES({"llama.attention.head_count", SET_U32, 1073741824, NULL},
+                  {"llama.attention.head_count_kv", SET_U32, 1073741824, NULL},
+                  {"llama.attention.key_length", SET_U32, 4, NULL}),
           "heads need 4294967296");
   refuses("llama", CHANGES({"llama.attention.head_count", SET_U32, 4294967295, NULL}),
           "key llama.attention.head_count: 4294967295 must lie in 1..2^31-1");
@@ -492,10 +499,22 @@ static void names_in_gguf(void **state) {
       {"model.layers.1.mlp.down_proj.weight", "blk.1.ffn_down.weight"},
   };
   static const char *const none[] = {
-      "", ".", "weight", ".weight", "score.weight", "model.layers.weight", "model.layers.1.weight",
-      "model.layers.01.mlp.up_proj.weight", "model.layers.10000.mlp.up_proj.weight", "model.layers..mlp.up_proj.weight",
-      "model.layers.1.mlp.up_proj", "model.layers.1.mlp.up_proj.scale", "model.layers.1.mlp.up_proj.weight.weight",
-      "model.layers.-1.mlp.up_proj.weight", "model.layers.1.model.norm.weight", "layers.1.mlp.up_proj.weight",
+      "",
+      ".",
+      "weight",
+      ".weight",
+      "score.weight",
+      "model.layers.weight",
+      "model.layers.1.weight",
+      "model.layers.01.mlp.up_proj.weight",
+      "model.layers.10000.mlp.up_proj.weight",
+      "model.layers..mlp.up_proj.weight",
+      "model.layers.1.mlp.up_proj",
+      "model.layers.1.mlp.up_proj.scale",
+      "model.layers.1.mlp.up_proj.weight.weight",
+      "model.layers.-1.mlp.up_proj.weight",
+      "model.layers.1.model.norm.weight",
+      "layers.1.mlp.up_proj.weight",
   };
   char out[128];
   (void)state;

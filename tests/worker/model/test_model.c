@@ -123,6 +123,36 @@ static void threads_and_recomputation_change_nothing(void **state) {
   stop(&again);
 }
 
+/* Plans only: a batch large enough that a step outweighs the process. */
+static enum status limited(struct run *r, size_t memory_limit, struct error *err) {
+  struct adapter_spec spec = spec_of("all-linear", BIAS_NONE);
+  struct batch_limits large = {4000, 48000, 12}, small = {1, 12, 12};
+  *r = (struct run){.learner = {.memory_limit = memory_limit}};
+  assert_int_equal(backend_open(&r->backend, 1, NULL, err), STATUS_OK);
+  assert_int_equal(model_open(&r->model, folder, 3, 5, &r->backend, err), STATUS_OK);
+  assert_int_equal(model_adapt(&r->model, &spec, 5, err), STATUS_OK);
+  return learner_init(&r->learner, &r->model, &large, &small, err);
+}
+
+static void a_memory_limit_recomputes_or_refuses(void **state) {
+  (void)state;
+  struct run r;
+  struct error err = {0};
+  assert_int_equal(limited(&r, 0, &err), STATUS_OK);
+  size_t all = r.learner.estimate, step = learner_bytes(&r.learner);
+  assert_int_equal(r.learner.recompute_blocks, 0);
+  assert_true(step > (size_t)50 << 20);
+  stop(&r);
+  assert_int_equal(limited(&r, all - step / 8, &err), STATUS_OK);
+  assert_true(r.learner.recompute_blocks > 0);
+  assert_true(r.learner.estimate <= all - step / 8);
+  stop(&r);
+  assert_int_equal(limited(&r, 1 << 20, &err), STATUS_OUT_OF_MEMORY);
+  assert_string_equal(err.param, "scheduling.memory_limit");
+  assert_non_null(strstr(err.text, "memory_limit is 1 MiB; this job needs "));
+  stop(&r);
+}
+
 static void a_saved_adapter_loads_again(void **state) {
   (void)state;
   char path[] = "/tmp/reflectd-test-XXXXXX";
@@ -198,6 +228,7 @@ int main(void) {
       cmocka_unit_test(keys_are_pefts),
       cmocka_unit_test(training_lowers_the_loss),
       cmocka_unit_test(threads_and_recomputation_change_nothing),
+      cmocka_unit_test(a_memory_limit_recomputes_or_refuses),
       cmocka_unit_test(a_saved_adapter_loads_again),
       cmocka_unit_test(broken_models_are_named),
   };

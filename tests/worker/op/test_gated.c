@@ -155,7 +155,8 @@ static void loss_gradients(void **state) {
   enum { N = 600, C = 11, V = 37 };
   static uint32_t rows[N], labels[N];
   struct parameter *w = matrix("w", V, C, 3);
-  struct speech s = {.head = {.name = "lm_head", .in = C, .out = V, .weight = weight_of(w->data, V, C)}, .tokens = {rows, labels, 0}};
+  struct speech s = {.head = {.name = "lm_head", .in = C, .out = V, .weight = weight_of(w->data, V, C)},
+                     .tokens = {rows, labels, 0}};
   for (uint32_t i = 0; i < N - 5; i++)
     if (i % 4 != 1) {
       labels[s.tokens.count] = i * 7 % V;

@@ -111,8 +111,13 @@ static void linear_gradients(void **state) {
   (void)state;
   struct parameter *w = matrix("w", 13, 21, 14), *b = parameter_add(&list, "b", 1, 13, 0);
   fill(b->data, 13, 15);
-  struct linear linear = {
-      .name = "l", .in = 21, .out = 13, .weight = weight_of(w->data, 13, 21), .bias = b->data, .trained_weight = w, .trained_bias = b};
+  struct linear linear = {.name = "l",
+                          .in = 21,
+                          .out = 13,
+                          .weight = weight_of(w->data, 13, 21),
+                          .bias = b->data,
+                          .trained_weight = w,
+                          .trained_bias = b};
   struct graph g = {.build = build_linear, .backend = &backend, .x = matrix("x", 150, 21, 16), .extra = &linear};
   graph_check(&g, g.x, 50, 2e-3);
   graph_check(&g, w, 50, 2e-3);
@@ -141,12 +146,9 @@ static void dropout_keeps_its_share_and_its_mean(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(norm_gradients),
-      cmocka_unit_test(elementwise_gradients),
-      cmocka_unit_test(gelu_values),
-      cmocka_unit_test(loss_gradients),
-      cmocka_unit_test(linear_gradients),
-      cmocka_unit_test(dropout_keeps_its_share_and_its_mean),
+      cmocka_unit_test(norm_gradients),   cmocka_unit_test(elementwise_gradients),
+      cmocka_unit_test(gelu_values),      cmocka_unit_test(loss_gradients),
+      cmocka_unit_test(linear_gradients), cmocka_unit_test(dropout_keeps_its_share_and_its_mean),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -92,7 +92,8 @@ static void recomputing_changes_memory_not_numbers(void **state) {
   for (size_t i = 0; i < w->count; i++)
     w->data[i] *= 0.4f;
   for (size_t i = 0; i < COUNT_OF(layers); i++)
-    layers[i] = (struct linear){.name = "l", .in = C, .out = C, .weight = weight_of(w->data, C, C), .trained_weight = w};
+    layers[i] =
+        (struct linear){.name = "l", .in = C, .out = C, .weight = weight_of(w->data, C, C), .trained_weight = w};
   struct graph g = {.build = build, .backend = &backend, .x = parameter_add(&list, "x", 2, N, C)};
   fill(g.x->data, g.x->count, 2);
   static float kept[2][N * C];

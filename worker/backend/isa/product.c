@@ -2,7 +2,7 @@
    them; the panel is read by vectors, A by broadcast from where it lies. */
 #include "worker/backend/isa/product.h"
 
-enum { PANEL = 2 * W, TALL = W == 8 ? 6 : 12 };
+enum { PANEL = 2 * W, TALL = W == 8 ? 6 : 12, AHEAD = 12 };
 _Static_assert((int)PANEL <= (int)KERNELS_PANEL_MAX, "panels fit");
 
 struct tile {
@@ -16,9 +16,11 @@ struct tile {
   bool accumulate;
 };
 
+/* The panel is asked for some rows ahead: it comes from the second-level cache. */
 #define STEPS(ROWS, from, stride, count)                                                                               \
-  for (size_t k = 0; k < (count); k++, b += PANEL) {                                                                   \
+  _Pragma("GCC unroll 4") for (size_t k = 0; k < (count); k++, b += PANEL) {                                           \
     vf b0 = load(b), b1 = load(b + W);                                                                                 \
+    __builtin_prefetch(b + AHEAD * PANEL);                                                                             \
     _Pragma("GCC unroll 16") for (size_t i = 0; i < (ROWS); i++) {                                                     \
       float s = (from)[i * (stride) + k];                                                                              \
       acc[i][0] += s * b0;                                                                                             \

@@ -1,0 +1,118 @@
+/* bench gemm [--threads N] [--isa NAME] [--runs R]
+   The products of a step, ours beside OpenBLAS's on the same threads, in turn; the best of R runs each. One JSON line
+   a shape: rows of activations, the weight's shape and type, GFLOP/s of both and their ratio. OpenBLAS gets
+   floats, since it knows no other type. */
+#include "tests/bench/gemm.h"
+
+#include <cblas.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/rng.h"
+#include "worker/backend/product.h"
+
+struct shape {
+  const char *what;
+  size_t rows, out, in;
+};
+
+static const struct shape shapes[] = {
+    {"MiniLM query", 4096, 384, 384},      {"MiniLM intermediate", 4096, 1536, 384},
+    {"MiniLM output", 4096, 384, 1536},    {"MiniLM query, small", 512, 384, 384},
+    {"SmolLM2 q", 2048, 576, 576},         {"SmolLM2 k", 2048, 192, 576},
+    {"SmolLM2 up", 2048, 1536, 576},       {"SmolLM2 down", 2048, 576, 1536},
+    {"SmolLM2 up, small", 512, 1536, 576}, {"SmolLM2 head", 256, 49152, 576},
+};
+
+struct operands {
+  float *x, *w, *y, *scratch;
+  unsigned char *quantised;
+};
+
+static float *random_floats(size_t count) {
+  float *out = aligned_alloc(64, (count * sizeof *out + 63) / 64 * 64);
+  struct rng rng;
+  rng_init(&rng, 1, RNG_INIT);
+  for (size_t i = 0; out && i < count; i++)
+    out[i] = rng_uniform(&rng) - 0.5f;
+  return out;
+}
+
+static double ours(const struct backend *b, const struct shape *s, const struct operands *o, enum ggml_type type,
+                   bool forward) {
+  struct weight w = {.rows = s->out,
+                     .cols = s->in,
+                     .type = type,
+                     .bytes = type == GGML_F32 ? (const unsigned char *)o->w : o->quantised};
+  struct product p = {.c = o->y, .a = o->x, .rows = s->rows, .weight = &w, .transposed = forward};
+  double start = clock_seconds();
+  product_run(b, &p, o->scratch);
+  return clock_seconds() - start;
+}
+
+static double theirs(const struct shape *s, const struct operands *o, bool forward) {
+  blasint n = (blasint)s->rows, out = (blasint)s->out, in = (blasint)s->in;
+  double start = clock_seconds();
+  if (forward)
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n, out, in, 1, o->x, in, o->w, in, 0, o->y, out);
+  else
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, in, out, 1, o->x, out, o->w, in, 0, o->y, in);
+  return clock_seconds() - start;
+}
+
+static void measure(const struct backend *b, const struct shape *s, enum ggml_type type, bool forward, int runs) {
+  size_t widest = s->in > s->out ? s->in : s->out;
+  struct operands o = {random_floats(s->rows * widest), random_floats(s->in * s->out), random_floats(s->rows * widest),
+                       random_floats(product_scratch(b, 0)), malloc(s->in * s->out * sizeof(float))};
+  if (!o.x || !o.w || !o.y || !o.scratch || !o.quantised) {
+    fprintf(stderr, "no memory for %s\n", s->what);
+    exit(1);
+  }
+  ggml_from_f32(o.quantised, o.w, type, s->in * s->out);
+  double best[2] = {1e9, 1e9}, work = 2e-9 * (double)s->rows * (double)s->in * (double)s->out;
+  for (int run = 0; run < runs; run++) {
+    double took[2] = {ours(b, s, &o, type, forward), theirs(s, &o, forward)};
+    for (int side = 0; side < 2; side++)
+      best[side] = took[side] < best[side] ? took[side] : best[side];
+  }
+  printf("{\"what\": \"%s\", \"direction\": \"%s\", \"rows\": %zu, \"out\": %zu, \"in\": %zu, \"type\": \"%s\", "
+         "\"reflectd\": %.1f, \"openblas\": %.1f, \"ratio\": %.3f}\n",
+         s->what, forward ? "forward" : "backward", s->rows, s->out, s->in, ggml_type_info(type)->name, work / best[0],
+         work / best[1], best[1] / best[0]);
+  fflush(stdout);
+  free(o.x), free(o.w), free(o.y), free(o.scratch), free(o.quantised);
+}
+
+int bench_gemm(int argc, char **argv) {
+  static const enum ggml_type types[] = {GGML_F32, GGML_BF16, GGML_Q8_0};
+  int threads = 0, runs = 10;
+  const char *isa = NULL;
+  for (int i = 0; i + 1 < argc; i += 2)
+    if (strcmp(argv[i], "--threads") == 0)
+      threads = (int)strtol(argv[i + 1], NULL, 10);
+    else if (strcmp(argv[i], "--runs") == 0)
+      runs = (int)strtol(argv[i + 1], NULL, 10);
+    else if (strcmp(argv[i], "--isa") == 0)
+      isa = argv[i + 1];
+    else
+      return 2;
+  struct backend backend;
+  struct error err;
+  if (argc % 2 != 0 || runs < 1)
+    return 2;
+  if (backend_open(&backend, threads, isa, &err)) {
+    fprintf(stderr, "%s\n", err.text);
+    return 1;
+  }
+  openblas_set_num_threads(pool_threads(backend.pool));
+  printf("{\"isa\": \"%s\", \"threads\": %d, \"openblas\": \"%s\"}\n", backend.kernels->isa, pool_threads(backend.pool),
+         openblas_get_corename());
+  for (size_t s = 0; s < COUNT_OF(shapes); s++)
+    for (int forward = 1; forward >= 0; forward--)
+      for (size_t t = 0; t < (s < 4 ? 1 : COUNT_OF(types)); t++)
+        measure(&backend, &shapes[s], types[t], forward, runs);
+  backend_close(&backend);
+  return 0;
+}
