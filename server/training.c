@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/cpu.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "server/models.h"
@@ -354,7 +355,7 @@ static enum status make_task(struct task *task, struct run *run, const struct jo
   task->output_dir = arena_string(&run->arena, path);
   task->threads = task->spec.scheduling.threads ? task->spec.scheduling.threads : config->threads;
   if (!task->threads) {
-    long cores = (long)uv_available_parallelism();
+    int cores = cpu_allowed();
     task->threads = cores > config->workers_max ? cores / config->workers_max : 1;
   }
   return task->output_dir ? STATUS_OK : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "starting %s", run->id);

@@ -7,6 +7,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/cpu.h"
+
 enum { SPINS = 4000, THREADS_MAX = 256 };
 
 struct seat {
@@ -62,16 +64,10 @@ static void *seat_main(void *arg) {
   }
 }
 
-static int allowed_cpus(void) {
-  cpu_set_t set;
-  int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-  return count < 1 ? 1 : count > THREADS_MAX ? THREADS_MAX : count;
-}
-
 enum status pool_new(struct pool **out, int threads, struct error *err) {
   *out = NULL;
   if (threads <= 0)
-    threads = allowed_cpus();
+    threads = cpu_allowed();
   if (threads > THREADS_MAX)
     threads = THREADS_MAX;
   struct pool *pool = calloc(1, sizeof *pool);

@@ -13,7 +13,7 @@ struct pool;
 /* `task` is 0..count-1; `thread` is 0..threads-1, for scratch memory. */
 typedef void pool_task(void *payload, size_t task, int thread);
 
-/* threads 0: as many as the affinity mask of this process allows. */
+/* threads 0: as many processors as this process may use (base/cpu.h). */
 NODISCARD enum status pool_new(struct pool **out, int threads, struct error *err);
 void pool_free(struct pool *pool);
 int pool_threads(const struct pool *pool);
