@@ -1,7 +1,6 @@
 #include "worker/learner.h"
 
-#include <stdio.h>
-#include <unistd.h>
+#include "base/memory.h"
 
 /* What a step ends in. */
 enum goal { GOAL_TRAIN, GOAL_SCORE, GOAL_PREDICT };
@@ -52,22 +51,11 @@ size_t learner_memory_default(const struct model *m) {
   return share > least ? share : least;
 }
 
-/* Pages of this process in memory. */
-static size_t resident(void) {
-  long pages = 0;
-  FILE *file = fopen("/proc/self/statm", "re");
-  if (file && fscanf(file, "%*d %ld", &pages) != 1)
-    pages = 0;
-  if (file)
-    fclose(file);
-  return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
-}
-
 /* What training takes beside its steps: what is there now, the mapped weights, which come in with the first step, and
    the optimiser's moments. */
 static size_t beside_steps(const struct learner *l) {
   const struct model *m = l->model;
-  return resident() + m->mapped_bytes + 2 * parameter_elements(&m->parameters) * sizeof(float);
+  return memory_resident() + m->mapped_bytes + 2 * parameter_elements(&m->parameters) * sizeof(float);
 }
 
 static enum status measure(struct learner *l, size_t *bytes, const struct batch_limits *limits, size_t blocks,
@@ -77,9 +65,16 @@ static enum status measure(struct learner *l, size_t *bytes, const struct batch_
   return tape_plan_measure(&l->tape, bytes, err);
 }
 
+/* Bytes of a step by default: in proportion to the model, but not what this machine does not have. */
+static size_t default_limit(const struct learner *l) {
+  size_t share = learner_memory_default(l->model), available = memory_available() / 10 * 9;
+  size_t rest = available > l->model->mapped_bytes ? available - l->model->mapped_bytes : 1;
+  return !available || share < rest ? share : rest;
+}
+
 /* The fewest recomputed blocks that fit a training step into the limit. */
 static enum status fit(struct learner *l, const struct batch_limits *limits, size_t beside, struct error *err) {
-  size_t limit = learner_memory_default(l->model), bytes = 0;
+  size_t limit = default_limit(l), bytes = 0;
   size_t low = l->recompute_blocks, high = l->model->blocks;
   if (l->memory_limit)
     limit = l->memory_limit > beside ? l->memory_limit - beside : 0;

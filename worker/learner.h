@@ -19,7 +19,8 @@ struct learner {
   double orth_lambda;
   bool regression;
   size_t memory_limit;     /* bytes that this process may take: a step that does not fit recomputes blocks instead of
-                              keeping them (tape.h), as many as it needs; 0: a step may take learner_memory_default */
+                              keeping them (tape.h), as many as it needs; 0: a step may take learner_memory_default, or
+                              what the machine has left if that is less */
   size_t estimate;         /* bytes that this process will have taken when it has trained: by learner_init */
   size_t recompute_blocks; /* at least so many are; learner_init raises it */
   uint64_t seed;           /* of dropout */

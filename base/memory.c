@@ -1,0 +1,64 @@
+#include "base/memory.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A small file of the kernel's as a string; "" when it cannot be read. */
+static void read_text(char *out, size_t size, const char *path) {
+  FILE *file = fopen(path, "re");
+  size_t got = file ? fread(out, 1, size - 1, file) : 0;
+  out[got] = 0;
+  if (file)
+    fclose(file);
+}
+
+size_t memory_field(const char *text, const char *name) {
+  size_t length = strlen(name);
+  while (text && !(strncmp(text, name, length) == 0 && text[length] == ':')) {
+    text = strchr(text, '\n');
+    text = text ? text + 1 : NULL;
+  }
+  return text ? (size_t)strtoull(text + length + 1, NULL, 10) * 1024 : 0;
+}
+
+size_t memory_resident(void) {
+  char text[128];
+  unsigned long long pages = 0;
+  read_text(text, sizeof text, "/proc/self/statm");
+  const char *second = strchr(text, ' ');
+  if (second)
+    pages = strtoull(second, NULL, 10);
+  return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* What a control group's limit leaves; SIZE_MAX: no limit. */
+static size_t group_left(const char *group) {
+  char path[640], text[64];
+  snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.max", group);
+  read_text(text, sizeof text, path);
+  unsigned long long limit = strtoull(text, NULL, 10); /* "max": 0 */
+  snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.current", group);
+  read_text(text, sizeof text, path);
+  unsigned long long used = strtoull(text, NULL, 10);
+  if (!limit)
+    return SIZE_MAX;
+  return limit > used ? (size_t)(limit - used) : 1;
+}
+
+size_t memory_available(void) {
+  char text[8192], group[512];
+  read_text(text, sizeof text, "/proc/meminfo");
+  size_t available = memory_field(text, "MemAvailable");
+  read_text(group, sizeof group, "/proc/self/cgroup"); /* "0::/path" */
+  group[strcspn(group, "\n")] = 0;
+  const char *const groups[] = {strncmp(group, "0::/", 4) == 0 ? group + 3 : "", ""};
+  for (int i = 0; i < 2; i++) {
+    size_t left = group_left(groups[i]);
+    if (left < available)
+      available = left;
+  }
+  return available;
+}
