@@ -28,8 +28,8 @@ static const struct option_row rows[] = {
   {"boft-block-size", OPTION_INT, 0, "adapter.boft_block_size", "N", "BOFT: likewise"},
   {"from-checkpoint", OPTION_TEXT, 0, "from_checkpoint", "ID", "start from a job's, checkpoint's or uploaded adapter"},
   {"export", OPTION_LIST, 0, "exports", "A,B", "more formats: lora, merged[:TYPE], gguf[:TYPE], gguf-lora"},
-  {"target-modules", OPTION_LIST, 0, "adapter.target_modules", "A,B", "names of the modules to adapt"},
-  {"target-regex", OPTION_TEXT, 0, "adapter.target_modules", "RE", "or a pattern, or all-linear"},
+  {"target-modules", OPTION_LIST, 0, "adapter.target_modules", "A,B", "names of the modules to adapt, or all-linear"},
+  {"target-regex", OPTION_TEXT, 0, "adapter.target_modules", "RE", "or a pattern"},
   {"exclude-modules", OPTION_LIST, 0, "adapter.exclude_modules", "A,B", "modules left alone"},
   {"modules-to-save", OPTION_LIST, 0, "adapter.modules_to_save", "A,B", "modules trained in full"},
   {"bias", OPTION_TEXT, 0, "adapter.bias", "NAME", "biases to train: none, all, METHOD_only"},
@@ -66,10 +66,19 @@ static const struct option_row rows[] = {
 };
 const struct option_table create_option_table = {rows, COUNT_OF(rows)};
 
+/* PEFT's shorthand is a string; as a list it would name a module. */
+static void name_all_linear(json_t *document) {
+  json_t *adapter = json_object_get(document, "adapter"), *targets = json_object_get(adapter, "target_modules");
+  const char *only = json_array_size(targets) == 1 ? json_string_value(json_array_get(targets, 0)) : NULL;
+  if (only && strcmp(only, "all-linear") == 0)
+    json_object_set_new(adapter, "target_modules", json_string("all-linear"));
+}
+
 enum status job_body_make(json_t **out, const struct create_options *options, json_t *document,
                           struct error *err) {
   json_t *body = NULL;
   *out = NULL;
+  name_all_linear(document);
   if (options->spec) {
     enum status status = json_parse_file(&body, options->spec, NULL, err);
     if (status != STATUS_OK)

@@ -35,6 +35,17 @@ static json_t *body_of(const char *const *argv) {
 
 #define BODY(...) body_of((const char *[ARGUMENTS_MAX]){__VA_ARGS__, NULL})
 
+static void all_linear_is_no_module(void **state) {
+  (void)state;
+  json_t *body = BODY("--model", "m", "--method", "hra", "--target-modules", "all-linear");
+  assert_string_equal(json_string_value(json_object_get(json_object_get(body, "adapter"), "target_modules")),
+                      "all-linear");
+  json_decref(body);
+  body = BODY("--model", "m", "--method", "hra", "--target-modules", "query");
+  assert_int_equal(json_array_size(json_object_get(json_object_get(body, "adapter"), "target_modules")), 1);
+  json_decref(body);
+}
+
 static void the_server_reads_what_was_meant(void **state) {
   struct job_spec spec;
   struct fault_list faults = {0};
@@ -156,7 +167,8 @@ static void ids_and_paths_differ(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(the_server_reads_what_was_meant), cmocka_unit_test(the_server_knows_every_option),
+    cmocka_unit_test(the_server_reads_what_was_meant),
+      cmocka_unit_test(all_linear_is_no_module), cmocka_unit_test(the_server_knows_every_option),
     cmocka_unit_test(options_go_over_a_spec_file),     cmocka_unit_test(a_spec_that_is_no_object_is_refused),
     cmocka_unit_test(ids_and_paths_differ),
   };
