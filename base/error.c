@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
+
 static const struct {
   const char *code;
   const char *type;
@@ -36,15 +38,23 @@ static void trim_utf8(char *text) {
     text[start - 1] = '\0';
 }
 
+/* Texts may quote a stranger's bytes, cut anywhere: what is no UTF-8 becomes '?'. */
+static void make_utf8(char *text) {
+  size_t bad;
+  trim_utf8(text);
+  while (!utf8_valid(text, strlen(text), &bad))
+    text[bad] = '?';
+}
+
 enum status error_setv(struct error *err, enum status status, const char *param, const char *format,
                        va_list args) {
   if (!err)
     return status;
   err->status = status;
   snprintf(err->param, sizeof err->param, "%s", param ? param : "");
-  trim_utf8(err->param);
+  make_utf8(err->param);
   vsnprintf(err->text, sizeof err->text, format, args);
-  trim_utf8(err->text);
+  make_utf8(err->text);
   return status;
 }
 
@@ -84,7 +94,7 @@ enum status error_prefix(struct error *err, const char *format, ...) {
   va_end(args);
   size_t used = strlen(err->text);
   snprintf(err->text + used, sizeof err->text - used, ": %s", old);
-  trim_utf8(err->text);
+  make_utf8(err->text);
   return err->status;
 }
 

@@ -32,6 +32,17 @@ static void names_the_place_of_a_fault(void **state) {
   refused("1e999", STATUS_INVALID_JSON, "line 1");
 }
 
+/* jansson quotes up to the byte it stopped at, which may be the first of several. */
+static void a_cut_quote_stays_utf8(void **state) {
+  struct error err;
+  json_t *value;
+  const char text[] = "{\"key\\\xdb\x9d}l";
+  (void)state;
+  assert_int_equal(json_parse(&value, text, sizeof text - 1, NULL, &err), STATUS_INVALID_JSON);
+  assert_true(utf8_valid(err.text, strlen(err.text), NULL));
+  assert_non_null(strstr(err.text, "line 1, column "));
+}
+
 static void keeps_its_limits(void **state) {
   (void)state;
   static const struct json_limits limits = {.bytes_max = 64, .depth_max = 3, .values_max = 8};
@@ -109,6 +120,7 @@ static void prefixes_faults_of_a_file(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(names_the_place_of_a_fault), cmocka_unit_test(keeps_its_limits),
+                                     cmocka_unit_test(a_cut_quote_stays_utf8),
                                      cmocka_unit_test(reads_members_by_type),
                                      cmocka_unit_test(writes_numbers_as_people_do),
                                      cmocka_unit_test(prefixes_faults_of_a_file)};
