@@ -6,8 +6,9 @@ enum {
   GROUP_FLOATS = 64 << 10, /* a packed group: half of a small second-level cache */
   GROUP_MOST = 4096,       /* columns */
   DEPTH_MAX = 1024,        /* longer sums are cut into parts */
+  DEPTH_STRAIGHT = 256,
   BLOCK_MAX = 256,         /* the largest block of a quantised type: parts are multiples of it */
-  ROWS_LEAST = 192,        /* of a task: decoding is shared by many rows, */
+  ROWS_LEAST = 256,        /* of a task: decoding is shared by many rows, */
   ROWS_MOST = 1024,
   ROWS_STEP = 12,
   TASKS_A_THREAD = 8, /* but all cores find work to the end */
@@ -128,7 +129,8 @@ static void cut_columns(struct pass *pass) {
   const struct product *p = pass->p;
   size_t block = p->transposed ? 1 : weight_block(p->weight), width = pass->kernels->panel;
   size_t step = block > width ? block : width, deepest = GROUP_FLOATS / step / BLOCK_MAX * BLOCK_MAX;
-  deepest = deepest < DEPTH_MAX ? deepest : DEPTH_MAX;
+  size_t longest = p->transposed ? DEPTH_MAX : DEPTH_STRAIGHT; /* then a group is wide: long pieces of the rows */
+  deepest = deepest < longest ? deepest : longest;
   pass->part = pass->depth;
   if (pass->depth > deepest)
     pass->part = round_up(ceil_div(pass->depth, ceil_div(pass->depth, deepest)), BLOCK_MAX);
