@@ -41,6 +41,8 @@ ISAS := avx2 avx512
 ISA_avx2 := -mavx2 -mfma -DISA=avx2 -DISA_WIDTH=8
 ISA_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=512 -DISA=avx512 -DISA_WIDTH=16
 
+ISA_bf16 := $(ISA_avx512) -mavx512bf16
+
 LAYERS := base config api storage server worker cli
 src_of = $(filter-out %/main.c,$(shell find $(1) -name '*.c' -not -path 'worker/backend/isa/*'))
 OBJ_base := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,base))
@@ -117,6 +119,8 @@ $(OBJ)/worker/backend/isa/%.$(1).o: worker/backend/isa/%.c
 	$(CC) $(CPPFLAGS) $$(CFLAGS) $(KERNEL) $(ISA_$(1)) -c -o $$@ $$<
 endef
 $(foreach isa,$(ISAS),$(eval $(call isa_rule,$(isa))))
+$(OBJ)/worker/backend/bf16/%.o: EXTRA_CFLAGS += $(ISA_bf16)
+$(OBJ)/worker/backend/bf16/amx.o: EXTRA_CFLAGS += -mamx-tile -mamx-bf16
 $(OBJ)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<

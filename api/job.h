@@ -21,7 +21,7 @@ enum peft_type {
 
 /* The learning-rate schedule, Transformers' names and formulas (first step of a warm-up: 0). */
 enum schedule { SCHEDULE_LINEAR, SCHEDULE_COSINE, SCHEDULE_CONSTANT, SCHEDULE_CONSTANT_WITH_WARMUP, SCHEDULE_COUNT };
-enum precision { PRECISION_FP32, PRECISION_COUNT };
+enum precision { PRECISION_FP32, PRECISION_BF16, PRECISION_COUNT };
 /* METHOD_ONLY is written "hra_only" for HRA, as PEFT does. */
 enum adapter_bias { BIAS_NONE, BIAS_ALL, BIAS_METHOD_ONLY, BIAS_COUNT };
 
@@ -41,7 +41,7 @@ struct hyperparameters {
   double weight_decay;                  /* decoupled; default 0 */
   double max_grad_norm;                 /* 0: no clipping; default 1 */
   double adam_beta1, adam_beta2, adam_epsilon;
-  int precision;                        /* enum precision */
+  int precision;                        /* enum precision: of products with frozen weights; default fp32 */
   bool packing;                         /* fill a micro-batch up to batch_size * max_seq_length tokens */
   int64_t max_batch_tokens;             /* tokens a micro-batch at most; 0: batch_size alone decides */
   bool train_on_inputs;                 /* language models: prompts are trained too */

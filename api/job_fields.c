@@ -33,7 +33,8 @@ static const char *const schedules[] = {[SCHEDULE_LINEAR] = "linear",
                                         [SCHEDULE_CONSTANT] = "constant",
                                         [SCHEDULE_CONSTANT_WITH_WARMUP] = "constant_with_warmup",
                                         [SCHEDULE_COUNT] = NULL};
-static const char *const precisions[] = {[PRECISION_FP32] = "fp32", [PRECISION_COUNT] = NULL};
+static const char *const precisions[] = {
+    [PRECISION_FP32] = "fp32", [PRECISION_BF16] = "bf16", [PRECISION_COUNT] = NULL};
 
 #define AT(member) offsetof(struct hyperparameters, member)
 static const struct field hyper[] = {
@@ -77,7 +78,8 @@ static const struct field hyper[] = {
      .doc = "Language models: learn prompts too, not only what the assistant says."},
     {"shuffle", NULL, FIELD_BOOL, AT(shuffle), .initial = "true", .doc = "Another order of the examples each epoch."},
     {"precision", NULL, FIELD_CHOICE, AT(precision), 0, 0, 0, precisions, "fp32",
-     .doc = "Arithmetic of the base model."},
+     .doc = "What products with the base model's weights multiply: floats, or numbers rounded to bfloat16 with float "
+            "sums. All else, adapters and optimiser among it, is float."},
 };
 #undef AT
 const struct field_table job_hyper_fields = FIELDS(hyper);

@@ -44,6 +44,7 @@ static const struct option_row rows[] = {
   {"warmup-steps", OPTION_INT, 0, HYPER "warmup_steps", "N", "or their number"},
   {"weight-decay", OPTION_NUMBER, 0, HYPER "weight_decay", "X", "decoupled"},
   {"clip", OPTION_NUMBER, 0, HYPER "max_grad_norm", "X", "largest gradient norm; 0: none"},
+  {"precision", OPTION_TEXT, 0, HYPER "precision", "NAME", "fp32, or bf16: faster where the processor has it"},
   {"packing", OPTION_FLAG, 0, HYPER "packing", NULL, "fill micro-batches by tokens"},
   {"max-batch-tokens", OPTION_INT, 0, HYPER "max_batch_tokens", "N", "tokens a micro-batch at most"},
   {"train-on-inputs", OPTION_FLAG, 0, HYPER "train_on_inputs", NULL, "learn prompts too"},

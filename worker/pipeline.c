@@ -71,6 +71,8 @@ static enum status load_model(struct run *r, const struct task *task, struct err
   uint64_t seed = (uint64_t)task->spec.seed;
   size_t num_labels = r->language ? 0 : r->training.num_labels;
   enum status status = backend_open(&r->backend, (int)task->threads, NULL, err);
+  if (!status)
+    backend_set_precision(&r->backend, (enum precision)task->spec.hyperparameters.precision);
   status = status ? status : model_open(&r->model, task->model_dir, num_labels, seed, &r->backend, err);
   status = status ? status : model_adapt(&r->model, &task->spec.adapter, seed, err);
   return status || !task->start ? status : peft_start(&r->model, &task->spec.adapter, task->start, err);
@@ -165,14 +167,17 @@ static void say_what(const struct run *r, const struct task *task, struct report
   report_message(report, LOG_INFO,
                  "%zu training examples, %zu tokens, %s; %zu adapted modules, %zu trainable parameters; about %zu MiB "
                  "of memory",
-                 c->count,
-                 c->offsets[c->count],
+                 c->count, c->offsets[c->count],
                  r->language             ? "language model"
                  : r->learner.regression ? "regression"
                                          : "classification",
                  r->model.adapter_count, parameter_elements(&r->model.parameters), r->learner.estimate >> 20);
+  if (r->backend.multiplier == r->backend.kernels->rounded)
+    report_message(report, LOG_WARN,
+                   "precision bf16: this processor does not multiply bfloat16 numbers, so floats are rounded to them: "
+                   "the results are those of bf16, the speed is that of fp32");
   log_info("model %s on %d threads, %s kernels; a step needs %zu MiB, %zu blocks recomputed", task->spec.model,
-           pool_threads(r->backend.pool), r->backend.kernels->isa, learner_bytes(&r->learner) >> 20,
+           pool_threads(r->backend.pool), backend_isa(&r->backend), learner_bytes(&r->learner) >> 20,
            r->learner.recompute_blocks);
 }
 

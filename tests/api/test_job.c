@@ -167,7 +167,7 @@ static void checks_hyperparameters(void **state) {
       {HYPER("\"learning_rate\":\"fast\""), "learning_rate", STATUS_INVALID_VALUE, "a number"},
       {HYPER("\"warmup_ratio\":1"), "warmup_ratio", STATUS_INVALID_VALUE, "at most"},
       {HYPER("\"lr_scheduler_type\":\"poly\""), "lr_scheduler_type", STATUS_UNSUPPORTED_VALUE, "linear, cosine"},
-      {HYPER("\"precision\":\"bf16\""), "precision", STATUS_UNSUPPORTED_VALUE, "one of: fp32"},
+      {HYPER("\"precision\":\"fp16\""), "precision", STATUS_UNSUPPORTED_VALUE, "one of: fp32, bf16"},
       {HYPER("\"n_epoch\":1"), "n_epoch", STATUS_UNKNOWN_PARAMETER, "did you mean n_epochs?"},
       {HYPER("\"optim\":\"sgd\""), "optim", STATUS_UNSUPPORTED_VALUE, "adamw"},
       {HYPER("\"packing\":1"), "packing", STATUS_INVALID_VALUE, "true or false"},

@@ -1,6 +1,6 @@
 /* bench gemm ...: the products alone (gemm.c)
    bench train --model DIR [--method hra|hra_gs|lora|oft|boft] [--r R] [--batch B] [--seq T] [--steps S]
-               [--precision fp32] [--no-dropout] [--lengths FILE] [--threads N] [--isa NAME] [--recompute BLOCKS]
+               [--precision fp32|bf16] [--no-dropout] [--lengths FILE] [--threads N] [--isa NAME] [--recompute BLOCKS]
                [--memory-limit MIB]
    Trains on random tokens as the reference benchmark does (every Linear of the blocks adapted; two classes,
    or every next token; AdamW) and prints one JSON line with its fields, and gflops, gemm, isa. The first step is
@@ -62,8 +62,8 @@ static bool parse(struct options *o, int argc, char **argv) {
     else
       *rows[row].number = (int)strtol(argv[++i], NULL, 10);
   }
-  return o->model && strcmp(o->precision, "fp32") == 0 && o->r > 0 && o->batch > 0 && o->batch <= BATCH_MAX &&
-         o->seq > 1 && o->steps > 0 && o->steps < STEPS_MAX;
+  return o->model && (strcmp(o->precision, "fp32") == 0 || strcmp(o->precision, "bf16") == 0) && o->r > 0 &&
+         o->batch > 0 && o->batch <= BATCH_MAX && o->seq > 1 && o->steps > 0 && o->steps < STEPS_MAX;
 }
 
 /* The adapter as a job would ask for it. */
@@ -207,7 +207,7 @@ static enum status steps(const struct options *o, struct learner *l, struct erro
       "model", l->model->ops->model_type, "method", o->method, "precision", o->precision, "batch", o->batch, "seq",
       o->seq, "r", o->r, "dropout", !o->no_dropout, "step_s", step_s, "tok_s", tok_s, "peak_mb",
       (json_int_t)(usage.ru_maxrss / 1024), "trainable", (json_int_t)parameter_elements(&l->model->parameters), "loss",
-      losses, "gflops", per_token * tok_s / 1e9, "gemm", "reflectd", "isa", l->model->backend->kernels->isa, "threads",
+      losses, "gflops", per_token * tok_s / 1e9, "gemm", "reflectd", "isa", backend_isa(l->model->backend), "threads",
       pool_threads(l->model->backend->pool), "step_mb", (json_int_t)(learner_bytes(l) >> 20), "estimate_mb",
       (json_int_t)(l->estimate >> 20), "recomputed_blocks", (json_int_t)l->recompute_blocks);
   json_dumpf(line, stdout, JSON_REAL_PRECISION(6));
@@ -225,6 +225,8 @@ static enum status run(const struct options *o, struct error *err) {
   size_t batch = (size_t)o->batch, seq = (size_t)o->seq;
   struct batch_limits limits = {batch, batch * seq, seq}, none = {1, seq, seq};
   enum status s = backend_open(&backend, o->threads, o->isa, err);
+  if (!s)
+    backend_set_precision(&backend, strcmp(o->precision, "bf16") == 0 ? PRECISION_BF16 : PRECISION_FP32);
   s = s ? s : model_open(&model, o->model, 0, 0, &backend, err);
   if (s == STATUS_UNSUPPORTED_VALUE) /* no language model: a classifier */
     s = model_open(&model, o->model, 2, 0, &backend, err);
@@ -253,7 +255,7 @@ int main(int argc, char **argv) {
         stderr,
         "usage: bench train --model DIR [--method hra|hra_gs|lora|oft|boft] [--r 8] [--batch 4] [--seq "
         "128] [--steps 4]\n"
-        "         [--precision fp32] [--no-dropout] [--lengths FILE] [--threads N] [--isa avx2|avx512] "
+        "         [--precision fp32|bf16] [--no-dropout] [--lengths FILE] [--threads N] [--isa avx2|avx512] "
         "[--recompute BLOCKS] [--memory-limit MIB]\n       bench gemm [--threads N] [--isa avx2|avx512] [--runs 10]\n");
     return 2;
   }

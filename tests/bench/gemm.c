@@ -65,7 +65,7 @@ static double theirs(const struct shape *s, const struct operands *o, bool forwa
 static void measure(const struct backend *b, const struct shape *s, enum ggml_type type, bool forward, int runs) {
   size_t widest = s->in > s->out ? s->in : s->out;
   struct operands o = {random_floats(s->rows * widest), random_floats(s->in * s->out), random_floats(s->rows * widest),
-                       random_floats(product_scratch(b, 0)), malloc(s->in * s->out * sizeof(float))};
+                       random_floats(product_scratch(b, s->rows, widest, 0)), malloc(s->in * s->out * sizeof(float))};
   if (!o.x || !o.w || !o.y || !o.scratch || !o.quantised) {
     fprintf(stderr, "no memory for %s\n", s->what);
     exit(1);
@@ -107,8 +107,8 @@ int bench_gemm(int argc, char **argv) {
     return 1;
   }
   openblas_set_num_threads(pool_threads(backend.pool));
-  printf("{\"isa\": \"%s\", \"threads\": %d, \"openblas\": \"%s\"}\n", backend.kernels->isa, pool_threads(backend.pool),
-         openblas_get_corename());
+  printf("{\"isa\": \"%s\", \"threads\": %d, \"openblas\": \"%s\"}\n", backend_isa(&backend),
+         pool_threads(backend.pool), openblas_get_corename());
   for (size_t s = 0; s < COUNT_OF(shapes); s++)
     for (int forward = 1; forward >= 0; forward--)
       for (size_t t = 0; t < (s < 4 ? 1 : COUNT_OF(types)); t++)

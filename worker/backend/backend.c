@@ -2,28 +2,67 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
-static bool runs(const struct kernels *kernels) {
-  __builtin_cpu_init();
-  bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (kernels == &kernels_avx2)
-    return avx2;
-  return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+struct isa {
+  const char *name;
+  bool (*runs)(void);
+  const struct kernels *kernels;
+  const struct multiplier *bf16; /* NULL: the processor multiplies no such numbers */
+};
+
+static bool runs_avx2(void) {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+
+static bool runs_avx512(void) {
+  return runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
+static bool runs_avx512_bf16(void) {
+  return runs_avx512() && __builtin_cpu_supports("avx512bf16");
+}
+
+/* Linux gives a process the registers of tiles when it asks for them. */
+static bool runs_amx(void) {
+  enum { REQUEST_FEATURE = 0x1023 /* ARCH_REQ_XCOMP_PERM */, TILE_DATA = 18 };
+  return runs_avx512_bf16() && __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") &&
+         syscall(SYS_arch_prctl, REQUEST_FEATURE, TILE_DATA) == 0;
+}
+
+static const struct isa best_first[] = {
+    {"amx", runs_amx, &kernels_avx512, &multiplier_amx},
+    {"avx512_bf16", runs_avx512_bf16, &kernels_avx512, &multiplier_avx512_bf16},
+    {"avx512", runs_avx512, &kernels_avx512, NULL},
+    {"avx2", runs_avx2, &kernels_avx2, NULL},
+};
+
 enum status backend_open(struct backend *out, int threads, const char *isa, struct error *err) {
-  static const struct kernels *const best_first[] = {&kernels_avx512, &kernels_avx2};
   *out = (struct backend){0};
+  __builtin_cpu_init();
   if (!isa)
     isa = getenv("REFLECT_ISA");
-  for (size_t i = 0; i < COUNT_OF(best_first) && !out->kernels; i++)
-    if (runs(best_first[i]) && (!isa || strcmp(isa, best_first[i]->isa) == 0))
-      out->kernels = best_first[i];
-  if (!out->kernels)
-    return error_set(err, STATUS_UNSUPPORTED_VALUE, "isa", "this processor cannot run %s kernels",
-                     isa ? isa : "avx2 or avx512");
+  for (size_t i = 0; i < COUNT_OF(best_first) && !out->isa; i++)
+    if ((!isa || strcmp(isa, best_first[i].name) == 0) && best_first[i].runs())
+      out->isa = &best_first[i];
+  if (!out->isa)
+    return error_set(err, STATUS_UNSUPPORTED_VALUE, "isa", "this processor cannot run %s kernels", isa ? isa : "avx2");
+  out->kernels = out->isa->kernels;
+  out->multiplier = out->kernels->fp32;
   return pool_new(&out->pool, threads, err);
+}
+
+const char *backend_isa(const struct backend *backend) {
+  return backend->isa->name;
+}
+
+void backend_set_precision(struct backend *backend, enum precision precision) {
+  if (precision == PRECISION_FP32)
+    backend->multiplier = backend->kernels->fp32;
+  else
+    backend->multiplier = backend->isa->bf16 ? backend->isa->bf16 : backend->kernels->rounded;
 }
 
 void backend_close(struct backend *backend) {

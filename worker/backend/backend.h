@@ -2,19 +2,27 @@
 #ifndef WORKER_BACKEND_BACKEND_H
 #define WORKER_BACKEND_BACKEND_H
 
+#include "api/job.h"
 #include "base/error.h"
 #include "worker/backend/kernels.h"
 #include "worker/backend/pool.h"
 
 struct backend {
   struct pool *pool;
+  const struct isa *isa;
   const struct kernels *kernels;
+  const struct multiplier *multiplier; /* of products with frozen matrices */
 };
 
-/* threads 0: all that this process may use. isa: "avx2", "avx512", or NULL for the best one this
-   processor runs (overridden by REFLECT_ISA in the environment). STATUS_UNSUPPORTED_VALUE on a
-   processor without AVX2 and FMA, or when it cannot run the named set. */
+/* threads 0: all that this process may use. isa: "avx2", "avx512", "avx512_bf16" or "amx" (each has what those before
+   it have), or NULL for the best one this processor runs (overridden by REFLECT_ISA in the environment).
+   STATUS_UNSUPPORTED_VALUE on a processor without AVX2 and FMA, or when it cannot run the named set.
+   The precision is fp32. */
 NODISCARD enum status backend_open(struct backend *out, int threads, const char *isa, struct error *err);
+const char *backend_isa(const struct backend *backend);
+/* Of the products with frozen matrices from now on. Where the processor multiplies no bf16 numbers the multiplier is
+   kernels->rounded. */
+void backend_set_precision(struct backend *backend, enum precision precision);
 void backend_close(struct backend *backend);
 
 /* Splits `rows` into panels for pool tasks. The split depends on `rows` alone, so that sums over

@@ -33,26 +33,46 @@ struct attention_head {
 };
 
 /* One task of a product (worker/backend/product.h): C (rows x columns, ldc apart) = [C +] [1 A Q] panels. A panel
-   holds `panel` columns: 1 + depth + R rows of that many floats; the columns beyond the last are padding. */
+   holds `panel` columns: a row of floats that starts the sums, the rows of the depth, R rows of floats; the columns
+   beyond the last are padding. */
 struct panel_product {
   float *c;
   size_t ldc;
-  const float *a; /* rows x depth, lda apart */
+  const void *a; /* as the multiplier reads it; lda numbers a row */
   size_t lda;
   const float *q; /* rows x R */
   const float *panels;
-  size_t rows, columns, depth, R;
+  size_t rows, columns, depth, R; /* depth: padded */
   bool accumulate;
 };
 
-enum { KERNELS_PANEL_MAX = 32 };
+/* How products with a frozen matrix run: the layout of what they read, and the loops over it. Number (i, k) of A,
+   i and k multiples of row_block and depth_block, begins a block of row_block x depth_block numbers in rows; blocks
+   follow each other along the depth, then down the rows. In floats as they lie both are 1. */
+struct multiplier {
+  const char *name;
+  size_t panel;  /* columns of a packed panel, at most KERNELS_PANEL_MAX */
+  size_t packed; /* numbers of a column in one row of a panel, which has the size of a float: 1 float or 2 bf16 */
+  size_t number; /* bytes of a number of A */
+  size_t row_block;
+  size_t depth_block; /* depths are padded with zeros to whole blocks */
+  size_t row_step;    /* a task has whole steps of rows, but the last one: A is padded to whole steps */
+  size_t rows_most;   /* of a task: packing is shared by its rows */
+  /* A of `rows` x depth floats into blocks, padding included; NULL: products read the floats. */
+  void (*convert)(void *out, const float *a, size_t rows, size_t depth);
+  /* The rows of a panel's depth: column j of the panel is rows[j], 0 from `count` on; padding included. */
+  void (*pack_columns)(float *panel, const float *const *rows, size_t count, size_t depth);
+  /* One row of a panel: its first `count` columns from `packed` rows of B; NULL: zeros. */
+  void (*pack_row)(float *row, const float *const *rows, size_t count);
+  void (*run)(const struct panel_product *product);
+};
+
+enum { KERNELS_PANEL_MAX = 32, KERNELS_PACKED_MAX = 2 };
 
 struct kernels {
   const char *isa;
-  size_t panel; /* columns of a packed panel */
-  /* panel[k * width + j] = rows[j][k] for k < depth, 0 for j from count on. */
-  void (*pack)(float *panel, const float *const *rows, size_t count, size_t depth);
-  void (*product)(const struct panel_product *product);
+  const struct multiplier *fp32;
+  const struct multiplier *rounded; /* floats that were rounded to bf16: where the processor multiplies no bf16 */
   /* C (m x n, rows ldc apart) = [C if accumulate +] alpha * A B. A's element (i, k) lies at
      a[i * row_a + k * col_a]: transposes are strides. B is depth x n, rows ldb apart. For products
      with one small dimension, where BLAS is slow. */
@@ -106,5 +126,7 @@ struct kernels {
 };
 
 extern const struct kernels kernels_avx2, kernels_avx512;
+/* Products of bf16 numbers with float sums: worker/backend/bf16/. */
+extern const struct multiplier multiplier_avx512_bf16, multiplier_amx;
 
 #endif

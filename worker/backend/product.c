@@ -1,5 +1,6 @@
 #include "worker/backend/product.h"
 
+#include <stdint.h>
 #include <string.h>
 
 enum {
@@ -7,19 +8,23 @@ enum {
   GROUP_MOST = 4096,       /* columns */
   DEPTH_MAX = 1024,        /* longer sums are cut into parts */
   DEPTH_STRAIGHT = 256,
-  BLOCK_MAX = 256,         /* the largest block of a quantised type: parts are multiples of it */
-  ROWS_LEAST = 256,        /* of a task: decoding is shared by many rows, */
-  ROWS_MOST = 1024,
-  ROWS_STEP = 12,
+  BLOCK_MAX = 256,    /* the largest block of a quantised type: parts are multiples of it */
+  ROWS_LEAST = 256,   /* of a task: decoding is shared by many rows, */
   TASKS_A_THREAD = 8, /* but all cores find work to the end */
+  TASKS_LEAST = 4,
+  CONVERT_ROWS = 64, /* of a task that converts A */
+  ALIGN_FLOATS = 16, /* a line of cache */
 };
 
 struct pass {
   const struct product *p;
-  const struct kernels *kernels;
+  const struct multiplier *m;
+  const unsigned char *a;      /* A as m reads it */
   size_t columns, depth, part; /* of B; of a sum's part */
+  size_t lda;                  /* numbers a row of A: the depth, padded */
   size_t group, groups;        /* columns of a task */
   size_t chunk, chunks;        /* rows of a task */
+  float *converted;            /* room for A */
   float *scratch;
   size_t thread_floats;
 };
@@ -32,24 +37,36 @@ static size_t round_up(size_t n, size_t to) {
   return ceil_div(n, to) * to;
 }
 
-static size_t decode_floats(const struct kernels *k) {
-  return k->panel * DEPTH_MAX; /* a panel's rows; a group's columns are fewer */
+static size_t decode_floats(const struct multiplier *m) {
+  return m->panel * DEPTH_MAX; /* a panel's rows; a group's columns are fewer */
 }
 
 /* --- packing -------------------------------------------------------------------------------------- */
 
-/* Where row `row` of a panel begins: row 0 starts the sums, `depth` rows of B, then R of V. */
-static float *panel_row(const struct pass *pass, float *panels, size_t panel, size_t row, size_t panel_rows) {
-  return panels + (panel * panel_rows + row) * pass->kernels->panel;
+/* The panels of one part of the sums. */
+struct panels {
+  float *at;
+  size_t first, count; /* columns */
+  size_t from, depth;  /* of B's rows; depth 0 .. */
+  size_t rows;         /* of a panel */
+};
+
+/* Row 0 starts the sums, then the depth's, then R of V. */
+static float *panel_row(const struct pass *pass, const struct panels *panels, size_t panel, size_t row) {
+  return panels->at + (panel * panels->rows + row) * pass->m->panel;
 }
 
-/* A row of all the group's panels from `count` floats, times `scale`; NULL: zeros. */
-static void spread(const struct pass *pass, float *panels, size_t row, size_t panel_rows, const float *from,
-                   size_t count, float scale) {
-  size_t width = pass->kernels->panel;
-  for (size_t p = 0; p * width < count; p++) {
-    float *to = panel_row(pass, panels, p, row, panel_rows);
-    size_t n = count - p * width < width ? count - p * width : width;
+static size_t columns_of(const struct pass *pass, const struct panels *panels, size_t panel) {
+  size_t width = pass->m->panel, left = panels->count - panel * width;
+  return left < width ? left : width;
+}
+
+/* A row of all panels from floats, times `scale`; NULL: zeros. */
+static void spread(const struct pass *pass, const struct panels *panels, size_t row, const float *from, float scale) {
+  size_t width = pass->m->panel;
+  for (size_t p = 0; p * width < panels->count; p++) {
+    float *to = panel_row(pass, panels, p, row);
+    size_t n = columns_of(pass, panels, p);
     for (size_t j = 0; j < n; j++)
       to[j] = from ? from[p * width + j] * scale : 0.0f;
     memset(to + n, 0, (width - n) * sizeof *to);
@@ -57,31 +74,31 @@ static void spread(const struct pass *pass, float *panels, size_t row, size_t pa
 }
 
 /* B is the weight's transpose: its columns are rows of the weight. */
-static void pack_transposed(const struct pass *pass, float *panels, size_t panel_rows, size_t first, size_t count,
-                            size_t from, size_t depth, float *scratch) {
-  const struct weight *w = pass->p->weight;
-  size_t width = pass->kernels->panel;
+static void pack_transposed(const struct pass *pass, const struct panels *panels, float *scratch) {
+  size_t width = pass->m->panel;
   const float *rows[KERNELS_PANEL_MAX];
-  for (size_t p = 0; p * width < count; p++) {
-    size_t n = count - p * width < width ? count - p * width : width;
+  for (size_t p = 0; p * width < panels->count; p++) {
+    size_t n = columns_of(pass, panels, p);
     for (size_t j = 0; j < n; j++)
-      rows[j] = weight_part(w, first + p * width + j, from, depth, scratch + j * depth);
-    pass->kernels->pack(panel_row(pass, panels, p, 1, panel_rows), rows, n, depth);
+      rows[j] = weight_part(pass->p->weight, panels->first + p * width + j, panels->from, panels->depth,
+                            scratch + j * panels->depth);
+    pass->m->pack_columns(panel_row(pass, panels, p, 1), rows, n, panels->depth);
   }
 }
 
-static void pack_straight(const struct pass *pass, float *panels, size_t panel_rows, size_t first, size_t count,
-                          size_t from, size_t depth, float *scratch) {
-  size_t width = pass->kernels->panel;
-  for (size_t k = 0; k < depth; k++) {
-    const float *row = weight_part(pass->p->weight, from + k, first, count, scratch);
-    size_t p = 0;
-    for (; (p + 1) * width <= count; p++)
-      memcpy(panel_row(pass, panels, p, 1 + k, panel_rows), row + p * width, width * sizeof *row);
-    if (p * width < count) {
-      float *to = panel_row(pass, panels, p, 1 + k, panel_rows);
-      memcpy(to, row + p * width, (count - p * width) * sizeof *row);
-      memset(to + (count - p * width), 0, ((p + 1) * width - count) * sizeof *row);
+static void pack_straight(const struct pass *pass, const struct panels *panels, float *scratch) {
+  const struct multiplier *m = pass->m;
+  const float *rows[KERNELS_PACKED_MAX], *pieces[KERNELS_PACKED_MAX];
+  size_t padded = round_up(panels->depth, m->depth_block);
+  for (size_t k = 0; k < padded; k += m->packed) {
+    for (size_t i = 0; i < m->packed; i++)
+      rows[i] = k + i < panels->depth ? weight_part(pass->p->weight, panels->from + k + i, panels->first, panels->count,
+                                                    scratch + i * panels->count)
+                                      : NULL;
+    for (size_t p = 0; p * m->panel < panels->count; p++) {
+      for (size_t i = 0; i < m->packed; i++)
+        pieces[i] = rows[i] ? rows[i] + p * m->panel : NULL;
+      m->pack_row(panel_row(pass, panels, p, 1 + k / m->packed), pieces, columns_of(pass, panels, p));
     }
   }
 }
@@ -91,75 +108,113 @@ static void pack_straight(const struct pass *pass, float *panels, size_t panel_r
 static void task(void *payload, size_t index, int thread) {
   const struct pass *pass = payload;
   const struct product *p = pass->p;
+  const struct multiplier *m = pass->m;
   size_t row = index / pass->groups * pass->chunk, first = index % pass->groups * pass->group;
   size_t rows = p->rows - row < pass->chunk ? p->rows - row : pass->chunk;
   size_t columns = pass->columns - first < pass->group ? pass->columns - first : pass->group;
   float *scratch = pass->scratch + (size_t)thread * pass->thread_floats;
-  float *panels = scratch + decode_floats(pass->kernels);
   for (size_t from = 0; from < pass->depth; from += pass->part) {
     bool last = from + pass->part >= pass->depth;
-    size_t depth = last ? pass->depth - from : pass->part, R = last ? p->R : 0, panel_rows = 1 + depth + R;
-    spread(pass, panels, 0, panel_rows, from == 0 && p->bias ? p->bias + first : NULL, columns, 1);
-    (p->transposed ? pack_transposed : pack_straight)(pass, panels, panel_rows, first, columns, from, depth, scratch);
+    size_t depth = last ? pass->depth - from : pass->part, padded = round_up(depth, m->depth_block);
+    size_t R = last ? p->R : 0, rows_of_depth = padded / m->packed;
+    struct panels panels = {.at = scratch + decode_floats(m),
+                            .first = first,
+                            .count = columns,
+                            .from = from,
+                            .depth = depth,
+                            .rows = 1 + rows_of_depth + R};
+    spread(pass, &panels, 0, from == 0 && p->bias ? p->bias + first : NULL, 1);
+    (p->transposed ? pack_transposed : pack_straight)(pass, &panels, scratch);
     for (size_t r = 0; r < R; r++)
-      spread(pass, panels, 1 + depth + r, panel_rows, p->v + r * pass->columns + first, columns, p->sign);
-    pass->kernels->product(&(struct panel_product){.c = p->c + row * pass->columns + first,
-                                                   .ldc = pass->columns,
-                                                   .a = p->a + row * pass->depth + from,
-                                                   .lda = pass->depth,
-                                                   .q = R ? p->q + row * R : NULL,
-                                                   .panels = panels,
-                                                   .rows = rows,
-                                                   .columns = columns,
-                                                   .depth = depth,
-                                                   .R = R,
-                                                   .accumulate = p->accumulate || from > 0});
+      spread(pass, &panels, 1 + rows_of_depth + r, p->v + r * pass->columns + first, p->sign);
+    m->run(&(struct panel_product){.c = p->c + row * pass->columns + first,
+                                   .ldc = pass->columns,
+                                   .a = pass->a + (row * pass->lda + from * m->row_block) * m->number,
+                                   .lda = pass->lda,
+                                   .q = R ? p->q + row * R : NULL,
+                                   .panels = panels.at,
+                                   .rows = rows,
+                                   .columns = columns,
+                                   .depth = padded,
+                                   .R = R,
+                                   .accumulate = p->accumulate || from > 0});
   }
+}
+
+static void convert_task(void *payload, size_t index, int thread) {
+  (void)thread;
+  const struct pass *pass = payload;
+  size_t first = index * CONVERT_ROWS, left = pass->p->rows - first;
+  unsigned char *out = (unsigned char *)pass->converted + first * pass->lda * pass->m->number;
+  pass->m->convert((void *)out, pass->p->a + first * pass->depth, left < CONVERT_ROWS ? left : CONVERT_ROWS,
+                   pass->depth);
 }
 
 /* --- how it is cut -------------------------------------------------------------------------------- */
 
-size_t product_scratch(const struct backend *b, size_t R) {
-  size_t panels = GROUP_FLOATS + (1 + R) * BLOCK_MAX; /* one step of columns may be wider than a group should be */
-  return (size_t)pool_threads(b->pool) * (decode_floats(b->kernels) + panels);
+static size_t converted_floats(const struct multiplier *m, size_t rows, size_t depth) {
+  size_t bytes = round_up(rows, m->row_step) * round_up(depth, m->depth_block) * m->number;
+  return m->convert ? round_up(bytes / sizeof(float), ALIGN_FLOATS) : 0;
 }
 
-/* Groups are whole panels, and whole blocks where B's rows are the weight's. */
-static void cut_columns(struct pass *pass) {
+static size_t thread_floats(const struct multiplier *m, size_t R) {
+  size_t panels = GROUP_FLOATS + (1 + R) * BLOCK_MAX; /* one step of columns may be wider than a group should be */
+  return round_up(decode_floats(m) + panels, ALIGN_FLOATS);
+}
+
+size_t product_scratch(const struct backend *b, size_t rows, size_t depth, size_t R) {
+  return ALIGN_FLOATS + converted_floats(b->multiplier, rows, depth) +
+         (size_t)pool_threads(b->pool) * thread_floats(b->multiplier, R);
+}
+
+/* How sums are cut depends on the shapes alone. Groups are whole panels, and whole blocks where B's rows are the
+   weight's. */
+static void cut_columns(struct pass *pass, int threads) {
   const struct product *p = pass->p;
-  size_t block = p->transposed ? 1 : weight_block(p->weight), width = pass->kernels->panel;
+  size_t block = p->transposed ? 1 : weight_block(p->weight), width = pass->m->panel;
   size_t step = block > width ? block : width, deepest = GROUP_FLOATS / step / BLOCK_MAX * BLOCK_MAX;
   size_t longest = p->transposed ? DEPTH_MAX : DEPTH_STRAIGHT; /* then a group is wide: long pieces of the rows */
   deepest = deepest < longest ? deepest : longest;
   pass->part = pass->depth;
   if (pass->depth > deepest)
     pass->part = round_up(ceil_div(pass->depth, ceil_div(pass->depth, deepest)), BLOCK_MAX);
-  size_t most = GROUP_FLOATS / (1 + pass->part + p->R) / step * step;
+  size_t most = GROUP_FLOATS / (1 + pass->part / pass->m->packed + p->R) / step * step;
   most = most < step ? step : most < GROUP_MOST ? most : GROUP_MOST;
-  pass->group = round_up(ceil_div(pass->columns, ceil_div(pass->columns, most)), step);
+  size_t groups = ceil_div(pass->columns, most);
+  size_t least = ceil_div((size_t)threads * TASKS_LEAST, ceil_div(p->rows, ROWS_LEAST));
+  groups = groups < least && threads > 1 ? least : groups;
+  pass->group = round_up(ceil_div(pass->columns, groups), step);
   pass->groups = ceil_div(pass->columns, pass->group);
 }
 
 static void cut_rows(struct pass *pass, int threads) {
   size_t rows = pass->p->rows, wanted = ceil_div((size_t)threads * TASKS_A_THREAD, pass->groups);
-  size_t chunk = ceil_div(rows, wanted);
-  chunk = chunk < ROWS_LEAST ? ROWS_LEAST : chunk > ROWS_MOST ? ROWS_MOST : chunk;
+  size_t chunk = ceil_div(rows, wanted), most = pass->m->rows_most;
+  chunk = chunk < ROWS_LEAST ? ROWS_LEAST : chunk > most ? most : chunk;
   if (threads == 1)
-    chunk = ROWS_MOST;
+    chunk = most;
   pass->chunks = ceil_div(rows, chunk);
-  pass->chunk = round_up(ceil_div(rows, pass->chunks), ROWS_STEP);
+  pass->chunk = round_up(ceil_div(rows, pass->chunks), pass->m->row_step);
   pass->chunks = ceil_div(rows, pass->chunk);
 }
 
 void product_run(const struct backend *b, const struct product *p, float *scratch) {
-  struct pass pass = {.p = p, .kernels = b->kernels, .scratch = scratch};
+  struct pass pass = {.p = p, .m = b->multiplier, .a = (const unsigned char *)p->a};
   if (p->rows == 0)
     return;
+  size_t line = ALIGN_FLOATS * sizeof *scratch, past = (uintptr_t)scratch % line;
+  pass.converted = scratch + (past ? (line - past) / sizeof *scratch : 0);
   pass.columns = p->transposed ? p->weight->rows : p->weight->cols;
   pass.depth = p->transposed ? p->weight->cols : p->weight->rows;
-  pass.thread_floats = product_scratch(b, p->R) / (size_t)pool_threads(b->pool);
-  cut_columns(&pass);
+  pass.lda = round_up(pass.depth, pass.m->depth_block);
+  pass.scratch = pass.converted + converted_floats(pass.m, p->rows, pass.depth);
+  pass.thread_floats = thread_floats(pass.m, p->R);
+  cut_columns(&pass, pool_threads(b->pool));
   cut_rows(&pass, pool_threads(b->pool));
+  if (pass.m->convert) {
+    pool_run(b->pool, ceil_div(p->rows, CONVERT_ROWS), convert_task, &pass);
+    pass.a = (const unsigned char *)pass.converted;
+  }
   pool_run(b->pool, pass.chunks * pass.groups, task, &pass);
 }
 

@@ -3,7 +3,9 @@
    The matrix is taken where it lies. A task takes a group of its columns (as they are in the product), decodes and
    packs them into panels that fit the core's cache, and multiplies all of its rows with them; so a weight is
    decoded once for several hundred rows, in whatever type its file has it, and no packed copy needs memory.
-   An adapter's low-rank part and the bias are further rows of the panel. */
+   An adapter's low-rank part and the bias are further rows of the panel, always floats.
+
+   With precision bf16, A and B are rounded to bf16 (to nearest even) before they are multiplied; sums are floats. */
 #ifndef WORKER_BACKEND_PRODUCT_H
 #define WORKER_BACKEND_PRODUCT_H
 
@@ -27,8 +29,8 @@ struct product {
   const float *bias; /* columns(B), or NULL */
 };
 
-/* Floats of scratch that products with a rank up to R need. */
-size_t product_scratch(const struct backend *backend, size_t R);
+/* Floats of scratch that products of up to `rows` rows, with B up to `depth` deep and a rank up to R, need. */
+size_t product_scratch(const struct backend *backend, size_t rows, size_t depth, size_t R);
 void product_run(const struct backend *backend, const struct product *product, float *scratch);
 
 /* An adapter's products with its weight, on one thread: y (rows x R) = W u, u: cols x R; y (cols x R) += W^T u,

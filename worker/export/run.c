@@ -93,7 +93,7 @@ static enum status export_manifest(struct trainer *t, const struct export *e, co
       "fine_tuned_model", task->fine_tuned_model, "spec", job_spec_json(&task->spec), "training_file", data,
       "trained_tokens", (json_int_t)t->tokens, "steps", (json_int_t)t->step, "trainable_parameters",
       (json_int_t)parameter_elements(&model->parameters), "labels", labels, "engine", "isa",
-      model->backend->kernels->isa, "threads", pool_threads(model->backend->pool));
+      backend_isa(model->backend), "threads", pool_threads(model->backend->pool));
   CHECK(manifest);
   if (task->validation.path) {
     json_t *other = describe_file(&task->validation, err);

@@ -35,7 +35,8 @@ static size_t scratch(const struct tape *tape, const struct node *node) {
   const struct attributes *a = node->attributes;
   size_t rows = node->in[0]->rows, dropped = a->dropout.threshold ? rows * a->linear->in : 0;
   return rows * rank_of(a) + BACKEND_PANELS_MAX * partial_floats(a) + dropped +
-         product_scratch(tape->backend, rank_of(a));
+         product_scratch(tape->backend, rows, a->linear->in > a->linear->out ? a->linear->in : a->linear->out,
+                         rank_of(a));
 }
 
 static struct pass make_pass(struct tape *tape, const struct node *node) {

@@ -91,7 +91,8 @@ static void backward(struct tape *tape, const struct node *node) {
 
 static size_t scratch(const struct tape *tape, const struct node *node) {
   const struct attributes *a = node->attributes;
-  return CHUNK * (node->in[0]->cols + a->head->out) + product_scratch(tape->backend, 0);
+  size_t deepest = a->head->out > a->head->in ? a->head->out : a->head->in;
+  return CHUNK * (node->in[0]->cols + a->head->out) + product_scratch(tape->backend, CHUNK, deepest, 0);
 }
 
 static const struct op op = {"linear+cross_entropy", forward, backward, scratch, 0, 1};

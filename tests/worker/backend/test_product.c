@@ -1,5 +1,5 @@
 /* Products with a frozen matrix against plain loops in double: every instruction set, both directions, types that
-   are decoded, sums in several parts, and any number of threads. */
+   are decoded, sums in several parts, both precisions, and any number of threads. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,6 +17,7 @@ enum { FLOATS_MAX = 300 * 2600, RANK_MAX = 24 };
 
 static float numbers[FLOATS_MAX], a[FLOATS_MAX], c[FLOATS_MAX], again[FLOATS_MAX], start[FLOATS_MAX],
     decoded[FLOATS_MAX];
+static float rounded_a[FLOATS_MAX], rounded_w[FLOATS_MAX]; /* what a product of the precision multiplies */
 static float q[FLOATS_MAX], v[FLOATS_MAX], bias[FLOATS_MAX];
 static unsigned char bytes[FLOATS_MAX * 4];
 
@@ -44,10 +45,22 @@ static struct weight make(size_t rows, size_t cols, enum ggml_type type, size_t 
   return w;
 }
 
+/* As a product of that precision sees them. */
+static void see(float *out, const float *in, size_t count, enum precision precision) {
+  static unsigned char brain[FLOATS_MAX * 2];
+  memcpy(out, in, count * sizeof *out);
+  if (precision == PRECISION_BF16 && ggml_from_f32(brain, in, GGML_BF16, count))
+    ggml_to_f32(out, brain, GGML_BF16, count);
+}
+
+static enum precision precision;
+
 static void check(const struct backend *backend, struct product p, struct weight w) {
   p.weight = &w;
+  see(rounded_a, a, p.rows * (p.transposed ? w.cols : w.rows), precision);
+  see(rounded_w, decoded, w.rows * w.cols, precision);
   size_t columns = p.transposed ? w.rows : w.cols, depth = p.transposed ? w.cols : w.rows;
-  float *scratch = malloc(product_scratch(backend, p.R) * sizeof *scratch);
+  float *scratch = malloc(product_scratch(backend, p.rows, depth, p.R) * sizeof *scratch);
   p.a = a, p.c = c, p.q = q, p.v = v;
   memcpy(c, start, (p.rows * columns + 3) * sizeof *c);
   product_run(backend, &p, scratch);
@@ -55,20 +68,21 @@ static void check(const struct backend *backend, struct product p, struct weight
     for (size_t j = 0; j < columns; j++) {
       double want = (p.accumulate ? (double)start[i * columns + j] : 0) + (p.bias ? (double)p.bias[j] : 0);
       for (size_t k = 0; k < depth; k++)
-        want += (double)a[i * depth + k] * (double)decoded[p.transposed ? j * w.cols + k : k * w.cols + j];
+        want += (double)rounded_a[i * depth + k] * (double)rounded_w[p.transposed ? j * w.cols + k : k * w.cols + j];
       for (size_t r = 0; r < p.R; r++)
         want += (double)p.sign * (double)q[i * p.R + r] * (double)v[r * columns + j];
       if (!(fabs(want - (double)c[i * columns + j]) < 2e-6 * (double)(depth + 20)))
-        fail_msg("%s %zu x %zu, rows %zu, R %zu, transposed %d: element (%zu, %zu) is %g, not %g",
-                 backend->kernels->isa, w.rows, w.cols, p.rows, p.R, p.transposed, i, j, (double)c[i * columns + j],
-                 want);
+        fail_msg("%s, %s %zu x %zu, rows %zu, R %zu, transposed %d: element (%zu, %zu) is %g, not %g",
+                 backend_isa(backend), backend->multiplier->name, w.rows, w.cols, p.rows, p.R, p.transposed, i, j,
+                 (double)c[i * columns + j], want);
     }
   assert_memory_equal(c + p.rows * columns, start + p.rows * columns, 3 * sizeof *c);
   free(scratch);
   struct backend three; /* the same bits on other threads */
   struct error err;
-  assert_int_equal(backend_open(&three, 3, backend->kernels->isa, &err), STATUS_OK);
-  scratch = malloc(product_scratch(&three, p.R) * sizeof *scratch);
+  assert_int_equal(backend_open(&three, 3, backend_isa(backend), &err), STATUS_OK);
+  backend_set_precision(&three, precision);
+  scratch = malloc(product_scratch(&three, p.rows, depth, p.R) * sizeof *scratch);
   memcpy(again, start, p.rows * columns * sizeof *again);
   p.c = again;
   product_run(&three, &p, scratch);
@@ -78,7 +92,7 @@ static void check(const struct backend *backend, struct product p, struct weight
 }
 
 static void each_isa(void (*run)(const struct backend *backend)) {
-  const char *const names[] = {"avx2", "avx512"};
+  const char *const names[] = {"avx2", "avx512", "avx512_bf16", "amx"};
   randomise(a, COUNT_OF(a), 1);
   randomise(start, COUNT_OF(start), 2);
   randomise(q, COUNT_OF(q), 3);
@@ -88,7 +102,10 @@ static void each_isa(void (*run)(const struct backend *backend)) {
     struct backend backend;
     struct error err;
     if (backend_open(&backend, 1, names[i], &err) == STATUS_OK) {
-      run(&backend);
+      for (precision = 0; precision < PRECISION_COUNT; precision++) {
+        backend_set_precision(&backend, precision);
+        run(&backend);
+      }
       backend_close(&backend);
     }
   }
@@ -157,6 +174,28 @@ static void thin_of(const struct backend *backend) {
     }
 }
 
+/* Rounding is to nearest, ties to even; what is not finite stays so. */
+static void rounding_of(const struct backend *backend) {
+  const float in[] = {1.0f + 0x1p-8f, 1.0f + 0x3p-8f, 1.0f + 0x1.8p-8f, -0x1.FFFFFEp+127f, INFINITY, NAN, 0.0f, -2.5f};
+  const float want[] = {1.0f, 1.0f + 0x1p-6f, 1.0f + 0x1p-7f, -INFINITY, INFINITY, NAN, 0.0f, -2.5f};
+  float one[1] = {1.0f}, out[1];
+  if (precision == PRECISION_FP32)
+    return;
+  float *scratch = malloc(product_scratch(backend, 1, 1, 0) * sizeof *scratch);
+  for (size_t i = 0; i < COUNT_OF(in); i++)
+    for (int side = 0; side < 2; side++) {
+      struct weight w = weight_of(side ? &in[i] : one, 1, 1);
+      product_run(backend, &(struct product){.c = out, .a = side ? one : &in[i], .rows = 1, .weight = &w}, scratch);
+      assert_true(out[0] == want[i] || (isnan(want[i]) && isnan(out[0])));
+    }
+  free(scratch);
+}
+
+static void rounding(void **state) {
+  (void)state;
+  each_isa(rounding_of);
+}
+
 static void shapes(void **state) {
   (void)state;
   each_isa(shapes_of);
@@ -179,10 +218,8 @@ static void thin_products(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(shapes),
-      cmocka_unit_test(sums_in_parts),
-      cmocka_unit_test(types_that_are_decoded),
-      cmocka_unit_test(thin_products),
+      cmocka_unit_test(shapes),        cmocka_unit_test(sums_in_parts), cmocka_unit_test(types_that_are_decoded),
+      cmocka_unit_test(thin_products), cmocka_unit_test(rounding),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* Proves, on the tiny golden BERT: that adapting it trains what it should and saves what it trains;
    that the same step is the same bits on one and on two threads and with recomputation; that broken
    model folders are refused by the name of what is wrong. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,12 +37,15 @@ struct run {
   struct learner learner;
 };
 
+static enum precision precision = PRECISION_FP32;
+
 static void start(struct run *r, const struct adapter_spec *spec, int threads, bool recompute) {
   struct error err = {0};
   struct batch_limits limits = {3, 20, 12};
   *r = (struct run){.learner = {.recompute_blocks = recompute ? SIZE_MAX : 0,
                                 .adamw = {.beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8}}};
   assert_int_equal(backend_open(&r->backend, threads, NULL, &err), STATUS_OK);
+  backend_set_precision(&r->backend, precision);
   if (model_open(&r->model, folder, 3, 5, &r->backend, &err) || model_adapt(&r->model, spec, 5, &err) ||
       learner_init(&r->learner, &r->model, &limits, &limits, &err))
     fail_msg("%s", err.text);
@@ -106,9 +110,9 @@ static void same_bits(const struct run *a, const struct run *b) {
   }
 }
 
-static void threads_and_recomputation_change_nothing(void **state) {
-  (void)state;
+static void threads_and_recomputation_change_nothing_in(enum precision of) {
   struct run one, two, again;
+  precision = of;
   struct adapter_spec spec = spec_of("all-linear", BIAS_ALL);
   start(&one, &spec, 1, false);
   start(&two, &spec, 2, false);
@@ -121,6 +125,30 @@ static void threads_and_recomputation_change_nothing(void **state) {
   stop(&one);
   stop(&two);
   stop(&again);
+  precision = PRECISION_FP32;
+}
+
+static void threads_and_recomputation_change_nothing(void **state) {
+  (void)state;
+  threads_and_recomputation_change_nothing_in(PRECISION_FP32);
+  threads_and_recomputation_change_nothing_in(PRECISION_BF16);
+}
+
+/* bf16 keeps eight bits of what is multiplied: losses differ, by little. */
+static void bf16_is_near(void **state) {
+  (void)state;
+  struct run floats, brains;
+  struct adapter_spec spec = spec_of("all-linear", BIAS_ALL);
+  start(&floats, &spec, 2, false);
+  precision = PRECISION_BF16;
+  start(&brains, &spec, 2, false);
+  precision = PRECISION_FP32;
+  double a = steps(&floats, 1), b = steps(&brains, 1);
+  assert_true(a != b && fabs(a - b) < 0.01 * a);
+  double a_last = steps(&floats, 20), b_last = steps(&brains, 20);
+  assert_true(b_last < b / 2 && fabs(a_last - b_last) < 0.1 * a);
+  stop(&floats);
+  stop(&brains);
 }
 
 /* Plans only: a batch large enough that a step outweighs the process. */
@@ -228,6 +256,7 @@ int main(void) {
       cmocka_unit_test(keys_are_pefts),
       cmocka_unit_test(training_lowers_the_loss),
       cmocka_unit_test(threads_and_recomputation_change_nothing),
+      cmocka_unit_test(bf16_is_near),
       cmocka_unit_test(a_memory_limit_recomputes_or_refuses),
       cmocka_unit_test(a_saved_adapter_loads_again),
       cmocka_unit_test(broken_models_are_named),

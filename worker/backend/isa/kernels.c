@@ -244,9 +244,8 @@ static double sum_squares(const float *x, size_t count) {
 
 const struct kernels ISA_NAME(kernels) = {
     .isa = ISA_TEXT(ISA),
-    .panel = 2 * W,
-    .pack = ISA_NAME(pack),
-    .product = ISA_NAME(product),
+    .fp32 = &ISA_NAME(multiplier_fp32),
+    .rounded = &ISA_NAME(multiplier_rounded),
     .gemm = ISA_NAME(gemm),
     .column_sums = column_sums,
     .add_bias = add_bias,

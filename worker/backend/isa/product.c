@@ -69,12 +69,13 @@ static void run_part(struct tile t, size_t rows, size_t columns) {
 }
 
 /* A strip of rows stays in the first-level cache while the panels pass by. */
-void ISA_NAME(product)(const struct panel_product *p) {
+static void run_all(const struct panel_product *p) {
+  const float *a = p->a;
   const size_t panel_floats = (1 + p->depth + p->R) * PANEL;
   for (size_t row = 0, rows; row < p->rows; row += rows) {
     size_t left = p->rows - row;
     rows = left >= TALL ? TALL : left >= 4 ? 4 : 1;
-    struct tile t = {.a = p->a + row * p->lda,
+    struct tile t = {.a = a + row * p->lda,
                      .lda = p->lda,
                      .q = p->R ? p->q + row * p->R : NULL,
                      .panel = p->panels,
@@ -90,6 +91,8 @@ void ISA_NAME(product)(const struct panel_product *p) {
         run_part(t, rows, p->columns - column);
   }
 }
+
+/* --- packing -------------------------------------------------------------------------------------- */
 
 /* Eight rows of eight floats, columns to rows. */
 static void transpose_8x8(float *out, const float *const *rows, size_t k) {
@@ -112,7 +115,7 @@ static void transpose_8x8(float *out, const float *const *rows, size_t k) {
   }
 }
 
-void ISA_NAME(pack)(float *panel, const float *const *rows, size_t count, size_t depth) {
+static void pack_columns(float *panel, const float *const *rows, size_t count, size_t depth) {
   for (size_t j = 0; j < PANEL; j += 8) {
     size_t k = 0;
     for (; j + 8 <= count && k + 8 <= depth; k += 8)
@@ -122,3 +125,56 @@ void ISA_NAME(pack)(float *panel, const float *const *rows, size_t count, size_t
         panel[k * PANEL + i] = i < count ? rows[i][k] : 0.0f;
   }
 }
+
+static void pack_row(float *row, const float *const *rows, size_t count) {
+  if (count == PANEL) {
+    store(row, load(rows[0]));
+    store(row + W, load(rows[0] + W));
+    return;
+  }
+  memcpy(row, rows[0], count * sizeof *row);
+  memset(row + count, 0, (PANEL - count) * sizeof *row);
+}
+
+/* --- floats that are rounded to bf16 -------------------------------------------------------------- */
+
+/* To nearest, ties to even; NaN stays one. */
+static inline vf bf16(vf x) {
+  vi bits = (vi)x;
+  bits = (bits + 0x7FFF + ((bits >> 16) & 1)) & (int32_t)0xFFFF0000u;
+  return vselect(x == x, (vf)bits, x);
+}
+
+static void round_row(float *out, const float *in, size_t count) {
+  size_t i = 0;
+  for (; i + W <= count; i += W)
+    store(out + i, bf16(load(in + i)));
+  if (i < count)
+    store_part(out + i, bf16(load_part(in + i, count - i, 0)), count - i);
+}
+
+static void round_rows(void *out, const float *a, size_t rows, size_t depth) {
+  round_row(out, a, rows * depth);
+}
+
+static void round_columns(float *panel, const float *const *rows, size_t count, size_t depth) {
+  pack_columns(panel, rows, count, depth);
+  round_row(panel, panel, depth * PANEL);
+}
+
+static void pack_rounded_row(float *row, const float *const *rows, size_t count) {
+  round_row(row, rows[0], count);
+  memset(row + count, 0, (PANEL - count) * sizeof *row);
+}
+
+#define MULTIPLIER_OF_FLOATS                                                                                           \
+  .panel = PANEL, .packed = 1, .number = sizeof(float), .row_block = 1, .depth_block = 1, .row_step = 12,              \
+  .rows_most = 1024, .run = run_all
+
+const struct multiplier ISA_NAME(multiplier_fp32) = {
+    .name = ISA_TEXT(ISA), .pack_columns = pack_columns, .pack_row = pack_row, MULTIPLIER_OF_FLOATS};
+const struct multiplier ISA_NAME(multiplier_rounded) = {.name = ISA_TEXT(ISA),
+                                                        .convert = round_rows,
+                                                        .pack_columns = round_columns,
+                                                        .pack_row = pack_rounded_row,
+                                                        MULTIPLIER_OF_FLOATS};
