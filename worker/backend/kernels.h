@@ -78,6 +78,10 @@ struct kernels {
      with one small dimension, where BLAS is slow. */
   void (*gemm)(float *c, size_t ldc, const float *a, size_t row_a, size_t col_a, const float *b, size_t ldb, size_t m,
                size_t n, size_t depth, float alpha, bool accumulate);
+  /* y (rows x R) = x (rows x depth) u (depth x R), R a multiple of 8; meanwhile ahead_floats floats from `ahead` on are
+     brought near, because they are needed next. */
+  void (*thin)(float *y, const float *x, const float *u, size_t rows, size_t depth, size_t R, const float *ahead,
+               size_t ahead_floats);
   /* out[j] += sum over rows of x (rows x cols) */
   void (*column_sums)(float *out, const float *x, size_t rows, size_t cols);
   /* y (rows x cols) += bias, broadcast */

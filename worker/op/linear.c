@@ -3,6 +3,8 @@
 #include "worker/backend/product.h"
 #include "worker/op/op.h"
 
+enum { STRIP = 24 };
+
 struct attributes {
   const struct linear *linear;
   const struct low_rank *low; /* NULL: no low-rank adapter */
@@ -15,7 +17,7 @@ struct pass {
   struct tape *tape;
   size_t panels;
   float *c;       /* rows x R */
-  float *partial; /* per panel: g_down, g_up, g_core */
+  float *partial; /* per panel: g_down and g_up transposed (R rows), g_core */
   size_t partial_floats;
   float *dropped; /* rows x in, with dropout: what `down` reads, or what it gives */
   float *product; /* of product_run */
@@ -64,12 +66,16 @@ static void down_panel(void *payload, size_t index, int thread) {
   const struct kernels *k = pass->tape->backend->kernels;
   size_t in = a->linear->in, R = a->low->R, first;
   size_t rows = backend_panel(&first, node->in[0]->rows, index, pass->panels);
-  const float *x = node->in[0]->data + first * in;
-  if (a->dropout.threshold) {
-    k->dropout(pass->dropped + first * in, x, first, rows, in, &a->dropout);
-    x = pass->dropped + first * in;
+  for (size_t row = first, n; row < first + rows; row += n) {
+    n = first + rows - row < STRIP ? first + rows - row : STRIP;
+    const float *x = node->in[0]->data + row * in;
+    size_t ahead = row + n < first + rows ? n * in : 0;
+    if (a->dropout.threshold) {
+      k->dropout(pass->dropped + row * in, x, row, n, in, &a->dropout);
+      x = pass->dropped + row * in;
+    }
+    k->thin(node->out[1]->data + row * R, x, a->low->down, n, in, R, node->in[0]->data + (row + n) * in, ahead);
   }
-  k->gemm(node->out[1]->data + first * R, R, x, in, 1, a->low->down, R, rows, R, in, 1.0f, false);
 }
 
 static void forward(struct tape *tape, const struct node *node) {
@@ -93,7 +99,7 @@ static void forward(struct tape *tape, const struct node *node) {
 
 /* --- backward ------------------------------------------------------------------------------------- */
 
-/* C = dY up_back, and what is gathered. */
+/* C = dY up_back, and what is gathered. A strip of rows stays in the cache for all that reads it. */
 static void gather_panel(void *payload, size_t index, int thread) {
   (void)thread;
   const struct pass *pass = payload;
@@ -102,18 +108,23 @@ static void gather_panel(void *payload, size_t index, int thread) {
   const struct low_rank *low = a->low;
   const struct kernels *k = pass->tape->backend->kernels;
   size_t in = a->linear->in, out = a->linear->out, R = low->R, first;
-  size_t rows = backend_panel(&first, node->in[0]->rows, index, pass->panels);
-  const float *dy = node->out[0]->grad + first * out, *q = node->out[1]->data + first * R;
-  const float *x = node->in[0]->data + first * in;
-  float *c = pass->c + first * R, *g_down = pass->partial + index * pass->partial_floats, *g_up = g_down + in * R;
-  k->gemm(c, R, dy, out, 1, low->up_back, R, rows, R, out, 1.0f, false);
-  if (a->dropout.threshold) {
-    k->dropout(pass->dropped + first * in, x, first, rows, in, &a->dropout);
-    x = pass->dropped + first * in;
+  size_t rows = backend_panel(&first, node->in[0]->rows, index, pass->panels), end = first + rows;
+  float *g_down = pass->partial + index * pass->partial_floats, *g_up = g_down + in * R, *g_core = g_up + out * R;
+  for (size_t row = first; row < end; row += STRIP) {
+    size_t n = end - row < STRIP ? end - row : STRIP;
+    const float *dy = node->out[0]->grad + row * out, *q = node->out[1]->data + row * R;
+    const float *x = node->in[0]->data + row * in;
+    float *c = pass->c + row * R;
+    bool add = row > first;
+    k->thin(c, dy, low->up_back, n, out, R, x, n * in);
+    k->gemm(g_up, out, q, 1, R, dy, out, R, out, n, 1.0f, add);
+    if (a->dropout.threshold) {
+      k->dropout(pass->dropped + row * in, x, row, n, in, &a->dropout);
+      x = pass->dropped + row * in;
+    }
+    k->gemm(g_down, in, c, 1, R, x, in, R, in, n, 1.0f, add);
+    k->gemm(g_core, R, c, 1, R, q, R, R, R, n, 1.0f, add);
   }
-  k->gemm(g_down, R, x, 1, in, c, R, in, R, rows, 1.0f, false);
-  k->gemm(g_up, R, dy, 1, out, q, R, out, R, rows, 1.0f, false);
-  k->gemm(g_up + out * R, R, c, 1, R, q, R, R, R, rows, 1.0f, false);
 }
 
 /* The adapter's share of dx passes the mask that its input passed. */
@@ -130,18 +141,24 @@ static void dropped_panel(void *payload, size_t index, int thread) {
   k->add(pass->dx + first * in, share, rows * in);
 }
 
-/* Sums over panels in order. */
+/* to (count x R) += from (R x count), transposed */
+static void add_transposed(float *to, const float *from, size_t count, size_t R) {
+  for (size_t i = 0; i < count; i++)
+    for (size_t r = 0; r < R; r++)
+      to[i * R + r] += from[r * count + i];
+}
+
+/* Sums over panels in order, in the first panel's place. */
 static void sum_gathered(const struct pass *pass) {
   const struct attributes *a = pass->node->attributes;
   const struct low_rank *low = a->low;
   const struct kernels *k = pass->tape->backend->kernels;
   size_t in = a->linear->in, out = a->linear->out, R = low->R;
-  for (size_t p = 0; p < pass->panels; p++) {
-    const float *part = pass->partial + p * pass->partial_floats;
-    k->add(low->g_down, part, in * R);
-    k->add(low->g_up, part + in * R, out * R);
-    k->add(low->g_core, part + (in + out) * R, R * R);
-  }
+  for (size_t p = 1; p < pass->panels; p++)
+    k->add(pass->partial, pass->partial + p * pass->partial_floats, pass->partial_floats);
+  add_transposed(low->g_down, pass->partial, in, R);
+  add_transposed(low->g_up, pass->partial + in * R, out, R);
+  k->add(low->g_core, pass->partial + (in + out) * R, R * R);
 }
 
 static void backward_input(struct pass *pass) {

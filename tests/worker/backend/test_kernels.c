@@ -49,6 +49,27 @@ static void each_isa(void (*check)(const struct kernels *k)) {
   }
 }
 
+/* What is fetched ahead changes nothing. */
+static void thin_of(const struct kernels *k) {
+  const size_t rows[] = {1, 11, 12, 25, 40}, depths[] = {1, 15, 16, 33, 64}, ranks[] = {8, 16, 24, 40};
+  randomise(a, COUNT_OF(a), 1);
+  randomise(b, COUNT_OF(b), 2);
+  randomise(start, COUNT_OF(start), 3);
+  for (size_t kind = 0; kind < COUNT_OF(rows) * COUNT_OF(depths) * COUNT_OF(ranks); kind++) {
+    size_t m = rows[kind % 5], depth = depths[kind / 5 % 5], R = ranks[kind / 25];
+    memcpy(c, start, sizeof c);
+    k->thin(c, a, b, m, depth, R, kind % 2 ? a : NULL, kind % 2 ? kind : 0);
+    for (size_t i = 0; i < m; i++)
+      for (size_t j = 0; j < R; j++) {
+        double want = 0;
+        for (size_t p = 0; p < depth; p++)
+          want += (double)a[i * depth + p] * (double)b[p * R + j];
+        assert_true(fabs(want - (double)c[i * R + j]) < 1e-5);
+      }
+    assert_memory_equal(c + m * R, start + m * R, 8 * sizeof *c);
+  }
+}
+
 static void gemm_of(const struct kernels *k) {
   const size_t sizes[] = {1, 3, 7, 8, 12, 15, 16, 17, 24, 31, 33, 47, 64};
   randomise(a, COUNT_OF(a), 1);
@@ -63,6 +84,11 @@ static void gemm_of(const struct kernels *k) {
 static void gemm_is_the_product(void **state) {
   (void)state;
   each_isa(gemm_of);
+}
+
+static void thin_is_the_product(void **state) {
+  (void)state;
+  each_isa(thin_of);
 }
 
 static void adamw_of(const struct kernels *k) {
@@ -129,9 +155,9 @@ static void panels_cover_all_rows_once(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(gemm_is_the_product),        cmocka_unit_test(adamw_is_the_formula),
-      cmocka_unit_test(unknown_isa_is_refused),     cmocka_unit_test(pool_runs_each_task_once),
-      cmocka_unit_test(panels_cover_all_rows_once),
+      cmocka_unit_test(gemm_is_the_product),      cmocka_unit_test(adamw_is_the_formula),
+      cmocka_unit_test(thin_is_the_product),      cmocka_unit_test(unknown_isa_is_refused),
+      cmocka_unit_test(pool_runs_each_task_once), cmocka_unit_test(panels_cover_all_rows_once),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

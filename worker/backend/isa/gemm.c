@@ -41,6 +41,13 @@ struct tile {
 TILE(tile_6x2, vf, load, store, ISA_WIDTH, 6, 2)
 TILE(tile_4x2, vf, load, store, ISA_WIDTH, 4, 2)
 TILE(tile_1x2, vf, load, store, ISA_WIDTH, 1, 2)
+#if ISA_WIDTH == 8 /* as many sums as there are registers for */
+enum { WIDE_ROWS = 4, WIDE_MOST = 16 };
+TILE(tile_wide, vf, load, store, ISA_WIDTH, 4, 3)
+#else
+enum { WIDE_ROWS = 8, WIDE_MOST = 16 };
+TILE(tile_wide, vf, load, store, ISA_WIDTH, 8, 3)
+#endif
 TILE(tile_12x1, vf, load, store, ISA_WIDTH, 12, 1)
 TILE(tile_4x1, vf, load, store, ISA_WIDTH, 4, 1)
 TILE(tile_1x1, vf, load, store, ISA_WIDTH, 1, 1)
@@ -79,7 +86,10 @@ void ISA_NAME(gemm)(float *c, size_t ldc, const float *a, size_t row_a, size_t c
   struct tile t = {c, ldc, a, row_a, col_a, b, ldb, depth, alpha, accumulate};
   while (n > 0) {
     size_t columns;
-    if (n >= 2 * W) {
+    if (n >= 3 * W && m <= WIDE_MOST && m % WIDE_ROWS == 0) { /* a few rows: an adapter's rank */
+      columns = 3 * W;
+      strip(t, m, WIDE_ROWS, tile_wide, tile_wide, tile_wide);
+    } else if (n >= 2 * W) {
       columns = 2 * W;
       strip(t, m, 6, tile_6x2, tile_4x2, tile_1x2);
     } else if (n >= W) {

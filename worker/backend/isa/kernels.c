@@ -5,6 +5,7 @@
 #include "worker/backend/isa/dropout.h"
 #include "worker/backend/isa/gemm.h"
 #include "worker/backend/isa/product.h"
+#include "worker/backend/isa/thin.h"
 
 static void column_sums(float *out, const float *x, size_t rows, size_t cols) {
   for (size_t i = 0; i < rows; i++, x += cols)
@@ -247,6 +248,7 @@ const struct kernels ISA_NAME(kernels) = {
     .fp32 = &ISA_NAME(multiplier_fp32),
     .rounded = &ISA_NAME(multiplier_rounded),
     .gemm = ISA_NAME(gemm),
+    .thin = ISA_NAME(thin),
     .column_sums = column_sums,
     .add_bias = add_bias,
     .add = add,
