@@ -3,6 +3,8 @@
 
 #include "worker/op/op.h"
 
+enum { STRIP = 8 };
+
 struct attributes {
   const struct norm *norm;
   struct dropout dropout;
@@ -21,25 +23,34 @@ static const struct tensor *seen(const struct node *node) {
   return node->out[2] ? node->out[2] : node->in[0];
 }
 
-static void forward_panel(void *payload, size_t index, int thread) {
-  (void)thread;
-  const struct pass *pass = payload;
+/* Rows [row, row + count): few enough to stay in the first-level cache. */
+static void forward_strip(const struct pass *pass, size_t row, size_t count) {
   const struct node *n = pass->node;
   const struct attributes *a = n->attributes;
   const struct kernels *k = pass->tape->backend->kernels;
-  size_t N = n->in[0]->rows, C = n->in[0]->cols;
-  size_t first, rows = backend_panel(&first, N, index, pass->panels), at = first * C;
+  size_t N = n->in[0]->rows, C = n->in[0]->cols, at = row * C;
   if (n->out[2]) {
     float *sum = n->out[2]->data + at;
     if (a->dropout.threshold)
-      k->dropout(sum, n->in[0]->data + at, first, rows, C, &a->dropout);
+      k->dropout(sum, n->in[0]->data + at, row, count, C, &a->dropout);
     else
-      memcpy(sum, n->in[0]->data + at, rows * C * sizeof *sum);
-    k->add(sum, n->in[1]->data + at, rows * C);
+      memcpy(sum, n->in[0]->data + at, count * C * sizeof *sum);
+    k->add(sum, n->in[1]->data + at, count * C);
   }
-  float *mean = n->out[1]->data + first, *rstd = mean + N;
-  k->layernorm(n->out[0]->data + at, mean, rstd, seen(n)->data + at, a->norm->weight, a->norm->bias, rows, C,
+  float *mean = n->out[1]->data + row, *rstd = mean + N;
+  k->layernorm(n->out[0]->data + at, mean, rstd, seen(n)->data + at, a->norm->weight, a->norm->bias, count, C,
                a->norm->epsilon);
+}
+
+static void in_strips(const struct pass *pass, size_t index, void (*strip)(const struct pass *, size_t, size_t)) {
+  size_t first, rows = backend_panel(&first, pass->node->in[0]->rows, index, pass->panels);
+  for (size_t row = first; row < first + rows; row += STRIP)
+    strip(pass, row, first + rows - row < STRIP ? first + rows - row : STRIP);
+}
+
+static void forward_panel(void *payload, size_t index, int thread) {
+  (void)thread;
+  in_strips(payload, index, forward_strip);
 }
 
 static void forward(struct tape *tape, const struct node *node) {
@@ -50,28 +61,38 @@ static void forward(struct tape *tape, const struct node *node) {
 static void deliver(float *to, const float *from, size_t count, bool add, const struct kernels *k) {
   if (add)
     k->add(to, from, count);
-  else
+  else if (to != from)
     memcpy(to, from, count * sizeof *to);
+}
+
+/* The gradient of what LayerNorm saw is made where the residual's goes, that of x from it where x's goes, unless these
+   are added to: then by way of scratch memory. */
+static void backward_strip(const struct pass *pass, size_t row, size_t count) {
+  const struct node *n = pass->node;
+  const struct attributes *a = n->attributes;
+  const struct kernels *k = pass->tape->backend->kernels;
+  size_t N = n->in[0]->rows, C = n->in[0]->cols, at = row * C;
+  const float *mean = n->out[1]->data + row, *rstd = mean + N;
+  float *own = pass->tape->scratch + at, *dx = pass->dx ? pass->dx + at : NULL;
+  float *dresidual = pass->dresidual ? pass->dresidual + at : NULL;
+  float *ds = dresidual && !pass->add_dresidual ? dresidual : dx && !dresidual && !pass->add_dx ? dx : own;
+  k->layernorm_backward(ds, n->out[0]->grad + at, seen(n)->data + at, mean, rstd, a->norm->weight, count, C);
+  if (dresidual)
+    deliver(dresidual, ds, count * C, pass->add_dresidual, k);
+  if (!dx)
+    return;
+  const float *share = ds;
+  if (a->dropout.threshold) {
+    float *dropped = pass->add_dx ? own : dx;
+    k->dropout(dropped, ds, row, count, C, &a->dropout);
+    share = dropped;
+  }
+  deliver(dx, share, count * C, pass->add_dx, k);
 }
 
 static void backward_panel(void *payload, size_t index, int thread) {
   (void)thread;
-  const struct pass *pass = payload;
-  const struct node *n = pass->node;
-  const struct attributes *a = n->attributes;
-  const struct kernels *k = pass->tape->backend->kernels;
-  size_t N = n->in[0]->rows, C = n->in[0]->cols;
-  size_t first, rows = backend_panel(&first, N, index, pass->panels), at = first * C;
-  float *ds = pass->tape->scratch + at;
-  const float *mean = n->out[1]->data + first, *rstd = mean + N;
-  k->layernorm_backward(ds, n->out[0]->grad + at, seen(n)->data + at, mean, rstd, a->norm->weight, rows, C);
-  if (pass->dresidual)
-    deliver(pass->dresidual + at, ds, rows * C, pass->add_dresidual, k);
-  if (!pass->dx)
-    return;
-  if (a->dropout.threshold)
-    k->dropout(ds, ds, first, rows, C, &a->dropout);
-  deliver(pass->dx + at, ds, rows * C, pass->add_dx, k);
+  in_strips(payload, index, backward_strip);
 }
 
 static void backward(struct tape *tape, const struct node *node) {
