@@ -86,6 +86,14 @@ static void pack_transposed(const struct pass *pass, const struct panels *panels
   }
 }
 
+/* Pieces of rows are too short for the processor to see that the next row's follows. It never faults. */
+static void fetch_row(const struct weight *w, const float *row, size_t count) {
+  enum { ROWS_AHEAD = 8 };
+  if (w->type == GGML_F32)
+    for (size_t i = 0; i < count; i += ALIGN_FLOATS)
+      __builtin_prefetch(row + ROWS_AHEAD * w->cols + i);
+}
+
 static void pack_straight(const struct pass *pass, const struct panels *panels, float *scratch) {
   const struct multiplier *m = pass->m;
   const float *rows[KERNELS_PACKED_MAX], *pieces[KERNELS_PACKED_MAX];
@@ -95,6 +103,8 @@ static void pack_straight(const struct pass *pass, const struct panels *panels, 
       rows[i] = k + i < panels->depth ? weight_part(pass->p->weight, panels->from + k + i, panels->first, panels->count,
                                                     scratch + i * panels->count)
                                       : NULL;
+    for (size_t i = 0; i < m->packed && rows[i]; i++)
+      fetch_row(pass->p->weight, rows[i], panels->count);
     for (size_t p = 0; p * m->panel < panels->count; p++) {
       for (size_t i = 0; i < m->packed; i++)
         pieces[i] = rows[i] ? rows[i] + p * m->panel : NULL;
