@@ -69,22 +69,26 @@ static uint16_t to_brain(float value) {
 
 /* --- decoding: `blocks` blocks each --------------------------------------------------------------- */
 
-static void decode_f32(float *out, const unsigned char *in, size_t blocks) {
+/* Compiled twice, chosen when the program starts. AVX2 alone fuses no multiplication with an addition: both give the
+   same bits. */
+#define DECODER(name) __attribute__((target_clones("avx2", "default"))) static void name
+
+DECODER(decode_f32)(float *out, const unsigned char *in, size_t blocks) {
   memcpy(out, in, blocks * sizeof *out);
 }
 
-static void decode_f16(float *out, const unsigned char *in, size_t blocks) {
+DECODER(decode_f16)(float *out, const unsigned char *in, size_t blocks) {
   for (size_t i = 0; i < blocks; i++)
     out[i] = half_at(in + 2 * i);
 }
 
-static void decode_bf16(float *out, const unsigned char *in, size_t blocks) {
+DECODER(decode_bf16)(float *out, const unsigned char *in, size_t blocks) {
   for (size_t i = 0; i < blocks; i++)
     out[i] = float_of((uint32_t)load16(in + 2 * i) << 16);
 }
 
 /* scale, 32 signed bytes */
-static void decode_q8_0(float *out, const unsigned char *in, size_t blocks) {
+DECODER(decode_q8_0)(float *out, const unsigned char *in, size_t blocks) {
   for (; blocks > 0; blocks--, in += 34, out += SMALL_ELEMENTS) {
     float d = half_at(in);
     for (size_t i = 0; i < SMALL_ELEMENTS; i++)
@@ -92,38 +96,50 @@ static void decode_q8_0(float *out, const unsigned char *in, size_t blocks) {
   }
 }
 
-/* scale, 16 bytes: elements 0..15 in their low halves, 16..31 in the high ones */
-static void decode_q4_0(float *out, const unsigned char *in, size_t blocks) {
+/* The 32 numbers of 16 bytes: 0..15 in their low halves, 16..31 in the high ones. */
+static inline void unpack_4(unsigned char out[SMALL_ELEMENTS], const unsigned char *in) {
+  uint64_t bytes[2], low[2], high[2];
+  memcpy(bytes, in, sizeof bytes);
+  for (int i = 0; i < 2; i++) {
+    low[i] = bytes[i] & 0x0F0F0F0F0F0F0F0F;
+    high[i] = bytes[i] >> 4 & 0x0F0F0F0F0F0F0F0F;
+  }
+  memcpy(out, low, sizeof low);
+  memcpy(out + 16, high, sizeof high);
+}
+
+/* scale, 16 bytes */
+DECODER(decode_q4_0)(float *out, const unsigned char *in, size_t blocks) {
+  unsigned char q[SMALL_ELEMENTS];
   for (; blocks > 0; blocks--, in += 18, out += SMALL_ELEMENTS) {
     float d = half_at(in);
-    for (size_t i = 0; i < 16; i++) {
-      out[i] = d * (float)((in[2 + i] & 15) - 8);
-      out[i + 16] = d * (float)((in[2 + i] >> 4) - 8);
-    }
+    unpack_4(q, in + 2);
+    for (size_t i = 0; i < SMALL_ELEMENTS; i++)
+      out[i] = d * (float)(q[i] - 8);
   }
 }
 
-/* scale, minimum, 16 bytes as in Q4_0 */
-static void decode_q4_1(float *out, const unsigned char *in, size_t blocks) {
+/* scale, minimum, 16 bytes */
+DECODER(decode_q4_1)(float *out, const unsigned char *in, size_t blocks) {
+  unsigned char q[SMALL_ELEMENTS];
   for (; blocks > 0; blocks--, in += 20, out += SMALL_ELEMENTS) {
     float d = half_at(in), m = half_at(in + 2);
-    for (size_t i = 0; i < 16; i++) {
-      out[i] = d * (float)(in[4 + i] & 15) + m;
-      out[i + 16] = d * (float)(in[4 + i] >> 4) + m;
-    }
+    unpack_4(q, in + 4);
+    for (size_t i = 0; i < SMALL_ELEMENTS; i++)
+      out[i] = d * (float)q[i] + m;
   }
 }
 
-/* The 32 numbers of Q5_0 and Q5_1: a fifth bit for each element in 4 bytes, then 16 bytes as in Q4_0. */
-static void unpack_5(int32_t out[SMALL_ELEMENTS], const unsigned char *in) {
+/* The 32 numbers of Q5_0 and Q5_1: a fifth bit for each element in 4 bytes, then 16 bytes. */
+static inline void unpack_5(int32_t out[SMALL_ELEMENTS], const unsigned char *in) {
   uint32_t high = load16(in) | (uint32_t)load16(in + 2) << 16;
-  for (size_t i = 0; i < 16; i++) {
-    out[i] = (int32_t)((in[4 + i] & 15u) | (high >> i & 1u) << 4);
-    out[i + 16] = (int32_t)((in[4 + i] >> 4) | (high >> (i + 16) & 1u) << 4);
-  }
+  unsigned char q[SMALL_ELEMENTS];
+  unpack_4(q, in + 4);
+  for (uint32_t i = 0; i < SMALL_ELEMENTS; i++)
+    out[i] = (int32_t)(q[i] | (high >> i & 1u) << 4);
 }
 
-static void decode_q5_0(float *out, const unsigned char *in, size_t blocks) {
+DECODER(decode_q5_0)(float *out, const unsigned char *in, size_t blocks) {
   int32_t q[SMALL_ELEMENTS];
   for (; blocks > 0; blocks--, in += 22, out += SMALL_ELEMENTS) {
     float d = half_at(in);
@@ -133,7 +149,7 @@ static void decode_q5_0(float *out, const unsigned char *in, size_t blocks) {
   }
 }
 
-static void decode_q5_1(float *out, const unsigned char *in, size_t blocks) {
+DECODER(decode_q5_1)(float *out, const unsigned char *in, size_t blocks) {
   int32_t q[SMALL_ELEMENTS];
   for (; blocks > 0; blocks--, in += 24, out += SMALL_ELEMENTS) {
     float d = half_at(in), m = half_at(in + 2);
@@ -156,7 +172,7 @@ static void scale_and_minimum(float *scale, float *minimum, const unsigned char 
 }
 
 /* scale, scale of the minima, 12 bytes of group scales, then 4 times 32 bytes: two groups in each */
-static void decode_q4_k(float *out, const unsigned char *in, size_t blocks) {
+DECODER(decode_q4_k)(float *out, const unsigned char *in, size_t blocks) {
   for (; blocks > 0; blocks--, in += 144, out += K_ELEMENTS)
     for (size_t group = 0; group < 8; group++) {
       const unsigned char *q = in + 16 + group / 2 * 32;
@@ -170,7 +186,7 @@ static void decode_q4_k(float *out, const unsigned char *in, size_t blocks) {
 }
 
 /* as Q4_K, with 32 bytes of fifth bits (bit `group`) before the halves */
-static void decode_q5_k(float *out, const unsigned char *in, size_t blocks) {
+DECODER(decode_q5_k)(float *out, const unsigned char *in, size_t blocks) {
   for (; blocks > 0; blocks--, in += 176, out += K_ELEMENTS)
     for (size_t group = 0; group < 8; group++) {
       const unsigned char *high = in + 16, *q = in + 48 + group / 2 * 32;
@@ -184,16 +200,19 @@ static void decode_q5_k(float *out, const unsigned char *in, size_t blocks) {
 }
 
 /* 128 bytes of low halves, 64 of upper pairs of bits, 16 signed scales (one for 16 elements), scale */
-static void decode_q6_k(float *out, const unsigned char *in, size_t blocks) {
+DECODER(decode_q6_k)(float *out, const unsigned char *in, size_t blocks) {
   for (; blocks > 0; blocks--, in += 210, out += K_ELEMENTS)
     for (size_t group = 0; group < 8; group++) {
       size_t half = group / 4, part = group % 4;
       const unsigned char *low = in + half * 64 + part % 2 * 32, *high = in + 128 + half * 32;
       unsigned shift = part / 2 ? 4 : 0;
-      for (size_t i = 0; i < 32; i++) {
+      int32_t q[32];
+      for (size_t i = 0; i < 32; i++)
+        q[i] = (low[i] >> shift & 15) | (high[i] >> (2 * part) & 3) << 4;
+      for (size_t i = 0; i < 32; i += 16) {
         float d = half_at(in + 208) * (float)(int8_t)in[192 + group * 2 + i / 16];
-        int q = (low[i] >> shift & 15) | (high[i] >> (2 * part) & 3) << 4;
-        out[group * 32 + i] = d * (float)(q - 32);
+        for (size_t j = i; j < i + 16; j++)
+          out[group * 32 + j] = d * (float)(q[j] - 32);
       }
     }
 }
