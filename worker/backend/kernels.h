@@ -42,7 +42,7 @@ struct panel_product {
   size_t lda;
   const float *q; /* rows x R */
   const float *panels;
-  size_t rows, columns, depth, R; /* depth: padded */
+  size_t rows, columns, depth, R; /* depth: padded. R 0: none, or the low-rank part is in the depth */
   bool accumulate;
 };
 
@@ -58,12 +58,16 @@ struct multiplier {
   size_t depth_block; /* depths are padded with zeros to whole blocks */
   size_t row_step;    /* a task has whole steps of rows, but the last one: A is padded to whole steps */
   size_t rows_most;   /* of a task: packing is shared by its rows */
-  /* A of `rows` x depth floats into blocks, padding included; NULL: products read the floats. */
-  void (*convert)(void *out, const float *a, size_t rows, size_t depth);
+  /* A of `rows` x depth floats, beside it Q of rows x R, into blocks, padding included; NULL: products read floats. */
+  void (*convert)(void *out, const float *a, const float *q, size_t rows, size_t depth, size_t R);
+  /* The depth that a rank takes beside A's, in whole blocks; NULL: none, the low-rank part is multiplied in floats. */
+  size_t (*rank_depth)(size_t R);
   /* The rows of a panel's depth: column j of the panel is rows[j], 0 from `count` on; padding included. */
   void (*pack_columns)(float *panel, const float *const *rows, size_t count, size_t depth);
   /* One row of a panel: its first `count` columns from `packed` rows of B; NULL: zeros. */
   void (*pack_row)(float *row, const float *const *rows, size_t count);
+  /* The rows of rank_depth: `count` columns of V's R rows, v_stride apart, times scale. */
+  void (*pack_rank)(float *rows, const float *v, size_t v_stride, size_t count, size_t R, float scale);
   void (*run)(const struct panel_product *product);
 };
 

@@ -21,7 +21,7 @@ struct pass {
   const struct multiplier *m;
   const unsigned char *a;      /* A as m reads it */
   size_t columns, depth, part; /* of B; of a sum's part */
-  size_t lda;                  /* numbers a row of A: the depth, padded */
+  size_t lda;                  /* numbers a row of A */
   size_t group, groups;        /* columns of a task */
   size_t chunk, chunks;        /* rows of a task */
   float *converted;            /* room for A */
@@ -35,6 +35,15 @@ static size_t ceil_div(size_t n, size_t d) {
 
 static size_t round_up(size_t n, size_t to) {
   return ceil_div(n, to) * to;
+}
+
+/* What the low-rank part adds to the depth, and rows of floats that it adds to a panel: one of both. */
+static size_t rank_depth(const struct multiplier *m, size_t R) {
+  return m->rank_depth ? m->rank_depth(R) : 0;
+}
+
+static size_t rank_rows(const struct multiplier *m, size_t R) {
+  return m->rank_depth ? 0 : R;
 }
 
 static size_t decode_floats(const struct multiplier *m) {
@@ -113,6 +122,17 @@ static void pack_straight(const struct pass *pass, const struct panels *panels, 
   }
 }
 
+static void pack_low_rank(const struct pass *pass, const struct panels *panels, size_t row) {
+  const struct product *p = pass->p;
+  const struct multiplier *m = pass->m;
+  const float *v = p->v + panels->first;
+  for (size_t r = 0; r < rank_rows(m, p->R); r++)
+    spread(pass, panels, row + r, v + r * pass->columns, p->sign);
+  for (size_t i = 0; rank_depth(m, p->R) && i * m->panel < panels->count; i++)
+    m->pack_rank(panel_row(pass, panels, i, row), v + i * m->panel, pass->columns, columns_of(pass, panels, i), p->R,
+                 p->sign);
+}
+
 /* --- one task ------------------------------------------------------------------------------------- */
 
 static void task(void *payload, size_t index, int thread) {
@@ -125,18 +145,18 @@ static void task(void *payload, size_t index, int thread) {
   float *scratch = pass->scratch + (size_t)thread * pass->thread_floats;
   for (size_t from = 0; from < pass->depth; from += pass->part) {
     bool last = from + pass->part >= pass->depth;
-    size_t depth = last ? pass->depth - from : pass->part, padded = round_up(depth, m->depth_block);
-    size_t R = last ? p->R : 0, rows_of_depth = padded / m->packed;
+    size_t depth = last ? pass->depth - from : pass->part, R = last ? p->R : 0;
+    size_t own = round_up(depth, m->depth_block), padded = own + rank_depth(m, R);
     struct panels panels = {.at = scratch + decode_floats(m),
                             .first = first,
                             .count = columns,
                             .from = from,
                             .depth = depth,
-                            .rows = 1 + rows_of_depth + R};
+                            .rows = 1 + padded / m->packed + rank_rows(m, R)};
     spread(pass, &panels, 0, from == 0 && p->bias ? p->bias + first : NULL, 1);
     (p->transposed ? pack_transposed : pack_straight)(pass, &panels, scratch);
-    for (size_t r = 0; r < R; r++)
-      spread(pass, &panels, 1 + rows_of_depth + r, p->v + r * pass->columns + first, p->sign);
+    if (R)
+      pack_low_rank(pass, &panels, 1 + own / m->packed);
     m->run(&(struct panel_product){.c = p->c + row * pass->columns + first,
                                    .ldc = pass->columns,
                                    .a = pass->a + (row * pass->lda + from * m->row_block) * m->number,
@@ -146,7 +166,7 @@ static void task(void *payload, size_t index, int thread) {
                                    .rows = rows,
                                    .columns = columns,
                                    .depth = padded,
-                                   .R = R,
+                                   .R = rank_rows(m, R),
                                    .accumulate = p->accumulate || from > 0});
   }
 }
@@ -156,24 +176,30 @@ static void convert_task(void *payload, size_t index, int thread) {
   const struct pass *pass = payload;
   size_t first = index * CONVERT_ROWS, left = pass->p->rows - first;
   unsigned char *out = (unsigned char *)pass->converted + first * pass->lda * pass->m->number;
-  pass->m->convert((void *)out, pass->p->a + first * pass->depth, left < CONVERT_ROWS ? left : CONVERT_ROWS,
-                   pass->depth);
+  const struct product *p = pass->p;
+  pass->m->convert((void *)out, p->a + first * pass->depth, p->R ? p->q + first * p->R : NULL,
+                   left < CONVERT_ROWS ? left : CONVERT_ROWS, pass->depth, p->R);
 }
 
 /* --- how it is cut -------------------------------------------------------------------------------- */
 
-static size_t converted_floats(const struct multiplier *m, size_t rows, size_t depth) {
-  size_t bytes = round_up(rows, m->row_step) * round_up(depth, m->depth_block) * m->number;
+static size_t row_numbers(const struct multiplier *m, size_t depth, size_t R) {
+  return round_up(depth, m->depth_block) + rank_depth(m, R);
+}
+
+static size_t converted_floats(const struct multiplier *m, size_t rows, size_t depth, size_t R) {
+  size_t bytes = round_up(rows, m->row_step) * row_numbers(m, depth, R) * m->number;
   return m->convert ? round_up(bytes / sizeof(float), ALIGN_FLOATS) : 0;
 }
 
 static size_t thread_floats(const struct multiplier *m, size_t R) {
-  size_t panels = GROUP_FLOATS + (1 + R) * BLOCK_MAX; /* one step of columns may be wider than a group should be */
+  size_t panels = GROUP_FLOATS + (1 + rank_rows(m, R) + rank_depth(m, R)) *
+                                     BLOCK_MAX; /* one step of columns may be wider than a group should be */
   return round_up(decode_floats(m) + panels, ALIGN_FLOATS);
 }
 
 size_t product_scratch(const struct backend *b, size_t rows, size_t depth, size_t R) {
-  return ALIGN_FLOATS + converted_floats(b->multiplier, rows, depth) +
+  return ALIGN_FLOATS + converted_floats(b->multiplier, rows, depth, R) +
          (size_t)pool_threads(b->pool) * thread_floats(b->multiplier, R);
 }
 
@@ -188,7 +214,8 @@ static void cut_columns(struct pass *pass, int threads) {
   pass->part = pass->depth;
   if (pass->depth > deepest)
     pass->part = round_up(ceil_div(pass->depth, ceil_div(pass->depth, deepest)), BLOCK_MAX);
-  size_t most = GROUP_FLOATS / (1 + pass->part / pass->m->packed + p->R) / step * step;
+  size_t rows = 1 + (pass->part + rank_depth(pass->m, p->R)) / pass->m->packed + rank_rows(pass->m, p->R);
+  size_t most = GROUP_FLOATS / rows / step * step;
   most = most < step ? step : most < GROUP_MOST ? most : GROUP_MOST;
   size_t groups = ceil_div(pass->columns, most);
   size_t least = ceil_div((size_t)threads * TASKS_LEAST, ceil_div(p->rows, ROWS_LEAST));
@@ -216,8 +243,8 @@ void product_run(const struct backend *b, const struct product *p, float *scratc
   pass.converted = scratch + (past ? (line - past) / sizeof *scratch : 0);
   pass.columns = p->transposed ? p->weight->rows : p->weight->cols;
   pass.depth = p->transposed ? p->weight->cols : p->weight->rows;
-  pass.lda = round_up(pass.depth, pass.m->depth_block);
-  pass.scratch = pass.converted + converted_floats(pass.m, p->rows, pass.depth);
+  pass.lda = row_numbers(pass.m, pass.depth, p->R);
+  pass.scratch = pass.converted + converted_floats(pass.m, p->rows, pass.depth, p->R);
   pass.thread_floats = thread_floats(pass.m, p->R);
   cut_columns(&pass, pool_threads(b->pool));
   cut_rows(&pass, pool_threads(b->pool));

@@ -11,7 +11,7 @@ struct tile {
 /* `a`: the tile's first row of its block; later blocks of the depth follow it. */
 static inline void multiply(struct tile *t, const uint16_t *a, const float *panel, size_t depth) {
   for (size_t k = 0; k < depth; k += DEPTH_BLOCK, a += BLOCK_NUMBERS)
-    for (size_t pair = 0; pair < DEPTH_BLOCK; pair += 2, panel += PANEL) {
+    for (size_t pair = 0; pair < DEPTH_BLOCK; pair += 2, panel += BF16_PANEL) {
       __m512bh b0 = (__m512bh)_mm512_loadu_si512(panel), b1 = (__m512bh)_mm512_loadu_si512(panel + 16);
       _Pragma("GCC unroll 8") for (size_t i = 0; i < ROWS; i++) {
         uint32_t numbers;
@@ -23,41 +23,26 @@ static inline void multiply(struct tile *t, const uint16_t *a, const float *pane
     }
 }
 
-/* The low-rank part, in floats. Rows beyond the last of C read its last row. */
-static inline void add_low_rank(struct tile *t, const float *q, size_t R, size_t last, const float *panel) {
-  for (size_t r = 0; r < R; r++, panel += PANEL) {
-    __m512 b0 = _mm512_loadu_ps(panel), b1 = _mm512_loadu_ps(panel + 16);
-    _Pragma("GCC unroll 8") for (size_t i = 0; i < ROWS; i++) {
-      __m512 s = _mm512_set1_ps(q[(i < last ? i : last) * R + r]);
-      t->sum[i][0] = _mm512_fmadd_ps(s, b0, t->sum[i][0]);
-      t->sum[i][1] = _mm512_fmadd_ps(s, b1, t->sum[i][1]);
-    }
-  }
-}
-
 static void run(const struct panel_product *p) {
-  const size_t panel_floats = (1 + p->depth / 2 + p->R) * PANEL;
+  const size_t panel_floats = (1 + p->depth / 2) * BF16_PANEL;
   for (size_t row = 0; row < p->rows; row += ROWS) {
     size_t rows = p->rows - row < ROWS ? p->rows - row : ROWS;
     const uint16_t *a = (const uint16_t *)p->a + row / ROW_BLOCK * ROW_BLOCK * p->lda + row % ROW_BLOCK * DEPTH_BLOCK;
     const float *panel = p->panels;
-    for (size_t column = 0; column < p->columns; column += PANEL, panel += panel_floats) {
-      size_t columns = p->columns - column < PANEL ? p->columns - column : PANEL;
+    for (size_t column = 0; column < p->columns; column += BF16_PANEL, panel += panel_floats) {
+      size_t columns = p->columns - column < BF16_PANEL ? p->columns - column : BF16_PANEL;
       struct tile t;
       _Pragma("GCC unroll 8") for (size_t i = 0; i < ROWS; i++) {
-        t.sum[i][0] = _mm512_loadu_ps(panel);
-        t.sum[i][1] = _mm512_loadu_ps(panel + 16);
+        t.sum[i][0] = t.sum[i][1] = _mm512_setzero_ps();
       }
-      multiply(&t, a, panel + PANEL, p->depth);
-      if (p->R)
-        add_low_rank(&t, p->q + row * p->R, p->R, rows - 1, panel + (1 + p->depth / 2) * PANEL);
-      float sums[ROWS][PANEL];
+      multiply(&t, a, panel + BF16_PANEL, p->depth);
+      float sums[ROWS][BF16_PANEL];
       _Pragma("GCC unroll 8") for (size_t i = 0; i < ROWS; i++) {
         _mm512_storeu_ps(sums[i], t.sum[i][0]);
         _mm512_storeu_ps(sums[i] + 16, t.sum[i][1]);
       }
       for (size_t i = 0; i < rows; i++)
-        deliver(p->c + (row + i) * p->ldc + column, sums[i], columns, p->accumulate);
+        deliver(p->c + (row + i) * p->ldc + column, sums[i], panel, columns, p->accumulate);
     }
   }
 }

@@ -10,7 +10,7 @@
 
 #include "worker/backend/kernels.h"
 
-enum { PANEL = 32, ROW_BLOCK = 16, DEPTH_BLOCK = 32, BLOCK_NUMBERS = ROW_BLOCK * DEPTH_BLOCK, ROW_STEP = 32 };
+enum { BF16_PANEL = 32, ROW_BLOCK = 16, DEPTH_BLOCK = 32, BLOCK_NUMBERS = ROW_BLOCK * DEPTH_BLOCK, ROW_STEP = 32 };
 
 /* Numbers 0..count-1 of a row, then zeros, as bf16. */
 static inline __m512i take_32(const float *from, size_t count) {
@@ -20,13 +20,44 @@ static inline __m512i take_32(const float *from, size_t count) {
   return (__m512i)_mm512_cvtne2ps_pbh(high, low);
 }
 
-static void convert(void *out, const float *a, size_t rows, size_t depth) {
-  size_t blocks = (depth + DEPTH_BLOCK - 1) / DEPTH_BLOCK, padded = (rows + ROW_STEP - 1) / ROW_STEP * ROW_STEP;
+/* The low-rank part is in the depth, almost without the error of bf16: with x = high + low, both bf16, it is
+   high high + low high + high low of Q and V. */
+static size_t rank_depth(size_t R) {
+  return (3 * R + DEPTH_BLOCK - 1) / DEPTH_BLOCK * DEPTH_BLOCK;
+}
+
+/* The nearest bf16 number; away from zero where two are. */
+static inline float high_part(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  bits = (bits + 0x8000u) & 0xFFFF0000u;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+enum { RANK_MAX = 1024 };
+
+/* depth, then Q's part */
+static void convert(void *out, const float *a, const float *q, size_t rows, size_t depth, size_t R) {
+  size_t blocks = (depth + DEPTH_BLOCK - 1) / DEPTH_BLOCK, rank_blocks = rank_depth(R) / DEPTH_BLOCK;
+  size_t padded = (rows + ROW_STEP - 1) / ROW_STEP * ROW_STEP;
+  float parts[3 * RANK_MAX];
   for (size_t i = 0; i < padded; i++) {
-    uint16_t *row = (uint16_t *)out + i / ROW_BLOCK * blocks * BLOCK_NUMBERS + i % ROW_BLOCK * DEPTH_BLOCK;
-    for (size_t b = 0; b < blocks; b++, row += BLOCK_NUMBERS) {
-      size_t k = b * DEPTH_BLOCK;
-      _mm512_storeu_si512(row, i < rows ? take_32(a + i * depth + k, depth - k) : _mm512_setzero_si512());
+    uint16_t *row =
+        (uint16_t *)out + i / ROW_BLOCK * (blocks + rank_blocks) * BLOCK_NUMBERS + i % ROW_BLOCK * DEPTH_BLOCK;
+    for (size_t r = 0; r < R; r++) {
+      float x = i < rows ? q[i * R + r] : 0.0f;
+      parts[r] = parts[2 * R + r] = high_part(x);
+      parts[R + r] = x - parts[r];
+    }
+    for (size_t b = 0; b < blocks + rank_blocks; b++, row += BLOCK_NUMBERS) {
+      size_t k = b < blocks ? b * DEPTH_BLOCK : (b - blocks) * DEPTH_BLOCK;
+      __m512i numbers = _mm512_setzero_si512();
+      if (b >= blocks)
+        numbers = take_32(parts + k, 3 * R - k);
+      else if (i < rows)
+        numbers = take_32(a + i * depth + k, depth - k);
+      _mm512_storeu_si512(row, numbers);
     }
   }
 }
@@ -59,13 +90,13 @@ static void transpose_words(__m512i r[16]) {
 
 static void pack_columns(float *panel, const float *const *rows, size_t count, size_t depth) {
   for (size_t k = 0; k < depth; k += DEPTH_BLOCK)
-    for (size_t j = 0; j < PANEL; j += 16) {
+    for (size_t j = 0; j < BF16_PANEL; j += 16) {
       __m512i words[16];
       for (size_t i = 0; i < 16; i++)
         words[i] = j + i < count ? take_32(rows[j + i] + k, depth - k) : _mm512_setzero_si512();
       transpose_words(words);
       for (size_t i = 0; i < 16; i++)
-        _mm512_storeu_si512(panel + (k / 2 + i) * PANEL + j, words[i]);
+        _mm512_storeu_si512(panel + (k / 2 + i) * BF16_PANEL + j, words[i]);
     }
 }
 
@@ -73,7 +104,7 @@ static void pack_row(float *row, const float *const *rows, size_t count) {
   static const uint16_t in_pairs[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
                                         8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
   const __m512i order = _mm512_loadu_si512(in_pairs);
-  for (size_t j = 0; j < PANEL; j += 16) {
+  for (size_t j = 0; j < BF16_PANEL; j += 16) {
     __mmask16 there = j >= count ? 0 : count - j >= 16 ? 0xFFFF : (__mmask16)((1u << (count - j)) - 1);
     __m512 first = _mm512_maskz_loadu_ps(rows[0] ? there : 0, rows[0] + j);
     __m512 second = _mm512_maskz_loadu_ps(rows[1] ? there : 0, rows[1] + j);
@@ -81,11 +112,24 @@ static void pack_row(float *row, const float *const *rows, size_t count) {
   }
 }
 
-/* A tile of sums into C, as much of it as there is. */
-static inline void deliver(float *c, const float *sums, size_t columns, bool accumulate) {
+static void pack_rank(float *rows, const float *v, size_t v_stride, size_t count, size_t R, float scale) {
+  float pair[2][BF16_PANEL];
+  const float *const pieces[2] = {pair[0], pair[1]};
+  for (size_t e = 0; e < rank_depth(R); e++) {
+    for (size_t j = 0; j < count; j++) {
+      float x = e < 3 * R ? v[e % R * v_stride + j] * scale : 0.0f;
+      pair[e % 2][j] = e < 2 * R ? high_part(x) : x - high_part(x);
+    }
+    if (e % 2)
+      pack_row(rows + e / 2 * BF16_PANEL, pieces, count);
+  }
+}
+
+/* A row of a tile's sums, and what starts them, into C, as much of it as there is. */
+static inline void deliver(float *c, const float *sums, const float *start, size_t columns, bool accumulate) {
   for (size_t j = 0; j < columns; j += 16) {
     __mmask16 there = columns - j >= 16 ? 0xFFFF : (__mmask16)((1u << (columns - j)) - 1);
-    __m512 v = _mm512_loadu_ps(sums + j);
+    __m512 v = _mm512_add_ps(_mm512_loadu_ps(sums + j), _mm512_loadu_ps(start + j));
     if (accumulate)
       v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(there, c + j));
     _mm512_mask_storeu_ps(c + j, there, v);
@@ -93,7 +137,8 @@ static inline void deliver(float *c, const float *sums, size_t columns, bool acc
 }
 
 #define MULTIPLIER_OF_BF16                                                                                             \
-  .panel = PANEL, .packed = 2, .number = sizeof(uint16_t), .row_block = ROW_BLOCK, .depth_block = DEPTH_BLOCK,         \
-  .row_step = ROW_STEP, .rows_most = 4096, .convert = convert, .pack_columns = pack_columns, .pack_row = pack_row
+  .panel = BF16_PANEL, .packed = 2, .number = sizeof(uint16_t), .row_block = ROW_BLOCK, .depth_block = DEPTH_BLOCK,    \
+  .row_step = ROW_STEP, .rows_most = 4096, .convert = convert, .rank_depth = rank_depth, .pack_columns = pack_columns, \
+  .pack_row = pack_row, .pack_rank = pack_rank
 
 #endif

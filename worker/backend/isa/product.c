@@ -153,7 +153,8 @@ static void round_row(float *out, const float *in, size_t count) {
     store_part(out + i, bf16(load_part(in + i, count - i, 0)), count - i);
 }
 
-static void round_rows(void *out, const float *a, size_t rows, size_t depth) {
+static void round_rows(void *out, const float *a, const float *q, size_t rows, size_t depth, size_t R) {
+  (void)q, (void)R;
   round_row(out, a, rows * depth);
 }
 
