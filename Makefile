@@ -91,7 +91,7 @@ $(BIN)/tests/golden: $(OBJ)/tests/golden/golden.o $(call ars,worker)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,worker)
 # OpenBLAS is what `bench gemm` compares with; no program links it.
-$(BIN)/tests/bench: $(OBJ)/tests/bench/bench.o $(OBJ)/tests/bench/gemm.o $(call ars,worker)
+$(BIN)/tests/bench: $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/bench/*.c)) $(call ars,worker)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,worker) $(shell pkg-config --libs openblas)
 $(OBJ)/tests/bench/gemm.o: EXTRA_CFLAGS += $(shell pkg-config --cflags openblas)

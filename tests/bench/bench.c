@@ -1,4 +1,5 @@
 /* bench gemm ...: the products alone (gemm.c)
+   bench ops ...: each op of a step alone (ops.c)
    bench train --model DIR [--method hra|hra_gs|lora|oft|boft] [--r R] [--batch B] [--seq T] [--steps S]
                [--precision fp32|bf16] [--no-dropout] [--lengths FILE] [--threads N] [--isa NAME] [--recompute BLOCKS]
                [--memory-limit MIB]
@@ -16,6 +17,7 @@
 #include "base/json.h"
 #include "base/rng.h"
 #include "tests/bench/gemm.h"
+#include "tests/bench/ops.h"
 #include "worker/learner.h"
 
 enum { STEPS_MAX = 1000, BATCH_MAX = 4096 };
@@ -245,23 +247,29 @@ static enum status run(const struct options *o, struct error *err) {
   return s;
 }
 
-int main(int argc, char **argv) {
+static int bench_train(int argc, char **argv) {
   struct options options;
   struct error err;
-  if (argc > 1 && strcmp(argv[1], "gemm") == 0)
-    return bench_gemm(argc - 2, argv + 2);
-  if (!parse(&options, argc, argv)) {
-    fprintf(
-        stderr,
-        "usage: bench train --model DIR [--method hra|hra_gs|lora|oft|boft] [--r 8] [--batch 4] [--seq "
-        "128] [--steps 4]\n"
-        "         [--precision fp32|bf16] [--no-dropout] [--lengths FILE] [--threads N] [--isa avx2|avx512] "
-        "[--recompute BLOCKS] [--memory-limit MIB]\n       bench gemm [--threads N] [--isa avx2|avx512] [--runs 10]\n");
+  if (!parse(&options, argc, argv))
     return 2;
-  }
   if (run(&options, &err)) {
     fprintf(stderr, "%s\n", err.text);
     return 1;
   }
   return 0;
+}
+
+int main(int argc, char **argv) {
+  int status = argc > 1 && strcmp(argv[1], "gemm") == 0  ? bench_gemm(argc - 2, argv + 2)
+               : argc > 1 && strcmp(argv[1], "ops") == 0 ? bench_ops(argc - 2, argv + 2)
+                                                         : bench_train(argc, argv);
+  if (status == 2)
+    fputs("usage: bench train --model DIR [--method hra|hra_gs|lora|oft|boft] [--r 8] [--batch 4] [--seq 128] "
+          "[--steps 4]\n"
+          "         [--precision fp32|bf16] [--no-dropout] [--lengths FILE] [--threads N] [--isa NAME]\n"
+          "         [--recompute BLOCKS] [--memory-limit MIB]\n"
+          "       bench gemm [--threads N] [--isa NAME] [--runs 10] [--only TEXT]\n"
+          "       bench ops [--threads N] [--isa NAME] [--precision fp32|bf16] [--runs 10] [--only TEXT]\n",
+          stderr);
+  return status;
 }

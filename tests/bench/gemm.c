@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/rng.h"
+#include "tests/bench/random.h"
 #include "worker/backend/product.h"
 
 struct shape {
@@ -30,15 +30,6 @@ struct operands {
   float *x, *w, *y, *scratch;
   unsigned char *quantised;
 };
-
-static float *random_floats(size_t count) {
-  float *out = aligned_alloc(64, (count * sizeof *out + 63) / 64 * 64);
-  struct rng rng;
-  rng_init(&rng, 1, RNG_INIT);
-  for (size_t i = 0; out && i < count; i++)
-    out[i] = rng_uniform(&rng) - 0.5f;
-  return out;
-}
 
 static double ours(const struct backend *b, const struct shape *s, const struct operands *o, enum ggml_type type,
                    bool forward) {
