@@ -181,7 +181,9 @@ static void say_what(const struct run *r, const struct task *task, struct report
            r->learner.recompute_blocks);
 }
 
+/* The log tells where the time of a start goes (tests/bench/start reads it). */
 static void phase(struct report *report, const char *name) {
+  log_info("phase %s", name);
   report_data(report, EVENT_PROGRESS, "", json_pack("{s:s}", "phase", name));
 }
 
@@ -189,12 +191,18 @@ static enum status train(struct run *r, const struct task *task, struct report *
   phase(report, "load");
   enum status status = find_task(r, task, err);
   status = status ? status : load_data(r, task, err);
-  status = status ? status : load_model(r, task, err);
+  if (status)
+    return status;
+  log_info("data read");
+  status = load_model(r, task, err);
   if (status)
     return status;
   phase(report, "tokenise");
   status = tokenise(r, task, report, err);
-  status = status ? status : make_learner(r, task, err);
+  if (status)
+    return status;
+  log_info("tokenised");
+  status = make_learner(r, task, err);
   status = status ? status : report_poll(report, err);
   if (status)
     return status;

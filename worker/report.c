@@ -12,6 +12,9 @@ void report_init(struct report *report, int out, int in) {
 
 static void say(struct report *report, const struct event *event) {
   struct str line;
+  /* What people read is in the log too, whose times are in milliseconds; an error's line is its reporter's. */
+  if (event->kind == EVENT_MESSAGE || event->kind == EVENT_METRICS)
+    log_line(event->level, "%s", event->message);
   str_init(&line, EVENT_LINE_MAX);
   if (!event_write(&line, event)) {
     log_error("an event of %zu bytes and more was not sent", line.length);

@@ -1,6 +1,7 @@
 /* Proves a whole task on the tiny golden BERT: classes and numbers, CSV and JSONL; the events and
    artifacts are those announced, with their sizes and hashes; the same task gives the same adapter
-   byte by byte; a bad line, an unknown label and "cancel" end it as they should. */
+   byte by byte; a bad line, an unknown label and "cancel" end it as they should; the log tells when each part of
+   the start and the first step ended. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -33,6 +34,7 @@ static int setup(void **state) {
   char path[300], *bytes;
   size_t length;
   struct str vocabulary;
+  log_setup("reflect-worker", LOG_WARN);
   assert_non_null(mkdtemp(root));
   snprintf(path, sizeof path, "%s/model", root);
   assert_int_equal(file_mkdirs(path, &err), STATUS_OK);
@@ -221,9 +223,60 @@ static void cancel_stops_it(void **state) {
   json_decref(o.events);
 }
 
+/* The time of the first line from `*line` on whose message begins with `text`: the last 13 characters of its "ts",
+   "hh:mm:ss.mmmZ". *line is then behind it. */
+static void logged_at(char out[14], const char **line, const char *text) {
+  while (**line) {
+    size_t n = strcspn(*line, "\n");
+    json_t *object = json_loadb(*line, n, 0, NULL);
+    const char *ts = json_string_value(json_object_get(object, "ts"));
+    const char *message = json_string_value(json_object_get(object, "msg"));
+    bool found = ts && message && strncmp(message, text, strlen(text)) == 0;
+    *line += n + 1;
+    if (found) {
+      assert_int_equal(strlen(ts), strlen("2026-01-01Thh:mm:ss.mmmZ"));
+      snprintf(out, 14, "%s", ts + 11);
+      json_decref(object);
+      return;
+    }
+    json_decref(object);
+  }
+  fail_msg("the log has no line \"%s\" in its place", text);
+}
+
+static void log_tells_when(void **state) {
+  (void)state;
+  static const char *const told[] = {"phase load",  "data read",   "phase tokenise", "tokenised",
+                                     "60 training", "Step 1/32: ", "Step 32/32: "};
+  char path[400], before[14] = "", at[14], *text;
+  size_t length;
+  struct outcome o;
+  struct error err;
+  snprintf(path, sizeof path, "%s/log", root);
+  int old = dup(STDERR_FILENO), log = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+  assert_true(old >= 0 && log >= 0);
+  dup2(log, STDERR_FILENO);
+  log_setup("reflect-worker", LOG_INFO);
+  run_task(&o, "logged", "classes.csv", NULL, "");
+  log_setup("reflect-worker", LOG_WARN);
+  dup2(old, STDERR_FILENO);
+  close(old);
+  close(log);
+  assert_int_equal(o.status, STATUS_OK);
+  assert_int_equal(file_read(&text, &length, path, 1 << 20, &err), STATUS_OK);
+  const char *line = text;
+  for (size_t i = 0; i < COUNT_OF(told); i++) {
+    logged_at(at, &line, told[i]);
+    assert_true(strcmp(before, at) <= 0 || before[0] > at[0]); /* but for midnight */
+    memcpy(before, at, sizeof before);
+  }
+  free(text);
+  json_decref(o.events);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(classes_are_learned_and_repeatable),
                                      cmocka_unit_test(numbers_are_regressed), cmocka_unit_test(bad_data_is_named),
-                                     cmocka_unit_test(cancel_stops_it)};
+                                     cmocka_unit_test(cancel_stops_it), cmocka_unit_test(log_tells_when)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }
