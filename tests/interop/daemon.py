@@ -10,8 +10,9 @@ import time
 
 
 class Daemon:
-    def __init__(self, models):
-        """`models`: {model id: folder}. Raises RuntimeError with the log when the daemon does not start."""
+    def __init__(self, models, *options):
+        """`models`: {model id: path}; `options`: more of the daemon. Raises RuntimeError with its log
+        when it does not start."""
         build = os.environ.get("BUILD_DIR", "build")
         self.folder = tempfile.mkdtemp(prefix="reflectd-test-")
         os.makedirs(os.path.join(self.folder, "models"))
@@ -21,7 +22,7 @@ class Daemon:
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
                 [os.path.join(build, "reflectd"), "--data", os.path.join(self.folder, "data"),
-                 "--models", os.path.join(self.folder, "models"), "--listen", "127.0.0.1:0"],
+                 "--models", os.path.join(self.folder, "models"), "--listen", "127.0.0.1:0", *options],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
         self.url = self._wait_for_url()
 
