@@ -1,7 +1,9 @@
-/* bench gemm [--threads N] [--isa NAME] [--runs R]
+/* bench gemm [--threads N] [--isa NAME] [--runs R] [--only TEXT]
    The products of a step, ours beside OpenBLAS's on the same threads, in turn; the best of R runs each. One JSON line
    a shape: rows of activations, the weight's shape and type, GFLOP/s of both and their ratio. OpenBLAS gets
-   floats, since it knows no other type. */
+   floats, since it knows no other type. "peak" is the square product whose rate by OpenBLAS a whole step is held
+   against.
+   --only: shapes whose name contains TEXT. */
 #include "tests/bench/gemm.h"
 
 #include <cblas.h>
@@ -16,14 +18,21 @@
 struct shape {
   const char *what;
   size_t rows, out, in;
+  bool typed; /* also in the types that language models' files have */
 };
 
 static const struct shape shapes[] = {
-    {"MiniLM query", 4096, 384, 384},      {"MiniLM intermediate", 4096, 1536, 384},
-    {"MiniLM output", 4096, 384, 1536},    {"MiniLM query, small", 512, 384, 384},
-    {"SmolLM2 q", 2048, 576, 576},         {"SmolLM2 k", 2048, 192, 576},
-    {"SmolLM2 up", 2048, 1536, 576},       {"SmolLM2 down", 2048, 576, 1536},
-    {"SmolLM2 up, small", 512, 1536, 576}, {"SmolLM2 head", 256, 49152, 576},
+    {"peak", 2048, 2048, 2048, false},
+    {"MiniLM query", 4096, 384, 384, false},
+    {"MiniLM intermediate", 4096, 1536, 384, false},
+    {"MiniLM output", 4096, 384, 1536, false},
+    {"MiniLM query, small", 512, 384, 384, false},
+    {"SmolLM2 q", 2048, 576, 576, true},
+    {"SmolLM2 k", 2048, 192, 576, true},
+    {"SmolLM2 up", 2048, 1536, 576, true},
+    {"SmolLM2 down", 2048, 576, 1536, true},
+    {"SmolLM2 up, small", 512, 1536, 576, true},
+    {"SmolLM2 head", 256, 49152, 576, true},
 };
 
 struct operands {
@@ -79,7 +88,7 @@ static void measure(const struct backend *b, const struct shape *s, enum ggml_ty
 int bench_gemm(int argc, char **argv) {
   static const enum ggml_type types[] = {GGML_F32, GGML_BF16, GGML_Q8_0};
   int threads = 0, runs = 10;
-  const char *isa = NULL;
+  const char *isa = NULL, *only = "";
   for (int i = 0; i + 1 < argc; i += 2)
     if (strcmp(argv[i], "--threads") == 0)
       threads = (int)strtol(argv[i + 1], NULL, 10);
@@ -87,6 +96,8 @@ int bench_gemm(int argc, char **argv) {
       runs = (int)strtol(argv[i + 1], NULL, 10);
     else if (strcmp(argv[i], "--isa") == 0)
       isa = argv[i + 1];
+    else if (strcmp(argv[i], "--only") == 0)
+      only = argv[i + 1];
     else
       return 2;
   struct backend backend;
@@ -101,8 +112,8 @@ int bench_gemm(int argc, char **argv) {
   printf("{\"isa\": \"%s\", \"threads\": %d, \"openblas\": \"%s\"}\n", backend_isa(&backend),
          pool_threads(backend.pool), openblas_get_corename());
   for (size_t s = 0; s < COUNT_OF(shapes); s++)
-    for (int forward = 1; forward >= 0; forward--)
-      for (size_t t = 0; t < (s < 4 ? 1 : COUNT_OF(types)); t++)
+    for (int forward = 1; forward >= 0 && strstr(shapes[s].what, only); forward--)
+      for (size_t t = 0; t < (shapes[s].typed ? COUNT_OF(types) : 1); t++)
         measure(&backend, &shapes[s], types[t], forward, runs);
   backend_close(&backend);
   return 0;
