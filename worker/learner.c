@@ -75,7 +75,7 @@ static size_t default_limit(const struct learner *l) {
 /* The fewest recomputed blocks that fit a training step into the limit. */
 static enum status fit(struct learner *l, const struct batch_limits *limits, size_t beside, struct error *err) {
   size_t limit = default_limit(l), bytes = 0;
-  size_t low = l->recompute_blocks, high = l->model->blocks;
+  size_t low = l->recompute_blocks, high = l->model->blocks, measured = SIZE_MAX;
   if (l->memory_limit)
     limit = l->memory_limit > beside ? l->memory_limit - beside : 0;
   while (low < high) {
@@ -83,13 +83,14 @@ static enum status fit(struct learner *l, const struct batch_limits *limits, siz
     enum status status = measure(l, &bytes, limits, middle, err);
     if (status)
       return status;
+    measured = middle;
     if (bytes <= limit)
       high = middle;
     else
       low = middle + 1;
   }
   l->recompute_blocks = l->tape.recompute_blocks = low;
-  enum status status = measure(l, &bytes, limits, low, err);
+  enum status status = low == measured ? STATUS_OK : measure(l, &bytes, limits, low, err);
   if (!status && l->memory_limit && bytes > limit)
     status =
         error_set(err, STATUS_OUT_OF_MEMORY, "scheduling.memory_limit",

@@ -2,6 +2,7 @@
 #include "worker/tensor/plan.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 bool plan_add(struct plan *plan, size_t bytes, int tick) {
   if (plan->count == plan->max) {
@@ -27,36 +28,43 @@ static int larger_first(const void *a, const void *b) {
   return x->bytes != y->bytes ? (x->bytes < y->bytes ? 1 : -1) : (x < y ? -1 : x > y);
 }
 
-static int lower_first(const void *a, const void *b) {
-  const struct plan_buffer *x = *(struct plan_buffer *const *)a, *y = *(struct plan_buffer *const *)b;
-  return x->offset != y->offset ? (x->offset < y->offset ? -1 : 1) : (x < y ? -1 : x > y);
+/* A placed buffer: the list of them is in order of their offsets. */
+struct place {
+  size_t offset, end;
+  int first, last;
+};
+
+/* The lowest gap for `new` among what lives at the same time; *slot is where it belongs in the list. */
+static size_t find_gap(size_t *slot, const struct place *placed, size_t count, const struct plan_buffer *new) {
+  size_t at = 0, i = 0;
+  for (; i < count && placed[i].offset < at + new->bytes; i++)
+    if (placed[i].end > at && placed[i].first <= new->last && new->first <= placed[i].last)
+      at = placed[i].end;
+  while (i > 0 && placed[i - 1].offset > at)
+    i--;
+  *slot = i;
+  return at;
 }
 
 bool plan_place(struct plan *plan) {
   struct plan_buffer **order = malloc((plan->count + 1) * sizeof *order);
-  struct plan_buffer **beside = malloc((plan->count + 1) * sizeof *beside);
-  bool ok = order && beside;
+  struct place *placed = malloc((plan->count + 1) * sizeof *placed);
+  bool ok = order && placed;
   for (size_t i = 0; ok && i < plan->count; i++)
     order[i] = &plan->buffers[i];
   if (ok)
     qsort(order, plan->count, sizeof *order, larger_first);
   plan->bytes = 0;
-  for (size_t i = 0; ok && i < plan->count; i++) {
+  for (size_t i = 0, slot; ok && i < plan->count; i++) {
     struct plan_buffer *new = order[i];
-    size_t n = 0, at = 0;
-    for (size_t j = 0; j < i; j++)
-      if (order[j]->first <= new->last &&new->first <= order[j]->last)
-        beside[n++] = order[j];
-    qsort(beside, n, sizeof *beside, lower_first);
-    for (size_t j = 0; j < n && beside[j]->offset < at + new->bytes; j++)
-      if (beside[j]->offset + beside[j]->bytes > at)
-        at = beside[j]->offset + beside[j]->bytes;
+    size_t at = find_gap(&slot, placed, i, new), end = at + new->bytes;
+    memmove(placed + slot + 1, placed + slot, (i - slot) * sizeof *placed);
+    placed[slot] = (struct place){at, end, new->first, new->last};
     new->offset = at;
-    if (at + new->bytes > plan->bytes)
-      plan->bytes = at + new->bytes;
+    plan->bytes = end > plan->bytes ? end : plan->bytes;
   }
   free(order);
-  free(beside);
+  free(placed);
   return ok;
 }
 
