@@ -31,6 +31,7 @@ static enum status add_text(struct added *added, const struct added_token *token
                 (int32_t)added->count) ||
       !trie_set(&added->trie, added->names, name, name_length, token->id))
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the tokenizer");
+  added->begins[(unsigned char)text[0]] = true;
   tokens[added->count++] = *token;
   return STATUS_OK;
 }
@@ -91,7 +92,8 @@ void added_split(const struct added *added, uint32_t root, struct piece_list *ou
                  size_t base) {
   size_t start = 0, n = 0;
   for (size_t i = 0; i < length;) {
-    int32_t found = trie_longest(&added->trie, root, text + i, length - i, &n);
+    bool begins = added->begins[(unsigned char)text[i]];
+    int32_t found = begins ? trie_longest(&added->trie, root, text + i, length - i, &n) : -1;
     if (found < 0) {
       i++;
       continue;

@@ -21,6 +21,7 @@ struct added {
   struct trie trie;
   uint32_t raw, normalized; /* roots; values index `tokens` */
   uint32_t names;           /* root: by text; values are ids */
+  bool begins[256];         /* a key of `raw` or `normalized` begins with the byte */
   struct added_token *tokens;
   size_t count, size;
 };

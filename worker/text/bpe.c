@@ -8,6 +8,8 @@
 
 #define NONE UINT32_MAX
 
+enum { WORDS = 1 << 14 };
+
 void bpe_init(struct bpe *bpe) {
   *bpe = (struct bpe){.unknown = -1, .prefix = "", .suffix = ""};
 }
@@ -19,6 +21,7 @@ void bpe_done(struct bpe *bpe) {
 void bpe_scratch_done(struct bpe_scratch *scratch) {
   free(scratch->symbols);
   free(scratch->heap);
+  free(scratch->words);
 }
 
 void bpe_find_bytes(int32_t bytes[256], const struct vocab *vocab) {
@@ -109,14 +112,14 @@ static struct bpe_candidate heap_pop(struct bpe_scratch *scratch) {
 
 /* --- words ---------------------------------------------------------------------------------------- */
 
-static bool add_symbol(struct bpe_scratch *scratch, int32_t id, uint32_t end) {
+static bool add_symbol(struct bpe_scratch *scratch, int32_t id, uint32_t last) {
   size_t count = scratch->symbol_count;
   struct bpe_symbol *symbols = grow(scratch->symbols, &scratch->symbol_size, count + 1, sizeof *symbols);
   if (!symbols)
     return false;
   scratch->symbols = symbols;
   symbols[count] =
-      (struct bpe_symbol){.id = id, .before = count ? (uint32_t)count - 1 : NONE, .after = NONE, .end = end};
+      (struct bpe_symbol){.id = id, .before = count ? (uint32_t)count - 1 : NONE, .after = NONE, .last = last};
   if (count)
     symbols[count - 1].after = (uint32_t)count;
   scratch->symbol_count++;
@@ -136,16 +139,16 @@ static int32_t first_token(const struct bpe *bpe, const struct vocab *vocab, con
 /* Unknown characters that wait to become a token. */
 struct unknown {
   bool waits;
-  uint32_t end;
+  uint32_t last;
 };
 
-static bool add_unknown(const struct bpe *bpe, struct bpe_scratch *scratch, struct unknown *unknown, uint32_t end) {
+static bool add_unknown(const struct bpe *bpe, struct bpe_scratch *scratch, struct unknown *unknown, uint32_t last) {
   bool ok = true;
   if (bpe->unknown < 0)
     return true;
   if (unknown->waits && !bpe->fuse_unknown)
-    ok = add_symbol(scratch, bpe->unknown, unknown->end);
-  *unknown = (struct unknown){true, end};
+    ok = add_symbol(scratch, bpe->unknown, unknown->last);
+  *unknown = (struct unknown){true, last};
   return ok;
 }
 
@@ -158,30 +161,30 @@ static bool has_bytes(const struct bpe *bpe, const char *c, size_t length) {
 
 /* The characters of the word as symbols. Fallback bytes pass an unknown character that waits: so the
    library does it. */
-static bool add_symbols(const struct bpe *bpe, const struct vocab *vocab, struct bpe_scratch *scratch,
-                        const struct text *text, size_t start, size_t end) {
+static bool add_symbols(const struct bpe *bpe, const struct vocab *vocab, struct bpe_scratch *scratch, const char *word,
+                        size_t length) {
   struct unknown unknown = {0};
   bool ok = true;
   scratch->symbol_count = 0;
-  for (size_t i = start, n = 1; ok && i < end; i += n) {
-    const char *c = text->bytes + i;
-    uint32_t stop = text->spans[i].end;
+  for (size_t i = 0, n = 1; ok && i < length; i += n) {
+    const char *c = word + i;
+    uint32_t at = (uint32_t)i;
     if (!vocab->byte_level)
       utf8_decode(c, &n);
-    int32_t id = first_token(bpe, vocab, c, n, i == start, i + n == end);
+    int32_t id = first_token(bpe, vocab, c, n, i == 0, i + n == length);
     if (id >= 0) {
       if (unknown.waits)
-        ok = add_symbol(scratch, bpe->unknown, unknown.end);
+        ok = add_symbol(scratch, bpe->unknown, unknown.last);
       unknown.waits = false;
-      ok = ok && add_symbol(scratch, id, stop);
+      ok = ok && add_symbol(scratch, id, at);
     } else if (has_bytes(bpe, c, n)) {
       for (size_t k = 0; ok && k < n; k++)
-        ok = add_symbol(scratch, bpe->bytes[(unsigned char)c[k]], stop);
+        ok = add_symbol(scratch, bpe->bytes[(unsigned char)c[k]], at);
     } else {
-      ok = add_unknown(bpe, scratch, &unknown, stop);
+      ok = add_unknown(bpe, scratch, &unknown, at);
     }
   }
-  return ok && (!unknown.waits || add_symbol(scratch, bpe->unknown, unknown.end));
+  return ok && (!unknown.waits || add_symbol(scratch, bpe->unknown, unknown.last));
 }
 
 /* Offers the merge of symbol `at` with the one after it. */
@@ -209,7 +212,7 @@ static bool merge_symbols(const struct bpe *bpe, struct bpe_scratch *scratch) {
     if (!now || now->id != best.id)
       continue;  /* one of the two has changed since */
     left->id = best.id;
-    left->end = right->end;
+    left->last = right->last;
     left->after = right->after;
     right->gone = true;
     if (left->after != NONE)
@@ -219,20 +222,62 @@ static bool merge_symbols(const struct bpe *bpe, struct bpe_scratch *scratch) {
   return ok;
 }
 
+/* --- words that are known ------------------------------------------------------------------------- */
+
+/* The place of a short word, which may hold another; NULL: it has none. */
+static struct bpe_word *word_place(struct bpe_scratch *scratch, const char *word, size_t length) {
+  uint64_t hash = length;
+  if (length > BPE_WORD_BYTES)
+    return NULL;
+  if (!scratch->words && !(scratch->words = calloc(WORDS, sizeof *scratch->words)))
+    return NULL;
+  for (size_t i = 0; i < length; i++)
+    hash = (hash ^ (unsigned char)word[i]) * 0x9E3779B97F4A7C15u;
+  return &scratch->words[(hash >> 40) % WORDS];
+}
+
+static void remember(struct bpe_word *place, const struct bpe_scratch *scratch, const char *word, size_t length) {
+  place->count = 0;
+  for (size_t i = 0; i < scratch->symbol_count; i++) {
+    const struct bpe_symbol *symbol = &scratch->symbols[i];
+    if (symbol->gone)
+      continue;
+    if (place->count == BPE_WORD_TOKENS) {
+      place->length = 0;
+      return;
+    }
+    place->last[place->count] = (uint8_t)symbol->last;
+    place->ids[place->count++] = symbol->id;
+  }
+  memcpy(place->bytes, word, length);
+  place->length = (uint8_t)length;
+}
+
 void bpe_encode(const struct bpe *bpe, const struct vocab *vocab, struct bpe_scratch *scratch, struct token_list *out,
                 const struct text *text, size_t start, size_t end) {
-  int32_t whole = -1;
-  if (bpe->ignore_merges)
-    whole = trie_get(&vocab->trie, vocab->whole, text->bytes + start, end - start);
-  if (whole >= 0) {
-    token_list_add(out, whole, text->spans[end - 1].end);
+  const char *word = text->bytes + start;
+  const struct span *spans = text->spans + start;
+  size_t length = end - start;
+  struct bpe_word *place = word_place(scratch, word, length);
+  if (place && place->length == length && memcmp(place->bytes, word, length) == 0) {
+    for (size_t i = 0; i < place->count; i++)
+      token_list_add(out, place->ids[i], spans[place->last[i]].end);
     return;
   }
-  if (!add_symbols(bpe, vocab, scratch, text, start, end) || !merge_symbols(bpe, scratch)) {
+  int32_t whole = -1;
+  if (bpe->ignore_merges)
+    whole = trie_get(&vocab->trie, vocab->whole, word, length);
+  if (whole >= 0) {
+    token_list_add(out, whole, spans[length - 1].end);
+    return;
+  }
+  if (!add_symbols(bpe, vocab, scratch, word, length) || !merge_symbols(bpe, scratch)) {
     out->failed = true;
     return;
   }
   for (size_t i = 0; i < scratch->symbol_count; i++)
     if (!scratch->symbols[i].gone)
-      token_list_add(out, scratch->symbols[i].id, scratch->symbols[i].end);
+      token_list_add(out, scratch->symbols[i].id, spans[scratch->symbols[i].last].end);
+  if (place)
+    remember(place, scratch, word, length);
 }

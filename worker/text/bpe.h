@@ -37,7 +37,7 @@ NODISCARD bool bpe_add_merge(struct bpe *bpe, int32_t left, int32_t right, uint3
 struct bpe_symbol {
   int32_t id;
   uint32_t before, after; /* neighbours; UINT32_MAX: none */
-  uint32_t end;           /* in the original */
+  uint32_t last;          /* where its last character begins in the word */
   bool gone;
 };
 
@@ -46,15 +46,26 @@ struct bpe_candidate {
   int32_t id;        /* what they become */
 };
 
+/* A word with its tokens. Most words of a text have occurred before. */
+enum { BPE_WORD_BYTES = 32, BPE_WORD_TOKENS = 6 };
+struct bpe_word {
+  char bytes[BPE_WORD_BYTES];
+  uint8_t length; /* 0: free */
+  uint8_t count;
+  uint8_t last[BPE_WORD_TOKENS]; /* as of symbols */
+  int32_t ids[BPE_WORD_TOKENS];
+};
+
 struct bpe_scratch {
   struct bpe_symbol *symbols;
   size_t symbol_count, symbol_size;
   struct bpe_candidate *heap;
   size_t heap_count, heap_size;
+  struct bpe_word *words; /* by hash, the newer in the place of the older; NULL: not made yet */
 };
 void bpe_scratch_done(struct bpe_scratch *scratch);
 
-/* The text's bytes start .. end are a word. */
+/* The text's bytes start .. end are a word. A scratch knows the words of one tokenizer. */
 void bpe_encode(const struct bpe *bpe, const struct vocab *vocab, struct bpe_scratch *scratch, struct token_list *out,
                 const struct text *text, size_t start, size_t end);
 

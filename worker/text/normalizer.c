@@ -56,6 +56,23 @@ static void each_char(enum normalizer_kind kind, struct text *out, const struct 
     rewrite_char(kind, &rewrite, utf8_decode(in->bytes + i, &n));
 }
 
+/* The same for ASCII, where a byte is a character. */
+static void each_byte(enum normalizer_kind kind, struct text *out, const struct text *in) {
+  bool clean = kind == NORMALIZER_CLEAN;
+  size_t kept = 0;
+  text_add_part(out, in, 0, in->length);
+  for (size_t i = 0; i < out->length; i++) {
+    uint32_t c = (unsigned char)out->bytes[i], lower[UNICODE_LOWER_MAX] = {c};
+    if (clean && unicode_is_removed(c))
+      continue;
+    if (kind == NORMALIZER_LOWERCASE)
+      unicode_lower(lower, c);
+    out->bytes[kept] = clean && unicode_is_space(c) ? ' ' : (char)lower[0];
+    out->spans[kept++] = out->spans[i];
+  }
+  out->length = kept;
+}
+
 static void strip(const struct normalizer_step *step, struct text *out, const struct text *in) {
   size_t start = 0, end = 0, n;
   while (step->left && start < in->length && unicode_is_space(utf8_decode(in->bytes + start, &n)))
@@ -154,7 +171,7 @@ static void map_chars(const struct charsmap *map, struct text *out, const struct
 }
 
 static void apply(const struct normalizer_step *step, struct normalizer_scratch *scratch, struct text *out,
-                  const struct text *in) {
+                  const struct text *in, bool ascii) {
   switch (step->kind) {
   case NORMALIZER_NFC: normal_form(out, scratch->run, in, false, true); break;
   case NORMALIZER_NFD: normal_form(out, scratch->run, in, false, false); break;
@@ -168,7 +185,7 @@ static void apply(const struct normalizer_step *step, struct normalizer_scratch 
   case NORMALIZER_IDEOGRAPHS:
   case NORMALIZER_DROP_MARKS:
   case NORMALIZER_DROP_ACCENTS:
-  case NORMALIZER_LOWERCASE: each_char(step->kind, out, in); break;
+  case NORMALIZER_LOWERCASE: (ascii ? each_byte : each_char)(step->kind, out, in); break;
   }
 }
 
@@ -178,10 +195,10 @@ static bool spares_ascii(enum normalizer_kind kind) {
 }
 
 static bool is_ascii(const struct text *text) {
+  char any = 0;
   for (size_t i = 0; i < text->length; i++)
-    if ((unsigned char)text->bytes[i] >= 0x80)
-      return false;
-  return true;
+    any |= text->bytes[i];
+  return !((unsigned char)any & 0x80);
 }
 
 void normalizer_scratch_done(struct normalizer_scratch *scratch) {
@@ -202,7 +219,7 @@ const struct text *normalizer_apply(const struct normalizer *normalizer, struct 
     if (ascii && spares_ascii(step->kind))
       continue;
     text_clear(out);
-    apply(step, scratch, out, in);
+    apply(step, scratch, out, in, ascii);
     struct text *made = out;
     out = in;
     in = made;

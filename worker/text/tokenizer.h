@@ -14,7 +14,8 @@
 
 struct tokenizer;  /* read-only once open: any number of threads may encode with it */
 
-/* One encoded example. The buffers are reused from call to call and owned by the encoding. */
+/* One encoded example. The buffers are reused from call to call and owned by the encoding, which belongs to one
+   tokenizer: it remembers words. */
 struct encoding {
   size_t count;      /* tokens, special ones included */
   int32_t *ids;      /* [count] */

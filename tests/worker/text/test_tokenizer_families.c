@@ -73,6 +73,7 @@ static void check_cases(const struct tokenizer *t, const char *cases) {
     json_t *c = json_loads(line, JSON_ALLOW_NUL, NULL);
     assert_non_null(c);
     check_case(t, &out, c);
+    check_case(t, &out, c); /* with its words remembered */
     json_decref(c);
   }
   fclose(file);
