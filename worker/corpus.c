@@ -7,11 +7,11 @@ static enum status no_memory(struct error *err) {
   return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the tokens of the data");
 }
 
-/* Makes room for `more` tokens and an example. */
-static bool reserve(struct corpus *c, size_t more, bool trained) {
+/* Makes room for so many more examples and tokens. */
+static bool reserve(struct corpus *c, size_t examples, size_t more, bool trained) {
   size_t used = c->offsets ? c->offsets[c->count] : 0;
-  if (c->count + 2 > c->example_size) {
-    size_t want = c->example_size * 3 / 2 + 1024;
+  if (c->count + examples + 1 > c->example_size) {
+    size_t want = (c->count + examples) * 3 / 2 + 1024;
     size_t *offsets = realloc(c->offsets, want * sizeof *offsets);
     if (!offsets)
       return false;
@@ -36,7 +36,7 @@ static bool reserve(struct corpus *c, size_t more, bool trained) {
 
 enum status corpus_append(struct corpus *c, const int32_t *ids, const int32_t *types, const uint8_t *trained,
                           size_t count, size_t vocabulary, struct error *err) {
-  if (!reserve(c, count, trained != NULL))
+  if (!reserve(c, 1, count, trained != NULL))
     return no_memory(err);
   size_t at = c->offsets[c->count];
   for (size_t t = 0; t < count; t++) {
@@ -53,29 +53,97 @@ enum status corpus_append(struct corpus *c, const int32_t *ids, const int32_t *t
   return STATUS_OK;
 }
 
+static enum status join_part(struct corpus *c, const struct corpus *part, struct error *err) {
+  size_t tokens = part->count ? part->offsets[part->count] : 0;
+  if (!reserve(c, part->count, tokens, part->trained != NULL))
+    return no_memory(err);
+  size_t at = c->offsets[c->count];
+  for (size_t i = 1; i <= part->count; i++)
+    c->offsets[c->count + i] = at + part->offsets[i];
+  if (tokens) {
+    memcpy(c->ids + at, part->ids, tokens * sizeof *c->ids);
+    memcpy(c->types + at, part->types, tokens);
+  }
+  if (tokens && part->trained)
+    memcpy(c->trained + at, part->trained, tokens);
+  c->count += part->count;
+  c->longest = part->longest > c->longest ? part->longest : c->longest;
+  c->truncated += part->truncated;
+  c->dropped_line = c->dropped ? c->dropped_line : part->dropped_line;
+  c->dropped += part->dropped;
+  return STATUS_OK;
+}
+
+enum status corpus_join(struct corpus *c, struct corpus_part *parts, size_t count, struct error *err) {
+  enum status status = STATUS_OK;
+  for (size_t i = 0; i < count; i++) {
+    if (!status && parts[i].status) {
+      status = parts[i].status;
+      *err = parts[i].err;
+    }
+    if (!status)
+      status = join_part(c, &parts[i].corpus, err);
+    corpus_done(&parts[i].corpus);
+  }
+  return status;
+}
+
+/* What the tasks of corpus_make share: each encodes a run of the examples. */
+struct making {
+  const struct dataset *dataset;
+  const struct tokenizer *tokenizer;
+  size_t max_length, vocabulary;
+  size_t run;
+  struct corpus *corpus;
+  struct corpus_part *parts;
+  struct encoding *encodings; /* one a thread */
+};
+
+static enum status make_example(const struct making *m, struct corpus *part, struct encoding *encoding, size_t i,
+                                struct error *err) {
+  const struct example *e = &m->dataset->examples[i];
+  enum status status =
+      tokenizer_encode(m->tokenizer, encoding, e->text, e->text_length, e->pair, e->pair_length, m->max_length, err);
+  if (status)
+    return error_prefix(err, "line %zu", e->line);
+  part->truncated += encoding->truncated;
+  if (m->corpus->labels)
+    m->corpus->labels[i] = e->label;
+  else
+    m->corpus->targets[i] = e->target;
+  return corpus_append(part, encoding->ids, encoding->types, NULL, encoding->count, m->vocabulary, err);
+}
+
+static void make_part(void *payload, size_t task, int thread) {
+  const struct making *m = payload;
+  struct corpus_part *part = &m->parts[task];
+  size_t end = (task + 1) * m->run;
+  end = end < m->dataset->count ? end : m->dataset->count;
+  for (size_t i = task * m->run; !part->status && i < end; i++)
+    part->status = make_example(m, &part->corpus, &m->encodings[thread], i, &part->err);
+}
+
 enum status corpus_make(struct corpus *c, const struct dataset *d, const struct tokenizer *tokenizer, size_t max_length,
-                        size_t vocabulary, struct error *err) {
-  *c = (struct corpus){0};
+                        size_t vocabulary, struct pool *pool, struct error *err) {
+  enum { RUN_LEAST = 64, RUNS = 8 };
+  size_t threads = (size_t)pool_threads(pool), run = d->count / (threads * RUNS) + RUN_LEAST;
+  size_t tasks = (d->count + run - 1) / run;
   bool classes = d->label_kind == LABEL_CLASS;
+  *c = (struct corpus){0};
   c->labels = classes ? calloc(d->count, sizeof *c->labels) : NULL;
   c->targets = classes ? NULL : calloc(d->count, sizeof *c->targets);
-  enum status status = c->labels || c->targets ? STATUS_OK : no_memory(err);
-  struct encoding encoding;
-  encoding_init(&encoding);
-  for (size_t i = 0; !status && i < d->count; i++) {
-    const struct example *e = &d->examples[i];
-    status = tokenizer_encode(tokenizer, &encoding, e->text, e->text_length, e->pair, e->pair_length, max_length, err);
-    if (status)
-      error_prefix(err, "line %zu", e->line);
-    else
-      status = corpus_append(c, encoding.ids, encoding.types, NULL, encoding.count, vocabulary, err);
-    c->truncated += !status && encoding.truncated;
-    if (classes && !status)
-      c->labels[i] = e->label;
-    else if (!status)
-      c->targets[i] = e->target;
+  struct making m = {d, tokenizer, max_length, vocabulary, run, c, NULL, NULL};
+  m.parts = calloc(tasks, sizeof *m.parts);
+  m.encodings = calloc(threads, sizeof *m.encodings);
+  enum status status = (c->labels || c->targets) && m.parts && m.encodings ? STATUS_OK : no_memory(err);
+  if (!status) {
+    pool_run(pool, tasks, make_part, &m);
+    status = corpus_join(c, m.parts, tasks, err);
   }
-  encoding_done(&encoding);
+  for (size_t i = 0; m.encodings && i < threads; i++)
+    encoding_done(&m.encodings[i]);
+  free(m.encodings);
+  free(m.parts);
   if (status)
     corpus_done(c);
   return status;

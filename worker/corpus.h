@@ -2,6 +2,7 @@
 #ifndef WORKER_CORPUS_H
 #define WORKER_CORPUS_H
 
+#include "worker/backend/pool.h"
 #include "worker/data/dataset.h"
 #include "worker/learner.h"
 #include "worker/text/tokenizer.h"
@@ -22,9 +23,9 @@ struct corpus {
 };
 
 /* Encodes every example, cut to max_length tokens. `vocabulary` is the model's: an id beyond it is
-   STATUS_MODEL_INVALID. */
+   STATUS_MODEL_INVALID. The pool's threads make parts of it; of several faults the first is told. */
 NODISCARD enum status corpus_make(struct corpus *out, const struct dataset *dataset, const struct tokenizer *tokenizer,
-                                  size_t max_length, size_t vocabulary, struct error *err);
+                                  size_t max_length, size_t vocabulary, struct pool *pool, struct error *err);
 void corpus_done(struct corpus *corpus);
 
 /* What a language model's examples are made with. */
@@ -44,13 +45,21 @@ struct language_options {
    EOS is added unless the tokenizer's own frame ends in it. Assistant messages with `weight` 0 are not trained.
    An example is cut at max_length and counted; one whose trained tokens are all cut off is left out and counted.
    One that has nothing to train from the start is a fault (STATUS_DATASET_INVALID naming line, column and field),
-   and so is a file of which nothing is left. `model_path` and `gguf` as chat_template_open. */
+   and so is a file of which nothing is left. `model_path` and `gguf` as chat_template_open, `pool` as above. */
 NODISCARD enum status corpus_read(struct corpus *out, const char *path, const char *filename,
                                   const struct tokenizer *tokenizer, const struct language_options *options,
-                                  const char *model_path, const struct gguf *gguf, struct error *err);
+                                  const char *model_path, const struct gguf *gguf, struct pool *pool,
+                                  struct error *err);
 /* For the two makers above: one more example. `types` NULL: all 0; `trained` is asked for language models. */
 NODISCARD enum status corpus_append(struct corpus *corpus, const int32_t *ids, const int32_t *types,
                                     const uint8_t *trained, size_t count, size_t vocabulary, struct error *err);
+/* What one task made. Joining frees the parts: the first fault in order, or all of them behind the corpus. */
+struct corpus_part {
+  struct corpus corpus;
+  enum status status;
+  struct error err;
+};
+NODISCARD enum status corpus_join(struct corpus *corpus, struct corpus_part *parts, size_t count, struct error *err);
 
 /* What ends a micro-batch: so many examples, or the next one would make more than so many tokens; 0: no limit.
    At least one of the two is not 0. An example that alone has more tokens is a batch of its own. */

@@ -272,18 +272,111 @@ static enum status open_template(struct reader *r, const char *model_path, const
   return status ? error_prefix(err, "chat template") : STATUS_OK;
 }
 
-static enum status read_all(struct reader *r, const char *model_path, const struct gguf *gguf, struct error *err) {
+/* --- the file ------------------------------------------------------------------------------------- */
+
+static void reader_init(struct reader *r) {
+  chat_text_init(&r->text);
+  encoding_init(&r->encoding);
+  r->ids = NULL;
+  r->trained = NULL;
+  r->size = 0;
+}
+
+static void reader_done(struct reader *r) {
+  chat_text_done(&r->text);
+  encoding_done(&r->encoding);
+  free(r->ids);
+  free(r->trained);
+}
+
+/* Every record, from the one at hand on. */
+static enum status read_records(struct reader *r, const struct record *record, struct error *err) {
+  enum status status = STATUS_OK;
+  while (!status && record) {
+    status = read_record(r, record, err);
+    if (!status)
+      status = records_next(r->records, &record, err);
+  }
+  return status;
+}
+
+/* Blocks of records that threads read beside each other. */
+struct blocks {
+  size_t count, max;
+  struct records **records;
+  struct corpus_part *parts;
+  struct reader *readers; /* one a thread */
+};
+
+static void read_block(void *payload, size_t task, int thread) {
+  const struct blocks *b = payload;
+  struct corpus_part *part = &b->parts[task];
+  struct reader *r = &b->readers[thread];
+  const struct record *record;
+  r->corpus = &part->corpus;
+  r->records = b->records[task];
+  *part = (struct corpus_part){0};
+  part->status = records_next(r->records, &record, &part->err);
+  if (!part->status)
+    part->status = read_records(r, record, &part->err);
+}
+
+/* Cuts blocks off, reads them, and joins what became of them in their order. A fault of the cutting is told if
+   nothing before it is wrong. */
+static enum status read_blocks(struct blocks *b, struct reader *r, struct pool *pool, struct error *err) {
+  enum { BLOCK_BYTES = 1 << 16 };
+  struct error cut_err = {0};
+  enum status cut = STATUS_OK;
+  for (b->count = 0; b->count < b->max; b->count++) {
+    cut = records_cut(&b->records[b->count], r->records, BLOCK_BYTES, &cut_err);
+    if (cut || !b->records[b->count])
+      break;
+  }
+  pool_run(pool, b->count, read_block, b);
+  enum status status = corpus_join(r->corpus, b->parts, b->count, err);
+  for (size_t i = 0; i < b->count; i++)
+    records_close(b->records[i]);
+  if (status || !cut)
+    return status;
+  *err = cut_err;
+  return cut;
+}
+
+/* What follows the first record, which has told all that the readers must know. */
+static enum status read_rest(struct reader *r, struct pool *pool, struct error *err) {
+  size_t threads = (size_t)pool_threads(pool);
+  struct blocks b = {.max = 4 * threads};
+  b.records = calloc(b.max, sizeof *b.records);
+  b.parts = calloc(b.max, sizeof *b.parts);
+  b.readers = calloc(threads, sizeof *b.readers);
+  enum status status = b.records && b.parts && b.readers ? STATUS_OK : no_memory(err);
+  for (size_t i = 0; b.readers && i < threads; i++) {
+    b.readers[i] = *r;
+    reader_init(&b.readers[i]);
+  }
+  do
+    status = status ? status : read_blocks(&b, r, pool, err);
+  while (!status && b.count == b.max);
+  for (size_t i = 0; b.readers && i < threads; i++)
+    reader_done(&b.readers[i]);
+  free(b.records);
+  free(b.parts);
+  free(b.readers);
+  return status;
+}
+
+static enum status read_all(struct reader *r, const char *model_path, const struct gguf *gguf, struct pool *pool,
+                            struct error *err) {
   const struct record *record;
   enum status status = records_next(r->records, &record, err);
   if (!status)
     status = find_kind(r, record, err);
   if (!status && r->kind == KIND_CHAT)
     status = open_template(r, model_path, gguf, err);
-  while (!status && record) {
+  if (!status)
     status = read_record(r, record, err);
-    if (!status)
-      status = records_next(r->records, &record, err);
-  }
+  if (!status)
+    status = read_rest(r, pool, err);
   if (!status && r->corpus->count == 0)
     status = error_set(err, STATUS_DATASET_INVALID, "max_seq_length",
                        "nothing is left of %zu examples after cutting them to %zu tokens: what they teach comes later",
@@ -293,21 +386,17 @@ static enum status read_all(struct reader *r, const char *model_path, const stru
 
 enum status corpus_read(struct corpus *out, const char *path, const char *filename, const struct tokenizer *tokenizer,
                         const struct language_options *options, const char *model_path, const struct gguf *gguf,
-                        struct error *err) {
+                        struct pool *pool, struct error *err) {
   struct reader r = {.corpus = out, .tokenizer = tokenizer, .options = options};
   *out = (struct corpus){0};
-  chat_text_init(&r.text);
-  encoding_init(&r.encoding);
+  reader_init(&r);
   tokenizer_get_frame(tokenizer, &r.frame);
   enum status status = records_open(&r.records, path, filename, err);
   if (!status)
-    status = read_all(&r, model_path, gguf, err);
+    status = read_all(&r, model_path, gguf, pool, err);
   records_close(r.records);
   chat_template_free(r.chat);
-  chat_text_done(&r.text);
-  encoding_done(&r.encoding);
-  free(r.ids);
-  free(r.trained);
+  reader_done(&r);
   if (status)
     corpus_done(out);
   return status;

@@ -103,7 +103,7 @@ static enum status read_language(struct corpus *out, struct run *r, const struct
                                      .vocabulary = r->model.vocabulary};
   const struct checkpoint *checkpoint = &r->model.checkpoint;
   enum status status = corpus_read(out, file->path, file->filename, r->tokenizer, &options, task->model_dir,
-                                   checkpoint->is_gguf ? &checkpoint->gguf : NULL, err);
+                                   checkpoint->is_gguf ? &checkpoint->gguf : NULL, r->backend.pool, err);
   return status ? error_prefix(err, "file %s", file->filename) : STATUS_OK;
 }
 
@@ -131,9 +131,10 @@ static enum status tokenise(struct run *r, const struct task *task, struct repor
     if (!s && validated)
       s = read_language(&r->validation_tokens, r, task, &task->validation, max, err);
   } else if (!s) {
-    s = corpus_make(&r->training_tokens, &r->training, r->tokenizer, max, r->model.vocabulary, err);
+    s = corpus_make(&r->training_tokens, &r->training, r->tokenizer, max, r->model.vocabulary, r->backend.pool, err);
     if (!s && validated)
-      s = corpus_make(&r->validation_tokens, &r->validation, r->tokenizer, max, r->model.vocabulary, err);
+      s = corpus_make(&r->validation_tokens, &r->validation, r->tokenizer, max, r->model.vocabulary, r->backend.pool,
+                      err);
   }
   if (s)
     return s;

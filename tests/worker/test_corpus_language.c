@@ -46,9 +46,13 @@ static struct tokenizer *open_family(const char *family) {
 
 static enum status read_data(struct corpus *out, const struct tokenizer *tokenizer, const char *name, const char *text,
                              const struct language_options *options, struct error *err) {
+  struct pool *pool;
   *err = (struct error){0};
   put_data(text);
-  return corpus_read(out, data_file, name, tokenizer, options, FAMILIES "smollm", NULL, err);
+  assert_int_equal(pool_new(&pool, 2, err), STATUS_OK);
+  enum status status = corpus_read(out, data_file, name, tokenizer, options, FAMILIES "smollm", NULL, pool, err);
+  pool_free(pool);
+  return status;
 }
 
 /* One example: runs of tokens decoded, those that the model must predict in brackets. */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/grow.h"
 #include "base/json.h"
 #include "base/str.h"
 
@@ -205,6 +206,12 @@ static enum scan step(enum scan state, char c, char delimiter) {
   CHECK(!"a state of the scan");
 }
 
+/* Past what cannot end a JSON line: to a line's end, or to the window's. */
+static size_t skip_line(const struct records *r, size_t at) {
+  const char *text = r->window + r->start, *end = memchr(text + at, '\n', r->end - r->start - at);
+  return end ? (size_t)(end - text) : r->end - r->start;
+}
+
 /* The end of the record at the window's start: *length without its line end, *next with it (0 at the
    end of the file), *lines the line ends in it. A line end inside quotes does not count; what is
    wrong with quotes is found when the record is split. */
@@ -215,6 +222,8 @@ static enum status find_end(struct records *r, size_t *length, size_t *next, siz
   size_t i, opened = 0;
   *lines = 0;
   for (i = 0;; i++) {
+    if (json)
+      i = skip_line(r, i);
     if (i > RECORD_BYTES_MAX)
       return state == QUOTED
                  ? fault(err, r, opened, "a quote is opened here and not closed in %d bytes", RECORD_BYTES_MAX)
@@ -523,6 +532,41 @@ enum status records_open_memory(struct records **out, const char *bytes, size_t 
   r->end = length;
   r->format = format;
   return begin(out, r, true, err);
+}
+
+enum status records_cut(struct records **out, struct records *from, size_t bytes, struct error *err) {
+  *out = NULL;
+  struct records *r = records_new(err);
+  if (!r)
+    return STATUS_OUT_OF_MEMORY;
+  CHECK(from->any);
+  r->any = true;
+  r->format = from->format;
+  r->line = from->line;
+  r->columns = from->columns;
+  r->column_count = from->column_count;
+  enum status status = STATUS_OK;
+  for (size_t size = 0; r->end < bytes;) {
+    size_t length = 0, next = 0, lines = 0;
+    status = find_end(from, &length, &next, &lines, err);
+    if (status || next == 0)
+      break;
+    char *grown = grow(r->owned, &size, r->end + next, 1);
+    if (!grown) {
+      status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to read a data file");
+      break;
+    }
+    r->window = r->owned = grown;
+    memcpy(r->owned + r->end, from->window + from->start, next);
+    r->end += next;
+    consume(from, next, lines + (next == length));
+  }
+  if (r->end > 0) { /* what went wrong behind it goes wrong again */
+    *out = r;
+    return STATUS_OK;
+  }
+  records_close(r);
+  return status;
 }
 
 void records_close(struct records *r) {

@@ -57,6 +57,11 @@ void records_close(struct records *records);
 /* The next record, or *out == NULL at the end. A file without any record is a fault. */
 NODISCARD enum status records_next(struct records *records, const struct record **out, struct error *err);
 
+/* Cuts the next records, about `bytes` bytes of them, off into a reader of their own, for another thread; *out NULL at
+   the end. `records`, of which one record was read, must outlive it. What is wrong with a record is told by its reader;
+   when no end of a record can be found, this is told once all before it has been cut off. */
+NODISCARD enum status records_cut(struct records **out, struct records *records, size_t bytes, struct error *err);
+
 enum record_format records_format(const struct records *records);
 size_t records_lines(const struct records *records);   /* read so far, empty ones included */
 size_t records_blank(const struct records *records);  /* empty lines skipped so far */

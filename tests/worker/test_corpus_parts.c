@@ -1,0 +1,177 @@
+/* A corpus is made in parts by several threads: it is the same on any number of them, and of several faults the first
+   one in the file is told, as if one thread had read it line by line. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/str.h"
+#include "tests/worker/data/data_file.h"
+#include "worker/corpus.h"
+
+#define FAMILIES "tests/worker/text/families/"
+
+enum { LINES = 4000, DATA_MAX = 8 << 20, NEVER = LINES + 1 };
+
+static struct tokenizer *open_family(const char *family) {
+  struct tokenizer *tokenizer;
+  struct error err = {0};
+  char folder[128];
+  snprintf(folder, sizeof folder, FAMILIES "%s", family);
+  if (tokenizer_open(&tokenizer, folder, &err))
+    fail_msg("%s", err.text);
+  return tokenizer;
+}
+
+static struct pool *open_pool(int threads) {
+  struct pool *pool;
+  struct error err = {0};
+  assert_int_equal(pool_new(&pool, threads, &err), STATUS_OK);
+  return pool;
+}
+
+/* Prompts and completions of many lengths; empty lines in between. The completions of lines `bad` and behind are
+   empty. */
+static void put_completions(bool csv, size_t bad, const char *end) {
+  struct str text;
+  str_init(&text, DATA_MAX);
+  str_puts(&text, csv ? "prompt,completion\n" : "");
+  for (size_t line = 1 + csv; line <= LINES; line++) {
+    if (line % 97 == 0) {
+      str_puts(&text, "\n");
+      continue;
+    }
+    str_puts(&text, csv ? "\"" : "{\"prompt\":\"");
+    for (size_t i = 0; i < line % 23; i++)
+      str_printf(&text, csv ? "the clips, \"\"%zu\"\" " : "the clips, %zu ", line * i);
+    str_printf(&text, csv ? "\",%s" : "\",\"completion\":\"%s", line >= bad ? "" : "and 42");
+    str_puts(&text, csv ? "\n" : "\"}\n");
+  }
+  str_puts(&text, end);
+  assert_false(text.failed);
+  put_data(text.text);
+  str_done(&text);
+}
+
+static enum status read_with(struct corpus *out, int threads, const char *name, const struct tokenizer *tokenizer,
+                             struct error *err) {
+  struct language_options options = {.text = "text",
+                                     .messages = "messages",
+                                     .prompt = "prompt",
+                                     .completion = "completion",
+                                     .eos = 0,
+                                     .max_length = 120,
+                                     .vocabulary = 100000};
+  struct pool *pool = open_pool(threads);
+  *err = (struct error){0};
+  enum status status = corpus_read(out, data_file, name, tokenizer, &options, FAMILIES "smollm", NULL, pool, err);
+  pool_free(pool);
+  return status;
+}
+
+static void assert_same(const struct corpus *a, const struct corpus *b) {
+  size_t tokens = a->offsets[a->count];
+  assert_int_equal(a->count, b->count);
+  assert_memory_equal(a->offsets, b->offsets, (a->count + 1) * sizeof *a->offsets);
+  assert_memory_equal(a->ids, b->ids, tokens * sizeof *a->ids);
+  assert_memory_equal(a->types, b->types, tokens);
+  assert_int_equal(a->trained != NULL, b->trained != NULL);
+  if (a->trained)
+    assert_memory_equal(a->trained, b->trained, tokens);
+  assert_int_equal(a->longest, b->longest);
+  assert_int_equal(a->truncated, b->truncated);
+  assert_int_equal(a->dropped, b->dropped);
+  assert_int_equal(a->dropped_line, b->dropped_line);
+}
+
+static void any_number_of_threads(void **state) {
+  (void)state;
+  struct tokenizer *tokenizer = open_family("smollm");
+  for (int csv = 0; csv < 2; csv++) {
+    const char *name = csv ? "x.csv" : "x.jsonl";
+    struct corpus one, three;
+    struct error err;
+    put_completions(csv, NEVER, "");
+    assert_int_equal(read_with(&one, 1, name, tokenizer, &err), STATUS_OK);
+    assert_int_equal(read_with(&three, 3, name, tokenizer, &err), STATUS_OK);
+    assert_int_equal(one.count + one.dropped, LINES - csv - LINES / 97);
+    assert_true(one.dropped > 0 && one.dropped_line > 1);
+    assert_same(&one, &three);
+    corpus_done(&one);
+    corpus_done(&three);
+  }
+  tokenizer_free(tokenizer);
+}
+
+static void expect_fault(bool csv, size_t bad, const char *end, const char *want) {
+  struct tokenizer *tokenizer = open_family("smollm");
+  for (int threads = 1; threads <= 3; threads += 2) {
+    struct corpus c;
+    struct error err;
+    put_completions(csv, bad, end);
+    assert_int_equal(read_with(&c, threads, csv ? "x.csv" : "x.jsonl", tokenizer, &err), STATUS_DATASET_INVALID);
+    if (!strstr(err.text, want))
+      fail_msg("%s, but not: %s", err.text, want);
+  }
+  tokenizer_free(tokenizer);
+}
+
+static void the_first_fault(void **state) {
+  (void)state;
+  expect_fault(false, 1000, "", "line 1000, column ");
+  expect_fault(false, 3999, "", "line 3999, column ");
+  expect_fault(true, 1500, "\"never closed", "line 1500, column ");
+  expect_fault(true, NEVER, "\"never closed", "line 4001, column 1: a quote is opened here and ");
+  expect_fault(false, NEVER, "{\"prompt\":\"a\"", "line 4001, column ");
+  expect_fault(false, NEVER, "{\"text\":\"another kind\"}\n", "line 1 has");
+  expect_fault(false, NEVER, "\xFF", "line 4001, column 1: the byte 0xFF");
+}
+
+/* Examples of a classifier: their labels stay beside their tokens. */
+static void classifiers(void **state) {
+  (void)state;
+  struct tokenizer *tokenizer;
+  struct pool *pools[2] = {open_pool(1), open_pool(3)};
+  struct dataset_columns columns = {"text", "text_pair", "label"};
+  struct dataset d;
+  struct corpus c[2];
+  struct error err = {0};
+  struct str text;
+  str_init(&text, DATA_MAX);
+  str_puts(&text, "text,label\n");
+  for (size_t i = 0; i < LINES; i++)
+    str_printf(&text, "the %zu clips of a %zu,%s\n", i * i, i % 7, i % 3 ? "b" : "a");
+  put_data(text.text);
+  str_done(&text);
+  assert_int_equal(tokenizer_open(&tokenizer, "tests/worker/text/tokenizers/uncased", &err), STATUS_OK);
+  assert_int_equal(dataset_load(&d, data_file, "x.csv", &columns, NULL, &err), STATUS_OK);
+  for (size_t i = 0; i < 2; i++) {
+    assert_int_equal(corpus_make(&c[i], &d, tokenizer, 12, 100000, pools[i], &err), STATUS_OK);
+    assert_int_equal(c[i].count, LINES);
+    for (size_t k = 0; k < LINES; k++)
+      assert_int_equal(c[i].labels[k], k % 3 ? 1 : 0);
+  }
+  assert_same(&c[0], &c[1]);
+  assert_true(c[0].truncated > 0);
+  for (size_t i = 0; i < 2; i++) {
+    corpus_done(&c[i]);
+    assert_int_equal(corpus_make(&c[i], &d, tokenizer, 1, 100000, pools[i], &err), STATUS_INVALID_VALUE);
+    assert_non_null(strstr(err.text, "line 2: "));
+    pool_free(pools[i]);
+  }
+  dataset_done(&d);
+  tokenizer_free(tokenizer);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(any_number_of_threads),
+      cmocka_unit_test(the_first_fault),
+      cmocka_unit_test(classifiers),
+  };
+  return cmocka_run_group_tests(tests, make_data_file, remove_data_file);
+}
