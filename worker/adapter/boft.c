@@ -1,6 +1,5 @@
 /* Butterfly OFT (Liu et al., 2024) with one butterfly factor, which is what PEFT 0.21 runs on a CPU and what its
    permutation leaves in place: y = ((x blockdiag(R)) W^T) * s + b, R the Cayley transform of (A - A^T) / 2. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/rng.h"
@@ -28,7 +27,8 @@ static enum status attach(struct adapter *a, struct parameter_list *parameters, 
   a->parameters[R] =
       adapter_parameter(a, parameters, "boft_R", 4, (const int64_t[]){1, (int64_t)in / block, block, block});
   a->parameters[S] = adapter_parameter(a, parameters, "boft_s", 2, (const int64_t[]){(int64_t)out, 1});
-  if (!a->parameters[R] || !a->parameters[S] || !adapter_rotation(a, parameters, (size_t)block, true))
+  if (!a->parameters[R] || !a->parameters[S] || !adapter_rotation(a, parameters, (size_t)block, true) ||
+      !cayley_reserve(a, parameters, 0))
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the adapter of %s", a->linear->name);
   struct rng rng;
   adapter_rng(&rng, a, seed, " boft");
@@ -49,17 +49,14 @@ static void make_skew(float *q, const float *from, size_t b) {
 
 static enum status prepare(struct adapter *a, const struct kernels *k, struct error *err) {
   (void)k;
+  (void)err;
   struct rotation *o = &a->rotation;
   size_t b = o->block, n = b * b;
-  float *scratch = malloc((cayley_scratch(b, 0) + n) * sizeof *scratch);
-  if (!scratch)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for %s", a->parameters[R]->key);
-  float *q = scratch + cayley_scratch(b, 0);
+  float *scratch = a->state, *q = scratch + cayley_scratch(b, 0);
   for (size_t i = 0; i < o->blocks; i++) {
     make_skew(q, a->parameters[R]->data + i * n, b);
     cayley_exact(o->r + i * n, q, b, scratch);
   }
-  free(scratch);
   cayley_transpose(o);
   memcpy(o->scale, a->parameters[S]->data, a->linear->out * sizeof *o->scale);
   memset(o->g_scale, 0, a->linear->out * sizeof *o->g_scale);
@@ -71,9 +68,7 @@ static void finish(struct adapter *a, const struct kernels *k, double penalty_we
   (void)penalty_weight;
   struct rotation *o = &a->rotation;
   size_t b = o->block, n = b * b;
-  float *scratch = malloc((cayley_scratch(b, 0) + 2 * n) * sizeof *scratch);
-  CHECK(scratch);
-  float *q = scratch + cayley_scratch(b, 0), *g_q = q + n;
+  float *scratch = a->state, *q = scratch + cayley_scratch(b, 0), *g_q = q + n;
   for (size_t i = 0; i < o->blocks; i++) {
     make_skew(q, a->parameters[R]->data + i * n, b);
     cayley_exact_backward(g_q, o->g + i * n, q, b, scratch);
@@ -82,7 +77,6 @@ static void finish(struct adapter *a, const struct kernels *k, double penalty_we
       for (size_t y = 0; y < b; y++)
         grad[x * b + y] += 0.5f * (g_q[x * b + y] - g_q[y * b + x]);
   }
-  free(scratch);
   k->add(a->parameters[S]->grad, o->g_scale, a->linear->out);
 }
 

@@ -22,6 +22,12 @@ size_t cayley_scratch(size_t b, int terms) {
   return (powers > exact ? powers : exact) * b * b;
 }
 
+bool cayley_reserve(struct adapter *a, struct parameter_list *parameters, int terms) {
+  size_t b = a->rotation.block;
+  a->state = arena_array(parameters->arena, cayley_scratch(b, terms) + 2 * b * b, sizeof(float));
+  return a->state != NULL;
+}
+
 /* inverse = (I + Q)^-1 in double by Gauss and Jordan, without a search for pivots: I + Q of a skew Q has a
    positive definite symmetric part, so no pivot can vanish. */
 static void invert(double *inverse, double *m, const float *q, size_t b) {

@@ -3,9 +3,13 @@
 #define WORKER_ADAPTER_CAYLEY_H
 
 #include "worker/backend/kernels.h"
+#include "worker/model/parameter.h"
 
 /* Scratch floats for both directions; the memory must be aligned for double. */
 size_t cayley_scratch(size_t b, int terms);
+/* An adapter's `state`: that scratch, and two matrices behind it to work in, so that a step allocates nothing. */
+struct adapter;
+bool cayley_reserve(struct adapter *adapter, struct parameter_list *parameters, int terms);
 
 /* R = (I - Q) (I + Q)^-1 (Cayley, 1846). */
 void cayley_exact(float *r, const float *q, size_t b, float *scratch);
@@ -22,7 +26,6 @@ void cayley_series_backward(float *g_q, const float *g_r, const float *q, size_t
 struct rotation;
 void cayley_transpose(struct rotation *rotation);
 /* W' = scale * (W blockdiag(R)^T) of an adapter that rotates. */
-struct adapter;
 void cayley_merge(const struct adapter *adapter, const struct kernels *kernels, float *merged);
 
 #endif

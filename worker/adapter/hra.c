@@ -10,7 +10,6 @@
    Backward, from the gathered X^T C, dY^T Q and K = C^T Q:
      dU = -X^T C + U (G + G^T) - W^T (dY^T Q),  G = mask o K. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/rng.h"
@@ -21,9 +20,13 @@
 /* A squared column length, or a Cholesky pivot relative to its diagonal, below this is singular. */
 static const double TINY = 1e-12;
 
-/* M^-1: rank x rank. */
+/* M^-1: rank x rank. Behind it lie three more such matrices, to work in: a step allocates nothing. */
 static double *core_of(const struct adapter *a) {
   return a->state;
+}
+
+static double *work_of(const struct adapter *a, size_t i) {
+  return core_of(a) + (1 + i) * a->rank * a->rank;
 }
 
 static double mask_at(bool gram_schmidt, size_t i, size_t j) {
@@ -56,7 +59,7 @@ static enum status attach(struct adapter *a, struct parameter_list *parameters, 
                      "r is %zu, but %s has only %zu inputs: Gram-Schmidt needs r <= inputs", r, module, a->linear->in);
   const int64_t shape[] = {(int64_t)a->linear->in, (int64_t)r};
   a->parameters[0] = adapter_parameter(a, parameters, "hra_u", 2, shape);
-  a->state = arena_array(parameters->arena, r * r, sizeof(double));
+  a->state = arena_array(parameters->arena, 4 * r * r, sizeof(double));
   if (!a->parameters[0] || !a->state || !adapter_low_rank(a, parameters, r))
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the adapter of %s", module);
   a->low.sign = -1;
@@ -157,12 +160,8 @@ static void factor(struct adapter *a, const struct kernels *k) {
 }
 
 static enum status prepare(struct adapter *a, const struct kernels *k, struct error *err) {
-  enum { RANK_ON_STACK = 16 };
   size_t r = a->rank;
-  double small[3][RANK_ON_STACK * RANK_ON_STACK], *heap = NULL;
-  if (r > RANK_ON_STACK && !(heap = malloc(3 * r * r * sizeof *heap)))
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for %s", a->parameters[0]->key);
-  double *S = heap ? heap : small[0], *L = heap ? heap + r * r : small[1], *half = heap ? heap + 2 * r * r : small[2];
+  double *S = work_of(a, 0), *L = work_of(a, 1), *half = work_of(a, 2);
   gram(S, a->parameters[0]->data, a->linear->in, r);
   size_t bad = r;
   for (size_t i = 0; i < r && bad == r; i++)
@@ -188,7 +187,6 @@ static enum status prepare(struct adapter *a, const struct kernels *k, struct er
     a->penalty = penalty_of(S, r);
     factor(a, k);
   }
-  free(heap);
   return status;
 }
 
@@ -196,8 +194,7 @@ static enum status prepare(struct adapter *a, const struct kernels *k, struct er
    G = Uh^T Uh, E = G - I, L = ||E||: d/du_i = (2 / L) (sum_j uh_j E_ji - uh_i sum_j G_ij E_ji) / n_i. */
 static void penalty_backward(const struct adapter *a, double *T, double weight) {
   size_t r = a->rank, in = a->linear->in;
-  double L = a->penalty, *S = malloc(r * r * sizeof *S);
-  CHECK(S);
+  double L = a->penalty, *S = work_of(a, 1);
   gram(S, a->parameters[0]->data, in, r);
   for (size_t i = 0; i < r; i++) {
     double own = 0, ni = sqrt(S[i * r + i]);
@@ -208,15 +205,13 @@ static void penalty_backward(const struct adapter *a, double *T, double weight) 
     }
     T[i * r + i] -= weight * 2 / L * own / (ni * ni);
   }
-  free(S);
 }
 
 static void finish(struct adapter *a, const struct kernels *k, double penalty_weight) {
   struct low_rank *low = &a->low;
   size_t in = a->linear->in, r = a->rank, R = low->R;
   bool gs = a->spec->hra.apply_GS;
-  double *T = calloc(r * r, sizeof *T);
-  CHECK(T);
+  double *T = work_of(a, 0);
   for (size_t i = 0; i < r; i++)
     for (size_t j = 0; j < r; j++)
       T[i * r + j] =
@@ -234,7 +229,6 @@ static void finish(struct adapter *a, const struct kernels *k, double penalty_we
         sum += (double)U[i * r + p] * T[p * r + j];
       dU[i * r + j] += (float)sum;
     }
-  free(T);
 }
 
 static void merge(const struct adapter *a, const struct kernels *k, float *merged) {

@@ -1,7 +1,6 @@
 /* Orthogonal Finetuning (Qiu et al., 2023) as PEFT 0.21 has it: y = (x blockdiag(R)) W^T + b, each R a Cayley
    transform (or its truncated series) of a skew-symmetric Q whose upper triangle is the parameter, row by row. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/rng.h"
@@ -39,7 +38,7 @@ static enum status attach(struct adapter *a, struct parameter_list *parameters, 
   int64_t rows = spec->block_share ? 1 : (int64_t)(in / block), cols = (int64_t)(block * (block - 1) / 2);
   struct parameter *p = a->parameters[0] =
       adapter_parameter(a, parameters, "oft_R.weight", 2, (const int64_t[]){rows, cols});
-  if (!p || !adapter_rotation(a, parameters, block, false))
+  if (!p || !adapter_rotation(a, parameters, block, false) || !cayley_reserve(a, parameters, terms_of(a)))
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the adapter of %s", a->linear->name);
   struct rng rng;
   adapter_rng(&rng, a, seed, " oft");
@@ -75,10 +74,8 @@ static enum status prepare(struct adapter *a, const struct kernels *k, struct er
   const struct oft_spec *spec = &a->spec->oft;
   size_t b = o->block, n = b * b, rows = (size_t)a->parameters[0]->shape[0], packed = b * (b - 1) / 2;
   int terms = terms_of(a);
-  float *scratch = malloc((cayley_scratch(b, terms) + n) * sizeof *scratch);
-  if (!scratch)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for %s", a->parameters[0]->key);
-  float *q = scratch + cayley_scratch(b, terms);
+  float *scratch = a->state, *q = scratch + cayley_scratch(b, terms);
+  (void)err;
   for (size_t i = 0; i < o->blocks; i++) {
     float *r = o->r + i * n;
     if (i < rows) {
@@ -94,7 +91,6 @@ static enum status prepare(struct adapter *a, const struct kernels *k, struct er
       memcpy(r, o->r, n * sizeof *r); /* shared */
     }
   }
-  free(scratch);
   cayley_transpose(o);
   memset(o->g, 0, o->blocks * n * sizeof *o->g);
   return STATUS_OK;
@@ -105,9 +101,7 @@ static void finish(struct adapter *a, const struct kernels *k, double penalty_we
   struct rotation *o = &a->rotation;
   size_t b = o->block, n = b * b, rows = (size_t)a->parameters[0]->shape[0], packed = b * (b - 1) / 2;
   int terms = terms_of(a);
-  float *scratch = malloc((cayley_scratch(b, terms) + 2 * n) * sizeof *scratch);
-  CHECK(scratch);
-  float *q = scratch + cayley_scratch(b, terms), *g_q = q + n;
+  float *scratch = a->state, *q = scratch + cayley_scratch(b, terms), *g_q = q + n;
   for (size_t i = rows; i < o->blocks; i++) /* shared: all blocks' gradients are the one's */
     k->add(o->g, o->g + i * n, n);
   for (size_t i = 0; i < rows; i++) {
@@ -121,7 +115,6 @@ static void finish(struct adapter *a, const struct kernels *k, double penalty_we
       for (size_t y = x + 1; y < b; y++)
         *grad++ += g_q[x * b + y] - g_q[y * b + x];
   }
-  free(scratch);
 }
 
 const struct adapter_ops adapter_oft = {.attach = attach, .prepare = prepare, .finish = finish, .merge = cayley_merge};
