@@ -18,18 +18,20 @@ struct dropout {
   float scale;        /* 65536 / (65536 - threshold) */
 };
 
-/* One (sequence, head) of attention. q, k, v, out and their gradients point at the sequence's first
-   row, the head's first column; rows of q and out are `stride` floats apart, of k and v `kv_stride`. */
-struct attention_head {
+/* The heads of one sequence that share one head of k and v. q, k, v, out and their gradients point at the sequence's
+   first row, the first head's first column; head m's columns are D * m further on. Rows of q and out are `stride`
+   floats apart, of k and v `kv_stride`. */
+struct attention_heads {
   size_t length;    /* T: tokens of the sequence */
   size_t head_size; /* D */
+  size_t count;     /* of the heads */
   size_t stride, kv_stride;
   float scale;            /* of the scores */
   bool causal;            /* a row sees itself and the rows before it */
   size_t window;          /* causal: at most so many of them; 0: all */
-  bool add_kv;            /* backward: add to dk and dv instead of writing them (heads that share one k and v) */
   struct dropout dropout; /* of the probabilities; rows are numbered from row_first */
   uint64_t row_first;
+  size_t row_step; /* from one head's rows to the next one's: of these numbers, and of lse */
 };
 
 /* One task of a product (worker/backend/product.h): C (rows x columns, ldc apart) = [C +] [1 A Q] panels. A panel
@@ -117,14 +119,14 @@ struct kernels {
   void (*softmax_scaled)(float *x, size_t count, float lse, float weight);
   void (*gelu)(float *y, const float *x, size_t count);                            /* exact, by erf */
   void (*gelu_backward)(float *dx, const float *dy, const float *x, size_t count); /* dx = dy * gelu'(x) */
-  /* scratch: attention_scratch(...) floats. lse (T, `lse_stride` apart) = log of the sum of exp. */
+  /* scratch: attention_scratch(...) floats. lse = log of the sum of exp of each row. */
   size_t (*attention_scratch)(size_t length, size_t head_size);
-  void (*attention)(float *out, float *lse, size_t lse_stride, const float *q, const float *k, const float *v,
-                    const struct attention_head *head, float *scratch);
-  /* Writes dq, dk, dv (add_kv: adds to dk, dv). */
+  void (*attention)(float *out, float *lse, const float *q, const float *k, const float *v,
+                    const struct attention_heads *heads, float *scratch);
+  /* Writes dq, dk, dv. */
   void (*attention_backward)(float *dq, float *dk, float *dv, const float *dout, const float *q, const float *k,
-                             const float *v, const float *out, const float *lse, size_t lse_stride,
-                             const struct attention_head *head, float *scratch);
+                             const float *v, const float *out, const float *lse, const struct attention_heads *heads,
+                             float *scratch);
   /* One AdamW update (Loshchilov and Hutter, "Decoupled weight decay regularization"), torch's form:
      step_size = lr / (1 - beta1^t), root_scale = 1 / sqrt(1 - beta2^t), decay = 1 - lr * weight_decay,
      gradients are multiplied by grad_scale first. */

@@ -14,46 +14,38 @@ struct pass {
   size_t scratch_floats; /* a thread */
 };
 
-/* Where a head's numbers begin in q and in k. */
+/* Where a task's numbers begin in q and in k. */
 struct place {
-  struct attention_head head;
+  struct attention_heads heads;
   size_t q, kv;
 };
 
-/* Head `member` of the group that shares one head of k and v. */
-static struct place place_of(const struct node *n, size_t task, size_t member) {
+static struct place place_of(const struct node *n, size_t task) {
   const struct attributes *a = n->attributes;
-  size_t kv_heads = a->how.kv_heads, group = a->how.heads / kv_heads;
-  size_t b = task / kv_heads, kv = task % kv_heads, h = kv * group + member, first = a->sequences->offsets[b];
-  size_t D = n->in[0]->cols / a->how.heads;
-  return (struct place){.head = {.length = a->sequences->offsets[b + 1] - first,
-                                 .head_size = D,
-                                 .stride = n->in[0]->cols,
-                                 .kv_stride = n->in[1]->cols,
-                                 .scale = a->how.scale,
-                                 .causal = a->how.causal,
-                                 .window = a->how.window,
-                                 .add_kv = member > 0,
-                                 .dropout = a->how.dropout,
-                                 .row_first = h * a->sequences->tokens + first},
-                        .q = first * n->in[0]->cols + h * D,
+  size_t kv_heads = a->how.kv_heads, group = a->how.heads / kv_heads, D = n->in[0]->cols / a->how.heads;
+  size_t b = task / kv_heads, kv = task % kv_heads, first = a->sequences->offsets[b];
+  return (struct place){.heads = {.length = a->sequences->offsets[b + 1] - first,
+                                  .head_size = D,
+                                  .count = group,
+                                  .stride = n->in[0]->cols,
+                                  .kv_stride = n->in[1]->cols,
+                                  .scale = a->how.scale,
+                                  .causal = a->how.causal,
+                                  .window = a->how.window,
+                                  .dropout = a->how.dropout,
+                                  .row_first = kv * group * a->sequences->tokens + first,
+                                  .row_step = a->sequences->tokens},
+                        .q = first * n->in[0]->cols + kv * group * D,
                         .kv = first * n->in[1]->cols + kv * D};
-}
-
-static size_t group_size(const struct node *node) {
-  const struct attributes *a = node->attributes;
-  return a->how.heads / a->how.kv_heads;
 }
 
 static void forward_task(void *payload, size_t task, int thread) {
   const struct pass *pass = payload;
   const struct node *n = pass->node;
-  for (size_t member = 0; member < group_size(n); member++) {
-    struct place p = place_of(n, task, member);
-    pass->tape->backend->kernels->attention(n->out[0]->data + p.q, n->out[1]->data + p.head.row_first, 1,
-                                            n->in[0]->data + p.q, n->in[1]->data + p.kv, n->in[2]->data + p.kv, &p.head,
-                                            pass->scratch + (size_t)thread * pass->scratch_floats);
-  }
+  struct place p = place_of(n, task);
+  pass->tape->backend->kernels->attention(n->out[0]->data + p.q, n->out[1]->data + p.heads.row_first,
+                                          n->in[0]->data + p.q, n->in[1]->data + p.kv, n->in[2]->data + p.kv, &p.heads,
+                                          pass->scratch + (size_t)thread * pass->scratch_floats);
 }
 
 static size_t thread_floats(const struct tape *tape, const struct node *node) {
@@ -83,13 +75,11 @@ static void forward(struct tape *tape, const struct node *node) {
 static void backward_task(void *payload, size_t task, int thread) {
   const struct pass *pass = payload;
   const struct node *n = pass->node;
-  for (size_t member = 0; member < group_size(n); member++) {
-    struct place p = place_of(n, task, member);
-    pass->tape->backend->kernels->attention_backward(
-        pass->dq + p.q, pass->dk + p.kv, pass->dv + p.kv, n->out[0]->grad + p.q, n->in[0]->data + p.q,
-        n->in[1]->data + p.kv, n->in[2]->data + p.kv, n->out[0]->data + p.q, n->out[1]->data + p.head.row_first, 1,
-        &p.head, pass->scratch + (size_t)thread * pass->scratch_floats);
-  }
+  struct place p = place_of(n, task);
+  pass->tape->backend->kernels->attention_backward(
+      pass->dq + p.q, pass->dk + p.kv, pass->dv + p.kv, n->out[0]->grad + p.q, n->in[0]->data + p.q,
+      n->in[1]->data + p.kv, n->in[2]->data + p.kv, n->out[0]->data + p.q, n->out[1]->data + p.heads.row_first,
+      &p.heads, pass->scratch + (size_t)thread * pass->scratch_floats);
 }
 
 static void backward(struct tape *tape, const struct node *node) {

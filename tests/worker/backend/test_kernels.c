@@ -113,6 +113,43 @@ static void adamw_is_the_formula(void **state) {
   each_isa(adamw_of);
 }
 
+/* The multiplier of an element by the definition: Philox with seven rounds of the counter (element's eighth of its 64,
+   row, site), two draws a word. */
+static float multiplier(const struct dropout *d, uint64_t row, size_t element) {
+  uint32_t word[4] = {(uint32_t)(element / 64 * 8 + element % 8), (uint32_t)row, (uint32_t)d->site,
+                      (uint32_t)(d->site >> 32)};
+  uint32_t k0 = (uint32_t)d->seed, k1 = (uint32_t)(d->seed >> 32);
+  for (int round = 0; round < 7; round++) {
+    uint64_t p0 = (uint64_t)0xD2511F53u * word[0], p1 = (uint64_t)0xCD9E8D57u * word[2];
+    word[0] = (uint32_t)(p1 >> 32) ^ word[1] ^ k0;
+    word[1] = (uint32_t)p1;
+    word[2] = (uint32_t)(p0 >> 32) ^ word[3] ^ k1;
+    word[3] = (uint32_t)p0;
+    k0 += 0x9E3779B9u;
+    k1 += 0xBB67AE85u;
+  }
+  size_t draw = element % 64 / 8;
+  return (word[draw / 2] >> (draw % 2 * 16) & 0xFFFF) < d->threshold ? 0 : d->scale;
+}
+
+static void dropout_of(const struct kernels *k) {
+  const struct dropout d = {0x123456789ABCDEF0, 0xFEDCBA9876543210, 20000, 1.4f};
+  const size_t cols[] = {1, 63, 64, 65, 130, 200, 384};
+  for (size_t n = 0; n < COUNT_OF(cols); n++) {
+    randomise(a, 9 * cols[n], 7);
+    memset(c, 0xFF, sizeof c);
+    k->dropout(c, a, 0xFFFFFFFB, 9, cols[n], &d); /* rows beyond 2^32, too */
+    for (size_t i = 0; i < 9 * cols[n]; i++)
+      assert_true(c[i] == a[i] * multiplier(&d, 0xFFFFFFFB + i / cols[n], i % cols[n]));
+    assert_true(isnan(c[9 * cols[n]]));
+  }
+}
+
+static void dropout_is_philox(void **state) {
+  (void)state;
+  each_isa(dropout_of);
+}
+
 static void unknown_isa_is_refused(void **state) {
   (void)state;
   struct backend backend;
@@ -155,9 +192,10 @@ static void panels_cover_all_rows_once(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(gemm_is_the_product),      cmocka_unit_test(adamw_is_the_formula),
-      cmocka_unit_test(thin_is_the_product),      cmocka_unit_test(unknown_isa_is_refused),
-      cmocka_unit_test(pool_runs_each_task_once), cmocka_unit_test(panels_cover_all_rows_once),
+      cmocka_unit_test(gemm_is_the_product),        cmocka_unit_test(adamw_is_the_formula),
+      cmocka_unit_test(thin_is_the_product),        cmocka_unit_test(dropout_is_philox),
+      cmocka_unit_test(unknown_isa_is_refused),     cmocka_unit_test(pool_runs_each_task_once),
+      cmocka_unit_test(panels_cover_all_rows_once),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

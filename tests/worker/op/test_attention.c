@@ -1,5 +1,5 @@
 /* Proves attention in all its kinds (full, causal, windowed, heads that share k and v, dropout) against the
-   formula in double, and its gradients against differences. */
+   formula in double, its gradients too, and these against differences through the op. */
 #include "tests/worker/engine_impl.h"
 
 static struct backend backend;
@@ -75,54 +75,156 @@ static void gradients_with_dropout(void **state) {
   check_gradients(&how);
 }
 
-/* One row at a time, in double. */
-static void check_values(size_t T, size_t D, size_t window, bool causal) {
-  size_t count = T * D;
-  float *q = calloc(count, 4), *k = calloc(count, 4), *v = calloc(count, 4), *out = calloc(count, 4);
-  float *lse = calloc(T, 4), *scratch = malloc(backend.kernels->attention_scratch(T, D) * 4);
-  double *p = calloc(T, sizeof *p);
-  assert_true(q && k && v && out && lse && scratch && p);
-  fill(q, count, 4);
-  fill(k, count, 5);
-  fill(v, count, 6);
-  struct attention_head h = {
-      .length = T, .head_size = D, .stride = D, .kv_stride = D, .scale = 0.3f, .causal = causal, .window = window};
-  memset(scratch, 0xFF, backend.kernels->attention_scratch(T, D) * 4);
-  backend.kernels->attention(out, lse, 1, q, k, v, &h, scratch);
-  for (size_t i = 0; i < T; i++) {
-    size_t to = causal ? i + 1 : T, from = causal && window && i >= window ? i + 1 - window : 0;
-    double sum = 0;
-    for (size_t j = from; j < to; j++) {
-      double dot = 0;
-      for (size_t d = 0; d < D; d++)
-        dot += (double)q[i * D + d] * (double)k[j * D + d];
-      sum += p[j] = exp(0.3 * dot);
-    }
-    assert_true(fabs(log(sum) - (double)lse[i]) < 2e-6);
+/* Heads of one sequence that share k and v, with all their numbers. */
+struct heads {
+  struct attention_heads h;
+  float *q, *k, *v, *dout, *out, *lse, *dq, *dk, *dv, *mask;
+};
+
+/* The formula for one row in double: adds to the gradients of k and v that `want` has. */
+static void check_row(const struct heads *t, size_t m, size_t i, double *want_dk, double *want_dv) {
+  const struct attention_heads *h = &t->h;
+  size_t D = h->head_size, to = h->causal ? i + 1 : h->length;
+  size_t from = h->causal && h->window && i >= h->window ? i + 1 - h->window : 0, at = i * h->stride + m * D;
+  double *p = calloc(h->length, sizeof *p), *dp = calloc(h->length, sizeof *dp), sum = 0, delta = 0;
+  assert_true(p && dp);
+  for (size_t j = from; j < to; j++) {
+    double dot = 0;
+    for (size_t d = 0; d < D; d++)
+      dot += (double)t->q[at + d] * (double)t->k[j * h->kv_stride + d];
+    sum += p[j] = exp((double)h->scale * dot);
+  }
+  assert_true(fabs(log(sum) - (double)t->lse[m * h->row_step + i]) < 2e-6);
+  for (size_t j = from; j < to; j++) {
+    double mask = (double)t->mask[(m * h->row_step + i) * h->length + j];
+    p[j] /= sum;
     for (size_t d = 0; d < D; d++) {
-      double o = 0;
-      for (size_t j = from; j < to; j++)
-        o += p[j] / sum * (double)v[j * D + d];
-      assert_true(fabs(o - (double)out[i * D + d]) < 2e-6);
+      dp[j] += (double)t->dout[at + d] * (double)t->v[j * h->kv_stride + d] * mask;
+      want_dv[j * D + d] += p[j] * mask * (double)t->dout[at + d];
+    }
+    delta += p[j] * dp[j];
+  }
+  for (size_t d = 0; d < D; d++) {
+    double out = 0, dq = 0;
+    for (size_t j = from; j < to; j++) {
+      double ds = p[j] * (dp[j] - delta) * (double)h->scale;
+      out += p[j] * (double)t->mask[(m * h->row_step + i) * h->length + j] * (double)t->v[j * h->kv_stride + d];
+      dq += ds * (double)t->k[j * h->kv_stride + d];
+      want_dk[j * D + d] += ds * (double)t->q[at + d];
+    }
+    assert_true(fabs(out - (double)t->out[at + d]) < 4e-6);
+    assert_true(fabs(dq - (double)t->dq[at + d]) < 1e-5);
+  }
+  free(p), free(dp);
+}
+
+/* Random numbers, or (seed 0) such that show that all were written. */
+static float *numbers(size_t count, uint64_t seed) {
+  float *out = malloc(count * sizeof *out);
+  assert_non_null(out);
+  memset(out, 0xFF, count * sizeof *out);
+  if (seed)
+    fill(out, count, seed);
+  return out;
+}
+
+/* Two more columns beside the heads' must stay as they are. */
+static void check_values(const struct kernels *kernels, struct attention_heads h) {
+  size_t T = h.length, D = h.head_size, scratch_bytes = kernels->attention_scratch(T, D) * sizeof(float);
+  h.scale = 0.3f;
+  h.stride = h.count * D + 2;
+  h.kv_stride = D + 2;
+  h.row_first = 7;
+  h.row_step = T + 3;
+  struct heads t = {h,
+                    numbers(T * h.stride, 1),
+                    numbers(T * h.kv_stride, 2),
+                    numbers(T * h.kv_stride, 3),
+                    numbers(T * h.stride, 4),
+                    numbers(T * h.stride, 0),
+                    numbers(h.count * h.row_step, 0),
+                    numbers(T * h.stride, 0),
+                    numbers(T * h.kv_stride, 0),
+                    numbers(T * h.kv_stride, 0),
+                    numbers(h.count * h.row_step * T, 0)};
+  for (size_t i = 0; i < h.count * h.row_step * T; i++)
+    t.mask[i] = 1;
+  if (h.dropout.threshold)
+    kernels->dropout(t.mask, t.mask, h.row_first, h.count * h.row_step, T, &h.dropout);
+  float *scratch = malloc(scratch_bytes);
+  double *dk = calloc(T * D, sizeof *dk), *dv = calloc(T * D, sizeof *dv);
+  assert_true(scratch && dk && dv);
+  memset(scratch, 0xFF, scratch_bytes);
+  kernels->attention(t.out, t.lse, t.q, t.k, t.v, &h, scratch);
+  memset(scratch, 0xFF, scratch_bytes);
+  kernels->attention_backward(t.dq, t.dk, t.dv, t.dout, t.q, t.k, t.v, t.out, t.lse, &h, scratch);
+  for (size_t m = 0; m < h.count; m++)
+    for (size_t i = 0; i < T; i++)
+      check_row(&t, m, i, dk, dv);
+  for (size_t j = 0; j < T; j++)
+    for (size_t d = 0; d < D + 2; d++)
+      if (d < D) {
+        assert_true(fabs(dk[j * D + d] - (double)t.dk[j * h.kv_stride + d]) < 2e-5);
+        assert_true(fabs(dv[j * D + d] - (double)t.dv[j * h.kv_stride + d]) < 2e-5);
+      } else {
+        assert_true(isnan(t.dk[j * h.kv_stride + d]) && isnan(t.out[j * h.stride + h.count * D + d - D]));
+      }
+  free(t.q), free(t.k), free(t.v), free(t.dout), free(t.out), free(t.lse), free(t.dq), free(t.dk), free(t.dv);
+  free(t.mask), free(scratch), free(dk), free(dv);
+}
+
+/* Lengths about the kernels' blocks of 48 or 96 rows and chunks of 64 keys. */
+static void values_of(const struct kernels *k) {
+  static const size_t lengths[] = {1, 7, 16, 48, 57, 64, 65, 97, 130, 200}, windows[] = {0, 1, 3, 17, 50, 64, 70, 120};
+  const struct dropout some = dropout_make(0.3, 3, 4, 5);
+  for (size_t i = 0; i < COUNT_OF(lengths); i++)
+    for (int dropout = 0; dropout < 2; dropout++) {
+      struct attention_heads h = {.length = lengths[i], .head_size = 20, .count = 1};
+      if (dropout)
+        h.dropout = some;
+      check_values(k, h);
+      h.causal = true;
+      for (size_t w = 0; w < COUNT_OF(windows); w++) {
+        h.window = windows[w];
+        h.count = 1 + w % 2;
+        check_values(k, h);
+      }
+    }
+}
+
+static void head_sizes_of(const struct kernels *k) {
+  static const size_t sizes[] = {2, 8, 12, 16, 32, 33, 48, 64, 80, 96, 128, 256};
+  for (size_t i = 0; i < COUNT_OF(sizes); i++)
+    check_values(k, (struct attention_heads){.length = 71, .head_size = sizes[i], .count = 3, .causal = i % 2});
+}
+
+/* For each set that this processor runs. */
+static void each_isa(void (*check)(const struct kernels *k)) {
+  const char *const names[] = {"avx2", "avx512"};
+  for (size_t i = 0; i < COUNT_OF(names); i++) {
+    struct backend one;
+    struct error err;
+    if (backend_open(&one, 1, names[i], &err) == STATUS_OK) {
+      check(one.kernels);
+      backend_close(&one);
     }
   }
-  free(q), free(k), free(v), free(out), free(lse), free(scratch), free(p);
 }
 
 static void values(void **state) {
   (void)state;
-  static const size_t lengths[] = {1, 7, 48, 57, 64, 130};
-  for (size_t i = 0; i < COUNT_OF(lengths); i++) {
-    check_values(lengths[i], 20, 0, false);
-    check_values(lengths[i], 20, 0, true);
-    check_values(lengths[i], 20, 3, true);
-    check_values(lengths[i], 20, 50, true);
-  }
+  each_isa(values_of);
+}
+
+static void values_at_head_sizes(void **state) {
+  (void)state;
+  each_isa(head_sizes_of);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(values),
+      cmocka_unit_test(values_at_head_sizes),
       cmocka_unit_test(gradients),
       cmocka_unit_test(gradients_of_shared_heads),
       cmocka_unit_test(gradients_in_a_window),

@@ -6,10 +6,10 @@
 #include "worker/backend/kernels.h"
 
 size_t ISA_NAME(attention_scratch)(size_t length, size_t head_size);
-void ISA_NAME(attention)(float *out, float *lse, size_t lse_stride, const float *q, const float *k, const float *v,
-                         const struct attention_head *head, float *scratch);
+void ISA_NAME(attention)(float *out, float *lse, const float *q, const float *k, const float *v,
+                         const struct attention_heads *heads, float *scratch);
 void ISA_NAME(attention_backward)(float *dq, float *dk, float *dv, const float *dout, const float *q, const float *k,
-                                  const float *v, const float *out, const float *lse, size_t lse_stride,
-                                  const struct attention_head *head, float *scratch);
+                                  const float *v, const float *out, const float *lse,
+                                  const struct attention_heads *heads, float *scratch);
 
 #endif

@@ -1,45 +1,147 @@
-/* Dropout masks for the files of this folder. */
+/* Dropout masks for the files of this folder: Philox 4x32 with 7 rounds (the fewest that pass BigCrush; Salmon et
+   al., SC 2011), two 16-bit draws a word. A counter is (elements / 8 of a group, row, site); its 8 draws are 8
+   elements apart, so that 8 counters make the 64 elements of a group. */
 #ifndef WORKER_BACKEND_ISA_DROPOUT_H
 #define WORKER_BACKEND_ISA_DROPOUT_H
 
 #include "worker/backend/isa/vector.h"
 #include "worker/backend/kernels.h"
 
-enum { DROPOUT_GROUP = 64 }; /* elements made at once */
+enum {
+  DROPOUT_GROUP = 64,    /* elements of 8 counters */
+  DROPOUT_STRIP = 8 * W, /* elements of W counters: what dropout_strip makes at once */
+  DROPOUT_PANEL = 2 * W, /* rows that dropout_panel makes at once */
+};
 
-/* The multipliers (0 or scale) of elements [64 * group, 64 * group + 64) of a row into out: Philox
-   4x32 with 7 rounds (the fewest that pass BigCrush; Salmon et al., SC 2011) on eight counters at
-   once, two 16-bit draws a word. */
-static inline void dropout_group(float out[DROPOUT_GROUP], const struct dropout *d, uint64_t row, uint64_t group) {
-  __m256i c0 =
-      _mm256_add_epi32(_mm256_set1_epi32((int)(uint32_t)(group * 8)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-  __m256i c1 = _mm256_set1_epi32((int)(uint32_t)row), c2 = _mm256_set1_epi32((int)(uint32_t)d->site);
-  __m256i c3 = _mm256_set1_epi32((int)(uint32_t)(d->site >> 32));
-  uint32_t k0 = (uint32_t)d->seed, k1 = (uint32_t)(d->seed >> 32);
-  const __m256i m0 = _mm256_set1_epi32((int)0xD2511F53u), m1 = _mm256_set1_epi32((int)0xCD9E8D57u);
-  for (int round = 0; round < 7; round++) {
-    __m256i e0 = _mm256_mul_epu32(c0, m0), o0 = _mm256_mul_epu32(_mm256_srli_epi64(c0, 32), m0);
-    __m256i e1 = _mm256_mul_epu32(c2, m1), o1 = _mm256_mul_epu32(_mm256_srli_epi64(c2, 32), m1);
-    __m256i high0 = _mm256_blend_epi32(_mm256_srli_epi64(e0, 32), o0, 0xAA);
-    __m256i high1 = _mm256_blend_epi32(_mm256_srli_epi64(e1, 32), o1, 0xAA);
-    __m256i low0 = _mm256_blend_epi32(e0, _mm256_slli_epi64(o0, 32), 0xAA);
-    __m256i low1 = _mm256_blend_epi32(e1, _mm256_slli_epi64(o1, 32), 0xAA);
-    c0 = _mm256_xor_si256(_mm256_xor_si256(high1, c1), _mm256_set1_epi32((int)k0));
-    c2 = _mm256_xor_si256(_mm256_xor_si256(high0, c3), _mm256_set1_epi32((int)k1));
-    c1 = low1;
-    c3 = low0;
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
+/* A word in the low half of each lane; the upper half is whatever arithmetic left there. */
+typedef uint64_t vl __attribute__((vector_size(ISA_WIDTH * 4)));
+
+static const uint32_t philox_m0 = 0xD2511F53u, philox_m1 = 0xCD9E8D57u;
+
+static inline vl splat_word(uint32_t x) {
+  return x + (vl){0};
+}
+
+/* The 64-bit products of the low halves. */
+static inline vl word_product(vl a, uint32_t b) {
+#if ISA_WIDTH == 16
+  return (vl)_mm512_mul_epu32((__m512i)a, _mm512_set1_epi32((int)b));
+#else
+  return (vl)_mm256_mul_epu32((__m256i)a, _mm256_set1_epi32((int)b));
+#endif
+}
+
+/* The low halves of a and b in one vector: of each 128 bits, a's two words, then b's. */
+static inline vi low_words(vl a, vl b) {
+#if ISA_WIDTH == 16
+  return (vi)_mm512_shuffle_ps((__m512)a, (__m512)b, 0x88);
+#else
+  return (vi)_mm256_shuffle_ps((__m256)a, (__m256)b, 0x88);
+#endif
+}
+
+/* The lanes of vectors x for which low_words(x[0], x[1]) counts upwards: 0 1 4 5 ... and 2 3 6 7 ... */
+static inline void count_words(vl x[2]) {
+  for (uint64_t i = 0; i < W; i++)
+    x[i / 2 % 2][i / 4 * 2 + i % 2] = i;
+}
+
+struct philox_key {
+  uint32_t a[7], b[7]; /* of each round */
+};
+
+static inline struct philox_key philox_key(uint64_t seed) {
+  struct philox_key key;
+  for (uint32_t i = 0; i < 7; i++) {
+    key.a[i] = (uint32_t)seed + i * 0x9E3779B9u;
+    key.b[i] = (uint32_t)(seed >> 32) + i * 0xBB67AE85u;
   }
-  const __m256i threshold = _mm256_set1_epi32((int)d->threshold - 1), low = _mm256_set1_epi32(0xFFFF);
-  const __m256 scale = _mm256_set1_ps(d->scale);
-  const __m256i words[4] = {c0, c1, c2, c3};
+  return key;
+}
+
+/* The last four rounds. The first three differ: some of their words are the same for all lanes. */
+static inline void philox_finish(vl c[4], const struct philox_key *key) {
+  for (int i = 3; i < 7; i++) {
+    vl p0 = word_product(c[0], philox_m0), p1 = word_product(c[2], philox_m1);
+    c[0] = (p1 >> 32) ^ c[1] ^ splat_word(key->a[i]);
+    c[2] = (p0 >> 32) ^ c[3] ^ splat_word(key->b[i]);
+    c[1] = p1;
+    c[3] = p0;
+  }
+}
+
+/* The multipliers (0 or scale) of a word's two draws. */
+static inline void dropout_pair(vf pair[2], vi words, const struct dropout *d) {
+  const vi threshold = (int32_t)d->threshold - (vi){0}, scale = (vi)splat(d->scale);
+  pair[0] = (vf)(((words & 0xFFFF) >= threshold) & scale);
+  pair[1] = (vf)(((vi)((vu)words >> 16) >= threshold) & scale);
+}
+
+/* Of one row, the multipliers of elements [DROPOUT_STRIP * strip, + DROPOUT_STRIP). Lanes are counters. */
+static inline void dropout_strip(float out[DROPOUT_STRIP], const struct dropout *d, uint64_t row, uint64_t strip) {
+  const struct philox_key key = philox_key(d->seed);
+  const uint32_t c2 = (uint32_t)d->site, c3 = (uint32_t)(d->site >> 32);
+  const uint64_t p1 = (uint64_t)c2 * philox_m1; /* rounds one and two of the words that all lanes share */
+  const uint32_t a0 = (uint32_t)(p1 >> 32) ^ (uint32_t)row ^ key.a[0], a1 = (uint32_t)p1;
+  const uint64_t p0 = (uint64_t)a0 * philox_m0;
+  const uint32_t b2 = (uint32_t)(p0 >> 32) ^ key.b[1], b3 = (uint32_t)p0;
+  vl state[2][4], counters[2];
+  count_words(counters);
+  for (int i = 0; i < 2; i++) {
+    vl a3 = word_product(counters[i] + splat_word((uint32_t)strip * W), philox_m0);
+    vl b1 = word_product((a3 >> 32) ^ splat_word(c3 ^ key.b[0]), philox_m1);
+    vl q0 = word_product((b1 >> 32) ^ splat_word(a1 ^ key.a[1]), philox_m0);
+    vl q1 = word_product(a3 ^ splat_word(b2), philox_m1);
+    vl *c = state[i];
+    c[0] = (q1 >> 32) ^ b1 ^ splat_word(key.a[2]);
+    c[1] = q1;
+    c[2] = (q0 >> 32) ^ splat_word(b3 ^ key.b[2]);
+    c[3] = q0;
+    philox_finish(c, &key);
+  }
   for (int w = 0; w < 4; w++) {
-    __m256i a = _mm256_and_si256(words[w], low), b = _mm256_srli_epi32(words[w], 16);
-    __m256 keep_a = _mm256_castsi256_ps(_mm256_cmpgt_epi32(a, threshold));
-    __m256 keep_b = _mm256_castsi256_ps(_mm256_cmpgt_epi32(b, threshold));
-    _mm256_storeu_ps(out + w * 16, _mm256_and_ps(keep_a, scale));
-    _mm256_storeu_ps(out + w * 16 + 8, _mm256_and_ps(keep_b, scale));
+    vf pair[2];
+    dropout_pair(pair, low_words(state[0][w], state[1][w]), d);
+    for (int half = 0; half < 2; half++)
+      for (int group = 0; group < W / 8; group++)
+        memcpy(out + group * DROPOUT_GROUP + w * 16 + half * 8, (const char *)&pair[half] + group * 32, 32);
+  }
+}
+
+/* Of DROPOUT_PANEL rows from `row` on, the multipliers of a group's elements: out[element * DROPOUT_PANEL + row].
+   Lanes are rows. */
+static inline void dropout_panel(float out[DROPOUT_GROUP * DROPOUT_PANEL], const struct dropout *d, uint64_t row,
+                                 uint64_t group) {
+  const struct philox_key key = philox_key(d->seed);
+  const uint32_t c2 = (uint32_t)d->site, c3 = (uint32_t)(d->site >> 32);
+  const uint64_t p1 = (uint64_t)c2 * philox_m1;
+  vl rows[2], high[4], low[4]; /* what the rows are after two rounds */
+  count_words(rows);
+  for (size_t i = 0; i < 4; i++) {
+    low[i] = word_product((rows[i % 2] + (row + i / 2 * W)) ^ splat_word((uint32_t)(p1 >> 32) ^ key.a[0]), philox_m0);
+    high[i] = low[i] >> 32;
+  }
+  for (uint32_t counter = 0; counter < 8; counter++) {
+    const uint64_t p0 = (uint64_t)((uint32_t)group * 8 + counter) * philox_m0;
+    const uint64_t q1 = (uint64_t)((uint32_t)(p0 >> 32) ^ c3 ^ key.b[0]) * philox_m1;
+    const uint64_t q0 = (uint64_t)((uint32_t)(q1 >> 32) ^ (uint32_t)p1 ^ key.a[1]) * philox_m0;
+    for (size_t j = 0; j < 2; j++) {
+      vl state[2][4];
+      for (size_t i = 0; i < 2; i++) {
+        vl *c = state[i], r1 = word_product(high[2 * j + i] ^ splat_word((uint32_t)p0 ^ key.b[1]), philox_m1);
+        c[0] = (r1 >> 32) ^ splat_word((uint32_t)q1 ^ key.a[2]);
+        c[1] = r1;
+        c[2] = low[2 * j + i] ^ splat_word((uint32_t)(q0 >> 32) ^ key.b[2]);
+        c[3] = splat_word((uint32_t)q0);
+        philox_finish(c, &key);
+      }
+      for (size_t w = 0; w < 4; w++) {
+        vf pair[2];
+        dropout_pair(pair, low_words(state[0][w], state[1][w]), d);
+        for (size_t half = 0; half < 2; half++)
+          store(out + (w * 16 + half * 8 + counter) * DROPOUT_PANEL + j * W, pair[half]);
+      }
+    }
   }
 }
 

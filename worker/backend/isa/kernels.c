@@ -25,12 +25,12 @@ static void add(float *y, const float *x, size_t count) {
 }
 
 static void dropout(float *y, const float *x, uint64_t row_first, size_t rows, size_t cols, const struct dropout *d) {
-  float mask[DROPOUT_GROUP];
+  float mask[DROPOUT_STRIP];
   for (size_t i = 0; i < rows; i++, x += cols, y += cols)
-    for (size_t g = 0; g * DROPOUT_GROUP < cols; g++) {
-      size_t from = g * DROPOUT_GROUP;
-      size_t n = cols - from < DROPOUT_GROUP ? cols - from : DROPOUT_GROUP;
-      dropout_group(mask, d, row_first + i, g);
+    for (size_t strip = 0; strip * DROPOUT_STRIP < cols; strip++) {
+      size_t from = strip * DROPOUT_STRIP;
+      size_t n = cols - from < DROPOUT_STRIP ? cols - from : DROPOUT_STRIP;
+      dropout_strip(mask, d, row_first + i, strip);
       for (size_t j = 0; j < n; j++)
         y[from + j] = x[from + j] * mask[j];
     }

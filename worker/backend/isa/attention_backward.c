@@ -1,0 +1,135 @@
+/* The backward pass of attention. Blocks of query rows meet chunks of keys; the probabilities of both are made again
+   from the saved log-sum-exp. */
+#include "worker/backend/isa/attention.h"
+#include "worker/backend/isa/attention_block.h"
+
+#define LOG2_E 1.44269504088896341f
+
+struct work {
+  const struct attention_heads *h;
+  size_t stride;          /* of rows in scratch memory */
+  float *k, *v, *dk, *dv; /* rows of all keys */
+  float *q, *dout, *dq;   /* rows of a block */
+  float *q_panels, *dout_panels;
+  float *s, *ds;      /* of a block and a chunk: scores, then what met V; their gradients */
+  float *mask;        /* of a panel and a chunk */
+  float *lse, *delta; /* of a block's rows: log-sum-exp in base two, sum over keys of p * dp = dout . out */
+};
+
+TILE(over_rows_tall, TALL, stride, BLOCK, 1, stride, true)
+TILE(over_rows_four, 4, stride, BLOCK, 1, stride, true)
+
+/* sum (keys x D) += S Q over the block's rows that see them. */
+static void sum_over_rows(float *sum, const float *s, const float *q, const struct work *w, struct span rows,
+                          size_t from, size_t to) {
+  for (size_t column = 0; column < w->h->head_size; column += PANEL)
+    for (size_t key = from; key < to; key += TALL) {
+      size_t n = to - key > 4 ? TALL : 4;
+      struct span seeing = rows_seeing(w->h, key, key + n, rows.from, rows.to);
+      size_t row = seeing.from - rows.from;
+      (n == TALL ? over_rows_tall : over_rows_four)(sum + key * w->stride + column, s + (key - from) * BLOCK + row,
+                                                    q + row * w->stride + column, w->stride, seeing.to - seeing.from);
+    }
+}
+
+/* A panel's scores become what met V, and the gradients of what met V those of the scores, both without the scale. */
+static inline void gradients(float *s, float *ds, const float *lse, const float *delta, float factor, const float *mask,
+                             size_t keys) {
+  for (size_t i = 0; i < keys; i++, s += BLOCK, ds += BLOCK)
+    for (size_t j = 0; j < PANEL; j += W) {
+      vf p = vexp2(load(s + j) * factor - load(lse + j)), g = load(ds + j), m = mask ? load(mask + i * PANEL + j) : p;
+      store(ds + j, p * ((mask ? g * m : g) - load(delta + j)));
+      store(s + j, mask ? p * m : p);
+    }
+}
+
+static void panel_backward(const struct work *w, size_t p, struct span rows, uint64_t row, size_t from, size_t to) {
+  const struct attention_heads *h = w->h;
+  const size_t D = h->head_size;
+  struct span keys = keys_seen(h, rows.from, rows.to, from, to);
+  const size_t n = keys.to - keys.from, at = p * PANEL + (keys.from - from) * BLOCK;
+  float *s = w->s + at, *ds = w->ds + at;
+  const float factor = h->scale * LOG2_E, *lse = w->lse + p * PANEL, *delta = w->delta + p * PANEL;
+  if (n) {
+    make_scores(s, w->k + keys.from * w->stride, w->q_panels + p * PANEL * D, w->stride, n, D);
+    make_scores(ds, w->v + keys.from * w->stride, w->dout_panels + p * PANEL * D, w->stride, n, D);
+    hide(w->s + p * PANEL - from * BLOCK, h, keys, rows.from, rows.to);
+    if (h->dropout.threshold) {
+      dropout_panel(w->mask, &h->dropout, row, from / CHUNK);
+      gradients(s, ds, lse, delta, factor, w->mask + (keys.from - from) * PANEL, n);
+    } else {
+      gradients(s, ds, lse, delta, factor, NULL, n);
+    }
+  }
+  clear_outside(w->s + p * PANEL - from * BLOCK, keys, from, to + TALL);
+  clear_outside(w->ds + p * PANEL - from * BLOCK, keys, from, to + TALL);
+}
+
+static float dot(const float *x, const float *y, size_t count) {
+  vf sum = {0};
+  size_t i = 0;
+  for (; i + W <= count; i += W)
+    sum += load(x + i) * load(y + i);
+  if (i < count)
+    sum += load_part(x + i, count - i, 0) * load_part(y + i, count - i, 0);
+  return lanes_sum(sum);
+}
+
+/* The rows [first, first + rows) of one head: writes dq, adds to w->dk and w->dv. */
+static void block_backward(const struct work *w, float *dq, const float *dout, const float *q, const float *out,
+                           const float *lse, size_t first, size_t rows, uint64_t row) {
+  const struct attention_heads *h = w->h;
+  const size_t D = h->head_size, end = h->causal ? first + rows : h->length;
+  pack_rows(w->q_panels, q, h->stride, rows, D);
+  pack_rows(w->dout_panels, dout, h->stride, rows, D);
+  copy_rows(w->q, w->stride, q, h->stride, rows, D, 1);
+  copy_rows(w->dout, w->stride, dout, h->stride, rows, D, 1);
+  memset(w->dq, 0, BLOCK * w->stride * sizeof *w->dq);
+  for (size_t i = 0; i < BLOCK; i++) {
+    w->lse[i] = i < rows ? lse[i] * LOG2_E : 0;
+    w->delta[i] = i < rows ? dot(out + i * h->stride, dout + i * h->stride, D) : 0;
+  }
+  for (size_t from = low(h, first) / CHUNK * CHUNK; from < end; from += CHUNK) {
+    size_t to = from + CHUNK < end ? from + CHUNK : end;
+    for (size_t p = 0; p * PANEL < rows; p++) {
+      size_t last = (p + 1) * PANEL < rows ? (p + 1) * PANEL : rows;
+      panel_backward(w, p, (struct span){first + p * PANEL, first + last}, row + p * PANEL, from, to);
+    }
+    sum_over_keys(w->dq, w->ds, w->k, w->stride, h, first, rows, from, to);
+    sum_over_rows(w->dk, w->ds, w->q, w, (struct span){first, first + rows}, from, to);
+    sum_over_rows(w->dv, w->s, w->dout, w, (struct span){first, first + rows}, from, to);
+  }
+  copy_rows(dq, h->stride, w->dq, w->stride, rows, D, h->scale);
+}
+
+void ISA_NAME(attention_backward)(float *dq, float *dk, float *dv, const float *dout, const float *q, const float *k,
+                                  const float *v, const float *out, const float *lse, const struct attention_heads *h,
+                                  float *scratch) {
+  const size_t T = h->length, D = h->head_size, stride = row_stride(D), keys = (T + TALL) * stride;
+  float of_rows[2][BLOCK];
+  struct work w = {.h = h, .stride = stride, .lse = of_rows[0], .delta = of_rows[1]};
+  scratch = aligned(scratch);
+  w.k = take(&scratch, keys);
+  w.v = take(&scratch, keys);
+  w.dk = take(&scratch, keys);
+  w.dv = take(&scratch, keys);
+  w.q = take(&scratch, BLOCK * stride);
+  w.dout = take(&scratch, BLOCK * stride);
+  w.dq = take(&scratch, BLOCK * stride);
+  w.q_panels = take(&scratch, BLOCK * D);
+  w.dout_panels = take(&scratch, BLOCK * D);
+  w.s = take(&scratch, CHUNK_ROWS * BLOCK);
+  w.ds = take(&scratch, CHUNK_ROWS * BLOCK);
+  w.mask = take(&scratch, CHUNK * PANEL);
+  copy_rows(w.k, stride, k, h->kv_stride, T, D, 1);
+  copy_rows(w.v, stride, v, h->kv_stride, T, D, 1);
+  memset(w.dk, 0, 2 * keys * sizeof *w.dk); /* and dv */
+  for (size_t m = 0; m < h->count; m++, dq += D, dout += D, q += D, out += D, lse += h->row_step)
+    for (size_t first = 0; first < T; first += BLOCK) {
+      size_t at = first * h->stride, rows = T - first < BLOCK ? T - first : BLOCK;
+      block_backward(&w, dq + at, dout + at, q + at, out + at, lse + first, first, rows,
+                     h->row_first + m * h->row_step + first);
+    }
+  copy_rows(dk, h->kv_stride, w.dk, stride, T, D, h->scale);
+  copy_rows(dv, h->kv_stride, w.dv, stride, T, D, 1);
+}

@@ -1,0 +1,159 @@
+/* What the forward and the backward pass of attention share. Scores of a block of query rows are kept as
+   (keys x rows): a vector holds one key's scores of W rows, so that softmax, what a row may see and dropout work on
+   rows side by side, and each product finds one factor in vectors and the other in runs of floats. */
+#ifndef WORKER_BACKEND_ISA_ATTENTION_BLOCK_H
+#define WORKER_BACKEND_ISA_ATTENTION_BLOCK_H
+
+#include "worker/backend/isa/dropout.h"
+#include "worker/backend/isa/product.h"
+
+enum {
+  PANEL = DROPOUT_PANEL,     /* rows side by side, and columns of a tile: two vectors */
+  TALL = W == 8 ? 6 : 12,    /* rows of a tile: what registers hold beside a panel's */
+  BLOCK = 6 * W,             /* query rows at once: whole panels and whole tiles */
+  PANELS = BLOCK / PANEL,    /* of a block */
+  CHUNK = DROPOUT_GROUP,     /* keys at once: their scores stay in the first-level cache */
+  CHUNK_ROWS = CHUNK + TALL, /* room for a last tile that has fewer keys */
+};
+
+struct span {
+  size_t from, to;
+};
+
+/* Floats from row to row of D columns in scratch memory: an odd number of panels, so that rows spread over all sets
+   of the cache. */
+static inline size_t row_stride(size_t D) {
+  return ((D + PANEL - 1) / PANEL | 1) * PANEL;
+}
+
+/* The first part of scratch memory that begins a cache line; attention_scratch has room for it. */
+static inline float *aligned(float *scratch) {
+  return (float *)(((uintptr_t)scratch + 63) / 64 * 64);
+}
+
+static inline float *take(float **scratch, size_t floats) {
+  float *part = *scratch;
+  *scratch += floats;
+  return part;
+}
+
+static inline void copy_rows(float *out, size_t out_stride, const float *in, size_t in_stride, size_t rows, size_t cols,
+                             float scale) {
+  for (size_t i = 0; i < rows; i++, out += out_stride, in += in_stride)
+    for (size_t j = 0; j < cols; j++)
+      out[j] = in[j] * scale;
+}
+
+/* The panels of a block's rows (rows x D), transposed: panel p is D vectors of PANEL rows, 0 beyond the last. */
+static inline void pack_rows(float *out, const float *in, size_t in_stride, size_t rows, size_t D) {
+  const float *at[PANEL];
+  for (size_t row = 0; row < rows; row += PANEL, out += PANEL * D) {
+    size_t count = rows - row < PANEL ? rows - row : PANEL;
+    for (size_t i = 0; i < count; i++)
+      at[i] = in + (row + i) * in_stride;
+    ISA_NAME(multiplier_fp32).pack_columns(out, at, count, D);
+  }
+}
+
+/* What a row sees begins here; it ends with itself, or with the sequence. */
+static inline size_t low(const struct attention_heads *h, size_t row) {
+  return h->causal && h->window && row >= h->window ? row + 1 - h->window : 0;
+}
+
+/* The keys of [from, to) that any of the rows [first, end) sees. */
+static inline struct span keys_seen(const struct attention_heads *h, size_t first, size_t end, size_t from, size_t to) {
+  size_t least = low(h, first), most = h->causal ? end : h->length;
+  struct span s = {from > least ? from : least, to < most ? to : most};
+  return s.from < s.to ? s : (struct span){from, from};
+}
+
+/* The rows of [first, end) that see any of the keys [from, to). */
+static inline struct span rows_seeing(const struct attention_heads *h, size_t from, size_t to, size_t first,
+                                      size_t end) {
+  size_t least = h->causal ? from : 0, most = h->causal && h->window ? to - 1 + h->window : end;
+  struct span s = {first > least ? first : least, end < most ? end : most};
+  return s.from < s.to ? s : (struct span){first, first};
+}
+
+/* A panel's scores (s: of key 0) that some of its rows do not see become -infinity. */
+static inline void hide(float *s, const struct attention_heads *h, struct span keys, size_t first, size_t end) {
+  if (!h->causal)
+    return;
+  size_t all_from = low(h, end - 1), all_to = first + 1; /* what every row sees */
+  vi lane;
+  for (int i = 0; i < W; i++)
+    lane[i] = i;
+  for (size_t key = keys.from; key < keys.to; key++) {
+    if (key >= all_from && key < all_to) {
+      key = all_to - 1;
+      continue;
+    }
+    for (size_t j = 0; j < 2; j++) {
+      float *at = s + key * BLOCK + j * W;
+      vi behind = lane + (int32_t)((int64_t)(first + j * W) - (int64_t)key); /* keys from this one to the row */
+      vi seen = behind >= 0;
+      if (h->window)
+        seen &= behind < (int32_t)h->window;
+      store(at, vselect(seen, load(at), splat(-INFINITY)));
+    }
+  }
+}
+
+/* Zeroes a panel's keys of [from, to) but not those of `keep`. */
+static inline void clear_outside(float *s, struct span keep, size_t from, size_t to) {
+  for (size_t key = from; key < to; key++) {
+    if (key == keep.from)
+      key = keep.to;
+    for (size_t j = 0; j < PANEL && key < to; j += W)
+      store(s + key * BLOCK + j, (vf){0});
+  }
+}
+
+/* A tile: c (ROWS x PANEL, rows C_STEP apart) = [c +] A B. A's element (i, k) is a[i * ROW + k * COLUMN], B's row k is
+   b + k * B_STEP. `stride` is that of rows in scratch memory; all others are known here. */
+#define TILE(name, ROWS, C_STEP, ROW, COLUMN, B_STEP, ADD)                                                             \
+  static void name(float *c, const float *a, const float *b, size_t stride, size_t depth) {                            \
+    (void)stride;                                                                                                      \
+    vf acc[ROWS][2] = {0};                                                                                             \
+    _Pragma("GCC unroll 4") for (size_t k = 0; k < depth; k++) {                                                       \
+      vf b0 = load(b + k * (B_STEP)), b1 = load(b + k * (B_STEP) + W);                                                 \
+      _Pragma("GCC unroll 16") for (size_t i = 0; i < (ROWS); i++) {                                                   \
+        float x = a[i * (ROW) + k * (COLUMN)];                                                                         \
+        acc[i][0] += x * b0;                                                                                           \
+        acc[i][1] += x * b1;                                                                                           \
+      }                                                                                                                \
+    }                                                                                                                  \
+    _Pragma("GCC unroll 16") for (size_t i = 0; i < (ROWS); i++, c += (C_STEP)) {                                      \
+      store(c, (ADD) ? load(c) + acc[i][0] : acc[i][0]);                                                               \
+      store(c + W, (ADD) ? load(c + W) + acc[i][1] : acc[i][1]);                                                       \
+    }                                                                                                                  \
+  }
+
+TILE(score_tall, TALL, BLOCK, stride, 1, PANEL, false)
+TILE(score_four, 4, BLOCK, stride, 1, PANEL, false)
+TILE(over_keys_tall, TALL, stride, 1, BLOCK, stride, true)
+TILE(over_keys_four, 4, stride, 1, BLOCK, stride, true)
+
+/* s (n keys x a panel's rows) = K Q^T: n rows of K with the panel of Q. */
+static inline void make_scores(float *s, const float *k, const float *q_panel, size_t stride, size_t n, size_t D) {
+  size_t i = 0;
+  for (; i + 4 < n; i += TALL)
+    score_tall(s + i * BLOCK, k + i * stride, q_panel, stride, D);
+  if (i < n)
+    score_four(s + i * BLOCK, k + i * stride, q_panel, stride, D);
+}
+
+/* sum (rows x D) += S^T V over the keys of [from, to) that they see: s is the block's scores of key `from`. */
+static inline void sum_over_keys(float *sum, const float *s, const float *v, size_t stride,
+                                 const struct attention_heads *h, size_t first, size_t rows, size_t from, size_t to) {
+  for (size_t column = 0; column < h->head_size; column += PANEL)
+    for (size_t i = 0; i < rows; i += TALL) {
+      size_t n = rows - i > 4 ? TALL : 4;
+      struct span keys = keys_seen(h, first + i, first + (rows - i < n ? rows : i + n), from, to);
+      float *c = sum + i * stride + column;
+      const float *a = s + (keys.from - from) * BLOCK + i, *b = v + keys.from * stride + column;
+      (n == TALL ? over_keys_tall : over_keys_four)(c, a, b, stride, keys.to - keys.from);
+    }
+}
+
+#endif
