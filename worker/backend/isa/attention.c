@@ -5,6 +5,7 @@
 #include "worker/backend/isa/attention_block.h"
 
 #define LOG2_E 1.44269504088896341f
+#define LOG_2 0.693147180559945309f
 
 struct work {
   const struct attention_heads *h;
@@ -32,19 +33,16 @@ static void largest(vf high[2], const float *s, size_t keys) {
   }
 }
 
-/* Scores of a panel become 2^(factor * score - high), times the mask if there is one; sum counts them before. */
+/* Scores of a panel become 2^(factor * score - high), or 0 where a mask drops them; sum counts them all. */
 static inline void weigh(float *s, vf sum[2], const vf high[2], float factor, const float *mask, size_t keys) {
   vf h0 = high[0], h1 = high[1], s0 = sum[0], s1 = sum[1];
   for (size_t i = 0; i < keys; i++, s += BLOCK) {
-    vf p0 = vexp2(load(s) * factor - h0), p1 = vexp2(load(s + W) * factor - h1);
-    s0 += p0;
-    s1 += p1;
-    if (mask) {
-      p0 *= load(mask + i * PANEL);
-      p1 *= load(mask + i * PANEL + W);
-    }
-    store(s, p0);
-    store(s + W, p1);
+    vf p[2] = {load(s) * factor - h0, load(s + W) * factor - h1};
+    vexp2(p);
+    s0 += p[0];
+    s1 += p[1];
+    store(s, mask ? kept(p[0], mask + i * PANEL) : p[0]);
+    store(s + W, mask ? kept(p[1], mask + i * PANEL + W) : p[1]);
   }
   sum[0] = s0;
   sum[1] = s1;
@@ -92,11 +90,16 @@ static void block_forward(const struct work *w, float *out, float *lse, const fl
       weigh_chunk(w, s + p * PANEL, sum[p], high[p], of[p], row + p * PANEL, from, to);
     sum_over_keys(w->sum, s, w->v, w->stride, h, first, rows, from, to);
   }
-  for (size_t i = 0; i < rows; i++) {
-    float total = ((float *)sum)[i];
-    copy_rows(out + i * h->stride, 0, w->sum + i * w->stride, 0, 1, D, 1.0f / total);
-    lse[i] = ((float *)high)[i] / LOG2_E + logf(total);
-  }
+  const float kept_scale = h->dropout.threshold ? h->dropout.scale : 1;
+  float of_rows[2][BLOCK];
+  for (size_t p = 0; p < panels; p++)
+    for (size_t j = 0; j < 2; j++) {
+      store(of_rows[0] + p * PANEL + j * W, high[p][j] * LOG_2 + vlog(sum[p][j]));
+      store(of_rows[1] + p * PANEL + j * W, kept_scale / sum[p][j]);
+    }
+  memcpy(lse, of_rows[0], rows * sizeof *lse);
+  for (size_t i = 0; i < rows; i++)
+    copy_rows(out + i * h->stride, 0, w->sum + i * w->stride, 0, 1, D, of_rows[1][i]);
 }
 
 void ISA_NAME(attention)(float *out, float *lse, const float *q, const float *k, const float *v,

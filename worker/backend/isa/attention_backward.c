@@ -32,15 +32,22 @@ static void sum_over_rows(float *sum, const float *s, const float *q, const stru
     }
 }
 
-/* A panel's scores become what met V, and the gradients of what met V those of the scores, both without the scale. */
-static inline void gradients(float *s, float *ds, const float *lse, const float *delta, float factor, const float *mask,
-                             size_t keys) {
-  for (size_t i = 0; i < keys; i++, s += BLOCK, ds += BLOCK)
-    for (size_t j = 0; j < PANEL; j += W) {
-      vf p = vexp2(load(s + j) * factor - load(lse + j)), g = load(ds + j), m = mask ? load(mask + i * PANEL + j) : p;
-      store(ds + j, p * ((mask ? g * m : g) - load(delta + j)));
-      store(s + j, mask ? p * m : p);
+/* A panel's scores become what met V, and the gradients of what met V those of the scores, but for factors that dq, dk
+   and dv take at their end: the scale of scores, and of what dropout kept. */
+static inline void gradients(float *s, float *ds, const struct work *w, size_t p, const float *mask, size_t keys) {
+  const float factor = w->h->scale * LOG2_E, scale = w->h->dropout.scale;
+  const float *lse = w->lse + p * PANEL, *delta = w->delta + p * PANEL;
+  for (size_t i = 0; i < keys; i++, s += BLOCK, ds += BLOCK) {
+    vf y[2] = {load(s) * factor - load(lse), load(s + W) * factor - load(lse + W)};
+    vexp2(y);
+    for (size_t j = 0; j < 2; j++) {
+      const float *kept_here = mask + i * PANEL + j * W;
+      vf g = load(ds + j * W), d = load(delta + j * W);
+      g = mask ? kept(g, kept_here) * scale - d : g - d;
+      store(ds + j * W, y[j] * g);
+      store(s + j * W, mask ? kept(y[j], kept_here) : y[j]);
     }
+  }
 }
 
 static void panel_backward(const struct work *w, size_t p, struct span rows, uint64_t row, size_t from, size_t to) {
@@ -49,16 +56,15 @@ static void panel_backward(const struct work *w, size_t p, struct span rows, uin
   struct span keys = keys_seen(h, rows.from, rows.to, from, to);
   const size_t n = keys.to - keys.from, at = p * PANEL + (keys.from - from) * BLOCK;
   float *s = w->s + at, *ds = w->ds + at;
-  const float factor = h->scale * LOG2_E, *lse = w->lse + p * PANEL, *delta = w->delta + p * PANEL;
   if (n) {
     make_scores(s, w->k + keys.from * w->stride, w->q_panels + p * PANEL * D, w->stride, n, D);
     make_scores(ds, w->v + keys.from * w->stride, w->dout_panels + p * PANEL * D, w->stride, n, D);
     hide(w->s + p * PANEL - from * BLOCK, h, keys, rows.from, rows.to);
     if (h->dropout.threshold) {
       dropout_panel(w->mask, &h->dropout, row, from / CHUNK);
-      gradients(s, ds, lse, delta, factor, w->mask + (keys.from - from) * PANEL, n);
+      gradients(s, ds, w, p, w->mask + (keys.from - from) * PANEL, n);
     } else {
-      gradients(s, ds, lse, delta, factor, NULL, n);
+      gradients(s, ds, w, p, NULL, n);
     }
   }
   clear_outside(w->s + p * PANEL - from * BLOCK, keys, from, to + TALL);
@@ -131,5 +137,5 @@ void ISA_NAME(attention_backward)(float *dq, float *dk, float *dv, const float *
                      h->row_first + m * h->row_step + first);
     }
   copy_rows(dk, h->kv_stride, w.dk, stride, T, D, h->scale);
-  copy_rows(dv, h->kv_stride, w.dv, stride, T, D, 1);
+  copy_rows(dv, h->kv_stride, w.dv, stride, T, D, h->dropout.threshold ? h->dropout.scale : 1);
 }

@@ -39,9 +39,14 @@ static inline float *take(float **scratch, size_t floats) {
 
 static inline void copy_rows(float *out, size_t out_stride, const float *in, size_t in_stride, size_t rows, size_t cols,
                              float scale) {
-  for (size_t i = 0; i < rows; i++, out += out_stride, in += in_stride)
-    for (size_t j = 0; j < cols; j++)
-      out[j] = in[j] * scale;
+  for (size_t i = 0; i < rows; i++, out += out_stride, in += in_stride) {
+    size_t j = 0;
+#pragma GCC unroll 4
+    for (; j + W <= cols; j += W)
+      store(out + j, load(in + j) * scale);
+    if (j < cols)
+      store_part(out + j, load_part(in + j, cols - j, 0) * scale, cols - j);
+  }
 }
 
 /* The panels of a block's rows (rows x D), transposed: panel p is D vectors of PANEL rows, 0 beyond the last. */
@@ -80,9 +85,6 @@ static inline void hide(float *s, const struct attention_heads *h, struct span k
   if (!h->causal)
     return;
   size_t all_from = low(h, end - 1), all_to = first + 1; /* what every row sees */
-  vi lane;
-  for (int i = 0; i < W; i++)
-    lane[i] = i;
   for (size_t key = keys.from; key < keys.to; key++) {
     if (key >= all_from && key < all_to) {
       key = all_to - 1;
@@ -90,7 +92,7 @@ static inline void hide(float *s, const struct attention_heads *h, struct span k
     }
     for (size_t j = 0; j < 2; j++) {
       float *at = s + key * BLOCK + j * W;
-      vi behind = lane + (int32_t)((int64_t)(first + j * W) - (int64_t)key); /* keys from this one to the row */
+      vi behind = lane_numbers + (int32_t)((int64_t)(first + j * W) - (int64_t)key); /* keys from this one to the row */
       vi seen = behind >= 0;
       if (h->window)
         seen &= behind < (int32_t)h->window;

@@ -40,11 +40,12 @@ static inline vi low_words(vl a, vl b) {
 #endif
 }
 
-/* The lanes of vectors x for which low_words(x[0], x[1]) counts upwards: 0 1 4 5 ... and 2 3 6 7 ... */
-static inline void count_words(vl x[2]) {
-  for (uint64_t i = 0; i < W; i++)
-    x[i / 2 % 2][i / 4 * 2 + i % 2] = i;
-}
+/* low_words(count_words, count_words + 2) is lane_numbers. */
+#if ISA_WIDTH == 16
+static const vl count_words = {0, 1, 4, 5, 8, 9, 12, 13};
+#else
+static const vl count_words = {0, 1, 4, 5};
+#endif
 
 struct philox_key {
   uint32_t a[7], b[7]; /* of each round */
@@ -70,11 +71,11 @@ static inline void philox_finish(vl c[4], const struct philox_key *key) {
   }
 }
 
-/* The multipliers (0 or scale) of a word's two draws. */
-static inline void dropout_pair(vf pair[2], vi words, const struct dropout *d) {
-  const vi threshold = (int32_t)d->threshold - (vi){0}, scale = (vi)splat(d->scale);
-  pair[0] = (vf)(((words & 0xFFFF) >= threshold) & scale);
-  pair[1] = (vf)(((vi)((vu)words >> 16) >= threshold) & scale);
+/* Which of a word's two draws keep their element: all ones, or 0. */
+static inline void kept_pair(vi pair[2], vi words, const struct dropout *d) {
+  const vi below = (int32_t)d->threshold - 1 - (vi){0};
+  pair[0] = (words & 0xFFFF) > below;
+  pair[1] = (vi)((vu)words >> 16) > below;
 }
 
 /* Of one row, the multipliers of elements [DROPOUT_STRIP * strip, + DROPOUT_STRIP). Lanes are counters. */
@@ -85,10 +86,9 @@ static inline void dropout_strip(float out[DROPOUT_STRIP], const struct dropout 
   const uint32_t a0 = (uint32_t)(p1 >> 32) ^ (uint32_t)row ^ key.a[0], a1 = (uint32_t)p1;
   const uint64_t p0 = (uint64_t)a0 * philox_m0;
   const uint32_t b2 = (uint32_t)(p0 >> 32) ^ key.b[1], b3 = (uint32_t)p0;
-  vl state[2][4], counters[2];
-  count_words(counters);
-  for (int i = 0; i < 2; i++) {
-    vl a3 = word_product(counters[i] + splat_word((uint32_t)strip * W), philox_m0);
+  vl state[2][4];
+  for (uint32_t i = 0; i < 2; i++) {
+    vl a3 = word_product(count_words + ((uint32_t)strip * W + 2 * i), philox_m0);
     vl b1 = word_product((a3 >> 32) ^ splat_word(c3 ^ key.b[0]), philox_m1);
     vl q0 = word_product((b1 >> 32) ^ splat_word(a1 ^ key.a[1]), philox_m0);
     vl q1 = word_product(a3 ^ splat_word(b2), philox_m1);
@@ -100,25 +100,27 @@ static inline void dropout_strip(float out[DROPOUT_STRIP], const struct dropout 
     philox_finish(c, &key);
   }
   for (int w = 0; w < 4; w++) {
-    vf pair[2];
-    dropout_pair(pair, low_words(state[0][w], state[1][w]), d);
-    for (int half = 0; half < 2; half++)
+    vi pair[2];
+    kept_pair(pair, low_words(state[0][w], state[1][w]), d);
+    for (int half = 0; half < 2; half++) {
+      vi multiplier = pair[half] & (vi)splat(d->scale);
       for (int group = 0; group < W / 8; group++)
-        memcpy(out + group * DROPOUT_GROUP + w * 16 + half * 8, (const char *)&pair[half] + group * 32, 32);
+        memcpy(out + group * DROPOUT_GROUP + w * 16 + half * 8, (const char *)&multiplier + group * 32, 32);
+    }
   }
 }
 
-/* Of DROPOUT_PANEL rows from `row` on, the multipliers of a group's elements: out[element * DROPOUT_PANEL + row].
-   Lanes are rows. */
+/* Of DROPOUT_PANEL rows from `row` on, which elements of a group are kept: out[element * DROPOUT_PANEL + row] is all
+   ones or 0, for kept(). The scale is left to the caller. Lanes are rows. */
 static inline void dropout_panel(float out[DROPOUT_GROUP * DROPOUT_PANEL], const struct dropout *d, uint64_t row,
                                  uint64_t group) {
   const struct philox_key key = philox_key(d->seed);
   const uint32_t c2 = (uint32_t)d->site, c3 = (uint32_t)(d->site >> 32);
   const uint64_t p1 = (uint64_t)c2 * philox_m1;
-  vl rows[2], high[4], low[4]; /* what the rows are after two rounds */
-  count_words(rows);
+  vl high[4], low[4]; /* what the rows are after two rounds */
   for (size_t i = 0; i < 4; i++) {
-    low[i] = word_product((rows[i % 2] + (row + i / 2 * W)) ^ splat_word((uint32_t)(p1 >> 32) ^ key.a[0]), philox_m0);
+    low[i] = word_product((count_words + (row + i / 2 * W + i % 2 * 2)) ^ splat_word((uint32_t)(p1 >> 32) ^ key.a[0]),
+                          philox_m0);
     high[i] = low[i] >> 32;
   }
   for (uint32_t counter = 0; counter < 8; counter++) {
@@ -136,13 +138,17 @@ static inline void dropout_panel(float out[DROPOUT_GROUP * DROPOUT_PANEL], const
         philox_finish(c, &key);
       }
       for (size_t w = 0; w < 4; w++) {
-        vf pair[2];
-        dropout_pair(pair, low_words(state[0][w], state[1][w]), d);
+        vi pair[2];
+        kept_pair(pair, low_words(state[0][w], state[1][w]), d);
         for (size_t half = 0; half < 2; half++)
-          store(out + (w * 16 + half * 8 + counter) * DROPOUT_PANEL + j * W, pair[half]);
+          store(out + (w * 16 + half * 8 + counter) * DROPOUT_PANEL + j * W, (vf)pair[half]);
       }
     }
   }
+}
+
+static inline vf kept(vf x, const float *mask) {
+  return (vf)((vi)x & (vi)load(mask));
 }
 
 #endif

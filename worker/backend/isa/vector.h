@@ -27,6 +27,12 @@ typedef int32_t vi __attribute__((vector_size(ISA_WIDTH * 4)));
 typedef uint32_t vu __attribute__((vector_size(ISA_WIDTH * 4)));
 typedef float v8 __attribute__((vector_size(32)));
 
+#if ISA_WIDTH == 16
+static const vi lane_numbers = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+#else
+static const vi lane_numbers = {0, 1, 2, 3, 4, 5, 6, 7};
+#endif
+
 static inline vf load(const float *p) {
   vf v;
   memcpy(&v, p, sizeof v);
@@ -80,23 +86,24 @@ static inline void store_part(float *p, vf v, size_t count) {
   memcpy(p, &v, count * sizeof *p);
 }
 
+/* Lane i of the result is lane i + n, counted round. */
+static inline vf lanes_from(vf v, int n) {
+  return __builtin_shuffle(v, (lane_numbers + n) & (W - 1));
+}
+
 /* Sums in a fixed tree, the same for any caller. */
 static inline float lanes_sum(vf v) {
-  float a[ISA_WIDTH];
-  store(a, v);
-  for (int n = ISA_WIDTH / 2; n > 0; n /= 2)
-    for (int i = 0; i < n; i++)
-      a[i] += a[i + n];
-  return a[0];
+#pragma GCC unroll 4
+  for (int n = W / 2; n > 0; n /= 2)
+    v += lanes_from(v, n);
+  return v[0];
 }
 
 static inline float lanes_max(vf v) {
-  float a[ISA_WIDTH];
-  store(a, v);
-  for (int n = ISA_WIDTH / 2; n > 0; n /= 2)
-    for (int i = 0; i < n; i++)
-      a[i] = a[i] > a[i + n] ? a[i] : a[i + n];
-  return a[0];
+#pragma GCC unroll 4
+  for (int n = W / 2; n > 0; n /= 2)
+    v = vmax(v, lanes_from(v, n));
+  return v[0];
 }
 
 /* 2^n times p where the float `shifted` is n + 1.5 * 2^23: what it has above n leaves by the shift. */
@@ -124,18 +131,34 @@ static inline vf vexp(vf x) {
   return (vf)(~tiny & (vi)times_power(p, shifted));
 }
 
-/* 2^x for x < 128, the same way; 0 up to -127: there f is 0 and p is 1, whose exponent n takes away. */
-static inline vf vexp2(vf x) {
-  vf clamped = vmax(splat(-127.0f), x);
-  vf shifted = clamped + to_integer;
-  vf f = clamped - (shifted - to_integer);
-  vf p = f * 1.559467759e-4f + 1.340664391e-3f;
-  p = p * f + 9.617692975e-3f;
-  p = p * f + 5.550310551e-2f;
-  p = p * f + 2.402265278e-1f;
-  p = p * f + 6.931472150e-1f;
-  p = p * f + 1.0f;
-  return times_power(p, shifted);
+/* 2^x for x < 128, the same way; 0 up to -127: there f is 0 and p is 1, whose exponent n takes away. Two at once,
+   step by step: each fills the gaps of the other's chain of steps. */
+static inline void vexp2(vf x[2]) {
+  static const float steps[] = {1.340664391e-3f, 9.617692975e-3f, 5.550310551e-2f,
+                                2.402265278e-1f, 6.931472150e-1f, 1.0f};
+  vf shifted[2], f[2], p[2];
+  for (int i = 0; i < 2; i++)
+    x[i] = vmax(splat(-127.0f), x[i]);
+  for (int i = 0; i < 2; i++)
+    shifted[i] = x[i] + to_integer;
+  for (int i = 0; i < 2; i++)
+    f[i] = x[i] - (shifted[i] - to_integer);
+  for (int i = 0; i < 2; i++)
+    p[i] = splat(1.559467759e-4f);
+#pragma GCC unroll 6
+  for (int step = 0; step < 6; step++)
+    for (int i = 0; i < 2; i++)
+      p[i] = p[i] * f[i] + steps[step];
+  for (int i = 0; i < 2; i++)
+    x[i] = times_power(p[i], shifted[i]);
+}
+
+/* The natural logarithm of normal numbers. y, their bits read as an integer, is near it (1 + m for 2^m); what is left,
+   log r for r = x / e^y, is 2 artanh z: its terms from z^5 on are below 1e-9. */
+static inline vf vlog(vf x) {
+  vf y = __builtin_convertvector((vi)x - (vi)splat(1.0f), vf) * (0.693147181f / 8388608) + 0.03f;
+  vf r = x * vexp(-y), z = (r - 1.0f) / (r + 1.0f);
+  return y + z * (2.0f + z * z * 0.666666667f);
 }
 
 #endif
