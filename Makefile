@@ -41,7 +41,9 @@ ISAS := avx2 avx512
 ISA_avx2 := -mavx2 -mfma -DISA=avx2 -DISA_WIDTH=8
 ISA_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=512 -DISA=avx512 -DISA_WIDTH=16
 
-ISA_bf16 := $(ISA_avx512) -mavx512bf16
+FLAGS_avx512 := $(filter-out -D%,$(ISA_avx512))
+ISA_bf16 := $(FLAGS_avx512) -mavx512bf16
+ISA_amx := $(ISA_bf16) -mamx-tile -mamx-bf16 -DISA=amx -DISA_WIDTH=16 -DATTENTION_TILES
 
 LAYERS := base config api storage server worker cli
 src_of = $(filter-out %/main.c,$(shell find $(1) -name '*.c' -not -path 'worker/backend/isa/*'))
@@ -52,7 +54,8 @@ OBJ_storage := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,storage))
 OBJ_server := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,server))
 OBJ_cli := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,cli))
 OBJ_worker := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,worker)) \
-  $(foreach isa,$(ISAS),$(patsubst %.c,$(OBJ)/%.$(isa).o,$(wildcard worker/backend/isa/*.c)))
+  $(foreach isa,$(ISAS),$(patsubst %.c,$(OBJ)/%.$(isa).o,$(wildcard worker/backend/isa/*.c))) \
+  $(patsubst %.c,$(OBJ)/%.amx.o,$(wildcard worker/backend/isa/attention*.c))
 LIBS := $(foreach layer,$(LAYERS),$(OBJ)/lib$(layer).a)
 
 # The archives each layer's programs link, upper layers first.
@@ -118,7 +121,7 @@ $(OBJ)/worker/backend/isa/%.$(1).o: worker/backend/isa/%.c
 	@mkdir -p $$(@D)
 	$(CC) $(CPPFLAGS) $$(CFLAGS) $(KERNEL) $(ISA_$(1)) -c -o $$@ $$<
 endef
-$(foreach isa,$(ISAS),$(eval $(call isa_rule,$(isa))))
+$(foreach isa,$(ISAS) amx,$(eval $(call isa_rule,$(isa))))
 $(OBJ)/worker/backend/bf16/%.o: EXTRA_CFLAGS += $(ISA_bf16)
 $(OBJ)/worker/backend/bf16/amx.o: EXTRA_CFLAGS += -mamx-tile -mamx-bf16
 $(OBJ)/%.o: %.c

@@ -9,7 +9,8 @@ struct isa {
   const char *name;
   bool (*runs)(void);
   const struct kernels *kernels;
-  const struct multiplier *bf16; /* NULL: the processor multiplies no such numbers */
+  const struct multiplier *bf16;                  /* NULL: the processor multiplies no such numbers */
+  const struct attention_kernels *bf16_attention; /* NULL: attention stays in floats */
 };
 
 static bool runs_avx2(void) {
@@ -33,10 +34,10 @@ static bool runs_amx(void) {
 }
 
 static const struct isa best_first[] = {
-    {"amx", runs_amx, &kernels_avx512, &multiplier_amx},
-    {"avx512_bf16", runs_avx512_bf16, &kernels_avx512, &multiplier_avx512_bf16},
-    {"avx512", runs_avx512, &kernels_avx512, NULL},
-    {"avx2", runs_avx2, &kernels_avx2, NULL},
+    {"amx", runs_amx, &kernels_avx512, &multiplier_amx, &attention_kernels_amx},
+    {"avx512_bf16", runs_avx512_bf16, &kernels_avx512, &multiplier_avx512_bf16, NULL},
+    {"avx512", runs_avx512, &kernels_avx512, NULL, NULL},
+    {"avx2", runs_avx2, &kernels_avx2, NULL, NULL},
 };
 
 enum status backend_open(struct backend *out, int threads, const char *isa, struct error *err) {
@@ -50,7 +51,7 @@ enum status backend_open(struct backend *out, int threads, const char *isa, stru
   if (!out->isa)
     return error_set(err, STATUS_UNSUPPORTED_VALUE, "isa", "this processor cannot run %s kernels", isa ? isa : "avx2");
   out->kernels = out->isa->kernels;
-  out->multiplier = out->kernels->fp32;
+  backend_set_precision(out, PRECISION_FP32);
   return pool_new(&out->pool, threads, err);
 }
 
@@ -59,10 +60,10 @@ const char *backend_isa(const struct backend *backend) {
 }
 
 void backend_set_precision(struct backend *backend, enum precision precision) {
-  if (precision == PRECISION_FP32)
-    backend->multiplier = backend->kernels->fp32;
-  else
-    backend->multiplier = backend->isa->bf16 ? backend->isa->bf16 : backend->kernels->rounded;
+  const struct isa *isa = backend->isa;
+  bool bf16 = precision == PRECISION_BF16;
+  backend->multiplier = !bf16 ? isa->kernels->fp32 : isa->bf16 ? isa->bf16 : isa->kernels->rounded;
+  backend->attention = bf16 && isa->bf16_attention ? isa->bf16_attention : isa->kernels->attention;
 }
 
 void backend_close(struct backend *backend) {

@@ -12,6 +12,7 @@ struct backend {
   const struct isa *isa;
   const struct kernels *kernels;
   const struct multiplier *multiplier; /* of products with frozen matrices */
+  const struct attention_kernels *attention;
 };
 
 /* threads 0: all that this process may use. isa: "avx2", "avx512", "avx512_bf16" or "amx" (each has what those before
@@ -20,8 +21,8 @@ struct backend {
    The precision is fp32. */
 NODISCARD enum status backend_open(struct backend *out, int threads, const char *isa, struct error *err);
 const char *backend_isa(const struct backend *backend);
-/* Of the products with frozen matrices from now on. Where the processor multiplies no bf16 numbers the multiplier is
-   kernels->rounded. */
+/* Of the products with frozen matrices, and of attention's where tiles make them, from now on. Where the processor
+   multiplies no bf16 numbers the multiplier is kernels->rounded. */
 void backend_set_precision(struct backend *backend, enum precision precision);
 void backend_close(struct backend *backend);
 

@@ -75,8 +75,19 @@ struct multiplier {
 
 enum { KERNELS_PANEL_MAX = 32, KERNELS_PACKED_MAX = 2 };
 
+/* scratch: scratch(...) floats. lse = log of the sum of exp of each row. backward writes dq, dk, dv. */
+struct attention_kernels {
+  const char *name;
+  size_t (*scratch)(size_t length, size_t head_size);
+  void (*forward)(float *out, float *lse, const float *q, const float *k, const float *v,
+                  const struct attention_heads *heads, float *scratch);
+  void (*backward)(float *dq, float *dk, float *dv, const float *dout, const float *q, const float *k, const float *v,
+                   const float *out, const float *lse, const struct attention_heads *heads, float *scratch);
+};
+
 struct kernels {
   const char *isa;
+  const struct attention_kernels *attention;
   const struct multiplier *fp32;
   const struct multiplier *rounded; /* floats that were rounded to bf16: where the processor multiplies no bf16 */
   /* C (m x n, rows ldc apart) = [C if accumulate +] alpha * A B. A's element (i, k) lies at
@@ -119,14 +130,6 @@ struct kernels {
   void (*softmax_scaled)(float *x, size_t count, float lse, float weight);
   void (*gelu)(float *y, const float *x, size_t count);                            /* exact, by erf */
   void (*gelu_backward)(float *dx, const float *dy, const float *x, size_t count); /* dx = dy * gelu'(x) */
-  /* scratch: attention_scratch(...) floats. lse = log of the sum of exp of each row. */
-  size_t (*attention_scratch)(size_t length, size_t head_size);
-  void (*attention)(float *out, float *lse, const float *q, const float *k, const float *v,
-                    const struct attention_heads *heads, float *scratch);
-  /* Writes dq, dk, dv. */
-  void (*attention_backward)(float *dq, float *dk, float *dv, const float *dout, const float *q, const float *k,
-                             const float *v, const float *out, const float *lse, const struct attention_heads *heads,
-                             float *scratch);
   /* One AdamW update (Loshchilov and Hutter, "Decoupled weight decay regularization"), torch's form:
      step_size = lr / (1 - beta1^t), root_scale = 1 / sqrt(1 - beta2^t), decay = 1 - lr * weight_decay,
      gradients are multiplied by grad_scale first. */
@@ -136,7 +139,9 @@ struct kernels {
 };
 
 extern const struct kernels kernels_avx2, kernels_avx512;
+extern const struct attention_kernels attention_kernels_avx2, attention_kernels_avx512;
 /* Products of bf16 numbers with float sums: worker/backend/bf16/. */
 extern const struct multiplier multiplier_avx512_bf16, multiplier_amx;
+extern const struct attention_kernels attention_kernels_amx;
 
 #endif

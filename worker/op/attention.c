@@ -43,14 +43,14 @@ static void forward_task(void *payload, size_t task, int thread) {
   const struct pass *pass = payload;
   const struct node *n = pass->node;
   struct place p = place_of(n, task);
-  pass->tape->backend->kernels->attention(n->out[0]->data + p.q, n->out[1]->data + p.heads.row_first,
+  pass->tape->backend->attention->forward(n->out[0]->data + p.q, n->out[1]->data + p.heads.row_first,
                                           n->in[0]->data + p.q, n->in[1]->data + p.kv, n->in[2]->data + p.kv, &p.heads,
                                           pass->scratch + (size_t)thread * pass->scratch_floats);
 }
 
 static size_t thread_floats(const struct tape *tape, const struct node *node) {
   const struct attributes *a = node->attributes;
-  return tape->backend->kernels->attention_scratch(a->sequences->longest, node->in[0]->cols / a->how.heads);
+  return tape->backend->attention->scratch(a->sequences->longest, node->in[0]->cols / a->how.heads);
 }
 
 /* One part a thread, and room for the gradients that nobody asked for. */
@@ -76,10 +76,10 @@ static void backward_task(void *payload, size_t task, int thread) {
   const struct pass *pass = payload;
   const struct node *n = pass->node;
   struct place p = place_of(n, task);
-  pass->tape->backend->kernels->attention_backward(
-      pass->dq + p.q, pass->dk + p.kv, pass->dv + p.kv, n->out[0]->grad + p.q, n->in[0]->data + p.q,
-      n->in[1]->data + p.kv, n->in[2]->data + p.kv, n->out[0]->data + p.q, n->out[1]->data + p.heads.row_first,
-      &p.heads, pass->scratch + (size_t)thread * pass->scratch_floats);
+  pass->tape->backend->attention->backward(pass->dq + p.q, pass->dk + p.kv, pass->dv + p.kv, n->out[0]->grad + p.q,
+                                           n->in[0]->data + p.q, n->in[1]->data + p.kv, n->in[2]->data + p.kv,
+                                           n->out[0]->data + p.q, n->out[1]->data + p.heads.row_first, &p.heads,
+                                           pass->scratch + (size_t)thread * pass->scratch_floats);
 }
 
 static void backward(struct tape *tape, const struct node *node) {

@@ -81,6 +81,8 @@ struct heads {
   float *q, *k, *v, *dout, *out, *lse, *dq, *dk, *dv, *mask;
 };
 
+static double tolerance; /* times what floats are allowed */
+
 /* The formula for one row in double: adds to the gradients of k and v that `want` has. */
 static void check_row(const struct heads *t, size_t m, size_t i, double *want_dk, double *want_dv) {
   const struct attention_heads *h = &t->h;
@@ -94,7 +96,7 @@ static void check_row(const struct heads *t, size_t m, size_t i, double *want_dk
       dot += (double)t->q[at + d] * (double)t->k[j * h->kv_stride + d];
     sum += p[j] = exp((double)h->scale * dot);
   }
-  assert_true(fabs(log(sum) - (double)t->lse[m * h->row_step + i]) < 2e-6);
+  assert_true(fabs(log(sum) - (double)t->lse[m * h->row_step + i]) < 2e-6 * tolerance);
   for (size_t j = from; j < to; j++) {
     double mask = (double)t->mask[(m * h->row_step + i) * h->length + j];
     p[j] /= sum;
@@ -112,8 +114,8 @@ static void check_row(const struct heads *t, size_t m, size_t i, double *want_dk
       dq += ds * (double)t->k[j * h->kv_stride + d];
       want_dk[j * D + d] += ds * (double)t->q[at + d];
     }
-    assert_true(fabs(out - (double)t->out[at + d]) < 4e-6);
-    assert_true(fabs(dq - (double)t->dq[at + d]) < 1e-5);
+    assert_true(fabs(out - (double)t->out[at + d]) < 4e-6 * tolerance);
+    assert_true(fabs(dq - (double)t->dq[at + d]) < 1e-5 * tolerance);
   }
   free(p), free(dp);
 }
@@ -129,8 +131,9 @@ static float *numbers(size_t count, uint64_t seed) {
 }
 
 /* Two more columns beside the heads' must stay as they are. */
-static void check_values(const struct kernels *kernels, struct attention_heads h) {
-  size_t T = h.length, D = h.head_size, scratch_bytes = kernels->attention_scratch(T, D) * sizeof(float);
+static void check_values(const struct backend *b, struct attention_heads h) {
+  const struct attention_kernels *attention = b->attention;
+  size_t T = h.length, D = h.head_size, scratch_bytes = attention->scratch(T, D) * sizeof(float);
   h.scale = 0.3f;
   h.stride = h.count * D + 2;
   h.kv_stride = D + 2;
@@ -150,22 +153,22 @@ static void check_values(const struct kernels *kernels, struct attention_heads h
   for (size_t i = 0; i < h.count * h.row_step * T; i++)
     t.mask[i] = 1;
   if (h.dropout.threshold)
-    kernels->dropout(t.mask, t.mask, h.row_first, h.count * h.row_step, T, &h.dropout);
+    b->kernels->dropout(t.mask, t.mask, h.row_first, h.count * h.row_step, T, &h.dropout);
   float *scratch = malloc(scratch_bytes);
   double *dk = calloc(T * D, sizeof *dk), *dv = calloc(T * D, sizeof *dv);
   assert_true(scratch && dk && dv);
   memset(scratch, 0xFF, scratch_bytes);
-  kernels->attention(t.out, t.lse, t.q, t.k, t.v, &h, scratch);
+  attention->forward(t.out, t.lse, t.q, t.k, t.v, &h, scratch);
   memset(scratch, 0xFF, scratch_bytes);
-  kernels->attention_backward(t.dq, t.dk, t.dv, t.dout, t.q, t.k, t.v, t.out, t.lse, &h, scratch);
+  attention->backward(t.dq, t.dk, t.dv, t.dout, t.q, t.k, t.v, t.out, t.lse, &h, scratch);
   for (size_t m = 0; m < h.count; m++)
     for (size_t i = 0; i < T; i++)
       check_row(&t, m, i, dk, dv);
   for (size_t j = 0; j < T; j++)
     for (size_t d = 0; d < D + 2; d++)
       if (d < D) {
-        assert_true(fabs(dk[j * D + d] - (double)t.dk[j * h.kv_stride + d]) < 2e-5);
-        assert_true(fabs(dv[j * D + d] - (double)t.dv[j * h.kv_stride + d]) < 2e-5);
+        assert_true(fabs(dk[j * D + d] - (double)t.dk[j * h.kv_stride + d]) < 2e-5 * tolerance);
+        assert_true(fabs(dv[j * D + d] - (double)t.dv[j * h.kv_stride + d]) < 2e-5 * tolerance);
       } else {
         assert_true(isnan(t.dk[j * h.kv_stride + d]) && isnan(t.out[j * h.stride + h.count * D + d - D]));
       }
@@ -174,7 +177,7 @@ static void check_values(const struct kernels *kernels, struct attention_heads h
 }
 
 /* Lengths about the kernels' blocks of 48 or 96 rows and chunks of 64 keys. */
-static void values_of(const struct kernels *k) {
+static void values_of(const struct backend *b) {
   static const size_t lengths[] = {1, 7, 16, 48, 57, 64, 65, 97, 130, 200}, windows[] = {0, 1, 3, 17, 50, 64, 70, 120};
   const struct dropout some = dropout_make(0.3, 3, 4, 5);
   for (size_t i = 0; i < COUNT_OF(lengths); i++)
@@ -182,30 +185,36 @@ static void values_of(const struct kernels *k) {
       struct attention_heads h = {.length = lengths[i], .head_size = 20, .count = 1};
       if (dropout)
         h.dropout = some;
-      check_values(k, h);
+      check_values(b, h);
       h.causal = true;
       for (size_t w = 0; w < COUNT_OF(windows); w++) {
         h.window = windows[w];
         h.count = 1 + w % 2;
-        check_values(k, h);
+        check_values(b, h);
       }
     }
 }
 
-static void head_sizes_of(const struct kernels *k) {
+static void head_sizes_of(const struct backend *b) {
   static const size_t sizes[] = {2, 8, 12, 16, 32, 33, 48, 64, 80, 96, 128, 256};
   for (size_t i = 0; i < COUNT_OF(sizes); i++)
-    check_values(k, (struct attention_heads){.length = 71, .head_size = sizes[i], .count = 3, .causal = i % 2});
+    check_values(b, (struct attention_heads){.length = 71, .head_size = sizes[i], .count = 3, .causal = i % 2});
 }
 
 /* For each set that this processor runs. */
-static void each_isa(void (*check)(const struct kernels *k)) {
-  const char *const names[] = {"avx2", "avx512"};
+static void each_isa(void (*check)(const struct backend *b)) {
+  const char *const names[] = {"avx2", "avx512", "amx"};
   for (size_t i = 0; i < COUNT_OF(names); i++) {
     struct backend one;
     struct error err;
     if (backend_open(&one, 1, names[i], &err) == STATUS_OK) {
-      check(one.kernels);
+      tolerance = 1;
+      check(&one);
+      backend_set_precision(&one, PRECISION_BF16);
+      if (one.attention != one.kernels->attention) { /* factors of eight bits */
+        tolerance = 6000;
+        check(&one);
+      }
       backend_close(&one);
     }
   }

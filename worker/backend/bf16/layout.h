@@ -22,7 +22,7 @@ static inline __m512i take_32(const float *from, size_t count) {
 
 /* The low-rank part is in the depth, almost without the error of bf16: with x = high + low, both bf16, it is
    high high + low high + high low of Q and V. */
-static size_t rank_depth(size_t R) {
+static inline size_t rank_depth(size_t R) {
   return (3 * R + DEPTH_BLOCK - 1) / DEPTH_BLOCK * DEPTH_BLOCK;
 }
 
@@ -38,7 +38,7 @@ static inline float high_part(float x) {
 enum { RANK_MAX = 1024 };
 
 /* depth, then Q's part */
-static void convert(void *out, const float *a, const float *q, size_t rows, size_t depth, size_t R) {
+static inline void convert(void *out, const float *a, const float *q, size_t rows, size_t depth, size_t R) {
   size_t blocks = (depth + DEPTH_BLOCK - 1) / DEPTH_BLOCK, rank_blocks = rank_depth(R) / DEPTH_BLOCK;
   size_t padded = (rows + ROW_STEP - 1) / ROW_STEP * ROW_STEP;
   float parts[3 * RANK_MAX];
@@ -63,7 +63,7 @@ static void convert(void *out, const float *a, const float *q, size_t rows, size
 }
 
 /* 16 x 16 words, rows to columns. */
-static void transpose_words(__m512i r[16]) {
+static inline void transpose_words(__m512i r[16]) {
   __m512i t[16];
   for (int i = 0; i < 16; i += 2) {
     t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
@@ -88,7 +88,7 @@ static void transpose_words(__m512i r[16]) {
   memcpy(r, t, sizeof t);
 }
 
-static void pack_columns(float *panel, const float *const *rows, size_t count, size_t depth) {
+static inline void pack_columns(float *panel, const float *const *rows, size_t count, size_t depth) {
   for (size_t k = 0; k < depth; k += DEPTH_BLOCK)
     for (size_t j = 0; j < BF16_PANEL; j += 16) {
       __m512i words[16];
@@ -100,7 +100,7 @@ static void pack_columns(float *panel, const float *const *rows, size_t count, s
     }
 }
 
-static void pack_row(float *row, const float *const *rows, size_t count) {
+static inline void pack_row(float *row, const float *const *rows, size_t count) {
   static const uint16_t in_pairs[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
                                         8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
   const __m512i order = _mm512_loadu_si512(in_pairs);
@@ -112,7 +112,7 @@ static void pack_row(float *row, const float *const *rows, size_t count) {
   }
 }
 
-static void pack_rank(float *rows, const float *v, size_t v_stride, size_t count, size_t R, float scale) {
+static inline void pack_rank(float *rows, const float *v, size_t v_stride, size_t count, size_t R, float scale) {
   float pair[2][BF16_PANEL];
   const float *const pieces[2] = {pair[0], pair[1]};
   for (size_t e = 0; e < rank_depth(R); e++) {

@@ -2,26 +2,29 @@
    all its keys at once in scratch memory, so the probabilities of a batch never exist (Dao et al.,
    "FlashAttention", 2022, section 3.1 without its tiling of keys). */
 #include "worker/backend/isa/attention.h"
-#include "worker/backend/isa/attention_block.h"
+#ifdef ATTENTION_TILES
+#include "worker/backend/bf16/attention_products.h"
+#else
+#include "worker/backend/isa/attention_products.h"
+#endif
 
 #define LOG2_E 1.44269504088896341f
 #define LOG_2 0.693147180559945309f
 
 struct work {
   const struct attention_heads *h;
-  size_t stride; /* of rows in scratch memory */
-  float *k, *v;  /* rows */
-  float *q;      /* a block's panels */
+  struct keys k, v;
+  struct rows q; /* a block */
   float *s;      /* its scores, by key, from a multiple of CHUNK on */
   float *sum;    /* its output before the softmax's division */
   float *mask;   /* of a panel and a chunk */
 };
 
 size_t ISA_NAME(attention_scratch)(size_t length, size_t head_size) {
-  const size_t stride = row_stride(head_size), block = BLOCK * (head_size + stride);
-  const size_t forward = (2 * length + TALL) * stride + block + (length + CHUNK_ROWS) * BLOCK;
-  const size_t backward = 4 * (length + TALL) * stride + 2 * block + BLOCK * stride + 2 * CHUNK_ROWS * BLOCK;
-  return 16 + (forward > backward ? forward : backward) + CHUNK * PANEL;
+  const size_t both = 2 * keys_floats(length, head_size) + sums_floats(head_size) + CHUNK * PANEL;
+  const size_t forward = rows_floats(head_size) + (length + CHUNK_ROWS) * BLOCK;
+  const size_t backward = 2 * gathered_floats(length, head_size) + 2 * rows_floats(head_size) + 2 * CHUNK_ROWS * BLOCK;
+  return 16 + both + (forward > backward ? forward : backward);
 }
 
 /* Each row's largest score. */
@@ -60,7 +63,7 @@ static void weigh_chunk(const struct work *w, float *s, vf sum[2], const vf high
   } else {
     weigh(at, sum, high, factor, NULL, keys.to - keys.from);
   }
-  clear_outside(s - from * BLOCK, keys, from, to);
+  clear_outside(s - from * BLOCK, keys, from, sum_over_keys_end(from, to));
 }
 
 /* out and lse of the rows [first, first + rows) of one head; `row` numbers the first for dropout. */
@@ -69,17 +72,17 @@ static void block_forward(const struct work *w, float *out, float *lse, const fl
   const struct attention_heads *h = w->h;
   const size_t D = h->head_size, end = h->causal ? first + rows : h->length, base = low(h, first) / CHUNK * CHUNK;
   vf high[PANELS][2], sum[PANELS][2] = {0};
-  pack_rows(w->q, q, h->stride, rows, D);
-  memset(w->sum, 0, BLOCK * w->stride * sizeof *w->sum);
+  rows_take(&w->q, q, h->stride, rows, D);
+  memset(w->sum, 0, sums_floats(D) * sizeof *w->sum);
   size_t panels = (rows + PANEL - 1) / PANEL;
   struct span of[PANELS];
   for (size_t p = 0; p < panels; p++) {
     of[p] = (struct span){first + p * PANEL, first + ((p + 1) * PANEL < rows ? (p + 1) * PANEL : rows)};
     struct span keys = keys_seen(h, of[p].from, of[p].to, 0, end);
-    float *s = w->s + p * PANEL + (keys.from - base) * BLOCK;
-    make_scores(s, w->k + keys.from * w->stride, w->q + p * PANEL * D, w->stride, keys.to - keys.from, D);
-    hide(w->s + p * PANEL - base * BLOCK, h, keys, of[p].from, of[p].to);
-    largest(high[p], s, keys.to - keys.from);
+    float *of_key_0 = w->s - base * BLOCK;
+    make_scores(of_key_0, &w->k, &w->q, p, keys, D);
+    hide(of_key_0 + p * PANEL, h, keys, of[p].from, of[p].to);
+    largest(high[p], of_key_0 + p * PANEL + keys.from * BLOCK, keys.to - keys.from);
     for (int j = 0; j < 2; j++)
       high[p][j] *= h->scale * LOG2_E;
   }
@@ -88,7 +91,7 @@ static void block_forward(const struct work *w, float *out, float *lse, const fl
     float *s = w->s + (from - base) * BLOCK;
     for (size_t p = 0; p < panels; p++)
       weigh_chunk(w, s + p * PANEL, sum[p], high[p], of[p], row + p * PANEL, from, to);
-    sum_over_keys(w->sum, s, w->v, w->stride, h, first, rows, from, to);
+    sum_over_keys(w->sum, s, &w->v, h, (struct span){first, first + rows}, from, to);
   }
   const float kept_scale = h->dropout.threshold ? h->dropout.scale : 1;
   float of_rows[2][BLOCK];
@@ -98,25 +101,24 @@ static void block_forward(const struct work *w, float *out, float *lse, const fl
       store(of_rows[1] + p * PANEL + j * W, kept_scale / sum[p][j]);
     }
   memcpy(lse, of_rows[0], rows * sizeof *lse);
-  for (size_t i = 0; i < rows; i++)
-    copy_rows(out + i * h->stride, 0, w->sum + i * w->stride, 0, 1, D, of_rows[1][i]);
+  sums_deliver(out, h->stride, w->sum, rows, D, of_rows[1]);
 }
 
 void ISA_NAME(attention)(float *out, float *lse, const float *q, const float *k, const float *v,
                          const struct attention_heads *h, float *scratch) {
-  const size_t T = h->length, D = h->head_size, stride = row_stride(D);
-  struct work w = {.h = h, .stride = stride};
+  const size_t T = h->length, D = h->head_size;
+  struct work w = {.h = h};
+  products_begin();
   scratch = aligned(scratch);
-  w.k = take(&scratch, (T + TALL) * stride);
-  w.v = take(&scratch, T * stride);
-  w.sum = take(&scratch, BLOCK * stride);
-  w.q = take(&scratch, BLOCK * D);
+  w.k = keys_take(&scratch, k, h->kv_stride, T, D, KEYS_SCORE);
+  w.v = keys_take(&scratch, v, h->kv_stride, T, D, KEYS_SUM);
+  w.sum = take(&scratch, sums_floats(D));
+  w.q = rows_room(&scratch, D, false);
   w.mask = take(&scratch, CHUNK * PANEL);
   w.s = scratch;
-  copy_rows(w.k, stride, k, h->kv_stride, T, D, 1);
-  copy_rows(w.v, stride, v, h->kv_stride, T, D, 1);
   for (size_t m = 0; m < h->count; m++, out += D, q += D, lse += h->row_step)
     for (size_t first = 0; first < T; first += BLOCK)
       block_forward(&w, out + first * h->stride, lse + first, q + first * h->stride, first,
                     T - first < BLOCK ? T - first : BLOCK, h->row_first + m * h->row_step + first);
+  products_end();
 }

@@ -1,4 +1,4 @@
-/* Attention kernels (kernels.h), for the table in kernels.c. */
+/* Attention kernels (kernels.h): what their table is made of. */
 #ifndef WORKER_BACKEND_ISA_ATTENTION_H
 #define WORKER_BACKEND_ISA_ATTENTION_H
 

@@ -1,36 +1,24 @@
 /* The backward pass of attention. Blocks of query rows meet chunks of keys; the probabilities of both are made again
    from the saved log-sum-exp. */
 #include "worker/backend/isa/attention.h"
-#include "worker/backend/isa/attention_block.h"
+#ifdef ATTENTION_TILES
+#include "worker/backend/bf16/attention_products.h"
+#else
+#include "worker/backend/isa/attention_products.h"
+#endif
 
 #define LOG2_E 1.44269504088896341f
 
 struct work {
   const struct attention_heads *h;
-  size_t stride;          /* of rows in scratch memory */
-  float *k, *v, *dk, *dv; /* rows of all keys */
-  float *q, *dout, *dq;   /* rows of a block */
-  float *q_panels, *dout_panels;
+  struct keys k, v;
+  float *dk, *dv;      /* rows of all keys */
+  struct rows q, dout; /* a block */
+  float *dq;
   float *s, *ds;      /* of a block and a chunk: scores, then what met V; their gradients */
   float *mask;        /* of a panel and a chunk */
   float *lse, *delta; /* of a block's rows: log-sum-exp in base two, sum over keys of p * dp = dout . out */
 };
-
-TILE(over_rows_tall, TALL, stride, BLOCK, 1, stride, true)
-TILE(over_rows_four, 4, stride, BLOCK, 1, stride, true)
-
-/* sum (keys x D) += S Q over the block's rows that see them. */
-static void sum_over_rows(float *sum, const float *s, const float *q, const struct work *w, struct span rows,
-                          size_t from, size_t to) {
-  for (size_t column = 0; column < w->h->head_size; column += PANEL)
-    for (size_t key = from; key < to; key += TALL) {
-      size_t n = to - key > 4 ? TALL : 4;
-      struct span seeing = rows_seeing(w->h, key, key + n, rows.from, rows.to);
-      size_t row = seeing.from - rows.from;
-      (n == TALL ? over_rows_tall : over_rows_four)(sum + key * w->stride + column, s + (key - from) * BLOCK + row,
-                                                    q + row * w->stride + column, w->stride, seeing.to - seeing.from);
-    }
-}
 
 /* A panel's scores become what met V, and the gradients of what met V those of the scores, but for factors that dq, dk
    and dv take at their end: the scale of scores, and of what dropout kept. */
@@ -57,8 +45,8 @@ static void panel_backward(const struct work *w, size_t p, struct span rows, uin
   const size_t n = keys.to - keys.from, at = p * PANEL + (keys.from - from) * BLOCK;
   float *s = w->s + at, *ds = w->ds + at;
   if (n) {
-    make_scores(s, w->k + keys.from * w->stride, w->q_panels + p * PANEL * D, w->stride, n, D);
-    make_scores(ds, w->v + keys.from * w->stride, w->dout_panels + p * PANEL * D, w->stride, n, D);
+    make_scores(w->s - from * BLOCK, &w->k, &w->q, p, keys, D);
+    make_scores(w->ds - from * BLOCK, &w->v, &w->dout, p, keys, D);
     hide(w->s + p * PANEL - from * BLOCK, h, keys, rows.from, rows.to);
     if (h->dropout.threshold) {
       dropout_panel(w->mask, &h->dropout, row, from / CHUNK);
@@ -67,8 +55,8 @@ static void panel_backward(const struct work *w, size_t p, struct span rows, uin
       gradients(s, ds, w, p, NULL, n);
     }
   }
-  clear_outside(w->s + p * PANEL - from * BLOCK, keys, from, to + TALL);
-  clear_outside(w->ds + p * PANEL - from * BLOCK, keys, from, to + TALL);
+  clear_outside(w->s + p * PANEL - from * BLOCK, keys, from, sum_over_rows_end(from, to));
+  clear_outside(w->ds + p * PANEL - from * BLOCK, keys, from, sum_over_rows_end(from, to));
 }
 
 static float dot(const float *x, const float *y, size_t count) {
@@ -86,11 +74,10 @@ static void block_backward(const struct work *w, float *dq, const float *dout, c
                            const float *lse, size_t first, size_t rows, uint64_t row) {
   const struct attention_heads *h = w->h;
   const size_t D = h->head_size, end = h->causal ? first + rows : h->length;
-  pack_rows(w->q_panels, q, h->stride, rows, D);
-  pack_rows(w->dout_panels, dout, h->stride, rows, D);
-  copy_rows(w->q, w->stride, q, h->stride, rows, D, 1);
-  copy_rows(w->dout, w->stride, dout, h->stride, rows, D, 1);
-  memset(w->dq, 0, BLOCK * w->stride * sizeof *w->dq);
+  const struct span all = {first, first + rows};
+  rows_take(&w->q, q, h->stride, rows, D);
+  rows_take(&w->dout, dout, h->stride, rows, D);
+  memset(w->dq, 0, sums_floats(D) * sizeof *w->dq);
   for (size_t i = 0; i < BLOCK; i++) {
     w->lse[i] = i < rows ? lse[i] * LOG2_E : 0;
     w->delta[i] = i < rows ? dot(out + i * h->stride, dout + i * h->stride, D) : 0;
@@ -101,41 +88,49 @@ static void block_backward(const struct work *w, float *dq, const float *dout, c
       size_t last = (p + 1) * PANEL < rows ? (p + 1) * PANEL : rows;
       panel_backward(w, p, (struct span){first + p * PANEL, first + last}, row + p * PANEL, from, to);
     }
-    sum_over_keys(w->dq, w->ds, w->k, w->stride, h, first, rows, from, to);
-    sum_over_rows(w->dk, w->ds, w->q, w, (struct span){first, first + rows}, from, to);
-    sum_over_rows(w->dv, w->s, w->dout, w, (struct span){first, first + rows}, from, to);
+    sum_over_keys(w->dq, w->ds, &w->k, h, all, from, to);
+    sum_over_rows(w->dk, w->ds, &w->q, h, all, from, to);
+    sum_over_rows(w->dv, w->s, &w->dout, h, all, from, to);
   }
-  copy_rows(dq, h->stride, w->dq, w->stride, rows, D, h->scale);
+  float scales[BLOCK];
+  for (size_t i = 0; i < rows; i++)
+    scales[i] = h->scale;
+  sums_deliver(dq, h->stride, w->dq, rows, D, scales);
 }
 
 void ISA_NAME(attention_backward)(float *dq, float *dk, float *dv, const float *dout, const float *q, const float *k,
                                   const float *v, const float *out, const float *lse, const struct attention_heads *h,
                                   float *scratch) {
-  const size_t T = h->length, D = h->head_size, stride = row_stride(D), keys = (T + TALL) * stride;
+  const size_t T = h->length, D = h->head_size, gathered = gathered_floats(T, D);
   float of_rows[2][BLOCK];
-  struct work w = {.h = h, .stride = stride, .lse = of_rows[0], .delta = of_rows[1]};
+  struct work w = {.h = h, .lse = of_rows[0], .delta = of_rows[1]};
   scratch = aligned(scratch);
-  w.k = take(&scratch, keys);
-  w.v = take(&scratch, keys);
-  w.dk = take(&scratch, keys);
-  w.dv = take(&scratch, keys);
-  w.q = take(&scratch, BLOCK * stride);
-  w.dout = take(&scratch, BLOCK * stride);
-  w.dq = take(&scratch, BLOCK * stride);
-  w.q_panels = take(&scratch, BLOCK * D);
-  w.dout_panels = take(&scratch, BLOCK * D);
+  products_begin();
+  w.k = keys_take(&scratch, k, h->kv_stride, T, D, KEYS_SCORE | KEYS_SUM);
+  w.v = keys_take(&scratch, v, h->kv_stride, T, D, KEYS_SCORE);
+  w.dk = take(&scratch, gathered);
+  w.dv = take(&scratch, gathered);
+  w.q = rows_room(&scratch, D, true);
+  w.dout = rows_room(&scratch, D, true);
+  w.dq = take(&scratch, sums_floats(D));
   w.s = take(&scratch, CHUNK_ROWS * BLOCK);
   w.ds = take(&scratch, CHUNK_ROWS * BLOCK);
   w.mask = take(&scratch, CHUNK * PANEL);
-  copy_rows(w.k, stride, k, h->kv_stride, T, D, 1);
-  copy_rows(w.v, stride, v, h->kv_stride, T, D, 1);
-  memset(w.dk, 0, 2 * keys * sizeof *w.dk); /* and dv */
+  memset(w.dk, 0, 2 * gathered * sizeof *w.dk); /* and dv */
   for (size_t m = 0; m < h->count; m++, dq += D, dout += D, q += D, out += D, lse += h->row_step)
     for (size_t first = 0; first < T; first += BLOCK) {
       size_t at = first * h->stride, rows = T - first < BLOCK ? T - first : BLOCK;
       block_backward(&w, dq + at, dout + at, q + at, out + at, lse + first, first, rows,
                      h->row_first + m * h->row_step + first);
     }
-  copy_rows(dk, h->kv_stride, w.dk, stride, T, D, h->scale);
-  copy_rows(dv, h->kv_stride, w.dv, stride, T, D, h->dropout.threshold ? h->dropout.scale : 1);
+  products_end();
+  copy_rows(dk, h->kv_stride, w.dk, row_stride(D), T, D, h->scale);
+  copy_rows(dv, h->kv_stride, w.dv, row_stride(D), T, D, h->dropout.threshold ? h->dropout.scale : 1);
 }
+
+const struct attention_kernels ISA_NAME(attention_kernels) = {
+    .name = ISA_TEXT(ISA),
+    .scratch = ISA_NAME(attention_scratch),
+    .forward = ISA_NAME(attention),
+    .backward = ISA_NAME(attention_backward),
+};

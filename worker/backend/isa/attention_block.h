@@ -5,7 +5,6 @@
 #define WORKER_BACKEND_ISA_ATTENTION_BLOCK_H
 
 #include "worker/backend/isa/dropout.h"
-#include "worker/backend/isa/product.h"
 
 enum {
   PANEL = DROPOUT_PANEL,     /* rows side by side, and columns of a tile: two vectors */
@@ -19,12 +18,6 @@ enum {
 struct span {
   size_t from, to;
 };
-
-/* Floats from row to row of D columns in scratch memory: an odd number of panels, so that rows spread over all sets
-   of the cache. */
-static inline size_t row_stride(size_t D) {
-  return ((D + PANEL - 1) / PANEL | 1) * PANEL;
-}
 
 /* The first part of scratch memory that begins a cache line; attention_scratch has room for it. */
 static inline float *aligned(float *scratch) {
@@ -46,17 +39,6 @@ static inline void copy_rows(float *out, size_t out_stride, const float *in, siz
       store(out + j, load(in + j) * scale);
     if (j < cols)
       store_part(out + j, load_part(in + j, cols - j, 0) * scale, cols - j);
-  }
-}
-
-/* The panels of a block's rows (rows x D), transposed: panel p is D vectors of PANEL rows, 0 beyond the last. */
-static inline void pack_rows(float *out, const float *in, size_t in_stride, size_t rows, size_t D) {
-  const float *at[PANEL];
-  for (size_t row = 0; row < rows; row += PANEL, out += PANEL * D) {
-    size_t count = rows - row < PANEL ? rows - row : PANEL;
-    for (size_t i = 0; i < count; i++)
-      at[i] = in + (row + i) * in_stride;
-    ISA_NAME(multiplier_fp32).pack_columns(out, at, count, D);
   }
 }
 
@@ -109,53 +91,6 @@ static inline void clear_outside(float *s, struct span keep, size_t from, size_t
     for (size_t j = 0; j < PANEL && key < to; j += W)
       store(s + key * BLOCK + j, (vf){0});
   }
-}
-
-/* A tile: c (ROWS x PANEL, rows C_STEP apart) = [c +] A B. A's element (i, k) is a[i * ROW + k * COLUMN], B's row k is
-   b + k * B_STEP. `stride` is that of rows in scratch memory; all others are known here. */
-#define TILE(name, ROWS, C_STEP, ROW, COLUMN, B_STEP, ADD)                                                             \
-  static void name(float *c, const float *a, const float *b, size_t stride, size_t depth) {                            \
-    (void)stride;                                                                                                      \
-    vf acc[ROWS][2] = {0};                                                                                             \
-    _Pragma("GCC unroll 4") for (size_t k = 0; k < depth; k++) {                                                       \
-      vf b0 = load(b + k * (B_STEP)), b1 = load(b + k * (B_STEP) + W);                                                 \
-      _Pragma("GCC unroll 16") for (size_t i = 0; i < (ROWS); i++) {                                                   \
-        float x = a[i * (ROW) + k * (COLUMN)];                                                                         \
-        acc[i][0] += x * b0;                                                                                           \
-        acc[i][1] += x * b1;                                                                                           \
-      }                                                                                                                \
-    }                                                                                                                  \
-    _Pragma("GCC unroll 16") for (size_t i = 0; i < (ROWS); i++, c += (C_STEP)) {                                      \
-      store(c, (ADD) ? load(c) + acc[i][0] : acc[i][0]);                                                               \
-      store(c + W, (ADD) ? load(c + W) + acc[i][1] : acc[i][1]);                                                       \
-    }                                                                                                                  \
-  }
-
-TILE(score_tall, TALL, BLOCK, stride, 1, PANEL, false)
-TILE(score_four, 4, BLOCK, stride, 1, PANEL, false)
-TILE(over_keys_tall, TALL, stride, 1, BLOCK, stride, true)
-TILE(over_keys_four, 4, stride, 1, BLOCK, stride, true)
-
-/* s (n keys x a panel's rows) = K Q^T: n rows of K with the panel of Q. */
-static inline void make_scores(float *s, const float *k, const float *q_panel, size_t stride, size_t n, size_t D) {
-  size_t i = 0;
-  for (; i + 4 < n; i += TALL)
-    score_tall(s + i * BLOCK, k + i * stride, q_panel, stride, D);
-  if (i < n)
-    score_four(s + i * BLOCK, k + i * stride, q_panel, stride, D);
-}
-
-/* sum (rows x D) += S^T V over the keys of [from, to) that they see: s is the block's scores of key `from`. */
-static inline void sum_over_keys(float *sum, const float *s, const float *v, size_t stride,
-                                 const struct attention_heads *h, size_t first, size_t rows, size_t from, size_t to) {
-  for (size_t column = 0; column < h->head_size; column += PANEL)
-    for (size_t i = 0; i < rows; i += TALL) {
-      size_t n = rows - i > 4 ? TALL : 4;
-      struct span keys = keys_seen(h, first + i, first + (rows - i < n ? rows : i + n), from, to);
-      float *c = sum + i * stride + column;
-      const float *a = s + (keys.from - from) * BLOCK + i, *b = v + keys.from * stride + column;
-      (n == TALL ? over_keys_tall : over_keys_four)(c, a, b, stride, keys.to - keys.from);
-    }
 }
 
 #endif

@@ -1,7 +1,6 @@
 /* Row-wise and elementwise loops, and the table that names every kernel of one instruction set. */
 #include "worker/backend/kernels.h"
 
-#include "worker/backend/isa/attention.h"
 #include "worker/backend/isa/dropout.h"
 #include "worker/backend/isa/gemm.h"
 #include "worker/backend/isa/product.h"
@@ -264,9 +263,7 @@ const struct kernels ISA_NAME(kernels) = {
     .softmax_scaled = softmax_scaled,
     .gelu = gelu,
     .gelu_backward = gelu_backward,
-    .attention_scratch = ISA_NAME(attention_scratch),
-    .attention = ISA_NAME(attention),
-    .attention_backward = ISA_NAME(attention_backward),
+    .attention = &ISA_NAME(attention_kernels),
     .adamw = adamw,
     .sum_squares = sum_squares,
 };

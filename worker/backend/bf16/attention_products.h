@@ -1,0 +1,175 @@
+/* The products of attention in bf16 with float sums, by AMX's tiles: as worker/backend/isa/attention_products.h, which
+   says what the functions do. Sums for rows are kept transposed: scores (keys x rows) are then what a panel is made of.
+*/
+#ifndef WORKER_BACKEND_BF16_ATTENTION_PRODUCTS_H
+#define WORKER_BACKEND_BF16_ATTENTION_PRODUCTS_H
+
+#include "worker/backend/bf16/tiles.h"
+#include "worker/backend/isa/attention_block.h"
+
+struct keys {
+  uint16_t *blocks;     /* A's, rows are keys; NULL: no scores */
+  uint16_t *transposed; /* A's, rows are columns of the head; NULL: no sums over keys */
+  size_t lda;           /* of `transposed`: keys, padded */
+};
+
+struct rows {
+  float *panels; /* a panel has PANEL rows as its columns, its depth is the head's */
+  float *pairs;  /* a panel has columns of the head, its depth is the rows; NULL: no sums over rows */
+};
+
+static inline size_t padded(size_t n) {
+  return (n + BF16_PANEL - 1) / BF16_PANEL * BF16_PANEL;
+}
+
+static inline size_t row_stride(size_t D) {
+  return padded(D);
+}
+
+static inline size_t keys_floats(size_t T, size_t D) {
+  return padded(T) * padded(D); /* two of half the size */
+}
+static inline size_t gathered_floats(size_t T, size_t D) {
+  return padded(T) * padded(D);
+}
+static inline size_t rows_floats(size_t D) {
+  return BLOCK * padded(D); /* likewise */
+}
+static inline size_t sums_floats(size_t D) {
+  return BLOCK * padded(D);
+}
+
+static inline size_t sum_over_keys_end(size_t from, size_t to) {
+  return from + padded(to - from);
+}
+static inline size_t sum_over_rows_end(size_t from, size_t to) {
+  return from + padded(to - from);
+}
+
+static inline void products_begin(void) {
+  tiles_begin();
+}
+static inline void products_end(void) {
+  tiles_end();
+}
+
+/* rows x cols floats into A's blocks */
+static inline void blocks_take(uint16_t *out, const float *in, size_t in_stride, size_t rows, size_t cols) {
+  const size_t blocks = padded(cols) / DEPTH_BLOCK;
+  for (size_t i = 0; i < padded(rows); i++) {
+    uint16_t *row = out + i / ROW_BLOCK * blocks * BLOCK_NUMBERS + i % ROW_BLOCK * DEPTH_BLOCK;
+    for (size_t b = 0; b < blocks; b++, row += BLOCK_NUMBERS)
+      _mm512_storeu_si512(row, i < rows ? take_32(in + i * in_stride + b * DEPTH_BLOCK, cols - b * DEPTH_BLOCK)
+                                        : _mm512_setzero_si512());
+  }
+}
+
+/* A panel of which B's rows are `rows` of `in`: its first 32 columns, of which `cols` are there. */
+static inline void pairs_take(float *panel, const float *in, size_t in_stride, size_t rows, size_t cols) {
+  for (size_t i = 0; i < padded(rows); i += 2) {
+    const float *pair[2] = {i < rows ? in + i * in_stride : NULL, i + 1 < rows ? in + (i + 1) * in_stride : NULL};
+    pack_row(panel + i / 2 * BF16_PANEL, pair, cols < BF16_PANEL ? cols : BF16_PANEL);
+  }
+}
+
+/* rows x cols floats, transposed, into A's blocks: a panel of them is one, but for the order in its blocks. */
+static inline void transposed_take(uint16_t *out, size_t lda, const float *in, size_t in_stride, size_t rows,
+                                   size_t cols) {
+  for (size_t column = 0; column < padded(cols); column += BF16_PANEL)
+    for (size_t row = 0; row < padded(rows); row += DEPTH_BLOCK) {
+      float panel[DEPTH_BLOCK / 2 * BF16_PANEL];
+      size_t there = rows > row ? rows - row : 0;
+      pairs_take(panel, in + row * in_stride + column, in_stride, there < DEPTH_BLOCK ? there : DEPTH_BLOCK,
+                 cols > column ? cols - column : 0);
+      for (size_t half = 0; half < 2; half++) {
+        __m512i words[16];
+        for (size_t i = 0; i < 16; i++)
+          words[i] = _mm512_loadu_si512(panel + i * BF16_PANEL + half * 16);
+        transpose_words(words);
+        memcpy(out + (column + half * 16) * lda + row * ROW_BLOCK, words, sizeof words);
+      }
+    }
+}
+
+enum keys_use { KEYS_SCORE = 1, KEYS_SUM = 2 };
+
+static inline struct keys keys_take(float **scratch, const float *in, size_t in_stride, size_t T, size_t D,
+                                    unsigned use) {
+  uint16_t *room = (uint16_t *)(void *)take(scratch, keys_floats(T, D));
+  struct keys k = {use & KEYS_SCORE ? room : NULL, use & KEYS_SUM ? room + keys_floats(T, D) : NULL, padded(T)};
+  if (k.blocks)
+    blocks_take(k.blocks, in, in_stride, T, D);
+  if (k.transposed)
+    transposed_take(k.transposed, k.lda, in, in_stride, T, D);
+  return k;
+}
+
+static inline struct rows rows_room(float **scratch, size_t D, bool summed) {
+  float *room = take(scratch, rows_floats(D));
+  return (struct rows){room, summed ? room + rows_floats(D) / 2 : NULL};
+}
+
+static inline void rows_take(const struct rows *r, const float *in, size_t in_stride, size_t count, size_t D) {
+  const float *at[BF16_PANEL];
+  for (size_t row = 0; row < count; row += BF16_PANEL) {
+    size_t n = count - row < BF16_PANEL ? count - row : BF16_PANEL;
+    for (size_t i = 0; i < n; i++)
+      at[i] = in + (row + i) * in_stride;
+    pack_columns(r->panels + row * padded(D) / 2, at, n, D);
+  }
+  for (size_t column = 0; r->pairs && column < D; column += BF16_PANEL)
+    pairs_take(r->pairs + column * BLOCK / 2, in + column, in_stride, count, D - column);
+}
+
+static inline void make_scores(float *s, const struct keys *k, const struct rows *q, size_t p, struct span seen,
+                               size_t D) {
+  const float *panel = q->panels + p * BF16_PANEL * padded(D) / 2;
+  for (size_t key = seen.from / ROW_STEP * ROW_STEP; key < seen.to; key += ROW_STEP)
+    tiles_multiply(s + key * BLOCK + p * BF16_PANEL, BLOCK, k->blocks + key * padded(D), TILE_ROWS * padded(D), panel,
+                   padded(D), false);
+}
+
+/* sum: D x rows */
+static inline void sum_over_keys(float *sum, const float *s, const struct keys *v, const struct attention_heads *h,
+                                 struct span rows, size_t from, size_t to) {
+  float panel[CHUNK / 2 * BF16_PANEL] __attribute__((aligned(64)));
+  for (size_t row = rows.from; row < rows.to; row += BF16_PANEL) {
+    size_t at = row - rows.from, end = rows.to - row < BF16_PANEL ? rows.to : row + BF16_PANEL;
+    struct span seen = keys_seen(h, row, end, from, to);
+    size_t depth = padded(seen.to - from);
+    if (seen.from == seen.to)
+      continue;
+    pairs_take(panel, s + at, BLOCK, depth, BF16_PANEL);
+    for (size_t d = 0; d < padded(h->head_size); d += ROW_STEP)
+      tiles_multiply(sum + d * BLOCK + at, BLOCK, v->transposed + d * v->lda + from * ROW_BLOCK, TILE_ROWS * v->lda,
+                     panel, depth, true);
+  }
+}
+
+static inline void sum_over_rows(float *sum, const float *s, const struct rows *q, const struct attention_heads *h,
+                                 struct span rows, size_t from, size_t to) {
+  uint16_t blocks[CHUNK * BLOCK] __attribute__((aligned(64)));
+  const size_t D = h->head_size, depth = padded(rows.to - rows.from), keys = padded(to - from);
+  blocks_take(blocks, s, BLOCK, keys, depth);
+  for (size_t key = 0; key < keys; key += ROW_STEP)
+    for (size_t column = 0; column < D; column += BF16_PANEL)
+      tiles_multiply(sum + (from + key) * row_stride(D) + column, row_stride(D), blocks + key * depth,
+                     TILE_ROWS * depth, q->pairs + column * BLOCK / 2, depth, true);
+}
+
+static inline void sums_deliver(float *out, size_t out_stride, const float *sum, size_t count, size_t D,
+                                const float *scales) {
+  for (size_t row = 0; row < count; row += 16)
+    for (size_t d = 0; d < D; d += 16) {
+      __mmask16 there = D - d >= 16 ? 0xFFFF : (__mmask16)((1u << (D - d)) - 1);
+      __m512i words[16];
+      for (size_t i = 0; i < 16; i++)
+        words[i] = _mm512_loadu_si512(sum + (d + i) * BLOCK + row);
+      transpose_words(words);
+      for (size_t i = 0; i < 16 && row + i < count; i++)
+        _mm512_mask_storeu_ps(out + (row + i) * out_stride + d, there,
+                              _mm512_mul_ps((__m512)words[i], _mm512_set1_ps(scales[row + i])));
+    }
+}
+
+#endif
