@@ -6,21 +6,24 @@
 #include "worker/backend/isa/product.h"
 #include "worker/backend/isa/thin.h"
 
+/* Several vectors a turn: a turn of one takes one cycle or two, as the place of its code happens to be. */
+static void add(float *y, const float *x, size_t count) {
+  size_t i = 0;
+#pragma GCC unroll 4
+  for (; i + W <= count; i += W)
+    store(y + i, load(y + i) + load(x + i));
+  for (; i < count; i++)
+    y[i] += x[i];
+}
+
 static void column_sums(float *out, const float *x, size_t rows, size_t cols) {
-  for (size_t i = 0; i < rows; i++, x += cols)
-    for (size_t j = 0; j < cols; j++)
-      out[j] += x[j];
+  for (size_t i = 0; i < rows; i++)
+    add(out, x + i * cols, cols);
 }
 
 static void add_bias(float *y, const float *bias, size_t rows, size_t cols) {
-  for (size_t i = 0; i < rows; i++, y += cols)
-    for (size_t j = 0; j < cols; j++)
-      y[j] += bias[j];
-}
-
-static void add(float *y, const float *x, size_t count) {
-  for (size_t i = 0; i < count; i++)
-    y[i] += x[i];
+  for (size_t i = 0; i < rows; i++)
+    add(y + i * cols, bias, cols);
 }
 
 static void dropout(float *y, const float *x, uint64_t row_first, size_t rows, size_t cols, const struct dropout *d) {
@@ -35,14 +38,17 @@ static void dropout(float *y, const float *x, uint64_t row_first, size_t rows, s
     }
 }
 
-/* Sum of f over a row in a fixed order: W lanes, then a tree. */
+/* Sum of f over a row in a fixed order: four times W lanes (one addition need not wait for the last), then a tree. */
 #define ROW_SUM(result, EXPR_VECTOR, EXPR_SCALAR)                                                                      \
   do {                                                                                                                 \
-    vf lanes = {0};                                                                                                    \
+    vf lanes[4] = {0};                                                                                                 \
     size_t j = 0;                                                                                                      \
+    while (j + 4 * W <= cols)                                                                                          \
+      for (int part = 0; part < 4; part++, j += W)                                                                     \
+        lanes[part] += (EXPR_VECTOR);                                                                                  \
     for (; j + W <= cols; j += W)                                                                                      \
-      lanes += (EXPR_VECTOR);                                                                                          \
-    result = lanes_sum(lanes);                                                                                         \
+      lanes[0] += (EXPR_VECTOR);                                                                                       \
+    result = lanes_sum((lanes[0] + lanes[1]) + (lanes[2] + lanes[3]));                                                 \
     for (; j < cols; j++)                                                                                              \
       result += (EXPR_SCALAR);                                                                                         \
   } while (0)
@@ -109,7 +115,7 @@ static void rope(float *y, const float *x, const float *cos, const float *sin, s
 
 /* 1 / (1 + e^-x); e^88 is still a float. */
 static inline vf sigmoid(vf x) {
-  return 1.0f / (1.0f + vexp(-vmax(x, splat(-88.0f))));
+  return 1.0f / (1.0f + vexp_floor(-vmax(splat(-88.0f), x)));
 }
 
 static void swiglu(float *y, const float *gate, const float *up, size_t count) {
@@ -146,24 +152,36 @@ static void swiglu_backward(float *dgate, float *dup, const float *dy, const flo
   }
 }
 
-/* Sums of BLOCK lanes are float, their sum is double: vocabularies are long. */
-static double log_sum_exp(const float *x, size_t count, size_t *top) {
-  enum { BLOCK = 512 };
+static float largest(const float *x, size_t count) {
   vf high = splat(-INFINITY);
-  size_t i = 0, best = 0;
+  size_t i = 0;
   for (; i + W <= count; i += W)
     high = vmax(high, load(x + i));
   if (i < count)
     high = vmax(high, load_part(x + i, count - i, -INFINITY));
-  float most = lanes_max(high);
+  return lanes_max(high);
+}
+
+/* Sums of BLOCK lanes are float, their sum is double: vocabularies are long. */
+static double log_sum_exp(const float *x, size_t count, size_t *top) {
+  enum { BLOCK = 512 };
+  float most = -INFINITY;
+  size_t best = 0;
+  for (size_t from = 0; from < count; from += BLOCK) {
+    float high = largest(x + from, count - from < BLOCK ? count - from : BLOCK);
+    if (!(high <= most)) {
+      most = high;
+      best = from;
+    }
+  }
   while (best + 1 < count && !(x[best] >= most)) /* NaN: the last one */
     best++;
   *top = best;
   double sum = 0;
   for (size_t from = 0; from < count; from += BLOCK) {
-    size_t to = count - from < BLOCK ? count : from + BLOCK;
+    size_t to = count - from < BLOCK ? count : from + BLOCK, i = from;
     vf lanes = {0};
-    for (i = from; i + W <= to; i += W)
+    for (; i + W <= to; i += W)
       lanes += vexp(load(x + i) - most);
     if (i < to)
       lanes += vexp(load_part(x + i, to - i, -INFINITY) - most);
@@ -184,7 +202,7 @@ static void softmax_scaled(float *x, size_t count, float lse, float weight) {
    times a polynomial in t = 1 / (1 + |x| / 4), fitted by least squares on [0, 9]: error below 3e-7. */
 static inline void normal(vf x, vf *tail, vf *density) {
   vf a = vmax(x, -x);
-  vf e = vexp(x * x * -0.5f);
+  vf e = vexp_floor(x * x * -0.5f);
   vf t = 1.0f / (1.0f + 0.25f * a);
   vf p = t * -2.081953362e-2f + 5.869297776e-3f;
   p = p * t + 1.511225849e-1f;
@@ -236,10 +254,17 @@ static void adamw(float *p, float *m, float *v, const float *g, size_t count, fl
 }
 
 static double sum_squares(const float *x, size_t count) {
-  double sum = 0;
-  for (size_t i = 0; i < count; i++)
-    sum += (double)x[i] * (double)x[i];
-  return sum;
+  enum { LANES = 8 }; /* sums side by side */
+  double sum[LANES] = {0};
+  size_t i = 0;
+  for (; i + LANES <= count; i += LANES)
+    for (size_t j = 0; j < LANES; j++)
+      sum[j] += (double)x[i + j] * (double)x[i + j];
+  for (; i < count; i++)
+    sum[0] += (double)x[i] * (double)x[i];
+  for (size_t j = 1; j < LANES; j++)
+    sum[0] += sum[j];
+  return sum[0];
 }
 
 const struct kernels ISA_NAME(kernels) = {

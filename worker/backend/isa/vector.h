@@ -113,10 +113,9 @@ static inline vf times_power(vf p, vf shifted) {
 
 static const float to_integer = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer */
 
-/* e^x for x <= 88; 0 below -87. 2^n times a polynomial for [-ln 2 / 2, ln 2 / 2] whose largest relative
-   error is least: below 1e-7 with its rounding. NaN stays NaN. */
-static inline vf vexp(vf x) {
-  vi tiny = x < splat(-87.0f);
+/* e^x for x <= 88; e^-87 below -87. 2^n times a polynomial for [-ln 2 / 2, ln 2 / 2] whose largest relative error is
+   least: below 1e-7 with its rounding. NaN stays NaN. */
+static inline vf vexp_floor(vf x) {
   vf clamped = vmax(splat(-87.0f), x);
   vf shifted = clamped * 1.44269504088896341f + to_integer;
   vf n = shifted - to_integer;
@@ -128,7 +127,13 @@ static inline vf vexp(vf x) {
   p = p * f + 5.000000434e-1f;
   p = p * f + 1.0f;
   p = p * f + 1.0f;
-  return (vf)(~tiny & (vi)times_power(p, shifted));
+  return times_power(p, shifted);
+}
+
+/* The same, but 0 below -87. */
+static inline vf vexp(vf x) {
+  vi tiny = x < splat(-87.0f);
+  return (vf)(~tiny & (vi)vexp_floor(x));
 }
 
 /* 2^x for x < 128, the same way; 0 up to -127: there f is 0 and p is 1, whose exponent n takes away. Two at once,
@@ -157,7 +162,7 @@ static inline void vexp2(vf x[2]) {
    log r for r = x / e^y, is 2 artanh z: its terms from z^5 on are below 1e-9. */
 static inline vf vlog(vf x) {
   vf y = __builtin_convertvector((vi)x - (vi)splat(1.0f), vf) * (0.693147181f / 8388608) + 0.03f;
-  vf r = x * vexp(-y), z = (r - 1.0f) / (r + 1.0f);
+  vf r = x * vexp_floor(-y), z = (r - 1.0f) / (r + 1.0f);
   return y + z * (2.0f + z * z * 0.666666667f);
 }
 
