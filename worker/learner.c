@@ -1,5 +1,7 @@
 #include "worker/learner.h"
 
+#include <string.h>
+
 #include "base/memory.h"
 
 /* What a step ends in. */
@@ -108,6 +110,8 @@ enum status learner_init(struct learner *l, struct model *model, const struct ba
                          const struct batch_limits *evaluation, struct error *err) {
   l->model = model;
   l->training = l->evaluation = l->logits = NULL;
+  memset(l->smaller, 0, sizeof l->smaller);
+  l->limits = *training;
   l->prepared = false;
   enum status status = tape_init(&l->tape, model->backend, err);
   size_t longest = training->longest > evaluation->longest ? training->longest : evaluation->longest;
@@ -125,6 +129,8 @@ enum status learner_init(struct learner *l, struct model *model, const struct ba
 }
 
 void learner_done(struct learner *l) {
+  for (size_t i = 0; i < COUNT_OF(l->smaller); i++)
+    tape_plan_free(l->smaller[i]);
   tape_plan_free(l->training);
   tape_plan_free(l->evaluation);
   tape_plan_free(l->logits);
@@ -158,11 +164,33 @@ enum status learner_begin(struct learner *l, double *penalty, struct error *err)
   return STATUS_OK;
 }
 
+static size_t least(size_t a, size_t b) {
+  return a < b ? a : b;
+}
+
+/* Most batches are smaller than the largest that can be. Their own plans keep them to a part of the memory: a job's
+   first step waits until the pages it touches are cleared. */
+static struct plan *plan_for(struct learner *l, size_t tokens) {
+  size_t part = (tokens * LEARNER_PARTS + l->limits.tokens - 1) / l->limits.tokens;
+  size_t most = l->limits.tokens * part / LEARNER_PARTS;
+  struct batch_limits limits = {least(l->limits.sequences, most), most, least(l->limits.longest, most)};
+  struct error err;
+  if (part == 0 || part >= LEARNER_PARTS)
+    return l->training;
+  struct plan **plan = &l->smaller[part - 1];
+  if (!*plan) {
+    dry_run(l, &limits, GOAL_TRAIN);
+    if (tape_plan_place(&l->tape, plan, &err))
+      return l->training;
+  }
+  return tape_plan_bytes(*plan) <= l->tape.memory_bytes ? *plan : l->training;
+}
+
 void learner_accumulate(struct learner *l, const struct sequences *s, const struct answers *answers, float weight,
                         uint64_t dropout_step, double *loss, size_t *correct) {
   l->tape.seed = l->seed;
   l->tape.step = dropout_step;
-  tape_begin(&l->tape, l->training, true);
+  tape_begin(&l->tape, plan_for(l, s->tokens), true);
   forward(l, &(struct step){GOAL_TRAIN, s, answers, weight, loss, correct});
   tape_backward(&l->tape);
 }

@@ -11,10 +11,14 @@ struct batch_limits {
   size_t sequences, tokens, longest;
 };
 
+enum { LEARNER_PARTS = 8 };
+
 struct learner {
   struct model *model;
   struct tape tape;
   struct plan *training, *evaluation;
+  struct batch_limits limits;              /* of `training` */
+  struct plan *smaller[LEARNER_PARTS - 1]; /* of batches that fill at most 1, 2, ... eighths of it; NULL: none yet */
   struct adamw adamw;
   double orth_lambda;
   bool regression;

@@ -43,7 +43,7 @@ void tape_plan_begin(struct tape *tape, bool training) {
   start(tape, plan, true, training);
 }
 
-static enum status place(struct tape *tape, struct plan **out, struct error *err) {
+enum status tape_plan_place(struct tape *tape, struct plan **out, struct error *err) {
   *out = tape->plan;
   tape->plan = NULL;
   if (plan_place(*out))
@@ -55,7 +55,7 @@ static enum status place(struct tape *tape, struct plan **out, struct error *err
 
 enum status tape_plan_measure(struct tape *tape, size_t *bytes, struct error *err) {
   struct plan *plan;
-  enum status status = place(tape, &plan, err);
+  enum status status = tape_plan_place(tape, &plan, err);
   *bytes = plan ? plan->bytes : 0;
   tape_plan_free(plan);
   return status;
@@ -63,7 +63,7 @@ enum status tape_plan_measure(struct tape *tape, size_t *bytes, struct error *er
 
 enum status tape_plan_end(struct tape *tape, struct plan **out, struct error *err) {
   struct plan *plan;
-  enum status status = place(tape, &plan, err);
+  enum status status = tape_plan_place(tape, &plan, err);
   *out = NULL;
   if (status)
     return status;

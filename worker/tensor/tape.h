@@ -90,7 +90,9 @@ void tape_plan_begin(struct tape *tape, bool training);
    caller, freed by tape_plan_free), so that one tape can serve several topologies (training,
    evaluation) in one block as large as the largest. */
 NODISCARD enum status tape_plan_end(struct tape *tape, struct plan **out, struct error *err);
-/* Ends it without making memory: *bytes is what the step would need. */
+/* Ends it without making memory: *out must only be used where the block is as large as it asks. */
+NODISCARD enum status tape_plan_place(struct tape *tape, struct plan **out, struct error *err);
+/* The same for the number alone: *bytes is what the step would need. */
 NODISCARD enum status tape_plan_measure(struct tape *tape, size_t *bytes, struct error *err);
 void tape_plan_free(struct plan *plan);
 size_t tape_plan_bytes(const struct plan *plan);

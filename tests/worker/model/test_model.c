@@ -1,6 +1,6 @@
 /* Proves, on the tiny golden BERT: that adapting it trains what it should and saves what it trains;
-   that the same step is the same bits on one and on two threads and with recomputation; that broken
-   model folders are refused by the name of what is wrong. */
+   that the same step is the same bits on one and on two threads, with recomputation and with room for larger batches;
+   that broken model folders are refused by the name of what is wrong. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,9 +39,9 @@ struct run {
 
 static enum precision precision = PRECISION_FP32;
 
-static void start(struct run *r, const struct adapter_spec *spec, int threads, bool recompute) {
+static void start_for(struct run *r, const struct adapter_spec *spec, int threads, bool recompute,
+                      struct batch_limits limits) {
   struct error err = {0};
-  struct batch_limits limits = {3, 20, 12};
   *r = (struct run){.learner = {.recompute_blocks = recompute ? SIZE_MAX : 0,
                                 .adamw = {.beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8}}};
   assert_int_equal(backend_open(&r->backend, threads, NULL, &err), STATUS_OK);
@@ -49,6 +49,10 @@ static void start(struct run *r, const struct adapter_spec *spec, int threads, b
   if (model_open(&r->model, folder, 3, 5, &r->backend, &err) || model_adapt(&r->model, spec, 5, &err) ||
       learner_init(&r->learner, &r->model, &limits, &limits, &err))
     fail_msg("%s", err.text);
+}
+
+static void start(struct run *r, const struct adapter_spec *spec, int threads, bool recompute) {
+  start_for(r, spec, threads, recompute, (struct batch_limits){3, 20, 12});
 }
 
 static void stop(struct run *r) {
@@ -149,6 +153,26 @@ static void bf16_is_near(void **state) {
   assert_true(b_last < b / 2 && fabs(a_last - b_last) < 0.1 * a);
   stop(&floats);
   stop(&brains);
+}
+
+/* The batch has the plan of as many eighths of the largest as it needs. */
+static void room_for_larger_batches_changes_nothing(void **state) {
+  (void)state;
+  static const size_t largest[] = {20, 22, 40, 54, 159, 160, 1000};
+  struct run exact, r;
+  struct adapter_spec spec = spec_of("all-linear", BIAS_ALL);
+  start(&exact, &spec, 2, false);
+  steps(&exact, 3);
+  for (size_t i = 0; i < sizeof largest / sizeof *largest; i++) {
+    start_for(&r, &spec, 2, i % 2, (struct batch_limits){largest[i] / 4, largest[i], largest[i] / 3 + 6});
+    steps(&r, 3);
+    same_bits(&exact, &r);
+    size_t part = (20 * LEARNER_PARTS + largest[i] - 1) / largest[i];
+    for (size_t p = 1; p < LEARNER_PARTS; p++)
+      assert_int_equal(r.learner.smaller[p - 1] != NULL, p == part);
+    stop(&r);
+  }
+  stop(&exact);
 }
 
 /* Plans only: a batch large enough that a step outweighs the process. */
@@ -257,6 +281,7 @@ int main(void) {
       cmocka_unit_test(training_lowers_the_loss),
       cmocka_unit_test(threads_and_recomputation_change_nothing),
       cmocka_unit_test(bf16_is_near),
+      cmocka_unit_test(room_for_larger_batches_changes_nothing),
       cmocka_unit_test(a_memory_limit_recomputes_or_refuses),
       cmocka_unit_test(a_saved_adapter_loads_again),
       cmocka_unit_test(broken_models_are_named),
