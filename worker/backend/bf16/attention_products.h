@@ -121,12 +121,12 @@ static inline void rows_take(const struct rows *r, const float *in, size_t in_st
     pairs_take(r->pairs + column * BLOCK / 2, in + column, in_stride, count, D - column);
 }
 
-static inline void make_scores(float *s, const struct keys *k, const struct rows *q, size_t p, struct span seen,
-                               size_t D) {
+static inline void make_scores(float *s, size_t base, const struct keys *k, const struct rows *q, size_t p,
+                               struct span seen, size_t D) {
   const float *panel = q->panels + p * BF16_PANEL * padded(D) / 2;
   for (size_t key = seen.from / ROW_STEP * ROW_STEP; key < seen.to; key += ROW_STEP)
-    tiles_multiply(s + key * BLOCK + p * BF16_PANEL, BLOCK, k->blocks + key * padded(D), TILE_ROWS * padded(D), panel,
-                   padded(D), false);
+    tiles_multiply(s + (key - base) * BLOCK + p * BF16_PANEL, BLOCK, k->blocks + key * padded(D), TILE_ROWS * padded(D),
+                   panel, padded(D), false);
 }
 
 /* sum: D x rows */

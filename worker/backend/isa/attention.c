@@ -63,7 +63,7 @@ static void weigh_chunk(const struct work *w, float *s, vf sum[2], const vf high
   } else {
     weigh(at, sum, high, factor, NULL, keys.to - keys.from);
   }
-  clear_outside(s - from * BLOCK, keys, from, sum_over_keys_end(from, to));
+  clear_outside(s, keys, from, sum_over_keys_end(from, to));
 }
 
 /* out and lse of the rows [first, first + rows) of one head; `row` numbers the first for dropout. */
@@ -79,10 +79,9 @@ static void block_forward(const struct work *w, float *out, float *lse, const fl
   for (size_t p = 0; p < panels; p++) {
     of[p] = (struct span){first + p * PANEL, first + ((p + 1) * PANEL < rows ? (p + 1) * PANEL : rows)};
     struct span keys = keys_seen(h, of[p].from, of[p].to, 0, end);
-    float *of_key_0 = w->s - base * BLOCK;
-    make_scores(of_key_0, &w->k, &w->q, p, keys, D);
-    hide(of_key_0 + p * PANEL, h, keys, of[p].from, of[p].to);
-    largest(high[p], of_key_0 + p * PANEL + keys.from * BLOCK, keys.to - keys.from);
+    make_scores(w->s, base, &w->k, &w->q, p, keys, D);
+    hide(w->s + p * PANEL, base, h, keys, of[p].from, of[p].to);
+    largest(high[p], w->s + p * PANEL + (keys.from - base) * BLOCK, keys.to - keys.from);
     for (int j = 0; j < 2; j++)
       high[p][j] *= h->scale * LOG2_E;
   }

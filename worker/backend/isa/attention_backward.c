@@ -29,7 +29,7 @@ static inline void gradients(float *s, float *ds, const struct work *w, size_t p
     vf y[2] = {load(s) * factor - load(lse), load(s + W) * factor - load(lse + W)};
     vexp2(y);
     for (size_t j = 0; j < 2; j++) {
-      const float *kept_here = mask + i * PANEL + j * W;
+      const float *kept_here = mask ? mask + i * PANEL + j * W : NULL;
       vf g = load(ds + j * W), d = load(delta + j * W);
       g = mask ? kept(g, kept_here) * scale - d : g - d;
       store(ds + j * W, y[j] * g);
@@ -45,9 +45,9 @@ static void panel_backward(const struct work *w, size_t p, struct span rows, uin
   const size_t n = keys.to - keys.from, at = p * PANEL + (keys.from - from) * BLOCK;
   float *s = w->s + at, *ds = w->ds + at;
   if (n) {
-    make_scores(w->s - from * BLOCK, &w->k, &w->q, p, keys, D);
-    make_scores(w->ds - from * BLOCK, &w->v, &w->dout, p, keys, D);
-    hide(w->s + p * PANEL - from * BLOCK, h, keys, rows.from, rows.to);
+    make_scores(w->s, from, &w->k, &w->q, p, keys, D);
+    make_scores(w->ds, from, &w->v, &w->dout, p, keys, D);
+    hide(w->s + p * PANEL, from, h, keys, rows.from, rows.to);
     if (h->dropout.threshold) {
       dropout_panel(w->mask, &h->dropout, row, from / CHUNK);
       gradients(s, ds, w, p, w->mask + (keys.from - from) * PANEL, n);
@@ -55,8 +55,8 @@ static void panel_backward(const struct work *w, size_t p, struct span rows, uin
       gradients(s, ds, w, p, NULL, n);
     }
   }
-  clear_outside(w->s + p * PANEL - from * BLOCK, keys, from, sum_over_rows_end(from, to));
-  clear_outside(w->ds + p * PANEL - from * BLOCK, keys, from, sum_over_rows_end(from, to));
+  clear_outside(w->s + p * PANEL, keys, from, sum_over_rows_end(from, to));
+  clear_outside(w->ds + p * PANEL, keys, from, sum_over_rows_end(from, to));
 }
 
 static float dot(const float *x, const float *y, size_t count) {

@@ -62,8 +62,9 @@ static inline struct span rows_seeing(const struct attention_heads *h, size_t fr
   return s.from < s.to ? s : (struct span){first, first};
 }
 
-/* A panel's scores (s: of key 0) that some of its rows do not see become -infinity. */
-static inline void hide(float *s, const struct attention_heads *h, struct span keys, size_t first, size_t end) {
+/* A panel's scores (s: of key `base`) that some of its rows do not see become -infinity. */
+static inline void hide(float *s, size_t base, const struct attention_heads *h, struct span keys, size_t first,
+                        size_t end) {
   if (!h->causal)
     return;
   size_t all_from = low(h, end - 1), all_to = first + 1; /* what every row sees */
@@ -73,7 +74,7 @@ static inline void hide(float *s, const struct attention_heads *h, struct span k
       continue;
     }
     for (size_t j = 0; j < 2; j++) {
-      float *at = s + key * BLOCK + j * W;
+      float *at = s + (key - base) * BLOCK + j * W;
       vi behind = lane_numbers + (int32_t)((int64_t)(first + j * W) - (int64_t)key); /* keys from this one to the row */
       vi seen = behind >= 0;
       if (h->window)
@@ -83,13 +84,13 @@ static inline void hide(float *s, const struct attention_heads *h, struct span k
   }
 }
 
-/* Zeroes a panel's keys of [from, to) but not those of `keep`. */
+/* Zeroes a panel's keys of [from, to) but not those of `keep` (s: of key `from`). */
 static inline void clear_outside(float *s, struct span keep, size_t from, size_t to) {
   for (size_t key = from; key < to; key++) {
     if (key == keep.from)
       key = keep.to;
     for (size_t j = 0; j < PANEL && key < to; j += W)
-      store(s + key * BLOCK + j, (vf){0});
+      store(s + (key - from) * BLOCK + j, (vf){0});
   }
 }
 

@@ -105,17 +105,17 @@ TILE(over_keys_four, 4, stride, 1, BLOCK, stride, true)
 TILE(over_rows_tall, TALL, stride, BLOCK, 1, stride, true)
 TILE(over_rows_four, 4, stride, BLOCK, 1, stride, true)
 
-/* Panel p of s (keys x rows, s: of key 0) = K Q^T for `seen` keys. */
-static inline void make_scores(float *s, const struct keys *k, const struct rows *q, size_t p, struct span seen,
-                               size_t D) {
+/* Panel p of s (keys x rows, from key `base` on, a multiple of CHUNK) = K Q^T for `seen` keys. */
+static inline void make_scores(float *s, size_t base, const struct keys *k, const struct rows *q, size_t p,
+                               struct span seen, size_t D) {
   const size_t stride = row_stride(D);
   const float *panel = q->panels + p * PANEL * D;
   size_t i = seen.from;
   s += p * PANEL;
   for (; i + 4 < seen.to; i += TALL)
-    score_tall(s + i * BLOCK, k->rows + i * stride, panel, stride, D);
+    score_tall(s + (i - base) * BLOCK, k->rows + i * stride, panel, stride, D);
   if (i < seen.to)
-    score_four(s + i * BLOCK, k->rows + i * stride, panel, stride, D);
+    score_four(s + (i - base) * BLOCK, k->rows + i * stride, panel, stride, D);
 }
 
 /* sum (rows x D) += S^T V over the keys of [from, to) that they see: s is the block's scores of key `from`. */
