@@ -110,21 +110,6 @@ static double median(double *values, size_t count) {
   return values[count / 2];
 }
 
-/* Multiply-adds of a step times two: the linear layers forward and to the input (no weight
-   gradients), and attention with its recomputed scores. */
-static double flops(const struct model *m, double tokens, double sequences, double length) {
-  double linear = 0, hidden = (double)m->linears[0]->in, layers = 0;
-  for (size_t i = 0; i < m->linear_count; i++) {
-    const struct linear *l = m->linears[i];
-    double rows = l->adapter ? tokens : sequences;
-    linear += 4 * rows * (double)l->in * (double)l->out;
-    layers += l->in != l->out && l->out == hidden;
-  }
-  if (m->language) /* the head forward and to its input; half of the scores are masked */
-    return linear + 4 * tokens * (double)m->head->in * (double)m->head->out + layers * 7 * tokens * length * hidden;
-  return linear + layers * 14 * tokens * length * hidden;
-}
-
 struct work {
   struct sequences sequences;
   struct answers answers;
@@ -163,9 +148,35 @@ static void fill(struct work *w, const struct options *o, FILE *lengths, const s
     fill_next(w);
 }
 
+/* Query rows times the keys that they see: a causal row sees half of its sequence on average. */
+static double scores(const struct sequences *s, size_t query_rows, bool causal) {
+  bool all = query_rows == s->tokens;
+  double sum = 0;
+  for (size_t b = 0; b < s->count; b++) {
+    double length = s->offsets[b + 1] - s->offsets[b];
+    sum += all ? length * length * (causal ? 0.5 : 1) : length;
+  }
+  return sum;
+}
+
+/* Multiply-adds times two of the step on the tape: products with frozen weights, forward and to the input where that
+   has a gradient; attention's seven with its recomputed scores. Adapters' own are left out. */
+static double flops(const struct tape *tape, const struct model *m, const struct work *w) {
+  double sum = m->language ? 4 * (double)w->answers.row_count * (double)m->head->in * (double)m->head->out : 0;
+  for (size_t i = 0; i < tape->node_count; i++) {
+    const struct node *n = tape->nodes[i];
+    const struct tensor *x = n->in[0], *y = n->out[0];
+    if (strcmp(n->op->name, "attention") == 0)
+      sum += 14 * scores(&w->sequences, x->rows, m->language) * (double)x->cols;
+    else if (strncmp(n->op->name, "linear", 6) == 0 && !strstr(n->op->name, "cross_entropy"))
+      sum += (x->needs_grad ? 4 : 2) * (double)x->rows * (double)x->cols * (double)y->cols;
+  }
+  return sum;
+}
+
 static enum status steps(const struct options *o, struct learner *l, struct error *err) {
   static struct work w; /* too large for the stack */
-  double seconds[STEPS_MAX], rates[STEPS_MAX], norm, loss;
+  double seconds[STEPS_MAX], rates[STEPS_MAX], gflops[STEPS_MAX], norm, loss;
   struct rng rng;
   FILE *lengths = o->lengths ? fopen(o->lengths, "r") : NULL;
   AUTO(json_release) json_t *losses = json_array();
@@ -190,6 +201,7 @@ static enum status steps(const struct options *o, struct learner *l, struct erro
     if (step) {
       seconds[step - 1] = took;
       rates[step - 1] = (double)w.sequences.tokens / took;
+      gflops[step - 1] = flops(&l->tape, l->model, &w) / took / 1e9;
     }
   }
   if (lengths)
@@ -202,15 +214,14 @@ static enum status steps(const struct options *o, struct learner *l, struct erro
   struct rusage usage;
   getrusage(RUSAGE_SELF, &usage);
   double step_s = median(seconds, (size_t)o->steps), tok_s = median(rates, (size_t)o->steps);
-  double per_token = flops(l->model, (double)o->batch * o->seq, o->batch, o->seq) / ((double)o->batch * o->seq);
   AUTO(json_release)
   json_t *line = json_pack(
       "{s:s s:s s:s s:s s:i s:i s:i s:b s:f s:f s:I s:I s:O s:f s:s s:s s:i s:I s:I s:I}", "engine", "reflectd",
       "model", l->model->ops->model_type, "method", o->method, "precision", o->precision, "batch", o->batch, "seq",
       o->seq, "r", o->r, "dropout", !o->no_dropout, "step_s", step_s, "tok_s", tok_s, "peak_mb",
       (json_int_t)(usage.ru_maxrss / 1024), "trainable", (json_int_t)parameter_elements(&l->model->parameters), "loss",
-      losses, "gflops", per_token * tok_s / 1e9, "gemm", "reflectd", "isa", backend_isa(l->model->backend), "threads",
-      pool_threads(l->model->backend->pool), "step_mb", (json_int_t)(learner_bytes(l) >> 20), "estimate_mb",
+      losses, "gflops", median(gflops, (size_t)o->steps), "gemm", "reflectd", "isa", backend_isa(l->model->backend),
+      "threads", pool_threads(l->model->backend->pool), "step_mb", (json_int_t)(learner_bytes(l) >> 20), "estimate_mb",
       (json_int_t)(l->estimate >> 20), "recomputed_blocks", (json_int_t)l->recompute_blocks);
   json_dumpf(line, stdout, JSON_REAL_PRECISION(6));
   putchar('\n');

@@ -18,11 +18,12 @@ struct dropout {
   float scale;        /* 65536 / (65536 - threshold) */
 };
 
-/* The heads of one sequence that share one head of k and v. q, k, v, out and their gradients point at the sequence's
-   first row, the first head's first column; head m's columns are D * m further on. Rows of q and out are `stride`
-   floats apart, of k and v `kv_stride`. */
+/* The heads of one sequence that share one head of k and v. k, v and their gradients point at the sequence's first row,
+   q, out and theirs at its row `first`, the first head's first column; head m's columns are D * m further on. Rows of q
+   and out are `stride` floats apart, of k and v `kv_stride`. */
 struct attention_heads {
-  size_t length;    /* T: tokens of the sequence */
+  size_t length;      /* T: tokens of the sequence */
+  size_t first, rows; /* the rows that ask: first .. first + rows - 1; q and out have no others */
   size_t head_size; /* D */
   size_t count;     /* of the heads */
   size_t stride, kv_stride;

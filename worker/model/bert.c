@@ -128,21 +128,23 @@ static struct tensor *forward(struct tape *tape, const struct model *m, const st
   x = op_dropout(tape, op_layernorm(tape, x, &b->embedding_norm), &d);
   for (size_t i = 0; i < b->layer_count; i++) {
     const struct layer *l = &b->layers[i];
+    enum sequence_rows rows = i + 1 < b->layer_count ? ROWS_ALL : ROWS_FIRST; /* the pooler reads no others */
     tape_block_begin(tape, i);
-    struct tensor *q = op_linear(tape, x, &l->query);
+    struct tensor *own = op_rows(tape, x, sequences, rows);
+    struct tensor *q = op_linear(tape, own, &l->query);
     struct tensor *k = op_linear(tape, x, &l->key);
     struct tensor *v = op_linear(tape, x, &l->value);
     d = op_next_dropout(tape, b->attention_dropout);
-    struct attention how = {.heads = b->heads, .kv_heads = b->heads, .scale = scale, .dropout = d};
+    struct attention how = {.heads = b->heads, .kv_heads = b->heads, .queries = rows, .scale = scale, .dropout = d};
     struct tensor *a = op_attention(tape, q, k, v, sequences, &how);
     d = op_next_dropout(tape, b->hidden_dropout);
-    x = op_residual_layernorm(tape, op_linear(tape, a, &l->attention_output), x, &l->attention_norm, &d);
+    x = op_residual_layernorm(tape, op_linear(tape, a, &l->attention_output), own, &l->attention_norm, &d);
     struct tensor *h = op_gelu(tape, op_linear(tape, x, &l->intermediate));
     d = op_next_dropout(tape, b->hidden_dropout);
     x = op_residual_layernorm(tape, op_linear(tape, h, &l->output), x, &l->output_norm, &d);
     tape_block_end(tape);
   }
-  x = op_tanh(tape, op_linear(tape, op_first_rows(tape, x, sequences), &b->pooler));
+  x = op_tanh(tape, op_linear(tape, x, &b->pooler));
   d = op_next_dropout(tape, b->classifier_dropout);
   return op_linear(tape, op_dropout(tape, x, &d), &b->classifier);
 }

@@ -187,16 +187,17 @@ static enum status reserve(struct model *m, size_t longest, struct error *err) {
 /* --- forward -------------------------------------------------------------------------------------- */
 
 static struct tensor *attend(struct tape *tape, const struct llama *l, const struct layer *y, struct tensor *x,
-                             const struct sequences *sequences) {
+                             const struct sequences *sequences, enum sequence_rows rows) {
   struct tensor *q = op_linear(tape, x, &y->q), *k = op_linear(tape, x, &y->k), *v = op_linear(tape, x, &y->v);
   if (l->head_norms) {
     q = op_rmsnorm(tape, q, &y->q_norm);
     k = op_rmsnorm(tape, k, &y->k_norm);
   }
-  q = op_rope(tape, q, sequences, &l->rotary);
+  q = op_rows(tape, op_rope(tape, q, sequences, &l->rotary), sequences, rows);
   k = op_rope(tape, k, sequences, &l->rotary);
   struct attention how = {.heads = l->heads,
                           .kv_heads = l->kv_heads,
+                          .queries = rows,
                           .scale = 1.0f / sqrtf((float)l->head_size),
                           .causal = true,
                           .window = y->window,
@@ -209,8 +210,11 @@ static struct tensor *forward(struct tape *tape, const struct model *m, const st
   struct tensor *x = op_embeddings(tape, sequences, &l->words, NULL, NULL);
   for (size_t i = 0; i < l->layer_count; i++) {
     const struct layer *y = &l->layers[i];
+    bool scored = !m->language && i + 1 == l->layer_count; /* a classifier's head reads the last row alone */
+    enum sequence_rows rows = scored ? ROWS_LAST : ROWS_ALL;
     tape_block_begin(tape, l->layer_count + i);
-    x = op_add(tape, x, attend(tape, l, y, op_rmsnorm(tape, x, &y->input_norm), sequences));
+    struct tensor *a = attend(tape, l, y, op_rmsnorm(tape, x, &y->input_norm), sequences, rows);
+    x = op_add(tape, op_rows(tape, x, sequences, rows), a);
     tape_block_end(tape);
     tape_block_begin(tape, i); /* the wide half first: two products give back more than half of the layer's memory */
     struct tensor *h = op_rmsnorm(tape, x, &y->post_norm);
@@ -218,8 +222,6 @@ static struct tensor *forward(struct tape *tape, const struct model *m, const st
     x = op_add(tape, x, op_linear(tape, h, &y->down));
     tape_block_end(tape);
   }
-  if (!m->language)
-    x = op_last_rows(tape, x, sequences);
   x = op_rmsnorm(tape, x, &l->norm);
   return m->language ? x : op_linear(tape, x, &l->head);
 }

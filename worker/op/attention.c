@@ -24,7 +24,10 @@ static struct place place_of(const struct node *n, size_t task) {
   const struct attributes *a = n->attributes;
   size_t kv_heads = a->how.kv_heads, group = a->how.heads / kv_heads, D = n->in[0]->cols / a->how.heads;
   size_t b = task / kv_heads, kv = task % kv_heads, first = a->sequences->offsets[b];
-  return (struct place){.heads = {.length = a->sequences->offsets[b + 1] - first,
+  size_t length = a->sequences->offsets[b + 1] - first, all = a->how.queries == ROWS_ALL, q = all ? first : b;
+  return (struct place){.heads = {.length = length,
+                                  .first = a->how.queries == ROWS_LAST ? length - 1 : 0,
+                                  .rows = all ? length : 1,
                                   .head_size = D,
                                   .count = group,
                                   .stride = n->in[0]->cols,
@@ -33,9 +36,9 @@ static struct place place_of(const struct node *n, size_t task) {
                                   .causal = a->how.causal,
                                   .window = a->how.window,
                                   .dropout = a->how.dropout,
-                                  .row_first = kv * group * a->sequences->tokens + first,
-                                  .row_step = a->sequences->tokens},
-                        .q = first * n->in[0]->cols + kv * group * D,
+                                  .row_first = kv * group * n->in[0]->rows + q,
+                                  .row_step = n->in[0]->rows},
+                        .q = q * n->in[0]->cols + kv * group * D,
                         .kv = first * n->in[1]->cols + kv * D};
 }
 
@@ -107,6 +110,7 @@ struct tensor *op_attention(struct tape *tape, struct tensor *q, struct tensor *
   *a = (struct attributes){sequences, *attention};
   if (!tape->training)
     a->how.dropout.threshold = 0;
+  CHECK(q->rows == (a->how.queries == ROWS_ALL ? sequences->tokens : sequences->count));
   CHECK(q->cols % a->how.heads == 0 && a->how.heads % a->how.kv_heads == 0);
   CHECK(k->cols == v->cols && k->cols / a->how.kv_heads == q->cols / a->how.heads);
   struct tensor *in[NODE_INPUTS] = {q, k, v};

@@ -72,10 +72,15 @@ struct rotary {
 struct tensor *op_rope(struct tape *tape, struct tensor *x, const struct sequences *sequences,
                        const struct rotary *rotary);
 
-/* softmax(scale Q K^T) V within each sequence. q: (N, heads * D) -> the same shape; k, v: (N, kv_heads * D),
-   where kv_heads divides heads: head h reads k and v of h / (heads / kv_heads). */
+/* The rows of each sequence, its first or its last: (N, C) -> (N, C), x itself, or (B, C). */
+enum sequence_rows { ROWS_ALL, ROWS_FIRST, ROWS_LAST };
+struct tensor *op_rows(struct tape *tape, struct tensor *x, const struct sequences *sequences, enum sequence_rows rows);
+
+/* softmax(scale Q K^T) V within each sequence. q: (N, heads * D), or (B, heads * D) -> the same shape;
+   k, v: (N, kv_heads * D), where kv_heads divides heads: head h reads k and v of h / (heads / kv_heads). */
 struct attention {
   size_t heads, kv_heads;
+  enum sequence_rows queries; /* the rows that q has */
   float scale;
   bool causal;
   size_t window; /* causal: keys a row sees, its own included; 0: all before it */
@@ -83,9 +88,6 @@ struct attention {
 };
 struct tensor *op_attention(struct tape *tape, struct tensor *q, struct tensor *k, struct tensor *v,
                             const struct sequences *sequences, const struct attention *attention);
-/* The first or the last row of each sequence: (N, C) -> (B, C) */
-struct tensor *op_first_rows(struct tape *tape, struct tensor *x, const struct sequences *sequences);
-struct tensor *op_last_rows(struct tape *tape, struct tensor *x, const struct sequences *sequences);
 
 /* Losses end a tape. *loss receives weight * sum over rows; `weight` is 1 / (examples of the whole
    optimiser step), so that gradient accumulation equals one large batch. */

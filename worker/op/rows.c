@@ -1,4 +1,4 @@
-/* Ops that move rows: embeddings and the first or last row of each sequence. */
+/* Ops that move rows: embeddings, and the first or the last row of each sequence. */
 #include <string.h>
 
 #include "worker/op/op.h"
@@ -38,11 +38,11 @@ struct tensor *op_embeddings(struct tape *tape, const struct sequences *sequence
 
 struct pick {
   const struct sequences *sequences;
-  bool last;
+  enum sequence_rows rows;
 };
 
 static size_t picked(const struct pick *p, size_t sequence) {
-  return p->last ? p->sequences->offsets[sequence + 1] - 1 : p->sequences->offsets[sequence];
+  return p->rows == ROWS_LAST ? p->sequences->offsets[sequence + 1] - 1 : p->sequences->offsets[sequence];
 }
 
 static void pick_forward(struct tape *tape, const struct node *node) {
@@ -66,18 +66,13 @@ static void pick_backward(struct tape *tape, const struct node *node) {
 
 static const struct op op_row_pick = {"pick_rows", pick_forward, pick_backward, NULL, 0, 0};
 
-static struct tensor *pick(struct tape *tape, struct tensor *x, const struct sequences *sequences, bool last) {
+struct tensor *op_rows(struct tape *tape, struct tensor *x, const struct sequences *sequences,
+                       enum sequence_rows rows) {
+  if (rows == ROWS_ALL)
+    return x;
   struct pick *p = tape_attributes(tape, sizeof *p);
-  *p = (struct pick){sequences, last};
+  *p = (struct pick){sequences, rows};
   struct tensor *in[NODE_INPUTS] = {x}, *out[NODE_OUTPUTS] = {tape_tensor(tape, sequences->count, x->cols)};
   tape_record(tape, &op_row_pick, p, in, out);
   return out[0];
-}
-
-struct tensor *op_first_rows(struct tape *tape, struct tensor *x, const struct sequences *sequences) {
-  return pick(tape, x, sequences, false);
-}
-
-struct tensor *op_last_rows(struct tape *tape, struct tensor *x, const struct sequences *sequences) {
-  return pick(tape, x, sequences, true);
 }

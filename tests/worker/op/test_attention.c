@@ -37,9 +37,10 @@ static void build(struct tape *tape, const struct graph *g, double *loss) {
 
 static void check_gradients(const struct attention *how) {
   int64_t D = 12, heads = (int64_t)how->heads, kv_heads = (int64_t)how->kv_heads;
+  int64_t queries = how->queries == ROWS_ALL ? 30 : 4;
   struct graph g = {.build = build,
                     .backend = &backend,
-                    .x = matrix("q", 30, heads * D, 1),
+                    .x = matrix("q", queries, heads * D, 1),
                     .y = matrix("k", 30, kv_heads * D, 2),
                     .z = matrix("v", 30, kv_heads * D, 3),
                     .sequences = four,
@@ -75,6 +76,20 @@ static void gradients_with_dropout(void **state) {
   check_gradients(&how);
 }
 
+/* One row a sequence: a causal last row sees all that a full one does, a first row itself alone. */
+static void gradients_of_one_row(void **state) {
+  (void)state;
+  struct attention how = {.heads = 4, .kv_heads = 2, .queries = ROWS_FIRST, .scale = 0.7f};
+  check_gradients(&how);
+  how.dropout = dropout_make(0.3, 3, 4, 5);
+  check_gradients(&how);
+  how.queries = ROWS_LAST;
+  how.causal = true;
+  check_gradients(&how);
+  how.window = 4;
+  check_gradients(&how);
+}
+
 /* Heads of one sequence that share k and v, with all their numbers. */
 struct heads {
   struct attention_heads h;
@@ -83,11 +98,11 @@ struct heads {
 
 static double tolerance; /* times what floats are allowed */
 
-/* The formula for one row in double: adds to the gradients of k and v that `want` has. */
+/* The formula in double for row i of those that ask: adds to the gradients of k and v that `want` has. */
 static void check_row(const struct heads *t, size_t m, size_t i, double *want_dk, double *want_dv) {
   const struct attention_heads *h = &t->h;
-  size_t D = h->head_size, to = h->causal ? i + 1 : h->length;
-  size_t from = h->causal && h->window && i >= h->window ? i + 1 - h->window : 0, at = i * h->stride + m * D;
+  size_t D = h->head_size, row = h->first + i, to = h->causal ? row + 1 : h->length, at = i * h->stride + m * D;
+  size_t from = h->causal && h->window && row >= h->window ? row + 1 - h->window : 0;
   double *p = calloc(h->length, sizeof *p), *dp = calloc(h->length, sizeof *dp), sum = 0, delta = 0;
   assert_true(p && dp);
   for (size_t j = from; j < to; j++) {
@@ -130,23 +145,24 @@ static float *numbers(size_t count, uint64_t seed) {
   return out;
 }
 
-/* Two more columns beside the heads' must stay as they are. */
+/* Of all rows, if h does not say which. Two more columns beside the heads' must stay as they are. */
 static void check_values(const struct backend *b, struct attention_heads h) {
   const struct attention_kernels *attention = b->attention;
   size_t T = h.length, D = h.head_size, scratch_bytes = attention->scratch(T, D) * sizeof(float);
+  h.rows = h.rows ? h.rows : T;
   h.scale = 0.3f;
   h.stride = h.count * D + 2;
   h.kv_stride = D + 2;
   h.row_first = 7;
-  h.row_step = T + 3;
+  h.row_step = h.rows + 3;
   struct heads t = {h,
-                    numbers(T * h.stride, 1),
+                    numbers(h.rows * h.stride, 1),
                     numbers(T * h.kv_stride, 2),
                     numbers(T * h.kv_stride, 3),
-                    numbers(T * h.stride, 4),
-                    numbers(T * h.stride, 0),
+                    numbers(h.rows * h.stride, 4),
+                    numbers(h.rows * h.stride, 0),
                     numbers(h.count * h.row_step, 0),
-                    numbers(T * h.stride, 0),
+                    numbers(h.rows * h.stride, 0),
                     numbers(T * h.kv_stride, 0),
                     numbers(T * h.kv_stride, 0),
                     numbers(h.count * h.row_step * T, 0)};
@@ -162,15 +178,17 @@ static void check_values(const struct backend *b, struct attention_heads h) {
   memset(scratch, 0xFF, scratch_bytes);
   attention->backward(t.dq, t.dk, t.dv, t.dout, t.q, t.k, t.v, t.out, t.lse, &h, scratch);
   for (size_t m = 0; m < h.count; m++)
-    for (size_t i = 0; i < T; i++)
+    for (size_t i = 0; i < h.rows; i++) {
       check_row(&t, m, i, dk, dv);
+      assert_true(isnan(t.out[i * h.stride + h.count * D]) && isnan(t.dq[i * h.stride + h.count * D + 1]));
+    }
   for (size_t j = 0; j < T; j++)
     for (size_t d = 0; d < D + 2; d++)
       if (d < D) {
         assert_true(fabs(dk[j * D + d] - (double)t.dk[j * h.kv_stride + d]) < 2e-5 * tolerance);
         assert_true(fabs(dv[j * D + d] - (double)t.dv[j * h.kv_stride + d]) < 2e-5 * tolerance);
       } else {
-        assert_true(isnan(t.dk[j * h.kv_stride + d]) && isnan(t.out[j * h.stride + h.count * D + d - D]));
+        assert_true(isnan(t.dk[j * h.kv_stride + d]));
       }
   free(t.q), free(t.k), free(t.v), free(t.dout), free(t.out), free(t.lse), free(t.dq), free(t.dk), free(t.dv);
   free(t.mask), free(scratch), free(dk), free(dv);
@@ -192,6 +210,20 @@ static void values_of(const struct backend *b) {
         h.count = 1 + w % 2;
         check_values(b, h);
       }
+    }
+}
+
+/* Some rows of a sequence ask: the first, the last, and more than a block from the middle. */
+static void some_rows_of(const struct backend *b) {
+  static const size_t rows[][2] = {{0, 1}, {199, 1}, {63, 1}, {64, 130}, {17, 97}};
+  for (size_t i = 0; i < COUNT_OF(rows); i++)
+    for (size_t window = 0; window < 100; window += 33) {
+      struct attention_heads h = {.length = 200, .first = rows[i][0], .rows = rows[i][1], .head_size = 20, .count = 2};
+      h.dropout = dropout_make(window ? 0.3 : 0, 3, 4, 5);
+      check_values(b, h);
+      h.causal = true;
+      h.window = window;
+      check_values(b, h);
     }
 }
 
@@ -225,6 +257,11 @@ static void values(void **state) {
   each_isa(values_of);
 }
 
+static void values_of_some_rows(void **state) {
+  (void)state;
+  each_isa(some_rows_of);
+}
+
 static void values_at_head_sizes(void **state) {
   (void)state;
   each_isa(head_sizes_of);
@@ -233,11 +270,13 @@ static void values_at_head_sizes(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(values),
+      cmocka_unit_test(values_of_some_rows),
       cmocka_unit_test(values_at_head_sizes),
       cmocka_unit_test(gradients),
       cmocka_unit_test(gradients_of_shared_heads),
       cmocka_unit_test(gradients_in_a_window),
       cmocka_unit_test(gradients_with_dropout),
+      cmocka_unit_test(gradients_of_one_row),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -95,7 +95,9 @@ struct turning {
 static void build_rope(struct tape *tape, const struct graph *g, double *loss) {
   const struct turning *t = g->extra;
   struct tensor *x = op_rope(tape, graph_input(tape, g->x), &g->sequences, &t->rotary);
-  graph_loss(tape, op_add(tape, op_last_rows(tape, x, &g->sequences), op_first_rows(tape, x, &g->sequences)), loss);
+  graph_loss(tape,
+             op_add(tape, op_rows(tape, x, &g->sequences, ROWS_LAST), op_rows(tape, x, &g->sequences, ROWS_FIRST)),
+             loss);
 }
 
 static void make_turning(struct turning *t) {

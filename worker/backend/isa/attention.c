@@ -116,8 +116,8 @@ void ISA_NAME(attention)(float *out, float *lse, const float *q, const float *k,
   w.mask = take(&scratch, CHUNK * PANEL);
   w.s = scratch;
   for (size_t m = 0; m < h->count; m++, out += D, q += D, lse += h->row_step)
-    for (size_t first = 0; first < T; first += BLOCK)
-      block_forward(&w, out + first * h->stride, lse + first, q + first * h->stride, first,
-                    T - first < BLOCK ? T - first : BLOCK, h->row_first + m * h->row_step + first);
+    for (size_t i = 0; i < h->rows; i += BLOCK)
+      block_forward(&w, out + i * h->stride, lse + i, q + i * h->stride, h->first + i,
+                    h->rows - i < BLOCK ? h->rows - i : BLOCK, h->row_first + m * h->row_step + i);
   products_end();
 }

@@ -118,10 +118,10 @@ void ISA_NAME(attention_backward)(float *dq, float *dk, float *dv, const float *
   w.mask = take(&scratch, CHUNK * PANEL);
   memset(w.dk, 0, 2 * gathered * sizeof *w.dk); /* and dv */
   for (size_t m = 0; m < h->count; m++, dq += D, dout += D, q += D, out += D, lse += h->row_step)
-    for (size_t first = 0; first < T; first += BLOCK) {
-      size_t at = first * h->stride, rows = T - first < BLOCK ? T - first : BLOCK;
-      block_backward(&w, dq + at, dout + at, q + at, out + at, lse + first, first, rows,
-                     h->row_first + m * h->row_step + first);
+    for (size_t i = 0; i < h->rows; i += BLOCK) {
+      size_t at = i * h->stride, rows = h->rows - i < BLOCK ? h->rows - i : BLOCK;
+      block_backward(&w, dq + at, dout + at, q + at, out + at, lse + i, h->first + i, rows,
+                     h->row_first + m * h->row_step + i);
     }
   products_end();
   copy_rows(dk, h->kv_stride, w.dk, row_stride(D), T, D, h->scale);
