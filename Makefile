@@ -139,8 +139,9 @@ $(OBJ)/worker/chat/chat_open.o: $(patsubst %,$(OBJ)/%.inc,$(wildcard worker/chat
 
 check: ; tests/check
 demo: programs ; tests/demo
-# MODEL: a model folder; PEER: a script as tests/bench/compare describes.
-bench: tools ; tests/bench/compare $(MODEL) $(PEER) --batch 32 --seq 128
+# Each of the variables may be missing, with the rows that need it.
+bench: tools ; tests/bench/compare $(if $(MINILM),--minilm $(MINILM)) $(if $(SMOLLM2),--smollm2 $(SMOLLM2)) \
+	$(if $(PEER),--peer $(PEER)) $(if $(SST2),--sst2 $(SST2)) $(if $(GSM8K),--gsm8k $(GSM8K))
 tidy: ; tests/tidy/run
 fuzz: ; tests/fuzz/run
 compile_commands.json: ; bear -- $(MAKE) -B
