@@ -99,20 +99,11 @@ static void on_end(void *context, const struct death *death) {
 
 enum status checking_start(struct run *run, const struct file_row *file, struct error *err) {
   char path[PATH_BYTES];
-  const struct config *config = run->server->config;
-  enum status status = path_format(path, err, "%s/%s", config->data, file->path);
+  enum status status = path_format(path, err, "%s/%s", run->server->config->data, file->path);
   if (status)
     return status;
   struct task task = {.kind = TASK_CHECK,
                       .training = {.id = file->id, .path = path, .filename = file->filename},
                       .threads = 1};
-  AUTO(json_release) json_t *document = task_json(&task);
-  if (!document)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "checking %s", file->id);
-  struct worker_options options = {.program = config->worker_path,
-                                   .task = document,
-                                   .silence_ms = config->worker_silence_s * 1000,
-                                   .calls = {on_line, on_batch, on_end},
-                                   .context = run};
-  return worker_start(&run->worker, run->server->uv, &options, err);
+  return run_start_worker(run, &task, NULL, &(struct worker_calls){on_line, on_batch, on_end}, err);
 }

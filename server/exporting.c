@@ -147,7 +147,6 @@ static enum status make_task(struct task *task, struct run *run, const struct jo
 }
 
 static enum status start_worker(struct run *run, const struct job_row *job, struct error *err) {
-  const struct config *config = run->server->config;
   AUTO(json_release) json_t *body = NULL;
   struct source source = {0};
   struct task task;
@@ -157,19 +156,10 @@ static enum status start_worker(struct run *run, const struct job_row *job, stru
     status = make_task(&task, run, job, body, &source, err);
   json_decref(source.adapter);
   if (!status)
-    status = path_format(log, err, "%s/" PATH_LOG, config->data, run->id);
+    status = path_format(log, err, "%s/" PATH_LOG, run->server->config->data, run->id);
   if (status)
     return status;
-  AUTO(json_release) json_t *document = task_json(&task);
-  if (!document)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "starting an export of %s", run->id);
-  struct worker_options options = {.program = config->worker_path,
-                                   .task = document,
-                                   .log_path = log,
-                                   .silence_ms = config->worker_silence_s * 1000,
-                                   .calls = {on_line, on_batch, on_end},
-                                   .context = run};
-  return worker_start(&run->worker, run->server->uv, &options, err);
+  return run_start_worker(run, &task, log, &(struct worker_calls){on_line, on_batch, on_end}, err);
 }
 
 enum status exporting_start(struct run *run, const struct export_row *export, struct error *err) {

@@ -62,6 +62,9 @@ struct run {
 /* A run is in its supervisor's list from run_new to run_end, which frees it and wakes the scheduler. */
 struct run *run_new(struct supervisor *supervisor, struct server *server, enum task_kind kind, const char *id);
 void run_end(struct run *run);
+/* Starts the run's worker with its task. What it writes on standard error joins the file at `log_path`, or nothing. */
+NODISCARD enum status run_start_worker(struct run *run, const struct task *task, const char *log_path,
+                                       const struct worker_calls *calls, struct error *err);
 /* Stops the worker, with the configured grace or at once. */
 void run_stop(struct run *run, enum stop stop, bool at_once);
 

@@ -57,6 +57,21 @@ void run_end(struct run *run) {
   free(run);
 }
 
+enum status run_start_worker(struct run *run, const struct task *task, const char *log_path,
+                             const struct worker_calls *calls, struct error *err) {
+  const struct config *config = run->server->config;
+  AUTO(json_release) json_t *document = task_json(task);
+  if (!document)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "starting a worker for %s", run->id);
+  struct worker_options options = {.program = config->worker_path,
+                                   .task = document,
+                                   .log_path = log_path,
+                                   .silence_ms = config->worker_silence_s * 1000,
+                                   .calls = *calls,
+                                   .context = run};
+  return worker_start(&run->worker, run->server->uv, &options, err);
+}
+
 void run_stop(struct run *run, enum stop stop, bool at_once) {
   int64_t grace_ms = run->server->config->shutdown_grace_s * 1000;
   int64_t term_ms = grace_ms / 2 < TERM_MS ? grace_ms / 2 : TERM_MS;

@@ -363,10 +363,8 @@ static enum status make_task(struct task *task, struct run *run, const struct jo
 
 static enum status start_worker(struct run *run, const struct job_row *job, struct error *err) {
   AUTO(json_release) json_t *body = NULL;
-  AUTO(json_release) json_t *document = NULL;
   struct task task;
   char log[PATH_BYTES];
-  const struct config *config = run->server->config;
   enum status status = json_parse(&body, job->spec, strlen(job->spec), NULL, err);
   if (!status)
     status = make_task(&task, run, job, body, err);
@@ -374,16 +372,7 @@ static enum status start_worker(struct run *run, const struct job_row *job, stru
     status = log_path(log, run, err);
   if (status)
     return status;
-  document = task_json(&task);
-  if (!document)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "starting %s", run->id);
-  struct worker_options options = {.program = config->worker_path,
-                                   .task = document,
-                                   .log_path = log,
-                                   .silence_ms = config->worker_silence_s * 1000,
-                                   .calls = {on_line, on_batch, on_end},
-                                   .context = run};
-  return worker_start(&run->worker, run->server->uv, &options, err);
+  return run_start_worker(run, &task, log, &(struct worker_calls){on_line, on_batch, on_end}, err);
 }
 
 /* The worker lives: the store learns who it is. When that fails the worker is stopped again. */
