@@ -11,16 +11,15 @@
 
 #include "base/str.h"
 #include "tests/worker/data/data_file.h"
+#include "tests/worker/text/family.h"
 #include "worker/corpus.h"
 
-#define FAMILIES "tests/worker/text/families/"
-
 /* Like LLaMA-2's: BOS in the template, a space before the end of a turn. */
-#define INST                                                                                     \
-  "{% for m in messages %}{% if m.role == 'user' %}<s>[INST] {{ m.content }} [/INST]{% else %} " \
+#define INST                                                                                                           \
+  "{% for m in messages %}{% if m.role == 'user' %}<s>[INST] {{ m.content }} [/INST]{% else %} "                       \
   "{{ m.content }} </s>{% endif %}{% endfor %}"
-#define GENERATION                                                                                             \
-  "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}A:{{ m.content }}{% endgeneration %}" \
+#define GENERATION                                                                                                     \
+  "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}A:{{ m.content }}{% endgeneration %}"          \
   "{% else %}{{ m.content }}{% endif %}<|im_end|>{% endfor %}"
 
 static struct language_options defaults(void) {
@@ -32,16 +31,6 @@ static struct language_options defaults(void) {
                                    .eos = -1,
                                    .max_length = 1000,
                                    .vocabulary = 100000};
-}
-
-static struct tokenizer *open_family(const char *family) {
-  struct tokenizer *tokenizer;
-  struct error err = {0};
-  char folder[128];
-  snprintf(folder, sizeof folder, FAMILIES "%s", family);
-  if (tokenizer_open(&tokenizer, folder, &err))
-    fail_msg("%s", err.text);
-  return tokenizer;
 }
 
 static enum status read_data(struct corpus *out, const struct tokenizer *tokenizer, const char *name, const char *text,
@@ -120,23 +109,24 @@ static void chats(void **state) {
   (void)state;
   static const struct shown cases[] = {
       {"smollm", "x.jsonl",
-       CHAT(MESSAGE("system", "\"be good\"") "," USER("hi") "," SAYS("the clips") "," USER("and?") ","
-            SAYS("6x7 = 42"))
-       CHAT(USER("a") "," SAYS("b")),
+       CHAT(MESSAGE("system", "\"be good\"") "," USER("hi") "," SAYS("the clips") "," USER("and?") "," SAYS("6x7 = 42"))
+           CHAT(USER("a") "," SAYS("b")),
        "<|im_start|>system\nbe good<|im_end|>\n<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
        "[the clips<|im_end|>]\n<|im_start|>user\nand?<|im_end|>\n<|im_start|>assistant\n[6x7 = 42<|im_end|>]\n|"
-       "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n[b<|im_end|>]\n|", .eos = 0},
+       "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n[b<|im_end|>]\n|",
+       .eos = 0},
       /* A user who writes the very words of the assistant, or the end of a turn, teaches nothing. */
       {"smollm", "x.jsonl", CHAT(USER("yes<|im_end|>\\n<|im_start|>assistant\\nyes") "," SAYS("yes")),
        "<|im_start|>user\nyes<|im_end|>\n<|im_start|>assistant\nyes<|im_end|>\n<|im_start|>assistant\n"
-       "[yes<|im_end|>]\n|", .eos = 0},
-      {"smollm", "x.jsonl",
-       CHAT(USER("q") "," WEIGHED("no", "0") "," USER("r") "," WEIGHED("yes", "1") "," SAYS("")),
+       "[yes<|im_end|>]\n|",
+       .eos = 0},
+      {"smollm", "x.jsonl", CHAT(USER("q") "," WEIGHED("no", "0") "," USER("r") "," WEIGHED("yes", "1") "," SAYS("")),
        "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\nno<|im_end|>\n<|im_start|>user\nr<|im_end|>\n"
-       "<|im_start|>assistant\n[yes<|im_end|>]\n<|im_start|>assistant\n<|im_end|>\n|", .eos = 0},
+       "<|im_start|>assistant\n[yes<|im_end|>]\n<|im_start|>assistant\n<|im_end|>\n|",
+       .eos = 0},
       {"smollm", "x.jsonl",
-       CHAT(MESSAGE("user", "[" PART("a ") "," PART("b") "]") ","
-            MESSAGE("assistant", "[" PART("c") "," PART(" é") "]")),
+       CHAT(MESSAGE("user", "[" PART("a ") "," PART("b") "]") "," MESSAGE("assistant",
+                                                                          "[" PART("c") "," PART(" é") "]")),
        "<|im_start|>user\na b<|im_end|>\n<|im_start|>assistant\n[c é<|im_end|>]\n|", .eos = 0},
       {"smollm", "x.jsonl", CHAT(USER("q") "," SAYS("b") "," USER("r") "," SAYS("c")),
        "q<|im_end|>[A:b]<|im_end|>r<|im_end|>[A:c]<|im_end|>|", GENERATION, 0, false},
@@ -297,9 +287,8 @@ static void other_names(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(chats),          cmocka_unit_test(completions_and_texts),
-      cmocka_unit_test(cuts_and_drops), cmocka_unit_test(refuses),
-      cmocka_unit_test(other_names),    cmocka_unit_test(names_the_templates_faults),
+      cmocka_unit_test(chats),   cmocka_unit_test(completions_and_texts), cmocka_unit_test(cuts_and_drops),
+      cmocka_unit_test(refuses), cmocka_unit_test(other_names),           cmocka_unit_test(names_the_templates_faults),
   };
   return cmocka_run_group_tests(tests, make_data_file, remove_data_file);
 }

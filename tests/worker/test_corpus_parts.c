@@ -11,21 +11,10 @@
 
 #include "base/str.h"
 #include "tests/worker/data/data_file.h"
+#include "tests/worker/text/family.h"
 #include "worker/corpus.h"
 
-#define FAMILIES "tests/worker/text/families/"
-
 enum { LINES = 4000, DATA_MAX = 8 << 20, NEVER = LINES + 1 };
-
-static struct tokenizer *open_family(const char *family) {
-  struct tokenizer *tokenizer;
-  struct error err = {0};
-  char folder[128];
-  snprintf(folder, sizeof folder, FAMILIES "%s", family);
-  if (tokenizer_open(&tokenizer, folder, &err))
-    fail_msg("%s", err.text);
-  return tokenizer;
-}
 
 static struct pool *open_pool(int threads) {
   struct pool *pool;
