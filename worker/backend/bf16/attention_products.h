@@ -55,13 +55,8 @@ static inline void products_end(void) {
 
 /* rows x cols floats into A's blocks */
 static inline void blocks_take(uint16_t *out, const float *in, size_t in_stride, size_t rows, size_t cols) {
-  const size_t blocks = padded(cols) / DEPTH_BLOCK;
-  for (size_t i = 0; i < padded(rows); i++) {
-    uint16_t *row = out + i / ROW_BLOCK * blocks * BLOCK_NUMBERS + i % ROW_BLOCK * DEPTH_BLOCK;
-    for (size_t b = 0; b < blocks; b++, row += BLOCK_NUMBERS)
-      _mm512_storeu_si512(row, i < rows ? take_32(in + i * in_stride + b * DEPTH_BLOCK, cols - b * DEPTH_BLOCK)
-                                        : _mm512_setzero_si512());
-  }
+  for (size_t i = 0; i < padded(rows); i++)
+    row_take(row_in_blocks(out, i, blocks_of(cols)), i < rows ? in + i * in_stride : NULL, cols);
 }
 
 /* A panel of which B's rows are `rows` of `in`: its first 32 columns, of which `cols` are there. */

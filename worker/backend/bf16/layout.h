@@ -20,10 +20,14 @@ static inline __m512i take_32(const float *from, size_t count) {
   return (__m512i)_mm512_cvtne2ps_pbh(high, low);
 }
 
+static inline size_t blocks_of(size_t depth) {
+  return (depth + DEPTH_BLOCK - 1) / DEPTH_BLOCK;
+}
+
 /* The low-rank part is in the depth, almost without the error of bf16: with x = high + low, both bf16, it is
    high high + low high + high low of Q and V. */
 static inline size_t rank_depth(size_t R) {
-  return (3 * R + DEPTH_BLOCK - 1) / DEPTH_BLOCK * DEPTH_BLOCK;
+  return blocks_of(3 * R) * DEPTH_BLOCK;
 }
 
 /* The nearest bf16 number; away from zero where two are. */
@@ -37,28 +41,30 @@ static inline float high_part(float x) {
 
 enum { RANK_MAX = 1024 };
 
+/* Where row i begins in A's blocks, `blocks` of them along the depth. */
+static inline uint16_t *row_in_blocks(void *out, size_t i, size_t blocks) {
+  return (uint16_t *)out + i / ROW_BLOCK * blocks * BLOCK_NUMBERS + i % ROW_BLOCK * DEPTH_BLOCK;
+}
+
+/* A row of `depth` floats, or zeros (NULL), into whole blocks. */
+static inline void row_take(uint16_t *row, const float *from, size_t depth) {
+  for (size_t k = 0; k < depth; k += DEPTH_BLOCK, row += BLOCK_NUMBERS)
+    _mm512_storeu_si512(row, from ? take_32(from + k, depth - k) : _mm512_setzero_si512());
+}
+
 /* depth, then Q's part */
 static inline void convert(void *out, const float *a, const float *q, size_t rows, size_t depth, size_t R) {
-  size_t blocks = (depth + DEPTH_BLOCK - 1) / DEPTH_BLOCK, rank_blocks = rank_depth(R) / DEPTH_BLOCK;
-  size_t padded = (rows + ROW_STEP - 1) / ROW_STEP * ROW_STEP;
+  size_t blocks = blocks_of(depth), padded = (rows + ROW_STEP - 1) / ROW_STEP * ROW_STEP;
   float parts[3 * RANK_MAX];
   for (size_t i = 0; i < padded; i++) {
-    uint16_t *row =
-        (uint16_t *)out + i / ROW_BLOCK * (blocks + rank_blocks) * BLOCK_NUMBERS + i % ROW_BLOCK * DEPTH_BLOCK;
+    uint16_t *row = row_in_blocks(out, i, blocks + blocks_of(3 * R));
     for (size_t r = 0; r < R; r++) {
       float x = i < rows ? q[i * R + r] : 0.0f;
       parts[r] = parts[2 * R + r] = high_part(x);
       parts[R + r] = x - parts[r];
     }
-    for (size_t b = 0; b < blocks + rank_blocks; b++, row += BLOCK_NUMBERS) {
-      size_t k = b < blocks ? b * DEPTH_BLOCK : (b - blocks) * DEPTH_BLOCK;
-      __m512i numbers = _mm512_setzero_si512();
-      if (b >= blocks)
-        numbers = take_32(parts + k, 3 * R - k);
-      else if (i < rows)
-        numbers = take_32(a + i * depth + k, depth - k);
-      _mm512_storeu_si512(row, numbers);
-    }
+    row_take(row, i < rows ? a + i * depth : NULL, depth);
+    row_take(row + blocks * BLOCK_NUMBERS, parts, 3 * R);
   }
 }
 
