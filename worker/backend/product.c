@@ -14,6 +14,7 @@ enum {
   TASKS_LEAST = 4,
   CONVERT_ROWS = 64, /* of a task that converts A */
   ALIGN_FLOATS = 16, /* a line of cache */
+  ROWS_AHEAD = 8,
 };
 
 struct pass {
@@ -95,25 +96,20 @@ static void pack_transposed(const struct pass *pass, const struct panels *panels
   }
 }
 
-/* Pieces of rows are too short for the processor to see that the next row's follows. It never faults. */
-static void fetch_row(const struct weight *w, const float *row, size_t count) {
-  enum { ROWS_AHEAD = 8 };
-  if (w->type == GGML_F32)
-    for (size_t i = 0; i < count; i += ALIGN_FLOATS)
-      __builtin_prefetch(row + ROWS_AHEAD * w->cols + i);
-}
-
+/* Pieces of rows are too short for the processor to see that the next row's follows: they are asked for some rows
+   ahead. */
 static void pack_straight(const struct pass *pass, const struct panels *panels, float *scratch) {
   const struct multiplier *m = pass->m;
+  const struct weight *w = pass->p->weight;
   const float *rows[KERNELS_PACKED_MAX], *pieces[KERNELS_PACKED_MAX];
   size_t padded = round_up(panels->depth, m->depth_block);
   for (size_t k = 0; k < padded; k += m->packed) {
     for (size_t i = 0; i < m->packed; i++)
-      rows[i] = k + i < panels->depth ? weight_part(pass->p->weight, panels->from + k + i, panels->first, panels->count,
-                                                    scratch + i * panels->count)
-                                      : NULL;
-    for (size_t i = 0; i < m->packed && rows[i]; i++)
-      fetch_row(pass->p->weight, rows[i], panels->count);
+      rows[i] = k + i < panels->depth
+                    ? weight_part(w, panels->from + k + i, panels->first, panels->count, scratch + i * panels->count)
+                    : NULL;
+    for (size_t i = 0; i < m->packed; i++)
+      weight_fetch(w, panels->from + k + i + ROWS_AHEAD, panels->first, panels->count);
     for (size_t p = 0; p * m->panel < panels->count; p++) {
       for (size_t i = 0; i < m->packed; i++)
         pieces[i] = rows[i] ? rows[i] + p * m->panel : NULL;

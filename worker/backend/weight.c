@@ -28,14 +28,27 @@ static size_t file_row(const struct weight *w, size_t row) {
   return row - in_head + 2 * (in_head % half) + in_head / half;
 }
 
-const float *weight_part(const struct weight *w, size_t row, size_t first, size_t count, float *scratch) {
+static const unsigned char *part_bytes(const struct weight *w, size_t row, size_t column) {
   const struct ggml_type_info *info = ggml_type_info(w->type);
-  const unsigned char *at = w->bytes + file_row(w, row) * row_bytes(w) + first / info->block * info->bytes;
+  return w->bytes + file_row(w, row) * row_bytes(w) + column / info->block * info->bytes;
+}
+
+const float *weight_part(const struct weight *w, size_t row, size_t first, size_t count, float *scratch) {
+  const unsigned char *at = part_bytes(w, row, first);
   if (w->type == GGML_F32)
     return (const float *)(const void *)at;
-  CHECK(first % info->block == 0);
+  CHECK(first % weight_block(w) == 0);
   ggml_to_f32(scratch, at, w->type, count);
   return scratch;
+}
+
+void weight_fetch(const struct weight *w, size_t row, size_t first, size_t count) {
+  enum { CACHE_LINE = 64 };
+  if (row >= w->rows)
+    return;
+  const unsigned char *end = part_bytes(w, row, first + count);
+  for (const unsigned char *at = part_bytes(w, row, first); at < end; at += CACHE_LINE)
+    __builtin_prefetch(at);
 }
 
 const float *weight_rows(const struct weight *w, size_t row, size_t count, float *scratch) {
