@@ -105,5 +105,5 @@ enum status checking_start(struct run *run, const struct file_row *file, struct 
   struct task task = {.kind = TASK_CHECK,
                       .training = {.id = file->id, .path = path, .filename = file->filename},
                       .threads = 1};
-  return run_start_worker(run, &task, NULL, &(struct worker_calls){on_line, on_batch, on_end}, err);
+  return run_start_worker(run, &task, &(struct worker_calls){on_line, on_batch, on_end}, err);
 }

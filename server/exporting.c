@@ -150,16 +150,12 @@ static enum status start_worker(struct run *run, const struct job_row *job, stru
   AUTO(json_release) json_t *body = NULL;
   struct source source = {0};
   struct task task;
-  char log[PATH_BYTES];
   enum status status = json_parse(&body, job->spec, strlen(job->spec), NULL, err);
   if (!status)
     status = make_task(&task, run, job, body, &source, err);
   json_decref(source.adapter);
-  if (!status)
-    status = path_format(log, err, "%s/" PATH_LOG, run->server->config->data, run->id);
-  if (status)
-    return status;
-  return run_start_worker(run, &task, log, &(struct worker_calls){on_line, on_batch, on_end}, err);
+  return status ? status
+                : run_start_worker(run, &task, &(struct worker_calls){on_line, on_batch, on_end}, err);
 }
 
 enum status exporting_start(struct run *run, const struct export_row *export, struct error *err) {

@@ -8,6 +8,7 @@
 #include "api/event.h"
 #include "api/task.h"
 #include "base/arena.h"
+#include "server/paths.h"
 #include "server/server.h"
 #include "server/verdict.h"
 #include "server/worker.h"
@@ -62,9 +63,9 @@ struct run {
 /* A run is in its supervisor's list from run_new to run_end, which frees it and wakes the scheduler. */
 struct run *run_new(struct supervisor *supervisor, struct server *server, enum task_kind kind, const char *id);
 void run_end(struct run *run);
-/* Starts the run's worker with its task. What it writes on standard error joins the file at `log_path`, or nothing. */
-NODISCARD enum status run_start_worker(struct run *run, const struct task *task, const char *log_path,
-                                       const struct worker_calls *calls, struct error *err);
+/* Starts the run's worker with its task. What it writes on standard error joins the job's log; a check has none. */
+NODISCARD enum status run_start_worker(struct run *run, const struct task *task, const struct worker_calls *calls,
+                                       struct error *err);
 /* Stops the worker, with the configured grace or at once. */
 void run_stop(struct run *run, enum stop stop, bool at_once);
 
@@ -74,6 +75,8 @@ NODISCARD enum status artifacts_note(struct run *run, const struct event *event,
 void artifacts_verify(struct run *run, void (*verified)(struct run *run));
 NODISCARD enum status artifacts_store(struct run *run, struct error *err);
 
+/* The log file of the run's job, in full. */
+NODISCARD enum status run_log_path(char out[PATH_BYTES], const struct run *run, struct error *err);
 /* The last lines of a log file as one line of printable text; "" when there are none. */
 void run_log_tail(char out[LOG_TAIL_BYTES], const char *path);
 

@@ -57,15 +57,24 @@ void run_end(struct run *run) {
   free(run);
 }
 
-enum status run_start_worker(struct run *run, const struct task *task, const char *log_path,
-                             const struct worker_calls *calls, struct error *err) {
+enum status run_log_path(char out[PATH_BYTES], const struct run *run, struct error *err) {
+  return path_format(out, err, "%s/" PATH_LOG, run->server->config->data, run->id);
+}
+
+enum status run_start_worker(struct run *run, const struct task *task, const struct worker_calls *calls,
+                             struct error *err) {
   const struct config *config = run->server->config;
+  char log[PATH_BYTES];
+  bool logs = run->kind != TASK_CHECK;
+  enum status status = logs ? run_log_path(log, run, err) : STATUS_OK;
+  if (status)
+    return status;
   AUTO(json_release) json_t *document = task_json(task);
   if (!document)
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "starting a worker for %s", run->id);
   struct worker_options options = {.program = config->worker_path,
                                    .task = document,
-                                   .log_path = log_path,
+                                   .log_path = logs ? log : NULL,
                                    .silence_ms = config->worker_silence_s * 1000,
                                    .calls = *calls,
                                    .context = run};

@@ -30,11 +30,6 @@ static enum status add_event(struct run *run, enum log_level level, bool metrics
   return db_event_add(run->server->db, &row, err);
 }
 
-/* The log file of the run's job, in full. */
-static enum status log_path(char out[PATH_BYTES], const struct run *run, struct error *err) {
-  return path_format(out, err, "%s/" PATH_LOG, run->server->config->data, run->id);
-}
-
 /* ---- what it says ---- */
 
 static enum status store_checkpoint(struct run *run, const struct event *event, struct error *err) {
@@ -244,7 +239,7 @@ static void tidy_output(struct run *run, enum job_state to) {
 static enum status settle(struct run *run, struct error *err) {
   char tail[LOG_TAIL_BYTES] = "", path[PATH_BYTES];
   struct error why = {0};
-  if (!log_path(path, run, NULL))
+  if (!run_log_path(path, run, NULL))
     run_log_tail(tail, path);
   struct evidence evidence = {.death = run->death,
                               .stop = run->stop,
@@ -364,15 +359,11 @@ static enum status make_task(struct task *task, struct run *run, const struct jo
 static enum status start_worker(struct run *run, const struct job_row *job, struct error *err) {
   AUTO(json_release) json_t *body = NULL;
   struct task task;
-  char log[PATH_BYTES];
   enum status status = json_parse(&body, job->spec, strlen(job->spec), NULL, err);
   if (!status)
     status = make_task(&task, run, job, body, err);
-  if (!status)
-    status = log_path(log, run, err);
-  if (status)
-    return status;
-  return run_start_worker(run, &task, log, &(struct worker_calls){on_line, on_batch, on_end}, err);
+  return status ? status
+                : run_start_worker(run, &task, &(struct worker_calls){on_line, on_batch, on_end}, err);
 }
 
 /* The worker lives: the store learns who it is. When that fails the worker is stopped again. */
