@@ -12,13 +12,14 @@ size_t weight_block(const struct weight *w) {
   return ggml_type_info(w->type)->block;
 }
 
-static size_t row_bytes(const struct weight *w) {
+/* Of that many columns of a row, whole blocks. */
+static size_t bytes_of(const struct weight *w, size_t columns) {
   const struct ggml_type_info *info = ggml_type_info(w->type);
-  return w->cols / info->block * info->bytes;
+  return columns / info->block * info->bytes;
 }
 
 size_t weight_bytes(const struct weight *w) {
-  return w->rows * row_bytes(w);
+  return w->rows * bytes_of(w, w->cols);
 }
 
 static size_t file_row(const struct weight *w, size_t row) {
@@ -29,8 +30,7 @@ static size_t file_row(const struct weight *w, size_t row) {
 }
 
 static const unsigned char *part_bytes(const struct weight *w, size_t row, size_t column) {
-  const struct ggml_type_info *info = ggml_type_info(w->type);
-  return w->bytes + file_row(w, row) * row_bytes(w) + column / info->block * info->bytes;
+  return w->bytes + file_row(w, row) * bytes_of(w, w->cols) + bytes_of(w, column);
 }
 
 const float *weight_part(const struct weight *w, size_t row, size_t first, size_t count, float *scratch) {
@@ -46,8 +46,8 @@ void weight_fetch(const struct weight *w, size_t row, size_t first, size_t count
   enum { CACHE_LINE = 64 };
   if (row >= w->rows)
     return;
-  const unsigned char *end = part_bytes(w, row, first + count);
-  for (const unsigned char *at = part_bytes(w, row, first); at < end; at += CACHE_LINE)
+  const unsigned char *at = part_bytes(w, row, first);
+  for (const unsigned char *end = at + bytes_of(w, count); at < end; at += CACHE_LINE)
     __builtin_prefetch(at);
 }
 
