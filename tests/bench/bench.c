@@ -162,13 +162,15 @@ static double scores(const struct sequences *s, size_t query_rows, bool causal) 
 /* Multiply-adds times two of the step on the tape: products with frozen weights, forward and to the input where that
    has a gradient; attention's seven with its recomputed scores. Adapters' own are left out. */
 static double flops(const struct tape *tape, const struct model *m, const struct work *w) {
-  double sum = m->language ? 4 * (double)w->answers.row_count * (double)m->head->in * (double)m->head->out : 0;
+  double sum = 0;
   for (size_t i = 0; i < tape->node_count; i++) {
     const struct node *n = tape->nodes[i];
     const struct tensor *x = n->in[0], *y = n->out[0];
     if (strcmp(n->op->name, "attention") == 0)
       sum += 14 * scores(&w->sequences, x->rows, m->language) * (double)x->cols;
-    else if (strncmp(n->op->name, "linear", 6) == 0 && !strstr(n->op->name, "cross_entropy"))
+    else if (strcmp(n->op->name, "linear+cross_entropy") == 0)
+      sum += 4 * (double)w->answers.row_count * (double)m->head->in * (double)m->head->out;
+    else if (strncmp(n->op->name, "linear", 6) == 0)
       sum += (x->needs_grad ? 4 : 2) * (double)x->rows * (double)x->cols * (double)y->cols;
   }
   return sum;

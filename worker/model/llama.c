@@ -213,8 +213,8 @@ static struct tensor *forward(struct tape *tape, const struct model *m, const st
     bool scored = !m->language && i + 1 == l->layer_count; /* a classifier's head reads the last row alone */
     enum sequence_rows rows = scored ? ROWS_LAST : ROWS_ALL;
     tape_block_begin(tape, l->layer_count + i);
-    struct tensor *a = attend(tape, l, y, op_rmsnorm(tape, x, &y->input_norm), sequences, rows);
-    x = op_add(tape, op_rows(tape, x, sequences, rows), a);
+    struct tensor *own = op_rows(tape, x, sequences, rows);
+    x = op_add(tape, own, attend(tape, l, y, op_rmsnorm(tape, x, &y->input_norm), sequences, rows));
     tape_block_end(tape);
     tape_block_begin(tape, i); /* the wide half first: two products give back more than half of the layer's memory */
     struct tensor *h = op_rmsnorm(tape, x, &y->post_norm);

@@ -24,7 +24,8 @@ static struct place place_of(const struct node *n, size_t task) {
   const struct attributes *a = n->attributes;
   size_t kv_heads = a->how.kv_heads, group = a->how.heads / kv_heads, D = n->in[0]->cols / a->how.heads;
   size_t b = task / kv_heads, kv = task % kv_heads, first = a->sequences->offsets[b];
-  size_t length = a->sequences->offsets[b + 1] - first, all = a->how.queries == ROWS_ALL, q = all ? first : b;
+  bool all = a->how.queries == ROWS_ALL;
+  size_t length = a->sequences->offsets[b + 1] - first, q = all ? first : b;
   return (struct place){.heads = {.length = length,
                                   .first = a->how.queries == ROWS_LAST ? length - 1 : 0,
                                   .rows = all ? length : 1,
