@@ -116,11 +116,16 @@ static enum status resume_job(bool *moved, struct server *server, const struct j
   struct fault_list faults = {0};
   bool pending;
   *moved = false;
-  enum status status = json_parse(&body, job->spec, strlen(job->spec), NULL, err);
-  if (status)
-    return status;
-  job_spec_parse(&spec, body, 0, arena, &faults);
-  status = admission_check(&pending, &faults, server, &spec, arena, err);
+  pending = false;
+  enum status status = STATUS_OK;
+  if (json_parse(&body, job->spec, strlen(job->spec), NULL, err)) {
+    log_error("%s: its stored specification is damaged: %s", job->id, err->text);
+    fault_add(&faults, STATUS_INTERNAL, NULL, "the stored specification of the job is damaged: %s", err->text);
+  } else {
+    job_spec_parse(&spec, body, 0, arena, &faults);
+  }
+  if (faults.count == 0)
+    status = admission_check(&pending, &faults, server, &spec, arena, err);
   if (status || (faults.count == 0 && pending))
     return status;
   struct event_row event = {.job_id = job->id, .created_at = clock_unix(), .level = LOG_INFO, .message = "queued"};
@@ -143,16 +148,21 @@ static enum status resume_job(bool *moved, struct server *server, const struct j
   return db_commit(server->db, err);
 }
 
+/* One job after the other, each in memory of its own: any number of them may wait. */
 enum status admission_resume(struct server *server, struct error *err) {
-  AUTO(arena_done) struct arena arena;
-  struct job_row *jobs;
-  size_t count;
-  bool any = false;
-  arena_init(&arena, ARENA_BYTES);
-  enum status status = db_job_in_state(&jobs, &count, server->db, JOB_VALIDATING, &arena, err);
-  for (size_t i = 0; !status && i < count; i++) {
-    bool moved;
-    status = resume_job(&moved, server, &jobs[i], &arena, err);
+  int64_t after = 0;
+  bool found = true, any = false;
+  enum status status = STATUS_OK;
+  while (!status && found) {
+    AUTO(arena_done) struct arena arena;
+    struct job_row job;
+    bool moved = false;
+    arena_init(&arena, ARENA_BYTES);
+    status = db_job_next(&job, &found, server->db, JOB_VALIDATING, after, &arena, err);
+    if (status || !found)
+      break;
+    after = job.seq;
+    status = resume_job(&moved, server, &job, &arena, err);
     any |= moved;
   }
   if (any)

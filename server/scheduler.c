@@ -71,7 +71,7 @@ static enum status start_jobs(struct server *server, size_t wanted, struct error
     struct job_row job;
     bool found;
     arena_init(&arena, ARENA_BYTES);
-    status = db_job_claim(&job, &found, server->db, clock_unix(), &arena, err);
+    status = db_job_claim(&job, &found, server->db, INT64_MAX, clock_unix(), &arena, err);
     if (!status && !found)
       break;
     if (!status)
@@ -98,7 +98,7 @@ static enum status run(struct scheduler *scheduler, int64_t *wake_ms, struct err
       .now_ms = clock_boot_ms(),
       .hold_until_ms = scheduler->hold_until_ms,
   };
-  enum status status = db_job_queued(&queued, server->db, err);
+  enum status status = db_job_count(&queued, server->db, JOB_QUEUED, err);
   if (!status)
     status = db_export_queued(&exports, server->db, err);
   if (!status)

@@ -19,7 +19,7 @@
 #include "storage/db_export.h"
 #include "storage/db_job.h"
 
-enum { ARENA_BYTES = 256 << 20, SWEEP_MAX = 100 };
+enum { ARENA_BYTES = 64 << 20, SWEEP_MAX = 100 };
 
 enum status upkeep_lock(int *lock, const struct config *config, struct error *err) {
   char path[PATH_BYTES];
@@ -96,7 +96,7 @@ static enum status remove_orphans(struct server *server, struct error *err) {
       continue;
     status = path_format(path, err, PATH_FILE, entry->d_name);
     if (!status)
-      status = db_file_has_path(&known, server->db, path, err);
+      status = db_file_known(&known, server->db, entry->d_name, err);
     if (!status && !known && unlinkat(dirfd(dir), entry->d_name, 0) == 0)
       log_info("removed %s, which belongs to no file", path);
   }
@@ -105,13 +105,18 @@ static enum status remove_orphans(struct server *server, struct error *err) {
 }
 
 enum status upkeep_recover(struct server *server, struct error *err) {
-  AUTO(arena_done) struct arena arena;
-  struct job_row *jobs;
-  size_t count;
-  arena_init(&arena, ARENA_BYTES);
-  enum status status = db_job_in_state(&jobs, &count, server->db, JOB_RUNNING, &arena, err);
-  for (size_t i = 0; !status && i < count; i++)
-    status = recover_job(server, &jobs[i], err);
+  enum status status = STATUS_OK;
+  bool found = true;
+  for (int64_t after = 0; !status && found;) {
+    AUTO(arena_done) struct arena arena;
+    struct job_row job;
+    arena_init(&arena, ARENA_BYTES);
+    status = db_job_next(&job, &found, server->db, JOB_RUNNING, after, &arena, err);
+    if (status || !found)
+      break;
+    after = job.seq;
+    status = recover_job(server, &job, err);
+  }
   if (!status)
     status = db_export_requeue(server->db, err);
   return status ? status : remove_orphans(server, err);

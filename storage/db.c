@@ -16,13 +16,15 @@ static const char *const schemas[] = {
 #include "storage/schema.sql.inc"
     ,
 #include "storage/schema_2.sql.inc"
+    ,
+#include "storage/schema_3.sql.inc"
 };
 #pragma GCC diagnostic pop
 
 enum {
   APPLICATION_ID = 0x7265666C, /* "refl" */
   SCHEMA_VERSION = COUNT_OF(schemas),
-  STATEMENTS_MAX = 96,
+  STATEMENTS_MAX = 128,
   BUSY_TIMEOUT_MS = 5000,
 };
 
@@ -277,6 +279,34 @@ enum status stmt_number(int64_t *out, struct db *db, const char *sql, const char
     stmt_text(&stmt, param);
   status = stmt_step(&stmt, &row, err);
   *out = row ? stmt_get_int(&stmt, 0) : -1;
+  return status;
+}
+
+enum status stmt_list(struct stmt_rows *out, struct stmt *stmt, size_t row_bytes, stmt_reader *read, int64_t limit,
+                      struct arena *arena, struct error *err) {
+  bool row;
+  size_t size = 0, before = arena->used;
+  enum status status;
+  *out = (struct stmt_rows){0};
+  while (!(status = stmt_step(stmt, &row, err)) && row) {
+    if (out->count == (size_t)limit || (out->count > 0 && arena->used - before > PAGE_BYTES)) {
+      out->more = true;
+      break;
+    }
+    if (out->count == size) {
+      size = size ? size * 2 : 16;
+      void *bigger = arena_array(arena, size, row_bytes);
+      if (!bigger)
+        return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "a list is too long");
+      if (out->count)
+        memcpy(bigger, out->rows, out->count * row_bytes);
+      out->rows = bigger;
+    }
+    status = read((char *)out->rows + out->count * row_bytes, stmt, arena, err);
+    if (status)
+      return status;
+    out->count++;
+  }
   return status;
 }
 

@@ -26,7 +26,8 @@ void db_rollback(struct db *db);
 /* Can it be written now? Takes and releases the write lock. */
 NODISCARD enum status db_probe(struct db *db, struct error *err);
 
-/* One page of a list, newest first. */
+/* One page of a list, newest first. It ends early, and says that there is more, when its rows have PAGE_BYTES. */
+enum { PAGE_BYTES = 4 << 20 };
 struct page {
   const char *after;  /* id of the last item of the page before; NULL: from the newest */
   int64_t limit;      /* items at most */

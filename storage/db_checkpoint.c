@@ -2,6 +2,21 @@
 
 #include "storage/stmt.h"
 
+#define COLUMNS "seq, job_id, created_at, step, path, metrics"
+
+static enum status read_row(void *row, const struct stmt *stmt, struct arena *arena, struct error *err) {
+  struct checkpoint_row *out = row;
+  *out = (struct checkpoint_row){.seq = stmt_get_int(stmt, 0),
+                                 .job_id = stmt_get_text(stmt, 1, arena),
+                                 .created_at = stmt_get_int(stmt, 2),
+                                 .step = stmt_get_int(stmt, 3),
+                                 .path = stmt_get_text(stmt, 4, arena),
+                                 .metrics = stmt_get_text(stmt, 5, arena)};
+  if (!out->job_id || !out->path || !out->metrics)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "reading a checkpoint's row");
+  return STATUS_OK;
+}
+
 enum status db_checkpoint_add(struct db *db, const struct checkpoint_row *row, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   enum status status = stmt_open(&stmt, db,
@@ -21,41 +36,25 @@ enum status db_checkpoint_add(struct db *db, const struct checkpoint_row *row, s
 enum status db_checkpoint_list(struct checkpoint_row **out, size_t *count, bool *more, struct db *db,
                                const char *job_id, const struct page *page, struct arena *arena, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
+  struct stmt_rows list;
   int64_t after;
-  bool row;
-  *count = 0;
-  *more = false;
   enum status status =
       stmt_cursor(&after, db, "SELECT seq FROM checkpoint WHERE 'ftckpt-' || seq = ?1"
                               " AND seq = CAST(substr(?1, 8) AS INTEGER)", page, err);
   if (!status)
     status = stmt_open(&stmt, db,
-                       "SELECT seq, created_at, step, path, metrics FROM checkpoint"
+                       "SELECT " COLUMNS " FROM checkpoint"
                        " WHERE job_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3",
                        err);
   if (status)
     return status;
-  *out = arena_array(arena, (size_t)page->limit, sizeof **out);
-  if (!*out)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "the list of checkpoints is too long");
   stmt_text(&stmt, job_id);
   stmt_int(&stmt, after);
   stmt_int(&stmt, page->limit + 1);
-  while (!(status = stmt_step(&stmt, &row, err)) && row) {
-    if (*count == (size_t)page->limit) {
-      *more = true;
-      break;
-    }
-    struct checkpoint_row *checkpoint = *out + (*count)++;
-    *checkpoint = (struct checkpoint_row){.seq = stmt_get_int(&stmt, 0),
-                                          .job_id = job_id,
-                                          .created_at = stmt_get_int(&stmt, 1),
-                                          .step = stmt_get_int(&stmt, 2),
-                                          .path = stmt_get_text(&stmt, 3, arena),
-                                          .metrics = stmt_get_text(&stmt, 4, arena)};
-    if (!checkpoint->path || !checkpoint->metrics)
-      return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "the list of checkpoints is too long");
-  }
+  status = stmt_list(&list, &stmt, sizeof **out, read_row, page->limit, arena, err);
+  *out = list.rows;
+  *count = list.count;
+  *more = list.more;
   return status;
 }
 
@@ -64,24 +63,14 @@ enum status db_checkpoint_get(struct checkpoint_row *out, bool *found, struct db
   AUTO(stmt_done) struct stmt stmt = {0};
   *found = false;
   enum status status = stmt_open(&stmt, db,
-                                 "SELECT seq, job_id, created_at, step, path, metrics FROM checkpoint"
+                                 "SELECT " COLUMNS " FROM checkpoint"
                                  " WHERE 'ftckpt-' || seq = ?1 AND seq = CAST(substr(?1, 8) AS INTEGER)",
                                  err);
   if (status)
     return status;
   stmt_text(&stmt, id);
   status = stmt_step(&stmt, found, err);
-  if (status || !*found)
-    return status;
-  *out = (struct checkpoint_row){.seq = stmt_get_int(&stmt, 0),
-                                 .job_id = stmt_get_text(&stmt, 1, arena),
-                                 .created_at = stmt_get_int(&stmt, 2),
-                                 .step = stmt_get_int(&stmt, 3),
-                                 .path = stmt_get_text(&stmt, 4, arena),
-                                 .metrics = stmt_get_text(&stmt, 5, arena)};
-  if (!out->job_id || !out->path || !out->metrics)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "reading a checkpoint's row");
-  return STATUS_OK;
+  return status || !*found ? status : read_row(out, &stmt, arena, err);
 }
 
 enum status db_checkpoint_delete(struct db *db, const char *job_id, int64_t step, struct error *err) {

@@ -33,13 +33,25 @@ static enum log_level parse_level(const char *name) {
   return strcmp(name, "error") == 0 ? LOG_ERROR : strcmp(name, "warn") == 0 ? LOG_WARN : LOG_INFO;
 }
 
+static enum status read_row(void *row, const struct stmt *stmt, struct arena *arena, struct error *err) {
+  struct event_row *out = row;
+  const char *level = stmt_get_text(stmt, 2, arena), *type = stmt_get_text(stmt, 3, arena);
+  *out = (struct event_row){.seq = stmt_get_int(stmt, 0),
+                            .created_at = stmt_get_int(stmt, 1),
+                            .message = stmt_get_text(stmt, 4, arena),
+                            .data = stmt_get_text(stmt, 5, arena)};
+  if (!level || !type || !out->message)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "reading an event's row");
+  out->level = parse_level(level);
+  out->metrics = strcmp(type, "metrics") == 0;
+  return STATUS_OK;
+}
+
 enum status db_event_list(struct event_row **out, size_t *count, bool *more, struct db *db, const char *job_id,
                           const struct page *page, struct arena *arena, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
+  struct stmt_rows list;
   int64_t after;
-  bool row;
-  *count = 0;
-  *more = false;
   enum status status =
       stmt_cursor(&after, db, "SELECT seq FROM event WHERE 'ftevent-' || seq = ?1"
                               " AND seq = CAST(substr(?1, 9) AS INTEGER)", page, err);
@@ -50,28 +62,14 @@ enum status db_event_list(struct event_row **out, size_t *count, bool *more, str
                        err);
   if (status)
     return status;
-  *out = arena_array(arena, (size_t)page->limit, sizeof **out);
-  if (!*out)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "the list of events is too long");
   stmt_text(&stmt, job_id);
   stmt_int(&stmt, after);
   stmt_int(&stmt, page->limit + 1);
-  while (!(status = stmt_step(&stmt, &row, err)) && row) {
-    if (*count == (size_t)page->limit) {
-      *more = true;
-      break;
-    }
-    const char *level = stmt_get_text(&stmt, 2, arena), *type = stmt_get_text(&stmt, 3, arena);
-    struct event_row *event = *out + (*count)++;
-    *event = (struct event_row){.seq = stmt_get_int(&stmt, 0),
-                                .job_id = job_id,
-                                .created_at = stmt_get_int(&stmt, 1),
-                                .message = stmt_get_text(&stmt, 4, arena),
-                                .data = stmt_get_text(&stmt, 5, arena)};
-    if (!level || !type || !event->message)
-      return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "the list of events is too long");
-    event->level = parse_level(level);
-    event->metrics = strcmp(type, "metrics") == 0;
-  }
+  status = stmt_list(&list, &stmt, sizeof **out, read_row, page->limit, arena, err);
+  *out = list.rows;
+  *count = list.count;
+  *more = list.more;
+  for (size_t i = 0; i < list.count; i++)
+    (*out)[i].job_id = job_id;
   return status;
 }

@@ -16,7 +16,8 @@ const char *file_status_name(enum file_status status) {
   return status_names[status];
 }
 
-static enum status read_row(struct file_row *out, const struct stmt *stmt, struct arena *arena, struct error *err) {
+static enum status read_row(void *row, const struct stmt *stmt, struct arena *arena, struct error *err) {
+  struct file_row *out = row;
   const char *status = stmt_get_text(stmt, 9, arena);
   *out = (struct file_row){
       .id = stmt_get_text(stmt, 0, arena),
@@ -39,36 +40,15 @@ static enum status read_row(struct file_row *out, const struct stmt *stmt, struc
   return STATUS_OK;
 }
 
-/* Reads up to `limit` rows; *more (may be NULL): there was one beyond. */
-static enum status read_rows(struct file_row **out, size_t *count, bool *more, struct stmt *stmt, int64_t limit,
+/* At most `limit` rows; `more` may be NULL. */
+static enum status read_list(struct file_row **out, size_t *count, bool *more, struct stmt *stmt, int64_t limit,
                              struct arena *arena, struct error *err) {
-  bool row;
-  enum status status;
-  *count = 0;
+  struct stmt_rows list;
+  enum status status = stmt_list(&list, stmt, sizeof **out, read_row, limit, arena, err);
+  *out = list.rows;
+  *count = list.count;
   if (more)
-    *more = false;
-  *out = NULL;
-  size_t size = 0;
-  while (!(status = stmt_step(stmt, &row, err)) && row) {
-    if (*count == (size_t)limit) {
-      if (more)
-        *more = true;
-      break;
-    }
-    if (*count == size) {
-      struct file_row *bigger = arena_array(arena, size ? size * 2 : 16, sizeof *bigger);
-      if (!bigger)
-        return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "the list of files is too long");
-      if (size)
-        memcpy(bigger, *out, size * sizeof *bigger);
-      *out = bigger;
-      size = size ? size * 2 : 16;
-    }
-    status = read_row(*out + *count, stmt, arena, err);
-    if (status)
-      return status;
-    ++*count;
-  }
+    *more = list.more;
   return status;
 }
 
@@ -113,22 +93,25 @@ enum status db_file_list(struct file_row **out, size_t *count, bool *more, struc
                          const char *purpose, int64_t now, struct arena *arena, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   int64_t after;
+#define LIST "SELECT " COLUMNS " FROM file WHERE (expires_at IS NULL OR expires_at > ?1) AND seq "
   enum status status = stmt_cursor(&after, db, "SELECT seq FROM file WHERE id = ?1", page, err);
-  if (!status)
+  if (!status && purpose)
     status = stmt_open(&stmt, db,
-                       page->ascending
-                           ? "SELECT " COLUMNS " FROM file WHERE seq > ?1 AND (?2 IS NULL OR purpose = ?2)"
-                             " AND (expires_at IS NULL OR expires_at > ?3) ORDER BY seq LIMIT ?4"
-                           : "SELECT " COLUMNS " FROM file WHERE seq < ?1 AND (?2 IS NULL OR purpose = ?2)"
-                             " AND (expires_at IS NULL OR expires_at > ?3) ORDER BY seq DESC LIMIT ?4",
+                       page->ascending ? LIST "> ?2 AND purpose = ?4 ORDER BY seq LIMIT ?3"
+                                       : LIST "< ?2 AND purpose = ?4 ORDER BY seq DESC LIMIT ?3",
                        err);
+  else if (!status)
+    status = stmt_open(
+        &stmt, db, page->ascending ? LIST "> ?2 ORDER BY seq LIMIT ?3" : LIST "< ?2 ORDER BY seq DESC LIMIT ?3", err);
+#undef LIST
   if (status)
     return status;
-  stmt_int(&stmt, after);
-  stmt_text(&stmt, purpose);
   stmt_int(&stmt, now);
+  stmt_int(&stmt, after);
   stmt_int(&stmt, page->limit + 1);
-  return read_rows(out, count, more, &stmt, page->limit, arena, err);
+  if (purpose)
+    stmt_text(&stmt, purpose);
+  return read_list(out, count, more, &stmt, page->limit, arena, err);
 }
 
 enum status db_file_checked(struct db *db, const char *id, enum file_status status, const char *details,
@@ -187,7 +170,7 @@ enum status db_file_unchecked(struct file_row **out, size_t *count, struct db *d
   if (status)
     return status;
   stmt_int(&stmt, limit);
-  return read_rows(out, count, NULL, &stmt, limit, arena, err);
+  return read_list(out, count, NULL, &stmt, limit, arena, err);
 }
 
 enum status db_file_expired(struct file_row **out, size_t *count, struct db *db, int64_t now, int64_t limit,
@@ -203,12 +186,12 @@ enum status db_file_expired(struct file_row **out, size_t *count, struct db *db,
     return status;
   stmt_int(&stmt, now);
   stmt_int(&stmt, limit);
-  return read_rows(out, count, NULL, &stmt, limit, arena, err);
+  return read_list(out, count, NULL, &stmt, limit, arena, err);
 }
 
-enum status db_file_has_path(bool *out, struct db *db, const char *path, struct error *err) {
+enum status db_file_known(bool *out, struct db *db, const char *id, struct error *err) {
   int64_t rows = 0;
-  enum status status = stmt_number(&rows, db, "SELECT count(*) FROM file WHERE path = ?1", path, err);
+  enum status status = stmt_number(&rows, db, "SELECT count(*) FROM file WHERE id = ?1", id, err);
   *out = rows > 0;
   return status;
 }

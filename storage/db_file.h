@@ -46,7 +46,7 @@ NODISCARD enum status db_file_unchecked(struct file_row **out, size_t *count, st
 /* Files past their time that no open job needs, at most `limit`. */
 NODISCARD enum status db_file_expired(struct file_row **out, size_t *count, struct db *db, int64_t now, int64_t limit,
                                       struct arena *arena, struct error *err);
-/* Is there a row whose bytes are at `path`? */
-NODISCARD enum status db_file_has_path(bool *out, struct db *db, const char *path, struct error *err);
+/* Is there a row with this id, expired or not? */
+NODISCARD enum status db_file_known(bool *out, struct db *db, const char *id, struct error *err);
 
 #endif

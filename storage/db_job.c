@@ -7,9 +7,11 @@
 #define COLUMNS                                                                                                  \
   "id, created_at, model, training_file, validation_file, fine_tuned_model, spec, metadata, priority,"          \
   " idempotency_key, body_sha256, state, lease_token, restarts, worker, cancel_requested_at, started_at,"       \
-  " finished_at, ifnull(trained_tokens, -1), progress, error_code, error_param, error_message, model_deleted"
+  " finished_at, ifnull(trained_tokens, -1), progress, error_code, error_param, error_message, model_deleted,"   \
+  " seq, needs_free"
 
-static enum status read_row(struct job_row *out, const struct stmt *stmt, struct arena *arena, struct error *err) {
+static enum status read_row(void *row, const struct stmt *stmt, struct arena *arena, struct error *err) {
+  struct job_row *out = row;
   const char *state = stmt_get_text(stmt, 11, arena);
   *out = (struct job_row){
       .id = stmt_get_text(stmt, 0, arena),
@@ -35,6 +37,8 @@ static enum status read_row(struct job_row *out, const struct stmt *stmt, struct
       .error_param = stmt_get_text(stmt, 21, arena),
       .error_message = stmt_get_text(stmt, 22, arena),
       .model_deleted = stmt_get_int(stmt, 23) != 0,
+      .seq = stmt_get_int(stmt, 24),
+      .needs_free = stmt_get_int(stmt, 25),
   };
   if (!out->id || !out->model || !out->training_file || !out->fine_tuned_model || !out->spec || !out->body_sha256 ||
       !state)
@@ -43,44 +47,22 @@ static enum status read_row(struct job_row *out, const struct stmt *stmt, struct
   return STATUS_OK;
 }
 
+/* At most `limit` rows of a list. */
+static enum status read_list(struct job_row **out, size_t *count, bool *more, struct stmt *stmt, int64_t limit,
+                             struct arena *arena, struct error *err) {
+  struct stmt_rows list;
+  enum status status = stmt_list(&list, stmt, sizeof **out, read_row, limit, arena, err);
+  *out = list.rows;
+  *count = list.count;
+  *more = list.more;
+  return status;
+}
+
 /* At most one row. */
 static enum status read_one(struct job_row *out, bool *found, struct stmt *stmt, struct arena *arena,
                             struct error *err) {
   enum status status = stmt_step(stmt, found, err);
   return status || !*found ? status : read_row(out, stmt, arena, err);
-}
-
-/* Up to `limit` rows (0: all); *more (may be NULL): there was one beyond. */
-static enum status read_rows(struct job_row **out, size_t *count, bool *more, struct stmt *stmt, int64_t limit,
-                             struct arena *arena, struct error *err) {
-  bool row;
-  enum status status;
-  size_t size = 0;
-  *out = NULL;
-  *count = 0;
-  if (more)
-    *more = false;
-  while (!(status = stmt_step(stmt, &row, err)) && row) {
-    if (limit && *count == (size_t)limit) {
-      if (more)
-        *more = true;
-      break;
-    }
-    if (*count == size) {
-      struct job_row *bigger = arena_array(arena, size ? size * 2 : 16, sizeof *bigger);
-      if (!bigger)
-        return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "the list of jobs is too long");
-      if (size)
-        memcpy(bigger, *out, size * sizeof *bigger);
-      *out = bigger;
-      size = size ? size * 2 : 16;
-    }
-    status = read_row(*out + *count, stmt, arena, err);
-    if (status)
-      return status;
-    ++*count;
-  }
-  return status;
 }
 
 enum status db_job_insert(struct db *db, const struct job_row *row, struct error *err) {
@@ -126,40 +108,63 @@ enum status db_job_list(struct job_row **out, size_t *count, bool *more, struct 
                         const struct job_filter *filter, struct arena *arena, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   int64_t after;
+  bool any = !filter->metadata && !filter->metadata_null;
   enum status status = stmt_cursor(&after, db, "SELECT seq FROM job WHERE id = ?1", page, err);
   if (!status)
     status = stmt_open(&stmt, db,
-                       "SELECT " COLUMNS " FROM job WHERE seq < ?1 AND (?2 = 0 OR metadata IS NULL)"
-                       " AND (?3 IS NULL OR NOT EXISTS (SELECT 1 FROM json_each(?3) AS want WHERE NOT EXISTS"
-                       " (SELECT 1 FROM json_each(job.metadata) AS has"
-                       " WHERE has.key = want.key AND has.value = want.value)))"
-                       " ORDER BY seq DESC LIMIT ?4",
+                       any ? "SELECT " COLUMNS " FROM job WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2"
+                           : "SELECT " COLUMNS " FROM job WHERE seq < ?1 AND (?3 = 0 OR metadata IS NULL)"
+                             " AND (?4 IS NULL OR NOT EXISTS (SELECT 1 FROM json_each(?4) AS want WHERE NOT EXISTS"
+                             " (SELECT 1 FROM json_each(job.metadata) AS has"
+                             " WHERE has.key = want.key AND has.value = want.value)))"
+                             " ORDER BY seq DESC LIMIT ?2",
                        err);
   if (status)
     return status;
   stmt_int(&stmt, after);
-  stmt_int(&stmt, filter->metadata_null);
-  stmt_text(&stmt, filter->metadata);
   stmt_int(&stmt, page->limit + 1);
-  return read_rows(out, count, more, &stmt, page->limit, arena, err);
+  if (!any) {
+    stmt_int(&stmt, filter->metadata_null);
+    stmt_text(&stmt, filter->metadata);
+  }
+  return read_list(out, count, more, &stmt, page->limit, arena, err);
 }
 
-enum status db_job_in_state(struct job_row **out, size_t *count, struct db *db, enum job_state state,
-                            struct arena *arena, struct error *err) {
+enum status db_job_next(struct job_row *out, bool *found, struct db *db, enum job_state state, int64_t after,
+                        struct arena *arena, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
-  enum status status = stmt_open(&stmt, db, "SELECT " COLUMNS " FROM job WHERE state = ?1 ORDER BY seq", err);
+  *found = false;
+  enum status status = stmt_open(
+      &stmt, db, "SELECT " COLUMNS " FROM job WHERE state = ?1 AND seq > ?2 ORDER BY seq LIMIT 1", err);
   if (status)
     return status;
   stmt_text(&stmt, job_state_name(state));
-  return read_rows(out, count, NULL, &stmt, 0, arena, err);
+  stmt_int(&stmt, after);
+  return read_one(out, found, &stmt, arena, err);
 }
 
-enum status db_job_models(struct job_row **out, size_t *count, struct db *db, struct arena *arena,
+static enum status read_model(void *row, const struct stmt *stmt, struct arena *arena, struct error *err) {
+  struct job_model *out = row;
+  *out = (struct job_model){.name = stmt_get_text(stmt, 0, arena), .finished_at = stmt_get_int(stmt, 1)};
+  return out->name ? STATUS_OK : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "listing the models");
+}
+
+enum status db_job_models(struct job_model **out, size_t *count, bool *more, struct db *db, struct arena *arena,
                           struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
-  enum status status = stmt_open(
-      &stmt, db, "SELECT " COLUMNS " FROM job WHERE state = 'succeeded' AND model_deleted = 0 ORDER BY seq DESC", err);
-  return status ? status : read_rows(out, count, NULL, &stmt, 0, arena, err);
+  struct stmt_rows list;
+  *out = NULL;
+  enum status status = stmt_open(&stmt, db,
+                                 "SELECT fine_tuned_model, finished_at FROM job WHERE state = 'succeeded'"
+                                 " AND model_deleted = 0 ORDER BY seq DESC",
+                                 err);
+  if (status)
+    return status;
+  status = stmt_list(&list, &stmt, sizeof **out, read_model, INT64_MAX, arena, err);
+  *out = list.rows;
+  *count = list.count;
+  *more = list.more;
+  return status;
 }
 
 enum status db_job_of_model(struct job_row *out, struct db *db, const char *name, struct arena *arena,
@@ -188,20 +193,41 @@ enum status db_job_delete_model(struct db *db, const char *id, struct error *err
   return stmt_run(&stmt, NULL, err);
 }
 
+enum status db_job_count(int64_t *out, struct db *db, enum job_state state, struct error *err) {
+  return stmt_number(out, db, "SELECT count(*) FROM job WHERE state = ?1", job_state_name(state), err);
+}
+
 enum status db_job_waiting(int64_t *out, struct db *db, struct error *err) {
-  return stmt_number(out, db, "SELECT count(*) FROM job WHERE state IN ('validating_files', 'queued')", NULL, err);
+  int64_t validating;
+  enum status status = db_job_count(out, db, JOB_QUEUED, err);
+  if (!status)
+    status = db_job_count(&validating, db, JOB_VALIDATING, err);
+  if (!status)
+    *out += validating;
+  return status;
 }
 
-enum status db_job_queued(int64_t *out, struct db *db, struct error *err) {
-  return stmt_number(out, db, "SELECT count(*) FROM job WHERE state = 'queued'", NULL, err);
-}
-
-enum status db_job_position(int64_t *out, struct db *db, const char *id, struct error *err) {
-  return stmt_number(out, db,
-                     "SELECT count(*) FROM job AS other, job AS mine WHERE mine.id = ?1 AND other.state = 'queued'"
-                     " AND (other.priority > mine.priority"
-                     " OR (other.priority = mine.priority AND other.seq < mine.seq))",
-                     id, err);
+enum status db_job_positions(int64_t *out, struct db *db, const struct job_row *jobs, size_t count, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  size_t queued = 0;
+  for (size_t i = 0; i < count; i++) {
+    out[i] = -1;
+    queued += jobs[i].state == JOB_QUEUED;
+  }
+  if (queued == 0)
+    return STATUS_OK;
+  enum status status =
+      stmt_open(&stmt, db, "SELECT seq FROM job WHERE state = 'queued' ORDER BY priority DESC, seq", err);
+  bool row = false;
+  for (int64_t place = 0; !status && queued > 0 && !(status = stmt_step(&stmt, &row, err)) && row; place++) {
+    int64_t seq = stmt_get_int(&stmt, 0);
+    for (size_t i = 0; i < count; i++)
+      if (jobs[i].seq == seq && jobs[i].state == JOB_QUEUED) {
+        out[i] = place;
+        queued--;
+      }
+  }
+  return status;
 }
 
 enum status db_job_same(struct job_row *out, bool *found, struct db *db, const char *key, const char *body_sha256,
@@ -222,20 +248,22 @@ enum status db_job_same(struct job_row *out, bool *found, struct db *db, const c
   return read_one(out, found, &stmt, arena, err);
 }
 
-enum status db_job_claim(struct job_row *out, bool *found, struct db *db, int64_t now, struct arena *arena,
-                         struct error *err) {
+enum status db_job_claim(struct job_row *out, bool *found, struct db *db, int64_t free_bytes, int64_t now,
+                         struct arena *arena, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   *found = false;
   enum status status =
       stmt_open(&stmt, db,
                 "UPDATE job SET state = 'running', lease_token = lease_token + 1, started_at = ?1, worker = NULL,"
-                " progress = NULL, trained_tokens = NULL"
-                " WHERE id = (SELECT id FROM job WHERE state = 'queued' ORDER BY priority DESC, seq LIMIT 1)"
+                " progress = NULL, trained_tokens = NULL, needs_free = 0"
+                " WHERE seq = (SELECT seq FROM job WHERE state = 'queued' AND needs_free <= ?2"
+                " ORDER BY priority DESC, seq LIMIT 1)"
                 " AND state = 'queued' RETURNING " COLUMNS,
                 err);
   if (status)
     return status;
   stmt_int(&stmt, now);
+  stmt_int(&stmt, free_bytes);
   status = read_one(out, found, &stmt, arena, err);
   bool row = *found;
   while (!status && row)
@@ -292,6 +320,25 @@ enum status db_job_held(bool *held, struct db *db, const struct lease *lease, st
   *held = false;
   enum status status = open_guarded(&stmt, db, "SELECT 1 FROM job" GUARD, lease, err);
   return status ? status : stmt_step(&stmt, held, err);
+}
+
+enum status db_job_unclaim(struct db *db, const struct lease *lease, bool *held, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  *held = false;
+  enum status status =
+      open_guarded(&stmt, db, "UPDATE job SET state = 'queued', started_at = NULL, worker = NULL" GUARD, lease, err);
+  return status ? status : run_guarded(&stmt, held, err);
+}
+
+enum status db_job_wait_for_room(struct db *db, const char *id, int64_t needs_free, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  enum status status =
+      stmt_open(&stmt, db, "UPDATE job SET needs_free = ?2 WHERE id = ?1 AND state = 'queued'", err);
+  if (status)
+    return status;
+  stmt_text(&stmt, id);
+  stmt_int(&stmt, needs_free);
+  return stmt_run(&stmt, NULL, err);
 }
 
 static void bind_end(struct stmt *stmt, enum job_state to, const struct error *why, int64_t now) {

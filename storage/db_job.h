@@ -32,6 +32,8 @@ struct job_row {
   const char *progress;          /* JSON text; NULL: none */
   const char *error_code, *error_param, *error_message;  /* NULL: none */
   bool model_deleted;
+  int64_t seq;                   /* its place in order of age */
+  int64_t needs_free;            /* queued: it waits until the disk has so many bytes free; 0: it does not */
 };
 
 /* The columns above from `id` to `state` are written; the others begin empty. */
@@ -47,12 +49,16 @@ struct job_filter {
 NODISCARD enum status db_job_list(struct job_row **out, size_t *count, bool *more, struct db *db,
                                   const struct page *page, const struct job_filter *filter, struct arena *arena,
                                   struct error *err);
-/* Every job in that state, oldest first. */
-NODISCARD enum status db_job_in_state(struct job_row **out, size_t *count, struct db *db, enum job_state state,
-                                      struct arena *arena, struct error *err);
-/* Jobs that succeeded and whose model is there. */
-NODISCARD enum status db_job_models(struct job_row **out, size_t *count, struct db *db, struct arena *arena,
-                                    struct error *err);
+/* Jobs in a state one by one, oldest first: the first whose seq is above `after`. *found false: no more. */
+NODISCARD enum status db_job_next(struct job_row *out, bool *found, struct db *db, enum job_state state, int64_t after,
+                                  struct arena *arena, struct error *err);
+/* The models of jobs that succeeded and whose model is there, newest first. */
+struct job_model {
+  const char *name;
+  int64_t finished_at;
+};
+NODISCARD enum status db_job_models(struct job_model **out, size_t *count, bool *more, struct db *db,
+                                    struct arena *arena, struct error *err);
 /* The one with that fine_tuned_model, or STATUS_MODEL_NOT_FOUND, param "model". */
 NODISCARD enum status db_job_of_model(struct job_row *out, struct db *db, const char *name, struct arena *arena,
                                       struct error *err);
@@ -60,18 +66,20 @@ NODISCARD enum status db_job_delete_model(struct db *db, const char *id, struct 
 
 /* Jobs that wait: validating or queued. */
 NODISCARD enum status db_job_waiting(int64_t *out, struct db *db, struct error *err);
-NODISCARD enum status db_job_queued(int64_t *out, struct db *db, struct error *err);
-/* How many queued jobs go before this one. */
-NODISCARD enum status db_job_position(int64_t *out, struct db *db, const char *id, struct error *err);
+NODISCARD enum status db_job_count(int64_t *out, struct db *db, enum job_state state, struct error *err);
+/* How many queued jobs go before each of these; -1: it is not queued. One walk along the queue for all of them. */
+NODISCARD enum status db_job_positions(int64_t *out, struct db *db, const struct job_row *jobs, size_t count,
+                                       struct error *err);
 
 /* The newest job made since `since` with that key, or with that body when key is NULL (jobs that came with a
    key are then left out). *found false: none. */
 NODISCARD enum status db_job_same(struct job_row *out, bool *found, struct db *db, const char *key,
                                   const char *body_sha256, int64_t since, struct arena *arena, struct error *err);
 
-/* Takes the first queued job (priority, then age) and makes it running with a new token. *found false: none. */
-NODISCARD enum status db_job_claim(struct job_row *out, bool *found, struct db *db, int64_t now, struct arena *arena,
-                                   struct error *err);
+/* Takes the first queued job (priority, then age) that `free_bytes` of the disk suffice for and makes it running with
+   a new token. *found false: none. */
+NODISCARD enum status db_job_claim(struct job_row *out, bool *found, struct db *db, int64_t free_bytes, int64_t now,
+                                   struct arena *arena, struct error *err);
 
 /* Guarded writes: *held false: the lease is lost and nothing was written. */
 struct lease {
@@ -87,6 +95,11 @@ NODISCARD enum status db_job_held(bool *held, struct db *db, const struct lease 
    QUEUED counts a restart. */
 NODISCARD enum status db_job_release(struct db *db, const struct lease *lease, enum job_state to,
                                      const struct error *why, int64_t now, bool *held, struct error *err);
+
+/* Gives a claim back as if it had not been made: no restart is counted. The token stays used. */
+NODISCARD enum status db_job_unclaim(struct db *db, const struct lease *lease, bool *held, struct error *err);
+/* A queued job waits until the disk has so many bytes free. */
+NODISCARD enum status db_job_wait_for_room(struct db *db, const char *id, int64_t needs_free, struct error *err);
 
 /* A move of a job that no worker has: `from` must be its state now; *moved false: it was not. */
 NODISCARD enum status db_job_move(struct db *db, const char *id, enum job_state from, enum job_state to,

@@ -38,6 +38,16 @@ const char *stmt_get_text(const struct stmt *stmt, int column, struct arena *are
 
 /* The first column of the first row of a query with at most one text parameter; *out = -1: no row. */
 NODISCARD enum status stmt_number(int64_t *out, struct db *db, const char *sql, const char *param, struct error *err);
+/* The rows that a query still has, at most `limit`, read by `read` into an array in the arena. A list also ends, with
+   `more`, after the row with which it passes PAGE_BYTES: no list is too large to be answered. */
+struct stmt_rows {
+  void *rows;
+  size_t count;
+  bool more;
+};
+typedef enum status stmt_reader(void *row, const struct stmt *stmt, struct arena *arena, struct error *err);
+NODISCARD enum status stmt_list(struct stmt_rows *out, struct stmt *stmt, size_t row_bytes, stmt_reader *read,
+                                int64_t limit, struct arena *arena, struct error *err);
 /* The seq of the row that a cursor names, or STATUS_INVALID_CURSOR. `sql` has one text parameter. */
 NODISCARD enum status stmt_cursor(int64_t *seq, struct db *db, const char *sql, const struct page *page,
                                   struct error *err);

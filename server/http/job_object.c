@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "server/http/reply.h"
 #include "storage/db_artifact.h"
 
@@ -48,30 +49,31 @@ static json_t *error_member(const struct job_row *job) {
                    job->error_param);
 }
 
-/* The spec's `scheduling` with the place in the queue. */
-static enum status add_position(json_t *spec, struct server *server, const struct job_row *job, struct error *err) {
-  int64_t position = -1;
-  enum status status = STATUS_OK;
-  if (job->state == JOB_QUEUED)
-    status = db_job_position(&position, server->db, job->id, err);
-  json_object_set_new(json_object_get(spec, "scheduling"), "queue_position",
-                      position >= 0 ? json_integer(position) : json_null());
-  return status;
+/* What was asked for. A row whose text is damaged is shown without it. */
+static json_t *read_spec(const struct job_row *job) {
+  json_t *spec;
+  struct error err;
+  if (json_parse(&spec, job->spec, strlen(job->spec), NULL, &err) == STATUS_OK) {
+    if (json_is_object(spec))
+      return spec;
+    json_decref(spec);
+    error_set(&err, STATUS_INTERNAL, NULL, "no object");
+  }
+  log_error("%s: its stored specification is damaged: %s", job->id, err.text);
+  return json_object();
 }
 
-enum status job_object(json_t **out, struct server *server, const struct job_row *job, struct arena *arena,
-                       struct error *err) {
-  AUTO(json_release) json_t *spec = NULL;
+enum status job_object(json_t **out, struct server *server, const struct job_row *job, int64_t position,
+                       struct arena *arena, struct error *err) {
+  AUTO(json_release) json_t *spec = read_spec(job);
   AUTO(json_release) json_t *results = NULL;
   json_t *progress;
   *out = NULL;
-  enum status status = json_parse(&spec, job->spec, strlen(job->spec), NULL, err);
-  if (!status)
-    status = result_files(&results, server, job, arena, err);
-  if (!status)
-    status = add_position(spec, server, job, err);
+  enum status status = result_files(&results, server, job, arena, err);
   if (status)
     return status;
+  json_object_set_new(json_object_get(spec, "scheduling"), "queue_position",
+                      position >= 0 ? json_integer(position) : json_null());
   bool done = job->state == JOB_SUCCEEDED;
   progress = reply_stored(job->progress);
   json_t *core = json_pack(

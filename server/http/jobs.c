@@ -25,14 +25,16 @@ enum {
   KEY_BYTES_MAX = 255,
   KEY_LIFE_S = 24 * 3600,
   RETRY_LIFE_S = 600,
-  SPEC_BYTES_MAX = 4 << 20,
+  SPEC_BYTES_MAX = 256 << 10,
   MODEL_TAIL = 8,
 };
 
 static void reply_job(struct request *request, const struct job_row *job, bool replayed) {
   json_t *object;
+  int64_t position;
   struct error err;
-  if (job_object(&object, request->server, job, &request->arena, &err))
+  if (db_job_positions(&position, request->server->db, job, 1, &err) ||
+      job_object(&object, request->server, job, position, &request->arena, &err))
     reply_error(request, &err);
   else
     reply_json_with(request, object, replayed ? "Idempotency-Replayed" : NULL, "true");
@@ -96,7 +98,7 @@ static enum status store(struct request *request, const struct job_spec *spec, b
   AUTO(str_done) struct str spec_text, metadata_text;
   AUTO(json_release) json_t *document = job_spec_json(spec);
   char id[40];
-  str_init(&spec_text, SPEC_BYTES_MAX);
+  str_init(&spec_text, 2 * SPEC_BYTES_MAX);
   str_init(&metadata_text, SPEC_BYTES_MAX);
   bool fits = document && json_append(&spec_text, document) &&
               (!spec->metadata || json_append(&metadata_text, spec->metadata));
@@ -163,6 +165,33 @@ static enum status with_source(json_t **out, struct request *request, const json
   return status;
 }
 
+/* As it is stored a job has a bound, so that many of them can be read and listed. Names the largest member. */
+static void check_size(const struct job_spec *spec, struct fault_list *faults) {
+  AUTO(json_release) json_t *document = job_spec_json(spec);
+  char path[96] = "";
+  size_t bytes = json_dumpb(document, NULL, 0, JSON_COMPACT);
+  if (bytes <= SPEC_BYTES_MAX)
+    return;
+  for (const json_t *at = document; json_is_object(at);) {
+    const char *name, *largest = "";
+    json_t *value, *next = NULL;
+    size_t most = 0;
+    json_object_foreach((json_t *)(uintptr_t)at, name, value) {
+      size_t size = json_dumpb(value, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
+      if (size > most) {
+        most = size;
+        largest = name;
+        next = value;
+      }
+    }
+    size_t used = strlen(path);
+    snprintf(path + used, sizeof path - used, "%s%s", used ? "." : "", largest);
+    at = next;
+  }
+  fault_add(faults, STATUS_INVALID_VALUE, path, "the job has %zu bytes as it is stored; at most %d are allowed; most"
+            " of them are in %s", bytes, SPEC_BYTES_MAX, path);
+}
+
 /* Everything that can be wrong with a job is told at once, in `faults`. */
 static enum status validate(struct job_spec *spec, bool *pending, struct request *request, json_t **body,
                             struct fault_list *faults, struct error *err) {
@@ -177,6 +206,8 @@ static enum status validate(struct job_spec *spec, bool *pending, struct request
   if (found)
     return found;
   job_spec_parse(spec, *body, seed & 0x7FFFFFFF, &request->arena, faults);
+  if (faults->count == 0)
+    check_size(spec, faults);
   if (faults->count)
     return STATUS_OK;
   enum status status = models_find(&model, request->server->config->models, spec->model, &request->arena, err);
@@ -253,6 +284,7 @@ void http_jobs_list(struct request *request) {
   struct page page;
   struct job_filter filter;
   struct job_row *jobs;
+  int64_t positions[LIST_MAX];
   struct error err;
   size_t count;
   bool more;
@@ -263,10 +295,12 @@ void http_jobs_list(struct request *request) {
     status = read_filter(&filter, request, &err);
   if (!status)
     status = db_job_list(&jobs, &count, &more, request->server->db, &page, &filter, &request->arena, &err);
+  if (!status)
+    status = db_job_positions(positions, request->server->db, jobs, count, &err);
   json_t *data = json_array();
   for (size_t i = 0; !status && i < count; i++) {
     json_t *object;
-    status = job_object(&object, request->server, &jobs[i], &request->arena, &err);
+    status = job_object(&object, request->server, &jobs[i], positions[i], &request->arena, &err);
     if (!status)
       json_array_append_new(data, object);
   }

@@ -22,19 +22,20 @@ static json_t *base_object(const struct base_model *base) {
   return model_object(base->id, base->created, "reflectd", model_format_name(base->format));
 }
 
-static json_t *tuned_object(const struct job_row *job) {
-  return model_object(job->fine_tuned_model, job->finished_at, "user", "peft");
+static json_t *tuned_object(const char *name, int64_t finished_at) {
+  return model_object(name, finished_at, "user", "peft");
 }
 
 void http_models_list(struct request *request) {
   struct base_model *bases;
-  struct job_row *jobs;
+  struct job_model *tuned;
   struct error err;
-  size_t base_count, job_count;
+  size_t base_count, tuned_count;
+  bool more;
   enum status status =
       models_list(&bases, &base_count, request->server->config->models, &request->arena, &err);
   if (!status)
-    status = db_job_models(&jobs, &job_count, request->server->db, &request->arena, &err);
+    status = db_job_models(&tuned, &tuned_count, &more, request->server->db, &request->arena, &err);
   if (status) {
     reply_error(request, &err);
     return;
@@ -42,9 +43,9 @@ void http_models_list(struct request *request) {
   json_t *data = json_array();
   for (size_t i = 0; i < base_count; i++)
     json_array_append_new(data, base_object(&bases[i]));
-  for (size_t i = 0; i < job_count; i++)
-    json_array_append_new(data, tuned_object(&jobs[i]));
-  reply_json(request, reply_list(data, false));
+  for (size_t i = 0; i < tuned_count; i++)
+    json_array_append_new(data, tuned_object(tuned[i].name, tuned[i].finished_at));
+  reply_json(request, reply_list(data, more));
 }
 
 void http_models_retrieve(struct request *request) {
@@ -53,7 +54,7 @@ void http_models_retrieve(struct request *request) {
   struct error err;
   const char *id = request_param(request, 0);
   if (db_job_of_model(&job, request->server->db, id, &request->arena, &err) == STATUS_OK)
-    reply_json(request, tuned_object(&job));
+    reply_json(request, tuned_object(job.fine_tuned_model, job.finished_at));
   else if (err.status == STATUS_MODEL_NOT_FOUND &&
            models_find(&base, request->server->config->models, id, &request->arena, &err) == STATUS_OK)
     reply_json(request, base_object(&base));

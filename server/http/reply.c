@@ -243,5 +243,8 @@ json_t *reply_stored(const char *text) {
   json_t *value;
   if (!text)
     return json_null();
-  return json_parse(&value, text, strlen(text), NULL, NULL) ? NULL : value;
+  if (json_parse(&value, text, strlen(text), NULL, NULL) == STATUS_OK)
+    return value;
+  log_error("stored text that is no JSON is shown as null: %.80s", text); /* a damaged row spoils no list */
+  return json_null();
 }

@@ -83,7 +83,7 @@ static void add_job(struct fixture *f, const char *id, int64_t priority, const c
 static struct job_row claim(struct fixture *f) {
   struct job_row job;
   bool found;
-  assert_int_equal(db_job_claim(&job, &found, f->db, 200, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(db_job_claim(&job, &found, f->db, INT64_MAX, 200, &f->arena, &f->err), STATUS_OK);
   assert_true(found);
   return job;
 }
@@ -130,19 +130,27 @@ static void test_claim_order(void **state) {
   struct fixture *f = *state;
   struct job_row job;
   bool found;
-  int64_t position;
+  struct job_row *jobs;
+  int64_t positions[3];
+  size_t count;
+  bool more;
   add_job(f, "ftjob-a", 0, NULL);
   add_job(f, "ftjob-b", 5, NULL);
   add_job(f, "ftjob-c", 0, NULL);
-  assert_int_equal(db_job_position(&position, f->db, "ftjob-c", &f->err), STATUS_OK);
-  assert_int_equal(position, 2);
+  struct page page = {.limit = 3};
+  assert_int_equal(db_job_list(&jobs, &count, &more, f->db, &page, &(struct job_filter){0}, &f->arena, &f->err),
+                   STATUS_OK);
+  assert_int_equal(db_job_positions(positions, f->db, jobs, count, &f->err), STATUS_OK);
+  assert_true(positions[0] == 2 && positions[1] == 0 && positions[2] == 1); /* c, b, a */
   job = claim(f);
   assert_string_equal(job.id, "ftjob-b");
   assert_int_equal(job.state, JOB_RUNNING);
   assert_int_equal(job.lease_token, 1);
   assert_string_equal(claim(f).id, "ftjob-a");
+  assert_int_equal(db_job_positions(positions, f->db, &job, 1, &f->err), STATUS_OK);
+  assert_int_equal(positions[0], -1); /* it runs */
   assert_string_equal(claim(f).id, "ftjob-c");
-  assert_int_equal(db_job_claim(&job, &found, f->db, 200, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(db_job_claim(&job, &found, f->db, INT64_MAX, 200, &f->arena, &f->err), STATUS_OK);
   assert_false(found);
 }
 
@@ -233,6 +241,72 @@ static void test_job_pages(void **state) {
   assert_int_equal(db_job_list(&jobs, &count, &more, f->db, &page, &(struct job_filter){0}, &f->arena, &f->err),
                    STATUS_INVALID_CURSOR);
   assert_string_equal(f->err.param, "after");
+}
+
+/* A page ends before it is too large to be answered, whatever the limit says; turning on loses nothing. */
+static void test_pages_are_bounded(void **state) {
+  struct fixture *f = *state;
+  struct job_row *jobs;
+  size_t count, seen = 0;
+  bool more = true;
+  struct page page = {.limit = 100};
+  char *spec = malloc((1 << 20) + 1);
+  memset(spec, 'x', 1 << 20);
+  spec[1 << 20] = '\0';
+  for (size_t i = 0; i < 12; i++) {
+    char id[16], name[24];
+    snprintf(id, sizeof id, "ftjob-%zu", i);
+    snprintf(name, sizeof name, "ft:%zu", i);
+    struct job_row row = {.id = id, .model = "tiny", .training_file = "file-1", .fine_tuned_model = name, .spec = spec,
+                          .body_sha256 = "aa", .state = JOB_VALIDATING};
+    assert_int_equal(db_job_insert(f->db, &row, &f->err), STATUS_OK);
+  }
+  free(spec);
+  while (more) {
+    size_t used = f->arena.used;
+    assert_int_equal(
+        db_job_list(&jobs, &count, &more, f->db, &page, &(struct job_filter){0}, &f->arena, &f->err), STATUS_OK);
+    assert_true(count > 0 && count < 6);
+    assert_true(f->arena.used - used < 8 << 20);
+    seen += count;
+    page.after = jobs[count - 1].id;
+  }
+  assert_int_equal(seen, 12);
+  /* And one by one, for those who need them all. */
+  bool found = true;
+  seen = 0;
+  for (int64_t after = 0; found; seen += found) {
+    struct arena arena;
+    struct job_row job;
+    arena_init(&arena, 2 << 20);
+    assert_int_equal(db_job_next(&job, &found, f->db, JOB_VALIDATING, after, &arena, &f->err), STATUS_OK);
+    after = found ? job.seq : after;
+    arena_done(&arena);
+  }
+  assert_int_equal(seen, 12);
+}
+
+/* A claim can be given back, and a job that waits for room is passed over until there is some. */
+static void test_unclaim_and_room(void **state) {
+  struct fixture *f = *state;
+  struct job_row job;
+  bool found, held;
+  add_job(f, "ftjob-a", 5, NULL);
+  add_job(f, "ftjob-b", 0, NULL);
+  struct lease lease = {.job_id = "ftjob-a", .token = claim(f).lease_token};
+  assert_int_equal(db_job_unclaim(f->db, &lease, &held, &f->err), STATUS_OK);
+  assert_true(held);
+  assert_int_equal(db_job_get(&job, f->db, "ftjob-a", &f->arena, &f->err), STATUS_OK);
+  assert_true(job.state == JOB_QUEUED && job.restarts == 0 && job.started_at == 0 && job.lease_token == 1);
+  assert_int_equal(db_job_unclaim(f->db, &lease, &held, &f->err), STATUS_OK);
+  assert_false(held);
+  assert_int_equal(db_job_wait_for_room(f->db, "ftjob-a", 1000, &f->err), STATUS_OK);
+  assert_int_equal(db_job_claim(&job, &found, f->db, 999, 200, &f->arena, &f->err), STATUS_OK);
+  assert_string_equal(job.id, "ftjob-b");
+  assert_int_equal(db_job_claim(&job, &found, f->db, 999, 200, &f->arena, &f->err), STATUS_OK);
+  assert_false(found);
+  assert_int_equal(db_job_claim(&job, &found, f->db, 1000, 200, &f->arena, &f->err), STATUS_OK);
+  assert_true(found && job.needs_free == 0 && job.lease_token == 2);
 }
 
 static void test_same_request(void **state) {
@@ -409,7 +483,7 @@ int main(void) {
       TEST(test_reopen),  TEST(test_rollback),     TEST(test_foreign_database), TEST(test_claim_order),
       TEST(test_lease),   TEST(test_failure_is_kept), TEST(test_job_pages),     TEST(test_same_request),
       TEST(test_events),  TEST(test_checkpoints),  TEST(test_artifacts),        TEST(test_files),
-      TEST(test_end_is_final),
+      TEST(test_end_is_final), TEST(test_pages_are_bounded), TEST(test_unclaim_and_room),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

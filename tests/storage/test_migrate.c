@@ -1,0 +1,206 @@
+/* Proves: a database of each older version opens with its rows and the schema of today, and a newer one is refused
+   untouched; and no statement of the daemon's walks through a whole table. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "storage/db_artifact.h"
+#include "storage/db_checkpoint.h"
+#include "storage/db_event.h"
+#include "storage/db_export.h"
+#include "storage/db_file.h"
+#include "storage/db_job.h"
+#include "storage/stmt.h"
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Woverlength-strings"
+static const char *const schemas[] = {
+#include "storage/schema.sql.inc"
+    ,
+#include "storage/schema_2.sql.inc"
+};
+#pragma GCC diagnostic pop
+
+struct fixture {
+  char folder[64];
+  char path[96];
+  struct arena arena;
+  struct error err;
+};
+
+static int set_up(void **state) {
+  struct fixture *f = calloc(1, sizeof *f);
+  snprintf(f->folder, sizeof f->folder, "/tmp/test_migrate.XXXXXX");
+  assert_non_null(mkdtemp(f->folder));
+  snprintf(f->path, sizeof f->path, "%s/store.db", f->folder);
+  arena_init(&f->arena, 64 << 20);
+  *state = f;
+  return 0;
+}
+
+static int tear_down(void **state) {
+  struct fixture *f = *state;
+  arena_done(&f->arena);
+  assert_int_equal(file_remove_tree(f->folder, NULL), STATUS_OK);
+  free(f);
+  return 0;
+}
+
+static void run(sqlite3 *handle, const char *sql) {
+  char *text = NULL;
+  if (sqlite3_exec(handle, sql, NULL, NULL, &text) != SQLITE_OK)
+    fail_msg("%s: %s", sql, text);
+}
+
+/* A database as the program of that version left it: a job that waits, and one that has ended. */
+static void make_old(struct fixture *f, int version) {
+  sqlite3 *handle;
+  char stamp[80];
+  assert_int_equal(sqlite3_open(f->path, &handle), SQLITE_OK);
+  for (int i = 0; i < version && i < (int)COUNT_OF(schemas); i++)
+    run(handle, schemas[i]);
+  run(handle, "INSERT INTO job (id, created_at, model, training_file, fine_tuned_model, spec, priority, body_sha256,"
+              " state, finished_at) VALUES ('ftjob-a', 1, 'm', 'file-1', 'ft:a', '{}', 0, 'aa', 'queued', NULL),"
+              " ('ftjob-b', 2, 'm', 'file-1', 'ft:b', '{}', 0, 'bb', 'succeeded', 9)");
+  snprintf(stamp, sizeof stamp, "PRAGMA application_id=%d; PRAGMA user_version=%d", 0x7265666C, version);
+  run(handle, stamp);
+  sqlite3_close(handle);
+}
+
+static void test_older(void **state) {
+  struct fixture *f = *state;
+  for (int version = 1; version <= (int)COUNT_OF(schemas); version++) {
+    struct db *db;
+    struct job_row job;
+    struct job_model *models;
+    size_t count;
+    bool found, more;
+    make_old(f, version);
+    assert_int_equal(db_open(&db, f->path, &f->err), STATUS_OK);
+    assert_int_equal(db_job_claim(&job, &found, db, 0, 5, &f->arena, &f->err), STATUS_OK);
+    assert_true(found);
+    assert_string_equal(job.id, "ftjob-a");
+    assert_int_equal(db_job_models(&models, &count, &more, db, &f->arena, &f->err), STATUS_OK);
+    assert_int_equal(count, 1);
+    assert_string_equal(models[0].name, "ft:b");
+    db_close(db);
+    assert_int_equal(db_open(&db, f->path, &f->err), STATUS_OK); /* and once more, as it is now */
+    db_close(db);
+    assert_int_equal(remove(f->path), 0);
+  }
+}
+
+static void test_newer(void **state) {
+  struct fixture *f = *state;
+  struct db *db;
+  make_old(f, 99);
+  assert_int_not_equal(db_open(&db, f->path, &f->err), STATUS_OK);
+  assert_non_null(strstr(f->err.text, "version 99"));
+}
+
+static int see_plan(void *context, int columns, char **values, char **names) {
+  (void)names;
+  const char *sql = context, *detail = values[columns - 1];
+  /* Two indexes hold just the rows that are walked: what waits. */
+  static const char *const fine[] = {"INDEX job_queue", "INDEX file_unchecked", "CONSTANT ROW"};
+  bool walks = strncmp(detail, "SCAN ", 5) == 0;
+  for (size_t i = 0; i < COUNT_OF(fine); i++)
+    walks &= !strstr(detail, fine[i]);
+  if (walks)
+    fail_msg("%s: %s", detail, sql);
+  return 0;
+}
+
+/* Every statement that was prepared since the database was opened. */
+static void check_plans(struct db *db) {
+  struct stmt stmt;
+  struct error err;
+  assert_int_equal(stmt_open(&stmt, db, "SELECT 1", &err), STATUS_OK);
+  sqlite3 *handle = sqlite3_db_handle(stmt.handle);
+  size_t seen = 0;
+  for (sqlite3_stmt *each = NULL; (each = sqlite3_next_stmt(handle, each));) {
+    const char *sql = sqlite3_sql(each);
+    if (strncmp(sql, "PRAGMA", 6) == 0 || strstr(sql, "sqlite_schema"))
+      continue;
+    char *question = sqlite3_mprintf("EXPLAIN QUERY PLAN %s", sql);
+    assert_int_equal(sqlite3_exec(handle, question, see_plan, (void *)(uintptr_t)sql, NULL), SQLITE_OK);
+    sqlite3_free(question);
+    seen++;
+  }
+  assert_true(seen > 20);
+  stmt_done(&stmt);
+}
+
+static void test_plans(void **state) {
+  struct fixture *f = *state;
+  struct db *db;
+  struct arena *arena = &f->arena;
+  struct error *err = &f->err;
+  struct job_row *jobs, job;
+  struct job_model *models;
+  struct file_row *files, file;
+  struct event_row *events;
+  struct checkpoint_row *checkpoints;
+  struct export_row *exports, export;
+  struct artifact_row *artifacts;
+  struct error why = {.status = STATUS_IO};
+  int64_t number;
+  size_t count;
+  bool more;
+  assert_int_equal(db_open(&db, f->path, err), STATUS_OK);
+  struct page page = {.limit = 5}, up = {.limit = 5, .ascending = true};
+  struct job_row row = {.id = "ftjob-a", .model = "m", .training_file = "file-1", .fine_tuned_model = "ft:a",
+                        .spec = "{}", .body_sha256 = "aa", .state = JOB_QUEUED};
+  struct event_row event = {.job_id = "ftjob-a", .message = "x"};
+  int bad = db_job_insert(db, &row, err);
+  bad |= db_event_add(db, &event, err);
+  bad |= db_job_waiting(&number, db, err);
+  bad |= db_job_same(&job, &more, db, "key", "aa", 0, arena, err);
+  bad |= db_job_same(&job, &more, db, NULL, "aa", 0, arena, err);
+  bad |= db_job_list(&jobs, &count, &more, db, &page, &(struct job_filter){0}, arena, err);
+  bad |= db_job_positions(&number, db, jobs, count, err);
+  bad |= db_job_next(&job, &more, db, JOB_VALIDATING, 0, arena, err);
+  bad |= db_job_models(&models, &count, &more, db, arena, err);
+  bad |= db_job_claim(&job, &more, db, 1, 5, arena, err);
+  struct lease lease = {.job_id = "ftjob-a", .token = 1};
+  bad |= db_job_set_progress(db, &lease, "{}", 1, &more, err);
+  bad |= db_job_unclaim(db, &lease, &more, err);
+  bad |= db_job_release(db, &lease, JOB_QUEUED, NULL, 5, &more, err);
+  bad |= db_job_move(db, "ftjob-a", JOB_QUEUED, JOB_CANCELLED, NULL, 5, &more, err);
+  bad |= db_file_list(&files, &count, &more, db, &page, NULL, 0, arena, err);
+  bad |= db_file_list(&files, &count, &more, db, &up, NULL, 0, arena, err);
+  bad |= db_file_list(&files, &count, &more, db, &page, "fine-tune", 0, arena, err);
+  bad |= db_file_list(&files, &count, &more, db, &up, "fine-tune", 0, arena, err);
+  bad |= db_file_unchecked(&files, &count, db, 5, arena, err);
+  bad |= db_file_expired(&files, &count, db, 5, 5, arena, err);
+  bad |= db_file_known(&more, db, "file-1", err);
+  bad |= db_file_delete(db, "file-1", err);
+  bad |= db_file_delete_of_job(db, "ftjob-a", err);
+  bad |= db_event_list(&events, &count, &more, db, "ftjob-a", &page, arena, err);
+  bad |= db_checkpoint_list(&checkpoints, &count, &more, db, "ftjob-a", &page, arena, err);
+  bad |= db_checkpoint_delete_of_job(db, "ftjob-a", err);
+  bad |= db_artifact_list(&artifacts, &count, db, "ftjob-a", arena, err);
+  bad |= db_export_add(db, "ftjob-a", "lora", EXPORT_QUEUED, 1, err);
+  bad |= db_export_queued(&number, db, err);
+  bad |= db_export_list(&exports, &count, db, "ftjob-a", arena, err);
+  bad |= db_export_claim(&export, &more, db, arena, err);
+  bad |= db_export_end(db, 1, EXPORT_FAILED, &why, 1, err);
+  bad |= db_export_requeue(db, err);
+  assert_int_equal(bad, 0);
+  assert_int_equal(db_file_get(&file, db, "file-1", 0, arena, err), STATUS_FILE_NOT_FOUND);
+  check_plans(db);
+  db_close(db);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+  const struct CMUnitTest tests[] = {TEST(test_older), TEST(test_newer), TEST(test_plans)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
