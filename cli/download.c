@@ -17,7 +17,7 @@ static const struct {
   const char *name;
   bool required;
 } adapter_files[] = {
-  {"adapter_config.json", true}, {"adapter_model.safetensors", true}, {"README.md", false},
+  {"adapter_config.json", true}, {"adapter_model.safetensors", true}, {"README.md", false}, {"labels.json", false},
   {"training_manifest.json", false}, {"step_metrics.csv", false},
 };
 

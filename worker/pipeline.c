@@ -8,6 +8,7 @@
 #include "worker/data/records.h"
 #include "worker/export/finished.h"
 #include "worker/export/run.h"
+#include "worker/heads.h"
 #include "worker/trainer.h"
 
 /* Everything a training run holds; zero means not there yet. */
@@ -15,6 +16,7 @@ struct run {
   struct backend backend;
   bool language;                       /* a language model is trained; else a classifier */
   struct dataset training, validation; /* classifiers */
+  bool new_head;                       /* a classifier starts without the base's head */
   struct tokenizer *tokenizer;
   struct corpus training_tokens, validation_tokens;
   struct model model;
@@ -74,6 +76,10 @@ static enum status load_model(struct run *r, const struct task *task, struct err
   if (!status)
     backend_set_precision(&r->backend, (enum precision)task->spec.hyperparameters.precision);
   status = status ? status : model_open(&r->model, task->model_dir, num_labels, seed, &r->backend, err);
+  if (!status && !r->language)
+    r->model.label_names = r->training.label_names;
+  if (!status && r->new_head)
+    status = model_new_head(&r->model, seed, err);
   status = status ? status : model_adapt(&r->model, &task->spec.adapter, seed, err);
   return status || !task->start ? status : peft_start(&r->model, &task->spec.adapter, task->start, err);
 }
@@ -195,6 +201,10 @@ static enum status train(struct run *r, const struct task *task, struct report *
   if (status)
     return status;
   log_info("data read");
+  if (!r->language)
+    status = heads_settle(&r->new_head, &r->training, &r->validation, task, report, err);
+  if (status)
+    return status;
   status = load_model(r, task, err);
   if (status)
     return status;

@@ -24,16 +24,42 @@ static bool same_shape(const struct st_tensor *t, const struct parameter *p) {
   return same;
 }
 
-/* The first tensor that no parameter has asked for. */
-static const char *stranger(const struct safetensors *file, const struct parameter_list *list) {
-  for (size_t t = 0; t < file->count; t++) {
-    bool known = false;
-    for (size_t i = 0; i < list->count && !known; i++)
-      known = strcmp(list->item[i]->key, file->tensors[t].name) == 0;
-    if (!known)
-      return file->tensors[t].name;
+/* Does a bias of a module in modules_to_save stand there again under PEFT's inner names? With bias "all" PEFT also
+   writes the trained copy's (which must then be equal) and the frozen original's (which nothing reads). */
+static bool repeats(const struct st_tensor *t, const struct peft_source *source, const struct parameter_list *list) {
+  static const char *const inner[] = {".original_module.", ".modules_to_save."};
+  char key[ST_NAME_MAX + 1];
+  for (size_t k = 0; k < COUNT_OF(inner); k++) {
+    const char *at = strstr(t->name, inner[k]);
+    if (!at)
+      continue;
+    snprintf(key, sizeof key, "%.*s.%s", (int)(at - t->name), t->name, at + strlen(inner[k]));
+    const struct st_tensor *own = peft_source_tensor(source, key);
+    bool trained = false;
+    for (size_t i = 0; i < list->count && own && !trained; i++)
+      trained = peft_source_tensor(source, list->item[i]->key) == own;
+    bool same = trained && own->dtype == t->dtype && own->length == t->length;
+    return same && (k == 0 || memcmp(own->bytes, t->bytes, t->length) == 0);
   }
-  return "";
+  return false;
+}
+
+/* Every tensor must be a parameter's, or repeat one. */
+static enum status refuse_strangers(const struct peft_source *source, const struct parameter_list *list,
+                                    struct error *err) {
+  const struct safetensors *file = &source->tensors;
+  for (size_t t = 0; t < file->count; t++) {
+    const struct st_tensor *tensor = &file->tensors[t];
+    bool known = repeats(tensor, source, list);
+    for (size_t i = 0; i < list->count && !known; i++)
+      known = peft_source_tensor(source, list->item[i]->key) == tensor;
+    if (!known)
+      return error_set(err, STATUS_MODEL_INVALID, "adapter",
+                       "the adapter's tensor %.200s is none of the %zu that this model has with the adapter's "
+                       "configuration: it would be lost",
+                       tensor->name, list->count);
+  }
+  return STATUS_OK;
 }
 
 static enum status fill(struct model *model, const struct peft_source *source, struct error *err) {
@@ -41,7 +67,7 @@ static enum status fill(struct model *model, const struct peft_source *source, s
   enum status status = STATUS_OK;
   for (size_t i = 0; !status && i < list->count; i++) {
     const struct parameter *p = list->item[i];
-    const struct st_tensor *t = safetensors_find(&source->tensors, p->key);
+    const struct st_tensor *t = peft_source_tensor(source, p->key);
     if (!t)
       status = error_set(err, STATUS_MODEL_INVALID, "adapter", "the adapter has no tensor %s", p->key);
     else if (!same_shape(t, p))
@@ -50,11 +76,7 @@ static enum status fill(struct model *model, const struct peft_source *source, s
     else
       status = st_to_f32(p->data, t, err);
   }
-  if (!status && source->tensors.count != list->count)
-    status = error_set(err, STATUS_MODEL_INVALID, "adapter",
-                       "the adapter has %zu tensors, this model and configuration have %zu; %s is not among them",
-                       source->tensors.count, list->count, stranger(&source->tensors, list));
-  return status;
+  return status ? status : refuse_strangers(source, list, err);
 }
 
 enum status peft_load(struct model *model, const char *path, struct error *err) {
@@ -74,16 +96,10 @@ enum status peft_start(struct model *model, const struct adapter_spec *spec, con
   return status ? error_prefix(err, "from_checkpoint") : STATUS_OK;
 }
 
-enum status peft_num_labels(size_t *out, const char *path, struct error *err) {
-  static const char *const heads[] = {"base_model.model.classifier.weight", "base_model.model.score.weight"};
+enum status peft_classes(struct classes *out, const char *path, struct arena *arena, struct error *err) {
   struct peft_source source;
-  *out = 0;
   enum status status = peft_source_open(&source, path, err);
-  for (size_t i = 0; !status && i < COUNT_OF(heads); i++) {
-    const struct st_tensor *t = safetensors_find(&source.tensors, heads[i]);
-    if (t && t->rank == 2)
-      *out = (size_t)t->shape[0];
-  }
+  status = status ? status : peft_source_classes(out, &source, arena, err);
   peft_source_close(&source);
   return status;
 }
@@ -113,25 +129,70 @@ static enum status save_config(const struct model *model, const struct adapter_s
   return status;
 }
 
+/* What a classifier's outputs are, as a machine reads it. (Under the name config.json Transformers would take the
+   folder for a whole model.) */
+static enum status save_labels(const struct model *model, const char *folder, struct error *err) {
+  char path[1024];
+  const struct classes classes = model_classes(model);
+  AUTO(json_release) json_t *labels = classes_config(&classes);
+  char *text = labels ? json_dumps(labels, JSON_INDENT(2)) : NULL;
+  if (!text)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for labels.json");
+  snprintf(path, sizeof path, "%s/labels.json", folder);
+  enum status status = file_put(path, text, strlen(text), err);
+  free(text);
+  return status;
+}
+
+/* Has the base a head of another size, which Transformers would stumble over? */
+static bool head_differs(const struct model *model) {
+  char name[100];
+  struct checkpoint_tensor t;
+  snprintf(name, sizeof name, "%s.weight", model->ops->head);
+  return checkpoint_find(&t, &model->checkpoint, name) && t.shape[0] != (int64_t)model->num_labels;
+}
+
+/* The base as a classifier with its classes: Python that runs. */
+static void write_classifier(struct str *card, const struct model *model, const char *base) {
+  const struct classes classes = model_classes(model);
+  AUTO(json_release) json_t *config = classes_config(&classes);
+  const json_t *names = json_object_get(config, "id2label");
+  const char *key;
+  json_t *name;
+  str_puts(card, "id2label = {");
+  json_object_foreach((json_t *)(uintptr_t)names, key, name) {
+    str_printf(card, "%s%s: ", strcmp(key, "0") == 0 ? "" : ", ", key);
+    json_append(card, name);
+  }
+  str_printf(card,
+             "}\nbase = AutoModelForSequenceClassification.from_pretrained(\n    \"%s\", num_labels=%zu, "
+             "id2label=id2label, label2id={name: i for i, name in id2label.items()},\n    problem_type=\"%s\"%s)\n",
+             base, model->num_labels, json_string_value(json_object_get(config, "problem_type")),
+             head_differs(model) ? ", ignore_mismatched_sizes=True" : "");
+}
+
 static enum status save_card(const struct model *model, const struct adapter_spec *spec, const char *folder,
                              const char *base, struct error *err) {
+  enum { CARD_BYTES_MAX = 64 << 20 };
   char path[1024];
   struct str card;
-  const char *class = model->language ? "AutoModelForCausalLM" : "AutoModelForSequenceClassification";
-  char labels[64] = "";
-  if (!model->language)
-    snprintf(labels, sizeof labels, ", num_labels=%zu", model->num_labels);
-  str_init(&card, 1 << 16);
+  str_init(&card, CARD_BYTES_MAX);
   str_printf(&card,
              "---\nbase_model: %s\nlibrary_name: peft\n%stags:\n- base_model:adapter:%s\n- transformers\n---\n\n"
-             "# %s adapter of %s\n\nTrained by reflectd. %zu adapted modules, %zu trainable parameters.\n\n"
-             "```python\nfrom transformers import %s\nfrom peft import PeftModel\n\n"
-             "base = %s.from_pretrained(\"%s\"%s)\n"
+             "# %s adapter of %s\n\nTrained by reflectd. %zu adapted modules, %zu trainable parameters.%s\n\n"
+             "```python\nfrom transformers import %s\nfrom peft import PeftModel\n\n",
+             base, model->language ? "pipeline_tag: text-generation\n" : "pipeline_tag: text-classification\n", base,
+             method_of(spec->peft_type)->peft_type, base, model->adapter_count, parameter_elements(&model->parameters),
+             model->language ? "" : " What its outputs mean is in `labels.json` too.",
+             model->language ? "AutoModelForCausalLM" : "AutoModelForSequenceClassification");
+  if (model->language)
+    str_printf(&card, "base = AutoModelForCausalLM.from_pretrained(\"%s\")\n", base);
+  else
+    write_classifier(&card, model, base);
+  str_printf(&card,
              "model = PeftModel.from_pretrained(base, \"path/to/this/folder\")\n```\n\n"
              "### Framework versions\n\n- PEFT %s\n",
-             base, model->language ? "pipeline_tag: text-generation\n" : "", base,
-             method_of(spec->peft_type)->peft_type, base, model->adapter_count, parameter_elements(&model->parameters),
-             class, class, base, labels, PEFT_VERSION);
+             PEFT_VERSION);
   snprintf(path, sizeof path, "%s/README.md", folder);
   enum status status = card.failed ? error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for README.md")
                                    : file_put(path, card.text, card.length, err);
@@ -142,6 +203,7 @@ static enum status save_card(const struct model *model, const struct adapter_spe
 enum status peft_save_about(const struct model *model, const struct adapter_spec *spec, const char *folder,
                             const char *base, struct error *err) {
   enum status status = save_config(model, spec, folder, base, err);
+  status = status || model->language ? status : save_labels(model, folder, err);
   return status ? status : save_card(model, spec, folder, base, err);
 }
 

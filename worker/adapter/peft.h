@@ -1,5 +1,5 @@
 /* Adapters on disk, in the format of PEFT 0.21: a folder with adapter_config.json,
-   adapter_model.safetensors and README.md. */
+   adapter_model.safetensors and README.md; a classifier's also has labels.json (classes_config), which PEFT ignores. */
 #ifndef WORKER_ADAPTER_PEFT_H
 #define WORKER_ADAPTER_PEFT_H
 
@@ -14,13 +14,13 @@ NODISCARD enum status peft_load(struct model *model, const char *path, struct er
 /* The same for a job that starts from another's adapter: its spec must mean the same as the adapter's. */
 NODISCARD enum status peft_start(struct model *model, const struct adapter_spec *spec, const char *path,
                                  struct error *err);
-/* Outputs of the classifier that an adapter holds (its saved head); 0: an adapter of a language model. */
-NODISCARD enum status peft_num_labels(size_t *out, const char *path, struct error *err);
+/* What the head says that an adapter holds (peft_source_classes). Strings live in `arena`. */
+NODISCARD enum status peft_classes(struct classes *out, const char *path, struct arena *arena, struct error *err);
 /* Writes the folder, which exists. `base` is the base model's name, for the card and the config. */
 NODISCARD enum status peft_save(const struct model *model, const struct adapter_spec *spec, const char *folder,
                                 const char *base, struct error *err);
 
-/* Its adapter_config.json and README.md alone: `spec` may describe another form of the adapter (an equal LoRA). */
+/* The same without the tensors: `spec` may describe another form of the adapter (an equal LoRA). */
 NODISCARD enum status peft_save_about(const struct model *model, const struct adapter_spec *spec, const char *folder,
                                       const char *base, struct error *err);
 

@@ -3,15 +3,21 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "api/job_fields.h"
 #include "base/json.h"
 
-enum { CONFIG, WEIGHTS, PICKLE };
+enum { CONFIG, WEIGHTS, PICKLE, LABELS };
+
+enum { LABELS_BYTES_MAX = 64 << 20 };
 
 static const struct archive_member wanted[] = {[CONFIG] = {.name = "adapter_config.json", .bytes_max = 1 << 20},
                                                [WEIGHTS] = {.name = "adapter_model.safetensors", .bytes_max = 1 << 30},
-                                               [PICKLE] = {.name = "adapter_model.bin", .bytes_max = 1 << 30}};
+                                               [PICKLE] = {.name = "adapter_model.bin", .bytes_max = 1 << 30},
+                                               [LABELS] = {.name = "labels.json", .bytes_max = LABELS_BYTES_MAX}};
+/* Of as many classes as a file of data may have. */
+static const struct json_limits labels_limits = {.bytes_max = LABELS_BYTES_MAX, .values_max = 200000};
 
 static enum status read_archive(struct peft_source *s, struct error *err) {
   memcpy(s->members, wanted, sizeof wanted);
@@ -19,6 +25,7 @@ static enum status read_archive(struct peft_source *s, struct error *err) {
   if (status)
     return status;
   const struct archive_member *config = &s->members[CONFIG], *weights = &s->members[WEIGHTS];
+  const struct archive_member *labels = &s->members[LABELS];
   if (!weights->bytes && s->members[PICKLE].bytes)
     return error_set(
         err, STATUS_DATASET_INVALID, NULL,
@@ -32,9 +39,31 @@ static enum status read_archive(struct peft_source *s, struct error *err) {
     error_prefix(err, "adapter_config.json");
   else if ((status = safetensors_parse(&s->tensors, (const unsigned char *)weights->bytes, weights->length, err)))
     error_prefix(err, "adapter_model.safetensors");
+  else if (labels->bytes && (status = json_parse(&s->labels, labels->bytes, labels->length, &labels_limits, err)))
+    error_prefix(err, "labels.json");
   if (status)
     err->status = STATUS_DATASET_INVALID;
   return status ? STATUS_DATASET_INVALID : STATUS_OK;
+}
+
+/* labels.json; or, of a job of an earlier version, the names in the manifest beside its folder. */
+static enum status read_labels(struct peft_source *s, struct error *err) {
+  AUTO(json_release) json_t *manifest = NULL;
+  char path[1100];
+  size_t i;
+  json_t *name;
+  snprintf(path, sizeof path, "%s/labels.json", s->path);
+  if (access(path, F_OK) == 0)
+    return json_parse_file(&s->labels, path, &labels_limits, err);
+  snprintf(path, sizeof path, "%s/../training_manifest.json", s->path);
+  if (access(path, F_OK) != 0 || json_parse_file(&manifest, path, &labels_limits, NULL) != STATUS_OK)
+    return STATUS_OK;
+  s->labels = json_pack("{s:{}}", "id2label");
+  json_array_foreach(json_object_get(manifest, "labels"), i, name) {
+    snprintf(path, sizeof path, "%zu", i);
+    json_object_set(json_object_get(s->labels, "id2label"), path, name);
+  }
+  return STATUS_OK;
 }
 
 static enum status read_folder(struct peft_source *s, struct error *err) {
@@ -44,7 +73,19 @@ static enum status read_folder(struct peft_source *s, struct error *err) {
   if (status)
     return status;
   snprintf(path, sizeof path, "%s/adapter_model.safetensors", s->path);
-  return safetensors_open(&s->tensors, path, err);
+  status = safetensors_open(&s->tensors, path, err);
+  return status ? status : read_labels(s, err);
+}
+
+/* What DeepSpeed's ZeRO-3 leaves behind when its parts are not gathered before they are saved. */
+static enum status check_empty(const struct peft_source *s, struct error *err) {
+  for (size_t i = 0; i < s->tensors.count; i++)
+    if (st_elements(&s->tensors.tensors[i]) == 0)
+      return error_set(err, STATUS_MODEL_INVALID, NULL,
+                       "adapter_model.safetensors: tensor %.200s is empty: it was saved where its numbers were not "
+                       "(DeepSpeed ZeRO-3 without gathering)",
+                       s->tensors.tensors[i].name);
+  return STATUS_OK;
 }
 
 enum status peft_source_open(struct peft_source *out, const char *path, struct error *err) {
@@ -55,6 +96,7 @@ enum status peft_source_open(struct peft_source *out, const char *path, struct e
   if (!status && !json_is_object(out->config))
     status = error_set(err, STATUS_MODEL_INVALID, NULL, "adapter_config.json must be an object, not %s",
                        json_kind(out->config));
+  status = status ? status : check_empty(out, err);
   if (status)
     peft_source_close(out);
   return status;
@@ -62,9 +104,32 @@ enum status peft_source_open(struct peft_source *out, const char *path, struct e
 
 void peft_source_close(struct peft_source *s) {
   json_decref(s->config);
+  json_decref(s->labels);
   safetensors_close(&s->tensors);
   archive_free_members(s->members, COUNT_OF(s->members));
   *s = (struct peft_source){0};
+}
+
+const struct st_tensor *peft_source_tensor(const struct peft_source *s, const char *key) {
+  static const char prefix[] = "base_model.model.";
+  const struct st_tensor *t = safetensors_find(&s->tensors, key);
+  return t || strncmp(key, prefix, sizeof prefix - 1) != 0 ? t : safetensors_find(&s->tensors, key + sizeof prefix - 1);
+}
+
+enum status peft_source_classes(struct classes *out, const struct peft_source *s, struct arena *arena,
+                                struct error *err) {
+  static const char *const heads[] = {"base_model.model.classifier.weight", "base_model.model.score.weight"};
+  size_t count = 0;
+  for (size_t i = 0; i < COUNT_OF(heads); i++) {
+    const struct st_tensor *t = peft_source_tensor(s, heads[i]);
+    if (t && t->rank == 2)
+      count = (size_t)t->shape[0];
+  }
+  *out = (struct classes){0};
+  if (count == 0)
+    return STATUS_OK;
+  enum status status = classes_read(out, s->labels, count, arena, err);
+  return status ? error_prefix(err, "labels.json") : STATUS_OK;
 }
 
 /* adapter_config.json carries members that say nothing about training. */
@@ -139,14 +204,16 @@ enum status peft_source_compare(const struct peft_source *s, const struct adapte
 enum status peft_source_check(json_t **report, const char *path, struct error *err) {
   struct peft_source source;
   struct adapter_spec spec;
+  struct classes classes;
   struct arena arena;
   struct stat info;
   *report = NULL;
   enum status status = peft_source_open(&source, path, err);
   if (status)
     return status;
-  arena_init(&arena, 16 << 20);
+  arena_init(&arena, LABELS_BYTES_MAX);
   status = peft_source_spec(&spec, &source, &arena, err);
+  status = status ? status : peft_source_classes(&classes, &source, &arena, err);
   if (!status) {
     json_int_t parameters = 0;
     for (size_t i = 0; i < source.tensors.count; i++)

@@ -15,8 +15,6 @@ struct export {
   const char *base_path; /* its folder or file: tokenizer files are copied from there */
   const char *output_dir;
   struct report *report;
-  size_t label_count; /* classifiers: names of the classes, or none */
-  const char *const *label_names;
 };
 
 /* Writes every format of the list but "peft". STATUS_UNSUPPORTED_VALUE names what the model or the method

@@ -5,8 +5,8 @@
 #include "api/task.h"
 #include "worker/report.h"
 
-/* TASK_EXPORT. The adapter is the folder task->start; names of classes come from the training_manifest.json
-   beside it where there is one. */
+/* TASK_EXPORT. The adapter is the folder task->start; the names of its classes are with it
+   (peft_source_classes). */
 NODISCARD enum status finished_export(const struct task *task, struct report *report, struct error *err);
 
 #endif

@@ -132,20 +132,10 @@ static enum status write_config(const struct plan *p, const char *folder, struct
   json_object_set_new(config, "architectures", json_pack("[s]", class));
   json_object_set_new(config, "dtype", json_string(types[p->type].torch));
   json_object_set_new(config, "torch_dtype", json_string(types[p->type].torch));
-  if (!m->language) {
-    json_t *names = json_object(), *ids = json_object();
-    for (size_t i = 0; i < m->num_labels; i++) {
-      char label[64];
-      snprintf(label, sizeof label, "LABEL_%zu", i);
-      const char *name = i < p->e->label_count ? p->e->label_names[i] : label;
-      char number[24];
-      snprintf(number, sizeof number, "%zu", i);
-      json_object_set_new(names, number, json_string(name));
-      json_object_set_new(ids, name, json_integer((json_int_t)i));
-    }
-    json_object_set_new(config, "id2label", names);
-    json_object_set_new(config, "label2id", ids);
-  }
+  const struct classes classes = model_classes(m);
+  AUTO(json_release) json_t *labels = m->language ? json_object() : classes_config(&classes);
+  if (!labels || json_object_update(config, labels) != 0)
+    return no_memory(err);
   char *text = json_dumps(config, JSON_INDENT(2));
   snprintf(path, sizeof path, "%s/config.json", folder);
   enum status status = text ? file_put(path, text, strlen(text), err) : no_memory(err);

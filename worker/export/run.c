@@ -10,7 +10,9 @@
 #include "worker/export/export.h"
 #include "worker/file/tar.h"
 
-static const char *const peft_files[] = {"adapter_config.json", "adapter_model.safetensors", "README.md"};
+/* labels.json is a classifier's only. */
+static const char *const peft_files[] = {"adapter_config.json", "adapter_model.safetensors", "README.md",
+                                         "labels.json"};
 
 static enum status put_text(struct trainer *t, const struct export *e, const char *name, const struct str *text,
                             struct error *err) {
@@ -24,16 +26,17 @@ static enum status put_text(struct trainer *t, const struct export *e, const cha
 
 static enum status export_adapter(struct trainer *t, const struct export *e, struct error *err) {
   const struct task *task = t->task;
+  size_t count = COUNT_OF(peft_files) - t->learner->model->language;
   char folder[1024], path[1100];
   snprintf(folder, sizeof folder, "%s/adapter", task->output_dir);
   enum status status = file_mkdirs(folder, err);
   status = status ? status : peft_save(t->learner->model, &task->spec.adapter, folder, task->spec.model, err);
-  for (size_t i = 0; !status && i < COUNT_OF(peft_files); i++) {
+  for (size_t i = 0; !status && i < count; i++) {
     snprintf(path, sizeof path, "adapter/%s", peft_files[i]);
     status = export_announce(e, peft_files[i], path, false, err);
   }
   snprintf(path, sizeof path, "%s/adapter.tar", task->output_dir);
-  status = status ? status : tar_pack(path, folder, peft_files, COUNT_OF(peft_files), NULL, NULL, err);
+  status = status ? status : tar_pack(path, folder, peft_files, count, NULL, NULL, err);
   return status ? status : export_announce(e, "adapter.tar", "adapter.tar", true, err);
 }
 
@@ -88,12 +91,12 @@ static enum status export_manifest(struct trainer *t, const struct export *e, co
   for (size_t i = 0; training && i < training->num_labels; i++)
     json_array_append_new(labels, json_string(training->label_names[i]));
   AUTO(json_release)
-  json_t *manifest = json_pack(
-      "{s:s s:s s:s s:o s:O s:I s:I s:I s:o s:{s:s s:i}}", "version", REFLECTD_VERSION, "job", task->job_id,
-      "fine_tuned_model", task->fine_tuned_model, "spec", job_spec_json(&task->spec), "training_file", data,
-      "trained_tokens", (json_int_t)t->tokens, "steps", (json_int_t)t->step, "trainable_parameters",
-      (json_int_t)parameter_elements(&model->parameters), "labels", labels, "engine", "isa",
-      backend_isa(model->backend), "threads", pool_threads(model->backend->pool));
+  json_t *manifest =
+      json_pack("{s:s s:s s:s s:o s:O s:I s:I s:I s:o s:{s:s s:i}}", "version", REFLECTD_VERSION, "job", task->job_id,
+                "fine_tuned_model", task->fine_tuned_model, "spec", job_spec_json(&task->spec), "training_file", data,
+                "trained_tokens", (json_int_t)t->tokens, "steps", (json_int_t)t->step, "trainable_parameters",
+                (json_int_t)parameter_elements(&model->parameters), "labels", labels, "engine", "isa",
+                backend_isa(model->backend), "threads", pool_threads(model->backend->pool));
   CHECK(manifest);
   if (task->validation.path) {
     json_t *other = describe_file(&task->validation, err);
@@ -130,9 +133,7 @@ enum status run_export(struct trainer *t, const struct dataset *training, const 
                      .base = task->spec.model,
                      .base_path = task->model_dir,
                      .output_dir = task->output_dir,
-                     .report = t->report,
-                     .label_count = training ? training->num_labels : 0,
-                     .label_names = training ? training->label_names : NULL};
+                     .report = t->report};
   enum status status = export_adapter(t, &e, err);
   status = status ? status : put_text(t, &e, "step_metrics.csv", &t->csv, err);
   if (!status && validation)

@@ -158,6 +158,7 @@ const struct model_ops model_bert = {.disable_dropout = disable_dropout,
                                      .model_type = "bert",
                                      .class_prefix = "Bert",
                                      .prefix = PREFIX,
+                                     .head = "classifier",
                                      .classifier = true,
                                      .load = load,
                                      .forward = forward};

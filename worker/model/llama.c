@@ -235,6 +235,7 @@ static void disable_dropout(struct model *m) {
   const struct model_ops model_##name = {.model_type = #name,                                                          \
                                          .class_prefix = class,                                                        \
                                          .prefix = PREFIX,                                                             \
+                                         .head = "score",                                                              \
                                          .load = load,                                                                 \
                                          .language = true,                                                             \
                                          .classifier = true,                                                           \

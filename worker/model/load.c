@@ -184,6 +184,15 @@ static enum status make_random(const float **out, struct model *m, const char *n
   return STATUS_OK;
 }
 
+enum status load_at_random(struct model *m, struct linear *l, const char *name, bool bias, double deviation,
+                           uint64_t seed, struct error *err) {
+  const float *numbers = NULL;
+  enum status status = make_random(&numbers, m, name, l->out, l->in, deviation, seed, err);
+  l->weight = weight_of(numbers, l->out, l->in);
+  l->bias = bias ? arena_array(&m->arena, l->out, sizeof(float)) : NULL;
+  return status || !bias || l->bias ? status : no_memory(err);
+}
+
 enum status load_or_make(struct model *m, struct linear *l, const char *prefix, const char *path, size_t in, size_t out,
                          bool bias, double deviation, uint64_t seed, bool *made, struct error *err) {
   char name[300];
@@ -193,17 +202,8 @@ enum status load_or_make(struct model *m, struct linear *l, const char *prefix, 
     return no_memory(err);
   snprintf(name, sizeof name, "%s.weight", path);
   *made = !find(&t, m, prefix, name) || t.rank != 2 || t.shape[0] != (int64_t)out || t.shape[1] != (int64_t)in;
-  const float *numbers = NULL;
-  enum status status;
-  if (!*made) {
-    status = load_parts(m, l, prefix, path, bias ? LOAD_BIAS : LOAD_NO_BIAS, err);
-  } else {
-    status = make_random(&numbers, m, path, out, in, deviation, seed, err);
-    l->weight = weight_of(numbers, out, in);
-    l->bias = bias ? arena_array(&m->arena, out, sizeof(float)) : NULL;
-    if (!status && bias && !l->bias)
-      status = no_memory(err);
-  }
+  enum status status = *made ? load_at_random(m, l, path, bias, deviation, seed, err)
+                             : load_parts(m, l, prefix, path, bias ? LOAD_BIAS : LOAD_NO_BIAS, err);
   return status ? status : join(m, l, err);
 }
 

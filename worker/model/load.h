@@ -35,6 +35,9 @@ NODISCARD enum status load_norm(struct model *model, struct norm *norm, const ch
 NODISCARD enum status load_or_make(struct model *model, struct linear *linear, const char *prefix, const char *path,
                                    size_t in, size_t out, bool bias, double deviation, uint64_t seed, bool *made,
                                    struct error *err);
+/* The numbers of such a module at random, from `seed` and `name`, whatever the file has; its bias is zero. */
+NODISCARD enum status load_at_random(struct model *model, struct linear *linear, const char *name, bool bias,
+                                     double deviation, uint64_t seed, struct error *err);
 /* Lists `name` among modules_to_save: what was made at random is worthless elsewhere unless it is saved. */
 NODISCARD enum status load_must_save(struct model *model, const char *name, struct error *err);
 

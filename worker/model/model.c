@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "worker/adapter/target.h"
+#include "worker/model/load.h"
 
 static const struct model_ops *const architectures[] = {&model_bert, &model_llama, &model_mistral, &model_qwen2,
                                                         &model_qwen3};
@@ -45,6 +46,36 @@ enum status model_tasks(bool *language, bool *classifier, const char *path, stru
   return status;
 }
 
+static const char *text_of(const json_t *value, struct arena *arena) {
+  return json_is_string(value) ? arena_string(arena, json_string_value(value)) : NULL;
+}
+
+enum status model_base_head(struct base_head *out, const char *path, struct arena *arena, struct error *err) {
+  struct checkpoint checkpoint;
+  struct checkpoint_tensor t;
+  struct error unnamed;
+  const struct model_ops *ops;
+  char weight[100];
+  *out = (struct base_head){0};
+  enum status status = checkpoint_open(&checkpoint, path, err);
+  if (status)
+    return status;
+  status = find_architecture(&ops, &checkpoint, err);
+  snprintf(weight, sizeof weight, "%s.weight", status ? "" : ops->head);
+  if (!status && checkpoint_find(&t, &checkpoint, weight) && t.rank == 2) {
+    const json_t *config = checkpoint.config, *made = json_array_get(json_object_get(config, "architectures"), 0);
+    const char *class = text_of(made, arena), *problem = json_string_value(json_object_get(config, "problem_type"));
+    if (classes_read(&out->classes, config, (size_t)t.shape[0], arena, &unnamed) &&
+        unnamed.status == STATUS_OUT_OF_MEMORY)
+      status = no_memory(err);
+    out->architecture =
+        class && (strstr(class, "ForTokenClassification") || strstr(class, "ForMultipleChoice")) ? class : NULL;
+    out->multi_label = problem && strcmp(problem, "multi_label_classification") == 0;
+  }
+  checkpoint_close(&checkpoint);
+  return status;
+}
+
 static enum status check_task(const struct model *m, struct error *err) {
   if (m->language ? !m->ops->language : !m->ops->classifier)
     return error_set(err, STATUS_UNSUPPORTED_VALUE, "model",
@@ -81,6 +112,18 @@ void model_close(struct model *m) {
   checkpoint_close(&m->checkpoint);
   arena_done(&m->arena);
   *m = (struct model){0};
+}
+
+enum status model_new_head(struct model *m, uint64_t seed, struct error *err) {
+  struct linear *head = m->linears[m->linear_count - 1];
+  double deviation;
+  CHECK(head == m->head);
+  enum status status = load_number(&deviation, m, "initializer_range", 0.02, err);
+  return status ? status : load_at_random(m, head, m->ops->head, head->bias != NULL, deviation, seed, err);
+}
+
+struct classes model_classes(const struct model *m) {
+  return (struct classes){.count = m->num_labels, .names = m->label_names};
 }
 
 /* A parameter under PEFT's key, for a trainable copy of frozen numbers (cols 0: of a vector). */

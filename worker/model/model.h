@@ -7,6 +7,7 @@
 
 #include "api/job.h"
 #include "worker/model/checkpoint.h"
+#include "worker/model/classes.h"
 #include "worker/op/op.h"
 
 struct model_ops;
@@ -19,6 +20,7 @@ struct model {
   struct backend *backend;
   bool language;       /* a causal language model (PEFT's CAUSAL_LM); else a classifier (SEQ_CLS) */
   size_t num_labels;   /* classifiers */
+  const char *const *label_names; /* classifiers: [num_labels], borrowed; NULL: LABEL_0, LABEL_1, ... */
   size_t vocabulary;   /* rows of the word table */
   size_t positions;    /* longest sequence it can take */
   size_t weight_bytes; /* of all tensors, as floats */
@@ -46,6 +48,7 @@ struct model_ops {
   const char *model_type;   /* config.json's */
   const char *class_prefix; /* of Transformers' classes: "Bert" */
   const char *prefix;       /* of tensor names: "bert." */
+  const char *head;         /* a classifier's: "classifier" */
   /* Fills linears, norms, sizes and state from config and weights. `seed` for what the file lacks. */
   enum status (*load)(struct model *model, uint64_t seed, struct error *err);
   bool language, classifier; /* what it can be */
@@ -67,6 +70,18 @@ NODISCARD enum status model_open(struct model *out, const char *path, size_t num
 void model_close(struct model *model);
 /* What the model at `path` can be trained as: a look at its config alone. */
 NODISCARD enum status model_tasks(bool *language, bool *classifier, const char *path, struct error *err);
+
+/* The head for classes or numbers that the files at `path` have: a look at its config and its tensors' names. */
+struct base_head {
+  struct classes classes;   /* count 0: there is none */
+  const char *architecture; /* set where it judges something else than a text, "BertForTokenClassification" */
+  bool multi_label;         /* each class yes or no by itself */
+};
+/* Strings live in `arena`. */
+NODISCARD enum status model_base_head(struct base_head *out, const char *path, struct arena *arena, struct error *err);
+/* The classifier's head starts at random instead of from the base's. Before model_adapt. */
+NODISCARD enum status model_new_head(struct model *model, uint64_t seed, struct error *err);
+struct classes model_classes(const struct model *model);
 
 /* Puts the adapter on its target modules and makes the head and the biases it names trainable. */
 NODISCARD enum status model_adapt(struct model *model, const struct adapter_spec *spec, uint64_t seed,

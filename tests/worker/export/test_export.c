@@ -15,6 +15,7 @@
 #include <math.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/rng.h"
 #include "worker/adapter/peft.h"
 #include "worker/adapter/peft_source.h"
@@ -170,6 +171,50 @@ static void merged_has_the_merged_numbers(void **state) {
   close_model(&f);
 }
 
+static json_t *member_of(struct fixture *f, const char *archive, const char *name) {
+  struct archive_member file = {.name = name, .bytes_max = 1 << 20};
+  char path[100];
+  json_t *json;
+  snprintf(path, sizeof path, "%s/%s", f->out, archive);
+  assert_int_equal(archive_read(&file, 1, path, &f->err), STATUS_OK);
+  assert_non_null(file.bytes);
+  assert_int_equal(json_parse(&json, file.bytes, file.length, NULL, &f->err), STATUS_OK);
+  archive_free_members(&file, 1);
+  return json;
+}
+
+static void is_json(const json_t *got, const char *want) {
+  AUTO(json_release) json_t *json = json_loads(want, JSON_DECODE_ANY, NULL);
+  if (!json_equal(got, json))
+    fail_msg("wanted %s: %s", want, json_dumps(got, JSON_ENCODE_ANY));
+}
+
+/* Names of classes and the kind of problem are those of what was trained, whatever the base's config says. */
+static void classes_are_exported(void **state) {
+  (void)state;
+  static const char *const names[] = {"spam", "\"quoted\"", "ham"};
+  static const char classes[] = "{\"0\": \"spam\", \"1\": \"\\\"quoted\\\"\", \"2\": \"ham\"}";
+  struct fixture f;
+  for (int regression = 0; regression < 2; regression++) {
+    open_model(&f, bert, regression ? 1 : 3, &chain);
+    f.model.label_names = regression ? NULL : names;
+    json_object_set_new(f.model.checkpoint.config, "problem_type", json_string("multi_label_classification"));
+    if (write_format(&f, "merged:f32") || write_format(&f, "lora"))
+      fail_msg("%s", f.err.text);
+    AUTO(json_release) json_t *config = member_of(&f, "merged-f32.tar", "config.json");
+    AUTO(json_release) json_t *labels = member_of(&f, "lora.tar", "labels.json");
+    for (int i = 0; i < 2; i++) {
+      const json_t *from = i ? labels : config;
+      is_json(json_object_get(from, "id2label"), regression ? "{\"0\": \"LABEL_0\"}" : classes);
+      is_json(json_object_get(from, "problem_type"), regression ? "\"regression\"" : "\"single_label_classification\"");
+      is_json(json_object_get(from, "num_labels"), regression ? "1" : "3");
+      is_json(json_object_get(json_object_get(from, "label2id"), regression ? "LABEL_0" : "ham"),
+              regression ? "0" : "2");
+    }
+    close_model(&f);
+  }
+}
+
 /* Logits of a model, and those of the one written to `path`: (20, 99). */
 static double logits_differ(struct fixture *f, const char *path) {
   struct batch_limits limits = {3, 20, 12};
@@ -194,7 +239,8 @@ static void an_exported_gguf_says_the_same(void **state) {
   static const struct {
     const char *format, *file;
     double tolerance;
-  } rows[] = {{"gguf:f16", "merged-f16.gguf", 3e-3}, {"gguf:bf16", "merged-bf16.gguf", 3e-2},
+  } rows[] = {{"gguf:f16", "merged-f16.gguf", 3e-3},
+              {"gguf:bf16", "merged-bf16.gguf", 3e-2},
               {"gguf:q8_0", "merged-q8_0.gguf", 3e-2}};
   struct fixture f;
   char path[120];
@@ -268,9 +314,9 @@ static void refuses_what_has_no_form(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(lora_is_the_adapter),            cmocka_unit_test(merged_has_the_merged_numbers),
-      cmocka_unit_test(an_exported_gguf_says_the_same), cmocka_unit_test(gguf_lora_is_the_adapter),
-      cmocka_unit_test(refuses_what_has_no_form),
+      cmocka_unit_test(lora_is_the_adapter),      cmocka_unit_test(merged_has_the_merged_numbers),
+      cmocka_unit_test(classes_are_exported),     cmocka_unit_test(an_exported_gguf_says_the_same),
+      cmocka_unit_test(gguf_lora_is_the_adapter), cmocka_unit_test(refuses_what_has_no_form),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

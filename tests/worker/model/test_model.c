@@ -235,6 +235,106 @@ static void a_saved_adapter_loads_again(void **state) {
   assert_int_equal(file_remove_tree(path, &err), STATUS_OK);
 }
 
+/* Writes the adapter in `path` again, its tensors as `change` makes them: at most two more. */
+static void rewrite(const char *path, void (*change)(struct st_tensor *tensors, size_t *count)) {
+  char name[300], to[300];
+  struct safetensors file;
+  struct error err;
+  struct st_tensor tensors[64];
+  snprintf(name, sizeof name, "%s/adapter_model.safetensors", path);
+  snprintf(to, sizeof to, "%s/changed", path);
+  assert_int_equal(safetensors_open(&file, name, &err), STATUS_OK);
+  assert_true(file.count + 2 <= COUNT_OF(tensors));
+  memcpy(tensors, file.tensors, file.count * sizeof *tensors);
+  size_t count = file.count;
+  change(tensors, &count);
+  assert_int_equal(safetensors_write(to, tensors, count, NULL, NULL, NULL, &err), STATUS_OK);
+  safetensors_close(&file);
+  assert_int_equal(rename(to, name), 0);
+}
+
+static struct st_tensor *named(struct st_tensor *tensors, size_t count, const char *name) {
+  for (size_t i = 0; i < count; i++)
+    if (strcmp(tensors[i].name, name) == 0)
+      return &tensors[i];
+  fail_msg("no %s", name);
+  return NULL;
+}
+
+/* What PEFT's bias "all" saves of a module in modules_to_save. */
+static void add_inner_biases(struct st_tensor *tensors, size_t *count) {
+  static const float zero[3];
+  struct st_tensor *bias = named(tensors, *count, "base_model.model.classifier.bias");
+  tensors[*count] = tensors[*count + 1] = *bias;
+  tensors[*count].name = "base_model.model.classifier.modules_to_save.bias";
+  tensors[*count + 1].name = "base_model.model.classifier.original_module.bias";
+  tensors[*count + 1].bytes = (const unsigned char *)zero;
+  *count += 2;
+}
+
+static void change_the_copy(struct st_tensor *tensors, size_t *count) {
+  static const float other[3] = {1, 2, 3};
+  named(tensors, *count, "base_model.model.classifier.modules_to_save.bias")->bytes = (const unsigned char *)other;
+}
+
+static void drop_the_copy(struct st_tensor *tensors, size_t *count) {
+  *count -= 1;
+  *named(tensors, *count, "base_model.model.classifier.modules_to_save.bias") = tensors[*count];
+}
+
+static void drop_prefixes(struct st_tensor *tensors, size_t *count) {
+  for (size_t i = 0; i < *count; i++)
+    tensors[i].name += strlen("base_model.model.");
+}
+
+static void add_a_stranger(struct st_tensor *tensors, size_t *count) {
+  tensors[*count] = tensors[0];
+  tensors[(*count)++].name = "base_model.model.bert.embeddings.word_embeddings.lora_embedding_A";
+}
+
+static void empty_one(struct st_tensor *tensors, size_t *count) {
+  struct st_tensor *t = named(tensors, *count, "classifier.weight");
+  t->rank = 1;
+  t->shape[0] = 0;
+  t->length = 0;
+}
+
+static void tensors_are_taken_or_named(void **state) {
+  (void)state;
+  char path[] = "/tmp/reflectd-test-XXXXXX";
+  struct run r, s;
+  struct error err = {0};
+  struct adapter_spec spec = spec_of("all-linear", BIAS_ALL);
+  assert_non_null(mkdtemp(path));
+  start(&r, &spec, 1, false);
+  steps(&r, 3);
+  assert_int_equal(peft_save(&r.model, &spec, path, "tiny", &err), STATUS_OK);
+  start(&s, &spec, 1, false);
+  rewrite(path, add_inner_biases);
+  if (peft_load(&s.model, path, &err))
+    fail_msg("%s", err.text);
+  same_bits(&r, &s);
+  rewrite(path, change_the_copy);
+  assert_int_equal(peft_load(&s.model, path, &err), STATUS_MODEL_INVALID);
+  assert_non_null(strstr(err.text, "classifier.modules_to_save.bias"));
+  rewrite(path, drop_the_copy);
+  rewrite(path, drop_prefixes);
+  stop(&s);
+  start(&s, &spec, 1, false);
+  if (peft_load(&s.model, path, &err))
+    fail_msg("%s", err.text);
+  same_bits(&r, &s);
+  rewrite(path, add_a_stranger);
+  assert_int_equal(peft_load(&s.model, path, &err), STATUS_MODEL_INVALID);
+  assert_non_null(strstr(err.text, "word_embeddings.lora_embedding_A"));
+  rewrite(path, empty_one);
+  assert_int_equal(peft_load(&s.model, path, &err), STATUS_MODEL_INVALID);
+  assert_non_null(strstr(err.text, "tensor classifier.weight is empty"));
+  stop(&s);
+  stop(&r);
+  assert_int_equal(file_remove_tree(path, &err), STATUS_OK);
+}
+
 /* Opens a copy of the folder whose config.json is `config`, and returns the error's text. */
 static const char *open_with(const char *config) {
   static struct error err;
@@ -286,6 +386,7 @@ int main(void) {
       cmocka_unit_test(room_for_larger_batches_changes_nothing),
       cmocka_unit_test(a_memory_limit_recomputes_or_refuses),
       cmocka_unit_test(a_saved_adapter_loads_again),
+      cmocka_unit_test(tensors_are_taken_or_named),
       cmocka_unit_test(broken_models_are_named),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
