@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "server/http/front.h"
+#include "server/removal.h"
 #include "server/scheduler.h"
 #include "server/supervisor.h"
 #include "server/upkeep.h"
@@ -59,7 +60,8 @@ static void close_all(struct loop *loop) {
 static void on_tick(uv_timer_t *timer) {
   struct loop *loop = timer->data;
   front_tick(loop->server->front);
-  if (loop->server->draining && !loop->stopping && supervisor_idle(loop->server->supervisor))
+  if (loop->server->draining && !loop->stopping && supervisor_idle(loop->server->supervisor) &&
+      !loop->server->removal)
     close_all(loop);
 }
 
@@ -101,6 +103,7 @@ enum status loop_run(struct server *server, struct error *err) {
   if (set_up(&loop, server->uv))
     return error_set(err, STATUS_INTERNAL, NULL, "cannot set up the event loop");
   scheduler_wake(server->scheduler);
+  removal_start(server);
   uv_run(server->uv, UV_RUN_DEFAULT);
   CHECK(loop.stopping);
   return STATUS_OK;

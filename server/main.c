@@ -11,10 +11,10 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "server/admission.h"
+#include "server/data.h"
 #include "server/http/front.h"
 #include "server/listen.h"
 #include "server/loop.h"
-#include "server/paths.h"
 #include "server/scheduler.h"
 #include "server/supervisor.h"
 #include "server/upkeep.h"
@@ -56,10 +56,9 @@ static void raise_limits(const struct config *config) {
 }
 
 static enum status open_store(struct server *server, struct error *err) {
-  char path[PATH_BYTES];
-  enum status status = path_format(path, err, "%s/reflectd.db", server->config->data);
+  enum status status = data_open_store(server, err);
   if (!status)
-    status = db_open(&server->db, path, err);
+    db_reserve(server->db);
   return status ? status : upkeep_recover(server, err);
 }
 
@@ -76,7 +75,7 @@ static enum status open_front(struct server *server, struct error *err) {
 
 static enum status serve(struct server *server, struct error *err) {
   int lock;
-  enum status status = upkeep_lock(&lock, server->config, err);
+  enum status status = data_lock(&lock, server->config, err);
   if (status)
     return status;
   status = open_store(server, err);

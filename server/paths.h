@@ -1,10 +1,13 @@
 /* Where things lie under the data folder:
-     reflectd.db                     the store
-     lock                            held while a daemon uses the folder
+     reflectd.db                     the store; -wal, -shm: its log and what its readers share
+     reflectd.db-reserve             bytes set aside for a full disk
+     store.id                        which store belongs here
      files/<file-id>                 uploaded bytes
      jobs/<job-id>/log.txt           what the job's workers wrote to stderr
      jobs/<job-id>/<lease-token>/    what the worker with that lease made
-     jobs/<job-id>/exports/<seq>/    what an export made afterwards */
+     jobs/<job-id>/exports/<seq>/    what an export made afterwards
+     lost+found/                     what the store does not know of
+   A daemon that uses the folder holds a lock on the folder itself. */
 #ifndef SERVER_PATHS_H
 #define SERVER_PATHS_H
 

@@ -12,6 +12,7 @@ struct uv_loop_s;
 struct front;
 struct scheduler;
 struct supervisor;
+struct removal;
 
 struct server {
   const struct config *config;
@@ -20,6 +21,7 @@ struct server {
   struct front *front;
   struct scheduler *scheduler;
   struct supervisor *supervisor;
+  struct removal *removal;  /* bytes that are being removed; NULL: none */
   bool draining;  /* SIGTERM came: no new work */
 };
 

@@ -2,9 +2,15 @@
    SQLite map to ours. */
 #include "storage/db.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "storage/stmt.h"
@@ -25,11 +31,15 @@ enum {
   APPLICATION_ID = 0x7265666C, /* "refl" */
   SCHEMA_VERSION = COUNT_OF(schemas),
   STATEMENTS_MAX = 128,
-  BUSY_TIMEOUT_MS = 5000,
+  /* At start another program may be about to leave. Later nobody may hold the loop up: who meets a lock tries again. */
+  OPEN_TIMEOUT_MS = 5000,
+  BUSY_TIMEOUT_MS = 50,
+  RESERVE_BYTES = 1 << 20,
 };
 
 struct db {
   sqlite3 *handle;
+  char reserve[1024];  /* path of the bytes set aside */
   bool in_transaction;
   size_t count;
   struct {
@@ -40,6 +50,9 @@ struct db {
 
 static COLD enum status fault(struct db *db, int code, struct error *err) {
   const char *text = db->handle ? sqlite3_errmsg(db->handle) : sqlite3_errstr(code);
+  int number = db->handle ? sqlite3_system_errno(db->handle) : 0;
+  if ((code & 0xFF) == SQLITE_IOERR && (number == ENOSPC || number == EDQUOT))
+    code = SQLITE_FULL; /* of the file that readers and writers share */
   switch (code & 0xFF) {
   case SQLITE_BUSY:
   case SQLITE_LOCKED: return error_set(err, STATUS_DATABASE_BUSY, NULL, "the database is busy: %s", text);
@@ -103,33 +116,46 @@ static enum status migrate(struct db *db, int64_t version, struct error *err) {
   return db_commit(db, err);
 }
 
-static enum status set_up(struct db *db, const char *path, struct error *err) {
+static enum status set_up(struct db *db, const char *path, bool create, struct error *err) {
+  int64_t version = 0, objects = 0;
+  if (!create && db_absent(path))
+    return error_set(err, STATUS_NOT_FOUND, NULL, "the database is missing or empty");
   int code = sqlite3_open_v2(path, &db->handle,
                              SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
                              NULL);
-  int64_t version = 0;
   if (code != SQLITE_OK)
     return fault(db, code, err);
-  sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
+  sqlite3_busy_timeout(db->handle, OPEN_TIMEOUT_MS);
   sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
   sqlite3_db_config(db->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
   sqlite3_limit(db->handle, SQLITE_LIMIT_LENGTH, 16 << 20);
   sqlite3_limit(db->handle, SQLITE_LIMIT_ATTACHED, 0);
-  enum status status = execute(db,
-                               "PRAGMA cell_size_check=ON; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-                               "PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY",
-                               err);
+  enum status status = stmt_number(&objects, db, "SELECT count(*) FROM sqlite_schema", NULL, err);
+  if (!status && objects == 0 && !create)
+    return error_set(err, STATUS_NOT_FOUND, NULL, "the database is empty");
+  if (!status)
+    status = execute(db,
+                     "PRAGMA cell_size_check=ON; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+                     "PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY",
+                     err);
   if (!status)
     status = check(db, &version, err);
-  return status ? status : migrate(db, version, err);
+  if (!status)
+    status = migrate(db, version, err);
+  sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
+  return status;
 }
 
-enum status db_open(struct db **out, const char *path, struct error *err) {
+static enum status open_once(struct db **out, const char *path, bool create, struct error *err) {
   struct db *db = calloc(1, sizeof *db);
   *out = NULL;
   if (!db)
     return error_set_errno(err, STATUS_OUT_OF_MEMORY, NULL, "opening %s", path);
-  enum status status = set_up(db, path, err);
+  if ((size_t)snprintf(db->reserve, sizeof db->reserve, "%s-reserve", path) >= sizeof db->reserve) {
+    free(db);
+    return error_set(err, STATUS_IO, NULL, "the path %.80s... is too long", path);
+  }
+  enum status status = set_up(db, path, create, err);
   if (status) {
     error_prefix(err, "%s", path);
     db_close(db);
@@ -137,6 +163,44 @@ enum status db_open(struct db **out, const char *path, struct error *err) {
   }
   *out = db;
   return STATUS_OK;
+}
+
+enum status db_open(struct db **out, const char *path, bool create, struct error *err) {
+  char reserve[1024];
+  enum status status = open_once(out, path, create, err);
+  if (status != STATUS_NO_SPACE)
+    return status;
+  /* Recovery after a crash writes too. */
+  snprintf(reserve, sizeof reserve, "%s-reserve", path);
+  return unlink(reserve) == 0 ? open_once(out, path, create, err) : status;
+}
+
+bool db_absent(const char *path) {
+  struct stat info;
+  return stat(path, &info) != 0 ? errno == ENOENT : info.st_size == 0;
+}
+
+enum status db_id(char out[DB_ID_BYTES], struct db *db, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  bool row = false;
+  enum status status = stmt_open(&stmt, db, "SELECT id FROM store LIMIT 1", err);
+  if (!status)
+    status = stmt_step(&stmt, &row, err);
+  if (status)
+    return status;
+  const char *id = row ? (const char *)sqlite3_column_text(stmt.handle, 0) : NULL;
+  if (!id)
+    return error_set(err, STATUS_INTERNAL, NULL, "the database is damaged: it has lost its id");
+  snprintf(out, DB_ID_BYTES, "%s", id);
+  return STATUS_OK;
+}
+
+enum status db_unused(bool *out, struct db *db, struct error *err) {
+  int64_t rows = 0;
+  enum status status =
+      stmt_number(&rows, db, "SELECT EXISTS (SELECT 1 FROM file) OR EXISTS (SELECT 1 FROM job)", NULL, err);
+  *out = rows == 0;
+  return status;
 }
 
 void db_close(struct db *db) {
@@ -181,6 +245,53 @@ void db_rollback(struct db *db) {
   /* An error may have rolled back already: then there is nothing left to undo. */
   if (!sqlite3_get_autocommit(db->handle) && run_literal(db, "ROLLBACK", NULL))
     log_error("rolling back: %s", sqlite3_errmsg(db->handle));
+}
+
+void db_reserve(struct db *db) {
+  struct statvfs disk;
+  struct stat info;
+  if (stat(db->reserve, &info) == 0 && info.st_size == RESERVE_BYTES)
+    return;
+  if (statvfs(sqlite3_db_filename(db->handle, "main"), &disk) != 0 ||
+      (uint64_t)disk.f_bavail * disk.f_frsize < (uint64_t)4 * RESERVE_BYTES)
+    return;
+  int fd = open(db->reserve, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  int code = fd < 0 ? errno : posix_fallocate(fd, 0, RESERVE_BYTES);
+  if (fd >= 0)
+    close(fd);
+  if (!code)
+    return;
+  log_warn("no bytes can be set aside for a full disk: %s", strerror(code));
+  unlink(db->reserve);
+}
+
+/* Gives up the reserve, and begins the log of changes anew, which needs no room beyond what it has. */
+static void make_room(struct db *db) {
+  struct error err;
+  int64_t busy;
+  if (unlink(db->reserve) == 0)
+    log_warn("the disk is full: the bytes that were set aside are used to end and to delete things");
+  if (stmt_number(&busy, db, "PRAGMA wal_checkpoint(RESTART)", NULL, &err))
+    log_warn("%s", err.text);
+}
+
+static enum status apply_once(struct db *db, db_change *change, const void *what, struct error *err) {
+  enum status status = db_begin(db, err);
+  if (status)
+    return status;
+  status = change(db, what, err);
+  if (!status)
+    return db_commit(db, err);
+  db_rollback(db);
+  return status;
+}
+
+enum status db_apply(struct db *db, db_change *change, const void *what, bool frees, struct error *err) {
+  enum status status = apply_once(db, change, what, err);
+  if (status != STATUS_NO_SPACE || !frees)
+    return status;
+  make_room(db);
+  return apply_once(db, change, what, err);
 }
 
 enum status db_probe(struct db *db, struct error *err) {

@@ -11,10 +11,17 @@
 
 struct db;
 
-/* Opens or creates the database, checks it (quick_check) and brings its schema to this version. A
-   damaged database, one of another program, or one of a newer version is refused. */
-NODISCARD enum status db_open(struct db **out, const char *path, struct error *err);
+/* Opens the database, checks it (quick_check) and brings its schema to this version. A damaged database, one of
+   another program, or one of a newer version is refused; so is one that is not there or empty, unless `create`. */
+NODISCARD enum status db_open(struct db **out, const char *path, bool create, struct error *err);
 void db_close(struct db *db);
+/* Is there nothing at `path` that db_open would not have to create? */
+bool db_absent(const char *path);
+/* What tells this store from every other, as long as it lives and in all its copies. */
+enum { DB_ID_BYTES = 40 };
+NODISCARD enum status db_id(char out[DB_ID_BYTES], struct db *db, struct error *err);
+/* Has no file and no job ever been stored in it? */
+NODISCARD enum status db_unused(bool *out, struct db *db, struct error *err);
 
 /* Writers. Transactions do not nest; a single statement outside of one is its own transaction.
    After db_begin exactly one of db_commit and db_rollback follows; a db_commit that fails has rolled
@@ -22,6 +29,15 @@ void db_close(struct db *db);
 NODISCARD enum status db_begin(struct db *db, struct error *err);
 NODISCARD enum status db_commit(struct db *db, struct error *err);
 void db_rollback(struct db *db);
+
+/* `change` in a transaction of its own. `frees`: it must succeed on a full disk too, since it is what makes room, or
+   tells the store how something ended: then the reserve is given up and it is tried once more. */
+typedef enum status db_change(struct db *db, const void *what, struct error *err);
+NODISCARD enum status db_apply(struct db *db, db_change *change, const void *what, bool frees, struct error *err);
+
+/* Sets aside the bytes that such changes need on a full disk, in a file beside the database. Nothing happens when they
+   are there, or when the disk has little room now. Called at start and from time to time. */
+void db_reserve(struct db *db);
 
 /* Can it be written now? Takes and releases the write lock. */
 NODISCARD enum status db_probe(struct db *db, struct error *err);

@@ -1,5 +1,7 @@
 #include "storage/db_checkpoint.h"
 
+#include <string.h>
+
 #include "storage/stmt.h"
 
 #define COLUMNS "seq, job_id, created_at, step, path, metrics"
@@ -73,6 +75,32 @@ enum status db_checkpoint_get(struct checkpoint_row *out, bool *found, struct db
   return status || !*found ? status : read_row(out, &stmt, arena, err);
 }
 
+enum status db_checkpoint_of_name(struct checkpoint_row *out, bool *found, struct db *db, const char *name,
+                                  struct arena *arena, struct error *err) {
+  static const char between[] = ":ckpt-step-";
+  AUTO(stmt_done) struct stmt stmt = {0};
+  *found = false;
+  const char *at = NULL;
+  for (const char *p = name; (p = strstr(p, between)); p++)
+    at = p; /* the last: a model's name may hold anything */
+  if (!at)
+    return STATUS_OK;
+  const char *model = arena_copy(arena, name, (size_t)(at - name));
+  if (!model)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "finding a checkpoint");
+  enum status status = stmt_open(&stmt, db,
+                                 "SELECT " COLUMNS " FROM checkpoint WHERE job_id = (SELECT id FROM job"
+                                 " WHERE fine_tuned_model = ?1) AND step = CAST(?2 AS INTEGER)"
+                                 " AND CAST(step AS TEXT) = ?2",
+                                 err);
+  if (status)
+    return status;
+  stmt_text(&stmt, model);
+  stmt_text(&stmt, at + strlen(between));
+  status = stmt_step(&stmt, found, err);
+  return status || !*found ? status : read_row(out, &stmt, arena, err);
+}
+
 enum status db_checkpoint_delete(struct db *db, const char *job_id, int64_t step, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   enum status status = stmt_open(&stmt, db, "DELETE FROM checkpoint WHERE job_id = ?1 AND step = ?2", err);
@@ -90,4 +118,8 @@ enum status db_checkpoint_delete_of_job(struct db *db, const char *job_id, struc
     return status;
   stmt_text(&stmt, job_id);
   return stmt_run(&stmt, NULL, err);
+}
+
+enum status db_checkpoint_count(int64_t *out, struct db *db, const char *job_id, struct error *err) {
+  return stmt_number(out, db, "SELECT count(*) FROM checkpoint WHERE job_id = ?1", job_id, err);
 }

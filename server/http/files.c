@@ -1,24 +1,21 @@
 /* /v1/files */
-#include "server/http/files.h"
-
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "server/http/reply.h"
 #include "server/http/upload.h"
 #include "server/paths.h"
+#include "server/removal.h"
 #include "server/scheduler.h"
-#include "server/supervisor.h"
 #include "storage/artifact.h"
 #include "storage/db_file.h"
 
 enum { LIST_DEFAULT = 10000, LIST_MAX = 10000 };
 
-json_t *file_object(const struct file_row *file) {
+static json_t *file_object(const struct file_row *file) {
   return json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:o, s:o, s:o}", "id", file->id, "object", "file", "bytes",
                    (json_int_t)file->bytes, "created_at", (json_int_t)file->created_at, "filename", file->filename,
                    "purpose", file->purpose, "status", file_status_name(file->status), "status_details",
@@ -115,35 +112,13 @@ void http_files_content(struct request *request) {
                                            .content_type = "application/octet-stream"});
 }
 
-/* The row first: bytes without a row are swept at the next start, a row without bytes would be a lie. */
-enum status file_delete(struct server *server, const struct file_row *file, struct error *err) {
-  char path[PATH_BYTES];
-  enum status status = path_format(path, err, "%s/%s", server->config->data, file->path);
-  if (!status)
-    status = db_begin(server->db, err);
-  if (status)
-    return status;
-  status = db_file_delete(server->db, file->id, err);
-  if (status) {
-    db_rollback(server->db);
-    return status;
-  }
-  status = db_commit(server->db, err);
-  if (status)
-    return status;
-  /* The bytes of a result are the job's artifact and stay with it. */
-  if (!file->job_id && unlink(path) != 0)
-    log_warn("%s was deleted, but not its bytes", file->id);
-  return STATUS_OK;
-}
-
 void http_files_delete(struct request *request) {
   struct file_row file;
   struct error err;
   enum status status =
       db_file_get(&file, request->server->db, request_param(request, 0), clock_unix(), &request->arena, &err);
   if (!status)
-    status = file_delete(request->server, &file, &err);
+    status = removal_of_file(request->server, &file, &err);
   if (status)
     reply_error(request, &err);
   else

@@ -3,14 +3,9 @@
 
 #include <string.h>
 
-#include "base/file.h"
-#include "base/log.h"
 #include "server/http/reply.h"
-#include "server/paths.h"
-#include "storage/db_artifact.h"
+#include "server/removal.h"
 #include "storage/db_checkpoint.h"
-#include "storage/db_export.h"
-#include "storage/db_file.h"
 #include "storage/db_job.h"
 
 static json_t *model_object(const char *id, int64_t created, const char *owner, const char *format) {
@@ -62,53 +57,46 @@ void http_models_retrieve(struct request *request) {
     reply_error(request, &err);
 }
 
-static enum status delete_rows(struct db *db, const char *job_id, struct error *err) {
-  enum status status = db_begin(db, err);
-  if (status)
+/* A checkpoint by the name that the list of its job's checkpoints shows, whatever became of the job. */
+static enum status delete_checkpoint(bool *found, struct request *request, const char *name, struct error *err) {
+  struct checkpoint_row checkpoint;
+  struct job_row job;
+  struct server *server = request->server;
+  enum status status = db_checkpoint_of_name(&checkpoint, found, server->db, name, &request->arena, err);
+  if (status || !*found)
     return status;
-  status = db_job_delete_model(db, job_id, err);
-  if (!status)
-    status = db_artifact_delete_of_job(db, job_id, err);
-  if (!status)
-    status = db_checkpoint_delete_of_job(db, job_id, err);
-  if (!status)
-    status = db_export_delete_of_job(db, job_id, err);
-  if (!status)
-    status = db_file_delete_of_job(db, job_id, err);
-  if (status) {
-    db_rollback(db);
-    return status;
-  }
-  return db_commit(db, err);
+  status = db_job_get(&job, server->db, checkpoint.job_id, &request->arena, err);
+  if (!status && !job_state_terminal(job.state))
+    status = error_set(err, STATUS_FILE_IN_USE, "model",
+                       "%s has not ended: its checkpoints are still its own; cancel it first or wait", job.id);
+  return status ? status : removal_of_checkpoint(server, &job, &checkpoint, err);
 }
 
 void http_models_delete(struct request *request) {
   struct base_model base;
   struct job_row job;
   struct error err;
-  char path[PATH_BYTES];
   const char *id = request_param(request, 0);
-  const struct server *server = request->server;
+  struct server *server = request->server;
+  bool checkpoint = false;
   enum status status = db_job_of_model(&job, server->db, id, &request->arena, &err);
+  if (status == STATUS_MODEL_NOT_FOUND) {
+    struct error other;
+    enum status outcome = delete_checkpoint(&checkpoint, request, id, &other);
+    if (outcome || checkpoint) {
+      status = outcome;
+      err = other;
+    }
+  }
   if (status == STATUS_MODEL_NOT_FOUND &&
       models_find(&base, server->config->models, id, &request->arena, &err) == STATUS_OK)
     status = error_set(&err, STATUS_INVALID_REQUEST, "model",
                        "\"%.128s\" is a base model of this server and cannot be deleted; only fine-tuned models can",
                        id);
-  if (!status)
-    status = delete_rows(server->db, job.id, &err);
-  if (status) {
-    reply_error(request, &err);
-    return;
-  }
-  status = path_format(path, &err, "%s/" PATH_OUTPUT, server->config->data, job.id, (long long)job.lease_token);
-  if (!status)
-    status = file_remove_tree(path, &err);
-  if (!status)
-    status = path_format(path, &err, "%s/" PATH_EXPORTS, server->config->data, job.id);
-  if (!status)
-    status = file_remove_tree(path, &err);
+  if (!status && !checkpoint)
+    status = removal_of_model(server, &job, &err);
   if (status)
-    log_warn("%s was deleted, but not all of its files: %s", id, err.text);
-  reply_json(request, json_pack("{s:s, s:s, s:b}", "id", id, "object", "model", "deleted", 1));
+    reply_error(request, &err);
+  else
+    reply_json(request, json_pack("{s:s, s:s, s:b}", "id", id, "object", "model", "deleted", 1));
 }

@@ -18,6 +18,7 @@
 #include "storage/db_export.h"
 #include "storage/db_file.h"
 #include "storage/db_job.h"
+#include "storage/db_removal.h"
 
 struct fixture {
   char folder[64];
@@ -33,7 +34,7 @@ static int set_up(void **state) {
   assert_non_null(mkdtemp(f->folder));
   snprintf(f->path, sizeof f->path, "%s/store.db", f->folder);
   arena_init(&f->arena, 64 << 20);
-  assert_int_equal(db_open(&f->db, f->path, &f->err), STATUS_OK);
+  assert_int_equal(db_open(&f->db, f->path, true, &f->err), STATUS_OK);
   *state = f;
   return 0;
 }
@@ -49,7 +50,7 @@ static int tear_down(void **state) {
 
 static void reopen(struct fixture *f) {
   db_close(f->db);
-  assert_int_equal(db_open(&f->db, f->path, &f->err), STATUS_OK);
+  assert_int_equal(db_open(&f->db, f->path, true, &f->err), STATUS_OK);
 }
 
 static void add_file(struct fixture *f, const char *id, enum file_status status, int64_t expires_at) {
@@ -105,6 +106,64 @@ static void test_reopen(void **state) {
   assert_int_equal(db_file_get(&file, f->db, "file-2", 0, &f->arena, &f->err), STATUS_FILE_NOT_FOUND);
 }
 
+/* What is not there is made only when that is wanted, and a store is known by its id. */
+static void test_absent(void **state) {
+  struct fixture *f = *state;
+  struct db *other;
+  char path[128], id[DB_ID_BYTES], again[DB_ID_BYTES];
+  bool unused;
+  snprintf(path, sizeof path, "%s/other.db", f->folder);
+  assert_true(db_absent(path));
+  assert_int_equal(db_open(&other, path, false, &f->err), STATUS_NOT_FOUND);
+  assert_true(db_absent(path));
+  assert_int_equal(file_put(path, "", 0, NULL), STATUS_OK);
+  assert_true(db_absent(path));
+  assert_int_equal(db_open(&other, path, false, &f->err), STATUS_NOT_FOUND);
+  assert_int_equal(db_open(&other, path, true, &f->err), STATUS_OK);
+  assert_int_equal(db_id(again, other, &f->err), STATUS_OK);
+  db_close(other);
+  assert_false(db_absent(path));
+  assert_int_equal(db_open(&other, path, false, &f->err), STATUS_OK);
+  assert_int_equal(db_id(id, other, &f->err), STATUS_OK);
+  assert_string_equal(id, again);
+  db_close(other);
+  assert_int_equal(db_id(again, f->db, &f->err), STATUS_OK);
+  assert_string_not_equal(id, again);
+  assert_int_equal(db_unused(&unused, f->db, &f->err), STATUS_OK);
+  assert_true(unused);
+  add_file(f, "file-1", FILE_UPLOADED, 0);
+  assert_int_equal(db_unused(&unused, f->db, &f->err), STATUS_OK);
+  assert_false(unused);
+}
+
+static enum status add_removal(struct db *db, const void *what, struct error *err) {
+  enum status status = db_removal_add(db, what, err);
+  return status || strcmp(what, "bad") != 0 ? status : error_set(err, STATUS_INVALID_VALUE, NULL, "bad");
+}
+
+/* Notes of what is to be removed come in order, and only with their transaction. */
+static void test_removals(void **state) {
+  struct fixture *f = *state;
+  const char *path;
+  bool noted;
+  assert_int_equal(db_apply(f->db, add_removal, "files/b", true, &f->err), STATUS_OK);
+  assert_int_equal(db_apply(f->db, add_removal, "files/a", false, &f->err), STATUS_OK);
+  assert_int_equal(db_apply(f->db, add_removal, "files/a", false, &f->err), STATUS_OK);
+  assert_int_equal(db_apply(f->db, add_removal, "bad", true, &f->err), STATUS_INVALID_VALUE);
+  reopen(f);
+  assert_int_equal(db_removal_noted(&noted, f->db, "bad", &f->err), STATUS_OK);
+  assert_false(noted);
+  assert_int_equal(db_removal_next(&path, f->db, "", &f->arena, &f->err), STATUS_OK);
+  assert_string_equal(path, "files/a");
+  assert_int_equal(db_removal_next(&path, f->db, path, &f->arena, &f->err), STATUS_OK);
+  assert_string_equal(path, "files/b");
+  assert_int_equal(db_removal_done(f->db, "files/b", &f->err), STATUS_OK);
+  assert_int_equal(db_removal_next(&path, f->db, "files/a", &f->arena, &f->err), STATUS_OK);
+  assert_null(path);
+  assert_int_equal(db_removal_noted(&noted, f->db, "files/a", &f->err), STATUS_OK);
+  assert_true(noted);
+}
+
 static void test_rollback(void **state) {
   struct fixture *f = *state;
   struct file_row file;
@@ -121,7 +180,7 @@ static void test_foreign_database(void **state) {
   char path[128];
   snprintf(path, sizeof path, "%s/other", f->folder);
   assert_int_equal(file_put(path, "this is no database, whatever its name may be", 45, NULL), STATUS_OK);
-  assert_int_not_equal(db_open(&other, path, &f->err), STATUS_OK);
+  assert_int_not_equal(db_open(&other, path, true, &f->err), STATUS_OK);
   assert_null(other);
   assert_non_null(strstr(f->err.text, path));
 }
@@ -380,6 +439,19 @@ static void test_checkpoints(void **state) {
   assert_int_equal(count, 2);
   assert_int_equal(rows[0].step, 2);
   assert_string_equal(rows[0].path, "new");
+  bool found;
+  assert_int_equal(db_checkpoint_of_name(rows, &found, f->db, "ft:tiny:local::ftjob-a:ckpt-step-2", &f->arena, &f->err),
+                   STATUS_OK);
+  assert_true(found && rows->step == 2);
+  static const char *const wrong[] = {"ft:tiny:local::ftjob-a:ckpt-step-02", "ft:tiny:local::ftjob-b:ckpt-step-2",
+                                      "ft:tiny:local::ftjob-a:ckpt-step-", "ft:tiny:local::ftjob-a"};
+  for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+    assert_int_equal(db_checkpoint_of_name(rows, &found, f->db, wrong[i], &f->arena, &f->err), STATUS_OK);
+    assert_false(found);
+  }
+  int64_t left;
+  assert_int_equal(db_checkpoint_count(&left, f->db, "ftjob-a", &f->err), STATUS_OK);
+  assert_int_equal(left, 2);
   assert_int_equal(db_checkpoint_delete_of_job(f->db, "ftjob-a", &f->err), STATUS_OK);
   assert_int_equal(db_checkpoint_list(&rows, &count, &more, f->db, "ftjob-a", &page, &f->arena, &f->err), STATUS_OK);
   assert_int_equal(count, 0);
@@ -484,6 +556,7 @@ int main(void) {
       TEST(test_lease),   TEST(test_failure_is_kept), TEST(test_job_pages),     TEST(test_same_request),
       TEST(test_events),  TEST(test_checkpoints),  TEST(test_artifacts),        TEST(test_files),
       TEST(test_end_is_final), TEST(test_pages_are_bounded), TEST(test_unclaim_and_room),
+      TEST(test_absent), TEST(test_removals),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

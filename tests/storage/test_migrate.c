@@ -83,7 +83,7 @@ static void test_older(void **state) {
     size_t count;
     bool found, more;
     make_old(f, version);
-    assert_int_equal(db_open(&db, f->path, &f->err), STATUS_OK);
+    assert_int_equal(db_open(&db, f->path, true, &f->err), STATUS_OK);
     assert_int_equal(db_job_claim(&job, &found, db, 0, 5, &f->arena, &f->err), STATUS_OK);
     assert_true(found);
     assert_string_equal(job.id, "ftjob-a");
@@ -91,7 +91,7 @@ static void test_older(void **state) {
     assert_int_equal(count, 1);
     assert_string_equal(models[0].name, "ft:b");
     db_close(db);
-    assert_int_equal(db_open(&db, f->path, &f->err), STATUS_OK); /* and once more, as it is now */
+    assert_int_equal(db_open(&db, f->path, true, &f->err), STATUS_OK); /* and once more, as it is now */
     db_close(db);
     assert_int_equal(remove(f->path), 0);
   }
@@ -101,7 +101,7 @@ static void test_newer(void **state) {
   struct fixture *f = *state;
   struct db *db;
   make_old(f, 99);
-  assert_int_not_equal(db_open(&db, f->path, &f->err), STATUS_OK);
+  assert_int_not_equal(db_open(&db, f->path, true, &f->err), STATUS_OK);
   assert_non_null(strstr(f->err.text, "version 99"));
 }
 
@@ -154,7 +154,7 @@ static void test_plans(void **state) {
   int64_t number;
   size_t count;
   bool more;
-  assert_int_equal(db_open(&db, f->path, err), STATUS_OK);
+  assert_int_equal(db_open(&db, f->path, true, err), STATUS_OK);
   struct page page = {.limit = 5}, up = {.limit = 5, .ascending = true};
   struct job_row row = {.id = "ftjob-a", .model = "m", .training_file = "file-1", .fine_tuned_model = "ft:a",
                         .spec = "{}", .body_sha256 = "aa", .state = JOB_QUEUED};

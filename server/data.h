@@ -1,0 +1,24 @@
+/* The data folder: taken for one daemon alone, opened with the store that belongs to it, and never swept of what may
+   be worth something. */
+#ifndef SERVER_DATA_H
+#define SERVER_DATA_H
+
+#include "server/server.h"
+
+/* Takes the folder for this process alone (*lock stays open as long as it is used) and makes the folders in it.
+   STATUS_INVALID_VALUE, param "data", when another daemon uses it. */
+NODISCARD enum status data_lock(int *lock, const struct config *config, struct error *err);
+
+/* Opens server->db. STATUS_INVALID_VALUE, param "data", when the folder holds files or jobs and the store beside them
+   is missing, empty or that of another folder: it would know nothing of them. */
+NODISCARD enum status data_open_store(struct server *server, struct error *err);
+
+/* Uploaded bytes that no row knows: what a crash cut off before it was accepted is removed, all else goes to
+   lost+found/, since a store restored from a backup knows less than the folder. */
+NODISCARD enum status data_keep_unknown(struct server *server, struct error *err);
+
+/* An output folder (relative path) that a run is about to fill, or that an interrupted run has left: when there is a
+   finished adapter in it, of which the store does not know, it goes to lost+found/. */
+NODISCARD enum status data_keep_finished(const struct config *config, const char *path, struct error *err);
+
+#endif

@@ -1,0 +1,23 @@
+/* Deleting. Rows go at once and for good, with a note of the bytes that were theirs (storage/db_removal.h); the bytes
+   follow beside the loop, one file or folder at a time, and what a crash left of them at the next start. Deleting
+   works on a full disk. */
+#ifndef SERVER_REMOVAL_H
+#define SERVER_REMOVAL_H
+
+#include "server/server.h"
+#include "storage/db_checkpoint.h"
+#include "storage/db_file.h"
+#include "storage/db_job.h"
+
+/* STATUS_FILE_IN_USE when a job that has not ended needs it. The bytes of a result are its job's artifact and stay. */
+NODISCARD enum status removal_of_file(struct server *server, const struct file_row *file, struct error *err);
+/* The adapter of a job that has succeeded, with all that was made of it. */
+NODISCARD enum status removal_of_model(struct server *server, const struct job_row *job, struct error *err);
+/* A checkpoint of a job that has ended; with the last one of a job that made no adapter goes all that it left. */
+NODISCARD enum status removal_of_checkpoint(struct server *server, const struct job_row *job,
+                                            const struct checkpoint_row *checkpoint, struct error *err);
+
+/* Removes what is noted, if it is not at it already: after a commit that noted something, and now and then. */
+void removal_start(struct server *server);
+
+#endif
