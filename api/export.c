@@ -54,11 +54,19 @@ void export_name(char out[EXPORT_NAME_MAX], struct export_choice choice) {
            type_names[choice.type]);
 }
 
-/* Does the method of this adapter have the format? */
+/* Can this adapter be written in the format? */
 static bool supported(struct export_choice choice, const struct adapter_spec *adapter, size_t index,
                       struct fault_list *faults) {
   bool needs_low_rank = choice.format == EXPORT_LORA || choice.format == EXPORT_GGUF_LORA;
   const struct method *method = method_of(adapter->peft_type);
+  bool in_full = adapter->modules_to_save.count > 0 || adapter->bias != BIAS_NONE;
+  if (choice.format == EXPORT_GGUF_LORA && in_full && method->low_rank) {
+    fault_add(faults, STATUS_UNSUPPORTED_VALUE, "exports",
+              "item %zu of exports: a GGUF LoRA has no place for what is trained in full (%s); \"gguf\" and \"merged\" "
+              "have it",
+              index, adapter->modules_to_save.count ? "modules_to_save" : "bias");
+    return false;
+  }
   if (!needs_low_rank || method->low_rank)
     return true;
   fault_add(faults, STATUS_UNSUPPORTED_VALUE, "exports",

@@ -165,7 +165,7 @@ bool export_parse(struct export_choice *out, const char *text);
 enum { EXPORT_NAME_MAX = 32 };
 void export_name(char out[EXPORT_NAME_MAX], struct export_choice choice);
 /* Normalises a list (defaults written out, duplicates dropped, "peft" first); faults name the item and what the
-   method of `adapter` does not support ("lora" of OFT and BOFT: they have no low-rank form). */
+   adapter cannot be ("lora" of OFT and BOFT, which have no low-rank form; "gguf-lora" of what is trained in full). */
 void job_exports_settle(struct string_list *exports, const struct adapter_spec *adapter, struct arena *arena,
                         struct fault_list *faults);
 

@@ -60,7 +60,8 @@ static void read_modules(struct module_match *out, const json_t *object, const c
   char param[96];
   struct error err;
   param_of(param, path, name);
-  if (!value || json_is_null(value))
+  bool none = strcmp(name, "exclude_modules") == 0 && json_is_array(value) && json_array_size(value) == 0;
+  if (!value || json_is_null(value) || none)
     return;
   if (!json_is_string(value) && !json_is_array(value)) {
     fault_add(faults, STATUS_INVALID_VALUE, param, "%s must be a string or an array of strings, not %s", param,

@@ -82,7 +82,7 @@ static enum status other_classes(struct settling *s, const struct classes *head,
       "from_checkpoint: the training file has %s%s, but the adapter that the job starts from has %s%s; each "
       "of the file's classes must be one of the adapter's",
       numbers ? "numbers" : "the classes ", numbers ? "" : ours.text,
-      head->count == 0   ? "none: it is a language model's"
+      head->count == 0   ? "no head, as a language model's"
       : head->count == 1 ? "one output for numbers"
                          : "the classes ",
       head->count < 2 ? "" : theirs.text);

@@ -80,8 +80,10 @@ static enum status load_model(struct run *r, const struct task *task, struct err
     r->model.label_names = r->training.label_names;
   if (!status && r->new_head)
     status = model_new_head(&r->model, seed, err);
-  status = status ? status : model_adapt(&r->model, &task->spec.adapter, seed, err);
-  return status || !task->start ? status : peft_start(&r->model, &task->spec.adapter, task->start, err);
+  if (status || !task->start)
+    return status ? status : model_adapt(&r->model, &task->spec.adapter, seed, err);
+  status = model_adapt_again(&r->model, &task->spec.adapter, seed, err);
+  return status ? status : peft_start(&r->model, &task->spec.adapter, task->start, err);
 }
 
 /* --- tokens --------------------------------------------------------------------------------------- */

@@ -223,6 +223,10 @@ static void checks_the_rest(void **state) {
   refused(BODY(",\"exports\":[\"gguf:f32\"]"), STATUS_UNSUPPORTED_VALUE, "exports", "item 0");
   refused(BODY(",\"adapter\":{\"peft_type\":\"OFT\"},\"exports\":[\"merged\",\"gguf-lora\"]"), STATUS_UNSUPPORTED_VALUE,
           "exports", "no low-rank form");
+  refused(BODY(",\"adapter\":{\"bias\":\"all\"},\"exports\":[\"lora\",\"gguf-lora\"]"), STATUS_UNSUPPORTED_VALUE,
+          "exports", "item 1 of exports: a GGUF LoRA has no place for what is trained in full (bias)");
+  refused(BODY(",\"adapter\":{\"modules_to_save\":[\"x\"]},\"exports\":[\"gguf-lora\"]"), STATUS_UNSUPPORTED_VALUE,
+          "exports", "(modules_to_save)");
   refused(BODY(",\"validation_fil\":\"x\""), STATUS_UNKNOWN_PARAMETER, "validation_fil",
           "did you mean validation_file?");
   refused(BODY(",\"early_stopping\":{\"patience\":2}"), STATUS_UNSUPPORTED_VALUE, "early_stopping", "not supported");

@@ -72,6 +72,14 @@ struct parameter *adapter_parameter(struct adapter *adapter, struct parameter_li
   return key ? parameter_add_shaped(parameters, key, rank, shape) : NULL;
 }
 
+bool adapter_owns(struct adapter *const *adapters, size_t count, const struct parameter *parameter) {
+  for (size_t a = 0; a < count; a++)
+    for (size_t k = 0; k < ADAPTER_PARAMETERS_MAX; k++)
+      if (adapters[a]->parameters[k] == parameter)
+        return true;
+  return false;
+}
+
 struct batch {
   struct adapter *const *adapters;
   const struct kernels *kernels;

@@ -38,8 +38,8 @@ struct low_rank {
      gathered  g_i = X_i^T dZ_i,  g_scale = column sums of dY * (Z W^T)  (sums over the step) */
 struct rotation {
   size_t block, blocks;
-  float *r, *r_t;        /* blocks x block x block: the R_i, and transposed */
-  float *g;              /* blocks x block x block */
+  float *r, *r_t;         /* blocks x block x block: the R_i, and transposed */
+  float *g;               /* blocks x block x block */
   float *scale, *g_scale; /* out; NULL: none */
 };
 
@@ -48,11 +48,11 @@ enum { ADAPTER_PARAMETERS_MAX = 2 };
 struct adapter {
   const struct adapter_ops *ops;
   const struct adapter_spec *spec;
-  const struct linear *linear; /* the frozen layer; borrowed */
-  size_t rank;                 /* of a low-rank method */
-  struct low_rank low;         /* R 0: the method rotates */
-  struct rotation rotation;    /* block 0: the method changes the weight */
-  double dropout;              /* of the input of `low.down` while training */
+  const struct linear *linear;                          /* the frozen layer; borrowed */
+  size_t rank;                                          /* of a low-rank method */
+  struct low_rank low;                                  /* R 0: the method rotates */
+  struct rotation rotation;                             /* block 0: the method changes the weight */
+  double dropout;                                       /* of the input of `low.down` while training */
   struct parameter *parameters[ADAPTER_PARAMETERS_MAX]; /* the method's own; unused: NULL */
   void *state;                                          /* likewise */
   double penalty; /* of the last `prepare`: HRA's ||I - Uh^T Uh||_F; 0 when there is none */
@@ -96,6 +96,9 @@ void adapter_rng(struct rng *rng, const struct adapter *adapter, uint64_t seed, 
 /* PEFT's key "base_model.model.<module>.<suffix>" with a new parameter; NULL when memory runs out. */
 struct parameter *adapter_parameter(struct adapter *adapter, struct parameter_list *parameters, const char *suffix,
                                     int rank, const int64_t *shape);
+
+/* Is it a parameter of one of them? (Heads, biases and modules trained in full are not.) */
+bool adapter_owns(struct adapter *const *adapters, size_t count, const struct parameter *parameter);
 
 /* Runs `prepare` or `finish` of all adapters on the pool. */
 NODISCARD enum status adapter_prepare_all(struct adapter *const *adapters, size_t count, struct backend *backend,

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "worker/adapter/peft_source.h"
+#include "worker/adapter/target.h"
 
 static const char PEFT_VERSION[] = "0.21.2";
 
@@ -44,22 +45,60 @@ static bool repeats(const struct st_tensor *t, const struct peft_source *source,
   return false;
 }
 
-/* Every tensor must be a parameter's, or repeat one. */
-static enum status refuse_strangers(const struct peft_source *source, const struct parameter_list *list,
-                                    struct error *err) {
-  const struct safetensors *file = &source->tensors;
-  for (size_t t = 0; t < file->count; t++) {
-    const struct st_tensor *tensor = &file->tensors[t];
-    bool known = repeats(tensor, source, list);
+/* Is it a tensor of the base, as PEFT saves embeddings beside an adapter? */
+static bool is_bases(const struct st_tensor *t, const struct model *model) {
+  static const char prefix[] = "base_model.model.";
+  const char *name = strncmp(t->name, prefix, sizeof prefix - 1) == 0 ? t->name + sizeof prefix - 1 : t->name;
+  const char *bare =
+      strncmp(name, model->ops->prefix, strlen(model->ops->prefix)) == 0 ? name + strlen(model->ops->prefix) : name;
+  struct checkpoint_tensor own;
+  struct error ignored;
+  if (!checkpoint_find(&own, &model->checkpoint, name) && !checkpoint_find(&own, &model->checkpoint, bare))
+    return false;
+  size_t count = (size_t)st_elements(t), want = 1;
+  for (int i = 0; i < own.rank; i++)
+    want *= (size_t)own.shape[i];
+  if (count != want || own.rank != t->rank || own.shape[0] != t->shape[0])
+    return false;
+  float *a = malloc(count * sizeof *a), *b = malloc(count * sizeof *b);
+  bool same = a && b && !st_to_f32(a, t, &ignored) && !checkpoint_read(b, &model->checkpoint, own.name, &ignored) &&
+              memcmp(a, b, count * sizeof *a) == 0;
+  free(a);
+  free(b);
+  return same;
+}
+
+/* The first tensor that is no parameter's, repeats none and is not the base's. NULL: there is none. */
+static const struct st_tensor *stranger(const struct model *model, const struct peft_source *source) {
+  const struct parameter_list *list = &model->parameters;
+  for (size_t t = 0; t < source->tensors.count; t++) {
+    const struct st_tensor *tensor = &source->tensors.tensors[t];
+    bool known = false;
     for (size_t i = 0; i < list->count && !known; i++)
       known = peft_source_tensor(source, list->item[i]->key) == tensor;
-    if (!known)
-      return error_set(err, STATUS_MODEL_INVALID, "adapter",
-                       "the adapter's tensor %.200s is none of the %zu that this model has with the adapter's "
-                       "configuration: it would be lost",
-                       tensor->name, list->count);
+    if (!known && !repeats(tensor, source, list) && !is_bases(tensor, model))
+      return tensor;
   }
-  return STATUS_OK;
+  return NULL;
+}
+
+static enum status no_tensor(const struct model *model, const struct peft_source *source, const char *key,
+                             struct error *err) {
+  const struct st_tensor *other = stranger(model, source);
+  return error_set(err, STATUS_MODEL_INVALID, "adapter", "the adapter has no tensor %s%s%.160s%s", key,
+                   other ? "; it has " : "", other ? other->name : "",
+                   other ? ", which is no name of PEFT's here" : "");
+}
+
+static enum status refuse_stranger(const struct model *model, const struct peft_source *source, struct error *err) {
+  const struct st_tensor *other = stranger(model, source);
+  if (!other)
+    return STATUS_OK;
+  return error_set(
+      err, STATUS_MODEL_INVALID, "adapter",
+      "the adapter's tensor %.200s is none of the %zu that this model has with the adapter's configuration: "
+      "it would be lost",
+      other->name, model->parameters.count);
 }
 
 static enum status fill(struct model *model, const struct peft_source *source, struct error *err) {
@@ -69,14 +108,14 @@ static enum status fill(struct model *model, const struct peft_source *source, s
     const struct parameter *p = list->item[i];
     const struct st_tensor *t = peft_source_tensor(source, p->key);
     if (!t)
-      status = error_set(err, STATUS_MODEL_INVALID, "adapter", "the adapter has no tensor %s", p->key);
+      status = no_tensor(model, source, p->key, err);
     else if (!same_shape(t, p))
       status = error_set(err, STATUS_MODEL_INVALID, "adapter",
                          "tensor %s of the adapter has another shape than this model's", p->key);
     else
       status = st_to_f32(p->data, t, err);
   }
-  return status ? status : refuse_strangers(source, list, err);
+  return status ? status : refuse_stranger(model, source, err);
 }
 
 enum status peft_load(struct model *model, const char *path, struct error *err) {
@@ -104,6 +143,21 @@ enum status peft_classes(struct classes *out, const char *path, struct arena *ar
   return status;
 }
 
+/* Of the listed names (the model's own, where none are) those that an adapter is on. */
+static json_t *adapted_names(const struct model *model, const struct adapter_spec *spec) {
+  const struct string_list *names = &spec->target_modules.names;
+  json_t *list = json_array();
+  names = names->count ? names : model->default_targets;
+  for (size_t n = 0; n < names->count; n++) {
+    bool found = false;
+    for (size_t i = 0; i < model->adapter_count && !found; i++)
+      found = target_suffix(model->adapters[i]->linear->name, names->item[n]);
+    if (found)
+      json_array_append_new(list, json_string(names->item[n]));
+  }
+  return list;
+}
+
 static enum status save_config(const struct model *model, const struct adapter_spec *spec, const char *folder,
                                const char *base, struct error *err) {
   char path[1024];
@@ -113,6 +167,8 @@ static enum status save_config(const struct model *model, const struct adapter_s
     json_array_append_new(saved, json_string(model->modules_to_save.item[i]));
   json_object_set_new(config, "modules_to_save", json_array_size(saved) ? json_incref(saved) : json_null());
   json_decref(saved);
+  if (!spec->target_modules.pattern)
+    json_object_set_new(config, "target_modules", adapted_names(model, spec));
   json_object_set_new(config, "task_type", json_string(model->language ? "CAUSAL_LM" : "SEQ_CLS"));
   json_object_set_new(config, "base_model_name_or_path", json_string(base));
   json_object_set_new(config, "inference_mode", json_true());

@@ -114,20 +114,27 @@ static enum status matches(bool *out, struct matcher *m, const char *path, const
   return STATUS_OK;
 }
 
+/* A key of a pattern map matches the end of a path, after a dot, or all of it. */
+static enum status key_matches(bool *out, const char *key, const char *path, const char *param, struct error *err) {
+  char pattern[1200];
+  struct matcher matcher;
+  struct module_match match = {.pattern = pattern};
+  int length = snprintf(pattern, sizeof pattern, "(.*\\.)?(%s)", key);
+  *out = false;
+  if ((size_t)length >= sizeof pattern)
+    return error_set(err, STATUS_INVALID_VALUE, param, "a key of %s is too long", param);
+  enum status status = matcher_init(&matcher, &match, param, err);
+  status = status ? status : matches(out, &matcher, path, param, err);
+  matcher_done(&matcher);
+  return status;
+}
+
 enum status target_pattern(double *out, const struct number_map *map, const char *path, const char *param,
                            struct error *err) {
   enum status status = STATUS_OK;
   bool found = false;
   for (size_t i = 0; !status && !found && i < map->count; i++) {
-    char pattern[1200];
-    struct matcher matcher;
-    struct module_match match = {.pattern = pattern};
-    int length = snprintf(pattern, sizeof pattern, "(.*\\.)?(%s)", map->item[i].key);
-    if ((size_t)length >= sizeof pattern)
-      return error_set(err, STATUS_INVALID_VALUE, param, "a key of %s is too long", param);
-    status = matcher_init(&matcher, &match, param, err);
-    status = status ? status : matches(&found, &matcher, path, param, err);
-    matcher_done(&matcher);
+    status = key_matches(&found, map->item[i].key, path, param, err);
     if (found)
       *out = map->item[i].value;
   }
@@ -146,19 +153,73 @@ static void last_names(struct str *out, const struct target_modules *modules) {
   }
 }
 
+static const char *last_name(const char *path) {
+  const char *dot = strrchr(path, '.');
+  return dot ? dot + 1 : path;
+}
+
+/* The last name of a linear module that is closest to that of `name`; NULL: none is close. */
+static const char *nearest(const struct target_modules *modules, const char *name) {
+  const char *near = NULL;
+  size_t best = 4;
+  for (size_t i = 0; i < modules->count; i++) {
+    size_t distance = str_distance(last_name(name), last_name(modules->names[i]), 3);
+    if (distance < best) {
+      best = distance;
+      near = last_name(modules->names[i]);
+    }
+  }
+  return near;
+}
+
+static bool is_saved(const struct target_modules *modules, const char *path) {
+  for (size_t s = 0; s < modules->saved->count; s++)
+    if (inside(path, modules->saved->item[s]))
+      return true;
+  return false;
+}
+
+/* Is it the end of the path of a module that holds others ("attention")? */
+static bool is_container(const char *path, const char *name) {
+  size_t length = strlen(name);
+  for (const char *at = path; (at = strstr(at, name)); at++)
+    if ((at == path || at[-1] == '.') && at[length] == '.')
+      return true;
+  return false;
+}
+
+/* Does the model have a module of that name which is no linear one? */
+static bool is_other(const struct target_modules *modules, const char *name) {
+  bool found = false;
+  for (size_t i = 0; i < modules->other_count && !found; i++)
+    found = target_suffix(modules->others[i], name) || is_container(modules->others[i], name);
+  for (size_t i = 0; i < modules->count && !found; i++)
+    found = is_container(modules->names[i], name);
+  return found;
+}
+
+enum status target_refuse(const struct target_modules *modules, const char *member, const char *name,
+                          const char *cannot, struct error *err) {
+  char param[96];
+  struct str have;
+  const char *near = nearest(modules, name);
+  snprintf(param, sizeof param, "adapter.%s", member);
+  if (is_other(modules, name))
+    return error_set(err, STATUS_UNSUPPORTED_TARGET, param, "%s: \"%.80s\" %s", member, name, cannot);
+  str_init(&have, 200);
+  last_names(&have, modules);
+  error_set(err, STATUS_UNSUPPORTED_TARGET, param,
+            "%s: the model has no module \"%.80s\"%s%s%s (names of its %zu linear modules end in: %s)", member, name,
+            near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "", modules->count, have.text);
+  str_done(&have);
+  return STATUS_UNSUPPORTED_TARGET;
+}
+
 static enum status nothing(const struct target_modules *modules, const struct adapter_spec *spec, struct error *err) {
   const struct string_list *names = &spec->target_modules.names;
   const char *near = NULL;
-  size_t best = 4;
-  for (size_t n = 0; n < names->count; n++)
-    for (size_t i = 0; i < modules->count; i++) {
-      const char *dot = strrchr(modules->names[i], '.'), *last = dot ? dot + 1 : modules->names[i];
-      size_t distance = str_distance(names->item[n], last, 3);
-      if (distance < best) {
-        best = distance;
-        near = last;
-      }
-    }
+  for (size_t n = 0; n < names->count && !near; n++)
+    near = nearest(modules, names->item[n]);
   struct str have;
   str_init(&have, 300);
   last_names(&have, modules);
@@ -171,14 +232,21 @@ static enum status nothing(const struct target_modules *modules, const struct ad
   return STATUS_UNSUPPORTED_TARGET;
 }
 
-enum status target_select(bool *selected, const struct target_modules *modules, const struct adapter_spec *spec,
-                          struct error *err) {
+/* "all-linear", the model's defaults, or what the spec asks for. */
+static struct module_match wanted(bool *all, const struct target_modules *modules, const struct adapter_spec *spec) {
   struct module_match target = spec->target_modules;
-  bool all = target.pattern && strcasecmp(target.pattern, "all-linear") == 0;
-  if (all)
+  *all = target.pattern && strcasecmp(target.pattern, "all-linear") == 0;
+  if (*all)
     target.pattern = NULL;
   else if (!target.pattern && target.names.count == 0)
     target.names = *modules->defaults;
+  return target;
+}
+
+enum status target_select(bool *selected, const struct target_modules *modules, const struct adapter_spec *spec,
+                          struct error *err) {
+  bool all;
+  struct module_match target = wanted(&all, modules, spec);
   struct matcher want, refuse;
   enum status status = matcher_init(&want, &target, "adapter.target_modules", err);
   if (status) {
@@ -191,8 +259,7 @@ enum status target_select(bool *selected, const struct target_modules *modules, 
     const char *path = modules->names[i];
     bool excluded = false;
     status = matches(&excluded, &refuse, path, "adapter.exclude_modules", err);
-    for (size_t s = 0; s < modules->saved->count; s++)
-      excluded |= inside(path, modules->saved->item[s]);
+    excluded |= is_saved(modules, path);
     if (!status && all)
       selected[i] = strcmp(path, modules->head) != 0;
     else if (!status)
@@ -205,4 +272,195 @@ enum status target_select(bool *selected, const struct target_modules *modules, 
   if (status)
     return status;
   return count ? STATUS_OK : nothing(modules, spec, err);
+}
+
+/* --- does the spec mean this model? --------------------------------------------------------------- */
+
+static const char adaptable[] =
+    "cannot be adapted here: linear modules can, but containers, embeddings, norms and lm_head "
+    "cannot";
+
+/* A spec's matchers for modules, which must be told apart from what only seems to be there. */
+struct check {
+  const struct target_modules *modules;
+  const struct adapter_spec *spec;
+  struct matcher want, refuse;
+};
+
+/* Is `path` what `m` matches and `but` (may be NULL) does not? */
+static enum status hits(bool *out, struct matcher *m, struct matcher *but, const char *path, const char *param,
+                        struct error *err) {
+  bool excluded = false;
+  enum status status = matches(out, m, path, param, err);
+  if (!status && *out && but)
+    status = matches(&excluded, but, path, "adapter.exclude_modules", err);
+  *out = *out && !excluded;
+  return status;
+}
+
+/* The first module that is no linear one, or that holds others, which `m` matches and `but` does not: "": none. */
+static enum status find_other(char out[256], struct check *c, struct matcher *m, struct matcher *but, const char *param,
+                              struct error *err) {
+  const struct target_modules *modules = c->modules;
+  enum status status = STATUS_OK;
+  const char *before = "";
+  bool found = false;
+  out[0] = '\0';
+  for (size_t i = 0; !status && !found && i < modules->other_count; i++) {
+    snprintf(out, 256, "%s", modules->others[i]);
+    if (!is_saved(modules, out))
+      status = hits(&found, m, but, out, param, err);
+  }
+  for (size_t i = 0; !status && !found && i < modules->count; i++) {
+    const char *path = modules->names[i];
+    for (const char *dot = strchr(path, '.'); !status && !found && dot; dot = strchr(dot + 1, '.')) {
+      snprintf(out, 256, "%.*s", (int)(dot - path), path);
+      if (strncmp(before, path, (size_t)(dot - path) + 1) != 0) /* not the one before's too */
+        status = hits(&found, m, but, out, param, err);
+    }
+    before = path;
+  }
+  if (!found)
+    out[0] = '\0';
+  return status;
+}
+
+static enum status check_target(struct check *c, const char *name, struct error *err) {
+  size_t matched = 0, saved = 0;
+  for (size_t i = 0; i < c->modules->count; i++)
+    if (target_suffix(c->modules->names[i], name)) {
+      matched++;
+      saved += is_saved(c->modules, c->modules->names[i]);
+    }
+  if (matched && matched == saved)
+    return error_set(err, STATUS_UNSUPPORTED_TARGET, "adapter.target_modules",
+                     "target_modules: \"%.80s\" is trained in full (modules_to_save, or a classifier's head), so no "
+                     "adapter goes on it",
+                     name);
+  return matched ? STATUS_OK : target_refuse(c->modules, "target_modules", name, adaptable, err);
+}
+
+static enum status check_targets(struct check *c, struct error *err) {
+  const struct module_match *target = &c->spec->target_modules;
+  enum status status = STATUS_OK;
+  char other[256];
+  for (size_t i = 0; !status && i < target->names.count; i++)
+    status = check_target(c, target->names.item[i], err);
+  if (status || !c->want.code)
+    return status;
+  status = find_other(other, c, &c->want, &c->refuse, "adapter.target_modules", err);
+  return status || !*other ? status
+                           : error_set(err, STATUS_UNSUPPORTED_TARGET, "adapter.target_modules",
+                                       "target_modules: the pattern matches %.120s too, which %s", other, adaptable);
+}
+
+static enum status check_exclusions(struct check *c, struct error *err) {
+  const struct target_modules *modules = c->modules;
+  const struct module_match *exclude = &c->spec->exclude_modules;
+  enum status status = STATUS_OK;
+  char other[256];
+  bool found = false;
+  for (size_t i = 0; i < exclude->names.count; i++) {
+    found = is_other(modules, exclude->names.item[i]);
+    for (size_t j = 0; j < modules->count && !found; j++)
+      found = target_suffix(modules->names[j], exclude->names.item[i]);
+    if (!found)
+      return target_refuse(modules, "exclude_modules", exclude->names.item[i], "", err);
+  }
+  found = !c->refuse.code;
+  for (size_t j = 0; !status && !found && j < modules->count; j++)
+    status = matches(&found, &c->refuse, modules->names[j], "adapter.exclude_modules", err);
+  if (status || found)
+    return status;
+  status = find_other(other, c, &c->refuse, NULL, "adapter.exclude_modules", err);
+  return status || *other ? status
+                          : error_set(err, STATUS_UNSUPPORTED_TARGET, "adapter.exclude_modules",
+                                      "exclude_modules: the pattern matches no module of this model");
+}
+
+/* The layers that the targets lie in. (A pattern of targets excludes layers_to_transform.) */
+static enum status check_layers(const struct check *c, struct error *err) {
+  const struct target_modules *modules = c->modules;
+  const struct string_list *patterns = &c->spec->layers_pattern;
+  int64_t last = -1;
+  for (size_t p = 0; p < patterns->count; p++) {
+    bool found = false;
+    for (size_t i = 0; i < modules->count && !found; i++)
+      found = layer_of(modules->names[i], patterns->item[p]) >= 0;
+    if (!found)
+      return error_set(err, STATUS_UNSUPPORTED_TARGET, "adapter.layers_pattern",
+                       "layers_pattern: nothing in this model is numbered below \"%.80s\"; a module is called %.120s",
+                       patterns->item[p], modules->names[0]);
+  }
+  for (size_t l = 0; l < c->spec->layers_to_transform.count; l++) {
+    bool found = false;
+    for (size_t i = 0; i < modules->count && !found; i++) {
+      int64_t layer = layer_of(modules->names[i], NULL);
+      for (size_t p = 0; p < patterns->count && (p == 0 || layer < 0); p++)
+        layer = layer_of(modules->names[i], patterns->item[p]);
+      if (!in_list(&c->want.match->names, modules->names[i]))
+        continue;
+      last = layer > last ? layer : last;
+      found = layer == c->spec->layers_to_transform.item[l];
+    }
+    if (!found)
+      return error_set(err, STATUS_UNSUPPORTED_TARGET, "adapter.layers_to_transform",
+                       "layers_to_transform: no target module lies in layer %lld; the last one that has any is %lld",
+                       (long long)c->spec->layers_to_transform.item[l], (long long)last);
+  }
+  return STATUS_OK;
+}
+
+/* Every key of a pattern map must be some adapted module's. */
+static enum status check_map(const struct check *c, const bool *selected, const struct number_map *map,
+                             const char *member, struct error *err) {
+  const struct target_modules *modules = c->modules;
+  char param[96];
+  snprintf(param, sizeof param, "adapter.%s", member);
+  for (size_t k = 0; k < map->count; k++) {
+    bool found = false;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; !status && !found && i < modules->count; i++)
+      if (selected[i])
+        status = key_matches(&found, map->item[k].key, modules->names[i], param, err);
+    if (status)
+      return status;
+    const char *near = nearest(modules, map->item[k].key);
+    bool same = near && strcmp(near, last_name(map->item[k].key)) == 0;
+    if (!found)
+      return error_set(err, STATUS_UNSUPPORTED_TARGET, param,
+                       "%s: the key \"%.80s\" matches none of the adapted modules%s%s%s", member, map->item[k].key,
+                       near && !same ? "; did you mean \"" : "", near && !same ? near : "", near && !same ? "\"?" : "");
+  }
+  return STATUS_OK;
+}
+
+static enum status check_maps(const struct check *c, struct error *err) {
+  const struct lora_spec *lora = &c->spec->lora;
+  if (c->spec->peft_type != PEFT_LORA || lora->rank_pattern.count + lora->alpha_pattern.count == 0)
+    return STATUS_OK;
+  bool *selected = calloc(c->modules->count, sizeof *selected);
+  if (!selected)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to check an adapter's modules");
+  enum status status = target_select(selected, c->modules, c->spec, err);
+  status = status ? status : check_map(c, selected, &lora->rank_pattern, "rank_pattern", err);
+  status = status ? status : check_map(c, selected, &lora->alpha_pattern, "alpha_pattern", err);
+  free(selected);
+  return status;
+}
+
+enum status target_check(const struct target_modules *modules, const struct adapter_spec *spec, struct error *err) {
+  bool all;
+  struct check c = {.modules = modules, .spec = spec};
+  struct module_match target = wanted(&all, modules, spec);
+  enum status status = matcher_init(&c.want, &target, "adapter.target_modules", err);
+  if (!status)
+    status = matcher_init(&c.refuse, &spec->exclude_modules, "adapter.exclude_modules", err);
+  status = status ? status : check_targets(&c, err);
+  status = status ? status : check_exclusions(&c, err);
+  status = status ? status : check_layers(&c, err);
+  status = status ? status : check_maps(&c, err);
+  matcher_done(&c.want);
+  matcher_done(&c.refuse);
+  return status;
 }

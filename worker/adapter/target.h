@@ -8,8 +8,10 @@
 
 /* What the model has to offer. */
 struct target_modules {
-  const char *const *names; /* paths of every linear module */
+  const char *const *names; /* paths of every linear module that can be adapted */
   size_t count;
+  const char *const *others; /* of its embeddings, norms and a language model's head, which cannot */
+  size_t other_count;
   const char *head;                   /* the output layer's path: never part of "all-linear" */
   const struct string_list *defaults; /* where target_modules is null */
   const struct string_list *saved;    /* names in modules_to_save: never adapted */
@@ -20,6 +22,15 @@ struct target_modules {
    STATUS_INVALID_VALUE with the place. */
 NODISCARD enum status target_select(bool *selected, const struct target_modules *modules,
                                     const struct adapter_spec *spec, struct error *err);
+/* Does every name and pattern of the spec mean something in this model? STATUS_UNSUPPORTED_TARGET names what does not,
+   with close matches: a target that is not there, that cannot be adapted or is trained in full; an exclusion, layer or
+   key of a pattern map that nothing matches. PEFT would pass over most of them without a word, and over a module that
+   it can adapt but this engine cannot it would put an adapter that was never trained. */
+NODISCARD enum status target_check(const struct target_modules *modules, const struct adapter_spec *spec,
+                                   struct error *err);
+/* STATUS_UNSUPPORTED_TARGET for a name in adapter.<member>: that its module `cannot`, or that there is none. */
+enum status target_refuse(const struct target_modules *modules, const char *member, const char *name,
+                          const char *cannot, struct error *err);
 /* The first entry of a pattern map (LoRA's rank_pattern) for a module: its key, a regular expression, matches the
    end of the path after a dot, or all of it. *out keeps its value when none does. */
 NODISCARD enum status target_pattern(double *out, const struct number_map *map, const char *path, const char *param,

@@ -25,7 +25,7 @@ enum status finished_export(const struct task *task, struct report *report, stru
   status = status ? status : backend_open(&backend, (int)task->threads, NULL, err);
   status = status ? status : model_open(&model, task->model_dir, classes.count, seed, &backend, err);
   model.label_names = status ? NULL : classes.names;
-  status = status ? status : model_adapt(&model, &task->spec.adapter, seed, err);
+  status = status ? status : model_adapt_again(&model, &task->spec.adapter, seed, err);
   status = status ? status : peft_load(&model, task->start, err);
   status = status ? status : write(task, &model, report, err);
   model_close(&model);

@@ -187,6 +187,19 @@ static enum status write_factors(struct gguf_writer *w, const struct export *e, 
   return status;
 }
 
+/* Only changes of weights have a place in a GGUF LoRA. */
+static enum status check_trained(const struct model *m, struct error *err) {
+  for (size_t i = 0; i < m->parameters.count; i++) {
+    const struct parameter *p = m->parameters.item[i];
+    if (!adapter_owns(m->adapters, m->adapter_count, p))
+      return error_set(err, STATUS_UNSUPPORTED_VALUE, "exports",
+                       "a GGUF LoRA has no place for %s (modules_to_save, bias), which the job trained in full; "
+                       "\"gguf\" and \"merged\" have it",
+                       p->key + strlen("base_model.model."));
+  }
+  return STATUS_OK;
+}
+
 static enum status write_lora(struct gguf_writer *w, const struct export *e, size_t rank, struct error *err) {
   const struct model *m = e->model;
   char a[160], b[160];
@@ -218,8 +231,7 @@ enum status export_gguf_lora(const struct export *e, struct error *err) {
   size_t rank;
   enum status status = check_architecture(e->model, err);
   status = status ? status : lora_rank(&rank, e, err);
-  if (!status && e->spec->bias != BIAS_NONE)
-    status = error_set(err, STATUS_UNSUPPORTED_VALUE, "exports", "trained biases have no place in a GGUF LoRA");
+  status = status ? status : check_trained(e->model, err);
   snprintf(path, sizeof path, "%s/lora.gguf", e->output_dir);
   status = status ? status : gguf_writer_open(&w, path, err);
   if (status)

@@ -63,11 +63,7 @@ static bool add(struct building *b, const char *module, const char *suffix, cons
 static void add_others(struct building *b, const struct model *m) {
   for (size_t i = 0; i < m->parameters.count; i++) {
     const struct parameter *p = m->parameters.item[i];
-    bool own = false;
-    for (size_t a = 0; a < m->adapter_count && !own; a++)
-      for (size_t k = 0; k < ADAPTER_PARAMETERS_MAX; k++)
-        own = own || m->adapters[a]->parameters[k] == p;
-    if (!own)
+    if (!adapter_owns(m->adapters, m->adapter_count, p))
       b->tensors[b->count++] = (struct st_tensor){.name = p->key,
                                                   .dtype = ST_F32,
                                                   .rank = p->rank,

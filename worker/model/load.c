@@ -69,6 +69,18 @@ bool load_has(const struct model *m, const char *prefix, const char *name) {
   return find(&t, m, prefix, name);
 }
 
+/* Notes the module that a tensor is of. */
+static enum status note_owner(struct model *m, const char *prefix, const char *name, struct error *err) {
+  const char *dot = strrchr(name, '.');
+  int length = dot ? (int)(dot - name) : (int)strlen(name);
+  const char *path = arena_format(&m->arena, "%s%.*s", prefix, length, name);
+  if (!path)
+    return no_memory(err);
+  if (m->owner_count == 0 || (m->owner_count < m->module_max && strcmp(m->owners[m->owner_count - 1], path) != 0))
+    m->owners[m->owner_count++] = path;
+  return STATUS_OK;
+}
+
 /* Finds a tensor and checks its shape. */
 static enum status expect(struct checkpoint_tensor *t, struct model *m, const char *prefix, const char *name,
                           size_t rows, size_t cols, struct error *err) {
@@ -79,7 +91,7 @@ static enum status expect(struct checkpoint_tensor *t, struct model *m, const ch
                      "tensor %s has rank %d, shape [%lld, %lld]; config.json asks for [%zu, %zu]", t->name, t->rank,
                      (long long)t->shape[0], (long long)(t->rank > 1 ? t->shape[1] : 0), rows, cols);
   m->weight_bytes += rows * (cols ? cols : 1) * sizeof(float);
-  return STATUS_OK;
+  return note_owner(m, prefix, name, err);
 }
 
 static enum status convert(const float **out, struct model *m, const struct checkpoint_tensor *t, size_t count,

@@ -94,7 +94,8 @@ static enum status load(struct model *m, const char *path, uint64_t seed, struct
   m->module_max = MODULES_MAX;
   m->linears = arena_array(&m->arena, MODULES_MAX, sizeof *m->linears);
   m->norms = arena_array(&m->arena, MODULES_MAX, sizeof *m->norms);
-  return m->linears && m->norms ? m->ops->load(m, seed, err) : no_memory(err);
+  m->owners = arena_array(&m->arena, MODULES_MAX, sizeof *m->owners);
+  return m->linears && m->norms && m->owners ? m->ops->load(m, seed, err) : no_memory(err);
 }
 
 enum status model_open(struct model *out, const char *path, size_t num_labels, uint64_t seed, struct backend *backend,
@@ -174,7 +175,8 @@ static enum status train_biases(struct model *m, enum adapter_bias which, struct
 }
 
 /* modules_to_save of the job, plus what a classifier always saves (PEFT's SEQ_CLS). */
-static enum status collect_saved(struct model *m, const struct string_list *asked, struct error *err) {
+static enum status collect_saved(struct model *m, const struct target_modules *modules, const struct string_list *asked,
+                                 struct error *err) {
   static const char *const always[] = {"classifier", "score"};
   struct string_list *saved = &m->modules_to_save;
   size_t have = saved->count, heads = m->language ? 0 : COUNT_OF(always);
@@ -194,10 +196,10 @@ static enum status collect_saved(struct model *m, const struct string_list *aske
     for (size_t j = 0; j < heads && !found; j++)
       found = strcmp(always[j], name) == 0;
     if (!found)
-      return error_set(err, STATUS_UNSUPPORTED_TARGET, "adapter.modules_to_save",
-                       "modules_to_save: \"%s\" is no linear module of this model that can be trained in full "
-                       "(containers, embeddings and lm_head cannot)",
-                       name);
+      return target_refuse(modules, "modules_to_save", name,
+                           "cannot be trained in full here: linear modules can, but containers, embeddings, norms and "
+                           "lm_head cannot",
+                           err);
     if (!seen)
       item[saved->count++] = arena_string(&m->arena, name);
   }
@@ -224,17 +226,44 @@ static enum status attach(struct model *m, const struct adapter_spec *spec, cons
   return status ? status : train_biases(m, spec->bias, err);
 }
 
-enum status model_adapt(struct model *m, const struct adapter_spec *spec, uint64_t seed, struct error *err) {
-  enum status status = collect_saved(m, &spec->modules_to_save, err);
+/* What the model has to offer: linear modules, and those that can be nothing but named. */
+static enum status offer(struct target_modules *out, struct model *m, struct error *err) {
   const char **names = arena_array(&m->arena, m->linear_count, sizeof *names);
-  bool *selected = arena_array(&m->arena, m->linear_count, sizeof *selected);
-  if (status)
-    return status;
-  if (!names || !selected)
+  const char **others = arena_array(&m->arena, m->owner_count + 1, sizeof *others);
+  if (!names || !others)
     return no_memory(err);
+  *out = (struct target_modules){
+      names, m->linear_count, others, 0, m->head->name, m->default_targets, &m->modules_to_save};
   for (size_t i = 0; i < m->linear_count; i++)
     names[i] = m->linears[i]->name;
-  struct target_modules modules = {names, m->linear_count, m->head->name, m->default_targets, &m->modules_to_save};
-  status = target_select(selected, &modules, spec, err);
+  for (size_t i = 0; i < m->owner_count; i++) {
+    bool linear = strcmp(m->owners[i], m->head->name) == 0;
+    for (size_t j = 0; j < m->linear_count && !linear; j++)
+      linear = strcmp(m->owners[i], names[j]) == 0;
+    if (!linear)
+      others[out->other_count++] = m->owners[i];
+  }
+  if (m->language) /* never adapted; a tied one has no tensor of its own */
+    others[out->other_count++] = m->head->name;
+  return STATUS_OK;
+}
+
+static enum status adapt(struct model *m, const struct adapter_spec *spec, bool strict, uint64_t seed,
+                         struct error *err) {
+  struct target_modules modules;
+  bool *selected = arena_array(&m->arena, m->linear_count, sizeof *selected);
+  enum status status = selected ? offer(&modules, m, err) : no_memory(err);
+  status = status ? status : collect_saved(m, &modules, &spec->modules_to_save, err);
+  if (!status && strict)
+    status = target_check(&modules, spec, err);
+  status = status ? status : target_select(selected, &modules, spec, err);
   return status ? status : attach(m, spec, selected, seed, err);
+}
+
+enum status model_adapt(struct model *m, const struct adapter_spec *spec, uint64_t seed, struct error *err) {
+  return adapt(m, spec, true, seed, err);
+}
+
+enum status model_adapt_again(struct model *m, const struct adapter_spec *spec, uint64_t seed, struct error *err) {
+  return adapt(m, spec, false, seed, err);
 }

@@ -18,14 +18,14 @@ struct model {
   void *state;                  /* the architecture's own struct */
   struct checkpoint checkpoint; /* config and weights */
   struct backend *backend;
-  bool language;       /* a causal language model (PEFT's CAUSAL_LM); else a classifier (SEQ_CLS) */
-  size_t num_labels;   /* classifiers */
+  bool language;                  /* a causal language model (PEFT's CAUSAL_LM); else a classifier (SEQ_CLS) */
+  size_t num_labels;              /* classifiers */
   const char *const *label_names; /* classifiers: [num_labels], borrowed; NULL: LABEL_0, LABEL_1, ... */
-  size_t vocabulary;   /* rows of the word table */
-  size_t positions;    /* longest sequence it can take */
-  size_t weight_bytes; /* of all tensors, as floats */
-  size_t mapped_bytes; /* of the matrices that are used where the files have them */
-  size_t blocks;       /* orders of tape_block_begin that its forward uses */
+  size_t vocabulary;              /* rows of the word table */
+  size_t positions;               /* longest sequence it can take */
+  size_t weight_bytes;            /* of all tensors, as floats */
+  size_t mapped_bytes;            /* of the matrices that are used where the files have them */
+  size_t blocks;                  /* orders of tape_block_begin that its forward uses */
   const struct linear
       *head;               /* language: lm_head, always frozen and not among `linears`; classifiers: the last of them */
   struct linear **linears; /* every linear module that can be adapted, in the model's order */
@@ -36,6 +36,9 @@ struct model {
   } * norms;
   size_t norm_count;
   size_t module_max; /* room in linears and in norms */
+  const char *
+      *owners; /* paths of the modules that tensors were read for, in that order: linear ones, norms, embeddings */
+  size_t owner_count;
   const struct string_list *default_targets;
   struct string_list modules_to_save; /* names, as adapter_config.json lists them */
   struct adapter **adapters;
@@ -83,9 +86,14 @@ NODISCARD enum status model_base_head(struct base_head *out, const char *path, s
 NODISCARD enum status model_new_head(struct model *model, uint64_t seed, struct error *err);
 struct classes model_classes(const struct model *model);
 
-/* Puts the adapter on its target modules and makes the head and the biases it names trainable. */
+/* Puts the adapter on its target modules and makes the head and the biases it names trainable.
+   STATUS_UNSUPPORTED_TARGET where the spec names what this model has not, or what cannot be adapted (target_check). */
 NODISCARD enum status model_adapt(struct model *model, const struct adapter_spec *spec, uint64_t seed,
                                   struct error *err);
+/* The same for an adapter that is there already: names that mean nothing here are passed over, as PEFT did when it was
+   made; its tensors say what it is on (peft_load). */
+NODISCARD enum status model_adapt_again(struct model *model, const struct adapter_spec *spec, uint64_t seed,
+                                        struct error *err);
 
 /* What the architectures load themselves with is in load.h. */
 

@@ -312,11 +312,65 @@ static void refuses_what_has_no_form(void **state) {
   close_model(&f);
 }
 
+/* What is trained in full goes along wherever the format has a place for it, and is named where there is none. */
+static void modules_in_full_are_not_lost(void **state) {
+  (void)state;
+  static const char *down[] = {"down_proj"};
+  struct adapter_spec spec = chain;
+  struct fixture f;
+  struct peft_source source;
+  char path[100];
+  spec.modules_to_save = (struct string_list){1, down};
+  open_model(&f, tiny_gguf, 0, &spec);
+  refused(&f, "gguf-lora", "no place for model.layers.0.mlp.down_proj.weight");
+  if (write_format(&f, "lora") || write_format(&f, "gguf:f16"))
+    fail_msg("%s", f.err.text);
+  snprintf(path, sizeof path, "%s/lora.tar", f.out);
+  assert_int_equal(peft_source_open(&source, path, &f.err), STATUS_OK);
+  is_json(json_object_get(source.config, "modules_to_save"), "[\"down_proj\"]");
+  const struct st_tensor *saved = peft_source_tensor(&source, "base_model.model.model.layers.0.mlp.down_proj.weight");
+  assert_non_null(saved);
+  for (size_t i = 0; i < f.model.linear_count; i++)
+    if (strcmp(f.model.linears[i]->name, "model.layers.0.mlp.down_proj") == 0)
+      assert_memory_equal(saved->bytes, f.model.linears[i]->trained_weight->data, saved->length);
+  peft_source_close(&source);
+  snprintf(path, sizeof path, "%s/merged-f16.gguf", f.out);
+  double differ = logits_differ(&f, path);
+  if (!(differ < 3e-3))
+    fail_msg("%g", differ);
+  close_model(&f);
+}
+
+/* adapter_config.json lists what is adapted: the defaults by name, and nothing else. */
+static void targets_are_listed_as_trained(void **state) {
+  (void)state;
+  static const char *given[] = {"value", "no_such", "query"};
+  struct fixture f;
+  open_model(&f, bert, 3, &chain);
+  for (int i = 0; i < 2; i++) {
+    struct model other;
+    struct peft_source source;
+    struct adapter_spec spec = chain;
+    spec.target_modules = (struct module_match){.names = {i ? 3 : 0, given}};
+    if (model_open(&other, bert, 3, 1, &f.backend, &f.err) || model_adapt_again(&other, &spec, 1, &f.err) ||
+        peft_save(&other, &spec, f.out, "tiny", &f.err) || peft_source_open(&source, f.out, &f.err))
+      fail_msg("%s", f.err.text);
+    is_json(json_object_get(source.config, "target_modules"), i ? "[\"value\", \"query\"]" : "[\"query\", \"value\"]");
+    peft_source_close(&source);
+    model_close(&other);
+    assert_int_equal(model_open(&other, bert, 3, 1, &f.backend, &f.err), STATUS_OK);
+    assert_int_equal(model_adapt(&other, &spec, 1, &f.err), i ? STATUS_UNSUPPORTED_TARGET : STATUS_OK);
+    model_close(&other);
+  }
+  close_model(&f);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(lora_is_the_adapter),      cmocka_unit_test(merged_has_the_merged_numbers),
-      cmocka_unit_test(classes_are_exported),     cmocka_unit_test(an_exported_gguf_says_the_same),
-      cmocka_unit_test(gguf_lora_is_the_adapter), cmocka_unit_test(refuses_what_has_no_form),
+      cmocka_unit_test(lora_is_the_adapter),          cmocka_unit_test(merged_has_the_merged_numbers),
+      cmocka_unit_test(classes_are_exported),         cmocka_unit_test(an_exported_gguf_says_the_same),
+      cmocka_unit_test(gguf_lora_is_the_adapter),     cmocka_unit_test(refuses_what_has_no_form),
+      cmocka_unit_test(modules_in_full_are_not_lost), cmocka_unit_test(targets_are_listed_as_trained),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
