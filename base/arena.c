@@ -66,6 +66,11 @@ static struct arena_block *block_new(struct arena *arena, size_t need) {
   return block;
 }
 
+bool arena_reserve(struct arena *arena, size_t bytes) {
+  struct arena_block *block = arena->head;
+  return (block && block->size - block->used >= bytes) || block_new(arena, bytes) != NULL;
+}
+
 void *arena_alloc(struct arena *arena, size_t bytes) {
   size_t need, total;
   if (!checked_align(&need, bytes ? bytes : 1, ALIGN) || !checked_add(&total, arena->used, need) ||

@@ -4,6 +4,7 @@
 #define BASE_ARENA_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/attr.h"
@@ -23,6 +24,9 @@ void arena_done(struct arena *arena);
    allocating after its second round. */
 void arena_reset(struct arena *arena);
 
+/* Takes memory for the next `bytes` bytes at once; until then nothing else is asked of the machine. False when it has
+   none. */
+NODISCARD bool arena_reserve(struct arena *arena, size_t bytes);
 /* Zeroed memory aligned to 16 bytes; NULL when the maximum or the machine's memory is reached.
    A size of 0 gives a unique pointer. */
 NODISCARD void *arena_alloc(struct arena *arena, size_t bytes);

@@ -5,14 +5,17 @@
 
 #include "worker/tensor/plan.h"
 
-enum { NODES_MAX = 1 << 20 };
+/* Room for twice the ops of the largest model that loads (1000 layers). It is asked for once, and touched as far as it
+   is used, so that no op can find that there is no more. */
+enum { NODES_MAX = 1 << 16, TAPE_BYTES = NODES_MAX * 512 };
 
 enum status tape_init(struct tape *tape, struct backend *backend, struct error *err) {
-  *tape = (struct tape){.backend = backend, .node_max = 4096};
-  arena_init(&tape->arena, (size_t)1 << 30);
-  tape->nodes = malloc(tape->node_max * sizeof *tape->nodes);
-  if (!tape->nodes)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the tape");
+  *tape = (struct tape){.backend = backend};
+  arena_init(&tape->arena, TAPE_BYTES);
+  tape->nodes = malloc(NODES_MAX * sizeof *tape->nodes);
+  if (!tape->nodes || !arena_reserve(&tape->arena, TAPE_BYTES))
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the tape of a step: it reserves %zu MiB",
+                     (NODES_MAX * sizeof *tape->nodes + TAPE_BYTES) >> 20);
   return STATUS_OK;
 }
 
@@ -39,18 +42,18 @@ static void start(struct tape *tape, struct plan *plan, bool dry, bool training)
 
 void tape_plan_begin(struct tape *tape, bool training) {
   struct plan *plan = calloc(1, sizeof *plan);
-  CHECK(plan);
   start(tape, plan, true, training);
+  tape->unplanned = !plan;
 }
 
 enum status tape_plan_place(struct tape *tape, struct plan **out, struct error *err) {
   *out = tape->plan;
   tape->plan = NULL;
-  if (plan_place(*out))
+  if (!tape->unplanned && plan_place(*out))
     return STATUS_OK;
   tape_plan_free(*out);
   *out = NULL;
-  return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to plan a step");
+  return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to plan a step: it has %d buffers", tape->next_buffer);
 }
 
 enum status tape_plan_measure(struct tape *tape, size_t *bytes, struct error *err) {
@@ -115,7 +118,7 @@ static int take_buffer(struct tape *tape, size_t count, float **data) {
   int index = tape->next_buffer++;
   *data = NULL;
   if (tape->dry) {
-    CHECK(plan_add(tape->plan, bytes, tape->clock));
+    tape->unplanned = tape->unplanned || !plan_add(tape->plan, bytes, tape->clock);
     return index;
   }
   CHECK((size_t)index < tape->plan->count);
@@ -126,7 +129,7 @@ static int take_buffer(struct tape *tape, size_t count, float **data) {
 }
 
 static void touch(struct tape *tape, int buffer) {
-  if (tape->dry)
+  if (tape->dry && !tape->unplanned)
     plan_touch(tape->plan, buffer, tape->clock);
 }
 
@@ -172,12 +175,7 @@ void tape_record(struct tape *tape, const struct op *op, const void *attributes,
   tape->newest = out[0];
   if (!tape->training || !needs_grad)
     return;
-  if (tape->node_count == tape->node_max) {
-    CHECK(tape->node_max < NODES_MAX);
-    tape->node_max *= 2;
-    tape->nodes = realloc(tape->nodes, tape->node_max * sizeof *tape->nodes);
-    CHECK(tape->nodes);
-  }
+  CHECK(tape->node_count < NODES_MAX);
   tape->nodes[tape->node_count++] = node;
 }
 

@@ -66,15 +66,16 @@ struct tape {
   bool training;      /* record for backward, apply dropout */
   struct arena arena; /* nodes, tensors, attributes of this step */
   struct node **nodes;
-  size_t node_count, node_max;
+  size_t node_count;
   struct plan *plan;     /* buffers of this topology */
+  bool unplanned;        /* memory ran out in a dry run: told when it ends */
   unsigned char *memory; /* the block the plan's offsets point into */
   size_t memory_bytes;
   float *scratch; /* of the op that runs */
   int next_buffer;
   int clock;
-  uint64_t seed, step;      /* of dropout: set by the caller before a training step */
-  uint32_t dropouts;        /* drawn so far in this step */
+  uint64_t seed, step;     /* of dropout: set by the caller before a training step */
+  uint32_t dropouts;       /* drawn so far in this step */
   size_t recompute_blocks; /* blocks of a lower order than this are made again in the backward pass */
   bool in_block;
   struct tensor *newest; /* output of the newest node */

@@ -1,5 +1,10 @@
 /* Proves that planned buffers that live at the same time never overlap, that a recomputed graph gives
    the gradients of a kept one bit by bit with less memory, and that a step allocates nothing. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include "tests/worker/engine_impl.h"
 
 static struct backend backend;
@@ -110,8 +115,53 @@ static void recomputing_changes_memory_not_numbers(void **state) {
   assert_true(memory_of(&g) < all * 3 / 4);
 }
 
+/* Lets the process have so many more bytes of address space; *old is what it may have had. */
+static void limit_memory(struct rlimit *old, size_t more) {
+  char statm[64] = "";
+  FILE *file = fopen("/proc/self/statm", "r");
+  assert_true(file && fgets(statm, sizeof statm, file));
+  fclose(file);
+  assert_int_equal(getrlimit(RLIMIT_AS, old), 0);
+  struct rlimit tight = *old;
+  tight.rlim_cur = (rlim_t)strtoul(statm, NULL, 10) * (rlim_t)sysconf(_SC_PAGESIZE) + more;
+  assert_int_equal(setrlimit(RLIMIT_AS, &tight), 0);
+}
+
+/* What a step cannot have is an error that says how much it is, wherever it is missing. */
+static void memory_that_is_not_there_is_an_error(void **state) {
+  (void)state;
+  struct tape tape;
+  struct plan *plan;
+  struct error err;
+  struct rlimit old;
+#ifdef __SANITIZE_ADDRESS__
+  skip(); /* its own memory needs more than any limit */
+#endif
+  assert_int_equal(tape_init(&tape, &backend, &err), STATUS_OK);
+  limit_memory(&old, 64 << 20);
+  tape_plan_begin(&tape, true);
+  tape_tensor(&tape, 1 << 20, 100);
+  assert_int_equal(tape_plan_end(&tape, &plan, &err), STATUS_OUT_OF_MEMORY);
+  assert_non_null(strstr(err.text, "needs 400 MiB"));
+  assert_int_equal(setrlimit(RLIMIT_AS, &old), 0);
+  limit_memory(&old, 1 << 20);
+  tape_plan_begin(&tape, true);
+  for (int i = 0; i < 100000; i++)
+    tape_tensor(&tape, 1, 1);
+  assert_int_equal(tape_plan_end(&tape, &plan, &err), STATUS_OUT_OF_MEMORY);
+  assert_non_null(strstr(err.text, "it has 100000 buffers"));
+  tape_done(&tape);
+  assert_int_equal(setrlimit(RLIMIT_AS, &old), 0);
+  limit_memory(&old, 1 << 20);
+  assert_int_equal(tape_init(&tape, &backend, &err), STATUS_OUT_OF_MEMORY);
+  assert_non_null(strstr(err.text, "32 MiB"));
+  tape_done(&tape);
+  assert_int_equal(setrlimit(RLIMIT_AS, &old), 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(buffers_alive_together_are_apart),
-                                     cmocka_unit_test(recomputing_changes_memory_not_numbers)};
+                                     cmocka_unit_test(recomputing_changes_memory_not_numbers),
+                                     cmocka_unit_test(memory_that_is_not_there_is_an_error)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }
