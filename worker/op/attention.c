@@ -57,11 +57,20 @@ static size_t thread_floats(const struct tape *tape, const struct node *node) {
   return tape->backend->attention->scratch(a->sequences->longest, node->in[0]->cols / a->how.heads);
 }
 
-/* One part a thread, and room for the gradients that nobody asked for. */
+/* Is the gradient of input i to be added to what is there, or not asked for? */
+static bool apart(const struct node *node, int i) {
+  const struct tensor *t = node->in[i];
+  bool twice = false;
+  for (int j = 0; j < i; j++)
+    twice = twice || node->in[j] == t;
+  return !t->needs_grad || t->grad_written || twice;
+}
+
+/* One part a thread, and room for the gradients that are made apart. */
 static size_t scratch(const struct tape *tape, const struct node *node) {
   size_t floats = thread_floats(tape, node) * (size_t)pool_threads(tape->backend->pool);
   for (int i = 0; i < 3; i++)
-    floats += node->in[i]->needs_grad ? 0 : node->in[i]->rows * node->in[i]->cols;
+    floats += apart(node, i) ? node->in[i]->rows * node->in[i]->cols : 0;
   return floats;
 }
 
@@ -90,17 +99,19 @@ static void backward(struct tape *tape, const struct node *node) {
   struct pass pass = {
       .node = node, .tape = tape, .scratch = tape->scratch, .scratch_floats = thread_floats(tape, node)};
   float *spare = tape->scratch + pass.scratch_floats * (size_t)pool_threads(tape->backend->pool);
-  float **grads[3] = {&pass.dq, &pass.dk, &pass.dv};
+  float **to[3] = {&pass.dq, &pass.dk, &pass.dv}, *grads[3];
+  bool add[3];
   for (int i = 0; i < 3; i++) {
-    bool accumulate;
-    *grads[i] = tape_grad(node->in[i], &accumulate);
-    CHECK(!accumulate); /* each projection feeds one attention */
-    if (!*grads[i]) {
-      *grads[i] = spare;
+    grads[i] = *to[i] = tape_grad(node->in[i], &add[i]);
+    if (!grads[i] || add[i]) {
+      *to[i] = spare;
       spare += node->in[i]->rows * node->in[i]->cols;
     }
   }
   pool_run(tape->backend->pool, task_count(node), backward_task, &pass);
+  for (int i = 0; i < 3; i++)
+    if (grads[i] && add[i])
+      tape->backend->kernels->add(grads[i], *to[i], node->in[i]->rows * node->in[i]->cols);
 }
 
 static const struct op op = {"attention", forward, backward, scratch, 7, 3};

@@ -9,7 +9,7 @@ struct pass {
   size_t panels;
   bool backward;
   float *grad[2]; /* of the inputs; NULL: not asked for */
-  bool add[2];
+  bool add[2];    /* to what is there */
 };
 
 /* Runs `panel` over panels of rows, with the gradients of the inputs at hand in the backward direction. */
@@ -28,10 +28,22 @@ static void deliver(float *to, const float *from, size_t count, bool add, const 
     memcpy(to, from, count * sizeof *to);
 }
 
-/* Room to make a gradient in before it is added to another. */
+/* Is the gradient of input i to be added to what is there, or not asked for? Then it is made in scratch memory. */
+static bool apart(const struct node *node, int i) {
+  const struct tensor *t = node->in[i];
+  return !t->needs_grad || t->grad_written || (i == 1 && t == node->in[0]);
+}
+
+/* Room for those of the inputs, one after the other. */
 static size_t scratch(const struct tape *tape, const struct node *node) {
   (void)tape;
-  return node->in[0]->grad_written ? node->in[0]->rows * node->in[0]->cols : 0;
+  size_t parts = 0;
+  bool any = false;
+  for (int i = 0; i < 2 && node->in[i]; i++) {
+    parts += apart(node, i);
+    any = any || node->in[i]->needs_grad;
+  }
+  return any ? parts * node->in[0]->rows * node->in[0]->cols : 0;
 }
 
 /* --- RMSNorm -------------------------------------------------------------------------------------- */
@@ -108,7 +120,7 @@ static void add_backward(struct tape *tape, const struct node *node) {
 static const struct op op_row_add = {"add", add_forward, add_backward, NULL, 0, 0};
 
 struct tensor *op_add(struct tape *tape, struct tensor *x, struct tensor *y) {
-  CHECK(x->rows == y->rows && x->cols == y->cols && x != y);
+  CHECK(x->rows == y->rows && x->cols == y->cols);
   struct tensor *in[NODE_INPUTS] = {x, y}, *out[NODE_OUTPUTS] = {tape_tensor(tape, x->rows, x->cols)};
   tape_record(tape, &op_row_add, NULL, in, out);
   return out[0];
@@ -128,9 +140,16 @@ static void swiglu_panel(void *payload, size_t index, int thread) {
     k->swiglu(n->out[0]->data + at, gate, up, count);
     return;
   }
-  float *spare = pass->tape->scratch + at;
-  k->swiglu_backward(pass->grad[0] ? pass->grad[0] + at : spare, pass->grad[1] ? pass->grad[1] + at : spare,
-                     n->out[0]->grad + at, gate, up, count);
+  float *spare = pass->tape->scratch, *to[2];
+  for (int i = 0; i < 2; i++) {
+    bool own = pass->grad[i] && !pass->add[i];
+    to[i] = (own ? pass->grad[i] : spare) + at;
+    spare += own ? 0 : n->in[0]->rows * C;
+  }
+  k->swiglu_backward(to[0], to[1], n->out[0]->grad + at, gate, up, count);
+  for (int i = 0; i < 2; i++)
+    if (pass->grad[i] && pass->add[i])
+      k->add(pass->grad[i] + at, to[i], count);
 }
 
 static void swiglu_forward(struct tape *tape, const struct node *node) {
@@ -138,22 +157,13 @@ static void swiglu_forward(struct tape *tape, const struct node *node) {
 }
 
 static void swiglu_backward(struct tape *tape, const struct node *node) {
-  for (int i = 0; i < 2; i++)
-    CHECK(!node->in[i]->grad_written); /* each projection feeds one SwiGLU */
   run(tape, node, swiglu_panel, true);
 }
 
-/* Only where one of the two gradients is not asked for. */
-static size_t swiglu_scratch(const struct tape *tape, const struct node *node) {
-  (void)tape;
-  bool both = node->in[0]->needs_grad && node->in[1]->needs_grad;
-  return both ? 0 : node->in[0]->rows * node->in[0]->cols;
-}
-
-static const struct op op_row_swiglu = {"swiglu", swiglu_forward, swiglu_backward, swiglu_scratch, 3, 0};
+static const struct op op_row_swiglu = {"swiglu", swiglu_forward, swiglu_backward, scratch, 3, 0};
 
 struct tensor *op_swiglu(struct tape *tape, struct tensor *gate, struct tensor *up) {
-  CHECK(gate->rows == up->rows && gate->cols == up->cols && gate != up);
+  CHECK(gate->rows == up->rows && gate->cols == up->cols);
   struct tensor *in[NODE_INPUTS] = {gate, up}, *out[NODE_OUTPUTS] = {tape_tensor(tape, gate->rows, gate->cols)};
   tape_record(tape, &op_row_swiglu, NULL, in, out);
   out[0]->recompute = true;
@@ -181,10 +191,14 @@ static void rope_task(void *payload, size_t index, int thread) {
       b++;
     const float *cos = r->rotary->cos + (i - r->sequences->offsets[b]) * half;
     const float *sin = r->rotary->sin + (i - r->sequences->offsets[b]) * half;
-    if (!pass->backward)
+    if (!pass->backward) {
       k->rope(n->out[0]->data + i * C, n->in[0]->data + i * C, cos, sin, heads, half, 1.0f);
-    else
-      k->rope(pass->grad[0] + i * C, n->out[0]->grad + i * C, cos, sin, heads, half, -1.0f);
+      continue;
+    }
+    float *dx = (pass->add[0] ? pass->tape->scratch : pass->grad[0]) + i * C;
+    k->rope(dx, n->out[0]->grad + i * C, cos, sin, heads, half, -1.0f);
+    if (pass->add[0])
+      k->add(pass->grad[0] + i * C, dx, C);
   }
 }
 
@@ -193,11 +207,10 @@ static void rope_forward(struct tape *tape, const struct node *node) {
 }
 
 static void rope_backward(struct tape *tape, const struct node *node) {
-  CHECK(!node->in[0]->grad_written && node->in[0]->needs_grad);
   run(tape, node, rope_task, true);
 }
 
-static const struct op op_row_rope = {"rope", rope_forward, rope_backward, NULL, 0, 0};
+static const struct op op_row_rope = {"rope", rope_forward, rope_backward, scratch, 0, 0};
 
 struct tensor *op_rope(struct tape *tape, struct tensor *x, const struct sequences *sequences,
                        const struct rotary *rotary) {

@@ -77,17 +77,19 @@ static void backward_strip(const struct pass *pass, size_t row, size_t count) {
   float *dresidual = pass->dresidual ? pass->dresidual + at : NULL;
   float *ds = dresidual && !pass->add_dresidual ? dresidual : dx && !dresidual && !pass->add_dx ? dx : own;
   k->layernorm_backward(ds, n->out[0]->grad + at, seen(n)->data + at, mean, rstd, a->norm->weight, count, C);
-  if (dresidual)
+  if (dresidual && pass->add_dx) /* x's share may be made in its place */
     deliver(dresidual, ds, count * C, pass->add_dresidual, k);
-  if (!dx)
-    return;
-  const float *share = ds;
-  if (a->dropout.threshold) {
-    float *dropped = pass->add_dx ? own : dx;
-    k->dropout(dropped, ds, row, count, C, &a->dropout);
-    share = dropped;
+  if (dx) {
+    const float *share = ds;
+    if (a->dropout.threshold) {
+      float *dropped = pass->add_dx ? own : dx;
+      k->dropout(dropped, ds, row, count, C, &a->dropout);
+      share = dropped;
+    }
+    deliver(dx, share, count * C, pass->add_dx, k);
   }
-  deliver(dx, share, count * C, pass->add_dx, k);
+  if (dresidual && !pass->add_dx) /* the residual may be x itself: laid down first, then added to */
+    deliver(dresidual, ds, count * C, pass->add_dresidual, k);
 }
 
 static void backward_panel(void *payload, size_t index, int thread) {

@@ -56,6 +56,28 @@ static void gradients(void **state) {
   check_gradients(&(struct attention){.heads = 3, .kv_heads = 3, .scale = 0.7f, .causal = true});
 }
 
+/* q, k and v are used by two attentions, and are one another: gradients are added wherever there are some already. */
+static void build_shared(struct tape *tape, const struct graph *g, double *loss) {
+  struct tensor *x = graph_input(tape, g->x), *y = graph_input(tape, g->y);
+  struct tensor *one = op_attention(tape, x, y, y, &g->sequences, g->extra);
+  struct tensor *two = op_attention(tape, y, x, one, &g->sequences, g->extra);
+  struct tensor *three = op_attention(tape, x, x, x, &g->sequences, g->extra);
+  graph_loss(tape, op_add(tape, op_add(tape, two, three), op_add(tape, x, y)), loss);
+}
+
+static void gradients_of_shared_inputs(void **state) {
+  (void)state;
+  struct attention how = {.heads = 3, .kv_heads = 3, .scale = 0.7f, .causal = true};
+  struct graph g = {.build = build_shared,
+                    .backend = &backend,
+                    .x = matrix("x", 30, 36, 1),
+                    .y = matrix("y", 30, 36, 2),
+                    .sequences = four,
+                    .extra = &how};
+  graph_check(&g, g.x, 60, 2e-3);
+  graph_check(&g, g.y, 60, 2e-3);
+}
+
 static void gradients_of_shared_heads(void **state) {
   (void)state;
   check_gradients(&(struct attention){.heads = 6, .kv_heads = 2, .scale = 0.7f, .causal = true});
@@ -272,6 +294,7 @@ int main(void) {
       cmocka_unit_test(values),
       cmocka_unit_test(values_of_some_rows),
       cmocka_unit_test(values_at_head_sizes),
+      cmocka_unit_test(gradients_of_shared_inputs),
       cmocka_unit_test(gradients),
       cmocka_unit_test(gradients_of_shared_heads),
       cmocka_unit_test(gradients_in_a_window),

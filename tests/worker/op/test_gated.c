@@ -74,6 +74,20 @@ static void swiglu_gradients(void **state) {
   check_both(&g);
 }
 
+/* Inputs that others use too, and one that is used twice: gradients are added wherever there are some already. */
+static void build_shared(struct tape *tape, const struct graph *g, double *loss) {
+  struct tensor *x = graph_input(tape, g->x), *y = graph_input(tape, g->y);
+  struct tensor *first = op_swiglu(tape, x, y), *second = op_swiglu(tape, y, x), *own = op_swiglu(tape, x, x);
+  graph_loss(tape, op_add(tape, op_add(tape, first, second), op_add(tape, own, op_add(tape, x, x))), loss);
+}
+
+static void shared_inputs_gather_gradients(void **state) {
+  (void)state;
+  struct graph g = {
+      .build = build_shared, .backend = &backend, .x = matrix("x", 130, 21, 9), .y = matrix("y", 130, 21, 10)};
+  check_both(&g);
+}
+
 static void swiglu_values(void **state) {
   (void)state;
   static const float gate[] = {-200, -90, -20, -3, -0.5f, 0, 0.5f, 3, 20, 90, 200};
@@ -100,6 +114,14 @@ static void build_rope(struct tape *tape, const struct graph *g, double *loss) {
              loss);
 }
 
+/* x is turned, turned twice, and goes on as it is. */
+static void build_ropes(struct tape *tape, const struct graph *g, double *loss) {
+  const struct turning *t = g->extra;
+  struct tensor *x = graph_input(tape, g->x), *one = op_rope(tape, x, &g->sequences, &t->rotary);
+  struct tensor *two = op_rope(tape, op_rope(tape, x, &g->sequences, &t->rotary), &g->sequences, &t->rotary);
+  graph_loss(tape, op_add(tape, op_swiglu(tape, one, two), op_add(tape, x, one)), loss);
+}
+
 static void make_turning(struct turning *t) {
   for (int i = 0; i < 13 * 3; i++) {
     t->cos[i] = cosf((float)i * 0.3f);
@@ -114,6 +136,8 @@ static void rope_gradients(void **state) {
   make_turning(&t);
   struct graph g = {
       .build = build_rope, .backend = &backend, .x = matrix("x", 30, 18, 9), .sequences = four, .extra = &t};
+  check_both(&g);
+  g.build = build_ropes;
   check_both(&g);
 }
 
@@ -202,8 +226,13 @@ static void long_rows_of_logits(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(norm_gradients),      cmocka_unit_test(swiglu_gradients),       cmocka_unit_test(swiglu_values),
-      cmocka_unit_test(rope_gradients),      cmocka_unit_test(rope_turns_by_distance), cmocka_unit_test(loss_gradients),
+      cmocka_unit_test(norm_gradients),
+      cmocka_unit_test(swiglu_gradients),
+      cmocka_unit_test(shared_inputs_gather_gradients),
+      cmocka_unit_test(swiglu_values),
+      cmocka_unit_test(rope_gradients),
+      cmocka_unit_test(rope_turns_by_distance),
+      cmocka_unit_test(loss_gradients),
       cmocka_unit_test(long_rows_of_logits),
   };
   return cmocka_run_group_tests(tests, setup, teardown);

@@ -38,6 +38,15 @@ static void build_norm(struct tape *tape, const struct graph *g, double *loss) {
   graph_loss(tape, op_layernorm(tape, op_residual_layernorm(tape, y, r, g->extra, &d), g->extra), loss);
 }
 
+/* A residual that is x itself, and both used elsewhere. */
+static void build_own_residual(struct tape *tape, const struct graph *g, double *loss) {
+  struct dropout d = dropout_make(0.2, 1, 2, 3), none = {0};
+  struct tensor *x = graph_input(tape, g->x), *r = graph_input(tape, g->y);
+  struct tensor *y = op_residual_layernorm(tape, x, x, g->extra, &d);
+  struct tensor *z = op_residual_layernorm(tape, r, r, g->extra, &none);
+  graph_loss(tape, op_add(tape, op_residual_layernorm(tape, y, z, g->extra, &d), op_add(tape, x, r)), loss);
+}
+
 static void norm_gradients(void **state) {
   (void)state;
   float weight[21], bias[21];
@@ -51,6 +60,9 @@ static void norm_gradients(void **state) {
                     .x = matrix("x", 130, 21, 9),
                     .y = matrix("r", 130, 21, 10),
                     .extra = &norm};
+  graph_check(&g, g.x, 60, 3e-3);
+  graph_check(&g, g.y, 60, 3e-3);
+  g.build = build_own_residual;
   graph_check(&g, g.x, 60, 3e-3);
   graph_check(&g, g.y, 60, 3e-3);
 }
