@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import re
 import sys
 import tarfile
 import tempfile
@@ -15,7 +16,7 @@ import urllib.request
 import openai
 import torch
 from peft import PeftModel
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoTokenizer, pipeline
 
 from daemon import Daemon
 
@@ -165,13 +166,33 @@ class Flow:
             assert len(found) == 1, found
             self.compare_logits(found[0])
 
+    def request(self, path, body=None):
+        url = f"{self.daemon.url}/v1/fine_tuning/jobs/{self.job.id}/{path}"
+        request = urllib.request.Request(url, body and json.dumps(body).encode(), {"Content-Type": "application/json"})
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as reply:
+            return reply.read()
+
+    def predictions(self):
+        return [json.loads(line) for line in self.request("artifacts/predictions.jsonl").splitlines()]
+
     def compare_logits(self, adapter):
-        url = f"{self.daemon.url}/v1/fine_tuning/jobs/{self.job.id}/artifacts/predictions.jsonl"
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=60) as reply:
-            predictions = [json.loads(line) for line in reply]
+        """The adapter as its own README.md loads it: the code there runs as it is, but for the two paths."""
+        predictions = self.predictions()
         assert [p["index"] for p in predictions] == list(range(len(self.valid_rows))), "not in file order"
-        base = AutoModelForSequenceClassification.from_pretrained(os.environ["MINILM"], num_labels=INTENTS)
-        model = PeftModel.from_pretrained(base, adapter).eval()
+        with open(os.path.join(adapter, "README.md"), encoding="utf-8") as card:
+            (code,) = re.findall(r"```python\n(.*?)```", card.read(), re.S)
+        names = {}
+        exec(code.replace(f'"{MODEL}"', "MINILM").replace('"path/to/this/folder"', "ADAPTER"),
+             {"MINILM": os.environ["MINILM"], "ADAPTER": adapter}, names)
+        model = names["model"].eval()
+        assert isinstance(model, PeftModel)
+        intents = sorted({row["category"] for row in self.valid_rows})
+        assert model.config.id2label == dict(enumerate(intents)), model.config.id2label
+        assert model.config.label2id == {name: i for i, name in enumerate(intents)}
+        assert model.config.problem_type == "single_label_classification"
+        with open(os.path.join(adapter, "labels.json"), encoding="utf-8") as file:
+            labels = json.load(file)
+        assert labels["label2id"] == model.config.label2id and labels["num_labels"] == len(intents), labels
         tokenizer = AutoTokenizer.from_pretrained(os.environ["MINILM"])
         batch = tokenizer([row["text"] for row in self.valid_rows], padding=True, truncation=True, max_length=512,
                           return_tensors="pt")
@@ -182,7 +203,39 @@ class Flow:
         print(f"# {len(predictions)} sentences, worst relative difference {worst:.2e}")
         assert ours.shape == theirs.shape and worst <= 1e-4, worst
 
-    def step_b_delete(self):
+    def step_b_merged_in_a_pipeline(self):
+        """The merged model is a classifier of Transformers' with the classes' names."""
+        self.request("exports", {"exports": ["merged:f32"]})
+        state = "queued"
+        while state in ("queued", "running"):
+            time.sleep(0.2)
+            (state,) = [item["status"] for item in json.loads(self.request("exports"))["data"]
+                        if item["format"] == "merged:f32"]
+        assert state == "succeeded", state
+        with tempfile.TemporaryDirectory() as folder:
+            with tarfile.open(fileobj=io.BytesIO(self.request("artifacts/merged-f32.tar"))) as tar:
+                tar.extractall(folder, filter="data")
+            classify = pipeline("text-classification", model=folder)
+            said = classify([row["text"] for row in self.valid_rows])
+        want = [p["prediction"] for p in self.predictions()]
+        assert [answer["label"] for answer in said] == want, list(zip(said, want))
+
+    def step_c_a_continued_job_keeps_its_classes(self):
+        """The file's first class is another than the job's: rows follow their names."""
+        rows = [row for row in self.valid_rows if row["category"] != min(r["category"] for r in self.valid_rows)]
+        part = self.upload("part.csv", rows)
+        hyperparameters = HYPERPARAMETERS | {"n_epochs": 1, "learning_rate": 1e-9}
+        job = self.create(training_file=part.id, validation_file=self.valid.id, from_checkpoint=self.job.id,
+                          method={"type": "supervised", "supervised": {"hyperparameters": hyperparameters}})
+        assert self.wait(job.id).status == "failed"  # the validation file has a class that the training file lacks
+        job = self.create(training_file=part.id, validation_file=part.id, from_checkpoint=self.job.id,
+                          method={"type": "supervised", "supervised": {"hyperparameters": hyperparameters}})
+        before, self.job = self.predictions(), self.wait(job.id)
+        assert self.job.status == "succeeded", self.job.error
+        before = [p["prediction"] for p, row in zip(before, self.valid_rows) if row in rows]
+        assert [p["prediction"] for p in self.predictions()] == before
+
+    def step_d_delete(self):
         assert self.client.models.delete(self.job.fine_tuned_model).deleted
         refused(openai.NotFoundError, lambda: self.client.models.retrieve(self.job.fine_tuned_model))
 
