@@ -75,6 +75,23 @@ static bool supported(struct export_choice choice, const struct adapter_spec *ad
   return false;
 }
 
+void job_exports_judge(const struct string_list *exports, bool gguf_base, bool classifier, struct fault_list *faults) {
+  for (size_t i = 0; i < exports->count; i++) {
+    struct export_choice choice;
+    CHECK(export_parse(&choice, exports->item[i]));
+    bool gguf = choice.format == EXPORT_GGUF, lora = choice.format == EXPORT_GGUF_LORA;
+    if (classifier && (gguf || lora))
+      fault_add(faults, STATUS_UNSUPPORTED_VALUE, "exports",
+                "exports: \"%s\" is for language models, and this one is a classifier; \"merged\" is exact",
+                exports->item[i]);
+    else if (gguf && !gguf_base)
+      fault_add(faults, STATUS_UNSUPPORTED_VALUE, "exports",
+                "exports: \"%s\" needs a base that is a GGUF file; \"merged\" is exact, and llama.cpp's "
+                "convert_hf_to_gguf.py reads it",
+                exports->item[i]);
+  }
+}
+
 void job_exports_settle(struct string_list *exports, const struct adapter_spec *adapter, struct arena *arena,
                         struct fault_list *faults) {
   struct string_list given = *exports;

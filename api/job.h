@@ -169,6 +169,9 @@ void export_name(char out[EXPORT_NAME_MAX], struct export_choice choice);
 void job_exports_settle(struct string_list *exports, const struct adapter_spec *adapter, struct arena *arena,
                         struct fault_list *faults);
 
+/* The same for what depends on the base model, and on what was trained where that is known already. */
+void job_exports_judge(const struct string_list *exports, bool gguf_base, bool classifier, struct fault_list *faults);
+
 /* The normalised document: the same shape job_spec_parse reads, every default written out, method
    always {"type":"supervised",...} and `adapter` beside it. A new reference. */
 NODISCARD json_t *job_spec_json(const struct job_spec *spec);

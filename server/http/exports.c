@@ -5,7 +5,9 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "server/http/reply.h"
+#include "server/models.h"
 #include "server/scheduler.h"
+#include "storage/db_artifact.h"
 #include "storage/db_export.h"
 #include "storage/db_job.h"
 
@@ -43,7 +45,22 @@ void http_exports_list(struct request *request) {
     reply_exports(request, job.id);
 }
 
-/* The body {"exports": [...]}, judged by the method of the job's adapter. */
+/* What the job's base and the kind of its model rule out. A classifier's adapter comes with labels.json. */
+static enum status judge_base(const struct string_list *formats, const struct job_row *job, struct request *request,
+                              struct fault_list *faults, struct error *err) {
+  struct base_model model;
+  struct artifact_row labels;
+  enum status status = models_find(&model, request->server->config->models, job->model, &request->arena, err);
+  if (status)
+    return status;
+  status = db_artifact_get(&labels, request->server->db, job->id, "labels.json", &request->arena, err);
+  if (status && status != STATUS_ARTIFACT_NOT_FOUND)
+    return status;
+  job_exports_judge(formats, model.format == MODEL_GGUF, status == STATUS_OK, faults);
+  return STATUS_OK;
+}
+
+/* The body {"exports": [...]}, judged by the method of the job's adapter and by its base. */
 static enum status read_formats(struct string_list *out, const json_t *body, const struct job_row *job,
                                 struct request *request, struct fault_list *faults, struct error *err) {
   static const struct field rows[] = {{"exports", NULL, FIELD_STRING_LIST, 0, FIELD_REQUIRED, 1, 16, .doc = ""}};
@@ -58,7 +75,7 @@ static enum status read_formats(struct string_list *out, const json_t *body, con
     return status;
   job_spec_parse(&spec, document, 0, &request->arena, faults);
   job_exports_settle(out, &spec.adapter, &request->arena, faults);
-  return STATUS_OK;
+  return faults->count ? STATUS_OK : judge_base(out, job, request, faults, err);
 }
 
 static enum status add_all(struct request *request, const struct job_row *job, const struct string_list *formats,

@@ -215,6 +215,8 @@ static enum status validate(struct job_spec *spec, bool *pending, struct request
     fault_add(faults, status, "model", "%s", err->text);
   else if (status)
     return status;
+  else
+    job_exports_judge(&spec->exports, model.format == MODEL_GGUF, false, faults);
   return admission_check(pending, faults, request->server, spec, &request->arena, err);
 }
 

@@ -227,6 +227,16 @@ static void checks_the_rest(void **state) {
           "exports", "item 1 of exports: a GGUF LoRA has no place for what is trained in full (bias)");
   refused(BODY(",\"adapter\":{\"modules_to_save\":[\"x\"]},\"exports\":[\"gguf-lora\"]"), STATUS_UNSUPPORTED_VALUE,
           "exports", "(modules_to_save)");
+  struct fault_list faults = {0};
+  static const char *formats[] = {"peft", "merged:bf16", "gguf:f16", "gguf-lora"};
+  job_exports_judge(&(struct string_list){4, formats}, true, false, &faults);
+  assert_int_equal(faults.count, 0);
+  job_exports_judge(&(struct string_list){4, formats}, false, false, &faults);
+  assert_int_equal(faults.count, 1);
+  assert_non_null(strstr(faults.item[0].text, "\"gguf:f16\" needs a base that is a GGUF file"));
+  job_exports_judge(&(struct string_list){4, formats}, true, true, &faults);
+  assert_int_equal(faults.count, 3);
+  assert_non_null(strstr(faults.item[2].text, "\"gguf-lora\" is for language models"));
   refused(BODY(",\"validation_fil\":\"x\""), STATUS_UNKNOWN_PARAMETER, "validation_fil",
           "did you mean validation_file?");
   refused(BODY(",\"early_stopping\":{\"patience\":2}"), STATUS_UNSUPPORTED_VALUE, "early_stopping", "not supported");
