@@ -106,6 +106,8 @@ struct adapter_spec {
   };
 };
 
+enum { JOB_KEEP_LAST_MAX = 1000 };
+
 struct job_spec {
   const char *model;            /* a base model's id: a folder's name under the models directory */
   const char *training_file;    /* file id */

@@ -110,7 +110,7 @@ static const struct field evaluation[] = {
 static const struct field checkpointing[] = {
     {"every_steps", NULL, FIELD_INT, IN(checkpointing, every_steps), 0, 0, 1e9, .unit = "optimiser steps",
      .doc = "How often a checkpoint is written; 0: at the end of each epoch."},
-    {"keep_last", NULL, FIELD_INT, IN(checkpointing, keep_last), 0, 1, 1000, .initial = "3",
+    {"keep_last", NULL, FIELD_INT, IN(checkpointing, keep_last), 0, 1, JOB_KEEP_LAST_MAX, .initial = "3",
      .doc = "Checkpoints kept."},
 };
 static const struct field scheduling[] = {

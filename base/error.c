@@ -73,6 +73,8 @@ enum status error_set_errno(struct error *err, enum status status, const char *p
     status = STATUS_NO_SPACE;
   else if (number == ENOMEM)
     status = STATUS_OUT_OF_MEMORY;
+  else if (number == EMFILE || number == ENFILE)
+    status = STATUS_UNAVAILABLE;
   if (!err)
     return status;
   va_list args;

@@ -34,8 +34,8 @@ enum status error_set(struct error *err, enum status status, const char *param, 
 enum status error_setv(struct error *err, enum status status, const char *param, const char *format,
                        va_list args) PRINTF(4, 0) COLD;
 
-/* As error_set with ": " and the text of errno appended. ENOSPC and EDQUOT become
-   STATUS_NO_SPACE, ENOMEM becomes STATUS_OUT_OF_MEMORY, whatever `status` says. */
+/* As error_set with ": " and the text of errno appended. ENOSPC and EDQUOT become STATUS_NO_SPACE, ENOMEM
+   STATUS_OUT_OF_MEMORY, and EMFILE and ENFILE STATUS_UNAVAILABLE, whatever `status` says. */
 enum status error_set_errno(struct error *err, enum status status, const char *param, const char *format, ...)
     PRINTF(4, 5) COLD;
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fts.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -204,6 +205,18 @@ enum status file_remove_tree(const char *path, struct error *err) {
   if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0)
     return error_set_errno(err, STATUS_IO, NULL, "cannot remove %s", path);
   return STATUS_OK;
+}
+
+int64_t file_tree_bytes(const char *path) {
+  char *const roots[] = {(char *)(uintptr_t)path, NULL};
+  int64_t bytes = 0;
+  FTS *tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+  for (FTSENT *entry; tree && (entry = fts_read(tree));)
+    if (entry->fts_info != FTS_DP && entry->fts_info != FTS_NS && entry->fts_info != FTS_ERR)
+      bytes += (int64_t)entry->fts_statp->st_blocks * 512;
+  if (tree)
+    fts_close(tree);
+  return bytes;
 }
 
 enum status file_hash(char out[HASH_HEX], uint64_t *bytes, const char *path, struct error *err) {

@@ -49,6 +49,8 @@ NODISCARD enum status file_sync_dir(const char *path, struct error *err);
 /* Removes a folder and all that is in it, never following a symbolic link out of it. A path that
    does not exist is fine. */
 NODISCARD enum status file_remove_tree(const char *path, struct error *err);
+/* Bytes that a folder and all in it take up on the disk; what cannot be read counts nothing. */
+int64_t file_tree_bytes(const char *path);
 /* SHA-256 and size of a file. `bytes` may be NULL. */
 NODISCARD enum status file_hash(char out[HASH_HEX], uint64_t *bytes, const char *path, struct error *err);
 

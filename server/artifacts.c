@@ -52,10 +52,22 @@ static void verify(uv_work_t *work) {
   run->is_broken = status != STATUS_OK;
 }
 
+static void queue(struct run *run);
+
 static void on_verified(uv_work_t *work, int code) {
   (void)code; /* never cancelled */
   struct run *run = work->data;
-  run->verified(run);
+  /* Files or memory of the machine were used up: that says nothing of the artifacts. */
+  enum status why = run->is_broken ? run->broken.status : STATUS_OK;
+  if ((why == STATUS_UNAVAILABLE || why == STATUS_OUT_OF_MEMORY) && !run->server->draining)
+    run_again(run, queue);
+  else
+    run->verified(run);
+}
+
+static void queue(struct run *run) {
+  run->verify.data = run;
+  CHECK(uv_queue_work(run->server->uv, &run->verify, verify, on_verified) == 0);
 }
 
 void artifacts_verify(struct run *run, void (*verified)(struct run *run)) {
@@ -65,8 +77,7 @@ void artifacts_verify(struct run *run, void (*verified)(struct run *run)) {
     verified(run);
     return;
   }
-  run->verify.data = run;
-  CHECK(uv_queue_work(run->server->uv, &run->verify, verify, on_verified) == 0);
+  queue(run);
 }
 
 static enum status store_one(struct run *run, const struct announced *item, struct error *err) {

@@ -8,6 +8,7 @@
 #include "server/http/front.h"
 #include "server/paths.h"
 #include "server/run.h"
+#include "server/scheduler.h"
 
 enum { REPORT_BYTES = 4 * EVENT_LINE_MAX, LINE_ARENA_BYTES = 1 << 20 };
 
@@ -58,52 +59,69 @@ static void on_batch(void *context) {
   (void)context;
 }
 
-static enum status store_outcome(struct run *run, struct error *err) {
+struct outcome {
+  struct run *run;
+  enum status verdict;
+  struct error why;
+};
+
+static enum status store_outcome(struct db *db, const void *what, struct error *err) {
+  const struct outcome *outcome = what;
+  struct run *run = outcome->run;
   AUTO(str_done) struct str report;
-  struct error why = {0};
-  bool changed;
+  bool changed, bad = outcome->verdict != STATUS_OK;
   str_init(&report, REPORT_BYTES);
+  if (run->report && !json_append(&report, run->report))
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "storing the report of %s", run->id);
+  return db_file_checked(db, run->id, bad ? FILE_ERROR : FILE_PROCESSED, bad ? outcome->why.text : NULL,
+                         run->report ? report.text : NULL, &changed, err);
+}
+
+/* A file whose check the host kept from running stays `uploaded` and is checked again. */
+static enum status settle(struct run *run, struct error *err) {
+  struct outcome outcome = {.run = run};
+  struct server *server = run->server;
   struct evidence evidence = {.death = run->death,
                               .stop = run->stop,
                               .reported = run->has_reported ? &run->reported : NULL,
                               .log_tail = ""};
-  enum status verdict = verdict_of_check(&why, &evidence, run->report != NULL);
-  if (run->report && !json_append(&report, run->report))
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "storing the report of %s", run->id);
-  if (verdict == STATUS_WORKER_CRASHED || verdict == STATUS_WORKER_UNRESPONSIVE)
-    error_prefix(&why, "the check of this file failed");
-  log_info("%s is %s%s%s", run->id, verdict ? "not usable: " : "checked", verdict ? why.text : "", "");
-  return db_file_checked(run->server->db, run->id, verdict ? FILE_ERROR : FILE_PROCESSED, verdict ? why.text : NULL,
-                         run->report ? report.text : NULL, &changed, err);
+  outcome.verdict = verdict_of_check(&outcome.why, &evidence, run->report != NULL);
+  if (outcome.verdict == STATUS_UNAVAILABLE && !run->has_reported) {
+    scheduler_hold(server->scheduler, &outcome.why);
+    return STATUS_OK;
+  }
+  if (outcome.verdict == STATUS_WORKER_CRASHED || outcome.verdict == STATUS_WORKER_UNRESPONSIVE)
+    error_prefix(&outcome.why, "the check of this file failed");
+  enum status status = db_apply(server->db, store_outcome, &outcome, true, err);
+  if (status)
+    return status;
+  log_info("%s is %s%s", run->id, outcome.verdict ? "not usable: " : "checked", outcome.why.text);
+  struct error other;
+  if (admission_resume(server, &other)) /* asked again now and then */
+    log_error("jobs that wait for %s: %s", run->id, other.text);
+  front_wake(server->front, run->id);
+  return STATUS_OK;
 }
 
 static void on_end(void *context, const struct death *death) {
   struct run *run = context;
-  struct server *server = run->server;
-  struct error err;
-  char id[sizeof run->id];
-  memcpy(id, run->id, sizeof id);
   run->worker = NULL;
   run->death = *death;
-  /* Stopped by us: the file stays `uploaded` and is checked again by the next daemon. */
-  bool stored = run->stop == STOP_NONE && !store_outcome(run, &err);
-  if (run->stop == STOP_NONE && !stored)
-    log_error("storing the check of %s: %s", id, err.text);
-  run_end(run);
-  if (!stored)
-    return;
-  if (admission_resume(server, &err))
-    log_error("jobs that wait for %s: %s", id, err.text);
-  front_wake(server->front, id);
+  if (run->stop == STOP_NONE)
+    run_settle(run, settle);
+  else /* stopped by us: the file stays `uploaded` and is checked again by the next daemon */
+    run_end(run);
 }
 
 enum status checking_start(struct run *run, const struct file_row *file, struct error *err) {
   char path[PATH_BYTES];
   enum status status = path_format(path, err, "%s/%s", run->server->config->data, file->path);
-  if (status)
-    return status;
   struct task task = {.kind = TASK_CHECK,
                       .training = {.id = file->id, .path = path, .filename = file->filename},
                       .threads = 1};
-  return run_start_worker(run, &task, &(struct worker_calls){on_line, on_batch, on_end}, err);
+  if (!status)
+    status = run_start_worker(run, &task, &(struct worker_calls){on_line, on_batch, NULL, on_end}, err);
+  if (status)
+    run_end(run);
+  return status;
 }

@@ -7,11 +7,14 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "server/host.h"
 #include "server/models.h"
 #include "server/paths.h"
+#include "server/removal.h"
 #include "server/run.h"
+#include "server/scheduler.h"
 #include "server/source.h"
-#include "storage/db_event.h"
+#include "storage/db_removal.h"
 
 enum { LINE_ARENA_BYTES = 1 << 20 };
 
@@ -47,43 +50,40 @@ static void on_batch(void *context) {
   (void)context;
 }
 
-/* Inside a transaction. */
-static enum status store(struct run *run, enum export_state to, const struct error *why, struct error *err) {
-  struct db *db = run->server->db;
+struct end {
+  struct run *run;
+  enum export_state to;
+  const struct error *why;  /* of a failure */
+};
+
+static enum status store_end(struct db *db, const void *what, struct error *err) {
+  const struct end *end = what;
+  struct run *run = end->run;
   char text[600];
-  snprintf(text, sizeof text, to == EXPORT_FAILED ? "Export %s failed: %s" : "Export %s is ready%s", run->format,
-           to == EXPORT_FAILED ? why->text : "");
-  struct event_row event = {.job_id = run->id,
-                            .created_at = clock_unix(),
-                            .level = to == EXPORT_FAILED ? LOG_ERROR : LOG_INFO,
-                            .message = text};
-  enum status status = db_export_end(db, run->export_seq, to, why, event.created_at, err);
-  if (!status && to == EXPORT_SUCCEEDED)
-    status = artifacts_store(run, err);
-  return status || to == EXPORT_QUEUED ? status : db_event_add(db, &event, err);
+  int64_t now = clock_unix();
+  bool failed = end->to == EXPORT_FAILED;
+  enum status status = db_export_end(db, run->export_seq, end->to, failed ? end->why : NULL, now, err);
+  if (!status)
+    status = end->to == EXPORT_SUCCEEDED ? artifacts_store(run, err) : db_removal_add(db, run->output, err);
+  if (status || end->to == EXPORT_QUEUED)
+    return status;
+  snprintf(text, sizeof text, failed ? "Export %s failed: %s" : "Export %s is ready%s", run->format,
+           failed ? end->why->text : "");
+  return reports_event(run, failed ? LOG_ERROR : LOG_INFO, text, err);
 }
 
-static void end(struct run *run, enum export_state to, const struct error *why) {
-  struct error err;
-  char path[PATH_BYTES];
-  enum status status = db_begin(run->server->db, &err);
-  if (!status) {
-    status = store(run, to, why, &err);
-    if (status)
-      db_rollback(run->server->db);
-    else
-      status = db_commit(run->server->db, &err);
-  }
-  if (status) /* it stays "running" and waits again when the daemon starts anew */
-    log_error("%s: how its export ended cannot be stored: %s", run->id, err.text);
-  if ((status || to != EXPORT_SUCCEEDED) && run->output &&
-      !path_format(path, &err, "%s/%s", run->server->config->data, run->output) && file_remove_tree(path, &err))
-    log_warn("%s: %s", run->id, err.text);
+static enum status store(struct run *run, enum export_state to, const struct error *why, struct error *err) {
+  struct end end = {run, to, why};
+  enum status status = db_apply(run->server->db, store_end, &end, true, err);
+  if (status)
+    return status;
   log_info("export %s of %s: %s%s%s", run->format, run->id, export_state_name(to), to == EXPORT_FAILED ? ": " : "",
            to == EXPORT_FAILED ? why->text : "");
+  removal_start(run->server);
+  return STATUS_OK;
 }
 
-static void on_verified(struct run *run) {
+static enum status settle(struct run *run, struct error *err) {
   struct error why = {0};
   struct evidence evidence = {.death = run->death,
                               .stop = run->stop,
@@ -92,16 +92,31 @@ static void on_verified(struct run *run) {
                               .broken = run->is_broken ? &run->broken : NULL,
                               .log_tail = ""};
   switch (verdict_of_training(&why, &evidence)) { /* an end means the same for both */
-  case JOB_SUCCEEDED: end(run, EXPORT_SUCCEEDED, NULL); break;
-  case JOB_QUEUED: end(run, EXPORT_QUEUED, NULL); break;
-  case JOB_FAILED: end(run, EXPORT_FAILED, &why); break;
+  case JOB_SUCCEEDED: return store(run, EXPORT_SUCCEEDED, NULL, err);
+  case JOB_FAILED: return store(run, EXPORT_FAILED, &why, err);
+  case JOB_QUEUED:
+    /* One that the disk is too full for is not tried again by itself: it can be asked for again. */
+    if (why.status == STATUS_NO_SPACE)
+      return store(run, EXPORT_FAILED, &why, err);
+    if (why.status)
+      scheduler_hold(run->server->scheduler, &why);
+    return store(run, EXPORT_QUEUED, NULL, err);
   case JOB_CANCELLED:
   case JOB_VALIDATING:
   case JOB_RUNNING:
   case JOB_PAUSED:
-  case JOB_STATE_COUNT: CHECK(!"an end of an export");
+  case JOB_STATE_COUNT: break;
   }
-  run_end(run);
+  CHECK(!"an end of an export");
+}
+
+static void on_verified(struct run *run) {
+  run_settle(run, settle);
+}
+
+/* No worker: the export fails when the reason is its own, else it waits again. */
+static enum status settle_refusal(struct run *run, struct error *err) {
+  return store(run, host_caused(run->reported.status) ? EXPORT_QUEUED : EXPORT_FAILED, &run->reported, err);
 }
 
 static void on_end(void *context, const struct death *death) {
@@ -138,7 +153,7 @@ static enum status make_task(struct task *task, struct run *run, const struct jo
   task->model_dir = model.path;
   task->start = source->path;
   task->output_dir = arena_string(&run->arena, path);
-  task->threads = config->threads;
+  task->threads = run_threads(run, 0);
   if (!formats || !task->output_dir)
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "starting an export of %s", run->id);
   formats[0] = run->format;
@@ -155,7 +170,7 @@ static enum status start_worker(struct run *run, const struct job_row *job, stru
     status = make_task(&task, run, job, body, &source, err);
   json_decref(source.adapter);
   return status ? status
-                : run_start_worker(run, &task, &(struct worker_calls){on_line, on_batch, on_end}, err);
+                : run_start_worker(run, &task, &(struct worker_calls){on_line, on_batch, NULL, on_end}, err);
 }
 
 enum status exporting_start(struct run *run, const struct export_row *export, struct error *err) {
@@ -174,7 +189,12 @@ enum status exporting_start(struct run *run, const struct export_row *export, st
     log_info("export %s of %s runs as process %d", run->format, run->id, worker_pid(run->worker));
     return STATUS_OK;
   }
-  if (run->format)
-    end(run, EXPORT_FAILED, err);
-  return STATUS_OK; /* told where it is asked for: the queue goes on */
+  log_error("an export of %s cannot start: %s", run->id, err->text);
+  if (!run->format || !run->output) {
+    run_end(run); /* it stays claimed until the daemon starts anew */
+    return status;
+  }
+  run->reported = *err;
+  run_settle(run, settle_refusal);
+  return host_caused(status) ? status : STATUS_OK; /* a failure is told where it is asked for */
 }

@@ -7,17 +7,27 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/host.h"
 #include "server/supervisor.h"
 #include "storage/db_export.h"
 #include "storage/db_file.h"
 #include "storage/db_job.h"
 
-enum { CHECKS_MAX = 2, HOLD_MS = 5000, ARENA_BYTES = 64 << 20, CHECKS_SEEN = 64 };
+enum {
+  CHECKS_MAX = 2,
+  ARENA_BYTES = 64 << 20,
+  CHECKS_SEEN = 64,
+  LOOK_MS = 1000,        /* the host lacks something, or jobs wait for room: looked at again */
+  BACKOFF_MS_MAX = 16000,
+};
 
 struct scheduler {
   struct server *server;
   uv_timer_t timer;
   int64_t hold_until_ms;
+  int64_t backoff_ms;    /* of the last start that failed; 0: none did */
+  struct error held;     /* why starts failed; STATUS_OK: none did */
+  bool lacking;          /* host_check said no; whoever wants to know why asks it */
 };
 
 static size_t room(size_t waiting, size_t running, size_t max) {
@@ -43,17 +53,18 @@ struct schedule_plan scheduler_decide(const struct schedule_view *view) {
 }
 
 static enum status start_checks(struct server *server, const struct file_row *files, size_t count, size_t wanted,
-                                struct error *err) {
+                                size_t *started, struct error *err) {
   enum status status = STATUS_OK;
   for (size_t i = 0; !status && wanted > 0 && i < count; i++)
     if (!supervisor_is_checking(server->supervisor, files[i].id)) {
       status = supervisor_start_check(server->supervisor, &files[i], err);
+      *started += !status;
       wanted--;
     }
   return status;
 }
 
-static enum status start_exports(struct server *server, size_t wanted, struct error *err) {
+static enum status start_exports(struct server *server, size_t wanted, size_t *started, struct error *err) {
   AUTO(arena_done) struct arena arena;
   struct export_row export;
   bool found;
@@ -61,34 +72,36 @@ static enum status start_exports(struct server *server, size_t wanted, struct er
   if (wanted == 0)
     return STATUS_OK;
   enum status status = db_export_claim(&export, &found, server->db, &arena, err);
-  return status || !found ? status : supervisor_start_export(server->supervisor, &export, err);
+  if (status || !found)
+    return status;
+  status = supervisor_start_export(server->supervisor, &export, err);
+  *started += !status;
+  return status;
 }
 
-static enum status start_jobs(struct server *server, size_t wanted, struct error *err) {
+static enum status start_jobs(struct server *server, size_t wanted, size_t *started, struct error *err) {
   enum status status = STATUS_OK;
+  int64_t free_bytes = host_free_bytes(server->config);
   for (; !status && wanted > 0; wanted--) {
     AUTO(arena_done) struct arena arena;
     struct job_row job;
     bool found;
     arena_init(&arena, ARENA_BYTES);
-    status = db_job_claim(&job, &found, server->db, INT64_MAX, clock_unix(), &arena, err);
+    status = db_job_claim(&job, &found, server->db, free_bytes, clock_unix(), &arena, err);
     if (!status && !found)
       break;
     if (!status)
       status = supervisor_start_job(server->supervisor, &job, err);
+    *started += !status;
   }
   return status;
 }
 
-/* Reads the queue, decides, starts. */
-static enum status run(struct scheduler *scheduler, int64_t *wake_ms, struct error *err) {
+static enum status look(struct schedule_view *view, struct file_row **files, size_t *count, struct scheduler *scheduler,
+                        struct arena *arena, struct error *err) {
   struct server *server = scheduler->server;
-  AUTO(arena_done) struct arena arena;
-  struct file_row *files;
-  size_t file_count;
   int64_t queued, exports;
-  arena_init(&arena, ARENA_BYTES);
-  struct schedule_view view = {
+  *view = (struct schedule_view){
       .jobs_running = supervisor_jobs(server->supervisor),
       .exports_running = supervisor_exports(server->supervisor),
       .jobs_max = (size_t)server->config->workers_max,
@@ -102,31 +115,86 @@ static enum status run(struct scheduler *scheduler, int64_t *wake_ms, struct err
   if (!status)
     status = db_export_queued(&exports, server->db, err);
   if (!status)
-    status = db_file_unchecked(&files, &file_count, server->db, CHECKS_SEEN, &arena, err);
+    status = db_file_unchecked(files, count, server->db, CHECKS_SEEN, arena, err);
   if (status)
     return status;
-  view.jobs_queued = (size_t)queued;
-  view.exports_queued = (size_t)exports;
-  for (size_t i = 0; i < file_count; i++)
-    view.checks_waiting += !supervisor_is_checking(server->supervisor, files[i].id);
+  view->jobs_queued = (size_t)queued;
+  view->exports_queued = (size_t)exports;
+  for (size_t i = 0; i < *count; i++)
+    view->checks_waiting += !supervisor_is_checking(server->supervisor, (*files)[i].id);
+  return STATUS_OK;
+}
+
+/* Starts what is planned. */
+static enum status carry_out(const struct schedule_plan *plan, const struct file_row *files, size_t count,
+                             size_t *started, struct server *server, struct error *err) {
+  enum status status = start_checks(server, files, count, plan->checks, started, err);
+  status = status ? status : start_exports(server, plan->exports, started, err);
+  return status ? status : start_jobs(server, plan->jobs, started, err);
+}
+
+/* Reads the queue, decides, starts. */
+static enum status run(struct scheduler *scheduler, int64_t *wake_ms, struct error *err) {
+  struct server *server = scheduler->server;
+  AUTO(arena_done) struct arena arena;
+  struct schedule_view view;
+  struct file_row *files;
+  size_t count, started = 0;
+  arena_init(&arena, ARENA_BYTES);
+  enum status status = look(&view, &files, &count, scheduler, &arena, err);
+  if (status)
+    return status;
   struct schedule_plan plan = scheduler_decide(&view);
+  size_t wanted = plan.jobs + plan.checks + plan.exports;
   *wake_ms = plan.wake_ms;
-  status = start_checks(server, files, file_count, plan.checks, err);
-  status = status ? status : start_exports(server, plan.exports, err);
-  return status ? status : start_jobs(server, plan.jobs, err);
+  if (plan.wake_ms >= 0)
+    return STATUS_OK; /* it is held */
+  /* Before the first claim, so that what the host lacks costs no job anything. */
+  if (wanted > 0 && host_check(server->config, err)) {
+    if (!scheduler->lacking)
+      log_error("nothing is started: %s", err->text);
+    scheduler->lacking = true;
+    *wake_ms = LOOK_MS;
+    return STATUS_OK;
+  }
+  scheduler->lacking = false;
+  if (wanted > 0)
+    status = carry_out(&plan, files, count, &started, server, err);
+  if (!status && (started > 0 || wanted == 0)) {
+    scheduler->held = (struct error){0};
+    scheduler->backoff_ms = 0;
+  }
+  if (!status && started < wanted)
+    *wake_ms = LOOK_MS; /* jobs that wait for room on the disk */
+  return status;
 }
 
 static void on_timer(uv_timer_t *timer) {
   struct scheduler *scheduler = timer->data;
   struct error err;
   int64_t wake_ms = -1;
-  if (run(scheduler, &wake_ms, &err)) {
-    log_error("scheduling: %s", err.text);
-    scheduler->hold_until_ms = clock_boot_ms() + HOLD_MS;
-    wake_ms = HOLD_MS;
-  }
-  if (wake_ms >= 0)
+  if (run(scheduler, &wake_ms, &err))
+    scheduler_hold(scheduler, &err);
+  else if (wake_ms >= 0)
     CHECK(uv_timer_start(&scheduler->timer, on_timer, (uint64_t)wake_ms + 1, 0) == 0);
+}
+
+void scheduler_hold(struct scheduler *scheduler, const struct error *why) {
+  if (!scheduler || uv_is_closing((uv_handle_t *)&scheduler->timer))
+    return;
+  int64_t backoff = scheduler->backoff_ms ? scheduler->backoff_ms * 2 : LOOK_MS;
+  scheduler->backoff_ms = backoff < BACKOFF_MS_MAX ? backoff : BACKOFF_MS_MAX;
+  scheduler->hold_until_ms = clock_boot_ms() + scheduler->backoff_ms;
+  scheduler->held = *why;
+  log_error("nothing is started for %.0f s: %s", (double)scheduler->backoff_ms / 1e3, why->text);
+  CHECK(uv_timer_start(&scheduler->timer, on_timer, (uint64_t)scheduler->backoff_ms + 1, 0) == 0);
+}
+
+bool scheduler_held(const struct scheduler *scheduler, struct error *why) {
+  bool held = scheduler && scheduler->held.status;
+  if (held && why)
+    *why = scheduler->held;
+  return held;
 }
 
 enum status scheduler_new(struct scheduler **out, struct server *server, struct error *err) {
@@ -134,7 +202,7 @@ enum status scheduler_new(struct scheduler **out, struct server *server, struct 
   if (!*out)
     return error_set_errno(err, STATUS_OUT_OF_MEMORY, NULL, "making the scheduler");
   (*out)->server = server;
-  uv_timer_init(server->uv, &(*out)->timer);
+  CHECK(uv_timer_init(server->uv, &(*out)->timer) == 0); /* allocates nothing: it does not fail */
   (*out)->timer.data = *out;
   return STATUS_OK;
 }

@@ -17,14 +17,16 @@ NODISCARD enum status supervisor_new(struct supervisor **out, struct server *ser
 /* Only when supervisor_idle. NULL is fine. */
 void supervisor_free(struct supervisor *supervisor);
 
-/* A job that was claimed just now. When its worker cannot be started the job is queued again, or failed if
-   that is its own fault, and the status says so. */
+/* Each of these starts a worker. The status says what of the host kept it from starting: the job or export then waits
+   again as if nothing had been, and nothing else should be started for now. What fails by its own fault has failed,
+   and the status is STATUS_OK.
+   A job that was claimed just now. */
 NODISCARD enum status supervisor_start_job(struct supervisor *supervisor, const struct job_row *job,
                                            struct error *err);
 NODISCARD enum status supervisor_start_check(struct supervisor *supervisor, const struct file_row *file,
                                              struct error *err);
 
-/* An export that was claimed just now. One that cannot be started has failed, and its row says why. */
+/* An export that was claimed just now. */
 NODISCARD enum status supervisor_start_export(struct supervisor *supervisor, const struct export_row *export,
                                               struct error *err);
 

@@ -3,6 +3,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/admission.h"
 #include "server/data.h"
 #include "server/paths.h"
 #include "server/process.h"
@@ -86,6 +87,8 @@ void upkeep_sweep(struct server *server) {
   }
   if (status)
     log_error("deleting expired files: %s", err.text);
+  if (admission_resume(server, &err))
+    log_error("jobs that wait for the check of a file: %s", err.text);
   db_reserve(server->db);
   removal_start(server);
 }

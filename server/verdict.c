@@ -11,6 +11,9 @@ static void add_tail(struct error *why, const char *tail) {
   error_set(why, old.status, old.param, "%s; its log ends: %s", old.text, tail);
 }
 
+/* What the dynamic loader exits with when a library is missing, and a shell when a program is. */
+enum { EXIT_NOT_EXECUTED = 127 };
+
 /* The faults that training and checking share; STATUS_OK: it exited with 0 and complained of nothing. */
 static enum status judge(struct error *why, const struct evidence *evidence) {
   const struct death *death = &evidence->death;
@@ -30,6 +33,11 @@ static enum status judge(struct error *why, const struct evidence *evidence) {
   }
   if (evidence->reported) {
     *why = *evidence->reported;
+    return why->status;
+  }
+  if (death->exit_status == EXIT_NOT_EXECUTED && !death->heard) {
+    error_set(why, STATUS_UNAVAILABLE, "worker_path", "the worker could not be executed (status 127)");
+    add_tail(why, evidence->log_tail);
     return why->status;
   }
   if (death->exit_status != 0) {
@@ -60,9 +68,15 @@ static enum status judge_training(struct error *why, const struct evidence *evid
 enum job_state verdict_of_training(struct error *why, const struct evidence *evidence) {
   if (evidence->stop == STOP_CANCEL)
     return JOB_CANCELLED;
-  if (judge_training(why, evidence) == STATUS_OK)
+  enum status status = judge_training(why, evidence);
+  if (status == STATUS_OK)
     return JOB_SUCCEEDED;
-  return evidence->stop == STOP_DRAIN ? JOB_QUEUED : JOB_FAILED;
+  if (status == STATUS_NO_SPACE || (status == STATUS_UNAVAILABLE && !evidence->reported))
+    return JOB_QUEUED;
+  if (evidence->stop == STOP_NONE)
+    return JOB_FAILED;
+  *why = (struct error){0}; /* it was told to stop: whatever it answered is no fault */
+  return JOB_QUEUED;
 }
 
 enum status verdict_of_check(struct error *why, const struct evidence *evidence, bool reported_well) {

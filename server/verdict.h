@@ -17,6 +17,7 @@ enum worker_fault {
 };
 
 struct death {
+  bool heard;                 /* it said something */
   int64_t exit_status;        /* meaningful when signal is 0 */
   int signal;                 /* that killed it; 0: it exited */
   enum worker_fault fault;
@@ -35,11 +36,12 @@ struct evidence {
   const char *log_tail;          /* the last lines of its log; "" when empty */
 };
 
-/* The state a training job goes to, and for JOB_FAILED the reason in *why. */
+/* The state a training job goes to, and for JOB_FAILED the reason in *why. JOB_QUEUED with *why set: the host was at
+   fault (STATUS_UNAVAILABLE: the worker could not be executed; STATUS_NO_SPACE: the disk was full). */
 enum job_state verdict_of_training(struct error *why, const struct evidence *evidence);
 
-/* Did a check end well? Else *why: STATUS_DATASET_INVALID and so on when the file is at fault. `reported_well`:
-   it sent its report. */
+/* Did a check end well? Else *why: STATUS_DATASET_INVALID and so on when the file is at fault, STATUS_UNAVAILABLE when
+   the worker could not be executed. `reported_well`: it sent its report. */
 enum status verdict_of_check(struct error *why, const struct evidence *evidence, bool reported_well);
 
 #endif

@@ -28,6 +28,7 @@ struct worker {
   int64_t kill_at_ms;
   int64_t exited_ms;   /* NEVER, or when it was reaped */
   bool output_ended;
+  bool paused;         /* its output is not read for now */
   int open_handles;
   size_t length;       /* of the unfinished line */
   char line[EVENT_LINE_MAX];
@@ -69,7 +70,7 @@ static void condemn(struct worker *worker, enum worker_fault fault, const char *
   signal_group(worker, SIGKILL);
 }
 
-static void babble(struct worker *worker, const struct error *err) {
+void worker_reject(struct worker *worker, const struct error *err) {
   char text[sizeof worker->death.fault_text];
   snprintf(text, sizeof text, "the worker said something that is no event: %.140s", err->text);
   condemn(worker, WORKER_FAULT_BABBLE, text);
@@ -84,14 +85,14 @@ static void hand_over(struct worker *worker) {
          (end = memchr(worker->line + start, '\n', worker->length - start))) {
     size_t length = (size_t)(end - worker->line) - start;
     if (!worker->options.calls.line(worker->options.context, worker->line + start, length, &err))
-      babble(worker, &err);
+      worker_reject(worker, &err);
     start += length + 1;
   }
   worker->length -= start;
   memmove(worker->line, worker->line + start, worker->length);
   if (worker->length == sizeof worker->line) {
     error_set(&err, STATUS_WORKER_CRASHED, NULL, "a line of more than %d bytes", EVENT_LINE_MAX);
-    babble(worker, &err);
+    worker_reject(worker, &err);
   }
   worker->options.calls.batch(worker->options.context);
 }
@@ -111,6 +112,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer) {
     return;
   if (n > 0) {
     worker->heard_ms = clock_boot_ms();
+    worker->death.heard = true;
     worker->length += (size_t)n;
     hand_over(worker);
     return;
@@ -130,6 +132,8 @@ static void on_reaped(uv_process_t *process, int64_t exit_status, int signal) {
   /* Whatever it started belongs to its process group and goes with it. */
   if (kill(-process->pid, SIGKILL) == 0)
     log_warn("worker %d left processes behind; they were killed", process->pid);
+  if (worker->options.calls.exited)
+    worker->options.calls.exited(worker->options.context);
   settle(worker);
 }
 
@@ -137,7 +141,8 @@ static void on_tick(uv_timer_t *timer) {
   struct worker *worker = timer->data;
   int64_t now = clock_boot_ms();
   if (worker->exited_ms != NEVER) {
-    if (!worker->output_ended && now - worker->exited_ms > DRAIN_OUTPUT_MS) {
+    int64_t since = worker->heard_ms > worker->exited_ms ? worker->heard_ms : worker->exited_ms;
+    if (!worker->output_ended && !worker->paused && now - since > DRAIN_OUTPUT_MS) {
       worker->output_ended = true;
       settle(worker);
     }
@@ -149,7 +154,7 @@ static void on_tick(uv_timer_t *timer) {
     worker->term_at_ms = NEVER;
     signal_group(worker, SIGTERM);
   }
-  if (worker->kill_at_ms == NEVER && now - worker->heard_ms > worker->options.silence_ms) {
+  if (worker->kill_at_ms == NEVER && !worker->paused && now - worker->heard_ms > worker->options.silence_ms) {
     char text[sizeof worker->death.fault_text];
     snprintf(text, sizeof text, "the worker said nothing for %" PRId64 " seconds and was killed",
              worker->options.silence_ms / 1000);
@@ -195,9 +200,8 @@ static void make_environment(struct environment *out) {
 
 static enum status spawn(struct worker *worker, int task_fd, int log_fd, struct error *err) {
   struct environment environment;
-  char program[1024];
   make_environment(&environment);
-  snprintf(program, sizeof program, "%s", worker->options.program);
+  char *program = (char *)(uintptr_t)worker->options.program; /* libuv copies nothing into it */
   char *args[] = {program, NULL};
   uv_stdio_container_t stdio[] = {
       {.flags = UV_CREATE_PIPE | UV_READABLE_PIPE, .data.stream = (uv_stream_t *)&worker->control},
@@ -215,8 +219,8 @@ static enum status spawn(struct worker *worker, int task_fd, int log_fd, struct 
       .stdio = stdio,
   };
   int code = uv_spawn(worker->process.loop, &worker->process, &options);
-  if (code)
-    return error_set(err, STATUS_INTERNAL, NULL, "cannot start %s: %s", program, uv_strerror(code));
+  if (code) /* a program that is not there, processes or memory that are used up: never the task's own fault */
+    return error_set(err, STATUS_UNAVAILABLE, "worker_path", "cannot start %s: %s", program, uv_strerror(code));
   return STATUS_OK;
 }
 
@@ -234,9 +238,10 @@ static struct worker *worker_new(uv_loop_t *loop, const struct worker_options *o
   worker->options.task = NULL; /* only needed to start */
   worker->heard_ms = clock_boot_ms();
   worker->process.loop = loop;
-  uv_pipe_init(loop, &worker->control, 0);
-  uv_pipe_init(loop, &worker->output, 0);
-  uv_timer_init(loop, &worker->timer);
+  /* Making handles allocates nothing: it does not fail. */
+  CHECK(uv_pipe_init(loop, &worker->control, 0) == 0);
+  CHECK(uv_pipe_init(loop, &worker->output, 0) == 0);
+  CHECK(uv_timer_init(loop, &worker->timer) == 0);
   worker->process.data = worker->control.data = worker->output.data = worker->timer.data = worker;
   worker->open_handles = 3;
   return worker;
@@ -274,6 +279,18 @@ enum status worker_start(struct worker **out, struct uv_loop_s *loop, const stru
   CHECK(uv_timer_start(&worker->timer, on_tick, TICK_MS, TICK_MS) == 0);
   *out = worker;
   return STATUS_OK;
+}
+
+void worker_pause(struct worker *worker, bool pause) {
+  if (worker->output_ended || worker->paused == pause)
+    return;
+  worker->paused = pause;
+  if (pause) {
+    uv_read_stop((uv_stream_t *)&worker->output);
+    return;
+  }
+  worker->heard_ms = clock_boot_ms();
+  CHECK(uv_read_start((uv_stream_t *)&worker->output, on_alloc, on_read) == 0);
 }
 
 int worker_pid(const struct worker *worker) {

@@ -19,11 +19,13 @@ struct uv_loop_s;
 struct worker;
 
 /* What the owner wants to hear. `line` lacks its newline and returns false, with err set, when it is no
-   proper line: the worker is then killed. `batch` follows the lines of one read. `end` comes once,
-   last: the process is reaped and all it said was handed over; the worker is freed afterwards. */
+   proper line: the worker is then killed. `batch` follows the lines of one read. `exited` (may be NULL): the process
+   has just been reaped; some of what it said may still come. `end` comes once, last: all it said was handed over; the
+   worker is freed afterwards. */
 struct worker_calls {
   bool (*line)(void *context, const char *text, size_t length, struct error *err);
   void (*batch)(void *context);
+  void (*exited)(void *context);
   void (*end)(void *context, const struct death *death);
 };
 
@@ -39,6 +41,11 @@ struct worker_options {
 /* On failure no call is made, *out is NULL and nothing runs. */
 NODISCARD enum status worker_start(struct worker **out, struct uv_loop_s *loop, const struct worker_options *options,
                                    struct error *err);
+/* Stops reading what it says, so that it waits when its pipe is full; or reads on. Meanwhile it cannot be silent, and
+   its end is not told. */
+void worker_pause(struct worker *worker, bool pause);
+/* As if `line` had refused its last line: it is killed, and its end says why. */
+void worker_reject(struct worker *worker, const struct error *err);
 int worker_pid(const struct worker *worker);
 /* Writes the line `order` ("cancel") now, sends SIGTERM after `term_ms` and SIGKILL after `kill_ms`. A second call
    can only shorten the times. */

@@ -30,7 +30,7 @@ struct trainer {
   double train_accuracy;         /* of its predicted tokens; language models */
   struct evaluation evaluation;  /* the newest */
   int64_t evaluated_step;        /* -1: none yet */
-  int64_t checkpoints[64];       /* steps of those on disk, oldest first */
+  int64_t checkpoints[JOB_KEEP_LAST_MAX + 1];       /* steps of those on disk, oldest first */
   size_t checkpoint_count;
 };
 

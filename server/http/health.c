@@ -1,6 +1,8 @@
 /* Probes and what the server says about itself. None of these needs a key, and none tells a secret. */
 #include "api/openapi.h"
+#include "server/host.h"
 #include "server/http/reply.h"
+#include "server/scheduler.h"
 #include "storage/db.h"
 
 void http_livez(struct request *request) {
@@ -12,8 +14,15 @@ void http_readyz(struct request *request) {
   enum status status = STATUS_OK;
   if (request->server->draining)
     status = error_set(&err, STATUS_DRAINING, NULL, "the server is shutting down");
-  if (!status)
-    status = db_probe(request->server->db, &err);
+  if (!status) {
+    status = host_check(request->server->config, &err);
+    if (!status)
+      status = db_probe(request->server->db, &err);
+    if (!status && scheduler_held(request->server->scheduler, &err))
+      status = err.status;
+    if (status) /* whatever it is: a balancer sends work elsewhere, and back when it has passed */
+      err.status = STATUS_UNAVAILABLE;
+  }
   if (status)
     reply_error(request, &err);
   else

@@ -211,6 +211,8 @@ static enum status validate(struct job_spec *spec, bool *pending, struct request
   if (faults->count)
     return STATUS_OK;
   enum status status = models_find(&model, request->server->config->models, spec->model, &request->arena, err);
+  if (status == STATUS_MODEL_NOT_FOUND && access(request->server->config->models, R_OK | X_OK) != 0)
+    return error_set(err, STATUS_UNAVAILABLE, "model", "the models folder of this server cannot be read now");
   if (status == STATUS_MODEL_NOT_FOUND)
     fault_add(faults, status, "model", "%s", err->text);
   else if (status)
@@ -348,25 +350,18 @@ void http_jobs_logs(struct request *request) {
 
 /* ---- cancel ---- */
 
-/* A job that no worker has ends here and now. */
-static enum status cancel_waiting(struct server *server, const struct job_row *job, struct error *err) {
+/* A job that no worker has ends here and now; one that runs is noted first, and its worker told. */
+static enum status store_cancel(struct db *db, const void *what, struct error *err) {
+  const struct job_row *job = what;
   bool moved;
   int64_t now = clock_unix();
-  enum status status = db_begin(server->db, err);
-  if (status)
-    return status;
-  status = db_job_move(server->db, job->id, job->state, JOB_CANCELLED, NULL, now, &moved, err);
+  if (job->state == JOB_RUNNING)
+    return db_job_request_cancel(db, job->id, now, err);
+  struct event_row event = {
+      .job_id = job->id, .created_at = now, .level = LOG_WARN, .message = "The job was cancelled"};
+  enum status status = db_job_move(db, job->id, job->state, JOB_CANCELLED, NULL, now, &moved, err);
   CHECK(status || moved); /* one thread: the state read before is the state now */
-  if (!status) {
-    struct event_row event = {
-        .job_id = job->id, .created_at = now, .level = LOG_WARN, .message = "The job was cancelled"};
-    status = db_event_add(server->db, &event, err);
-  }
-  if (status) {
-    db_rollback(server->db);
-    return status;
-  }
-  return db_commit(server->db, err);
+  return status ? status : db_event_add(db, &event, err);
 }
 
 static enum status cancel(struct server *server, const struct job_row *job, struct error *err) {
@@ -374,9 +369,9 @@ static enum status cancel(struct server *server, const struct job_row *job, stru
   switch (job->state) {
   case JOB_VALIDATING:
   case JOB_QUEUED:
-  case JOB_PAUSED: return cancel_waiting(server, job, err);
+  case JOB_PAUSED: return db_apply(server->db, store_cancel, job, true, err);
   case JOB_RUNNING:
-    status = db_job_request_cancel(server->db, job->id, clock_unix(), err);
+    status = db_apply(server->db, store_cancel, job, true, err);
     if (!status)
       supervisor_cancel(server->supervisor, job->id);
     return status;

@@ -43,6 +43,8 @@ static void maps_errno(void **state) {
   assert_int_equal(error_set_errno(&err, STATUS_IO, NULL, "writing"), STATUS_NO_SPACE);
   errno = ENOMEM;
   assert_int_equal(error_set_errno(NULL, STATUS_IO, NULL, "writing"), STATUS_OUT_OF_MEMORY);
+  errno = EMFILE; /* of the machine, not of the file */
+  assert_int_equal(error_set_errno(NULL, STATUS_MODEL_INVALID, NULL, "opening"), STATUS_UNAVAILABLE);
 }
 
 static void cuts_at_a_character(void **state) {

@@ -98,6 +98,27 @@ static void test_training(void **state) {
   assert_int_equal(why.status, STATUS_WORKER_UNRESPONSIVE);
 }
 
+/* The host is at fault, not the job: it waits again, and *why says for what. */
+static void test_host(void **state) {
+  struct error why, reported;
+  (void)state;
+  struct evidence e = {.death = {.exit_status = 127}, .log_tail = "libm.so.6: cannot open shared object file"};
+  assert_int_equal(judge(&why, &e), JOB_QUEUED);
+  assert_int_equal(why.status, STATUS_UNAVAILABLE);
+  assert_non_null(strstr(why.text, "libm.so.6"));
+  assert_int_equal(verdict_of_check(&why, &e, false), STATUS_UNAVAILABLE);
+  e.death.heard = true; /* it ran: 127 is what it chose */
+  assert_int_equal(judge(&why, &e), JOB_FAILED);
+  error_set(&reported, STATUS_NO_SPACE, NULL, "writing a checkpoint: No space left on device");
+  e.reported = &reported;
+  assert_int_equal(judge(&why, &e), JOB_QUEUED);
+  assert_int_equal(why.status, STATUS_NO_SPACE);
+  error_set(&reported, STATUS_UNAVAILABLE, NULL, "too many open files"); /* of the worker's own */
+  assert_int_equal(judge(&why, &e), JOB_FAILED);
+  e.stop = STOP_CANCEL;
+  assert_int_equal(judge(&why, &e), JOB_CANCELLED);
+}
+
 static void test_stopped(void **state) {
   struct error why;
   (void)state;
@@ -107,6 +128,7 @@ static void test_stopped(void **state) {
   assert_int_equal(judge(&why, &e), JOB_SUCCEEDED);
   e.death.signal = SIGTERM;
   assert_int_equal(judge(&why, &e), JOB_QUEUED);
+  assert_int_equal(why.status, STATUS_OK); /* nobody's fault */
   e.death = (struct death){0};
   e.artifact_count = 0;
   assert_int_equal(judge(&why, &e), JOB_QUEUED);
@@ -189,6 +211,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_exports),  cmocka_unit_test(test_schedule),
       cmocka_unit_test(test_training), cmocka_unit_test(test_stopped),
+      cmocka_unit_test(test_host),
       cmocka_unit_test(test_check),    cmocka_unit_test(test_admission), cmocka_unit_test(test_columns),
       cmocka_unit_test(test_process_names)};
   return cmocka_run_group_tests(tests, NULL, NULL);
