@@ -45,6 +45,8 @@ enum status added_add(struct added *added, struct vocab *vocab, const struct nor
   if (added->count >= ADDED_TOKENS_MAX)
     return error_set(err, STATUS_MODEL_INVALID, "added_tokens", "added_tokens: more than %d", ADDED_TOKENS_MAX);
   enum status status = vocab_name(vocab, text, length, token->id, token->special, err);
+  if (!status)
+    vocab->entries[token->id].added = true;
   if (!status && token->normalized) {
     const struct text *normal = normalizer_apply(normalizer, &scratch, text, length, 0);
     if (normal->failed)

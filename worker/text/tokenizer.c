@@ -265,6 +265,10 @@ bool tokenizer_is_special(const struct tokenizer *t, int32_t id) {
   return id >= 0 && (size_t)id < t->vocab.count && t->vocab.entries[id].special;
 }
 
+bool tokenizer_is_added(const struct tokenizer *t, int32_t id) {
+  return id >= 0 && (size_t)id < t->vocab.count && t->vocab.entries[id].added;
+}
+
 int32_t tokenizer_vocab_size(const struct tokenizer *t) {
   return (int32_t)t->vocab.count;
 }

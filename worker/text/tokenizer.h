@@ -65,6 +65,8 @@ NODISCARD bool tokenizer_decode(const struct tokenizer *tokenizer, struct str *o
                                 bool skip_special);
 /* Is it an added token marked special (end of turn, BOS, padding)? */
 bool tokenizer_is_special(const struct tokenizer *tokenizer, int32_t id);
+/* Is it an added token at all, special or not? */
+bool tokenizer_is_added(const struct tokenizer *tokenizer, int32_t id);
 
 /* One more than the largest id. */
 int32_t tokenizer_vocab_size(const struct tokenizer *tokenizer);

@@ -63,7 +63,7 @@ enum status vocab_name(struct vocab *vocab, const char *token, size_t length, in
   vocab->entries = entries;
   for (; vocab->count <= (size_t)id; vocab->count++)
     entries[vocab->count] = (struct vocab_entry){0};
-  entries[id] = (struct vocab_entry){(uint32_t)at, (uint32_t)length, true, special};
+  entries[id] = (struct vocab_entry){(uint32_t)at, (uint32_t)length, true, special, false};
   return STATUS_OK;
 }
 

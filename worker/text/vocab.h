@@ -11,7 +11,7 @@ enum { VOCAB_ID_MAX = 1 << 24, VOCAB_TOKEN_BYTES_MAX = 4096 };
 
 struct vocab_entry {
   uint32_t at, length; /* in the texts */
-  bool used, special;
+  bool used, special, added;
 };
 
 struct vocab {

@@ -135,6 +135,10 @@ static void answers_questions(void **state) {
   assert_true(tokenizer_is_special(t, 2));
   assert_false(tokenizer_is_special(t, 100));
   assert_false(tokenizer_is_special(t, tokenizer_id(t, "<tool>")));
+  assert_true(tokenizer_is_added(t, 2));
+  assert_true(tokenizer_is_added(t, tokenizer_id(t, "<tool>")));
+  assert_false(tokenizer_is_added(t, 100));
+  assert_false(tokenizer_is_added(t, -1));
   assert_int_equal(tokenizer_id(t, "<sp>"), tokenizer_vocab_size(t) - 1);
   assert_false(tokenizer_is_special(t, -1));
   assert_false(tokenizer_is_special(t, tokenizer_vocab_size(t)));
