@@ -22,6 +22,8 @@ enum peft_type {
 /* The learning-rate schedule, Transformers' names and formulas (first step of a warm-up: 0). */
 enum schedule { SCHEDULE_LINEAR, SCHEDULE_COSINE, SCHEDULE_CONSTANT, SCHEDULE_CONSTANT_WITH_WARMUP, SCHEDULE_COUNT };
 enum precision { PRECISION_FP32, PRECISION_BF16, PRECISION_COUNT };
+/* What labels make of a job, in Transformers' words; AUTO: the labels themselves decide. */
+enum problem_type { PROBLEM_AUTO, PROBLEM_REGRESSION, PROBLEM_SINGLE_LABEL, PROBLEM_COUNT };
 /* METHOD_ONLY is written "hra_only" for HRA, as PEFT does. */
 enum adapter_bias { BIAS_NONE, BIAS_ALL, BIAS_METHOD_ONLY, BIAS_COUNT };
 
@@ -120,6 +122,7 @@ struct job_spec {
     const char *text, *text_pair, *label;  /* column names in CSV, TSV and JSONL; defaults "text",
                                               "text_pair" (used only where present), "label" */
     const char *messages, *prompt, *completion; /* defaults: the same words */
+    int problem_type;           /* enum problem_type */
     const char *chat_template;  /* a built-in name, a Jinja source, or NULL: the model's own */
   } columns;                    /* the body's member `dataset` */
   struct {

@@ -36,6 +36,11 @@ static const char *const schedules[] = {[SCHEDULE_LINEAR] = "linear",
 static const char *const precisions[] = {
     [PRECISION_FP32] = "fp32", [PRECISION_BF16] = "bf16", [PRECISION_COUNT] = NULL};
 
+static const char *const problem_types[] = {[PROBLEM_AUTO] = "auto",
+                                            [PROBLEM_REGRESSION] = "regression",
+                                            [PROBLEM_SINGLE_LABEL] = "single_label_classification",
+                                            [PROBLEM_COUNT] = NULL};
+
 #define AT(member) offsetof(struct hyperparameters, member)
 static const struct field hyper[] = {
     {"n_epochs", NULL, FIELD_INT, AT(n_epochs), FIELD_AUTO, 1, 50, .initial = "3",
@@ -91,6 +96,9 @@ static const struct field dataset[] = {
     {"text_pair", NULL, FIELD_STRING, IN(columns, text_pair), 0, 1, 128, .initial = "text_pair",
      .doc = "Column of a second text, used where it is present."},
     {"label", NULL, FIELD_STRING, IN(columns, label), 0, 1, 128, .initial = "label", .doc = "Column of the label."},
+    {"problem_type", NULL, FIELD_CHOICE, IN(columns, problem_type), 0, 0, 0, problem_types, "auto",
+     .doc = "What labels are: numbers to come near to, or names of classes; auto: fractions make a regression, words "
+            "and whole numbers make classes."},
     {"messages", NULL, FIELD_STRING, IN(columns, messages), 0, 1, 128, .initial = "messages",
      .doc = "Member with a chat's messages."},
     {"prompt", NULL, FIELD_STRING, IN(columns, prompt), 0, 1, 128, .initial = "prompt",

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "api/data_use.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -9,62 +10,17 @@
 #include "storage/db_event.h"
 #include "storage/db_job.h"
 
-enum { ARENA_BYTES = 64 << 20 };
+enum { ARENA_BYTES = 64 << 20, REPORT_BYTES_MAX = 1 << 20 };
 
-static bool has_text(const json_t *list, const char *text) {
-  size_t i;
-  json_t *item;
-  json_array_foreach(list, i, item)
-    if (json_is_string(item) && strcmp(json_string_value(item), text) == 0)
-      return true;
-  return false;
-}
-
-/* A column the job names must be among those the check found. */
-static void judge_column(const char *name, const char *param, const json_t *columns, const struct file_row *file,
-                         struct fault_list *faults) {
-  size_t i;
-  json_t *item;
-  if (!name || has_text(columns, name))
-    return;
-  AUTO(str_done) struct str names;
-  str_init(&names, 300);
-  json_array_foreach(columns, i, item)
-    if (json_is_string(item))
-      str_printf(&names, "%s\"%s\"", i ? ", " : "", json_string_value(item));
-  fault_add(faults, STATUS_INVALID_VALUE, param, "%s has no column \"%.64s\"; its columns are %s", file->id, name,
-            names.text);
-}
-
-static void judge_columns(const struct job_spec *spec, const struct file_row *file, const char *param,
-                          struct fault_list *faults) {
-  AUTO(json_release) json_t *report = NULL;
-  if (!file->report || json_parse(&report, file->report, strlen(file->report), NULL, NULL))
-    return;
-  const char *kind = json_string_value(json_object_get(report, "kind"));
-  if (kind && strcmp(kind, "adapter") == 0) {
-    fault_add(faults, STATUS_INVALID_VALUE, param, "%s is an adapter, not data; from_checkpoint starts from it",
+static void judge_adapter(const struct data_file *file, struct fault_list *faults) {
+  const char *kind = json_string_value(json_object_get(file->report, "kind"));
+  if (kind && strcmp(kind, "adapter") == 0)
+    fault_add(faults, STATUS_INVALID_VALUE, file->param, "%s is an adapter, not data; from_checkpoint starts from it",
               file->id);
-    return;
-  }
-  const json_t *columns = json_object_get(report, "columns");
-  const char *format = json_string_value(json_object_get(report, "format"));
-  if (!json_is_array(columns) || json_array_size(columns) == 0)
-    return;
-  /* Chats and completions need none of a table's columns. */
-  if (has_text(columns, spec->columns.messages) ||
-      (has_text(columns, spec->columns.prompt) && has_text(columns, spec->columns.completion)))
-    return;
-  judge_column(spec->columns.text, "dataset.text", columns, file, faults);
-  /* Text alone trains a language model: the default label is asked for only in a table that has more. */
-  bool named = spec->columns.label && strcmp(spec->columns.label, "label") != 0;
-  bool table = format && strcmp(format, "jsonl") != 0 && json_array_size(columns) > 1;
-  if (named || table)
-    judge_column(spec->columns.label, "dataset.label", columns, file, faults);
 }
 
-void admission_judge(const struct job_spec *spec, const struct file_row *file, const char *param, bool *pending,
-                     struct fault_list *faults) {
+/* Does the file's state let a job use it? */
+static void judge_file(const struct file_row *file, const char *param, bool *pending, struct fault_list *faults) {
   if (strcmp(file->purpose, "fine-tune") != 0) {
     fault_add(faults, STATUS_INVALID_PURPOSE, param,
               "%s was uploaded with purpose \"%s\"; a job's files need the purpose \"fine-tune\"", file->id,
@@ -77,35 +33,85 @@ void admission_judge(const struct job_spec *spec, const struct file_row *file, c
     fault_add(faults, STATUS_DATASET_INVALID, param, "%s cannot be used: %s", file->id,
               file->status_details ? file->status_details : "its check failed");
     return;
-  case FILE_PROCESSED: judge_columns(spec, file, param, faults); return;
+  case FILE_PROCESSED: return;
   case FILE_STATUS_COUNT: break;
   }
   CHECK(!"a file status");
 }
 
-static enum status check_file(bool *pending, struct fault_list *faults, struct server *server,
-                              const struct job_spec *spec, const char *id, const char *param, struct arena *arena,
-                              struct error *err) {
-  struct file_row file;
+/* Is there anything in the report to judge data by? An older one has no facts; what it hides, training finds. */
+static bool has_facts(const struct data_file *file) {
+  return json_object_size(json_object_get(file->report, "facts")) > 0;
+}
+
+/* What the training file is used for is asked of the validation file too; among uses without labels it may have its
+   own. */
+static void judge_data(const struct job_spec *spec, const struct data_file *training,
+                       const struct data_file *validation, struct data_tasks tasks, struct fault_list *faults) {
+  if (!has_facts(training))
+    return;
+  enum data_use use = data_use(spec, training->report, tasks);
+  data_judge(spec, training, use, tasks, faults);
+  bool both = validation && has_facts(validation);
+  if (both) {
+    const struct data_tasks language = {.language = true};
+    data_judge(spec, validation, use == USE_LABELLED ? use : data_use(spec, validation->report, language),
+               use == USE_LABELLED ? tasks : language, faults);
+  }
+  if (use == USE_LABELLED)
+    data_judge_labels(spec, training, both ? validation : NULL, faults);
+}
+
+void admission_judge(const struct job_spec *spec, const struct file_row *training, const struct file_row *validation,
+                     struct data_tasks tasks, bool *pending, struct fault_list *faults) {
+  const struct file_row *rows[] = {training, validation};
+  struct data_file files[] = {{.param = "training_file"}, {.param = "validation_file"}};
+  json_t *reports[COUNT_OF(rows)] = {NULL};
+  static const struct json_limits limits = {.bytes_max = REPORT_BYTES_MAX};
+  for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    if (!rows[i])
+      continue;
+    judge_file(rows[i], files[i].param, pending, faults);
+    if (rows[i]->report && json_parse(&reports[i], rows[i]->report, strlen(rows[i]->report), &limits, NULL))
+      reports[i] = NULL;
+    files[i].id = rows[i]->id;
+    files[i].report = reports[i];
+    judge_adapter(&files[i], faults);
+  }
+  if (training && faults->count == 0 && !*pending)
+    judge_data(spec, &files[0], validation ? &files[1] : NULL, tasks, faults);
+  for (size_t i = 0; i < COUNT_OF(rows); i++)
+    json_decref(reports[i]);
+}
+
+/* *row: NULL where the job names none, or one that is not there. */
+static enum status find_file(struct file_row **row, struct file_row *place, struct fault_list *faults,
+                             struct server *server, const char *id, const char *param, struct arena *arena,
+                             struct error *err) {
+  *row = NULL;
   if (!id)
     return STATUS_OK;
-  enum status status = db_file_get(&file, server->db, id, clock_unix(), arena, err);
+  enum status status = db_file_get(place, server->db, id, clock_unix(), arena, err);
   if (status == STATUS_FILE_NOT_FOUND) {
     fault_add(faults, status, param, "%s names no file: %.64s", param, id);
     return STATUS_OK;
   }
-  if (!status)
-    admission_judge(spec, &file, param, pending, faults);
+  *row = status ? NULL : place;
   return status;
 }
 
 enum status admission_check(bool *pending, struct fault_list *faults, struct server *server,
                             const struct job_spec *spec, struct arena *arena, struct error *err) {
+  struct file_row places[2], *training, *validation;
+  const struct data_tasks tasks = {.language = true, .classifier = true};
   *pending = false;
   enum status status =
-      check_file(pending, faults, server, spec, spec->training_file, "training_file", arena, err);
-  return status ? status
-                : check_file(pending, faults, server, spec, spec->validation_file, "validation_file", arena, err);
+      find_file(&training, &places[0], faults, server, spec->training_file, "training_file", arena, err);
+  if (!status)
+    status = find_file(&validation, &places[1], faults, server, spec->validation_file, "validation_file", arena, err);
+  if (!status)
+    admission_judge(spec, training, validation, tasks, pending, faults);
+  return status;
 }
 
 /* One validating job; *moved tells whether it was decided. */

@@ -3,16 +3,18 @@
 #ifndef SERVER_ADMISSION_H
 #define SERVER_ADMISSION_H
 
+#include "api/data_use.h"
 #include "api/job.h"
 #include "base/arena.h"
 #include "base/error.h"
 #include "server/server.h"
 #include "storage/db_file.h"
 
-/* One file of a job against the job: adds faults (wrong purpose, failed check, columns that are not there).
-   *pending is set when its check has not ended. Pure. */
-void admission_judge(const struct job_spec *spec, const struct file_row *file, const char *param, bool *pending,
-                     struct fault_list *faults);
+/* A job's files against the job: adds faults (wrong purpose, failed check, data that the job cannot use). Either is
+   NULL where there is none. `tasks` are what the base model can learn. *pending is set when a check has not ended; data
+   are judged when both have. Pure. */
+void admission_judge(const struct job_spec *spec, const struct file_row *training, const struct file_row *validation,
+                     struct data_tasks tasks, bool *pending, struct fault_list *faults);
 
 /* Both files of `spec`, read from the store: faults for what is wrong, *pending when the job must wait in
    validating_files. Fails only when the store does. */

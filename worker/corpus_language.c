@@ -128,23 +128,41 @@ static enum status keep(struct reader *r, const struct record *record, const cha
 
 /* --- records -------------------------------------------------------------------------------------- */
 
+/* A prompt may be empty, so it counts where it is there. */
+static bool has_prompt(const struct record *record, const struct reader *r) {
+  const json_t *prompt = record->object ? json_object_get(record->object, r->options->prompt) : NULL;
+  return record->object ? prompt && !json_is_null(prompt) : records_column(r->records, r->options->prompt) >= 0;
+}
+
 static bool has(const struct record *record, const struct reader *r, const char *name) {
-  return record->object ? json_object_get(record->object, name) != NULL : records_column(r->records, name) >= 0;
+  return record_given(record, record->object ? -1 : records_column(r->records, name), name);
 }
 
 static enum kind kind_of(const struct reader *r, const struct record *record) {
   const struct language_options *o = r->options;
   if (record->object && has(record, r, o->messages))
     return KIND_CHAT;
-  if (has(record, r, o->prompt) && has(record, r, o->completion))
+  if (has_prompt(record, r) && has(record, r, o->completion))
     return KIND_COMPLETION;
   return has(record, r, o->text) ? KIND_TEXT : KIND_NONE;
+}
+
+/* The member that is there, but says nothing, in a record that has nothing to learn from; NULL: none. */
+static const char *find_silent(const struct reader *r, const struct record *record) {
+  const char *const names[] = {r->options->messages, r->options->completion, r->options->text};
+  for (size_t i = 0; i < COUNT_OF(names); i++)
+    if (record->object ? json_object_get(record->object, names[i]) != NULL : records_column(r->records, names[i]) >= 0)
+      return has(record, r, names[i]) ? NULL : names[i];
+  return NULL;
 }
 
 static enum status find_kind(struct reader *r, const struct record *record, struct error *err) {
   const struct language_options *o = r->options;
   r->kind = kind_of(r, record);
   r->first_line = record->line;
+  const char *silent = r->kind == KIND_NONE ? find_silent(r, record) : NULL;
+  if (silent)
+    return record_missing(err, record, records_column(r->records, silent), silent);
   if (r->kind == KIND_NONE)
     return record_fault(err, record, -1, o->text,
                         "a language model learns from \"%.40s\", from \"%.40s\" with \"%.40s\", or from \"%.40s\"; "
@@ -173,6 +191,8 @@ static enum status check_kind(const struct reader *r, const struct record *recor
   const char *want = kind_member(r->options, r->kind);
   if (kind == r->kind)
     return STATUS_OK;
+  if (kind == KIND_NONE)
+    return record_missing(err, record, r->columns[r->kind == KIND_COMPLETION], want);
   return record_fault(err, record, -1, want, "this line has %.60s, but line %zu has %.60s",
                       kind_member(r->options, kind), r->first_line, want);
 }

@@ -26,16 +26,16 @@ struct run {
 
 /* --- what is trained ------------------------------------------------------------------------------ */
 
-/* Does the first record have a label? */
+/* Does the first record give a text with a label? */
 static enum status has_label(bool *out, const struct task *task, struct error *err) {
   const struct record *record;
   struct records *records;
-  const char *label = task->spec.columns.label;
+  const char *text = task->spec.columns.text, *label = task->spec.columns.label;
   enum status status = records_open(&records, task->training.path, task->training.filename, err);
   if (!status)
     status = records_next(records, &record, err);
-  *out = !status &&
-         (record->object ? json_object_get(record->object, label) != NULL : records_column(records, label) >= 0);
+  *out = !status && record_given(record, records_column(records, text), text) &&
+         record_given(record, records_column(records, label), label);
   records_close(records);
   return status ? error_prefix(err, "training file %s", task->training.filename) : STATUS_OK;
 }
@@ -55,7 +55,8 @@ static enum status find_task(struct run *r, const struct task *task, struct erro
 }
 
 static enum status load_data(struct run *r, const struct task *task, struct error *err) {
-  struct dataset_columns columns = {task->spec.columns.text, task->spec.columns.text_pair, task->spec.columns.label};
+  struct dataset_columns columns = {task->spec.columns.text, task->spec.columns.text_pair, task->spec.columns.label,
+                                    (enum problem_type)task->spec.columns.problem_type};
   if (r->language)
     return STATUS_OK; /* read and tokenised in one pass, once the model's limits are known */
   enum status status = dataset_load(&r->training, task->training.path, task->training.filename, &columns, NULL, err);

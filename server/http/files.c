@@ -15,12 +15,19 @@
 
 enum { LIST_DEFAULT = 10000, LIST_MAX = 10000 };
 
+/* The report without what only jobs are judged by. */
+static json_t *validation_of(const struct file_row *file) {
+  json_t *report = reply_stored(file->report);
+  json_object_del(report, "facts");
+  return report;
+}
+
 static json_t *file_object(const struct file_row *file) {
   return json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:o, s:o, s:o}", "id", file->id, "object", "file", "bytes",
                    (json_int_t)file->bytes, "created_at", (json_int_t)file->created_at, "filename", file->filename,
                    "purpose", file->purpose, "status", file_status_name(file->status), "status_details",
                    reply_text(file->status_details), "expires_at", reply_number(file->expires_at), "validation",
-                   reply_stored(file->report));
+                   validation_of(file));
 }
 
 static void reply_with_file(struct request *request, const char *id) {

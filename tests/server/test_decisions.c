@@ -147,52 +147,56 @@ static void test_check(void **state) {
   assert_string_equal(why.text, "line 2");
 }
 
+static const struct data_tasks both = {.language = true, .classifier = true};
+
 static void test_admission(void **state) {
   struct fault_list faults = {0};
   bool pending = false;
   (void)state;
   struct job_spec spec = {.columns = {.text = "text", .label = "label", NAMES}};
   struct file_row file = {.id = "file-1", .purpose = "fine-tune", .status = FILE_PROCESSED};
-  admission_judge(&spec, &file, "training_file", &pending, &faults);
+  struct file_row other = file;
+  admission_judge(&spec, &file, NULL, both, &pending, &faults);
   assert_int_equal(faults.count, 0);
   file.status = FILE_UPLOADED;
-  admission_judge(&spec, &file, "training_file", &pending, &faults);
+  admission_judge(&spec, &other, &file, both, &pending, &faults);
   assert_true(pending);
   file.status = FILE_ERROR;
   file.status_details = "line 7";
-  admission_judge(&spec, &file, "training_file", &pending, &faults);
+  admission_judge(&spec, &file, NULL, both, &pending, &faults);
   assert_int_equal(faults.item[0].status, STATUS_DATASET_INVALID);
   assert_string_equal(faults.item[0].param, "training_file");
   assert_non_null(strstr(faults.item[0].text, "line 7"));
   file.purpose = "fine-tune-results";
-  admission_judge(&spec, &file, "validation_file", &pending, &faults);
+  admission_judge(&spec, &other, &file, both, &pending, &faults);
   assert_int_equal(faults.item[1].status, STATUS_INVALID_PURPOSE);
+  assert_string_equal(faults.item[1].param, "validation_file");
 }
 
-static size_t column_faults(const char *report, const char *text, const char *label, struct fault_list *faults) {
+/* Data are judged by their reports, once both files are checked (tests/api/test_data_use.c has the rules). */
+static void test_data(void **state) {
+  struct fault_list faults = {0};
   bool pending = false;
-  struct job_spec spec = {.columns = {.text = text, .label = label, NAMES}};
-  struct file_row file = {.id = "file-1", .purpose = "fine-tune", .status = FILE_PROCESSED, .report = report};
-  *faults = (struct fault_list){0};
-  admission_judge(&spec, &file, "training_file", &pending, faults);
-  return faults->count;
-}
-
-static void test_columns(void **state) {
-  struct fault_list faults;
   (void)state;
-  const char *csv = "{\"format\":\"csv\",\"columns\":[\"review\",\"stars\"]}";
-  assert_int_equal(column_faults(csv, "review", "stars", &faults), 0);
-  assert_int_equal(column_faults(csv, "text", "label", &faults), 2);
-  assert_string_equal(faults.item[0].param, "dataset.text");
-  assert_string_equal(faults.item[1].param, "dataset.label");
-  assert_non_null(strstr(faults.item[0].text, "\"review\", \"stars\""));
-  const char *lines = "{\"format\":\"jsonl\",\"columns\":[\"text\"]}";
-  assert_int_equal(column_faults(lines, "text", "label", &faults), 0); /* a language model needs no label */
-  assert_int_equal(column_faults(lines, "text", "kind", &faults), 1);
-  assert_int_equal(column_faults("{\"format\":\"jsonl\",\"columns\":[\"messages\"]}", "text", "label", &faults), 0);
-  assert_int_equal(column_faults("{\"format\":\"jsonl\",\"columns\":[]}", "text", "label", &faults), 0);
-  assert_int_equal(column_faults("{\"format\":\"jsonl\"}", "text", "label", &faults), 0);
+  struct job_spec spec = {.columns = {.text = "text", .label = "label", NAMES}};
+  struct file_row file = {.id = "file-1",
+                          .purpose = "fine-tune",
+                          .status = FILE_PROCESSED,
+                          .report = "{\"columns\":[\"text\",\"label\"],\"facts\":{\"text\":{\"first\":true},\"label\":"
+                                    "{\"first\":true,\"label\":\"line 3, column 2: label is empty\"}}}"};
+  struct file_row waiting = {.id = "file-2", .purpose = "fine-tune", .status = FILE_UPLOADED};
+  admission_judge(&spec, &file, &waiting, both, &pending, &faults);
+  assert_true(pending && faults.count == 0);
+  pending = false;
+  admission_judge(&spec, &file, NULL, both, &pending, &faults);
+  assert_int_equal(faults.count, 1);
+  assert_int_equal(faults.item[0].status, STATUS_DATASET_INVALID);
+  assert_string_equal(faults.item[0].param, "training_file");
+  assert_non_null(strstr(faults.item[0].text, "file-1: line 3, column 2: label is empty"));
+  file.report = "{\"format\":\"jsonl\"}";
+  faults = (struct fault_list){0};
+  admission_judge(&spec, &file, NULL, both, &pending, &faults);
+  assert_int_equal(faults.count, 0);
 }
 
 static void test_process_names(void **state) {
@@ -211,8 +215,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_exports),  cmocka_unit_test(test_schedule),
       cmocka_unit_test(test_training), cmocka_unit_test(test_stopped),
-      cmocka_unit_test(test_host),
-      cmocka_unit_test(test_check),    cmocka_unit_test(test_admission), cmocka_unit_test(test_columns),
+cmocka_unit_test(test_host),
+      cmocka_unit_test(test_check),    cmocka_unit_test(test_admission), cmocka_unit_test(test_data),
       cmocka_unit_test(test_process_names)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,7 +7,6 @@
 
 #include "base/grow.h"
 #include "base/json.h"
-#include "worker/data/labels.h"
 
 static const size_t arena_max = (size_t)64 << 30;
 
@@ -18,6 +17,8 @@ struct loader {
   int text, pair, label;  /* indexes in CSV and TSV; pair -1: none */
   const struct dataset *labels_of;
   struct labels labels;
+  uint32_t *known;        /* of each label, in order of first occurrence: the class of labels_of that it means */
+  size_t known_count, known_size;
   size_t size;            /* allocated examples */
 };
 
@@ -51,57 +52,69 @@ static enum status find_columns(struct loader *l, struct error *err) {
   return status ? status : find_column(&l->label, l->records, l->names->label, err);
 }
 
-/* Copies a text into the arena; *out stays NULL when it is optional and not there. */
+/* Copies a text into the arena; *out stays NULL when it is optional and not given. */
 static enum status read_text(const char **out, size_t *length, struct loader *l, const struct record *record,
                              int column, const char *name, bool optional, struct error *err) {
-  const char *text;
-  if (record->object) {
-    const json_t *value = name ? json_object_get(record->object, name) : NULL;
-    if (optional && (!value || json_is_null(value)))
-      return STATUS_OK;
-    if (!value)
-      return record_fault(err, record, -1, name, "no member %.60s", name);
-    if (!json_is_string(value))
-      return record_fault(err, record, -1, name, "%.60s must be a string, not %s", name, json_kind(value));
-    text = json_string_value(value);
-    *length = json_string_length(value);
-  } else {
-    if (column < 0)
-      return STATUS_OK;
-    text = record->values[column].text;
-    *length = record->values[column].length;
-  }
-  if (*length == 0)
-    return record_fault(err, record, column, name, "%.60s is empty", name);
+  const json_t *value = record->object && name ? json_object_get(record->object, name) : NULL;
+  if (!name || !record_given(record, column, name))
+    return optional ? STATUS_OK : record_missing(err, record, column, name);
+  if (record->object && !json_is_string(value))
+    return record_fault(err, record, column, name, "%.60s must be a string, not %s", name, json_kind(value));
+  const char *text = record->object ? json_string_value(value) : record->values[column].text;
+  *length = record->object ? json_string_length(value) : record->values[column].length;
   *out = arena_copy(&l->out->arena, text, *length);
   return *out ? STATUS_OK : no_memory(err);
 }
 
-static int by_text(const void *a, const void *b) {
-  return strcmp(*(const char *const *)a, *(const char *const *)b);
+/* The class of the training set that a label means, or num_labels. */
+static size_t find_class(const struct dataset *of, const struct label_value *value) {
+  char digits[LABEL_NUMBER_MAX];
+  const char *text = value->text;
+  size_t found = of->num_labels;
+  if (of->numbered)
+    return value->number.form == LABEL_WHOLE && value->number.whole >= 0 && (uint64_t)value->number.whole < found
+               ? (size_t)value->number.whole
+               : found;
+  if (!text) {
+    label_number_name(digits, &value->number);
+    text = digits;
+  }
+  for (size_t i = 0; i < of->num_labels; i++) /* equal bytes go before equal numbers */
+    if (strcmp(of->label_names[i], text) == 0)
+      return i;
+  for (size_t i = 0; i < of->num_labels && value->number.form != LABEL_WORD; i++)
+    if (label_same(of->label_names[i], text))
+      found = i;
+  return found;
 }
 
 /* The label of a validation example, in the training set's terms. */
-static enum status known_label(struct example *out, const struct dataset *of, const struct label_value *value,
-                               const struct record *record, int column, const char *name, struct error *err) {
+static enum status known_label(struct example *out, struct loader *l, uint32_t index, const struct label_value *value,
+                               const struct record *record, struct error *err) {
+  const struct dataset *of = l->labels_of;
+  const char *name = l->names->label;
   if (of->label_kind == LABEL_FLOAT) {
-    if (value->form == FORM_STRING)
-      return record_fault(err, record, column, name, "%.60s must be a number, as in the training file", name);
-    out->target = (float)value->number;
-  } else if (of->numbered) {
-    if (value->form != FORM_INTEGER || value->integer < 0 || (uint64_t)value->integer >= of->num_labels)
-      return record_fault(err, record, column, name, "%.60s must be one of the training file's labels, 0 to %zu", name,
-                          of->num_labels - 1);
-    out->label = (uint32_t)value->integer;
-  } else {
-    const char *text = value->text;
-    const char **found = text ? bsearch(&text, of->label_names, of->num_labels, sizeof text, by_text) : NULL;
-    if (!text)
-      return record_fault(err, record, column, name, "%.60s must be a string, as in the training file", name);
-    if (!found)
-      return record_fault(err, record, column, name, "the label %.80s does not occur in the training file", text);
-    out->label = (uint32_t)(found - of->label_names);
+    if (value->number.form == LABEL_WORD)
+      return record_fault(err, record, l->label, name, "%.60s must be a number, as in the training file", name);
+    out->label = 0;
+    return STATUS_OK;
   }
+  if (l->labels.overflow.count)
+    return record_fault(err, record, l->label, name, "more than %zu different labels", l->labels.max);
+  if (index < l->known_count) {
+    out->label = l->known[index];
+    return STATUS_OK;
+  }
+  uint32_t *known = grow(l->known, &l->known_size, l->known_count + 1, sizeof *known);
+  if (!known)
+    return no_memory(err);
+  l->known = known;
+  size_t found = find_class(of, value);
+  if (found == of->num_labels)
+    return record_fault(err, record, l->label, name, "the label %.80s does not occur in the training file",
+                        l->labels.items[index].name);
+  known[l->known_count++] = (uint32_t)found;
+  out->label = (uint32_t)found;
   return STATUS_OK;
 }
 
@@ -123,12 +136,12 @@ static enum status add_example(struct loader *l, const struct record *record, st
     status = label_read(&value, record, l->label, l->names->label, err);
   if (status)
     return status;
-  if (l->labels_of) {
-    status = known_label(e, l->labels_of, &value, record, l->label, l->names->label, err);
-  } else {
-    status = labels_add(&l->labels, &e->label, &value, record, l->label, l->names->label, err);
-    e->target = (float)value.number;
-  }
+  uint32_t index;
+  status = labels_add(&l->labels, &index, &value, record, l->label, l->names->label, err);
+  e->label = index;
+  e->target = (float)value.number.number;
+  if (!status && l->labels_of)
+    status = known_label(e, l, index, &value, record, err);
   d->count += !status;
   return status;
 }
@@ -148,32 +161,15 @@ static enum status name_labels(struct dataset *d, size_t count, const struct dat
   return STATUS_OK;
 }
 
-/* Classes in their final order, and each example's place among them. */
 static enum status make_classes(struct loader *l, struct error *err) {
-  struct labels *labels = &l->labels;
-  const char *field = l->names->label;
-  l->out->numbered = labels->form == FORM_INTEGER;
-  labels_sort(labels);
-  for (size_t i = 0; l->out->numbered && i < labels->count; i++) {
-    const struct label_item *item = &labels->items[i];
-    if (item->integer < 0)
-      return place_fault(err, item->place, field, "the label %s is negative; classes are 0, 1, 2, ...", item->name);
-    if (item->integer != (int64_t)i)
-      return place_fault(err, item->place, field, "the label %s occurs but %zu does not; classes are 0, 1, 2, ... "
-                         "without a gap", item->name, i);
-  }
-  if (labels->count < 2)
-    return place_fault(err, labels->items[0].place, field, "every example has the label %.80s; at least two are needed",
-                       labels->items[0].name);
-  uint32_t *class_of = calloc(labels->count, sizeof *class_of);
-  if (!class_of)
-    return no_memory(err);
-  for (size_t i = 0; i < labels->count; i++)
-    class_of[labels->items[i].index] = (uint32_t)i;
+  const struct labels *labels = &l->labels;
+  if (labels->class_count < 2)
+    return place_fault(err, labels->all.first, l->names->label,
+                       "every example has the label %.80s; at least two are needed", labels->items[0].name);
+  l->out->numbered = labels->numbered;
   for (size_t i = 0; i < l->out->count; i++)
-    l->out->examples[i].label = class_of[l->out->examples[i].label];
-  free(class_of);
-  return name_labels(l->out, labels->count, NULL, labels->items, err);
+    l->out->examples[i].label = labels->class_of[l->out->examples[i].label];
+  return name_labels(l->out, labels->class_count, NULL, labels->items, err);
 }
 
 static enum status finish_labels(struct loader *l, struct error *err) {
@@ -183,11 +179,10 @@ static enum status finish_labels(struct loader *l, struct error *err) {
     d->numbered = l->labels_of->numbered;
     return name_labels(d, l->labels_of->num_labels, l->labels_of, NULL, err);
   }
-  if (l->labels.form != FORM_NUMBER) {
-    d->label_kind = LABEL_CLASS;
-    return make_classes(l, err);
-  }
-  d->label_kind = LABEL_FLOAT;
+  enum status status = labels_settle(&l->labels, l->names->problem_type, l->names->label, err);
+  d->label_kind = l->labels.kind;
+  if (status || d->label_kind == LABEL_CLASS)
+    return status ? status : make_classes(l, err);
   for (size_t i = 0; i < d->count; i++)
     d->examples[i].label = 0;
   return name_labels(d, 1, NULL, NULL, err);
@@ -210,7 +205,7 @@ enum status dataset_load(struct dataset *out, const char *path, const char *file
   struct loader l = {.out = out, .names = columns, .labels_of = labels_of, .pair = -1};
   *out = (struct dataset){0};
   arena_init(&out->arena, arena_max);
-  if (!labels_init(&l.labels)) {
+  if (!labels_init(&l.labels, LABELS_MAX)) {
     labels_done(&l.labels);
     return no_memory(err);
   }
@@ -219,6 +214,7 @@ enum status dataset_load(struct dataset *out, const char *path, const char *file
     status = load(&l, err);
   records_close(l.records);
   labels_done(&l.labels);
+  free(l.known);
   if (status)
     dataset_done(out);
   return status;

@@ -9,11 +9,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
-
-enum label_kind {
-  LABEL_CLASS,  /* example.label < num_labels */
-  LABEL_FLOAT,  /* example.target, a finite number; num_labels is 1 */
-};
+#include "worker/data/labels.h"
 
 enum { DATASET_EXAMPLES_MAX = 100 * 1000 * 1000 };
 
@@ -31,22 +27,21 @@ struct dataset {
   struct arena arena;        /* of the texts and names */
   size_t count;              /* at least 1 */
   struct example *examples;  /* in the file's order */
-  enum label_kind label_kind;
-  bool numbered;             /* classes: the file has integers, label_names are LABEL_0, LABEL_1, ... */
+  enum label_kind label_kind; /* CLASS: example.label < num_labels; FLOAT: example.target, and num_labels is 1 */
+  bool numbered;             /* the classes are 0, 1, 2, ...; label_names are LABEL_0, LABEL_1, ... */
   size_t num_labels;
   const char **label_names;  /* [num_labels]; LABEL_FLOAT: one, "LABEL_0" */
 };
 
-/* Which columns (CSV, TSV) or members (JSONL) to use. `text_pair` is used where the file has it; NULL
-   means never. */
+/* Which columns (CSV, TSV) or members (JSONL) to use. `text_pair` is used where it is given; NULL means never. */
 struct dataset_columns {
   const char *text, *text_pair, *label;
+  enum problem_type problem_type;
 };
 
-/* Reads a whole file. Labels in JSONL are all strings (classes in bytewise order of their names), all
-   integers (classes 0..max without a gap) or all floats (3.0 is a float); in CSV and TSV all integers,
-   else all numbers (floats), else strings. With `labels_of` (the training set) the labels must be of
-   its kind and among its classes. A fault is STATUS_DATASET_INVALID naming line, column and field
+/* Reads a whole file. What its labels are is labels.h's to say; classes that are numbers other than 0, 1, 2, ... are
+   named by them ("1" to "5"). With `labels_of` (the training set, as it was loaded) each label must mean one of its
+   classes, or be a number if its labels are. A fault is STATUS_DATASET_INVALID naming line, column and field
    (STATUS_IO or OUT_OF_MEMORY aside); *out is then empty and dataset_done does nothing. */
 NODISCARD enum status dataset_load(struct dataset *out, const char *path, const char *filename,
                                    const struct dataset_columns *columns, const struct dataset *labels_of,

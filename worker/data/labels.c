@@ -1,19 +1,15 @@
 #include "worker/data/labels.h"
 
-#include <float.h>
-#include <inttypes.h>
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/grow.h"
 #include "base/json.h"
 
-enum { ARENA_MAX = 64 << 20, DIGITS_MAX = 18 };
+enum { ARENA_MAX = 64 << 20 };
 
-bool labels_init(struct labels *labels) {
-  *labels = (struct labels){0};
+bool labels_init(struct labels *labels, size_t max) {
+  *labels = (struct labels){.max = max};
   arena_init(&labels->arena, ARENA_MAX);
   trie_init(&labels->trie);
   return trie_root(&labels->trie, &labels->root);
@@ -21,119 +17,62 @@ bool labels_init(struct labels *labels) {
 
 void labels_done(struct labels *labels) {
   free(labels->items);
+  free(labels->class_of);
   trie_done(&labels->trie);
   arena_done(&labels->arena);
   *labels = (struct labels){0};
 }
 
-static size_t digits(const char *text) {
-  size_t n = 0;
-  while (text[n] >= '0' && text[n] <= '9')
-    n++;
-  return n;
+/* --- one label ------------------------------------------------------------------------------------ */
+
+static void read_text(struct label_value *out, const char *text, size_t length, bool quoted) {
+  *out = (struct label_value){label_parse(text, length), quoted, text, length};
 }
 
-/* The form of a text by JSON's grammar of numbers, so that "007", "1e", "nan" and " 1" stay strings. */
-static enum label_form form_of(const char *text, size_t length) {
-  const char *p = text + (*text == '-');
-  size_t whole = digits(p), part;
-  if (whole == 0 || (whole > 1 && *p == '0'))
-    return FORM_STRING;
-  p += whole;
-  enum label_form form = whole <= DIGITS_MAX ? FORM_INTEGER : FORM_NUMBER;
-  if (*p == '.') {
-    if ((part = digits(++p)) == 0)
-      return FORM_STRING;
-    p += part;
-    form = FORM_NUMBER;
+static bool read_json(struct label_value *out, const json_t *value) {
+  switch (json_typeof(value)) {
+  case JSON_STRING: read_text(out, json_string_value(value), json_string_length(value), true); return true;
+  case JSON_TRUE: read_text(out, "true", 4, true); return true;
+  case JSON_FALSE: read_text(out, "false", 5, true); return true;
+  case JSON_INTEGER: out->number = label_of_integer(json_integer_value(value)); return true;
+  case JSON_REAL: out->number = label_of_number(json_real_value(value)); return true;
+  case JSON_OBJECT:
+  case JSON_ARRAY:
+  case JSON_NULL: break;
   }
-  if (*p == 'e' || *p == 'E') {
-    p++;
-    p += *p == '+' || *p == '-';
-    if ((part = digits(p)) == 0)
-      return FORM_STRING;
-    p += part;
-    form = FORM_NUMBER;
-  }
-  return (size_t)(p - text) == length ? form : FORM_STRING;
-}
-
-static void read_text(struct label_value *out, const char *text, size_t length, bool guess) {
-  *out = (struct label_value){.form = FORM_STRING, .text = text, .length = length};
-  if (!guess)
-    return;
-  out->form = form_of(text, length);
-  if (out->form != FORM_STRING)
-    out->number = strtod(text, NULL);
-  if (out->form == FORM_INTEGER)
-    out->integer = strtoll(text, NULL, 10);
-  if (out->form == FORM_NUMBER && !(fabs(out->number) <= (double)FLT_MAX))
-    out->form = FORM_STRING;
+  return false;
 }
 
 enum status label_read(struct label_value *out, const struct record *record, int column, const char *name,
                        struct error *err) {
   *out = (struct label_value){0};
-  if (!record->object) {
-    const struct record_value *value = &record->values[column];
-    read_text(out, value->text, value->length, true);
-  } else {
-    const json_t *value = json_object_get(record->object, name);
-    if (!value)
-      return record_fault(err, record, -1, name, "no member %.60s", name);
-    if (json_is_string(value))
-      read_text(out, json_string_value(value), json_string_length(value), false);
-    else if (json_is_integer(value))
-      *out = (struct label_value){.form = FORM_INTEGER, .integer = json_integer_value(value),
-                                  .number = (double)json_integer_value(value)};
-    else if (json_is_real(value))
-      *out = (struct label_value){.form = FORM_NUMBER, .number = json_real_value(value)};
-    else
-      return record_fault(err, record, column, name, "%.60s must be a string, an integer or a number, not %s", name,
-                          json_kind(value));
-  }
-  if (out->text && out->length == 0)
-    return record_fault(err, record, column, name, "%.60s is empty", name);
+  if (!record_given(record, column, name))
+    return record_missing(err, record, column, name);
+  if (!record->object)
+    read_text(out, record->values[column].text, record->values[column].length, false);
+  else if (!read_json(out, json_object_get(record->object, name)))
+    return record_fault(err, record, column, name, "%.60s must be a string, a number, true or false, not %s", name,
+                        json_kind(json_object_get(record->object, name)));
   if (out->length > LABEL_BYTES_MAX)
     return record_fault(err, record, column, name, "%.60s has %zu bytes; at most %d are allowed", name, out->length,
                         LABEL_BYTES_MAX);
-  if (out->form == FORM_NUMBER && !(fabs(out->number) <= (double)FLT_MAX))
+  if (!out->text && out->number.form == LABEL_WORD)
     return record_fault(err, record, column, name, "%.60s is too large for a 32-bit float", name);
   return STATUS_OK;
 }
 
-static const char *form_name(enum label_form form) {
-  switch (form) {
-  case FORM_STRING: return "a string";
-  case FORM_INTEGER: return "an integer";
-  case FORM_NUMBER: return "a float";
-  }
-  CHECK(!"a form of label");
-}
+/* --- all of them ---------------------------------------------------------------------------------- */
 
-/* The form of all labels so far and this one. */
-static enum status widen(struct labels *labels, const struct label_value *value, const struct record *record,
-                         int column, const char *name, struct error *err) {
-  if (!labels->any) {
-    labels->any = true;
-    labels->json = record->object != NULL;
-    labels->form = value->form;
-    labels->first_line = record->line;
-  } else if (labels->json && value->form != labels->form) {
-    return record_fault(err, record, column, name,
-                        "%.60s is %s, but on line %zu it is %s (1 is an integer, 1.0 a float)", name,
-                        form_name(value->form), labels->first_line, form_name(labels->form));
-  } else if (labels->form != value->form) {
-    labels->form = value->form == FORM_STRING || labels->form == FORM_STRING ? FORM_STRING : FORM_NUMBER;
-  }
-  return STATUS_OK;
+static void count(struct label_count *of, struct place place) {
+  if (of->count++ == 0)
+    of->first = place;
 }
 
 static enum status no_memory(struct error *err) {
   return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the labels");
 }
 
-static enum status insert(struct labels *labels, const char *name, size_t length, int64_t integer,
+static enum status insert(struct labels *labels, const char *name, size_t length, const struct label_number *number,
                           struct place place, struct error *err) {
   struct label_item *items = grow(labels->items, &labels->size, labels->count + 1, sizeof *items);
   if (!items)
@@ -142,51 +81,132 @@ static enum status insert(struct labels *labels, const char *name, size_t length
   const char *copy = arena_copy(&labels->arena, name, length);
   if (!copy || !trie_set(&labels->trie, labels->root, name, length, (int32_t)labels->count))
     return no_memory(err);
-  items[labels->count] = (struct label_item){copy, integer, (uint32_t)labels->count, place};
+  items[labels->count] = (struct label_item){copy, *number, (uint32_t)labels->count, place};
   labels->count++;
   return STATUS_OK;
 }
 
+/* Places cost a look through the line, so only the first of each kind is asked for. */
+static void count_forms(struct labels *labels, const struct label_value *value, const struct record *record, int column,
+                        const char *name) {
+  struct label_count *form = &labels->of_form[value->number.form];
+  struct label_count *json = record->object ? value->quoted ? &labels->quoted : &labels->bare : NULL;
+  bool is_first = labels->all.count == 0 || form->count == 0 || (json && json->count == 0);
+  struct place place = is_first ? record_place(record, column, name) : (struct place){0};
+  count(&labels->all, place);
+  count(form, place);
+  if (json)
+    count(json, place);
+}
+
 enum status labels_add(struct labels *labels, uint32_t *index, const struct label_value *value,
                        const struct record *record, int column, const char *name, struct error *err) {
-  char digits_text[32];
+  char digits[LABEL_NUMBER_MAX];
   const char *text = value->text;
   size_t length = value->length;
   *index = 0;
-  enum status status = widen(labels, value, record, column, name, err);
-  if (status)
-    return status;
-  if (!text && value->form == FORM_NUMBER)
-    return STATUS_OK;
+  count_forms(labels, value, record, column, name);
   if (!text) {
-    length = (size_t)snprintf(digits_text, sizeof digits_text, "%" PRId64, value->integer);
-    text = digits_text;
+    label_number_name(digits, &value->number);
+    text = digits;
+    length = strlen(digits);
   }
   int32_t known = trie_get(&labels->trie, labels->root, text, length);
   if (known >= 0) {
     *index = (uint32_t)known;
     return STATUS_OK;
   }
-  if (labels->count >= LABELS_MAX)
-    labels->overflow = true;
-  if (labels->overflow && labels->form != FORM_NUMBER)
-    return record_fault(err, record, column, name, "more than %d different labels", LABELS_MAX);
-  if (labels->overflow)
+  if (labels->count >= labels->max) {
+    count(&labels->overflow, labels->overflow.count ? (struct place){0} : record_place(record, column, name));
     return STATUS_OK;
+  }
   *index = (uint32_t)labels->count;
-  return insert(labels, text, length, value->integer, record_place(record, column, name), err);
+  return insert(labels, text, length, &value->number, record_place(record, column, name), err);
 }
 
-static int by_integer(const void *a, const void *b) {
-  int64_t x = ((const struct label_item *)a)->integer, y = ((const struct label_item *)b)->integer;
-  return (x > y) - (x < y);
+/* --- what they are -------------------------------------------------------------------------------- */
+
+static int by_value(const void *a, const void *b) {
+  const struct label_item *x = a, *y = b;
+  int order = label_compare(&x->number, &y->number);
+  return order ? order : (x->index > y->index) - (x->index < y->index);
 }
 
 static int by_name(const void *a, const void *b) {
   return strcmp(((const struct label_item *)a)->name, ((const struct label_item *)b)->name);
 }
 
-void labels_sort(struct labels *labels) {
+/* "x" of the item that first occurred at a place. */
+static const char *name_at(const struct labels *labels, struct place place) {
+  for (size_t i = 0; i < labels->count; i++)
+    if (labels->items[i].place.line == place.line && labels->items[i].place.column == place.column)
+      return labels->items[i].name;
+  return "it";
+}
+
+static bool before(struct place a, struct place b) {
+  return a.line < b.line;
+}
+
+static enum status mixed(const struct labels *labels, const char *name, struct error *err) {
+  struct place word = labels->of_form[LABEL_WORD].first, number = labels->bare.first;
+  if (before(word, number))
+    return place_fault(err, number, name, "%.60s is a number, but on line %zu it is \"%.60s\"", name, word.line,
+                       name_at(labels, word));
+  return place_fault(err, word, name, "%.60s is \"%.60s\", but on line %zu it is a number", name,
+                     name_at(labels, word), number.line);
+}
+
+/* Equal numbers become one class, whose name is the number's own. */
+static bool merge_numbers(struct labels *labels) {
+  char digits[LABEL_NUMBER_MAX];
+  size_t kept = 0;
+  for (size_t i = 0; i < labels->count; i++) {
+    struct label_item item = labels->items[i];
+    if (kept == 0 || label_compare(&labels->items[kept - 1].number, &item.number) != 0) {
+      label_number_name(digits, &item.number);
+      if (!(item.name = arena_string(&labels->arena, digits)))
+        return false;
+      labels->items[kept++] = item;
+    }
+    labels->class_of[item.index] = (uint32_t)kept - 1;
+  }
+  labels->class_count = kept;
+  labels->numbered = true;
+  for (size_t i = 0; i < kept; i++) {
+    const struct label_number *number = &labels->items[i].number;
+    labels->numbered = labels->numbered && number->form == LABEL_WHOLE && number->whole == (int64_t)i;
+  }
+  return true;
+}
+
+static enum status make_classes(struct labels *labels, const char *name, struct error *err) {
+  if (labels->overflow.count)
+    return place_fault(err, labels->overflow.first, name, "more than %zu different labels", labels->max);
+  labels->class_of = calloc(labels->count + 1, sizeof *labels->class_of);
+  if (!labels->class_of)
+    return no_memory(err);
   if (labels->count)
-    qsort(labels->items, labels->count, sizeof *labels->items, labels->form == FORM_INTEGER ? by_integer : by_name);
+    qsort(labels->items, labels->count, sizeof *labels->items, labels->by_value ? by_value : by_name);
+  if (labels->by_value)
+    return merge_numbers(labels) ? STATUS_OK : no_memory(err);
+  labels->class_count = labels->count;
+  for (size_t i = 0; i < labels->count; i++)
+    labels->class_of[labels->items[i].index] = (uint32_t)i;
+  return STATUS_OK;
+}
+
+enum status labels_settle(struct labels *labels, enum problem_type wanted, const char *name, struct error *err) {
+  const struct label_count *words = &labels->of_form[LABEL_WORD];
+  bool named = words->count > 0 || (labels->quoted.count > 0 && labels->bare.count == 0);
+  if (words->count && labels->bare.count)
+    return mixed(labels, name, err);
+  if (wanted == PROBLEM_REGRESSION && words->count)
+    return place_fault(err, words->first, name, "%.60s is \"%.60s\", not a number: a regression cannot learn it", name,
+                       name_at(labels, words->first));
+  bool fractions = labels->of_form[LABEL_FRACTION].count > 0;
+  labels->by_value = !named;
+  labels->kind =
+      wanted == PROBLEM_REGRESSION || (wanted == PROBLEM_AUTO && !named && fractions) ? LABEL_FLOAT : LABEL_CLASS;
+  return labels->kind == LABEL_FLOAT ? STATUS_OK : make_classes(labels, name, err);
 }

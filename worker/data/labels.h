@@ -1,5 +1,5 @@
-/* What the labels of a file are: gathered record by record, judged at its end. Strings and integers
-   are gathered as the set of those that occur; memory stays bounded whatever the file holds. */
+/* What the labels of a file, or of one of its columns, are: gathered record by record, judged at the end. The set of
+   those that occur is kept up to a bound, so memory stays bounded whatever the file holds. */
 #ifndef WORKER_DATA_LABELS_H
 #define WORKER_DATA_LABELS_H
 
@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "api/job.h"
+#include "api/label.h"
 #include "base/arena.h"
 #include "base/error.h"
 #include "worker/data/records.h"
@@ -14,50 +16,66 @@
 
 enum { LABELS_MAX = 65536, LABEL_BYTES_MAX = 256 };
 
-enum label_form { FORM_STRING, FORM_INTEGER, FORM_NUMBER };
+enum label_kind {
+  LABEL_CLASS,  /* one of several classes */
+  LABEL_FLOAT,  /* a finite number */
+};
 
 /* One label as a record has it. */
 struct label_value {
-  enum label_form form;  /* in CSV and TSV: the narrowest that fits the text */
-  const char *text;      /* CSV, TSV and strings: borrowed from the record; NULL for other JSON values */
+  struct label_number number;
+  bool quoted;           /* a JSON string or boolean: the file says that it is a name */
+  const char *text;      /* CSV, TSV, strings and booleans: borrowed from the record; NULL for JSON's numbers */
   size_t length;
-  int64_t integer;       /* INTEGER */
-  double number;         /* INTEGER and NUMBER; finite as a float too */
 };
 
-/* A label that occurs. */
+/* A text that occurs as a label. */
 struct label_item {
   const char *name;
-  int64_t integer;
+  struct label_number number;
   uint32_t index;        /* in order of first occurrence: what labels_add returned */
   struct place place;    /* of the first occurrence */
+};
+
+/* How often something occurs, and where first. */
+struct label_count {
+  size_t count;
+  struct place first;
 };
 
 struct labels {
   struct arena arena;
   struct trie trie;      /* name -> index */
   uint32_t root;
-  size_t count, size;
+  size_t count, size, max;
   struct label_item *items;
-  bool json;             /* forms are declared, not guessed */
-  bool any;
-  enum label_form form;  /* the widest seen */
-  size_t first_line;
-  bool overflow;         /* more numbers than LABELS_MAX: they cannot be classes any more */
+  struct label_count all, of_form[LABEL_FORM_COUNT];
+  struct label_count quoted, bare;  /* of JSON: strings and booleans; numbers */
+  struct label_count overflow;      /* labels that are not among the items, of which there are max */
+  /* From here on set by labels_settle. */
+  enum label_kind kind;
+  bool by_value;         /* classes are numbers, in their order; else names in bytewise order */
+  bool numbered;         /* classes are 0, 1, 2, ... */
+  size_t class_count;    /* items[0..class_count) are the classes then */
+  uint32_t *class_of;    /* [count] of each index */
 };
 
-/* False when memory runs out; labels_done may be called then too. */
-NODISCARD bool labels_init(struct labels *labels);
+/* At most `max` different labels are kept. False when memory runs out; labels_done may be called then too. */
+NODISCARD bool labels_init(struct labels *labels, size_t max);
 void labels_done(struct labels *labels);
 
-/* Reads the label of a record: the field with index `column` (CSV, TSV) or the member `name` (JSONL). */
+/* Reads the label of a record: the field with index `column` (CSV, TSV) or the member `name` (JSONL). One that is not
+   given (record_given) is a fault. */
 NODISCARD enum status label_read(struct label_value *out, const struct record *record, int column, const char *name,
                                  struct error *err);
-/* Adds it; *index is its place in order of first occurrence (0 where it is only a number). A JSONL
-   file whose labels are not all of one form is a fault. */
+/* Adds it; *index is its place in order of first occurrence (0 where it is one too many to keep). */
 NODISCARD enum status labels_add(struct labels *labels, uint32_t *index, const struct label_value *value,
                                  const struct record *record, int column, const char *name, struct error *err);
-/* Sorts the items: integers by value, strings bytewise. Call once, after the last label. */
-void labels_sort(struct labels *labels);
+/* Decides what they are, after the last one. By themselves: names if there is a word among them, or if JSON has them as
+   strings; else numbers, which are regression if one of them is a fraction, and classes if all are whole (1.0 is, and
+   is the class of 1). Classes of numbers are in the order of their values and named as label_number_name does. JSON's
+   numbers beside strings that are not numbers are STATUS_DATASET_INVALID, and so is what `wanted` cannot be made of. */
+NODISCARD enum status labels_settle(struct labels *labels, enum problem_type wanted, const char *name,
+                                    struct error *err);
 
 #endif

@@ -146,6 +146,20 @@ struct place record_place(const struct record *record, int column, const char *f
   return (struct place){record->line, 1};
 }
 
+bool record_given(const struct record *record, int column, const char *name) {
+  if (!record->object)
+    return column >= 0 && record->values[column].length > 0;
+  const json_t *value = json_object_get(record->object, name);
+  return value && !json_is_null(value) && !(json_is_string(value) && json_string_length(value) == 0);
+}
+
+enum status record_missing(struct error *err, const struct record *record, int column, const char *name) {
+  const json_t *value = record->object ? json_object_get(record->object, name) : NULL;
+  if (record->object && !value)
+    return record_fault(err, record, -1, name, "no member %.60s", name);
+  return record_fault(err, record, column, name, "%.60s is %s", name, json_is_null(value) ? "null" : "empty");
+}
+
 enum status place_fault(struct error *err, struct place place, const char *field, const char *format, ...) {
   va_list args;
   va_start(args, format);

@@ -6,6 +6,7 @@
 #define WORKER_DATA_RECORDS_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -74,6 +75,12 @@ int records_column(const struct records *records, const char *name);
 /* Where a field is: `column` is its index for CSV and TSV (-1: the record's start) and unused for JSONL,
    where the member `field` is looked up in the line. */
 struct place record_place(const struct record *record, int column, const char *field);
+
+/* Is a value given? null, an empty string or cell, and a member or column that is not there are not: the rule of every
+   reader of data. `column` is the index of CSV and TSV, -1 where there is no such column; `name` is JSONL's member. */
+bool record_given(const struct record *record, int column, const char *name);
+/* The fault of a value that is not given: it is absent, null or empty. */
+enum status record_missing(struct error *err, const struct record *record, int column, const char *name) COLD;
 
 /* Sets a fault about a field: "line L, column C: ...". Returns STATUS_DATASET_INVALID. */
 enum status place_fault(struct error *err, struct place place, const char *field, const char *format, ...)

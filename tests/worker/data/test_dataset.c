@@ -14,7 +14,7 @@
 #include "tests/worker/data/data_file.h"
 #include "worker/data/dataset.h"
 
-static const struct dataset_columns columns = {"text", "text_pair", "label"};
+static const struct dataset_columns columns = {"text", "text_pair", "label", PROBLEM_AUTO};
 
 static enum status load(struct dataset *out, const char *name, const char *text, const struct dataset *labels_of,
                         struct error *err) {
@@ -52,12 +52,27 @@ static void reads_labels(void **state) {
       {"x.jsonl", "{\"text\":\"a\",\"label\":1}\n{\"text\":\"b\",\"label\":0}\n",
        "numbered: LABEL_0 LABEL_1 | a=1 b=0"},
       {"x.jsonl", "{\"text\":\"a\",\"label\":3.0}\n{\"text\":\"b\",\"label\":-0.5}\n", "float: LABEL_0 | a=3 b=-0.5"},
+      {"x.jsonl", "{\"text\":\"a\",\"label\":1.5}\n{\"text\":\"b\",\"label\":1}\n", "float: LABEL_0 | a=1.5 b=1"},
+      {"x.jsonl", "{\"text\":\"a\",\"label\":1.0}\n{\"text\":\"b\",\"label\":0.0}\n",
+       "numbered: LABEL_0 LABEL_1 | a=1 b=0"},
+      {"x.jsonl", "{\"text\":\"a\",\"label\":3}\n{\"text\":\"b\",\"label\":\"4\"}\n{\"text\":\"c\",\"label\":\"3\"}\n",
+       "named: 3 4 | a=0 b=1 c=0"},
+      {"x.jsonl", "{\"text\":\"a\",\"label\":true}\n{\"text\":\"b\",\"label\":false}\n", "named: false true | a=1 b=0"},
+      {"x.jsonl", "{\"text\":\"a\",\"label\":0}\n{\"text\":\"b\",\"label\":2}\n", "named: 0 2 | a=0 b=1"},
+      {"x.jsonl", "{\"text\":\"a\",\"label\":-1}\n{\"text\":\"b\",\"label\":1}\n", "named: -1 1 | a=0 b=1"},
+      {"x.csv", "text,label\na,5\nb,10\nc,1\n", "named: 1 5 10 | a=1 b=2 c=0"},
+      {"x.csv", "text,label\na,1.0\nb,0.0\nc,1\n", "numbered: LABEL_0 LABEL_1 | a=1 b=0 c=1"},
+      {"x.csv", "text,label\na,1.1\nb,1.10\nc,beta\n", "named: 1.1 1.10 beta | a=0 b=1 c=2"},
+      {"x.csv", "text,label\na,1234567890123456789\nb,2\n", "named: 1234567890123456789 2 | a=0 b=1"},
+      {"x.csv", "text,text_pair,label\na,,x\nb,p,y\n", "named: x y | a=0 b/p=1"},
+      {"x.jsonl", "{\"text\":\"a\",\"text_pair\":\"\",\"label\":\"x\"}\n{\"text\":\"b\",\"label\":\"y\"}\n",
+       "named: x y | a=0 b=1"},
       {"x.jsonl", "{\"text\":\"a\",\"label\":2.5}\n", "float: LABEL_0 | a=2.5"},
       {"x.jsonl", "{\"text\":\"a\",\"text_pair\":\"p\",\"label\":1}\n{\"text\":\"b\",\"label\":0}\n{\"text\":\"c\","
                   "\"text_pair\":null,\"label\":0}", "numbered: LABEL_0 LABEL_1 | a/p=1 b=0 c=0"},
       {"x.csv", "text,label\na,1\nb,0\nc,2\n", "numbered: LABEL_0 LABEL_1 LABEL_2 | a=1 b=0 c=2"},
       {"x.csv", "text,label\na,1\nb,0.5\n", "float: LABEL_0 | a=1 b=0.5"},
-      {"x.csv", "text,label\na,1e2\nb,-3\n", "float: LABEL_0 | a=100 b=-3"},
+      {"x.csv", "text,label\na,1e2\nb,-3\n", "named: -3 100 | a=1 b=0"},
       {"x.csv", "text,label\na,1\nb,x\nc,0.5\n", "named: 0.5 1 x | a=1 b=2 c=0"},
       {"x.csv", "text,label\na,007\nb,1\n", "named: 007 1 | a=0 b=1"},
       {"x.csv", "text,label\na,nan\nb,1.\nc,1e999\n", "named: 1. 1e999 nan | a=2 b=0 c=1"},
@@ -84,12 +99,12 @@ static void refuses_what_cannot_be_used(void **state) {
     const char *name, *text, *param, *says;
   } cases[] = {
       {"x.jsonl", "{\"text\":\"a\",\"label\":1}\n{\"text\":\"b\",\"label\":\"x\"}\n", "label",
-       "line 2, column 21: label is a string, but on line 1 it is an integer"},
-      {"x.jsonl", "{\"text\":\"a\",\"label\":1.5}\n{\"text\":\"b\",\"label\":1}\n", "label",
-       "is an integer, but on line 1 it is a float"},
-      {"x.jsonl", "{\"text\":\"a\",\"label\":true}\n", "label",
-       "line 1, column 21: label must be a string, an integer or a number, not true"},
-      {"x.jsonl", "{\"text\":\"a\",\"label\":null}\n", "label", "not null"},
+       "line 2, column 21: label is \"x\", but on line 1 it is a number"},
+      {"x.jsonl", "{\"text\":\"a\",\"label\":\"x\"}\n{\"text\":\"b\",\"label\":2}\n", "label",
+       "line 2, column 21: label is a number, but on line 1 it is \"x\""},
+      {"x.jsonl", "{\"text\":\"a\",\"label\":{}}\n", "label",
+       "line 1, column 21: label must be a string, a number, true or false, not an object"},
+      {"x.jsonl", "{\"text\":\"a\",\"label\":null}\n", "label", "line 1, column 21: label is null"},
       {"x.jsonl", "{\"text\":\"a\",\"label\":[0]}\n", "label", "not an array"},
       {"x.jsonl", "{\"text\":\"a\",\"label\":\"\"}\n", "label", "label is empty"},
       {"x.jsonl", "{\"text\":\"a\",\"label\":1e300}\n", "label", "too large for a 32-bit float"},
@@ -99,16 +114,11 @@ static void refuses_what_cannot_be_used(void **state) {
        "line 2, column 9: text is empty"},
       {"x.jsonl", "{\"text\":5,\"label\":1}\n", "text", "line 1, column 9: text must be a string, not an integer"},
       {"x.jsonl", "{\"text\":\"a\",\"text_pair\":1,\"label\":1}\n", "text_pair", "text_pair must be a string"},
-      {"x.jsonl", "{\"text\":\"a\",\"label\":0}\n{\"text\":\"b\",\"label\":2}\n", "label",
-       "line 2, column 21: the label 2 occurs but 1 does not"},
-      {"x.jsonl", "{\"text\":\"a\",\"label\":-1}\n{\"text\":\"b\",\"label\":0}\n", "label",
-       "line 1, column 21: the label -1 is negative"},
       {"x.jsonl", "{\"text\":\"a\",\"label\":\"x\"}\n{\"text\":\"b\",\"label\":\"x\"}\n", "label",
        "every example has the label x"},
-      {"x.csv", "text,label\na,1\nb,2\n", "label", "line 2, column 3: the label 1 occurs but 0 does not"},
+      {"x.csv", "text,label\na,1.0\nb,1\n", "label", "line 2, column 3: every example has the label 1"},
       {"x.csv", "text,label\na,x\nb,\n", "label", "line 3, column 3: label is empty"},
       {"x.csv", "text,label\n,x\n", "text", "line 2, column 1: text is empty"},
-      {"x.csv", "text,text_pair,label\na,,x\n", "text_pair", "line 2, column 3: text_pair is empty"},
       {"x.csv", "text,category\na,x\n", "label",
        "line 1, column 1: no column is named label; there are: text, category"},
       {"x.csv", "sentence,label\na,x\n", "text", "no column is named text; there are: sentence, label"},
@@ -139,8 +149,10 @@ static void validates_with_the_training_labels(void **state) {
   dataset_done(&valid);
   assert_int_equal(load(&valid, "x.csv", "text,label\nd,blue\ne,green\n", &train, &err), STATUS_DATASET_INVALID);
   assert_string_equal(err.text, "line 3, column 3: the label green does not occur in the training file");
-  assert_int_equal(load(&valid, "x.jsonl", "{\"text\":\"d\",\"label\":3}", &train, &err), STATUS_DATASET_INVALID);
-  assert_non_null(strstr(err.text, "must be a string"));
+  assert_int_equal(load(&valid, "x.jsonl", "{\"text\":\"d\",\"label\":3.0}", &train, &err), STATUS_OK);
+  describe(&out, &valid);
+  assert_string_equal(out.text, "named: 3 blue red | d=0");
+  dataset_done(&valid);
   dataset_done(&train);
 
   assert_int_equal(load(&train, "x.csv", "text,label\na,0\nb,1\nc,2\n", NULL, &err), STATUS_OK);
@@ -149,8 +161,22 @@ static void validates_with_the_training_labels(void **state) {
   assert_string_equal(out.text, "numbered: LABEL_0 LABEL_1 LABEL_2 | d=2");
   dataset_done(&valid);
   assert_int_equal(load(&valid, "x.csv", "text,label\nd,3\n", &train, &err), STATUS_DATASET_INVALID);
-  assert_non_null(strstr(err.text, "line 2, column 3: label must be one of the training file's labels, 0 to 2"));
-  assert_int_equal(load(&valid, "x.csv", "text,label\nd,1.0\n", &train, &err), STATUS_DATASET_INVALID);
+  assert_string_equal(err.text, "line 2, column 3: the label 3 does not occur in the training file");
+  assert_int_equal(load(&valid, "x.csv", "text,label\nd,1.0\ne,-1\n", &train, &err), STATUS_DATASET_INVALID);
+  assert_string_equal(err.text, "line 3, column 3: the label -1 does not occur in the training file");
+  static const char forms[] = "{\"text\":\"d\",\"label\":\"1\"}\n{\"text\":\"d\",\"label\":2.0}";
+  assert_int_equal(load(&valid, "x.jsonl", forms, &train, &err), STATUS_OK);
+  describe(&out, &valid);
+  assert_string_equal(out.text, "numbered: LABEL_0 LABEL_1 LABEL_2 | d=1 d=2");
+  dataset_done(&valid);
+  dataset_done(&train);
+
+  assert_int_equal(load(&train, "x.csv", "text,label\na,10\nb,-1\nc,9.0\n", NULL, &err), STATUS_OK);
+  static const char others[] = "{\"text\":\"d\",\"label\":\"9\"}\n{\"text\":\"e\",\"label\":10.0}";
+  assert_int_equal(load(&valid, "x.jsonl", others, &train, &err), STATUS_OK);
+  describe(&out, &valid);
+  assert_string_equal(out.text, "named: -1 9 10 | d=1 e=2");
+  dataset_done(&valid);
   dataset_done(&train);
 
   assert_int_equal(load(&train, "x.jsonl", "{\"text\":\"a\",\"label\":0.5}", NULL, &err), STATUS_OK);
@@ -166,7 +192,7 @@ static void validates_with_the_training_labels(void **state) {
 static void uses_the_columns_it_is_told(void **state) {
   (void)state;
   static const char text[] = "id,question,topic\n1,a,x\n2,b,y\n";
-  const struct dataset_columns other = {"question", NULL, "topic"};
+  const struct dataset_columns other = {"question", NULL, "topic", PROBLEM_AUTO};
   struct dataset d;
   struct error err;
   put_data(text);
@@ -176,6 +202,32 @@ static void uses_the_columns_it_is_told(void **state) {
   assert_string_equal(d.label_names[d.examples[1].label], "y");
   assert_int_equal(d.examples[1].line, 3);
   dataset_done(&d);
+}
+
+/* problem_type decides what numbers are. */
+static void makes_what_is_asked_for(void **state) {
+  (void)state;
+  struct dataset_columns asked = columns;
+  struct dataset d;
+  struct error err;
+  struct str out;
+  str_init(&out, 1 << 16);
+  asked.problem_type = PROBLEM_REGRESSION;
+  put_data("text,label\na,1\nb,3\n");
+  assert_int_equal(dataset_load(&d, data_file, "x.csv", &asked, NULL, &err), STATUS_OK);
+  describe(&out, &d);
+  assert_string_equal(out.text, "float: LABEL_0 | a=1 b=3");
+  dataset_done(&d);
+  put_data("text,label\na,1\nb,n/a\n");
+  assert_int_equal(dataset_load(&d, data_file, "x.csv", &asked, NULL, &err), STATUS_DATASET_INVALID);
+  assert_string_equal(err.text, "line 3, column 3: label is \"n/a\", not a number: a regression cannot learn it");
+  asked.problem_type = PROBLEM_SINGLE_LABEL;
+  put_data("text,label\na,1.5\nb,0.50\nc,1\nd,0.5\n");
+  assert_int_equal(dataset_load(&d, data_file, "x.csv", &asked, NULL, &err), STATUS_OK);
+  describe(&out, &d);
+  assert_string_equal(out.text, "named: 0.5 1 1.5 | a=2 b=0 c=1 d=0");
+  dataset_done(&d);
+  str_done(&out);
 }
 
 static void counts_classes_up_to_a_limit(void **state) {
@@ -194,7 +246,7 @@ static void counts_classes_up_to_a_limit(void **state) {
   dataset_done(&d);
   str_puts(&text, "t,word\n");
   assert_int_equal(load(&d, "x.csv", text.text, NULL, &err), STATUS_DATASET_INVALID);
-  assert_string_equal(err.text, "line 70002, column 3: more than 65536 different labels");
+  assert_string_equal(err.text, "line 65538, column 3: more than 65536 different labels");
   str_done(&text);
 }
 
@@ -204,6 +256,7 @@ int main(void) {
       cmocka_unit_test(refuses_what_cannot_be_used),
       cmocka_unit_test(validates_with_the_training_labels),
       cmocka_unit_test(uses_the_columns_it_is_told),
+      cmocka_unit_test(makes_what_is_asked_for),
       cmocka_unit_test(counts_classes_up_to_a_limit),
   };
   return cmocka_run_group_tests(tests, make_data_file, remove_data_file);

@@ -1,0 +1,223 @@
+#include "api/data_use.h"
+
+#include <string.h>
+
+#include "api/label.h"
+#include "base/json.h"
+#include "base/str.h"
+
+/* --- facts ---------------------------------------------------------------------------------------- */
+
+static const json_t *column(const json_t *report, const char *name) {
+  return name ? json_object_get(json_object_get(report, "facts"), name) : NULL;
+}
+
+static const char *text_of(const json_t *facts, const char *key) {
+  return json_string_value(json_object_get(facts, key));
+}
+
+static bool first(const json_t *report, const char *name) {
+  return json_is_true(json_object_get(column(report, name), "first"));
+}
+
+static bool given(const json_t *report, const char *name) {
+  return text_of(column(report, name), "given") != NULL;
+}
+
+/* Is there such a column? A file of too many has them not all in its report. */
+static bool listed(const json_t *report, const char *name) {
+  const json_t *columns = json_object_get(report, "columns");
+  size_t i;
+  json_t *item;
+  json_array_foreach(columns, i, item)
+    if (json_is_string(item) && strcmp(json_string_value(item), name) == 0)
+      return true;
+  return false;
+}
+
+enum data_use data_use(const struct job_spec *spec, const json_t *report, struct data_tasks tasks) {
+  bool labelled = first(report, spec->columns.text) && first(report, spec->columns.label);
+  if (!tasks.language || (tasks.classifier && labelled))
+    return USE_LABELLED;
+  const json_t *messages = column(report, spec->columns.messages);
+  if (first(report, spec->columns.messages) && json_is_true(json_object_get(messages, "chats")))
+    return USE_CHAT;
+  if (column(report, spec->columns.prompt) && first(report, spec->columns.completion))
+    return USE_COMPLETION;
+  return first(report, spec->columns.text) ? USE_TEXT : USE_NOTHING;
+}
+
+/* --- faults --------------------------------------------------------------------------------------- */
+
+struct judging {
+  const struct job_spec *spec;
+  const struct data_file *file;
+  struct fault_list *faults;
+};
+
+/* A column that is not there. */
+static void lacks(const struct judging *j, const char *param, const char *name) {
+  const json_t *columns = json_object_get(j->file->report, "columns");
+  size_t i;
+  json_t *item;
+  AUTO(str_done) struct str names;
+  str_init(&names, 300);
+  json_array_foreach(columns, i, item)
+    if (json_is_string(item))
+      str_printf(&names, "%s\"%s\"", i ? ", " : "", json_string_value(item));
+  fault_add(j->faults, STATUS_INVALID_VALUE, param, "%s has no column \"%.64s\"; its columns are %s",
+            j->file->id ? j->file->id : "the file", name, names.text);
+}
+
+static void invalid(const struct judging *j, const char *name, const char *fault, const char *why) {
+  const char *id = j->file->id;
+  fault_add(j->faults, STATUS_DATASET_INVALID, j->file->param ? j->file->param : name, "%s%s%s%s", id ? id : "",
+            id ? ": " : "", fault, why);
+}
+
+/* A column that the use needs, and the fault that it must not have. */
+static bool need(const struct judging *j, const char *param, const char *name, const char *fault, const char *why) {
+  if (!listed(j->file->report, name)) {
+    lacks(j, param, name);
+    return false;
+  }
+  const char *text = text_of(column(j->file->report, name), fault);
+  if (text)
+    invalid(j, name, text, why);
+  return !text;
+}
+
+static const char in_every_line[] = "; a classifier needs a label in every line, a language model in none";
+
+static void judge_labelled(const struct judging *j, struct data_tasks tasks) {
+  const char *pair = j->spec->columns.text_pair, *label = j->spec->columns.label;
+  const json_t *facts = column(j->file->report, label);
+  need(j, "dataset.text", j->spec->columns.text, "text", "");
+  const char *fault = pair ? text_of(column(j->file->report, pair), "pair") : NULL;
+  if (fault)
+    invalid(j, pair, fault, "");
+  else if (pair && strcmp(pair, "text_pair") != 0 && !listed(j->file->report, pair))
+    lacks(j, "dataset.text_pair", pair);
+  bool mixed = tasks.language && given(j->file->report, label);
+  if (!need(j, "dataset.label", label, "unlabelled", mixed ? in_every_line : "") ||
+      !need(j, "dataset.label", label, "label", ""))
+    return;
+  if (j->spec->columns.problem_type == PROBLEM_REGRESSION && text_of(facts, "regression"))
+    invalid(j, label, text_of(facts, "regression"), "");
+}
+
+/* One kind of example in all lines. */
+static void judge_others(const struct judging *j, enum data_use use) {
+  const struct job_spec *s = j->spec;
+  const char *other = use != USE_CHAT && given(j->file->report, s->columns.messages) ? s->columns.messages
+                      : use == USE_TEXT && given(j->file->report, s->columns.prompt) &&
+                              given(j->file->report, s->columns.completion)
+                          ? s->columns.completion
+                          : NULL;
+  if (!other || (other == s->columns.messages &&
+                 !json_is_true(json_object_get(column(j->file->report, other), "chats"))))
+    return;
+  AUTO(str_done) struct str text;
+  str_init(&text, 300);
+  str_printf(&text, "%s: this line has %.64s, but the first has not; all lines must be of one kind",
+             text_of(column(j->file->report, other), "given"), other);
+  invalid(j, other, text.text, "");
+}
+
+static void judge_text(const struct judging *j, struct data_tasks tasks) {
+  const char *label = j->spec->columns.label, *format = text_of(j->file->report, "format");
+  need(j, "dataset.text", j->spec->columns.text, "text", "");
+  judge_others(j, USE_TEXT);
+  /* Text alone trains a language model: the default label is asked for only in a table that has more. */
+  bool named = strcmp(label, "label") != 0;
+  size_t columns = json_array_size(json_object_get(j->file->report, "columns"));
+  bool table = format && strcmp(format, "jsonl") != 0 && columns > 1;
+  if ((named || table) && !listed(j->file->report, label))
+    lacks(j, "dataset.label", label);
+  const char *fault = text_of(column(j->file->report, label), "unlabelled");
+  if (tasks.classifier && given(j->file->report, label) && fault)
+    invalid(j, label, fault, in_every_line);
+}
+
+static void judge_nothing(const struct judging *j) {
+  const struct job_spec *s = j->spec;
+  if (listed(j->file->report, s->columns.messages))
+    need(j, "dataset.messages", s->columns.messages, "chat", "");
+  else if (listed(j->file->report, s->columns.completion) || listed(j->file->report, s->columns.prompt)) {
+    need(j, "dataset.prompt", s->columns.prompt, "prompt", "");
+    need(j, "dataset.completion", s->columns.completion, "text", "");
+  } else {
+    need(j, "dataset.text", s->columns.text, "text", "");
+    if (strcmp(s->columns.label, "label") != 0 || !listed(j->file->report, s->columns.text))
+      need(j, "dataset.label", s->columns.label, "unlabelled", "");
+  }
+}
+
+void data_judge(const struct job_spec *spec, const struct data_file *file, enum data_use use, struct data_tasks tasks,
+                struct fault_list *faults) {
+  struct judging j = {spec, file, faults};
+  const char *messages = spec->columns.messages;
+  switch (use) {
+  case USE_LABELLED: judge_labelled(&j, tasks); return;
+  case USE_CHAT:
+    if (need(&j, "dataset.messages", messages, "chat", "") && !spec->hyperparameters.train_on_inputs)
+      need(&j, "dataset.messages", messages, "unlearnt", "");
+    return;
+  case USE_COMPLETION:
+    need(&j, "dataset.prompt", spec->columns.prompt, "prompt", "");
+    need(&j, "dataset.completion", spec->columns.completion, "text", "");
+    judge_others(&j, use);
+    return;
+  case USE_TEXT: judge_text(&j, tasks); return;
+  case USE_NOTHING: judge_nothing(&j); return;
+  }
+  CHECK(!"a use of data");
+}
+
+/* --- two files ------------------------------------------------------------------------------------ */
+
+/* The label of `classes` that means the same. */
+static const char *find_same(const json_t *classes, const char *label) {
+  const char *name;
+  json_t *value;
+  if (json_object_get(classes, label))
+    return label;
+  json_object_foreach((json_t *)(uintptr_t)classes, name, value)
+    if (label_same(name, label))
+      return name;
+  return NULL;
+}
+
+/* The validation file's labels must be the training file's. */
+static void compare_labels(const struct judging *j, const json_t *known, bool regression) {
+  const char *label = j->spec->columns.label, *name;
+  const json_t *asked = column(j->file->report, label);
+  const json_t *classes = json_object_get(json_object_get(known, "labels"), "classes");
+  json_t *place;
+  if (regression && text_of(asked, "regression"))
+    invalid(j, label, text_of(asked, "regression"), ", as in the training file");
+  if (regression || !classes)
+    return;
+  json_object_foreach(json_object_get(json_object_get(asked, "labels"), "classes"), name, place)
+    if (!find_same(classes, name)) {
+      AUTO(str_done) struct str text;
+      str_init(&text, 400);
+      str_printf(&text, "%s: the label %.80s does not occur in the training file", json_string_value(place), name);
+      invalid(j, label, text.text, "");
+      return;
+    }
+}
+
+void data_judge_labels(const struct job_spec *spec, const struct data_file *training,
+                       const struct data_file *validation, struct fault_list *faults) {
+  const json_t *known = column(training->report, spec->columns.label);
+  const char *kind = text_of(json_object_get(known, "labels"), "kind"), *one = text_of(known, "one_class");
+  int type = spec->columns.problem_type;
+  bool regression = type == PROBLEM_REGRESSION || (type == PROBLEM_AUTO && kind && strcmp(kind, "float") == 0);
+  struct judging j = {spec, training, faults};
+  if (!regression && one)
+    invalid(&j, spec->columns.label, one, "");
+  j.file = validation;
+  if (validation)
+    compare_labels(&j, known, regression);
+}

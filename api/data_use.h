@@ -1,0 +1,44 @@
+/* Can a job use a data file? Judged by the facts that the file's check found (the report's member `facts`), by one rule
+   for the check itself and for the daemon, and in the terms of training: what is not used does not count. Pure.
+
+   `facts` has an object for each column or member. Where a fault is told, no job can use the column so:
+     first      it is given in the first record
+     given      where it is first given
+     text       as a text, a completion; prompt: as a prompt; pair: as a second text
+     label      as a label; unlabelled: not in every line; regression: as a number; one_class: all labels are one
+     labels     {kind "class" | "float", classes {label: where it first occurs}, absent where there are too many}
+     chats      it has arrays of messages; chat: as chats; unlearnt: unless train_on_inputs */
+#ifndef API_DATA_USE_H
+#define API_DATA_USE_H
+
+#include "api/job.h"
+
+/* What a job takes from a file. */
+enum data_use { USE_LABELLED, USE_CHAT, USE_COMPLETION, USE_TEXT, USE_NOTHING };
+
+/* What a base model can learn. Where it can be both, the first record decides. */
+struct data_tasks {
+  bool language, classifier;
+};
+
+/* The daemon's name of a checked file, and its report. */
+struct data_file {
+  const char *id, *param; /* "training_file" */
+  const json_t *report;
+};
+
+/* A job trains on a text with a label if the first record gives both; on chats, on prompts with completions, or on
+   texts, the first of these that it gives. */
+enum data_use data_use(const struct job_spec *spec, const json_t *report, struct data_tasks tasks);
+
+/* Adds a fault for each column that the use needs and the file lacks (param dataset.*), or has not as it must be
+   (STATUS_DATASET_INVALID with line and column; its param is the file's, or the column where that is NULL). */
+void data_judge(const struct job_spec *spec, const struct data_file *file, enum data_use use, struct data_tasks tasks,
+                struct fault_list *faults);
+
+/* Of USE_LABELLED: labels of the training file that nothing can be learnt from, since all are one, and labels of the
+   validation file that the training file lacks. `validation` may be NULL. */
+void data_judge_labels(const struct job_spec *spec, const struct data_file *training,
+                       const struct data_file *validation, struct fault_list *faults);
+
+#endif

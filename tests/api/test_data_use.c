@@ -1,0 +1,178 @@
+/* What a job uses of a file, and whether it can, follows from the facts of the file's check and from what the job
+   names. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "api/data_use.h"
+#include "api/label.h"
+#include "base/json.h"
+
+static const struct data_tasks any = {true, true}, encoder = {.classifier = true}, language = {.language = true};
+
+/* A report from JSON with ' for ". */
+static json_t *report_of(const char *text) {
+  char json[2048];
+  json_t *report;
+  struct error err;
+  assert_true(strlen(text) < sizeof json);
+  snprintf(json, sizeof json, "%s", text);
+  for (char *p = json; *p; p++)
+    if (*p == '\'')
+      *p = '"';
+  if (json_parse(&report, json, strlen(json), NULL, &err))
+    fail_msg("%s: %s", text, err.text);
+  return report;
+}
+
+static struct job_spec spec_of(const char *body) {
+  static struct arena arena;
+  static json_t *parsed;
+  struct fault_list faults = {0};
+  struct job_spec spec;
+  json_decref(parsed);
+  arena_done(&arena);
+  arena_init(&arena, 1 << 20);
+  parsed = report_of(body);
+  job_spec_parse(&spec, parsed, 1, &arena, &faults);
+  if (faults.count)
+    fail_msg("%s: %s", body, faults.item[0].text);
+  return spec;
+}
+
+#define JOB "{'model':'m','training_file':'f'"
+#define GIVEN "'first':true,'given':'line 1, column 1'"
+#define TEXT_LABEL "'columns':['text','label'],'facts':{'text':{" GIVEN "},'label':{" GIVEN
+
+static void judges(void **state) {
+  (void)state;
+  static const struct {
+    const char *job, *report;
+    const struct data_tasks *tasks;
+    enum data_use use;
+    const char *param, *says; /* of the first fault; NULL: none */
+  } cases[] = {
+      {JOB "}", "{" TEXT_LABEL "}}}", &any, USE_LABELLED, NULL, NULL},
+      {JOB "}", "{" TEXT_LABEL "}}}", &language, USE_TEXT, NULL, NULL},
+      {JOB "}", "{" TEXT_LABEL ",'unlabelled':'line 4, column 9: label is null'}}}", &any, USE_LABELLED,
+       "training_file", "f: line 4, column 9: label is null; a classifier needs a label in every line"},
+      {JOB "}", "{'columns':['text','label'],'facts':{'text':{" GIVEN "},'label':{'first':false,'given':'line 2, "
+       "column 1','unlabelled':'line 1, column 9: label is null'}}}", &any, USE_TEXT, "training_file",
+       "line 1, column 9: label is null; a classifier"},
+      {JOB "}", "{'columns':['text','label'],'facts':{'text':{" GIVEN "},'label':{'first':false,'unlabelled':'x'}}}",
+       &any, USE_TEXT, NULL, NULL},
+      {JOB "}", "{" TEXT_LABEL ",'label':'line 4, column 9: label must be'}}}", &any, USE_LABELLED, "training_file",
+       "f: line 4, column 9: label must be"},
+      {JOB ",'dataset':{'problem_type':'regression'}}", "{" TEXT_LABEL ",'regression':'line 3: no number'}}}", &any,
+       USE_LABELLED, "training_file", "line 3: no number"},
+      {JOB ",'dataset':{'text':'review','label':'stars'}}",
+       "{'columns':['text','review','stars'],'facts':{'text':{'first':false,'text':'line 1: text is empty'},'review':{"
+       GIVEN "},'stars':{" GIVEN "}}}", &any, USE_LABELLED, NULL, NULL},
+      {JOB ",'dataset':{'text':'review','label':'stars'}}",
+       "{'columns':['review','stars'],'facts':{'review':{" GIVEN ",'text':'line 4, column 7: review is empty'},"
+       "'stars':{" GIVEN "}}}", &any, USE_LABELLED, "training_file", "f: line 4, column 7: review is empty"},
+      {JOB ",'dataset':{'text_pair':'second'}}", "{" TEXT_LABEL "}}}", &any, USE_LABELLED, "dataset.text_pair",
+       "f has no column \"second\"; its columns are \"text\", \"label\""},
+      {JOB "}", "{'format':'csv','columns':['review','stars'],'facts':{'review':{" GIVEN "},'stars':{" GIVEN "}}}",
+       &any, USE_NOTHING, "dataset.text", "has no column \"text\"; its columns are \"review\", \"stars\""},
+      {JOB "}", "{'format':'csv','columns':['text','kind'],'facts':{'text':{" GIVEN "},'kind':{" GIVEN "}}}", &any,
+       USE_TEXT, "dataset.label", "has no column \"label\""},
+      {JOB "}", "{'format':'jsonl','columns':['text','kind'],'facts':{'text':{" GIVEN "},'kind':{" GIVEN "}}}", &any,
+       USE_TEXT, NULL, NULL},
+      {JOB "}", "{'format':'jsonl','columns':['text'],'facts':{'text':{" GIVEN "}}}", &encoder, USE_LABELLED,
+       "dataset.label", "has no column \"label\""},
+      {JOB "}", "{'columns':['messages'],'facts':{'messages':{" GIVEN ",'chats':true}}}", &any, USE_CHAT, NULL, NULL},
+      {JOB "}", "{'columns':['messages'],'facts':{'messages':{" GIVEN ",'chats':true,'chat':'line 2: role'}}}", &any,
+       USE_CHAT, "training_file", "line 2: role"},
+      {JOB "}", "{'columns':['messages'],'facts':{'messages':{" GIVEN ",'chats':true,'unlearnt':'line 2: nothing'}}}",
+       &any, USE_CHAT, "training_file", "line 2: nothing"},
+      {JOB ",'hyperparameters':{'train_on_inputs':true}}",
+       "{'columns':['messages'],'facts':{'messages':{" GIVEN ",'chats':true,'unlearnt':'line 2: nothing'}}}", &any,
+       USE_CHAT, NULL, NULL},
+      {JOB "}", "{'columns':['messages'],'facts':{'messages':{" GIVEN ",'chats':true}}}", &encoder, USE_LABELLED,
+       "dataset.text", "has no column \"text\""},
+      {JOB "}", "{'columns':['prompt','completion'],'facts':{'prompt':{'first':false},'completion':{" GIVEN
+       ",'text':'line 3: completion is empty'}}}", &any, USE_COMPLETION, "training_file", "completion is empty"},
+      {JOB "}", "{'columns':['text','messages'],'facts':{'text':{" GIVEN "},'messages':{'first':false,'chats':true,"
+       "'given':'line 2, column 9'}}}", &any, USE_TEXT, "training_file",
+       "line 2, column 9: this line has messages, but the first has not"},
+  };
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    struct job_spec spec = spec_of(cases[i].job);
+    struct fault_list faults = {0};
+    struct data_file file = {"f", "training_file", report_of(cases[i].report)};
+    enum data_use use = data_use(&spec, file.report, *cases[i].tasks);
+    data_judge(&spec, &file, use, *cases[i].tasks, &faults);
+    bool right = cases[i].says ? faults.count > 0 && strstr(faults.item[0].text, cases[i].says) &&
+                                     strcmp(faults.item[0].param, cases[i].param) == 0
+                               : faults.count == 0;
+    if (use != cases[i].use || !right)
+      fail_msg("%s with %s: use %d, %s: %s", cases[i].job, cases[i].report, (int)use, faults.item[0].param,
+               faults.item[0].text);
+    json_decref((json_t *)(uintptr_t)file.report);
+  }
+}
+
+static void compares_labels(void **state) {
+  (void)state;
+  static const struct {
+    const char *training, *validation, *says;
+  } cases[] = {
+      {"'labels':{'kind':'class','classes':{'a':'x','b':'x'}}", "'labels':{'kind':'class','classes':{'b':'x'}}", NULL},
+      {"'labels':{'kind':'class','classes':{'0':'x','1':'x'}}", "'labels':{'kind':'class','classes':{'1.0':'x'}}",
+       NULL},
+      {"'labels':{'kind':'class','classes':{'a':'x'}}", "'labels':{'kind':'class','classes':{'A':'line 7, column 2'}}",
+       "v: line 7, column 2: the label A does not occur in the training file"},
+      {"'labels':{'kind':'class'}", "'labels':{'kind':'class','classes':{'A':'line 7, column 2'}}", NULL},
+      {"'one_class':'line 2: every example has the label a','labels':{'kind':'class','classes':{'a':'x'}}", NULL,
+       "t: line 2: every example has"},
+      {"'labels':{'kind':'float'}", "'regression':'line 3: label is \\\"x\\\"','labels':{'kind':'class'}",
+       "v: line 3: label is \"x\", as in the training file"},
+      {"'labels':{'kind':'float'}", "'labels':{'kind':'class','classes':{'1':'x'}}", NULL},
+  };
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    char text[512];
+    struct job_spec spec = spec_of(JOB "}");
+    struct fault_list faults = {0};
+    snprintf(text, sizeof text, "{'facts':{'label':{%s}}}", cases[i].training);
+    struct data_file training = {"t", "training_file", report_of(text)};
+    snprintf(text, sizeof text, "{'facts':{'label':{%s}}}", cases[i].validation ? cases[i].validation : "");
+    struct data_file validation = {"v", "validation_file", report_of(text)};
+    data_judge_labels(&spec, &training, cases[i].validation ? &validation : NULL, &faults);
+    if (cases[i].says ? !faults.count || !strstr(faults.item[0].text, cases[i].says) : faults.count > 0)
+      fail_msg("%s and %s: %s", cases[i].training, text, faults.item[0].text);
+    json_decref((json_t *)(uintptr_t)training.report);
+    json_decref((json_t *)(uintptr_t)validation.report);
+  }
+}
+
+static void labels_have_meaning(void **state) {
+  (void)state;
+  assert_true(label_same("1", "1.0") && label_same("-1", "-1.00") && label_same("100", "1e2"));
+  assert_true(label_same("yes", "yes") && !label_same("yes", "Yes"));
+  assert_true(!label_same("1", "01") && !label_same("1", " 1"));
+  assert_false(label_same("123456789012345678", "123456789012345679")); /* no double tells them apart */
+  struct label_number half = label_parse("0.50", 4), whole = label_parse("5.0", 3);
+  char name[LABEL_NUMBER_MAX];
+  assert_int_equal(half.form, LABEL_FRACTION);
+  label_number_name(name, &half);
+  assert_string_equal(name, "0.5");
+  assert_int_equal(whole.form, LABEL_WHOLE);
+  label_number_name(name, &whole);
+  assert_string_equal(name, "5");
+  static const char *const words[] = {"",    "-",   "007",   "1.", ".5",
+                                      "1e",  "nan", "1e999", "+1", "1234567890123456789"};
+  for (size_t i = 0; i < COUNT_OF(words); i++)
+    assert_int_equal(label_parse(words[i], strlen(words[i])).form, LABEL_WORD);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(judges), cmocka_unit_test(compares_labels),
+                                     cmocka_unit_test(labels_have_meaning)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

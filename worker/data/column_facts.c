@@ -1,0 +1,327 @@
+#include "worker/data/column_facts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/grow.h"
+#include "base/json.h"
+
+/* A column named otherwise than `label` may be a text: no more of it are kept than a job's labels need at least. */
+enum { ARENA_MAX = 16 << 20, OTHER_LABELS_MAX = 1000, CLASSES_TOLD_MAX = 500, CLASS_BYTES_MAX = 20 << 10 };
+
+static enum status no_memory(struct error *err) {
+  return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to check a data file");
+}
+
+static enum status add_column(struct columns *c, const char *name, int index, struct error *err) {
+  struct column_facts *items = grow(c->items, &c->size, c->count + 1, sizeof *items);
+  if (!items)
+    return no_memory(err);
+  c->items = items;
+  struct column_facts *facts = &items[c->count];
+  *facts = (struct column_facts){.name = arena_string(&c->arena, name), .index = index};
+  c->count++;
+  bool label = strcmp(name, "label") == 0;
+  return labels_init(&facts->labels, label ? LABELS_MAX : OTHER_LABELS_MAX) && facts->name ? STATUS_OK : no_memory(err);
+}
+
+enum status columns_init(struct columns *columns, const struct records *records, struct error *err) {
+  const char *const *names;
+  size_t count = records_columns(records, &names);
+  enum status status = STATUS_OK;
+  *columns = (struct columns){0};
+  arena_init(&columns->arena, ARENA_MAX);
+  for (size_t i = 0; !status && i < count; i++)
+    if (strlen(names[i]) <= COLUMN_NAME_MAX)
+      status = add_column(columns, names[i], (int)i, err);
+  return status;
+}
+
+void columns_done(struct columns *columns) {
+  for (size_t i = 0; i < columns->count; i++)
+    labels_done(&columns->items[i].labels);
+  free(columns->items);
+  arena_done(&columns->arena);
+  *columns = (struct columns){0};
+}
+
+const struct column_facts *columns_find(const struct columns *columns, const char *name) {
+  for (size_t i = 0; i < columns->count; i++)
+    if (strcmp(columns->items[i].name, name) == 0)
+      return &columns->items[i];
+  return NULL;
+}
+
+/* --- one value ------------------------------------------------------------------------------------ */
+
+/* Places cost a look through the line, so only the first is asked for. */
+static void note(struct label_count *of, const struct record *record, const struct column_facts *facts) {
+  if (of->count++ == 0)
+    of->first = record_place(record, facts->index, facts->name);
+}
+
+static enum status keep_error(struct error **out, struct arena *arena, const struct error *found, struct error *err) {
+  if (*out)
+    return STATUS_OK;
+  *out = arena_array(arena, 1, sizeof **out);
+  if (!*out)
+    return no_memory(err);
+  **out = *found;
+  return STATUS_OK;
+}
+
+static enum status add_label(struct columns *c, struct column_facts *facts, const struct record *record,
+                             struct error *err) {
+  struct label_value value;
+  struct error found;
+  uint32_t index;
+  if (facts->not_label)
+    return STATUS_OK;
+  if (!label_read(&value, record, facts->index, facts->name, &found))
+    return labels_add(&facts->labels, &index, &value, record, facts->index, facts->name, err);
+  labels_done(&facts->labels);
+  return keep_error(&facts->not_label, &c->arena, &found, err);
+}
+
+static enum status add_chat(struct columns *c, struct column_facts *facts, const struct record *record,
+                            struct error *err) {
+  struct messages_facts turns;
+  struct error found;
+  if (facts->not_chat)
+    return STATUS_OK;
+  if (messages_check(&turns, record, facts->name, &found))
+    return keep_error(&facts->not_chat, &c->arena, &found, err);
+  note(&facts->chats, record, facts);
+  facts->turns.turns += turns.turns;
+  facts->turns.assistant += turns.assistant;
+  if (turns.assistant_first)
+    note(&facts->assistant_first, record, facts);
+  if (turns.learnt)
+    return STATUS_OK;
+  const char *why = turns.assistant ? "every message of the assistant is empty or has the weight 0"
+                                    : "no message has the role assistant";
+  record_fault(&found, record, -1, facts->name, "%s: there is nothing to learn", why);
+  return keep_error(&facts->unlearnt, &c->arena, &found, err);
+}
+
+static enum status add_value(struct columns *c, struct column_facts *facts, const struct record *record,
+                             struct error *err) {
+  const json_t *value = record->object ? json_object_get(record->object, facts->name) : NULL;
+  facts->seen = c->records;
+  if (!record_given(record, facts->index, facts->name)) {
+    bool null = json_is_null(value);
+    facts->null = facts->absent.count ? facts->null : null;
+    note(null ? &facts->absent : &facts->empty, record, facts);
+    return STATUS_OK;
+  }
+  facts->first = facts->first || c->records == 1;
+  note(&facts->given, record, facts);
+  if (record->object && !json_is_string(value)) {
+    facts->not_text_kind = facts->not_text.count ? facts->not_text_kind : json_kind(value);
+    note(&facts->not_text, record, facts);
+  }
+  enum status status = add_label(c, facts, record, err);
+  return status || !json_is_array(value) ? status : add_chat(c, facts, record, err);
+}
+
+/* --- records -------------------------------------------------------------------------------------- */
+
+/* The facts of a member: lines mostly have the same members in the same order. NULL: one too many to keep. */
+static enum status find_member(struct column_facts **out, struct columns *c, const char *name, struct error *err) {
+  *out = NULL;
+  if (c->cursor < c->count && strcmp(c->items[c->cursor].name, name) == 0) {
+    *out = &c->items[c->cursor++];
+    return STATUS_OK;
+  }
+  struct column_facts *found = (struct column_facts *)(uintptr_t)columns_find(c, name);
+  if (!found && (c->count >= RECORD_COLUMNS_MAX || strlen(name) > COLUMN_NAME_MAX))
+    return STATUS_OK;
+  enum status status = found ? STATUS_OK : add_column(c, name, -1, err);
+  if (status)
+    return status;
+  if (!found) {
+    found = &c->items[c->count - 1];
+    found->absent = (struct label_count){c->records - 1, {c->first_line, 1}};
+  }
+  c->cursor = (size_t)(found - c->items) + 1;
+  *out = found;
+  return STATUS_OK;
+}
+
+static enum status add_members(struct columns *c, const struct record *record, struct error *err) {
+  const char *name;
+  json_t *value;
+  enum status status = STATUS_OK;
+  c->cursor = 0;
+  json_object_foreach((json_t *)(uintptr_t)record->object, name, value) {
+    struct column_facts *facts;
+    status = status ? status : find_member(&facts, c, name, err);
+    if (!status && facts)
+      status = add_value(c, facts, record, err);
+  }
+  for (size_t i = 0; !status && i < c->count; i++)
+    if (c->items[i].seen != c->records)
+      note(&c->items[i].absent, record, &c->items[i]);
+  return status;
+}
+
+enum status columns_add(struct columns *columns, const struct record *record, struct error *err) {
+  enum status status = STATUS_OK;
+  if (columns->records++ == 0)
+    columns->first_line = record->line;
+  if (record->object)
+    return add_members(columns, record, err);
+  for (size_t i = 0; !status && i < columns->count; i++)
+    status = add_value(columns, &columns->items[i], record, err);
+  return status;
+}
+
+/* --- what a job can do with it -------------------------------------------------------------------- */
+
+bool column_has_texts(const struct column_facts *f) {
+  return f->given.count > 0 && f->absent.count + f->empty.count + f->not_text.count == 0;
+}
+
+bool column_has_chats(const struct column_facts *f) {
+  return f->chats.count > 0 && f->chats.count == f->given.count && f->absent.count + f->empty.count == 0;
+}
+
+/* The first of several counts, as a fault. False when none occurs. */
+static bool missing(struct error *out, const struct column_facts *f, bool absent, bool empty, bool not_text) {
+  const struct label_count *of[] = {&f->absent, &f->empty, &f->not_text}, *first = NULL;
+  const bool counts[] = {absent, empty, not_text};
+  for (size_t i = 0; i < COUNT_OF(of); i++)
+    if (counts[i] && of[i]->count && (!first || of[i]->first.line < first->first.line))
+      first = of[i];
+  if (!first)
+    return false;
+  if (first == &f->not_text)
+    place_fault(out, first->first, f->name, "%.60s must be a string, not %s", f->name, f->not_text_kind);
+  else if (first == &f->absent && !f->null)
+    place_fault(out, first->first, f->name, "no member %.60s", f->name);
+  else
+    place_fault(out, first->first, f->name, "%.60s is %s", f->name, first == &f->absent ? "null" : "empty");
+  size_t length = strlen(out->text);
+  if (first->count > 1)
+    snprintf(out->text + length, sizeof out->text - length, " (and so it is in %zu more)", first->count - 1);
+  return true;
+}
+
+static void put(json_t *object, const char *key, const char *text) {
+  json_object_set_new(object, key, json_string(text));
+}
+
+static void put_place(json_t *object, const char *key, struct place place) {
+  char text[64];
+  snprintf(text, sizeof text, "line %zu, column %zu", place.line, place.column);
+  put(object, key, text);
+}
+
+static void put_labels(json_t *out, struct column_facts *f) {
+  struct labels *labels = &f->labels;
+  struct error err;
+  if (missing(&err, f, true, true, false))
+    put(out, "unlabelled", err.text);
+  if (f->not_label) {
+    put(out, "label", f->not_label->text);
+    return;
+  }
+  if (labels->all.count == 0)
+    return;
+  if (labels_settle(labels, PROBLEM_REGRESSION, f->name, &err))
+    put(out, "regression", err.text);
+  bool kept = labels->overflow.count == 0 || labels->max == LABELS_MAX;
+  if (labels_settle(labels, PROBLEM_AUTO, f->name, &err) && kept)
+    put(out, "label", err.text);
+  json_t *facts = json_pack("{s:s}", "kind", labels->kind == LABEL_FLOAT ? "float" : "class");
+  if (labels->class_of && labels->class_count == 1) {
+    place_fault(&err, labels->all.first, f->name, "every example has the label %.80s; at least two are needed",
+                labels->items[0].name);
+    put(out, "one_class", err.text);
+  }
+  json_object_set_new(out, "labels", facts);
+}
+
+static json_t *column_json(struct column_facts *f) {
+  struct error err;
+  json_t *out = json_pack("{s:b}", "first", f->first);
+  if (f->given.count)
+    put_place(out, "given", f->given.first);
+  if (missing(&err, f, true, true, true))
+    put(out, "text", err.text);
+  if (missing(&err, f, true, false, true))
+    put(out, "prompt", err.text);
+  if (missing(&err, f, false, false, true))
+    put(out, "pair", err.text);
+  put_labels(out, f);
+  if (f->chats.count == 0 && !f->not_chat)
+    return out;
+  if (f->not_chat)
+    put(out, "chat", f->not_chat->text);
+  else if (missing(&err, f, true, true, false))
+    put(out, "chat", err.text);
+  else if (f->chats.count < f->given.count)
+    put(out, "chat", "not every line has an array of messages");
+  if (f->unlearnt)
+    put(out, "unlearnt", f->unlearnt->text);
+  json_object_set_new(out, "chats", json_true());
+  return out;
+}
+
+static size_t class_count(const struct labels *labels) {
+  return labels->class_of ? labels->class_count : labels->count;
+}
+
+/* What the list of a column's labels takes in the report; 0: there is none, or one of too many. */
+static size_t class_bytes(const struct labels *labels) {
+  size_t bytes = 0;
+  if (labels->overflow.count || class_count(labels) > CLASSES_TOLD_MAX)
+    return 0;
+  for (size_t i = 0; i < class_count(labels); i++)
+    bytes += strlen(labels->items[i].name) + 40;
+  return bytes;
+}
+
+static int by_class_bytes(const void *a, const void *b) {
+  const struct column_facts *const *x = a, *const *y = b;
+  size_t m = class_bytes(&(*x)->labels), n = class_bytes(&(*y)->labels);
+  return m != n ? (m > n) - (m < n) : (*x > *y) - (*x < *y);
+}
+
+/* The labels that occur and where first: of as many columns as there is room for, the shortest lists first, since
+   labels are short and texts are not. */
+static bool put_classes(json_t *out, const struct columns *c) {
+  const struct column_facts **order = malloc((c->count + 1) * sizeof(*order));
+  size_t room = CLASS_BYTES_MAX;
+  if (!order)
+    return false;
+  for (size_t i = 0; i < c->count; i++)
+    order[i] = &c->items[i];
+  qsort(order, c->count, sizeof(*order), by_class_bytes);
+  for (size_t i = 0; i < c->count; i++) {
+    const struct labels *labels = &order[i]->labels;
+    size_t bytes = class_bytes(labels);
+    json_t *facts = json_object_get(json_object_get(out, order[i]->name), "labels");
+    if (bytes == 0 || bytes > room || !facts)
+      continue;
+    json_t *classes = json_object();
+    for (size_t k = 0; k < class_count(labels); k++)
+      put_place(classes, labels->items[k].name, labels->items[k].place);
+    json_object_set_new(facts, "classes", classes);
+    room -= bytes;
+  }
+  free(order);
+  return true;
+}
+
+json_t *columns_json(struct columns *columns) {
+  json_t *out = json_object();
+  bool ok = out != NULL;
+  for (size_t i = 0; ok && i < columns->count; i++)
+    ok = json_object_set_new(out, columns->items[i].name, column_json(&columns->items[i])) == 0;
+  if (ok && put_classes(out, columns))
+    return out;
+  json_decref(out);
+  return NULL;
+}
