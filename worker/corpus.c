@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 static enum status no_memory(struct error *err) {
   return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the tokens of the data");
 }
@@ -69,8 +71,10 @@ static enum status join_part(struct corpus *c, const struct corpus *part, struct
   c->count += part->count;
   c->longest = part->longest > c->longest ? part->longest : c->longest;
   c->truncated += part->truncated;
-  c->dropped_line = c->dropped ? c->dropped_line : part->dropped_line;
-  c->dropped += part->dropped;
+  for (size_t i = 0; i < NOTE_COUNT; i++) {
+    c->notes[i].line = c->notes[i].count ? c->notes[i].line : part->notes[i].line;
+    c->notes[i].count += part->notes[i].count;
+  }
   return STATUS_OK;
 }
 
@@ -88,6 +92,22 @@ enum status corpus_join(struct corpus *c, struct corpus_part *parts, size_t coun
   return status;
 }
 
+enum status corpus_beat(struct corpus_watch *watch, int thread, struct error *err) {
+  enum { BEATS_A_SECOND = 5 };
+  if (!watch)
+    return STATUS_OK;
+  if (atomic_load_explicit(&watch->stop, memory_order_relaxed))
+    return error_set(err, STATUS_CANCELLED, NULL, "told to stop");
+  double now = thread == 0 ? clock_seconds() : 0;
+  if (thread != 0 || now - watch->last < 1.0 / BEATS_A_SECOND)
+    return STATUS_OK;
+  watch->last = now;
+  enum status status = watch->beat(watch->with, err);
+  if (status)
+    atomic_store_explicit(&watch->stop, true, memory_order_relaxed);
+  return status;
+}
+
 /* What the tasks of corpus_make share: each encodes a run of the examples. */
 struct making {
   const struct dataset *dataset;
@@ -97,6 +117,7 @@ struct making {
   struct corpus *corpus;
   struct corpus_part *parts;
   struct encoding *encodings; /* one a thread */
+  struct corpus_watch *watch;
 };
 
 static enum status make_example(const struct making *m, struct corpus *part, struct encoding *encoding, size_t i,
@@ -119,12 +140,15 @@ static void make_part(void *payload, size_t task, int thread) {
   struct corpus_part *part = &m->parts[task];
   size_t end = (task + 1) * m->run;
   end = end < m->dataset->count ? end : m->dataset->count;
-  for (size_t i = task * m->run; !part->status && i < end; i++)
-    part->status = make_example(m, &part->corpus, &m->encodings[thread], i, &part->err);
+  for (size_t i = task * m->run; !part->status && i < end; i++) {
+    part->status = corpus_beat(m->watch, thread, &part->err);
+    if (!part->status)
+      part->status = make_example(m, &part->corpus, &m->encodings[thread], i, &part->err);
+  }
 }
 
 enum status corpus_make(struct corpus *c, const struct dataset *d, const struct tokenizer *tokenizer, size_t max_length,
-                        size_t vocabulary, struct pool *pool, struct error *err) {
+                        size_t vocabulary, struct pool *pool, struct corpus_watch *watch, struct error *err) {
   enum { RUN_LEAST = 64, RUNS = 8 };
   size_t threads = (size_t)pool_threads(pool), run = d->count / (threads * RUNS) + RUN_LEAST;
   size_t tasks = (d->count + run - 1) / run;
@@ -132,7 +156,7 @@ enum status corpus_make(struct corpus *c, const struct dataset *d, const struct 
   *c = (struct corpus){0};
   c->labels = classes ? calloc(d->count, sizeof *c->labels) : NULL;
   c->targets = classes ? NULL : calloc(d->count, sizeof *c->targets);
-  struct making m = {d, tokenizer, max_length, vocabulary, run, c, NULL, NULL};
+  struct making m = {d, tokenizer, max_length, vocabulary, run, c, NULL, NULL, watch};
   m.parts = calloc(tasks, sizeof *m.parts);
   m.encodings = calloc(threads, sizeof *m.encodings);
   enum status status = (c->labels || c->targets) && m.parts && m.encodings ? STATUS_OK : no_memory(err);

@@ -2,10 +2,27 @@
 #ifndef WORKER_CORPUS_H
 #define WORKER_CORPUS_H
 
+#include <stdatomic.h>
+
 #include "worker/backend/pool.h"
 #include "worker/data/dataset.h"
 #include "worker/learner.h"
+#include "worker/text/eos.h"
 #include "worker/text/tokenizer.h"
+
+/* What a job says about its data once it has read them. */
+enum corpus_note {
+  NOTE_UNTAUGHT,  /* left out: nothing in them is trained */
+  NOTE_CUT_OFF,   /* left out: nothing trained was left after the cut */
+  NOTE_REASONING, /* the chat template leaves reasoning out */
+  NOTE_CONTENT,   /* the chat template leaves out the content of a message */
+  NOTE_TOOLS,     /* the chat template leaves the tools out */
+  NOTE_TURN,      /* it does not show where a turn begins and ends */
+  NOTE_COUNT
+};
+struct note {
+  size_t count, line; /* examples; the line of the first of them */
+};
 
 struct corpus {
   size_t count;
@@ -17,39 +34,51 @@ struct corpus {
   uint8_t *trained; /* language models: [tokens] 1 where the token must be predicted; else NULL */
   size_t longest;
   size_t truncated; /* examples that were cut to max_length */
-  size_t dropped;   /* language models: examples left out because nothing trained was left after the cut */
-  size_t dropped_line; /* of the first of them */
+  struct note notes[NOTE_COUNT];   /* language models */
   size_t example_size, token_size; /* allocated */
 };
+
+/* How a long reading is watched; the main thread calls `beat` several times a second. Anything but STATUS_OK ends the
+   reading with that status. */
+struct corpus_watch {
+  enum status (*beat)(void *with, struct error *err);
+  void *with;
+  double last;      /* call, on clock_seconds */
+  atomic_bool stop; /* the other threads end too */
+};
+/* `thread` 0 is the main one. `watch` may be NULL. */
+NODISCARD enum status corpus_beat(struct corpus_watch *watch, int thread, struct error *err);
 
 /* Encodes every example, cut to max_length tokens. `vocabulary` is the model's: an id beyond it is
    STATUS_MODEL_INVALID. The pool's threads make parts of it; of several faults the first is told. */
 NODISCARD enum status corpus_make(struct corpus *out, const struct dataset *dataset, const struct tokenizer *tokenizer,
-                                  size_t max_length, size_t vocabulary, struct pool *pool, struct error *err);
+                                  size_t max_length, size_t vocabulary, struct pool *pool, struct corpus_watch *watch,
+                                  struct error *err);
 void corpus_done(struct corpus *corpus);
 
 /* What a language model's examples are made with. */
 struct language_options {
   const char *text, *messages, *prompt, *completion; /* column or member names */
   const char *chat_template;                         /* dataset.chat_template: a name, a source, or NULL */
-  int32_t eos;                                       /* ends a text or a completion; -1: the model has none */
+  struct eos eos;                                    /* its `id` ends a text or a completion */
   bool train_on_inputs;                              /* every token is trained, not only answers */
   size_t max_length;                                 /* tokens; longer examples are cut */
   size_t vocabulary;
 };
 /* Reads a data file of chats (`messages`), `prompt` with `completion`, or plain `text` into tokens:
-     chat        the template renders it; trained are the assistant's words and the end-of-turn token after them
+     chat        the template renders it; trained is what the assistant says (chat_template.h), with the end-of-turn
+                 token: an added token, or one of the model's EOS; not the white space after it
      completion  frame + prompt + completion + EOS as one text; trained are the completion's tokens and EOS
      text        frame + text + EOS; every token but the first is trained
-   All records are of the first one's kind. A chat's content may be a list of text parts: they are joined.
-   EOS is added unless the tokenizer's own frame ends in it. Assistant messages with `weight` 0 are not trained.
-   An example is cut at max_length and counted; one whose trained tokens are all cut off is left out and counted.
-   One that has nothing to train from the start is a fault (STATUS_DATASET_INVALID naming line, column and field),
-   and so is a file of which nothing is left. `model_path` and `gguf` as chat_template_open, `pool` as above. */
+   All records are of the first one's kind. EOS is added unless the tokenizer's own frame ends in it.
+   An example is cut at max_length and counted; one of which no trained token is left, or in which there was none, is
+   left out and noted. A file of which nothing is left is a fault (STATUS_DATASET_INVALID), and so is what an upload
+   would be refused for (naming line, column and field). `model_path` and `gguf` as chat_template_open, `pool` as above.
+ */
 NODISCARD enum status corpus_read(struct corpus *out, const char *path, const char *filename,
                                   const struct tokenizer *tokenizer, const struct language_options *options,
                                   const char *model_path, const struct gguf *gguf, struct pool *pool,
-                                  struct error *err);
+                                  struct corpus_watch *watch, struct error *err);
 /* For the two makers above: one more example. `types` NULL: all 0; `trained` is asked for language models. */
 NODISCARD enum status corpus_append(struct corpus *corpus, const int32_t *ids, const int32_t *types,
                                     const uint8_t *trained, size_t count, size_t vocabulary, struct error *err);

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "worker/chat/chat_template.h"
 #include "worker/corpus.h"
+#include "worker/data/conversation.h"
 #include "worker/data/messages.h"
 #include "worker/data/records.h"
 
@@ -23,6 +24,8 @@ struct reader {
   struct chat_text text; /* what is tokenised, and which bytes of it are trained */
   struct encoding encoding;
   struct tokenizer_frame frame;
+  struct corpus_watch *watch;
+  int thread;
   int32_t *ids; /* the example under construction */
   uint8_t *trained;
   size_t count, size;
@@ -56,32 +59,82 @@ static bool is_space(const char *text, size_t from, size_t to) {
   return from == to;
 }
 
-/* Tokenises the text. A token is trained if it covers a byte of a span; after a span of what somebody said, the
-   special token that ends the turn is too, with the white space before it: a model must learn to stop. */
+/* What follows what is said in a turn. It ends with a token that stands for its end, which the model must learn in
+   order to stop; the white space after that is the template's. */
+struct turn_end {
+  bool open;   /* it has not come to its end */
+  bool marked; /* a token that can be the end came: the first `kept` tokens go up to it */
+  bool blank;  /* only white space came after that */
+  size_t kept;
+};
+
+static bool ends_turn(const struct reader *r, int32_t id) {
+  return tokenizer_is_added(r->tokenizer, id) || eos_has(&r->options->eos, id);
+}
+
+static void untrain(struct reader *r, size_t from) {
+  if (!r->options->train_on_inputs)
+    memset(r->trained + from, 0, r->count - from);
+}
+
+/* The last token is in the span. The model's EOS ends the turn, whatever the template writes after it. */
+static void add_within_turn(struct reader *r, struct turn_end *t, bool said, bool space) {
+  int32_t id = r->ids[r->count - 1];
+  if (said)
+    *t = (struct turn_end){.open = true, .kept = r->count};
+  else if (!t->open)
+    untrain(r, r->count - 1);
+  else if (!space && ends_turn(r, id))
+    *t = (struct turn_end){.open = !eos_has(&r->options->eos, id), .marked = true, .blank = true, .kept = r->count};
+  else
+    t->blank = t->blank && space;
+}
+
+/* The span is over. Where it had no such token, the next one is the end if only white space stands before it. */
+static void close_turn(struct reader *r, struct turn_end *t) {
+  if (t->marked && t->blank)
+    untrain(r, t->kept);
+  t->open = t->open && !t->marked;
+  t->marked = false;
+  t->kept = r->count;
+}
+
+static void add_after_turn(struct reader *r, struct turn_end *t, bool space) {
+  bool ends = t->open && !space && ends_turn(r, r->ids[r->count - 1]);
+  if (ends)
+    memset(r->trained + t->kept, 1, r->count - t->kept);
+  t->open = t->open && space;
+}
+
+/* Tokenises the text. A token is trained if it covers a byte of a span. */
 static enum status add_text(struct reader *r, struct error *err) {
   const struct chat_text *t = &r->text;
   const struct encoding *e = &r->encoding;
   enum status status = tokenizer_encode_plain(r->tokenizer, &r->encoding, t->text.text, t->text.length, err);
-  size_t start = 0, span = 0, tail = r->count; /* tail: tokens since the span, or their end when it is not open */
-  bool open = false;
+  size_t start = 0, span = 0, entered = SIZE_MAX;
+  bool turns = r->kind == KIND_CHAT && !t->exact;
+  struct turn_end turn = {0};
   for (size_t i = 0; !status && i < e->count; i++) {
     size_t end = e->ends[i];
     start = i > 0 && e->ends[i - 1] != end ? e->ends[i - 1] : i > 0 ? start : 0;
-    while (span < t->span_count && t->spans[span].end <= start)
-      span++;
-    bool trained = r->options->train_on_inputs || (span < t->span_count && t->spans[span].begin < end);
-    if (!add(r, e->ids[i], trained))
+    for (; span < t->span_count && t->spans[span].end <= start; span++)
+      close_turn(r, &turn);
+    bool within = span < t->span_count && t->spans[span].begin < end;
+    bool space = is_space(t->text.text, start, end);
+    if (!add(r, e->ids[i], r->options->train_on_inputs || within))
       return no_memory(err);
-    if (trained) {
-      open = r->kind == KIND_CHAT && !t->exact;
-      tail = r->count;
-    } else if (open && tokenizer_is_special(r->tokenizer, e->ids[i])) {
-      memset(r->trained + tail, 1, r->count - tail);
-      open = false;
-    } else if (open && !is_space(t->text.text, start, end)) {
-      open = false;
-    }
+    if (within && entered != span)
+      turn = (struct turn_end){.open = turns, .kept = r->count - 1};
+    if (turns && within)
+      add_within_turn(r, &turn, start < t->spans[span].said, space);
+    else if (turns)
+      add_after_turn(r, &turn, space);
+    entered = within ? span : entered;
   }
+  close_turn(r, &turn);
+  /* A template that ends the last turn with nothing leaves it to the trainer. */
+  if (!status && turn.open && r->options->eos.id >= 0 && !add(r, r->options->eos.id, true))
+    return no_memory(err);
   return status;
 }
 
@@ -101,14 +154,18 @@ static enum status add_framed(struct reader *r, struct error *err) {
   enum status status = add_text(r, err);
   if (status)
     return status;
-  int32_t eos = r->options->eos;
+  int32_t eos = r->options->eos.id;
   bool ends = f->after_count > 0 && f->after[f->after_count - 1] == eos;
   bool ok = add_special(r, f->after, f->after_count, true);
   return ok && (ends || eos < 0 || add(r, eos, true)) ? STATUS_OK : no_memory(err);
 }
 
-/* Cuts the example and keeps it, unless the cut left nothing to learn. */
-static enum status keep(struct reader *r, const struct record *record, const char *field, struct error *err) {
+static void note(struct corpus *c, enum corpus_note what, size_t line) {
+  c->notes[what].line = c->notes[what].count++ ? c->notes[what].line : line;
+}
+
+/* Cuts the example and keeps it, unless there is nothing to learn. */
+static enum status keep(struct reader *r, const struct record *record, struct error *err) {
   size_t before = 0, after = 0, kept = r->count;
   if (r->options->max_length && kept > r->options->max_length)
     kept = r->options->max_length;
@@ -116,10 +173,8 @@ static enum status keep(struct reader *r, const struct record *record, const cha
     before += r->trained[i];
     after += i < kept ? r->trained[i] : 0;
   }
-  if (before == 0)
-    return record_fault(err, record, -1, field, "there is nothing to learn in this example: no token is trained");
   if (after == 0) {
-    r->corpus->dropped_line = r->corpus->dropped++ ? r->corpus->dropped_line : record->line;
+    note(r->corpus, before == 0 ? NOTE_UNTAUGHT : NOTE_CUT_OFF, record->line);
     return STATUS_OK;
   }
   r->corpus->truncated += kept < r->count;
@@ -220,7 +275,7 @@ static bool set_span(struct chat_text *t, size_t begin, size_t end) {
   }
   t->span_count = t->spans && begin < end;
   if (t->span_count)
-    t->spans[0] = (struct chat_span){begin, end};
+    t->spans[0] = (struct chat_span){begin, end, end};
   return t->spans != NULL;
 }
 
@@ -242,18 +297,18 @@ static enum status read_plain(struct reader *r, const struct record *record, str
   if (r->text.text.failed || !set_span(&r->text, begin, r->text.text.length))
     return no_memory(err);
   enum status status = add_framed(r, err);
-  return status ? status : keep(r, record, names[parts - 1], err);
+  return status ? status : keep(r, record, err);
 }
 
 static enum status render(struct reader *r, const struct record *record, struct error *err) {
   const char *name = r->options->messages;
-  const json_t *tools = json_object_get(record->object, "tools");
-  json_t *messages = messages_join_parts(json_object_get(record->object, name));
-  if (!messages)
+  struct conversation conversation;
+  if (!conversation_read(&conversation, record->object, name))
     return no_memory(err);
   struct error found = {0};
-  enum status status = chat_template_render(r->chat, &r->text, messages, tools, false, &found);
-  json_decref(messages);
+  enum status status =
+      chat_template_render(r->chat, &r->text, conversation.messages, conversation.tools, false, &found);
+  conversation_done(&conversation);
   if (!status)
     return STATUS_OK;
   struct place place = record_place(record, -1, name);
@@ -262,23 +317,33 @@ static enum status render(struct reader *r, const struct record *record, struct 
 }
 
 static enum status read_chat(struct reader *r, const struct record *record, struct error *err) {
+  static const struct {
+    enum chat_lost bit;
+    enum corpus_note note;
+  } lost[] = {{CHAT_LOST_REASONING, NOTE_REASONING},
+              {CHAT_LOST_CONTENT, NOTE_CONTENT},
+              {CHAT_LOST_TOOLS, NOTE_TOOLS},
+              {CHAT_LOST_TURN, NOTE_TURN}};
   const char *name = r->options->messages;
   struct messages_facts facts;
   enum status status = messages_check(&facts, record, name, err);
   if (status)
     return status;
-  if (facts.assistant == 0 && !r->options->train_on_inputs)
-    return record_fault(err, record, -1, name, "no message has the role assistant: there is nothing to learn");
-  if (facts.learnt == 0 && !r->options->train_on_inputs)
-    return record_fault(err, record, -1, name,
-                        "every message of the assistant is empty or has the weight 0: there is nothing to learn");
+  if (!r->options->train_on_inputs && messages_check_learnt(&facts, record, name, err))
+    return STATUS_DATASET_INVALID;
   status = render(r, record, err);
-  status = status ? status : add_text(r, err);
-  return status ? status : keep(r, record, name, err);
+  if (status)
+    return status;
+  for (size_t i = 0; i < COUNT_OF(lost); i++)
+    if (r->text.lost & lost[i].bit)
+      note(r->corpus, lost[i].note, record->line);
+  status = add_text(r, err);
+  return status ? status : keep(r, record, err);
 }
 
 static enum status read_record(struct reader *r, const struct record *record, struct error *err) {
-  enum status status = check_kind(r, record, err);
+  enum status status = corpus_beat(r->watch, r->thread, err);
+  status = status ? status : check_kind(r, record, err);
   r->count = 0;
   if (status)
     return status;
@@ -335,6 +400,7 @@ static void read_block(void *payload, size_t task, int thread) {
   const struct record *record;
   r->corpus = &part->corpus;
   r->records = b->records[task];
+  r->thread = thread;
   *part = (struct corpus_part){0};
   part->status = records_next(r->records, &record, &part->err);
   if (!part->status)
@@ -385,6 +451,18 @@ static enum status read_rest(struct reader *r, struct pool *pool, struct error *
   return status;
 }
 
+static enum status nothing_left(const struct reader *r, struct error *err) {
+  const struct note *cut = &r->corpus->notes[NOTE_CUT_OFF], *untaught = &r->corpus->notes[NOTE_UNTAUGHT];
+  if (cut->count == 0)
+    return error_set(err, STATUS_DATASET_INVALID, r->kind == KIND_CHAT ? "chat_template" : NULL,
+                     "none of %zu examples teaches anything: %s", untaught->count,
+                     r->kind == KIND_CHAT ? "the chat template puts nothing that the assistant says into the text"
+                                          : "each is a single token, and the model names no end of text");
+  return error_set(err, STATUS_DATASET_INVALID, "max_seq_length",
+                   "nothing is left of %zu examples after cutting them to %zu tokens: what they teach comes later",
+                   cut->count + untaught->count, r->options->max_length);
+}
+
 static enum status read_all(struct reader *r, const char *model_path, const struct gguf *gguf, struct pool *pool,
                             struct error *err) {
   const struct record *record;
@@ -397,17 +475,13 @@ static enum status read_all(struct reader *r, const char *model_path, const stru
     status = read_record(r, record, err);
   if (!status)
     status = read_rest(r, pool, err);
-  if (!status && r->corpus->count == 0)
-    status = error_set(err, STATUS_DATASET_INVALID, "max_seq_length",
-                       "nothing is left of %zu examples after cutting them to %zu tokens: what they teach comes later",
-                       r->corpus->dropped, r->options->max_length);
-  return status;
+  return status || r->corpus->count ? status : nothing_left(r, err);
 }
 
 enum status corpus_read(struct corpus *out, const char *path, const char *filename, const struct tokenizer *tokenizer,
                         const struct language_options *options, const char *model_path, const struct gguf *gguf,
-                        struct pool *pool, struct error *err) {
-  struct reader r = {.corpus = out, .tokenizer = tokenizer, .options = options};
+                        struct pool *pool, struct corpus_watch *watch, struct error *err) {
+  struct reader r = {.corpus = out, .tokenizer = tokenizer, .options = options, .watch = watch};
   *out = (struct corpus){0};
   reader_init(&r);
   tokenizer_get_frame(tokenizer, &r.frame);

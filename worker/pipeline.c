@@ -89,66 +89,88 @@ static enum status load_model(struct run *r, const struct task *task, struct err
 
 /* --- tokens --------------------------------------------------------------------------------------- */
 
-/* The model's end of text: the first of its eos_token_id, which may be a list. */
-static int32_t eos_of(const struct model *m) {
-  const json_t *eos = json_object_get(m->checkpoint.config, "eos_token_id");
-  if (json_is_array(eos))
-    eos = json_array_get(eos, 0);
-  json_int_t id = json_is_integer(eos) ? json_integer_value(eos) : -1;
-  return id >= 0 && (size_t)id < m->vocabulary ? (int32_t)id : -1;
+/* The daemon hears that the worker is alive, and the worker that it is to stop. */
+static enum status beat(void *with, struct error *err) {
+  struct report *report = with;
+  report_data(report, EVENT_PROGRESS, "", json_pack("{s:s}", "phase", "tokenise"));
+  return report_poll(report, err);
 }
 
 static enum status read_language(struct corpus *out, struct run *r, const struct task *task,
-                                 const struct task_file *file, size_t max, struct error *err) {
+                                 const struct task_file *file, const struct eos *eos, size_t max,
+                                 struct corpus_watch *watch, struct error *err) {
   const struct job_spec *spec = &task->spec;
   struct language_options options = {.text = spec->columns.text,
                                      .messages = spec->columns.messages,
                                      .prompt = spec->columns.prompt,
                                      .completion = spec->columns.completion,
                                      .chat_template = spec->columns.chat_template,
-                                     .eos = eos_of(&r->model),
+                                     .eos = *eos,
                                      .train_on_inputs = spec->hyperparameters.train_on_inputs,
                                      .max_length = max,
                                      .vocabulary = r->model.vocabulary};
   const struct checkpoint *checkpoint = &r->model.checkpoint;
   enum status status = corpus_read(out, file->path, file->filename, r->tokenizer, &options, task->model_dir,
-                                   checkpoint->is_gguf ? &checkpoint->gguf : NULL, r->backend.pool, err);
+                                   checkpoint->is_gguf ? &checkpoint->gguf : NULL, r->backend.pool, watch, err);
   return status ? error_prefix(err, "file %s", file->filename) : STATUS_OK;
 }
 
-/* Nothing is cut silently. */
-static void tell_cuts(const struct corpus *c, const char *what, size_t max, struct report *report) {
+/* Nothing is cut or left out silently. */
+static void tell_notes(const struct corpus *c, const char *what, size_t max, struct report *report) {
+  static const char *const notes[NOTE_COUNT] = {
+      [NOTE_UNTAUGHT] = "were left out: there is nothing to learn in them",
+      [NOTE_CUT_OFF] = "were left out: cut to max_seq_length they have nothing left to learn",
+      [NOTE_REASONING] = "have reasoning that the chat template leaves out",
+      [NOTE_CONTENT] = "have a message whose content the chat template leaves out",
+      [NOTE_TOOLS] = "have tools that the chat template leaves out",
+      [NOTE_TURN] =
+          "have a turn whose beginning or end the chat template does not show: of it only the assistant's own "
+          "words are learnt"};
+  size_t examples = c->count + c->notes[NOTE_UNTAUGHT].count + c->notes[NOTE_CUT_OFF].count;
   if (c->truncated)
-    report_message(report, LOG_WARN, "%zu of %zu %s examples were cut to %zu tokens", c->truncated,
-                   c->count + c->dropped, what, max);
-  if (c->dropped)
+    report_message(report, LOG_WARN, "%zu of %zu %s examples were cut to %zu tokens", c->truncated, examples, what,
+                   max);
+  for (size_t i = 0; i < NOTE_COUNT; i++)
+    if (c->notes[i].count)
+      report_message(report, LOG_WARN, "%zu of %zu %s examples, the first in line %zu, %s", c->notes[i].count, examples,
+                     what, c->notes[i].line, notes[i]);
+}
+
+static enum status tokenise_language(struct run *r, const struct task *task, size_t max, struct corpus_watch *watch,
+                                     struct report *report, struct error *err) {
+  const struct checkpoint *checkpoint = &r->model.checkpoint;
+  struct eos eos;
+  enum status s = eos_find(&eos, task->model_dir, checkpoint->is_gguf ? &checkpoint->gguf : NULL, checkpoint->config,
+                           r->tokenizer, r->model.vocabulary, err);
+  if (!s && eos.id < 0)
     report_message(report, LOG_WARN,
-                   "%zu of %zu %s examples were left out, the first in line %zu: cut to %zu tokens they have nothing "
-                   "left to learn",
-                   c->dropped, c->count + c->dropped, what, c->dropped_line, max);
+                   "the model names no end of text (eos_token): texts and completions end without "
+                   "one, so the model does not learn to stop after them");
+  if (!s)
+    s = read_language(&r->training_tokens, r, task, &task->training, &eos, max, watch, err);
+  if (!s && task->validation.path)
+    s = read_language(&r->validation_tokens, r, task, &task->validation, &eos, max, watch, err);
+  return s;
 }
 
 static enum status tokenise(struct run *r, const struct task *task, struct report *report, struct error *err) {
-  size_t max = (size_t)task->spec.hyperparameters.max_seq_length;
+  size_t max = (size_t)task->spec.hyperparameters.max_seq_length, vocabulary = r->model.vocabulary;
   max = max < r->model.positions ? max : r->model.positions;
   const struct checkpoint *checkpoint = &r->model.checkpoint;
-  bool validated = task->validation.path != NULL;
+  struct corpus_watch watch = {.beat = beat, .with = report};
+  struct pool *pool = r->backend.pool;
   enum status s = checkpoint->is_gguf ? tokenizer_from_gguf(&r->tokenizer, &checkpoint->gguf, err)
                                       : tokenizer_open(&r->tokenizer, task->model_dir, err);
-  if (!s && r->language) {
-    s = read_language(&r->training_tokens, r, task, &task->training, max, err);
-    if (!s && validated)
-      s = read_language(&r->validation_tokens, r, task, &task->validation, max, err);
-  } else if (!s) {
-    s = corpus_make(&r->training_tokens, &r->training, r->tokenizer, max, r->model.vocabulary, r->backend.pool, err);
-    if (!s && validated)
-      s = corpus_make(&r->validation_tokens, &r->validation, r->tokenizer, max, r->model.vocabulary, r->backend.pool,
-                      err);
-  }
+  if (!s && r->language)
+    s = tokenise_language(r, task, max, &watch, report, err);
+  else if (!s)
+    s = corpus_make(&r->training_tokens, &r->training, r->tokenizer, max, vocabulary, pool, &watch, err);
+  if (!s && !r->language && task->validation.path)
+    s = corpus_make(&r->validation_tokens, &r->validation, r->tokenizer, max, vocabulary, pool, &watch, err);
   if (s)
     return s;
-  tell_cuts(&r->training_tokens, "training", max, report);
-  tell_cuts(&r->validation_tokens, "validation", max, report);
+  tell_notes(&r->training_tokens, "training", max, report);
+  tell_notes(&r->validation_tokens, "validation", max, report);
   return STATUS_OK;
 }
 

@@ -28,7 +28,7 @@ static struct language_options defaults(void) {
                                    .prompt = "prompt",
                                    .completion = "completion",
                                    .chat_template = "chatml",
-                                   .eos = -1,
+                                   .eos = {.id = -1},
                                    .max_length = 1000,
                                    .vocabulary = 100000};
 }
@@ -39,7 +39,7 @@ static enum status read_data(struct corpus *out, const struct tokenizer *tokeniz
   *err = (struct error){0};
   put_data(text);
   assert_int_equal(pool_new(&pool, 2, err), STATUS_OK);
-  enum status status = corpus_read(out, data_file, name, tokenizer, options, FAMILIES "smollm", NULL, pool, err);
+  enum status status = corpus_read(out, data_file, name, tokenizer, options, FAMILIES "smollm", NULL, pool, NULL, err);
   pool_free(pool);
   return status;
 }
@@ -95,7 +95,7 @@ static void expect(const struct shown *cases, size_t count) {
   for (size_t i = 0; i < count; i++) {
     struct language_options options = defaults();
     options.chat_template = cases[i].chat_template ? cases[i].chat_template : "chatml";
-    options.eos = cases[i].eos;
+    options.eos = (struct eos){.id = cases[i].eos, .count = cases[i].eos >= 0, .ids = {cases[i].eos}};
     options.train_on_inputs = cases[i].train_on_inputs;
     show(&out, cases[i].family, cases[i].name, cases[i].text, &options);
     assert_string_equal(out.text, cases[i].want);
@@ -140,6 +140,94 @@ static void chats(void **state) {
   EXPECT(cases);
 }
 
+#define THINKS(text, name, thought)                                                                                   \
+  "{\"role\":\"assistant\",\"content\":\"" text "\",\"" name "\":\"" thought "\"}"
+#define TURNS(end) "{% for m in messages %}{{ m.role }}:{{ m.content }}" end "{% endfor %}"
+
+/* A model must learn to stop, with every template. */
+static void ends_of_turns(void **state) {
+  (void)state;
+  static const char text[] = CHAT(USER("q") "," SAYS("b") "," USER("r") "," SAYS("c"));
+  static const struct shown cases[] = {
+      /* An added token that is not special; white space after it is the template's. */
+      {"smollm", "x.jsonl", text, "user:q <tool>\nassistant:[b <tool>]\nuser:r <tool>\nassistant:[c <tool>]\n|",
+       TURNS(" <tool>\n"), -1, false},
+      /* The model's EOS, be it an ordinary token; the template's words after it are not learnt. */
+      {"smollm", "x.jsonl", text, "user:q.\n!assistant:[b.]\n!user:r.\n!assistant:[c.]\n!|", TURNS(".\n!"), 16, false},
+      /* No token at all: all that ends the turn. */
+      {"smollm", "x.jsonl", text, "user:q\n;assistant:[b\n;]user:r\n;assistant:[c\n;]|", TURNS("\n;"), -1, false},
+      /* The last of several, and one that only the end of the conversation has. */
+      {"smollm", "x.jsonl", text,
+       "user:q <tool><|im_end|>\nassistant:[b <tool><|im_end|>]\nuser:r <tool><|im_end|>\n"
+       "assistant:[c <tool><|im_end|>]\n|",
+       TURNS(" <tool><|im_end|>\n"), 0, false},
+      {"smollm", "x.jsonl", text, "user:q\nassistant:[b\n]user:r\nassistant:[c\n<|endoftext|>]|",
+       TURNS("\n") "<|endoftext|>", 0, false},
+      /* None there either: EOS ends the conversation, as it ends a text. */
+      {"smollm", "x.jsonl", text, "user:q\nassistant:[b\n]user:r\nassistant:[c\n<|endoftext|>]|", TURNS("\n"), 0,
+       false},
+      {"smollm", "x.jsonl", CHAT(USER("q") "," SAYS("b") "," USER("r")), "user:q\nassistant:[b\n]user:r\n|",
+       TURNS("\n"), 0, false},
+  };
+  EXPECT(cases);
+}
+
+static void calls_and_reasoning(void **state) {
+  (void)state;
+  static const struct shown cases[] = {
+      {"smollm", "x.jsonl", CHAT(USER("q") "," CALLS(CALL("f", "\"{\\\"city\\\": \\\"Oslo\\\"}\""))),
+       "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n"
+       "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n"
+       "[<tool_call>\n{\"name\": \"f\", \"arguments\": {\"city\": \"Oslo\"}}\n</tool_call><|im_end|>]\n|",
+       "qwen", 0, false},
+      {"smollm", "x.jsonl",
+       CHAT(USER(
+           "q") ",{\"role\":\"assistant\",\"content\":\"\",\"function_call\":{\"name\":\"f\",\"arguments\":\"{}\"}}"
+                ",{\"role\":\"function\",\"name\":\"f\",\"content\":\"20\"}"),
+       "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n"
+       "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n"
+       "[<tool_call>\n{\"name\": \"f\", \"arguments\": "
+       "{}}\n</tool_call><|im_end|>]\n<|im_start|>user\n<tool_response>\n"
+       "20\n</tool_response><|im_end|>\n|",
+       "qwen", 0, false},
+      {"smollm", "x.jsonl", CHAT(USER("q") "," THINKS("b", "reasoning_content", "hm")),
+       "user:q <tool>assistant:[<think>hm</think>b <tool>]|",
+       "{% for m in messages %}{{ m.role }}:{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% "
+       "endif %}"
+       "{{ m.content }} <tool>{% endfor %}",
+       0, false},
+      {"smollm", "x.jsonl", CHAT(USER("q") ",{\"role\":\"assistant\",\"content\":null,\"refusal\":\"No.\"}"),
+       "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n[No.<|im_end|>]\n|", .eos = 0},
+  };
+  EXPECT(cases);
+}
+
+/* What the template leaves out is counted, with the line of the first. */
+static void notes(void **state) {
+  (void)state;
+#define TOOLS "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]"
+  static const char text[] =
+      CHAT(USER("q") "," SAYS("b"))
+      CHAT(MESSAGE("system", "\"s\"") "," USER("q") "," THINKS("b", "thinking", "hm"))
+      "{\"messages\":[" USER("q") "," SAYS("b") "]," TOOLS "}\n"
+      CHAT(USER("none") "," SAYS("b"));
+  struct tokenizer *tokenizer = open_family("smollm");
+  struct language_options options = defaults();
+  struct corpus c;
+  struct error err;
+  options.chat_template =
+      "{% for m in messages if m.role != 'system' %}{% if messages[0].content != 'none' %}{% generation %}"
+      "{{ m.content }}{% endgeneration %}{% else %}{{ m.content }}{% endif %}{% endfor %}";
+  if (read_data(&c, tokenizer, "x.jsonl", text, &options, &err))
+    fail_msg("%s", err.text);
+  static const struct note want[NOTE_COUNT] = {
+      [NOTE_UNTAUGHT] = {1, 4}, [NOTE_REASONING] = {1, 2}, [NOTE_CONTENT] = {1, 2}, [NOTE_TOOLS] = {1, 3}};
+  assert_memory_equal(c.notes, want, sizeof want);
+  assert_int_equal(c.count, 3);
+  corpus_done(&c);
+  tokenizer_free(tokenizer);
+}
+
 static void completions_and_texts(void **state) {
   (void)state;
   static const struct shown cases[] = {
@@ -176,7 +264,7 @@ static void cuts_and_drops(void **state) {
   size_t whole = c.offsets[1], answer = 0;
   while (!c.trained[answer])
     answer++;
-  assert_int_equal(c.truncated + c.dropped, 0);
+  assert_int_equal(c.truncated + c.notes[NOTE_CUT_OFF].count, 0);
   corpus_done(&c);
 
   options.max_length = whole;
@@ -184,8 +272,8 @@ static void cuts_and_drops(void **state) {
   assert_int_equal(c.offsets[1], whole);
   assert_int_equal(c.count, 1);
   assert_int_equal(c.truncated, 0);
-  assert_int_equal(c.dropped, 1);
-  assert_int_equal(c.dropped_line, 2);
+  assert_int_equal(c.notes[NOTE_CUT_OFF].count, 1);
+  assert_int_equal(c.notes[NOTE_CUT_OFF].line, 2);
   corpus_done(&c);
 
   options.max_length = answer + 1;
@@ -212,9 +300,9 @@ static void refuses(void **state) {
       {"x.jsonl", CHAT(USER("q") "," SAYS("a")) CHAT(USER("q") "," SAYS("")), "messages",
        "line 2, column 13: every message of the assistant is empty or has the weight 0"},
       {"x.jsonl", CHAT("{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[]}"), "messages",
-       "line 1, column 13: chat template: line 3, column 44: can only concatenate"},
-      {"x.jsonl", CHAT(MESSAGE("assistant", "[{\"type\":\"refusal\",\"refusal\":\"no\"}]")), "messages",
-       "line 1, column 13: message 1: content part 1 is of type refusal"},
+       "line 1, column 13: message 1: content must be a string or a list of parts, not null"},
+      {"x.jsonl", CHAT(MESSAGE("assistant", "[{\"type\":\"image_url\",\"image_url\":\"no\"}]")), "messages",
+       "line 1, column 13: message 1: content part 1 is of type image_url"},
       {"x.jsonl", "{\"messages\":{}}", "messages", "line 1, column 13: messages must be an array"},
       {"x.jsonl", CHAT(USER("q") "," SAYS("a")) "\n{\"text\":\"b\"}\n", "messages",
        "line 3, column 1: this line has text, but line 1 has messages"},
@@ -227,7 +315,7 @@ static void refuses(void **state) {
       {"x.csv", "text\na b\n\"\"\n", "text", "line 3, column 1: text is empty"},
       {"x.csv", "text\n\xff\n", "", "line 2, column 1: the byte 0xFF is not UTF-8"},
       {"x.jsonl", "{\"text\":\"a b\"}\n{\"text\":", "", "line 2"},
-      {"x.jsonl", "{\"text\":\"a\"}\n", "text", "line 1, column 9: there is nothing to learn in this example"},
+      {"x.jsonl", "{\"text\":\"a\"}\n", "", "none of 1 examples teaches anything: each is a single token"},
       {"x.jsonl", "", "", "the file is empty"},
   };
   struct tokenizer *tokenizer = open_family("smollm");
@@ -287,7 +375,8 @@ static void other_names(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(chats),   cmocka_unit_test(completions_and_texts), cmocka_unit_test(cuts_and_drops),
+      cmocka_unit_test(chats),   cmocka_unit_test(ends_of_turns),         cmocka_unit_test(calls_and_reasoning),
+      cmocka_unit_test(notes),   cmocka_unit_test(completions_and_texts), cmocka_unit_test(cuts_and_drops),
       cmocka_unit_test(refuses), cmocka_unit_test(other_names),           cmocka_unit_test(names_the_templates_faults),
   };
   return cmocka_run_group_tests(tests, make_data_file, remove_data_file);

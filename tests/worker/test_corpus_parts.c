@@ -52,12 +52,12 @@ static enum status read_with(struct corpus *out, int threads, const char *name, 
                                      .messages = "messages",
                                      .prompt = "prompt",
                                      .completion = "completion",
-                                     .eos = 0,
+                                     .eos = {.id = 0, .count = 1, .ids = {0}},
                                      .max_length = 120,
                                      .vocabulary = 100000};
   struct pool *pool = open_pool(threads);
   *err = (struct error){0};
-  enum status status = corpus_read(out, data_file, name, tokenizer, &options, FAMILIES "smollm", NULL, pool, err);
+  enum status status = corpus_read(out, data_file, name, tokenizer, &options, FAMILIES "smollm", NULL, pool, NULL, err);
   pool_free(pool);
   return status;
 }
@@ -73,8 +73,7 @@ static void assert_same(const struct corpus *a, const struct corpus *b) {
     assert_memory_equal(a->trained, b->trained, tokens);
   assert_int_equal(a->longest, b->longest);
   assert_int_equal(a->truncated, b->truncated);
-  assert_int_equal(a->dropped, b->dropped);
-  assert_int_equal(a->dropped_line, b->dropped_line);
+  assert_memory_equal(a->notes, b->notes, sizeof a->notes);
 }
 
 static void any_number_of_threads(void **state) {
@@ -87,8 +86,8 @@ static void any_number_of_threads(void **state) {
     put_completions(csv, NEVER, "");
     assert_int_equal(read_with(&one, 1, name, tokenizer, &err), STATUS_OK);
     assert_int_equal(read_with(&three, 3, name, tokenizer, &err), STATUS_OK);
-    assert_int_equal(one.count + one.dropped, LINES - csv - LINES / 97);
-    assert_true(one.dropped > 0 && one.dropped_line > 1);
+    assert_int_equal(one.count + one.notes[NOTE_CUT_OFF].count, LINES - csv - LINES / 97);
+    assert_true(one.notes[NOTE_CUT_OFF].count > 0 && one.notes[NOTE_CUT_OFF].line > 1);
     assert_same(&one, &three);
     corpus_done(&one);
     corpus_done(&three);
@@ -139,7 +138,7 @@ static void classifiers(void **state) {
   assert_int_equal(tokenizer_open(&tokenizer, "tests/worker/text/tokenizers/uncased", &err), STATUS_OK);
   assert_int_equal(dataset_load(&d, data_file, "x.csv", &columns, NULL, &err), STATUS_OK);
   for (size_t i = 0; i < 2; i++) {
-    assert_int_equal(corpus_make(&c[i], &d, tokenizer, 12, 100000, pools[i], &err), STATUS_OK);
+    assert_int_equal(corpus_make(&c[i], &d, tokenizer, 12, 100000, pools[i], NULL, &err), STATUS_OK);
     assert_int_equal(c[i].count, LINES);
     for (size_t k = 0; k < LINES; k++)
       assert_int_equal(c[i].labels[k], k % 3 ? 1 : 0);
@@ -148,7 +147,7 @@ static void classifiers(void **state) {
   assert_true(c[0].truncated > 0);
   for (size_t i = 0; i < 2; i++) {
     corpus_done(&c[i]);
-    assert_int_equal(corpus_make(&c[i], &d, tokenizer, 1, 100000, pools[i], &err), STATUS_INVALID_VALUE);
+    assert_int_equal(corpus_make(&c[i], &d, tokenizer, 1, 100000, pools[i], NULL, &err), STATUS_INVALID_VALUE);
     assert_non_null(strstr(err.text, "line 2: "));
     pool_free(pools[i]);
   }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "worker/data/messages.h"
 
 static bool set(struct run *run, struct scope *scope, const char *name, struct value value) {
   struct marked key = jinja_literal(name);
@@ -22,14 +23,16 @@ static bool dict_from_json(struct run *run, struct value *out, const json_t *jso
   /* The keys of a JSON object are unique, so they need not be looked for. */
   json_object_foreach((json_t *)(uintptr_t)json, key, item) {
     struct entry *entry = &dict->entries[dict->count++];
-    uint32_t own = strcmp(key, "text") == 0 ? mark : 0;
+    uint32_t own = mark & MARK_CALL || mark == MARK_TOOLS || strcmp(key, "text") == 0 ? mark : 0;
     if (!jinja_string(run, &entry->key, jinja_literal(key)) || !from_json(run, &entry->value, item, own))
       return false;
+    if (mark & MARK_CALL && json_is_object(item) && strcmp(key, "arguments") == 0)
+      entry->value.dict->arguments = true;
   }
   return true;
 }
 
-/* Strings get `mark`: in a list, those of the members `text` of its objects too. */
+/* Strings get `mark`. Of an object those of the member `text` do, as in lists of parts; of calls and tools all do. */
 static bool from_json(struct run *run, struct value *out, const json_t *json, uint32_t mark) {
   if (!jinja_spend(run, 1) || !jinja_enter(run))
     return false;
@@ -60,72 +63,95 @@ static bool from_json(struct run *run, struct value *out, const json_t *json, ui
   return ok;
 }
 
-static bool is_assistant(const json_t *message) {
+bool chat_is_assistant(const json_t *message) {
   const char *role = json_string_value(json_object_get(message, "role"));
   return role && strcmp(role, "assistant") == 0;
 }
 
 /* As Transformers: reasoning goes by three names; templates read the first, or the second. */
 static bool add_reasoning(struct run *run, struct dict **out, const struct dict *message) {
-  static const char *const names[] = {"reasoning_content", "thinking", "reasoning"};
   struct value name, alias;
   struct entry *entry = NULL;
   *out = NULL;
-  for (size_t i = 0; i < COUNT_OF(names) && (!entry || entry->value.kind == VALUE_NONE); i++) {
-    struct marked key = jinja_literal(names[i]);
+  for (size_t i = 0; i < REASONING_NAMES && (!entry || entry->value.kind == VALUE_NONE); i++) {
+    struct marked key = jinja_literal(reasoning_names[i]);
     if (!jinja_dict_find_text(run, &entry, message, &key))
       return false;
   }
   if (!entry || entry->value.kind == VALUE_NONE)
     return true;
-  struct value reasoning = entry->value;
+  struct value given = entry->value;
   if (!(*out = jinja_dict_new(run, message->count + 2)) ||
       !jinja_string(run, &name, jinja_literal("reasoning_content")) ||
-      !jinja_string(run, &alias, jinja_literal("thinking")) || !jinja_dict_set(run, *out, alias, reasoning))
+      !jinja_string(run, &alias, jinja_literal("thinking")) || !jinja_dict_set(run, *out, alias, given))
     return false;
   for (size_t i = 0; i < message->count; i++)
     if (!jinja_dict_set(run, *out, message->entries[i].key, message->entries[i].value))
       return false;
-  return jinja_dict_set(run, *out, name, reasoning);
+  return jinja_dict_set(run, *out, name, given);
 }
 
-static bool message_from_json(struct run *run, struct value *out, const json_t *json, uint32_t mark) {
-  struct marked content = jinja_literal("content");
-  struct entry *entry;
-  struct dict *dict;
-  if (!dict_from_json(run, out, json, 0) || !jinja_dict_find_text(run, &entry, out->dict, &content))
+/* Strings of the members that are the message's own get its number. */
+static uint32_t mark_of(const char *key, uint32_t number) {
+  if (strcmp(key, "content") == 0)
+    return number;
+  if (strcmp(key, "tool_calls") == 0 || strcmp(key, "function_call") == 0)
+    return number | MARK_CALL;
+  for (size_t i = 0; i < REASONING_NAMES; i++)
+    if (strcmp(key, reasoning_names[i]) == 0)
+      return number | MARK_REASONING;
+  return 0;
+}
+
+static bool message_from_json(struct run *run, struct value *out, const json_t *json, uint32_t number,
+                              bool null_content) {
+  struct dict *dict = jinja_dict_new(run, json_object_size(json)), *more;
+  bool calls = json_array_size(json_object_get(json, "tool_calls")) > 0;
+  const char *key;
+  json_t *item;
+  if (!dict)
     return false;
-  if (entry && mark && !from_json(run, &entry->value, json_object_get(json, "content"), mark))
+  json_object_foreach((json_t *)(uintptr_t)json, key, item) {
+    struct entry *entry = &dict->entries[dict->count++];
+    bool content = strcmp(key, "content") == 0;
+    bool null = json_is_null(item) || (null_content && calls && json_is_string(item) && !json_string_length(item));
+    bool ok = jinja_string(run, &entry->key, jinja_literal(key));
+    if (content && null)
+      ok = ok && jinja_string(run, &entry->value, (struct marked){.bytes = "", .null = true});
+    else
+      ok = ok && from_json(run, &entry->value, item, mark_of(key, number));
+    if (!ok)
+      return false;
+  }
+  if (!add_reasoning(run, &more, dict))
     return false;
-  if (!add_reasoning(run, &dict, out->dict))
-    return false;
-  if (dict)
-    out->dict = dict;
+  dict = more ? more : dict;
+  dict->message = number;
+  *out = (struct value){.kind = VALUE_DICT, .dict = dict};
   return true;
 }
 
-bool chat_context_fill(struct run *run, struct scope *scope, const json_t *messages, const json_t *tools,
-                       const json_t *specials, bool add_generation_prompt) {
-  struct list *list = jinja_list_new(run, json_array_size(messages));
+bool chat_context_fill(struct run *run, struct scope *scope, const struct chat *chat) {
+  struct list *list = jinja_list_new(run, json_array_size(chat->messages));
   struct value value = jinja_none();
   const char *key;
   json_t *special;
-  json_object_foreach((json_t *)(uintptr_t)specials, key, special) {
+  json_object_foreach((json_t *)(uintptr_t)chat->specials, key, special) {
     if (!from_json(run, &value, special, 0) || !set(run, scope, key, value))
       return false;
   }
-  for (size_t i = 0; list && i < json_array_size(messages); i++) {
-    const json_t *message = json_array_get(messages, i);
-    if (!message_from_json(run, &value, message, is_assistant(message) ? (uint32_t)i + 1 : 0) ||
+  for (size_t i = 0; list && i < json_array_size(chat->messages); i++) {
+    const json_t *message = json_array_get(chat->messages, i);
+    if (!message_from_json(run, &value, message, (uint32_t)i + 1, chat->null_content) ||
         !jinja_list_add(run, list, value))
       return false;
   }
   if (!list || !set(run, scope, "messages", (struct value){.kind = VALUE_LIST, .list = list}) ||
       !set(run, scope, "documents", jinja_none()) ||
-      !set(run, scope, "add_generation_prompt", jinja_bool(add_generation_prompt)))
+      !set(run, scope, "add_generation_prompt", jinja_bool(chat->add_generation_prompt)))
     return false;
   value = jinja_none();
-  if (tools && !json_is_null(tools) && !from_json(run, &value, tools, 0))
+  if (chat->tools && !json_is_null(chat->tools) && !from_json(run, &value, chat->tools, MARK_TOOLS))
     return false;
   return set(run, scope, "tools", value);
 }
@@ -133,7 +159,7 @@ bool chat_context_fill(struct run *run, struct scope *scope, const json_t *messa
 enum status chat_context_check(const json_t *messages, const json_t *tools, struct error *err) {
   if (!json_is_array(messages))
     return error_set(err, STATUS_DATASET_INVALID, "messages", "the messages must be a list");
-  if (json_array_size(messages) >= MARK_GENERATED)
+  if (json_array_size(messages) >= MARK_TOOLS)
     return error_set(err, STATUS_DATASET_INVALID, "messages", "there are too many messages");
   for (size_t i = 0; i < json_array_size(messages); i++)
     if (!json_is_object(json_array_get(messages, i)))
@@ -144,29 +170,74 @@ enum status chat_context_check(const json_t *messages, const json_t *tools, stru
   return STATUS_OK;
 }
 
+/* --- what reached the text ------------------------------------------------------------------------ */
+
+static bool is_visible(const json_t *text) {
+  const char *bytes = json_string_value(text);
+  return bytes && bytes[strspn(bytes, " \t\r\n")] != '\0';
+}
+
 static bool has_content(const json_t *content) {
-  bool some = json_string_length(content) > 0;
+  bool some = is_visible(content);
   for (size_t i = 0; !some && i < json_array_size(content); i++) {
     const json_t *part = json_array_get(content, i);
-    some = json_string_length(part) > 0 || json_string_length(json_object_get(part, "text")) > 0;
+    some = is_visible(part) || is_visible(json_object_get(part, "text"));
   }
   return some;
 }
 
-enum status chat_context_traces(const json_t *messages, const struct marked *text, struct error *err) {
-  size_t count = json_array_size(messages);
-  bool *seen = calloc(count + 1, sizeof *seen);
+static bool has_calls(const json_t *message) {
+  return json_array_size(json_object_get(message, "tool_calls")) > 0 ||
+         json_is_object(json_object_get(message, "function_call"));
+}
+
+static bool has_reasoning(const json_t *message) {
+  bool some = false;
+  for (size_t i = 0; i < REASONING_NAMES; i++)
+    some = some || is_visible(json_object_get(message, reasoning_names[i]));
+  return some;
+}
+
+enum { SEEN_CONTENT = 1, SEEN_CALL = 2, SEEN_REASONING = 4 };
+
+static void see(uint8_t *seen, size_t count, const struct marked *text, bool *tools) {
+  for (size_t i = 0; i < text->length; i++) {
+    uint32_t mark = jinja_mark(text, i), number = mark & MARK_NUMBER;
+    *tools = *tools || number == MARK_TOOLS;
+    if (number && number <= count)
+      seen[number - 1] |= mark & MARK_CALL ? SEEN_CALL : mark & MARK_REASONING ? SEEN_REASONING : SEEN_CONTENT;
+  }
+}
+
+static enum status check_trace(unsigned *lost, const json_t *message, size_t number, unsigned seen, struct error *err) {
+  bool assistant = chat_is_assistant(message), content = has_content(json_object_get(message, "content"));
+  bool calls = assistant && has_calls(message) && !(seen & SEEN_CALL);
+  *lost |= content && !(seen & SEEN_CONTENT) ? CHAT_LOST_CONTENT : 0;
+  *lost |= calls ? CHAT_LOST_CALL : 0;
+  *lost |= assistant && has_reasoning(message) && !(seen & SEEN_REASONING) ? CHAT_LOST_REASONING : 0;
+  if (assistant && content && !(seen & (SEEN_CONTENT | SEEN_CALL)))
+    return error_set(err, STATUS_DATASET_INVALID, "messages",
+                     "nothing of message %zu, an assistant's, is in the text that the chat template makes", number);
+  if (calls)
+    return error_set(err, STATUS_DATASET_INVALID, "messages",
+                     "nothing of the tool calls of message %zu is in the text that the chat template makes: it takes a "
+                     "template that knows tools",
+                     number);
+  return STATUS_OK;
+}
+
+enum status chat_context_traces(unsigned *lost, const struct chat *chat, const struct marked *text, struct error *err) {
+  size_t count = json_array_size(chat->messages);
+  uint8_t *seen = calloc(count + 1, sizeof *seen);
+  bool tools = json_array_size(chat->tools) == 0;
+  *lost = 0;
   if (!seen)
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the conversation");
-  for (size_t i = 0; i < text->length; i++)
-    seen[jinja_mark(text, i) & ~MARK_GENERATED] = true;
+  see(seen, count, text, &tools);
   enum status status = STATUS_OK;
-  for (size_t i = 0; !status && i < count; i++) {
-    const json_t *message = json_array_get(messages, i);
-    if (!seen[i + 1] && is_assistant(message) && has_content(json_object_get(message, "content")))
-      status = error_set(err, STATUS_DATASET_INVALID, "messages",
-                         "nothing of message %zu, an assistant's, is in the text that the chat template makes", i + 1);
-  }
+  for (size_t i = 0; !status && i < count; i++)
+    status = check_trace(lost, json_array_get(chat->messages, i), i + 1, seen[i], err);
+  *lost |= tools ? 0 : CHAT_LOST_TOOLS;
   free(seen);
   return status;
 }

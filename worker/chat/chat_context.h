@@ -1,18 +1,27 @@
 /* What a template sees of the world: messages, tools and special tokens as values, and the check that
-   every answer reached the text. */
+   what was given reached the text. */
 #ifndef WORKER_CHAT_CHAT_CONTEXT_H
 #define WORKER_CHAT_CHAT_CONTEXT_H
 
 #include <jansson.h>
 
+#include "worker/chat/chat_template.h"
 #include "worker/chat/jinja_run.h"
 
+/* What is rendered; borrowed. */
+struct chat {
+  const json_t *messages, *tools, *specials;
+  bool add_generation_prompt;
+  bool null_content; /* empty content beside tool calls is given as null */
+};
+
+bool chat_is_assistant(const json_t *message);
 /* STATUS_DATASET_INVALID naming the message when they are no list of objects. */
 enum status chat_context_check(const json_t *messages, const json_t *tools, struct error *err);
 /* Fills a scope. Strings stay in the JSON. */
-bool chat_context_fill(struct run *run, struct scope *scope, const json_t *messages, const json_t *tools,
-                       const json_t *specials, bool add_generation_prompt);
-/* STATUS_DATASET_INVALID for an assistant's message with content of which no byte is in the text. */
-enum status chat_context_traces(const json_t *messages, const struct marked *text, struct error *err);
+bool chat_context_fill(struct run *run, struct scope *scope, const struct chat *chat);
+/* STATUS_DATASET_INVALID for an assistant's message with content, or tool calls, of which no byte is in the text.
+   *lost: enum chat_lost of everything that is not, until then. */
+enum status chat_context_traces(unsigned *lost, const struct chat *chat, const struct marked *text, struct error *err);
 
 #endif

@@ -4,19 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/arena.h"
-#include "worker/chat/chat_context.h"
-
-struct chat_template {
-  struct arena arena; /* of the tree */
-  struct source source;
-  struct tree tree;
-  json_t *specials;
-};
+#include "worker/chat/chat_render.h"
 
 void chat_template_free(struct chat_template *chat) {
   if (!chat)
     return;
+  chat_template_free(chat->tool_use);
   arena_done(&chat->arena);
   json_decref(chat->specials);
   free(chat);
@@ -77,72 +70,36 @@ void chat_text_done(struct chat_text *text) {
   chat_text_init(text);
 }
 
-static bool add_span(struct chat_text *out, size_t begin, size_t end) {
-  if (out->span_count == out->span_size) {
-    size_t size = out->span_size ? out->span_size * 2 : 16;
-    struct chat_span *spans = realloc(out->spans, size * sizeof *spans);
-    if (!spans)
-      return false;
-    out->spans = spans;
-    out->span_size = size;
-  }
-  out->spans[out->span_count++] = (struct chat_span){begin, end};
-  return true;
-}
-
-/* OpenAI's way to leave an assistant's message out of what is learnt. */
-static bool weighs_nothing(const json_t *messages, uint32_t number) {
-  const json_t *weight = json_object_get(json_array_get(messages, number - 1), "weight");
-  return json_is_number(weight) && json_number_value(weight) == 0;
-}
-
-static bool is_learnt(const struct marked *text, size_t i, const json_t *messages, bool generated) {
-  uint32_t mark = jinja_mark(text, i), number = mark & ~MARK_GENERATED;
-  if (generated ? !(mark & MARK_GENERATED) : !number)
-    return false;
-  return !number || !weighs_nothing(messages, number);
-}
-
-static bool find_spans(struct chat_text *out, const struct marked *text, const json_t *messages, bool generated) {
-  for (size_t i = 0, begin = 0; i < text->length; begin = i) {
-    bool learnt = is_learnt(text, i, messages, generated);
-    while (i < text->length && is_learnt(text, i, messages, generated) == learnt)
-      i++;
-    if (learnt && !add_span(out, begin, i))
-      return false;
-  }
-  return true;
-}
-
-static enum status run_template(const struct chat_template *chat, struct run *run, struct chat_text *out,
-                                const json_t *messages, const json_t *tools, bool add_generation_prompt) {
-  struct build build = {0};
-  struct scope *context = jinja_scope_new(run, NULL), *top = context ? jinja_scope_new(run, context) : NULL;
-  run->out = &build;
-  run->scope = top;
-  if (!top || !chat_context_fill(run, context, messages, tools, chat->specials, add_generation_prompt) ||
-      !jinja_execute(run, &chat->tree.body))
-    return run->status;
-  struct marked text = jinja_built(&build);
-  enum status status = chat_context_traces(messages, &text, run->err);
-  if (status)
-    return status;
-  if (!str_add(&out->text, text.bytes, text.length) || !find_spans(out, &text, messages, chat->tree.has_generation))
-    return error_set(run->err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the conversation's text");
-  return STATUS_OK;
+/* The text of a conversation, and what the assistant says in it. */
+static enum status render(const struct chat_template *chat, struct chat_text *out, const struct chat *input,
+                          struct error *err) {
+  struct rendering rendering;
+  str_clear(&out->text);
+  out->span_count = 0;
+  out->lost = 0;
+  enum status status = rendering_make(&rendering, chat, input, err);
+  status = status ? status : chat_context_traces(&out->lost, input, &rendering.text, err);
+  if (!status && !str_add(&out->text, rendering.text.bytes, rendering.text.length))
+    status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the conversation's text");
+  status = status ? status : chat_find_turns(out, chat, input, &rendering, err);
+  rendering_done(&rendering);
+  return status;
 }
 
 enum status chat_template_render(const struct chat_template *chat, struct chat_text *out, const json_t *messages,
                                  const json_t *tools, bool add_generation_prompt, struct error *err) {
-  struct run run = {.source = &chat->source, .err = err};
-  str_clear(&out->text);
-  out->span_count = 0;
+  if (chat->tool_use && json_array_size(tools) > 0)
+    chat = chat->tool_use;
+  struct chat input = {messages, tools, chat->specials, add_generation_prompt, false};
   out->exact = chat->tree.has_generation;
   enum status status = chat_context_check(messages, tools, err);
-  if (status)
+  status = status ? status : render(chat, out, &input, err);
+  if (!status || !(out->lost & CHAT_LOST_CALL))
     return status;
-  arena_init(&run.arena, RUN_BYTES_MAX);
-  status = run_template(chat, &run, out, messages, tools, add_generation_prompt);
-  arena_done(&run.arena);
-  return status;
+  /* Some templates look for calls only where content is null. */
+  struct error again = {0};
+  input.null_content = true;
+  if (render(chat, out, &input, &again))
+    return status;
+  return STATUS_OK;
 }

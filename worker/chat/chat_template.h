@@ -1,7 +1,7 @@
 /* Chat templates: Jinja programs that turn a list of messages into the text a model was trained on,
    rendered as Transformers does (trim_blocks, lstrip_blocks, loop controls, raise_exception,
-   strftime_now, {% generation %}). While rendering, every byte remembers whether it came from the
-   content of an assistant message, so what a model must learn is known without tokenising twice. */
+   strftime_now, {% generation %}). While rendering, every byte remembers which message it came from,
+   so what a model must learn is known without tokenising twice. */
 #ifndef WORKER_CHAT_CHAT_TEMPLATE_H
 #define WORKER_CHAT_CHAT_TEMPLATE_H
 
@@ -30,23 +30,36 @@ void chat_template_free(struct chat_template *chat);
 
 struct chat_span {
   size_t begin, end; /* bytes of the text */
+  size_t said;       /* what is said ends here; the rest, up to `end`, ends the turn */
+};
+
+/* What was given and is not to be found in the text. */
+enum chat_lost {
+  CHAT_LOST_CALL = 1,      /* all of a message's tool calls: never of a text that was made */
+  CHAT_LOST_CONTENT = 2,   /* all of a message's content; of an assistant's only where its calls are there */
+  CHAT_LOST_REASONING = 4, /* the reasoning of a message */
+  CHAT_LOST_TOOLS = 8,
+  CHAT_LOST_TURN = 16      /* where a turn begins and ends: only the message's own bytes of it are in the spans */
 };
 
 /* Reused from call to call. */
 struct chat_text {
   struct str text;
-  struct chat_span *spans; /* what the assistant said, in order, not overlapping, not empty */
+  struct chat_span *spans; /* what the assistant says, in order, not overlapping, not empty */
   size_t span_count, span_size;
-  bool exact; /* the spans are the template's {% generation %} blocks: what ends a turn is in them */
+  bool exact;    /* the spans are the template's {% generation %} blocks: what ends a turn is in them */
+  unsigned lost; /* enum chat_lost */
 };
 void chat_text_init(struct chat_text *text);
 void chat_text_done(struct chat_text *text);
 
 /* Renders `messages` (objects with role and content). Where the template has {% generation %} blocks they
-   are the spans; else the bytes that came from the content of assistant messages are. `tools` may be NULL.
+   are the spans; else the turns of assistant messages are, from where the model takes over: content, reasoning, tool
+   calls, and what the template writes around and after them. Messages that say nothing, or have the weight 0, have
+   none. Content that is null reads as empty text, and `is none` holds too. `tools` may be NULL.
    STATUS_DATASET_INVALID for what the template itself refuses (raise_exception: its text) and when an assistant
-   message with content leaves no trace in the text; STATUS_UNSUPPORTED_VALUE for a construct that only
-   shows at run time, and for a template that takes more time or memory than it may (it is hostile input too). */
+   message with content, or its tool calls, leave no trace in the text; STATUS_UNSUPPORTED_VALUE for a construct that
+   only shows at run time, and for a template that takes more time or memory than it may (it is hostile input too). */
 NODISCARD enum status chat_template_render(const struct chat_template *chat, struct chat_text *out,
                                            const json_t *messages, const json_t *tools, bool add_generation_prompt,
                                            struct error *err);

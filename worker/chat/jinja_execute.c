@@ -179,6 +179,34 @@ static enum flow execute_if(struct run *run, const struct node *node) {
   }
 }
 
+/* What follows in the run's text is that message's. */
+static bool begin_block(struct run *run, uint32_t message) {
+  run->message = message;
+  if (run->out != run->whole)
+    return true;
+  if (run->block_count == run->block_size) {
+    size_t size = run->block_size ? run->block_size * 2 : 32;
+    struct block *blocks = jinja_alloc(run, size, sizeof *blocks);
+    if (!blocks)
+      return false;
+    if (run->block_count)
+      memcpy(blocks, run->blocks, run->block_count * sizeof *blocks);
+    run->blocks = blocks;
+    run->block_size = size;
+  }
+  run->blocks[run->block_count++] = (struct block){run->whole->length, message};
+  return true;
+}
+
+/* The body of a loop for one item, which may be a message. */
+static enum flow execute_item(struct run *run, const struct node_list *body, const struct value *item) {
+  uint32_t outer = run->message, message = item->kind == VALUE_DICT ? item->dict->message : 0;
+  if (!message)
+    return execute(run, body);
+  enum flow flow = begin_block(run, message) ? execute(run, body) : FLOW_FAILED;
+  return begin_block(run, outer) ? flow : FLOW_FAILED;
+}
+
 /* The items of the loop that its filter lets pass; where the body has no `loop` this is done one by
    one instead, as Jinja does: a body may change what the filter looks at. */
 static bool passes(struct run *run, bool *out, const struct node *node, struct scope *scope, struct value item) {
@@ -237,7 +265,7 @@ static enum flow execute_for(struct run *run, const struct node *node) {
     run->scope = scope;
     if (node->flag && !jinja_assign(run, scope, &loop_name, (struct value){.kind = VALUE_LOOP, .loop = loop}))
       return FLOW_FAILED;
-    flow = execute(run, &node->body);
+    flow = execute_item(run, &node->body, &items->items[i]);
     run->scope = outer;
     if (flow == FLOW_FAILED)
       return FLOW_FAILED;

@@ -328,6 +328,13 @@ static bool named_builtin(struct run *run, const struct builtin **out, struct ar
                                    name->text->length > 60 ? 60 : (int)name->text->length, name->text->bytes);
 }
 
+/* As in Jinja, what is false has no items to map or to choose from. */
+static bool items_if_any(struct run *run, const struct list **out, const struct value *in) {
+  static const struct list nothing = {0};
+  *out = &nothing;
+  return !jinja_truth(in) || jinja_items(run, out, in);
+}
+
 static bool filter_map(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
   const struct arguments *all = b->all;
   const struct value *path = all->count ? NULL : named(all, "attribute"), *fallback = named(all, "default");
@@ -338,7 +345,7 @@ static bool filter_map(struct run *run, struct value *out, const struct value *i
   if (!path && !all->count)
     return jinja_wrong(run, "map requires a filter argument");
   if (!list || (!path && !named_builtin(run, &filter, &rest, all, 0, "filter", jinja_find_filter)) ||
-      !jinja_items(run, &items, in))
+      !items_if_any(run, &items, in))
     return false;
   for (size_t i = 0; i < items->count; i++) {
     struct value v;
@@ -364,7 +371,7 @@ static bool choose(struct run *run, struct value *out, const struct value *in, c
     return jinja_wrong(run, "Missing parameter for attribute name");
   if (!list || (all->count > by_attribute &&
                 !named_builtin(run, &test, &rest, all, by_attribute, "test", jinja_find_test)) ||
-      !jinja_items(run, &items, in))
+      !items_if_any(run, &items, in))
     return false;
   for (size_t i = 0; i < items->count; i++) {
     struct value v, holds;

@@ -120,6 +120,16 @@ static bool repeat(struct run *run, struct value *out, const struct value *what,
   return list != NULL;
 }
 
+/* A call's arguments joined to a text are a text. */
+static bool add_arguments(struct run *run, struct value *out, const struct value *a, const struct value *b) {
+  struct marked left, right;
+  return jinja_str(run, &left, a) && jinja_str(run, &right, b) && add_texts(run, out, &left, &right);
+}
+
+static bool are_arguments(const struct value *v) {
+  return v->kind == VALUE_DICT && v->dict->arguments;
+}
+
 bool jinja_binary(struct run *run, struct value *out, int op, const struct value *a, const struct value *b) {
   if (a->kind == VALUE_UNDEFINED || b->kind == VALUE_UNDEFINED)
     return jinja_wrong(run, "%s", a->kind == VALUE_UNDEFINED ? a->why : b->why);
@@ -131,6 +141,8 @@ bool jinja_binary(struct run *run, struct value *out, int op, const struct value
   bool a_repeats = a->kind == VALUE_STRING || is_list(a), b_repeats = b->kind == VALUE_STRING || is_list(b);
   if (op == '+' && a->kind == VALUE_STRING && b->kind == VALUE_STRING)
     return add_texts(run, out, a->text, b->text);
+  if (op == '+' && ((a->kind == VALUE_STRING && are_arguments(b)) || (are_arguments(a) && b->kind == VALUE_STRING)))
+    return add_arguments(run, out, a, b);
   if (op == '+' && a->kind == b->kind && is_list(a))
     return add_lists(run, out, a, b);
   if (op == '*' && a_repeats && jinja_is_number(b) && b->kind != VALUE_FLOAT)

@@ -115,6 +115,8 @@ bool jinja_repr(struct run *run, struct build *out, const struct value *v) {
 bool jinja_print(struct run *run, struct build *out, const struct value *v) {
   if (v->kind == VALUE_UNDEFINED)
     return true;
+  if (v->kind == VALUE_DICT && v->dict->arguments)
+    return jinja_print_arguments(run, out, v->dict);
   return v->kind == VALUE_STRING ? jinja_add(run, out, v->text) : jinja_repr(run, out, v);
 }
 
@@ -251,7 +253,7 @@ static bool json_at(struct run *run, struct build *out, const struct value *v, c
   case VALUE_BOOL: return jinja_puts(run, out, v->boolean ? "true" : "false");
   case VALUE_INT: return jinja_repr(run, out, v);
   case VALUE_FLOAT: float_text(number, v->real, true); return jinja_puts(run, out, number);
-  case VALUE_STRING: return json_text(run, out, v->text, style);
+  case VALUE_STRING: return v->text->null ? jinja_puts(run, out, "null") : json_text(run, out, v->text, style);
   case VALUE_LIST:
   case VALUE_TUPLE: return json_list(run, out, v->list, style, depth);
   case VALUE_DICT: return json_dict(run, out, v->dict, style, depth);
@@ -268,4 +270,9 @@ static bool json_at(struct run *run, struct build *out, const struct value *v, c
 
 bool jinja_json(struct run *run, struct build *out, const struct value *v, const struct json_style *style) {
   return json_at(run, out, v, style, 0);
+}
+
+bool jinja_print_arguments(struct run *run, struct build *out, const struct dict *arguments) {
+  struct json_style style = {.item_separator = jinja_literal(", "), .key_separator = jinja_literal(": ")};
+  return json_dict(run, out, arguments, &style, 0);
 }

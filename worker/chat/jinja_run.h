@@ -76,6 +76,12 @@ struct method {
   struct value self;
 };
 
+/* A loop over the messages tells whose text is being written: from `begin` on it is that message's. */
+struct block {
+  size_t begin;
+  uint32_t message; /* its number; 0: nobody's */
+};
+
 struct run {
   struct arena arena;
   const struct source *source;
@@ -84,6 +90,10 @@ struct run {
   size_t at; /* the place being evaluated */
   struct scope *scope;
   struct build *out;
+  struct build *whole;  /* the text of the run; `out` is another one inside of macros and blocks */
+  struct block *blocks; /* in order */
+  size_t block_count, block_size;
+  uint32_t message;     /* of the last block */
   enum status status;
   struct error *err;
 };

@@ -15,7 +15,7 @@ static bool answer(struct value *out, bool b) {
 
 KIND_TEST(defined, in->kind != VALUE_UNDEFINED)
 KIND_TEST(undefined, in->kind == VALUE_UNDEFINED)
-KIND_TEST(none, in->kind == VALUE_NONE)
+KIND_TEST(none, jinja_is_none(in))
 KIND_TEST(string, in->kind == VALUE_STRING)
 KIND_TEST(number, jinja_is_number(in))
 KIND_TEST(integer, in->kind == VALUE_INT)

@@ -203,6 +203,10 @@ bool jinja_equal(struct run *run, bool *out, const struct value *a, const struct
     return true;
   }
   *out = false;
+  if (a->kind == VALUE_NONE || b->kind == VALUE_NONE) {
+    *out = jinja_is_none(a) && jinja_is_none(b);
+    return true;
+  }
   if (a->kind != b->kind)
     return true;
   switch (a->kind) {

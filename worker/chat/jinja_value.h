@@ -10,9 +10,14 @@
 
 #include "base/attr.h"
 
-/* Marks say where a byte came from: 0 the template, i + 1 the content of message i, an assistant's;
-   MARK_GENERATED is set by {% generation %}. */
+/* Marks say where a byte came from: 0 the template, else the number of a message, from 1, whose content it is of, or,
+   with a bit set, something else of it. MARK_TOOLS is the number of what stands beside the messages. MARK_GENERATED is
+   set by {% generation %}, whatever the rest. */
 #define MARK_GENERATED 0x80000000u
+#define MARK_CALL 0x40000000u      /* of an assistant's tool calls */
+#define MARK_REASONING 0x20000000u /* of its reasoning */
+#define MARK_NUMBER 0x1FFFFFFFu
+#define MARK_TOOLS MARK_NUMBER
 
 struct marked {
   const char *bytes; /* UTF-8, not NUL-terminated */
@@ -20,6 +25,8 @@ struct marked {
   const uint32_t *marks; /* one a byte; NULL: `mark` is every byte's */
   uint32_t mark;
   bool safe; /* Jinja's Markup: + escapes what it joins to it */
+  bool null; /* content that is null in the data: an empty text that `is none` too. Templates which know null take
+                their branch for it, and all others print nothing instead of "None". */
 };
 
 enum value_kind {
@@ -57,6 +64,8 @@ struct entry {
 struct dict {
   struct entry *entries; /* in order of insertion, keys unique */
   size_t count, size;
+  uint32_t message; /* the number of the message that it is; 0: none */
+  bool arguments;   /* of a call: as a text it is JSON, as OpenAI writes it, for templates that do not ask for JSON */
 };
 
 struct run;
@@ -73,6 +82,9 @@ static inline struct value jinja_int(int64_t i) {
 static inline struct value jinja_float(double d) {
   return (struct value){.kind = VALUE_FLOAT, .real = d};
 }
+static inline bool jinja_is_none(const struct value *v) {
+  return v->kind == VALUE_NONE || (v->kind == VALUE_STRING && v->text->null);
+}
 static inline uint32_t jinja_mark(const struct marked *t, size_t i) {
   return t->marks ? t->marks[i] : t->mark;
 }
@@ -81,6 +93,7 @@ static inline struct marked jinja_cut(const struct marked *t, size_t begin, size
   struct marked out = *t;
   out.bytes += begin;
   out.length = end - begin;
+  out.null = false;
   if (out.marks)
     out.marks += begin;
   return out;
@@ -131,6 +144,8 @@ struct marked jinja_built(const struct build *build);
 /* str() and repr() of a value, and json.dumps. */
 bool jinja_print(struct run *run, struct build *out, const struct value *v);
 bool jinja_repr(struct run *run, struct build *out, const struct value *v);
+/* The JSON of a call's arguments. */
+bool jinja_print_arguments(struct run *run, struct build *out, const struct dict *arguments);
 /* str() as a text: without a copy if it is a string. */
 bool jinja_str(struct run *run, struct marked *out, const struct value *v);
 

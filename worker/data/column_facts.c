@@ -97,11 +97,8 @@ static enum status add_chat(struct columns *c, struct column_facts *facts, const
   facts->turns.assistant += turns.assistant;
   if (turns.assistant_first)
     note(&facts->assistant_first, record, facts);
-  if (turns.learnt)
+  if (!messages_check_learnt(&turns, record, facts->name, &found))
     return STATUS_OK;
-  const char *why = turns.assistant ? "every message of the assistant is empty or has the weight 0"
-                                    : "no message has the role assistant";
-  record_fault(&found, record, -1, facts->name, "%s: there is nothing to learn", why);
   return keep_error(&facts->unlearnt, &c->arena, &found, err);
 }
 

@@ -3,9 +3,8 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "base/str.h"
 
-enum { CONTENT_BYTES_MAX = RECORD_BYTES_MAX };
+const char *const reasoning_names[REASONING_NAMES] = {"reasoning_content", "thinking", "reasoning"};
 
 /* The message being checked. */
 struct at {
@@ -22,50 +21,173 @@ static bool is_role(const char *role) {
   return false;
 }
 
-static enum status check_part(size_t *length, const struct at *at, size_t number, const json_t *part,
+static bool is_given(const json_t *message, const char *name) {
+  const json_t *value = json_object_get(message, name);
+  return value && !json_is_null(value);
+}
+
+/* --- what a message says -------------------------------------------------------------------------- */
+
+static bool has_text(const json_t *content) {
+  bool some = json_string_length(content) > 0;
+  for (size_t i = 0; !some && i < json_array_size(content); i++) {
+    const json_t *part = json_array_get(content, i);
+    some = json_string_length(json_object_get(part, "text")) > 0 ||
+           json_string_length(json_object_get(part, "refusal")) > 0;
+  }
+  return some;
+}
+
+static bool has_calls(const json_t *message) {
+  return json_array_size(json_object_get(message, "tool_calls")) > 0 || is_given(message, "function_call");
+}
+
+static bool has_reasoning(const json_t *message) {
+  bool some = false;
+  for (size_t i = 0; i < REASONING_NAMES; i++)
+    some = some || json_string_length(json_object_get(message, reasoning_names[i])) > 0;
+  return some;
+}
+
+bool message_speaks(const json_t *message) {
+  return has_text(json_object_get(message, "content")) || has_text(json_object_get(message, "refusal")) ||
+         has_reasoning(message) || has_calls(message);
+}
+
+bool message_weighs(const json_t *message) {
+  const json_t *weight = json_object_get(message, "weight");
+  return !json_is_number(weight) || json_number_value(weight) != 0;
+}
+
+/* --- content -------------------------------------------------------------------------------------- */
+
+static enum status check_part(const struct at *at, size_t number, const json_t *part, bool assistant,
                               struct error *err) {
-  const json_t *type = json_object_get(part, "type"), *text = json_object_get(part, "text");
+  const json_t *type = json_object_get(part, "type");
   if (!json_is_object(part))
     return record_fault(err, at->record, -1, at->field, "message %zu: content part %zu must be an object, not %s",
                         at->number, number, json_kind(part));
   if (!json_is_string(type))
     return record_fault(err, at->record, -1, at->field, "message %zu: the type of content part %zu must be a string, "
                         "not %s", at->number, number, type ? json_kind(type) : "absent");
-  if (strcmp(json_string_value(type), "text") != 0)
-    return record_fault(err, at->record, -1, at->field, "message %zu: content part %zu is of type %.40s; only text "
-                        "is supported", at->number, number, json_string_value(type));
+  const char *name = json_string_value(type);
+  if (strcmp(name, "text") != 0 && !(assistant && strcmp(name, "refusal") == 0))
+    return record_fault(err, at->record, -1, at->field,
+                        "message %zu: content part %zu is of type %.40s; only text "
+                        "is supported",
+                        at->number, number, name);
+  const json_t *text = json_object_get(part, name);
   if (!json_is_string(text))
-    return record_fault(err, at->record, -1, at->field, "message %zu: the text of content part %zu must be a string, "
-                        "not %s", at->number, number, text ? json_kind(text) : "absent");
-  *length += json_string_length(text);
+    return record_fault(err, at->record, -1, at->field,
+                        "message %zu: the %s of content part %zu must be a string, "
+                        "not %s",
+                        at->number, name, number, text ? json_kind(text) : "absent");
   return STATUS_OK;
 }
 
-static bool is_given(const json_t *message, const char *name) {
-  const json_t *value = json_object_get(message, name);
-  return value && !json_is_null(value);
+/* Of OpenAI's roles only an assistant that does something else, and a function, may say nothing. */
+static bool may_be_silent(const json_t *message, const char *role) {
+  return strcmp(role, "function") == 0 ||
+         (strcmp(role, "assistant") == 0 &&
+          (has_calls(message) || has_reasoning(message) || is_given(message, "refusal")));
 }
 
-static enum status check_content(size_t *length, const struct at *at, const json_t *message, bool assistant,
-                                 struct error *err) {
+static enum status check_content(const struct at *at, const json_t *message, const char *role, struct error *err) {
   const json_t *content = json_object_get(message, "content");
-  bool calls = assistant && (is_given(message, "tool_calls") || is_given(message, "function_call"));
   enum status status = STATUS_OK;
-  *length = json_string_length(content);
-  if (json_is_string(content) || (calls && (!content || json_is_null(content))))
+  if (json_is_string(content) || ((!content || json_is_null(content)) && may_be_silent(message, role)))
     return STATUS_OK;
   if (!json_is_array(content))
     return record_fault(err, at->record, -1, at->field, "message %zu: content must be a string or a list of parts, "
                         "not %s", at->number, content ? json_kind(content) : "absent");
   for (size_t i = 0; !status && i < json_array_size(content); i++)
-    status = check_part(length, at, i + 1, json_array_get(content, i), err);
+    status = check_part(at, i + 1, json_array_get(content, i), strcmp(role, "assistant") == 0, err);
   return status;
 }
 
-static enum status check_weight(bool *weighs, const struct at *at, const json_t *message, struct error *err) {
+/* Members that are texts where they are given. */
+static enum status check_strings(const struct at *at, const json_t *message, const char *role, struct error *err) {
+  static const char *const names[] = {"name", "tool_call_id", "refusal"};
+  const char *wrong = NULL;
+  for (size_t i = 0; i < COUNT_OF(names); i++)
+    if (is_given(message, names[i]) && !json_is_string(json_object_get(message, names[i])))
+      wrong = names[i];
+  for (size_t i = 0; i < REASONING_NAMES; i++)
+    if (is_given(message, reasoning_names[i]) && !json_is_string(json_object_get(message, reasoning_names[i])))
+      wrong = reasoning_names[i];
+  if (wrong)
+    return record_fault(err, at->record, -1, at->field, "message %zu: %s must be a string, not %s", at->number, wrong,
+                        json_kind(json_object_get(message, wrong)));
+  if (strcmp(role, "assistant") == 0 && has_text(json_object_get(message, "refusal")) &&
+      has_text(json_object_get(message, "content")))
+    return record_fault(err, at->record, -1, at->field,
+                        "message %zu has both content and refusal: the assistant can "
+                        "say only one of them",
+                        at->number);
+  if (strcmp(role, "function") == 0 && json_string_length(json_object_get(message, "name")) == 0)
+    return record_fault(err, at->record, -1, at->field,
+                        "message %zu: a message of the role function needs the name of "
+                        "the function",
+                        at->number);
+  return STATUS_OK;
+}
+
+/* --- calls ---------------------------------------------------------------------------------------- */
+
+/* {"name": ..., "arguments": ...}; OpenAI has the arguments as a JSON text, Transformers as an object. */
+static enum status check_function(const struct at *at, size_t number, const json_t *function, struct error *err) {
+  const json_t *name = json_object_get(function, "name"), *arguments = json_object_get(function, "arguments");
+  if (!json_is_object(function))
+    return record_fault(err, at->record, -1, at->field,
+                        "message %zu: the function of call %zu must be an object, not "
+                        "%s",
+                        at->number, number, function ? json_kind(function) : "absent");
+  if (json_string_length(name) == 0)
+    return record_fault(err, at->record, -1, at->field, "message %zu: the function of call %zu has no name", at->number,
+                        number);
+  if (arguments && !json_is_null(arguments) && !json_is_string(arguments) && !json_is_object(arguments))
+    return record_fault(err, at->record, -1, at->field,
+                        "message %zu: the arguments of call %zu must be a JSON text or "
+                        "an object, not %s",
+                        at->number, number, json_kind(arguments));
+  return STATUS_OK;
+}
+
+static enum status check_calls(const struct at *at, const json_t *message, const char *role, struct error *err) {
+  const json_t *calls = json_object_get(message, "tool_calls"), *call = json_object_get(message, "function_call");
+  enum status status = STATUS_OK;
+  if (strcmp(role, "assistant") != 0)
+    return STATUS_OK;
+  if (is_given(message, "tool_calls") && !json_is_array(calls))
+    return record_fault(err, at->record, -1, at->field, "message %zu: tool_calls must be a list, not %s", at->number,
+                        json_kind(calls));
+  if (is_given(message, "function_call") && json_array_size(calls) > 0)
+    return record_fault(err, at->record, -1, at->field, "message %zu has both tool_calls and function_call",
+                        at->number);
+  if (is_given(message, "function_call"))
+    return check_function(at, 1, call, err);
+  for (size_t i = 0; !status && i < json_array_size(calls); i++) {
+    const json_t *item = json_array_get(calls, i), *type = json_object_get(item, "type");
+    if (!json_is_object(item))
+      return record_fault(err, at->record, -1, at->field, "message %zu: call %zu must be an object, not %s", at->number,
+                          i + 1, json_kind(item));
+    if (json_is_string(type) && strcmp(json_string_value(type), "function") != 0)
+      return record_fault(err, at->record, -1, at->field,
+                          "message %zu: call %zu is of type %.40s; only function is "
+                          "supported",
+                          at->number, i + 1, json_string_value(type));
+    /* Some data sets leave the wrapper out: {"name": ..., "arguments": ...}. */
+    bool bare = !is_given(item, "function") && is_given(item, "name");
+    status = check_function(at, i + 1, bare ? item : json_object_get(item, "function"), err);
+  }
+  return status;
+}
+
+/* --- messages ------------------------------------------------------------------------------------- */
+
+static enum status check_weight(const struct at *at, const json_t *message, struct error *err) {
   const json_t *weight = json_object_get(message, "weight");
-  double value = is_given(message, "weight") ? json_number_value(weight) : 1;
-  *weighs = value > 0;
+  double value = json_number_value(weight);
   if (!is_given(message, "weight") || (json_is_number(weight) && (value == 0 || value == 1)))
     return STATUS_OK;
   return record_fault(err, at->record, -1, at->field, "message %zu: weight must be 0 or 1", at->number);
@@ -74,23 +196,21 @@ static enum status check_weight(bool *weighs, const struct at *at, const json_t 
 static enum status check_message(struct messages_facts *out, bool *user_seen, const struct at *at,
                                  const json_t *message, struct error *err) {
   const char *role = json_string_value(json_object_get(message, "role"));
-  bool weighs = true;
-  size_t length = 0;
   if (!json_is_object(message))
     return record_fault(err, at->record, -1, at->field, "message %zu must be an object, not %s", at->number,
                         json_kind(message));
   if (!is_role(role))
     return record_fault(err, at->record, -1, at->field, "message %zu: the role %.40s is none of system, developer, "
                         "user, assistant, tool, function", at->number, role ? role : "(not a string)");
+  enum status status = check_content(at, message, role, err);
+  status = status ? status : check_strings(at, message, role, err);
+  status = status ? status : check_calls(at, message, role, err);
+  status = status ? status : check_weight(at, message, err);
   bool assistant = strcmp(role, "assistant") == 0;
-  enum status status = check_content(&length, at, message, assistant, err);
-  if (!status)
-    status = check_weight(&weighs, at, message, err);
-  bool speaks = length > 0 || is_given(message, "tool_calls") || is_given(message, "function_call");
   *user_seen = *user_seen || strcmp(role, "user") == 0;
   out->turns += strcmp(role, "system") != 0 && strcmp(role, "developer") != 0;
   out->assistant += assistant;
-  out->learnt += assistant && weighs && speaks;
+  out->learnt += assistant && message_weighs(message) && message_speaks(message);
   out->assistant_first = out->assistant_first || (assistant && !*user_seen);
   return status;
 }
@@ -109,6 +229,22 @@ static enum status check_tools(const struct record *record, const char *name, st
   return STATUS_OK;
 }
 
+/* What stands beside the messages. `parallel_tool_calls` says how a model may answer; no template asks for it. */
+static enum status check_line(const struct record *record, struct error *err) {
+  enum status status = check_tools(record, "tools", err);
+  status = status ? status : check_tools(record, "functions", err);
+  if (status)
+    return status;
+  if (json_array_size(json_object_get(record->object, "tools")) > 0 &&
+      json_array_size(json_object_get(record->object, "functions")) > 0)
+    return record_fault(err, record, -1, "functions", "the line has both tools and functions");
+  const json_t *parallel = json_object_get(record->object, "parallel_tool_calls");
+  if (parallel && !json_is_null(parallel) && !json_is_boolean(parallel))
+    return record_fault(err, record, -1, "parallel_tool_calls", "parallel_tool_calls must be true or false, not %s",
+                        json_kind(parallel));
+  return STATUS_OK;
+}
+
 enum status messages_check(struct messages_facts *out, const struct record *record, const char *field,
                            struct error *err) {
   const json_t *messages = json_object_get(record->object, field);
@@ -121,40 +257,16 @@ enum status messages_check(struct messages_facts *out, const struct record *reco
     struct at at = {record, field, i + 1};
     status = check_message(out, &user_seen, &at, json_array_get(messages, i), err);
   }
-  status = status ? status : check_tools(record, "tools", err);
-  return status ? status : check_tools(record, "functions", err);
+  return status ? status : check_line(record, err);
 }
 
-static json_t *join(const json_t *parts) {
-  struct str text;
-  json_t *joined = NULL;
-  str_init(&text, CONTENT_BYTES_MAX);
-  for (size_t i = 0; i < json_array_size(parts); i++) {
-    const json_t *part = json_object_get(json_array_get(parts, i), "text");
-    str_add(&text, json_string_value(part), json_string_length(part));
-  }
-  if (!text.failed)
-    joined = json_stringn(text.text, text.length);
-  str_done(&text);
-  return joined;
-}
-
-json_t *messages_join_parts(json_t *messages) {
-  json_t *out = NULL;
-  for (size_t i = 0; i < json_array_size(messages); i++) {
-    const json_t *content = json_object_get(json_array_get(messages, i), "content");
-    if (!json_is_array(content))
-      continue;
-    if (!out && !(out = json_copy(messages)))
-      return NULL;
-    json_t *message = json_copy(json_array_get(messages, i));
-    if (!message || json_object_set_new(message, "content", join(content)) != 0 ||
-        json_array_set(out, i, message) != 0) {
-      json_decref(message);
-      json_decref(out);
-      return NULL;
-    }
-    json_decref(message);
-  }
-  return out ? out : json_incref(messages);
+enum status messages_check_learnt(const struct messages_facts *facts, const struct record *record, const char *field,
+                                  struct error *err) {
+  if (facts->assistant == 0)
+    return record_fault(err, record, -1, field, "no message has the role assistant: there is nothing to learn");
+  if (facts->learnt == 0)
+    return record_fault(err, record, -1, field,
+                        "every message of the assistant is empty or has the weight 0: there is "
+                        "nothing to learn");
+  return STATUS_OK;
 }

@@ -12,18 +12,28 @@
 struct messages_facts {
   size_t turns;           /* messages other than those of system and developer */
   size_t assistant;       /* of the assistant */
-  size_t learnt;          /* of these: not empty, and their weight is not 0 */
+  size_t learnt;          /* of these: they say something (message_speaks), and their weight is not 0 */
   bool assistant_first;   /* the assistant speaks before any user */
 };
 
-/* Checks the member `field` of a JSONL record, and its `tools`. A message has one of OpenAI's roles; its content is a
-   string or a list of parts {"type": "text", "text": ...}, and null or absent only where the assistant calls a
-   function; `weight` is 0 or 1. Members that this does not know pass. STATUS_DATASET_INVALID names line, column,
-   field and message. */
+/* Checks the member `field` of a JSONL record, and its `tools`, `functions` and `parallel_tool_calls`. A message has
+   one of OpenAI's roles. Its content is a string or a list of parts {"type": "text", "text": ...}; the assistant may
+   refuse instead ({"type": "refusal"}, or the member `refusal`), and has null or no content only where it refuses,
+   reasons or calls a function. `tool_calls` hold functions with a name; `weight` is 0 or 1. Members that this does not
+   know pass, and null is as good as absent. STATUS_DATASET_INVALID names line, column, field and message. */
 NODISCARD enum status messages_check(struct messages_facts *out, const struct record *record, const char *field,
                                      struct error *err);
-/* A new reference: the same messages with every list of parts joined to one string, which all chat templates
-   understand. NULL when memory runs out. The messages have passed the check. */
-NODISCARD json_t *messages_join_parts(json_t *messages);
+/* STATUS_DATASET_INVALID when there is nothing to learn from the assistant: the rule of uploads and of training. */
+NODISCARD enum status messages_check_learnt(const struct messages_facts *facts, const struct record *record,
+                                            const char *field, struct error *err);
+
+/* Is there anything that an assistant's message says: content, a refusal, reasoning, a call? */
+bool message_speaks(const json_t *message);
+/* OpenAI's way to leave an assistant's message out of what is learnt: "weight": 0. */
+bool message_weighs(const json_t *message);
+
+/* The names under which an assistant's reasoning goes; Transformers takes the first that is given. */
+enum { REASONING_NAMES = 3 };
+extern const char *const reasoning_names[REASONING_NAMES];
 
 #endif

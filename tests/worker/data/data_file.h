@@ -15,6 +15,9 @@
 #define USER(text) MESSAGE("user", "\"" text "\"")
 #define SAYS(text) MESSAGE("assistant", "\"" text "\"")
 #define WEIGHED(text, weight) "{\"role\":\"assistant\",\"content\":\"" text "\",\"weight\":" weight "}"
+#define CALLS(call) "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[" call "]}"
+#define CALL(name, arguments) \
+  "{\"type\":\"function\",\"function\":{\"name\":\"" name "\",\"arguments\":" arguments "}}"
 #define PART(text) "{\"type\":\"text\",\"text\":\"" text "\"}"
 
 static char data_file[64];

@@ -48,9 +48,8 @@ static void reports(void **state) {
        "{'format':'jsonl','kind':'text','lines':1,'examples':1,'bytes':15,'columns':['text'],'labels':null,"
        "'text_bytes':{'min':3,'mean':3.0,'max':3},'chat':null,'warnings':[]}"},
       {"x.jsonl",
-       CHAT(USER("q") "," SAYS("a"))
-       "{\"messages\":[{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[]}]}\n",
-       "{'format':'jsonl','kind':'chat','lines':2,'examples':2,'bytes':147,'columns':['messages'],'labels':null,"
+       CHAT(USER("q") "," SAYS("a")) CHAT(CALLS(CALL("f", "\"{}\""))),
+       "{'format':'jsonl','kind':'chat','lines':2,'examples':2,'bytes':207,'columns':['messages'],'labels':null,"
        "'text_bytes':null,'chat':{'turns':3,'assistant_messages':2},'warnings':['in 1 conversations, the first in line "
        "2, the assistant speaks before any user']}"},
       {"x.jsonl", "{\"prompt\":\"\",\"completion\":\"a\"}\n",

@@ -1,0 +1,101 @@
+/* The end of text is found wherever a model names it, and the one that its generation stops at is taken. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "tests/worker/text/family.h"
+#include "worker/text/eos.h"
+
+static char folder[64];
+
+static int make_folder(void **state) {
+  (void)state;
+  snprintf(folder, sizeof folder, "/tmp/eos_XXXXXX");
+  return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state) {
+  struct error err;
+  (void)state;
+  return file_remove_tree(folder, &err) ? -1 : 0;
+}
+
+static void put(const char *name, const char *text) {
+  char path[128];
+  struct error err;
+  snprintf(path, sizeof path, "%s/%s", folder, name);
+  if (!text)
+    remove(path);
+  else if (file_put(path, text, strlen(text), &err))
+    fail_msg("%s", err.text);
+}
+
+enum { VOCABULARY = 100 };
+
+/* 0 is <|endoftext|>, 1 <|im_start|>, 2 <|im_end|>. */
+static void each_place(void **state) {
+  static const struct {
+    const char *config, *generation, *tokenizer, *special_map;
+    int32_t id, ids[4];
+    size_t count;
+  } rows[] = {
+      {"{}", NULL, NULL, NULL, -1, {0}, 0},
+      {"{\"eos_token_id\":2}", NULL, NULL, NULL, 2, {2}, 1},
+      {"{\"eos_token_id\":[5,2]}", NULL, NULL, NULL, 5, {5, 2}, 2},
+      {"{\"eos_token_id\":null,\"text_config\":{\"eos_token_id\":[2]}}", NULL, NULL, NULL, 2, {2}, 1},
+      {"{}", "{\"eos_token_id\":[7,0]}", NULL, NULL, 7, {7, 0}, 2},
+      {"{}", NULL, "{\"eos_token\":\"<|im_end|>\"}", NULL, 2, {2}, 1},
+      {"{}", NULL, "{\"eos_token\":{\"content\":\"<|im_end|>\"}}", NULL, 2, {2}, 1},
+      {"{}", NULL, "{\"eos_token\":null}", "{\"eos_token\":\"<|endoftext|>\"}", 0, {0}, 1},
+      /* The tokenizer's, of several at which the model stops; not one at which it does not. */
+      {"{\"eos_token_id\":0}", "{\"eos_token_id\":[0,2]}", "{\"eos_token\":\"<|im_end|>\"}", NULL, 2, {0, 2}, 2},
+      {"{\"eos_token_id\":5}", NULL, "{\"eos_token\":\"<|im_end|>\"}", NULL, 5, {5, 2}, 2},
+      /* What is no token is none. */
+      {"{\"eos_token_id\":-1}", "{\"eos_token_id\":100}", "{\"eos_token\":\"</none>\"}", NULL, -1, {0}, 0},
+      {"{\"eos_token_id\":100}", "{\"eos_token_id\":3}", NULL, NULL, 3, {3}, 1},
+  };
+  struct tokenizer *tokenizer = open_family("smollm");
+  (void)state;
+  for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    struct eos eos;
+    struct error err = {0};
+    AUTO(json_release) json_t *config = json_loads(rows[i].config, 0, NULL);
+    put("generation_config.json", rows[i].generation);
+    put("tokenizer_config.json", rows[i].tokenizer);
+    put("special_tokens_map.json", rows[i].special_map);
+    if (eos_find(&eos, folder, NULL, config, tokenizer, VOCABULARY, &err))
+      fail_msg("%s", err.text);
+    if (eos.id != rows[i].id || eos.count != rows[i].count ||
+        memcmp(eos.ids, rows[i].ids, eos.count * sizeof *eos.ids) != 0)
+      fail_msg("row %zu: %d, and %zu in all", i, eos.id, eos.count);
+    assert_int_equal(eos_has(&eos, 2), eos.count > 0 && (eos.ids[0] == 2 || (eos.count > 1 && eos.ids[1] == 2)));
+  }
+  tokenizer_free(tokenizer);
+}
+
+static void a_file_that_is_no_object(void **state) {
+  struct tokenizer *tokenizer = open_family("smollm");
+  struct eos eos;
+  struct error err = {0};
+  (void)state;
+  put("generation_config.json", "[]");
+  assert_int_equal(eos_find(&eos, folder, NULL, NULL, tokenizer, VOCABULARY, &err), STATUS_MODEL_INVALID);
+  assert_non_null(strstr(err.text, "generation_config.json"));
+  tokenizer_free(tokenizer);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(each_place),
+      cmocka_unit_test(a_file_that_is_no_object),
+  };
+  return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
