@@ -185,6 +185,21 @@ static void read_sections(struct job_spec *out, const json_t *body, struct arena
   }
 }
 
+/* A schedule must leave something to learn with; where n_epochs decides, the number of steps is known later. */
+static void check_schedule(const struct job_spec *spec, const char *path, struct fault_list *faults) {
+  char param[96];
+  const struct hyperparameters *h = &spec->hyperparameters;
+  snprintf(param, sizeof param, "%s.learning_rate", path);
+  if ((float)(h->learning_rate * h->learning_rate_multiplier) == 0)
+    fault_add(faults, STATUS_INVALID_VALUE, param,
+              "learning_rate %g times learning_rate_multiplier %g is 0 as a 32-bit float: nothing would be learnt",
+              h->learning_rate, h->learning_rate_multiplier);
+  snprintf(param, sizeof param, "%s.warmup_steps", path);
+  if (h->max_steps == 1 && job_warmup_steps(h, 1) > 0)
+    fault_add(faults, STATUS_INVALID_VALUE, param,
+              "a warm-up begins with a learning rate of 0, and max_steps is 1: the only step would learn nothing");
+}
+
 /* Characters, not bytes. The parser let only valid UTF-8 in. */
 static size_t characters(const char *text) {
   size_t count = 0;
@@ -248,6 +263,7 @@ void job_spec_parse(struct job_spec *out, const json_t *body, int64_t seed_if_ab
     out->seed = seed_if_absent & INT32_MAX;
   if (out->hyperparameters.learning_rate == 0)
     out->hyperparameters.learning_rate = method_of(out->adapter.peft_type)->learning_rate;
+  check_schedule(out, parts.hyper_path, faults);
   json_decref(parts.hyper);
   json_decref(parts.adapter);
 }

@@ -186,6 +186,10 @@ NODISCARD json_t *job_spec_adapter(const struct adapter_spec *adapter);
    the file adds what depends on the model (task_type, base_model_name_or_path). A new reference. */
 NODISCARD json_t *job_spec_peft_config(const struct adapter_spec *adapter);
 
+/* Steps of the warm-up of a run of `total`: warmup_steps, or ceil(warmup_ratio * total) as in Transformers. A share of
+   one step is none: it would be a step at 0 and nothing else, and a run of a few steps would lose it for nothing. */
+int64_t job_warmup_steps(const struct hyperparameters *h, int64_t total);
+
 /* The learning rate of optimiser step `step` (0-based) of `total`, peak learning_rate *
    learning_rate_multiplier: pure, shared with `dry_run` estimates. */
 double job_learning_rate(const struct hyperparameters *h, int64_t step, int64_t total);

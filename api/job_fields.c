@@ -61,7 +61,7 @@ static const struct field hyper[] = {
     {"lr_scheduler_type", NULL, FIELD_CHOICE, AT(lr_scheduler_type), 0, 0, 0, schedules, "linear",
      .doc = "Course of the learning rate after the warm-up."},
     {"warmup_ratio", NULL, FIELD_NUMBER, AT(warmup_ratio), 0, 0, 0.999999, .initial = "0.06",
-     .doc = "Share of all steps in which the learning rate rises from 0."},
+     .doc = "Share of all steps in which the learning rate rises from 0, rounded up; none where that is one step."},
     {"warmup_steps", NULL, FIELD_INT, AT(warmup_steps), 0, 0, 1e9, .unit = "optimiser steps",
      .doc = "If above 0, used in place of warmup_ratio."},
     {"min_lr_ratio", NULL, FIELD_NUMBER, AT(min_lr_ratio), 0, 0, 1,

@@ -15,12 +15,19 @@ static double decay(enum schedule schedule, double progress) {
   CHECK(!"a schedule");
 }
 
+int64_t job_warmup_steps(const struct hyperparameters *h, int64_t total) {
+  if (h->lr_scheduler_type == SCHEDULE_CONSTANT)
+    return 0;
+  if (h->warmup_steps > 0)
+    return h->warmup_steps;
+  int64_t steps = (int64_t)ceil(h->warmup_ratio * (double)total);
+  return steps > 1 ? steps : 0;
+}
+
 double job_learning_rate(const struct hyperparameters *h, int64_t step, int64_t total) {
   double peak = h->learning_rate * h->learning_rate_multiplier;
   enum schedule schedule = (enum schedule)h->lr_scheduler_type;
-  int64_t warmup = h->warmup_steps > 0 ? h->warmup_steps : (int64_t)ceil(h->warmup_ratio * (double)total);
-  if (schedule == SCHEDULE_CONSTANT)
-    return peak;
+  int64_t warmup = job_warmup_steps(h, total);
   if (step < warmup)
     return peak * (double)step / (double)warmup;
   int64_t span = total > warmup ? total - warmup : 1;

@@ -264,6 +264,25 @@ static enum status count_steps(struct trainer *t, struct error *err) {
   return STATUS_OK;
 }
 
+/* The number of steps is known only now: a warm-up that leaves nothing to learn with ends the job, one that does not
+   end is told. */
+static enum status check_schedule(const struct trainer *t, struct error *err) {
+  const struct hyperparameters *h = &t->task->spec.hyperparameters;
+  int64_t warmup = job_warmup_steps(h, t->total_steps), last = t->total_steps - 1;
+  double highest = job_learning_rate(h, last, t->total_steps);
+  if (warmup < t->total_steps)
+    return STATUS_OK;
+  if (highest == 0)
+    return error_set(err, STATUS_INVALID_VALUE, "warmup_steps",
+                     "a warm-up begins with a learning rate of 0, and the job has one step: it would learn nothing; "
+                     "set warmup_steps to 0, n_epochs higher or batch_size lower");
+  report_message(t->report, LOG_WARN,
+                 "the warm-up of %" PRId64 " steps is not over when the job ends, after %" PRId64 ": the learning rate "
+                 "rises to %.3g, not to its peak of %.3g",
+                 warmup, t->total_steps, highest, h->learning_rate * h->learning_rate_multiplier);
+  return STATUS_OK;
+}
+
 static enum status train(struct trainer *t, struct error *err) {
   enum status status = STATUS_OK;
   size_t count = t->training->count;
@@ -303,6 +322,7 @@ enum status trainer_run(struct trainer *t, struct error *err) {
   for (uint32_t i = 0; i < t->training->count; i++)
     t->order[i] = i;
   enum status status = count_steps(t, err);
+  status = status ? status : check_schedule(t, err);
   status = status ? status : batch_init(&t->batch, &limits, t->learner->model->language, err);
   t->started = clock_seconds();
   if (!status && t->validation)

@@ -166,6 +166,8 @@ static void checks_hyperparameters(void **state) {
       {HYPER("\"learning_rate\":0"), "learning_rate", STATUS_INVALID_VALUE, "more than 0"},
       {HYPER("\"learning_rate\":\"fast\""), "learning_rate", STATUS_INVALID_VALUE, "a number"},
       {HYPER("\"warmup_ratio\":1"), "warmup_ratio", STATUS_INVALID_VALUE, "at most"},
+      {HYPER("\"warmup_steps\":1,\"max_steps\":1"), "warmup_steps", STATUS_INVALID_VALUE, "would learn nothing"},
+      {HYPER("\"learning_rate_multiplier\":1e-50"), "learning_rate", STATUS_INVALID_VALUE, "is 0 as a 32-bit float"},
       {HYPER("\"lr_scheduler_type\":\"poly\""), "lr_scheduler_type", STATUS_UNSUPPORTED_VALUE, "linear, cosine"},
       {HYPER("\"precision\":\"fp16\""), "precision", STATUS_UNSUPPORTED_VALUE, "one of: fp32, bf16"},
       {HYPER("\"n_epoch\":1"), "n_epoch", STATUS_UNKNOWN_PARAMETER, "did you mean n_epochs?"},

@@ -45,11 +45,38 @@ static void warm_up_by_ratio(void **state) {
   is(job_learning_rate(&h, 3, 10), 1);
   h.warmup_steps = 2;
   is(job_learning_rate(&h, 1, 10), 0.5);
+  h.warmup_steps = 1;
+  is(job_learning_rate(&h, 0, 10), 0);
+  is(job_learning_rate(&h, 1, 10), 1);
   h.warmup_steps = 100;
   is(job_learning_rate(&h, 9, 10), 0.09);
   h = with(SCHEDULE_LINEAR);
   is(job_learning_rate(&h, 0, 1), 1);
   is(job_learning_rate(&h, 0, 0), 1);
+}
+
+/* The default share: no step of a short run is lost to a learning rate of 0; longer ones are Transformers'. */
+static void short_runs_learn(void **state) {
+  (void)state;
+  struct hyperparameters h = with(SCHEDULE_LINEAR);
+  h.warmup_ratio = 0.06;
+  is(job_learning_rate(&h, 0, 1), 1);
+  is(job_learning_rate(&h, 0, 2), 1);
+  is(job_learning_rate(&h, 1, 2), 0.5);
+  is(job_learning_rate(&h, 0, 16), 1);
+  assert_int_equal(job_warmup_steps(&h, 16), 0);
+  assert_int_equal(job_warmup_steps(&h, 17), 2);
+  is(job_learning_rate(&h, 0, 17), 0);
+  is(job_learning_rate(&h, 1, 17), 0.5);
+  is(job_learning_rate(&h, 2, 17), 1);
+  assert_int_equal(job_warmup_steps(&h, 1000), 60);
+  for (int64_t total = 1; total < 200; total++) {
+    double highest = 0;
+    h.warmup_ratio = 0.999999;
+    for (int64_t step = 0; step < total; step++)
+      highest = fmax(highest, job_learning_rate(&h, step, total));
+    assert_true(highest > 0);
+  }
 }
 
 static void cosine(void **state) {
@@ -77,6 +104,7 @@ static void constant(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(linear), cmocka_unit_test(warm_up_by_ratio),
+                                     cmocka_unit_test(short_runs_learn),
                                      cmocka_unit_test(cosine), cmocka_unit_test(constant)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -80,6 +80,9 @@ struct outcome {
   char output[300];
 };
 
+static const char usual[] = "\"n_epochs\":4,\"batch_size\":8,\"learning_rate\":0.02";
+static const char *hyperparameters = usual;
+
 /* Runs a task on data files of the root; events are read back from a file. */
 static void run_task(struct outcome *o, const char *name, const char *training, const char *validation,
                      const char *control) {
@@ -100,11 +103,11 @@ static void run_task(struct outcome *o, const char *name, const char *training, 
            "\"output_dir\":\"%s\",\"threads\":2,\"training\":{\"id\":\"file-1\",\"path\":\"%s\",\"filename\":\"%s\"},%"
            "s%s%s%s%s"
            "\"spec\":{\"model\":\"tiny\",\"training_file\":\"file-1\",\"seed\":3,\"method\":{\"type\":\"supervised\","
-           "\"supervised\":{\"hyperparameters\":{\"n_epochs\":4,\"batch_size\":8,\"learning_rate\":0.02}}},"
+           "\"supervised\":{\"hyperparameters\":{%s}}},"
            "\"adapter\":{\"target_modules\":\"all-linear\",\"r\":4}}}",
            root, o->output, data[0], training, validation ? "\"validation\":{\"id\":\"file-2\",\"path\":\"" : "",
            validation ? data[1] : "", validation ? "\",\"filename\":\"" : "", validation ? validation : "",
-           validation ? "\"}," : "");
+           validation ? "\"}," : "", hyperparameters);
   if (json_parse(&json, document, strlen(document), NULL, &o->err) || task_parse(&task, json, &arena, &o->err))
     fail_msg("%s", o->err.text);
   snprintf(path, sizeof path, "%s/%s.events", root, name);
@@ -214,6 +217,36 @@ static void bad_data_is_named(void **state) {
   json_decref(o.events);
 }
 
+/* A warm-up that does not end is told, and one that leaves nothing to learn with ends the job. */
+static void schedules_are_judged(void **state) {
+  (void)state;
+  struct outcome o;
+  bool told = false;
+  hyperparameters = "\"n_epochs\":1,\"batch_size\":8,\"learning_rate\":0.02,\"warmup_steps\":100";
+  run_task(&o, "slow", "classes.csv", NULL, "");
+  assert_int_equal(o.status, STATUS_OK);
+  for (size_t i = 0; i < json_array_size(o.events); i++) {
+    const char *text = json_string_value(json_object_get(json_array_get(o.events, i), "message"));
+    static const char want[] = "the warm-up of 100 steps is not over when the job ends, after 8: the learning rate "
+                               "rises to 0.0014, not to its peak of 0.02";
+    told = told || (text && strstr(text, want));
+  }
+  assert_true(told);
+  json_decref(o.events);
+  hyperparameters = "\"n_epochs\":1,\"batch_size\":64,\"warmup_steps\":2";
+  run_task(&o, "never", "classes.csv", NULL, "");
+  assert_int_equal(o.status, STATUS_INVALID_VALUE);
+  assert_string_equal(o.err.param, "warmup_steps");
+  assert_int_equal(artifacts(&o), 0);
+  json_decref(o.events);
+  hyperparameters = "\"n_epochs\":1,\"batch_size\":64"; /* the one step of a default job learns */
+  run_task(&o, "single", "classes.csv", NULL, "");
+  assert_int_equal(o.status, STATUS_OK);
+  assert_true(json_number_value(json_object_get(newest(&o, "metrics", "learning_rate"), "learning_rate")) == 0.002);
+  json_decref(o.events);
+  hyperparameters = usual;
+}
+
 static void cancel_stops_it(void **state) {
   (void)state;
   struct outcome o;
@@ -277,6 +310,7 @@ static void log_tells_when(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(classes_are_learned_and_repeatable),
                                      cmocka_unit_test(numbers_are_regressed), cmocka_unit_test(bad_data_is_named),
+                                     cmocka_unit_test(schedules_are_judged),
                                      cmocka_unit_test(cancel_stops_it), cmocka_unit_test(log_tells_when)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }
