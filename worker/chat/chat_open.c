@@ -8,7 +8,8 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "worker/chat/chat_template.h"
+#include "worker/chat/chat_render.h"
+#include "worker/text/tokenizer_config.h"
 
 enum { CONFIG_BYTES_MAX = 64 << 20, TEMPLATE_BYTES_MAX = 1 << 20, PATH_BYTES_MAX = 1200 };
 
@@ -89,75 +90,91 @@ static enum status read_object(json_t **out, const char *folder, const char *nam
   return STATUS_MODEL_INVALID;
 }
 
-static enum status copy_text(char **out, size_t *length, const char *text, size_t bytes, struct error *err) {
-  *out = malloc(bytes + 1);
-  if (!*out)
+/* The templates of a model by their names, as far as they are used: "default", and "tool_use" for conversations with
+   tools. */
+static enum status keep(json_t *templates, const char *name, const char *text, size_t length, struct error *err) {
+  json_t *source = json_stringn(text, length);
+  if (!source)
+    return error_set(err, STATUS_MODEL_INVALID, "chat_template", "the chat template \"%.40s\" is not UTF-8", name);
+  if (json_object_set_new(templates, name, source) != 0)
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the chat template");
-  if (bytes)
-    memcpy(*out, text, bytes);
-  (*out)[bytes] = '\0';
-  *length = bytes;
   return STATUS_OK;
 }
 
-/* `chat_template` of an object: a string, or a list of {name, template} of which "default" is meant. */
-static enum status from_object(char **out, size_t *length, const json_t *object, const char *file, struct error *err) {
-  const json_t *found = json_object_get(object, "chat_template"), *only = NULL;
+/* `chat_template` of an object: a string, a list of {name, template}, or an object of templates by name. */
+static enum status from_object(json_t *templates, const json_t *object, const char *file, struct error *err) {
+  const json_t *found = json_object_get(object, "chat_template");
+  enum status status = STATUS_OK;
+  const char *key;
+  json_t *value;
   if (!found || json_is_null(found))
     return STATUS_OK;
   if (json_is_string(found))
-    return copy_text(out, length, json_string_value(found), json_string_length(found), err);
-  for (size_t i = 0; i < json_array_size(found); i++) {
+    return keep(templates, "default", json_string_value(found), json_string_length(found), err);
+  if (!json_is_array(found) && !json_is_object(found))
+    return error_set(err, STATUS_MODEL_INVALID, "chat_template", "%s: chat_template is %s, not a string", file,
+                     json_kind(found));
+  for (size_t i = 0; !status && i < json_array_size(found); i++) {
     const json_t *item = json_array_get(found, i), *source = json_object_get(item, "template");
     const char *name = json_string_value(json_object_get(item, "name"));
     if (!name || !json_is_string(source))
       return error_set(err, STATUS_MODEL_INVALID, "chat_template", "%s: chat_template[%zu] needs a name and a template",
                        file, i);
-    if (strcmp(name, "default") == 0)
-      only = source;
+    status = keep(templates, name, json_string_value(source), json_string_length(source), err);
   }
-  if (json_is_array(found) && only)
-    return copy_text(out, length, json_string_value(only), json_string_length(only), err);
-  if (json_is_array(found))
-    return error_set(err, STATUS_MODEL_INVALID, "chat_template", "%s: none of its chat templates is named \"default\"",
-                     file);
-  return error_set(err, STATUS_MODEL_INVALID, "chat_template", "%s: chat_template is %s, not a string", file,
-                   json_kind(found));
+  json_object_foreach((json_t *)(uintptr_t)found, key, value) {
+    if (!status && json_is_string(value))
+      status = keep(templates, key, json_string_value(value), json_string_length(value), err);
+  }
+  if (!status && !json_object_get(templates, "default"))
+    return error_set(err, STATUS_MODEL_INVALID, "chat_template",
+                     "%s: none of its chat templates is named \"default\"", file);
+  return status;
 }
 
-static enum status from_folder(char **out, size_t *length, const char *folder, struct error *err) {
-  static const char *const files[] = {"tokenizer_config.json", "chat_template.json"};
-  char path[PATH_BYTES_MAX];
-  /* Transformers lets this file win. */
-  if (find_file(path, folder, "chat_template.jinja")) {
-    enum status status = file_read(out, length, path, TEMPLATE_BYTES_MAX, err);
-    if (status)
-      error_prefix(err, "chat_template.jinja");
-    return status;
-  }
-  for (size_t i = 0; i < COUNT_OF(files) && !*out; i++) {
-    AUTO(json_release) json_t *object = NULL;
-    enum status status = read_object(&object, folder, files[i], err);
-    if (!status)
-      status = from_object(out, length, object, files[i], err);
-    if (status)
-      return status;
-  }
-  return STATUS_OK;
-}
-
-/* The model's own; *out NULL when it has none. The caller frees it. */
-static enum status read_own(char **out, size_t *length, const char *model_path, const struct gguf *gguf,
-                            struct error *err) {
-  *out = NULL;
-  *length = 0;
-  if (!gguf)
-    return model_path ? from_folder(out, length, model_path, err) : STATUS_OK;
-  struct gguf_string text;
-  if (!gguf_find(gguf, "tokenizer.chat_template"))
+/* A file that holds nothing else; none is no fault. */
+static enum status from_file(json_t *templates, const char *name, const char *folder, const char *file,
+                             struct error *err) {
+  char path[PATH_BYTES_MAX], *text;
+  size_t length;
+  if (!find_file(path, folder, file))
     return STATUS_OK;
-  enum status status = gguf_get_string(&text, gguf, "tokenizer.chat_template", "", err);
-  return status ? status : copy_text(out, length, text.text, text.length, err);
+  enum status status = file_read(&text, &length, path, TEMPLATE_BYTES_MAX, err);
+  if (status)
+    return error_prefix(err, "%s", file);
+  status = keep(templates, name, text, length, err);
+  free(text);
+  return status;
+}
+
+static enum status from_folder(json_t *templates, const char *folder, struct error *err) {
+  static const char *const files[] = {"tokenizer_config.json", "chat_template.json"};
+  /* Transformers lets these files win. */
+  enum status status = from_file(templates, "default", folder, "chat_template.jinja", err);
+  if (!status && json_object_size(templates))
+    return from_file(templates, "tool_use", folder, "additional_chat_templates/tool_use.jinja", err);
+  for (size_t i = 0; !status && i < COUNT_OF(files) && !json_object_size(templates); i++) {
+    AUTO(json_release) json_t *object = NULL;
+    status = read_object(&object, folder, files[i], err);
+    if (!status)
+      status = from_object(templates, object, files[i], err);
+  }
+  return status;
+}
+
+static enum status from_gguf(json_t *templates, const struct gguf *gguf, struct error *err) {
+  static const char *const rows[][2] = {{"default", "tokenizer.chat_template"},
+                                        {"tool_use", "tokenizer.chat_template.tool_use"}};
+  enum status status = STATUS_OK;
+  for (size_t i = 0; !status && i < COUNT_OF(rows); i++) {
+    struct gguf_string text;
+    if (!gguf_find(gguf, rows[i][1]))
+      continue;
+    status = gguf_get_string(&text, gguf, rows[i][1], "", err);
+    if (!status)
+      status = keep(templates, rows[i][0], text.text, text.length, err);
+  }
+  return status;
 }
 
 /* --- special tokens ------------------------------------------------------------------------------- */
@@ -182,17 +199,13 @@ static enum status add_specials(json_t *specials, const json_t *object, struct e
 }
 
 static enum status specials_of_folder(json_t *specials, const char *folder, struct error *err) {
-  /* tokenizer_config.json is the later and wins. */
-  static const char *const files[] = {"special_tokens_map.json", "tokenizer_config.json"};
-  for (size_t i = 0; i < COUNT_OF(files); i++) {
-    AUTO(json_release) json_t *object = NULL;
-    enum status status = read_object(&object, folder, files[i], err);
-    if (!status)
-      status = add_specials(specials, object, err);
-    if (status)
-      return status;
-  }
-  return STATUS_OK;
+  struct tokenizer_config config;
+  enum status status = tokenizer_config_read(&config, folder, err);
+  if (status)
+    return status;
+  status = add_specials(specials, config.settings, err);
+  tokenizer_config_done(&config);
+  return status;
 }
 
 static enum status specials_of_gguf(json_t *specials, const struct gguf *gguf, struct error *err) {
@@ -255,21 +268,13 @@ static enum status open_asked(struct chat_template **out, const char *asked, con
                    asked, names);
 }
 
-static enum status open_own(struct chat_template **out, const char *model_path, const struct gguf *gguf,
-                            const json_t *specials, struct error *err) {
-  char *source;
-  size_t length;
-  char names[200];
-  enum status status = read_own(&source, &length, model_path, gguf, err);
-  if (status)
-    return status;
-  if (!source) {
-    list_names(names, sizeof names);
-    return error_set(err, STATUS_MODEL_INVALID, "chat_template",
-                     "the model has no chat template: name one in dataset.chat_template (%s)", names);
-  }
-  status = chat_template_parse(out, source, length, specials, err);
-  free(source);
+/* One of the model's own; NULL stays NULL. */
+static enum status parse_own(struct chat_template **out, const json_t *source, const json_t *specials,
+                             struct error *err) {
+  if (!source)
+    return STATUS_OK;
+  enum status status =
+      chat_template_parse(out, json_string_value(source), json_string_length(source), specials, err);
   if (!status)
     return STATUS_OK;
   if (status == STATUS_INVALID_VALUE)
@@ -279,6 +284,30 @@ static enum status open_own(struct chat_template **out, const char *model_path, 
     error_prefix(err, "the model's chat template");
   }
   return status;
+}
+
+static enum status open_own(struct chat_template **out, const char *model_path, const struct gguf *gguf,
+                            const json_t *specials, struct error *err) {
+  AUTO(json_release) json_t *templates = json_object();
+  char names[200];
+  if (!templates)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the chat template");
+  enum status status = gguf         ? from_gguf(templates, gguf, err)
+                       : model_path ? from_folder(templates, model_path, err)
+                                    : STATUS_OK;
+  status = status ? status : parse_own(out, json_object_get(templates, "default"), specials, err);
+  if (!status && *out)
+    status = parse_own(&(*out)->tool_use, json_object_get(templates, "tool_use"), specials, err);
+  if (status) {
+    chat_template_free(*out);
+    *out = NULL;
+    return status;
+  }
+  if (*out)
+    return STATUS_OK;
+  list_names(names, sizeof names);
+  return error_set(err, STATUS_MODEL_INVALID, "chat_template",
+                   "the model has no chat template: name one in dataset.chat_template (%s)", names);
 }
 
 enum status chat_template_open(struct chat_template **out, const char *asked, const char *model_path,

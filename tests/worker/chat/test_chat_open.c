@@ -7,11 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "worker/chat/chat_template.h"
 #include "worker/file/gguf.h"
 
@@ -38,7 +40,8 @@ static void put(const char *name, const char *text) {
 }
 
 /* Opens and renders one question and answer; the text, or the error's. */
-static enum status open_and_render(char *out, size_t size, const char *asked, const struct gguf *gguf) {
+static enum status open_and_render(char *out, size_t size, const char *asked, const struct gguf *gguf,
+                                   const char *tools_text) {
   struct chat_template *template;
   struct chat_text text;
   struct error err = {0};
@@ -47,7 +50,8 @@ static enum status open_and_render(char *out, size_t size, const char *asked, co
   chat_text_init(&text);
   enum status status = chat_template_open(&template, asked, gguf ? NULL : folder, gguf, &err);
   if (!status) {
-    status = chat_template_render(template, &text, messages, NULL, false, &err);
+    AUTO(json_release) json_t *tools = json_loads(tools_text, 0, NULL);
+    status = chat_template_render(template, &text, messages, tools, false, &err);
     chat_template_free(template);
   }
   snprintf(out, size, "%s", status ? err.text : text.text.text);
@@ -58,15 +62,15 @@ static enum status open_and_render(char *out, size_t size, const char *asked, co
 
 static void expect(const char *asked, enum status status, const char *text) {
   char got[600];
-  enum status is = open_and_render(got, sizeof got, asked, NULL);
+  enum status is = open_and_render(got, sizeof got, asked, NULL, "[]");
   if (is != status || strcmp(got, text) != 0)
     fail_msg("%s: %s", status_code(is), got);
 }
 
 static void built_in_templates_use_the_models_tokens(void **state) {
   (void)state;
-  put("special_tokens_map.json", "{\"bos_token\": \"<B>\", \"eos_token\": \"old\", \"pad_token\": null}");
-  put("tokenizer_config.json", "{\"eos_token\": {\"content\": \"<E>\"}, \"model_max_length\": 1e30}");
+  put("tokenizer_config.json", "{\"bos_token\": \"<B>\", \"eos_token\": \"old\", \"model_max_length\": 1e30}");
+  put("special_tokens_map.json", "{\"eos_token\": {\"content\": \"<E>\"}, \"pad_token\": null}");
   expect("chatml", STATUS_OK, "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\na<|im_end|>\n");
   expect("smollm2", STATUS_OK, "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging "
          "Face<|im_end|>\n<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\na<|im_end|>\n");
@@ -110,7 +114,40 @@ static void each_file_is_looked_at(void **state) {
   put("chat_template.jinja", "file {{ messages[1].content }}");
   expect(NULL, STATUS_OK, "file a");
   put("tokenizer_config.json", "[]");
-  expect(NULL, STATUS_MODEL_INVALID, "tokenizer_config.json: this is an array, not an object");
+  char fault[200];
+  snprintf(fault, sizeof fault, "%s/tokenizer_config.json: this is an array, not an object", folder);
+  expect(NULL, STATUS_MODEL_INVALID, fault);
+}
+
+#define TOOLS "[{\"type\": \"function\", \"function\": {\"name\": \"f\"}}]"
+
+static void expect_with_tools(const char *text) {
+  char got[600];
+  if (open_and_render(got, sizeof got, NULL, NULL, TOOLS) || strcmp(got, text) != 0)
+    fail_msg("%s, not %s", got, text);
+}
+
+static void conversations_with_tools_have_a_template_of_their_own(void **state) {
+  (void)state;
+  put("tokenizer_config.json",
+      "{\"chat_template\": [{\"name\": \"tool_use\", \"template\": \"tools {{ messages[1].content "
+      "}}\"}, {\"name\": \"default\", \"template\": \"plain {{ messages[1].content }}\"}]}");
+  expect(NULL, STATUS_OK, "plain a");
+  expect_with_tools("tools a");
+  put("tokenizer_config.json", "{\"chat_template\": {\"tool_use\": \"object {{ messages[1].content }}\", \"default\": "
+                               "\"plain {{ messages[1].content }}\"}}");
+  expect(NULL, STATUS_OK, "plain a");
+  expect_with_tools("object a");
+  put("chat_template.jinja", "file {{ messages[1].content }}");
+  expect_with_tools("file a");
+  char path[128];
+  snprintf(path, sizeof path, "%s/additional_chat_templates", folder);
+  assert_int_equal(mkdir(path, 0700), 0);
+  put("additional_chat_templates/tool_use.jinja", "more {{ messages[1].content }}");
+  expect(NULL, STATUS_OK, "file a");
+  expect_with_tools("more a");
+  put("additional_chat_templates/tool_use.jinja", "{% if %}");
+  expect(NULL, STATUS_MODEL_INVALID, "the model's chat template: line 1, column 7: expected an expression, got \"%}\"");
 }
 
 static void write_gguf(const char *path, const char *template, uint32_t bos) {
@@ -126,6 +163,9 @@ static void write_gguf(const char *path, const char *template, uint32_t bos) {
   gguf_writer_u32(writer, "tokenizer.ggml.eos_token_id", 1);
   if (template)
     gguf_writer_string(writer, "tokenizer.chat_template", template, strlen(template));
+  static const char tool_use[] = "tools {{ messages[1].content }}";
+  if (template)
+    gguf_writer_string(writer, "tokenizer.chat_template.tool_use", tool_use, strlen(tool_use));
   gguf_writer_tensor(writer, "t", GGML_F32, 1, shape);
   gguf_writer_data(writer, &one, 1);
   if (gguf_writer_finish(writer, NULL, NULL, &err))
@@ -145,14 +185,16 @@ static void gguf_files_bring_both(void **state) {
   };
   (void)state;
   for (size_t i = 0; i < COUNT_OF(rows); i++) {
-    char path[128], got[600];
+    char path[128], got[600], got_with[600];
     struct gguf gguf;
     struct error err;
     snprintf(path, sizeof path, "%s/model.gguf", folder);
     write_gguf(path, rows[i].template, rows[i].bos);
     if (gguf_open(&gguf, path, &err))
       fail_msg("%s", err.text);
-    enum status status = open_and_render(got, sizeof got, NULL, &gguf);
+    enum status status = open_and_render(got, sizeof got, NULL, &gguf, "[]");
+    if (!status && (open_and_render(got_with, sizeof got_with, NULL, &gguf, TOOLS) || strcmp(got_with, "tools a") != 0))
+      fail_msg("%s", got_with);
     gguf_close(&gguf);
     if (status != rows[i].status || strncmp(got, rows[i].text, strlen(rows[i].text)) != 0)
       fail_msg("%s: %s", status_code(status), got);
@@ -163,6 +205,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(built_in_templates_use_the_models_tokens, make_folder, remove_folder),
       cmocka_unit_test_setup_teardown(each_file_is_looked_at, make_folder, remove_folder),
+      cmocka_unit_test_setup_teardown(conversations_with_tools_have_a_template_of_their_own, make_folder,
+                                      remove_folder),
       cmocka_unit_test_setup_teardown(gguf_files_bring_both, make_folder, remove_folder),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
