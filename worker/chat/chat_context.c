@@ -221,7 +221,7 @@ static enum status check_trace(unsigned *lost, const json_t *message, size_t num
   if (calls)
     return error_set(err, STATUS_DATASET_INVALID, "messages",
                      "nothing of the tool calls of message %zu is in the text that the chat template makes: it takes a "
-                     "template that knows tools",
+                     "template that knows tools (dataset.chat_template: chatml, llama-3 and qwen do)",
                      number);
   return STATUS_OK;
 }

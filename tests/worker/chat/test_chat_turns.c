@@ -115,6 +115,16 @@ static void everything_that_is_said(void **state) {
        QWEN_HEAD "\nno<|im_end|>\n<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n<|im_end|>\n"
                  "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n[yes|<|im_end|>\n]",
        0},
+      {"worker/chat/templates/chatml.jinja", "[" Q "," CALLS("null") "," RESULT "," CALLS("\"look\"") "]",
+       "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n[<tool_call>\n{\"name\": \"f\", \"arguments\": "
+       "{\"city\": \"Oslo|\"}}\n</tool_call><|im_end|>\n]<|im_start|>tool\n20<|im_end|>\n<|im_start|>assistant\n"
+       "[look\n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"city\": \"Oslo|\"}}\n</tool_call><|im_end|>\n]",
+       0},
+      {"worker/chat/templates/llama-3.jinja", "[" Q "," CALLS("null") "," RESULT "]",
+       "<s><|start_header_id|>user<|end_header_id|>\n\nq<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
+       "[{\"name\": \"f\", \"parameters\": {\"city\": \"Oslo|\"}}<|eot_id|>]<|start_header_id|>ipython"
+       "<|end_header_id|>\n\n20<|eot_id|>",
+       0},
       {"worker/chat/templates/llama-3.jinja", "[" Q "," A("\"yes\"") "]",
        "<s><|start_header_id|>user<|end_header_id|>\n\nq<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
        "[yes|<|eot_id|>]",
@@ -162,7 +172,7 @@ static void templates_of_all_kinds(void **state) {
        "{% if add_generation_prompt %}<assistant>{% endif %}",
        "[" Q "," THINKS("\"a\"") "," Q "," CALLS("\"b\"") "]",
        "nothing of the tool calls of message 4 is in the text that the chat template makes: it takes a template that "
-       "knows tools",
+       "knows tools (dataset.chat_template: chatml, llama-3 and qwen do)",
        0},
       {"{% for i in range(messages | length) %}{% set m = messages[i] %}" TURN "{% endfor %}"
        "{% if add_generation_prompt %}<assistant>{% endif %}",
