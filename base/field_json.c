@@ -240,9 +240,10 @@ void field_read(const struct field_table *table, void *out, const json_t *object
     const char *name = json_object_iter_key(at);
     if (field_find(table, name) || listed(elsewhere, name))
       continue;
-    char param[PARAM_SIZE], near[96];
+    char param[PARAM_SIZE], near[96] = "";
     param_of(param, path, name);
-    field_suggest(near, sizeof near, table, elsewhere, name);
+    if (faults->count < COUNT_OF(faults->item)) /* a full list only counts: thousands of strange names cost little */
+      field_suggest(near, sizeof near, table, elsewhere, name);
     fault_add(faults, STATUS_UNKNOWN_PARAMETER, param, "%s is not a known parameter%s", param, near);
   }
 }
