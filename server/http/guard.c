@@ -1,10 +1,11 @@
 #include "server/http/guard.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-void guard_init(struct guard *guard) {
-  *guard = (struct guard){.length = -1};
+void guard_init(struct guard *guard, unsigned minor) {
+  *guard = (struct guard){.minor = minor, .length = -1};
 }
 
 static COLD void refuse(struct guard *guard, const char *text) {
@@ -13,8 +14,7 @@ static COLD void refuse(struct guard *guard, const char *text) {
   guard->bad = true;
 }
 
-/* RFC 9110, 5.6.2. */
-static bool is_token(const char *text, size_t length) {
+bool guard_token(const char *text, size_t length) {
   if (length == 0)
     return false;
   for (size_t i = 0; i < length; i++) {
@@ -42,8 +42,24 @@ static bool read_length(int64_t *out, const char *value, size_t length) {
   return true;
 }
 
+/* Is `want` in a list with commas, such as that of Connection? */
+static bool listed(const char *value, size_t length, const char *want) {
+  for (size_t from = 0; from < length;) {
+    const char *comma = memchr(value + from, ',', length - from);
+    size_t end = comma ? (size_t)(comma - value) : length, next = end + 1;
+    while (from < end && (value[from] == ' ' || value[from] == '\t'))
+      from++;
+    while (end > from && (value[end - 1] == ' ' || value[end - 1] == '\t'))
+      end--;
+    if (named(value + from, end - from, want))
+      return true;
+    from = next;
+  }
+  return false;
+}
+
 void guard_header(struct guard *guard, const char *name, size_t name_length, const char *value, size_t value_length) {
-  if (!is_token(name, name_length))
+  if (!guard_token(name, name_length))
     refuse(guard, "a header's name holds a character that is not allowed there");
   for (size_t i = 0; i < value_length; i++)
     if (((unsigned char)value[i] < 0x20 && value[i] != '\t') || value[i] == 0x7F)
@@ -61,13 +77,18 @@ void guard_header(struct guard *guard, const char *name, size_t name_length, con
     guard->types++;
   } else if (named(name, name_length, "authorization")) {
     guard->authorizations++;
+  } else if (named(name, name_length, "connection")) {
+    guard->close |= listed(value, value_length, "close");
+    guard->keep |= listed(value, value_length, "keep-alive");
+  } else if (named(name, name_length, "expect")) {
+    guard->expects |= guard->minor > 0 && listed(value, value_length, "100-continue");
   } else if (named(name, name_length, "content-encoding") && !named(value, value_length, "identity")) {
-    refuse(guard, "Content-Encoding: only identity is read here");
+    snprintf(guard->coding, sizeof guard->coding, "%.*s", (int)(value_length < 31 ? value_length : 31), value);
   }
 }
 
 enum status guard_end(struct guard *guard, struct error *err) {
-  if (guard->hosts != 1)
+  if (guard->hosts > 1 || (guard->hosts == 0 && guard->minor > 0)) /* HTTP/1.0 has none */
     refuse(guard, guard->hosts ? "more than one Host header" : "no Host header");
   if (guard->lengths > 1)
     refuse(guard, "more than one Content-Length header");
@@ -77,6 +98,8 @@ enum status guard_end(struct guard *guard, struct error *err) {
     refuse(guard, "both Content-Length and Transfer-Encoding");
   if (guard->encodings && !guard->chunked)
     refuse(guard, "Transfer-Encoding: only chunked is read here");
+  if (guard->encodings && guard->minor == 0)
+    refuse(guard, "Transfer-Encoding: HTTP/1.0 has none");
   if (guard->types > 1)
     refuse(guard, "more than one Content-Type header");
   if (guard->authorizations > 1)

@@ -1,72 +1,94 @@
 #include "server/http/reply.h"
 
-#include <microhttpd.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "server/http/connection.h"
 #include "server/http/range.h"
 
-enum { REPLY_BYTES_MAX = 32 << 20, RETRY_AFTER_S = 2 };
+enum { RETRY_AFTER_S = 2 };
 
-static void add(struct MHD_Response *response, const char *name, const char *value) {
-  if (MHD_add_response_header(response, name, value) != MHD_YES)
-    log_error("the header %s cannot be added", name);
+static const char *reason(int http_status) {
+  static const struct {
+    int status;
+    const char *text;
+  } reasons[] = {
+      {200, "OK"}, {206, "Partial Content"}, {304, "Not Modified"}, {400, "Bad Request"}, {401, "Unauthorized"},
+      {404, "Not Found"}, {405, "Method Not Allowed"}, {408, "Request Timeout"}, {409, "Conflict"},
+      {411, "Length Required"}, {413, "Content Too Large"}, {414, "URI Too Long"}, {415, "Unsupported Media Type"},
+      {416, "Range Not Satisfiable"}, {422, "Unprocessable Content"}, {429, "Too Many Requests"},
+      {431, "Request Header Fields Too Large"}, {500, "Internal Server Error"}, {503, "Service Unavailable"},
+      {505, "HTTP Version Not Supported"}, {507, "Insufficient Storage"}};
+  for (size_t i = 0; i < COUNT_OF(reasons); i++)
+    if (reasons[i].status == http_status)
+      return reasons[i].text;
+  return "Other";
 }
 
-/* Adds what every answer has, and sends it. Takes the response. */
-static void send_response(struct request *request, int http_status, struct MHD_Response *response) {
-  char text[32];
-  CHECK(request->http_status == 0);
+/* Values are texts of ours, or were checked to hold no line's end. */
+static void add(struct response *response, const char *name, const char *value) {
+  str_printf(&response->head, "%s: %s\r\n", name, value);
+}
+
+/* Begins an answer with what every one has. */
+static void begin(struct response *response, struct request *request, int http_status) {
+  char date[40];
+  struct tm tm;
+  time_t now = (time_t)clock_unix();
+  response_init(response);
   request->http_status = http_status;
-  request->phase = REQUEST_ANSWERED;
-  if (!response) {
-    request->answer = MHD_NO;
-    return;
-  }
-  snprintf(text, sizeof text, "%.0f", (clock_seconds() - request->started) * 1e3);
+  strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &tm));
+  str_printf(&response->head, "HTTP/1.1 %d %s\r\n", http_status, reason(http_status));
+  add(response, "Date", date);
   add(response, "x-request-id", request->id);
-  add(response, "openai-processing-ms", text);
+  str_printf(&response->head, "openai-processing-ms: %.0f\r\n", (clock_seconds() - request->started) * 1e3);
   add(response, "X-Content-Type-Options", "nosniff");
-  request->answer = (int)MHD_queue_response(request->connection, (unsigned)http_status, response);
-  MHD_destroy_response(response);
 }
 
-/* A response with that JSON as its body, or NULL. */
-static struct MHD_Response *json_response(const json_t *value) {
-  struct str text;
-  size_t length;
-  str_init(&text, REPLY_BYTES_MAX);
-  if (!value || !json_append(&text, value) || !str_putc(&text, '\n')) {
-    str_done(&text);
-    return NULL;
+/* Ends the header and sends it all. An answer to HEAD tells the length of what it leaves out. */
+static void send_response(struct request *request, struct response *response, bool end) {
+  end |= request->connection->close;
+  if (request->http_status != 304)
+    str_printf(&response->head, "Content-Length: %llu\r\n",
+               (unsigned long long)(response->text.length + response->left));
+  if (end)
+    add(response, "Connection", "close");
+  else if (request->head.guard.minor == 0)
+    add(response, "Connection", "keep-alive");
+  str_puts(&response->head, "\r\n");
+  if (strcmp(request->head.method, "HEAD") == 0) {
+    str_clear(&response->text);
+    response->left = 0;
   }
-  char *bytes = str_take(&text, &length);
-  struct MHD_Response *response = MHD_create_response_from_buffer(length, bytes, MHD_RESPMEM_MUST_FREE);
-  if (!response) {
-    free(bytes);
-    return NULL;
-  }
+  connection_reply(request->connection, response, end);
+}
+
+static bool add_json(struct response *response, const json_t *value) {
   add(response, "Content-Type", "application/json");
   add(response, "Cache-Control", "no-store");
-  return response;
+  return value && json_append(&response->text, value) && str_putc(&response->text, '\n');
 }
 
 void reply_json_with(struct request *request, json_t *value, const char *header, const char *header_value) {
-  struct MHD_Response *response = json_response(value);
+  struct response response;
+  begin(&response, request, 200);
+  bool whole = add_json(&response, value);
   json_decref(value);
-  if (!response) {
+  if (!whole) {
     struct error err;
+    response_done(&response);
     error_set(&err, STATUS_OUT_OF_MEMORY, NULL, "the answer is too large for this server's memory");
     reply_error(request, &err);
     return;
   }
   if (header)
-    add(response, header, header_value);
-  send_response(request, 200, response);
+    add(&response, header, header_value);
+  send_response(request, &response, false);
 }
 
 void reply_json(struct request *request, json_t *value) {
@@ -78,8 +100,7 @@ static json_t *error_object(const struct error *err) {
                    err->param[0] ? err->param : NULL, "code", status_code(err->status));
 }
 
-static void add_retry(struct MHD_Response *response, enum status status) {
-  char text[16];
+static void add_retry(struct response *response, enum status status) {
   switch (status_retry(status)) {
   case RETRY_NEVER:
     /* The client retries 409 and 5xx by itself: tell it that nothing would change. */
@@ -87,31 +108,26 @@ static void add_retry(struct MHD_Response *response, enum status status) {
       add(response, "x-should-retry", "false");
     return;
   case RETRY_CLIENT: return;
-  case RETRY_LATER:
-    snprintf(text, sizeof text, "%d", RETRY_AFTER_S);
-    add(response, "Retry-After", text);
-    return;
+  case RETRY_LATER: str_printf(&response->head, "Retry-After: %d\r\n", RETRY_AFTER_S); return;
   }
 }
 
 static void send_error(struct request *request, const struct error *err, json_t *object, bool end) {
   AUTO(json_release) json_t *body = json_pack("{s:o}", "error", object);
-  struct MHD_Response *response = json_response(body);
+  struct response response;
   char allow[64];
-  if (response) {
-    add_retry(response, err->status);
-    if (err->status == STATUS_INVALID_API_KEY)
-      add(response, "WWW-Authenticate", "Bearer");
-    if (err->status == STATUS_METHOD_NOT_ALLOWED) {
-      endpoint_allow(allow, sizeof allow, request->match.allowed);
-      add(response, "Allow", allow);
-    }
-    if (end)
-      add(response, "Connection", "close");
+  begin(&response, request, status_http(err->status));
+  add_json(&response, body);
+  add_retry(&response, err->status);
+  if (err->status == STATUS_INVALID_API_KEY)
+    add(&response, "WWW-Authenticate", "Bearer");
+  if (err->status == STATUS_METHOD_NOT_ALLOWED) {
+    endpoint_allow(allow, sizeof allow, request->match.allowed);
+    add(&response, "Allow", allow);
   }
   if (status_http(err->status) >= 500)
     log_error("%s", err->text);
-  send_response(request, status_http(err->status), response);
+  send_response(request, &response, end);
 }
 
 void reply_error(struct request *request, const struct error *err) {
@@ -152,7 +168,7 @@ static void make_disposition(struct str *out, const char *filename) {
       str_printf(out, "%%%02X", *p);
 }
 
-static void add_file_headers(struct MHD_Response *response, const struct reply_file *file, const char *etag) {
+static void add_file_headers(struct response *response, const struct reply_file *file, const char *etag) {
   AUTO(str_done) struct str disposition;
   str_init(&disposition, 2048);
   add(response, "Content-Type", file->content_type);
@@ -166,61 +182,56 @@ static void add_file_headers(struct MHD_Response *response, const struct reply_f
   add(response, "Content-Disposition", disposition.failed ? "attachment" : disposition.text);
 }
 
-static void reply_not_modified(struct request *request, const struct reply_file *file, const char *etag) {
-  struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
-  close(file->fd);
-  if (response)
-    add(response, "ETag", etag);
-  send_response(request, 304, response);
+static void reply_not_modified(struct request *request, const char *etag) {
+  struct response response;
+  begin(&response, request, 304);
+  add(&response, "ETag", etag);
+  send_response(request, &response, false);
 }
 
-static void reply_beyond(struct request *request, const struct reply_file *file) {
+static void reply_beyond(struct request *request, uint64_t bytes) {
   struct error err;
-  char text[64];
-  error_set(&err, STATUS_RANGE, "Range", "the file has %llu bytes", (unsigned long long)file->bytes);
+  struct response response;
+  error_set(&err, STATUS_RANGE, "Range", "the file has %llu bytes", (unsigned long long)bytes);
   AUTO(json_release) json_t *body = json_pack("{s:o}", "error", error_object(&err));
-  struct MHD_Response *response = json_response(body);
-  snprintf(text, sizeof text, "bytes */%llu", (unsigned long long)file->bytes);
-  if (response)
-    add(response, "Content-Range", text);
-  close(file->fd);
-  send_response(request, status_http(STATUS_RANGE), response);
+  begin(&response, request, status_http(STATUS_RANGE));
+  add_json(&response, body);
+  str_printf(&response.head, "Content-Range: bytes */%llu\r\n", (unsigned long long)bytes);
+  send_response(request, &response, false);
 }
 
 void reply_file(struct request *request, const struct reply_file *file) {
-  char etag_text[HASH_HEX + 16], content_range[96];
+  char etag_text[HASH_HEX + 16];
   const char *etag = NULL;
+  struct response response;
+  struct range range;
   if (file->sha256) {
     snprintf(etag_text, sizeof etag_text, "\"sha256:%s\"", file->sha256);
     etag = etag_text;
-    if (etag_listed(request_header(request, "If-None-Match"), etag)) {
-      reply_not_modified(request, file, etag);
-      return;
-    }
   }
   const char *wanted = etag ? request_header(request, "Range") : NULL;
   const char *condition = request_header(request, "If-Range");
   if (condition && !etag_listed(condition, etag ? etag : "\n"))
     wanted = NULL;
-  struct range range;
   enum range_kind kind = range_parse(&range, wanted, file->bytes);
-  if (kind == RANGE_BEYOND) {
-    reply_beyond(request, file);
-    return;
-  }
-  struct MHD_Response *response = MHD_create_response_from_fd_at_offset64(range.length, file->fd, range.first);
-  if (!response) {
+  bool same = etag && etag_listed(request_header(request, "If-None-Match"), etag);
+  if (same || kind == RANGE_BEYOND) {
     close(file->fd);
-    send_response(request, 500, NULL);
+    if (same)
+      reply_not_modified(request, etag);
+    else
+      reply_beyond(request, file->bytes);
     return;
   }
-  add_file_headers(response, file, etag);
-  if (kind == RANGE_PART) {
-    snprintf(content_range, sizeof content_range, "bytes %llu-%llu/%llu", (unsigned long long)range.first,
-             (unsigned long long)(range.first + range.length - 1), (unsigned long long)file->bytes);
-    add(response, "Content-Range", content_range);
-  }
-  send_response(request, kind == RANGE_PART ? 206 : 200, response);
+  begin(&response, request, kind == RANGE_PART ? 206 : 200);
+  response.fd = file->fd;
+  response.offset = (off_t)range.first;
+  response.left = range.length;
+  add_file_headers(&response, file, etag);
+  if (kind == RANGE_PART)
+    str_printf(&response.head, "Content-Range: bytes %llu-%llu/%llu\r\n", (unsigned long long)range.first,
+               (unsigned long long)(range.first + range.length - 1), (unsigned long long)file->bytes);
+  send_response(request, &response, false);
 }
 
 json_t *reply_list(json_t *data, bool more) {

@@ -16,7 +16,6 @@ grep -rq secret-key-of-the-test "$work/data" && not_ok "nor in the store" || ok 
 
 key='Authorization: Bearer secret-key-of-the-test\r\n'
 smuggled='GET /version HTTP/1.1\r\nHost: x\r\n\r\n'
-# Not counted: the answers. libmicrohttpd 0.9.75 writes the header of its own errors twice before it closes.
 refused() { # TEXT DESCRIPTION: a 4xx, no answer to what follows, and the connection ends
   raw "$1" 3
   like "$reply" '^HTTP/1.1 4[0-9][0-9] ' "$2: refused"

@@ -55,7 +55,7 @@ static void test_range(void **state) {
 static enum status guard(const char *const *lines) {
   struct guard g;
   struct error err;
-  guard_init(&g);
+  guard_init(&g, 1);
   for (; *lines; lines++) {
     const char *colon = strchr(*lines, ':');
     guard_header(&g, *lines, (size_t)(colon - *lines), colon + 1, strlen(colon + 1));
@@ -68,7 +68,7 @@ static void test_guard(void **state) {
   (void)state;
   assert_int_equal(guard(LINES("Host:x")), STATUS_OK);
   assert_int_equal(guard(LINES("host:x", "content-length:5", "Content-Type:a")), STATUS_OK);
-  assert_int_equal(guard(LINES("Host:x", "Transfer-Encoding:Chunked", "Content-Encoding:identity")), STATUS_OK);
+  assert_int_equal(guard(LINES("Host:x", "Transfer-Encoding:Chunked", "Content-Encoding:gzip")), STATUS_OK);
   const char *const *const bad[] = {
       LINES("A:b"),
       LINES("Host:x", "host:x"),
@@ -85,7 +85,6 @@ static void test_guard(void **state) {
       LINES("Host:x", "Content-Length:9999999999999999999"),
       LINES("Host:x", "Content-Type:a", "Content-Type:b"),
       LINES("Host:x", "Authorization:a", "Authorization:b"),
-      LINES("Host:x", "Content-Encoding:gzip"),
       LINES("Host:x", "A\x01:b"),
       LINES("Host:x", "A:b\nc"),
       LINES("Host:x", ":b"),

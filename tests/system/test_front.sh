@@ -1,0 +1,99 @@
+#!/bin/bash
+# The HTTP front itself: who is answered, with what, and how a connection ends. Whatever is refused gets the error object.
+. "$(dirname "$0")/lib.sh"
+trap '' PIPE # the daemon may end a connection before all is sent
+start --request-timeout-s 2 --connections-max 20 --upload-bytes-max 1000000 --body-bytes-max 65536
+
+# says STATUS CODE DESCRIPTION: what $reply is: one answer, in JSON, and the connection ends.
+says() {
+  like "$reply" "^HTTP/1.1 $1 .*Content-Type: application/json.*\"code\":\"$2\"" "$3: $1 $2"
+  local rest=${reply#HTTP/1.1}
+  unlike "$rest" 'HTTP/1.1 [2-5]' "$3: one answer"
+  like "$reply" 'Connection: close' "$3: says that it ends"
+}
+# refused TEXT STATUS CODE DESCRIPTION
+refused() { raw "$1" 3; says "$2" "$3" "$4"; }
+
+# ---- what is no request ----
+smuggled='GET /version HTTP/1.1\r\nHost: x\r\n\r\n'
+post='POST /v1/fine_tuning/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n'
+refused "GET /livez HTTP/1.1\nHost: x\n\n$smuggled" 400 invalid_request "bare LF"
+refused "${post}X: a\nContent-Length: 5\r\n\r\nabcde$smuggled" 400 invalid_request "bare LF between headers"
+refused "${post}X: a\rContent-Length: 5\r\n\r\n$smuggled" 400 invalid_request "bare CR"
+refused "${post}X: a\r\n Content-Length: 5\r\n\r\n$smuggled" 400 invalid_request "a folded header"
+refused "GET /livez\x00x HTTP/1.1\r\nHost: x\r\n\r\n" 400 invalid_request "a zero byte in the path"
+refused "GET /livez HTTP/1.1\r\nHost: x\r\nA: b\x00c\r\n\r\n" 400 invalid_request "a zero byte in a header"
+refused "${post}Content-Length: 5\x006\r\n\r\nabcde$smuggled" 400 invalid_request "a zero byte in Content-Length"
+refused "GET /livez HTTP/1.1\r\nHost: x\r\n: v\r\n\r\n" 400 invalid_request "a header without a name"
+refused "GET /livez HTTP/1.1\r\nHost: x\r\nnocolon\r\n\r\n" 400 invalid_request "a header without a colon"
+refused "GET /livez HTTP/1.1\r\n\r\n" 400 invalid_request "HTTP/1.1 without Host"
+refused "${post}Content-Length: -5\r\n\r\nabcde$smuggled" 400 invalid_request "a negative length"
+refused "${post}Transfer-Encoding: chunked\r\n\r\n2\n{}\n0\n\n$smuggled" 400 invalid_request "chunks with bare LF"
+refused "${post}Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n{}\r\n" 400 invalid_request "a chunk of 2^64"
+refused "GET /livez\r\n\r\n" 400 invalid_request "HTTP/0.9"
+refused "GET /livez HTTP/2.0\r\nHost: x\r\n\r\n" 505 http_version_not_supported "HTTP/2.0"
+refused "\x16\x03\x01\x00\xdc\x01\x00\x00\xd8" 400 invalid_request "TLS"
+refused "GET /livez HTTP/1.1\r\nHost: x\r\nX: $(printf 'x%.0s' {1..40000})\r\n\r\n" 431 header_too_large "a header of 40 KB"
+refused "GET /livez HTTP/1.1\r\nHost: x\r\n$(printf 'X: y\\r\\n%.0s' {1..200})\r\n" 431 header_too_large "200 headers"
+refused "GET /$(printf 'x%.0s' {1..40000}) HTTP/1.1\r\nHost: x\r\n\r\n" 414 uri_too_long "a target of 40 KB"
+refused "HEAD /livez HTTP/1.1\r\nHost: x\r\n" 408 request_timeout "a header that does not end"
+refused "${post}Content-Length: 5\r\n\r\nab" 408 request_timeout "a body that does not end"
+raw "HEAD /nowhere HTTP/1.1\r\nHost: x\r\n\r\nGET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" 3
+like "$reply" '^HTTP/1.1 404 .*Content-Type: application/json.*Content-Length: [1-9].*HTTP/1.1 200 ' "HEAD is refused with the same header"
+unlike "$reply" 'not_found' "and no body"
+
+# ---- who is served ----
+raw "GET /livez HTTP/1.0\r\n\r\n" 3; like "$reply" '^HTTP/1.1 200 .*Connection: close.*"ok"' "HTTP/1.0 without Host"
+raw "GET /livez HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET /version HTTP/1.0\r\n\r\n" 3
+like "$reply" '^HTTP/1.1 200 .*Connection: keep-alive.*"version"' "HTTP/1.0 that keeps its connection"
+raw "GET http://example.org/livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" 3; like "$reply" '^HTTP/1.1 200 ' "an absolute target"
+raw "GET http://example.org?x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" 3; like "$reply" '^HTTP/1.1 404 ' "one without a path"
+raw "\r\nGET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" 3; like "$reply" '^HTTP/1.1 200 ' "an empty line before a request"
+raw "${post}Transfer-Encoding: chunked\r\n\r\n1;x=y\r\n{\r\n1\r\n}\r\n0\r\nX-T: 1\r\n\r\nGET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" 3
+like "$reply" '^HTTP/1.1 400 .*"missing_required_parameter".*"version"' "chunks, with extension and trailer, and the next request"
+like "$reply" $'\nDate: [A-Z][a-z][a-z], [0-9][0-9] [A-Z][a-z][a-z] 20[0-9][0-9] ' "answers are dated"
+call GET "/livez?$(printf 'a&%.0s' {1..500})"; is "$status $(value code)" "400 invalid_value" "a target of 500 arguments"
+before=$(awk '/VmRSS/ {print $2}' "/proc/$pid/status")
+curl -s -o /dev/null "$url/livez?[1-3000]$(printf '&a%.0s' {1..500})"
+after=$(awk '/VmRSS/ {print $2}' "/proc/$pid/status")
+[[ $REFLECTD == */asan/* ]] || { ((after - before < 2048)) && ok "of 3,000 nothing is kept" || not_ok "of 3,000 nothing is kept" "$before KiB -> $after KiB"; }
+
+# ---- bodies that are refused ----
+head -c 40000000 /dev/zero > "$work/big"
+for how in "Expect: 100-continue" "Expect:" "Transfer-Encoding: chunked"; do
+  call POST /v1/files -F purpose=batch -F "file=@$work/big" -H "$how"
+  like "$status $(value code)" '^(413 file_too_large|400 invalid_file_purpose)$' "40 MB are refused with an answer: $how"
+  is "$(< "$work/curl")" "" "and curl has nothing to complain of"
+  call POST /v1/fine_tuning/jobs --data-binary "@$work/big" -H 'Content-Type: application/json' -H "$how"
+  is "$status $(value code)" "413 file_too_large" "a body of JSON: $how"
+  call POST /nowhere --data-binary "@$work/big" -H "$how"; is "$status $(value code)" "404 not_found" "no route: $how"
+done
+# blind HEAD: sends that and 40 MB before it reads a byte, as many clients do; sets reply.
+blind() {
+  exec 9<> "/dev/tcp/127.0.0.1/$port"
+  { printf '%b' "$1"; cat "$work/big"; } >&9 2> "$work/blind"
+  reply=$(timeout 5 cat <&9 | tr -d '\0'); exec 9>&-
+}
+blind "POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=B\r\nContent-Length: 40000000\r\n\r\n"
+says 413 file_too_large "a client that does not listen while it sends"
+is "$(< "$work/blind")" "" "and could send all of it"
+blind "POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 40000000\r\n\r\n"; says 404 not_found "the same, no route"
+timeout 20 bash -c 'trap "" PIPE; exec 9<> "/dev/tcp/127.0.0.1/$1"
+  printf "POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n" >&9
+  while printf "1000\r\n%04096d\r\n" 0 >&9; do :; done' - "$port" 2> /dev/null
+is $? 0 "a body without an end is cut in the end"
+call POST /v1/fine_tuning/jobs -H 'Content-Encoding: gzip' -H 'Content-Type: application/json' --data-binary '{}'
+is "$status $(value code)" "415 unsupported_media_type" "a compressed body"; like "$body" 'Content-Encoding gzip' "is named"
+call POST /v1/files -H 'Content-Encoding: br' -F purpose=fine-tune -F "file=@$work/big"; is "$status $(value code)" "415 unsupported_media_type" "a compressed upload"
+like "$body" 'Content-Encoding br' "is named"
+call POST /v1/fine_tuning/jobs -H 'Content-Encoding: identity' -H 'Content-Type: application/json' --data-binary '{}'
+is "$status $(value code)" "400 missing_required_parameter" "identity is none"
+is "$(find "$work/data/files" -type f | wc -l)" 0 "refused uploads leave nothing behind"
+
+# ---- the limit of connections ----
+for round in 1 2 3; do
+  (for n in {1..40}; do exec {fd}<> "/dev/tcp/127.0.0.1/$port"; printf 'GET /livez HTTP/1.1\r\nHost: x\r\n\r\n' >&"$fd"; done; sleep 0.3)
+  call GET /livez --max-time 2; is "$status" 200 "all connections leave at the limit: the next is served ($round)"
+done
+stop; is "$code" 0 "exit 0"
+finish
