@@ -87,6 +87,13 @@ static enum status load_model(struct run *r, const struct task *task, struct err
   return status ? status : peft_start(&r->model, &task->spec.adapter, task->start, err);
 }
 
+static void tell_doubts(const struct dataset *training, struct report *report) {
+  size_t i;
+  json_t *doubt;
+  json_array_foreach(training->doubts, i, doubt)
+    report_message(report, LOG_WARN, "training file: %s", json_string_value(doubt));
+}
+
 /* --- tokens --------------------------------------------------------------------------------------- */
 
 /* The daemon hears that the worker is alive, and the worker that it is to stop. */
@@ -226,6 +233,7 @@ static enum status train(struct run *r, const struct task *task, struct report *
   if (status)
     return status;
   log_info("data read");
+  tell_doubts(&r->training, report);
   if (!r->language)
     status = heads_settle(&r->new_head, &r->training, &r->validation, task, report, err);
   if (status)

@@ -1,4 +1,4 @@
-/* One pass; what is kept of a record is a hash, and the facts of its columns. */
+/* One pass: the facts of the columns, and what is doubtful. */
 #include "worker/data/check.h"
 
 #include <stdio.h>
@@ -10,17 +10,18 @@
 #include "api/job_fields.h"
 #include "base/json.h"
 #include "worker/data/column_facts.h"
+#include "worker/data/doubts.h"
+#include "worker/data/label_doubts.h"
 
-enum { NAMES_SHOWN = 100, SEEN_SLOTS = 1 << 21, SEEN_MAX = 1 << 20, REPORT_MAX = EVENT_LINE_MAX - 4096 };
+enum { NAMES_SHOWN = 100, REPORT_MAX = EVENT_LINE_MAX - 4096 };
 
 struct check {
   struct records *records;
-  size_t examples, duplicates;
+  size_t examples;
   struct columns columns;
   size_t texts, text_min, text_max;  /* of `text` */
   double text_sum;
-  uint64_t *seen;                    /* hashes of records; 0: free */
-  size_t seen_count;
+  struct doubts doubts;
 };
 
 static enum status no_memory(struct error *err) {
@@ -28,31 +29,6 @@ static enum status no_memory(struct error *err) {
 }
 
 /* --- records -------------------------------------------------------------------------------------- */
-
-static uint64_t fnv(uint64_t hash, const char *bytes, size_t length) {
-  for (size_t i = 0; i < length; i++)
-    hash = (hash ^ (unsigned char)bytes[i]) * 0x100000001B3u;
-  return (hash ^ length) * 0x100000001B3u;
-}
-
-/* Counts records that are equal to an earlier one, as far as the table reaches. */
-static void count_duplicate(struct check *c, const struct record *record) {
-  uint64_t hash = 0xCBF29CE484222325u;
-  if (record->object)
-    hash = fnv(hash, record->raw, record->raw_length);
-  for (size_t i = 0; !record->object && i < record->count; i++)
-    hash = fnv(hash, record->values[i].text, record->values[i].length);
-  hash += hash == 0;
-  size_t slot = (hash ^ hash >> 32) & (SEEN_SLOTS - 1);
-  while (c->seen[slot] && c->seen[slot] != hash)
-    slot = (slot + 1) & (SEEN_SLOTS - 1);
-  if (c->seen[slot]) {
-    c->duplicates++;
-  } else if (c->seen_count < SEEN_MAX) {
-    c->seen[slot] = hash;
-    c->seen_count++;
-  }
-}
 
 static void measure_text(struct check *c, const struct record *record) {
   int column = records_column(c->records, "text");
@@ -71,7 +47,7 @@ static enum status check_record(struct check *c, const struct record *record, st
   if (status)
     return status;
   measure_text(c, record);
-  count_duplicate(c, record);
+  doubts_add(&c->doubts, record);
   c->examples++;
   return STATUS_OK;
 }
@@ -120,35 +96,20 @@ static json_t *report_chat(const struct check *c, enum data_use use) {
                : json_null();
 }
 
-static void warn(json_t *list, const char *format, ...) PRINTF(2, 3);
-static void warn(json_t *list, const char *format, ...) {
-  char text[600];
-  va_list args;
-  va_start(args, format);
-  vsnprintf(text, sizeof text, format, args);
-  va_end(args);
-  json_array_append_new(list, json_string(text));
-}
-
 static json_t *report_warnings(const struct check *c, enum data_use use, const struct fault_list *faults) {
   json_t *list = json_array();
   const struct column_facts *label = columns_find(&c->columns, "label"), *chats = columns_find(&c->columns, "messages");
-  size_t blank = records_blank(c->records);
   for (size_t i = 0; i < faults->count; i++)
     if (faults->item[i].status == STATUS_DATASET_INVALID)
-      warn(list, "%s; a job that uses it is refused", faults->item[i].text);
-  if (blank)
-    warn(list, "%zu empty lines were skipped", blank);
-  if (c->duplicates)
-    warn(list, "%zu records are repeated%s", c->duplicates,
-         c->seen_count < SEEN_MAX ? "" : " (counted among the first million different ones)");
+      label_doubt(list, "%s; a job that uses it is refused", faults->item[i].text);
+  doubts_tell(list, &c->doubts, &c->columns);
   if (label && label->labels.class_of && label->labels.class_count == 1)
-    warn(list, "every example has the label %.100s", label->labels.items[0].name);
+    label_doubt(list, "every example has the label %.100s", label->labels.items[0].name);
   if (chats && chats->assistant_first.count)
-    warn(list, "in %zu conversations, the first in line %zu, the assistant speaks before any user",
+    label_doubt(list, "in %zu conversations, the first in line %zu, the assistant speaks before any user",
          chats->assistant_first.count, chats->assistant_first.first.line);
   if (use == USE_NOTHING && !columns_find(&c->columns, "text"))
-    warn(list, "no column is named text; a job must name its columns (dataset.text, dataset.label)");
+    label_doubt(list, "no column is named text; a job must name its columns (dataset.text, dataset.label)");
   return list;
 }
 
@@ -227,14 +188,13 @@ static enum status run(json_t **report, struct check *c, struct error *err) {
 enum status check_file(json_t **report, const char *path, const char *filename, struct error *err) {
   struct check c = {0};
   *report = NULL;
-  c.seen = calloc(SEEN_SLOTS, sizeof *c.seen);
-  enum status status = c.seen ? STATUS_OK : no_memory(err);
+  enum status status = records_open(&c.records, path, filename, err);
   if (!status)
-    status = records_open(&c.records, path, filename, err);
+    status = doubts_init(&c.doubts, c.records, err);
   if (!status)
     status = run(report, &c, err);
   records_close(c.records);
   columns_done(&c.columns);
-  free(c.seen);
+  doubts_done(&c.doubts);
   return status;
 }

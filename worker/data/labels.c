@@ -26,7 +26,8 @@ void labels_done(struct labels *labels) {
 /* --- one label ------------------------------------------------------------------------------------ */
 
 static void read_text(struct label_value *out, const char *text, size_t length, bool quoted) {
-  *out = (struct label_value){label_parse(text, length), quoted, text, length};
+  *out = (struct label_value){.number = label_parse(text, length), .quoted = quoted, .text = text, .length = length};
+  out->decimal = out->number.form == LABEL_WHOLE && !quoted && strcspn(text, ".eE") < length;
 }
 
 static bool read_json(struct label_value *out, const json_t *value) {
@@ -35,7 +36,10 @@ static bool read_json(struct label_value *out, const json_t *value) {
   case JSON_TRUE: read_text(out, "true", 4, true); return true;
   case JSON_FALSE: read_text(out, "false", 5, true); return true;
   case JSON_INTEGER: out->number = label_of_integer(json_integer_value(value)); return true;
-  case JSON_REAL: out->number = label_of_number(json_real_value(value)); return true;
+  case JSON_REAL:
+    out->number = label_of_number(json_real_value(value));
+    out->decimal = out->number.form == LABEL_WHOLE;
+    return true;
   case JSON_OBJECT:
   case JSON_ARRAY:
   case JSON_NULL: break;
@@ -91,12 +95,15 @@ static void count_forms(struct labels *labels, const struct label_value *value, 
                         const char *name) {
   struct label_count *form = &labels->of_form[value->number.form];
   struct label_count *json = record->object ? value->quoted ? &labels->quoted : &labels->bare : NULL;
-  bool is_first = labels->all.count == 0 || form->count == 0 || (json && json->count == 0);
+  bool is_first = labels->all.count == 0 || form->count == 0 || (json && json->count == 0) ||
+                  (value->decimal && labels->decimals.count == 0);
   struct place place = is_first ? record_place(record, column, name) : (struct place){0};
   count(&labels->all, place);
   count(form, place);
   if (json)
     count(json, place);
+  if (value->decimal)
+    count(&labels->decimals, place);
 }
 
 enum status labels_add(struct labels *labels, uint32_t *index, const struct label_value *value,

@@ -24,6 +24,7 @@ enum label_kind {
 /* One label as a record has it. */
 struct label_value {
   struct label_number number;
+  bool decimal;          /* a whole number that is written as a fraction: 1.0 */
   bool quoted;           /* a JSON string or boolean: the file says that it is a name */
   const char *text;      /* CSV, TSV, strings and booleans: borrowed from the record; NULL for JSON's numbers */
   size_t length;
@@ -50,6 +51,7 @@ struct labels {
   size_t count, size, max;
   struct label_item *items;
   struct label_count all, of_form[LABEL_FORM_COUNT];
+  struct label_count decimals;
   struct label_count quoted, bare;  /* of JSON: strings and booleans; numbers */
   struct label_count overflow;      /* labels that are not among the items, of which there are max */
   /* From here on set by labels_settle. */

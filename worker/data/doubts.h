@@ -1,0 +1,39 @@
+/* What in a data file is probably not meant so, found in the same pass as its check and in bounded memory: each kind is
+   told once, with the place of the first and how many there are. */
+#ifndef WORKER_DATA_DOUBTS_H
+#define WORKER_DATA_DOUBTS_H
+
+#include <jansson.h>
+
+#include "worker/data/column_facts.h"
+
+/* A text that was seen: its hash (0: free), and the label and the line it had first. */
+struct doubts_text {
+  uint64_t hash;
+  uint32_t label, line;
+};
+
+struct doubts {
+  const struct records *records;
+  uint64_t *seen;                 /* hashes of records; 0: free */
+  size_t seen_count;
+  size_t repeated;                /* records that are equal to an earlier one */
+  struct doubts_text *texts;
+  size_t text_count;
+  struct label_count relabelled;  /* texts that had another label before */
+  uint32_t relabelled_line;       /* where the first of them was before */
+  struct label_count header;      /* records that are the header again */
+  struct label_count blank;       /* texts of which nothing is to be seen */
+  char blank_name[64];
+  struct label_count control;     /* texts with a word that tokenizers take for a special token */
+  char control_name[64], control_word[64];
+};
+
+/* `records` must outlive it. doubts_done may be called whatever doubts_init returned. */
+NODISCARD enum status doubts_init(struct doubts *doubts, const struct records *records, struct error *err);
+void doubts_done(struct doubts *doubts);
+void doubts_add(struct doubts *doubts, const struct record *record);
+/* Adds sentences to `list`, those about labels among them, once the columns are settled. */
+void doubts_tell(json_t *list, const struct doubts *doubts, const struct columns *columns);
+
+#endif

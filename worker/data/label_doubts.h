@@ -1,0 +1,17 @@
+/* Labels that are probably not meant so. */
+#ifndef WORKER_DATA_LABEL_DOUBTS_H
+#define WORKER_DATA_LABEL_DOUBTS_H
+
+#include <jansson.h>
+
+#include "worker/data/labels.h"
+
+/* Adds sentences to `list`, each with the first place, about settled labels of the column `name`: a few words among
+   numbers, names that differ in case, blanks or Unicode form alone, numbers that became classes or names. Only the
+   first few are told; an item that memory does not suffice for is left out. */
+void label_doubts_tell(json_t *list, const struct labels *labels, const char *name);
+
+/* Adds a sentence. */
+void label_doubt(json_t *list, const char *format, ...) PRINTF(2, 3);
+
+#endif
