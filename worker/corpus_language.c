@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "worker/chat/chat_template.h"
 #include "worker/corpus.h"
@@ -388,6 +389,7 @@ static enum status read_records(struct reader *r, const struct record *record, s
 /* Blocks of records that threads read beside each other. */
 struct blocks {
   size_t count, max;
+  size_t bytes; /* of the next ones */
   struct records **records;
   struct corpus_part *parts;
   struct reader *readers; /* one a thread */
@@ -407,18 +409,28 @@ static void read_block(void *payload, size_t task, int thread) {
     part->status = read_records(r, record, &part->err);
 }
 
+/* Blocks are small while it is not known how long a chat template takes, and where it takes long: the main thread,
+   which hears a cancel, waits for the others at the end of each round. The corpus does not depend on it. */
+static size_t next_bytes(size_t bytes, double seconds) {
+  enum { BYTES_MAX = 1 << 16 };
+  if (seconds > 0.5)
+    return bytes / 8 + 1;
+  return seconds < 0.1 && bytes < BYTES_MAX ? bytes * 2 : bytes;
+}
+
 /* Cuts blocks off, reads them, and joins what became of them in their order. A fault of the cutting is told if
    nothing before it is wrong. */
 static enum status read_blocks(struct blocks *b, struct reader *r, struct pool *pool, struct error *err) {
-  enum { BLOCK_BYTES = 1 << 16 };
   struct error cut_err = {0};
+  double start = clock_seconds();
   enum status cut = STATUS_OK;
   for (b->count = 0; b->count < b->max; b->count++) {
-    cut = records_cut(&b->records[b->count], r->records, BLOCK_BYTES, &cut_err);
+    cut = records_cut(&b->records[b->count], r->records, b->bytes, &cut_err);
     if (cut || !b->records[b->count])
       break;
   }
   pool_run(pool, b->count, read_block, b);
+  b->bytes = next_bytes(b->bytes, clock_seconds() - start);
   enum status status = corpus_join(r->corpus, b->parts, b->count, err);
   for (size_t i = 0; i < b->count; i++)
     records_close(b->records[i]);
@@ -431,7 +443,7 @@ static enum status read_blocks(struct blocks *b, struct reader *r, struct pool *
 /* What follows the first record, which has told all that the readers must know. */
 static enum status read_rest(struct reader *r, struct pool *pool, struct error *err) {
   size_t threads = (size_t)pool_threads(pool);
-  struct blocks b = {.max = 4 * threads};
+  struct blocks b = {.max = 4 * threads, .bytes = 1 << 10};
   b.records = calloc(b.max, sizeof *b.records);
   b.parts = calloc(b.max, sizeof *b.parts);
   b.readers = calloc(threads, sizeof *b.readers);

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "tests/worker/data/data_file.h"
 #include "tests/worker/text/family.h"
@@ -155,11 +156,73 @@ static void classifiers(void **state) {
   tokenizer_free(tokenizer);
 }
 
+struct beats {
+  size_t count, stop_at;
+};
+
+static enum status beat(void *with, struct error *err) {
+  struct beats *beats = with;
+  beats->count++;
+  return beats->count >= beats->stop_at ? error_set(err, STATUS_CANCELLED, NULL, "told to stop") : STATUS_OK;
+}
+
+/* Many conversations of a template that takes its time. */
+static enum status read_slowly(struct corpus_watch *watch, int threads, size_t lines, struct error *err) {
+  static const char slow[] = "{% for i in range(60000) %}{% if i > 60000 %}{% endif %}{% endfor %}"
+                             "{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}";
+  struct language_options options = {.text = "text",
+                                     .messages = "messages",
+                                     .prompt = "prompt",
+                                     .completion = "completion",
+                                     .chat_template = slow,
+                                     .eos = {.id = -1},
+                                     .max_length = 120,
+                                     .vocabulary = 100000};
+  struct tokenizer *tokenizer = open_family("smollm");
+  struct pool *pool = open_pool(threads);
+  struct corpus c;
+  struct str text;
+  str_init(&text, DATA_MAX);
+  for (size_t i = 0; i < lines; i++)
+    str_puts(&text, CHAT(USER("q") "," SAYS("a")));
+  put_data(text.text);
+  str_done(&text);
+  *err = (struct error){0};
+  enum status status =
+      corpus_read(&c, data_file, "x.jsonl", tokenizer, &options, FAMILIES "smollm", NULL, pool, watch, err);
+  if (!status)
+    corpus_done(&c);
+  pool_free(pool);
+  tokenizer_free(tokenizer);
+  return status;
+}
+
+/* A reading that takes long is heard of, and ends when it is told to: nothing waits for the end of the file. */
+static void long_readings_are_watched(void **state) {
+  (void)state;
+  for (int threads = 1; threads <= 3; threads += 2) {
+    struct beats beats = {.stop_at = 4};
+    struct corpus_watch watch = {.beat = beat, .with = &beats};
+    struct error err;
+    double start = clock_seconds();
+    assert_int_equal(read_slowly(&watch, threads, 20000, &err), STATUS_CANCELLED);
+    assert_string_equal(err.text, "told to stop");
+    assert_int_equal(beats.count, 4);
+    assert_true(clock_seconds() - start < 30); /* all of it takes many minutes */
+  }
+  struct beats beats = {.stop_at = NEVER};
+  struct corpus_watch watch = {.beat = beat, .with = &beats};
+  struct error err;
+  assert_int_equal(read_slowly(&watch, 2, 3, &err), STATUS_OK);
+  assert_true(beats.count > 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(any_number_of_threads),
       cmocka_unit_test(the_first_fault),
       cmocka_unit_test(classifiers),
+      cmocka_unit_test(long_readings_are_watched),
   };
   return cmocka_run_group_tests(tests, make_data_file, remove_data_file);
 }
