@@ -26,25 +26,31 @@ static json_t *ref(const char *schema) {
 
 /* --- response shapes -------------------------------------------------------------------------- */
 
-/* "name type, name type, ...": the type ends in '?' where null is possible. */
+/* "name type, name type, ...": the type ends in '?' where null is possible; one with a capital is another shape. */
 static const struct {
   const char *name, *object, *members;
 } shapes[] = {
     {"File", "file",
      "id string,bytes integer,created_at integer,expires_at integer?,filename string,purpose string,status string,"
-     "status_details string?,validation object?"},
+     "status_details string?,validation Validation?"},
+    {"Validation", NULL, /* of an adapter: peft_type and adapter in place of what follows them */
+     "format string,kind string,columns array,peft_type string,adapter object,lines integer,examples integer,"
+     "bytes integer,labels object?,text_bytes object?,chat object?,warnings array"},
     {"Job", "fine_tuning.job",
      "id string,created_at integer,model string,organization_id string,status string,training_file string,"
-     "validation_file string?,seed integer,result_files array,hyperparameters object,error object?,"
-     "fine_tuned_model string?,finished_at integer?,trained_tokens integer?,estimated_finish integer?,"
-     "metadata object?,method object,adapter object"},
+     "validation_file string?,seed integer,suffix string?,from_checkpoint string?,result_files array,"
+     "hyperparameters object,error object?,fine_tuned_model string?,started_at integer?,finished_at integer?,"
+     "trained_tokens integer?,estimated_finish integer?,restarts integer,progress object?,integrations array?,"
+     "metadata object?,method object,adapter object,dataset object,evaluation object,checkpointing object,"
+     "scheduling object,exports array"},
     {"Event", "fine_tuning.job.event",
      "id string,created_at integer,level string,message string,type string,data object?"},
     {"Checkpoint", "fine_tuning.job.checkpoint",
      "id string,created_at integer,fine_tuned_model_checkpoint string,fine_tuning_job_id string,step_number integer,"
      "metrics object"},
     {"Model", "model", "id string,created integer,owned_by string,format string"},
-    {"Artifact", "fine_tuning.job.artifact", "id string,name string,bytes integer,sha256 string"},
+    {"Artifact", "fine_tuning.job.artifact",
+     "id string,name string,created_at integer,bytes integer,sha256 string,file_id string?"},
     {"Export", "fine_tuning.job.export",
      "id string,job_id string,format string,status string,created_at integer,finished_at integer?,error object?"},
     {"Deleted", NULL, "id string,object string,deleted boolean"},
@@ -77,6 +83,12 @@ static const struct {
     {OP_models_delete, "Deleted", false},
 };
 
+static json_t *member_schema(const char *type, bool nullable) {
+  if (type[0] >= 'A' && type[0] <= 'Z')
+    return nullable ? json_pack("{s[o{ss}]}", "anyOf", ref(type), "type", "null") : ref(type);
+  return nullable ? json_pack("{s[ss]}", "type", type, "null") : json_pack("{ss}", "type", type);
+}
+
 static json_t *shape_schema(struct builder *b, size_t index) {
   json_t *properties = json_object();
   if (shapes[index].object)
@@ -88,7 +100,7 @@ static json_t *shape_schema(struct builder *b, size_t index) {
     bool nullable = type[strlen(type) - 1] == '?';
     if (nullable)
       type[strlen(type) - 1] = '\0';
-    set(b, properties, name, nullable ? json_pack("{s[ss]}", "type", type, "null") : json_pack("{ss}", "type", type));
+    set(b, properties, name, member_schema(type, nullable));
     at += used;
     at += *at == ',';
   }

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "api/openapi.h"
 #include "base/json.h"
 #include "tests/worker/data/data_file.h"
 #include "worker/data/check.h"
@@ -25,6 +26,18 @@ static char *unquote(char *json) {
     if (*p == '"')
       *p = '\'';
   return json;
+}
+
+/* The OpenAPI document has every member of a report. */
+static void is_described(const json_t *report) {
+  json_t *document = openapi_document(), *value;
+  const json_t *schemas = json_object_get(json_object_get(document, "components"), "schemas");
+  const json_t *schema = json_object_get(schemas, "Validation");
+  const char *name;
+  json_object_foreach((json_t *)(uintptr_t)report, name, value)
+    if (!json_object_get(json_object_get(schema, "properties"), name))
+      fail_msg("the OpenAPI document does not have validation.%s", name);
+  json_decref(document);
 }
 
 static void reports(void **state) {
@@ -77,6 +90,7 @@ static void reports(void **state) {
     if (check(&report, cases[i].name, cases[i].text, &err))
       fail_msg("%s: %s", cases[i].text, err.text);
     assert_int_equal(json_object_del(report, "facts"), 0); /* what jobs are judged by has a test of its own */
+    is_described(report);
     char *text = unquote(json_dumps(report, JSON_COMPACT));
     assert_string_equal(text, cases[i].want);
     free(text);

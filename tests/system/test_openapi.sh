@@ -1,0 +1,29 @@
+#!/bin/bash
+# Every answer has exactly the members that the OpenAPI document gives it.
+. "$(dirname "$0")/lib.sh"
+start
+call GET /openapi.json; printf '%s' "$body" > "$work/openapi"
+members() { awk -f "$here/members.awk" -v "path=$1"; }
+# described SCHEMA PATH DESCRIPTION: the object at PATH of the last answer.
+described() {
+  is "$(members "$2" < "$work/body" | tr '\n' ' ')" "$(members "components.schemas.$1.properties" < "$work/openapi" | tr '\n' ' ')" "$3"
+}
+
+upload train.jsonl; described File "" "a file as it is uploaded"
+call GET "/v1/files/$file"; described File "" "a file that is checked"
+call GET /v1/files; described File data.0 "a file in a list"
+submit ok ',"metadata":{"team":"a"}'; described Job "" "a job as it is created"
+await succeeded; described Job "" "a job that has succeeded"
+call GET /v1/fine_tuning/jobs; described Job data.0 "a job in a list"
+call GET "/v1/fine_tuning/jobs/$job/events?limit=1"; described Event data.0 "an event"
+call GET "/v1/fine_tuning/jobs/$job/checkpoints"; described Checkpoint data.0 "a checkpoint"
+call GET "/v1/fine_tuning/jobs/$job/artifacts"; described Artifact data.0 "an artifact"
+call POST "/v1/fine_tuning/jobs/$job/exports" -H 'Content-Type: application/json' -d '{"exports":["merged:f16"]}'
+described Export data.0 "an export"
+call GET /v1/models; described Model data.0 "a model in a list"
+call GET /v1/models/tiny; described Model "" "a model"
+submit error; await failed; described Job "" "a job that has failed"
+call DELETE "/v1/files/$file"; described Deleted "" "what is deleted"
+call GET /v1/files/none; described Error "" "an error"
+stop
+finish
