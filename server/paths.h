@@ -16,11 +16,17 @@
 
 #include "base/attr.h"
 #include "base/error.h"
+#include "base/str.h"
+#include "config/config.h"
 
 enum { PATH_BYTES = 1024 };
 
 /* Formats a path into out[PATH_BYTES]; STATUS_IO when it does not fit. */
 NODISCARD enum status path_format(char out[PATH_BYTES], struct error *err, const char *format, ...) PRINTF(3, 4);
+
+/* `text` for clients, appended: where it names the data folder, the models folder or the worker, the folders above them
+   are left out. They are the operator's. */
+void path_hide(struct str *out, const char *text, const struct config *config);
 
 #define PATH_FILE "files/%s"
 #define PATH_JOB "jobs/%s"

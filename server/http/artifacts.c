@@ -1,6 +1,5 @@
 /* /v1/fine_tuning/jobs/{job_id}/artifacts */
 #include "server/http/reply.h"
-#include "storage/artifact.h"
 #include "storage/db_artifact.h"
 #include "storage/db_job.h"
 
@@ -32,21 +31,12 @@ void http_artifacts_content(struct request *request) {
   struct job_row job;
   struct artifact_row artifact;
   struct error err;
-  int fd;
-  int64_t bytes;
   enum status status = db_job_get(&job, request->server->db, request_param(request, 0), &request->arena, &err);
   if (!status)
     status =
         db_artifact_get(&artifact, request->server->db, job.id, request_param(request, 1), &request->arena, &err);
-  if (!status)
-    status = artifact_open(&fd, &bytes, request->server->config->data, artifact.path, &err);
-  if (status) {
+  if (status)
     reply_error(request, &err);
-    return;
-  }
-  reply_file(request, &(struct reply_file){.fd = fd,
-                                           .bytes = (uint64_t)bytes,
-                                           .sha256 = artifact.sha256,
-                                           .filename = artifact.name,
-                                           .content_type = "application/octet-stream"});
+  else
+    reply_content(request, artifact.path, artifact.bytes, artifact.sha256, artifact.name);
 }

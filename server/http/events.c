@@ -6,11 +6,12 @@
 
 enum { LIST_DEFAULT = 20, LIST_MAX = 1000 };
 
-static json_t *event_object(const struct event_row *event) {
+static json_t *event_object(const struct server *server, const struct event_row *event) {
   char id[40];
   snprintf(id, sizeof id, "ftevent-%lld", (long long)event->seq);
-  return json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:o}", "id", id, "object", "fine_tuning.job.event", "created_at",
-                   (json_int_t)event->created_at, "level", event_level_name(event->level), "message", event->message,
+  return json_pack("{s:s, s:s, s:I, s:s, s:o, s:s, s:o}", "id", id, "object", "fine_tuning.job.event", "created_at",
+                   (json_int_t)event->created_at, "level", event_level_name(event->level), "message",
+                   reply_message(server, event->message),
                    "type", event->metrics ? "metrics" : "message", "data", reply_stored(event->data));
 }
 
@@ -32,6 +33,6 @@ void http_jobs_events(struct request *request) {
   }
   json_t *data = json_array();
   for (size_t i = 0; i < count; i++)
-    json_array_append_new(data, event_object(&events[i]));
+    json_array_append_new(data, event_object(request->server, &events[i]));
   reply_json(request, reply_list(data, more));
 }

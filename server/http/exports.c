@@ -11,10 +11,10 @@
 #include "storage/db_export.h"
 #include "storage/db_job.h"
 
-static json_t *export_object(const struct export_row *row) {
+static json_t *export_object(const struct server *server, const struct export_row *row) {
   json_t *error = json_null();
   if (row->state == EXPORT_FAILED)
-    error = json_pack("{s:s?, s:s?}", "code", row->error_code, "message", row->error_message);
+    error = json_pack("{s:s?, s:o}", "code", row->error_code, "message", reply_message(server, row->error_message));
   json_t *out = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:o}", "id", row->format, "object", "fine_tuning.job.export",
                           "job_id", row->job_id, "format", row->format, "status", export_state_name(row->state),
                           "created_at", (json_int_t)row->created_at, "error", error);
@@ -32,7 +32,7 @@ static void reply_exports(struct request *request, const char *job_id) {
   }
   json_t *data = json_array();
   for (size_t i = 0; i < count; i++)
-    json_array_append_new(data, export_object(&rows[i]));
+    json_array_append_new(data, export_object(request->server, &rows[i]));
   reply_json(request, reply_list(data, false));
 }
 

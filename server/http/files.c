@@ -1,5 +1,4 @@
 /* /v1/files */
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -10,7 +9,6 @@
 #include "server/paths.h"
 #include "server/removal.h"
 #include "server/scheduler.h"
-#include "storage/artifact.h"
 #include "storage/db_file.h"
 
 enum { LIST_DEFAULT = 10000, LIST_MAX = 10000 };
@@ -22,12 +20,12 @@ static json_t *validation_of(const struct file_row *file) {
   return report;
 }
 
-static json_t *file_object(const struct file_row *file) {
+static json_t *file_object(const struct server *server, const struct file_row *file) {
   return json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:o, s:o, s:o}", "id", file->id, "object", "file", "bytes",
                    (json_int_t)file->bytes, "created_at", (json_int_t)file->created_at, "filename", file->filename,
                    "purpose", file->purpose, "status", file_status_name(file->status), "status_details",
-                   reply_text(file->status_details), "expires_at", reply_number(file->expires_at), "validation",
-                   validation_of(file));
+                   reply_message(server, file->status_details), "expires_at", reply_number(file->expires_at),
+                   "validation", validation_of(file));
 }
 
 static void reply_with_file(struct request *request, const char *id) {
@@ -36,7 +34,7 @@ static void reply_with_file(struct request *request, const char *id) {
   if (db_file_get(&file, request->server->db, id, clock_unix(), &request->arena, &err))
     reply_error(request, &err);
   else
-    reply_json(request, file_object(&file));
+    reply_json(request, file_object(request->server, &file));
 }
 
 void http_files_create(struct request *request) {
@@ -72,7 +70,7 @@ void http_files_create(struct request *request) {
   if (server->config->upload_check_wait_ms > 0)
     request_wait(request, row.id, server->config->upload_check_wait_ms);
   else
-    reply_json(request, file_object(&row));
+    reply_json(request, file_object(server, &row));
 }
 
 void http_files_list(struct request *request) {
@@ -91,7 +89,7 @@ void http_files_list(struct request *request) {
   }
   json_t *data = json_array();
   for (size_t i = 0; i < count; i++)
-    json_array_append_new(data, file_object(&files[i]));
+    json_array_append_new(data, file_object(request->server, &files[i]));
   reply_json(request, reply_list(data, more));
 }
 
@@ -102,21 +100,10 @@ void http_files_retrieve(struct request *request) {
 void http_files_content(struct request *request) {
   struct file_row file;
   struct error err;
-  int fd;
-  int64_t bytes;
-  enum status status =
-      db_file_get(&file, request->server->db, request_param(request, 0), clock_unix(), &request->arena, &err);
-  if (!status)
-    status = artifact_open(&fd, &bytes, request->server->config->data, file.path, &err);
-  if (status) {
+  if (db_file_get(&file, request->server->db, request_param(request, 0), clock_unix(), &request->arena, &err))
     reply_error(request, &err);
-    return;
-  }
-  reply_file(request, &(struct reply_file){.fd = fd,
-                                           .bytes = (uint64_t)bytes,
-                                           .sha256 = file.sha256,
-                                           .filename = file.filename,
-                                           .content_type = "application/octet-stream"});
+  else
+    reply_content(request, file.path, file.bytes, file.sha256, file.filename);
 }
 
 void http_files_delete(struct request *request) {

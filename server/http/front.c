@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -147,6 +148,14 @@ const char *front_key_hash(const struct front *front) {
 
 /* ---- its life ---- */
 
+/* A key that everybody on this machine can read keeps nobody out. */
+static void look_at_key_file(const struct config *config) {
+  struct stat info;
+  if (config->api_key_file && stat(config->api_key_file, &info) == 0 && (info.st_mode & (S_IROTH | S_IWOTH)))
+    log_warn("%s can be %s by everybody on this machine (its mode is %03o): chmod 600 it", config->api_key_file,
+             info.st_mode & S_IWOTH ? "changed" : "read", (unsigned)info.st_mode & 0777);
+}
+
 enum status front_open(struct front **out, struct server *server, int listen_fd, struct error *err) {
   const struct config *config = server->config;
   struct front *front = calloc(1, sizeof *front);
@@ -161,6 +170,7 @@ enum status front_open(struct front **out, struct server *server, int listen_fd,
   front->all.server = server;
   front->all.scratch = malloc(CONNECTION_SCRATCH);
   front->all.epoll = epoll_create1(EPOLL_CLOEXEC);
+  look_at_key_file(config);
   if (config->api_key)
     hash_bytes(front->key_hash, config->api_key, strlen(config->api_key));
   if (!front->all.scratch || front->all.epoll < 0 ||

@@ -42,11 +42,11 @@ static json_t *estimated_finish(const struct job_row *job, const json_t *progres
   return json_integer((json_int_t)((double)clock_unix() + json_number_value(left)));
 }
 
-static json_t *error_member(const struct job_row *job) {
+static json_t *error_member(const struct server *server, const struct job_row *job) {
   if (!job->error_code)
     return json_null();
-  return json_pack("{s:s, s:s?, s:s?}", "code", job->error_code, "message", job->error_message, "param",
-                   job->error_param);
+  return json_pack("{s:s, s:o, s:s?}", "code", job->error_code, "message",
+                   reply_message(server, job->error_message), "param", job->error_param);
 }
 
 /* What was asked for. A row whose text is damaged is shown without it. */
@@ -81,7 +81,7 @@ enum status job_object(json_t **out, struct server *server, const struct job_row
       job->id, "object", "fine_tuning.job", "created_at", (json_int_t)job->created_at, "organization_id", "org-local",
       "status", job_state_name(job->state), "model", job->model, "training_file", job->training_file,
       "validation_file", job->validation_file, "result_files", results, "hyperparameters", hyperparameters(spec),
-      "error", error_member(job), "fine_tuned_model", done ? job->fine_tuned_model : NULL, "started_at",
+      "error", error_member(server, job), "fine_tuned_model", done ? job->fine_tuned_model : NULL, "started_at",
       reply_number(job->started_at), "finished_at", reply_number(job->finished_at), "estimated_finish",
       estimated_finish(job, progress), "integrations", "trained_tokens",
       job->trained_tokens >= 0 ? json_integer(job->trained_tokens) : json_null(), "restarts",

@@ -10,6 +10,8 @@
 #include "base/log.h"
 #include "server/http/connection.h"
 #include "server/http/range.h"
+#include "server/paths.h"
+#include "storage/artifact.h"
 
 enum { RETRY_AFTER_S = 2 };
 
@@ -95,9 +97,10 @@ void reply_json(struct request *request, json_t *value) {
   reply_json_with(request, value, NULL, NULL);
 }
 
-static json_t *error_object(const struct error *err) {
-  return json_pack("{s:s, s:s, s:s?, s:s}", "message", err->text, "type", status_type(err->status), "param",
-                   err->param[0] ? err->param : NULL, "code", status_code(err->status));
+static json_t *error_object(const struct server *server, const struct error *err) {
+  return json_pack("{s:o, s:s, s:o, s:s}", "message", reply_message(server, err->text), "type",
+                   status_type(err->status), "param", reply_message(server, err->param[0] ? err->param : NULL), "code",
+                   status_code(err->status));
 }
 
 static void add_retry(struct response *response, enum status status) {
@@ -131,19 +134,19 @@ static void send_error(struct request *request, const struct error *err, json_t 
 }
 
 void reply_error(struct request *request, const struct error *err) {
-  send_error(request, err, error_object(err), false);
+  send_error(request, err, error_object(request->server, err), false);
 }
 
 void reply_error_and_close(struct request *request, const struct error *err) {
-  send_error(request, err, error_object(err), true);
+  send_error(request, err, error_object(request->server, err), true);
 }
 
 void reply_faults(struct request *request, const struct fault_list *faults) {
   CHECK(faults->count > 0);
-  json_t *object = error_object(&faults->item[0]);
+  json_t *object = error_object(request->server, &faults->item[0]);
   json_t *details = json_array();
   for (size_t i = 0; i < faults->count; i++)
-    json_array_append_new(details, error_object(&faults->item[i]));
+    json_array_append_new(details, error_object(request->server, &faults->item[i]));
   if (faults->more)
     json_object_set_new(object, "more", json_integer((json_int_t)faults->more));
   json_object_set_new(object, "details", details);
@@ -193,7 +196,7 @@ static void reply_beyond(struct request *request, uint64_t bytes) {
   struct error err;
   struct response response;
   error_set(&err, STATUS_RANGE, "Range", "the file has %llu bytes", (unsigned long long)bytes);
-  AUTO(json_release) json_t *body = json_pack("{s:o}", "error", error_object(&err));
+  AUTO(json_release) json_t *body = json_pack("{s:o}", "error", error_object(request->server, &err));
   begin(&response, request, status_http(STATUS_RANGE));
   add_json(&response, body);
   str_printf(&response.head, "Content-Range: bytes */%llu\r\n", (unsigned long long)bytes);
@@ -234,6 +237,27 @@ void reply_file(struct request *request, const struct reply_file *file) {
   send_response(request, &response, false);
 }
 
+void reply_content(struct request *request, const char *path, int64_t bytes, const char *sha256, const char *filename) {
+  struct error err;
+  int fd;
+  int64_t size = 0;
+  enum status status = artifact_open(&fd, &size, request->server->config->data, path, &err);
+  if (!status && size != bytes) {
+    status = error_set(&err, STATUS_DAMAGED, NULL, "%s has %lld bytes; %lld were stored", path, (long long)size,
+                       (long long)bytes);
+    close(fd);
+  }
+  if (status) {
+    reply_error(request, &err);
+    return;
+  }
+  reply_file(request, &(struct reply_file){.fd = fd,
+                                           .bytes = (uint64_t)bytes,
+                                           .sha256 = sha256,
+                                           .filename = filename,
+                                           .content_type = "application/octet-stream"});
+}
+
 json_t *reply_list(json_t *data, bool more) {
   size_t count = json_array_size(data);
   const json_t *first = json_object_get(json_array_get(data, 0), "id");
@@ -244,6 +268,19 @@ json_t *reply_list(json_t *data, bool more) {
 
 json_t *reply_text(const char *text) {
   return text ? json_string(text) : json_null();
+}
+
+json_t *reply_message(const struct server *server, const char *text) {
+  AUTO(str_done) struct str shown;
+  str_init(&shown, 1 << 16);
+  if (!text)
+    return json_null();
+  path_hide(&shown, text, server->config);
+  if (!utf8_valid(shown.text, shown.length, NULL)) /* it quotes bytes that a client sent */
+    for (size_t i = 0; i < shown.length; i++)
+      if ((unsigned char)shown.text[i] >= 0x80)
+        shown.text[i] = '?';
+  return json_string(shown.text);
 }
 
 json_t *reply_number(int64_t number) {

@@ -27,8 +27,14 @@ void reply_file(struct request *request, const struct reply_file *file);
 /* {"object": "list", "data": [...], "has_more", "first_id", "last_id"}; takes the reference of `data`. */
 json_t *reply_list(json_t *data, bool more);
 
+/* Bytes that the store has a row for, at `path` below the data folder. Those that are not as the row says are an error
+   and never sent under its hash. */
+void reply_content(struct request *request, const char *path, int64_t bytes, const char *sha256, const char *filename);
+
 /* Helpers to build objects: an absent text or a 0 becomes null. New references. */
 json_t *reply_text(const char *text);
+/* What happened, said by the daemon or a worker, without the operator's paths. */
+json_t *reply_message(const struct server *server, const char *text);
 json_t *reply_number(int64_t number);
 /* Stored JSON text as a value; null when absent. */
 json_t *reply_stored(const char *text);

@@ -95,5 +95,28 @@ for round in 1 2 3; do
   (for n in {1..40}; do exec {fd}<> "/dev/tcp/127.0.0.1/$port"; printf 'GET /livez HTTP/1.1\r\nHost: x\r\n\r\n' >&"$fd"; done; sleep 0.3)
   call GET /livez --max-time 2; is "$status" 200 "all connections leave at the limit: the next is served ($round)"
 done
+
+# ---- what is stored, and where ----
+call POST /v1/fine_tuning/jobs -H $'Content-Type: text/\xff' -d '{}'; is "$status $(value code)" "415 unsupported_media_type" "bytes that are no text are quoted as such"
+upload train.jsonl; bytes=$work/data/files/$file
+call GET "/v1/files/$file/content"; is "$status" 200 "the bytes of a file"
+truncate -s -1 "$bytes"; call GET "/v1/files/$file/content"; is "$status $(value code)" "500 content_damaged" "a file that has become shorter"
+unlike "$headers" 'ETag' "is not sent under its hash"; like "$headers" 'x-should-retry: false' "and asking again does not help"
+printf 'xx' >> "$bytes"; call GET "/v1/files/$file/content" -H 'Range: bytes=0-1'; is "$status $(value code)" "500 content_damaged" "one that has become longer"
+call HEAD "/v1/files/$file/content" --head; is "$status" 500 "HEAD says so too"
+rm "$bytes"; call GET "/v1/files/$file/content"; like "$status $body" '^500 .*"message":"cannot open files/' "one that is gone, by its name"
+upload train.jsonl; submit ok; await succeeded
+artifact=$(find "$work/data/jobs/$job" -name metrics.csv); : > "$artifact"
+call GET "/v1/fine_tuning/jobs/$job/artifacts/metrics.csv"; is "$status $(value code)" "500 content_damaged" "an artifact that has become empty"
+submit path; await failed
+like "$body" '"message":"models/tiny/config.json and data/jobs are not what they were"' "a worker's complaint names no folder of the operator's"
+call GET "/v1/fine_tuning/jobs/$job/events"; unlike "$body" "$work" "nor do the job's events"
 stop; is "$code" 0 "exit 0"
+
+printf 'a-key-of-sixteen-bytes\n' > "$work/key"
+for mode in 600 640 644 602; do
+  chmod $mode "$work/key"; start --api-key-file "$work/key"; stop
+  if [[ $mode == 6?0 ]]; then unlike "$(< "$work/log")" 'by everybody' "a key file of mode $mode"
+  else like "$(< "$work/log")" 'key can be (read|changed) by everybody' "a key file of mode $mode is warned of"; fi
+done
 finish
