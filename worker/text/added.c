@@ -48,8 +48,13 @@ enum status added_add(struct added *added, struct vocab *vocab, const struct nor
   if (!status)
     vocab->entries[token->id].added = true;
   if (!status && token->normalized) {
+    pattern_scratch_start(&scratch.pattern, length);
     const struct text *normal = normalizer_apply(normalizer, &scratch, text, length, 0);
-    if (normal->failed)
+    if (normal->full || scratch.pattern.failed)
+      status = error_set(err, STATUS_MODEL_INVALID, "added_tokens",
+                         "added_tokens: \"%.*s\" is beyond the normalizer: it grows, or takes too many steps",
+                         (int)(length < 60 ? length : 60), text);
+    else if (normal->failed)
       status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the tokenizer");
     else
       status = add_text(added, token, text, length, normal->bytes, normal->length, err);

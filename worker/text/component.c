@@ -55,11 +55,8 @@ enum status component_pattern(struct pattern *out, struct arena *arena, const js
   const char *regex = json_string_value(json_object_get(pattern, "Regex"));
   *out = (struct pattern){0};
   if (regex) {
-    out->match = pattern_regex(regex);
-    if (!out->match)
-      return error_set(err, STATUS_MODEL_INVALID, name, "%s: the regular expression %.300s is not supported", name,
-                       regex);
-    return STATUS_OK;
+    enum status status = pattern_regex(out, regex, err);
+    return status ? error_prefix(err, "%s", name) : STATUS_OK;
   }
   enum status status = component_string(&out->literal, arena, pattern, "String", NULL, name, err);
   if (status)

@@ -30,6 +30,11 @@ void decoder_list_end(struct decoder_list *list) {
   ends[list->count++] = list->text.length;
 }
 
+void decoder_done(struct decoder *decoder) {
+  for (size_t i = 0; i < decoder->count; i++)
+    pattern_done(&decoder->steps[i].pattern);
+}
+
 bool decoder_add(struct decoder *decoder, struct decoder_step step) {
   decoder->joins = true;
   if (decoder->count >= DECODER_STEPS_MAX)
@@ -50,13 +55,18 @@ bool decoder_add_sentencepiece(struct decoder *decoder, bool strip) {
 
 /* Appends text[0..length) with every `from` replaced. */
 static void replaced(struct str *out, const char *text, size_t length, const struct pattern *from, const char *to) {
-  size_t at = 0, start, end;
-  while (pattern_find(from, text, at, length, &start, &end)) {
-    str_add(out, text + at, start - at);
+  struct pattern_scratch scratch = {0};
+  struct pattern_search search = {0};
+  size_t at = 0;
+  pattern_scratch_start(&scratch, length);
+  while (pattern_next(from, &scratch, &search, text, length)) {
+    str_add(out, text + at, search.start - at);
     str_puts(out, to);
-    at = end;
+    at = search.end;
   }
   str_add(out, text + at, length - at);
+  out->failed = out->failed || scratch.failed;
+  pattern_scratch_done(&scratch);
 }
 
 static struct pattern literal(const char *text) {

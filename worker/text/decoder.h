@@ -38,6 +38,7 @@ struct decoder {
   struct decoder_step steps[DECODER_STEPS_MAX];
 };
 
+void decoder_done(struct decoder *decoder);
 /* False when there is no room for one more. */
 NODISCARD bool decoder_add(struct decoder *decoder, struct decoder_step step);
 /* Replace "▁" by a space, ByteFallback, Fuse, and Strip of one leading space when `strip`. */

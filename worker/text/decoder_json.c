@@ -92,6 +92,8 @@ enum status decoder_read(struct decoder *decoder, struct arena *arena, const jso
     status = read_step(&step, arena, from, type, err);
     if (!status && !decoder_add(decoder, step))
       status = error_set(err, STATUS_MODEL_INVALID, name, "decoder: more than %d steps", DECODER_STEPS_MAX);
+    if (status)
+      pattern_done(&step.pattern);
     return status;
   }
   status = component_list(&list, from, "decoders", name, err);

@@ -13,6 +13,11 @@ bool normalizer_add(struct normalizer *normalizer, struct normalizer_step step) 
   return true;
 }
 
+void normalizer_done(struct normalizer *normalizer) {
+  for (size_t i = 0; i < normalizer->count; i++)
+    pattern_done(&normalizer->steps[i].pattern);
+}
+
 bool normalizer_add_bert(struct normalizer *normalizer, bool clean_text, bool chinese_chars, bool strip_accents,
                          bool lowercase) {
   const struct {
@@ -90,14 +95,17 @@ static void prepend(const char *content, struct text *out, const struct text *in
   text_add_part(out, in, 0, in->length);
 }
 
-static void replace(const struct normalizer_step *step, struct text *out, const struct text *in) {
-  size_t at = 0, start, end, length = strlen(step->content);
-  while (pattern_find(&step->pattern, in->bytes, at, in->length, &start, &end)) {
-    text_add_part(out, in, at, start);
-    text_add(out, step->content, length, in->spans[end - 1]);
-    at = end;
+static void replace(const struct normalizer_step *step, struct pattern_scratch *scratch, struct text *out,
+                    const struct text *in) {
+  struct pattern_search search = {0};
+  size_t at = 0, length = strlen(step->content);
+  while (pattern_next(&step->pattern, scratch, &search, in->bytes, in->length)) {
+    text_add_part(out, in, at, search.start);
+    text_add(out, step->content, length, in->spans[search.end - 1]);
+    at = search.end;
   }
   text_add_part(out, in, at, in->length);
+  out->failed = out->failed || scratch->failed;
 }
 
 /* Characters in text[0..length). */
@@ -179,7 +187,7 @@ static void apply(const struct normalizer_step *step, struct normalizer_scratch 
   case NORMALIZER_NFKD: normal_form(out, scratch->run, in, true, false); break;
   case NORMALIZER_STRIP: strip(step, out, in); break;
   case NORMALIZER_PREPEND: prepend(step->content, out, in); break;
-  case NORMALIZER_REPLACE: replace(step, out, in); break;
+  case NORMALIZER_REPLACE: replace(step, &scratch->pattern, out, in); break;
   case NORMALIZER_CHARSMAP: map_chars(&step->charsmap, out, in); break;
   case NORMALIZER_CLEAN:
   case NORMALIZER_IDEOGRAPHS:
@@ -206,11 +214,13 @@ void normalizer_scratch_done(struct normalizer_scratch *scratch) {
     text_done(&scratch->text[i]);
     free(scratch->run[i].marks);
   }
+  pattern_scratch_done(&scratch->pattern);
 }
 
 const struct text *normalizer_apply(const struct normalizer *normalizer, struct normalizer_scratch *scratch,
                                     const char *bytes, size_t length, size_t offset) {
   struct text *in = &scratch->text[0], *out = &scratch->text[1];
+  in->max = out->max = NORMALIZER_GROWTH_MAX * length + NORMALIZER_GROWTH_FREE;
   text_clear(in);
   text_add_raw(in, bytes, length, offset);
   bool ascii = !in->failed && is_ascii(in);

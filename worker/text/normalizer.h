@@ -35,18 +35,21 @@ struct normalizer_step {
   struct charsmap charsmap;
 };
 
-enum { NORMALIZER_STEPS_MAX = 24 };
+/* A normal form has at most so many times the bytes of its text, and so many more: what Unicode and real files need is
+   far less. */
+enum { NORMALIZER_STEPS_MAX = 24, NORMALIZER_GROWTH_MAX = 64, NORMALIZER_GROWTH_FREE = 8192 };
 
 struct normalizer {
   size_t count;
   struct normalizer_step steps[NORMALIZER_STEPS_MAX];
 };
 
-/* False when there is no room for one more. */
+/* False when there is no room for one more; the pattern of a step is then still the caller's. */
 NODISCARD bool normalizer_add(struct normalizer *normalizer, struct normalizer_step step);
 /* The steps of BertNormalizer. */
 NODISCARD bool normalizer_add_bert(struct normalizer *normalizer, bool clean_text, bool chinese_chars,
                                    bool strip_accents, bool lowercase);
+void normalizer_done(struct normalizer *normalizer);
 /* Reads the member "normalizer" of tokenizer.json (null: none). Texts live in the arena. */
 NODISCARD enum status normalizer_read(struct normalizer *normalizer, struct arena *arena, const json_t *from,
                                       struct error *err);
@@ -55,12 +58,13 @@ NODISCARD enum status normalizer_read(struct normalizer *normalizer, struct aren
 struct normalizer_scratch {
   struct text text[2];
   struct mark_run run[2];
+  struct pattern_scratch pattern;
 };
 void normalizer_scratch_done(struct normalizer_scratch *scratch);
 
 /* The normal form of `length` bytes of valid UTF-8 that lie at `offset` of the original: the result
-   belongs to the scratch; its `failed` says that memory ran out. Time is linear but for sorting each
-   run of combining marks. */
+   belongs to the scratch; its `failed` says that memory ran out, or with `full` that it grew too long. Time is linear
+   but for sorting each run of combining marks. */
 const struct text *normalizer_apply(const struct normalizer *normalizer, struct normalizer_scratch *scratch,
                                     const char *bytes, size_t length, size_t offset);
 

@@ -104,8 +104,14 @@ static enum status read_step(struct normalizer *normalizer, struct arena *arena,
     status = component_pattern(&step.pattern, arena, from, "pattern", name, err);
     if (!status)
       status = component_string(&step.content, arena, from, "content", NULL, name, err);
+    if (!status && pattern_matches_nothing(&step.pattern))
+      status = error_set(err, STATUS_MODEL_INVALID, name, "normalizer: what Replace looks for can be nothing at all");
   }
-  return status ? status : add(normalizer, step, err);
+  if (!status)
+    status = add(normalizer, step, err);
+  if (status)
+    pattern_done(&step.pattern);
+  return status;
 }
 
 enum status normalizer_read(struct normalizer *normalizer, struct arena *arena, const json_t *from,

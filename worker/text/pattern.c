@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "base/attr.h"
+#include "worker/text/regex.h"
 #include "worker/text/unicode.h"
 
 typedef bool is_in_class(uint32_t c);
@@ -27,10 +28,6 @@ static bool is_symbol(uint32_t c) {
 
 static bool is_newline(uint32_t c) {
   return c == '\r' || c == '\n';
-}
-
-static bool is_blank(uint32_t c) {
-  return c == ' ';
 }
 
 /* [^\w\s] */
@@ -126,35 +123,7 @@ size_t pattern_qwen2(const char *text, size_t at, size_t length) {
   return words(text, at, length, 1);
 }
 
-static size_t clip(const char *text, size_t at, size_t length) {
-  static const char *const marks[] = {"<|startoftext|>", "<|endoftext|>"};
-  for (size_t i = 0; i < COUNT_OF(marks); i++)
-    if (length - at >= strlen(marks[i]) && memcmp(text + at, marks[i], strlen(marks[i])) == 0)
-      return at + strlen(marks[i]);
-  size_t end = contraction(text, at, length, false);
-  if (end == at)
-    end = run_all(unicode_is_letter, text, at, length);
-  if (end == at)
-    end = run(unicode_is_number, text, at, length, 1);
-  return end > at ? end : run_all(is_symbol, text, at, length);
-}
-
-static size_t one_or_more_spaces(const char *text, size_t at, size_t length) {
-  return run_all(unicode_is_space, text, at, length);
-}
-
-static size_t two_or_more_blanks(const char *text, size_t at, size_t length) {
-  size_t end = run_all(is_blank, text, at, length);
-  return end - at >= 2 ? end : at;
-}
-
-static size_t spaces_or_break(const char *text, size_t at, size_t length) {
-  size_t n, end = run_all(unicode_is_space, text, at, length);
-  utf8_decode(text + at, &n);
-  return end - at > n || (end > at && (is_newline((uint32_t)text[at]) || text[at] == '\t')) ? end : at;
-}
-
-pattern_match *pattern_regex(const char *regex) {
+enum status pattern_regex(struct pattern *out, const char *regex, struct error *err) {
   static const struct {
     const char *regex;
     pattern_match *match;
@@ -164,33 +133,79 @@ pattern_match *pattern_regex(const char *regex) {
        "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+", pattern_llama3},
       {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
        "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+", pattern_qwen2},
-      {"<\\|startoftext\\|>|<\\|endoftext\\|>|'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+", clip},
-      {"\\s+", one_or_more_spaces},
-      {" {2,}", two_or_more_blanks},
-      {"\\s{2,}|[\\n\\r\\t]", spaces_or_break},
   };
+  *out = (struct pattern){0};
   for (size_t i = 0; i < COUNT_OF(known); i++)
     if (strcmp(regex, known[i].regex) == 0)
-      return known[i].match;
-  return NULL;
+      out->match = known[i].match;
+  return out->match ? STATUS_OK : regex_open(&out->regex, regex, err);
 }
 
-bool pattern_find(const struct pattern *pattern, const char *text, size_t from, size_t length, size_t *start,
-                  size_t *end) {
-  if (!pattern->match) {
-    const char *at = from < length ? memmem(text + from, length - from, pattern->literal, pattern->length) : NULL;
-    if (!at)
-      return false;
-    *start = (size_t)(at - text);
-    *end = *start + pattern->length;
-    return true;
-  }
+bool pattern_matches_nothing(const struct pattern *pattern) {
+  return pattern->regex && regex_matches_nothing(pattern->regex);
+}
+
+void pattern_done(struct pattern *pattern) {
+  regex_free(pattern->regex);
+  pattern->regex = NULL;
+}
+
+void pattern_scratch_done(struct pattern_scratch *scratch) {
+  regex_scratch_free(scratch->regex);
+  *scratch = (struct pattern_scratch){0};
+}
+
+void pattern_scratch_start(struct pattern_scratch *scratch, size_t length) {
+  scratch->steps = 10000 + 200 * (uint64_t)length;
+  scratch->failed = false;
+}
+
+static bool find_regex(const struct pattern *pattern, struct pattern_scratch *scratch, const char *text, size_t from,
+                       size_t length, struct pattern_search *search) {
+  enum regex_found found = regex_find(pattern->regex, &scratch->regex, &scratch->steps, text, from, length,
+                                      &search->start, &search->end);
+  scratch->failed = scratch->failed || found == REGEX_FAILED;
+  return found == REGEX_FOUND && !scratch->failed;
+}
+
+static bool find_literal(const struct pattern *pattern, const char *text, size_t from, size_t length,
+                         struct pattern_search *search) {
+  const char *at = from < length ? memmem(text + from, length - from, pattern->literal, pattern->length) : NULL;
+  if (!at)
+    return false;
+  search->start = (size_t)(at - text);
+  search->end = search->start + pattern->length;
+  return true;
+}
+
+static bool find_match(const struct pattern *pattern, const char *text, size_t from, size_t length,
+                       struct pattern_search *search) {
   for (size_t n; from < length; from += n) {
-    *end = pattern->match(text, from, length);
-    *start = from;
-    if (*end > from)
+    search->end = pattern->match(text, from, length);
+    search->start = from;
+    if (search->end > from)
       return true;
     utf8_decode(text + from, &n);
   }
   return false;
+}
+
+bool pattern_next(const struct pattern *pattern, struct pattern_scratch *scratch, struct pattern_search *search,
+                  const char *text, size_t length) {
+  size_t from = search->end, last = search->end, n = 1;
+  bool found;
+  if (pattern->match)
+    return find_match(pattern, text, from, length, search);
+  if (!pattern->regex)
+    return find_literal(pattern, text, from, length, search);
+  /* An empty match right behind the last one does not count. */
+  while ((found = find_regex(pattern, scratch, text, from, length, search)) && search->any &&
+         search->start == search->end && search->end == last) {
+    if (from >= length)
+      return false;
+    utf8_decode(text + from, &n);
+    from += n;
+  }
+  search->any = true;
+  return found;
 }

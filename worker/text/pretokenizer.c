@@ -3,12 +3,19 @@
 #include <string.h>
 
 #include "worker/text/unicode.h"
+#include "worker/text/vocab.h"
 
 bool pretokenizer_add(struct pretokenizer *pretokenizer, struct pretokenizer_step step) {
   if (pretokenizer->count >= PRETOKENIZER_STEPS_MAX)
     return false;
+  step.in_alphabet = pretokenizer->byte_level;
   pretokenizer->steps[pretokenizer->count++] = step;
   return true;
+}
+
+void pretokenizer_done(struct pretokenizer *pretokenizer) {
+  for (size_t i = 0; i < pretokenizer->count; i++)
+    pattern_done(&pretokenizer->steps[i].pattern);
 }
 
 bool pretokenizer_add_split(struct pretokenizer *pretokenizer, pattern_match *match, enum split_behavior behavior) {
@@ -37,20 +44,42 @@ void pretokenizer_scratch_done(struct pretokenizer_scratch *scratch) {
     piece_list_done(&scratch->pieces[i]);
   }
   piece_list_done(&scratch->cuts);
+  text_done(&scratch->alphabet);
+  pattern_scratch_done(&scratch->pattern);
 }
 
 /* Cuts a piece at the matches: the id of a cut says whether it is one. */
-static void find_cuts(const struct pretokenizer_step *step, struct piece_list *cuts, const char *text, size_t length) {
-  size_t at = 0, start, end;
+static void find_cuts(const struct pretokenizer_step *step, struct pattern_scratch *scratch, struct piece_list *cuts,
+                      const char *text, size_t length) {
+  struct pattern_search search = {0};
+  size_t at = 0;
   piece_list_clear(cuts);
-  while (pattern_find(&step->pattern, text, at, length, &start, &end)) {
-    if (start > at)
-      piece_list_add(cuts, at, start, step->invert);
-    piece_list_add(cuts, start, end, !step->invert);
-    at = end;
+  while (pattern_next(&step->pattern, scratch, &search, text, length)) {
+    if (search.start > at)
+      piece_list_add(cuts, at, search.start, step->invert);
+    piece_list_add(cuts, search.start, search.end, !step->invert);
+    at = search.end;
   }
   if (at < length)
     piece_list_add(cuts, at, length, step->invert);
+  cuts->failed = cuts->failed || scratch->failed;
+}
+
+/* The same where the pattern sees characters for bytes. */
+static void find_cuts_in_alphabet(const struct pretokenizer_step *step, struct pretokenizer_scratch *scratch,
+                                  const char *bytes, size_t length) {
+  struct text *text = &scratch->alphabet;
+  struct piece_list *cuts = &scratch->cuts;
+  text_clear(text);
+  for (size_t i = 0; i < length; i++)
+    text_add_char(text, vocab_char((unsigned char)bytes[i]), (struct span){(uint32_t)i, (uint32_t)i + 1});
+  find_cuts(step, &scratch->pattern, cuts, text->bytes, text->length);
+  for (size_t i = 0; !text->failed && i < cuts->count; i++) {
+    struct piece *cut = &cuts->items[i];
+    cut->start = cut->start < text->length ? text->spans[cut->start].start : length;
+    cut->end = cut->end < text->length ? text->spans[cut->end].start : length;
+  }
+  cuts->failed = cuts->failed || text->failed;
 }
 
 /* Does cut `i` hang together with the one after it? */
@@ -66,9 +95,14 @@ static bool joins_next(enum split_behavior behavior, const struct piece_list *cu
   return false;
 }
 
-static void split(const struct pretokenizer_step *step, struct piece_list *cuts, struct piece_list *out,
+static void split(const struct pretokenizer_step *step, struct pretokenizer_scratch *scratch, struct piece_list *out,
                   const struct text *text, const struct piece *piece) {
-  find_cuts(step, cuts, text->bytes + piece->start, piece->end - piece->start);
+  struct piece_list *cuts = &scratch->cuts;
+  const char *bytes = text->bytes + piece->start;
+  if (step->in_alphabet)
+    find_cuts_in_alphabet(step, scratch, bytes, piece->end - piece->start);
+  else
+    find_cuts(step, &scratch->pattern, cuts, bytes, piece->end - piece->start);
   size_t start = 0;
   for (size_t i = 0; i < cuts->count; i++) {
     if (i + 1 < cuts->count && joins_next(step->behavior, cuts, i))
@@ -119,7 +153,7 @@ static bool apply_split(const struct pretokenizer_step *step, struct pretokenize
     if (piece->id >= 0)
       piece_list_add(out, piece->start, piece->end, piece->id);
     else
-      split(step, &scratch->cuts, out, text, piece);
+      split(step, scratch, out, text, piece);
   }
   scratch->pieces_now = 1 - scratch->pieces_now;
   return !out->failed;

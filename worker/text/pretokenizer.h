@@ -24,6 +24,7 @@ struct pretokenizer_step {
   struct pattern pattern; /* SPLIT */
   enum split_behavior behavior;
   bool invert;            /* what lies between the matches is the match */
+  bool in_alphabet;       /* it comes after ByteLevel: it sees a character of the alphabet for each byte */
   const char *replacement; /* METASPACE */
   enum prepend_scheme scheme;
 };
@@ -33,11 +34,12 @@ enum { PRETOKENIZER_STEPS_MAX = 24 };
 struct pretokenizer {
   size_t count;
   struct pretokenizer_step steps[PRETOKENIZER_STEPS_MAX];
-  bool byte_level; /* the last step is ByteLevel: the model sees bytes */
+  bool byte_level; /* one of the steps is ByteLevel: the model sees bytes */
 };
 
 /* False when there is no room for one more. */
 NODISCARD bool pretokenizer_add(struct pretokenizer *pretokenizer, struct pretokenizer_step step);
+void pretokenizer_done(struct pretokenizer *pretokenizer);
 NODISCARD bool pretokenizer_add_split(struct pretokenizer *pretokenizer, pattern_match *match,
                                       enum split_behavior behavior);
 NODISCARD bool pretokenizer_add_bert(struct pretokenizer *pretokenizer);
@@ -53,7 +55,9 @@ struct pretokenizer_scratch {
   struct text text[2];
   struct piece_list pieces[2];
   struct piece_list cuts; /* of one piece: id 1 marks a match */
+  struct text alphabet;   /* of one piece, its spans the bytes of the piece */
   int text_now, pieces_now;
+  struct pattern_scratch pattern;
 };
 void pretokenizer_scratch_done(struct pretokenizer_scratch *scratch);
 

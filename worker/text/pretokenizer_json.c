@@ -44,7 +44,11 @@ static enum status read_split(struct pretokenizer *out, struct arena *arena, con
     status = component_bool(&step.invert, from, "invert", false, name, err);
   if (!status)
     status = read_behavior(&step.behavior, arena, from, NULL, err);
-  return status ? status : added(pretokenizer_add(out, step), err);
+  if (!status)
+    status = added(pretokenizer_add(out, step), err);
+  if (status)
+    pattern_done(&step.pattern);
+  return status;
 }
 
 static enum status read_byte_level(struct pretokenizer *out, const json_t *from, struct error *err) {
@@ -54,10 +58,10 @@ static enum status read_byte_level(struct pretokenizer *out, const json_t *from,
     status = component_bool(&regex, from, "use_regex", true, name, err);
   if (status)
     return status;
+  bool ok = (!space || pretokenizer_add(out, (struct pretokenizer_step){.kind = PRETOKENIZER_SPACE})) &&
+            (!regex || pretokenizer_add_split(out, pattern_gpt2, SPLIT_ISOLATED));
   out->byte_level = true;
-  return added((!space || pretokenizer_add(out, (struct pretokenizer_step){.kind = PRETOKENIZER_SPACE})) &&
-                   (!regex || pretokenizer_add_split(out, pattern_gpt2, SPLIT_ISOLATED)),
-               err);
+  return added(ok, err);
 }
 
 /* Older files say add_prefix_space for the scheme, and mean to split. */
@@ -124,7 +128,8 @@ enum status pretokenizer_read(struct pretokenizer *out, struct arena *arena, con
   if (!from || json_is_null(from))
     return STATUS_OK;
   enum status status = component_type(&type, from, name, err);
-  if (!status && out->byte_level)
+  bool rewrites = !status && (strcmp(type, "ByteLevel") == 0 || strcmp(type, "Metaspace") == 0);
+  if (out->byte_level && rewrites)
     return error_set(err, STATUS_MODEL_INVALID, name, "pre_tokenizer: %.60s after ByteLevel is not supported", type);
   if (status)
     return status;

@@ -14,13 +14,15 @@ void text_done(struct text *text) {
 
 void text_clear(struct text *text) {
   text->length = 0;
-  text->failed = false;
+  text->failed = text->full = false;
 }
 
 /* Room for `more` bytes. */
 static bool reserve(struct text *text, size_t more) {
   size_t need = text->length + more, size = text->size;
-  if (text->failed || more > TEXT_BYTES_MAX || need > TEXT_BYTES_MAX) {
+  size_t max = text->max ? text->max : TEXT_BYTES_MAX;
+  if (text->failed || more > max || need > max) {
+    text->full = text->full || !text->failed;
     text->failed = true;
     return false;
   }

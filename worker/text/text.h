@@ -21,7 +21,9 @@ struct text {
   char *bytes; /* valid UTF-8 */
   struct span *spans; /* [length] all bytes of a character have the same */
   size_t length, size;
-  bool failed; /* memory or TEXT_BYTES_MAX exceeded */
+  size_t max;  /* of the length; 0: TEXT_BYTES_MAX */
+  bool failed; /* memory or the maximum exceeded */
+  bool full;   /* it was the maximum */
 };
 
 void text_done(struct text *text);

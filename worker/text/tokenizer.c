@@ -63,6 +63,9 @@ void tokenizer_free(struct tokenizer *t) {
   added_done(&t->added);
   bpe_done(&t->bpe);
   unigram_done(&t->unigram);
+  normalizer_done(&t->normalizer);
+  pretokenizer_done(&t->pretokenizer);
+  decoder_done(&t->decoder);
   free(t);
 }
 
@@ -95,6 +98,7 @@ static bool normalize(const struct tokenizer *t, struct tokenizer_scratch *scrat
     const struct text *normal = normalizer_apply(&t->normalizer, &scratch->normalizer, bytes + piece->start,
                                                  piece->end - piece->start, piece->start);
     text->failed = text->failed || normal->failed;
+    text->full = text->full || normal->full;
     text_add_part(text, normal, 0, normal->length);
     if (!text->failed && normal->length)
       added_split(&t->added, t->added.normalized, pieces, text->bytes + before, text->length - before, before);
@@ -124,6 +128,8 @@ static enum status encode_text(const struct tokenizer *t, struct tokenizer_scrat
     return error_set(err, STATUS_DATASET_INVALID, param, "byte %zu (0x%02X) is not UTF-8", bad + 1,
                      (unsigned char)bytes[bad]);
   list->count = 0;
+  pattern_scratch_start(&scratch->normalizer.pattern, length);
+  pattern_scratch_start(&scratch->pretokenizer.pattern, length);
   list->failed = !normalize(t, scratch, bytes, length) || !pretokenizer_apply(&t->pretokenizer, &scratch->pretokenizer);
   const struct text *text = &scratch->pretokenizer.text[scratch->pretokenizer.text_now];
   const struct piece_list *pieces = &scratch->pretokenizer.pieces[scratch->pretokenizer.pieces_now];
@@ -135,6 +141,15 @@ static enum status encode_text(const struct tokenizer *t, struct tokenizer_scrat
       return error_set(err, STATUS_DATASET_INVALID, param,
                        "a character is not in the tokenizer's vocabulary, which has no unknown token");
   }
+  if (scratch->normalizer.pattern.failed || scratch->pretokenizer.pattern.failed)
+    return error_set(err, STATUS_MODEL_INVALID, param,
+                     "a regular expression of the tokenizer's %s takes too many steps on a text of %zu bytes",
+                     scratch->normalizer.pattern.failed ? "normalizer" : "pre_tokenizer",
+                     length);
+  if (scratch->pretokenizer.text[0].full)
+    return error_set(err, STATUS_MODEL_INVALID, param,
+                     "the tokenizer's normalizer makes more than %d times as much of a text of %zu bytes",
+                     NORMALIZER_GROWTH_MAX, length);
   if (list->failed)
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to tokenise %zu bytes", length);
   return STATUS_OK;

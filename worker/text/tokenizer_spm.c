@@ -148,8 +148,10 @@ static enum status build_deberta(struct tokenizer *t, const struct spm *spm, con
     status = component_bool(&punctuation, config, "split_by_punct", false, "tokenizer_config.json", err);
   if (status)
     return status;
-  struct normalizer_step spaces = {
-      .kind = NORMALIZER_REPLACE, .pattern.match = pattern_regex("\\s{2,}|[\\n\\r\\t]"), .content = " "};
+  struct normalizer_step spaces = {.kind = NORMALIZER_REPLACE, .content = " "};
+  status = pattern_regex(&spaces.pattern, "\\s{2,}|[\\n\\r\\t]", err);
+  if (status)
+    return status;
   struct normalizer_step strip = {.kind = NORMALIZER_STRIP, .right = true};
   CHECK((!lowercase || normalizer_add(&t->normalizer, (struct normalizer_step){.kind = NORMALIZER_LOWERCASE})) &&
         normalizer_add(&t->normalizer, spaces) &&

@@ -32,6 +32,14 @@ int vocab_byte(uint32_t c) {
   return c == 0x143 ? 173 : -1;
 }
 
+uint32_t vocab_char(unsigned char byte) {
+  if (byte < 33)
+    return 0x100u + byte;
+  if (byte >= 127 && byte <= 160)
+    return 0x121u + byte - 127u;
+  return byte == 173 ? 0x143u : byte;
+}
+
 /* The bytes that a token stands for; false when it has other characters than the alphabet's. */
 static bool to_bytes(char *out, size_t *count, const char *token, size_t length) {
   *count = 0;

@@ -37,7 +37,8 @@ int32_t vocab_id(const struct vocab *vocab, const char *token, size_t length);
 /* NULL: no such id. */
 const char *vocab_text(const struct vocab *vocab, int32_t id, size_t *length);
 
-/* The byte that a character of the alphabet stands for, or -1. */
+/* The byte that a character of the alphabet stands for, or -1; the character of a byte. */
 int vocab_byte(uint32_t c);
+uint32_t vocab_char(unsigned char byte);
 
 #endif
