@@ -56,6 +56,7 @@ static const struct option_row rows[] = {
   {"text-column", OPTION_TEXT, 0, "dataset.text", "NAME", "column of the text"},
   {"pair-column", OPTION_TEXT, 0, "dataset.text_pair", "NAME", "column of the second text"},
   {"label-column", OPTION_TEXT, 0, "dataset.label", "NAME", "column of the label"},
+  {"problem-type", OPTION_TEXT, 0, "dataset.problem_type", "NAME", "regression or single_label_classification"},
   {"eval-steps", OPTION_INT, 0, "evaluation.every_steps", "N", "evaluate so often; 0: each epoch"},
   {"eval-examples", OPTION_INT, 0, "evaluation.max_examples", "N", "at most so many; 0: all"},
   {"checkpoint-steps", OPTION_INT, 0, "checkpointing.every_steps", "N", "checkpoint so often; 0: each epoch"},

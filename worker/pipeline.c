@@ -87,11 +87,21 @@ static enum status load_model(struct run *r, const struct task *task, struct err
   return status ? status : peft_start(&r->model, &task->spec.adapter, task->start, err);
 }
 
-static void tell_doubts(const struct dataset *training, struct report *report) {
+static bool has_pairs(const struct dataset *d) {
+  for (size_t i = 0; i < d->count; i++)
+    if (d->examples[i].pair)
+      return true;
+  return false;
+}
+
+static void tell_doubts(const struct run *r, const struct task *task, struct report *report) {
   size_t i;
   json_t *doubt;
-  json_array_foreach(training->doubts, i, doubt)
+  json_array_foreach(r->training.doubts, i, doubt)
     report_message(report, LOG_WARN, "training file: %s", json_string_value(doubt));
+  if (r->validation.count && has_pairs(&r->training) != has_pairs(&r->validation))
+    report_message(report, LOG_WARN, "only the %s file has a second text (%s)",
+                   has_pairs(&r->training) ? "training" : "validation", task->spec.columns.text_pair);
 }
 
 /* --- tokens --------------------------------------------------------------------------------------- */
@@ -233,7 +243,7 @@ static enum status train(struct run *r, const struct task *task, struct report *
   if (status)
     return status;
   log_info("data read");
-  tell_doubts(&r->training, report);
+  tell_doubts(r, task, report);
   if (!r->language)
     status = heads_settle(&r->new_head, &r->training, &r->validation, task, report, err);
   if (status)

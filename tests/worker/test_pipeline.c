@@ -217,21 +217,37 @@ static void bad_data_is_named(void **state) {
   json_decref(o.events);
 }
 
+static bool said(const struct outcome *o, const char *what) {
+  for (size_t i = 0; i < json_array_size(o->events); i++) {
+    const char *text = json_string_value(json_object_get(json_array_get(o->events, i), "message"));
+    if (text && strstr(text, what))
+      return true;
+  }
+  return false;
+}
+
+/* What is doubtful of the column that the job uses is told by the job too. */
+static void doubts_are_told(void **state) {
+  (void)state;
+  struct outcome o;
+  put("doubtful.csv", "text,text_pair,label\nw1,w2,1\nw2,,2\nw3,,1\nw4,,2\nw5,,n/a\n");
+  put("pairless.csv", "text,label\nw1,n/a\n");
+  run_task(&o, "doubtful", "doubtful.csv", "pairless.csv", "");
+  assert_int_equal(o.status, STATUS_OK);
+  assert_true(said(&o, "training file: line 6, column 5: label is \"n/a\", but 4 others are numbers"));
+  assert_true(said(&o, "only the training file has a second text (text_pair)"));
+  json_decref(o.events);
+}
+
 /* A warm-up that does not end is told, and one that leaves nothing to learn with ends the job. */
 static void schedules_are_judged(void **state) {
   (void)state;
   struct outcome o;
-  bool told = false;
   hyperparameters = "\"n_epochs\":1,\"batch_size\":8,\"learning_rate\":0.02,\"warmup_steps\":100";
   run_task(&o, "slow", "classes.csv", NULL, "");
   assert_int_equal(o.status, STATUS_OK);
-  for (size_t i = 0; i < json_array_size(o.events); i++) {
-    const char *text = json_string_value(json_object_get(json_array_get(o.events, i), "message"));
-    static const char want[] = "the warm-up of 100 steps is not over when the job ends, after 8: the learning rate "
-                               "rises to 0.0014, not to its peak of 0.02";
-    told = told || (text && strstr(text, want));
-  }
-  assert_true(told);
+  assert_true(said(&o, "the warm-up of 100 steps is not over when the job ends, after 8: the learning rate rises to "
+                       "0.0014, not to its peak of 0.02"));
   json_decref(o.events);
   hyperparameters = "\"n_epochs\":1,\"batch_size\":64,\"warmup_steps\":2";
   run_task(&o, "never", "classes.csv", NULL, "");
@@ -311,6 +327,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(classes_are_learned_and_repeatable),
                                      cmocka_unit_test(numbers_are_regressed), cmocka_unit_test(bad_data_is_named),
                                      cmocka_unit_test(schedules_are_judged),
+                                     cmocka_unit_test(doubts_are_told),
                                      cmocka_unit_test(cancel_stops_it), cmocka_unit_test(log_tells_when)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }

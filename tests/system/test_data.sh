@@ -1,0 +1,34 @@
+#!/bin/bash
+# What a data file lacks for a job is told when the job is created, with its place; what the job does not use may lack
+# anything. The files are checked by the real worker.
+. "$(dirname "$0")/lib.sh"
+start --worker-path "$(dirname "$REFLECTD")/reflect-worker" --upload-check-wait-ms 10000
+
+# post [MEMBERS]: a job on $file.
+post() { call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' -d "{\"model\":\"tiny\",\"training_file\":\"$file\"$1}"; }
+accepted() { post "${2:-}"; is "$status" 200 "$1"; }
+refused() { post "${4:-}"; is "$status $(value code) $(value param)" "400 $2" "$1"; like "$body" "$3" "$1: says so"; }
+
+upload unused.csv $'id,text,review,category\n1,,good,a\n2,note,bad,b\n3,,,a'; is "$(value status)" processed "a file with gaps"
+like "$body" 'line 2, column 3: text is empty' "warns of those in columns with the usual names"
+unlike "$body" '"facts"' "and shows no more than it says"
+refused "a gap in a column that is used" "dataset_invalid training_file" 'line 4, column 4: review is empty' ',"dataset":{"text":"review","label":"category"}'
+refused "a column that is not there" "invalid_value dataset.label" 'id.*text.*review.*category' ',"dataset":{"text":"category","label":"stars"}'
+accepted "gaps in columns that are not" ',"dataset":{"text":"category","label":"id"}'
+upload chat.jsonl '{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}],"text":null,"label":null}'
+accepted "null beside a chat"
+upload mixed.jsonl $'{"text":"a","label":"x"}\n{"text":"b","label":null}\n{"text":"c","label":"y"}'
+refused "a line without a label" "dataset_invalid training_file" 'line 2, column 21: label is null'
+upload stars.csv $'text,label\na,1\nb,5\nc,3.0'; like "$body" '"names":\["1","3","5"\]' "stars are classes"; stars=$file
+accepted "that a job can learn"
+upload one.csv $'text,label\na,x\nb,x'
+refused "one class" "dataset_invalid training_file" 'line 2, column 3: every example has the label x'
+upload other.csv $'text,label\na,3\nb,4'; other=$file file=$stars
+refused "a label that the training file lacks" "dataset_invalid validation_file" "$other: line 3, column 3: the label 4" ",\"validation_file\":\"$other\""
+accepted "which a regression does not mind" ",\"validation_file\":\"$other\",\"dataset\":{\"problem_type\":\"regression\"}"
+upload words.csv $'text,label\na,1\nb,x'
+refused "a word in a regression" "dataset_invalid training_file" 'line 3, column 3: label is .*x.*, not a number' ',"dataset":{"problem_type":"regression"}'
+upload useless.jsonl $'{"text":"a"}\n{"text":null}'; is "$(value status)" error "a file that no job could use"
+like "$body" 'line 2, column 9: text is null' "is refused with the place"
+stop
+finish
