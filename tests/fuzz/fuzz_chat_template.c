@@ -1,4 +1,4 @@
-/* sources: base worker/chat/jinja*.c worker/chat/chat_context.c worker/chat/chat_template.c worker/text/unicode.c */
+/* sources: base worker/chat/jinja*.c worker/chat/chat_[!o]*.c worker/data/[mr]e[cs]*.c worker/text/unicode.c */
 /* The bytes up to the first NUL are a chat template, the rest messages as JSON (a usual conversation when
    they are none). No input crashes or runs long; spans are in order, apart and not empty; a text is UTF-8;
    the same input gives the same text again. */
@@ -18,8 +18,9 @@ static void check_text(const struct chat_text *text) {
   size_t at = 0;
   CHECK(utf8_valid(text->text.text, text->text.length, NULL));
   for (size_t i = 0; i < text->span_count; i++) {
-    CHECK(text->spans[i].begin < text->spans[i].end && text->spans[i].end <= text->text.length);
-    CHECK(i == 0 || text->spans[i].begin > at);
+    const struct chat_span *s = &text->spans[i];
+    CHECK(at <= s->begin && s->begin <= s->said && s->said <= s->end && s->begin < s->end);
+    CHECK(s->end <= text->text.length);
     at = text->spans[i].end;
   }
 }

@@ -1,13 +1,33 @@
-/* sources: base worker/data/records.c worker/data/messages.c */
+/* sources: base worker/data/records.c worker/data/messages.c worker/data/conversation.c */
 /* Any bytes, read as each of the three formats: every record is whole and in its place, every refusal
-   names a line. A line with messages is checked as a chat. */
+   names a line. A line with messages is checked as a chat, and one that passes is read as a conversation in one form.
+ */
 #include <stdio.h>
 #include <string.h>
 
+#include "worker/data/conversation.h"
 #include "worker/data/messages.h"
 #include "worker/data/records.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
+
+static void check_message(const json_t *message) {
+  const json_t *content = json_object_get(message, "content"), *calls = json_object_get(message, "tool_calls");
+  const char *name, *role = json_string_value(json_object_get(message, "role"));
+  bool assistant = strcmp(role, "assistant") == 0;
+  json_t *value;
+  CHECK(strcmp(role, "function") != 0 && (json_is_string(content) || json_is_null(content)));
+  json_object_foreach((json_t *)(uintptr_t)message, name, value) {
+    CHECK(!json_is_null(value) || strcmp(name, "content") == 0);
+  }
+  CHECK(!assistant || !calls || json_array_size(calls) > 0);
+  for (size_t i = 0; assistant && i < json_array_size(calls); i++) {
+    const json_t *function = json_object_get(json_array_get(calls, i), "function");
+    const json_t *arguments = json_object_get(function, "arguments");
+    CHECK(json_string_length(json_object_get(function, "name")) > 0);
+    CHECK(json_is_object(arguments) || json_is_string(arguments));
+  }
+}
 
 static void use_chat(const struct record *record) {
   struct messages_facts facts;
@@ -18,11 +38,13 @@ static void use_chat(const struct record *record) {
     return;
   }
   CHECK(facts.learnt <= facts.assistant && facts.assistant <= facts.turns);
-  json_t *joined = messages_join_parts(messages);
-  CHECK(joined && json_array_size(joined) == json_array_size(messages));
-  for (size_t i = 0; i < json_array_size(joined); i++)
-    CHECK(!json_is_array(json_object_get(json_array_get(joined, i), "content")));
-  json_decref(joined);
+  struct conversation c;
+  CHECK(conversation_read(&c, record->object, "messages"));
+  CHECK(json_array_size(c.messages) == json_array_size(messages));
+  for (size_t i = 0; i < json_array_size(c.messages); i++)
+    check_message(json_array_get(c.messages, i));
+  CHECK(!c.tools || json_array_size(c.tools) > 0);
+  conversation_done(&c);
 }
 
 static void use(const struct records *records, const struct record *record) {
@@ -47,8 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
     const struct record *record;
     struct error err = {0};
     size_t line;
-    enum status status =
-        records_open_memory(&records, (const char *)bytes, length, (enum record_format)format, &err);
+    enum status status = records_open_memory(&records, (const char *)bytes, length, (enum record_format)format, &err);
     while (!status && !(status = records_next(records, &record, &err)) && record)
       use(records, record);
     if (status)
