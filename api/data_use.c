@@ -174,6 +174,21 @@ void data_judge(const struct job_spec *spec, const struct data_file *file, enum 
   CHECK(!"a use of data");
 }
 
+void data_judge_names(const struct job_spec *spec, const struct data_file *file, struct fault_list *faults) {
+  const struct {
+    const char *param, *name, *usual;
+  } named[] = {{"dataset.text", spec->columns.text, "text"},
+               {"dataset.label", spec->columns.label, "label"},
+               {"dataset.messages", spec->columns.messages, "messages"},
+               {"dataset.prompt", spec->columns.prompt, "prompt"},
+               {"dataset.completion", spec->columns.completion, "completion"}};
+  struct judging j = {spec, file, faults};
+  bool any = json_array_size(json_object_get(file->report, "columns")) > 0;
+  for (size_t i = 0; any && i < COUNT_OF(named); i++)
+    if (strcmp(named[i].name, named[i].usual) != 0 && !listed(file->report, named[i].name))
+      lacks(&j, named[i].param, named[i].name);
+}
+
 /* --- two files ------------------------------------------------------------------------------------ */
 
 /* The label of `classes` that means the same. */

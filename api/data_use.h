@@ -36,6 +36,9 @@ enum data_use data_use(const struct job_spec *spec, const json_t *report, struct
 void data_judge(const struct job_spec *spec, const struct data_file *file, enum data_use use, struct data_tasks tasks,
                 struct fault_list *faults);
 
+/* Of a file whose report has no facts: columns that the job names and the file lacks. */
+void data_judge_names(const struct job_spec *spec, const struct data_file *file, struct fault_list *faults);
+
 /* Of USE_LABELLED: labels of the training file that nothing can be learnt from, since all are one, and labels of the
    validation file that the training file lacks. `validation` may be NULL. */
 void data_judge_labels(const struct job_spec *spec, const struct data_file *training,

@@ -39,7 +39,8 @@ static void judge_file(const struct file_row *file, const char *param, bool *pen
   CHECK(!"a file status");
 }
 
-/* Is there anything in the report to judge data by? An older one has no facts; what it hides, training finds. */
+/* Is there anything in the report to judge data by? An older one has no facts, and neither has that of a very wide
+   table; what it hides, training finds. */
 static bool has_facts(const struct data_file *file) {
   return json_object_size(json_object_get(file->report, "facts")) > 0;
 }
@@ -48,6 +49,10 @@ static bool has_facts(const struct data_file *file) {
    own. */
 static void judge_data(const struct job_spec *spec, const struct data_file *training,
                        const struct data_file *validation, struct data_tasks tasks, struct fault_list *faults) {
+  const struct data_file *files[] = {training, validation};
+  for (size_t i = 0; i < COUNT_OF(files); i++)
+    if (files[i] && !has_facts(files[i]))
+      data_judge_names(spec, files[i], faults);
   if (!has_facts(training))
     return;
   enum data_use use = data_use(spec, training->report, tasks);

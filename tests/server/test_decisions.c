@@ -193,6 +193,14 @@ static void test_data(void **state) {
   assert_int_equal(faults.item[0].status, STATUS_DATASET_INVALID);
   assert_string_equal(faults.item[0].param, "training_file");
   assert_non_null(strstr(faults.item[0].text, "file-1: line 3, column 2: label is empty"));
+  file.report = "{\"format\":\"csv\",\"columns\":[\"review\",\"stars\"]}"; /* an older report: names alone */
+  faults = (struct fault_list){0};
+  admission_judge(&spec, &file, NULL, both, &pending, &faults);
+  assert_int_equal(faults.count, 0);
+  spec.columns.label = "star";
+  admission_judge(&spec, &file, NULL, both, &pending, &faults);
+  assert_int_equal(faults.count, 1);
+  assert_string_equal(faults.item[0].param, "dataset.label");
   file.report = "{\"format\":\"jsonl\"}";
   faults = (struct fault_list){0};
   admission_judge(&spec, &file, NULL, both, &pending, &faults);

@@ -113,11 +113,29 @@ static json_t *report_warnings(const struct check *c, enum data_use use, const s
   return list;
 }
 
-/* A report must fit into an event's line: the longest member goes first. */
+static bool fits(const json_t *report) {
+  return json_dumpb(report, NULL, 0, JSON_COMPACT) <= REPORT_MAX;
+}
+
+/* A report must fit into an event's line. What is least missed goes first: it is not judged then when a job is created,
+   but by the job itself. */
 static void fit(json_t *report) {
-  static const char *const parts[] = {"facts", "columns", "labels"};
-  for (size_t i = 0; i < COUNT_OF(parts) && json_dumpb(report, NULL, 0, JSON_COMPACT) > REPORT_MAX; i++)
-    json_object_set_new(report, parts[i], i == 1 ? json_array() : json_null());
+  const char *name;
+  json_t *facts;
+  if (fits(report))
+    return;
+  json_object_foreach(json_object_get(report, "facts"), name, facts)
+    json_object_del(json_object_get(facts, "labels"), "classes");
+  if (fits(report))
+    return;
+  json_object_foreach(json_object_get(report, "facts"), name, facts)
+    json_object_del(facts, "regression");
+  if (!fits(report))
+    json_object_set_new(report, "facts", json_null());
+  if (!fits(report))
+    json_object_set_new(report, "columns", json_array());
+  if (!fits(report))
+    json_object_set_new(report, "labels", json_null());
 }
 
 /* Of what a job with the default names would use, and with which faults. */

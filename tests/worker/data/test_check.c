@@ -9,8 +9,10 @@
 
 #include <cmocka.h>
 
+#include "api/event.h"
 #include "api/openapi.h"
 #include "base/json.h"
+#include "base/str.h"
 #include "tests/worker/data/data_file.h"
 #include "worker/data/check.h"
 
@@ -206,11 +208,38 @@ static void shows_a_hundred_labels(void **state) {
   json_decref(report);
 }
 
+/* A report is one event, whatever the table: of a wide one it says less. */
+static void wide_tables_fit(void **state) {
+  (void)state;
+  static const struct {
+    int columns, name;
+    bool facts;
+  } cases[] = {{20, 10, true}, {250, 12, true}, {250, 120, false}};
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    json_t *report;
+    struct error err;
+    struct str text;
+    str_init(&text, 1 << 20);
+    for (int row = 0; row < 9; row++)
+      for (int k = 0; k < cases[i].columns; k++)
+        str_printf(&text, "%s%0*d%s", row ? "w" : "", row ? 1 : cases[i].name, row ? row + k : k,
+                   k + 1 < cases[i].columns ? "," : "\n");
+    if (check(&report, "x.csv", text.text, &err))
+      fail_msg("%s", err.text);
+    assert_true(json_dumpb(report, NULL, 0, JSON_COMPACT) < EVENT_LINE_MAX);
+    assert_int_equal(json_object_size(json_object_get(report, "facts")) > 0, cases[i].facts);
+    assert_int_equal(json_array_size(json_object_get(report, "columns")), cases[i].columns);
+    json_decref(report);
+    str_done(&text);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(reports),
       cmocka_unit_test(refuses),
       cmocka_unit_test(warns_of_columns),
+      cmocka_unit_test(wide_tables_fit),
       cmocka_unit_test(shows_a_hundred_labels),
   };
   return cmocka_run_group_tests(tests, make_data_file, remove_data_file);
