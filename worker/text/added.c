@@ -36,12 +36,30 @@ static enum status add_text(struct added *added, const struct added_token *token
   return STATUS_OK;
 }
 
+/* A token that is listed again has the flags of the later list. */
+static enum status replace(struct added *added, struct vocab *vocab, const char *text, size_t length,
+                           const struct added_token *token, struct error *err) {
+  for (size_t i = 0; i < added->count; i++) {
+    if (added->tokens[i].id != token->id)
+      continue;
+    if (added->tokens[i].normalized != token->normalized)
+      return error_set(err, STATUS_MODEL_INVALID, "added_tokens",
+                       "added_tokens: \"%.*s\" is listed twice, normalized and not",
+                       (int)(length < 60 ? length : 60), text);
+    added->tokens[i] = *token;
+  }
+  vocab->entries[token->id].special = token->special;
+  return STATUS_OK;
+}
+
 enum status added_add(struct added *added, struct vocab *vocab, const struct normalizer *normalizer, const char *text,
                       size_t length, const struct added_token *token, struct error *err) {
   struct normalizer_scratch scratch = {0};
   if (length == 0 || length > VOCAB_TOKEN_BYTES_MAX)
     return error_set(err, STATUS_MODEL_INVALID, "added_tokens", "added_tokens: the token of id %d has %zu bytes",
                      token->id, length);
+  if ((size_t)token->id < vocab->count && vocab->entries[token->id].added)
+    return replace(added, vocab, text, length, token, err);
   if (added->count >= ADDED_TOKENS_MAX)
     return error_set(err, STATUS_MODEL_INVALID, "added_tokens", "added_tokens: more than %d", ADDED_TOKENS_MAX);
   enum status status = vocab_name(vocab, text, length, token->id, token->special, err);

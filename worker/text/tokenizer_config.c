@@ -101,18 +101,24 @@ static enum status is_byte_level(bool *out, const char *dir, struct error *err) 
 }
 
 static enum status choose_class(struct tokenizer_config *config, const char *dir, struct error *err) {
-  const struct class *class = find_class(class_name(config->settings, config->model));
+  const char *name = class_name(config->settings, config->model);
+  const struct class *class = find_class(name);
   bool byte_level = false;
   enum status status = STATUS_OK;
   if (class && class->class == TOKENIZER_CLASS_LLAMA)
     status = is_byte_level(&byte_level, dir, err);
-  if (status || !class || byte_level)
-    return status;
+  return status || !class || byte_level ? status : tokenizer_config_set_class(config, name, err);
+}
+
+enum status tokenizer_config_set_class(struct tokenizer_config *config, const char *name, struct error *err) {
+  const struct class *class = find_class(name);
+  if (!class)
+    return STATUS_OK;
   config->class = class->class;
   for (size_t i = 0; i < TOKENIZER_SPECIAL_NAMES; i++) {
-    const char *name = tokenizer_special_names[i];
-    if (class->tokens[i] && !json_object_get(config->settings, name) &&
-        json_object_set_new(config->settings, name, json_string(class->tokens[i])) != 0)
+    const char *token = tokenizer_special_names[i];
+    if (class->tokens[i] && !json_object_get(config->settings, token) &&
+        json_object_set_new(config->settings, token, json_string(class->tokens[i])) != 0)
       return no_memory(err);
   }
   return STATUS_OK;

@@ -31,6 +31,8 @@ struct tokenizer_config {
 
 /* Reads the files that are there. STATUS_MODEL_INVALID names the file that cannot be read. */
 NODISCARD enum status tokenizer_config_read(struct tokenizer_config *out, const char *dir, struct error *err);
+/* Takes the class of that name, with its special tokens where the files name none. */
+NODISCARD enum status tokenizer_config_set_class(struct tokenizer_config *config, const char *name, struct error *err);
 void tokenizer_config_done(struct tokenizer_config *config);
 
 /* The text of a special token by its name, or NULL when the tokenizer has none. It belongs to the config. */

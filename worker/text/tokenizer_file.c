@@ -5,42 +5,75 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "worker/text/component.h"
 #include "worker/text/tokenizer_model.h"
 
-static enum status open_json(struct tokenizer **out, const char *path, struct error *err) {
+static enum status read_json(struct tokenizer *t, const char *path, const struct tokenizer_config *config,
+                             struct error *err) {
+  AUTO(json_release) json_t *file = NULL;
   char *text;
   size_t length;
   enum status status = file_read(&text, &length, path, TOKENIZER_FILE_BYTES_MAX, err);
   if (status)
     return status;
-  status = tokenizer_parse(out, text, length, err);
+  status = tokenizer_read_text(&file, text, length, err);
   free(text);
+  if (!status)
+    status = tokenizer_read_file(t, file, config, err);
   return status ? error_prefix(err, "%s", path) : STATUS_OK;
 }
 
-enum status tokenizer_open(struct tokenizer **out, const char *model_dir, struct error *err) {
-  static const char *const names[] = {"tokenizer.json", "spm.model", "spiece.model", "tokenizer.model", "vocab.txt"};
-  char path[1024];
-  size_t found = 0;
-  *out = NULL;
-  if (strlen(model_dir) > sizeof path - 64)
-    return error_set(err, STATUS_IO, NULL, "the path %.80s... is too long", model_dir);
-  for (; found < COUNT_OF(names); found++) {
-    snprintf(path, sizeof path, "%s/%s", model_dir, names[found]);
+enum kind { JSON, SPM, MERGES, WORDS, UNKNOWN };
+
+/* The first of the files that the folder has; UNKNOWN also where it has none. */
+static enum kind find(char *path, size_t size, const char *dir) {
+  static const struct {
+    const char *name;
+    enum kind kind;
+  } files[] = {{"tokenizer.json", JSON},  {"spm.model", SPM},         {"spiece.model", SPM},
+               {"tokenizer.model", SPM},  {"vocab.json", MERGES},     {"vocab.txt", WORDS},
+               {"tekken.json", UNKNOWN},  {"tiktoken.model", UNKNOWN}, {"qwen.tiktoken", UNKNOWN},
+               {"sentencepiece.bpe.model", UNKNOWN}};
+  for (size_t i = 0; i < COUNT_OF(files); i++) {
+    snprintf(path, size, "%s/%s", dir, files[i].name);
     if (access(path, F_OK) == 0)
-      break;
+      return files[i].kind;
   }
-  if (found == COUNT_OF(names))
-    return error_set(err, STATUS_MODEL_INVALID, NULL, "%s has neither tokenizer.json nor vocab.txt nor spm.model",
-                     model_dir);
-  if (found == 0)
-    return open_json(out, path, err);
+  *path = '\0';
+  return UNKNOWN;
+}
+
+static enum status read_folder(struct tokenizer *t, const char *dir, struct tokenizer_config *config,
+                               struct error *err) {
+  char path[1088];
+  switch (find(path, sizeof path, dir)) {
+  case JSON: return read_json(t, path, config, err);
+  case SPM: return tokenizer_read_spm(t, path, config, err);
+  case MERGES: return tokenizer_read_merges(t, dir, config, err);
+  case WORDS: return tokenizer_read_words(t, path, config, err);
+  case UNKNOWN: break;
+  }
+  if (*path)
+    return error_set(err, STATUS_MODEL_INVALID, NULL,
+                     "%s: a tokenizer of this kind is not supported; AutoTokenizer's save_pretrained writes a "
+                     "tokenizer.json of it", path);
+  return error_set(err, STATUS_MODEL_INVALID, NULL, "%s has neither tokenizer.json nor vocab.txt nor spm.model", dir);
+}
+
+enum status tokenizer_open(struct tokenizer **out, const char *model_dir, struct error *err) {
+  struct tokenizer_config config;
+  *out = NULL;
+  if (strlen(model_dir) > 1000)
+    return error_set(err, STATUS_IO, NULL, "the path %.80s... is too long", model_dir);
+  enum status status = tokenizer_config_read(&config, model_dir, err);
+  if (status)
+    return status;
   struct tokenizer *t = tokenizer_new();
-  if (!t)
-    return component_no_memory(err);
-  bool vocab = found == COUNT_OF(names) - 1;
-  enum status status =
-      vocab ? tokenizer_read_vocab(t, model_dir, path, err) : tokenizer_read_spm(t, model_dir, path, err);
+  status = t ? read_folder(t, model_dir, &config, err) : component_no_memory(err);
+  const char *pad = status ? NULL : tokenizer_config_token(&config, "pad_token");
+  if (pad && tokenizer_id(t, pad) >= 0)
+    t->pad = tokenizer_id(t, pad);
+  tokenizer_config_done(&config);
   return tokenizer_finish(out, t, status);
 }

@@ -5,13 +5,14 @@
 
 #include "base/json.h"
 #include "worker/text/component.h"
+#include "worker/text/tokenizer_class.h"
 #include "worker/text/tokenizer_model.h"
 
 static const struct json_limits limits = {
     .bytes_max = TOKENIZER_FILE_BYTES_MAX, .depth_max = 16, .values_max = 8 << 20};
 
-/* One object with content, id and the options. The library numbers tokens that are not in the
-   vocabulary itself, upwards from its end; any other id would be read differently here and there. */
+/* One object with content, the options, and its id where a file says it (else -1). The library numbers tokens that are
+   not in the vocabulary itself, upwards from its end; any other id would be read differently here and there. */
 static enum status read_added(struct tokenizer *t, const json_t *from, int64_t id, struct error *err) {
   static const char name[] = "added_tokens";
   const char *content = json_string_value(json_object_get(from, "content"));
@@ -32,27 +33,44 @@ static enum status read_added(struct tokenizer *t, const json_t *from, int64_t i
   token.id = tokenizer_id(t, content);
   if (token.id < 0)
     token.id = tokenizer_vocab_size(t);
-  if (id != token.id)
+  if (id >= 0 && id != token.id)
     return error_set(err, STATUS_MODEL_INVALID, name,
                      "added_tokens: \"%.60s\" has the id %" PRId64 "; the vocabulary makes it %d", content, id,
                      token.id);
   return added_add(&t->added, &t->vocab, &t->normalizer, content, strlen(content), &token, err);
 }
 
-static enum status read_added_list(struct tokenizer *t, const json_t *list, struct error *err) {
+enum status tokenizer_read_added(struct tokenizer *t, const json_t *list, bool numbered, struct error *err) {
   enum status status = STATUS_OK;
   if (list && !json_is_null(list) && !json_is_array(list))
     return error_set(err, STATUS_MODEL_INVALID, "added_tokens", "added_tokens must be an array");
   for (size_t i = 0; !status && i < json_array_size(list); i++) {
     const json_t *token = json_array_get(list, i), *id = json_object_get(token, "id");
-    if (!json_is_integer(id))
+    if (!json_is_integer(id) && (id || numbered))
       return error_set(err, STATUS_MODEL_INVALID, "added_tokens", "added_tokens: item %zu has no integer id", i);
-    status = read_added(t, token, json_integer_value(id), err);
+    status = read_added(t, token, id ? json_integer_value(id) : -1, err);
   }
   return status;
 }
 
-static enum status read_json(struct tokenizer *t, const json_t *file, struct error *err) {
+/* [CLS] A [SEP] B [SEP]. */
+static enum status frame_bert(struct tokenizer *t, const struct tokenizer_config *config, struct error *err) {
+  static const char *const names[] = {"cls_token", "sep_token"};
+  int32_t ids[COUNT_OF(names)];
+  for (size_t i = 0; i < COUNT_OF(names); i++) {
+    const char *text = tokenizer_config_token(config, names[i]);
+    ids[i] = text ? tokenizer_id(t, text) : -1;
+    if (ids[i] < 0)
+      return error_set(err, STATUS_MODEL_INVALID, names[i], "tokenizer_config.json: BertTokenizer needs a %s",
+                       names[i]);
+  }
+  frames_set(&t->frames, ids[0], ids[1], -1, 1);
+  return STATUS_OK;
+}
+
+/* The file as the library reads it; `added` are its added tokens. */
+static enum status read_json(struct tokenizer *t, const json_t *file, const json_t *added, bool numbered,
+                             struct error *err) {
   if (!json_is_object(file))
     return error_set(err, STATUS_MODEL_INVALID, NULL, "a tokenizer must be a JSON object, not %s", json_kind(file));
   enum status status =
@@ -62,7 +80,7 @@ static enum status read_json(struct tokenizer *t, const json_t *file, struct err
   if (!status)
     status = normalizer_read(&t->normalizer, &t->arena, json_object_get(file, "normalizer"), err);
   if (!status)
-    status = read_added_list(t, json_object_get(file, "added_tokens"), err);
+    status = tokenizer_read_added(t, added, numbered, err);
   if (!status)
     status = frames_read(&t->frames, json_object_get(file, "post_processor"), t->vocab.count, err);
   if (!status)
@@ -72,13 +90,34 @@ static enum status read_json(struct tokenizer *t, const json_t *file, struct err
   return status;
 }
 
+enum status tokenizer_read_file(struct tokenizer *t, json_t *file, const struct tokenizer_config *config,
+                                struct error *err) {
+  json_t *added = NULL;
+  if (!json_is_object(file))
+    return error_set(err, STATUS_MODEL_INVALID, NULL, "a tokenizer must be a JSON object, not %s", json_kind(file));
+  enum status status = tokenizer_class_apply(file, config, err);
+  if (!status)
+    status = tokenizer_class_added(&added, file, config, err);
+  if (!status)
+    status = read_json(t, file, added, false, err);
+  if (!status && config->class == TOKENIZER_CLASS_BERT)
+    status = frame_bert(t, config, err);
+  json_decref(added);
+  return status;
+}
+
+enum status tokenizer_read_text(json_t **out, const char *json, size_t length, struct error *err) {
+  return component_blame(err, json_parse(out, json, length, &limits, err), "not a tokenizer");
+}
+
 enum status tokenizer_parse(struct tokenizer **out, const char *json, size_t length, struct error *err) {
   AUTO(json_release) json_t *file = NULL;
   *out = NULL;
   struct tokenizer *t = tokenizer_new();
   if (!t)
     return component_no_memory(err);
-  enum status status = json_parse(&file, json, length, &limits, err);
-  status = status ? component_blame(err, status, "not a tokenizer") : read_json(t, file, err);
+  enum status status = tokenizer_read_text(&file, json, length, err);
+  if (!status)
+    status = read_json(t, file, json_object_get(file, "added_tokens"), true, err);
   return tokenizer_finish(out, t, status);
 }

@@ -11,6 +11,7 @@
 #include "worker/text/normalizer.h"
 #include "worker/text/pretokenizer.h"
 #include "worker/text/tokenizer.h"
+#include "worker/text/tokenizer_config.h"
 #include "worker/text/unigram.h"
 #include "worker/text/vocab.h"
 #include "worker/text/wordpiece.h"
@@ -57,12 +58,22 @@ NODISCARD enum status tokenizer_merges_from_scores(struct tokenizer *tokenizer, 
 NODISCARD enum status tokenizer_add_kinds(struct tokenizer *tokenizer, const unsigned char *kinds, bool unknown,
                                           struct error *err);
 
-/* vocab.txt with the tokenizer_config.json beside it. */
-NODISCARD enum status tokenizer_read_vocab(struct tokenizer *tokenizer, const char *dir, const char *path,
+/* The JSON of a tokenizer.json. */
+NODISCARD enum status tokenizer_read_text(json_t **out, const char *json, size_t length, struct error *err);
+/* A tokenizer.json, which is changed, as the class of `config` makes it, with the added tokens of all files. */
+NODISCARD enum status tokenizer_read_file(struct tokenizer *tokenizer, json_t *file,
+                                          const struct tokenizer_config *config, struct error *err);
+/* Added tokens, objects as in tokenizer.json; `numbered`: each must have its id. */
+NODISCARD enum status tokenizer_read_added(struct tokenizer *tokenizer, const json_t *list, bool numbered,
                                            struct error *err);
-/* A SentencePiece model with the config.json beside it. */
-NODISCARD enum status tokenizer_read_spm(struct tokenizer *tokenizer, const char *dir, const char *path,
-                                         struct error *err);
+/* What a folder without tokenizer.json has: vocab.txt (BERT), or vocab.json and merges.txt in its place. */
+NODISCARD enum status tokenizer_read_words(struct tokenizer *tokenizer, const char *path,
+                                           struct tokenizer_config *config, struct error *err);
+NODISCARD enum status tokenizer_read_merges(struct tokenizer *tokenizer, const char *dir,
+                                            const struct tokenizer_config *config, struct error *err);
+/* A SentencePiece model with the files beside it. */
+NODISCARD enum status tokenizer_read_spm(struct tokenizer *tokenizer, const char *path,
+                                         const struct tokenizer_config *config, struct error *err);
 /* The same from memory; `architecture` is config.json's model_type, `config` tokenizer_config.json or NULL. */
 NODISCARD enum status tokenizer_build_spm(struct tokenizer *tokenizer, const char *bytes, size_t length,
                                           const char *architecture, const json_t *config, struct error *err);

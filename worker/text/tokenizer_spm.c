@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/json.h"
 #include "worker/text/component.h"
 #include "worker/text/protobuf.h"
+#include "worker/text/tokenizer_class.h"
 #include "worker/text/tokenizer_model.h"
 
 enum { MODEL_UNIGRAM = 1, MODEL_BPE = 2 };
@@ -238,13 +238,6 @@ static enum status build(struct tokenizer *t, const struct spm *spm, const char 
                    "tokenizer.json", (unsigned long long)spm->model_type, architecture);
 }
 
-/* config.json or tokenizer_config.json of the folder; *out stays NULL where there is none. */
-static enum status read_config(json_t **out, const char *dir, const char *file, struct error *err) {
-  char path[1088];
-  snprintf(path, sizeof path, "%s/%s", dir, file);
-  return access(path, F_OK) == 0 ? json_parse_file(out, path, NULL, err) : STATUS_OK;
-}
-
 enum status tokenizer_build_spm(struct tokenizer *t, const char *bytes, size_t length, const char *architecture,
                                 const json_t *config, struct error *err) {
   struct spm spm = {.model_type = MODEL_UNIGRAM, .unknown = -1};
@@ -260,20 +253,21 @@ enum status tokenizer_build_spm(struct tokenizer *t, const char *bytes, size_t l
   return status;
 }
 
-enum status tokenizer_read_spm(struct tokenizer *t, const char *dir, const char *path, struct error *err) {
-  AUTO(json_release) json_t *model = NULL;
-  AUTO(json_release) json_t *config = NULL;
+enum status tokenizer_read_spm(struct tokenizer *t, const char *path, const struct tokenizer_config *config,
+                               struct error *err) {
+  json_t *added = NULL;
   char *bytes = NULL;
   size_t length;
-  enum status status = read_config(&model, dir, "config.json", err);
-  if (!status)
-    status = read_config(&config, dir, "tokenizer_config.json", err);
-  if (!status)
-    status = file_read(&bytes, &length, path, TOKENIZER_FILE_BYTES_MAX, err);
+  enum status status = file_read(&bytes, &length, path, TOKENIZER_FILE_BYTES_MAX, err);
   if (status)
     return status;
-  const char *architecture = json_string_value(json_object_get(model, "model_type"));
-  status = tokenizer_build_spm(t, bytes, length, architecture ? architecture : "", config, err);
+  const char *architecture = json_string_value(json_object_get(config->model, "model_type"));
+  status = tokenizer_build_spm(t, bytes, length, architecture ? architecture : "", config->settings, err);
   free(bytes);
+  if (!status)
+    status = tokenizer_class_added(&added, NULL, config, err);
+  if (!status)
+    status = tokenizer_read_added(t, added, false, err);
+  json_decref(added);
   return status ? error_prefix(err, "%s", path) : STATUS_OK;
 }

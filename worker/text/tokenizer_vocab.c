@@ -1,103 +1,126 @@
-/* vocab.txt and tokenizer_config.json: BERT before tokenizer.json. */
+/* Vocabularies of older models, without a tokenizer.json: they are made into one, and their class does the rest. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/json.h"
 #include "worker/text/component.h"
 #include "worker/text/tokenizer_model.h"
 
-static const char config_name[] = "tokenizer_config.json";
+/* The lines of a text file, one after the other, without their ends. */
+struct lines {
+  char *text;
+  size_t length, at;
+};
 
-/* One token a line, its number is its id. */
-static enum status read_lines(struct vocab *vocab, const char *text, size_t length, struct error *err) {
-  enum status status = STATUS_OK;
-  int64_t id = 0;
+static enum status open_lines(struct lines *lines, const char *path, struct error *err) {
   size_t bad;
-  if (!utf8_valid(text, length, &bad))
-    return error_set(err, STATUS_MODEL_INVALID, NULL, "byte %zu is not UTF-8", bad + 1);
-  for (size_t i = 0; !status && i < length; id++) {
-    const char *end = memchr(text + i, '\n', length - i);
-    size_t next = end ? (size_t)(end - text) : length, stop = next;
-    if (stop > i && text[stop - 1] == '\r')
-      stop--;
-    status = vocab_add(vocab, text + i, stop - i, id, err);
-    if (!status && stop - i > 2 && memcmp(text + i, "##", 2) == 0 &&
-        !trie_set(&vocab->trie, vocab->rest, text + i + 2, stop - i - 2, (int32_t)id))
-      status = component_no_memory(err);
-    i = next + 1;
+  *lines = (struct lines){0};
+  enum status status = file_read(&lines->text, &lines->length, path, TOKENIZER_FILE_BYTES_MAX, err);
+  if (!status && !utf8_valid(lines->text, lines->length, &bad)) {
+    free(lines->text);
+    lines->text = NULL;
+    return error_set(err, STATUS_MODEL_INVALID, NULL, "%s: byte %zu is not UTF-8", path, bad + 1);
   }
   return status;
 }
 
-/* The text of a special token in tokenizer_config.json: a string or an object with `content`. */
-static const char *special_text(const json_t *config, const char *key, const char *fallback) {
-  const json_t *value = json_object_get(config, key);
-  const char *text = json_string_value(json_is_object(value) ? json_object_get(value, "content") : value);
-  return text ? text : fallback;
+static bool next_line(struct lines *lines, const char **line, size_t *length) {
+  if (lines->at >= lines->length)
+    return false;
+  const char *from = lines->text + lines->at;
+  const char *end = memchr(from, '\n', lines->length - lines->at);
+  *line = from;
+  *length = end ? (size_t)(end - from) : lines->length - lines->at;
+  lines->at += *length + 1;
+  if (*length && from[*length - 1] == '\r')
+    --*length;
+  return true;
 }
 
-static enum status add_specials(struct tokenizer *t, const json_t *config, struct error *err) {
-  static const char *const keys[][2] = {{"unk_token", "[UNK]"}, {"sep_token", "[SEP]"}, {"cls_token", "[CLS]"},
-                                        {"pad_token", "[PAD]"}, {"mask_token", "[MASK]"}};
-  int32_t ids[COUNT_OF(keys)];
+/* One token a line, its number is its id. */
+static enum status read_words(json_t *vocab, const char *path, struct error *err) {
+  struct lines lines;
+  const char *line;
+  size_t length;
+  json_int_t id = 0;
+  enum status status = open_lines(&lines, path, err);
+  for (; !status && next_line(&lines, &line, &length); id++)
+    if (json_object_setn_new(vocab, line, length, json_integer(id)) != 0)
+      status = component_no_memory(err);
+  free(lines.text);
+  return status;
+}
+
+enum status tokenizer_read_words(struct tokenizer *t, const char *path, struct tokenizer_config *config,
+                                 struct error *err) {
+  AUTO(json_release) json_t *vocab = json_object();
+  const char *class = json_string_value(json_object_get(config->settings, "tokenizer_class"));
+  if (config->class != TOKENIZER_CLASS_BERT && class)
+    return error_set(err, STATUS_MODEL_INVALID, "tokenizer_class",
+                     "tokenizer_config.json: the class %.60s is not supported without a tokenizer.json", class);
   enum status status = STATUS_OK;
-  for (size_t i = 0; !status && i < COUNT_OF(keys); i++) {
-    const char *text = special_text(config, keys[i][0], keys[i][1]);
-    ids[i] = vocab_id(&t->vocab, text, strlen(text));
-    if (ids[i] < 0 && i < 3)
-      return error_set(err, STATUS_MODEL_INVALID, keys[i][0], "vocab.txt has no %.60s", text);
-    const struct added_token token = {.id = ids[i], .special = true};
-    if (ids[i] >= 0)
-      status = added_add(&t->added, &t->vocab, &t->normalizer, text, strlen(text), &token, err);
+  if (config->class != TOKENIZER_CLASS_BERT)
+    status = tokenizer_config_set_class(config, "BertTokenizer", err);
+  if (!status)
+    status = vocab ? read_words(vocab, path, err) : component_no_memory(err);
+  AUTO(json_release) json_t *file = json_pack("{s:{s:s,s:O?}}", "model", "type", "WordPiece", "vocab", vocab);
+  if (!status)
+    status = file ? tokenizer_read_file(t, file, config, err) : component_no_memory(err);
+  return status ? error_prefix(err, "%s", path) : STATUS_OK;
+}
+
+/* A merge a line, "a b"; the first may be a comment. */
+static enum status read_merges(json_t *merges, const char *path, struct error *err) {
+  struct lines lines;
+  const char *line;
+  size_t length;
+  enum status status = open_lines(&lines, path, err);
+  while (!status && next_line(&lines, &line, &length))
+    if (length && line[0] != '#' && json_array_append_new(merges, json_stringn(line, length)) != 0)
+      status = component_no_memory(err);
+  free(lines.text);
+  return status;
+}
+
+/* BOS before and EOS after, where the settings say so. */
+static enum status read_frame(struct tokenizer *t, const struct tokenizer_config *config, struct error *err) {
+  static const char *const names[][2] = {{"add_bos_token", "bos_token"}, {"add_eos_token", "eos_token"}};
+  int32_t ids[COUNT_OF(names)];
+  for (size_t i = 0; i < COUNT_OF(names); i++) {
+    bool wanted;
+    enum status status = component_bool(&wanted, config->settings, names[i][0], false, "tokenizer_config.json", err);
+    if (status)
+      return status;
+    const char *text = tokenizer_config_token(config, names[i][1]);
+    ids[i] = wanted && text ? tokenizer_id(t, text) : -1;
   }
-  if (status)
-    return status;
-  t->wordpiece.unknown = ids[0];
-  t->pad = ids[3] < 0 ? 0 : ids[3];
-  frames_set(&t->frames, ids[2], ids[1], -1, 1);
+  if (ids[0] >= 0 || ids[1] >= 0)
+    frames_set(&t->frames, ids[0], ids[1], ids[0], 1);
   return STATUS_OK;
 }
 
-static enum status read_config(struct tokenizer *t, const json_t *config, struct error *err) {
-  bool lowercase, chinese, accents;
-  enum status status = component_bool(&lowercase, config, "do_lower_case", true, config_name, err);
-  if (!status)
-    status = component_bool(&chinese, config, "tokenize_chinese_chars", true, config_name, err);
-  if (!status)
-    status = component_bool(&accents, config, "strip_accents", lowercase, config_name, err);
-  const char *class = json_string_value(json_object_get(config, "tokenizer_class"));
-  if (!status && class && strcmp(class, "BertTokenizer") != 0 && strcmp(class, "BertTokenizerFast") != 0)
+enum status tokenizer_read_merges(struct tokenizer *t, const char *dir, const struct tokenizer_config *config,
+                                  struct error *err) {
+  static const struct json_limits limits = {.bytes_max = TOKENIZER_FILE_BYTES_MAX, .values_max = 8 << 20};
+  AUTO(json_release) json_t *vocab = NULL;
+  AUTO(json_release) json_t *merges = json_array();
+  char path[1088];
+  if (config->class != TOKENIZER_CLASS_GPT2 && config->class != TOKENIZER_CLASS_QWEN2)
     return error_set(err, STATUS_MODEL_INVALID, "tokenizer_class",
-                     "tokenizer_config.json: the class %.60s is not supported without a tokenizer.json", class);
-  CHECK(status || (normalizer_add_bert(&t->normalizer, true, chinese, accents, lowercase) &&
-                   pretokenizer_add_bert(&t->pretokenizer) &&
-                   decoder_add(&t->decoder, (struct decoder_step){
-                                                .kind = DECODER_WORDPIECE, .content = "##", .cleanup = true})));
-  return status;
-}
-
-enum status tokenizer_read_vocab(struct tokenizer *t, const char *dir, const char *path, struct error *err) {
-  AUTO(json_release) json_t *config = NULL;
-  char config_path[1024], *text = NULL;
-  size_t length = 0;
-  enum status status = STATUS_OK;
-  snprintf(config_path, sizeof config_path, "%s/%s", dir, config_name);
-  if (access(config_path, F_OK) == 0)
-    status = json_parse_file(&config, config_path, NULL, err);
+                     "%s: vocab.json and merges.txt without a tokenizer.json need the tokenizer_class GPT2Tokenizer or "
+                     "Qwen2Tokenizer", dir);
+  snprintf(path, sizeof path, "%s/vocab.json", dir);
+  enum status status = component_blame(err, json_parse_file(&vocab, path, &limits, err), "vocab.json");
+  snprintf(path, sizeof path, "%s/merges.txt", dir);
   if (!status)
-    status = read_config(t, config, err);
+    status = merges ? read_merges(merges, path, err) : component_no_memory(err);
+  AUTO(json_release) json_t *file =
+      json_pack("{s:{s:s,s:O?,s:O?}}", "model", "type", "BPE", "vocab", vocab, "merges", merges);
   if (!status)
-    status = file_read(&text, &length, path, TOKENIZER_FILE_BYTES_MAX, err);
-  if (status)
-    return status;
-  t->kind = TOKENIZER_WORDPIECE;
-  t->wordpiece.word_chars_max = 100;
-  status = read_lines(&t->vocab, text, length, err);
-  free(text);
+    status = file ? tokenizer_read_file(t, file, config, err) : component_no_memory(err);
   if (!status)
-    status = add_specials(t, config, err);
-  return status ? error_prefix(err, "%s", path) : STATUS_OK;
+    status = read_frame(t, config, err);
+  return status ? error_prefix(err, "%s", dir) : STATUS_OK;
 }

@@ -1,0 +1,102 @@
+/* A folder is read as AutoTokenizer reads it: added tokens of every file, and the classes that build their pipeline
+   themselves, whatever tokenizer.json says (make_class_cases.py). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "base/file.h"
+#include "worker/text/tokenizer.h"
+
+#define FOLDER "tests/worker/text/classes/"
+
+static void check_folder(const char *name) {
+  char path[256], line[8192];
+  struct tokenizer *t;
+  struct encoding out;
+  struct error err = {0};
+  size_t cases = 0;
+  snprintf(path, sizeof path, FOLDER "%s", name);
+  if (tokenizer_open(&t, path, &err))
+    fail_msg("%s", err.text);
+  snprintf(path, sizeof path, FOLDER "%s/cases.jsonl", name);
+  FILE *file = fopen(path, "r");
+  assert_non_null(file);
+  encoding_init(&out);
+  for (; fgets(line, sizeof line, file); cases++) {
+    json_t *c = json_loads(line, 0, NULL), *text = json_object_get(c, "text"), *ids = json_object_get(c, "ids");
+    assert_int_equal(
+        tokenizer_encode(t, &out, json_string_value(text), json_string_length(text), NULL, 0, 0, &err), STATUS_OK);
+    bool same = out.count == json_array_size(ids);
+    for (size_t i = 0; same && i < out.count; i++)
+      same = out.ids[i] == json_integer_value(json_array_get(ids, i));
+    if (!same)
+      fail_msg("%s: %s", name, line);
+    json_decref(c);
+  }
+  fclose(file);
+  encoding_done(&out);
+  tokenizer_free(t);
+  assert_int_equal(cases, 5);
+}
+
+static void folders_equal_the_reference(void **state) {
+  (void)state;
+  static const char *const names[] = {"decoder", "added_json", "specials", "map",          "named",      "gpt2",
+                                      "qwen2",   "merges",     "bert",     "bert_accents", "bert_words", "bert_fast"};
+  for (size_t i = 0; i < COUNT_OF(names); i++)
+    check_folder(names[i]);
+}
+
+static void put(const char *dir, const char *name, const char *text) {
+  char path[128];
+  struct error err;
+  snprintf(path, sizeof path, "%s/%s", dir, name);
+  assert_int_equal(file_put(path, text, strlen(text), &err), STATUS_OK);
+}
+
+static void what_cannot_be_read_is_named(void **state) {
+  (void)state;
+  static const char file[] = "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}";
+  static const struct {
+    const char *name, *text, *config, *says;
+  } cases[] = {
+      {"tokenizer.json", file, "{\"added_tokens_decoder\":{\"7\":{\"content\":\"<x>\"}}}",
+       "\"<x>\" has the id 7; the vocabulary makes it 1"},
+      {"tokenizer.json", file, "{\"added_tokens_decoder\":{\"x\":{\"content\":\"<x>\"}}}",
+       "added_tokens_decoder: \"x\""},
+      {"tokenizer.json", file, "{\"added_tokens_decoder\":{\"1\":{}}}", "added_tokens_decoder: \"1\""},
+      {"tokenizer.json", file, "{\"additional_special_tokens\":[3]}", "extra_special_tokens: it must be a token"},
+      {"tokenizer.json", file, "{\"tokenizer_class\":\"BertTokenizer\"}", "the type BPE does not go with"},
+      {"tokenizer.json", file, "{\"tokenizer_class\":\"GPT2Tokenizer\",\"add_prefix_space\":3}", "add_prefix_space"},
+      {"vocab.json", "{}", "{}", "vocab.json and merges.txt without a tokenizer.json need the tokenizer_class"},
+      {"vocab.json", "{", "{\"tokenizer_class\":\"GPT2Tokenizer\"}", "vocab.json"},
+      {"tekken.json", "{}", "{}", "tekken.json: a tokenizer of this kind is not supported"},
+  };
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    char dir[] = "/tmp/test_tokenizer_class.XXXXXX";
+    struct tokenizer *t;
+    struct error err = {0}, ignored;
+    assert_non_null(mkdtemp(dir));
+    put(dir, cases[i].name, cases[i].text);
+    put(dir, "tokenizer_config.json", cases[i].config);
+    enum status status = tokenizer_open(&t, dir, &err);
+    if (status != STATUS_MODEL_INVALID || t || !strstr(err.text, cases[i].says))
+      fail_msg("case %zu: status %d, \"%s\"", i, (int)status, err.text);
+    assert_int_equal(file_remove_tree(dir, &ignored), STATUS_OK);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(folders_equal_the_reference),
+      cmocka_unit_test(what_cannot_be_read_is_named),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
