@@ -92,9 +92,45 @@ static void a_file_that_is_no_object(void **state) {
   tokenizer_free(tokenizer);
 }
 
+/* A GGUF file has its end of text in the config made from it, and the ends of turns and messages beside. */
+static void gguf_files(void **state) {
+  static const struct {
+    const char *config;
+    uint32_t eot, eom;
+    int32_t id;
+    size_t count;
+  } rows[] = {{"{\"eos_token_id\":0}", 2, 5, 0, 3}, {"{}", 2, 2, 2, 1}, {"{\"eos_token_id\":0}", 0, 1000, 0, 1}};
+  struct tokenizer *tokenizer = open_family("smollm");
+  (void)state;
+  for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    char path[128];
+    struct gguf_writer *writer;
+    struct gguf gguf;
+    struct eos eos;
+    struct error err = {0};
+    const float one = 1;
+    const int64_t shape[] = {1};
+    AUTO(json_release) json_t *config = json_loads(rows[i].config, 0, NULL);
+    snprintf(path, sizeof path, "%s/model.gguf", folder);
+    assert_int_equal(gguf_writer_open(&writer, path, &err), STATUS_OK);
+    gguf_writer_u32(writer, "tokenizer.ggml.eot_token_id", rows[i].eot);
+    gguf_writer_u32(writer, "tokenizer.ggml.eom_token_id", rows[i].eom);
+    gguf_writer_tensor(writer, "t", GGML_F32, 1, shape);
+    gguf_writer_data(writer, &one, 1);
+    assert_int_equal(gguf_writer_finish(writer, NULL, NULL, &err), STATUS_OK);
+    assert_int_equal(gguf_open(&gguf, path, &err), STATUS_OK);
+    assert_int_equal(eos_find(&eos, path, &gguf, config, tokenizer, VOCABULARY, &err), STATUS_OK);
+    assert_int_equal(eos.id, rows[i].id);
+    assert_int_equal(eos.count, rows[i].count);
+    gguf_close(&gguf);
+  }
+  tokenizer_free(tokenizer);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(each_place),
+      cmocka_unit_test(gguf_files),
       cmocka_unit_test(a_file_that_is_no_object),
   };
   return cmocka_run_group_tests(tests, make_folder, remove_folder);
