@@ -26,16 +26,23 @@ struct run {
 
 /* --- what is trained ------------------------------------------------------------------------------ */
 
-/* Does the first record give a text with a label? */
-static enum status has_label(bool *out, const struct task *task, struct error *err) {
+/* What the first record gives: a text with a label? Or else what only language models learn from; NULL: neither. */
+static enum status look_at_data(bool *labelled, const char **language, const struct task *task, struct error *err) {
   const struct record *record;
   struct records *records;
   const char *text = task->spec.columns.text, *label = task->spec.columns.label;
+  const char *const others[] = {task->spec.columns.messages, task->spec.columns.completion};
+  *labelled = false;
+  *language = NULL;
   enum status status = records_open(&records, task->training.path, task->training.filename, err);
   if (!status)
     status = records_next(records, &record, err);
-  *out = !status && record_given(record, records_column(records, text), text) &&
-         record_given(record, records_column(records, label), label);
+  if (!status)
+    *labelled = record_given(record, records_column(records, text), text) &&
+                record_given(record, records_column(records, label), label);
+  for (size_t i = 0; !status && !*labelled && !*language && i < COUNT_OF(others); i++)
+    if (record_given(record, records_column(records, others[i]), others[i]))
+      *language = others[i];
   records_close(records);
   return status ? error_prefix(err, "training file %s", task->training.filename) : STATUS_OK;
 }
@@ -43,14 +50,20 @@ static enum status has_label(bool *out, const struct task *task, struct error *e
 /* The model decides where it can only be one of the two, else the data do. */
 static enum status find_task(struct run *r, const struct task *task, struct error *err) {
   bool language, classifier, labelled;
+  const char *other;
   enum status status = model_tasks(&language, &classifier, task->model_dir, err);
   if (status)
     return status;
   r->language = language;
-  if (!language || !classifier)
+  if (!classifier)
     return STATUS_OK;
-  status = has_label(&labelled, task, err);
-  r->language = !labelled;
+  status = look_at_data(&labelled, &other, task, err);
+  if (!status && !language && other)
+    return error_set(err, STATUS_DATASET_INVALID, "training_file",
+                     "training file %s has %.60s, which language models learn from; %.60s classifies texts and needs "
+                     "\"%.60s\" with \"%.60s\"", task->training.filename, other, task->spec.model,
+                     task->spec.columns.text, task->spec.columns.label);
+  r->language = language && !labelled;
   return status;
 }
 

@@ -208,6 +208,12 @@ static void numbers_are_regressed(void **state) {
 static void bad_data_is_named(void **state) {
   (void)state;
   struct outcome o;
+  put("chats.jsonl", "{\"messages\":[{\"role\":\"assistant\",\"content\":\"w1\"}],\"text\":null}\n");
+  run_task(&o, "chats", "chats.jsonl", NULL, "");
+  assert_int_equal(o.status, STATUS_DATASET_INVALID);
+  assert_string_equal(o.err.text, "training file chats.jsonl has messages, which language models learn from; tiny "
+                                  "classifies texts and needs \"text\" with \"label\"");
+  json_decref(o.events);
   put("other.csv", "text,label\nw1,yes\nw2,maybe\n");
   run_task(&o, "other", "classes.csv", "other.csv", "");
   assert_int_equal(o.status, STATUS_DATASET_INVALID);
