@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "worker/text/component.h"
+#include "worker/text/gguf_pre.h"
 #include "worker/text/tokenizer_model.h"
 
 #define KEY(name) "tokenizer.ggml." name
@@ -123,44 +124,6 @@ static enum status read_frame(struct tokenizer *t, const struct source *from, bo
 
 /* --- gpt2: byte-level BPE ------------------------------------------------------------------------- */
 
-struct pre {
-  const char *name;
-  pattern_match *match;
-  bool digits; /* each digit is a word of its own first */
-  bool ignore_merges, bos;
-  bool nfc; /* the model was trained on that normal form */
-};
-
-static const struct pre *find_pre(struct gguf_string name) {
-  static const struct pre known[] = {
-      {.name = "default", .match = pattern_gpt2},
-      {.name = "gpt-2", .match = pattern_gpt2},
-      {.name = "phi-2", .match = pattern_gpt2},
-      {.name = "mpt", .match = pattern_gpt2},
-      {.name = "olmo", .match = pattern_gpt2},
-      {.name = "jais", .match = pattern_gpt2},
-      {.name = "roberta-bpe", .match = pattern_gpt2},
-      {.name = "smollm", .match = pattern_gpt2, .digits = true},
-      {.name = "starcoder", .match = pattern_gpt2, .digits = true},
-      {.name = "refact", .match = pattern_gpt2, .digits = true},
-      {.name = "command-r", .match = pattern_gpt2, .digits = true},
-      {.name = "codeshell", .match = pattern_gpt2, .digits = true},
-      {.name = "llama-bpe", .match = pattern_llama3, .ignore_merges = true, .bos = true},
-      {.name = "llama3", .match = pattern_llama3, .ignore_merges = true, .bos = true},
-      {.name = "llama-v3", .match = pattern_llama3, .ignore_merges = true, .bos = true},
-      {.name = "falcon3", .match = pattern_llama3, .ignore_merges = true, .bos = true},
-      {.name = "dbrx", .match = pattern_llama3},
-      {.name = "smaug-bpe", .match = pattern_llama3},
-      {.name = "qwen2", .match = pattern_qwen2, .nfc = true},
-      {.name = "deepseek-r1-qwen", .match = pattern_qwen2, .nfc = true},
-      {.name = "stablelm2", .match = pattern_qwen2},
-  };
-  for (size_t i = 0; i < COUNT_OF(known); i++)
-    if (is(name, known[i].name))
-      return &known[i];
-  return NULL;
-}
-
 static enum status add_merge(struct tokenizer *t, size_t rank, struct gguf_string merge, struct error *err) {
   char made[2 * VOCAB_TOKEN_BYTES_MAX];
   const char *space = merge.length ? memchr(merge.text, ' ', merge.length) : NULL;
@@ -185,14 +148,14 @@ static enum status read_gpt2(struct tokenizer *t, struct source *from, struct er
   enum status status = gguf_get_string(&name, from->gguf, KEY("pre"), "default", err);
   if (status)
     return status;
-  const struct pre *pre = find_pre(name);
+  const struct gguf_pre *pre = gguf_pre_find(name);
   if (!pre)
     return error_set(err, STATUS_MODEL_INVALID, KEY("pre"), KEY("pre") ": the pre-tokenizer %.*s is not supported",
                      (int)(name.length < 60 ? name.length : 60), name.text);
-  CHECK((!pre->nfc || normalizer_add(&t->normalizer, (struct normalizer_step){.kind = NORMALIZER_NFC})) &&
-        (!pre->digits || pretokenizer_add_split(&t->pretokenizer, pattern_digit, SPLIT_ISOLATED)) &&
-        pretokenizer_add_split(&t->pretokenizer, pre->match, SPLIT_ISOLATED) &&
-        decoder_add(&t->decoder, (struct decoder_step){.kind = DECODER_BYTE_LEVEL}));
+  status = gguf_pre_apply(t, pre, err);
+  if (status)
+    return error_prefix(err, KEY("pre"));
+  CHECK(decoder_add(&t->decoder, (struct decoder_step){.kind = DECODER_BYTE_LEVEL}));
   t->kind = TOKENIZER_BPE;
   t->pretokenizer.byte_level = t->vocab.byte_level = true;
   t->bpe.ignore_merges = pre->ignore_merges;

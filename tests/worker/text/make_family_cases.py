@@ -39,6 +39,19 @@ LLAMA3 = (r"""(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| 
           r"""\s*[\r\n]+|\s+(?!\S)|\s+""")
 QWEN2 = LLAMA3.replace("{1,3}", "")
 CLIP = r"""<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"""
+CASED = (r"""[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+@|"""
+         r"""[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*@|"""
+         r"""\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+""")
+O200K = CASED.replace("@", "(?i:'s|'t|'re|'ve|'m|'ll|'d)?")
+TEKKEN = CASED.replace("@", "").replace("{1,3}", "")
+DEEPSEEK3 = [r"""\p{N}{1,3}""", "[一-龥぀-ゟ゠-ヿ]+",
+             r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+|"""
+             r""" ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"""]
+DEEPSEEK_CODER = ["[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[一-龥ࠀ-一가-퟿]+", r"\p{N}"]
+QWEN35 = QWEN2.replace(r"?\p{L}+", r"?[\p{L}\p{M}]+").replace(r"[^\s\p{L}\p{N}]", r"[^\s\p{L}\p{M}\p{N}]")
+BLOOM = [r" ?[^(\s|[.,!?…。，、।۔،])]+"]
+BAILING = [r"""'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|"""
+           r"""\s+(?!\S)|\s+"""]
 ByteLevel, Split, Metaspace = pre_tokenizers.ByteLevel, pre_tokenizers.Split, pre_tokenizers.Metaspace
 
 
@@ -88,6 +101,20 @@ def byte_level_families():
                                                     normalizers.Lowercase()]))
     t.post_processor = processors.RobertaProcessing(("<|endoftext|>", 1), ("<|startoftext|>", 0), trim_offsets=False)
     yield "clip", t
+
+
+def expression_families():
+    """Those that split by expressions of their own: each as tokenizer.json and, where GGUF has a name, so."""
+    for name, pre, splits, model in [
+            ("tekken", "tekken", [TEKKEN], {"ignore_merges": True}), ("o200k", "gpt-4o", [O200K], {}),
+            ("deepseek3", "deepseek-v3", DEEPSEEK3, {}), ("deepseek_coder", "deepseek-coder", DEEPSEEK_CODER, {}),
+            ("qwen35", "qwen35", [QWEN35], {"normalizer": normalizers.NFC()}), ("bloom", "bloom", BLOOM, {}),
+            ("bailing", "bailingmoe", BAILING, {}), ("superbpe", "superbpe", [r"\p{N}+", r"(?=(\d{3})+(?!\d))"], {})]:
+        cuts = [Split(Regex(split), "isolated") for split in splits] + [ByteLevel(False, use_regex=False)]
+        yield name, pre, byte_level(pre_tokenizers.Sequence(cuts), ["<s>", "<|im_start|>"], **model)
+    falcon = [pre_tokenizers.Punctuation("contiguous"), ByteLevel(False), pre_tokenizers.Digits(False),
+              Split(Regex("[0-9][0-9][0-9]"), "isolated")]
+    yield "falcon", None, byte_level(pre_tokenizers.Sequence(falcon), ["<|endoftext|>"])
 
 
 def train_spm(folder, name, **options):
@@ -256,6 +283,10 @@ def main():
     shutil.rmtree(HERE, ignore_errors=True)
     for name, t in byte_level_families():
         save(name, t)
+    for name, pre, t in expression_families():
+        save(name, t)
+        if pre:
+            save_gguf(name, None, pre=pre, add_bos_token=False, **tokens_of(t, "gpt2"))
     with tempfile.TemporaryDirectory() as temp:
         rules = os.path.join(temp, "rules.tsv")
         with open(rules, "w", encoding="utf-8") as f:  # "fi" ligature, 1/2, full-width A, CR LF, dropped controls

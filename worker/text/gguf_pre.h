@@ -1,0 +1,21 @@
+/* The pre-tokenizers that a GGUF file names by tokenizer.ggml.pre. */
+#ifndef WORKER_TEXT_GGUF_PRE_H
+#define WORKER_TEXT_GGUF_PRE_H
+
+#include "worker/text/tokenizer_model.h"
+
+enum { GGUF_PRE_SPLITS_MAX = 6 };
+
+struct gguf_pre {
+  const char *names;                       /* with a space before and after each */
+  const char *splits[GGUF_PRE_SPLITS_MAX]; /* one after the other, what they match and what lies between */
+  bool ignore_merges, bos;
+  bool nfc; /* the model was trained on that normal form */
+};
+
+/* NULL: no such name is known. */
+const struct gguf_pre *gguf_pre_find(struct gguf_string name);
+/* The steps before ByteLevel. */
+NODISCARD enum status gguf_pre_apply(struct tokenizer *tokenizer, const struct gguf_pre *pre, struct error *err);
+
+#endif
