@@ -60,6 +60,9 @@ static void tell(struct settling *s, enum classes_fit fit, bool folded, const st
     report_message(s->report, LOG_WARN,
                    "%s classes %s are taken as the training file's %s, which are written in another case", whose,
                    theirs.text, ours.text);
+  if (data.numbered && head->names)
+    report_message(s->report, LOG_INFO, "the training file's labels 0 to %zu are %s %s", data.count - 1, whose,
+                   theirs.text);
   if (fit == CLASSES_UNNAMED)
     report_message(s->report, LOG_WARN, "%s head names none of its %zu outputs: they are taken, in their order, as %s",
                    whose, head->count, ours.text);

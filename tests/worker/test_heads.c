@@ -140,7 +140,7 @@ static void a_base_gives_its_order(void **state) {
   settle(&o, LINE("1") LINE("0") LINE("2"), BASE(", " NAMES("c", "a", "b")), NULL);
   has_names(&o, "c", "a", "b");
   has_labels(&o, (const uint32_t[]){1, 0, 2});
-  done(&o, "");
+  done(&o, "the training file's labels 0 to 2 are the base's c, a, b (3)");
 }
 
 static void a_base_of_other_classes_gets_a_new_head(void **state) {

@@ -208,6 +208,16 @@ static bool head_differs(const struct model *model) {
   return checkpoint_find(&t, &model->checkpoint, name) && t.shape[0] != (int64_t)model->num_labels;
 }
 
+/* What from_pretrained takes for the base. */
+static void write_base(struct str *card, const struct model *model, const char *base) {
+  const char *slash = strrchr(model->checkpoint.weights_path, '/');
+  if (model->checkpoint.is_gguf)
+    str_printf(card, "\"path/to/the/folder/of/it\", gguf_file=\"%s\"",
+               slash ? slash + 1 : model->checkpoint.weights_path);
+  else
+    str_printf(card, "\"%s\"", base);
+}
+
 /* The base as a classifier with its classes: Python that runs. */
 static void write_classifier(struct str *card, const struct model *model, const char *base) {
   const struct classes classes = model_classes(model);
@@ -220,10 +230,12 @@ static void write_classifier(struct str *card, const struct model *model, const 
     str_printf(card, "%s%s: ", strcmp(key, "0") == 0 ? "" : ", ", key);
     json_append(card, name);
   }
+  str_puts(card, "}\nbase = AutoModelForSequenceClassification.from_pretrained(\n    ");
+  write_base(card, model, base);
   str_printf(card,
-             "}\nbase = AutoModelForSequenceClassification.from_pretrained(\n    \"%s\", num_labels=%zu, "
+             ", num_labels=%zu, "
              "id2label=id2label, label2id={name: i for i, name in id2label.items()},\n    problem_type=\"%s\"%s)\n",
-             base, model->num_labels, json_string_value(json_object_get(config, "problem_type")),
+             model->num_labels, json_string_value(json_object_get(config, "problem_type")),
              head_differs(model) ? ", ignore_mismatched_sizes=True" : "");
 }
 
@@ -241,10 +253,13 @@ static enum status save_card(const struct model *model, const struct adapter_spe
              method_of(spec->peft_type)->peft_type, base, model->adapter_count, parameter_elements(&model->parameters),
              model->language ? "" : " What its outputs mean is in `labels.json` too.",
              model->language ? "AutoModelForCausalLM" : "AutoModelForSequenceClassification");
-  if (model->language)
-    str_printf(&card, "base = AutoModelForCausalLM.from_pretrained(\"%s\")\n", base);
-  else
+  if (model->language) {
+    str_puts(&card, "base = AutoModelForCausalLM.from_pretrained(");
+    write_base(&card, model, base);
+    str_puts(&card, ")\n");
+  } else {
     write_classifier(&card, model, base);
+  }
   str_printf(&card,
              "model = PeftModel.from_pretrained(base, \"path/to/this/folder\")\n```\n\n"
              "### Framework versions\n\n- PEFT %s\n",

@@ -153,20 +153,27 @@ static void last_names(struct str *out, const struct target_modules *modules) {
   }
 }
 
-static const char *last_name(const char *path) {
-  const char *dot = strrchr(path, '.');
-  return dot ? dot + 1 : path;
+/* The end of a path that has as many names as `like`, or all of it. */
+static const char *ending_like(const char *path, const char *like) {
+  size_t dots = 0;
+  for (const char *c = like; *c; c++)
+    dots += *c == '.';
+  const char *at = path + strlen(path);
+  while (at > path && (at[-1] != '.' || dots-- > 0))
+    at--;
+  return at;
 }
 
-/* The last name of a linear module that is closest to that of `name`; NULL: none is close. */
+/* The end of a linear module's path that is closest to `name`; NULL: none is close. */
 static const char *nearest(const struct target_modules *modules, const char *name) {
   const char *near = NULL;
   size_t best = 4;
   for (size_t i = 0; i < modules->count; i++) {
-    size_t distance = str_distance(last_name(name), last_name(modules->names[i]), 3);
+    const char *end = ending_like(modules->names[i], name);
+    size_t distance = str_distance(name, end, 3);
     if (distance < best) {
       best = distance;
-      near = last_name(modules->names[i]);
+      near = end;
     }
   }
   return near;
@@ -426,7 +433,7 @@ static enum status check_map(const struct check *c, const bool *selected, const 
     if (status)
       return status;
     const char *near = nearest(modules, map->item[k].key);
-    bool same = near && strcmp(near, last_name(map->item[k].key)) == 0;
+    bool same = near && strcmp(near, map->item[k].key) == 0;
     if (!found)
       return error_set(err, STATUS_UNSUPPORTED_TARGET, param,
                        "%s: the key \"%.80s\" matches none of the adapted modules%s%s%s", member, map->item[k].key,

@@ -130,6 +130,7 @@ static void targets_must_be_there(void **state) {
   static const struct {
     const char *name, *says;
   } rows[] = {{"vlaue", "no module \"vlaue\"; did you mean \"value\"?"},
+              {"poler.dense", "did you mean \"pooler.dense\"?"},
               {"word_embeddings", "\"word_embeddings\" cannot be adapted"},
               {"LayerNorm", "\"LayerNorm\" cannot be adapted"},
               {"attention", "\"attention\" cannot be adapted"},
