@@ -26,10 +26,10 @@ PKG_base := jansson nettle
 PKG_config := $(PKG_base)
 PKG_api := $(PKG_base)
 PKG_storage := $(PKG_base) sqlite3
-PKG_server := $(PKG_storage) libuv
+PKG_server := $(PKG_storage) libmicrohttpd libuv
 PKG_worker := $(PKG_base) libutf8proc libpcre2-8 libarchive
 PKG_cli := $(PKG_base) libcurl
-PKG_CFLAGS := $(shell pkg-config --cflags jansson nettle sqlite3 libuv libutf8proc libpcre2-8 libarchive libcurl)
+PKG_CFLAGS := $(shell pkg-config --cflags jansson nettle sqlite3 libmicrohttpd libuv libutf8proc libpcre2-8 libarchive libcurl)
 
 CPPFLAGS := -I. -D_GNU_SOURCE -DREFLECTD_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
 CFLAGS = -std=c17 $(WARN) $(MODE_$(MODE)) -MMD -MP -pthread $(EXTRA_CFLAGS)

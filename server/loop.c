@@ -14,15 +14,15 @@ enum { UPKEEP_MS = 30 * 1000 };
 
 struct loop {
   struct server *server;
-  uv_poll_t poll;           /* the front has work */
-  uv_prepare_t prepare;     /* before the loop sleeps */
-  uv_timer_t now;           /* so that it does not: the front has work that no descriptor tells of */
+  uv_poll_t poll;           /* libmicrohttpd has work */
+  uv_timer_t timeout;       /* libmicrohttpd wants to run again */
+  uv_prepare_t prepare;     /* before the loop sleeps: how long may it? */
   uv_timer_t tick, upkeep;
   uv_signal_t term, interrupt;
   bool stopping;
 };
 
-static void on_now(uv_timer_t *timer) {
+static void on_timeout(uv_timer_t *timer) {
   struct loop *loop = timer->data;
   front_run(loop->server->front);
 }
@@ -34,11 +34,14 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
   front_run(loop->server->front);
 }
 
-/* What was woken outside of front_run has its turn before the loop sleeps. */
+/* The longest time libmicrohttpd may be left alone changes with every run of it. */
 static void on_prepare(uv_prepare_t *prepare) {
   struct loop *loop = prepare->data;
-  if (front_pending(loop->server->front))
-    CHECK(uv_timer_start(&loop->now, on_now, 0, 0) == 0);
+  int64_t ms = front_timeout_ms(loop->server->front);
+  if (ms < 0)
+    uv_timer_stop(&loop->timeout);
+  else
+    CHECK(uv_timer_start(&loop->timeout, on_timeout, (uint64_t)ms, 0) == 0);
 }
 
 static void close_all(struct loop *loop) {
@@ -46,7 +49,7 @@ static void close_all(struct loop *loop) {
   scheduler_close(loop->server->scheduler);
   loop->server->scheduler = NULL;
   uv_close((uv_handle_t *)&loop->poll, NULL);
-  uv_close((uv_handle_t *)&loop->now, NULL);
+  uv_close((uv_handle_t *)&loop->timeout, NULL);
   uv_close((uv_handle_t *)&loop->prepare, NULL);
   uv_close((uv_handle_t *)&loop->tick, NULL);
   uv_close((uv_handle_t *)&loop->upkeep, NULL);
@@ -78,13 +81,13 @@ static void on_signal(uv_signal_t *handle, int number) {
 
 static int set_up(struct loop *loop, uv_loop_t *uv) {
   int bad = uv_poll_init(uv, &loop->poll, front_fd(loop->server->front));
-  bad |= uv_timer_init(uv, &loop->now);
+  bad |= uv_timer_init(uv, &loop->timeout);
   bad |= uv_prepare_init(uv, &loop->prepare);
   bad |= uv_timer_init(uv, &loop->tick);
   bad |= uv_timer_init(uv, &loop->upkeep);
   bad |= uv_signal_init(uv, &loop->term);
   bad |= uv_signal_init(uv, &loop->interrupt);
-  loop->poll.data = loop->now.data = loop->prepare.data = loop->tick.data = loop->upkeep.data = loop;
+  loop->poll.data = loop->timeout.data = loop->prepare.data = loop->tick.data = loop->upkeep.data = loop;
   loop->term.data = loop->interrupt.data = loop;
   bad |= uv_poll_start(&loop->poll, UV_READABLE, on_poll);
   bad |= uv_prepare_start(&loop->prepare, on_prepare);

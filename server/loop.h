@@ -1,4 +1,4 @@
-/* The event loop: libuv, with the front's epoll descriptor inside it, in one thread. Signals, the ticks
+/* The event loop: libuv, with libmicrohttpd's epoll descriptor inside it, in one thread. Signals, the ticks
    of the front, upkeep, and the orderly end. */
 #ifndef SERVER_LOOP_H
 #define SERVER_LOOP_H

@@ -1,64 +1,158 @@
 #include "server/http/front.h"
 
-#include <errno.h>
+#include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "server/http/connection.h"
-#include "server/http/request.h"
+#include "server/http/reply.h"
 
-enum { EVENTS = 256, ACCEPTS = 64 };
+enum {
+  CONNECTION_BYTES = 192 << 10, /* of libmicrohttpd's for one request's header: our own limits come first */
+  ARGUMENTS_MAX = 1000,         /* each of a target's takes 64 of them */
+  BODY_BYTES_PER_S_MIN = 16 << 10,
+  LINGER_MS = 2000,
+  TIMEOUT_EXTRA_S = 5,          /* our deadlines come first: they are told */
+};
+
+/* One connection. */
+struct client {
+  struct client *next, **link;
+  int fd;
+  int64_t since_ms;         /* boot clock: when it was accepted or its last request ended */
+  struct request *request;  /* the one whose request line has arrived; NULL: none */
+};
 
 struct front {
-  struct connections all;
-  int listen_fd;
-  bool listening;           /* the listening socket is watched: there is room for a connection */
-  bool starved;             /* the machine had no descriptor or memory for one: tried again at the next tick */
+  struct server *server;
+  struct MHD_Daemon *daemon;
+  struct client *clients;
   struct request *waiting;
-  bool pending;             /* one of them is due */
+  bool pending;             /* libmicrohttpd must run: what it cannot know of has changed */
   char key_hash[HASH_HEX];
 };
 
 /* ---- connections ---- */
 
-/* At the limit the next client waits in the backlog, and is accepted as soon as a connection has gone: this is called
-   wherever one may have. */
-static void listen_again(struct front *front) {
-  bool room = front->all.count < front->all.server->config->connections_max && !front->starved;
-  struct epoll_event event = {.events = room ? EPOLLIN : 0, .data.ptr = NULL};
-  if (room == front->listening)
+/* libmicrohttpd stops listening at its limit and begins again in a run after one in which a connection ended: nobody
+   else would ask for that run when all of them end at once. */
+static void on_connection(void *context, struct MHD_Connection *connection, void **slot,
+                          enum MHD_ConnectionNotificationCode code) {
+  struct front *front = context;
+  struct client *client = *slot;
+  switch (code) {
+  case MHD_CONNECTION_NOTIFY_STARTED:
+    client = calloc(1, sizeof *client);
+    if (!client)
+      return; /* its requests are refused */
+    client->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    client->since_ms = clock_boot_ms();
+    client->next = front->clients;
+    client->link = &front->clients;
+    if (client->next)
+      client->next->link = &client->next;
+    front->clients = client;
+    *slot = client;
     return;
-  if (epoll_ctl(front->all.epoll, EPOLL_CTL_MOD, front->listen_fd, &event) == 0)
-    front->listening = room;
-  else
-    log_error("the listening socket cannot be watched: %s", strerror(errno));
-}
-
-static void accept_some(struct front *front) {
-  struct error err;
-  for (int n = 0; n < ACCEPTS && front->all.count < front->all.server->config->connections_max; n++) {
-    int fd = accept4(front->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0) {
-      front->starved = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
-      if (front->starved)
-        log_warn("no connection can be accepted: %s", strerror(errno));
+  case MHD_CONNECTION_NOTIFY_CLOSED:
+    front->pending = true;
+    if (!client)
       return;
-    }
-    if (connection_new(&front->all, fd, &err))
-      log_warn("%s", err.text);
+    *client->link = client->next;
+    if (client->next)
+      client->next->link = client->link;
+    request_free(client->request);
+    free(client);
+    return;
   }
 }
 
-static void settle(struct connection *connection) {
-  if (connection->phase == CONNECTION_OVER)
-    connection_free(connection);
+/* ---- the life of a request ---- */
+
+static size_t count_arguments(const char *target) {
+  const char *at = strchr(target, '?');
+  size_t count = at != NULL;
+  while (at && (at = strchr(at + 1, '&')))
+    count++;
+  return count;
+}
+
+/* The request line has arrived: this is the only place where libmicrohttpd shows the target as it came. It keeps the
+   target's arguments in the connection's memory, and says nothing, to us or the client, when that does not suffice. */
+static void *on_target(void *context, const char *target, struct MHD_Connection *connection) {
+  struct front *front = context;
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+  struct client *client = info ? info->socket_context : NULL;
+  if (!client)
+    return NULL;
+  request_free(client->request); /* one that libmicrohttpd answered by itself and did not tell the end of */
+  struct request *request = request_new(front, front->server, target);
+  client->request = request;
+  if (!request)
+    return NULL;
+  request->client = client;
+  request->connection = connection;
+  if (strlen(target) <= GUARD_BYTES_MAX && count_arguments(target) <= ARGUMENTS_MAX)
+    return request;
+  struct error err;
+  error_set(&err, STATUS_TARGET_TOO_LONG, NULL, "the request's target has more than %d bytes or %d arguments",
+            GUARD_BYTES_MAX, ARGUMENTS_MAX);
+  reply_error_now(request, &err);
+  shutdown(client->fd, SHUT_RDWR); /* libmicrohttpd then sees its end */
+  return NULL;
+}
+
+static void on_completed(void *context, struct MHD_Connection *connection, void **slot,
+                         enum MHD_RequestTerminationCode code) {
+  struct request *request = *slot;
+  (void)context;
+  (void)connection;
+  (void)code;
+  if (!request)
+    return;
+  request->client->request = NULL;
+  request->client->since_ms = clock_boot_ms();
+  request_free(request);
+  *slot = NULL;
+}
+
+static enum MHD_Result finish(struct request *request) {
+  request_end(request);
+  return request->phase == REQUEST_WAITING ? MHD_YES : (enum MHD_Result)request->answer;
+}
+
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *bytes, size_t *length,
+                                  void **slot) {
+  struct request *request = *slot;
+  bool taken;
+  (void)context;
+  (void)url;
+  if (!request)
+    return MHD_NO;
+  request->connection = connection;
+  switch (request->phase) {
+  case REQUEST_HEADER:
+    request_begin(request, method, version);
+    return request->phase == REQUEST_ANSWERED ? (enum MHD_Result)request->answer : MHD_YES;
+  case REQUEST_BODY:
+  case REQUEST_TOLD:
+    if (*length == 0)
+      return request->phase == REQUEST_TOLD ? MHD_NO : finish(request);
+    taken = request_data(request, bytes, *length);
+    *length = 0;
+    return taken ? MHD_YES : MHD_NO;
+  case REQUEST_WAITING:
+    request->phase = REQUEST_BODY;
+    request->waited = true;
+    return finish(request);
+  case REQUEST_ANSWERED: return MHD_YES;
+  }
+  CHECK(!"a phase");
 }
 
 /* ---- requests that wait ---- */
@@ -66,6 +160,7 @@ static void settle(struct connection *connection) {
 void front_wait(struct front *front, struct request *request) {
   request->next_waiting = front->waiting;
   front->waiting = request;
+  MHD_suspend_connection(request->connection);
 }
 
 void front_unwait(struct front *front, struct request *request) {
@@ -76,70 +171,82 @@ void front_unwait(struct front *front, struct request *request) {
     *link = request->next_waiting;
 }
 
-/* Not resumed here: the caller may be the handler of another request. */
-void front_wake(struct front *front, const char *key) {
-  for (struct request *request = front ? front->waiting : NULL; request; request = request->next_waiting)
-    if (strcmp(request->wait_key, key) == 0) {
-      request->wait_until_ms = INT64_MIN;
-      front->pending = true;
-    }
-}
-
-static void resume_due(struct front *front, int64_t now_ms) {
-  struct request *request = front->waiting;
-  while (request) {
-    if (now_ms < request->wait_until_ms) {
-      request = request->next_waiting;
+/* Resumes the waiting requests that match: `key` NULL: those whose time is over at `now_ms`. */
+static void resume(struct front *front, const char *key, int64_t now_ms) {
+  for (struct request **link = &front->waiting; *link;) {
+    struct request *request = *link;
+    bool due = key ? strcmp(request->wait_key, key) == 0 : now_ms >= request->wait_until_ms;
+    if (!due) {
+      link = &request->next_waiting;
       continue;
     }
-    struct connection *connection = request->connection;
-    front_unwait(front, request);
-    request_resume(request);
-    connection_continue(connection);
-    settle(connection);
-    request = front->waiting; /* the list may have changed */
+    *link = request->next_waiting;
+    front->pending = true;
+    MHD_resume_connection(request->connection);
   }
+}
+
+void front_wake(struct front *front, const char *key) {
+  if (front)
+    resume(front, key, 0);
 }
 
 /* ---- for the loop ---- */
 
-void front_run(struct front *front) {
-  struct epoll_event events[EVENTS];
-  if (front->pending) {
-    front->pending = false;
-    resume_due(front, INT64_MIN);
+/* When must this connection have got further? Bytes of a body buy time, at a minimum rate. */
+static int64_t deadline_ms(const struct client *client, int64_t timeout_ms) {
+  const struct request *request = client->request;
+  if (!request)
+    return client->since_ms + timeout_ms;
+  switch (request->phase) {
+  case REQUEST_HEADER:
+  case REQUEST_BODY:
+    return request->started_ms + timeout_ms + (int64_t)(request->body_bytes * 1000 / BODY_BYTES_PER_S_MIN);
+  case REQUEST_TOLD:
+    return request->told_ms + LINGER_MS + (int64_t)(request->body_bytes * 1000 / BODY_BYTES_PER_S_MIN);
+  case REQUEST_WAITING:
+  case REQUEST_ANSWERED: return INT64_MAX;
   }
-  int count = epoll_wait(front->all.epoll, events, EVENTS, 0);
-  for (int i = 0; i < count; i++) {
-    struct connection *connection = events[i].data.ptr;
-    if (!connection) {
-      accept_some(front);
-      continue;
-    }
-    connection_ready(connection, events[i].events);
-    settle(connection);
+  CHECK(!"a phase");
+}
+
+/* It ends; a request that is not complete is told why. libmicrohttpd then sees the end. */
+static void cut(struct client *client) {
+  struct request *request = client->request;
+  struct error err;
+  if (request && (request->phase == REQUEST_HEADER || request->phase == REQUEST_BODY)) {
+    error_set(&err, STATUS_REQUEST_TIMEOUT, NULL, "the request was not complete in time");
+    reply_error_now(request, &err);
   }
-  listen_again(front);
+  shutdown(client->fd, SHUT_RDWR);
 }
 
 void front_tick(struct front *front) {
   int64_t now = clock_boot_ms();
-  resume_due(front, now);
-  for (struct connection *connection = front->all.first, *next; connection; connection = next) {
-    next = connection->next;
-    connection_hurry(connection, now);
-    settle(connection);
-  }
-  front->starved = false;
-  listen_again(front);
+  int64_t timeout_ms = front->server->config->request_timeout_s * 1000;
+  resume(front, NULL, now);
+  for (struct client *client = front->clients; client; client = client->next)
+    if (now > deadline_ms(client, timeout_ms))
+      cut(client);
 }
 
 int front_fd(const struct front *front) {
-  return front->all.epoll;
+  return MHD_get_daemon_info(front->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
 }
 
-bool front_pending(const struct front *front) {
-  return front->pending;
+void front_run(struct front *front) {
+  front->pending = false;
+  if (MHD_run(front->daemon) != MHD_YES)
+    log_error("the HTTP front failed");
+}
+
+int64_t front_timeout_ms(struct front *front) {
+  MHD_UNSIGNED_LONG_LONG timeout;
+  if (front->pending)
+    return 0;
+  if (MHD_get_timeout(front->daemon, &timeout) != MHD_YES)
+    return -1;
+  return timeout > INT64_MAX ? INT64_MAX : (int64_t)timeout;
 }
 
 const char *front_key_hash(const struct front *front) {
@@ -147,6 +254,22 @@ const char *front_key_hash(const struct front *front) {
 }
 
 /* ---- its life ---- */
+
+/* Percent-escapes stay as they are: paths and queries are decoded by api/endpoint.h and query.h. */
+static size_t keep_escapes(void *context, struct MHD_Connection *connection, char *text) {
+  (void)context;
+  (void)connection;
+  return strlen(text);
+}
+
+static void on_log(void *context, const char *format, va_list args) PRINTF(2, 0);
+static void on_log(void *context, const char *format, va_list args) {
+  char text[512];
+  (void)context;
+  vsnprintf(text, sizeof text, format, args);
+  text[strcspn(text, "\n")] = '\0';
+  log_debug("http: %s", text);
+}
 
 /* A key that everybody on this machine can read keeps nobody out. */
 static void look_at_key_file(const struct config *config) {
@@ -159,25 +282,25 @@ static void look_at_key_file(const struct config *config) {
 enum status front_open(struct front **out, struct server *server, int listen_fd, struct error *err) {
   const struct config *config = server->config;
   struct front *front = calloc(1, sizeof *front);
-  struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
   *out = NULL;
-  if (!front) {
-    close(listen_fd);
+  if (!front)
     return error_set_errno(err, STATUS_OUT_OF_MEMORY, NULL, "starting the HTTP front");
-  }
-  front->listen_fd = listen_fd;
-  front->listening = true;
-  front->all.server = server;
-  front->all.scratch = malloc(CONNECTION_SCRATCH);
-  front->all.epoll = epoll_create1(EPOLL_CLOEXEC);
+  front->server = server;
   look_at_key_file(config);
   if (config->api_key)
     hash_bytes(front->key_hash, config->api_key, strlen(config->api_key));
-  if (!front->all.scratch || front->all.epoll < 0 ||
-      epoll_ctl(front->all.epoll, EPOLL_CTL_ADD, listen_fd, &event) != 0) {
-    error_set_errno(err, STATUS_INTERNAL, NULL, "starting the HTTP front");
-    front_close(front);
-    return err->status;
+  front->daemon = MHD_start_daemon(
+      MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, front,
+      MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_LIMIT,
+      (unsigned)config->connections_max, MHD_OPTION_CONNECTION_TIMEOUT,
+      (unsigned)config->request_timeout_s + TIMEOUT_EXTRA_S,
+      MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 0,
+      MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_target, front,
+      MHD_OPTION_NOTIFY_CONNECTION, on_connection, front, MHD_OPTION_NOTIFY_COMPLETED, on_completed, front,
+      MHD_OPTION_END);
+  if (!front->daemon) {
+    free(front);
+    return error_set_errno(err, STATUS_INTERNAL, NULL, "cannot start the HTTP front");
   }
   *out = front;
   return STATUS_OK;
@@ -186,12 +309,8 @@ enum status front_open(struct front **out, struct server *server, int listen_fd,
 void front_close(struct front *front) {
   if (!front)
     return;
-  resume_due(front, INT64_MAX);
-  while (front->all.first)
-    connection_free(front->all.first);
-  if (front->all.epoll >= 0)
-    close(front->all.epoll);
-  close(front->listen_fd);
-  free(front->all.scratch);
+  resume(front, NULL, INT64_MAX);
+  MHD_run(front->daemon); /* answers what was waiting; none may be suspended when it stops */
+  MHD_stop_daemon(front->daemon);
   free(front);
 }

@@ -1,4 +1,5 @@
-/* The HTTP front: the listening socket, the connections (connection.h) and the requests that wait, inside our loop. */
+/* The HTTP front: libmicrohttpd inside our loop. Takes a request from its first byte to the handler of its
+   operation: guard, route, authentication, limits, deadlines, the log line. */
 #ifndef SERVER_HTTP_FRONT_H
 #define SERVER_HTTP_FRONT_H
 
@@ -12,20 +13,21 @@ struct request;
 
 /* Serves on `listen_fd`, which it owns from then on. */
 NODISCARD enum status front_open(struct front **out, struct server *server, int listen_fd, struct error *err);
-/* Answers what waits and ends every connection. NULL is fine. */
+/* Ends every connection. NULL is fine. */
 void front_close(struct front *front);
 
-/* For the loop: run when the descriptor is readable, and at once when it is pending. */
+/* For the loop: run when the descriptor is readable, and again after front_timeout_ms (-1: no limit). */
 int front_fd(const struct front *front);
 void front_run(struct front *front);
-bool front_pending(const struct front *front);
-/* Every FRONT_TICK_MS: ends waits, and connections that are past their deadline. */
+int64_t front_timeout_ms(struct front *front);
+/* Every FRONT_TICK_MS: ends waits and cuts connections that are past their deadline. */
 enum { FRONT_TICK_MS = 200 };
 void front_tick(struct front *front);
 
 /* Lets the requests that wait for `key` (request_wait) go on. */
 void front_wake(struct front *front, const char *key);
-/* For request.c. */
+
+/* For request.c: suspends a request, and forgets one that ends while it waits. */
 void front_wait(struct front *front, struct request *request);
 void front_unwait(struct front *front, struct request *request);
 /* The hash of the bearer key; empty: none is needed. */

@@ -4,8 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
-void guard_init(struct guard *guard, unsigned minor) {
-  *guard = (struct guard){.minor = minor, .length = -1};
+void guard_init(struct guard *guard, unsigned minor, size_t target) {
+  *guard = (struct guard){.minor = minor, .bytes = target, .length = -1};
 }
 
 static COLD void refuse(struct guard *guard, const char *text) {
@@ -14,7 +14,8 @@ static COLD void refuse(struct guard *guard, const char *text) {
   guard->bad = true;
 }
 
-bool guard_token(const char *text, size_t length) {
+/* RFC 9110, 5.6.2. */
+static bool is_token(const char *text, size_t length) {
   if (length == 0)
     return false;
   for (size_t i = 0; i < length; i++) {
@@ -42,24 +43,10 @@ static bool read_length(int64_t *out, const char *value, size_t length) {
   return true;
 }
 
-/* Is `want` in a list with commas, such as that of Connection? */
-static bool listed(const char *value, size_t length, const char *want) {
-  for (size_t from = 0; from < length;) {
-    const char *comma = memchr(value + from, ',', length - from);
-    size_t end = comma ? (size_t)(comma - value) : length, next = end + 1;
-    while (from < end && (value[from] == ' ' || value[from] == '\t'))
-      from++;
-    while (end > from && (value[end - 1] == ' ' || value[end - 1] == '\t'))
-      end--;
-    if (named(value + from, end - from, want))
-      return true;
-    from = next;
-  }
-  return false;
-}
-
 void guard_header(struct guard *guard, const char *name, size_t name_length, const char *value, size_t value_length) {
-  if (!guard_token(name, name_length))
+  guard->fields++;
+  guard->bytes += name_length + value_length + 4; /* ": " and the line's end */
+  if (!is_token(name, name_length))
     refuse(guard, "a header's name holds a character that is not allowed there");
   for (size_t i = 0; i < value_length; i++)
     if (((unsigned char)value[i] < 0x20 && value[i] != '\t') || value[i] == 0x7F)
@@ -77,17 +64,17 @@ void guard_header(struct guard *guard, const char *name, size_t name_length, con
     guard->types++;
   } else if (named(name, name_length, "authorization")) {
     guard->authorizations++;
-  } else if (named(name, name_length, "connection")) {
-    guard->close |= listed(value, value_length, "close");
-    guard->keep |= listed(value, value_length, "keep-alive");
   } else if (named(name, name_length, "expect")) {
-    guard->expects |= guard->minor > 0 && listed(value, value_length, "100-continue");
+    guard->expects |= guard->minor > 0 && named(value, value_length, "100-continue");
   } else if (named(name, name_length, "content-encoding") && !named(value, value_length, "identity")) {
     snprintf(guard->coding, sizeof guard->coding, "%.*s", (int)(value_length < 31 ? value_length : 31), value);
   }
 }
 
 enum status guard_end(struct guard *guard, struct error *err) {
+  if (guard->bytes > GUARD_BYTES_MAX || guard->fields > GUARD_FIELDS_MAX)
+    return error_set(err, STATUS_HEADER_TOO_LARGE, NULL, "the request's header has more than %d bytes or %d fields",
+                     GUARD_BYTES_MAX, GUARD_FIELDS_MAX);
   if (guard->hosts > 1 || (guard->hosts == 0 && guard->minor > 0)) /* HTTP/1.0 has none */
     refuse(guard, guard->hosts ? "more than one Host header" : "no Host header");
   if (guard->lengths > 1)

@@ -12,22 +12,22 @@
 
 struct guard {
   unsigned minor;       /* HTTP/1.minor */
+  size_t bytes, fields; /* of the header so far */
   unsigned hosts, lengths, encodings, types, authorizations;
   bool chunked;
   int64_t length;       /* Content-Length; -1: none */
-  bool close, keep;     /* Connection: close, keep-alive */
   bool expects;         /* Expect: 100-continue */
   char coding[32];      /* a Content-Encoding other than identity; empty: none */
   bool bad;             /* `fault` says why */
   struct error fault;
 };
 
-void guard_init(struct guard *guard, unsigned minor);
+enum { GUARD_BYTES_MAX = 32 << 10, GUARD_FIELDS_MAX = 100 };
+
+/* `target`: how many bytes the request line's has. */
+void guard_init(struct guard *guard, unsigned minor, size_t target);
 void guard_header(struct guard *guard, const char *name, size_t name_length, const char *value, size_t value_length);
 /* After the last header. */
 NODISCARD enum status guard_end(struct guard *guard, struct error *err);
-
-/* Is it a token (RFC 9110, 5.6.2), as methods and the names of headers are? */
-bool guard_token(const char *text, size_t length);
 
 #endif

@@ -1,96 +1,80 @@
 #include "server/http/reply.h"
 
-#include <stdio.h>
+#include <microhttpd.h>
+#include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "server/http/connection.h"
 #include "server/http/range.h"
 #include "server/paths.h"
 #include "storage/artifact.h"
 
-enum { RETRY_AFTER_S = 2 };
+enum { REPLY_BYTES_MAX = 32 << 20, RETRY_AFTER_S = 2 };
 
-static const char *reason(int http_status) {
-  static const struct {
-    int status;
-    const char *text;
-  } reasons[] = {
-      {200, "OK"}, {206, "Partial Content"}, {304, "Not Modified"}, {400, "Bad Request"}, {401, "Unauthorized"},
-      {404, "Not Found"}, {405, "Method Not Allowed"}, {408, "Request Timeout"}, {409, "Conflict"},
-      {411, "Length Required"}, {413, "Content Too Large"}, {414, "URI Too Long"}, {415, "Unsupported Media Type"},
-      {416, "Range Not Satisfiable"}, {422, "Unprocessable Content"}, {429, "Too Many Requests"},
-      {431, "Request Header Fields Too Large"}, {500, "Internal Server Error"}, {503, "Service Unavailable"},
-      {505, "HTTP Version Not Supported"}, {507, "Insufficient Storage"}};
-  for (size_t i = 0; i < COUNT_OF(reasons); i++)
-    if (reasons[i].status == http_status)
-      return reasons[i].text;
-  return "Other";
+static void add(struct MHD_Response *response, const char *name, const char *value) {
+  if (MHD_add_response_header(response, name, value) != MHD_YES)
+    log_error("the header %s cannot be added", name);
 }
 
-/* Values are texts of ours, or were checked to hold no line's end. */
-static void add(struct response *response, const char *name, const char *value) {
-  str_printf(&response->head, "%s: %s\r\n", name, value);
-}
-
-/* Begins an answer with what every one has. */
-static void begin(struct response *response, struct request *request, int http_status) {
-  char date[40];
-  struct tm tm;
-  time_t now = (time_t)clock_unix();
-  response_init(response);
-  request->http_status = http_status;
-  strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &tm));
-  str_printf(&response->head, "HTTP/1.1 %d %s\r\n", http_status, reason(http_status));
-  add(response, "Date", date);
+/* What every answer has. */
+static void add_common(const struct request *request, struct MHD_Response *response) {
+  char text[32];
+  snprintf(text, sizeof text, "%.0f", (clock_seconds() - request->started) * 1e3);
   add(response, "x-request-id", request->id);
-  str_printf(&response->head, "openai-processing-ms: %.0f\r\n", (clock_seconds() - request->started) * 1e3);
+  add(response, "openai-processing-ms", text);
   add(response, "X-Content-Type-Options", "nosniff");
 }
 
-/* Ends the header and sends it all. An answer to HEAD tells the length of what it leaves out. */
-static void send_response(struct request *request, struct response *response, bool end) {
-  end |= request->connection->close;
-  if (request->http_status != 304)
-    str_printf(&response->head, "Content-Length: %llu\r\n",
-               (unsigned long long)(response->text.length + response->left));
-  if (end)
-    add(response, "Connection", "close");
-  else if (request->head.guard.minor == 0)
-    add(response, "Connection", "keep-alive");
-  str_puts(&response->head, "\r\n");
-  if (strcmp(request->head.method, "HEAD") == 0) {
-    str_clear(&response->text);
-    response->left = 0;
+/* Takes the response. */
+static void send_response(struct request *request, int http_status, struct MHD_Response *response) {
+  CHECK(request->http_status == 0);
+  request->http_status = http_status;
+  request->phase = REQUEST_ANSWERED;
+  if (!response) {
+    request->answer = MHD_NO;
+    return;
   }
-  connection_reply(request->connection, response, end);
+  add_common(request, response);
+  request->answer = (int)MHD_queue_response(request->connection, (unsigned)http_status, response);
+  MHD_destroy_response(response);
 }
 
-static bool add_json(struct response *response, const json_t *value) {
+/* A response with that JSON as its body, or NULL. */
+static struct MHD_Response *json_response(const json_t *value) {
+  struct str text;
+  size_t length;
+  str_init(&text, REPLY_BYTES_MAX);
+  if (!value || !json_append(&text, value) || !str_putc(&text, '\n')) {
+    str_done(&text);
+    return NULL;
+  }
+  char *bytes = str_take(&text, &length);
+  struct MHD_Response *response = MHD_create_response_from_buffer(length, bytes, MHD_RESPMEM_MUST_FREE);
+  if (!response) {
+    free(bytes);
+    return NULL;
+  }
   add(response, "Content-Type", "application/json");
   add(response, "Cache-Control", "no-store");
-  return value && json_append(&response->text, value) && str_putc(&response->text, '\n');
+  return response;
 }
 
 void reply_json_with(struct request *request, json_t *value, const char *header, const char *header_value) {
-  struct response response;
-  begin(&response, request, 200);
-  bool whole = add_json(&response, value);
+  struct MHD_Response *response = json_response(value);
   json_decref(value);
-  if (!whole) {
+  if (!response) {
     struct error err;
-    response_done(&response);
     error_set(&err, STATUS_OUT_OF_MEMORY, NULL, "the answer is too large for this server's memory");
     reply_error(request, &err);
     return;
   }
   if (header)
-    add(&response, header, header_value);
-  send_response(request, &response, false);
+    add(response, header, header_value);
+  send_response(request, 200, response);
 }
 
 void reply_json(struct request *request, json_t *value) {
@@ -103,7 +87,8 @@ static json_t *error_object(const struct server *server, const struct error *err
                    status_code(err->status));
 }
 
-static void add_retry(struct response *response, enum status status) {
+static void add_retry(struct MHD_Response *response, enum status status) {
+  char text[16];
   switch (status_retry(status)) {
   case RETRY_NEVER:
     /* The client retries 409 and 5xx by itself: tell it that nothing would change. */
@@ -111,34 +96,84 @@ static void add_retry(struct response *response, enum status status) {
       add(response, "x-should-retry", "false");
     return;
   case RETRY_CLIENT: return;
-  case RETRY_LATER: str_printf(&response->head, "Retry-After: %d\r\n", RETRY_AFTER_S); return;
+  case RETRY_LATER:
+    snprintf(text, sizeof text, "%d", RETRY_AFTER_S);
+    add(response, "Retry-After", text);
+    return;
   }
 }
 
-static void send_error(struct request *request, const struct error *err, json_t *object, bool end) {
+/* The answer's header as it goes out. */
+static enum MHD_Result add_line(void *context, enum MHD_ValueKind kind, const char *name, const char *value) {
+  (void)kind;
+  str_printf(context, "%s: %s\r\n", name, value);
+  return MHD_YES;
+}
+
+/* Answers past libmicrohttpd, which has no answer for a request that is not complete. So little fits the socket. */
+static void send_now(struct request *request, int http_status, struct MHD_Response *response, const json_t *body) {
+  AUTO(str_done) struct str out, text;
+  int fd = MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+  str_init(&out, 64 << 10);
+  str_init(&text, 32 << 10);
+  json_append(&text, body);
+  str_printf(&out, "HTTP/1.1 %d %s\r\n", http_status, MHD_get_reason_phrase_for((unsigned)http_status));
+  MHD_get_response_headers(response, add_line, &out);
+  str_printf(&out, "Content-Length: %zu\r\n\r\n%s\n", text.length + 1, text.text);
+  if (send(fd, out.text, out.length, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)out.length)
+    log_debug("%s: its answer could not be sent", request->id);
+  shutdown(fd, SHUT_WR);
+}
+
+/* How a connection goes on after an error. */
+enum end {
+  END_NEVER, /* the next request */
+  END_AFTER, /* it is closed */
+  END_NOW,   /* the request is not complete: what still comes of it is thrown away */
+};
+
+static void send_error(struct request *request, const struct error *err, json_t *object, enum end end) {
   AUTO(json_release) json_t *body = json_pack("{s:o}", "error", object);
-  struct response response;
+  struct MHD_Response *response = json_response(body);
+  int http_status = status_http(err->status);
   char allow[64];
-  begin(&response, request, status_http(err->status));
-  add_json(&response, body);
-  add_retry(&response, err->status);
-  if (err->status == STATUS_INVALID_API_KEY)
-    add(&response, "WWW-Authenticate", "Bearer");
-  if (err->status == STATUS_METHOD_NOT_ALLOWED) {
-    endpoint_allow(allow, sizeof allow, request->match.allowed);
-    add(&response, "Allow", allow);
+  if (response) {
+    add_retry(response, err->status);
+    if (err->status == STATUS_INVALID_API_KEY)
+      add(response, "WWW-Authenticate", "Bearer");
+    if (err->status == STATUS_METHOD_NOT_ALLOWED) {
+      endpoint_allow(allow, sizeof allow, request->match.allowed);
+      add(response, "Allow", allow);
+    }
+    if (end != END_NEVER)
+      add(response, "Connection", "close");
   }
-  if (status_http(err->status) >= 500)
+  if (http_status >= 500)
     log_error("%s", err->text);
-  send_response(request, &response, end);
+  if (end != END_NOW) {
+    send_response(request, http_status, response);
+    return;
+  }
+  request->http_status = http_status;
+  request->phase = REQUEST_TOLD;
+  request->told_ms = clock_boot_ms();
+  if (!response)
+    return;
+  add_common(request, response);
+  send_now(request, http_status, response, body);
+  MHD_destroy_response(response);
 }
 
 void reply_error(struct request *request, const struct error *err) {
-  send_error(request, err, error_object(request->server, err), false);
+  send_error(request, err, error_object(request->server, err), END_NEVER);
 }
 
 void reply_error_and_close(struct request *request, const struct error *err) {
-  send_error(request, err, error_object(request->server, err), true);
+  send_error(request, err, error_object(request->server, err), END_AFTER);
+}
+
+void reply_error_now(struct request *request, const struct error *err) {
+  send_error(request, err, error_object(request->server, err), END_NOW);
 }
 
 void reply_faults(struct request *request, const struct fault_list *faults) {
@@ -150,7 +185,7 @@ void reply_faults(struct request *request, const struct fault_list *faults) {
   if (faults->more)
     json_object_set_new(object, "more", json_integer((json_int_t)faults->more));
   json_object_set_new(object, "details", details);
-  send_error(request, &faults->item[0], object, false);
+  send_error(request, &faults->item[0], object, END_NEVER);
 }
 
 /* Is this ETag among those of an If-None-Match or If-Range header? */
@@ -171,7 +206,7 @@ static void make_disposition(struct str *out, const char *filename) {
       str_printf(out, "%%%02X", *p);
 }
 
-static void add_file_headers(struct response *response, const struct reply_file *file, const char *etag) {
+static void add_file_headers(struct MHD_Response *response, const struct reply_file *file, const char *etag) {
   AUTO(str_done) struct str disposition;
   str_init(&disposition, 2048);
   add(response, "Content-Type", file->content_type);
@@ -185,56 +220,61 @@ static void add_file_headers(struct response *response, const struct reply_file 
   add(response, "Content-Disposition", disposition.failed ? "attachment" : disposition.text);
 }
 
-static void reply_not_modified(struct request *request, const char *etag) {
-  struct response response;
-  begin(&response, request, 304);
-  add(&response, "ETag", etag);
-  send_response(request, &response, false);
+static void reply_not_modified(struct request *request, const struct reply_file *file, const char *etag) {
+  struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+  close(file->fd);
+  if (response)
+    add(response, "ETag", etag);
+  send_response(request, 304, response);
 }
 
-static void reply_beyond(struct request *request, uint64_t bytes) {
+static void reply_beyond(struct request *request, const struct reply_file *file) {
   struct error err;
-  struct response response;
-  error_set(&err, STATUS_RANGE, "Range", "the file has %llu bytes", (unsigned long long)bytes);
+  char text[64];
+  error_set(&err, STATUS_RANGE, "Range", "the file has %llu bytes", (unsigned long long)file->bytes);
   AUTO(json_release) json_t *body = json_pack("{s:o}", "error", error_object(request->server, &err));
-  begin(&response, request, status_http(STATUS_RANGE));
-  add_json(&response, body);
-  str_printf(&response.head, "Content-Range: bytes */%llu\r\n", (unsigned long long)bytes);
-  send_response(request, &response, false);
+  struct MHD_Response *response = json_response(body);
+  snprintf(text, sizeof text, "bytes */%llu", (unsigned long long)file->bytes);
+  if (response)
+    add(response, "Content-Range", text);
+  close(file->fd);
+  send_response(request, status_http(STATUS_RANGE), response);
 }
 
 void reply_file(struct request *request, const struct reply_file *file) {
-  char etag_text[HASH_HEX + 16];
+  char etag_text[HASH_HEX + 16], content_range[96];
   const char *etag = NULL;
-  struct response response;
-  struct range range;
   if (file->sha256) {
     snprintf(etag_text, sizeof etag_text, "\"sha256:%s\"", file->sha256);
     etag = etag_text;
+    if (etag_listed(request_header(request, "If-None-Match"), etag)) {
+      reply_not_modified(request, file, etag);
+      return;
+    }
   }
   const char *wanted = etag ? request_header(request, "Range") : NULL;
   const char *condition = request_header(request, "If-Range");
   if (condition && !etag_listed(condition, etag ? etag : "\n"))
     wanted = NULL;
+  struct range range;
   enum range_kind kind = range_parse(&range, wanted, file->bytes);
-  bool same = etag && etag_listed(request_header(request, "If-None-Match"), etag);
-  if (same || kind == RANGE_BEYOND) {
-    close(file->fd);
-    if (same)
-      reply_not_modified(request, etag);
-    else
-      reply_beyond(request, file->bytes);
+  if (kind == RANGE_BEYOND) {
+    reply_beyond(request, file);
     return;
   }
-  begin(&response, request, kind == RANGE_PART ? 206 : 200);
-  response.fd = file->fd;
-  response.offset = (off_t)range.first;
-  response.left = range.length;
-  add_file_headers(&response, file, etag);
-  if (kind == RANGE_PART)
-    str_printf(&response.head, "Content-Range: bytes %llu-%llu/%llu\r\n", (unsigned long long)range.first,
-               (unsigned long long)(range.first + range.length - 1), (unsigned long long)file->bytes);
-  send_response(request, &response, false);
+  struct MHD_Response *response = MHD_create_response_from_fd_at_offset64(range.length, file->fd, range.first);
+  if (!response) {
+    close(file->fd);
+    send_response(request, 500, NULL);
+    return;
+  }
+  add_file_headers(response, file, etag);
+  if (kind == RANGE_PART) {
+    snprintf(content_range, sizeof content_range, "bytes %llu-%llu/%llu", (unsigned long long)range.first,
+             (unsigned long long)(range.first + range.length - 1), (unsigned long long)file->bytes);
+    add(response, "Content-Range", content_range);
+  }
+  send_response(request, kind == RANGE_PART ? 206 : 200, response);
 }
 
 void reply_content(struct request *request, const char *path, int64_t bytes, const char *sha256, const char *filename) {

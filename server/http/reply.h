@@ -13,6 +13,9 @@ void reply_error(struct request *request, const struct error *err);
 void reply_faults(struct request *request, const struct fault_list *faults);
 /* reply_error, and the connection ends with it. */
 void reply_error_and_close(struct request *request, const struct error *err);
+/* The same for a request that is not complete: at once, and what still comes of it is thrown away, since a client that
+   is cut off while it sends does not see the answer. */
+void reply_error_now(struct request *request, const struct error *err);
 
 /* An open file, which is closed when it is sent. Ranges, conditions and HEAD are taken from the request. */
 struct reply_file {

@@ -1,5 +1,6 @@
 #include "server/http/request.h"
 
+#include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,14 +8,14 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/rng.h"
-#include "server/http/connection.h"
 #include "server/http/front.h"
 #include "server/http/reply.h"
 #include "server/http/upload.h"
 
 enum {
   ARENA_BYTES = 64 << 20,
-  DRAIN_BYTES_MAX = 1 << 20,    /* of a body whose request is refused: so little is read before the answer */
+  LITTLE_BYTES = 1 << 20,       /* of a body that is read before its refusal: the connection then lives on */
+  REFUSED_BODIES_MAX = 4,       /* a body without an end is read to so many times the upload's limit */
   MULTIPART_EXTRA_BYTES = 64 << 10,
 };
 
@@ -25,20 +26,32 @@ static handler *const handlers[OP_COUNT] = {
 #undef ENDPOINT
 };
 
-struct request *request_new(struct connection *connection) {
+/* An absolute target (RFC 9112, 3.2.2) is what a client sends to a proxy; its path is meant. */
+static const char *path_of(const char *target) {
+  size_t scheme = strncasecmp(target, "http://", 7) == 0 ? 7 : strncasecmp(target, "https://", 8) == 0 ? 8 : 0;
+  if (!scheme)
+    return target;
+  const char *path = target + scheme + strcspn(target + scheme, "/?#");
+  return *path == '/' ? path : "/";
+}
+
+struct request *request_new(struct front *front, struct server *server, const char *target) {
   struct request *request = calloc(1, sizeof *request);
   if (!request)
     return NULL;
-  request->connection = connection;
-  request->server = connection->all->server;
+  request->server = server;
+  request->front = front;
+  request->started_ms = clock_boot_ms();
   request->started = clock_seconds();
-  request->method = HTTP_METHOD_COUNT; /* until the head has told */
-  request->head.method = "";
-  guard_init(&request->head.guard, 1);
+  request->method = HTTP_METHOD_COUNT;
   arena_init(&request->arena, ARENA_BYTES);
-  str_init(&request->body, (size_t)request->server->config->body_bytes_max);
+  str_init(&request->body, (size_t)server->config->body_bytes_max);
   rng_id(request->id, sizeof request->id, "req_");
-  return request;
+  request->target = arena_string(&request->arena, path_of(target));
+  if (request->target)
+    return request;
+  request_free(request);
+  return NULL;
 }
 
 static void log_request(const struct request *request) {
@@ -53,9 +66,9 @@ static void log_request(const struct request *request) {
 void request_free(struct request *request) {
   if (!request)
     return;
-  log_request(request);
-  if (request->waiting)
-    front_unwait(request->server->front, request);
+  if (request->http_status)
+    log_request(request);
+  front_unwait(request->front, request);
   upload_free(request->upload);
   str_done(&request->body);
   arena_done(&request->arena);
@@ -78,7 +91,7 @@ static void take_request_id(struct request *request) {
 
 static enum status authenticate(const struct request *request, struct error *err) {
   char hash[HASH_HEX];
-  const char *key_hash = front_key_hash(request->server->front);
+  const char *key_hash = front_key_hash(request->front);
   const char *given = request_header(request, "Authorization");
   if (!key_hash[0] || request->endpoint->auth == AUTH_OPEN)
     return STATUS_OK;
@@ -96,7 +109,7 @@ static enum status authenticate(const struct request *request, struct error *err
 /* Limits that the header alone can break, and where the body goes. */
 static enum status prepare_body(struct request *request, struct error *err) {
   const struct config *config = request->server->config;
-  const struct guard *guard = &request->head.guard;
+  const struct guard *guard = &request->guard;
   if (guard->coding[0] && (guard->chunked || guard->length > 0))
     return error_set(err, STATUS_MEDIA_TYPE, NULL,
                      "the body has the Content-Encoding %s; only bodies as they are (identity) are read here",
@@ -117,68 +130,73 @@ static enum status prepare_body(struct request *request, struct error *err) {
 
 static enum status judge(struct request *request, struct error *err) {
   take_request_id(request);
-  enum status status = endpoint_match(&request->match, request->method, request->head.target, err);
+  enum status status = endpoint_match(&request->match, request->method, request->target, err);
   if (status)
     return status;
   request->endpoint = endpoint_of(request->match.op);
   status = authenticate(request, err);
   if (!status)
-    status = query_parse(&request->query, request->head.target, &request->arena, err);
+    status = query_parse(&request->query, request->target, &request->arena, err);
   return status ? status : prepare_body(request, err);
 }
 
-/* The answer waits until the body is read when little of it is to come: the connection then lives on. Else it goes out
-   now, before the client has sent what nobody wants, and the connection ends. */
+/* The answer waits until the body is read when little of it is to come. Else it goes out now, before the client has
+   sent what nobody wants. */
 static void decline(struct request *request, const struct error *err) {
-  const struct guard *guard = &request->head.guard;
+  const struct guard *guard = &request->guard;
   uint64_t length = guard->length > 0 ? (uint64_t)guard->length : 0;
-  bool little = !guard->chunked && length - request->body_bytes <= DRAIN_BYTES_MAX;
-  bool asks = guard->expects && length > 0 && request->body_bytes == 0;
-  if (little && !asks)
+  if (guard->expects && request->body_bytes == 0 && (guard->chunked || length > 0))
+    reply_error_and_close(request, err); /* the client asked, and sends no body */
+  else if (!guard->chunked && length - request->body_bytes <= LITTLE_BYTES)
     request->refused = *err;
   else
-    reply_error_and_close(request, err);
+    reply_error_now(request, err);
 }
 
-bool request_head(struct request *request, const char *head, size_t length) {
+static enum MHD_Result each_header(void *context, enum MHD_ValueKind kind, const char *name, size_t name_length,
+                                   const char *value, size_t value_length) {
+  (void)kind;
+  guard_header(context, name, name_length, value ? value : "", value_length);
+  return MHD_YES;
+}
+
+void request_begin(struct request *request, const char *method, const char *version) {
   struct error err;
-  char *text = arena_copy(&request->arena, head, length);
-  if (!text) {
-    error_set(&err, STATUS_OUT_OF_MEMORY, NULL, "reading the request's header");
+  struct guard *guard = &request->guard;
+  request->phase = REQUEST_BODY;
+  request->method = http_method_parse(method);
+  guard_init(guard, strcmp(version, "HTTP/1.0") != 0, strlen(request->target));
+  MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, each_header, guard);
+  if (guard_end(guard, &err)) /* what of the rest is a body, and what is not, is not to be trusted */
     reply_error_and_close(request, &err);
-    return false;
-  }
-  enum status status = head_parse(&request->head, text, length, &err);
-  request->method = http_method_parse(request->head.method);
-  if (status) {
-    reply_error_and_close(request, &err);
-    return false;
-  }
-  if (judge(request, &err))
+  else if (judge(request, &err))
     decline(request, &err);
-  return true;
 }
 
 /* ---- the body ---- */
 
-void request_data(struct request *request, const char *bytes, size_t length) {
+bool request_data(struct request *request, const char *bytes, size_t length) {
   struct error err;
   enum status status = STATUS_OK;
   request->body_bytes += length;
+  if (request->phase == REQUEST_TOLD)
+    return request->body_bytes <= REFUSED_BODIES_MAX * (uint64_t)request->server->config->upload_bytes_max ||
+           (int64_t)request->body_bytes <= request->guard.length;
   if (request->refused.status) /* read only to be thrown away */
-    return;
+    return true;
   log_scope("request", request->id);
   if (request->upload)
     status = upload_feed(request->upload, bytes, length, &err);
   else if (!str_add(&request->body, bytes, length))
     status = error_set(&err, STATUS_TOO_LARGE, NULL, "the body is larger than the limit of %lld bytes",
                        (long long)request->server->config->body_bytes_max);
-  if (status) {
-    upload_free(request->upload); /* its bytes take no room any longer */
-    request->upload = NULL;
-    decline(request, &err);
-  }
   log_scope("request", NULL);
+  if (!status)
+    return true;
+  upload_free(request->upload); /* its bytes take no room any longer */
+  request->upload = NULL;
+  decline(request, &err);
+  return true;
 }
 
 void request_end(struct request *request) {
@@ -188,23 +206,13 @@ void request_end(struct request *request) {
   else
     handlers[request->match.op](request);
   log_scope("request", NULL);
-  CHECK(request->waiting || request->http_status != 0); /* every handler answers or waits */
-}
-
-void request_resume(struct request *request) {
-  request->waiting = false;
-  request->waited = true;
-  request_end(request);
-}
-
-void request_refuse(struct request *request, const struct error *err) {
-  reply_error_and_close(request, err);
+  CHECK(request->phase == REQUEST_WAITING || request->http_status != 0); /* every handler answers or waits */
 }
 
 /* ---- what handlers use ---- */
 
 const char *request_header(const struct request *request, const char *name) {
-  return head_field(&request->head, name);
+  return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
 }
 
 const char *request_param(const struct request *request, size_t n) {
@@ -228,10 +236,9 @@ enum status request_json(json_t **out, struct request *request, struct error *er
 }
 
 void request_wait(struct request *request, const char *key, int64_t wait_ms) {
-  CHECK(!request->waiting && !request->waited);
+  CHECK(request->phase == REQUEST_BODY && !request->waited);
   snprintf(request->wait_key, sizeof request->wait_key, "%s", key);
   request->wait_until_ms = clock_boot_ms() + wait_ms;
-  request->waiting = true;
-  front_wait(request->server->front, request);
-  connection_wait(request->connection);
+  request->phase = REQUEST_WAITING;
+  front_wait(request->front, request);
 }

@@ -10,34 +10,48 @@
 #include "base/arena.h"
 #include "base/json.h"
 #include "base/str.h"
-#include "server/http/head.h"
+#include "server/http/guard.h"
 #include "server/http/query.h"
 #include "server/server.h"
 
-struct connection;
+struct MHD_Connection;
+struct client;
 struct upload;
+
+enum request_phase {
+  REQUEST_HEADER,
+  REQUEST_BODY,
+  REQUEST_WAITING,  /* request_wait */
+  REQUEST_ANSWERED,
+  REQUEST_TOLD,     /* reply_error_now */
+};
 
 struct request {
   struct server *server;
-  struct connection *connection;
+  struct front *front;
+  struct client *client;              /* its connection's record */
+  struct MHD_Connection *connection;
+  enum request_phase phase;
   char id[72];                        /* x-request-id */
-  struct head head;
-  enum http_method method;
+  char *target;                       /* as it came, but that an absolute one begins at its path */
+  enum http_method method;            /* HTTP_METHOD_COUNT before the header is complete */
   struct endpoint_match match;
   const struct endpoint *endpoint;    /* NULL: no such route */
   struct query query;
+  struct guard guard;
   struct arena arena;                 /* lives as long as the request */
   struct str body;
   struct upload *upload;              /* files_create: where the body goes instead */
   struct error refused;               /* answered with this once the body is read; STATUS_OK: not */
   uint64_t body_bytes;                /* received so far */
+  int64_t started_ms, told_ms;        /* boot clock */
   double started;                     /* for the duration */
   struct request *next_waiting;
   char wait_key[64];
   int64_t wait_until_ms;
-  bool waiting;                       /* now */
   bool waited;
   int http_status;                    /* of the answer; 0: none yet */
+  int answer;                         /* what libmicrohttpd said to it */
 };
 
 /* The header's value or NULL; lives as long as the request. */
@@ -50,22 +64,18 @@ NODISCARD enum status request_json(json_t **out, struct request *request, struct
    `waited` set. */
 void request_wait(struct request *request, const char *key, int64_t wait_ms);
 
-/* ---- its life, for its connection ---- */
+/* ---- its life, for the front ---- */
 
-/* NULL: no memory. */
-NODISCARD struct request *request_new(struct connection *connection);
-/* Ends it, answered or not. NULL is fine. */
+/* Of the request line's target. NULL: no memory. */
+NODISCARD struct request *request_new(struct front *front, struct server *server, const char *target);
+/* Ends it, answered or not, with a line in the log. NULL is fine. */
 void request_free(struct request *request);
-/* Its head has arrived: may answer at once. False: it was no head, and what follows is not to be read. */
-NODISCARD bool request_head(struct request *request, const char *head, size_t length);
-/* Bytes of its body: may answer before the last. */
-void request_data(struct request *request, const char *bytes, size_t length);
-/* The body is complete: answers or waits. */
+/* Its header is complete: may answer at once. */
+void request_begin(struct request *request, const char *method, const char *version);
+/* Bytes of its body: may answer before the last. False: enough of a body that nobody wants. */
+NODISCARD bool request_data(struct request *request, const char *bytes, size_t length);
+/* The body is complete, or the wait is over: answers or waits. */
 void request_end(struct request *request);
-/* Its wait is over: answers. */
-void request_resume(struct request *request);
-/* Answers with that, unread or half read as it is, and ends the connection. */
-void request_refuse(struct request *request, const struct error *err);
 
 /* The handlers: one a row of api/endpoints.def. */
 #define ENDPOINT(method, path, operation, auth, summary) void http_##operation(struct request *request);

@@ -55,7 +55,7 @@ static void test_range(void **state) {
 static enum status guard(const char *const *lines) {
   struct guard g;
   struct error err;
-  guard_init(&g, 1);
+  guard_init(&g, 1, 1);
   for (; *lines; lines++) {
     const char *colon = strchr(*lines, ':');
     guard_header(&g, *lines, (size_t)(colon - *lines), colon + 1, strlen(colon + 1));
