@@ -205,7 +205,7 @@ static enum status build_llama(struct tokenizer *t, const struct spm *spm, const
   bool prefix, bos, eos;
   enum status status = component_bool(&prefix, config, "add_prefix_space", true, "tokenizer_config.json", err);
   if (!status)
-    status = component_bool(&bos, config, "add_bos_token", true, "tokenizer_config.json", err);
+    status = component_bool(&bos, config, "add_bos_token", false, "tokenizer_config.json", err);
   if (!status)
     status = component_bool(&eos, config, "add_eos_token", false, "tokenizer_config.json", err);
   if (!status)
@@ -228,7 +228,7 @@ static enum status build(struct tokenizer *t, const struct spm *spm, const char 
   } known[] = {
       {"deberta-v2", MODEL_UNIGRAM, build_deberta}, {"t5", MODEL_UNIGRAM, build_t5},
       {"mt5", MODEL_UNIGRAM, build_t5},             {"umt5", MODEL_UNIGRAM, build_t5},
-      {"llama", MODEL_BPE, build_llama},            {"mistral", MODEL_BPE, build_llama},
+      {"llama", MODEL_BPE, build_llama},
   };
   for (size_t i = 0; i < COUNT_OF(known); i++)
     if (strcmp(architecture, known[i].architecture) == 0 && spm->model_type == known[i].model_type)
@@ -258,10 +258,15 @@ enum status tokenizer_read_spm(struct tokenizer *t, const char *path, const stru
   json_t *added = NULL;
   char *bytes = NULL;
   size_t length;
+  const char *architecture = json_string_value(json_object_get(config->model, "model_type"));
+  if (config->class == TOKENIZER_CLASS_LLAMA)
+    architecture = "llama";
+  else if (architecture && strcmp(architecture, "llama") == 0)
+    return error_set(err, STATUS_MODEL_INVALID, "tokenizer_class",
+                     "%s: without a tokenizer.json it needs the tokenizer_class LlamaTokenizer", path);
   enum status status = file_read(&bytes, &length, path, TOKENIZER_FILE_BYTES_MAX, err);
   if (status)
     return status;
-  const char *architecture = json_string_value(json_object_get(config->model, "model_type"));
   status = tokenizer_build_spm(t, bytes, length, architecture ? architecture : "", config->settings, err);
   free(bytes);
   if (!status)

@@ -77,6 +77,7 @@ static void what_cannot_be_read_is_named(void **state) {
       {"tokenizer.json", file, "{\"tokenizer_class\":\"GPT2Tokenizer\",\"add_prefix_space\":3}", "add_prefix_space"},
       {"vocab.json", "{}", "{}", "vocab.json and merges.txt without a tokenizer.json need the tokenizer_class"},
       {"vocab.json", "{", "{\"tokenizer_class\":\"GPT2Tokenizer\"}", "vocab.json"},
+      {"tokenizer.model", "x", "{}", "tokenizer.model: the SentencePiece model is damaged"},
       {"tekken.json", "{}", "{}", "tekken.json: a tokenizer of this kind is not supported"},
   };
   for (size_t i = 0; i < COUNT_OF(cases); i++) {
