@@ -48,7 +48,8 @@ static const struct {
     {"Checkpoint", "fine_tuning.job.checkpoint",
      "id string,created_at integer,fine_tuned_model_checkpoint string,fine_tuning_job_id string,step_number integer,"
      "metrics object"},
-    {"Model", "model", "id string,created integer,owned_by string,format string"},
+    {"Model", "model",
+     "id string,created integer,owned_by string,format string,usable boolean?,error object?,capabilities object?"},
     {"Artifact", "fine_tuning.job.artifact",
      "id string,name string,created_at integer,bytes integer,sha256 string,file_id string?"},
     {"Export", "fine_tuning.job.export",

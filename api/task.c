@@ -4,7 +4,8 @@
 
 enum { PATH_MAX_BYTES = 4096 };
 
-static const char *const kinds[] = {[TASK_TRAIN] = "train", [TASK_CHECK] = "check", [TASK_EXPORT] = "export", NULL};
+static const char *const kinds[] = {[TASK_TRAIN] = "train", [TASK_CHECK] = "check",
+                                    [TASK_INSPECT] = "inspect", [TASK_EXPORT] = "export", NULL};
 
 #define AT(member) offsetof(struct task, member)
 static const struct field task_rows[] = {
@@ -29,13 +30,17 @@ static const struct field file_rows[] = {
 #undef AT
 static const struct field_table file_fields = {.fields = file_rows, .count = COUNT_OF(file_rows)};
 
+static bool has_spec(enum task_kind kind) {
+  return kind == TASK_TRAIN || kind == TASK_EXPORT;
+}
+
 json_t *task_json(const struct task *task) {
   json_t *out = field_write(&task_fields, task);
   int bad = json_object_set_new(out, "training",
                                 task->training.path ? field_write(&file_fields, &task->training) : json_null());
   bad |= json_object_set_new(out, "validation",
                              task->validation.path ? field_write(&file_fields, &task->validation) : json_null());
-  bad |= json_object_set_new(out, "spec", task->kind == TASK_CHECK ? json_null() : job_spec_json(&task->spec));
+  bad |= json_object_set_new(out, "spec", has_spec(task->kind) ? job_spec_json(&task->spec) : json_null());
   if (!bad)
     return out;
   json_decref(out);
@@ -68,14 +73,15 @@ enum status task_parse(struct task *out, const json_t *document, struct arena *a
   struct fault_list faults = {0};
   *out = (struct task){0};
   field_read(&task_fields, out, document, "", elsewhere, arena, &faults);
-  read_file(&out->training, document, "training", out->kind != TASK_EXPORT, arena, &faults);
+  read_file(&out->training, document, "training", out->kind == TASK_TRAIN || out->kind == TASK_CHECK, arena, &faults);
   read_file(&out->validation, document, "validation", false, arena, &faults);
   if (out->start || out->kind == TASK_EXPORT)
     check_path(out->start, "start", &faults);
   if (out->kind == TASK_EXPORT && out->exports.count == 0)
     fault_add(&faults, STATUS_MISSING_PARAMETER, "exports", "exports is required");
-  if (out->kind != TASK_CHECK) {
+  if (out->kind != TASK_CHECK)
     check_path(out->model_dir, "model_dir", &faults);
+  if (has_spec(out->kind)) {
     check_path(out->output_dir, "output_dir", &faults);
     if (!out->job_id || !out->fine_tuned_model)
       fault_add(&faults, STATUS_MISSING_PARAMETER, "job_id", "job_id and fine_tuned_model are required");

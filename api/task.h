@@ -11,6 +11,7 @@
 enum task_kind {
   TASK_TRAIN,  /* train `spec` and publish artifacts in output_dir */
   TASK_CHECK,  /* read the file `training` from end to end and report what is in it */
+  TASK_INSPECT, /* open the base model in model_dir and report what it is good for */
   TASK_EXPORT, /* write the adapter at `start` of a finished job in the formats `exports` to output_dir */
 };
 
@@ -24,7 +25,7 @@ struct task {
   enum task_kind kind;
   const char *job_id;            /* TRAIN */
   const char *fine_tuned_model;  /* TRAIN: the name the adapter will have */
-  const char *model_dir;         /* TRAIN, EXPORT: the base model's folder, or its .gguf file */
+  const char *model_dir;         /* TRAIN, EXPORT, INSPECT: the base model's folder, or its .gguf file */
   const char *output_dir;        /* TRAIN: exists and is empty; EXPORT: exists */
   const char *start;             /* TRAIN: NULL, or the adapter to start from; EXPORT: the adapter. A folder with
                                     adapter_config.json and adapter_model.safetensors, or an archive of one */

@@ -6,6 +6,8 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "server/inspection.h"
+#include "server/models.h"
 #include "server/scheduler.h"
 #include "storage/db_event.h"
 #include "storage/db_job.h"
@@ -55,6 +57,15 @@ static void judge_data(const struct job_spec *spec, const struct data_file *trai
       data_judge_names(spec, files[i], faults);
   if (!has_facts(training))
     return;
+  const struct data_tasks all = {.language = true, .classifier = true};
+  enum data_use given = data_use(spec, training->report, all);
+  if (!tasks.language && (given == USE_CHAT || given == USE_COMPLETION)) {
+    fault_add(faults, STATUS_DATASET_INVALID, training->param,
+              "%s has %s, which language models learn from; %.200s classifies texts and needs \"%.60s\" with \"%.60s\"",
+              training->id, given == USE_CHAT ? "chats" : "prompts with completions", spec->model, spec->columns.text,
+              spec->columns.label);
+    return;
+  }
   enum data_use use = data_use(spec, training->report, tasks);
   data_judge(spec, training, use, tasks, faults);
   bool both = validation && has_facts(validation);
@@ -105,11 +116,25 @@ static enum status find_file(struct file_row **row, struct file_row *place, stru
   return status;
 }
 
+/* What the base model can learn; a fault where it cannot be used. One that is not there any more, training names. */
+static struct data_tasks judge_model(bool *pending, struct fault_list *faults, struct server *server,
+                                     const struct job_spec *spec, struct arena *arena) {
+  struct base_model model;
+  const struct inspected *inspected = NULL;
+  if (!models_find(&model, server->config->models, spec->model, arena, NULL))
+    inspected = inspection_of(server->inspection, &model);
+  *pending |= inspected && inspected->state != INSPECTED_KNOWN;
+  if (inspected && inspected->state == INSPECTED_KNOWN && inspected->error.status)
+    fault_add(faults, inspected->error.status, "model", "the model %.200s cannot be used: %s", spec->model,
+              inspected->error.text);
+  return inspection_tasks(inspected && inspected->state == INSPECTED_KNOWN ? inspected : NULL);
+}
+
 enum status admission_check(bool *pending, struct fault_list *faults, struct server *server,
                             const struct job_spec *spec, struct arena *arena, struct error *err) {
   struct file_row places[2], *training, *validation;
-  const struct data_tasks tasks = {.language = true, .classifier = true};
   *pending = false;
+  struct data_tasks tasks = judge_model(pending, faults, server, spec, arena);
   enum status status =
       find_file(&training, &places[0], faults, server, spec->training_file, "training_file", arena, err);
   if (!status)

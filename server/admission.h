@@ -1,5 +1,5 @@
-/* May a job run with the files it names? Asked when it is submitted and again when the check of one of
-   its files ends. */
+/* May a job run with the model and the files it names? Asked when it is submitted, and again when a look at its model
+   or the check of one of its files ends. */
 #ifndef SERVER_ADMISSION_H
 #define SERVER_ADMISSION_H
 
@@ -16,8 +16,8 @@
 void admission_judge(const struct job_spec *spec, const struct file_row *training, const struct file_row *validation,
                      struct data_tasks tasks, bool *pending, struct fault_list *faults);
 
-/* Both files of `spec`, read from the store: faults for what is wrong, *pending when the job must wait in
-   validating_files. Fails only when the store does. */
+/* The base model and both files of `spec`: faults for what is wrong, *pending when the job must wait in
+   validating_files for what is still looked at. Fails only when the store does. */
 NODISCARD enum status admission_check(bool *pending, struct fault_list *faults, struct server *server,
                                       const struct job_spec *spec, struct arena *arena, struct error *err);
 

@@ -13,6 +13,7 @@
 #include "server/admission.h"
 #include "server/data.h"
 #include "server/http/front.h"
+#include "server/inspection.h"
 #include "server/listen.h"
 #include "server/loop.h"
 #include "server/scheduler.h"
@@ -84,6 +85,8 @@ static enum status serve(struct server *server, struct error *err) {
   if (!status)
     status = supervisor_new(&server->supervisor, server, err);
   if (!status)
+    status = inspection_new(&server->inspection, server, err);
+  if (!status)
     status = admission_resume(server, err);
   if (!status)
     status = open_front(server, err);
@@ -91,6 +94,7 @@ static enum status serve(struct server *server, struct error *err) {
     status = loop_run(server, err);
   front_close(server->front);
   supervisor_free(server->supervisor);
+  inspection_free(server->inspection);
   scheduler_close(server->scheduler);
   uv_run(server->uv, UV_RUN_NOWAIT); /* lets what was closed end */
   db_close(server->db);

@@ -91,7 +91,7 @@ enum status run_start_worker(struct run *run, const struct task *task, const str
                              struct error *err) {
   const struct config *config = run->server->config;
   char log[PATH_BYTES];
-  bool logs = run->kind != TASK_CHECK;
+  bool logs = run->kind == TASK_TRAIN || run->kind == TASK_EXPORT;
   enum status status = logs ? run_log_path(log, run, err) : STATUS_OK;
   if (status)
     return status;

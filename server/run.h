@@ -1,5 +1,5 @@
-/* What the supervisor and its three kinds of runs share: private to supervisor.c, run.c, training.c, reports.c,
-   checking.c, exporting.c and artifacts.c. */
+/* What the supervisor and its kinds of runs share: private to supervisor.c, run.c, training.c, reports.c,
+   checking.c, inspecting.c, exporting.c and artifacts.c. */
 #ifndef SERVER_RUN_H
 #define SERVER_RUN_H
 
@@ -8,6 +8,7 @@
 #include "api/event.h"
 #include "api/task.h"
 #include "base/arena.h"
+#include "server/inspection.h"
 #include "server/paths.h"
 #include "server/server.h"
 #include "server/verdict.h"
@@ -40,7 +41,7 @@ struct run {
   struct server *server;
   struct worker *worker;           /* NULL once it has ended */
   enum task_kind kind;
-  char id[64];                     /* of the job or of the file */
+  char id[64];                     /* of the job, the file or the model (its beginning) */
   struct arena arena;              /* lives as long as the run */
   enum stop stop;
   bool has_reported;
@@ -70,7 +71,9 @@ struct run {
   bool is_broken;
   struct error broken;
 
-  json_t *report;                  /* CHECK */
+  json_t *report;                  /* CHECK, INSPECT */
+  struct inspected *inspected;     /* INSPECT */
+  uint64_t inspected_version;      /* INSPECT: of its files when the run began */
   int64_t export_seq;              /* EXPORT */
   const char *format;              /* EXPORT */
 };
@@ -115,6 +118,7 @@ void run_log_tail(char out[LOG_TAIL_BYTES], const char *path);
    stored with it and is none here. */
 NODISCARD enum status training_start(struct run *run, const struct job_row *job, struct error *err);
 NODISCARD enum status exporting_start(struct run *run, const struct export_row *export, struct error *err);
+NODISCARD enum status inspecting_start(struct run *run, struct inspected *inspected, struct error *err);
 NODISCARD enum status checking_start(struct run *run, const struct file_row *file, struct error *err);
 
 #endif

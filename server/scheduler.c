@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/host.h"
+#include "server/inspection.h"
 #include "server/supervisor.h"
 #include "storage/db_export.h"
 #include "storage/db_file.h"
@@ -49,6 +50,7 @@ struct schedule_plan scheduler_decide(const struct schedule_view *view) {
     plan.exports = room(view->exports_queued ? 1 : 0, busy, view->jobs_max);
   plan.jobs = room(view->jobs_queued, busy + plan.exports, view->jobs_max);
   plan.checks = room(view->checks_waiting, view->checks_running, view->checks_max);
+  plan.inspections = room(view->inspections_waiting, view->inspections_running, 1);
   return plan;
 }
 
@@ -61,6 +63,13 @@ static enum status start_checks(struct server *server, const struct file_row *fi
       *started += !status;
       wanted--;
     }
+  return status;
+}
+
+static enum status start_inspection(struct server *server, size_t wanted, size_t *started, struct error *err) {
+  struct inspected *inspected = wanted ? inspection_next(server->inspection) : NULL;
+  enum status status = inspected ? supervisor_start_inspection(server->supervisor, inspected, err) : STATUS_OK;
+  *started += inspected && !status;
   return status;
 }
 
@@ -107,6 +116,8 @@ static enum status look(struct schedule_view *view, struct file_row **files, siz
       .jobs_max = (size_t)server->config->workers_max,
       .checks_running = supervisor_checks(server->supervisor),
       .checks_max = CHECKS_MAX,
+      .inspections_waiting = inspection_waiting(server->inspection),
+      .inspections_running = supervisor_inspections(server->supervisor),
       .draining = server->draining,
       .now_ms = clock_boot_ms(),
       .hold_until_ms = scheduler->hold_until_ms,
@@ -128,7 +139,8 @@ static enum status look(struct schedule_view *view, struct file_row **files, siz
 /* Starts what is planned. */
 static enum status carry_out(const struct schedule_plan *plan, const struct file_row *files, size_t count,
                              size_t *started, struct server *server, struct error *err) {
-  enum status status = start_checks(server, files, count, plan->checks, started, err);
+  enum status status = start_inspection(server, plan->inspections, started, err);
+  status = status ? status : start_checks(server, files, count, plan->checks, started, err);
   status = status ? status : start_exports(server, plan->exports, started, err);
   return status ? status : start_jobs(server, plan->jobs, started, err);
 }
@@ -145,7 +157,7 @@ static enum status run(struct scheduler *scheduler, int64_t *wake_ms, struct err
   if (status)
     return status;
   struct schedule_plan plan = scheduler_decide(&view);
-  size_t wanted = plan.jobs + plan.checks + plan.exports;
+  size_t wanted = plan.jobs + plan.checks + plan.exports + plan.inspections;
   *wake_ms = plan.wake_ms;
   if (plan.wake_ms >= 0)
     return STATUS_OK; /* it is held */

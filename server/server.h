@@ -10,6 +10,7 @@
 
 struct uv_loop_s;
 struct front;
+struct inspection;
 struct scheduler;
 struct supervisor;
 struct removal;
@@ -21,6 +22,7 @@ struct server {
   struct front *front;
   struct scheduler *scheduler;
   struct supervisor *supervisor;
+  struct inspection *inspection;
   struct removal *removal;  /* bytes that are being removed; NULL: none */
   bool draining;  /* SIGTERM came: no new work */
 };

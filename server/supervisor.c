@@ -32,6 +32,14 @@ enum status supervisor_start_check(struct supervisor *supervisor, const struct f
   return checking_start(run, file, err);
 }
 
+enum status supervisor_start_inspection(struct supervisor *supervisor, struct inspected *inspected,
+                                        struct error *err) {
+  struct run *run = run_new(supervisor, supervisor->server, TASK_INSPECT, inspected->id);
+  if (!run)
+    return error_set_errno(err, STATUS_OUT_OF_MEMORY, NULL, "looking at the model %s", inspected->id);
+  return inspecting_start(run, inspected, err);
+}
+
 enum status supervisor_start_export(struct supervisor *supervisor, const struct export_row *export,
                                     struct error *err) {
   struct run *run = run_new(supervisor, supervisor->server, TASK_EXPORT, export->job_id);
@@ -64,6 +72,10 @@ size_t supervisor_jobs(const struct supervisor *supervisor) {
 
 size_t supervisor_checks(const struct supervisor *supervisor) {
   return count(supervisor, TASK_CHECK);
+}
+
+size_t supervisor_inspections(const struct supervisor *supervisor) {
+  return count(supervisor, TASK_INSPECT);
 }
 
 size_t supervisor_exports(const struct supervisor *supervisor) {

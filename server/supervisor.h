@@ -1,6 +1,6 @@
-/* The running workers: training runs, exports and checks of uploads. Starts them, tells them to stop, and writes
-   what they say and how they end into the store (training.c, exporting.c, checking.c); verdict.h decides what an
-   end means. */
+/* The running workers: training runs, exports, checks of uploads and looks at models. Starts them, tells them to stop,
+   and writes what they say and how they end where it belongs (training.c, exporting.c, checking.c, inspecting.c);
+   verdict.h decides what an end means. */
 #ifndef SERVER_SUPERVISOR_H
 #define SERVER_SUPERVISOR_H
 
@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "base/error.h"
+#include "server/inspection.h"
 #include "server/server.h"
 #include "storage/db_export.h"
 #include "storage/db_file.h"
@@ -25,6 +26,8 @@ NODISCARD enum status supervisor_start_job(struct supervisor *supervisor, const 
                                            struct error *err);
 NODISCARD enum status supervisor_start_check(struct supervisor *supervisor, const struct file_row *file,
                                              struct error *err);
+NODISCARD enum status supervisor_start_inspection(struct supervisor *supervisor, struct inspected *inspected,
+                                                  struct error *err);
 
 /* An export that was claimed just now. */
 NODISCARD enum status supervisor_start_export(struct supervisor *supervisor, const struct export_row *export,
@@ -34,6 +37,7 @@ bool supervisor_is_checking(const struct supervisor *supervisor, const char *fil
 size_t supervisor_jobs(const struct supervisor *supervisor);
 size_t supervisor_exports(const struct supervisor *supervisor);
 size_t supervisor_checks(const struct supervisor *supervisor);
+size_t supervisor_inspections(const struct supervisor *supervisor);
 bool supervisor_idle(const struct supervisor *supervisor);
 
 /* Tells the worker of that job to stop for good. Nothing happens when none runs it. */

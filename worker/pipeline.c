@@ -9,6 +9,7 @@
 #include "worker/export/finished.h"
 #include "worker/export/run.h"
 #include "worker/heads.h"
+#include "worker/inspect.h"
 #include "worker/trainer.h"
 
 /* Everything a training run holds; zero means not there yet. */
@@ -316,6 +317,13 @@ enum status pipeline_run(const struct task *task, struct report *report, struct 
     struct run run = {0};
     enum status status = train(&run, task, report, err);
     run_done(&run);
+    return status;
+  }
+  case TASK_INSPECT: {
+    json_t *found;
+    enum status status = inspect_model(&found, task->model_dir, err);
+    if (!status)
+      report_data(report, EVENT_REPORT, "", found);
     return status;
   }
   case TASK_EXPORT: return finished_export(task, report, err);

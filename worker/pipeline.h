@@ -1,4 +1,4 @@
-/* A task from end to end: load -> tokenise -> train -> export, or the check of an upload. */
+/* A task from end to end: load -> tokenise -> train -> export; the check of an upload; a look at a base model. */
 #ifndef WORKER_PIPELINE_H
 #define WORKER_PIPELINE_H
 

@@ -11,6 +11,7 @@
 #include "server/admission.h"
 #include "server/http/job_object.h"
 #include "server/http/reply.h"
+#include "server/inspection.h"
 #include "server/models.h"
 #include "server/paths.h"
 #include "server/scheduler.h"
@@ -222,6 +223,22 @@ static enum status validate(struct job_spec *spec, bool *pending, struct request
   return admission_check(pending, faults, request->server, spec, &request->arena, err);
 }
 
+/* A look at a model that is new takes a moment, and its outcome belongs into the answer. */
+static bool wait_for_model(struct request *request, const struct job_spec *spec) {
+  const struct config *config = request->server->config;
+  struct base_model model;
+  char key[INSPECTION_KEY];
+  if (request->waited || config->upload_check_wait_ms <= 0 ||
+      models_find(&model, config->models, spec->model, &request->arena, NULL))
+    return false;
+  const struct inspected *inspected = inspection_of(request->server->inspection, &model);
+  if (!inspected || inspected->state == INSPECTED_KNOWN)
+    return false;
+  inspection_key(key, inspected);
+  request_wait(request, key, config->upload_check_wait_ms);
+  return true;
+}
+
 void http_jobs_create(struct request *request) {
   AUTO(json_release) json_t *body = NULL;
   char body_sha256[HASH_HEX];
@@ -247,6 +264,8 @@ void http_jobs_create(struct request *request) {
     reply_faults(request, &faults);
     return;
   }
+  if (!status && pending && wait_for_model(request, &spec))
+    return;
   if (!status)
     status = store(request, &spec, pending, key, body_sha256, &job, &err);
   if (status) {

@@ -4,21 +4,37 @@
 #include <string.h>
 
 #include "server/http/reply.h"
+#include "server/inspection.h"
 #include "server/removal.h"
 #include "storage/db_checkpoint.h"
 #include "storage/db_job.h"
 
-static json_t *model_object(const char *id, int64_t created, const char *owner, const char *format) {
-  return json_pack("{s:s, s:s, s:I, s:s, s:s}", "id", id, "object", "model", "created", (json_int_t)created,
-                   "owned_by", owner, "format", format);
+/* Takes the references of the last three. */
+static json_t *model_object(const char *id, int64_t created, const char *owner, const char *format, json_t *usable,
+                            json_t *error, json_t *capabilities) {
+  return json_pack("{s:s, s:s, s:I, s:s, s:s, s:o, s:o, s:o}", "id", id, "object", "model", "created",
+                   (json_int_t)created, "owned_by", owner, "format", format, "usable", usable, "error", error,
+                   "capabilities", capabilities);
 }
 
-static json_t *base_object(const struct base_model *base) {
-  return model_object(base->id, base->created, "reflectd", model_format_name(base->format));
+/* `usable` is null as long as nobody has looked at the model. */
+static json_t *base_object(struct server *server, const struct base_model *base) {
+  const struct inspected *inspected = inspection_of(server->inspection, base);
+  json_t *usable = json_null(), *error = json_null(), *capabilities = json_null();
+  if (inspected && inspected->state == INSPECTED_KNOWN && inspected->error.status) {
+    usable = json_false();
+    error = json_pack("{s:s, s:o}", "code", status_code(inspected->error.status), "message",
+                      reply_message(server, inspected->error.text));
+  } else if (inspected && inspected->state == INSPECTED_KNOWN && inspected->report) {
+    usable = json_true();
+    capabilities = json_incref(inspected->report);
+  }
+  return model_object(base->id, base->created, "reflectd", model_format_name(base->format), usable, error,
+                      capabilities);
 }
 
 static json_t *tuned_object(const char *name, int64_t finished_at) {
-  return model_object(name, finished_at, "user", "peft");
+  return model_object(name, finished_at, "user", "peft", json_true(), json_null(), json_null());
 }
 
 void http_models_list(struct request *request) {
@@ -37,10 +53,24 @@ void http_models_list(struct request *request) {
   }
   json_t *data = json_array();
   for (size_t i = 0; i < base_count; i++)
-    json_array_append_new(data, base_object(&bases[i]));
+    json_array_append_new(data, base_object(request->server, &bases[i]));
   for (size_t i = 0; i < tuned_count; i++)
     json_array_append_new(data, tuned_object(tuned[i].name, tuned[i].finished_at));
   reply_json(request, reply_list(data, more));
+}
+
+/* Waits a moment for a look at a model that is new. */
+static void reply_base(struct request *request, const struct base_model *base) {
+  struct server *server = request->server;
+  const struct inspected *inspected = inspection_of(server->inspection, base);
+  char key[INSPECTION_KEY];
+  if (inspected && inspected->state != INSPECTED_KNOWN && !request->waited &&
+      server->config->upload_check_wait_ms > 0) {
+    inspection_key(key, inspected);
+    request_wait(request, key, server->config->upload_check_wait_ms);
+    return;
+  }
+  reply_json(request, base_object(server, base));
 }
 
 void http_models_retrieve(struct request *request) {
@@ -52,7 +82,7 @@ void http_models_retrieve(struct request *request) {
     reply_json(request, tuned_object(job.fine_tuned_model, job.finished_at));
   else if (err.status == STATUS_MODEL_NOT_FOUND &&
            models_find(&base, request->server->config->models, id, &request->arena, &err) == STATUS_OK)
-    reply_json(request, base_object(&base));
+    reply_base(request, &base);
   else
     reply_error(request, &err);
 }

@@ -54,9 +54,14 @@ static void test_schedule(void **state) {
   assert_int_equal(plan.wake_ms, 500);
   view.now_ms = 1500;
   assert_int_equal(scheduler_decide(&view).jobs, 1);
+  view.inspections_waiting = 3; /* one look at a model at a time, whatever runs */
+  assert_int_equal(scheduler_decide(&view).inspections, 1);
+  view.inspections_running = 1;
+  assert_int_equal(scheduler_decide(&view).inspections, 0);
+  view.inspections_running = 0;
   view.draining = true;
   plan = scheduler_decide(&view);
-  assert_int_equal(plan.jobs + plan.checks, 0);
+  assert_int_equal(plan.jobs + plan.checks + plan.inspections, 0);
 }
 
 static enum job_state judge(struct error *why, const struct evidence *evidence) {

@@ -2,6 +2,8 @@
 # What a data file lacks for a job is told when the job is created, with its place; what the job does not use may lack
 # anything. The files are checked by the real worker.
 . "$(dirname "$0")/lib.sh"
+cp "$root"/tests/golden/cases/llama-hra/model/* "$work/models/tiny/"
+printf '%s\n' '[PAD]' '[UNK]' '[CLS]' '[SEP]' '[MASK]' a b c > "$work/models/tiny/vocab.txt"
 start --worker-path "$(dirname "$REFLECTD")/reflect-worker" --upload-check-wait-ms 10000
 
 # post [MEMBERS]: a job on $file.

@@ -1,0 +1,153 @@
+#include "server/inspection.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "server/paths.h"
+#include "server/scheduler.h"
+
+struct inspection {
+  struct server *server;
+  struct inspected *first;
+};
+
+static uint64_t mix(uint64_t hash, const void *bytes, size_t length) {
+  for (size_t i = 0; i < length; i++)
+    hash = (hash ^ ((const unsigned char *)bytes)[i]) * 0x100000001B3u;
+  return hash;
+}
+
+static uint64_t mix_file(uint64_t hash, const char *path) {
+  struct stat info;
+  if (stat(path, &info) != 0)
+    return mix(hash, "", 1);
+  hash = mix(hash, &info.st_ino, sizeof info.st_ino);
+  hash = mix(hash, &info.st_size, sizeof info.st_size);
+  return mix(hash, &info.st_mtim, sizeof info.st_mtim);
+}
+
+/* Changes with the files that decide; others that are added or removed change their folder. */
+static uint64_t version_of(const char *path) {
+  static const char *const names[] = {"config.json",           "model.safetensors", "model.safetensors.index.json",
+                                      "tokenizer.json",        "tokenizer.model",   "tokenizer_config.json",
+                                      "special_tokens_map.json", "vocab.txt",       "chat_template.jinja"};
+  char file[PATH_BYTES];
+  uint64_t hash = mix_file(0xCBF29CE484222325u, path);
+  for (size_t i = 0; i < COUNT_OF(names); i++)
+    if (!path_format(file, NULL, "%s/%s", path, names[i]))
+      hash = mix_file(hash, file);
+  return hash;
+}
+
+static struct inspected *find(const struct inspection *inspection, const char *id) {
+  struct inspected *inspected = inspection->first;
+  while (inspected && strcmp(inspected->id, id) != 0)
+    inspected = inspected->next;
+  return inspected;
+}
+
+static void forget(struct inspected *inspected) {
+  json_decref(inspected->report);
+  free(inspected->id);
+  free(inspected->path);
+  free(inspected);
+}
+
+static struct inspected *add(struct inspection *inspection, const struct base_model *model) {
+  struct inspected *inspected = calloc(1, sizeof *inspected);
+  if (!inspected)
+    return NULL;
+  inspected->id = strdup(model->id);
+  inspected->path = strdup(model->path);
+  if (!inspected->id || !inspected->path) {
+    forget(inspected);
+    return NULL;
+  }
+  inspected->next = inspection->first;
+  inspection->first = inspected;
+  return inspected;
+}
+
+const struct inspected *inspection_of(struct inspection *inspection, const struct base_model *model) {
+  struct inspected *inspected = find(inspection, model->id);
+  uint64_t version = version_of(model->path);
+  if (inspected && inspected->version == version && strcmp(inspected->path, model->path) == 0)
+    return inspected;
+  if (!inspected && !(inspected = add(inspection, model)))
+    return NULL;
+  if (strcmp(inspected->path, model->path) != 0) {
+    char *path = strdup(model->path);
+    if (!path)
+      return NULL;
+    free(inspected->path);
+    inspected->path = path;
+  }
+  inspected->version = version;
+  if (inspected->state == INSPECTED_KNOWN)
+    inspected->state = INSPECTED_WANTED; /* one that runs is looked at again when it ends */
+  if (inspection->server->scheduler)
+    scheduler_wake(inspection->server->scheduler);
+  return inspected;
+}
+
+void inspection_key(char out[INSPECTION_KEY], const struct inspected *inspected) {
+  snprintf(out, INSPECTION_KEY, "model-%016llx",
+           (unsigned long long)mix(0xCBF29CE484222325u, inspected->id, strlen(inspected->id)));
+}
+
+struct data_tasks inspection_tasks(const struct inspected *inspected) {
+  const json_t *tasks = inspected ? json_object_get(inspected->report, "tasks") : NULL, *task;
+  struct data_tasks out = {.language = !tasks, .classifier = !tasks};
+  size_t i;
+  json_array_foreach(tasks, i, task) {
+    const char *name = json_string_value(task);
+    out.language |= name && strcmp(name, "CAUSAL_LM") == 0;
+    out.classifier |= name && strcmp(name, "SEQ_CLS") == 0;
+  }
+  return out;
+}
+
+size_t inspection_waiting(const struct inspection *inspection) {
+  size_t count = 0;
+  for (const struct inspected *inspected = inspection->first; inspected; inspected = inspected->next)
+    count += inspected->state == INSPECTED_WANTED;
+  return count;
+}
+
+struct inspected *inspection_next(struct inspection *inspection) {
+  struct inspected *inspected = inspection->first;
+  while (inspected && inspected->state != INSPECTED_WANTED)
+    inspected = inspected->next;
+  return inspected;
+}
+
+enum status inspection_new(struct inspection **out, struct server *server, struct error *err) {
+  enum { ARENA_BYTES = 64 << 20 };
+  AUTO(arena_done) struct arena arena;
+  struct base_model *models;
+  size_t count;
+  struct inspection *inspection = calloc(1, sizeof *inspection);
+  *out = inspection;
+  if (!inspection)
+    return error_set_errno(err, STATUS_OUT_OF_MEMORY, NULL, "making the list of models");
+  inspection->server = server;
+  arena_init(&arena, ARENA_BYTES);
+  if (models_list(&models, &count, server->config->models, &arena, err)) {
+    log_warn("the models are looked at later: %s", err->text);
+    return STATUS_OK;
+  }
+  for (size_t i = 0; i < count; i++)
+    (void)inspection_of(inspection, &models[i]);
+  return STATUS_OK;
+}
+
+void inspection_free(struct inspection *inspection) {
+  while (inspection && inspection->first) {
+    struct inspected *inspected = inspection->first;
+    inspection->first = inspected->next;
+    forget(inspected);
+  }
+  free(inspection);
+}

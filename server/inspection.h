@@ -1,0 +1,50 @@
+/* What each base model is good for. A model's files are hostile, so a worker opens them (worker/inspect.h); what it
+   reports is kept until they change. At start every model is looked at, and later any that is asked for and new. */
+#ifndef SERVER_INSPECTION_H
+#define SERVER_INSPECTION_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "api/data_use.h"
+#include "base/error.h"
+#include "server/models.h"
+#include "server/server.h"
+
+enum inspected_state {
+  INSPECTED_WANTED,   /* it waits for a worker */
+  INSPECTED_RUNNING,
+  INSPECTED_KNOWN,    /* `report` or `error` */
+};
+
+struct inspected {
+  struct inspected *next;
+  char *id, *path;
+  uint64_t version;            /* of its files */
+  enum inspected_state state;
+  json_t *report;              /* worker/inspect.h; NULL: none */
+  struct error error;          /* why no job can use it; STATUS_OK: one can, or nobody could tell */
+};
+
+struct inspection;
+
+NODISCARD enum status inspection_new(struct inspection **out, struct server *server, struct error *err);
+/* NULL is fine. */
+void inspection_free(struct inspection *inspection);
+
+/* What is known of a model: valid until the loop turns. One whose files have changed is looked at again. NULL: no
+   memory. */
+const struct inspected *inspection_of(struct inspection *inspection, const struct base_model *model);
+/* The key with which front_wake wakes who waits for it. */
+enum { INSPECTION_KEY = 32 };
+void inspection_key(char out[INSPECTION_KEY], const struct inspected *inspected);
+/* What it can learn; all, as long as nobody knows. */
+struct data_tasks inspection_tasks(const struct inspected *inspected);
+
+/* For the scheduler: how many wait, and the next of them. */
+size_t inspection_waiting(const struct inspection *inspection);
+struct inspected *inspection_next(struct inspection *inspection);
+
+#endif

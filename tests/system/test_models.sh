@@ -1,0 +1,35 @@
+#!/bin/bash
+# What is known of the base models: each is looked at by a worker before a job uses it.
+. "$(dirname "$0")/lib.sh"
+for model in broken fragile encoder; do mkdir "$work/models/$model"; echo '{}' > "$work/models/$model/config.json"; done
+start --upload-check-wait-ms 5000
+call GET /v1/models/tiny; like "$status $body" '^200 .*"usable":true,"error":null,"capabilities":\{"architecture":"tiny","tasks":\["CAUSAL_LM","SEQ_CLS"\]' "a model that is good for both"
+call GET /v1/models/broken; like "$body" '"usable":false,"error":\{"code":"model_load_failed","message":"config.json: model_type .*gpt9.* is not supported' "one that cannot be used, and why"
+call GET /v1/models/fragile; like "$body" '"usable":null,"error":null,"capabilities":null' "one over which the worker fell"
+call GET /v1/models; like "$body" '"id":"broken".*"usable":false.*"id":"tiny".*"usable":true' "the list says the same"
+
+create() { call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' -d "{\"model\":\"$1\",\"training_file\":\"$file\",\"suffix\":\"ok\"}"; job=$(value id); }
+upload train.jsonl
+create broken; is "$status $(value code)" "400 model_load_failed" "a job of it is refused when it is created"
+like "$body" '"message":"the model broken cannot be used: config.json' "by the model's name"; is "$(value param)" model "which is at fault"
+create fragile; is "$status" 200 "what nobody could tell, the job finds out"; await succeeded && ok "and it may" || not_ok "and it may" "$body"
+
+mkdir "$work/models/new" && echo '{}' > "$work/models/new/config.json"
+create new; is "$status $(value status)" "200 queued" "a model that was copied in is looked at before the answer"
+call GET /v1/models/new; like "$body" '"usable":true' "and known from then on"
+mv "$work/models/new" "$work/models/broken-new"; create broken-new; is "$status $(value code)" "400 model_load_failed" "under another name too"
+mkdir "$work/models/moved" && echo '{}' > "$work/models/moved/config.json"; call GET /v1/models/moved; like "$body" '"usable":true' "one that is replaced"
+rm -r "$work/models/moved"; mkdir "$work/models/broken2"; echo '{}' > "$work/models/broken2/config.json"; ln -s broken2 "$work/models/moved"
+call GET /v1/models/moved; like "$body" '"usable":' "is looked at again"
+like "$(grep -c 'the model moved' "$work/log")" '^2$' "once for each of its versions"
+stop; is "$code" 0 "exit 0"
+
+start --upload-check-wait-ms 0
+mkdir "$work/models/later" && echo '{}' > "$work/models/later/config.json"
+create later; is "$status $(value status)" "200 validating_files" "without a wait the job is told that its model is still looked at"
+await succeeded && ok "and goes on" || not_ok "and goes on" "$body"
+mkdir "$work/models/broken3" && echo '{}' > "$work/models/broken3/config.json"
+create broken3; is "$status $(value status)" "200 validating_files" "one that cannot be used"
+await failed; like "$body" '"code":"model_load_failed","message":"the model broken3 cannot be used' "fails before it is queued"
+stop; is "$code" 0 "exit 0"
+finish

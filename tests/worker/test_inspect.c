@@ -1,0 +1,81 @@
+/* Proves what a look at a base model reports: models of the golden cases, and broken ones. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "worker/inspect.h"
+
+static void reports(const char *path, const char *architecture, const char *tasks, const char *modules) {
+  AUTO(json_release) json_t *report = NULL;
+  AUTO(json_release) json_t *want_tasks = json_loads(tasks, 0, NULL);
+  AUTO(json_release) json_t *want_modules = json_loads(modules, 0, NULL);
+  struct error err;
+  if (inspect_model(&report, path, &err))
+    fail_msg("%s: %s", path, err.text);
+  assert_string_equal(json_string_value(json_object_get(report, "architecture")), architecture);
+  assert_true(json_equal(json_object_get(report, "tasks"), want_tasks));
+  if (!json_equal(json_object_get(report, "target_modules"), want_modules))
+    fail_msg("%s", json_dumps(json_object_get(report, "target_modules"), 0));
+  assert_true(json_integer_value(json_object_get(report, "parameters")) > 1000);
+  assert_true(json_integer_value(json_object_get(report, "max_seq_length")) > 0);
+}
+
+/* A golden model has no tokenizer: it gets one of a few words. */
+static void copy_golden(const char *folder, const char *from) {
+  static const char *const names[] = {"config.json", "model.safetensors"};
+  static const char words[] = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\n";
+  char path[300], *text;
+  size_t length;
+  struct error err;
+  for (size_t i = 0; i < COUNT_OF(names); i++) {
+    snprintf(path, sizeof path, "%s/%s", from, names[i]);
+    assert_int_equal(file_read(&text, &length, path, 1 << 24, &err), STATUS_OK);
+    snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+    assert_int_equal(file_put(path, text, length, &err), STATUS_OK);
+    free(text);
+  }
+  snprintf(path, sizeof path, "%s/vocab.txt", folder);
+  assert_int_equal(file_put(path, words, sizeof words - 1, &err), STATUS_OK);
+}
+
+static void models_are_known(void **state) {
+  (void)state;
+  char path[] = "/tmp/reflectd-test-XXXXXX";
+  struct error err;
+  assert_non_null(mkdtemp(path));
+  copy_golden(path, "tests/golden/cases/bert-hra/model");
+  reports(path, "bert", "[\"SEQ_CLS\"]", "[\"query\", \"key\", \"value\", \"dense\"]");
+  copy_golden(path, "tests/golden/cases/llama-hra/model");
+  reports(path, "llama", "[\"CAUSAL_LM\", \"SEQ_CLS\"]",
+          "[\"q_proj\", \"k_proj\", \"v_proj\", \"o_proj\", \"gate_proj\", \"up_proj\", \"down_proj\"]");
+  assert_int_equal(file_remove_tree(path, &err), STATUS_OK);
+}
+
+static void broken_ones_are_named(void **state) {
+  (void)state;
+  char path[] = "/tmp/reflectd-test-XXXXXX", config[100];
+  struct error err;
+  json_t *report;
+  assert_non_null(mkdtemp(path));
+  assert_true(inspect_model(&report, path, &err) != STATUS_OK);
+  assert_null(report);
+  snprintf(config, sizeof config, "%s/config.json", path);
+  static const char text[] = "{\"model_type\": \"gpt9\"}";
+  assert_int_equal(file_put(config, text, sizeof text - 1, &err), STATUS_OK);
+  assert_int_equal(inspect_model(&report, path, &err), STATUS_MODEL_INVALID);
+  assert_null(report);
+  assert_int_equal(file_remove_tree(path, &err), STATUS_OK);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(models_are_known), cmocka_unit_test(broken_ones_are_named)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

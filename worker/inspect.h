@@ -1,0 +1,16 @@
+/* What a base model is good for: its files are opened as a job would open them, and nothing is trained. */
+#ifndef WORKER_INSPECT_H
+#define WORKER_INSPECT_H
+
+#include <jansson.h>
+
+#include "base/error.h"
+
+/* A new object in *report:
+     architecture (config.json's model_type); tasks, in PEFT's words ["CAUSAL_LM", "SEQ_CLS"]; max_seq_length;
+     vocab_size; parameters (numbers in its tensors); target_modules (names that an adapter can be put on);
+     chat_template: true, or false with chat_template_error.
+   A model that no job can use is the error that such a job would end with, and *report is NULL. */
+NODISCARD enum status inspect_model(json_t **report, const char *path, struct error *err);
+
+#endif
