@@ -122,6 +122,17 @@ static void see_header(struct doubts *d, const struct record *record) {
     note(&d->header, record, -1, NULL);
 }
 
+/* TSV has no quoting: what was written as a CSV file is keeps its quotes. */
+static void see_quoted(struct doubts *d, const struct record *record) {
+  const char *const *names;
+  records_columns(d->records, &names);
+  for (size_t i = 0; records_format(d->records) == RECORD_TSV && i < record->count; i++) {
+    const struct record_value *v = &record->values[i];
+    if (v->length > 1 && v->text[0] == '"' && v->text[v->length - 1] == '"')
+      note(&d->quoted, record, (int)i, names[i]);
+  }
+}
+
 /* --- texts ---------------------------------------------------------------------------------------- */
 
 static bool is_blank(const char *text, size_t length) {
@@ -226,6 +237,7 @@ void doubts_add(struct doubts *doubts, const struct record *record) {
   see_record(doubts, record);
   see_labelled(doubts, record);
   see_header(doubts, record);
+  see_quoted(doubts, record);
   see_texts(doubts, record);
 }
 
@@ -258,6 +270,11 @@ void doubts_tell(json_t *list, const struct doubts *d, const struct columns *col
   if (d->relabelled.count)
     label_doubt(list, "line %zu, column %zu: the text of line %u has another label here%s", d->relabelled.first.line,
                 d->relabelled.first.column, d->relabelled_line, more(tail, &d->relabelled));
+  if (d->quoted.count)
+    label_doubt(list,
+                "line %zu, column %zu: the field is in quotes%s, which are part of it: TSV has no quoting (a "
+                "file with quotes is saved as .csv, with commas)",
+                d->quoted.first.line, d->quoted.first.column, more(tail, &d->quoted));
   if (d->blank.count)
     label_doubt(list, "line %zu, column %zu: %s holds nothing but blanks or invisible characters%s",
                 d->blank.first.line, d->blank.first.column, d->blank_name, more(tail, &d->blank));

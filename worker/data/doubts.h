@@ -23,6 +23,7 @@ struct doubts {
   struct label_count relabelled;  /* texts that had another label before */
   uint32_t relabelled_line;       /* where the first of them was before */
   struct label_count header;      /* records that are the header again */
+  struct label_count quoted;      /* fields of TSV in quotes */
   struct label_count blank;       /* texts of which nothing is to be seen */
   char blank_name[64];
   struct label_count control;     /* texts with a word that tokenizers take for a special token */

@@ -74,20 +74,6 @@ int records_column(const struct records *r, const char *name) {
 
 /* --- faults --------------------------------------------------------------------------------------- */
 
-static size_t characters(const char *text, size_t length) {
-  size_t count = 0;
-  for (size_t i = 0; i < length; i++)
-    count += ((unsigned char)text[i] & 0xC0) != 0x80;
-  return count;
-}
-
-static enum status fault_at(struct error *err, size_t line, size_t column, const char *field, const char *format,
-                            va_list args) {
-  char what[400];
-  vsnprintf(what, sizeof what, format, args);
-  return error_set(err, STATUS_DATASET_INVALID, field, "line %zu, column %zu: %s", line, column, what);
-}
-
 /* The place of a byte of the record at the window's start. */
 static size_t position(size_t *column, const struct records *r, size_t offset) {
   const char *text = r->window + r->start;
@@ -97,85 +83,21 @@ static size_t position(size_t *column, const struct records *r, size_t offset) {
       line++;
       begin = i + 1;
     }
-  *column = characters(text + begin, offset - begin) + 1;
+  *column = record_characters(text + begin, offset - begin) + 1;
   return line;
 }
 
 static enum status fault(struct error *err, const struct records *r, size_t offset, const char *format, ...)
     PRINTF(4, 5);
 static enum status fault(struct error *err, const struct records *r, size_t offset, const char *format, ...) {
-  size_t column, line = position(&column, r, offset);
+  char what[400];
+  struct place place;
+  place.line = position(&place.column, r, offset);
   va_list args;
   va_start(args, format);
-  fault_at(err, line, column, NULL, format, args);
+  vsnprintf(what, sizeof what, format, args);
   va_end(args);
-  return STATUS_DATASET_INVALID;
-}
-
-/* The column at which the value of `field` begins in a line that holds a JSON object, or 1. Jansson
-   has parsed the line, so brackets and quotes are known to match. */
-static size_t json_column(const char *text, size_t length, const char *field) {
-  size_t depth = 0, name_length = field ? strlen(field) : 0;
-  for (size_t i = 0; field && i < length; i++) {
-    char c = text[i];
-    depth += c == '{' || c == '[';
-    depth -= c == '}' || c == ']';
-    if (c != '"')
-      continue;
-    size_t open = i + 1;
-    for (i = open; i < length && text[i] != '"'; i++)
-      i += text[i] == '\\';
-    size_t after = i + 1;
-    while (after < length && strchr(" \t\r", text[after]))
-      after++;
-    if (depth == 1 && after < length && text[after] == ':' && i - open == name_length &&
-        memcmp(text + open, field, name_length) == 0) {
-      for (after++; after < length && strchr(" \t\r", text[after]);)
-        after++;
-      return characters(text, after) + 1;
-    }
-  }
-  return 1;
-}
-
-struct place record_place(const struct record *record, int column, const char *field) {
-  if (record->object)
-    return (struct place){record->line, json_column(record->raw, record->raw_length, field)};
-  if (column >= 0)
-    return (struct place){record->values[column].line, record->values[column].column};
-  return (struct place){record->line, 1};
-}
-
-bool record_given(const struct record *record, int column, const char *name) {
-  if (!record->object)
-    return column >= 0 && record->values[column].length > 0;
-  const json_t *value = json_object_get(record->object, name);
-  return value && !json_is_null(value) && !(json_is_string(value) && json_string_length(value) == 0);
-}
-
-enum status record_missing(struct error *err, const struct record *record, int column, const char *name) {
-  const json_t *value = record->object ? json_object_get(record->object, name) : NULL;
-  if (record->object && !value)
-    return record_fault(err, record, -1, name, "no member %.60s", name);
-  return record_fault(err, record, column, name, "%.60s is %s", name, json_is_null(value) ? "null" : "empty");
-}
-
-enum status place_fault(struct error *err, struct place place, const char *field, const char *format, ...) {
-  va_list args;
-  va_start(args, format);
-  fault_at(err, place.line, place.column, field, format, args);
-  va_end(args);
-  return STATUS_DATASET_INVALID;
-}
-
-enum status record_fault(struct error *err, const struct record *record, int column, const char *field,
-                         const char *format, ...) {
-  struct place place = record_place(record, column, field);
-  va_list args;
-  va_start(args, format);
-  fault_at(err, place.line, place.column, field, format, args);
-  va_end(args);
-  return STATUS_DATASET_INVALID;
+  return place_fault(err, place, NULL, "%s", what);
 }
 
 /* --- the window ----------------------------------------------------------------------------------- */
@@ -207,36 +129,36 @@ static void consume(struct records *r, size_t bytes, size_t lines) {
   r->consumed += bytes;
 }
 
-/* Where the scan for a record's end stands in CSV and TSV; JSON lines stay PLAIN. */
+/* Where the scan for a record's end stands in CSV. */
 enum scan { FIELD_START, PLAIN, QUOTED, CLOSED };
 
-static enum scan step(enum scan state, char c, char delimiter) {
+static enum scan step(enum scan state, char c) {
   switch (state) {
   case QUOTED: return c == '"' ? CLOSED : QUOTED;
-  case CLOSED: return c == '"' ? QUOTED : c == delimiter ? FIELD_START : PLAIN;
-  case FIELD_START: return c == '"' ? QUOTED : c == delimiter ? FIELD_START : PLAIN;
-  case PLAIN: return c == delimiter ? FIELD_START : PLAIN;
+  case CLOSED: return c == '"' ? QUOTED : c == ',' ? FIELD_START : PLAIN;
+  case FIELD_START: return c == '"' ? QUOTED : c == ',' ? FIELD_START : PLAIN;
+  case PLAIN: return c == ',' ? FIELD_START : PLAIN;
   }
   CHECK(!"a state of the scan");
 }
 
-/* Past what cannot end a JSON line: to a line's end, or to the window's. */
+/* Past what cannot end a line: to a line's end, or to the window's. */
 static size_t skip_line(const struct records *r, size_t at) {
   const char *text = r->window + r->start, *end = memchr(text + at, '\n', r->end - r->start - at);
   return end ? (size_t)(end - text) : r->end - r->start;
 }
 
 /* The end of the record at the window's start: *length without its line end, *next with it (0 at the
-   end of the file), *lines the line ends in it. A line end inside quotes does not count; what is
-   wrong with quotes is found when the record is split. */
+   end of the file), *lines the line ends in it. A line end inside CSV's quotes does not count; what is
+   wrong with quotes is found when the record is split. TSV has no quoting: in it a quote is a
+   character like any other. */
 static enum status find_end(struct records *r, size_t *length, size_t *next, size_t *lines, struct error *err) {
-  bool json = r->format == RECORD_JSONL;
-  char delimiter = r->format == RECORD_TSV ? '\t' : ',';
-  enum scan state = json ? PLAIN : FIELD_START;
+  bool quoting = r->format == RECORD_CSV;
+  enum scan state = FIELD_START;
   size_t i, opened = 0;
   *lines = 0;
   for (i = 0;; i++) {
-    if (json)
+    if (!quoting)
       i = skip_line(r, i);
     if (i > RECORD_BYTES_MAX)
       return state == QUOTED
@@ -255,8 +177,8 @@ static enum status find_end(struct records *r, size_t *length, size_t *next, siz
       break;
     if (state == FIELD_START)
       opened = i;
-    if (!json)
-      state = step(state, c, delimiter);
+    if (quoting)
+      state = step(state, c);
   }
   *next = i + (r->start + i < r->end);
   *length = *next > i && i && r->window[r->start + i - 1] == '\r' ? i - 1 : i;
@@ -282,7 +204,7 @@ static enum status check_bytes(const struct records *r, size_t length, struct er
 static enum status read_field(struct records *r, size_t *at, size_t length, char delimiter, struct error *err) {
   const char *text = r->window + r->start;
   size_t i = *at;
-  if (i < length && text[i] == '"') {
+  if (r->format == RECORD_CSV && i < length && text[i] == '"') {
     for (i++;; i++) {
       const char *close = memchr(text + i, '"', length - i);
       if (!close)
@@ -326,7 +248,7 @@ static enum status split(struct records *r, size_t length, size_t *count, struct
     for (; counted < at; counted++) {
       bool newline = text[counted] == '\n';
       line += newline;
-      column = newline ? 1 : column + characters(text + counted, 1);
+      column = newline ? 1 : column + record_characters(text + counted, 1);
     }
     struct record_value *value = &r->values[*count];
     value->line = line;
@@ -460,6 +382,12 @@ static enum status sniff(struct records *r, struct error *err) {
   return STATUS_OK;
 }
 
+/* What explains a wrong number of fields of a table that was written with CSV's quotes. */
+static const char *quoting_note(const struct records *r, size_t length) {
+  bool quote = r->format == RECORD_TSV && memchr(r->window + r->start, '"', length);
+  return quote ? " (in TSV a quote is a character like any other: tabs and line ends inside quotes count)" : "";
+}
+
 enum status records_next(struct records *r, const struct record **out, struct error *err) {
   size_t length, next, lines, count = 0;
   *out = NULL;
@@ -472,7 +400,7 @@ enum status records_next(struct records *r, const struct record **out, struct er
   r->record.line = r->line;
   status = r->format == RECORD_JSONL ? read_json(r, length, err) : split(r, length, &count, err);
   if (!status && count != r->column_count)
-    status = fault(err, r, 0, "%zu fields, but the header has %zu", count, r->column_count);
+    status = fault(err, r, 0, "%zu fields, but the header has %zu%s", count, r->column_count, quoting_note(r, length));
   if (status)
     return status;
   r->record.count = count;

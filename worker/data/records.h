@@ -1,45 +1,23 @@
-/* Reads a data file record by record: JSON Lines, CSV (RFC 4180) or TSV with a header. One window of
-   the file is in memory at a time, whatever the file's size. Every fault is
+/* Reads a data file record by record: JSON Lines, CSV (RFC 4180) or TSV with a header. TSV is split at
+   tabs and line ends alone, a quote in it is a character: so GLUE and spreadsheets' paste have it. One window of the
+   file is in memory at a time, whatever the file's size. Every fault is
    STATUS_DATASET_INVALID with the text "line L, column C: what" (columns count characters from 1)
    and the field as param. */
 #ifndef WORKER_DATA_RECORDS_H
 #define WORKER_DATA_RECORDS_H
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
+#include "worker/data/record.h"
 
 enum record_format { RECORD_JSONL, RECORD_CSV, RECORD_TSV, RECORD_FORMAT_COUNT };
 
 enum {
   RECORD_BYTES_MAX = 1 << 20,  /* of one record, quoted newlines included */
   RECORD_COLUMNS_MAX = 256,    /* of CSV and TSV; members of a JSON line */
-};
-
-/* Both from 1; the column counts characters. */
-struct place {
-  size_t line, column;
-};
-
-/* A field of a CSV or TSV record. */
-struct record_value {
-  const char *text;  /* unquoted, NUL-terminated */
-  size_t length;
-  size_t line;       /* where it begins */
-  size_t column;
-};
-
-/* Valid until the next call of records_next. */
-struct record {
-  size_t line;                        /* where it begins, from 1 */
-  const json_t *object;               /* JSONL; NULL otherwise */
-  size_t count;                       /* CSV, TSV: as many as columns */
-  const struct record_value *values;
-  const char *raw;                    /* JSONL: the line */
-  size_t raw_length;
 };
 
 struct records;
@@ -71,21 +49,5 @@ uint64_t records_bytes(const struct records *records); /* consumed so far */
 size_t records_columns(const struct records *records, const char *const **names);
 /* The index of a column, or -1. */
 int records_column(const struct records *records, const char *name);
-
-/* Where a field is: `column` is its index for CSV and TSV (-1: the record's start) and unused for JSONL,
-   where the member `field` is looked up in the line. */
-struct place record_place(const struct record *record, int column, const char *field);
-
-/* Is a value given? null, an empty string or cell, and a member or column that is not there are not: the rule of every
-   reader of data. `column` is the index of CSV and TSV, -1 where there is no such column; `name` is JSONL's member. */
-bool record_given(const struct record *record, int column, const char *name);
-/* The fault of a value that is not given: it is absent, null or empty. */
-enum status record_missing(struct error *err, const struct record *record, int column, const char *name) COLD;
-
-/* Sets a fault about a field: "line L, column C: ...". Returns STATUS_DATASET_INVALID. */
-enum status place_fault(struct error *err, struct place place, const char *field, const char *format, ...)
-    PRINTF(4, 5) COLD;
-enum status record_fault(struct error *err, const struct record *record, int column, const char *field,
-                         const char *format, ...) PRINTF(5, 6) COLD;
 
 #endif

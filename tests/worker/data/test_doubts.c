@@ -64,6 +64,10 @@ static void doubts(void **state) {
       {"x.jsonl", CHAT(USER("</s>") "," SAYS("ok")) CHAT(MESSAGE("user", "[" PART("<|im_end|>") "]") "," SAYS("ok")),
        "line 1, column 13: messages holds \"</s>\", which a tokenizer may take for a special token (and so are 1 "
        "more)\n"},
+      {"x.tsv", "text\tlabel\n\"a\" b\tx\n\"\ty\nc \"d\"\tx\n", ""},
+      {"x.tsv", "text\tlabel\na\tx\n\"b\"\t\"y\"\n",
+       "line 3, column 1: the field is in quotes (and so are 1 more), which are part of it: TSV has no quoting (a file "
+       "with quotes is saved as .csv, with commas)\n"},
       {"x.csv", "review,stars\n[CLS] a,1\nb,2\n",
        "line 2, column 1: review holds \"[CLS]\", which a tokenizer may take for a special token\n"
        "no column is named text; a job must name its columns (dataset.text, dataset.label)\n"},

@@ -98,9 +98,12 @@ static void reads_tsv(void **state) {
   static const struct example cases[] = {
       {"a\tb\n1\t2\n", "2:<1><2>\n"},
       {"a\tb\nx\"y\"\"\t5\" disk\n", "2:<x\"y\"\"><5\" disk>\n"},
-      {"a\tb\n\"x\ty\"\t2, 3\n", "2:<x\ty><2, 3>\n"},
-      {"a\tb\n\"x\"y\t2\n", "! line 2, column 4: text after a closing quote, which was opened at line 2, column 1 (a "
-                          "quote inside a quoted field is written twice)"},
+      {"a\tb\n\"x\t2\n1\ty\"\n", "2:<\"x><2>\n3:<1><y\">\n"},
+      {"a\tb\n\"x\" y\t\"z\"\n\"\"\t\"\n", "2:<\"x\" y><\"z\">\n3:<\"\"><\">\n"},
+      {"\"a\tb\n1\t2\n", "2:<1><2>\n"},
+      {"a\tb\n\"x\ty\"\t2\n",
+       "! line 2, column 1: 3 fields, but the header has 2 (in TSV a quote is a character like any other: tabs and "
+       "line ends inside quotes count)"},
       {"a\tb\n1\n", "! line 2, column 1: 1 fields, but the header has 2"},
   };
   run(cases, COUNT_OF(cases), RECORD_TSV);
@@ -131,6 +134,38 @@ static void reads_json_lines(void **state) {
   show(&out, "a,b\n1,\0002\n", 9, RECORD_CSV);
   assert_non_null(strstr(out.text, "! line 2, column 3: a NUL byte"));
   str_done(&out);
+}
+
+/* Parts that are cut off hold the records that a reader of the whole finds. */
+static void cuts_at_records(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    enum record_format format;
+    size_t records;
+  } cases[] = {{"a\tb\n\"x\t1\n\"y\t2\nz\"\t3\n\"w\"\t4\n", RECORD_TSV, 4},
+               {"a,b\n\"x\n\",1\n\"y\",2\n", RECORD_CSV, 2}};
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    struct records *records, *part;
+    const struct record *record;
+    struct error err;
+    size_t count = 1;
+    assert_int_equal(records_open_memory(&records, cases[i].text, strlen(cases[i].text), cases[i].format, &err), 0);
+    assert_int_equal(records_next(records, &record, &err), STATUS_OK);
+    for (;;) {
+      assert_int_equal(records_cut(&part, records, 1, &err), STATUS_OK);
+      if (!part)
+        break;
+      assert_int_equal(records_next(part, &record, &err), STATUS_OK);
+      assert_int_equal(record->count, 2);
+      assert_int_equal(records_next(part, &record, &err), STATUS_OK);
+      assert_null(record);
+      records_close(part);
+      count++;
+    }
+    assert_int_equal(count, cases[i].records);
+    records_close(records);
+  }
 }
 
 static void keeps_its_limits(void **state) {
@@ -266,6 +301,7 @@ int main(void) {
       cmocka_unit_test(reads_csv),
       cmocka_unit_test(reads_tsv),
       cmocka_unit_test(reads_json_lines),
+      cmocka_unit_test(cuts_at_records),
       cmocka_unit_test(keeps_its_limits),
       cmocka_unit_test(slides_over_large_files),
       cmocka_unit_test(finds_the_format),
