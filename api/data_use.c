@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "api/chat_feature.h"
 #include "api/label.h"
 #include "base/json.h"
 #include "base/str.h"
@@ -139,6 +140,30 @@ static void judge_text(const struct judging *j, struct data_tasks tasks) {
     invalid(j, label, fault, in_every_line);
 }
 
+/* The model's own template must render the chats; one that the job names, training tries. */
+static void judge_template(const struct judging *j, const json_t *model) {
+  const json_t *refused = json_object_get(model, "chat_template_refuses");
+  const char *why = text_of(model, "chat_template_error");
+  const json_t *features = json_object_get(column(j->file->report, j->spec->columns.messages), "features");
+  if (j->spec->columns.chat_template)
+    return;
+  if (why) {
+    fault_add(j->faults, STATUS_INVALID_VALUE, "dataset.chat_template", "%s", why);
+    return;
+  }
+  for (int i = 0; i < CHAT_FEATURE_COUNT; i++) {
+    const char *name = chat_feature_name((enum chat_feature)i), *words = chat_feature_words((enum chat_feature)i);
+    const char *place = text_of(features, name), *said = text_of(refused, name);
+    if (!place || !said)
+      continue;
+    AUTO(str_done) struct str text;
+    str_init(&text, 2000);
+    str_printf(&text, "%s: the model's chat template refuses %s: %s; dataset.chat_template may name another", place,
+               words, said);
+    invalid(j, j->spec->columns.messages, text.failed ? said : text.text, "");
+  }
+}
+
 static void judge_nothing(const struct judging *j) {
   const struct job_spec *s = j->spec;
   if (listed(j->file->report, s->columns.messages))
@@ -162,6 +187,7 @@ void data_judge(const struct job_spec *spec, const struct data_file *file, enum 
   case USE_CHAT:
     if (need(&j, "dataset.messages", messages, "chat", "") && !spec->hyperparameters.train_on_inputs)
       need(&j, "dataset.messages", messages, "unlearnt", "");
+    judge_template(&j, tasks.model);
     return;
   case USE_COMPLETION:
     need(&j, "dataset.prompt", spec->columns.prompt, "prompt", "");

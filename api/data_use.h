@@ -7,7 +7,8 @@
      text       as a text, a completion; prompt: as a prompt; pair: as a second text
      label      as a label; unlabelled: not in every line; regression: as a number; one_class: all labels are one
      labels     {kind "class" | "float", classes {label: where it first occurs}, absent where there are too many}
-     chats      it has arrays of messages; chat: as chats; unlearnt: unless train_on_inputs */
+     chats      it has arrays of messages; chat: as chats; unlearnt: unless train_on_inputs
+     features   {what a chat template may refuse (api/chat_feature.h): where it first occurs} */
 #ifndef API_DATA_USE_H
 #define API_DATA_USE_H
 
@@ -19,6 +20,7 @@ enum data_use { USE_LABELLED, USE_CHAT, USE_COMPLETION, USE_TEXT, USE_NOTHING };
 /* What a base model can learn. Where it can be both, the first record decides. */
 struct data_tasks {
   bool language, classifier;
+  const json_t *model; /* what is known of it (worker/inspect.h), for its chat template; NULL: nothing */
 };
 
 /* The daemon's name of a checked file, and its report. */

@@ -70,7 +70,7 @@ static void judge_data(const struct job_spec *spec, const struct data_file *trai
   data_judge(spec, training, use, tasks, faults);
   bool both = validation && has_facts(validation);
   if (both) {
-    const struct data_tasks language = {.language = true};
+    const struct data_tasks language = {.language = true, .model = tasks.model};
     data_judge(spec, validation, use == USE_LABELLED ? use : data_use(spec, validation->report, language),
                use == USE_LABELLED ? tasks : language, faults);
   }

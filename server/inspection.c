@@ -99,7 +99,7 @@ void inspection_key(char out[INSPECTION_KEY], const struct inspected *inspected)
 
 struct data_tasks inspection_tasks(const struct inspected *inspected) {
   const json_t *tasks = inspected ? json_object_get(inspected->report, "tasks") : NULL, *task;
-  struct data_tasks out = {.language = !tasks, .classifier = !tasks};
+  struct data_tasks out = {.language = !tasks, .classifier = !tasks, .model = inspected ? inspected->report : NULL};
   size_t i;
   json_array_foreach(tasks, i, task) {
     const char *name = json_string_value(task);

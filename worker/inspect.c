@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "worker/chat/chat_template.h"
+#include "worker/chat/chat_probe.h"
 #include "worker/model/model.h"
 #include "worker/text/tokenizer.h"
 
@@ -59,13 +59,18 @@ static void look_at_template(json_t *report, const struct inspect *i) {
   const struct checkpoint *checkpoint = &i->model.checkpoint;
   struct chat_template *chat;
   struct error why;
+  json_t *refused = NULL;
   enum status status =
       chat_template_open(&chat, NULL, i->path, checkpoint->is_gguf ? &checkpoint->gguf : NULL, &why);
+  if (!status) {
+    status = chat_probe(&refused, chat, &why);
+    chat_template_free(chat);
+  }
   json_object_set_new(report, "chat_template", json_boolean(!status));
   if (status)
     json_object_set_new(report, "chat_template_error", json_string(why.text));
   else
-    chat_template_free(chat);
+    json_object_set_new(report, "chat_template_refuses", refused);
 }
 
 enum status inspect_model(json_t **report, const char *path, struct error *err) {

@@ -13,7 +13,8 @@
 #include "api/label.h"
 #include "base/json.h"
 
-static const struct data_tasks any = {true, true}, encoder = {.classifier = true}, language = {.language = true};
+static const struct data_tasks any = {.language = true, .classifier = true};
+static const struct data_tasks encoder = {.classifier = true}, language = {.language = true};
 
 /* A report from JSON with ' for ". */
 static json_t *report_of(const char *text) {
@@ -171,8 +172,38 @@ static void labels_have_meaning(void **state) {
     assert_int_equal(label_parse(words[i], strlen(words[i])).form, LABEL_WORD);
 }
 
+/* What the file has and the model's own template refuses is told with its place, unless the job names a template. */
+static void judges_templates(void **state) {
+  (void)state;
+#define CHATS                                                   \
+  "{'columns':['messages'],'facts':{'messages':{" GIVEN ",'chats':true,'features':{'system':'line 7, column 1'}}}}"
+  static const struct {
+    const char *job, *model, *param, *says;
+  } cases[] = {
+      {JOB "}", "{'chat_template':true,'chat_template_refuses':{'system':'no rules','tools':'none'}}", "training_file",
+       "f: line 7, column 1: the model's chat template refuses a system message: no rules"},
+      {JOB "}", "{'chat_template':true,'chat_template_refuses':{'tools':'none'}}", NULL, NULL},
+      {JOB ",'dataset':{'chat_template':'chatml'}}", "{'chat_template_refuses':{'system':'no rules'}}", NULL, NULL},
+      {JOB "}", "{'chat_template':false,'chat_template_error':'it has none'}", "dataset.chat_template", "it has none"},
+      {JOB "}", "{}", NULL, NULL},
+  };
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    AUTO(json_release) json_t *model = report_of(cases[i].model);
+    AUTO(json_release) json_t *report = report_of(CHATS);
+    struct data_tasks tasks = {.language = true, .model = model};
+    struct job_spec spec = spec_of(cases[i].job);
+    struct fault_list faults = {0};
+    data_judge(&spec, &(struct data_file){"f", "training_file", report}, USE_CHAT, tasks, &faults);
+    if (cases[i].says ? !faults.count || !strstr(faults.item[0].text, cases[i].says) ||
+                            strcmp(faults.item[0].param, cases[i].param) != 0
+                      : faults.count > 0)
+      fail_msg("%s on %s: %s: %s", cases[i].job, cases[i].model, faults.item[0].param, faults.item[0].text);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(judges), cmocka_unit_test(compares_labels),
+                                     cmocka_unit_test(judges_templates),
                                      cmocka_unit_test(labels_have_meaning)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,10 @@
 . "$(dirname "$0")/lib.sh"
 cp "$root"/tests/golden/cases/llama-hra/model/* "$work/models/tiny/"
 printf '%s\n' '[PAD]' '[UNK]' '[CLS]' '[SEP]' '[MASK]' a b c > "$work/models/tiny/vocab.txt"
+cat > "$work/models/tiny/chat_template.jinja" <<'END'
+{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}[{{ m.role }}] {{ m.content }}</s>{% endfor %}
+END
+mkdir "$work/models/encoder"; cp "$root"/tests/golden/cases/bert-hra/model/* "$work/models/tiny/vocab.txt" "$work/models/encoder/"
 start --worker-path "$(dirname "$REFLECTD")/reflect-worker" --upload-check-wait-ms 10000
 
 # post [MEMBERS]: a job on $file.
@@ -19,6 +23,11 @@ refused "a column that is not there" "invalid_value dataset.label" 'id.*text.*re
 accepted "gaps in columns that are not" ',"dataset":{"text":"category","label":"id"}'
 upload chat.jsonl '{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}],"text":null,"label":null}'
 accepted "null beside a chat"
+call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' -d "{\"model\":\"encoder\",\"training_file\":\"$file\"}"
+like "$status $body" '^400 .*has chats, which language models learn from; encoder classifies texts' "a chat for a model that only classifies"
+upload rules.jsonl $'{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}]}\n{"messages":[{"role":"system","content":"r"},{"role":"user","content":"q"},{"role":"assistant","content":"a"}]}'
+refused "a system message that the template refuses" "dataset_invalid training_file" "line 2, column 13: the model's chat template refuses a system message: .*System role not supported"
+accepted "with a template that knows one" ',"dataset":{"chat_template":"chatml"}'
 upload mixed.jsonl $'{"text":"a","label":"x"}\n{"text":"b","label":null}\n{"text":"c","label":"y"}'
 refused "a line without a label" "dataset_invalid training_file" 'line 2, column 21: label is null'
 upload stars.csv $'text,label\na,1\nb,5\nc,3.0'; like "$body" '"names":\["1","3","5"\]' "stars are classes"; stars=$file

@@ -142,7 +142,7 @@ static void fit(json_t *report) {
 static enum data_use judge(struct fault_list *faults, const json_t *report) {
   struct job_spec spec = {0};
   const struct data_file file = {.report = report};
-  const struct data_tasks both = {true, true};
+  const struct data_tasks both = {.language = true, .classifier = true};
   field_defaults(&job_sections[0].fields, &spec.columns);
   enum data_use use = data_use(&spec, report, both);
   data_judge(&spec, &file, use, both, faults);

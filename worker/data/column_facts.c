@@ -97,6 +97,9 @@ static enum status add_chat(struct columns *c, struct column_facts *facts, const
   facts->turns.assistant += turns.assistant;
   if (turns.assistant_first)
     note(&facts->assistant_first, record, facts);
+  for (size_t i = 0; i < CHAT_FEATURE_COUNT; i++)
+    if (turns.features & 1u << i)
+      note(&facts->features[i], record, facts);
   if (!messages_check_learnt(&turns, record, facts->name, &found))
     return STATUS_OK;
   return keep_error(&facts->unlearnt, &c->arena, &found, err);
@@ -262,6 +265,11 @@ static json_t *column_json(struct column_facts *f) {
     put(out, "chat", "not every line has an array of messages");
   if (f->unlearnt)
     put(out, "unlearnt", f->unlearnt->text);
+  json_t *features = json_object();
+  for (size_t i = 0; i < CHAT_FEATURE_COUNT; i++)
+    if (f->features[i].count)
+      put_place(features, chat_feature_name((enum chat_feature)i), f->features[i].first);
+  json_object_set_new(out, "features", features);
   json_object_set_new(out, "chats", json_true());
   return out;
 }

@@ -28,6 +28,7 @@ struct column_facts {
   struct error *not_chat;      /* the first array that is not one; NULL: none */
   struct error *unlearnt;      /* the first chat that the assistant says nothing in; NULL: none */
   struct label_count assistant_first; /* chats that the assistant begins */
+  struct label_count features[CHAT_FEATURE_COUNT]; /* chats that have it */
 };
 
 struct columns {

@@ -193,6 +193,30 @@ static enum status check_weight(const struct at *at, const json_t *message, stru
   return record_fault(err, at->record, -1, at->field, "message %zu: weight must be 0 or 1", at->number);
 }
 
+static bool is(const char *role, const char *name) {
+  return role && strcmp(role, name) == 0;
+}
+
+/* What a chat template may refuse of a message; `last` is the role of the one before, NULL: it is the first that is no
+   system's. */
+static unsigned features_of(const json_t *message, const char *role, const char *last) {
+  unsigned out = 0;
+  bool assistant = is(role, "assistant");
+  if (is(role, "system") || is(role, "developer"))
+    return 1u << CHAT_SYSTEM;
+  if (assistant && !last)
+    out |= 1u << CHAT_ASSISTANT_FIRST;
+  if (assistant && is(last, "assistant"))
+    out |= 1u << CHAT_REPEATED_ASSISTANT;
+  if (is(role, "user") && is(last, "user"))
+    out |= 1u << CHAT_REPEATED_USER;
+  if (is(role, "tool") || is(role, "function"))
+    out |= 1u << CHAT_TOOL_RESULTS;
+  if (assistant && (json_array_size(json_object_get(message, "tool_calls")) > 0 || is_given(message, "function_call")))
+    out |= 1u << CHAT_TOOL_CALLS;
+  return out;
+}
+
 static enum status check_message(struct messages_facts *out, bool *user_seen, const struct at *at,
                                  const json_t *message, struct error *err) {
   const char *role = json_string_value(json_object_get(message, "role"));
@@ -248,6 +272,7 @@ static enum status check_line(const struct record *record, struct error *err) {
 enum status messages_check(struct messages_facts *out, const struct record *record, const char *field,
                            struct error *err) {
   const json_t *messages = json_object_get(record->object, field);
+  const char *last = NULL;
   bool user_seen = false;
   *out = (struct messages_facts){0};
   if (!json_is_array(messages) || json_array_size(messages) == 0)
@@ -255,8 +280,18 @@ enum status messages_check(struct messages_facts *out, const struct record *reco
   enum status status = STATUS_OK;
   for (size_t i = 0; !status && i < json_array_size(messages); i++) {
     struct at at = {record, field, i + 1};
-    status = check_message(out, &user_seen, &at, json_array_get(messages, i), err);
+    const json_t *message = json_array_get(messages, i);
+    status = check_message(out, &user_seen, &at, message, err);
+    if (status)
+      return status;
+    const char *role = json_string_value(json_object_get(message, "role"));
+    unsigned features = features_of(message, role, last);
+    out->features |= features;
+    last = features == 1u << CHAT_SYSTEM ? last : role;
   }
+  if (json_array_size(json_object_get(record->object, "tools")) > 0 ||
+      json_array_size(json_object_get(record->object, "functions")) > 0)
+    out->features |= 1u << CHAT_TOOLS;
   return status ? status : check_line(record, err);
 }
 

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "api/chat_feature.h"
 #include "base/error.h"
 #include "worker/data/records.h"
 
@@ -14,6 +15,7 @@ struct messages_facts {
   size_t assistant;       /* of the assistant */
   size_t learnt;          /* of these: they say something (message_speaks), and their weight is not 0 */
   bool assistant_first;   /* the assistant speaks before any user */
+  unsigned features;      /* a bit for each enum chat_feature that the conversation has */
 };
 
 /* Checks the member `field` of a JSONL record, and its `tools`, `functions` and `parallel_tool_calls`. A message has
