@@ -61,7 +61,7 @@ static void on_tick(uv_timer_t *timer) {
   struct loop *loop = timer->data;
   front_tick(loop->server->front);
   if (loop->server->draining && !loop->stopping && supervisor_idle(loop->server->supervisor) &&
-      !loop->server->removal)
+      !loop->server->removal && loop->server->publishing == 0)
     close_all(loop);
 }
 

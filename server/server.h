@@ -4,6 +4,7 @@
 #define SERVER_SERVER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "config/config.h"
 #include "storage/db.h"
@@ -24,6 +25,7 @@ struct server {
   struct supervisor *supervisor;
   struct inspection *inspection;
   struct removal *removal;  /* bytes that are being removed; NULL: none */
+  size_t publishing;        /* uploads that are being made durable */
   bool draining;  /* SIGTERM came: no new work */
 };
 

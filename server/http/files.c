@@ -37,40 +37,43 @@ static void reply_with_file(struct request *request, const char *id) {
     reply_json(request, file_object(request->server, &file));
 }
 
-void http_files_create(struct request *request) {
-  struct uploaded uploaded;
-  struct error err;
-  struct server *server = request->server;
-  if (request->waited) {
-    reply_with_file(request, request->wait_key);
-    return;
-  }
-  if (upload_end(&uploaded, request->upload, &err)) {
-    reply_error(request, &err);
-    return;
-  }
+/* The row of bytes that are durable. Without it they are nobody's. */
+static enum status store(struct server *server, const struct uploaded *uploaded, struct error *err) {
   int64_t now = clock_unix();
-  struct file_row row = {.id = uploaded.id,
+  struct file_row row = {.id = uploaded->id,
                          .created_at = now,
-                         .expires_at = uploaded.expires_after ? now + uploaded.expires_after : 0,
-                         .filename = uploaded.filename,
-                         .purpose = uploaded.purpose,
-                         .bytes = uploaded.bytes,
-                         .sha256 = uploaded.sha256,
-                         .path = uploaded.path,
+                         .expires_at = uploaded->expires_after ? now + uploaded->expires_after : 0,
+                         .filename = uploaded->filename,
+                         .purpose = uploaded->purpose,
+                         .bytes = uploaded->bytes,
+                         .sha256 = uploaded->sha256,
+                         .path = uploaded->path,
                          .status = FILE_UPLOADED};
-  if (db_file_insert(server->db, &row, &err)) {
-    char path[PATH_BYTES];
-    if (!path_format(path, NULL, "%s/%s", server->config->data, uploaded.path))
-      unlink(path);
+  enum status status = db_file_insert(server->db, &row, err);
+  char path[PATH_BYTES];
+  if (status && !path_format(path, NULL, "%s/%s", server->config->data, uploaded->path))
+    unlink(path);
+  return status;
+}
+
+/* The request then waits for the check, a little. */
+static void on_published(struct request *request, const struct uploaded *uploaded, const struct error *err) {
+  struct server *server = request->server;
+  if (err)
+    request->refused = *err;
+  else if (!store(server, uploaded, &request->refused))
+    scheduler_wake(server->scheduler);
+  request_wait_at_most(request, request->refused.status ? 0 : server->config->upload_check_wait_ms);
+}
+
+void http_files_create(struct request *request) {
+  struct error err;
+  if (request->waited)
+    reply_with_file(request, request->wait_key);
+  else if (upload_end(request->upload, on_published, request, &err))
     reply_error(request, &err);
-    return;
-  }
-  scheduler_wake(server->scheduler);
-  if (server->config->upload_check_wait_ms > 0)
-    request_wait(request, row.id, server->config->upload_check_wait_ms);
   else
-    reply_json(request, file_object(server, &row));
+    request_wait(request, upload_id(request->upload), -1);
 }
 
 void http_files_list(struct request *request) {

@@ -33,6 +33,7 @@ struct front {
   struct client *clients;
   struct request *waiting;
   bool pending;             /* libmicrohttpd must run: what it cannot know of has changed */
+  bool closing;             /* only what waited is answered: nothing else of the daemon works any more */
   char key_hash[HASH_HEX];
 };
 
@@ -128,11 +129,11 @@ static enum MHD_Result finish(struct request *request) {
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url,
                                   const char *method, const char *version, const char *bytes, size_t *length,
                                   void **slot) {
+  const struct front *front = context;
   struct request *request = *slot;
   bool taken;
-  (void)context;
   (void)url;
-  if (!request)
+  if (!request || (front->closing && request->phase != REQUEST_WAITING && request->phase != REQUEST_ANSWERED))
     return MHD_NO;
   request->connection = connection;
   switch (request->phase) {
@@ -309,6 +310,7 @@ enum status front_open(struct front **out, struct server *server, int listen_fd,
 void front_close(struct front *front) {
   if (!front)
     return;
+  front->closing = true;
   resume(front, NULL, INT64_MAX);
   MHD_run(front->daemon); /* answers what was waiting; none may be suspended when it stops */
   MHD_stop_daemon(front->daemon);

@@ -238,7 +238,14 @@ enum status request_json(json_t **out, struct request *request, struct error *er
 void request_wait(struct request *request, const char *key, int64_t wait_ms) {
   CHECK(request->phase == REQUEST_BODY && !request->waited);
   snprintf(request->wait_key, sizeof request->wait_key, "%s", key);
-  request->wait_until_ms = clock_boot_ms() + wait_ms;
+  request->wait_until_ms = wait_ms < 0 ? INT64_MAX : clock_boot_ms() + wait_ms;
   request->phase = REQUEST_WAITING;
   front_wait(request->front, request);
+}
+
+void request_wait_at_most(struct request *request, int64_t wait_ms) {
+  CHECK(request->phase == REQUEST_WAITING);
+  request->wait_until_ms = clock_boot_ms() + wait_ms;
+  if (wait_ms <= 0)
+    front_wake(request->front, request->wait_key);
 }

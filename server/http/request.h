@@ -42,7 +42,7 @@ struct request {
   struct arena arena;                 /* lives as long as the request */
   struct str body;
   struct upload *upload;              /* files_create: where the body goes instead */
-  struct error refused;               /* answered with this once the body is read; STATUS_OK: not */
+  struct error refused;               /* the answer once the body is read, or the wait over; STATUS_OK: none */
   uint64_t body_bytes;                /* received so far */
   int64_t started_ms, told_ms;        /* boot clock */
   double started;                     /* for the duration */
@@ -60,9 +60,12 @@ const char *request_header(const struct request *request, const char *name);
 const char *request_param(const struct request *request, size_t n);
 /* The body as a JSON object; the caller owns *out. */
 NODISCARD enum status request_json(json_t **out, struct request *request, struct error *err);
-/* Lets the request wait until front_wake(key) or until `wait_ms` have passed; the handler is then called again with
-   `waited` set. */
+/* Lets the request wait until front_wake(key) or until `wait_ms` have passed (-1: however long); the handler is then
+   called again with `waited` set, or `refused` is answered when that was set meanwhile. A client that leaves is not
+   noticed before. */
 void request_wait(struct request *request, const char *key, int64_t wait_ms);
+/* While it waits: `wait_ms` from now and no longer. */
+void request_wait_at_most(struct request *request, int64_t wait_ms);
 
 /* ---- its life, for the front ---- */
 

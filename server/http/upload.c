@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uv.h>
 
 #include "base/rng.h"
 #include "base/str.h"
@@ -29,6 +30,14 @@ struct upload {
   char path[PATH_BYTES];
   char sha256[HASH_HEX];
   struct file_new file;       /* fd -1 unless the file part has begun */
+  /* upload_end */
+  uv_work_t work;
+  bool publishing;            /* all but `server` belongs to another thread */
+  struct uploaded uploaded;
+  upload_published *published;
+  struct request *request;
+  enum status status;
+  struct error err;
 };
 
 static enum status check_purpose(const char *purpose, struct error *err) {
@@ -115,10 +124,15 @@ enum status upload_new(struct upload **out, struct server *server, const char *c
 void upload_free(struct upload *upload) {
   if (!upload)
     return;
+  CHECK(!upload->publishing);
   file_discard(&upload->file);
   for (size_t i = 0; i < PART_COUNT; i++)
     str_done(&upload->value[i]);
   free(upload);
+}
+
+const char *upload_id(const struct upload *upload) {
+  return upload->id;
 }
 
 enum status upload_feed(struct upload *upload, const char *bytes, size_t length, struct error *err) {
@@ -142,7 +156,22 @@ static enum status read_expiry(int64_t *out, const struct upload *upload, struct
   return STATUS_OK;
 }
 
-enum status upload_end(struct uploaded *out, struct upload *upload, struct error *err) {
+/* The sync of a large file takes seconds. */
+static void publish(uv_work_t *work) {
+  struct upload *upload = work->data;
+  upload->status = file_publish(&upload->file, upload->sha256, &upload->err);
+}
+
+static void on_published(uv_work_t *work, int code) {
+  struct upload *upload = work->data;
+  (void)code; /* never cancelled */
+  upload->publishing = false;
+  upload->server->publishing--;
+  upload->published(upload->request, &upload->uploaded, upload->status ? &upload->err : NULL);
+}
+
+enum status upload_end(struct upload *upload, upload_published *published, struct request *request,
+                       struct error *err) {
   int64_t expires_after;
   enum status status = multipart_end(&upload->parser, err);
   for (enum upload_part part = PART_FILE; !status && part <= PART_PURPOSE; part++)
@@ -152,16 +181,18 @@ enum status upload_end(struct uploaded *out, struct upload *upload, struct error
     status = read_expiry(&expires_after, upload, err);
   if (status)
     return status;
-  uint64_t bytes = upload->file.bytes;
-  status = file_publish(&upload->file, upload->sha256, err);
-  if (status)
-    return status;
-  *out = (struct uploaded){.id = upload->id,
-                           .filename = upload->filename,
-                           .purpose = upload->value[PART_PURPOSE].text,
-                           .expires_after = expires_after,
-                           .bytes = (int64_t)bytes,
-                           .sha256 = upload->sha256,
-                           .path = upload->path};
+  upload->uploaded = (struct uploaded){.id = upload->id,
+                                       .filename = upload->filename,
+                                       .purpose = upload->value[PART_PURPOSE].text,
+                                       .expires_after = expires_after,
+                                       .bytes = (int64_t)upload->file.bytes,
+                                       .sha256 = upload->sha256,
+                                       .path = upload->path};
+  upload->published = published;
+  upload->request = request;
+  upload->publishing = true;
+  upload->server->publishing++;
+  upload->work.data = upload;
+  CHECK(uv_queue_work(upload->server->uv, &upload->work, publish, on_published) == 0);
   return STATUS_OK;
 }

@@ -6,6 +6,7 @@
 #include "server/server.h"
 
 struct upload;
+struct request;
 
 /* What a complete upload holds. Strings live as long as the upload. */
 struct uploaded {
@@ -20,10 +21,15 @@ struct uploaded {
 
 NODISCARD enum status upload_new(struct upload **out, struct server *server, const char *content_type,
                                  struct error *err);
-/* Forgets it; bytes that were not published are removed. NULL is fine. */
+/* Forgets it, but never while it is published; bytes that were not published are removed. NULL is fine. */
 void upload_free(struct upload *upload);
+/* The file's id, made for it when its part begins. */
+const char *upload_id(const struct upload *upload);
 NODISCARD enum status upload_feed(struct upload *upload, const char *bytes, size_t length, struct error *err);
-/* The body has ended: checks that all is there and makes the file durable. */
-NODISCARD enum status upload_end(struct uploaded *out, struct upload *upload, struct error *err);
+/* The body has ended: checks that all is there, and makes the file durable beside the loop. `published` is called on
+   the loop when that has ended, unless upload_end fails; err NULL: it is durable. The daemon does not stop before. */
+typedef void upload_published(struct request *request, const struct uploaded *uploaded, const struct error *err);
+NODISCARD enum status upload_end(struct upload *upload, upload_published *published, struct request *request,
+                                 struct error *err);
 
 #endif

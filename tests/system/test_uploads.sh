@@ -47,4 +47,43 @@ is "$status $(value bytes)" "200 0" "an empty file"; like "$body" 'a bä.jsonl' 
 call POST /v1/files -H 'Content-Type: multipart/form-data; boundary=B' --data-binary "${form%--B--*}"
 is "$status $(value code)" "400 invalid_request" "a body that stops before its end"
 stop; is "$code" 0 "exit 0"
+
+# ---- a disk that takes its time to make an upload durable ----
+${CC:-cc} -shared -fPIC -x c -o "$work/slow.so" - << 'END'
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int fsync(int fd) {
+  char name[64], path[4096] = "";
+  snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+  if (readlink(name, path, sizeof path - 1) > 0 && strstr(path, "/files/.tmp-")) {
+    usleep(1500000);
+    strcpy(strstr(path, "/data/"), "/broken");
+    if (access(path, F_OK) == 0)
+      return errno = ENOSPC, -1;
+  }
+  return (int)syscall(SYS_fsync, fd);
+}
+END
+# later NAME [CURL OPTION...]: an upload beside us; its answer comes into $work/NAME.
+later() { curl -sS -o "$work/$1" -F purpose=fine-tune -F "file=@$work/train.jsonl;filename=$1.jsonl" "${@:2}" "$url/v1/files" 2> "$work/curl" & sleep 0.5; }
+slow() { LD_PRELOAD=$work/slow.so ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0 start "$@"; }
+stored() { find "$work/data/files" -type f | wc -l; }
+slow --upload-check-wait-ms 5000; before=$(stored)
+later durable; first=$!; later beside
+call GET /v1/files --max-time 0.4; is "$status" 200 "others are answered while an upload is made durable"
+unlike "$body" 'durable.jsonl|beside.jsonl' "which is not listed yet"
+wait "$first" $!; like "$(< "$work/durable")$(< "$work/beside")" '"status":"processed".*"status":"processed"' "its answer waits for that and for its check"
+is "$(stored)" $((before + 2)) "and the bytes have their names"
+later left --max-time 0.3; wait $!; sleep 1.5; call GET /v1/files; like "$body" 'left.jsonl' "a client that leaves meanwhile: its file is complete and stored"
+: > "$work/broken"; call POST /v1/files -F purpose=fine-tune -F "file=@$work/train.jsonl"; rm "$work/broken"
+is "$status $(value code)" "507 insufficient_storage" "a disk that turns out to be full"; is "$(stored)" $((before + 3)) "and nothing is half stored"
+later last; stop; is "$code" 0 "told to stop meanwhile: exit 0"; wait
+like "$(< "$work/last")" '"filename":"last.jsonl"' "the upload is answered"
+is "$(stored) $(find "$work/data/files" -name '.tmp-*')" "$((before + 4)) " "and whole"
+start; call GET /v1/files; like "$body" 'last.jsonl' "the next daemon has it"
+[[ -e $work/data/lost+found ]] && not_ok "and lacks nothing" || ok "and lacks nothing"
+stop; is "$code" 0 "exit 0"
 finish
