@@ -24,6 +24,8 @@ static const char *const schemas[] = {
 #include "storage/schema_2.sql.inc"
     ,
 #include "storage/schema_3.sql.inc"
+    ,
+#include "storage/schema_4.sql.inc"
 };
 #pragma GCC diagnostic pop
 

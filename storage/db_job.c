@@ -237,9 +237,9 @@ enum status db_job_same(struct job_row *out, bool *found, struct db *db, const c
   enum status status =
       stmt_open(&stmt, db,
                 key ? "SELECT " COLUMNS " FROM job WHERE idempotency_key = ?1 AND created_at >= ?2"
-                      " ORDER BY seq DESC LIMIT 1"
+                      " ORDER BY created_at DESC, seq DESC LIMIT 1"
                     : "SELECT " COLUMNS " FROM job WHERE body_sha256 = ?1 AND created_at >= ?2"
-                      " AND idempotency_key IS NULL ORDER BY seq DESC LIMIT 1",
+                      " AND idempotency_key IS NULL ORDER BY created_at DESC, seq DESC LIMIT 1",
                 err);
   if (status)
     return status;
