@@ -1,4 +1,4 @@
-/* sources: base worker/data/records.c worker/data/record.c worker/data/messages.c worker/data/conversation.c */
+/* sources: base worker/data/record*.c worker/data/format.c worker/data/messages.c worker/data/conversation.c */
 /* Any bytes, read as each of the three formats: every record is whole and in its place, every refusal
    names a line. A line with messages is checked as a chat, and one that passes is read as a conversation in one form.
  */

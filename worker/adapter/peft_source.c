@@ -33,7 +33,9 @@ static enum status read_archive(struct peft_source *s, struct error *err) {
         "as safetensors");
   for (int i = CONFIG; i <= WEIGHTS; i++)
     if (!s->members[i].bytes)
-      return error_set(err, STATUS_DATASET_INVALID, NULL, "the archive has no %s", wanted[i].name);
+      return error_set(err, STATUS_DATASET_INVALID, NULL,
+                       "the archive has no %s, so it is no adapter; data is uploaded unpacked, as .jsonl, .csv or .tsv",
+                       wanted[i].name);
   status = json_parse(&s->config, config->bytes, config->length, NULL, err);
   if (status)
     error_prefix(err, "adapter_config.json");

@@ -115,9 +115,11 @@ static void see_labelled(struct doubts *d, const struct record *record) {
 static void see_header(struct doubts *d, const struct record *record) {
   const char *const *names;
   size_t count = records_columns(d->records, &names);
-  for (size_t i = 0; i < count; i++)
-    if (strcmp(record->values[i].text, names[i]) != 0)
+  for (size_t i = 0; i < count; i++) {
+    const char *text = record->values[i].text; /* files that were joined keep their byte order marks */
+    if (strcmp(text + (i == 0 && strncmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0), names[i]) != 0)
       return;
+  }
   if (count > 0 && !record->object)
     note(&d->header, record, -1, NULL);
 }
@@ -257,9 +259,21 @@ static const char *more(char out[64], const struct label_count *of) {
   return out;
 }
 
+static void tell_delimiter(json_t *list, const struct records *records) {
+  const char *const *names;
+  char used = records_delimiter(records);
+  size_t count = records_columns(records, &names);
+  const char *word = used == '\t' ? "tabs" : used == ';' ? "semicolons" : used == '|' ? "vertical bars" : "colons";
+  if (records_format(records) == RECORD_CSV && used != ',')
+    label_doubt(list, "the fields are separated by %s, not by commas", word);
+  if (records_format(records) == RECORD_TSV && count == 1 && strpbrk(names[0], ",;|"))
+    label_doubt(list, "the header has no tab: it is one column named %.100s", names[0]);
+}
+
 void doubts_tell(json_t *list, const struct doubts *d, const struct columns *columns) {
   char tail[64];
   size_t empty = records_blank(d->records);
+  tell_delimiter(list, d->records);
   if (empty)
     label_doubt(list, "%zu empty lines were skipped", empty);
   if (d->repeated)

@@ -15,6 +15,7 @@
 #include "base/grow.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "worker/data/format.h"
 
 enum { WINDOW_BYTES = 2 * RECORD_BYTES_MAX, CHUNK_BYTES = 1 << 16, NAMES_MAX = 1 << 20 };
 
@@ -24,6 +25,7 @@ struct records {
   const char *window;
   size_t start, end;    /* the unread part of the window */
   enum record_format format;
+  char delimiter;       /* of CSV and TSV */
   size_t line;          /* of window[start] */
   size_t blank;
   uint64_t consumed;
@@ -45,6 +47,10 @@ const char *record_format_name(enum record_format format) {
 
 enum record_format records_format(const struct records *r) {
   return r->format;
+}
+
+char records_delimiter(const struct records *r) {
+  return r->delimiter;
 }
 
 size_t records_lines(const struct records *r) {
@@ -132,12 +138,12 @@ static void consume(struct records *r, size_t bytes, size_t lines) {
 /* Where the scan for a record's end stands in CSV. */
 enum scan { FIELD_START, PLAIN, QUOTED, CLOSED };
 
-static enum scan step(enum scan state, char c) {
+static enum scan step(enum scan state, char c, char delimiter) {
   switch (state) {
   case QUOTED: return c == '"' ? CLOSED : QUOTED;
-  case CLOSED: return c == '"' ? QUOTED : c == ',' ? FIELD_START : PLAIN;
-  case FIELD_START: return c == '"' ? QUOTED : c == ',' ? FIELD_START : PLAIN;
-  case PLAIN: return c == ',' ? FIELD_START : PLAIN;
+  case CLOSED: return c == '"' ? QUOTED : c == delimiter ? FIELD_START : PLAIN;
+  case FIELD_START: return c == '"' ? QUOTED : c == delimiter ? FIELD_START : PLAIN;
+  case PLAIN: return c == delimiter ? FIELD_START : PLAIN;
   }
   CHECK(!"a state of the scan");
 }
@@ -178,7 +184,7 @@ static enum status find_end(struct records *r, size_t *length, size_t *next, siz
     if (state == FIELD_START)
       opened = i;
     if (quoting)
-      state = step(state, c);
+      state = step(state, c, r->delimiter);
   }
   *next = i + (r->start + i < r->end);
   *length = *next > i && i && r->window[r->start + i - 1] == '\r' ? i - 1 : i;
@@ -191,9 +197,9 @@ static enum status check_bytes(const struct records *r, size_t length, struct er
   size_t bad;
   const char *nul = memchr(text, '\0', length);
   if (nul)
-    return fault(err, r, (size_t)(nul - text), "a NUL byte");
+    return fault(err, r, (size_t)(nul - text), "a NUL byte, which no text has");
   if (!utf8_valid(text, length, &bad))
-    return fault(err, r, bad, "the byte 0x%02X is not UTF-8", (unsigned char)text[bad]);
+    return fault(err, r, bad, "the byte 0x%02X is not UTF-8; save the file as UTF-8", (unsigned char)text[bad]);
   return STATUS_OK;
 }
 
@@ -201,8 +207,8 @@ static enum status check_bytes(const struct records *r, size_t length, struct er
 
 /* Appends the field that begins at *at to r->text without its quotes; *at is then at its delimiter or
    at the end. */
-static enum status read_field(struct records *r, size_t *at, size_t length, char delimiter, struct error *err) {
-  const char *text = r->window + r->start;
+static enum status read_field(struct records *r, size_t *at, size_t length, struct error *err) {
+  const char *text = r->window + r->start, delimiter = r->delimiter;
   size_t i = *at;
   if (r->format == RECORD_CSV && i < length && text[i] == '"') {
     for (i++;; i++) {
@@ -236,7 +242,6 @@ static enum status read_field(struct records *r, size_t *at, size_t length, char
 
 /* Splits the record into r->values; *count of them. */
 static enum status split(struct records *r, size_t length, size_t *count, struct error *err) {
-  char delimiter = r->format == RECORD_TSV ? '\t' : ',';
   const char *text = r->window + r->start;
   size_t line = r->line, column = 1, counted = 0;
   size_t offsets[RECORD_COLUMNS_MAX];
@@ -254,7 +259,7 @@ static enum status split(struct records *r, size_t length, size_t *count, struct
     value->line = line;
     value->column = column;
     offsets[*count] = r->text.length;
-    enum status status = read_field(r, &at, length, delimiter, err);
+    enum status status = read_field(r, &at, length, err);
     if (status)
       return status;
     value->length = r->text.length - offsets[(*count)++];
@@ -269,6 +274,13 @@ static enum status split(struct records *r, size_t length, size_t *count, struct
   return STATUS_OK;
 }
 
+static size_t blanks(const char *text, size_t length) {
+  size_t count = 0;
+  while (count < length && strchr(" \t\r", text[count]))
+    count++;
+  return count;
+}
+
 /* A whole record that is not an empty line, its bytes checked; *next == 0 at the end of the file. */
 static enum status next_raw(struct records *r, size_t *length, size_t *next, size_t *lines, struct error *err) {
   for (;;) {
@@ -277,10 +289,7 @@ static enum status next_raw(struct records *r, size_t *length, size_t *next, siz
       status = check_bytes(r, *length, err);
     if (status || *next == 0)
       return status;
-    size_t spaces = 0;
-    while (r->format == RECORD_JSONL && spaces < *length && strchr(" \t\r", r->window[r->start + spaces]))
-      spaces++;
-    if (spaces < *length)
+    if ((r->format == RECORD_JSONL ? blanks(r->window + r->start, *length) : 0) < *length)
       return STATUS_OK;
     r->blank++;
     consume(r, *next, 1);
@@ -319,17 +328,29 @@ static enum status read_header(struct records *r, struct error *err) {
 
 /* --- JSON Lines ----------------------------------------------------------------------------------- */
 
+/* Has a line that holds no whole value the look of one of an indented object? */
+static bool goes_on(const char *text, size_t length) {
+  while (length > 0 && strchr(" \t\r", text[length - 1]))
+    length--;
+  return length > 0 && strchr("{[,:", text[length - 1]);
+}
+
 static enum status read_json(struct records *r, size_t length, struct error *err) {
   static const struct json_limits limits = {.bytes_max = RECORD_BYTES_MAX};
   struct error why = {0};
   const char *text = r->window + r->start;
   json_decref(r->object);
   r->object = NULL;
-  if (!r->any && text[0] == '[')
-    return fault(err, r, 0, "the file is one JSON array; JSON Lines has one object a line");
+  size_t first = blanks(text, length);
+  if (!r->any && text[first] == '[')
+    return fault(err, r, first,
+                 "the file is one JSON array; JSON Lines has one object a line (jq -c '.[]' makes it so)");
   enum status status = json_parse(&r->object, text, length, &limits, &why);
   if (status == STATUS_OUT_OF_MEMORY)
     return error_set(err, status, NULL, "%s", why.text);
+  if (status && r->start + length < r->end && goes_on(text, length))
+    return fault(err, r, first,
+                 "the object goes on in the next line; JSON Lines has one object a line (jq -c . makes it so)");
   if (status) {  /* "line 1, column C: what" of the line becomes that of the file */
     const char *place = strchr(why.text, ',');
     return error_set(err, STATUS_DATASET_INVALID, NULL, "line %zu%s", r->line, place ? place : why.text);
@@ -361,7 +382,7 @@ static bool format_of_name(enum record_format *out, const char *filename) {
   return false;
 }
 
-/* By the first line: an object, else by the delimiter that it has. */
+/* By the first line: an object (or an array, which is refused), else by the delimiter that it has. */
 static enum status sniff(struct records *r, struct error *err) {
   const char *text = r->window + r->start;
   size_t length = r->end - r->start, first = 0;
@@ -369,11 +390,11 @@ static enum status sniff(struct records *r, struct error *err) {
     first++;
   const char *stop = first < length ? memchr(text + first, '\n', length - first) : NULL;
   size_t line = (stop ? (size_t)(stop - text) : length) - first;
-  if (line && text[first] == '{')
+  if (line && (text[first] == '{' || text[first] == '['))
     r->format = RECORD_JSONL;
   else if (line && memchr(text + first, '\t', line))
     r->format = RECORD_TSV;
-  else if (line && memchr(text + first, ',', line))
+  else if (line && (memchr(text + first, ',', line) || format_delimiter(text + first, line) != ','))
     r->format = RECORD_CSV;
   else if (line)
     return fault(err, r, first, "the format is not clear; name the file .jsonl, .csv or .tsv");
@@ -424,6 +445,13 @@ static struct records *records_new(struct error *err) {
   return r;
 }
 
+static void find_delimiter(struct records *r) {
+  size_t named = format_names_delimiter(&r->delimiter, r->window + r->start, r->end - r->start);
+  consume(r, named, named > 0);
+  if (named == 0)
+    r->delimiter = r->format == RECORD_TSV ? '\t' : format_delimiter(r->window + r->start, r->end - r->start);
+}
+
 /* The part of opening that files and memory share. */
 static enum status begin(struct records **out, struct records *r, bool known, struct error *err) {
   enum status status = STATUS_OK;
@@ -431,8 +459,13 @@ static enum status begin(struct records **out, struct records *r, bool known, st
     status = fill(r, err);
   if (!status && r->end >= 3 && memcmp(r->window, "\xEF\xBB\xBF", 3) == 0)
     consume(r, 3, 0);
+  const char *says = status ? NULL : format_refused(r->window, r->end);
+  if (says)
+    status = fault(err, r, 0, "%s", says);
   if (!status && !known)
     status = sniff(r, err);
+  if (!status && r->format != RECORD_JSONL)
+    find_delimiter(r);
   if (!status && r->format != RECORD_JSONL)
     status = read_header(r, err);
   if (status)
@@ -484,6 +517,7 @@ enum status records_cut(struct records **out, struct records *from, size_t bytes
   CHECK(from->any);
   r->any = true;
   r->format = from->format;
+  r->delimiter = from->delimiter;
   r->line = from->line;
   r->columns = from->columns;
   r->column_count = from->column_count;

@@ -68,6 +68,11 @@ static void doubts(void **state) {
       {"x.tsv", "text\tlabel\na\tx\n\"b\"\t\"y\"\n",
        "line 3, column 1: the field is in quotes (and so are 1 more), which are part of it: TSV has no quoting (a file "
        "with quotes is saved as .csv, with commas)\n"},
+      {"x.csv", "text;label\na,b;x\nc;y\n", "the fields are separated by semicolons, not by commas\n"},
+      {"x.tsv", "text,label\na,x\nb,y\n",
+       "the header has no tab: it is one column named text,label\n"
+       "no column is named text; a job must name its columns (dataset.text, dataset.label)\n"},
+      {"x.csv", "text,label\na,x\n\xEF\xBB\xBFtext,label\nb,y\n", "line 3: the header again, as an example\n"},
       {"x.csv", "review,stars\n[CLS] a,1\nb,2\n",
        "line 2, column 1: review holds \"[CLS]\", which a tokenizer may take for a special token\n"
        "no column is named text; a job must name its columns (dataset.text, dataset.label)\n"},

@@ -82,7 +82,14 @@ static void reads_csv(void **state) {
       {"a,b\n1,\"x\n2,\"y\"\n",
        "! line 3, column 4: text after a closing quote, which was opened at line 2, column 3 (a "
                                "quote inside a quoted field is written twice)"},
-      {"a,\xC3\xA9,b\n\xC3\xA9\xC3\xA9,\xFF,1\n", "! line 2, column 4: the byte 0xFF is not UTF-8"},
+      {"a,\xC3\xA9,b\n\xC3\xA9\xC3\xA9,\xFF,1\n",
+       "! line 2, column 4: the byte 0xFF is not UTF-8; save the file as UTF-8"},
+      {"sep=;\r\na;b\r\n1,5;\"x;\"\r\n", "3:<1,5><x;>\n"},
+      {"a;b\n\"1;\";2\n3\n", "2:<1;><2>\n! line 3, column 1: 1 fields, but the header has 2"},
+      {"a\tb\n1,2\t\"3\t\"\n", "2:<1,2><3\t>\n"},
+      {"a\n1;2\n", "2:<1;2>\n"},
+      {"\x1F\x8B\x08",
+       "! line 1, column 1: the file is compressed by gzip; upload what is in it, unpacked, as .jsonl, .csv or .tsv"},
       {"", "! line 1, column 1: the file is empty"},
       {"\n\n", "! line 3, column 1: the file is empty"},
       {"a,b\n", "! line 2, column 1: no record follows the header"},
@@ -118,8 +125,14 @@ static void reads_json_lines(void **state) {
       {"   ", "! line 2, column 1: the file is empty"},
       {"", "! line 1, column 1: the file is empty"},
       {"{\"a\":1}\n[1]\n", "1:{\"a\":1}\n! line 2, column 1: each line must be a JSON object, not an array"},
-      {"[{\"a\":1}]\n", "! line 1, column 1: the file is one JSON array; JSON Lines has one object a line"},
-      {"{}\n{\"\xC3\xA9\":\xC3}\n", "1:{}\n! line 2, column 6: the byte 0xC3 is not UTF-8"},
+      {" [{\"a\":1}]\n",
+       "! line 1, column 2: the file is one JSON array; JSON Lines has one object a line (jq -c '.[]' makes it so)"},
+      {"{}\n{\n  \"a\": 1\n}\n",
+       "1:{}\n! line 2, column 1: the object goes on in the next line; JSON Lines has one object a line (jq -c . makes "
+       "it so)"},
+      {"{}\r{}\r",
+       "! line 1, column 1: the lines end in CR alone, as on old Macs; save the file with the line ends LF or CRLF"},
+      {"{}\n{\"\xC3\xA9\":\xC3}\n", "1:{}\n! line 2, column 6: the byte 0xC3 is not UTF-8; save the file as UTF-8"},
   };
   run(cases, COUNT_OF(cases), RECORD_JSONL);
   struct str out;
@@ -144,6 +157,7 @@ static void cuts_at_records(void **state) {
     enum record_format format;
     size_t records;
   } cases[] = {{"a\tb\n\"x\t1\n\"y\t2\nz\"\t3\n\"w\"\t4\n", RECORD_TSV, 4},
+               {"a;b\n\"x\n\";1\n\"y;\n\";2\n", RECORD_CSV, 2},
                {"a,b\n\"x\n\",1\n\"y\",2\n", RECORD_CSV, 2}};
   for (size_t i = 0; i < COUNT_OF(cases); i++) {
     struct records *records, *part;
@@ -259,7 +273,8 @@ static void finds_the_format(void **state) {
   } cases[] = {
       {"x.jsonl", "{}", RECORD_JSONL}, {"x.JSON", "{}", RECORD_JSONL}, {"x.ndjson", "{}", RECORD_JSONL},
       {"a.b.csv", "a\tb\n", RECORD_CSV}, {"x.tsv", "a,b\n", RECORD_TSV}, {"x.txt", " \n{\"a\":1}\n", RECORD_JSONL},
-      {"x", "a\tb, c\n", RECORD_TSV}, {NULL, "a,b\n", RECORD_CSV}, {"x.dat", "\xEF\xBB\xBF{}\n", RECORD_JSONL},
+      {"x", "a\tb, c\n", RECORD_TSV}, {NULL, "a,b\n", RECORD_CSV},
+      {"x", "a;b\n", RECORD_CSV}, {"x", "sep=\t\na\tb\n", RECORD_TSV}, {"x.dat", "\xEF\xBB\xBF{}\n", RECORD_JSONL},
   };
   for (size_t i = 0; i < COUNT_OF(cases); i++) {
     enum record_format got = RECORD_FORMAT_COUNT;

@@ -1,0 +1,17 @@
+/* What a data file is by its first bytes, as far as these tell. */
+#ifndef WORKER_DATA_FORMAT_H
+#define WORKER_DATA_FORMAT_H
+
+#include <stddef.h>
+
+/* Says what the file is and what to do, of one that is no text in UTF-8 with lines: "the file is ...". NULL: nothing
+   speaks against it. `bytes` are all of the file, or so many of its first that a line end is among them. */
+const char *format_refused(const char *bytes, size_t length);
+
+/* The length of a first line "sep=X" with its line end, which spreadsheets write and which names the delimiter; 0. */
+size_t format_names_delimiter(char *delimiter, const char *bytes, size_t length);
+/* The delimiter of CSV by its header: a comma, or what stands there in its place outside quotes: a tab, a semicolon or
+   a vertical bar. */
+char format_delimiter(const char *bytes, size_t length);
+
+#endif
