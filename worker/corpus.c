@@ -112,7 +112,7 @@ enum status corpus_beat(struct corpus_watch *watch, int thread, struct error *er
 struct making {
   const struct dataset *dataset;
   const struct tokenizer *tokenizer;
-  size_t max_length, vocabulary;
+  size_t max_length, vocabulary, types;
   size_t run;
   struct corpus *corpus;
   struct corpus_part *parts;
@@ -127,6 +127,11 @@ static enum status make_example(const struct making *m, struct corpus *part, str
       tokenizer_encode(m->tokenizer, encoding, e->text, e->text_length, e->pair, e->pair_length, m->max_length, err);
   if (status)
     return error_prefix(err, "line %zu", e->line);
+  for (size_t t = 0; m->types && t < encoding->count; t++)
+    if ((size_t)encoding->types[t] >= m->types)
+      return error_set(err, STATUS_MODEL_INVALID, "model",
+                       "line %zu: the tokenizer makes token type %d (a second text), but the model's type_vocab_size "
+                       "is %zu", e->line, encoding->types[t], m->types);
   part->truncated += encoding->truncated;
   if (m->corpus->labels)
     m->corpus->labels[i] = e->label;
@@ -148,7 +153,8 @@ static void make_part(void *payload, size_t task, int thread) {
 }
 
 enum status corpus_make(struct corpus *c, const struct dataset *d, const struct tokenizer *tokenizer, size_t max_length,
-                        size_t vocabulary, struct pool *pool, struct corpus_watch *watch, struct error *err) {
+                        size_t vocabulary, size_t types, struct pool *pool, struct corpus_watch *watch,
+                        struct error *err) {
   enum { RUN_LEAST = 64, RUNS = 8 };
   size_t threads = (size_t)pool_threads(pool), run = d->count / (threads * RUNS) + RUN_LEAST;
   size_t tasks = (d->count + run - 1) / run;
@@ -156,7 +162,7 @@ enum status corpus_make(struct corpus *c, const struct dataset *d, const struct 
   *c = (struct corpus){0};
   c->labels = classes ? calloc(d->count, sizeof *c->labels) : NULL;
   c->targets = classes ? NULL : calloc(d->count, sizeof *c->targets);
-  struct making m = {d, tokenizer, max_length, vocabulary, run, c, NULL, NULL, watch};
+  struct making m = {d, tokenizer, max_length, vocabulary, types, run, c, NULL, NULL, watch};
   m.parts = calloc(tasks, sizeof *m.parts);
   m.encodings = calloc(threads, sizeof *m.encodings);
   enum status status = (c->labels || c->targets) && m.parts && m.encodings ? STATUS_OK : no_memory(err);

@@ -49,11 +49,12 @@ struct corpus_watch {
 /* `thread` 0 is the main one. `watch` may be NULL. */
 NODISCARD enum status corpus_beat(struct corpus_watch *watch, int thread, struct error *err);
 
-/* Encodes every example, cut to max_length tokens. `vocabulary` is the model's: an id beyond it is
-   STATUS_MODEL_INVALID. The pool's threads make parts of it; of several faults the first is told. */
+/* Encodes every example, cut to max_length tokens. `vocabulary` and `types` are the model's
+   (types 0: it has none): an id or a token type beyond them is STATUS_MODEL_INVALID. The pool's threads make parts
+   of it; of several faults the first is told. */
 NODISCARD enum status corpus_make(struct corpus *out, const struct dataset *dataset, const struct tokenizer *tokenizer,
-                                  size_t max_length, size_t vocabulary, struct pool *pool, struct corpus_watch *watch,
-                                  struct error *err);
+                                  size_t max_length, size_t vocabulary, size_t types, struct pool *pool,
+                                  struct corpus_watch *watch, struct error *err);
 void corpus_done(struct corpus *corpus);
 
 /* What a language model's examples are made with. */

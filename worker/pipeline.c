@@ -185,7 +185,8 @@ static enum status tokenise_language(struct run *r, const struct task *task, siz
 }
 
 static enum status tokenise(struct run *r, const struct task *task, struct report *report, struct error *err) {
-  size_t max = (size_t)task->spec.hyperparameters.max_seq_length, vocabulary = r->model.vocabulary;
+  size_t max = (size_t)task->spec.hyperparameters.max_seq_length;
+  size_t vocabulary = r->model.vocabulary, types = r->model.token_types;
   max = max < r->model.positions ? max : r->model.positions;
   const struct checkpoint *checkpoint = &r->model.checkpoint;
   struct corpus_watch watch = {.beat = beat, .with = report};
@@ -195,9 +196,9 @@ static enum status tokenise(struct run *r, const struct task *task, struct repor
   if (!s && r->language)
     s = tokenise_language(r, task, max, &watch, report, err);
   else if (!s)
-    s = corpus_make(&r->training_tokens, &r->training, r->tokenizer, max, vocabulary, pool, &watch, err);
+    s = corpus_make(&r->training_tokens, &r->training, r->tokenizer, max, vocabulary, types, pool, &watch, err);
   if (!s && !r->language && task->validation.path)
-    s = corpus_make(&r->validation_tokens, &r->validation, r->tokenizer, max, vocabulary, pool, &watch, err);
+    s = corpus_make(&r->validation_tokens, &r->validation, r->tokenizer, max, vocabulary, types, pool, &watch, err);
   if (s)
     return s;
   tell_notes(&r->training_tokens, "training", max, report);

@@ -139,7 +139,7 @@ static void classifiers(void **state) {
   assert_int_equal(tokenizer_open(&tokenizer, "tests/worker/text/tokenizers/uncased", &err), STATUS_OK);
   assert_int_equal(dataset_load(&d, data_file, "x.csv", &columns, NULL, &err), STATUS_OK);
   for (size_t i = 0; i < 2; i++) {
-    assert_int_equal(corpus_make(&c[i], &d, tokenizer, 12, 100000, pools[i], NULL, &err), STATUS_OK);
+    assert_int_equal(corpus_make(&c[i], &d, tokenizer, 12, 100000, 2, pools[i], NULL, &err), STATUS_OK);
     assert_int_equal(c[i].count, LINES);
     for (size_t k = 0; k < LINES; k++)
       assert_int_equal(c[i].labels[k], k % 3 ? 1 : 0);
@@ -148,7 +148,7 @@ static void classifiers(void **state) {
   assert_true(c[0].truncated > 0);
   for (size_t i = 0; i < 2; i++) {
     corpus_done(&c[i]);
-    assert_int_equal(corpus_make(&c[i], &d, tokenizer, 1, 100000, pools[i], NULL, &err), STATUS_INVALID_VALUE);
+    assert_int_equal(corpus_make(&c[i], &d, tokenizer, 1, 100000, 2, pools[i], NULL, &err), STATUS_INVALID_VALUE);
     assert_non_null(strstr(err.text, "line 2: "));
     pool_free(pools[i]);
   }

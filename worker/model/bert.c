@@ -52,6 +52,30 @@ static enum status load_layer(struct model *m, size_t i, struct error *err) {
   return s ? s : layer_norm(m, &l->output_norm, i, "output.LayerNorm", err);
 }
 
+/* gelu_python is gelu written out. Relative positions are gone from Transformers 5, which reads such a file as if its
+   positions were absolute: another model. */
+static enum status read_kind(const struct model *m, struct error *err) {
+  const char *act = "gelu", *kind = "absolute";
+  bool decoder = false, cross = false;
+  enum status s = load_bool(&decoder, m, "is_decoder", false, err);
+  s = s ? s : load_bool(&cross, m, "add_cross_attention", false, err);
+  s = s ? s : json_get_string(&act, m->checkpoint.config, "hidden_act", "gelu", err);
+  s = s ? s : json_get_string(&kind, m->checkpoint.config, "position_embedding_type", "absolute", err);
+  if (s)
+    return err->status = STATUS_MODEL_INVALID;
+  if (strcmp(act, "gelu") != 0 && strcmp(act, "gelu_python") != 0)
+    return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: hidden_act \"%.40s\" is not supported, gelu is",
+                     act);
+  if (strcmp(kind, "absolute") != 0)
+    return error_set(err, STATUS_MODEL_INVALID, "model",
+                     "config.json: position_embedding_type \"%.40s\" is not supported, absolute is", kind);
+  if (decoder || cross)
+    return error_set(err, STATUS_MODEL_INVALID, "model",
+                     "config.json: %s is true: BERT is supported as an encoder only, in which each token sees all "
+                     "others", decoder ? "is_decoder" : "add_cross_attention");
+  return STATUS_OK;
+}
+
 static enum status read_config(struct bert *b, struct model *m, struct error *err) {
   enum status s = load_size(&b->hidden, m, "hidden_size", 768, 1 << 16, err);
   s = s ? s : load_size(&b->heads, m, "num_attention_heads", 12, 1 << 10, err);
@@ -68,15 +92,7 @@ static enum status read_config(struct bert *b, struct model *m, struct error *er
   if (b->hidden % b->heads != 0)
     return error_set(err, STATUS_MODEL_INVALID, "model",
                      "config.json: hidden_size %zu is no multiple of num_attention_heads %zu", b->hidden, b->heads);
-  const char *act = "gelu", *kind = "absolute";
-  s = json_get_string(&act, m->checkpoint.config, "hidden_act", "gelu", err);
-  s = s ? s : json_get_string(&kind, m->checkpoint.config, "position_embedding_type", "absolute", err);
-  if (!s && (strcmp(act, "gelu") != 0 || strcmp(kind, "absolute") != 0))
-    s = error_set(
-        err, STATUS_MODEL_INVALID, "model",
-        "config.json: hidden_act \"%s\" with position_embedding_type \"%s\" is not supported (gelu, absolute are)", act,
-        kind);
-  return s;
+  return read_kind(m, err);
 }
 
 /* The pooler of a file without one starts at random: it is trained and saved with the adapter. */
@@ -105,11 +121,11 @@ static enum status load(struct model *m, uint64_t seed, struct error *err) {
   enum status s = read_config(b, m, err);
   if (s)
     return s;
-  size_t types = 2, C = b->hidden;
-  s = load_size(&types, m, "type_vocab_size", 2, 256, err);
+  size_t C = b->hidden;
+  s = load_size(&m->token_types, m, "type_vocab_size", 2, 256, err);
   s = s ? s : load_matrix(&b->words, m, PREFIX, "embeddings.word_embeddings.weight", m->vocabulary, C, err);
   s = s ? s : load_floats(&b->positions, m, PREFIX, "embeddings.position_embeddings.weight", m->positions, C, err);
-  s = s ? s : load_floats(&b->types, m, PREFIX, "embeddings.token_type_embeddings.weight", types, C, err);
+  s = s ? s : load_floats(&b->types, m, PREFIX, "embeddings.token_type_embeddings.weight", m->token_types, C, err);
   s = s ? s : load_norm(m, &b->embedding_norm, PREFIX, "embeddings.LayerNorm", C, b->epsilon, true, err);
   b->layers = arena_array(&m->arena, b->layer_count, sizeof *b->layers);
   m->blocks = b->layer_count;

@@ -34,44 +34,76 @@ struct llama {
 
 /* --- loading -------------------------------------------------------------------------------------- */
 
+/* What Transformers takes where config.json lacks a member: each class has defaults of its own. */
+static const struct defaults {
+  const struct model_ops *ops;
+  size_t intermediate, kv_heads, head_size, vocabulary, positions, window; /* 0: of the heads; of the others; none */
+} defaults[] = {
+    {&model_llama, 11008, 0, 0, 32000, 2048, 0},
+    {&model_mistral, 14336, 8, 0, 32000, 131072, 4096},
+    {&model_qwen2, 22016, 32, 0, 151936, 32768, 4096},
+    {&model_qwen3, 22016, 32, 128, 151936, 32768, 4096},
+};
+
+static const struct defaults *defaults_of(const struct model *m) {
+  size_t i = 0;
+  while (defaults[i].ops != m->ops)
+    i++;
+  return &defaults[i];
+}
+
 static enum status read_sizes(struct llama *l, struct model *m, struct error *err) {
+  const struct defaults *d = defaults_of(m);
   enum status s = load_size(&l->hidden, m, "hidden_size", 4096, 1 << 16, err);
   s = s ? s : load_size(&l->heads, m, "num_attention_heads", 32, 1 << 10, err);
-  s = s ? s : load_size(&l->kv_heads, m, "num_key_value_heads", l->heads, 1 << 10, err);
-  s = s ? s : load_size(&l->head_size, m, "head_dim", l->heads > l->hidden ? 1 : l->hidden / l->heads, 1 << 12, err);
-  s = s ? s : load_size(&l->intermediate, m, "intermediate_size", 11008, 1 << 20, err);
+  if (s)
+    return s;
+  /* null means as many as heads, absent the class's number */
+  bool shared = d->kv_heads && !json_object_get(m->checkpoint.config, "num_key_value_heads");
+  size_t share = l->heads > l->hidden ? 1 : l->hidden / l->heads;
+  s = load_size(&l->kv_heads, m, "num_key_value_heads", shared ? d->kv_heads : l->heads, 1 << 10, err);
+  s = s ? s : load_size(&l->head_size, m, "head_dim", d->head_size ? d->head_size : share, 1 << 12, err);
+  s = s ? s : load_size(&l->intermediate, m, "intermediate_size", d->intermediate, 1 << 20, err);
   s = s ? s : load_size(&l->layer_count, m, "num_hidden_layers", 32, 1000, err);
-  s = s ? s : load_size(&m->vocabulary, m, "vocab_size", 32000, 1 << 24, err);
-  s = s ? s : load_size(&m->positions, m, "max_position_embeddings", 2048, 1 << 24, err);
+  s = s ? s : load_size(&m->vocabulary, m, "vocab_size", d->vocabulary, 1 << 24, err);
+  s = s ? s : load_size(&m->positions, m, "max_position_embeddings", d->positions, 1 << 24, err);
   s = s ? s : load_number(&l->epsilon, m, "rms_norm_eps", 1e-6, err);
   s = s ? s : load_share(&l->attention_dropout, m, "attention_dropout", 0, err);
   if (s)
     return s;
   if (l->heads % l->kv_heads != 0)
     return error_set(err, STATUS_MODEL_INVALID, "model",
-                     "config.json: num_attention_heads %zu is no multiple of num_key_value_heads %zu", l->heads,
-                     l->kv_heads);
+                     "config.json: num_attention_heads %zu is no multiple of num_key_value_heads %zu%s", l->heads,
+                     l->kv_heads, shared ? " (the default, since it is absent)" : "");
   if (l->head_size % 2 != 0)
     return error_set(err, STATUS_MODEL_INVALID, "model",
                      "config.json: head_dim %zu is odd: rotary positions turn pairs", l->head_size);
   return STATUS_OK;
 }
 
+/* Transformers has no such biases in the class; with them the model would not be the one that it runs. A GGUF file
+   is read as llama.cpp does, which takes the biases that are there. */
+static enum status refuse_bias(const struct model *m, const char *member, struct error *err) {
+  return error_set(err, STATUS_MODEL_INVALID, "model",
+                   "config.json: %s is true, but a %s model has no such biases; set it to false, or name the "
+                   "model_type whose biases these are", member, m->ops->model_type);
+}
+
 static enum status read_kind(struct llama *l, struct model *m, struct error *err) {
-  bool attention = false, mlp = false, qwen2 = m->ops == &model_qwen2;
+  bool attention = false, mlp = false, qwen2 = m->ops == &model_qwen2, file = !m->checkpoint.is_gguf;
   const char *act = "silu";
-  double partial = 1;
   enum status s = load_bool(&attention, m, "attention_bias", false, err);
   s = s ? s : load_bool(&mlp, m, "mlp_bias", false, err);
-  s = s ? s : load_number(&partial, m, "partial_rotary_factor", 1, err);
   if (s)
     return s;
-  if (json_get_string(&act, m->checkpoint.config, "hidden_act", "silu", err) || strcmp(act, "silu") != 0)
+  if (json_get_string(&act, m->checkpoint.config, "hidden_act", "silu", err) ||
+      (strcmp(act, "silu") != 0 && strcmp(act, "swish") != 0))
     return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: hidden_act \"%.40s\" is not supported, silu is",
                      act);
-  if (partial != 1)
-    return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: partial_rotary_factor %g is not supported, 1 is",
-                     partial);
+  if (attention && file && m->ops == &model_mistral)
+    return refuse_bias(m, "attention_bias", err);
+  if (mlp && file && m->ops != &model_llama)
+    return refuse_bias(m, "mlp_bias", err);
   l->qkv_bias = attention || qwen2 ? LOAD_BIAS : LOAD_NO_BIAS;
   l->o_bias = attention && !qwen2 ? LOAD_BIAS : LOAD_NO_BIAS;
   l->mlp_bias = mlp ? LOAD_BIAS : LOAD_NO_BIAS;
@@ -79,26 +111,46 @@ static enum status read_kind(struct llama *l, struct model *m, struct error *err
   return STATUS_OK;
 }
 
-/* Which layers see a window only: Mistral's all do; Qwen's from max_window_layers on, where it is switched on;
-   layer_types, where it is there, says it layer by layer. */
-static enum status read_windows(struct llama *l, struct model *m, struct error *err) {
-  const json_t *config = m->checkpoint.config, *types = json_object_get(config, "layer_types");
-  const json_t *window = json_object_get(config, "sliding_window");
-  bool used = m->ops == &model_mistral;
-  size_t first = 0, size = 0;
-  enum status s = STATUS_OK;
-  if (!used) {
-    s = load_bool(&used, m, "use_sliding_window", false, err);
-    first = (size_t)json_integer_value(json_object_get(config, "max_window_layers"));
-  }
-  if (!window || json_is_null(window) || !used)
-    return s;
-  s = s ? s : load_size(&size, m, "sliding_window", 4096, 1 << 24, err);
-  for (size_t i = 0; !s && i < l->layer_count; i++) {
+static enum status bad_types(struct error *err, const char *what) {
+  return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: layer_types: %s", what);
+}
+
+/* Qwen's layers, one by one, as layer_types says or from max_window_layers on. `size` 0: switched off. */
+static enum status read_layer_types(struct llama *l, const json_t *types, size_t first, size_t size,
+                                    struct error *err) {
+  bool said = types && !json_is_null(types);
+  if (said && json_array_size(types) != l->layer_count)
+    return bad_types(err, "it must have one entry for each of num_hidden_layers");
+  for (size_t i = 0; i < l->layer_count; i++) {
     const char *type = json_string_value(json_array_get(types, i));
-    bool windowed = type ? strcmp(type, "sliding_attention") == 0 : i >= first;
+    bool windowed = said ? type && strcmp(type, "sliding_attention") == 0 : i >= first;
+    if (said && !windowed && !(type && strcmp(type, "full_attention") == 0))
+      return bad_types(err, "an entry is neither \"full_attention\" nor \"sliding_attention\"");
+    if (said && windowed && !size)
+      return bad_types(err, "it has \"sliding_attention\", but use_sliding_window and sliding_window give no window");
     l->layers[i].window = windowed ? size : 0;
   }
+  return STATUS_OK;
+}
+
+/* Which layers see a window only: LLaMA's none and Mistral's all, whatever else is written; Qwen's where it is
+   switched on. A null window is none. */
+static enum status read_windows(struct llama *l, struct model *m, struct error *err) {
+  const json_t *config = m->checkpoint.config, *window = json_object_get(config, "sliding_window");
+  bool qwen = m->ops == &model_qwen2 || m->ops == &model_qwen3, used = m->ops == &model_mistral;
+  size_t size = 0;
+  int64_t first = 0;
+  enum status s = qwen ? load_bool(&used, m, "use_sliding_window", false, err) : STATUS_OK;
+  if (!s && used && !json_is_null(window))
+    s = load_size(&size, m, "sliding_window", defaults_of(m)->window, 1 << 24, err);
+  if (!s && qwen && json_get_int(&first, config, "max_window_layers", 28, 0, INT32_MAX, err)) {
+    error_prefix(err, "config.json");
+    s = err->status = STATUS_MODEL_INVALID;
+  }
+  if (!s && qwen)
+    return read_layer_types(l, json_object_get(config, "layer_types"), (size_t)first, size, err);
+  for (size_t i = 0; !s && i < l->layer_count; i++)
+    l->layers[i].window = size;
   return s;
 }
 
@@ -136,15 +188,31 @@ static enum status load_layer(struct model *m, size_t i, struct error *err) {
   return s ? s : layer_linear(m, &y->down, i, "mlp.down_proj", F, C, l->mlp_bias, err);
 }
 
-/* lm_head is the table of words where the file has none (tied). */
+/* The table of words, which a tied model's file may have under lm_head's name alone. */
+static enum status load_words(struct model *m, struct error *err) {
+  struct llama *l = m->state;
+  bool tied;
+  enum status s = load_bool(&tied, m, "tie_word_embeddings", false, err);
+  bool other = m->language && tied && !load_has(m, PREFIX, "embed_tokens.weight") && load_has(m, "", "lm_head.weight");
+  return s ? s
+           : load_matrix(&l->words, m, other ? "" : PREFIX, other ? "lm_head.weight" : "embed_tokens.weight",
+                         m->vocabulary, l->hidden, err);
+}
+
+/* lm_head is the file's own where it has one, even if the two are said to be tied: Transformers ties them only when
+   they are equal. An untied model without one would have random numbers there. */
 static enum status load_head(struct model *m, uint64_t seed, struct error *err) {
   struct llama *l = m->state;
   m->head = &l->head;
   if (m->language) {
+    bool tied, own = load_has(m, "", "lm_head.weight");
     l->head = (struct linear){.name = "lm_head", .in = l->hidden, .out = m->vocabulary, .weight = l->words};
-    bool tied;
-    enum status s = load_bool(&tied, m, "tie_word_embeddings", !load_has(m, "", "lm_head.weight"), err);
-    return s || tied ? s : load_matrix(&l->head.weight, m, "", "lm_head.weight", m->vocabulary, l->hidden, err);
+    enum status s = load_bool(&tied, m, "tie_word_embeddings", false, err);
+    if (!s && !own && !tied)
+      s = error_set(err, STATUS_MODEL_INVALID, "model",
+                    "the model's files have no tensor lm_head.weight, and config.json does not set tie_word_embeddings "
+                    "to true; set it if embed_tokens is meant to be both");
+    return s || !own ? s : load_matrix(&l->head.weight, m, "", "lm_head.weight", m->vocabulary, l->hidden, err);
   }
   double deviation;
   bool made;
@@ -169,7 +237,7 @@ static enum status load(struct model *m, uint64_t seed, struct error *err) {
   m->blocks = 2 * l->layer_count;
   s = read_windows(l, m, err);
   s = s ? s : rotary_read(&l->rotary_config, m, l->head_size, err);
-  s = s ? s : load_matrix(&l->words, m, PREFIX, "embed_tokens.weight", m->vocabulary, l->hidden, err);
+  s = s ? s : load_words(m, err);
   for (size_t i = 0; !s && i < l->layer_count; i++)
     s = load_layer(m, i, err);
   s = s ? s : load_norm(m, &l->norm, PREFIX, "norm", l->hidden, l->epsilon, false, err);

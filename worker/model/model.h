@@ -22,6 +22,7 @@ struct model {
   size_t num_labels;              /* classifiers */
   const char *const *label_names; /* classifiers: [num_labels], borrowed; NULL: LABEL_0, LABEL_1, ... */
   size_t vocabulary;              /* rows of the word table */
+  size_t token_types;             /* rows of the table of token types; 0: there is none */
   size_t positions;               /* longest sequence it can take */
   size_t weight_bytes;            /* of all tensors, as floats */
   size_t mapped_bytes;            /* of the matrices that are used where the files have them */

@@ -16,23 +16,38 @@ struct scaling {
   double theta;
 };
 
-/* Two spellings: everything in rope_parameters, or rope_theta beside rope_scaling {"type" or "rope_type"}. */
+/* One object has it all: rope_scaling (before Transformers 5) where it says anything, else rope_parameters. What it
+   lacks is looked for at the top level. Transformers reads `type` where `rope_type` is absent. */
 static enum status read_scaling(struct scaling *out, const struct model *m, struct error *err) {
-  const json_t *config = m->checkpoint.config, *parameters = json_object_get(config, "rope_parameters");
-  bool new = json_is_object(parameters);
-  *out = (struct scaling){new ? parameters : json_object_get(config, "rope_scaling"),
-                          new ? "rope_parameters" : "rope_scaling", "default", 0};
-  if (out->object && json_is_null(out->object))
-    out->object = NULL;
-  if (out->object && !json_is_object(out->object))
-    return invalid(err, out->member, "it must be an object");
+  static const char *const members[] = {"rope_scaling", "rope_parameters"};
+  const json_t *config = m->checkpoint.config, *value;
+  double partial;
+  *out = (struct scaling){NULL, members[1], "default", 0};
+  for (size_t i = COUNT_OF(members); i-- > 0;) {
+    const json_t *object = json_object_get(config, members[i]);
+    if (object && !json_is_null(object) && !json_is_object(object))
+      return invalid(err, members[i], "it must be an object");
+    if (json_object_size(object))
+      *out = (struct scaling){object, members[i], "default", 0};
+  }
+  const char *key;
+  json_object_foreach((json_t *)(uintptr_t)out->object, key, value) {
+    if (json_is_object(value))
+      return error_set(err, STATUS_MODEL_INVALID, "model",
+                       "config.json: %s: %.40s: rotary positions that differ from layer to layer are not supported",
+                       out->member, key);
+  }
   enum status status = load_number(&out->theta, m, "rope_theta", 10000, err);
-  if (!status && new)
-    status = json_get_number(&out->theta, parameters, "rope_theta", out->theta, err);
+  status = status ? status : load_number(&partial, m, "partial_rotary_factor", 1, err);
+  status = status ? status : json_get_number(&out->theta, out->object, "rope_theta", out->theta, err);
+  status = status ? status : json_get_number(&partial, out->object, "partial_rotary_factor", partial, err);
   if (status)
     return err->status = STATUS_MODEL_INVALID;
   if (!(out->theta > 0))
     return invalid(err, "rope_theta", "it must be positive");
+  if (partial != 1)
+    return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: partial_rotary_factor %g is not supported, 1 is",
+                     partial);
   const json_t *type = json_object_get(out->object, "rope_type");
   type = type ? type : json_object_get(out->object, "type");
   out->type = type ? json_string_value(type) : "default";
@@ -48,13 +63,25 @@ static enum status need(double *out, const struct scaling *s, const char *key, s
   return STATUS_OK;
 }
 
+/* The length that the model was trained on first: a member beside the object goes before the one in it, and
+   max_position_embeddings stands in for both. */
+static enum status need_context(double *out, const struct scaling *s, const struct model *m, struct error *err) {
+  static const char key[] = "original_max_position_embeddings";
+  const json_t *top = json_object_get(m->checkpoint.config, key);
+  if ((!top || json_is_null(top)) && json_object_get(s->object, key))
+    return need(out, s, key, err);
+  enum status status = load_number(out, m, key, (double)m->positions, err);
+  return status || *out > 0 ? status : invalid(err, key, "it must be positive");
+}
+
 /* Long waves are slowed down by `factor`, short ones stay, those between are blended (LLaMA 3.1). */
-static enum status scale_llama3(float *f, size_t count, const struct scaling *s, struct error *err) {
+static enum status scale_llama3(float *f, size_t count, const struct scaling *s, const struct model *m,
+                                struct error *err) {
   double factor = 1, low = 1, high = 4, context = 8192;
   enum status status = need(&factor, s, "factor", err);
   status = status ? status : need(&low, s, "low_freq_factor", err);
   status = status ? status : need(&high, s, "high_freq_factor", err);
-  status = status ? status : need(&context, s, "original_max_position_embeddings", err);
+  status = status ? status : need_context(&context, s, m, err);
   if (!status && !(high > low))
     status = invalid(err, s->member, "high_freq_factor must be above low_freq_factor");
   for (size_t k = 0; !status && k < count; k++) {
@@ -97,7 +124,7 @@ enum status rotary_read(struct rotary_config *out, struct model *m, size_t head_
     f[k] = (float)pow(s.theta, -2.0 * (double)k / (double)head_size);
   *out = (struct rotary_config){head_size, f};
   if (strcmp(s.type, "llama3") == 0) {
-    status = scale_llama3(f, half, &s, err);
+    status = scale_llama3(f, half, &s, m, err);
   } else if (strcmp(s.type, "linear") == 0) {
     status = need(&factor, &s, "factor", err);
     for (size_t k = 0; k < half; k++)

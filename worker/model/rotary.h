@@ -9,9 +9,9 @@ struct rotary_config {
   const float *frequencies; /* [head_size / 2]: radians a token */
 };
 
-/* From rope_parameters (Transformers 5) or rope_theta with rope_scaling (before); types default, linear and
-   llama3 (Transformers' formulas), and from `rope_freqs`, the divisors that a GGUF file carries instead. Another
-   type is STATUS_MODEL_INVALID naming it. */
+/* From rope_parameters (Transformers 5) or rope_scaling (before), with rope_theta in it or beside it; types default,
+   linear and llama3 (Transformers' formulas), and from `rope_freqs`, the divisors that a GGUF file carries instead.
+   Another type is STATUS_MODEL_INVALID naming it. After the model's `positions` are read. */
 NODISCARD enum status rotary_read(struct rotary_config *out, struct model *model, size_t head_size, struct error *err);
 /* Tables of `positions` rows, in the model's arena. */
 NODISCARD enum status rotary_make(struct rotary *out, struct model *model, const struct rotary_config *config,

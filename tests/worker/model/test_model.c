@@ -1,6 +1,7 @@
 /* Proves, on the tiny golden models: that adapting it trains what it should and saves what it trains;
    that the same step is the same bits on one and on two threads, with recomputation and with room for larger batches;
-   that broken model folders are refused by the name of what is wrong. */
+   that broken model folders are refused by the name of what is wrong, and that config.json means what it means to
+   Transformers. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +14,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "worker/adapter/peft.h"
 #include "worker/learner.h"
 
@@ -335,46 +337,159 @@ static void tensors_are_taken_or_named(void **state) {
   assert_int_equal(file_remove_tree(path, &err), STATUS_OK);
 }
 
-/* Opens a copy of the folder whose config.json is `config`, and returns the error's text. */
-static const char *open_with(const char *config) {
+/* A golden model with members of its config.json changed ("(absent)" drops one): opens it for as
+   many labels; the error's text, or "" when it loads, with its model in *out. */
+static const char *open_changed(struct model *out, const char *golden, size_t num_labels, const char *changes,
+                                void (*change)(struct st_tensor *tensors, size_t *count)) {
   static struct error err;
-  char path[] = "/tmp/reflectd-test-XXXXXX", name[200], weights[4096];
-  struct backend backend;
-  struct model model;
-  char *bytes;
-  size_t length;
+  static struct backend backend;
+  char path[] = "/tmp/reflectd-test-XXXXXX", name[300];
+  struct st_tensor tensors[64];
+  struct safetensors file;
+  const char *key;
+  json_t *config, *more = json_loads(changes, 0, NULL), *value;
+  err = (struct error){0};
   assert_non_null(mkdtemp(path));
+  snprintf(name, sizeof name, "tests/golden/cases/%s/model/config.json", golden);
+  assert_int_equal(json_parse_file(&config, name, NULL, &err), STATUS_OK);
+  assert_non_null(more);
+  json_object_foreach(more, key, value) {
+    if (json_is_string(value) && strcmp(json_string_value(value), "(absent)") == 0)
+      json_object_del(config, key);
+    else
+      json_object_set(config, key, value);
+  }
+  char *text = json_dumps(config, 0);
   snprintf(name, sizeof name, "%s/config.json", path);
-  assert_int_equal(file_put(name, config, strlen(config), &err), STATUS_OK);
-  snprintf(weights, sizeof weights, "%s/model.safetensors", folder);
-  assert_int_equal(file_read(&bytes, &length, weights, 1 << 20, &err), STATUS_OK);
+  assert_int_equal(file_put(name, text, strlen(text), &err), STATUS_OK);
+  free(text);
+  json_decref(config);
+  json_decref(more);
+  snprintf(name, sizeof name, "tests/golden/cases/%s/model/model.safetensors", golden);
+  assert_int_equal(safetensors_open(&file, name, &err), STATUS_OK);
+  size_t count = file.count;
+  assert_true(count + 2 <= COUNT_OF(tensors));
+  memcpy(tensors, file.tensors, count * sizeof *tensors);
+  if (change)
+    change(tensors, &count);
   snprintf(name, sizeof name, "%s/model.safetensors", path);
-  assert_int_equal(file_put(name, bytes, length, &err), STATUS_OK);
-  free(bytes);
+  assert_int_equal(safetensors_write(name, tensors, count, NULL, NULL, NULL, &err), STATUS_OK);
+  safetensors_close(&file);
   assert_int_equal(backend_open(&backend, 1, NULL, &err), STATUS_OK);
-  assert_int_equal(model_open(&model, path, 3, 0, &backend, &err), STATUS_MODEL_INVALID);
-  backend_close(&backend);
-  struct error other;
-  assert_int_equal(file_remove_tree(path, &other), STATUS_OK);
-  return err.text;
+  enum status status = model_open(out, path, num_labels, 0, &backend, &err);
+  if (status)
+    assert_int_equal(status, STATUS_MODEL_INVALID);
+  backend_close(&backend); /* what a test looks at afterwards needs none */
+  assert_int_equal(file_remove_tree(path, NULL), STATUS_OK);
+  return status ? err.text : "";
+}
+
+static void loads(const char *golden, const char *changes) {
+  struct model model;
+  const char *text = open_changed(&model, golden, strncmp(golden, "bert", 4) == 0 ? 3 : 0, changes, NULL);
+  if (*text)
+    fail_msg("%s with %s: %s", golden, changes, text);
+  model_close(&model);
+}
+
+static void refuses(const char *golden, const char *changes, const char *says) {
+  struct model model;
+  const char *text = open_changed(&model, golden, strncmp(golden, "bert", 4) == 0 ? 3 : 0, changes, NULL);
+  if (!strstr(text, says))
+    fail_msg("%s with %s: \"%s\" should say \"%s\"", golden, changes, text, says);
+  if (!*text)
+    model_close(&model);
 }
 
 static void broken_models_are_named(void **state) {
   (void)state;
-  assert_non_null(strstr(open_with("{\"model_type\":\"gpt9\"}"), "\"gpt9\" is not supported"));
-  assert_non_null(strstr(open_with("{\"model_type\":"), "config.json: line 1"));
-  assert_non_null(strstr(open_with("{\"model_type\":\"bert\",\"hidden_size\":-1}"), "hidden_size"));
-  assert_non_null(
-      strstr(open_with("{\"model_type\":\"bert\",\"hidden_size\":48,\"num_attention_heads\":5}"), "multiple"));
-  assert_non_null(strstr(open_with("{\"model_type\":\"bert\",\"hidden_size\":48,\"num_attention_heads\":4,"
-                                   "\"intermediate_size\":80,\"vocab_size\":100,\"num_hidden_layers\":2,"
-                                   "\"max_position_embeddings\":40}"),
-                         "word_embeddings.weight"));
-  assert_non_null(strstr(open_with("{\"model_type\":\"bert\",\"hidden_size\":48,\"num_attention_heads\":4,"
-                                   "\"intermediate_size\":80,\"vocab_size\":99,\"num_hidden_layers\":3,"
-                                   "\"max_position_embeddings\":40}"),
-                         "no tensor bert.encoder.layer.2.attention.self.query.weight"));
-  assert_non_null(strstr(open_with("{\"model_type\":\"bert\",\"hidden_act\":\"relu\"}"), "relu"));
+  refuses("bert-hra", "{\"model_type\":\"gpt9\"}", "\"gpt9\" is not supported");
+  refuses("bert-hra", "{\"hidden_size\":-1}", "hidden_size");
+  refuses("bert-hra", "{\"num_attention_heads\":5}", "multiple");
+  refuses("bert-hra", "{\"vocab_size\":100}", "word_embeddings.weight");
+  refuses("bert-hra", "{\"num_hidden_layers\":3}",
+          "no tensor bert.encoder.layer.2.attention.self.query.weight");
+}
+
+/* Each of these would compute something else than what was trained. */
+static void other_kinds_of_model_are_refused(void **state) {
+  (void)state;
+  refuses("bert-hra", "{\"hidden_act\":\"relu\"}", "hidden_act \"relu\" is not supported");
+  loads("bert-hra", "{\"hidden_act\":\"gelu_python\"}");
+  refuses("bert-hra", "{\"position_embedding_type\":\"relative_key\"}", "\"relative_key\" is not supported");
+  refuses("bert-hra", "{\"is_decoder\":true}", "is_decoder is true");
+  refuses("bert-hra", "{\"add_cross_attention\":true}", "add_cross_attention is true");
+  refuses("bert-hra", "{\"is_decoder\":1}", "must be true or false");
+  loads("llama-hra", "{\"hidden_act\":\"swish\"}");
+  refuses("llama-hra", "{\"hidden_act\":\"gelu\"}", "hidden_act \"gelu\" is not supported");
+  refuses("mistral-hra", "{\"attention_bias\":true}", "a mistral model has no such biases");
+  refuses("qwen3-hra", "{\"mlp_bias\":true}", "a qwen3 model has no such biases");
+  refuses("llama-hra", "{\"partial_rotary_factor\":0.5}", "partial_rotary_factor 0.5");
+  refuses("llama-hra", "{\"rope_parameters\":{\"partial_rotary_factor\":0.5}}", "partial_rotary_factor 0.5");
+}
+
+/* The defaults are those of Transformers' classes. */
+static void absent_members_have_the_class_s_defaults(void **state) {
+  (void)state;
+  loads("llama-hra", "{\"head_dim\":null}");
+  loads("llama-hra", "{\"head_dim\":\"(absent)\"}");
+  loads("qwen2-hra", "{\"head_dim\":\"(absent)\"}");
+  refuses("qwen3-hra", "{\"head_dim\":\"(absent)\"}", "config.json asks for [768, 48]"); /* 6 heads of 128 */
+  refuses("llama-hra", "{\"num_key_value_heads\":null}", "config.json asks for [48, 48]"); /* as many as heads */
+  refuses("mistral-hra", "{\"num_key_value_heads\":null}", "config.json asks for [48, 48]");
+  refuses("mistral-hra", "{\"num_key_value_heads\":\"(absent)\"}", "num_key_value_heads 8 (the default");
+  refuses("qwen2-hra", "{\"vocab_size\":\"(absent)\"}", "config.json asks for [151936, 48]");
+}
+
+static void windows_are_where_the_class_has_them(void **state) {
+  (void)state;
+  refuses("qwen2-hra", "{\"layer_types\":[\"full_attention\"]}", "one entry for each of num_hidden_layers");
+  refuses("qwen2-hra", "{\"layer_types\":[\"full_attention\",\"chunked_attention\"]}", "an entry is neither");
+  refuses("qwen2-hra", "{\"layer_types\":[\"full_attention\",\"sliding_attention\"]}", "give no window");
+  loads("qwen2-hra", "{\"layer_types\":[\"full_attention\",\"sliding_attention\"],\"use_sliding_window\":true,"
+                     "\"sliding_window\":4}");
+  refuses("qwen3-hra", "{\"max_window_layers\":\"all\"}", "max_window_layers");
+  refuses("mistral-hra", "{\"sliding_window\":0}", "sliding_window");
+  loads("llama-hra", "{\"sliding_window\":0}"); /* Transformers' LLaMA does not read it */
+}
+
+/* lm_head of its own: other numbers than the table of words. */
+static void add_a_head(struct st_tensor *tensors, size_t *count) {
+  static float numbers[99 * 48];
+  for (size_t i = 0; i < COUNT_OF(numbers); i++)
+    numbers[i] = (float)i;
+  tensors[*count] = *named(tensors, *count, "model.embed_tokens.weight");
+  tensors[*count].name = "lm_head.weight";
+  tensors[*count].bytes = (const unsigned char *)numbers;
+  ++*count;
+}
+
+static void call_it_a_head(struct st_tensor *tensors, size_t *count) {
+  named(tensors, *count, "model.embed_tokens.weight")->name = "lm_head.weight";
+}
+
+static float head_at(const char *changes, void (*change)(struct st_tensor *tensors, size_t *count)) {
+  struct model model;
+  float scratch[48];
+  const char *text = open_changed(&model, "llama-hra", 0, changes, change);
+  if (*text)
+    fail_msg("%s: %s", changes, text);
+  float number = weight_rows(&model.head->weight, 2, 1, scratch)[1];
+  model_close(&model);
+  return number;
+}
+
+static void a_head_of_its_own_is_used(void **state) {
+  (void)state;
+  float word = head_at("{}", NULL);
+  assert_true(word != 97 && fabsf(word) < 10);
+  assert_true(head_at("{\"tie_word_embeddings\":true}", add_a_head) == 97); /* not equal: not tied */
+  assert_true(head_at("{\"tie_word_embeddings\":false}", add_a_head) == 97);
+  assert_true(head_at("{\"tie_word_embeddings\":\"(absent)\"}", add_a_head) == 97);
+  assert_true(head_at("{\"tie_word_embeddings\":true}", call_it_a_head) == word);
+  refuses("llama-hra", "{\"tie_word_embeddings\":false}", "no tensor lm_head.weight");
+  refuses("llama-hra", "{\"tie_word_embeddings\":\"(absent)\"}", "no tensor lm_head.weight");
+  refuses("llama-hra", "{\"tie_word_embeddings\":\"yes\"}", "tie_word_embeddings must be true or false");
 }
 
 int main(void) {
@@ -388,6 +503,10 @@ int main(void) {
       cmocka_unit_test(a_saved_adapter_loads_again),
       cmocka_unit_test(tensors_are_taken_or_named),
       cmocka_unit_test(broken_models_are_named),
+      cmocka_unit_test(other_kinds_of_model_are_refused),
+      cmocka_unit_test(absent_members_have_the_class_s_defaults),
+      cmocka_unit_test(windows_are_where_the_class_has_them),
+      cmocka_unit_test(a_head_of_its_own_is_used),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

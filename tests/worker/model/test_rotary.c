@@ -1,0 +1,115 @@
+/* Rotary frequencies are those of Transformers wherever config.json says them: in rope_parameters, in rope_scaling or
+   at the top level. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "worker/model/rotary.h"
+
+enum { HEAD = 8, POSITIONS = 64 };
+
+static enum status read_config(float out[HEAD / 2], const char *config, struct error *err) {
+  struct model m = {.positions = POSITIONS};
+  struct rotary_config rotary;
+  arena_init(&m.arena, 1 << 20);
+  m.checkpoint.config = json_loads(config, 0, NULL);
+  assert_non_null(m.checkpoint.config);
+  enum status status = rotary_read(&rotary, &m, HEAD, err);
+  if (!status)
+    memcpy(out, rotary.frequencies, HEAD / 2 * sizeof *out);
+  json_decref(m.checkpoint.config);
+  arena_done(&m.arena);
+  return status;
+}
+
+/* Frequencies theta^(-2k/HEAD) / factor. */
+static void gives(const char *config, double theta, double factor) {
+  float f[HEAD / 2];
+  struct error err = {0};
+  if (read_config(f, config, &err))
+    fail_msg("%s: %s", config, err.text);
+  for (int k = 0; k < HEAD / 2; k++)
+    if (fabs((double)f[k] / (pow(theta, -2.0 * k / HEAD) / factor) - 1) > 1e-6)
+      fail_msg("%s: frequency %d is %g", config, k, (double)f[k]);
+}
+
+static void refuses(const char *config, const char *says) {
+  float f[HEAD / 2];
+  struct error err = {0};
+  assert_int_equal(read_config(f, config, &err), STATUS_MODEL_INVALID);
+  if (!strstr(err.text, says))
+    fail_msg("%s: \"%s\" should say \"%s\"", config, err.text, says);
+}
+
+static void theta_is_found_where_it_stands(void **state) {
+  (void)state;
+  gives("{}", 10000, 1);
+  gives("{\"rope_theta\": 777, \"rope_scaling\": null}", 777, 1);
+  gives("{\"rope_theta\": 777, \"rope_scaling\": {}}", 777, 1);
+  gives("{\"rope_theta\": 777, \"rope_parameters\": {\"rope_type\": \"default\"}}", 777, 1);
+  gives("{\"rope_theta\": 5, \"rope_parameters\": {\"rope_theta\": 777}}", 777, 1);
+  gives("{\"rope_theta\": 5, \"rope_scaling\": {\"rope_type\": \"default\", \"rope_theta\": 777}}", 777, 1);
+}
+
+static void scaling_is_found_where_it_stands(void **state) {
+  (void)state;
+  gives("{\"rope_scaling\": {\"type\": \"linear\", \"factor\": 4}}", 10000, 4);
+  gives("{\"rope_scaling\": {\"rope_type\": \"linear\", \"type\": \"default\", \"factor\": 4}}", 10000, 4);
+  gives("{\"rope_parameters\": {\"type\": \"linear\", \"rope_theta\": 777, \"factor\": 2.5}}", 777, 2.5);
+  /* both: rope_scaling is taken whole, and what it lacks is not looked for in the other */
+  gives("{\"rope_parameters\": {\"rope_theta\": 777}, \"rope_scaling\": {\"type\": \"linear\", \"factor\": 4}}",
+        10000, 4);
+  gives("{\"rope_parameters\": {\"rope_theta\": 777}, \"rope_scaling\": {}}", 777, 1);
+}
+
+#define LLAMA3 "\"factor\": 8, \"low_freq_factor\": 1, \"high_freq_factor\": 4, \"rope_type\": \"llama3\""
+
+/* The numbers are Transformers' for theta 10000 and heads of 8. */
+static void llama3_s_length_is_found_where_it_stands(void **state) {
+  static const char *const of_16[] = {
+      "{\"rope_scaling\": {\"original_max_position_embeddings\": 16, " LLAMA3 "}}",
+      "{\"original_max_position_embeddings\": 16, \"rope_parameters\": {" LLAMA3 "}}",
+      "{\"original_max_position_embeddings\": 16, \"rope_parameters\": {"
+      "\"original_max_position_embeddings\": 32, " LLAMA3 "}}",
+  };
+  static const float want[] = {0.5760564F, 0.0125F, 0.00125F, 0.000125F};
+  static const float of_64[] = {1, 0.01304226F, 0.00125F, 0.000125F};
+  float f[HEAD / 2];
+  struct error err = {0};
+  (void)state;
+  for (size_t i = 0; i < COUNT_OF(of_16); i++) {
+    assert_int_equal(read_config(f, of_16[i], &err), STATUS_OK);
+    for (int k = 0; k < HEAD / 2; k++)
+      assert_true(fabsf(f[k] / want[k] - 1) < 1e-5F);
+  }
+  assert_int_equal(read_config(f, "{\"rope_scaling\": {" LLAMA3 "}}", &err), STATUS_OK); /* max_position_embeddings */
+  for (int k = 0; k < HEAD / 2; k++)
+    assert_true(fabsf(f[k] / of_64[k] - 1) < 1e-5F);
+}
+
+static void what_is_not_understood_is_named(void **state) {
+  (void)state;
+  refuses("{\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 4}}",
+          "rope_scaling: the type \"yarn\" is not supported");
+  refuses("{\"rope_parameters\": {\"rope_type\": 3}}", "rope_parameters: rope_type must be a string");
+  refuses("{\"rope_parameters\": {\"full_attention\": {\"rope_theta\": 5}}}", "full_attention");
+  refuses("{\"rope_scaling\": 4}", "rope_scaling: it must be an object");
+  refuses("{\"rope_parameters\": {\"rope_theta\": 0}}", "rope_theta: it must be positive");
+  refuses("{\"rope_parameters\": {\"rope_theta\": \"big\"}}", "rope_theta");
+  refuses("{\"rope_scaling\": {\"type\": \"linear\"}}", "factor must be a positive number");
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(theta_is_found_where_it_stands),
+      cmocka_unit_test(scaling_is_found_where_it_stands),
+      cmocka_unit_test(llama3_s_length_is_found_where_it_stands),
+      cmocka_unit_test(what_is_not_understood_is_named),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
