@@ -164,10 +164,16 @@ static enum status find_model(struct base_model *out, const char *folder, const 
                               struct error *err) {
   struct base_model *models;
   size_t count;
-  enum status status = models_list(&models, &count, folder, arena, err);
-  if (!status && count == 0)
+  enum status status = models_find(out, folder, id, arena, err);
+  if (status != STATUS_MODEL_NOT_FOUND)
+    return status;
+  struct error other;
+  enum status listed = models_list(&models, &count, folder, arena, &other);
+  if (!listed && count == 0)
     return error_set(err, STATUS_UNAVAILABLE, "models", "the models folder %s holds no model", folder);
-  return status ? status : models_find(out, folder, id, arena, err);
+  if (listed)
+    *err = other;
+  return listed ? listed : status;
 }
 
 /* Everything the worker must know, and its folder. `body` must outlive *task. */

@@ -1,4 +1,5 @@
 /* Proves which entries of the models folder are models and of which format, and what the search for one says. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,7 +27,7 @@ static int setup(void **state) {
   if (!f)
     return -1;
   snprintf(f->folder, sizeof f->folder, "/tmp/test_models.XXXXXX");
-  arena_init(&f->arena, 1 << 20);
+  arena_init(&f->arena, 8 << 20);
   *state = f;
   return mkdtemp(f->folder) ? 0 : -1;
 }
@@ -39,18 +40,22 @@ static int teardown(void **state) {
   return status == STATUS_OK ? 0 : -1;
 }
 
-/* An empty file; with a folder in its name, in that folder. */
-static void put(const struct fixture *f, const char *name) {
+/* A file with a text; with folders in its name, in those folders. */
+static void put_text(const struct fixture *f, const char *name, const char *text) {
   char path[256];
-  const char *slash = strchr(name, '/');
-  if (slash) {
-    snprintf(path, sizeof path, "%s/%.*s", f->folder, (int)(slash - name), name);
-    mkdir(path, 0700);
-  }
   snprintf(path, sizeof path, "%s/%s", f->folder, name);
+  char *slash = strrchr(path, '/');
+  *slash = '\0';
+  assert_int_equal(file_mkdirs(path, NULL), STATUS_OK);
+  *slash = '/';
   FILE *file = fopen(path, "w");
   assert_non_null(file);
+  fputs(text, file);
   fclose(file);
+}
+
+static void put(const struct fixture *f, const char *name) {
+  put_text(f, name, "");
 }
 
 /* "id=format" of all models, separated by blanks. */
@@ -125,12 +130,123 @@ static void test_no_folder(void **state) {
   assert_int_equal(count, 0);
 }
 
+/* The model `id` lies in that folder of the models folder. */
+static void assert_found(struct fixture *f, const char *id, const char *at) {
+  struct base_model model;
+  assert_int_equal(models_find(&model, f->folder, id, &f->arena, &f->err), STATUS_OK);
+  assert_string_equal(model.id, id);
+  assert_string_equal(model.path + strlen(f->folder) + 1, at);
+}
+
+static void assert_lacks(struct fixture *f, const char *id) {
+  struct base_model model;
+  assert_int_equal(models_find(&model, f->folder, id, &f->arena, &f->err), STATUS_MODEL_NOT_FOUND);
+}
+
+static void test_folders_of_models(void **state) {
+  struct fixture *f = *state;
+  static const char *const files[] = {"org/a/config.json",  "org/b/b.gguf",         "org/loose.gguf", "org/other.gguf",
+                                      "org/.c/config.json", "org/d/e/config.json",  "m/config.json",
+                                      "m/1_Pooling/config.json"};
+  for (size_t i = 0; i < COUNT_OF(files); i++)
+    put(f, files[i]);
+  assert_models(f, "m=safetensors org/a=safetensors org/b=gguf");
+  assert_found(f, "org/a", "org/a");
+  assert_found(f, "m", "m");
+  static const char *const none[] = {"org",         "org/",   "org/.c", "org/d/e", "org/../m",
+                                     "m/1_Pooling", "org/a/", "/m",     "./m"};
+  for (size_t i = 0; i < COUNT_OF(none); i++)
+    assert_lacks(f, none[i]);
+}
+
+static void test_cache(void **state) {
+  struct fixture *f = *state;
+  char path[128];
+  put(f, "models--o--n/blobs/beef");
+  put(f, "models--o--n/snapshots/aaaa/README.md");
+  snprintf(path, sizeof path, "%s/models--o--n/snapshots/aaaa/config.json", f->folder);
+  assert_int_equal(symlink("../../blobs/beef", path), 0);
+  put(f, "models--o--n/snapshots/bbbb/config.json");
+  put_text(f, "models--o--n/refs/main", "aaaa");
+  put(f, "models--bert/snapshots/cc/config.json");
+  put(f, "hub/models--x--y/snapshots/dd/m.gguf");
+  put_text(f, "hub/models--x--y/refs/main", "dd\n");
+  put(f, "hub/plain/config.json");
+  static const char *const not_one[] = {"models--", "models--a--", "models----a", "models--a--b--c", "models--empty",
+                                        "datasets--o--d"};
+  for (size_t i = 0; i < COUNT_OF(not_one) - 2; i++) {
+    snprintf(path, sizeof path, "%s/snapshots/ee/config.json", not_one[i]);
+    put(f, path);
+  }
+  put(f, "models--empty/refs/main");
+  put(f, "datasets--o--d/snapshots/ff/data.csv");
+  assert_models(f, "bert=safetensors hub/plain=safetensors o/n=safetensors x/y=gguf");
+  assert_found(f, "o/n", "models--o--n/snapshots/aaaa");
+  assert_found(f, "bert", "models--bert/snapshots/cc");
+  assert_found(f, "x/y", "hub/models--x--y/snapshots/dd");
+  assert_found(f, "hub/plain", "hub/plain");
+  assert_lacks(f, "models--o--n");
+  assert_lacks(f, "o--n");
+}
+
+static void test_snapshot_that_counts(void **state) {
+  struct fixture *f = *state;
+  char path[128];
+  static const char *const refs[] = {"gone", "", "../../n2", ".", "/"};
+  put(f, "models--o--n/snapshots/old/config.json");
+  put(f, "models--o--n/snapshots/new/config.json");
+  put(f, "n2/config.json");
+  snprintf(path, sizeof path, "%s/models--o--n/snapshots/old", f->folder);
+  const struct timespec past[2] = {{1000, 0}, {1000, 0}};
+  assert_int_equal(utimensat(AT_FDCWD, path, past, 0), 0);
+  assert_found(f, "o/n", "models--o--n/snapshots/new");
+  for (size_t i = 0; i < COUNT_OF(refs); i++) {
+    put_text(f, "models--o--n/refs/main", refs[i]);
+    assert_found(f, "o/n", "models--o--n/snapshots/new");
+  }
+  put_text(f, "models--o--n/refs/main", "old");
+  assert_found(f, "o/n", "models--o--n/snapshots/old");
+}
+
+static void test_plain_before_cached(void **state) {
+  struct fixture *f = *state;
+  put(f, "hub/models--o--n/snapshots/a/config.json");
+  assert_found(f, "o/n", "hub/models--o--n/snapshots/a");
+  put(f, "models--o--n/snapshots/a/config.json");
+  assert_found(f, "o/n", "models--o--n/snapshots/a");
+  put(f, "o/n/n.gguf");
+  assert_found(f, "o/n", "o/n");
+  assert_models(f, "o/n=gguf");
+}
+
+static void test_more_than_are_listed(void **state) {
+  struct fixture *f = *state;
+  struct base_model *models;
+  char name[32];
+  size_t count;
+  for (int i = 0; i < 4200; i++) {
+    snprintf(name, sizeof name, "%04d.gguf", i);
+    put(f, name);
+  }
+  assert_int_equal(models_list(&models, &count, f->folder, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(count, 4096);
+  for (int i = 0; i < 4200; i++) {
+    snprintf(name, sizeof name, "%04d.gguf", i);
+    assert_found(f, name, name);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_formats, setup, teardown),
       cmocka_unit_test_setup_teardown(test_unusual_entries, setup, teardown),
       cmocka_unit_test_setup_teardown(test_find, setup, teardown),
       cmocka_unit_test_setup_teardown(test_no_folder, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_folders_of_models, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_cache, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_snapshot_that_counts, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_plain_before_cached, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_more_than_are_listed, setup, teardown),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
