@@ -34,8 +34,17 @@ const char *http_method_name(enum http_method method) {
   return methods[method];
 }
 
-/* Does the raw path have the template's shape? A parameter takes one segment that is not empty. */
-static bool same_shape(const char *template, const char *path, size_t length) {
+/* The end of what the parameter at `template` takes: one segment. A model's id may have slashes that a client or a
+   proxy wrote as they are: where no path of single segments fits, {model} at the end takes what is left. */
+static const char *param_end(const char *template, const char *path, const char *end, bool slashes) {
+  if (slashes && strcmp(template, "{model}") == 0)
+    return path < end && end[-1] != '/' && *path != '/' && !memmem(path, (size_t)(end - path), "//", 2) ? end : path;
+  const char *slash = memchr(path, '/', (size_t)(end - path));
+  return slash ? slash : end;
+}
+
+/* Does the raw path have the template's shape? No parameter is empty. */
+static bool same_shape(const char *template, const char *path, size_t length, bool slashes) {
   const char *end = path + length;
   while (*template && path < end) {
     if (*template != '{') {
@@ -44,8 +53,7 @@ static bool same_shape(const char *template, const char *path, size_t length) {
       continue;
     }
     const char *start = path;
-    while (path < end && *path != '/')
-      path++;
+    path = param_end(template, path, end, slashes);
     if (path == start)
       return false;
     template = strchr(template, '}') + 1;
@@ -89,7 +97,7 @@ static enum status decode(char out[ENDPOINT_PARAM_BYTES], const char *raw, size_
 
 /* Decodes the parameters of a path that has the template's shape. */
 static enum status take_params(struct endpoint_match *out, const char *template, const char *path, size_t length,
-                               struct error *err) {
+                               bool slashes, struct error *err) {
   const char *end = path + length;
   while (*template) {
     if (*template != '{') {
@@ -100,8 +108,7 @@ static enum status take_params(struct endpoint_match *out, const char *template,
     const char *close = strchr(template, '}'), *start = path;
     char name[32];
     snprintf(name, sizeof name, "%.*s", (int)(close - template - 1), template + 1);
-    while (path < end && *path != '/')
-      path++;
+    path = param_end(template, path, end, slashes);
     CHECK(out->count < ENDPOINT_PARAMS_MAX);
     enum status status = decode(out->param[out->count], start, (size_t)(path - start), name, err);
     if (status)
@@ -112,21 +119,32 @@ static enum status take_params(struct endpoint_match *out, const char *template,
   return STATUS_OK;
 }
 
+/* The row of the path and the method, and the methods that the path has. */
+static void find_row(struct endpoint_match *out, enum http_method method, const char *path, size_t length,
+                     bool slashes) {
+  for (size_t i = 0; i < COUNT_OF(endpoints); i++) {
+    if (!same_shape(endpoints[i].path, path, length, slashes))
+      continue;
+    out->allowed |= 1u << endpoints[i].method;
+    if (endpoints[i].method == method)
+      out->op = (enum operation)i;
+  }
+}
+
 enum status endpoint_match(struct endpoint_match *out, enum http_method method, const char *raw_path,
                            struct error *err) {
   size_t length = strcspn(raw_path, "?");
   out->count = 0;
   out->allowed = 0;
   out->op = OP_COUNT;
-  for (size_t i = 0; i < COUNT_OF(endpoints); i++) {
-    if (!same_shape(endpoints[i].path, raw_path, length))
-      continue;
-    out->allowed |= 1u << endpoints[i].method;
-    if (endpoints[i].method == method)
-      out->op = (enum operation)i;
+  bool slashes = false;
+  find_row(out, method, raw_path, length, slashes);
+  if (!out->allowed) {
+    slashes = true;
+    find_row(out, method, raw_path, length, slashes);
   }
   if (out->op != OP_COUNT)
-    return take_params(out, endpoints[out->op].path, raw_path, length, err);
+    return take_params(out, endpoints[out->op].path, raw_path, length, slashes, err);
   if (!out->allowed)
     return error_set(err, STATUS_NOT_FOUND, NULL, "this server has no such path");
   char allow[64];

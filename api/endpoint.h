@@ -1,6 +1,7 @@
 /* The HTTP surface (endpoints.def) as a table, and the match of a request against it. Pure: no
    sockets. Matching works on the raw path, segment by segment, because a model id may carry an
-   encoded slash ("/v1/models/ft%3Abase%2Fx"). */
+   encoded slash ("/v1/models/ft%3Abase%2Fx"). A slash of its own is taken too where no other path fits
+   ("/v1/models/org/name"): proxies decode, and people type it so. */
 #ifndef API_ENDPOINT_H
 #define API_ENDPOINT_H
 

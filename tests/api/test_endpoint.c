@@ -58,6 +58,30 @@ static void decodes_parameters(void **state) {
   assert_string_equal(match.param[0], "a+b");
 }
 
+static void takes_slashes_of_models(void **state) {
+  (void)state;
+  static const char *const ids[] = {"org/name", "ft:org/name:local:s:1", "ft:org/name:local:s:1:ckpt-step-2", "a/b/c"};
+  char path[128];
+  for (size_t i = 0; i < COUNT_OF(ids); i++) {
+    snprintf(path, sizeof path, "/v1/models/%s?x=/y//", ids[i]);
+    assert_int_equal(get(path), STATUS_OK);
+    assert_int_equal(match.op, OP_models_retrieve);
+    assert_int_equal(match.count, 1);
+    assert_string_equal(match.param[0], ids[i]);
+    assert_int_equal(endpoint_match(&match, HTTP_DELETE, path, &err), STATUS_OK);
+    assert_int_equal(match.op, OP_models_delete);
+    assert_string_equal(match.param[0], ids[i]);
+  }
+  assert_int_equal(endpoint_match(&match, HTTP_POST, "/v1/models/org/name", &err), STATUS_METHOD_NOT_ALLOWED);
+  assert_int_equal(get("/v1/models/org/n%20e"), STATUS_OK);
+  assert_string_equal(match.param[0], "org/n e");
+  assert_int_equal(get("/v1/models/org/%zz"), STATUS_INVALID_VALUE);
+  static const char *const none[] = {"/v1/models/", "/v1/models//", "/v1/models/org/", "/v1/models//name",
+                                     "/v1/models/org//name"};
+  for (size_t i = 0; i < COUNT_OF(none); i++)
+    assert_int_equal(get(none[i]), STATUS_NOT_FOUND);
+}
+
 static void refuses_bad_parameters(void **state) {
   (void)state;
   static const char *const paths[] = {"/v1/models/%",    "/v1/models/a%2",    "/v1/models/%zz",  "/v1/models/%00",
@@ -110,7 +134,8 @@ static void parses_methods(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(finds_operations),   cmocka_unit_test(every_row_matches_itself),
-                                     cmocka_unit_test(decodes_parameters), cmocka_unit_test(refuses_bad_parameters),
+                                     cmocka_unit_test(decodes_parameters), cmocka_unit_test(takes_slashes_of_models),
+                                     cmocka_unit_test(refuses_bad_parameters),
                                      cmocka_unit_test(tells_404_from_405), cmocka_unit_test(parses_methods)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
