@@ -18,8 +18,9 @@ static const struct field top[] = {
     {"seed", NULL, FIELD_INT, AT(seed), FIELD_NULLABLE, 0, 2147483647, .initial = "-1",
      .doc = "The same seed on the same data and machine gives the same adapter, byte for byte; chosen at random when "
             "absent."},
-    {"from_checkpoint", NULL, FIELD_STRING, AT(from_checkpoint), 0, 1, 128,
-     .doc = "Start from this adapter: id of a finished job, of a checkpoint, or of an uploaded adapter archive."},
+    {"from_checkpoint", NULL, FIELD_STRING, AT(from_checkpoint), 0, 1, 511,
+     .doc = "Start from this adapter: id of a finished job, of a checkpoint, or of an uploaded adapter archive; or "
+            "the name of a fine-tuned model or checkpoint (\"ft:...\")."},
     {"exports", NULL, FIELD_STRING_LIST, AT(exports), 0, 0, 16,
      .doc = "Formats to leave the adapter in besides \"peft\", which is always made: \"lora\" (an equal LoRA; HRA and "
             "LoRA), \"merged\" or \"merged:f32|f16|bf16\" (the whole model as safetensors), \"gguf\" or "

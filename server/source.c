@@ -1,5 +1,6 @@
 #include "server/source.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -89,6 +90,27 @@ static enum status find_file(struct source *out, const struct server *server, co
   return STATUS_OK;
 }
 
+/* "ft:...": the name of a finished job's model, or of a checkpoint as the list of them shows it. */
+static enum status find_name(struct source *out, const struct server *server, const char *name, struct arena *arena,
+                             struct error *err) {
+  struct checkpoint_row checkpoint;
+  struct job_row job;
+  bool found;
+  enum status status = db_job_of_model(&job, server->db, name, arena, err);
+  if (!status)
+    return find_job(out, server, job.id, arena, err);
+  if (status != STATUS_MODEL_NOT_FOUND)
+    return status;
+  status = db_checkpoint_of_name(&checkpoint, &found, server->db, name, arena, err);
+  if (status)
+    return status;
+  char id[40];
+  snprintf(id, sizeof id, "ftckpt-%lld", found ? (long long)checkpoint.seq : 0);
+  return found ? find_checkpoint(out, server, id, arena, err)
+               : error_set(err, STATUS_MODEL_NOT_FOUND, PARAM, "from_checkpoint names no fine-tuned model and no"
+                           " checkpoint: %.300s", name);
+}
+
 enum status source_find(struct source *out, const struct server *server, const char *id, struct arena *arena,
                         struct error *err) {
   *out = (struct source){0};
@@ -99,8 +121,11 @@ enum status source_find(struct source *out, const struct server *server, const c
     status = find_checkpoint(out, server, id, arena, err);
   else if (strncmp(id, "file-", 5) == 0)
     status = find_file(out, server, id, arena, err);
+  else if (strncmp(id, "ft:", 3) == 0)
+    status = find_name(out, server, id, arena, err);
   else
-    return invalid(err, id, "is no id of a job (ftjob-...), a checkpoint (ftckpt-...) or a file (file-...)");
+    return invalid(err, id, "is no id of a job (ftjob-...), a checkpoint (ftckpt-...) or a file (file-...), and no name"
+                   " of a fine-tuned model (ft:...)");
   if (!status && !out->path)
     status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "finding %.64s", id);
   if (status) {

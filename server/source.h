@@ -1,5 +1,5 @@
 /* Adapters that a job or an export starts from: a finished job, one of its checkpoints, or an uploaded
-   archive, by its id. */
+   archive, by its id; the first two also by the model's name. */
 #ifndef SERVER_SOURCE_H
 #define SERVER_SOURCE_H
 
@@ -15,8 +15,8 @@ struct source {
   json_t *adapter;   /* its configuration as a job's `adapter` member; a new reference, NULL: not known */
 };
 
-/* "ftjob-...", "ftckpt-..." or "file-...". Faults have the param from_checkpoint: STATUS_JOB_NOT_FOUND,
-   STATUS_FILE_NOT_FOUND, STATUS_INVALID_VALUE for what is there but cannot be started from. */
+/* "ftjob-...", "ftckpt-...", "file-..." or "ft:...". Faults have the param from_checkpoint: STATUS_JOB_NOT_FOUND,
+   STATUS_FILE_NOT_FOUND, STATUS_MODEL_NOT_FOUND, STATUS_INVALID_VALUE for what is there but cannot be started from. */
 NODISCARD enum status source_find(struct source *out, const struct server *server, const char *id,
                                   struct arena *arena, struct error *err);
 

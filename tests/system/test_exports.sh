@@ -58,7 +58,13 @@ submit next ',"from_checkpoint":"ckpt"'; like "$body" 'is no id of a job' "from 
 mkdir -p "$work/models/other" && echo '{}' > "$work/models/other/config.json"
 call POST /v1/fine_tuning/jobs "${json[@]}" -d "{\"model\":\"other\",\"training_file\":\"$file\",\"from_checkpoint\":\"$source\"}"
 like "$body" 'was made for the model' "for another base model"
+call GET "/v1/fine_tuning/jobs/$source"; named=$(value fine_tuned_model)
+submit next ",\"from_checkpoint\":\"$named\""; is "$status" 200 "from an adapter by its model's name"
+await succeeded
+submit next ',"from_checkpoint":"ft:tiny:local::none"'; is "$status $(value param)" "404 from_checkpoint" "from no model's name"
 job=$source; call GET "/v1/fine_tuning/jobs/$job/checkpoints"; checkpoint=$(value id)
+submit next ",\"from_checkpoint\":\"$(value fine_tuned_model_checkpoint)\""; is "$status" 200 "from a checkpoint by its name"
+await succeeded
 submit next ",\"from_checkpoint\":\"$checkpoint\""; is "$status" 200 "from a checkpoint"
 await succeeded
 
