@@ -26,6 +26,8 @@ static const char *const schemas[] = {
 #include "storage/schema_3.sql.inc"
     ,
 #include "storage/schema_4.sql.inc"
+    ,
+#include "storage/schema_5.sql.inc"
 };
 #pragma GCC diagnostic pop
 

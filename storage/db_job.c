@@ -104,28 +104,62 @@ enum status db_job_get(struct job_row *out, struct db *db, const char *id, struc
   return status;
 }
 
+struct pair {
+  const char *key, *value;
+};
+
+/* Of the pairs of an object, the one that fewest jobs have, as far as that is counted: the others are looked for among
+   those jobs alone. */
+static enum status find_rarest(struct pair *out, struct db *db, const char *metadata, struct arena *arena,
+                               struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  bool row = false;
+  enum status status = stmt_open(&stmt, db,
+                                 "SELECT want.key, want.value FROM json_each(?1) AS want ORDER BY"
+                                 " (SELECT count(*) FROM (SELECT 1 FROM job_metadata AS has"
+                                 " WHERE has.key = want.key AND has.value = want.value LIMIT 1000)) LIMIT 1",
+                                 err);
+  if (status)
+    return status;
+  stmt_text(&stmt, metadata);
+  status = stmt_step(&stmt, &row, err);
+  if (status)
+    return status;
+  CHECK(row); /* a filter has a pair */
+  *out = (struct pair){.key = stmt_get_text(&stmt, 0, arena), .value = stmt_get_text(&stmt, 1, arena)};
+  return out->key && out->value ? STATUS_OK : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "listing jobs");
+}
+
 enum status db_job_list(struct job_row **out, size_t *count, bool *more, struct db *db, const struct page *page,
                         const struct job_filter *filter, struct arena *arena, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
+  struct pair pair = {0};
   int64_t after;
-  bool any = !filter->metadata && !filter->metadata_null;
+  const char *sql = "SELECT " COLUMNS " FROM job WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2";
   enum status status = stmt_cursor(&after, db, "SELECT seq FROM job WHERE id = ?1", page, err);
+  if (filter->metadata_null) /* and no pair at the same time */
+    sql = "SELECT " COLUMNS " FROM job INDEXED BY job_without_metadata WHERE metadata IS NULL AND ?3 IS NULL"
+          " AND seq < ?1 ORDER BY seq DESC LIMIT ?2";
+  else if (filter->metadata)
+    sql = "WITH want AS MATERIALIZED (SELECT key, value FROM json_each(?3) WHERE key <> ?4)"
+          " SELECT " COLUMNS " FROM job_metadata AS pair CROSS JOIN job USING (seq)"
+          " WHERE pair.key = ?4 AND pair.value = ?5 AND pair.seq < ?1 AND NOT EXISTS"
+          " (SELECT 1 FROM want WHERE NOT EXISTS (SELECT 1 FROM job_metadata AS has"
+          " WHERE has.key = want.key AND has.value = want.value AND has.seq = pair.seq))"
+          " ORDER BY pair.seq DESC LIMIT ?2";
+  if (!status && filter->metadata)
+    status = find_rarest(&pair, db, filter->metadata, arena, err);
   if (!status)
-    status = stmt_open(&stmt, db,
-                       any ? "SELECT " COLUMNS " FROM job WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2"
-                           : "SELECT " COLUMNS " FROM job WHERE seq < ?1 AND (?3 = 0 OR metadata IS NULL)"
-                             " AND (?4 IS NULL OR NOT EXISTS (SELECT 1 FROM json_each(?4) AS want WHERE NOT EXISTS"
-                             " (SELECT 1 FROM json_each(job.metadata) AS has"
-                             " WHERE has.key = want.key AND has.value = want.value)))"
-                             " ORDER BY seq DESC LIMIT ?2",
-                       err);
+    status = stmt_open(&stmt, db, sql, err);
   if (status)
     return status;
   stmt_int(&stmt, after);
   stmt_int(&stmt, page->limit + 1);
-  if (!any) {
-    stmt_int(&stmt, filter->metadata_null);
+  if (filter->metadata || filter->metadata_null)
     stmt_text(&stmt, filter->metadata);
+  if (filter->metadata && !filter->metadata_null) {
+    stmt_text(&stmt, pair.key);
+    stmt_text(&stmt, pair.value);
   }
   return read_list(out, count, more, &stmt, page->limit, arena, err);
 }

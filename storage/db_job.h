@@ -43,7 +43,7 @@ NODISCARD enum status db_job_get(struct job_row *out, struct db *db, const char 
                                  struct error *err);
 
 struct job_filter {
-  const char *metadata;  /* JSON object of strings that the job's metadata must contain; NULL: any */
+  const char *metadata;  /* JSON object of strings, not empty, that the job's metadata must contain; NULL: any */
   bool metadata_null;    /* only jobs without metadata */
 };
 NODISCARD enum status db_job_list(struct job_row **out, size_t *count, bool *more, struct db *db,

@@ -284,18 +284,30 @@ static void test_job_pages(void **state) {
   }
   assert_int_equal(seen, 5);
   page = (struct page){.limit = 10};
-  assert_int_equal(db_job_list(&jobs, &count, &more, f->db, &page, &(struct job_filter){.metadata = "{\"k\":\"\"}"},
-                               &f->arena, &f->err),
-                   STATUS_OK);
-  assert_int_equal(count, 2);
-  assert_int_equal(db_job_list(&jobs, &count, &more, f->db, &page, &(struct job_filter){.metadata = "{\"k\":\"x\"}"},
-                               &f->arena, &f->err),
-                   STATUS_OK);
-  assert_int_equal(count, 0);
-  assert_int_equal(
-      db_job_list(&jobs, &count, &more, f->db, &page, &(struct job_filter){.metadata_null = true}, &f->arena, &f->err),
-      STATUS_OK);
-  assert_int_equal(count, 4);
+  static const struct {
+    struct job_filter filter;
+    size_t count;
+  } cases[] = {{{.metadata = "{\"k\":\"\"}"}, 2},
+               {{.metadata = "{\"k\":\"x\"}"}, 0},
+               {{.metadata = "{\"team\":\"a\",\"k\":\"\"}"}, 2},
+               {{.metadata = "{\"team\":\"a\",\"k\":\"x\"}"}, 0},
+               {{.metadata = "{\"team\":\"a\",\"k\":\"\",\"other\":\"\"}"}, 0},
+               {{.metadata_null = true}, 4},
+               {{.metadata_null = true, .metadata = "{\"k\":\"\"}"}, 0}};
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    assert_int_equal(
+        db_job_list(&jobs, &count, &more, f->db, &page, &cases[i].filter, &f->arena, &f->err), STATUS_OK);
+    assert_int_equal(count, cases[i].count);
+    assert_false(more);
+  }
+  page = (struct page){.limit = 1};
+  for (size_t i = 0; i < 2; i++) { /* the newest first */
+    assert_int_equal(db_job_list(&jobs, &count, &more, f->db, &page, &cases[2].filter, &f->arena, &f->err), STATUS_OK);
+    assert_int_equal(count, 1);
+    assert_string_equal(jobs[0].id, id[3 - 2 * i]);
+    assert_int_equal(more, i == 0);
+    page.after = jobs[0].id;
+  }
   page.after = "ftjob-none";
   assert_int_equal(db_job_list(&jobs, &count, &more, f->db, &page, &(struct job_filter){0}, &f->arena, &f->err),
                    STATUS_INVALID_CURSOR);
