@@ -8,6 +8,7 @@
 #include "base/checked.h"
 #include "base/str.h"
 #include "worker/file/gguf.h"
+#include "worker/file/stand_in.h"
 
 enum {
   ARENA_MAX = 64 << 20,
@@ -441,7 +442,8 @@ enum status gguf_open(struct gguf *out, const char *path, struct error *err) {
   enum status status = file_map_open(&map, path, err);
   if (status)
     return status;
-  status = gguf_parse(out, map.bytes, map.length, err);
+  status = stand_in_refuse(map.bytes, map.length, err);
+  status = status ? status : gguf_parse(out, map.bytes, map.length, err);
   if (status) {
     file_map_close(&map);
     return err ? error_prefix(err, "%s", path) : status;

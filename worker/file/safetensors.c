@@ -2,6 +2,7 @@
    one before has proved: the header's bytes, each tensor by itself, all tensors together. */
 #include "worker/file/safetensors.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "base/checked.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "worker/file/stand_in.h"
 
 enum { LENGTH_BYTES = 8, ARENA_MAX = 256 << 20, INDEX_BYTES_MAX = 32 << 20 };
 static const int64_t dimension_max = (int64_t)1 << 40;
@@ -73,8 +75,8 @@ static enum status read_header(json_t **json, size_t *data, const unsigned char 
   if (header > ST_HEADER_MAX)
     return bad_file(err, "byte 0: the header claims %" PRIu64 " bytes; at most %d are read", header, ST_HEADER_MAX);
   if (header > length - LENGTH_BYTES)
-    return bad_file(err, "byte 0: the header claims %" PRIu64 " bytes but only %zu follow", header,
-                    length - LENGTH_BYTES);
+    return bad_file(err, "byte 0: the header claims %" PRIu64 " bytes but only %zu follow: the file is cut short",
+                    header, length - LENGTH_BYTES);
   const char *text = (const char *)bytes + LENGTH_BYTES;
   size_t used = (size_t)header;
   if (used == 0 || text[0] != '{')
@@ -162,8 +164,9 @@ static enum status read_range(struct st_tensor *out, const json_t *range, const 
     at[i] = json_integer_value(item);
   }
   if (at[0] > at[1] || (uint64_t)at[1] > length)
-    return bad_tensor(err, out->name, "data_offsets [%lld, %lld] do not lie in the file's %zu bytes of data",
-                      (long long)at[0], (long long)at[1], length);
+    return bad_tensor(err, out->name, "data_offsets [%lld, %lld] do not lie in the file's %zu bytes of data%s",
+                      (long long)at[0], (long long)at[1], length,
+                      at[0] > at[1] ? "" : ": the file is cut short (download it again?)");
   out->bytes = data + at[0];
   out->length = (size_t)(at[1] - at[0]);
   return STATUS_OK;
@@ -290,7 +293,8 @@ enum status safetensors_open(struct safetensors *out, const char *path, struct e
   enum status status = file_map_open(&map, path, err);
   if (status)
     return status;
-  status = safetensors_parse(out, map.bytes, map.length, err);
+  status = stand_in_refuse(map.bytes, map.length, err);
+  status = status ? status : safetensors_parse(out, map.bytes, map.length, err);
   if (!status) {
     out->maps = arena_array(&out->arena, 1, sizeof *out->maps);
     if (!out->maps)
@@ -341,6 +345,9 @@ static enum status open_shard(struct safetensors *out, const char *folder, const
     return bad_file(err, "a shard's name must be that of a file in the folder, not %.80s",
                     file ? file : "another value");
   snprintf(path, sizeof path, "%s/%s", folder, file);
+  if (access(path, F_OK) != 0 && errno == ENOENT)
+    return bad_file(err, "the index names the shard %.80s, which is not in the folder: the download is not complete",
+                    file);
   enum status status = safetensors_open(&shard, path, err);
   if (status)
     return status;

@@ -11,9 +11,10 @@
 
 #include "base/json.h"
 #include "base/str.h"
+#include "worker/file/stand_in.h"
 #include "worker/model/checkpoint_gguf.h"
 
-enum { ARENA_MAX = 64 << 20, FOLDER_FILES_MAX = 8 };
+enum { ARENA_MAX = 64 << 20, FOLDER_FILES_MAX = 8, CONFIG_BYTES_MAX = 1 << 20 };
 
 static enum status no_memory(struct error *err) {
   return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for a checkpoint's tables");
@@ -31,9 +32,30 @@ static enum status open_gguf(struct checkpoint *out, const char *path, struct er
   return status && err ? error_prefix(err, "%s", path) : status;
 }
 
+/* Such tensors have other names, types and shapes; this says why before they are looked at. */
+static enum status refuse_quantized(const json_t *config, struct error *err) {
+  const json_t *quantization = json_object_get(config, "quantization_config");
+  const char *method = json_string_value(json_object_get(quantization, "quant_method"));
+  bool bits = json_object_get(quantization, "load_in_4bit") || json_object_get(quantization, "load_in_8bit");
+  if (!quantization || json_is_null(quantization))
+    return STATUS_OK;
+  return error_set(err, STATUS_MODEL_INVALID, "model",
+                   "config.json: quantization_config: weights quantized by %.40s are not read; name the model that "
+                   "they were made from, in F32, F16 or BF16, or a GGUF file of it",
+                   method ? method : bits ? "bitsandbytes" : "another library");
+}
+
 static enum status open_config(struct checkpoint *out, const char *folder, struct error *err) {
-  char *path = arena_format(&out->arena, "%s/config.json", folder);
-  enum status status = path ? json_parse_file(&out->config, path, NULL, err) : no_memory(err);
+  char *path = arena_format(&out->arena, "%s/config.json", folder), *text = NULL;
+  size_t length;
+  enum status status = path ? file_read(&text, &length, path, CONFIG_BYTES_MAX, err) : no_memory(err);
+  if (!status) {
+    status = stand_in_refuse(text, length, err);
+    status = status ? status : json_parse(&out->config, text, length, NULL, err);
+    free(text);
+    if (status)
+      error_prefix(err, "%s", path);
+  }
   if (status == STATUS_OUT_OF_MEMORY)
     return status;
   if (status) {
@@ -43,7 +65,7 @@ static enum status open_config(struct checkpoint *out, const char *folder, struc
   }
   if (!json_is_object(out->config))
     return error_set(err, STATUS_MODEL_INVALID, NULL, "%s: must be an object, not %s", path, json_kind(out->config));
-  return STATUS_OK;
+  return refuse_quantized(out->config, err);
 }
 
 /* The weights of a Hugging Face folder, or NULL when it has none. */
@@ -51,7 +73,8 @@ static const char *find_safetensors(struct arena *arena, const char *folder) {
   static const char *const names[] = {"model.safetensors", "model.safetensors.index.json"};
   for (size_t i = 0; i < COUNT_OF(names); i++) {
     char *path = arena_format(arena, "%s/%s", folder, names[i]);
-    if (path && access(path, F_OK) == 0)
+    struct stat link; /* a link that leads nowhere is there, and is what the error must be about */
+    if (path && lstat(path, &link) == 0)
       return path;
   }
   return NULL;
@@ -95,6 +118,50 @@ static enum status too_many(const char *folder, const char *const *names, size_t
                    count, list.text);
 }
 
+#define CONVERT "is not read; AutoModel's save_pretrained writes model.safetensors of it"
+
+/* What people have instead of weights that are read, the likeliest cause first: what a name begins and ends with. */
+static const struct other_file {
+  const char *begin, *end, *what;
+} other_files[] = {
+    {"", "adapter_model.safetensors", "is an adapter: name its base model, and the adapter to start from beside it"},
+    {"snapshots", "", "is of the Hugging Face cache: the model is the folder in it"},
+    {"model-0", ".safetensors", "is a shard: model.safetensors.index.json is missing beside it"},
+    {"consolidated", ".safetensors", "has Mistral's own names; the files for Transformers are needed"},
+    {"", ".incomplete", "is a download that was not finished"},
+    {"", ".safetensors", "is not named model.safetensors, nor does a model.safetensors.index.json name it"},
+    {"", ".bin", CONVERT},
+    {"", ".pt", CONVERT},
+    {"", ".pth", CONVERT},
+    {"", ".ckpt", CONVERT},
+    {"", ".h5", CONVERT},
+    {"", ".msgpack", CONVERT},
+    {"", ".onnx", "cannot be trained; the model that it was made from can"},
+};
+
+static bool is_other(const struct other_file *other, const char *name) {
+  size_t begin = strlen(other->begin), end = strlen(other->end), length = strlen(name);
+  return length >= begin && length >= end && memcmp(name, other->begin, begin) == 0 &&
+         strcmp(name + length - end, other->end) == 0;
+}
+
+static enum status no_weights(const char *folder, struct error *err) {
+  char found[240] = "";
+  DIR *dir = opendir(folder);
+  const struct dirent *entry;
+  size_t best = COUNT_OF(other_files);
+  while (dir && (entry = readdir(dir)))
+    for (size_t i = 0; i < best; i++)
+      if (is_other(&other_files[i], entry->d_name)) {
+        best = i;
+        snprintf(found, sizeof found, "; %.80s %s", entry->d_name, other_files[i].what);
+      }
+  if (dir)
+    closedir(dir);
+  return error_set(err, STATUS_MODEL_INVALID, NULL,
+                   "%s has neither model.safetensors, model.safetensors.index.json nor a .gguf file%s", folder, found);
+}
+
 static enum status open_folder(struct checkpoint *out, const char *folder, struct error *err) {
   const char *names[FOLDER_FILES_MAX] = {0};
   size_t count;
@@ -107,8 +174,7 @@ static enum status open_folder(struct checkpoint *out, const char *folder, struc
   if (status)
     return status;
   if (count == 0)
-    return error_set(err, STATUS_MODEL_INVALID, NULL,
-                     "%s has neither model.safetensors, model.safetensors.index.json nor a .gguf file", folder);
+    return no_weights(folder, err);
   if (count > 1)
     return too_many(folder, names, count, err);
   char *path = arena_format(&out->arena, "%s/%s", folder, names[0]);

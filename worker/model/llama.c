@@ -115,7 +115,7 @@ static enum status bad_types(struct error *err, const char *what) {
   return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: layer_types: %s", what);
 }
 
-/* Qwen's layers, one by one, as layer_types says or from max_window_layers on. `size` 0: switched off. */
+/* The layers, one by one, as layer_types says or from max_window_layers on. `size` 0: switched off. */
 static enum status read_layer_types(struct llama *l, const json_t *types, size_t first, size_t size,
                                     struct error *err) {
   bool said = types && !json_is_null(types);
@@ -133,10 +133,11 @@ static enum status read_layer_types(struct llama *l, const json_t *types, size_t
   return STATUS_OK;
 }
 
-/* Which layers see a window only: LLaMA's none and Mistral's all, whatever else is written; Qwen's where it is
-   switched on. A null window is none. */
+/* Which layers see a window only: LLaMA's none, whatever is written; Mistral's all, unless it has layer_types (it is
+   then a Ministral to Transformers); Qwen's where it is switched on. A null window is none. */
 static enum status read_windows(struct llama *l, struct model *m, struct error *err) {
   const json_t *config = m->checkpoint.config, *window = json_object_get(config, "sliding_window");
+  const json_t *types = json_object_get(config, "layer_types");
   bool qwen = m->ops == &model_qwen2 || m->ops == &model_qwen3, used = m->ops == &model_mistral;
   size_t size = 0;
   int64_t first = 0;
@@ -147,10 +148,8 @@ static enum status read_windows(struct llama *l, struct model *m, struct error *
     error_prefix(err, "config.json");
     s = err->status = STATUS_MODEL_INVALID;
   }
-  if (!s && qwen)
-    return read_layer_types(l, json_object_get(config, "layer_types"), (size_t)first, size, err);
-  for (size_t i = 0; !s && i < l->layer_count; i++)
-    l->layers[i].window = size;
+  if (!s && m->ops != &model_llama)
+    return read_layer_types(l, types, (size_t)first, size, err);
   return s;
 }
 

@@ -28,9 +28,10 @@ static enum status find_architecture(const struct model_ops **out, const struct 
       return STATUS_OK;
     }
   }
+  bool remote = json_object_get(checkpoint->config, "auto_map") != NULL;
   return error_set(err, STATUS_MODEL_INVALID, "model",
-                   "config.json: model_type \"%.40s\" is not supported; supported: %s", type ? type : "(absent)",
-                   names);
+                   "config.json: model_type \"%.40s\" is not supported; supported: %s%s", type ? type : "(absent)",
+                   names, remote ? "; the code that its auto_map names is never run" : "");
 }
 
 enum status model_tasks(bool *language, bool *classifier, const char *path, struct error *err) {

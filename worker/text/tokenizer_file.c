@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "worker/file/stand_in.h"
 #include "worker/text/component.h"
 #include "worker/text/tokenizer_model.h"
 
@@ -17,7 +18,8 @@ static enum status read_json(struct tokenizer *t, const char *path, const struct
   enum status status = file_read(&text, &length, path, TOKENIZER_FILE_BYTES_MAX, err);
   if (status)
     return status;
-  status = tokenizer_read_text(&file, text, length, err);
+  status = stand_in_refuse(text, length, err);
+  status = status ? status : tokenizer_read_text(&file, text, length, err);
   free(text);
   if (!status)
     status = tokenizer_read_file(t, file, config, err);

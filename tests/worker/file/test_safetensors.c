@@ -319,6 +319,8 @@ static void reads_shards(void **state) {
   open_fails("{\"weight_map\":{\"x\":\"m-1.safetensors\"}}",
       "tensor y: is in m-1.safetensors, but the index puts it nowhere");
   open_fails("{\"weight_map\":{\"x\":\"m-2.safetensors\",\"y\":\"m-2.safetensors\"}}", "tensor y");
+  open_fails("{\"weight_map\":{\"x\":\"m-7.safetensors\"}}",
+      "names the shard m-7.safetensors, which is not in the folder");
   open_fails("{\"weight_map\":", "line 1");
 }
 
@@ -331,9 +333,20 @@ static void says_which_file_is_missing(void **state) {
   unlink(in_dir("model.safetensors.index.json"));
   assert_int_equal(safetensors_open_model(&file, dir, &err), STATUS_MODEL_INVALID);
   assert_non_null(strstr(err.text, "neither model.safetensors nor"));
-  put_text("model.safetensors", "");
-  assert_int_equal(safetensors_open_model(&file, dir, &err), STATUS_MODEL_INVALID);
-  assert_non_null(strstr(err.text, "too few"));
+  static const char *const instead[][2] = {
+      {"", "model.safetensors: is empty"},
+      {"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 1\n", "is a Git LFS pointer"},
+      {"PK\x03\x04 and more of it", "is a file of PyTorch"},
+      {"<!DOCTYPE html><html></html>", "is a web page"},
+      {"\x89HDF\r\n\x1a\n and more", "is an HDF5 file"},
+      {"short", "too few"},
+  };
+  for (size_t i = 0; i < COUNT_OF(instead); i++) {
+    put_text("model.safetensors", instead[i][0]);
+    assert_int_equal(safetensors_open_model(&file, dir, &err), STATUS_MODEL_INVALID);
+    if (!strstr(err.text, instead[i][1]))
+      fail_msg("\"%s\" should say \"%s\"", err.text, instead[i][1]);
+  }
 }
 
 int main(void) {

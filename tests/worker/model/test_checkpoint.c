@@ -248,6 +248,34 @@ static void refuses_what_is_no_model(void **state) {
   open_fails(at("broken"), STATUS_MODEL_INVALID, "broken/config.json");
 }
 
+static void says_what_there_is_instead(void **state) {
+  static const char *const names[][2] = {
+      {"model.onnx", "; model.onnx cannot be trained"},
+      {"pytorch_model.bin", "; pytorch_model.bin is not read; AutoModel's save_pretrained"},
+      {"weights.safetensors", "; weights.safetensors is not named model.safetensors"},
+      {"consolidated.00.safetensors", "; consolidated.00.safetensors has Mistral's own names"},
+      {"model-00002-of-00002.safetensors", "is a shard: model.safetensors.index.json is missing"},
+      {"adapter_model.safetensors", "; adapter_model.safetensors is an adapter"},
+  };
+  char path[100];
+  (void)state;
+  assert_int_equal(file_mkdirs(at("instead"), NULL), STATUS_OK);
+  for (size_t i = 0; i < COUNT_OF(names); i++) {
+    snprintf(path, sizeof path, "instead/%s", names[i][0]);
+    put_text(at(path), "x");
+    open_fails(at("instead"), STATUS_MODEL_INVALID, names[i][1]); /* each is likelier than those before it */
+  }
+  write_folder(at("made"));
+  put_text(at("made/config.json"), "");
+  open_fails(at("made"), STATUS_MODEL_INVALID, "made/config.json: is empty");
+  put_text(at("made/config.json"), "version https://git-lfs.github.com/spec/v1\noid sha256:abc\n");
+  open_fails(at("made"), STATUS_MODEL_INVALID, "made/config.json: is a Git LFS pointer");
+  put_text(at("made/config.json"), "{\"quantization_config\": {\"quant_method\": \"gptq\"}}");
+  open_fails(at("made"), STATUS_MODEL_INVALID, "weights quantized by gptq are not read");
+  put_text(at("made/config.json"), "{\"quantization_config\": {\"load_in_4bit\": true}}");
+  open_fails(at("made"), STATUS_MODEL_INVALID, "weights quantized by bitsandbytes are not read");
+}
+
 static void a_folder_has_one_gguf(void **state) {
   struct checkpoint c;
   (void)state;
@@ -531,6 +559,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(reads_a_folder),
       cmocka_unit_test(refuses_what_is_no_model),
+      cmocka_unit_test(says_what_there_is_instead),
       cmocka_unit_test(a_folder_has_one_gguf),
       cmocka_unit_test(translates_the_configuration),
       cmocka_unit_test(translates_rope),

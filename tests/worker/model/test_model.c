@@ -450,6 +450,10 @@ static void windows_are_where_the_class_has_them(void **state) {
                      "\"sliding_window\":4}");
   refuses("qwen3-hra", "{\"max_window_layers\":\"all\"}", "max_window_layers");
   refuses("mistral-hra", "{\"sliding_window\":0}", "sliding_window");
+  refuses("mistral-hra", "{\"layer_types\":[\"full_attention\"]}", "one entry for each of num_hidden_layers");
+  refuses("mistral-hra", "{\"layer_types\":[\"sliding_attention\",\"full_attention\"],\"sliding_window\":null}",
+          "give no window");
+  loads("mistral-hra", "{\"layer_types\":[\"sliding_attention\",\"full_attention\"]}");
   loads("llama-hra", "{\"sliding_window\":0}"); /* Transformers' LLaMA does not read it */
 }
 
