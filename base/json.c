@@ -1,5 +1,6 @@
 #include "base/json.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,84 @@ static enum status scan(const char *text, size_t length, const struct json_limit
   return STATUS_OK;
 }
 
+/* Where what jansson could not take begins: it has read up to fault->position and quotes a short piece. */
+static size_t stumbled(const json_error_t *fault, const char *text, size_t length) {
+  const char *near = strstr(fault->text, " near '");
+  size_t position = fault->position > 0 && (size_t)fault->position <= length ? (size_t)fault->position : length;
+  size_t quoted = near ? strlen(near + 7) - 1 : 0;
+  bool found = near && quoted <= position && memcmp(text + position - quoted, near + 7, quoted) == 0;
+  return found ? position - quoted : position;
+}
+
+static bool begins(const char *text, size_t length, size_t at, const char *with) {
+  return length - at >= strlen(with) && memcmp(text + at, with, strlen(with)) == 0;
+}
+
+/* Words that are not JSON, but look so to people and to other programs. */
+static const char *known_mistake(const char *text, size_t length, size_t at) {
+  static const struct {
+    const char *with, *says;
+  } known[] = {
+      {"\xEF\xBB\xBF", "a byte order mark (U+FEFF), which some editors put before a text: remove it"},
+      {"\xE2\x80\x9C", "a typographic quote; JSON's strings are in straight quotes (\")"},
+      {"\xE2\x80\x9D", "a typographic quote; JSON's strings are in straight quotes (\")"},
+      {"'", "a single quote; JSON's strings are in double quotes (Python: json.dumps, not str or repr)"},
+      {"NaN", "NaN is no JSON; write null, or leave the member out"},
+      {"nan", "nan is no JSON; write null, or leave the member out"},
+      {"Infinity", "Infinity is no JSON; write null, or leave the member out"},
+      {"-Infinity", "-Infinity is no JSON; write null, or leave the member out"},
+      {"True", "True is Python's; JSON's is true"},
+      {"False", "False is Python's; JSON's is false"},
+      {"None", "None is Python's; JSON's is null"},
+      {"undefined", "undefined is JavaScript's; JSON's is null"},
+      {"//", "a comment, which JSON does not have"},
+      {"/*", "a comment, which JSON does not have"},
+      {"#", "a comment, which JSON does not have"},
+  };
+  size_t before = at;
+  for (size_t i = 0; i < COUNT_OF(known); i++) {
+    const char *with = known[i].with;
+    size_t end = at + strlen(with);
+    bool longer = isalpha((unsigned char)with[0]) && end < length && isalnum((unsigned char)text[end]);
+    if (begins(text, length, at, with) && !longer)
+      return known[i].says;
+  }
+  while (before > 0 && strchr(" \t\r\n", text[before - 1]))
+    before--;
+  bool closes = at < length && (text[at] == '}' || text[at] == ']');
+  if (closes && before > 0 && text[before - 1] == ',')
+    return "a comma with nothing behind it (after the last member or item there is none)";
+  return closes && before > 0 && text[before - 1] == ':' ? "a member has no value" : NULL;
+}
+
+/* What jansson found, as people say it who do not know jansson. */
+static const char *plain_words(const json_error_t *fault, const char *text, size_t length) {
+  size_t at = stumbled(fault, text, length);
+  const char *says;
+  switch (json_error_code(fault)) {
+  case json_error_null_character: return "\\u0000, the character NUL, is not allowed in a string";
+  case json_error_null_byte_in_key: return "\\u0000, the character NUL, is not allowed in a name";
+  case json_error_premature_end_of_input: return "the text ends before its JSON is complete";
+  case json_error_end_of_input_expected:
+    says = known_mistake(text, length, at);
+    return says ? says : "more text behind the end of the JSON value";
+  case json_error_invalid_syntax: break;
+  default: return fault->text;
+  }
+  if (strstr(fault->text, "invalid escape"))
+    return "a backslash in a string that begins no escape of JSON (a backslash itself is written twice)";
+  if (strncmp(fault->text, "unexpected newline", 18) == 0)
+    return "a line ends inside a string (write a line end in it as \\n, and close it with \")";
+  says = known_mistake(text, length, at);
+  if (says)
+    return says;
+  if (strncmp(fault->text, "string or '}'", 13) == 0)
+    return "a name in double quotes, or }, is expected here";
+  if (strncmp(fault->text, "'}' expected", 12) == 0 || strncmp(fault->text, "']' expected", 12) == 0)
+    return fault->text[1] == '}' ? "a comma or } is expected here" : "a comma or ] is expected here";
+  return fault->text;
+}
+
 enum status json_parse(json_t **out, const char *text, size_t length, const struct json_limits *limits,
                        struct error *err) {
   struct json_limits use = limits ? *limits : (struct json_limits){0};
@@ -56,7 +135,7 @@ enum status json_parse(json_t **out, const char *text, size_t length, const stru
   *out = json_loadb(text, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &fault);
   if (!*out)
     return error_set(err, STATUS_INVALID_JSON, NULL, "line %d, column %d: %s", fault.line, fault.column,
-                     fault.text);
+                     plain_words(&fault, text, length));
   return STATUS_OK;
 }
 

@@ -32,6 +32,42 @@ static void names_the_place_of_a_fault(void **state) {
   refused("1e999", STATUS_INVALID_JSON, "line 1");
 }
 
+/* What people and other programs write for JSON is called by its name. */
+static void says_it_in_plain_words(void **state) {
+  static const struct {
+    const char *text, *says;
+  } cases[] = {
+      {"", "the text ends before its JSON is complete"},
+      {"{\"a\":1", "the text ends before its JSON is complete"},
+      {"{\"a\":\"b", "the text ends before its JSON is complete"},
+      {"{'a': 1}", "line 1, column 2: a single quote; JSON's strings are in double quotes"},
+      {"{\"a\": 'b'}", "a single quote"},
+      {"{\"a\": None}", "None is Python's; JSON's is null"},
+      {"[True, 1]", "True is Python's; JSON's is true"},
+      {"[NaN]", "NaN is no JSON"},
+      {"[1, -Infinity]", "-Infinity is no JSON"},
+      {"[nancy]", "invalid token near 'nancy'"},
+      {"{\"a\":1, }", "line 1, column 9: a comma with nothing behind it"},
+      {"[1,\n]", "line 2, column 1: a comma with nothing behind it"},
+      {"{\"a\": }", "a member has no value"},
+      {"{a:1}", "line 1, column 2: a name in double quotes, or }, is expected here"},
+      {"{\"a\":1 \"b\":2}", "a comma or } is expected here"},
+      {"[1 2]", "a comma or ] is expected here"},
+      {"[\"b\nc\"]", "a line ends inside a string"},
+      {"[\"b\\x\"]", "a backslash in a string that begins no escape"},
+      {"[\"\\u0000\"]", ": \\u0000, the character NUL, is not allowed in a string"},
+      {"{\"a\\u0000\":1}", "the character NUL, is not allowed in a name"},
+      {"\xEF\xBB\xBF{}", "line 1, column 1: a byte order mark (U+FEFF)"},
+      {"{} \xEF\xBB\xBF{}", "a byte order mark (U+FEFF)"},
+      {"{} {}", "more text behind the end of the JSON value"},
+      {"[1] // x", "a comment"},
+      {"[\xE2\x80\x9C" "a]", "a typographic quote"},
+  };
+  (void)state;
+  for (size_t i = 0; i < COUNT_OF(cases); i++)
+    refused(cases[i].text, STATUS_INVALID_JSON, cases[i].says);
+}
+
 /* jansson quotes up to the byte it stopped at, which may be the first of several. */
 static void a_cut_quote_stays_utf8(void **state) {
   struct error err;
@@ -120,6 +156,7 @@ static void prefixes_faults_of_a_file(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(names_the_place_of_a_fault), cmocka_unit_test(keeps_its_limits),
+                                     cmocka_unit_test(says_it_in_plain_words),
                                      cmocka_unit_test(a_cut_quote_stays_utf8),
                                      cmocka_unit_test(reads_members_by_type),
                                      cmocka_unit_test(writes_numbers_as_people_do),
