@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "worker/data/column_facts.h"
 #include "worker/data/doubts.h"
+#include "worker/data/foreign.h"
 #include "worker/data/label_doubts.h"
 
 enum { NAMES_SHOWN = 100, REPORT_MAX = EVENT_LINE_MAX - 4096 };
@@ -22,6 +23,7 @@ struct check {
   size_t texts, text_min, text_max;  /* of `text` */
   double text_sum;
   struct doubts doubts;
+  const char *advice;                /* of the first record; NULL: none is needed */
 };
 
 static enum status no_memory(struct error *err) {
@@ -48,7 +50,8 @@ static enum status check_record(struct check *c, const struct record *record, st
     return status;
   measure_text(c, record);
   doubts_add(&c->doubts, record);
-  c->examples++;
+  if (c->examples++ == 0)
+    c->advice = foreign_advice(c->records, record);
   return STATUS_OK;
 }
 
@@ -102,13 +105,15 @@ static json_t *report_warnings(const struct check *c, enum data_use use, const s
   for (size_t i = 0; i < faults->count; i++)
     if (faults->item[i].status == STATUS_DATASET_INVALID)
       label_doubt(list, "%s; a job that uses it is refused", faults->item[i].text);
+  if (c->advice)
+    label_doubt(list, "%s", c->advice);
   doubts_tell(list, &c->doubts, &c->columns);
   if (label && label->labels.class_of && label->labels.class_count == 1)
     label_doubt(list, "every example has the label %.100s", label->labels.items[0].name);
   if (chats && chats->assistant_first.count)
     label_doubt(list, "in %zu conversations, the first in line %zu, the assistant speaks before any user",
          chats->assistant_first.count, chats->assistant_first.first.line);
-  if (use == USE_NOTHING && !columns_find(&c->columns, "text"))
+  if (use == USE_NOTHING && !c->advice && !columns_find(&c->columns, "text"))
     label_doubt(list, "no column is named text; a job must name its columns (dataset.text, dataset.label)");
   return list;
 }
@@ -159,6 +164,8 @@ static enum status refuse(const struct check *c, const struct fault_list *faults
       *err = faults->item[i];
       return err->status;
     }
+  if (c->advice)
+    return error_set(err, STATUS_DATASET_INVALID, NULL, "%s", c->advice);
   return error_set(err, STATUS_DATASET_INVALID, NULL, "no column has a text in every line, and none a chat");
 }
 
