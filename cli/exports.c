@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "api/job.h"
 #include "base/json.h"
 #include "cli/text.h"
 
@@ -42,30 +43,54 @@ static json_t *body_of(const char *formats) {
   }
 }
 
-static bool has_status(const json_t *answer, const char *status) {
+/* Are two names of formats the same format? "merged" is short for "merged:bf16". */
+static bool same_format(const char *a, const char *b) {
+  struct export_choice one, other;
+  if (export_parse(&one, a) && export_parse(&other, b))
+    return one.format == other.format && one.type == other.type;
+  return strcmp(a, b) == 0;
+}
+
+/* The server tells every export of the job: those that `body` asks for, as a new array. */
+static json_t *asked_for(const json_t *answer, const json_t *body) {
+  json_t *list = json_array();
+  size_t index, n;
+  json_t *item, *format;
+  json_array_foreach(json_object_get(answer, "data"), index, item) {
+    bool asked = false;
+    json_array_foreach(json_object_get(body, "exports"), n, format)
+      asked = asked || same_format(json_string_value(format), text_member(item, "format", ""));
+    if (asked)
+      json_array_append(list, item);
+  }
+  return list;
+}
+
+static bool has_status(const json_t *exports, const char *status) {
   size_t index;
   const json_t *item;
-  json_array_foreach(json_object_get(answer, "data"), index, item)
+  json_array_foreach(exports, index, item)
     if (strcmp(text_member(item, "status", ""), status) == 0)
       return true;
   return false;
 }
 
-static void print(const struct cli *cli, const json_t *answer) {
+static void print(const struct cli *cli, const json_t *answer, const json_t *exports) {
   struct str text;
   if (cli->json) {
     cli_print_json(answer);
     return;
   }
   str_init(&text, 1 << 20);
-  text_table(&text, columns, COUNT_OF(columns), json_object_get(answer, "data"));
+  text_table(&text, columns, COUNT_OF(columns), exports);
   fputs(text.text, stdout);
   str_done(&text);
 }
 
 enum exit_code exports_make(struct cli *cli, const char *job_id, const char *formats, bool no_wait) {
   AUTO(json_release) json_t *body = body_of(formats);
-  json_t *answer = NULL;
+  AUTO(json_release) json_t *answer = NULL;
+  AUTO(json_release) json_t *exports = NULL;
   struct error err;
   struct str path;
   if (!body) {
@@ -76,21 +101,23 @@ enum exit_code exports_make(struct cli *cli, const char *job_id, const char *for
   str_init(&path, 4096);
   cli_path(&path, prefix, job_id, suffix);
   enum status status = http_json(&cli->http, &answer, "POST", path.text, body, &err);
-  while (status == STATUS_OK && !no_wait && (has_status(answer, "queued") || has_status(answer, "running"))) {
+  exports = asked_for(answer, body);
+  while (status == STATUS_OK && !no_wait && (has_status(exports, "queued") || has_status(exports, "running"))) {
     const struct timespec pause = {POLL_MS / 1000, POLL_MS % 1000 * 1000000L};
     nanosleep(&pause, NULL);
     json_decref(answer);
     answer = NULL;
     status = http_json(&cli->http, &answer, "GET", path.text, NULL, &err);
+    json_decref(exports);
+    exports = asked_for(answer, body);
   }
   enum exit_code code = EXIT_DONE;
   if (status != STATUS_OK) {
     code = cli_fail(cli, &err);
   } else {
-    print(cli, answer);
-    code = has_status(answer, "failed") ? EXIT_UNSUCCESSFUL : EXIT_DONE;
+    print(cli, answer, exports);
+    code = has_status(exports, "failed") ? EXIT_UNSUCCESSFUL : EXIT_DONE;
   }
-  json_decref(answer);
   str_done(&path);
   return code;
 }

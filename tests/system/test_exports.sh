@@ -42,6 +42,12 @@ call POST /v1/fine_tuning/jobs/ftjob-none/exports "${json[@]}" -d '{"exports":["
 exports '"gguf-lora"'; exported gguf-lora failed && ok "a failure is told" || not_ok "a failure is told" "$body"
 like "$body" 'trained biases have no place' "with its reason"
 call GET "/v1/fine_tuning/jobs/$job/events?limit=5"; like "$body" 'Export gguf-lora failed: ' "and as an event"
+reflect=$(dirname "$REFLECTD")/reflect
+"$reflect" --url "$url" jobs export "$job" lora,merged:bf16 > "$work/said"; is $? 0 "the command line: an export's end is its own"
+unlike "$(< "$work/said")" 'gguf-lora' "and tells what it asked for"
+"$reflect" --url "$url" jobs export "$job" merged > "$work/said"; is $? 0 "a format by its short name"
+like "$(< "$work/said")" 'merged:bf16 +succeeded' "is told by its whole name"
+"$reflect" --url "$url" jobs export "$job" lora,gguf-lora > "$work/said"; is $? 1 "one of two fails"
 
 exports '"merged:f32"'; exported merged:f32 running && ok "an export runs" || not_ok "an export runs" "$body"
 stop KILL; start
