@@ -74,9 +74,28 @@ enum exit_code cli_fail(const struct cli *cli, const struct error *err) {
   return exit_of(cli, err);
 }
 
+void cli_note(const char *what, const char *foreign) {
+  struct str text;
+  str_init(&text, OUTPUT_BYTES_MAX);
+  text_clean(&text, foreign);
+  fprintf(stderr, "%s %s\n", what, text.text);
+  str_done(&text);
+}
+
+void cli_print_text(const char *foreign) {
+  struct str text;
+  str_init(&text, OUTPUT_BYTES_MAX);
+  text_clean(&text, foreign);
+  puts(text.text);
+  str_done(&text);
+}
+
 enum exit_code cli_print_json(const json_t *value) {
-  json_dumpf(value, stdout, JSON_INDENT(2));
-  putchar('\n');
+  struct str text;
+  str_init(&text, OUTPUT_BYTES_MAX);
+  text_json(&text, value, 2);
+  puts(text.text);
+  str_done(&text);
   return EXIT_DONE;
 }
 
@@ -116,8 +135,7 @@ enum exit_code cli_list(struct cli *cli, const char *path, const struct page_opt
   str_done(&text);
   if (json_is_true(json_object_get(answer, "has_more"))) {
     fflush(stdout);
-    fprintf(stderr, "there are more: --after %s\n",
-            text_member(json_array_get(items, json_array_size(items) - 1), "id", "?"));
+    cli_note("there are more: --after", text_member(json_array_get(items, json_array_size(items) - 1), "id", "?"));
   }
   return EXIT_DONE;
 }
@@ -137,7 +155,7 @@ static void object_text(struct str *out, json_t *object) {
     } else if (json_is_string(value)) {
       text_clean(out, json_string_value(value));
     } else {
-      json_append(out, value);
+      text_json(out, value, 0);
     }
     str_putc(out, '\n');
   }

@@ -14,7 +14,7 @@
 /* The exit statuses of the program. */
 enum exit_code {
   EXIT_DONE = 0,
-  EXIT_UNSUCCESSFUL = 1,  /* a job failed or was cancelled; a file is not valid */
+  EXIT_UNSUCCESSFUL = 1,  /* a job or an export failed or was cancelled; a file is not valid */
   EXIT_USAGE = 2,
   EXIT_REFUSED = 3,       /* the server refused the request (4xx) */
   EXIT_UNREACHABLE = 4,   /* no answer, or the server failed (5xx) */
@@ -51,6 +51,9 @@ extern const struct noun files_noun, jobs_noun, models_noun;
 
 /* Prints the error (the server's details included) to standard error; the exit code that fits it. */
 enum exit_code cli_fail(const struct cli *cli, const struct error *err);
+/* Prints "what foreign" to standard error, or text that others wrote to standard output, as a line. */
+void cli_note(const char *what, const char *foreign);
+void cli_print_text(const char *foreign);
 /* Prints a value as JSON, indented, with a newline. */
 enum exit_code cli_print_json(const json_t *value);
 

@@ -6,11 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/json.h"
 #include "cli/screen.h"
 #include "cli/text.h"
+
+enum { LINE_BYTES_MAX = 1 << 16 };
 
 /* The files of an adapter folder. Without a required one there is no adapter. */
 static const struct {
@@ -23,6 +26,33 @@ static const struct {
 
 static enum status take_file(void *context, const void *bytes, size_t length, struct error *err) {
   return file_write(context, bytes, length, err);
+}
+
+/* Text for a terminal: a line is cleaned when all of it is there, so that no letter is torn. */
+static void end_line(struct str *line) {
+  struct str clean;
+  str_init(&clean, 8 * LINE_BYTES_MAX);
+  text_clean(&clean, line->text);
+  fputs(clean.text, stdout);
+  str_done(&clean);
+  str_clear(line);
+}
+
+static enum status take_terminal(void *context, const void *bytes, size_t length, struct error *err) {
+  struct str *line = context;
+  (void)err;
+  for (size_t i = 0; i < length; i++) {
+    char c = ((const char *)bytes)[i];
+    if (c == '\n' || line->length + 8 > LINE_BYTES_MAX)
+      end_line(line);
+    if (c == '\n')
+      putchar(c);
+    else if (c)
+      str_putc(line, c);
+    else
+      str_puts(line, "\\u0000");
+  }
+  return STATUS_OK;
 }
 
 static enum status take_output(void *context, const void *bytes, size_t length, struct error *err) {
@@ -63,8 +93,13 @@ enum status download_to_file(struct cli *cli, const char *path, const char *name
 }
 
 enum status download_to_output(struct cli *cli, const char *path, struct error *err) {
-  const struct http_sink sink = {take_output, NULL};
-  return http_download(&cli->http, path, &sink, NULL, err);
+  struct str line;
+  str_init(&line, LINE_BYTES_MAX);
+  const struct http_sink sink = {isatty(STDOUT_FILENO) ? take_terminal : take_output, &line};
+  enum status status = http_download(&cli->http, path, &sink, NULL, err);
+  end_line(&line);
+  str_done(&line);
+  return status;
 }
 
 /* Names come from the server: only plain ones may become files here. */

@@ -8,7 +8,7 @@
    unless `sha256` is NULL, its hash is that one (STATUS_IO when it is not). */
 NODISCARD enum status download_to_file(struct cli *cli, const char *path, const char *name, const char *sha256,
                                        struct error *err);
-/* GET `path` to standard output as it comes. */
+/* GET `path` to standard output as it comes, or as text that is safe to show where that is a terminal. */
 NODISCARD enum status download_to_output(struct cli *cli, const char *path, struct error *err);
 
 /* The artifacts of a job into the folder `out` (made when absent): those of the adapter, the one called `name`

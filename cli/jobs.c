@@ -77,7 +77,7 @@ static enum exit_code jobs_create(struct cli *cli, const char *const *operands, 
     return cli_fail(cli, &err);
   const char *id = text_member(job, "id", "");
   if (!cli->json)
-    puts(id);
+    cli_print_text(id);
   else if (!options->watch)
     cli_print_json(job);
   fflush(stdout);
@@ -124,7 +124,7 @@ static void cell_step(struct str *out, const json_t *checkpoint) {
 static void cell_metrics(struct str *out, const json_t *checkpoint) {
   const json_t *metrics = json_object_get(checkpoint, "metrics");
   if (metrics)
-    json_append(out, metrics);
+    text_json(out, metrics, 0);
 }
 
 static const struct text_column job_columns[] = {

@@ -7,6 +7,7 @@
 
 #include "cli/command.h"
 #include "cli/help.h"
+#include "cli/text.h"
 
 static const char default_url[] = "http://127.0.0.1:8080";
 
@@ -29,7 +30,12 @@ static const struct option_table global_table = {global_rows, COUNT_OF(global_ro
 static const struct noun *const nouns[] = {&files_noun, &jobs_noun, &models_noun};
 
 static enum exit_code wrong_usage(const char *text, const char *about) {
-  fprintf(stderr, "reflect: %s%s\ntry: reflect --help\n", text, about);
+  struct str clean;
+  str_init(&clean, 1 << 16);
+  text_clean(&clean, text);
+  text_clean(&clean, about);
+  fprintf(stderr, "reflect: %s\ntry: reflect --help\n", clean.text);
+  str_done(&clean);
   return EXIT_USAGE;
 }
 

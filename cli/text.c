@@ -2,28 +2,83 @@
 #include "cli/text.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { CELL_BYTES_MAX = 200 };
+#include "base/json.h"
+
+enum { CELL_BYTES_MAX = 1 << 16 };
+
+/* Code points that drive a terminal, or change unseen how the text around them is read: C0, DEL, C1, marks and
+   overrides of direction, separators of lines, and what has no width (joiners of letters and emoji excepted). */
+static bool is_hidden(unsigned code) {
+  static const struct {
+    unsigned first, last;
+  } ranges[] = {{0, 0x1f},         {0x7f, 0x9f},     {0xad, 0xad},     {0x61c, 0x61c},   {0x180e, 0x180e},
+                {0x200b, 0x200b},  {0x200e, 0x200f}, {0x2028, 0x202e}, {0x2060, 0x206f}, {0xfeff, 0xfeff},
+                {0xfff9, 0xfffb},  {0xe0000, 0xe007f}};
+  for (size_t i = 0; i < COUNT_OF(ranges); i++)
+    if (code >= ranges[i].first && code <= ranges[i].last)
+      return true;
+  return false;
+}
+
+/* The code point that begins well-formed UTF-8; *length is its bytes. */
+static unsigned decode(const char *text, size_t *length) {
+  unsigned char lead = (unsigned char)*text;
+  *length = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+  unsigned code = *length == 1 ? lead : lead & (0x7fu >> *length);
+  for (size_t i = 1; i < *length; i++)
+    code = code << 6 | ((unsigned char)text[i] & 0x3f);
+  return code;
+}
+
+/* As in JSON: beyond 16 bits a pair of surrogates. */
+static void escape(struct str *out, unsigned code) {
+  if (code > 0xffff)
+    str_printf(out, "\\u%04x\\u%04x", 0xd800 + ((code - 0x10000) >> 10), 0xdc00 + (code & 0x3ff));
+  else
+    str_printf(out, "\\u%04x", code);
+}
+
+/* Well-formed UTF-8 with what is hidden escaped; newlines stay with `lines`. */
+static void clean_utf8(struct str *out, const char *text, size_t length, bool lines) {
+  size_t bytes;
+  for (size_t i = 0; i < length; i += bytes) {
+    unsigned code = decode(text + i, &bytes);
+    if (!is_hidden(code) || (lines && code == '\n'))
+      str_add(out, text + i, bytes);
+    else if (code == '\n' || code == '\r' || code == '\t')
+      str_puts(out, code == '\n' ? "\\n" : code == '\r' ? "\\r" : "\\t");
+    else
+      escape(out, code);
+  }
+}
 
 void text_clean(struct str *out, const char *text) {
-  size_t length = strlen(text);
-  if (!utf8_valid(text, length, NULL)) {
-    for (size_t i = 0; i < length; i++)
-      str_putc(out, text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?');
-    return;
+  size_t length = strlen(text), good = 0;
+  while (!utf8_valid(text, length, &good)) {
+    clean_utf8(out, text, good, false);
+    str_printf(out, "\\x%02x", (unsigned char)text[good]);
+    text += good + 1;
+    length -= good + 1;
   }
-  for (size_t i = 0; i < length; i++) {
-    unsigned char byte = (unsigned char)text[i];
-    /* C1 controls are the two bytes C2 80..9F in UTF-8. */
-    if (byte == 0xc2 && (unsigned char)text[i + 1] < 0xa0) {
-      str_putc(out, '?');
-      i++;
-    } else {
-      str_putc(out, byte < 0x20 || byte == 0x7f ? '?' : text[i]);
-    }
-  }
+  clean_utf8(out, text, length, false);
+}
+
+void text_json(struct str *out, const json_t *value, size_t indent) {
+  struct str plain;
+  const size_t flags = JSON_INDENT(indent) | JSON_REAL_PRECISION(15) | JSON_ENCODE_ANY;
+  char *indented = indent > 0 ? json_dumps(value, flags) : NULL;
+  str_init(&plain, out->max);
+  /* Beside strings JSON is plain ASCII, and within them C0 is escaped already: what is escaped here stands in them. */
+  if (indented ? str_puts(&plain, indented) : json_append(&plain, value))
+    clean_utf8(out, plain.text, plain.length, true);
+  else
+    out->failed = true;
+  str_done(&plain);
+  free(indented);
 }
 
 void text_bytes(struct str *out, uint64_t bytes) {

@@ -8,8 +8,13 @@
 
 #include "base/str.h"
 
-/* Text from a server with its control characters replaced by '?': it cannot drive the terminal. */
+/* Text that others wrote as one line that cannot drive the terminal: controls (C0, C1), marks of direction and other
+   characters that are not seen become \n, \u202e, ..., bytes that are no UTF-8 \xff. All foreign text for people
+   passes here. */
 void text_clean(struct str *out, const char *text);
+/* A value as JSON, exact, with those characters escaped in its strings. Reals have 15 digits, as the
+   server writes them. `indent` 0: on one line. */
+void text_json(struct str *out, const json_t *value, size_t indent);
 /* "512 B", "1.5 MB" (powers of 1000). */
 void text_bytes(struct str *out, uint64_t bytes);
 /* "0:05", "12:34", "1:02:03"; a negative duration is "-". */

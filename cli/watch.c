@@ -38,10 +38,17 @@ static bool is_printed(const json_t *event) {
   return false;
 }
 
+static void print_json_line(const json_t *value) {
+  struct str line;
+  str_init(&line, 1 << 22);
+  text_json(&line, value, 0);
+  puts(line.text);
+  str_done(&line);
+}
+
 static void print_event(struct watch *watch, const json_t *event) {
   if (watch->cli->json) {
-    json_dumpf(event, stdout, JSON_COMPACT);
-    putchar('\n');
+    print_json_line(event);
     return;
   }
   if (!is_printed(event))
@@ -165,7 +172,7 @@ static enum status follow(struct watch *watch, int64_t patience_seconds, struct 
                (trouble_since < 0 || now - trouble_since < (double)patience_seconds)) {
       screen_clear(&watch->screen);
       if (trouble_since < 0) {
-        fprintf(stderr, "reflect: %s; asking again\n", err->text);
+        cli_note("reflect: asking again:", err->text);
         trouble_since = now;
       }
       pause_ms = pause_ms * 2 < BACKOFF_MAX_MS ? pause_ms * 2 : BACKOFF_MAX_MS;
@@ -180,10 +187,8 @@ static enum status follow(struct watch *watch, int64_t patience_seconds, struct 
 static enum exit_code conclude(struct watch *watch) {
   const char *status = text_member(watch->job, "status", "");
   bool succeeded = strcmp(status, job_state_name(JOB_SUCCEEDED)) == 0;
-  if (watch->cli->json) {
-    json_dumpf(watch->job, stdout, JSON_COMPACT);
-    putchar('\n');
-  }
+  if (watch->cli->json)
+    print_json_line(watch->job);
   struct str line;
   const json_t *error = json_object_get(watch->job, "error");
   str_init(&line, 1 << 16);

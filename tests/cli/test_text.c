@@ -17,12 +17,35 @@
     str_done(&out);                          \
   } while (0)
 
-static void controls_are_replaced(void **state) {
+static void what_is_hidden_is_shown(void **state) {
   (void)state;
   ASSERT_TEXT(text_clean(&out, "plain \xc3\xa9\xe2\x82\xac"), "plain \xc3\xa9\xe2\x82\xac");
-  ASSERT_TEXT(text_clean(&out, "a\x1b[31mb\r\nc\x7f"), "a?[31mb??c?");
-  ASSERT_TEXT(text_clean(&out, "c1 \xc2\x9b" "31m"), "c1 ?31m");
-  ASSERT_TEXT(text_clean(&out, "bad \xff\x9b utf-8"), "bad ?? utf-8");
+  ASSERT_TEXT(text_clean(&out, "a\x1b[31mb\r\nc\x7f"), "a\\u001b[31mb\\r\\nc\\u007f");
+  ASSERT_TEXT(text_clean(&out, "c1 \xc2\x9b" "31m"), "c1 \\u009b31m");
+  ASSERT_TEXT(text_clean(&out, "bad \xff\x9b utf-8"), "bad \\xff\\x9b utf-8");
+  ASSERT_TEXT(text_clean(&out, "caf\xc3\xa9 \xff" "caf\xc3\xa9"),
+              "caf\xc3\xa9 \\xff" "caf\xc3\xa9");
+  ASSERT_TEXT(text_clean(&out, "\xe2\x80\xaegnp.\xe2\x81\xa9\xd8\x9c\xe2\x80\xa8\xef\xbb\xbf"),
+              "\\u202egnp.\\u2069\\u061c\\u2028\\ufeff");
+  ASSERT_TEXT(text_clean(&out, "\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x94\xac \xf3\xa0\x81\x81"),
+              "\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x94\xac \\udb40\\udc41");
+}
+
+static void json_stays_exact(void **state) {
+  json_t *value = json_pack("{s:s}", "name", "\x1b\xc2\x9b\xe2\x80\xae caf\xc3\xa9\n");
+  (void)state;
+  assert_non_null(value);
+  for (size_t indent = 0; indent <= 2; indent += 2) {
+    struct str out;
+    str_init(&out, 4000);
+    text_json(&out, value, indent);
+    assert_non_null(strstr(out.text, "\\u009b\\u202e caf\xc3\xa9\\n\""));
+    json_t *back = json_loads(out.text, 0, NULL);
+    assert_true(json_equal(back, value));
+    json_decref(back);
+    str_done(&out);
+  }
+  json_decref(value);
 }
 
 static void sizes_are_short(void **state) {
@@ -66,7 +89,8 @@ static void tables_are_aligned(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(controls_are_replaced),
+    cmocka_unit_test(what_is_hidden_is_shown),
+    cmocka_unit_test(json_stays_exact),
     cmocka_unit_test(sizes_are_short),
     cmocka_unit_test(durations_and_counts),
     cmocka_unit_test(tables_are_aligned),
