@@ -69,6 +69,9 @@ enum exit_code cli_fail(const struct cli *cli, const struct error *err) {
   }
   str_putc(&text, '\n');
   details_text(&text, json_object_get(problem, "details"));
+  if (err->status == STATUS_INVALID_API_KEY)
+    str_printf(&text, "reflect: %s\n", cli->http.key ? "the key of $REFLECT_API_KEY or --key is not this server's"
+                                                     : "put the server's key into $REFLECT_API_KEY");
   fputs(text.text, stderr);
   str_done(&text);
   return exit_of(cli, err);

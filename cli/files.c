@@ -39,8 +39,8 @@ static enum exit_code files_put(struct cli *cli, const char *const *operands, co
     return code;
   if (cli->json)
     cli_print_json(file);
-  else
-    puts(text_member(file, "id", ""));
+  else if (code == EXIT_DONE) /* a script must not take up an id that no job can use */
+    cli_print_text(text_member(file, "id", ""));
   return code;
 }
 
@@ -111,7 +111,7 @@ static const struct command commands[] = {
     .verb = "put",
     .operands = "FILE",
     .operand_count = 1,
-    .doc = "Upload a data file and wait until it is checked; prints its id",
+    .doc = "Upload a data file and wait for its check; prints its id if it is valid, else exits 1",
     .options = &put_table,
     .values_bytes = sizeof(struct put_options),
     .run = files_put,

@@ -38,9 +38,10 @@ void help_program(struct str *out, const struct noun *const *nouns, size_t noun_
   str_puts(out, "\nOptions of every command\n");
   options_text(out, global);
   str_puts(out, "\n`reflect NOUN VERB --help` lists a command's own options.\n"
-                "\nExit status: 0 done; 1 the job did not succeed or the file is not valid; 2 wrong usage;\n"
+                "\nExit status: 0 done; 1 a job or an export did not succeed, or a file is not valid; 2 wrong usage;\n"
                 "3 the server refused the request; 4 the server cannot be reached or failed;\n"
-                "5 a local file cannot be read or written, or a download is damaged.\n");
+                "5 a local file cannot be read or written, or a download is damaged;\n"
+                "130 a watch was interrupted (the job goes on).\n");
 }
 
 void help_noun(struct str *out, const struct noun *noun) {

@@ -5,6 +5,7 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -247,17 +248,31 @@ enum status http_json(struct http *http, json_t **out, const char *method, const
   return status;
 }
 
+/* Only a file with an end can be sent: opening a pipe would wait for its writer, and a device may have none. */
+static enum status check_readable(const char *path, struct error *err) {
+  struct stat info;
+  if (stat(path, &info) != 0 || (S_ISREG(info.st_mode) && access(path, R_OK) != 0))
+    return error_set_errno(err, STATUS_IO, NULL, "%s", path);
+  if (S_ISDIR(info.st_mode))
+    return error_set(err, STATUS_IO, NULL, "%s is a folder, not a file", path);
+  if (!S_ISREG(info.st_mode))
+    return error_set(err, STATUS_IO, NULL, "%s is a pipe or a device; write its contents to a file first", path);
+  if (info.st_size == 0)
+    return error_set(err, STATUS_IO, NULL, "%s is empty", path);
+  return STATUS_OK;
+}
+
 enum status http_upload(struct http *http, json_t **out, const char *file_path, const char *purpose,
                         const struct http_progress *progress, struct error *err) {
   struct exchange exchange = {.http = http, .progress = progress, .err = err};
   *out = NULL;
-  if (access(file_path, R_OK) != 0)
-    return error_set_errno(err, STATUS_IO, NULL, "%s", file_path);
+  enum status status = check_readable(file_path, err);
+  if (status != STATUS_OK)
+    return status;
   str_init(&exchange.answer, ANSWER_BYTES_MAX);
   curl_mime *form = curl_mime_init(http->curl);
   curl_mimepart *purpose_part = form ? curl_mime_addpart(form) : NULL;
   curl_mimepart *file_part = purpose_part ? curl_mime_addpart(form) : NULL;
-  enum status status = STATUS_OK;
   if (!file_part || curl_mime_name(purpose_part, "purpose") != CURLE_OK ||
       curl_mime_data(purpose_part, purpose, CURL_ZERO_TERMINATED) != CURLE_OK ||
       curl_mime_name(file_part, "file") != CURLE_OK || curl_mime_filedata(file_part, file_path) != CURLE_OK ||

@@ -14,8 +14,19 @@ static void cell_format(struct str *out, const json_t *model) {
 static void cell_created(struct str *out, const json_t *model) {
   text_time(out, json_integer_value(json_object_get(model, "created")));
 }
-static const struct text_column columns[] = {
-  {"ID", cell_id}, {"FORMAT", cell_format}, {"OWNER", cell_owner}, {"CREATED", cell_created}};
+/* Whether a job can use it; null: not known yet. Servers before that, and adapters, have no such member. */
+static void cell_status(struct str *out, const json_t *model) {
+  const json_t *usable = json_object_get(model, "usable");
+  if (json_is_boolean(usable))
+    str_puts(out, json_is_true(usable) ? "usable" : "unusable");
+  else
+    str_puts(out, usable ? "unknown" : "-");
+}
+static void cell_error(struct str *out, const json_t *model) {
+  text_clean(out, text_member(json_object_get(model, "error"), "message", ""));
+}
+static const struct text_column columns[] = {{"ID", cell_id},           {"FORMAT", cell_format}, {"OWNER", cell_owner},
+                                             {"CREATED", cell_created}, {"STATUS", cell_status}, {"ERROR", cell_error}};
 
 static enum exit_code models_list(struct cli *cli, const char *const *operands, const void *values,
                                   json_t *document) {

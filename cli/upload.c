@@ -9,7 +9,7 @@
 #include "cli/screen.h"
 #include "cli/text.h"
 
-enum { POLL_FIRST_MS = 50, POLL_MAX_MS = 1000 };
+enum { POLL_FIRST_MS = 50, POLL_MAX_MS = 1000, WARNINGS_MAX = 10 };
 
 static void sleep_ms(long ms) {
   nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
@@ -35,14 +35,40 @@ static enum status wait_checked(struct cli *cli, json_t **file, struct error *er
   return status;
 }
 
-/* Why the server cannot use the file. */
+/* Why the server cannot use the file, which it keeps. */
 static void print_fault(const char *path, const json_t *file) {
   struct str text;
   str_init(&text, 1 << 16);
   text_clean(&text, path);
   str_puts(&text, ": ");
   text_clean(&text, text_member(file, "status_details", "the server gives no reason"));
-  fprintf(stderr, "reflect: %s\n", text.text);
+  str_puts(&text, " (kept on the server as ");
+  text_clean(&text, text_member(file, "id", "?"));
+  fprintf(stderr, "reflect: %s)\n", text.text);
+  str_done(&text);
+}
+
+/* What the check found doubtful: the first few, and how many there are beside. */
+static void print_warnings(const char *path, const json_t *file) {
+  const json_t *warnings = json_object_get(json_object_get(file, "validation"), "warnings"), *warning;
+  size_t index, count = json_array_size(warnings);
+  struct str text;
+  str_init(&text, 1 << 20);
+  json_array_foreach(warnings, index, warning) {
+    if (index == WARNINGS_MAX)
+      break;
+    str_puts(&text, "reflect: warning: ");
+    text_clean(&text, path);
+    str_puts(&text, ": ");
+    if (json_is_string(warning))
+      text_clean(&text, json_string_value(warning));
+    else
+      text_json(&text, warning, 0);
+    str_putc(&text, '\n');
+  }
+  if (count > WARNINGS_MAX)
+    str_printf(&text, "reflect: and %zu more warnings\n", count - WARNINGS_MAX);
+  fputs(text.text, stderr);
   str_done(&text);
 }
 
@@ -66,8 +92,10 @@ enum exit_code upload_file(struct cli *cli, json_t **out, const char *path, cons
     *out = NULL;
     return cli_fail(cli, &err);
   }
-  if (strcmp(text_member(*out, "status", ""), "error") != 0)
+  if (strcmp(text_member(*out, "status", ""), "error") != 0) {
+    print_warnings(path, *out);
     return EXIT_DONE;
+  }
   print_fault(path, *out);
   return EXIT_UNSUCCESSFUL;
 }

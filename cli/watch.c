@@ -2,6 +2,7 @@
    printed before its end is. */
 #include "cli/watch.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -156,11 +157,36 @@ static void sleep_ms(int64_t ms) {
   nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
 }
 
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int number) {
+  (void)number;
+  interrupted = 1;
+}
+
+/* The first Ctrl-C ends the watch in order, a second one at once. One that the caller ignores stays ignored. */
+static void catch_interrupt(void) {
+  struct sigaction now;
+  if (sigaction(SIGINT, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+    sigaction(SIGINT, &(struct sigaction){.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND}, NULL);
+}
+
+/* Watching has no hold on the job: says so, and ends as an interrupted program does. */
+static void end_interrupted(struct watch *watch, const char *job_id) {
+  screen_clear(&watch->screen);
+  cli_note("reflect: no longer watching; the job goes on. To stop it: reflect jobs cancel", job_id);
+  fflush(stdout);
+  signal(SIGINT, SIG_DFL);
+  raise(SIGINT);
+}
+
 /* Looks until the job has ended, or until looking is hopeless. */
 static enum status follow(struct watch *watch, int64_t patience_seconds, struct error *err) {
   double trouble_since = -1;
   int64_t pause_ms = POLL_MS;
   for (;;) {
+    if (interrupted)
+      return STATUS_CANCELLED;
     enum status status = look(watch, err);
     if (status == STATUS_OK && has_ended(watch->job))
       return STATUS_OK;
@@ -219,8 +245,11 @@ enum exit_code watch_job(struct cli *cli, const char *job_id, int64_t patience_s
   str_init(&watch.job_path, 4096);
   str_init(&watch.last_event, 256);
   screen_init(&watch.screen, cli->terminal && !cli->json);
+  catch_interrupt();
   cli_path(&watch.job_path, "/v1/fine_tuning/jobs/", job_id, "");
   enum status status = follow(&watch, patience_seconds, &err);
+  if (interrupted && status != STATUS_OK)
+    end_interrupted(&watch, job_id);
   screen_clear(&watch.screen);
   enum exit_code code = status == STATUS_OK ? conclude(&watch) : cli_fail(cli, &err);
   json_decref(watch.job);
