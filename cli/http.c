@@ -182,6 +182,9 @@ static enum status perform(struct exchange *exchange, const char *method, const 
   size_t base_length = strlen(http->url);
   while (base_length > 0 && http->url[base_length - 1] == '/')
     base_length--;
+  /* Every path begins with /v1; the openai client's address ends with it. */
+  if (base_length > 3 && memcmp(http->url + base_length - 3, "/v1", 3) == 0)
+    base_length -= 3;
   str_add(&url, http->url, base_length);
   str_puts(&url, path);
   str_printf(&what, "%s %s", method, path);

@@ -33,6 +33,7 @@ run files put "$work/none.csv"; is "$code" 5 "no such file"; like "$told" 'none.
 run files put $'none\e[2J'; like "$told" 'none\\u001b\[2J' "a name cannot drive the terminal"
 run files get file-none; is "$code" 3 "an unknown file"; like "$told" 'code file_not_found' "with its code"
 run jobs watch ftjob-none; is "$code" 3 "an unknown job"
+run --url "$url/v1/" files list; is "$code" 0 "the address as other clients have it, with /v1"
 run jobs get; is "$code" 2 "no operand"
 run models; is "$code" 0 "the models"
 like "$said" 'tiny[^'$'\n'']* usable ' "one that can be used"; like "$said" 'broken[^'$'\n'']* unusable .*gpt9' "and one that cannot, with its reason"
