@@ -116,6 +116,31 @@ static enum status find_file(struct file_row **row, struct file_row *place, stru
   return status;
 }
 
+/* A name in target_modules ends with the name of a module that an adapter can be put on; the rest is training's to
+   judge, which knows whole paths. */
+static void judge_targets(const struct job_spec *spec, const json_t *model, struct fault_list *faults) {
+  const struct string_list *names = &spec->adapter.target_modules.names;
+  const json_t *modules = json_object_get(model, "target_modules"), *module;
+  AUTO(str_done) struct str all;
+  size_t at;
+  str_init(&all, 1000);
+  json_array_foreach(modules, at, module)
+    str_printf(&all, "%s%s", at ? ", " : "", json_string_value(module));
+  for (size_t i = 0; modules && !spec->from_checkpoint && i < names->count; i++) {
+    const char *dot = strrchr(names->item[i], '.'), *name = dot ? dot + 1 : names->item[i], *near = NULL;
+    bool found = false;
+    json_array_foreach(modules, at, module) {
+      found |= strcmp(json_string_value(module), name) == 0;
+      if (!near && str_distance(json_string_value(module), name, 2) <= 2)
+        near = json_string_value(module);
+    }
+    if (!found)
+      fault_add(faults, STATUS_UNSUPPORTED_TARGET, "adapter.target_modules",
+                "%.200s has no module \"%.100s\" that an adapter can be put on%s%s%s; it has %s", spec->model,
+                names->item[i], near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "", all.text);
+  }
+}
+
 /* What the base model can learn; a fault where it cannot be used. One that is not there any more, training names. */
 static struct data_tasks judge_model(bool *pending, struct fault_list *faults, struct server *server,
                                      const struct job_spec *spec, struct arena *arena) {
@@ -127,6 +152,8 @@ static struct data_tasks judge_model(bool *pending, struct fault_list *faults, s
   if (inspected && inspected->state == INSPECTED_KNOWN && inspected->error.status)
     fault_add(faults, inspected->error.status, "model", "the model %.200s cannot be used: %s", spec->model,
               inspected->error.text);
+  else if (inspected && inspected->state == INSPECTED_KNOWN)
+    judge_targets(spec, inspected->report, faults);
   return inspection_tasks(inspected && inspected->state == INSPECTED_KNOWN ? inspected : NULL);
 }
 

@@ -214,7 +214,12 @@ static enum status validate(struct job_spec *spec, bool *pending, struct request
   enum status status = models_find(&model, request->server->config->models, spec->model, &request->arena, err);
   if (status == STATUS_MODEL_NOT_FOUND && access(request->server->config->models, R_OK | X_OK) != 0)
     return error_set(err, STATUS_UNAVAILABLE, "model", "the models folder of this server cannot be read now");
-  if (status == STATUS_MODEL_NOT_FOUND)
+  struct job_row tuned;
+  if (status == STATUS_MODEL_NOT_FOUND &&
+      !db_job_of_model(&tuned, request->server->db, spec->model, &request->arena, NULL))
+    fault_add(faults, status, "model", "\"%.128s\" is a fine-tuned model: a job goes on from it with the model "
+              "\"%.64s\" and from_checkpoint \"%.128s\"", spec->model, tuned.model, spec->model);
+  else if (status == STATUS_MODEL_NOT_FOUND)
     fault_add(faults, status, "model", "%s", err->text);
   else if (status)
     return status;

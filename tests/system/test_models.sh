@@ -12,8 +12,13 @@ create() { call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' -d
 upload train.jsonl
 create broken; is "$status $(value code)" "400 model_load_failed" "a job of it is refused when it is created"
 like "$body" '"message":"the model broken cannot be used: config.json' "by the model's name"; is "$(value param)" model "which is at fault"
+call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' -d "{\"model\":\"tiny\",\"training_file\":\"$file\",\"adapter\":{\"target_modules\":[\"self.query\",\"querry\"]}}"
+is "$status $(value code) $(value param)" "400 unsupported_target_module adapter.target_modules" "a module that the model has not"
+like "$body" 'no module .*querry.*did you mean .*query.*it has query, dense' "is named, with what there is"
 create fragile; is "$status" 200 "what nobody could tell, the job finds out"; await succeeded && ok "and it may" || not_ok "and it may" "$body"
 
+create "$(call GET "/v1/fine_tuning/jobs/$job"; value fine_tuned_model)"
+like "$status $body" '^404 .*is a fine-tuned model: a job goes on from it with the model .*fragile.* and from_checkpoint' "a fine-tuned model is no base"
 mkdir "$work/models/new" && echo '{}' > "$work/models/new/config.json"
 create new; is "$status $(value status)" "200 queued" "a model that was copied in is looked at before the answer"
 call GET /v1/models/new; like "$body" '"usable":true' "and known from then on"
