@@ -29,9 +29,7 @@ static bool on_line(void *context, const char *text, size_t length, struct error
   switch (event.kind) {
   case EVENT_ARTIFACT: status = artifacts_note(run, &event, err); break;
   case EVENT_ERROR:
-    run->has_reported = true;
-    error_set(&run->reported, event.code == STATUS_OK ? STATUS_WORKER_CRASHED : event.code, event.param, "%s",
-              event.message);
+    run_note_error(run, &event);
     break;
   case EVENT_MESSAGE: log_info("export of %s: %s", run->id, event.message); break;
   case EVENT_PROGRESS: break;

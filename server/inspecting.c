@@ -23,9 +23,7 @@ static bool on_line(void *context, const char *text, size_t length, struct error
     json_decref(run->report);
     run->report = json_incref(event.data);
   } else if (event.kind == EVENT_ERROR) {
-    run->has_reported = true;
-    error_set(&run->reported, event.code == STATUS_OK ? STATUS_WORKER_CRASHED : event.code, event.param, "%s",
-              event.message);
+    run_note_error(run, &event);
   } else if (event.kind != EVENT_MESSAGE && event.kind != EVENT_PROGRESS) {
     error_set(err, STATUS_WORKER_CRASHED, NULL, "an event that a look at a model does not send");
     known = false;

@@ -80,9 +80,7 @@ static enum status handle(struct run *run, const struct event *event, struct err
   case EVENT_CHECKPOINT: return store_checkpoint(run, event, err);
   case EVENT_ARTIFACT: return artifacts_note(run, event, err);
   case EVENT_ERROR:
-    run->has_reported = true;
-    error_set(&run->reported, event->code == STATUS_OK ? STATUS_WORKER_CRASHED : event->code, event->param, "%s",
-              event->message);
+    run_note_error(run, event);
     return STATUS_OK;
   case EVENT_REPORT: return error_set(err, STATUS_WORKER_CRASHED, NULL, "a report, which training does not send");
   case EVENT_KIND_COUNT: break;

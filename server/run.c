@@ -107,6 +107,12 @@ enum status run_start_worker(struct run *run, const struct task *task, const str
   return worker_start(&run->worker, run->server->uv, &options, err);
 }
 
+void run_note_error(struct run *run, const struct event *event) {
+  run->has_reported = true;
+  error_set(&run->reported, event->code == STATUS_OK ? STATUS_WORKER_CRASHED : event->code, event->param, "%s",
+            event->message);
+}
+
 int run_threads(const struct run *run, int64_t asked) {
   const struct config *config = run->server->config;
   int64_t cores = cpu_allowed();

@@ -84,6 +84,8 @@ void run_end(struct run *run);
 /* Starts the run's worker with its task. What it writes on standard error joins the job's log; a check has none. */
 NODISCARD enum status run_start_worker(struct run *run, const struct task *task, const struct worker_calls *calls,
                                        struct error *err);
+/* The worker's error event: why it will exit, in its own words. */
+void run_note_error(struct run *run, const struct event *event);
 /* Calls `again` in a moment. One call at a time. */
 void run_again(struct run *run, void (*again)(struct run *run));
 /* How a run ends, told to the store: `store_end` is called until it succeeds (a full disk may have room again, a lock
