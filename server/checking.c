@@ -15,16 +15,14 @@ enum { REPORT_BYTES = 4 * EVENT_LINE_MAX, LINE_ARENA_BYTES = 1 << 20 };
 /* The worker's complaint, with the place in front when the message does not name it. */
 static void note_error(struct run *run, const struct event *event) {
   const json_t *line = json_object_get(event->data, "line"), *column = json_object_get(event->data, "column");
-  run->has_reported = true;
-  enum status code = event->code == STATUS_OK ? STATUS_WORKER_CRASHED : event->code;
+  run_note_error(run, event);
   if (!json_is_integer(line) || strncmp(event->message, "line ", 5) == 0)
-    error_set(&run->reported, code, event->param, "%s", event->message);
-  else if (json_is_integer(column))
-    error_set(&run->reported, code, event->param, "line %" JSON_INTEGER_FORMAT ", column %" JSON_INTEGER_FORMAT ": %s",
-              json_integer_value(line), json_integer_value(column), event->message);
+    return;
+  if (json_is_integer(column))
+    error_prefix(&run->reported, "line %" JSON_INTEGER_FORMAT ", column %" JSON_INTEGER_FORMAT,
+                 json_integer_value(line), json_integer_value(column));
   else
-    error_set(&run->reported, code, event->param, "line %" JSON_INTEGER_FORMAT ": %s", json_integer_value(line),
-              event->message);
+    error_prefix(&run->reported, "line %" JSON_INTEGER_FORMAT, json_integer_value(line));
 }
 
 static bool on_line(void *context, const char *text, size_t length, struct error *err) {

@@ -11,7 +11,6 @@
 #include "server/admission.h"
 #include "server/http/job_object.h"
 #include "server/http/reply.h"
-#include "server/inspection.h"
 #include "server/models.h"
 #include "server/paths.h"
 #include "server/scheduler.h"
@@ -194,9 +193,8 @@ static void check_size(const struct job_spec *spec, struct fault_list *faults) {
 }
 
 /* Everything that can be wrong with a job is told at once, in `faults`. */
-static enum status validate(struct job_spec *spec, bool *pending, struct request *request, json_t **body,
-                            struct fault_list *faults, struct error *err) {
-  struct base_model model;
+static enum status validate(struct job_spec *spec, struct base_model *model, bool *pending, struct request *request,
+                            json_t **body, struct fault_list *faults, struct error *err) {
   uint32_t seed;
   json_t *whole;
   *pending = false;
@@ -211,7 +209,7 @@ static enum status validate(struct job_spec *spec, bool *pending, struct request
     check_size(spec, faults);
   if (faults->count)
     return STATUS_OK;
-  enum status status = models_find(&model, request->server->config->models, spec->model, &request->arena, err);
+  enum status status = models_find(model, request->server->config->models, spec->model, &request->arena, err);
   if (status == STATUS_MODEL_NOT_FOUND && access(request->server->config->models, R_OK | X_OK) != 0)
     return error_set(err, STATUS_UNAVAILABLE, "model", "the models folder of this server cannot be read now");
   struct job_row tuned;
@@ -224,30 +222,15 @@ static enum status validate(struct job_spec *spec, bool *pending, struct request
   else if (status)
     return status;
   else
-    job_exports_judge(&spec->exports, model.format == MODEL_GGUF, false, faults);
+    job_exports_judge(&spec->exports, model->format == MODEL_GGUF, false, faults);
   return admission_check(pending, faults, request->server, spec, &request->arena, err);
-}
-
-/* A look at a model that is new takes a moment, and its outcome belongs into the answer. */
-static bool wait_for_model(struct request *request, const struct job_spec *spec) {
-  const struct config *config = request->server->config;
-  struct base_model model;
-  char key[INSPECTION_KEY];
-  if (request->waited || config->upload_check_wait_ms <= 0 ||
-      models_find(&model, config->models, spec->model, &request->arena, NULL))
-    return false;
-  const struct inspected *inspected = inspection_of(request->server->inspection, &model);
-  if (!inspected || inspected->state == INSPECTED_KNOWN)
-    return false;
-  inspection_key(key, inspected);
-  request_wait(request, key, config->upload_check_wait_ms);
-  return true;
 }
 
 void http_jobs_create(struct request *request) {
   AUTO(json_release) json_t *body = NULL;
   char body_sha256[HASH_HEX];
   struct fault_list faults = {0};
+  struct base_model model;
   struct job_spec spec;
   struct job_row job;
   struct error err;
@@ -264,12 +247,12 @@ void http_jobs_create(struct request *request) {
   if (!status)
     status = check_room(request->server, &err);
   if (!status)
-    status = validate(&spec, &pending, request, &body, &faults, &err);
+    status = validate(&spec, &model, &pending, request, &body, &faults, &err);
   if (!status && faults.count) {
     reply_faults(request, &faults);
     return;
   }
-  if (!status && pending && wait_for_model(request, &spec))
+  if (!status && pending && request_wait_for_model(request, &model))
     return;
   if (!status)
     status = store(request, &spec, pending, key, body_sha256, &job, &err);

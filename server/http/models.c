@@ -59,18 +59,9 @@ void http_models_list(struct request *request) {
   reply_json(request, reply_list(data, more));
 }
 
-/* Waits a moment for a look at a model that is new. */
-static void reply_base(struct request *request, const struct base_model *base) {
-  struct server *server = request->server;
-  const struct inspected *inspected = inspection_of(server->inspection, base);
-  char key[INSPECTION_KEY];
-  if (inspected && inspected->state != INSPECTED_KNOWN && !request->waited &&
-      server->config->upload_check_wait_ms > 0) {
-    inspection_key(key, inspected);
-    request_wait(request, key, server->config->upload_check_wait_ms);
-    return;
-  }
-  reply_json(request, base_object(server, base));
+static void show_base(struct request *request, const struct base_model *base) {
+  if (!request_wait_for_model(request, base))
+    reply_json(request, base_object(request->server, base));
 }
 
 void http_models_retrieve(struct request *request) {
@@ -82,7 +73,7 @@ void http_models_retrieve(struct request *request) {
     reply_json(request, tuned_object(job.fine_tuned_model, job.finished_at));
   else if (err.status == STATUS_MODEL_NOT_FOUND &&
            models_find(&base, request->server->config->models, id, &request->arena, &err) == STATUS_OK)
-    reply_base(request, &base);
+    show_base(request, &base);
   else
     reply_error(request, &err);
 }

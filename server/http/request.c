@@ -11,6 +11,7 @@
 #include "server/http/front.h"
 #include "server/http/reply.h"
 #include "server/http/upload.h"
+#include "server/inspection.h"
 
 enum {
   ARENA_BYTES = 64 << 20,
@@ -248,4 +249,17 @@ void request_wait_at_most(struct request *request, int64_t wait_ms) {
   request->wait_until_ms = clock_boot_ms() + wait_ms;
   if (wait_ms <= 0)
     front_wake(request->front, request->wait_key);
+}
+
+bool request_wait_for_model(struct request *request, const struct base_model *model) {
+  const struct server *server = request->server;
+  char key[INSPECTION_KEY];
+  if (request->waited || server->config->upload_check_wait_ms <= 0)
+    return false;
+  const struct inspected *inspected = inspection_of(server->inspection, model);
+  if (!inspected || inspected->state == INSPECTED_KNOWN)
+    return false;
+  inspection_key(key, inspected);
+  request_wait(request, key, server->config->upload_check_wait_ms);
+  return true;
 }

@@ -12,6 +12,7 @@
 #include "base/str.h"
 #include "server/http/guard.h"
 #include "server/http/query.h"
+#include "server/models.h"
 #include "server/server.h"
 
 struct MHD_Connection;
@@ -66,6 +67,10 @@ NODISCARD enum status request_json(json_t **out, struct request *request, struct
 void request_wait(struct request *request, const char *key, int64_t wait_ms);
 /* While it waits: `wait_ms` from now and no longer. */
 void request_wait_at_most(struct request *request, int64_t wait_ms);
+
+/* Lets it wait while a base model is still looked at, as long as an upload waits for its check: the outcome belongs
+   into the answer. False: there is nothing to wait for. */
+NODISCARD bool request_wait_for_model(struct request *request, const struct base_model *model);
 
 /* ---- its life, for the front ---- */
 
