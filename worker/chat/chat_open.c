@@ -4,14 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/json.h"
 #include "worker/chat/chat_render.h"
+#include "worker/file/folder.h"
 #include "worker/text/tokenizer_config.h"
 
-enum { CONFIG_BYTES_MAX = 64 << 20, TEMPLATE_BYTES_MAX = 1 << 20, PATH_BYTES_MAX = 1200 };
+enum { CONFIG_BYTES_MAX = 64 << 20, TEMPLATE_BYTES_MAX = 1 << 20 };
 
 static const struct json_limits limits = {.bytes_max = CONFIG_BYTES_MAX, .depth_max = 16, .values_max = 8 << 20};
 
@@ -67,29 +67,6 @@ static void list_names(char *out, size_t size) {
 /* --- files ---------------------------------------------------------------------------------------- */
 
 /* The path of a file in the model's folder; false when it is not there. */
-static bool find_file(char path[PATH_BYTES_MAX], const char *folder, const char *name) {
-  int length = snprintf(path, PATH_BYTES_MAX, "%s/%s", folder, name);
-  return length < PATH_BYTES_MAX && access(path, F_OK) == 0;
-}
-
-/* *out NULL when there is no such file; it is an object otherwise. */
-static enum status read_object(json_t **out, const char *folder, const char *name, struct error *err) {
-  char path[PATH_BYTES_MAX];
-  *out = NULL;
-  if (!find_file(path, folder, name))
-    return STATUS_OK;
-  enum status status = json_parse_file(out, path, &limits, err);
-  if (!status && json_is_object(*out))
-    return STATUS_OK;
-  if (!status)
-    error_set(err, STATUS_MODEL_INVALID, name, "%s: this is %s, not an object", name, json_kind(*out));
-  json_decref(*out);
-  *out = NULL;
-  if (err)
-    err->status = STATUS_MODEL_INVALID;
-  return STATUS_MODEL_INVALID;
-}
-
 /* The templates of a model by their names, as far as they are used: "default", and "tool_use" for conversations with
    tools. */
 static enum status keep(json_t *templates, const char *name, const char *text, size_t length, struct error *err) {
@@ -135,9 +112,9 @@ static enum status from_object(json_t *templates, const json_t *object, const ch
 /* A file that holds nothing else; none is no fault. */
 static enum status from_file(json_t *templates, const char *name, const char *folder, const char *file,
                              struct error *err) {
-  char path[PATH_BYTES_MAX], *text;
+  char path[FOLDER_PATH_BYTES], *text;
   size_t length;
-  if (!find_file(path, folder, file))
+  if (!folder_find(path, folder, file))
     return STATUS_OK;
   enum status status = file_read(&text, &length, path, TEMPLATE_BYTES_MAX, err);
   if (status)
@@ -155,7 +132,7 @@ static enum status from_folder(json_t *templates, const char *folder, struct err
     return from_file(templates, "tool_use", folder, "additional_chat_templates/tool_use.jinja", err);
   for (size_t i = 0; !status && i < COUNT_OF(files) && !json_object_size(templates); i++) {
     AUTO(json_release) json_t *object = NULL;
-    status = read_object(&object, folder, files[i], err);
+    status = folder_object(&object, folder, files[i], &limits, err);
     if (!status)
       status = from_object(templates, object, files[i], err);
   }

@@ -1,12 +1,13 @@
 #include "worker/text/eos.h"
 
-#include <stdio.h>
-#include <unistd.h>
 
 #include "base/json.h"
+#include "worker/file/folder.h"
 #include "worker/text/tokenizer_config.h"
 
-enum { CONFIG_BYTES_MAX = 64 << 20, PATH_BYTES_MAX = 1200 };
+enum { CONFIG_BYTES_MAX = 64 << 20 };
+
+static const struct json_limits limits = {.bytes_max = CONFIG_BYTES_MAX, .depth_max = 32, .values_max = 8 << 20};
 
 struct search {
   struct eos stops, tokens; /* what the model stops at, and what its tokenizer calls the end */
@@ -35,29 +36,10 @@ static void add_ids(struct search *s, const json_t *value) {
       add(&s->stops, s, json_integer_value(json_array_get(value, i)));
 }
 
-/* NULL when there is no such file. */
-static enum status read_object(json_t **out, const char *folder, const char *name, struct error *err) {
-  static const struct json_limits limits = {.bytes_max = CONFIG_BYTES_MAX, .depth_max = 32, .values_max = 8 << 20};
-  char path[PATH_BYTES_MAX];
-  int length = snprintf(path, sizeof path, "%s/%s", folder, name);
-  *out = NULL;
-  if (length >= PATH_BYTES_MAX || access(path, F_OK) != 0)
-    return STATUS_OK;
-  enum status status = json_parse_file(out, path, &limits, err);
-  if (!status && json_is_object(*out))
-    return STATUS_OK;
-  if (!status)
-    error_set(err, STATUS_MODEL_INVALID, name, "%s: this is %s, not an object", name, json_kind(*out));
-  json_decref(*out);
-  *out = NULL;
-  err->status = STATUS_MODEL_INVALID;
-  return STATUS_MODEL_INVALID;
-}
-
 static enum status search_folder(struct search *s, const char *folder, struct error *err) {
   AUTO(json_release) json_t *generation = NULL;
   struct tokenizer_config config;
-  enum status status = read_object(&generation, folder, "generation_config.json", err);
+  enum status status = folder_object(&generation, folder, "generation_config.json", &limits, err);
   status = status ? status : tokenizer_config_read(&config, folder, err);
   if (status)
     return status;

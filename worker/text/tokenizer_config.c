@@ -8,29 +8,11 @@
 #include "base/attr.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "worker/file/folder.h"
 
 enum { CONFIG_PATH_BYTES = 1088, TOKENIZER_JSON_BYTES_MAX = 64 << 20 };
 
 static const struct json_limits limits = {.bytes_max = 16 << 20, .values_max = 1 << 20};
-
-/* *out stays NULL where there is no such file. */
-static enum status read_object(json_t **out, const char *dir, const char *name, struct error *err) {
-  char path[CONFIG_PATH_BYTES];
-  *out = NULL;
-  snprintf(path, sizeof path, "%s/%s", dir, name);
-  if (access(path, F_OK) != 0)
-    return STATUS_OK;
-  enum status status = json_parse_file(out, path, &limits, err);
-  if (!status && json_is_object(*out))
-    return STATUS_OK;
-  if (!status)
-    error_set(err, STATUS_MODEL_INVALID, name, "%s: this is %s, not an object", path, json_kind(*out));
-  json_decref(*out);
-  *out = NULL;
-  if (err)
-    err->status = STATUS_MODEL_INVALID;
-  return STATUS_MODEL_INVALID;
-}
 
 static enum status no_memory(struct error *err) {
   return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the tokenizer's configuration");
@@ -134,17 +116,17 @@ static enum status add_legacy(struct tokenizer_config *config, const char *dir, 
                      "tokenizer_config.json: added_tokens_decoder is %s, not an object", json_kind(config->decoder));
   if (config->decoder)
     return STATUS_OK;
-  enum status status = read_object(&map, dir, "special_tokens_map.json", err);
+  enum status status = folder_object(&map, dir, "special_tokens_map.json", &limits, err);
   if (!status && map && json_object_update(config->settings, map) != 0)
     return no_memory(err);
-  return status ? status : read_object(&config->numbered, dir, "added_tokens.json", err);
+  return status ? status : folder_object(&config->numbered, dir, "added_tokens.json", &limits, err);
 }
 
 enum status tokenizer_config_read(struct tokenizer_config *out, const char *dir, struct error *err) {
   *out = (struct tokenizer_config){0};
-  enum status status = read_object(&out->settings, dir, "tokenizer_config.json", err);
+  enum status status = folder_object(&out->settings, dir, "tokenizer_config.json", &limits, err);
   if (!status)
-    status = read_object(&out->model, dir, "config.json", err);
+    status = folder_object(&out->model, dir, "config.json", &limits, err);
   if (!status && !out->settings)
     out->settings = json_object();
   if (!status && !out->model)
