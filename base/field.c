@@ -134,9 +134,10 @@ static void nearer(const char **best, size_t *distance, const char *candidate, c
   while (name[stem] && name[stem] == candidate[stem])
     stem++;
   bool begins = stem >= STEM && (!candidate[stem] || 4 * stem >= 3 * length);
-  size_t d = begins ? *distance - 1 : str_distance(candidate, name, *distance);
-  if (d < *distance) {
-    *distance = d;
+  if (!begins) {
+    str_nearer(best, distance, candidate, name);
+  } else if (*distance > 0) {
+    *distance -= 1;
     *best = candidate;
   }
 }

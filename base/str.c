@@ -136,3 +136,11 @@ size_t str_distance(const char *a, const char *b, size_t limit) {
   }
   return row[lb] > limit ? limit + 1 : row[lb];
 }
+
+void str_nearer(const char **best, size_t *distance, const char *candidate, const char *name) {
+  size_t own = str_distance(candidate, name, *distance);
+  if (own < *distance) {
+    *distance = own;
+    *best = candidate;
+  }
+}

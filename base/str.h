@@ -35,5 +35,7 @@ bool utf8_valid(const char *text, size_t length, size_t *bad);
 
 /* Levenshtein distance, for "did you mean": at most `limit` + 1 is returned. */
 size_t str_distance(const char *a, const char *b, size_t limit);
+/* Takes `candidate` as the best so far where it is nearer to `name` than *distance, which is then its own. */
+void str_nearer(const char **best, size_t *distance, const char *candidate, const char *name);
 
 #endif

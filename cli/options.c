@@ -33,15 +33,10 @@ static enum status unknown_option(const struct option_target *targets, size_t ta
   char name[NAME_MAX_BYTES];
   snprintf(name, sizeof name, "%.*s", (int)(name_length < sizeof name ? name_length : sizeof name - 1), argument + 2);
   const char *best = NULL;
-  size_t best_distance = 3;
+  size_t distance = 3;
   for (size_t t = 0; t < target_count; t++)
-    for (size_t r = 0; r < targets[t].table->count; r++) {
-      size_t distance = str_distance(name, targets[t].table->rows[r].name, 3);
-      if (distance < best_distance) {
-        best = targets[t].table->rows[r].name;
-        best_distance = distance;
-      }
-    }
+    for (size_t r = 0; r < targets[t].table->count; r++)
+      str_nearer(&best, &distance, targets[t].table->rows[r].name, name);
   if (best)
     return error_set(err, STATUS_UNKNOWN_PARAMETER, name, "no option --%s; did you mean --%s?", name, best);
   return error_set(err, STATUS_UNKNOWN_PARAMETER, name, "no option --%s", name);

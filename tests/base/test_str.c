@@ -102,6 +102,15 @@ static void measures_edit_distance(void **state) {
   longer[99] = '\0';
   assert_int_equal(str_distance(longer, "a", 5), 6);
   assert_int_equal(str_distance(longer, longer, 5), 0);
+  static const char *const names[] = {"query", "key", "value"};
+  const char *best = NULL;
+  size_t distance = 3;
+  for (size_t i = 0; i < COUNT_OF(names); i++)
+    str_nearer(&best, &distance, names[i], "vlaue");
+  assert_string_equal(best, "value");
+  assert_int_equal(distance, 2);
+  str_nearer(&best, &distance, "query", "vlaue"); /* not nearer: it stays */
+  assert_string_equal(best, "value");
 }
 
 int main(void) {

@@ -167,15 +167,9 @@ static const char *ending_like(const char *path, const char *like) {
 /* The end of a linear module's path that is closest to `name`; NULL: none is close. */
 static const char *nearest(const struct target_modules *modules, const char *name) {
   const char *near = NULL;
-  size_t best = 4;
-  for (size_t i = 0; i < modules->count; i++) {
-    const char *end = ending_like(modules->names[i], name);
-    size_t distance = str_distance(name, end, 3);
-    if (distance < best) {
-      best = distance;
-      near = end;
-    }
-  }
+  size_t distance = 4;
+  for (size_t i = 0; i < modules->count; i++)
+    str_nearer(&near, &distance, ending_like(modules->names[i], name), name);
   return near;
 }
 
