@@ -125,16 +125,14 @@ static void judge_targets(const struct job_spec *spec, const json_t *model, stru
   size_t at;
   str_init(&all, 1000);
   json_array_foreach(modules, at, module)
-    str_printf(&all, "%s%s", at ? ", " : "", json_string_value(module));
+    str_printf(&all, "%s%s", at ? ", " : "", json_is_string(module) ? json_string_value(module) : "?");
   for (size_t i = 0; modules && !spec->from_checkpoint && i < names->count; i++) {
     const char *dot = strrchr(names->item[i], '.'), *name = dot ? dot + 1 : names->item[i], *near = NULL;
-    bool found = false;
-    json_array_foreach(modules, at, module) {
-      found |= strcmp(json_string_value(module), name) == 0;
-      if (!near && str_distance(json_string_value(module), name, 2) <= 2)
-        near = json_string_value(module);
-    }
-    if (!found)
+    size_t distance = 3;
+    json_array_foreach(modules, at, module)
+      if (json_is_string(module))
+        str_nearer(&near, &distance, json_string_value(module), name);
+    if (distance > 0)
       fault_add(faults, STATUS_UNSUPPORTED_TARGET, "adapter.target_modules",
                 "%.200s has no module \"%.100s\" that an adapter can be put on%s%s%s; it has %s", spec->model,
                 names->item[i], near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "", all.text);

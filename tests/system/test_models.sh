@@ -1,7 +1,7 @@
 #!/bin/bash
 # What is known of the base models: each is looked at by a worker before a job uses it.
 . "$(dirname "$0")/lib.sh"
-for model in broken fragile encoder; do mkdir "$work/models/$model"; echo '{}' > "$work/models/$model/config.json"; done
+for model in broken fragile encoder odd; do mkdir "$work/models/$model"; echo '{}' > "$work/models/$model/config.json"; done
 start --upload-check-wait-ms 5000
 call GET /v1/models/tiny; like "$status $body" '^200 .*"usable":true,"error":null,"capabilities":\{"architecture":"tiny","tasks":\["CAUSAL_LM","SEQ_CLS"\]' "a model that is good for both"
 call GET /v1/models/broken; like "$body" '"usable":false,"error":\{"code":"model_load_failed","message":"config.json: model_type .*gpt9.* is not supported' "one that cannot be used, and why"
@@ -15,6 +15,8 @@ like "$body" '"message":"the model broken cannot be used: config.json' "by the m
 call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' -d "{\"model\":\"tiny\",\"training_file\":\"$file\",\"adapter\":{\"target_modules\":[\"self.query\",\"querry\"]}}"
 is "$status $(value code) $(value param)" "400 unsupported_target_module adapter.target_modules" "a module that the model has not"
 like "$body" 'no module .*querry.*did you mean .*query.*it has query, dense' "is named, with what there is"
+call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' -d "{\"model\":\"odd\",\"training_file\":\"$file\",\"adapter\":{\"target_modules\":[\"querry\"]}}"
+like "$status $body" '^400 .*did you mean .*query' "a report with members of other kinds is read as far as it goes"
 create fragile; is "$status" 200 "what nobody could tell, the job finds out"; await succeeded && ok "and it may" || not_ok "and it may" "$body"
 
 create "$(call GET "/v1/fine_tuning/jobs/$job"; value fine_tuned_model)"
