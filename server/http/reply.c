@@ -306,10 +306,6 @@ json_t *reply_list(json_t *data, bool more) {
                    json_string_value(first), "last_id", json_string_value(last), "data", data);
 }
 
-json_t *reply_text(const char *text) {
-  return text ? json_string(text) : json_null();
-}
-
 json_t *reply_message(const struct server *server, const char *text) {
   AUTO(str_done) struct str shown;
   str_init(&shown, 1 << 16);

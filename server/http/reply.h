@@ -34,9 +34,8 @@ json_t *reply_list(json_t *data, bool more);
    and never sent under its hash. */
 void reply_content(struct request *request, const char *path, int64_t bytes, const char *sha256, const char *filename);
 
-/* Helpers to build objects: an absent text or a 0 becomes null. New references. */
-json_t *reply_text(const char *text);
-/* What happened, said by the daemon or a worker, without the operator's paths. */
+/* Helpers to build objects: an absent text or a 0 becomes null. New references.
+   What happened, said by the daemon or a worker, without the operator's paths. */
 json_t *reply_message(const struct server *server, const char *text);
 json_t *reply_number(int64_t number);
 /* Stored JSON text as a value; null when absent. */
