@@ -12,32 +12,10 @@
 
 #include <cmocka.h>
 
-#include "base/file.h"
 #include "base/json.h"
+#include "tests/worker/model_folder.h"
 #include "worker/chat/chat_template.h"
 #include "worker/file/gguf.h"
-
-static char folder[64];
-
-static int make_folder(void **state) {
-  (void)state;
-  snprintf(folder, sizeof folder, "/tmp/chat_open_XXXXXX");
-  return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state) {
-  struct error err;
-  (void)state;
-  return file_remove_tree(folder, &err) ? -1 : 0;
-}
-
-static void put(const char *name, const char *text) {
-  char path[128];
-  struct error err;
-  snprintf(path, sizeof path, "%s/%s", folder, name);
-  if (file_put(path, text, strlen(text), &err))
-    fail_msg("%s", err.text);
-}
 
 /* Opens and renders one question and answer; the text, or the error's. */
 static enum status open_and_render(char *out, size_t size, const char *asked, const struct gguf *gguf,

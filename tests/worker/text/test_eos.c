@@ -11,32 +11,9 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "tests/worker/model_folder.h"
 #include "tests/worker/text/family.h"
 #include "worker/text/eos.h"
-
-static char folder[64];
-
-static int make_folder(void **state) {
-  (void)state;
-  snprintf(folder, sizeof folder, "/tmp/eos_XXXXXX");
-  return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state) {
-  struct error err;
-  (void)state;
-  return file_remove_tree(folder, &err) ? -1 : 0;
-}
-
-static void put(const char *name, const char *text) {
-  char path[128];
-  struct error err;
-  snprintf(path, sizeof path, "%s/%s", folder, name);
-  if (!text)
-    remove(path);
-  else if (file_put(path, text, strlen(text), &err))
-    fail_msg("%s", err.text);
-}
 
 enum { VOCABULARY = 100 };
 

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "tests/worker/text/family.h"
 #include "worker/text/tokenizer.h"
 
 #define FOLDER "tests/worker/text/tokenizers/"
@@ -38,44 +39,23 @@ static void check_case(const struct tokenizer *tokenizer, struct encoding *out, 
   free(shown);
 }
 
-static void equals_the_reference(const char *name) {
-  char path[256], line[65536];
-  struct tokenizer *tokenizer;
-  struct encoding out;
-  struct error err = {0};
-  size_t cases = 0;
-  snprintf(path, sizeof path, FOLDER "%s", name);
-  if (tokenizer_open(&tokenizer, path, &err))
-    fail_msg("%s", err.text);
-  snprintf(path, sizeof path, FOLDER "%s/cases.jsonl", name);
-  FILE *file = fopen(path, "r");
-  assert_non_null(file);
-  encoding_init(&out);
-  for (; fgets(line, sizeof line, file); cases++) {
-    json_t *c = json_loads(line, JSON_ALLOW_NUL, NULL);
-    assert_non_null(c);
-    check_case(tokenizer, &out, c);
-    json_decref(c);
-  }
-  fclose(file);
-  encoding_done(&out);
-  tokenizer_free(tokenizer);
-  assert_true(cases >= 90);
+static void equals_the_reference(const char *folder) {
+  assert_true(each_case(folder, check_case) >= 90);
 }
 
 static void uncased_equals_the_reference(void **state) {
   (void)state;
-  equals_the_reference("uncased");
+  equals_the_reference(FOLDER "uncased");
 }
 
 static void cased_equals_the_reference(void **state) {
   (void)state;
-  equals_the_reference("cased");
+  equals_the_reference(FOLDER "cased");
 }
 
 static void added_tokens_and_odd_settings_equal_the_reference(void **state) {
   (void)state;
-  equals_the_reference("odd");
+  equals_the_reference(FOLDER "odd");
 }
 
 static const char minimal[] =

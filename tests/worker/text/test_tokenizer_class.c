@@ -12,38 +12,28 @@
 #include <jansson.h>
 
 #include "base/file.h"
+#include "tests/worker/text/family.h"
 #include "worker/text/tokenizer.h"
 
 #define FOLDER "tests/worker/text/classes/"
 
-static void check_folder(const char *name) {
-  char path[256], line[8192];
-  struct tokenizer *t;
-  struct encoding out;
+static void check_ids(const struct tokenizer *tokenizer, struct encoding *out, const json_t *c) {
+  const json_t *text = json_object_get(c, "text"), *ids = json_object_get(c, "ids");
   struct error err = {0};
-  size_t cases = 0;
+  assert_int_equal(
+      tokenizer_encode(tokenizer, out, json_string_value(text), json_string_length(text), NULL, 0, 0, &err), STATUS_OK);
+  bool same = out->count == json_array_size(ids);
+  for (size_t i = 0; same && i < out->count; i++)
+    same = out->ids[i] == json_integer_value(json_array_get(ids, i));
+  if (!same)
+    fail_msg("%s", json_dumps(c, 0));
+}
+
+static void check_folder(const char *name) {
+  char path[256];
   snprintf(path, sizeof path, FOLDER "%s", name);
-  if (tokenizer_open(&t, path, &err))
-    fail_msg("%s", err.text);
-  snprintf(path, sizeof path, FOLDER "%s/cases.jsonl", name);
-  FILE *file = fopen(path, "r");
-  assert_non_null(file);
-  encoding_init(&out);
-  for (; fgets(line, sizeof line, file); cases++) {
-    json_t *c = json_loads(line, 0, NULL), *text = json_object_get(c, "text"), *ids = json_object_get(c, "ids");
-    assert_int_equal(
-        tokenizer_encode(t, &out, json_string_value(text), json_string_length(text), NULL, 0, 0, &err), STATUS_OK);
-    bool same = out.count == json_array_size(ids);
-    for (size_t i = 0; same && i < out.count; i++)
-      same = out.ids[i] == json_integer_value(json_array_get(ids, i));
-    if (!same)
-      fail_msg("%s: %s", name, line);
-    json_decref(c);
-  }
-  fclose(file);
-  encoding_done(&out);
-  tokenizer_free(t);
-  assert_int_equal(cases, 5);
+  print_message("%s\n", path);
+  assert_int_equal(each_case(path, check_ids), 5);
 }
 
 static void folders_equal_the_reference(void **state) {
