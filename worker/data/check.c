@@ -33,11 +33,9 @@ static enum status no_memory(struct error *err) {
 /* --- records -------------------------------------------------------------------------------------- */
 
 static void measure_text(struct check *c, const struct record *record) {
-  int column = records_column(c->records, "text");
-  const json_t *value = record->object ? json_object_get(record->object, "text") : NULL;
-  if (!record_given(record, column, "text") || (record->object && !json_is_string(value)))
+  size_t length;
+  if (!record_text(&length, record, records_column(c->records, "text"), "text"))
     return;
-  size_t length = record->object ? json_string_length(value) : record->values[column].length;
   c->text_min = !c->texts || length < c->text_min ? length : c->text_min;
   c->text_max = length > c->text_max ? length : c->text_max;
   c->text_sum += (double)length;

@@ -55,12 +55,6 @@ const struct column_facts *columns_find(const struct columns *columns, const cha
 
 /* --- one value ------------------------------------------------------------------------------------ */
 
-/* Places cost a look through the line, so only the first is asked for. */
-static void note(struct label_count *of, const struct record *record, const struct column_facts *facts) {
-  if (of->count++ == 0)
-    of->first = record_place(record, facts->index, facts->name);
-}
-
 static enum status keep_error(struct error **out, struct arena *arena, const struct error *found, struct error *err) {
   if (*out)
     return STATUS_OK;
@@ -92,14 +86,14 @@ static enum status add_chat(struct columns *c, struct column_facts *facts, const
     return STATUS_OK;
   if (messages_check(&turns, record, facts->name, &found))
     return keep_error(&facts->not_chat, &c->arena, &found, err);
-  note(&facts->chats, record, facts);
+  record_count(&facts->chats, record, facts->index, facts->name);
   facts->turns.turns += turns.turns;
   facts->turns.assistant += turns.assistant;
   if (turns.assistant_first)
-    note(&facts->assistant_first, record, facts);
+    record_count(&facts->assistant_first, record, facts->index, facts->name);
   for (size_t i = 0; i < CHAT_FEATURE_COUNT; i++)
     if (turns.features & 1u << i)
-      note(&facts->features[i], record, facts);
+      record_count(&facts->features[i], record, facts->index, facts->name);
   if (!messages_check_learnt(&turns, record, facts->name, &found))
     return STATUS_OK;
   return keep_error(&facts->unlearnt, &c->arena, &found, err);
@@ -112,14 +106,14 @@ static enum status add_value(struct columns *c, struct column_facts *facts, cons
   if (!record_given(record, facts->index, facts->name)) {
     bool null = json_is_null(value);
     facts->null = facts->absent.count ? facts->null : null;
-    note(null ? &facts->absent : &facts->empty, record, facts);
+    record_count(null ? &facts->absent : &facts->empty, record, facts->index, facts->name);
     return STATUS_OK;
   }
   facts->first = facts->first || c->records == 1;
-  note(&facts->given, record, facts);
+  record_count(&facts->given, record, facts->index, facts->name);
   if (record->object && !json_is_string(value)) {
     facts->not_text_kind = facts->not_text.count ? facts->not_text_kind : json_kind(value);
-    note(&facts->not_text, record, facts);
+    record_count(&facts->not_text, record, facts->index, facts->name);
   }
   enum status status = add_label(c, facts, record, err);
   return status || !json_is_array(value) ? status : add_chat(c, facts, record, err);
@@ -142,7 +136,7 @@ static enum status find_member(struct column_facts **out, struct columns *c, con
     return status;
   if (!found) {
     found = &c->items[c->count - 1];
-    found->absent = (struct label_count){c->records - 1, {c->first_line, 1}};
+    found->absent = (struct place_count){c->records - 1, {c->first_line, 1}};
   }
   c->cursor = (size_t)(found - c->items) + 1;
   *out = found;
@@ -162,7 +156,7 @@ static enum status add_members(struct columns *c, const struct record *record, s
   }
   for (size_t i = 0; !status && i < c->count; i++)
     if (c->items[i].seen != c->records)
-      note(&c->items[i].absent, record, &c->items[i]);
+      record_count(&c->items[i].absent, record, c->items[i].index, c->items[i].name);
   return status;
 }
 
@@ -189,7 +183,7 @@ bool column_has_chats(const struct column_facts *f) {
 
 /* The first of several counts, as a fault. False when none occurs. */
 static bool missing(struct error *out, const struct column_facts *f, bool absent, bool empty, bool not_text) {
-  const struct label_count *of[] = {&f->absent, &f->empty, &f->not_text}, *first = NULL;
+  const struct place_count *of[] = {&f->absent, &f->empty, &f->not_text}, *first = NULL;
   const bool counts[] = {absent, empty, not_text};
   for (size_t i = 0; i < COUNT_OF(of); i++)
     if (counts[i] && of[i]->count && (!first || of[i]->first.line < first->first.line))

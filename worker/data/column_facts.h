@@ -15,20 +15,20 @@ struct column_facts {
   int index;                   /* in CSV and TSV; -1 */
   size_t seen;                 /* JSONL: the last record that has it, from 1 */
   bool first;                  /* given in the first record */
-  struct label_count given;
-  struct label_count absent;   /* null too */
+  struct place_count given;
+  struct place_count absent;   /* null too */
   bool null;                   /* the first absent one is null */
-  struct label_count empty;
-  struct label_count not_text; /* given, but no string */
+  struct place_count empty;
+  struct place_count not_text; /* given, but no string */
   const char *not_text_kind;   /* of the first: "an integer" */
   struct error *not_label;     /* the first that no label can be; NULL: none */
   struct labels labels;        /* while there is none */
-  struct label_count chats;    /* arrays of messages */
+  struct place_count chats;    /* arrays of messages */
   struct messages_facts turns; /* their sums */
   struct error *not_chat;      /* the first array that is not one; NULL: none */
   struct error *unlearnt;      /* the first chat that the assistant says nothing in; NULL: none */
-  struct label_count assistant_first; /* chats that the assistant begins */
-  struct label_count features[CHAT_FEATURE_COUNT]; /* chats that have it */
+  struct place_count assistant_first; /* chats that the assistant begins */
+  struct place_count features[CHAT_FEATURE_COUNT]; /* chats that have it */
 };
 
 struct columns {

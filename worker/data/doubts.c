@@ -23,11 +23,6 @@ void doubts_done(struct doubts *doubts) {
   *doubts = (struct doubts){0};
 }
 
-static void note(struct label_count *of, const struct record *record, int column, const char *name) {
-  if (of->count++ == 0)
-    of->first = record_place(record, column, name);
-}
-
 /* --- records and texts that were there before ----------------------------------------------------- */
 
 static const uint64_t hash_start = 0xCBF29CE484222325u;
@@ -66,16 +61,6 @@ static void see_record(struct doubts *d, const struct record *record) {
   }
 }
 
-/* A string of the record; NULL where it has none. */
-static const char *get_text(size_t *length, const struct record *record, int column, const char *name) {
-  const json_t *value = record->object ? json_object_get(record->object, name) : NULL;
-  *length = 0;
-  if (!record_given(record, column, name) || (record->object && !json_is_string(value)))
-    return NULL;
-  *length = record->object ? json_string_length(value) : record->values[column].length;
-  return record->object ? json_string_value(value) : record->values[column].text;
-}
-
 /* 1 and 1.0 are one label. */
 static uint32_t hash_label(const struct label_value *value) {
   uint64_t hash = value->number.form == LABEL_WORD
@@ -90,11 +75,11 @@ static void see_labelled(struct doubts *d, const struct record *record) {
   uint64_t hash = hash_start;
   size_t length = 0;
   int column = records_column(d->records, "label");
-  if (!get_text(&length, record, records_column(d->records, "text"), "text") ||
+  if (!record_text(&length, record, records_column(d->records, "text"), "text") ||
       !record_given(record, column, "label") || label_read(&value, record, column, "label", NULL))
     return;
   for (size_t i = 0; i < COUNT_OF(names); i++) {
-    const char *text = get_text(&length, record, records_column(d->records, names[i]), names[i]);
+    const char *text = record_text(&length, record, records_column(d->records, names[i]), names[i]);
     hash = mix(hash, text ? text : "", length);
   }
   hash += hash == 0;
@@ -105,7 +90,7 @@ static void see_labelled(struct doubts *d, const struct record *record) {
   if (found->hash && found->label != hash_label(&value)) {
     if (d->relabelled.count == 0)
       d->relabelled_line = found->line;
-    note(&d->relabelled, record, column, "label");
+    record_count(&d->relabelled, record, column, "label");
   } else if (!found->hash && d->text_count < SLOTS_USED_MAX) {
     *found = (struct doubts_text){hash, hash_label(&value), (uint32_t)record->line};
     d->text_count++;
@@ -121,7 +106,7 @@ static void see_header(struct doubts *d, const struct record *record) {
       return;
   }
   if (count > 0 && !record->object)
-    note(&d->header, record, -1, NULL);
+    record_count(&d->header, record, -1, NULL);
 }
 
 /* TSV has no quoting: what was written as a CSV file is keeps its quotes. */
@@ -131,7 +116,7 @@ static void see_quoted(struct doubts *d, const struct record *record) {
   for (size_t i = 0; records_format(d->records) == RECORD_TSV && i < record->count; i++) {
     const struct record_value *v = &record->values[i];
     if (v->length > 1 && v->text[0] == '"' && v->text[v->length - 1] == '"')
-      note(&d->quoted, record, (int)i, names[i]);
+      record_count(&d->quoted, record, (int)i, names[i]);
   }
 }
 
@@ -188,7 +173,7 @@ static void see_text(struct doubts *d, const struct record *record, int column, 
   if (length > 0 && is_blank(text, length)) {
     if (d->blank.count == 0)
       snprintf(d->blank_name, sizeof d->blank_name, "%s", name);
-    note(&d->blank, record, column, name);
+    record_count(&d->blank, record, column, name);
   }
   const char *word = find_control(&found, text, length);
   if (!word)
@@ -197,7 +182,7 @@ static void see_text(struct doubts *d, const struct record *record, int column, 
     snprintf(d->control_name, sizeof d->control_name, "%s", name);
     snprintf(d->control_word, sizeof d->control_word, "%.*s", (int)found, word);
   }
-  note(&d->control, record, column, name);
+  record_count(&d->control, record, column, name);
 }
 
 static void see_content(struct doubts *d, const struct record *record, const json_t *content) {
@@ -213,7 +198,7 @@ static void see_texts(struct doubts *d, const struct record *record) {
   for (size_t i = 0; i < COUNT_OF(names); i++) {
     size_t length;
     int column = records_column(d->records, names[i]);
-    const char *text = get_text(&length, record, column, names[i]);
+    const char *text = record_text(&length, record, column, names[i]);
     any = any || column >= 0 || (record->object && json_object_get(record->object, names[i]));
     if (text)
       see_text(d, record, column, names[i], text, length);
@@ -252,13 +237,6 @@ static bool may_be_labels(const struct columns *columns, const struct column_fac
   return facts->labels.class_of && 2 * facts->labels.class_count <= facts->given.count;
 }
 
-static const char *more(char out[64], const struct label_count *of) {
-  out[0] = '\0';
-  if (of->count > 1)
-    snprintf(out, 64, " (and so are %zu more)", of->count - 1);
-  return out;
-}
-
 static void tell_delimiter(json_t *list, const struct records *records) {
   const char *const *names;
   char used = records_delimiter(records);
@@ -280,22 +258,23 @@ void doubts_tell(json_t *list, const struct doubts *d, const struct columns *col
     label_doubt(list, "%zu records are repeated%s", d->repeated,
                 d->seen_count < SLOTS_USED_MAX ? "" : " (counted among the first million different ones)");
   if (d->header.count)
-    label_doubt(list, "line %zu: the header again, as an example%s", d->header.first.line, more(tail, &d->header));
+    label_doubt(list, "line %zu: the header again, as an example%s", d->header.first.line,
+                label_doubt_more(tail, &d->header));
   if (d->relabelled.count)
     label_doubt(list, "line %zu, column %zu: the text of line %u has another label here%s", d->relabelled.first.line,
-                d->relabelled.first.column, d->relabelled_line, more(tail, &d->relabelled));
+                d->relabelled.first.column, d->relabelled_line, label_doubt_more(tail, &d->relabelled));
   if (d->quoted.count)
     label_doubt(list,
                 "line %zu, column %zu: the field is in quotes%s, which are part of it: TSV has no quoting (a "
                 "file with quotes is saved as .csv, with commas)",
-                d->quoted.first.line, d->quoted.first.column, more(tail, &d->quoted));
+                d->quoted.first.line, d->quoted.first.column, label_doubt_more(tail, &d->quoted));
   if (d->blank.count)
     label_doubt(list, "line %zu, column %zu: %s holds nothing but blanks or invisible characters%s",
-                d->blank.first.line, d->blank.first.column, d->blank_name, more(tail, &d->blank));
+                d->blank.first.line, d->blank.first.column, d->blank_name, label_doubt_more(tail, &d->blank));
   if (d->control.count)
     label_doubt(list, "line %zu, column %zu: %s holds \"%s\", which a tokenizer may take for a special token%s",
                 d->control.first.line, d->control.first.column, d->control_name, d->control_word,
-                more(tail, &d->control));
+                label_doubt_more(tail, &d->control));
   for (size_t i = 0; i < columns->count; i++)
     if (may_be_labels(columns, &columns->items[i]))
       label_doubts_tell(list, &columns->items[i].labels, columns->items[i].name);

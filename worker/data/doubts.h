@@ -20,13 +20,13 @@ struct doubts {
   size_t repeated;                /* records that are equal to an earlier one */
   struct doubts_text *texts;
   size_t text_count;
-  struct label_count relabelled;  /* texts that had another label before */
+  struct place_count relabelled;  /* texts that had another label before */
   uint32_t relabelled_line;       /* where the first of them was before */
-  struct label_count header;      /* records that are the header again */
-  struct label_count quoted;      /* fields of TSV in quotes */
-  struct label_count blank;       /* texts of which nothing is to be seen */
+  struct place_count header;      /* records that are the header again */
+  struct place_count quoted;      /* fields of TSV in quotes */
+  struct place_count blank;       /* texts of which nothing is to be seen */
   char blank_name[64];
-  struct label_count control;     /* texts with a word that tokenizers take for a special token */
+  struct place_count control;     /* texts with a word that tokenizers take for a special token */
   char control_name[64], control_word[64];
 };
 

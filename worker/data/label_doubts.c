@@ -22,6 +22,13 @@ void label_doubt(json_t *list, const char *format, ...) {
     json_array_append_new(list, json_string(text));
 }
 
+const char *label_doubt_more(char out[64], const struct place_count *of) {
+  out[0] = '\0';
+  if (of->count > 1)
+    snprintf(out, 64, " (and so are %zu more)", of->count - 1);
+  return out;
+}
+
 /* --- a few words among numbers -------------------------------------------------------------------- */
 
 static const char *first_word(const struct labels *labels) {
@@ -34,15 +41,14 @@ static const char *first_word(const struct labels *labels) {
 
 /* One word makes names of all numbers: in a table nothing else tells which was meant. */
 static void doubt_words(json_t *list, const struct labels *labels, const char *name) {
-  const struct label_count *words = &labels->of_form[LABEL_WORD];
+  const struct place_count *words = &labels->of_form[LABEL_WORD];
   size_t numbers = labels->of_form[LABEL_WHOLE].count + labels->of_form[LABEL_FRACTION].count;
   if (labels->bare.count || words->count == 0 || numbers < 4 || words->count > numbers / 4)
     return;
-  char more[64] = "";
-  if (words->count > 1)
-    snprintf(more, sizeof more, " (and so are %zu more)", words->count - 1);
+  char more[64];
   label_doubt(list, "line %zu, column %zu: %.60s is \"%.60s\"%s, but %zu others are numbers: with it, they are names "
-              "of classes", words->first.line, words->first.column, name, first_word(labels), more, numbers);
+              "of classes", words->first.line, words->first.column, name, first_word(labels),
+              label_doubt_more(more, words), numbers);
 }
 
 /* --- numbers that became classes ------------------------------------------------------------------ */

@@ -11,6 +11,8 @@
    first few are told; an item that memory does not suffice for is left out. */
 void label_doubts_tell(json_t *list, const struct labels *labels, const char *name);
 
+/* " (and so are N more)", or "" where it is the only one. */
+const char *label_doubt_more(char out[64], const struct place_count *of);
 /* Adds a sentence. */
 void label_doubt(json_t *list, const char *format, ...) PRINTF(2, 3);
 

@@ -67,7 +67,7 @@ enum status label_read(struct label_value *out, const struct record *record, int
 
 /* --- all of them ---------------------------------------------------------------------------------- */
 
-static void count(struct label_count *of, struct place place) {
+static void count(struct place_count *of, struct place place) {
   if (of->count++ == 0)
     of->first = place;
 }
@@ -93,8 +93,8 @@ static enum status insert(struct labels *labels, const char *name, size_t length
 /* Places cost a look through the line, so only the first of each kind is asked for. */
 static void count_forms(struct labels *labels, const struct label_value *value, const struct record *record, int column,
                         const char *name) {
-  struct label_count *form = &labels->of_form[value->number.form];
-  struct label_count *json = record->object ? value->quoted ? &labels->quoted : &labels->bare : NULL;
+  struct place_count *form = &labels->of_form[value->number.form];
+  struct place_count *json = record->object ? value->quoted ? &labels->quoted : &labels->bare : NULL;
   bool is_first = labels->all.count == 0 || form->count == 0 || (json && json->count == 0) ||
                   (value->decimal && labels->decimals.count == 0);
   struct place place = is_first ? record_place(record, column, name) : (struct place){0};
@@ -204,7 +204,7 @@ static enum status make_classes(struct labels *labels, const char *name, struct 
 }
 
 enum status labels_settle(struct labels *labels, enum problem_type wanted, const char *name, struct error *err) {
-  const struct label_count *words = &labels->of_form[LABEL_WORD];
+  const struct place_count *words = &labels->of_form[LABEL_WORD];
   bool named = words->count > 0 || (labels->quoted.count > 0 && labels->bare.count == 0);
   if (words->count && labels->bare.count)
     return mixed(labels, name, err);

@@ -38,22 +38,16 @@ struct label_item {
   struct place place;    /* of the first occurrence */
 };
 
-/* How often something occurs, and where first. */
-struct label_count {
-  size_t count;
-  struct place first;
-};
-
 struct labels {
   struct arena arena;
   struct trie trie;      /* name -> index */
   uint32_t root;
   size_t count, size, max;
   struct label_item *items;
-  struct label_count all, of_form[LABEL_FORM_COUNT];
-  struct label_count decimals;
-  struct label_count quoted, bare;  /* of JSON: strings and booleans; numbers */
-  struct label_count overflow;      /* labels that are not among the items, of which there are max */
+  struct place_count all, of_form[LABEL_FORM_COUNT];
+  struct place_count decimals;
+  struct place_count quoted, bare;  /* of JSON: strings and booleans; numbers */
+  struct place_count overflow;      /* labels that are not among the items, of which there are max */
   /* From here on set by labels_settle. */
   enum label_kind kind;
   bool by_value;         /* classes are numbers, in their order; else names in bytewise order */

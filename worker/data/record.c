@@ -58,6 +58,20 @@ bool record_given(const struct record *record, int column, const char *name) {
   return value && !json_is_null(value) && !(json_is_string(value) && json_string_length(value) == 0);
 }
 
+const char *record_text(size_t *length, const struct record *record, int column, const char *name) {
+  const json_t *value = record->object ? json_object_get(record->object, name) : NULL;
+  *length = 0;
+  if (!record_given(record, column, name) || (record->object && !json_is_string(value)))
+    return NULL;
+  *length = record->object ? json_string_length(value) : record->values[column].length;
+  return record->object ? json_string_value(value) : record->values[column].text;
+}
+
+void record_count(struct place_count *of, const struct record *record, int column, const char *field) {
+  if (of->count++ == 0)
+    of->first = record_place(record, column, field);
+}
+
 enum status record_missing(struct error *err, const struct record *record, int column, const char *name) {
   const json_t *value = record->object ? json_object_get(record->object, name) : NULL;
   if (record->object && !value)

@@ -14,6 +14,12 @@ struct place {
   size_t line, column;
 };
 
+/* How often something occurs, and where first. */
+struct place_count {
+  size_t count;
+  struct place first;
+};
+
 /* A field of a CSV or TSV record. */
 struct record_value {
   const char *text;  /* unquoted, NUL-terminated */
@@ -36,9 +42,14 @@ struct record {
    where the member `field` is looked up in the line. */
 struct place record_place(const struct record *record, int column, const char *field);
 
+/* Counts an occurrence there. Places cost a look through the line, so only the first is asked for. */
+void record_count(struct place_count *of, const struct record *record, int column, const char *field);
+
 /* Is a value given? null, an empty string or cell, and a member or column that is not there are not: the rule of every
    reader of data. `column` is the index of CSV and TSV, -1 where there is no such column; `name` is JSONL's member. */
 bool record_given(const struct record *record, int column, const char *name);
+/* A given string; NULL, of length 0, where there is none. */
+const char *record_text(size_t *length, const struct record *record, int column, const char *name);
 /* The fault of a value that is not given: it is absent, null or empty. */
 enum status record_missing(struct error *err, const struct record *record, int column, const char *name) COLD;
 
