@@ -294,6 +294,28 @@ static void add_a_stranger(struct st_tensor *tensors, size_t *count) {
   tensors[(*count)++].name = "base_model.model.bert.embeddings.word_embeddings.lora_embedding_A";
 }
 
+/* PEFT saves the embeddings beside an adapter where it takes them to be resized: here as the base has them. */
+static struct safetensors base;
+
+static void add_the_bases(struct st_tensor *tensors, size_t *count) {
+  const struct st_tensor *own = safetensors_find(&base, "bert.embeddings.word_embeddings.weight");
+  assert_non_null(own);
+  tensors[*count] = *own;
+  tensors[(*count)++].name = "base_model.model.bert.embeddings.word_embeddings.weight";
+}
+
+static void change_the_bases(struct st_tensor *tensors, size_t *count) {
+  static const unsigned char zero[1 << 16];
+  struct st_tensor *t = named(tensors, *count, "base_model.model.bert.embeddings.word_embeddings.weight");
+  assert_true(t->length <= sizeof zero);
+  t->bytes = zero;
+}
+
+static void drop_the_bases(struct st_tensor *tensors, size_t *count) {
+  *count -= 1;
+  *named(tensors, *count + 1, "base_model.model.bert.embeddings.word_embeddings.weight") = tensors[*count];
+}
+
 static void empty_one(struct st_tensor *tensors, size_t *count) {
   struct st_tensor *t = named(tensors, *count, "classifier.weight");
   t->rank = 1;
@@ -303,7 +325,7 @@ static void empty_one(struct st_tensor *tensors, size_t *count) {
 
 static void tensors_are_taken_or_named(void **state) {
   (void)state;
-  char path[] = "/tmp/reflectd-test-XXXXXX";
+  char path[] = "/tmp/reflectd-test-XXXXXX", file[300];
   struct run r, s;
   struct error err = {0};
   struct adapter_spec spec = spec_of("all-linear", BIAS_ALL);
@@ -326,6 +348,17 @@ static void tensors_are_taken_or_named(void **state) {
   if (peft_load(&s.model, path, &err))
     fail_msg("%s", err.text);
   same_bits(&r, &s);
+  snprintf(file, sizeof file, "%s/model.safetensors", folder);
+  assert_int_equal(safetensors_open(&base, file, &err), STATUS_OK);
+  rewrite(path, add_the_bases);
+  if (peft_load(&s.model, path, &err))
+    fail_msg("%s", err.text);
+  same_bits(&r, &s);
+  rewrite(path, change_the_bases);
+  assert_int_equal(peft_load(&s.model, path, &err), STATUS_MODEL_INVALID);
+  assert_non_null(strstr(err.text, "word_embeddings.weight"));
+  rewrite(path, drop_the_bases);
+  safetensors_close(&base);
   rewrite(path, add_a_stranger);
   assert_int_equal(peft_load(&s.model, path, &err), STATUS_MODEL_INVALID);
   assert_non_null(strstr(err.text, "word_embeddings.lora_embedding_A"));
