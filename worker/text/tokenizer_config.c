@@ -1,16 +1,14 @@
 #include "worker/text/tokenizer_config.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/attr.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "worker/file/folder.h"
 
-enum { CONFIG_PATH_BYTES = 1088, TOKENIZER_JSON_BYTES_MAX = 64 << 20 };
+enum { TOKENIZER_JSON_BYTES_MAX = 64 << 20 };
 
 static const struct json_limits limits = {.bytes_max = 16 << 20, .values_max = 1 << 20};
 
@@ -68,11 +66,10 @@ static const char *class_name(const json_t *settings, const json_t *model) {
 
 /* A byte-level tokenizer.json is never LLaMA's, whatever its class is said to be. */
 static enum status is_byte_level(bool *out, const char *dir, struct error *err) {
-  char path[CONFIG_PATH_BYTES], *text;
+  char path[FOLDER_PATH_BYTES], *text;
   size_t length;
   *out = false;
-  snprintf(path, sizeof path, "%s/tokenizer.json", dir);
-  if (access(path, F_OK) != 0)
+  if (!folder_find(path, dir, "tokenizer.json"))
     return STATUS_OK;
   enum status status = file_read(&text, &length, path, TOKENIZER_JSON_BYTES_MAX, err);
   if (status)
