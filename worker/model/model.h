@@ -37,8 +37,8 @@ struct model {
   } * norms;
   size_t norm_count;
   size_t module_max; /* room in linears and in norms */
-  const char *
-      *owners; /* paths of the modules that tensors were read for, in that order: linear ones, norms, embeddings */
+  /* Paths of the modules that tensors were read for, in that order: linear ones, norms, embeddings. */
+  const char **owners;
   size_t owner_count;
   const struct string_list *default_targets;
   struct string_list modules_to_save; /* names, as adapter_config.json lists them */

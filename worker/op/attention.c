@@ -57,20 +57,11 @@ static size_t thread_floats(const struct tape *tape, const struct node *node) {
   return tape->backend->attention->scratch(a->sequences->longest, node->in[0]->cols / a->how.heads);
 }
 
-/* Is the gradient of input i to be added to what is there, or not asked for? */
-static bool apart(const struct node *node, int i) {
-  const struct tensor *t = node->in[i];
-  bool twice = false;
-  for (int j = 0; j < i; j++)
-    twice = twice || node->in[j] == t;
-  return !t->needs_grad || t->grad_written || twice;
-}
-
 /* One part a thread, and room for the gradients that are made apart. */
 static size_t scratch(const struct tape *tape, const struct node *node) {
   size_t floats = thread_floats(tape, node) * (size_t)pool_threads(tape->backend->pool);
   for (int i = 0; i < 3; i++)
-    floats += apart(node, i) ? node->in[i]->rows * node->in[i]->cols : 0;
+    floats += tape_grad_apart(node, i) ? node->in[i]->rows * node->in[i]->cols : 0;
   return floats;
 }
 

@@ -28,19 +28,13 @@ static void deliver(float *to, const float *from, size_t count, bool add, const 
     memcpy(to, from, count * sizeof *to);
 }
 
-/* Is the gradient of input i to be added to what is there, or not asked for? Then it is made in scratch memory. */
-static bool apart(const struct node *node, int i) {
-  const struct tensor *t = node->in[i];
-  return !t->needs_grad || t->grad_written || (i == 1 && t == node->in[0]);
-}
-
 /* Room for those of the inputs, one after the other. */
 static size_t scratch(const struct tape *tape, const struct node *node) {
   (void)tape;
   size_t parts = 0;
   bool any = false;
   for (int i = 0; i < 2 && node->in[i]; i++) {
-    parts += apart(node, i);
+    parts += tape_grad_apart(node, i);
     any = any || node->in[i]->needs_grad;
   }
   return any ? parts * node->in[0]->rows * node->in[0]->cols : 0;

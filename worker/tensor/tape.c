@@ -248,3 +248,11 @@ float *tape_grad(struct tensor *t, bool *accumulate) {
   t->grad_written = true;
   return t->grad;
 }
+
+bool tape_grad_apart(const struct node *node, int i) {
+  const struct tensor *t = node->in[i];
+  bool twice = false;
+  for (int j = 0; j < i; j++)
+    twice = twice || node->in[j] == t;
+  return !t->needs_grad || t->grad_written || twice;
+}

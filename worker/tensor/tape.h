@@ -119,5 +119,8 @@ void tape_backward(struct tape *tape);
 /* In a backward op: where to put the gradient of `t` and whether to add (*accumulate) or overwrite.
    NULL when nothing below needs it. An op must ask for every input whose needs_grad is set. */
 float *tape_grad(struct tensor *t, bool *accumulate);
+/* Before that, where scratch memory is asked for: is the gradient of input i to be added to what is there, or not asked
+   for? An op whose kernel overwrites makes it apart then. */
+bool tape_grad_apart(const struct node *node, int i);
 
 #endif
