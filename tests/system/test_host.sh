@@ -80,9 +80,9 @@ submit ok ',"seed":9'; await succeeded && ok "others do not" || not_ok "others d
 # ---- somebody else's lock on the database ----
 call GET /v1/fine_tuning/jobs
 submit wait; running=$job; await running
-locked() { # SECONDS: holds SQLite's lock of writers, which is byte 120 of the shared file
+locked() { # SECONDS: waits for SQLite's lock of writers, which is byte 120 of the shared file, and holds it
   perl -MFcntl -e 'open(F, "+<", $ARGV[0]) or die; my $lock = pack("s s x4 q q l x4", F_WRLCK, 0, 120, 1, 0);
-    fcntl(F, F_SETLK, $lock) or die $!; print "locked\n"; close STDOUT; sleep $ARGV[1]' \
+    fcntl(F, F_SETLKW, $lock) or die $!; print "locked\n"; close STDOUT; sleep $ARGV[1]' \
     "$work/data/reflectd.db-shm" "$1"
 }
 exec 8< <(locked 3); read -r -u 8 word; is "$word" locked "the lock is held"
