@@ -46,7 +46,7 @@ ISA_bf16 := $(FLAGS_avx512) -mavx512bf16
 ISA_amx := $(ISA_bf16) -mamx-tile -mamx-bf16 -DISA=amx -DISA_WIDTH=16 -DATTENTION_TILES
 
 LAYERS := base config api storage server worker cli
-src_of = $(filter-out %/main.c,$(shell find $(1) -name '*.c' -not -path 'worker/backend/isa/*'))
+src_of = $(filter-out %/main.c,$(shell find $(1) -name '*.c' -not -path 'worker/backend/cpu/isa/*'))
 OBJ_base := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,base))
 OBJ_config := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,config))
 OBJ_api := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,api))
@@ -54,8 +54,8 @@ OBJ_storage := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,storage))
 OBJ_server := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,server))
 OBJ_cli := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,cli))
 OBJ_worker := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,worker)) \
-  $(foreach isa,$(ISAS),$(patsubst %.c,$(OBJ)/%.$(isa).o,$(wildcard worker/backend/isa/*.c))) \
-  $(patsubst %.c,$(OBJ)/%.amx.o,$(wildcard worker/backend/isa/attention*.c))
+  $(foreach isa,$(ISAS),$(patsubst %.c,$(OBJ)/%.$(isa).o,$(wildcard worker/backend/cpu/isa/*.c))) \
+  $(patsubst %.c,$(OBJ)/%.amx.o,$(wildcard worker/backend/cpu/isa/attention*.c))
 LIBS := $(foreach layer,$(LAYERS),$(OBJ)/lib$(layer).a)
 
 # The archives each layer's programs link, upper layers first.
@@ -117,13 +117,13 @@ $(foreach layer,$(LAYERS),$(eval $(call archive_rule,$(layer))))
 # An optimised engine even under the sanitizers: -O1 would make its tests slow.
 $(OBJ)/worker/%.o: EXTRA_CFLAGS += $(if $(filter release asan,$(MODE)),$(KERNEL))
 define isa_rule
-$(OBJ)/worker/backend/isa/%.$(1).o: worker/backend/isa/%.c
+$(OBJ)/worker/backend/cpu/isa/%.$(1).o: worker/backend/cpu/isa/%.c
 	@mkdir -p $$(@D)
 	$(CC) $(CPPFLAGS) $$(CFLAGS) $(KERNEL) $(ISA_$(1)) -c -o $$@ $$<
 endef
 $(foreach isa,$(ISAS) amx,$(eval $(call isa_rule,$(isa))))
-$(OBJ)/worker/backend/bf16/%.o: EXTRA_CFLAGS += $(ISA_bf16)
-$(OBJ)/worker/backend/bf16/amx.o: EXTRA_CFLAGS += -mamx-tile -mamx-bf16
+$(OBJ)/worker/backend/cpu/bf16/%.o: EXTRA_CFLAGS += $(ISA_bf16)
+$(OBJ)/worker/backend/cpu/bf16/amx.o: EXTRA_CFLAGS += -mamx-tile -mamx-bf16
 $(OBJ)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<

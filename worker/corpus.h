@@ -4,7 +4,7 @@
 
 #include <stdatomic.h>
 
-#include "worker/backend/pool.h"
+#include "worker/thread/pool.h"
 #include "worker/data/dataset.h"
 #include "worker/learner.h"
 #include "worker/text/eos.h"

@@ -13,7 +13,7 @@
 
 #include "base/clock.h"
 #include "tests/bench/random.h"
-#include "worker/backend/product.h"
+#include "worker/backend/cpu/matmul.h"
 
 struct shape {
   const char *what;
@@ -46,9 +46,9 @@ static double ours(const struct backend *b, const struct shape *s, const struct 
                      .cols = s->in,
                      .type = type,
                      .bytes = type == GGML_F32 ? (const unsigned char *)o->w : o->quantised};
-  struct product p = {.c = o->y, .a = o->x, .rows = s->rows, .weight = &w, .transposed = forward};
+  struct matmul p = {.c = o->y, .a = o->x, .rows = s->rows, .weight = &w, .transposed = forward};
   double start = clock_seconds();
-  product_run(b, &p, o->scratch);
+  matmul_run(b, &p, o->scratch);
   return clock_seconds() - start;
 }
 
@@ -65,7 +65,7 @@ static double theirs(const struct shape *s, const struct operands *o, bool forwa
 static void measure(const struct backend *b, const struct shape *s, enum ggml_type type, bool forward, int runs) {
   size_t widest = s->in > s->out ? s->in : s->out;
   struct operands o = {random_floats(s->rows * widest), random_floats(s->in * s->out), random_floats(s->rows * widest),
-                       random_floats(product_scratch(b, s->rows, widest, 0)), malloc(s->in * s->out * sizeof(float))};
+                       random_floats(matmul_scratch(b, s->rows, widest, 0)), malloc(s->in * s->out * sizeof(float))};
   if (!o.x || !o.w || !o.y || !o.scratch || !o.quantised) {
     fprintf(stderr, "no memory for %s\n", s->what);
     exit(1);

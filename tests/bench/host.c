@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "tests/bench/random.h"
-#include "worker/backend/product.h"
+#include "worker/backend/cpu/matmul.h"
 
 /* --- arithmetic: a loop over registers of the chosen set cannot be written portably, so our best product is it -----
  */
@@ -17,16 +17,16 @@ static const struct shape {
 
 static enum status product_rate(double *best, const struct backend *b, int runs, struct error *err) {
   enum { SIDE = 2048, ROWS = 4096 };
-  size_t scratch_floats = product_scratch(b, ROWS, SIDE, 0);
+  size_t scratch_floats = matmul_scratch(b, ROWS, SIDE, 0);
   float *x = random_floats(ROWS * SIDE), *w = random_floats(SIDE * SIDE), *y = random_floats(ROWS * SIDE),
         *scratch = random_floats(scratch_floats);
   *best = 0;
   for (size_t s = 0; x && w && y && scratch && s < COUNT_OF(shapes); s++) {
     struct weight weight = weight_of(w, shapes[s].out, shapes[s].in);
-    struct product p = {.c = y, .a = x, .rows = shapes[s].rows, .weight = &weight, .transposed = true};
+    struct matmul p = {.c = y, .a = x, .rows = shapes[s].rows, .weight = &weight, .transposed = true};
     for (int run = 0; run <= runs; run++) { /* the first one warms up */
       double start = clock_seconds();
-      product_run(b, &p, scratch);
+      matmul_run(b, &p, scratch);
       double rate = 2e-9 * (double)(p.rows * weight.rows * weight.cols) / (clock_seconds() - start);
       *best = run && rate > *best ? rate : *best;
     }

@@ -2,7 +2,7 @@
 #ifndef WORKER_ADAPTER_CAYLEY_H
 #define WORKER_ADAPTER_CAYLEY_H
 
-#include "worker/backend/kernels.h"
+#include "worker/backend/cpu/kernels.h"
 #include "worker/model/parameter.h"
 
 /* Scratch floats for both directions; the memory must be aligned for double. */

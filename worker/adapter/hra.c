@@ -14,7 +14,7 @@
 
 #include "base/rng.h"
 #include "worker/adapter/adapter.h"
-#include "worker/backend/product.h"
+#include "worker/backend/cpu/matmul.h"
 #include "worker/op/op.h"
 
 /* A squared column length, or a Cholesky pivot relative to its diagonal, below this is singular. */
@@ -145,7 +145,7 @@ static void factor(struct adapter *a, const struct kernels *k) {
       low->down[i * R + j] = (float)sum;
       padded[i * R + j] = low->down_back_t[j * in + i] = U[i * r + j];
     }
-  product_thin(F, &a->linear->weight, padded, R, k);
+  matmul_thin(F, &a->linear->weight, padded, R, k);
   for (size_t o = 0; o < out; o++)
     for (size_t j = 0; j < r; j++) {
       double sum = 0; /* up_back = F M^-1 */
@@ -219,7 +219,7 @@ static void finish(struct adapter *a, const struct kernels *k, double penalty_we
   if (penalty_weight > 0 && a->penalty > 0)
     penalty_backward(a, T, penalty_weight);
   /* g_down becomes X^T C + W^T (dY^T Q) */
-  product_thin_transposed(low->g_down, &a->linear->weight, low->g_up, R, k);
+  matmul_thin_transposed(low->g_down, &a->linear->weight, low->g_up, R, k);
   const float *U = a->parameters[0]->data;
   float *dU = a->parameters[0]->grad;
   for (size_t i = 0; i < in; i++)

@@ -9,7 +9,7 @@
 #include "base/rng.h"
 #include "worker/adapter/adapter.h"
 #include "worker/adapter/target.h"
-#include "worker/backend/kernels.h"
+#include "worker/backend/cpu/kernels.h"
 #include "worker/op/op.h"
 
 enum { A, B };

@@ -4,8 +4,8 @@
 
 #include "api/job.h"
 #include "base/error.h"
-#include "worker/backend/kernels.h"
-#include "worker/backend/pool.h"
+#include "worker/backend/cpu/kernels.h"
+#include "worker/thread/pool.h"
 
 struct backend {
   struct pool *pool;

@@ -1,6 +1,6 @@
 /* y = x W^T + b, with the adapter's low-rank product in the same pass over the rows, or with the input rotated
    before and the output scaled after it (rotate.c). */
-#include "worker/backend/product.h"
+#include "worker/backend/cpu/matmul.h"
 #include "worker/op/op.h"
 
 enum { STRIP = 24 };
@@ -20,7 +20,7 @@ struct pass {
   float *partial; /* per panel: g_down and g_up transposed (R rows), g_core */
   size_t partial_floats;
   float *dropped; /* rows x in, with dropout: what `down` reads, or what it gives */
-  float *product; /* of product_run */
+  float *product; /* of matmul_run */
   float *dx;      /* with dropout: what the mask is applied to and added */
 };
 
@@ -37,7 +37,7 @@ static size_t scratch(const struct tape *tape, const struct node *node) {
   const struct attributes *a = node->attributes;
   size_t rows = node->in[0]->rows, dropped = a->dropout.threshold ? rows * a->linear->in : 0;
   return rows * rank_of(a) + BACKEND_PANELS_MAX * partial_floats(a) + dropped +
-         product_scratch(tape->backend, rows, a->linear->in > a->linear->out ? a->linear->in : a->linear->out,
+         matmul_scratch(tape->backend, rows, a->linear->in > a->linear->out ? a->linear->in : a->linear->out,
                          rank_of(a));
 }
 
@@ -81,7 +81,7 @@ static void down_panel(void *payload, size_t index, int thread) {
 static void forward(struct tape *tape, const struct node *node) {
   const struct attributes *a = node->attributes;
   struct pass pass = make_pass(tape, node);
-  struct product y = {.c = node->out[0]->data,
+  struct matmul y = {.c = node->out[0]->data,
                       .a = node->in[0]->data,
                       .rows = node->in[0]->rows,
                       .weight = &a->linear->weight,
@@ -94,7 +94,7 @@ static void forward(struct tape *tape, const struct node *node) {
     y.v = a->low->up_t;
     y.sign = a->low->sign;
   }
-  product_run(tape->backend, &y, pass.product);
+  matmul_run(tape->backend, &y, pass.product);
 }
 
 /* --- backward ------------------------------------------------------------------------------------- */
@@ -164,7 +164,7 @@ static void sum_gathered(const struct pass *pass) {
 static void backward_input(struct pass *pass) {
   const struct attributes *a = pass->node->attributes;
   struct tape *tape = pass->tape;
-  struct product dx = {.a = pass->node->out[0]->grad, .rows = pass->node->in[0]->rows, .weight = &a->linear->weight};
+  struct matmul dx = {.a = pass->node->out[0]->grad, .rows = pass->node->in[0]->rows, .weight = &a->linear->weight};
   dx.c = pass->dx = tape_grad(pass->node->in[0], &dx.accumulate);
   if (!dx.c)
     return;
@@ -174,7 +174,7 @@ static void backward_input(struct pass *pass) {
     dx.v = a->low->down_back_t;
     dx.sign = a->low->sign;
   }
-  product_run(tape->backend, &dx, pass->product);
+  matmul_run(tape->backend, &dx, pass->product);
   if (a->dropout.threshold)
     pool_run(tape->backend->pool, pass->panels, dropped_panel, pass);
 }

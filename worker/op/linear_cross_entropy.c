@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "worker/backend/product.h"
+#include "worker/backend/cpu/matmul.h"
 #include "worker/op/op.h"
 
 enum {
@@ -62,12 +62,12 @@ static void forward(struct tape *tape, const struct node *node) {
     c.gradient = node->out[0] ? node->out[0]->data + c.first * C : NULL;
     for (size_t i = 0; i < c.rows; i++)
       memcpy(c.x + i * C, x->data + a->tokens->rows[c.first + i] * C, C * sizeof *c.x);
-    struct product product = {.c = c.logits, .a = c.x, .rows = c.rows, .weight = &a->head->weight, .transposed = true};
-    product_run(tape->backend, &product, products);
+    struct matmul product = {.c = c.logits, .a = c.x, .rows = c.rows, .weight = &a->head->weight, .transposed = true};
+    matmul_run(tape->backend, &product, products);
     pool_run(tape->backend->pool, ROW_TASKS, softmax_task, &c);
-    product = (struct product){.c = c.gradient, .a = c.logits, .rows = c.rows, .weight = &a->head->weight};
+    product = (struct matmul){.c = c.gradient, .a = c.logits, .rows = c.rows, .weight = &a->head->weight};
     if (c.gradient)
-      product_run(tape->backend, &product, products);
+      matmul_run(tape->backend, &product, products);
     for (size_t i = 0; i < c.rows; i++) {
       sum += c.losses[i];
       correct += c.right[i];
@@ -92,7 +92,7 @@ static void backward(struct tape *tape, const struct node *node) {
 static size_t scratch(const struct tape *tape, const struct node *node) {
   const struct attributes *a = node->attributes;
   size_t deepest = a->head->out > a->head->in ? a->head->out : a->head->in;
-  return CHUNK * (node->in[0]->cols + a->head->out) + product_scratch(tape->backend, CHUNK, deepest, 0);
+  return CHUNK * (node->in[0]->cols + a->head->out) + matmul_scratch(tape->backend, CHUNK, deepest, 0);
 }
 
 static const struct op op = {"linear+cross_entropy", forward, backward, scratch, 0, 1};

@@ -1,11 +1,10 @@
-/* The products of attention in bf16 with float sums, by AMX's tiles: as worker/backend/isa/attention_products.h, which
-   says what the functions do. Sums for rows are kept transposed: scores (keys x rows) are then what a panel is made of.
-*/
-#ifndef WORKER_BACKEND_BF16_ATTENTION_PRODUCTS_H
-#define WORKER_BACKEND_BF16_ATTENTION_PRODUCTS_H
+/* The products of attention in bf16 with fp32 sums, by AMX tiles; worker/backend/cpu/isa/attention_products.h says what
+   the functions do. Sums for rows are kept transposed: scores (keys x rows) are then what a panel is made of. */
+#ifndef WORKER_BACKEND_CPU_BF16_ATTENTION_PRODUCTS_H
+#define WORKER_BACKEND_CPU_BF16_ATTENTION_PRODUCTS_H
 
-#include "worker/backend/bf16/tiles.h"
-#include "worker/backend/isa/attention_block.h"
+#include "worker/backend/cpu/bf16/tiles.h"
+#include "worker/backend/cpu/isa/attention_block.h"
 
 struct keys {
   uint16_t *blocks;     /* A's, rows are keys; NULL: no scores */

@@ -1,9 +1,9 @@
-/* The loops that are compiled once for each instruction set (worker/backend/isa/) and chosen when
+/* The loops that are compiled once for each instruction set (worker/backend/cpu/isa/) and chosen when
    the worker starts. All are single-threaded and work on raw float rows; matrices are row-major.
    Outputs first, then inputs, then sizes. Pointers need no alignment beyond that of float.
    Results may differ between instruction sets in the last bits, never between runs on one. */
-#ifndef WORKER_BACKEND_KERNELS_H
-#define WORKER_BACKEND_KERNELS_H
+#ifndef WORKER_BACKEND_CPU_KERNELS_H
+#define WORKER_BACKEND_CPU_KERNELS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,7 +35,7 @@ struct attention_heads {
   size_t row_step; /* from one head's rows to the next one's: of these numbers, and of lse */
 };
 
-/* One task of a product (worker/backend/product.h): C (rows x columns, ldc apart) = [C +] [1 A Q] panels. A panel
+/* One task of a product (worker/backend/cpu/matmul.h): C (rows x columns, ldc apart) = [C +] [1 A Q] panels. A panel
    holds `panel` columns: a row of floats that starts the sums, the rows of the depth, R rows of floats; the columns
    beyond the last are padding. */
 struct panel_product {
@@ -141,7 +141,7 @@ struct kernels {
 
 extern const struct kernels kernels_avx2, kernels_avx512;
 extern const struct attention_kernels attention_kernels_avx2, attention_kernels_avx512;
-/* Products of bf16 numbers with float sums: worker/backend/bf16/. */
+/* Products of bf16 numbers with float sums: worker/backend/cpu/bf16/. */
 extern const struct multiplier multiplier_avx512_bf16, multiplier_amx;
 extern const struct attention_kernels attention_kernels_amx;
 

@@ -1,6 +1,6 @@
 /* The large products. A tile of C stays in registers: two vectors of columns times as many rows as fit beside
    them; the panel is read by vectors, A by broadcast from where it lies. */
-#include "worker/backend/isa/product.h"
+#include "worker/backend/cpu/isa/product.h"
 
 enum { PANEL = 2 * W, TALL = W == 8 ? 6 : 12, AHEAD = 12 };
 _Static_assert((int)PANEL <= (int)KERNELS_PANEL_MAX, "panels fit");

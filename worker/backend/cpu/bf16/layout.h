@@ -1,14 +1,14 @@
 /* What both multipliers of bf16 numbers read. A lies in blocks of 16 rows x 32 numbers, a line of cache a row; a row of
    a panel holds two numbers (rows 2k and 2k + 1 of B) of each of its 32 columns. That is what AMX's tiles and
    AVX-512's pairs want. Included only by the files of this folder, compiled for AVX512-BF16. */
-#ifndef WORKER_BACKEND_BF16_LAYOUT_H
-#define WORKER_BACKEND_BF16_LAYOUT_H
+#ifndef WORKER_BACKEND_CPU_BF16_LAYOUT_H
+#define WORKER_BACKEND_CPU_BF16_LAYOUT_H
 
 #include <immintrin.h>
 #include <stdint.h>
 #include <string.h>
 
-#include "worker/backend/kernels.h"
+#include "worker/backend/cpu/kernels.h"
 
 enum { BF16_PANEL = 32, ROW_BLOCK = 16, DEPTH_BLOCK = 32, BLOCK_NUMBERS = ROW_BLOCK * DEPTH_BLOCK, ROW_STEP = 32 };
 

@@ -1,10 +1,10 @@
 /* The backward pass of attention. Blocks of query rows meet chunks of keys; the probabilities of both are made again
    from the saved log-sum-exp. */
-#include "worker/backend/isa/attention.h"
+#include "worker/backend/cpu/isa/attention.h"
 #ifdef ATTENTION_TILES
-#include "worker/backend/bf16/attention_products.h"
+#include "worker/backend/cpu/bf16/attention_products.h"
 #else
-#include "worker/backend/isa/attention_products.h"
+#include "worker/backend/cpu/isa/attention_products.h"
 #endif
 
 #define LOG2_E 1.44269504088896341f

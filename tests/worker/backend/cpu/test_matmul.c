@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
-#include "worker/backend/product.h"
+#include "worker/backend/cpu/matmul.h"
 
 enum { FLOATS_MAX = 300 * 2600, RANK_MAX = 24 };
 
@@ -55,15 +55,15 @@ static void see(float *out, const float *in, size_t count, enum precision precis
 
 static enum precision precision;
 
-static void check(const struct backend *backend, struct product p, struct weight w) {
+static void check(const struct backend *backend, struct matmul p, struct weight w) {
   p.weight = &w;
   see(rounded_a, a, p.rows * (p.transposed ? w.cols : w.rows), precision);
   see(rounded_w, decoded, w.rows * w.cols, precision);
   size_t columns = p.transposed ? w.rows : w.cols, depth = p.transposed ? w.cols : w.rows;
-  float *scratch = malloc(product_scratch(backend, p.rows, depth, p.R) * sizeof *scratch);
+  float *scratch = malloc(matmul_scratch(backend, p.rows, depth, p.R) * sizeof *scratch);
   p.a = a, p.c = c, p.q = q, p.v = v;
   memcpy(c, start, (p.rows * columns + 3) * sizeof *c);
-  product_run(backend, &p, scratch);
+  matmul_run(backend, &p, scratch);
   for (size_t i = 0; i < p.rows; i++)
     for (size_t j = 0; j < columns; j++) {
       double want = (p.accumulate ? (double)start[i * columns + j] : 0) + (p.bias ? (double)p.bias[j] : 0);
@@ -82,10 +82,10 @@ static void check(const struct backend *backend, struct product p, struct weight
   struct error err;
   assert_int_equal(backend_open(&three, 3, backend_isa(backend), &err), STATUS_OK);
   backend_set_precision(&three, precision);
-  scratch = malloc(product_scratch(&three, p.rows, depth, p.R) * sizeof *scratch);
+  scratch = malloc(matmul_scratch(&three, p.rows, depth, p.R) * sizeof *scratch);
   memcpy(again, start, p.rows * columns * sizeof *again);
   p.c = again;
-  product_run(&three, &p, scratch);
+  matmul_run(&three, &p, scratch);
   assert_memory_equal(again, c, p.rows * columns * sizeof *c);
   free(scratch);
   backend_close(&three);
@@ -117,7 +117,7 @@ static void shapes_of(const struct backend *backend) {
     for (size_t j = 0; j < COUNT_OF(sizes); j++)
       for (int kind = 0; kind < 8; kind++)
         check(backend,
-              (struct product){.rows = rows[(i + 3 * j) % COUNT_OF(rows)],
+              (struct matmul){.rows = rows[(i + 3 * j) % COUNT_OF(rows)],
                                .transposed = kind & 1,
                                .accumulate = kind & 2,
                                .bias = kind & 4 ? bias : NULL,
@@ -129,7 +129,7 @@ static void shapes_of(const struct backend *backend) {
 /* A sum in three parts, several groups, and a rank larger than a panel. */
 static void parts_of(const struct backend *backend) {
   for (int kind = 0; kind < 4; kind++) {
-    struct product p = {
+    struct matmul p = {
         .rows = 29, .transposed = kind & 1, .accumulate = kind & 2, .bias = bias, .R = RANK_MAX, .sign = -1};
     check(backend, p, make(2600, 300, GGML_F32, 0));
     check(backend, p, make(300, 2600, GGML_F32, 0));
@@ -143,7 +143,7 @@ static void types_of(const struct backend *backend) {
   } rows[] = {{GGML_F32, 4}, {GGML_F16, 0}, {GGML_BF16, 3}, {GGML_Q8_0, 0}, {GGML_Q8_0, 6}, {GGML_Q6_K, 0}};
   for (size_t i = 0; i < COUNT_OF(rows); i++)
     for (int transposed = 0; transposed < 2; transposed++) {
-      struct product p = {.rows = 40, .transposed = transposed, .bias = bias, .R = 8, .sign = 1};
+      struct matmul p = {.rows = 40, .transposed = transposed, .bias = bias, .R = 8, .sign = 1};
       check(backend, p, make(48, 512, rows[i].type, rows[i].heads));
       check(backend, p, make(1200, 512, rows[i].type, rows[i].heads));
     }
@@ -154,7 +154,7 @@ static void thin_of(const struct backend *backend) {
   for (size_t t = 0; t < COUNT_OF(types); t++)
     for (size_t R = 8; R <= RANK_MAX; R += 8) {
       struct weight w = make(50, 512, types[t], t == 1 ? 5 : 0);
-      product_thin(c, &w, a, R, backend->kernels);
+      matmul_thin(c, &w, a, R, backend->kernels);
       for (size_t i = 0; i < w.rows; i++)
         for (size_t r = 0; r < R; r++) {
           double want = 0;
@@ -163,7 +163,7 @@ static void thin_of(const struct backend *backend) {
           assert_true(fabs(want - (double)c[i * R + r]) < 1e-4);
         }
       memcpy(c, start, w.cols * R * sizeof *c);
-      product_thin_transposed(c, &w, a, R, backend->kernels);
+      matmul_thin_transposed(c, &w, a, R, backend->kernels);
       for (size_t k = 0; k < w.cols; k++)
         for (size_t r = 0; r < R; r++) {
           double want = (double)start[k * R + r];
@@ -181,11 +181,11 @@ static void rounding_of(const struct backend *backend) {
   float one[1] = {1.0f}, out[1];
   if (precision == PRECISION_FP32)
     return;
-  float *scratch = malloc(product_scratch(backend, 1, 1, 0) * sizeof *scratch);
+  float *scratch = malloc(matmul_scratch(backend, 1, 1, 0) * sizeof *scratch);
   for (size_t i = 0; i < COUNT_OF(in); i++)
     for (int side = 0; side < 2; side++) {
       struct weight w = weight_of(side ? &in[i] : one, 1, 1);
-      product_run(backend, &(struct product){.c = out, .a = side ? one : &in[i], .rows = 1, .weight = &w}, scratch);
+      matmul_run(backend, &(struct matmul){.c = out, .a = side ? one : &in[i], .rows = 1, .weight = &w}, scratch);
       assert_true(out[0] == want[i] || (isnan(want[i]) && isnan(out[0])));
     }
   free(scratch);

@@ -1,10 +1,10 @@
 /* What the forward and the backward pass of attention share. Scores of a block of query rows are kept as
    (keys x rows): a vector holds one key's scores of W rows, so that softmax, what a row may see and dropout work on
    rows side by side, and each product finds one factor in vectors and the other in runs of floats. */
-#ifndef WORKER_BACKEND_ISA_ATTENTION_BLOCK_H
-#define WORKER_BACKEND_ISA_ATTENTION_BLOCK_H
+#ifndef WORKER_BACKEND_CPU_ISA_ATTENTION_BLOCK_H
+#define WORKER_BACKEND_CPU_ISA_ATTENTION_BLOCK_H
 
-#include "worker/backend/isa/dropout.h"
+#include "worker/backend/cpu/isa/dropout.h"
 
 enum {
   PANEL = DROPOUT_PANEL,     /* rows side by side, and columns of a tile: two vectors */

@@ -1,6 +1,6 @@
 /* Products by AVX512-BF16: a tile of eight rows and two vectors of columns in registers; each instruction adds two
    products a lane. */
-#include "worker/backend/bf16/layout.h"
+#include "worker/backend/cpu/bf16/layout.h"
 
 enum { ROWS = 8 };
 

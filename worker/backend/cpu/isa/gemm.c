@@ -1,6 +1,6 @@
 /* C = [C +] alpha * A B for products where one dimension is small: a head's attention, an adapter's
    thin factors. A tile of C stays in registers while A is read by broadcast and B by vectors. */
-#include "worker/backend/isa/gemm.h"
+#include "worker/backend/cpu/isa/gemm.h"
 
 struct tile {
   float *c;

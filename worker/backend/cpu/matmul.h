@@ -6,8 +6,8 @@
    An adapter's low-rank part and the bias are further rows of the panel, always floats.
 
    With precision bf16, A and B are rounded to bf16 (to nearest even) before they are multiplied; sums are floats. */
-#ifndef WORKER_BACKEND_PRODUCT_H
-#define WORKER_BACKEND_PRODUCT_H
+#ifndef WORKER_BACKEND_CPU_MATMUL_H
+#define WORKER_BACKEND_CPU_MATMUL_H
 
 #include "worker/backend/backend.h"
 #include "worker/backend/weight.h"
@@ -16,7 +16,7 @@
    transpose (rows x cols becomes cols x rows: the forward direction) or the weight itself (backward).
    C: rows x columns(B), A: rows x depth(B), Q: rows x R, V: R x columns(B). Every element of C is summed in an
    order that depends on the shapes alone. */
-struct product {
+struct matmul {
   float *c;
   const float *a;
   size_t rows;
@@ -30,13 +30,13 @@ struct product {
 };
 
 /* Floats of scratch that products of up to `rows` rows, with B up to `depth` deep and a rank up to R, need. */
-size_t product_scratch(const struct backend *backend, size_t rows, size_t depth, size_t R);
-void product_run(const struct backend *backend, const struct product *product, float *scratch);
+size_t matmul_scratch(const struct backend *backend, size_t rows, size_t depth, size_t R);
+void matmul_run(const struct backend *backend, const struct matmul *product, float *scratch);
 
 /* An adapter's products with its weight, on one thread: y (rows x R) = W u, u: cols x R; y (cols x R) += W^T u,
    u: rows x R. */
-void product_thin(float *y, const struct weight *weight, const float *u, size_t R, const struct kernels *kernels);
-void product_thin_transposed(float *y, const struct weight *weight, const float *u, size_t R,
+void matmul_thin(float *y, const struct weight *weight, const float *u, size_t R, const struct kernels *kernels);
+void matmul_thin_transposed(float *y, const struct weight *weight, const float *u, size_t R,
                              const struct kernels *kernels);
 
 #endif

@@ -1,4 +1,4 @@
-#include "worker/backend/product.h"
+#include "worker/backend/cpu/matmul.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -18,7 +18,7 @@ enum {
 };
 
 struct pass {
-  const struct product *p;
+  const struct matmul *p;
   const struct multiplier *m;
   const unsigned char *a;      /* A as m reads it */
   size_t columns, depth, part; /* of B; of a sum's part */
@@ -119,7 +119,7 @@ static void pack_straight(const struct pass *pass, const struct panels *panels, 
 }
 
 static void pack_low_rank(const struct pass *pass, const struct panels *panels, size_t row) {
-  const struct product *p = pass->p;
+  const struct matmul *p = pass->p;
   const struct multiplier *m = pass->m;
   const float *v = p->v + panels->first;
   for (size_t r = 0; r < rank_rows(m, p->R); r++)
@@ -133,7 +133,7 @@ static void pack_low_rank(const struct pass *pass, const struct panels *panels, 
 
 static void task(void *payload, size_t index, int thread) {
   const struct pass *pass = payload;
-  const struct product *p = pass->p;
+  const struct matmul *p = pass->p;
   const struct multiplier *m = pass->m;
   size_t row = index / pass->groups * pass->chunk, first = index % pass->groups * pass->group;
   size_t rows = p->rows - row < pass->chunk ? p->rows - row : pass->chunk;
@@ -172,7 +172,7 @@ static void convert_task(void *payload, size_t index, int thread) {
   const struct pass *pass = payload;
   size_t first = index * CONVERT_ROWS, left = pass->p->rows - first;
   unsigned char *out = (unsigned char *)pass->converted + first * pass->lda * pass->m->number;
-  const struct product *p = pass->p;
+  const struct matmul *p = pass->p;
   pass->m->convert((void *)out, p->a + first * pass->depth, p->R ? p->q + first * p->R : NULL,
                    left < CONVERT_ROWS ? left : CONVERT_ROWS, pass->depth, p->R);
 }
@@ -194,7 +194,7 @@ static size_t thread_floats(const struct multiplier *m, size_t R) {
   return round_up(decode_floats(m) + panels, ALIGN_FLOATS);
 }
 
-size_t product_scratch(const struct backend *b, size_t rows, size_t depth, size_t R) {
+size_t matmul_scratch(const struct backend *b, size_t rows, size_t depth, size_t R) {
   return ALIGN_FLOATS + converted_floats(b->multiplier, rows, depth, R) +
          (size_t)pool_threads(b->pool) * thread_floats(b->multiplier, R);
 }
@@ -202,7 +202,7 @@ size_t product_scratch(const struct backend *b, size_t rows, size_t depth, size_
 /* How sums are cut depends on the shapes alone. Groups are whole panels, and whole blocks where B's rows are the
    weight's. */
 static void cut_columns(struct pass *pass, int threads) {
-  const struct product *p = pass->p;
+  const struct matmul *p = pass->p;
   size_t block = p->transposed ? 1 : weight_block(p->weight), width = pass->m->panel;
   size_t step = block > width ? block : width, deepest = GROUP_FLOATS / step / BLOCK_MAX * BLOCK_MAX;
   size_t longest = p->transposed ? DEPTH_MAX : DEPTH_STRAIGHT; /* then a group is wide: long pieces of the rows */
@@ -231,7 +231,7 @@ static void cut_rows(struct pass *pass, int threads) {
   pass->chunks = ceil_div(rows, pass->chunk);
 }
 
-void product_run(const struct backend *b, const struct product *p, float *scratch) {
+void matmul_run(const struct backend *b, const struct matmul *p, float *scratch) {
   struct pass pass = {.p = p, .m = b->multiplier, .a = (const unsigned char *)p->a};
   if (p->rows == 0)
     return;
@@ -286,11 +286,11 @@ static void thin(float *y, const struct weight *w, const float *u, size_t R, boo
   }
 }
 
-void product_thin(float *y, const struct weight *w, const float *u, size_t R, const struct kernels *kernels) {
+void matmul_thin(float *y, const struct weight *w, const float *u, size_t R, const struct kernels *kernels) {
   thin(y, w, u, R, false, kernels);
 }
 
-void product_thin_transposed(float *y, const struct weight *w, const float *u, size_t R,
+void matmul_thin_transposed(float *y, const struct weight *w, const float *u, size_t R,
                              const struct kernels *kernels) {
   thin(y, w, u, R, true, kernels);
 }

@@ -1,11 +1,11 @@
 /* The forward pass of attention: the heads of one sequence that share keys and values. A block of query rows sees
    all its keys at once in scratch memory, so the probabilities of a batch never exist (Dao et al.,
    "FlashAttention", 2022, section 3.1 without its tiling of keys). */
-#include "worker/backend/isa/attention.h"
+#include "worker/backend/cpu/isa/attention.h"
 #ifdef ATTENTION_TILES
-#include "worker/backend/bf16/attention_products.h"
+#include "worker/backend/cpu/bf16/attention_products.h"
 #else
-#include "worker/backend/isa/attention_products.h"
+#include "worker/backend/cpu/isa/attention_products.h"
 #endif
 
 #define LOG2_E 1.44269504088896341f

@@ -1,10 +1,10 @@
 /* Row-wise and elementwise loops, and the table that names every kernel of one instruction set. */
-#include "worker/backend/kernels.h"
+#include "worker/backend/cpu/kernels.h"
 
-#include "worker/backend/isa/dropout.h"
-#include "worker/backend/isa/gemm.h"
-#include "worker/backend/isa/product.h"
-#include "worker/backend/isa/thin.h"
+#include "worker/backend/cpu/isa/dropout.h"
+#include "worker/backend/cpu/isa/gemm.h"
+#include "worker/backend/cpu/isa/product.h"
+#include "worker/backend/cpu/isa/thin.h"
 
 /* Several vectors a turn: a turn of one takes one cycle or two, as the place of its code happens to be. */
 static void add(float *y, const float *x, size_t count) {

@@ -1,6 +1,6 @@
 /* Workers wait on a generation number: for a moment by spinning, because the next parallel loop of a
    step follows within microseconds, then by futex through a condition variable. */
-#include "worker/backend/pool.h"
+#include "worker/thread/pool.h"
 
 #include <pthread.h>
 #include <sched.h>

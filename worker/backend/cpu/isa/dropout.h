@@ -1,11 +1,11 @@
 /* Dropout masks for the files of this folder: Philox 4x32 with 7 rounds (the fewest that pass BigCrush; Salmon et
    al., SC 2011), two 16-bit draws a word. A counter is (elements / 8 of a group, row, site); its 8 draws are 8
    elements apart, so that 8 counters make the 64 elements of a group. */
-#ifndef WORKER_BACKEND_ISA_DROPOUT_H
-#define WORKER_BACKEND_ISA_DROPOUT_H
+#ifndef WORKER_BACKEND_CPU_ISA_DROPOUT_H
+#define WORKER_BACKEND_CPU_ISA_DROPOUT_H
 
-#include "worker/backend/isa/vector.h"
-#include "worker/backend/kernels.h"
+#include "worker/backend/cpu/isa/vector.h"
+#include "worker/backend/cpu/kernels.h"
 
 enum {
   DROPOUT_GROUP = 64,    /* elements of 8 counters */

@@ -1,9 +1,9 @@
 /* AMX's tiles of 16 x 16 float sums: four of them, two of A's blocks and two of a panel's, so that each load is used
    twice. Included only by files compiled for AMX. */
-#ifndef WORKER_BACKEND_BF16_TILES_H
-#define WORKER_BACKEND_BF16_TILES_H
+#ifndef WORKER_BACKEND_CPU_BF16_TILES_H
+#define WORKER_BACKEND_CPU_BF16_TILES_H
 
-#include "worker/backend/bf16/layout.h"
+#include "worker/backend/cpu/bf16/layout.h"
 
 enum { TILE_ROWS = 16, TILE_LINE = 64 };
 

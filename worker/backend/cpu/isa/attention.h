@@ -1,9 +1,9 @@
 /* Attention kernels (kernels.h): what their table is made of. */
-#ifndef WORKER_BACKEND_ISA_ATTENTION_H
-#define WORKER_BACKEND_ISA_ATTENTION_H
+#ifndef WORKER_BACKEND_CPU_ISA_ATTENTION_H
+#define WORKER_BACKEND_CPU_ISA_ATTENTION_H
 
-#include "worker/backend/isa/vector.h"
-#include "worker/backend/kernels.h"
+#include "worker/backend/cpu/isa/vector.h"
+#include "worker/backend/cpu/kernels.h"
 
 size_t ISA_NAME(attention_scratch)(size_t length, size_t head_size);
 void ISA_NAME(attention)(float *out, float *lse, const float *q, const float *k, const float *v,

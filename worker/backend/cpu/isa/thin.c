@@ -1,6 +1,6 @@
 /* y = x u for an adapter's few columns: little arithmetic for every number of x, which mostly comes from memory. Twelve
    rows at a time are more streams than the processor follows by itself, so what comes next is asked for meanwhile. */
-#include "worker/backend/isa/thin.h"
+#include "worker/backend/cpu/isa/thin.h"
 
 enum { TALL = 12, LINE_FLOATS = 16 };
 

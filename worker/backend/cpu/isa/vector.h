@@ -1,7 +1,7 @@
 /* Float vectors of ISA_WIDTH lanes by GCC's vector extensions, and the functions on them that C
    lacks. Included only by the files of this folder, which are compiled once per instruction set. */
-#ifndef WORKER_BACKEND_ISA_VECTOR_H
-#define WORKER_BACKEND_ISA_VECTOR_H
+#ifndef WORKER_BACKEND_CPU_ISA_VECTOR_H
+#define WORKER_BACKEND_CPU_ISA_VECTOR_H
 
 #include <immintrin.h>
 #include <math.h>

@@ -1,8 +1,8 @@
 /* One pool of threads for the whole engine. Work is given as `count` numbered tasks; which thread
    runs which is not fixed, so tasks write only to places that belong to their number: results never
    depend on the number of threads. The caller works too. */
-#ifndef WORKER_BACKEND_POOL_H
-#define WORKER_BACKEND_POOL_H
+#ifndef WORKER_THREAD_POOL_H
+#define WORKER_THREAD_POOL_H
 
 #include <stddef.h>
 

@@ -1,5 +1,5 @@
 /* Products by AMX. */
-#include "worker/backend/bf16/tiles.h"
+#include "worker/backend/cpu/bf16/tiles.h"
 
 static void run(const struct panel_product *p) {
   const size_t panel_floats = (1 + p->depth / 2) * BF16_PANEL;

@@ -1,10 +1,10 @@
 /* The products of attention in floats, for attention.c and attention_backward.c. The same names in bf16 tiles:
-   worker/backend/bf16/attention_products.h. */
-#ifndef WORKER_BACKEND_ISA_ATTENTION_PRODUCTS_H
-#define WORKER_BACKEND_ISA_ATTENTION_PRODUCTS_H
+   worker/backend/cpu/bf16/attention_products.h. */
+#ifndef WORKER_BACKEND_CPU_ISA_ATTENTION_PRODUCTS_H
+#define WORKER_BACKEND_CPU_ISA_ATTENTION_PRODUCTS_H
 
-#include "worker/backend/isa/attention_block.h"
-#include "worker/backend/isa/product.h"
+#include "worker/backend/cpu/isa/attention_block.h"
+#include "worker/backend/cpu/isa/product.h"
 
 /* Keys or values: rows of all of them. */
 struct keys {
