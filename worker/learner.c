@@ -145,13 +145,13 @@ size_t learner_bytes(const struct learner *l) {
 static enum status prepare(struct learner *l, struct error *err) {
   if (l->prepared)
     return STATUS_OK;
-  enum status status = adapter_prepare_all(l->model->adapters, l->model->adapter_count, l->model->backend, err);
+  enum status status = adapter_forward_factors(l->model->adapters, l->model->adapter_count, l->model->backend, err);
   l->prepared = !status;
   return status;
 }
 
 enum status learner_begin(struct learner *l, double *penalty, struct error *err) {
-  l->prepared = false; /* what was gathered must be cleared */
+  l->prepared = false; /* the factors' gradients must be zero */
   enum status status = prepare(l, err);
   if (status)
     return status;
@@ -196,7 +196,7 @@ void learner_accumulate(struct learner *l, const struct sequences *s, const stru
 }
 
 void learner_finish(struct learner *l) {
-  adapter_finish_all(l->model->adapters, l->model->adapter_count, l->model->backend, l->orth_lambda);
+  adapter_backward_factors(l->model->adapters, l->model->adapter_count, l->model->backend, l->orth_lambda);
 }
 
 enum status learner_update(struct learner *l, double learning_rate, double *grad_norm, struct error *err) {

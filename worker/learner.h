@@ -62,7 +62,7 @@ void learner_accumulate(struct learner *learner, const struct sequences *sequenc
 /* Language models, without dropout or gradients: the sum of the predicted tokens' losses. */
 NODISCARD enum status learner_score(struct learner *learner, const struct sequences *sequences,
                                     const struct answers *answers, double *loss, size_t *correct, struct error *err);
-/* Gradients of all parameters are complete after this: of the gathered products and the penalty. */
+/* Gradients of all parameters are complete after this: those of the factors and of the penalty are in them. */
 void learner_finish(struct learner *learner);
 /* Clips and updates. */
 NODISCARD enum status learner_update(struct learner *learner, double learning_rate, double *grad_norm,

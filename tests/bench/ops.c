@@ -16,6 +16,7 @@
 #include "tests/bench/host.h"
 #include "tests/bench/one_op.h"
 #include "tests/bench/random.h"
+#include "worker/adapter/adapter.h"
 #include "worker/optim/adamw.h"
 
 enum { RANK = 8, OFT_BLOCK = 32 };
@@ -101,7 +102,7 @@ static struct adapter *adapt(struct bench *b, const struct linear *linear, const
   struct adapter *adapter;
   struct error err;
   if (adapter_new(&adapter, spec, linear, &b->parameters, 1, &err) ||
-      adapter_prepare_all(&adapter, 1, &b->backend, &err))
+      adapter_forward_factors(&adapter, 1, &b->backend, &err))
     fail(linear->name, &err);
   return adapter;
 }
@@ -115,7 +116,7 @@ static void linear(struct bench *b, const char *layer, size_t in, size_t out) {
   char name[80];
   snprintf(name, sizeof name, "linear %s %zu to %zu", layer, in, out);
   measure(b, name, op, (struct work){.flops = wide}, (struct work){.flops = wide});
-  l.adapter = adapt(b, &l, &spec);
+  adapter_put(&l, adapt(b, &l, &spec));
   snprintf(name, sizeof name, "linear+hra %s %zu to %zu", layer, in, out);
   measure(b, name, op, (struct work){.flops = wide + thin},
           (struct work){.flops = wide + 2 * thin + 2 * tokens(b) * RANK * RANK});

@@ -27,6 +27,18 @@ enum status adapter_new(struct adapter **out, const struct adapter_spec *spec, c
   return (*out)->ops->attach(*out, parameters, seed, err);
 }
 
+void adapter_put(struct linear *linear, const struct adapter *adapter) {
+  linear->low_rank = adapter->low.R ? &adapter->low : NULL;
+  linear->rotation = adapter->rotation.block ? &adapter->rotation : NULL;
+}
+
+struct adapter *adapter_of(struct adapter *const *adapters, size_t count, const struct linear *linear) {
+  for (size_t i = 0; i < count; i++)
+    if (adapters[i]->linear == linear)
+      return adapters[i];
+  return NULL;
+}
+
 bool adapter_low_rank(struct adapter *adapter, struct parameter_list *parameters, size_t rank) {
   struct low_rank *low = &adapter->low;
   size_t in = adapter->linear->in, out = adapter->linear->out, R = (rank + 7) / 8 * 8;
@@ -35,8 +47,9 @@ bool adapter_low_rank(struct adapter *adapter, struct parameter_list *parameters
   struct {
     float **at;
     size_t count;
-  } parts[] = {{&low->down, in * R},   {&low->up_t, R * out}, {&low->up_back, out * R}, {&low->down_back_t, R * in},
-               {&low->g_down, in * R}, {&low->g_up, out * R}, {&low->g_core, R * R}};
+  } parts[] = {{&low->down, in * R},        {&low->up_t, R * out},     {&low->up_back, out * R},
+               {&low->down_back_t, R * in}, {&low->grad_down, in * R}, {&low->grad_up, out * R},
+               {&low->grad_core, R * R}};
   for (size_t i = 0; i < COUNT_OF(parts); i++)
     if (!(*parts[i].at = arena_array(parameters->arena, parts[i].count, sizeof(float))))
       return false;
@@ -49,10 +62,10 @@ bool adapter_rotation(struct adapter *adapter, struct parameter_list *parameters
   *o = (struct rotation){.block = block, .blocks = in / block};
   o->r = arena_array(parameters->arena, in * block, sizeof(float));
   o->r_t = arena_array(parameters->arena, in * block, sizeof(float));
-  o->g = arena_array(parameters->arena, in * block, sizeof(float));
+  o->grad_r = arena_array(parameters->arena, in * block, sizeof(float));
   o->scale = out ? arena_array(parameters->arena, out, sizeof(float)) : NULL;
-  o->g_scale = out ? arena_array(parameters->arena, out, sizeof(float)) : NULL;
-  return o->r && o->r_t && o->g && (!out || (o->scale && o->g_scale));
+  o->grad_scale = out ? arena_array(parameters->arena, out, sizeof(float)) : NULL;
+  return o->r && o->r_t && o->grad_r && (!out || (o->scale && o->grad_scale));
 }
 
 /* What HRA drew from the name alone stays as it was: use "" changes nothing. */
@@ -87,29 +100,29 @@ struct batch {
   double penalty_weight;
 };
 
-static void prepare_one(void *payload, size_t index, int thread) {
+static void forward_one(void *payload, size_t index, int thread) {
   (void)thread;
   const struct batch *batch = payload;
   struct adapter *adapter = batch->adapters[index];
   batch->errors[index].status = STATUS_OK;
-  enum status status = adapter->ops->prepare(adapter, batch->kernels, &batch->errors[index]);
+  enum status status = adapter->ops->forward_factors(adapter, batch->kernels, &batch->errors[index]);
   CHECK(status == batch->errors[index].status);
 }
 
-static void finish_one(void *payload, size_t index, int thread) {
+static void backward_one(void *payload, size_t index, int thread) {
   (void)thread;
   const struct batch *batch = payload;
-  batch->adapters[index]->ops->finish(batch->adapters[index], batch->kernels, batch->penalty_weight);
+  batch->adapters[index]->ops->backward_factors(batch->adapters[index], batch->kernels, batch->penalty_weight);
 }
 
-enum status adapter_prepare_all(struct adapter *const *adapters, size_t count, struct backend *backend,
-                                struct error *err) {
+enum status adapter_forward_factors(struct adapter *const *adapters, size_t count, struct backend *backend,
+                                    struct error *err) {
   enum { AT_ONCE = 64 }; /* so that the errors fit on the stack */
   struct error errors[AT_ONCE];
   for (size_t first = 0; first < count; first += AT_ONCE) {
     size_t n = count - first < AT_ONCE ? count - first : AT_ONCE;
     struct batch batch = {.adapters = adapters + first, .kernels = backend->kernels, .errors = errors};
-    pool_run(backend->pool, n, prepare_one, &batch);
+    pool_run(backend->pool, n, forward_one, &batch);
     for (size_t i = 0; i < n; i++)
       if (errors[i].status) {
         *err = errors[i];
@@ -119,7 +132,8 @@ enum status adapter_prepare_all(struct adapter *const *adapters, size_t count, s
   return STATUS_OK;
 }
 
-void adapter_finish_all(struct adapter *const *adapters, size_t count, struct backend *backend, double penalty_weight) {
+void adapter_backward_factors(struct adapter *const *adapters, size_t count, struct backend *backend,
+                              double penalty_weight) {
   struct batch batch = {.adapters = adapters, .kernels = backend->kernels, .penalty_weight = penalty_weight};
-  pool_run(backend->pool, count, finish_one, &batch);
+  pool_run(backend->pool, count, backward_one, &batch);
 }

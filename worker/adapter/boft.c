@@ -47,7 +47,7 @@ static void make_skew(float *q, const float *from, size_t b) {
       q[x * b + y] = 0.5f * (from[x * b + y] - from[y * b + x]);
 }
 
-static enum status prepare(struct adapter *a, const struct kernels *k, struct error *err) {
+static enum status forward_factors(struct adapter *a, const struct kernels *k, struct error *err) {
   (void)k;
   (void)err;
   struct rotation *o = &a->rotation;
@@ -59,25 +59,26 @@ static enum status prepare(struct adapter *a, const struct kernels *k, struct er
   }
   cayley_transpose(o);
   memcpy(o->scale, a->parameters[S]->data, a->linear->out * sizeof *o->scale);
-  memset(o->g_scale, 0, a->linear->out * sizeof *o->g_scale);
-  memset(o->g, 0, o->blocks * n * sizeof *o->g);
+  memset(o->grad_scale, 0, a->linear->out * sizeof *o->grad_scale);
+  memset(o->grad_r, 0, o->blocks * n * sizeof *o->grad_r);
   return STATUS_OK;
 }
 
-static void finish(struct adapter *a, const struct kernels *k, double penalty_weight) {
+static void backward_factors(struct adapter *a, const struct kernels *k, double penalty_weight) {
   (void)penalty_weight;
   struct rotation *o = &a->rotation;
   size_t b = o->block, n = b * b;
   float *scratch = a->state, *q = scratch + cayley_scratch(b, 0), *g_q = q + n;
   for (size_t i = 0; i < o->blocks; i++) {
     make_skew(q, a->parameters[R]->data + i * n, b);
-    cayley_exact_backward(g_q, o->g + i * n, q, b, scratch);
+    cayley_exact_backward(g_q, o->grad_r + i * n, q, b, scratch);
     float *grad = a->parameters[R]->grad + i * n;
     for (size_t x = 0; x < b; x++)
       for (size_t y = 0; y < b; y++)
         grad[x * b + y] += 0.5f * (g_q[x * b + y] - g_q[y * b + x]);
   }
-  k->add(a->parameters[S]->grad, o->g_scale, a->linear->out);
+  k->add(a->parameters[S]->grad, o->grad_scale, a->linear->out);
 }
 
-const struct adapter_ops adapter_boft = {.attach = attach, .prepare = prepare, .finish = finish, .merge = cayley_merge};
+const struct adapter_ops adapter_boft = {
+    .attach = attach, .forward_factors = forward_factors, .backward_factors = backward_factors, .merge = cayley_merge};

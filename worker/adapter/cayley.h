@@ -3,7 +3,7 @@
 #define WORKER_ADAPTER_CAYLEY_H
 
 #include "worker/backend/cpu/kernels.h"
-#include "worker/model/parameter.h"
+#include "worker/tensor/parameter.h"
 
 /* Scratch floats for both directions; the memory must be aligned for double. */
 size_t cayley_scratch(size_t b, int terms);

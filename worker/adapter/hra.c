@@ -7,7 +7,7 @@
    So W' = W - F M^-1 U^T with F = W U: a rank-r change, run by op_linear (adapter.h). The length of
    u_i is divided out by M's diagonal; no column is ever normalised.
 
-   Backward, from the gathered X^T C, dY^T Q and K = C^T Q:
+   Backward, from the accumulated X^T C, dY^T Q and K = C^T Q:
      dU = -X^T C + U (G + G^T) - W^T (dY^T Q),  G = mask o K. */
 #include <math.h>
 #include <string.h>
@@ -136,7 +136,7 @@ static void factor(struct adapter *a, const struct kernels *k) {
   struct low_rank *low = &a->low;
   size_t in = a->linear->in, out = a->linear->out, r = a->rank, R = low->R;
   const float *U = a->parameters[0]->data;
-  float *padded = low->g_down, *F = low->g_up; /* not in use between steps */
+  float *padded = low->grad_down, *F = low->grad_up; /* not in use between steps */
   for (size_t i = 0; i < in; i++)
     for (size_t j = 0; j < r; j++) {
       double sum = 0; /* down = U M^-T */
@@ -154,12 +154,12 @@ static void factor(struct adapter *a, const struct kernels *k) {
       low->up_back[o * R + j] = (float)sum;
       low->up_t[j * out + o] = F[o * R + j];
     }
-  memset(low->g_down, 0, in * R * sizeof(float));
-  memset(low->g_up, 0, out * R * sizeof(float));
-  memset(low->g_core, 0, R * R * sizeof(float));
+  memset(low->grad_down, 0, in * R * sizeof(float));
+  memset(low->grad_up, 0, out * R * sizeof(float));
+  memset(low->grad_core, 0, R * R * sizeof(float));
 }
 
-static enum status prepare(struct adapter *a, const struct kernels *k, struct error *err) {
+static enum status forward_factors(struct adapter *a, const struct kernels *k, struct error *err) {
   size_t r = a->rank;
   double *S = work_of(a, 0), *L = work_of(a, 1), *half = work_of(a, 2);
   gram(S, a->parameters[0]->data, a->linear->in, r);
@@ -207,7 +207,7 @@ static void penalty_backward(const struct adapter *a, double *T, double weight) 
   }
 }
 
-static void finish(struct adapter *a, const struct kernels *k, double penalty_weight) {
+static void backward_factors(struct adapter *a, const struct kernels *k, double penalty_weight) {
   struct low_rank *low = &a->low;
   size_t in = a->linear->in, r = a->rank, R = low->R;
   bool gs = a->spec->hra.apply_GS;
@@ -215,16 +215,16 @@ static void finish(struct adapter *a, const struct kernels *k, double penalty_we
   for (size_t i = 0; i < r; i++)
     for (size_t j = 0; j < r; j++)
       T[i * r + j] =
-          mask_at(gs, i, j) * (double)low->g_core[i * R + j] + mask_at(gs, j, i) * (double)low->g_core[j * R + i];
+          mask_at(gs, i, j) * (double)low->grad_core[i * R + j] + mask_at(gs, j, i) * (double)low->grad_core[j * R + i];
   if (penalty_weight > 0 && a->penalty > 0)
     penalty_backward(a, T, penalty_weight);
-  /* g_down becomes X^T C + W^T (dY^T Q) */
-  matmul_thin_transposed(low->g_down, &a->linear->weight, low->g_up, R, k);
+  /* grad_down becomes X^T C + W^T (dY^T Q) */
+  matmul_thin_transposed(low->grad_down, &a->linear->weight, low->grad_up, R, k);
   const float *U = a->parameters[0]->data;
   float *dU = a->parameters[0]->grad;
   for (size_t i = 0; i < in; i++)
     for (size_t j = 0; j < r; j++) {
-      double sum = -(double)low->g_down[i * R + j];
+      double sum = -(double)low->grad_down[i * R + j];
       for (size_t p = 0; p < r; p++)
         sum += (double)U[i * r + p] * T[p * r + j];
       dU[i * r + j] += (float)sum;
@@ -247,5 +247,8 @@ static void low_rank(const struct adapter *a, const struct kernels *k, float *A,
       B[o * r + j] = -a->low.up_back[o * R + j];
 }
 
-const struct adapter_ops adapter_hra = {
-    .attach = attach, .prepare = prepare, .finish = finish, .merge = merge, .low_rank = low_rank};
+const struct adapter_ops adapter_hra = {.attach = attach,
+                                        .forward_factors = forward_factors,
+                                        .backward_factors = backward_factors,
+                                        .merge = merge,
+                                        .low_rank = low_rank};

@@ -1,7 +1,7 @@
 /* LoRA (Hu et al., 2022): W' = W + s B A with A r x in, B out x r, s = alpha / r, or alpha / sqrt(r) (rank-stabilised,
    Kalajdzievski, 2023). In op_linear's contract: down = A^T, up = s B.
 
-   Backward, from the gathered X^T C and dY^T Q with C = dY (s B), Q = X A^T:
+   Backward, from the accumulated X^T C and dY^T Q with C = dY (s B), Q = X A^T:
      dA = (X^T C)^T,  dB = s dY^T Q. */
 #include <math.h>
 #include <string.h>
@@ -62,12 +62,12 @@ static enum status attach(struct adapter *a, struct parameter_list *parameters, 
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the adapter of %s", module);
   *scale = alpha / (spec->use_rslora ? sqrt(r) : r);
   a->low.sign = 1;
-  a->dropout = spec->lora_dropout;
+  a->low.dropout = spec->lora_dropout;
   initialise(a, seed);
   return STATUS_OK;
 }
 
-static enum status prepare(struct adapter *a, const struct kernels *k, struct error *err) {
+static enum status forward_factors(struct adapter *a, const struct kernels *k, struct error *err) {
   (void)k;
   (void)err;
   struct low_rank *low = &a->low;
@@ -80,13 +80,13 @@ static enum status prepare(struct adapter *a, const struct kernels *k, struct er
   for (size_t o = 0; o < out; o++)
     for (size_t j = 0; j < r; j++)
       low->up_back[o * R + j] = low->up_t[j * out + o] = scale * pb[o * r + j];
-  memset(low->g_down, 0, in * R * sizeof(float));
-  memset(low->g_up, 0, out * R * sizeof(float));
-  memset(low->g_core, 0, R * R * sizeof(float));
+  memset(low->grad_down, 0, in * R * sizeof(float));
+  memset(low->grad_up, 0, out * R * sizeof(float));
+  memset(low->grad_core, 0, R * R * sizeof(float));
   return STATUS_OK;
 }
 
-static void finish(struct adapter *a, const struct kernels *k, double penalty_weight) {
+static void backward_factors(struct adapter *a, const struct kernels *k, double penalty_weight) {
   (void)k;
   (void)penalty_weight;
   const struct low_rank *low = &a->low;
@@ -94,10 +94,10 @@ static void finish(struct adapter *a, const struct kernels *k, double penalty_we
   float *ga = a->parameters[A]->grad, *gb = a->parameters[B]->grad, scale = (float)scale_of(a);
   for (size_t j = 0; j < r; j++)
     for (size_t i = 0; i < in; i++)
-      ga[j * in + i] += low->g_down[i * R + j];
+      ga[j * in + i] += low->grad_down[i * R + j];
   for (size_t o = 0; o < out; o++)
     for (size_t j = 0; j < r; j++)
-      gb[o * r + j] += scale * low->g_up[o * R + j];
+      gb[o * r + j] += scale * low->grad_up[o * R + j];
 }
 
 static void merge(const struct adapter *a, const struct kernels *k, float *merged) {
@@ -115,5 +115,8 @@ static void low_rank(const struct adapter *a, const struct kernels *k, float *to
     to_b[i] = scale * a->parameters[B]->data[i];
 }
 
-const struct adapter_ops adapter_lora = {
-    .attach = attach, .prepare = prepare, .finish = finish, .merge = merge, .low_rank = low_rank};
+const struct adapter_ops adapter_lora = {.attach = attach,
+                                         .forward_factors = forward_factors,
+                                         .backward_factors = backward_factors,
+                                         .merge = merge,
+                                         .low_rank = low_rank};

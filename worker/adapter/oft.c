@@ -69,7 +69,7 @@ static void constrain(float *packed, size_t count, double limit) {
     packed[i] = (float)((double)packed[i] * limit / norm);
 }
 
-static enum status prepare(struct adapter *a, const struct kernels *k, struct error *err) {
+static enum status forward_factors(struct adapter *a, const struct kernels *k, struct error *err) {
   struct rotation *o = &a->rotation;
   const struct oft_spec *spec = &a->spec->oft;
   size_t b = o->block, n = b * b, rows = (size_t)a->parameters[0]->shape[0], packed = b * (b - 1) / 2;
@@ -92,24 +92,24 @@ static enum status prepare(struct adapter *a, const struct kernels *k, struct er
     }
   }
   cayley_transpose(o);
-  memset(o->g, 0, o->blocks * n * sizeof *o->g);
+  memset(o->grad_r, 0, o->blocks * n * sizeof *o->grad_r);
   return STATUS_OK;
 }
 
-static void finish(struct adapter *a, const struct kernels *k, double penalty_weight) {
+static void backward_factors(struct adapter *a, const struct kernels *k, double penalty_weight) {
   (void)penalty_weight;
   struct rotation *o = &a->rotation;
   size_t b = o->block, n = b * b, rows = (size_t)a->parameters[0]->shape[0], packed = b * (b - 1) / 2;
   int terms = terms_of(a);
   float *scratch = a->state, *q = scratch + cayley_scratch(b, terms), *g_q = q + n;
   for (size_t i = rows; i < o->blocks; i++) /* shared: all blocks' gradients are the one's */
-    k->add(o->g, o->g + i * n, n);
+    k->add(o->grad_r, o->grad_r + i * n, n);
   for (size_t i = 0; i < rows; i++) {
     unpack(q, a->parameters[0]->data + i * packed, b);
     if (terms)
-      cayley_series_backward(g_q, o->g + i * n, q, b, terms, k, scratch);
+      cayley_series_backward(g_q, o->grad_r + i * n, q, b, terms, k, scratch);
     else
-      cayley_exact_backward(g_q, o->g + i * n, q, b, scratch);
+      cayley_exact_backward(g_q, o->grad_r + i * n, q, b, scratch);
     float *grad = a->parameters[0]->grad + i * packed;
     for (size_t x = 0; x < b; x++)
       for (size_t y = x + 1; y < b; y++)
@@ -117,4 +117,5 @@ static void finish(struct adapter *a, const struct kernels *k, double penalty_we
   }
 }
 
-const struct adapter_ops adapter_oft = {.attach = attach, .prepare = prepare, .finish = finish, .merge = cayley_merge};
+const struct adapter_ops adapter_oft = {
+    .attach = attach, .forward_factors = forward_factors, .backward_factors = backward_factors, .merge = cayley_merge};

@@ -60,9 +60,10 @@ enum status export_numbers(float *out, const struct export *e, const char *name,
   const struct model *m = e->model;
   for (size_t i = 0; i < m->linear_count; i++) {
     const struct linear *l = m->linears[i];
-    if (is_of(name, l->name, "weight") && (l->adapter || l->trained_weight)) {
-      if (l->adapter)
-        l->adapter->ops->merge(l->adapter, m->backend->kernels, out);
+    const struct adapter *adapter = adapter_of(m->adapters, m->adapter_count, l);
+    if (is_of(name, l->name, "weight") && (adapter || l->trained_weight)) {
+      if (adapter)
+        adapter->ops->merge(adapter, m->backend->kernels, out);
       else
         weight_read(out, &l->weight);
       return STATUS_OK;
@@ -94,7 +95,7 @@ static enum status write_one(const struct export *e, struct export_choice choice
 
 enum status export_formats(const struct export *e, const struct string_list *formats, struct error *err) {
   struct model *m = e->model;
-  enum status status = adapter_prepare_all(m->adapters, m->adapter_count, m->backend, err);
+  enum status status = adapter_forward_factors(m->adapters, m->adapter_count, m->backend, err);
   for (size_t i = 0; !status && i < formats->count; i++) {
     struct export_choice choice;
     if (!export_parse(&choice, formats->item[i]))

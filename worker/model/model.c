@@ -162,9 +162,10 @@ static enum status train_biases(struct model *m, enum adapter_bias which, struct
   enum status status = STATUS_OK;
   for (size_t i = 0; which != BIAS_NONE && !status && i < m->linear_count; i++) {
     struct linear *l = m->linears[i];
-    if (!l->bias || l->trained_bias || (which == BIAS_METHOD_ONLY && !l->adapter))
+    bool adapted = l->low_rank || l->rotation;
+    if (!l->bias || l->trained_bias || (which == BIAS_METHOD_ONLY && !adapted))
       continue;
-    const char *suffix = l->adapter ? "base_layer.bias" : "bias";
+    const char *suffix = adapted ? "base_layer.bias" : "bias";
     status = train_vector(&l->trained_bias, m, l->name, suffix, &l->bias, l->out, err);
   }
   for (size_t i = 0; which == BIAS_ALL && !status && i < m->norm_count; i++) {
@@ -217,8 +218,10 @@ static enum status attach(struct model *m, const struct adapter_spec *spec, cons
     if (selected[i]) {
       struct adapter *adapter;
       status = adapter_new(&adapter, spec, m->linears[i], &m->parameters, seed, err);
-      if (!status)
-        m->linears[i]->adapter = m->adapters[m->adapter_count++] = adapter;
+      if (!status) {
+        m->adapters[m->adapter_count++] = adapter;
+        adapter_put(m->linears[i], adapter);
+      }
     }
   for (size_t i = 0; !status && i < m->linear_count; i++)
     for (size_t s = 0; !status && s < m->modules_to_save.count; s++)

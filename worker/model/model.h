@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "api/job.h"
+#include "worker/adapter/adapter.h"
 #include "worker/model/checkpoint.h"
 #include "worker/model/classes.h"
 #include "worker/op/op.h"

@@ -17,7 +17,7 @@ struct pass {
   struct tape *tape;
   size_t panels;
   float *c;       /* rows x R */
-  float *partial; /* per panel: g_down and g_up transposed (R rows), g_core */
+  float *partial; /* per panel: grad_down and grad_up transposed (R rows), grad_core */
   size_t partial_floats;
   float *dropped; /* rows x in, with dropout: what `down` reads, or what it gives */
   float *product; /* of matmul_run */
@@ -38,7 +38,7 @@ static size_t scratch(const struct tape *tape, const struct node *node) {
   size_t rows = node->in[0]->rows, dropped = a->dropout.threshold ? rows * a->linear->in : 0;
   return rows * rank_of(a) + BACKEND_PANELS_MAX * partial_floats(a) + dropped +
          matmul_scratch(tape->backend, rows, a->linear->in > a->linear->out ? a->linear->in : a->linear->out,
-                         rank_of(a));
+                        rank_of(a));
 }
 
 static struct pass make_pass(struct tape *tape, const struct node *node) {
@@ -82,11 +82,11 @@ static void forward(struct tape *tape, const struct node *node) {
   const struct attributes *a = node->attributes;
   struct pass pass = make_pass(tape, node);
   struct matmul y = {.c = node->out[0]->data,
-                      .a = node->in[0]->data,
-                      .rows = node->in[0]->rows,
-                      .weight = &a->linear->weight,
-                      .transposed = true,
-                      .bias = a->linear->bias};
+                     .a = node->in[0]->data,
+                     .rows = node->in[0]->rows,
+                     .weight = &a->linear->weight,
+                     .transposed = true,
+                     .bias = a->linear->bias};
   if (a->low) {
     pool_run(tape->backend->pool, pass.panels, down_panel, &pass);
     y.R = a->low->R;
@@ -99,8 +99,8 @@ static void forward(struct tape *tape, const struct node *node) {
 
 /* --- backward ------------------------------------------------------------------------------------- */
 
-/* C = dY up_back, and what is gathered. A strip of rows stays in the cache for all that reads it. */
-static void gather_panel(void *payload, size_t index, int thread) {
+/* C = dY up_back, and the gradients of the factors. A strip of rows stays in the cache for all that reads it. */
+static void factor_gradients_panel(void *payload, size_t index, int thread) {
   (void)thread;
   const struct pass *pass = payload;
   const struct node *node = pass->node;
@@ -109,7 +109,8 @@ static void gather_panel(void *payload, size_t index, int thread) {
   const struct kernels *k = pass->tape->backend->kernels;
   size_t in = a->linear->in, out = a->linear->out, R = low->R, first;
   size_t rows = backend_panel(&first, node->in[0]->rows, index, pass->panels), end = first + rows;
-  float *g_down = pass->partial + index * pass->partial_floats, *g_up = g_down + in * R, *g_core = g_up + out * R;
+  float *grad_down = pass->partial + index * pass->partial_floats, *grad_up = grad_down + in * R,
+        *grad_core = grad_up + out * R;
   for (size_t row = first; row < end; row += STRIP) {
     size_t n = end - row < STRIP ? end - row : STRIP;
     const float *dy = node->out[0]->grad + row * out, *q = node->out[1]->data + row * R;
@@ -117,13 +118,13 @@ static void gather_panel(void *payload, size_t index, int thread) {
     float *c = pass->c + row * R;
     bool add = row > first;
     k->thin(c, dy, low->up_back, n, out, R, x, n * in);
-    k->gemm(g_up, out, q, 1, R, dy, out, R, out, n, 1.0f, add);
+    k->gemm(grad_up, out, q, 1, R, dy, out, R, out, n, 1.0f, add);
     if (a->dropout.threshold) {
       k->dropout(pass->dropped + row * in, x, row, n, in, &a->dropout);
       x = pass->dropped + row * in;
     }
-    k->gemm(g_down, in, c, 1, R, x, in, R, in, n, 1.0f, add);
-    k->gemm(g_core, R, c, 1, R, q, R, R, R, n, 1.0f, add);
+    k->gemm(grad_down, in, c, 1, R, x, in, R, in, n, 1.0f, add);
+    k->gemm(grad_core, R, c, 1, R, q, R, R, R, n, 1.0f, add);
   }
 }
 
@@ -149,16 +150,16 @@ static void add_transposed(float *to, const float *from, size_t count, size_t R)
 }
 
 /* Sums over panels in order, in the first panel's place. */
-static void sum_gathered(const struct pass *pass) {
+static void sum_partials(const struct pass *pass) {
   const struct attributes *a = pass->node->attributes;
   const struct low_rank *low = a->low;
   const struct kernels *k = pass->tape->backend->kernels;
   size_t in = a->linear->in, out = a->linear->out, R = low->R;
   for (size_t p = 1; p < pass->panels; p++)
     k->add(pass->partial, pass->partial + p * pass->partial_floats, pass->partial_floats);
-  add_transposed(low->g_down, pass->partial, in, R);
-  add_transposed(low->g_up, pass->partial + in * R, out, R);
-  k->add(low->g_core, pass->partial + (in + out) * R, R * R);
+  add_transposed(low->grad_down, pass->partial, in, R);
+  add_transposed(low->grad_up, pass->partial + in * R, out, R);
+  k->add(low->grad_core, pass->partial + (in + out) * R, R * R);
 }
 
 static void backward_input(struct pass *pass) {
@@ -191,8 +192,8 @@ static void backward(struct tape *tape, const struct node *node) {
   struct tensor *x = node->in[0], *y = node->out[0];
   struct pass pass = make_pass(tape, node);
   if (a->low) {
-    pool_run(tape->backend->pool, pass.panels, gather_panel, &pass);
-    sum_gathered(&pass);
+    pool_run(tape->backend->pool, pass.panels, factor_gradients_panel, &pass);
+    sum_partials(&pass);
   }
   backward_input(&pass);
   if (l->trained_weight)
@@ -206,12 +207,12 @@ static const struct op op_plain = {"linear", forward, backward, scratch, 0, 0};
 static const struct op op_adapted = {"linear+adapter", forward, backward, scratch, 1, 2};
 static const struct op op_trained = {"linear+weight", forward, backward, scratch, 1, 0};
 
-static struct tensor *record(struct tape *tape, struct tensor *x, const struct linear *l, const struct low_rank *low,
-                             double dropout) {
+static struct tensor *record(struct tape *tape, struct tensor *x, const struct linear *l) {
+  const struct low_rank *low = l->low_rank;
   struct attributes *a = tape_attributes(tape, sizeof *a);
   *a = (struct attributes){.linear = l, .low = low};
-  if (dropout > 0) {
-    struct dropout own = op_next_dropout(tape, dropout);
+  if (low && low->dropout > 0) {
+    struct dropout own = op_next_dropout(tape, low->dropout);
     if (tape->training)
       a->dropout = own;
   }
@@ -224,18 +225,17 @@ static struct tensor *record(struct tape *tape, struct tensor *x, const struct l
 }
 
 struct tensor *op_linear(struct tape *tape, struct tensor *x, const struct linear *l) {
-  CHECK(x->cols == l->in && !(l->adapter && l->trained_weight));
-  const struct adapter *adapter = l->adapter;
-  if (!adapter || adapter->low.R)
-    return record(tape, x, l, adapter ? &adapter->low : NULL, adapter ? adapter->dropout : 0);
-  const struct rotation *rotation = &adapter->rotation;
+  const struct rotation *rotation = l->rotation;
+  CHECK(x->cols == l->in && !((l->low_rank || rotation) && l->trained_weight));
+  if (!rotation)
+    return record(tape, x, l);
   struct linear *base = tape_attributes(tape, sizeof *base);
   *base = *l;
-  base->adapter = NULL;
+  base->rotation = NULL;
   if (rotation->scale) { /* the bias comes after the scale */
     base->bias = NULL;
     base->trained_bias = NULL;
   }
-  struct tensor *y = record(tape, op_rotate(tape, x, rotation), base, NULL, 0);
+  struct tensor *y = record(tape, op_rotate(tape, x, rotation), base);
   return rotation->scale ? op_scale(tape, y, rotation, l) : y;
 }

@@ -99,7 +99,7 @@ static const struct op op = {"linear+cross_entropy", forward, backward, scratch,
 
 void op_linear_cross_entropy(struct tape *tape, struct tensor *x, const struct linear *head,
                              const struct next_tokens *tokens, float weight, double *loss, size_t *correct) {
-  CHECK(x->cols == head->in && !head->bias && !head->adapter);
+  CHECK(x->cols == head->in && !head->bias && !head->low_rank && !head->rotation);
   struct attributes *a = tape_attributes(tape, sizeof *a);
   *a = (struct attributes){head, tokens, weight, loss, correct};
   bool gradient = tape->training && x->needs_grad;

@@ -4,9 +4,7 @@
 #ifndef WORKER_OP_OP_H
 #define WORKER_OP_OP_H
 
-#include "worker/adapter/adapter.h"
-#include "worker/backend/weight.h"
-#include "worker/model/parameter.h"
+#include "worker/op/linear.h"
 #include "worker/tensor/tape.h"
 
 /* The sequences of a batch. All arrays belong to the caller and outlive the step. */
@@ -17,16 +15,6 @@ struct sequences {
   const uint32_t *offsets; /* [B + 1]: sequence b is rows offsets[b] .. offsets[b + 1] - 1 */
   const int32_t *ids;      /* [N] */
   const uint8_t *types;    /* [N], or NULL: all 0 */
-};
-
-/* A frozen linear layer y = x W^T + b, perhaps with an adapter, perhaps with trainable parts. */
-struct linear {
-  const char *name; /* the module's path, "bert.encoder.layer.0.attention.self.query" */
-  size_t in, out;
-  struct weight weight;                            /* out x in; of `trained_weight` if there is one */
-  const float *bias;                               /* out, or NULL */
-  struct parameter *trained_weight, *trained_bias; /* NULL: frozen */
-  struct adapter *adapter;                         /* NULL: none */
 };
 
 /* (N, in) -> (N, out) */

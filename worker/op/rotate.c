@@ -58,7 +58,7 @@ static void rotate_backward(struct tape *tape, const struct node *node) {
   pass.dx = tape_grad(node->in[0], &pass.add_dx);
   pool_run(tape->backend->pool, pass.panels, rotate_backward_panel, &pass);
   for (size_t p = 0; p < pass.panels; p++)
-    tape->backend->kernels->add(o->g, tape->scratch + p * count, count);
+    tape->backend->kernels->add(o->grad_r, tape->scratch + p * count, count);
 }
 
 static size_t rotate_scratch(const struct tape *tape, const struct node *node) {
@@ -124,7 +124,7 @@ static void scale_backward(struct tape *tape, const struct node *node) {
   pass.dx = tape_grad(node->in[0], &pass.add_dx);
   pool_run(tape->backend->pool, pass.panels, scale_panel, &pass);
   for (size_t p = 0; p < pass.panels; p++)
-    k->add(a->rotation->g_scale, tape->scratch + p * C, C);
+    k->add(a->rotation->grad_scale, tape->scratch + p * C, C);
   if (a->linear->trained_bias)
     k->column_sums(a->linear->trained_bias->grad, node->out[0]->grad, node->in[0]->rows, C);
 }

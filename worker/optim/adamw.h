@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "worker/backend/backend.h"
-#include "worker/model/parameter.h"
+#include "worker/tensor/parameter.h"
 
 struct adamw {
   double beta1, beta2, epsilon, weight_decay;

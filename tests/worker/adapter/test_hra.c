@@ -6,6 +6,8 @@
 
 #include "tests/worker/engine_impl.h"
 
+#include "worker/adapter/adapter.h"
+
 enum { IN = 21, OUT = 13 };
 
 static struct backend backend;
@@ -47,13 +49,13 @@ static struct fixture *make(int64_t r, bool gs, bool paired) {
   f->x = parameter_add(&list, "x", 2, 90, IN);
   fill(f->x->data, f->x->count, 3);
   assert_int_equal(adapter_new(&f->adapter, &f->spec, &f->linear, &list, 7, &err), STATUS_OK);
-  f->linear.adapter = f->adapter;
+  adapter_put(&f->linear, f->adapter);
   return f;
 }
 
 static void prepare(struct fixture *f) {
   struct error err;
-  assert_int_equal(adapter_prepare_all(&f->adapter, 1, &backend, &err), STATUS_OK);
+  assert_int_equal(adapter_forward_factors(&f->adapter, 1, &backend, &err), STATUS_OK);
 }
 
 /* The definition, column by column, in double. */
@@ -131,7 +133,7 @@ static void build(struct tape *tape, const struct graph *g, double *loss) {
   const struct fixture *f = g->extra;
   struct error err;
   if (!tape->dry)
-    assert_int_equal(adapter_prepare_all(&f->adapter, 1, &backend, &err), STATUS_OK);
+    assert_int_equal(adapter_forward_factors(&f->adapter, 1, &backend, &err), STATUS_OK);
   double value = 0;
   graph_loss(tape, op_linear(tape, graph_input(tape, g->x), &f->linear), loss);
   value = f->penalty_weight * f->adapter->penalty;
@@ -147,7 +149,7 @@ static void gradients_of(int64_t r, bool gs, double penalty_weight) {
   /* The parameter's gradient is complete only after `finish`. */
   memset(u->grad, 0, u->count * sizeof(float));
   graph_run(&g, true);
-  adapter_finish_all(&f->adapter, 1, &backend, penalty_weight);
+  adapter_backward_factors(&f->adapter, 1, &backend, penalty_weight);
   double diff = 0, norm = 0;
   for (size_t i = 0; i < u->count; i++) {
     float old = u->data[i], step = 5e-3f;
@@ -196,16 +198,16 @@ static void singular_parameters_are_refused(void **state) {
   struct fixture *f = make(4, false, false);
   for (size_t i = 0; i < IN; i++)
     f->adapter->parameters[0]->data[i * 4 + 2] = 0;
-  assert_int_equal(adapter_prepare_all(&f->adapter, 1, &backend, &err), STATUS_INVALID_VALUE);
+  assert_int_equal(adapter_forward_factors(&f->adapter, 1, &backend, &err), STATUS_INVALID_VALUE);
   assert_non_null(strstr(err.text, "reflection 2 of layer.3.dense"));
   f = make(4, true, false);
   for (size_t i = 0; i < IN; i++)
     f->adapter->parameters[0]->data[i * 4 + 3] = 2 * f->adapter->parameters[0]->data[i * 4 + 1];
-  assert_int_equal(adapter_prepare_all(&f->adapter, 1, &backend, &err), STATUS_INVALID_VALUE);
+  assert_int_equal(adapter_forward_factors(&f->adapter, 1, &backend, &err), STATUS_INVALID_VALUE);
   assert_string_equal(err.param, "adapter.apply_GS");
   f = make(4, false, false);
   f->adapter->parameters[0]->data[5] = NAN;
-  assert_int_equal(adapter_prepare_all(&f->adapter, 1, &backend, &err), STATUS_NAN_LOSS);
+  assert_int_equal(adapter_forward_factors(&f->adapter, 1, &backend, &err), STATUS_NAN_LOSS);
   struct adapter *adapter;
   f->spec.hra = (struct hra_spec){.r = IN + 1, .apply_GS = true};
   assert_int_equal(adapter_new(&adapter, &f->spec, &f->linear, &list, 7, &err), STATUS_INVALID_VALUE);

@@ -6,6 +6,7 @@
 
 #include "api/job_fields.h"
 #include "base/json.h"
+#include "worker/adapter/adapter.h"
 
 enum { IN = 24, OUT = 13, ROWS = 90, MANY_ROWS = 700 };
 
@@ -98,7 +99,7 @@ static struct fixture *make(const char *text, int64_t rows) {
                               .trained_bias = f->bias};
   if (adapter_new(&f->adapter, &f->spec, &f->linear, &f->list, 7, &err))
     fail_msg("%s: %s", text, err.text);
-  f->linear.adapter = f->adapter;
+  adapter_put(&f->linear, f->adapter);
   return f;
 }
 
@@ -122,7 +123,7 @@ static struct fixture *make_trained(const char *text, int64_t rows) {
 
 static void prepare(struct fixture *f, struct backend *on) {
   struct error err;
-  if (adapter_prepare_all(&f->adapter, 1, on, &err))
+  if (adapter_forward_factors(&f->adapter, 1, on, &err))
     fail_msg("%s: %s", f->text, err.text);
 }
 
@@ -166,7 +167,7 @@ static double run(struct fixture *f, struct graph *g) {
   clear(f);
   prepare(f, g->backend);
   double loss = graph_run(g, true);
-  adapter_finish_all(&f->adapter, 1, g->backend, 0);
+  adapter_backward_factors(&f->adapter, 1, g->backend, 0);
   return loss;
 }
 
@@ -263,9 +264,9 @@ static void micro_batches_add_up(void **state) {
       graph_run(&g, true);
       prepare(sum, &backend);
       graph_run(&h, true);
-      adapter_finish_all(&sum->adapter, 1, &backend, 0);
+      adapter_backward_factors(&sum->adapter, 1, &backend, 0);
     }
-    adapter_finish_all(&f->adapter, 1, &backend, 0);
+    adapter_backward_factors(&f->adapter, 1, &backend, 0);
     for (size_t i = 0; i < f->list.count; i++)
       close_to(f, f->list.item[i]->key, sum->list.item[i]->grad, f->list.item[i]->grad, f->list.item[i]->count, 1e-5);
   }
@@ -302,7 +303,8 @@ static void merged_and_low_rank_forms_are_the_adapter(void **state) {
     ops->merge(f->adapter, backend.kernels, merged);
     struct linear plain = f->linear;
     plain.weight = weight_of(merged, OUT, IN);
-    plain.adapter = NULL;
+    plain.low_rank = NULL;
+    plain.rotation = NULL;
     evaluate(f, &f->linear, by_adapter);
     evaluate(f, &plain, by_merged);
     close_to(f, "the merged output", by_adapter, by_merged, ROWS * OUT, 1e-6);

@@ -4,6 +4,7 @@
 
 #include "api/job_fields.h"
 #include "base/json.h"
+#include "worker/adapter/adapter.h"
 #include "worker/file/safetensors.h"
 
 enum { OUT = 10 };
@@ -35,6 +36,7 @@ struct layer {
   const char *name; /* of the case */
   struct adapter_spec spec;
   struct linear linear;
+  struct adapter *adapter;
   struct parameter *x;
   struct parameter_list list; /* the adapter's parameters only */
   float *y;                   /* rows x OUT */
@@ -91,7 +93,7 @@ static void build(struct tape *tape, const struct graph *g, double *loss) {
   const struct layer *l = g->extra;
   struct error err;
   if (!tape->dry)
-    assert_int_equal(adapter_prepare_all(&l->linear.adapter, 1, g->backend, &err), STATUS_OK);
+    assert_int_equal(adapter_forward_factors(&l->adapter, 1, g->backend, &err), STATUS_OK);
   struct tensor *y = op_linear(tape, graph_input(tape, g->x), &l->linear);
   float *const *to = &l->y;
   struct tensor *in[NODE_INPUTS] = {y}, *out[NODE_OUTPUTS] = {0};
@@ -117,8 +119,9 @@ static void load(struct layer *l, const json_t *item, size_t index) {
   l->x = parameter_add(&inputs, "x", 2, x->shape[0], x->shape[1]);
   memcpy(l->x->data, values(x), l->x->count * sizeof(float));
   l->y = arena_array(&arena, (size_t)x->shape[0] * OUT, sizeof *l->y);
-  if (adapter_new(&l->linear.adapter, &l->spec, &l->linear, &l->list, 7, &err))
+  if (adapter_new(&l->adapter, &l->spec, &l->linear, &l->list, 7, &err))
     fail_msg("%s: %s", l->name, err.text);
+  adapter_put(&l->linear, l->adapter);
   assert_int_equal(l->list.count, json_array_size(json_object_get(item, "parameters")));
   for (size_t i = 0; i < l->list.count; i++) {
     struct parameter *p = l->list.item[i];
@@ -138,7 +141,7 @@ static void compare(const json_t *item, size_t index) {
   load(&l, item, index);
   struct graph g = {.build = build, .backend = &backend, .x = l.x, .extra = &l};
   graph_run(&g, true);
-  adapter_finish_all(&l.linear.adapter, 1, &backend, 0);
+  adapter_backward_factors(&l.adapter, 1, &backend, 0);
   near(&l, "the output", l.y, tensor("%zu.y", index));
   near(&l, "the input's gradient", l.x->grad, tensor("%zu.grad.x", index));
   for (size_t i = 0; i < l.list.count; i++) {
@@ -149,7 +152,7 @@ static void compare(const json_t *item, size_t index) {
       near(&l, "the projected parameter", p->data, tensor("%zu.projected.%s", index, suffix));
   }
   float merged[OUT * 24];
-  l.linear.adapter->ops->merge(l.linear.adapter, backend.kernels, merged);
+  l.adapter->ops->merge(l.adapter, backend.kernels, merged);
   near(&l, "the merged weight", merged, tensor("%zu.merged", index));
 }
 

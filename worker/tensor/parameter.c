@@ -1,4 +1,4 @@
-#include "worker/model/parameter.h"
+#include "worker/tensor/parameter.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* What training changes: a named array with its gradient. */
-#ifndef WORKER_MODEL_PARAMETER_H
-#define WORKER_MODEL_PARAMETER_H
+#ifndef WORKER_TENSOR_PARAMETER_H
+#define WORKER_TENSOR_PARAMETER_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,0 +1,49 @@
+/* A frozen linear layer, and what an adapter gives it to multiply with. All matrices are row-major.
+   Legend: N rows (tokens), in and out features, R the rank rounded up to a multiple of 8. */
+#ifndef WORKER_OP_LINEAR_H
+#define WORKER_OP_LINEAR_H
+
+#include "worker/backend/weight.h"
+#include "worker/tensor/parameter.h"
+
+/* A low-rank change of the weight, W' = W + sign * up down^T. Columns beyond the rank are zero. With X: N x in,
+   Y: N x out:
+     forward   Q = X down;  Y = X W^T + sign * Q up^T
+     backward  C = dY up_back;  dX = dY W + sign * C down_back^T
+     accumulated  grad_down += X^T C,  grad_up += dY^T Q,  grad_core += C^T Q  (over the step) */
+struct low_rank {
+  size_t R;
+  float sign;
+  double dropout;     /* of the input of `down` while training */
+  float *down;        /* in x R */
+  float *up_t;        /* R x out */
+  float *up_back;     /* out x R */
+  float *down_back_t; /* R x in */
+  float *grad_down;   /* in x R */
+  float *grad_up;     /* out x R */
+  float *grad_core;   /* R x R */
+};
+
+/* A rotation of the input in blocks of `block` columns, each a row vector times its R_i:
+     forward   Z_i = X_i R_i;  Y = (Z W^T) * scale + b
+     backward  dX_i = dZ_i R_i^T
+     accumulated  grad_r_i += X_i^T dZ_i,  grad_scale += column sums of dY * (Z W^T)  (over the step) */
+struct rotation {
+  size_t block, blocks;
+  float *r, *r_t;            /* blocks x block x block: the R_i, and transposed */
+  float *grad_r;             /* blocks x block x block */
+  float *scale, *grad_scale; /* out; NULL: none */
+};
+
+/* y = x W^T + b, perhaps with an adapter, perhaps with trainable parts. At most one of low_rank and rotation. */
+struct linear {
+  const char *name; /* the module's path, "bert.encoder.layer.0.attention.self.query" */
+  size_t in, out;
+  struct weight weight;                            /* out x in; of `trained_weight` if there is one */
+  const float *bias;                               /* out, or NULL */
+  struct parameter *trained_weight, *trained_bias; /* NULL: frozen */
+  const struct low_rank *low_rank;                 /* of its adapter; NULL: none */
+  const struct rotation *rotation;                 /* of its adapter; NULL: none */
+};
+
+#endif
