@@ -305,26 +305,28 @@ enum status db_probe(struct db *db, struct error *err) {
   return status;
 }
 
-static sqlite3_stmt *find(struct db *db, const char *sql) {
-  for (size_t i = 0; i < db->count; i++)
+bool stmt_find(struct stmt *out, struct db *db, const char *sql) {
+  *out = (struct stmt){.db = db};
+  for (size_t i = 0; i < db->count && !out->handle; i++)
     if (db->statement[i].sql == sql)
-      return db->statement[i].handle;
-  return NULL;
+      out->handle = db->statement[i].handle;
+  CHECK(!out->handle || !sqlite3_stmt_busy(out->handle));
+  return out->handle != NULL;
 }
 
-enum status stmt_open(struct stmt *out, struct db *db, const char *sql, struct error *err) {
-  *out = (struct stmt){.db = db, .handle = find(db, sql)};
-  if (out->handle) {
-    CHECK(!sqlite3_stmt_busy(out->handle));
-    return STATUS_OK;
-  }
+enum status stmt_prepare(struct stmt *out, struct db *db, const char *sql, const char *text, struct error *err) {
+  *out = (struct stmt){.db = db};
   CHECK(db->count < STATEMENTS_MAX);
-  int code = sqlite3_prepare_v3(db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &out->handle, NULL);
+  int code = sqlite3_prepare_v3(db->handle, text, -1, SQLITE_PREPARE_PERSISTENT, &out->handle, NULL);
   if (code != SQLITE_OK)
     return fault(db, code, err);
   db->statement[db->count].sql = sql;
   db->statement[db->count++].handle = out->handle;
   return STATUS_OK;
+}
+
+enum status stmt_open(struct stmt *out, struct db *db, const char *sql, struct error *err) {
+  return stmt_find(out, db, sql) ? STATUS_OK : stmt_prepare(out, db, sql, sql, err);
 }
 
 void stmt_done(struct stmt *stmt) {
@@ -394,34 +396,6 @@ enum status stmt_number(int64_t *out, struct db *db, const char *sql, const char
     stmt_text(&stmt, param);
   status = stmt_step(&stmt, &row, err);
   *out = row ? stmt_get_int(&stmt, 0) : -1;
-  return status;
-}
-
-enum status stmt_list(struct stmt_rows *out, struct stmt *stmt, size_t row_bytes, stmt_reader *read, int64_t limit,
-                      struct arena *arena, struct error *err) {
-  bool row;
-  size_t size = 0, before = arena->used;
-  enum status status;
-  *out = (struct stmt_rows){0};
-  while (!(status = stmt_step(stmt, &row, err)) && row) {
-    if (out->count == (size_t)limit || (out->count > 0 && arena->used - before > PAGE_BYTES)) {
-      out->more = true;
-      break;
-    }
-    if (out->count == size) {
-      size = size ? size * 2 : 16;
-      void *bigger = arena_array(arena, size, row_bytes);
-      if (!bigger)
-        return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "a list is too long");
-      if (out->count)
-        memcpy(bigger, out->rows, out->count * row_bytes);
-      out->rows = bigger;
-    }
-    status = read((char *)out->rows + out->count * row_bytes, stmt, arena, err);
-    if (status)
-      return status;
-    out->count++;
-  }
   return status;
 }
 

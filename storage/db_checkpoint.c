@@ -2,22 +2,20 @@
 
 #include <string.h>
 
-#include "storage/stmt.h"
+#include "storage/row.h"
 
-#define COLUMNS "seq, job_id, created_at, step, path, metrics"
-
-static enum status read_row(void *row, const struct stmt *stmt, struct arena *arena, struct error *err) {
-  struct checkpoint_row *out = row;
-  *out = (struct checkpoint_row){.seq = stmt_get_int(stmt, 0),
-                                 .job_id = stmt_get_text(stmt, 1, arena),
-                                 .created_at = stmt_get_int(stmt, 2),
-                                 .step = stmt_get_int(stmt, 3),
-                                 .path = stmt_get_text(stmt, 4, arena),
-                                 .metrics = stmt_get_text(stmt, 5, arena)};
-  if (!out->job_id || !out->path || !out->metrics)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "reading a checkpoint's row");
-  return STATUS_OK;
-}
+#define AT(member) offsetof(struct checkpoint_row, member)
+static const struct column columns[] = {
+    {"seq", COLUMN_INT, AT(seq), NULL},
+    {"job_id", COLUMN_TEXT, AT(job_id), NULL},
+    {"created_at", COLUMN_INT, AT(created_at), NULL},
+    {"step", COLUMN_INT, AT(step), NULL},
+    {"path", COLUMN_TEXT, AT(path), NULL},
+    {"metrics", COLUMN_TEXT, AT(metrics), NULL},
+};
+#undef AT
+static const struct row_type checkpoint_type = {"a checkpoint", sizeof(struct checkpoint_row), columns,
+                                                COUNT_OF(columns)};
 
 enum status db_checkpoint_add(struct db *db, const struct checkpoint_row *row, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
@@ -38,22 +36,20 @@ enum status db_checkpoint_add(struct db *db, const struct checkpoint_row *row, s
 enum status db_checkpoint_list(struct checkpoint_row **out, size_t *count, bool *more, struct db *db,
                                const char *job_id, const struct page *page, struct arena *arena, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
-  struct stmt_rows list;
+  struct row_list list;
   int64_t after;
   enum status status =
       stmt_cursor(&after, db, "SELECT seq FROM checkpoint WHERE 'ftckpt-' || seq = ?1"
                               " AND seq = CAST(substr(?1, 8) AS INTEGER)", page, err);
   if (!status)
-    status = stmt_open(&stmt, db,
-                       "SELECT " COLUMNS " FROM checkpoint"
-                       " WHERE job_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3",
-                       err);
+    status = row_open(&stmt, db, &checkpoint_type,
+                      "SELECT * FROM checkpoint WHERE job_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3", err);
   if (status)
     return status;
   stmt_text(&stmt, job_id);
   stmt_int(&stmt, after);
   stmt_int(&stmt, page->limit + 1);
-  status = stmt_list(&list, &stmt, sizeof **out, read_row, page->limit, arena, err);
+  status = row_list(&list, &checkpoint_type, &stmt, page->limit, arena, err);
   *out = list.rows;
   *count = list.count;
   *more = list.more;
@@ -64,15 +60,14 @@ enum status db_checkpoint_get(struct checkpoint_row *out, bool *found, struct db
                               struct arena *arena, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   *found = false;
-  enum status status = stmt_open(&stmt, db,
-                                 "SELECT " COLUMNS " FROM checkpoint"
-                                 " WHERE 'ftckpt-' || seq = ?1 AND seq = CAST(substr(?1, 8) AS INTEGER)",
-                                 err);
+  enum status status = row_open(&stmt, db, &checkpoint_type,
+                                "SELECT * FROM checkpoint"
+                                " WHERE 'ftckpt-' || seq = ?1 AND seq = CAST(substr(?1, 8) AS INTEGER)",
+                                err);
   if (status)
     return status;
   stmt_text(&stmt, id);
-  status = stmt_step(&stmt, found, err);
-  return status || !*found ? status : read_row(out, &stmt, arena, err);
+  return row_next(out, found, &checkpoint_type, &stmt, arena, err);
 }
 
 enum status db_checkpoint_of_name(struct checkpoint_row *out, bool *found, struct db *db, const char *name,
@@ -88,17 +83,16 @@ enum status db_checkpoint_of_name(struct checkpoint_row *out, bool *found, struc
   const char *model = arena_copy(arena, name, (size_t)(at - name));
   if (!model)
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "finding a checkpoint");
-  enum status status = stmt_open(&stmt, db,
-                                 "SELECT " COLUMNS " FROM checkpoint WHERE job_id = (SELECT id FROM job"
-                                 " WHERE fine_tuned_model = ?1) AND step = CAST(?2 AS INTEGER)"
-                                 " AND CAST(step AS TEXT) = ?2",
-                                 err);
+  enum status status = row_open(&stmt, db, &checkpoint_type,
+                                "SELECT * FROM checkpoint WHERE job_id = (SELECT id FROM job"
+                                " WHERE fine_tuned_model = ?1) AND step = CAST(?2 AS INTEGER)"
+                                " AND CAST(step AS TEXT) = ?2",
+                                err);
   if (status)
     return status;
   stmt_text(&stmt, model);
   stmt_text(&stmt, at + strlen(between));
-  status = stmt_step(&stmt, found, err);
-  return status || !*found ? status : read_row(out, &stmt, arena, err);
+  return row_next(out, found, &checkpoint_type, &stmt, arena, err);
 }
 
 enum status db_checkpoint_delete(struct db *db, const char *job_id, int64_t step, struct error *err) {

@@ -2,9 +2,7 @@
 
 #include <string.h>
 
-#include "storage/stmt.h"
-
-#define COLUMNS "seq, job_id, format, created_at, finished_at, state, error_code, error_message"
+#include "storage/row.h"
 
 static const char *const names[EXPORT_STATE_COUNT] = {[EXPORT_QUEUED] = "queued",
                                                       [EXPORT_RUNNING] = "running",
@@ -16,21 +14,27 @@ const char *export_state_name(enum export_state state) {
   return names[state];
 }
 
-static enum status read_row(struct export_row *out, const struct stmt *stmt, struct arena *arena, struct error *err) {
-  const char *state = stmt_get_text(stmt, 5, arena);
-  *out = (struct export_row){.seq = stmt_get_int(stmt, 0),
-                             .job_id = stmt_get_text(stmt, 1, arena),
-                             .format = stmt_get_text(stmt, 2, arena),
-                             .created_at = stmt_get_int(stmt, 3),
-                             .finished_at = stmt_get_int(stmt, 4),
-                             .error_code = stmt_get_text(stmt, 6, arena),
-                             .error_message = stmt_get_text(stmt, 7, arena)};
-  if (!state || !out->job_id || !out->format)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "reading an export's row");
-  while (strcmp(names[out->state], state) != 0) /* the table lets no other in */
-    out->state++;
-  return STATUS_OK;
+static void parse_state(void *member, const char *word) {
+  enum export_state state = 0;
+  while (state < EXPORT_STATE_COUNT && strcmp(names[state], word) != 0)
+    state++;
+  CHECK(state < EXPORT_STATE_COUNT);
+  *(enum export_state *)member = state;
 }
+
+#define AT(member) offsetof(struct export_row, member)
+static const struct column columns[] = {
+    {"seq", COLUMN_INT, AT(seq), NULL},
+    {"job_id", COLUMN_TEXT, AT(job_id), NULL},
+    {"format", COLUMN_TEXT, AT(format), NULL},
+    {"created_at", COLUMN_INT, AT(created_at), NULL},
+    {"finished_at", COLUMN_INT, AT(finished_at), NULL},
+    {"state", COLUMN_WORD, AT(state), parse_state},
+    {"error_code", COLUMN_TEXT, AT(error_code), NULL},
+    {"error_message", COLUMN_TEXT, AT(error_message), NULL},
+};
+#undef AT
+static const struct row_type export_type = {"an export", sizeof(struct export_row), columns, COUNT_OF(columns)};
 
 enum status db_export_add(struct db *db, const char *job_id, const char *format, enum export_state state, int64_t now,
                           struct error *err) {
@@ -54,23 +58,15 @@ enum status db_export_add(struct db *db, const char *job_id, const char *format,
 enum status db_export_list(struct export_row **out, size_t *count, struct db *db, const char *job_id,
                            struct arena *arena, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
-  bool row;
-  int64_t total;
+  struct row_list list;
   *count = 0;
-  enum status status = stmt_number(&total, db, "SELECT count(*) FROM export WHERE job_id = ?1", job_id, err);
-  if (!status)
-    status = stmt_open(&stmt, db, "SELECT " COLUMNS " FROM export WHERE job_id = ?1 ORDER BY seq", err);
+  enum status status = row_open(&stmt, db, &export_type, "SELECT * FROM export WHERE job_id = ?1 ORDER BY seq", err);
   if (status)
     return status;
-  *out = arena_array(arena, (size_t)total + 1, sizeof **out);
-  if (!*out)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "the list of exports is too long");
   stmt_text(&stmt, job_id);
-  while (!(status = stmt_step(&stmt, &row, err)) && row && *count < (size_t)total) {
-    status = read_row(*out + (*count)++, &stmt, arena, err);
-    if (status)
-      return status;
-  }
+  status = row_list(&list, &export_type, &stmt, INT64_MAX, arena, err);
+  *out = list.rows;
+  *count = list.count;
   return status;
 }
 
@@ -82,13 +78,11 @@ enum status db_export_claim(struct export_row *out, bool *found, struct db *db, 
                             struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   *found = false;
-  enum status status = stmt_open(&stmt, db,
-                                 "UPDATE export SET state = 'running' WHERE seq = (SELECT seq FROM export"
-                                 " WHERE state = 'queued' ORDER BY seq LIMIT 1) RETURNING " COLUMNS,
-                                 err);
-  if (!status)
-    status = stmt_step(&stmt, found, err);
-  return status || !*found ? status : read_row(out, &stmt, arena, err);
+  enum status status = row_open(&stmt, db, &export_type,
+                                "UPDATE export SET state = 'running' WHERE seq = (SELECT seq FROM export"
+                                " WHERE state = 'queued' ORDER BY seq LIMIT 1) RETURNING *",
+                                err);
+  return status ? status : row_next(out, found, &export_type, &stmt, arena, err);
 }
 
 enum status db_export_end(struct db *db, int64_t seq, enum export_state to, const struct error *why, int64_t now,

@@ -2,10 +2,7 @@
 
 #include <string.h>
 
-#include "storage/stmt.h"
-
-#define COLUMNS \
-  "id, created_at, expires_at, filename, purpose, bytes, sha256, path, job_id, status, status_details, report"
+#include "storage/row.h"
 
 static const char *const status_names[] = {
     [FILE_UPLOADED] = "uploaded", [FILE_PROCESSED] = "processed", [FILE_ERROR] = "error"};
@@ -16,35 +13,37 @@ const char *file_status_name(enum file_status status) {
   return status_names[status];
 }
 
-static enum status read_row(void *row, const struct stmt *stmt, struct arena *arena, struct error *err) {
-  struct file_row *out = row;
-  const char *status = stmt_get_text(stmt, 9, arena);
-  *out = (struct file_row){
-      .id = stmt_get_text(stmt, 0, arena),
-      .created_at = stmt_get_int(stmt, 1),
-      .expires_at = stmt_get_int(stmt, 2),
-      .filename = stmt_get_text(stmt, 3, arena),
-      .purpose = stmt_get_text(stmt, 4, arena),
-      .bytes = stmt_get_int(stmt, 5),
-      .sha256 = stmt_get_text(stmt, 6, arena),
-      .path = stmt_get_text(stmt, 7, arena),
-      .job_id = stmt_get_text(stmt, 8, arena),
-      .status_details = stmt_get_text(stmt, 10, arena),
-      .report = stmt_get_text(stmt, 11, arena),
-  };
-  if (!out->id || !out->filename || !out->purpose || !out->sha256 || !out->path || !status)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "reading a file's row");
-  while (out->status < FILE_STATUS_COUNT && strcmp(status_names[out->status], status) != 0)
-    out->status++;
-  CHECK(out->status < FILE_STATUS_COUNT);
-  return STATUS_OK;
+static void parse_status(void *member, const char *word) {
+  enum file_status status = 0;
+  while (status < FILE_STATUS_COUNT && strcmp(status_names[status], word) != 0)
+    status++;
+  CHECK(status < FILE_STATUS_COUNT);
+  *(enum file_status *)member = status;
 }
+
+#define AT(member) offsetof(struct file_row, member)
+static const struct column columns[] = {
+    {"id", COLUMN_TEXT, AT(id), NULL},
+    {"created_at", COLUMN_INT, AT(created_at), NULL},
+    {"expires_at", COLUMN_INT, AT(expires_at), NULL},
+    {"filename", COLUMN_TEXT, AT(filename), NULL},
+    {"purpose", COLUMN_TEXT, AT(purpose), NULL},
+    {"bytes", COLUMN_INT, AT(bytes), NULL},
+    {"sha256", COLUMN_TEXT, AT(sha256), NULL},
+    {"path", COLUMN_TEXT, AT(path), NULL},
+    {"job_id", COLUMN_TEXT, AT(job_id), NULL},
+    {"status", COLUMN_WORD, AT(status), parse_status},
+    {"status_details", COLUMN_TEXT, AT(status_details), NULL},
+    {"report", COLUMN_TEXT, AT(report), NULL},
+};
+#undef AT
+static const struct row_type file_type = {"a file", sizeof(struct file_row), columns, COUNT_OF(columns)};
 
 /* At most `limit` rows; `more` may be NULL. */
 static enum status read_list(struct file_row **out, size_t *count, bool *more, struct stmt *stmt, int64_t limit,
                              struct arena *arena, struct error *err) {
-  struct stmt_rows list;
-  enum status status = stmt_list(&list, stmt, sizeof **out, read_row, limit, arena, err);
+  struct row_list list;
+  enum status status = row_list(&list, &file_type, stmt, limit, arena, err);
   *out = list.rows;
   *count = list.count;
   if (more)
@@ -54,8 +53,11 @@ static enum status read_list(struct file_row **out, size_t *count, bool *more, s
 
 enum status db_file_insert(struct db *db, const struct file_row *row, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
-  enum status status = stmt_open(
-      &stmt, db, "INSERT INTO file (" COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)", err);
+  enum status status = stmt_open(&stmt, db,
+                                 "INSERT INTO file (id, created_at, expires_at, filename, purpose, bytes, sha256, path,"
+                                 " job_id, status, status_details, report)"
+                                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                                 err);
   if (status)
     return status;
   stmt_text(&stmt, row->id);
@@ -76,33 +78,34 @@ enum status db_file_insert(struct db *db, const struct file_row *row, struct err
 enum status db_file_get(struct file_row *out, struct db *db, const char *id, int64_t now, struct arena *arena,
                         struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
-  bool row = false;
-  enum status status = stmt_open(
-      &stmt, db, "SELECT " COLUMNS " FROM file WHERE id = ?1 AND (expires_at IS NULL OR expires_at > ?2)", err);
+  bool found;
+  enum status status = row_open(&stmt, db, &file_type,
+                                "SELECT * FROM file WHERE id = ?1 AND (expires_at IS NULL OR expires_at > ?2)", err);
   if (status)
     return status;
   stmt_text(&stmt, id);
   stmt_int(&stmt, now);
-  status = stmt_step(&stmt, &row, err);
-  if (!status && !row)
+  status = row_next(out, &found, &file_type, &stmt, arena, err);
+  if (!status && !found)
     return error_set(err, STATUS_FILE_NOT_FOUND, "file_id", "no file has the id %.64s", id);
-  return status ? status : read_row(out, &stmt, arena, err);
+  return status;
 }
 
 enum status db_file_list(struct file_row **out, size_t *count, bool *more, struct db *db, const struct page *page,
                          const char *purpose, int64_t now, struct arena *arena, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   int64_t after;
-#define LIST "SELECT " COLUMNS " FROM file WHERE (expires_at IS NULL OR expires_at > ?1) AND seq "
+#define LIST "SELECT * FROM file WHERE (expires_at IS NULL OR expires_at > ?1) AND seq "
   enum status status = stmt_cursor(&after, db, "SELECT seq FROM file WHERE id = ?1", page, err);
   if (!status && purpose)
-    status = stmt_open(&stmt, db,
-                       page->ascending ? LIST "> ?2 AND purpose = ?4 ORDER BY seq LIMIT ?3"
-                                       : LIST "< ?2 AND purpose = ?4 ORDER BY seq DESC LIMIT ?3",
-                       err);
+    status = row_open(&stmt, db, &file_type,
+                      page->ascending ? LIST "> ?2 AND purpose = ?4 ORDER BY seq LIMIT ?3"
+                                      : LIST "< ?2 AND purpose = ?4 ORDER BY seq DESC LIMIT ?3",
+                      err);
   else if (!status)
-    status = stmt_open(
-        &stmt, db, page->ascending ? LIST "> ?2 ORDER BY seq LIMIT ?3" : LIST "< ?2 ORDER BY seq DESC LIMIT ?3", err);
+    status = row_open(&stmt, db, &file_type,
+                      page->ascending ? LIST "> ?2 ORDER BY seq LIMIT ?3" : LIST "< ?2 ORDER BY seq DESC LIMIT ?3",
+                      err);
 #undef LIST
   if (status)
     return status;
@@ -166,7 +169,7 @@ enum status db_file_unchecked(struct file_row **out, size_t *count, struct db *d
                               struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   enum status status =
-      stmt_open(&stmt, db, "SELECT " COLUMNS " FROM file WHERE status = 'uploaded' ORDER BY seq LIMIT ?1", err);
+      row_open(&stmt, db, &file_type, "SELECT * FROM file WHERE status = 'uploaded' ORDER BY seq LIMIT ?1", err);
   if (status)
     return status;
   stmt_int(&stmt, limit);
@@ -177,11 +180,11 @@ enum status db_file_expired(struct file_row **out, size_t *count, struct db *db,
                             struct arena *arena, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   enum status status =
-      stmt_open(&stmt, db,
-                "SELECT " COLUMNS " FROM file WHERE expires_at <= ?1 AND NOT EXISTS (SELECT 1 FROM job"
-                " WHERE (training_file = file.id OR validation_file = file.id)"
-                " AND state IN ('validating_files', 'queued', 'running', 'paused')) LIMIT ?2",
-                err);
+      row_open(&stmt, db, &file_type,
+               "SELECT * FROM file WHERE expires_at <= ?1 AND NOT EXISTS (SELECT 1 FROM job"
+               " WHERE (training_file = file.id OR validation_file = file.id)"
+               " AND state IN ('validating_files', 'queued', 'running', 'paused')) LIMIT ?2",
+               err);
   if (status)
     return status;
   stmt_int(&stmt, now);

@@ -2,67 +2,53 @@
 
 #include <string.h>
 
-#include "storage/stmt.h"
+#include "storage/row.h"
 
-#define COLUMNS                                                                                                  \
-  "id, created_at, model, training_file, validation_file, fine_tuned_model, spec, metadata, priority,"          \
-  " idempotency_key, body_sha256, state, lease_token, restarts, worker, cancel_requested_at, started_at,"       \
-  " finished_at, ifnull(trained_tokens, -1), progress, error_code, error_param, error_message, model_deleted,"   \
-  " seq, needs_free"
-
-static enum status read_row(void *row, const struct stmt *stmt, struct arena *arena, struct error *err) {
-  struct job_row *out = row;
-  const char *state = stmt_get_text(stmt, 11, arena);
-  *out = (struct job_row){
-      .id = stmt_get_text(stmt, 0, arena),
-      .created_at = stmt_get_int(stmt, 1),
-      .model = stmt_get_text(stmt, 2, arena),
-      .training_file = stmt_get_text(stmt, 3, arena),
-      .validation_file = stmt_get_text(stmt, 4, arena),
-      .fine_tuned_model = stmt_get_text(stmt, 5, arena),
-      .spec = stmt_get_text(stmt, 6, arena),
-      .metadata = stmt_get_text(stmt, 7, arena),
-      .priority = stmt_get_int(stmt, 8),
-      .idempotency_key = stmt_get_text(stmt, 9, arena),
-      .body_sha256 = stmt_get_text(stmt, 10, arena),
-      .lease_token = stmt_get_int(stmt, 12),
-      .restarts = stmt_get_int(stmt, 13),
-      .worker = stmt_get_text(stmt, 14, arena),
-      .cancel_requested_at = stmt_get_int(stmt, 15),
-      .started_at = stmt_get_int(stmt, 16),
-      .finished_at = stmt_get_int(stmt, 17),
-      .trained_tokens = stmt_get_int(stmt, 18),
-      .progress = stmt_get_text(stmt, 19, arena),
-      .error_code = stmt_get_text(stmt, 20, arena),
-      .error_param = stmt_get_text(stmt, 21, arena),
-      .error_message = stmt_get_text(stmt, 22, arena),
-      .model_deleted = stmt_get_int(stmt, 23) != 0,
-      .seq = stmt_get_int(stmt, 24),
-      .needs_free = stmt_get_int(stmt, 25),
-  };
-  if (!out->id || !out->model || !out->training_file || !out->fine_tuned_model || !out->spec || !out->body_sha256 ||
-      !state)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "reading a job's row");
-  CHECK(job_state_parse(&out->state, state));
-  return STATUS_OK;
+static void parse_state(void *member, const char *word) {
+  CHECK(job_state_parse(member, word));
 }
+
+#define AT(member) offsetof(struct job_row, member)
+static const struct column columns[] = {
+    {"id", COLUMN_TEXT, AT(id), NULL},
+    {"created_at", COLUMN_INT, AT(created_at), NULL},
+    {"model", COLUMN_TEXT, AT(model), NULL},
+    {"training_file", COLUMN_TEXT, AT(training_file), NULL},
+    {"validation_file", COLUMN_TEXT, AT(validation_file), NULL},
+    {"fine_tuned_model", COLUMN_TEXT, AT(fine_tuned_model), NULL},
+    {"spec", COLUMN_TEXT, AT(spec), NULL},
+    {"metadata", COLUMN_TEXT, AT(metadata), NULL},
+    {"priority", COLUMN_INT, AT(priority), NULL},
+    {"idempotency_key", COLUMN_TEXT, AT(idempotency_key), NULL},
+    {"body_sha256", COLUMN_TEXT, AT(body_sha256), NULL},
+    {"state", COLUMN_WORD, AT(state), parse_state},
+    {"lease_token", COLUMN_INT, AT(lease_token), NULL},
+    {"restarts", COLUMN_INT, AT(restarts), NULL},
+    {"worker", COLUMN_TEXT, AT(worker), NULL},
+    {"cancel_requested_at", COLUMN_INT, AT(cancel_requested_at), NULL},
+    {"started_at", COLUMN_INT, AT(started_at), NULL},
+    {"finished_at", COLUMN_INT, AT(finished_at), NULL},
+    {"ifnull(trained_tokens, -1)", COLUMN_INT, AT(trained_tokens), NULL},
+    {"progress", COLUMN_TEXT, AT(progress), NULL},
+    {"error_code", COLUMN_TEXT, AT(error_code), NULL},
+    {"error_param", COLUMN_TEXT, AT(error_param), NULL},
+    {"error_message", COLUMN_TEXT, AT(error_message), NULL},
+    {"model_deleted", COLUMN_BOOL, AT(model_deleted), NULL},
+    {"seq", COLUMN_INT, AT(seq), NULL},
+    {"needs_free", COLUMN_INT, AT(needs_free), NULL},
+};
+#undef AT
+static const struct row_type job_type = {"a job", sizeof(struct job_row), columns, COUNT_OF(columns)};
 
 /* At most `limit` rows of a list. */
 static enum status read_list(struct job_row **out, size_t *count, bool *more, struct stmt *stmt, int64_t limit,
                              struct arena *arena, struct error *err) {
-  struct stmt_rows list;
-  enum status status = stmt_list(&list, stmt, sizeof **out, read_row, limit, arena, err);
+  struct row_list list;
+  enum status status = row_list(&list, &job_type, stmt, limit, arena, err);
   *out = list.rows;
   *count = list.count;
   *more = list.more;
   return status;
-}
-
-/* At most one row. */
-static enum status read_one(struct job_row *out, bool *found, struct stmt *stmt, struct arena *arena,
-                            struct error *err) {
-  enum status status = stmt_step(stmt, found, err);
-  return status || !*found ? status : read_row(out, stmt, arena, err);
 }
 
 enum status db_job_insert(struct db *db, const struct job_row *row, struct error *err) {
@@ -94,11 +80,11 @@ enum status db_job_insert(struct db *db, const struct job_row *row, struct error
 enum status db_job_get(struct job_row *out, struct db *db, const char *id, struct arena *arena, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   bool found = false;
-  enum status status = stmt_open(&stmt, db, "SELECT " COLUMNS " FROM job WHERE id = ?1", err);
+  enum status status = row_open(&stmt, db, &job_type, "SELECT * FROM job WHERE id = ?1", err);
   if (status)
     return status;
   stmt_text(&stmt, id);
-  status = read_one(out, &found, &stmt, arena, err);
+  status = row_next(out, &found, &job_type, &stmt, arena, err);
   if (!status && !found)
     return error_set(err, STATUS_JOB_NOT_FOUND, "job_id", "no job has the id %.64s", id);
   return status;
@@ -135,14 +121,14 @@ enum status db_job_list(struct job_row **out, size_t *count, bool *more, struct 
   AUTO(stmt_done) struct stmt stmt = {0};
   struct pair pair = {0};
   int64_t after;
-  const char *sql = "SELECT " COLUMNS " FROM job WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2";
+  const char *sql = "SELECT * FROM job WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2";
   enum status status = stmt_cursor(&after, db, "SELECT seq FROM job WHERE id = ?1", page, err);
   if (filter->metadata_null) /* and no pair at the same time */
-    sql = "SELECT " COLUMNS " FROM job INDEXED BY job_without_metadata WHERE metadata IS NULL AND ?3 IS NULL"
+    sql = "SELECT * FROM job INDEXED BY job_without_metadata WHERE metadata IS NULL AND ?3 IS NULL"
           " AND seq < ?1 ORDER BY seq DESC LIMIT ?2";
   else if (filter->metadata)
     sql = "WITH want AS MATERIALIZED (SELECT key, value FROM json_each(?3) WHERE key <> ?4)"
-          " SELECT " COLUMNS " FROM job_metadata AS pair CROSS JOIN job USING (seq)"
+          " SELECT * FROM job_metadata AS pair CROSS JOIN job USING (seq)"
           " WHERE pair.key = ?4 AND pair.value = ?5 AND pair.seq < ?1 AND NOT EXISTS"
           " (SELECT 1 FROM want WHERE NOT EXISTS (SELECT 1 FROM job_metadata AS has"
           " WHERE has.key = want.key AND has.value = want.value AND has.seq = pair.seq))"
@@ -150,7 +136,7 @@ enum status db_job_list(struct job_row **out, size_t *count, bool *more, struct 
   if (!status && filter->metadata)
     status = find_rarest(&pair, db, filter->metadata, arena, err);
   if (!status)
-    status = stmt_open(&stmt, db, sql, err);
+    status = row_open(&stmt, db, &job_type, sql, err);
   if (status)
     return status;
   stmt_int(&stmt, after);
@@ -168,33 +154,34 @@ enum status db_job_next(struct job_row *out, bool *found, struct db *db, enum jo
                         struct arena *arena, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   *found = false;
-  enum status status = stmt_open(
-      &stmt, db, "SELECT " COLUMNS " FROM job WHERE state = ?1 AND seq > ?2 ORDER BY seq LIMIT 1", err);
+  enum status status = row_open(&stmt, db, &job_type,
+                                "SELECT * FROM job WHERE state = ?1 AND seq > ?2 ORDER BY seq LIMIT 1", err);
   if (status)
     return status;
   stmt_text(&stmt, job_state_name(state));
   stmt_int(&stmt, after);
-  return read_one(out, found, &stmt, arena, err);
+  return row_next(out, found, &job_type, &stmt, arena, err);
 }
 
-static enum status read_model(void *row, const struct stmt *stmt, struct arena *arena, struct error *err) {
-  struct job_model *out = row;
-  *out = (struct job_model){.name = stmt_get_text(stmt, 0, arena), .finished_at = stmt_get_int(stmt, 1)};
-  return out->name ? STATUS_OK : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "listing the models");
-}
+static const struct column model_columns[] = {
+    {"fine_tuned_model", COLUMN_TEXT, offsetof(struct job_model, name), NULL},
+    {"finished_at", COLUMN_INT, offsetof(struct job_model, finished_at), NULL},
+};
+static const struct row_type model_type = {"a model", sizeof(struct job_model), model_columns,
+                                           COUNT_OF(model_columns)};
 
 enum status db_job_models(struct job_model **out, size_t *count, bool *more, struct db *db, struct arena *arena,
                           struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
-  struct stmt_rows list;
+  struct row_list list;
   *out = NULL;
-  enum status status = stmt_open(&stmt, db,
-                                 "SELECT fine_tuned_model, finished_at FROM job WHERE state = 'succeeded'"
-                                 " AND model_deleted = 0 ORDER BY seq DESC",
-                                 err);
+  enum status status = row_open(&stmt, db, &model_type,
+                                "SELECT * FROM job WHERE state = 'succeeded' AND model_deleted = 0"
+                                " ORDER BY seq DESC",
+                                err);
   if (status)
     return status;
-  status = stmt_list(&list, &stmt, sizeof **out, read_model, INT64_MAX, arena, err);
+  status = row_list(&list, &model_type, &stmt, INT64_MAX, arena, err);
   *out = list.rows;
   *count = list.count;
   *more = list.more;
@@ -205,14 +192,14 @@ enum status db_job_of_model(struct job_row *out, struct db *db, const char *name
                             struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   bool found = false;
-  enum status status = stmt_open(&stmt, db,
-                                 "SELECT " COLUMNS " FROM job WHERE fine_tuned_model = ?1 AND state = 'succeeded'"
-                                 " AND model_deleted = 0",
-                                 err);
+  enum status status = row_open(&stmt, db, &job_type,
+                                "SELECT * FROM job WHERE fine_tuned_model = ?1 AND state = 'succeeded'"
+                                " AND model_deleted = 0",
+                                err);
   if (status)
     return status;
   stmt_text(&stmt, name);
-  status = read_one(out, &found, &stmt, arena, err);
+  status = row_next(out, &found, &job_type, &stmt, arena, err);
   if (!status && !found)
     return error_set(err, STATUS_MODEL_NOT_FOUND, "model", "no model has the id %.128s", name);
   return status;
@@ -269,17 +256,17 @@ enum status db_job_same(struct job_row *out, bool *found, struct db *db, const c
   AUTO(stmt_done) struct stmt stmt = {0};
   *found = false;
   enum status status =
-      stmt_open(&stmt, db,
-                key ? "SELECT " COLUMNS " FROM job WHERE idempotency_key = ?1 AND created_at >= ?2"
-                      " ORDER BY created_at DESC, seq DESC LIMIT 1"
-                    : "SELECT " COLUMNS " FROM job WHERE body_sha256 = ?1 AND created_at >= ?2"
-                      " AND idempotency_key IS NULL ORDER BY created_at DESC, seq DESC LIMIT 1",
-                err);
+      row_open(&stmt, db, &job_type,
+               key ? "SELECT * FROM job WHERE idempotency_key = ?1 AND created_at >= ?2"
+                     " ORDER BY created_at DESC, seq DESC LIMIT 1"
+                   : "SELECT * FROM job WHERE body_sha256 = ?1 AND created_at >= ?2"
+                     " AND idempotency_key IS NULL ORDER BY created_at DESC, seq DESC LIMIT 1",
+               err);
   if (status)
     return status;
   stmt_text(&stmt, key ? key : body_sha256);
   stmt_int(&stmt, since);
-  return read_one(out, found, &stmt, arena, err);
+  return row_next(out, found, &job_type, &stmt, arena, err);
 }
 
 enum status db_job_claim(struct job_row *out, bool *found, struct db *db, int64_t free_bytes, int64_t now,
@@ -287,18 +274,18 @@ enum status db_job_claim(struct job_row *out, bool *found, struct db *db, int64_
   AUTO(stmt_done) struct stmt stmt = {0};
   *found = false;
   enum status status =
-      stmt_open(&stmt, db,
-                "UPDATE job SET state = 'running', lease_token = lease_token + 1, started_at = ?1, worker = NULL,"
-                " progress = NULL, trained_tokens = NULL, needs_free = 0"
-                " WHERE seq = (SELECT seq FROM job WHERE state = 'queued' AND needs_free <= ?2"
-                " ORDER BY priority DESC, seq LIMIT 1)"
-                " AND state = 'queued' RETURNING " COLUMNS,
-                err);
+      row_open(&stmt, db, &job_type,
+               "UPDATE job SET state = 'running', lease_token = lease_token + 1, started_at = ?1, worker = NULL,"
+               " progress = NULL, trained_tokens = NULL, needs_free = 0"
+               " WHERE seq = (SELECT seq FROM job WHERE state = 'queued' AND needs_free <= ?2"
+               " ORDER BY priority DESC, seq LIMIT 1)"
+               " AND state = 'queued' RETURNING *",
+               err);
   if (status)
     return status;
   stmt_int(&stmt, now);
   stmt_int(&stmt, free_bytes);
-  status = read_one(out, found, &stmt, arena, err);
+  status = row_next(out, found, &job_type, &stmt, arena, err);
   bool row = *found;
   while (!status && row)
     status = stmt_step(&stmt, &row, err);

@@ -19,6 +19,10 @@ struct stmt {
 
 /* For AUTO(stmt_done) struct stmt s = {0}; the statement is reset and its bindings are cleared. */
 NODISCARD enum status stmt_open(struct stmt *out, struct db *db, const char *sql, struct error *err);
+/* The same for a text that is made of such a literal once: was it prepared already, and that it is. */
+bool stmt_find(struct stmt *out, struct db *db, const char *sql);
+NODISCARD enum status stmt_prepare(struct stmt *out, struct db *db, const char *sql, const char *text,
+                                   struct error *err);
 void stmt_done(struct stmt *stmt);
 
 /* Bind the next parameter. Texts must stay alive until stmt_done; NULL binds NULL. */
@@ -38,16 +42,6 @@ const char *stmt_get_text(const struct stmt *stmt, int column, struct arena *are
 
 /* The first column of the first row of a query with at most one text parameter; *out = -1: no row. */
 NODISCARD enum status stmt_number(int64_t *out, struct db *db, const char *sql, const char *param, struct error *err);
-/* The rows that a query still has, at most `limit`, read by `read` into an array in the arena. A list also ends, with
-   `more`, after the row with which it passes PAGE_BYTES: no list is too large to be answered. */
-struct stmt_rows {
-  void *rows;
-  size_t count;
-  bool more;
-};
-typedef enum status stmt_reader(void *row, const struct stmt *stmt, struct arena *arena, struct error *err);
-NODISCARD enum status stmt_list(struct stmt_rows *out, struct stmt *stmt, size_t row_bytes, stmt_reader *read,
-                                int64_t limit, struct arena *arena, struct error *err);
 /* The seq of the row that a cursor names, or STATUS_INVALID_CURSOR. `sql` has one text parameter. */
 NODISCARD enum status stmt_cursor(int64_t *seq, struct db *db, const char *sql, const struct page *page,
                                   struct error *err);

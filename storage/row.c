@@ -1,0 +1,85 @@
+#include "storage/row.h"
+
+#include <string.h>
+
+#include "base/str.h"
+
+enum { SQL_BYTES_MAX = 4096 };
+
+enum status row_open(struct stmt *out, struct db *db, const struct row_type *type, const char *sql,
+                     struct error *err) {
+  if (stmt_find(out, db, sql))
+    return STATUS_OK;
+  AUTO(str_done) struct str text;
+  str_init(&text, SQL_BYTES_MAX);
+  const char *star = strchr(sql, '*');
+  CHECK(star);
+  str_add(&text, sql, (size_t)(star - sql));
+  for (size_t i = 0; i < type->count; i++)
+    str_printf(&text, "%s%s", i ? ", " : "", type->columns[i].sql);
+  if (!str_puts(&text, star + 1))
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "asking for %s", type->name);
+  return stmt_prepare(out, db, sql, text.text, err);
+}
+
+/* False: no memory. */
+static bool read_column(void *member, const struct column *column, int index, const struct stmt *stmt,
+                        struct arena *arena) {
+  const char *word;
+  switch (column->kind) {
+  case COLUMN_INT: *(int64_t *)member = stmt_get_int(stmt, index); return true;
+  case COLUMN_BOOL: *(bool *)member = stmt_get_int(stmt, index) != 0; return true;
+  case COLUMN_TEXT:
+    *(const char **)member = stmt_get_text(stmt, index, arena);
+    return *(const char **)member || sqlite3_column_type(stmt->handle, index) == SQLITE_NULL;
+  case COLUMN_WORD:
+    word = (const char *)sqlite3_column_text(stmt->handle, index);
+    if (word)
+      column->parse(member, word);
+    return word != NULL;
+  }
+  CHECK(!"a kind of column");
+}
+
+static enum status read_row(void *out, const struct row_type *type, const struct stmt *stmt, struct arena *arena,
+                            struct error *err) {
+  memset(out, 0, type->bytes);
+  for (size_t i = 0; i < type->count; i++)
+    if (!read_column((char *)out + type->columns[i].offset, &type->columns[i], (int)i, stmt, arena))
+      return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "reading the row of %s", type->name);
+  return STATUS_OK;
+}
+
+enum status row_next(void *out, bool *found, const struct row_type *type, struct stmt *stmt, struct arena *arena,
+                     struct error *err) {
+  enum status status = stmt_step(stmt, found, err);
+  return status || !*found ? status : read_row(out, type, stmt, arena, err);
+}
+
+enum status row_list(struct row_list *out, const struct row_type *type, struct stmt *stmt, int64_t limit,
+                     struct arena *arena, struct error *err) {
+  bool found;
+  size_t size = 0, before = arena->used;
+  enum status status;
+  *out = (struct row_list){0};
+  while (!(status = stmt_step(stmt, &found, err)) && found) {
+    if (out->count == (size_t)limit || (out->count > 0 && arena->used - before > PAGE_BYTES)) {
+      out->more = true;
+      break;
+    }
+    if (out->count == size) {
+      size = size ? size * 2 : 16;
+      void *bigger = arena_array(arena, size, type->bytes);
+      if (!bigger)
+        return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "a list is too long");
+      if (out->count)
+        memcpy(bigger, out->rows, out->count * type->bytes);
+      out->rows = bigger;
+    }
+    status = read_row((char *)out->rows + out->count * type->bytes, type, stmt, arena, err);
+    if (status)
+      return status;
+    out->count++;
+  }
+  return status;
+}

@@ -1,0 +1,48 @@
+/* Rows as structs, for the files of storage/ alone. One table of columns says what a row consists of: queries are
+   opened with it and their rows are read by it. */
+#ifndef STORAGE_ROW_H
+#define STORAGE_ROW_H
+
+#include <stddef.h>
+
+#include "storage/stmt.h"
+
+enum column_kind {
+  COLUMN_INT,   /* int64_t; NULL reads as 0 */
+  COLUMN_BOOL,  /* bool */
+  COLUMN_TEXT,  /* const char *: a copy in the arena; NULL reads as NULL */
+  COLUMN_WORD,  /* an enum or a flag: `parse` makes it of a word, one of those that the schema lets in */
+};
+
+struct column {
+  const char *sql;  /* its name, or an expression */
+  enum column_kind kind;
+  size_t offset;    /* of the member that it fills */
+  void (*parse)(void *member, const char *word);
+};
+
+struct row_type {
+  const char *name; /* "a job", for errors */
+  size_t bytes;     /* of its struct; members without a column are zero */
+  const struct column *columns;
+  size_t count;
+};
+
+/* As stmt_open. The one * of `sql` stands for the columns of the type, in their order. */
+NODISCARD enum status row_open(struct stmt *out, struct db *db, const struct row_type *type, const char *sql,
+                               struct error *err);
+/* The next row of such a query. *found false: there is none. */
+NODISCARD enum status row_next(void *out, bool *found, const struct row_type *type, struct stmt *stmt,
+                               struct arena *arena, struct error *err);
+
+/* The rows that a query still has, at most `limit`, as an array in the arena. A list also ends, with `more`, after the
+   row with which it passes PAGE_BYTES: no list is too large to be answered. */
+struct row_list {
+  void *rows;
+  size_t count;
+  bool more;
+};
+NODISCARD enum status row_list(struct row_list *out, const struct row_type *type, struct stmt *stmt, int64_t limit,
+                               struct arena *arena, struct error *err);
+
+#endif
