@@ -6,38 +6,39 @@
 #include "base/json.h"
 #include "worker/data/messages.h"
 
-static bool set(struct run *run, struct scope *scope, const char *name, struct value value) {
-  struct marked key = jinja_literal(name);
+static bool set(struct jinja_run *run, struct jinja_scope *scope, const char *name, struct jinja_value value) {
+  struct jinja_string key = jinja_literal(name);
   return jinja_assign(run, scope, &key, value);
 }
 
-static bool from_json(struct run *run, struct value *out, const json_t *json, uint32_t mark);
+static bool from_json(struct jinja_run *run, struct jinja_value *out, const json_t *json, uint32_t origin);
 
-static bool dict_from_json(struct run *run, struct value *out, const json_t *json, uint32_t mark) {
-  struct dict *dict = jinja_dict_new(run, json_object_size(json));
+static bool dict_from_json(struct jinja_run *run, struct jinja_value *out, const json_t *json, uint32_t origin) {
+  struct jinja_dict *dict = jinja_dict_new(run, json_object_size(json));
   const char *key;
   json_t *item;
   if (!dict)
     return false;
-  *out = (struct value){.kind = VALUE_DICT, .dict = dict};
+  *out = (struct jinja_value){.kind = VALUE_DICT, .dict = dict};
   /* The keys of a JSON object are unique, so they need not be looked for. */
   json_object_foreach((json_t *)(uintptr_t)json, key, item) {
-    struct entry *entry = &dict->entries[dict->count++];
-    uint32_t own = mark & MARK_CALL || mark == MARK_TOOLS || strcmp(key, "text") == 0 ? mark : 0;
-    if (!jinja_string(run, &entry->key, jinja_literal(key)) || !from_json(run, &entry->value, item, own))
+    struct jinja_entry *entry = &dict->entries[dict->count++];
+    uint32_t own = origin & ORIGIN_CALL || origin == ORIGIN_TOOLS || strcmp(key, "text") == 0 ? origin : 0;
+    if (!jinja_string_value(run, &entry->key, jinja_literal(key)) || !from_json(run, &entry->value, item, own))
       return false;
-    if (mark & MARK_CALL && json_is_object(item) && strcmp(key, "arguments") == 0)
-      entry->value.dict->arguments = true;
+    if (origin & ORIGIN_CALL && json_is_object(item) && strcmp(key, "arguments") == 0)
+      entry->value.dict->prints_json = true; /* as OpenAI writes it, for templates that do not ask for JSON */
   }
   return true;
 }
 
-/* Strings get `mark`. Of an object those of the member `text` do, as in lists of parts; of calls and tools all do. */
-static bool from_json(struct run *run, struct value *out, const json_t *json, uint32_t mark) {
+/* Strings get that origin. Of an object those of the member `text` do, as in lists of parts; of calls and tools all do.
+ */
+static bool from_json(struct jinja_run *run, struct jinja_value *out, const json_t *json, uint32_t origin) {
   if (!jinja_spend(run, 1) || !jinja_enter(run))
     return false;
   bool ok = true;
-  struct list *list;
+  struct jinja_list *list;
   switch (json_typeof(json)) {
   case JSON_NULL: *out = jinja_none(); break;
   case JSON_TRUE:
@@ -45,18 +46,19 @@ static bool from_json(struct run *run, struct value *out, const json_t *json, ui
   case JSON_INTEGER: *out = jinja_int(json_integer_value(json)); break;
   case JSON_REAL: *out = jinja_float(json_real_value(json)); break;
   case JSON_STRING:
-    ok = jinja_string(run, out, (struct marked){.bytes = json_string_value(json), .length = json_string_length(json),
-                                                .mark = mark});
+    ok = jinja_string_value(
+        run, out,
+        (struct jinja_string){.bytes = json_string_value(json), .length = json_string_length(json), .origin = origin});
     break;
-  case JSON_OBJECT: ok = dict_from_json(run, out, json, mark); break;
+  case JSON_OBJECT: ok = dict_from_json(run, out, json, origin); break;
   case JSON_ARRAY:
     list = jinja_list_new(run, json_array_size(json));
     ok = list != NULL;
     for (size_t i = 0; ok && i < json_array_size(json); i++) {
-      struct value item;
-      ok = from_json(run, &item, json_array_get(json, i), mark) && jinja_list_add(run, list, item);
+      struct jinja_value item;
+      ok = from_json(run, &item, json_array_get(json, i), origin) && jinja_list_add(run, list, item);
     }
-    *out = (struct value){.kind = VALUE_LIST, .list = list};
+    *out = (struct jinja_value){.kind = VALUE_LIST, .list = list};
     break;
   }
   jinja_leave(run);
@@ -69,21 +71,21 @@ bool chat_is_assistant(const json_t *message) {
 }
 
 /* As Transformers: reasoning goes by three names; templates read the first, or the second. */
-static bool add_reasoning(struct run *run, struct dict **out, const struct dict *message) {
-  struct value name, alias;
-  struct entry *entry = NULL;
+static bool add_reasoning(struct jinja_run *run, struct jinja_dict **out, const struct jinja_dict *message) {
+  struct jinja_value name, alias;
+  struct jinja_entry *entry = NULL;
   *out = NULL;
   for (size_t i = 0; i < REASONING_NAMES && (!entry || entry->value.kind == VALUE_NONE); i++) {
-    struct marked key = jinja_literal(reasoning_names[i]);
+    struct jinja_string key = jinja_literal(reasoning_names[i]);
     if (!jinja_dict_find_text(run, &entry, message, &key))
       return false;
   }
   if (!entry || entry->value.kind == VALUE_NONE)
     return true;
-  struct value given = entry->value;
+  struct jinja_value given = entry->value;
   if (!(*out = jinja_dict_new(run, message->count + 2)) ||
-      !jinja_string(run, &name, jinja_literal("reasoning_content")) ||
-      !jinja_string(run, &alias, jinja_literal("thinking")) || !jinja_dict_set(run, *out, alias, given))
+      !jinja_string_value(run, &name, jinja_literal("reasoning_content")) ||
+      !jinja_string_value(run, &alias, jinja_literal("thinking")) || !jinja_dict_set(run, *out, alias, given))
     return false;
   for (size_t i = 0; i < message->count; i++)
     if (!jinja_dict_set(run, *out, message->entries[i].key, message->entries[i].value))
@@ -91,49 +93,49 @@ static bool add_reasoning(struct run *run, struct dict **out, const struct dict 
   return jinja_dict_set(run, *out, name, given);
 }
 
-/* Strings of the members that are the message's own get its number. */
-static uint32_t mark_of(const char *key, uint32_t number) {
+/* Strings of the members that are the message's own have its number. */
+static uint32_t origin_of(const char *key, uint32_t number) {
   if (strcmp(key, "content") == 0)
     return number;
   if (strcmp(key, "tool_calls") == 0 || strcmp(key, "function_call") == 0)
-    return number | MARK_CALL;
+    return number | ORIGIN_CALL;
   for (size_t i = 0; i < REASONING_NAMES; i++)
     if (strcmp(key, reasoning_names[i]) == 0)
-      return number | MARK_REASONING;
+      return number | ORIGIN_REASONING;
   return 0;
 }
 
-static bool message_from_json(struct run *run, struct value *out, const json_t *json, uint32_t number,
+static bool message_from_json(struct jinja_run *run, struct jinja_value *out, const json_t *json, uint32_t number,
                               bool null_content) {
-  struct dict *dict = jinja_dict_new(run, json_object_size(json)), *more;
+  struct jinja_dict *dict = jinja_dict_new(run, json_object_size(json)), *more;
   bool calls = json_array_size(json_object_get(json, "tool_calls")) > 0;
   const char *key;
   json_t *item;
   if (!dict)
     return false;
   json_object_foreach((json_t *)(uintptr_t)json, key, item) {
-    struct entry *entry = &dict->entries[dict->count++];
+    struct jinja_entry *entry = &dict->entries[dict->count++];
     bool content = strcmp(key, "content") == 0;
     bool null = json_is_null(item) || (null_content && calls && json_is_string(item) && !json_string_length(item));
-    bool ok = jinja_string(run, &entry->key, jinja_literal(key));
+    bool ok = jinja_string_value(run, &entry->key, jinja_literal(key));
     if (content && null)
-      ok = ok && jinja_string(run, &entry->value, (struct marked){.bytes = "", .null = true});
+      ok = ok && jinja_string_value(run, &entry->value, (struct jinja_string){.bytes = "", .null = true});
     else
-      ok = ok && from_json(run, &entry->value, item, mark_of(key, number));
+      ok = ok && from_json(run, &entry->value, item, origin_of(key, number));
     if (!ok)
       return false;
   }
   if (!add_reasoning(run, &more, dict))
     return false;
   dict = more ? more : dict;
-  dict->message = number;
-  *out = (struct value){.kind = VALUE_DICT, .dict = dict};
+  dict->origin = number;
+  *out = (struct jinja_value){.kind = VALUE_DICT, .dict = dict};
   return true;
 }
 
-bool chat_context_fill(struct run *run, struct scope *scope, const struct chat *chat) {
-  struct list *list = jinja_list_new(run, json_array_size(chat->messages));
-  struct value value = jinja_none();
+bool chat_context_fill(struct jinja_run *run, struct jinja_scope *scope, const struct chat *chat) {
+  struct jinja_list *list = jinja_list_new(run, json_array_size(chat->messages));
+  struct jinja_value value = jinja_none();
   const char *key;
   json_t *special;
   json_object_foreach((json_t *)(uintptr_t)chat->specials, key, special) {
@@ -146,12 +148,12 @@ bool chat_context_fill(struct run *run, struct scope *scope, const struct chat *
         !jinja_list_add(run, list, value))
       return false;
   }
-  if (!list || !set(run, scope, "messages", (struct value){.kind = VALUE_LIST, .list = list}) ||
+  if (!list || !set(run, scope, "messages", (struct jinja_value){.kind = VALUE_LIST, .list = list}) ||
       !set(run, scope, "documents", jinja_none()) ||
       !set(run, scope, "add_generation_prompt", jinja_bool(chat->add_generation_prompt)))
     return false;
   value = jinja_none();
-  if (chat->tools && !json_is_null(chat->tools) && !from_json(run, &value, chat->tools, MARK_TOOLS))
+  if (chat->tools && !json_is_null(chat->tools) && !from_json(run, &value, chat->tools, ORIGIN_TOOLS))
     return false;
   return set(run, scope, "tools", value);
 }
@@ -159,7 +161,7 @@ bool chat_context_fill(struct run *run, struct scope *scope, const struct chat *
 enum status chat_context_check(const json_t *messages, const json_t *tools, struct error *err) {
   if (!json_is_array(messages))
     return error_set(err, STATUS_DATASET_INVALID, "messages", "the messages must be a list");
-  if (json_array_size(messages) >= MARK_TOOLS)
+  if (json_array_size(messages) >= ORIGIN_TOOLS)
     return error_set(err, STATUS_DATASET_INVALID, "messages", "there are too many messages");
   for (size_t i = 0; i < json_array_size(messages); i++)
     if (!json_is_object(json_array_get(messages, i)))
@@ -200,12 +202,12 @@ static bool has_reasoning(const json_t *message) {
 
 enum { SEEN_CONTENT = 1, SEEN_CALL = 2, SEEN_REASONING = 4 };
 
-static void see(uint8_t *seen, size_t count, const struct marked *text, bool *tools) {
+static void see(uint8_t *seen, size_t count, const struct jinja_string *text, bool *tools) {
   for (size_t i = 0; i < text->length; i++) {
-    uint32_t mark = jinja_mark(text, i), number = mark & MARK_NUMBER;
-    *tools = *tools || number == MARK_TOOLS;
+    uint32_t origin = jinja_origin(text, i), number = origin & ORIGIN_MESSAGE;
+    *tools = *tools || number == ORIGIN_TOOLS;
     if (number && number <= count)
-      seen[number - 1] |= mark & MARK_CALL ? SEEN_CALL : mark & MARK_REASONING ? SEEN_REASONING : SEEN_CONTENT;
+      seen[number - 1] |= origin & ORIGIN_CALL ? SEEN_CALL : origin & ORIGIN_REASONING ? SEEN_REASONING : SEEN_CONTENT;
   }
 }
 
@@ -226,7 +228,8 @@ static enum status check_trace(unsigned *lost, const json_t *message, size_t num
   return STATUS_OK;
 }
 
-enum status chat_context_traces(unsigned *lost, const struct chat *chat, const struct marked *text, struct error *err) {
+enum status chat_context_traces(unsigned *lost, const struct chat *chat, const struct jinja_string *text,
+                                struct error *err) {
   size_t count = json_array_size(chat->messages);
   uint8_t *seen = calloc(count + 1, sizeof *seen);
   bool tools = json_array_size(chat->tools) == 0;

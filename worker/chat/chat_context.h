@@ -8,6 +8,13 @@
 #include "worker/chat/chat_template.h"
 #include "worker/chat/jinja_run.h"
 
+/* The origins of strings (struct jinja_string): the number of a message, from 1, whose content they are, or, with a bit
+   set, something else of it. ORIGIN_TOOLS stands in place of a number for what is beside the messages. */
+#define ORIGIN_CALL 0x40000000u      /* of an assistant's tool calls */
+#define ORIGIN_REASONING 0x20000000u /* of its reasoning */
+#define ORIGIN_MESSAGE 0x1FFFFFFFu   /* the bits of the number */
+#define ORIGIN_TOOLS ORIGIN_MESSAGE
+
 /* What is rendered; borrowed. */
 struct chat {
   const json_t *messages, *tools, *specials;
@@ -19,9 +26,10 @@ bool chat_is_assistant(const json_t *message);
 /* STATUS_DATASET_INVALID naming the message when they are no list of objects. */
 enum status chat_context_check(const json_t *messages, const json_t *tools, struct error *err);
 /* Fills a scope. Strings stay in the JSON. */
-bool chat_context_fill(struct run *run, struct scope *scope, const struct chat *chat);
+bool chat_context_fill(struct jinja_run *run, struct jinja_scope *scope, const struct chat *chat);
 /* STATUS_DATASET_INVALID for an assistant's message with content, or tool calls, of which no byte is in the text.
    *lost: enum chat_lost of everything that is not, until then. */
-enum status chat_context_traces(unsigned *lost, const struct chat *chat, const struct marked *text, struct error *err);
+enum status chat_context_traces(unsigned *lost, const struct chat *chat, const struct jinja_string *text,
+                                struct error *err);
 
 #endif

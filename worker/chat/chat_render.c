@@ -2,11 +2,11 @@
 
 /* Blocks that are empty go, and what is one message's on both sides of such becomes one. */
 static bool make_segments(struct rendering *r) {
-  const struct run *run = &r->run;
-  r->segments = jinja_alloc(&r->run, run->block_count + 1, sizeof *r->segments);
-  for (size_t i = 0; r->segments && i < run->block_count; i++) {
-    size_t begin = run->blocks[i].begin, end = i + 1 < run->block_count ? run->blocks[i + 1].begin : r->text.length;
-    uint32_t message = run->blocks[i].message;
+  const struct jinja_run *run = &r->run;
+  r->segments = jinja_alloc(&r->run, run->span_count + 1, sizeof *r->segments);
+  for (size_t i = 0; r->segments && i < run->span_count; i++) {
+    size_t begin = run->spans[i].begin, end = i + 1 < run->span_count ? run->spans[i + 1].begin : r->text.length;
+    uint32_t message = run->spans[i].origin;
     struct segment *last = r->segment_count ? &r->segments[r->segment_count - 1] : NULL;
     if (begin == end || !message)
       continue;
@@ -20,11 +20,11 @@ static bool make_segments(struct rendering *r) {
 
 enum status rendering_make(struct rendering *out, const struct chat_template *chat, const struct chat *input,
                            struct error *err) {
-  struct build build = {0};
+  struct jinja_builder build = {0};
   *out = (struct rendering){.run = {.source = &chat->source, .err = err, .out = &build, .whole = &build}};
-  struct run *run = &out->run;
-  arena_init(&run->arena, RUN_BYTES_MAX);
-  struct scope *context = jinja_scope_new(run, NULL), *top = context ? jinja_scope_new(run, context) : NULL;
+  struct jinja_run *run = &out->run;
+  arena_init(&run->arena, JINJA_MEMORY_MAX);
+  struct jinja_scope *context = jinja_scope_new(run, NULL), *top = context ? jinja_scope_new(run, context) : NULL;
   run->scope = top;
   if (!top || !chat_context_fill(run, context, input) || !jinja_execute(run, &chat->tree.body))
     return run->status;

@@ -7,8 +7,8 @@
 
 struct chat_template {
   struct arena arena; /* of the tree */
-  struct source source;
-  struct tree tree;
+  struct jinja_source source;
+  struct jinja_tree tree;
   json_t *specials;
   struct chat_template *tool_use; /* for conversations with tools; NULL: this one is */
 };
@@ -20,8 +20,8 @@ struct segment {
 };
 
 struct rendering {
-  struct run run;
-  struct marked text;       /* in the run's memory */
+  struct jinja_run run;
+  struct jinja_string text; /* in the run's memory */
   struct segment *segments; /* in order, not empty, none of nobody */
   size_t segment_count;
 };

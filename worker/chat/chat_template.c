@@ -29,7 +29,7 @@ static bool normalize(struct chat_template *chat, const char *text, size_t lengt
   if (used && out[used - 1] == '\n')
     used--;
   out[used] = '\0';
-  chat->source = (struct source){out, used};
+  chat->source = (struct jinja_source){out, used};
   return true;
 }
 
@@ -61,7 +61,7 @@ enum status chat_template_parse(struct chat_template **out, const char *source, 
 
 void chat_text_init(struct chat_text *text) {
   *text = (struct chat_text){0};
-  str_init(&text->text, RUN_TEXT_MAX);
+  str_init(&text->text, JINJA_STRING_MAX);
 }
 
 void chat_text_done(struct chat_text *text) {

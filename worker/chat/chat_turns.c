@@ -20,7 +20,7 @@ struct finder {
   const struct rendering *full;
   uint8_t *parts; /* [full->text.length] enum part */
   unsigned lost;
-  uint64_t steps;           /* of renderings of parts; beyond RUN_STEPS_MAX the last head found serves for the rest */
+  uint64_t steps;           /* of renderings of parts; beyond JINJA_STEPS_MAX the last head found serves for the rest */
   size_t head, head_length; /* its place in the text */
 };
 
@@ -37,19 +37,19 @@ static bool is_plain(const json_t *message) {
 
 /* --- places in texts ------------------------------------------------------------------------------ */
 
-static uint32_t number_at(const struct marked *text, size_t i) {
-  return jinja_mark(text, i) & MARK_NUMBER;
+static uint32_t number_at(const struct jinja_string *text, size_t i) {
+  return jinja_origin(text, i) & ORIGIN_MESSAGE;
 }
 
 /* The first byte from .. to that came from the message; `to` when none did. */
-static size_t first_said(const struct marked *text, size_t from, size_t to, uint32_t number) {
+static size_t first_said(const struct jinja_string *text, size_t from, size_t to, uint32_t number) {
   while (from < to && number_at(text, from) != number)
     from++;
   return from;
 }
 
 /* The end of the last one; `from` when none did. */
-static size_t last_said(const struct marked *text, size_t from, size_t to, uint32_t number) {
+static size_t last_said(const struct jinja_string *text, size_t from, size_t to, uint32_t number) {
   while (to > from && number_at(text, to - 1) != number)
     to--;
   return to;
@@ -63,7 +63,7 @@ static size_t common(const char *a, size_t a_length, const char *b, size_t b_len
 }
 
 /* Two heads that part at `at` share no more than whole words and markers: "<th" of <think> is no part of <tool>. */
-static size_t at_boundary(const struct marked *text, size_t from, size_t at) {
+static size_t at_boundary(const struct jinja_string *text, size_t from, size_t at) {
   while (at > from && text->bytes[at - 1] != '>' && text->bytes[at - 1] != '\n' && text->bytes[at - 1] != ' ')
     at--;
   return at;
@@ -116,7 +116,7 @@ static enum status render_part(struct rendering *out, struct finder *f, json_t *
 
 /* How far the generation prompt after the messages before reaches into the text: beyond `from`, or SIZE_MAX. */
 static size_t after_prompt(struct finder *f, uint32_t number, size_t from) {
-  const struct marked *text = &f->full->text;
+  const struct jinja_string *text = &f->full->text;
   struct rendering before;
   struct error ignored;
   size_t at = SIZE_MAX;
@@ -132,7 +132,7 @@ static size_t after_prompt(struct finder *f, uint32_t number, size_t from) {
 
 /* The same for what a template writes before a plain answer: SIZE_MAX when it refuses one there. */
 static size_t after_head(struct finder *f, uint32_t number, const struct segment *segment) {
-  const struct marked *text = &f->full->text;
+  const struct jinja_string *text = &f->full->text;
   struct rendering plain;
   struct error ignored;
   size_t at = SIZE_MAX;
@@ -162,7 +162,7 @@ static size_t find_begin(struct finder *f, uint32_t number, const struct segment
   size_t said = first_said(&f->full->text, segment->begin, segment->end, number), at;
   if (said == segment->begin)
     return said;
-  if (f->steps > RUN_STEPS_MAX)
+  if (f->steps > JINJA_STEPS_MAX)
     at = after_same_head(f, segment);
   else if ((at = after_prompt(f, number, segment->begin)) == SIZE_MAX)
     at = after_head(f, number, segment);
@@ -186,16 +186,16 @@ static void take(struct finder *f, size_t begin, size_t said, size_t end) {
 
 /* The message's own bytes, wherever they are. */
 static void take_own(struct finder *f, uint32_t number, bool content_only) {
-  const struct marked *text = &f->full->text;
+  const struct jinja_string *text = &f->full->text;
   for (size_t i = 0; i < text->length; i++)
-    if (number_at(text, i) == number && (!content_only || !(jinja_mark(text, i) & (MARK_CALL | MARK_REASONING))))
+    if (number_at(text, i) == number && (!content_only || !(jinja_origin(text, i) & (ORIGIN_CALL | ORIGIN_REASONING))))
       f->parts[i] = PART_SAID;
 }
 
 /* Some templates write what answers a message into its turn: tool results. What is the turn's own is what stands there
    as well when nothing follows the message; `said` is where the message's own bytes end. */
 static void drop_answers(struct finder *f, uint32_t number, const struct segment *segment, size_t said) {
-  const struct marked *text = &f->full->text;
+  const struct jinja_string *text = &f->full->text;
   const char *bytes = text->bytes + segment->begin;
   size_t length = segment->end - segment->begin, head = 0, tail = 0;
   struct rendering alone;
@@ -219,9 +219,9 @@ static void drop_answers(struct finder *f, uint32_t number, const struct segment
 }
 
 /* Is there a byte of another message? */
-static bool has_foreign(const struct marked *text, size_t begin, size_t end, uint32_t number) {
+static bool has_foreign(const struct jinja_string *text, size_t begin, size_t end, uint32_t number) {
   for (size_t i = begin; i < end; i++)
-    if (number_at(text, i) && number_at(text, i) != number && number_at(text, i) != MARK_TOOLS)
+    if (number_at(text, i) && number_at(text, i) != number && number_at(text, i) != ORIGIN_TOOLS)
       return true;
   return false;
 }
@@ -242,7 +242,7 @@ static void take_segments(struct finder *f, uint32_t number, const struct segmen
 }
 
 /* Is the whole text of bytes begin .. end the message's, as far as they tell? */
-static bool is_own(const struct marked *text, size_t begin, size_t end, uint32_t number) {
+static bool is_own(const struct jinja_string *text, size_t begin, size_t end, uint32_t number) {
   size_t own = 0;
   for (size_t i = begin; i < end; i++) {
     if (number_at(text, i) && number_at(text, i) != number)
@@ -254,11 +254,11 @@ static bool is_own(const struct marked *text, size_t begin, size_t end, uint32_t
 
 /* No loop told: the text before the message, with the prompt, and the one after it must be the beginning of this. */
 static bool take_between(struct finder *f, uint32_t number) {
-  const struct marked *text = &f->full->text;
+  const struct jinja_string *text = &f->full->text;
   struct rendering after = {0};
   struct error ignored;
-  size_t begin = f->steps > RUN_STEPS_MAX ? SIZE_MAX : after_prompt(f, number, 0), end = text->length;
-  bool whole = begin != SIZE_MAX && f->steps <= RUN_STEPS_MAX;
+  size_t begin = f->steps > JINJA_STEPS_MAX ? SIZE_MAX : after_prompt(f, number, 0), end = text->length;
+  bool whole = begin != SIZE_MAX && f->steps <= JINJA_STEPS_MAX;
   if (whole && number < json_array_size(f->input->messages)) {
     whole = !render_part(&after, f, first_messages(f->input->messages, number, NULL), false, &ignored);
     end = after.text.length;
@@ -287,7 +287,7 @@ static void take_turn(struct finder *f, uint32_t number) {
 static void take_generated(struct finder *f) {
   const struct rendering *r = f->full;
   for (size_t i = 0; i < r->text.length; i++)
-    f->parts[i] = jinja_mark(&r->text, i) & MARK_GENERATED ? PART_SAID : PART_OTHER;
+    f->parts[i] = jinja_origin(&r->text, i) & JINJA_GENERATED ? PART_SAID : PART_OTHER;
   for (size_t i = 0; i < r->segment_count; i++) {
     const struct segment *s = &r->segments[i];
     if (!message_weighs(json_array_get(f->input->messages, s->message - 1)))

@@ -4,14 +4,16 @@
 
 #include "worker/chat/jinja_run.h"
 
-static bool undefined(struct run *run, struct value *out, const char *type, const struct marked *name) {
-  char *why = arena_format(&run->arena, "'%s object' has no attribute '%.*s'", type,
-                           name->length > 80 ? 80 : (int)name->length, name->bytes);
-  *out = (struct value){.kind = VALUE_UNDEFINED, .why = why};
-  return why || jinja_unsupported(run, "the template needs more than %d MiB", RUN_BYTES_MAX >> 20);
+static bool undefined(struct jinja_run *run, struct jinja_value *out, const char *type,
+                      const struct jinja_string *name) {
+  char *hint = arena_format(&run->arena, "'%s object' has no attribute '%.*s'", type,
+                            name->length > 80 ? 80 : (int)name->length, name->bytes);
+  *out = (struct jinja_value){.kind = VALUE_UNDEFINED, .hint = hint};
+  return hint || jinja_unsupported(run, "the template needs more than %d MiB", JINJA_MEMORY_MAX >> 20);
 }
 
-static bool loop_attribute(struct run *run, struct value *out, const struct loop *loop, const struct marked *name) {
+static bool loop_attribute(struct jinja_run *run, struct jinja_value *out, const struct jinja_loop *loop,
+                           const struct jinja_string *name) {
   size_t count = loop->items->count, i = loop->index;
   if (jinja_is(name, "index"))
     *out = jinja_int((int64_t)i + 1);
@@ -36,7 +38,8 @@ static bool loop_attribute(struct run *run, struct value *out, const struct loop
   else if (jinja_is(name, "nextitem") && i + 1 < count)
     *out = loop->items->items[i + 1];
   else if (jinja_is(name, "previtem") || jinja_is(name, "nextitem"))
-    *out = (struct value){.why = jinja_is(name, "previtem") ? "there is no previous item" : "there is no next item"};
+    *out = (struct jinja_value){.hint =
+                                    jinja_is(name, "previtem") ? "there is no previous item" : "there is no next item"};
   else if (jinja_is(name, "changed"))
     return jinja_unsupported(run, "loop.changed is not supported");
   else
@@ -44,30 +47,31 @@ static bool loop_attribute(struct run *run, struct value *out, const struct loop
   return true;
 }
 
-static bool method(struct run *run, struct value *out, bool *found, const struct value *object,
-                   const struct marked *name) {
-  const struct builtin *builtin = jinja_find_method(object->kind, name);
+static bool method(struct jinja_run *run, struct jinja_value *out, bool *found, const struct jinja_value *object,
+                   const struct jinja_string *name) {
+  const struct jinja_builtin *builtin = jinja_find_method(object->kind, name);
   *found = builtin != NULL;
   if (!builtin)
     return true;
-  struct method *bound = jinja_alloc(run, 1, sizeof *bound);
+  struct jinja_method *bound = jinja_alloc(run, 1, sizeof *bound);
   if (!bound)
     return false;
-  *bound = (struct method){.builtin = builtin, .self = *object};
-  *out = (struct value){.kind = VALUE_METHOD, .method = bound};
+  *bound = (struct jinja_method){.builtin = builtin, .self = *object};
+  *out = (struct jinja_value){.kind = VALUE_METHOD, .method = bound};
   return true;
 }
 
-bool jinja_attribute(struct run *run, struct value *out, const struct value *object, const struct marked *name) {
+bool jinja_attribute(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *object,
+                     const struct jinja_string *name) {
   bool found;
   if (object->kind == VALUE_UNDEFINED)
-    return jinja_wrong(run, "%s", object->why);
+    return jinja_wrong(run, "%s", object->hint);
   if (!method(run, out, &found, object, name) || found)
     return found;
   if (object->kind == VALUE_LOOP)
     return loop_attribute(run, out, object->loop, name);
   if (object->kind == VALUE_DICT || object->kind == VALUE_NAMESPACE) {
-    struct entry *entry;
+    struct jinja_entry *entry;
     if (!jinja_dict_find_text(run, &entry, object->dict, name))
       return false;
     if (entry) {
@@ -80,7 +84,7 @@ bool jinja_attribute(struct run *run, struct value *out, const struct value *obj
   return undefined(run, out, jinja_type(object), name);
 }
 
-static bool list_item(struct value *out, const struct list *list, int64_t index) {
+static bool list_item(struct jinja_value *out, const struct jinja_list *list, int64_t index) {
   if (index < 0)
     index += (int64_t)list->count;
   if (index < 0 || (uint64_t)index >= list->count)
@@ -90,7 +94,7 @@ static bool list_item(struct value *out, const struct list *list, int64_t index)
 }
 
 /* *out stays as it is when there is no such character. */
-static bool text_item(struct run *run, struct value *out, const struct marked *t, int64_t index) {
+static bool text_item(struct jinja_run *run, struct jinja_value *out, const struct jinja_string *t, int64_t index) {
   if (!jinja_spend_bytes(run, t->length))
     return false;
   if (index < 0)
@@ -98,17 +102,18 @@ static bool text_item(struct run *run, struct value *out, const struct marked *t
   if (index < 0 || (uint64_t)index >= t->length)
     return true;
   size_t begin = jinja_character_at(t, (size_t)index);
-  struct marked rest = jinja_cut(t, begin, t->length);
-  return begin == t->length || jinja_string(run, out, jinja_cut(t, begin, begin + jinja_character_at(&rest, 1)));
+  struct jinja_string rest = jinja_cut(t, begin, t->length);
+  return begin == t->length || jinja_string_value(run, out, jinja_cut(t, begin, begin + jinja_character_at(&rest, 1)));
 }
 
-bool jinja_item(struct run *run, struct value *out, const struct value *object, const struct value *key) {
+bool jinja_item(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *object,
+                const struct jinja_value *key) {
   bool found;
-  *out = (struct value){.why = "there is no such item"};
+  *out = (struct jinja_value){.hint = "there is no such item"};
   if (object->kind == VALUE_UNDEFINED)
-    return jinja_wrong(run, "%s", object->why);
+    return jinja_wrong(run, "%s", object->hint);
   if (object->kind == VALUE_DICT) {
-    struct entry *entry;
+    struct jinja_entry *entry;
     if (!jinja_dict_find(run, &entry, object->dict, key))
       return false;
     if (entry) {
@@ -136,14 +141,15 @@ bool jinja_item(struct run *run, struct value *out, const struct value *object, 
 /* --- slices --------------------------------------------------------------------------------------- */
 
 /* A bound of Python's slice of `count` items, clipped to what `step` can reach. */
-static bool bound(struct run *run, int64_t *out, const struct value *v, int64_t count, int64_t step, bool is_end) {
+static bool bound(struct jinja_run *run, int64_t *out, const struct jinja_value *v, int64_t count, int64_t step,
+                  bool is_end) {
   int64_t low = step > 0 ? 0 : -1, high = step > 0 ? count : count - 1;
   if (v->kind == VALUE_NONE) {
     *out = (step > 0) == is_end ? high : low;
     return true;
   }
   if (v->kind != VALUE_INT && v->kind != VALUE_BOOL)
-    return v->kind == VALUE_UNDEFINED ? jinja_wrong(run, "%s", v->why)
+    return v->kind == VALUE_UNDEFINED ? jinja_wrong(run, "%s", v->hint)
                                       : jinja_wrong(run, "slice indices must be integers or None");
   int64_t i = v->kind == VALUE_INT ? v->integer : v->boolean;
   if (i < 0)
@@ -153,32 +159,33 @@ static bool bound(struct run *run, int64_t *out, const struct value *v, int64_t 
   return true;
 }
 
-static bool slice_text(struct run *run, struct value *out, const struct marked *t, int64_t from, int64_t to,
-                       int64_t step) {
-  struct build b = {0};
+static bool slice_text(struct jinja_run *run, struct jinja_value *out, const struct jinja_string *t, int64_t from,
+                       int64_t to, int64_t step) {
+  struct jinja_builder b = {0};
   if (step == 1) {
     size_t begin = jinja_character_at(t, (size_t)from);
-    struct marked rest = jinja_cut(t, begin, t->length);
+    struct jinja_string rest = jinja_cut(t, begin, t->length);
     size_t end = begin + jinja_character_at(&rest, to > from ? (size_t)(to - from) : 0);
-    return jinja_string(run, out, jinja_cut(t, begin, end));
+    return jinja_string_value(run, out, jinja_cut(t, begin, end));
   }
-  const struct list *all;
-  struct value whole = {.kind = VALUE_STRING, .text = t};
+  const struct jinja_list *all;
+  struct jinja_value whole = {.kind = VALUE_STRING, .text = t};
   if (!jinja_items(run, &all, &whole))
     return false;
   for (int64_t i = from; step > 0 ? i < to : i > to; i += step)
     if (!jinja_add(run, &b, all->items[i].text))
       return false;
-  struct marked text = jinja_built(&b);
+  struct jinja_string text = jinja_built(&b);
   text.safe = t->safe;
-  return jinja_string(run, out, text);
+  return jinja_string_value(run, out, text);
 }
 
-bool jinja_slice(struct run *run, struct value *out, const struct value *object, const struct value bounds[3]) {
+bool jinja_slice(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *object,
+                 const struct jinja_value bounds[3]) {
   size_t length;
   int64_t from, to, step = 1;
   if (object->kind == VALUE_UNDEFINED)
-    return jinja_wrong(run, "%s", object->why);
+    return jinja_wrong(run, "%s", object->hint);
   if (object->kind != VALUE_STRING && object->kind != VALUE_LIST && object->kind != VALUE_TUPLE)
     return jinja_wrong(run, "'%s' object is not subscriptable by a slice", jinja_type(object));
   if (!jinja_length(run, &length, object))
@@ -198,10 +205,10 @@ bool jinja_slice(struct run *run, struct value *out, const struct value *object,
     return false;
   if (object->kind == VALUE_STRING)
     return slice_text(run, out, object->text, from, to, step);
-  struct list *list = jinja_list_new(run, 4);
+  struct jinja_list *list = jinja_list_new(run, 4);
   for (int64_t i = from; list && (step > 0 ? i < to : i > to); i += step)
     if (!jinja_list_add(run, list, object->list->items[i]))
       return false;
-  *out = (struct value){.kind = object->kind, .list = list};
+  *out = (struct jinja_value){.kind = object->kind, .list = list};
   return list != NULL;
 }

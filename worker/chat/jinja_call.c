@@ -5,7 +5,8 @@
 
 #include "worker/chat/jinja_run.h"
 
-const struct builtin *jinja_find_row(const struct builtin *rows, size_t count, const struct marked *name) {
+const struct jinja_builtin *jinja_find_row(const struct jinja_builtin *rows, size_t count,
+                                           const struct jinja_string *name) {
   for (size_t i = 0; i < count; i++)
     if (jinja_is(name, rows[i].name))
       return &rows[i];
@@ -15,7 +16,7 @@ const struct builtin *jinja_find_row(const struct builtin *rows, size_t count, c
 /* --- arguments of builtins ------------------------------------------------------------------------ */
 
 /* The number of the parameter `name` in "a b c", or their count. */
-static size_t parameter(const char *parameters, const struct marked *name, size_t *count) {
+static size_t parameter(const char *parameters, const struct jinja_string *name, size_t *count) {
   size_t index = 0, found = SIZE_MAX;
   for (const char *p = parameters; *p; index++) {
     size_t length = strcspn(p, " ");
@@ -27,13 +28,14 @@ static size_t parameter(const char *parameters, const struct marked *name, size_
   return found;
 }
 
-static bool bind(struct run *run, struct bound *out, const struct builtin *builtin, const struct arguments *arguments) {
+static bool bind(struct jinja_run *run, struct jinja_bound *out, const struct jinja_builtin *builtin,
+                 const struct jinja_arguments *arguments) {
   size_t count, at;
-  *out = (struct bound){.all = arguments};
+  *out = (struct jinja_bound){.all = arguments};
   if (strcmp(builtin->parameters, "*") == 0)
     return true;
   parameter(builtin->parameters, NULL, &count);
-  CHECK(count <= BOUND_MAX);
+  CHECK(count <= JINJA_BOUND_MAX);
   if (arguments->count > count)
     return jinja_wrong(run, "%s() takes %zu arguments but %zu were given", builtin->name, count, arguments->count);
   for (size_t i = 0; i < arguments->count; i++) {
@@ -41,7 +43,7 @@ static bool bind(struct run *run, struct bound *out, const struct builtin *built
     out->given[i] = true;
   }
   for (size_t i = 0; i < arguments->named_count; i++) {
-    const struct marked *name = &arguments->named[i].name;
+    const struct jinja_string *name = &arguments->named[i].name;
     at = parameter(builtin->parameters, name, &count);
     int shown = name->length > 40 ? 40 : (int)name->length;
     if (at == SIZE_MAX)
@@ -57,15 +59,16 @@ static bool bind(struct run *run, struct bound *out, const struct builtin *built
   return true;
 }
 
-bool jinja_call_builtin(struct run *run, struct value *out, const struct builtin *builtin, const struct value *in,
-                        const struct arguments *arguments) {
-  struct bound bound;
+bool jinja_call_builtin(struct jinja_run *run, struct jinja_value *out, const struct jinja_builtin *builtin,
+                        const struct jinja_value *in, const struct jinja_arguments *arguments) {
+  struct jinja_bound bound;
   if (!builtin->call)
     return jinja_unsupported(run, "\"%s\" of a %s is not supported", builtin->name, jinja_type(in));
   return bind(run, &bound, builtin, arguments) && builtin->call(run, out, in, &bound);
 }
 
-bool jinja_arg_text(struct run *run, struct marked *out, const struct bound *b, size_t i, const char *fallback) {
+bool jinja_arg_text(struct jinja_run *run, struct jinja_string *out, const struct jinja_bound *b, size_t i,
+                    const char *fallback) {
   *out = jinja_literal(fallback);
   if (!b->given[i])
     return true;
@@ -75,8 +78,8 @@ bool jinja_arg_text(struct run *run, struct marked *out, const struct bound *b, 
   return true;
 }
 
-bool jinja_arg_int(struct run *run, int64_t *out, const struct bound *b, size_t i, int64_t fallback) {
-  const struct value *v = &b->item[i];
+bool jinja_arg_int(struct jinja_run *run, int64_t *out, const struct jinja_bound *b, size_t i, int64_t fallback) {
+  const struct jinja_value *v = &b->item[i];
   *out = fallback;
   if (!b->given[i] || v->kind == VALUE_NONE)
     return true;
@@ -86,14 +89,14 @@ bool jinja_arg_int(struct run *run, int64_t *out, const struct bound *b, size_t 
   return true;
 }
 
-bool jinja_arg_bool(const struct bound *b, size_t i, bool fallback) {
+bool jinja_arg_bool(const struct jinja_bound *b, size_t i, bool fallback) {
   return b->given[i] ? jinja_truth(&b->item[i]) : fallback;
 }
 
 /* --- macros --------------------------------------------------------------------------------------- */
 
-static bool macro_argument(struct run *run, struct value *out, bool *given, const struct arguments *arguments, size_t i,
-                           const struct marked *name) {
+static bool macro_argument(struct jinja_run *run, struct jinja_value *out, bool *given,
+                           const struct jinja_arguments *arguments, size_t i, const struct jinja_string *name) {
   *given = i < arguments->count;
   if (*given)
     *out = arguments->items[i];
@@ -108,7 +111,8 @@ static bool macro_argument(struct run *run, struct value *out, bool *given, cons
   return true;
 }
 
-static bool check_names(struct run *run, const struct node *macro, const struct arguments *arguments) {
+static bool check_names(struct jinja_run *run, const struct jinja_node *macro,
+                        const struct jinja_arguments *arguments) {
   if (arguments->count > macro->items.count)
     return jinja_wrong(run, "macro '%.*s' takes not more than %zu argument(s)", (int)macro->name.length,
                        macro->name.bytes, macro->items.count);
@@ -123,16 +127,16 @@ static bool check_names(struct run *run, const struct node *macro, const struct 
   return true;
 }
 
-static bool call_macro(struct run *run, struct value *out, const struct macro *macro,
-                       const struct arguments *arguments) {
-  const struct node *node = macro->node;
-  struct scope *outer = run->scope, *scope = jinja_scope_new(run, macro->scope);
+static bool call_macro(struct jinja_run *run, struct jinja_value *out, const struct jinja_macro *macro,
+                       const struct jinja_arguments *arguments) {
+  const struct jinja_node *node = macro->node;
+  struct jinja_scope *outer = run->scope, *scope = jinja_scope_new(run, macro->scope);
   size_t at = run->at;
   if (!scope || !check_names(run, node, arguments))
     return false;
   for (size_t i = 0; i < node->items.count; i++) {
-    const struct node *parameter_node = node->items.items[i];
-    struct value value = {.why = "a parameter of the macro was not given"};
+    const struct jinja_node *parameter_node = node->items.items[i];
+    struct jinja_value value = {.hint = "a parameter of the macro was not given"};
     bool given;
     if (!macro_argument(run, &value, &given, arguments, i, &parameter_node->name))
       return false;
@@ -142,16 +146,17 @@ static bool call_macro(struct run *run, struct value *out, const struct macro *m
     if (!ok || !jinja_assign(run, scope, &parameter_node->name, value))
       return false;
   }
-  struct marked text;
+  struct jinja_string text;
   if (!jinja_capture(run, &text, &node->body, scope))
     return false;
   run->at = at;
-  return jinja_string(run, out, text);
+  return jinja_string_value(run, out, text);
 }
 
 /* --- functions ------------------------------------------------------------------------------------ */
 
-static bool function_range(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool function_range(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                           const struct jinja_bound *b) {
   int64_t from = 0, to = 0, step = 1;
   (void)in;
   if (!jinja_arg_int(run, b->given[1] ? &from : &to, b, 0, 0) ||
@@ -164,26 +169,26 @@ static bool function_range(struct run *run, struct value *out, const struct valu
   int64_t width = step > 0 ? to - from : from - to;
   uint64_t stride = step > 0 ? (uint64_t)step : 0 - (uint64_t)step;
   uint64_t count = width > 0 ? ((uint64_t)width + stride - 1) / stride : 0;
-  if (count > RUN_RANGE_MAX)
+  if (count > JINJA_RANGE_MAX)
     return jinja_unsupported(run, "Range too big. The sandbox blocks ranges larger than MAX_RANGE (%d).",
-                             RUN_RANGE_MAX);
-  struct list *list = jinja_list_new(run, count);
+                             JINJA_RANGE_MAX);
+  struct jinja_list *list = jinja_list_new(run, count);
   for (uint64_t i = 0; list && i < count; i++)
     if (!jinja_list_add(run, list, jinja_int(from + (int64_t)i * step)))
       return false;
-  *out = (struct value){.kind = VALUE_LIST, .list = list};
+  *out = (struct jinja_value){.kind = VALUE_LIST, .list = list};
   return list != NULL;
 }
 
 /* A mapping, or a list of pairs. */
-static bool copy_entries(struct run *run, struct dict *dict, const struct value *from) {
+static bool copy_entries(struct jinja_run *run, struct jinja_dict *dict, const struct jinja_value *from) {
   if (from->kind == VALUE_DICT) {
     for (size_t i = 0; i < from->dict->count; i++)
       if (!jinja_dict_set(run, dict, from->dict->entries[i].key, from->dict->entries[i].value))
         return false;
     return true;
   }
-  const struct list *items, *pair;
+  const struct jinja_list *items, *pair;
   if (!jinja_items(run, &items, from))
     return false;
   for (size_t i = 0; i < items->count; i++) {
@@ -197,9 +202,10 @@ static bool copy_entries(struct run *run, struct dict *dict, const struct value 
   return true;
 }
 
-static bool make_dict(struct run *run, struct value *out, const struct bound *b, enum value_kind kind) {
-  const struct arguments *all = b->all;
-  struct dict *dict = jinja_dict_new(run, all->named_count);
+static bool make_dict(struct jinja_run *run, struct jinja_value *out, const struct jinja_bound *b,
+                      enum jinja_value_kind kind) {
+  const struct jinja_arguments *all = b->all;
+  struct jinja_dict *dict = jinja_dict_new(run, all->named_count);
   if (!dict)
     return false;
   if (all->count > 1)
@@ -207,31 +213,34 @@ static bool make_dict(struct run *run, struct value *out, const struct bound *b,
   if (all->count && !copy_entries(run, dict, &all->items[0]))
     return false;
   for (size_t i = 0; i < all->named_count; i++) {
-    struct value key;
-    if (!jinja_string(run, &key, all->named[i].name) || !jinja_dict_set(run, dict, key, all->named[i].value))
+    struct jinja_value key;
+    if (!jinja_string_value(run, &key, all->named[i].name) || !jinja_dict_set(run, dict, key, all->named[i].value))
       return false;
   }
   for (size_t i = 0; kind == VALUE_NAMESPACE && i < dict->count; i++)
     if (dict->entries[i].key.kind == VALUE_STRING && dict->entries[i].key.text->length &&
         dict->entries[i].key.text->bytes[0] == '_')
       return jinja_wrong(run, "names of a namespace do not begin with an underscore");
-  *out = (struct value){.kind = kind, .dict = dict};
+  *out = (struct jinja_value){.kind = kind, .dict = dict};
   return true;
 }
 
-static bool function_dict(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool function_dict(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                          const struct jinja_bound *b) {
   (void)in;
   return make_dict(run, out, b, VALUE_DICT);
 }
 
-static bool function_namespace(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool function_namespace(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                               const struct jinja_bound *b) {
   (void)in;
   return make_dict(run, out, b, VALUE_NAMESPACE);
 }
 
 /* The one error without a place: it is the template's own sentence about the messages. */
-static bool function_raise(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
-  struct marked text;
+static bool function_raise(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                           const struct jinja_bound *b) {
+  struct jinja_string text;
   (void)in;
   (void)out;
   if (!jinja_str(run, &text, &b->item[0]))
@@ -242,9 +251,10 @@ static bool function_raise(struct run *run, struct value *out, const struct valu
   return false;
 }
 
-static bool function_now(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool function_now(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                         const struct jinja_bound *b) {
   enum { NOW_MAX = 512 };
-  struct marked format;
+  struct jinja_string format;
   time_t now = time(NULL);
   struct tm local;
   (void)in;
@@ -258,24 +268,23 @@ static bool function_now(struct run *run, struct value *out, const struct value 
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
   size_t length = strftime(text, NOW_MAX, pattern, &local);
 #pragma GCC diagnostic pop
-  return jinja_string(run, out, (struct marked){.bytes = text, .length = length});
+  return jinja_string_value(run, out, (struct jinja_string){.bytes = text, .length = length});
 }
 
-const struct builtin *jinja_find_function(const struct marked *name) {
-  static const struct builtin functions[] = {
-      {"range", "start stop step", 1, function_range},
-      {"dict", "*", 0, function_dict},
-      {"namespace", "*", 0, function_namespace},
-      {"raise_exception", "message", 1, function_raise},
+const struct jinja_builtin *jinja_find_function(const struct jinja_string *name) {
+  static const struct jinja_builtin functions[] = {
+      {"range", "start stop step", 1, function_range}, {"dict", "*", 0, function_dict},
+      {"namespace", "*", 0, function_namespace},       {"raise_exception", "message", 1, function_raise},
       {"strftime_now", "format", 1, function_now},
   };
   return jinja_find_row(functions, COUNT_OF(functions), name);
 }
 
-bool jinja_call(struct run *run, struct value *out, const struct value *callee, const struct arguments *arguments) {
-  static const struct value nothing = {.kind = VALUE_NONE};
+bool jinja_call(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *callee,
+                const struct jinja_arguments *arguments) {
+  static const struct jinja_value nothing = {.kind = VALUE_NONE};
   switch (callee->kind) {
-  case VALUE_UNDEFINED: return jinja_wrong(run, "%s", callee->why);
+  case VALUE_UNDEFINED: return jinja_wrong(run, "%s", callee->hint);
   case VALUE_FUNCTION: return jinja_call_builtin(run, out, callee->function, &nothing, arguments);
   case VALUE_METHOD: return jinja_call_builtin(run, out, callee->method->builtin, &callee->method->self, arguments);
   case VALUE_MACRO: return call_macro(run, out, callee->macro, arguments);

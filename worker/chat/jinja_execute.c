@@ -8,7 +8,7 @@
 
 /* --- the budget ----------------------------------------------------------------------------------- */
 
-bool jinja_fail(struct run *run, enum status status, const char *format, ...) {
+bool jinja_fail(struct jinja_run *run, enum status status, const char *format, ...) {
   char text[sizeof run->err->text];
   va_list args;
   if (run->status)
@@ -20,54 +20,55 @@ bool jinja_fail(struct run *run, enum status status, const char *format, ...) {
   return false;
 }
 
-bool jinja_spend(struct run *run, size_t steps) {
-  if (steps > RUN_STEPS_MAX - run->steps)
-    return jinja_unsupported(run, "the template takes more than %d steps", RUN_STEPS_MAX);
+bool jinja_spend(struct jinja_run *run, size_t steps) {
+  if (steps > JINJA_STEPS_MAX - run->steps)
+    return jinja_unsupported(run, "the template takes more than %d steps", JINJA_STEPS_MAX);
   run->steps += steps;
   return true;
 }
 
-bool jinja_spend_bytes(struct run *run, size_t bytes) {
+bool jinja_spend_bytes(struct jinja_run *run, size_t bytes) {
   return jinja_spend(run, bytes / 32);
 }
 
-void *jinja_alloc(struct run *run, size_t count, size_t bytes_each) {
+void *jinja_alloc(struct jinja_run *run, size_t count, size_t bytes_each) {
   void *memory = arena_array(&run->arena, count, bytes_each);
   if (!memory)
-    jinja_unsupported(run, "the template needs more than %d MiB", RUN_BYTES_MAX >> 20);
+    jinja_unsupported(run, "the template needs more than %d MiB", JINJA_MEMORY_MAX >> 20);
   return memory;
 }
 
-bool jinja_enter(struct run *run) {
-  if (run->nested >= RUN_NESTED_MAX)
-    return jinja_unsupported(run, "more than %d lists or dicts in one another", RUN_NESTED_MAX);
+bool jinja_enter(struct jinja_run *run) {
+  if (run->nested >= JINJA_NESTED_MAX)
+    return jinja_unsupported(run, "more than %d lists or dicts in one another", JINJA_NESTED_MAX);
   run->nested++;
   return true;
 }
 
-void jinja_leave(struct run *run) {
+void jinja_leave(struct jinja_run *run) {
   run->nested--;
 }
 
 /* --- variables ------------------------------------------------------------------------------------ */
 
-static struct variable *find(const struct scope *scope, const struct marked *name) {
+static struct jinja_variable *find(const struct jinja_scope *scope, const struct jinja_string *name) {
   for (size_t i = 0; i < scope->count; i++)
     if (jinja_same(&scope->variables[i].name, name))
       return &scope->variables[i];
   return NULL;
 }
 
-struct scope *jinja_scope_new(struct run *run, struct scope *parent) {
-  struct scope *scope = jinja_alloc(run, 1, sizeof *scope);
+struct jinja_scope *jinja_scope_new(struct jinja_run *run, struct jinja_scope *parent) {
+  struct jinja_scope *scope = jinja_alloc(run, 1, sizeof *scope);
   if (scope)
     scope->parent = parent;
   return scope;
 }
 
-bool jinja_lookup(struct run *run, struct value *out, const struct scope *scope, const struct marked *name) {
+bool jinja_lookup(struct jinja_run *run, struct jinja_value *out, const struct jinja_scope *scope,
+                  const struct jinja_string *name) {
   for (; scope; scope = scope->parent) {
-    const struct variable *variable = find(scope, name);
+    const struct jinja_variable *variable = find(scope, name);
     if (!jinja_spend(run, scope->count / 8))
       return false;
     if (variable) {
@@ -75,17 +76,19 @@ bool jinja_lookup(struct run *run, struct value *out, const struct scope *scope,
       return true;
     }
   }
-  const struct builtin *function = jinja_find_function(name);
-  *out = (struct value){.kind = VALUE_FUNCTION, .function = function};
+  const struct jinja_builtin *function = jinja_find_function(name);
+  *out = (struct jinja_value){.kind = VALUE_FUNCTION, .function = function};
   if (function)
     return true;
-  char *why = arena_format(&run->arena, "'%.*s' is undefined", name->length > 80 ? 80 : (int)name->length, name->bytes);
-  *out = (struct value){.kind = VALUE_UNDEFINED, .why = why};
-  return why || jinja_unsupported(run, "the template needs more than %d MiB", RUN_BYTES_MAX >> 20);
+  char *hint =
+      arena_format(&run->arena, "'%.*s' is undefined", name->length > 80 ? 80 : (int)name->length, name->bytes);
+  *out = (struct jinja_value){.kind = VALUE_UNDEFINED, .hint = hint};
+  return hint || jinja_unsupported(run, "the template needs more than %d MiB", JINJA_MEMORY_MAX >> 20);
 }
 
-bool jinja_assign(struct run *run, struct scope *scope, const struct marked *name, struct value value) {
-  struct variable *variable = find(scope, name);
+bool jinja_assign(struct jinja_run *run, struct jinja_scope *scope, const struct jinja_string *name,
+                  struct jinja_value value) {
+  struct jinja_variable *variable = find(scope, name);
   if (!jinja_spend(run, scope->count / 8))
     return false;
   if (variable) {
@@ -94,7 +97,7 @@ bool jinja_assign(struct run *run, struct scope *scope, const struct marked *nam
   }
   if (scope->count == scope->size) {
     size_t size = scope->size ? scope->size * 2 : 8;
-    struct variable *variables = jinja_alloc(run, size, sizeof *variables);
+    struct jinja_variable *variables = jinja_alloc(run, size, sizeof *variables);
     if (!variables)
       return false;
     if (scope->count)
@@ -102,12 +105,12 @@ bool jinja_assign(struct run *run, struct scope *scope, const struct marked *nam
     scope->variables = variables;
     scope->size = size;
   }
-  scope->variables[scope->count++] = (struct variable){*name, value};
+  scope->variables[scope->count++] = (struct jinja_variable){*name, value};
   return true;
 }
 
-static bool assign_member(struct run *run, const struct node *target, struct value value) {
-  struct value object;
+static bool assign_member(struct jinja_run *run, const struct jinja_node *target, struct jinja_value value) {
+  struct jinja_value object;
   if (!jinja_lookup(run, &object, run->scope, &target->name))
     return false;
   run->at = target->at;
@@ -118,11 +121,11 @@ static bool assign_member(struct run *run, const struct node *target, struct val
   return jinja_dict_set(run, object.dict, target->value, value);
 }
 
-static bool assign_to(struct run *run, const struct node *target, struct value value) {
-  const struct list *items;
+static bool assign_to(struct jinja_run *run, const struct jinja_node *target, struct jinja_value value) {
+  const struct jinja_list *items;
   if (target->kind == NODE_NAME)
     return jinja_assign(run, run->scope, &target->name, value);
-  if (target->kind == NODE_NAMESPACE_ITEM)
+  if (target->kind == NODE_NS_REF)
     return assign_member(run, target, value);
   run->at = target->at;
   if (!jinja_items(run, &items, &value))
@@ -141,21 +144,22 @@ static bool assign_to(struct run *run, const struct node *target, struct value v
 
 enum flow { FLOW_ON, FLOW_BREAK, FLOW_CONTINUE, FLOW_FAILED };
 
-static enum flow execute(struct run *run, const struct node_list *body);
+static enum flow execute(struct jinja_run *run, const struct jinja_node_list *body);
 
 static enum flow flow_of(bool ok) {
   return ok ? FLOW_ON : FLOW_FAILED;
 }
 
-bool jinja_execute(struct run *run, const struct node_list *body) {
+bool jinja_execute(struct jinja_run *run, const struct jinja_node_list *body) {
   enum flow flow = execute(run, body);
   CHECK(flow == FLOW_ON || flow == FLOW_FAILED); /* the parser saw to it */
   return flow == FLOW_ON;
 }
 
-bool jinja_capture(struct run *run, struct marked *out, const struct node_list *body, struct scope *scope) {
-  struct build b = {0}, *outer_out = run->out;
-  struct scope *outer_scope = run->scope;
+bool jinja_capture(struct jinja_run *run, struct jinja_string *out, const struct jinja_node_list *body,
+                   struct jinja_scope *scope) {
+  struct jinja_builder b = {0}, *outer_out = run->out;
+  struct jinja_scope *outer_scope = run->scope;
   run->out = &b;
   run->scope = scope;
   bool ok = scope && jinja_execute(run, body);
@@ -165,8 +169,8 @@ bool jinja_capture(struct run *run, struct marked *out, const struct node_list *
   return ok;
 }
 
-static enum flow execute_if(struct run *run, const struct node *node) {
-  struct value condition;
+static enum flow execute_if(struct jinja_run *run, const struct jinja_node *node) {
+  struct jinja_value condition;
   for (;;) {
     if (!jinja_eval(run, &condition, node->a))
       return FLOW_FAILED;
@@ -179,39 +183,41 @@ static enum flow execute_if(struct run *run, const struct node *node) {
   }
 }
 
-/* What follows in the run's text is that message's. */
-static bool begin_block(struct run *run, uint32_t message) {
-  run->message = message;
+/* What follows in the run's text belongs to an item of that origin. */
+static bool begin_span(struct jinja_run *run, uint32_t origin) {
+  run->loop_origin = origin;
   if (run->out != run->whole)
     return true;
-  if (run->block_count == run->block_size) {
-    size_t size = run->block_size ? run->block_size * 2 : 32;
-    struct block *blocks = jinja_alloc(run, size, sizeof *blocks);
-    if (!blocks)
+  if (run->span_count == run->span_size) {
+    size_t size = run->span_size ? run->span_size * 2 : 32;
+    struct jinja_loop_span *spans = jinja_alloc(run, size, sizeof *spans);
+    if (!spans)
       return false;
-    if (run->block_count)
-      memcpy(blocks, run->blocks, run->block_count * sizeof *blocks);
-    run->blocks = blocks;
-    run->block_size = size;
+    if (run->span_count)
+      memcpy(spans, run->spans, run->span_count * sizeof *spans);
+    run->spans = spans;
+    run->span_size = size;
   }
-  run->blocks[run->block_count++] = (struct block){run->whole->length, message};
+  run->spans[run->span_count++] = (struct jinja_loop_span){run->whole->length, origin};
   return true;
 }
 
-/* The body of a loop for one item, which may be a message. */
-static enum flow execute_item(struct run *run, const struct node_list *body, const struct value *item) {
-  uint32_t outer = run->message, message = item->kind == VALUE_DICT ? item->dict->message : 0;
-  if (!message)
+/* The body of a loop for one item, which may have an origin. */
+static enum flow execute_item(struct jinja_run *run, const struct jinja_node_list *body,
+                              const struct jinja_value *item) {
+  uint32_t outer = run->loop_origin, origin = item->kind == VALUE_DICT ? item->dict->origin : 0;
+  if (!origin)
     return execute(run, body);
-  enum flow flow = begin_block(run, message) ? execute(run, body) : FLOW_FAILED;
-  return begin_block(run, outer) ? flow : FLOW_FAILED;
+  enum flow flow = begin_span(run, origin) ? execute(run, body) : FLOW_FAILED;
+  return begin_span(run, outer) ? flow : FLOW_FAILED;
 }
 
 /* The items of the loop that its filter lets pass; where the body has no `loop` this is done one by
    one instead, as Jinja does: a body may change what the filter looks at. */
-static bool passes(struct run *run, bool *out, const struct node *node, struct scope *scope, struct value item) {
-  struct value condition;
-  struct scope *outer = run->scope;
+static bool passes(struct jinja_run *run, bool *out, const struct jinja_node *node, struct jinja_scope *scope,
+                   struct jinja_value item) {
+  struct jinja_value condition;
+  struct jinja_scope *outer = run->scope;
   *out = true;
   scope->count = 0;
   run->scope = scope;
@@ -224,8 +230,9 @@ static bool passes(struct run *run, bool *out, const struct node *node, struct s
   return ok;
 }
 
-static bool filtered(struct run *run, const struct list **items, const struct node *node, struct scope *scope) {
-  struct list *list = jinja_list_new(run, 4);
+static bool filtered(struct jinja_run *run, const struct jinja_list **items, const struct jinja_node *node,
+                     struct jinja_scope *scope) {
+  struct jinja_list *list = jinja_list_new(run, 4);
   for (size_t i = 0; list && i < (*items)->count; i++) {
     bool pass;
     if (!passes(run, &pass, node, scope, (*items)->items[i]) ||
@@ -236,19 +243,19 @@ static bool filtered(struct run *run, const struct list **items, const struct no
   return list != NULL;
 }
 
-static enum flow execute_for(struct run *run, const struct node *node) {
-  static const struct marked loop_name = {.bytes = "loop", .length = 4};
-  struct value source;
-  const struct list *items;
+static enum flow execute_for(struct jinja_run *run, const struct jinja_node *node) {
+  static const struct jinja_string loop_name = {.bytes = "loop", .length = 4};
+  struct jinja_value source;
+  const struct jinja_list *items;
   if (!jinja_eval(run, &source, node->b))
     return FLOW_FAILED;
   run->at = node->b->at;
-  struct scope *outer = run->scope, *scope = jinja_scope_new(run, outer);
+  struct jinja_scope *outer = run->scope, *scope = jinja_scope_new(run, outer);
   if (!scope || !jinja_items(run, &items, &source))
     return FLOW_FAILED;
   if (node->c && node->flag && !filtered(run, &items, node, scope))
     return FLOW_FAILED;
-  struct loop *loop = jinja_alloc(run, 1, sizeof *loop);
+  struct jinja_loop *loop = jinja_alloc(run, 1, sizeof *loop);
   if (!loop)
     return FLOW_FAILED;
   loop->items = items;
@@ -263,7 +270,7 @@ static enum flow execute_for(struct run *run, const struct node *node) {
       continue;
     empty = false;
     run->scope = scope;
-    if (node->flag && !jinja_assign(run, scope, &loop_name, (struct value){.kind = VALUE_LOOP, .loop = loop}))
+    if (node->flag && !jinja_assign(run, scope, &loop_name, (struct jinja_value){.kind = VALUE_LOOP, .loop = loop}))
       return FLOW_FAILED;
     flow = execute_item(run, &node->body, &items->items[i]);
     run->scope = outer;
@@ -274,11 +281,12 @@ static enum flow execute_for(struct run *run, const struct node *node) {
 }
 
 /* The filters of a block run over its text, which the innermost filter takes as its input. */
-static bool filter_text(struct run *run, struct value *out, const struct node *filters, struct marked text) {
-  static const struct marked block_text = RUN_BLOCK_TEXT;
-  struct scope *outer = run->scope, *scope = jinja_scope_new(run, outer);
-  struct value value;
-  if (!scope || !jinja_string(run, &value, text) || !jinja_assign(run, scope, &block_text, value))
+static bool filter_text(struct jinja_run *run, struct jinja_value *out, const struct jinja_node *filters,
+                        struct jinja_string text) {
+  static const struct jinja_string block_text = JINJA_BLOCK_TEXT;
+  struct jinja_scope *outer = run->scope, *scope = jinja_scope_new(run, outer);
+  struct jinja_value value;
+  if (!scope || !jinja_string_value(run, &value, text) || !jinja_assign(run, scope, &block_text, value))
     return false;
   run->scope = scope;
   bool ok = jinja_eval(run, out, filters);
@@ -286,38 +294,38 @@ static bool filter_text(struct run *run, struct value *out, const struct node *f
   return ok;
 }
 
-static bool execute_set_block(struct run *run, const struct node *node) {
-  struct marked text;
-  struct value value;
+static bool execute_set_block(struct jinja_run *run, const struct jinja_node *node) {
+  struct jinja_string text;
+  struct jinja_value value;
   if (!jinja_capture(run, &text, &node->body, jinja_scope_new(run, run->scope)))
     return false;
-  if (node->b ? !filter_text(run, &value, node->b, text) : !jinja_string(run, &value, text))
+  if (node->b ? !filter_text(run, &value, node->b, text) : !jinja_string_value(run, &value, text))
     return false;
   return assign_to(run, node->a, value);
 }
 
-static bool execute_filter_block(struct run *run, const struct node *node) {
-  struct marked text;
-  struct value value;
+static bool execute_filter_block(struct jinja_run *run, const struct jinja_node *node) {
+  struct jinja_string text;
+  struct jinja_value value;
   return jinja_capture(run, &text, &node->body, jinja_scope_new(run, run->scope)) &&
          filter_text(run, &value, node->b, text) && jinja_print(run, run->out, &value);
 }
 
-static bool execute_macro(struct run *run, const struct node *node) {
-  struct macro *macro = jinja_alloc(run, 1, sizeof *macro);
+static bool execute_macro(struct jinja_run *run, const struct jinja_node *node) {
+  struct jinja_macro *macro = jinja_alloc(run, 1, sizeof *macro);
   if (!macro)
     return false;
-  *macro = (struct macro){.node = node, .scope = run->scope};
-  return jinja_assign(run, run->scope, &node->name, (struct value){.kind = VALUE_MACRO, .macro = macro});
+  *macro = (struct jinja_macro){.node = node, .scope = run->scope};
+  return jinja_assign(run, run->scope, &node->name, (struct jinja_value){.kind = VALUE_MACRO, .macro = macro});
 }
 
-static enum flow execute_with(struct run *run, const struct node *node) {
-  struct scope *outer = run->scope, *scope = jinja_scope_new(run, outer);
+static enum flow execute_with(struct jinja_run *run, const struct jinja_node *node) {
+  struct jinja_scope *outer = run->scope, *scope = jinja_scope_new(run, outer);
   if (!scope)
     return FLOW_FAILED;
   for (size_t i = 0; i < node->items.count; i++) {
-    const struct node *set = node->items.items[i];
-    struct value value;
+    const struct jinja_node *set = node->items.items[i];
+    struct jinja_value value;
     if (!jinja_eval(run, &value, set->b))
       return FLOW_FAILED;
     run->scope = scope;
@@ -332,21 +340,21 @@ static enum flow execute_with(struct run *run, const struct node *node) {
   return flow;
 }
 
-static bool execute_generation(struct run *run, const struct node *node) {
-  struct marked text;
+static bool execute_generation(struct jinja_run *run, const struct jinja_node *node) {
+  struct jinja_string text;
   if (!jinja_capture(run, &text, &node->body, jinja_scope_new(run, run->scope)))
     return false;
-  uint32_t *marks = jinja_alloc(run, text.length, sizeof *marks);
-  for (size_t i = 0; marks && i < text.length; i++)
-    marks[i] = jinja_mark(&text, i) | MARK_GENERATED;
-  text.marks = marks;
-  return marks && jinja_add(run, run->out, &text);
+  uint32_t *origins = jinja_alloc(run, text.length, sizeof *origins);
+  for (size_t i = 0; origins && i < text.length; i++)
+    origins[i] = jinja_origin(&text, i) | JINJA_GENERATED;
+  text.origins = origins;
+  return origins && jinja_add(run, run->out, &text);
 }
 
-static enum flow execute_any(struct run *run, const struct node *node) {
-  struct value value;
+static enum flow execute_any(struct jinja_run *run, const struct jinja_node *node) {
+  struct jinja_value value;
   switch (node->kind) {
-  case NODE_TEXT: return flow_of(jinja_add(run, run->out, node->value.text));
+  case NODE_TEMPLATE_DATA: return flow_of(jinja_add(run, run->out, node->value.text));
   case NODE_OUTPUT:
     if (!jinja_eval(run, &value, node->a))
       return FLOW_FAILED;
@@ -354,8 +362,8 @@ static enum flow execute_any(struct run *run, const struct node *node) {
     return flow_of(jinja_print(run, run->out, &value));
   case NODE_IF: return execute_if(run, node);
   case NODE_FOR: return execute_for(run, node);
-  case NODE_SET: return flow_of(jinja_eval(run, &value, node->b) && assign_to(run, node->a, value));
-  case NODE_SET_BLOCK: return flow_of(execute_set_block(run, node));
+  case NODE_ASSIGN: return flow_of(jinja_eval(run, &value, node->b) && assign_to(run, node->a, value));
+  case NODE_ASSIGN_BLOCK: return flow_of(execute_set_block(run, node));
   case NODE_FILTER_BLOCK: return flow_of(execute_filter_block(run, node));
   case NODE_MACRO: return flow_of(execute_macro(run, node));
   case NODE_WITH: return execute_with(run, node);
@@ -367,33 +375,33 @@ static enum flow execute_any(struct run *run, const struct node *node) {
   case NODE_LIST:
   case NODE_TUPLE:
   case NODE_DICT:
-  case NODE_ATTRIBUTE:
-  case NODE_ITEM:
+  case NODE_GETATTR:
+  case NODE_GETITEM:
   case NODE_SLICE:
   case NODE_CALL:
   case NODE_FILTER:
   case NODE_TEST:
   case NODE_NOT:
-  case NODE_MINUS:
-  case NODE_PLUS:
+  case NODE_NEG:
+  case NODE_POS:
   case NODE_AND:
   case NODE_OR:
-  case NODE_BINARY:
-  case NODE_JOIN:
+  case NODE_BIN_EXPR:
+  case NODE_CONCAT:
   case NODE_COMPARE:
   case NODE_OPERAND:
-  case NODE_CHOICE:
-  case NODE_NAMESPACE_ITEM: break;
+  case NODE_COND_EXPR:
+  case NODE_NS_REF: break;
   }
   CHECK(!"a statement");
 }
 
-static enum flow execute(struct run *run, const struct node_list *body) {
+static enum flow execute(struct jinja_run *run, const struct jinja_node_list *body) {
   enum flow flow = FLOW_ON;
   if (body->count)
     run->at = body->items[0]->at;
-  if (run->depth >= RUN_DEPTH_MAX) {
-    jinja_unsupported(run, "more than %d nested expressions, blocks and macros", RUN_DEPTH_MAX);
+  if (run->depth >= JINJA_DEPTH_MAX) {
+    jinja_unsupported(run, "more than %d nested expressions, blocks and macros", JINJA_DEPTH_MAX);
     return FLOW_FAILED;
   }
   run->depth++;

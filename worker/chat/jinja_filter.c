@@ -10,46 +10,53 @@
 
 enum { JSON_INDENT_MAX = 64, NUMBER_TEXT_MAX = 128 };
 
-static bool give(struct run *run, struct value *out, bool ok, const struct marked *text) {
-  return ok && jinja_string(run, out, *text);
+static bool give(struct jinja_run *run, struct jinja_value *out, bool ok, const struct jinja_string *text) {
+  return ok && jinja_string_value(run, out, *text);
 }
 
-static bool change_case(struct run *run, struct value *out, const struct value *in, enum letter_case how) {
-  struct marked t;
+static bool change_case(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                        enum jinja_letter_case how) {
+  struct jinja_string t;
   return jinja_str(run, &t, in) && give(run, out, jinja_change_case(run, &t, &t, how), &t);
 }
 
-static bool filter_upper(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool filter_upper(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                         const struct jinja_bound *b) {
   (void)b;
   return change_case(run, out, in, CASE_UPPER);
 }
 
-static bool filter_lower(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool filter_lower(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                         const struct jinja_bound *b) {
   (void)b;
   return change_case(run, out, in, CASE_LOWER);
 }
 
-static bool filter_capitalize(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool filter_capitalize(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                              const struct jinja_bound *b) {
   (void)b;
   return change_case(run, out, in, CASE_CAPITAL);
 }
 
-static bool filter_title(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool filter_title(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                         const struct jinja_bound *b) {
   (void)b;
   return change_case(run, out, in, CASE_WORDS);
 }
 
-static bool filter_trim(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
-  struct marked t, characters;
+static bool filter_trim(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                        const struct jinja_bound *b) {
+  struct jinja_string t, characters;
   bool some = b->given[0] && b->item[0].kind != VALUE_NONE;
   if (!jinja_str(run, &t, in) || (some && !jinja_arg_text(run, &characters, b, 0, "")))
     return false;
   t = jinja_strip(&t, some ? &characters : NULL, true, true);
-  return jinja_spend_bytes(run, t.length) && jinja_string(run, out, t);
+  return jinja_spend_bytes(run, t.length) && jinja_string_value(run, out, t);
 }
 
-static bool filter_replace(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
-  struct marked t, old, new;
+static bool filter_replace(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                           const struct jinja_bound *b) {
+  struct jinja_string t, old, new;
   int64_t count;
   if (!jinja_str(run, &t, in) || !jinja_str(run, &old, &b->item[0]) || !jinja_str(run, &new, &b->item[1]) ||
       !jinja_arg_int(run, &count, b, 2, -1))
@@ -57,31 +64,35 @@ static bool filter_replace(struct run *run, struct value *out, const struct valu
   return give(run, out, jinja_replace(run, &t, &t, &old, &new, count), &t);
 }
 
-static bool filter_string(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
-  struct marked t;
+static bool filter_string(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                          const struct jinja_bound *b) {
+  struct jinja_string t;
   (void)b;
-  return jinja_str(run, &t, in) && jinja_string(run, out, t);
+  return jinja_str(run, &t, in) && jinja_string_value(run, out, t);
 }
 
-static bool filter_safe(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
-  struct marked t;
+static bool filter_safe(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                        const struct jinja_bound *b) {
+  struct jinja_string t;
   (void)b;
   if (!jinja_str(run, &t, in))
     return false;
   t.safe = true;
-  return jinja_string(run, out, t);
+  return jinja_string_value(run, out, t);
 }
 
-static bool filter_escape(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
-  struct marked t;
+static bool filter_escape(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                          const struct jinja_bound *b) {
+  struct jinja_string t;
   (void)b;
   return jinja_str(run, &t, in) && give(run, out, jinja_escape(run, &t, &t), &t);
 }
 
-static bool filter_indent(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
-  struct marked text, indent = {0}, newline = jinja_literal("\n"), space = jinja_literal(" ");
-  struct build made = {0};
-  struct list *lines;
+static bool filter_indent(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                          const struct jinja_bound *b) {
+  struct jinja_string text, indent = {0}, newline = jinja_literal("\n"), space = jinja_literal(" ");
+  struct jinja_builder made = {0};
+  struct jinja_list *lines;
   int64_t width = 4;
   if (in->kind != VALUE_STRING)
     return jinja_wrong(run, "indent needs a str, not %s", jinja_type(in));
@@ -91,28 +102,28 @@ static bool filter_indent(struct run *run, struct value *out, const struct value
     return false;
   text = *in->text;
   /* As Jinja does, so that a final newline is not lost. */
-  newline.mark = text.length ? jinja_mark(&text, text.length - 1) : 0;
+  newline.origin = text.length ? jinja_origin(&text, text.length - 1) : 0;
   if (!jinja_add(run, &made, &text) || !jinja_add(run, &made, &newline))
     return false;
   text = jinja_built(&made);
   if (!jinja_lines(run, &lines, &text, false))
     return false;
-  made = (struct build){0};
+  made = (struct jinja_builder){0};
   for (size_t i = 0; i < lines->count; i++) {
-    const struct marked *line = lines->items[i].text;
+    const struct jinja_string *line = lines->items[i].text;
     bool indented = i ? line->length || jinja_arg_bool(b, 2, false) : jinja_arg_bool(b, 1, false);
-    struct marked so_far = jinja_built(&made);
-    uint32_t before = so_far.length ? jinja_mark(&so_far, so_far.length - 1) : 0;
-    indent.mark = newline.mark = line->length ? jinja_mark(line, 0) : before;
+    struct jinja_string so_far = jinja_built(&made);
+    uint32_t before = so_far.length ? jinja_origin(&so_far, so_far.length - 1) : 0;
+    indent.origin = newline.origin = line->length ? jinja_origin(line, 0) : before;
     if ((i && !jinja_add(run, &made, &newline)) || (indented && !jinja_add(run, &made, &indent)) ||
         !jinja_add(run, &made, line))
       return false;
   }
-  return jinja_string(run, out, jinja_built(&made));
+  return jinja_string_value(run, out, jinja_built(&made));
 }
 
-static bool separators(struct run *run, struct json_style *style, const struct value *v) {
-  const struct list *items;
+static bool separators(struct jinja_run *run, struct jinja_json_style *style, const struct jinja_value *v) {
+  const struct jinja_list *items;
   if (!jinja_items(run, &items, v))
     return false;
   if (items->count != 2 || items->items[0].kind != VALUE_STRING || items->items[1].kind != VALUE_STRING)
@@ -122,10 +133,11 @@ static bool separators(struct run *run, struct json_style *style, const struct v
   return true;
 }
 
-static bool filter_tojson(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
-  struct json_style style = {.ascii = jinja_arg_bool(b, 0, false), .sort = jinja_arg_bool(b, 3, false)};
-  const struct value *indent = &b->item[1];
-  struct build made = {0};
+static bool filter_tojson(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                          const struct jinja_bound *b) {
+  struct jinja_json_style style = {.ascii = jinja_arg_bool(b, 0, false), .sort = jinja_arg_bool(b, 3, false)};
+  const struct jinja_value *indent = &b->item[1];
+  struct jinja_builder made = {0};
   style.lines = b->given[1] && indent->kind != VALUE_NONE;
   style.item_separator = jinja_literal(style.lines ? "," : ", ");
   style.key_separator = jinja_literal(": ");
@@ -137,26 +149,28 @@ static bool filter_tojson(struct run *run, struct value *out, const struct value
       return false;
     if (width > JSON_INDENT_MAX)
       return jinja_unsupported(run, "an indent of more than %d is not supported", JSON_INDENT_MAX);
-    struct marked space = jinja_literal(" ");
+    struct jinja_string space = jinja_literal(" ");
     if (!jinja_repeat(run, &style.indent, &space, width))
       return false;
   }
   if (b->given[2] && b->item[2].kind != VALUE_NONE && !separators(run, &style, &b->item[2]))
     return false;
-  return jinja_json(run, &made, in, &style) && jinja_string(run, out, jinja_built(&made));
+  return jinja_json(run, &made, in, &style) && jinja_string_value(run, out, jinja_built(&made));
 }
 
-static bool filter_default(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool filter_default(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                           const struct jinja_bound *b) {
   bool use = in->kind == VALUE_UNDEFINED || (jinja_arg_bool(b, 1, false) && !jinja_truth(in));
   *out = *in;
   if (use && b->given[0])
     *out = b->item[0];
   else if (use)
-    return jinja_string(run, out, jinja_literal(""));
+    return jinja_string_value(run, out, jinja_literal(""));
   return true;
 }
 
-static bool filter_length(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool filter_length(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                          const struct jinja_bound *b) {
   size_t length;
   (void)b;
   if (!jinja_length(run, &length, in))
@@ -168,8 +182,8 @@ static bool filter_length(struct run *run, struct value *out, const struct value
 /* --- numbers -------------------------------------------------------------------------------------- */
 
 /* A C string of a short text without the white space around it; false when it is too long for a number. */
-static bool number_text(char out[NUMBER_TEXT_MAX], const struct marked *t) {
-  struct marked inner = jinja_strip(t, NULL, true, true);
+static bool number_text(char out[NUMBER_TEXT_MAX], const struct jinja_string *t) {
+  struct jinja_string inner = jinja_strip(t, NULL, true, true);
   if (!inner.length || inner.length >= NUMBER_TEXT_MAX || memchr(inner.bytes, '\0', inner.length))
     return false;
   memcpy(out, inner.bytes, inner.length);
@@ -177,7 +191,7 @@ static bool number_text(char out[NUMBER_TEXT_MAX], const struct marked *t) {
   return true;
 }
 
-static bool read_real(double *out, const struct marked *t) {
+static bool read_real(double *out, const struct jinja_string *t) {
   char number[NUMBER_TEXT_MAX], *end;
   if (!number_text(number, t) || strpbrk(number, "xXpP("))
     return false;
@@ -185,7 +199,7 @@ static bool read_real(double *out, const struct marked *t) {
   return *end == '\0';
 }
 
-static bool read_int(struct run *run, int64_t *out, bool *is, const struct marked *t, int64_t base) {
+static bool read_int(struct jinja_run *run, int64_t *out, bool *is, const struct jinja_string *t, int64_t base) {
   char number[NUMBER_TEXT_MAX], *end;
   *is = number_text(number, t);
   if (!*is)
@@ -196,12 +210,13 @@ static bool read_int(struct run *run, int64_t *out, bool *is, const struct marke
   return !*is || !errno || jinja_unsupported(run, "integers beyond 64 bits are not supported");
 }
 
-static bool filter_int(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool filter_int(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                       const struct jinja_bound *b) {
   double real = NAN;
   int64_t whole, base;
   bool is = false;
   if (in->kind == VALUE_UNDEFINED)
-    return jinja_wrong(run, "%s", in->why);
+    return jinja_wrong(run, "%s", in->hint);
   if (!jinja_arg_int(run, &base, b, 1, 10))
     return false;
   if (base != 0 && (base < 2 || base > 36))
@@ -232,10 +247,11 @@ static bool filter_int(struct run *run, struct value *out, const struct value *i
   return true;
 }
 
-static bool filter_float(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool filter_float(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                         const struct jinja_bound *b) {
   double real;
   if (in->kind == VALUE_UNDEFINED)
-    return jinja_wrong(run, "%s", in->why);
+    return jinja_wrong(run, "%s", in->hint);
   if (jinja_is_number(in))
     *out = jinja_float(jinja_real(in));
   else if (in->kind == VALUE_STRING && read_real(&real, in->text))
@@ -245,10 +261,11 @@ static bool filter_float(struct run *run, struct value *out, const struct value 
   return true;
 }
 
-static bool filter_abs(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool filter_abs(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                       const struct jinja_bound *b) {
   (void)b;
   if (!jinja_is_number(in))
-    return in->kind == VALUE_UNDEFINED ? jinja_wrong(run, "%s", in->why)
+    return in->kind == VALUE_UNDEFINED ? jinja_wrong(run, "%s", in->hint)
                                        : jinja_wrong(run, "bad operand type for abs(): '%s'", jinja_type(in));
   if (in->kind == VALUE_INT && in->integer == INT64_MIN)
     return jinja_unsupported(run, "integers beyond 64 bits are not supported");
@@ -259,9 +276,10 @@ static bool filter_abs(struct run *run, struct value *out, const struct value *i
   return true;
 }
 
-static bool filter_round(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool filter_round(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                         const struct jinja_bound *b) {
   int64_t precision;
-  struct marked method;
+  struct jinja_string method;
   char text[400];
   if (!jinja_arg_int(run, &precision, b, 0, 0) || !jinja_arg_text(run, &method, b, 1, "common"))
     return false;
@@ -288,8 +306,8 @@ static bool filter_round(struct run *run, struct value *out, const struct value 
   return true;
 }
 
-const struct builtin *jinja_find_filter(const struct marked *name) {
-  static const struct builtin filters[] = {
+const struct jinja_builtin *jinja_find_filter(const struct jinja_string *name) {
+  static const struct jinja_builtin filters[] = {
       {"abs", "", 0, filter_abs},
       {"capitalize", "", 0, filter_capitalize},
       {"count", "", 0, filter_length},
@@ -311,6 +329,6 @@ const struct builtin *jinja_find_filter(const struct marked *name) {
       {"trim", "chars", 0, filter_trim},
       {"upper", "", 0, filter_upper},
   };
-  const struct builtin *row = jinja_find_row(filters, COUNT_OF(filters), name);
+  const struct jinja_builtin *row = jinja_find_row(filters, COUNT_OF(filters), name);
   return row ? row : jinja_find_list_filter(name);
 }

@@ -16,17 +16,17 @@
 enum { BRACKETS_MAX = 200, NUMBER_MAX = 64 };
 
 struct lexer {
-  struct token_list *out;
+  struct jinja_token_list *out;
   size_t size;
   struct arena *arena;
-  const struct source *source;
+  const struct jinja_source *source;
   struct error *err;
   const char *text;
   size_t at, end;
   bool line_start; /* the last tag ended its line */
 };
 
-enum status jinja_fault(const struct source *source, size_t at, enum status status, struct error *err,
+enum status jinja_fault(const struct jinja_source *source, size_t at, enum status status, struct error *err,
                         const char *format, ...) {
   size_t line = 1, column = 1;
   va_list args;
@@ -50,10 +50,10 @@ enum status jinja_fault(const struct source *source, size_t at, enum status stat
 
 #define fault(lexer, at, ...) jinja_fault((lexer)->source, at, STATUS_INVALID_VALUE, (lexer)->err, __VA_ARGS__)
 
-static enum status add(struct lexer *l, struct token token) {
+static enum status add(struct lexer *l, struct jinja_token token) {
   if (l->out->count == l->size) {
     size_t size = l->size ? l->size * 2 : 256;
-    struct token *items = arena_array(l->arena, size, sizeof *items);
+    struct jinja_token *items = arena_array(l->arena, size, sizeof *items);
     if (!items)
       return jinja_fault(l->source, token.at, STATUS_UNSUPPORTED_VALUE, l->err, "the template is too large");
     if (l->size)
@@ -65,8 +65,8 @@ static enum status add(struct lexer *l, struct token token) {
   return STATUS_OK;
 }
 
-static struct marked slice(const struct lexer *l, size_t begin, size_t end) {
-  return (struct marked){.bytes = l->text + begin, .length = end - begin};
+static struct jinja_string slice(const struct lexer *l, size_t begin, size_t end) {
+  return (struct jinja_string){.bytes = l->text + begin, .length = end - begin};
 }
 
 static bool starts(const struct lexer *l, size_t at, const char *what) {
@@ -88,7 +88,7 @@ static size_t skip_space(const struct lexer *l, size_t at) {
 }
 
 static size_t skip_blanks_back(const struct lexer *l, size_t begin, size_t at) {
-  struct marked all = slice(l, begin, at);
+  struct jinja_string all = slice(l, begin, at);
   return begin + jinja_strip(&all, NULL, false, true).length;
 }
 
@@ -189,8 +189,8 @@ static enum status lex_string(struct lexer *l) {
       return status;
   }
   l->at = at + 1;
-  struct marked text = {.bytes = bytes, .length = (size_t)(out - bytes)};
-  return add(l, (struct token){.kind = TOKEN_STRING, .at = begin, .text = text});
+  struct jinja_string text = {.bytes = bytes, .length = (size_t)(out - bytes)};
+  return add(l, (struct jinja_token){.kind = TOKEN_STRING, .at = begin, .text = text});
 }
 
 /* Copies digits of `base` without their underscores; false when there are too many. */
@@ -229,7 +229,7 @@ static enum status lex_real(struct lexer *l, size_t begin, size_t at, char *numb
   if (!fits)
     return jinja_fault(l->source, begin, STATUS_UNSUPPORTED_VALUE, l->err, "the number has too many digits");
   l->at = at;
-  return add(l, (struct token){.kind = TOKEN_FLOAT, .at = begin, .real = strtod(number, NULL)});
+  return add(l, (struct jinja_token){.kind = TOKEN_FLOAT, .at = begin, .real = strtod(number, NULL)});
 }
 
 /* Does a float's rest begin here: .5 or e5? */
@@ -263,7 +263,7 @@ static enum status lex_number(struct lexer *l) {
   if (errno)
     return jinja_fault(l->source, begin, STATUS_UNSUPPORTED_VALUE, l->err, "integers beyond 64 bits are not supported");
   l->at = at;
-  return add(l, (struct token){.kind = TOKEN_INT, .at = begin, .integer = value});
+  return add(l, (struct jinja_token){.kind = TOKEN_INT, .at = begin, .integer = value});
 }
 
 /* --- inside of tags ------------------------------------------------------------------------------- */
@@ -276,7 +276,7 @@ static enum status lex_operator(struct lexer *l) {
   for (size_t i = 0; i < COUNT_OF(pairs); i++)
     if (starts(l, l->at, pairs[i].text)) {
       l->at += 2;
-      return add(l, (struct token){.kind = TOKEN_OPERATOR, .at = l->at - 2, .op = pairs[i].op});
+      return add(l, (struct jinja_token){.kind = TOKEN_OPERATOR, .at = l->at - 2, .op = pairs[i].op});
     }
   char c = l->text[l->at];
   if (!c || !strchr("+-/*%~[](){}<>=.:|,;", c)) {
@@ -285,7 +285,7 @@ static enum status lex_operator(struct lexer *l) {
     return fault(l, l->at, "unexpected character \"%.*s\"", (int)length, l->text + l->at);
   }
   l->at++;
-  return add(l, (struct token){.kind = TOKEN_OPERATOR, .at = l->at - 1, .op = c});
+  return add(l, (struct jinja_token){.kind = TOKEN_OPERATOR, .at = l->at - 1, .op = c});
 }
 
 static enum status lex_token(struct lexer *l) {
@@ -295,7 +295,7 @@ static enum status lex_token(struct lexer *l) {
     while (l->at < l->end && (isalnum((unsigned char)l->text[l->at]) || l->text[l->at] == '_' ||
                               (unsigned char)l->text[l->at] >= 0x80))
       l->at++;
-    return add(l, (struct token){.kind = TOKEN_NAME, .at = begin, .text = slice(l, begin, l->at)});
+    return add(l, (struct jinja_token){.kind = TOKEN_NAME, .at = begin, .text = slice(l, begin, l->at)});
   }
   if (c == '"' || c == '\'')
     return lex_string(l);
@@ -304,7 +304,7 @@ static enum status lex_token(struct lexer *l) {
 
 /* Keeps the brackets that are open; }} and %} end a tag only when there are none. */
 static enum status balance(struct lexer *l, char open[BRACKETS_MAX], size_t *depth) {
-  const struct token *token = &l->out->items[l->out->count - 1];
+  const struct jinja_token *token = &l->out->items[l->out->count - 1];
   if (token->kind != TOKEN_OPERATOR || token->op > 255 || !strchr("()[]{}", token->op))
     return STATUS_OK;
   if (strchr("([{", token->op)) {
@@ -336,7 +336,7 @@ static enum status lex_tag(struct lexer *l, const char *close, size_t begin) {
       size_t at = l->at, after = at + signed_end + 2;
       sign = signed_end ? sign : 0;
       passed(l, is_block ? after_block(l, after, sign) : sign ? skip_space(l, after) : after);
-      return add(l, (struct token){.kind = is_block ? TOKEN_BLOCK_END : TOKEN_OUTPUT_END, .at = at});
+      return add(l, (struct jinja_token){.kind = is_block ? TOKEN_BLOCK_END : TOKEN_VARIABLE_END, .at = at});
     }
     enum status status = lex_token(l);
     if (!status)
@@ -370,7 +370,7 @@ static bool is_raw(const struct lexer *l, size_t at, const char *word, size_t *a
 static enum status add_text(struct lexer *l, size_t begin, size_t end) {
   if (begin == end)
     return STATUS_OK;
-  return add(l, (struct token){.kind = TOKEN_DATA, .at = begin, .text = slice(l, begin, end)});
+  return add(l, (struct jinja_token){.kind = TOKEN_DATA, .at = begin, .text = slice(l, begin, end)});
 }
 
 static enum status lex_raw(struct lexer *l, size_t begin, size_t at) {
@@ -412,18 +412,19 @@ static enum status lex_one(struct lexer *l) {
     return lex_comment(l, at);
   if (kind == '%' && is_raw(l, at, "raw", &after))
     return lex_raw(l, at, after);
-  status = add(l, (struct token){.kind = kind == '{' ? TOKEN_OUTPUT_BEGIN : TOKEN_BLOCK_BEGIN, .at = at});
+  status = add(l, (struct jinja_token){.kind = kind == '{' ? TOKEN_VARIABLE_BEGIN : TOKEN_BLOCK_BEGIN, .at = at});
   if (status)
     return status;
   l->at = at + 2 + (sign == '-' || (sign == '+' && kind == '%'));
   return lex_tag(l, kind == '{' ? "}}" : "%}", at);
 }
 
-enum status jinja_lex(struct token_list *out, struct arena *arena, const struct source *source, struct error *err) {
+enum status jinja_lex(struct jinja_token_list *out, struct arena *arena, const struct jinja_source *source,
+                      struct error *err) {
   struct lexer l = {.out = out, .arena = arena, .source = source, .err = err, .text = source->text,
                     .end = source->length, .line_start = true};
   size_t bad;
-  *out = (struct token_list){0};
+  *out = (struct jinja_token_list){0};
   if (!utf8_valid(source->text, source->length, &bad))
     return jinja_fault(source, bad, STATUS_INVALID_VALUE, err, "the template is not UTF-8");
   if (memchr(source->text, '\0', source->length))
@@ -433,5 +434,5 @@ enum status jinja_lex(struct token_list *out, struct arena *arena, const struct 
     if (status)
       return status;
   }
-  return add(&l, (struct token){.kind = TOKEN_END, .at = source->length});
+  return add(&l, (struct jinja_token){.kind = TOKEN_END, .at = source->length});
 }

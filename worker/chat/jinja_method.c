@@ -5,41 +5,45 @@
 #include "worker/chat/jinja_run.h"
 #include "worker/text/unicode.h"
 
-static bool give(struct run *run, struct value *out, bool ok, const struct marked *text) {
-  return ok && jinja_string(run, out, *text);
+static bool give(struct jinja_run *run, struct jinja_value *out, bool ok, const struct jinja_string *text) {
+  return ok && jinja_string_value(run, out, *text);
 }
 
-static bool give_list(struct value *out, struct list *list) {
-  *out = (struct value){.kind = VALUE_LIST, .list = list};
+static bool give_list(struct jinja_value *out, struct jinja_list *list) {
+  *out = (struct jinja_value){.kind = VALUE_LIST, .list = list};
   return list != NULL;
 }
 
 /* --- str ------------------------------------------------------------------------------------------ */
 
-static bool strip(struct run *run, struct value *out, const struct value *in, const struct bound *b, bool left,
-                  bool right) {
-  struct marked characters;
+static bool strip(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                  const struct jinja_bound *b, bool left, bool right) {
+  struct jinja_string characters;
   bool some = b->given[0] && b->item[0].kind != VALUE_NONE;
   if ((some && !jinja_arg_text(run, &characters, b, 0, "")) || !jinja_spend_bytes(run, in->text->length))
     return false;
-  return jinja_string(run, out, jinja_strip(in->text, some ? &characters : NULL, left, right));
+  return jinja_string_value(run, out, jinja_strip(in->text, some ? &characters : NULL, left, right));
 }
 
-static bool str_strip(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool str_strip(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                      const struct jinja_bound *b) {
   return strip(run, out, in, b, true, true);
 }
 
-static bool str_lstrip(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool str_lstrip(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                       const struct jinja_bound *b) {
   return strip(run, out, in, b, true, false);
 }
 
-static bool str_rstrip(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool str_rstrip(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                       const struct jinja_bound *b) {
   return strip(run, out, in, b, false, true);
 }
 
-static bool split(struct run *run, struct value *out, const struct value *in, const struct bound *b, bool from_right) {
-  struct marked separator;
-  struct list *list = NULL;
+static bool split(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                  const struct jinja_bound *b, bool from_right) {
+  struct jinja_string separator;
+  struct jinja_list *list = NULL;
   int64_t max;
   bool some = b->given[0] && b->item[0].kind != VALUE_NONE;
   if ((some && !jinja_arg_text(run, &separator, b, 0, "")) || !jinja_arg_int(run, &max, b, 1, -1))
@@ -47,29 +51,33 @@ static bool split(struct run *run, struct value *out, const struct value *in, co
   return jinja_split(run, &list, in->text, some ? &separator : NULL, max, from_right) && give_list(out, list);
 }
 
-static bool str_split(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool str_split(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                      const struct jinja_bound *b) {
   return split(run, out, in, b, false);
 }
 
-static bool str_rsplit(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool str_rsplit(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                       const struct jinja_bound *b) {
   return split(run, out, in, b, true);
 }
 
-static bool str_splitlines(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
-  struct list *list = NULL;
+static bool str_splitlines(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                           const struct jinja_bound *b) {
+  struct jinja_list *list = NULL;
   return jinja_lines(run, &list, in->text, jinja_arg_bool(b, 0, false)) && give_list(out, list);
 }
 
-static bool ends_with(const struct marked *t, const struct marked *what, bool at_end) {
+static bool ends_with(const struct jinja_string *t, const struct jinja_string *what, bool at_end) {
   return what->length <= t->length &&
          (!what->length ||
           memcmp(t->bytes + (at_end ? t->length - what->length : 0), what->bytes, what->length) == 0);
 }
 
-static bool affix(struct run *run, struct value *out, const struct value *in, const struct bound *b, bool at_end) {
-  const struct value *what = &b->item[0];
-  struct list one = {.items = &(struct value){0}, .count = 1};
-  const struct list *all = what->kind == VALUE_TUPLE ? what->list : &one;
+static bool affix(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                  const struct jinja_bound *b, bool at_end) {
+  const struct jinja_value *what = &b->item[0];
+  struct jinja_list one = {.items = &(struct jinja_value){0}, .count = 1};
+  const struct jinja_list *all = what->kind == VALUE_TUPLE ? what->list : &one;
   bool holds = false;
   one.items[0] = *what;
   for (size_t i = 0; i < all->count; i++) {
@@ -82,59 +90,69 @@ static bool affix(struct run *run, struct value *out, const struct value *in, co
   return jinja_spend(run, all->count);
 }
 
-static bool str_startswith(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool str_startswith(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                           const struct jinja_bound *b) {
   return affix(run, out, in, b, false);
 }
 
-static bool str_endswith(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool str_endswith(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                         const struct jinja_bound *b) {
   return affix(run, out, in, b, true);
 }
 
-static bool remove_affix(struct run *run, struct value *out, const struct value *in, const struct bound *b,
-                         bool at_end) {
-  struct marked what, t = *in->text;
+static bool remove_affix(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                         const struct jinja_bound *b, bool at_end) {
+  struct jinja_string what, t = *in->text;
   if (!jinja_arg_text(run, &what, b, 0, ""))
     return false;
   if (ends_with(&t, &what, at_end))
     t = at_end ? jinja_cut(&t, 0, t.length - what.length) : jinja_cut(&t, what.length, t.length);
-  return jinja_string(run, out, t);
+  return jinja_string_value(run, out, t);
 }
 
-static bool str_removeprefix(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool str_removeprefix(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                             const struct jinja_bound *b) {
   return remove_affix(run, out, in, b, false);
 }
 
-static bool str_removesuffix(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool str_removesuffix(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                             const struct jinja_bound *b) {
   return remove_affix(run, out, in, b, true);
 }
 
-static bool change_case(struct run *run, struct value *out, const struct value *in, enum letter_case how) {
-  struct marked t;
+static bool change_case(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                        enum jinja_letter_case how) {
+  struct jinja_string t;
   return give(run, out, jinja_change_case(run, &t, in->text, how), &t);
 }
 
-static bool str_upper(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool str_upper(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                      const struct jinja_bound *b) {
   (void)b;
   return change_case(run, out, in, CASE_UPPER);
 }
 
-static bool str_lower(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool str_lower(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                      const struct jinja_bound *b) {
   (void)b;
   return change_case(run, out, in, CASE_LOWER);
 }
 
-static bool str_title(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool str_title(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                      const struct jinja_bound *b) {
   (void)b;
   return change_case(run, out, in, CASE_TITLE);
 }
 
-static bool str_capitalize(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool str_capitalize(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                           const struct jinja_bound *b) {
   (void)b;
   return change_case(run, out, in, CASE_CAPITAL);
 }
 
-static bool str_replace(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
-  struct marked old, new, t;
+static bool str_replace(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                        const struct jinja_bound *b) {
+  struct jinja_string old, new, t;
   int64_t count;
   if (!jinja_arg_text(run, &old, b, 0, "") || !jinja_arg_text(run, &new, b, 1, "") ||
       !jinja_arg_int(run, &count, b, 2, -1))
@@ -143,7 +161,8 @@ static bool str_replace(struct run *run, struct value *out, const struct value *
 }
 
 /* The bytes between two optional bounds in characters, as of a slice. */
-static bool window(struct run *run, size_t *from, size_t *to, const struct marked *t, const struct bound *b) {
+static bool window(struct jinja_run *run, size_t *from, size_t *to, const struct jinja_string *t,
+                   const struct jinja_bound *b) {
   int64_t begin, end, count = (int64_t)jinja_characters(t);
   if (!jinja_spend_bytes(run, t->length) || !jinja_arg_int(run, &begin, b, 1, 0) ||
       !jinja_arg_int(run, &end, b, 2, count))
@@ -157,8 +176,9 @@ static bool window(struct run *run, size_t *from, size_t *to, const struct marke
   return true;
 }
 
-static bool find(struct run *run, int64_t *out, const struct value *in, const struct bound *b, bool last) {
-  struct marked what;
+static bool find(struct jinja_run *run, int64_t *out, const struct jinja_value *in, const struct jinja_bound *b,
+                 bool last) {
+  struct jinja_string what;
   size_t from, to, found = SIZE_MAX;
   if (!jinja_arg_text(run, &what, b, 0, "") || !window(run, &from, &to, in->text, b))
     return false;
@@ -171,12 +191,13 @@ static bool find(struct run *run, int64_t *out, const struct value *in, const st
   } else {
     return false;
   }
-  struct marked before = jinja_cut(in->text, 0, found == SIZE_MAX ? 0 : found);
+  struct jinja_string before = jinja_cut(in->text, 0, found == SIZE_MAX ? 0 : found);
   *out = found == SIZE_MAX ? -1 : (int64_t)jinja_characters(&before);
   return true;
 }
 
-static bool str_find(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool str_find(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                     const struct jinja_bound *b) {
   int64_t at;
   if (!find(run, &at, in, b, false))
     return false;
@@ -184,7 +205,8 @@ static bool str_find(struct run *run, struct value *out, const struct value *in,
   return true;
 }
 
-static bool str_rfind(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool str_rfind(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                      const struct jinja_bound *b) {
   int64_t at;
   if (!find(run, &at, in, b, true))
     return false;
@@ -192,21 +214,24 @@ static bool str_rfind(struct run *run, struct value *out, const struct value *in
   return true;
 }
 
-static bool str_index(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool str_index(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                      const struct jinja_bound *b) {
   return str_find(run, out, in, b) && (out->integer >= 0 || jinja_wrong(run, "substring not found"));
 }
 
-static bool str_rindex(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool str_rindex(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                       const struct jinja_bound *b) {
   return str_rfind(run, out, in, b) && (out->integer >= 0 || jinja_wrong(run, "substring not found"));
 }
 
-static bool str_count(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
-  struct marked what;
+static bool str_count(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                      const struct jinja_bound *b) {
+  struct jinja_string what;
   size_t from, to;
   int64_t count = 0;
   if (!jinja_arg_text(run, &what, b, 0, "") || !window(run, &from, &to, in->text, b))
     return false;
-  struct marked part = jinja_cut(in->text, from, to);
+  struct jinja_string part = jinja_cut(in->text, from, to);
   if (!what.length)
     count = (int64_t)jinja_characters(&part) + 1;
   for (size_t at = 0; what.length && (at = jinja_find(&part, at, part.length, &what)) != SIZE_MAX; at += what.length)
@@ -215,11 +240,12 @@ static bool str_count(struct run *run, struct value *out, const struct value *in
   return jinja_spend(run, (size_t)count);
 }
 
-static bool str_join(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
-  const struct list *items;
-  struct marked t;
+static bool str_join(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                     const struct jinja_bound *b) {
+  const struct jinja_list *items;
+  struct jinja_string t;
   if (b->item[0].kind == VALUE_UNDEFINED)
-    return jinja_string(run, out, jinja_literal(""));
+    return jinja_string_value(run, out, jinja_literal(""));
   if (!jinja_items(run, &items, &b->item[0]))
     return false;
   for (size_t i = 0; i < items->count; i++)
@@ -229,7 +255,8 @@ static bool str_join(struct run *run, struct value *out, const struct value *in,
 }
 
 /* Of every character, of which there must be one. */
-static bool every(struct run *run, struct value *out, const struct value *in, bool (*is)(uint32_t c)) {
+static bool every(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                  bool (*is)(uint32_t c)) {
   bool holds = in->text->length > 0;
   for (size_t i = 0, length; holds && i < in->text->length; i += length)
     holds = is(utf8_decode(in->text->bytes + i, &length));
@@ -237,7 +264,8 @@ static bool every(struct run *run, struct value *out, const struct value *in, bo
   return jinja_spend_bytes(run, in->text->length);
 }
 
-static bool str_isspace(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool str_isspace(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                        const struct jinja_bound *b) {
   (void)b;
   return every(run, out, in, jinja_space);
 }
@@ -246,7 +274,8 @@ static bool is_ascii_digit(uint32_t c) {
   return c >= '0' && c <= '9';
 }
 
-static bool str_isdigit(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool str_isdigit(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                        const struct jinja_bound *b) {
   (void)b;
   for (size_t i = 0; i < in->text->length; i++)
     if ((unsigned char)in->text->bytes[i] >= 0x80)
@@ -254,8 +283,8 @@ static bool str_isdigit(struct run *run, struct value *out, const struct value *
   return every(run, out, in, is_ascii_digit);
 }
 
-static const struct builtin *str_method(const struct marked *name) {
-  static const struct builtin methods[] = {
+static const struct jinja_builtin *str_method(const struct jinja_string *name) {
+  static const struct jinja_builtin methods[] = {
       {"capitalize", "", 0, str_capitalize},
       {"count", "sub start end", 1, str_count},
       {"endswith", "suffix", 1, str_endswith},
@@ -279,21 +308,38 @@ static const struct builtin *str_method(const struct marked *name) {
       {"strip", "chars", 0, str_strip},
       {"title", "", 0, str_title},
       {"upper", "", 0, str_upper},
-      {"casefold", "*", 0, NULL},    {"center", "*", 0, NULL},       {"encode", "*", 0, NULL},
-      {"expandtabs", "*", 0, NULL},  {"format", "*", 0, NULL},       {"format_map", "*", 0, NULL},
-      {"isalnum", "*", 0, NULL},     {"isalpha", "*", 0, NULL},      {"isascii", "*", 0, NULL},
-      {"isdecimal", "*", 0, NULL},   {"isidentifier", "*", 0, NULL}, {"islower", "*", 0, NULL},
-      {"isnumeric", "*", 0, NULL},   {"isprintable", "*", 0, NULL},  {"istitle", "*", 0, NULL},
-      {"isupper", "*", 0, NULL},     {"ljust", "*", 0, NULL},        {"maketrans", "*", 0, NULL},
-      {"partition", "*", 0, NULL},   {"rjust", "*", 0, NULL},        {"rpartition", "*", 0, NULL},
-      {"swapcase", "*", 0, NULL},    {"translate", "*", 0, NULL},    {"zfill", "*", 0, NULL},
+      {"casefold", "*", 0, NULL},
+      {"center", "*", 0, NULL},
+      {"encode", "*", 0, NULL},
+      {"expandtabs", "*", 0, NULL},
+      {"format", "*", 0, NULL},
+      {"format_map", "*", 0, NULL},
+      {"isalnum", "*", 0, NULL},
+      {"isalpha", "*", 0, NULL},
+      {"isascii", "*", 0, NULL},
+      {"isdecimal", "*", 0, NULL},
+      {"isidentifier", "*", 0, NULL},
+      {"islower", "*", 0, NULL},
+      {"isnumeric", "*", 0, NULL},
+      {"isprintable", "*", 0, NULL},
+      {"istitle", "*", 0, NULL},
+      {"isupper", "*", 0, NULL},
+      {"ljust", "*", 0, NULL},
+      {"maketrans", "*", 0, NULL},
+      {"partition", "*", 0, NULL},
+      {"rjust", "*", 0, NULL},
+      {"rpartition", "*", 0, NULL},
+      {"swapcase", "*", 0, NULL},
+      {"translate", "*", 0, NULL},
+      {"zfill", "*", 0, NULL},
   };
   return jinja_find_row(methods, COUNT_OF(methods), name);
 }
 
 /* --- list, dict, loop ----------------------------------------------------------------------------- */
 
-static bool list_index(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool list_index(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                       const struct jinja_bound *b) {
   for (size_t i = 0; i < in->list->count; i++) {
     bool equal;
     if (!jinja_equal(run, &equal, &in->list->items[i], &b->item[0]))
@@ -305,7 +351,8 @@ static bool list_index(struct run *run, struct value *out, const struct value *i
   return jinja_wrong(run, "the value is not in the list");
 }
 
-static bool list_count(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool list_count(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                       const struct jinja_bound *b) {
   int64_t count = 0;
   for (size_t i = 0; i < in->list->count; i++) {
     bool equal;
@@ -317,7 +364,8 @@ static bool list_count(struct run *run, struct value *out, const struct value *i
   return true;
 }
 
-static bool itself(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool itself(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                   const struct jinja_bound *b) {
   (void)run;
   (void)b;
   *out = *in;
@@ -325,30 +373,32 @@ static bool itself(struct run *run, struct value *out, const struct value *in, c
 }
 
 /* Transformers' sandbox allows no method that changes its object. */
-static bool changes(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool changes(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                    const struct jinja_bound *b) {
   (void)out;
   (void)b;
   return jinja_unsupported(run, "a method that changes a %s is not supported: Transformers refuses it too",
                            jinja_type(in));
 }
 
-static const struct builtin *list_method(const struct marked *name) {
-  static const struct builtin methods[] = {
-      {"append", "*", 0, changes}, {"clear", "*", 0, changes},  {"copy", "", 0, itself},
+static const struct jinja_builtin *list_method(const struct jinja_string *name) {
+  static const struct jinja_builtin methods[] = {
+      {"append", "*", 0, changes},       {"clear", "*", 0, changes},  {"copy", "", 0, itself},
       {"count", "value", 1, list_count}, {"extend", "*", 0, changes}, {"index", "value", 1, list_index},
-      {"insert", "*", 0, changes}, {"pop", "*", 0, changes},    {"remove", "*", 0, changes},
-      {"reverse", "*", 0, changes}, {"sort", "*", 0, changes},
+      {"insert", "*", 0, changes},       {"pop", "*", 0, changes},    {"remove", "*", 0, changes},
+      {"reverse", "*", 0, changes},      {"sort", "*", 0, changes},
   };
   return jinja_find_row(methods, COUNT_OF(methods), name);
 }
 
-static const struct builtin *tuple_method(const struct marked *name) {
-  static const struct builtin methods[] = {{"count", "value", 1, list_count}, {"index", "value", 1, list_index}};
+static const struct jinja_builtin *tuple_method(const struct jinja_string *name) {
+  static const struct jinja_builtin methods[] = {{"count", "value", 1, list_count}, {"index", "value", 1, list_index}};
   return jinja_find_row(methods, COUNT_OF(methods), name);
 }
 
-static bool dict_get(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
-  struct entry *entry;
+static bool dict_get(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                     const struct jinja_bound *b) {
+  struct jinja_entry *entry;
   if (!jinja_dict_find(run, &entry, in->dict, &b->item[0]))
     return false;
   *out = entry ? entry->value : b->given[1] ? b->item[1] : jinja_none();
@@ -357,10 +407,10 @@ static bool dict_get(struct run *run, struct value *out, const struct value *in,
 
 enum side { SIDE_KEYS, SIDE_VALUES, SIDE_PAIRS };
 
-static bool sides(struct run *run, struct value *out, const struct dict *dict, enum side side) {
-  struct list *list = jinja_list_new(run, dict->count);
+static bool sides(struct jinja_run *run, struct jinja_value *out, const struct jinja_dict *dict, enum side side) {
+  struct jinja_list *list = jinja_list_new(run, dict->count);
   for (size_t i = 0; list && i < dict->count; i++) {
-    struct value v = side == SIDE_KEYS ? dict->entries[i].key : dict->entries[i].value;
+    struct jinja_value v = side == SIDE_KEYS ? dict->entries[i].key : dict->entries[i].value;
     if (side == SIDE_PAIRS && !jinja_pair(run, &v, dict->entries[i].key, v))
       return false;
     if (!jinja_list_add(run, list, v))
@@ -369,40 +419,46 @@ static bool sides(struct run *run, struct value *out, const struct dict *dict, e
   return give_list(out, list);
 }
 
-static bool dict_keys(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool dict_keys(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                      const struct jinja_bound *b) {
   (void)b;
   return sides(run, out, in->dict, SIDE_KEYS);
 }
 
-static bool dict_values(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool dict_values(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                        const struct jinja_bound *b) {
   (void)b;
   return sides(run, out, in->dict, SIDE_VALUES);
 }
 
-static bool dict_items(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool dict_items(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                       const struct jinja_bound *b) {
   (void)b;
   return sides(run, out, in->dict, SIDE_PAIRS);
 }
 
-static const struct builtin *dict_method(const struct marked *name) {
-  static const struct builtin methods[] = {
-      {"clear", "*", 0, changes},   {"copy", "", 0, itself},       {"fromkeys", "*", 0, NULL},
-      {"get", "key default", 1, dict_get}, {"items", "", 0, dict_items}, {"keys", "", 0, dict_keys},
-      {"pop", "*", 0, changes},     {"popitem", "*", 0, changes},  {"setdefault", "*", 0, changes},
-      {"update", "*", 0, changes},  {"values", "", 0, dict_values},
+static const struct jinja_builtin *dict_method(const struct jinja_string *name) {
+  static const struct jinja_builtin methods[] = {
+      {"clear", "*", 0, changes},      {"copy", "", 0, itself},
+      {"fromkeys", "*", 0, NULL},      {"get", "key default", 1, dict_get},
+      {"items", "", 0, dict_items},    {"keys", "", 0, dict_keys},
+      {"pop", "*", 0, changes},        {"popitem", "*", 0, changes},
+      {"setdefault", "*", 0, changes}, {"update", "*", 0, changes},
+      {"values", "", 0, dict_values},
   };
   return jinja_find_row(methods, COUNT_OF(methods), name);
 }
 
-static bool loop_cycle(struct run *run, struct value *out, const struct value *in, const struct bound *b) {
+static bool loop_cycle(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
+                       const struct jinja_bound *b) {
   if (!b->all->count)
     return jinja_wrong(run, "no items for cycling given");
   *out = b->all->items[in->loop->index % b->all->count];
   return true;
 }
 
-const struct builtin *jinja_find_method(enum value_kind kind, const struct marked *name) {
-  static const struct builtin cycle = {"cycle", "*", 0, loop_cycle};
+const struct jinja_builtin *jinja_find_method(enum jinja_value_kind kind, const struct jinja_string *name) {
+  static const struct jinja_builtin cycle = {"cycle", "*", 0, loop_cycle};
   switch (kind) {
   case VALUE_STRING: return str_method(name);
   case VALUE_LIST: return list_method(name);

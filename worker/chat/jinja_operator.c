@@ -8,15 +8,15 @@
 
 enum { PRINTF_DIGITS_MAX = 30 };
 
-static bool too_big(struct run *run) {
+static bool too_big(struct jinja_run *run) {
   return jinja_unsupported(run, "integers beyond 64 bits are not supported");
 }
 
-static int64_t whole(const struct value *v) {
+static int64_t whole(const struct jinja_value *v) {
   return v->kind == VALUE_BOOL ? v->boolean : v->integer;
 }
 
-static bool power(struct run *run, struct value *out, int64_t base, int64_t exponent) {
+static bool power(struct jinja_run *run, struct jinja_value *out, int64_t base, int64_t exponent) {
   int64_t result = 1;
   if (exponent < 0) {
     if (!base)
@@ -33,7 +33,7 @@ static bool power(struct run *run, struct value *out, int64_t base, int64_t expo
   return true;
 }
 
-static bool integers(struct run *run, struct value *out, int op, int64_t a, int64_t b) {
+static bool integers(struct jinja_run *run, struct jinja_value *out, int op, int64_t a, int64_t b) {
   int64_t r = 0;
   bool overflow = false;
   if ((op == '/' || op == OP_FLOOR || op == '%') && b == 0)
@@ -57,7 +57,7 @@ static bool integers(struct run *run, struct value *out, int op, int64_t a, int6
   return !overflow || too_big(run);
 }
 
-static bool reals(struct run *run, struct value *out, int op, double a, double b) {
+static bool reals(struct jinja_run *run, struct jinja_value *out, int op, double a, double b) {
   double r = 0;
   if ((op == '/' || op == OP_FLOOR || op == '%') && b == 0.0)
     return jinja_wrong(run, "float division by zero");
@@ -77,62 +77,66 @@ static bool reals(struct run *run, struct value *out, int op, double a, double b
   return true;
 }
 
-static bool add_texts(struct run *run, struct value *out, const struct marked *a, const struct marked *b) {
-  struct marked left = *a, right = *b;
-  struct build sum = {0};
+static bool add_texts(struct jinja_run *run, struct jinja_value *out, const struct jinja_string *a,
+                      const struct jinja_string *b) {
+  struct jinja_string left = *a, right = *b;
+  struct jinja_builder sum = {0};
   bool safe = a->safe || b->safe;
   if ((safe && !a->safe && !jinja_escape(run, &left, a)) || (safe && !b->safe && !jinja_escape(run, &right, b)))
     return false;
   if (!jinja_add(run, &sum, &left) || !jinja_add(run, &sum, &right))
     return false;
-  struct marked text = jinja_built(&sum);
+  struct jinja_string text = jinja_built(&sum);
   text.safe = safe;
-  return jinja_string(run, out, text);
+  return jinja_string_value(run, out, text);
 }
 
-static bool is_list(const struct value *v) {
+static bool is_list(const struct jinja_value *v) {
   return v->kind == VALUE_LIST || v->kind == VALUE_TUPLE;
 }
 
-static bool add_lists(struct run *run, struct value *out, const struct value *a, const struct value *b) {
-  struct list *list = jinja_list_new(run, a->list->count + b->list->count);
+static bool add_lists(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *a,
+                      const struct jinja_value *b) {
+  struct jinja_list *list = jinja_list_new(run, a->list->count + b->list->count);
   for (size_t i = 0; list && i < a->list->count; i++)
     if (!jinja_list_add(run, list, a->list->items[i]))
       return false;
   for (size_t i = 0; list && i < b->list->count; i++)
     if (!jinja_list_add(run, list, b->list->items[i]))
       return false;
-  *out = (struct value){.kind = a->kind, .list = list};
+  *out = (struct jinja_value){.kind = a->kind, .list = list};
   return list != NULL;
 }
 
-static bool repeat(struct run *run, struct value *out, const struct value *what, int64_t times) {
+static bool repeat(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *what, int64_t times) {
   if (what->kind == VALUE_STRING) {
-    struct marked text;
-    return jinja_repeat(run, &text, what->text, times) && jinja_string(run, out, text);
+    struct jinja_string text;
+    return jinja_repeat(run, &text, what->text, times) && jinja_string_value(run, out, text);
   }
-  struct list *list = jinja_list_new(run, 4);
+  struct jinja_list *list = jinja_list_new(run, 4);
   for (int64_t n = 0; list && what->list->count && n < times; n++)
     for (size_t i = 0; i < what->list->count; i++)
       if (!jinja_list_add(run, list, what->list->items[i]))
         return false;
-  *out = (struct value){.kind = what->kind, .list = list};
+  *out = (struct jinja_value){.kind = what->kind, .list = list};
   return list != NULL;
 }
 
-/* A call's arguments joined to a text are a text. */
-static bool add_arguments(struct run *run, struct value *out, const struct value *a, const struct value *b) {
-  struct marked left, right;
+/* What prints as JSON and is joined to a string is a string. */
+static bool add_json(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *a,
+                     const struct jinja_value *b) {
+  struct jinja_string left, right;
   return jinja_str(run, &left, a) && jinja_str(run, &right, b) && add_texts(run, out, &left, &right);
 }
 
-static bool are_arguments(const struct value *v) {
-  return v->kind == VALUE_DICT && v->dict->arguments;
+static bool prints_json(const struct jinja_value *v) {
+  return v->kind == VALUE_DICT && v->dict->prints_json;
 }
 
-bool jinja_binary(struct run *run, struct value *out, int op, const struct value *a, const struct value *b) {
+bool jinja_binary(struct jinja_run *run, struct jinja_value *out, int op, const struct jinja_value *a,
+                  const struct jinja_value *b) {
   if (a->kind == VALUE_UNDEFINED || b->kind == VALUE_UNDEFINED)
-    return jinja_wrong(run, "%s", a->kind == VALUE_UNDEFINED ? a->why : b->why);
+    return jinja_wrong(run, "%s", a->kind == VALUE_UNDEFINED ? a->hint : b->hint);
   if (jinja_is_number(a) && jinja_is_number(b)) {
     if (a->kind == VALUE_FLOAT || b->kind == VALUE_FLOAT)
       return reals(run, out, op, jinja_real(a), jinja_real(b));
@@ -141,8 +145,8 @@ bool jinja_binary(struct run *run, struct value *out, int op, const struct value
   bool a_repeats = a->kind == VALUE_STRING || is_list(a), b_repeats = b->kind == VALUE_STRING || is_list(b);
   if (op == '+' && a->kind == VALUE_STRING && b->kind == VALUE_STRING)
     return add_texts(run, out, a->text, b->text);
-  if (op == '+' && ((a->kind == VALUE_STRING && are_arguments(b)) || (are_arguments(a) && b->kind == VALUE_STRING)))
-    return add_arguments(run, out, a, b);
+  if (op == '+' && ((a->kind == VALUE_STRING && prints_json(b)) || (prints_json(a) && b->kind == VALUE_STRING)))
+    return add_json(run, out, a, b);
   if (op == '+' && a->kind == b->kind && is_list(a))
     return add_lists(run, out, a, b);
   if (op == '*' && a_repeats && jinja_is_number(b) && b->kind != VALUE_FLOAT)
@@ -157,19 +161,19 @@ bool jinja_binary(struct run *run, struct value *out, int op, const struct value
   return jinja_wrong(run, "unsupported operand type(s) for %s: '%s' and '%s'", name, jinja_type(a), jinja_type(b));
 }
 
-bool jinja_contains(struct run *run, bool *out, const struct value *list, const struct value *item) {
-  const struct list *items;
+bool jinja_contains(struct jinja_run *run, bool *out, const struct jinja_value *list, const struct jinja_value *item) {
+  const struct jinja_list *items;
   *out = false;
   if (list->kind == VALUE_STRING) {
     if (item->kind == VALUE_UNDEFINED)
-      return jinja_wrong(run, "%s", item->why);
+      return jinja_wrong(run, "%s", item->hint);
     if (item->kind != VALUE_STRING)
       return jinja_wrong(run, "'in <string>' requires string as left operand, not %s", jinja_type(item));
     *out = jinja_find(list->text, 0, list->text->length, item->text) != SIZE_MAX;
     return jinja_spend_bytes(run, list->text->length);
   }
   if (list->kind == VALUE_DICT) {
-    struct entry *entry;
+    struct jinja_entry *entry;
     if (!jinja_dict_find(run, &entry, list->dict, item))
       return false;
     *out = entry != NULL;
@@ -183,7 +187,7 @@ bool jinja_contains(struct run *run, bool *out, const struct value *list, const 
   return true;
 }
 
-bool jinja_compare(struct run *run, bool *out, int op, const struct value *a, const struct value *b) {
+bool jinja_compare(struct jinja_run *run, bool *out, int op, const struct jinja_value *a, const struct jinja_value *b) {
   int order = 0;
   switch (op) {
   case OP_EQ: return jinja_equal(run, out, a, b);
@@ -211,7 +215,8 @@ bool jinja_compare(struct run *run, bool *out, int op, const struct value *a, co
 /* --- % of strings --------------------------------------------------------------------------------- */
 
 /* One conversion of a value: s, d, i, f with an optional .digits, r. */
-static bool convert(struct run *run, struct build *out, char kind, int digits, const struct value *v) {
+static bool convert(struct jinja_run *run, struct jinja_builder *out, char kind, int digits,
+                    const struct jinja_value *v) {
   char number[400];
   if (kind == 's' && digits < 0)
     return jinja_print(run, out, v);
@@ -234,14 +239,15 @@ static bool convert(struct run *run, struct build *out, char kind, int digits, c
   return jinja_unsupported(run, "the conversion %%%c is not supported", kind);
 }
 
-bool jinja_percent(struct run *run, struct value *out, const struct marked *format, const struct value *arguments) {
-  struct build b = {0};
+bool jinja_percent(struct jinja_run *run, struct jinja_value *out, const struct jinja_string *format,
+                   const struct jinja_value *arguments) {
+  struct jinja_builder b = {0};
   size_t used = 0, count = arguments->kind == VALUE_TUPLE ? arguments->list->count : 1;
-  const struct value *items = arguments->kind == VALUE_TUPLE ? arguments->list->items : arguments;
+  const struct jinja_value *items = arguments->kind == VALUE_TUPLE ? arguments->list->items : arguments;
   for (size_t i = 0; i < format->length;) {
     const char *next = memchr(format->bytes + i, '%', format->length - i);
     size_t at = next ? (size_t)(next - format->bytes) : format->length;
-    struct marked plain = jinja_cut(format, i, at);
+    struct jinja_string plain = jinja_cut(format, i, at);
     if (!jinja_spend(run, 1) || !jinja_add(run, &b, &plain))
       return false;
     if (at == format->length)
@@ -267,14 +273,14 @@ bool jinja_percent(struct run *run, struct value *out, const struct marked *form
   }
   if (used < count && arguments->kind != VALUE_DICT)
     return jinja_wrong(run, "not all arguments converted during string formatting");
-  struct marked text = jinja_built(&b);
-  return jinja_string(run, out, text);
+  struct jinja_string text = jinja_built(&b);
+  return jinja_string_value(run, out, text);
 }
 
-bool jinja_escape(struct run *run, struct marked *out, const struct marked *in) {
+bool jinja_escape(struct jinja_run *run, struct jinja_string *out, const struct jinja_string *in) {
   static const char special[] = "&<>'\"";
   static const char *const names[] = {"&amp;", "&lt;", "&gt;", "&#39;", "&#34;"};
-  struct build b = {0};
+  struct jinja_builder b = {0};
   size_t from = 0;
   if (in->safe) {
     *out = *in;
@@ -284,10 +290,10 @@ bool jinja_escape(struct run *run, struct marked *out, const struct marked *in) 
     const char *found = i < in->length && in->bytes[i] ? strchr(special, in->bytes[i]) : NULL;
     if (!found && i < in->length)
       continue;
-    struct marked plain = jinja_cut(in, from, i);
+    struct jinja_string plain = jinja_cut(in, from, i);
     if (!jinja_add(run, &b, &plain))
       return false;
-    if (found && !jinja_add_bytes(run, &b, names[found - special], strlen(names[found - special]), jinja_mark(in, i)))
+    if (found && !jinja_add_bytes(run, &b, names[found - special], strlen(names[found - special]), jinja_origin(in, i)))
       return false;
     from = i + 1;
   }

@@ -9,7 +9,7 @@
 
 enum { PARSE_DEPTH_MAX = 100 };
 
-void *jinja_parse_fail(struct parser *p, size_t at, enum status status, const char *format, ...) {
+void *jinja_parse_fail(struct jinja_parser *p, size_t at, enum status status, const char *format, ...) {
   char text[sizeof p->err->text];
   va_list args;
   if (p->status)
@@ -21,14 +21,14 @@ void *jinja_parse_fail(struct parser *p, size_t at, enum status status, const ch
   return NULL;
 }
 
-void *jinja_parse_unexpected(struct parser *p, const char *wanted) {
-  const struct token *t = p->token;
+void *jinja_parse_unexpected(struct jinja_parser *p, const char *wanted) {
+  const struct jinja_token *t = p->token;
   char got[80];
   switch (t->kind) {
   case TOKEN_END: snprintf(got, sizeof got, "the end of the template"); break;
   case TOKEN_DATA: snprintf(got, sizeof got, "text"); break;
-  case TOKEN_OUTPUT_BEGIN: snprintf(got, sizeof got, "\"{{\""); break;
-  case TOKEN_OUTPUT_END: snprintf(got, sizeof got, "\"}}\""); break;
+  case TOKEN_VARIABLE_BEGIN: snprintf(got, sizeof got, "\"{{\""); break;
+  case TOKEN_VARIABLE_END: snprintf(got, sizeof got, "\"}}\""); break;
   case TOKEN_BLOCK_BEGIN: snprintf(got, sizeof got, "\"{%%\""); break;
   case TOKEN_BLOCK_END: snprintf(got, sizeof got, "\"%%}\""); break;
   case TOKEN_NAME:
@@ -44,8 +44,8 @@ void *jinja_parse_unexpected(struct parser *p, const char *wanted) {
   return jinja_parse_fail(p, t->at, STATUS_INVALID_VALUE, "expected %s, got %s", wanted, got);
 }
 
-struct node *jinja_parse_node(struct parser *p, enum node_kind kind, size_t at) {
-  struct node *node = arena_alloc(p->arena, sizeof *node);
+struct jinja_node *jinja_parse_node(struct jinja_parser *p, enum jinja_node_kind kind, size_t at) {
+  struct jinja_node *node = arena_alloc(p->arena, sizeof *node);
   if (!node)
     return jinja_parse_fail(p, at, STATUS_UNSUPPORTED_VALUE, "the template is too large");
   node->kind = kind;
@@ -53,12 +53,12 @@ struct node *jinja_parse_node(struct parser *p, enum node_kind kind, size_t at) 
   return node;
 }
 
-bool jinja_parse_push(struct parser *p, struct node_list *list, size_t *size, struct node *node) {
+bool jinja_parse_push(struct jinja_parser *p, struct jinja_node_list *list, size_t *size, struct jinja_node *node) {
   if (!node)
     return false;
   if (list->count == *size) {
     size_t bigger = *size ? *size * 2 : 4;
-    struct node **items = arena_array(p->arena, bigger, sizeof *items);
+    struct jinja_node **items = arena_array(p->arena, bigger, sizeof *items);
     if (!items)
       return jinja_parse_fail(p, node->at, STATUS_UNSUPPORTED_VALUE, "the template is too large") != NULL;
     if (list->count)
@@ -70,17 +70,17 @@ bool jinja_parse_push(struct parser *p, struct node_list *list, size_t *size, st
   return true;
 }
 
-static uint32_t higher(uint32_t height, const struct node *part) {
+static uint32_t higher(uint32_t height, const struct jinja_node *part) {
   return part && part->height > height ? part->height : height;
 }
 
-static uint32_t highest(uint32_t height, const struct node_list *list) {
+static uint32_t highest(uint32_t height, const struct jinja_node_list *list) {
   for (size_t i = 0; i < list->count; i++)
     height = higher(height, list->items[i]);
   return height;
 }
 
-struct node *jinja_parse_close(struct parser *p, struct node *node) {
+struct jinja_node *jinja_parse_close(struct jinja_parser *p, struct jinja_node *node) {
   uint32_t height = highest(highest(highest(0, &node->items), &node->body), &node->other);
   height = higher(higher(higher(height, node->a), node->b), node->c);
   for (size_t i = 0; i < node->named_count; i++)
@@ -92,27 +92,27 @@ struct node *jinja_parse_close(struct parser *p, struct node *node) {
   return node;
 }
 
-bool jinja_parse_is_op(const struct parser *p, int op) {
+bool jinja_parse_is_op(const struct jinja_parser *p, int op) {
   return p->token->kind == TOKEN_OPERATOR && p->token->op == op;
 }
 
-bool jinja_parse_is_name(const struct parser *p, const char *name) {
+bool jinja_parse_is_name(const struct jinja_parser *p, const char *name) {
   return p->token->kind == TOKEN_NAME && jinja_is(&p->token->text, name);
 }
 
-bool jinja_parse_skip_op(struct parser *p, int op) {
+bool jinja_parse_skip_op(struct jinja_parser *p, int op) {
   bool is = jinja_parse_is_op(p, op);
   p->token += is;
   return is;
 }
 
-bool jinja_parse_skip_name(struct parser *p, const char *name) {
+bool jinja_parse_skip_name(struct jinja_parser *p, const char *name) {
   bool is = jinja_parse_is_name(p, name);
   p->token += is;
   return is;
 }
 
-bool jinja_parse_expect_op(struct parser *p, int op) {
+bool jinja_parse_expect_op(struct jinja_parser *p, int op) {
   char wanted[8];
   snprintf(wanted, sizeof wanted, "\"%c\"", op);
   if (!jinja_parse_is_op(p, op))
@@ -121,7 +121,7 @@ bool jinja_parse_expect_op(struct parser *p, int op) {
   return true;
 }
 
-static bool expect_kind(struct parser *p, enum token_kind kind, const char *wanted) {
+static bool expect_kind(struct jinja_parser *p, enum jinja_token_kind kind, const char *wanted) {
   if (p->token->kind != kind)
     return jinja_parse_unexpected(p, wanted) != NULL;
   p->token++;
@@ -130,27 +130,27 @@ static bool expect_kind(struct parser *p, enum token_kind kind, const char *want
 
 /* --- statements ----------------------------------------------------------------------------------- */
 
-static struct node *statement(struct parser *p);
+static struct jinja_node *statement(struct jinja_parser *p);
 
-static struct node *text_node(struct parser *p) {
-  struct node *node = jinja_parse_node(p, NODE_TEXT, p->token->at);
-  struct marked *text = node ? arena_alloc(p->arena, sizeof *text) : NULL;
+static struct jinja_node *text_node(struct jinja_parser *p) {
+  struct jinja_node *node = jinja_parse_node(p, NODE_TEMPLATE_DATA, p->token->at);
+  struct jinja_string *text = node ? arena_alloc(p->arena, sizeof *text) : NULL;
   if (!text)
     return jinja_parse_fail(p, p->token->at, STATUS_UNSUPPORTED_VALUE, "the template is too large");
   *text = p->token++->text;
-  node->value = (struct value){.kind = VALUE_STRING, .text = text};
+  node->value = (struct jinja_value){.kind = VALUE_STRING, .text = text};
   return jinja_parse_close(p, node);
 }
 
-static struct node *output(struct parser *p) {
-  struct node *node = jinja_parse_node(p, NODE_OUTPUT, p->token->at);
+static struct jinja_node *output(struct jinja_parser *p) {
+  struct jinja_node *node = jinja_parse_node(p, NODE_OUTPUT, p->token->at);
   p->token++;
-  if (!node || !(node->a = jinja_parse_tuple(p, true, false)) || !expect_kind(p, TOKEN_OUTPUT_END, "\"}}\""))
+  if (!node || !(node->a = jinja_parse_tuple(p, true, false)) || !expect_kind(p, TOKEN_VARIABLE_END, "\"}}\""))
     return NULL;
   return jinja_parse_close(p, node);
 }
 
-static bool is_one_of(const struct parser *p, const char *const *names) {
+static bool is_one_of(const struct jinja_parser *p, const char *const *names) {
   for (; *names; names++)
     if (jinja_parse_is_name(p, *names))
       return true;
@@ -158,13 +158,13 @@ static bool is_one_of(const struct parser *p, const char *const *names) {
 }
 
 /* Up to a block that begins with one of `ends` (NULL: to the end); that name is then the token. */
-static bool body(struct parser *p, struct node_list *list, size_t opened, const char *const *ends) {
+static bool body(struct jinja_parser *p, struct jinja_node_list *list, size_t opened, const char *const *ends) {
   size_t size = 0;
   while (p->token->kind != TOKEN_END) {
-    struct node *node;
+    struct jinja_node *node;
     if (p->token->kind == TOKEN_DATA) {
       node = text_node(p);
-    } else if (p->token->kind == TOKEN_OUTPUT_BEGIN) {
+    } else if (p->token->kind == TOKEN_VARIABLE_BEGIN) {
       node = output(p);
     } else {
       p->token++;
@@ -181,12 +181,12 @@ static bool body(struct parser *p, struct node_list *list, size_t opened, const 
 }
 
 /* The rest of a block's opening tag, then its body, which ends at ends[0] or another of them. */
-static bool block(struct parser *p, struct node_list *list, size_t opened, const char *const *ends) {
+static bool block(struct jinja_parser *p, struct jinja_node_list *list, size_t opened, const char *const *ends) {
   jinja_parse_skip_op(p, ':');
   return expect_kind(p, TOKEN_BLOCK_END, "\"%}\"") && body(p, list, opened, ends);
 }
 
-static bool simple_block(struct parser *p, struct node_list *list, size_t opened, const char *end) {
+static bool simple_block(struct jinja_parser *p, struct jinja_node_list *list, size_t opened, const char *end) {
   const char *const ends[] = {end, NULL};
   if (!block(p, list, opened, ends))
     return false;
@@ -195,16 +195,16 @@ static bool simple_block(struct parser *p, struct node_list *list, size_t opened
 }
 
 /* elif is an if that is the whole of `other`. */
-static struct node *parse_if(struct parser *p, size_t at) {
+static struct jinja_node *parse_if(struct jinja_parser *p, size_t at) {
   static const char *const ends[] = {"endif", "elif", "else", NULL};
-  struct node *node = jinja_parse_node(p, NODE_IF, at), *first = node;
+  struct jinja_node *node = jinja_parse_node(p, NODE_IF, at), *first = node;
   for (;;) {
     if (!node || !(node->a = jinja_parse_tuple(p, false, false)) || !block(p, &node->body, at, ends))
       return NULL;
     node->height = 1;
     if (!jinja_parse_skip_name(p, "elif"))
       break;
-    struct node *next = jinja_parse_node(p, NODE_IF, p->token->at);
+    struct jinja_node *next = jinja_parse_node(p, NODE_IF, p->token->at);
     size_t size = 0;
     if (!jinja_parse_push(p, &node->other, &size, next))
       return NULL;
@@ -218,7 +218,7 @@ static struct node *parse_if(struct parser *p, size_t at) {
   }
   /* The chain is run by a loop, so its height is that of its highest part. */
   uint32_t height = 0;
-  for (struct node *part = first;; part = part->other.items[0]) {
+  for (struct jinja_node *part = first;; part = part->other.items[0]) {
     uint32_t own = higher(highest(0, &part->body), part->a);
     height = own > height ? own : height;
     if (part == node)
@@ -231,9 +231,9 @@ static struct node *parse_if(struct parser *p, size_t at) {
   return first;
 }
 
-static struct node *parse_for(struct parser *p, size_t at) {
+static struct jinja_node *parse_for(struct jinja_parser *p, size_t at) {
   static const char *const ends[] = {"endfor", "else", NULL};
-  struct node *node = jinja_parse_node(p, NODE_FOR, at);
+  struct jinja_node *node = jinja_parse_node(p, NODE_FOR, at);
   bool outer_used = p->loop_used;
   if (!node || !(node->a = jinja_parse_target(p, false)))
     return NULL;
@@ -262,8 +262,8 @@ static struct node *parse_for(struct parser *p, size_t at) {
   return jinja_parse_close(p, node);
 }
 
-static struct node *parse_set(struct parser *p, size_t at) {
-  struct node *node = jinja_parse_node(p, NODE_SET, at);
+static struct jinja_node *parse_set(struct jinja_parser *p, size_t at) {
+  struct jinja_node *node = jinja_parse_node(p, NODE_ASSIGN, at);
   if (!node || !(node->a = jinja_parse_target(p, true)))
     return NULL;
   if (jinja_parse_skip_op(p, '=')) {
@@ -271,7 +271,7 @@ static struct node *parse_set(struct parser *p, size_t at) {
       return NULL;
     return jinja_parse_close(p, node);
   }
-  node->kind = NODE_SET_BLOCK;
+  node->kind = NODE_ASSIGN_BLOCK;
   if (jinja_parse_is_op(p, '|') && !(node->b = jinja_parse_filters(p, NULL, false)))
     return NULL;
   if (p->token->kind != TOKEN_BLOCK_END)
@@ -279,7 +279,7 @@ static struct node *parse_set(struct parser *p, size_t at) {
   return simple_block(p, &node->body, at, "endset") ? jinja_parse_close(p, node) : NULL;
 }
 
-static bool parameters(struct parser *p, struct node *macro) {
+static bool parameters(struct jinja_parser *p, struct jinja_node *macro) {
   size_t size = 0;
   bool defaults = false;
   if (!jinja_parse_expect_op(p, '('))
@@ -289,7 +289,7 @@ static bool parameters(struct parser *p, struct node *macro) {
       return false;
     if (p->token->kind != TOKEN_NAME)
       return jinja_parse_unexpected(p, "a parameter") != NULL;
-    struct node *name = jinja_parse_node(p, NODE_NAME, p->token->at);
+    struct jinja_node *name = jinja_parse_node(p, NODE_NAME, p->token->at);
     if (!jinja_parse_push(p, &macro->items, &size, name))
       return false;
     name->name = p->token++->text;
@@ -309,7 +309,7 @@ static bool parameters(struct parser *p, struct node *macro) {
 }
 
 /* A body that is rendered on its own: loops around it cannot be left from inside. */
-static bool own_block(struct parser *p, struct node *node, const char *end) {
+static bool own_block(struct jinja_parser *p, struct jinja_node *node, const char *end) {
   unsigned loops = p->loop_depth;
   p->loop_depth = 0;
   bool ok = simple_block(p, &node->body, node->at, end);
@@ -317,8 +317,8 @@ static bool own_block(struct parser *p, struct node *node, const char *end) {
   return ok;
 }
 
-static struct node *parse_macro(struct parser *p, size_t at) {
-  struct node *node = jinja_parse_node(p, NODE_MACRO, at);
+static struct jinja_node *parse_macro(struct jinja_parser *p, size_t at) {
+  struct jinja_node *node = jinja_parse_node(p, NODE_MACRO, at);
   if (!node)
     return NULL;
   if (p->token->kind != TOKEN_NAME)
@@ -332,13 +332,13 @@ static struct node *parse_macro(struct parser *p, size_t at) {
   return ok ? jinja_parse_close(p, node) : NULL;
 }
 
-static struct node *parse_with(struct parser *p, size_t at) {
-  struct node *node = jinja_parse_node(p, NODE_WITH, at);
+static struct jinja_node *parse_with(struct jinja_parser *p, size_t at) {
+  struct jinja_node *node = jinja_parse_node(p, NODE_WITH, at);
   size_t size = 0;
   while (node && p->token->kind != TOKEN_BLOCK_END) {
     if (node->items.count && !jinja_parse_expect_op(p, ','))
       return NULL;
-    struct node *set = jinja_parse_node(p, NODE_SET, p->token->at);
+    struct jinja_node *set = jinja_parse_node(p, NODE_ASSIGN, p->token->at);
     if (!set || !(set->a = jinja_parse_target(p, false)) || !jinja_parse_expect_op(p, '=') ||
         !(set->b = jinja_parse_expression(p, true)) || !jinja_parse_close(p, set) ||
         !jinja_parse_push(p, &node->items, &size, set))
@@ -347,28 +347,28 @@ static struct node *parse_with(struct parser *p, size_t at) {
   return node && simple_block(p, &node->body, at, "endwith") ? jinja_parse_close(p, node) : NULL;
 }
 
-static struct node *parse_filter_block(struct parser *p, size_t at) {
-  struct node *node = jinja_parse_node(p, NODE_FILTER_BLOCK, at);
+static struct jinja_node *parse_filter_block(struct jinja_parser *p, size_t at) {
+  struct jinja_node *node = jinja_parse_node(p, NODE_FILTER_BLOCK, at);
   if (!node || !(node->b = jinja_parse_filters(p, NULL, true)) || !own_block(p, node, "endfilter"))
     return NULL;
   return jinja_parse_close(p, node);
 }
 
-static struct node *parse_generation(struct parser *p, size_t at) {
-  struct node *node = jinja_parse_node(p, NODE_GENERATION, at);
+static struct jinja_node *parse_generation(struct jinja_parser *p, size_t at) {
+  struct jinja_node *node = jinja_parse_node(p, NODE_GENERATION, at);
   p->has_generation = true;
   return node && own_block(p, node, "endgeneration") ? jinja_parse_close(p, node) : NULL;
 }
 
-static struct node *parse_jump(struct parser *p, size_t at, enum node_kind kind) {
+static struct jinja_node *parse_jump(struct jinja_parser *p, size_t at, enum jinja_node_kind kind) {
   if (!p->loop_depth)
     return jinja_parse_fail(p, at, STATUS_INVALID_VALUE, "%s outside of a loop",
                             kind == NODE_BREAK ? "break" : "continue");
-  struct node *node = jinja_parse_node(p, kind, at);
+  struct jinja_node *node = jinja_parse_node(p, kind, at);
   return node ? jinja_parse_close(p, node) : NULL;
 }
 
-static struct node *unknown_tag(struct parser *p, const struct token *name) {
+static struct jinja_node *unknown_tag(struct jinja_parser *p, const struct jinja_token *name) {
   static const char *const known[] = {"autoescape", "block", "call", "do", "extends", "from", "import", "include",
                                       "pluralize", "print", "trans", "debug", NULL};
   int length = name->text.length > 40 ? 40 : (int)name->text.length;
@@ -384,15 +384,15 @@ static struct node *unknown_tag(struct parser *p, const struct token *name) {
                           name->text.bytes);
 }
 
-static struct node *statement(struct parser *p) {
+static struct jinja_node *statement(struct jinja_parser *p) {
   static const struct {
     const char *name;
-    struct node *(*parse)(struct parser *p, size_t at);
+    struct jinja_node *(*parse)(struct jinja_parser *p, size_t at);
   } tags[] = {{"if", parse_if},         {"for", parse_for},   {"set", parse_set},
               {"macro", parse_macro},   {"with", parse_with}, {"filter", parse_filter_block},
               {"generation", parse_generation}};
-  const struct token *name = p->token;
-  struct node *node = NULL;
+  const struct jinja_token *name = p->token;
+  struct jinja_node *node = NULL;
   if (name->kind != TOKEN_NAME)
     return jinja_parse_unexpected(p, "the name of a tag");
   if (++p->depth > PARSE_DEPTH_MAX)
@@ -411,13 +411,14 @@ static struct node *statement(struct parser *p) {
   return node;
 }
 
-enum status jinja_parse(struct tree *out, struct arena *arena, const struct source *source, struct error *err) {
-  struct token_list tokens;
-  *out = (struct tree){0};
+enum status jinja_parse(struct jinja_tree *out, struct arena *arena, const struct jinja_source *source,
+                        struct error *err) {
+  struct jinja_token_list tokens;
+  *out = (struct jinja_tree){0};
   enum status status = jinja_lex(&tokens, arena, source, err);
   if (status)
     return status;
-  struct parser p = {.arena = arena, .source = source, .err = err, .token = tokens.items};
+  struct jinja_parser p = {.arena = arena, .source = source, .err = err, .token = tokens.items};
   if (!body(&p, &out->body, 0, NULL))
     return p.status;
   out->has_generation = p.has_generation;

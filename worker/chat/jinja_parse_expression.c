@@ -7,11 +7,12 @@
 
 enum { EXPRESSION_DEPTH_MAX = 100 };
 
-static struct node *parse_unary(struct parser *p, bool with_filters);
-static struct node *parse_primary(struct parser *p, bool with_namespace);
+static struct jinja_node *parse_unary(struct jinja_parser *p, bool with_filters);
+static struct jinja_node *parse_primary(struct jinja_parser *p, bool with_namespace);
 
-static struct node *wrap(struct parser *p, enum node_kind kind, size_t at, struct node *a, struct node *b) {
-  struct node *node = a && b ? jinja_parse_node(p, kind, at) : NULL;
+static struct jinja_node *wrap(struct jinja_parser *p, enum jinja_node_kind kind, size_t at, struct jinja_node *a,
+                               struct jinja_node *b) {
+  struct jinja_node *node = a && b ? jinja_parse_node(p, kind, at) : NULL;
   if (!node)
     return NULL;
   node->a = a;
@@ -19,33 +20,33 @@ static struct node *wrap(struct parser *p, enum node_kind kind, size_t at, struc
   return jinja_parse_close(p, node);
 }
 
-static struct node *wrap_one(struct parser *p, enum node_kind kind, size_t at, struct node *a) {
-  struct node *node = a ? jinja_parse_node(p, kind, at) : NULL;
+static struct jinja_node *wrap_one(struct jinja_parser *p, enum jinja_node_kind kind, size_t at, struct jinja_node *a) {
+  struct jinja_node *node = a ? jinja_parse_node(p, kind, at) : NULL;
   if (!node)
     return NULL;
   node->a = a;
   return jinja_parse_close(p, node);
 }
 
-static struct node *constant(struct parser *p, size_t at, struct value value) {
-  struct node *node = jinja_parse_node(p, NODE_CONST, at);
+static struct jinja_node *constant(struct jinja_parser *p, size_t at, struct jinja_value value) {
+  struct jinja_node *node = jinja_parse_node(p, NODE_CONST, at);
   if (!node)
     return NULL;
   node->value = value;
   return jinja_parse_close(p, node);
 }
 
-static struct node *constant_text(struct parser *p, size_t at, struct marked text) {
-  struct marked *copy = arena_alloc(p->arena, sizeof *copy);
+static struct jinja_node *constant_text(struct jinja_parser *p, size_t at, struct jinja_string text) {
+  struct jinja_string *copy = arena_alloc(p->arena, sizeof *copy);
   if (!copy)
     return jinja_parse_fail(p, at, STATUS_UNSUPPORTED_VALUE, "the template is too large");
   *copy = text;
-  return constant(p, at, (struct value){.kind = VALUE_STRING, .text = copy});
+  return constant(p, at, (struct jinja_value){.kind = VALUE_STRING, .text = copy});
 }
 
 /* Strings side by side are one. */
-static struct node *strings(struct parser *p) {
-  const struct token *first = p->token;
+static struct jinja_node *strings(struct jinja_parser *p) {
+  const struct jinja_token *first = p->token;
   size_t length = 0, at = 0;
   while (p->token->kind == TOKEN_STRING)
     length += p->token++->text.length;
@@ -54,17 +55,17 @@ static struct node *strings(struct parser *p) {
   char *bytes = arena_alloc(p->arena, length);
   if (!bytes)
     return jinja_parse_fail(p, first->at, STATUS_UNSUPPORTED_VALUE, "the template is too large");
-  for (const struct token *t = first; t < p->token; t++) {
+  for (const struct jinja_token *t = first; t < p->token; t++) {
     if (t->text.length)
       memcpy(bytes + at, t->text.bytes, t->text.length);
     at += t->text.length;
   }
-  return constant_text(p, first->at, (struct marked){.bytes = bytes, .length = length});
+  return constant_text(p, first->at, (struct jinja_string){.bytes = bytes, .length = length});
 }
 
 /* expression, expression, ... up to `close`; a final comma is fine. */
-static struct node *sequence(struct parser *p, enum node_kind kind, int close, bool pairs) {
-  struct node *node = jinja_parse_node(p, kind, p->token->at);
+static struct jinja_node *sequence(struct jinja_parser *p, enum jinja_node_kind kind, int close, bool pairs) {
+  struct jinja_node *node = jinja_parse_node(p, kind, p->token->at);
   size_t size = 0;
   if (!node)
     return NULL;
@@ -84,8 +85,8 @@ static struct node *sequence(struct parser *p, enum node_kind kind, int close, b
   return jinja_parse_close(p, node);
 }
 
-static struct node *name_or_constant(struct parser *p, bool with_namespace) {
-  const struct token *t = p->token++;
+static struct jinja_node *name_or_constant(struct jinja_parser *p, bool with_namespace) {
+  const struct jinja_token *t = p->token++;
   if (jinja_is(&t->text, "true") || jinja_is(&t->text, "True"))
     return constant(p, t->at, jinja_bool(true));
   if (jinja_is(&t->text, "false") || jinja_is(&t->text, "False"))
@@ -93,7 +94,7 @@ static struct node *name_or_constant(struct parser *p, bool with_namespace) {
   if (jinja_is(&t->text, "none") || jinja_is(&t->text, "None"))
     return constant(p, t->at, jinja_none());
   bool member = with_namespace && jinja_parse_is_op(p, '.');
-  struct node *node = jinja_parse_node(p, member ? NODE_NAMESPACE_ITEM : NODE_NAME, t->at);
+  struct jinja_node *node = jinja_parse_node(p, member ? NODE_NS_REF : NODE_NAME, t->at);
   if (!node)
     return NULL;
   node->name = t->text;
@@ -101,7 +102,7 @@ static struct node *name_or_constant(struct parser *p, bool with_namespace) {
     p->token++;
     if (p->token->kind != TOKEN_NAME)
       return jinja_parse_unexpected(p, "a name");
-    struct node *key = constant_text(p, p->token->at, p->token->text);
+    struct jinja_node *key = constant_text(p, p->token->at, p->token->text);
     p->token++;
     if (!key)
       return NULL;
@@ -115,8 +116,8 @@ static struct node *name_or_constant(struct parser *p, bool with_namespace) {
   return jinja_parse_close(p, node);
 }
 
-static struct node *parse_primary(struct parser *p, bool with_namespace) {
-  const struct token *t = p->token;
+static struct jinja_node *parse_primary(struct jinja_parser *p, bool with_namespace) {
+  const struct jinja_token *t = p->token;
   switch (t->kind) {
   case TOKEN_NAME: return name_or_constant(p, with_namespace);
   case TOKEN_STRING: return strings(p);
@@ -125,7 +126,7 @@ static struct node *parse_primary(struct parser *p, bool with_namespace) {
   case TOKEN_OPERATOR:
     if (t->op == '(') {
       p->token++;
-      struct node *node = jinja_parse_tuple(p, true, true);
+      struct jinja_node *node = jinja_parse_tuple(p, true, true);
       return node && jinja_parse_expect_op(p, ')') ? node : NULL;
     }
     if (t->op == '[')
@@ -135,8 +136,8 @@ static struct node *parse_primary(struct parser *p, bool with_namespace) {
     break;
   case TOKEN_END:
   case TOKEN_DATA:
-  case TOKEN_OUTPUT_BEGIN:
-  case TOKEN_OUTPUT_END:
+  case TOKEN_VARIABLE_BEGIN:
+  case TOKEN_VARIABLE_END:
   case TOKEN_BLOCK_BEGIN:
   case TOKEN_BLOCK_END: break;
   }
@@ -145,10 +146,10 @@ static struct node *parse_primary(struct parser *p, bool with_namespace) {
 
 /* --- after a value -------------------------------------------------------------------------------- */
 
-static bool named_argument(struct parser *p, struct node *call, size_t *size) {
+static bool named_argument(struct jinja_parser *p, struct jinja_node *call, size_t *size) {
   if (call->named_count == *size) {
     size_t bigger = *size ? *size * 2 : 4;
-    struct keyword *named = arena_array(p->arena, bigger, sizeof *named);
+    struct jinja_keyword *named = arena_array(p->arena, bigger, sizeof *named);
     if (!named)
       return jinja_parse_fail(p, call->at, STATUS_UNSUPPORTED_VALUE, "the template is too large") != NULL;
     if (call->named_count)
@@ -156,7 +157,7 @@ static bool named_argument(struct parser *p, struct node *call, size_t *size) {
     call->named = named;
     *size = bigger;
   }
-  struct keyword *keyword = &call->named[call->named_count];
+  struct jinja_keyword *keyword = &call->named[call->named_count];
   keyword->name = p->token->text;
   for (size_t i = 0; i < call->named_count; i++)
     if (jinja_same(&call->named[i].name, &keyword->name))
@@ -168,7 +169,7 @@ static bool named_argument(struct parser *p, struct node *call, size_t *size) {
   return keyword->value != NULL;
 }
 
-static bool arguments(struct parser *p, struct node *call) {
+static bool arguments(struct jinja_parser *p, struct jinja_node *call) {
   size_t size = 0, named_size = 0;
   p->token++;
   while (!jinja_parse_is_op(p, ')')) {
@@ -191,8 +192,8 @@ static bool arguments(struct parser *p, struct node *call) {
   return true;
 }
 
-static struct node *parse_call(struct parser *p, struct node *callee) {
-  struct node *node = jinja_parse_node(p, NODE_CALL, p->token->at);
+static struct jinja_node *parse_call(struct jinja_parser *p, struct jinja_node *callee) {
+  struct jinja_node *node = jinja_parse_node(p, NODE_CALL, p->token->at);
   if (!node || !arguments(p, node))
     return NULL;
   node->a = callee;
@@ -200,9 +201,9 @@ static struct node *parse_call(struct parser *p, struct node *callee) {
 }
 
 /* a:b:c of a slice; each may be absent. */
-static struct node *subscript(struct parser *p) {
+static struct jinja_node *subscript(struct jinja_parser *p) {
   size_t at = p->token->at;
-  struct node *part[3] = {NULL};
+  struct jinja_node *part[3] = {NULL};
   if (!jinja_parse_is_op(p, ':') && !(part[0] = jinja_parse_expression(p, true)))
     return NULL;
   if (!jinja_parse_is_op(p, ':'))
@@ -212,7 +213,7 @@ static struct node *subscript(struct parser *p) {
     if (!absent && !(part[i] = jinja_parse_expression(p, true)))
       return NULL;
   }
-  struct node *node = jinja_parse_node(p, NODE_SLICE, at);
+  struct jinja_node *node = jinja_parse_node(p, NODE_SLICE, at);
   if (!node)
     return NULL;
   node->a = part[0];
@@ -221,32 +222,32 @@ static struct node *subscript(struct parser *p) {
   return jinja_parse_close(p, node);
 }
 
-static struct node *parse_item(struct parser *p, struct node *object) {
+static struct jinja_node *parse_item(struct jinja_parser *p, struct jinja_node *object) {
   size_t at = p->token->at;
   bool dot = jinja_parse_is_op(p, '.');
   p->token++;
   if (!dot) {
-    struct node *key = subscript(p);
+    struct jinja_node *key = subscript(p);
     if (key && jinja_parse_is_op(p, ','))
       return jinja_parse_fail(p, p->token->at, STATUS_UNSUPPORTED_VALUE,
                               "an item by more than one index is not supported");
-    return key && jinja_parse_expect_op(p, ']') ? wrap(p, NODE_ITEM, at, object, key) : NULL;
+    return key && jinja_parse_expect_op(p, ']') ? wrap(p, NODE_GETITEM, at, object, key) : NULL;
   }
-  const struct token *t = p->token;
+  const struct jinja_token *t = p->token;
   if (t->kind == TOKEN_INT) {
     p->token++;
-    return wrap(p, NODE_ITEM, at, object, constant(p, t->at, jinja_int(t->integer)));
+    return wrap(p, NODE_GETITEM, at, object, constant(p, t->at, jinja_int(t->integer)));
   }
   if (t->kind != TOKEN_NAME)
     return jinja_parse_unexpected(p, "a name or number");
   p->token++;
-  struct node *node = wrap_one(p, NODE_ATTRIBUTE, t->at, object);
+  struct jinja_node *node = wrap_one(p, NODE_GETATTR, t->at, object);
   if (node)
     node->name = t->text;
   return node;
 }
 
-static struct node *postfix(struct parser *p, struct node *node) {
+static struct jinja_node *postfix(struct jinja_parser *p, struct jinja_node *node) {
   while (node) {
     if (jinja_parse_is_op(p, '.') || jinja_parse_is_op(p, '['))
       node = parse_item(p, node);
@@ -259,7 +260,7 @@ static struct node *postfix(struct parser *p, struct node *node) {
 }
 
 /* The name of a filter or test, which may have dots. */
-static bool builtin_name(struct parser *p, struct marked *out, const char *wanted) {
+static bool builtin_name(struct jinja_parser *p, struct jinja_string *out, const char *wanted) {
   if (p->token->kind != TOKEN_NAME)
     return jinja_parse_unexpected(p, wanted) != NULL;
   *out = p->token++->text;
@@ -270,16 +271,17 @@ static bool builtin_name(struct parser *p, struct marked *out, const char *wante
   return true;
 }
 
-static struct node *unknown_builtin(struct parser *p, size_t at, const char *what, const struct marked *name) {
+static struct jinja_node *unknown_builtin(struct jinja_parser *p, size_t at, const char *what,
+                                          const struct jinja_string *name) {
   return jinja_parse_fail(p, at, STATUS_UNSUPPORTED_VALUE, "the %s \"%.*s\" is not supported", what,
                           name->length > 60 ? 60 : (int)name->length, name->bytes);
 }
 
-struct node *jinja_parse_filters(struct parser *p, struct node *input, bool inline_first) {
-  struct node *node = input;
+struct jinja_node *jinja_parse_filters(struct jinja_parser *p, struct jinja_node *input, bool inline_first) {
+  struct jinja_node *node = input;
   while (inline_first || jinja_parse_is_op(p, '|')) {
     p->token += !inline_first;
-    struct node *filter = jinja_parse_node(p, NODE_FILTER, p->token->at);
+    struct jinja_node *filter = jinja_parse_node(p, NODE_FILTER, p->token->at);
     if (!filter || !builtin_name(p, &filter->name, "the name of a filter"))
       return NULL;
     filter->builtin = jinja_find_filter(&filter->name);
@@ -297,7 +299,7 @@ struct node *jinja_parse_filters(struct parser *p, struct node *input, bool inli
 }
 
 /* Is the token a first argument without parentheses, as in `is divisibleby 3`? */
-static bool is_bare_argument(const struct parser *p) {
+static bool is_bare_argument(const struct jinja_parser *p) {
   switch (p->token->kind) {
   case TOKEN_NAME:
     return !jinja_parse_is_name(p, "else") && !jinja_parse_is_name(p, "or") && !jinja_parse_is_name(p, "and");
@@ -307,19 +309,19 @@ static bool is_bare_argument(const struct parser *p) {
   case TOKEN_OPERATOR: return p->token->op == '[' || p->token->op == '{';
   case TOKEN_END:
   case TOKEN_DATA:
-  case TOKEN_OUTPUT_BEGIN:
-  case TOKEN_OUTPUT_END:
+  case TOKEN_VARIABLE_BEGIN:
+  case TOKEN_VARIABLE_END:
   case TOKEN_BLOCK_BEGIN:
   case TOKEN_BLOCK_END: return false;
   }
   CHECK(!"a kind of token");
 }
 
-static struct node *parse_test(struct parser *p, struct node *input) {
+static struct jinja_node *parse_test(struct jinja_parser *p, struct jinja_node *input) {
   p->token++;
   bool negated = jinja_parse_skip_name(p, "not");
   size_t size = 0;
-  struct node *test = jinja_parse_node(p, NODE_TEST, p->token->at);
+  struct jinja_node *test = jinja_parse_node(p, NODE_TEST, p->token->at);
   if (!test || !builtin_name(p, &test->name, "the name of a test"))
     return NULL;
   test->builtin = jinja_find_test(&test->name);
@@ -331,7 +333,7 @@ static struct node *parse_test(struct parser *p, struct node *input) {
   } else if (is_bare_argument(p)) {
     if (jinja_parse_is_name(p, "is"))
       return jinja_parse_fail(p, p->token->at, STATUS_INVALID_VALUE, "tests with is cannot be chained");
-    struct node *argument = parse_primary(p, false);
+    struct jinja_node *argument = parse_primary(p, false);
     if (!jinja_parse_push(p, &test->items, &size, argument ? postfix(p, argument) : NULL))
       return NULL;
   }
@@ -340,7 +342,7 @@ static struct node *parse_test(struct parser *p, struct node *input) {
   return test && negated ? wrap_one(p, NODE_NOT, test->at, test) : test;
 }
 
-static struct node *filters_and_tests(struct parser *p, struct node *node) {
+static struct jinja_node *filters_and_tests(struct jinja_parser *p, struct jinja_node *node) {
   while (node) {
     if (jinja_parse_is_op(p, '|'))
       node = jinja_parse_filters(p, node, false);
@@ -356,15 +358,15 @@ static struct node *filters_and_tests(struct parser *p, struct node *node) {
 
 /* --- operators ------------------------------------------------------------------------------------ */
 
-static struct node *parse_unary(struct parser *p, bool with_filters) {
+static struct jinja_node *parse_unary(struct jinja_parser *p, bool with_filters) {
   size_t at = p->token->at;
-  struct node *node;
+  struct jinja_node *node;
   if (++p->depth > EXPRESSION_DEPTH_MAX)
     return jinja_parse_fail(p, at, STATUS_UNSUPPORTED_VALUE, "more than %d nested expressions", EXPRESSION_DEPTH_MAX);
   if (jinja_parse_skip_op(p, '-'))
-    node = wrap_one(p, NODE_MINUS, at, parse_unary(p, false));
+    node = wrap_one(p, NODE_NEG, at, parse_unary(p, false));
   else if (jinja_parse_skip_op(p, '+'))
-    node = wrap_one(p, NODE_PLUS, at, parse_unary(p, false));
+    node = wrap_one(p, NODE_POS, at, parse_unary(p, false));
   else
     node = parse_primary(p, false);
   node = postfix(p, node);
@@ -375,9 +377,9 @@ static struct node *parse_unary(struct parser *p, bool with_filters) {
 }
 
 /* The binary operators of + - (level 0), * / // % (2), ** (3); ~ (1) makes one node of all its parts. */
-static struct node *parse_math(struct parser *p, int level) {
+static struct jinja_node *parse_math(struct jinja_parser *p, int level) {
   static const int operators[4][5] = {{'+', '-'}, {'~'}, {'*', '/', OP_FLOOR, '%'}, {OP_POWER}};
-  struct node *left = level == 3 ? parse_unary(p, true) : parse_math(p, level + 1), *join = NULL;
+  struct jinja_node *left = level == 3 ? parse_unary(p, true) : parse_math(p, level + 1), *join = NULL;
   size_t size = 0;
   while (left) {
     const int *op = operators[level];
@@ -386,14 +388,14 @@ static struct node *parse_math(struct parser *p, int level) {
     if (!*op)
       break;
     size_t at = p->token++->at;
-    struct node *right = level == 3 ? parse_unary(p, true) : parse_math(p, level + 1);
+    struct jinja_node *right = level == 3 ? parse_unary(p, true) : parse_math(p, level + 1);
     if (level != 1) {
-      left = wrap(p, NODE_BINARY, at, left, right);
+      left = wrap(p, NODE_BIN_EXPR, at, left, right);
       if (left)
         left->op = *op;
       continue;
     }
-    if (!join && (!(join = jinja_parse_node(p, NODE_JOIN, at)) || !jinja_parse_push(p, &join->items, &size, left)))
+    if (!join && (!(join = jinja_parse_node(p, NODE_CONCAT, at)) || !jinja_parse_push(p, &join->items, &size, left)))
       return NULL;
     if (!jinja_parse_push(p, &join->items, &size, right))
       return NULL;
@@ -402,7 +404,7 @@ static struct node *parse_math(struct parser *p, int level) {
 }
 
 /* The comparison that begins here, or 0; its token or tokens are skipped. */
-static int comparison(struct parser *p) {
+static int comparison(struct jinja_parser *p) {
   static const int operators[] = {OP_EQ, OP_NE, '<', '>', OP_LE, OP_GE};
   for (size_t i = 0; i < COUNT_OF(operators); i++)
     if (jinja_parse_skip_op(p, operators[i]))
@@ -415,8 +417,8 @@ static int comparison(struct parser *p) {
   return OP_NOT_IN;
 }
 
-static struct node *parse_compare(struct parser *p) {
-  struct node *left = parse_math(p, 0), *node = NULL;
+static struct jinja_node *parse_compare(struct jinja_parser *p) {
+  struct jinja_node *left = parse_math(p, 0), *node = NULL;
   size_t size = 0;
   while (left) {
     size_t at = p->token->at;
@@ -428,7 +430,7 @@ static struct node *parse_compare(struct parser *p) {
         return NULL;
       node->a = left;
     }
-    struct node *operand = wrap_one(p, NODE_OPERAND, at, parse_math(p, 0));
+    struct jinja_node *operand = wrap_one(p, NODE_OPERAND, at, parse_math(p, 0));
     if (!jinja_parse_push(p, &node->items, &size, operand))
       return NULL;
     operand->op = op;
@@ -436,19 +438,19 @@ static struct node *parse_compare(struct parser *p) {
   return left && node ? jinja_parse_close(p, node) : left;
 }
 
-static struct node *parse_not(struct parser *p) {
+static struct jinja_node *parse_not(struct jinja_parser *p) {
   size_t at = p->token->at;
   if (!jinja_parse_skip_name(p, "not"))
     return parse_compare(p);
   if (++p->depth > EXPRESSION_DEPTH_MAX)
     return jinja_parse_fail(p, at, STATUS_UNSUPPORTED_VALUE, "more than %d nested expressions", EXPRESSION_DEPTH_MAX);
-  struct node *node = wrap_one(p, NODE_NOT, at, parse_not(p));
+  struct jinja_node *node = wrap_one(p, NODE_NOT, at, parse_not(p));
   p->depth--;
   return node;
 }
 
-static struct node *parse_and(struct parser *p) {
-  struct node *left = parse_not(p);
+static struct jinja_node *parse_and(struct jinja_parser *p) {
+  struct jinja_node *left = parse_not(p);
   while (left && jinja_parse_is_name(p, "and")) {
     size_t at = p->token++->at;
     left = wrap(p, NODE_AND, at, left, parse_not(p));
@@ -456,8 +458,8 @@ static struct node *parse_and(struct parser *p) {
   return left;
 }
 
-static struct node *parse_or(struct parser *p) {
-  struct node *left = parse_and(p);
+static struct jinja_node *parse_or(struct jinja_parser *p) {
+  struct jinja_node *left = parse_and(p);
   while (left && jinja_parse_is_name(p, "or")) {
     size_t at = p->token++->at;
     left = wrap(p, NODE_OR, at, left, parse_and(p));
@@ -465,13 +467,13 @@ static struct node *parse_or(struct parser *p) {
   return left;
 }
 
-struct node *jinja_parse_expression(struct parser *p, bool with_condition) {
+struct jinja_node *jinja_parse_expression(struct jinja_parser *p, bool with_condition) {
   if (++p->depth > EXPRESSION_DEPTH_MAX)
     return jinja_parse_fail(p, p->token->at, STATUS_UNSUPPORTED_VALUE, "more than %d nested expressions",
                             EXPRESSION_DEPTH_MAX);
-  struct node *node = parse_or(p);
+  struct jinja_node *node = parse_or(p);
   while (node && with_condition && jinja_parse_is_name(p, "if")) {
-    struct node *choice = jinja_parse_node(p, NODE_CHOICE, p->token->at);
+    struct jinja_node *choice = jinja_parse_node(p, NODE_COND_EXPR, p->token->at);
     p->token++;
     if (!choice || !(choice->a = parse_or(p)))
       return NULL;
@@ -486,13 +488,13 @@ struct node *jinja_parse_expression(struct parser *p, bool with_condition) {
 
 /* --- tuples and targets --------------------------------------------------------------------------- */
 
-static bool is_tuple_end(const struct parser *p, bool target) {
-  return p->token->kind == TOKEN_OUTPUT_END || p->token->kind == TOKEN_BLOCK_END || jinja_parse_is_op(p, ')') ||
+static bool is_tuple_end(const struct jinja_parser *p, bool target) {
+  return p->token->kind == TOKEN_VARIABLE_END || p->token->kind == TOKEN_BLOCK_END || jinja_parse_is_op(p, ')') ||
          (target && jinja_parse_is_name(p, "in"));
 }
 
-static bool is_target(const struct node *node) {
-  if (node->kind == NODE_NAME || node->kind == NODE_NAMESPACE_ITEM)
+static bool is_target(const struct jinja_node *node) {
+  if (node->kind == NODE_NAME || node->kind == NODE_NS_REF)
     return true;
   if (node->kind != NODE_TUPLE)
     return false;
@@ -504,8 +506,8 @@ static bool is_target(const struct node *node) {
 
 enum tuple_of { TUPLE_EXPRESSIONS, TUPLE_NO_CONDITIONS, TUPLE_NAMES, TUPLE_MEMBERS };
 
-static struct node *tuple(struct parser *p, enum tuple_of of, bool parentheses) {
-  struct node *all = jinja_parse_node(p, NODE_TUPLE, p->token->at);
+static struct jinja_node *tuple(struct jinja_parser *p, enum tuple_of of, bool parentheses) {
+  struct jinja_node *all = jinja_parse_node(p, NODE_TUPLE, p->token->at);
   bool target = of == TUPLE_NAMES || of == TUPLE_MEMBERS, comma = false;
   size_t size = 0;
   while (all) {
@@ -513,7 +515,7 @@ static struct node *tuple(struct parser *p, enum tuple_of of, bool parentheses) 
       return NULL;
     if (is_tuple_end(p, target))
       break;
-    struct node *item =
+    struct jinja_node *item =
         target ? parse_primary(p, of == TUPLE_MEMBERS) : jinja_parse_expression(p, of == TUPLE_EXPRESSIONS);
     if (!jinja_parse_push(p, &all->items, &size, item))
       return NULL;
@@ -528,13 +530,13 @@ static struct node *tuple(struct parser *p, enum tuple_of of, bool parentheses) 
   return parentheses ? jinja_parse_close(p, all) : jinja_parse_unexpected(p, "an expression");
 }
 
-struct node *jinja_parse_tuple(struct parser *p, bool with_condition, bool parentheses) {
+struct jinja_node *jinja_parse_tuple(struct jinja_parser *p, bool with_condition, bool parentheses) {
   return tuple(p, with_condition ? TUPLE_EXPRESSIONS : TUPLE_NO_CONDITIONS, parentheses);
 }
 
-struct node *jinja_parse_target(struct parser *p, bool with_namespace) {
+struct jinja_node *jinja_parse_target(struct jinja_parser *p, bool with_namespace) {
   size_t at = p->token->at;
-  struct node *node = tuple(p, with_namespace ? TUPLE_MEMBERS : TUPLE_NAMES, false);
+  struct jinja_node *node = tuple(p, with_namespace ? TUPLE_MEMBERS : TUPLE_NAMES, false);
   if (node && !is_target(node))
     return jinja_parse_fail(p, at, STATUS_INVALID_VALUE, "this cannot be assigned to");
   return node;

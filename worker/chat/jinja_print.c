@@ -35,22 +35,22 @@ static void float_text(char out[FLOAT_TEXT_MAX], double d, bool json) {
 
 /* --- repr ----------------------------------------------------------------------------------------- */
 
-static bool repr_character(struct run *run, struct build *out, const struct marked *t, size_t at, size_t length,
-                           uint32_t c, char quote) {
+static bool repr_character(struct jinja_run *run, struct jinja_builder *out, const struct jinja_string *t, size_t at,
+                           size_t length, uint32_t c, char quote) {
   char escaped[12];
-  uint32_t mark = jinja_mark(t, at);
+  uint32_t origin = jinja_origin(t, at);
   if (c == '\\' || c == (uint32_t)quote)
     snprintf(escaped, sizeof escaped, "\\%c", (int)c);
   else if (c == '\n' || c == '\r' || c == '\t')
     snprintf(escaped, sizeof escaped, "\\%c", c == '\n' ? 'n' : c == '\r' ? 'r' : 't');
   else if (jinja_printable(c))
-    return jinja_add_bytes(run, out, t->bytes + at, length, mark);
+    return jinja_add_bytes(run, out, t->bytes + at, length, origin);
   else
     snprintf(escaped, sizeof escaped, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", (unsigned)c);
-  return jinja_add_bytes(run, out, escaped, strlen(escaped), mark);
+  return jinja_add_bytes(run, out, escaped, strlen(escaped), origin);
 }
 
-static bool repr_text(struct run *run, struct build *out, const struct marked *t) {
+static bool repr_text(struct jinja_run *run, struct jinja_builder *out, const struct jinja_string *t) {
   bool single = memchr(t->bytes, '\'', t->length) != NULL, twice = memchr(t->bytes, '"', t->length) != NULL;
   const char *quote = single && !twice ? "\"" : "'";
   if ((t->safe && !jinja_puts(run, out, "Markup(")) || !jinja_puts(run, out, quote))
@@ -63,7 +63,7 @@ static bool repr_text(struct run *run, struct build *out, const struct marked *t
   return jinja_puts(run, out, quote) && (!t->safe || jinja_puts(run, out, ")"));
 }
 
-static bool repr_list(struct run *run, struct build *out, const struct value *v) {
+static bool repr_list(struct jinja_run *run, struct jinja_builder *out, const struct jinja_value *v) {
   bool is_tuple = v->kind == VALUE_TUPLE;
   if (!jinja_enter(run) || !jinja_puts(run, out, is_tuple ? "(" : "["))
     return false;
@@ -74,12 +74,12 @@ static bool repr_list(struct run *run, struct build *out, const struct value *v)
   return jinja_puts(run, out, !is_tuple ? "]" : v->list->count == 1 ? ",)" : ")");
 }
 
-static bool repr_dict(struct run *run, struct build *out, const struct value *v) {
+static bool repr_dict(struct jinja_run *run, struct jinja_builder *out, const struct jinja_value *v) {
   bool is_namespace = v->kind == VALUE_NAMESPACE;
   if (!jinja_enter(run) || !jinja_puts(run, out, is_namespace ? "<Namespace {" : "{"))
     return false;
   for (size_t i = 0; i < v->dict->count; i++) {
-    const struct entry *e = &v->dict->entries[i];
+    const struct jinja_entry *e = &v->dict->entries[i];
     if ((i && !jinja_puts(run, out, ", ")) || !jinja_repr(run, out, &e->key) || !jinja_puts(run, out, ": ") ||
         !jinja_repr(run, out, &e->value))
       return false;
@@ -88,7 +88,7 @@ static bool repr_dict(struct run *run, struct build *out, const struct value *v)
   return jinja_puts(run, out, is_namespace ? "}>" : "}");
 }
 
-bool jinja_repr(struct run *run, struct build *out, const struct value *v) {
+bool jinja_repr(struct jinja_run *run, struct jinja_builder *out, const struct jinja_value *v) {
   char number[FLOAT_TEXT_MAX];
   switch (v->kind) {
   case VALUE_UNDEFINED: return jinja_puts(run, out, "Undefined");
@@ -112,16 +112,16 @@ bool jinja_repr(struct run *run, struct build *out, const struct value *v) {
   return jinja_unsupported(run, "printing a %s is not supported", jinja_type(v));
 }
 
-bool jinja_print(struct run *run, struct build *out, const struct value *v) {
+bool jinja_print(struct jinja_run *run, struct jinja_builder *out, const struct jinja_value *v) {
   if (v->kind == VALUE_UNDEFINED)
     return true;
-  if (v->kind == VALUE_DICT && v->dict->arguments)
-    return jinja_print_arguments(run, out, v->dict);
+  if (v->kind == VALUE_DICT && v->dict->prints_json)
+    return jinja_print_json(run, out, v->dict);
   return v->kind == VALUE_STRING ? jinja_add(run, out, v->text) : jinja_repr(run, out, v);
 }
 
-bool jinja_str(struct run *run, struct marked *out, const struct value *v) {
-  struct build b = {0};
+bool jinja_str(struct jinja_run *run, struct jinja_string *out, const struct jinja_value *v) {
+  struct jinja_builder b = {0};
   if (v->kind == VALUE_STRING) {
     *out = *v->text;
     return true;
@@ -134,29 +134,30 @@ bool jinja_str(struct run *run, struct marked *out, const struct value *v) {
 
 /* --- JSON ----------------------------------------------------------------------------------------- */
 
-static bool json_character(struct run *run, struct build *out, const struct marked *t, size_t at, size_t length,
-                           uint32_t c, bool ascii) {
+static bool json_character(struct jinja_run *run, struct jinja_builder *out, const struct jinja_string *t, size_t at,
+                           size_t length, uint32_t c, bool ascii) {
   static const char names[] = "btnfr", values[] = "\b\t\n\f\r";
   char escaped[16];
-  uint32_t mark = jinja_mark(t, at);
+  uint32_t origin = jinja_origin(t, at);
   const char *known = c && c < 0x20 ? strchr(values, (int)c) : NULL;
   if (c == '"' || c == '\\')
     snprintf(escaped, sizeof escaped, "\\%c", (int)c);
   else if (known)
     snprintf(escaped, sizeof escaped, "\\%c", names[known - values]);
   else if (c >= 0x20 && (c < 0x7F || !ascii))
-    return jinja_add_bytes(run, out, t->bytes + at, length, mark);
+    return jinja_add_bytes(run, out, t->bytes + at, length, origin);
   else if (c == 0x7F)
-    return jinja_add_bytes(run, out, "\x7f", 1, mark);
+    return jinja_add_bytes(run, out, "\x7f", 1, origin);
   else if (c < 0x10000)
     snprintf(escaped, sizeof escaped, "\\u%04x", (unsigned)c);
   else
     snprintf(escaped, sizeof escaped, "\\u%04x\\u%04x", (unsigned)(0xD800 + ((c - 0x10000) >> 10)),
              (unsigned)(0xDC00 + (c & 0x3FF)));
-  return jinja_add_bytes(run, out, escaped, strlen(escaped), mark);
+  return jinja_add_bytes(run, out, escaped, strlen(escaped), origin);
 }
 
-static bool json_text(struct run *run, struct build *out, const struct marked *t, const struct json_style *style) {
+static bool json_text(struct jinja_run *run, struct jinja_builder *out, const struct jinja_string *t,
+                      const struct jinja_json_style *style) {
   if (!jinja_puts(run, out, "\""))
     return false;
   for (size_t i = 0, length; i < t->length; i += length) {
@@ -167,7 +168,8 @@ static bool json_text(struct run *run, struct build *out, const struct marked *t
   return jinja_puts(run, out, "\"");
 }
 
-static bool json_line(struct run *run, struct build *out, const struct json_style *style, unsigned depth) {
+static bool json_line(struct jinja_run *run, struct jinja_builder *out, const struct jinja_json_style *style,
+                      unsigned depth) {
   if (!style->lines)
     return true;
   bool ok = jinja_puts(run, out, "\n");
@@ -176,11 +178,11 @@ static bool json_line(struct run *run, struct build *out, const struct json_styl
   return ok;
 }
 
-static bool json_at(struct run *run, struct build *out, const struct value *v, const struct json_style *style,
-                    unsigned depth);
+static bool json_at(struct jinja_run *run, struct jinja_builder *out, const struct jinja_value *v,
+                    const struct jinja_json_style *style, unsigned depth);
 
-static bool json_list(struct run *run, struct build *out, const struct list *list, const struct json_style *style,
-                      unsigned depth) {
+static bool json_list(struct jinja_run *run, struct jinja_builder *out, const struct jinja_list *list,
+                      const struct jinja_json_style *style, unsigned depth) {
   if (!list->count)
     return jinja_puts(run, out, "[]");
   if (!jinja_enter(run) || !jinja_puts(run, out, "["))
@@ -193,24 +195,25 @@ static bool json_list(struct run *run, struct build *out, const struct list *lis
   return json_line(run, out, style, depth) && jinja_puts(run, out, "]");
 }
 
-static bool json_key(struct run *run, struct build *out, const struct value *key, const struct json_style *style) {
-  struct build b = {0};
+static bool json_key(struct jinja_run *run, struct jinja_builder *out, const struct jinja_value *key,
+                     const struct jinja_json_style *style) {
+  struct jinja_builder b = {0};
   if (key->kind == VALUE_STRING)
     return json_text(run, out, key->text, style);
   if (key->kind != VALUE_NONE && !jinja_is_number(key))
     return jinja_wrong(run, "keys must be str, int, float, bool or None, not %s", jinja_type(key));
   if (!json_at(run, &b, key, style, 0))
     return false;
-  struct marked t = jinja_built(&b);
+  struct jinja_string t = jinja_built(&b);
   return json_text(run, out, &t, style);
 }
 
 /* The entries in the order in which they are written. */
-static bool sorted(struct run *run, const struct entry **out, const struct dict *dict, bool sort) {
+static bool sorted(struct jinja_run *run, const struct jinja_entry **out, const struct jinja_dict *dict, bool sort) {
   *out = dict->entries;
   if (!sort)
     return true;
-  struct entry *entries = jinja_alloc(run, dict->count, sizeof *entries);
+  struct jinja_entry *entries = jinja_alloc(run, dict->count, sizeof *entries);
   if (!entries)
     return false;
   for (size_t i = 0; i < dict->count; i++) {
@@ -229,9 +232,9 @@ static bool sorted(struct run *run, const struct entry **out, const struct dict 
   return true;
 }
 
-static bool json_dict(struct run *run, struct build *out, const struct dict *dict, const struct json_style *style,
-                      unsigned depth) {
-  const struct entry *entries;
+static bool json_dict(struct jinja_run *run, struct jinja_builder *out, const struct jinja_dict *dict,
+                      const struct jinja_json_style *style, unsigned depth) {
+  const struct jinja_entry *entries;
   if (!dict->count)
     return jinja_puts(run, out, "{}");
   if (!jinja_enter(run) || !sorted(run, &entries, dict, style->sort) || !jinja_puts(run, out, "{"))
@@ -245,8 +248,8 @@ static bool json_dict(struct run *run, struct build *out, const struct dict *dic
   return json_line(run, out, style, depth) && jinja_puts(run, out, "}");
 }
 
-static bool json_at(struct run *run, struct build *out, const struct value *v, const struct json_style *style,
-                    unsigned depth) {
+static bool json_at(struct jinja_run *run, struct jinja_builder *out, const struct jinja_value *v,
+                    const struct jinja_json_style *style, unsigned depth) {
   char number[FLOAT_TEXT_MAX];
   switch (v->kind) {
   case VALUE_NONE: return jinja_puts(run, out, "null");
@@ -268,11 +271,12 @@ static bool json_at(struct run *run, struct build *out, const struct value *v, c
   return jinja_wrong(run, "Object of type %s is not JSON serializable", jinja_type(v));
 }
 
-bool jinja_json(struct run *run, struct build *out, const struct value *v, const struct json_style *style) {
+bool jinja_json(struct jinja_run *run, struct jinja_builder *out, const struct jinja_value *v,
+                const struct jinja_json_style *style) {
   return json_at(run, out, v, style, 0);
 }
 
-bool jinja_print_arguments(struct run *run, struct build *out, const struct dict *arguments) {
-  struct json_style style = {.item_separator = jinja_literal(", "), .key_separator = jinja_literal(": ")};
-  return json_dict(run, out, arguments, &style, 0);
+bool jinja_print_json(struct jinja_run *run, struct jinja_builder *out, const struct jinja_dict *dict) {
+  struct jinja_json_style style = {.item_separator = jinja_literal(", "), .key_separator = jinja_literal(": ")};
+  return json_dict(run, out, dict, &style, 0);
 }

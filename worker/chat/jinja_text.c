@@ -1,26 +1,26 @@
-/* What Python's str does, on texts whose bytes remember where they came from. What replaces or joins
-   marked bytes takes their mark: an answer in other letters is still the answer. */
+/* What Python's str does, on strings with provenance. What replaces or joins bytes of an origin takes that origin: an
+   answer in other letters is still the answer. */
 #include <string.h>
 #include <utf8proc.h>
 
 #include "worker/chat/jinja_run.h"
 #include "worker/text/unicode.h"
 
-size_t jinja_characters(const struct marked *t) {
+size_t jinja_characters(const struct jinja_string *t) {
   size_t count = 0;
   for (size_t i = 0; i < t->length; i++)
     count += ((unsigned char)t->bytes[i] & 0xC0) != 0x80;
   return count;
 }
 
-size_t jinja_character_at(const struct marked *t, size_t index) {
+size_t jinja_character_at(const struct jinja_string *t, size_t index) {
   size_t at = 0, length;
   for (; at < t->length && index > 0; index--, at += length)
     utf8_decode(t->bytes + at, &length);
   return at;
 }
 
-size_t jinja_find(const struct marked *t, size_t from, size_t to, const struct marked *needle) {
+size_t jinja_find(const struct jinja_string *t, size_t from, size_t to, const struct jinja_string *needle) {
   if (needle->length > to - from)
     return SIZE_MAX;
   if (!needle->length)
@@ -53,14 +53,15 @@ bool jinja_printable(uint32_t c) {
 /* --- strip, replace, split, join ------------------------------------------------------------------ */
 
 /* Is the character of `length` bytes at `c` to be stripped? */
-static bool strips(const struct marked *characters, const char *c, size_t length) {
+static bool strips(const struct jinja_string *characters, const char *c, size_t length) {
   size_t ignored;
   if (!characters)
     return jinja_space(utf8_decode(c, &ignored));
   return memmem(characters->bytes, characters->length, c, length) != NULL;
 }
 
-struct marked jinja_strip(const struct marked *t, const struct marked *characters, bool left, bool right) {
+struct jinja_string jinja_strip(const struct jinja_string *t, const struct jinja_string *characters, bool left,
+                                bool right) {
   size_t begin = 0, end = t->length, length;
   while (left && begin < end) {
     utf8_decode(t->bytes + begin, &length);
@@ -79,36 +80,37 @@ struct marked jinja_strip(const struct marked *t, const struct marked *character
   return jinja_cut(t, begin, end);
 }
 
-static bool add_replaced(struct run *run, struct build *b, const struct marked *new, uint32_t mark) {
-  struct marked piece = *new;
-  if (!piece.marks && !piece.mark)
-    piece.mark = mark;
+static bool add_replaced(struct jinja_run *run, struct jinja_builder *b, const struct jinja_string *new,
+                         uint32_t origin) {
+  struct jinja_string piece = *new;
+  if (!piece.origins && !piece.origin)
+    piece.origin = origin;
   return jinja_add(run, b, &piece);
 }
 
 /* "".replace("", x) and the like: x before each character and at the end. */
-static bool replace_nothing(struct run *run, struct build *b, const struct marked *t, const struct marked *new,
-                            int64_t count) {
+static bool replace_nothing(struct jinja_run *run, struct jinja_builder *b, const struct jinja_string *t,
+                            const struct jinja_string *new, int64_t count) {
   size_t at = 0, length;
   for (; count != 0; count--) {
-    uint32_t mark = t->length ? jinja_mark(t, at < t->length ? at : at - 1) : 0;
-    if (!jinja_spend(run, 1) || !add_replaced(run, b, new, mark))
+    uint32_t origin = t->length ? jinja_origin(t, at < t->length ? at : at - 1) : 0;
+    if (!jinja_spend(run, 1) || !add_replaced(run, b, new, origin))
       return false;
     if (at == t->length)
       return true;
     utf8_decode(t->bytes + at, &length);
-    struct marked c = jinja_cut(t, at, at + length);
+    struct jinja_string c = jinja_cut(t, at, at + length);
     if (!jinja_add(run, b, &c))
       return false;
     at += length;
   }
-  struct marked rest = jinja_cut(t, at, t->length);
+  struct jinja_string rest = jinja_cut(t, at, t->length);
   return jinja_add(run, b, &rest);
 }
 
-bool jinja_replace(struct run *run, struct marked *out, const struct marked *t, const struct marked *old,
-                   const struct marked *new, int64_t count) {
-  struct build b = {0};
+bool jinja_replace(struct jinja_run *run, struct jinja_string *out, const struct jinja_string *t,
+                   const struct jinja_string *old, const struct jinja_string *new, int64_t count) {
+  struct jinja_builder b = {0};
   size_t at = 0;
   if (!jinja_spend_bytes(run, t->length))
     return false;
@@ -118,34 +120,36 @@ bool jinja_replace(struct run *run, struct marked *out, const struct marked *t, 
     size_t found = jinja_find(t, at, t->length, old);
     if (found == SIZE_MAX)
       break;
-    struct marked before = jinja_cut(t, at, found);
-    if (!jinja_spend(run, 1) || !jinja_add(run, &b, &before) || !add_replaced(run, &b, new, jinja_mark(t, found)))
+    struct jinja_string before = jinja_cut(t, at, found);
+    if (!jinja_spend(run, 1) || !jinja_add(run, &b, &before) || !add_replaced(run, &b, new, jinja_origin(t, found)))
       return false;
     at = found + old->length;
   }
-  struct marked rest = jinja_cut(t, at, t->length);
+  struct jinja_string rest = jinja_cut(t, at, t->length);
   if (old->length && !jinja_add(run, &b, &rest))
     return false;
   *out = jinja_built(&b);
   return true;
 }
 
-static bool add_piece(struct run *run, struct list *list, const struct marked *t, size_t begin, size_t end) {
-  struct value v;
-  return jinja_string(run, &v, jinja_cut(t, begin, end)) && jinja_list_add(run, list, v);
+static bool add_piece(struct jinja_run *run, struct jinja_list *list, const struct jinja_string *t, size_t begin,
+                      size_t end) {
+  struct jinja_value v;
+  return jinja_string_value(run, &v, jinja_cut(t, begin, end)) && jinja_list_add(run, list, v);
 }
 
-static void turn(struct list *list) {
+static void turn(struct jinja_list *list) {
   for (size_t i = 0; i < list->count / 2; i++) {
-    struct value v = list->items[i];
+    struct jinja_value v = list->items[i];
     list->items[i] = list->items[list->count - 1 - i];
     list->items[list->count - 1 - i] = v;
   }
 }
 
 /* At runs of white space; `max` splits at most (negative: no bound), the rest keeps its inner space. */
-static bool split_space(struct run *run, struct list *list, const struct marked *t, int64_t max, bool from_right) {
-  struct marked rest = jinja_strip(t, NULL, !from_right, from_right);
+static bool split_space(struct jinja_run *run, struct jinja_list *list, const struct jinja_string *t, int64_t max,
+                        bool from_right) {
+  struct jinja_string rest = jinja_strip(t, NULL, !from_right, from_right);
   for (; rest.length && max != 0; max--) {
     size_t at = from_right ? rest.length : 0, length;
     if (from_right) {
@@ -173,15 +177,15 @@ static bool split_space(struct run *run, struct list *list, const struct marked 
   return !rest.length || add_piece(run, list, &rest, 0, rest.length);
 }
 
-static size_t find_last(const struct marked *t, size_t end, const struct marked *needle) {
+static size_t find_last(const struct jinja_string *t, size_t end, const struct jinja_string *needle) {
   for (size_t at = end - needle->length + 1; end >= needle->length && at-- > 0;)
     if (memcmp(t->bytes + at, needle->bytes, needle->length) == 0)
       return at;
   return SIZE_MAX;
 }
 
-bool jinja_split(struct run *run, struct list **out, const struct marked *t, const struct marked *separator,
-                 int64_t max, bool from_right) {
+bool jinja_split(struct jinja_run *run, struct jinja_list **out, const struct jinja_string *t,
+                 const struct jinja_string *separator, int64_t max, bool from_right) {
   *out = jinja_list_new(run, 4);
   if (!*out || !jinja_spend_bytes(run, t->length))
     return false;
@@ -220,7 +224,7 @@ static bool ends_line(uint32_t c) {
   return (c >= 10 && c <= 13) || (c >= 28 && c <= 30) || c == 0x85 || c == 0x2028 || c == 0x2029;
 }
 
-bool jinja_lines(struct run *run, struct list **out, const struct marked *t, bool keep_ends) {
+bool jinja_lines(struct jinja_run *run, struct jinja_list **out, const struct jinja_string *t, bool keep_ends) {
   size_t begin = 0, length;
   *out = jinja_list_new(run, 4);
   if (!*out || !jinja_spend_bytes(run, t->length))
@@ -237,16 +241,17 @@ bool jinja_lines(struct run *run, struct list **out, const struct marked *t, boo
   return begin == t->length || add_piece(run, *out, t, begin, t->length);
 }
 
-bool jinja_join(struct run *run, struct marked *out, const struct list *items, const struct marked *separator) {
-  struct build b = {0};
+bool jinja_join(struct jinja_run *run, struct jinja_string *out, const struct jinja_list *items,
+                const struct jinja_string *separator) {
+  struct jinja_builder b = {0};
   for (size_t i = 0; i < items->count; i++) {
-    struct marked piece;
+    struct jinja_string piece;
     if (!jinja_spend(run, 1) || !jinja_str(run, &piece, &items->items[i]))
       return false;
     if (i) {
-      struct marked so_far = jinja_built(&b);
-      uint32_t before = so_far.length ? jinja_mark(&so_far, so_far.length - 1) : 0;
-      uint32_t after = piece.length ? jinja_mark(&piece, 0) : before;
+      struct jinja_string so_far = jinja_built(&b);
+      uint32_t before = so_far.length ? jinja_origin(&so_far, so_far.length - 1) : 0;
+      uint32_t after = piece.length ? jinja_origin(&piece, 0) : before;
       if (!add_replaced(run, &b, separator, before == after ? before : 0))
         return false;
     }
@@ -257,8 +262,8 @@ bool jinja_join(struct run *run, struct marked *out, const struct list *items, c
   return true;
 }
 
-bool jinja_repeat(struct run *run, struct marked *out, const struct marked *t, int64_t times) {
-  struct build b = {0};
+bool jinja_repeat(struct jinja_run *run, struct jinja_string *out, const struct jinja_string *t, int64_t times) {
+  struct jinja_builder b = {0};
   for (int64_t i = 0; t->length && i < times; i++)
     if (!jinja_spend(run, 1) || !jinja_add(run, &b, t))
       return false;
@@ -281,24 +286,26 @@ static bool parts_words(uint32_t c) {
   return c == '-' || c == '(' || c == '{' || c == '[' || c == '<' || jinja_space(c);
 }
 
-static bool add_cased(struct run *run, struct build *b, uint32_t c, bool upper, bool title, uint32_t mark) {
+static bool add_cased(struct jinja_run *run, struct jinja_builder *b, uint32_t c, bool upper, bool title,
+                      uint32_t origin) {
   char bytes[UTF8_MAX];
   utf8proc_int32_t u = (utf8proc_int32_t)c;
   if (c == 0xDF && upper)
-    return jinja_add_bytes(run, b, title ? "Ss" : "SS", 2, mark);
+    return jinja_add_bytes(run, b, title ? "Ss" : "SS", 2, origin);
   if (c == 0x130 && !upper) /* the only letter whose lower case is two */
-    return jinja_add_bytes(run, b, "i\xCC\x87", 3, mark);
+    return jinja_add_bytes(run, b, "i\xCC\x87", 3, origin);
   u = !upper ? utf8proc_tolower(u) : title ? utf8proc_totitle(u) : utf8proc_toupper(u);
-  return jinja_add_bytes(run, b, bytes, utf8_encode(bytes, (uint32_t)u), mark);
+  return jinja_add_bytes(run, b, bytes, utf8_encode(bytes, (uint32_t)u), origin);
 }
 
-bool jinja_change_case(struct run *run, struct marked *out, const struct marked *t, enum letter_case how) {
-  struct build b = {0};
+bool jinja_change_case(struct jinja_run *run, struct jinja_string *out, const struct jinja_string *t,
+                       enum jinja_letter_case how) {
+  struct jinja_builder b = {0};
   bool begins = true;
   for (size_t i = 0, length; i < t->length; i += length) {
     uint32_t c = utf8_decode(t->bytes + i, &length);
     bool upper = how == CASE_UPPER || (how != CASE_LOWER && begins);
-    if (!add_cased(run, &b, c, upper, how == CASE_TITLE || how == CASE_CAPITAL, jinja_mark(t, i)))
+    if (!add_cased(run, &b, c, upper, how == CASE_TITLE || how == CASE_CAPITAL, jinja_origin(t, i)))
       return false;
     begins = how == CASE_TITLE ? !is_cased(c) : how == CASE_WORDS && parts_words(c);
   }

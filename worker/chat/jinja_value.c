@@ -7,31 +7,31 @@
 #include "worker/chat/jinja_run.h"
 #include "worker/text/unicode.h"
 
-struct marked jinja_literal(const char *text) {
-  return (struct marked){.bytes = text, .length = strlen(text)};
+struct jinja_string jinja_literal(const char *text) {
+  return (struct jinja_string){.bytes = text, .length = strlen(text)};
 }
 
-bool jinja_is(const struct marked *t, const char *literal) {
+bool jinja_is(const struct jinja_string *t, const char *literal) {
   return strlen(literal) == t->length && memcmp(t->bytes, literal, t->length) == 0;
 }
 
-bool jinja_same(const struct marked *a, const struct marked *b) {
+bool jinja_same(const struct jinja_string *a, const struct jinja_string *b) {
   return a->length == b->length && (!a->length || memcmp(a->bytes, b->bytes, a->length) == 0);
 }
 
-bool jinja_string(struct run *run, struct value *out, struct marked text) {
-  struct marked *copy = jinja_alloc(run, 1, sizeof *copy);
+bool jinja_string_value(struct jinja_run *run, struct jinja_value *out, struct jinja_string text) {
+  struct jinja_string *copy = jinja_alloc(run, 1, sizeof *copy);
   if (!copy)
     return false;
   *copy = text;
-  *out = (struct value){.kind = VALUE_STRING, .text = copy};
+  *out = (struct jinja_value){.kind = VALUE_STRING, .text = copy};
   return true;
 }
 
 /* --- lists and dicts ------------------------------------------------------------------------------ */
 
-struct list *jinja_list_new(struct run *run, size_t size) {
-  struct list *list = jinja_alloc(run, 1, sizeof *list);
+struct jinja_list *jinja_list_new(struct jinja_run *run, size_t size) {
+  struct jinja_list *list = jinja_alloc(run, 1, sizeof *list);
   if (!list)
     return NULL;
   list->size = size ? size : 1;
@@ -39,9 +39,9 @@ struct list *jinja_list_new(struct run *run, size_t size) {
   return list->items ? list : NULL;
 }
 
-bool jinja_list_add(struct run *run, struct list *list, struct value item) {
+bool jinja_list_add(struct jinja_run *run, struct jinja_list *list, struct jinja_value item) {
   if (list->count == list->size) {
-    struct value *items = jinja_alloc(run, list->size * 2, sizeof *items);
+    struct jinja_value *items = jinja_alloc(run, list->size * 2, sizeof *items);
     if (!items)
       return false;
     memcpy(items, list->items, list->count * sizeof *items);
@@ -52,16 +52,16 @@ bool jinja_list_add(struct run *run, struct list *list, struct value item) {
   return jinja_spend(run, 1);
 }
 
-bool jinja_pair(struct run *run, struct value *out, struct value a, struct value b) {
-  struct list *list = jinja_list_new(run, 2);
+bool jinja_pair(struct jinja_run *run, struct jinja_value *out, struct jinja_value a, struct jinja_value b) {
+  struct jinja_list *list = jinja_list_new(run, 2);
   if (!list || !jinja_list_add(run, list, a) || !jinja_list_add(run, list, b))
     return false;
-  *out = (struct value){.kind = VALUE_TUPLE, .list = list};
+  *out = (struct jinja_value){.kind = VALUE_TUPLE, .list = list};
   return true;
 }
 
-struct dict *jinja_dict_new(struct run *run, size_t size) {
-  struct dict *dict = jinja_alloc(run, 1, sizeof *dict);
+struct jinja_dict *jinja_dict_new(struct jinja_run *run, size_t size) {
+  struct jinja_dict *dict = jinja_alloc(run, 1, sizeof *dict);
   if (!dict)
     return NULL;
   dict->size = size ? size : 1;
@@ -69,7 +69,8 @@ struct dict *jinja_dict_new(struct run *run, size_t size) {
   return dict->entries ? dict : NULL;
 }
 
-bool jinja_dict_find_text(struct run *run, struct entry **out, const struct dict *dict, const struct marked *key) {
+bool jinja_dict_find_text(struct jinja_run *run, struct jinja_entry **out, const struct jinja_dict *dict,
+                          const struct jinja_string *key) {
   *out = NULL;
   for (size_t i = 0; i < dict->count; i++)
     if (dict->entries[i].key.kind == VALUE_STRING && jinja_same(dict->entries[i].key.text, key)) {
@@ -79,7 +80,8 @@ bool jinja_dict_find_text(struct run *run, struct entry **out, const struct dict
   return jinja_spend(run, dict->count / 8);
 }
 
-bool jinja_dict_find(struct run *run, struct entry **out, const struct dict *dict, const struct value *key) {
+bool jinja_dict_find(struct jinja_run *run, struct jinja_entry **out, const struct jinja_dict *dict,
+                     const struct jinja_value *key) {
   *out = NULL;
   if (key->kind == VALUE_STRING)
     return jinja_dict_find_text(run, out, dict, key->text);
@@ -95,8 +97,8 @@ bool jinja_dict_find(struct run *run, struct entry **out, const struct dict *dic
   return true;
 }
 
-bool jinja_dict_set(struct run *run, struct dict *dict, struct value key, struct value value) {
-  struct entry *entry;
+bool jinja_dict_set(struct jinja_run *run, struct jinja_dict *dict, struct jinja_value key, struct jinja_value value) {
+  struct jinja_entry *entry;
   if (key.kind == VALUE_LIST || key.kind == VALUE_DICT)
     return jinja_wrong(run, "unhashable type: '%s'", jinja_type(&key));
   if (!jinja_dict_find(run, &entry, dict, &key))
@@ -106,20 +108,20 @@ bool jinja_dict_set(struct run *run, struct dict *dict, struct value key, struct
     return true;
   }
   if (dict->count == dict->size) {
-    struct entry *entries = jinja_alloc(run, dict->size * 2, sizeof *entries);
+    struct jinja_entry *entries = jinja_alloc(run, dict->size * 2, sizeof *entries);
     if (!entries)
       return false;
     memcpy(entries, dict->entries, dict->count * sizeof *entries);
     dict->entries = entries;
     dict->size *= 2;
   }
-  dict->entries[dict->count++] = (struct entry){key, value};
+  dict->entries[dict->count++] = (struct jinja_entry){key, value};
   return true;
 }
 
 /* --- questions ------------------------------------------------------------------------------------ */
 
-const char *jinja_type(const struct value *v) {
+const char *jinja_type(const struct jinja_value *v) {
   switch (v->kind) {
   case VALUE_UNDEFINED: return "Undefined";
   case VALUE_NONE: return "NoneType";
@@ -140,15 +142,15 @@ const char *jinja_type(const struct value *v) {
   CHECK(!"a kind of value");
 }
 
-bool jinja_is_number(const struct value *v) {
+bool jinja_is_number(const struct jinja_value *v) {
   return v->kind == VALUE_BOOL || v->kind == VALUE_INT || v->kind == VALUE_FLOAT;
 }
 
-double jinja_real(const struct value *v) {
+double jinja_real(const struct jinja_value *v) {
   return v->kind == VALUE_FLOAT ? v->real : v->kind == VALUE_BOOL ? (double)v->boolean : (double)v->integer;
 }
 
-bool jinja_truth(const struct value *v) {
+bool jinja_truth(const struct jinja_value *v) {
   switch (v->kind) {
   case VALUE_UNDEFINED:
   case VALUE_NONE: return false;
@@ -169,11 +171,11 @@ bool jinja_truth(const struct value *v) {
   CHECK(!"a kind of value");
 }
 
-static int64_t whole(const struct value *v) {
+static int64_t whole(const struct jinja_value *v) {
   return v->kind == VALUE_BOOL ? v->boolean : v->integer;
 }
 
-static bool lists_equal(struct run *run, bool *out, const struct list *a, const struct list *b) {
+static bool lists_equal(struct jinja_run *run, bool *out, const struct jinja_list *a, const struct jinja_list *b) {
   *out = a->count == b->count;
   for (size_t i = 0; *out && i < a->count; i++)
     if (!jinja_equal(run, out, &a->items[i], &b->items[i]))
@@ -181,10 +183,10 @@ static bool lists_equal(struct run *run, bool *out, const struct list *a, const 
   return true;
 }
 
-static bool dicts_equal(struct run *run, bool *out, const struct dict *a, const struct dict *b) {
+static bool dicts_equal(struct jinja_run *run, bool *out, const struct jinja_dict *a, const struct jinja_dict *b) {
   *out = a->count == b->count;
   for (size_t i = 0; *out && i < a->count; i++) {
-    struct entry *other;
+    struct jinja_entry *other;
     if (!jinja_dict_find(run, &other, b, &a->entries[i].key))
       return false;
     *out = other != NULL;
@@ -194,7 +196,7 @@ static bool dicts_equal(struct run *run, bool *out, const struct dict *a, const 
   return true;
 }
 
-bool jinja_equal(struct run *run, bool *out, const struct value *a, const struct value *b) {
+bool jinja_equal(struct jinja_run *run, bool *out, const struct jinja_value *a, const struct jinja_value *b) {
   if (!jinja_spend(run, 1))
     return false;
   if (jinja_is_number(a) && jinja_is_number(b)) {
@@ -239,7 +241,8 @@ bool jinja_equal(struct run *run, bool *out, const struct value *a, const struct
   CHECK(!"numbers were compared before");
 }
 
-static bool lists_order(struct run *run, int *out, const struct list *a, const struct list *b, const char *op) {
+static bool lists_order(struct jinja_run *run, int *out, const struct jinja_list *a, const struct jinja_list *b,
+                        const char *op) {
   for (size_t i = 0; i < a->count && i < b->count; i++) {
     bool equal;
     if (!jinja_equal(run, &equal, &a->items[i], &b->items[i]))
@@ -251,11 +254,12 @@ static bool lists_order(struct run *run, int *out, const struct list *a, const s
   return true;
 }
 
-bool jinja_order(struct run *run, int *out, const struct value *a, const struct value *b, const char *op) {
+bool jinja_order(struct jinja_run *run, int *out, const struct jinja_value *a, const struct jinja_value *b,
+                 const char *op) {
   if (!jinja_spend(run, 1))
     return false;
   if (a->kind == VALUE_UNDEFINED || b->kind == VALUE_UNDEFINED)
-    return jinja_wrong(run, "%s", a->kind == VALUE_UNDEFINED ? a->why : b->why);
+    return jinja_wrong(run, "%s", a->kind == VALUE_UNDEFINED ? a->hint : b->hint);
   if (jinja_is_number(a) && jinja_is_number(b)) {
     double x = jinja_real(a), y = jinja_real(b);
     bool real = a->kind == VALUE_FLOAT || b->kind == VALUE_FLOAT;
@@ -277,29 +281,29 @@ bool jinja_order(struct run *run, int *out, const struct value *a, const struct 
   return jinja_wrong(run, "'%s' not supported between instances of '%s' and '%s'", op, jinja_type(a), jinja_type(b));
 }
 
-static bool characters(struct run *run, struct list **out, const struct marked *t) {
+static bool characters(struct jinja_run *run, struct jinja_list **out, const struct jinja_string *t) {
   *out = jinja_list_new(run, t->length);
   for (size_t i = 0, length; *out && i < t->length; i += length) {
-    struct value c;
+    struct jinja_value c;
     utf8_decode(t->bytes + i, &length);
-    if (!jinja_string(run, &c, jinja_cut(t, i, i + length)) || !jinja_list_add(run, *out, c))
+    if (!jinja_string_value(run, &c, jinja_cut(t, i, i + length)) || !jinja_list_add(run, *out, c))
       return false;
   }
   return *out != NULL;
 }
 
-bool jinja_items(struct run *run, const struct list **out, const struct value *v) {
-  static const struct list nothing = {0};
-  struct list *list = NULL;
+bool jinja_items(struct jinja_run *run, const struct jinja_list **out, const struct jinja_value *v) {
+  static const struct jinja_list nothing = {0};
+  struct jinja_list *list = NULL;
   *out = &nothing;
   switch (v->kind) {
   case VALUE_UNDEFINED: return true;
   case VALUE_LIST:
   case VALUE_TUPLE: *out = v->list; return true;
   case VALUE_GENERATOR:
-    if (!v->list->taken)
+    if (!v->list->exhausted)
       *out = v->list;
-    v->list->taken = true;
+    v->list->exhausted = true;
     return true;
   case VALUE_STRING:
     if (!characters(run, &list, v->text))
@@ -326,7 +330,7 @@ bool jinja_items(struct run *run, const struct list **out, const struct value *v
   return jinja_wrong(run, "'%s' object is not iterable", jinja_type(v));
 }
 
-bool jinja_length(struct run *run, size_t *out, const struct value *v) {
+bool jinja_length(struct jinja_run *run, size_t *out, const struct jinja_value *v) {
   if (v->kind == VALUE_STRING) {
     *out = jinja_characters(v->text);
     return jinja_spend_bytes(run, v->text->length);
@@ -346,60 +350,62 @@ bool jinja_length(struct run *run, size_t *out, const struct value *v) {
 
 /* --- texts in the making -------------------------------------------------------------------------- */
 
-static bool make_room(struct run *run, struct build *b, size_t more) {
+static bool make_room(struct jinja_run *run, struct jinja_builder *b, size_t more) {
   if (more <= b->size - b->length)
     return true;
-  if (more > RUN_TEXT_MAX || b->length > RUN_TEXT_MAX - more)
-    return jinja_unsupported(run, "the text is longer than %d bytes", RUN_TEXT_MAX);
+  if (more > JINJA_STRING_MAX || b->length > JINJA_STRING_MAX - more)
+    return jinja_unsupported(run, "the text is longer than %d bytes", JINJA_STRING_MAX);
   size_t size = b->size ? b->size * 2 : 64;
   if (size < b->length + more)
     size = b->length + more;
   char *bytes = jinja_alloc(run, size, 1);
-  uint32_t *marks = bytes && b->marks ? jinja_alloc(run, size, sizeof *marks) : NULL;
-  if (!bytes || (b->marks && !marks))
+  uint32_t *origins = bytes && b->origins ? jinja_alloc(run, size, sizeof *origins) : NULL;
+  if (!bytes || (b->origins && !origins))
     return false;
   if (b->length) {
     memcpy(bytes, b->bytes, b->length);
-    if (marks)
-      memcpy(marks, b->marks, b->length * sizeof *marks);
+    if (origins)
+      memcpy(origins, b->origins, b->length * sizeof *origins);
   }
-  *b = (struct build){.bytes = bytes, .marks = marks, .length = b->length, .size = size, .mark = b->mark};
+  *b = (struct jinja_builder){
+      .bytes = bytes, .origins = origins, .length = b->length, .size = size, .origin = b->origin};
   return true;
 }
 
-/* From one mark for all to one for each byte. */
-static bool spread(struct run *run, struct build *b) {
-  b->marks = jinja_alloc(run, b->size, sizeof *b->marks);
-  for (size_t i = 0; b->marks && i < b->length; i++)
-    b->marks[i] = b->mark;
-  return b->marks != NULL;
+/* From one origin for all to one for each byte. */
+static bool spread(struct jinja_run *run, struct jinja_builder *b) {
+  b->origins = jinja_alloc(run, b->size, sizeof *b->origins);
+  for (size_t i = 0; b->origins && i < b->length; i++)
+    b->origins[i] = b->origin;
+  return b->origins != NULL;
 }
 
-bool jinja_add(struct run *run, struct build *b, const struct marked *t) {
+bool jinja_add(struct jinja_run *run, struct jinja_builder *b, const struct jinja_string *t) {
   if (!t->length)
     return true;
   if (!jinja_spend_bytes(run, t->length) || !make_room(run, b, t->length))
     return false;
-  if (!b->length && !b->marks && !t->marks)
-    b->mark = t->mark;
-  if (!b->marks && (t->marks || t->mark != b->mark) && !spread(run, b))
+  if (!b->length && !b->origins && !t->origins)
+    b->origin = t->origin;
+  if (!b->origins && (t->origins || t->origin != b->origin) && !spread(run, b))
     return false;
   memcpy(b->bytes + b->length, t->bytes, t->length);
-  for (size_t i = 0; b->marks && i < t->length; i++)
-    b->marks[b->length + i] = jinja_mark(t, i);
+  for (size_t i = 0; b->origins && i < t->length; i++)
+    b->origins[b->length + i] = jinja_origin(t, i);
   b->length += t->length;
   return true;
 }
 
-bool jinja_add_bytes(struct run *run, struct build *b, const char *bytes, size_t count, uint32_t mark) {
-  struct marked t = {.bytes = bytes, .length = count, .mark = mark};
+bool jinja_add_bytes(struct jinja_run *run, struct jinja_builder *b, const char *bytes, size_t count, uint32_t origin) {
+  struct jinja_string t = {.bytes = bytes, .length = count, .origin = origin};
   return jinja_add(run, b, &t);
 }
 
-bool jinja_puts(struct run *run, struct build *b, const char *text) {
+bool jinja_puts(struct jinja_run *run, struct jinja_builder *b, const char *text) {
   return jinja_add_bytes(run, b, text, strlen(text), 0);
 }
 
-struct marked jinja_built(const struct build *b) {
-  return (struct marked){.bytes = b->bytes ? b->bytes : "", .length = b->length, .marks = b->marks, .mark = b->mark};
+struct jinja_string jinja_built(const struct jinja_builder *b) {
+  return (struct jinja_string){
+      .bytes = b->bytes ? b->bytes : "", .length = b->length, .origins = b->origins, .origin = b->origin};
 }
