@@ -6,7 +6,7 @@
 #include <jansson.h>
 
 #include "worker/chat/chat_template.h"
-#include "worker/chat/jinja_run.h"
+#include "worker/jinja/run.h"
 
 /* The origins of strings (struct jinja_string): the number of a message, from 1, whose content they are, or, with a bit
    set, something else of it. ORIGIN_TOOLS stands in place of a number for what is beside the messages. */

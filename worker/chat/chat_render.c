@@ -20,18 +20,14 @@ static bool make_segments(struct rendering *r) {
 
 enum status rendering_make(struct rendering *out, const struct chat_template *chat, const struct chat *input,
                            struct error *err) {
-  struct jinja_builder build = {0};
-  *out = (struct rendering){.run = {.source = &chat->source, .err = err, .out = &build, .whole = &build}};
+  *out = (struct rendering){0};
   struct jinja_run *run = &out->run;
-  arena_init(&run->arena, JINJA_MEMORY_MAX);
-  struct jinja_scope *context = jinja_scope_new(run, NULL), *top = context ? jinja_scope_new(run, context) : NULL;
-  run->scope = top;
-  if (!top || !chat_context_fill(run, context, input) || !jinja_execute(run, &chat->tree.body))
+  struct jinja_scope *context = jinja_run_init(run, &chat->template, err);
+  if (!context || !chat_context_fill(run, context, input) || !jinja_template_render(run, &out->text, &chat->template))
     return run->status;
-  out->text = jinja_built(&build);
   return make_segments(out) ? STATUS_OK : run->status;
 }
 
 void rendering_done(struct rendering *rendering) {
-  arena_done(&rendering->run.arena);
+  jinja_run_done(&rendering->run);
 }

@@ -4,11 +4,10 @@
 
 #include "worker/chat/chat_context.h"
 #include "worker/chat/chat_template.h"
+#include "worker/jinja/template.h"
 
 struct chat_template {
-  struct arena arena; /* of the tree */
-  struct jinja_source source;
-  struct jinja_tree tree;
+  struct jinja_template template;
   json_t *specials;
   struct chat_template *tool_use; /* for conversations with tools; NULL: this one is */
 };

@@ -10,45 +10,21 @@ void chat_template_free(struct chat_template *chat) {
   if (!chat)
     return;
   chat_template_free(chat->tool_use);
-  arena_done(&chat->arena);
+  jinja_template_done(&chat->template);
   json_decref(chat->specials);
   free(chat);
-}
-
-/* A copy with \n for every kind of line end, and without the last of them, as Jinja reads it. */
-static bool normalize(struct chat_template *chat, const char *text, size_t length) {
-  char *out = arena_alloc(&chat->arena, length + 1);
-  size_t used = 0;
-  if (!out)
-    return false;
-  for (size_t i = 0; i < length; i++) {
-    bool pair = text[i] == '\r' && i + 1 < length && text[i + 1] == '\n';
-    if (!pair)
-      out[used++] = text[i] == '\r' ? '\n' : text[i];
-  }
-  if (used && out[used - 1] == '\n')
-    used--;
-  out[used] = '\0';
-  chat->source = (struct jinja_source){out, used};
-  return true;
 }
 
 enum status chat_template_parse(struct chat_template **out, const char *source, size_t length, const json_t *specials,
                                 struct error *err) {
   *out = NULL;
-  if (length > JINJA_SOURCE_MAX)
-    return error_set(err, STATUS_UNSUPPORTED_VALUE, NULL, "the chat template has %zu bytes; at most %d are supported",
-                     length, JINJA_SOURCE_MAX);
   struct chat_template *chat = calloc(1, sizeof *chat);
   if (!chat)
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the chat template");
-  arena_init(&chat->arena, JINJA_TREE_BYTES_MAX);
+  enum status status = jinja_template_parse(&chat->template, source, length, err);
   chat->specials = specials ? json_deep_copy(specials) : json_object();
-  enum status status = STATUS_OK;
-  if (!chat->specials || !normalize(chat, source, length))
+  if (!status && !chat->specials)
     status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the chat template");
-  if (!status)
-    status = jinja_parse(&chat->tree, &chat->arena, &chat->source, err);
   if (status) {
     chat_template_free(chat);
     return status;
@@ -91,7 +67,7 @@ enum status chat_template_render(const struct chat_template *chat, struct chat_t
   if (chat->tool_use && json_array_size(tools) > 0)
     chat = chat->tool_use;
   struct chat input = {messages, tools, chat->specials, add_generation_prompt, false};
-  out->exact = chat->tree.has_generation;
+  out->exact = chat->template.tree.has_generation;
   enum status status = chat_context_check(messages, tools, err);
   status = status ? status : render(chat, out, &input, err);
   if (!status || !(out->lost & CHAT_LOST_CALL))

@@ -336,9 +336,9 @@ enum status chat_find_turns(struct chat_text *out, const struct chat_template *c
   size_t length = rendering->text.length;
   struct finder f = {.chat = chat, .input = input, .full = rendering, .parts = calloc(length + 1, 1)};
   bool ok = f.parts != NULL;
-  if (ok && chat->tree.has_generation)
+  if (ok && chat->template.tree.has_generation)
     take_generated(&f);
-  for (size_t i = 0; ok && !chat->tree.has_generation && i < json_array_size(input->messages); i++)
+  for (size_t i = 0; ok && !chat->template.tree.has_generation && i < json_array_size(input->messages); i++)
     if (is_learnt(json_array_get(input->messages, i)))
       take_turn(&f, (uint32_t)i + 1);
   ok = ok && add_spans(out, f.parts, length);

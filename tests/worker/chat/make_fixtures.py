@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Renders every case with Transformers and writes what it gives to cases/*.jsonl, which test_chat_template.c reads.
-   make_fixtures.py [FOLDER]          needs transformers 5 and jinja2 3.1
-snippets.jsonl: a template, rendered with context.json. rendered.jsonl: a file with one of conversations.jsonl.
+"""Renders every case with Transformers and writes what it gives to cases/*.jsonl here and in ../jinja.
+   make_fixtures.py                   needs transformers 5 and jinja2 3.1
+../jinja/cases/snippets.jsonl: a template of ../jinja/snippets.py, rendered with context.json. cases/rendered.jsonl: a
+file with one of conversations.jsonl.
 Then text and spans (of {% generation %}, in bytes), or refuses (the words of raise_exception), or fails (any other
 error)."""
 import glob
@@ -12,9 +13,10 @@ import sys
 import jinja2
 from transformers.utils import chat_template_utils as reference
 
-from snippets import CONTEXT, EXPRESSIONS, FAILURES, TEMPLATES
-
 HERE = os.path.dirname(os.path.abspath(__file__))
+JINJA = os.path.join(HERE, "../jinja")
+sys.path.insert(0, JINJA)
+from snippets import CONTEXT, EXPRESSIONS, FAILURES, TEMPLATES  # noqa: E402
 
 
 SPECIALS = {"bos_token": "<s>", "eos_token": "</s>"}
@@ -103,12 +105,11 @@ def write(folder, name, rows):
 
 
 def main():
-    folder = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "cases")
-    os.makedirs(folder, exist_ok=True)
+    folder, jinja = os.path.join(HERE, "cases"), os.path.join(JINJA, "cases")
     chats = [dict(zip(("conversation", "messages", "tools", "generate"), chat)) for chat in conversations()]
-    write(folder, "context.json", [CONTEXT])
+    write(jinja, "context.json", [CONTEXT])
     write(folder, "conversations.jsonl", chats)
-    write(folder, "snippets.jsonl", ({"template": t, **render(t, CONTEXT, [], None, False)} for t in snippets()))
+    write(jinja, "snippets.jsonl", ({"template": t, **render(t, CONTEXT, [], None, False)} for t in snippets()))
     write(folder, "rendered.jsonl", (
         {"file": path, "conversation": chat["conversation"],
          **render(source, SPECIALS, chat["messages"], chat["tools"], chat["generate"])}

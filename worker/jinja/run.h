@@ -1,11 +1,11 @@
 /* A rendering: memory, the budget of steps, variables, and the tables of what templates can call. */
-#ifndef WORKER_CHAT_JINJA_RUN_H
-#define WORKER_CHAT_JINJA_RUN_H
+#ifndef WORKER_JINJA_RUN_H
+#define WORKER_JINJA_RUN_H
 
 #include "base/arena.h"
 #include "base/error.h"
-#include "worker/chat/jinja_syntax.h"
-#include "worker/chat/jinja_value.h"
+#include "worker/jinja/syntax.h"
+#include "worker/jinja/value.h"
 
 enum {
   JINJA_STEPS_MAX = 10000000,   /* nodes evaluated, and 32 bytes of text looked at are one, too */
@@ -91,7 +91,7 @@ struct jinja_run {
   size_t at; /* the place being evaluated */
   struct jinja_scope *scope;
   struct jinja_builder *out;
-  struct jinja_builder *whole;   /* the text of the run; `out` is another one inside of macros and blocks */
+  struct jinja_builder whole;    /* the text of the run; `out` is another one inside of macros and blocks */
   struct jinja_loop_span *spans; /* in order */
   size_t span_count, span_size;
   uint32_t loop_origin; /* of the last span */

@@ -1,11 +1,11 @@
 /* From a template's source to its tree. Places are byte offsets in the source; errors turn them into
    lines and columns. */
-#ifndef WORKER_CHAT_JINJA_SYNTAX_H
-#define WORKER_CHAT_JINJA_SYNTAX_H
+#ifndef WORKER_JINJA_SYNTAX_H
+#define WORKER_JINJA_SYNTAX_H
 
 #include "base/arena.h"
 #include "base/error.h"
-#include "worker/chat/jinja_value.h"
+#include "worker/jinja/value.h"
 
 /* A source of SOURCE_MAX bytes needs at most the arena below; a tree is at most DEPTH_MAX nodes high. */
 enum { JINJA_SOURCE_MAX = 256 << 10, JINJA_TREE_BYTES_MAX = 192 << 20, JINJA_TREE_DEPTH_MAX = 200 };

@@ -1,11 +1,11 @@
 /* Statements of a template, and what both halves of the parser use. */
-#include "worker/chat/jinja_syntax.h"
+#include "worker/jinja/syntax.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "worker/chat/jinja_run.h"
+#include "worker/jinja/run.h"
 
 enum { PARSE_DEPTH_MAX = 100 };
 

@@ -1,7 +1,7 @@
 /* Filters of lists and dicts. */
 #include <string.h>
 
-#include "worker/chat/jinja_run.h"
+#include "worker/jinja/run.h"
 
 static bool give(struct jinja_value *out, enum jinja_value_kind kind, struct jinja_list *list) {
   *out = (struct jinja_value){.kind = kind, .list = list};

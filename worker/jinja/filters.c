@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "worker/chat/jinja_run.h"
+#include "worker/jinja/run.h"
 #include "worker/text/unicode.h"
 
 enum { JSON_INDENT_MAX = 64, NUMBER_TEXT_MAX = 128 };

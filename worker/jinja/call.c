@@ -3,7 +3,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "worker/chat/jinja_run.h"
+#include "worker/jinja/run.h"
 
 const struct jinja_builtin *jinja_find_row(const struct jinja_builtin *rows, size_t count,
                                            const struct jinja_string *name) {

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "worker/chat/jinja_run.h"
+#include "worker/jinja/run.h"
 
 /* --- the budget ----------------------------------------------------------------------------------- */
 
@@ -186,7 +186,7 @@ static enum flow execute_if(struct jinja_run *run, const struct jinja_node *node
 /* What follows in the run's text belongs to an item of that origin. */
 static bool begin_span(struct jinja_run *run, uint32_t origin) {
   run->loop_origin = origin;
-  if (run->out != run->whole)
+  if (run->out != &run->whole)
     return true;
   if (run->span_count == run->span_size) {
     size_t size = run->span_size ? run->span_size * 2 : 32;
@@ -198,7 +198,7 @@ static bool begin_span(struct jinja_run *run, uint32_t origin) {
     run->spans = spans;
     run->span_size = size;
   }
-  run->spans[run->span_count++] = (struct jinja_loop_span){run->whole->length, origin};
+  run->spans[run->span_count++] = (struct jinja_loop_span){run->whole.length, origin};
   return true;
 }
 

@@ -1,5 +1,5 @@
 /* Tests: what stands after `is`. */
-#include "worker/chat/jinja_run.h"
+#include "worker/jinja/run.h"
 
 static bool answer(struct jinja_value *out, bool b) {
   *out = jinja_bool(b);

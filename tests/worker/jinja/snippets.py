@@ -1,4 +1,4 @@
-"""Small templates, one for each corner of the language; make_fixtures.py renders them with Jinja."""
+"""Small templates, one for each corner of the language; ../chat/make_fixtures.py renders them with Jinja."""
 
 CONTEXT = {
     "bos_token": "<s>", "eos_token": "</s>", "n": 7, "z": 0, "neg": -3, "x": 2.5, "s": "Hello World", "e": "",

@@ -1,10 +1,10 @@
 /* Lists, dicts, truth, equality and order of values; texts in the making. */
-#include "worker/chat/jinja_value.h"
+#include "worker/jinja/value.h"
 
 #include <math.h>
 #include <string.h>
 
-#include "worker/chat/jinja_run.h"
+#include "worker/jinja/run.h"
 #include "worker/text/unicode.h"
 
 struct jinja_string jinja_literal(const char *text) {

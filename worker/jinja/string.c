@@ -3,7 +3,7 @@
 #include <string.h>
 #include <utf8proc.h>
 
-#include "worker/chat/jinja_run.h"
+#include "worker/jinja/run.h"
 #include "worker/text/unicode.h"
 
 size_t jinja_characters(const struct jinja_string *t) {

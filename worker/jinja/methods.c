@@ -2,7 +2,7 @@
    it is called; names that Python does not have are undefined. */
 #include <string.h>
 
-#include "worker/chat/jinja_run.h"
+#include "worker/jinja/run.h"
 #include "worker/text/unicode.h"
 
 static bool give(struct jinja_run *run, struct jinja_value *out, bool ok, const struct jinja_string *text) {

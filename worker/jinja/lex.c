@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "worker/chat/jinja_run.h"
-#include "worker/chat/jinja_syntax.h"
+#include "worker/jinja/run.h"
+#include "worker/jinja/syntax.h"
 #include "worker/text/unicode.h"
 
 enum { BRACKETS_MAX = 200, NUMBER_MAX = 64 };

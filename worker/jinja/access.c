@@ -2,7 +2,7 @@
    looks for a method first and x['y'] for a member first, and what is not there is undefined. */
 #include <string.h>
 
-#include "worker/chat/jinja_run.h"
+#include "worker/jinja/run.h"
 
 static bool undefined(struct jinja_run *run, struct jinja_value *out, const char *type,
                       const struct jinja_string *name) {

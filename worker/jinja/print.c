@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "worker/chat/jinja_run.h"
-#include "worker/chat/jinja_value.h"
+#include "worker/jinja/run.h"
+#include "worker/jinja/value.h"
 #include "worker/text/unicode.h"
 
 enum { FLOAT_TEXT_MAX = 48 };

@@ -2,8 +2,8 @@
    signs, then what follows a value: attributes, items, calls, filters and tests. */
 #include <string.h>
 
-#include "worker/chat/jinja_run.h"
-#include "worker/chat/jinja_syntax.h"
+#include "worker/jinja/run.h"
+#include "worker/jinja/syntax.h"
 
 enum { EXPRESSION_DEPTH_MAX = 100 };
 

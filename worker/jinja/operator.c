@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "worker/chat/jinja_run.h"
+#include "worker/jinja/run.h"
 
 enum { PRINTF_DIGITS_MAX = 30 };
 

@@ -1,7 +1,7 @@
 /* Expressions. */
 #include <string.h>
 
-#include "worker/chat/jinja_run.h"
+#include "worker/jinja/run.h"
 
 static bool eval_name(struct jinja_run *run, struct jinja_value *out, const struct jinja_node *node) {
   static const char *const missing[] = {"cycler", "joiner", "lipsum", NULL};

@@ -1,8 +1,8 @@
 /* The values of a template: Python's None, bool, int, float, str, list, tuple and dict as far as
    templates see them. All live in the arena of the run (constants: of the template) and are never
    changed once made, except namespaces and the state of generators. */
-#ifndef WORKER_CHAT_JINJA_VALUE_H
-#define WORKER_CHAT_JINJA_VALUE_H
+#ifndef WORKER_JINJA_VALUE_H
+#define WORKER_JINJA_VALUE_H
 
 #include <stdbool.h>
 #include <stddef.h>
