@@ -1,7 +1,7 @@
 /* bench gemm [--threads N] [--isa NAME] [--runs R] [--only TEXT]
-   The products of a step, ours beside OpenBLAS's on the same threads, in turn; the best of R runs each. One JSON line
+   The GEMMs of a step, ours beside OpenBLAS's on the same threads, in turn; the best of R runs each. One JSON line
    a shape: rows of activations, the weight's shape and type, GFLOP/s of both and their ratio. OpenBLAS gets
-   floats, since it knows no other type. "peak" is the square product whose rate by OpenBLAS a whole step is held
+   fp32, since it knows no other type. "peak" is the square GEMM whose rate by OpenBLAS a whole step is held
    against.
    --only: shapes whose name contains TEXT. */
 #include "tests/bench/gemm.h"

@@ -366,7 +366,7 @@ int bench_ops(int argc, char **argv) {
   backend_set_precision(&b.backend, wanted_precision);
   printf("{\"isa\": \"%s\", \"threads\": %d, \"products\": \"%s\", \"gflops_one_thread\": %.1f, \"gflops\": %.1f, "
          "\"read_gbs\": %.1f, \"copy_gbs\": %.1f}\n",
-         backend_isa(&b.backend), pool_threads(b.backend.pool), b.backend.multiplier->name, b.host.gflops_one,
+         backend_isa(&b.backend), pool_threads(b.backend.pool), b.backend.gemm->name, b.host.gflops_one,
          b.host.gflops, b.host.read_gbs, b.host.copy_gbs);
   measure_model(&b, &minilm, minilm_ops);
   measure_model(&b, &smollm2, smollm2_ops);

@@ -145,7 +145,7 @@ static void factor(struct adapter *a, const struct kernels *k) {
       low->down[i * R + j] = (float)sum;
       padded[i * R + j] = low->down_back_t[j * in + i] = U[i * r + j];
     }
-  matmul_thin(F, &a->linear->weight, padded, R, k);
+  matmul_skinny(F, &a->linear->weight, padded, R, k);
   for (size_t o = 0; o < out; o++)
     for (size_t j = 0; j < r; j++) {
       double sum = 0; /* up_back = F M^-1 */
@@ -219,7 +219,7 @@ static void backward_factors(struct adapter *a, const struct kernels *k, double 
   if (penalty_weight > 0 && a->penalty > 0)
     penalty_backward(a, T, penalty_weight);
   /* grad_down becomes X^T C + W^T (dY^T Q) */
-  matmul_thin_transposed(low->grad_down, &a->linear->weight, low->grad_up, R, k);
+  matmul_skinny_transposed(low->grad_down, &a->linear->weight, low->grad_up, R, k);
   const float *U = a->parameters[0]->data;
   float *dU = a->parameters[0]->grad;
   for (size_t i = 0; i < in; i++)

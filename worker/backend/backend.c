@@ -9,7 +9,7 @@ struct isa {
   const char *name;
   bool (*runs)(void);
   const struct kernels *kernels;
-  const struct multiplier *bf16;                  /* NULL: the processor multiplies no such numbers */
+  const struct gemm_ukernel *bf16;                /* NULL: the processor has no bf16 instructions */
   const struct attention_kernels *bf16_attention; /* NULL: attention stays in floats */
 };
 
@@ -34,8 +34,8 @@ static bool runs_amx(void) {
 }
 
 static const struct isa best_first[] = {
-    {"amx", runs_amx, &kernels_avx512, &multiplier_amx, &attention_kernels_amx},
-    {"avx512_bf16", runs_avx512_bf16, &kernels_avx512, &multiplier_avx512_bf16, NULL},
+    {"amx", runs_amx, &kernels_avx512, &gemm_ukernel_amx, &attention_kernels_amx},
+    {"avx512_bf16", runs_avx512_bf16, &kernels_avx512, &gemm_ukernel_avx512_bf16, NULL},
     {"avx512", runs_avx512, &kernels_avx512, NULL, NULL},
     {"avx2", runs_avx2, &kernels_avx2, NULL, NULL},
 };
@@ -62,7 +62,7 @@ const char *backend_isa(const struct backend *backend) {
 void backend_set_precision(struct backend *backend, enum precision precision) {
   const struct isa *isa = backend->isa;
   bool bf16 = precision == PRECISION_BF16;
-  backend->multiplier = !bf16 ? isa->kernels->fp32 : isa->bf16 ? isa->bf16 : isa->kernels->rounded;
+  backend->gemm = !bf16 ? isa->kernels->gemm_fp32 : isa->bf16 ? isa->bf16 : isa->kernels->gemm_bf16_emulated;
   backend->attention = bf16 && isa->bf16_attention ? isa->bf16_attention : isa->kernels->attention;
 }
 

@@ -11,7 +11,7 @@ struct backend {
   struct pool *pool;
   const struct isa *isa;
   const struct kernels *kernels;
-  const struct multiplier *multiplier; /* of products with frozen matrices */
+  const struct gemm_ukernel *gemm; /* of matmuls with a frozen operand */
   const struct attention_kernels *attention;
 };
 
@@ -21,8 +21,8 @@ struct backend {
    The precision is fp32. */
 NODISCARD enum status backend_open(struct backend *out, int threads, const char *isa, struct error *err);
 const char *backend_isa(const struct backend *backend);
-/* Of the products with frozen matrices, and of attention's where tiles make them, from now on. Where the processor
-   multiplies no bf16 numbers the multiplier is kernels->rounded. */
+/* Of matmuls with a frozen operand, and of attention's where tiles make them, from now on. Where the processor has no
+   bf16 instructions, gemm is kernels->gemm_bf16_emulated. */
 void backend_set_precision(struct backend *backend, enum precision precision);
 void backend_close(struct backend *backend);
 

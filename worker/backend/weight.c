@@ -42,7 +42,7 @@ const float *weight_part(const struct weight *w, size_t row, size_t first, size_
   return scratch;
 }
 
-void weight_fetch(const struct weight *w, size_t row, size_t first, size_t count) {
+void weight_prefetch(const struct weight *w, size_t row, size_t first, size_t count) {
   enum { CACHE_LINE = 64 };
   if (row >= w->rows)
     return;

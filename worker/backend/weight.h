@@ -23,8 +23,8 @@ size_t weight_bytes(const struct weight *weight);
 const float *weight_part(const struct weight *weight, size_t row, size_t first, size_t count, float *scratch);
 /* The same for `count` whole rows from `row` on, which are then `cols` floats apart; scratch[count * cols]. */
 const float *weight_rows(const struct weight *weight, size_t row, size_t count, float *scratch);
-/* Columns [first, first + count) of a row, if there is such a row, will be read soon. */
-void weight_fetch(const struct weight *weight, size_t row, size_t first, size_t count);
+/* Prefetches columns [first, first + count) of a row; nothing where there is no such row. */
+void weight_prefetch(const struct weight *weight, size_t row, size_t first, size_t count);
 /* All of it into out[rows * cols]. */
 void weight_read(float *out, const struct weight *weight);
 

@@ -35,46 +35,50 @@ struct attention_heads {
   size_t row_step; /* from one head's rows to the next one's: of these numbers, and of lse */
 };
 
-/* One task of a product (worker/backend/cpu/matmul.h): C (rows x columns, ldc apart) = [C +] [1 A Q] panels. A panel
-   holds `panel` columns: a row of floats that starts the sums, the rows of the depth, R rows of floats; the columns
-   beyond the last are padding. */
-struct panel_product {
+/* One block of a GEMM with a frozen operand (worker/backend/cpu/matmul.h): C = [C +] bias + A B + Q V, C m x n.
+   B is packed: panels of nr columns, one after the other. A panel has a row of nr floats for the bias, then the rows
+   of B, then R rows of V. Columns from n on are zero. */
+struct gemm_block {
   float *c;
   size_t ldc;
-  const void *a; /* as the multiplier reads it; lda numbers a row */
-  size_t lda;
-  const float *q; /* rows x R */
+  const void *a;  /* packed by pack_a, or fp32 rows where there is no pack_a */
+  size_t lda;     /* elements */
+  const float *q; /* m x R, fp32 */
   const float *panels;
-  size_t rows, columns, depth, R; /* depth: padded. R 0: none, or the low-rank part is in the depth */
-  bool accumulate;
+  size_t m, n;
+  size_t k;        /* a multiple of k_block */
+  size_t R;        /* 0: no low-rank part, or it is part of k */
+  bool accumulate; /* add to C */
 };
 
-/* How products with a frozen matrix run: the layout of what they read, and the loops over it. Number (i, k) of A,
-   i and k multiples of row_block and depth_block, begins a block of row_block x depth_block numbers in rows; blocks
-   follow each other along the depth, then down the rows. In floats as they lie both are 1. */
-struct multiplier {
+/* A GEMM microkernel, the packing of its operands and the macrokernel that loops over it.
+   Packed A is a sequence of tiles of m_block x k_block elements, row-major inside; tiles follow along k, then down the
+   rows. With 1 x 1 it is plain row-major. */
+struct gemm_ukernel {
   const char *name;
-  size_t panel;  /* columns of a packed panel, at most KERNELS_PANEL_MAX */
-  size_t packed; /* numbers of a column in one row of a panel, which has the size of a float: 1 float or 2 bf16 */
-  size_t number; /* bytes of a number of A */
-  size_t row_block;
-  size_t depth_block; /* depths are padded with zeros to whole blocks */
-  size_t row_step;    /* a task has whole steps of rows, but the last one: A is padded to whole steps */
-  size_t rows_most;   /* of a task: packing is shared by its rows */
-  /* A of `rows` x depth floats, beside it Q of rows x R, into blocks, padding included; NULL: products read floats. */
-  void (*convert)(void *out, const float *a, const float *q, size_t rows, size_t depth, size_t R);
-  /* The depth that a rank takes beside A's, in whole blocks; NULL: none, the low-rank part is multiplied in floats. */
-  size_t (*rank_depth)(size_t R);
-  /* The rows of a panel's depth: column j of the panel is rows[j], 0 from `count` on; padding included. */
-  void (*pack_columns)(float *panel, const float *const *rows, size_t count, size_t depth);
-  /* One row of a panel: its first `count` columns from `packed` rows of B; NULL: zeros. */
-  void (*pack_row)(float *row, const float *const *rows, size_t count);
-  /* The rows of rank_depth: `count` columns of V's R rows, v_stride apart, times scale. */
-  void (*pack_rank)(float *rows, const float *v, size_t v_stride, size_t count, size_t R, float scale);
-  void (*run)(const struct panel_product *product);
+  size_t nr;               /* columns of a panel of B, at most GEMM_NR_MAX */
+  size_t vnni;             /* VNNI factor: elements of a column side by side in a panel's row, which takes nr floats
+                              either way: 1 fp32 or 2 bf16 a column. At most GEMM_VNNI_MAX */
+  size_t element_size;     /* bytes of an element of A */
+  size_t m_block, k_block; /* k is padded with zeros to a multiple of k_block */
+  size_t mr;               /* a multiple of the microtile's rows; packed A is padded to a multiple of it */
+  size_t mc_max;           /* most rows that share one packed block of B */
+  /* Packs m x k floats of A, with Q (m x R) beside them where rank_k is set. Writes the padding too. NULL: A is read
+     where it lies. */
+  void (*pack_a)(void *out, const float *a, const float *q, size_t m, size_t k, size_t R);
+  /* By how much a rank of R extends k: the low-rank part is then multiplied with the rest, and pack_v packs it. NULL:
+     by nothing, the macrokernel multiplies Q and V in fp32. */
+  size_t (*rank_k)(size_t R);
+  /* Packs all rows of one panel from columns of B: column j < n is the k floats at columns[j]. */
+  void (*pack_b_columns)(float *panel, const float *const *columns, size_t n, size_t k);
+  /* Packs one row of one panel from `vnni` rows of B, n columns of each; a NULL row is zero. */
+  void (*pack_b_rows)(float *panel_row, const float *const *rows, size_t n);
+  /* Packs the rank_k(R) rows of one panel from R rows of V, v_stride apart, n columns of each, times scale. */
+  void (*pack_v)(float *panel_rows, const float *v, size_t v_stride, size_t n, size_t R, float scale);
+  void (*macrokernel)(const struct gemm_block *block);
 };
 
-enum { KERNELS_PANEL_MAX = 32, KERNELS_PACKED_MAX = 2 };
+enum { GEMM_NR_MAX = 32, GEMM_VNNI_MAX = 2 };
 
 /* scratch: scratch(...) floats. lse = log of the sum of exp of each row. backward writes dq, dk, dv. */
 struct attention_kernels {
@@ -89,8 +93,8 @@ struct attention_kernels {
 struct kernels {
   const char *isa;
   const struct attention_kernels *attention;
-  const struct multiplier *fp32;
-  const struct multiplier *rounded; /* floats that were rounded to bf16: where the processor multiplies no bf16 */
+  const struct gemm_ukernel *gemm_fp32;
+  const struct gemm_ukernel *gemm_bf16_emulated; /* fp32 arithmetic on inputs rounded to bf16 */
   /* C (m x n, rows ldc apart) = [C if accumulate +] alpha * A B. A's element (i, k) lies at
      a[i * row_a + k * col_a]: transposes are strides. B is depth x n, rows ldb apart. For products
      with one small dimension, where BLAS is slow. */
@@ -141,8 +145,8 @@ struct kernels {
 
 extern const struct kernels kernels_avx2, kernels_avx512;
 extern const struct attention_kernels attention_kernels_avx2, attention_kernels_avx512;
-/* Products of bf16 numbers with float sums: worker/backend/cpu/bf16/. */
-extern const struct multiplier multiplier_avx512_bf16, multiplier_amx;
+/* bf16 inputs, fp32 accumulation: worker/backend/cpu/bf16/. */
+extern const struct gemm_ukernel gemm_ukernel_avx512_bf16, gemm_ukernel_amx;
 extern const struct attention_kernels attention_kernels_amx;
 
 #endif

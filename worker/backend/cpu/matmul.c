@@ -3,30 +3,31 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Blocking. C is cut into tasks of MC x NC, k into parts of KC. */
 enum {
-  GROUP_FLOATS = 64 << 10, /* a packed group: half of a small second-level cache */
-  GROUP_MOST = 4096,       /* columns */
-  DEPTH_MAX = 1024,        /* longer sums are cut into parts */
-  DEPTH_STRAIGHT = 256,
-  BLOCK_MAX = 256,    /* the largest block of a quantised type: parts are multiples of it */
-  ROWS_LEAST = 256,   /* of a task: decoding is shared by many rows, */
-  TASKS_A_THREAD = 8, /* but all cores find work to the end */
-  TASKS_LEAST = 4,
-  CONVERT_ROWS = 64, /* of a task that converts A */
-  ALIGN_FLOATS = 16, /* a line of cache */
-  ROWS_AHEAD = 8,
+  B_BLOCK_FLOATS = 64 << 10, /* a packed KC x NC block of B: half of a small L2 */
+  NC_MAX = 4096,
+  KC_MAX = 1024,
+  KC_MAX_ROWS = 256,     /* where rows of B are packed: NC is then large, so that long pieces of the rows are read */
+  QUANT_BLOCK_MAX = 256, /* the largest block of a quantised type: KC is a multiple of it */
+  MC_MIN = 256,          /* decoding and packing are shared by many rows, */
+  TASKS_PER_THREAD = 8,  /* but all cores have work until the end */
+  TASKS_PER_THREAD_MIN = 4,
+  PACK_A_ROWS = 64, /* of a task that packs A */
+  CACHE_LINE_FLOATS = 16,
+  PREFETCH_ROWS = 8,
 };
 
-struct pass {
+struct gemm {
   const struct matmul *p;
-  const struct multiplier *m;
-  const unsigned char *a;      /* A as m reads it */
-  size_t columns, depth, part; /* of B; of a sum's part */
-  size_t lda;                  /* numbers a row of A */
-  size_t group, groups;        /* columns of a task */
-  size_t chunk, chunks;        /* rows of a task */
-  float *converted;            /* room for A */
-  float *scratch;
+  const struct gemm_ukernel *u;
+  const unsigned char *a; /* as the ukernel reads it */
+  size_t lda;             /* elements */
+  size_t n, k, kc;
+  size_t nc, n_blocks;
+  size_t mc, m_blocks;
+  float *packed_a;
+  float *thread_scratch;
   size_t thread_floats;
 };
 
@@ -38,246 +39,243 @@ static size_t round_up(size_t n, size_t to) {
   return ceil_div(n, to) * to;
 }
 
-/* What the low-rank part adds to the depth, and rows of floats that it adds to a panel: one of both. */
-static size_t rank_depth(const struct multiplier *m, size_t R) {
-  return m->rank_depth ? m->rank_depth(R) : 0;
+/* The low-rank part either extends k, or is R further rows of a panel. */
+static size_t rank_k(const struct gemm_ukernel *u, size_t R) {
+  return u->rank_k ? u->rank_k(R) : 0;
 }
 
-static size_t rank_rows(const struct multiplier *m, size_t R) {
-  return m->rank_depth ? 0 : R;
+static size_t rank_rows(const struct gemm_ukernel *u, size_t R) {
+  return u->rank_k ? 0 : R;
 }
 
-static size_t decode_floats(const struct multiplier *m) {
-  return m->panel * DEPTH_MAX; /* a panel's rows; a group's columns are fewer */
+/* Room for the decoded columns of one panel, or for vnni decoded rows of a block, which are fewer. */
+static size_t decode_floats(const struct gemm_ukernel *u) {
+  return u->nr * KC_MAX;
 }
 
-/* --- packing -------------------------------------------------------------------------------------- */
+/* --- packing B ------------------------------------------------------------------------------------ */
 
-/* The panels of one part of the sums. */
-struct panels {
-  float *at;
-  size_t first, count; /* columns */
-  size_t from, depth;  /* of B's rows; depth 0 .. */
-  size_t rows;         /* of a panel */
+/* A packed block: columns [j, j + nc) and rows [k, k + kc) of B. */
+struct packed_b {
+  float *panels;
+  size_t j, nc;
+  size_t k, kc;
+  size_t panel_rows;
 };
 
-/* Row 0 starts the sums, then the depth's, then R of V. */
-static float *panel_row(const struct pass *pass, const struct panels *panels, size_t panel, size_t row) {
-  return panels->at + (panel * panels->rows + row) * pass->m->panel;
+/* Row 0 of a panel is the bias, then follow kc rows of B, then R rows of V. */
+static float *panel_row(const struct gemm *g, const struct packed_b *b, size_t panel, size_t row) {
+  return b->panels + (panel * b->panel_rows + row) * g->u->nr;
 }
 
-static size_t columns_of(const struct pass *pass, const struct panels *panels, size_t panel) {
-  size_t width = pass->m->panel, left = panels->count - panel * width;
-  return left < width ? left : width;
+static size_t panel_columns(const struct gemm *g, const struct packed_b *b, size_t panel) {
+  size_t nr = g->u->nr, left = b->nc - panel * nr;
+  return left < nr ? left : nr;
 }
 
-/* A row of all panels from floats, times `scale`; NULL: zeros. */
-static void spread(const struct pass *pass, const struct panels *panels, size_t row, const float *from, float scale) {
-  size_t width = pass->m->panel;
-  for (size_t p = 0; p * width < panels->count; p++) {
-    float *to = panel_row(pass, panels, p, row);
-    size_t n = columns_of(pass, panels, p);
+/* Packs one fp32 row of all panels, times `scale`; NULL: zeros. */
+static void pack_fp32_row(const struct gemm *g, const struct packed_b *b, size_t row, const float *from, float scale) {
+  size_t nr = g->u->nr;
+  for (size_t p = 0; p * nr < b->nc; p++) {
+    float *to = panel_row(g, b, p, row);
+    size_t n = panel_columns(g, b, p);
     for (size_t j = 0; j < n; j++)
-      to[j] = from ? from[p * width + j] * scale : 0.0f;
-    memset(to + n, 0, (width - n) * sizeof *to);
+      to[j] = from ? from[p * nr + j] * scale : 0.0f;
+    memset(to + n, 0, (nr - n) * sizeof *to);
   }
 }
 
-/* B is the weight's transpose: its columns are rows of the weight. */
-static void pack_transposed(const struct pass *pass, const struct panels *panels, float *scratch) {
-  size_t width = pass->m->panel;
-  const float *rows[KERNELS_PANEL_MAX];
-  for (size_t p = 0; p * width < panels->count; p++) {
-    size_t n = columns_of(pass, panels, p);
+/* B is the weight's transpose: a column of B is a row of the weight. */
+static void pack_b_columns(const struct gemm *g, const struct packed_b *b, float *decoded) {
+  size_t nr = g->u->nr;
+  const float *columns[GEMM_NR_MAX];
+  for (size_t p = 0; p * nr < b->nc; p++) {
+    size_t n = panel_columns(g, b, p);
     for (size_t j = 0; j < n; j++)
-      rows[j] = weight_part(pass->p->weight, panels->first + p * width + j, panels->from, panels->depth,
-                            scratch + j * panels->depth);
-    pass->m->pack_columns(panel_row(pass, panels, p, 1), rows, n, panels->depth);
+      columns[j] = weight_part(g->p->weight, b->j + p * nr + j, b->k, b->kc, decoded + j * b->kc);
+    g->u->pack_b_columns(panel_row(g, b, p, 1), columns, n, b->kc);
   }
 }
 
-/* Pieces of rows are too short for the processor to see that the next row's follows: they are asked for some rows
-   ahead. */
-static void pack_straight(const struct pass *pass, const struct panels *panels, float *scratch) {
-  const struct multiplier *m = pass->m;
-  const struct weight *w = pass->p->weight;
-  const float *rows[KERNELS_PACKED_MAX], *pieces[KERNELS_PACKED_MAX];
-  size_t padded = round_up(panels->depth, m->depth_block);
-  for (size_t k = 0; k < padded; k += m->packed) {
-    for (size_t i = 0; i < m->packed; i++)
-      rows[i] = k + i < panels->depth
-                    ? weight_part(w, panels->from + k + i, panels->first, panels->count, scratch + i * panels->count)
-                    : NULL;
-    for (size_t i = 0; i < m->packed; i++)
-      weight_fetch(w, panels->from + k + i + ROWS_AHEAD, panels->first, panels->count);
-    for (size_t p = 0; p * m->panel < panels->count; p++) {
-      for (size_t i = 0; i < m->packed; i++)
-        pieces[i] = rows[i] ? rows[i] + p * m->panel : NULL;
-      m->pack_row(panel_row(pass, panels, p, 1 + k / m->packed), pieces, columns_of(pass, panels, p));
+/* B is the weight. The pieces of its rows are too short for the hardware to prefetch the next row's piece. */
+static void pack_b_rows(const struct gemm *g, const struct packed_b *b, float *decoded) {
+  const struct gemm_ukernel *u = g->u;
+  const struct weight *w = g->p->weight;
+  const float *rows[GEMM_VNNI_MAX], *pieces[GEMM_VNNI_MAX];
+  size_t padded = round_up(b->kc, u->k_block);
+  for (size_t k = 0; k < padded; k += u->vnni) {
+    for (size_t i = 0; i < u->vnni; i++)
+      rows[i] = k + i < b->kc ? weight_part(w, b->k + k + i, b->j, b->nc, decoded + i * b->nc) : NULL;
+    for (size_t i = 0; i < u->vnni; i++)
+      weight_prefetch(w, b->k + k + i + PREFETCH_ROWS, b->j, b->nc);
+    for (size_t p = 0; p * u->nr < b->nc; p++) {
+      for (size_t i = 0; i < u->vnni; i++)
+        pieces[i] = rows[i] ? rows[i] + p * u->nr : NULL;
+      u->pack_b_rows(panel_row(g, b, p, 1 + k / u->vnni), pieces, panel_columns(g, b, p));
     }
   }
 }
 
-static void pack_low_rank(const struct pass *pass, const struct panels *panels, size_t row) {
-  const struct matmul *p = pass->p;
-  const struct multiplier *m = pass->m;
-  const float *v = p->v + panels->first;
-  for (size_t r = 0; r < rank_rows(m, p->R); r++)
-    spread(pass, panels, row + r, v + r * pass->columns, p->sign);
-  for (size_t i = 0; rank_depth(m, p->R) && i * m->panel < panels->count; i++)
-    m->pack_rank(panel_row(pass, panels, i, row), v + i * m->panel, pass->columns, columns_of(pass, panels, i), p->R,
-                 p->sign);
+static void pack_v(const struct gemm *g, const struct packed_b *b, size_t row) {
+  const struct matmul *p = g->p;
+  const struct gemm_ukernel *u = g->u;
+  const float *v = p->v + b->j;
+  for (size_t r = 0; r < rank_rows(u, p->R); r++)
+    pack_fp32_row(g, b, row + r, v + r * g->n, p->sign);
+  for (size_t i = 0; rank_k(u, p->R) && i * u->nr < b->nc; i++)
+    u->pack_v(panel_row(g, b, i, row), v + i * u->nr, g->n, panel_columns(g, b, i), p->R, p->sign);
 }
 
-/* --- one task ------------------------------------------------------------------------------------- */
+/* --- tasks ---------------------------------------------------------------------------------------- */
 
-static void task(void *payload, size_t index, int thread) {
-  const struct pass *pass = payload;
-  const struct matmul *p = pass->p;
-  const struct multiplier *m = pass->m;
-  size_t row = index / pass->groups * pass->chunk, first = index % pass->groups * pass->group;
-  size_t rows = p->rows - row < pass->chunk ? p->rows - row : pass->chunk;
-  size_t columns = pass->columns - first < pass->group ? pass->columns - first : pass->group;
-  float *scratch = pass->scratch + (size_t)thread * pass->thread_floats;
-  for (size_t from = 0; from < pass->depth; from += pass->part) {
-    bool last = from + pass->part >= pass->depth;
-    size_t depth = last ? pass->depth - from : pass->part, R = last ? p->R : 0;
-    size_t own = round_up(depth, m->depth_block), padded = own + rank_depth(m, R);
-    struct panels panels = {.at = scratch + decode_floats(m),
-                            .first = first,
-                            .count = columns,
-                            .from = from,
-                            .depth = depth,
-                            .rows = 1 + padded / m->packed + rank_rows(m, R)};
-    spread(pass, &panels, 0, from == 0 && p->bias ? p->bias + first : NULL, 1);
-    (p->transposed ? pack_transposed : pack_straight)(pass, &panels, scratch);
+/* An MC x NC block of C. */
+static void block_task(void *payload, size_t index, int thread) {
+  const struct gemm *g = payload;
+  const struct matmul *p = g->p;
+  const struct gemm_ukernel *u = g->u;
+  size_t i = index / g->n_blocks * g->mc, j = index % g->n_blocks * g->nc;
+  size_t m = p->rows - i < g->mc ? p->rows - i : g->mc, n = g->n - j < g->nc ? g->n - j : g->nc;
+  float *scratch = g->thread_scratch + (size_t)thread * g->thread_floats;
+  for (size_t k = 0; k < g->k; k += g->kc) {
+    bool last = k + g->kc >= g->k;
+    size_t kc = last ? g->k - k : g->kc, R = last ? p->R : 0;
+    size_t kc_padded = round_up(kc, u->k_block), kc_all = kc_padded + rank_k(u, R);
+    struct packed_b b = {.panels = scratch + decode_floats(u),
+                         .j = j,
+                         .nc = n,
+                         .k = k,
+                         .kc = kc,
+                         .panel_rows = 1 + kc_all / u->vnni + rank_rows(u, R)};
+    pack_fp32_row(g, &b, 0, k == 0 && p->bias ? p->bias + j : NULL, 1);
+    (p->transposed ? pack_b_columns : pack_b_rows)(g, &b, scratch);
     if (R)
-      pack_low_rank(pass, &panels, 1 + own / m->packed);
-    m->run(&(struct panel_product){.c = p->c + row * pass->columns + first,
-                                   .ldc = pass->columns,
-                                   .a = pass->a + (row * pass->lda + from * m->row_block) * m->number,
-                                   .lda = pass->lda,
-                                   .q = R ? p->q + row * R : NULL,
-                                   .panels = panels.at,
-                                   .rows = rows,
-                                   .columns = columns,
-                                   .depth = padded,
-                                   .R = rank_rows(m, R),
-                                   .accumulate = p->accumulate || from > 0});
+      pack_v(g, &b, 1 + kc_padded / u->vnni);
+    u->macrokernel(&(struct gemm_block){.c = p->c + i * g->n + j,
+                                        .ldc = g->n,
+                                        .a = g->a + (i * g->lda + k * u->m_block) * u->element_size,
+                                        .lda = g->lda,
+                                        .q = R ? p->q + i * R : NULL,
+                                        .panels = b.panels,
+                                        .m = m,
+                                        .n = n,
+                                        .k = kc_all,
+                                        .R = rank_rows(u, R),
+                                        .accumulate = p->accumulate || k > 0});
   }
 }
 
-static void convert_task(void *payload, size_t index, int thread) {
+static void pack_a_task(void *payload, size_t index, int thread) {
   (void)thread;
-  const struct pass *pass = payload;
-  size_t first = index * CONVERT_ROWS, left = pass->p->rows - first;
-  unsigned char *out = (unsigned char *)pass->converted + first * pass->lda * pass->m->number;
-  const struct matmul *p = pass->p;
-  pass->m->convert((void *)out, p->a + first * pass->depth, p->R ? p->q + first * p->R : NULL,
-                   left < CONVERT_ROWS ? left : CONVERT_ROWS, pass->depth, p->R);
+  const struct gemm *g = payload;
+  const struct matmul *p = g->p;
+  size_t i = index * PACK_A_ROWS, left = p->rows - i;
+  unsigned char *out = (unsigned char *)g->packed_a + i * g->lda * g->u->element_size;
+  g->u->pack_a((void *)out, p->a + i * g->k, p->R ? p->q + i * p->R : NULL, left < PACK_A_ROWS ? left : PACK_A_ROWS,
+               g->k, p->R);
 }
 
-/* --- how it is cut -------------------------------------------------------------------------------- */
+/* --- blocking ------------------------------------------------------------------------------------- */
 
-static size_t row_numbers(const struct multiplier *m, size_t depth, size_t R) {
-  return round_up(depth, m->depth_block) + rank_depth(m, R);
+static size_t packed_lda(const struct gemm_ukernel *u, size_t k, size_t R) {
+  return round_up(k, u->k_block) + rank_k(u, R);
 }
 
-static size_t converted_floats(const struct multiplier *m, size_t rows, size_t depth, size_t R) {
-  size_t bytes = round_up(rows, m->row_step) * row_numbers(m, depth, R) * m->number;
-  return m->convert ? round_up(bytes / sizeof(float), ALIGN_FLOATS) : 0;
+static size_t packed_a_floats(const struct gemm_ukernel *u, size_t rows, size_t k, size_t R) {
+  size_t bytes = round_up(rows, u->mr) * packed_lda(u, k, R) * u->element_size;
+  return u->pack_a ? round_up(bytes / sizeof(float), CACHE_LINE_FLOATS) : 0;
 }
 
-static size_t thread_floats(const struct multiplier *m, size_t R) {
-  size_t panels = GROUP_FLOATS + (1 + rank_rows(m, R) + rank_depth(m, R)) *
-                                     BLOCK_MAX; /* one step of columns may be wider than a group should be */
-  return round_up(decode_floats(m) + panels, ALIGN_FLOATS);
+/* A block of B has B_BLOCK_FLOATS, or more where NC is one block of a quantised type. */
+static size_t thread_floats(const struct gemm_ukernel *u, size_t R) {
+  size_t more = (1 + rank_rows(u, R) + rank_k(u, R)) * QUANT_BLOCK_MAX;
+  return round_up(decode_floats(u) + B_BLOCK_FLOATS + more, CACHE_LINE_FLOATS);
 }
 
-size_t matmul_scratch(const struct backend *b, size_t rows, size_t depth, size_t R) {
-  return ALIGN_FLOATS + converted_floats(b->multiplier, rows, depth, R) +
-         (size_t)pool_threads(b->pool) * thread_floats(b->multiplier, R);
+size_t matmul_scratch(const struct backend *b, size_t rows, size_t k, size_t R) {
+  return CACHE_LINE_FLOATS + packed_a_floats(b->gemm, rows, k, R) +
+         (size_t)pool_threads(b->pool) * thread_floats(b->gemm, R);
 }
 
-/* How sums are cut depends on the shapes alone. Groups are whole panels, and whole blocks where B's rows are the
-   weight's. */
-static void cut_columns(struct pass *pass, int threads) {
-  const struct matmul *p = pass->p;
-  size_t block = p->transposed ? 1 : weight_block(p->weight), width = pass->m->panel;
-  size_t step = block > width ? block : width, deepest = GROUP_FLOATS / step / BLOCK_MAX * BLOCK_MAX;
-  size_t longest = p->transposed ? DEPTH_MAX : DEPTH_STRAIGHT; /* then a group is wide: long pieces of the rows */
-  deepest = deepest < longest ? deepest : longest;
-  pass->part = pass->depth;
-  if (pass->depth > deepest)
-    pass->part = round_up(ceil_div(pass->depth, ceil_div(pass->depth, deepest)), BLOCK_MAX);
-  size_t rows = 1 + (pass->part + rank_depth(pass->m, p->R)) / pass->m->packed + rank_rows(pass->m, p->R);
-  size_t most = GROUP_FLOATS / rows / step * step;
-  most = most < step ? step : most < GROUP_MOST ? most : GROUP_MOST;
-  size_t groups = ceil_div(pass->columns, most);
-  size_t least = ceil_div((size_t)threads * TASKS_LEAST, ceil_div(p->rows, ROWS_LEAST));
-  groups = groups < least && threads > 1 ? least : groups;
-  pass->group = round_up(ceil_div(pass->columns, groups), step);
-  pass->groups = ceil_div(pass->columns, pass->group);
+/* KC decides the order of sums, so it depends on the shapes alone. NC is a multiple of NR, and of the quantised type's
+   block where rows of the weight are packed; it may depend on the number of threads. */
+static void choose_kc_and_nc(struct gemm *g, int threads) {
+  const struct matmul *p = g->p;
+  size_t quant_block = p->transposed ? 1 : weight_block(p->weight), nr = g->u->nr;
+  size_t step = quant_block > nr ? quant_block : nr;
+  size_t kc_max = B_BLOCK_FLOATS / step / QUANT_BLOCK_MAX * QUANT_BLOCK_MAX;
+  size_t kc_limit = p->transposed ? KC_MAX : KC_MAX_ROWS;
+  kc_max = kc_max < kc_limit ? kc_max : kc_limit;
+  g->kc = g->k;
+  if (g->k > kc_max)
+    g->kc = round_up(ceil_div(g->k, ceil_div(g->k, kc_max)), QUANT_BLOCK_MAX);
+  size_t panel_rows = 1 + (g->kc + rank_k(g->u, p->R)) / g->u->vnni + rank_rows(g->u, p->R);
+  size_t nc_max = B_BLOCK_FLOATS / panel_rows / step * step;
+  nc_max = nc_max < step ? step : nc_max < NC_MAX ? nc_max : NC_MAX;
+  size_t blocks = ceil_div(g->n, nc_max);
+  size_t blocks_min = ceil_div((size_t)threads * TASKS_PER_THREAD_MIN, ceil_div(p->rows, MC_MIN));
+  blocks = blocks < blocks_min && threads > 1 ? blocks_min : blocks;
+  g->nc = round_up(ceil_div(g->n, blocks), step);
+  g->n_blocks = ceil_div(g->n, g->nc);
 }
 
-static void cut_rows(struct pass *pass, int threads) {
-  size_t rows = pass->p->rows, wanted = ceil_div((size_t)threads * TASKS_A_THREAD, pass->groups);
-  size_t chunk = ceil_div(rows, wanted), most = pass->m->rows_most;
-  chunk = chunk < ROWS_LEAST ? ROWS_LEAST : chunk > most ? most : chunk;
+static void choose_mc(struct gemm *g, int threads) {
+  size_t rows = g->p->rows, blocks = ceil_div((size_t)threads * TASKS_PER_THREAD, g->n_blocks);
+  size_t mc = ceil_div(rows, blocks), mc_max = g->u->mc_max;
+  mc = mc < MC_MIN ? MC_MIN : mc > mc_max ? mc_max : mc;
   if (threads == 1)
-    chunk = most;
-  pass->chunks = ceil_div(rows, chunk);
-  pass->chunk = round_up(ceil_div(rows, pass->chunks), pass->m->row_step);
-  pass->chunks = ceil_div(rows, pass->chunk);
+    mc = mc_max;
+  g->m_blocks = ceil_div(rows, mc);
+  g->mc = round_up(ceil_div(rows, g->m_blocks), g->u->mr);
+  g->m_blocks = ceil_div(rows, g->mc);
 }
 
 void matmul_run(const struct backend *b, const struct matmul *p, float *scratch) {
-  struct pass pass = {.p = p, .m = b->multiplier, .a = (const unsigned char *)p->a};
+  struct gemm g = {.p = p, .u = b->gemm, .a = (const unsigned char *)p->a};
   if (p->rows == 0)
     return;
-  size_t line = ALIGN_FLOATS * sizeof *scratch, past = (uintptr_t)scratch % line;
-  pass.converted = scratch + (past ? (line - past) / sizeof *scratch : 0);
-  pass.columns = p->transposed ? p->weight->rows : p->weight->cols;
-  pass.depth = p->transposed ? p->weight->cols : p->weight->rows;
-  pass.lda = row_numbers(pass.m, pass.depth, p->R);
-  pass.scratch = pass.converted + converted_floats(pass.m, p->rows, pass.depth, p->R);
-  pass.thread_floats = thread_floats(pass.m, p->R);
-  cut_columns(&pass, pool_threads(b->pool));
-  cut_rows(&pass, pool_threads(b->pool));
-  if (pass.m->convert) {
-    pool_run(b->pool, ceil_div(p->rows, CONVERT_ROWS), convert_task, &pass);
-    pass.a = (const unsigned char *)pass.converted;
+  size_t line = CACHE_LINE_FLOATS * sizeof *scratch, past = (uintptr_t)scratch % line;
+  g.packed_a = scratch + (past ? (line - past) / sizeof *scratch : 0);
+  g.n = p->transposed ? p->weight->rows : p->weight->cols;
+  g.k = p->transposed ? p->weight->cols : p->weight->rows;
+  g.lda = packed_lda(g.u, g.k, p->R);
+  g.thread_scratch = g.packed_a + packed_a_floats(g.u, p->rows, g.k, p->R);
+  g.thread_floats = thread_floats(g.u, p->R);
+  choose_kc_and_nc(&g, pool_threads(b->pool));
+  choose_mc(&g, pool_threads(b->pool));
+  if (g.u->pack_a) {
+    pool_run(b->pool, ceil_div(p->rows, PACK_A_ROWS), pack_a_task, &g);
+    g.a = (const unsigned char *)g.packed_a;
   }
-  pool_run(b->pool, pass.chunks * pass.groups, task, &pass);
+  pool_run(b->pool, g.m_blocks * g.n_blocks, block_task, &g);
 }
 
-/* --- thin ones ------------------------------------------------------------------------------------ */
+/* --- tall-skinny ---------------------------------------------------------------------------------- */
 
-enum { THIN_ROWS = 24, THIN_COLS = BLOCK_MAX };
+enum { SKINNY_ROWS = 24, SKINNY_COLS = QUANT_BLOCK_MAX };
 
-/* A block of the weight as floats, *stride apart. */
-static const float *thin_block(size_t *stride, const struct weight *w, size_t row, size_t rows, size_t col, size_t cols,
-                               float own[THIN_ROWS * THIN_COLS]) {
+/* A block of the weight in fp32, its rows *stride apart: where it lies, or decoded. */
+static const float *fp32_block(size_t *stride, const struct weight *w, size_t row, size_t rows, size_t col, size_t cols,
+                               float decoded[SKINNY_ROWS * SKINNY_COLS]) {
   *stride = w->cols;
   if (w->type == GGML_F32 && !w->heads)
     return weight_part(w, row, col, cols, NULL);
   *stride = cols;
   for (size_t i = 0; i < rows; i++) {
-    const float *part = weight_part(w, row + i, col, cols, own + i * cols);
-    if (part != own + i * cols)
-      memcpy(own + i * cols, part, cols * sizeof *own);
+    const float *part = weight_part(w, row + i, col, cols, decoded + i * cols);
+    if (part != decoded + i * cols)
+      memcpy(decoded + i * cols, part, cols * sizeof *decoded);
   }
-  return own;
+  return decoded;
 }
 
-static void thin(float *y, const struct weight *w, const float *u, size_t R, bool transposed,
-                 const struct kernels *kernels) {
-  float own[THIN_ROWS * THIN_COLS];
-  for (size_t row = 0; row < w->rows; row += THIN_ROWS) {
-    size_t rows = w->rows - row < THIN_ROWS ? w->rows - row : THIN_ROWS, stride;
-    for (size_t col = 0; col < w->cols; col += THIN_COLS) {
-      size_t cols = w->cols - col < THIN_COLS ? w->cols - col : THIN_COLS;
-      const float *block = thin_block(&stride, w, row, rows, col, cols, own);
+static void skinny(float *y, const struct weight *w, const float *u, size_t R, bool transposed,
+                   const struct kernels *kernels) {
+  float decoded[SKINNY_ROWS * SKINNY_COLS];
+  for (size_t row = 0; row < w->rows; row += SKINNY_ROWS) {
+    size_t rows = w->rows - row < SKINNY_ROWS ? w->rows - row : SKINNY_ROWS, stride;
+    for (size_t col = 0; col < w->cols; col += SKINNY_COLS) {
+      size_t cols = w->cols - col < SKINNY_COLS ? w->cols - col : SKINNY_COLS;
+      const float *block = fp32_block(&stride, w, row, rows, col, cols, decoded);
       if (transposed)
         kernels->gemm(y + col * R, R, block, 1, stride, u + row * R, R, cols, R, rows, 1.0f, true);
       else
@@ -286,11 +284,11 @@ static void thin(float *y, const struct weight *w, const float *u, size_t R, boo
   }
 }
 
-void matmul_thin(float *y, const struct weight *w, const float *u, size_t R, const struct kernels *kernels) {
-  thin(y, w, u, R, false, kernels);
+void matmul_skinny(float *y, const struct weight *w, const float *u, size_t R, const struct kernels *kernels) {
+  skinny(y, w, u, R, false, kernels);
 }
 
-void matmul_thin_transposed(float *y, const struct weight *w, const float *u, size_t R,
-                             const struct kernels *kernels) {
-  thin(y, w, u, R, true, kernels);
+void matmul_skinny_transposed(float *y, const struct weight *w, const float *u, size_t R,
+                              const struct kernels *kernels) {
+  skinny(y, w, u, R, true, kernels);
 }

@@ -1,27 +1,26 @@
-/* Products of activations with a frozen matrix, on the pool: most of a step's arithmetic.
+/* Matmuls with a frozen operand: most of a step's arithmetic. They run on the pool.
 
-   The matrix is taken where it lies. A task takes a group of its columns (as they are in the product), decodes and
-   packs them into panels that fit the core's cache, and multiplies all of its rows with them; so a weight is
-   decoded once for several hundred rows, in whatever type its file has it, and no packed copy needs memory.
-   An adapter's low-rank part and the bias are further rows of the panel, always floats.
+   The weight stays where its file has it, in the file's type. A task decodes and packs a KC x NC block of it that fits
+   L2, and multiplies several hundred rows of activations with the block. So a weight is decoded once for many rows, and
+   there is no packed or dequantised copy of it in memory. The bias and an adapter's low-rank part are rows of the
+   packed block, in fp32.
 
-   With precision bf16, A and B are rounded to bf16 (to nearest even) before they are multiplied; sums are floats. */
+   With precision bf16, A and B are rounded to bf16 (nearest, ties to even); accumulation is fp32. */
 #ifndef WORKER_BACKEND_CPU_MATMUL_H
 #define WORKER_BACKEND_CPU_MATMUL_H
 
 #include "worker/backend/backend.h"
 #include "worker/backend/weight.h"
 
-/* C = [C +] A B + sign * Q V + bias, all row-major and without gaps unless a stride says so. B is the weight's
-   transpose (rows x cols becomes cols x rows: the forward direction) or the weight itself (backward).
-   C: rows x columns(B), A: rows x depth(B), Q: rows x R, V: R x columns(B). Every element of C is summed in an
-   order that depends on the shapes alone. */
+/* C = [C +] A B + sign * Q V + bias. B is the weight's transpose (forward) or the weight itself (backward).
+   C: rows x columns(B), A: rows x k(B), Q: rows x R, V: R x columns(B), all fp32, row-major, without gaps.
+   The order in which an element of C is summed depends on the shapes alone. */
 struct matmul {
   float *c;
   const float *a;
   size_t rows;
   const struct weight *weight;
-  bool transposed;
+  bool transposed; /* B is the weight's transpose */
   bool accumulate; /* add to C */
   size_t R;        /* 0: no low-rank part */
   const float *q, *v;
@@ -29,14 +28,14 @@ struct matmul {
   const float *bias; /* columns(B), or NULL */
 };
 
-/* Floats of scratch that products of up to `rows` rows, with B up to `depth` deep and a rank up to R, need. */
-size_t matmul_scratch(const struct backend *backend, size_t rows, size_t depth, size_t R);
-void matmul_run(const struct backend *backend, const struct matmul *product, float *scratch);
+/* Floats of scratch for matmuls of up to `rows` rows, with up to k rows of B and a rank of up to R. */
+size_t matmul_scratch(const struct backend *backend, size_t rows, size_t k, size_t R);
+void matmul_run(const struct backend *backend, const struct matmul *matmul, float *scratch);
 
-/* An adapter's products with its weight, on one thread: y (rows x R) = W u, u: cols x R; y (cols x R) += W^T u,
-   u: rows x R. */
-void matmul_thin(float *y, const struct weight *weight, const float *u, size_t R, const struct kernels *kernels);
-void matmul_thin_transposed(float *y, const struct weight *weight, const float *u, size_t R,
-                             const struct kernels *kernels);
+/* Tall-skinny GEMMs of a weight with an adapter's R columns, on one thread.
+   y (rows x R) = W u with u cols x R; transposed: y (cols x R) += W^T u with u rows x R. */
+void matmul_skinny(float *y, const struct weight *weight, const float *u, size_t R, const struct kernels *kernels);
+void matmul_skinny_transposed(float *y, const struct weight *weight, const float *u, size_t R,
+                              const struct kernels *kernels);
 
 #endif

@@ -1,5 +1,5 @@
-/* Products with a frozen matrix against plain loops in double: every instruction set, both directions, types that
-   are decoded, sums in several parts, both precisions, and any number of threads. */
+/* Matmuls with a frozen operand against plain loops in double: every instruction set, both directions, types that are
+   decoded, k in several parts of KC, both precisions, and any number of threads. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,7 +17,7 @@ enum { FLOATS_MAX = 300 * 2600, RANK_MAX = 24 };
 
 static float numbers[FLOATS_MAX], a[FLOATS_MAX], c[FLOATS_MAX], again[FLOATS_MAX], start[FLOATS_MAX],
     decoded[FLOATS_MAX];
-static float rounded_a[FLOATS_MAX], rounded_w[FLOATS_MAX]; /* what a product of the precision multiplies */
+static float rounded_a[FLOATS_MAX], rounded_w[FLOATS_MAX]; /* inputs as the precision rounds them */
 static float q[FLOATS_MAX], v[FLOATS_MAX], bias[FLOATS_MAX];
 static unsigned char bytes[FLOATS_MAX * 4];
 
@@ -45,8 +45,8 @@ static struct weight make(size_t rows, size_t cols, enum ggml_type type, size_t 
   return w;
 }
 
-/* As a product of that precision sees them. */
-static void see(float *out, const float *in, size_t count, enum precision precision) {
+/* Rounds as a matmul of that precision rounds its inputs. */
+static void round_to(float *out, const float *in, size_t count, enum precision precision) {
   static unsigned char brain[FLOATS_MAX * 2];
   memcpy(out, in, count * sizeof *out);
   if (precision == PRECISION_BF16 && ggml_from_f32(brain, in, GGML_BF16, count))
@@ -57,23 +57,23 @@ static enum precision precision;
 
 static void check(const struct backend *backend, struct matmul p, struct weight w) {
   p.weight = &w;
-  see(rounded_a, a, p.rows * (p.transposed ? w.cols : w.rows), precision);
-  see(rounded_w, decoded, w.rows * w.cols, precision);
-  size_t columns = p.transposed ? w.rows : w.cols, depth = p.transposed ? w.cols : w.rows;
-  float *scratch = malloc(matmul_scratch(backend, p.rows, depth, p.R) * sizeof *scratch);
+  round_to(rounded_a, a, p.rows * (p.transposed ? w.cols : w.rows), precision);
+  round_to(rounded_w, decoded, w.rows * w.cols, precision);
+  size_t columns = p.transposed ? w.rows : w.cols, K = p.transposed ? w.cols : w.rows;
+  float *scratch = malloc(matmul_scratch(backend, p.rows, K, p.R) * sizeof *scratch);
   p.a = a, p.c = c, p.q = q, p.v = v;
   memcpy(c, start, (p.rows * columns + 3) * sizeof *c);
   matmul_run(backend, &p, scratch);
   for (size_t i = 0; i < p.rows; i++)
     for (size_t j = 0; j < columns; j++) {
       double want = (p.accumulate ? (double)start[i * columns + j] : 0) + (p.bias ? (double)p.bias[j] : 0);
-      for (size_t k = 0; k < depth; k++)
-        want += (double)rounded_a[i * depth + k] * (double)rounded_w[p.transposed ? j * w.cols + k : k * w.cols + j];
+      for (size_t k = 0; k < K; k++)
+        want += (double)rounded_a[i * K + k] * (double)rounded_w[p.transposed ? j * w.cols + k : k * w.cols + j];
       for (size_t r = 0; r < p.R; r++)
         want += (double)p.sign * (double)q[i * p.R + r] * (double)v[r * columns + j];
-      if (!(fabs(want - (double)c[i * columns + j]) < 2e-6 * (double)(depth + 20)))
+      if (!(fabs(want - (double)c[i * columns + j]) < 2e-6 * (double)(K + 20)))
         fail_msg("%s, %s %zu x %zu, rows %zu, R %zu, transposed %d: element (%zu, %zu) is %g, not %g",
-                 backend_isa(backend), backend->multiplier->name, w.rows, w.cols, p.rows, p.R, p.transposed, i, j,
+                 backend_isa(backend), backend->gemm->name, w.rows, w.cols, p.rows, p.R, p.transposed, i, j,
                  (double)c[i * columns + j], want);
     }
   assert_memory_equal(c + p.rows * columns, start + p.rows * columns, 3 * sizeof *c);
@@ -82,7 +82,7 @@ static void check(const struct backend *backend, struct matmul p, struct weight 
   struct error err;
   assert_int_equal(backend_open(&three, 3, backend_isa(backend), &err), STATUS_OK);
   backend_set_precision(&three, precision);
-  scratch = malloc(matmul_scratch(&three, p.rows, depth, p.R) * sizeof *scratch);
+  scratch = malloc(matmul_scratch(&three, p.rows, K, p.R) * sizeof *scratch);
   memcpy(again, start, p.rows * columns * sizeof *again);
   p.c = again;
   matmul_run(&three, &p, scratch);
@@ -118,16 +118,16 @@ static void shapes_of(const struct backend *backend) {
       for (int kind = 0; kind < 8; kind++)
         check(backend,
               (struct matmul){.rows = rows[(i + 3 * j) % COUNT_OF(rows)],
-                               .transposed = kind & 1,
-                               .accumulate = kind & 2,
-                               .bias = kind & 4 ? bias : NULL,
-                               .R = kind & 4 ? 8 : (i % 2) * 5,
-                               .sign = kind & 2 ? -1 : 1},
+                              .transposed = kind & 1,
+                              .accumulate = kind & 2,
+                              .bias = kind & 4 ? bias : NULL,
+                              .R = kind & 4 ? 8 : (i % 2) * 5,
+                              .sign = kind & 2 ? -1 : 1},
               make(sizes[i], sizes[j], GGML_F32, 0));
 }
 
-/* A sum in three parts, several groups, and a rank larger than a panel. */
-static void parts_of(const struct backend *backend) {
+/* Three parts of KC, several of NC, and a rank larger than NR. */
+static void blocks_of(const struct backend *backend) {
   for (int kind = 0; kind < 4; kind++) {
     struct matmul p = {
         .rows = 29, .transposed = kind & 1, .accumulate = kind & 2, .bias = bias, .R = RANK_MAX, .sign = -1};
@@ -149,12 +149,12 @@ static void types_of(const struct backend *backend) {
     }
 }
 
-static void thin_of(const struct backend *backend) {
+static void skinny_of(const struct backend *backend) {
   const enum ggml_type types[] = {GGML_F32, GGML_BF16, GGML_Q8_0, GGML_Q6_K};
   for (size_t t = 0; t < COUNT_OF(types); t++)
     for (size_t R = 8; R <= RANK_MAX; R += 8) {
       struct weight w = make(50, 512, types[t], t == 1 ? 5 : 0);
-      matmul_thin(c, &w, a, R, backend->kernels);
+      matmul_skinny(c, &w, a, R, backend->kernels);
       for (size_t i = 0; i < w.rows; i++)
         for (size_t r = 0; r < R; r++) {
           double want = 0;
@@ -163,7 +163,7 @@ static void thin_of(const struct backend *backend) {
           assert_true(fabs(want - (double)c[i * R + r]) < 1e-4);
         }
       memcpy(c, start, w.cols * R * sizeof *c);
-      matmul_thin_transposed(c, &w, a, R, backend->kernels);
+      matmul_skinny_transposed(c, &w, a, R, backend->kernels);
       for (size_t k = 0; k < w.cols; k++)
         for (size_t r = 0; r < R; r++) {
           double want = (double)start[k * R + r];
@@ -201,9 +201,9 @@ static void shapes(void **state) {
   each_isa(shapes_of);
 }
 
-static void sums_in_parts(void **state) {
+static void several_blocks(void **state) {
   (void)state;
-  each_isa(parts_of);
+  each_isa(blocks_of);
 }
 
 static void types_that_are_decoded(void **state) {
@@ -211,15 +211,15 @@ static void types_that_are_decoded(void **state) {
   each_isa(types_of);
 }
 
-static void thin_products(void **state) {
+static void skinny(void **state) {
   (void)state;
-  each_isa(thin_of);
+  each_isa(skinny_of);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(shapes),        cmocka_unit_test(sums_in_parts), cmocka_unit_test(types_that_are_decoded),
-      cmocka_unit_test(thin_products), cmocka_unit_test(rounding),
+      cmocka_unit_test(shapes), cmocka_unit_test(several_blocks), cmocka_unit_test(types_that_are_decoded),
+      cmocka_unit_test(skinny), cmocka_unit_test(rounding),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,8 +7,8 @@
 #include "worker/backend/cpu/isa/attention_block.h"
 
 struct keys {
-  uint16_t *blocks;     /* A's, rows are keys; NULL: no scores */
-  uint16_t *transposed; /* A's, rows are columns of the head; NULL: no sums over keys */
+  uint16_t *blocks;     /* packed A, rows are keys; NULL: no scores */
+  uint16_t *transposed; /* packed A, rows are columns of the head; NULL: no sums over keys */
   size_t lda;           /* of `transposed`: keys, padded */
 };
 
@@ -18,7 +18,7 @@ struct rows {
 };
 
 static inline size_t padded(size_t n) {
-  return (n + BF16_PANEL - 1) / BF16_PANEL * BF16_PANEL;
+  return (n + NR - 1) / NR * NR;
 }
 
 static inline size_t row_stride(size_t D) {
@@ -55,32 +55,32 @@ static inline void products_end(void) {
 /* rows x cols floats into A's blocks */
 static inline void blocks_take(uint16_t *out, const float *in, size_t in_stride, size_t rows, size_t cols) {
   for (size_t i = 0; i < padded(rows); i++)
-    row_take(row_in_blocks(out, i, blocks_of(cols)), i < rows ? in + i * in_stride : NULL, cols);
+    pack_a_row(packed_row(out, i, k_blocks(cols)), i < rows ? in + i * in_stride : NULL, cols);
 }
 
 /* A panel of which B's rows are `rows` of `in`: its first 32 columns, of which `cols` are there. */
 static inline void pairs_take(float *panel, const float *in, size_t in_stride, size_t rows, size_t cols) {
   for (size_t i = 0; i < padded(rows); i += 2) {
     const float *pair[2] = {i < rows ? in + i * in_stride : NULL, i + 1 < rows ? in + (i + 1) * in_stride : NULL};
-    pack_row(panel + i / 2 * BF16_PANEL, pair, cols < BF16_PANEL ? cols : BF16_PANEL);
+    pack_b_rows(panel + i / 2 * NR, pair, cols < NR ? cols : NR);
   }
 }
 
 /* rows x cols floats, transposed, into A's blocks: a panel of them is one, but for the order in its blocks. */
 static inline void transposed_take(uint16_t *out, size_t lda, const float *in, size_t in_stride, size_t rows,
                                    size_t cols) {
-  for (size_t column = 0; column < padded(cols); column += BF16_PANEL)
-    for (size_t row = 0; row < padded(rows); row += DEPTH_BLOCK) {
-      float panel[DEPTH_BLOCK / 2 * BF16_PANEL];
+  for (size_t column = 0; column < padded(cols); column += NR)
+    for (size_t row = 0; row < padded(rows); row += K_BLOCK) {
+      float panel[K_BLOCK / 2 * NR];
       size_t there = rows > row ? rows - row : 0;
-      pairs_take(panel, in + row * in_stride + column, in_stride, there < DEPTH_BLOCK ? there : DEPTH_BLOCK,
+      pairs_take(panel, in + row * in_stride + column, in_stride, there < K_BLOCK ? there : K_BLOCK,
                  cols > column ? cols - column : 0);
       for (size_t half = 0; half < 2; half++) {
         __m512i words[16];
         for (size_t i = 0; i < 16; i++)
-          words[i] = _mm512_loadu_si512(panel + i * BF16_PANEL + half * 16);
+          words[i] = _mm512_loadu_si512(panel + i * NR + half * 16);
         transpose_words(words);
-        memcpy(out + (column + half * 16) * lda + row * ROW_BLOCK, words, sizeof words);
+        memcpy(out + (column + half * 16) * lda + row * M_BLOCK, words, sizeof words);
       }
     }
 }
@@ -104,38 +104,38 @@ static inline struct rows rows_room(float **scratch, size_t D, bool summed) {
 }
 
 static inline void rows_take(const struct rows *r, const float *in, size_t in_stride, size_t count, size_t D) {
-  const float *at[BF16_PANEL];
-  for (size_t row = 0; row < count; row += BF16_PANEL) {
-    size_t n = count - row < BF16_PANEL ? count - row : BF16_PANEL;
+  const float *at[NR];
+  for (size_t row = 0; row < count; row += NR) {
+    size_t n = count - row < NR ? count - row : NR;
     for (size_t i = 0; i < n; i++)
       at[i] = in + (row + i) * in_stride;
-    pack_columns(r->panels + row * padded(D) / 2, at, n, D);
+    pack_b_columns(r->panels + row * padded(D) / 2, at, n, D);
   }
-  for (size_t column = 0; r->pairs && column < D; column += BF16_PANEL)
+  for (size_t column = 0; r->pairs && column < D; column += NR)
     pairs_take(r->pairs + column * BLOCK / 2, in + column, in_stride, count, D - column);
 }
 
 static inline void make_scores(float *s, size_t base, const struct keys *k, const struct rows *q, size_t p,
                                struct span seen, size_t D) {
-  const float *panel = q->panels + p * BF16_PANEL * padded(D) / 2;
-  for (size_t key = seen.from / ROW_STEP * ROW_STEP; key < seen.to; key += ROW_STEP)
-    tiles_multiply(s + (key - base) * BLOCK + p * BF16_PANEL, BLOCK, k->blocks + key * padded(D), TILE_ROWS * padded(D),
-                   panel, padded(D), false);
+  const float *panel = q->panels + p * NR * padded(D) / 2;
+  for (size_t key = seen.from / MR * MR; key < seen.to; key += MR)
+    tiles_multiply(s + (key - base) * BLOCK + p * NR, BLOCK, k->blocks + key * padded(D), TILE_ROWS * padded(D), panel,
+                   padded(D), false);
 }
 
 /* sum: D x rows */
 static inline void sum_over_keys(float *sum, const float *s, const struct keys *v, const struct attention_heads *h,
                                  struct span rows, size_t from, size_t to) {
-  float panel[CHUNK / 2 * BF16_PANEL] __attribute__((aligned(64)));
-  for (size_t row = rows.from; row < rows.to; row += BF16_PANEL) {
-    size_t at = row - rows.from, end = rows.to - row < BF16_PANEL ? rows.to : row + BF16_PANEL;
+  float panel[CHUNK / 2 * NR] __attribute__((aligned(64)));
+  for (size_t row = rows.from; row < rows.to; row += NR) {
+    size_t at = row - rows.from, end = rows.to - row < NR ? rows.to : row + NR;
     struct span seen = keys_seen(h, row, end, from, to);
     size_t depth = padded(seen.to - from);
     if (seen.from == seen.to)
       continue;
-    pairs_take(panel, s + at, BLOCK, depth, BF16_PANEL);
-    for (size_t d = 0; d < padded(h->head_size); d += ROW_STEP)
-      tiles_multiply(sum + d * BLOCK + at, BLOCK, v->transposed + d * v->lda + from * ROW_BLOCK, TILE_ROWS * v->lda,
+    pairs_take(panel, s + at, BLOCK, depth, NR);
+    for (size_t d = 0; d < padded(h->head_size); d += MR)
+      tiles_multiply(sum + d * BLOCK + at, BLOCK, v->transposed + d * v->lda + from * M_BLOCK, TILE_ROWS * v->lda,
                      panel, depth, true);
   }
 }
@@ -145,8 +145,8 @@ static inline void sum_over_rows(float *sum, const float *s, const struct rows *
   uint16_t blocks[CHUNK * BLOCK] __attribute__((aligned(64)));
   const size_t D = h->head_size, depth = padded(rows.to - rows.from), keys = padded(to - from);
   blocks_take(blocks, s, BLOCK, keys, depth);
-  for (size_t key = 0; key < keys; key += ROW_STEP)
-    for (size_t column = 0; column < D; column += BF16_PANEL)
+  for (size_t key = 0; key < keys; key += MR)
+    for (size_t column = 0; column < D; column += NR)
       tiles_multiply(sum + (from + key) * row_stride(D) + column, row_stride(D), blocks + key * depth,
                      TILE_ROWS * depth, q->pairs + column * BLOCK / 2, depth, true);
 }

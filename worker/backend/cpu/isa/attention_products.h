@@ -4,7 +4,7 @@
 #define WORKER_BACKEND_CPU_ISA_ATTENTION_PRODUCTS_H
 
 #include "worker/backend/cpu/isa/attention_block.h"
-#include "worker/backend/cpu/isa/product.h"
+#include "worker/backend/cpu/isa/gemm_ukernel.h"
 
 /* Keys or values: rows of all of them. */
 struct keys {
@@ -72,7 +72,7 @@ static inline void rows_take(const struct rows *r, const float *in, size_t in_st
     size_t n = count - row < PANEL ? count - row : PANEL;
     for (size_t i = 0; i < n; i++)
       at[i] = in + (row + i) * in_stride;
-    ISA_NAME(multiplier_fp32).pack_columns(r->panels + row * D, at, n, D);
+    ISA_NAME(gemm_ukernel_fp32).pack_b_columns(r->panels + row * D, at, n, D);
   }
   if (r->rows)
     copy_rows(r->rows, row_stride(D), in, in_stride, count, D, 1);

@@ -3,7 +3,7 @@
 
 #include "worker/backend/cpu/isa/dropout.h"
 #include "worker/backend/cpu/isa/gemm.h"
-#include "worker/backend/cpu/isa/product.h"
+#include "worker/backend/cpu/isa/gemm_ukernel.h"
 #include "worker/backend/cpu/isa/thin.h"
 
 /* Several vectors a turn: a turn of one takes one cycle or two, as the place of its code happens to be. */
@@ -269,8 +269,8 @@ static double sum_squares(const float *x, size_t count) {
 
 const struct kernels ISA_NAME(kernels) = {
     .isa = ISA_TEXT(ISA),
-    .fp32 = &ISA_NAME(multiplier_fp32),
-    .rounded = &ISA_NAME(multiplier_rounded),
+    .gemm_fp32 = &ISA_NAME(gemm_ukernel_fp32),
+    .gemm_bf16_emulated = &ISA_NAME(gemm_ukernel_bf16_emulated),
     .gemm = ISA_NAME(gemm),
     .thin = ISA_NAME(thin),
     .column_sums = column_sums,
