@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "worker/corpus.h"
+#include "worker/batch.h"
 #include "worker/report.h"
 
 enum { EVALUATE_SEQUENCES = 256, EVALUATE_TOKENS = 4096 };

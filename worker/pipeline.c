@@ -211,7 +211,7 @@ static enum status tokenise(struct run *r, const struct task *task, struct repor
 static enum status make_learner(struct run *r, const struct task *task, struct error *err) {
   const struct hyperparameters *h = &task->spec.hyperparameters;
   struct batch_rule rule = trainer_rule(task);
-  struct batch_limits training = corpus_limits(&r->training_tokens, &rule);
+  struct batch_limits training = batch_limits_for(&r->training_tokens, &rule);
   struct batch_limits evaluation = task->validation.path ? evaluate_limits(&r->validation_tokens) : training;
   const struct adapter_spec *adapter = &task->spec.adapter;
   r->learner.seed = (uint64_t)task->spec.seed;

@@ -307,7 +307,7 @@ static void start_csv(struct trainer *t) {
 }
 
 enum status trainer_run(struct trainer *t, struct error *err) {
-  struct batch_limits limits = corpus_limits(t->training, &t->rule);
+  struct batch_limits limits = batch_limits_for(t->training, &t->rule);
   if (t->validation) {
     struct batch_limits other = evaluate_limits(t->validation);
     limits.sequences = limits.sequences > other.sequences ? limits.sequences : other.sequences;

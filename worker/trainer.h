@@ -5,7 +5,7 @@
 #include "api/task.h"
 #include "base/rng.h"
 #include "base/str.h"
-#include "worker/corpus.h"
+#include "worker/batch.h"
 #include "worker/evaluate.h"
 #include "worker/learner.h"
 #include "worker/report.h"

@@ -1,11 +1,11 @@
-/* sources: base worker/data/record*.c worker/data/format.c worker/data/messages.c worker/data/conversation.c */
+/* sources: base worker/data/[fmr]*.c worker/chat/conversation.c worker/chat/message.c */
 /* Any bytes, read as each of the three formats: every record is whole and in its place, every refusal
    names a line. A line with messages is checked as a chat, and one that passes is read as a conversation in one form.
  */
 #include <stdio.h>
 #include <string.h>
 
-#include "worker/data/conversation.h"
+#include "worker/chat/conversation.h"
 #include "worker/data/messages.h"
 #include "worker/data/records.h"
 

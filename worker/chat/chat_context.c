@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "worker/data/messages.h"
+#include "worker/chat/message.h"
 
 static bool set(struct jinja_run *run, struct jinja_scope *scope, const char *name, struct jinja_value value) {
   struct jinja_string key = jinja_literal(name);
@@ -65,18 +65,13 @@ static bool from_json(struct jinja_run *run, struct jinja_value *out, const json
   return ok;
 }
 
-bool chat_is_assistant(const json_t *message) {
-  const char *role = json_string_value(json_object_get(message, "role"));
-  return role && strcmp(role, "assistant") == 0;
-}
-
 /* As Transformers: reasoning goes by three names; templates read the first, or the second. */
 static bool add_reasoning(struct jinja_run *run, struct jinja_dict **out, const struct jinja_dict *message) {
   struct jinja_value name, alias;
   struct jinja_entry *entry = NULL;
   *out = NULL;
-  for (size_t i = 0; i < REASONING_NAMES && (!entry || entry->value.kind == VALUE_NONE); i++) {
-    struct jinja_string key = jinja_literal(reasoning_names[i]);
+  for (size_t i = 0; i < MESSAGE_REASONING_NAMES && (!entry || entry->value.kind == VALUE_NONE); i++) {
+    struct jinja_string key = jinja_literal(message_reasoning_names[i]);
     if (!jinja_dict_find_text(run, &entry, message, &key))
       return false;
   }
@@ -99,8 +94,8 @@ static uint32_t origin_of(const char *key, uint32_t number) {
     return number;
   if (strcmp(key, "tool_calls") == 0 || strcmp(key, "function_call") == 0)
     return number | ORIGIN_CALL;
-  for (size_t i = 0; i < REASONING_NAMES; i++)
-    if (strcmp(key, reasoning_names[i]) == 0)
+  for (size_t i = 0; i < MESSAGE_REASONING_NAMES; i++)
+    if (strcmp(key, message_reasoning_names[i]) == 0)
       return number | ORIGIN_REASONING;
   return 0;
 }
@@ -195,8 +190,8 @@ static bool has_calls(const json_t *message) {
 
 static bool has_reasoning(const json_t *message) {
   bool some = false;
-  for (size_t i = 0; i < REASONING_NAMES; i++)
-    some = some || is_visible(json_object_get(message, reasoning_names[i]));
+  for (size_t i = 0; i < MESSAGE_REASONING_NAMES; i++)
+    some = some || is_visible(json_object_get(message, message_reasoning_names[i]));
   return some;
 }
 
@@ -212,7 +207,7 @@ static void see(uint8_t *seen, size_t count, const struct jinja_string *text, bo
 }
 
 static enum status check_trace(unsigned *lost, const json_t *message, size_t number, unsigned seen, struct error *err) {
-  bool assistant = chat_is_assistant(message), content = has_content(json_object_get(message, "content"));
+  bool assistant = message_is_assistant(message), content = has_content(json_object_get(message, "content"));
   bool calls = assistant && has_calls(message) && !(seen & SEEN_CALL);
   *lost |= content && !(seen & SEEN_CONTENT) ? CHAT_LOST_CONTENT : 0;
   *lost |= calls ? CHAT_LOST_CALL : 0;

@@ -22,7 +22,6 @@ struct chat {
   bool null_content; /* empty content beside tool calls is given as null */
 };
 
-bool chat_is_assistant(const json_t *message);
 /* STATUS_DATASET_INVALID naming the message when they are no list of objects. */
 enum status chat_context_check(const json_t *messages, const json_t *tools, struct error *err);
 /* Fills a scope. Strings stay in the JSON. */

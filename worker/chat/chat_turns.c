@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "worker/chat/chat_render.h"
-#include "worker/data/messages.h"
+#include "worker/chat/message.h"
 
 enum part { PART_OTHER, PART_SAID, PART_TAIL /* what ends a turn, after all that is said */ };
 
@@ -26,7 +26,7 @@ struct finder {
 
 /* Is it an assistant's that says anything and is to be learnt? */
 static bool is_learnt(const json_t *message) {
-  return chat_is_assistant(message) && message_speaks(message) && message_weighs(message);
+  return message_is_assistant(message) && message_speaks(message) && message_weighs(message);
 }
 
 /* Does the message's content tell where all begins that it says? */

@@ -3,8 +3,7 @@
 #include <string.h>
 
 #include "base/json.h"
-
-const char *const reasoning_names[REASONING_NAMES] = {"reasoning_content", "thinking", "reasoning"};
+#include "worker/chat/message.h"
 
 /* The message being checked. */
 struct at {
@@ -19,44 +18,6 @@ static bool is_role(const char *role) {
     if (strcmp(role, roles[i]) == 0)
       return true;
   return false;
-}
-
-static bool is_given(const json_t *message, const char *name) {
-  const json_t *value = json_object_get(message, name);
-  return value && !json_is_null(value);
-}
-
-/* --- what a message says -------------------------------------------------------------------------- */
-
-static bool has_text(const json_t *content) {
-  bool some = json_string_length(content) > 0;
-  for (size_t i = 0; !some && i < json_array_size(content); i++) {
-    const json_t *part = json_array_get(content, i);
-    some = json_string_length(json_object_get(part, "text")) > 0 ||
-           json_string_length(json_object_get(part, "refusal")) > 0;
-  }
-  return some;
-}
-
-static bool has_calls(const json_t *message) {
-  return json_array_size(json_object_get(message, "tool_calls")) > 0 || is_given(message, "function_call");
-}
-
-static bool has_reasoning(const json_t *message) {
-  bool some = false;
-  for (size_t i = 0; i < REASONING_NAMES; i++)
-    some = some || json_string_length(json_object_get(message, reasoning_names[i])) > 0;
-  return some;
-}
-
-bool message_speaks(const json_t *message) {
-  return has_text(json_object_get(message, "content")) || has_text(json_object_get(message, "refusal")) ||
-         has_reasoning(message) || has_calls(message);
-}
-
-bool message_weighs(const json_t *message) {
-  const json_t *weight = json_object_get(message, "weight");
-  return !json_is_number(weight) || json_number_value(weight) != 0;
 }
 
 /* --- content -------------------------------------------------------------------------------------- */
@@ -89,7 +50,7 @@ static enum status check_part(const struct at *at, size_t number, const json_t *
 static bool may_be_silent(const json_t *message, const char *role) {
   return strcmp(role, "function") == 0 ||
          (strcmp(role, "assistant") == 0 &&
-          (has_calls(message) || has_reasoning(message) || is_given(message, "refusal")));
+          (message_has_calls(message) || message_has_reasoning(message) || message_has(message, "refusal")));
 }
 
 static enum status check_content(const struct at *at, const json_t *message, const char *role, struct error *err) {
@@ -110,16 +71,16 @@ static enum status check_strings(const struct at *at, const json_t *message, con
   static const char *const names[] = {"name", "tool_call_id", "refusal"};
   const char *wrong = NULL;
   for (size_t i = 0; i < COUNT_OF(names); i++)
-    if (is_given(message, names[i]) && !json_is_string(json_object_get(message, names[i])))
+    if (message_has(message, names[i]) && !json_is_string(json_object_get(message, names[i])))
       wrong = names[i];
-  for (size_t i = 0; i < REASONING_NAMES; i++)
-    if (is_given(message, reasoning_names[i]) && !json_is_string(json_object_get(message, reasoning_names[i])))
-      wrong = reasoning_names[i];
+  for (size_t i = 0; i < MESSAGE_REASONING_NAMES; i++)
+    if (message_has(message, message_reasoning_names[i]) &&
+        !json_is_string(json_object_get(message, message_reasoning_names[i])))
+      wrong = message_reasoning_names[i];
   if (wrong)
     return record_fault(err, at->record, -1, at->field, "message %zu: %s must be a string, not %s", at->number, wrong,
                         json_kind(json_object_get(message, wrong)));
-  if (strcmp(role, "assistant") == 0 && has_text(json_object_get(message, "refusal")) &&
-      has_text(json_object_get(message, "content")))
+  if (strcmp(role, "assistant") == 0 && message_has_text(message, "refusal") && message_has_text(message, "content"))
     return record_fault(err, at->record, -1, at->field,
                         "message %zu has both content and refusal: the assistant can "
                         "say only one of them",
@@ -158,13 +119,13 @@ static enum status check_calls(const struct at *at, const json_t *message, const
   enum status status = STATUS_OK;
   if (strcmp(role, "assistant") != 0)
     return STATUS_OK;
-  if (is_given(message, "tool_calls") && !json_is_array(calls))
+  if (message_has(message, "tool_calls") && !json_is_array(calls))
     return record_fault(err, at->record, -1, at->field, "message %zu: tool_calls must be a list, not %s", at->number,
                         json_kind(calls));
-  if (is_given(message, "function_call") && json_array_size(calls) > 0)
+  if (message_has(message, "function_call") && json_array_size(calls) > 0)
     return record_fault(err, at->record, -1, at->field, "message %zu has both tool_calls and function_call",
                         at->number);
-  if (is_given(message, "function_call"))
+  if (message_has(message, "function_call"))
     return check_function(at, 1, call, err);
   for (size_t i = 0; !status && i < json_array_size(calls); i++) {
     const json_t *item = json_array_get(calls, i), *type = json_object_get(item, "type");
@@ -177,7 +138,7 @@ static enum status check_calls(const struct at *at, const json_t *message, const
                           "supported",
                           at->number, i + 1, json_string_value(type));
     /* Some data sets leave the wrapper out: {"name": ..., "arguments": ...}. */
-    bool bare = !is_given(item, "function") && is_given(item, "name");
+    bool bare = !message_has(item, "function") && message_has(item, "name");
     status = check_function(at, i + 1, bare ? item : json_object_get(item, "function"), err);
   }
   return status;
@@ -188,7 +149,7 @@ static enum status check_calls(const struct at *at, const json_t *message, const
 static enum status check_weight(const struct at *at, const json_t *message, struct error *err) {
   const json_t *weight = json_object_get(message, "weight");
   double value = json_number_value(weight);
-  if (!is_given(message, "weight") || (json_is_number(weight) && (value == 0 || value == 1)))
+  if (!message_has(message, "weight") || (json_is_number(weight) && (value == 0 || value == 1)))
     return STATUS_OK;
   return record_fault(err, at->record, -1, at->field, "message %zu: weight must be 0 or 1", at->number);
 }
@@ -212,7 +173,8 @@ static unsigned features_of(const json_t *message, const char *role, const char 
     out |= 1u << CHAT_REPEATED_USER;
   if (is(role, "tool") || is(role, "function"))
     out |= 1u << CHAT_TOOL_RESULTS;
-  if (assistant && (json_array_size(json_object_get(message, "tool_calls")) > 0 || is_given(message, "function_call")))
+  if (assistant &&
+      (json_array_size(json_object_get(message, "tool_calls")) > 0 || message_has(message, "function_call")))
     out |= 1u << CHAT_TOOL_CALLS;
   return out;
 }

@@ -29,13 +29,4 @@ NODISCARD enum status messages_check(struct messages_facts *out, const struct re
 NODISCARD enum status messages_check_learnt(const struct messages_facts *facts, const struct record *record,
                                             const char *field, struct error *err);
 
-/* Is there anything that an assistant's message says: content, a refusal, reasoning, a call? */
-bool message_speaks(const json_t *message);
-/* OpenAI's way to leave an assistant's message out of what is learnt: "weight": 0. */
-bool message_weighs(const json_t *message);
-
-/* The names under which an assistant's reasoning goes; Transformers takes the first that is given. */
-enum { REASONING_NAMES = 3 };
-extern const char *const reasoning_names[REASONING_NAMES];
-
 #endif

@@ -1,14 +1,13 @@
-/* A data set as token ids, and the batches cut from it: sequences one after the other, no padding. */
-#ifndef WORKER_CORPUS_H
-#define WORKER_CORPUS_H
+/* A data set as token ids: sequences one after the other, no padding. */
+#ifndef WORKER_DATA_CORPUS_H
+#define WORKER_DATA_CORPUS_H
 
 #include <stdatomic.h>
 
-#include "worker/thread/pool.h"
 #include "worker/data/dataset.h"
-#include "worker/learner.h"
 #include "worker/text/eos.h"
 #include "worker/text/tokenizer.h"
+#include "worker/thread/pool.h"
 
 /* What a job says about its data once it has read them. */
 enum corpus_note {
@@ -80,7 +79,9 @@ NODISCARD enum status corpus_read(struct corpus *out, const char *path, const ch
                                   const struct tokenizer *tokenizer, const struct language_options *options,
                                   const char *model_path, const struct gguf *gguf, struct pool *pool,
                                   struct corpus_watch *watch, struct error *err);
-/* For the two makers above: one more example. `types` NULL: all 0; `trained` is asked for language models. */
+/* For the two makers above. */
+enum status corpus_no_memory(struct error *err) COLD;
+/* One more example. `types` NULL: all 0; `trained` is asked for language models. */
 NODISCARD enum status corpus_append(struct corpus *corpus, const int32_t *ids, const int32_t *types,
                                     const uint8_t *trained, size_t count, size_t vocabulary, struct error *err);
 /* What one task made. Joining frees the parts: the first fault in order, or all of them behind the corpus. */
@@ -90,32 +91,5 @@ struct corpus_part {
   struct error err;
 };
 NODISCARD enum status corpus_join(struct corpus *corpus, struct corpus_part *parts, size_t count, struct error *err);
-
-/* What ends a micro-batch: so many examples, or the next one would make more than so many tokens; 0: no limit.
-   At least one of the two is not 0. An example that alone has more tokens is a batch of its own. */
-struct batch_rule {
-  size_t examples, tokens;
-};
-/* How many examples of the order, from `first` on and before `count`, the next micro-batch takes: at least 1. */
-size_t batch_next(const struct corpus *corpus, const uint32_t *order, size_t count, size_t first,
-                  const struct batch_rule *rule);
-/* The most that any batch can hold, whatever the order. */
-struct batch_limits corpus_limits(const struct corpus *corpus, const struct batch_rule *rule);
-
-/* A batch under construction; memory for the largest one is made once. */
-struct batch {
-  struct sequences sequences;
-  struct answers answers;
-  uint32_t *offsets, *labels, *rows;
-  float *targets;
-  int32_t *ids;
-  uint8_t *types;
-};
-/* `language`: room for an answer a token. */
-NODISCARD enum status batch_init(struct batch *batch, const struct batch_limits *limits, bool language,
-                                 struct error *err);
-void batch_done(struct batch *batch);
-/* The examples order[0..count-1] of the corpus. */
-void batch_fill(struct batch *batch, const struct corpus *corpus, const uint32_t *order, size_t count);
 
 #endif

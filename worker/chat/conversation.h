@@ -1,7 +1,7 @@
 /* A line's conversation in the one form that chat templates are written for, that of Transformers: whatever OpenAI's
    format leaves open reads alike in every template. */
-#ifndef WORKER_DATA_CONVERSATION_H
-#define WORKER_DATA_CONVERSATION_H
+#ifndef WORKER_CHAT_CONVERSATION_H
+#define WORKER_CHAT_CONVERSATION_H
 
 #include <jansson.h>
 #include <stdbool.h>

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
-#include "worker/corpus.h"
+#include "worker/batch.h"
 
 enum { VOCABULARY = 1000, LONGEST = 60, COUNT = 200 };
 
@@ -42,7 +42,7 @@ static size_t length_of(const struct corpus *c, uint32_t example) {
 
 /* What the trainer would do with one order: the sizes of its batches keep the rule and are as large as it allows. */
 static void walk(const struct corpus *c, const uint32_t *order, const struct batch_rule *rule) {
-  struct batch_limits limits = corpus_limits(c, rule);
+  struct batch_limits limits = batch_limits_for(c, rule);
   assert_int_equal(limits.longest, c->longest);
   for (size_t first = 0, n; first < c->count; first += n) {
     n = batch_next(c, order, c->count, first, rule);
@@ -95,7 +95,7 @@ static void limits_are_reached(void **state) {
       {{0, 4}, 2, 9},  {{1, 100}, 1, 9},  {{0, 100}, 6, 26},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    struct batch_limits limits = corpus_limits(&c, &cases[i].rule);
+    struct batch_limits limits = batch_limits_for(&c, &cases[i].rule);
     assert_int_equal(limits.sequences, cases[i].sequences);
     assert_int_equal(limits.tokens, cases[i].tokens);
     assert_int_equal(limits.longest, 9);
@@ -114,7 +114,7 @@ static void fills_batches(void **state) {
   struct batch_rule rule = {9, 200};
   rng_init(&rng, 3, RNG_SHUFFLE);
   make(&c, COUNT, LONGEST, &rng);
-  struct batch_limits limits = corpus_limits(&c, &rule);
+  struct batch_limits limits = batch_limits_for(&c, &rule);
   assert_int_equal(batch_init(&b, &limits, true, &err), STATUS_OK);
   shuffle(order, COUNT, &rng);
   for (size_t first = 0, n; first < COUNT; first += n) {
@@ -142,25 +142,11 @@ static void fills_batches(void **state) {
   corpus_done(&c);
 }
 
-static void refuses_foreign_ids(void **state) {
-  (void)state;
-  static const int32_t bad[] = {VOCABULARY, -1};
-  uint8_t trained = 1;
-  for (size_t i = 0; i < 2; i++) {
-    struct corpus c = {0};
-    struct error err = {0};
-    assert_int_equal(corpus_append(&c, &bad[i], NULL, &trained, 1, VOCABULARY, &err), STATUS_MODEL_INVALID);
-    assert_non_null(strstr(err.text, "vocab_size is 1000"));
-    corpus_done(&c);
-  }
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(plans_every_order),
       cmocka_unit_test(limits_are_reached),
       cmocka_unit_test(fills_batches),
-      cmocka_unit_test(refuses_foreign_ids),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,8 +6,8 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "worker/chat/chat_template.h"
-#include "worker/corpus.h"
-#include "worker/data/conversation.h"
+#include "worker/chat/conversation.h"
+#include "worker/data/corpus.h"
 #include "worker/data/messages.h"
 #include "worker/data/records.h"
 
@@ -31,10 +31,6 @@ struct reader {
   uint8_t *trained;
   size_t count, size;
 };
-
-static enum status no_memory(struct error *err) {
-  return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the tokens of the data");
-}
 
 /* --- the example's tokens ------------------------------------------------------------------------- */
 
@@ -123,7 +119,7 @@ static enum status add_text(struct reader *r, struct error *err) {
     bool within = span < t->span_count && t->spans[span].begin < end;
     bool space = is_space(t->text.text, start, end);
     if (!add(r, e->ids[i], r->options->train_on_inputs || within))
-      return no_memory(err);
+      return corpus_no_memory(err);
     if (within && entered != span)
       turn = (struct turn_end){.open = turns, .kept = r->count - 1};
     if (turns && within)
@@ -135,7 +131,7 @@ static enum status add_text(struct reader *r, struct error *err) {
   close_turn(r, &turn);
   /* A template that ends the last turn with nothing leaves it to the trainer. */
   if (!status && turn.open && r->options->eos.id >= 0 && !add(r, r->options->eos.id, true))
-    return no_memory(err);
+    return corpus_no_memory(err);
   return status;
 }
 
@@ -151,14 +147,14 @@ static enum status add_framed(struct reader *r, struct error *err) {
   const struct tokenizer_frame *f = &r->frame;
   bool inputs = r->options->train_on_inputs || r->kind == KIND_TEXT;
   if (!add_special(r, f->before, f->before_count, inputs))
-    return no_memory(err);
+    return corpus_no_memory(err);
   enum status status = add_text(r, err);
   if (status)
     return status;
   int32_t eos = r->options->eos.id;
   bool ends = f->after_count > 0 && f->after[f->after_count - 1] == eos;
   bool ok = add_special(r, f->after, f->after_count, true);
-  return ok && (ends || eos < 0 || add(r, eos, true)) ? STATUS_OK : no_memory(err);
+  return ok && (ends || eos < 0 || add(r, eos, true)) ? STATUS_OK : corpus_no_memory(err);
 }
 
 static void note(struct corpus *c, enum corpus_note what, size_t line) {
@@ -296,7 +292,7 @@ static enum status read_plain(struct reader *r, const struct record *record, str
   if (length == 0)
     return record_fault(err, record, r->columns[parts - 1], names[parts - 1], "%.60s is empty", names[parts - 1]);
   if (r->text.text.failed || !set_span(&r->text, begin, r->text.text.length))
-    return no_memory(err);
+    return corpus_no_memory(err);
   enum status status = add_framed(r, err);
   return status ? status : keep(r, record, err);
 }
@@ -305,7 +301,7 @@ static enum status render(struct reader *r, const struct record *record, struct 
   const char *name = r->options->messages;
   struct conversation conversation;
   if (!conversation_read(&conversation, record->object, name))
-    return no_memory(err);
+    return corpus_no_memory(err);
   struct error found = {0};
   enum status status =
       chat_template_render(r->chat, &r->text, conversation.messages, conversation.tools, false, &found);
@@ -447,7 +443,7 @@ static enum status read_rest(struct reader *r, struct pool *pool, struct error *
   b.records = calloc(b.max, sizeof *b.records);
   b.parts = calloc(b.max, sizeof *b.parts);
   b.readers = calloc(threads, sizeof *b.readers);
-  enum status status = b.records && b.parts && b.readers ? STATUS_OK : no_memory(err);
+  enum status status = b.records && b.parts && b.readers ? STATUS_OK : corpus_no_memory(err);
   for (size_t i = 0; b.readers && i < threads; i++) {
     b.readers[i] = *r;
     reader_init(&b.readers[i]);

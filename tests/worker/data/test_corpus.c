@@ -13,7 +13,7 @@
 #include "base/str.h"
 #include "tests/worker/data/data_file.h"
 #include "tests/worker/text/family.h"
-#include "worker/corpus.h"
+#include "worker/data/corpus.h"
 
 enum { LINES = 4000, DATA_MAX = 8 << 20, NEVER = LINES + 1 };
 
@@ -217,12 +217,26 @@ static void long_readings_are_watched(void **state) {
   assert_true(beats.count > 0);
 }
 
+static void refuses_foreign_ids(void **state) {
+  (void)state;
+  static const int32_t bad[] = {1000, -1};
+  uint8_t trained = 1;
+  for (size_t i = 0; i < 2; i++) {
+    struct corpus c = {0};
+    struct error err = {0};
+    assert_int_equal(corpus_append(&c, &bad[i], NULL, &trained, 1, 1000, &err), STATUS_MODEL_INVALID);
+    assert_non_null(strstr(err.text, "vocab_size is 1000"));
+    corpus_done(&c);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(any_number_of_threads),
       cmocka_unit_test(the_first_fault),
       cmocka_unit_test(classifiers),
       cmocka_unit_test(long_readings_are_watched),
+      cmocka_unit_test(refuses_foreign_ids),
   };
   return cmocka_run_group_tests(tests, make_data_file, remove_data_file);
 }

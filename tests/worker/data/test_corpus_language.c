@@ -12,7 +12,7 @@
 #include "base/str.h"
 #include "tests/worker/data/data_file.h"
 #include "tests/worker/text/family.h"
-#include "worker/corpus.h"
+#include "worker/batch.h"
 
 /* Like LLaMA-2's: BOS in the template, a space before the end of a turn. */
 #define INST                                                                                                           \

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/json.h"
-#include "worker/data/conversation.h"
+#include "worker/chat/conversation.h"
 
 struct row {
   const char *line, *messages, *tools;

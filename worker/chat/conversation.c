@@ -1,13 +1,14 @@
-#include "worker/data/conversation.h"
+#include "worker/chat/conversation.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "base/str.h"
-#include "worker/data/records.h"
 
-enum { TEXT_BYTES_MAX = RECORD_BYTES_MAX, DEPTH_MAX = 64 };
+/* A line of data has no more bytes. */
+enum { TEXT_BYTES_MAX = 1 << 20, DEPTH_MAX = 64 };
 
 /* The ids that calls of the older format get: their answers name the function only. */
 struct ids {

@@ -1,0 +1,119 @@
+#include "worker/batch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int longer_first(const void *a, const void *b) {
+  size_t x = *(const size_t *)a, y = *(const size_t *)b;
+  return x < y ? 1 : x > y ? -1 : 0;
+}
+
+/* Tokens of the `batch` longest examples together. */
+static size_t longest_together(const struct corpus *c, size_t batch) {
+  size_t *lengths = malloc((c->count + 1) * sizeof *lengths), sum = 0;
+  if (!lengths)
+    return c->longest * batch;
+  for (size_t i = 0; i < c->count; i++)
+    lengths[i] = c->offsets[i + 1] - c->offsets[i];
+  qsort(lengths, c->count, sizeof *lengths, longer_first);
+  for (size_t i = 0; i < batch && i < c->count; i++)
+    sum += lengths[i];
+  free(lengths);
+  return sum;
+}
+
+/* How many of the shortest examples `tokens` tokens hold: no batch can have more. */
+static size_t most_within(const struct corpus *c, size_t tokens) {
+  size_t *lengths = malloc((c->count + 1) * sizeof *lengths), count = 0;
+  if (!lengths)
+    return c->count;
+  for (size_t i = 0; i < c->count; i++)
+    lengths[i] = c->offsets[i + 1] - c->offsets[i];
+  qsort(lengths, c->count, sizeof *lengths, longer_first);
+  for (size_t sum = 0; count < c->count && (sum += lengths[c->count - 1 - count]) <= tokens;)
+    count++;
+  free(lengths);
+  return count ? count : 1;
+}
+
+size_t batch_next(const struct corpus *c, const uint32_t *order, size_t count, size_t first,
+                  const struct batch_rule *rule) {
+  size_t n = 0, tokens = 0;
+  while (first + n < count && (!rule->examples || n < rule->examples)) {
+    tokens += c->offsets[order[first + n] + 1] - c->offsets[order[first + n]];
+    if (n > 0 && rule->tokens && tokens > rule->tokens)
+      break;
+    n++;
+  }
+  return n;
+}
+
+struct batch_limits batch_limits_for(const struct corpus *c, const struct batch_rule *rule) {
+  size_t examples = rule->examples && rule->examples < c->count ? rule->examples : c->count;
+  if (!rule->tokens)
+    return (struct batch_limits){examples, longest_together(c, examples), c->longest};
+  size_t within = most_within(c, rule->tokens), together = longest_together(c, examples);
+  size_t tokens = rule->tokens > c->longest ? rule->tokens : c->longest;
+  return (struct batch_limits){within < examples ? within : examples, tokens < together ? tokens : together,
+                               c->longest};
+}
+
+enum status batch_init(struct batch *b, const struct batch_limits *limits, bool language, struct error *err) {
+  size_t answers = language ? limits->tokens : limits->sequences;
+  *b = (struct batch){0};
+  b->offsets = calloc(limits->sequences + 1, sizeof *b->offsets);
+  b->labels = calloc(answers, sizeof *b->labels);
+  b->rows = calloc(answers, sizeof *b->rows);
+  b->targets = calloc(limits->sequences, sizeof *b->targets);
+  b->ids = calloc(limits->tokens, sizeof *b->ids);
+  b->types = calloc(limits->tokens, 1);
+  if (b->offsets && b->labels && b->rows && b->targets && b->ids && b->types)
+    return STATUS_OK;
+  batch_done(b);
+  return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for a batch");
+}
+
+void batch_done(struct batch *b) {
+  free(b->offsets);
+  free(b->labels);
+  free(b->rows);
+  free(b->targets);
+  free(b->ids);
+  free(b->types);
+  *b = (struct batch){0};
+}
+
+/* Token i answers for token i + 1 of the same sequence where that is trained. */
+static void fill_next(struct batch *b, const struct corpus *c, const uint32_t *order, size_t count) {
+  size_t n = 0;
+  for (size_t i = 0; i < count; i++) {
+    const uint8_t *trained = c->trained + c->offsets[order[i]];
+    for (uint32_t row = b->offsets[i]; row + 1 < b->offsets[i + 1]; row++)
+      if (trained[row + 1 - b->offsets[i]]) {
+        b->rows[n] = row;
+        b->labels[n++] = (uint32_t)b->ids[row + 1];
+      }
+  }
+  b->answers = (struct answers){.labels = b->labels, .rows = b->rows, .row_count = n};
+}
+
+void batch_fill(struct batch *b, const struct corpus *c, const uint32_t *order, size_t count) {
+  size_t tokens = 0, longest = 0;
+  for (size_t i = 0; i < count; i++) {
+    size_t from = c->offsets[order[i]], length = c->offsets[order[i] + 1] - from;
+    memcpy(b->ids + tokens, c->ids + from, length * sizeof *b->ids);
+    memcpy(b->types + tokens, c->types + from, length);
+    b->offsets[i] = (uint32_t)tokens;
+    if (c->labels)
+      b->labels[i] = c->labels[order[i]];
+    else if (c->targets)
+      b->targets[i] = c->targets[order[i]];
+    tokens += length;
+    longest = length > longest ? length : longest;
+  }
+  b->offsets[count] = (uint32_t)tokens;
+  b->sequences = (struct sequences){count, tokens, longest, b->offsets, b->ids, b->types};
+  b->answers = (struct answers){.labels = b->labels, .targets = b->targets};
+  if (c->trained)
+    fill_next(b, c, order, count);
+}

@@ -1,0 +1,35 @@
+/* The batches cut from a corpus: what a step of the learner is given, sequences one after the other, no padding. */
+#ifndef WORKER_BATCH_H
+#define WORKER_BATCH_H
+
+#include "worker/data/corpus.h"
+#include "worker/learner.h"
+
+/* What ends a micro-batch: so many examples, or the next one would make more than so many tokens; 0: no limit.
+   At least one of the two is not 0. An example that alone has more tokens is a batch of its own. */
+struct batch_rule {
+  size_t examples, tokens;
+};
+/* How many examples of the order, from `first` on and before `count`, the next micro-batch takes: at least 1. */
+size_t batch_next(const struct corpus *corpus, const uint32_t *order, size_t count, size_t first,
+                  const struct batch_rule *rule);
+/* The most that any batch can hold, whatever the order. */
+struct batch_limits batch_limits_for(const struct corpus *corpus, const struct batch_rule *rule);
+
+/* A batch under construction; memory for the largest one is made once. */
+struct batch {
+  struct sequences sequences;
+  struct answers answers;
+  uint32_t *offsets, *labels, *rows;
+  float *targets;
+  int32_t *ids;
+  uint8_t *types;
+};
+/* `language`: room for an answer a token. */
+NODISCARD enum status batch_init(struct batch *batch, const struct batch_limits *limits, bool language,
+                                 struct error *err);
+void batch_done(struct batch *batch);
+/* The examples order[0..count-1] of the corpus. */
+void batch_fill(struct batch *batch, const struct corpus *corpus, const uint32_t *order, size_t count);
+
+#endif
