@@ -36,8 +36,9 @@ CFLAGS = -std=c17 $(WARN) $(MODE_$(MODE)) -MMD -MP -pthread $(EXTRA_CFLAGS)
 LDFLAGS := $(LDMODE_$(MODE)) -pthread
 # The loops of the engine: no errno, no traps, but NaN and infinity keep their meaning.
 KERNEL := -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast
-# Kernels are compiled once for each instruction set and chosen when the worker starts.
-ISAS := avx2 avx512
+# Kernels are compiled once for each instruction set and chosen when the worker starts (worker/backend/cpu/isa.c).
+ISAS := generic avx2 avx512
+ISA_generic := -Wno-psabi -DISA=generic -DISA_WIDTH=4
 ISA_avx2 := -mavx2 -mfma -DISA=avx2 -DISA_WIDTH=8
 ISA_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=512 -DISA=avx512 -DISA_WIDTH=16
 

@@ -15,10 +15,9 @@ struct backend {
   const struct attention_kernels *attention;
 };
 
-/* threads 0: all that this process may use. isa: "avx2", "avx512", "avx512_bf16" or "amx" (each has what those before
-   it have), or NULL for the best one this processor runs (overridden by REFLECT_ISA in the environment).
-   STATUS_UNSUPPORTED_VALUE on a processor without AVX2 and FMA, or when it cannot run the named set.
-   The precision is fp32. */
+/* threads 0: all that this process may use. isa: a name that isa_find knows (worker/backend/cpu/isa.h), or NULL for
+   that of REFLECT_ISA in the environment, or the best one. STATUS_UNSUPPORTED_VALUE when this processor does not run
+   the named set. The precision is fp32. */
 NODISCARD enum status backend_open(struct backend *out, int threads, const char *isa, struct error *err);
 const char *backend_isa(const struct backend *backend);
 /* Of matmuls with a frozen operand, and of attention's where tiles make them, from now on. Where the processor has no

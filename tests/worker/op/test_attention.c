@@ -1,6 +1,7 @@
 /* Proves attention in all its kinds (full, causal, windowed, heads that share k and v, dropout) against the
    formula in double, its gradients too, and these against differences through the op. */
 #include "tests/worker/engine_impl.h"
+#include "worker/backend/cpu/isa.h"
 
 static struct backend backend;
 static struct arena arena;
@@ -257,20 +258,18 @@ static void head_sizes_of(const struct backend *b) {
 
 /* For each set that this processor runs. */
 static void each_isa(void (*check)(const struct backend *b)) {
-  const char *const names[] = {"avx2", "avx512", "amx"};
-  for (size_t i = 0; i < COUNT_OF(names); i++) {
+  for (const struct isa *isa = isa_next(NULL); isa; isa = isa_next(isa)) {
     struct backend one;
     struct error err;
-    if (backend_open(&one, 1, names[i], &err) == STATUS_OK) {
-      tolerance = 1;
+    assert_int_equal(backend_open(&one, 1, isa->name, &err), STATUS_OK);
+    tolerance = 1;
+    check(&one);
+    backend_set_precision(&one, PRECISION_BF16);
+    if (one.attention != one.kernels->attention) { /* factors of eight bits */
+      tolerance = 6000;
       check(&one);
-      backend_set_precision(&one, PRECISION_BF16);
-      if (one.attention != one.kernels->attention) { /* factors of eight bits */
-        tolerance = 6000;
-        check(&one);
-      }
-      backend_close(&one);
     }
+    backend_close(&one);
   }
 }
 

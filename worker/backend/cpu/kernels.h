@@ -143,8 +143,8 @@ struct kernels {
   double (*sum_squares)(const float *x, size_t count);
 };
 
-extern const struct kernels kernels_avx2, kernels_avx512;
-extern const struct attention_kernels attention_kernels_avx2, attention_kernels_avx512;
+extern const struct kernels kernels_generic, kernels_avx2, kernels_avx512;
+extern const struct attention_kernels attention_kernels_generic, attention_kernels_avx2, attention_kernels_avx512;
 /* bf16 inputs, fp32 accumulation: worker/backend/cpu/bf16/. */
 extern const struct gemm_ukernel gemm_ukernel_avx512_bf16, gemm_ukernel_amx;
 extern const struct attention_kernels attention_kernels_amx;

@@ -12,6 +12,7 @@
 
 #include "base/rng.h"
 #include "worker/backend/backend.h"
+#include "worker/backend/cpu/isa.h"
 
 static float a[90 * 90], b[90 * 90], c[90 * 90], start[90 * 90];
 
@@ -37,16 +38,8 @@ static void check_gemm(const struct kernels *k, size_t m, size_t n, size_t depth
 
 /* For each set that this processor runs. */
 static void each_isa(void (*check)(const struct kernels *k)) {
-  const char *const names[] = {"avx2", "avx512"};
-  for (size_t i = 0; i < COUNT_OF(names); i++) {
-    struct backend backend;
-    struct error err;
-    if (backend_open(&backend, 1, names[i], &err) == STATUS_OK) {
-      assert_string_equal(backend.kernels->isa, names[i]);
-      check(backend.kernels);
-      backend_close(&backend);
-    }
-  }
+  for (const struct isa *isa = isa_next(NULL); isa; isa = isa_next(isa))
+    check(isa->kernels);
 }
 
 /* What is fetched ahead changes nothing. */
@@ -150,12 +143,30 @@ static void dropout_is_philox(void **state) {
   each_isa(dropout_of);
 }
 
+static void isa_is_found_by_name(void **state) {
+  (void)state;
+  const struct isa *found, *last = NULL;
+  struct error err;
+  assert_int_equal(isa_find(&found, NULL, &err), STATUS_OK);
+  assert_ptr_equal(found, isa_next(NULL));
+  for (const struct isa *isa = isa_next(NULL); isa; isa = isa_next(isa)) {
+    assert_int_equal(isa_find(&found, isa->name, &err), STATUS_OK);
+    assert_ptr_equal(found, isa);
+    last = isa;
+  }
+  assert_non_null(last);
+  assert_string_equal(last->name, "generic");
+  assert_string_equal(last->kernels->isa, "generic");
+}
+
 static void unknown_isa_is_refused(void **state) {
   (void)state;
   struct backend backend;
   struct error err;
   assert_int_equal(backend_open(&backend, 1, "altivec", &err), STATUS_UNSUPPORTED_VALUE);
   assert_non_null(strstr(err.text, "altivec"));
+  for (const struct isa *isa = isa_next(NULL); isa; isa = isa_next(isa))
+    assert_non_null(strstr(err.text, isa->name));
 }
 
 static void count_task(void *payload, size_t task, int thread) {
@@ -194,7 +205,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(gemm_is_the_product),        cmocka_unit_test(adamw_is_the_formula),
       cmocka_unit_test(thin_is_the_product),        cmocka_unit_test(dropout_is_philox),
-      cmocka_unit_test(unknown_isa_is_refused),     cmocka_unit_test(pool_runs_each_task_once),
+      cmocka_unit_test(isa_is_found_by_name),       cmocka_unit_test(unknown_isa_is_refused),
+      cmocka_unit_test(pool_runs_each_task_once),
       cmocka_unit_test(panels_cover_all_rows_once),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
+#include "worker/backend/cpu/isa.h"
 #include "worker/backend/cpu/matmul.h"
 
 enum { FLOATS_MAX = 300 * 2600, RANK_MAX = 24 };
@@ -92,22 +93,20 @@ static void check(const struct backend *backend, struct matmul p, struct weight 
 }
 
 static void each_isa(void (*run)(const struct backend *backend)) {
-  const char *const names[] = {"avx2", "avx512", "avx512_bf16", "amx"};
   randomise(a, COUNT_OF(a), 1);
   randomise(start, COUNT_OF(start), 2);
   randomise(q, COUNT_OF(q), 3);
   randomise(v, COUNT_OF(v), 4);
   randomise(bias, COUNT_OF(bias), 5);
-  for (size_t i = 0; i < COUNT_OF(names); i++) {
+  for (const struct isa *isa = isa_next(NULL); isa; isa = isa_next(isa)) {
     struct backend backend;
     struct error err;
-    if (backend_open(&backend, 1, names[i], &err) == STATUS_OK) {
-      for (precision = 0; precision < PRECISION_COUNT; precision++) {
-        backend_set_precision(&backend, precision);
-        run(&backend);
-      }
-      backend_close(&backend);
+    assert_int_equal(backend_open(&backend, 1, isa->name, &err), STATUS_OK);
+    for (precision = 0; precision < PRECISION_COUNT; precision++) {
+      backend_set_precision(&backend, precision);
+      run(&backend);
     }
+    backend_close(&backend);
   }
 }
 

@@ -7,12 +7,12 @@
 #include "worker/backend/cpu/isa/dropout.h"
 
 enum {
-  PANEL = DROPOUT_PANEL,     /* rows side by side, and columns of a tile: two vectors */
-  TALL = W == 8 ? 6 : 12,    /* rows of a tile: what registers hold beside a panel's */
-  BLOCK = 6 * W,             /* query rows at once: whole panels and whole tiles */
-  PANELS = BLOCK / PANEL,    /* of a block */
-  CHUNK = DROPOUT_GROUP,     /* keys at once: their scores stay in the first-level cache */
-  CHUNK_ROWS = CHUNK + TALL, /* room for a last tile that has fewer keys */
+  PANEL = DROPOUT_PANEL,           /* rows side by side, and columns of a tile: two vectors */
+  TALL = REGISTERS == 16 ? 6 : 12, /* rows of a tile: what registers hold beside a panel's */
+  BLOCK = 6 * W,                   /* query rows at once: whole panels and whole tiles */
+  PANELS = BLOCK / PANEL,          /* of a block */
+  CHUNK = DROPOUT_GROUP,           /* keys at once: their scores stay in the first-level cache */
+  CHUNK_ROWS = CHUNK + TALL,       /* room for a last tile that has fewer keys */
 };
 
 struct span {

@@ -8,9 +8,11 @@
 #include "worker/backend/cpu/kernels.h"
 
 enum {
-  DROPOUT_GROUP = 64,    /* elements of 8 counters */
-  DROPOUT_STRIP = 8 * W, /* elements of W counters: what dropout_strip makes at once */
-  DROPOUT_PANEL = 2 * W, /* rows that dropout_panel makes at once */
+  DROPOUT_GROUP = 64,                             /* elements of 8 counters */
+  DROPOUT_GROUPS = W == 16 ? 2 : 1,               /* that dropout_strip makes at once, */
+  DROPOUT_STRIP = DROPOUT_GROUPS * DROPOUT_GROUP, /* and their elements */
+  DROPOUT_PARTS = DROPOUT_STRIP / 8 / W,          /* of a strip: W counters each */
+  DROPOUT_PANEL = 2 * W,                          /* rows that dropout_panel makes at once */
 };
 
 /* A word in the low half of each lane; the upper half is whatever arithmetic left there. */
@@ -24,27 +26,34 @@ static inline vl splat_word(uint32_t x) {
 
 /* The 64-bit products of the low halves. */
 static inline vl word_product(vl a, uint32_t b) {
-#if ISA_WIDTH == 16
+#if defined __AVX512F__
   return (vl)_mm512_mul_epu32((__m512i)a, _mm512_set1_epi32((int)b));
-#else
+#elif defined __AVX2__
   return (vl)_mm256_mul_epu32((__m256i)a, _mm256_set1_epi32((int)b));
+#else
+  return (a & UINT32_MAX) * b;
 #endif
 }
 
 /* The low halves of a and b in one vector: of each 128 bits, a's two words, then b's. */
 static inline vi low_words(vl a, vl b) {
 #if ISA_WIDTH == 16
-  return (vi)_mm512_shuffle_ps((__m512)a, (__m512)b, 0x88);
+  const vi order = {0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30};
+#elif ISA_WIDTH == 8
+  const vi order = {0, 2, 8, 10, 4, 6, 12, 14};
 #else
-  return (vi)_mm256_shuffle_ps((__m256)a, (__m256)b, 0x88);
+  const vi order = {0, 2, 4, 6};
 #endif
+  return (vi)__builtin_shuffle((vf)a, (vf)b, order);
 }
 
 /* low_words(count_words, count_words + 2) is lane_numbers. */
 #if ISA_WIDTH == 16
 static const vl count_words = {0, 1, 4, 5, 8, 9, 12, 13};
-#else
+#elif ISA_WIDTH == 8
 static const vl count_words = {0, 1, 4, 5};
+#else
+static const vl count_words = {0, 1};
 #endif
 
 struct philox_key {
@@ -86,26 +95,29 @@ static inline void dropout_strip(float out[DROPOUT_STRIP], const struct dropout 
   const uint32_t a0 = (uint32_t)(p1 >> 32) ^ (uint32_t)row ^ key.a[0], a1 = (uint32_t)p1;
   const uint64_t p0 = (uint64_t)a0 * philox_m0;
   const uint32_t b2 = (uint32_t)(p0 >> 32) ^ key.b[1], b3 = (uint32_t)p0;
-  vl state[2][4];
-  for (uint32_t i = 0; i < 2; i++) {
-    vl a3 = word_product(count_words + ((uint32_t)strip * W + 2 * i), philox_m0);
-    vl b1 = word_product((a3 >> 32) ^ splat_word(c3 ^ key.b[0]), philox_m1);
-    vl q0 = word_product((b1 >> 32) ^ splat_word(a1 ^ key.a[1]), philox_m0);
-    vl q1 = word_product(a3 ^ splat_word(b2), philox_m1);
-    vl *c = state[i];
-    c[0] = (q1 >> 32) ^ b1 ^ splat_word(key.a[2]);
-    c[1] = q1;
-    c[2] = (q0 >> 32) ^ splat_word(b3 ^ key.b[2]);
-    c[3] = q0;
-    philox_finish(c, &key);
-  }
-  for (int w = 0; w < 4; w++) {
-    vi pair[2];
-    kept_pair(pair, low_words(state[0][w], state[1][w]), d);
-    for (int half = 0; half < 2; half++) {
-      vi multiplier = pair[half] & (vi)splat(d->scale);
-      for (int group = 0; group < W / 8; group++)
-        memcpy(out + group * DROPOUT_GROUP + w * 16 + half * 8, (const char *)&multiplier + group * 32, 32);
+  for (uint32_t part = 0; part < DROPOUT_PARTS; part++, out += W) {
+    vl state[2][4];
+    for (uint32_t i = 0; i < 2; i++) {
+      vl a3 = word_product(count_words + (((uint32_t)strip * DROPOUT_PARTS + part) * W + 2 * i), philox_m0);
+      vl b1 = word_product((a3 >> 32) ^ splat_word(c3 ^ key.b[0]), philox_m1);
+      vl q0 = word_product((b1 >> 32) ^ splat_word(a1 ^ key.a[1]), philox_m0);
+      vl q1 = word_product(a3 ^ splat_word(b2), philox_m1);
+      vl *c = state[i];
+      c[0] = (q1 >> 32) ^ b1 ^ splat_word(key.a[2]);
+      c[1] = q1;
+      c[2] = (q0 >> 32) ^ splat_word(b3 ^ key.b[2]);
+      c[3] = q0;
+      philox_finish(c, &key);
+    }
+    for (int w = 0; w < 4; w++) {
+      vi pair[2];
+      kept_pair(pair, low_words(state[0][w], state[1][w]), d);
+      for (int half = 0; half < 2; half++) {
+        vi multiplier = pair[half] & (vi)splat(d->scale);
+        float *at = out + w * 16 + half * 8;
+        for (int group = 0; group < DROPOUT_GROUPS; group++)
+          memcpy(at + group * DROPOUT_GROUP, (const char *)&multiplier + group * 32, W < 8 ? 16 : 32);
+      }
     }
   }
 }

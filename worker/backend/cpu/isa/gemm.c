@@ -41,13 +41,8 @@ struct tile {
 TILE(tile_6x2, vf, load, store, ISA_WIDTH, 6, 2)
 TILE(tile_4x2, vf, load, store, ISA_WIDTH, 4, 2)
 TILE(tile_1x2, vf, load, store, ISA_WIDTH, 1, 2)
-#if ISA_WIDTH == 8 /* as many sums as there are registers for */
-enum { WIDE_ROWS = 4, WIDE_MOST = 16 };
-TILE(tile_wide, vf, load, store, ISA_WIDTH, 4, 3)
-#else
-enum { WIDE_ROWS = 8, WIDE_MOST = 16 };
-TILE(tile_wide, vf, load, store, ISA_WIDTH, 8, 3)
-#endif
+enum { WIDE_ROWS = REGISTERS == 16 ? 4 : 8, WIDE_MOST = 16 }; /* as many sums as there are registers for */
+TILE(tile_wide, vf, load, store, ISA_WIDTH, WIDE_ROWS, 3)
 TILE(tile_12x1, vf, load, store, ISA_WIDTH, 12, 1)
 TILE(tile_4x1, vf, load, store, ISA_WIDTH, 4, 1)
 TILE(tile_1x1, vf, load, store, ISA_WIDTH, 1, 1)

@@ -2,7 +2,7 @@
    the packed panel and broadcasts MR elements of A, which is read where it lies. */
 #include "worker/backend/cpu/isa/gemm_ukernel.h"
 
-enum { NR = 2 * W, MR = W == 8 ? 6 : 12, PREFETCH_ROWS = 12 };
+enum { NR = 2 * W, MR = REGISTERS == 16 ? 6 : 12, PREFETCH_ROWS = 12 };
 _Static_assert((int)NR <= (int)GEMM_NR_MAX, "panels fit");
 
 struct microtile {
@@ -95,24 +95,28 @@ static void macrokernel(const struct gemm_block *g) {
 
 /* --- packing -------------------------------------------------------------------------------------- */
 
+/* Lanes 0 to 7 are x's, 8 to 15 are y's. */
+#define SHUFFLE_8(x, y, ...) __builtin_shuffle(x, y, (v8i){__VA_ARGS__})
+typedef int32_t v8i __attribute__((vector_size(32)));
+
 /* Transposes 8 x 8 floats: columns k .. k + 7 of eight rows. */
 static void transpose_8x8(float *out, const float *const *rows, size_t k) {
-  __m256 r[8], t[8];
+  v8 r[8], t[8];
   for (int i = 0; i < 8; i++)
-    r[i] = _mm256_loadu_ps(rows[i] + k);
+    r[i] = load8(rows[i] + k);
   for (int i = 0; i < 8; i += 2) {
-    t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
-    t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    t[i] = SHUFFLE_8(r[i], r[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+    t[i + 1] = SHUFFLE_8(r[i], r[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
   }
   for (int i = 0; i < 8; i += 4) {
-    r[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
-    r[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xEE);
-    r[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
-    r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xEE);
+    r[i] = SHUFFLE_8(t[i], t[i + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+    r[i + 1] = SHUFFLE_8(t[i], t[i + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+    r[i + 2] = SHUFFLE_8(t[i + 1], t[i + 3], 0, 1, 8, 9, 4, 5, 12, 13);
+    r[i + 3] = SHUFFLE_8(t[i + 1], t[i + 3], 2, 3, 10, 11, 6, 7, 14, 15);
   }
   for (int i = 0; i < 4; i++) {
-    _mm256_storeu_ps(out + i * NR, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
-    _mm256_storeu_ps(out + (i + 4) * NR, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
+    store8(out + i * NR, SHUFFLE_8(r[i], r[i + 4], 0, 1, 2, 3, 8, 9, 10, 11));
+    store8(out + (i + 4) * NR, SHUFFLE_8(r[i], r[i + 4], 4, 5, 6, 7, 12, 13, 14, 15));
   }
 }
 

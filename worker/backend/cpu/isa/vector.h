@@ -1,27 +1,37 @@
-/* Float vectors of ISA_WIDTH lanes by GCC's vector extensions, and the functions on them that C
-   lacks. Included only by the files of this folder, which are compiled once per instruction set. */
+/* Vectors of ISA_WIDTH fp32 lanes by GCC's vector extensions, and the functions on them that C lacks. Included only by
+   the files of this folder, which are compiled once per instruction set. A function for which GCC finds no good
+   instruction has an intrinsic beside its plain form: the plain form says what it does. */
 #ifndef WORKER_BACKEND_CPU_ISA_VECTOR_H
 #define WORKER_BACKEND_CPU_ISA_VECTOR_H
 
+#ifdef __AVX2__
 #include <immintrin.h>
+#endif
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 #ifndef ISA /* for readers that are no kernel build: editors, the test that compiles each header */
-#define ISA avx2
-#define ISA_WIDTH 8
+#define ISA generic
+#define ISA_WIDTH 4
 #endif
 
-/* ISA_NAME(gemm) is gemm_avx2 or gemm_avx512. */
+/* ISA_NAME(gemm) is gemm_generic, gemm_avx2 or gemm_avx512. */
 #define ISA_JOIN2(name, isa) name##_##isa
 #define ISA_JOIN(name, isa) ISA_JOIN2(name, isa)
 #define ISA_NAME(name) ISA_JOIN(name, ISA)
 #define ISA_TEXT2(isa) #isa
 #define ISA_TEXT(isa) ISA_TEXT2(isa)
 
-enum { W = ISA_WIDTH };
+enum {
+  W = ISA_WIDTH,
+#if defined __AVX512F__ || defined __aarch64__
+  REGISTERS = 32, /* that hold vectors */
+#else
+  REGISTERS = 16,
+#endif
+};
 typedef float vf __attribute__((vector_size(ISA_WIDTH * 4)));
 typedef int32_t vi __attribute__((vector_size(ISA_WIDTH * 4)));
 typedef uint32_t vu __attribute__((vector_size(ISA_WIDTH * 4)));
@@ -29,8 +39,10 @@ typedef float v8 __attribute__((vector_size(32)));
 
 #if ISA_WIDTH == 16
 static const vi lane_numbers = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-#else
+#elif ISA_WIDTH == 8
 static const vi lane_numbers = {0, 1, 2, 3, 4, 5, 6, 7};
+#else
+static const vi lane_numbers = {0, 1, 2, 3};
 #endif
 
 static inline vf load(const float *p) {
@@ -59,19 +71,23 @@ static inline vf splat(float x) {
 
 /* Lanes whose mask is all ones take `yes`, those whose mask is 0 `no`. */
 static inline vf vselect(vi mask, vf yes, vf no) {
-#if ISA_WIDTH == 16
+#if defined __AVX512F__
   return _mm512_mask_blend_ps(_mm512_movepi32_mask((__m512i)mask), no, yes);
-#else
+#elif defined __AVX2__
   return _mm256_blendv_ps(no, yes, (vf)mask);
+#else
+  return (vf)((mask & (vi)yes) | (~mask & (vi)no));
 #endif
 }
 
 /* a > b ? a : b: where one of them is NaN, b. */
 static inline vf vmax(vf a, vf b) {
-#if ISA_WIDTH == 16
+#if defined __AVX512F__
   return _mm512_max_ps(a, b);
-#else
+#elif defined __AVX2__
   return _mm256_max_ps(a, b);
+#else
+  return vselect(a > b, a, b);
 #endif
 }
 
