@@ -1,4 +1,6 @@
-# Reads the two tables of ARCHITECTURE.md (the first file), then checks the includes of the others.
+# Reads the two tables of ARCHITECTURE.md (the first file), then checks the includes of the others. The row of a file is
+# that of the deepest folder which it is in ("worker/text" before "worker"). No two rows may include each other, not by
+# way of others either.
 function trim(text) {
   gsub(/^[ \t`]+|[ \t`]+$/, "", text)
   return text
@@ -38,20 +40,45 @@ function in_list(path, list,    n, part, i) {
   return 0
 }
 
+# The deepest folder with a row that the file is in; "" if there is none.
+function row_of(path) {
+  while (sub(/\/[^\/]*$/, "", path))
+    if (path in allowed)
+      return path
+  return ""
+}
+
 /^[ \t]*#[ \t]*include[ \t]*["<]/ {
   match($0, /["<][^">]*/)
   path = substr($0, RSTART + 1, RLENGTH - 1)
-  folder = FILENAME
-  sub(/\/.*/, "", folder)
-  if (!(folder in allowed))
-    print FILENAME ":" FNR ": ARCHITECTURE.md has no row for " folder
+  folder = row_of(FILENAME)
+  used[folder] = 1
+  if (folder == "")
+    print FILENAME ":" FNR ": ARCHITECTURE.md has no row for its folder"
   else if ($0 ~ /"/ && !in_list(path, allowed[folder]))
     print FILENAME ":" FNR ": " folder " may not include \"" path "\""
   if ($0 ~ /</ && (path in home) && !in_list(FILENAME, home[path]))
     print FILENAME ":" FNR ": <" path "> belongs in " home[path]
 }
 
+# Marks the rows that `from` may include, and those that these may. Single headers of a row are not followed.
+function follow(from, start,    to) {
+  for (to in allowed)
+    if (to != from && !((start, to) in reaches) && in_list(to, allowed[from])) {
+      reaches[start, to] = 1
+      follow(to, start)
+    }
+}
+
 END {
+  for (folder in allowed)
+    follow(folder, folder)
+  for (folder in allowed)
+    if ((folder, folder) in reaches)
+      print "ARCHITECTURE.md: a circle: " folder " may be included by what it may include"
+  for (folder in allowed)
+    if (!(folder in used))
+      print "ARCHITECTURE.md: no source is below " folder ", which has a row"
   if (folders < 5 || homes < 5)
     print "ARCHITECTURE.md: the tables were not found (" folders + 0 " folders, " homes + 0 " headers)"
 }
