@@ -8,7 +8,6 @@
 #include "base/log.h"
 #include "server/inspection.h"
 #include "server/models.h"
-#include "server/scheduler.h"
 #include "storage/db_event.h"
 #include "storage/db_job.h"
 
@@ -169,15 +168,13 @@ enum status admission_check(bool *pending, struct fault_list *faults, struct ser
   return status;
 }
 
-/* One validating job; *moved tells whether it was decided. */
-static enum status resume_job(bool *moved, struct server *server, const struct job_row *job, struct arena *arena,
+/* One validating job. */
+static enum status resume_job(struct server *server, const struct job_row *job, struct arena *arena,
                               struct error *err) {
   AUTO(json_release) json_t *body = NULL;
   struct job_spec spec;
   struct fault_list faults = {0};
-  bool pending;
-  *moved = false;
-  pending = false;
+  bool pending = false, moved;
   enum status status = STATUS_OK;
   if (json_parse(&body, job->spec, strlen(job->spec), NULL, err)) {
     log_error("%s: its stored specification is damaged: %s", job->id, err->text);
@@ -198,9 +195,9 @@ static enum status resume_job(bool *moved, struct server *server, const struct j
   status = db_begin(server->db, err);
   if (status)
     return status;
-  status = db_job_move(server->db, job->id, JOB_VALIDATING, why ? JOB_FAILED : JOB_QUEUED, why, event.created_at, moved,
-                       err);
-  if (!status && *moved)
+  status = db_job_move(server->db, job->id, JOB_VALIDATING, why ? JOB_FAILED : JOB_QUEUED, why, event.created_at,
+                       &moved, err);
+  if (!status && moved)
     status = db_event_add(server->db, &event, err);
   if (status) {
     db_rollback(server->db);
@@ -212,21 +209,17 @@ static enum status resume_job(bool *moved, struct server *server, const struct j
 /* One job after the other, each in memory of its own: any number of them may wait. */
 enum status admission_resume(struct server *server, struct error *err) {
   int64_t after = 0;
-  bool found = true, any = false;
+  bool found = true;
   enum status status = STATUS_OK;
   while (!status && found) {
     AUTO(arena_done) struct arena arena;
     struct job_row job;
-    bool moved = false;
     arena_init(&arena, ARENA_BYTES);
     status = db_job_next(&job, &found, server->db, JOB_VALIDATING, after, &arena, err);
     if (status || !found)
       break;
     after = job.seq;
-    status = resume_job(&moved, server, &job, &arena, err);
-    any |= moved;
+    status = resume_job(server, &job, &arena, err);
   }
-  if (any)
-    scheduler_wake(server->scheduler);
   return status;
 }

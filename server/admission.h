@@ -21,7 +21,7 @@ void admission_judge(const struct job_spec *spec, const struct file_row *trainin
 NODISCARD enum status admission_check(bool *pending, struct fault_list *faults, struct server *server,
                                       const struct job_spec *spec, struct arena *arena, struct error *err);
 
-/* Moves on every validating job: to queued, to failed, or not yet. */
+/* Moves on every validating job: to queued, to failed, or not yet. The scheduler is to be woken afterwards. */
 NODISCARD enum status admission_resume(struct server *server, struct error *err);
 
 #endif

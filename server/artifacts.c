@@ -1,11 +1,11 @@
-/* What a worker announces: noted as it says it, verified beside the loop when it has ended, stored with the job. */
+#include "server/artifacts.h"
+
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/rng.h"
 #include "server/paths.h"
-#include "server/run.h"
 #include "storage/artifact.h"
 #include "storage/db_artifact.h"
 #include "storage/db_file.h"

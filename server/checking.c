@@ -1,14 +1,10 @@
-/* The check of an upload: a worker reads the file from end to end; its report or its complaint is stored
-   with the file. */
+#include "server/checking.h"
+
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/log.h"
-#include "server/admission.h"
-#include "server/http/front.h"
 #include "server/paths.h"
-#include "server/run.h"
-#include "server/scheduler.h"
 
 enum { REPORT_BYTES = 4 * EVENT_LINE_MAX, LINE_ARENA_BYTES = 1 << 20 };
 
@@ -85,7 +81,7 @@ static enum status settle(struct run *run, struct error *err) {
                               .log_tail = ""};
   outcome.verdict = verdict_of_check(&outcome.why, &evidence, run->report != NULL);
   if (outcome.verdict == STATUS_UNAVAILABLE && !run->has_reported) {
-    scheduler_hold(server->scheduler, &outcome.why);
+    hold_begin(&server->hold, &outcome.why);
     return STATUS_OK;
   }
   if (outcome.verdict == STATUS_WORKER_CRASHED || outcome.verdict == STATUS_WORKER_UNRESPONSIVE)
@@ -94,10 +90,7 @@ static enum status settle(struct run *run, struct error *err) {
   if (status)
     return status;
   log_info("%s is %s%s", run->id, outcome.verdict ? "not usable: " : "checked", outcome.why.text);
-  struct error other;
-  if (admission_resume(server, &other)) /* asked again now and then */
-    log_error("jobs that wait for %s: %s", run->id, other.text);
-  front_wake(server->front, run->id);
+  snprintf(run->known, sizeof run->known, "%s", run->id);
   return STATUS_OK;
 }
 

@@ -1,5 +1,5 @@
-/* One export of a finished job: a worker writes its adapter in another format; the files join the job's
-   artifacts. */
+#include "server/exporting.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,12 +7,11 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "server/artifacts.h"
 #include "server/host.h"
 #include "server/models.h"
 #include "server/paths.h"
 #include "server/removal.h"
-#include "server/run.h"
-#include "server/scheduler.h"
 #include "server/source.h"
 #include "storage/db_removal.h"
 
@@ -67,7 +66,7 @@ static enum status store_end(struct db *db, const void *what, struct error *err)
     return status;
   snprintf(text, sizeof text, failed ? "Export %s failed: %s" : "Export %s is ready%s", run->format,
            failed ? end->why->text : "");
-  return reports_event(run, failed ? LOG_ERROR : LOG_INFO, text, err);
+  return run_add_event(run, failed ? LOG_ERROR : LOG_INFO, text, err);
 }
 
 static enum status store(struct run *run, enum export_state to, const struct error *why, struct error *err) {
@@ -97,7 +96,7 @@ static enum status settle(struct run *run, struct error *err) {
     if (why.status == STATUS_NO_SPACE)
       return store(run, EXPORT_FAILED, &why, err);
     if (why.status)
-      scheduler_hold(run->server->scheduler, &why);
+      hold_begin(&run->server->hold, &why);
     return store(run, EXPORT_QUEUED, NULL, err);
   case JOB_CANCELLED:
   case JOB_VALIDATING:

@@ -1,13 +1,7 @@
-/* A look at a base model: a worker opens its files; its report or its complaint is kept (inspection.h). */
-#include <string.h>
+#include "server/inspecting.h"
 
 #include "base/log.h"
-#include "server/admission.h"
 #include "server/host.h"
-#include "server/http/front.h"
-#include "server/inspection.h"
-#include "server/run.h"
-#include "server/scheduler.h"
 
 enum { LINE_ARENA_BYTES = 1 << 20 };
 
@@ -56,9 +50,7 @@ static void take(struct run *run, struct inspected *inspected, const struct erro
 static void on_end(void *context, const struct death *death) {
   struct run *run = context;
   struct inspected *inspected = run->inspected;
-  struct server *server = run->server;
-  struct error why = {0}, err;
-  char key[INSPECTION_KEY];
+  struct error why = {0};
   run->worker = NULL;
   run->death = *death;
   struct evidence evidence = {.death = *death,
@@ -67,24 +59,16 @@ static void on_end(void *context, const struct death *death) {
                               .log_tail = ""};
   enum status verdict = verdict_of_check(&why, &evidence, run->report != NULL);
   inspected->state = INSPECTED_WANTED;
-  if (run->stop != STOP_NONE) {
-    run_end(run);
-    return;
+  if (run->stop == STOP_NONE && verdict == STATUS_UNAVAILABLE && !run->has_reported) {
+    hold_begin(&run->server->hold, &why); /* of the host: looked at again */
+  } else if (run->stop == STOP_NONE) {
+    if (inspected->version == run->inspected_version) {
+      inspected->state = INSPECTED_KNOWN;
+      take(run, inspected, &why);
+    }
+    inspection_key(run->known, inspected);
   }
-  if (verdict == STATUS_UNAVAILABLE && !run->has_reported) { /* of the host: looked at again */
-    scheduler_hold(server->scheduler, &why);
-    run_end(run);
-    return;
-  }
-  if (inspected->version == run->inspected_version) {
-    inspected->state = INSPECTED_KNOWN;
-    take(run, inspected, &why);
-  }
-  inspection_key(key, inspected);
   run_end(run);
-  if (admission_resume(server, &err)) /* asked again now and then */
-    log_error("jobs that wait for a model: %s", err.text);
-  front_wake(server->front, key);
 }
 
 enum status inspecting_start(struct run *run, struct inspected *inspected, struct error *err) {

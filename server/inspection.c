@@ -6,10 +6,10 @@
 
 #include "base/log.h"
 #include "server/paths.h"
-#include "server/scheduler.h"
 
 struct inspection {
-  struct server *server;
+  inspection_wanted *wanted;
+  void *context;
   struct inspected *first;
 };
 
@@ -87,8 +87,7 @@ const struct inspected *inspection_of(struct inspection *inspection, const struc
   inspected->version = version;
   if (inspected->state == INSPECTED_KNOWN)
     inspected->state = INSPECTED_WANTED; /* one that runs is looked at again when it ends */
-  if (inspection->server->scheduler)
-    scheduler_wake(inspection->server->scheduler);
+  inspection->wanted(inspection->context);
   return inspected;
 }
 
@@ -123,7 +122,8 @@ struct inspected *inspection_next(struct inspection *inspection) {
   return inspected;
 }
 
-enum status inspection_new(struct inspection **out, struct server *server, struct error *err) {
+enum status inspection_new(struct inspection **out, const struct config *config, inspection_wanted *wanted,
+                           void *context, struct error *err) {
   enum { ARENA_BYTES = 64 << 20 };
   AUTO(arena_done) struct arena arena;
   struct base_model *models;
@@ -132,9 +132,10 @@ enum status inspection_new(struct inspection **out, struct server *server, struc
   *out = inspection;
   if (!inspection)
     return error_set_errno(err, STATUS_OUT_OF_MEMORY, NULL, "making the list of models");
-  inspection->server = server;
+  inspection->wanted = wanted;
+  inspection->context = context;
   arena_init(&arena, ARENA_BYTES);
-  if (models_list(&models, &count, server->config->models, &arena, err)) {
+  if (models_list(&models, &count, config->models, &arena, err)) {
     log_warn("the models are looked at later: %s", err->text);
     return STATUS_OK;
   }

@@ -10,8 +10,8 @@
 
 #include "api/data_use.h"
 #include "base/error.h"
+#include "config/config.h"
 #include "server/models.h"
-#include "server/server.h"
 
 enum inspected_state {
   INSPECTED_WANTED,   /* it waits for a worker */
@@ -30,14 +30,17 @@ struct inspected {
 
 struct inspection;
 
-NODISCARD enum status inspection_new(struct inspection **out, struct server *server, struct error *err);
+/* `wanted` is called when one waits for a worker. */
+typedef void inspection_wanted(void *context);
+NODISCARD enum status inspection_new(struct inspection **out, const struct config *config, inspection_wanted *wanted,
+                                     void *context, struct error *err);
 /* NULL is fine. */
 void inspection_free(struct inspection *inspection);
 
 /* What is known of a model: valid until the loop turns. One whose files have changed is looked at again. NULL: no
    memory. */
 const struct inspected *inspection_of(struct inspection *inspection, const struct base_model *model);
-/* The key with which front_wake wakes who waits for it. */
+/* The key by which requests wait for it (http/wait.h). */
 enum { INSPECTION_KEY = 32 };
 void inspection_key(char out[INSPECTION_KEY], const struct inspected *inspected);
 /* What it can learn; all, as long as nobody knows. */

@@ -74,6 +74,23 @@ static enum status open_front(struct server *server, struct error *err) {
   return status;
 }
 
+static void on_model_wanted(void *context) {
+  struct server *server = context;
+  scheduler_wake(server->scheduler);
+}
+
+/* Here the parts meet that start after a run ends and those that only run it: jobs and requests that waited for what is
+   known now, and whatever waited for the place. */
+static void on_run_ended(void *context, const char *known) {
+  struct server *server = context;
+  struct error err;
+  if (known && admission_resume(server, &err)) /* asked again now and then */
+    log_error("jobs that wait for %s: %s", known, err.text);
+  if (known)
+    front_wake(server->front, known);
+  scheduler_wake(server->scheduler);
+}
+
 static enum status serve(struct server *server, struct error *err) {
   int lock;
   enum status status = data_lock(&lock, server->config, err);
@@ -83,9 +100,9 @@ static enum status serve(struct server *server, struct error *err) {
   if (!status)
     status = scheduler_new(&server->scheduler, server, err);
   if (!status)
-    status = supervisor_new(&server->supervisor, server, err);
+    status = supervisor_new(&server->supervisor, server, on_run_ended, server, err);
   if (!status)
-    status = inspection_new(&server->inspection, server, err);
+    status = inspection_new(&server->inspection, server->config, on_model_wanted, server, err);
   if (!status)
     status = admission_resume(server, err);
   if (!status)

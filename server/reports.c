@@ -1,19 +1,15 @@
-/* What a training worker says, on its way to the store. Every write carries the lease. */
+#include "server/reports.h"
+
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "server/run.h"
+#include "server/artifacts.h"
 #include "storage/artifact.h"
 #include "storage/db_checkpoint.h"
 #include "storage/db_event.h"
 
 enum { DATA_BYTES = 4 * EVENT_LINE_MAX, LINE_ARENA_BYTES = 1 << 20, RETRIES_TOLD = 60 };
-
-enum status reports_event(struct run *run, enum log_level level, const char *message, struct error *err) {
-  struct event_row row = {.job_id = run->id, .created_at = clock_unix(), .level = level, .message = message};
-  return db_event_add(run->server->db, &row, err);
-}
 
 static enum status store_checkpoint(struct run *run, const struct event *event, struct error *err) {
   AUTO(str_done) struct str metrics;
@@ -102,7 +98,8 @@ static void roll_back(struct run *run) {
   str_clear(&run->progress);
 }
 
-void reports_drop(struct run *run) {
+/* The run is to end. */
+static void drop(struct run *run) {
   roll_back(run);
   str_clear(&run->kept);
   run->deaf = true;
@@ -115,10 +112,15 @@ void reports_drop(struct run *run) {
     worker_pause(run->worker, false);
 }
 
+void reports_stopping(struct run *run) {
+  if (run->stalled)
+    drop(run);
+}
+
 /* The run ends here and the job is queued again, so that nothing it reported is missing in the end. */
 static void give_up(struct run *run, const struct error *err) {
   log_error("%s: %s; its worker is stopped and the job queued again", run->id, err->text);
-  reports_drop(run);
+  drop(run);
   run_stop(run, STOP_DRAIN, true);
 }
 
@@ -129,7 +131,7 @@ static void refuse(struct run *run, const struct error *err) {
     return;
   }
   if (run->stop != STOP_NONE) {
-    reports_drop(run);
+    drop(run);
     return;
   }
   roll_back(run);
@@ -217,7 +219,7 @@ static void store_again(struct run *run) {
   struct error err;
   enum status status = store_kept(run, &err);
   if (status && !is_store_fault(status)) { /* no event that it may send */
-    reports_drop(run);
+    drop(run);
     if (run->worker)
       worker_reject(run->worker, &err);
     return;

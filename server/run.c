@@ -6,9 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/cpu.h"
 #include "base/log.h"
-#include "server/scheduler.h"
+#include "storage/db_event.h"
 
 enum {
   RUN_ARENA_BYTES = 64 << 20,
@@ -19,11 +20,12 @@ enum {
   RETRIES_TOLD = 60, /* a line in the log for so many */
 };
 
-struct run *run_new(struct supervisor *supervisor, struct server *server, enum task_kind kind, const char *id) {
+struct run *run_new(struct server *server, enum task_kind kind, const char *id, run_ended *ended, void *context) {
   struct run *run = calloc(1, sizeof *run);
   if (!run)
     return NULL;
-  run->supervisor = supervisor;
+  run->ended = ended;
+  run->context = context;
   run->server = server;
   run->kind = kind;
   run->trained_tokens = -1;
@@ -33,8 +35,6 @@ struct run *run_new(struct supervisor *supervisor, struct server *server, enum t
   str_init(&run->kept, KEPT_BYTES);
   CHECK(uv_timer_init(server->uv, &run->timer) == 0);
   run->timer.data = run;
-  run->next = supervisor->runs;
-  supervisor->runs = run;
   return run;
 }
 
@@ -48,11 +48,7 @@ static void on_closed(uv_handle_t *handle) {
 }
 
 void run_end(struct run *run) {
-  struct run **link = &run->supervisor->runs;
-  while (*link != run)
-    link = &(*link)->next;
-  *link = run->next;
-  scheduler_wake(run->server->scheduler);
+  run->ended(run->context, run);
   uv_close((uv_handle_t *)&run->timer, on_closed);
 }
 
@@ -81,6 +77,11 @@ void run_settle(struct run *run, run_store *store_end) {
   run->store_end = store_end;
   run->tries = 0;
   settle(run);
+}
+
+enum status run_add_event(struct run *run, enum log_level level, const char *message, struct error *err) {
+  struct event_row row = {.job_id = run->id, .created_at = clock_unix(), .level = level, .message = message};
+  return db_event_add(run->server->db, &row, err);
 }
 
 enum status run_log_path(char out[PATH_BYTES], const struct run *run, struct error *err) {
@@ -127,8 +128,8 @@ void run_stop(struct run *run, enum stop stop, bool at_once) {
   int64_t term_ms = grace_ms / 2 < TERM_MS ? grace_ms / 2 : TERM_MS;
   if (run->stop != STOP_CANCEL) /* what a user was promised outlives a shutdown */
     run->stop = stop;
-  if (run->stalled)
-    reports_drop(run);
+  if (run->stopping)
+    run->stopping(run);
   if (run->worker)
     worker_stop(run->worker, "cancel", at_once ? 0 : term_ms, at_once ? 0 : term_ms + grace_ms);
 }

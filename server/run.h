@@ -1,5 +1,5 @@
-/* What the supervisor and its kinds of runs share: private to supervisor.c, run.c, training.c, reports.c,
-   checking.c, inspecting.c, exporting.c and artifacts.c. */
+/* What every run of a worker shares: its start, its log, and that the store learns how it ends. What is run, and what
+   an end means, is the kinds' (training.h, exporting.h, checking.h, inspecting.h). */
 #ifndef SERVER_RUN_H
 #define SERVER_RUN_H
 
@@ -8,13 +8,12 @@
 #include "api/event.h"
 #include "api/task.h"
 #include "base/arena.h"
-#include "server/inspection.h"
+#include "base/log.h"
+#include "base/str.h"
 #include "server/paths.h"
 #include "server/server.h"
 #include "server/verdict.h"
 #include "server/worker.h"
-#include "storage/db_export.h"
-#include "storage/db_file.h"
 #include "storage/db_job.h"
 
 struct announced {
@@ -26,24 +25,25 @@ struct announced {
 };
 enum { ANNOUNCED_MAX = 256, LOG_TAIL_BYTES = 240 };
 
-struct supervisor {
-  struct server *server;
-  struct run *runs;
-};
-
 struct run;
 typedef enum status run_store(struct run *run, struct error *err);
+/* It is over; it is freed afterwards. */
+typedef void run_ended(void *context, struct run *run);
 
 /* One worker and what it said so far. */
 struct run {
-  struct run *next;
-  struct supervisor *supervisor;
+  struct run *next;                /* its owner's list */
+  run_ended *ended;                /* its owner wants to know */
+  void *context;
   struct server *server;
   struct worker *worker;           /* NULL once it has ended */
   enum task_kind kind;
   char id[64];                     /* of the job, the file or the model (its beginning) */
   struct arena arena;              /* lives as long as the run */
   enum stop stop;
+  void (*stopping)(struct run *run); /* it was just asked to stop; NULL: the kind does not mind */
+  char known[64];                  /* what its end has made known, as requests wait for it (an upload's id,
+                                      inspection_key); empty: nothing */
   bool has_reported;
   struct error reported;           /* its error event */
   struct death death;              /* once it has ended */
@@ -78,8 +78,9 @@ struct run {
   const char *format;              /* EXPORT */
 };
 
-/* A run is in its supervisor's list from run_new to run_end, which frees it and wakes the scheduler. */
-struct run *run_new(struct supervisor *supervisor, struct server *server, enum task_kind kind, const char *id);
+/* A run with its owner's call. NULL: no memory. */
+struct run *run_new(struct server *server, enum task_kind kind, const char *id, run_ended *ended, void *context);
+/* Tells the owner, then frees it. */
 void run_end(struct run *run);
 /* Starts the run's worker with its task. What it writes on standard error joins the job's log; a check has none. */
 NODISCARD enum status run_start_worker(struct run *run, const struct task *task, const struct worker_calls *calls,
@@ -96,31 +97,12 @@ int run_threads(const struct run *run, int64_t asked);
 /* Stops the worker, with the configured grace or at once. */
 void run_stop(struct run *run, enum stop stop, bool at_once);
 
-/* What a training worker says: stored line by line, one transaction a read. While the store cannot take a batch
-   (locked, full) it is kept and the worker waits. reports_drop: the run is to end, its unstored lines no longer
-   matter. */
-bool reports_line(void *context, const char *text, size_t length, struct error *err);
-void reports_batch(void *context);
-void reports_drop(struct run *run);
-/* A line in the job's events. */
-NODISCARD enum status reports_event(struct run *run, enum log_level level, const char *message, struct error *err);
-
-/* An artifact event: noted. Then, once the worker has ended well, every announced file is read and compared
-   with what was said of it, beside the loop; `verified` follows. At last, inside a transaction: rows. */
-NODISCARD enum status artifacts_note(struct run *run, const struct event *event, struct error *err);
-void artifacts_verify(struct run *run, void (*verified)(struct run *run));
-NODISCARD enum status artifacts_store(struct run *run, struct error *err);
+/* A line in the events of the run's job. */
+NODISCARD enum status run_add_event(struct run *run, enum log_level level, const char *message, struct error *err);
 
 /* The log file of the run's job, in full. */
 NODISCARD enum status run_log_path(char out[PATH_BYTES], const struct run *run, struct error *err);
 /* The last lines of a log file as one line of printable text; "" when there are none. */
 void run_log_tail(char out[LOG_TAIL_BYTES], const char *path);
-
-/* A run starts, or it ends itself. The status says whether the host let it start: a fault of the job's or file's own is
-   stored with it and is none here. */
-NODISCARD enum status training_start(struct run *run, const struct job_row *job, struct error *err);
-NODISCARD enum status exporting_start(struct run *run, const struct export_row *export, struct error *err);
-NODISCARD enum status inspecting_start(struct run *run, struct inspected *inspected, struct error *err);
-NODISCARD enum status checking_start(struct run *run, const struct file_row *file, struct error *err);
 
 #endif

@@ -19,15 +19,11 @@ enum {
   ARENA_BYTES = 64 << 20,
   CHECKS_SEEN = 64,
   LOOK_MS = 1000,        /* the host lacks something, or jobs wait for room: looked at again */
-  BACKOFF_MS_MAX = 16000,
 };
 
 struct scheduler {
   struct server *server;
   uv_timer_t timer;
-  int64_t hold_until_ms;
-  int64_t backoff_ms;    /* of the last start that failed; 0: none did */
-  struct error held;     /* why starts failed; STATUS_OK: none did */
   bool lacking;          /* host_check said no; whoever wants to know why asks it */
 };
 
@@ -106,9 +102,8 @@ static enum status start_jobs(struct server *server, size_t wanted, size_t *star
   return status;
 }
 
-static enum status look(struct schedule_view *view, struct file_row **files, size_t *count, struct scheduler *scheduler,
+static enum status look(struct schedule_view *view, struct file_row **files, size_t *count, struct server *server,
                         struct arena *arena, struct error *err) {
-  struct server *server = scheduler->server;
   int64_t queued, exports;
   *view = (struct schedule_view){
       .jobs_running = supervisor_jobs(server->supervisor),
@@ -120,7 +115,7 @@ static enum status look(struct schedule_view *view, struct file_row **files, siz
       .inspections_running = supervisor_inspections(server->supervisor),
       .draining = server->draining,
       .now_ms = clock_boot_ms(),
-      .hold_until_ms = scheduler->hold_until_ms,
+      .hold_until_ms = server->hold.until_ms,
   };
   enum status status = db_job_count(&queued, server->db, JOB_QUEUED, err);
   if (!status)
@@ -153,7 +148,7 @@ static enum status run(struct scheduler *scheduler, int64_t *wake_ms, struct err
   struct file_row *files;
   size_t count, started = 0;
   arena_init(&arena, ARENA_BYTES);
-  enum status status = look(&view, &files, &count, scheduler, &arena, err);
+  enum status status = look(&view, &files, &count, server, &arena, err);
   if (status)
     return status;
   struct schedule_plan plan = scheduler_decide(&view);
@@ -172,10 +167,8 @@ static enum status run(struct scheduler *scheduler, int64_t *wake_ms, struct err
   scheduler->lacking = false;
   if (wanted > 0)
     status = carry_out(&plan, files, count, &started, server, err);
-  if (!status && (started > 0 || wanted == 0)) {
-    scheduler->held = (struct error){0};
-    scheduler->backoff_ms = 0;
-  }
+  if (!status && (started > 0 || wanted == 0))
+    hold_end(&server->hold);
   if (!status && started < wanted)
     *wake_ms = LOOK_MS; /* jobs that wait for room on the disk */
   return status;
@@ -183,30 +176,15 @@ static enum status run(struct scheduler *scheduler, int64_t *wake_ms, struct err
 
 static void on_timer(uv_timer_t *timer) {
   struct scheduler *scheduler = timer->data;
+  struct hold *hold = &scheduler->server->hold;
   struct error err;
   int64_t wake_ms = -1;
-  if (run(scheduler, &wake_ms, &err))
-    scheduler_hold(scheduler, &err);
-  else if (wake_ms >= 0)
+  if (run(scheduler, &wake_ms, &err)) {
+    hold_begin(hold, &err);
+    wake_ms = hold->backoff_ms;
+  }
+  if (wake_ms >= 0)
     CHECK(uv_timer_start(&scheduler->timer, on_timer, (uint64_t)wake_ms + 1, 0) == 0);
-}
-
-void scheduler_hold(struct scheduler *scheduler, const struct error *why) {
-  if (!scheduler || uv_is_closing((uv_handle_t *)&scheduler->timer))
-    return;
-  int64_t backoff = scheduler->backoff_ms ? scheduler->backoff_ms * 2 : LOOK_MS;
-  scheduler->backoff_ms = backoff < BACKOFF_MS_MAX ? backoff : BACKOFF_MS_MAX;
-  scheduler->hold_until_ms = clock_boot_ms() + scheduler->backoff_ms;
-  scheduler->held = *why;
-  log_error("nothing is started for %.0f s: %s", (double)scheduler->backoff_ms / 1e3, why->text);
-  CHECK(uv_timer_start(&scheduler->timer, on_timer, (uint64_t)scheduler->backoff_ms + 1, 0) == 0);
-}
-
-bool scheduler_held(const struct scheduler *scheduler, struct error *why) {
-  bool held = scheduler && scheduler->held.status;
-  if (held && why)
-    *why = scheduler->held;
-  return held;
 }
 
 enum status scheduler_new(struct scheduler **out, struct server *server, struct error *err) {

@@ -33,11 +33,7 @@ struct schedule_plan scheduler_decide(const struct schedule_view *view);
 NODISCARD enum status scheduler_new(struct scheduler **out, struct server *server, struct error *err);
 /* Closes its timer; the loop must turn once more before it is freed by itself. NULL is fine. */
 void scheduler_close(struct scheduler *scheduler);
-/* The host kept something from running: nothing starts for a while, longer each time until a start succeeds. */
-void scheduler_hold(struct scheduler *scheduler, const struct error *why);
-/* Is it so now? *why (may be NULL): for what reason. */
-bool scheduler_held(const struct scheduler *scheduler, struct error *why);
-/* Something changed: decide anew on the next turn of the loop. */
+/* Something changed: decide anew on the next turn of the loop. NULL is fine. */
 void scheduler_wake(struct scheduler *scheduler);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "config/config.h"
+#include "server/hold.h"
 #include "storage/db.h"
 
 struct uv_loop_s;
@@ -26,7 +27,8 @@ struct server {
   struct inspection *inspection;
   struct removal *removal;  /* bytes that are being removed; NULL: none */
   size_t publishing;        /* uploads that are being made durable */
-  bool draining;  /* SIGTERM came: no new work */
+  struct hold hold;         /* the host kept something from running */
+  bool draining;            /* SIGTERM came: no new work */
 };
 
 #endif

@@ -3,13 +3,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/run.h"
+#include "server/checking.h"
+#include "server/exporting.h"
+#include "server/inspecting.h"
+#include "server/training.h"
 
-enum status supervisor_new(struct supervisor **out, struct server *server, struct error *err) {
+struct supervisor {
+  struct server *server;
+  supervisor_ended *ended;
+  void *context;
+  struct run *runs;
+};
+
+enum status supervisor_new(struct supervisor **out, struct server *server, supervisor_ended *ended, void *context,
+                           struct error *err) {
   *out = calloc(1, sizeof **out);
   if (!*out)
     return error_set_errno(err, STATUS_OUT_OF_MEMORY, NULL, "making the supervisor");
-  (*out)->server = server;
+  **out = (struct supervisor){.server = server, .ended = ended, .context = context};
   return STATUS_OK;
 }
 
@@ -18,34 +29,49 @@ void supervisor_free(struct supervisor *supervisor) {
   free(supervisor);
 }
 
+static void on_end(void *context, struct run *run) {
+  struct supervisor *supervisor = context;
+  struct run **link = &supervisor->runs;
+  while (*link != run)
+    link = &(*link)->next;
+  *link = run->next;
+  supervisor->ended(supervisor->context, run->known[0] ? run->known : NULL);
+}
+
+static enum status add(struct run **out, struct supervisor *supervisor, enum task_kind kind, const char *id,
+                       struct error *err) {
+  *out = run_new(supervisor->server, kind, id, on_end, supervisor);
+  if (!*out)
+    return error_set_errno(err, STATUS_OUT_OF_MEMORY, NULL, "starting a worker for %s", id);
+  (*out)->next = supervisor->runs;
+  supervisor->runs = *out;
+  return STATUS_OK;
+}
+
 enum status supervisor_start_job(struct supervisor *supervisor, const struct job_row *job, struct error *err) {
-  struct run *run = run_new(supervisor, supervisor->server, TASK_TRAIN, job->id);
-  if (!run)
-    return error_set_errno(err, STATUS_OUT_OF_MEMORY, NULL, "starting %s", job->id);
-  return training_start(run, job, err);
+  struct run *run;
+  enum status status = add(&run, supervisor, TASK_TRAIN, job->id, err);
+  return status ? status : training_start(run, job, err);
 }
 
 enum status supervisor_start_check(struct supervisor *supervisor, const struct file_row *file, struct error *err) {
-  struct run *run = run_new(supervisor, supervisor->server, TASK_CHECK, file->id);
-  if (!run)
-    return error_set_errno(err, STATUS_OUT_OF_MEMORY, NULL, "checking %s", file->id);
-  return checking_start(run, file, err);
+  struct run *run;
+  enum status status = add(&run, supervisor, TASK_CHECK, file->id, err);
+  return status ? status : checking_start(run, file, err);
 }
 
 enum status supervisor_start_inspection(struct supervisor *supervisor, struct inspected *inspected,
                                         struct error *err) {
-  struct run *run = run_new(supervisor, supervisor->server, TASK_INSPECT, inspected->id);
-  if (!run)
-    return error_set_errno(err, STATUS_OUT_OF_MEMORY, NULL, "looking at the model %s", inspected->id);
-  return inspecting_start(run, inspected, err);
+  struct run *run;
+  enum status status = add(&run, supervisor, TASK_INSPECT, inspected->id, err);
+  return status ? status : inspecting_start(run, inspected, err);
 }
 
 enum status supervisor_start_export(struct supervisor *supervisor, const struct export_row *export,
                                     struct error *err) {
-  struct run *run = run_new(supervisor, supervisor->server, TASK_EXPORT, export->job_id);
-  if (!run)
-    return error_set_errno(err, STATUS_OUT_OF_MEMORY, NULL, "exporting %s", export->job_id);
-  return exporting_start(run, export, err);
+  struct run *run;
+  enum status status = add(&run, supervisor, TASK_EXPORT, export->job_id, err);
+  return status ? status : exporting_start(run, export, err);
 }
 
 static struct run *find(const struct supervisor *supervisor, enum task_kind kind, const char *id) {

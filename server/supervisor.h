@@ -1,6 +1,5 @@
-/* The running workers: training runs, exports, checks of uploads and looks at models. Starts them, tells them to stop,
-   and writes what they say and how they end where it belongs (training.c, exporting.c, checking.c, inspecting.c);
-   verdict.h decides what an end means. */
+/* The list of runs: training, exports, checks of uploads and looks at models. Starts them and stops them; what one says
+   and how it ends is its kind's (training.h, exporting.h, checking.h, inspecting.h). */
 #ifndef SERVER_SUPERVISOR_H
 #define SERVER_SUPERVISOR_H
 
@@ -14,7 +13,11 @@
 #include "storage/db_file.h"
 #include "storage/db_job.h"
 
-NODISCARD enum status supervisor_new(struct supervisor **out, struct server *server, struct error *err);
+/* `ended` is called when a run has ended and left the list. `known` (may be NULL): what jobs and requests that wait for
+   it (http/wait.h) know from then on. */
+typedef void supervisor_ended(void *context, const char *known);
+NODISCARD enum status supervisor_new(struct supervisor **out, struct server *server, supervisor_ended *ended,
+                                     void *context, struct error *err);
 /* Only when supervisor_idle. NULL is fine. */
 void supervisor_free(struct supervisor *supervisor);
 

@@ -1,20 +1,21 @@
-/* One training run: from a claimed job to its end in the store. Every write carries the lease. */
+#include "server/training.h"
+
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "server/artifacts.h"
 #include "server/data.h"
 #include "server/host.h"
 #include "server/models.h"
 #include "server/paths.h"
 #include "server/process.h"
 #include "server/removal.h"
-#include "server/run.h"
-#include "server/scheduler.h"
+#include "server/reports.h"
 #include "server/source.h"
 #include "storage/db_checkpoint.h"
-#include "storage/db_event.h"
+#include "storage/db_export.h"
 #include "storage/db_file.h"
 #include "storage/db_removal.h"
 
@@ -37,8 +38,8 @@ static enum status store_success(struct run *run, struct error *err) {
     status = db_export_add(run->server->db, run->id, run->exports.item[i], EXPORT_SUCCEEDED, clock_unix(), err);
   snprintf(text, sizeof text, "New fine-tuned model created: %s", run->fine_tuned_model);
   if (!status)
-    status = reports_event(run, LOG_INFO, text, err);
-  return status ? status : reports_event(run, LOG_INFO, "The job has succeeded", err);
+    status = run_add_event(run, LOG_INFO, text, err);
+  return status ? status : run_add_event(run, LOG_INFO, "The job has succeeded", err);
 }
 
 /* Checkpoints of a run that ended are kept; what else it made, without an adapter, is worth nothing. */
@@ -62,8 +63,8 @@ static enum status store_queued(const struct end *end, struct error *err) {
     snprintf(text, sizeof text, "%s", run->server->draining
                                           ? "The server is shutting down: the job is queued again"
                                           : "The run was interrupted by the server: the job is queued again");
-  bool told = end->host && !end->needs_free && scheduler_held(run->server->scheduler, NULL);
-  return status || told ? status : reports_event(run, LOG_WARN, text, err);
+  bool known = end->host && !end->needs_free && run->server->hold.why.status;
+  return status || known ? status : run_add_event(run, LOG_WARN, text, err);
 }
 
 /* The job's new state and what belongs to it. */
@@ -83,8 +84,8 @@ static enum status store_end(struct db *db, const void *what, struct error *err)
   }
   switch (end->to) {
   case JOB_SUCCEEDED: return store_success(run, err);
-  case JOB_FAILED: status = reports_event(run, LOG_ERROR, end->why.text, err); break;
-  case JOB_CANCELLED: status = reports_event(run, LOG_WARN, "The job was cancelled", err); break;
+  case JOB_FAILED: status = run_add_event(run, LOG_ERROR, end->why.text, err); break;
+  case JOB_CANCELLED: status = run_add_event(run, LOG_WARN, "The job was cancelled", err); break;
   case JOB_QUEUED: status = store_queued(end, err); break;
   case JOB_VALIDATING:
   case JOB_RUNNING:
@@ -123,7 +124,7 @@ static enum status settle(struct run *run, struct error *err) {
     return status;
   log_info("%s is %s%s%s", run->id, job_state_name(end.to), end.why.text[0] ? ": " : "", end.why.text);
   if (end.host && !end.needs_free)
-    scheduler_hold(run->server->scheduler, &end.why);
+    hold_begin(&run->server->hold, &end.why);
   removal_start(run->server);
   return STATUS_OK;
 }
@@ -234,7 +235,7 @@ static enum status store_worker(struct db *db, const void *what, struct error *e
   enum status status = STATUS_OK;
   if (process_name(name, worker_pid((*run)->worker))) /* else it has ended already */
     status = db_job_set_worker(db, &(*run)->lease, name, &held, err);
-  return status ? status : reports_event(*run, LOG_INFO, "running", err);
+  return status ? status : run_add_event(*run, LOG_INFO, "running", err);
 }
 
 struct refusal {
@@ -250,19 +251,20 @@ static enum status store_refusal(struct db *db, const void *what, struct error *
   bool held;
   if (host_caused(why->status)) {
     enum status status = db_job_unclaim(db, &run->lease, &held, err);
-    return status || !refusal->tell ? status : reports_event(run, LOG_WARN, why->text, err);
+    return status || !refusal->tell ? status : run_add_event(run, LOG_WARN, why->text, err);
   }
   enum status status = db_job_release(db, &run->lease, JOB_FAILED, why, clock_unix(), &held, err);
-  return status ? status : reports_event(run, LOG_ERROR, why->text, err);
+  return status ? status : run_add_event(run, LOG_ERROR, why->text, err);
 }
 
 static enum status settle_refusal(struct run *run, struct error *err) {
-  struct refusal refusal = {.run = run, .tell = !scheduler_held(run->server->scheduler, NULL)};
+  struct refusal refusal = {.run = run, .tell = !run->server->hold.why.status};
   return db_apply(run->server->db, store_refusal, &refusal, true, err);
 }
 
 enum status training_start(struct run *run, const struct job_row *job, struct error *err) {
   run->lease = (struct lease){.job_id = run->id, .token = job->lease_token};
+  run->stopping = reports_stopping;
   run->fine_tuned_model = arena_string(&run->arena, job->fine_tuned_model);
   run->output = arena_format(&run->arena, PATH_OUTPUT, run->id, (long long)job->lease_token);
   enum status status = STATUS_OK;

@@ -8,6 +8,7 @@
 #include "server/paths.h"
 #include "server/process.h"
 #include "server/removal.h"
+#include "server/scheduler.h"
 #include "storage/db_checkpoint.h"
 #include "storage/db_event.h"
 #include "storage/db_export.h"
@@ -89,6 +90,7 @@ void upkeep_sweep(struct server *server) {
     log_error("deleting expired files: %s", err.text);
   if (admission_resume(server, &err))
     log_error("jobs that wait for the check of a file: %s", err.text);
+  scheduler_wake(server->scheduler);
   db_reserve(server->db);
   removal_start(server);
 }

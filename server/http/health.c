@@ -2,7 +2,6 @@
 #include "api/openapi.h"
 #include "server/host.h"
 #include "server/http/reply.h"
-#include "server/scheduler.h"
 #include "storage/db.h"
 
 void http_livez(struct request *request) {
@@ -18,8 +17,10 @@ void http_readyz(struct request *request) {
     status = host_check(request->server->config, &err);
     if (!status)
       status = db_probe(request->server->db, &err);
-    if (!status && scheduler_held(request->server->scheduler, &err))
+    if (!status && request->server->hold.why.status) {
+      err = request->server->hold.why;
       status = err.status;
+    }
     if (status) /* whatever it is: a balancer sends work elsewhere, and back when it has passed */
       err.status = STATUS_UNAVAILABLE;
   }

@@ -11,7 +11,9 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "server/admission.h"
+#include "server/hold.h"
 #include "server/process.h"
 #include "server/scheduler.h"
 #include "server/verdict.h"
@@ -212,6 +214,23 @@ static void test_data(void **state) {
   assert_int_equal(faults.count, 0);
 }
 
+/* Each pause is twice the one before, up to 16 s, until a start succeeds. */
+static void test_hold(void **state) {
+  struct hold hold = {0};
+  const struct error why = {.status = STATUS_UNAVAILABLE, .text = "no worker"};
+  (void)state;
+  for (int64_t ms = 1000; ms <= 64000; ms *= 2) {
+    hold_begin(&hold, &why);
+    assert_int_equal(hold.backoff_ms, ms < 16000 ? ms : 16000);
+    assert_int_equal(hold.why.status, STATUS_UNAVAILABLE);
+    assert_in_range(hold.until_ms - hold.backoff_ms, clock_boot_ms() - 1000, clock_boot_ms());
+  }
+  hold_end(&hold);
+  assert_int_equal(hold.why.status, STATUS_OK);
+  hold_begin(&hold, &why);
+  assert_int_equal(hold.backoff_ms, 1000);
+}
+
 static void test_process_names(void **state) {
   char name[PROCESS_NAME_BYTES], again[PROCESS_NAME_BYTES], other[PROCESS_NAME_BYTES + 8];
   (void)state;
@@ -228,7 +247,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_exports),  cmocka_unit_test(test_schedule),
       cmocka_unit_test(test_training), cmocka_unit_test(test_stopped),
-cmocka_unit_test(test_host),
+      cmocka_unit_test(test_host),     cmocka_unit_test(test_hold),
       cmocka_unit_test(test_check),    cmocka_unit_test(test_admission), cmocka_unit_test(test_data),
       cmocka_unit_test(test_process_names)};
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,11 @@
+/* One training run: from a claimed job to its end in the store. Every write carries the lease. */
+#ifndef SERVER_TRAINING_H
+#define SERVER_TRAINING_H
+
+#include "server/run.h"
+
+/* Starts its worker, or it ends itself. A fault of the job's own is stored with it and is none here: the status says
+   what of the host kept it from running. */
+NODISCARD enum status training_start(struct run *run, const struct job_row *job, struct error *err);
+
+#endif
