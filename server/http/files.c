@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "server/http/reply.h"
 #include "server/http/upload.h"
+#include "server/http/wait.h"
 #include "server/paths.h"
 #include "server/removal.h"
 #include "server/scheduler.h"
@@ -63,7 +64,7 @@ static void on_published(struct request *request, const struct uploaded *uploade
     request->refused = *err;
   else if (!store(server, uploaded, &request->refused))
     scheduler_wake(server->scheduler);
-  request_wait_at_most(request, request->refused.status ? 0 : server->config->upload_check_wait_ms);
+  wait_at_most(request, request->refused.status ? 0 : server->config->upload_check_wait_ms);
 }
 
 void http_files_create(struct request *request) {
@@ -73,7 +74,7 @@ void http_files_create(struct request *request) {
   else if (upload_end(request->upload, on_published, request, &err))
     reply_error(request, &err);
   else
-    request_wait(request, upload_id(request->upload), -1);
+    wait_for(request, upload_id(request->upload), -1);
 }
 
 void http_files_list(struct request *request) {

@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/log.h"
+#include "server/http/receive.h"
 #include "server/http/reply.h"
 
 enum {
@@ -31,10 +31,9 @@ struct front {
   struct server *server;
   struct MHD_Daemon *daemon;
   struct client *clients;
-  struct request *waiting;
+  struct wait_list waiters;
   bool pending;             /* libmicrohttpd must run: what it cannot know of has changed */
   bool closing;             /* only what waited is answered: nothing else of the daemon works any more */
-  char key_hash[HASH_HEX];
 };
 
 /* ---- connections ---- */
@@ -66,7 +65,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
     *client->link = client->next;
     if (client->next)
       client->next->link = client->link;
-    request_free(client->request);
+    receive_drop(client->request);
     free(client);
     return;
   }
@@ -90,8 +89,8 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
   struct client *client = info ? info->socket_context : NULL;
   if (!client)
     return NULL;
-  request_free(client->request); /* one that libmicrohttpd answered by itself and did not tell the end of */
-  struct request *request = request_new(front, front->server, target);
+  receive_drop(client->request); /* one that libmicrohttpd answered by itself and did not tell the end of */
+  struct request *request = receive_target(front->server, &front->waiters, target);
   client->request = request;
   if (!request)
     return NULL;
@@ -117,12 +116,12 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     return;
   request->client->request = NULL;
   request->client->since_ms = clock_boot_ms();
-  request_free(request);
+  receive_drop(request);
   *slot = NULL;
 }
 
 static enum MHD_Result finish(struct request *request) {
-  request_end(request);
+  receive_end(request);
   return request->phase == REQUEST_WAITING ? MHD_YES : (enum MHD_Result)request->answer;
 }
 
@@ -131,22 +130,22 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
                                   void **slot) {
   const struct front *front = context;
   struct request *request = *slot;
-  bool taken;
+  bool wanted;
   (void)url;
   if (!request || (front->closing && request->phase != REQUEST_WAITING && request->phase != REQUEST_ANSWERED))
     return MHD_NO;
   request->connection = connection;
   switch (request->phase) {
   case REQUEST_HEADER:
-    request_begin(request, method, version);
+    receive_header(request, method, version);
     return request->phase == REQUEST_ANSWERED ? (enum MHD_Result)request->answer : MHD_YES;
   case REQUEST_BODY:
   case REQUEST_TOLD:
     if (*length == 0)
       return request->phase == REQUEST_TOLD ? MHD_NO : finish(request);
-    taken = request_data(request, bytes, *length);
+    wanted = receive_body(request, bytes, *length);
     *length = 0;
-    return taken ? MHD_YES : MHD_NO;
+    return wanted ? MHD_YES : MHD_NO;
   case REQUEST_WAITING:
     request->phase = REQUEST_BODY;
     request->waited = true;
@@ -156,40 +155,9 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
   CHECK(!"a phase");
 }
 
-/* ---- requests that wait ---- */
-
-void front_wait(struct front *front, struct request *request) {
-  request->next_waiting = front->waiting;
-  front->waiting = request;
-  MHD_suspend_connection(request->connection);
-}
-
-void front_unwait(struct front *front, struct request *request) {
-  struct request **link = &front->waiting;
-  while (*link && *link != request)
-    link = &(*link)->next_waiting;
-  if (*link)
-    *link = request->next_waiting;
-}
-
-/* Resumes the waiting requests that match: `key` NULL: those whose time is over at `now_ms`. */
-static void resume(struct front *front, const char *key, int64_t now_ms) {
-  for (struct request **link = &front->waiting; *link;) {
-    struct request *request = *link;
-    bool due = key ? strcmp(request->wait_key, key) == 0 : now_ms >= request->wait_until_ms;
-    if (!due) {
-      link = &request->next_waiting;
-      continue;
-    }
-    *link = request->next_waiting;
-    front->pending = true;
-    MHD_resume_connection(request->connection);
-  }
-}
-
 void front_wake(struct front *front, const char *key) {
   if (front)
-    resume(front, key, 0);
+    wait_over(&front->waiters, key);
 }
 
 /* ---- for the loop ---- */
@@ -225,7 +193,7 @@ static void cut(struct client *client) {
 void front_tick(struct front *front) {
   int64_t now = clock_boot_ms();
   int64_t timeout_ms = front->server->config->request_timeout_s * 1000;
-  resume(front, NULL, now);
+  wait_expire(&front->waiters, now);
   for (struct client *client = front->clients; client; client = client->next)
     if (now > deadline_ms(client, timeout_ms))
       cut(client);
@@ -236,22 +204,18 @@ int front_fd(const struct front *front) {
 }
 
 void front_run(struct front *front) {
-  front->pending = false;
+  front->pending = front->waiters.resumed = false;
   if (MHD_run(front->daemon) != MHD_YES)
     log_error("the HTTP front failed");
 }
 
 int64_t front_timeout_ms(struct front *front) {
   MHD_UNSIGNED_LONG_LONG timeout;
-  if (front->pending)
+  if (front->pending || front->waiters.resumed)
     return 0;
   if (MHD_get_timeout(front->daemon, &timeout) != MHD_YES)
     return -1;
   return timeout > INT64_MAX ? INT64_MAX : (int64_t)timeout;
-}
-
-const char *front_key_hash(const struct front *front) {
-  return front->key_hash;
 }
 
 /* ---- its life ---- */
@@ -288,8 +252,6 @@ enum status front_open(struct front **out, struct server *server, int listen_fd,
     return error_set_errno(err, STATUS_OUT_OF_MEMORY, NULL, "starting the HTTP front");
   front->server = server;
   look_at_key_file(config);
-  if (config->api_key)
-    hash_bytes(front->key_hash, config->api_key, strlen(config->api_key));
   front->daemon = MHD_start_daemon(
       MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, front,
       MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_LIMIT,
@@ -311,7 +273,7 @@ void front_close(struct front *front) {
   if (!front)
     return;
   front->closing = true;
-  resume(front, NULL, INT64_MAX);
+  wait_expire(&front->waiters, INT64_MAX);
   MHD_run(front->daemon); /* answers what was waiting; none may be suspended when it stops */
   MHD_stop_daemon(front->daemon);
   free(front);

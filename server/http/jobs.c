@@ -11,6 +11,7 @@
 #include "server/admission.h"
 #include "server/http/job_object.h"
 #include "server/http/reply.h"
+#include "server/http/wait.h"
 #include "server/models.h"
 #include "server/paths.h"
 #include "server/scheduler.h"
@@ -252,7 +253,7 @@ void http_jobs_create(struct request *request) {
     reply_faults(request, &faults);
     return;
   }
-  if (!status && pending && request_wait_for_model(request, &model))
+  if (!status && pending && wait_for_model(request, &model))
     return;
   if (!status)
     status = store(request, &spec, pending, key, body_sha256, &job, &err);

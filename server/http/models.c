@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "server/http/reply.h"
+#include "server/http/wait.h"
 #include "server/inspection.h"
 #include "server/removal.h"
 #include "storage/db_checkpoint.h"
@@ -60,7 +61,7 @@ void http_models_list(struct request *request) {
 }
 
 static void show_base(struct request *request, const struct base_model *base) {
-  if (!request_wait_for_model(request, base))
+  if (!wait_for_model(request, base))
     reply_json(request, base_object(request->server, base));
 }
 
