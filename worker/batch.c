@@ -14,7 +14,7 @@ static size_t longest_together(const struct corpus *c, size_t batch) {
   if (!lengths)
     return c->longest * batch;
   for (size_t i = 0; i < c->count; i++)
-    lengths[i] = c->offsets[i + 1] - c->offsets[i];
+    lengths[i] = c->cu_seqlens[i + 1] - c->cu_seqlens[i];
   qsort(lengths, c->count, sizeof *lengths, longer_first);
   for (size_t i = 0; i < batch && i < c->count; i++)
     sum += lengths[i];
@@ -28,7 +28,7 @@ static size_t most_within(const struct corpus *c, size_t tokens) {
   if (!lengths)
     return c->count;
   for (size_t i = 0; i < c->count; i++)
-    lengths[i] = c->offsets[i + 1] - c->offsets[i];
+    lengths[i] = c->cu_seqlens[i + 1] - c->cu_seqlens[i];
   qsort(lengths, c->count, sizeof *lengths, longer_first);
   for (size_t sum = 0; count < c->count && (sum += lengths[c->count - 1 - count]) <= tokens;)
     count++;
@@ -40,7 +40,7 @@ size_t batch_next(const struct corpus *c, const uint32_t *order, size_t count, s
                   const struct batch_rule *rule) {
   size_t n = 0, tokens = 0;
   while (first + n < count && (!rule->examples || n < rule->examples)) {
-    tokens += c->offsets[order[first + n] + 1] - c->offsets[order[first + n]];
+    tokens += c->cu_seqlens[order[first + n] + 1] - c->cu_seqlens[order[first + n]];
     if (n > 0 && rule->tokens && tokens > rule->tokens)
       break;
     n++;
@@ -61,37 +61,37 @@ struct batch_limits batch_limits_for(const struct corpus *c, const struct batch_
 enum status batch_init(struct batch *b, const struct batch_limits *limits, bool language, struct error *err) {
   size_t answers = language ? limits->tokens : limits->sequences;
   *b = (struct batch){0};
-  b->offsets = calloc(limits->sequences + 1, sizeof *b->offsets);
+  b->cu_seqlens = calloc(limits->sequences + 1, sizeof *b->cu_seqlens);
   b->labels = calloc(answers, sizeof *b->labels);
   b->rows = calloc(answers, sizeof *b->rows);
   b->targets = calloc(limits->sequences, sizeof *b->targets);
-  b->ids = calloc(limits->tokens, sizeof *b->ids);
-  b->types = calloc(limits->tokens, 1);
-  if (b->offsets && b->labels && b->rows && b->targets && b->ids && b->types)
+  b->token_ids = calloc(limits->tokens, sizeof *b->token_ids);
+  b->token_type_ids = calloc(limits->tokens, 1);
+  if (b->cu_seqlens && b->labels && b->rows && b->targets && b->token_ids && b->token_type_ids)
     return STATUS_OK;
   batch_done(b);
   return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for a batch");
 }
 
 void batch_done(struct batch *b) {
-  free(b->offsets);
+  free(b->cu_seqlens);
   free(b->labels);
   free(b->rows);
   free(b->targets);
-  free(b->ids);
-  free(b->types);
+  free(b->token_ids);
+  free(b->token_type_ids);
   *b = (struct batch){0};
 }
 
-/* Token i answers for token i + 1 of the same sequence where that is trained. */
+/* Token i answers for token i + 1 of the same sequence where the loss mask has that. */
 static void fill_next(struct batch *b, const struct corpus *c, const uint32_t *order, size_t count) {
   size_t n = 0;
   for (size_t i = 0; i < count; i++) {
-    const uint8_t *trained = c->trained + c->offsets[order[i]];
-    for (uint32_t row = b->offsets[i]; row + 1 < b->offsets[i + 1]; row++)
-      if (trained[row + 1 - b->offsets[i]]) {
+    const uint8_t *loss_mask = c->loss_mask + c->cu_seqlens[order[i]];
+    for (uint32_t row = b->cu_seqlens[i]; row + 1 < b->cu_seqlens[i + 1]; row++)
+      if (loss_mask[row + 1 - b->cu_seqlens[i]]) {
         b->rows[n] = row;
-        b->labels[n++] = (uint32_t)b->ids[row + 1];
+        b->labels[n++] = (uint32_t)b->token_ids[row + 1];
       }
   }
   b->answers = (struct answers){.labels = b->labels, .rows = b->rows, .row_count = n};
@@ -100,10 +100,10 @@ static void fill_next(struct batch *b, const struct corpus *c, const uint32_t *o
 void batch_fill(struct batch *b, const struct corpus *c, const uint32_t *order, size_t count) {
   size_t tokens = 0, longest = 0;
   for (size_t i = 0; i < count; i++) {
-    size_t from = c->offsets[order[i]], length = c->offsets[order[i] + 1] - from;
-    memcpy(b->ids + tokens, c->ids + from, length * sizeof *b->ids);
-    memcpy(b->types + tokens, c->types + from, length);
-    b->offsets[i] = (uint32_t)tokens;
+    size_t from = c->cu_seqlens[order[i]], length = c->cu_seqlens[order[i] + 1] - from;
+    memcpy(b->token_ids + tokens, c->token_ids + from, length * sizeof *b->token_ids);
+    memcpy(b->token_type_ids + tokens, c->token_type_ids + from, length);
+    b->cu_seqlens[i] = (uint32_t)tokens;
     if (c->labels)
       b->labels[i] = c->labels[order[i]];
     else if (c->targets)
@@ -111,9 +111,9 @@ void batch_fill(struct batch *b, const struct corpus *c, const uint32_t *order, 
     tokens += length;
     longest = length > longest ? length : longest;
   }
-  b->offsets[count] = (uint32_t)tokens;
-  b->sequences = (struct sequences){count, tokens, longest, b->offsets, b->ids, b->types};
+  b->cu_seqlens[count] = (uint32_t)tokens;
+  b->sequences = (struct sequences){count, tokens, longest, b->cu_seqlens, b->token_ids, b->token_type_ids};
   b->answers = (struct answers){.labels = b->labels, .targets = b->targets};
-  if (c->trained)
+  if (c->loss_mask)
     fill_next(b, c, order, count);
 }

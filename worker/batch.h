@@ -20,10 +20,10 @@ struct batch_limits batch_limits_for(const struct corpus *corpus, const struct b
 struct batch {
   struct sequences sequences;
   struct answers answers;
-  uint32_t *offsets, *labels, *rows;
+  uint32_t *cu_seqlens, *labels, *rows;
   float *targets;
-  int32_t *ids;
-  uint8_t *types;
+  int32_t *token_ids;
+  uint8_t *token_type_ids;
 };
 /* `language`: room for an answer a token. */
 NODISCARD enum status batch_init(struct batch *batch, const struct batch_limits *limits, bool language,

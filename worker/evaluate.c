@@ -78,7 +78,7 @@ static enum status predict_all(struct evaluation *e, struct spoken *spoken, stru
   for (size_t first = 0; first < e->count;) {
     size_t n = 0, tokens = 0;
     for (; n < limits.sequences && first + n < e->count; n++) {
-      tokens += c->offsets[first + n + 1] - c->offsets[first + n];
+      tokens += c->cu_seqlens[first + n + 1] - c->cu_seqlens[first + n];
       if (tokens > limits.tokens)
         break;
       order[n] = (uint32_t)(first + n);

@@ -231,7 +231,7 @@ static void say_what(const struct run *r, const struct task *task, struct report
   report_message(report, LOG_INFO,
                  "%zu training examples, %zu tokens, %s; %zu adapted modules, %zu trainable parameters; about %zu MiB "
                  "of memory",
-                 c->count, c->offsets[c->count],
+                 c->count, c->cu_seqlens[c->count],
                  r->language             ? "language model"
                  : r->learner.regression ? "regression"
                                          : "classification",

@@ -178,11 +178,11 @@ static size_t step_examples(const struct trainer *t, const uint32_t *order, size
 static size_t step_terms(const struct trainer *t, size_t first, size_t examples) {
   const struct corpus *c = t->training;
   size_t terms = 0;
-  if (!c->trained)
+  if (!c->loss_mask)
     return examples;
   for (size_t e = first; e < first + examples; e++)
-    for (size_t i = c->offsets[t->order[e]] + 1; i < c->offsets[t->order[e] + 1]; i++)
-      terms += c->trained[i];
+    for (size_t i = c->cu_seqlens[t->order[e]] + 1; i < c->cu_seqlens[t->order[e] + 1]; i++)
+      terms += c->loss_mask[i];
   return terms;
 }
 

@@ -14,19 +14,19 @@
 
 enum { VOCABULARY = 1000, LONGEST = 60, COUNT = 200 };
 
-/* `count` examples of 1 to `longest` random tokens, each trained or not by a coin. */
+/* `count` examples of 1 to `longest` random tokens, each in the loss mask or not by a coin. */
 static void make(struct corpus *c, size_t count, size_t longest, struct rng *rng) {
   int32_t ids[LONGEST];
-  uint8_t trained[LONGEST];
+  uint8_t loss_mask[LONGEST];
   struct error err = {0};
   *c = (struct corpus){0};
   for (size_t i = 0; i < count; i++) {
     size_t length = 1 + rng_below(rng, longest);
     for (size_t t = 0; t < length; t++) {
       ids[t] = (int32_t)rng_below(rng, VOCABULARY);
-      trained[t] = rng_below(rng, 2) == 1;
+      loss_mask[t] = rng_below(rng, 2) == 1;
     }
-    assert_int_equal(corpus_append(c, ids, NULL, trained, length, VOCABULARY, &err), STATUS_OK);
+    assert_int_equal(corpus_append(c, ids, NULL, loss_mask, length, VOCABULARY, &err), STATUS_OK);
   }
 }
 
@@ -37,7 +37,7 @@ static void shuffle(uint32_t *order, size_t count, struct rng *rng) {
 }
 
 static size_t length_of(const struct corpus *c, uint32_t example) {
-  return c->offsets[example + 1] - c->offsets[example];
+  return c->cu_seqlens[example + 1] - c->cu_seqlens[example];
 }
 
 /* What the trainer would do with one order: the sizes of its batches keep the rule and are as large as it allows. */
@@ -84,9 +84,9 @@ static void limits_are_reached(void **state) {
   struct corpus c = {0};
   struct error err = {0};
   int32_t ids[9] = {0};
-  uint8_t trained[9] = {0};
+  uint8_t loss_mask[9] = {0};
   for (size_t i = 0; i < 6; i++)
-    assert_int_equal(corpus_append(&c, ids, NULL, trained, lengths[i], VOCABULARY, &err), STATUS_OK);
+    assert_int_equal(corpus_append(&c, ids, NULL, loss_mask, lengths[i], VOCABULARY, &err), STATUS_OK);
   static const struct {
     struct batch_rule rule;
     size_t sequences, tokens;
@@ -103,7 +103,7 @@ static void limits_are_reached(void **state) {
   corpus_done(&c);
 }
 
-/* Every answer is the next token of the same sequence, and every trained token but a first one has its row. */
+/* Every answer is the next token of the same sequence, and every token of the loss mask but a first one has its row. */
 static void fills_batches(void **state) {
   (void)state;
   struct rng rng;
@@ -123,19 +123,19 @@ static void fills_batches(void **state) {
     assert_int_equal(b.sequences.count, n);
     size_t row = 0, at = 0;
     for (size_t i = 0; i < n; i++) {
-      size_t from = c.offsets[order[first + i]], length = length_of(&c, order[first + i]);
-      assert_int_equal(b.offsets[i], at);
-      assert_memory_equal(b.ids + at, c.ids + from, length * sizeof *c.ids);
+      size_t from = c.cu_seqlens[order[first + i]], length = length_of(&c, order[first + i]);
+      assert_int_equal(b.cu_seqlens[i], at);
+      assert_memory_equal(b.token_ids + at, c.token_ids + from, length * sizeof *c.token_ids);
       for (size_t t = 1; t < length; t++)
-        if (c.trained[from + t]) {
+        if (c.loss_mask[from + t]) {
           assert_true(row < b.answers.row_count);
           assert_int_equal(b.answers.rows[row], at + t - 1);
-          assert_int_equal(b.answers.labels[row++], c.ids[from + t]);
+          assert_int_equal(b.answers.labels[row++], c.token_ids[from + t]);
         }
       at += length;
     }
     assert_int_equal(b.sequences.tokens, at);
-    assert_int_equal(b.offsets[n], at);
+    assert_int_equal(b.cu_seqlens[n], at);
     assert_int_equal(b.answers.row_count, row);
   }
   batch_done(&b);

@@ -10,64 +10,64 @@ enum status corpus_no_memory(struct error *err) {
 }
 
 /* Makes room for so many more examples and tokens. */
-static bool reserve(struct corpus *c, size_t examples, size_t more, bool trained) {
-  size_t used = c->offsets ? c->offsets[c->count] : 0;
+static bool reserve(struct corpus *c, size_t examples, size_t more, bool masked) {
+  size_t used = c->cu_seqlens ? c->cu_seqlens[c->count] : 0;
   if (c->count + examples + 1 > c->example_size) {
     size_t want = (c->count + examples) * 3 / 2 + 1024;
-    size_t *offsets = realloc(c->offsets, want * sizeof *offsets);
-    if (!offsets)
+    size_t *cu_seqlens = realloc(c->cu_seqlens, want * sizeof *cu_seqlens);
+    if (!cu_seqlens)
       return false;
-    if (!c->offsets)
-      offsets[0] = 0;
-    c->offsets = offsets;
+    if (!c->cu_seqlens)
+      cu_seqlens[0] = 0;
+    c->cu_seqlens = cu_seqlens;
     c->example_size = want;
   }
   if (used + more <= c->token_size)
     return true;
   size_t want = (used + more) * 3 / 2 + 4096;
-  int32_t *ids = realloc(c->ids, want * sizeof *ids);
-  c->ids = ids ? ids : c->ids;
-  uint8_t *types = realloc(c->types, want), *mask = trained ? realloc(c->trained, want) : NULL;
-  c->types = types ? types : c->types;
-  c->trained = mask ? mask : c->trained;
-  if (!ids || !types || (trained && !mask))
+  int32_t *ids = realloc(c->token_ids, want * sizeof *ids);
+  c->token_ids = ids ? ids : c->token_ids;
+  uint8_t *types = realloc(c->token_type_ids, want), *mask = masked ? realloc(c->loss_mask, want) : NULL;
+  c->token_type_ids = types ? types : c->token_type_ids;
+  c->loss_mask = mask ? mask : c->loss_mask;
+  if (!ids || !types || (masked && !mask))
     return false;
   c->token_size = want;
   return true;
 }
 
-enum status corpus_append(struct corpus *c, const int32_t *ids, const int32_t *types, const uint8_t *trained,
-                          size_t count, size_t vocabulary, struct error *err) {
-  if (!reserve(c, 1, count, trained != NULL))
+enum status corpus_append(struct corpus *c, const int32_t *token_ids, const int32_t *token_type_ids,
+                          const uint8_t *loss_mask, size_t count, size_t vocab_size, struct error *err) {
+  if (!reserve(c, 1, count, loss_mask != NULL))
     return corpus_no_memory(err);
-  size_t at = c->offsets[c->count];
+  size_t at = c->cu_seqlens[c->count];
   for (size_t t = 0; t < count; t++) {
-    if (ids[t] < 0 || (size_t)ids[t] >= vocabulary)
+    if (token_ids[t] < 0 || (size_t)token_ids[t] >= vocab_size)
       return error_set(err, STATUS_MODEL_INVALID, "model",
-                       "the tokenizer makes id %d, but the model's vocab_size is %zu", ids[t], vocabulary);
-    c->ids[at + t] = ids[t];
-    c->types[at + t] = types ? (uint8_t)types[t] : 0;
+                       "the tokenizer makes id %d, but the model's vocab_size is %zu", token_ids[t], vocab_size);
+    c->token_ids[at + t] = token_ids[t];
+    c->token_type_ids[at + t] = token_type_ids ? (uint8_t)token_type_ids[t] : 0;
   }
-  if (trained && count)
-    memcpy(c->trained + at, trained, count);
-  c->offsets[++c->count] = at + count;
+  if (loss_mask && count)
+    memcpy(c->loss_mask + at, loss_mask, count);
+  c->cu_seqlens[++c->count] = at + count;
   c->longest = count > c->longest ? count : c->longest;
   return STATUS_OK;
 }
 
 static enum status join_part(struct corpus *c, const struct corpus *part, struct error *err) {
-  size_t tokens = part->count ? part->offsets[part->count] : 0;
-  if (!reserve(c, part->count, tokens, part->trained != NULL))
+  size_t tokens = part->count ? part->cu_seqlens[part->count] : 0;
+  if (!reserve(c, part->count, tokens, part->loss_mask != NULL))
     return corpus_no_memory(err);
-  size_t at = c->offsets[c->count];
+  size_t at = c->cu_seqlens[c->count];
   for (size_t i = 1; i <= part->count; i++)
-    c->offsets[c->count + i] = at + part->offsets[i];
+    c->cu_seqlens[c->count + i] = at + part->cu_seqlens[i];
   if (tokens) {
-    memcpy(c->ids + at, part->ids, tokens * sizeof *c->ids);
-    memcpy(c->types + at, part->types, tokens);
+    memcpy(c->token_ids + at, part->token_ids, tokens * sizeof *c->token_ids);
+    memcpy(c->token_type_ids + at, part->token_type_ids, tokens);
   }
-  if (tokens && part->trained)
-    memcpy(c->trained + at, part->trained, tokens);
+  if (tokens && part->loss_mask)
+    memcpy(c->loss_mask + at, part->loss_mask, tokens);
   c->count += part->count;
   c->longest = part->longest > c->longest ? part->longest : c->longest;
   c->truncated += part->truncated;
@@ -112,7 +112,7 @@ enum status corpus_beat(struct corpus_watch *watch, int thread, struct error *er
 struct making {
   const struct dataset *dataset;
   const struct tokenizer *tokenizer;
-  size_t max_length, vocabulary, types;
+  size_t max_length, vocab_size, type_vocab_size;
   size_t run;
   struct corpus *corpus;
   struct corpus_part *parts;
@@ -127,17 +127,18 @@ static enum status make_example(const struct making *m, struct corpus *part, str
       tokenizer_encode(m->tokenizer, encoding, e->text, e->text_length, e->pair, e->pair_length, m->max_length, err);
   if (status)
     return error_prefix(err, "line %zu", e->line);
-  for (size_t t = 0; m->types && t < encoding->count; t++)
-    if ((size_t)encoding->types[t] >= m->types)
+  for (size_t t = 0; m->type_vocab_size && t < encoding->count; t++)
+    if ((size_t)encoding->types[t] >= m->type_vocab_size)
       return error_set(err, STATUS_MODEL_INVALID, "model",
                        "line %zu: the tokenizer makes token type %d (a second text), but the model's type_vocab_size "
-                       "is %zu", e->line, encoding->types[t], m->types);
+                       "is %zu",
+                       e->line, encoding->types[t], m->type_vocab_size);
   part->truncated += encoding->truncated;
   if (m->corpus->labels)
     m->corpus->labels[i] = e->label;
   else
     m->corpus->targets[i] = e->target;
-  return corpus_append(part, encoding->ids, encoding->types, NULL, encoding->count, m->vocabulary, err);
+  return corpus_append(part, encoding->ids, encoding->types, NULL, encoding->count, m->vocab_size, err);
 }
 
 static void make_part(void *payload, size_t task, int thread) {
@@ -153,7 +154,7 @@ static void make_part(void *payload, size_t task, int thread) {
 }
 
 enum status corpus_make(struct corpus *c, const struct dataset *d, const struct tokenizer *tokenizer, size_t max_length,
-                        size_t vocabulary, size_t types, struct pool *pool, struct corpus_watch *watch,
+                        size_t vocab_size, size_t type_vocab_size, struct pool *pool, struct corpus_watch *watch,
                         struct error *err) {
   enum { RUN_LEAST = 64, RUNS = 8 };
   size_t threads = (size_t)pool_threads(pool), run = d->count / (threads * RUNS) + RUN_LEAST;
@@ -162,7 +163,7 @@ enum status corpus_make(struct corpus *c, const struct dataset *d, const struct 
   *c = (struct corpus){0};
   c->labels = classes ? calloc(d->count, sizeof *c->labels) : NULL;
   c->targets = classes ? NULL : calloc(d->count, sizeof *c->targets);
-  struct making m = {d, tokenizer, max_length, vocabulary, types, run, c, NULL, NULL, watch};
+  struct making m = {d, tokenizer, max_length, vocab_size, type_vocab_size, run, c, NULL, NULL, watch};
   m.parts = calloc(tasks, sizeof *m.parts);
   m.encodings = calloc(threads, sizeof *m.encodings);
   enum status status = (c->labels || c->targets) && m.parts && m.encodings ? STATUS_OK : corpus_no_memory(err);
@@ -180,11 +181,11 @@ enum status corpus_make(struct corpus *c, const struct dataset *d, const struct 
 }
 
 void corpus_done(struct corpus *c) {
-  free(c->offsets);
-  free(c->ids);
-  free(c->types);
+  free(c->cu_seqlens);
+  free(c->token_ids);
+  free(c->token_type_ids);
   free(c->labels);
   free(c->targets);
-  free(c->trained);
+  free(c->loss_mask);
   *c = (struct corpus){0};
 }

@@ -11,8 +11,8 @@
 
 /* What a job says about its data once it has read them. */
 enum corpus_note {
-  NOTE_UNTAUGHT,  /* left out: nothing in them is trained */
-  NOTE_CUT_OFF,   /* left out: nothing trained was left after the cut */
+  NOTE_UNTAUGHT,  /* left out: the loss mask has nothing of them */
+  NOTE_CUT_OFF,   /* left out: the loss mask has nothing of what the cut left */
   NOTE_REASONING, /* the chat template leaves reasoning out */
   NOTE_CONTENT,   /* the chat template leaves out the content of a message */
   NOTE_TOOLS,     /* the chat template leaves the tools out */
@@ -25,14 +25,14 @@ struct note {
 
 struct corpus {
   size_t count;
-  size_t *offsets; /* [count + 1] */
-  int32_t *ids;
-  uint8_t *types;
-  uint32_t *labels; /* [count], or NULL */
-  float *targets;   /* [count], or NULL */
-  uint8_t *trained; /* language models: [tokens] 1 where the token must be predicted; else NULL */
-  size_t longest;
-  size_t truncated; /* examples that were cut to max_length */
+  size_t *cu_seqlens;              /* [count + 1] tokens before each example */
+  int32_t *token_ids;              /* [tokens] */
+  uint8_t *token_type_ids;         /* [tokens] */
+  uint32_t *labels;                /* [count], or NULL */
+  float *targets;                  /* [count], or NULL */
+  uint8_t *loss_mask;              /* language models: [tokens] 1 where the token must be predicted; else NULL */
+  size_t longest;                  /* tokens of the longest example */
+  size_t truncated;                /* examples that were cut to max_length */
   struct note notes[NOTE_COUNT];   /* language models */
   size_t example_size, token_size; /* allocated */
 };
@@ -48,11 +48,11 @@ struct corpus_watch {
 /* `thread` 0 is the main one. `watch` may be NULL. */
 NODISCARD enum status corpus_beat(struct corpus_watch *watch, int thread, struct error *err);
 
-/* Encodes every example, cut to max_length tokens. `vocabulary` and `types` are the model's
-   (types 0: it has none): an id or a token type beyond them is STATUS_MODEL_INVALID. The pool's threads make parts
-   of it; of several faults the first is told. */
+/* Encodes every example, cut to max_length tokens. `vocab_size` and `type_vocab_size` are the model's
+   (type_vocab_size 0: it has no types): an id or a token type beyond them is STATUS_MODEL_INVALID. The pool's threads
+   make parts of it; of several faults the first is reported. */
 NODISCARD enum status corpus_make(struct corpus *out, const struct dataset *dataset, const struct tokenizer *tokenizer,
-                                  size_t max_length, size_t vocabulary, size_t types, struct pool *pool,
+                                  size_t max_length, size_t vocab_size, size_t type_vocab_size, struct pool *pool,
                                   struct corpus_watch *watch, struct error *err);
 void corpus_done(struct corpus *corpus);
 
@@ -61,18 +61,19 @@ struct language_options {
   const char *text, *messages, *prompt, *completion; /* column or member names */
   const char *chat_template;                         /* dataset.chat_template: a name, a source, or NULL */
   struct eos eos;                                    /* its `id` ends a text or a completion */
-  bool train_on_inputs;                              /* every token is trained, not only answers */
+  bool train_on_inputs;                              /* the loss mask has every token, not only answers */
   size_t max_length;                                 /* tokens; longer examples are cut */
   size_t vocabulary;
 };
 /* Reads a data file of chats (`messages`), `prompt` with `completion`, or plain `text` into tokens:
-     chat        the template renders it; trained is what the assistant says (chat_template.h), with the end-of-turn
-                 token: an added token, or one of the model's EOS; not the white space after it
-     completion  frame + prompt + completion + EOS as one text; trained are the completion's tokens and EOS
-     text        frame + text + EOS; every token but the first is trained
-   All records are of the first one's kind. EOS is added unless the tokenizer's own frame ends in it.
-   An example is cut at max_length and counted; one of which no trained token is left, or in which there was none, is
-   left out and noted. A file of which nothing is left is a fault (STATUS_DATASET_INVALID), and so is what an upload
+     chat        the template renders it; the loss mask has what the assistant says (chat_template.h), with the token
+                 that ends the turn: an added token, or one of the model's EOS; not the white space after it
+     completion  prompt + completion + EOS as one text, with the special tokens of the post-processor; the loss mask
+                 has the completion's tokens and EOS
+     text        text + EOS with those special tokens; the loss mask has every token but the first
+   All records are of the first one's kind. EOS is added unless the post-processor's template ends in it.
+   An example is cut at max_length and counted; one of which the loss mask has no token, or none after the cut, is left
+   out and noted. A file of which nothing is left is a fault (STATUS_DATASET_INVALID), and so is what an upload
    would be refused for (naming line, column and field). `model_path` and `gguf` as chat_template_open, `pool` as above.
  */
 NODISCARD enum status corpus_read(struct corpus *out, const char *path, const char *filename,
@@ -81,9 +82,9 @@ NODISCARD enum status corpus_read(struct corpus *out, const char *path, const ch
                                   struct corpus_watch *watch, struct error *err);
 /* For the two makers above. */
 enum status corpus_no_memory(struct error *err) COLD;
-/* One more example. `types` NULL: all 0; `trained` is asked for language models. */
-NODISCARD enum status corpus_append(struct corpus *corpus, const int32_t *ids, const int32_t *types,
-                                    const uint8_t *trained, size_t count, size_t vocabulary, struct error *err);
+/* One more example. `token_type_ids` NULL: all 0; `loss_mask` is asked for language models. */
+NODISCARD enum status corpus_append(struct corpus *corpus, const int32_t *token_ids, const int32_t *token_type_ids,
+                                    const uint8_t *loss_mask, size_t count, size_t vocab_size, struct error *err);
 /* What one task made. Joining frees the parts: the first fault in order, or all of them behind the corpus. */
 struct corpus_part {
   struct corpus corpus;

@@ -1,5 +1,5 @@
 /* Data of language models: a record is rendered or joined to one text, tokenised as a whole, and each token learns
-   from the bytes it covers whether it is trained. */
+   from the bytes it covers whether it is in the loss mask. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,31 +22,31 @@ struct reader {
   size_t first_line;
   int columns[2]; /* CSV, TSV: prompt and completion, or text */
   struct chat_template *chat;
-  struct chat_text text; /* what is tokenised, and which bytes of it are trained */
+  struct chat_text text; /* what is tokenised, and which bytes of it are learnt */
   struct encoding encoding;
   struct tokenizer_frame frame;
   struct corpus_watch *watch;
   int thread;
-  int32_t *ids; /* the example under construction */
-  uint8_t *trained;
+  int32_t *token_ids; /* the example under construction */
+  uint8_t *loss_mask;
   size_t count, size;
 };
 
 /* --- the example's tokens ------------------------------------------------------------------------- */
 
-static bool add(struct reader *r, int32_t id, bool trained) {
+static bool add(struct reader *r, int32_t id, bool in_loss) {
   if (r->count == r->size) {
     size_t want = r->size * 2 + 1024;
-    int32_t *ids = realloc(r->ids, want * sizeof *ids);
-    r->ids = ids ? ids : r->ids;
-    uint8_t *mask = realloc(r->trained, want);
-    r->trained = mask ? mask : r->trained;
-    if (!ids || !mask)
+    int32_t *token_ids = realloc(r->token_ids, want * sizeof *token_ids);
+    r->token_ids = token_ids ? token_ids : r->token_ids;
+    uint8_t *mask = realloc(r->loss_mask, want);
+    r->loss_mask = mask ? mask : r->loss_mask;
+    if (!token_ids || !mask)
       return false;
     r->size = want;
   }
-  r->ids[r->count] = id;
-  r->trained[r->count++] = trained;
+  r->token_ids[r->count] = id;
+  r->loss_mask[r->count++] = in_loss;
   return true;
 }
 
@@ -60,7 +60,7 @@ static bool is_space(const char *text, size_t from, size_t to) {
    order to stop; the white space after that is the template's. */
 struct turn_end {
   bool open;   /* it has not come to its end */
-  bool marked; /* a token that can be the end came: the first `kept` tokens go up to it */
+  bool ended; /* a token that can be the end came: the first `kept` tokens go up to it */
   bool blank;  /* only white space came after that */
   size_t kept;
 };
@@ -69,41 +69,41 @@ static bool ends_turn(const struct reader *r, int32_t id) {
   return tokenizer_is_added(r->tokenizer, id) || eos_has(&r->options->eos, id);
 }
 
-static void untrain(struct reader *r, size_t from) {
+static void mask_out(struct reader *r, size_t from) {
   if (!r->options->train_on_inputs)
-    memset(r->trained + from, 0, r->count - from);
+    memset(r->loss_mask + from, 0, r->count - from);
 }
 
 /* The last token is in the span. The model's EOS ends the turn, whatever the template writes after it. */
 static void add_within_turn(struct reader *r, struct turn_end *t, bool said, bool space) {
-  int32_t id = r->ids[r->count - 1];
+  int32_t id = r->token_ids[r->count - 1];
   if (said)
     *t = (struct turn_end){.open = true, .kept = r->count};
   else if (!t->open)
-    untrain(r, r->count - 1);
+    mask_out(r, r->count - 1);
   else if (!space && ends_turn(r, id))
-    *t = (struct turn_end){.open = !eos_has(&r->options->eos, id), .marked = true, .blank = true, .kept = r->count};
+    *t = (struct turn_end){.open = !eos_has(&r->options->eos, id), .ended = true, .blank = true, .kept = r->count};
   else
     t->blank = t->blank && space;
 }
 
 /* The span is over. Where it had no such token, the next one is the end if only white space stands before it. */
 static void close_turn(struct reader *r, struct turn_end *t) {
-  if (t->marked && t->blank)
-    untrain(r, t->kept);
-  t->open = t->open && !t->marked;
-  t->marked = false;
+  if (t->ended && t->blank)
+    mask_out(r, t->kept);
+  t->open = t->open && !t->ended;
+  t->ended = false;
   t->kept = r->count;
 }
 
 static void add_after_turn(struct reader *r, struct turn_end *t, bool space) {
-  bool ends = t->open && !space && ends_turn(r, r->ids[r->count - 1]);
+  bool ends = t->open && !space && ends_turn(r, r->token_ids[r->count - 1]);
   if (ends)
-    memset(r->trained + t->kept, 1, r->count - t->kept);
+    memset(r->loss_mask + t->kept, 1, r->count - t->kept);
   t->open = t->open && space;
 }
 
-/* Tokenises the text. A token is trained if it covers a byte of a span. */
+/* Tokenises the text. A token is in the loss mask if it covers a byte of a span. */
 static enum status add_text(struct reader *r, struct error *err) {
   const struct chat_text *t = &r->text;
   const struct encoding *e = &r->encoding;
@@ -135,10 +135,10 @@ static enum status add_text(struct reader *r, struct error *err) {
   return status;
 }
 
-static bool add_special(struct reader *r, const int32_t *ids, size_t count, bool trained) {
+static bool add_special(struct reader *r, const int32_t *ids, size_t count, bool in_loss) {
   bool ok = true;
   for (size_t i = 0; ok && i < count; i++)
-    ok = add(r, ids[i], trained);
+    ok = add(r, ids[i], in_loss);
   return ok;
 }
 
@@ -167,15 +167,15 @@ static enum status keep(struct reader *r, const struct record *record, struct er
   if (r->options->max_length && kept > r->options->max_length)
     kept = r->options->max_length;
   for (size_t i = 1; i < r->count; i++) { /* nothing predicts the first token */
-    before += r->trained[i];
-    after += i < kept ? r->trained[i] : 0;
+    before += r->loss_mask[i];
+    after += i < kept ? r->loss_mask[i] : 0;
   }
   if (after == 0) {
     note(r->corpus, before == 0 ? NOTE_UNTAUGHT : NOTE_CUT_OFF, record->line);
     return STATUS_OK;
   }
   r->corpus->truncated += kept < r->count;
-  return corpus_append(r->corpus, r->ids, NULL, r->trained, kept, r->options->vocabulary, err);
+  return corpus_append(r->corpus, r->token_ids, NULL, r->loss_mask, kept, r->options->vocabulary, err);
 }
 
 /* --- records -------------------------------------------------------------------------------------- */
@@ -359,16 +359,16 @@ static enum status open_template(struct reader *r, const char *model_path, const
 static void reader_init(struct reader *r) {
   chat_text_init(&r->text);
   encoding_init(&r->encoding);
-  r->ids = NULL;
-  r->trained = NULL;
+  r->token_ids = NULL;
+  r->loss_mask = NULL;
   r->size = 0;
 }
 
 static void reader_done(struct reader *r) {
   chat_text_done(&r->text);
   encoding_done(&r->encoding);
-  free(r->ids);
-  free(r->trained);
+  free(r->token_ids);
+  free(r->loss_mask);
 }
 
 /* Every record, from the one at hand on. */

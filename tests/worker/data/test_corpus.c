@@ -64,14 +64,14 @@ static enum status read_with(struct corpus *out, int threads, const char *name, 
 }
 
 static void assert_same(const struct corpus *a, const struct corpus *b) {
-  size_t tokens = a->offsets[a->count];
+  size_t tokens = a->cu_seqlens[a->count];
   assert_int_equal(a->count, b->count);
-  assert_memory_equal(a->offsets, b->offsets, (a->count + 1) * sizeof *a->offsets);
-  assert_memory_equal(a->ids, b->ids, tokens * sizeof *a->ids);
-  assert_memory_equal(a->types, b->types, tokens);
-  assert_int_equal(a->trained != NULL, b->trained != NULL);
-  if (a->trained)
-    assert_memory_equal(a->trained, b->trained, tokens);
+  assert_memory_equal(a->cu_seqlens, b->cu_seqlens, (a->count + 1) * sizeof *a->cu_seqlens);
+  assert_memory_equal(a->token_ids, b->token_ids, tokens * sizeof *a->token_ids);
+  assert_memory_equal(a->token_type_ids, b->token_type_ids, tokens);
+  assert_int_equal(a->loss_mask != NULL, b->loss_mask != NULL);
+  if (a->loss_mask)
+    assert_memory_equal(a->loss_mask, b->loss_mask, tokens);
   assert_int_equal(a->longest, b->longest);
   assert_int_equal(a->truncated, b->truncated);
   assert_memory_equal(a->notes, b->notes, sizeof a->notes);

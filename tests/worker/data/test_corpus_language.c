@@ -54,13 +54,13 @@ static void show_example(struct str *out, const struct corpus *c, uint32_t examp
   batch_fill(&b, c, &example, 1);
   for (size_t i = 0; i < b.answers.row_count; i++) {
     predicted[b.answers.rows[i] + 1] = true;
-    assert_int_equal(b.answers.labels[i], b.ids[b.answers.rows[i] + 1]);
+    assert_int_equal(b.answers.labels[i], b.token_ids[b.answers.rows[i] + 1]);
   }
   for (size_t from = 0, to; from < b.sequences.tokens; from = to) {
     for (to = from + 1; to < b.sequences.tokens && predicted[to] == predicted[from];)
       to++;
     str_puts(out, predicted[from] ? "[" : "");
-    assert_true(tokenizer_decode(tokenizer, out, b.ids + from, to - from, false));
+    assert_true(tokenizer_decode(tokenizer, out, b.token_ids + from, to - from, false));
     str_puts(out, predicted[from] ? "]" : "");
   }
   batch_done(&b);
@@ -261,15 +261,15 @@ static void cuts_and_drops(void **state) {
   struct error err;
   assert_int_equal(read_data(&c, tokenizer, "x.jsonl", text, &options, &err), STATUS_OK);
   assert_int_equal(c.count, 2);
-  size_t whole = c.offsets[1], answer = 0;
-  while (!c.trained[answer])
+  size_t whole = c.cu_seqlens[1], answer = 0;
+  while (!c.loss_mask[answer])
     answer++;
   assert_int_equal(c.truncated + c.notes[NOTE_CUT_OFF].count, 0);
   corpus_done(&c);
 
   options.max_length = whole;
   assert_int_equal(read_data(&c, tokenizer, "x.jsonl", text, &options, &err), STATUS_OK);
-  assert_int_equal(c.offsets[1], whole);
+  assert_int_equal(c.cu_seqlens[1], whole);
   assert_int_equal(c.count, 1);
   assert_int_equal(c.truncated, 0);
   assert_int_equal(c.notes[NOTE_CUT_OFF].count, 1);
@@ -278,9 +278,9 @@ static void cuts_and_drops(void **state) {
 
   options.max_length = answer + 1;
   assert_int_equal(read_data(&c, tokenizer, "x.jsonl", text, &options, &err), STATUS_OK);
-  assert_int_equal(c.offsets[1], answer + 1);
+  assert_int_equal(c.cu_seqlens[1], answer + 1);
   assert_int_equal(c.truncated, 1);
-  assert_int_equal(c.trained[answer], 1);
+  assert_int_equal(c.loss_mask[answer], 1);
   corpus_done(&c);
 
   options.max_length = answer;
@@ -324,7 +324,7 @@ static void refuses(void **state) {
     struct corpus c;
     struct error err;
     enum status status = read_data(&c, tokenizer, cases[i].name, cases[i].text, &options, &err);
-    if (status != STATUS_DATASET_INVALID || c.count || c.ids || strcmp(err.param, cases[i].param) != 0 ||
+    if (status != STATUS_DATASET_INVALID || c.count || c.token_ids || strcmp(err.param, cases[i].param) != 0 ||
         !strstr(err.text, cases[i].says))
       fail_msg("%s: %s, param %s, \"%s\" should say \"%s\"", cases[i].text, status_code(status), err.param, err.text,
                cases[i].says);
