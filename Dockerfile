@@ -8,7 +8,7 @@ ARG BASE=debian:bookworm-slim
 FROM ${BASE} AS build
 RUN apt-get update && apt-get install -y --no-install-recommends \
       gcc libc6-dev make pkg-config libmicrohttpd-dev libjansson-dev libsqlite3-dev libuv1-dev \
-      libutf8proc-dev libpcre2-dev libcurl4-openssl-dev libarchive-dev nettle-dev \
+      libutf8proc-dev libpcre2-dev libcurl4-openssl-dev libarchive-dev nettle-dev libopenblas-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
@@ -17,7 +17,7 @@ RUN make -j"$(nproc)" programs && strip build/reflectd build/reflect-worker buil
 FROM ${BASE}
 RUN apt-get update && apt-get install -y --no-install-recommends \
       libmicrohttpd12 libjansson4 libsqlite3-0 libuv1 libutf8proc2 libpcre2-8-0 libcurl4 \
-      libarchive13 libnettle8 ca-certificates \
+      libarchive13 libnettle8 libopenblas0-pthread ca-certificates \
     && rm -rf /var/lib/apt/lists/* /var/cache/debconf/* /var/log/* \
     && mkdir -m 0700 /data && mkdir /models && chown 10001:10001 /data
 COPY --from=build /src/build/reflectd /src/build/reflect-worker /src/build/reflect /usr/local/bin/

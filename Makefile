@@ -27,9 +27,9 @@ PKG_config := $(PKG_base)
 PKG_api := $(PKG_base)
 PKG_storage := $(PKG_base) sqlite3
 PKG_server := $(PKG_storage) libmicrohttpd libuv
-PKG_worker := $(PKG_base) libutf8proc libpcre2-8 libarchive
+PKG_worker := $(PKG_base) libutf8proc libpcre2-8 libarchive openblas
 PKG_cli := $(PKG_base) libcurl
-PKG_CFLAGS := $(shell pkg-config --cflags jansson nettle sqlite3 libmicrohttpd libuv libutf8proc libpcre2-8 libarchive libcurl)
+PKG_CFLAGS := $(shell pkg-config --cflags jansson nettle sqlite3 libmicrohttpd libuv libutf8proc libpcre2-8 libarchive openblas libcurl)
 
 CPPFLAGS := -I. -D_GNU_SOURCE -DREFLECTD_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
 CFLAGS = -std=c17 $(WARN) $(MODE_$(MODE)) -MMD -MP -pthread $(EXTRA_CFLAGS)
@@ -94,11 +94,9 @@ $(BIN)/reflect: $(OBJ)/cli/main.o $(call ars,cli)
 $(BIN)/tests/golden: $(OBJ)/tests/golden/golden.o $(call ars,worker)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,worker)
-# OpenBLAS is what `bench gemm` compares with; no program links it.
 $(BIN)/tests/bench: $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/bench/*.c)) $(call ars,worker)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,worker) $(shell pkg-config --libs openblas)
-$(OBJ)/tests/bench/gemm.o: EXTRA_CFLAGS += $(shell pkg-config --cflags openblas)
+	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,worker)
 
 define test_rule
 $(BIN)/tests/$(1)/%: $(OBJ)/tests/$(1)/%.o $(call ars,$(1))

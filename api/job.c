@@ -240,6 +240,13 @@ static void check_suffix(const char *suffix, struct fault_list *faults) {
               suffix[good] == ' ' ? " (a space)" : "");
 }
 
+enum matmul_library job_matmul_parse(const char *name) {
+  int library = 0;
+  while (library < MATMUL_LIBRARY_COUNT && strcmp(name, job_matmul_names[library]) != 0)
+    library++;
+  return (enum matmul_library)library;
+}
+
 void job_spec_parse(struct job_spec *out, const json_t *body, int64_t seed_if_absent, struct arena *arena,
                     struct fault_list *faults) {
   static const char *const elsewhere[] = {"method",        "hyperparameters", "adapter",  "dataset", "evaluation",

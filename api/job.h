@@ -22,6 +22,11 @@ enum peft_type {
 /* The learning-rate schedule, Transformers' names and formulas (first step of a warm-up: 0). */
 enum schedule { SCHEDULE_LINEAR, SCHEDULE_COSINE, SCHEDULE_CONSTANT, SCHEDULE_CONSTANT_WITH_WARMUP, SCHEDULE_COUNT };
 enum precision { PRECISION_FP32, PRECISION_BF16, PRECISION_COUNT };
+/* What runs the matmuls with frozen weights on the CPU. AUTO: the processor's instruction set decides. */
+enum matmul_library { MATMUL_AUTO, MATMUL_NATIVE, MATMUL_OPENBLAS, MATMUL_LIBRARY_COUNT };
+extern const char *const job_matmul_names[]; /* by enum matmul_library, ended by NULL */
+/* MATMUL_LIBRARY_COUNT where no row has that name. */
+enum matmul_library job_matmul_parse(const char *name);
 /* What labels make of a job, in Transformers' words; AUTO: the labels themselves decide. */
 enum problem_type { PROBLEM_AUTO, PROBLEM_REGRESSION, PROBLEM_SINGLE_LABEL, PROBLEM_COUNT };
 /* METHOD_ONLY is written "hra_only" for HRA, as PEFT does. */

@@ -37,6 +37,11 @@ static const char *const schedules[] = {[SCHEDULE_LINEAR] = "linear",
 static const char *const precisions[] = {
     [PRECISION_FP32] = "fp32", [PRECISION_BF16] = "bf16", [PRECISION_COUNT] = NULL};
 
+const char *const job_matmul_names[] = {[MATMUL_AUTO] = "auto",
+                                        [MATMUL_NATIVE] = "native",
+                                        [MATMUL_OPENBLAS] = "openblas",
+                                        [MATMUL_LIBRARY_COUNT] = NULL};
+
 static const char *const problem_types[] = {[PROBLEM_AUTO] = "auto",
                                             [PROBLEM_REGRESSION] = "regression",
                                             [PROBLEM_SINGLE_LABEL] = "single_label_classification",

@@ -187,10 +187,12 @@ struct environment {
   char *entry[16];
 };
 
-/* What a worker may see of our environment. */
+/* What a worker may see of our environment. OpenBLAS would start threads of its own when it is loaded. */
 static void make_environment(struct environment *out) {
   static const char *const passed[] = {"PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "REFLECT_ISA"};
+  static char one_thread[] = "OPENBLAS_NUM_THREADS=1";
   size_t count = 0;
+  out->entry[count++] = one_thread;
   for (size_t i = 0; i < COUNT_OF(passed); i++)
     for (char **entry = environ; *entry && count + 1 < COUNT_OF(out->entry); entry++)
       if (strncmp(*entry, passed[i], strlen(passed[i])) == 0 && (*entry)[strlen(passed[i])] == '=')

@@ -236,7 +236,7 @@ static void say_what(const struct run *r, const struct task *task, struct report
                  : r->learner.regression ? "regression"
                                          : "classification",
                  r->model.adapter_count, parameter_elements(&r->model.parameters), r->learner.estimate >> 20);
-  if (r->backend.gemm == r->backend.kernels->gemm_bf16_emulated)
+  if (backend_emulates_bf16(&r->backend))
     report_message(report, LOG_WARN,
                    "precision bf16: this processor does not multiply bfloat16 numbers, so floats are rounded to them: "
                    "the results are those of bf16, the speed is that of fp32");

@@ -1,8 +1,7 @@
-/* bench gemm [--threads N] [--isa NAME] [--runs R] [--only TEXT]
-   The GEMMs of a step, ours beside OpenBLAS's on the same threads, in turn; the best of R runs each. One JSON line
-   a shape: rows of activations, the weight's shape and type, GFLOP/s of both and their ratio. OpenBLAS gets
-   fp32, since it knows no other type. "peak" is the square GEMM whose rate by OpenBLAS a whole step is held
-   against.
+/* bench gemm [--threads N] [--isa NAME] [--matmul NAME] [--runs R] [--only TEXT]
+   The GEMMs of a step, ours beside those of OpenBLAS with its own threads, in turn; the best of R runs each. One JSON
+   line a shape: rows of activations, the weight's shape and type, GFLOP/s of both and their ratio. OpenBLAS gets fp32,
+   since it knows no other type. "peak" is the square GEMM whose rate by OpenBLAS a whole step is held against.
    --only: shapes whose name contains TEXT. */
 #include "tests/bench/gemm.h"
 
@@ -52,14 +51,17 @@ static double ours(const struct backend *b, const struct shape *s, const struct 
   return clock_seconds() - start;
 }
 
-static double theirs(const struct shape *s, const struct operands *o, bool forward) {
+static double theirs(const struct backend *b, const struct shape *s, const struct operands *o, bool forward) {
   blasint n = (blasint)s->rows, out = (blasint)s->out, in = (blasint)s->in;
+  openblas_set_num_threads(pool_threads(b->pool));
   double start = clock_seconds();
   if (forward)
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n, out, in, 1, o->x, in, o->w, in, 0, o->y, out);
   else
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, in, out, 1, o->x, out, o->w, in, 0, o->y, in);
-  return clock_seconds() - start;
+  double took = clock_seconds() - start;
+  openblas_set_num_threads(1);
+  return took;
 }
 
 static void measure(const struct backend *b, const struct shape *s, enum ggml_type type, bool forward, int runs) {
@@ -73,7 +75,7 @@ static void measure(const struct backend *b, const struct shape *s, enum ggml_ty
   ggml_from_f32(o.quantised, o.w, type, s->in * s->out);
   double best[2] = {1e9, 1e9}, work = 2e-9 * (double)s->rows * (double)s->in * (double)s->out;
   for (int run = 0; run < runs; run++) {
-    double took[2] = {ours(b, s, &o, type, forward), theirs(s, &o, forward)};
+    double took[2] = {ours(b, s, &o, type, forward), theirs(b, s, &o, forward)};
     for (int side = 0; side < 2; side++)
       best[side] = took[side] < best[side] ? took[side] : best[side];
   }
@@ -89,6 +91,7 @@ int bench_gemm(int argc, char **argv) {
   static const enum ggml_type types[] = {GGML_F32, GGML_BF16, GGML_Q8_0};
   int threads = 0, runs = 10;
   const char *isa = NULL, *only = "";
+  enum matmul_library matmul = MATMUL_AUTO;
   for (int i = 0; i + 1 < argc; i += 2)
     if (strcmp(argv[i], "--threads") == 0)
       threads = (int)strtol(argv[i + 1], NULL, 10);
@@ -96,21 +99,23 @@ int bench_gemm(int argc, char **argv) {
       runs = (int)strtol(argv[i + 1], NULL, 10);
     else if (strcmp(argv[i], "--isa") == 0)
       isa = argv[i + 1];
+    else if (strcmp(argv[i], "--matmul") == 0)
+      matmul = job_matmul_parse(argv[i + 1]);
     else if (strcmp(argv[i], "--only") == 0)
       only = argv[i + 1];
     else
       return 2;
   struct backend backend;
   struct error err;
-  if (argc % 2 != 0 || runs < 1)
+  if (argc % 2 != 0 || runs < 1 || matmul == MATMUL_LIBRARY_COUNT)
     return 2;
   if (backend_open(&backend, threads, isa, &err)) {
     fprintf(stderr, "%s\n", err.text);
     return 1;
   }
-  openblas_set_num_threads(pool_threads(backend.pool));
-  printf("{\"isa\": \"%s\", \"threads\": %d, \"openblas\": \"%s\"}\n", backend_isa(&backend),
-         pool_threads(backend.pool), openblas_get_corename());
+  backend_set_matmul(&backend, matmul);
+  printf("{\"isa\": \"%s\", \"threads\": %d, \"matmul\": \"%s\", \"openblas\": \"%s\"}\n", backend_isa(&backend),
+         pool_threads(backend.pool), job_matmul_names[backend.matmul], openblas_get_corename());
   for (size_t s = 0; s < COUNT_OF(shapes); s++)
     for (int forward = 1; forward >= 0 && strstr(shapes[s].what, only); forward--)
       for (size_t t = 0; t < (shapes[s].typed ? COUNT_OF(types) : 1); t++)

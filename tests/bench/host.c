@@ -100,6 +100,7 @@ enum status host_measure(struct host *out, const struct backend *backend, enum p
   if (status)
     return status;
   backend_set_precision(&one, precision);
+  backend_set_matmul(&one, backend->matmul);
   status = product_rate(&out->gflops_one, &one, runs, err);
   backend_close(&one);
   status = status ? status : product_rate(&out->gflops, backend, runs, err);

@@ -1,4 +1,4 @@
-/* bench ops [--threads N] [--isa NAME] [--precision fp32|bf16] [--runs R] [--only TEXT]
+/* bench ops [--threads N] [--isa NAME] [--matmul NAME] [--precision fp32|bf16] [--runs R] [--only TEXT]
    Each op of a step alone, forward and backward apart, at the shapes of MiniLM 32 x 128 and SmolLM2 4 x 512 (HRA r=8,
    weights in floats); the best of R runs. One JSON line each: milliseconds, and GFLOP/s or GB/s of what the op cannot
    do without: its multiply-adds times two, or its inputs and outputs moved once. "share" is that over what this machine
@@ -341,6 +341,7 @@ int bench_ops(int argc, char **argv) {
   struct bench b = {.runs = 10};
   int threads = 0;
   const char *isa = NULL, *precision = "fp32";
+  enum matmul_library matmul = MATMUL_AUTO;
   struct error err;
   for (int i = 0; i + 1 < argc; i += 2)
     if (strcmp(argv[i], "--threads") == 0)
@@ -349,6 +350,8 @@ int bench_ops(int argc, char **argv) {
       b.runs = (int)strtol(argv[i + 1], NULL, 10);
     else if (strcmp(argv[i], "--isa") == 0)
       isa = argv[i + 1];
+    else if (strcmp(argv[i], "--matmul") == 0)
+      matmul = job_matmul_parse(argv[i + 1]);
     else if (strcmp(argv[i], "--precision") == 0)
       precision = argv[i + 1];
     else if (strcmp(argv[i], "--only") == 0)
@@ -356,18 +359,19 @@ int bench_ops(int argc, char **argv) {
     else
       return 2;
   bool rounded = strcmp(precision, "bf16") == 0;
-  if (argc % 2 != 0 || b.runs < 1 || (!rounded && strcmp(precision, "fp32") != 0))
+  if (argc % 2 != 0 || b.runs < 1 || matmul == MATMUL_LIBRARY_COUNT || (!rounded && strcmp(precision, "fp32") != 0))
     return 2;
   if (backend_open(&b.backend, threads, isa, &err))
     fail("bench ops", &err);
+  backend_set_matmul(&b.backend, matmul);
   enum precision wanted_precision = rounded ? PRECISION_BF16 : PRECISION_FP32;
   if (host_measure(&b.host, &b.backend, wanted_precision, b.runs, &err))
     fail("bench ops", &err);
   backend_set_precision(&b.backend, wanted_precision);
   printf("{\"isa\": \"%s\", \"threads\": %d, \"products\": \"%s\", \"gflops_one_thread\": %.1f, \"gflops\": %.1f, "
          "\"read_gbs\": %.1f, \"copy_gbs\": %.1f}\n",
-         backend_isa(&b.backend), pool_threads(b.backend.pool), b.backend.gemm->name, b.host.gflops_one,
-         b.host.gflops, b.host.read_gbs, b.host.copy_gbs);
+         backend_isa(&b.backend), pool_threads(b.backend.pool), b.backend.gemm->name, b.host.gflops_one, b.host.gflops,
+         b.host.read_gbs, b.host.copy_gbs);
   measure_model(&b, &minilm, minilm_ops);
   measure_model(&b, &smollm2, smollm2_ops);
   backend_close(&b.backend);

@@ -297,15 +297,22 @@ int main(int argc, char **argv) {
   struct backend backend;
   struct error err;
   struct totals totals = {0};
-  if (argc < 2) {
-    fprintf(stderr, "usage: golden DIR...\n");
+  enum matmul_library matmul = MATMUL_AUTO;
+  int first = 1;
+  if (argc > 2 && strcmp(argv[1], "--matmul") == 0) {
+    matmul = job_matmul_parse(argv[2]);
+    first = 3;
+  }
+  if (first >= argc || matmul == MATMUL_LIBRARY_COUNT) {
+    fprintf(stderr, "usage: golden [--matmul native|openblas] DIR...\n");
     return 2;
   }
   if (backend_open(&backend, 2, NULL, &err)) {
     fprintf(stderr, "%s\n", err.text);
     return 2;
   }
-  for (int i = 1; i < argc; i++) {
+  backend_set_matmul(&backend, matmul);
+  for (int i = first; i < argc; i++) {
     const char *slash = strrchr(argv[i], '/');
     search(argv[i], slash && slash[1] ? slash + 1 : argv[i], &backend, &totals, 0);
   }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "worker/backend/cpu/isa.h"
+#include "worker/backend/cpu/matmul_openblas.h"
 
 enum status backend_open(struct backend *out, int threads, const char *isa, struct error *err) {
   *out = (struct backend){0};
@@ -11,6 +12,7 @@ enum status backend_open(struct backend *out, int threads, const char *isa, stru
     return status;
   out->kernels = out->isa->kernels;
   backend_set_precision(out, PRECISION_FP32);
+  backend_set_matmul(out, MATMUL_AUTO);
   return pool_new(&out->pool, threads, err);
 }
 
@@ -21,8 +23,20 @@ const char *backend_isa(const struct backend *backend) {
 void backend_set_precision(struct backend *backend, enum precision precision) {
   const struct isa *isa = backend->isa;
   bool bf16 = precision == PRECISION_BF16;
+  backend->precision = precision;
   backend->gemm = !bf16 ? isa->kernels->gemm_fp32 : isa->bf16 ? isa->bf16 : isa->kernels->gemm_bf16_emulated;
   backend->attention = bf16 && isa->bf16_attention ? isa->bf16_attention : isa->kernels->attention;
+}
+
+void backend_set_matmul(struct backend *backend, enum matmul_library library) {
+  backend->matmul = library == MATMUL_AUTO ? backend->isa->matmul : library;
+  if (backend->matmul == MATMUL_OPENBLAS)
+    matmul_openblas_start();
+}
+
+bool backend_emulates_bf16(const struct backend *backend) {
+  return backend->precision == PRECISION_BF16 &&
+         (backend->matmul == MATMUL_OPENBLAS || backend->gemm == backend->kernels->gemm_bf16_emulated);
 }
 
 void backend_close(struct backend *backend) {

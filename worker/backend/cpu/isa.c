@@ -35,12 +35,12 @@ static bool runs_everywhere(void) {
 
 static const struct isa best_first[] = {
 #ifdef __x86_64__
-    {"amx", runs_amx, &kernels_avx512, &gemm_ukernel_amx, &attention_kernels_amx},
-    {"avx512_bf16", runs_avx512_bf16, &kernels_avx512, &gemm_ukernel_avx512_bf16, NULL},
-    {"avx512", runs_avx512, &kernels_avx512, NULL, NULL},
-    {"avx2", runs_avx2, &kernels_avx2, NULL, NULL},
+    {"amx", runs_amx, &kernels_avx512, &gemm_ukernel_amx, &attention_kernels_amx, MATMUL_NATIVE},
+    {"avx512_bf16", runs_avx512_bf16, &kernels_avx512, &gemm_ukernel_avx512_bf16, NULL, MATMUL_NATIVE},
+    {"avx512", runs_avx512, &kernels_avx512, NULL, NULL, MATMUL_NATIVE},
+    {"avx2", runs_avx2, &kernels_avx2, NULL, NULL, MATMUL_NATIVE},
 #endif
-    {"generic", runs_everywhere, &kernels_generic, NULL, NULL},
+    {"generic", runs_everywhere, &kernels_generic, NULL, NULL, MATMUL_OPENBLAS},
 };
 
 const struct isa *isa_next(const struct isa *after) {

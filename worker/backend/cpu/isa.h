@@ -2,6 +2,7 @@
 #ifndef WORKER_BACKEND_CPU_ISA_H
 #define WORKER_BACKEND_CPU_ISA_H
 
+#include "api/job.h"
 #include "base/error.h"
 #include "worker/backend/cpu/kernels.h"
 
@@ -11,6 +12,7 @@ struct isa {
   const struct kernels *kernels;
   const struct gemm_ukernel *bf16;                /* NULL: the processor has no bf16 instructions */
   const struct attention_kernels *bf16_attention; /* NULL: attention stays in fp32 */
+  enum matmul_library matmul;                     /* what AUTO is: NATIVE where a microkernel was made for the set */
 };
 
 /* The next set that runs here, the best one first (after: NULL); NULL: there are no more. The last one is "generic",

@@ -1,5 +1,5 @@
 /* Matmuls with a frozen operand against plain loops in double: every instruction set, both directions, types that are
-   decoded, k in several parts of KC, both precisions, and any number of threads. */
+   decoded, k in several parts of KC, both precisions, both libraries, and any number of threads. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -73,26 +73,29 @@ static void check(const struct backend *backend, struct matmul p, struct weight 
       for (size_t r = 0; r < p.R; r++)
         want += (double)p.sign * (double)q[i * p.R + r] * (double)v[r * columns + j];
       if (!(fabs(want - (double)c[i * columns + j]) < 2e-6 * (double)(K + 20)))
-        fail_msg("%s, %s %zu x %zu, rows %zu, R %zu, transposed %d: element (%zu, %zu) is %g, not %g",
-                 backend_isa(backend), backend->gemm->name, w.rows, w.cols, p.rows, p.R, p.transposed, i, j,
-                 (double)c[i * columns + j], want);
+        fail_msg("%s, %s, %s %zu x %zu, rows %zu, R %zu, transposed %d: element (%zu, %zu) is %g, not %g",
+                 backend_isa(backend), backend->gemm->name, job_matmul_names[backend->matmul], w.rows, w.cols, p.rows,
+                 p.R, p.transposed, i, j, (double)c[i * columns + j], want);
     }
   assert_memory_equal(c + p.rows * columns, start + p.rows * columns, 3 * sizeof *c);
   free(scratch);
-  struct backend three; /* the same bits on other threads */
-  struct error err;
-  assert_int_equal(backend_open(&three, 3, backend_isa(backend), &err), STATUS_OK);
-  backend_set_precision(&three, precision);
-  scratch = malloc(matmul_scratch(&three, p.rows, K, p.R) * sizeof *scratch);
-  memcpy(again, start, p.rows * columns * sizeof *again);
-  p.c = again;
-  matmul_run(&three, &p, scratch);
-  assert_memory_equal(again, c, p.rows * columns * sizeof *c);
-  free(scratch);
-  backend_close(&three);
+  for (int threads = 2; threads <= 3; threads++) { /* the same bits on any number of threads */
+    struct backend other;
+    struct error err;
+    assert_int_equal(backend_open(&other, threads, backend_isa(backend), &err), STATUS_OK);
+    backend_set_precision(&other, precision);
+    backend_set_matmul(&other, backend->matmul);
+    scratch = malloc(matmul_scratch(&other, p.rows, K, p.R) * sizeof *scratch);
+    memcpy(again, start, p.rows * columns * sizeof *again);
+    p.c = again;
+    matmul_run(&other, &p, scratch);
+    assert_memory_equal(again, c, p.rows * columns * sizeof *c);
+    free(scratch);
+    backend_close(&other);
+  }
 }
 
-static void each_isa(void (*run)(const struct backend *backend)) {
+static void on_each(void (*run)(const struct backend *backend)) {
   randomise(a, COUNT_OF(a), 1);
   randomise(start, COUNT_OF(start), 2);
   randomise(q, COUNT_OF(q), 3);
@@ -102,10 +105,12 @@ static void each_isa(void (*run)(const struct backend *backend)) {
     struct backend backend;
     struct error err;
     assert_int_equal(backend_open(&backend, 1, isa->name, &err), STATUS_OK);
-    for (precision = 0; precision < PRECISION_COUNT; precision++) {
-      backend_set_precision(&backend, precision);
-      run(&backend);
-    }
+    for (precision = 0; precision < PRECISION_COUNT; precision++)
+      for (enum matmul_library library = MATMUL_NATIVE; library < MATMUL_LIBRARY_COUNT; library++) {
+        backend_set_precision(&backend, precision);
+        backend_set_matmul(&backend, library);
+        run(&backend);
+      }
     backend_close(&backend);
   }
 }
@@ -133,6 +138,14 @@ static void blocks_of(const struct backend *backend) {
     check(backend, p, make(2600, 300, GGML_F32, 0));
     check(backend, p, make(300, 2600, GGML_F32, 0));
   }
+}
+
+/* More rows than one task of either library has. */
+static void tall_of(const struct backend *backend) {
+  struct matmul p = {.rows = 700, .transposed = true, .accumulate = true, .bias = bias, .R = 8, .sign = 1};
+  check(backend, p, make(1100, 24, GGML_F32, 0));
+  p.transposed = false;
+  check(backend, p, make(32, 1024, GGML_Q8_0, 0));
 }
 
 static void types_of(const struct backend *backend) {
@@ -192,33 +205,39 @@ static void rounding_of(const struct backend *backend) {
 
 static void rounding(void **state) {
   (void)state;
-  each_isa(rounding_of);
+  on_each(rounding_of);
 }
 
 static void shapes(void **state) {
   (void)state;
-  each_isa(shapes_of);
+  on_each(shapes_of);
 }
 
 static void several_blocks(void **state) {
   (void)state;
-  each_isa(blocks_of);
+  on_each(blocks_of);
+}
+
+static void many_rows(void **state) {
+  (void)state;
+  on_each(tall_of);
 }
 
 static void types_that_are_decoded(void **state) {
   (void)state;
-  each_isa(types_of);
+  on_each(types_of);
 }
 
 static void skinny(void **state) {
   (void)state;
-  each_isa(skinny_of);
+  on_each(skinny_of);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(shapes), cmocka_unit_test(several_blocks), cmocka_unit_test(types_that_are_decoded),
-      cmocka_unit_test(skinny), cmocka_unit_test(rounding),
+      cmocka_unit_test(shapes),    cmocka_unit_test(several_blocks),
+      cmocka_unit_test(many_rows), cmocka_unit_test(types_that_are_decoded),
+      cmocka_unit_test(skinny),    cmocka_unit_test(rounding),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
