@@ -113,6 +113,8 @@ $(OBJ)/lib$(1).a: $(OBJ_$(1))
 endef
 $(foreach layer,$(LAYERS),$(eval $(call archive_rule,$(layer))))
 
+# What a kernel reads before it was written is no zero.
+$(OBJ)/tests/worker/backend/device/%.o: EXTRA_CFLAGS += -O2 -ftrivial-auto-var-init=pattern
 # An optimised engine even under the sanitizers: -O1 would make its tests slow.
 $(OBJ)/worker/%.o: EXTRA_CFLAGS += $(if $(filter release asan,$(MODE)),$(KERNEL))
 define isa_rule

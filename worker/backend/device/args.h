@@ -1,0 +1,162 @@
+/* What kernels are told by value: the same bytes on the host and on the device (ints and floats of 4 bytes, longs of 8,
+   the longs first). Sizes count numbers; NULL pointers and zeros say what is not there. */
+#ifndef WORKER_BACKEND_DEVICE_ARGS_H
+#define WORKER_BACKEND_DEVICE_ARGS_H
+
+/* struct dropout of the CPU's kernels: an element is kept or not by (seed, site, row, column) alone. */
+struct dropout_args {
+  unsigned long seed, site;
+  unsigned int threshold; /* of 65536; 0: no dropout */
+  float scale;
+};
+
+/* --- products ------------------------------------------------------------------------------------- */
+
+/* A matrix in a type of ggml (worker/file/ggml.h has the numbers), decoded where it is read. */
+struct weight_args {
+  int type;
+  int block, block_bytes; /* elements and bytes of a block */
+  int row;                /* elements from a row to the next: whole blocks */
+  int head_rows;          /* rows of a head, when its file interleaves their halves (struct weight's `heads`); or 0 */
+};
+
+/* For each of the batches: C (rows x cols) = [C +] mask * (alpha * (A B + sign * Q V)) + bias.
+   A (i, k) = a[i * a_row + k * a_col]. B (k, n) is element (k, n) of the weight, or (n, k) when transposed.
+   Q: rows x rank, V: rank x cols, floats in rows. With splits > 1 the depth is cut into that many parts and
+   sum_splits adds what they give: C of a part begins split_step numbers after the last one's, and neither C nor bias
+   is added. */
+struct matmul_args {
+  long a_step, b_step, c_step; /* from one batch to the next */
+  long split_step;
+  struct dropout_args dropout; /* of the product: element (i, n) */
+  struct weight_args weight;
+  int rows, cols, depth;
+  int a_row, a_col, c_row;
+  int transposed;
+  int rank;
+  float sign, alpha;
+  int accumulate;
+  int splits;
+};
+
+/* C (rows x cols) = A B, cols few: A (i, k) = a[i * a_row + k * a_col], B (k, n) = b[k * cols + n]. Part `s` of the
+   depth gives C at c + s * rows * cols. Dropout is A's, numbered as A lies: its row is what a step of the larger
+   stride numbers. */
+struct skinny_args {
+  struct dropout_args dropout;
+  int rows, cols, depth;
+  int a_row, a_col;
+  int splits;
+};
+
+/* out (count) = [out +] scale * the sum of `splits` rows of `count`, in their order. */
+struct sum_splits_args {
+  long count;
+  int splits;
+  int accumulate;
+  float scale;
+};
+
+/* out of split s (cols) = sums over its share of x's rows, times y's element if there is a y. */
+struct column_sums_args {
+  int rows, cols;
+  int splits;
+};
+
+/* --- elements and rows ---------------------------------------------------------------------------- */
+
+struct fill_args {
+  long count;
+  float value;
+};
+
+struct elements_args {
+  long count;
+  int accumulate;        /* to the first output */
+  int accumulate_second; /* to the second one */
+};
+
+struct dropout_rows_args {
+  struct dropout_args dropout;
+  int rows, cols;
+  int accumulate;
+};
+
+struct scale_args {
+  int rows, cols;
+  int accumulate;
+};
+
+struct norm_args {
+  struct dropout_args dropout;
+  int rows, cols;
+  float epsilon;
+  int accumulate;          /* dx */
+  int accumulate_residual; /* dresidual */
+};
+
+struct rope_args {
+  int rows, heads, half; /* a row is heads x (2 * half) */
+  float direction;       /* 1, or -1: back */
+  int accumulate;
+};
+
+struct embeddings_args {
+  struct weight_args words;
+  int rows, cols;
+};
+
+struct rows_args {
+  int rows, cols;
+  int accumulate;
+};
+
+/* --- attention ------------------------------------------------------------------------------------ */
+
+enum attention_queries { QUERIES_ALL, QUERIES_FIRST, QUERIES_LAST }; /* the rows of each sequence that q has */
+
+struct attention_args {
+  struct dropout_args dropout; /* of the probabilities: row = head * q_rows + row of q, column = key in its sequence */
+  int heads, kv_heads, head_size;
+  int q_rows; /* of the batch */
+  int queries;
+  int causal;
+  int window; /* keys that a row sees, its own included; 0: all before it */
+  float scale;
+  int accumulate;   /* dq; dk in the kernel of keys and values */
+  int accumulate_v; /* dv */
+};
+
+/* --- losses and the optimiser --------------------------------------------------------------------- */
+
+struct cross_entropy_args {
+  int rows, cols;
+  float weight;
+  int accumulate;
+};
+
+struct squared_error_args {
+  int rows;
+  float weight;
+  int accumulate;
+};
+
+/* One work-group's share of a list of parameters that lie in one buffer. */
+struct adamw_chunk {
+  long first;
+  int count; /* at most ADAMW_CHUNK */
+  float decay;
+};
+
+enum { ADAMW_CHUNK = 1024 };
+
+struct adamw_args {
+  float grad_scale, beta1, beta2, epsilon;
+  float step_size, root_scale;
+};
+
+struct sum_squares_args {
+  long count;
+};
+
+#endif

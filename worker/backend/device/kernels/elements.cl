@@ -1,0 +1,148 @@
+/* One item an element (dropout: 8 of them). An output that accumulates is added to; inputs and outputs may be the same.
+   Groups: count / GROUP_ITEMS. */
+
+DEVICE long element_of(int item) {
+  return (long)GROUP(0) * GROUP_ITEMS + item;
+}
+
+DEVICE void deliver(GLOBAL float *to, float value, int accumulate) {
+  *to = accumulate ? *to + value : value;
+}
+
+KERNEL fill(GLOBAL float *y, const struct fill_args a) {
+  FIRST_PHASE {
+    const long i = element_of(ITEM);
+    if (i < a.count)
+      y[i] = a.value;
+  }
+}
+
+/* y = [y +] x */
+KERNEL add_to(GLOBAL float *y, GLOBAL const float *x, const struct elements_args a) {
+  FIRST_PHASE {
+    const long i = element_of(ITEM);
+    if (i < a.count)
+      deliver(y + i, x[i], a.accumulate);
+  }
+}
+
+/* y = x + z */
+KERNEL add_forward(GLOBAL float *y, GLOBAL const float *x, GLOBAL const float *z, const struct elements_args a) {
+  FIRST_PHASE {
+    const long i = element_of(ITEM);
+    if (i < a.count)
+      y[i] = x[i] + z[i];
+  }
+}
+
+/* P(Z < x) of the normal distribution. */
+DEVICE float normal_below(float x) {
+  return 0.5f * (1.0f + erff(x * 0.70710678118654752f));
+}
+
+/* y = x P(Z < x) */
+KERNEL gelu_forward(GLOBAL float *y, GLOBAL const float *x, const struct elements_args a) {
+  FIRST_PHASE {
+    const long i = element_of(ITEM);
+    if (i < a.count)
+      y[i] = x[i] * normal_below(x[i]);
+  }
+}
+
+KERNEL gelu_backward(GLOBAL float *dx, GLOBAL const float *dy, GLOBAL const float *x, const struct elements_args a) {
+  FIRST_PHASE {
+    const long i = element_of(ITEM);
+    if (i < a.count) {
+      const float density = 0.39894228040143268f * expf(-0.5f * x[i] * x[i]);
+      deliver(dx + i, dy[i] * (normal_below(x[i]) + x[i] * density), a.accumulate);
+    }
+  }
+}
+
+KERNEL tanh_forward(GLOBAL float *y, GLOBAL const float *x, const struct elements_args a) {
+  FIRST_PHASE {
+    const long i = element_of(ITEM);
+    if (i < a.count)
+      y[i] = tanhf(x[i]);
+  }
+}
+
+KERNEL tanh_backward(GLOBAL float *dx, GLOBAL const float *dy, GLOBAL const float *y, const struct elements_args a) {
+  FIRST_PHASE {
+    const long i = element_of(ITEM);
+    if (i < a.count)
+      deliver(dx + i, dy[i] * (1.0f - y[i] * y[i]), a.accumulate);
+  }
+}
+
+/* y = silu(gate) * up, silu(x) = x / (1 + e^-x) */
+KERNEL swiglu_forward(GLOBAL float *y, GLOBAL const float *gate, GLOBAL const float *up, const struct elements_args a) {
+  FIRST_PHASE {
+    const long i = element_of(ITEM);
+    if (i < a.count)
+      y[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
+  }
+}
+
+/* silu' = s (1 + x (1 - s)) with s = 1 / (1 + e^-x). Either gradient may be NULL. */
+KERNEL swiglu_backward(GLOBAL float *dgate, GLOBAL float *dup, GLOBAL const float *dy, GLOBAL const float *gate,
+                       GLOBAL const float *up, const struct elements_args a) {
+  FIRST_PHASE {
+    const long i = element_of(ITEM);
+    if (i < a.count) {
+      const float s = 1.0f / (1.0f + expf(-gate[i]));
+      if (dgate)
+        deliver(dgate + i, dy[i] * up[i] * s * (1.0f + gate[i] * (1.0f - s)), a.accumulate);
+      if (dup)
+        deliver(dup + i, dy[i] * gate[i] * s, a.accumulate_second);
+    }
+  }
+}
+
+/* y = [y +] mask * x. Groups: 8 elements an item, counters of the last group of 64 that do not exist included. */
+KERNEL dropout_rows(GLOBAL float *y, GLOBAL const float *x, const struct dropout_rows_args a) {
+  FIRST_PHASE {
+    const int counters = (a.cols + 63) / 64 * 8;
+    const long i = element_of(ITEM);
+    const int row = (int)(i / counters), counter = (int)(i % counters);
+    if (row < a.rows) {
+      const struct draws draws = dropout_draws(a.dropout, (uint)row, (uint)counter / 8u, (uint)counter % 8u);
+      for (int eighth = 0; eighth < 8; eighth++) {
+        const int col = counter / 8 * 64 + eighth * 8 + counter % 8;
+        const long at = (long)row * a.cols + col;
+        if (col < a.cols)
+          deliver(y + at, x[at] * dropout_factor(a.dropout, draws, eighth), a.accumulate);
+      }
+    }
+  }
+}
+
+/* y (rows x cols) = [y +] x * scale + bias; the bias may be NULL. */
+KERNEL scale_columns(GLOBAL float *y, GLOBAL const float *x, GLOBAL const float *scale, GLOBAL const float *bias,
+                     const struct scale_args a) {
+  FIRST_PHASE {
+    const long i = element_of(ITEM);
+    if (i < (long)a.rows * a.cols) {
+      const int col = (int)(i % a.cols);
+      deliver(y + i, x[i] * scale[col] + (bias ? bias[col] : 0.0f), a.accumulate);
+    }
+  }
+}
+
+/* Rotary positions: of each head, column c turns with column c + half by the angle whose cosine and sine are
+   (position, c) of the tables. An item a pair of columns. */
+KERNEL rope(GLOBAL float *y, GLOBAL const float *x, GLOBAL const float *cosines, GLOBAL const float *sines,
+            GLOBAL const int *positions, const struct rope_args a) {
+  FIRST_PHASE {
+    const long i = element_of(ITEM);
+    const int pairs = a.heads * a.half, row = (int)(i / pairs), c = (int)(i % a.half);
+    if (row < a.rows) {
+      const long at = (long)row * 2 * pairs + (long)(i % pairs / a.half) * 2 * a.half + c;
+      const long angle = (long)positions[row] * a.half + c;
+      const float first = x[at], second = x[at + a.half], cosine = cosines[angle];
+      const float sine = a.direction * sines[angle];
+      deliver(y + at, first * cosine - second * sine, a.accumulate);
+      deliver(y + at + a.half, second * cosine + first * sine, a.accumulate);
+    }
+  }
+}

@@ -1,0 +1,77 @@
+/* Losses: a group a row. An item takes columns GROUP_ITEMS apart, then a tree goes over the items. Groups: rows. */
+
+/* value[0], where[0] = the largest value and its column; of equal ones the first. */
+DEVICE void loss_largest(LOCAL_PTR float *value, LOCAL_PTR int *where) {
+  for (int apart = GROUP_ITEMS / 2; apart > 0; apart /= 2) {
+    PHASE {
+      if (ITEM < apart) {
+        const float other = value[ITEM + apart];
+        const int larger = other > value[ITEM], equal = other == value[ITEM];
+        if (larger || (equal && where[ITEM + apart] < where[ITEM])) {
+          value[ITEM] = other;
+          where[ITEM] = where[ITEM + apart];
+        }
+      }
+    }
+  }
+}
+
+/* losses[row] = log of the sum of exp(logits) - the label's logit; tops[row] (unless NULL) = the column of the largest.
+   gradient (unless NULL; may be the logits) = [gradient +] weight * (softmax - 1 at the label). */
+KERNEL cross_entropy(GLOBAL float *losses, GLOBAL int *tops, GLOBAL float *gradient, GLOBAL const float *logits,
+                     GLOBAL const int *labels, const struct cross_entropy_args a) {
+  LOCAL float value[GROUP_ITEMS], part[GROUP_ITEMS];
+  LOCAL int where[GROUP_ITEMS];
+  OWN(float, of_label, 1); /* read before the gradient takes the logits' place */
+  const int label = labels[GROUP(0)];
+  const long row = (long)GROUP(0) * a.cols;
+  FIRST_PHASE {
+    float largest = -INFINITY;
+    int at = ITEM < a.cols ? ITEM : a.cols - 1;
+    for (int c = ITEM; c < a.cols; c += GROUP_ITEMS)
+      if (!(logits[row + c] <= largest)) { /* NaN too: it must show */
+        largest = logits[row + c];
+        at = c;
+      }
+    value[ITEM] = largest;
+    where[ITEM] = at;
+    MINE(of_label)[0] = logits[row + label];
+  }
+  loss_largest(value, where);
+  PHASE {
+    float sum = 0.0f;
+    for (int c = ITEM; c < a.cols; c += GROUP_ITEMS)
+      sum += expf(logits[row + c] - value[0]);
+    part[ITEM] = sum;
+  }
+  for (int apart = GROUP_ITEMS / 2; apart > 0; apart /= 2) {
+    PHASE {
+      if (ITEM < apart)
+        part[ITEM] += part[ITEM + apart];
+    }
+  }
+  PHASE {
+    const float lse = value[0] + logf(part[0]);
+    if (ITEM == 0 && losses)
+      losses[GROUP(0)] = lse - MINE(of_label)[0];
+    if (ITEM == 0 && tops)
+      tops[GROUP(0)] = where[0];
+    for (int c = ITEM; gradient && c < a.cols; c += GROUP_ITEMS)
+      deliver(gradient + row + c, a.weight * (expf(logits[row + c] - lse) - (c == label ? 1.0f : 0.0f)), a.accumulate);
+  }
+}
+
+/* losses[i] = (x[i] - target)^2; dx (unless NULL) = [dx +] 2 weight (x[i] - target). Groups: rows / GROUP_ITEMS. */
+KERNEL squared_error(GLOBAL float *losses, GLOBAL float *dx, GLOBAL const float *x, GLOBAL const float *targets,
+                     const struct squared_error_args a) {
+  FIRST_PHASE {
+    const long i = element_of(ITEM);
+    if (i < a.rows) {
+      const float d = x[i] - targets[i];
+      if (losses)
+        losses[i] = d * d;
+      if (dx)
+        deliver(dx + i, 2.0f * a.weight * d, a.accumulate);
+    }
+  }
+}

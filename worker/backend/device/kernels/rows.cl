@@ -1,0 +1,41 @@
+/* Kernels that move whole rows; an item a number. Groups: rows * cols / GROUP_ITEMS. */
+
+/* y = words[id] + positions[position] + types[type]; positions and types may be NULL (and token_types: all 0). The four
+   numbers that decode together are an item's. */
+KERNEL embeddings(GLOBAL float *y, GLOBAL const uchar *words, GLOBAL const float *positions, GLOBAL const float *types,
+                  GLOBAL const int *token_ids, GLOBAL const int *token_positions, GLOBAL const uchar *token_types,
+                  const struct embeddings_args a) {
+  FIRST_PHASE {
+    const int runs = (a.cols + 3) / 4;
+    const long i = element_of(ITEM);
+    const int row = (int)(i / runs), col = (int)(i % runs) * 4;
+    if (row < a.rows) {
+      float word[4];
+      weight_run(word, words, a.words, 0, token_ids[row], col, token_ids[row] + 1, a.cols);
+      const int type = token_types ? token_types[row] : 0;
+      for (int j = 0; j < 4 && col + j < a.cols; j++) {
+        const float of_type = types ? types[(long)type * a.cols + col + j] : 0.0f;
+        const float of_position = positions ? positions[(long)token_positions[row] * a.cols + col + j] : 0.0f;
+        y[(long)row * a.cols + col + j] = word[j] + of_type + of_position;
+      }
+    }
+  }
+}
+
+/* y (rows x cols): row i is row picked[i] of x. */
+KERNEL pick_rows(GLOBAL float *y, GLOBAL const float *x, GLOBAL const int *picked, const struct rows_args a) {
+  FIRST_PHASE {
+    const long i = element_of(ITEM);
+    if (i < (long)a.rows * a.cols)
+      y[i] = x[(long)picked[i / a.cols] * a.cols + i % a.cols];
+  }
+}
+
+/* Row picked[i] of dx += row i of dy. No row is picked twice. */
+KERNEL scatter_rows(GLOBAL float *dx, GLOBAL const float *dy, GLOBAL const int *picked, const struct rows_args a) {
+  FIRST_PHASE {
+    const long i = element_of(ITEM);
+    if (i < (long)a.rows * a.cols)
+      dx[(long)picked[i / a.cols] * a.cols + i % a.cols] += dy[i];
+  }
+}

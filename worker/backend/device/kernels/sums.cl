@@ -1,0 +1,55 @@
+/* Sums in a fixed order, in two launches: parts, then the sum of the parts. */
+
+/* An item a number, the splits in order. Groups: count / GROUP_ITEMS. */
+KERNEL sum_splits(GLOBAL float *out, GLOBAL const float *parts, const struct sum_splits_args a) {
+  FIRST_PHASE {
+    const long i = (long)GROUP(0) * GROUP_ITEMS + ITEM;
+    if (i < a.count) {
+      float sum = 0.0f;
+      for (int s = 0; s < a.splits; s++)
+        sum += parts[s * a.count + i];
+      out[i] = (a.accumulate ? out[i] : 0.0f) + a.scale * sum;
+    }
+  }
+}
+
+/* An item a column, its split's rows in order. Groups: cols / GROUP_ITEMS, splits. */
+KERNEL column_sums(GLOBAL float *parts, GLOBAL const float *x, GLOBAL const float *y, const struct column_sums_args a) {
+  FIRST_PHASE {
+    const int col = GROUP(0) * GROUP_ITEMS + ITEM, split = GROUP(1), share = (a.rows + a.splits - 1) / a.splits;
+    const int end = (split + 1) * share < a.rows ? (split + 1) * share : a.rows;
+    if (col < a.cols) {
+      float sum = 0.0f;
+      for (int row = split * share; row < end; row++) {
+        const long i = (long)row * a.cols + col;
+        sum += y ? x[i] * y[i] : x[i];
+      }
+      parts[(long)split * a.cols + col] = sum;
+    }
+  }
+}
+
+enum { SUM_SQUARES_EACH = 16 }; /* numbers of an item, GROUP_ITEMS apart */
+
+/* Of a group's GROUP_ITEMS * SUM_SQUARES_EACH numbers; the host adds the groups' in double. */
+KERNEL sum_squares(GLOBAL float *parts, GLOBAL const float *x, const struct sum_squares_args a) {
+  LOCAL float part[GROUP_ITEMS];
+  FIRST_PHASE {
+    float sum = 0.0f;
+    for (int j = 0; j < SUM_SQUARES_EACH; j++) {
+      const long i = ((long)GROUP(0) * SUM_SQUARES_EACH + j) * GROUP_ITEMS + ITEM;
+      sum += i < a.count ? x[i] * x[i] : 0.0f;
+    }
+    part[ITEM] = sum;
+  }
+  for (int apart = GROUP_ITEMS / 2; apart > 0; apart /= 2) {
+    PHASE {
+      if (ITEM < apart)
+        part[ITEM] += part[ITEM + apart];
+    }
+  }
+  PHASE {
+    if (ITEM == 0)
+      parts[GROUP(0)] = part[0];
+  }
+}

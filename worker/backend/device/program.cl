@@ -1,0 +1,16 @@
+/* All kernels in one program, in the order in which they use each other. The Makefile puts the files in their place for
+   OpenCL, which has no folders to include from; CUDA's compiler and the host's take this file as it is. */
+#include "worker/backend/device/dialect.h"
+#include "worker/backend/device/args.h"
+#include "worker/backend/device/kernels/dropout.cl"
+#include "worker/backend/device/kernels/weight.cl"
+#include "worker/backend/device/kernels/matmul.cl"
+#include "worker/backend/device/kernels/skinny.cl"
+#include "worker/backend/device/kernels/sums.cl"
+#include "worker/backend/device/kernels/elements.cl"
+#include "worker/backend/device/kernels/rows.cl"
+#include "worker/backend/device/kernels/norm.cl"
+#include "worker/backend/device/kernels/attention.cl"
+#include "worker/backend/device/kernels/attention_backward.cl"
+#include "worker/backend/device/kernels/loss.cl"
+#include "worker/backend/device/kernels/adamw.cl"
