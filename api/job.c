@@ -247,10 +247,12 @@ enum matmul_library job_matmul_parse(const char *name) {
   return (enum matmul_library)library;
 }
 
+/* Members that are not rows of job_fields. */
+static const char *const elsewhere[] = {"method",        "hyperparameters", "adapter",  "dataset", "evaluation",
+                                        "checkpointing", "scheduling",      "metadata", NULL};
+
 void job_spec_parse(struct job_spec *out, const json_t *body, int64_t seed_if_absent, struct arena *arena,
                     struct fault_list *faults) {
-  static const char *const elsewhere[] = {"method",        "hyperparameters", "adapter",  "dataset", "evaluation",
-                                          "checkpointing", "scheduling",      "metadata", NULL};
   struct parts parts;
   *out = (struct job_spec){0};
   if (!object_or_fault(body, "body", faults))
@@ -273,4 +275,47 @@ void job_spec_parse(struct job_spec *out, const json_t *body, int64_t seed_if_ab
   check_schedule(out, parts.hyper_path, faults);
   json_decref(parts.hyper);
   json_decref(parts.adapter);
+}
+
+/* NULL, and a fault, when it is not there: job_spec_json writes it always. */
+static const json_t *written(const json_t *object, const char *name, struct fault_list *faults) {
+  const json_t *value = json_object_get(object, name);
+  if (json_is_object(value))
+    return value;
+  fault_add(faults, STATUS_DAMAGED, name, "%s is missing", name);
+  return NULL;
+}
+
+/* The members of the written document, each in the one place that it has there. */
+static void read_written(struct job_spec *out, const json_t *document, struct arena *arena,
+                         struct fault_list *faults) {
+  const json_t *adapter = written(document, "adapter", faults);
+  const json_t *method = written(json_object_get(document, "method"), "supervised", faults);
+  const json_t *hyper = written(method, "hyperparameters", faults);
+  *out = (struct job_spec){.metadata = member(document, "metadata")};
+  field_read(&job_fields, out, document, "", elsewhere, arena, faults);
+  if (hyper)
+    field_read(&job_hyper_fields, &out->hyperparameters, hyper, "hyperparameters", NULL, arena, faults);
+  if (adapter)
+    job_adapter_restore(&out->adapter, adapter, arena, faults);
+  read_sections(out, document, arena, faults);
+}
+
+enum status job_spec_restore(struct job_spec *out, json_t **document, const char *text, struct arena *arena,
+                             struct error *err) {
+  struct fault_list faults = {0};
+  json_error_t fault;
+  *document = json_loads(text, 0, &fault);
+  if (!*document)
+    return error_set(err, STATUS_DAMAGED, NULL, "line %d, column %d: %s", fault.line, fault.column, fault.text);
+  if (!json_is_object(*document))
+    fault_add(&faults, STATUS_DAMAGED, NULL, "it is no object");
+  else if (out)
+    read_written(out, *document, arena, &faults);
+  if (faults.count == 0)
+    return STATUS_OK;
+  json_decref(*document);
+  *document = NULL;
+  bool memory = faults.item[0].status == STATUS_OUT_OF_MEMORY;
+  return error_set(err, memory ? STATUS_OUT_OF_MEMORY : STATUS_DAMAGED, NULL, "%s", faults.item[0].text);
 }

@@ -155,6 +155,12 @@ struct job_spec {
 void job_spec_parse(struct job_spec *out, const json_t *body, int64_t seed_if_absent, struct arena *arena,
                     struct fault_list *faults);
 
+/* A spec back from the text of job_spec_json that the store keeps: nothing that was judged then is judged again, and a
+   member that an older version did not write has its default. *document is a new reference, from which `metadata`
+   borrows; `out` NULL: it alone is wanted. STATUS_DAMAGED: this is not such a text. */
+NODISCARD enum status job_spec_restore(struct job_spec *out, json_t **document, const char *text, struct arena *arena,
+                                       struct error *err);
+
 /* What a trained adapter is written as, besides PEFT's own format. */
 enum export_format {
   EXPORT_PEFT,      /* "peft": as trained */

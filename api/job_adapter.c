@@ -117,6 +117,14 @@ static json_t *without_fixed(const json_t *object, const struct method *method, 
   return rest;
 }
 
+/* The members of `object` as they are: none is judged by another. */
+static void read_members(struct adapter_spec *out, const struct field_table *table, const json_t *object,
+                         const char *path, struct arena *arena, struct fault_list *faults) {
+  field_read(table, out, object, path, elsewhere, arena, faults);
+  read_modules(&out->target_modules, object, path, "target_modules", arena, faults);
+  read_modules(&out->exclude_modules, object, path, "exclude_modules", arena, faults);
+}
+
 void job_adapter_parse(struct adapter_spec *out, const json_t *object, const char *path, struct arena *arena,
                        struct fault_list *faults) {
   struct field rows[JOB_ADAPTER_ROWS];
@@ -138,9 +146,17 @@ void job_adapter_parse(struct adapter_spec *out, const json_t *object, const cha
   AUTO(json_release) json_t *rest = without_fixed(object, method, path, faults);
   if (!rest)
     return;
-  field_read(&table, out, rest, path, elsewhere, arena, faults);
-  read_modules(&out->target_modules, object, path, "target_modules", arena, faults);
-  read_modules(&out->exclude_modules, object, path, "exclude_modules", arena, faults);
+  read_members(out, &table, rest, path, arena, faults);
   check_layers(out, path, faults);
   method->validate(out, object, path, faults);
+}
+
+void job_adapter_restore(struct adapter_spec *out, const json_t *object, struct arena *arena,
+                         struct fault_list *faults) {
+  struct field rows[JOB_ADAPTER_ROWS];
+  *out = (struct adapter_spec){.peft_type = read_type(object, "adapter", faults)};
+  if (out->peft_type == PEFT_COUNT)
+    return;
+  struct field_table table = job_adapter_fields(rows, method_of(out->peft_type));
+  read_members(out, &table, object, "adapter", arena, faults);
 }

@@ -39,6 +39,9 @@ extern const struct job_inert job_inert_top[], job_inert_hyper[];  /* ended by a
 /* Reads `adapter` (NULL: absent) and settles its defaults. */
 void job_adapter_parse(struct adapter_spec *out, const json_t *object, const char *path, struct arena *arena,
                        struct fault_list *faults);
+/* The same from a written `adapter`, complete and judged when it was parsed. */
+void job_adapter_restore(struct adapter_spec *out, const json_t *object, struct arena *arena,
+                         struct fault_list *faults);
 /* Is it a member of that method's adapter? For hyperparameters that carry both. */
 bool job_adapter_has(const struct method *method, const char *name);
 

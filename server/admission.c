@@ -171,19 +171,18 @@ enum status admission_check(bool *pending, struct fault_list *faults, struct ser
 /* One validating job. */
 static enum status resume_job(struct server *server, const struct job_row *job, struct arena *arena,
                               struct error *err) {
-  AUTO(json_release) json_t *body = NULL;
+  AUTO(json_release) json_t *document = NULL;
   struct job_spec spec;
   struct fault_list faults = {0};
   bool pending = false, moved;
-  enum status status = STATUS_OK;
-  if (json_parse(&body, job->spec, strlen(job->spec), NULL, err)) {
-    log_error("%s: its stored specification is damaged: %s", job->id, err->text);
-    fault_add(&faults, STATUS_INTERNAL, NULL, "the stored specification of the job is damaged: %s", err->text);
-  } else {
-    job_spec_parse(&spec, body, 0, arena, &faults);
-  }
-  if (faults.count == 0)
+  enum status status = db_job_spec(&spec, &document, job, arena, err);
+  if (status == STATUS_DAMAGED) {
+    log_error("%s", err->text);
+    fault_add(&faults, status, NULL, "%s", err->text);
+    status = STATUS_OK;
+  } else if (!status) {
     status = admission_check(&pending, &faults, server, &spec, arena, err);
+  }
   if (status || (faults.count == 0 && pending))
     return status;
   struct event_row event = {.job_id = job->id, .created_at = clock_unix(), .level = LOG_INFO, .message = "queued"};

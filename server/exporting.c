@@ -1,8 +1,5 @@
 #include "server/exporting.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -123,19 +120,12 @@ static void on_end(void *context, const struct death *death) {
   artifacts_verify(run, on_verified);
 }
 
-static enum status make_task(struct task *task, struct run *run, const struct job_row *job, const json_t *body,
-                             struct source *source, struct error *err) {
+static enum status make_task(struct task *task, struct run *run, const struct job_row *job, struct error *err) {
   const struct config *config = run->server->config;
-  struct fault_list faults = {0};
+  struct source source;
   struct base_model model;
   char path[PATH_BYTES];
-  *task = (struct task){.kind = TASK_EXPORT, .job_id = run->id, .fine_tuned_model = job->fine_tuned_model};
-  job_spec_parse(&task->spec, body, 0, &run->arena, &faults);
-  if (faults.count) {
-    *err = faults.item[0];
-    return err->status;
-  }
-  enum status status = source_find(source, run->server, run->id, &run->arena, err);
+  enum status status = source_find(&source, NULL, run->server, run->id, &run->arena, err);
   if (!status)
     status = models_find(&model, config->models, job->model, &run->arena, err);
   if (!status)
@@ -148,7 +138,7 @@ static enum status make_task(struct task *task, struct run *run, const struct jo
     return status;
   const char **formats = arena_array(&run->arena, 1, sizeof *formats);
   task->model_dir = model.path;
-  task->start = source->path;
+  task->start = source.path;
   task->output_dir = arena_string(&run->arena, path);
   task->threads = run_threads(run, 0);
   if (!formats || !task->output_dir)
@@ -159,13 +149,11 @@ static enum status make_task(struct task *task, struct run *run, const struct jo
 }
 
 static enum status start_worker(struct run *run, const struct job_row *job, struct error *err) {
-  AUTO(json_release) json_t *body = NULL;
-  struct source source = {0};
-  struct task task;
-  enum status status = json_parse(&body, job->spec, strlen(job->spec), NULL, err);
+  AUTO(json_release) json_t *document = NULL;
+  struct task task = {.kind = TASK_EXPORT, .job_id = run->id, .fine_tuned_model = job->fine_tuned_model};
+  enum status status = db_job_spec(&task.spec, &document, job, &run->arena, err);
   if (!status)
-    status = make_task(&task, run, job, body, &source, err);
-  json_decref(source.adapter);
+    status = make_task(&task, run, job, err);
   return status ? status
                 : run_start_worker(run, &task, &(struct worker_calls){on_line, on_batch, NULL, on_end}, err);
 }

@@ -46,5 +46,5 @@ int64_t host_free_bytes(const struct config *config) {
 }
 
 bool host_caused(enum status status) {
-  return status_http(status) >= 500;
+  return status_http(status) >= 500 && status != STATUS_DAMAGED; /* a row that is damaged stays so */
 }

@@ -17,17 +17,19 @@ static enum status invalid(struct error *err, const char *id, const char *why) {
   return error_set(err, STATUS_INVALID_VALUE, PARAM, "from_checkpoint: %.64s %s", id, why);
 }
 
-static enum status describe(struct source *out, const struct job_row *job, struct error *err) {
-  AUTO(json_release) json_t *spec = NULL;
-  enum status status = json_parse(&spec, job->spec, strlen(job->spec), NULL, err);
-  if (!status)
-    out->adapter = json_incref(json_object_get(spec, "adapter"));
+static enum status describe(struct source *out, json_t **adapter, const struct job_row *job, struct arena *arena,
+                            struct error *err) {
+  AUTO(json_release) json_t *document = NULL;
   out->model = job->model;
+  if (!adapter)
+    return STATUS_OK;
+  enum status status = db_job_spec(NULL, &document, job, arena, err);
+  *adapter = json_incref(json_object_get(document, "adapter"));
   return status;
 }
 
-static enum status find_job(struct source *out, const struct server *server, const char *id, struct arena *arena,
-                            struct error *err) {
+static enum status find_job(struct source *out, json_t **adapter, const struct server *server, const char *id,
+                            struct arena *arena, struct error *err) {
   struct job_row job;
   struct artifact_row weights;
   enum status status = db_job_get(&job, server->db, id, arena, err);
@@ -43,11 +45,11 @@ static enum status find_job(struct source *out, const struct server *server, con
   const char *slash = strrchr(weights.path, '/');
   out->path =
       arena_format(arena, "%s/%.*s", server->config->data, (int)(slash ? slash - weights.path : 0), weights.path);
-  return describe(out, &job, err);
+  return describe(out, adapter, &job, arena, err);
 }
 
-static enum status find_checkpoint(struct source *out, const struct server *server, const char *id, struct arena *arena,
-                                   struct error *err) {
+static enum status find_checkpoint(struct source *out, json_t **adapter, const struct server *server, const char *id,
+                                   struct arena *arena, struct error *err) {
   struct checkpoint_row checkpoint;
   struct job_row job;
   struct stat info;
@@ -62,11 +64,11 @@ static enum status find_checkpoint(struct source *out, const struct server *serv
   out->path = arena_format(arena, "%s/%s", server->config->data, checkpoint.path);
   if (out->path && stat(out->path, &info) != 0)
     return invalid(err, id, "is no longer there: the job keeps its newest checkpoints only (checkpointing.keep_last)");
-  return describe(out, &job, err);
+  return describe(out, adapter, &job, arena, err);
 }
 
-static enum status find_file(struct source *out, const struct server *server, const char *id, struct arena *arena,
-                             struct error *err) {
+static enum status find_file(struct source *out, json_t **adapter, const struct server *server, const char *id,
+                             struct arena *arena, struct error *err) {
   struct file_row file;
   AUTO(json_release) json_t *report = NULL;
   enum status status = db_file_get(&file, server->db, id, clock_unix(), arena, err);
@@ -86,19 +88,20 @@ static enum status find_file(struct source *out, const struct server *server, co
     return invalid(err, id,
                    "is no adapter archive (adapter_config.json and adapter_model.safetensors in a tar or zip)");
   out->path = arena_format(arena, "%s/%s", server->config->data, file.path);
-  out->adapter = json_incref(json_object_get(report, "adapter"));
+  if (adapter)
+    *adapter = json_incref(json_object_get(report, "adapter"));
   return STATUS_OK;
 }
 
 /* "ft:...": the name of a finished job's model, or of a checkpoint as the list of them shows it. */
-static enum status find_name(struct source *out, const struct server *server, const char *name, struct arena *arena,
-                             struct error *err) {
+static enum status find_name(struct source *out, json_t **adapter, const struct server *server, const char *name,
+                             struct arena *arena, struct error *err) {
   struct checkpoint_row checkpoint;
   struct job_row job;
   bool found;
   enum status status = db_job_of_model(&job, server->db, name, arena, err);
   if (!status)
-    return find_job(out, server, job.id, arena, err);
+    return find_job(out, adapter, server, job.id, arena, err);
   if (status != STATUS_MODEL_NOT_FOUND)
     return status;
   status = db_checkpoint_of_name(&checkpoint, &found, server->db, name, arena, err);
@@ -106,31 +109,33 @@ static enum status find_name(struct source *out, const struct server *server, co
     return status;
   char id[40];
   snprintf(id, sizeof id, "ftckpt-%lld", found ? (long long)checkpoint.seq : 0);
-  return found ? find_checkpoint(out, server, id, arena, err)
+  return found ? find_checkpoint(out, adapter, server, id, arena, err)
                : error_set(err, STATUS_MODEL_NOT_FOUND, PARAM, "from_checkpoint names no fine-tuned model and no"
                            " checkpoint: %.300s", name);
 }
 
-enum status source_find(struct source *out, const struct server *server, const char *id, struct arena *arena,
-                        struct error *err) {
+enum status source_find(struct source *out, json_t **adapter, const struct server *server, const char *id,
+                        struct arena *arena, struct error *err) {
   *out = (struct source){0};
+  if (adapter)
+    *adapter = NULL;
   enum status status;
   if (strncmp(id, "ftjob-", 6) == 0)
-    status = find_job(out, server, id, arena, err);
+    status = find_job(out, adapter, server, id, arena, err);
   else if (strncmp(id, "ftckpt-", 7) == 0)
-    status = find_checkpoint(out, server, id, arena, err);
+    status = find_checkpoint(out, adapter, server, id, arena, err);
   else if (strncmp(id, "file-", 5) == 0)
-    status = find_file(out, server, id, arena, err);
+    status = find_file(out, adapter, server, id, arena, err);
   else if (strncmp(id, "ft:", 3) == 0)
-    status = find_name(out, server, id, arena, err);
+    status = find_name(out, adapter, server, id, arena, err);
   else
     return invalid(err, id, "is no id of a job (ftjob-...), a checkpoint (ftckpt-...) or a file (file-...), and no name"
                    " of a fine-tuned model (ft:...)");
   if (!status && !out->path)
     status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "finding %.64s", id);
-  if (status) {
-    json_decref(out->adapter);
-    out->adapter = NULL;
+  if (status && adapter) {
+    json_decref(*adapter);
+    *adapter = NULL;
   }
   return status;
 }

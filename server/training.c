@@ -1,7 +1,5 @@
 #include "server/training.h"
 
-#include <string.h>
-
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -177,28 +175,19 @@ static enum status find_model(struct base_model *out, const char *folder, const 
   return listed ? listed : status;
 }
 
-/* Everything the worker must know, and its folder. `body` must outlive *task. */
-static enum status make_task(struct task *task, struct run *run, const struct job_row *job, const json_t *body,
-                             struct error *err) {
-  struct fault_list faults = {0};
+/* Everything the worker must know besides the spec, and its folder. */
+static enum status make_task(struct task *task, struct run *run, const struct job_row *job, struct error *err) {
   struct base_model model;
+  struct source source = {0};
   const struct config *config = run->server->config;
   char path[PATH_BYTES];
-  *task = (struct task){.kind = TASK_TRAIN, .job_id = job->id, .fine_tuned_model = run->fine_tuned_model};
-  job_spec_parse(&task->spec, body, 0, &run->arena, &faults);
-  if (faults.count) {
-    *err = faults.item[0];
-    return err->status;
-  }
   enum status status = find_model(&model, config->models, job->model, &run->arena, err);
   if (!status)
     status = find_file(&task->training, run, job->training_file, err);
   if (!status && job->validation_file)
     status = find_file(&task->validation, run, job->validation_file, err);
-  struct source source = {0};
   if (!status && task->spec.from_checkpoint)
-    status = source_find(&source, run->server, task->spec.from_checkpoint, &run->arena, err);
-  json_decref(source.adapter);
+    status = source_find(&source, NULL, run->server, task->spec.from_checkpoint, &run->arena, err);
   if (!status)
     status = data_keep_finished(config, run->output, err);
   if (!status)
@@ -218,12 +207,12 @@ static enum status make_task(struct task *task, struct run *run, const struct jo
 }
 
 static enum status start_worker(struct run *run, const struct job_row *job, struct error *err) {
-  AUTO(json_release) json_t *body = NULL;
-  struct task task;
+  AUTO(json_release) json_t *document = NULL;
+  struct task task = {.kind = TASK_TRAIN, .job_id = job->id, .fine_tuned_model = run->fine_tuned_model};
   const struct worker_calls calls = {reports_line, reports_batch, on_exited, on_end};
-  enum status status = json_parse(&body, job->spec, strlen(job->spec), NULL, err);
+  enum status status = db_job_spec(&task.spec, &document, job, &run->arena, err);
   if (!status)
-    status = make_task(&task, run, job, body, err);
+    status = make_task(&task, run, job, err);
   return status ? status : run_start_worker(run, &task, &calls, err);
 }
 

@@ -90,6 +90,13 @@ enum status db_job_get(struct job_row *out, struct db *db, const char *id, struc
   return status;
 }
 
+enum status db_job_spec(struct job_spec *out, json_t **document, const struct job_row *job, struct arena *arena,
+                        struct error *err) {
+  return job_spec_restore(out, document, job->spec, arena, err)
+             ? error_prefix(err, "the stored specification of %s is damaged", job->id)
+             : STATUS_OK;
+}
+
 struct pair {
   const char *key, *value;
 };

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 
+#include "api/job.h"
 #include "api/job_state.h"
 #include "base/arena.h"
 #include "storage/db.h"
@@ -16,7 +17,7 @@ struct job_row {
   const char *training_file;
   const char *validation_file;   /* NULL: none */
   const char *fine_tuned_model;  /* the name it has once it succeeded */
-  const char *spec;              /* JSON text */
+  const char *spec;              /* JSON text of job_spec_json; read by db_job_spec */
   const char *metadata;          /* JSON text; NULL: none */
   int64_t priority;
   const char *idempotency_key;   /* NULL: none */
@@ -41,6 +42,11 @@ NODISCARD enum status db_job_insert(struct db *db, const struct job_row *row, st
 /* STATUS_JOB_NOT_FOUND, param "job_id". */
 NODISCARD enum status db_job_get(struct job_row *out, struct db *db, const char *id, struct arena *arena,
                                  struct error *err);
+
+/* What the job asks for, restored from its row (job_spec_restore): *document is a new reference, kept as long as the
+   metadata of *out are used; `out` NULL: it alone is wanted. STATUS_DAMAGED names the job. */
+NODISCARD enum status db_job_spec(struct job_spec *out, json_t **document, const struct job_row *job,
+                                  struct arena *arena, struct error *err);
 
 struct job_filter {
   const char *metadata;  /* JSON object of strings, not empty, that the job's metadata must contain; NULL: any */

@@ -1,6 +1,4 @@
 /* /v1/fine_tuning/jobs/{job_id}/exports: a finished job's adapter in other formats. */
-#include <string.h>
-
 #include "api/job.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -70,10 +68,9 @@ static enum status read_formats(struct string_list *out, const json_t *body, con
   field_read(&table, out, body, "", NULL, &request->arena, faults);
   if (faults->count)
     return STATUS_OK;
-  enum status status = json_parse(&document, job->spec, strlen(job->spec), NULL, err);
+  enum status status = db_job_spec(&spec, &document, job, &request->arena, err);
   if (status)
     return status;
-  job_spec_parse(&spec, document, 0, &request->arena, faults);
   job_exports_settle(out, &spec.adapter, &request->arena, faults);
   return faults->count ? STATUS_OK : judge_base(out, job, request, faults, err);
 }

@@ -1,7 +1,5 @@
 #include "server/http/job_object.h"
 
-#include <string.h>
-
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/http/reply.h"
@@ -49,23 +47,19 @@ static json_t *error_member(const struct server *server, const struct job_row *j
                    reply_message(server, job->error_message), "param", job->error_param);
 }
 
-/* What was asked for. A row whose text is damaged is shown without it. */
-static json_t *read_spec(const struct job_row *job) {
-  json_t *spec;
+/* What was requested. A row whose text is damaged is shown without it. */
+static json_t *read_spec(const struct job_row *job, struct arena *arena) {
+  json_t *document;
   struct error err;
-  if (json_parse(&spec, job->spec, strlen(job->spec), NULL, &err) == STATUS_OK) {
-    if (json_is_object(spec))
-      return spec;
-    json_decref(spec);
-    error_set(&err, STATUS_INTERNAL, NULL, "no object");
-  }
-  log_error("%s: its stored specification is damaged: %s", job->id, err.text);
+  if (db_job_spec(NULL, &document, job, arena, &err) == STATUS_OK)
+    return document;
+  log_error("%s", err.text);
   return json_object();
 }
 
 enum status job_object(json_t **out, struct server *server, const struct job_row *job, int64_t position,
                        struct arena *arena, struct error *err) {
-  AUTO(json_release) json_t *spec = read_spec(job);
+  AUTO(json_release) json_t *spec = read_spec(job, arena);
   AUTO(json_release) json_t *results = NULL;
   json_t *progress;
   *out = NULL;

@@ -139,13 +139,14 @@ static enum status check_room(struct server *server, struct error *err) {
    configuration. *out: the body to go on with, a new reference. */
 static enum status with_source(json_t **out, struct request *request, const json_t *body, struct fault_list *faults,
                                struct error *err) {
+  AUTO(json_release) json_t *adapter = NULL;
   struct source source;
   const char *id = json_string_value(json_object_get(body, "from_checkpoint"));
   const char *model = json_string_value(json_object_get(body, "model"));
   *out = json_incref((json_t *)(uintptr_t)body);
   if (!id)
     return STATUS_OK;
-  enum status status = source_find(&source, request->server, id, &request->arena, err);
+  enum status status = source_find(&source, &adapter, request->server, id, &request->arena, err);
   if (status && status_http(status) < 500) {
     fault_add(faults, status, "from_checkpoint", "%s", err->text);
     return STATUS_OK;
@@ -156,14 +157,13 @@ static enum status with_source(json_t **out, struct request *request, const json
     fault_add(faults, STATUS_INVALID_VALUE, "from_checkpoint",
               "%s was made for the model \"%.64s\", the job names \"%.64s\"",
               id, source.model, model);
-  if (source.adapter && !json_object_get(body, "adapter")) {
+  if (adapter && !json_object_get(body, "adapter")) {
     json_decref(*out);
     *out = json_copy((json_t *)(uintptr_t)body);
-    if (!*out || json_object_set(*out, "adapter", source.adapter) != 0)
-      status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "reading the job");
+    if (!*out || json_object_set(*out, "adapter", adapter) != 0)
+      return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "reading the job");
   }
-  json_decref(source.adapter);
-  return status;
+  return STATUS_OK;
 }
 
 /* As it is stored a job has a bound, so that many of them can be read and listed. Names the largest member. */

@@ -280,13 +280,45 @@ static void gathers_all_faults(void **state) {
   assert_int_equal(faults.count, 8);
 }
 
+/* The stored text, restored and written again. */
+static void restored(const char *text) {
+  struct job_spec again;
+  struct error err;
+  struct str out;
+  json_t *document;
+  str_init(&out, 8192);
+  if (job_spec_restore(&again, &document, text, &arena, &err))
+    fail_msg("%s: %s", text, err.text);
+  json_t *written = job_spec_json(&again);
+  assert_true(json_append(&out, written));
+  assert_string_equal(out.text, text);
+  json_decref(written);
+  json_decref(document);
+  str_done(&out);
+}
+
+static void damaged_specs_are_not_restored(void **state) {
+  (void)state;
+  static const char *const texts[] = {"", "{", "[]", "{}", "{\"model\":1}", BODY(""), ADAPTER("")};
+  for (size_t i = 0; i < COUNT_OF(texts); i++) {
+    struct job_spec again;
+    struct error err;
+    json_t *document;
+    assert_int_equal(job_spec_restore(&again, &document, texts[i], &arena, &err), STATUS_DAMAGED);
+    assert_null(document);
+  }
+}
+
 static void written_specs_read_back(void **state) {
   (void)state;
   static const char *const bodies[] = {
       BODY(""), BODY(",\"seed\":3,\"suffix\":\"x\",\"metadata\":{\"a\":\"b\"}"), ADAPTER("\"apply_GS\":true"),
       ADAPTER("\"lambda\":0.1,\"target_modules\":[\"q\"],\"layers_to_transform\":3,\"layers_pattern\":\"h\",\"bias\":"
               "\"all\""),
-      HYPER("\"learning_rate\":0.0123456789012345678,\"max_steps\":10,\"warmup_steps\":3")};
+      HYPER("\"learning_rate\":0.0123456789012345678,\"max_steps\":10,\"warmup_steps\":3"),
+      ADAPTER("\"peft_type\":\"LORA\",\"target_modules\":\"all-linear\",\"rank_pattern\":{\"q\":4}"),
+      ADAPTER("\"peft_type\":\"OFT\",\"r\":4"), ADAPTER("\"peft_type\":\"BOFT\",\"boft_block_num\":2"),
+      BODY(",\"exports\":[\"merged\",\"lora\"],\"dataset\":{\"text\":\"t\"},\"scheduling\":{\"priority\":-3}")};
   for (size_t i = 0; i < COUNT_OF(bodies); i++) {
     struct str first, second;
     str_init(&first, 8192);
@@ -300,6 +332,7 @@ static void written_specs_read_back(void **state) {
     assert_true(json_append(&second, written));
     json_decref(written);
     assert_string_equal(first.text, second.text);
+    restored(first.text);
     str_done(&first);
     str_done(&second);
   }
@@ -370,6 +403,7 @@ int main(void) {
                                      cmocka_unit_test(bounds_metadata_in_characters),
                                      cmocka_unit_test(gathers_all_faults),
                                      cmocka_unit_test(written_specs_read_back),
+                                     cmocka_unit_test(damaged_specs_are_not_restored),
                                      cmocka_unit_test(peft_config_has_pefts_names_only),
                                      cmocka_unit_test(methods_are_found),
                                      cmocka_unit_test(reports_a_full_arena)};

@@ -560,10 +560,24 @@ static void exports_are_a_queue(void **state) {
   assert_int_equal(count, 0);
 }
 
+static void a_damaged_spec_names_its_job(void **state) {
+  struct fixture *f = *state;
+  struct job_row job;
+  struct job_spec spec;
+  json_t *document;
+  add_job(f, "ftjob-1", 0, NULL);
+  assert_int_equal(db_job_get(&job, f->db, "ftjob-1", &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(db_job_spec(NULL, &document, &job, &f->arena, &f->err), STATUS_OK);
+  json_decref(document);
+  assert_int_equal(db_job_spec(&spec, &document, &job, &f->arena, &f->err), STATUS_DAMAGED);
+  assert_non_null(strstr(f->err.text, "ftjob-1"));
+  assert_null(document);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
   const struct CMUnitTest tests[] = {
-      TEST(exports_are_a_queue),
+      TEST(exports_are_a_queue), TEST(a_damaged_spec_names_its_job),
       TEST(test_reopen),  TEST(test_rollback),     TEST(test_foreign_database), TEST(test_claim_order),
       TEST(test_lease),   TEST(test_failure_is_kept), TEST(test_job_pages),     TEST(test_same_request),
       TEST(test_events),  TEST(test_checkpoints),  TEST(test_artifacts),        TEST(test_files),
