@@ -1,213 +1,301 @@
-/* Proves every instruction set's kernels against plain loops in double, at odd sizes, and that the
-   pool runs each task once. */
+/* Conformance of the instruction sets: each that runs here is run beside the generic one, on the same random inputs at
+   odd sizes. Every kernel must give the same numbers within its tolerance, NaN where the other gives NaN, and
+   write nothing else. A new instruction set takes part by itself; a new kernel needs a row.
+   That the numbers are right is proved in test_kernels_values.c and by the tests of the ops. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "base/rng.h"
-#include "worker/backend/backend.h"
 #include "worker/backend/cpu/isa.h"
 
-static float a[90 * 90], b[90 * 90], c[90 * 90], start[90 * 90];
+enum { IN = 6, OUT = 4, ROOM = 24000 };
+typedef float outputs[OUT][ROOM];
 
-static void randomise(float *out, size_t count, uint64_t seed) {
+static float range;        /* of the inputs: in [-range, range) */
+static float in[IN][ROOM];
+static outputs start;      /* what outputs hold before: in [0, 1) */
+
+struct shape {
+  size_t m, n, k;
+};
+
+/* Tails of all vector widths, and of microtiles; a row beyond the block of log_sum_exp. */
+static const struct shape shapes[] = {
+    {1, 1, 1},    {2, 3, 5},    {3, 7, 8},    {5, 8, 9},    {6, 9, 16},   {7, 15, 31}, {12, 16, 17},  {13, 17, 33},
+    {25, 31, 12}, {24, 33, 64}, {11, 47, 65}, {4, 64, 24}, {48, 65, 3}, {2, 130, 40}, {1, 1037, 7},
+};
+
+/* --- one function a kernel: what it writes goes to `out` ---------------------------------------------- */
+
+typedef void run_function(outputs out, const struct isa *isa, struct shape s);
+
+static void gemm(outputs out, const struct isa *isa, struct shape s) {
+  bool transposed = s.m % 2, accumulate = s.n % 2;
+  isa->kernels->gemm(out[0], s.n + 1, in[0], transposed ? 1 : s.k, transposed ? s.m : 1, in[1], s.n, s.m, s.n, s.k,
+                     0.7f, accumulate);
+}
+
+static void thin(outputs out, const struct isa *isa, struct shape s) {
+  isa->kernels->thin(out[0], in[0], in[1], s.m, s.k, 8 + s.n / 8 % 5 * 8, in[2], s.n);
+}
+
+/* One block, packed as the microkernel wants it; B from columns or from rows. */
+static void gemm_of(outputs out, const struct gemm_ukernel *u, struct shape s) {
+  size_t R = s.n % 3 ? 4 : 0, rank_k = u->rank_k && R ? u->rank_k(R) : 0, rank_rows = u->rank_k ? 0 : R;
+  size_t k = (s.k + u->k_block - 1) / u->k_block * u->k_block, lda = k + rank_k, m = (s.m + u->mr - 1) / u->mr * u->mr;
+  size_t panel = (1 + lda / u->vnni + rank_rows) * u->nr, panels = (s.n + u->nr - 1) / u->nr;
+  float *b = calloc(panels * panel, sizeof *b);
+  void *a = u->pack_a ? aligned_alloc(64, (m * lda * u->element_size + 63) / 64 * 64) : in[0];
+  assert_true(a && b);
+  if (u->pack_a)
+    u->pack_a(a, in[0], in[1], s.m, s.k, R);
+  for (size_t p = 0; p < panels; p++) {
+    size_t j = p * u->nr, n = s.n - j < u->nr ? s.n - j : u->nr;
+    float *row = b + p * panel;
+    memcpy(row, in[2] + j, n * sizeof *row);
+    row += u->nr;
+    const float *columns[GEMM_NR_MAX], *rows[GEMM_VNNI_MAX];
+    for (size_t i = 0; i < n; i++)
+      columns[i] = in[3] + (j + i) * s.k;
+    if (s.m % 2)
+      u->pack_b_columns(row, columns, n, s.k);
+    for (size_t i = 0; s.m % 2 == 0 && i < k; i += u->vnni) {
+      for (size_t v = 0; v < u->vnni; v++)
+        rows[v] = i + v < s.k ? in[3] + (i + v) * s.n + j : NULL;
+      u->pack_b_rows(row + i / u->vnni * u->nr, rows, n);
+    }
+    row += k / u->vnni * u->nr;
+    if (rank_k)
+      u->pack_v(row, in[4] + j, s.n, n, R, 1);
+    for (size_t r = 0; r < rank_rows; r++)
+      memcpy(row + r * u->nr, in[4] + r * s.n + j, n * sizeof *row);
+  }
+  u->macrokernel(&(struct gemm_block){.c = out[0], .ldc = s.n + 1, .a = a, .lda = lda, .q = in[1], .panels = b,
+                                      .m = s.m, .n = s.n, .k = lda, .R = rank_rows, .accumulate = s.k % 2});
+  free(b);
+  if (u->pack_a)
+    free(a);
+}
+
+static void gemm_fp32(outputs out, const struct isa *isa, struct shape s) {
+  gemm_of(out, isa->kernels->gemm_fp32, s);
+}
+
+static void gemm_bf16_emulated(outputs out, const struct isa *isa, struct shape s) {
+  gemm_of(out, isa->kernels->gemm_bf16_emulated, s);
+}
+
+static void gemm_bf16(outputs out, const struct isa *isa, struct shape s) {
+  gemm_of(out, isa->bf16 ? isa->bf16 : isa->kernels->gemm_bf16_emulated, s);
+}
+
+static void column_sums(outputs out, const struct isa *isa, struct shape s) {
+  isa->kernels->column_sums(out[0], in[0], s.m, s.n);
+}
+
+static void add_bias(outputs out, const struct isa *isa, struct shape s) {
+  isa->kernels->add_bias(out[0], in[0], s.m, s.n);
+}
+
+static void add(outputs out, const struct isa *isa, struct shape s) {
+  isa->kernels->add(out[0], in[0], s.m * s.n);
+}
+
+static void dropout(outputs out, const struct isa *isa, struct shape s) {
+  const struct dropout d = {0x123456789ABCDEF0 + s.k, 0xFEDCBA9876543210, 20000, 1.4f};
+  isa->kernels->dropout(out[0], in[0], 0xFFFFFFFE, s.m, s.n, &d);
+}
+
+static void layernorm(outputs out, const struct isa *isa, struct shape s) {
+  isa->kernels->layernorm(out[0], out[1], out[2], in[0], in[1], in[2], s.m, s.n, 1e-5f);
+}
+
+static void layernorm_backward(outputs out, const struct isa *isa, struct shape s) {
+  isa->kernels->layernorm_backward(out[0], in[0], in[1], in[2], in[3], in[4], s.m, s.n);
+}
+
+static void rmsnorm(outputs out, const struct isa *isa, struct shape s) {
+  isa->kernels->rmsnorm(out[0], out[1], in[0], in[1], s.m, s.n, 1e-5f);
+}
+
+static void rmsnorm_backward(outputs out, const struct isa *isa, struct shape s) {
+  isa->kernels->rmsnorm_backward(out[0], in[0], in[1], in[2], in[3], s.m, s.n);
+}
+
+static void rope(outputs out, const struct isa *isa, struct shape s) {
+  isa->kernels->rope(out[0], in[0], in[1], in[2], s.m, s.k, s.n % 2 ? 1 : -1);
+}
+
+static void swiglu(outputs out, const struct isa *isa, struct shape s) {
+  isa->kernels->swiglu(out[0], in[0], in[1], s.m * s.n);
+}
+
+static void swiglu_backward(outputs out, const struct isa *isa, struct shape s) {
+  isa->kernels->swiglu_backward(out[0], out[1], in[0], in[1], in[2], s.m * s.n);
+}
+
+/* Where NaN is among the numbers, which one is the largest is nobody's business. */
+static void log_sum_exp(outputs out, const struct isa *isa, struct shape s) {
+  size_t top;
+  out[0][0] = (float)isa->kernels->log_sum_exp(in[0], s.n, &top);
+  out[1][0] = isnan(out[0][0]) ? 0 : (float)top;
+}
+
+static void softmax_scaled(outputs out, const struct isa *isa, struct shape s) {
+  memcpy(out[0], in[0], s.n * sizeof **out);
+  isa->kernels->softmax_scaled(out[0], s.n, range, 0.7f);
+}
+
+static void gelu(outputs out, const struct isa *isa, struct shape s) {
+  isa->kernels->gelu(out[0], in[0], s.m * s.n);
+}
+
+static void gelu_backward(outputs out, const struct isa *isa, struct shape s) {
+  isa->kernels->gelu_backward(out[0], in[0], in[1], s.m * s.n);
+}
+
+static void adamw(outputs out, const struct isa *isa, struct shape s) {
+  isa->kernels->adamw(out[0], out[1], out[2], in[0], s.m * s.n, 0.5f, 0.9f, 0.99f, 1e-8f, 0.02f, 1.5f, 0.999f);
+}
+
+static void sum_squares(outputs out, const struct isa *isa, struct shape s) {
+  out[0][0] = (float)isa->kernels->sum_squares(in[0], s.m * s.n);
+}
+
+/* Two heads of k columns that share keys and values; the last m of T rows ask. */
+static void attention_of(outputs out, const struct attention_kernels *a, struct shape s, bool backward) {
+  size_t T = s.n < 200 ? s.n : 200, D = s.k, m = s.m < T ? s.m : T;
+  struct attention_heads h = {.length = T, .first = T - m, .rows = m, .head_size = D, .count = 2, .row_first = 17};
+  h.stride = 2 * D + 3, h.kv_stride = D + 2, h.row_step = m + 1;
+  h.scale = 0.5f;
+  h.causal = s.k % 2;
+  h.window = h.causal && s.m % 3 ? 1 + T / 3 : 0;
+  if (s.n % 2)
+    h.dropout = (struct dropout){5, 6, 20000, 65536.0f / (65536 - 20000)};
+  float *scratch = malloc(a->scratch(T, D) * sizeof *scratch);
+  assert_true(scratch && T * h.stride <= ROOM);
+  memset(scratch, 0xFF, a->scratch(T, D) * sizeof *scratch);
+  if (backward) /* out and lse need not be what the forward pass gives: probabilities below 1 suffice */
+    a->backward(out[0], out[1], out[2], in[0], in[1], in[2], in[3], in[4], start[3], &h, scratch);
+  else
+    a->forward(out[0], out[1], in[1], in[2], in[3], &h, scratch);
+  free(scratch);
+}
+
+static void attention(outputs out, const struct isa *isa, struct shape s) {
+  attention_of(out, isa->kernels->attention, s, false);
+}
+
+static void attention_backward(outputs out, const struct isa *isa, struct shape s) {
+  attention_of(out, isa->kernels->attention, s, true);
+}
+
+static void attention_bf16(outputs out, const struct isa *isa, struct shape s) {
+  attention_of(out, isa->bf16_attention ? isa->bf16_attention : isa->kernels->attention, s, false);
+}
+
+static void attention_bf16_backward(outputs out, const struct isa *isa, struct shape s) {
+  attention_of(out, isa->bf16_attention ? isa->bf16_attention : isa->kernels->attention, s, true);
+}
+
+/* --- the rows ----------------------------------------------------------------------------------------- */
+
+struct row {
+  const char *name;
+  run_function *run;
+  double tolerance; /* of an array's largest difference, relative to its largest number or to 1 */
+  bool wide;        /* holds for inputs up to 100, and for NaN, too */
+};
+
+static const struct row rows[] = {
+    {"gemm", gemm, 1e-6, true},
+    {"gemm_fp32", gemm_fp32, 1e-6, true},
+    {"gemm_bf16_emulated", gemm_bf16_emulated, 1e-6, true},
+    {"the set's bf16 GEMM", gemm_bf16, 1e-4, true},
+    {"thin", thin, 1e-6, true},
+    {"column_sums", column_sums, 1e-6, true},
+    {"add_bias", add_bias, 0, true},
+    {"add", add, 0, true},
+    {"dropout", dropout, 0, true},
+    {"layernorm", layernorm, 1e-6, true},
+    {"layernorm_backward", layernorm_backward, 2e-6, true},
+    {"rmsnorm", rmsnorm, 1e-6, true},
+    {"rmsnorm_backward", rmsnorm_backward, 2e-6, true},
+    {"rope", rope, 1e-6, true},
+    {"swiglu", swiglu, 1e-6, true},
+    {"swiglu_backward", swiglu_backward, 1e-6, true},
+    {"log_sum_exp", log_sum_exp, 1e-6, true},
+    {"softmax_scaled", softmax_scaled, 1e-6, true},
+    {"gelu", gelu, 1e-6, true},
+    {"gelu_backward", gelu_backward, 1e-6, true},
+    {"adamw", adamw, 1e-6, true},
+    {"sum_squares", sum_squares, 1e-6, true},
+    {"attention", attention, 2e-6, false},
+    {"attention_backward", attention_backward, 2e-6, false},
+    {"the set's bf16 attention", attention_bf16, 5e-2, false},
+    {"the set's bf16 attention_backward", attention_bf16_backward, 5e-2, false},
+};
+/* struct kernels has a pointer for `isa`, which is no kernel, and one for both passes of attention; three more rows are
+   those of bf16. */
+_Static_assert(COUNT_OF(rows) == sizeof(struct kernels) / sizeof(void *) - 1 + 1 + 3, "each kernel has a row");
+
+static void randomise(float *out, size_t count, float from, float to, uint64_t stream) {
   struct rng rng;
-  rng_init(&rng, seed, 1);
+  rng_init(&rng, 1, stream);
   for (size_t i = 0; i < count; i++)
-    out[i] = 2 * rng_uniform(&rng) - 1;
+    out[i] = from + (to - from) * rng_uniform(&rng);
 }
 
-static void check_gemm(const struct kernels *k, size_t m, size_t n, size_t depth, bool transposed, bool accumulate) {
-  size_t row = transposed ? 1 : depth, col = transposed ? m : 1, ldc = n + 3;
-  memcpy(c, start, sizeof c);
-  k->gemm(c, ldc, a, row, col, b, n, m, n, depth, -0.5f, accumulate);
-  for (size_t i = 0; i < m; i++)
-    for (size_t j = 0; j < ldc; j++) {
-      double want = accumulate || j >= n ? (double)start[i * ldc + j] : 0;
-      for (size_t p = 0; j < n && p < depth; p++)
-        want -= 0.5 * (double)a[i * row + p * col] * (double)b[p * n + j];
-      assert_true(fabs(want - (double)c[i * ldc + j]) < 1e-5);
+static void compare(const struct row *row, const struct isa *isa, struct shape s) {
+  static outputs got, want;
+  memcpy(got, start, sizeof got);
+  memcpy(want, start, sizeof want);
+  row->run(got, isa, s);
+  struct isa generic = {.name = "generic", .kernels = &kernels_generic};
+  row->run(want, &generic, s);
+  for (size_t o = 0; o < OUT; o++) {
+    double most = 1;
+    for (size_t i = 0; i < ROOM; i++)
+      if (isfinite(want[o][i]))
+        most = fmax(most, fabs((double)want[o][i]));
+    for (size_t i = 0; i < ROOM; i++) {
+      float g = got[o][i], w = want[o][i];
+      if (!(isnan(g) && isnan(w)) && g != w && !(fabs((double)g - (double)w) <= row->tolerance * most))
+        fail_msg("%s of %s, m %zu, n %zu, k %zu, inputs up to %g: out[%zu][%zu] is %.9g, not %.9g of at most %g",
+                 row->name, isa->name, s.m, s.n, s.k, (double)range, o, i, (double)g, (double)w, most);
     }
-}
-
-/* For each set that this processor runs. */
-static void each_isa(void (*check)(const struct kernels *k)) {
-  for (const struct isa *isa = isa_next(NULL); isa; isa = isa_next(isa))
-    check(isa->kernels);
-}
-
-/* What is fetched ahead changes nothing. */
-static void thin_of(const struct kernels *k) {
-  const size_t rows[] = {1, 11, 12, 25, 40}, depths[] = {1, 15, 16, 33, 64}, ranks[] = {8, 16, 24, 40};
-  randomise(a, COUNT_OF(a), 1);
-  randomise(b, COUNT_OF(b), 2);
-  randomise(start, COUNT_OF(start), 3);
-  for (size_t kind = 0; kind < COUNT_OF(rows) * COUNT_OF(depths) * COUNT_OF(ranks); kind++) {
-    size_t m = rows[kind % 5], depth = depths[kind / 5 % 5], R = ranks[kind / 25];
-    memcpy(c, start, sizeof c);
-    k->thin(c, a, b, m, depth, R, kind % 2 ? a : NULL, kind % 2 ? kind : 0);
-    for (size_t i = 0; i < m; i++)
-      for (size_t j = 0; j < R; j++) {
-        double want = 0;
-        for (size_t p = 0; p < depth; p++)
-          want += (double)a[i * depth + p] * (double)b[p * R + j];
-        assert_true(fabs(want - (double)c[i * R + j]) < 1e-5);
-      }
-    assert_memory_equal(c + m * R, start + m * R, 8 * sizeof *c);
   }
 }
 
-static void gemm_of(const struct kernels *k) {
-  const size_t sizes[] = {1, 3, 7, 8, 12, 15, 16, 17, 24, 31, 33, 47, 64};
-  randomise(a, COUNT_OF(a), 1);
-  randomise(b, COUNT_OF(b), 2);
-  randomise(start, COUNT_OF(start), 3);
-  for (size_t i = 0; i < COUNT_OF(sizes); i++)
-    for (size_t j = 0; j < COUNT_OF(sizes); j++)
-      for (int kind = 0; kind < 4; kind++)
-        check_gemm(k, sizes[i], sizes[j], sizes[(i + j) % COUNT_OF(sizes)], kind & 1, kind & 2);
-}
-
-static void gemm_is_the_product(void **state) {
-  (void)state;
-  each_isa(gemm_of);
-}
-
-static void thin_is_the_product(void **state) {
-  (void)state;
-  each_isa(thin_of);
-}
-
-static void adamw_of(const struct kernels *k) {
-  float p[19], m[19], v[19], g[19];
-  randomise(p, 19, 4);
-  randomise(m, 19, 5);
-  randomise(g, 19, 6);
-  for (int i = 0; i < 19; i++)
-    v[i] = 0.01f * (float)i;
-  for (int i = 0; i < 19; i++) {
-    float pi = p[i], mi = m[i], vi = v[i];
-    double grad = 0.5 * (double)g[i], want_m = 0.9 * (double)mi + 0.1 * grad,
-           want_v = 0.99 * (double)vi + 0.01 * grad * grad;
-    double want = (double)pi * 0.999 - 0.02 * want_m / (sqrt(want_v) * 1.5 + 1e-8);
-    k->adamw(&pi, &mi, &vi, &g[i], 1, 0.5f, 0.9f, 0.99f, 1e-8f, 0.02f, 1.5f, 0.999f);
-    assert_true(fabs(want - (double)pi) < 1e-6 && fabs(want_m - (double)mi) < 1e-6 && fabs(want_v - (double)vi) < 1e-6);
-  }
-}
-
-static void adamw_is_the_formula(void **state) {
-  (void)state;
-  each_isa(adamw_of);
-}
-
-/* The multiplier of an element by the definition: Philox with seven rounds of the counter (element's eighth of its 64,
-   row, site), two draws a word. */
-static float multiplier(const struct dropout *d, uint64_t row, size_t element) {
-  uint32_t word[4] = {(uint32_t)(element / 64 * 8 + element % 8), (uint32_t)row, (uint32_t)d->site,
-                      (uint32_t)(d->site >> 32)};
-  uint32_t k0 = (uint32_t)d->seed, k1 = (uint32_t)(d->seed >> 32);
-  for (int round = 0; round < 7; round++) {
-    uint64_t p0 = (uint64_t)0xD2511F53u * word[0], p1 = (uint64_t)0xCD9E8D57u * word[2];
-    word[0] = (uint32_t)(p1 >> 32) ^ word[1] ^ k0;
-    word[1] = (uint32_t)p1;
-    word[2] = (uint32_t)(p0 >> 32) ^ word[3] ^ k1;
-    word[3] = (uint32_t)p0;
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
-  }
-  size_t draw = element % 64 / 8;
-  return (word[draw / 2] >> (draw % 2 * 16) & 0xFFFF) < d->threshold ? 0 : d->scale;
-}
-
-static void dropout_of(const struct kernels *k) {
-  const struct dropout d = {0x123456789ABCDEF0, 0xFEDCBA9876543210, 20000, 1.4f};
-  const size_t cols[] = {1, 63, 64, 65, 130, 200, 384};
-  for (size_t n = 0; n < COUNT_OF(cols); n++) {
-    randomise(a, 9 * cols[n], 7);
-    memset(c, 0xFF, sizeof c);
-    k->dropout(c, a, 0xFFFFFFFB, 9, cols[n], &d); /* rows beyond 2^32, too */
-    for (size_t i = 0; i < 9 * cols[n]; i++)
-      assert_true(c[i] == a[i] * multiplier(&d, 0xFFFFFFFB + i / cols[n], i % cols[n]));
-    assert_true(isnan(c[9 * cols[n]]));
-  }
-}
-
-static void dropout_is_philox(void **state) {
-  (void)state;
-  each_isa(dropout_of);
-}
-
-static void isa_is_found_by_name(void **state) {
-  (void)state;
-  const struct isa *found, *last = NULL;
-  struct error err;
-  assert_int_equal(isa_find(&found, NULL, &err), STATUS_OK);
-  assert_ptr_equal(found, isa_next(NULL));
-  for (const struct isa *isa = isa_next(NULL); isa; isa = isa_next(isa)) {
-    assert_int_equal(isa_find(&found, isa->name, &err), STATUS_OK);
-    assert_ptr_equal(found, isa);
-    last = isa;
-  }
-  assert_non_null(last);
-  assert_string_equal(last->name, "generic");
-  assert_string_equal(last->kernels->isa, "generic");
-}
-
-static void unknown_isa_is_refused(void **state) {
-  (void)state;
-  struct backend backend;
-  struct error err;
-  assert_int_equal(backend_open(&backend, 1, "altivec", &err), STATUS_UNSUPPORTED_VALUE);
-  assert_non_null(strstr(err.text, "altivec"));
-  for (const struct isa *isa = isa_next(NULL); isa; isa = isa_next(isa))
-    assert_non_null(strstr(err.text, isa->name));
-}
-
-static void count_task(void *payload, size_t task, int thread) {
-  (void)thread;
-  atomic_fetch_add((atomic_int *)payload + task, 1);
-}
-
-static void pool_runs_each_task_once(void **state) {
-  (void)state;
-  static atomic_int ran[1000];
-  struct pool *pool;
-  struct error err;
-  assert_int_equal(pool_new(&pool, 4, &err), STATUS_OK);
-  for (int round = 1; round <= 50; round++) {
-    pool_run(pool, COUNT_OF(ran), count_task, ran);
-    for (size_t i = 0; i < COUNT_OF(ran); i++)
-      assert_int_equal(atomic_load(&ran[i]), round);
-  }
-  pool_free(pool);
-}
-
-static void panels_cover_all_rows_once(void **state) {
-  (void)state;
-  for (size_t rows = 1; rows < 3000; rows += 7) {
-    size_t count = backend_panels(rows), next = 0;
-    for (size_t i = 0; i < count; i++) {
-      size_t first, n = backend_panel(&first, rows, i, count);
-      assert_true(first == next && n > 0);
-      next += n;
+/* On every shape, with inputs up to 1; then, where the row says so, with NaN among them, and with inputs up to 100. */
+static void check_row(void **state) {
+  const struct row *row = *state;
+  for (size_t o = 0; o < OUT; o++)
+    randomise(start[o], ROOM, 0, 1, 10 + o);
+  for (int kind = 0; kind < (row->wide ? 3 : 1); kind++) {
+    range = kind == 2 ? 100 : 1;
+    for (size_t i = 0; i < IN; i++) {
+      randomise(in[i], ROOM, -range, range, i);
+      for (size_t j = i + 2; kind == 1 && j < ROOM; j += 37)
+        in[i][j] = NAN;
     }
-    assert_true(next == rows);
+    for (size_t i = 0; i < COUNT_OF(shapes); i++)
+      for (const struct isa *isa = isa_next(NULL); isa; isa = isa_next(isa))
+        compare(row, isa, shapes[i]);
   }
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(gemm_is_the_product),        cmocka_unit_test(adamw_is_the_formula),
-      cmocka_unit_test(thin_is_the_product),        cmocka_unit_test(dropout_is_philox),
-      cmocka_unit_test(isa_is_found_by_name),       cmocka_unit_test(unknown_isa_is_refused),
-      cmocka_unit_test(pool_runs_each_task_once),
-      cmocka_unit_test(panels_cover_all_rows_once),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  struct CMUnitTest tests[COUNT_OF(rows)];
+  for (size_t i = 0; i < COUNT_OF(rows); i++)
+    tests[i] = (struct CMUnitTest){rows[i].name, check_row, NULL, NULL, (void *)(uintptr_t)&rows[i]};
+  return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
 }
