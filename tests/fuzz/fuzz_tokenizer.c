@@ -26,7 +26,7 @@ static size_t part(const uint8_t **bytes, size_t *length) {
 static void check_ids(const struct tokenizer *t, const struct encoding *out) {
   struct str text;
   for (size_t i = 0; i < out->count; i++)
-    CHECK(out->ids[i] >= 0 && out->ids[i] < tokenizer_vocab_size(t) && out->types[i] >= 0);
+    CHECK(out->ids[i] >= 0 && out->ids[i] < tokenizer_vocab_size(t) && out->type_ids[i] >= 0);
   str_init(&text, 1 << 24);
   if (tokenizer_decode(t, &text, out->ids, out->count, out->count % 2))
     CHECK(utf8_valid(text.text, text.length, NULL));
@@ -35,11 +35,11 @@ static void check_ids(const struct tokenizer *t, const struct encoding *out) {
 
 static void encode(const struct tokenizer *t, const struct input *in) {
   static const size_t limits[] = {0, 1, 3, 8};
-  struct tokenizer_frame frame;
+  struct tokenizer_template template;
   struct encoding out;
   struct error err = {0};
   encoding_init(&out);
-  tokenizer_get_frame(t, &frame);
+  tokenizer_get_template(t, &template);
   for (size_t k = 0; k < 2 * COUNT_OF(limits); k++) {
     size_t limit = limits[k / 2];
     if (tokenizer_encode(t, &out, in->text, in->text_length, k % 2 ? in->pair : NULL, in->pair_length, limit, &err))

@@ -128,17 +128,17 @@ static enum status make_example(const struct making *m, struct corpus *part, str
   if (status)
     return error_prefix(err, "line %zu", e->line);
   for (size_t t = 0; m->type_vocab_size && t < encoding->count; t++)
-    if ((size_t)encoding->types[t] >= m->type_vocab_size)
+    if ((size_t)encoding->type_ids[t] >= m->type_vocab_size)
       return error_set(err, STATUS_MODEL_INVALID, "model",
                        "line %zu: the tokenizer makes token type %d (a second text), but the model's type_vocab_size "
                        "is %zu",
-                       e->line, encoding->types[t], m->type_vocab_size);
+                       e->line, encoding->type_ids[t], m->type_vocab_size);
   part->truncated += encoding->truncated;
   if (m->corpus->labels)
     m->corpus->labels[i] = e->label;
   else
     m->corpus->targets[i] = e->target;
-  return corpus_append(part, encoding->ids, encoding->types, NULL, encoding->count, m->vocab_size, err);
+  return corpus_append(part, encoding->ids, encoding->type_ids, NULL, encoding->count, m->vocab_size, err);
 }
 
 static void make_part(void *payload, size_t task, int thread) {

@@ -24,7 +24,7 @@ struct reader {
   struct chat_template *chat;
   struct chat_text text; /* what is tokenised, and which bytes of it are learnt */
   struct encoding encoding;
-  struct tokenizer_frame frame;
+  struct tokenizer_template template;
   struct corpus_watch *watch;
   int thread;
   int32_t *token_ids; /* the example under construction */
@@ -142,18 +142,18 @@ static bool add_special(struct reader *r, const int32_t *ids, size_t count, bool
   return ok;
 }
 
-/* Plain texts have the tokenizer's frame around them, and EOS, which is trained. */
-static enum status add_framed(struct reader *r, struct error *err) {
-  const struct tokenizer_frame *f = &r->frame;
+/* Plain texts have the post-processor's special tokens around them, and EOS, which is in the loss mask. */
+static enum status add_templated(struct reader *r, struct error *err) {
+  const struct tokenizer_template *t = &r->template;
   bool inputs = r->options->train_on_inputs || r->kind == KIND_TEXT;
-  if (!add_special(r, f->before, f->before_count, inputs))
+  if (!add_special(r, t->before, t->before_count, inputs))
     return corpus_no_memory(err);
   enum status status = add_text(r, err);
   if (status)
     return status;
   int32_t eos = r->options->eos.id;
-  bool ends = f->after_count > 0 && f->after[f->after_count - 1] == eos;
-  bool ok = add_special(r, f->after, f->after_count, true);
+  bool ends = t->after_count > 0 && t->after[t->after_count - 1] == eos;
+  bool ok = add_special(r, t->after, t->after_count, true);
   return ok && (ends || eos < 0 || add(r, eos, true)) ? STATUS_OK : corpus_no_memory(err);
 }
 
@@ -293,7 +293,7 @@ static enum status read_plain(struct reader *r, const struct record *record, str
     return record_fault(err, record, r->columns[parts - 1], names[parts - 1], "%.60s is empty", names[parts - 1]);
   if (r->text.text.failed || !set_span(&r->text, begin, r->text.text.length))
     return corpus_no_memory(err);
-  enum status status = add_framed(r, err);
+  enum status status = add_templated(r, err);
   return status ? status : keep(r, record, err);
 }
 
@@ -492,7 +492,7 @@ enum status corpus_read(struct corpus *out, const char *path, const char *filena
   struct reader r = {.corpus = out, .tokenizer = tokenizer, .options = options, .watch = watch};
   *out = (struct corpus){0};
   reader_init(&r);
-  tokenizer_get_frame(tokenizer, &r.frame);
+  tokenizer_get_template(tokenizer, &r.template);
   enum status status = records_open(&r.records, path, filename, err);
   if (!status)
     status = read_all(&r, model_path, gguf, pool, err);

@@ -1,5 +1,5 @@
 /* Encoding: raw text -> added tokens cut out -> normal form -> added tokens cut out of that -> words ->
-   tokens -> truncation -> frame. Decoding: ids -> texts of the tokens -> decoder. */
+   tokens -> truncation -> post-processor. Decoding: ids -> texts of the tokens -> decoder. */
 #include "worker/text/tokenizer.h"
 
 #include <string.h>
@@ -46,7 +46,7 @@ struct tokenizer *tokenizer_new(void) {
   arena_init(&t->arena, COMPONENT_BYTES_MAX);
   bpe_init(&t->bpe);
   unigram_init(&t->unigram);
-  frames_init(&t->frames);
+  post_processor_init(&t->post_processor);
   bool ok = vocab_init(&t->vocab);
   ok = added_init(&t->added) && ok;
   if (ok)
@@ -173,41 +173,41 @@ static enum status reserve(struct encoding *out, size_t total, size_t arrays, st
   if (!ids)
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for %zu tokens", total);
   out->ids = ids;
-  out->types = ids + total;
+  out->type_ids = ids + total;
   return STATUS_OK;
 }
 
 static void append(struct encoding *out, const struct token *tokens, size_t count, int32_t type) {
   for (size_t i = 0; i < count; i++) {
     out->ids[out->count] = tokens[i].id;
-    out->types[out->count++] = type;
+    out->type_ids[out->count++] = type;
   }
 }
 
-/* Puts what is kept of the texts into the frame. */
+/* Puts what is kept of the texts into the post-processor's template. */
 static enum status compose(const struct tokenizer *t, struct encoding *out, bool pair, size_t max_length,
                            struct error *err) {
-  const struct frame *frame = pair ? &t->frames.pair : &t->frames.single;
+  const struct post_processor_template *template = pair ? &t->post_processor.pair : &t->post_processor.single;
   const struct token_list *list = out->scratch->list;
-  size_t keep[2] = {list[0].count, list[1].count}, special = frame_special_count(frame);
+  size_t keep[2] = {list[0].count, list[1].count}, special = post_processor_special_tokens(template);
   if (max_length) {
     if (max_length < special)
       return error_set(err, STATUS_INVALID_VALUE, "max_seq_length",
                        "%zu tokens have no room for the tokenizer's %zu special tokens", max_length, special);
     if (pair)
-      frame_truncate(keep, max_length - special);
+      post_processor_truncate(keep, max_length - special);
     else if (keep[0] > max_length - special)
       keep[0] = max_length - special;
     out->truncated = keep[0] < list[0].count || keep[1] < list[1].count;
   }
   enum status status = reserve(out, keep[0] + keep[1] + special, 2, err);
-  for (size_t i = 0; !status && i < frame->count; i++) {
-    const struct frame_part *part = &frame->parts[i];
-    const struct token token = {part->id, 0};
-    switch (part->kind) {
-    case FRAME_FIRST: append(out, list[0].items, keep[0], part->type); break;
-    case FRAME_SECOND: append(out, list[1].items, keep[1], part->type); break;
-    case FRAME_SPECIAL: append(out, &token, 1, part->type); break;
+  for (size_t i = 0; !status && i < template->count; i++) {
+    const struct post_processor_piece *piece = &template->pieces[i];
+    const struct token token = {piece->id, 0};
+    switch (piece->kind) {
+    case POST_PROCESSOR_SEQUENCE_A: append(out, list[0].items, keep[0], piece->type_id); break;
+    case POST_PROCESSOR_SEQUENCE_B: append(out, list[1].items, keep[1], piece->type_id); break;
+    case POST_PROCESSOR_SPECIAL_TOKEN: append(out, &token, 1, piece->type_id); break;
     }
   }
   return status;
@@ -235,7 +235,7 @@ enum status tokenizer_encode_plain(const struct tokenizer *t, struct encoding *o
   if (status)
     return status;
   append(out, list->items, list->count, 0);
-  out->ends = (uint32_t *)(out->types + list->count);
+  out->ends = (uint32_t *)(out->type_ids + list->count);
   for (size_t i = 0; i < list->count; i++)
     out->ends[i] = list->items[i].end;
   return STATUS_OK;
@@ -261,18 +261,18 @@ bool tokenizer_decode(const struct tokenizer *t, struct str *out, const int32_t 
 
 /* --- questions ------------------------------------------------------------------------------------ */
 
-void tokenizer_get_frame(const struct tokenizer *t, struct tokenizer_frame *out) {
-  const struct frame *frame = &t->frames.single;
+void tokenizer_get_template(const struct tokenizer *t, struct tokenizer_template *out) {
+  const struct post_processor_template *template = &t->post_processor.single;
   bool after = false;
-  *out = (struct tokenizer_frame){0};
-  for (size_t i = 0; i < frame->count; i++) {
-    const struct frame_part *part = &frame->parts[i];
-    if (part->kind != FRAME_SPECIAL)
+  *out = (struct tokenizer_template){0};
+  for (size_t i = 0; i < template->count; i++) {
+    const struct post_processor_piece *piece = &template->pieces[i];
+    if (piece->kind != POST_PROCESSOR_SPECIAL_TOKEN)
       after = true;
     else if (after)
-      out->after[out->after_count++] = part->id;
+      out->after[out->after_count++] = piece->id;
     else
-      out->before[out->before_count++] = part->id;
+      out->before[out->before_count++] = piece->id;
   }
 }
 

@@ -19,7 +19,7 @@ struct tokenizer;  /* read-only once open: any number of threads may encode with
 struct encoding {
   size_t count;      /* tokens, special ones included */
   int32_t *ids;      /* [count] */
-  int32_t *types;    /* [count] token type ids: 0 for the first text, 1 for the second; within ids' memory */
+  int32_t *type_ids; /* [count] token type ids: 0 for the first text, 1 for the second; within ids' memory */
   uint32_t *ends;    /* [count] of tokenizer_encode_plain: the bytes of text consumed up to and with each token;
                         where a character's bytes fall into several tokens, they share that character's end;
                         NULL after tokenizer_encode */
@@ -50,16 +50,16 @@ NODISCARD enum status tokenizer_encode(const struct tokenizer *tokenizer, struct
                                        size_t length, const char *pair, size_t pair_length, size_t max_length,
                                        struct error *err);
 
-/* Encodes `text` alone, without the special tokens of the template and without a limit, and fills
+/* Encodes `text` alone, without the special tokens of the post-processor and without a limit, and fills
    `ends`; special tokens written in the text are recognised. What a rendered chat needs. */
 NODISCARD enum status tokenizer_encode_plain(const struct tokenizer *tokenizer, struct encoding *out, const char *text,
                                              size_t length, struct error *err);
-/* The special tokens that the template puts before and after a single text (BOS, EOS; often none). */
-struct tokenizer_frame {
+/* The special tokens that the post-processor puts before and after a single text (BOS, EOS; often none). */
+struct tokenizer_template {
   size_t before_count, after_count;
   int32_t before[8], after[8];
 };
-void tokenizer_get_frame(const struct tokenizer *tokenizer, struct tokenizer_frame *out);
+void tokenizer_get_template(const struct tokenizer *tokenizer, struct tokenizer_template *out);
 /* Text of the ids, as the library's decode. Appends to `out`; false when memory runs out. */
 NODISCARD bool tokenizer_decode(const struct tokenizer *tokenizer, struct str *out, const int32_t *ids, size_t count,
                                 bool skip_special);

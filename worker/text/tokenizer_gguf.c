@@ -118,7 +118,7 @@ static enum status read_frame(struct tokenizer *t, const struct source *from, bo
   if (!status && eos && after < 0)
     return bad(err, KEY("eos_token_id"), "is missing");
   if (!status && (bos || eos))
-    frames_set(&t->frames, bos ? before : -1, eos ? after : -1, bos ? before : -1, second_type);
+    post_processor_set(&t->post_processor, bos ? before : -1, eos ? after : -1, bos ? before : -1, second_type);
   return status;
 }
 
@@ -286,7 +286,7 @@ static enum status read_bert(struct tokenizer *t, struct source *from, struct er
   if (status)
     return status;
   t->wordpiece.unknown = ids[UNKNOWN];
-  frames_set(&t->frames, ids[CLS] < 0 ? ids[BOS] : ids[CLS], ids[SEPARATOR], -1, 1);
+  post_processor_set(&t->post_processor, ids[CLS] < 0 ? ids[BOS] : ids[CLS], ids[SEPARATOR], -1, 1);
   return STATUS_OK;
 }
 

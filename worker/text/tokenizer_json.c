@@ -54,7 +54,7 @@ enum status tokenizer_read_added(struct tokenizer *t, const json_t *list, bool n
 }
 
 /* [CLS] A [SEP] B [SEP]. */
-static enum status frame_bert(struct tokenizer *t, const struct tokenizer_config *config, struct error *err) {
+static enum status post_process_bert(struct tokenizer *t, const struct tokenizer_config *config, struct error *err) {
   static const char *const names[] = {"cls_token", "sep_token"};
   int32_t ids[COUNT_OF(names)];
   for (size_t i = 0; i < COUNT_OF(names); i++) {
@@ -64,7 +64,7 @@ static enum status frame_bert(struct tokenizer *t, const struct tokenizer_config
       return error_set(err, STATUS_MODEL_INVALID, names[i], "tokenizer_config.json: BertTokenizer needs a %s",
                        names[i]);
   }
-  frames_set(&t->frames, ids[0], ids[1], -1, 1);
+  post_processor_set(&t->post_processor, ids[0], ids[1], -1, 1);
   return STATUS_OK;
 }
 
@@ -82,7 +82,7 @@ static enum status read_json(struct tokenizer *t, const json_t *file, const json
   if (!status)
     status = tokenizer_read_added(t, added, numbered, err);
   if (!status)
-    status = frames_read(&t->frames, json_object_get(file, "post_processor"), t->vocab.count, err);
+    status = post_processor_read(&t->post_processor, json_object_get(file, "post_processor"), t->vocab.count, err);
   if (!status)
     status = decoder_read(&t->decoder, &t->arena, json_object_get(file, "decoder"), err);
   if (!status)
@@ -101,7 +101,7 @@ enum status tokenizer_read_file(struct tokenizer *t, json_t *file, const struct 
   if (!status)
     status = read_json(t, file, added, false, err);
   if (!status && config->class == TOKENIZER_CLASS_BERT)
-    status = frame_bert(t, config, err);
+    status = post_process_bert(t, config, err);
   json_decref(added);
   return status;
 }

@@ -7,8 +7,8 @@
 #include "worker/text/added.h"
 #include "worker/text/bpe.h"
 #include "worker/text/decoder.h"
-#include "worker/text/frame.h"
 #include "worker/text/normalizer.h"
+#include "worker/text/post_processor.h"
 #include "worker/text/pretokenizer.h"
 #include "worker/text/tokenizer.h"
 #include "worker/text/tokenizer_config.h"
@@ -30,7 +30,7 @@ struct tokenizer {
   struct wordpiece wordpiece;
   struct bpe bpe;
   struct unigram unigram;
-  struct frames frames;
+  struct post_processor post_processor;
   struct decoder decoder;
   int32_t pad;
 };

@@ -166,7 +166,7 @@ static enum status build_deberta(struct tokenizer *t, const struct spm *spm, con
   for (size_t i = 0; !status && i < COUNT_OF(specials); i++)
     status = add_special(t, specials[i], err);
   int32_t cls = need(t, "[CLS]", &status, err), sep = need(t, "[SEP]", &status, err);
-  frames_set(&t->frames, cls, sep, -1, 1);
+  post_processor_set(&t->post_processor, cls, sep, -1, 1);
   return status;
 }
 
@@ -196,7 +196,7 @@ static enum status build_t5(struct tokenizer *t, const struct spm *spm, const js
     status = add_special(t, name, err);
   }
   int32_t end = need(t, "</s>", &status, err);
-  frames_set(&t->frames, -1, end, -1, 0);
+  post_processor_set(&t->post_processor, -1, end, -1, 0);
   return status;
 }
 
@@ -215,7 +215,7 @@ static enum status build_llama(struct tokenizer *t, const struct spm *spm, const
   CHECK(pretokenizer_add_metaspace(&t->pretokenizer, METASPACE, prefix ? PREPEND_FIRST : PREPEND_NEVER, false) &&
         decoder_add_sentencepiece(&t->decoder, prefix));
   int32_t before = bos ? need(t, "<s>", &status, err) : -1, after = eos ? need(t, "</s>", &status, err) : -1;
-  frames_set(&t->frames, before, after, before, 1);
+  post_processor_set(&t->post_processor, before, after, before, 1);
   return status;
 }
 

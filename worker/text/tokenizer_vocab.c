@@ -97,7 +97,7 @@ static enum status read_frame(struct tokenizer *t, const struct tokenizer_config
     ids[i] = wanted && text ? tokenizer_id(t, text) : -1;
   }
   if (ids[0] >= 0 || ids[1] >= 0)
-    frames_set(&t->frames, ids[0], ids[1], ids[0], 1);
+    post_processor_set(&t->post_processor, ids[0], ids[1], ids[0], 1);
   return STATUS_OK;
 }
 

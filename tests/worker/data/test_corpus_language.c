@@ -242,7 +242,7 @@ static void completions_and_texts(void **state) {
       /* All tokens of a character are trained, and none of one that the prompt ends in. */
       {"smollm", "x.jsonl", "{\"prompt\":\"東\",\"completion\":\"日\"}\n", "東[日]|", .eos = -1},
       {"t5", "x.jsonl", "{\"prompt\":\"the\",\"completion\":\" clips\"}\n", "the[clips</s>]|", .eos = 1},
-      /* The tokenizer's own frame; its BOS is the first token, which nothing predicts. */
+      /* The special tokens of the post-processor; its BOS is the first token, which nothing predicts. */
       {"llama2", "x.jsonl", "{\"text\":\"the clips\"}\n", "<s>[the clips</s>]|", .eos = 2},
       {"llama2", "x.jsonl", "{\"prompt\":\"the\",\"completion\":\" clips\"}\n", "<s> the[clips</s>]|", .eos = 2},
       {"llama3", "x.jsonl", "{\"text\":\"the\"}\n", "<|begin_of_text|>[the]|", .eos = -1},

@@ -33,7 +33,7 @@ static void check_case(const struct tokenizer *tokenizer, struct encoding *out, 
     fail_msg("%s: %s", shown, err.text);
   bool same = out->count == json_array_size(ids) && out->truncated == json_is_true(json_object_get(c, "truncated"));
   for (size_t i = 0; same && i < out->count; i++)
-    same = out->ids[i] == item(ids, i) && out->types[i] == item(types, i);
+    same = out->ids[i] == item(ids, i) && out->type_ids[i] == item(types, i);
   if (!same)
     fail_msg("%s: got %zu tokens, truncated %d", shown, out->count, out->truncated);
   free(shown);
@@ -227,8 +227,8 @@ static void reads_vocab_txt(void **state) {
   static const int32_t plain[] = {2, 4, 5, 1, 3, 1, 3};  /* without its accent, e is unknown */
   assert_int_equal(out.count, 7);
   assert_memory_equal(out.ids, plain, sizeof plain);
-  assert_int_equal(out.types[4], 0);
-  assert_int_equal(out.types[5], 1);
+  assert_int_equal(out.type_ids[4], 0);
+  assert_int_equal(out.type_ids[5], 1);
   tokenizer_free(t);
   char config[160];
   snprintf(config, sizeof config, "%s/tokenizer_config.json", dir);

@@ -51,9 +51,9 @@ static void check_case(const struct tokenizer *t, struct encoding *out, const js
   assert_null(out->ends);
   assert_ints("ids", shown, json_object_get(c, "ids"), out->ids, out->count);
   if (types)
-    assert_ints("types", shown, types, out->types, out->count);
+    assert_ints("types", shown, types, out->type_ids, out->count);
   for (size_t i = 0; !types && i < out->count; i++)
-    assert_int_equal(out->types[i], 0);
+    assert_int_equal(out->type_ids[i], 0);
   assert_decoded(t, shown, decoded ? decoded : text, out, false);
   assert_decoded(t, shown, skipped ? skipped : text, out, true);
   assert_int_equal(tokenizer_encode_plain(t, out, json_string_value(text), json_string_length(text), &err), STATUS_OK);
@@ -131,10 +131,10 @@ static void gguf_equals_the_reference(void **state) {
 
 static void answers_questions(void **state) {
   (void)state;
-  struct tokenizer_frame frame;
+  struct tokenizer_template template;
   struct tokenizer *t = open_folder("smollm");
-  tokenizer_get_frame(t, &frame);
-  assert_int_equal(frame.before_count + frame.after_count, 0);
+  tokenizer_get_template(t, &template);
+  assert_int_equal(template.before_count + template.after_count, 0);
   assert_int_equal(tokenizer_id(t, "<|im_end|>"), 2);
   assert_true(tokenizer_is_special(t, 2));
   assert_false(tokenizer_is_special(t, 100));
@@ -149,11 +149,11 @@ static void answers_questions(void **state) {
   assert_true(tokenizer_id(t, "\xC4\xA0" "c") > 0);  /* as the file writes " c" */
   tokenizer_free(t);
   t = open_folder("roberta");
-  tokenizer_get_frame(t, &frame);
-  assert_int_equal(frame.before_count, 1);
-  assert_int_equal(frame.before[0], 0);
-  assert_int_equal(frame.after_count, 1);
-  assert_int_equal(frame.after[0], 2);
+  tokenizer_get_template(t, &template);
+  assert_int_equal(template.before_count, 1);
+  assert_int_equal(template.before[0], 0);
+  assert_int_equal(template.after_count, 1);
+  assert_int_equal(template.after[0], 2);
   assert_int_equal(tokenizer_pad_id(t), 1);
   tokenizer_free(t);
 }
