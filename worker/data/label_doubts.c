@@ -76,15 +76,16 @@ struct folded {
   const struct label_item *item;
 };
 
-static char *fold(struct text *in, struct text *out, struct mark_run runs[2], const char *name) {
+static char *fold(struct normalized_string *in, struct normalized_string *out, struct mark_run runs[2],
+                  const char *name) {
   uint32_t lower[UNICODE_LOWER_MAX];
   char bytes[UTF8_MAX];
   struct str folded;
   bool blank = false;
   str_init(&folded, FOLDED_MAX);
-  text_clear(in);
-  text_clear(out);
-  text_add_raw(in, name, strlen(name), 0);
+  normalized_clear(in);
+  normalized_clear(out);
+  normalized_add_raw(in, name, strlen(name), 0);
   normal_form(out, runs, in, true, true);
   for (size_t i = 0, n; !out->failed && i < out->length; i += n) {
     uint32_t c = utf8_decode(out->bytes + i, &n);
@@ -124,7 +125,7 @@ static void tell_alike(json_t *list, const struct folded *folded, size_t count, 
 }
 
 static void doubt_names(json_t *list, const struct labels *labels, const char *name) {
-  struct text in = {0}, out = {0};
+  struct normalized_string in = {0}, out = {0};
   struct mark_run runs[2] = {0};
   size_t count = 0;
   if (labels->kind != LABEL_CLASS || labels->by_value || labels->class_count < 2)
@@ -140,8 +141,8 @@ static void doubt_names(json_t *list, const struct labels *labels, const char *n
   for (size_t i = 0; i < count; i++)
     free(folded[i].text);
   free(folded);
-  text_done(&in);
-  text_done(&out);
+  normalized_done(&in);
+  normalized_done(&out);
   free(runs[0].marks);
   free(runs[1].marks);
 }

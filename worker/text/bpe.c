@@ -8,10 +8,10 @@
 
 #define NONE UINT32_MAX
 
-enum { WORDS = 1 << 14 };
+enum { CACHE_WORDS = 1 << 14 };
 
 void bpe_init(struct bpe *bpe) {
-  *bpe = (struct bpe){.unknown = -1, .prefix = "", .suffix = ""};
+  *bpe = (struct bpe){.unk_id = -1, .continuing_subword_prefix = "", .end_of_word_suffix = ""};
 }
 
 void bpe_done(struct bpe *bpe) {
@@ -21,7 +21,7 @@ void bpe_done(struct bpe *bpe) {
 void bpe_scratch_done(struct bpe_scratch *scratch) {
   free(scratch->symbols);
   free(scratch->heap);
-  free(scratch->words);
+  free(scratch->cache);
 }
 
 void bpe_find_bytes(int32_t bytes[256], const struct vocab *vocab) {
@@ -119,9 +119,9 @@ static bool add_symbol(struct bpe_scratch *scratch, int32_t id, uint32_t last) {
     return false;
   scratch->symbols = symbols;
   symbols[count] =
-      (struct bpe_symbol){.id = id, .before = count ? (uint32_t)count - 1 : NONE, .after = NONE, .last = last};
+      (struct bpe_symbol){.id = id, .prev = count ? (uint32_t)count - 1 : NONE, .next = NONE, .last = last};
   if (count)
-    symbols[count - 1].after = (uint32_t)count;
+    symbols[count - 1].next = (uint32_t)count;
   scratch->symbol_count++;
   return true;
 }
@@ -130,9 +130,10 @@ static bool add_symbol(struct bpe_scratch *scratch, int32_t id, uint32_t last) {
 static int32_t first_token(const struct bpe *bpe, const struct vocab *vocab, const char *c, size_t length, bool first,
                            bool last) {
   char name[128];
-  if ((first || !*bpe->prefix) && (!last || !*bpe->suffix))
+  if ((first || !*bpe->continuing_subword_prefix) && (!last || !*bpe->end_of_word_suffix))
     return trie_get(&vocab->trie, vocab->whole, c, length);
-  int n = snprintf(name, sizeof name, "%s%.*s%s", first ? "" : bpe->prefix, (int)length, c, last ? bpe->suffix : "");
+  int n = snprintf(name, sizeof name, "%s%.*s%s", first ? "" : bpe->continuing_subword_prefix, (int)length, c,
+                   last ? bpe->end_of_word_suffix : "");
   return n < 0 || (size_t)n >= sizeof name ? -1 : trie_get(&vocab->trie, vocab->whole, name, (size_t)n);
 }
 
@@ -144,17 +145,17 @@ struct unknown {
 
 static bool add_unknown(const struct bpe *bpe, struct bpe_scratch *scratch, struct unknown *unknown, uint32_t last) {
   bool ok = true;
-  if (bpe->unknown < 0)
+  if (bpe->unk_id < 0)
     return true;
-  if (unknown->waits && !bpe->fuse_unknown)
-    ok = add_symbol(scratch, bpe->unknown, unknown->last);
+  if (unknown->waits && !bpe->fuse_unk)
+    ok = add_symbol(scratch, bpe->unk_id, unknown->last);
   *unknown = (struct unknown){true, last};
   return ok;
 }
 
 static bool has_bytes(const struct bpe *bpe, const char *c, size_t length) {
   for (size_t i = 0; i < length; i++)
-    if (bpe->bytes[(unsigned char)c[i]] < 0)
+    if (bpe->byte_ids[(unsigned char)c[i]] < 0)
       return false;
   return bpe->byte_fallback;
 }
@@ -174,25 +175,25 @@ static bool add_symbols(const struct bpe *bpe, const struct vocab *vocab, struct
     int32_t id = first_token(bpe, vocab, c, n, i == 0, i + n == length);
     if (id >= 0) {
       if (unknown.waits)
-        ok = add_symbol(scratch, bpe->unknown, unknown.last);
+        ok = add_symbol(scratch, bpe->unk_id, unknown.last);
       unknown.waits = false;
       ok = ok && add_symbol(scratch, id, at);
     } else if (has_bytes(bpe, c, n)) {
       for (size_t k = 0; ok && k < n; k++)
-        ok = add_symbol(scratch, bpe->bytes[(unsigned char)c[k]], at);
+        ok = add_symbol(scratch, bpe->byte_ids[(unsigned char)c[k]], at);
     } else {
       ok = add_unknown(bpe, scratch, &unknown, at);
     }
   }
-  return ok && (!unknown.waits || add_symbol(scratch, bpe->unknown, unknown.last));
+  return ok && (!unknown.waits || add_symbol(scratch, bpe->unk_id, unknown.last));
 }
 
 /* Offers the merge of symbol `at` with the one after it. */
 static bool offer(const struct bpe *bpe, struct bpe_scratch *scratch, uint32_t at) {
   const struct bpe_symbol *symbols = scratch->symbols;
-  if (at == NONE || symbols[at].after == NONE)
+  if (at == NONE || symbols[at].next == NONE)
     return true;
-  const struct bpe_merge *merge = find_merge(bpe, symbols[at].id, symbols[symbols[at].after].id);
+  const struct bpe_merge *merge = find_merge(bpe, symbols[at].id, symbols[symbols[at].next].id);
   return !merge || heap_push(scratch, (struct bpe_candidate){merge->rank, at, merge->id});
 }
 
@@ -205,70 +206,71 @@ static bool merge_symbols(const struct bpe *bpe, struct bpe_scratch *scratch) {
   while (ok && scratch->heap_count) {
     struct bpe_candidate best = heap_pop(scratch);
     struct bpe_symbol *left = &symbols[best.at];
-    if (left->gone || left->after == NONE)
+    if (left->gone || left->next == NONE)
       continue;
-    struct bpe_symbol *right = &symbols[left->after];
+    struct bpe_symbol *right = &symbols[left->next];
     const struct bpe_merge *now = find_merge(bpe, left->id, right->id);
     if (!now || now->id != best.id)
       continue;  /* one of the two has changed since */
     left->id = best.id;
     left->last = right->last;
-    left->after = right->after;
+    left->next = right->next;
     right->gone = true;
-    if (left->after != NONE)
-      symbols[left->after].before = best.at;
-    ok = offer(bpe, scratch, left->before) && offer(bpe, scratch, best.at);
+    if (left->next != NONE)
+      symbols[left->next].prev = best.at;
+    ok = offer(bpe, scratch, left->prev) && offer(bpe, scratch, best.at);
   }
   return ok;
 }
 
-/* --- words that are known ------------------------------------------------------------------------- */
+/* --- the cache of words ------------------------------------------------------------------------- */
 
-/* The place of a short word, which may hold another; NULL: it has none. */
-static struct bpe_word *word_place(struct bpe_scratch *scratch, const char *word, size_t length) {
+/* Where a short word is cached, or another is; NULL: it is not. */
+static struct bpe_cached_word *cache_slot(struct bpe_scratch *scratch, const char *word, size_t length) {
   uint64_t hash = length;
   if (length > BPE_WORD_BYTES)
     return NULL;
-  if (!scratch->words && !(scratch->words = calloc(WORDS, sizeof *scratch->words)))
+  if (!scratch->cache && !(scratch->cache = calloc(CACHE_WORDS, sizeof *scratch->cache)))
     return NULL;
   for (size_t i = 0; i < length; i++)
     hash = (hash ^ (unsigned char)word[i]) * 0x9E3779B97F4A7C15u;
-  return &scratch->words[(hash >> 40) % WORDS];
+  return &scratch->cache[(hash >> 40) % CACHE_WORDS];
 }
 
-static void remember(struct bpe_word *place, const struct bpe_scratch *scratch, const char *word, size_t length) {
-  place->count = 0;
+static void remember(struct bpe_cached_word *cached, const struct bpe_scratch *scratch, const char *word,
+                     size_t length) {
+  cached->count = 0;
   for (size_t i = 0; i < scratch->symbol_count; i++) {
     const struct bpe_symbol *symbol = &scratch->symbols[i];
     if (symbol->gone)
       continue;
-    if (place->count == BPE_WORD_TOKENS) {
-      place->length = 0;
+    if (cached->count == BPE_WORD_TOKENS) {
+      cached->length = 0;
       return;
     }
-    place->last[place->count] = (uint8_t)symbol->last;
-    place->ids[place->count++] = symbol->id;
+    cached->last[cached->count] = (uint8_t)symbol->last;
+    cached->ids[cached->count++] = symbol->id;
   }
-  memcpy(place->bytes, word, length);
-  place->length = (uint8_t)length;
+  memcpy(cached->bytes, word, length);
+  cached->length = (uint8_t)length;
 }
 
 void bpe_encode(const struct bpe *bpe, const struct vocab *vocab, struct bpe_scratch *scratch, struct token_list *out,
-                const struct text *text, size_t start, size_t end) {
+                const struct normalized_string *text, size_t start, size_t end) {
   const char *word = text->bytes + start;
-  const struct span *spans = text->spans + start;
+  const struct alignment *alignments = text->alignments + start;
   size_t length = end - start;
-  struct bpe_word *place = word_place(scratch, word, length);
-  if (place && place->length == length && memcmp(place->bytes, word, length) == 0) {
-    for (size_t i = 0; i < place->count; i++)
-      token_list_add(out, place->ids[i], spans[place->last[i]].end);
+  struct bpe_cached_word *cached = cache_slot(scratch, word, length);
+  if (cached && cached->length == length && memcmp(cached->bytes, word, length) == 0) {
+    for (size_t i = 0; i < cached->count; i++)
+      token_list_add(out, cached->ids[i], alignments[cached->last[i]].end);
     return;
   }
   int32_t whole = -1;
   if (bpe->ignore_merges)
     whole = trie_get(&vocab->trie, vocab->whole, word, length);
   if (whole >= 0) {
-    token_list_add(out, whole, spans[length - 1].end);
+    token_list_add(out, whole, alignments[length - 1].end);
     return;
   }
   if (!add_symbols(bpe, vocab, scratch, word, length) || !merge_symbols(bpe, scratch)) {
@@ -277,7 +279,7 @@ void bpe_encode(const struct bpe *bpe, const struct vocab *vocab, struct bpe_scr
   }
   for (size_t i = 0; i < scratch->symbol_count; i++)
     if (!scratch->symbols[i].gone)
-      token_list_add(out, scratch->symbols[i].id, spans[scratch->symbols[i].last].end);
-  if (place)
-    remember(place, scratch, word, length);
+      token_list_add(out, scratch->symbols[i].id, alignments[scratch->symbols[i].last].end);
+  if (cached)
+    remember(cached, scratch, word, length);
 }

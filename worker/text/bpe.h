@@ -3,7 +3,7 @@
 #ifndef WORKER_TEXT_BPE_H
 #define WORKER_TEXT_BPE_H
 
-#include "worker/text/text.h"
+#include "worker/text/normalized_string.h"
 #include "worker/text/token_list.h"
 #include "worker/text/vocab.h"
 
@@ -18,13 +18,13 @@ struct bpe_merge {
 struct bpe {
   struct bpe_merge *merges; /* open addressing */
   size_t merge_count, merge_size;
-  int32_t unknown;      /* -1: characters without a token are left out */
-  bool fuse_unknown;    /* neighbours that are unknown become one token */
+  int32_t unk_id;       /* -1: characters without a token are left out */
+  bool fuse_unk;        /* neighbours that are unknown become one token */
   bool ignore_merges;   /* a word that is a token becomes it, whatever the merges say */
   bool byte_fallback;   /* a character without a token becomes its bytes' tokens */
-  int32_t bytes[256];   /* of <0x00> .. <0xFF>; -1: there is none */
-  const char *prefix;   /* of tokens that continue a word; "": none; at most BPE_AFFIX_MAX bytes */
-  const char *suffix;   /* of tokens that end a word */
+  int32_t byte_ids[256];                 /* of <0x00> .. <0xFF>; -1: there is none */
+  const char *continuing_subword_prefix; /* of tokens that continue a word; "": none; at most BPE_AFFIX_MAX bytes */
+  const char *end_of_word_suffix;        /* of tokens that end a word */
 };
 
 void bpe_init(struct bpe *bpe);
@@ -36,7 +36,7 @@ NODISCARD bool bpe_add_merge(struct bpe *bpe, int32_t left, int32_t right, uint3
 
 struct bpe_symbol {
   int32_t id;
-  uint32_t before, after; /* neighbours; UINT32_MAX: none */
+  uint32_t prev, next;    /* neighbours; UINT32_MAX: none */
   uint32_t last;          /* where its last character begins in the word */
   bool gone;
 };
@@ -48,7 +48,7 @@ struct bpe_candidate {
 
 /* A word with its tokens. Most words of a text have occurred before. */
 enum { BPE_WORD_BYTES = 32, BPE_WORD_TOKENS = 6 };
-struct bpe_word {
+struct bpe_cached_word {
   char bytes[BPE_WORD_BYTES];
   uint8_t length; /* 0: free */
   uint8_t count;
@@ -61,12 +61,12 @@ struct bpe_scratch {
   size_t symbol_count, symbol_size;
   struct bpe_candidate *heap;
   size_t heap_count, heap_size;
-  struct bpe_word *words; /* by hash, the newer in the place of the older; NULL: not made yet */
+  struct bpe_cached_word *cache; /* by hash, the newer in the place of the older; NULL: not made yet */
 };
 void bpe_scratch_done(struct bpe_scratch *scratch);
 
 /* The text's bytes start .. end are a word. A scratch knows the words of one tokenizer. */
 void bpe_encode(const struct bpe *bpe, const struct vocab *vocab, struct bpe_scratch *scratch, struct token_list *out,
-                const struct text *text, size_t start, size_t end);
+                const struct normalized_string *text, size_t start, size_t end);
 
 #endif

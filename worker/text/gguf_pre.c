@@ -84,9 +84,9 @@ enum status gguf_pre_apply(struct tokenizer *t, const struct gguf_pre *pre, stru
   if (pre->nfc)
     CHECK(normalizer_add(&t->normalizer, (struct normalizer_step){.kind = NORMALIZER_NFC}));
   for (size_t i = 0; !status && i < GGUF_PRE_SPLITS_MAX && pre->splits[i]; i++) {
-    struct pretokenizer_step step = {.kind = PRETOKENIZER_SPLIT, .behavior = SPLIT_ISOLATED};
+    struct pre_tokenizer_step step = {.kind = PRE_TOKENIZER_SPLIT, .behavior = SPLIT_ISOLATED};
     status = pattern_regex(&step.pattern, pre->splits[i], err);
-    CHECK(status || pretokenizer_add(&t->pretokenizer, step));
+    CHECK(status || pre_tokenizer_add(&t->pre_tokenizer, step));
   }
   return status;
 }

@@ -8,7 +8,7 @@
 #include "worker/text/unicode.h"
 
 struct composer {
-  struct rewrite rewrite;
+  struct transform transform;
   struct mark_run *order; /* marks to be sorted */
   struct mark_run *wait;  /* marks behind the starter */
   bool composes, has_starter;
@@ -26,7 +26,7 @@ static bool push(struct mark_run *run, struct mark mark) {
 }
 
 static void put(struct composer *composer, struct mark mark) {
-  rewrite_put(&composer->rewrite, mark.c, mark.change);
+  transform_put(&composer->transform, mark.c, mark.change);
 }
 
 static void release(struct composer *composer) {
@@ -95,9 +95,10 @@ static bool decompose(struct composer *composer, uint32_t c, bool compatible) {
   return ok;
 }
 
-void normal_form(struct text *out, struct mark_run run[2], const struct text *in, bool compatible, bool compose) {
+void normal_form(struct normalized_string *out, struct mark_run run[2], const struct normalized_string *in,
+                 bool compatible, bool compose) {
   struct composer composer = {
-      .rewrite = {out, in, 0}, .order = &run[0], .wait = &run[1], .composes = compose, .last_class = -1};
+      .transform = {out, in, 0}, .order = &run[0], .wait = &run[1], .composes = compose, .last_class = -1};
   bool ok = true;
   run[0].count = run[1].count = 0;
   for (size_t i = 0, n; ok && i < in->length; i += n)

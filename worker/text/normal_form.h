@@ -2,9 +2,9 @@
 #ifndef WORKER_TEXT_NORMAL_FORM_H
 #define WORKER_TEXT_NORMAL_FORM_H
 
-#include "worker/text/text.h"
+#include "worker/text/normalized_string.h"
 
-/* One character of a normal form on its way, with what it changes (struct rewrite). */
+/* One character of a normal form on its way, with what it changes (struct transform). */
 struct mark {
   uint64_t key; /* canonical class << 32 | arrival */
   uint32_t c;
@@ -19,6 +19,7 @@ struct mark_run {
 
 /* Appends the normal form of `in` to `out`: decomposed, or composed again when `compose`. Where memory
    runs out, out->failed is set. */
-void normal_form(struct text *out, struct mark_run run[2], const struct text *in, bool compatible, bool compose);
+void normal_form(struct normalized_string *out, struct mark_run run[2], const struct normalized_string *in,
+                 bool compatible, bool compose);
 
 #endif

@@ -23,8 +23,10 @@ bool normalizer_add_bert(struct normalizer *normalizer, bool clean_text, bool ch
   const struct {
     bool wanted;
     enum normalizer_kind kind;
-  } steps[] = {{clean_text, NORMALIZER_CLEAN},   {chinese_chars, NORMALIZER_IDEOGRAPHS},
-               {strip_accents, NORMALIZER_NFD},  {strip_accents, NORMALIZER_DROP_MARKS},
+  } steps[] = {{clean_text, NORMALIZER_CLEAN_TEXT},
+               {chinese_chars, NORMALIZER_CHINESE_CHARS},
+               {strip_accents, NORMALIZER_NFD},
+               {strip_accents, NORMALIZER_BERT_STRIP_ACCENTS},
                {lowercase, NORMALIZER_LOWERCASE}};
   bool ok = true;
   for (size_t i = 0; ok && i < COUNT_OF(steps); i++)
@@ -33,39 +35,39 @@ bool normalizer_add_bert(struct normalizer *normalizer, bool clean_text, bool ch
 }
 
 /* Steps that look at one character at a time. */
-static void rewrite_char(enum normalizer_kind kind, struct rewrite *rewrite, uint32_t c) {
+static void transform_char(enum normalizer_kind kind, struct transform *transform, uint32_t c) {
   uint32_t lower[UNICODE_LOWER_MAX] = {c};
   size_t count = 1;
-  bool drop = (kind == NORMALIZER_CLEAN && unicode_is_removed(c)) ||
-              (kind == NORMALIZER_DROP_MARKS && unicode_is_mark(c)) ||
-              (kind == NORMALIZER_DROP_ACCENTS && unicode_is_accent(c));
+  bool drop = (kind == NORMALIZER_CLEAN_TEXT && unicode_is_removed(c)) ||
+              (kind == NORMALIZER_BERT_STRIP_ACCENTS && unicode_is_mark(c)) ||
+              (kind == NORMALIZER_STRIP_ACCENTS && unicode_is_accent(c));
   if (drop) {
-    rewrite_skip(rewrite, 1);
-  } else if (kind == NORMALIZER_CLEAN && unicode_is_space(c)) {
-    rewrite_put(rewrite, ' ', 0);
-  } else if (kind == NORMALIZER_IDEOGRAPHS && unicode_is_ideograph(c)) {
-    rewrite_put(rewrite, ' ', 0);
-    rewrite_put(rewrite, c, 1);
-    rewrite_put(rewrite, ' ', 1);
+    transform_skip(transform, 1);
+  } else if (kind == NORMALIZER_CLEAN_TEXT && unicode_is_space(c)) {
+    transform_put(transform, ' ', 0);
+  } else if (kind == NORMALIZER_CHINESE_CHARS && unicode_is_ideograph(c)) {
+    transform_put(transform, ' ', 0);
+    transform_put(transform, c, 1);
+    transform_put(transform, ' ', 1);
   } else {
     if (kind == NORMALIZER_LOWERCASE)
       count = unicode_lower(lower, c);
     for (size_t i = 0; i < count; i++)
-      rewrite_put(rewrite, lower[i], i > 0);
+      transform_put(transform, lower[i], i > 0);
   }
 }
 
-static void each_char(enum normalizer_kind kind, struct text *out, const struct text *in) {
-  struct rewrite rewrite = {out, in, 0};
+static void each_char(enum normalizer_kind kind, struct normalized_string *out, const struct normalized_string *in) {
+  struct transform transform = {out, in, 0};
   for (size_t i = 0, n; i < in->length; i += n)
-    rewrite_char(kind, &rewrite, utf8_decode(in->bytes + i, &n));
+    transform_char(kind, &transform, utf8_decode(in->bytes + i, &n));
 }
 
 /* The same for ASCII, where a byte is a character. */
-static void each_byte(enum normalizer_kind kind, struct text *out, const struct text *in) {
-  bool clean = kind == NORMALIZER_CLEAN;
+static void each_byte(enum normalizer_kind kind, struct normalized_string *out, const struct normalized_string *in) {
+  bool clean = kind == NORMALIZER_CLEAN_TEXT;
   size_t kept = 0;
-  text_add_part(out, in, 0, in->length);
+  normalized_add_part(out, in, 0, in->length);
   for (size_t i = 0; i < out->length; i++) {
     uint32_t c = (unsigned char)out->bytes[i], lower[UNICODE_LOWER_MAX] = {c};
     if (clean && unicode_is_removed(c))
@@ -73,38 +75,39 @@ static void each_byte(enum normalizer_kind kind, struct text *out, const struct 
     if (kind == NORMALIZER_LOWERCASE)
       unicode_lower(lower, c);
     out->bytes[kept] = clean && unicode_is_space(c) ? ' ' : (char)lower[0];
-    out->spans[kept++] = out->spans[i];
+    out->alignments[kept++] = out->alignments[i];
   }
   out->length = kept;
 }
 
-static void strip(const struct normalizer_step *step, struct text *out, const struct text *in) {
+static void strip(const struct normalizer_step *step, struct normalized_string *out,
+                  const struct normalized_string *in) {
   size_t start = 0, end = 0, n;
   while (step->left && start < in->length && unicode_is_space(utf8_decode(in->bytes + start, &n)))
     start += n;
   for (size_t i = start; i < in->length; i += n)
     if (!unicode_is_space(utf8_decode(in->bytes + i, &n)) || !step->right)
       end = i + n;
-  text_add_part(out, in, start, end);
+  normalized_add_part(out, in, start, end);
 }
 
-static void prepend(const char *content, struct text *out, const struct text *in) {
+static void prepend(const char *content, struct normalized_string *out, const struct normalized_string *in) {
   if (in->length == 0)
     return;
-  text_add(out, content, strlen(content), in->spans[0]);
-  text_add_part(out, in, 0, in->length);
+  normalized_add(out, content, strlen(content), in->alignments[0]);
+  normalized_add_part(out, in, 0, in->length);
 }
 
-static void replace(const struct normalizer_step *step, struct pattern_scratch *scratch, struct text *out,
-                    const struct text *in) {
+static void replace(const struct normalizer_step *step, struct pattern_scratch *scratch, struct normalized_string *out,
+                    const struct normalized_string *in) {
   struct pattern_search search = {0};
   size_t at = 0, length = strlen(step->content);
   while (pattern_next(&step->pattern, scratch, &search, in->bytes, in->length)) {
-    text_add_part(out, in, at, search.start);
-    text_add(out, step->content, length, in->spans[search.end - 1]);
+    normalized_add_part(out, in, at, search.start);
+    normalized_add(out, step->content, length, in->alignments[search.end - 1]);
     at = search.end;
   }
-  text_add_part(out, in, at, in->length);
+  normalized_add_part(out, in, at, in->length);
   out->failed = out->failed || scratch->failed;
 }
 
@@ -120,7 +123,7 @@ static int characters(const char *text, size_t length) {
    change; what is dropped with nothing before it does not count: so the library does it. */
 struct mapper {
   const struct charsmap *map;
-  struct rewrite rewrite;
+  struct transform transform;
   bool waits;
   uint32_t last;
   int change;
@@ -128,7 +131,7 @@ struct mapper {
 
 static void mapper_put(struct mapper *mapper, uint32_t c, int change) {
   if (mapper->waits)
-    rewrite_put(&mapper->rewrite, mapper->last, mapper->change);
+    transform_put(&mapper->transform, mapper->last, mapper->change);
   mapper->waits = true;
   mapper->last = c;
   mapper->change = change;
@@ -161,8 +164,8 @@ static void mapper_cluster(struct mapper *mapper, const char *cluster, size_t le
   }
 }
 
-static void map_chars(const struct charsmap *map, struct text *out, const struct text *in) {
-  struct mapper mapper = {.map = map, .rewrite = {out, in, 0}};
+static void map_chars(const struct charsmap *map, struct normalized_string *out, const struct normalized_string *in) {
+  struct mapper mapper = {.map = map, .transform = {out, in, 0}};
   utf8proc_int32_t state = 0, before = 0;
   size_t start = 0;
   for (size_t i = 0, n; i < in->length; i += n) {
@@ -175,11 +178,11 @@ static void map_chars(const struct charsmap *map, struct text *out, const struct
   }
   mapper_cluster(&mapper, in->bytes + start, in->length - start);
   if (mapper.waits)
-    rewrite_put(&mapper.rewrite, mapper.last, mapper.change);
+    transform_put(&mapper.transform, mapper.last, mapper.change);
 }
 
-static void apply(const struct normalizer_step *step, struct normalizer_scratch *scratch, struct text *out,
-                  const struct text *in, bool ascii) {
+static void apply(const struct normalizer_step *step, struct normalizer_scratch *scratch, struct normalized_string *out,
+                  const struct normalized_string *in, bool ascii) {
   switch (step->kind) {
   case NORMALIZER_NFC: normal_form(out, scratch->run, in, false, true); break;
   case NORMALIZER_NFD: normal_form(out, scratch->run, in, false, false); break;
@@ -188,21 +191,21 @@ static void apply(const struct normalizer_step *step, struct normalizer_scratch 
   case NORMALIZER_STRIP: strip(step, out, in); break;
   case NORMALIZER_PREPEND: prepend(step->content, out, in); break;
   case NORMALIZER_REPLACE: replace(step, &scratch->pattern, out, in); break;
-  case NORMALIZER_CHARSMAP: map_chars(&step->charsmap, out, in); break;
-  case NORMALIZER_CLEAN:
-  case NORMALIZER_IDEOGRAPHS:
-  case NORMALIZER_DROP_MARKS:
-  case NORMALIZER_DROP_ACCENTS:
+  case NORMALIZER_PRECOMPILED: map_chars(&step->charsmap, out, in); break;
+  case NORMALIZER_CLEAN_TEXT:
+  case NORMALIZER_CHINESE_CHARS:
+  case NORMALIZER_BERT_STRIP_ACCENTS:
+  case NORMALIZER_STRIP_ACCENTS:
   case NORMALIZER_LOWERCASE: (ascii ? each_byte : each_char)(step->kind, out, in); break;
   }
 }
 
 /* Normal forms and most other steps leave ASCII as it is. */
 static bool spares_ascii(enum normalizer_kind kind) {
-  return (kind >= NORMALIZER_IDEOGRAPHS && kind <= NORMALIZER_DROP_ACCENTS);
+  return (kind >= NORMALIZER_CHINESE_CHARS && kind <= NORMALIZER_STRIP_ACCENTS);
 }
 
-static bool is_ascii(const struct text *text) {
+static bool is_ascii(const struct normalized_string *text) {
   char any = 0;
   for (size_t i = 0; i < text->length; i++)
     any |= text->bytes[i];
@@ -211,26 +214,27 @@ static bool is_ascii(const struct text *text) {
 
 void normalizer_scratch_done(struct normalizer_scratch *scratch) {
   for (size_t i = 0; i < 2; i++) {
-    text_done(&scratch->text[i]);
+    normalized_done(&scratch->text[i]);
     free(scratch->run[i].marks);
   }
   pattern_scratch_done(&scratch->pattern);
 }
 
-const struct text *normalizer_apply(const struct normalizer *normalizer, struct normalizer_scratch *scratch,
-                                    const char *bytes, size_t length, size_t offset) {
-  struct text *in = &scratch->text[0], *out = &scratch->text[1];
+const struct normalized_string *normalizer_apply(const struct normalizer *normalizer,
+                                                 struct normalizer_scratch *scratch, const char *bytes, size_t length,
+                                                 size_t offset) {
+  struct normalized_string *in = &scratch->text[0], *out = &scratch->text[1];
   in->max = out->max = NORMALIZER_GROWTH_MAX * length + NORMALIZER_GROWTH_FREE;
-  text_clear(in);
-  text_add_raw(in, bytes, length, offset);
+  normalized_clear(in);
+  normalized_add_raw(in, bytes, length, offset);
   bool ascii = !in->failed && is_ascii(in);
   for (size_t i = 0; !in->failed && i < normalizer->count; i++) {
     const struct normalizer_step *step = &normalizer->steps[i];
     if (ascii && spares_ascii(step->kind))
       continue;
-    text_clear(out);
+    normalized_clear(out);
     apply(step, scratch, out, in, ascii);
-    struct text *made = out;
+    struct normalized_string *made = out;
     out = in;
     in = made;
     ascii = !in->failed && is_ascii(in);

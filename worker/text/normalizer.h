@@ -8,23 +8,23 @@
 #include "base/error.h"
 #include "worker/text/charsmap.h"
 #include "worker/text/normal_form.h"
+#include "worker/text/normalized_string.h"
 #include "worker/text/pattern.h"
-#include "worker/text/text.h"
 
 enum normalizer_kind {
-  NORMALIZER_CLEAN,       /* drop control characters, make every space ' ' */
-  NORMALIZER_IDEOGRAPHS,  /* put spaces around ideographs */
+  NORMALIZER_CLEAN_TEXT,    /* drop control characters, make every space ' ' */
+  NORMALIZER_CHINESE_CHARS, /* put spaces around ideographs */
   NORMALIZER_NFC,
   NORMALIZER_NFD,
   NORMALIZER_NFKC,
   NORMALIZER_NFKD,
-  NORMALIZER_DROP_MARKS,  /* category Mn: BertNormalizer's strip_accents */
-  NORMALIZER_DROP_ACCENTS, /* category M: StripAccents */
+  NORMALIZER_BERT_STRIP_ACCENTS, /* category Mn: BertNormalizer's strip_accents */
+  NORMALIZER_STRIP_ACCENTS,      /* category M: StripAccents */
   NORMALIZER_LOWERCASE,
   NORMALIZER_STRIP,
   NORMALIZER_PREPEND,
   NORMALIZER_REPLACE,
-  NORMALIZER_CHARSMAP,
+  NORMALIZER_PRECOMPILED,
 };
 
 struct normalizer_step {
@@ -56,7 +56,7 @@ NODISCARD enum status normalizer_read(struct normalizer *normalizer, struct aren
 
 /* Buffers, reused from call to call. */
 struct normalizer_scratch {
-  struct text text[2];
+  struct normalized_string text[2];
   struct mark_run run[2];
   struct pattern_scratch pattern;
 };
@@ -65,7 +65,8 @@ void normalizer_scratch_done(struct normalizer_scratch *scratch);
 /* The normal form of `length` bytes of valid UTF-8 that lie at `offset` of the original: the result
    belongs to the scratch; its `failed` says that memory ran out, or with `full` that it grew too long. Time is linear
    but for sorting each run of combining marks. */
-const struct text *normalizer_apply(const struct normalizer *normalizer, struct normalizer_scratch *scratch,
-                                    const char *bytes, size_t length, size_t offset);
+const struct normalized_string *normalizer_apply(const struct normalizer *normalizer,
+                                                 struct normalizer_scratch *scratch, const char *bytes, size_t length,
+                                                 size_t offset);
 
 #endif

@@ -61,7 +61,7 @@ static bool decode64(unsigned char *out, size_t *count, const char *text, size_t
 static enum status read_charsmap(struct normalizer *normalizer, struct arena *arena, const json_t *from,
                                  struct error *err) {
   const json_t *text = json_object_get(from, "precompiled_charsmap");
-  struct normalizer_step step = {.kind = NORMALIZER_CHARSMAP};
+  struct normalizer_step step = {.kind = NORMALIZER_PRECOMPILED};
   size_t count;
   if (!json_is_string(text))
     return error_set(err, STATUS_MODEL_INVALID, name, "normalizer: precompiled_charsmap must be a string");
@@ -80,10 +80,14 @@ static enum status read_step(struct normalizer *normalizer, struct arena *arena,
     const char *type;
     enum normalizer_kind kind;
   } kinds[] = {
-      {"NFC", NORMALIZER_NFC},     {"NFD", NORMALIZER_NFD},
-      {"NFKC", NORMALIZER_NFKC},   {"NFKD", NORMALIZER_NFKD},
-      {"Strip", NORMALIZER_STRIP}, {"StripAccents", NORMALIZER_DROP_ACCENTS},
-      {"Lowercase", NORMALIZER_LOWERCASE}, {"Prepend", NORMALIZER_PREPEND},
+      {"NFC", NORMALIZER_NFC},
+      {"NFD", NORMALIZER_NFD},
+      {"NFKC", NORMALIZER_NFKC},
+      {"NFKD", NORMALIZER_NFKD},
+      {"Strip", NORMALIZER_STRIP},
+      {"StripAccents", NORMALIZER_STRIP_ACCENTS},
+      {"Lowercase", NORMALIZER_LOWERCASE},
+      {"Prepend", NORMALIZER_PREPEND},
       {"Replace", NORMALIZER_REPLACE},
   };
   struct normalizer_step step = {0};

@@ -11,9 +11,9 @@
 enum { COMPONENT_BYTES_MAX = 64 << 20 };
 
 struct tokenizer_scratch {
-  struct piece_list raw;
+  struct split_list raw;
   struct normalizer_scratch normalizer;
-  struct pretokenizer_scratch pretokenizer;
+  struct pre_tokenizer_scratch pre_tokenizer;
   struct bpe_scratch bpe;
   struct unigram_scratch unigram;
   struct token_list list[2]; /* of the first and the second text */
@@ -26,9 +26,9 @@ void encoding_init(struct encoding *encoding) {
 void encoding_done(struct encoding *encoding) {
   struct tokenizer_scratch *scratch = encoding->scratch;
   if (scratch) {
-    piece_list_done(&scratch->raw);
+    split_list_done(&scratch->raw);
     normalizer_scratch_done(&scratch->normalizer);
-    pretokenizer_scratch_done(&scratch->pretokenizer);
+    pre_tokenizer_scratch_done(&scratch->pre_tokenizer);
     bpe_scratch_done(&scratch->bpe);
     free(scratch->unigram.nodes);
     free(scratch->list[0].items);
@@ -64,7 +64,7 @@ void tokenizer_free(struct tokenizer *t) {
   bpe_done(&t->bpe);
   unigram_done(&t->unigram);
   normalizer_done(&t->normalizer);
-  pretokenizer_done(&t->pretokenizer);
+  pre_tokenizer_done(&t->pre_tokenizer);
   decoder_done(&t->decoder);
   free(t);
 }
@@ -78,45 +78,41 @@ enum status tokenizer_finish(struct tokenizer **out, struct tokenizer *t, enum s
 
 /* --- encoding ------------------------------------------------------------------------------------- */
 
-/* The text's normal form with the added tokens cut out, as pieces. */
+/* The text's normal form with the added tokens cut out, as splits. */
 static bool normalize(const struct tokenizer *t, struct tokenizer_scratch *scratch, const char *bytes, size_t length) {
-  struct text *text = &scratch->pretokenizer.text[0];
-  struct piece_list *pieces = &scratch->pretokenizer.pieces[0];
-  scratch->pretokenizer.text_now = scratch->pretokenizer.pieces_now = 0;
-  text_clear(text);
-  piece_list_clear(pieces);
-  piece_list_clear(&scratch->raw);
+  struct normalized_string *text = &scratch->pre_tokenizer.text[0];
+  struct split_list *splits = &scratch->pre_tokenizer.splits[0];
+  scratch->pre_tokenizer.text_now = scratch->pre_tokenizer.splits_now = 0;
+  normalized_clear(text);
+  split_list_clear(splits);
+  split_list_clear(&scratch->raw);
   added_split(&t->added, t->added.raw, &scratch->raw, bytes, length, 0);
   for (size_t i = 0; i < scratch->raw.count && !text->failed; i++) {
-    const struct piece *piece = &scratch->raw.items[i];
+    const struct split *split = &scratch->raw.items[i];
     size_t before = text->length;
-    if (piece->id >= 0) {
-      text_add_raw(text, bytes + piece->start, piece->end - piece->start, piece->start);
-      piece_list_add(pieces, before, text->length, piece->id);
+    if (split->id >= 0) {
+      normalized_add_raw(text, bytes + split->start, split->end - split->start, split->start);
+      split_list_add(splits, before, text->length, split->id);
       continue;
     }
-    const struct text *normal = normalizer_apply(&t->normalizer, &scratch->normalizer, bytes + piece->start,
-                                                 piece->end - piece->start, piece->start);
+    const struct normalized_string *normal = normalizer_apply(
+        &t->normalizer, &scratch->normalizer, bytes + split->start, split->end - split->start, split->start);
     text->failed = text->failed || normal->failed;
     text->full = text->full || normal->full;
-    text_add_part(text, normal, 0, normal->length);
+    normalized_add_part(text, normal, 0, normal->length);
     if (!text->failed && normal->length)
-      added_split(&t->added, t->added.normalized, pieces, text->bytes + before, text->length - before, before);
+      added_split(&t->added, t->added.normalized, splits, text->bytes + before, text->length - before, before);
   }
-  return !scratch->raw.failed && !text->failed && !pieces->failed;
+  return !scratch->raw.failed && !text->failed && !splits->failed;
 }
 
 static bool encode_word(const struct tokenizer *t, struct tokenizer_scratch *scratch, struct token_list *list,
-                        const struct text *text, const struct piece *piece) {
+                        const struct normalized_string *text, const struct split *split) {
   switch (t->kind) {
-  case TOKENIZER_WORDPIECE:
-    wordpiece_encode(&t->wordpiece, &t->vocab, list, text, piece->start, piece->end);
-    break;
-  case TOKENIZER_BPE:
-    bpe_encode(&t->bpe, &t->vocab, &scratch->bpe, list, text, piece->start, piece->end);
-    break;
+  case TOKENIZER_WORDPIECE: wordpiece_encode(&t->wordpiece, &t->vocab, list, text, split->start, split->end); break;
+  case TOKENIZER_BPE: bpe_encode(&t->bpe, &t->vocab, &scratch->bpe, list, text, split->start, split->end); break;
   case TOKENIZER_UNIGRAM:
-    return unigram_encode(&t->unigram, &t->vocab, &scratch->unigram, list, text, piece->start, piece->end);
+    return unigram_encode(&t->unigram, &t->vocab, &scratch->unigram, list, text, split->start, split->end);
   }
   return true;
 }
@@ -129,24 +125,25 @@ static enum status encode_text(const struct tokenizer *t, struct tokenizer_scrat
                      (unsigned char)bytes[bad]);
   list->count = 0;
   pattern_scratch_start(&scratch->normalizer.pattern, length);
-  pattern_scratch_start(&scratch->pretokenizer.pattern, length);
-  list->failed = !normalize(t, scratch, bytes, length) || !pretokenizer_apply(&t->pretokenizer, &scratch->pretokenizer);
-  const struct text *text = &scratch->pretokenizer.text[scratch->pretokenizer.text_now];
-  const struct piece_list *pieces = &scratch->pretokenizer.pieces[scratch->pretokenizer.pieces_now];
-  for (size_t i = 0; !list->failed && i < pieces->count; i++) {
-    const struct piece *piece = &pieces->items[i];
-    if (piece->id >= 0)
-      token_list_add(list, piece->id, text->spans[piece->end - 1].end);
-    else if (!encode_word(t, scratch, list, text, piece))
+  pattern_scratch_start(&scratch->pre_tokenizer.pattern, length);
+  list->failed =
+      !normalize(t, scratch, bytes, length) || !pre_tokenizer_apply(&t->pre_tokenizer, &scratch->pre_tokenizer);
+  const struct normalized_string *text = &scratch->pre_tokenizer.text[scratch->pre_tokenizer.text_now];
+  const struct split_list *splits = &scratch->pre_tokenizer.splits[scratch->pre_tokenizer.splits_now];
+  for (size_t i = 0; !list->failed && i < splits->count; i++) {
+    const struct split *split = &splits->items[i];
+    if (split->id >= 0)
+      token_list_add(list, split->id, text->alignments[split->end - 1].end);
+    else if (!encode_word(t, scratch, list, text, split))
       return error_set(err, STATUS_DATASET_INVALID, param,
                        "a character is not in the tokenizer's vocabulary, which has no unknown token");
   }
-  if (scratch->normalizer.pattern.failed || scratch->pretokenizer.pattern.failed)
+  if (scratch->normalizer.pattern.failed || scratch->pre_tokenizer.pattern.failed)
     return error_set(err, STATUS_MODEL_INVALID, param,
                      "a regular expression of the tokenizer's %s takes too many steps on a text of %zu bytes",
                      scratch->normalizer.pattern.failed ? "normalizer" : "pre_tokenizer",
                      length);
-  if (scratch->pretokenizer.text[0].full)
+  if (scratch->pre_tokenizer.text[0].full)
     return error_set(err, STATUS_MODEL_INVALID, param,
                      "the tokenizer's normalizer makes more than %d times as much of a text of %zu bytes",
                      NORMALIZER_GROWTH_MAX, length);

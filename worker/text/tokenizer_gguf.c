@@ -157,7 +157,7 @@ static enum status read_gpt2(struct tokenizer *t, struct source *from, struct er
     return error_prefix(err, KEY("pre"));
   CHECK(decoder_add(&t->decoder, (struct decoder_step){.kind = DECODER_BYTE_LEVEL}));
   t->kind = TOKENIZER_BPE;
-  t->pretokenizer.byte_level = t->vocab.byte_level = true;
+  t->pre_tokenizer.byte_level = t->vocab.byte_level = true;
   t->bpe.ignore_merges = pre->ignore_merges;
   status = read_tokens(t, from, NULL, err);
   if (!status)
@@ -187,11 +187,11 @@ static enum status read_llama(struct tokenizer *t, struct source *from, struct e
   CHECK((!prefix || normalizer_add(&t->normalizer, prepend)) && normalizer_add(&t->normalizer, space) &&
         decoder_add_sentencepiece(&t->decoder, prefix));
   t->kind = TOKENIZER_BPE;
-  t->bpe.fuse_unknown = t->bpe.byte_fallback = true;
+  t->bpe.fuse_unk = t->bpe.byte_fallback = true;
   status = read_tokens(t, from, NULL, err);
   if (!status)
-    status = get_id(&t->bpe.unknown, from, KEY("unknown_token_id"), 0, err);
-  bpe_find_bytes(t->bpe.bytes, &t->vocab);
+    status = get_id(&t->bpe.unk_id, from, KEY("unknown_token_id"), 0, err);
+  bpe_find_bytes(t->bpe.byte_ids, &t->vocab);
   if (!status)
     status = tokenizer_merges_from_scores(t, from->scores, from->kinds, err);
   if (!status)
@@ -201,7 +201,7 @@ static enum status read_llama(struct tokenizer *t, struct source *from, struct e
 
 static enum status read_charsmap(struct tokenizer *t, const struct source *from, struct error *err) {
   const struct gguf_value *value = gguf_find(from->gguf, KEY("precompiled_charsmap"));
-  struct normalizer_step map = {.kind = NORMALIZER_CHARSMAP};
+  struct normalizer_step map = {.kind = NORMALIZER_PRECOMPILED};
   if (!value)
     return STATUS_OK;
   if (value->type != GGUF_ARRAY || (value->item_type != GGUF_U8 && value->item_type != GGUF_I8) ||
@@ -224,14 +224,14 @@ static enum status read_t5(struct tokenizer *t, struct source *from, struct erro
     status = read_charsmap(t, from, err);
   if (status)
     return status;
-  CHECK(pretokenizer_add_split(&t->pretokenizer, pattern_space, SPLIT_REMOVED) &&
-        pretokenizer_add_metaspace(&t->pretokenizer, METASPACE, prefix ? PREPEND_ALWAYS : PREPEND_NEVER, true) &&
-        decoder_add(&t->decoder, (struct decoder_step){
-                                     .kind = DECODER_METASPACE, .content = METASPACE, .drops_first = prefix}));
+  CHECK(pre_tokenizer_add_split(&t->pre_tokenizer, pattern_space, SPLIT_REMOVED) &&
+        pre_tokenizer_add_metaspace(&t->pre_tokenizer, METASPACE, prefix ? PREPEND_ALWAYS : PREPEND_NEVER, true) &&
+        decoder_add(&t->decoder,
+                    (struct decoder_step){.kind = DECODER_METASPACE, .content = METASPACE, .drops_first = prefix}));
   t->kind = TOKENIZER_UNIGRAM;
   status = read_tokens(t, from, NULL, err);
   if (!status)
-    status = get_id(&t->unigram.unknown, from, KEY("unknown_token_id"), 2, err);
+    status = get_id(&t->unigram.unk_id, from, KEY("unknown_token_id"), 2, err);
   for (size_t i = 0; !status && i < from->count; i++)
     if (!unigram_add(&t->unigram, (double)from->scores[i]))
       status = component_no_memory(err);
@@ -265,11 +265,10 @@ static enum status read_bert(struct tokenizer *t, struct source *from, struct er
   };
   size_t length;
   enum status status = read_tokens(t, from, bert_name, err);
-  CHECK(normalizer_add_bert(&t->normalizer, true, true, true, true) && pretokenizer_add_bert(&t->pretokenizer) &&
-        decoder_add(&t->decoder,
-                    (struct decoder_step){.kind = DECODER_WORDPIECE, .content = "##", .cleanup = true}));
+  CHECK(normalizer_add_bert(&t->normalizer, true, true, true, true) && pre_tokenizer_add_bert(&t->pre_tokenizer) &&
+        decoder_add(&t->decoder, (struct decoder_step){.kind = DECODER_WORDPIECE, .content = "##", .cleanup = true}));
   t->kind = TOKENIZER_WORDPIECE;
-  t->wordpiece.word_chars_max = 100;
+  t->wordpiece.max_input_chars_per_word = 100;
   for (size_t id = 0; !status && id < t->vocab.count; id++) {
     const char *token = vocab_text(&t->vocab, (int32_t)id, &length);
     if (length > 2 && memcmp(token, "##", 2) == 0 &&
@@ -285,7 +284,7 @@ static enum status read_bert(struct tokenizer *t, struct source *from, struct er
     status = tokenizer_add_kinds(t, from->kinds, true, err);
   if (status)
     return status;
-  t->wordpiece.unknown = ids[UNKNOWN];
+  t->wordpiece.unk_id = ids[UNKNOWN];
   post_processor_set(&t->post_processor, ids[CLS] < 0 ? ids[BOS] : ids[CLS], ids[SEPARATOR], -1, 1);
   return STATUS_OK;
 }

@@ -73,8 +73,7 @@ static enum status read_json(struct tokenizer *t, const json_t *file, const json
                              struct error *err) {
   if (!json_is_object(file))
     return error_set(err, STATUS_MODEL_INVALID, NULL, "a tokenizer must be a JSON object, not %s", json_kind(file));
-  enum status status =
-      pretokenizer_read(&t->pretokenizer, &t->arena, json_object_get(file, "pre_tokenizer"), err);
+  enum status status = pre_tokenizer_read(&t->pre_tokenizer, &t->arena, json_object_get(file, "pre_tokenizer"), err);
   if (!status)
     status = tokenizer_read_model(t, json_object_get(file, "model"), err);
   if (!status)

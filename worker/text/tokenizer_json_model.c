@@ -59,11 +59,11 @@ static enum status read_wordpiece(struct tokenizer *t, const json_t *model, stru
   if (status)
     return status;
   t->kind = TOKENIZER_WORDPIECE;
-  t->wordpiece.word_chars_max = (size_t)chars;
+  t->wordpiece.max_input_chars_per_word = (size_t)chars;
   status = read_vocab(t, model, err);
   if (!status)
     status = add_rest(&t->vocab, prefix, err);
-  return status ? status : find_unknown(&t->wordpiece.unknown, &t->vocab, unknown, err);
+  return status ? status : find_unknown(&t->wordpiece.unk_id, &t->vocab, unknown, err);
 }
 
 /* --- BPE ------------------------------------------------------------------------------------------ */
@@ -94,7 +94,7 @@ static bool split_merge(const json_t *merge, const char *parts[2], size_t length
 static enum status add_merge(struct tokenizer *t, size_t rank, const json_t *merge, struct error *err) {
   char made[2 * VOCAB_TOKEN_BYTES_MAX];
   const char *parts[2];
-  size_t lengths[2], skip = strlen(t->bpe.prefix);
+  size_t lengths[2], skip = strlen(t->bpe.continuing_subword_prefix);
   if (!split_merge(merge, parts, lengths))
     return bad_merge(err, rank, "must be two tokens with one space between them");
   int32_t left = vocab_id(&t->vocab, parts[0], lengths[0]), right = vocab_id(&t->vocab, parts[1], lengths[1]);
@@ -118,16 +118,18 @@ static enum status read_bpe_options(struct tokenizer *t, const json_t *model, st
   if (!status && dropout != 0)
     return error_set(err, STATUS_MODEL_INVALID, name, "model: dropout is not supported");
   if (!status)
-    status = component_bool(&bpe->fuse_unknown, model, "fuse_unk", false, name, err);
+    status = component_bool(&bpe->fuse_unk, model, "fuse_unk", false, name, err);
   if (!status)
     status = component_bool(&bpe->byte_fallback, model, "byte_fallback", false, name, err);
   if (!status)
     status = component_bool(&bpe->ignore_merges, model, "ignore_merges", false, name, err);
   if (!status)
-    status = component_string(&bpe->prefix, &t->arena, model, "continuing_subword_prefix", "", name, err);
+    status =
+        component_string(&bpe->continuing_subword_prefix, &t->arena, model, "continuing_subword_prefix", "", name, err);
   if (!status)
-    status = component_string(&bpe->suffix, &t->arena, model, "end_of_word_suffix", "", name, err);
-  if (!status && (strlen(bpe->prefix) > BPE_AFFIX_MAX || strlen(bpe->suffix) > BPE_AFFIX_MAX))
+    status = component_string(&bpe->end_of_word_suffix, &t->arena, model, "end_of_word_suffix", "", name, err);
+  if (!status &&
+      (strlen(bpe->continuing_subword_prefix) > BPE_AFFIX_MAX || strlen(bpe->end_of_word_suffix) > BPE_AFFIX_MAX))
     return error_set(err, STATUS_MODEL_INVALID, name, "model: the prefix or suffix is longer than %d bytes",
                      BPE_AFFIX_MAX);
   return status;
@@ -145,7 +147,7 @@ static enum status read_bpe(struct tokenizer *t, const json_t *model, struct err
     return status;
   t->kind = TOKENIZER_BPE;
   if (*unknown)
-    status = find_unknown(&t->bpe.unknown, &t->vocab, unknown, err);
+    status = find_unknown(&t->bpe.unk_id, &t->vocab, unknown, err);
   if (!status && !json_is_array(merges))
     return error_set(err, STATUS_MODEL_INVALID, "merges", "model: merges must be an array");
   for (size_t i = 0; !status && i < json_array_size(merges); i++) {
@@ -154,7 +156,7 @@ static enum status read_bpe(struct tokenizer *t, const json_t *model, struct err
     if (!text || strncmp(text, "#version", 8) != 0)
       status = add_merge(t, i, merge, err);
   }
-  bpe_find_bytes(t->bpe.bytes, &t->vocab);
+  bpe_find_bytes(t->bpe.byte_ids, &t->vocab);
   return status;
 }
 
@@ -183,8 +185,8 @@ static enum status read_unigram(struct tokenizer *t, const json_t *model, struct
   for (size_t i = 0; !status && i < json_array_size(vocab); i++)
     status = add_piece(t, i, json_array_get(vocab, i), err);
   t->kind = TOKENIZER_UNIGRAM;
-  t->unigram.unknown = (int32_t)unknown;
-  bpe_find_bytes(t->unigram.bytes, &t->vocab);
+  t->unigram.unk_id = (int32_t)unknown;
+  bpe_find_bytes(t->unigram.byte_ids, &t->vocab);
   return status;
 }
 
@@ -193,7 +195,7 @@ enum status tokenizer_read_model(struct tokenizer *t, const json_t *model, struc
   enum status status = component_type(&type, model, name, err);
   if (status)
     return status;
-  t->vocab.byte_level = t->pretokenizer.byte_level;
+  t->vocab.byte_level = t->pre_tokenizer.byte_level;
   if (t->vocab.byte_level && strcmp(type, "BPE") != 0)
     return error_set(err, STATUS_MODEL_INVALID, name, "model: %.60s cannot follow the pre-tokenizer ByteLevel", type);
   if (strcmp(type, "WordPiece") == 0)

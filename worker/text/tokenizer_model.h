@@ -4,12 +4,12 @@
 
 #include <jansson.h>
 
-#include "worker/text/added.h"
+#include "worker/text/added_vocabulary.h"
 #include "worker/text/bpe.h"
 #include "worker/text/decoder.h"
 #include "worker/text/normalizer.h"
 #include "worker/text/post_processor.h"
-#include "worker/text/pretokenizer.h"
+#include "worker/text/pre_tokenizer.h"
 #include "worker/text/tokenizer.h"
 #include "worker/text/tokenizer_config.h"
 #include "worker/text/unigram.h"
@@ -23,9 +23,9 @@ enum { TOKENIZER_FILE_BYTES_MAX = 64 << 20 };
 struct tokenizer {
   struct arena arena; /* texts of the components */
   struct vocab vocab;
-  struct added added;
+  struct added_vocabulary added;
   struct normalizer normalizer;
-  struct pretokenizer pretokenizer;
+  struct pre_tokenizer pre_tokenizer;
   enum tokenizer_kind kind;
   struct wordpiece wordpiece;
   struct bpe bpe;

@@ -104,19 +104,19 @@ static enum status build_model(struct tokenizer *t, const struct spm *spm, struc
   enum status status = STATUS_OK;
   if (spm->model_type == MODEL_BPE) {
     t->kind = TOKENIZER_BPE;
-    t->bpe.unknown = spm->unknown;
-    t->bpe.fuse_unknown = true;
+    t->bpe.unk_id = spm->unknown;
+    t->bpe.fuse_unk = true;
     t->bpe.byte_fallback = spm->byte_fallback;
-    bpe_find_bytes(t->bpe.bytes, &t->vocab);
+    bpe_find_bytes(t->bpe.byte_ids, &t->vocab);
     return tokenizer_merges_from_scores(t, spm->scores, spm->kinds, err);
   }
   if (spm->model_type != MODEL_UNIGRAM)
     return error_set(err, STATUS_MODEL_INVALID, NULL, "the SentencePiece model type %llu is not supported",
                      (unsigned long long)spm->model_type);
   t->kind = TOKENIZER_UNIGRAM;
-  t->unigram.unknown = spm->unknown;
+  t->unigram.unk_id = spm->unknown;
   t->unigram.byte_fallback = spm->byte_fallback;
-  bpe_find_bytes(t->unigram.bytes, &t->vocab);
+  bpe_find_bytes(t->unigram.byte_ids, &t->vocab);
   for (size_t i = 0; !status && i < spm->count; i++)
     if (!unigram_add(&t->unigram, (double)spm->scores[i]))
       status = component_no_memory(err);
@@ -157,8 +157,8 @@ static enum status build_deberta(struct tokenizer *t, const struct spm *spm, con
         normalizer_add(&t->normalizer, spaces) &&
         normalizer_add(&t->normalizer, (struct normalizer_step){.kind = NORMALIZER_NFC}) &&
         normalizer_add(&t->normalizer, strip) &&
-        (!punctuation || pretokenizer_add_split(&t->pretokenizer, pattern_punctuation, SPLIT_ISOLATED)) &&
-        pretokenizer_add_metaspace(&t->pretokenizer, METASPACE, PREPEND_ALWAYS, true) &&
+        (!punctuation || pre_tokenizer_add_split(&t->pre_tokenizer, pattern_punctuation, SPLIT_ISOLATED)) &&
+        pre_tokenizer_add_metaspace(&t->pre_tokenizer, METASPACE, PREPEND_ALWAYS, true) &&
         decoder_add(&t->decoder,
                     (struct decoder_step){.kind = DECODER_METASPACE, .content = METASPACE, .drops_first = true}));
   t->unigram.byte_fallback = false;
@@ -173,7 +173,7 @@ static enum status build_deberta(struct tokenizer *t, const struct spm *spm, con
 /* T5: the table of characters, words at white space, and 100 sentinels behind the pieces. */
 static enum status build_t5(struct tokenizer *t, const struct spm *spm, const json_t *config, struct error *err) {
   enum { SENTINELS = 100 };
-  struct normalizer_step map = {.kind = NORMALIZER_CHARSMAP};
+  struct normalizer_step map = {.kind = NORMALIZER_PRECOMPILED};
   (void)config;
   if (spm->charsmap.bytes) {
     unsigned char *bytes = arena_alloc(&t->arena, spm->charsmap.length);
@@ -184,8 +184,8 @@ static enum status build_t5(struct tokenizer *t, const struct spm *spm, const js
       return broken(err, "the table of characters");
     CHECK(normalizer_add(&t->normalizer, map));
   }
-  CHECK(pretokenizer_add_split(&t->pretokenizer, pattern_space, SPLIT_REMOVED) &&
-        pretokenizer_add_metaspace(&t->pretokenizer, METASPACE, PREPEND_ALWAYS, true) &&
+  CHECK(pre_tokenizer_add_split(&t->pre_tokenizer, pattern_space, SPLIT_REMOVED) &&
+        pre_tokenizer_add_metaspace(&t->pre_tokenizer, METASPACE, PREPEND_ALWAYS, true) &&
         decoder_add(&t->decoder,
                     (struct decoder_step){.kind = DECODER_METASPACE, .content = METASPACE, .drops_first = true}));
   t->unigram.byte_fallback = false;
@@ -212,7 +212,7 @@ static enum status build_llama(struct tokenizer *t, const struct spm *spm, const
     status = tokenizer_add_kinds(t, spm->kinds, true, err);
   if (status)
     return status;
-  CHECK(pretokenizer_add_metaspace(&t->pretokenizer, METASPACE, prefix ? PREPEND_FIRST : PREPEND_NEVER, false) &&
+  CHECK(pre_tokenizer_add_metaspace(&t->pre_tokenizer, METASPACE, prefix ? PREPEND_FIRST : PREPEND_NEVER, false) &&
         decoder_add_sentencepiece(&t->decoder, prefix));
   int32_t before = bos ? need(t, "<s>", &status, err) : -1, after = eos ? need(t, "</s>", &status, err) : -1;
   post_processor_set(&t->post_processor, before, after, before, 1);

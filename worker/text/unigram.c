@@ -7,7 +7,7 @@
 static const double unknown_penalty = 10;
 
 void unigram_init(struct unigram *unigram) {
-  *unigram = (struct unigram){.unknown = -1, .least = INFINITY};
+  *unigram = (struct unigram){.unk_id = -1, .min_score = INFINITY};
 }
 
 void unigram_done(struct unigram *unigram) {
@@ -20,21 +20,21 @@ bool unigram_add(struct unigram *unigram, double score) {
     return false;
   unigram->scores = scores;
   scores[unigram->count++] = score;
-  unigram->least = fmin(unigram->least, score);
+  unigram->min_score = fmin(unigram->min_score, score);
   return true;
 }
 
 static void improve(struct unigram_node *node, double score, size_t from, int32_t id) {
-  if (node->from == SIZE_MAX || score > node->score)
+  if (node->starts_at == SIZE_MAX || score > node->score)
     *node = (struct unigram_node){score, from, id};
 }
 
 /* Fills nodes[0..length]: forward over the word. */
-static bool find_ways(const struct unigram *unigram, const struct vocab *vocab, struct unigram_node *nodes,
-                      const char *word, size_t length) {
+static bool find_best_paths(const struct unigram *unigram, const struct vocab *vocab, struct unigram_node *nodes,
+                            const char *word, size_t length) {
   nodes[0] = (struct unigram_node){0};
   for (size_t i = 1; i <= length; i++)
-    nodes[i].from = SIZE_MAX;
+    nodes[i].starts_at = SIZE_MAX;
   for (size_t i = 0, n; i < length; i += n) {
     struct trie_walk walk = trie_walk(&vocab->trie, vocab->whole, word + i, length - i);
     double here = nodes[i].score;
@@ -44,10 +44,10 @@ static bool find_ways(const struct unigram *unigram, const struct vocab *vocab, 
       improve(&nodes[i + walk.length], here + unigram->scores[id], i, id);
       single = single || walk.length == n;
     }
-    if (!single && unigram->unknown < 0)
+    if (!single && unigram->unk_id < 0)
       return false;
     if (!single)
-      improve(&nodes[i + n], here + unigram->least - unknown_penalty, i, unigram->unknown);
+      improve(&nodes[i + n], here + unigram->min_score - unknown_penalty, i, unigram->unk_id);
   }
   return true;
 }
@@ -57,32 +57,32 @@ static void add_unknown(const struct unigram *unigram, struct token_list *out, c
                         uint32_t end) {
   bool ok = unigram->byte_fallback;
   for (size_t i = 0; ok && i < length; i++)
-    ok = unigram->bytes[(unsigned char)word[i]] >= 0;
+    ok = unigram->byte_ids[(unsigned char)word[i]] >= 0;
   for (size_t i = 0; ok && i < length; i++)
-    token_list_add(out, unigram->bytes[(unsigned char)word[i]], end);
+    token_list_add(out, unigram->byte_ids[(unsigned char)word[i]], end);
   if (!ok)
-    token_list_add(out, unigram->unknown, end);
+    token_list_add(out, unigram->unk_id, end);
 }
 
 /* Turns the way that ends at nodes[length] round: node i then leads to the place where the token that begins
    at i ends. */
-static void turn_round(struct unigram_node *nodes, size_t length) {
+static void backtrack(struct unigram_node *nodes, size_t length) {
   size_t at = length, next = SIZE_MAX;
   int32_t id = -1;
   for (;;) {
     struct unigram_node node = nodes[at];
-    nodes[at].from = next;
+    nodes[at].starts_at = next;
     nodes[at].id = id;
     if (at == 0)
       return;
     next = at;
     id = node.id;
-    at = node.from;
+    at = node.starts_at;
   }
 }
 
 bool unigram_encode(const struct unigram *unigram, const struct vocab *vocab, struct unigram_scratch *scratch,
-                    struct token_list *out, const struct text *text, size_t start, size_t end) {
+                    struct token_list *out, const struct normalized_string *text, size_t start, size_t end) {
   const char *word = text->bytes + start;
   size_t length = end - start;
   struct unigram_node *nodes = grow(scratch->nodes, &scratch->size, length + 1, sizeof *nodes);
@@ -91,16 +91,16 @@ bool unigram_encode(const struct unigram *unigram, const struct vocab *vocab, st
     return true;
   }
   scratch->nodes = nodes;
-  if (!find_ways(unigram, vocab, nodes, word, length))
+  if (!find_best_paths(unigram, vocab, nodes, word, length))
     return false;
-  turn_round(nodes, length);
+  backtrack(nodes, length);
   for (size_t i = 0, stop; i < length; i = stop) {
     int32_t id = nodes[i].id;
-    stop = nodes[i].from;
-    while (id == unigram->unknown && stop < length && nodes[stop].id == id)
-      stop = nodes[stop].from;
-    uint32_t original = text->spans[start + stop - 1].end;
-    int32_t known = id == unigram->unknown ? trie_get(&vocab->trie, vocab->whole, word + i, stop - i) : id;
+    stop = nodes[i].starts_at;
+    while (id == unigram->unk_id && stop < length && nodes[stop].id == id)
+      stop = nodes[stop].starts_at;
+    uint32_t original = text->alignments[start + stop - 1].end;
+    int32_t known = id == unigram->unk_id ? trie_get(&vocab->trie, vocab->whole, word + i, stop - i) : id;
     if (known >= 0)
       token_list_add(out, known, original);
     else

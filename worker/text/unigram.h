@@ -3,17 +3,17 @@
 #ifndef WORKER_TEXT_UNIGRAM_H
 #define WORKER_TEXT_UNIGRAM_H
 
-#include "worker/text/text.h"
+#include "worker/text/normalized_string.h"
 #include "worker/text/token_list.h"
 #include "worker/text/vocab.h"
 
 struct unigram {
   double *scores; /* [count] by id */
   size_t count, size;
-  double least;         /* the lowest score */
-  int32_t unknown;      /* -1: text that needs it cannot be encoded */
+  double min_score; /* the lowest score */
+  int32_t unk_id;   /* -1: text that needs it cannot be encoded */
   bool byte_fallback;
-  int32_t bytes[256];   /* of <0x00> .. <0xFF>; -1: there is none */
+  int32_t byte_ids[256]; /* of <0x00> .. <0xFF>; -1: there is none */
 };
 
 void unigram_init(struct unigram *unigram);
@@ -23,7 +23,7 @@ NODISCARD bool unigram_add(struct unigram *unigram, double score);
 
 struct unigram_node { /* the best way to here */
   double score;
-  size_t from; /* SIZE_MAX: none yet */
+  size_t starts_at; /* SIZE_MAX: none yet */
   int32_t id;
 };
 
@@ -33,8 +33,7 @@ struct unigram_scratch {
 };
 
 /* The text's bytes start .. end are a word. False when a character is unknown and there is no unknown token. */
-NODISCARD bool unigram_encode(const struct unigram *unigram, const struct vocab *vocab,
-                              struct unigram_scratch *scratch, struct token_list *out, const struct text *text,
-                              size_t start, size_t end);
+NODISCARD bool unigram_encode(const struct unigram *unigram, const struct vocab *vocab, struct unigram_scratch *scratch,
+                              struct token_list *out, const struct normalized_string *text, size_t start, size_t end);
 
 #endif

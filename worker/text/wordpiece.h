@@ -3,17 +3,17 @@
 #ifndef WORKER_TEXT_WORDPIECE_H
 #define WORKER_TEXT_WORDPIECE_H
 
-#include "worker/text/text.h"
+#include "worker/text/normalized_string.h"
 #include "worker/text/token_list.h"
 #include "worker/text/vocab.h"
 
 struct wordpiece {
-  size_t word_chars_max; /* longer words are unknown */
-  int32_t unknown;
+  size_t max_input_chars_per_word; /* longer words are unknown */
+  int32_t unk_id;
 };
 
 /* The text's bytes start .. end are a word. */
 void wordpiece_encode(const struct wordpiece *wordpiece, const struct vocab *vocab, struct token_list *out,
-                      const struct text *text, size_t start, size_t end);
+                      const struct normalized_string *text, size_t start, size_t end);
 
 #endif

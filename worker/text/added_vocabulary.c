@@ -1,4 +1,4 @@
-#include "worker/text/added.h"
+#include "worker/text/added_vocabulary.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -6,20 +6,20 @@
 #include "base/grow.h"
 #include "worker/text/unicode.h"
 
-bool added_init(struct added *added) {
-  *added = (struct added){0};
+bool added_init(struct added_vocabulary *added) {
+  *added = (struct added_vocabulary){0};
   trie_init(&added->trie);
   return trie_root(&added->trie, &added->raw) && trie_root(&added->trie, &added->normalized) &&
          trie_root(&added->trie, &added->names);
 }
 
-void added_done(struct added *added) {
+void added_done(struct added_vocabulary *added) {
   trie_done(&added->trie);
   free(added->tokens);
 }
 
-static enum status add_text(struct added *added, const struct added_token *token, const char *name, size_t name_length,
-                            const char *text, size_t length, struct error *err) {
+static enum status add_text(struct added_vocabulary *added, const struct added_token *token, const char *name,
+                            size_t name_length, const char *text, size_t length, struct error *err) {
   if (length == 0)
     return error_set(err, STATUS_MODEL_INVALID, "added_tokens", "added_tokens: \"%.*s\" is empty once normalized",
                      (int)(name_length < 60 ? name_length : 60), name);
@@ -37,7 +37,7 @@ static enum status add_text(struct added *added, const struct added_token *token
 }
 
 /* A token that is listed again has the flags of the later list. */
-static enum status replace(struct added *added, struct vocab *vocab, const char *text, size_t length,
+static enum status replace(struct added_vocabulary *added, struct vocab *vocab, const char *text, size_t length,
                            const struct added_token *token, struct error *err) {
   for (size_t i = 0; i < added->count; i++) {
     if (added->tokens[i].id != token->id)
@@ -52,8 +52,8 @@ static enum status replace(struct added *added, struct vocab *vocab, const char 
   return STATUS_OK;
 }
 
-enum status added_add(struct added *added, struct vocab *vocab, const struct normalizer *normalizer, const char *text,
-                      size_t length, const struct added_token *token, struct error *err) {
+enum status added_add(struct added_vocabulary *added, struct vocab *vocab, const struct normalizer *normalizer,
+                      const char *text, size_t length, const struct added_token *token, struct error *err) {
   struct normalizer_scratch scratch = {0};
   if (length == 0 || length > VOCAB_TOKEN_BYTES_MAX)
     return error_set(err, STATUS_MODEL_INVALID, "added_tokens", "added_tokens: the token of id %d has %zu bytes",
@@ -67,7 +67,7 @@ enum status added_add(struct added *added, struct vocab *vocab, const struct nor
     vocab->entries[token->id].added = true;
   if (!status && token->normalized) {
     pattern_scratch_start(&scratch.pattern, length);
-    const struct text *normal = normalizer_apply(normalizer, &scratch, text, length, 0);
+    const struct normalized_string *normal = normalizer_apply(normalizer, &scratch, text, length, 0);
     if (normal->full || scratch.pattern.failed)
       status = error_set(err, STATUS_MODEL_INVALID, "added_tokens",
                          "added_tokens: \"%.*s\" is beyond the normalizer: it grows, or takes too many steps",
@@ -113,8 +113,8 @@ static bool within_word(const char *text, size_t start, size_t end, size_t lengt
          (end < length && unicode_is_word(utf8_decode(text + end, &n)));
 }
 
-void added_split(const struct added *added, uint32_t root, struct piece_list *out, const char *text, size_t length,
-                 size_t base) {
+void added_split(const struct added_vocabulary *added, uint32_t root, struct split_list *out, const char *text,
+                 size_t length, size_t base) {
   size_t start = 0, n = 0;
   for (size_t i = 0; i < length;) {
     bool begins = added->begins[(unsigned char)text[i]];
@@ -133,10 +133,10 @@ void added_split(const struct added *added, uint32_t root, struct piece_list *ou
     if (token->rstrip)
       end = space_after(text, end, length);
     if (from > start)
-      piece_list_add(out, base + start, base + from, -1);
-    piece_list_add(out, base + from, base + end, token->id);
+      split_list_add(out, base + start, base + from, -1);
+    split_list_add(out, base + from, base + end, token->id);
     start = end;
     i = end;
   }
-  piece_list_add(out, base + start, base + length, -1);
+  split_list_add(out, base + start, base + length, -1);
 }

@@ -3,7 +3,7 @@
 
 #include "base/json.h"
 #include "worker/text/component.h"
-#include "worker/text/pretokenizer.h"
+#include "worker/text/pre_tokenizer.h"
 #include "worker/text/unicode.h"
 
 static const char name[] = "pre_tokenizer";
@@ -11,7 +11,7 @@ static const char name[] = "pre_tokenizer";
 static enum status added(bool ok, struct error *err) {
   if (ok)
     return STATUS_OK;
-  return error_set(err, STATUS_MODEL_INVALID, name, "pre_tokenizer: more than %d steps", PRETOKENIZER_STEPS_MAX);
+  return error_set(err, STATUS_MODEL_INVALID, name, "pre_tokenizer: more than %d steps", PRE_TOKENIZER_STEPS_MAX);
 }
 
 /* Names are written "MergedWithNext" here and "merged_with_next" there. */
@@ -22,8 +22,8 @@ static enum status read_behavior(enum split_behavior *out, struct arena *arena, 
     enum split_behavior behavior;
   } known[] = {{"Removed", SPLIT_REMOVED},
                {"Isolated", SPLIT_ISOLATED},
-               {"MergedWithPrevious", SPLIT_WITH_PREVIOUS},
-               {"MergedWithNext", SPLIT_WITH_NEXT},
+               {"MergedWithPrevious", SPLIT_MERGED_WITH_PREVIOUS},
+               {"MergedWithNext", SPLIT_MERGED_WITH_NEXT},
                {"Contiguous", SPLIT_CONTIGUOUS}};
   const char *text;
   enum status status = component_string(&text, arena, from, "behavior", fallback, name, err);
@@ -37,35 +37,35 @@ static enum status read_behavior(enum split_behavior *out, struct arena *arena, 
   return error_set(err, STATUS_MODEL_INVALID, name, "pre_tokenizer: the behavior %.60s is not supported", text);
 }
 
-static enum status read_split(struct pretokenizer *out, struct arena *arena, const json_t *from, struct error *err) {
-  struct pretokenizer_step step = {.kind = PRETOKENIZER_SPLIT};
+static enum status read_split(struct pre_tokenizer *out, struct arena *arena, const json_t *from, struct error *err) {
+  struct pre_tokenizer_step step = {.kind = PRE_TOKENIZER_SPLIT};
   enum status status = component_pattern(&step.pattern, arena, from, "pattern", name, err);
   if (!status)
     status = component_bool(&step.invert, from, "invert", false, name, err);
   if (!status)
     status = read_behavior(&step.behavior, arena, from, NULL, err);
   if (!status)
-    status = added(pretokenizer_add(out, step), err);
+    status = added(pre_tokenizer_add(out, step), err);
   if (status)
     pattern_done(&step.pattern);
   return status;
 }
 
-static enum status read_byte_level(struct pretokenizer *out, const json_t *from, struct error *err) {
+static enum status read_byte_level(struct pre_tokenizer *out, const json_t *from, struct error *err) {
   bool space, regex;
   enum status status = component_bool(&space, from, "add_prefix_space", true, name, err);
   if (!status)
     status = component_bool(&regex, from, "use_regex", true, name, err);
   if (status)
     return status;
-  bool ok = (!space || pretokenizer_add(out, (struct pretokenizer_step){.kind = PRETOKENIZER_SPACE})) &&
-            (!regex || pretokenizer_add_split(out, pattern_gpt2, SPLIT_ISOLATED));
+  bool ok = (!space || pre_tokenizer_add(out, (struct pre_tokenizer_step){.kind = PRE_TOKENIZER_ADD_PREFIX_SPACE})) &&
+            (!regex || pre_tokenizer_add_split(out, pattern_gpt2, SPLIT_ISOLATED));
   out->byte_level = true;
   return added(ok, err);
 }
 
 /* Older files say add_prefix_space for the scheme, and mean to split. */
-static enum status read_metaspace(struct pretokenizer *out, struct arena *arena, const json_t *from,
+static enum status read_metaspace(struct pre_tokenizer *out, struct arena *arena, const json_t *from,
                                   struct error *err) {
   static const char *const schemes[] = {"always", "first", "never"};
   const char *replacement, *scheme;
@@ -87,12 +87,12 @@ static enum status read_metaspace(struct pretokenizer *out, struct arena *arena,
                      scheme);
   if (!*replacement || (utf8_decode(replacement, &n), replacement[n]))
     return error_set(err, STATUS_MODEL_INVALID, name, "pre_tokenizer: replacement must be one character");
-  return added(pretokenizer_add_metaspace(out, replacement, (enum prepend_scheme)i, split), err);
+  return added(pre_tokenizer_add_metaspace(out, replacement, (enum prepend_scheme)i, split), err);
 }
 
-static enum status read_step(struct pretokenizer *out, struct arena *arena, const json_t *from, const char *type,
+static enum status read_step(struct pre_tokenizer *out, struct arena *arena, const json_t *from, const char *type,
                              struct error *err) {
-  struct pretokenizer_step step = {.kind = PRETOKENIZER_SPLIT, .behavior = SPLIT_ISOLATED};
+  struct pre_tokenizer_step step = {.kind = PRE_TOKENIZER_SPLIT, .behavior = SPLIT_ISOLATED};
   enum status status = STATUS_OK;
   bool individual;
   if (strcmp(type, "Split") == 0)
@@ -102,7 +102,7 @@ static enum status read_step(struct pretokenizer *out, struct arena *arena, cons
   if (strcmp(type, "Metaspace") == 0)
     return read_metaspace(out, arena, from, err);
   if (strcmp(type, "BertPreTokenizer") == 0)
-    return added(pretokenizer_add_bert(out), err);
+    return added(pre_tokenizer_add_bert(out), err);
   if (strcmp(type, "Digits") == 0) {
     status = component_bool(&individual, from, "individual_digits", false, name, err);
     step.pattern.match = individual ? pattern_digit : pattern_digits;
@@ -119,10 +119,10 @@ static enum status read_step(struct pretokenizer *out, struct arena *arena, cons
   } else {
     return component_unsupported(name, type, err);
   }
-  return status ? status : added(pretokenizer_add(out, step), err);
+  return status ? status : added(pre_tokenizer_add(out, step), err);
 }
 
-enum status pretokenizer_read(struct pretokenizer *out, struct arena *arena, const json_t *from, struct error *err) {
+enum status pre_tokenizer_read(struct pre_tokenizer *out, struct arena *arena, const json_t *from, struct error *err) {
   const char *type;
   const json_t *list;
   if (!from || json_is_null(from))
@@ -137,6 +137,6 @@ enum status pretokenizer_read(struct pretokenizer *out, struct arena *arena, con
     return read_step(out, arena, from, type, err);
   status = component_list(&list, from, "pretokenizers", name, err);
   for (size_t i = 0; !status && i < json_array_size(list); i++)
-    status = pretokenizer_read(out, arena, json_array_get(list, i), err);
+    status = pre_tokenizer_read(out, arena, json_array_get(list, i), err);
   return status;
 }
