@@ -135,6 +135,9 @@ static const struct field scheduling[] = {
     {"memory_limit", NULL, FIELD_INT, IN(scheduling, memory_limit), 0, 0, 1 << 24, .unit = "MiB",
      .doc = "Memory the worker may take: activations that do not fit are computed again instead of kept, which makes "
             "steps slower; 0: in proportion to the model."},
+    {"matmul", NULL, FIELD_CHOICE, IN(scheduling, matmul), 0, 0, 0, job_matmul_names, "auto",
+     .doc = "What multiplies by the base model's weights on the CPU: native (reflectd's own kernels) or openblas; "
+            "auto: the server's choice. The results differ in the last bits."},
 };
 #undef IN
 const struct job_section job_sections[JOB_SECTION_COUNT] = {

@@ -15,6 +15,7 @@ static const struct field task_rows[] = {
     {"model_dir", NULL, FIELD_STRING, AT(model_dir), .min = 1, .max = PATH_MAX_BYTES},
     {"output_dir", NULL, FIELD_STRING, AT(output_dir), .min = 1, .max = PATH_MAX_BYTES},
     {"start", NULL, FIELD_STRING, AT(start), .min = 1, .max = PATH_MAX_BYTES},
+    {"matmul", NULL, FIELD_CHOICE, AT(matmul), .choices = job_matmul_names, .initial = "auto"},
     {"exports", NULL, FIELD_STRING_LIST, AT(exports), .min = 0, .max = 16},
     {"threads", NULL, FIELD_INT, AT(threads), .max = 1024},
 };

@@ -33,6 +33,7 @@ struct task {
   struct task_file training;     /* TRAIN, CHECK */
   struct task_file validation;   /* path NULL: none */
   int64_t threads;               /* 0: all cores this process may use */
+  int matmul;                    /* TRAIN: enum matmul_library */
   struct job_spec spec;          /* TRAIN, EXPORT */
 };
 

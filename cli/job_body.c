@@ -64,6 +64,7 @@ static const struct option_row rows[] = {
   {"threads", OPTION_INT, 0, "scheduling.threads", "N", "0: the server's choice"},
   {"priority", OPTION_INT, 0, "scheduling.priority", "N", "higher runs first"},
   {"memory-limit", OPTION_INT, 0, "scheduling.memory_limit", "MIB", "of the worker; 0: in proportion to the model"},
+  {"matmul", OPTION_TEXT, 0, "scheduling.matmul", "NAME", "native or openblas; auto: the server's choice"},
   {"watch", OPTION_FLAG, offsetof(struct create_options, watch), NULL, NULL, "follow the job until it ends"},
 };
 const struct option_table create_option_table = {rows, COUNT_OF(rows)};

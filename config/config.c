@@ -12,6 +12,7 @@
 
 static const char *const log_levels[] = {
     [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error", NULL};
+static const char *const matmuls[] = {"auto", "native", "openblas", NULL}; /* job_matmul_names of api/job.h */
 
 #define AT(member) offsetof(struct config, member)
 static const struct field fields[] = {
@@ -29,6 +30,9 @@ static const struct field fields[] = {
      .doc = "Jobs that train at the same time."},
     {"threads", NULL, FIELD_INT, AT(threads), 0, 0, 1024,
      .doc = "Threads of one worker; 0: the cores divided by workers_max."},
+    {"matmul", NULL, FIELD_CHOICE, AT(matmul), 0, 0, 0, matmuls, "auto",
+     .doc = "What multiplies by the base models' weights in jobs that do not say: native, openblas, or auto (native "
+            "where it has kernels for this processor)."},
     {"queue_max", NULL, FIELD_INT, AT(queue_max), 0, 1, 1e6, .initial = "10000", .unit = "jobs",
      .doc = "Jobs that may wait; more are refused with 429."},
     {"upload_bytes_max", NULL, FIELD_INT, AT(upload_bytes_max), 0, 1, 1099511627776, .initial = "1073741824",

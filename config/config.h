@@ -24,6 +24,7 @@ struct config {
   const char *api_key_file;       /* NULL: none */
   int64_t workers_max;            /* jobs that train at the same time */
   int64_t threads;                /* of one worker; 0: all cores divided by workers_max */
+  int matmul;                     /* of jobs that do not say: enum matmul_library of api/job.h */
   int64_t queue_max;              /* jobs that may wait */
   int64_t upload_bytes_max;
   int64_t body_bytes_max;         /* of a JSON request */

@@ -203,6 +203,7 @@ static enum status make_task(struct task *task, struct run *run, const struct jo
   task->model_dir = model.path;
   task->output_dir = arena_string(&run->arena, path);
   task->threads = run_threads(run, task->spec.scheduling.threads);
+  task->matmul = task->spec.scheduling.matmul ? task->spec.scheduling.matmul : config->matmul;
   return task->output_dir ? STATUS_OK : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "starting %s", run->id);
 }
 

@@ -88,8 +88,10 @@ static enum status load_model(struct run *r, const struct task *task, struct err
   uint64_t seed = (uint64_t)task->spec.seed;
   size_t num_labels = r->language ? 0 : r->training.num_labels;
   enum status status = backend_open(&r->backend, (int)task->threads, NULL, err);
-  if (!status)
+  if (!status) {
     backend_set_precision(&r->backend, (enum precision)task->spec.hyperparameters.precision);
+    backend_set_matmul(&r->backend, (enum matmul_library)task->matmul);
+  }
   status = status ? status : model_open(&r->model, task->model_dir, num_labels, seed, &r->backend, err);
   if (!status && !r->language)
     r->model.label_names = r->training.label_names;
@@ -230,12 +232,13 @@ static void say_what(const struct run *r, const struct task *task, struct report
   const struct corpus *c = &r->training_tokens;
   report_message(report, LOG_INFO,
                  "%zu training examples, %zu tokens, %s; %zu adapted modules, %zu trainable parameters; about %zu MiB "
-                 "of memory",
+                 "of memory; %s kernels, %s matmul, %d threads",
                  c->count, c->cu_seqlens[c->count],
                  r->language             ? "language model"
                  : r->learner.regression ? "regression"
                                          : "classification",
-                 r->model.adapter_count, parameter_elements(&r->model.parameters), r->learner.estimate >> 20);
+                 r->model.adapter_count, parameter_elements(&r->model.parameters), r->learner.estimate >> 20,
+                 backend_isa(&r->backend), job_matmul_names[r->backend.matmul], pool_threads(r->backend.pool));
   if (backend_emulates_bf16(&r->backend))
     report_message(report, LOG_WARN,
                    "precision bf16: this processor does not multiply bfloat16 numbers, so floats are rounded to them: "

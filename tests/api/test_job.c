@@ -76,6 +76,7 @@ static void fills_in_every_default(void **state) {
   assert_true(!spec.adapter.target_modules.pattern && spec.adapter.target_modules.names.count == 0);
   assert_string_equal(spec.columns.text_pair, "text_pair");
   assert_int_equal(spec.checkpointing.keep_last, 3);
+  assert_int_equal(spec.scheduling.matmul, MATMUL_AUTO);
   assert_true(spec.exports.count == 1 && strcmp(spec.exports.item[0], "peft") == 0);
   assert_null(spec.metadata);
 }
@@ -94,7 +95,8 @@ static void reads_a_full_body(void **state) {
       "only\","
       "\"modules_to_save\":null},"
       "\"dataset\":{\"text\":\"sentence\"},\"evaluation\":{\"every_steps\":50},\"checkpointing\":{\"keep_last\":2},"
-      "\"scheduling\":{\"priority\":-5,\"threads\":2},\"exports\":[\"peft\"],\"metadata\":{\"team\":\"a\"},"
+      "\"scheduling\":{\"priority\":-5,\"threads\":2,\"matmul\":\"openblas\"},"
+      "\"exports\":[\"peft\"],\"metadata\":{\"team\":\"a\"},"
       "\"integrations\":[],\"from_checkpoint\":null,\"early_stopping\":null}");
   assert_int_equal(spec.seed, 7);
   assert_true(spec.hyperparameters.n_epochs == 3 && spec.hyperparameters.batch_size == 4);
@@ -108,6 +110,7 @@ static void reads_a_full_body(void **state) {
   assert_string_equal(spec.columns.text, "sentence");
   assert_string_equal(spec.columns.label, "label");
   assert_int_equal(spec.scheduling.priority, -5);
+  assert_int_equal(spec.scheduling.matmul, MATMUL_OPENBLAS);
   assert_string_equal(json_string_value(json_object_get(spec.metadata, "team")), "a");
 }
 
@@ -246,6 +249,8 @@ static void checks_the_rest(void **state) {
   refused(BODY(",\"integrations\":[{\"type\":\"wandb\"}]"), STATUS_UNSUPPORTED_VALUE, "integrations", "not supported");
   refused(BODY(",\"evaluation\":{\"every\":1}"), STATUS_UNKNOWN_PARAMETER, "evaluation.every", "not a known");
   refused(BODY(",\"scheduling\":3"), STATUS_INVALID_VALUE, "scheduling", "an object");
+  refused(BODY(",\"scheduling\":{\"matmul\":\"mkl\"}"), STATUS_UNSUPPORTED_VALUE, "scheduling.matmul",
+          "one of: auto, native, openblas");
   refused(BODY(",\"metadata\":{\"k\":1}"), STATUS_INVALID_VALUE, "metadata.k", "a string");
   refused(BODY(",\"metadata\":[]"), STATUS_INVALID_VALUE, "metadata", "an object");
 }

@@ -32,7 +32,8 @@ static void train_orders_survive(void **state) {
                       .model_dir = "/models/m",
                       .output_dir = "/data/jobs/1",
                       .training = {"file-1", "/data/files/1", "a.jsonl"},
-                      .threads = 3};
+                      .threads = 3,
+                      .matmul = MATMUL_OPENBLAS};
   struct fault_list faults = {0};
   struct error err;
   json_t *body = json_pack("{ss ss s{ss}}", "model", "m", "training_file", "file-1", "metadata", "k", "v");
@@ -46,6 +47,7 @@ static void train_orders_survive(void **state) {
   assert_string_equal(got.training.filename, "a.jsonl");
   assert_null(got.validation.path);
   assert_int_equal(got.threads, 3);
+  assert_int_equal(got.matmul, MATMUL_OPENBLAS);
   assert_int_equal(got.spec.seed, 9);
   json_t *again = task_json(&got);
   assert_true(json_equal(document, again));

@@ -11,7 +11,9 @@
 
 #include <cmocka.h>
 
+#include "api/job.h"
 #include "base/clock.h"
+#include "config/config.h"
 #include "server/admission.h"
 #include "server/hold.h"
 #include "server/process.h"
@@ -243,12 +245,26 @@ static void test_process_names(void **state) {
   assert_true(process_kill_named(other));
 }
 
+/* config may not include api: their tables of names are two. */
+static void test_matmul_names(void **state) {
+  (void)state;
+  for (size_t i = 0; i < config_fields.count; i++)
+    if (strcmp(config_fields.fields[i].name, "matmul") == 0) {
+      const char *const *names = config_fields.fields[i].choices;
+      for (size_t n = 0; n < MATMUL_LIBRARY_COUNT; n++)
+        assert_string_equal(names[n], job_matmul_names[n]);
+      assert_null(names[MATMUL_LIBRARY_COUNT]);
+      return;
+    }
+  fail_msg("config has no row matmul");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_exports),  cmocka_unit_test(test_schedule),
       cmocka_unit_test(test_training), cmocka_unit_test(test_stopped),
       cmocka_unit_test(test_host),     cmocka_unit_test(test_hold),
       cmocka_unit_test(test_check),    cmocka_unit_test(test_admission), cmocka_unit_test(test_data),
-      cmocka_unit_test(test_process_names)};
+      cmocka_unit_test(test_process_names), cmocka_unit_test(test_matmul_names)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,7 +18,7 @@ goes_on() {
   ready && ok "$1: ready" || not_ok "$1: ready" "$body"
 }
 
-start --worker-path "$worker" --threads 2
+start --worker-path "$worker" --threads 2 --matmul openblas
 upload train.jsonl
 ready && ok "ready" || not_ok "ready" "$body"
 
@@ -71,6 +71,10 @@ mv "$work/tiny" "$work/models/tiny"
 # ---- what the operator allows ----
 submit env ',"seed":8,"scheduling":{"threads":64}'; await succeeded
 call GET "/v1/fine_tuning/jobs/$job/logs"; like "$body" 'threads 2$' "a job takes no more threads than the operator gives"
+like "$body" 'matmul openblas' "a job that does not say has the operator's matmul"
+call GET "/v1/fine_tuning/jobs/$job/artifacts/env.txt"; like "$body" 'OPENBLAS_NUM_THREADS=1' "OpenBLAS starts no threads"
+submit ok ',"seed":10,"scheduling":{"matmul":"native"}'; await succeeded
+call GET "/v1/fine_tuning/jobs/$job/logs"; like "$body" 'matmul native' "one that says has its own"
 
 # ---- the disk was too full for a run ----
 submit full; await queued

@@ -79,6 +79,12 @@ static json_t *describe_file(const struct task_file *file, struct error *err) {
                    "sha256", sha256);
 }
 
+/* What computed: the results' last bits depend on it, but not on the threads. */
+static json_t *describe_engine(const struct backend *b) {
+  return json_pack("{s:s s:s s:i}", "isa", backend_isa(b), "matmul", job_matmul_names[b->matmul], "threads",
+                   pool_threads(b->pool));
+}
+
 static enum status export_manifest(struct trainer *t, const struct export *e, const struct dataset *training,
                                    struct error *err) {
   const struct task *task = t->task;
@@ -92,11 +98,11 @@ static enum status export_manifest(struct trainer *t, const struct export *e, co
     json_array_append_new(labels, json_string(training->label_names[i]));
   AUTO(json_release)
   json_t *manifest =
-      json_pack("{s:s s:s s:s s:o s:O s:I s:I s:I s:o s:{s:s s:i}}", "version", REFLECTD_VERSION, "job", task->job_id,
+      json_pack("{s:s s:s s:s s:o s:O s:I s:I s:I s:o s:o}", "version", REFLECTD_VERSION, "job", task->job_id,
                 "fine_tuned_model", task->fine_tuned_model, "spec", job_spec_json(&task->spec), "training_file", data,
                 "trained_tokens", (json_int_t)t->tokens, "steps", (json_int_t)t->step, "trainable_parameters",
-                (json_int_t)parameter_elements(&model->parameters), "labels", labels, "engine", "isa",
-                backend_isa(model->backend), "threads", pool_threads(model->backend->pool));
+                (json_int_t)parameter_elements(&model->parameters), "labels", labels, "engine",
+                describe_engine(model->backend));
   CHECK(manifest);
   if (task->validation.path) {
     json_t *other = describe_file(&task->validation, err);
