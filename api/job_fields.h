@@ -1,5 +1,5 @@
 /* The members of a job's body as field tables: read by job.c, written by job_write.c and described
-   by openapi.c; worker/adapter/peft.c reads adapter_config.json with the adapter's rows. */
+   by openapi.c; worker/peft/peft.c reads adapter_config.json with the adapter's rows. */
 #ifndef API_JOB_FIELDS_H
 #define API_JOB_FIELDS_H
 

@@ -112,7 +112,7 @@ void batch_fill(struct batch *b, const struct corpus *c, const uint32_t *order, 
     longest = length > longest ? length : longest;
   }
   b->cu_seqlens[count] = (uint32_t)tokens;
-  b->sequences = (struct sequences){count, tokens, longest, b->cu_seqlens, b->token_ids, b->token_type_ids};
+  b->sequences = sequences_host(count, tokens, longest, b->cu_seqlens, b->token_ids, b->token_type_ids);
   b->answers = (struct answers){.labels = b->labels, .targets = b->targets};
   if (c->loss_mask)
     fill_next(b, c, order, count);

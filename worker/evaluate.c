@@ -64,10 +64,10 @@ static enum status score_batch(struct spoken *spoken, struct learner *l, const s
 
 static enum status predict_batch(struct evaluation *e, struct learner *l, const struct batch *batch, size_t first,
                                  struct error *err) {
-  const struct tensor *logits;
+  struct logits logits;
   enum status status = learner_predict(l, &batch->sequences, &logits, err);
   if (!status)
-    memcpy(e->logits + first * logits->cols, logits->data, batch->sequences.count * logits->cols * sizeof(float));
+    memcpy(e->logits + first * logits.cols, logits.data, batch->sequences.count * logits.cols * sizeof(float));
   return status;
 }
 

@@ -1,6 +1,6 @@
 #include "worker/heads.h"
 
-#include "worker/adapter/peft.h"
+#include "worker/peft/peft.h"
 
 struct settling {
   struct dataset *training, *validation;

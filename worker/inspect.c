@@ -1,3 +1,4 @@
+#include "worker/device.h"
 #include "worker/inspect.h"
 
 #include <string.h>
@@ -19,7 +20,7 @@ static enum status open_all(struct inspect *i, struct error *err) {
   enum { NUM_LABELS = 2 }; /* of a classifier that is none yet */
   enum status status = model_tasks(&i->language, &i->classifier, i->path, err);
   if (!status)
-    status = backend_open(&i->backend, 1, NULL, err);
+    status = device_open(&i->backend, NULL, 1, err);
   if (!status)
     status = model_open(&i->model, i->path, i->language ? 0 : NUM_LABELS, 0, &i->backend, err);
   if (status)

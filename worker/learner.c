@@ -1,5 +1,6 @@
 #include "worker/learner.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -9,38 +10,87 @@ enum goal { GOAL_TRAIN, GOAL_SCORE, GOAL_PREDICT };
 
 struct step {
   enum goal goal;
-  const struct sequences *sequences;
-  const struct answers *answers; /* NULL: PREDICT */
   float weight;
   double *loss;
   size_t *correct;
 };
 
-static struct tensor *forward(struct learner *l, const struct step *s) {
+static struct tensor *step_forward(struct learner *l, const struct step *s) {
   const struct model *m = l->model;
-  struct tensor *x = m->ops->forward(&l->tape, m, s->sequences);
+  struct tensor *x = m->ops->forward(&l->tape, m, &l->sequences);
   if (m->language && s->goal == GOAL_PREDICT)
     return op_linear(&l->tape, x, m->head);
   if (m->language) {
-    l->next = (struct next_tokens){s->answers->rows, s->answers->labels, s->answers->row_count};
     op_linear_cross_entropy(&l->tape, x, m->head, &l->next, s->weight, s->loss, s->correct);
   } else if (s->goal == GOAL_TRAIN && l->regression) {
-    op_squared_error(&l->tape, x, s->answers->targets, s->weight, s->loss);
+    op_squared_error(&l->tape, x, l->targets, s->weight, s->loss);
   } else if (s->goal == GOAL_TRAIN) {
-    op_cross_entropy(&l->tape, x, s->answers->labels, s->weight, s->loss);
+    op_cross_entropy(&l->tape, x, l->targets, s->weight, s->loss);
   }
   return x;
 }
 
 static void dry_run(struct learner *l, const struct batch_limits *limits, enum goal goal) {
-  struct sequences largest = {.count = limits->sequences, .tokens = limits->tokens, .longest = limits->longest};
-  struct answers answers = {.row_count = limits->tokens};
   double loss;
+  l->sequences = (struct sequences){.count = limits->sequences, .tokens = limits->tokens, .longest = limits->longest};
+  l->next = (struct next_tokens){.count = limits->tokens};
   tape_plan_begin(&l->tape, goal == GOAL_TRAIN);
-  forward(l, &(struct step){goal, &largest, &answers, 1, &loss, NULL});
+  step_forward(l, &(struct step){.goal = goal, .weight = 1, .loss = &loss});
   if (goal == GOAL_TRAIN)
     tape_backward(&l->tape);
 }
+
+/* --- what the host gives a step ------------------------------------------------------------------- */
+
+static size_t most(size_t a, size_t b) {
+  return a > b ? a : b;
+}
+
+/* Room on the backend for the arrays of a batch, where its memory is not the host's. */
+static enum status reserve_room(struct learner *l, const struct batch_limits *limits, struct error *err) {
+  if (l->buffers.backend->ops->host_memory ||
+      (limits->sequences <= l->room.sequences && limits->tokens <= l->room.tokens))
+    return STATUS_OK;
+  l->room.sequences = most(l->room.sequences, limits->sequences);
+  l->room.tokens = most(l->room.tokens, limits->tokens);
+  size_t tokens = l->room.tokens, targets = most(tokens, l->room.sequences);
+  buffers_release(&l->buffers);
+  struct sequences *s = &l->sequences_room;
+  enum status status = buffers_new(&l->buffers, &s->cu_seqlens, (l->room.sequences + 1) * sizeof(uint32_t), err);
+  status = status ? status : buffers_new(&l->buffers, &s->token_ids, tokens * sizeof(int32_t), err);
+  status = status ? status : buffers_new(&l->buffers, &s->token_type_ids, tokens, err);
+  status = status ? status : buffers_new(&l->buffers, &l->next_room.rows, tokens * sizeof(uint32_t), err);
+  return status ? status : buffers_new(&l->buffers, &l->next_room.targets, targets * sizeof(uint32_t), err);
+}
+
+/* Where the backend reads an array of the host. */
+static struct place bring(const struct learner *l, struct place room, const void *host, size_t bytes) {
+  struct backend *backend = l->buffers.backend;
+  if (backend->ops->host_memory || !host)
+    return place_host(host);
+  backend->ops->write(backend, room, host, bytes);
+  return room;
+}
+
+static void bring_sequences(struct learner *l, const struct sequences *s) {
+  const struct sequences *room = &l->sequences_room;
+  l->sequences = (struct sequences){.count = s->count, .tokens = s->tokens, .longest = s->longest};
+  l->sequences.cu_seqlens = bring(l, room->cu_seqlens, place_address(s->cu_seqlens), (s->count + 1) * sizeof(uint32_t));
+  l->sequences.token_ids = bring(l, room->token_ids, place_address(s->token_ids), s->tokens * sizeof(int32_t));
+  l->sequences.token_type_ids = bring(l, room->token_type_ids, place_address(s->token_type_ids), s->tokens);
+}
+
+static void bring_targets(struct learner *l, const struct answers *answers) {
+  struct place room = l->next_room.targets;
+  size_t count = l->model->language ? answers->row_count : l->sequences.count;
+  l->targets = l->regression ? bring(l, room, answers->targets, count * sizeof(float))
+                             : bring(l, room, answers->labels, count * sizeof(uint32_t));
+  if (l->model->language)
+    l->next =
+        (struct next_tokens){bring(l, l->next_room.rows, answers->rows, count * sizeof(uint32_t)), l->targets, count};
+}
+
+/* --- memory --------------------------------------------------------------------------------------- */
 
 static enum status plan(struct learner *l, struct plan **out, const struct batch_limits *limits, enum goal goal,
                         struct error *err) {
@@ -62,7 +112,7 @@ static size_t beside_steps(const struct learner *l) {
 
 static enum status measure(struct learner *l, size_t *bytes, const struct batch_limits *limits, size_t blocks,
                            struct error *err) {
-  l->tape.recompute_blocks = blocks;
+  l->tape.recompute_segments = blocks;
   dry_run(l, limits, GOAL_TRAIN);
   return tape_plan_measure(&l->tape, bytes, err);
 }
@@ -77,11 +127,11 @@ static size_t default_limit(const struct learner *l) {
 /* The fewest recomputed blocks that fit a training step into the limit. */
 static enum status fit(struct learner *l, const struct batch_limits *limits, size_t beside, struct error *err) {
   size_t limit = default_limit(l), bytes = 0;
-  size_t low = l->recompute_blocks, high = l->model->blocks, measured = SIZE_MAX;
+  size_t low = l->recompute_segments, high = l->model->blocks, measured = SIZE_MAX;
   if (l->memory_limit)
     limit = l->memory_limit > beside ? l->memory_limit - beside : 0;
   while (low < high) {
-    size_t middle = low == l->recompute_blocks ? low : (low + high) / 2; /* mostly nothing must be done */
+    size_t middle = low == l->recompute_segments ? low : (low + high) / 2; /* mostly nothing must be done */
     enum status status = measure(l, &bytes, limits, middle, err);
     if (status)
       return status;
@@ -91,7 +141,7 @@ static enum status fit(struct learner *l, const struct batch_limits *limits, siz
     else
       low = middle + 1;
   }
-  l->recompute_blocks = l->tape.recompute_blocks = low;
+  l->recompute_segments = l->tape.recompute_segments = low;
   enum status status = low == measured ? STATUS_OK : measure(l, &bytes, limits, low, err);
   if (!status && l->memory_limit && bytes > limit)
     status =
@@ -113,10 +163,16 @@ enum status learner_init(struct learner *l, struct model *model, const struct ba
   memset(l->smaller, 0, sizeof l->smaller);
   l->limits = *training;
   l->prepared = false;
+  l->buffers = (struct buffers){.backend = model->backend};
+  l->room = (struct batch_limits){0};
+  l->logits_copy = NULL;
   enum status status = tape_init(&l->tape, model->backend, err);
   size_t longest = training->longest > evaluation->longest ? training->longest : evaluation->longest;
   if (!status)
     status = reserve(model, longest, err);
+  status = status ? status : reserve_room(l, training, err);
+  status = status ? status : reserve_room(l, evaluation, err);
+  parameter_upload(&model->parameters);
   size_t beside = beside_steps(l);
   if (!status)
     status = fit(l, training, beside, err);
@@ -125,7 +181,7 @@ enum status learner_init(struct learner *l, struct model *model, const struct ba
   if (!status)
     status = plan(l, &l->evaluation, evaluation, model->language ? GOAL_SCORE : GOAL_PREDICT, err);
   l->estimate = beside + l->tape.memory_bytes;
-  return status ? status : adamw_init(&l->adamw, &model->parameters, err);
+  return status ? status : adamw_init(&l->adamw, &model->parameters, model->backend, err);
 }
 
 void learner_done(struct learner *l) {
@@ -135,6 +191,9 @@ void learner_done(struct learner *l) {
   tape_plan_free(l->evaluation);
   tape_plan_free(l->logits);
   adamw_done(&l->adamw);
+  if (l->buffers.backend)
+    buffers_release(&l->buffers);
+  free(l->logits_copy);
   tape_done(&l->tape);
 }
 
@@ -186,13 +245,17 @@ static struct plan *plan_for(struct learner *l, size_t tokens) {
   return tape_plan_bytes(*plan) <= l->tape.memory_bytes ? *plan : l->training;
 }
 
-void learner_accumulate(struct learner *l, const struct sequences *s, const struct answers *answers, float weight,
-                        uint64_t dropout_step, double *loss, size_t *correct) {
+enum status learner_accumulate(struct learner *l, const struct sequences *s, const struct answers *answers,
+                               float weight, uint64_t dropout_step, double *loss, size_t *correct, struct error *err) {
+  struct backend *backend = l->model->backend;
   l->tape.seed = l->seed;
   l->tape.step = dropout_step;
   tape_begin(&l->tape, plan_for(l, s->tokens), true);
-  forward(l, &(struct step){GOAL_TRAIN, s, answers, weight, loss, correct});
+  bring_sequences(l, s);
+  bring_targets(l, answers);
+  step_forward(l, &(struct step){GOAL_TRAIN, weight, loss, correct});
   tape_backward(&l->tape);
+  return backend->ops->synchronise(backend, err);
 }
 
 void learner_finish(struct learner *l) {
@@ -201,7 +264,7 @@ void learner_finish(struct learner *l) {
 
 enum status learner_update(struct learner *l, double learning_rate, double *grad_norm, struct error *err) {
   l->prepared = false;
-  return adamw_update(&l->adamw, &l->model->parameters, l->model->backend, learning_rate, grad_norm, err);
+  return adamw_update(&l->adamw, learning_rate, grad_norm, err);
 }
 
 enum status learner_score(struct learner *l, const struct sequences *s, const struct answers *answers, double *loss,
@@ -210,8 +273,10 @@ enum status learner_score(struct learner *l, const struct sequences *s, const st
   if (status)
     return status;
   tape_begin(&l->tape, l->evaluation, false);
-  forward(l, &(struct step){GOAL_SCORE, s, answers, 1, loss, correct});
-  return STATUS_OK;
+  bring_sequences(l, s);
+  bring_targets(l, answers);
+  step_forward(l, &(struct step){GOAL_SCORE, 1, loss, correct});
+  return l->model->backend->ops->synchronise(l->model->backend, err);
 }
 
 /* The logits of a language model's whole batch are planned for that batch, when it is asked for. */
@@ -220,17 +285,35 @@ static enum status plan_logits(struct learner *l, const struct sequences *s, str
   l->logits = NULL;
   struct batch_limits limits = {s->count, s->tokens, s->longest};
   enum status status = reserve(l->model, s->longest, err);
+  status = status ? status : reserve_room(l, &limits, err);
   return status ? status : plan(l, &l->logits, &limits, GOAL_PREDICT, err);
 }
 
-enum status learner_predict(struct learner *l, const struct sequences *s, const struct tensor **logits,
-                            struct error *err) {
+/* Logits on the host. */
+static enum status fetch_logits(struct learner *l, struct logits *out, const struct tensor *x, struct error *err) {
+  struct backend *backend = l->model->backend;
+  size_t bytes = x->rows * x->cols * sizeof(float);
+  *out = (struct logits){.rows = x->rows, .cols = x->cols};
+  if (backend->ops->host_memory) {
+    out->data = place_floats(x->data);
+    return STATUS_OK;
+  }
+  free(l->logits_copy);
+  l->logits_copy = malloc(bytes);
+  if (!l->logits_copy)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for %zu MiB of logits", bytes >> 20);
+  backend->ops->read(backend, l->logits_copy, x->data, bytes);
+  out->data = l->logits_copy;
+  return backend->ops->synchronise(backend, err);
+}
+
+enum status learner_predict(struct learner *l, const struct sequences *s, struct logits *logits, struct error *err) {
   enum status status = prepare(l, err);
   if (!status && l->model->language)
     status = plan_logits(l, s, err);
   if (status)
     return status;
   tape_begin(&l->tape, l->model->language ? l->logits : l->evaluation, false);
-  *logits = forward(l, &(struct step){.goal = GOAL_PREDICT, .sequences = s});
-  return STATUS_OK;
+  bring_sequences(l, s);
+  return fetch_logits(l, logits, step_forward(l, &(struct step){.goal = GOAL_PREDICT}), err);
 }

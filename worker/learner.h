@@ -22,15 +22,22 @@ struct learner {
   struct adamw adamw;
   double orth_lambda;
   bool regression;
-  size_t memory_limit;     /* bytes that this process may take: a step that does not fit recomputes blocks instead of
-                              keeping them (tape.h), as many as it needs; 0: a step may take learner_memory_default, or
-                              what the machine has left if that is less */
-  size_t estimate;         /* bytes that this process will have taken when it has trained: by learner_init */
-  size_t recompute_blocks; /* at least so many are; learner_init raises it */
-  uint64_t seed;           /* of dropout */
-  bool prepared;           /* the adapters' factors are those of the parameters */
-  struct next_tokens next; /* language models: of the step that runs */
-  struct plan *logits;     /* of learner_predict for a language model; NULL: not asked for yet */
+  /* Bytes that this process may take: a step that does not fit recomputes checkpoint segments (tape.h), as many as it
+     needs. 0: a step may take learner_memory_default, or what the machine has left if that is less. */
+  size_t memory_limit;
+  size_t estimate;            /* bytes that this process will have taken when it has trained: by learner_init */
+  size_t recompute_segments;  /* at least so many are; learner_init raises it */
+  uint64_t seed;              /* of dropout */
+  bool prepared;              /* the adapters' factors are those of the parameters */
+  struct sequences sequences; /* of the step that runs, where the backend reads them */
+  struct place targets;       /* likewise */
+  struct next_tokens next;    /* likewise, of a language model */
+  struct buffers buffers;     /* on a backend with memory of its own: what the host gives a step */
+  struct sequences sequences_room;
+  struct next_tokens next_room;
+  struct batch_limits room; /* for so much */
+  float *logits_copy;       /* of learner_predict on such a backend */
+  struct plan *logits;      /* of learner_predict for a language model; NULL: not asked for yet */
 };
 
 /* What a batch must predict. */
@@ -41,7 +48,8 @@ struct answers {
   size_t row_count;
 };
 
-/* Hyperparameters (adamw's, orth_lambda, regression, memory_limit, recompute_blocks, seed) are set by the caller
+/* `sequences` and `answers` below are in host memory (sequences_host).
+   Hyperparameters (adamw's, orth_lambda, regression, memory_limit, recompute_segments, seed) are set by the caller
    before. STATUS_OUT_OF_MEMORY when a step does not fit whatever is recomputed, naming what it needs. */
 NODISCARD enum status learner_init(struct learner *learner, struct model *model, const struct batch_limits *training,
                                    const struct batch_limits *evaluation, struct error *err);
@@ -57,8 +65,9 @@ NODISCARD enum status learner_begin(struct learner *learner, double *penalty, st
 /* Forward and backward of one micro-batch, scaled by `weight`: 1 / examples of the whole step, for a language
    model 1 / predicted tokens of the whole step. *loss is its part of the step's loss, *correct (may be NULL) the
    tokens a language model predicted right. `dropout_step` tells micro-batches apart. */
-void learner_accumulate(struct learner *learner, const struct sequences *sequences, const struct answers *answers,
-                        float weight, uint64_t dropout_step, double *loss, size_t *correct);
+NODISCARD enum status learner_accumulate(struct learner *learner, const struct sequences *sequences,
+                                         const struct answers *answers, float weight, uint64_t dropout_step,
+                                         double *loss, size_t *correct, struct error *err);
 /* Language models, without dropout or gradients: the sum of the predicted tokens' losses. */
 NODISCARD enum status learner_score(struct learner *learner, const struct sequences *sequences,
                                     const struct answers *answers, double *loss, size_t *correct, struct error *err);
@@ -68,8 +77,12 @@ void learner_finish(struct learner *learner);
 NODISCARD enum status learner_update(struct learner *learner, double learning_rate, double *grad_norm,
                                      struct error *err);
 /* (B, num_labels) logits without dropout; of a language model (N, vocabulary), which is large: for comparisons.
-   The tensor lives until the next call. */
-NODISCARD enum status learner_predict(struct learner *learner, const struct sequences *sequences,
-                                      const struct tensor **logits, struct error *err);
+   They live until the next call. */
+struct logits {
+  const float *data;
+  size_t rows, cols;
+};
+NODISCARD enum status learner_predict(struct learner *learner, const struct sequences *sequences, struct logits *logits,
+                                      struct error *err);
 
 #endif

@@ -2,14 +2,16 @@
 
 #include <stdio.h>
 
-#include "worker/adapter/peft.h"
-#include "worker/adapter/peft_source.h"
+#include "worker/backend/cpu/kernels.h"
 #include "worker/data/check.h"
 #include "worker/data/records.h"
+#include "worker/device.h"
 #include "worker/export/finished.h"
 #include "worker/export/run.h"
 #include "worker/heads.h"
 #include "worker/inspect.h"
+#include "worker/peft/peft.h"
+#include "worker/peft/peft_source.h"
 #include "worker/trainer.h"
 
 /* Everything a training run holds; zero means not there yet. */
@@ -62,8 +64,9 @@ static enum status find_task(struct run *r, const struct task *task, struct erro
   if (!status && !language && other)
     return error_set(err, STATUS_DATASET_INVALID, "training_file",
                      "training file %s has %.60s, which language models learn from; %.60s classifies texts and needs "
-                     "\"%.60s\" with \"%.60s\"", task->training.filename, other, task->spec.model,
-                     task->spec.columns.text, task->spec.columns.label);
+                     "\"%.60s\" with \"%.60s\"",
+                     task->training.filename, other, task->spec.model, task->spec.columns.text,
+                     task->spec.columns.label);
   r->language = language && !labelled;
   return status;
 }
@@ -87,7 +90,7 @@ static enum status load_data(struct run *r, const struct task *task, struct erro
 static enum status load_model(struct run *r, const struct task *task, struct error *err) {
   uint64_t seed = (uint64_t)task->spec.seed;
   size_t num_labels = r->language ? 0 : r->training.num_labels;
-  enum status status = backend_open(&r->backend, (int)task->threads, NULL, err);
+  enum status status = device_open(&r->backend, NULL, (int)task->threads, err);
   if (!status) {
     backend_set_precision(&r->backend, (enum precision)task->spec.hyperparameters.precision);
     backend_set_matmul(&r->backend, (enum matmul_library)task->matmul);
@@ -114,7 +117,7 @@ static void tell_doubts(const struct run *r, const struct task *task, struct rep
   size_t i;
   json_t *doubt;
   json_array_foreach(r->training.doubts, i, doubt)
-    report_message(report, LOG_WARN, "training file: %s", json_string_value(doubt));
+      report_message(report, LOG_WARN, "training file: %s", json_string_value(doubt));
   if (r->validation.count && has_pairs(&r->training) != has_pairs(&r->validation))
     report_message(report, LOG_WARN, "only the %s file has a second text (%s)",
                    has_pairs(&r->training) ? "training" : "validation", task->spec.columns.text_pair);
@@ -238,14 +241,15 @@ static void say_what(const struct run *r, const struct task *task, struct report
                  : r->learner.regression ? "regression"
                                          : "classification",
                  r->model.adapter_count, parameter_elements(&r->model.parameters), r->learner.estimate >> 20,
-                 backend_isa(&r->backend), job_matmul_names[r->backend.matmul], pool_threads(r->backend.pool));
+                 r->backend.ops->processor(&r->backend), job_matmul_names[r->backend.matmul],
+                 pool_threads(r->backend.pool));
   if (backend_emulates_bf16(&r->backend))
     report_message(report, LOG_WARN,
                    "precision bf16: this processor does not multiply bfloat16 numbers, so floats are rounded to them: "
                    "the results are those of bf16, the speed is that of fp32");
-  log_info("model %s on %d threads, %s kernels; a step needs %zu MiB, %zu blocks recomputed", task->spec.model,
-           pool_threads(r->backend.pool), backend_isa(&r->backend), learner_bytes(&r->learner) >> 20,
-           r->learner.recompute_blocks);
+  log_info("model %s on %d threads, %s kernels; a step needs %zu MiB, %zu checkpoint segments recomputed",
+           task->spec.model, pool_threads(r->backend.pool), r->backend.ops->processor(&r->backend),
+           learner_bytes(&r->learner) >> 20, r->learner.recompute_segments);
 }
 
 /* The log tells where the time of a start goes (tests/bench/start reads it). */

@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/rng.h"
-#include "worker/adapter/peft.h"
+#include "worker/peft/peft.h"
 
 enum { METRIC_EVENTS = 200 }; /* metrics events of a whole run, about */
 
@@ -195,8 +195,10 @@ static enum status train_step(struct trainer *t, size_t first, size_t examples, 
   for (size_t done = 0; !status && done < examples;) {
     size_t n = batch_next(t->training, t->order, first + examples, first + done, &t->rule);
     batch_fill(&t->batch, t->training, t->order + first + done, n);
-    learner_accumulate(t->learner, &t->batch.sequences, &t->batch.answers, 1.0f / (float)terms, t->micro_step++, &part,
-                       &part_correct);
+    status = learner_accumulate(t->learner, &t->batch.sequences, &t->batch.answers, 1.0f / (float)terms,
+                                t->micro_step++, &part, &part_correct, err);
+    if (status)
+      return status;
     loss += part;
     correct += part_correct;
     t->tokens += t->batch.sequences.tokens;

@@ -18,6 +18,7 @@
 #include "base/rng.h"
 #include "tests/bench/gemm.h"
 #include "tests/bench/ops.h"
+#include "worker/backend/cpu/cpu.h"
 #include "worker/learner.h"
 
 enum { STEPS_MAX = 1000, BATCH_MAX = 4096 };
@@ -145,18 +146,19 @@ static void fill(struct work *w, const struct options *o, FILE *lengths, const s
     longest = (size_t)length > longest ? (size_t)length : longest;
   }
   w->offsets[o->batch] = (uint32_t)tokens;
-  w->sequences = (struct sequences){(size_t)o->batch, tokens, longest, w->offsets, w->ids, NULL};
+  w->sequences = sequences_host((size_t)o->batch, tokens, longest, w->offsets, w->ids, NULL);
   w->answers = (struct answers){.labels = w->labels};
   if (m->language)
     fill_next(w);
 }
 
 /* Query rows times the keys that they see: a causal row sees half of its sequence on average. */
-static double scores(const struct sequences *s, size_t query_rows, bool causal) {
+static double scores(const struct work *w, size_t query_rows, bool causal) {
+  const struct sequences *s = &w->sequences;
   bool all = query_rows == s->tokens;
   double sum = 0;
   for (size_t b = 0; b < s->count; b++) {
-    double length = s->offsets[b + 1] - s->offsets[b];
+    double length = w->offsets[b + 1] - w->offsets[b];
     sum += all ? length * length * (causal ? 0.5 : 1) : length;
   }
   return sum;
@@ -170,7 +172,7 @@ static double flops(const struct tape *tape, const struct model *m, const struct
     const struct node *n = tape->nodes[i];
     const struct tensor *x = n->in[0], *y = n->out[0];
     if (strcmp(n->op->name, "attention") == 0)
-      sum += 14 * scores(&w->sequences, x->rows, m->language) * (double)x->cols;
+      sum += 14 * scores(w, x->rows, m->language) * (double)x->cols;
     else if (strcmp(n->op->name, "linear+cross_entropy") == 0)
       sum += 4 * (double)w->answers.row_count * (double)m->head->in * (double)m->head->out;
     else if (strncmp(n->op->name, "linear", 6) == 0)
@@ -198,7 +200,9 @@ static enum status steps(const struct options *o, struct learner *l, struct erro
     s = learner_begin(l, NULL, err);
     if (s)
       break;
-    learner_accumulate(l, &w.sequences, &w.answers, (float)share, (uint64_t)step, &loss, NULL);
+    s = learner_accumulate(l, &w.sequences, &w.answers, (float)share, (uint64_t)step, &loss, NULL, err);
+    if (s)
+      break;
     learner_finish(l);
     s = learner_update(l, 1e-3, &norm, err);
     double took = clock_seconds() - start;
@@ -226,9 +230,9 @@ static enum status steps(const struct options *o, struct learner *l, struct erro
                            "step_s", step_s, "tok_s", tok_s, "peak_mb", (json_int_t)(usage.ru_maxrss / 1024),
                            "trainable", (json_int_t)parameter_elements(&l->model->parameters), "loss", losses, "gflops",
                            median(gflops, (size_t)o->steps), "gemm", job_matmul_names[l->model->backend->matmul], "isa",
-                           backend_isa(l->model->backend), "threads", pool_threads(l->model->backend->pool), "step_mb",
+                           cpu_isa(l->model->backend), "threads", pool_threads(l->model->backend->pool), "step_mb",
                            (json_int_t)(learner_bytes(l) >> 20), "estimate_mb", (json_int_t)(l->estimate >> 20),
-                           "recomputed_blocks", (json_int_t)l->recompute_blocks);
+                           "recomputed_segments", (json_int_t)l->recompute_segments);
   json_dumpf(line, stdout, JSON_REAL_PRECISION(6));
   putchar('\n');
   return STATUS_OK;
@@ -243,7 +247,7 @@ static enum status run(const struct options *o, struct error *err) {
   arena_init(&arena, 1 << 20);
   size_t batch = (size_t)o->batch, seq = (size_t)o->seq;
   struct batch_limits limits = {batch, batch * seq, seq}, none = {1, seq, seq};
-  enum status s = backend_open(&backend, o->threads, o->isa, err);
+  enum status s = cpu_open(&backend, o->threads, o->isa, err);
   if (!s) {
     backend_set_precision(&backend, strcmp(o->precision, "bf16") == 0 ? PRECISION_BF16 : PRECISION_FP32);
     backend_set_matmul(&backend, job_matmul_parse(o->matmul));
@@ -255,7 +259,7 @@ static enum status run(const struct options *o, struct error *err) {
   if (!s && o->no_dropout)
     model.ops->disable_dropout(&model);
   s = s ? s : model_adapt(&model, &spec, 0, err);
-  learner.recompute_blocks = (size_t)o->recompute;
+  learner.recompute_segments = (size_t)o->recompute;
   learner.memory_limit = (size_t)o->memory_limit << 20;
   s = s ? s : learner_init(&learner, &model, &limits, &none, err);
   s = s ? s : steps(o, &learner, err);

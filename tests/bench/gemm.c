@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "tests/bench/random.h"
+#include "worker/backend/cpu/cpu.h"
 #include "worker/backend/cpu/matmul.h"
 
 struct shape {
@@ -109,12 +110,12 @@ int bench_gemm(int argc, char **argv) {
   struct error err;
   if (argc % 2 != 0 || runs < 1 || matmul == MATMUL_LIBRARY_COUNT)
     return 2;
-  if (backend_open(&backend, threads, isa, &err)) {
+  if (cpu_open(&backend, threads, isa, &err)) {
     fprintf(stderr, "%s\n", err.text);
     return 1;
   }
   backend_set_matmul(&backend, matmul);
-  printf("{\"isa\": \"%s\", \"threads\": %d, \"matmul\": \"%s\", \"openblas\": \"%s\"}\n", backend_isa(&backend),
+  printf("{\"isa\": \"%s\", \"threads\": %d, \"matmul\": \"%s\", \"openblas\": \"%s\"}\n", cpu_isa(&backend),
          pool_threads(backend.pool), job_matmul_names[backend.matmul], openblas_get_corename());
   for (size_t s = 0; s < COUNT_OF(shapes); s++)
     for (int forward = 1; forward >= 0 && strstr(shapes[s].what, only); forward--)

@@ -39,13 +39,13 @@ static enum status product_rate(double *best, const struct backend *b, int runs,
 
 enum { BUFFER = 256 << 20, PIECE = 1 << 20, PIECES = BUFFER / PIECE, HUGE_PAGE = 2 << 20 };
 
-struct buffers {
+struct pieces {
   unsigned char *from, *to;
 };
 
 static void fill_piece(void *payload, size_t task, int thread) {
   (void)thread;
-  const struct buffers *b = payload;
+  const struct pieces *b = payload;
   memset(b->from + task * PIECE, 0, PIECE);
   memset(b->to + task * PIECE, 0, PIECE);
 }
@@ -53,18 +53,18 @@ static void fill_piece(void *payload, size_t task, int thread) {
 /* A search that finds nothing reads everything and does little else. */
 static void read_piece(void *payload, size_t task, int thread) {
   (void)thread;
-  const struct buffers *b = payload;
+  const struct pieces *b = payload;
   CHECK(!memchr(b->from + task * PIECE, 1, PIECE));
 }
 
 /* Pieces are too small for stores that pass the caches by: ops have no such stores either. */
 static void copy_piece(void *payload, size_t task, int thread) {
   (void)thread;
-  const struct buffers *b = payload;
+  const struct pieces *b = payload;
   memcpy(b->to + task * PIECE, b->from + task * PIECE, PIECE);
 }
 
-static double bandwidth(const struct backend *b, pool_task *task, struct buffers *buffers, double bytes, int runs) {
+static double bandwidth(const struct backend *b, pool_task *task, struct pieces *buffers, double bytes, int runs) {
   double best = 0;
   for (int run = 0; run < runs; run++) {
     double start = clock_seconds();
@@ -76,7 +76,7 @@ static double bandwidth(const struct backend *b, pool_task *task, struct buffers
 }
 
 static enum status memory_rates(struct host *out, const struct backend *b, int runs, struct error *err) {
-  struct buffers buffers = {aligned_alloc(HUGE_PAGE, BUFFER), aligned_alloc(HUGE_PAGE, BUFFER)};
+  struct pieces buffers = {aligned_alloc(HUGE_PAGE, BUFFER), aligned_alloc(HUGE_PAGE, BUFFER)};
   enum status status = STATUS_OK;
   if (buffers.from && buffers.to) {
     madvise(buffers.from, BUFFER, MADV_HUGEPAGE); /* as the tape's memory */
@@ -96,7 +96,7 @@ enum status host_measure(struct host *out, const struct backend *backend, enum p
                          struct error *err) {
   struct backend one;
   *out = (struct host){0};
-  enum status status = backend_open(&one, 1, backend_isa(backend), err);
+  enum status status = cpu_open(&one, 1, cpu_isa(backend), err);
   if (status)
     return status;
   backend_set_precision(&one, precision);

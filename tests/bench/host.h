@@ -3,6 +3,7 @@
 #define TESTS_BENCH_HOST_H
 
 #include "worker/backend/backend.h"
+#include "worker/backend/cpu/cpu.h"
 
 struct host {
   double gflops_one, gflops; /* the best of our products over a few large shapes, on one thread and on all */

@@ -17,7 +17,7 @@ static void input_forward(struct tape *tape, const struct node *node) {
   (void)tape;
   const struct watch *const *watch = node->attributes;
   struct tensor *x = node->out[0];
-  memcpy(x->data, (*watch)->numbers, x->rows * x->cols * sizeof *x->data);
+  memcpy(place_address(x->data), (*watch)->numbers, x->rows * x->cols * sizeof(float));
 }
 
 static void input_backward(struct tape *tape, const struct node *node) {
@@ -37,14 +37,16 @@ static void end_backward(struct tape *tape, const struct node *node) {
   struct watch *const *watch = node->attributes;
   const struct tensor *y = node->in[0];
   bool accumulate;
-  float *dy = tape_grad(node->in[0], &accumulate);
+  float *dy = place_floats(tape_grad(node->in[0], &accumulate));
   if (dy)
     memcpy(dy, (*watch)->numbers, y->rows * y->cols * sizeof *dy);
   (*watch)->started = clock_seconds();
 }
 
-static const struct op op_input = {"input", input_forward, input_backward, NULL, 0, 0};
-static const struct op op_end = {"end", end_forward, end_backward, NULL, 0, 0};
+static const struct op_body input_body = {.forward = input_forward, .backward = input_backward};
+static const struct op_body end_body = {.forward = end_forward, .backward = end_backward};
+static const struct op op_input = {.name = "input", .body = &input_body};
+static const struct op op_end = {.name = "end", .body = &end_body};
 
 static void *watched(struct tape *tape, struct watch *watch) {
   struct watch **own = tape_attributes(tape, sizeof *own);

@@ -17,6 +17,7 @@
 #include "tests/bench/one_op.h"
 #include "tests/bench/random.h"
 #include "worker/adapter/adapter.h"
+#include "worker/backend/cpu/cpu.h"
 #include "worker/optim/adamw.h"
 
 enum { RANK = 8, OFT_BLOCK = 32 };
@@ -162,7 +163,8 @@ static struct tensor *run_rope(struct tape *tape, struct tensor *const in[], con
 
 static void rope(struct bench *b) {
   const struct model_shape *s = b->shape;
-  struct rotary rotary = {.head_size = s->hidden / s->heads, .cos = b->numbers, .sin = b->numbers};
+  struct rotary rotary = {
+      .head_size = s->hidden / s->heads, .cos = place_host(b->numbers), .sin = place_host(b->numbers)};
   measure(b, "rope q", (struct one_op){.run = run_rope, .cols = {s->hidden}, .extra = &rotary}, moved(b, 2, s->hidden),
           moved(b, 2, s->hidden));
 }
@@ -202,7 +204,7 @@ static struct tensor *run_add(struct tape *tape, struct tensor *const in[], cons
 
 static struct tensor *run_embeddings(struct tape *tape, struct tensor *const in[], const struct one_op *op) {
   (void)in;
-  return op_embeddings(tape, op->sequences, op->extra, op->more, op->more);
+  return op_embeddings(tape, op->sequences, op->extra, place_host(op->more), place_host(op->more));
 }
 
 static void embeddings(struct bench *b, const float *positions) {
@@ -231,15 +233,16 @@ static void linear_cross_entropy(struct bench *b) {
   double loss;
   struct head h = {.linear = {.name = "head", .in = s->hidden, .out = s->vocabulary}, .loss = &loss};
   h.linear.weight = weight_of(b->numbers, s->vocabulary, s->hidden);
-  uint32_t *rows = arena_array(&b->arena, 2 * b->sequences.tokens, sizeof *rows), *labels = rows + b->sequences.tokens;
+  uint32_t *rows = arena_array(&b->arena, 2 * b->sequences.tokens, sizeof *rows), *targets = rows + b->sequences.tokens;
+  const int32_t *ids = place_address(b->sequences.token_ids);
   CHECK(rows);
   for (uint32_t i = 0; i < b->sequences.tokens; i++)
     if ((i + 1) % s->length != 0) {
-      labels[h.next.count] = (uint32_t)b->sequences.ids[i + 1];
+      targets[h.next.count] = (uint32_t)ids[i + 1];
       rows[h.next.count++] = i;
     }
-  h.next.rows = rows;
-  h.next.labels = labels;
+  h.next.rows = place_host(rows);
+  h.next.targets = place_host(targets);
   double flops = 4 * (double)h.next.count * (double)s->hidden * (double)s->vocabulary;
   measure(b, "linear_cross_entropy", (struct one_op){.run = run_linear_cross_entropy, .cols = {s->hidden}, .extra = &h},
           (struct work){.flops = flops}, moved(b, 2, s->hidden));
@@ -260,11 +263,11 @@ static void adamw(struct bench *b, size_t narrow, size_t wide) {
     memcpy(p->data, b->numbers, p->count * sizeof *p->data);
     memcpy(p->grad, b->numbers, p->count * sizeof *p->grad);
   }
-  if (adamw_init(&adamw, &list, &err))
+  if (adamw_init(&adamw, &list, &b->backend, &err))
     fail("adamw", &err);
   for (int run = 0; run <= b->runs; run++) {
     double start = clock_seconds();
-    if (adamw_update(&adamw, &list, &b->backend, 1e-3, &norm, &err))
+    if (adamw_update(&adamw, 1e-3, &norm, &err))
       fail("adamw", &err);
     double took = clock_seconds() - start;
     best = run && took < best ? took : best;
@@ -277,7 +280,8 @@ static void adamw(struct bench *b, size_t narrow, size_t wide) {
 
 static void minilm_ops(struct bench *b) {
   size_t C = b->shape->hidden, wide = b->shape->wide;
-  const struct norm norm = {.channels = C, .weight = b->numbers, .bias = b->numbers, .epsilon = 1e-12f};
+  const struct norm norm = {
+      .channels = C, .weight = place_host(b->numbers), .bias = place_host(b->numbers), .epsilon = 1e-12f};
   const struct dropout dropout = dropout_make(DROPOUT, 1, 0, 0);
   embeddings(b, b->numbers);
   linear(b, "query", C, C);
@@ -299,7 +303,7 @@ static void minilm_ops(struct bench *b) {
 
 static void smollm2_ops(struct bench *b) {
   size_t C = b->shape->hidden, wide = b->shape->wide, kv = C / b->shape->heads * b->shape->kv_heads;
-  const struct norm norm = {.channels = C, .weight = b->numbers, .epsilon = 1e-5f};
+  const struct norm norm = {.channels = C, .weight = place_host(b->numbers), .epsilon = 1e-5f};
   embeddings(b, NULL);
   linear(b, "q", C, C);
   linear(b, "k", C, kv);
@@ -331,7 +335,7 @@ static void measure_model(struct bench *b, const struct model_shape *s, void (*o
   for (size_t i = 0; i < s->batch * s->length; i++)
     ids[i] = (int32_t)rng_below(&rng, s->vocabulary);
   b->numbers = numbers;
-  b->sequences = (struct sequences){s->batch, s->batch * s->length, s->length, offsets, ids, NULL};
+  b->sequences = sequences_host(s->batch, s->batch * s->length, s->length, offsets, ids, NULL);
   ops(b);
   arena_done(&b->arena);
   free(numbers);
@@ -361,7 +365,7 @@ int bench_ops(int argc, char **argv) {
   bool rounded = strcmp(precision, "bf16") == 0;
   if (argc % 2 != 0 || b.runs < 1 || matmul == MATMUL_LIBRARY_COUNT || (!rounded && strcmp(precision, "fp32") != 0))
     return 2;
-  if (backend_open(&b.backend, threads, isa, &err))
+  if (cpu_open(&b.backend, threads, isa, &err))
     fail("bench ops", &err);
   backend_set_matmul(&b.backend, matmul);
   enum precision wanted_precision = rounded ? PRECISION_BF16 : PRECISION_FP32;
@@ -370,7 +374,7 @@ int bench_ops(int argc, char **argv) {
   backend_set_precision(&b.backend, wanted_precision);
   printf("{\"isa\": \"%s\", \"threads\": %d, \"products\": \"%s\", \"gflops_one_thread\": %.1f, \"gflops\": %.1f, "
          "\"read_gbs\": %.1f, \"copy_gbs\": %.1f}\n",
-         backend_isa(&b.backend), pool_threads(b.backend.pool), b.backend.gemm->name, b.host.gflops_one, b.host.gflops,
+         cpu_isa(&b.backend), pool_threads(b.backend.pool), b.backend.gemm->name, b.host.gflops_one, b.host.gflops,
          b.host.read_gbs, b.host.copy_gbs);
   measure_model(&b, &minilm, minilm_ops);
   measure_model(&b, &smollm2, smollm2_ops);

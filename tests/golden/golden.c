@@ -10,7 +10,8 @@
 #include <sys/stat.h>
 
 #include "base/json.h"
-#include "worker/adapter/peft.h"
+#include "worker/peft/peft.h"
+#include "worker/backend/cpu/cpu.h"
 #include "worker/learner.h"
 
 /* The tolerances of each comparison, for float32. */
@@ -112,8 +113,7 @@ static enum status read_batch(struct batch *b, struct reference *ref, bool langu
       }
   }
   b->offsets[rows] = (uint32_t)tokens;
-  b->sequences =
-      (struct sequences){.count = rows, .tokens = tokens, .longest = width, .offsets = b->offsets, .ids = b->ids};
+  b->sequences = sequences_host(rows, tokens, width, b->offsets, b->ids, NULL);
   b->answers = (struct answers){.labels = b->labels};
   b->examples = rows;
   if (language)
@@ -122,7 +122,7 @@ static enum status read_batch(struct batch *b, struct reference *ref, bool langu
 }
 
 /* Rows of padding are left out of what is compared. */
-static enum status compare_logits(double *worst, const struct tensor *logits, const struct batch *b,
+static enum status compare_logits(double *worst, const struct logits *logits, const struct batch *b,
                                   struct reference *ref, bool language, struct error *err) {
   float *want;
   size_t count, V = logits->cols;
@@ -169,7 +169,7 @@ static enum status compare_merged(double *worst, struct learner *l, struct refer
     size_t count;
     CHECK(merged);
     status = get(&want, &count, ref, name, err);
-    a->ops->merge(a, l->model->backend->kernels, merged);
+    a->ops->merge(a, l->model->backend, merged);
     *worst = fmax(*worst, status ? 0 : norm_error(merged, want, count));
     return status;
   }
@@ -182,9 +182,9 @@ static enum status compare(struct worst *worst, struct learner *l, struct refere
   CHECK(b);
   bool language = l->model->language;
   enum status s = read_batch(b, ref, language, err);
-  const struct tensor *logits;
+  struct logits logits;
   s = s ? s : learner_predict(l, &b->sequences, &logits, err);
-  s = s ? s : compare_logits(&worst->output, logits, b, ref, language, err);
+  s = s ? s : compare_logits(&worst->output, &logits, b, ref, language, err);
   float *want_loss;
   size_t count;
   s = s ? s : get(&want_loss, &count, ref, "step.loss", err);
@@ -196,14 +196,18 @@ static enum status compare(struct worst *worst, struct learner *l, struct refere
     s = learner_begin(l, &penalty, err);
     if (s)
       return s;
-    learner_accumulate(l, &b->sequences, &b->answers, 1.0f / (float)b->examples, 0, &loss, NULL);
+    s = learner_accumulate(l, &b->sequences, &b->answers, 1.0f / (float)b->examples, 0, &loss, NULL, err);
+    if (s)
+      return s;
     learner_finish(l);
+    parameter_download(&l->model->parameters);
     loss += penalty;
     worst->loss = fmax(worst->loss, fabs(loss - (double)want_loss[step]) / top);
     if (step == 0)
       s = compare_parameters(&worst->gradient, l->model, ref, "grad.", true, err);
     s = s ? s : learner_update(l, lr, &norm, err);
   }
+  parameter_download(&l->model->parameters);
   s = s ? s : compare_parameters(&worst->parameter, l->model, ref, "step.", false, err);
   return s ? s : compare_merged(&worst->merged, l, ref, err);
 }
@@ -309,7 +313,7 @@ int main(int argc, char **argv) {
     fprintf(stderr, "usage: golden [--isa NAME] [--matmul native|openblas] DIR...\n");
     return 2;
   }
-  if (backend_open(&backend, 2, isa, &err)) {
+  if (cpu_open(&backend, 2, isa, &err)) {
     fprintf(stderr, "%s\n", err.text);
     return 2;
   }

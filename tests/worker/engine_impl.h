@@ -1,20 +1,27 @@
 /* The functions of engine.h; included by each test program once. */
 #include "tests/worker/engine.h"
 
+#include "worker/backend/cpu/cpu.h"
 #include "worker/tensor/plan.h"
 
+/* The inputs' parameters are in host memory, whatever the backend. */
 static void input_forward(struct tape *tape, const struct node *node) {
-  (void)tape;
   const struct parameter *p = node->attributes;
-  memcpy(node->out[0]->data, p->data, p->count * sizeof(float));
+  tape->backend->ops->write(tape->backend, node->out[0]->data, p->data, p->count * sizeof(float));
 }
 
 static void input_backward(struct tape *tape, const struct node *node) {
-  struct parameter *p = (struct parameter *)(uintptr_t)node->attributes;
-  tape->backend->kernels->add(p->grad, node->out[0]->grad, p->count);
+  const struct parameter *p = node->attributes;
+  float *grad = malloc(p->count * sizeof *grad);
+  assert_non_null(grad);
+  tape->backend->ops->read(tape->backend, grad, node->out[0]->grad, p->count * sizeof *grad);
+  for (size_t i = 0; i < p->count; i++)
+    p->grad[i] += grad[i];
+  free(grad);
 }
 
-static const struct op op_input = {"input", input_forward, input_backward, NULL, 0, 0};
+static const struct op_body input_body = {.forward = input_forward, .backward = input_backward};
+static const struct op op_input = {.name = "input", .body = &input_body};
 
 struct tensor *graph_input(struct tape *tape, struct parameter *p) {
   struct tensor *in[NODE_INPUTS] = {0};
@@ -29,22 +36,32 @@ static float loss_weight(size_t i) {
 }
 
 static void loss_forward(struct tape *tape, const struct node *node) {
-  (void)tape;
   double *const *loss = node->attributes, sum = 0;
-  for (size_t i = 0; i < node->in[0]->rows * node->in[0]->cols; i++)
-    sum += (double)loss_weight(i) * (double)node->in[0]->data[i];
+  size_t count = node->in[0]->rows * node->in[0]->cols;
+  float *x = malloc(count * sizeof *x);
+  assert_non_null(x);
+  tape->backend->ops->read(tape->backend, x, node->in[0]->data, count * sizeof *x);
+  for (size_t i = 0; i < count; i++)
+    sum += (double)loss_weight(i) * (double)x[i];
   **loss = sum;
+  free(x);
 }
 
 static void loss_backward(struct tape *tape, const struct node *node) {
-  (void)tape;
   bool accumulate;
-  float *dx = tape_grad(node->in[0], &accumulate);
-  for (size_t i = 0; i < node->in[0]->rows * node->in[0]->cols; i++)
-    dx[i] = (accumulate ? dx[i] : 0.0f) + loss_weight(i);
+  size_t count = node->in[0]->rows * node->in[0]->cols;
+  struct place dx = tape_grad(node->in[0], &accumulate);
+  float *grad = malloc(count * sizeof *grad);
+  assert_non_null(grad);
+  tape->backend->ops->read(tape->backend, grad, dx, count * sizeof *grad);
+  for (size_t i = 0; i < count; i++)
+    grad[i] = (accumulate ? grad[i] : 0.0f) + loss_weight(i);
+  tape->backend->ops->write(tape->backend, dx, grad, count * sizeof *grad);
+  free(grad);
 }
 
-static const struct op op_loss = {"weighted sum", loss_forward, loss_backward, NULL, 1, 0};
+static const struct op_body loss_body = {.forward = loss_forward, .backward = loss_backward};
+static const struct op op_loss = {.name = "weighted sum", .body = &loss_body, .saves_inputs = 1 << 0};
 
 void graph_loss(struct tape *tape, struct tensor *t, double *loss) {
   double **own = tape_attributes(tape, sizeof *own);
@@ -59,13 +76,17 @@ double graph_run(const struct graph *graph, bool backward) {
   struct error err;
   double loss = 0;
   assert_int_equal(tape_init(&tape, graph->backend, &err), STATUS_OK);
-  tape.recompute_blocks = graph->recompute ? SIZE_MAX : 0;
+  tape.recompute_segments = graph->recompute ? SIZE_MAX : 0;
   tape_plan_begin(&tape, true);
   graph->build(&tape, graph, &loss);
   tape_backward(&tape);
   assert_int_equal(tape_plan_end(&tape, &plan, &err), STATUS_OK);
   /* Whatever the memory held before must not matter. */
-  memset(tape.memory, 0xFF, tape.memory_bytes);
+  unsigned char *old = malloc(tape.memory_bytes);
+  assert_non_null(old);
+  memset(old, 0xFF, tape.memory_bytes);
+  tape.backend->ops->write(tape.backend, tape.memory, old, tape.memory_bytes);
+  free(old);
   tape_begin(&tape, plan, true);
   graph->build(&tape, graph, &loss);
   if (backward)

@@ -1,12 +1,12 @@
 #include "worker/adapter/adapter.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
 #include "base/rng.h"
-#include "worker/backend/backend.h"
-#include "worker/op/op.h"
+#include "worker/backend/cpu/kernels.h"
 
 const struct adapter_ops *adapter_ops_of(enum peft_type type) {
   static const struct adapter_ops *const rows[PEFT_COUNT] = {
@@ -39,33 +39,91 @@ struct adapter *adapter_of(struct adapter *const *adapters, size_t count, const 
   return NULL;
 }
 
-bool adapter_low_rank(struct adapter *adapter, struct parameter_list *parameters, size_t rank) {
+/* Memory for `parts` places of so many floats, in one buffer. */
+struct part {
+  struct place *at;
+  size_t count;
+};
+
+static enum status reserve(struct adapter *adapter, struct parameter_list *parameters, const struct part *parts,
+                           size_t count, struct error *err) {
+  enum { ALIGN = 64 };
+  size_t floats = 0;
+  struct place all;
+  for (size_t i = 0; i < count; i++)
+    floats += (parts[i].count + ALIGN - 1) / ALIGN * ALIGN;
+  if (parameters->buffers) {
+    enum status status = buffers_new(parameters->buffers, &all, floats * sizeof(float), err);
+    if (status)
+      return error_prefix(err, "the adapter of %s", adapter->linear->name);
+  } else {
+    all = place_host(arena_array(parameters->arena, floats, sizeof(float)));
+    if (!all.buffer)
+      return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the adapter of %s", adapter->linear->name);
+  }
+  for (size_t i = 0; i < count; i++) {
+    *parts[i].at = parts[i].count ? all : (struct place){0};
+    all = place_at(all, (parts[i].count + ALIGN - 1) / ALIGN * ALIGN * sizeof(float));
+  }
+  return STATUS_OK;
+}
+
+enum status adapter_low_rank(struct adapter *adapter, struct parameter_list *parameters, size_t rank,
+                             struct error *err) {
   struct low_rank *low = &adapter->low;
   size_t in = adapter->linear->in, out = adapter->linear->out, R = (rank + 7) / 8 * 8;
   adapter->rank = rank;
   *low = (struct low_rank){.R = R};
-  struct {
-    float **at;
-    size_t count;
-  } parts[] = {{&low->down, in * R},        {&low->up_t, R * out},     {&low->up_back, out * R},
-               {&low->down_back_t, R * in}, {&low->grad_down, in * R}, {&low->grad_up, out * R},
-               {&low->grad_core, R * R}};
-  for (size_t i = 0; i < COUNT_OF(parts); i++)
-    if (!(*parts[i].at = arena_array(parameters->arena, parts[i].count, sizeof(float))))
-      return false;
-  return true;
+  const struct part parts[] = {{&low->down, in * R},        {&low->up_t, R * out},     {&low->up_back, out * R},
+                               {&low->down_back_t, R * in}, {&low->grad_down, in * R}, {&low->grad_up, out * R},
+                               {&low->grad_core, R * R}};
+  return reserve(adapter, parameters, parts, COUNT_OF(parts), err);
 }
 
-bool adapter_rotation(struct adapter *adapter, struct parameter_list *parameters, size_t block, bool with_scale) {
+enum status adapter_rotation(struct adapter *adapter, struct parameter_list *parameters, size_t block, bool with_scale,
+                             struct error *err) {
   struct rotation *o = &adapter->rotation;
   size_t in = adapter->linear->in, out = with_scale ? adapter->linear->out : 0;
   *o = (struct rotation){.block = block, .blocks = in / block};
-  o->r = arena_array(parameters->arena, in * block, sizeof(float));
-  o->r_t = arena_array(parameters->arena, in * block, sizeof(float));
-  o->grad_r = arena_array(parameters->arena, in * block, sizeof(float));
-  o->scale = out ? arena_array(parameters->arena, out, sizeof(float)) : NULL;
-  o->grad_scale = out ? arena_array(parameters->arena, out, sizeof(float)) : NULL;
-  return o->r && o->r_t && o->grad_r && (!out || (o->scale && o->grad_scale));
+  const struct part parts[] = {
+      {&o->r, in * block}, {&o->r_t, in * block}, {&o->grad_r, in * block}, {&o->scale, out}, {&o->grad_scale, out}};
+  return reserve(adapter, parameters, parts, COUNT_OF(parts), err);
+}
+
+void adapter_zero_grads(const struct adapter *adapter, struct backend *backend) {
+  const struct low_rank *low = &adapter->low;
+  const struct rotation *o = &adapter->rotation;
+  size_t in = adapter->linear->in, out = adapter->linear->out, R = low->R;
+  const struct {
+    struct place at;
+    size_t count;
+  } parts[] = {{low->grad_down, in * R},
+               {low->grad_up, out * R},
+               {low->grad_core, R * R},
+               {o->grad_r, in * o->block},
+               {o->grad_scale, out}};
+  for (size_t i = 0; i < COUNT_OF(parts); i++)
+    if (parts[i].at.buffer)
+      backend->ops->zero(backend, parts[i].at, parts[i].count * sizeof(float));
+}
+
+/* Numbers of the backend on the host, to be freed; like every export it ends the process when there is no memory. */
+float *adapter_fetch(struct backend *backend, struct place place, size_t count) {
+  float *numbers = malloc(count * sizeof *numbers);
+  CHECK(numbers);
+  backend->ops->read(backend, numbers, place, count * sizeof *numbers);
+  return numbers;
+}
+
+void adapter_merge_low_rank(const struct adapter *adapter, struct backend *backend, float *merged) {
+  const struct low_rank *low = &adapter->low;
+  size_t in = adapter->linear->in, out = adapter->linear->out, R = low->R;
+  float *up_back = adapter_fetch(backend, low->up_back, out * R),
+        *down_back_t = adapter_fetch(backend, low->down_back_t, R * in);
+  weight_read(merged, &adapter->linear->weight);
+  backend->kernels->gemm(merged, in, up_back, R, 1, down_back_t, in, out, in, R, low->sign, true);
+  free(up_back);
+  free(down_back_t);
 }
 
 /* What HRA drew from the name alone stays as it was: use "" changes nothing. */
@@ -93,26 +151,35 @@ bool adapter_owns(struct adapter *const *adapters, size_t count, const struct pa
   return false;
 }
 
-struct batch {
+struct factors_job {
   struct adapter *const *adapters;
-  const struct kernels *kernels;
+  struct backend *backend;
   struct error *errors; /* one an adapter */
   double penalty_weight;
 };
 
 static void forward_one(void *payload, size_t index, int thread) {
   (void)thread;
-  const struct batch *batch = payload;
-  struct adapter *adapter = batch->adapters[index];
-  batch->errors[index].status = STATUS_OK;
-  enum status status = adapter->ops->forward_factors(adapter, batch->kernels, &batch->errors[index]);
-  CHECK(status == batch->errors[index].status);
+  const struct factors_job *job = payload;
+  struct adapter *adapter = job->adapters[index];
+  job->errors[index].status = STATUS_OK;
+  enum status status = adapter->ops->forward_factors(adapter, job->backend, &job->errors[index]);
+  CHECK(status == job->errors[index].status);
 }
 
 static void backward_one(void *payload, size_t index, int thread) {
   (void)thread;
-  const struct batch *batch = payload;
-  batch->adapters[index]->ops->backward_factors(batch->adapters[index], batch->kernels, batch->penalty_weight);
+  const struct factors_job *job = payload;
+  job->adapters[index]->ops->backward_factors(job->adapters[index], job->backend, job->penalty_weight);
+}
+
+/* Adapters are the tasks, of several threads where the backend allows it. */
+static void each(struct factors_job *job, size_t count, pool_task *task) {
+  if (job->backend->ops->concurrent)
+    pool_run(job->backend->pool, count, task, job);
+  else
+    for (size_t i = 0; i < count; i++)
+      task(job, i, 0);
 }
 
 enum status adapter_forward_factors(struct adapter *const *adapters, size_t count, struct backend *backend,
@@ -121,8 +188,8 @@ enum status adapter_forward_factors(struct adapter *const *adapters, size_t coun
   struct error errors[AT_ONCE];
   for (size_t first = 0; first < count; first += AT_ONCE) {
     size_t n = count - first < AT_ONCE ? count - first : AT_ONCE;
-    struct batch batch = {.adapters = adapters + first, .kernels = backend->kernels, .errors = errors};
-    pool_run(backend->pool, n, forward_one, &batch);
+    struct factors_job job = {.adapters = adapters + first, .backend = backend, .errors = errors};
+    each(&job, n, forward_one);
     for (size_t i = 0; i < n; i++)
       if (errors[i].status) {
         *err = errors[i];
@@ -134,6 +201,6 @@ enum status adapter_forward_factors(struct adapter *const *adapters, size_t coun
 
 void adapter_backward_factors(struct adapter *const *adapters, size_t count, struct backend *backend,
                               double penalty_weight) {
-  struct batch batch = {.adapters = adapters, .kernels = backend->kernels, .penalty_weight = penalty_weight};
-  pool_run(backend->pool, count, backward_one, &batch);
+  struct factors_job job = {.adapters = adapters, .backend = backend, .penalty_weight = penalty_weight};
+  each(&job, count, backward_one);
 }

@@ -12,7 +12,6 @@
 #include "worker/op/linear.h"
 
 struct backend;
-struct kernels;
 
 enum { ADAPTER_PARAMETERS_MAX = 2 };
 
@@ -35,14 +34,14 @@ struct adapter_ops {
   enum status (*attach)(struct adapter *adapter, struct parameter_list *parameters, uint64_t seed, struct error *err);
   /* Factors from parameters; sets the factors' gradients to zero. Safe to run for several adapters in parallel.
      STATUS_INVALID_VALUE naming the module when the parameters are singular. */
-  enum status (*forward_factors)(struct adapter *adapter, const struct kernels *kernels, struct error *err);
+  enum status (*forward_factors)(struct adapter *adapter, struct backend *backend, struct error *err);
   /* Adds to the parameters' gradients: from those of the factors, and of penalty_weight * penalty. */
-  void (*backward_factors)(struct adapter *adapter, const struct kernels *kernels, double penalty_weight);
+  void (*backward_factors)(struct adapter *adapter, struct backend *backend, double penalty_weight);
   /* merged (out x in) = the weight with the adapter in it. Needs the forward factors. */
-  void (*merge)(const struct adapter *adapter, const struct kernels *kernels, float *merged);
+  void (*merge)(const struct adapter *adapter, struct backend *backend, float *merged);
   /* The exact low-rank form: merged = weight + B A with A rank x in, B out x rank. Needs the forward factors. NULL:
      the method has none. */
-  void (*low_rank)(const struct adapter *adapter, const struct kernels *kernels, float *A, float *B);
+  void (*low_rank)(const struct adapter *adapter, struct backend *backend, float *A, float *B);
 };
 
 #define METHOD(name, lower) extern const struct adapter_ops adapter_##lower;
@@ -60,11 +59,19 @@ void adapter_put(struct linear *linear, const struct adapter *adapter);
 /* The adapter of that layer, or NULL. */
 struct adapter *adapter_of(struct adapter *const *adapters, size_t count, const struct linear *linear);
 
-/* Memory for the factors of a low-rank method: false when it runs out. */
-bool adapter_low_rank(struct adapter *adapter, struct parameter_list *parameters, size_t rank);
+/* Memory for the factors of a low-rank method, where the list's parameters are. */
+NODISCARD enum status adapter_low_rank(struct adapter *adapter, struct parameter_list *parameters, size_t rank,
+                                       struct error *err);
+/* Sets the gradients of the factors to zero. */
+void adapter_zero_grads(const struct adapter *adapter, struct backend *backend);
+/* Numbers of the backend on the host, to be freed. */
+float *adapter_fetch(struct backend *backend, struct place place, size_t count);
+/* merged (out x in) = W + sign * up_back down_back_t of a low-rank method. */
+void adapter_merge_low_rank(const struct adapter *adapter, struct backend *backend, float *merged);
 
-/* The same for a method that rotates; with_scale makes `scale` too. */
-bool adapter_rotation(struct adapter *adapter, struct parameter_list *parameters, size_t block, bool with_scale);
+/* The same for a method that rotates; with_scale: `scale` too. */
+NODISCARD enum status adapter_rotation(struct adapter *adapter, struct parameter_list *parameters, size_t block,
+                                       bool with_scale, struct error *err);
 /* A stream of random numbers of its own for a layer (by its name) and a use. */
 struct rng;
 void adapter_rng(struct rng *rng, const struct adapter *adapter, uint64_t seed, const char *use);

@@ -5,7 +5,7 @@
 #include "base/rng.h"
 #include "worker/adapter/adapter.h"
 #include "worker/adapter/cayley.h"
-#include "worker/op/op.h"
+#include "worker/backend/cpu/kernels.h"
 
 enum { R, S };
 
@@ -27,9 +27,12 @@ static enum status attach(struct adapter *a, struct parameter_list *parameters, 
   a->parameters[R] =
       adapter_parameter(a, parameters, "boft_R", 4, (const int64_t[]){1, (int64_t)in / block, block, block});
   a->parameters[S] = adapter_parameter(a, parameters, "boft_s", 2, (const int64_t[]){(int64_t)out, 1});
-  if (!a->parameters[R] || !a->parameters[S] || !adapter_rotation(a, parameters, (size_t)block, true) ||
-      !cayley_reserve(a, parameters, 0))
+  if (!a->parameters[R] || !a->parameters[S])
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the adapter of %s", a->linear->name);
+  enum status status = adapter_rotation(a, parameters, (size_t)block, true, err);
+  status = status ? status : cayley_reserve(a, parameters, 0, err);
+  if (status)
+    return status;
   struct rng rng;
   adapter_rng(&rng, a, seed, " boft");
   for (size_t i = 0; i < out; i++)
@@ -47,37 +50,33 @@ static void make_skew(float *q, const float *from, size_t b) {
       q[x * b + y] = 0.5f * (from[x * b + y] - from[y * b + x]);
 }
 
-static enum status forward_factors(struct adapter *a, const struct kernels *k, struct error *err) {
-  (void)k;
+static enum status forward_factors(struct adapter *a, struct backend *backend, struct error *err) {
   (void)err;
-  struct rotation *o = &a->rotation;
-  size_t b = o->block, n = b * b;
-  float *scratch = a->state, *q = scratch + cayley_scratch(b, 0);
-  for (size_t i = 0; i < o->blocks; i++) {
-    make_skew(q, a->parameters[R]->data + i * n, b);
-    cayley_exact(o->r + i * n, q, b, scratch);
+  const struct cayley_host *h = cayley_begin_forward(a, backend);
+  size_t b = a->rotation.block, n = b * b;
+  for (size_t i = 0; i < a->rotation.blocks; i++) {
+    make_skew(h->q, a->parameters[R]->data + i * n, b);
+    cayley_exact(h->r + i * n, h->q, b, h->scratch);
   }
-  cayley_transpose(o);
-  memcpy(o->scale, a->parameters[S]->data, a->linear->out * sizeof *o->scale);
-  memset(o->grad_scale, 0, a->linear->out * sizeof *o->grad_scale);
-  memset(o->grad_r, 0, o->blocks * n * sizeof *o->grad_r);
+  memcpy(h->scale, a->parameters[S]->data, a->linear->out * sizeof *h->scale);
+  cayley_end_forward(a, backend);
   return STATUS_OK;
 }
 
-static void backward_factors(struct adapter *a, const struct kernels *k, double penalty_weight) {
+static void backward_factors(struct adapter *a, struct backend *backend, double penalty_weight) {
   (void)penalty_weight;
-  struct rotation *o = &a->rotation;
-  size_t b = o->block, n = b * b;
-  float *scratch = a->state, *q = scratch + cayley_scratch(b, 0), *g_q = q + n;
-  for (size_t i = 0; i < o->blocks; i++) {
-    make_skew(q, a->parameters[R]->data + i * n, b);
-    cayley_exact_backward(g_q, o->grad_r + i * n, q, b, scratch);
+  const struct cayley_host *h = cayley_begin_backward(a, backend);
+  size_t b = a->rotation.block, n = b * b;
+  for (size_t i = 0; i < a->rotation.blocks; i++) {
+    make_skew(h->q, a->parameters[R]->data + i * n, b);
+    cayley_exact_backward(h->grad_q, h->grad_r + i * n, h->q, b, h->scratch);
     float *grad = a->parameters[R]->grad + i * n;
     for (size_t x = 0; x < b; x++)
       for (size_t y = 0; y < b; y++)
-        grad[x * b + y] += 0.5f * (g_q[x * b + y] - g_q[y * b + x]);
+        grad[x * b + y] += 0.5f * (h->grad_q[x * b + y] - h->grad_q[y * b + x]);
   }
-  k->add(a->parameters[S]->grad, o->grad_scale, a->linear->out);
+  backend->kernels->add(a->parameters[S]->grad, h->grad_scale, a->linear->out);
+  cayley_end_backward(a, backend);
 }
 
 const struct adapter_ops adapter_boft = {

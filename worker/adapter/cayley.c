@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "worker/adapter/adapter.h"
-#include "worker/op/op.h"
 
 /* The highest power of the series. */
 static int degree_of(int terms) {
@@ -22,10 +21,81 @@ size_t cayley_scratch(size_t b, int terms) {
   return (powers > exact ? powers : exact) * b * b;
 }
 
-bool cayley_reserve(struct adapter *a, struct parameter_list *parameters, int terms) {
-  size_t b = a->rotation.block;
-  a->state = arena_array(parameters->arena, cayley_scratch(b, terms) + 2 * b * b, sizeof(float));
-  return a->state != NULL;
+static size_t scale_count(const struct adapter *a) {
+  return a->rotation.scale.buffer ? a->linear->out : 0;
+}
+
+enum status cayley_reserve(struct adapter *a, struct parameter_list *parameters, int terms, struct error *err) {
+  const struct rotation *o = &a->rotation;
+  struct arena *arena = parameters->arena;
+  size_t b = o->block, count = o->blocks * b * b, scratch = cayley_scratch(b, terms), scales = scale_count(a);
+  struct cayley_host *h = a->state = arena_alloc(arena, sizeof *h);
+  float *work = arena_array(arena, scratch + 2 * b * b, sizeof *work);
+  if (!h || !work)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the adapter of %s", a->linear->name);
+  *h = (struct cayley_host){.scratch = work, .q = work + scratch, .grad_q = work + scratch + b * b};
+  if (!parameters->buffers || parameters->buffers->backend->ops->host_memory) {
+    h->r = place_floats(o->r);
+    h->r_t = place_floats(o->r_t);
+    h->grad_r = place_floats(o->grad_r);
+    h->scale = place_floats(o->scale);
+    h->grad_scale = place_floats(o->grad_scale);
+    return STATUS_OK;
+  }
+  float *copies = arena_array(arena, 3 * count + 2 * scales + 1, sizeof *copies);
+  if (!copies)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the adapter of %s", a->linear->name);
+  h->r = copies;
+  h->r_t = h->r + count;
+  h->grad_r = h->r_t + count;
+  h->scale = h->grad_r + count;
+  h->grad_scale = h->scale + scales;
+  return STATUS_OK;
+}
+
+static void bring_parameters(const struct adapter *a, struct backend *backend,
+                             void (*bring)(struct parameter *, struct backend *)) {
+  for (size_t i = 0; i < ADAPTER_PARAMETERS_MAX && a->parameters[i]; i++)
+    bring(a->parameters[i], backend);
+}
+
+const struct cayley_host *cayley_begin_forward(struct adapter *a, struct backend *backend) {
+  bring_parameters(a, backend, parameter_pull);
+  return a->state;
+}
+
+void cayley_end_forward(struct adapter *a, struct backend *backend) {
+  const struct cayley_host *h = a->state;
+  const struct rotation *o = &a->rotation;
+  size_t b = o->block, count = o->blocks * b * b;
+  for (size_t i = 0; i < count; i += b * b)
+    for (size_t x = 0; x < b; x++)
+      for (size_t y = 0; y < b; y++)
+        h->r_t[i + x * b + y] = h->r[i + y * b + x];
+  if (!backend->ops->host_memory) {
+    backend->ops->write(backend, o->r, h->r, count * sizeof *h->r);
+    backend->ops->write(backend, o->r_t, h->r_t, count * sizeof *h->r_t);
+    if (scale_count(a))
+      backend->ops->write(backend, o->scale, h->scale, scale_count(a) * sizeof *h->scale);
+    bring_parameters(a, backend, parameter_push); /* which a constraint may have changed */
+  }
+  adapter_zero_grads(a, backend);
+}
+
+const struct cayley_host *cayley_begin_backward(struct adapter *a, struct backend *backend) {
+  const struct cayley_host *h = a->state;
+  const struct rotation *o = &a->rotation;
+  if (!backend->ops->host_memory) {
+    backend->ops->read(backend, h->grad_r, o->grad_r, o->blocks * o->block * o->block * sizeof *h->grad_r);
+    if (scale_count(a))
+      backend->ops->read(backend, h->grad_scale, o->grad_scale, scale_count(a) * sizeof *h->grad_scale);
+    bring_parameters(a, backend, parameter_pull);
+  }
+  return h;
+}
+
+void cayley_end_backward(struct adapter *a, struct backend *backend) {
+  bring_parameters(a, backend, parameter_push);
 }
 
 /* inverse = (I + Q)^-1 in double by Gauss and Jordan, without a search for pivots: I + Q of a skew Q has a
@@ -126,25 +196,20 @@ void cayley_series_backward(float *g_q, const float *g_r, const float *q, size_t
     g_q[i] += g[i];
 }
 
-void cayley_transpose(struct rotation *o) {
-  size_t b = o->block;
-  for (size_t i = 0; i < o->blocks * b * b; i += b * b)
-    for (size_t x = 0; x < b; x++)
-      for (size_t y = 0; y < b; y++)
-        o->r_t[i + x * b + y] = o->r[i + y * b + x];
-}
-
-void cayley_merge(const struct adapter *a, const struct kernels *k, float *merged) {
+void cayley_merge(const struct adapter *a, struct backend *backend, float *merged) {
   const struct rotation *o = &a->rotation;
   size_t in = a->linear->in, out = a->linear->out, b = o->block;
-  float *row = malloc(in * sizeof *row);
+  float *row = malloc(in * sizeof *row), *r_t = adapter_fetch(backend, o->r_t, o->blocks * b * b);
+  float *scale = adapter_fetch(backend, o->scale, scale_count(a));
   CHECK(row);
   weight_read(merged, &a->linear->weight);
   for (size_t j = 0; j < out; j++, merged += in) {
     memcpy(row, merged, in * sizeof *row);
     for (size_t i = 0; i < o->blocks; i++)
-      k->gemm(merged + i * b, in, row + i * b, in, 1, o->r_t + i * b * b, b, 1, b, b, o->scale ? o->scale[j] : 1.0f,
-              false);
+      backend->kernels->gemm(merged + i * b, in, row + i * b, in, 1, r_t + i * b * b, b, 1, b, b,
+                             scale_count(a) ? scale[j] : 1.0f, false);
   }
   free(row);
+  free(r_t);
+  free(scale);
 }

@@ -7,9 +7,25 @@
 
 /* Scratch floats for both directions; the memory must be aligned for double. */
 size_t cayley_scratch(size_t b, int terms);
-/* An adapter's `state`: that scratch, and two matrices behind it to work in, so that a step allocates nothing. */
+/* The numbers of a rotation and of its parameters on the host, which computes them: themselves where the backend's
+   memory is the host's, else copies. */
+struct rotation;
+struct cayley_host {
+  float *r, *r_t, *grad_r, *scale, *grad_scale;
+  float *scratch;    /* cayley_scratch(...) floats */
+  float *q, *grad_q; /* b x b, to work in */
+};
 struct adapter;
-bool cayley_reserve(struct adapter *adapter, struct parameter_list *parameters, int terms);
+/* Makes the adapter's `state`, so that a step allocates nothing. */
+NODISCARD enum status cayley_reserve(struct adapter *adapter, struct parameter_list *parameters, int terms,
+                                     struct error *err);
+/* Before forward factors: brings the parameters to the host. */
+const struct cayley_host *cayley_begin_forward(struct adapter *adapter, struct backend *backend);
+/* After them: makes r_t from r, brings r, r_t and scale to the backend, and sets the gradients to zero. */
+void cayley_end_forward(struct adapter *adapter, struct backend *backend);
+/* The same for backward factors: brings grad_r and grad_scale to the host, and the parameters' gradients back. */
+const struct cayley_host *cayley_begin_backward(struct adapter *adapter, struct backend *backend);
+void cayley_end_backward(struct adapter *adapter, struct backend *backend);
 
 /* R = (I - Q) (I + Q)^-1 (Cayley, 1846). */
 void cayley_exact(float *r, const float *q, size_t b, float *scratch);
@@ -22,10 +38,7 @@ void cayley_series(float *r, const float *q, size_t b, int terms, const struct k
 void cayley_series_backward(float *g_q, const float *g_r, const float *q, size_t b, int terms,
                             const struct kernels *kernels, float *scratch);
 
-/* r_t from r, all blocks. */
-struct rotation;
-void cayley_transpose(struct rotation *rotation);
 /* W' = scale * (W blockdiag(R)^T) of an adapter that rotates. */
-void cayley_merge(const struct adapter *adapter, const struct kernels *kernels, float *merged);
+void cayley_merge(const struct adapter *adapter, struct backend *backend, float *merged);
 
 #endif

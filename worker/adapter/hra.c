@@ -10,17 +10,17 @@
    Backward, from the accumulated X^T C, dY^T Q and K = C^T Q:
      dU = -X^T C + U (G + G^T) - W^T (dY^T Q),  G = mask o K. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/rng.h"
 #include "worker/adapter/adapter.h"
-#include "worker/backend/cpu/matmul.h"
-#include "worker/op/op.h"
 
 /* A squared column length, or a Cholesky pivot relative to its diagonal, below this is singular. */
 static const double TINY = 1e-12;
 
-/* M^-1: rank x rank. Behind it lie three more such matrices, to work in: a step allocates nothing. */
+/* M^-1: rank x rank. Behind it lie three more such matrices to work in, and room for R x R floats: a step allocates
+   nothing. */
 static double *core_of(const struct adapter *a) {
   return a->state;
 }
@@ -59,24 +59,15 @@ static enum status attach(struct adapter *a, struct parameter_list *parameters, 
                      "r is %zu, but %s has only %zu inputs: Gram-Schmidt needs r <= inputs", r, module, a->linear->in);
   const int64_t shape[] = {(int64_t)a->linear->in, (int64_t)r};
   a->parameters[0] = adapter_parameter(a, parameters, "hra_u", 2, shape);
-  a->state = arena_array(parameters->arena, 4 * r * r, sizeof(double));
-  if (!a->parameters[0] || !a->state || !adapter_low_rank(a, parameters, r))
+  a->state = arena_array(parameters->arena, 3 * r * r + (r + 8) * (r + 8), sizeof(double));
+  if (!a->parameters[0] || !a->state)
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the adapter of %s", module);
+  enum status status = adapter_low_rank(a, parameters, r, err);
+  if (status)
+    return status;
   a->low.sign = -1;
   initialise(a, seed);
   return STATUS_OK;
-}
-
-/* S = U^T U in double: r x r. */
-static void gram(double *S, const float *U, size_t in, size_t r) {
-  memset(S, 0, r * r * sizeof *S);
-  for (size_t i = 0; i < in; i++, U += r)
-    for (size_t p = 0; p < r; p++)
-      for (size_t q = p; q < r; q++)
-        S[p * r + q] += (double)U[p] * (double)U[q];
-  for (size_t p = 0; p < r; p++)
-    for (size_t q = 0; q < p; q++)
-      S[p * r + q] = S[q * r + p];
 }
 
 /* inverse = (upper triangular T)^-1, by back substitution on the columns of I. */
@@ -132,37 +123,39 @@ static double penalty_of(const double *S, size_t r) {
 }
 
 /* Factors of op_linear's contract from U and core = M^-1. */
-static void factor(struct adapter *a, const struct kernels *k) {
-  struct low_rank *low = &a->low;
+static void make_factors(struct adapter *a, struct backend *b) {
+  const struct low_rank *low = &a->low;
   size_t in = a->linear->in, out = a->linear->out, r = a->rank, R = low->R;
-  const float *U = a->parameters[0]->data;
-  float *padded = low->grad_down, *F = low->grad_up; /* not in use between steps */
-  for (size_t i = 0; i < in; i++)
-    for (size_t j = 0; j < r; j++) {
-      double sum = 0; /* down = U M^-T */
-      for (size_t p = 0; p < r; p++)
-        sum += (double)U[i * r + p] * core_of(a)[j * r + p];
-      low->down[i * R + j] = (float)sum;
-      padded[i * R + j] = low->down_back_t[j * in + i] = U[i * r + j];
-    }
-  matmul_skinny(F, &a->linear->weight, padded, R, k);
-  for (size_t o = 0; o < out; o++)
-    for (size_t j = 0; j < r; j++) {
-      double sum = 0; /* up_back = F M^-1 */
-      for (size_t p = 0; p < r; p++)
-        sum += (double)F[o * R + p] * core_of(a)[p * r + j];
-      low->up_back[o * R + j] = (float)sum;
-      low->up_t[j * out + o] = F[o * R + j];
-    }
-  memset(low->grad_down, 0, in * R * sizeof(float));
-  memset(low->grad_up, 0, out * R * sizeof(float));
-  memset(low->grad_core, 0, R * R * sizeof(float));
+  struct place U = a->parameters[0]->at;
+  struct place padded = low->grad_down, F = low->grad_up; /* not in use between steps */
+  double *transposed = work_of(a, 0);
+  for (size_t i = 0; i < r; i++)
+    for (size_t j = 0; j < r; j++)
+      transposed[i * r + j] = core_of(a)[j * r + i];
+  b->ops->times_core(b, low->down, R, U, r, in, r, transposed); /* U M^-T */
+  struct strided_copy copy = {.from = U, .rows = in, .cols = r, .from_row = r, .from_col = 1, .scale = 1};
+  copy.to = padded;
+  copy.to_row = R;
+  copy.to_col = 1;
+  b->ops->copy(b, &copy);
+  copy.to = low->down_back_t; /* U^T */
+  copy.to_row = 1;
+  copy.to_col = in;
+  b->ops->copy(b, &copy);
+  b->ops->weight_times(b, F, &a->linear->weight, padded, R, false);
+  b->ops->times_core(b, low->up_back, R, F, R, out, r, core_of(a)); /* F M^-1 */
+  copy = (struct strided_copy){.from = F, .rows = out, .cols = r, .from_row = R, .from_col = 1, .scale = 1};
+  copy.to = low->up_t; /* F^T */
+  copy.to_row = 1;
+  copy.to_col = out;
+  b->ops->copy(b, &copy);
+  adapter_zero_grads(a, b);
 }
 
-static enum status forward_factors(struct adapter *a, const struct kernels *k, struct error *err) {
+static enum status forward_factors(struct adapter *a, struct backend *b, struct error *err) {
   size_t r = a->rank;
   double *S = work_of(a, 0), *L = work_of(a, 1), *half = work_of(a, 2);
-  gram(S, a->parameters[0]->data, a->linear->in, r);
+  b->ops->gram(b, S, a->parameters[0]->at, a->linear->in, r);
   size_t bad = r;
   for (size_t i = 0; i < r && bad == r; i++)
     if (!(S[i * r + i] > TINY) || !isfinite(S[i * r + i]))
@@ -185,17 +178,17 @@ static enum status forward_factors(struct adapter *a, const struct kernels *k, s
   }
   if (!status) {
     a->penalty = penalty_of(S, r);
-    factor(a, k);
+    make_factors(a, b);
   }
   return status;
 }
 
 /* Adds weight * d penalty / dU to the coefficients T of dU += U T. From S alone: with norms n_i,
    G = Uh^T Uh, E = G - I, L = ||E||: d/du_i = (2 / L) (sum_j uh_j E_ji - uh_i sum_j G_ij E_ji) / n_i. */
-static void penalty_backward(const struct adapter *a, double *T, double weight) {
-  size_t r = a->rank, in = a->linear->in;
+static void penalty_backward(const struct adapter *a, struct backend *b, double *T, double weight) {
+  size_t r = a->rank;
   double L = a->penalty, *S = work_of(a, 1);
-  gram(S, a->parameters[0]->data, in, r);
+  b->ops->gram(b, S, a->parameters[0]->at, a->linear->in, r);
   for (size_t i = 0; i < r; i++) {
     double own = 0, ni = sqrt(S[i * r + i]);
     for (size_t j = 0; j < r; j++) {
@@ -207,48 +200,36 @@ static void penalty_backward(const struct adapter *a, double *T, double weight) 
   }
 }
 
-static void backward_factors(struct adapter *a, const struct kernels *k, double penalty_weight) {
-  struct low_rank *low = &a->low;
-  size_t in = a->linear->in, r = a->rank, R = low->R;
+static void backward_factors(struct adapter *a, struct backend *b, double penalty_weight) {
+  const struct low_rank *low = &a->low;
+  size_t r = a->rank, R = low->R;
   bool gs = a->spec->hra.apply_GS;
   double *T = work_of(a, 0);
+  float *K = (float *)(void *)work_of(a, 2); /* R x R: R is below r + 8 */
+  b->ops->read(b, K, low->grad_core, R * R * sizeof *K);
   for (size_t i = 0; i < r; i++)
     for (size_t j = 0; j < r; j++)
-      T[i * r + j] =
-          mask_at(gs, i, j) * (double)low->grad_core[i * R + j] + mask_at(gs, j, i) * (double)low->grad_core[j * R + i];
+      T[i * r + j] = mask_at(gs, i, j) * (double)K[i * R + j] + mask_at(gs, j, i) * (double)K[j * R + i];
   if (penalty_weight > 0 && a->penalty > 0)
-    penalty_backward(a, T, penalty_weight);
+    penalty_backward(a, b, T, penalty_weight);
   /* grad_down becomes X^T C + W^T (dY^T Q) */
-  matmul_skinny_transposed(low->grad_down, &a->linear->weight, low->grad_up, R, k);
-  const float *U = a->parameters[0]->data;
-  float *dU = a->parameters[0]->grad;
-  for (size_t i = 0; i < in; i++)
-    for (size_t j = 0; j < r; j++) {
-      double sum = -(double)low->grad_down[i * R + j];
-      for (size_t p = 0; p < r; p++)
-        sum += (double)U[i * r + p] * T[p * r + j];
-      dU[i * r + j] += (float)sum;
-    }
-}
-
-static void merge(const struct adapter *a, const struct kernels *k, float *merged) {
-  size_t in = a->linear->in, out = a->linear->out, R = a->low.R;
-  weight_read(merged, &a->linear->weight);
-  k->gemm(merged, in, a->low.up_back, R, 1, a->low.down_back_t, in, out, in, R, -1.0f, true);
+  b->ops->weight_times(b, low->grad_down, &a->linear->weight, low->grad_up, R, true);
+  b->ops->add_times_core(b, a->parameters[0]->grad_at, a->parameters[0]->at, low->grad_down, R, a->linear->in, r, T);
 }
 
 /* A = U^T, B = -W U M^-1. */
-static void low_rank(const struct adapter *a, const struct kernels *k, float *A, float *B) {
-  (void)k;
+static void low_rank(const struct adapter *a, struct backend *b, float *A, float *B) {
   size_t in = a->linear->in, out = a->linear->out, r = a->rank, R = a->low.R;
-  memcpy(A, a->low.down_back_t, r * in * sizeof *A);
+  float *up_back = adapter_fetch(b, a->low.up_back, out * R);
+  b->ops->read(b, A, a->low.down_back_t, r * in * sizeof *A);
   for (size_t o = 0; o < out; o++)
     for (size_t j = 0; j < r; j++)
-      B[o * r + j] = -a->low.up_back[o * R + j];
+      B[o * r + j] = -up_back[o * R + j];
+  free(up_back);
 }
 
 const struct adapter_ops adapter_hra = {.attach = attach,
                                         .forward_factors = forward_factors,
                                         .backward_factors = backward_factors,
-                                        .merge = merge,
+                                        .merge = adapter_merge_low_rank,
                                         .low_rank = low_rank};

@@ -9,8 +9,6 @@
 #include "base/rng.h"
 #include "worker/adapter/adapter.h"
 #include "worker/adapter/target.h"
-#include "worker/backend/cpu/kernels.h"
-#include "worker/op/op.h"
 
 enum { A, B };
 
@@ -58,8 +56,11 @@ static enum status attach(struct adapter *a, struct parameter_list *parameters, 
   double *scale = a->state = arena_alloc(parameters->arena, sizeof *scale);
   a->parameters[A] = adapter_parameter(a, parameters, "lora_A.weight", 2, (const int64_t[]){rank, in});
   a->parameters[B] = adapter_parameter(a, parameters, "lora_B.weight", 2, (const int64_t[]){out, rank});
-  if (!scale || !a->parameters[A] || !a->parameters[B] || !adapter_low_rank(a, parameters, (size_t)rank))
+  if (!scale || !a->parameters[A] || !a->parameters[B])
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the adapter of %s", module);
+  status = adapter_low_rank(a, parameters, (size_t)rank, err);
+  if (status)
+    return status;
   *scale = alpha / (spec->use_rslora ? sqrt(r) : r);
   a->low.sign = 1;
   a->low.dropout = spec->lora_dropout;
@@ -67,47 +68,62 @@ static enum status attach(struct adapter *a, struct parameter_list *parameters, 
   return STATUS_OK;
 }
 
-static enum status forward_factors(struct adapter *a, const struct kernels *k, struct error *err) {
-  (void)k;
+static enum status forward_factors(struct adapter *a, struct backend *b, struct error *err) {
   (void)err;
-  struct low_rank *low = &a->low;
+  const struct low_rank *low = &a->low;
   size_t in = a->linear->in, out = a->linear->out, r = a->rank, R = low->R;
-  const float *pa = a->parameters[A]->data, *pb = a->parameters[B]->data;
+  struct place pa = a->parameters[A]->at, pb = a->parameters[B]->at;
   float scale = (float)scale_of(a);
-  for (size_t j = 0; j < r; j++)
-    for (size_t i = 0; i < in; i++)
-      low->down[i * R + j] = low->down_back_t[j * in + i] = pa[j * in + i];
-  for (size_t o = 0; o < out; o++)
-    for (size_t j = 0; j < r; j++)
-      low->up_back[o * R + j] = low->up_t[j * out + o] = scale * pb[o * r + j];
-  memset(low->grad_down, 0, in * R * sizeof(float));
-  memset(low->grad_up, 0, out * R * sizeof(float));
-  memset(low->grad_core, 0, R * R * sizeof(float));
+  struct strided_copy copy = {.from = pa, .rows = r, .cols = in, .from_row = in, .from_col = 1, .scale = 1};
+  copy.to = low->down; /* A^T */
+  copy.to_row = 1;
+  copy.to_col = R;
+  b->ops->copy(b, &copy);
+  copy.to = low->down_back_t; /* A */
+  copy.to_row = in;
+  copy.to_col = 1;
+  b->ops->copy(b, &copy);
+  copy = (struct strided_copy){.from = pb, .rows = out, .cols = r, .from_row = r, .from_col = 1, .scale = scale};
+  copy.to = low->up_back; /* s B */
+  copy.to_row = R;
+  copy.to_col = 1;
+  b->ops->copy(b, &copy);
+  copy.to = low->up_t;
+  copy.to_row = 1;
+  copy.to_col = out;
+  b->ops->copy(b, &copy);
+  adapter_zero_grads(a, b);
   return STATUS_OK;
 }
 
-static void backward_factors(struct adapter *a, const struct kernels *k, double penalty_weight) {
-  (void)k;
+static void backward_factors(struct adapter *a, struct backend *b, double penalty_weight) {
   (void)penalty_weight;
   const struct low_rank *low = &a->low;
   size_t in = a->linear->in, out = a->linear->out, r = a->rank, R = low->R;
-  float *ga = a->parameters[A]->grad, *gb = a->parameters[B]->grad, scale = (float)scale_of(a);
-  for (size_t j = 0; j < r; j++)
-    for (size_t i = 0; i < in; i++)
-      ga[j * in + i] += low->grad_down[i * R + j];
-  for (size_t o = 0; o < out; o++)
-    for (size_t j = 0; j < r; j++)
-      gb[o * r + j] += scale * low->grad_up[o * R + j];
+  b->ops->copy(b, &(struct strided_copy){.to = a->parameters[A]->grad_at,
+                                         .to_row = in,
+                                         .to_col = 1,
+                                         .from = low->grad_down,
+                                         .from_row = 1,
+                                         .from_col = R,
+                                         .rows = r,
+                                         .cols = in,
+                                         .scale = 1,
+                                         .accumulate = true});
+  b->ops->copy(b, &(struct strided_copy){.to = a->parameters[B]->grad_at,
+                                         .to_row = r,
+                                         .to_col = 1,
+                                         .from = low->grad_up,
+                                         .from_row = R,
+                                         .from_col = 1,
+                                         .rows = out,
+                                         .cols = r,
+                                         .scale = (float)scale_of(a),
+                                         .accumulate = true});
 }
 
-static void merge(const struct adapter *a, const struct kernels *k, float *merged) {
-  size_t in = a->linear->in, out = a->linear->out, R = a->low.R;
-  weight_read(merged, &a->linear->weight);
-  k->gemm(merged, in, a->low.up_back, R, 1, a->low.down_back_t, in, out, in, R, 1.0f, true);
-}
-
-static void low_rank(const struct adapter *a, const struct kernels *k, float *to_a, float *to_b) {
-  (void)k;
+static void low_rank(const struct adapter *a, struct backend *b, float *to_a, float *to_b) {
+  (void)b;
   size_t out = a->linear->out, r = a->rank;
   float scale = (float)scale_of(a);
   memcpy(to_a, a->parameters[A]->data, a->parameters[A]->count * sizeof *to_a);
@@ -118,5 +134,5 @@ static void low_rank(const struct adapter *a, const struct kernels *k, float *to
 const struct adapter_ops adapter_lora = {.attach = attach,
                                          .forward_factors = forward_factors,
                                          .backward_factors = backward_factors,
-                                         .merge = merge,
+                                         .merge = adapter_merge_low_rank,
                                          .low_rank = low_rank};

@@ -6,7 +6,7 @@
 #include "base/rng.h"
 #include "worker/adapter/adapter.h"
 #include "worker/adapter/cayley.h"
-#include "worker/op/op.h"
+#include "worker/backend/cpu/kernels.h"
 
 /* PEFT's rule for a size that does not divide the inputs: the nearest divisor, the lower one of two. */
 static size_t nearest_divisor(size_t in, size_t wanted) {
@@ -38,8 +38,12 @@ static enum status attach(struct adapter *a, struct parameter_list *parameters, 
   int64_t rows = spec->block_share ? 1 : (int64_t)(in / block), cols = (int64_t)(block * (block - 1) / 2);
   struct parameter *p = a->parameters[0] =
       adapter_parameter(a, parameters, "oft_R.weight", 2, (const int64_t[]){rows, cols});
-  if (!p || !adapter_rotation(a, parameters, block, false) || !cayley_reserve(a, parameters, terms_of(a)))
+  if (!p)
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the adapter of %s", a->linear->name);
+  enum status status = adapter_rotation(a, parameters, block, false, err);
+  status = status ? status : cayley_reserve(a, parameters, terms_of(a), err);
+  if (status)
+    return status;
   struct rng rng;
   adapter_rng(&rng, a, seed, " oft");
   for (size_t i = 0; !spec->init_weights && i < p->count; i++)
@@ -69,52 +73,50 @@ static void constrain(float *packed, size_t count, double limit) {
     packed[i] = (float)((double)packed[i] * limit / norm);
 }
 
-static enum status forward_factors(struct adapter *a, const struct kernels *k, struct error *err) {
-  struct rotation *o = &a->rotation;
-  const struct oft_spec *spec = &a->spec->oft;
-  size_t b = o->block, n = b * b, rows = (size_t)a->parameters[0]->shape[0], packed = b * (b - 1) / 2;
-  int terms = terms_of(a);
-  float *scratch = a->state, *q = scratch + cayley_scratch(b, terms);
+static enum status forward_factors(struct adapter *a, struct backend *backend, struct error *err) {
   (void)err;
-  for (size_t i = 0; i < o->blocks; i++) {
-    float *r = o->r + i * n;
+  const struct oft_spec *spec = &a->spec->oft;
+  const struct cayley_host *h = cayley_begin_forward(a, backend);
+  size_t b = a->rotation.block, n = b * b, rows = (size_t)a->parameters[0]->shape[0], packed = b * (b - 1) / 2;
+  int terms = terms_of(a);
+  for (size_t i = 0; i < a->rotation.blocks; i++) {
+    float *r = h->r + i * n;
     if (i < rows) {
       float *own = a->parameters[0]->data + i * packed;
       if (spec->coft)
         constrain(own, packed, spec->eps / sqrt((double)rows));
-      unpack(q, own, b);
+      unpack(h->q, own, b);
       if (terms)
-        cayley_series(r, q, b, terms, k, scratch);
+        cayley_series(r, h->q, b, terms, backend->kernels, h->scratch);
       else
-        cayley_exact(r, q, b, scratch);
+        cayley_exact(r, h->q, b, h->scratch);
     } else {
-      memcpy(r, o->r, n * sizeof *r); /* shared */
+      memcpy(r, h->r, n * sizeof *r); /* shared */
     }
   }
-  cayley_transpose(o);
-  memset(o->grad_r, 0, o->blocks * n * sizeof *o->grad_r);
+  cayley_end_forward(a, backend);
   return STATUS_OK;
 }
 
-static void backward_factors(struct adapter *a, const struct kernels *k, double penalty_weight) {
+static void backward_factors(struct adapter *a, struct backend *backend, double penalty_weight) {
   (void)penalty_weight;
-  struct rotation *o = &a->rotation;
-  size_t b = o->block, n = b * b, rows = (size_t)a->parameters[0]->shape[0], packed = b * (b - 1) / 2;
+  const struct cayley_host *h = cayley_begin_backward(a, backend);
+  size_t b = a->rotation.block, n = b * b, rows = (size_t)a->parameters[0]->shape[0], packed = b * (b - 1) / 2;
   int terms = terms_of(a);
-  float *scratch = a->state, *q = scratch + cayley_scratch(b, terms), *g_q = q + n;
-  for (size_t i = rows; i < o->blocks; i++) /* shared: all blocks' gradients are the one's */
-    k->add(o->grad_r, o->grad_r + i * n, n);
+  for (size_t i = rows; i < a->rotation.blocks; i++) /* shared: all blocks' gradients are the one's */
+    backend->kernels->add(h->grad_r, h->grad_r + i * n, n);
   for (size_t i = 0; i < rows; i++) {
-    unpack(q, a->parameters[0]->data + i * packed, b);
+    unpack(h->q, a->parameters[0]->data + i * packed, b);
     if (terms)
-      cayley_series_backward(g_q, o->grad_r + i * n, q, b, terms, k, scratch);
+      cayley_series_backward(h->grad_q, h->grad_r + i * n, h->q, b, terms, backend->kernels, h->scratch);
     else
-      cayley_exact_backward(g_q, o->grad_r + i * n, q, b, scratch);
+      cayley_exact_backward(h->grad_q, h->grad_r + i * n, h->q, b, h->scratch);
     float *grad = a->parameters[0]->grad + i * packed;
     for (size_t x = 0; x < b; x++)
       for (size_t y = x + 1; y < b; y++)
-        *grad++ += g_q[x * b + y] - g_q[y * b + x];
+        *grad++ += h->grad_q[x * b + y] - h->grad_q[y * b + x];
   }
+  cayley_end_backward(a, backend);
 }
 
 const struct adapter_ops adapter_oft = {

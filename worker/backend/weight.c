@@ -5,7 +5,11 @@
 #include "base/attr.h"
 
 struct weight weight_of(const float *numbers, size_t rows, size_t cols) {
-  return (struct weight){.rows = rows, .cols = cols, .type = GGML_F32, .bytes = (const unsigned char *)numbers};
+  return (struct weight){.rows = rows,
+                         .cols = cols,
+                         .type = GGML_F32,
+                         .bytes = (const unsigned char *)numbers,
+                         .place = place_host(numbers)};
 }
 
 size_t weight_block(const struct weight *w) {

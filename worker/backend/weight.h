@@ -3,17 +3,19 @@
 #ifndef WORKER_BACKEND_WEIGHT_H
 #define WORKER_BACKEND_WEIGHT_H
 
+#include "worker/backend/place.h"
 #include "worker/file/ggml.h"
 
 struct weight {
   size_t rows, cols; /* out x in of a linear layer */
   enum ggml_type type;
   const unsigned char *bytes; /* rows of whole blocks, one after the other; F32: aligned to float. NULL: no matrix */
+  struct place place;         /* where the backend has these bytes */
   size_t heads; /* the file has the rows of that many heads interleaved: 2j + s of a head of D rows is row s * D/2 + j
                    here (GGUF's q and k of LLaMA); 0: in order */
 };
 
-/* In float, in order; borrowed. */
+/* fp32, in order; borrowed. In host memory. */
 struct weight weight_of(const float *numbers, size_t rows, size_t cols);
 /* Columns that are decoded together: parts begin and end at multiples of it. */
 size_t weight_block(const struct weight *weight);

@@ -136,7 +136,7 @@ static enum status find_member(struct column_facts **out, struct columns *c, con
     return status;
   if (!found) {
     found = &c->items[c->count - 1];
-    found->absent = (struct place_count){c->records - 1, {c->first_line, 1}};
+    found->absent = (struct location_count){c->records - 1, {c->first_line, 1}};
   }
   c->cursor = (size_t)(found - c->items) + 1;
   *out = found;
@@ -183,7 +183,7 @@ bool column_has_chats(const struct column_facts *f) {
 
 /* The first of several counts, as a fault. False when none occurs. */
 static bool missing(struct error *out, const struct column_facts *f, bool absent, bool empty, bool not_text) {
-  const struct place_count *of[] = {&f->absent, &f->empty, &f->not_text}, *first = NULL;
+  const struct location_count *of[] = {&f->absent, &f->empty, &f->not_text}, *first = NULL;
   const bool counts[] = {absent, empty, not_text};
   for (size_t i = 0; i < COUNT_OF(of); i++)
     if (counts[i] && of[i]->count && (!first || of[i]->first.line < first->first.line))
@@ -191,11 +191,11 @@ static bool missing(struct error *out, const struct column_facts *f, bool absent
   if (!first)
     return false;
   if (first == &f->not_text)
-    place_fault(out, first->first, f->name, "%.60s must be a string, not %s", f->name, f->not_text_kind);
+    location_fault(out, first->first, f->name, "%.60s must be a string, not %s", f->name, f->not_text_kind);
   else if (first == &f->absent && !f->null)
-    place_fault(out, first->first, f->name, "no member %.60s", f->name);
+    location_fault(out, first->first, f->name, "no member %.60s", f->name);
   else
-    place_fault(out, first->first, f->name, "%.60s is %s", f->name, first == &f->absent ? "null" : "empty");
+    location_fault(out, first->first, f->name, "%.60s is %s", f->name, first == &f->absent ? "null" : "empty");
   size_t length = strlen(out->text);
   if (first->count > 1)
     snprintf(out->text + length, sizeof out->text - length, " (and so it is in %zu more)", first->count - 1);
@@ -206,7 +206,7 @@ static void put(json_t *object, const char *key, const char *text) {
   json_object_set_new(object, key, json_string(text));
 }
 
-static void put_place(json_t *object, const char *key, struct place place) {
+static void put_location(json_t *object, const char *key, struct location place) {
   char text[64];
   snprintf(text, sizeof text, "line %zu, column %zu", place.line, place.column);
   put(object, key, text);
@@ -230,8 +230,8 @@ static void put_labels(json_t *out, struct column_facts *f) {
     put(out, "label", err.text);
   json_t *facts = json_pack("{s:s}", "kind", labels->kind == LABEL_FLOAT ? "float" : "class");
   if (labels->class_of && labels->class_count == 1) {
-    place_fault(&err, labels->all.first, f->name, "every example has the label %.80s; at least two are needed",
-                labels->items[0].name);
+    location_fault(&err, labels->all.first, f->name, "every example has the label %.80s; at least two are needed",
+                   labels->items[0].name);
     put(out, "one_class", err.text);
   }
   json_object_set_new(out, "labels", facts);
@@ -241,7 +241,7 @@ static json_t *column_json(struct column_facts *f) {
   struct error err;
   json_t *out = json_pack("{s:b}", "first", f->first);
   if (f->given.count)
-    put_place(out, "given", f->given.first);
+    put_location(out, "given", f->given.first);
   if (missing(&err, f, true, true, true))
     put(out, "text", err.text);
   if (missing(&err, f, true, false, true))
@@ -262,7 +262,7 @@ static json_t *column_json(struct column_facts *f) {
   json_t *features = json_object();
   for (size_t i = 0; i < CHAT_FEATURE_COUNT; i++)
     if (f->features[i].count)
-      put_place(features, chat_feature_name((enum chat_feature)i), f->features[i].first);
+      put_location(features, chat_feature_name((enum chat_feature)i), f->features[i].first);
   json_object_set_new(out, "features", features);
   json_object_set_new(out, "chats", json_true());
   return out;
@@ -306,7 +306,7 @@ static bool put_classes(json_t *out, const struct columns *c) {
       continue;
     json_t *classes = json_object();
     for (size_t k = 0; k < class_count(labels); k++)
-      put_place(classes, labels->items[k].name, labels->items[k].place);
+      put_location(classes, labels->items[k].name, labels->items[k].place);
     json_object_set_new(facts, "classes", classes);
     room -= bytes;
   }

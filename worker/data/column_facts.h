@@ -12,23 +12,23 @@ enum { COLUMN_NAME_MAX = 128 }; /* bytes: a job cannot name a column that has mo
 
 struct column_facts {
   const char *name;
-  int index;                   /* in CSV and TSV; -1 */
-  size_t seen;                 /* JSONL: the last record that has it, from 1 */
-  bool first;                  /* given in the first record */
-  struct place_count given;
-  struct place_count absent;   /* null too */
-  bool null;                   /* the first absent one is null */
-  struct place_count empty;
-  struct place_count not_text; /* given, but no string */
-  const char *not_text_kind;   /* of the first: "an integer" */
-  struct error *not_label;     /* the first that no label can be; NULL: none */
-  struct labels labels;        /* while there is none */
-  struct place_count chats;    /* arrays of messages */
-  struct messages_facts turns; /* their sums */
-  struct error *not_chat;      /* the first array that is not one; NULL: none */
-  struct error *unlearnt;      /* the first chat that the assistant says nothing in; NULL: none */
-  struct place_count assistant_first; /* chats that the assistant begins */
-  struct place_count features[CHAT_FEATURE_COUNT]; /* chats that have it */
+  int index;   /* in CSV and TSV; -1 */
+  size_t seen; /* JSONL: the last record that has it, from 1 */
+  bool first;  /* given in the first record */
+  struct location_count given;
+  struct location_count absent; /* null too */
+  bool null;                    /* the first absent one is null */
+  struct location_count empty;
+  struct location_count not_text;        /* given, but no string */
+  const char *not_text_kind;             /* of the first: "an integer" */
+  struct error *not_label;               /* the first that no label can be; NULL: none */
+  struct labels labels;                  /* while there is none */
+  struct location_count chats;           /* arrays of messages */
+  struct messages_facts turns;           /* their sums */
+  struct error *not_chat;                /* the first array that is not one; NULL: none */
+  struct error *unlearnt;                /* the first chat that the assistant says nothing in; NULL: none */
+  struct location_count assistant_first; /* chats that the assistant begins */
+  struct location_count features[CHAT_FEATURE_COUNT]; /* chats that have it */
 };
 
 struct columns {
@@ -36,7 +36,7 @@ struct columns {
   size_t records;
   size_t first_line;
   size_t count;
-  struct column_facts *items;  /* in the header's order, or in order of first occurrence */
+  struct column_facts *items; /* in the header's order, or in order of first occurrence */
   size_t size, cursor;
 };
 

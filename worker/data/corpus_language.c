@@ -308,7 +308,7 @@ static enum status render(struct reader *r, const struct record *record, struct 
   conversation_done(&conversation);
   if (!status)
     return STATUS_OK;
-  struct place place = record_place(record, -1, name);
+  struct location place = record_location(record, -1, name);
   return error_set(err, status, found.param[0] ? found.param : name, "line %zu, column %zu: chat template: %s",
                    place.line, place.column, found.text);
 }
@@ -348,8 +348,7 @@ static enum status read_record(struct reader *r, const struct record *record, st
 }
 
 /* Its lines and columns are the template's, not the data's. */
-static enum status open_template(struct reader *r, const char *model_path, const struct gguf *gguf,
-                                 struct error *err) {
+static enum status open_template(struct reader *r, const char *model_path, const struct gguf *gguf, struct error *err) {
   enum status status = chat_template_open(&r->chat, r->options->chat_template, model_path, gguf, err);
   return status ? error_prefix(err, "chat template") : STATUS_OK;
 }

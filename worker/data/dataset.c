@@ -15,12 +15,12 @@ struct loader {
   struct dataset *out;
   struct records *records;
   const struct dataset_columns *names;
-  int text, pair, label;  /* indexes in CSV and TSV; pair -1: none */
+  int text, pair, label; /* indexes in CSV and TSV; pair -1: none */
   const struct dataset *labels_of;
   struct labels labels;
-  uint32_t *known;        /* of each label, in order of first occurrence: the class of labels_of that it means */
+  uint32_t *known; /* of each label, in order of first occurrence: the class of labels_of that it means */
   size_t known_count, known_size;
-  size_t size;            /* allocated examples */
+  size_t size; /* allocated examples */
 };
 
 static enum status no_memory(struct error *err) {
@@ -42,7 +42,7 @@ static enum status find_column(int *out, const struct records *records, const ch
   if (*out >= 0)
     return STATUS_OK;
   list_columns(all, sizeof all, records);
-  return place_fault(err, (struct place){1, 1}, name, "no column is named %.60s; there are: %s", name, all);
+  return location_fault(err, (struct location){1, 1}, name, "no column is named %.60s; there are: %s", name, all);
 }
 
 static enum status find_columns(struct loader *l, struct error *err) {
@@ -165,8 +165,8 @@ static enum status name_labels(struct dataset *d, size_t count, const struct dat
 static enum status make_classes(struct loader *l, struct error *err) {
   const struct labels *labels = &l->labels;
   if (labels->class_count < 2)
-    return place_fault(err, labels->all.first, l->names->label,
-                       "every example has the label %.80s; at least two are needed", labels->items[0].name);
+    return location_fault(err, labels->all.first, l->names->label,
+                          "every example has the label %.80s; at least two are needed", labels->items[0].name);
   l->out->numbered = labels->numbered;
   for (size_t i = 0; i < l->out->count; i++)
     l->out->examples[i].label = labels->class_of[l->out->examples[i].label];

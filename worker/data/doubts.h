@@ -15,18 +15,18 @@ struct doubts_text {
 
 struct doubts {
   const struct records *records;
-  uint64_t *seen;                 /* hashes of records; 0: free */
+  uint64_t *seen; /* hashes of records; 0: free */
   size_t seen_count;
-  size_t repeated;                /* records that are equal to an earlier one */
+  size_t repeated; /* records that are equal to an earlier one */
   struct doubts_text *texts;
   size_t text_count;
-  struct place_count relabelled;  /* texts that had another label before */
-  uint32_t relabelled_line;       /* where the first of them was before */
-  struct place_count header;      /* records that are the header again */
-  struct place_count quoted;      /* fields of TSV in quotes */
-  struct place_count blank;       /* texts of which nothing is to be seen */
+  struct location_count relabelled; /* texts that had another label before */
+  uint32_t relabelled_line;         /* where the first of them was before */
+  struct location_count header;     /* records that are the header again */
+  struct location_count quoted;     /* fields of TSV in quotes */
+  struct location_count blank;      /* texts of which nothing is to be seen */
   char blank_name[64];
-  struct place_count control;     /* texts with a word that tokenizers take for a special token */
+  struct location_count control; /* texts with a word that tokenizers take for a special token */
   char control_name[64], control_word[64];
 };
 

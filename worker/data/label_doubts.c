@@ -22,7 +22,7 @@ void label_doubt(json_t *list, const char *format, ...) {
     json_array_append_new(list, json_string(text));
 }
 
-const char *label_doubt_more(char out[64], const struct place_count *of) {
+const char *label_doubt_more(char out[64], const struct location_count *of) {
   out[0] = '\0';
   if (of->count > 1)
     snprintf(out, 64, " (and so are %zu more)", of->count - 1);
@@ -32,7 +32,7 @@ const char *label_doubt_more(char out[64], const struct place_count *of) {
 /* --- a few words among numbers -------------------------------------------------------------------- */
 
 static const char *first_word(const struct labels *labels) {
-  struct place first = labels->of_form[LABEL_WORD].first;
+  struct location first = labels->of_form[LABEL_WORD].first;
   for (size_t i = 0; i < labels->count; i++)
     if (labels->items[i].place.line == first.line && labels->items[i].place.column == first.column)
       return labels->items[i].name;
@@ -41,14 +41,15 @@ static const char *first_word(const struct labels *labels) {
 
 /* One word makes names of all numbers: in a table nothing else tells which was meant. */
 static void doubt_words(json_t *list, const struct labels *labels, const char *name) {
-  const struct place_count *words = &labels->of_form[LABEL_WORD];
+  const struct location_count *words = &labels->of_form[LABEL_WORD];
   size_t numbers = labels->of_form[LABEL_WHOLE].count + labels->of_form[LABEL_FRACTION].count;
   if (labels->bare.count || words->count == 0 || numbers < 4 || words->count > numbers / 4)
     return;
   char more[64];
-  label_doubt(list, "line %zu, column %zu: %.60s is \"%.60s\"%s, but %zu others are numbers: with it, they are names "
-              "of classes", words->first.line, words->first.column, name, first_word(labels),
-              label_doubt_more(more, words), numbers);
+  label_doubt(list,
+              "line %zu, column %zu: %.60s is \"%.60s\"%s, but %zu others are numbers: with it, they are names "
+              "of classes",
+              words->first.line, words->first.column, name, first_word(labels), label_doubt_more(more, words), numbers);
 }
 
 /* --- numbers that became classes ------------------------------------------------------------------ */
@@ -58,15 +59,20 @@ static void doubt_numbers(json_t *list, const struct labels *labels, const char 
   if (labels->kind != LABEL_CLASS || words || labels->class_count < 2)
     return;
   if (!labels->by_value && fractions)
-    label_doubt(list, "each %.60s is a number in quotes: they are names of %zu classes; dataset.problem_type "
-                "\"regression\" learns them as numbers", name, labels->class_count);
+    label_doubt(list,
+                "each %.60s is a number in quotes: they are names of %zu classes; dataset.problem_type "
+                "\"regression\" learns them as numbers",
+                name, labels->class_count);
   else if (labels->by_value && !fractions && labels->decimals.count)
-    label_doubt(list, "line %zu, column %zu: %.60s is written as a fraction, but all are whole: they are %zu classes; "
-                "dataset.problem_type \"regression\" learns them as numbers", labels->decimals.first.line,
-                labels->decimals.first.column, name, labels->class_count);
+    label_doubt(list,
+                "line %zu, column %zu: %.60s is written as a fraction, but all are whole: they are %zu classes; "
+                "dataset.problem_type \"regression\" learns them as numbers",
+                labels->decimals.first.line, labels->decimals.first.column, name, labels->class_count);
   else if (labels->by_value && labels->class_count > MANY_CLASSES && !labels->numbered)
-    label_doubt(list, "%.60s is one of %zu different numbers: each is a class of its own; dataset.problem_type "
-                "\"regression\" learns them as numbers", name, labels->class_count);
+    label_doubt(list,
+                "%.60s is one of %zu different numbers: each is a class of its own; dataset.problem_type "
+                "\"regression\" learns them as numbers",
+                name, labels->class_count);
 }
 
 /* --- names that look alike ------------------------------------------------------------------------ */
@@ -118,9 +124,10 @@ static void tell_alike(json_t *list, const struct folded *folded, size_t count, 
       continue;
     if (told++ == ALIKE_MAX)
       return;
-    label_doubt(list, "line %zu, column %zu: %.60s is \"%.60s\", on line %zu \"%.60s\": two classes that differ in "
-                "case, blanks or Unicode form alone", b->place.line, b->place.column, name, b->name, a->place.line,
-                a->name);
+    label_doubt(list,
+                "line %zu, column %zu: %.60s is \"%.60s\", on line %zu \"%.60s\": two classes that differ in "
+                "case, blanks or Unicode form alone",
+                b->place.line, b->place.column, name, b->name, a->place.line, a->name);
   }
 }
 

@@ -12,7 +12,7 @@
 void label_doubts_tell(json_t *list, const struct labels *labels, const char *name);
 
 /* " (and so are N more)", or "" where it is the only one. */
-const char *label_doubt_more(char out[64], const struct place_count *of);
+const char *label_doubt_more(char out[64], const struct location_count *of);
 /* Adds a sentence. */
 void label_doubt(json_t *list, const char *format, ...) PRINTF(2, 3);
 

@@ -67,7 +67,7 @@ enum status label_read(struct label_value *out, const struct record *record, int
 
 /* --- all of them ---------------------------------------------------------------------------------- */
 
-static void count(struct place_count *of, struct place place) {
+static void count(struct location_count *of, struct location place) {
   if (of->count++ == 0)
     of->first = place;
 }
@@ -77,7 +77,7 @@ static enum status no_memory(struct error *err) {
 }
 
 static enum status insert(struct labels *labels, const char *name, size_t length, const struct label_number *number,
-                          struct place place, struct error *err) {
+                          struct location place, struct error *err) {
   struct label_item *items = grow(labels->items, &labels->size, labels->count + 1, sizeof *items);
   if (!items)
     return no_memory(err);
@@ -93,11 +93,11 @@ static enum status insert(struct labels *labels, const char *name, size_t length
 /* Places cost a look through the line, so only the first of each kind is asked for. */
 static void count_forms(struct labels *labels, const struct label_value *value, const struct record *record, int column,
                         const char *name) {
-  struct place_count *form = &labels->of_form[value->number.form];
-  struct place_count *json = record->object ? value->quoted ? &labels->quoted : &labels->bare : NULL;
+  struct location_count *form = &labels->of_form[value->number.form];
+  struct location_count *json = record->object ? value->quoted ? &labels->quoted : &labels->bare : NULL;
   bool is_first = labels->all.count == 0 || form->count == 0 || (json && json->count == 0) ||
                   (value->decimal && labels->decimals.count == 0);
-  struct place place = is_first ? record_place(record, column, name) : (struct place){0};
+  struct location place = is_first ? record_location(record, column, name) : (struct location){0};
   count(&labels->all, place);
   count(form, place);
   if (json)
@@ -124,11 +124,11 @@ enum status labels_add(struct labels *labels, uint32_t *index, const struct labe
     return STATUS_OK;
   }
   if (labels->count >= labels->max) {
-    count(&labels->overflow, labels->overflow.count ? (struct place){0} : record_place(record, column, name));
+    count(&labels->overflow, labels->overflow.count ? (struct location){0} : record_location(record, column, name));
     return STATUS_OK;
   }
   *index = (uint32_t)labels->count;
-  return insert(labels, text, length, &value->number, record_place(record, column, name), err);
+  return insert(labels, text, length, &value->number, record_location(record, column, name), err);
 }
 
 /* --- what they are -------------------------------------------------------------------------------- */
@@ -144,24 +144,24 @@ static int by_name(const void *a, const void *b) {
 }
 
 /* "x" of the item that first occurred at a place. */
-static const char *name_at(const struct labels *labels, struct place place) {
+static const char *name_at(const struct labels *labels, struct location place) {
   for (size_t i = 0; i < labels->count; i++)
     if (labels->items[i].place.line == place.line && labels->items[i].place.column == place.column)
       return labels->items[i].name;
   return "it";
 }
 
-static bool before(struct place a, struct place b) {
+static bool before(struct location a, struct location b) {
   return a.line < b.line;
 }
 
 static enum status mixed(const struct labels *labels, const char *name, struct error *err) {
-  struct place word = labels->of_form[LABEL_WORD].first, number = labels->bare.first;
+  struct location word = labels->of_form[LABEL_WORD].first, number = labels->bare.first;
   if (before(word, number))
-    return place_fault(err, number, name, "%.60s is a number, but on line %zu it is \"%.60s\"", name, word.line,
-                       name_at(labels, word));
-  return place_fault(err, word, name, "%.60s is \"%.60s\", but on line %zu it is a number", name,
-                     name_at(labels, word), number.line);
+    return location_fault(err, number, name, "%.60s is a number, but on line %zu it is \"%.60s\"", name, word.line,
+                          name_at(labels, word));
+  return location_fault(err, word, name, "%.60s is \"%.60s\", but on line %zu it is a number", name,
+                        name_at(labels, word), number.line);
 }
 
 /* Equal numbers become one class, whose name is the number's own. */
@@ -189,7 +189,7 @@ static bool merge_numbers(struct labels *labels) {
 
 static enum status make_classes(struct labels *labels, const char *name, struct error *err) {
   if (labels->overflow.count)
-    return place_fault(err, labels->overflow.first, name, "more than %zu different labels", labels->max);
+    return location_fault(err, labels->overflow.first, name, "more than %zu different labels", labels->max);
   labels->class_of = calloc(labels->count + 1, sizeof *labels->class_of);
   if (!labels->class_of)
     return no_memory(err);
@@ -204,13 +204,13 @@ static enum status make_classes(struct labels *labels, const char *name, struct 
 }
 
 enum status labels_settle(struct labels *labels, enum problem_type wanted, const char *name, struct error *err) {
-  const struct place_count *words = &labels->of_form[LABEL_WORD];
+  const struct location_count *words = &labels->of_form[LABEL_WORD];
   bool named = words->count > 0 || (labels->quoted.count > 0 && labels->bare.count == 0);
   if (words->count && labels->bare.count)
     return mixed(labels, name, err);
   if (wanted == PROBLEM_REGRESSION && words->count)
-    return place_fault(err, words->first, name, "%.60s is \"%.60s\", not a number: a regression cannot learn it", name,
-                       name_at(labels, words->first));
+    return location_fault(err, words->first, name, "%.60s is \"%.60s\", not a number: a regression cannot learn it",
+                          name, name_at(labels, words->first));
   bool fractions = labels->of_form[LABEL_FRACTION].count > 0;
   labels->by_value = !named;
   labels->kind =

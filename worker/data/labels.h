@@ -17,16 +17,16 @@
 enum { LABELS_MAX = 65536, LABEL_BYTES_MAX = 256 };
 
 enum label_kind {
-  LABEL_CLASS,  /* one of several classes */
-  LABEL_FLOAT,  /* a finite number */
+  LABEL_CLASS, /* one of several classes */
+  LABEL_FLOAT, /* a finite number */
 };
 
 /* One label as a record has it. */
 struct label_value {
   struct label_number number;
-  bool decimal;          /* a whole number that is written as a fraction: 1.0 */
-  bool quoted;           /* a JSON string or boolean: the file says that it is a name */
-  const char *text;      /* CSV, TSV, strings and booleans: borrowed from the record; NULL for JSON's numbers */
+  bool decimal;     /* a whole number that is written as a fraction: 1.0 */
+  bool quoted;      /* a JSON string or boolean: the file says that it is a name */
+  const char *text; /* CSV, TSV, strings and booleans: borrowed from the record; NULL for JSON's numbers */
   size_t length;
 };
 
@@ -35,25 +35,25 @@ struct label_item {
   const char *name;
   struct label_number number;
   uint32_t index;        /* in order of first occurrence: what labels_add returned */
-  struct place place;    /* of the first occurrence */
+  struct location place; /* of the first occurrence */
 };
 
 struct labels {
   struct arena arena;
-  struct trie trie;      /* name -> index */
+  struct trie trie; /* name -> index */
   uint32_t root;
   size_t count, size, max;
   struct label_item *items;
-  struct place_count all, of_form[LABEL_FORM_COUNT];
-  struct place_count decimals;
-  struct place_count quoted, bare;  /* of JSON: strings and booleans; numbers */
-  struct place_count overflow;      /* labels that are not among the items, of which there are max */
+  struct location_count all, of_form[LABEL_FORM_COUNT];
+  struct location_count decimals;
+  struct location_count quoted, bare; /* of JSON: strings and booleans; numbers */
+  struct location_count overflow;     /* labels that are not among the items, of which there are max */
   /* From here on set by labels_settle. */
   enum label_kind kind;
-  bool by_value;         /* classes are numbers, in their order; else names in bytewise order */
-  bool numbered;         /* classes are 0, 1, 2, ... */
-  size_t class_count;    /* items[0..class_count) are the classes then */
-  uint32_t *class_of;    /* [count] of each index */
+  bool by_value;      /* classes are numbers, in their order; else names in bytewise order */
+  bool numbered;      /* classes are 0, 1, 2, ... */
+  size_t class_count; /* items[0..class_count) are the classes then */
+  uint32_t *class_of; /* [count] of each index */
 };
 
 /* At most `max` different labels are kept. False when memory runs out; labels_done may be called then too. */

@@ -43,12 +43,12 @@ static size_t json_column(const char *text, size_t length, const char *field) {
   return 1;
 }
 
-struct place record_place(const struct record *record, int column, const char *field) {
+struct location record_location(const struct record *record, int column, const char *field) {
   if (record->object)
-    return (struct place){record->line, json_column(record->raw, record->raw_length, field)};
+    return (struct location){record->line, json_column(record->raw, record->raw_length, field)};
   if (column >= 0)
-    return (struct place){record->values[column].line, record->values[column].column};
-  return (struct place){record->line, 1};
+    return (struct location){record->values[column].line, record->values[column].column};
+  return (struct location){record->line, 1};
 }
 
 bool record_given(const struct record *record, int column, const char *name) {
@@ -67,9 +67,9 @@ const char *record_text(size_t *length, const struct record *record, int column,
   return record->object ? json_string_value(value) : record->values[column].text;
 }
 
-void record_count(struct place_count *of, const struct record *record, int column, const char *field) {
+void record_count(struct location_count *of, const struct record *record, int column, const char *field) {
   if (of->count++ == 0)
-    of->first = record_place(record, column, field);
+    of->first = record_location(record, column, field);
 }
 
 enum status record_missing(struct error *err, const struct record *record, int column, const char *name) {
@@ -79,7 +79,7 @@ enum status record_missing(struct error *err, const struct record *record, int c
   return record_fault(err, record, column, name, "%.60s is %s", name, json_is_null(value) ? "null" : "empty");
 }
 
-enum status place_fault(struct error *err, struct place place, const char *field, const char *format, ...) {
+enum status location_fault(struct error *err, struct location place, const char *field, const char *format, ...) {
   va_list args;
   va_start(args, format);
   fault_at(err, place.line, place.column, field, format, args);
@@ -89,7 +89,7 @@ enum status place_fault(struct error *err, struct place place, const char *field
 
 enum status record_fault(struct error *err, const struct record *record, int column, const char *field,
                          const char *format, ...) {
-  struct place place = record_place(record, column, field);
+  struct location place = record_location(record, column, field);
   va_list args;
   va_start(args, format);
   fault_at(err, place.line, place.column, field, format, args);

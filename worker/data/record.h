@@ -10,40 +10,40 @@
 #include "base/error.h"
 
 /* Both from 1; the column counts characters. */
-struct place {
+struct location {
   size_t line, column;
 };
 
 /* How often something occurs, and where first. */
-struct place_count {
+struct location_count {
   size_t count;
-  struct place first;
+  struct location first;
 };
 
 /* A field of a CSV or TSV record. */
 struct record_value {
-  const char *text;  /* unquoted, NUL-terminated */
+  const char *text; /* unquoted, NUL-terminated */
   size_t length;
-  size_t line;       /* where it begins */
+  size_t line; /* where it begins */
   size_t column;
 };
 
 /* Valid until the next call of records_next. */
 struct record {
-  size_t line;                        /* where it begins, from 1 */
-  const json_t *object;               /* JSONL; NULL otherwise */
-  size_t count;                       /* CSV, TSV: as many as columns */
+  size_t line;          /* where it begins, from 1 */
+  const json_t *object; /* JSONL; NULL otherwise */
+  size_t count;         /* CSV, TSV: as many as columns */
   const struct record_value *values;
-  const char *raw;                    /* JSONL: the line */
+  const char *raw; /* JSONL: the line */
   size_t raw_length;
 };
 
 /* Where a field is: `column` is its index for CSV and TSV (-1: the record's start) and unused for JSONL,
    where the member `field` is looked up in the line. */
-struct place record_place(const struct record *record, int column, const char *field);
+struct location record_location(const struct record *record, int column, const char *field);
 
 /* Counts an occurrence there. Places cost a look through the line, so only the first is asked for. */
-void record_count(struct place_count *of, const struct record *record, int column, const char *field);
+void record_count(struct location_count *of, const struct record *record, int column, const char *field);
 
 /* Is a value given? null, an empty string or cell, and a member or column that is not there are not: the rule of every
    reader of data. `column` is the index of CSV and TSV, -1 where there is no such column; `name` is JSONL's member. */
@@ -54,7 +54,7 @@ const char *record_text(size_t *length, const struct record *record, int column,
 enum status record_missing(struct error *err, const struct record *record, int column, const char *name) COLD;
 
 /* Sets a fault about a field: "line L, column C: ...". Returns STATUS_DATASET_INVALID. */
-enum status place_fault(struct error *err, struct place place, const char *field, const char *format, ...)
+enum status location_fault(struct error *err, struct location place, const char *field, const char *format, ...)
     PRINTF(4, 5) COLD;
 enum status record_fault(struct error *err, const struct record *record, int column, const char *field,
                          const char *format, ...) PRINTF(5, 6) COLD;

@@ -20,21 +20,21 @@
 enum { WINDOW_BYTES = 2 * RECORD_BYTES_MAX, CHUNK_BYTES = 1 << 16, NAMES_MAX = 1 << 20 };
 
 struct records {
-  int fd;               /* -1: from memory, or read to its end */
-  char *owned;          /* the window of a file */
+  int fd;      /* -1: from memory, or read to its end */
+  char *owned; /* the window of a file */
   const char *window;
-  size_t start, end;    /* the unread part of the window */
+  size_t start, end; /* the unread part of the window */
   enum record_format format;
-  char delimiter;       /* of CSV and TSV */
-  size_t line;          /* of window[start] */
+  char delimiter; /* of CSV and TSV */
+  size_t line;    /* of window[start] */
   size_t blank;
   uint64_t consumed;
-  bool any;             /* a record was found */
-  struct arena arena;   /* of the header's names */
+  bool any;           /* a record was found */
+  struct arena arena; /* of the header's names */
   size_t column_count;
   const char **columns;
-  json_t *object;       /* of the current JSON line */
-  struct str text;      /* fields of the current record, each ended by a NUL */
+  json_t *object;  /* of the current JSON line */
+  struct str text; /* fields of the current record, each ended by a NUL */
   struct record record;
   struct record_value values[RECORD_COLUMNS_MAX];
 };
@@ -97,13 +97,13 @@ static enum status fault(struct error *err, const struct records *r, size_t offs
     PRINTF(4, 5);
 static enum status fault(struct error *err, const struct records *r, size_t offset, const char *format, ...) {
   char what[400];
-  struct place place;
+  struct location place;
   place.line = position(&place.column, r, offset);
   va_list args;
   va_start(args, format);
   vsnprintf(what, sizeof what, format, args);
   va_end(args);
-  return place_fault(err, place, NULL, "%s", what);
+  return location_fault(err, place, NULL, "%s", what);
 }
 
 /* --- the window ----------------------------------------------------------------------------------- */
@@ -226,7 +226,8 @@ static enum status read_field(struct records *r, size_t *at, size_t length, stru
       size_t column, line = position(&column, r, *at);
       return fault(err, r, i,
                    "text after a closing quote, which was opened at line %zu, column %zu (a quote inside a quoted "
-                   "field is written twice)", line, column);
+                   "field is written twice)",
+                   line, column);
     }
   } else {
     while (i < length && text[i] != delimiter) {
@@ -351,7 +352,7 @@ static enum status read_json(struct records *r, size_t length, struct error *err
   if (status && r->start + length < r->end && goes_on(text, length))
     return fault(err, r, first,
                  "the object goes on in the next line; JSON Lines has one object a line (jq -c . makes it so)");
-  if (status) {  /* "line 1, column C: what" of the line becomes that of the file */
+  if (status) { /* "line 1, column C: what" of the line becomes that of the file */
     const char *place = strchr(why.text, ',');
     return error_set(err, STATUS_DATASET_INVALID, NULL, "line %zu%s", r->line, place ? place : why.text);
   }
@@ -371,8 +372,11 @@ static bool format_of_name(enum record_format *out, const char *filename) {
   static const struct {
     const char *extension;
     enum record_format format;
-  } known[] = {{".jsonl", RECORD_JSONL}, {".ndjson", RECORD_JSONL}, {".json", RECORD_JSONL},
-               {".csv", RECORD_CSV},     {".tsv", RECORD_TSV}};
+  } known[] = {{".jsonl", RECORD_JSONL},
+               {".ndjson", RECORD_JSONL},
+               {".json", RECORD_JSONL},
+               {".csv", RECORD_CSV},
+               {".tsv", RECORD_TSV}};
   const char *dot = filename ? strrchr(filename, '.') : NULL;
   for (size_t i = 0; dot && i < COUNT_OF(known); i++)
     if (strcasecmp(dot, known[i].extension) == 0) {

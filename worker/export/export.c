@@ -63,19 +63,19 @@ enum status export_numbers(float *out, const struct export *e, const char *name,
     const struct adapter *adapter = adapter_of(m->adapters, m->adapter_count, l);
     if (is_of(name, l->name, "weight") && (adapter || l->trained_weight)) {
       if (adapter)
-        adapter->ops->merge(adapter, m->backend->kernels, out);
+        adapter->ops->merge(adapter, m->backend, out);
       else
-        weight_read(out, &l->weight);
+        memcpy(out, l->trained_weight->data, l->out * l->in * sizeof *out);
       return STATUS_OK;
     }
     if (l->trained_bias && is_of(name, l->name, "bias")) {
-      memcpy(out, l->bias, l->out * sizeof *out);
+      memcpy(out, l->trained_bias->data, l->out * sizeof *out);
       return STATUS_OK;
     }
   }
   for (size_t i = 0; i < m->norm_count; i++)
     if (m->norms[i].norm->trained_bias && is_of(name, m->norms[i].name, "bias")) {
-      memcpy(out, m->norms[i].norm->bias, m->norms[i].norm->channels * sizeof *out);
+      memcpy(out, m->norms[i].norm->trained_bias->data, m->norms[i].norm->channels * sizeof *out);
       return STATUS_OK;
     }
   return checkpoint_read(out, &m->checkpoint, name, err);

@@ -1,6 +1,7 @@
 #include "worker/export/finished.h"
 
-#include "worker/adapter/peft.h"
+#include "worker/peft/peft.h"
+#include "worker/device.h"
 #include "worker/export/export.h"
 
 static enum status write(const struct task *task, struct model *model, struct report *report, struct error *err) {
@@ -22,7 +23,7 @@ enum status finished_export(const struct task *task, struct report *report, stru
   arena_init(&arena, (size_t)64 << 20);
   report_data(report, EVENT_PROGRESS, "", json_pack("{s:s}", "phase", "export"));
   enum status status = peft_classes(&classes, task->start, &arena, err);
-  status = status ? status : backend_open(&backend, (int)task->threads, NULL, err);
+  status = status ? status : device_open(&backend, NULL, (int)task->threads, err);
   status = status ? status : model_open(&model, task->model_dir, classes.count, seed, &backend, err);
   model.label_names = status ? NULL : classes.names;
   status = status ? status : model_adapt_again(&model, &task->spec.adapter, seed, err);

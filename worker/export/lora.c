@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/file.h"
-#include "worker/adapter/peft.h"
+#include "worker/peft/peft.h"
 
 enum status lora_rank(size_t *out, const struct export *e, struct error *err) {
   const struct model *m = e->model;
@@ -25,7 +25,7 @@ enum status lora_factors(struct lora_factors *out, const struct export *e, const
   out->B = calloc(a->rank * a->linear->out, sizeof *out->B);
   if (!out->A || !out->B)
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the LoRA of %s", a->linear->name);
-  a->ops->low_rank(a, e->model->backend->kernels, out->A, out->B);
+  a->ops->low_rank(a, e->model->backend, out->A, out->B);
   return STATUS_OK;
 }
 

@@ -67,7 +67,7 @@ static bool add_made(struct plan *p, const struct linear *l) {
     if (strcmp(p->tensors[i].name, weight) == 0)
       return true;
   ok = ok && add(p, weight, NULL, l->trained_weight->data, 2, shape);
-  return ok && (!l->bias || add(p, bias, NULL, l->bias, 1, shape));
+  return ok && (!l->trained_bias || add(p, bias, NULL, l->trained_bias->data, 1, shape));
 }
 
 /* Is a head of the base's file that was replaced. */

@@ -6,7 +6,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "worker/adapter/peft.h"
+#include "worker/peft/peft.h"
 #include "worker/export/export.h"
 #include "worker/file/tar.h"
 
@@ -81,7 +81,7 @@ static json_t *describe_file(const struct task_file *file, struct error *err) {
 
 /* What computed: the results' last bits depend on it, but not on the threads. */
 static json_t *describe_engine(const struct backend *b) {
-  return json_pack("{s:s s:s s:i}", "isa", backend_isa(b), "matmul", job_matmul_names[b->matmul], "threads",
+  return json_pack("{s:s s:s s:i}", "isa", b->ops->processor(b), "matmul", job_matmul_names[b->matmul], "threads",
                    pool_threads(b->pool));
 }
 

@@ -17,8 +17,8 @@ struct layer {
 struct bert {
   size_t hidden, heads, intermediate, layer_count;
   double hidden_dropout, attention_dropout, classifier_dropout, epsilon;
-  struct weight words;
-  const float *positions, *types;
+  struct weight token_embedding;
+  struct place position_embedding, token_type_embedding;
   struct norm embedding_norm;
   struct layer *layers;
   struct linear pooler, classifier;
@@ -72,7 +72,8 @@ static enum status read_kind(const struct model *m, struct error *err) {
   if (decoder || cross)
     return error_set(err, STATUS_MODEL_INVALID, "model",
                      "config.json: %s is true: BERT is supported as an encoder only, in which each token sees all "
-                     "others", decoder ? "is_decoder" : "add_cross_attention");
+                     "others",
+                     decoder ? "is_decoder" : "add_cross_attention");
   return STATUS_OK;
 }
 
@@ -123,9 +124,12 @@ static enum status load(struct model *m, uint64_t seed, struct error *err) {
     return s;
   size_t C = b->hidden;
   s = load_size(&m->token_types, m, "type_vocab_size", 2, 256, err);
-  s = s ? s : load_matrix(&b->words, m, PREFIX, "embeddings.word_embeddings.weight", m->vocabulary, C, err);
-  s = s ? s : load_floats(&b->positions, m, PREFIX, "embeddings.position_embeddings.weight", m->positions, C, err);
-  s = s ? s : load_floats(&b->types, m, PREFIX, "embeddings.token_type_embeddings.weight", m->token_types, C, err);
+  s = s ? s : load_matrix(&b->token_embedding, m, PREFIX, "embeddings.word_embeddings.weight", m->vocabulary, C, err);
+  s = s ? s
+        : load_floats(&b->position_embedding, m, PREFIX, "embeddings.position_embeddings.weight", m->positions, C, err);
+  s = s ? s
+        : load_floats(&b->token_type_embedding, m, PREFIX, "embeddings.token_type_embeddings.weight", m->token_types, C,
+                      err);
   s = s ? s : load_norm(m, &b->embedding_norm, PREFIX, "embeddings.LayerNorm", C, b->epsilon, true, err);
   b->layers = arena_array(&m->arena, b->layer_count, sizeof *b->layers);
   m->blocks = b->layer_count;
@@ -140,13 +144,14 @@ static struct tensor *forward(struct tape *tape, const struct model *m, const st
   const struct bert *b = m->state;
   float scale = 1.0f / sqrtf((float)(b->hidden / b->heads));
   struct dropout d = op_next_dropout(tape, b->hidden_dropout);
-  struct tensor *x = op_embeddings(tape, sequences, &b->words, b->positions, b->types);
+  struct tensor *x =
+      op_embeddings(tape, sequences, &b->token_embedding, b->position_embedding, b->token_type_embedding);
   x = op_dropout(tape, op_layernorm(tape, x, &b->embedding_norm), &d);
   for (size_t i = 0; i < b->layer_count; i++) {
     const struct layer *l = &b->layers[i];
-    enum sequence_rows rows = i + 1 < b->layer_count ? ROWS_ALL : ROWS_FIRST; /* the pooler reads no others */
-    tape_block_begin(tape, i);
-    struct tensor *own = op_rows(tape, x, sequences, rows);
+    enum pooling rows = i + 1 < b->layer_count ? POOLING_NONE : POOLING_CLS; /* the pooler reads no others */
+    tape_segment_begin(tape, i);
+    struct tensor *own = op_pooling(tape, x, sequences, rows);
     struct tensor *q = op_linear(tape, own, &l->query);
     struct tensor *k = op_linear(tape, x, &l->key);
     struct tensor *v = op_linear(tape, x, &l->value);
@@ -158,7 +163,7 @@ static struct tensor *forward(struct tape *tape, const struct model *m, const st
     struct tensor *h = op_gelu(tape, op_linear(tape, x, &l->intermediate));
     d = op_next_dropout(tape, b->hidden_dropout);
     x = op_residual_layernorm(tape, op_linear(tape, h, &l->output), x, &l->output_norm, &d);
-    tape_block_end(tape);
+    tape_segment_end(tape);
   }
   x = op_tanh(tape, op_linear(tape, x, &b->pooler));
   d = op_next_dropout(tape, b->classifier_dropout);

@@ -225,10 +225,10 @@ static enum status translate_special_tokens(struct translation *t, struct error 
 }
 
 static enum status translate_tensors(struct translation *t, struct error *err) {
-  const struct gguf_tensor *words = gguf_find_tensor(t->gguf, "token_embd.weight");
-  if (!words || words->rank != 2)
+  const struct gguf_tensor *embedding = gguf_find_tensor(t->gguf, "token_embd.weight");
+  if (!embedding || embedding->rank != 2)
     return error_set(err, STATUS_MODEL_INVALID, NULL, "has no matrix token_embd.weight");
-  set_integer(t, "vocab_size", (uint64_t)words->shape[0]);
+  set_integer(t, "vocab_size", (uint64_t)embedding->shape[0]);
   set(t, "tie_word_embeddings", json_boolean(!gguf_find_tensor(t->gguf, "output.weight")));
   if (t->architecture->bias_is_member)
     set(t, "attention_bias", json_boolean(gguf_find_tensor(t->gguf, "blk.0.attn_q.bias") != NULL));

@@ -23,7 +23,7 @@ struct llama {
   double epsilon, attention_dropout;
   enum load_bias qkv_bias, o_bias, mlp_bias;
   bool head_norms;
-  struct weight words;
+  struct weight token_embedding;
   struct layer *layers;
   struct norm norm;
   struct linear head; /* lm_head or score */
@@ -86,7 +86,8 @@ static enum status read_sizes(struct llama *l, struct model *m, struct error *er
 static enum status refuse_bias(const struct model *m, const char *member, struct error *err) {
   return error_set(err, STATUS_MODEL_INVALID, "model",
                    "config.json: %s is true, but a %s model has no such biases; set it to false, or name the "
-                   "model_type whose biases these are", member, m->ops->model_type);
+                   "model_type whose biases these are",
+                   member, m->ops->model_type);
 }
 
 static enum status read_kind(struct llama *l, struct model *m, struct error *err) {
@@ -187,14 +188,14 @@ static enum status load_layer(struct model *m, size_t i, struct error *err) {
   return s ? s : layer_linear(m, &y->down, i, "mlp.down_proj", F, C, l->mlp_bias, err);
 }
 
-/* The table of words, which a tied model's file may have under lm_head's name alone. */
-static enum status load_words(struct model *m, struct error *err) {
+/* The token embedding, which a tied model's file may have under lm_head's name alone. */
+static enum status load_token_embedding(struct model *m, struct error *err) {
   struct llama *l = m->state;
   bool tied;
   enum status s = load_bool(&tied, m, "tie_word_embeddings", false, err);
   bool other = m->language && tied && !load_has(m, PREFIX, "embed_tokens.weight") && load_has(m, "", "lm_head.weight");
   return s ? s
-           : load_matrix(&l->words, m, other ? "" : PREFIX, other ? "lm_head.weight" : "embed_tokens.weight",
+           : load_matrix(&l->token_embedding, m, other ? "" : PREFIX, other ? "lm_head.weight" : "embed_tokens.weight",
                          m->vocabulary, l->hidden, err);
 }
 
@@ -205,7 +206,7 @@ static enum status load_head(struct model *m, uint64_t seed, struct error *err) 
   m->head = &l->head;
   if (m->language) {
     bool tied, own = load_has(m, "", "lm_head.weight");
-    l->head = (struct linear){.name = "lm_head", .in = l->hidden, .out = m->vocabulary, .weight = l->words};
+    l->head = (struct linear){.name = "lm_head", .in = l->hidden, .out = m->vocabulary, .weight = l->token_embedding};
     enum status s = load_bool(&tied, m, "tie_word_embeddings", false, err);
     if (!s && !own && !tied)
       s = error_set(err, STATUS_MODEL_INVALID, "model",
@@ -236,7 +237,7 @@ static enum status load(struct model *m, uint64_t seed, struct error *err) {
   m->blocks = 2 * l->layer_count;
   s = read_windows(l, m, err);
   s = s ? s : rotary_read(&l->rotary_config, m, l->head_size, err);
-  s = s ? s : load_words(m, err);
+  s = s ? s : load_token_embedding(m, err);
   for (size_t i = 0; !s && i < l->layer_count; i++)
     s = load_layer(m, i, err);
   s = s ? s : load_norm(m, &l->norm, PREFIX, "norm", l->hidden, l->epsilon, false, err);
@@ -254,13 +255,13 @@ static enum status reserve(struct model *m, size_t longest, struct error *err) {
 /* --- forward -------------------------------------------------------------------------------------- */
 
 static struct tensor *attend(struct tape *tape, const struct llama *l, const struct layer *y, struct tensor *x,
-                             const struct sequences *sequences, enum sequence_rows rows) {
+                             const struct sequences *sequences, enum pooling rows) {
   struct tensor *q = op_linear(tape, x, &y->q), *k = op_linear(tape, x, &y->k), *v = op_linear(tape, x, &y->v);
   if (l->head_norms) {
     q = op_rmsnorm(tape, q, &y->q_norm);
     k = op_rmsnorm(tape, k, &y->k_norm);
   }
-  q = op_rows(tape, op_rope(tape, q, sequences, &l->rotary), sequences, rows);
+  q = op_pooling(tape, op_rope(tape, q, sequences, &l->rotary), sequences, rows);
   k = op_rope(tape, k, sequences, &l->rotary);
   struct attention how = {.heads = l->heads,
                           .kv_heads = l->kv_heads,
@@ -274,20 +275,20 @@ static struct tensor *attend(struct tape *tape, const struct llama *l, const str
 
 static struct tensor *forward(struct tape *tape, const struct model *m, const struct sequences *sequences) {
   const struct llama *l = m->state;
-  struct tensor *x = op_embeddings(tape, sequences, &l->words, NULL, NULL);
+  struct tensor *x = op_embeddings(tape, sequences, &l->token_embedding, (struct place){0}, (struct place){0});
   for (size_t i = 0; i < l->layer_count; i++) {
     const struct layer *y = &l->layers[i];
     bool scored = !m->language && i + 1 == l->layer_count; /* a classifier's head reads the last row alone */
-    enum sequence_rows rows = scored ? ROWS_LAST : ROWS_ALL;
-    tape_block_begin(tape, l->layer_count + i);
-    struct tensor *own = op_rows(tape, x, sequences, rows);
+    enum pooling rows = scored ? POOLING_LAST : POOLING_NONE;
+    tape_segment_begin(tape, l->layer_count + i);
+    struct tensor *own = op_pooling(tape, x, sequences, rows);
     x = op_add(tape, own, attend(tape, l, y, op_rmsnorm(tape, x, &y->input_norm), sequences, rows));
-    tape_block_end(tape);
-    tape_block_begin(tape, i); /* the wide half first: two products give back more than half of the layer's memory */
+    tape_segment_end(tape);
+    tape_segment_begin(tape, i); /* the wide half first: two products give back more than half of the layer's memory */
     struct tensor *h = op_rmsnorm(tape, x, &y->post_norm);
     h = op_swiglu(tape, op_linear(tape, h, &y->gate), op_linear(tape, h, &y->up));
     x = op_add(tape, x, op_linear(tape, h, &y->down));
-    tape_block_end(tape);
+    tape_segment_end(tape);
   }
   x = op_rmsnorm(tape, x, &l->norm);
   return m->language ? x : op_linear(tape, x, &l->head);

@@ -101,6 +101,10 @@ static enum status convert(const float **out, struct model *m, const struct chec
   return copy ? checkpoint_read(copy, &m->checkpoint, t->name, err) : no_memory(err);
 }
 
+static enum status import_weight(struct model *m, struct weight *w, struct error *err) {
+  return buffers_import(&m->buffers, &w->place, w->bytes, weight_bytes(w), err);
+}
+
 enum status load_matrix(struct weight *out, struct model *m, const char *prefix, const char *name, size_t rows,
                         size_t cols, struct error *err) {
   struct checkpoint_tensor t;
@@ -110,25 +114,27 @@ enum status load_matrix(struct weight *out, struct model *m, const char *prefix,
     return status;
   if (checkpoint_mapped(out, &m->checkpoint, t.name)) {
     m->mapped_bytes += weight_bytes(out);
-    return STATUS_OK;
+    return import_weight(m, out, err);
   }
   status = convert(&copy, m, &t, rows * cols, err);
   *out = weight_of(copy, rows, cols);
-  return status;
+  return status ? status : import_weight(m, out, err);
 }
 
-enum status load_floats(const float **out, struct model *m, const char *prefix, const char *name, size_t rows,
+enum status load_floats(struct place *out, struct model *m, const char *prefix, const char *name, size_t rows,
                         size_t cols, struct error *err) {
   struct checkpoint_tensor t;
   struct weight mapped;
+  const float *numbers = NULL;
+  size_t count = rows * (cols ? cols : 1);
   enum status status = expect(&t, m, prefix, name, rows, cols, err);
   if (status)
     return status;
-  if (checkpoint_mapped(&mapped, &m->checkpoint, t.name) && mapped.type == GGML_F32 && !mapped.heads) {
-    *out = weight_rows(&mapped, 0, mapped.rows, NULL);
-    return STATUS_OK;
-  }
-  return convert(out, m, &t, rows * (cols ? cols : 1), err);
+  if (checkpoint_mapped(&mapped, &m->checkpoint, t.name) && mapped.type == GGML_F32 && !mapped.heads)
+    numbers = weight_rows(&mapped, 0, mapped.rows, NULL);
+  else
+    status = convert(&numbers, m, &t, count, err);
+  return status ? status : buffers_import(&m->buffers, out, numbers, count * sizeof *numbers, err);
 }
 
 /* --- modules -------------------------------------------------------------------------------------- */
@@ -201,8 +207,9 @@ enum status load_at_random(struct model *m, struct linear *l, const char *name, 
   const float *numbers = NULL;
   enum status status = make_random(&numbers, m, name, l->out, l->in, deviation, seed, err);
   l->weight = weight_of(numbers, l->out, l->in);
-  l->bias = bias ? arena_array(&m->arena, l->out, sizeof(float)) : NULL;
-  return status || !bias || l->bias ? status : no_memory(err);
+  l->bias = (struct place){0};
+  status = status ? status : import_weight(m, &l->weight, err);
+  return status || !bias ? status : buffers_new(&m->buffers, &l->bias, l->out * sizeof(float), err);
 }
 
 enum status load_or_make(struct model *m, struct linear *l, const char *prefix, const char *path, size_t in, size_t out,

@@ -20,8 +20,8 @@ bool load_has(const struct model *model, const char *prefix, const char *name);
 /* The tensor `prefix``name` of that shape where it lies in the file, in the file's type. */
 NODISCARD enum status load_matrix(struct weight *out, struct model *model, const char *prefix, const char *name,
                                   size_t rows, size_t cols, struct error *err);
-/* The same (cols 0: a vector) as floats: mapped, or converted. For small ones. */
-NODISCARD enum status load_floats(const float **out, struct model *model, const char *prefix, const char *name,
+/* The same (cols 0: a vector) as fp32: mapped, or converted. For small ones. */
+NODISCARD enum status load_floats(struct place *out, struct model *model, const char *prefix, const char *name,
                                   size_t rows, size_t cols, struct error *err);
 
 enum load_bias { LOAD_NO_BIAS, LOAD_BIAS, LOAD_BIAS_IF_THERE };

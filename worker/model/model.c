@@ -104,6 +104,8 @@ enum status model_open(struct model *out, const char *path, size_t num_labels, u
   *out = (struct model){.backend = backend, .num_labels = num_labels, .language = num_labels == 0};
   arena_init(&out->arena, SIZE_MAX / 2);
   out->parameters.arena = &out->arena;
+  out->buffers.backend = backend;
+  out->parameters.buffers = &out->buffers;
   enum status status = load(out, path, seed, err);
   if (status)
     model_close(out);
@@ -111,6 +113,7 @@ enum status model_open(struct model *out, const char *path, size_t num_labels, u
 }
 
 void model_close(struct model *m) {
+  buffers_release(&m->buffers);
   checkpoint_close(&m->checkpoint);
   arena_done(&m->arena);
   *m = (struct model){0};
@@ -121,7 +124,7 @@ enum status model_new_head(struct model *m, uint64_t seed, struct error *err) {
   double deviation;
   CHECK(head == m->head);
   enum status status = load_number(&deviation, m, "initializer_range", 0.02, err);
-  return status ? status : load_at_random(m, head, m->ops->head, head->bias != NULL, deviation, seed, err);
+  return status ? status : load_at_random(m, head, m->ops->head, head->bias.buffer != NULL, deviation, seed, err);
 }
 
 struct classes model_classes(const struct model *m) {
@@ -140,12 +143,12 @@ static enum status train(struct parameter **out, struct model *m, const char *mo
 }
 
 static enum status train_vector(struct parameter **out, struct model *m, const char *module, const char *suffix,
-                                const float **from, size_t count, struct error *err) {
+                                struct place *from, size_t count, struct error *err) {
   enum status status = train(out, m, module, suffix, count, 0, err);
   if (status)
     return status;
-  memcpy((*out)->data, *from, count * sizeof **from);
-  *from = (*out)->data;
+  m->backend->ops->read(m->backend, (*out)->data, *from, count * sizeof(float));
+  *from = (*out)->at;
   return STATUS_OK;
 }
 
@@ -155,7 +158,8 @@ static enum status train_module(struct model *m, struct linear *l, struct error 
     return status;
   weight_read(l->trained_weight->data, &l->weight);
   l->weight = weight_of(l->trained_weight->data, l->out, l->in);
-  return l->bias ? train_vector(&l->trained_bias, m, l->name, "bias", &l->bias, l->out, err) : STATUS_OK;
+  l->weight.place = l->trained_weight->at;
+  return l->bias.buffer ? train_vector(&l->trained_bias, m, l->name, "bias", &l->bias, l->out, err) : STATUS_OK;
 }
 
 static enum status train_biases(struct model *m, enum adapter_bias which, struct error *err) {
@@ -163,14 +167,14 @@ static enum status train_biases(struct model *m, enum adapter_bias which, struct
   for (size_t i = 0; which != BIAS_NONE && !status && i < m->linear_count; i++) {
     struct linear *l = m->linears[i];
     bool adapted = l->low_rank || l->rotation;
-    if (!l->bias || l->trained_bias || (which == BIAS_METHOD_ONLY && !adapted))
+    if (!l->bias.buffer || l->trained_bias || (which == BIAS_METHOD_ONLY && !adapted))
       continue;
     const char *suffix = adapted ? "base_layer.bias" : "bias";
     status = train_vector(&l->trained_bias, m, l->name, suffix, &l->bias, l->out, err);
   }
   for (size_t i = 0; which == BIAS_ALL && !status && i < m->norm_count; i++) {
     struct norm *n = m->norms[i].norm;
-    if (n->bias)
+    if (n->bias.buffer)
       status = train_vector(&n->trained_bias, m, m->norms[i].name, "bias", &n->bias, n->channels, err);
   }
   return status;

@@ -19,15 +19,16 @@ struct model {
   void *state;                  /* the architecture's own struct */
   struct checkpoint checkpoint; /* config and weights */
   struct backend *backend;
+  struct buffers buffers;         /* on the backend: what the model has there beside mapped weights */
   bool language;                  /* a causal language model (PEFT's CAUSAL_LM); else a classifier (SEQ_CLS) */
   size_t num_labels;              /* classifiers */
   const char *const *label_names; /* classifiers: [num_labels], borrowed; NULL: LABEL_0, LABEL_1, ... */
-  size_t vocabulary;              /* rows of the word table */
+  size_t vocabulary;              /* rows of the token embedding */
   size_t token_types;             /* rows of the table of token types; 0: there is none */
   size_t positions;               /* longest sequence it can take */
   size_t weight_bytes;            /* of all tensors, as floats */
   size_t mapped_bytes;            /* of the matrices that are used where the files have them */
-  size_t blocks;                  /* orders of tape_block_begin that its forward uses */
+  size_t blocks;                  /* recompute priorities of tape_segment_begin that its forward uses */
   const struct linear
       *head;               /* language: lm_head, always frozen and not among `linears`; classifiers: the last of them */
   struct linear **linears; /* every linear module that can be adapted, in the model's order */

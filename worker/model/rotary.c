@@ -150,6 +150,8 @@ enum status rotary_make(struct rotary *out, struct model *m, const struct rotary
       cosines[p * half + k] = cosf(angle);
       sines[p * half + k] = sinf(angle);
     }
-  *out = (struct rotary){config->head_size, cosines, sines};
-  return STATUS_OK;
+  *out = (struct rotary){.head_size = config->head_size};
+  size_t bytes = positions * half * sizeof *cosines;
+  enum status status = buffers_import(&m->buffers, &out->cos, cosines, bytes, err);
+  return status ? status : buffers_import(&m->buffers, &out->sin, sines, bytes, err);
 }

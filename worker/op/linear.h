@@ -14,14 +14,15 @@
 struct low_rank {
   size_t R;
   float sign;
-  double dropout;     /* of the input of `down` while training */
-  float *down;        /* in x R */
-  float *up_t;        /* R x out */
-  float *up_back;     /* out x R */
-  float *down_back_t; /* R x in */
-  float *grad_down;   /* in x R */
-  float *grad_up;     /* out x R */
-  float *grad_core;   /* R x R */
+  double dropout; /* of the input of `down` while training */
+  /* places of fp32 */
+  struct place down;        /* in x R */
+  struct place up_t;        /* R x out */
+  struct place up_back;     /* out x R */
+  struct place down_back_t; /* R x in */
+  struct place grad_down;   /* in x R */
+  struct place grad_up;     /* out x R */
+  struct place grad_core;   /* R x R */
 };
 
 /* A rotation of the input in blocks of `block` columns, each a row vector times its R_i:
@@ -30,9 +31,10 @@ struct low_rank {
      accumulated  grad_r_i += X_i^T dZ_i,  grad_scale += column sums of dY * (Z W^T)  (over the step) */
 struct rotation {
   size_t block, blocks;
-  float *r, *r_t;            /* blocks x block x block: the R_i, and transposed */
-  float *grad_r;             /* blocks x block x block */
-  float *scale, *grad_scale; /* out; NULL: none */
+  /* places of fp32 */
+  struct place r, r_t;            /* blocks x block x block: the R_i, and transposed */
+  struct place grad_r;            /* blocks x block x block */
+  struct place scale, grad_scale; /* out; nowhere: none */
 };
 
 /* y = x W^T + b, perhaps with an adapter, perhaps with trainable parts. At most one of low_rank and rotation. */
@@ -40,7 +42,7 @@ struct linear {
   const char *name; /* the module's path, "bert.encoder.layer.0.attention.self.query" */
   size_t in, out;
   struct weight weight;                            /* out x in; of `trained_weight` if there is one */
-  const float *bias;                               /* out, or NULL */
+  struct place bias;                               /* fp32 [out], or nowhere */
   struct parameter *trained_weight, *trained_bias; /* NULL: frozen */
   const struct low_rank *low_rank;                 /* of its adapter; NULL: none */
   const struct rotation *rotation;                 /* of its adapter; NULL: none */

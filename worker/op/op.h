@@ -1,21 +1,27 @@
-/* The ops models are written from: each is a forward and a backward in one file. Shapes: N tokens of
-   all sequences of the batch one after the other (no padding), C channels, B sequences, H heads,
-   R adapter rank. Gradients accumulate. */
+/* The ops that models are written from. They check shapes, say what is saved for the backward pass and record
+   themselves on the tape; the backends (worker/backend/) have their bodies. Gradients accumulate.
+
+   Legend: B sequences of a batch, T tokens of one, N tokens of all of them one after the other (no padding);
+   C channels, H heads of D channels; M, N, K the sizes of a matmul (M x K times K x N); R an adapter's rank. */
 #ifndef WORKER_OP_OP_H
 #define WORKER_OP_OP_H
 
+#include "worker/op/dropout.h"
 #include "worker/op/linear.h"
 #include "worker/tensor/tape.h"
 
-/* The sequences of a batch. All arrays belong to the caller and outlive the step. */
+/* The sequences of a batch. Its arrays outlive the step. */
 struct sequences {
-  size_t count;            /* B */
-  size_t tokens;           /* N */
-  size_t longest;          /* tokens of the longest one */
-  const uint32_t *offsets; /* [B + 1]: sequence b is rows offsets[b] .. offsets[b + 1] - 1 */
-  const int32_t *ids;      /* [N] */
-  const uint8_t *types;    /* [N], or NULL: all 0 */
+  size_t count;                /* B */
+  size_t tokens;               /* N */
+  size_t longest;              /* T: tokens of the longest one */
+  struct place cu_seqlens;     /* uint32 [B + 1]: sequence b is rows cu_seqlens[b] .. cu_seqlens[b + 1] - 1 */
+  struct place token_ids;      /* int32 [N] */
+  struct place token_type_ids; /* uint8 [N]; nowhere: all 0 */
 };
+/* The same in host memory. */
+struct sequences sequences_host(size_t count, size_t tokens, size_t longest, const uint32_t *cu_seqlens,
+                                const int32_t *token_ids, const uint8_t *token_type_ids);
 
 /* (N, in) -> (N, out) */
 struct tensor *op_linear(struct tape *tape, struct tensor *x, const struct linear *linear);
@@ -24,14 +30,14 @@ struct tensor *op_linear(struct tape *tape, struct tensor *x, const struct linea
 struct tensor *op_rotate(struct tape *tape, struct tensor *x, const struct rotation *rotation);
 struct tensor *op_scale(struct tape *tape, struct tensor *x, const struct rotation *rotation,
                         const struct linear *linear);
-/* Sum of three frozen tables' rows: words[id] + positions[index in its sequence] + types[type];
-   positions and types, rows of C floats, may be NULL. -> (N, C) */
-struct tensor *op_embeddings(struct tape *tape, const struct sequences *sequences, const struct weight *words,
-                             const float *positions, const float *types);
+/* Sum of three frozen tables' rows: token_embedding[id] + position_embedding[index in its sequence] +
+   token_type_embedding[type]; the last two, rows of C floats, may be nowhere. -> (N, C) */
+struct tensor *op_embeddings(struct tape *tape, const struct sequences *sequences, const struct weight *token_embedding,
+                             struct place position_embedding, struct place token_type_embedding);
 /* LayerNorm over channels. Its bias may be trained (adapter.bias "all"). */
 struct norm {
   size_t channels;
-  const float *weight, *bias; /* RMSNorm has no bias: NULL */
+  struct place weight, bias; /* fp32; RMSNorm has no bias */
   struct parameter *trained_bias;
   float epsilon;
 };
@@ -55,20 +61,21 @@ struct tensor *op_swiglu(struct tape *tape, struct tensor *gate, struct tensor *
    with c + D / 2. Row p of the tables (D / 2 wide) is for the p-th token of a sequence. */
 struct rotary {
   size_t head_size;
-  const float *cos, *sin;
+  struct place cos, sin; /* fp32 */
 };
 struct tensor *op_rope(struct tape *tape, struct tensor *x, const struct sequences *sequences,
                        const struct rotary *rotary);
 
-/* The rows of each sequence, its first or its last: (N, C) -> (N, C), x itself, or (B, C). */
-enum sequence_rows { ROWS_ALL, ROWS_FIRST, ROWS_LAST };
-struct tensor *op_rows(struct tape *tape, struct tensor *x, const struct sequences *sequences, enum sequence_rows rows);
+/* Which rows of a sequence are read: all of them, its first (CLS) or its last: (N, C) -> (N, C), x itself, or (B, C).
+ */
+enum pooling { POOLING_NONE, POOLING_CLS, POOLING_LAST };
+struct tensor *op_pooling(struct tape *tape, struct tensor *x, const struct sequences *sequences, enum pooling pooling);
 
 /* softmax(scale Q K^T) V within each sequence. q: (N, heads * D), or (B, heads * D) -> the same shape;
    k, v: (N, kv_heads * D), where kv_heads divides heads: head h reads k and v of h / (heads / kv_heads). */
 struct attention {
   size_t heads, kv_heads;
-  enum sequence_rows queries; /* the rows that q has */
+  enum pooling queries; /* the rows that q has */
   float scale;
   bool causal;
   size_t window; /* causal: keys a row sees, its own included; 0: all before it */
@@ -77,30 +84,30 @@ struct attention {
 struct tensor *op_attention(struct tape *tape, struct tensor *q, struct tensor *k, struct tensor *v,
                             const struct sequences *sequences, const struct attention *attention);
 
-/* Losses end a tape. *loss receives weight * sum over rows; `weight` is 1 / (examples of the whole
-   optimiser step), so that gradient accumulation equals one large batch. */
-void op_cross_entropy(struct tape *tape, struct tensor *logits, const uint32_t *labels, float weight, double *loss);
-/* logits (B, 1) against targets: squared error. */
-void op_squared_error(struct tape *tape, struct tensor *logits, const float *targets, float weight, double *loss);
+/* Losses end a tape. *loss, there when the backend has synchronised, is weight * sum over rows; `weight` is 1 /
+   (examples of the whole optimiser step), so that gradient accumulation equals one large batch. Targets: uint32 [B]
+   classes. */
+void op_cross_entropy(struct tape *tape, struct tensor *logits, struct place targets, float weight, double *loss);
+/* logits (B, 1) against fp32 [B] targets: squared error. */
+void op_squared_error(struct tape *tape, struct tensor *logits, struct place targets, float weight, double *loss);
 
-/* What a language model says next: softmax cross-entropy of the rows `rows` of x (N, C) through the frozen
+/* What a language model predicts next: softmax cross-entropy of the rows `rows` of x (N, C) through the frozen
    head, a few hundred rows at a time: logits of a whole batch never exist. */
 struct next_tokens {
-  const uint32_t *rows;   /* [count] of x, ascending */
-  const uint32_t *labels; /* [count] ids below head->out */
+  struct place rows;    /* uint32 [count] of x, ascending */
+  struct place targets; /* uint32 [count] ids below head->out */
   size_t count;
 };
 /* *loss as above, summed over `count` rows; *correct (may be NULL) counts the rows whose largest logit is the
-   label's. `tokens` is read when the op runs: a dry run needs its count only. */
+   target's. `tokens` is read when the op runs: a dry run needs its count only. */
 void op_linear_cross_entropy(struct tape *tape, struct tensor *x, const struct linear *head,
                              const struct next_tokens *tokens, float weight, double *loss, size_t *correct);
 
-/* The cross-entropy of one row: log of the sum of exp(logits) minus the label's logit. */
-double op_row_loss(const float *logits, size_t classes, uint32_t label);
+/* log of the sum of exp(x), in double; the cross-entropy of one row on the host: that minus the target's logit. */
+double op_log_sum_exp(const float *x, size_t count);
+double op_row_loss(const float *logits, size_t classes, uint32_t target);
 
-/* A dropout of probability p at a place of the model that no other dropout of the step shares. */
-struct dropout dropout_make(double p, uint64_t seed, uint64_t step, uint32_t site);
-/* The next one of this step: places are numbered in the order in which the model asks. */
+/* The next dropout of this step: places are numbered in the order in which the model asks. */
 struct dropout op_next_dropout(struct tape *tape, double p);
 
 #endif

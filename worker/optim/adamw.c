@@ -3,29 +3,41 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum status adamw_init(struct adamw *adamw, const struct parameter_list *parameters, struct error *err) {
+/* The moments of all parameters lie in one buffer, m and v of each side by side. */
+enum status adamw_init(struct adamw *adamw, const struct parameter_list *parameters, struct backend *backend,
+                       struct error *err) {
   size_t count = parameter_elements(parameters);
+  struct place at = {0};
   adamw->steps = 0;
-  adamw->m = calloc(count + 1, sizeof *adamw->m);
-  adamw->v = calloc(count + 1, sizeof *adamw->v);
-  if (adamw->m && adamw->v)
-    return STATUS_OK;
-  adamw_done(adamw);
-  return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the optimiser's state of %zu parameters", count);
+  adamw->buffers = (struct buffers){.backend = backend};
+  adamw->slice_count = parameters->count;
+  adamw->slices = calloc(parameters->count + 1, sizeof *adamw->slices);
+  enum status status = adamw->slices ? buffers_new(&adamw->buffers, &at, 2 * (count + 1) * sizeof(float), err)
+                                     : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory");
+  if (status) {
+    adamw_done(adamw);
+    return error_prefix(err, "the optimiser's state of %zu parameters", count);
+  }
+  for (size_t i = 0; i < parameters->count; i++) {
+    const struct parameter *p = parameters->item[i];
+    size_t bytes = p->count * sizeof(float);
+    adamw->slices[i] = (struct adamw_slice){
+        .p = p->at, .grad = p->grad_at, .m = at, .v = place_at(at, bytes), .count = p->count, .decay = p->decay};
+    at = place_at(at, 2 * bytes);
+  }
+  return STATUS_OK;
 }
 
 void adamw_done(struct adamw *adamw) {
-  free(adamw->m);
-  free(adamw->v);
-  adamw->m = adamw->v = NULL;
+  buffers_release(&adamw->buffers);
+  free(adamw->slices);
+  adamw->slices = NULL;
+  adamw->slice_count = 0;
 }
 
-enum status adamw_update(struct adamw *adamw, const struct parameter_list *parameters, const struct backend *backend,
-                         double learning_rate, double *norm, struct error *err) {
-  double squares = 0;
-  for (size_t i = 0; i < parameters->count; i++)
-    squares += backend->kernels->sum_squares(parameters->item[i]->grad, parameters->item[i]->count);
-  *norm = sqrt(squares);
+enum status adamw_update(struct adamw *adamw, double learning_rate, double *norm, struct error *err) {
+  struct backend *backend = adamw->buffers.backend;
+  *norm = sqrt(backend->ops->grad_squares(backend, adamw->slices, adamw->slice_count));
   if (!isfinite(*norm))
     return error_set(err, STATUS_NAN_LOSS, NULL, "the gradient stopped being finite at step %lld; lower learning_rate",
                      (long long)adamw->steps + 1);
@@ -33,16 +45,15 @@ enum status adamw_update(struct adamw *adamw, const struct parameter_list *param
   if (adamw->max_grad_norm > 0 && adamw->max_grad_norm < *norm + 1e-6)
     clip = adamw->max_grad_norm / (*norm + 1e-6);
   adamw->steps++;
-  double step_size = learning_rate / (1 - pow(adamw->beta1, (double)adamw->steps));
-  double root_scale = 1 / sqrt(1 - pow(adamw->beta2, (double)adamw->steps));
-  size_t at = 0;
-  for (size_t i = 0; i < parameters->count; i++) {
-    struct parameter *p = parameters->item[i];
-    double decay = p->decay ? 1 - learning_rate * adamw->weight_decay : 1;
-    backend->kernels->adamw(p->data, adamw->m + at, adamw->v + at, p->grad, p->count, (float)clip, (float)adamw->beta1,
-                            (float)adamw->beta2, (float)adamw->epsilon, (float)step_size, (float)root_scale,
-                            (float)decay);
-    at += p->count;
-  }
+  const struct adamw_step step = {
+      .grad_scale = (float)clip,
+      .beta1 = (float)adamw->beta1,
+      .beta2 = (float)adamw->beta2,
+      .epsilon = (float)adamw->epsilon,
+      .step_size = (float)(learning_rate / (1 - pow(adamw->beta1, (double)adamw->steps))),
+      .root_scale = (float)(1 / sqrt(1 - pow(adamw->beta2, (double)adamw->steps))),
+      .decay = (float)(1 - learning_rate * adamw->weight_decay),
+  };
+  backend->ops->adamw(backend, adamw->slices, adamw->slice_count, &step);
   return STATUS_OK;
 }

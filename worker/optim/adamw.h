@@ -9,18 +9,19 @@
 
 struct adamw {
   double beta1, beta2, epsilon, weight_decay;
-  double max_grad_norm; /* 0: no clipping */
-  int64_t steps;        /* updates made */
-  float *m, *v;         /* moments of all parameters, one after the other */
+  double max_grad_norm;       /* 0: no clipping */
+  int64_t steps;              /* updates made */
+  struct adamw_slice *slices; /* one a parameter */
+  size_t slice_count;
+  struct buffers buffers; /* the moments */
 };
 
-/* Hyperparameters are the caller's to set; this makes zero moments. */
-NODISCARD enum status adamw_init(struct adamw *adamw, const struct parameter_list *parameters, struct error *err);
+/* Hyperparameters are the caller's to set; this makes zero moments on the backend where the parameters are. */
+NODISCARD enum status adamw_init(struct adamw *adamw, const struct parameter_list *parameters, struct backend *backend,
+                                 struct error *err);
 void adamw_done(struct adamw *adamw);
 /* One update. *norm is the gradients' global norm before clipping. A norm that is not finite is
    STATUS_NAN_LOSS and changes nothing. */
-NODISCARD enum status adamw_update(struct adamw *adamw, const struct parameter_list *parameters,
-                                   const struct backend *backend, double learning_rate, double *norm,
-                                   struct error *err);
+NODISCARD enum status adamw_update(struct adamw *adamw, double learning_rate, double *norm, struct error *err);
 
 #endif

@@ -7,20 +7,25 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "worker/backend/backend.h"
 
 struct parameter {
   const char *key; /* in adapter_model.safetensors: "base_model.model.<module>.hra_u" */
   int rank;
   int64_t shape[4]; /* outermost first */
   size_t count;     /* elements */
+  /* On the host, and where the backend has them: the same memory, or copies that parameter_upload and
+     parameter_download bring in step. */
   float *data;
-  float *grad; /* zeroed by the trainer before each step; ops add to it */
-  bool decay;  /* weight decay applies (not to biases and norms) */
+  float *grad; /* zeroed before each step; ops add to it */
+  struct place at, grad_at;
+  bool decay; /* weight decay applies (not to biases and norms) */
 };
 
 /* Every trainable parameter of a run, in the order in which they were made. Memory is the arena's. */
 struct parameter_list {
   struct arena *arena;
+  struct buffers *buffers; /* owner of the backend's copies; NULL: parameters are in host memory */
   struct parameter **item;
   size_t count, max;
 };
@@ -29,6 +34,12 @@ struct parameter_list {
 struct parameter *parameter_add_shaped(struct parameter_list *list, const char *key, int rank, const int64_t *shape);
 /* The same for a matrix (rank 2) or a vector (rank 1; cols is ignored). */
 struct parameter *parameter_add(struct parameter_list *list, const char *key, int rank, int64_t rows, int64_t cols);
+/* Data and gradient, backend to host (pull) and host to backend (push). */
+void parameter_pull(struct parameter *parameter, struct backend *backend);
+void parameter_push(struct parameter *parameter, struct backend *backend);
+/* All of them. */
+void parameter_upload(const struct parameter_list *list);
+void parameter_download(const struct parameter_list *list);
 void parameter_zero_grads(struct parameter_list *list);
 size_t parameter_elements(const struct parameter_list *list);
 

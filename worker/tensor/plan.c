@@ -38,7 +38,7 @@ struct place {
 static size_t find_gap(size_t *slot, const struct place *placed, size_t count, const struct plan_buffer *new) {
   size_t at = 0, i = 0;
   for (; i < count && placed[i].offset < at + new->bytes; i++)
-    if (placed[i].end > at && placed[i].first <= new->last && new->first <= placed[i].last)
+    if (placed[i].end > at && placed[i].first <= new->last &&new->first <= placed[i].last)
       at = placed[i].end;
   while (i > 0 && placed[i - 1].offset > at)
     i--;

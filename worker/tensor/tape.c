@@ -1,7 +1,6 @@
 #include "worker/tensor/tape.h"
 
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #include "worker/tensor/plan.h"
 
@@ -19,9 +18,15 @@ enum status tape_init(struct tape *tape, struct backend *backend, struct error *
   return STATUS_OK;
 }
 
+static void release_memory(struct tape *tape) {
+  if (tape->memory.buffer)
+    tape->backend->ops->release(tape->backend, tape->memory, tape->memory_bytes);
+  tape->memory = (struct place){0};
+  tape->memory_bytes = 0;
+}
+
 void tape_done(struct tape *tape) {
-  if (tape->memory)
-    munmap(tape->memory, tape->memory_bytes);
+  release_memory(tape);
   free(tape->nodes);
   arena_done(&tape->arena);
   *tape = (struct tape){0};
@@ -35,7 +40,7 @@ static void start(struct tape *tape, struct plan *plan, bool dry, bool training)
   tape->node_count = 0;
   tape->next_buffer = 0;
   tape->clock = 0;
-  tape->in_block = false;
+  tape->in_segment = false;
   tape->newest = NULL;
   tape->dropouts = 0;
 }
@@ -71,17 +76,15 @@ enum status tape_plan_end(struct tape *tape, struct plan **out, struct error *er
   if (status)
     return status;
   if (plan->bytes > tape->memory_bytes) {
-    if (tape->memory)
-      munmap(tape->memory, tape->memory_bytes);
-    void *memory = mmap(NULL, plan->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    tape->memory = memory == MAP_FAILED ? NULL : memory;
-    tape->memory_bytes = tape->memory ? plan->bytes : 0;
-    if (!tape->memory) {
+    release_memory(tape);
+    status = tape->backend->ops->allocate(tape->backend, &tape->memory, plan->bytes, err);
+    if (status) {
       size_t need = plan->bytes;
       tape_plan_free(plan);
-      return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "a step needs %zu MiB of memory", need >> 20);
+      return status == STATUS_OUT_OF_MEMORY ? error_set(err, status, NULL, "a step needs %zu MiB of memory", need >> 20)
+                                            : status;
     }
-    madvise(tape->memory, tape->memory_bytes, MADV_HUGEPAGE);
+    tape->memory_bytes = plan->bytes;
   }
   *out = plan;
   return STATUS_OK;
@@ -102,21 +105,21 @@ void tape_begin(struct tape *tape, struct plan *plan, bool training) {
   start(tape, plan, false, training);
 }
 
-void tape_block_begin(struct tape *tape, size_t order) {
-  tape->in_block = order < tape->recompute_blocks;
+void tape_segment_begin(struct tape *tape, size_t priority) {
+  tape->in_segment = priority < tape->recompute_segments;
 }
 
-void tape_block_end(struct tape *tape) {
-  if (tape->in_block && tape->newest)
+void tape_segment_end(struct tape *tape) {
+  if (tape->in_segment && tape->newest)
     tape->newest->recompute = false;
-  tape->in_block = false;
+  tape->in_segment = false;
 }
 
 /* The next buffer of the plan: noted in a dry run, looked up in a real one. */
-static int take_buffer(struct tape *tape, size_t count, float **data) {
+static int take_buffer(struct tape *tape, size_t count, struct place *data) {
   size_t bytes = count * sizeof(float);
   int index = tape->next_buffer++;
-  *data = NULL;
+  *data = (struct place){0};
   if (tape->dry) {
     tape->unplanned = tape->unplanned || !plan_add(tape->plan, bytes, tape->clock);
     return index;
@@ -124,7 +127,7 @@ static int take_buffer(struct tape *tape, size_t count, float **data) {
   CHECK((size_t)index < tape->plan->count);
   const struct plan_buffer *buffer = &tape->plan->buffers[index];
   CHECK(bytes <= buffer->bytes);
-  *data = (float *)(void *)(tape->memory + buffer->offset);
+  *data = place_at(tape->memory, buffer->offset);
   return index;
 }
 
@@ -141,19 +144,19 @@ void *tape_attributes(struct tape *tape, size_t bytes) {
 
 struct tensor *tape_tensor(struct tape *tape, size_t rows, size_t cols) {
   struct tensor *t = tape_attributes(tape, sizeof *t);
-  *t = (struct tensor){.rows = rows, .cols = cols, .grad_buffer = -1, .recompute = tape->in_block};
+  *t = (struct tensor){.rows = rows, .cols = cols, .grad_buffer = -1, .recompute = tape->in_segment};
   t->buffer = take_buffer(tape, rows * cols, &t->data);
   return t;
 }
 
 /* Runs one direction of an op with its scratch memory, or notes that it would. */
-static void run(struct tape *tape, const struct node *node, void (*direction)(struct tape *, const struct node *)) {
-  tape->scratch = NULL;
-  size_t scratch = node->op->scratch ? node->op->scratch(tape, node) : 0;
-  if (node->op->scratch)
-    take_buffer(tape, scratch, &tape->scratch);
-  if (!tape->dry && direction)
-    direction(tape, node);
+static void run_op(struct tape *tape, const struct node *node, bool backward) {
+  const struct op_body *body = node->op->body ? node->op->body : tape->backend->ops->bodies[node->op->kind];
+  tape->scratch = (struct place){0};
+  if (body->scratch)
+    take_buffer(tape, body->scratch(tape, node), &tape->scratch);
+  if (!tape->dry && (!backward || body->backward))
+    (backward ? body->backward : body->forward)(tape, node);
 }
 
 void tape_record(struct tape *tape, const struct op *op, const void *attributes, struct tensor *const in[NODE_INPUTS],
@@ -170,7 +173,7 @@ void tape_record(struct tape *tape, const struct op *op, const void *attributes,
     out[i]->maker = node;
     needs_grad |= out[i]->needs_grad;
   }
-  run(tape, node, op->forward);
+  run_op(tape, node, false);
   tape->clock++;
   tape->newest = out[0];
   if (!tape->training || !needs_grad)
@@ -181,20 +184,20 @@ void tape_record(struct tape *tape, const struct op *op, const void *attributes,
 
 static void ensure_inputs(struct tape *tape, const struct node *node, unsigned which);
 
-/* Makes the data of a tensor that was not kept, and whatever that needs, by running its op again. */
+/* Recomputes the data of a tensor that was not saved, and whatever that needs. */
 static void ensure_data(struct tape *tape, struct tensor *t) {
-  if (t->recompute && !t->again) {
+  if (t->recompute && !t->recomputed) {
     struct node *node = t->maker;
     ensure_inputs(tape, node, ~0u);
     for (int i = 0; i < NODE_OUTPUTS && node->out[i]; i++) {
       struct tensor *out = node->out[i];
       if (out->recompute) {
         out->buffer = take_buffer(tape, out->rows * out->cols, &out->data);
-        out->again = true;
+        out->recomputed = true;
       }
-      touch(tape, out->buffer); /* the op writes all of its outputs again, kept ones too */
+      touch(tape, out->buffer); /* the op writes all of its outputs again, saved ones too */
     }
-    run(tape, node, node->op->forward);
+    run_op(tape, node, false);
     tape->clock++;
   }
   touch(tape, t->buffer);
@@ -222,29 +225,29 @@ void tape_backward(struct tape *tape) {
     if (node->out[0] && !node->out[0]->grad_written)
       continue; /* nothing that the loss depends on */
     for (int i = 0; i < NODE_OUTPUTS && node->out[i]; i++)
-      if (node->op->keeps_outputs >> i & 1)
+      if (node->op->saves_outputs >> i & 1)
         ensure_data(tape, node->out[i]);
-    ensure_inputs(tape, node, node->op->keeps_inputs);
+    ensure_inputs(tape, node, node->op->saves_inputs);
     for (int i = 0; i < NODE_OUTPUTS && node->out[i]; i++) {
-      if (node->op->keeps_outputs >> i & 1)
+      if (node->op->saves_outputs >> i & 1)
         touch(tape, node->out[i]->buffer);
       touch(tape, node->out[i]->grad_buffer);
     }
     for (int i = 0; i < NODE_INPUTS && node->in[i]; i++)
       if (node->in[i]->needs_grad)
         take_grad(tape, node->in[i]);
-    run(tape, node, node->op->backward);
+    run_op(tape, node, true);
     tape->clock++;
     for (int i = 0; i < NODE_INPUTS && node->in[i]; i++)
       node->in[i]->grad_written |= node->in[i]->needs_grad;
   }
 }
 
-float *tape_grad(struct tensor *t, bool *accumulate) {
+struct place tape_grad(struct tensor *t, bool *accumulate) {
   *accumulate = t->grad_written;
   if (!t->needs_grad)
-    return NULL;
-  CHECK(t->grad);
+    return (struct place){0};
+  CHECK(t->grad.buffer);
   t->grad_written = true;
   return t->grad;
 }

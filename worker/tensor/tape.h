@@ -1,15 +1,15 @@
-/* Tensors and the tape. A model is written forward only: each op makes its output tensors, runs, and
-   is recorded; tape_backward walks the record in reverse. Gradients exist only where something
-   trainable lies below.
+/* Tensors and the tape. A model is written forward only: each op makes its output tensors, runs on the tape's backend,
+   and is recorded; tape_backward walks the record in reverse. Gradients exist only where something trainable lies
+   below.
 
    Memory is planned by a dry run: the same model code runs once without arithmetic on the largest
    batch, the tape notes when each buffer is first and last used, and gives buffers whose lives do
    not overlap the same place in one block. Real steps take their buffers in the same order, so a
    step allocates nothing, and the bytes a job needs are known before it starts.
 
-   A tensor marked `recompute` keeps no data for the backward pass: the op that made it runs again
-   when a backward op needs it. tape_block does the same for everything between two points (one
-   transformer block), which trades time for memory. */
+   A tensor marked `recompute` is not saved for the backward pass: the op that made it runs again when a backward op
+   needs it. A checkpoint segment (tape_segment_begin) does the same for everything between two points (one transformer
+   block), which trades time for memory. */
 #ifndef WORKER_TENSOR_TAPE_H
 #define WORKER_TENSOR_TAPE_H
 
@@ -23,34 +23,29 @@
 
 struct node;
 
-/* A row-major float matrix. Lives until the next tape_reset. */
+/* A row-major fp32 matrix. Lives until the next step begins. */
 struct tensor {
   size_t rows, cols;
-  float *data;             /* NULL in a dry run */
-  float *grad;             /* rows x cols, or NULL until a backward op asks for it */
+  struct place data;       /* nowhere in a dry run */
+  struct place grad;       /* rows x cols, or nowhere until a backward op asks for it */
   bool needs_grad;         /* something trainable lies below */
   bool grad_written;       /* the gradient holds a value: add to it, do not overwrite */
-  bool recompute;          /* data is made again in the backward pass instead of kept */
+  bool recompute;          /* data is recomputed in the backward pass instead of saved */
   struct node *maker;      /* NULL: not made by an op */
   int buffer, grad_buffer; /* of the plan; -1: none */
-  bool again;              /* recompute: the data was made again in this backward pass */
+  bool recomputed;         /* in this backward pass */
 };
 
 enum { NODE_INPUTS = 6, NODE_OUTPUTS = 3 };
 
-/* One row an op, `const struct op` in worker/op/<name>.c. forward fills the outputs' data from the
-   inputs' (also when a tensor is recomputed: it must be repeatable); backward adds to the inputs'
-   gradients from the outputs' (tape_grad) and may be NULL for an op that has none. Neither runs in a
-   dry run. */
-struct tape;
+/* One row an op, `const struct op` in worker/op/<name>.c: what is saved for the backward pass. The backend has what
+   runs, by `kind` (enum op_kind), unless the op brings a body of its own (tests do). */
 struct op {
   const char *name;
-  void (*forward)(struct tape *tape, const struct node *node);
-  void (*backward)(struct tape *tape, const struct node *node);
-  /* Floats of scratch memory that forward and backward find in tape->scratch; NULL: none. */
-  size_t (*scratch)(const struct tape *tape, const struct node *node);
-  unsigned keeps_inputs;  /* bit i: backward reads input i's data */
-  unsigned keeps_outputs; /* bit i: backward reads output i's data */
+  int kind;
+  const struct op_body *body; /* NULL: the backend's */
+  unsigned saves_inputs;      /* bit i: backward reads input i's data */
+  unsigned saves_outputs;     /* bit i: backward reads output i's data */
 };
 
 struct node {
@@ -67,18 +62,18 @@ struct tape {
   struct arena arena; /* nodes, tensors, attributes of this step */
   struct node **nodes;
   size_t node_count;
-  struct plan *plan;     /* buffers of this topology */
-  bool unplanned;        /* memory ran out in a dry run: told when it ends */
-  unsigned char *memory; /* the block the plan's offsets point into */
+  struct plan *plan;   /* buffers of this topology */
+  bool unplanned;      /* memory ran out in a dry run: reported when it ends */
+  struct place memory; /* what the plan's offsets point into */
   size_t memory_bytes;
-  float *scratch; /* of the op that runs */
+  struct place scratch; /* of the op that runs */
   int next_buffer;
   int clock;
-  uint64_t seed, step;     /* of dropout: set by the caller before a training step */
-  uint32_t dropouts;       /* drawn so far in this step */
-  size_t recompute_blocks; /* blocks of a lower order than this are made again in the backward pass */
-  bool in_block;
-  struct tensor *newest; /* output of the newest node */
+  uint64_t seed, step;       /* of dropout: set by the caller before a training step */
+  uint32_t dropouts;         /* drawn so far in this step */
+  size_t recompute_segments; /* segments of a lower priority than this are recomputed in the backward pass */
+  bool in_segment;           /* one that is recomputed */
+  struct tensor *newest;     /* output of the newest node */
 };
 
 /* A tape on `backend`. */
@@ -101,11 +96,11 @@ size_t tape_plan_bytes(const struct plan *plan);
 /* Starts a real step with a plan. Every tensor must have at most the size it had in the dry run. */
 void tape_begin(struct tape *tape, struct plan *plan, bool training);
 
-/* For model code: if `order` is below tape->recompute_blocks, nothing made between these two is kept for the
-   backward pass but the output of the last op. Orders count from 0; what frees most memory for the least
-   work comes first. */
-void tape_block_begin(struct tape *tape, size_t order);
-void tape_block_end(struct tape *tape);
+/* A checkpoint segment. If its recompute priority is below tape->recompute_segments, nothing made between these two is
+   saved for the backward pass but the output of the last op. Priorities count from 0; what frees most memory for the
+   least work comes first. */
+void tape_segment_begin(struct tape *tape, size_t priority);
+void tape_segment_end(struct tape *tape);
 
 /* For ops. A new tensor; memory for attributes; recording (runs forward unless dry). */
 struct tensor *tape_tensor(struct tape *tape, size_t rows, size_t cols);
@@ -117,8 +112,8 @@ void tape_record(struct tape *tape, const struct op *op, const void *attributes,
    output by tape_grad, or the last op needs none (losses). */
 void tape_backward(struct tape *tape);
 /* In a backward op: where to put the gradient of `t` and whether to add (*accumulate) or overwrite.
-   NULL when nothing below needs it. An op must ask for every input whose needs_grad is set. */
-float *tape_grad(struct tensor *t, bool *accumulate);
+   Nowhere when nothing below needs it. An op must ask for every input whose needs_grad is set. */
+struct place tape_grad(struct tensor *t, bool *accumulate);
 /* Before that, where scratch memory is asked for: is the gradient of input i to be added to what is there, or not asked
    for? An op whose kernel overwrites makes it apart then. */
 bool tape_grad_apart(const struct node *node, int i);

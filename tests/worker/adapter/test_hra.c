@@ -19,7 +19,7 @@ static int setup(void **state) {
   struct error err;
   arena_init(&arena, (size_t)1 << 28);
   list = (struct parameter_list){.arena = &arena};
-  return backend_open(&backend, 2, NULL, &err) != STATUS_OK;
+  return cpu_open(&backend, 2, NULL, &err) != STATUS_OK;
 }
 
 static int teardown(void **state) {
@@ -45,7 +45,7 @@ static struct fixture *make(int64_t r, bool gs, bool paired) {
   fill(b->data, b->count, 2);
   f->spec = (struct adapter_spec){.peft_type = PEFT_HRA, .hra = {.r = r, .apply_GS = gs, .init_weights = paired}};
   f->linear = (struct linear){
-      .name = "layer.3.dense", .in = IN, .out = OUT, .weight = weight_of(w->data, OUT, IN), .bias = b->data};
+      .name = "layer.3.dense", .in = IN, .out = OUT, .weight = weight_of(w->data, OUT, IN), .bias = b->at};
   f->x = parameter_add(&list, "x", 2, 90, IN);
   fill(f->x->data, f->x->count, 3);
   assert_int_equal(adapter_new(&f->adapter, &f->spec, &f->linear, &list, 7, &err), STATUS_OK);
@@ -95,7 +95,7 @@ static void merged_is(struct fixture *f, int64_t r, bool gs) {
   float merged[OUT * IN];
   prepare(f);
   reference(H, f->adapter->parameters[0]->data, (size_t)r, gs);
-  f->adapter->ops->merge(f->adapter, backend.kernels, merged);
+  f->adapter->ops->merge(f->adapter, &backend, merged);
   for (size_t o = 0; o < OUT; o++)
     for (size_t c = 0; c < IN; c++) {
       double want = 0;
@@ -118,7 +118,7 @@ static void paired_start_is_the_identity(void **state) {
   float merged[OUT * IN];
   struct fixture *f = make(8, false, true);
   prepare(f);
-  f->adapter->ops->merge(f->adapter, backend.kernels, merged);
+  f->adapter->ops->merge(f->adapter, &backend, merged);
   for (size_t i = 0; i < OUT * IN; i++)
     assert_true(fabsf(merged[i] - weight_part(&f->linear.weight, 0, i, 1, NULL)[0]) < 1e-6f);
   const float *U = f->adapter->parameters[0]->data;

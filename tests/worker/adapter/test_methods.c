@@ -38,7 +38,7 @@ static int setup(void **state) {
   (void)state;
   struct error err;
   arena_init(&arena, (size_t)1 << 29);
-  return backend_open(&backend, 2, NULL, &err) != STATUS_OK || backend_open(&one_thread, 1, NULL, &err) != STATUS_OK;
+  return cpu_open(&backend, 2, NULL, &err) != STATUS_OK || cpu_open(&one_thread, 1, NULL, &err) != STATUS_OK;
 }
 
 static int teardown(void **state) {
@@ -95,7 +95,7 @@ static struct fixture *make(const char *text, int64_t rows) {
                               .in = IN,
                               .out = OUT,
                               .weight = weight_of(w->data, OUT, IN),
-                              .bias = f->bias->data,
+                              .bias = f->bias->at,
                               .trained_bias = f->bias};
   if (adapter_new(&f->adapter, &f->spec, &f->linear, &f->list, 7, &err))
     fail_msg("%s: %s", text, err.text);
@@ -128,9 +128,9 @@ static void prepare(struct fixture *f, struct backend *on) {
 }
 
 static void keep_forward(struct tape *tape, const struct node *node) {
-  (void)tape;
   float *const *y = node->attributes;
-  memcpy(*y, node->in[0]->data, node->in[0]->rows * node->in[0]->cols * sizeof(float));
+  size_t bytes = node->in[0]->rows * node->in[0]->cols * sizeof(float);
+  tape->backend->ops->read(tape->backend, *y, node->in[0]->data, bytes);
 }
 
 static void keep_backward(struct tape *tape, const struct node *node) {
@@ -138,15 +138,16 @@ static void keep_backward(struct tape *tape, const struct node *node) {
   (void)node;
 }
 
-static const struct op op_keep = {"keep", keep_forward, keep_backward, NULL, 0, 0};
+static const struct op_body keep_body = {.forward = keep_forward, .backward = keep_backward};
+static const struct op op_keep = {.name = "keep", .body = &keep_body};
 
 /* x -> [linear -> gelu] -> loss, what is in brackets being a block that can be recomputed. */
 static void build(struct tape *tape, const struct graph *g, double *loss) {
   const struct fixture *f = g->extra;
   struct tensor *x = graph_input(tape, g->x);
-  tape_block_begin(tape, 0);
+  tape_segment_begin(tape, 0);
   struct tensor *y = op_gelu(tape, op_linear(tape, x, &f->linear));
-  tape_block_end(tape);
+  tape_segment_end(tape);
   struct tensor *in[NODE_INPUTS] = {y}, *out[NODE_OUTPUTS] = {0};
   tape_record(tape, &op_keep, &f->y, in, out);
   graph_loss(tape, y, loss);
@@ -300,7 +301,7 @@ static void merged_and_low_rank_forms_are_the_adapter(void **state) {
     struct fixture *f = make_trained(variant(v), ROWS);
     const struct adapter_ops *ops = f->adapter->ops;
     prepare(f, &backend);
-    ops->merge(f->adapter, backend.kernels, merged);
+    ops->merge(f->adapter, &backend, merged);
     struct linear plain = f->linear;
     plain.weight = weight_of(merged, OUT, IN);
     plain.low_rank = NULL;
@@ -313,7 +314,7 @@ static void merged_and_low_rank_forms_are_the_adapter(void **state) {
       continue;
     size_t r = f->adapter->rank;
     float *A = arena_array(&arena, r * IN, sizeof *A), *B = arena_array(&arena, OUT * r, sizeof *B);
-    ops->low_rank(f->adapter, backend.kernels, A, B);
+    ops->low_rank(f->adapter, &backend, A, B);
     for (size_t o = 0; o < OUT; o++)
       for (size_t i = 0; i < IN; i++) {
         double sum = (double)weights(f)[o * IN + i];
@@ -334,7 +335,7 @@ static void training_starts_at_the_base_model(void **state) {
     struct fixture *f = make(variant(v), ROWS);
     bool away = strstr(f->text, "weights\":false") || strstr(f->text, "apply_GS") || strstr(f->text, "\"r\":5");
     prepare(f, &backend);
-    f->adapter->ops->merge(f->adapter, backend.kernels, merged);
+    f->adapter->ops->merge(f->adapter, &backend, merged);
     double diff = distance(weights(f), merged, OUT * IN, &norm);
     if (away ? diff < 1e-2 * norm : diff > 1e-6 * norm)
       fail_msg("%s starts %g of %g away", f->text, diff, norm);

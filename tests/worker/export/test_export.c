@@ -17,15 +17,15 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/rng.h"
-#include "worker/adapter/peft.h"
-#include "worker/adapter/peft_source.h"
+#include "worker/peft/peft.h"
+#include "worker/peft/peft_source.h"
+#include "worker/backend/cpu/cpu.h"
 #include "worker/export/export.h"
 #include "worker/learner.h"
 
 static const char tiny_gguf[] = "tests/worker/export/tiny.gguf", bert[] = "tests/golden/cases/bert-hra/model";
 static const uint32_t offsets[] = {0, 7, 8, 20};
 static const int32_t ids[] = {3, 9, 27, 81, 45, 36, 10, 5, 98, 97, 96, 12, 13, 14, 15, 16, 17, 18, 19, 4};
-static const struct sequences three = {3, 20, 12, offsets, ids, NULL};
 
 struct fixture {
   char out[64];
@@ -44,7 +44,7 @@ static void open_model(struct fixture *f, const char *path, size_t num_labels, c
   assert_non_null(mkdtemp(f->out));
   f->spec = *spec;
   f->spec.target_modules.pattern = "all-linear";
-  assert_int_equal(backend_open(&f->backend, 2, NULL, &f->err), STATUS_OK);
+  assert_int_equal(cpu_open(&f->backend, 2, NULL, &f->err), STATUS_OK);
   if (model_open(&f->model, path, num_labels, 1, &f->backend, &f->err) || model_adapt(&f->model, &f->spec, 1, &f->err))
     fail_msg("%s", f->err.text);
   rng_init(&rng, 3, 99);
@@ -84,7 +84,7 @@ static double worst(const float *a, const float *b, size_t count) {
 static float *merged_of(struct fixture *f, const struct adapter *a) {
   float *merged = calloc(a->linear->in * a->linear->out, sizeof *merged);
   assert_non_null(merged);
-  a->ops->merge(a, f->backend.kernels, merged);
+  a->ops->merge(a, &f->backend, merged);
   return merged;
 }
 
@@ -220,14 +220,15 @@ static double logits_differ(struct fixture *f, const char *path) {
   struct batch_limits limits = {3, 20, 12};
   struct learner learner = {.adamw = {.beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8}}, other = learner;
   struct model exported;
-  const struct tensor *a, *b;
+  const struct sequences three = sequences_host(3, 20, 12, offsets, ids, NULL);
+  struct logits a, b;
   if (learner_init(&learner, &f->model, &limits, &limits, &f->err) ||
       model_open(&exported, path, 0, 1, &f->backend, &f->err) ||
       learner_init(&other, &exported, &limits, &limits, &f->err) || learner_predict(&learner, &three, &a, &f->err) ||
       learner_predict(&other, &three, &b, &f->err))
     fail_msg("%s", f->err.text);
-  assert_int_equal(a->rows * a->cols, 20 * 99);
-  double differ = worst(b->data, a->data, a->rows * a->cols);
+  assert_int_equal(a.rows * a.cols, 20 * 99);
+  double differ = worst(b.data, a.data, a.rows * a.cols);
   learner_done(&other);
   learner_done(&learner);
   model_close(&exported);

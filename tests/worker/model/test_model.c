@@ -15,14 +15,14 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "worker/adapter/peft.h"
+#include "worker/peft/peft.h"
+#include "worker/backend/cpu/cpu.h"
 #include "worker/learner.h"
 
 static const char folder[] = "tests/golden/cases/bert-hra/model";
 static const char language[] = "tests/golden/cases/llama-hra/model";
 static const uint32_t offsets[] = {0, 7, 8, 20}, labels[] = {2, 0, 1};
 static const int32_t ids[] = {3, 9, 27, 81, 45, 36, 10, 5, 98, 97, 96, 12, 13, 14, 15, 16, 17, 18, 19, 4};
-static const struct sequences three = {3, 20, 12, offsets, ids, NULL};
 static const char *query[] = {"query"};
 
 static struct adapter_spec spec_of(const char *pattern, enum adapter_bias bias) {
@@ -45,9 +45,9 @@ static enum precision precision = PRECISION_FP32;
 static void start_for(struct run *r, const struct adapter_spec *spec, int threads, bool recompute,
                       struct batch_limits limits) {
   struct error err = {0};
-  *r = (struct run){.learner = {.recompute_blocks = recompute ? SIZE_MAX : 0,
+  *r = (struct run){.learner = {.recompute_segments = recompute ? SIZE_MAX : 0,
                                 .adamw = {.beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8}}};
-  assert_int_equal(backend_open(&r->backend, threads, NULL, &err), STATUS_OK);
+  assert_int_equal(cpu_open(&r->backend, threads, NULL, &err), STATUS_OK);
   backend_set_precision(&r->backend, precision);
   if (model_open(&r->model, folder, 3, 5, &r->backend, &err) || model_adapt(&r->model, spec, 5, &err) ||
       learner_init(&r->learner, &r->model, &limits, &limits, &err))
@@ -69,7 +69,10 @@ static double steps(struct run *r, int count) {
   double loss = 0, norm;
   for (int i = 0; i < count; i++) {
     assert_int_equal(learner_begin(&r->learner, NULL, &err), STATUS_OK);
-    learner_accumulate(&r->learner, &three, &(struct answers){.labels = labels}, 1.0f / 3, (uint64_t)i, &loss, NULL);
+    const struct sequences three = sequences_host(3, 20, 12, offsets, ids, NULL);
+    assert_int_equal(learner_accumulate(&r->learner, &three, &(struct answers){.labels = labels}, 1.0f / 3, (uint64_t)i,
+                                        &loss, NULL, &err),
+                     STATUS_OK);
     learner_finish(&r->learner);
     assert_int_equal(learner_update(&r->learner, 1e-2, &norm, &err), STATUS_OK);
   }
@@ -184,7 +187,7 @@ static enum status limited(struct run *r, size_t memory_limit, struct error *err
   struct adapter_spec spec = spec_of("all-linear", BIAS_NONE);
   struct batch_limits large = {4000, 48000, 12}, small = {1, 12, 12};
   *r = (struct run){.learner = {.memory_limit = memory_limit}};
-  assert_int_equal(backend_open(&r->backend, 1, NULL, err), STATUS_OK);
+  assert_int_equal(cpu_open(&r->backend, 1, NULL, err), STATUS_OK);
   assert_int_equal(model_open(&r->model, language, 0, 5, &r->backend, err), STATUS_OK);
   assert_int_equal(model_adapt(&r->model, &spec, 5, err), STATUS_OK);
   return learner_init(&r->learner, &r->model, &large, &small, err);
@@ -196,11 +199,11 @@ static void a_memory_limit_recomputes_or_refuses(void **state) {
   struct error err = {0};
   assert_int_equal(limited(&r, 0, &err), STATUS_OK);
   size_t all = r.learner.estimate, step = learner_bytes(&r.learner);
-  assert_int_equal(r.learner.recompute_blocks, 0);
+  assert_int_equal(r.learner.recompute_segments, 0);
   assert_true(step > (size_t)50 << 20);
   stop(&r);
   assert_int_equal(limited(&r, all - step / 8, &err), STATUS_OK);
-  assert_true(r.learner.recompute_blocks > 0);
+  assert_true(r.learner.recompute_segments > 0);
   assert_true(r.learner.estimate <= all - step / 8);
   stop(&r);
   assert_int_equal(limited(&r, 1 << 20, &err), STATUS_OUT_OF_MEMORY);
@@ -408,7 +411,7 @@ static const char *open_changed(struct model *out, const char *golden, size_t nu
   snprintf(name, sizeof name, "%s/model.safetensors", path);
   assert_int_equal(safetensors_write(name, tensors, count, NULL, NULL, NULL, &err), STATUS_OK);
   safetensors_close(&file);
-  assert_int_equal(backend_open(&backend, 1, NULL, &err), STATUS_OK);
+  assert_int_equal(cpu_open(&backend, 1, NULL, &err), STATUS_OK);
   enum status status = model_open(out, path, num_labels, 0, &backend, &err);
   if (status)
     assert_int_equal(status, STATUS_MODEL_INVALID);
@@ -440,8 +443,7 @@ static void broken_models_are_named(void **state) {
   refuses("bert-hra", "{\"hidden_size\":-1}", "hidden_size");
   refuses("bert-hra", "{\"num_attention_heads\":5}", "multiple");
   refuses("bert-hra", "{\"vocab_size\":100}", "word_embeddings.weight");
-  refuses("bert-hra", "{\"num_hidden_layers\":3}",
-          "no tensor bert.encoder.layer.2.attention.self.query.weight");
+  refuses("bert-hra", "{\"num_hidden_layers\":3}", "no tensor bert.encoder.layer.2.attention.self.query.weight");
 }
 
 /* Each of these would compute something else than what was trained. */
@@ -467,7 +469,7 @@ static void absent_members_have_the_class_s_defaults(void **state) {
   loads("llama-hra", "{\"head_dim\":null}");
   loads("llama-hra", "{\"head_dim\":\"(absent)\"}");
   loads("qwen2-hra", "{\"head_dim\":\"(absent)\"}");
-  refuses("qwen3-hra", "{\"head_dim\":\"(absent)\"}", "config.json asks for [768, 48]"); /* 6 heads of 128 */
+  refuses("qwen3-hra", "{\"head_dim\":\"(absent)\"}", "config.json asks for [768, 48]");   /* 6 heads of 128 */
   refuses("llama-hra", "{\"num_key_value_heads\":null}", "config.json asks for [48, 48]"); /* as many as heads */
   refuses("mistral-hra", "{\"num_key_value_heads\":null}", "config.json asks for [48, 48]");
   refuses("mistral-hra", "{\"num_key_value_heads\":\"(absent)\"}", "num_key_value_heads 8 (the default");

@@ -7,14 +7,15 @@ static struct backend backend;
 static struct arena arena;
 static struct parameter_list list;
 static const uint32_t offsets[] = {0, 5, 6, 19, 30};
-static const struct sequences four = {4, 30, 13, offsets, NULL, NULL};
+static struct sequences four;
 
 static int setup(void **state) {
   (void)state;
   struct error err;
   arena_init(&arena, (size_t)1 << 28);
+  four = sequences_host(4, 30, 13, offsets, NULL, NULL);
   list = (struct parameter_list){.arena = &arena};
-  return backend_open(&backend, 2, NULL, &err) != STATUS_OK;
+  return cpu_open(&backend, 2, NULL, &err) != STATUS_OK;
 }
 
 static int teardown(void **state) {
@@ -38,7 +39,7 @@ static void build(struct tape *tape, const struct graph *g, double *loss) {
 
 static void check_gradients(const struct attention *how) {
   int64_t D = 12, heads = (int64_t)how->heads, kv_heads = (int64_t)how->kv_heads;
-  int64_t queries = how->queries == ROWS_ALL ? 30 : 4;
+  int64_t queries = how->queries == POOLING_NONE ? 30 : 4;
   struct graph g = {.build = build,
                     .backend = &backend,
                     .x = matrix("q", queries, heads * D, 1),
@@ -102,11 +103,11 @@ static void gradients_with_dropout(void **state) {
 /* One row a sequence: a causal last row sees all that a full one does, a first row itself alone. */
 static void gradients_of_one_row(void **state) {
   (void)state;
-  struct attention how = {.heads = 4, .kv_heads = 2, .queries = ROWS_FIRST, .scale = 0.7f};
+  struct attention how = {.heads = 4, .kv_heads = 2, .queries = POOLING_CLS, .scale = 0.7f};
   check_gradients(&how);
   how.dropout = dropout_make(0.3, 3, 4, 5);
   check_gradients(&how);
-  how.queries = ROWS_LAST;
+  how.queries = POOLING_LAST;
   how.causal = true;
   check_gradients(&how);
   how.window = 4;
@@ -261,7 +262,7 @@ static void each_isa(void (*check)(const struct backend *b)) {
   for (const struct isa *isa = isa_next(NULL); isa; isa = isa_next(isa)) {
     struct backend one;
     struct error err;
-    assert_int_equal(backend_open(&one, 1, isa->name, &err), STATUS_OK);
+    assert_int_equal(cpu_open(&one, 1, isa->name, &err), STATUS_OK);
     tolerance = 1;
     check(&one);
     backend_set_precision(&one, PRECISION_BF16);

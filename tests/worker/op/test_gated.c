@@ -6,14 +6,15 @@ static struct backend backend;
 static struct arena arena;
 static struct parameter_list list;
 static const uint32_t offsets[] = {0, 5, 6, 19, 30};
-static const struct sequences four = {4, 30, 13, offsets, NULL, NULL};
+static struct sequences four;
 
 static int setup(void **state) {
   (void)state;
   struct error err;
   arena_init(&arena, (size_t)1 << 28);
+  four = sequences_host(4, 30, 13, offsets, NULL, NULL);
   list = (struct parameter_list){.arena = &arena};
-  return backend_open(&backend, 2, NULL, &err) != STATUS_OK;
+  return cpu_open(&backend, 2, NULL, &err) != STATUS_OK;
 }
 
 static int teardown(void **state) {
@@ -51,7 +52,7 @@ static void norm_gradients(void **state) {
   fill(weight, 21, 7);
   for (int i = 0; i < 21; i++)
     weight[i] += 1.5f;
-  struct norm whole = {.channels = 21, .weight = weight, .epsilon = 1e-5f}, heads = whole;
+  struct norm whole = {.channels = 21, .weight = place_host(weight), .epsilon = 1e-5f}, heads = whole;
   heads.channels = 7;
   struct graph g = {.build = build_norm,
                     .backend = &backend,
@@ -109,9 +110,10 @@ struct turning {
 static void build_rope(struct tape *tape, const struct graph *g, double *loss) {
   const struct turning *t = g->extra;
   struct tensor *x = op_rope(tape, graph_input(tape, g->x), &g->sequences, &t->rotary);
-  graph_loss(tape,
-             op_add(tape, op_rows(tape, x, &g->sequences, ROWS_LAST), op_rows(tape, x, &g->sequences, ROWS_FIRST)),
-             loss);
+  graph_loss(
+      tape,
+      op_add(tape, op_pooling(tape, x, &g->sequences, POOLING_LAST), op_pooling(tape, x, &g->sequences, POOLING_CLS)),
+      loss);
 }
 
 /* x is turned, turned twice, and goes on as it is. */
@@ -127,7 +129,7 @@ static void make_turning(struct turning *t) {
     t->cos[i] = cosf((float)i * 0.3f);
     t->sin[i] = sinf((float)i * 0.3f);
   }
-  t->rotary = (struct rotary){6, t->cos, t->sin};
+  t->rotary = (struct rotary){6, place_host(t->cos), place_host(t->sin)};
 }
 
 static void rope_gradients(void **state) {
@@ -182,7 +184,7 @@ static void loss_gradients(void **state) {
   static uint32_t rows[N], labels[N];
   struct parameter *w = matrix("w", V, C, 3);
   struct speech s = {.head = {.name = "lm_head", .in = C, .out = V, .weight = weight_of(w->data, V, C)},
-                     .tokens = {rows, labels, 0}};
+                     .tokens = {place_host(rows), place_host(labels), 0}};
   for (uint32_t i = 0; i < N - 5; i++)
     if (i % 4 != 1) {
       labels[s.tokens.count] = i * 7 % V;

@@ -7,14 +7,15 @@ static struct backend backend;
 static struct arena arena;
 static struct parameter_list list;
 static const uint32_t offsets[] = {0, 5, 6, 19, 30};
-static const struct sequences four = {4, 30, 13, offsets, NULL, NULL};
+static struct sequences four;
 
 static int setup(void **state) {
   (void)state;
   struct error err;
   arena_init(&arena, (size_t)1 << 28);
+  four = sequences_host(4, 30, 13, offsets, NULL, NULL);
   list = (struct parameter_list){.arena = &arena};
-  return backend_open(&backend, 2, NULL, &err) != STATUS_OK;
+  return cpu_open(&backend, 2, NULL, &err) != STATUS_OK;
 }
 
 static int teardown(void **state) {
@@ -54,7 +55,7 @@ static void norm_gradients(void **state) {
   fill(bias, 21, 8);
   for (int i = 0; i < 21; i++)
     weight[i] += 1.5f;
-  struct norm norm = {21, weight, bias, NULL, 1e-5f};
+  struct norm norm = {.channels = 21, .weight = place_host(weight), .bias = place_host(bias), .epsilon = 1e-5f};
   struct graph g = {.build = build_norm,
                     .backend = &backend,
                     .x = matrix("x", 130, 21, 9),
@@ -71,7 +72,7 @@ static void build_elementwise(struct tape *tape, const struct graph *g, double *
   struct dropout d = dropout_make(0.25, 5, 6, 7);
   struct tensor *x = graph_input(tape, g->x);
   struct tensor *y = op_dropout(tape, op_gelu(tape, x), &d);
-  graph_loss(tape, op_tanh(tape, op_rows(tape, op_gelu(tape, y), &g->sequences, ROWS_FIRST)), loss);
+  graph_loss(tape, op_tanh(tape, op_pooling(tape, op_gelu(tape, y), &g->sequences, POOLING_CLS)), loss);
 }
 
 static void elementwise_gradients(void **state) {
@@ -98,12 +99,12 @@ static void gelu_values(void **state) {
 static const uint32_t labels[] = {2, 0, 1, 2};
 
 static void build_cross_entropy(struct tape *tape, const struct graph *g, double *loss) {
-  op_cross_entropy(tape, graph_input(tape, g->x), labels, 0.25f, loss);
+  op_cross_entropy(tape, graph_input(tape, g->x), place_host(labels), 0.25f, loss);
 }
 
 static void build_squared_error(struct tape *tape, const struct graph *g, double *loss) {
   static const float targets[] = {0.5f, -1, 2, 0};
-  op_squared_error(tape, graph_input(tape, g->x), targets, 0.25f, loss);
+  op_squared_error(tape, graph_input(tape, g->x), place_host(targets), 0.25f, loss);
 }
 
 static void loss_gradients(void **state) {
@@ -127,7 +128,7 @@ static void linear_gradients(void **state) {
                           .in = 21,
                           .out = 13,
                           .weight = weight_of(w->data, 13, 21),
-                          .bias = b->data,
+                          .bias = b->at,
                           .trained_weight = w,
                           .trained_bias = b};
   struct graph g = {.build = build_linear, .backend = &backend, .x = matrix("x", 150, 21, 16), .extra = &linear};

@@ -16,7 +16,7 @@ static int setup(void **state) {
   struct error err;
   arena_init(&arena, (size_t)1 << 28);
   list = (struct parameter_list){.arena = &arena};
-  return backend_open(&backend, 2, NULL, &err) != STATUS_OK;
+  return cpu_open(&backend, 2, NULL, &err) != STATUS_OK;
 }
 
 static int teardown(void **state) {
@@ -64,10 +64,10 @@ static void build(struct tape *tape, const struct graph *g, double *loss) {
   struct dropout d = dropout_make(0.1, 1, 2, 3);
   struct tensor *x = graph_input(tape, g->x);
   for (size_t i = 0; i < COUNT_OF(layers); i++) {
-    tape_block_begin(tape, 0);
+    tape_segment_begin(tape, 0);
     struct tensor *h = op_gelu(tape, op_linear(tape, x, &layers[i]));
     x = op_dropout(tape, op_tanh(tape, op_gelu(tape, op_linear(tape, h, &layers[i]))), &d);
-    tape_block_end(tape);
+    tape_segment_end(tape);
   }
   graph_loss(tape, x, loss);
 }
@@ -78,7 +78,7 @@ static size_t memory_of(const struct graph *g) {
   struct error err;
   double loss;
   assert_int_equal(tape_init(&tape, &backend, &err), STATUS_OK);
-  tape.recompute_blocks = g->recompute;
+  tape.recompute_segments = g->recompute;
   tape_plan_begin(&tape, true);
   g->build(&tape, g, &loss);
   tape_backward(&tape);

@@ -9,14 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Inverted dropout by a counter-based generator (base/rng.h): element e of row r is kept or not
-   by (seed, site, r, e) alone, so the backward pass makes the same mask again. */
-struct dropout {
-  uint64_t seed;
-  uint64_t site;      /* which dropout of the model, and which step */
-  uint32_t threshold; /* of 65536: elements below it are dropped; 0: no dropout */
-  float scale;        /* 65536 / (65536 - threshold) */
-};
+#include "worker/op/dropout.h"
 
 /* The heads of one sequence that share one head of k and v. k, v and their gradients point at the sequence's first row,
    q, out and theirs at its row `first`, the first head's first column; head m's columns are D * m further on. Rows of q

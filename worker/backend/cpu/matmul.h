@@ -9,7 +9,7 @@
 #ifndef WORKER_BACKEND_CPU_MATMUL_H
 #define WORKER_BACKEND_CPU_MATMUL_H
 
-#include "worker/backend/backend.h"
+#include "worker/backend/cpu/cpu.h"
 #include "worker/backend/weight.h"
 
 /* C = [C +] A B + sign * Q V + bias. B is the weight's transpose (forward) or the weight itself (backward).

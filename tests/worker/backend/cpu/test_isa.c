@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "worker/backend/backend.h"
+#include "worker/backend/cpu/cpu.h"
 #include "worker/backend/cpu/isa.h"
 
 static void isa_is_found_by_name(void **state) {
@@ -30,7 +30,7 @@ static void unknown_isa_is_refused(void **state) {
   (void)state;
   struct backend backend;
   struct error err;
-  assert_int_equal(backend_open(&backend, 1, "altivec", &err), STATUS_UNSUPPORTED_VALUE);
+  assert_int_equal(cpu_open(&backend, 1, "altivec", &err), STATUS_UNSUPPORTED_VALUE);
   assert_non_null(strstr(err.text, "altivec"));
   for (const struct isa *isa = isa_next(NULL); isa; isa = isa_next(isa))
     assert_non_null(strstr(err.text, isa->name));

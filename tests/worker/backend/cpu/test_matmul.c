@@ -74,7 +74,7 @@ static void check(const struct backend *backend, struct matmul p, struct weight 
         want += (double)p.sign * (double)q[i * p.R + r] * (double)v[r * columns + j];
       if (!(fabs(want - (double)c[i * columns + j]) < 2e-6 * (double)(K + 20)))
         fail_msg("%s, %s, %s %zu x %zu, rows %zu, R %zu, transposed %d: element (%zu, %zu) is %g, not %g",
-                 backend_isa(backend), backend->gemm->name, job_matmul_names[backend->matmul], w.rows, w.cols, p.rows,
+                 cpu_isa(backend), backend->gemm->name, job_matmul_names[backend->matmul], w.rows, w.cols, p.rows,
                  p.R, p.transposed, i, j, (double)c[i * columns + j], want);
     }
   assert_memory_equal(c + p.rows * columns, start + p.rows * columns, 3 * sizeof *c);
@@ -82,7 +82,7 @@ static void check(const struct backend *backend, struct matmul p, struct weight 
   for (int threads = 2; threads <= 3; threads++) { /* the same bits on any number of threads */
     struct backend other;
     struct error err;
-    assert_int_equal(backend_open(&other, threads, backend_isa(backend), &err), STATUS_OK);
+    assert_int_equal(cpu_open(&other, threads, cpu_isa(backend), &err), STATUS_OK);
     backend_set_precision(&other, precision);
     backend_set_matmul(&other, backend->matmul);
     scratch = malloc(matmul_scratch(&other, p.rows, K, p.R) * sizeof *scratch);
@@ -104,7 +104,7 @@ static void on_each(void (*run)(const struct backend *backend)) {
   for (const struct isa *isa = isa_next(NULL); isa; isa = isa_next(isa)) {
     struct backend backend;
     struct error err;
-    assert_int_equal(backend_open(&backend, 1, isa->name, &err), STATUS_OK);
+    assert_int_equal(cpu_open(&backend, 1, isa->name, &err), STATUS_OK);
     for (precision = 0; precision < PRECISION_COUNT; precision++)
       for (enum matmul_library library = MATMUL_NATIVE; library < MATMUL_LIBRARY_COUNT; library++) {
         backend_set_precision(&backend, precision);

@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
-#include "worker/adapter/peft_source.h"
+#include "worker/peft/peft_source.h"
 
 static const char folder[] = "tests/golden/cases/bert-hra/adapter";
 static char dir[64], path[100];

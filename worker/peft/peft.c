@@ -1,11 +1,11 @@
-#include "worker/adapter/peft.h"
+#include "worker/peft/peft.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
-#include "worker/adapter/peft_source.h"
+#include "worker/peft/peft_source.h"
 #include "worker/adapter/target.h"
 
 static const char PEFT_VERSION[] = "0.21.2";

@@ -1,6 +1,6 @@
 /* An adapter in PEFT's format as it is found: a folder, or an archive of one that somebody uploaded. */
-#ifndef WORKER_ADAPTER_PEFT_SOURCE_H
-#define WORKER_ADAPTER_PEFT_SOURCE_H
+#ifndef WORKER_PEFT_PEFT_SOURCE_H
+#define WORKER_PEFT_PEFT_SOURCE_H
 
 #include <jansson.h>
 

@@ -1,7 +1,7 @@
 /* Adapters on disk, in the format of PEFT 0.21: a folder with adapter_config.json,
    adapter_model.safetensors and README.md; a classifier's also has labels.json (classes_config), which PEFT ignores. */
-#ifndef WORKER_ADAPTER_PEFT_H
-#define WORKER_ADAPTER_PEFT_H
+#ifndef WORKER_PEFT_PEFT_H
+#define WORKER_PEFT_PEFT_H
 
 #include "worker/model/model.h"
 

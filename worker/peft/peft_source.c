@@ -1,4 +1,4 @@
-#include "worker/adapter/peft_source.h"
+#include "worker/peft/peft_source.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -6,14 +6,14 @@
 
 #include <cmocka.h>
 
-#include "worker/backend/backend.h"
+#include "worker/backend/cpu/cpu.h"
 
 static void panels_cover_all_rows_once(void **state) {
   (void)state;
   for (size_t rows = 1; rows < 3000; rows += 7) {
-    size_t count = backend_panels(rows), next = 0;
+    size_t count = cpu_panels(rows), next = 0;
     for (size_t i = 0; i < count; i++) {
-      size_t first, n = backend_panel(&first, rows, i, count);
+      size_t first, n = cpu_panel(&first, rows, i, count);
       assert_true(first == next && n > 0);
       next += n;
     }

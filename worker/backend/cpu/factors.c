@@ -1,0 +1,80 @@
+#include "worker/backend/cpu/factors.h"
+
+#include <string.h>
+
+#include "worker/backend/cpu/kernels.h"
+#include "worker/backend/cpu/matmul.h"
+
+void factors_gram(struct backend *backend, double *S, struct place at, size_t rows, size_t r) {
+  (void)backend;
+  const float *U = place_floats(at);
+  memset(S, 0, r * r * sizeof *S);
+  for (size_t i = 0; i < rows; i++, U += r)
+    for (size_t p = 0; p < r; p++)
+      for (size_t q = p; q < r; q++)
+        S[p * r + q] += (double)U[p] * (double)U[q];
+  for (size_t p = 0; p < r; p++)
+    for (size_t q = 0; q < p; q++)
+      S[p * r + q] = S[q * r + p];
+}
+
+/* (in core)[row, j] */
+static double element(const float *in, size_t r, const double *core, size_t j, double sum) {
+  for (size_t p = 0; p < r; p++)
+    sum += (double)in[p] * core[p * r + j];
+  return sum;
+}
+
+void factors_times_core(struct backend *backend, struct place to, size_t ldo, struct place from, size_t ldi,
+                        size_t rows, size_t r, const double *core) {
+  (void)backend;
+  float *out = place_floats(to);
+  const float *in = place_floats(from);
+  for (size_t i = 0; i < rows; i++)
+    for (size_t j = 0; j < r; j++)
+      out[i * ldo + j] = (float)element(in + i * ldi, r, core, j, 0);
+}
+
+void factors_add_times_core(struct backend *backend, struct place to, struct place from, struct place minus, size_t ldg,
+                            size_t rows, size_t r, const double *core) {
+  (void)backend;
+  float *dU = place_floats(to);
+  const float *U = place_floats(from), *g = place_floats(minus);
+  for (size_t i = 0; i < rows; i++)
+    for (size_t j = 0; j < r; j++)
+      dU[i * r + j] += (float)element(U + i * r, r, core, j, -(double)g[i * ldg + j]);
+}
+
+void factors_copy(struct backend *backend, const struct strided_copy *c) {
+  (void)backend;
+  float *to = place_floats(c->to);
+  const float *from = place_floats(c->from);
+  for (size_t i = 0; i < c->rows; i++)
+    for (size_t j = 0; j < c->cols; j++) {
+      float *cell = &to[i * c->to_row + j * c->to_col], value = c->scale * from[i * c->from_row + j * c->from_col];
+      *cell = c->accumulate ? *cell + value : value;
+    }
+}
+
+void factors_weight_times(struct backend *backend, struct place y, const struct weight *weight, struct place u,
+                          size_t R, bool transposed) {
+  if (transposed)
+    matmul_skinny_transposed(place_floats(y), weight, place_floats(u), R, backend->kernels);
+  else
+    matmul_skinny(place_floats(y), weight, place_floats(u), R, backend->kernels);
+}
+
+double factors_grad_squares(struct backend *backend, const struct adamw_slice *slices, size_t count) {
+  double sum = 0;
+  for (size_t i = 0; i < count; i++)
+    sum += backend->kernels->sum_squares(place_floats(slices[i].grad), slices[i].count);
+  return sum;
+}
+
+void factors_adamw(struct backend *backend, const struct adamw_slice *slices, size_t count,
+                   const struct adamw_step *s) {
+  for (size_t i = 0; i < count; i++)
+    backend->kernels->adamw(place_floats(slices[i].p), place_floats(slices[i].m), place_floats(slices[i].v),
+                            place_floats(slices[i].grad), slices[i].count, s->grad_scale, s->beta1, s->beta2,
+                            s->epsilon, s->step_size, s->root_scale, slices[i].decay ? s->decay : 1.0f);
+}

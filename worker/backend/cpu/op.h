@@ -1,0 +1,31 @@
+/* The ops' bodies on the CPU, and what they share. */
+#ifndef WORKER_BACKEND_CPU_OP_H
+#define WORKER_BACKEND_CPU_OP_H
+
+#include "worker/backend/cpu/cpu.h"
+#include "worker/backend/cpu/kernels.h"
+#include "worker/op/attributes.h"
+
+extern const struct op_body cpu_linear, cpu_rotate, cpu_scale, cpu_embeddings, cpu_pooling, cpu_layernorm, cpu_rmsnorm,
+    cpu_dropout, cpu_gelu, cpu_tanh, cpu_swiglu, cpu_add, cpu_rope, cpu_attention, cpu_cross_entropy, cpu_squared_error,
+    cpu_linear_cross_entropy;
+extern const struct op_body *const cpu_bodies[OP_KINDS];
+
+static inline float *cpu_data(const struct tensor *t) {
+  return place_floats(t->data);
+}
+
+static inline float *cpu_grad(const struct tensor *t) {
+  return place_floats(t->grad);
+}
+
+/* tape_grad's place; NULL when nothing below needs the gradient. */
+static inline float *cpu_take_grad(struct tensor *t, bool *accumulate) {
+  return place_floats(tape_grad(t, accumulate));
+}
+
+static inline float *cpu_scratch(const struct tape *tape) {
+  return place_floats(tape->scratch);
+}
+
+#endif

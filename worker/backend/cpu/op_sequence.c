@@ -1,0 +1,120 @@
+/* Ops that know where sequences begin: embeddings, rotary positions, pooling. */
+#include <string.h>
+
+#include "worker/backend/cpu/op.h"
+
+/* --- embeddings ----------------------------------------------------------------------------------- */
+
+static void embeddings_forward(struct tape *tape, const struct node *node) {
+  (void)tape;
+  const struct embeddings_attributes *a = node->attributes;
+  const struct sequences *s = a->sequences;
+  const uint32_t *cu_seqlens = place_address(s->cu_seqlens);
+  const int32_t *ids = place_address(s->token_ids);
+  const uint8_t *type_ids = place_address(s->token_type_ids);
+  const float *positions = place_floats(a->position_embedding), *types = place_floats(a->token_type_embedding);
+  size_t C = node->out[0]->cols;
+  for (size_t b = 0; b < s->count; b++)
+    for (size_t i = cu_seqlens[b]; i < cu_seqlens[b + 1]; i++) {
+      const float *position = positions ? positions + (i - cu_seqlens[b]) * C : NULL;
+      const float *type = types ? types + (type_ids ? type_ids[i] : 0) * C : NULL;
+      float *y = cpu_data(node->out[0]) + i * C;
+      const float *token = weight_part(a->token_embedding, (size_t)ids[i], 0, C, y);
+      for (size_t c = 0; c < C; c++)
+        y[c] = token[c] + (type ? type[c] : 0.0f) + (position ? position[c] : 0.0f);
+    }
+}
+
+const struct op_body cpu_embeddings = {.forward = embeddings_forward};
+
+/* --- pooling -------------------------------------------------------------------------------------- */
+
+static size_t pooled_row(const struct pooling_attributes *a, size_t sequence) {
+  const uint32_t *cu_seqlens = place_address(a->sequences->cu_seqlens);
+  return a->pooling == POOLING_LAST ? cu_seqlens[sequence + 1] - 1 : cu_seqlens[sequence];
+}
+
+static void pooling_forward(struct tape *tape, const struct node *node) {
+  (void)tape;
+  const struct pooling_attributes *a = node->attributes;
+  size_t C = node->in[0]->cols;
+  for (size_t b = 0; b < a->sequences->count; b++)
+    memcpy(cpu_data(node->out[0]) + b * C, cpu_data(node->in[0]) + pooled_row(a, b) * C, C * sizeof(float));
+}
+
+static void pooling_backward(struct tape *tape, const struct node *node) {
+  const struct pooling_attributes *a = node->attributes;
+  size_t C = node->in[0]->cols;
+  bool accumulate;
+  float *dx = cpu_take_grad(node->in[0], &accumulate);
+  if (!accumulate)
+    memset(dx, 0, node->in[0]->rows * C * sizeof *dx);
+  for (size_t b = 0; b < a->sequences->count; b++)
+    tape->backend->kernels->add(dx + pooled_row(a, b) * C, cpu_grad(node->out[0]) + b * C, C);
+}
+
+const struct op_body cpu_pooling = {.forward = pooling_forward, .backward = pooling_backward};
+
+/* --- rotary positions ----------------------------------------------------------------------------- */
+
+struct rope_pass {
+  const struct node *node;
+  const struct kernels *kernels;
+  size_t panels;
+  const float *from; /* x, or the output's gradient */
+  float *to;
+  float *sum; /* NULL, or what `to` is added to */
+  float direction;
+};
+
+/* One panel of rows, whatever sequences they belong to. */
+static void rope_panel(void *payload, size_t index, int thread) {
+  (void)thread;
+  const struct rope_pass *pass = payload;
+  const struct node *n = pass->node;
+  const struct rope_attributes *a = n->attributes;
+  const uint32_t *cu_seqlens = place_address(a->sequences->cu_seqlens);
+  const float *all_cos = place_floats(a->rotary->cos), *all_sin = place_floats(a->rotary->sin);
+  size_t C = n->in[0]->cols, half = a->rotary->head_size / 2, heads = C / a->rotary->head_size;
+  size_t first, rows = cpu_panel(&first, n->in[0]->rows, index, pass->panels), b = 0;
+  for (size_t i = first; i < first + rows; i++) {
+    while (cu_seqlens[b + 1] <= i)
+      b++;
+    size_t position = (i - cu_seqlens[b]) * half;
+    pass->kernels->rope(pass->to + i * C, pass->from + i * C, all_cos + position, all_sin + position, heads, half,
+                        pass->direction);
+    if (pass->sum)
+      pass->kernels->add(pass->sum + i * C, pass->to + i * C, C);
+  }
+}
+
+static void run_rope(struct tape *tape, const struct node *node, struct rope_pass pass) {
+  pass.node = node;
+  pass.kernels = tape->backend->kernels;
+  pass.panels = cpu_panels(node->in[0]->rows);
+  pool_run(tape->backend->pool, pass.panels, rope_panel, &pass);
+}
+
+static void rope_forward(struct tape *tape, const struct node *node) {
+  run_rope(tape, node,
+           (struct rope_pass){.from = cpu_data(node->in[0]), .to = cpu_data(node->out[0]), .direction = 1.0f});
+}
+
+static void rope_backward(struct tape *tape, const struct node *node) {
+  bool add;
+  float *dx = cpu_take_grad(node->in[0], &add);
+  run_rope(tape, node,
+           (struct rope_pass){.from = cpu_grad(node->out[0]),
+                              .to = add ? cpu_scratch(tape) : dx,
+                              .sum = add ? dx : NULL,
+                              .direction = -1.0f});
+}
+
+/* Room for a gradient that is added. */
+static size_t rope_scratch(const struct tape *tape, const struct node *node) {
+  (void)tape;
+  const struct tensor *x = node->in[0];
+  return x->needs_grad && tape_grad_apart(node, 0) ? x->rows * x->cols : 0;
+}
+
+const struct op_body cpu_rope = {.forward = rope_forward, .backward = rope_backward, .scratch = rope_scratch};

@@ -1,0 +1,73 @@
+/* What the ops record with a node for the backends (node->attributes), by enum op_kind. Where none is named the op has
+   none. */
+#ifndef WORKER_OP_ATTRIBUTES_H
+#define WORKER_OP_ATTRIBUTES_H
+
+#include "worker/op/kind.h"
+#include "worker/op/op.h"
+
+/* OP_LINEAR: in X; out Y, and Q where there is a low-rank adapter. */
+struct linear_attributes {
+  const struct linear *linear;
+  struct dropout dropout; /* of what low_rank->down reads; threshold 0: none */
+};
+
+/* OP_ROTATE: const struct rotation. in X; out Z. */
+
+/* OP_SCALE: in Z W^T; out Y */
+struct scale_attributes {
+  const struct rotation *rotation;
+  const struct linear *linear; /* for its bias */
+};
+
+/* OP_EMBEDDINGS: out X */
+struct embeddings_attributes {
+  const struct sequences *sequences;
+  const struct weight *token_embedding;
+  struct place position_embedding, token_type_embedding; /* nowhere: none */
+};
+
+/* OP_POOLING: in X; out its rows */
+struct pooling_attributes {
+  const struct sequences *sequences;
+  enum pooling pooling; /* CLS or LAST */
+};
+
+/* OP_LAYERNORM: in x[, residual]; out y, mean and rstd (2 x N)[, dropout(x) + residual] */
+struct layernorm_attributes {
+  const struct norm *norm;
+  struct dropout dropout; /* of x, where there is a residual */
+};
+
+/* OP_RMSNORM: const struct norm. in x; out y, rstd (N x groups) */
+/* OP_DROPOUT: const struct dropout. */
+
+/* OP_ROPE */
+struct rope_attributes {
+  const struct sequences *sequences;
+  const struct rotary *rotary;
+};
+
+/* OP_ATTENTION: in q, k, v; out O, log-sum-exp (H x rows of q) */
+struct attention_attributes {
+  const struct sequences *sequences;
+  struct attention how;
+};
+
+/* OP_CROSS_ENTROPY (labels), OP_SQUARED_ERROR (values): in logits; no outputs */
+struct loss_attributes {
+  struct place targets;
+  float weight;
+  double *loss;
+};
+
+/* OP_LINEAR_CROSS_ENTROPY: in x; out its gradient where one is asked for, row by row of tokens->rows */
+struct linear_cross_entropy_attributes {
+  const struct linear *head;
+  const struct next_tokens *tokens;
+  float weight;
+  double *loss;
+  size_t *correct; /* NULL: not asked for */
+};
+
+#endif
