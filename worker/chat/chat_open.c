@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "worker/chat/chat_render.h"
-#include "worker/file/folder.h"
+#include "worker/file/directory.h"
 #include "worker/text/tokenizer_config.h"
 
 enum { CONFIG_BYTES_MAX = 64 << 20, TEMPLATE_BYTES_MAX = 1 << 20 };
@@ -66,7 +66,6 @@ static void list_names(char *out, size_t size) {
 
 /* --- files ---------------------------------------------------------------------------------------- */
 
-/* The path of a file in the model's folder; false when it is not there. */
 /* The templates of a model by their names, as far as they are used: "default", and "tool_use" for conversations with
    tools. */
 static enum status keep(json_t *templates, const char *name, const char *text, size_t length, struct error *err) {
@@ -110,11 +109,11 @@ static enum status from_object(json_t *templates, const json_t *object, const ch
 }
 
 /* A file that holds nothing else; none is no fault. */
-static enum status from_file(json_t *templates, const char *name, const char *folder, const char *file,
+static enum status from_file(json_t *templates, const char *name, const char *directory, const char *file,
                              struct error *err) {
-  char path[FOLDER_PATH_BYTES], *text;
+  char path[DIRECTORY_PATH_BYTES], *text;
   size_t length;
-  if (!folder_find(path, folder, file))
+  if (!directory_find(path, directory, file))
     return STATUS_OK;
   enum status status = file_read(&text, &length, path, TEMPLATE_BYTES_MAX, err);
   if (status)
@@ -124,15 +123,15 @@ static enum status from_file(json_t *templates, const char *name, const char *fo
   return status;
 }
 
-static enum status from_folder(json_t *templates, const char *folder, struct error *err) {
+static enum status from_directory(json_t *templates, const char *directory, struct error *err) {
   static const char *const files[] = {"tokenizer_config.json", "chat_template.json"};
   /* Transformers lets these files win. */
-  enum status status = from_file(templates, "default", folder, "chat_template.jinja", err);
+  enum status status = from_file(templates, "default", directory, "chat_template.jinja", err);
   if (!status && json_object_size(templates))
-    return from_file(templates, "tool_use", folder, "additional_chat_templates/tool_use.jinja", err);
+    return from_file(templates, "tool_use", directory, "additional_chat_templates/tool_use.jinja", err);
   for (size_t i = 0; !status && i < COUNT_OF(files) && !json_object_size(templates); i++) {
     AUTO(json_release) json_t *object = NULL;
-    status = folder_object(&object, folder, files[i], &limits, err);
+    status = directory_json(&object, directory, files[i], &limits, err);
     if (!status)
       status = from_object(templates, object, files[i], err);
   }
@@ -175,9 +174,9 @@ static enum status add_specials(json_t *specials, const json_t *object, struct e
   return STATUS_OK;
 }
 
-static enum status specials_of_folder(json_t *specials, const char *folder, struct error *err) {
+static enum status specials_of_directory(json_t *specials, const char *directory, struct error *err) {
   struct tokenizer_config config;
-  enum status status = tokenizer_config_read(&config, folder, err);
+  enum status status = tokenizer_config_read(&config, directory, err);
   if (status)
     return status;
   status = add_specials(specials, config.settings, err);
@@ -218,8 +217,9 @@ static enum status read_specials(json_t **out, const char *model_path, const str
   json_t *specials = *out = json_object();
   if (!specials)
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the special tokens");
-  enum status status = gguf ? specials_of_gguf(specials, gguf, err)
-                       : model_path ? specials_of_folder(specials, model_path, err) : STATUS_OK;
+  enum status status = gguf         ? specials_of_gguf(specials, gguf, err)
+                       : model_path ? specials_of_directory(specials, model_path, err)
+                                    : STATUS_OK;
   if (status) {
     json_decref(specials);
     *out = NULL;
@@ -270,7 +270,7 @@ static enum status open_own(struct chat_template **out, const char *model_path, 
   if (!templates)
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the chat template");
   enum status status = gguf         ? from_gguf(templates, gguf, err)
-                       : model_path ? from_folder(templates, model_path, err)
+                       : model_path ? from_directory(templates, model_path, err)
                                     : STATUS_OK;
   status = status ? status : parse_own(out, json_object_get(templates, "default"), specials, err);
   if (!status && *out)

@@ -15,7 +15,7 @@ struct chat_template; /* read-only once open */
 
 /* `asked` is a name of the built-in table ("chatml", "llama-2", "llama-3", "mistral", "zephyr", "gemma", "qwen",
    "alpaca", "smollm2"), a template's source (it has "{%" or "{{"), or NULL: the model's own, from
-   tokenizer_config.json or chat_template.jinja in the folder `model_path`, or the key
+   tokenizer_config.json or chat_template.jinja in the directory `model_path`, or the key
    tokenizer.chat_template of `gguf` (not NULL for a GGUF base). Of a model's named templates "default" is meant, and
    "tool_use" renders conversations with tools. The same files name the texts of the special tokens that templates use
    (bos_token, eos_token, unk_token, pad_token).

@@ -1,5 +1,5 @@
 /* Reads a few files out of an uploaded archive (tar, also compressed, or zip) into memory. Nothing is ever
-   written to disk, so names that climb out of a folder do no harm; sizes are counted, not believed. */
+   written to disk, so names that climb out of a directory do no harm; sizes are counted, not believed. */
 #ifndef WORKER_FILE_ARCHIVE_H
 #define WORKER_FILE_ARCHIVE_H
 
@@ -8,7 +8,7 @@
 #include "base/error.h"
 
 struct archive_member {
-  const char *name; /* what is looked for: a regular file of that name in any one folder */
+  const char *name; /* what is looked for: a regular file of that name in any one directory */
   size_t bytes_max;
   char *bytes; /* NULL: not there; else with a NUL after it, freed by archive_free */
   size_t length;

@@ -310,7 +310,7 @@ enum status safetensors_open(struct safetensors *out, const char *path, struct e
   return STATUS_OK;
 }
 
-/* A shard's name must stay in the model's folder. */
+/* A shard's name must stay in the model's directory. */
 static bool shard_ok(const char *name) {
   return name && *name && strlen(name) <= 255 && name[0] != '.' && !strchr(name, '/');
 }
@@ -337,14 +337,14 @@ static enum status take_shard(struct safetensors *out, struct safetensors *shard
   return STATUS_OK;
 }
 
-static enum status open_shard(struct safetensors *out, const char *folder, const json_t *weights, const char *file,
+static enum status open_shard(struct safetensors *out, const char *directory, const json_t *weights, const char *file,
                               struct error *err) {
   struct safetensors shard;
   char path[1400];
   if (!shard_ok(file))
     return bad_file(err, "a shard's name must be that of a file in the folder, not %.80s",
                     file ? file : "another value");
-  snprintf(path, sizeof path, "%s/%s", folder, file);
+  snprintf(path, sizeof path, "%s/%s", directory, file);
   if (access(path, F_OK) != 0 && errno == ENOENT)
     return bad_file(err, "the index names the shard %.80s, which is not in the folder: the download is not complete",
                     file);
@@ -359,7 +359,7 @@ static enum status open_shard(struct safetensors *out, const char *folder, const
   return status;
 }
 
-static enum status read_index(struct safetensors *out, const char *folder, const json_t *index, struct error *err) {
+static enum status read_index(struct safetensors *out, const char *directory, const json_t *index, struct error *err) {
   AUTO(json_release) json_t *seen = json_object();
   json_t *weights = json_object_get(index, "weight_map"), *value;
   const char *key;
@@ -377,7 +377,7 @@ static enum status read_index(struct safetensors *out, const char *folder, const
       continue;
     if (out->map_count >= ST_SHARDS_MAX)
       return bad_file(err, "more than %d shards", ST_SHARDS_MAX);
-    enum status status = open_shard(out, folder, weights, file, err);
+    enum status status = open_shard(out, directory, weights, file, err);
     if (status)
       return status;
     if (json_object_set_new(seen, file, json_true()) != 0)
@@ -390,19 +390,19 @@ static enum status read_index(struct safetensors *out, const char *folder, const
   return STATUS_OK;
 }
 
-enum status safetensors_open_model(struct safetensors *out, const char *folder, struct error *err) {
+enum status safetensors_open_model(struct safetensors *out, const char *directory, struct error *err) {
   static const struct json_limits limits = {.bytes_max = INDEX_BYTES_MAX, .depth_max = 8, .values_max = 4 << 20};
   AUTO(json_release) json_t *index = NULL;
   char path[1100];
   *out = (struct safetensors){0};
-  if (strlen(folder) > 1000)
-    return error_set(err, STATUS_IO, NULL, "the path %.80s... is too long", folder);
-  snprintf(path, sizeof path, "%s/model.safetensors", folder);
+  if (strlen(directory) > 1000)
+    return error_set(err, STATUS_IO, NULL, "the path %.80s... is too long", directory);
+  snprintf(path, sizeof path, "%s/model.safetensors", directory);
   if (access(path, F_OK) == 0)
     return safetensors_open(out, path, err);
-  snprintf(path, sizeof path, "%s/model.safetensors.index.json", folder);
+  snprintf(path, sizeof path, "%s/model.safetensors.index.json", directory);
   if (access(path, F_OK) != 0)
-    return bad_file(err, "%s has neither model.safetensors nor model.safetensors.index.json", folder);
+    return bad_file(err, "%s has neither model.safetensors nor model.safetensors.index.json", directory);
   enum status status = json_parse_file(&index, path, &limits, err);
   if (status) {
     if (err)
@@ -410,7 +410,7 @@ enum status safetensors_open_model(struct safetensors *out, const char *folder, 
     return STATUS_MODEL_INVALID;
   }
   arena_init(&out->arena, ARENA_MAX);
-  status = read_index(out, folder, index, err);
+  status = read_index(out, directory, index, err);
   if (status) {
     safetensors_close(out);
     return err ? error_prefix(err, "%s", path) : status;

@@ -65,8 +65,8 @@ size_t st_dtype_size(enum st_dtype dtype);       /* bytes an element */
 /* Reads one file. Every fault is STATUS_MODEL_INVALID (or IO, OUT_OF_MEMORY), its text names the
    file and the tensor or byte. After a failure *out is empty and safetensors_close does nothing. */
 NODISCARD enum status safetensors_open(struct safetensors *out, const char *path, struct error *err);
-/* A model's folder: model.safetensors, or else the shards that model.safetensors.index.json lists. */
-NODISCARD enum status safetensors_open_model(struct safetensors *out, const char *folder, struct error *err);
+/* A model's directory: model.safetensors, or else the shards that model.safetensors.index.json lists. */
+NODISCARD enum status safetensors_open_model(struct safetensors *out, const char *directory, struct error *err);
 /* From memory, which must outlive *out. */
 NODISCARD enum status safetensors_parse(struct safetensors *out, const unsigned char *bytes, size_t length,
                                         struct error *err);

@@ -46,13 +46,13 @@ static enum status fault(struct archive *archive, struct sink *sink, const char 
   return error_set(sink->err, STATUS_IO, NULL, "archiving %s: %s", name, text ? text : "libarchive failed");
 }
 
-static enum status add_file(struct archive *archive, struct sink *sink, const char *folder, const char *name) {
+static enum status add_file(struct archive *archive, struct sink *sink, const char *directory, const char *name) {
   char path[1400];
   struct file_map map;
   if (!name_ok(name))
     return error_set(sink->err, STATUS_INVALID_VALUE, NULL, "%.100s is no name for a file in an archive", name);
-  if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path)
-    return error_set(sink->err, STATUS_IO, NULL, "the path %.80s... is too long", folder);
+  if (snprintf(path, sizeof path, "%s/%s", directory, name) >= (int)sizeof path)
+    return error_set(sink->err, STATUS_IO, NULL, "the path %.80s... is too long", directory);
   enum status status = file_map_open(&map, path, sink->err);
   if (status)
     return status;
@@ -78,7 +78,7 @@ static enum status add_file(struct archive *archive, struct sink *sink, const ch
   return status;
 }
 
-enum status tar_pack(const char *path_out, const char *folder, const char *const *names, size_t count,
+enum status tar_pack(const char *path_out, const char *directory, const char *const *names, size_t count,
                      char sha256[HASH_HEX], uint64_t *bytes, struct error *err) {
   struct sink sink = {.err = err};
   enum status status = file_create(&sink.file, path_out, err);
@@ -86,12 +86,12 @@ enum status tar_pack(const char *path_out, const char *folder, const char *const
     return status;
   struct archive *archive = archive_write_new();
   if (!archive)
-    status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to archive %s", folder);
+    status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to archive %s", directory);
   else if (archive_write_set_format_pax_restricted(archive) != ARCHIVE_OK ||
            archive_write_open(archive, &sink, NULL, sink_write, NULL) != ARCHIVE_OK)
     status = fault(archive, &sink, path_out);
   for (size_t i = 0; !status && i < count; i++)
-    status = add_file(archive, &sink, folder, names[i]);
+    status = add_file(archive, &sink, directory, names[i]);
   if (!status && archive_write_close(archive) != ARCHIVE_OK)
     status = fault(archive, &sink, path_out);
   sink.stopped = true;

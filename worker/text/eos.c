@@ -2,7 +2,7 @@
 
 
 #include "base/json.h"
-#include "worker/file/folder.h"
+#include "worker/file/directory.h"
 #include "worker/text/tokenizer_config.h"
 
 enum { CONFIG_BYTES_MAX = 64 << 20 };
@@ -36,11 +36,11 @@ static void add_ids(struct search *s, const json_t *value) {
       add(&s->stops, s, json_integer_value(json_array_get(value, i)));
 }
 
-static enum status search_folder(struct search *s, const char *folder, struct error *err) {
+static enum status search_directory(struct search *s, const char *directory, struct error *err) {
   AUTO(json_release) json_t *generation = NULL;
   struct tokenizer_config config;
-  enum status status = folder_object(&generation, folder, "generation_config.json", &limits, err);
-  status = status ? status : tokenizer_config_read(&config, folder, err);
+  enum status status = directory_json(&generation, directory, "generation_config.json", &limits, err);
+  status = status ? status : tokenizer_config_read(&config, directory, err);
   if (status)
     return status;
   const char *token = tokenizer_config_token(&config, "eos_token");
@@ -76,7 +76,7 @@ enum status eos_find(struct eos *out, const char *model_path, const struct gguf 
   struct search s = {.tokenizer = tokenizer, .vocabulary = vocabulary};
   add_ids(&s, json_object_get(config, "eos_token_id"));
   add_ids(&s, json_object_get(json_object_get(config, "text_config"), "eos_token_id"));
-  enum status status = gguf ? search_gguf(&s, gguf, err) : search_folder(&s, model_path, err);
+  enum status status = gguf ? search_gguf(&s, gguf, err) : search_directory(&s, model_path, err);
   *out = s.stops;
   out->id = choose(&s);
   for (size_t i = 0; i < s.tokens.count; i++)

@@ -31,7 +31,7 @@ struct encoding {
 void encoding_init(struct encoding *encoding);
 void encoding_done(struct encoding *encoding);
 
-/* Reads tokenizer.json of a model's folder; where there is none a SentencePiece model (spm.model,
+/* Reads tokenizer.json of a model's directory; where there is none a SentencePiece model (spm.model,
    spiece.model, tokenizer.model; config.json names the architecture) or vocab.txt, with the
    tokenizer_config.json beside it. The truncation and padding that a tokenizer.json may carry are ignored.
    STATUS_MODEL_INVALID names the file and the component that cannot be used; *out is then NULL. */

@@ -6,7 +6,7 @@
 #include "base/attr.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "worker/file/folder.h"
+#include "worker/file/directory.h"
 
 enum { TOKENIZER_JSON_BYTES_MAX = 64 << 20 };
 
@@ -66,10 +66,10 @@ static const char *class_name(const json_t *settings, const json_t *model) {
 
 /* A byte-level tokenizer.json is never LLaMA's, whatever its class is said to be. */
 static enum status is_byte_level(bool *out, const char *dir, struct error *err) {
-  char path[FOLDER_PATH_BYTES], *text;
+  char path[DIRECTORY_PATH_BYTES], *text;
   size_t length;
   *out = false;
-  if (!folder_find(path, dir, "tokenizer.json"))
+  if (!directory_find(path, dir, "tokenizer.json"))
     return STATUS_OK;
   enum status status = file_read(&text, &length, path, TOKENIZER_JSON_BYTES_MAX, err);
   if (status)
@@ -113,17 +113,17 @@ static enum status add_legacy(struct tokenizer_config *config, const char *dir, 
                      "tokenizer_config.json: added_tokens_decoder is %s, not an object", json_kind(config->decoder));
   if (config->decoder)
     return STATUS_OK;
-  enum status status = folder_object(&map, dir, "special_tokens_map.json", &limits, err);
+  enum status status = directory_json(&map, dir, "special_tokens_map.json", &limits, err);
   if (!status && map && json_object_update(config->settings, map) != 0)
     return no_memory(err);
-  return status ? status : folder_object(&config->numbered, dir, "added_tokens.json", &limits, err);
+  return status ? status : directory_json(&config->numbered, dir, "added_tokens.json", &limits, err);
 }
 
 enum status tokenizer_config_read(struct tokenizer_config *out, const char *dir, struct error *err) {
   *out = (struct tokenizer_config){0};
-  enum status status = folder_object(&out->settings, dir, "tokenizer_config.json", &limits, err);
+  enum status status = directory_json(&out->settings, dir, "tokenizer_config.json", &limits, err);
   if (!status)
-    status = folder_object(&out->model, dir, "config.json", &limits, err);
+    status = directory_json(&out->model, dir, "config.json", &limits, err);
   if (!status && !out->settings)
     out->settings = json_object();
   if (!status && !out->model)

@@ -1,4 +1,4 @@
-/* What the files of a model's folder say of its tokenizer beside the vocabulary: tokenizer_config.json,
+/* What the files of a model's directory say of its tokenizer beside the vocabulary: tokenizer_config.json,
    special_tokens_map.json, added_tokens.json and config.json, merged as Transformers' AutoTokenizer merges them. */
 #ifndef WORKER_TEXT_TOKENIZER_CONFIG_H
 #define WORKER_TEXT_TOKENIZER_CONFIG_H

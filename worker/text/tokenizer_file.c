@@ -1,4 +1,4 @@
-/* Finds the tokenizer of a model's folder. */
+/* Finds the tokenizer of a model's directory. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +28,7 @@ static enum status read_json(struct tokenizer *t, const char *path, const struct
 
 enum kind { JSON, SPM, MERGES, WORDS, UNKNOWN };
 
-/* The first of the files that the folder has; UNKNOWN also where it has none. */
+/* The first of the files that the directory has; UNKNOWN also where it has none. */
 static enum kind find(char *path, size_t size, const char *dir) {
   static const struct {
     const char *name;
@@ -46,8 +46,8 @@ static enum kind find(char *path, size_t size, const char *dir) {
   return UNKNOWN;
 }
 
-static enum status read_folder(struct tokenizer *t, const char *dir, struct tokenizer_config *config,
-                               struct error *err) {
+static enum status read_directory(struct tokenizer *t, const char *dir, struct tokenizer_config *config,
+                                  struct error *err) {
   char path[1088];
   switch (find(path, sizeof path, dir)) {
   case JSON: return read_json(t, path, config, err);
@@ -72,7 +72,7 @@ enum status tokenizer_open(struct tokenizer **out, const char *model_dir, struct
   if (status)
     return status;
   struct tokenizer *t = tokenizer_new();
-  status = t ? read_folder(t, model_dir, &config, err) : component_no_memory(err);
+  status = t ? read_directory(t, model_dir, &config, err) : component_no_memory(err);
   const char *pad = status ? NULL : tokenizer_config_token(&config, "pad_token");
   if (pad && tokenizer_id(t, pad) >= 0)
     t->pad = tokenizer_id(t, pad);

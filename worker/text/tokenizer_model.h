@@ -66,7 +66,7 @@ NODISCARD enum status tokenizer_read_file(struct tokenizer *tokenizer, json_t *f
 /* Added tokens, objects as in tokenizer.json; `numbered`: each must have its id. */
 NODISCARD enum status tokenizer_read_added(struct tokenizer *tokenizer, const json_t *list, bool numbered,
                                            struct error *err);
-/* What a folder without tokenizer.json has: vocab.txt (BERT), or vocab.json and merges.txt in its place. */
+/* What a directory without tokenizer.json has: vocab.txt (BERT), or vocab.json and merges.txt in its place. */
 NODISCARD enum status tokenizer_read_words(struct tokenizer *tokenizer, const char *path,
                                            struct tokenizer_config *config, struct error *err);
 NODISCARD enum status tokenizer_read_merges(struct tokenizer *tokenizer, const char *dir,

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "base/json.h"
-#include "tests/worker/model_folder.h"
+#include "tests/worker/model_directory.h"
 #include "worker/chat/chat_template.h"
 #include "worker/file/gguf.h"
 
@@ -26,7 +26,7 @@ static enum status open_and_render(char *out, size_t size, const char *asked, co
   json_t *messages = json_loads("[{\"role\": \"user\", \"content\": \"q\"}, {\"role\": \"assistant\", \"content\": "
                                 "\"a\"}]", 0, NULL);
   chat_text_init(&text);
-  enum status status = chat_template_open(&template, asked, gguf ? NULL : folder, gguf, &err);
+  enum status status = chat_template_open(&template, asked, gguf ? NULL : directory, gguf, &err);
   if (!status) {
     AUTO(json_release) json_t *tools = json_loads(tools_text, 0, NULL);
     status = chat_template_render(template, &text, messages, tools, false, &err);
@@ -93,7 +93,7 @@ static void each_file_is_looked_at(void **state) {
   expect(NULL, STATUS_OK, "file a");
   put("tokenizer_config.json", "[]");
   char fault[200];
-  snprintf(fault, sizeof fault, "%s/tokenizer_config.json: this is an array, not an object", folder);
+  snprintf(fault, sizeof fault, "%s/tokenizer_config.json: this is an array, not an object", directory);
   expect(NULL, STATUS_MODEL_INVALID, fault);
 }
 
@@ -119,7 +119,7 @@ static void conversations_with_tools_have_a_template_of_their_own(void **state) 
   put("chat_template.jinja", "file {{ messages[1].content }}");
   expect_with_tools("file a");
   char path[128];
-  snprintf(path, sizeof path, "%s/additional_chat_templates", folder);
+  snprintf(path, sizeof path, "%s/additional_chat_templates", directory);
   assert_int_equal(mkdir(path, 0700), 0);
   put("additional_chat_templates/tool_use.jinja", "more {{ messages[1].content }}");
   expect(NULL, STATUS_OK, "file a");
@@ -166,7 +166,7 @@ static void gguf_files_bring_both(void **state) {
     char path[128], got[600], got_with[600];
     struct gguf gguf;
     struct error err;
-    snprintf(path, sizeof path, "%s/model.gguf", folder);
+    snprintf(path, sizeof path, "%s/model.gguf", directory);
     write_gguf(path, rows[i].template, rows[i].bos);
     if (gguf_open(&gguf, path, &err))
       fail_msg("%s", err.text);
@@ -181,11 +181,11 @@ static void gguf_files_bring_both(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(built_in_templates_use_the_models_tokens, make_folder, remove_folder),
-      cmocka_unit_test_setup_teardown(each_file_is_looked_at, make_folder, remove_folder),
-      cmocka_unit_test_setup_teardown(conversations_with_tools_have_a_template_of_their_own, make_folder,
-                                      remove_folder),
-      cmocka_unit_test_setup_teardown(gguf_files_bring_both, make_folder, remove_folder),
+      cmocka_unit_test_setup_teardown(built_in_templates_use_the_models_tokens, make_directory, remove_directory),
+      cmocka_unit_test_setup_teardown(each_file_is_looked_at, make_directory, remove_directory),
+      cmocka_unit_test_setup_teardown(conversations_with_tools_have_a_template_of_their_own, make_directory,
+                                      remove_directory),
+      cmocka_unit_test_setup_teardown(gguf_files_bring_both, make_directory, remove_directory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

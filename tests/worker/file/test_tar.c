@@ -1,5 +1,5 @@
 /* A packed archive is the same bytes every time, is read back by tar itself, and never takes a file
-   from outside its folder. */
+   from outside its directory. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -81,7 +81,7 @@ static void packs_the_same_bytes_every_time(void **state) {
   archive_read_free(archive);
 }
 
-static void refuses_names_that_leave_the_folder(void **state) {
+static void refuses_names_that_leave_the_directory(void **state) {
   (void)state;
   static const char *const bad[] = {"../x", "/etc/passwd", "a/../b", "", ".", "..", "a//b", "sub/", "./config.json"};
   unlink(out);
@@ -100,15 +100,15 @@ static void says_which_file_cannot_be_read(void **state) {
   assert_int_equal(tar_pack(out, dir, names, 2, NULL, NULL, &err), STATUS_IO);
   assert_non_null(strstr(err.text, "missing.bin"));
   assert_int_equal(access(out, F_OK), -1);
-  static const char *const folder[] = {"sub"};
-  assert_int_equal(tar_pack(out, dir, folder, 1, NULL, NULL, &err), STATUS_IO);
+  static const char *const directory[] = {"sub"};
+  assert_int_equal(tar_pack(out, dir, directory, 1, NULL, NULL, &err), STATUS_IO);
   assert_int_equal(tar_pack("/nonexistent/x.tar", dir, names, 1, NULL, NULL, &err), STATUS_IO);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(packs_the_same_bytes_every_time),
-      cmocka_unit_test(refuses_names_that_leave_the_folder),
+      cmocka_unit_test(refuses_names_that_leave_the_directory),
       cmocka_unit_test(says_which_file_cannot_be_read),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);

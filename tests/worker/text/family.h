@@ -19,7 +19,8 @@ static inline struct tokenizer *open_family(const char *family) {
   return tokenizer;
 }
 
-/* Hands each line of cases.jsonl in a folder to `check`, with the folder's tokenizer. Returns how many there were. */
+/* Hands each line of cases.jsonl in a directory to `check`, with the directory's tokenizer. Returns how many there
+ * were. */
 static inline size_t each_case(const char *dir,
                                void (*check)(const struct tokenizer *tokenizer, struct encoding *out,
                                              const json_t *line)) {

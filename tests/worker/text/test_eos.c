@@ -11,7 +11,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "tests/worker/model_folder.h"
+#include "tests/worker/model_directory.h"
 #include "tests/worker/text/family.h"
 #include "worker/text/eos.h"
 
@@ -48,7 +48,7 @@ static void each_place(void **state) {
     put("generation_config.json", rows[i].generation);
     put("tokenizer_config.json", rows[i].tokenizer);
     put("special_tokens_map.json", rows[i].special_map);
-    if (eos_find(&eos, folder, NULL, config, tokenizer, VOCABULARY, &err))
+    if (eos_find(&eos, directory, NULL, config, tokenizer, VOCABULARY, &err))
       fail_msg("%s", err.text);
     if (eos.id != rows[i].id || eos.count != rows[i].count ||
         memcmp(eos.ids, rows[i].ids, eos.count * sizeof *eos.ids) != 0)
@@ -64,7 +64,7 @@ static void a_file_that_is_no_object(void **state) {
   struct error err = {0};
   (void)state;
   put("generation_config.json", "[]");
-  assert_int_equal(eos_find(&eos, folder, NULL, NULL, tokenizer, VOCABULARY, &err), STATUS_MODEL_INVALID);
+  assert_int_equal(eos_find(&eos, directory, NULL, NULL, tokenizer, VOCABULARY, &err), STATUS_MODEL_INVALID);
   assert_non_null(strstr(err.text, "generation_config.json"));
   tokenizer_free(tokenizer);
 }
@@ -88,7 +88,7 @@ static void gguf_files(void **state) {
     const float one = 1;
     const int64_t shape[] = {1};
     AUTO(json_release) json_t *config = json_loads(rows[i].config, 0, NULL);
-    snprintf(path, sizeof path, "%s/model.gguf", folder);
+    snprintf(path, sizeof path, "%s/model.gguf", directory);
     assert_int_equal(gguf_writer_open(&writer, path, &err), STATUS_OK);
     gguf_writer_u32(writer, "tokenizer.ggml.eot_token_id", rows[i].eot);
     gguf_writer_u32(writer, "tokenizer.ggml.eom_token_id", rows[i].eom);
@@ -110,5 +110,5 @@ int main(void) {
       cmocka_unit_test(gguf_files),
       cmocka_unit_test(a_file_that_is_no_object),
   };
-  return cmocka_run_group_tests(tests, make_folder, remove_folder);
+  return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }

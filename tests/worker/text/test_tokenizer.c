@@ -17,7 +17,7 @@
 #include "tests/worker/text/family.h"
 #include "worker/text/tokenizer.h"
 
-#define FOLDER "tests/worker/text/tokenizers/"
+#define DIRECTORY "tests/worker/text/tokenizers/"
 
 static int32_t item(const json_t *list, size_t i) {
   return (int32_t)json_integer_value(json_array_get(list, i));
@@ -39,23 +39,23 @@ static void check_case(const struct tokenizer *tokenizer, struct encoding *out, 
   free(shown);
 }
 
-static void equals_the_reference(const char *folder) {
-  assert_true(each_case(folder, check_case) >= 90);
+static void equals_the_reference(const char *directory) {
+  assert_true(each_case(directory, check_case) >= 90);
 }
 
 static void uncased_equals_the_reference(void **state) {
   (void)state;
-  equals_the_reference(FOLDER "uncased");
+  equals_the_reference(DIRECTORY "uncased");
 }
 
 static void cased_equals_the_reference(void **state) {
   (void)state;
-  equals_the_reference(FOLDER "cased");
+  equals_the_reference(DIRECTORY "cased");
 }
 
 static void added_tokens_and_odd_settings_equal_the_reference(void **state) {
   (void)state;
-  equals_the_reference(FOLDER "odd");
+  equals_the_reference(DIRECTORY "odd");
 }
 
 static const char minimal[] =
@@ -163,7 +163,7 @@ static void refuses_what_cannot_be_encoded(void **state) {
   struct tokenizer *t;
   struct encoding out;
   struct error err;
-  assert_int_equal(tokenizer_open(&t, FOLDER "uncased", &err), STATUS_OK);
+  assert_int_equal(tokenizer_open(&t, DIRECTORY "uncased", &err), STATUS_OK);
   encoding_init(&out);
   assert_int_equal(tokenizer_encode(t, &out, "ab\xC3", 3, NULL, 0, 0, &err), STATUS_DATASET_INVALID);
   assert_string_equal(err.param, "text");
@@ -259,7 +259,7 @@ static void takes_linear_time(void **state) {
   struct error err;
   char *text = malloc(BYTES);
   assert_non_null(text);
-  assert_int_equal(tokenizer_open(&t, FOLDER "uncased", &err), STATUS_OK);
+  assert_int_equal(tokenizer_open(&t, DIRECTORY "uncased", &err), STATUS_OK);
   encoding_init(&out);
   for (size_t i = 0; i < COUNT_OF(units); i++) {
     size_t unit = strlen(units[i]), length = 0;

@@ -1,4 +1,4 @@
-/* A folder is read as AutoTokenizer reads it: added tokens of every file, and the classes that build their pipeline
+/* A directory is read as AutoTokenizer reads it: added tokens of every file, and the classes that build their pipeline
    themselves, whatever tokenizer.json says (make_class_cases.py). */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +15,7 @@
 #include "tests/worker/text/family.h"
 #include "worker/text/tokenizer.h"
 
-#define FOLDER "tests/worker/text/classes/"
+#define DIRECTORY "tests/worker/text/classes/"
 
 static void check_ids(const struct tokenizer *tokenizer, struct encoding *out, const json_t *c) {
   const json_t *text = json_object_get(c, "text"), *ids = json_object_get(c, "ids");
@@ -29,19 +29,19 @@ static void check_ids(const struct tokenizer *tokenizer, struct encoding *out, c
     fail_msg("%s", json_dumps(c, 0));
 }
 
-static void check_folder(const char *name) {
+static void check_directory(const char *name) {
   char path[256];
-  snprintf(path, sizeof path, FOLDER "%s", name);
+  snprintf(path, sizeof path, DIRECTORY "%s", name);
   print_message("%s\n", path);
   assert_int_equal(each_case(path, check_ids), 5);
 }
 
-static void folders_equal_the_reference(void **state) {
+static void directories_equal_the_reference(void **state) {
   (void)state;
   static const char *const names[] = {"decoder", "added_json", "specials", "map",          "named",      "gpt2",
                                       "qwen2",   "merges",     "bert",     "bert_accents", "bert_words", "bert_fast"};
   for (size_t i = 0; i < COUNT_OF(names); i++)
-    check_folder(names[i]);
+    check_directory(names[i]);
 }
 
 static void put(const char *dir, const char *name, const char *text) {
@@ -86,7 +86,7 @@ static void what_cannot_be_read_is_named(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(folders_equal_the_reference),
+      cmocka_unit_test(directories_equal_the_reference),
       cmocka_unit_test(what_cannot_be_read_is_named),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

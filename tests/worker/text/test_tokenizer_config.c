@@ -1,4 +1,4 @@
-/* The files of a folder are merged as AutoTokenizer merges them: what a special token is, and which class. */
+/* The files of a directory are merged as AutoTokenizer merges them: what a special token is, and which class. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@
 #include "base/file.h"
 #include "worker/text/tokenizer_config.h"
 
-struct folder {
+struct directory {
   const char *config, *model, *map, *added, *tokenizer;
 };
 
@@ -25,7 +25,7 @@ static void put(const char *dir, const char *name, const char *text) {
     assert_int_equal(file_put(path, text, strlen(text), &err), STATUS_OK);
 }
 
-static enum status read_folder(struct tokenizer_config *out, const struct folder *from, struct error *err) {
+static enum status read_directory(struct tokenizer_config *out, const struct directory *from, struct error *err) {
   char dir[] = "/tmp/test_tokenizer_config.XXXXXX";
   struct error ignored;
   assert_non_null(mkdtemp(dir));
@@ -42,7 +42,7 @@ static enum status read_folder(struct tokenizer_config *out, const struct folder
 static void special_tokens_come_from_all_files(void **state) {
   (void)state;
   static const struct {
-    struct folder folder;
+    struct directory directory;
     const char *name, *text;
   } cases[] = {
       {{.config = "{\"eos_token\":\"</s>\"}"}, "eos_token", "</s>"},
@@ -64,7 +64,7 @@ static void special_tokens_come_from_all_files(void **state) {
   for (size_t i = 0; i < COUNT_OF(cases); i++) {
     struct tokenizer_config config;
     struct error err = {0};
-    if (read_folder(&config, &cases[i].folder, &err))
+    if (read_directory(&config, &cases[i].directory, &err))
       fail_msg("case %zu: %s", i, err.text);
     const char *text = tokenizer_config_token(&config, cases[i].name);
     if (!text != !cases[i].text || (text && strcmp(text, cases[i].text) != 0))
@@ -76,7 +76,7 @@ static void special_tokens_come_from_all_files(void **state) {
 static void the_class_follows_the_files(void **state) {
   (void)state;
   static const struct {
-    struct folder folder;
+    struct directory directory;
     enum tokenizer_class class;
   } cases[] = {
       {{.config = "{\"tokenizer_class\":\"PreTrainedTokenizerFast\"}", .model = "{\"model_type\":\"bert\"}"},
@@ -95,7 +95,7 @@ static void the_class_follows_the_files(void **state) {
   for (size_t i = 0; i < COUNT_OF(cases); i++) {
     struct tokenizer_config config;
     struct error err = {0};
-    assert_int_equal(read_folder(&config, &cases[i].folder, &err), STATUS_OK);
+    assert_int_equal(read_directory(&config, &cases[i].directory, &err), STATUS_OK);
     if (config.class != cases[i].class)
       fail_msg("case %zu: class %d", i, (int)config.class);
     tokenizer_config_done(&config);
@@ -105,7 +105,7 @@ static void the_class_follows_the_files(void **state) {
 static void files_that_cannot_be_read_are_named(void **state) {
   (void)state;
   static const struct {
-    struct folder folder;
+    struct directory directory;
     const char *says;
   } cases[] = {
       {{.config = "[]"}, "tokenizer_config.json: this is an array, not an object"},
@@ -117,7 +117,7 @@ static void files_that_cannot_be_read_are_named(void **state) {
   for (size_t i = 0; i < COUNT_OF(cases); i++) {
     struct tokenizer_config config;
     struct error err = {0};
-    assert_int_equal(read_folder(&config, &cases[i].folder, &err), STATUS_MODEL_INVALID);
+    assert_int_equal(read_directory(&config, &cases[i].directory, &err), STATUS_MODEL_INVALID);
     if (!strstr(err.text, cases[i].says))
       fail_msg("case %zu: \"%s\"", i, err.text);
   }

@@ -18,7 +18,7 @@
 #include "base/file.h"
 #include "worker/text/tokenizer.h"
 
-#define FOLDER "tests/worker/text/families/"
+#define DIRECTORY "tests/worker/text/families/"
 
 static void assert_ints(const char *what, const char *shown, const json_t *want, const int32_t *got, size_t count) {
   bool same = json_array_size(want) == count;
@@ -65,7 +65,7 @@ static void check_cases(const struct tokenizer *t, const char *cases) {
   char path[256], line[65536];
   struct encoding out;
   size_t count = 0;
-  snprintf(path, sizeof path, FOLDER "%s/cases.jsonl", cases);
+  snprintf(path, sizeof path, DIRECTORY "%s/cases.jsonl", cases);
   FILE *file = fopen(path, "r");
   assert_non_null(file);
   encoding_init(&out);
@@ -81,11 +81,11 @@ static void check_cases(const struct tokenizer *t, const char *cases) {
   assert_true(count >= 35);
 }
 
-static struct tokenizer *open_folder(const char *name) {
+static struct tokenizer *open_directory(const char *name) {
   char path[256];
   struct tokenizer *t;
   struct error err = {0};
-  snprintf(path, sizeof path, FOLDER "%s", name);
+  snprintf(path, sizeof path, DIRECTORY "%s", name);
   if (tokenizer_open(&t, path, &err))
     fail_msg("%s: %s", name, err.text);
   return t;
@@ -96,7 +96,7 @@ static struct tokenizer *open_gguf(const char *name) {
   struct gguf gguf;
   struct tokenizer *t;
   struct error err = {0};
-  snprintf(path, sizeof path, FOLDER "%s/model.gguf", name);
+  snprintf(path, sizeof path, DIRECTORY "%s/model.gguf", name);
   if (gguf_open(&gguf, path, &err) || tokenizer_from_gguf(&t, &gguf, &err))
     fail_msg("%s: %s", name, err.text);
   gguf_close(&gguf);
@@ -110,7 +110,7 @@ static void files_equal_the_reference(void **state) {
                                       "tekken", "o200k", "deepseek3", "deepseek_coder", "qwen35", "bloom", "bailing",
                                       "superbpe", "falcon"};
   for (size_t i = 0; i < COUNT_OF(names); i++) {
-    struct tokenizer *t = open_folder(names[i]);
+    struct tokenizer *t = open_directory(names[i]);
     check_cases(t, names[i]);
     tokenizer_free(t);
   }
@@ -132,7 +132,7 @@ static void gguf_equals_the_reference(void **state) {
 static void answers_questions(void **state) {
   (void)state;
   struct tokenizer_template template;
-  struct tokenizer *t = open_folder("smollm");
+  struct tokenizer *t = open_directory("smollm");
   tokenizer_get_template(t, &template);
   assert_int_equal(template.before_count + template.after_count, 0);
   assert_int_equal(tokenizer_id(t, "<|im_end|>"), 2);
@@ -148,7 +148,7 @@ static void answers_questions(void **state) {
   assert_false(tokenizer_is_special(t, tokenizer_vocab_size(t)));
   assert_true(tokenizer_id(t, "\xC4\xA0" "c") > 0);  /* as the file writes " c" */
   tokenizer_free(t);
-  t = open_folder("roberta");
+  t = open_directory("roberta");
   tokenizer_get_template(t, &template);
   assert_int_equal(template.before_count, 1);
   assert_int_equal(template.before[0], 0);
@@ -161,7 +161,7 @@ static void answers_questions(void **state) {
 /* A character whose bytes are several tokens ends them all; ids beyond the vocabulary decode to nothing. */
 static void ends_share_characters(void **state) {
   (void)state;
-  struct tokenizer *t = open_folder("gpt2");
+  struct tokenizer *t = open_directory("gpt2");
   struct encoding out;
   struct error err;
   struct str text;
@@ -192,7 +192,7 @@ static void damaged_spm_models_are_refused(void **state) {
   assert_non_null(mkdtemp(dir));
   snprintf(path, sizeof path, "%s/config.json", dir);
   assert_int_equal(file_put(path, "{\"model_type\":\"deberta-v2\"}", 27, &err), STATUS_OK);
-  assert_int_equal(file_read(&bytes, &length, FOLDER "deberta_spm/spm.model", 1 << 20, &err), STATUS_OK);
+  assert_int_equal(file_read(&bytes, &length, DIRECTORY "deberta_spm/spm.model", 1 << 20, &err), STATUS_OK);
   snprintf(path, sizeof path, "%s/spm.model", dir);
   for (size_t i = 0; i < length; i += 7) {
     char kept = bytes[i];
@@ -304,7 +304,7 @@ static void takes_linear_time(void **state) {
   assert_non_null(text);
   encoding_init(&out);
   for (size_t k = 0; k < COUNT_OF(names); k++) {
-    struct tokenizer *t = open_folder(names[k]);
+    struct tokenizer *t = open_directory(names[k]);
     for (size_t i = 0; i < COUNT_OF(units); i++) {
       size_t unit = strlen(units[i]), length = 0;
       for (; length + unit <= BYTES; length += unit)
