@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "server/inspection.h"
+#include "server/inspected.h"
 #include "server/models.h"
 #include "storage/db_event.h"
 #include "storage/db_job.h"
@@ -144,14 +144,14 @@ static struct data_tasks judge_model(bool *pending, struct fault_list *faults, s
   struct base_model model;
   const struct inspected *inspected = NULL;
   if (!models_find(&model, server->config->models, spec->model, arena, NULL))
-    inspected = inspection_of(server->inspection, &model);
+    inspected = inspected_of(server->inspected, &model);
   *pending |= inspected && inspected->state != INSPECTED_KNOWN;
   if (inspected && inspected->state == INSPECTED_KNOWN && inspected->error.status)
     fault_add(faults, inspected->error.status, "model", "the model %.200s cannot be used: %s", spec->model,
               inspected->error.text);
   else if (inspected && inspected->state == INSPECTED_KNOWN)
     judge_targets(spec, inspected->report, faults);
-  return inspection_tasks(inspected && inspected->state == INSPECTED_KNOWN ? inspected : NULL);
+  return inspected_tasks(inspected && inspected->state == INSPECTED_KNOWN ? inspected : NULL);
 }
 
 enum status admission_check(bool *pending, struct fault_list *faults, struct server *server,

@@ -10,10 +10,11 @@
 #include "storage/db_artifact.h"
 #include "storage/db_file.h"
 
-enum status artifacts_note(struct run *run, const struct event *event, struct error *err) {
+enum status artifacts_note(struct artifacts *artifacts, const struct event *event, struct error *err) {
   const char *name, *path, *sha256;
-  struct announced *item = &run->announced[run->announced_count];
-  if (run->announced_count == ANNOUNCED_MAX)
+  struct arena *arena = &artifacts->run->arena;
+  struct announced *item = &artifacts->item[artifacts->count];
+  if (artifacts->count == ANNOUNCED_MAX)
     return error_set(err, STATUS_WORKER_CRASHED, NULL, "more than %d artifacts", ANNOUNCED_MAX);
   enum status status = json_get_string(&name, event->data, "name", "", err);
   if (!status)
@@ -29,62 +30,72 @@ enum status artifacts_note(struct run *run, const struct event *event, struct er
   if (!artifact_name_valid(name) || !artifact_path_valid(path) || strlen(sha256) != HASH_HEX - 1)
     return error_set(err, STATUS_WORKER_CRASHED, NULL, "an artifact whose name, path or hash is not allowed: %.80s",
                      name);
-  for (size_t i = 0; i < run->announced_count; i++)
-    if (strcmp(run->announced[i].name, name) == 0)
+  for (size_t i = 0; i < artifacts->count; i++)
+    if (strcmp(artifacts->item[i].name, name) == 0)
       return error_set(err, STATUS_WORKER_CRASHED, "name", "the artifact %.80s twice", name);
-  item->name = arena_string(&run->arena, name);
-  item->path = arena_string(&run->arena, path);
-  item->sha256 = arena_string(&run->arena, sha256);
+  item->name = arena_string(arena, name);
+  item->path = arena_string(arena, path);
+  item->sha256 = arena_string(arena, sha256);
   if (!item->name || !item->path || !item->sha256)
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "noting an artifact");
-  run->announced_count++;
+  artifacts->count++;
   return STATUS_OK;
 }
 
 static void verify(uv_work_t *work) {
-  struct run *run = work->data;
+  struct artifacts *artifacts = work->data;
+  struct error *broken = &artifacts->broken;
   char folder[PATH_BYTES];
-  enum status status = path_format(folder, &run->broken, "%s/%s", run->server->config->data, run->output);
-  for (size_t i = 0; !status && i < run->announced_count; i++) {
-    const struct announced *item = &run->announced[i];
-    status = artifact_verify(folder, item->path, item->bytes, item->sha256, &run->broken);
+  enum status status =
+      path_format(folder, broken, "%s/%s", artifacts->run->server->config->data, artifacts->output);
+  for (size_t i = 0; !status && i < artifacts->count; i++) {
+    const struct announced *item = &artifacts->item[i];
+    status = artifact_verify(folder, item->path, item->bytes, item->sha256, broken);
   }
-  run->is_broken = status != STATUS_OK;
+  artifacts->is_broken = status != STATUS_OK;
 }
 
-static void queue(struct run *run);
+static void on_verified(uv_work_t *work, int code);
+
+static void queue(void *context) {
+  struct artifacts *artifacts = context;
+  artifacts->work.data = artifacts;
+  CHECK(uv_queue_work(artifacts->run->server->uv, &artifacts->work, verify, on_verified) == 0);
+}
 
 static void on_verified(uv_work_t *work, int code) {
   (void)code; /* never cancelled */
-  struct run *run = work->data;
+  struct artifacts *artifacts = work->data;
   /* Files or memory of the machine were used up: that says nothing of the artifacts. */
-  enum status why = run->is_broken ? run->broken.status : STATUS_OK;
-  if ((why == STATUS_UNAVAILABLE || why == STATUS_OUT_OF_MEMORY) && !run->server->draining)
-    run_again(run, queue);
+  enum status why = artifacts->is_broken ? artifacts->broken.status : STATUS_OK;
+  if ((why == STATUS_UNAVAILABLE || why == STATUS_OUT_OF_MEMORY) && !artifacts->run->server->draining)
+    run_again(artifacts->run, queue, artifacts);
   else
-    run->verified(run);
+    artifacts->verified(artifacts->run);
 }
 
-static void queue(struct run *run) {
-  run->verify.data = run;
-  CHECK(uv_queue_work(run->server->uv, &run->verify, verify, on_verified) == 0);
+void artifacts_verify(struct artifacts *artifacts, void (*verified)(struct run *run)) {
+  const struct death *death = &artifacts->run->death;
+  artifacts->verified = verified;
+  if (artifacts->count == 0 || death->exit_status != 0 || death->signal || death->fault)
+    verified(artifacts->run);
+  else
+    queue(artifacts);
 }
 
-void artifacts_verify(struct run *run, void (*verified)(struct run *run)) {
-  const struct death *death = &run->death;
-  run->verified = verified;
-  if (run->announced_count == 0 || death->exit_status != 0 || death->signal || death->fault) {
-    verified(run);
-    return;
-  }
-  queue(run);
+struct evidence artifacts_evidence(const struct artifacts *artifacts) {
+  struct evidence evidence = run_evidence(artifacts->run);
+  evidence.artifact_count = artifacts->count;
+  evidence.broken = artifacts->is_broken ? &artifacts->broken : NULL;
+  return evidence;
 }
 
-static enum status store_one(struct run *run, const struct announced *item, struct error *err) {
+static enum status store_one(struct artifacts *artifacts, const struct announced *item, struct error *err) {
+  struct run *run = artifacts->run;
   char file_id[40];
   struct artifact_row row = {.job_id = run->id,
                              .name = item->name,
-                             .path = arena_format(&run->arena, "%s/%s", run->output, item->path),
+                             .path = arena_format(&run->arena, "%s/%s", artifacts->output, item->path),
                              .bytes = item->bytes,
                              .sha256 = item->sha256,
                              .created_at = clock_unix()};
@@ -108,9 +119,9 @@ static enum status store_one(struct run *run, const struct announced *item, stru
   return status ? status : db_artifact_add(run->server->db, &row, err);
 }
 
-enum status artifacts_store(struct run *run, struct error *err) {
+enum status artifacts_store(struct artifacts *artifacts, struct error *err) {
   enum status status = STATUS_OK;
-  for (size_t i = 0; !status && i < run->announced_count; i++)
-    status = store_one(run, &run->announced[i], err);
+  for (size_t i = 0; !status && i < artifacts->count; i++)
+    status = store_one(artifacts, &artifacts->item[i], err);
   return status;
 }

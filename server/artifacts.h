@@ -4,11 +4,33 @@
 
 #include "server/run.h"
 
+struct announced {
+  const char *name;
+  const char *path;  /* relative to the output folder */
+  int64_t bytes;
+  const char *sha256;
+  bool result_file;
+};
+enum { ANNOUNCED_MAX = 256 };
+
+struct artifacts {
+  struct run *run;          /* whose they are */
+  const char *output;       /* its folder, relative to the data folder */
+  size_t count;
+  struct announced item[ANNOUNCED_MAX];
+  uv_work_t work;           /* reads them beside the loop */
+  void (*verified)(struct run *run);
+  bool is_broken;
+  struct error broken;      /* the first that is not as announced */
+};
+
 /* An artifact event. */
-NODISCARD enum status artifacts_note(struct run *run, const struct event *event, struct error *err);
+NODISCARD enum status artifacts_note(struct artifacts *artifacts, const struct event *event, struct error *err);
 /* Once the worker has ended: every announced file is read and compared with what was said of it; `verified` follows. */
-void artifacts_verify(struct run *run, void (*verified)(struct run *run));
+void artifacts_verify(struct artifacts *artifacts, void (*verified)(struct run *run));
+/* run_evidence, and what is known of them. */
+struct evidence artifacts_evidence(const struct artifacts *artifacts);
 /* Their rows. Inside a transaction. */
-NODISCARD enum status artifacts_store(struct run *run, struct error *err);
+NODISCARD enum status artifacts_store(struct artifacts *artifacts, struct error *err);
 
 #endif

@@ -6,7 +6,16 @@
 #include "base/log.h"
 #include "server/paths.h"
 
-enum { REPORT_BYTES = 4 * EVENT_LINE_MAX, LINE_ARENA_BYTES = 1 << 20 };
+enum { REPORT_BYTES = 4 * EVENT_LINE_MAX };
+
+struct checking {
+  struct run run;
+  json_t *report;  /* NULL: none yet */
+};
+
+static struct checking *of(struct run *run) {
+  return (struct checking *)run;
+}
 
 /* The worker's complaint, with the place in front when the message does not name it. */
 static void note_error(struct run *run, const struct event *event) {
@@ -15,72 +24,58 @@ static void note_error(struct run *run, const struct event *event) {
   if (!json_is_integer(line) || strncmp(event->message, "line ", 5) == 0)
     return;
   if (json_is_integer(column))
-    error_prefix(&run->reported, "line %" JSON_INTEGER_FORMAT ", column %" JSON_INTEGER_FORMAT,
+    error_prefix(&run->error_event, "line %" JSON_INTEGER_FORMAT ", column %" JSON_INTEGER_FORMAT,
                  json_integer_value(line), json_integer_value(column));
   else
-    error_prefix(&run->reported, "line %" JSON_INTEGER_FORMAT, json_integer_value(line));
+    error_prefix(&run->error_event, "line %" JSON_INTEGER_FORMAT, json_integer_value(line));
 }
 
-static bool on_line(void *context, const char *text, size_t length, struct error *err) {
-  struct run *run = context;
-  AUTO(arena_done) struct arena arena;
-  struct event event;
-  arena_init(&arena, LINE_ARENA_BYTES);
-  if (event_parse(&event, text, length, &arena, err))
-    return false;
-  bool known = true;
-  switch (event.kind) {
+static enum status on_event(struct run *run, const struct event *event, const char *text, size_t length,
+                            struct error *err) {
+  struct checking *checking = of(run);
+  (void)text;
+  (void)length;
+  switch (event->kind) {
   case EVENT_REPORT:
-    json_decref(run->report);
-    run->report = json_incref(event.data);
-    break;
-  case EVENT_ERROR: note_error(run, &event); break;
-  case EVENT_MESSAGE: log_debug("check of %s: %s", run->id, event.message); break;
-  case EVENT_PROGRESS: break;
+    json_decref(checking->report);
+    checking->report = json_incref(event->data);
+    return STATUS_OK;
+  case EVENT_ERROR: note_error(run, event); return STATUS_OK;
+  case EVENT_MESSAGE: log_debug("check of %s: %s", run->id, event->message); return STATUS_OK;
+  case EVENT_PROGRESS: return STATUS_OK;
   case EVENT_METRICS:
   case EVENT_CHECKPOINT:
-  case EVENT_ARTIFACT:
-    error_set(err, STATUS_WORKER_CRASHED, NULL, "an event that a check does not send");
-    known = false;
-    break;
-  case EVENT_KIND_COUNT: CHECK(!"an event kind");
+  case EVENT_ARTIFACT: return error_set(err, STATUS_WORKER_CRASHED, NULL, "an event that a check does not send");
+  case EVENT_KIND_COUNT: break;
   }
-  json_decref(event.data);
-  return known;
-}
-
-static void on_batch(void *context) {
-  (void)context;
+  CHECK(!"an event kind");
 }
 
 struct outcome {
-  struct run *run;
+  const char *file_id;
+  const json_t *report;
   enum status verdict;
   struct error why;
 };
 
 static enum status store_outcome(struct db *db, const void *what, struct error *err) {
   const struct outcome *outcome = what;
-  struct run *run = outcome->run;
   AUTO(str_done) struct str report;
   bool changed, bad = outcome->verdict != STATUS_OK;
   str_init(&report, REPORT_BYTES);
-  if (run->report && !json_append(&report, run->report))
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "storing the report of %s", run->id);
-  return db_file_checked(db, run->id, bad ? FILE_ERROR : FILE_PROCESSED, bad ? outcome->why.text : NULL,
-                         run->report ? report.text : NULL, &changed, err);
+  if (outcome->report && !json_append(&report, outcome->report))
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "storing the report of %s", outcome->file_id);
+  return db_file_checked(db, outcome->file_id, bad ? FILE_ERROR : FILE_PROCESSED, bad ? outcome->why.text : NULL,
+                         outcome->report ? report.text : NULL, &changed, err);
 }
 
 /* A file whose check the host kept from running stays `uploaded` and is checked again. */
 static enum status settle(struct run *run, struct error *err) {
-  struct outcome outcome = {.run = run};
+  struct outcome outcome = {.file_id = run->id, .report = of(run)->report};
   struct server *server = run->server;
-  struct evidence evidence = {.death = run->death,
-                              .stop = run->stop,
-                              .reported = run->has_reported ? &run->reported : NULL,
-                              .log_tail = ""};
-  outcome.verdict = verdict_of_check(&outcome.why, &evidence, run->report != NULL);
-  if (outcome.verdict == STATUS_UNAVAILABLE && !run->has_reported) {
+  struct evidence evidence = run_evidence(run);
+  outcome.verdict = verdict_of_check(&outcome.why, &evidence, outcome.report != NULL);
+  if (outcome.verdict == STATUS_UNAVAILABLE && !run->has_error_event) {
     hold_begin(&server->hold, &outcome.why);
     return STATUS_OK;
   }
@@ -94,15 +89,22 @@ static enum status settle(struct run *run, struct error *err) {
   return STATUS_OK;
 }
 
-static void on_end(void *context, const struct death *death) {
-  struct run *run = context;
-  run->worker = NULL;
-  run->death = *death;
+static void on_ended(struct run *run) {
   if (run->stop == STOP_NONE)
     run_settle(run, settle);
   else /* stopped by us: the file stays `uploaded` and is checked again by the next daemon */
     run_end(run);
 }
+
+static void on_done(struct run *run) {
+  json_decref(of(run)->report);
+}
+
+const struct run_kind checking_kind = {.task = TASK_CHECK,
+                                       .bytes = sizeof(struct checking),
+                                       .event = on_event,
+                                       .ended = on_ended,
+                                       .done = on_done};
 
 enum status checking_start(struct run *run, const struct file_row *file, struct error *err) {
   char path[PATH_BYTES];
@@ -111,7 +113,7 @@ enum status checking_start(struct run *run, const struct file_row *file, struct 
                       .training = {.id = file->id, .path = path, .filename = file->filename},
                       .threads = 1};
   if (!status)
-    status = run_start_worker(run, &task, &(struct worker_calls){on_line, on_batch, NULL, on_end}, err);
+    status = run_start_worker(run, &task, err);
   if (status)
     run_end(run);
   return status;

@@ -1,4 +1,4 @@
-/* The data folder: taken for one daemon alone, opened with the store that belongs to it, and never swept of what may
+/* The data folder: locked for one daemon alone, opened with the store that belongs to it, and never swept of what may
    be worth something. */
 #ifndef SERVER_DATA_H
 #define SERVER_DATA_H

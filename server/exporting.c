@@ -12,66 +12,47 @@
 #include "server/source.h"
 #include "storage/db_removal.h"
 
-enum { LINE_ARENA_BYTES = 1 << 20 };
+struct exporting {
+  struct run run;
+  int64_t seq;          /* of its row */
+  const char *format;
+  struct artifacts artifacts;
+};
 
-static bool on_line(void *context, const char *text, size_t length, struct error *err) {
-  struct run *run = context;
-  AUTO(arena_done) struct arena arena;
-  struct event event;
-  arena_init(&arena, LINE_ARENA_BYTES);
-  if (event_parse(&event, text, length, &arena, err))
-    return false;
-  enum status status = STATUS_OK;
-  switch (event.kind) {
-  case EVENT_ARTIFACT: status = artifacts_note(run, &event, err); break;
-  case EVENT_ERROR:
-    run_note_error(run, &event);
-    break;
-  case EVENT_MESSAGE: log_info("export of %s: %s", run->id, event.message); break;
-  case EVENT_PROGRESS: break;
-  case EVENT_METRICS:
-  case EVENT_CHECKPOINT:
-  case EVENT_REPORT:
-    status = error_set(err, STATUS_WORKER_CRASHED, NULL, "an event that an export does not send");
-    break;
-  case EVENT_KIND_COUNT: CHECK(!"an event kind");
-  }
-  json_decref(event.data);
-  return status == STATUS_OK;
-}
-
-static void on_batch(void *context) {
-  (void)context;
+static struct exporting *of(struct run *run) {
+  return (struct exporting *)run;
 }
 
 struct end {
-  struct run *run;
+  struct exporting *exporting;
   enum export_state to;
   const struct error *why;  /* of a failure */
 };
 
 static enum status store_end(struct db *db, const void *what, struct error *err) {
   const struct end *end = what;
-  struct run *run = end->run;
+  struct exporting *exporting = end->exporting;
+  struct run *run = &exporting->run;
   char text[600];
   int64_t now = clock_unix();
   bool failed = end->to == EXPORT_FAILED;
-  enum status status = db_export_end(db, run->export_seq, end->to, failed ? end->why : NULL, now, err);
+  enum status status = db_export_end(db, exporting->seq, end->to, failed ? end->why : NULL, now, err);
   if (!status)
-    status = end->to == EXPORT_SUCCEEDED ? artifacts_store(run, err) : db_removal_add(db, run->output, err);
+    status = end->to == EXPORT_SUCCEEDED ? artifacts_store(&exporting->artifacts, err)
+                                         : db_removal_add(db, exporting->artifacts.output, err);
   if (status || end->to == EXPORT_QUEUED)
     return status;
-  snprintf(text, sizeof text, failed ? "Export %s failed: %s" : "Export %s is ready%s", run->format,
+  snprintf(text, sizeof text, failed ? "Export %s failed: %s" : "Export %s is ready%s", exporting->format,
            failed ? end->why->text : "");
   return run_add_event(run, failed ? LOG_ERROR : LOG_INFO, text, err);
 }
 
 static enum status store(struct run *run, enum export_state to, const struct error *why, struct error *err) {
-  struct end end = {run, to, why};
+  struct end end = {of(run), to, why};
   enum status status = db_apply(run->server->db, store_end, &end, true, err);
   if (status)
     return status;
-  log_info("export %s of %s: %s%s%s", run->format, run->id, export_state_name(to), to == EXPORT_FAILED ? ": " : "",
+  log_info("export %s of %s: %s%s%s", of(run)->format, run->id, export_state_name(to), to == EXPORT_FAILED ? ": " : "",
            to == EXPORT_FAILED ? why->text : "");
   removal_start(run->server);
   return STATUS_OK;
@@ -79,17 +60,12 @@ static enum status store(struct run *run, enum export_state to, const struct err
 
 static enum status settle(struct run *run, struct error *err) {
   struct error why = {0};
-  struct evidence evidence = {.death = run->death,
-                              .stop = run->stop,
-                              .reported = run->has_reported ? &run->reported : NULL,
-                              .artifact_count = run->announced_count,
-                              .broken = run->is_broken ? &run->broken : NULL,
-                              .log_tail = ""};
+  struct evidence evidence = artifacts_evidence(&of(run)->artifacts);
   switch (verdict_of_training(&why, &evidence)) { /* an end means the same for both */
   case JOB_SUCCEEDED: return store(run, EXPORT_SUCCEEDED, NULL, err);
   case JOB_FAILED: return store(run, EXPORT_FAILED, &why, err);
   case JOB_QUEUED:
-    /* One that the disk is too full for is not tried again by itself: it can be asked for again. */
+    /* One that the disk is too full for is not tried again by itself: it can be requested again. */
     if (why.status == STATUS_NO_SPACE)
       return store(run, EXPORT_FAILED, &why, err);
     if (why.status)
@@ -110,17 +86,43 @@ static void on_verified(struct run *run) {
 
 /* No worker: the export fails when the reason is its own, else it waits again. */
 static enum status settle_refusal(struct run *run, struct error *err) {
-  return store(run, host_caused(run->reported.status) ? EXPORT_QUEUED : EXPORT_FAILED, &run->reported, err);
+  return store(run, host_caused(run->refusal.status) ? EXPORT_QUEUED : EXPORT_FAILED, &run->refusal, err);
 }
 
-static void on_end(void *context, const struct death *death) {
-  struct run *run = context;
-  run->worker = NULL;
-  run->death = *death;
-  artifacts_verify(run, on_verified);
+/* ---- what its worker does ---- */
+
+static enum status on_event(struct run *run, const struct event *event, const char *line, size_t length,
+                            struct error *err) {
+  (void)line;
+  (void)length;
+  switch (event->kind) {
+  case EVENT_ARTIFACT: return artifacts_note(&of(run)->artifacts, event, err);
+  case EVENT_ERROR: run_note_error(run, event); return STATUS_OK;
+  case EVENT_MESSAGE: log_info("export of %s: %s", run->id, event->message); return STATUS_OK;
+  case EVENT_PROGRESS: return STATUS_OK;
+  case EVENT_METRICS:
+  case EVENT_CHECKPOINT:
+  case EVENT_REPORT: return error_set(err, STATUS_WORKER_CRASHED, NULL, "an event that an export does not send");
+  case EVENT_KIND_COUNT: break;
+  }
+  CHECK(!"an event kind");
 }
 
-static enum status make_task(struct task *task, struct run *run, const struct job_row *job, struct error *err) {
+static void on_ended(struct run *run) {
+  artifacts_verify(&of(run)->artifacts, on_verified);
+}
+
+const struct run_kind exporting_kind = {.task = TASK_EXPORT,
+                                        .bytes = sizeof(struct exporting),
+                                        .has_log = true,
+                                        .event = on_event,
+                                        .ended = on_ended};
+
+/* ---- how it starts ---- */
+
+static enum status make_task(struct task *task, struct exporting *exporting, const struct job_row *job,
+                             struct error *err) {
+  struct run *run = &exporting->run;
   const struct config *config = run->server->config;
   struct source source;
   struct base_model model;
@@ -129,7 +131,7 @@ static enum status make_task(struct task *task, struct run *run, const struct jo
   if (!status)
     status = models_find(&model, config->models, job->model, &run->arena, err);
   if (!status)
-    status = path_format(path, err, "%s/%s", config->data, run->output);
+    status = path_format(path, err, "%s/%s", config->data, exporting->artifacts.output);
   if (!status)
     status = file_remove_tree(path, err);
   if (!status)
@@ -143,43 +145,46 @@ static enum status make_task(struct task *task, struct run *run, const struct jo
   task->threads = run_threads(run, 0);
   if (!formats || !task->output_dir)
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "starting an export of %s", run->id);
-  formats[0] = run->format;
+  formats[0] = exporting->format;
   task->exports = (struct string_list){1, formats};
   return STATUS_OK;
 }
 
-static enum status start_worker(struct run *run, const struct job_row *job, struct error *err) {
+static enum status start_worker(struct exporting *exporting, const struct job_row *job, struct error *err) {
+  struct run *run = &exporting->run;
   AUTO(json_release) json_t *document = NULL;
   struct task task = {.kind = TASK_EXPORT, .job_id = run->id, .fine_tuned_model = job->fine_tuned_model};
   enum status status = db_job_spec(&task.spec, &document, job, &run->arena, err);
   if (!status)
-    status = make_task(&task, run, job, err);
-  return status ? status
-                : run_start_worker(run, &task, &(struct worker_calls){on_line, on_batch, NULL, on_end}, err);
+    status = make_task(&task, exporting, job, err);
+  return status ? status : run_start_worker(run, &task, err);
 }
 
 enum status exporting_start(struct run *run, const struct export_row *export, struct error *err) {
+  struct exporting *exporting = of(run);
   struct job_row job;
-  run->export_seq = export->seq;
-  run->format = arena_string(&run->arena, export->format);
-  run->output = arena_format(&run->arena, PATH_EXPORT, run->id, (long long)export->seq);
+  exporting->seq = export->seq;
+  exporting->format = arena_string(&run->arena, export->format);
+  exporting->artifacts.run = run;
+  exporting->artifacts.output = arena_format(&run->arena, PATH_EXPORT, run->id, (long long)export->seq);
   enum status status = STATUS_OK;
-  if (!run->format || !run->output)
+  bool named = exporting->format && exporting->artifacts.output;
+  if (!named)
     status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "starting an export of %s", run->id);
   if (!status)
     status = db_job_get(&job, run->server->db, run->id, &run->arena, err);
   if (!status)
-    status = start_worker(run, &job, err);
+    status = start_worker(exporting, &job, err);
   if (!status) {
-    log_info("export %s of %s runs as process %d", run->format, run->id, worker_pid(run->worker));
+    log_info("export %s of %s runs as process %d", exporting->format, run->id, worker_pid(run->worker));
     return STATUS_OK;
   }
   log_error("an export of %s cannot start: %s", run->id, err->text);
-  if (!run->format || !run->output) {
+  if (!named) {
     run_end(run); /* it stays claimed until the daemon starts anew */
     return status;
   }
-  run->reported = *err;
+  run->refusal = *err;
   run_settle(run, settle_refusal);
-  return host_caused(status) ? status : STATUS_OK; /* a failure is told where it is asked for */
+  return host_caused(status) ? status : STATUS_OK; /* a failure is seen where it was requested */
 }

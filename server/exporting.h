@@ -6,6 +6,7 @@
 #include "server/run.h"
 #include "storage/db_export.h"
 
+extern const struct run_kind exporting_kind;
 /* As training_start. */
 NODISCARD enum status exporting_start(struct run *run, const struct export_row *export, struct error *err);
 

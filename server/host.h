@@ -13,7 +13,7 @@
 /* STATUS_UNAVAILABLE or STATUS_NO_SPACE, with what is missing. */
 NODISCARD enum status host_check(const struct config *config, struct error *err);
 
-/* Bytes of the data folder's disk that are free; 2^60 when there are more, or that cannot be told. */
+/* Bytes of the data folder's disk that are free; 2^60 when there are more, or where that is not known. */
 int64_t host_free_bytes(const struct config *config);
 
 /* Does this error come from the host, so that the same can succeed later? Else it is the job's own. */

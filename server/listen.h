@@ -6,7 +6,7 @@
 
 enum { ADDRESS_BYTES = 128 };
 
-/* A bound, listening, non-blocking socket; `address` is told as "HOST:PORT" with the port that the kernel gave.
+/* A bound, listening, non-blocking socket; `address` is written as "HOST:PORT" with the port that the kernel gave.
    An address other than loopback is refused without a key, since the traffic is not encrypted, unless the
    configuration says insecure_http. */
 NODISCARD enum status listen_open(int *fd, char address[ADDRESS_BYTES], const struct config *config,

@@ -6,7 +6,7 @@
 #include "server/server.h"
 
 /* Runs until SIGTERM or SIGINT has drained the server: /readyz answers 503, no job is claimed, running
-   workers are told to stop and their jobs queued again. A second signal does not wait for them. The caller
+   workers are stopped and their jobs queued again. A second signal does not wait for them. The caller
    made every part of `server` and frees them afterwards, except the scheduler, which ends with the loop. */
 NODISCARD enum status loop_run(struct server *server, struct error *err);
 

@@ -13,7 +13,7 @@
 #include "server/admission.h"
 #include "server/data.h"
 #include "server/http/front.h"
-#include "server/inspection.h"
+#include "server/inspected.h"
 #include "server/listen.h"
 #include "server/loop.h"
 #include "server/scheduler.h"
@@ -102,7 +102,7 @@ static enum status serve(struct server *server, struct error *err) {
   if (!status)
     status = supervisor_new(&server->supervisor, server, on_run_ended, server, err);
   if (!status)
-    status = inspection_new(&server->inspection, server->config, on_model_wanted, server, err);
+    status = inspected_new(&server->inspected, server->config, on_model_wanted, server, err);
   if (!status)
     status = admission_resume(server, err);
   if (!status)
@@ -111,7 +111,7 @@ static enum status serve(struct server *server, struct error *err) {
     status = loop_run(server, err);
   front_close(server->front);
   supervisor_free(server->supervisor);
-  inspection_free(server->inspection);
+  inspected_free(server->inspected);
   scheduler_close(server->scheduler);
   uv_run(server->uv, UV_RUN_NOWAIT); /* lets what was closed end */
   db_close(server->db);

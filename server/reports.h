@@ -1,14 +1,35 @@
-/* What a training worker says: stored line by line, one transaction a read. While the store cannot take a batch
-   (locked, full) it is kept and the worker waits. Every write carries the lease. */
+/* What a training worker says: stored event by event, one transaction a read. While the store cannot take a batch
+   (locked, full) its lines are kept and the worker waits. Every write carries the lease. */
 #ifndef SERVER_REPORTS_H
 #define SERVER_REPORTS_H
 
-#include "server/run.h"
+#include "base/str.h"
+#include "server/artifacts.h"
+#include "storage/db_job.h"
 
-/* For struct worker_calls; the context is the run. */
-bool reports_line(void *context, const char *text, size_t length, struct error *err);
-void reports_batch(void *context);
-/* For `stopping` of the run: lines that the store could not take no longer matter. */
-void reports_stopping(struct run *run);
+struct reports {
+  struct run *run;
+  struct artifacts *artifacts;  /* where announced ones are noted */
+  struct db *db;
+  struct lease lease;
+  int64_t trained_tokens;       /* -1: not known */
+  struct str progress;          /* JSON text that the end of the batch writes; empty: nothing new */
+  bool in_transaction;          /* events of one read are one transaction */
+  struct str kept;              /* their lines, until the store has them */
+  size_t artifacts_stored;      /* how many were noted before them */
+  bool stalled;                 /* the store cannot take them now: the worker's output waits */
+  unsigned tries;
+  bool muted;                   /* what the worker says is no longer stored */
+};
+
+/* `artifacts` and `lease` outlive them. */
+void reports_init(struct reports *reports, struct artifacts *artifacts, const struct lease *lease);
+void reports_done(struct reports *reports);
+/* For struct run_kind: event, batch, stopping. */
+NODISCARD enum status reports_event(struct reports *reports, const struct event *event, const char *line,
+                                    size_t length, struct error *err);
+void reports_batch(struct reports *reports);
+/* Lines that the store could not take no longer matter. */
+void reports_stopping(struct reports *reports);
 
 #endif

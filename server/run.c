@@ -13,26 +13,25 @@
 
 enum {
   RUN_ARENA_BYTES = 64 << 20,
-  PROGRESS_BYTES = 4 * EVENT_LINE_MAX,
-  KEPT_BYTES = 4 * EVENT_LINE_MAX,
+  LINE_ARENA_BYTES = 1 << 20,
   TERM_MS = 5000,
   RETRY_MS = 500,
-  RETRIES_TOLD = 60, /* a line in the log for so many */
+  RETRIES_LOGGED = 60, /* a line in the log for so many */
 };
 
-struct run *run_new(struct server *server, enum task_kind kind, const char *id, run_ended *ended, void *context) {
-  struct run *run = calloc(1, sizeof *run);
+/* ---- its life ---- */
+
+struct run *run_new(struct server *server, const struct run_kind *kind, const char *id, run_ended *ended,
+                    void *context) {
+  struct run *run = calloc(1, kind->bytes);
   if (!run)
     return NULL;
   run->ended = ended;
   run->context = context;
   run->server = server;
   run->kind = kind;
-  run->trained_tokens = -1;
   snprintf(run->id, sizeof run->id, "%s", id);
   arena_init(&run->arena, RUN_ARENA_BYTES);
-  str_init(&run->progress, PROGRESS_BYTES);
-  str_init(&run->kept, KEPT_BYTES);
   CHECK(uv_timer_init(server->uv, &run->timer) == 0);
   run->timer.data = run;
   return run;
@@ -40,9 +39,8 @@ struct run *run_new(struct server *server, enum task_kind kind, const char *id, 
 
 static void on_closed(uv_handle_t *handle) {
   struct run *run = handle->data;
-  json_decref(run->report);
-  str_done(&run->progress);
-  str_done(&run->kept);
+  if (run->kind->done)
+    run->kind->done(run);
   arena_done(&run->arena);
   free(run);
 }
@@ -54,29 +52,31 @@ void run_end(struct run *run) {
 
 static void on_timer(uv_timer_t *timer) {
   struct run *run = timer->data;
-  run->again(run);
+  run->again(run->again_context);
 }
 
-void run_again(struct run *run, void (*again)(struct run *run)) {
+void run_again(struct run *run, void (*again)(void *context), void *context) {
   run->again = again;
+  run->again_context = context;
   CHECK(uv_timer_start(&run->timer, on_timer, RETRY_MS, 0) == 0);
 }
 
-static void settle(struct run *run) {
+static void try_to_settle(void *context) {
+  struct run *run = context;
   struct error err;
-  enum status status = run->store_end(run, &err);
-  if (status && run->tries++ % RETRIES_TOLD == 0)
+  enum status status = run->settle(run, &err);
+  if (status && run->tries++ % RETRIES_LOGGED == 0)
     log_error("%s: its end cannot be stored%s: %s", run->id, run->server->draining ? "" : " yet", err.text);
   if (status && !run->server->draining)
-    run_again(run, settle);
+    run_again(run, try_to_settle, run);
   else
     run_end(run);
 }
 
-void run_settle(struct run *run, run_store *store_end) {
-  run->store_end = store_end;
+void run_settle(struct run *run, run_store *settle) {
+  run->settle = settle;
   run->tries = 0;
-  settle(run);
+  try_to_settle(run);
 }
 
 enum status run_add_event(struct run *run, enum log_level level, const char *message, struct error *err) {
@@ -84,16 +84,47 @@ enum status run_add_event(struct run *run, enum log_level level, const char *mes
   return db_event_add(run->server->db, &row, err);
 }
 
-enum status run_log_path(char out[PATH_BYTES], const struct run *run, struct error *err) {
+/* ---- its worker ---- */
+
+static bool on_line(void *context, const char *text, size_t length, struct error *err) {
+  struct run *run = context;
+  AUTO(arena_done) struct arena arena;
+  struct event event;
+  arena_init(&arena, LINE_ARENA_BYTES);
+  if (event_parse(&event, text, length, &arena, err))
+    return false;
+  enum status status = run->kind->event(run, &event, text, length, err);
+  json_decref(event.data);
+  return status == STATUS_OK;
+}
+
+static void on_batch(void *context) {
+  struct run *run = context;
+  if (run->kind->batch)
+    run->kind->batch(run);
+}
+
+static void on_exited(void *context) {
+  struct run *run = context;
+  if (run->kind->exited)
+    run->kind->exited(run);
+}
+
+static void on_end(void *context, const struct death *death) {
+  struct run *run = context;
+  run->worker = NULL;
+  run->death = *death;
+  run->kind->ended(run);
+}
+
+static enum status log_path(char out[PATH_BYTES], const struct run *run, struct error *err) {
   return path_format(out, err, "%s/" PATH_LOG, run->server->config->data, run->id);
 }
 
-enum status run_start_worker(struct run *run, const struct task *task, const struct worker_calls *calls,
-                             struct error *err) {
+enum status run_start_worker(struct run *run, const struct task *task, struct error *err) {
   const struct config *config = run->server->config;
   char log[PATH_BYTES];
-  bool logs = run->kind == TASK_TRAIN || run->kind == TASK_EXPORT;
-  enum status status = logs ? run_log_path(log, run, err) : STATUS_OK;
+  enum status status = run->kind->has_log ? log_path(log, run, err) : STATUS_OK;
   if (status)
     return status;
   AUTO(json_release) json_t *document = task_json(task);
@@ -101,25 +132,32 @@ enum status run_start_worker(struct run *run, const struct task *task, const str
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "starting a worker for %s", run->id);
   struct worker_options options = {.program = config->worker_path,
                                    .task = document,
-                                   .log_path = logs ? log : NULL,
+                                   .log_path = run->kind->has_log ? log : NULL,
                                    .silence_ms = config->worker_silence_s * 1000,
-                                   .calls = *calls,
+                                   .calls = {on_line, on_batch, on_exited, on_end},
                                    .context = run};
   return worker_start(&run->worker, run->server->uv, &options, err);
 }
 
 void run_note_error(struct run *run, const struct event *event) {
-  run->has_reported = true;
-  error_set(&run->reported, event->code == STATUS_OK ? STATUS_WORKER_CRASHED : event->code, event->param, "%s",
+  run->has_error_event = true;
+  error_set(&run->error_event, event->code == STATUS_OK ? STATUS_WORKER_CRASHED : event->code, event->param, "%s",
             event->message);
 }
 
-int run_threads(const struct run *run, int64_t asked) {
+struct evidence run_evidence(const struct run *run) {
+  return (struct evidence){.death = run->death,
+                           .stop = run->stop,
+                           .error_event = run->has_error_event ? &run->error_event : NULL,
+                           .log_tail = ""};
+}
+
+int run_threads(const struct run *run, int64_t requested) {
   const struct config *config = run->server->config;
   int64_t cores = cpu_allowed();
   int64_t share = cores > config->workers_max ? cores / config->workers_max : 1;
   int64_t most = config->threads ? config->threads : cores;
-  int64_t threads = asked ? asked : config->threads ? config->threads : share;
+  int64_t threads = requested ? requested : config->threads ? config->threads : share;
   return (int)(threads < most ? threads : most);
 }
 
@@ -128,11 +166,13 @@ void run_stop(struct run *run, enum stop stop, bool at_once) {
   int64_t term_ms = grace_ms / 2 < TERM_MS ? grace_ms / 2 : TERM_MS;
   if (run->stop != STOP_CANCEL) /* what a user was promised outlives a shutdown */
     run->stop = stop;
-  if (run->stopping)
-    run->stopping(run);
+  if (run->kind->stopping)
+    run->kind->stopping(run);
   if (run->worker)
     worker_stop(run->worker, "cancel", at_once ? 0 : term_ms, at_once ? 0 : term_ms + grace_ms);
 }
+
+/* ---- its log ---- */
 
 /* Control characters become blanks, so that the tail is one line. */
 static void flatten(char *out, size_t size, const char *text) {
@@ -144,9 +184,11 @@ static void flatten(char *out, size_t size, const char *text) {
   out[n] = '\0';
 }
 
-void run_log_tail(char out[LOG_TAIL_BYTES], const char *path) {
-  char text[2 * LOG_TAIL_BYTES];
+void run_log_tail(char out[LOG_TAIL_BYTES], const struct run *run) {
+  char text[2 * LOG_TAIL_BYTES], path[PATH_BYTES];
   out[0] = '\0';
+  if (log_path(path, run, NULL))
+    return;
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
   if (fd < 0)
     return;

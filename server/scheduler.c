@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/host.h"
-#include "server/inspection.h"
+#include "server/inspected.h"
 #include "server/supervisor.h"
 #include "storage/db_export.h"
 #include "storage/db_file.h"
@@ -63,7 +63,7 @@ static enum status start_checks(struct server *server, const struct file_row *fi
 }
 
 static enum status start_inspection(struct server *server, size_t wanted, size_t *started, struct error *err) {
-  struct inspected *inspected = wanted ? inspection_next(server->inspection) : NULL;
+  struct inspected *inspected = wanted ? inspected_next(server->inspected) : NULL;
   enum status status = inspected ? supervisor_start_inspection(server->supervisor, inspected, err) : STATUS_OK;
   *started += inspected && !status;
   return status;
@@ -102,7 +102,7 @@ static enum status start_jobs(struct server *server, size_t wanted, size_t *star
   return status;
 }
 
-static enum status look(struct schedule_view *view, struct file_row **files, size_t *count, struct server *server,
+static enum status view_queue(struct schedule_view *view, struct file_row **files, size_t *count, struct server *server,
                         struct arena *arena, struct error *err) {
   int64_t queued, exports;
   *view = (struct schedule_view){
@@ -111,7 +111,7 @@ static enum status look(struct schedule_view *view, struct file_row **files, siz
       .jobs_max = (size_t)server->config->workers_max,
       .checks_running = supervisor_checks(server->supervisor),
       .checks_max = CHECKS_MAX,
-      .inspections_waiting = inspection_waiting(server->inspection),
+      .inspections_waiting = inspected_waiting(server->inspected),
       .inspections_running = supervisor_inspections(server->supervisor),
       .draining = server->draining,
       .now_ms = clock_boot_ms(),
@@ -141,14 +141,14 @@ static enum status carry_out(const struct schedule_plan *plan, const struct file
 }
 
 /* Reads the queue, decides, starts. */
-static enum status run(struct scheduler *scheduler, int64_t *wake_ms, struct error *err) {
+static enum status tick(struct scheduler *scheduler, int64_t *wake_ms, struct error *err) {
   struct server *server = scheduler->server;
   AUTO(arena_done) struct arena arena;
   struct schedule_view view;
   struct file_row *files;
   size_t count, started = 0;
   arena_init(&arena, ARENA_BYTES);
-  enum status status = look(&view, &files, &count, server, &arena, err);
+  enum status status = view_queue(&view, &files, &count, server, &arena, err);
   if (status)
     return status;
   struct schedule_plan plan = scheduler_decide(&view);
@@ -179,7 +179,7 @@ static void on_timer(uv_timer_t *timer) {
   struct hold *hold = &scheduler->server->hold;
   struct error err;
   int64_t wake_ms = -1;
-  if (run(scheduler, &wake_ms, &err)) {
+  if (tick(scheduler, &wake_ms, &err)) {
     hold_begin(hold, &err);
     wake_ms = hold->backoff_ms;
   }

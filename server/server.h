@@ -12,7 +12,7 @@
 
 struct uv_loop_s;
 struct front;
-struct inspection;
+struct inspected_list;
 struct scheduler;
 struct supervisor;
 struct removal;
@@ -24,7 +24,7 @@ struct server {
   struct front *front;
   struct scheduler *scheduler;
   struct supervisor *supervisor;
-  struct inspection *inspection;
+  struct inspected_list *inspected;
   struct removal *removal;  /* bytes that are being removed; NULL: none */
   size_t publishing;        /* uploads that are being made durable */
   struct hold hold;         /* the host kept something from running */

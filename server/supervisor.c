@@ -38,8 +38,8 @@ static void on_end(void *context, struct run *run) {
   supervisor->ended(supervisor->context, run->known[0] ? run->known : NULL);
 }
 
-static enum status add(struct run **out, struct supervisor *supervisor, enum task_kind kind, const char *id,
-                       struct error *err) {
+static enum status add(struct run **out, struct supervisor *supervisor, const struct run_kind *kind,
+                       const char *id, struct error *err) {
   *out = run_new(supervisor->server, kind, id, on_end, supervisor);
   if (!*out)
     return error_set_errno(err, STATUS_OUT_OF_MEMORY, NULL, "starting a worker for %s", id);
@@ -50,38 +50,38 @@ static enum status add(struct run **out, struct supervisor *supervisor, enum tas
 
 enum status supervisor_start_job(struct supervisor *supervisor, const struct job_row *job, struct error *err) {
   struct run *run;
-  enum status status = add(&run, supervisor, TASK_TRAIN, job->id, err);
+  enum status status = add(&run, supervisor, &training_kind, job->id, err);
   return status ? status : training_start(run, job, err);
 }
 
 enum status supervisor_start_check(struct supervisor *supervisor, const struct file_row *file, struct error *err) {
   struct run *run;
-  enum status status = add(&run, supervisor, TASK_CHECK, file->id, err);
+  enum status status = add(&run, supervisor, &checking_kind, file->id, err);
   return status ? status : checking_start(run, file, err);
 }
 
 enum status supervisor_start_inspection(struct supervisor *supervisor, struct inspected *inspected,
                                         struct error *err) {
   struct run *run;
-  enum status status = add(&run, supervisor, TASK_INSPECT, inspected->id, err);
+  enum status status = add(&run, supervisor, &inspecting_kind, inspected->id, err);
   return status ? status : inspecting_start(run, inspected, err);
 }
 
 enum status supervisor_start_export(struct supervisor *supervisor, const struct export_row *export,
                                     struct error *err) {
   struct run *run;
-  enum status status = add(&run, supervisor, TASK_EXPORT, export->job_id, err);
+  enum status status = add(&run, supervisor, &exporting_kind, export->job_id, err);
   return status ? status : exporting_start(run, export, err);
 }
 
-static struct run *find(const struct supervisor *supervisor, enum task_kind kind, const char *id) {
+static struct run *find(const struct supervisor *supervisor, const struct run_kind *kind, const char *id) {
   for (struct run *run = supervisor->runs; run; run = run->next)
     if (run->kind == kind && strcmp(run->id, id) == 0)
       return run;
   return NULL;
 }
 
-static size_t count(const struct supervisor *supervisor, enum task_kind kind) {
+static size_t count(const struct supervisor *supervisor, const struct run_kind *kind) {
   size_t n = 0;
   for (const struct run *run = supervisor->runs; run; run = run->next)
     n += run->kind == kind;
@@ -89,23 +89,23 @@ static size_t count(const struct supervisor *supervisor, enum task_kind kind) {
 }
 
 bool supervisor_is_checking(const struct supervisor *supervisor, const char *file_id) {
-  return find(supervisor, TASK_CHECK, file_id) != NULL;
+  return find(supervisor, &checking_kind, file_id) != NULL;
 }
 
 size_t supervisor_jobs(const struct supervisor *supervisor) {
-  return count(supervisor, TASK_TRAIN);
+  return count(supervisor, &training_kind);
 }
 
 size_t supervisor_checks(const struct supervisor *supervisor) {
-  return count(supervisor, TASK_CHECK);
+  return count(supervisor, &checking_kind);
 }
 
 size_t supervisor_inspections(const struct supervisor *supervisor) {
-  return count(supervisor, TASK_INSPECT);
+  return count(supervisor, &inspecting_kind);
 }
 
 size_t supervisor_exports(const struct supervisor *supervisor) {
-  return count(supervisor, TASK_EXPORT);
+  return count(supervisor, &exporting_kind);
 }
 
 bool supervisor_idle(const struct supervisor *supervisor) {
@@ -113,12 +113,12 @@ bool supervisor_idle(const struct supervisor *supervisor) {
 }
 
 void supervisor_cancel(struct supervisor *supervisor, const char *job_id) {
-  struct run *run = find(supervisor, TASK_TRAIN, job_id);
+  struct run *run = find(supervisor, &training_kind, job_id);
   if (run)
     run_stop(run, STOP_CANCEL, false);
 }
 
 void supervisor_drain(struct supervisor *supervisor, bool at_once) {
   for (struct run *run = supervisor->runs; run; run = run->next)
-    run_stop(run, STOP_DRAIN, at_once || run->kind != TASK_TRAIN);
+    run_stop(run, STOP_DRAIN, at_once || run->kind != &training_kind);
 }

@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 #include "base/error.h"
-#include "server/inspection.h"
+#include "server/inspected.h"
 #include "server/server.h"
 #include "storage/db_export.h"
 #include "storage/db_file.h"

@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "server/artifacts.h"
 #include "server/data.h"
 #include "server/host.h"
 #include "server/models.h"
@@ -19,36 +18,53 @@
 
 enum { ROOM_BYTES = 1 << 20 };
 
+struct training {
+  struct run run;
+  struct lease lease;
+  const char *fine_tuned_model;
+  struct string_list exports;   /* formats that it leaves, normalised */
+  struct artifacts artifacts;
+  struct reports reports;
+  int64_t free_at_exit;         /* bytes of the disk when its process had ended */
+};
+
+static struct training *of(struct run *run) {
+  return (struct training *)run;
+}
+
 /* ---- how it ends ---- */
 
 struct end {
-  struct run *run;
+  struct training *training;
   enum job_state to;
   struct error why;    /* of a failure, or what of the host was missing */
   bool host;           /* queued again because of it */
   int64_t needs_free;  /* and it was a full disk: bytes that it waits for */
 };
 
-static enum status store_success(struct run *run, struct error *err) {
+static enum status store_success(struct training *training, struct error *err) {
+  struct run *run = &training->run;
+  const struct string_list *exports = &training->exports;
   char text[256];
-  enum status status = artifacts_store(run, err);
-  for (size_t i = 1; !status && i < run->exports.count; i++) /* the first is "peft" */
-    status = db_export_add(run->server->db, run->id, run->exports.item[i], EXPORT_SUCCEEDED, clock_unix(), err);
-  snprintf(text, sizeof text, "New fine-tuned model created: %s", run->fine_tuned_model);
+  enum status status = artifacts_store(&training->artifacts, err);
+  for (size_t i = 1; !status && i < exports->count; i++) /* the first is "peft" */
+    status = db_export_add(run->server->db, run->id, exports->item[i], EXPORT_SUCCEEDED, clock_unix(), err);
+  snprintf(text, sizeof text, "New fine-tuned model created: %s", training->fine_tuned_model);
   if (!status)
     status = run_add_event(run, LOG_INFO, text, err);
   return status ? status : run_add_event(run, LOG_INFO, "The job has succeeded", err);
 }
 
 /* Checkpoints of a run that ended are kept; what else it made, without an adapter, is worth nothing. */
-static enum status store_waste(struct run *run, struct error *err) {
+static enum status store_waste(const struct training *training, struct error *err) {
+  struct db *db = training->run.server->db;
   int64_t checkpoints;
-  enum status status = db_checkpoint_count(&checkpoints, run->server->db, run->id, err);
-  return status || checkpoints > 0 ? status : db_removal_add(run->server->db, run->output, err);
+  enum status status = db_checkpoint_count(&checkpoints, db, training->run.id, err);
+  return status || checkpoints > 0 ? status : db_removal_add(db, training->artifacts.output, err);
 }
 
 static enum status store_queued(const struct end *end, struct error *err) {
-  struct run *run = end->run;
+  struct run *run = &end->training->run;
   char text[sizeof end->why.text + 80];
   enum status status = db_checkpoint_delete_of_job(run->server->db, run->id, err);
   if (!status && end->needs_free)
@@ -61,19 +77,21 @@ static enum status store_queued(const struct end *end, struct error *err) {
     snprintf(text, sizeof text, "%s", run->server->draining
                                           ? "The server is shutting down: the job is queued again"
                                           : "The run was interrupted by the server: the job is queued again");
-  bool known = end->host && !end->needs_free && run->server->hold.why.status;
-  return status || known ? status : run_add_event(run, LOG_WARN, text, err);
+  bool repeated = end->host && !end->needs_free && run->server->hold.why.status;
+  return status || repeated ? status : run_add_event(run, LOG_WARN, text, err);
 }
 
 /* The job's new state and what belongs to it. */
 static enum status store_end(struct db *db, const void *what, struct error *err) {
   const struct end *end = what;
-  struct run *run = end->run;
+  struct training *training = end->training;
+  struct run *run = &training->run;
   bool held;
   bool nothing_ran = end->host && !end->needs_free;
-  enum status status = nothing_ran ? db_job_unclaim(db, &run->lease, &held, err)
-                                   : db_job_release(db, &run->lease, end->to, end->to == JOB_FAILED ? &end->why : NULL,
-                                                    clock_unix(), &held, err);
+  const struct error *why = end->to == JOB_FAILED ? &end->why : NULL;
+  enum status status = nothing_ran
+                           ? db_job_unclaim(db, &training->lease, &held, err)
+                           : db_job_release(db, &training->lease, end->to, why, clock_unix(), &held, err);
   if (status)
     return status;
   if (!held) {
@@ -81,7 +99,7 @@ static enum status store_end(struct db *db, const void *what, struct error *err)
     return STATUS_OK;
   }
   switch (end->to) {
-  case JOB_SUCCEEDED: return store_success(run, err);
+  case JOB_SUCCEEDED: return store_success(training, err);
   case JOB_FAILED: status = run_add_event(run, LOG_ERROR, end->why.text, err); break;
   case JOB_CANCELLED: status = run_add_event(run, LOG_WARN, "The job was cancelled", err); break;
   case JOB_QUEUED: status = store_queued(end, err); break;
@@ -90,33 +108,29 @@ static enum status store_end(struct db *db, const void *what, struct error *err)
   case JOB_PAUSED:
   case JOB_STATE_COUNT: CHECK(!"an end of a run");
   }
-  return status ? status : store_waste(run, err);
+  return status ? status : store_waste(training, err);
 }
 
 /* What must be free before a run that the disk was too full for is worth another try: more than it left. */
-static int64_t room_needed(const struct run *run) {
+static int64_t room_needed(const struct training *training) {
   char path[PATH_BYTES];
   int64_t left = 0;
-  if (!path_format(path, NULL, "%s/%s", run->server->config->data, run->output))
+  if (!path_format(path, NULL, "%s/%s", training->run.server->config->data, training->artifacts.output))
     left = file_tree_bytes(path);
-  return run->free_at_exit + left + (left / 4 > ROOM_BYTES ? left / 4 : ROOM_BYTES);
+  return training->free_at_exit + left + (left / 4 > ROOM_BYTES ? left / 4 : ROOM_BYTES);
 }
 
 static enum status settle(struct run *run, struct error *err) {
-  char tail[LOG_TAIL_BYTES] = "", path[PATH_BYTES];
-  if (!run_log_path(path, run, NULL))
-    run_log_tail(tail, path);
-  struct evidence evidence = {.death = run->death,
-                              .stop = run->stop,
-                              .reported = run->has_reported ? &run->reported : NULL,
-                              .artifact_count = run->announced_count,
-                              .broken = run->is_broken ? &run->broken : NULL,
-                              .log_tail = tail};
-  struct end end = {.run = run};
+  struct training *training = of(run);
+  char tail[LOG_TAIL_BYTES];
+  struct end end = {.training = training};
+  struct evidence evidence = artifacts_evidence(&training->artifacts);
+  run_log_tail(tail, run);
+  evidence.log_tail = tail;
   end.to = verdict_of_training(&end.why, &evidence);
   end.host = end.to == JOB_QUEUED && end.why.status;
   if (end.host && end.why.status == STATUS_NO_SPACE)
-    end.needs_free = room_needed(run);
+    end.needs_free = room_needed(training);
   enum status status = db_apply(run->server->db, store_end, &end, true, err);
   if (status)
     return status;
@@ -127,22 +141,47 @@ static enum status settle(struct run *run, struct error *err) {
   return STATUS_OK;
 }
 
-/* Taken at once: room that somebody makes from now on is room that the job did not have. */
-static void on_exited(void *context) {
-  struct run *run = context;
-  run->free_at_exit = host_free_bytes(run->server->config);
-}
-
 static void on_verified(struct run *run) {
   run_settle(run, settle);
 }
 
-static void on_end(void *context, const struct death *death) {
-  struct run *run = context;
-  run->worker = NULL;
-  run->death = *death;
-  artifacts_verify(run, on_verified);
+/* ---- what its worker does ---- */
+
+static enum status on_event(struct run *run, const struct event *event, const char *line, size_t length,
+                            struct error *err) {
+  return reports_event(&of(run)->reports, event, line, length, err);
 }
+
+static void on_batch(struct run *run) {
+  reports_batch(&of(run)->reports);
+}
+
+/* Read at once: room that somebody makes from now on is room that the job did not have. */
+static void on_exited(struct run *run) {
+  of(run)->free_at_exit = host_free_bytes(run->server->config);
+}
+
+static void on_ended(struct run *run) {
+  artifacts_verify(&of(run)->artifacts, on_verified);
+}
+
+static void on_stopping(struct run *run) {
+  reports_stopping(&of(run)->reports);
+}
+
+static void on_done(struct run *run) {
+  reports_done(&of(run)->reports);
+}
+
+const struct run_kind training_kind = {.task = TASK_TRAIN,
+                                       .bytes = sizeof(struct training),
+                                       .has_log = true,
+                                       .event = on_event,
+                                       .batch = on_batch,
+                                       .exited = on_exited,
+                                       .ended = on_ended,
+                                       .stopping = on_stopping,
+                                       .done = on_done};
 
 /* ---- how it starts ---- */
 
@@ -176,7 +215,9 @@ static enum status find_model(struct base_model *out, const char *folder, const 
 }
 
 /* Everything the worker must know besides the spec, and its folder. */
-static enum status make_task(struct task *task, struct run *run, const struct job_row *job, struct error *err) {
+static enum status make_task(struct task *task, struct training *training, const struct job_row *job,
+                             struct error *err) {
+  struct run *run = &training->run;
   struct base_model model;
   struct source source = {0};
   const struct config *config = run->server->config;
@@ -189,9 +230,9 @@ static enum status make_task(struct task *task, struct run *run, const struct jo
   if (!status && task->spec.from_checkpoint)
     status = source_find(&source, NULL, run->server, task->spec.from_checkpoint, &run->arena, err);
   if (!status)
-    status = data_keep_finished(config, run->output, err);
+    status = data_keep_finished(config, training->artifacts.output, err);
   if (!status)
-    status = path_format(path, err, "%s/%s", config->data, run->output);
+    status = path_format(path, err, "%s/%s", config->data, training->artifacts.output);
   if (!status)
     status = file_remove_tree(path, err);
   if (!status)
@@ -199,7 +240,7 @@ static enum status make_task(struct task *task, struct run *run, const struct jo
   if (status)
     return status;
   task->start = source.path;
-  run->exports = task->spec.exports;
+  training->exports = task->spec.exports;
   task->model_dir = model.path;
   task->output_dir = arena_string(&run->arena, path);
   task->threads = run_threads(run, task->spec.scheduling.threads);
@@ -207,70 +248,74 @@ static enum status make_task(struct task *task, struct run *run, const struct jo
   return task->output_dir ? STATUS_OK : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "starting %s", run->id);
 }
 
-static enum status start_worker(struct run *run, const struct job_row *job, struct error *err) {
+static enum status start_worker(struct training *training, const struct job_row *job, struct error *err) {
+  struct run *run = &training->run;
   AUTO(json_release) json_t *document = NULL;
-  struct task task = {.kind = TASK_TRAIN, .job_id = job->id, .fine_tuned_model = run->fine_tuned_model};
-  const struct worker_calls calls = {reports_line, reports_batch, on_exited, on_end};
+  struct task task = {.kind = TASK_TRAIN, .job_id = job->id, .fine_tuned_model = training->fine_tuned_model};
   enum status status = db_job_spec(&task.spec, &document, job, &run->arena, err);
   if (!status)
-    status = make_task(&task, run, job, err);
-  return status ? status : run_start_worker(run, &task, &calls, err);
+    status = make_task(&task, training, job, err);
+  return status ? status : run_start_worker(run, &task, err);
 }
 
 /* The worker lives: the store learns who it is. */
 static enum status store_worker(struct db *db, const void *what, struct error *err) {
-  struct run *const *run = what;
+  struct training *const *training = what;
+  struct run *run = &(*training)->run;
   char name[PROCESS_NAME_BYTES];
   bool held = true;
   enum status status = STATUS_OK;
-  if (process_name(name, worker_pid((*run)->worker))) /* else it has ended already */
-    status = db_job_set_worker(db, &(*run)->lease, name, &held, err);
-  return status ? status : run_add_event(*run, LOG_INFO, "running", err);
+  if (process_name(name, worker_pid(run->worker))) /* else it has ended already */
+    status = db_job_set_worker(db, &(*training)->lease, name, &held, err);
+  return status ? status : run_add_event(run, LOG_INFO, "running", err);
 }
 
 struct refusal {
-  struct run *run;
-  bool tell;  /* in the job's events */
+  struct training *training;
+  bool repeated;  /* the job's events say so already */
 };
 
 /* No worker: the job fails when the reason is its own, else its claim is given back. */
 static enum status store_refusal(struct db *db, const void *what, struct error *err) {
   const struct refusal *refusal = what;
-  struct run *run = refusal->run;
-  const struct error *why = &run->reported;
+  struct run *run = &refusal->training->run;
+  const struct lease *lease = &refusal->training->lease;
+  const struct error *why = &run->refusal;
   bool held;
   if (host_caused(why->status)) {
-    enum status status = db_job_unclaim(db, &run->lease, &held, err);
-    return status || !refusal->tell ? status : run_add_event(run, LOG_WARN, why->text, err);
+    enum status status = db_job_unclaim(db, lease, &held, err);
+    return status || refusal->repeated ? status : run_add_event(run, LOG_WARN, why->text, err);
   }
-  enum status status = db_job_release(db, &run->lease, JOB_FAILED, why, clock_unix(), &held, err);
+  enum status status = db_job_release(db, lease, JOB_FAILED, why, clock_unix(), &held, err);
   return status ? status : run_add_event(run, LOG_ERROR, why->text, err);
 }
 
 static enum status settle_refusal(struct run *run, struct error *err) {
-  struct refusal refusal = {.run = run, .tell = !run->server->hold.why.status};
+  struct refusal refusal = {.training = of(run), .repeated = run->server->hold.why.status};
   return db_apply(run->server->db, store_refusal, &refusal, true, err);
 }
 
 enum status training_start(struct run *run, const struct job_row *job, struct error *err) {
-  run->lease = (struct lease){.job_id = run->id, .token = job->lease_token};
-  run->stopping = reports_stopping;
-  run->fine_tuned_model = arena_string(&run->arena, job->fine_tuned_model);
-  run->output = arena_format(&run->arena, PATH_OUTPUT, run->id, (long long)job->lease_token);
+  struct training *training = of(run);
+  training->lease = (struct lease){.job_id = run->id, .token = job->lease_token};
+  training->fine_tuned_model = arena_string(&run->arena, job->fine_tuned_model);
+  training->artifacts.run = run;
+  training->artifacts.output = arena_format(&run->arena, PATH_OUTPUT, run->id, (long long)job->lease_token);
+  reports_init(&training->reports, &training->artifacts, &training->lease);
   enum status status = STATUS_OK;
-  if (!run->fine_tuned_model || !run->output)
+  if (!training->fine_tuned_model || !training->artifacts.output)
     status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "starting %s", run->id);
   if (!status)
-    status = start_worker(run, job, err);
+    status = start_worker(training, job, err);
   if (status) {
     log_error("%s: cannot start: %s", run->id, err->text);
-    run->reported = *err;
+    run->refusal = *err;
     run_settle(run, settle_refusal);
     return host_caused(status) ? status : STATUS_OK;
   }
   log_info("%s runs as process %d", run->id, worker_pid(run->worker));
   struct error store;
-  if (db_apply(run->server->db, store_worker, &run, false, &store)) {
+  if (db_apply(run->server->db, store_worker, &training, false, &store)) {
     log_error("%s: %s; its worker is stopped and the job queued again", run->id, store.text);
     run_stop(run, STOP_DRAIN, true);
   }

@@ -21,7 +21,7 @@ static enum status judge(struct error *why, const struct evidence *evidence) {
   switch (death->fault) {
   case WORKER_FAULT_SILENT:
     return error_set(why, STATUS_WORKER_UNRESPONSIVE, NULL, "%s", death->fault_text);
-  case WORKER_FAULT_BABBLE:
+  case WORKER_FAULT_PROTOCOL:
     return error_set(why, STATUS_WORKER_CRASHED, NULL, "%s", death->fault_text);
   case WORKER_FAULT_NONE: break;
   }
@@ -31,8 +31,8 @@ static enum status judge(struct error *why, const struct evidence *evidence) {
     add_tail(why, evidence->log_tail);
     return why->status;
   }
-  if (evidence->reported) {
-    *why = *evidence->reported;
+  if (evidence->error_event) {
+    *why = *evidence->error_event;
     return why->status;
   }
   if (death->exit_status == EXIT_NOT_EXECUTED && !death->heard) {
@@ -71,18 +71,18 @@ enum job_state verdict_of_training(struct error *why, const struct evidence *evi
   enum status status = judge_training(why, evidence);
   if (status == STATUS_OK)
     return JOB_SUCCEEDED;
-  if (status == STATUS_NO_SPACE || (status == STATUS_UNAVAILABLE && !evidence->reported))
+  if (status == STATUS_NO_SPACE || (status == STATUS_UNAVAILABLE && !evidence->error_event))
     return JOB_QUEUED;
   if (evidence->stop == STOP_NONE)
     return JOB_FAILED;
-  *why = (struct error){0}; /* it was told to stop: whatever it answered is no fault */
+  *why = (struct error){0}; /* it was to stop: whatever it answered is no fault */
   return JOB_QUEUED;
 }
 
-enum status verdict_of_check(struct error *why, const struct evidence *evidence, bool reported_well) {
+enum status verdict_of_check(struct error *why, const struct evidence *evidence, bool has_report) {
   if (judge(why, evidence))
     return why->status;
-  if (!reported_well)
+  if (!has_report)
     return error_set(why, STATUS_WORKER_CRASHED, NULL, "the check ended without a report");
   return STATUS_OK;
 }

@@ -12,8 +12,8 @@
 /* Why we ended it ourselves, if we did. */
 enum worker_fault {
   WORKER_FAULT_NONE,
-  WORKER_FAULT_SILENT,   /* it said nothing for too long */
-  WORKER_FAULT_BABBLE,   /* it said something that is no event */
+  WORKER_FAULT_SILENT,    /* it said nothing for too long */
+  WORKER_FAULT_PROTOCOL,  /* it said something that is no event, or none that it may send */
 };
 
 struct death {
@@ -24,13 +24,13 @@ struct death {
   char fault_text[200];       /* says what was wrong */
 };
 
-/* What we had asked it to do. */
+/* What we had requested of it. */
 enum stop { STOP_NONE, STOP_CANCEL, STOP_DRAIN };
 
 struct evidence {
   struct death death;
   enum stop stop;
-  const struct error *reported;  /* its own error event; NULL: none */
+  const struct error *error_event;  /* its own; NULL: none */
   size_t artifact_count;         /* that it announced */
   const struct error *broken;    /* the first announced artifact that is not as announced; NULL: none */
   const char *log_tail;          /* the last lines of its log; "" when empty */
@@ -41,7 +41,7 @@ struct evidence {
 enum job_state verdict_of_training(struct error *why, const struct evidence *evidence);
 
 /* Did a check end well? Else *why: STATUS_DATASET_INVALID and so on when the file is at fault, STATUS_UNAVAILABLE when
-   the worker could not be executed. `reported_well`: it sent its report. */
-enum status verdict_of_check(struct error *why, const struct evidence *evidence, bool reported_well);
+   the worker could not be executed. `has_report`: it has sent its report. */
+enum status verdict_of_check(struct error *why, const struct evidence *evidence, bool has_report);
 
 #endif

@@ -48,7 +48,7 @@ static void close_handle(uv_handle_t *handle) {
 }
 
 /* The process is gone and so is its output: everything may be closed. */
-static void settle(struct worker *worker) {
+static void close_when_over(struct worker *worker) {
   if (worker->exited_ms == NEVER || !worker->output_ended)
     return;
   close_handle((uv_handle_t *)&worker->process);
@@ -62,7 +62,7 @@ static void signal_group(struct worker *worker, int signal) {
     uv_process_kill(&worker->process, signal);
 }
 
-static void condemn(struct worker *worker, enum worker_fault fault, const char *text) {
+static void kill_for(struct worker *worker, enum worker_fault fault, const char *text) {
   if (worker->death.fault == WORKER_FAULT_NONE) {
     worker->death.fault = fault;
     snprintf(worker->death.fault_text, sizeof worker->death.fault_text, "%s", text);
@@ -73,7 +73,7 @@ static void condemn(struct worker *worker, enum worker_fault fault, const char *
 void worker_reject(struct worker *worker, const struct error *err) {
   char text[sizeof worker->death.fault_text];
   snprintf(text, sizeof text, "the worker said something that is no event: %.140s", err->text);
-  condemn(worker, WORKER_FAULT_BABBLE, text);
+  kill_for(worker, WORKER_FAULT_PROTOCOL, text);
 }
 
 /* Hands over the whole lines of the buffer. */
@@ -81,7 +81,7 @@ static void hand_over(struct worker *worker) {
   struct error err;
   size_t start = 0;
   char *end;
-  while (worker->death.fault != WORKER_FAULT_BABBLE &&
+  while (worker->death.fault != WORKER_FAULT_PROTOCOL &&
          (end = memchr(worker->line + start, '\n', worker->length - start))) {
     size_t length = (size_t)(end - worker->line) - start;
     if (!worker->options.calls.line(worker->options.context, worker->line + start, length, &err))
@@ -100,7 +100,7 @@ static void hand_over(struct worker *worker) {
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out) {
   struct worker *worker = handle->data;
   (void)suggested;
-  if (worker->death.fault == WORKER_FAULT_BABBLE)
+  if (worker->death.fault == WORKER_FAULT_PROTOCOL)
     worker->length = 0; /* it is being killed: the rest is read to be thrown away */
   *out = uv_buf_init(worker->line + worker->length, (unsigned)(sizeof worker->line - worker->length));
 }
@@ -121,7 +121,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer) {
   worker->output_ended = true;
   if (worker->length > 0 && worker->death.fault == WORKER_FAULT_NONE)
     log_warn("worker %d ended in the middle of a line", worker->process.pid);
-  settle(worker);
+  close_when_over(worker);
 }
 
 static void on_reaped(uv_process_t *process, int64_t exit_status, int signal) {
@@ -134,7 +134,7 @@ static void on_reaped(uv_process_t *process, int64_t exit_status, int signal) {
     log_warn("worker %d left processes behind; they were killed", process->pid);
   if (worker->options.calls.exited)
     worker->options.calls.exited(worker->options.context);
-  settle(worker);
+  close_when_over(worker);
 }
 
 static void on_tick(uv_timer_t *timer) {
@@ -144,7 +144,7 @@ static void on_tick(uv_timer_t *timer) {
     int64_t since = worker->heard_ms > worker->exited_ms ? worker->heard_ms : worker->exited_ms;
     if (!worker->output_ended && !worker->paused && now - since > DRAIN_OUTPUT_MS) {
       worker->output_ended = true;
-      settle(worker);
+      close_when_over(worker);
     }
     return;
   }
@@ -158,7 +158,7 @@ static void on_tick(uv_timer_t *timer) {
     char text[sizeof worker->death.fault_text];
     snprintf(text, sizeof text, "the worker said nothing for %" PRId64 " seconds and was killed",
              worker->options.silence_ms / 1000);
-    condemn(worker, WORKER_FAULT_SILENT, text);
+    kill_for(worker, WORKER_FAULT_SILENT, text);
   }
 }
 

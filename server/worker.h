@@ -1,5 +1,5 @@
 /* One child process: spawned with its task on descriptor 3, heard line by line on its standard output,
-   told to stop on its standard input, killed when it will not. Knows nothing of jobs.
+   stopped through its standard input, killed when it will not. Knows nothing of jobs.
      0  control lines from the daemon; its end means that the daemon is gone
      1  event lines to the daemon
      2  the log file
@@ -42,7 +42,7 @@ struct worker_options {
 NODISCARD enum status worker_start(struct worker **out, struct uv_loop_s *loop, const struct worker_options *options,
                                    struct error *err);
 /* Stops reading what it says, so that it waits when its pipe is full; or reads on. Meanwhile it cannot be silent, and
-   its end is not told. */
+   its end is not reported. */
 void worker_pause(struct worker *worker, bool pause);
 /* As if `line` had refused its last line: it is killed, and its end says why. */
 void worker_reject(struct worker *worker, const struct error *err);

@@ -16,7 +16,7 @@ enum {
   ARGUMENTS_MAX = 1000,         /* each of a target's takes 64 of them */
   BODY_BYTES_PER_S_MIN = 16 << 10,
   LINGER_MS = 2000,
-  TIMEOUT_EXTRA_S = 5,          /* our deadlines come first: they are told */
+  TIMEOUT_EXTRA_S = 5,          /* our deadlines come first: clients see them answered */
 };
 
 /* One connection. */
@@ -89,7 +89,7 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
   struct client *client = info ? info->socket_context : NULL;
   if (!client)
     return NULL;
-  receive_drop(client->request); /* one that libmicrohttpd answered by itself and did not tell the end of */
+  receive_drop(client->request); /* one that libmicrohttpd answered by itself and did not report the end of */
   struct request *request = receive_target(front->server, &front->waiters, target);
   client->request = request;
   if (!request)
@@ -140,9 +140,9 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     receive_header(request, method, version);
     return request->phase == REQUEST_ANSWERED ? (enum MHD_Result)request->answer : MHD_YES;
   case REQUEST_BODY:
-  case REQUEST_TOLD:
+  case REQUEST_LINGERING:
     if (*length == 0)
-      return request->phase == REQUEST_TOLD ? MHD_NO : finish(request);
+      return request->phase == REQUEST_LINGERING ? MHD_NO : finish(request);
     wanted = receive_body(request, bytes, *length);
     *length = 0;
     return wanted ? MHD_YES : MHD_NO;
@@ -171,15 +171,15 @@ static int64_t deadline_ms(const struct client *client, int64_t timeout_ms) {
   case REQUEST_HEADER:
   case REQUEST_BODY:
     return request->started_ms + timeout_ms + (int64_t)(request->body_bytes * 1000 / BODY_BYTES_PER_S_MIN);
-  case REQUEST_TOLD:
-    return request->told_ms + LINGER_MS + (int64_t)(request->body_bytes * 1000 / BODY_BYTES_PER_S_MIN);
+  case REQUEST_LINGERING:
+    return request->lingering_ms + LINGER_MS + (int64_t)(request->body_bytes * 1000 / BODY_BYTES_PER_S_MIN);
   case REQUEST_WAITING:
   case REQUEST_ANSWERED: return INT64_MAX;
   }
   CHECK(!"a phase");
 }
 
-/* It ends; a request that is not complete is told why. libmicrohttpd then sees the end. */
+/* It ends; a request that is not complete is answered with the reason. libmicrohttpd then sees the end. */
 static void cut(struct client *client) {
   struct request *request = client->request;
   struct error err;

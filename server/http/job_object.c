@@ -80,7 +80,7 @@ enum status job_object(json_t **out, struct server *server, const struct job_row
       estimated_finish(job, progress), "integrations", "trained_tokens",
       job->trained_tokens >= 0 ? json_integer(job->trained_tokens) : json_null(), "restarts",
       (json_int_t)job->restarts, "progress", progress);
-  /* What was asked for (method, adapter, seed, suffix, metadata, ...) beside what became of it. */
+  /* What was requested (method, adapter, seed, suffix, metadata, ...) beside what became of it. */
   if (!core || json_object_update(spec, core) != 0) {
     json_decref(core);
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "showing %s", job->id);

@@ -193,7 +193,7 @@ static void check_size(const struct job_spec *spec, struct fault_list *faults) {
             " of them are in %s", bytes, SPEC_BYTES_MAX, path);
 }
 
-/* Everything that can be wrong with a job is told at once, in `faults`. */
+/* Everything that can be wrong with a job is reported at once, in `faults`. */
 static enum status validate(struct job_spec *spec, struct base_model *model, bool *pending, struct request *request,
                             json_t **body, struct fault_list *faults, struct error *err) {
   uint32_t seed;
@@ -358,7 +358,7 @@ void http_jobs_logs(struct request *request) {
 
 /* ---- cancel ---- */
 
-/* A job that no worker has ends here and now; one that runs is noted first, and its worker told. */
+/* A job that no worker has ends here and now; one that runs is noted first, and its worker stopped. */
 static enum status store_cancel(struct db *db, const void *what, struct error *err) {
   const struct job_row *job = what;
   bool moved;

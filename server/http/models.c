@@ -5,7 +5,7 @@
 
 #include "server/http/reply.h"
 #include "server/http/wait.h"
-#include "server/inspection.h"
+#include "server/inspected.h"
 #include "server/removal.h"
 #include "storage/db_checkpoint.h"
 #include "storage/db_job.h"
@@ -20,7 +20,7 @@ static json_t *model_object(const char *id, int64_t created, const char *owner, 
 
 /* `usable` is null as long as nobody has looked at the model. */
 static json_t *base_object(struct server *server, const struct base_model *base) {
-  const struct inspected *inspected = inspection_of(server->inspection, base);
+  const struct inspected *inspected = inspected_of(server->inspected, base);
   json_t *usable = json_null(), *error = json_null(), *capabilities = json_null();
   if (inspected && inspected->state == INSPECTED_KNOWN && inspected->error.status) {
     usable = json_false();

@@ -159,7 +159,7 @@ static enum status feed_after(struct multipart *parser, char c, struct error *er
   return STATUS_OK;
 }
 
-/* Body bytes up to the delimiter or the end of the input; *used tells how many were taken. */
+/* Body bytes up to the delimiter or the end of the input; *used: how many were read. */
 static enum status feed_body(struct multipart *parser, const char *bytes, size_t length, size_t *used,
                              struct error *err) {
   size_t start = 0, i = 0;

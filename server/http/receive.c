@@ -146,7 +146,7 @@ static void decline(struct request *request, const struct error *err) {
   const struct guard *guard = &request->guard;
   uint64_t length = guard->length > 0 ? (uint64_t)guard->length : 0;
   if (guard->expects && request->body_bytes == 0 && (guard->chunked || length > 0))
-    reply_error_and_close(request, err); /* the client asked, and sends no body */
+    reply_error_and_close(request, err); /* the client waits for it, and sends no body */
   else if (!guard->chunked && length - request->body_bytes <= LITTLE_BYTES)
     request->refused = *err;
   else
@@ -179,7 +179,7 @@ bool receive_body(struct request *request, const char *bytes, size_t length) {
   struct error err;
   enum status status = STATUS_OK;
   request->body_bytes += length;
-  if (request->phase == REQUEST_TOLD)
+  if (request->phase == REQUEST_LINGERING)
     return request->body_bytes <= REFUSED_BODIES_MAX * (uint64_t)request->server->config->upload_bytes_max ||
            (int64_t)request->body_bytes <= request->guard.length;
   if (request->refused.status) /* read only to be thrown away */

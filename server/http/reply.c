@@ -155,8 +155,8 @@ static void send_error(struct request *request, const struct error *err, json_t 
     return;
   }
   request->http_status = http_status;
-  request->phase = REQUEST_TOLD;
-  request->told_ms = clock_boot_ms();
+  request->phase = REQUEST_LINGERING;
+  request->lingering_ms = clock_boot_ms();
   if (!response)
     return;
   add_common(request, response);

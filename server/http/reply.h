@@ -17,7 +17,7 @@ void reply_error_and_close(struct request *request, const struct error *err);
    is cut off while it sends does not see the answer. */
 void reply_error_now(struct request *request, const struct error *err);
 
-/* An open file, which is closed when it is sent. Ranges, conditions and HEAD are taken from the request. */
+/* An open file, which is closed when it is sent. Ranges, conditions and HEAD are read from the request. */
 struct reply_file {
   int fd;
   uint64_t bytes;

@@ -25,7 +25,7 @@ enum request_phase {
   REQUEST_BODY,
   REQUEST_WAITING,  /* wait_for */
   REQUEST_ANSWERED,
-  REQUEST_TOLD,     /* reply_error_now */
+  REQUEST_LINGERING, /* answered by reply_error_now: what still comes of it is thrown away */
 };
 
 struct request {
@@ -45,7 +45,7 @@ struct request {
   struct upload *upload;              /* files_create: where the body goes instead */
   struct error refused;               /* the answer once the body is read, or the wait over; STATUS_OK: none */
   uint64_t body_bytes;                /* received so far */
-  int64_t started_ms, told_ms;        /* boot clock */
+  int64_t started_ms, lingering_ms;   /* boot clock */
   double started;                     /* for the duration */
   struct wait_list *waiters;          /* where it waits */
   struct request *next_waiting;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "server/inspection.h"
+#include "server/inspected.h"
 
 void wait_for(struct request *request, const char *key, int64_t wait_ms) {
   CHECK(request->phase == REQUEST_BODY && !request->waited);
@@ -25,13 +25,13 @@ void wait_at_most(struct request *request, int64_t wait_ms) {
 
 bool wait_for_model(struct request *request, const struct base_model *model) {
   const struct server *server = request->server;
-  char key[INSPECTION_KEY];
+  char key[INSPECTED_KEY];
   if (request->waited || server->config->upload_check_wait_ms <= 0)
     return false;
-  const struct inspected *inspected = inspection_of(server->inspection, model);
+  const struct inspected *inspected = inspected_of(server->inspected, model);
   if (!inspected || inspected->state == INSPECTED_KNOWN)
     return false;
-  inspection_key(key, inspected);
+  inspected_key(key, inspected);
   wait_for(request, key, server->config->upload_check_wait_ms);
   return true;
 }

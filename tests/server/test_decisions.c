@@ -88,7 +88,7 @@ static void test_training(void **state) {
   assert_int_equal(judge(&why, &e), JOB_FAILED);
   assert_non_null(strstr(why.text, "another hash"));
   e = good;
-  e.reported = &reported; /* with status 0: the complaint counts */
+  e.error_event = &reported; /* with status 0: the complaint counts */
   assert_int_equal(judge(&why, &e), JOB_FAILED);
   assert_int_equal(why.status, STATUS_NAN_LOSS);
   e = good;
@@ -98,7 +98,7 @@ static void test_training(void **state) {
   assert_non_null(strstr(why.text, "status 9"));
   assert_non_null(strstr(why.text, "last words"));
   e.death = (struct death){.signal = SIGSEGV};
-  e.reported = &reported; /* a signal outweighs what was said before */
+  e.error_event = &reported; /* a signal outweighs what was said before */
   assert_int_equal(judge(&why, &e), JOB_FAILED);
   assert_int_equal(why.status, STATUS_WORKER_CRASHED);
   assert_non_null(strstr(why.text, "SIGSEGV"));
@@ -119,7 +119,7 @@ static void test_host(void **state) {
   e.death.heard = true; /* it ran: 127 is what it chose */
   assert_int_equal(judge(&why, &e), JOB_FAILED);
   error_set(&reported, STATUS_NO_SPACE, NULL, "writing a checkpoint: No space left on device");
-  e.reported = &reported;
+  e.error_event = &reported;
   assert_int_equal(judge(&why, &e), JOB_QUEUED);
   assert_int_equal(why.status, STATUS_NO_SPACE);
   error_set(&reported, STATUS_UNAVAILABLE, NULL, "too many open files"); /* of the worker's own */
@@ -150,7 +150,7 @@ static void test_check(void **state) {
   assert_int_equal(verdict_of_check(&why, &e, true), STATUS_OK);
   assert_int_equal(verdict_of_check(&why, &e, false), STATUS_WORKER_CRASHED);
   error_set(&reported, STATUS_DATASET_INVALID, "training_file", "line 2");
-  e.reported = &reported;
+  e.error_event = &reported;
   e.death.exit_status = 10;
   assert_int_equal(verdict_of_check(&why, &e, true), STATUS_DATASET_INVALID);
   assert_string_equal(why.text, "line 2");

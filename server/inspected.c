@@ -1,4 +1,4 @@
-#include "server/inspection.h"
+#include "server/inspected.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -7,8 +7,8 @@
 #include "base/log.h"
 #include "server/paths.h"
 
-struct inspection {
-  inspection_wanted *wanted;
+struct inspected_list {
+  inspected_wanted *wanted;
   void *context;
   struct inspected *first;
 };
@@ -41,8 +41,8 @@ static uint64_t version_of(const char *path) {
   return hash;
 }
 
-static struct inspected *find(const struct inspection *inspection, const char *id) {
-  struct inspected *inspected = inspection->first;
+static struct inspected *find(const struct inspected_list *list, const char *id) {
+  struct inspected *inspected = list->first;
   while (inspected && strcmp(inspected->id, id) != 0)
     inspected = inspected->next;
   return inspected;
@@ -55,7 +55,7 @@ static void forget(struct inspected *inspected) {
   free(inspected);
 }
 
-static struct inspected *add(struct inspection *inspection, const struct base_model *model) {
+static struct inspected *add(struct inspected_list *list, const struct base_model *model) {
   struct inspected *inspected = calloc(1, sizeof *inspected);
   if (!inspected)
     return NULL;
@@ -65,17 +65,17 @@ static struct inspected *add(struct inspection *inspection, const struct base_mo
     forget(inspected);
     return NULL;
   }
-  inspected->next = inspection->first;
-  inspection->first = inspected;
+  inspected->next = list->first;
+  list->first = inspected;
   return inspected;
 }
 
-const struct inspected *inspection_of(struct inspection *inspection, const struct base_model *model) {
-  struct inspected *inspected = find(inspection, model->id);
+const struct inspected *inspected_of(struct inspected_list *list, const struct base_model *model) {
+  struct inspected *inspected = find(list, model->id);
   uint64_t version = version_of(model->path);
   if (inspected && inspected->version == version && strcmp(inspected->path, model->path) == 0)
     return inspected;
-  if (!inspected && !(inspected = add(inspection, model)))
+  if (!inspected && !(inspected = add(list, model)))
     return NULL;
   if (strcmp(inspected->path, model->path) != 0) {
     char *path = strdup(model->path);
@@ -87,16 +87,16 @@ const struct inspected *inspection_of(struct inspection *inspection, const struc
   inspected->version = version;
   if (inspected->state == INSPECTED_KNOWN)
     inspected->state = INSPECTED_WANTED; /* one that runs is looked at again when it ends */
-  inspection->wanted(inspection->context);
+  list->wanted(list->context);
   return inspected;
 }
 
-void inspection_key(char out[INSPECTION_KEY], const struct inspected *inspected) {
-  snprintf(out, INSPECTION_KEY, "model-%016llx",
+void inspected_key(char out[INSPECTED_KEY], const struct inspected *inspected) {
+  snprintf(out, INSPECTED_KEY, "model-%016llx",
            (unsigned long long)mix(0xCBF29CE484222325u, inspected->id, strlen(inspected->id)));
 }
 
-struct data_tasks inspection_tasks(const struct inspected *inspected) {
+struct data_tasks inspected_tasks(const struct inspected *inspected) {
   const json_t *tasks = inspected ? json_object_get(inspected->report, "tasks") : NULL, *task;
   struct data_tasks out = {.language = !tasks, .classifier = !tasks, .model = inspected ? inspected->report : NULL};
   size_t i;
@@ -108,47 +108,47 @@ struct data_tasks inspection_tasks(const struct inspected *inspected) {
   return out;
 }
 
-size_t inspection_waiting(const struct inspection *inspection) {
+size_t inspected_waiting(const struct inspected_list *list) {
   size_t count = 0;
-  for (const struct inspected *inspected = inspection->first; inspected; inspected = inspected->next)
+  for (const struct inspected *inspected = list->first; inspected; inspected = inspected->next)
     count += inspected->state == INSPECTED_WANTED;
   return count;
 }
 
-struct inspected *inspection_next(struct inspection *inspection) {
-  struct inspected *inspected = inspection->first;
+struct inspected *inspected_next(struct inspected_list *list) {
+  struct inspected *inspected = list->first;
   while (inspected && inspected->state != INSPECTED_WANTED)
     inspected = inspected->next;
   return inspected;
 }
 
-enum status inspection_new(struct inspection **out, const struct config *config, inspection_wanted *wanted,
-                           void *context, struct error *err) {
+enum status inspected_new(struct inspected_list **out, const struct config *config, inspected_wanted *wanted,
+                          void *context, struct error *err) {
   enum { ARENA_BYTES = 64 << 20 };
   AUTO(arena_done) struct arena arena;
   struct base_model *models;
   size_t count;
-  struct inspection *inspection = calloc(1, sizeof *inspection);
-  *out = inspection;
-  if (!inspection)
+  struct inspected_list *list = calloc(1, sizeof *list);
+  *out = list;
+  if (!list)
     return error_set_errno(err, STATUS_OUT_OF_MEMORY, NULL, "making the list of models");
-  inspection->wanted = wanted;
-  inspection->context = context;
+  list->wanted = wanted;
+  list->context = context;
   arena_init(&arena, ARENA_BYTES);
   if (models_list(&models, &count, config->models, &arena, err)) {
     log_warn("the models are looked at later: %s", err->text);
     return STATUS_OK;
   }
   for (size_t i = 0; i < count; i++)
-    (void)inspection_of(inspection, &models[i]);
+    (void)inspected_of(list, &models[i]);
   return STATUS_OK;
 }
 
-void inspection_free(struct inspection *inspection) {
-  while (inspection && inspection->first) {
-    struct inspected *inspected = inspection->first;
-    inspection->first = inspected->next;
+void inspected_free(struct inspected_list *list) {
+  while (list && list->first) {
+    struct inspected *inspected = list->first;
+    list->first = inspected->next;
     forget(inspected);
   }
-  free(inspection);
+  free(list);
 }

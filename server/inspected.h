@@ -1,7 +1,7 @@
 /* What each base model is good for. A model's files are hostile, so a worker opens them (worker/inspect.h); what it
    reports is kept until they change. At start every model is looked at, and later any that is asked for and new. */
-#ifndef SERVER_INSPECTION_H
-#define SERVER_INSPECTION_H
+#ifndef SERVER_INSPECTED_H
+#define SERVER_INSPECTED_H
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -28,26 +28,26 @@ struct inspected {
   struct error error;          /* why no job can use it; STATUS_OK: one can, or nobody could tell */
 };
 
-struct inspection;
+struct inspected_list;
 
 /* `wanted` is called when one waits for a worker. */
-typedef void inspection_wanted(void *context);
-NODISCARD enum status inspection_new(struct inspection **out, const struct config *config, inspection_wanted *wanted,
-                                     void *context, struct error *err);
+typedef void inspected_wanted(void *context);
+NODISCARD enum status inspected_new(struct inspected_list **out, const struct config *config, inspected_wanted *wanted,
+                                    void *context, struct error *err);
 /* NULL is fine. */
-void inspection_free(struct inspection *inspection);
+void inspected_free(struct inspected_list *list);
 
 /* What is known of a model: valid until the loop turns. One whose files have changed is looked at again. NULL: no
    memory. */
-const struct inspected *inspection_of(struct inspection *inspection, const struct base_model *model);
+const struct inspected *inspected_of(struct inspected_list *list, const struct base_model *model);
 /* The key by which requests wait for it (http/wait.h). */
-enum { INSPECTION_KEY = 32 };
-void inspection_key(char out[INSPECTION_KEY], const struct inspected *inspected);
+enum { INSPECTED_KEY = 32 };
+void inspected_key(char out[INSPECTED_KEY], const struct inspected *inspected);
 /* What it can learn; all, as long as nobody knows. */
-struct data_tasks inspection_tasks(const struct inspected *inspected);
+struct data_tasks inspected_tasks(const struct inspected *inspected);
 
 /* For the scheduler: how many wait, and the next of them. */
-size_t inspection_waiting(const struct inspection *inspection);
-struct inspected *inspection_next(struct inspection *inspection);
+size_t inspected_waiting(const struct inspected_list *list);
+struct inspected *inspected_next(struct inspected_list *list);
 
 #endif
