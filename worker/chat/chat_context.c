@@ -6,7 +6,7 @@
 #include "base/json.h"
 #include "worker/chat/message.h"
 
-static bool set(struct jinja_run *run, struct jinja_scope *scope, const char *name, struct jinja_value value) {
+static bool set_variable(struct jinja_run *run, struct jinja_scope *scope, const char *name, struct jinja_value value) {
   struct jinja_string key = jinja_literal(name);
   return jinja_assign(run, scope, &key, value);
 }
@@ -134,7 +134,7 @@ bool chat_context_fill(struct jinja_run *run, struct jinja_scope *scope, const s
   const char *key;
   json_t *special;
   json_object_foreach((json_t *)(uintptr_t)chat->specials, key, special) {
-    if (!from_json(run, &value, special, 0) || !set(run, scope, key, value))
+    if (!from_json(run, &value, special, 0) || !set_variable(run, scope, key, value))
       return false;
   }
   for (size_t i = 0; list && i < json_array_size(chat->messages); i++) {
@@ -143,14 +143,14 @@ bool chat_context_fill(struct jinja_run *run, struct jinja_scope *scope, const s
         !jinja_list_add(run, list, value))
       return false;
   }
-  if (!list || !set(run, scope, "messages", (struct jinja_value){.kind = VALUE_LIST, .list = list}) ||
-      !set(run, scope, "documents", jinja_none()) ||
-      !set(run, scope, "add_generation_prompt", jinja_bool(chat->add_generation_prompt)))
+  if (!list || !set_variable(run, scope, "messages", (struct jinja_value){.kind = VALUE_LIST, .list = list}) ||
+      !set_variable(run, scope, "documents", jinja_none()) ||
+      !set_variable(run, scope, "add_generation_prompt", jinja_bool(chat->add_generation_prompt)))
     return false;
   value = jinja_none();
   if (chat->tools && !json_is_null(chat->tools) && !from_json(run, &value, chat->tools, ORIGIN_TOOLS))
     return false;
-  return set(run, scope, "tools", value);
+  return set_variable(run, scope, "tools", value);
 }
 
 enum status chat_context_check(const json_t *messages, const json_t *tools, struct error *err) {
@@ -197,7 +197,7 @@ static bool has_reasoning(const json_t *message) {
 
 enum { SEEN_CONTENT = 1, SEEN_CALL = 2, SEEN_REASONING = 4 };
 
-static void see(uint8_t *seen, size_t count, const struct jinja_string *text, bool *tools) {
+static void note_origins(uint8_t *seen, size_t count, const struct jinja_string *text, bool *tools) {
   for (size_t i = 0; i < text->length; i++) {
     uint32_t origin = jinja_origin(text, i), number = origin & ORIGIN_MESSAGE;
     *tools = *tools || number == ORIGIN_TOOLS;
@@ -231,7 +231,7 @@ enum status chat_context_traces(unsigned *lost, const struct chat *chat, const s
   *lost = 0;
   if (!seen)
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the conversation");
-  see(seen, count, text, &tools);
+  note_origins(seen, count, text, &tools);
   enum status status = STATUS_OK;
   for (size_t i = 0; !status && i < count; i++)
     status = check_trace(lost, json_array_get(chat->messages, i), i + 1, seen[i], err);

@@ -68,7 +68,8 @@ static void list_names(char *out, size_t size) {
 
 /* The templates of a model by their names, as far as they are used: "default", and "tool_use" for conversations with
    tools. */
-static enum status keep(json_t *templates, const char *name, const char *text, size_t length, struct error *err) {
+static enum status keep_template(json_t *templates, const char *name, const char *text, size_t length,
+                                 struct error *err) {
   json_t *source = json_stringn(text, length);
   if (!source)
     return error_set(err, STATUS_MODEL_INVALID, "chat_template", "the chat template \"%.40s\" is not UTF-8", name);
@@ -86,7 +87,7 @@ static enum status from_object(json_t *templates, const json_t *object, const ch
   if (!found || json_is_null(found))
     return STATUS_OK;
   if (json_is_string(found))
-    return keep(templates, "default", json_string_value(found), json_string_length(found), err);
+    return keep_template(templates, "default", json_string_value(found), json_string_length(found), err);
   if (!json_is_array(found) && !json_is_object(found))
     return error_set(err, STATUS_MODEL_INVALID, "chat_template", "%s: chat_template is %s, not a string", file,
                      json_kind(found));
@@ -96,11 +97,11 @@ static enum status from_object(json_t *templates, const json_t *object, const ch
     if (!name || !json_is_string(source))
       return error_set(err, STATUS_MODEL_INVALID, "chat_template", "%s: chat_template[%zu] needs a name and a template",
                        file, i);
-    status = keep(templates, name, json_string_value(source), json_string_length(source), err);
+    status = keep_template(templates, name, json_string_value(source), json_string_length(source), err);
   }
   json_object_foreach((json_t *)(uintptr_t)found, key, value) {
     if (!status && json_is_string(value))
-      status = keep(templates, key, json_string_value(value), json_string_length(value), err);
+      status = keep_template(templates, key, json_string_value(value), json_string_length(value), err);
   }
   if (!status && !json_object_get(templates, "default"))
     return error_set(err, STATUS_MODEL_INVALID, "chat_template",
@@ -118,7 +119,7 @@ static enum status from_file(json_t *templates, const char *name, const char *di
   enum status status = file_read(&text, &length, path, TEMPLATE_BYTES_MAX, err);
   if (status)
     return error_prefix(err, "%s", file);
-  status = keep(templates, name, text, length, err);
+  status = keep_template(templates, name, text, length, err);
   free(text);
   return status;
 }
@@ -148,7 +149,7 @@ static enum status from_gguf(json_t *templates, const struct gguf *gguf, struct 
       continue;
     status = gguf_get_string(&text, gguf, rows[i][1], "", err);
     if (!status)
-      status = keep(templates, rows[i][0], text.text, text.length, err);
+      status = keep_template(templates, rows[i][0], text.text, text.length, err);
   }
   return status;
 }

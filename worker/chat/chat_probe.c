@@ -25,8 +25,8 @@ static const struct {
     [CHAT_REPEATED_ASSISTANT] = {"[" ASK "," SAY "," SAY "]", NULL},
 };
 
-static enum status render(const struct chat_template *chat, struct chat_text *text, const char *messages,
-                          const char *tools, struct error *err) {
+static enum status render_probe(const struct chat_template *chat, struct chat_text *text, const char *messages,
+                                const char *tools, struct error *err) {
   AUTO(json_release) json_t *said = json_loads(messages, 0, NULL);
   AUTO(json_release) json_t *offered = tools ? json_loads(tools, 0, NULL) : NULL;
   if (!said || (tools && !offered))
@@ -38,11 +38,11 @@ enum status chat_probe(json_t **refused, const struct chat_template *chat, struc
   struct chat_text text;
   chat_text_init(&text);
   *refused = json_object();
-  enum status status = *refused ? render(chat, &text, "[" ASK "," SAY "]", NULL, err)
+  enum status status = *refused ? render_probe(chat, &text, "[" ASK "," SAY "]", NULL, err)
                                 : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for a report");
   for (size_t i = 0; !status && i < CHAT_FEATURE_COUNT; i++) {
     struct error why;
-    enum status said = render(chat, &text, probes[i].messages, probes[i].tools, &why);
+    enum status said = render_probe(chat, &text, probes[i].messages, probes[i].tools, &why);
     if (said)
       json_object_set_new(*refused, chat_feature_name((enum chat_feature)i), json_string(why.text));
   }

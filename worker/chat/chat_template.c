@@ -47,8 +47,8 @@ void chat_text_done(struct chat_text *text) {
 }
 
 /* The text of a conversation, and what the assistant says in it. */
-static enum status render(const struct chat_template *chat, struct chat_text *out, const struct chat *input,
-                          struct error *err) {
+static enum status render_chat(const struct chat_template *chat, struct chat_text *out, const struct chat *input,
+                               struct error *err) {
   struct rendering rendering;
   str_clear(&out->text);
   out->span_count = 0;
@@ -69,13 +69,13 @@ enum status chat_template_render(const struct chat_template *chat, struct chat_t
   struct chat input = {messages, tools, chat->specials, add_generation_prompt, false};
   out->exact = chat->template.tree.has_generation;
   enum status status = chat_context_check(messages, tools, err);
-  status = status ? status : render(chat, out, &input, err);
+  status = status ? status : render_chat(chat, out, &input, err);
   if (!status || !(out->lost & CHAT_LOST_CALL))
     return status;
   /* Some templates look for calls only where content is null. */
   struct error again = {0};
   input.null_content = true;
-  if (render(chat, out, &input, &again))
+  if (render_chat(chat, out, &input, &again))
     return status;
   return STATUS_OK;
 }

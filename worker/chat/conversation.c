@@ -16,13 +16,13 @@ struct ids {
   unsigned count;
 };
 
-static bool set(json_t *object, const char *name, json_t *value) {
+static bool set_member(json_t *object, const char *name, json_t *value) {
   return json_object_set_new(object, name, value) == 0;
 }
 
 /* --- content -------------------------------------------------------------------------------------- */
 
-static json_t *join(const json_t *parts) {
+static json_t *join_parts(const json_t *parts) {
   struct str text;
   json_t *joined = NULL;
   str_init(&text, TEXT_BYTES_MAX);
@@ -41,11 +41,11 @@ static bool set_content(json_t *message) {
   json_t *content = json_object_get(message, "content"), *refusal = json_object_get(message, "refusal");
   bool ok = true;
   if (json_is_array(content))
-    ok = set(message, "content", join(content));
+    ok = set_member(message, "content", join_parts(content));
   else if (json_string_length(content) == 0 && json_string_length(refusal) > 0)
     ok = json_object_set(message, "content", refusal) == 0;
   else if (!content)
-    ok = set(message, "content", json_null());
+    ok = set_member(message, "content", json_null());
   json_object_del(message, "refusal");
   return ok;
 }
@@ -80,8 +80,9 @@ static json_t *read_call(const json_t *call) {
     json_object_del(function, "id");
     json_object_del(function, "type");
   }
-  bool ok = function && out && set(function, "arguments", read_arguments(json_object_get(function, "arguments"))) &&
-            (!id || json_object_set(out, "id", id) == 0) && set(out, "type", json_string("function")) &&
+  bool ok = function && out &&
+            set_member(function, "arguments", read_arguments(json_object_get(function, "arguments"))) &&
+            (!id || json_object_set(out, "id", id) == 0) && set_member(out, "type", json_string("function")) &&
             json_object_set(out, "function", function) == 0;
   return ok ? json_incref(out) : NULL;
 }
@@ -109,8 +110,8 @@ static bool set_function_call(json_t *message, struct ids *ids) {
   json_t *call = json_pack("{s:s, s:s, s:O}", "id", id, "type", "function", "function", function);
   json_t *calls = call ? json_pack("[o]", read_call(call)) : NULL;
   json_decref(call);
-  bool ok = calls && set(message, "tool_calls", calls) &&
-            set(ids->last, json_string_value(json_object_get(function, "name")), json_string(id));
+  bool ok = calls && set_member(message, "tool_calls", calls) &&
+            set_member(ids->last, json_string_value(json_object_get(function, "name")), json_string(id));
   json_object_del(message, "function_call");
   return ok;
 }
@@ -121,7 +122,7 @@ static bool set_function_answer(json_t *message, const struct ids *ids) {
   if (strcmp(role, "function") != 0)
     return true;
   json_t *id = json_object_get(ids->last, json_string_value(json_object_get(message, "name")));
-  return set(message, "role", json_string("tool")) && (!id || json_object_set(message, "tool_call_id", id) == 0);
+  return set_member(message, "role", json_string("tool")) && (!id || json_object_set(message, "tool_call_id", id) == 0);
 }
 
 /* --- the conversation ----------------------------------------------------------------------------- */

@@ -26,7 +26,7 @@ struct check {
   const char *advice;                /* of the first record; NULL: none is needed */
 };
 
-static enum status no_memory(struct error *err) {
+static enum status check_no_memory(struct error *err) {
   return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to check a data file");
 }
 
@@ -122,7 +122,7 @@ static bool fits(const json_t *report) {
 
 /* A report must fit into an event's line. What is least missed goes first: it is not judged then when a job is created,
    but by the job itself. */
-static void fit(json_t *report) {
+static void fit_report(json_t *report) {
   const char *name;
   json_t *facts;
   if (fits(report))
@@ -180,7 +180,7 @@ static enum status make_report(json_t **report, struct check *c, struct error *e
                           report_labels(c), "text_bytes", text);
   if (!out || json_object_set_new(out, "facts", facts) != 0) {
     json_decref(out);
-    return no_memory(err);
+    return check_no_memory(err);
   }
   enum data_use use = judge(&faults, out);
   enum status status = refuse(c, &faults, err);
@@ -191,12 +191,12 @@ static enum status make_report(json_t **report, struct check *c, struct error *e
   json_object_set_new(out, "kind", json_string(kind_name(c, use)));
   json_object_set_new(out, "chat", report_chat(c, use));
   json_object_set_new(out, "warnings", report_warnings(c, use, &faults));
-  fit(out);
+  fit_report(out);
   *report = out;
   return STATUS_OK;
 }
 
-static enum status run(json_t **report, struct check *c, struct error *err) {
+static enum status check_records(json_t **report, struct check *c, struct error *err) {
   const struct record *record;
   enum status status = columns_init(&c->columns, c->records, err);
   while (!status) {
@@ -215,7 +215,7 @@ enum status check_file(json_t **report, const char *path, const char *filename, 
   if (!status)
     status = doubts_init(&c.doubts, c.records, err);
   if (!status)
-    status = run(report, &c, err);
+    status = check_records(report, &c, err);
   records_close(c.records);
   columns_done(&c.columns);
   doubts_done(&c.doubts);

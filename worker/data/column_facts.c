@@ -10,20 +10,21 @@
 /* A column named otherwise than `label` may be a text: no more of it are kept than a job's labels need at least. */
 enum { ARENA_MAX = 16 << 20, OTHER_LABELS_MAX = 1000, CLASSES_TOLD_MAX = 500, CLASS_BYTES_MAX = 20 << 10 };
 
-static enum status no_memory(struct error *err) {
+static enum status facts_no_memory(struct error *err) {
   return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to check a data file");
 }
 
 static enum status add_column(struct columns *c, const char *name, int index, struct error *err) {
   struct column_facts *items = grow(c->items, &c->size, c->count + 1, sizeof *items);
   if (!items)
-    return no_memory(err);
+    return facts_no_memory(err);
   c->items = items;
   struct column_facts *facts = &items[c->count];
   *facts = (struct column_facts){.name = arena_string(&c->arena, name), .index = index};
   c->count++;
   bool label = strcmp(name, "label") == 0;
-  return labels_init(&facts->labels, label ? LABELS_MAX : OTHER_LABELS_MAX) && facts->name ? STATUS_OK : no_memory(err);
+  return labels_init(&facts->labels, label ? LABELS_MAX : OTHER_LABELS_MAX) && facts->name ? STATUS_OK
+                                                                                           : facts_no_memory(err);
 }
 
 enum status columns_init(struct columns *columns, const struct records *records, struct error *err) {
@@ -60,7 +61,7 @@ static enum status keep_error(struct error **out, struct arena *arena, const str
     return STATUS_OK;
   *out = arena_array(arena, 1, sizeof **out);
   if (!*out)
-    return no_memory(err);
+    return facts_no_memory(err);
   **out = *found;
   return STATUS_OK;
 }
@@ -202,37 +203,37 @@ static bool missing(struct error *out, const struct column_facts *f, bool absent
   return true;
 }
 
-static void put(json_t *object, const char *key, const char *text) {
+static void put_string(json_t *object, const char *key, const char *text) {
   json_object_set_new(object, key, json_string(text));
 }
 
 static void put_location(json_t *object, const char *key, struct location place) {
   char text[64];
   snprintf(text, sizeof text, "line %zu, column %zu", place.line, place.column);
-  put(object, key, text);
+  put_string(object, key, text);
 }
 
 static void put_labels(json_t *out, struct column_facts *f) {
   struct labels *labels = &f->labels;
   struct error err;
   if (missing(&err, f, true, true, false))
-    put(out, "unlabelled", err.text);
+    put_string(out, "unlabelled", err.text);
   if (f->not_label) {
-    put(out, "label", f->not_label->text);
+    put_string(out, "label", f->not_label->text);
     return;
   }
   if (labels->all.count == 0)
     return;
   if (labels_settle(labels, PROBLEM_REGRESSION, f->name, &err))
-    put(out, "regression", err.text);
+    put_string(out, "regression", err.text);
   bool kept = labels->overflow.count == 0 || labels->max == LABELS_MAX;
   if (labels_settle(labels, PROBLEM_AUTO, f->name, &err) && kept)
-    put(out, "label", err.text);
+    put_string(out, "label", err.text);
   json_t *facts = json_pack("{s:s}", "kind", labels->kind == LABEL_FLOAT ? "float" : "class");
   if (labels->class_of && labels->class_count == 1) {
     location_fault(&err, labels->all.first, f->name, "every example has the label %.80s; at least two are needed",
                    labels->items[0].name);
-    put(out, "one_class", err.text);
+    put_string(out, "one_class", err.text);
   }
   json_object_set_new(out, "labels", facts);
 }
@@ -243,22 +244,22 @@ static json_t *column_json(struct column_facts *f) {
   if (f->given.count)
     put_location(out, "given", f->given.first);
   if (missing(&err, f, true, true, true))
-    put(out, "text", err.text);
+    put_string(out, "text", err.text);
   if (missing(&err, f, true, false, true))
-    put(out, "prompt", err.text);
+    put_string(out, "prompt", err.text);
   if (missing(&err, f, false, false, true))
-    put(out, "pair", err.text);
+    put_string(out, "pair", err.text);
   put_labels(out, f);
   if (f->chats.count == 0 && !f->not_chat)
     return out;
   if (f->not_chat)
-    put(out, "chat", f->not_chat->text);
+    put_string(out, "chat", f->not_chat->text);
   else if (missing(&err, f, true, true, false))
-    put(out, "chat", err.text);
+    put_string(out, "chat", err.text);
   else if (f->chats.count < f->given.count)
-    put(out, "chat", "not every line has an array of messages");
+    put_string(out, "chat", "not every line has an array of messages");
   if (f->unlearnt)
-    put(out, "unlearnt", f->unlearnt->text);
+    put_string(out, "unlearnt", f->unlearnt->text);
   json_t *features = json_object();
   for (size_t i = 0; i < CHAT_FEATURE_COUNT; i++)
     if (f->features[i].count)

@@ -11,14 +11,14 @@
 #include "worker/data/messages.h"
 #include "worker/data/records.h"
 
-enum kind { KIND_CHAT, KIND_COMPLETION, KIND_TEXT, KIND_NONE };
+enum example_kind { KIND_CHAT, KIND_COMPLETION, KIND_TEXT, KIND_NONE };
 
 struct reader {
   struct corpus *corpus;
   const struct tokenizer *tokenizer;
   const struct language_options *options;
   struct records *records;
-  enum kind kind; /* of every record */
+  enum example_kind kind; /* of every record */
   size_t first_line;
   int columns[2]; /* CSV, TSV: prompt and completion, or text */
   struct chat_template *chat;
@@ -34,7 +34,7 @@ struct reader {
 
 /* --- the example's tokens ------------------------------------------------------------------------- */
 
-static bool add(struct reader *r, int32_t id, bool in_loss) {
+static bool add_token(struct reader *r, int32_t id, bool in_loss) {
   if (r->count == r->size) {
     size_t want = r->size * 2 + 1024;
     int32_t *token_ids = realloc(r->token_ids, want * sizeof *token_ids);
@@ -118,7 +118,7 @@ static enum status add_text(struct reader *r, struct error *err) {
       close_turn(r, &turn);
     bool within = span < t->span_count && t->spans[span].begin < end;
     bool space = is_space(t->text.text, start, end);
-    if (!add(r, e->ids[i], r->options->train_on_inputs || within))
+    if (!add_token(r, e->ids[i], r->options->train_on_inputs || within))
       return corpus_no_memory(err);
     if (within && entered != span)
       turn = (struct turn_end){.open = turns, .kept = r->count - 1};
@@ -130,7 +130,7 @@ static enum status add_text(struct reader *r, struct error *err) {
   }
   close_turn(r, &turn);
   /* A template that ends the last turn with nothing leaves it to the trainer. */
-  if (!status && turn.open && r->options->eos.id >= 0 && !add(r, r->options->eos.id, true))
+  if (!status && turn.open && r->options->eos.id >= 0 && !add_token(r, r->options->eos.id, true))
     return corpus_no_memory(err);
   return status;
 }
@@ -138,7 +138,7 @@ static enum status add_text(struct reader *r, struct error *err) {
 static bool add_special(struct reader *r, const int32_t *ids, size_t count, bool in_loss) {
   bool ok = true;
   for (size_t i = 0; ok && i < count; i++)
-    ok = add(r, ids[i], in_loss);
+    ok = add_token(r, ids[i], in_loss);
   return ok;
 }
 
@@ -154,7 +154,7 @@ static enum status add_templated(struct reader *r, struct error *err) {
   int32_t eos = r->options->eos.id;
   bool ends = t->after_count > 0 && t->after[t->after_count - 1] == eos;
   bool ok = add_special(r, t->after, t->after_count, true);
-  return ok && (ends || eos < 0 || add(r, eos, true)) ? STATUS_OK : corpus_no_memory(err);
+  return ok && (ends || eos < 0 || add_token(r, eos, true)) ? STATUS_OK : corpus_no_memory(err);
 }
 
 static void note(struct corpus *c, enum corpus_note what, size_t line) {
@@ -162,7 +162,7 @@ static void note(struct corpus *c, enum corpus_note what, size_t line) {
 }
 
 /* Cuts the example and keeps it, unless there is nothing to learn. */
-static enum status keep(struct reader *r, const struct record *record, struct error *err) {
+static enum status keep_example(struct reader *r, const struct record *record, struct error *err) {
   size_t before = 0, after = 0, kept = r->count;
   if (r->options->max_length && kept > r->options->max_length)
     kept = r->options->max_length;
@@ -190,7 +190,7 @@ static bool has(const struct record *record, const struct reader *r, const char 
   return record_given(record, record->object ? -1 : records_column(r->records, name), name);
 }
 
-static enum kind kind_of(const struct reader *r, const struct record *record) {
+static enum example_kind kind_of(const struct reader *r, const struct record *record) {
   const struct language_options *o = r->options;
   if (record->object && has(record, r, o->messages))
     return KIND_CHAT;
@@ -227,7 +227,7 @@ static enum status find_kind(struct reader *r, const struct record *record, stru
 }
 
 /* The member that tells a kind. */
-static const char *kind_member(const struct language_options *o, enum kind kind) {
+static const char *kind_member(const struct language_options *o, enum example_kind kind) {
   switch (kind) {
   case KIND_CHAT: return o->messages;
   case KIND_COMPLETION: return o->completion;
@@ -239,7 +239,7 @@ static const char *kind_member(const struct language_options *o, enum kind kind)
 
 /* A file of JSON lines could mix the kinds; that is more often a mistake than meant. */
 static enum status check_kind(const struct reader *r, const struct record *record, struct error *err) {
-  enum kind kind = record->object ? kind_of(r, record) : r->kind;
+  enum example_kind kind = record->object ? kind_of(r, record) : r->kind;
   const char *want = kind_member(r->options, r->kind);
   if (kind == r->kind)
     return STATUS_OK;
@@ -294,10 +294,10 @@ static enum status read_plain(struct reader *r, const struct record *record, str
   if (r->text.text.failed || !set_span(&r->text, begin, r->text.text.length))
     return corpus_no_memory(err);
   enum status status = add_templated(r, err);
-  return status ? status : keep(r, record, err);
+  return status ? status : keep_example(r, record, err);
 }
 
-static enum status render(struct reader *r, const struct record *record, struct error *err) {
+static enum status render_chat(struct reader *r, const struct record *record, struct error *err) {
   const char *name = r->options->messages;
   struct conversation conversation;
   if (!conversation_read(&conversation, record->object, name))
@@ -328,14 +328,14 @@ static enum status read_chat(struct reader *r, const struct record *record, stru
     return status;
   if (!r->options->train_on_inputs && messages_check_learnt(&facts, record, name, err))
     return STATUS_DATASET_INVALID;
-  status = render(r, record, err);
+  status = render_chat(r, record, err);
   if (status)
     return status;
   for (size_t i = 0; i < COUNT_OF(lost); i++)
     if (r->text.lost & lost[i].bit)
       note(r->corpus, lost[i].note, record->line);
   status = add_text(r, err);
-  return status ? status : keep(r, record, err);
+  return status ? status : keep_example(r, record, err);
 }
 
 static enum status read_record(struct reader *r, const struct record *record, struct error *err) {

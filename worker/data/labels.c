@@ -72,7 +72,7 @@ static void count(struct location_count *of, struct location place) {
     of->first = place;
 }
 
-static enum status no_memory(struct error *err) {
+static enum status labels_no_memory(struct error *err) {
   return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the labels");
 }
 
@@ -80,11 +80,11 @@ static enum status insert(struct labels *labels, const char *name, size_t length
                           struct location place, struct error *err) {
   struct label_item *items = grow(labels->items, &labels->size, labels->count + 1, sizeof *items);
   if (!items)
-    return no_memory(err);
+    return labels_no_memory(err);
   labels->items = items;
   const char *copy = arena_copy(&labels->arena, name, length);
   if (!copy || !trie_set(&labels->trie, labels->root, name, length, (int32_t)labels->count))
-    return no_memory(err);
+    return labels_no_memory(err);
   items[labels->count] = (struct label_item){copy, *number, (uint32_t)labels->count, place};
   labels->count++;
   return STATUS_OK;
@@ -192,11 +192,11 @@ static enum status make_classes(struct labels *labels, const char *name, struct 
     return location_fault(err, labels->overflow.first, name, "more than %zu different labels", labels->max);
   labels->class_of = calloc(labels->count + 1, sizeof *labels->class_of);
   if (!labels->class_of)
-    return no_memory(err);
+    return labels_no_memory(err);
   if (labels->count)
     qsort(labels->items, labels->count, sizeof *labels->items, labels->by_value ? by_value : by_name);
   if (labels->by_value)
-    return merge_numbers(labels) ? STATUS_OK : no_memory(err);
+    return merge_numbers(labels) ? STATUS_OK : labels_no_memory(err);
   labels->class_count = labels->count;
   for (size_t i = 0; i < labels->count; i++)
     labels->class_of[labels->items[i].index] = (uint32_t)i;

@@ -43,7 +43,7 @@ struct moments {
   double count, mean_x, mean_y, xx, yy, xy;
 };
 
-static void add(struct moments *m, double x, double y) {
+static void add_pair(struct moments *m, double x, double y) {
   m->count += 1;
   double dx = x - m->mean_x, dy = y - m->mean_y;
   m->mean_x += dx / m->count;
@@ -63,7 +63,7 @@ static double correlation(const struct moments *m) {
 double metric_pearson(const float *predicted, const float *actual, size_t count) {
   struct moments m = {0};
   for (size_t i = 0; i < count; i++)
-    add(&m, (double)predicted[i], (double)actual[i]);
+    add_pair(&m, (double)predicted[i], (double)actual[i]);
   return correlation(&m);
 }
 
@@ -104,7 +104,7 @@ enum status metric_spearman(double *out, const float *predicted, const float *ac
     rank(ranks, work, predicted, count);
     rank(ranks + count, work, actual, count);
     for (size_t i = 0; i < count; i++)
-      add(&m, ranks[i], ranks[count + i]);
+      add_pair(&m, ranks[i], ranks[count + i]);
     *out = correlation(&m);
   }
   free(ranks);

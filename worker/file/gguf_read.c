@@ -61,7 +61,7 @@ static enum status bad_item(struct error *err, const char *kind, struct gguf_str
   return err ? error_prefix(err, "%s %.*s", kind, (int)name.length, name.text) : STATUS_MODEL_INVALID;
 }
 
-static enum status no_memory(struct error *err) {
+static enum status gguf_no_memory(struct error *err) {
   return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the tables of a GGUF file");
 }
 
@@ -207,7 +207,7 @@ static int by_key(const void *a, const void *b) {
 static enum status check_unique_keys(struct gguf *gguf, struct error *err) {
   const struct gguf_value **order = arena_array(&gguf->arena, gguf->value_count, sizeof *order);
   if (!order)
-    return no_memory(err);
+    return gguf_no_memory(err);
   for (size_t i = 0; i < gguf->value_count; i++)
     order[i] = &gguf->values[i];
   qsort(order, gguf->value_count, sizeof *order, by_key);
@@ -224,7 +224,7 @@ static enum status read_values(struct gguf *out, struct cursor *cursor, uint64_t
                     count, VALUES_MAX, left);
   out->values = arena_array(&out->arena, (size_t)count, sizeof *out->values);
   if (!out->values)
-    return no_memory(err);
+    return gguf_no_memory(err);
   while (out->value_count < count) {
     struct gguf_value *value = &out->values[out->value_count];
     enum status status = take_name(&value->key, cursor, GGUF_KEY_MAX, "a key", err);
@@ -324,7 +324,7 @@ static enum status read_tensor(struct gguf_tensor *out, uint64_t *offset, struct
     return bad_item(err, "tensor", name, "begins at byte %" PRIu64 " of the data, which is no multiple of %zu",
                     *offset, alignment);
   out->name = arena_copy(&gguf->arena, name.text, name.length);
-  return out->name ? STATUS_OK : no_memory(err);
+  return out->name ? STATUS_OK : gguf_no_memory(err);
 }
 
 /* Puts every tensor into its place and finds the end of the last one: a file that was cut short says
@@ -389,7 +389,7 @@ static enum status read_tensors(struct gguf *out, struct cursor *cursor, uint64_
   uint64_t *offsets = arena_array(&out->arena, (size_t)count, sizeof *offsets);
   out->tensors = arena_array(&out->arena, (size_t)count, sizeof *out->tensors);
   if (!offsets || !out->tensors)
-    return no_memory(err);
+    return gguf_no_memory(err);
   while (out->tensor_count < count) {
     size_t i = out->tensor_count;
     status = read_tensor(&out->tensors[i], &offsets[i], out, cursor, alignment, err);

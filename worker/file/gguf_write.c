@@ -245,14 +245,14 @@ void gguf_writer_tensor(struct gguf_writer *w, const char *name, enum ggml_type 
 
 /* --- public: the numbers -------------------------------------------------------------------------- */
 
-static void put(struct gguf_writer *w, const void *bytes, size_t length) {
+static void put_bytes(struct gguf_writer *w, const void *bytes, size_t length) {
   if (working(w) && length)
     w->err.status = file_write(&w->file, bytes, length, &w->err);
 }
 
 static void pad(struct gguf_writer *w) {
   static const unsigned char zeros[ALIGNMENT] = {0};
-  put(w, zeros, (ALIGNMENT - w->file.bytes % ALIGNMENT) % ALIGNMENT);
+  put_bytes(w, zeros, (ALIGNMENT - w->file.bytes % ALIGNMENT) % ALIGNMENT);
 }
 
 static void start(struct gguf_writer *w) {
@@ -268,9 +268,9 @@ static void start(struct gguf_writer *w) {
   if (working(w) && (head.failed || w->values.bytes.failed || w->tensors.bytes.failed))
     error_set(&w->err, STATUS_OUT_OF_MEMORY, NULL, "no memory (or more than %d bytes) for the keys of %s", HEADER_MAX,
               w->file.path);
-  put(w, head.text, head.length);
-  put(w, w->values.bytes.text, w->values.bytes.length);
-  put(w, w->tensors.bytes.text, w->tensors.bytes.length);
+  put_bytes(w, head.text, head.length);
+  put_bytes(w, w->values.bytes.text, w->values.bytes.length);
+  put_bytes(w, w->tensors.bytes.text, w->tensors.bytes.length);
   pad(w);
   str_done(&head);
 }
@@ -286,7 +286,7 @@ void gguf_writer_data(struct gguf_writer *w, const float *elements, size_t count
   for (size_t i = 0; i < count; i += CHUNK_ELEMENTS) {
     size_t n = count - i < CHUNK_ELEMENTS ? count - i : CHUNK_ELEMENTS;
     CHECK(ggml_from_f32(w->chunk, elements + i, item->type, n));
-    put(w, w->chunk, n / info->block * info->bytes);
+    put_bytes(w, w->chunk, n / info->block * info->bytes);
   }
   w->done += count;
   if (w->done == item->elements) {

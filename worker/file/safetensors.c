@@ -37,7 +37,7 @@ size_t st_dtype_size(enum st_dtype dtype) {
   return dtypes[dtype].size;
 }
 
-static enum status no_memory(struct error *err) {
+static enum status safetensors_no_memory(struct error *err) {
   return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for a table of tensors");
 }
 
@@ -241,14 +241,14 @@ static enum status read_tensors(struct safetensors *out, json_t *header, const u
     return bad_file(err, "%zu tensors; at most %d are read", total, ST_TENSORS_MAX);
   out->tensors = arena_array(&out->arena, total, sizeof *out->tensors);
   if (!out->tensors)
-    return no_memory(err);
+    return safetensors_no_memory(err);
   json_object_foreach(header, key, entry) {
     if (strcmp(key, "__metadata__") == 0)
       continue;
     if (!name_ok(key))
       return bad_tensor(err, key, "a name must have 1 to %d bytes and no control characters", ST_NAME_MAX);
     const char *name = arena_string(&out->arena, key);
-    status = name ? read_tensor(&out->tensors[out->count], name, entry, data, length, err) : no_memory(err);
+    status = name ? read_tensor(&out->tensors[out->count], name, entry, data, length, err) : safetensors_no_memory(err);
     if (status)
       return status;
     out->count++;
@@ -298,7 +298,7 @@ enum status safetensors_open(struct safetensors *out, const char *path, struct e
   if (!status) {
     out->maps = arena_array(&out->arena, 1, sizeof *out->maps);
     if (!out->maps)
-      status = no_memory(err);
+      status = safetensors_no_memory(err);
   }
   if (status) {
     safetensors_close(out);
@@ -327,7 +327,7 @@ static enum status take_shard(struct safetensors *out, struct safetensors *shard
     *to = *from;
     to->name = arena_string(&out->arena, from->name);
     if (!to->name)
-      return no_memory(err);
+      return safetensors_no_memory(err);
     out->count++;
   }
   if (!out->metadata)
@@ -370,7 +370,7 @@ static enum status read_index(struct safetensors *out, const char *directory, co
   out->tensors = arena_array(&out->arena, json_object_size(weights), sizeof *out->tensors);
   out->maps = arena_array(&out->arena, ST_SHARDS_MAX, sizeof *out->maps);
   if (!seen || !out->tensors || !out->maps)
-    return no_memory(err);
+    return safetensors_no_memory(err);
   json_object_foreach(weights, key, value) {
     const char *file = json_string_value(value);
     if (file && json_object_get(seen, file))
@@ -381,7 +381,7 @@ static enum status read_index(struct safetensors *out, const char *directory, co
     if (status)
       return status;
     if (json_object_set_new(seen, file, json_true()) != 0)
-      return no_memory(err);
+      return safetensors_no_memory(err);
   }
   qsort(out->tensors, out->count, sizeof *out->tensors, by_name);
   json_object_foreach(weights, key, value)

@@ -51,7 +51,7 @@ void jinja_leave(struct jinja_run *run) {
 
 /* --- variables ------------------------------------------------------------------------------------ */
 
-static struct jinja_variable *find(const struct jinja_scope *scope, const struct jinja_string *name) {
+static struct jinja_variable *find_variable(const struct jinja_scope *scope, const struct jinja_string *name) {
   for (size_t i = 0; i < scope->count; i++)
     if (jinja_same(&scope->variables[i].name, name))
       return &scope->variables[i];
@@ -68,7 +68,7 @@ struct jinja_scope *jinja_scope_new(struct jinja_run *run, struct jinja_scope *p
 bool jinja_lookup(struct jinja_run *run, struct jinja_value *out, const struct jinja_scope *scope,
                   const struct jinja_string *name) {
   for (; scope; scope = scope->parent) {
-    const struct jinja_variable *variable = find(scope, name);
+    const struct jinja_variable *variable = find_variable(scope, name);
     if (!jinja_spend(run, scope->count / 8))
       return false;
     if (variable) {
@@ -88,7 +88,7 @@ bool jinja_lookup(struct jinja_run *run, struct jinja_value *out, const struct j
 
 bool jinja_assign(struct jinja_run *run, struct jinja_scope *scope, const struct jinja_string *name,
                   struct jinja_value value) {
-  struct jinja_variable *variable = find(scope, name);
+  struct jinja_variable *variable = find_variable(scope, name);
   if (!jinja_spend(run, scope->count / 8))
     return false;
   if (variable) {

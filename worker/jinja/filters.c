@@ -10,14 +10,14 @@
 
 enum { JSON_INDENT_MAX = 64, NUMBER_TEXT_MAX = 128 };
 
-static bool give(struct jinja_run *run, struct jinja_value *out, bool ok, const struct jinja_string *text) {
+static bool give_string(struct jinja_run *run, struct jinja_value *out, bool ok, const struct jinja_string *text) {
   return ok && jinja_string_value(run, out, *text);
 }
 
 static bool change_case(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
                         enum jinja_letter_case how) {
   struct jinja_string t;
-  return jinja_str(run, &t, in) && give(run, out, jinja_change_case(run, &t, &t, how), &t);
+  return jinja_str(run, &t, in) && give_string(run, out, jinja_change_case(run, &t, &t, how), &t);
 }
 
 static bool filter_upper(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
@@ -61,7 +61,7 @@ static bool filter_replace(struct jinja_run *run, struct jinja_value *out, const
   if (!jinja_str(run, &t, in) || !jinja_str(run, &old, &b->item[0]) || !jinja_str(run, &new, &b->item[1]) ||
       !jinja_arg_int(run, &count, b, 2, -1))
     return false;
-  return give(run, out, jinja_replace(run, &t, &t, &old, &new, count), &t);
+  return give_string(run, out, jinja_replace(run, &t, &t, &old, &new, count), &t);
 }
 
 static bool filter_string(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
@@ -85,7 +85,7 @@ static bool filter_escape(struct jinja_run *run, struct jinja_value *out, const 
                           const struct jinja_bound *b) {
   struct jinja_string t;
   (void)b;
-  return jinja_str(run, &t, in) && give(run, out, jinja_escape(run, &t, &t), &t);
+  return jinja_str(run, &t, in) && give_string(run, out, jinja_escape(run, &t, &t), &t);
 }
 
 static bool filter_indent(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,

@@ -50,7 +50,7 @@ enum status jinja_fault(const struct jinja_source *source, size_t at, enum statu
 
 #define fault(lexer, at, ...) jinja_fault((lexer)->source, at, STATUS_INVALID_VALUE, (lexer)->err, __VA_ARGS__)
 
-static enum status add(struct lexer *l, struct jinja_token token) {
+static enum status add_token(struct lexer *l, struct jinja_token token) {
   if (l->out->count == l->size) {
     size_t size = l->size ? l->size * 2 : 256;
     struct jinja_token *items = arena_array(l->arena, size, sizeof *items);
@@ -190,7 +190,7 @@ static enum status lex_string(struct lexer *l) {
   }
   l->at = at + 1;
   struct jinja_string text = {.bytes = bytes, .length = (size_t)(out - bytes)};
-  return add(l, (struct jinja_token){.kind = TOKEN_STRING, .at = begin, .text = text});
+  return add_token(l, (struct jinja_token){.kind = TOKEN_STRING, .at = begin, .text = text});
 }
 
 /* Copies digits of `base` without their underscores; false when there are too many. */
@@ -229,7 +229,7 @@ static enum status lex_real(struct lexer *l, size_t begin, size_t at, char *numb
   if (!fits)
     return jinja_fault(l->source, begin, STATUS_UNSUPPORTED_VALUE, l->err, "the number has too many digits");
   l->at = at;
-  return add(l, (struct jinja_token){.kind = TOKEN_FLOAT, .at = begin, .real = strtod(number, NULL)});
+  return add_token(l, (struct jinja_token){.kind = TOKEN_FLOAT, .at = begin, .real = strtod(number, NULL)});
 }
 
 /* Does a float's rest begin here: .5 or e5? */
@@ -263,7 +263,7 @@ static enum status lex_number(struct lexer *l) {
   if (errno)
     return jinja_fault(l->source, begin, STATUS_UNSUPPORTED_VALUE, l->err, "integers beyond 64 bits are not supported");
   l->at = at;
-  return add(l, (struct jinja_token){.kind = TOKEN_INT, .at = begin, .integer = value});
+  return add_token(l, (struct jinja_token){.kind = TOKEN_INT, .at = begin, .integer = value});
 }
 
 /* --- inside of tags ------------------------------------------------------------------------------- */
@@ -276,7 +276,7 @@ static enum status lex_operator(struct lexer *l) {
   for (size_t i = 0; i < COUNT_OF(pairs); i++)
     if (starts(l, l->at, pairs[i].text)) {
       l->at += 2;
-      return add(l, (struct jinja_token){.kind = TOKEN_OPERATOR, .at = l->at - 2, .op = pairs[i].op});
+      return add_token(l, (struct jinja_token){.kind = TOKEN_OPERATOR, .at = l->at - 2, .op = pairs[i].op});
     }
   char c = l->text[l->at];
   if (!c || !strchr("+-/*%~[](){}<>=.:|,;", c)) {
@@ -285,7 +285,7 @@ static enum status lex_operator(struct lexer *l) {
     return fault(l, l->at, "unexpected character \"%.*s\"", (int)length, l->text + l->at);
   }
   l->at++;
-  return add(l, (struct jinja_token){.kind = TOKEN_OPERATOR, .at = l->at - 1, .op = c});
+  return add_token(l, (struct jinja_token){.kind = TOKEN_OPERATOR, .at = l->at - 1, .op = c});
 }
 
 static enum status lex_token(struct lexer *l) {
@@ -295,7 +295,7 @@ static enum status lex_token(struct lexer *l) {
     while (l->at < l->end && (isalnum((unsigned char)l->text[l->at]) || l->text[l->at] == '_' ||
                               (unsigned char)l->text[l->at] >= 0x80))
       l->at++;
-    return add(l, (struct jinja_token){.kind = TOKEN_NAME, .at = begin, .text = slice(l, begin, l->at)});
+    return add_token(l, (struct jinja_token){.kind = TOKEN_NAME, .at = begin, .text = slice(l, begin, l->at)});
   }
   if (c == '"' || c == '\'')
     return lex_string(l);
@@ -336,7 +336,7 @@ static enum status lex_tag(struct lexer *l, const char *close, size_t begin) {
       size_t at = l->at, after = at + signed_end + 2;
       sign = signed_end ? sign : 0;
       passed(l, is_block ? after_block(l, after, sign) : sign ? skip_space(l, after) : after);
-      return add(l, (struct jinja_token){.kind = is_block ? TOKEN_BLOCK_END : TOKEN_VARIABLE_END, .at = at});
+      return add_token(l, (struct jinja_token){.kind = is_block ? TOKEN_BLOCK_END : TOKEN_VARIABLE_END, .at = at});
     }
     enum status status = lex_token(l);
     if (!status)
@@ -370,7 +370,7 @@ static bool is_raw(const struct lexer *l, size_t at, const char *word, size_t *a
 static enum status add_text(struct lexer *l, size_t begin, size_t end) {
   if (begin == end)
     return STATUS_OK;
-  return add(l, (struct jinja_token){.kind = TOKEN_DATA, .at = begin, .text = slice(l, begin, end)});
+  return add_token(l, (struct jinja_token){.kind = TOKEN_DATA, .at = begin, .text = slice(l, begin, end)});
 }
 
 static enum status lex_raw(struct lexer *l, size_t begin, size_t at) {
@@ -412,7 +412,7 @@ static enum status lex_one(struct lexer *l) {
     return lex_comment(l, at);
   if (kind == '%' && is_raw(l, at, "raw", &after))
     return lex_raw(l, at, after);
-  status = add(l, (struct jinja_token){.kind = kind == '{' ? TOKEN_VARIABLE_BEGIN : TOKEN_BLOCK_BEGIN, .at = at});
+  status = add_token(l, (struct jinja_token){.kind = kind == '{' ? TOKEN_VARIABLE_BEGIN : TOKEN_BLOCK_BEGIN, .at = at});
   if (status)
     return status;
   l->at = at + 2 + (sign == '-' || (sign == '+' && kind == '%'));
@@ -434,5 +434,5 @@ enum status jinja_lex(struct jinja_token_list *out, struct arena *arena, const s
     if (status)
       return status;
   }
-  return add(&l, (struct jinja_token){.kind = TOKEN_END, .at = source->length});
+  return add_token(&l, (struct jinja_token){.kind = TOKEN_END, .at = source->length});
 }

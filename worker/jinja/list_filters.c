@@ -3,7 +3,7 @@
 
 #include "worker/jinja/run.h"
 
-static bool give(struct jinja_value *out, enum jinja_value_kind kind, struct jinja_list *list) {
+static bool give_list(struct jinja_value *out, enum jinja_value_kind kind, struct jinja_list *list) {
   *out = (struct jinja_value){.kind = kind, .list = list};
   return list != NULL;
 }
@@ -87,7 +87,7 @@ static bool filter_list(struct jinja_run *run, struct jinja_value *out, const st
                         const struct jinja_bound *b) {
   struct jinja_list *list;
   (void)b;
-  return copy(run, &list, in) && give(out, VALUE_LIST, list);
+  return copy(run, &list, in) && give_list(out, VALUE_LIST, list);
 }
 
 static bool filter_reverse(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
@@ -104,7 +104,7 @@ static bool filter_reverse(struct jinja_run *run, struct jinja_value *out, const
     list->items[list->count - 1 - i] = v;
   }
   if (in->kind != VALUE_STRING)
-    return give(out, VALUE_GENERATOR, list);
+    return give_list(out, VALUE_GENERATOR, list);
   struct jinja_string t, nothing = {.bytes = ""};
   return jinja_join(run, &t, list, &nothing) && jinja_string_value(run, out, t);
 }
@@ -138,10 +138,10 @@ static bool filter_items(struct jinja_run *run, struct jinja_value *out, const s
   struct jinja_list *list;
   (void)b;
   if (in->kind == VALUE_UNDEFINED)
-    return give(out, VALUE_GENERATOR, jinja_list_new(run, 0));
+    return give_list(out, VALUE_GENERATOR, jinja_list_new(run, 0));
   if (in->kind != VALUE_DICT)
     return jinja_wrong(run, "Can only get item pairs from a mapping.");
-  return entries(run, &list, in) && give(out, VALUE_GENERATOR, list);
+  return entries(run, &list, in) && give_list(out, VALUE_GENERATOR, list);
 }
 
 /* --- order ---------------------------------------------------------------------------------------- */
@@ -212,7 +212,7 @@ static bool filter_sort(struct jinja_run *run, struct jinja_value *out, const st
   if (path && path->kind == VALUE_STRING && memchr(path->text->bytes, ',', path->text->length))
     return jinja_unsupported(run, "sorting by several attributes is not supported");
   return copy(run, &list, in) && sort_list(run, list, path, jinja_arg_bool(b, 1, false), jinja_arg_bool(b, 0, false)) &&
-         give(out, VALUE_LIST, list);
+         give_list(out, VALUE_LIST, list);
 }
 
 static bool filter_dictsort(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
@@ -228,7 +228,7 @@ static bool filter_dictsort(struct jinja_run *run, struct jinja_value *out, cons
   struct jinja_value index = jinja_int(jinja_is(&by, "value"));
   return entries(run, &list, in) &&
          sort_list(run, list, &index, jinja_arg_bool(b, 0, false), jinja_arg_bool(b, 2, false)) &&
-         give(out, VALUE_LIST, list);
+         give_list(out, VALUE_LIST, list);
 }
 
 static bool filter_unique(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
@@ -249,7 +249,7 @@ static bool filter_unique(struct jinja_run *run, struct jinja_value *out, const 
     if (!seen && (!jinja_list_add(run, keys, key) || !jinja_list_add(run, list, items->items[i])))
       return false;
   }
-  return give(out, VALUE_GENERATOR, list);
+  return give_list(out, VALUE_GENERATOR, list);
 }
 
 static bool extreme(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
@@ -319,7 +319,7 @@ static bool filter_batch(struct jinja_run *run, struct jinja_value *out, const s
   while (fill && part->count < (uint64_t)width)
     if (!jinja_list_add(run, part, b->item[1]))
       return false;
-  return give(out, VALUE_GENERATOR, all);
+  return give_list(out, VALUE_GENERATOR, all);
 }
 
 /* --- map, select, reject -------------------------------------------------------------------------- */
@@ -372,7 +372,7 @@ static bool filter_map(struct jinja_run *run, struct jinja_value *out, const str
     if (!jinja_list_add(run, list, v))
       return false;
   }
-  return give(out, VALUE_GENERATOR, list);
+  return give_list(out, VALUE_GENERATOR, list);
 }
 
 /* Keeps the items whose test (their truth when there is none) is `want`; by attribute, the first
@@ -400,7 +400,7 @@ static bool choose(struct jinja_run *run, struct jinja_value *out, const struct 
     if (jinja_truth(&holds) == want && !jinja_list_add(run, list, items->items[i]))
       return false;
   }
-  return give(out, VALUE_GENERATOR, list);
+  return give_list(out, VALUE_GENERATOR, list);
 }
 
 static bool filter_select(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,

@@ -5,7 +5,7 @@
 #include "worker/jinja/run.h"
 #include "worker/text/unicode.h"
 
-static bool give(struct jinja_run *run, struct jinja_value *out, bool ok, const struct jinja_string *text) {
+static bool give_string(struct jinja_run *run, struct jinja_value *out, bool ok, const struct jinja_string *text) {
   return ok && jinja_string_value(run, out, *text);
 }
 
@@ -123,7 +123,7 @@ static bool str_removesuffix(struct jinja_run *run, struct jinja_value *out, con
 static bool change_case(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
                         enum jinja_letter_case how) {
   struct jinja_string t;
-  return give(run, out, jinja_change_case(run, &t, in->text, how), &t);
+  return give_string(run, out, jinja_change_case(run, &t, in->text, how), &t);
 }
 
 static bool str_upper(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
@@ -157,7 +157,7 @@ static bool str_replace(struct jinja_run *run, struct jinja_value *out, const st
   if (!jinja_arg_text(run, &old, b, 0, "") || !jinja_arg_text(run, &new, b, 1, "") ||
       !jinja_arg_int(run, &count, b, 2, -1))
     return false;
-  return give(run, out, jinja_replace(run, &t, in->text, &old, &new, count), &t);
+  return give_string(run, out, jinja_replace(run, &t, in->text, &old, &new, count), &t);
 }
 
 /* The bytes between two optional bounds in characters, as of a slice. */
@@ -176,8 +176,8 @@ static bool window(struct jinja_run *run, size_t *from, size_t *to, const struct
   return true;
 }
 
-static bool find(struct jinja_run *run, int64_t *out, const struct jinja_value *in, const struct jinja_bound *b,
-                 bool last) {
+static bool find_string(struct jinja_run *run, int64_t *out, const struct jinja_value *in, const struct jinja_bound *b,
+                        bool last) {
   struct jinja_string what;
   size_t from, to, found = SIZE_MAX;
   if (!jinja_arg_text(run, &what, b, 0, "") || !window(run, &from, &to, in->text, b))
@@ -199,7 +199,7 @@ static bool find(struct jinja_run *run, int64_t *out, const struct jinja_value *
 static bool str_find(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
                      const struct jinja_bound *b) {
   int64_t at;
-  if (!find(run, &at, in, b, false))
+  if (!find_string(run, &at, in, b, false))
     return false;
   *out = jinja_int(at);
   return true;
@@ -208,7 +208,7 @@ static bool str_find(struct jinja_run *run, struct jinja_value *out, const struc
 static bool str_rfind(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
                       const struct jinja_bound *b) {
   int64_t at;
-  if (!find(run, &at, in, b, true))
+  if (!find_string(run, &at, in, b, true))
     return false;
   *out = jinja_int(at);
   return true;
@@ -251,7 +251,7 @@ static bool str_join(struct jinja_run *run, struct jinja_value *out, const struc
   for (size_t i = 0; i < items->count; i++)
     if (items->items[i].kind != VALUE_STRING)
       return jinja_wrong(run, "sequence item %zu: expected str instance, %s found", i, jinja_type(&items->items[i]));
-  return give(run, out, jinja_join(run, &t, items, in->text), &t);
+  return give_string(run, out, jinja_join(run, &t, items, in->text), &t);
 }
 
 /* Of every character, of which there must be one. */

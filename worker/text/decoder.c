@@ -109,8 +109,8 @@ static void strip(const struct decoder_step *step, struct str *out, const char *
   str_add(out, text + start, length - start);
 }
 
-static void one(const struct decoder_step *step, struct str *out, const char *text, size_t length, bool first,
-                bool last) {
+static void decode_token(const struct decoder_step *step, struct str *out, const char *text, size_t length, bool first,
+                         bool last) {
   struct pattern from = step->pattern;
   switch (step->kind) {
   case DECODER_WORDPIECE: wordpiece(step, out, text, length, first); return;
@@ -234,7 +234,7 @@ static void byte_fallback(struct decoder_list *out, const struct decoder_list *i
   str_done(&bytes);
 }
 
-static void apply(const struct decoder_step *step, struct decoder_list *out, const struct decoder_list *in) {
+static void apply_step(const struct decoder_step *step, struct decoder_list *out, const struct decoder_list *in) {
   size_t start = 0;
   if (step->kind == DECODER_BYTE_LEVEL) {
     byte_level(out, in);
@@ -245,7 +245,7 @@ static void apply(const struct decoder_step *step, struct decoder_list *out, con
     decoder_list_end(out);
   } else {
     for (size_t i = 0; i < in->count; start = in->ends[i++]) {
-      one(step, &out->text, in->text.text + start, in->ends[i] - start, i == 0, i + 1 == in->count);
+      decode_token(step, &out->text, in->text.text + start, in->ends[i] - start, i == 0, i + 1 == in->count);
       decoder_list_end(out);
     }
   }
@@ -257,7 +257,7 @@ bool decoder_apply(const struct decoder *decoder, struct str *out, struct decode
   for (size_t i = 0; i < decoder->count && !in->text.failed; i++) {
     str_clear(&made->text);
     made->count = 0;
-    apply(&decoder->steps[i], made, in);
+    apply_step(&decoder->steps[i], made, in);
     struct decoder_list *swap = in;
     in = made;
     made = swap;

@@ -22,7 +22,7 @@ bool eos_has(const struct eos *eos, int32_t id) {
   return found;
 }
 
-static void add(struct eos *eos, const struct search *s, json_int_t id) {
+static void add_eos(struct eos *eos, const struct search *s, json_int_t id) {
   bool is_id = id >= 0 && (uint64_t)id < s->vocabulary;
   if (is_id && eos->count < EOS_MAX && !eos_has(eos, (int32_t)id))
     eos->ids[eos->count++] = (int32_t)id;
@@ -30,10 +30,10 @@ static void add(struct eos *eos, const struct search *s, json_int_t id) {
 
 static void add_ids(struct search *s, const json_t *value) {
   if (json_is_integer(value))
-    add(&s->stops, s, json_integer_value(value));
+    add_eos(&s->stops, s, json_integer_value(value));
   for (size_t i = 0; i < json_array_size(value); i++)
     if (json_is_integer(json_array_get(value, i)))
-      add(&s->stops, s, json_integer_value(json_array_get(value, i)));
+      add_eos(&s->stops, s, json_integer_value(json_array_get(value, i)));
 }
 
 static enum status search_directory(struct search *s, const char *directory, struct error *err) {
@@ -45,7 +45,7 @@ static enum status search_directory(struct search *s, const char *directory, str
     return status;
   const char *token = tokenizer_config_token(&config, "eos_token");
   if (token)
-    add(&s->tokens, s, tokenizer_id(s->tokenizer, token));
+    add_eos(&s->tokens, s, tokenizer_id(s->tokenizer, token));
   tokenizer_config_done(&config);
   add_ids(s, json_object_get(generation, "eos_token_id"));
   return STATUS_OK;
@@ -58,7 +58,7 @@ static enum status search_gguf(struct search *s, const struct gguf *gguf, struct
     uint64_t id;
     status = gguf_get_u64(&id, gguf, keys[i], UINT64_MAX, err);
     if (!status && id < s->vocabulary)
-      add(&s->stops, s, (json_int_t)id);
+      add_eos(&s->stops, s, (json_int_t)id);
   }
   return status;
 }
@@ -80,6 +80,6 @@ enum status eos_find(struct eos *out, const char *model_path, const struct gguf 
   *out = s.stops;
   out->id = choose(&s);
   for (size_t i = 0; i < s.tokens.count; i++)
-    add(out, &s, s.tokens.ids[i]);
+    add_eos(out, &s, s.tokens.ids[i]);
   return status;
 }

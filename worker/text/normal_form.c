@@ -25,15 +25,15 @@ static bool push(struct mark_run *run, struct mark mark) {
   return true;
 }
 
-static void put(struct composer *composer, struct mark mark) {
+static void put_mark(struct composer *composer, struct mark mark) {
   transform_put(&composer->transform, mark.c, mark.change);
 }
 
 static void release(struct composer *composer) {
   if (composer->has_starter)
-    put(composer, composer->starter);
+    put_mark(composer, composer->starter);
   for (size_t i = 0; i < composer->wait->count; i++)
-    put(composer, composer->wait->marks[i]);
+    put_mark(composer, composer->wait->marks[i]);
   composer->has_starter = false;
   composer->wait->count = 0;
   composer->last_class = -1;
@@ -42,7 +42,7 @@ static void release(struct composer *composer) {
 /* Takes the characters of the decomposed form in their order. */
 static bool take(struct composer *composer, struct mark mark, int class) {
   if (!composer->composes || (!composer->has_starter && class != 0)) {
-    put(composer, mark);
+    put_mark(composer, mark);
     return true;
   }
   uint32_t made = 0;

@@ -181,8 +181,8 @@ static void map_chars(const struct charsmap *map, struct normalized_string *out,
     transform_put(&mapper.transform, mapper.last, mapper.change);
 }
 
-static void apply(const struct normalizer_step *step, struct normalizer_scratch *scratch, struct normalized_string *out,
-                  const struct normalized_string *in, bool ascii) {
+static void apply_step(const struct normalizer_step *step, struct normalizer_scratch *scratch,
+                       struct normalized_string *out, const struct normalized_string *in, bool ascii) {
   switch (step->kind) {
   case NORMALIZER_NFC: normal_form(out, scratch->run, in, false, true); break;
   case NORMALIZER_NFD: normal_form(out, scratch->run, in, false, false); break;
@@ -233,7 +233,7 @@ const struct normalized_string *normalizer_apply(const struct normalizer *normal
     if (ascii && spares_ascii(step->kind))
       continue;
     normalized_clear(out);
-    apply(step, scratch, out, in, ascii);
+    apply_step(step, scratch, out, in, ascii);
     struct normalized_string *made = out;
     out = in;
     in = made;

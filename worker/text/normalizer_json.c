@@ -7,7 +7,7 @@
 
 static const char name[] = "normalizer";
 
-static enum status add(struct normalizer *normalizer, struct normalizer_step step, struct error *err) {
+static enum status add_step(struct normalizer *normalizer, struct normalizer_step step, struct error *err) {
   if (normalizer_add(normalizer, step))
     return STATUS_OK;
   return error_set(err, STATUS_MODEL_INVALID, name, "normalizer: more than %d steps", NORMALIZER_STEPS_MAX);
@@ -71,7 +71,7 @@ static enum status read_charsmap(struct normalizer *normalizer, struct arena *ar
   if (!decode64(bytes, &count, json_string_value(text), json_string_length(text)) ||
       !charsmap_open(&step.charsmap, bytes, count))
     return error_set(err, STATUS_MODEL_INVALID, name, "normalizer: precompiled_charsmap is damaged");
-  return add(normalizer, step, err);
+  return add_step(normalizer, step, err);
 }
 
 static enum status read_step(struct normalizer *normalizer, struct arena *arena, const json_t *from, const char *type,
@@ -112,7 +112,7 @@ static enum status read_step(struct normalizer *normalizer, struct arena *arena,
       status = error_set(err, STATUS_MODEL_INVALID, name, "normalizer: what Replace looks for can be nothing at all");
   }
   if (!status)
-    status = add(normalizer, step, err);
+    status = add_step(normalizer, step, err);
   if (status)
     pattern_done(&step.pattern);
   return status;

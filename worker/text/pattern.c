@@ -10,7 +10,7 @@
 typedef bool is_in_class(uint32_t c);
 
 /* Past the characters of the class, at most `most` of them. */
-static size_t run(is_in_class *in, const char *text, size_t at, size_t length, size_t most) {
+static size_t match_run(is_in_class *in, const char *text, size_t at, size_t length, size_t most) {
   for (size_t n, count = 0; at < length && count < most; at += n, count++)
     if (!in(utf8_decode(text + at, &n)))
       break;
@@ -18,7 +18,7 @@ static size_t run(is_in_class *in, const char *text, size_t at, size_t length, s
 }
 
 static size_t run_all(is_in_class *in, const char *text, size_t at, size_t length) {
-  return run(in, text, at, length, SIZE_MAX);
+  return match_run(in, text, at, length, SIZE_MAX);
 }
 
 /* [^\s\p{L}\p{N}] */
@@ -36,15 +36,15 @@ static bool is_other(uint32_t c) {
 }
 
 size_t pattern_space(const char *text, size_t at, size_t length) {
-  return run(unicode_is_space, text, at, length, 1);
+  return match_run(unicode_is_space, text, at, length, 1);
 }
 
 size_t pattern_punctuation(const char *text, size_t at, size_t length) {
-  return run(unicode_is_punctuation, text, at, length, 1);
+  return match_run(unicode_is_punctuation, text, at, length, 1);
 }
 
 size_t pattern_digit(const char *text, size_t at, size_t length) {
-  return run(unicode_is_numeric, text, at, length, 1);
+  return match_run(unicode_is_numeric, text, at, length, 1);
 }
 
 size_t pattern_digits(const char *text, size_t at, size_t length) {
@@ -103,7 +103,7 @@ static size_t words(const char *text, size_t at, size_t length, size_t digits) {
   if (end > from)
     return end;
   if (number)
-    return run(unicode_is_number, text, at, length, digits);
+    return match_run(unicode_is_number, text, at, length, digits);
   from = c == ' ' ? at + 1 : at;
   end = run_all(is_symbol, text, from, length);
   if (end > from)

@@ -15,8 +15,8 @@ void post_processor_init(struct post_processor *processor) {
                               .pair = {2, {{POST_PROCESSOR_SEQUENCE_A, 0, 0}, {POST_PROCESSOR_SEQUENCE_B, 0, 1}}}};
 }
 
-static void put(struct post_processor_template *template, enum post_processor_piece_kind kind, int32_t id,
-                int32_t type_id) {
+static void put_piece(struct post_processor_template *template, enum post_processor_piece_kind kind, int32_t id,
+                      int32_t type_id) {
   if (kind != POST_PROCESSOR_SPECIAL_TOKEN || id >= 0)
     template->pieces[template->count++] = (struct post_processor_piece){kind, id, type_id};
 }
@@ -25,13 +25,13 @@ void post_processor_set(struct post_processor *processor, int32_t before, int32_
                         int32_t second_type_id) {
   struct post_processor_template *single = &processor->single, *pair = &processor->pair;
   single->count = 0;
-  put(single, POST_PROCESSOR_SPECIAL_TOKEN, before, 0);
-  put(single, POST_PROCESSOR_SEQUENCE_A, 0, 0);
-  put(single, POST_PROCESSOR_SPECIAL_TOKEN, after, 0);
+  put_piece(single, POST_PROCESSOR_SPECIAL_TOKEN, before, 0);
+  put_piece(single, POST_PROCESSOR_SEQUENCE_A, 0, 0);
+  put_piece(single, POST_PROCESSOR_SPECIAL_TOKEN, after, 0);
   *pair = *single;
-  put(pair, POST_PROCESSOR_SPECIAL_TOKEN, middle, second_type_id);
-  put(pair, POST_PROCESSOR_SEQUENCE_B, 0, second_type_id);
-  put(pair, POST_PROCESSOR_SPECIAL_TOKEN, after, second_type_id);
+  put_piece(pair, POST_PROCESSOR_SPECIAL_TOKEN, middle, second_type_id);
+  put_piece(pair, POST_PROCESSOR_SEQUENCE_B, 0, second_type_id);
+  put_piece(pair, POST_PROCESSOR_SPECIAL_TOKEN, after, second_type_id);
   processor->set = true;
 }
 

@@ -16,7 +16,7 @@ static const char config_name[] = "tokenizer_config.json";
 /* --- pipelines ------------------------------------------------------------------------------------ */
 
 /* Gives the members away to the file; NULL stands for null. */
-static enum status set(json_t *file, const char *key, json_t *value, struct error *err) {
+static enum status set_member(json_t *file, const char *key, json_t *value, struct error *err) {
   return json_object_set_new(file, key, value ? value : json_null()) == 0 ? STATUS_OK : component_no_memory(err);
 }
 
@@ -30,7 +30,7 @@ static enum status bare_model(json_t *file, const char *type, struct error *err)
                      given ? given : "(none)", type);
   json_t *bare = json_pack("{s:s,s:O?,s:O?}", "type", type, "vocab", json_object_get(model, "vocab"), "merges",
                            json_object_get(model, "merges"));
-  return bare ? set(file, "model", bare, err) : component_no_memory(err);
+  return bare ? set_member(file, "model", bare, err) : component_no_memory(err);
 }
 
 static enum status apply_bert(json_t *file, const struct tokenizer_config *config, struct error *err) {
@@ -44,17 +44,18 @@ static enum status apply_bert(json_t *file, const struct tokenizer_config *confi
   if (!status)
     status = bare_model(file, "WordPiece", err);
   if (!status && unknown)
-    status = set(json_object_get(file, "model"), "unk_token", json_string(unknown), err);
+    status = set_member(json_object_get(file, "model"), "unk_token", json_string(unknown), err);
   if (!status)
-    status = set(file, "normalizer",
-                 json_pack("{s:s,s:b,s:b,s:b,s:b}", "type", "BertNormalizer", "clean_text", 1, "handle_chinese_chars",
-                           chinese, "strip_accents", accents, "lowercase", lowercase),
-                 err);
+    status = set_member(file, "normalizer",
+                        json_pack("{s:s,s:b,s:b,s:b,s:b}", "type", "BertNormalizer", "clean_text", 1,
+                                  "handle_chinese_chars", chinese, "strip_accents", accents, "lowercase", lowercase),
+                        err);
   if (!status)
-    status = set(file, "pre_tokenizer", json_pack("{s:s}", "type", "BertPreTokenizer"), err);
+    status = set_member(file, "pre_tokenizer", json_pack("{s:s}", "type", "BertPreTokenizer"), err);
   if (!status)
-    status = set(file, "post_processor", NULL, err);
-  return status ? status : set(file, "decoder", json_pack("{s:s,s:s}", "type", "WordPiece", "prefix", "##"), err);
+    status = set_member(file, "post_processor", NULL, err);
+  return status ? status
+                : set_member(file, "decoder", json_pack("{s:s,s:s}", "type", "WordPiece", "prefix", "##"), err);
 }
 
 /* GPT-2's and Qwen2's: bytes, split by GPT-2's expression, or by another before. */
@@ -64,7 +65,7 @@ static enum status apply_bytes(json_t *file, const struct tokenizer_config *conf
   if (!status)
     status = bare_model(file, "BPE", err);
   if (!status)
-    status = set(file, "normalizer", qwen ? json_pack("{s:s}", "type", "NFC") : NULL, err);
+    status = set_member(file, "normalizer", qwen ? json_pack("{s:s}", "type", "NFC") : NULL, err);
   json_t *bytes = json_pack("{s:s,s:b,s:b}", "type", "ByteLevel", "add_prefix_space", space, "use_regex", !qwen);
   if (bytes && qwen)
     bytes = json_pack("{s:s,s:[{s:s,s:{s:s},s:s,s:b},o]}", "type", "Sequence", "pretokenizers", "type", "Split",
@@ -74,8 +75,8 @@ static enum status apply_bytes(json_t *file, const struct tokenizer_config *conf
   if (status)
     json_decref(bytes);
   else
-    status = set(file, "pre_tokenizer", bytes, err);
-  return status ? status : set(file, "decoder", json_pack("{s:s}", "type", "ByteLevel"), err);
+    status = set_member(file, "pre_tokenizer", bytes, err);
+  return status ? status : set_member(file, "decoder", json_pack("{s:s}", "type", "ByteLevel"), err);
 }
 
 static enum status apply_llama(json_t *file, const struct tokenizer_config *config, struct error *err) {
@@ -87,16 +88,20 @@ static enum status apply_llama(json_t *file, const struct tokenizer_config *conf
     status = bare_model(file, "BPE", err);
   json_t *model = json_object_get(file, "model");
   if (!status)
-    status = set(model, "fuse_unk", json_true(), err);
+    status = set_member(model, "fuse_unk", json_true(), err);
   if (!status)
-    status = set(model, "byte_fallback", json_true(), err);
+    status = set_member(model, "byte_fallback", json_true(), err);
   if (!status)
-    status = set(file, "normalizer", NULL, err);
+    status = set_member(file, "normalizer", NULL, err);
   if (!status)
-    status = set(file, "pre_tokenizer",
-                 json_pack("{s:s,s:s,s:s,s:b}", "type", "Metaspace", "replacement", "\xE2\x96\x81", "prepend_scheme",
-                           !space ? "never" : legacy ? "always" : "first", "split", 0),
-                 err);
+    status =
+        set_member(file, "pre_tokenizer",
+                   json_pack("{s:s,s:s,s:s,s:b}", "type", "Metaspace", "replacement", "\xE2\x96\x81", "prepend_scheme",
+                             !space   ? "never"
+                             : legacy ? "always"
+                                      : "first",
+                             "split", 0),
+                   err);
   json_t *decoders = json_pack("[{s:s,s:{s:s},s:s},{s:s},{s:s}]", "type", "Replace", "pattern", "String",
                                "\xE2\x96\x81", "content", " ", "type", "ByteFallback", "type", "Fuse");
   if (decoders && space)
@@ -107,7 +112,7 @@ static enum status apply_llama(json_t *file, const struct tokenizer_config *conf
     return component_no_memory(err);
   if (status)
     json_decref(decoder);
-  return status ? status : set(file, "decoder", decoder, err);
+  return status ? status : set_member(file, "decoder", decoder, err);
 }
 
 enum status tokenizer_class_apply(json_t *file, const struct tokenizer_config *config, struct error *err) {
@@ -129,7 +134,7 @@ struct added_list {
 };
 
 /* Puts a token at the end, or in the place of the one with its content. Takes the reference. */
-static enum status put(struct added_list *list, json_t *token, const char *from, struct error *err) {
+static enum status put_added(struct added_list *list, json_t *token, const char *from, struct error *err) {
   const char *content = json_string_value(json_object_get(token, "content"));
   if (!token)
     return component_no_memory(err);
@@ -227,7 +232,7 @@ static enum status put_numbered(struct added_list *list, const struct tokenizer_
     if (status)
       json_decref(tokens[i].token);
     else
-      status = put(list, tokens[i].token, "added_tokens", err);
+      status = put_added(list, tokens[i].token, "added_tokens", err);
   }
   free(tokens);
   return status;
@@ -240,7 +245,7 @@ static enum status put_special(struct added_list *list, const json_t *value, con
     return STATUS_OK;
   if (!content || !*content)
     return error_set(err, STATUS_MODEL_INVALID, from, "%s: it must be a token, not %s", from, json_kind(value));
-  return put(list, token_of(value, true), from, err);
+  return put_added(list, token_of(value, true), from, err);
 }
 
 /* The named ones in Transformers' order, then those with other names, then the list. */
@@ -275,7 +280,7 @@ enum status tokenizer_class_added(json_t **out, const json_t *file, const struct
   enum status status = list.tokens && list.places ? STATUS_OK : component_no_memory(err);
   /* A class that builds its pipeline knows the file's tokens only where no other list has them. */
   for (size_t i = 0; !status && i < json_array_size(own) && !(rebuilt && config->decoder); i++)
-    status = put(&list, json_copy(json_array_get(own, i)), "added_tokens", err);
+    status = put_added(&list, json_copy(json_array_get(own, i)), "added_tokens", err);
   if (!status)
     status = put_numbered(&list, config, err);
   if (!status)

@@ -12,7 +12,7 @@ enum { TOKENIZER_JSON_BYTES_MAX = 64 << 20 };
 
 static const struct json_limits limits = {.bytes_max = 16 << 20, .values_max = 1 << 20};
 
-static enum status no_memory(struct error *err) {
+static enum status config_no_memory(struct error *err) {
   return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the tokenizer's configuration");
 }
 
@@ -98,7 +98,7 @@ enum status tokenizer_config_set_class(struct tokenizer_config *config, const ch
     const char *token = tokenizer_special_names[i];
     if (class->tokens[i] && !json_object_get(config->settings, token) &&
         json_object_set_new(config->settings, token, json_string(class->tokens[i])) != 0)
-      return no_memory(err);
+      return config_no_memory(err);
   }
   return STATUS_OK;
 }
@@ -115,7 +115,7 @@ static enum status add_legacy(struct tokenizer_config *config, const char *dir, 
     return STATUS_OK;
   enum status status = directory_json(&map, dir, "special_tokens_map.json", &limits, err);
   if (!status && map && json_object_update(config->settings, map) != 0)
-    return no_memory(err);
+    return config_no_memory(err);
   return status ? status : directory_json(&config->numbered, dir, "added_tokens.json", &limits, err);
 }
 
@@ -129,7 +129,7 @@ enum status tokenizer_config_read(struct tokenizer_config *out, const char *dir,
   if (!status && !out->model)
     out->model = json_object();
   if (!status && (!out->settings || !out->model))
-    status = no_memory(err);
+    status = config_no_memory(err);
   if (!status)
     status = add_legacy(out, dir, err);
   if (!status)

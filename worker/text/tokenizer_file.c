@@ -26,13 +26,13 @@ static enum status read_json(struct tokenizer *t, const char *path, const struct
   return status ? error_prefix(err, "%s", path) : STATUS_OK;
 }
 
-enum kind { JSON, SPM, MERGES, WORDS, UNKNOWN };
+enum tokenizer_file { JSON, SPM, MERGES, WORDS, UNKNOWN };
 
 /* The first of the files that the directory has; UNKNOWN also where it has none. */
-static enum kind find(char *path, size_t size, const char *dir) {
+static enum tokenizer_file find_file(char *path, size_t size, const char *dir) {
   static const struct {
     const char *name;
-    enum kind kind;
+    enum tokenizer_file kind;
   } files[] = {{"tokenizer.json", JSON},  {"spm.model", SPM},         {"spiece.model", SPM},
                {"tokenizer.model", SPM},  {"vocab.json", MERGES},     {"vocab.txt", WORDS},
                {"tekken.json", UNKNOWN},  {"tiktoken.model", UNKNOWN}, {"qwen.tiktoken", UNKNOWN},
@@ -49,7 +49,7 @@ static enum kind find(char *path, size_t size, const char *dir) {
 static enum status read_directory(struct tokenizer *t, const char *dir, struct tokenizer_config *config,
                                   struct error *err) {
   char path[1088];
-  switch (find(path, sizeof path, dir)) {
+  switch (find_file(path, sizeof path, dir)) {
   case JSON: return read_json(t, path, config, err);
   case SPM: return tokenizer_read_spm(t, path, config, err);
   case MERGES: return tokenizer_read_merges(t, dir, config, err);
