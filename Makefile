@@ -134,7 +134,7 @@ $(OBJ)/%.inc: %
 	sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/.*/"&\\n"/' $< > $@
 CPPFLAGS += -I$(OBJ)
 $(OBJ)/storage/db.o $(OBJ)/tests/storage/test_migrate.o: $(patsubst %,$(OBJ)/%.inc,$(wildcard storage/*.sql))
-$(OBJ)/worker/chat/chat_open.o: $(patsubst %,$(OBJ)/%.inc,$(wildcard worker/chat/templates/*.jinja))
+$(OBJ)/worker/chat/chat_template_open.o: $(patsubst %,$(OBJ)/%.inc,$(wildcard worker/chat/templates/*.jinja))
 
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "worker/chat/chat_probe.h"
+#include "worker/chat/probe.h"
 #include "worker/model/model.h"
 #include "worker/text/tokenizer.h"
 
@@ -64,7 +64,7 @@ static void look_at_template(json_t *report, const struct inspect *i) {
   enum status status =
       chat_template_open(&chat, NULL, i->path, checkpoint->is_gguf ? &checkpoint->gguf : NULL, &why);
   if (!status) {
-    status = chat_probe(&refused, chat, &why);
+    status = probe_chat_template(&refused, chat, &why);
     chat_template_free(chat);
   }
   json_object_set_new(report, "chat_template", json_boolean(!status));

@@ -1,4 +1,4 @@
-/* sources: base worker/jinja worker/chat/chat_[!op]*.c worker/chat/message.c worker/text/unicode.c */
+/* sources: base worker/jinja worker/chat/[cmrt]*[!n].c worker/text/unicode.c */
 /* The bytes up to the first NUL are a chat template, the rest messages as JSON (a usual conversation when
    they are none). No input crashes or runs long; spans are in order, apart and not empty; a text is UTF-8;
    the same input gives the same text again. */

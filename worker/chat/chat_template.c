@@ -4,26 +4,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "worker/chat/chat_render.h"
+#include "worker/chat/rendering.h"
 
 void chat_template_free(struct chat_template *chat) {
   if (!chat)
     return;
   chat_template_free(chat->tool_use);
   jinja_template_done(&chat->template);
-  json_decref(chat->specials);
+  json_decref(chat->special_tokens);
   free(chat);
 }
 
-enum status chat_template_parse(struct chat_template **out, const char *source, size_t length, const json_t *specials,
-                                struct error *err) {
+enum status chat_template_parse(struct chat_template **out, const char *source, size_t length,
+                                const json_t *special_tokens, struct error *err) {
   *out = NULL;
   struct chat_template *chat = calloc(1, sizeof *chat);
   if (!chat)
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the chat template");
   enum status status = jinja_template_parse(&chat->template, source, length, err);
-  chat->specials = specials ? json_deep_copy(specials) : json_object();
-  if (!status && !chat->specials)
+  chat->special_tokens = special_tokens ? json_deep_copy(special_tokens) : json_object();
+  if (!status && !chat->special_tokens)
     status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the chat template");
   if (status) {
     chat_template_free(chat);
@@ -66,8 +66,8 @@ enum status chat_template_render(const struct chat_template *chat, struct chat_t
                                  const json_t *tools, bool add_generation_prompt, struct error *err) {
   if (chat->tool_use && json_array_size(tools) > 0)
     chat = chat->tool_use;
-  struct chat input = {messages, tools, chat->specials, add_generation_prompt, false};
-  out->exact = chat->template.tree.has_generation;
+  struct chat input = {messages, tools, chat->special_tokens, add_generation_prompt, false};
+  out->has_generation = chat->template.tree.has_generation;
   enum status status = chat_context_check(messages, tools, err);
   status = status ? status : render_chat(chat, out, &input, err);
   if (!status || !(out->lost & CHAT_LOST_CALL))

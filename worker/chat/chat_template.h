@@ -24,9 +24,9 @@ struct chat_template; /* read-only once open */
    STATUS_INVALID_VALUE (the model's own: STATUS_MODEL_INVALID) for an unknown name or a source that is not Jinja. */
 NODISCARD enum status chat_template_open(struct chat_template **out, const char *asked, const char *model_path,
                                          const struct gguf *gguf, struct error *err);
-/* A template from its source; specials is an object like {"bos_token": "<s>", ...}, borrowed for the call. */
+/* A template from its source; special_tokens is an object like {"bos_token": "<s>", ...}, borrowed for the call. */
 NODISCARD enum status chat_template_parse(struct chat_template **out, const char *source, size_t length,
-                                          const json_t *specials, struct error *err);
+                                          const json_t *special_tokens, struct error *err);
 void chat_template_free(struct chat_template *chat);
 
 struct chat_span {
@@ -48,7 +48,7 @@ struct chat_text {
   struct str text;
   struct chat_span *spans; /* what the assistant says, in order, not overlapping, not empty */
   size_t span_count, span_size;
-  bool exact;    /* the spans are the template's {% generation %} blocks: what ends a turn is in them */
+  bool has_generation; /* the spans are the template's {% generation %} blocks: what ends a turn is in them */
   unsigned lost; /* enum chat_lost */
 };
 void chat_text_init(struct chat_text *text);

@@ -109,7 +109,7 @@ static enum status add_text(struct reader *r, struct error *err) {
   const struct encoding *e = &r->encoding;
   enum status status = tokenizer_encode_plain(r->tokenizer, &r->encoding, t->text.text, t->text.length, err);
   size_t start = 0, span = 0, entered = SIZE_MAX;
-  bool turns = r->kind == KIND_CHAT && !t->exact;
+  bool turns = r->kind == KIND_CHAT && !t->has_generation;
   struct turn_end turn = {0};
   for (size_t i = 0; !status && i < e->count; i++) {
     size_t end = e->ends[i];

@@ -61,8 +61,8 @@ static void check_case(const json_t *c, const char *source, size_t length, const
   if (!is_as_recorded(c, status, &text, &err))
     fail_msg("%s\ngot: %s", shown, status ? err.text : text.text.text);
   bool exact = strstr(source, "generation %}") != NULL;
-  if (!status && (text.exact != exact || (exact && !has_spans(json_object_get(c, "spans"), &text))))
-    fail_msg("%s\ngot %zu spans, exact %d", shown, text.span_count, text.exact);
+  if (!status && (text.has_generation != exact || (exact && !has_spans(json_object_get(c, "spans"), &text))))
+    fail_msg("%s\ngot %zu spans, exact %d", shown, text.span_count, text.has_generation);
   free(shown);
   chat_text_done(&text);
   chat_template_free(template);

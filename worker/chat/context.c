@@ -1,4 +1,4 @@
-#include "worker/chat/chat_context.h"
+#include "worker/chat/context.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -133,7 +133,7 @@ bool chat_context_fill(struct jinja_run *run, struct jinja_scope *scope, const s
   struct jinja_value value = jinja_none();
   const char *key;
   json_t *special;
-  json_object_foreach((json_t *)(uintptr_t)chat->specials, key, special) {
+  json_object_foreach((json_t *)(uintptr_t)chat->special_tokens, key, special) {
     if (!from_json(run, &value, special, 0) || !set_variable(run, scope, key, value))
       return false;
   }

@@ -1,4 +1,4 @@
-#include "worker/chat/chat_render.h"
+#include "worker/chat/rendering.h"
 
 /* Blocks that are empty go, and what is one message's on both sides of such becomes one. */
 static bool make_segments(struct rendering *r) {

@@ -1,7 +1,7 @@
 /* What a template sees of the world: messages, tools and special tokens as values, and the check that
    what was given reached the text. */
-#ifndef WORKER_CHAT_CHAT_CONTEXT_H
-#define WORKER_CHAT_CHAT_CONTEXT_H
+#ifndef WORKER_CHAT_CONTEXT_H
+#define WORKER_CHAT_CONTEXT_H
 
 #include <jansson.h>
 
@@ -17,7 +17,7 @@
 
 /* What is rendered; borrowed. */
 struct chat {
-  const json_t *messages, *tools, *specials;
+  const json_t *messages, *tools, *special_tokens;
   bool add_generation_prompt;
   bool null_content; /* empty content beside tool calls is given as null */
 };

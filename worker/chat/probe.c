@@ -1,4 +1,4 @@
-#include "worker/chat/chat_probe.h"
+#include "worker/chat/probe.h"
 
 #include "base/json.h"
 
@@ -34,7 +34,7 @@ static enum status render_probe(const struct chat_template *chat, struct chat_te
   return chat_template_render(chat, text, said, offered, false, err);
 }
 
-enum status chat_probe(json_t **refused, const struct chat_template *chat, struct error *err) {
+enum status probe_chat_template(json_t **refused, const struct chat_template *chat, struct error *err) {
   struct chat_text text;
   chat_text_init(&text);
   *refused = json_object();

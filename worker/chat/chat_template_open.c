@@ -7,7 +7,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "worker/chat/chat_render.h"
+#include "worker/chat/rendering.h"
 #include "worker/file/directory.h"
 #include "worker/text/tokenizer_config.h"
 
@@ -162,30 +162,30 @@ static bool is_special_name(const char *key) {
 }
 
 /* Members "..._token" that are a text, or an object with `content`. */
-static enum status add_specials(json_t *specials, const json_t *object, struct error *err) {
+static enum status add_special_tokens(json_t *special_tokens, const json_t *object, struct error *err) {
   const char *key;
   json_t *value;
   json_object_foreach((json_t *)(uintptr_t)object, key, value) {
     json_t *text = json_is_object(value) ? json_object_get(value, "content") : value;
     if (!is_special_name(key) || !json_is_string(text))
       continue;
-    if (json_object_set(specials, key, text) != 0)
+    if (json_object_set(special_tokens, key, text) != 0)
       return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the special tokens");
   }
   return STATUS_OK;
 }
 
-static enum status specials_of_directory(json_t *specials, const char *directory, struct error *err) {
+static enum status special_tokens_of_directory(json_t *special_tokens, const char *directory, struct error *err) {
   struct tokenizer_config config;
   enum status status = tokenizer_config_read(&config, directory, err);
   if (status)
     return status;
-  status = add_specials(specials, config.settings, err);
+  status = add_special_tokens(special_tokens, config.settings, err);
   tokenizer_config_done(&config);
   return status;
 }
 
-static enum status specials_of_gguf(json_t *specials, const struct gguf *gguf, struct error *err) {
+static enum status special_tokens_of_gguf(json_t *special_tokens, const struct gguf *gguf, struct error *err) {
   static const struct {
     const char *key, *name;
   } ids[] = {{"tokenizer.ggml.bos_token_id", "bos_token"},
@@ -203,7 +203,8 @@ static enum status specials_of_gguf(json_t *specials, const struct gguf *gguf, s
   for (uint64_t id = 0; id < tokens->count; id++) {
     struct gguf_string token = gguf_next_string(tokens, &at);
     for (size_t i = 0; i < COUNT_OF(ids); i++)
-      if (wanted[i] == id && json_object_set_new(specials, ids[i].name, json_stringn(token.text, token.length)) != 0)
+      if (wanted[i] == id &&
+          json_object_set_new(special_tokens, ids[i].name, json_stringn(token.text, token.length)) != 0)
         return error_set(err, STATUS_MODEL_INVALID, ids[i].key, "%s: token %llu is not UTF-8", ids[i].key,
                          (unsigned long long)id);
   }
@@ -214,15 +215,16 @@ static enum status specials_of_gguf(json_t *specials, const struct gguf *gguf, s
   return STATUS_OK;
 }
 
-static enum status read_specials(json_t **out, const char *model_path, const struct gguf *gguf, struct error *err) {
-  json_t *specials = *out = json_object();
-  if (!specials)
+static enum status read_special_tokens(json_t **out, const char *model_path, const struct gguf *gguf,
+                                       struct error *err) {
+  json_t *special_tokens = *out = json_object();
+  if (!special_tokens)
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the special tokens");
-  enum status status = gguf         ? specials_of_gguf(specials, gguf, err)
-                       : model_path ? specials_of_directory(specials, model_path, err)
+  enum status status = gguf         ? special_tokens_of_gguf(special_tokens, gguf, err)
+                       : model_path ? special_tokens_of_directory(special_tokens, model_path, err)
                                     : STATUS_OK;
   if (status) {
-    json_decref(specials);
+    json_decref(special_tokens);
     *out = NULL;
   }
   return status;
@@ -231,14 +233,14 @@ static enum status read_specials(json_t **out, const char *model_path, const str
 /* --- opening -------------------------------------------------------------------------------------- */
 
 /* The one that `asked` names or is. */
-static enum status open_asked(struct chat_template **out, const char *asked, const json_t *specials,
+static enum status open_asked(struct chat_template **out, const char *asked, const json_t *special_tokens,
                               struct error *err) {
   const char *source = find_builtin(asked);
   char names[200];
   if (!source && (strstr(asked, "{%") || strstr(asked, "{{")))
     source = asked;
   if (source)
-    return chat_template_parse(out, source, strlen(source), specials, err);
+    return chat_template_parse(out, source, strlen(source), special_tokens, err);
   list_names(names, sizeof names);
   return error_set(err, STATUS_INVALID_VALUE, "chat_template",
                    "there is no chat template named \"%.60s\"; there are %s, "
@@ -247,12 +249,12 @@ static enum status open_asked(struct chat_template **out, const char *asked, con
 }
 
 /* One of the model's own; NULL stays NULL. */
-static enum status parse_own(struct chat_template **out, const json_t *source, const json_t *specials,
+static enum status parse_own(struct chat_template **out, const json_t *source, const json_t *special_tokens,
                              struct error *err) {
   if (!source)
     return STATUS_OK;
   enum status status =
-      chat_template_parse(out, json_string_value(source), json_string_length(source), specials, err);
+      chat_template_parse(out, json_string_value(source), json_string_length(source), special_tokens, err);
   if (!status)
     return STATUS_OK;
   if (status == STATUS_INVALID_VALUE)
@@ -265,7 +267,7 @@ static enum status parse_own(struct chat_template **out, const json_t *source, c
 }
 
 static enum status open_own(struct chat_template **out, const char *model_path, const struct gguf *gguf,
-                            const json_t *specials, struct error *err) {
+                            const json_t *special_tokens, struct error *err) {
   AUTO(json_release) json_t *templates = json_object();
   char names[200];
   if (!templates)
@@ -273,9 +275,9 @@ static enum status open_own(struct chat_template **out, const char *model_path, 
   enum status status = gguf         ? from_gguf(templates, gguf, err)
                        : model_path ? from_directory(templates, model_path, err)
                                     : STATUS_OK;
-  status = status ? status : parse_own(out, json_object_get(templates, "default"), specials, err);
+  status = status ? status : parse_own(out, json_object_get(templates, "default"), special_tokens, err);
   if (!status && *out)
-    status = parse_own(&(*out)->tool_use, json_object_get(templates, "tool_use"), specials, err);
+    status = parse_own(&(*out)->tool_use, json_object_get(templates, "tool_use"), special_tokens, err);
   if (status) {
     chat_template_free(*out);
     *out = NULL;
@@ -290,12 +292,12 @@ static enum status open_own(struct chat_template **out, const char *model_path, 
 
 enum status chat_template_open(struct chat_template **out, const char *asked, const char *model_path,
                                const struct gguf *gguf, struct error *err) {
-  json_t *specials;
+  json_t *special_tokens;
   *out = NULL;
-  enum status status = read_specials(&specials, model_path, gguf, err);
+  enum status status = read_special_tokens(&special_tokens, model_path, gguf, err);
   if (status)
     return status;
-  status = asked ? open_asked(out, asked, specials, err) : open_own(out, model_path, gguf, specials, err);
-  json_decref(specials);
+  status = asked ? open_asked(out, asked, special_tokens, err) : open_own(out, model_path, gguf, special_tokens, err);
+  json_decref(special_tokens);
   return status;
 }

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "base/json.h"
-#include "worker/chat/chat_probe.h"
+#include "worker/chat/probe.h"
 
 /* The features that the template refuses, as "system,tools"; NULL: it renders nothing at all. */
 static const char *refused(const char *source) {
@@ -19,7 +19,7 @@ static const char *refused(const char *source) {
   AUTO(json_release) json_t *found = NULL;
   if (chat_template_parse(&chat, source, strlen(source), specials, &err))
     fail_msg("%s", err.text);
-  enum status status = chat_probe(&found, chat, &err);
+  enum status status = probe_chat_template(&found, chat, &err);
   chat_template_free(chat);
   if (status)
     return NULL;

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "worker/chat/chat_render.h"
 #include "worker/chat/message.h"
+#include "worker/chat/rendering.h"
 
 enum part { PART_OTHER, PART_SAID, PART_TAIL /* what ends a turn, after all that is said */ };
 

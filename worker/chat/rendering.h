@@ -1,14 +1,14 @@
 /* One run of a template, inside of worker/chat: its text with what is known of each byte. */
-#ifndef WORKER_CHAT_CHAT_RENDER_H
-#define WORKER_CHAT_CHAT_RENDER_H
+#ifndef WORKER_CHAT_RENDERING_H
+#define WORKER_CHAT_RENDERING_H
 
-#include "worker/chat/chat_context.h"
 #include "worker/chat/chat_template.h"
+#include "worker/chat/context.h"
 #include "worker/jinja/template.h"
 
 struct chat_template {
   struct jinja_template template;
-  json_t *specials;
+  json_t *special_tokens;
   struct chat_template *tool_use; /* for conversations with tools; NULL: this one is */
 };
 
