@@ -59,15 +59,15 @@ struct batch_limits batch_limits_for(const struct corpus *c, const struct batch_
 }
 
 enum status batch_init(struct batch *b, const struct batch_limits *limits, bool language, struct error *err) {
-  size_t answers = language ? limits->tokens : limits->sequences;
+  size_t targets = language ? limits->tokens : limits->sequences;
   *b = (struct batch){0};
   b->cu_seqlens = calloc(limits->sequences + 1, sizeof *b->cu_seqlens);
-  b->labels = calloc(answers, sizeof *b->labels);
-  b->rows = calloc(answers, sizeof *b->rows);
-  b->targets = calloc(limits->sequences, sizeof *b->targets);
+  b->target_ids = calloc(targets, sizeof *b->target_ids);
+  b->rows = calloc(targets, sizeof *b->rows);
+  b->target_values = calloc(limits->sequences, sizeof *b->target_values);
   b->token_ids = calloc(limits->tokens, sizeof *b->token_ids);
   b->token_type_ids = calloc(limits->tokens, 1);
-  if (b->cu_seqlens && b->labels && b->rows && b->targets && b->token_ids && b->token_type_ids)
+  if (b->cu_seqlens && b->target_ids && b->rows && b->target_values && b->token_ids && b->token_type_ids)
     return STATUS_OK;
   batch_done(b);
   return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for a batch");
@@ -75,15 +75,15 @@ enum status batch_init(struct batch *b, const struct batch_limits *limits, bool 
 
 void batch_done(struct batch *b) {
   free(b->cu_seqlens);
-  free(b->labels);
+  free(b->target_ids);
   free(b->rows);
-  free(b->targets);
+  free(b->target_values);
   free(b->token_ids);
   free(b->token_type_ids);
   *b = (struct batch){0};
 }
 
-/* Token i answers for token i + 1 of the same sequence where the loss mask has that. */
+/* Token i predicts token i + 1 of the same sequence where the loss mask has that. */
 static void fill_next(struct batch *b, const struct corpus *c, const uint32_t *order, size_t count) {
   size_t n = 0;
   for (size_t i = 0; i < count; i++) {
@@ -91,10 +91,10 @@ static void fill_next(struct batch *b, const struct corpus *c, const uint32_t *o
     for (uint32_t row = b->cu_seqlens[i]; row + 1 < b->cu_seqlens[i + 1]; row++)
       if (loss_mask[row + 1 - b->cu_seqlens[i]]) {
         b->rows[n] = row;
-        b->labels[n++] = (uint32_t)b->token_ids[row + 1];
+        b->target_ids[n++] = (uint32_t)b->token_ids[row + 1];
       }
   }
-  b->answers = (struct answers){.labels = b->labels, .rows = b->rows, .row_count = n};
+  b->targets = (struct targets){.ids = b->target_ids, .rows = b->rows, .count = n};
 }
 
 void batch_fill(struct batch *b, const struct corpus *c, const uint32_t *order, size_t count) {
@@ -105,15 +105,15 @@ void batch_fill(struct batch *b, const struct corpus *c, const uint32_t *order, 
     memcpy(b->token_type_ids + tokens, c->token_type_ids + from, length);
     b->cu_seqlens[i] = (uint32_t)tokens;
     if (c->labels)
-      b->labels[i] = c->labels[order[i]];
+      b->target_ids[i] = c->labels[order[i]];
     else if (c->targets)
-      b->targets[i] = c->targets[order[i]];
+      b->target_values[i] = c->targets[order[i]];
     tokens += length;
     longest = length > longest ? length : longest;
   }
   b->cu_seqlens[count] = (uint32_t)tokens;
   b->sequences = sequences_host(count, tokens, longest, b->cu_seqlens, b->token_ids, b->token_type_ids);
-  b->answers = (struct answers){.labels = b->labels, .targets = b->targets};
+  b->targets = (struct targets){.ids = b->target_ids, .values = b->target_values};
   if (c->loss_mask)
     fill_next(b, c, order, count);
 }

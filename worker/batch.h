@@ -19,13 +19,13 @@ struct batch_limits batch_limits_for(const struct corpus *corpus, const struct b
 /* A batch under construction; memory for the largest one is made once. */
 struct batch {
   struct sequences sequences;
-  struct answers answers;
-  uint32_t *cu_seqlens, *labels, *rows;
-  float *targets;
+  struct targets targets;
+  uint32_t *cu_seqlens, *target_ids, *rows;
+  float *target_values;
   int32_t *token_ids;
   uint8_t *token_type_ids;
 };
-/* `language`: room for an answer a token. */
+/* `language`: room for a target a token. */
 NODISCARD enum status batch_init(struct batch *batch, const struct batch_limits *limits, bool language,
                                  struct error *err);
 void batch_done(struct batch *batch);

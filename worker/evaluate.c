@@ -47,18 +47,19 @@ static enum status score_numbers(struct evaluation *e, const struct corpus *c, s
 }
 
 /* Sums over predicted tokens. */
-struct spoken {
+struct token_metrics {
   double loss;
   size_t tokens, correct;
 };
 
-static enum status score_batch(struct spoken *spoken, struct learner *l, const struct batch *batch, struct error *err) {
+static enum status score_batch(struct token_metrics *metrics, struct learner *l, const struct batch *batch,
+                               struct error *err) {
   double loss = 0;
   size_t correct = 0;
-  enum status status = learner_score(l, &batch->sequences, &batch->answers, &loss, &correct, err);
-  spoken->loss += loss;
-  spoken->correct += correct;
-  spoken->tokens += batch->answers.row_count;
+  enum status status = learner_score(l, &batch->sequences, &batch->targets, &loss, &correct, err);
+  metrics->loss += loss;
+  metrics->correct += correct;
+  metrics->tokens += batch->targets.count;
   return status;
 }
 
@@ -71,8 +72,8 @@ static enum status predict_batch(struct evaluation *e, struct learner *l, const 
   return status;
 }
 
-static enum status predict_all(struct evaluation *e, struct spoken *spoken, struct learner *l, const struct corpus *c,
-                               struct batch *batch, struct report *report, struct error *err) {
+static enum status predict_all(struct evaluation *e, struct token_metrics *metrics, struct learner *l,
+                               const struct corpus *c, struct batch *batch, struct report *report, struct error *err) {
   struct batch_limits limits = evaluate_limits(c);
   uint32_t order[EVALUATE_SEQUENCES];
   for (size_t first = 0; first < e->count;) {
@@ -85,7 +86,7 @@ static enum status predict_all(struct evaluation *e, struct spoken *spoken, stru
     }
     batch_fill(batch, c, order, n);
     enum status status =
-        l->model->language ? score_batch(spoken, l, batch, err) : predict_batch(e, l, batch, first, err);
+        l->model->language ? score_batch(metrics, l, batch, err) : predict_batch(e, l, batch, first, err);
     if (!status && report)
       status = report_poll(report, err);
     if (status)
@@ -95,27 +96,27 @@ static enum status predict_all(struct evaluation *e, struct spoken *spoken, stru
   return STATUS_OK;
 }
 
-static void score_tokens(struct evaluation *e, const struct spoken *spoken) {
-  e->loss = spoken->loss / (double)spoken->tokens;
+static void score_tokens(struct evaluation *e, const struct token_metrics *metrics) {
+  e->loss = metrics->loss / (double)metrics->tokens;
   json_object_set_new(e->scores, "valid_perplexity", json_real(exp(fmin(e->loss, 700))));
   json_object_set_new(e->scores, "valid_mean_token_accuracy",
-                      json_real((double)spoken->correct / (double)spoken->tokens));
+                      json_real((double)metrics->correct / (double)metrics->tokens));
 }
 
 enum status evaluate(struct evaluation *out, struct learner *l, const struct corpus *c, size_t examples,
                      struct batch *batch, struct report *report, struct error *err) {
   size_t classes = l->model->num_labels;
   bool language = l->model->language;
-  struct spoken spoken = {0};
+  struct token_metrics metrics = {0};
   *out = (struct evaluation){.count = examples && examples < c->count ? examples : c->count};
   out->scores = json_object();
   out->logits = language ? NULL : calloc(out->count, classes * sizeof *out->logits);
   enum status status = STATUS_OK;
   if (!out->scores || (!out->logits && !language))
     status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the predictions");
-  status = status ? status : predict_all(out, &spoken, l, c, batch, report, err);
+  status = status ? status : predict_all(out, &metrics, l, c, batch, report, err);
   if (!status && language)
-    score_tokens(out, &spoken);
+    score_tokens(out, &metrics);
   else if (!status)
     status = l->regression ? score_numbers(out, c, err) : score_classes(out, c, classes, err);
   if (!status && !isfinite(out->loss))

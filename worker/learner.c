@@ -80,14 +80,14 @@ static void bring_sequences(struct learner *l, const struct sequences *s) {
   l->sequences.token_type_ids = bring(l, room->token_type_ids, place_address(s->token_type_ids), s->tokens);
 }
 
-static void bring_targets(struct learner *l, const struct answers *answers) {
+static void bring_targets(struct learner *l, const struct targets *targets) {
   struct place room = l->next_room.targets;
-  size_t count = l->model->language ? answers->row_count : l->sequences.count;
-  l->targets = l->regression ? bring(l, room, answers->targets, count * sizeof(float))
-                             : bring(l, room, answers->labels, count * sizeof(uint32_t));
+  size_t count = l->model->language ? targets->count : l->sequences.count;
+  l->targets = l->regression ? bring(l, room, targets->values, count * sizeof(float))
+                             : bring(l, room, targets->ids, count * sizeof(uint32_t));
   if (l->model->language)
     l->next =
-        (struct next_tokens){bring(l, l->next_room.rows, answers->rows, count * sizeof(uint32_t)), l->targets, count};
+        (struct next_tokens){bring(l, l->next_room.rows, targets->rows, count * sizeof(uint32_t)), l->targets, count};
 }
 
 /* --- memory --------------------------------------------------------------------------------------- */
@@ -245,14 +245,14 @@ static struct plan *plan_for(struct learner *l, size_t tokens) {
   return tape_plan_bytes(*plan) <= l->tape.memory_bytes ? *plan : l->training;
 }
 
-enum status learner_accumulate(struct learner *l, const struct sequences *s, const struct answers *answers,
+enum status learner_accumulate(struct learner *l, const struct sequences *s, const struct targets *targets,
                                float weight, uint64_t dropout_step, double *loss, size_t *correct, struct error *err) {
   struct backend *backend = l->model->backend;
   l->tape.seed = l->seed;
   l->tape.step = dropout_step;
   tape_begin(&l->tape, plan_for(l, s->tokens), true);
   bring_sequences(l, s);
-  bring_targets(l, answers);
+  bring_targets(l, targets);
   step_forward(l, &(struct step){GOAL_TRAIN, weight, loss, correct});
   tape_backward(&l->tape);
   return backend->ops->synchronise(backend, err);
@@ -267,14 +267,14 @@ enum status learner_update(struct learner *l, double learning_rate, double *grad
   return adamw_update(&l->adamw, learning_rate, grad_norm, err);
 }
 
-enum status learner_score(struct learner *l, const struct sequences *s, const struct answers *answers, double *loss,
+enum status learner_score(struct learner *l, const struct sequences *s, const struct targets *targets, double *loss,
                           size_t *correct, struct error *err) {
   enum status status = prepare(l, err);
   if (status)
     return status;
   tape_begin(&l->tape, l->evaluation, false);
   bring_sequences(l, s);
-  bring_targets(l, answers);
+  bring_targets(l, targets);
   step_forward(l, &(struct step){GOAL_SCORE, 1, loss, correct});
   return l->model->backend->ops->synchronise(l->model->backend, err);
 }

@@ -41,14 +41,14 @@ struct learner {
 };
 
 /* What a batch must predict. */
-struct answers {
-  const uint32_t *labels; /* classes of the sequences; language models: [row_count] the id that follows rows[i] */
-  const float *targets;   /* regression */
-  const uint32_t *rows;   /* language models: [row_count] rows of the batch whose next token is trained, ascending */
-  size_t row_count;
+struct targets {
+  const uint32_t *ids;  /* classes of the sequences; language models: [count] the token id that follows rows[i] */
+  const float *values;  /* regression */
+  const uint32_t *rows; /* language models: [count] rows of the batch whose next token the loss mask has, ascending */
+  size_t count;
 };
 
-/* `sequences` and `answers` below are in host memory (sequences_host).
+/* `sequences` and `targets` below are in host memory (sequences_host).
    Hyperparameters (adamw's, orth_lambda, regression, memory_limit, recompute_segments, seed) are set by the caller
    before. STATUS_OUT_OF_MEMORY when a step does not fit whatever is recomputed, naming what it needs. */
 NODISCARD enum status learner_init(struct learner *learner, struct model *model, const struct batch_limits *training,
@@ -66,11 +66,11 @@ NODISCARD enum status learner_begin(struct learner *learner, double *penalty, st
    model 1 / predicted tokens of the whole step. *loss is its part of the step's loss, *correct (may be NULL) the
    tokens a language model predicted right. `dropout_step` tells micro-batches apart. */
 NODISCARD enum status learner_accumulate(struct learner *learner, const struct sequences *sequences,
-                                         const struct answers *answers, float weight, uint64_t dropout_step,
+                                         const struct targets *targets, float weight, uint64_t dropout_step,
                                          double *loss, size_t *correct, struct error *err);
 /* Language models, without dropout or gradients: the sum of the predicted tokens' losses. */
 NODISCARD enum status learner_score(struct learner *learner, const struct sequences *sequences,
-                                    const struct answers *answers, double *loss, size_t *correct, struct error *err);
+                                    const struct targets *targets, double *loss, size_t *correct, struct error *err);
 /* Gradients of all parameters are complete after this: those of the factors and of the penalty are in them. */
 void learner_finish(struct learner *learner);
 /* Clips and updates. */

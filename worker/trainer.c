@@ -175,27 +175,27 @@ static size_t step_examples(const struct trainer *t, const uint32_t *order, size
 }
 
 /* What the step's loss is a mean of: its examples, or the tokens that a language model must predict. */
-static size_t step_terms(const struct trainer *t, size_t first, size_t examples) {
+static size_t step_targets(const struct trainer *t, size_t first, size_t examples) {
   const struct corpus *c = t->training;
-  size_t terms = 0;
+  size_t targets = 0;
   if (!c->loss_mask)
     return examples;
   for (size_t e = first; e < first + examples; e++)
     for (size_t i = c->cu_seqlens[t->order[e]] + 1; i < c->cu_seqlens[t->order[e] + 1]; i++)
-      terms += c->loss_mask[i];
-  return terms;
+      targets += c->loss_mask[i];
+  return targets;
 }
 
 /* One optimiser step over `examples` of the order: its micro-batches and its update. */
 static enum status train_step(struct trainer *t, size_t first, size_t examples, double *learning_rate, double *norm,
                               struct error *err) {
-  size_t terms = step_terms(t, first, examples), correct = 0, part_correct = 0;
+  size_t targets = step_targets(t, first, examples), correct = 0, part_correct = 0;
   double loss = 0, part;
   enum status status = learner_begin(t->learner, &loss, err);
   for (size_t done = 0; !status && done < examples;) {
     size_t n = batch_next(t->training, t->order, first + examples, first + done, &t->rule);
     batch_fill(&t->batch, t->training, t->order + first + done, n);
-    status = learner_accumulate(t->learner, &t->batch.sequences, &t->batch.answers, 1.0f / (float)terms,
+    status = learner_accumulate(t->learner, &t->batch.sequences, &t->batch.targets, 1.0f / (float)targets,
                                 t->micro_step++, &part, &part_correct, err);
     if (status)
       return status;
@@ -213,7 +213,7 @@ static enum status train_step(struct trainer *t, size_t first, size_t examples, 
   *learning_rate = job_learning_rate(&t->task->spec.hyperparameters, t->step, t->total_steps);
   status = learner_update(t->learner, *learning_rate, norm, err);
   t->train_loss = loss;
-  t->train_accuracy = (double)correct / (double)terms;
+  t->train_accuracy = (double)correct / (double)targets;
   t->examples += examples;
   t->step++;
   return status;

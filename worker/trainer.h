@@ -16,21 +16,21 @@ struct trainer {
   const struct corpus *training;
   const struct corpus *validation; /* NULL: none */
   struct report *report;
-  struct batch batch;        /* of training and of evaluation */
-  struct batch_rule rule;    /* what a micro-batch takes */
-  uint32_t *order;           /* [training->count] the epoch's order */
-  struct rng rng;            /* shuffles it */
-  struct str csv;            /* step_metrics.csv so far */
-  int64_t step, total_steps; /* optimiser steps */
-  uint64_t micro_step;           /* micro-batches so far: numbers the dropout masks */
-  uint64_t tokens;               /* trained so far */
-  uint64_t examples;             /* trained so far */
-  double started, last_progress; /* monotonic seconds */
-  double train_loss;             /* of the newest step */
-  double train_accuracy;         /* of its predicted tokens; language models */
-  struct evaluation evaluation;  /* the newest */
-  int64_t evaluated_step;        /* -1: none yet */
-  int64_t checkpoints[JOB_KEEP_LAST_MAX + 1];       /* steps of those on disk, oldest first */
+  struct batch batch;                         /* of training and of evaluation */
+  struct batch_rule rule;                     /* what a micro-batch takes */
+  uint32_t *order;                            /* [training->count] the epoch's order */
+  struct rng rng;                             /* shuffles it */
+  struct str csv;                             /* step_metrics.csv so far */
+  int64_t step, total_steps;                  /* optimiser steps */
+  uint64_t micro_step;                        /* micro-batches so far: numbers the dropout masks */
+  uint64_t tokens;                            /* trained so far */
+  uint64_t examples;                          /* trained so far */
+  double started, last_progress;              /* monotonic seconds */
+  double train_loss;                          /* of the newest step */
+  double train_accuracy;                      /* of its predicted tokens; language models */
+  struct evaluation evaluation;               /* the newest */
+  int64_t evaluated_step;                     /* -1: none yet */
+  int64_t checkpoints[JOB_KEEP_LAST_MAX + 1]; /* steps of those on disk, oldest first */
   size_t checkpoint_count;
 };
 

@@ -116,7 +116,7 @@ static double median(double *values, size_t count) {
 
 struct work {
   struct sequences sequences;
-  struct answers answers;
+  struct targets targets;
   uint32_t offsets[BATCH_MAX + 1];
   uint32_t *labels, *rows;
   int32_t *ids;
@@ -130,7 +130,7 @@ static void fill_next(struct work *w) {
       w->rows[n] = i;
       w->labels[n++] = (uint32_t)w->ids[i + 1];
     }
-  w->answers = (struct answers){.labels = w->labels, .rows = w->rows, .row_count = n};
+  w->targets = (struct targets){.ids = w->labels, .rows = w->rows, .count = n};
 }
 
 static void fill(struct work *w, const struct options *o, FILE *lengths, const struct model *m, struct rng *rng) {
@@ -147,7 +147,7 @@ static void fill(struct work *w, const struct options *o, FILE *lengths, const s
   }
   w->offsets[o->batch] = (uint32_t)tokens;
   w->sequences = sequences_host((size_t)o->batch, tokens, longest, w->offsets, w->ids, NULL);
-  w->answers = (struct answers){.labels = w->labels};
+  w->targets = (struct targets){.ids = w->labels};
   if (m->language)
     fill_next(w);
 }
@@ -174,7 +174,7 @@ static double flops(const struct tape *tape, const struct model *m, const struct
     if (strcmp(n->op->name, "attention") == 0)
       sum += 14 * scores(w, x->rows, m->language) * (double)x->cols;
     else if (strcmp(n->op->name, "linear+cross_entropy") == 0)
-      sum += 4 * (double)w->answers.row_count * (double)m->head->in * (double)m->head->out;
+      sum += 4 * (double)w->targets.count * (double)m->head->in * (double)m->head->out;
     else if (strncmp(n->op->name, "linear", 6) == 0)
       sum += (x->needs_grad ? 4 : 2) * (double)x->rows * (double)x->cols * (double)y->cols;
   }
@@ -195,12 +195,12 @@ static enum status steps(const struct options *o, struct learner *l, struct erro
   enum status s = STATUS_OK;
   for (int step = 0; !s && step <= o->steps; step++) {
     fill(&w, o, lengths, l->model, &rng);
-    double share = 1.0 / (double)(l->model->language ? w.answers.row_count : w.sequences.count);
+    double share = 1.0 / (double)(l->model->language ? w.targets.count : w.sequences.count);
     double start = clock_seconds();
     s = learner_begin(l, NULL, err);
     if (s)
       break;
-    s = learner_accumulate(l, &w.sequences, &w.answers, (float)share, (uint64_t)step, &loss, NULL, err);
+    s = learner_accumulate(l, &w.sequences, &w.targets, (float)share, (uint64_t)step, &loss, NULL, err);
     if (s)
       break;
     learner_finish(l);

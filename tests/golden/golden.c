@@ -10,9 +10,9 @@
 #include <sys/stat.h>
 
 #include "base/json.h"
-#include "worker/peft/peft.h"
 #include "worker/backend/cpu/cpu.h"
 #include "worker/learner.h"
+#include "worker/peft/peft.h"
 
 /* The tolerances of each comparison, for float32. */
 static const double OUTPUT_MAX = 2e-5, GRADIENT_MAX = 1e-4, PARAMETER_MAX = 1e-3;
@@ -68,12 +68,12 @@ enum { ROWS_MAX = 64, CELLS_MAX = 4096 };
 
 struct batch {
   struct sequences sequences;
-  struct answers answers;
+  struct targets targets;
   uint32_t offsets[ROWS_MAX + 1];
   int32_t ids[CELLS_MAX];
-  size_t cell[CELLS_MAX];                         /* where a token was among the padded ones */
+  size_t cell[CELLS_MAX]; /* where a token was among the padded ones */
   uint32_t labels[CELLS_MAX], rows[CELLS_MAX];
-  size_t examples;                                /* what the loss is a mean of */
+  size_t examples; /* what the loss is a mean of */
 };
 
 /* Language models: token i predicts token i + 1 where that has a label (not -100). */
@@ -85,7 +85,7 @@ static void read_next(struct batch *b, const float *labels) {
         b->rows[n] = i;
         b->labels[n++] = (uint32_t)labels[b->cell[i + 1]];
       }
-  b->answers = (struct answers){.labels = b->labels, .rows = b->rows, .row_count = n};
+  b->targets = (struct targets){.ids = b->labels, .rows = b->rows, .count = n};
   b->examples = n;
 }
 
@@ -114,7 +114,7 @@ static enum status read_batch(struct batch *b, struct reference *ref, bool langu
   }
   b->offsets[rows] = (uint32_t)tokens;
   b->sequences = sequences_host(rows, tokens, width, b->offsets, b->ids, NULL);
-  b->answers = (struct answers){.labels = b->labels};
+  b->targets = (struct targets){.ids = b->labels};
   b->examples = rows;
   if (language)
     read_next(b, labels);
@@ -196,7 +196,7 @@ static enum status compare(struct worst *worst, struct learner *l, struct refere
     s = learner_begin(l, &penalty, err);
     if (s)
       return s;
-    s = learner_accumulate(l, &b->sequences, &b->answers, 1.0f / (float)b->examples, 0, &loss, NULL, err);
+    s = learner_accumulate(l, &b->sequences, &b->targets, 1.0f / (float)b->examples, 0, &loss, NULL, err);
     if (s)
       return s;
     learner_finish(l);

@@ -128,15 +128,15 @@ static void fills_batches(void **state) {
       assert_memory_equal(b.token_ids + at, c.token_ids + from, length * sizeof *c.token_ids);
       for (size_t t = 1; t < length; t++)
         if (c.loss_mask[from + t]) {
-          assert_true(row < b.answers.row_count);
-          assert_int_equal(b.answers.rows[row], at + t - 1);
-          assert_int_equal(b.answers.labels[row++], c.token_ids[from + t]);
+          assert_true(row < b.targets.count);
+          assert_int_equal(b.targets.rows[row], at + t - 1);
+          assert_int_equal(b.targets.ids[row++], c.token_ids[from + t]);
         }
       at += length;
     }
     assert_int_equal(b.sequences.tokens, at);
     assert_int_equal(b.cu_seqlens[n], at);
-    assert_int_equal(b.answers.row_count, row);
+    assert_int_equal(b.targets.count, row);
   }
   batch_done(&b);
   corpus_done(&c);

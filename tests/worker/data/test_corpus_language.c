@@ -52,9 +52,9 @@ static void show_example(struct str *out, const struct corpus *c, uint32_t examp
   bool predicted[1000] = {false};
   assert_int_equal(batch_init(&b, &limits, true, &err), STATUS_OK);
   batch_fill(&b, c, &example, 1);
-  for (size_t i = 0; i < b.answers.row_count; i++) {
-    predicted[b.answers.rows[i] + 1] = true;
-    assert_int_equal(b.answers.labels[i], b.token_ids[b.answers.rows[i] + 1]);
+  for (size_t i = 0; i < b.targets.count; i++) {
+    predicted[b.targets.rows[i] + 1] = true;
+    assert_int_equal(b.targets.ids[i], b.token_ids[b.targets.rows[i] + 1]);
   }
   for (size_t from = 0, to; from < b.sequences.tokens; from = to) {
     for (to = from + 1; to < b.sequences.tokens && predicted[to] == predicted[from];)

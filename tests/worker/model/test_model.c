@@ -70,7 +70,7 @@ static double steps(struct run *r, int count) {
   for (int i = 0; i < count; i++) {
     assert_int_equal(learner_begin(&r->learner, NULL, &err), STATUS_OK);
     const struct sequences three = sequences_host(3, 20, 12, offsets, ids, NULL);
-    assert_int_equal(learner_accumulate(&r->learner, &three, &(struct answers){.labels = labels}, 1.0f / 3, (uint64_t)i,
+    assert_int_equal(learner_accumulate(&r->learner, &three, &(struct targets){.ids = labels}, 1.0f / 3, (uint64_t)i,
                                         &loss, NULL, &err),
                      STATUS_OK);
     learner_finish(&r->learner);
