@@ -14,7 +14,7 @@ static void fill_normal(float *out, size_t count, double mean, double deviation,
     out[i] = (float)(mean + deviation * rng_normal(rng));
 }
 
-static enum status attach(struct adapter *a, struct parameter_list *parameters, uint64_t seed, struct error *err) {
+static enum status boft_attach(struct adapter *a, struct parameter_list *parameters, uint64_t seed, struct error *err) {
   const struct boft_spec *spec = &a->spec->boft;
   size_t in = a->linear->in, out = a->linear->out;
   bool sized = spec->boft_block_size > 0;
@@ -50,7 +50,7 @@ static void make_skew(float *q, const float *from, size_t b) {
       q[x * b + y] = 0.5f * (from[x * b + y] - from[y * b + x]);
 }
 
-static enum status forward_factors(struct adapter *a, struct backend *backend, struct error *err) {
+static enum status boft_forward_factors(struct adapter *a, struct backend *backend, struct error *err) {
   (void)err;
   const struct cayley_host *h = cayley_begin_forward(a, backend);
   size_t b = a->rotation.block, n = b * b;
@@ -63,7 +63,7 @@ static enum status forward_factors(struct adapter *a, struct backend *backend, s
   return STATUS_OK;
 }
 
-static void backward_factors(struct adapter *a, struct backend *backend, double penalty_weight) {
+static void boft_backward_factors(struct adapter *a, struct backend *backend, double penalty_weight) {
   (void)penalty_weight;
   const struct cayley_host *h = cayley_begin_backward(a, backend);
   size_t b = a->rotation.block, n = b * b;
@@ -79,5 +79,7 @@ static void backward_factors(struct adapter *a, struct backend *backend, double 
   cayley_end_backward(a, backend);
 }
 
-const struct adapter_ops adapter_boft = {
-    .attach = attach, .forward_factors = forward_factors, .backward_factors = backward_factors, .merge = cayley_merge};
+const struct adapter_ops adapter_boft = {.attach = boft_attach,
+                                         .forward_factors = boft_forward_factors,
+                                         .backward_factors = boft_backward_factors,
+                                         .merge = cayley_merge};

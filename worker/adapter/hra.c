@@ -35,7 +35,7 @@ static double mask_at(bool gram_schmidt, size_t i, size_t j) {
 
 /* Paired start: columns 2k and 2k + 1 are equal, H_2k H_2k+1 = I, so training starts at W' = W.
    The bound is that of PEFT's kaiming_uniform(a = sqrt 5), whose fan-in is the number of columns. */
-static void initialise(struct adapter *a, uint64_t seed) {
+static void hra_initialise(struct adapter *a, uint64_t seed) {
   size_t in = a->linear->in, r = a->rank;
   struct rng rng;
   adapter_rng(&rng, a, seed, "");
@@ -50,7 +50,7 @@ static void initialise(struct adapter *a, uint64_t seed) {
     }
 }
 
-static enum status attach(struct adapter *a, struct parameter_list *parameters, uint64_t seed, struct error *err) {
+static enum status hra_attach(struct adapter *a, struct parameter_list *parameters, uint64_t seed, struct error *err) {
   const struct hra_spec *spec = &a->spec->hra;
   size_t r = (size_t)spec->r;
   const char *module = a->linear->name;
@@ -66,7 +66,7 @@ static enum status attach(struct adapter *a, struct parameter_list *parameters, 
   if (status)
     return status;
   a->low.sign = -1;
-  initialise(a, seed);
+  hra_initialise(a, seed);
   return STATUS_OK;
 }
 
@@ -152,7 +152,7 @@ static void make_factors(struct adapter *a, struct backend *b) {
   adapter_zero_grads(a, b);
 }
 
-static enum status forward_factors(struct adapter *a, struct backend *b, struct error *err) {
+static enum status hra_forward_factors(struct adapter *a, struct backend *b, struct error *err) {
   size_t r = a->rank;
   double *S = work_of(a, 0), *L = work_of(a, 1), *half = work_of(a, 2);
   b->ops->gram(b, S, a->parameters[0]->at, a->linear->in, r);
@@ -200,7 +200,7 @@ static void penalty_backward(const struct adapter *a, struct backend *b, double 
   }
 }
 
-static void backward_factors(struct adapter *a, struct backend *b, double penalty_weight) {
+static void hra_backward_factors(struct adapter *a, struct backend *b, double penalty_weight) {
   const struct low_rank *low = &a->low;
   size_t r = a->rank, R = low->R;
   bool gs = a->spec->hra.apply_GS;
@@ -218,7 +218,7 @@ static void backward_factors(struct adapter *a, struct backend *b, double penalt
 }
 
 /* A = U^T, B = -W U M^-1. */
-static void low_rank(const struct adapter *a, struct backend *b, float *A, float *B) {
+static void hra_low_rank(const struct adapter *a, struct backend *b, float *A, float *B) {
   size_t in = a->linear->in, out = a->linear->out, r = a->rank, R = a->low.R;
   float *up_back = adapter_fetch(b, a->low.up_back, out * R);
   b->ops->read(b, A, a->low.down_back_t, r * in * sizeof *A);
@@ -228,8 +228,8 @@ static void low_rank(const struct adapter *a, struct backend *b, float *A, float
   free(up_back);
 }
 
-const struct adapter_ops adapter_hra = {.attach = attach,
-                                        .forward_factors = forward_factors,
-                                        .backward_factors = backward_factors,
+const struct adapter_ops adapter_hra = {.attach = hra_attach,
+                                        .forward_factors = hra_forward_factors,
+                                        .backward_factors = hra_backward_factors,
                                         .merge = adapter_merge_low_rank,
-                                        .low_rank = low_rank};
+                                        .low_rank = hra_low_rank};

@@ -27,7 +27,7 @@ static void fill_uniform(float *out, size_t count, double bound, struct rng *rng
 }
 
 /* PEFT's: kaiming_uniform(a = sqrt 5) has the bound 1 / sqrt(fan-in). */
-static void initialise(struct adapter *a, uint64_t seed) {
+static void lora_initialise(struct adapter *a, uint64_t seed) {
   struct rng rng;
   double in = (double)a->linear->in, r = (double)a->rank;
   adapter_rng(&rng, a, seed, " lora");
@@ -44,7 +44,7 @@ static void initialise(struct adapter *a, uint64_t seed) {
   CHECK(!"a way to initialise");
 }
 
-static enum status attach(struct adapter *a, struct parameter_list *parameters, uint64_t seed, struct error *err) {
+static enum status lora_attach(struct adapter *a, struct parameter_list *parameters, uint64_t seed, struct error *err) {
   const struct lora_spec *spec = &a->spec->lora;
   const char *module = a->linear->name;
   double r = (double)spec->r, alpha = spec->lora_alpha;
@@ -64,11 +64,11 @@ static enum status attach(struct adapter *a, struct parameter_list *parameters, 
   *scale = alpha / (spec->use_rslora ? sqrt(r) : r);
   a->low.sign = 1;
   a->low.dropout = spec->lora_dropout;
-  initialise(a, seed);
+  lora_initialise(a, seed);
   return STATUS_OK;
 }
 
-static enum status forward_factors(struct adapter *a, struct backend *b, struct error *err) {
+static enum status lora_forward_factors(struct adapter *a, struct backend *b, struct error *err) {
   (void)err;
   const struct low_rank *low = &a->low;
   size_t in = a->linear->in, out = a->linear->out, r = a->rank, R = low->R;
@@ -96,7 +96,7 @@ static enum status forward_factors(struct adapter *a, struct backend *b, struct 
   return STATUS_OK;
 }
 
-static void backward_factors(struct adapter *a, struct backend *b, double penalty_weight) {
+static void lora_backward_factors(struct adapter *a, struct backend *b, double penalty_weight) {
   (void)penalty_weight;
   const struct low_rank *low = &a->low;
   size_t in = a->linear->in, out = a->linear->out, r = a->rank, R = low->R;
@@ -122,7 +122,7 @@ static void backward_factors(struct adapter *a, struct backend *b, double penalt
                                          .accumulate = true});
 }
 
-static void low_rank(const struct adapter *a, struct backend *b, float *to_a, float *to_b) {
+static void lora_low_rank(const struct adapter *a, struct backend *b, float *to_a, float *to_b) {
   (void)b;
   size_t out = a->linear->out, r = a->rank;
   float scale = (float)scale_of(a);
@@ -131,8 +131,8 @@ static void low_rank(const struct adapter *a, struct backend *b, float *to_a, fl
     to_b[i] = scale * a->parameters[B]->data[i];
 }
 
-const struct adapter_ops adapter_lora = {.attach = attach,
-                                         .forward_factors = forward_factors,
-                                         .backward_factors = backward_factors,
+const struct adapter_ops adapter_lora = {.attach = lora_attach,
+                                         .forward_factors = lora_forward_factors,
+                                         .backward_factors = lora_backward_factors,
                                          .merge = adapter_merge_low_rank,
-                                         .low_rank = low_rank};
+                                         .low_rank = lora_low_rank};

@@ -24,7 +24,7 @@ static int terms_of(const struct adapter *a) {
   return a->spec->oft.use_cayley_neumann ? (int)a->spec->oft.num_cayley_neumann_terms : 0;
 }
 
-static enum status attach(struct adapter *a, struct parameter_list *parameters, uint64_t seed, struct error *err) {
+static enum status oft_attach(struct adapter *a, struct parameter_list *parameters, uint64_t seed, struct error *err) {
   const struct oft_spec *spec = &a->spec->oft;
   size_t in = a->linear->in, block;
   if (spec->oft_block_size > 0)
@@ -73,7 +73,7 @@ static void constrain(float *packed, size_t count, double limit) {
     packed[i] = (float)((double)packed[i] * limit / norm);
 }
 
-static enum status forward_factors(struct adapter *a, struct backend *backend, struct error *err) {
+static enum status oft_forward_factors(struct adapter *a, struct backend *backend, struct error *err) {
   (void)err;
   const struct oft_spec *spec = &a->spec->oft;
   const struct cayley_host *h = cayley_begin_forward(a, backend);
@@ -98,7 +98,7 @@ static enum status forward_factors(struct adapter *a, struct backend *backend, s
   return STATUS_OK;
 }
 
-static void backward_factors(struct adapter *a, struct backend *backend, double penalty_weight) {
+static void oft_backward_factors(struct adapter *a, struct backend *backend, double penalty_weight) {
   (void)penalty_weight;
   const struct cayley_host *h = cayley_begin_backward(a, backend);
   size_t b = a->rotation.block, n = b * b, rows = (size_t)a->parameters[0]->shape[0], packed = b * (b - 1) / 2;
@@ -119,5 +119,7 @@ static void backward_factors(struct adapter *a, struct backend *backend, double 
   cayley_end_backward(a, backend);
 }
 
-const struct adapter_ops adapter_oft = {
-    .attach = attach, .forward_factors = forward_factors, .backward_factors = backward_factors, .merge = cayley_merge};
+const struct adapter_ops adapter_oft = {.attach = oft_attach,
+                                        .forward_factors = oft_forward_factors,
+                                        .backward_factors = oft_backward_factors,
+                                        .merge = cayley_merge};

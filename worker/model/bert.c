@@ -112,7 +112,7 @@ static enum status load_top(struct model *m, uint64_t seed, struct error *err) {
                           err);
 }
 
-static enum status load(struct model *m, uint64_t seed, struct error *err) {
+static enum status bert_load(struct model *m, uint64_t seed, struct error *err) {
   static const char *names[] = {"query", "value"};
   static const struct string_list targets = {2, names};
   struct bert *b = m->state = arena_alloc(&m->arena, sizeof *b);
@@ -140,7 +140,7 @@ static enum status load(struct model *m, uint64_t seed, struct error *err) {
   return s ? s : load_top(m, seed, err);
 }
 
-static struct tensor *forward(struct tape *tape, const struct model *m, const struct sequences *sequences) {
+static struct tensor *bert_forward(struct tape *tape, const struct model *m, const struct sequences *sequences) {
   const struct bert *b = m->state;
   float scale = 1.0f / sqrtf((float)(b->hidden / b->heads));
   struct dropout d = op_next_dropout(tape, b->hidden_dropout);
@@ -170,16 +170,16 @@ static struct tensor *forward(struct tape *tape, const struct model *m, const st
   return op_linear(tape, op_dropout(tape, x, &d), &b->classifier);
 }
 
-static void disable_dropout(struct model *m) {
+static void bert_disable_dropout(struct model *m) {
   struct bert *b = m->state;
   b->hidden_dropout = b->attention_dropout = b->classifier_dropout = 0;
 }
 
-const struct model_ops model_bert = {.disable_dropout = disable_dropout,
+const struct model_ops model_bert = {.disable_dropout = bert_disable_dropout,
                                      .model_type = "bert",
                                      .class_prefix = "Bert",
                                      .prefix = PREFIX,
                                      .head = "classifier",
                                      .classifier = true,
-                                     .load = load,
-                                     .forward = forward};
+                                     .load = bert_load,
+                                     .forward = bert_forward};

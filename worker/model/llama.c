@@ -220,7 +220,7 @@ static enum status load_head(struct model *m, uint64_t seed, struct error *err) 
   return s ? s : load_or_make(m, &l->head, "", "score", l->hidden, m->num_labels, false, deviation, seed, &made, err);
 }
 
-static enum status load(struct model *m, uint64_t seed, struct error *err) {
+static enum status llama_load(struct model *m, uint64_t seed, struct error *err) {
   static const char *names[] = {"q_proj", "v_proj"};
   static const struct string_list targets = {2, names};
   struct llama *l = m->state = arena_alloc(&m->arena, sizeof *l);
@@ -244,7 +244,7 @@ static enum status load(struct model *m, uint64_t seed, struct error *err) {
   return s ? s : load_head(m, seed, err);
 }
 
-static enum status reserve(struct model *m, size_t longest, struct error *err) {
+static enum status llama_reserve(struct model *m, size_t longest, struct error *err) {
   struct llama *l = m->state;
   if (longest <= l->reserved)
     return STATUS_OK;
@@ -273,7 +273,7 @@ static struct tensor *attend(struct tape *tape, const struct llama *l, const str
   return op_linear(tape, op_attention(tape, q, k, v, sequences, &how), &y->o);
 }
 
-static struct tensor *forward(struct tape *tape, const struct model *m, const struct sequences *sequences) {
+static struct tensor *llama_forward(struct tape *tape, const struct model *m, const struct sequences *sequences) {
   const struct llama *l = m->state;
   struct tensor *x = op_embeddings(tape, sequences, &l->token_embedding, (struct place){0}, (struct place){0});
   for (size_t i = 0; i < l->layer_count; i++) {
@@ -294,7 +294,7 @@ static struct tensor *forward(struct tape *tape, const struct model *m, const st
   return m->language ? x : op_linear(tape, x, &l->head);
 }
 
-static void disable_dropout(struct model *m) {
+static void llama_disable_dropout(struct model *m) {
   struct llama *l = m->state;
   l->attention_dropout = 0;
 }
@@ -304,12 +304,12 @@ static void disable_dropout(struct model *m) {
                                          .class_prefix = class,                                                        \
                                          .prefix = PREFIX,                                                             \
                                          .head = "score",                                                              \
-                                         .load = load,                                                                 \
+                                         .load = llama_load,                                                           \
                                          .language = true,                                                             \
                                          .classifier = true,                                                           \
-                                         .forward = forward,                                                           \
-                                         .reserve = reserve,                                                           \
-                                         .disable_dropout = disable_dropout}
+                                         .forward = llama_forward,                                                     \
+                                         .reserve = llama_reserve,                                                     \
+                                         .disable_dropout = llama_disable_dropout}
 ROW(llama, "Llama");
 ROW(mistral, "Mistral");
 ROW(qwen2, "Qwen2");
