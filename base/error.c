@@ -46,8 +46,7 @@ static void make_utf8(char *text) {
     text[bad] = '?';
 }
 
-enum status error_setv(struct error *err, enum status status, const char *param, const char *format,
-                       va_list args) {
+enum status error_setv(struct error *err, enum status status, const char *param, const char *format, va_list args) {
   if (!err)
     return status;
   err->status = status;
@@ -66,8 +65,11 @@ enum status error_set(struct error *err, enum status status, const char *param, 
   return status;
 }
 
-enum status error_set_errno(struct error *err, enum status status, const char *param, const char *format,
-                            ...) {
+enum status error_no_memory(struct error *err, const char *what) {
+  return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for %s", what);
+}
+
+enum status error_set_errno(struct error *err, enum status status, const char *param, const char *format, ...) {
   int number = errno;
   if (number == ENOSPC || number == EDQUOT)
     status = STATUS_NO_SPACE;

@@ -34,6 +34,9 @@ enum status error_set(struct error *err, enum status status, const char *param, 
 enum status error_setv(struct error *err, enum status status, const char *param, const char *format,
                        va_list args) PRINTF(4, 0) COLD;
 
+/* STATUS_OUT_OF_MEMORY: "no memory for <what>". */
+enum status error_no_memory(struct error *err, const char *what) COLD;
+
 /* As error_set with ": " and the text of errno appended. ENOSPC and EDQUOT become STATUS_NO_SPACE, ENOMEM
    STATUS_OUT_OF_MEMORY, and EMFILE and ENFILE STATUS_UNAVAILABLE, whatever `status` says. */
 enum status error_set_errno(struct error *err, enum status status, const char *param, const char *format, ...)

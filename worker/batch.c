@@ -70,7 +70,7 @@ enum status batch_init(struct batch *b, const struct batch_limits *limits, bool 
   if (b->cu_seqlens && b->target_ids && b->rows && b->target_values && b->token_ids && b->token_type_ids)
     return STATUS_OK;
   batch_done(b);
-  return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for a batch");
+  return error_no_memory(err, "a batch");
 }
 
 void batch_done(struct batch *b) {

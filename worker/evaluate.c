@@ -14,7 +14,7 @@ struct batch_limits evaluate_limits(const struct corpus *c) {
 static enum status score_classes(struct evaluation *e, const struct corpus *c, size_t classes, struct error *err) {
   uint32_t *predicted = malloc(e->count * sizeof *predicted);
   if (!predicted)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the predictions");
+    return error_no_memory(err, "the predictions");
   for (size_t i = 0; i < e->count; i++) {
     const float *row = e->logits + i * classes;
     uint32_t best = 0;
@@ -113,7 +113,7 @@ enum status evaluate(struct evaluation *out, struct learner *l, const struct cor
   out->logits = language ? NULL : calloc(out->count, classes * sizeof *out->logits);
   enum status status = STATUS_OK;
   if (!out->scores || (!out->logits && !language))
-    status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the predictions");
+    status = error_no_memory(err, "the predictions");
   status = status ? status : predict_all(out, &metrics, l, c, batch, report, err);
   if (!status && language)
     score_tokens(out, &metrics);

@@ -13,19 +13,15 @@ static struct classes classes_of(const struct dataset *d) {
   return (struct classes){.count = d->num_labels, .names = d->label_names, .numbered = d->numbered};
 }
 
-static enum status heads_no_memory(struct error *err) {
-  return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the names of classes");
-}
-
 /* Class i becomes row[i]; the rows are named `names`. */
 static enum status renumber(struct dataset *d, const size_t *row, const struct classes *head, const char *const *names,
                             struct error *err) {
   const char **own = arena_array(&d->arena, head->count, sizeof *own);
   if (!own)
-    return heads_no_memory(err);
+    return error_no_memory(err, "the names of classes");
   for (size_t i = 0; i < head->count; i++)
     if (!(own[i] = arena_string(&d->arena, names[i])))
-      return heads_no_memory(err);
+      return error_no_memory(err, "the names of classes");
   for (size_t i = 0; i < d->count; i++)
     d->examples[i].label = (uint32_t)row[d->examples[i].label];
   d->num_labels = head->count;
@@ -38,10 +34,10 @@ static enum status take_order(struct settling *s, const size_t *row, const struc
   struct classes data = classes_of(s->training);
   const char **names = arena_array(&s->arena, head->count, sizeof *names);
   if (!names)
-    return heads_no_memory(err);
+    return error_no_memory(err, "the names of classes");
   for (size_t i = 0; i < head->count; i++)
     if (!(names[i] = head->names ? head->names[i] : arena_format(&s->arena, "LABEL_%zu", i)))
-      return heads_no_memory(err);
+      return error_no_memory(err, "the names of classes");
   for (size_t i = 0; i < data.count && !data.numbered; i++)
     names[row[i]] = data.names[i];
   enum status status = renumber(s->training, row, head, names, err);
@@ -105,7 +101,7 @@ static enum status settle_with_adapter(struct settling *s, struct error *err) {
   if (status)
     return error_prefix(err, "from_checkpoint");
   if (!row)
-    return heads_no_memory(err);
+    return error_no_memory(err, "the names of classes");
   if (numbers != (head.count == 1) || head.count == 0)
     return other_classes(s, &head, err);
   if (numbers)
@@ -145,7 +141,7 @@ static enum status settle_with_base(bool *fresh, struct settling *s, struct erro
   if (status || base.classes.count == 0)
     return status;
   if (!row)
-    return heads_no_memory(err);
+    return error_no_memory(err, "the names of classes");
   enum classes_fit fit = CLASSES_OTHER;
   if (!base.architecture && numbers == (base.classes.count == 1))
     fit = numbers ? CLASSES_SAME : classes_fit(row, &folded, &base.classes, &data);

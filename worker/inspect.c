@@ -1,5 +1,5 @@
-#include "worker/device.h"
 #include "worker/inspect.h"
+#include "worker/device.h"
 
 #include <string.h>
 
@@ -47,8 +47,7 @@ static json_t *target_modules(const struct model *model) {
     size_t at;
     json_t *have;
     bool seen = model->linears[i] == model->head;
-    json_array_foreach(list, at, have)
-      seen |= strcmp(json_string_value(have), name) == 0;
+    json_array_foreach(list, at, have) seen |= strcmp(json_string_value(have), name) == 0;
     if (!seen)
       json_array_append_new(list, json_string(name));
   }
@@ -61,8 +60,7 @@ static void look_at_template(json_t *report, const struct inspect *i) {
   struct chat_template *chat;
   struct error why;
   json_t *refused = NULL;
-  enum status status =
-      chat_template_open(&chat, NULL, i->path, checkpoint->is_gguf ? &checkpoint->gguf : NULL, &why);
+  enum status status = chat_template_open(&chat, NULL, i->path, checkpoint->is_gguf ? &checkpoint->gguf : NULL, &why);
   if (!status) {
     status = probe_chat_template(&refused, chat, &why);
     chat_template_free(chat);
@@ -80,12 +78,12 @@ enum status inspect_model(json_t **report, const char *path, struct error *err) 
   enum status status = open_all(&i, err);
   if (!status) {
     const struct model *m = &i.model;
-    *report = json_pack("{s:s, s:o, s:I, s:I, s:I, s:o}", "architecture", m->ops->model_type, "tasks", tasks(&i),
-                        "max_seq_length", (json_int_t)m->positions, "vocab_size", (json_int_t)m->vocabulary,
-                        "parameters", (json_int_t)(m->weight_bytes / sizeof(float)), "target_modules",
-                        target_modules(m));
+    *report =
+        json_pack("{s:s, s:o, s:I, s:I, s:I, s:o}", "architecture", m->ops->model_type, "tasks", tasks(&i),
+                  "max_seq_length", (json_int_t)m->positions, "vocab_size", (json_int_t)m->vocabulary, "parameters",
+                  (json_int_t)(m->weight_bytes / sizeof(float)), "target_modules", target_modules(m));
     if (!*report)
-      status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the report of a model");
+      status = error_no_memory(err, "the report of a model");
     else if (i.language)
       look_at_template(*report, &i);
   }

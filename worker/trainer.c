@@ -254,7 +254,7 @@ static enum status count_steps(struct trainer *t, struct error *err) {
   struct rng rng = t->rng;
   uint32_t *order = malloc(count * sizeof *order);
   if (!order)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the order of the examples");
+    return error_no_memory(err, "the order of the examples");
   memcpy(order, t->order, count * sizeof *order);
   t->total_steps = h->max_steps;
   for (int64_t epoch = 0; h->max_steps == 0 && epoch < h->n_epochs; epoch++) {
@@ -320,7 +320,7 @@ enum status trainer_run(struct trainer *t, struct error *err) {
   rng_init(&t->rng, (uint64_t)t->task->spec.seed, RNG_SHUFFLE);
   t->order = calloc(t->training->count, sizeof *t->order);
   if (!t->order)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the order of the examples");
+    return error_no_memory(err, "the order of the examples");
   for (uint32_t i = 0; i < t->training->count; i++)
     t->order[i] = i;
   enum status status = count_steps(t, err);

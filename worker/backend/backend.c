@@ -34,7 +34,7 @@ enum status buffers_new(struct buffers *owner, struct place *out, size_t bytes, 
   struct owned_buffer *own = malloc(sizeof *own);
   *out = (struct place){0};
   if (!own)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for a buffer");
+    return error_no_memory(err, "a buffer");
   *own = (struct owned_buffer){.next = owner->first, .bytes = bytes};
   enum status status = owner->backend->ops->allocate(owner->backend, &own->place, bytes, err);
   if (status) {

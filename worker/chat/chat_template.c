@@ -20,11 +20,11 @@ enum status chat_template_parse(struct chat_template **out, const char *source, 
   *out = NULL;
   struct chat_template *chat = calloc(1, sizeof *chat);
   if (!chat)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the chat template");
+    return error_no_memory(err, "the chat template");
   enum status status = jinja_template_parse(&chat->template, source, length, err);
   chat->special_tokens = special_tokens ? json_deep_copy(special_tokens) : json_object();
   if (!status && !chat->special_tokens)
-    status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the chat template");
+    status = error_no_memory(err, "the chat template");
   if (status) {
     chat_template_free(chat);
     return status;
@@ -56,7 +56,7 @@ static enum status render_chat(const struct chat_template *chat, struct chat_tex
   enum status status = rendering_make(&rendering, chat, input, err);
   status = status ? status : chat_context_traces(&out->lost, input, &rendering.text, err);
   if (!status && !str_add(&out->text, rendering.text.bytes, rendering.text.length))
-    status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the conversation's text");
+    status = error_no_memory(err, "the conversation's text");
   status = status ? status : chat_find_turns(out, chat, input, &rendering, err);
   rendering_done(&rendering);
   return status;

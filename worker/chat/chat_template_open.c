@@ -47,8 +47,9 @@ static const char alpaca[] =
 
 static const struct {
   const char *name, *source;
-} builtin[] = {{"chatml", chatml}, {"smollm2", smollm2}, {"llama-2", llama_2}, {"llama-3", llama_3},
-               {"mistral", mistral}, {"zephyr", zephyr}, {"gemma", gemma}, {"qwen", qwen}, {"alpaca", alpaca}};
+} builtin[] = {{"chatml", chatml},   {"smollm2", smollm2}, {"llama-2", llama_2},
+               {"llama-3", llama_3}, {"mistral", mistral}, {"zephyr", zephyr},
+               {"gemma", gemma},     {"qwen", qwen},       {"alpaca", alpaca}};
 
 /* NULL: there is none of that name. */
 static const char *find_builtin(const char *name) {
@@ -74,7 +75,7 @@ static enum status keep_template(json_t *templates, const char *name, const char
   if (!source)
     return error_set(err, STATUS_MODEL_INVALID, "chat_template", "the chat template \"%.40s\" is not UTF-8", name);
   if (json_object_set_new(templates, name, source) != 0)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the chat template");
+    return error_no_memory(err, "the chat template");
   return STATUS_OK;
 }
 
@@ -104,8 +105,8 @@ static enum status from_object(json_t *templates, const json_t *object, const ch
       status = keep_template(templates, key, json_string_value(value), json_string_length(value), err);
   }
   if (!status && !json_object_get(templates, "default"))
-    return error_set(err, STATUS_MODEL_INVALID, "chat_template",
-                     "%s: none of its chat templates is named \"default\"", file);
+    return error_set(err, STATUS_MODEL_INVALID, "chat_template", "%s: none of its chat templates is named \"default\"",
+                     file);
   return status;
 }
 
@@ -170,7 +171,7 @@ static enum status add_special_tokens(json_t *special_tokens, const json_t *obje
     if (!is_special_name(key) || !json_is_string(text))
       continue;
     if (json_object_set(special_tokens, key, text) != 0)
-      return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the special tokens");
+      return error_no_memory(err, "the special tokens");
   }
   return STATUS_OK;
 }
@@ -219,7 +220,7 @@ static enum status read_special_tokens(json_t **out, const char *model_path, con
                                        struct error *err) {
   json_t *special_tokens = *out = json_object();
   if (!special_tokens)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the special tokens");
+    return error_no_memory(err, "the special tokens");
   enum status status = gguf         ? special_tokens_of_gguf(special_tokens, gguf, err)
                        : model_path ? special_tokens_of_directory(special_tokens, model_path, err)
                                     : STATUS_OK;
@@ -271,7 +272,7 @@ static enum status open_own(struct chat_template **out, const char *model_path, 
   AUTO(json_release) json_t *templates = json_object();
   char names[200];
   if (!templates)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the chat template");
+    return error_no_memory(err, "the chat template");
   enum status status = gguf         ? from_gguf(templates, gguf, err)
                        : model_path ? from_directory(templates, model_path, err)
                                     : STATUS_OK;

@@ -230,7 +230,7 @@ enum status chat_context_traces(unsigned *lost, const struct chat *chat, const s
   bool tools = json_array_size(chat->tools) == 0;
   *lost = 0;
   if (!seen)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the conversation");
+    return error_no_memory(err, "the conversation");
   note_origins(seen, count, text, &tools);
   enum status status = STATUS_OK;
   for (size_t i = 0; !status && i < count; i++)

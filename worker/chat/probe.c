@@ -4,13 +4,13 @@
 
 #define ASK "{\"role\":\"user\",\"content\":\"question\"}"
 #define SAY "{\"role\":\"assistant\",\"content\":\"answer\"}"
-#define CALL                                                                                                 \
-  "{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"id\":\"call00001\",\"type\":\"function\"," \
+#define CALL                                                                                                           \
+  "{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"id\":\"call00001\",\"type\":\"function\","              \
   "\"function\":{\"name\":\"look\",\"arguments\":{\"at\":\"it\"}}}]}"
 #define RESULT "{\"role\":\"tool\",\"tool_call_id\":\"call00001\",\"name\":\"look\",\"content\":\"result\"}"
-#define TOOLS                                                                                             \
-  "[{\"type\":\"function\",\"function\":{\"name\":\"look\",\"description\":\"looks\",\"parameters\":" \
-  "{\"type\":\"object\",\"properties\":{\"at\":{\"type\":\"string\",\"description\":\"what\"}}," \
+#define TOOLS                                                                                                          \
+  "[{\"type\":\"function\",\"function\":{\"name\":\"look\",\"description\":\"looks\",\"parameters\":"                  \
+  "{\"type\":\"object\",\"properties\":{\"at\":{\"type\":\"string\",\"description\":\"what\"}},"                       \
   "\"required\":[\"at\"]}}}]"
 
 static const struct {
@@ -30,7 +30,7 @@ static enum status render_probe(const struct chat_template *chat, struct chat_te
   AUTO(json_release) json_t *said = json_loads(messages, 0, NULL);
   AUTO(json_release) json_t *offered = tools ? json_loads(tools, 0, NULL) : NULL;
   if (!said || (tools && !offered))
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for a conversation");
+    return error_no_memory(err, "a conversation");
   return chat_template_render(chat, text, said, offered, false, err);
 }
 
@@ -38,8 +38,8 @@ enum status probe_chat_template(json_t **refused, const struct chat_template *ch
   struct chat_text text;
   chat_text_init(&text);
   *refused = json_object();
-  enum status status = *refused ? render_probe(chat, &text, "[" ASK "," SAY "]", NULL, err)
-                                : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for a report");
+  enum status status =
+      *refused ? render_probe(chat, &text, "[" ASK "," SAY "]", NULL, err) : error_no_memory(err, "a report");
   for (size_t i = 0; !status && i < CHAT_FEATURE_COUNT; i++) {
     struct error why;
     enum status said = render_probe(chat, &text, probes[i].messages, probes[i].tools, &why);

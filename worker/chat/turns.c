@@ -107,8 +107,7 @@ static enum status render_part(struct rendering *out, struct finder *f, json_t *
   input.messages = messages;
   input.add_generation_prompt = prompt;
   *out = (struct rendering){0};
-  enum status status = messages ? rendering_make(out, f->chat, &input, err)
-                                : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the conversation");
+  enum status status = messages ? rendering_make(out, f->chat, &input, err) : error_no_memory(err, "the conversation");
   json_decref(messages);
   f->steps += out->run.steps;
   return status;
@@ -344,5 +343,5 @@ enum status chat_find_turns(struct chat_text *out, const struct chat_template *c
   ok = ok && add_spans(out, f.parts, length);
   free(f.parts);
   out->lost |= f.lost;
-  return ok ? STATUS_OK : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the conversation's text");
+  return ok ? STATUS_OK : error_no_memory(err, "the conversation's text");
 }

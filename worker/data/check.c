@@ -20,15 +20,11 @@ struct check {
   struct records *records;
   size_t examples;
   struct columns columns;
-  size_t texts, text_min, text_max;  /* of `text` */
+  size_t texts, text_min, text_max; /* of `text` */
   double text_sum;
   struct doubts doubts;
-  const char *advice;                /* of the first record; NULL: none is needed */
+  const char *advice; /* of the first record; NULL: none is needed */
 };
-
-static enum status check_no_memory(struct error *err) {
-  return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to check a data file");
-}
 
 /* --- records -------------------------------------------------------------------------------------- */
 
@@ -110,7 +106,7 @@ static json_t *report_warnings(const struct check *c, enum data_use use, const s
     label_doubt(list, "every example has the label %.100s", label->labels.items[0].name);
   if (chats && chats->assistant_first.count)
     label_doubt(list, "in %zu conversations, the first in line %zu, the assistant speaks before any user",
-         chats->assistant_first.count, chats->assistant_first.first.line);
+                chats->assistant_first.count, chats->assistant_first.first.line);
   if (use == USE_NOTHING && !c->advice && !columns_find(&c->columns, "text"))
     label_doubt(list, "no column is named text; a job must name its columns (dataset.text, dataset.label)");
   return list;
@@ -128,11 +124,10 @@ static void fit_report(json_t *report) {
   if (fits(report))
     return;
   json_object_foreach(json_object_get(report, "facts"), name, facts)
-    json_object_del(json_object_get(facts, "labels"), "classes");
+      json_object_del(json_object_get(facts, "labels"), "classes");
   if (fits(report))
     return;
-  json_object_foreach(json_object_get(report, "facts"), name, facts)
-    json_object_del(facts, "regression");
+  json_object_foreach(json_object_get(report, "facts"), name, facts) json_object_del(facts, "regression");
   if (!fits(report))
     json_object_set_new(report, "facts", json_null());
   if (!fits(report))
@@ -173,14 +168,14 @@ static enum status make_report(json_t **report, struct check *c, struct error *e
                                       c->text_sum / (double)c->texts, "max", (json_int_t)c->text_max)
                           : json_null();
   json_t *facts = columns_json(&c->columns);
-  json_t *out = json_pack("{s:s, s:s, s:I, s:I, s:I, s:o, s:o, s:o}", "format",
-                          record_format_name(records_format(c->records)), "kind", "", "lines",
-                          (json_int_t)records_lines(c->records), "examples", (json_int_t)c->examples, "bytes",
-                          (json_int_t)records_bytes(c->records), "columns", report_columns(c), "labels",
-                          report_labels(c), "text_bytes", text);
+  json_t *out =
+      json_pack("{s:s, s:s, s:I, s:I, s:I, s:o, s:o, s:o}", "format", record_format_name(records_format(c->records)),
+                "kind", "", "lines", (json_int_t)records_lines(c->records), "examples", (json_int_t)c->examples,
+                "bytes", (json_int_t)records_bytes(c->records), "columns", report_columns(c), "labels",
+                report_labels(c), "text_bytes", text);
   if (!out || json_object_set_new(out, "facts", facts) != 0) {
     json_decref(out);
-    return check_no_memory(err);
+    return error_no_memory(err, "checking a data file");
   }
   enum data_use use = judge(&faults, out);
   enum status status = refuse(c, &faults, err);

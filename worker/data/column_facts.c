@@ -10,21 +10,18 @@
 /* A column named otherwise than `label` may be a text: no more of it are kept than a job's labels need at least. */
 enum { ARENA_MAX = 16 << 20, OTHER_LABELS_MAX = 1000, CLASSES_TOLD_MAX = 500, CLASS_BYTES_MAX = 20 << 10 };
 
-static enum status facts_no_memory(struct error *err) {
-  return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to check a data file");
-}
-
 static enum status add_column(struct columns *c, const char *name, int index, struct error *err) {
   struct column_facts *items = grow(c->items, &c->size, c->count + 1, sizeof *items);
   if (!items)
-    return facts_no_memory(err);
+    return error_no_memory(err, "checking a data file");
   c->items = items;
   struct column_facts *facts = &items[c->count];
   *facts = (struct column_facts){.name = arena_string(&c->arena, name), .index = index};
   c->count++;
   bool label = strcmp(name, "label") == 0;
-  return labels_init(&facts->labels, label ? LABELS_MAX : OTHER_LABELS_MAX) && facts->name ? STATUS_OK
-                                                                                           : facts_no_memory(err);
+  return labels_init(&facts->labels, label ? LABELS_MAX : OTHER_LABELS_MAX) && facts->name
+             ? STATUS_OK
+             : error_no_memory(err, "checking a data file");
 }
 
 enum status columns_init(struct columns *columns, const struct records *records, struct error *err) {
@@ -61,7 +58,7 @@ static enum status keep_error(struct error **out, struct arena *arena, const str
     return STATUS_OK;
   *out = arena_array(arena, 1, sizeof **out);
   if (!*out)
-    return facts_no_memory(err);
+    return error_no_memory(err, "checking a data file");
   **out = *found;
   return STATUS_OK;
 }

@@ -5,10 +5,6 @@
 
 #include "base/clock.h"
 
-enum status corpus_no_memory(struct error *err) {
-  return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the tokens of the data");
-}
-
 /* Makes room for so many more examples and tokens. */
 static bool reserve(struct corpus *c, size_t examples, size_t more, bool masked) {
   size_t used = c->cu_seqlens ? c->cu_seqlens[c->count] : 0;
@@ -39,7 +35,7 @@ static bool reserve(struct corpus *c, size_t examples, size_t more, bool masked)
 enum status corpus_append(struct corpus *c, const int32_t *token_ids, const int32_t *token_type_ids,
                           const uint8_t *loss_mask, size_t count, size_t vocab_size, struct error *err) {
   if (!reserve(c, 1, count, loss_mask != NULL))
-    return corpus_no_memory(err);
+    return error_no_memory(err, "the tokens of the data");
   size_t at = c->cu_seqlens[c->count];
   for (size_t t = 0; t < count; t++) {
     if (token_ids[t] < 0 || (size_t)token_ids[t] >= vocab_size)
@@ -58,7 +54,7 @@ enum status corpus_append(struct corpus *c, const int32_t *token_ids, const int3
 static enum status join_part(struct corpus *c, const struct corpus *part, struct error *err) {
   size_t tokens = part->count ? part->cu_seqlens[part->count] : 0;
   if (!reserve(c, part->count, tokens, part->loss_mask != NULL))
-    return corpus_no_memory(err);
+    return error_no_memory(err, "the tokens of the data");
   size_t at = c->cu_seqlens[c->count];
   for (size_t i = 1; i <= part->count; i++)
     c->cu_seqlens[c->count + i] = at + part->cu_seqlens[i];
@@ -166,7 +162,8 @@ enum status corpus_make(struct corpus *c, const struct dataset *d, const struct 
   struct making m = {d, tokenizer, max_length, vocab_size, type_vocab_size, run, c, NULL, NULL, watch};
   m.parts = calloc(tasks, sizeof *m.parts);
   m.encodings = calloc(threads, sizeof *m.encodings);
-  enum status status = (c->labels || c->targets) && m.parts && m.encodings ? STATUS_OK : corpus_no_memory(err);
+  enum status status =
+      (c->labels || c->targets) && m.parts && m.encodings ? STATUS_OK : error_no_memory(err, "the tokens of the data");
   if (!status) {
     pool_run(pool, tasks, make_part, &m);
     status = corpus_join(c, m.parts, tasks, err);

@@ -80,8 +80,6 @@ NODISCARD enum status corpus_read(struct corpus *out, const char *path, const ch
                                   const struct tokenizer *tokenizer, const struct language_options *options,
                                   const char *model_path, const struct gguf *gguf, struct pool *pool,
                                   struct corpus_watch *watch, struct error *err);
-/* For the two makers above. */
-enum status corpus_no_memory(struct error *err) COLD;
 /* One more example. `token_type_ids` NULL: all 0; `loss_mask` is asked for language models. */
 NODISCARD enum status corpus_append(struct corpus *corpus, const int32_t *token_ids, const int32_t *token_type_ids,
                                     const uint8_t *loss_mask, size_t count, size_t vocab_size, struct error *err);

@@ -59,9 +59,9 @@ static bool is_space(const char *text, size_t from, size_t to) {
 /* What follows what is said in a turn. It ends with a token that stands for its end, which the model must learn in
    order to stop; the white space after that is the template's. */
 struct turn_end {
-  bool open;   /* it has not come to its end */
+  bool open;  /* it has not come to its end */
   bool ended; /* a token that can be the end came: the first `kept` tokens go up to it */
-  bool blank;  /* only white space came after that */
+  bool blank; /* only white space came after that */
   size_t kept;
 };
 
@@ -119,7 +119,7 @@ static enum status add_text(struct reader *r, struct error *err) {
     bool within = span < t->span_count && t->spans[span].begin < end;
     bool space = is_space(t->text.text, start, end);
     if (!add_token(r, e->ids[i], r->options->train_on_inputs || within))
-      return corpus_no_memory(err);
+      return error_no_memory(err, "the tokens of the data");
     if (within && entered != span)
       turn = (struct turn_end){.open = turns, .kept = r->count - 1};
     if (turns && within)
@@ -131,7 +131,7 @@ static enum status add_text(struct reader *r, struct error *err) {
   close_turn(r, &turn);
   /* A template that ends the last turn with nothing leaves it to the trainer. */
   if (!status && turn.open && r->options->eos.id >= 0 && !add_token(r, r->options->eos.id, true))
-    return corpus_no_memory(err);
+    return error_no_memory(err, "the tokens of the data");
   return status;
 }
 
@@ -147,14 +147,15 @@ static enum status add_templated(struct reader *r, struct error *err) {
   const struct tokenizer_template *t = &r->template;
   bool inputs = r->options->train_on_inputs || r->kind == KIND_TEXT;
   if (!add_special(r, t->before, t->before_count, inputs))
-    return corpus_no_memory(err);
+    return error_no_memory(err, "the tokens of the data");
   enum status status = add_text(r, err);
   if (status)
     return status;
   int32_t eos = r->options->eos.id;
   bool ends = t->after_count > 0 && t->after[t->after_count - 1] == eos;
   bool ok = add_special(r, t->after, t->after_count, true);
-  return ok && (ends || eos < 0 || add_token(r, eos, true)) ? STATUS_OK : corpus_no_memory(err);
+  return ok && (ends || eos < 0 || add_token(r, eos, true)) ? STATUS_OK
+                                                            : error_no_memory(err, "the tokens of the data");
 }
 
 static void note(struct corpus *c, enum corpus_note what, size_t line) {
@@ -292,7 +293,7 @@ static enum status read_plain(struct reader *r, const struct record *record, str
   if (length == 0)
     return record_fault(err, record, r->columns[parts - 1], names[parts - 1], "%.60s is empty", names[parts - 1]);
   if (r->text.text.failed || !set_span(&r->text, begin, r->text.text.length))
-    return corpus_no_memory(err);
+    return error_no_memory(err, "the tokens of the data");
   enum status status = add_templated(r, err);
   return status ? status : keep_example(r, record, err);
 }
@@ -301,7 +302,7 @@ static enum status render_chat(struct reader *r, const struct record *record, st
   const char *name = r->options->messages;
   struct conversation conversation;
   if (!conversation_read(&conversation, record->object, name))
-    return corpus_no_memory(err);
+    return error_no_memory(err, "the tokens of the data");
   struct error found = {0};
   enum status status =
       chat_template_render(r->chat, &r->text, conversation.messages, conversation.tools, false, &found);
@@ -442,7 +443,7 @@ static enum status read_rest(struct reader *r, struct pool *pool, struct error *
   b.records = calloc(b.max, sizeof *b.records);
   b.parts = calloc(b.max, sizeof *b.parts);
   b.readers = calloc(threads, sizeof *b.readers);
-  enum status status = b.records && b.parts && b.readers ? STATUS_OK : corpus_no_memory(err);
+  enum status status = b.records && b.parts && b.readers ? STATUS_OK : error_no_memory(err, "the tokens of the data");
   for (size_t i = 0; b.readers && i < threads; i++) {
     b.readers[i] = *r;
     reader_init(&b.readers[i]);

@@ -23,10 +23,6 @@ struct loader {
   size_t size; /* allocated examples */
 };
 
-static enum status dataset_no_memory(struct error *err) {
-  return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the examples");
-}
-
 /* "a, b, c" of the header's names, cut where it gets long. */
 static void list_columns(char *out, size_t size, const struct records *records) {
   const char *const *names;
@@ -64,7 +60,7 @@ static enum status read_text(const char **out, size_t *length, struct loader *l,
   const char *text = record->object ? json_string_value(value) : record->values[column].text;
   *length = record->object ? json_string_length(value) : record->values[column].length;
   *out = arena_copy(&l->out->arena, text, *length);
-  return *out ? STATUS_OK : dataset_no_memory(err);
+  return *out ? STATUS_OK : error_no_memory(err, "the examples");
 }
 
 /* The class of the training set that a label means, or num_labels. */
@@ -108,7 +104,7 @@ static enum status known_label(struct example *out, struct loader *l, uint32_t i
   }
   uint32_t *known = grow(l->known, &l->known_size, l->known_count + 1, sizeof *known);
   if (!known)
-    return dataset_no_memory(err);
+    return error_no_memory(err, "the examples");
   l->known = known;
   size_t found = find_class(of, value);
   if (found == of->num_labels)
@@ -126,7 +122,7 @@ static enum status add_example(struct loader *l, const struct record *record, st
     return record_fault(err, record, -1, NULL, "more than %d examples", DATASET_EXAMPLES_MAX);
   struct example *examples = grow(d->examples, &l->size, d->count + 1, sizeof *examples);
   if (!examples)
-    return dataset_no_memory(err);
+    return error_no_memory(err, "the examples");
   d->examples = examples;
   struct example *e = &examples[d->count];
   *e = (struct example){.line = record->line};
@@ -152,12 +148,12 @@ static enum status name_labels(struct dataset *d, size_t count, const struct dat
   d->num_labels = count;
   d->label_names = arena_array(&d->arena, count, sizeof *d->label_names);
   if (!d->label_names)
-    return dataset_no_memory(err);
+    return error_no_memory(err, "the examples");
   for (size_t i = 0; i < count; i++) {
     const char *name = from ? from->label_names[i] : items && !d->numbered ? items[i].name : NULL;
     d->label_names[i] = name ? arena_string(&d->arena, name) : arena_format(&d->arena, "LABEL_%zu", i);
     if (!d->label_names[i])
-      return dataset_no_memory(err);
+      return error_no_memory(err, "the examples");
   }
   return STATUS_OK;
 }
@@ -210,7 +206,7 @@ enum status dataset_load(struct dataset *out, const char *path, const char *file
   arena_init(&out->arena, arena_max);
   if (!labels_init(&l.labels, LABELS_MAX)) {
     labels_done(&l.labels);
-    return dataset_no_memory(err);
+    return error_no_memory(err, "the examples");
   }
   enum status status = records_open(&l.records, path, filename, err);
   if (!status)

@@ -72,19 +72,15 @@ static void count(struct location_count *of, struct location place) {
     of->first = place;
 }
 
-static enum status labels_no_memory(struct error *err) {
-  return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the labels");
-}
-
 static enum status insert(struct labels *labels, const char *name, size_t length, const struct label_number *number,
                           struct location place, struct error *err) {
   struct label_item *items = grow(labels->items, &labels->size, labels->count + 1, sizeof *items);
   if (!items)
-    return labels_no_memory(err);
+    return error_no_memory(err, "the labels");
   labels->items = items;
   const char *copy = arena_copy(&labels->arena, name, length);
   if (!copy || !trie_set(&labels->trie, labels->root, name, length, (int32_t)labels->count))
-    return labels_no_memory(err);
+    return error_no_memory(err, "the labels");
   items[labels->count] = (struct label_item){copy, *number, (uint32_t)labels->count, place};
   labels->count++;
   return STATUS_OK;
@@ -192,11 +188,11 @@ static enum status make_classes(struct labels *labels, const char *name, struct 
     return location_fault(err, labels->overflow.first, name, "more than %zu different labels", labels->max);
   labels->class_of = calloc(labels->count + 1, sizeof *labels->class_of);
   if (!labels->class_of)
-    return labels_no_memory(err);
+    return error_no_memory(err, "the labels");
   if (labels->count)
     qsort(labels->items, labels->count, sizeof *labels->items, labels->by_value ? by_value : by_name);
   if (labels->by_value)
-    return merge_numbers(labels) ? STATUS_OK : labels_no_memory(err);
+    return merge_numbers(labels) ? STATUS_OK : error_no_memory(err, "the labels");
   labels->class_count = labels->count;
   for (size_t i = 0; i < labels->count; i++)
     labels->class_of[labels->items[i].index] = (uint32_t)i;

@@ -309,7 +309,7 @@ static enum status read_header(struct records *r, struct error *err) {
     return status;
   r->columns = arena_array(&r->arena, count, sizeof *r->columns);
   if (!r->columns)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the header");
+    return error_no_memory(err, "the header");
   for (size_t i = 0; i < count; i++) {
     const struct record_value *v = &r->values[i];
     if (v->length == 0)
@@ -320,7 +320,7 @@ static enum status read_header(struct records *r, struct error *err) {
                        v->line, v->column, v->text);
     const char *name = arena_copy(&r->arena, v->text, v->length);
     if (!name)
-      return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the header");
+      return error_no_memory(err, "the header");
     r->columns[r->column_count++] = name;
   }
   consume(r, next, lines + (next == length));

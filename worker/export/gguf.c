@@ -15,10 +15,6 @@ static const struct {
              [EXPORT_TYPE_BF16] = {GGML_BF16, 32, "bf16"},
              [EXPORT_TYPE_Q8_0] = {GGML_Q8_0, 7, "q8_0"}};
 
-static enum status no_memory(struct error *err) {
-  return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for a GGUF file");
-}
-
 /* The architecture's name in GGUF. Mistral is a llama there. */
 static const char *architecture(const struct model *m) {
   const char *type = m->ops->model_type;
@@ -104,7 +100,7 @@ static enum status write_tensors(struct gguf_writer *w, const struct export *e, 
     largest = n > largest ? n : largest;
   }
   float *numbers = malloc(largest * sizeof *numbers), *rows = malloc(largest * sizeof *rows);
-  enum status status = numbers && rows ? STATUS_OK : no_memory(err);
+  enum status status = numbers && rows ? STATUS_OK : error_no_memory(err, "a GGUF file");
   for (size_t i = 0; !status && i < c->gguf.tensor_count; i++) {
     const struct gguf_tensor *t = &c->gguf.tensors[i];
     const struct checkpoint_entry *entry = entry_of(c, t);
@@ -172,7 +168,7 @@ static enum status write_factors(struct gguf_writer *w, const struct export *e, 
   size_t out = a->linear->out, r = a->rank;
   float scale = (float)a->rank / (float)rank, *rows = malloc(out * r * sizeof *rows);
   snprintf(name, sizeof name, "%s.weight", a->linear->name);
-  enum status status = rows ? lora_factors(&f, e, a, err) : no_memory(err);
+  enum status status = rows ? lora_factors(&f, e, a, err) : error_no_memory(err, "a GGUF file");
   if (!status) {
     size_t heads = heads_of(e->model, name);
     for (size_t i = 0; i < out * r; i++)

@@ -43,10 +43,6 @@ struct building {
   struct adapter_spec spec;
 };
 
-static enum status no_memory(struct error *err) {
-  return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to write a LoRA adapter");
-}
-
 static bool add(struct building *b, const char *module, const char *suffix, const float *data, size_t rows,
                 size_t cols) {
   char *key = arena_format(&b->arena, "base_model.model.%s.%s", module, suffix);
@@ -79,7 +75,7 @@ static enum status describe(struct building *b, const struct export *e, size_t r
   const char **names = arena_array(&b->arena, m->adapter_count, sizeof *names);
   struct number_entry *ranks = arena_array(&b->arena, m->adapter_count + 1, sizeof *ranks);
   if (!names || !ranks)
-    return no_memory(err);
+    return error_no_memory(err, "writing a LoRA adapter");
   size_t others = 0;
   for (size_t i = 0; i < m->adapter_count; i++) {
     names[i] = m->adapters[i]->linear->name;
@@ -107,13 +103,13 @@ static enum status build(struct building *b, const struct export *e, struct erro
   b->factors = arena_array(&b->arena, m->adapter_count, sizeof *b->factors);
   b->tensors = arena_array(&b->arena, 2 * m->adapter_count + m->parameters.count, sizeof *b->tensors);
   if (!b->factors || !b->tensors)
-    return no_memory(err);
+    return error_no_memory(err, "writing a LoRA adapter");
   for (size_t i = 0; !status && i < m->adapter_count; i++) {
     const struct adapter *a = m->adapters[i];
     status = lora_factors(&b->factors[i], e, a, err);
     if (!status && (!add(b, a->linear->name, "lora_A.weight", b->factors[i].A, a->rank, a->linear->in) ||
                     !add(b, a->linear->name, "lora_B.weight", b->factors[i].B, a->linear->out, a->rank)))
-      status = no_memory(err);
+      status = error_no_memory(err, "writing a LoRA adapter");
   }
   add_others(b, m);
   return status;

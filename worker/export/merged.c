@@ -30,10 +30,6 @@ struct plan {
   float *numbers; /* of the largest tensor */
 };
 
-static enum status no_memory(struct error *err) {
-  return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the merged model");
-}
-
 /* Files without the model's prefix get it: with a head beside them only full names are understood. */
 static const char *full_name(struct plan *p, const char *name) {
   const char *prefix = p->e->model->ops->prefix;
@@ -87,24 +83,24 @@ static enum status make_plan(struct plan *p, struct error *err) {
   p->sources = arena_array(&p->arena, most, sizeof *p->sources);
   p->trained = arena_array(&p->arena, most, sizeof *p->trained);
   if (!p->tensors || !p->sources || !p->trained)
-    return no_memory(err);
+    return error_no_memory(err, "the merged model");
   for (size_t i = 0; i < count; i++) {
     struct checkpoint_tensor t = checkpoint_at(&m->checkpoint, i);
     if (!checkpoint_is_float(&m->checkpoint, t.name) || replaced(m, &t))
       continue; /* position ids and the like */
     const char *name = full_name(p, t.name);
     if (!name || !add(p, name, t.name, NULL, t.rank, t.shape))
-      return no_memory(err);
+      return error_no_memory(err, "the merged model");
   }
   for (size_t i = 0; i < m->linear_count; i++)
     if (m->linears[i]->trained_weight && !add_made(p, m->linears[i]))
-      return no_memory(err);
+      return error_no_memory(err, "the merged model");
   for (size_t i = 0; i < p->count; i++) {
     size_t elements = p->tensors[i].length / st_dtype_size(p->tensors[i].dtype);
     largest = elements > largest ? elements : largest;
   }
   p->numbers = malloc(largest * sizeof *p->numbers);
-  return p->numbers ? STATUS_OK : no_memory(err);
+  return p->numbers ? STATUS_OK : error_no_memory(err, "the merged model");
 }
 
 static enum status fill(void *payload, size_t index, unsigned char *bytes, struct error *err) {
@@ -135,10 +131,10 @@ static enum status write_config(const struct plan *p, const char *folder, struct
   const struct classes classes = model_classes(m);
   AUTO(json_release) json_t *labels = m->language ? json_object() : classes_config(&classes);
   if (!labels || json_object_update(config, labels) != 0)
-    return no_memory(err);
+    return error_no_memory(err, "the merged model");
   char *text = json_dumps(config, JSON_INDENT(2));
   snprintf(path, sizeof path, "%s/config.json", folder);
-  enum status status = text ? file_put(path, text, strlen(text), err) : no_memory(err);
+  enum status status = text ? file_put(path, text, strlen(text), err) : error_no_memory(err, "the merged model");
   free(text);
   return status;
 }

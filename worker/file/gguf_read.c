@@ -35,10 +35,10 @@ static const unsigned char sizes[GGUF_TYPE_COUNT] = {
 
 /* What files in the wild have and this engine does not read, for the message. */
 static const char *const other_types[] = {
-    [9] = "Q8_1",     [10] = "Q2_K",   [11] = "Q3_K",   [15] = "Q8_K",    [16] = "IQ2_XXS", [17] = "IQ2_XS",
-    [18] = "IQ3_XXS", [19] = "IQ1_S",  [20] = "IQ4_NL", [21] = "IQ3_S",   [22] = "IQ2_S",   [23] = "IQ4_XS",
-    [24] = "I8",      [25] = "I16",    [26] = "I32",    [27] = "I64",     [28] = "F64",     [29] = "IQ1_M",
-    [34] = "TQ1_0",   [35] = "TQ2_0",  [39] = "MXFP4",
+    [9] = "Q8_1",     [10] = "Q2_K",  [11] = "Q3_K",   [15] = "Q8_K",  [16] = "IQ2_XXS", [17] = "IQ2_XS",
+    [18] = "IQ3_XXS", [19] = "IQ1_S", [20] = "IQ4_NL", [21] = "IQ3_S", [22] = "IQ2_S",   [23] = "IQ4_XS",
+    [24] = "I8",      [25] = "I16",   [26] = "I32",    [27] = "I64",   [28] = "F64",     [29] = "IQ1_M",
+    [34] = "TQ1_0",   [35] = "TQ2_0", [39] = "MXFP4",
 };
 
 static enum status bad_file(struct error *err, const char *format, ...) PRINTF(2, 3);
@@ -59,10 +59,6 @@ static enum status bad_item(struct error *err, const char *kind, struct gguf_str
   error_setv(err, STATUS_MODEL_INVALID, NULL, format, args);
   va_end(args);
   return err ? error_prefix(err, "%s %.*s", kind, (int)name.length, name.text) : STATUS_MODEL_INVALID;
-}
-
-static enum status gguf_no_memory(struct error *err) {
-  return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the tables of a GGUF file");
 }
 
 /* --- the cursor ----------------------------------------------------------------------------------- */
@@ -207,7 +203,7 @@ static int by_key(const void *a, const void *b) {
 static enum status check_unique_keys(struct gguf *gguf, struct error *err) {
   const struct gguf_value **order = arena_array(&gguf->arena, gguf->value_count, sizeof *order);
   if (!order)
-    return gguf_no_memory(err);
+    return error_no_memory(err, "the tables of a GGUF file");
   for (size_t i = 0; i < gguf->value_count; i++)
     order[i] = &gguf->values[i];
   qsort(order, gguf->value_count, sizeof *order, by_key);
@@ -224,7 +220,7 @@ static enum status read_values(struct gguf *out, struct cursor *cursor, uint64_t
                     count, VALUES_MAX, left);
   out->values = arena_array(&out->arena, (size_t)count, sizeof *out->values);
   if (!out->values)
-    return gguf_no_memory(err);
+    return error_no_memory(err, "the tables of a GGUF file");
   while (out->value_count < count) {
     struct gguf_value *value = &out->values[out->value_count];
     enum status status = take_name(&value->key, cursor, GGUF_KEY_MAX, "a key", err);
@@ -291,7 +287,8 @@ static enum status take_type(struct gguf_tensor *out, struct cursor *cursor, str
     const char *known = type < COUNT_OF(other_types) && other_types[type] ? other_types[type] : "unknown";
     return bad_item(err, "tensor", name,
                     "its type is %s (%" PRIu64 "); F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K and Q6_K "
-                    "can be read", known, type);
+                    "can be read",
+                    known, type);
   }
   out->type = (enum ggml_type)type;
   return STATUS_OK;
@@ -321,10 +318,10 @@ static enum status read_tensor(struct gguf_tensor *out, uint64_t *offset, struct
   if (out->length > cursor->length)
     return bad_item(err, "tensor", name, "needs %zu bytes, but the file has %zu", out->length, cursor->length);
   if (*offset % alignment)
-    return bad_item(err, "tensor", name, "begins at byte %" PRIu64 " of the data, which is no multiple of %zu",
-                    *offset, alignment);
+    return bad_item(err, "tensor", name, "begins at byte %" PRIu64 " of the data, which is no multiple of %zu", *offset,
+                    alignment);
   out->name = arena_copy(&gguf->arena, name.text, name.length);
-  return out->name ? STATUS_OK : gguf_no_memory(err);
+  return out->name ? STATUS_OK : error_no_memory(err, "the tables of a GGUF file");
 }
 
 /* Puts every tensor into its place and finds the end of the last one: a file that was cut short says
@@ -389,7 +386,7 @@ static enum status read_tensors(struct gguf *out, struct cursor *cursor, uint64_
   uint64_t *offsets = arena_array(&out->arena, (size_t)count, sizeof *offsets);
   out->tensors = arena_array(&out->arena, (size_t)count, sizeof *out->tensors);
   if (!offsets || !out->tensors)
-    return gguf_no_memory(err);
+    return error_no_memory(err, "the tables of a GGUF file");
   while (out->tensor_count < count) {
     size_t i = out->tensor_count;
     status = read_tensor(&out->tensors[i], &offsets[i], out, cursor, alignment, err);

@@ -37,10 +37,6 @@ size_t st_dtype_size(enum st_dtype dtype) {
   return dtypes[dtype].size;
 }
 
-static enum status safetensors_no_memory(struct error *err) {
-  return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for a table of tensors");
-}
-
 static enum status bad_file(struct error *err, const char *format, ...) PRINTF(2, 3);
 static enum status bad_file(struct error *err, const char *format, ...) {
   va_list args;
@@ -172,8 +168,8 @@ static enum status read_range(struct st_tensor *out, const json_t *range, const 
   return STATUS_OK;
 }
 
-static enum status read_tensor(struct st_tensor *out, const char *name, const json_t *entry,
-                               const unsigned char *data, size_t length, struct error *err) {
+static enum status read_tensor(struct st_tensor *out, const char *name, const json_t *entry, const unsigned char *data,
+                               size_t length, struct error *err) {
   static const char *const members[] = {"dtype", "shape", "data_offsets"};
   size_t need = 0;
   *out = (struct st_tensor){.name = name};
@@ -241,14 +237,15 @@ static enum status read_tensors(struct safetensors *out, json_t *header, const u
     return bad_file(err, "%zu tensors; at most %d are read", total, ST_TENSORS_MAX);
   out->tensors = arena_array(&out->arena, total, sizeof *out->tensors);
   if (!out->tensors)
-    return safetensors_no_memory(err);
+    return error_no_memory(err, "a table of tensors");
   json_object_foreach(header, key, entry) {
     if (strcmp(key, "__metadata__") == 0)
       continue;
     if (!name_ok(key))
       return bad_tensor(err, key, "a name must have 1 to %d bytes and no control characters", ST_NAME_MAX);
     const char *name = arena_string(&out->arena, key);
-    status = name ? read_tensor(&out->tensors[out->count], name, entry, data, length, err) : safetensors_no_memory(err);
+    status = name ? read_tensor(&out->tensors[out->count], name, entry, data, length, err)
+                  : error_no_memory(err, "a table of tensors");
     if (status)
       return status;
     out->count++;
@@ -258,8 +255,7 @@ static enum status read_tensors(struct safetensors *out, json_t *header, const u
   return status;
 }
 
-enum status safetensors_parse(struct safetensors *out, const unsigned char *bytes, size_t length,
-                              struct error *err) {
+enum status safetensors_parse(struct safetensors *out, const unsigned char *bytes, size_t length, struct error *err) {
   AUTO(json_release) json_t *header = NULL;
   size_t data = 0;
   *out = (struct safetensors){0};
@@ -298,7 +294,7 @@ enum status safetensors_open(struct safetensors *out, const char *path, struct e
   if (!status) {
     out->maps = arena_array(&out->arena, 1, sizeof *out->maps);
     if (!out->maps)
-      status = safetensors_no_memory(err);
+      status = error_no_memory(err, "a table of tensors");
   }
   if (status) {
     safetensors_close(out);
@@ -327,7 +323,7 @@ static enum status take_shard(struct safetensors *out, struct safetensors *shard
     *to = *from;
     to->name = arena_string(&out->arena, from->name);
     if (!to->name)
-      return safetensors_no_memory(err);
+      return error_no_memory(err, "a table of tensors");
     out->count++;
   }
   if (!out->metadata)
@@ -370,7 +366,7 @@ static enum status read_index(struct safetensors *out, const char *directory, co
   out->tensors = arena_array(&out->arena, json_object_size(weights), sizeof *out->tensors);
   out->maps = arena_array(&out->arena, ST_SHARDS_MAX, sizeof *out->maps);
   if (!seen || !out->tensors || !out->maps)
-    return safetensors_no_memory(err);
+    return error_no_memory(err, "a table of tensors");
   json_object_foreach(weights, key, value) {
     const char *file = json_string_value(value);
     if (file && json_object_get(seen, file))
@@ -381,12 +377,11 @@ static enum status read_index(struct safetensors *out, const char *directory, co
     if (status)
       return status;
     if (json_object_set_new(seen, file, json_true()) != 0)
-      return safetensors_no_memory(err);
+      return error_no_memory(err, "a table of tensors");
   }
   qsort(out->tensors, out->count, sizeof *out->tensors, by_name);
-  json_object_foreach(weights, key, value)
-    if (!safetensors_find(out, key))
-      return bad_tensor(err, key, "the index puts it in %.80s, where it is not", json_string_value(value));
+  json_object_foreach(weights, key, value) if (!safetensors_find(out, key)) return bad_tensor(
+      err, key, "the index puts it in %.80s, where it is not", json_string_value(value));
   return STATUS_OK;
 }
 
@@ -439,7 +434,7 @@ static float from_half(uint16_t half) {
   uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = half >> 10 & 0x1F, fraction = half & 0x3FF;
   if (exponent == 31)
     return from_bits(sign | 0x7F800000 | fraction << 13);
-  if (exponent == 0)  /* zero or subnormal: a multiple of 2^-24 */
+  if (exponent == 0) /* zero or subnormal: a multiple of 2^-24 */
     return (sign ? -1.0f : 1.0f) * (float)fraction * 0x1p-24f;
   return from_bits(sign | (exponent + 112) << 23 | fraction << 13);
 }

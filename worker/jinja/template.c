@@ -24,9 +24,8 @@ enum status jinja_template_parse(struct jinja_template *out, const char *source,
     return error_set(err, STATUS_UNSUPPORTED_VALUE, NULL, "the template has %zu bytes; at most %d are supported",
                      length, JINJA_SOURCE_MAX);
   arena_init(&out->arena, JINJA_TREE_BYTES_MAX);
-  enum status status = normalize(out, source, length)
-                           ? jinja_parse(&out->tree, &out->arena, &out->source, err)
-                           : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the template");
+  enum status status = normalize(out, source, length) ? jinja_parse(&out->tree, &out->arena, &out->source, err)
+                                                      : error_no_memory(err, "the template");
   if (status)
     jinja_template_done(out);
   return status;

@@ -117,7 +117,7 @@ static enum status bert_load(struct model *m, uint64_t seed, struct error *err) 
   static const struct string_list targets = {2, names};
   struct bert *b = m->state = arena_alloc(&m->arena, sizeof *b);
   if (!b)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the model");
+    return error_no_memory(err, "the model");
   m->default_targets = &targets;
   enum status s = read_config(b, m, err);
   if (s)
@@ -134,7 +134,7 @@ static enum status bert_load(struct model *m, uint64_t seed, struct error *err) 
   b->layers = arena_array(&m->arena, b->layer_count, sizeof *b->layers);
   m->blocks = b->layer_count;
   if (!s && !b->layers)
-    s = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the model");
+    s = error_no_memory(err, "the model");
   for (size_t i = 0; !s && i < b->layer_count; i++)
     s = load_layer(m, i, err);
   return s ? s : load_top(m, seed, err);

@@ -16,16 +16,13 @@
 
 enum { ARENA_MAX = 64 << 20, FOLDER_FILES_MAX = 8, CONFIG_BYTES_MAX = 1 << 20 };
 
-static enum status no_memory(struct error *err) {
-  return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for a checkpoint's tables");
-}
-
 /* --- opening -------------------------------------------------------------------------------------- */
 
 static enum status open_gguf(struct checkpoint *out, const char *path, struct error *err) {
   out->is_gguf = true;
   out->weights_path = arena_string(&out->arena, path);
-  enum status status = out->weights_path ? gguf_open(&out->gguf, path, err) : no_memory(err);
+  enum status status =
+      out->weights_path ? gguf_open(&out->gguf, path, err) : error_no_memory(err, "a checkpoint's tables");
   if (status)
     return status;
   status = checkpoint_gguf_translate(out, err);
@@ -42,13 +39,16 @@ static enum status refuse_quantized(const json_t *config, struct error *err) {
   return error_set(err, STATUS_MODEL_INVALID, "model",
                    "config.json: quantization_config: weights quantized by %.40s are not read; name the model that "
                    "they were made from, in F32, F16 or BF16, or a GGUF file of it",
-                   method ? method : bits ? "bitsandbytes" : "another library");
+                   method ? method
+                   : bits ? "bitsandbytes"
+                          : "another library");
 }
 
 static enum status open_config(struct checkpoint *out, const char *folder, struct error *err) {
   char *path = arena_format(&out->arena, "%s/config.json", folder), *text = NULL;
   size_t length;
-  enum status status = path ? file_read(&text, &length, path, CONFIG_BYTES_MAX, err) : no_memory(err);
+  enum status status =
+      path ? file_read(&text, &length, path, CONFIG_BYTES_MAX, err) : error_no_memory(err, "a checkpoint's tables");
   if (!status) {
     status = stand_in_refuse(text, length, err);
     status = status ? status : json_parse(&out->config, text, length, NULL, err);
@@ -98,7 +98,7 @@ static enum status list_gguf(const char *names[FOLDER_FILES_MAX], size_t *count,
       continue;
     if (*count < FOLDER_FILES_MAX && !(names[*count] = arena_string(arena, entry->d_name))) {
       closedir(dir);
-      return no_memory(err);
+      return error_no_memory(err, "a checkpoint's tables");
     }
     ++*count;
   }
@@ -178,7 +178,7 @@ static enum status open_folder(struct checkpoint *out, const char *folder, struc
   if (count > 1)
     return too_many(folder, names, count, err);
   char *path = arena_format(&out->arena, "%s/%s", folder, names[0]);
-  return path ? open_gguf(out, path, err) : no_memory(err);
+  return path ? open_gguf(out, path, err) : error_no_memory(err, "a checkpoint's tables");
 }
 
 enum status checkpoint_open(struct checkpoint *out, const char *path, struct error *err) {

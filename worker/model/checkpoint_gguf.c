@@ -98,7 +98,7 @@ enum status checkpoint_gguf_translate(struct checkpoint *c, struct error *err) {
     return status;
   c->entries = arena_array(&c->arena, c->gguf.tensor_count, sizeof *c->entries);
   if (!c->entries)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for a table of tensors");
+    return error_no_memory(err, "a table of tensors");
   for (size_t i = 0; i < c->gguf.tensor_count; i++) {
     const struct gguf_tensor *tensor = &c->gguf.tensors[i];
     struct checkpoint_entry *entry = &c->entries[c->entry_count];
@@ -110,7 +110,7 @@ enum status checkpoint_gguf_translate(struct checkpoint *c, struct error *err) {
                        tensor->name);
     *entry = (struct checkpoint_entry){.name = arena_string(&c->arena, name), .tensor = tensor};
     if (!entry->name)
-      return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for a table of tensors");
+      return error_no_memory(err, "a table of tensors");
     status = interleaved ? interleave(entry, c->config, err) : STATUS_OK;
     if (status)
       return status;

@@ -296,7 +296,7 @@ enum status checkpoint_gguf_config(json_t **out, bool *interleaved, const struct
   if (!status)
     set(&t, "rms_norm_eps", json_real(epsilon));
   if (!status && t.failed)
-    status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the model's configuration");
+    status = error_no_memory(err, "the model's configuration");
   if (status) {
     json_decref(t.config);
     return status;

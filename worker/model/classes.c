@@ -36,7 +36,7 @@ enum status classes_read(struct classes *out, const json_t *config, size_t count
                count);
   const char **names = arena_array(arena, count, sizeof *names);
   if (!names)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the names of classes");
+    return error_no_memory(err, "the names of classes");
   bool generic = true;
   for (size_t i = 0; i < count; i++) {
     char key[24], label[32];

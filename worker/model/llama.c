@@ -225,7 +225,7 @@ static enum status llama_load(struct model *m, uint64_t seed, struct error *err)
   static const struct string_list targets = {2, names};
   struct llama *l = m->state = arena_alloc(&m->arena, sizeof *l);
   if (!l)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the model");
+    return error_no_memory(err, "the model");
   m->default_targets = &targets;
   enum status s = read_sizes(l, m, err);
   s = s ? s : read_kind(l, m, err);
@@ -233,7 +233,7 @@ static enum status llama_load(struct model *m, uint64_t seed, struct error *err)
     return s;
   l->layers = arena_array(&m->arena, l->layer_count, sizeof *l->layers);
   if (!l->layers)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the model");
+    return error_no_memory(err, "the model");
   m->blocks = 2 * l->layer_count;
   s = read_windows(l, m, err);
   s = s ? s : rotary_read(&l->rotary_config, m, l->head_size, err);

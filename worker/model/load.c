@@ -7,10 +7,6 @@
 #include "base/json.h"
 #include "base/rng.h"
 
-static enum status no_memory(struct error *err) {
-  return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the model");
-}
-
 static enum status blame(enum status status, struct error *err) {
   if (!status)
     return STATUS_OK;
@@ -75,7 +71,7 @@ static enum status note_owner(struct model *m, const char *prefix, const char *n
   int length = dot ? (int)(dot - name) : (int)strlen(name);
   const char *path = arena_format(&m->arena, "%s%.*s", prefix, length, name);
   if (!path)
-    return no_memory(err);
+    return error_no_memory(err, "the model");
   if (m->owner_count == 0 || (m->owner_count < m->module_max && strcmp(m->owners[m->owner_count - 1], path) != 0))
     m->owners[m->owner_count++] = path;
   return STATUS_OK;
@@ -98,7 +94,7 @@ static enum status convert(const float **out, struct model *m, const struct chec
                            struct error *err) {
   float *copy = arena_array(&m->arena, count, sizeof *copy);
   *out = copy;
-  return copy ? checkpoint_read(copy, &m->checkpoint, t->name, err) : no_memory(err);
+  return copy ? checkpoint_read(copy, &m->checkpoint, t->name, err) : error_no_memory(err, "the model");
 }
 
 static enum status import_weight(struct model *m, struct weight *w, struct error *err) {
@@ -160,7 +156,7 @@ static enum status load_parts(struct model *m, struct linear *l, const char *pre
 enum status load_linear(struct model *m, struct linear *l, const char *prefix, const char *path, size_t in, size_t out,
                         enum load_bias bias, struct error *err) {
   *l = (struct linear){.name = arena_format(&m->arena, "%s%s", prefix, path), .in = in, .out = out};
-  enum status status = l->name ? load_parts(m, l, prefix, path, bias, err) : no_memory(err);
+  enum status status = l->name ? load_parts(m, l, prefix, path, bias, err) : error_no_memory(err, "the model");
   return status ? status : join(m, l, err);
 }
 
@@ -175,7 +171,7 @@ enum status load_norm(struct model *m, struct norm *n, const char *prefix, const
     status = load_floats(&n->bias, m, prefix, name, channels, 0, err);
   const char *full = arena_format(&m->arena, "%s%s", prefix, path);
   if (status || !full)
-    return status ? status : no_memory(err);
+    return status ? status : error_no_memory(err, "the model");
   if (m->norm_count == m->module_max)
     return error_set(err, STATUS_MODEL_INVALID, "model", "the model has more than %zu norms", m->module_max);
   m->norms[m->norm_count].name = full;
@@ -188,7 +184,7 @@ static enum status make_random(const float **out, struct model *m, const char *n
                                double deviation, uint64_t seed, struct error *err) {
   float *w = arena_array(&m->arena, rows * cols, sizeof *w);
   if (!w)
-    return no_memory(err);
+    return error_no_memory(err, "the model");
   uint64_t stream = RNG_INIT;
   for (const char *c = name; *c; c++)
     stream = stream * 1099511628211u + (unsigned char)*c;
@@ -218,7 +214,7 @@ enum status load_or_make(struct model *m, struct linear *l, const char *prefix, 
   struct checkpoint_tensor t;
   *l = (struct linear){.name = arena_format(&m->arena, "%s%s", prefix, path), .in = in, .out = out};
   if (!l->name)
-    return no_memory(err);
+    return error_no_memory(err, "the model");
   snprintf(name, sizeof name, "%s.weight", path);
   *made = !find(&t, m, prefix, name) || t.rank != 2 || t.shape[0] != (int64_t)out || t.shape[1] != (int64_t)in;
   enum status status = *made ? load_at_random(m, l, path, bias, deviation, seed, err)
@@ -230,7 +226,7 @@ enum status load_must_save(struct model *m, const char *name, struct error *err)
   size_t count = m->modules_to_save.count;
   const char **item = arena_array(&m->arena, count + 1, sizeof *item);
   if (!item)
-    return no_memory(err);
+    return error_no_memory(err, "the model");
   if (count)
     memcpy(item, m->modules_to_save.item, count * sizeof *item);
   item[count] = name;

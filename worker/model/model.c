@@ -11,10 +11,6 @@ static const struct model_ops *const architectures[] = {&model_bert, &model_llam
 
 enum { MODULES_MAX = 8192 };
 
-static enum status no_memory(struct error *err) {
-  return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the model");
-}
-
 /* The row of config.json's model_type. */
 static enum status find_architecture(const struct model_ops **out, const struct checkpoint *checkpoint,
                                      struct error *err) {
@@ -68,7 +64,7 @@ enum status model_base_head(struct base_head *out, const char *path, struct aren
     const char *class = text_of(made, arena), *problem = json_string_value(json_object_get(config, "problem_type"));
     if (classes_read(&out->classes, config, (size_t)t.shape[0], arena, &unnamed) &&
         unnamed.status == STATUS_OUT_OF_MEMORY)
-      status = no_memory(err);
+      status = error_no_memory(err, "the model");
     out->architecture =
         class && (strstr(class, "ForTokenClassification") || strstr(class, "ForMultipleChoice")) ? class : NULL;
     out->multi_label = problem && strcmp(problem, "multi_label_classification") == 0;
@@ -96,7 +92,7 @@ static enum status load(struct model *m, const char *path, uint64_t seed, struct
   m->linears = arena_array(&m->arena, MODULES_MAX, sizeof *m->linears);
   m->norms = arena_array(&m->arena, MODULES_MAX, sizeof *m->norms);
   m->owners = arena_array(&m->arena, MODULES_MAX, sizeof *m->owners);
-  return m->linears && m->norms && m->owners ? m->ops->load(m, seed, err) : no_memory(err);
+  return m->linears && m->norms && m->owners ? m->ops->load(m, seed, err) : error_no_memory(err, "the model");
 }
 
 enum status model_open(struct model *out, const char *path, size_t num_labels, uint64_t seed, struct backend *backend,
@@ -137,7 +133,7 @@ static enum status train(struct parameter **out, struct model *m, const char *mo
   char *key = arena_format(&m->arena, "base_model.model.%s.%s", module, suffix);
   *out = key ? parameter_add(&m->parameters, key, cols ? 2 : 1, (int64_t)rows, (int64_t)cols) : NULL;
   if (!*out)
-    return no_memory(err);
+    return error_no_memory(err, "the model");
   (*out)->decay = cols != 0;
   return STATUS_OK;
 }
@@ -188,7 +184,7 @@ static enum status collect_saved(struct model *m, const struct target_modules *m
   size_t have = saved->count, heads = m->language ? 0 : COUNT_OF(always);
   const char **item = arena_array(&m->arena, have + asked->count + COUNT_OF(always), sizeof *item);
   if (!item)
-    return no_memory(err);
+    return error_no_memory(err, "the model");
   if (have)
     memcpy(item, saved->item, have * sizeof *item);
   saved->item = item;
@@ -216,7 +212,7 @@ static enum status attach(struct model *m, const struct adapter_spec *spec, cons
                           struct error *err) {
   m->adapters = arena_array(&m->arena, m->linear_count, sizeof *m->adapters);
   if (!m->adapters)
-    return no_memory(err);
+    return error_no_memory(err, "the model");
   enum status status = STATUS_OK;
   for (size_t i = 0; !status && i < m->linear_count; i++)
     if (selected[i]) {
@@ -239,7 +235,7 @@ static enum status offer(struct target_modules *out, struct model *m, struct err
   const char **names = arena_array(&m->arena, m->linear_count, sizeof *names);
   const char **others = arena_array(&m->arena, m->owner_count + 1, sizeof *others);
   if (!names || !others)
-    return no_memory(err);
+    return error_no_memory(err, "the model");
   *out = (struct target_modules){
       names, m->linear_count, others, 0, m->head->name, m->default_targets, &m->modules_to_save};
   for (size_t i = 0; i < m->linear_count; i++)
@@ -260,7 +256,7 @@ static enum status adapt(struct model *m, const struct adapter_spec *spec, bool 
                          struct error *err) {
   struct target_modules modules;
   bool *selected = arena_array(&m->arena, m->linear_count, sizeof *selected);
-  enum status status = selected ? offer(&modules, m, err) : no_memory(err);
+  enum status status = selected ? offer(&modules, m, err) : error_no_memory(err, "the model");
   status = status ? status : collect_saved(m, &modules, &spec->modules_to_save, err);
   if (!status && strict)
     status = target_check(&modules, spec, err);

@@ -119,7 +119,7 @@ enum status rotary_read(struct rotary_config *out, struct model *m, size_t head_
     return status;
   float *f = arena_array(&m->arena, half, sizeof *f);
   if (!f)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the model");
+    return error_no_memory(err, "the model");
   for (size_t k = 0; k < half; k++)
     f[k] = (float)pow(s.theta, -2.0 * (double)k / (double)head_size);
   *out = (struct rotary_config){head_size, f};
@@ -143,7 +143,7 @@ enum status rotary_make(struct rotary *out, struct model *m, const struct rotary
   float *cosines = arena_array(&m->arena, positions * half, sizeof *cosines);
   float *sines = arena_array(&m->arena, positions * half, sizeof *sines);
   if (!cosines || !sines)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the model");
+    return error_no_memory(err, "the model");
   for (size_t p = 0; p < positions; p++)
     for (size_t k = 0; k < half; k++) {
       float angle = (float)p * config->frequencies[k]; /* in float, as the models were trained */

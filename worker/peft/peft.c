@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "worker/peft/peft_source.h"
 #include "worker/adapter/target.h"
+#include "worker/peft/peft_source.h"
 
 static const char PEFT_VERSION[] = "0.21.2";
 
@@ -178,7 +178,7 @@ static enum status save_config(const struct model *model, const struct adapter_s
   /* In our order, not sorted as PEFT's: of the keys of LoRA's patterns the first that matches counts. */
   char *text = json_dumps(config, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
   if (!text)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for adapter_config.json");
+    return error_no_memory(err, "adapter_config.json");
   snprintf(path, sizeof path, "%s/adapter_config.json", folder);
   enum status status = file_put(path, text, strlen(text), err);
   free(text);
@@ -193,7 +193,7 @@ static enum status save_labels(const struct model *model, const char *folder, st
   AUTO(json_release) json_t *labels = classes_config(&classes);
   char *text = labels ? json_dumps(labels, JSON_INDENT(2)) : NULL;
   if (!text)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for labels.json");
+    return error_no_memory(err, "labels.json");
   snprintf(path, sizeof path, "%s/labels.json", folder);
   enum status status = file_put(path, text, strlen(text), err);
   free(text);
@@ -265,8 +265,7 @@ static enum status save_card(const struct model *model, const struct adapter_spe
              "### Framework versions\n\n- PEFT %s\n",
              PEFT_VERSION);
   snprintf(path, sizeof path, "%s/README.md", folder);
-  enum status status = card.failed ? error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for README.md")
-                                   : file_put(path, card.text, card.length, err);
+  enum status status = card.failed ? error_no_memory(err, "README.md") : file_put(path, card.text, card.length, err);
   str_done(&card);
   return status;
 }

@@ -30,7 +30,7 @@ static enum status add_text(struct added_vocabulary *added, const struct added_t
       !trie_set(&added->trie, token->normalized ? added->normalized : added->raw, text, length,
                 (int32_t)added->count) ||
       !trie_set(&added->trie, added->names, name, name_length, token->id))
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the tokenizer");
+    return error_no_memory(err, "the tokenizer");
   added->begins[(unsigned char)text[0]] = true;
   tokens[added->count++] = *token;
   return STATUS_OK;
@@ -44,8 +44,8 @@ static enum status replace(struct added_vocabulary *added, struct vocab *vocab, 
       continue;
     if (added->tokens[i].normalized != token->normalized)
       return error_set(err, STATUS_MODEL_INVALID, "added_tokens",
-                       "added_tokens: \"%.*s\" is listed twice, normalized and not",
-                       (int)(length < 60 ? length : 60), text);
+                       "added_tokens: \"%.*s\" is listed twice, normalized and not", (int)(length < 60 ? length : 60),
+                       text);
     added->tokens[i] = *token;
   }
   vocab->entries[token->id].special = token->special;
@@ -73,7 +73,7 @@ enum status added_add(struct added_vocabulary *added, struct vocab *vocab, const
                          "added_tokens: \"%.*s\" is beyond the normalizer: it grows, or takes too many steps",
                          (int)(length < 60 ? length : 60), text);
     else if (normal->failed)
-      status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the tokenizer");
+      status = error_no_memory(err, "the tokenizer");
     else
       status = add_text(added, token, text, length, normal->bytes, normal->length, err);
   } else if (!status) {

@@ -6,10 +6,6 @@
 
 enum { LITERAL_BYTES_MAX = 4096 };
 
-enum status component_no_memory(struct error *err) {
-  return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the tokenizer");
-}
-
 enum status component_blame(struct error *err, enum status status, const char *name) {
   if (!status)
     return STATUS_OK;
@@ -46,7 +42,7 @@ enum status component_string(const char **out, struct arena *arena, const json_t
   if (strlen(text) > LITERAL_BYTES_MAX)
     return error_set(err, STATUS_MODEL_INVALID, name, "%s: %s has %zu bytes", name, key, strlen(text));
   *out = arena_string(arena, text);
-  return *out ? STATUS_OK : component_no_memory(err);
+  return *out ? STATUS_OK : error_no_memory(err, "the tokenizer");
 }
 
 enum status component_pattern(struct pattern *out, struct arena *arena, const json_t *from, const char *key,

@@ -24,6 +24,5 @@ NODISCARD enum status component_list(const json_t **out, const json_t *from, con
                                      struct error *err);
 /* A wrong type of a member is the model's fault. */
 enum status component_blame(struct error *err, enum status status, const char *name);
-enum status component_no_memory(struct error *err);
 
 #endif

@@ -67,7 +67,7 @@ static enum status read_charsmap(struct normalizer *normalizer, struct arena *ar
     return error_set(err, STATUS_MODEL_INVALID, name, "normalizer: precompiled_charsmap must be a string");
   unsigned char *bytes = arena_alloc(arena, json_string_length(text));
   if (!bytes)
-    return component_no_memory(err);
+    return error_no_memory(err, "the tokenizer");
   if (!decode64(bytes, &count, json_string_value(text), json_string_length(text)) ||
       !charsmap_open(&step.charsmap, bytes, count))
     return error_set(err, STATUS_MODEL_INVALID, name, "normalizer: precompiled_charsmap is damaged");
@@ -118,8 +118,7 @@ static enum status read_step(struct normalizer *normalizer, struct arena *arena,
   return status;
 }
 
-enum status normalizer_read(struct normalizer *normalizer, struct arena *arena, const json_t *from,
-                            struct error *err) {
+enum status normalizer_read(struct normalizer *normalizer, struct arena *arena, const json_t *from, struct error *err) {
   const char *type;
   const json_t *list;
   if (!from || json_is_null(from))

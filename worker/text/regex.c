@@ -50,7 +50,7 @@ enum status regex_open(struct regex **out, const char *expression, struct error 
   *out = malloc(sizeof **out);
   if (!*out) {
     pcre2_code_free(compiled);
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the tokenizer");
+    return error_no_memory(err, "the tokenizer");
   }
   (*out)->code = compiled;
   return STATUS_OK;

@@ -7,8 +7,8 @@
 #include "base/json.h"
 #include "worker/text/component.h"
 
-#define QWEN2_REGEX                                                                                    \
-  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" \
+#define QWEN2_REGEX                                                                                                    \
+  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"                  \
   "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
 static const char config_name[] = "tokenizer_config.json";
@@ -17,7 +17,8 @@ static const char config_name[] = "tokenizer_config.json";
 
 /* Gives the members away to the file; NULL stands for null. */
 static enum status set_member(json_t *file, const char *key, json_t *value, struct error *err) {
-  return json_object_set_new(file, key, value ? value : json_null()) == 0 ? STATUS_OK : component_no_memory(err);
+  return json_object_set_new(file, key, value ? value : json_null()) == 0 ? STATUS_OK
+                                                                          : error_no_memory(err, "the tokenizer");
 }
 
 /* The model keeps its type, vocabulary and merges. */
@@ -30,7 +31,7 @@ static enum status bare_model(json_t *file, const char *type, struct error *err)
                      given ? given : "(none)", type);
   json_t *bare = json_pack("{s:s,s:O?,s:O?}", "type", type, "vocab", json_object_get(model, "vocab"), "merges",
                            json_object_get(model, "merges"));
-  return bare ? set_member(file, "model", bare, err) : component_no_memory(err);
+  return bare ? set_member(file, "model", bare, err) : error_no_memory(err, "the tokenizer");
 }
 
 static enum status apply_bert(json_t *file, const struct tokenizer_config *config, struct error *err) {
@@ -71,7 +72,7 @@ static enum status apply_bytes(json_t *file, const struct tokenizer_config *conf
     bytes = json_pack("{s:s,s:[{s:s,s:{s:s},s:s,s:b},o]}", "type", "Sequence", "pretokenizers", "type", "Split",
                       "pattern", "Regex", QWEN2_REGEX, "behavior", "Isolated", "invert", 0, bytes);
   if (!bytes)
-    return component_no_memory(err);
+    return error_no_memory(err, "the tokenizer");
   if (status)
     json_decref(bytes);
   else
@@ -105,11 +106,11 @@ static enum status apply_llama(json_t *file, const struct tokenizer_config *conf
   json_t *decoders = json_pack("[{s:s,s:{s:s},s:s},{s:s},{s:s}]", "type", "Replace", "pattern", "String",
                                "\xE2\x96\x81", "content", " ", "type", "ByteFallback", "type", "Fuse");
   if (decoders && space)
-    json_array_append_new(decoders, json_pack("{s:s,s:s,s:i,s:i}", "type", "Strip", "content", " ", "start", 1, "stop",
-                                              0));
+    json_array_append_new(decoders,
+                          json_pack("{s:s,s:s,s:i,s:i}", "type", "Strip", "content", " ", "start", 1, "stop", 0));
   json_t *decoder = json_pack("{s:s,s:o}", "type", "Sequence", "decoders", decoders);
   if (!decoder)
-    return component_no_memory(err);
+    return error_no_memory(err, "the tokenizer");
   if (status)
     json_decref(decoder);
   return status ? status : set_member(file, "decoder", decoder, err);
@@ -137,7 +138,7 @@ struct added_list {
 static enum status put_added(struct added_list *list, json_t *token, const char *from, struct error *err) {
   const char *content = json_string_value(json_object_get(token, "content"));
   if (!token)
-    return component_no_memory(err);
+    return error_no_memory(err, "the tokenizer");
   if (!content) {
     json_decref(token);
     return error_set(err, STATUS_MODEL_INVALID, from, "%s: a token has no content", from);
@@ -148,11 +149,11 @@ static enum status put_added(struct added_list *list, json_t *token, const char 
     const json_t *id = json_object_get(json_array_get(list->tokens, at), "id");
     if (id)
       json_object_set(token, "id", (json_t *)(uintptr_t)id);
-    return json_array_set_new(list->tokens, at, token) == 0 ? STATUS_OK : component_no_memory(err);
+    return json_array_set_new(list->tokens, at, token) == 0 ? STATUS_OK : error_no_memory(err, "the tokenizer");
   }
   json_t *at = json_integer((json_int_t)json_array_size(list->tokens));
   bool ok = json_object_set_new(list->places, content, at) == 0;
-  return json_array_append_new(list->tokens, token) == 0 && ok ? STATUS_OK : component_no_memory(err);
+  return json_array_append_new(list->tokens, token) == 0 && ok ? STATUS_OK : error_no_memory(err, "the tokenizer");
 }
 
 /* A token as Transformers' AddedToken has it by default: a special one is looked for in the text as it is. */
@@ -210,7 +211,7 @@ static enum status read_numbered(struct numbered *out, const char *key, const js
   out->token = config->decoder ? token_of(value, named) : text ? token_of(text, named) : NULL;
   json_decref(text);
   if (!out->token || json_object_set_new(out->token, "id", json_integer(out->id)) != 0)
-    return component_no_memory(err);
+    return error_no_memory(err, "the tokenizer");
   return STATUS_OK;
 }
 
@@ -219,7 +220,7 @@ static enum status put_numbered(struct added_list *list, const struct tokenizer_
   json_t *from = config->decoder ? config->decoder : config->numbered, *value;
   size_t count = 0, room = json_object_size(from);
   struct numbered *tokens = calloc(room + 1, sizeof *tokens);
-  enum status status = tokens ? STATUS_OK : component_no_memory(err);
+  enum status status = tokens ? STATUS_OK : error_no_memory(err, "the tokenizer");
   const char *key;
   json_object_foreach(from, key, value) {
     if (!status)
@@ -265,8 +266,8 @@ static enum status put_specials(struct added_list *list, const struct tokenizer_
       status = put_special(list, value, key, err);
   }
   if (json_is_object(extra))
-    json_object_foreach(extra, key, value)
-      status = status ? status : put_special(list, value, "extra_special_tokens", err);
+    json_object_foreach(extra, key, value) status =
+        status ? status : put_special(list, value, "extra_special_tokens", err);
   for (size_t i = 0; !status && i < json_array_size(extra); i++)
     status = put_special(list, json_array_get(extra, i), "extra_special_tokens", err);
   return status;
@@ -277,7 +278,7 @@ enum status tokenizer_class_added(json_t **out, const json_t *file, const struct
   struct added_list list = {json_array(), json_object()};
   const json_t *own = json_object_get(file, "added_tokens");
   bool rebuilt = config->class != TOKENIZER_CLASS_BACKEND;
-  enum status status = list.tokens && list.places ? STATUS_OK : component_no_memory(err);
+  enum status status = list.tokens && list.places ? STATUS_OK : error_no_memory(err, "the tokenizer");
   /* A class that builds its pipeline knows the file's tokens only where no other list has them. */
   for (size_t i = 0; !status && i < json_array_size(own) && !(rebuilt && config->decoder); i++)
     status = put_added(&list, json_copy(json_array_get(own, i)), "added_tokens", err);

@@ -12,10 +12,6 @@ enum { TOKENIZER_JSON_BYTES_MAX = 64 << 20 };
 
 static const struct json_limits limits = {.bytes_max = 16 << 20, .values_max = 1 << 20};
 
-static enum status config_no_memory(struct error *err) {
-  return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the tokenizer's configuration");
-}
-
 /* The names of special tokens, in the order in which Transformers adds them. */
 const char *const tokenizer_special_names[TOKENIZER_SPECIAL_NAMES] = {
     "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"};
@@ -98,7 +94,7 @@ enum status tokenizer_config_set_class(struct tokenizer_config *config, const ch
     const char *token = tokenizer_special_names[i];
     if (class->tokens[i] && !json_object_get(config->settings, token) &&
         json_object_set_new(config->settings, token, json_string(class->tokens[i])) != 0)
-      return config_no_memory(err);
+      return error_no_memory(err, "the tokenizer's configuration");
   }
   return STATUS_OK;
 }
@@ -115,7 +111,7 @@ static enum status add_legacy(struct tokenizer_config *config, const char *dir, 
     return STATUS_OK;
   enum status status = directory_json(&map, dir, "special_tokens_map.json", &limits, err);
   if (!status && map && json_object_update(config->settings, map) != 0)
-    return config_no_memory(err);
+    return error_no_memory(err, "the tokenizer's configuration");
   return status ? status : directory_json(&config->numbered, dir, "added_tokens.json", &limits, err);
 }
 
@@ -129,7 +125,7 @@ enum status tokenizer_config_read(struct tokenizer_config *out, const char *dir,
   if (!status && !out->model)
     out->model = json_object();
   if (!status && (!out->settings || !out->model))
-    status = config_no_memory(err);
+    status = error_no_memory(err, "the tokenizer's configuration");
   if (!status)
     status = add_legacy(out, dir, err);
   if (!status)

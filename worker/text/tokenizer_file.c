@@ -33,10 +33,11 @@ static enum tokenizer_file find_file(char *path, size_t size, const char *dir) {
   static const struct {
     const char *name;
     enum tokenizer_file kind;
-  } files[] = {{"tokenizer.json", JSON},  {"spm.model", SPM},         {"spiece.model", SPM},
-               {"tokenizer.model", SPM},  {"vocab.json", MERGES},     {"vocab.txt", WORDS},
-               {"tekken.json", UNKNOWN},  {"tiktoken.model", UNKNOWN}, {"qwen.tiktoken", UNKNOWN},
-               {"sentencepiece.bpe.model", UNKNOWN}};
+  } files[] = {{"tokenizer.json", JSON},   {"spm.model", SPM},
+               {"spiece.model", SPM},      {"tokenizer.model", SPM},
+               {"vocab.json", MERGES},     {"vocab.txt", WORDS},
+               {"tekken.json", UNKNOWN},   {"tiktoken.model", UNKNOWN},
+               {"qwen.tiktoken", UNKNOWN}, {"sentencepiece.bpe.model", UNKNOWN}};
   for (size_t i = 0; i < COUNT_OF(files); i++) {
     snprintf(path, size, "%s/%s", dir, files[i].name);
     if (access(path, F_OK) == 0)
@@ -59,7 +60,8 @@ static enum status read_directory(struct tokenizer *t, const char *dir, struct t
   if (*path)
     return error_set(err, STATUS_MODEL_INVALID, NULL,
                      "%s: a tokenizer of this kind is not supported; AutoTokenizer's save_pretrained writes a "
-                     "tokenizer.json of it", path);
+                     "tokenizer.json of it",
+                     path);
   return error_set(err, STATUS_MODEL_INVALID, NULL, "%s has neither tokenizer.json nor vocab.txt nor spm.model", dir);
 }
 
@@ -72,7 +74,7 @@ enum status tokenizer_open(struct tokenizer **out, const char *model_dir, struct
   if (status)
     return status;
   struct tokenizer *t = tokenizer_new();
-  status = t ? read_directory(t, model_dir, &config, err) : component_no_memory(err);
+  status = t ? read_directory(t, model_dir, &config, err) : error_no_memory(err, "the tokenizer");
   const char *pad = status ? NULL : tokenizer_config_token(&config, "pad_token");
   if (pad && tokenizer_id(t, pad) >= 0)
     t->pad = tokenizer_id(t, pad);

@@ -48,7 +48,7 @@ static enum status read_columns(struct source *from, bool needs_scores, struct e
   from->scores = calloc(from->count + 1, sizeof *from->scores);
   from->kinds = calloc(from->count + 1, sizeof *from->kinds);
   if (!from->scores || !from->kinds)
-    return component_no_memory(err);
+    return error_no_memory(err, "the tokenizer");
   for (size_t i = 0; i < from->count; i++) {
     double score = scores ? gguf_item_number(scores, i) : 0, kind = kinds ? gguf_item_number(kinds, i) : PIECE_NORMAL;
     if (!isfinite(score))
@@ -139,7 +139,8 @@ static enum status add_merge(struct tokenizer *t, size_t rank, struct gguf_strin
   if (ids[0] < 0 || ids[1] < 0 || ids[2] < 0)
     return error_set(err, STATUS_MODEL_INVALID, KEY("merges"),
                      KEY("merges") ": item %zu is not two tokens that make a third", rank);
-  return bpe_add_merge(&t->bpe, ids[0], ids[1], (uint32_t)rank, ids[2]) ? STATUS_OK : component_no_memory(err);
+  return bpe_add_merge(&t->bpe, ids[0], ids[1], (uint32_t)rank, ids[2]) ? STATUS_OK
+                                                                        : error_no_memory(err, "the tokenizer");
 }
 
 static enum status read_gpt2(struct tokenizer *t, struct source *from, struct error *err) {
@@ -209,7 +210,7 @@ static enum status read_charsmap(struct tokenizer *t, const struct source *from,
     return bad(err, KEY("precompiled_charsmap"), "must be an array of bytes");
   unsigned char *bytes = arena_alloc(&t->arena, (size_t)value->length);
   if (!bytes)
-    return component_no_memory(err);
+    return error_no_memory(err, "the tokenizer");
   memcpy(bytes, value->bytes, (size_t)value->length);
   if (!charsmap_open(&map.charsmap, bytes, (size_t)value->length))
     return bad(err, KEY("precompiled_charsmap"), "is damaged");
@@ -234,7 +235,7 @@ static enum status read_t5(struct tokenizer *t, struct source *from, struct erro
     status = get_id(&t->unigram.unk_id, from, KEY("unknown_token_id"), 2, err);
   for (size_t i = 0; !status && i < from->count; i++)
     if (!unigram_add(&t->unigram, (double)from->scores[i]))
-      status = component_no_memory(err);
+      status = error_no_memory(err, "the tokenizer");
   if (!status)
     status = tokenizer_add_kinds(t, from->kinds, true, err);
   return status ? status : read_frame(t, from, false, true, 0, err);
@@ -273,7 +274,7 @@ static enum status read_bert(struct tokenizer *t, struct source *from, struct er
     const char *token = vocab_text(&t->vocab, (int32_t)id, &length);
     if (length > 2 && memcmp(token, "##", 2) == 0 &&
         !trie_set(&t->vocab.trie, t->vocab.rest, token + 2, length - 2, (int32_t)id))
-      status = component_no_memory(err);
+      status = error_no_memory(err, "the tokenizer");
   }
   for (size_t i = 0; !status && i < COUNT; i++) {
     status = get_id(&ids[i], from, specials[i].key, specials[i].fallback, err);
@@ -330,7 +331,7 @@ enum status tokenizer_from_gguf(struct tokenizer **out, const struct gguf *gguf,
   *out = NULL;
   struct tokenizer *t = tokenizer_new();
   if (!t)
-    return component_no_memory(err);
+    return error_no_memory(err, "the tokenizer");
   enum status status = read_gguf(t, &from, err);
   free(from.scores);
   free(from.kinds);

@@ -114,7 +114,7 @@ enum status tokenizer_parse(struct tokenizer **out, const char *json, size_t len
   *out = NULL;
   struct tokenizer *t = tokenizer_new();
   if (!t)
-    return component_no_memory(err);
+    return error_no_memory(err, "the tokenizer");
   enum status status = tokenizer_read_text(&file, json, length, err);
   if (!status)
     status = read_json(t, file, json_object_get(file, "added_tokens"), true, err);

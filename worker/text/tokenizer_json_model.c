@@ -41,7 +41,7 @@ static enum status add_rest(struct vocab *vocab, const char *prefix, struct erro
     const char *token = vocab_text(vocab, (int32_t)id, &length);
     if (token && length > skip && memcmp(token, prefix, skip) == 0 &&
         !trie_set(&vocab->trie, vocab->rest, token + skip, length - skip, (int32_t)id))
-      return component_no_memory(err);
+      return error_no_memory(err, "the tokenizer");
   }
   return STATUS_OK;
 }
@@ -49,13 +49,12 @@ static enum status add_rest(struct vocab *vocab, const char *prefix, struct erro
 static enum status read_wordpiece(struct tokenizer *t, const json_t *model, struct error *err) {
   const char *prefix, *unknown;
   int64_t chars;
-  enum status status =
-      component_string(&prefix, &t->arena, model, "continuing_subword_prefix", "##", name, err);
+  enum status status = component_string(&prefix, &t->arena, model, "continuing_subword_prefix", "##", name, err);
   if (!status)
     status = component_string(&unknown, &t->arena, model, "unk_token", "[UNK]", name, err);
   if (!status)
-    status = component_blame(
-        err, json_get_int(&chars, model, "max_input_chars_per_word", 100, 1, WORD_CHARS_MAX, err), name);
+    status = component_blame(err, json_get_int(&chars, model, "max_input_chars_per_word", 100, 1, WORD_CHARS_MAX, err),
+                             name);
   if (status)
     return status;
   t->kind = TOKENIZER_WORDPIECE;
@@ -99,8 +98,9 @@ static enum status add_merge(struct tokenizer *t, size_t rank, const json_t *mer
     return bad_merge(err, rank, "must be two tokens with one space between them");
   int32_t left = vocab_id(&t->vocab, parts[0], lengths[0]), right = vocab_id(&t->vocab, parts[1], lengths[1]);
   if (left < 0 || right < 0)
-    return bad_merge(err, rank, left < 0 ? "begins with a token that is not in the vocabulary"
-                                         : "ends with a token that is not in the vocabulary");
+    return bad_merge(err, rank,
+                     left < 0 ? "begins with a token that is not in the vocabulary"
+                              : "ends with a token that is not in the vocabulary");
   if (lengths[1] < skip)
     return bad_merge(err, rank, "does not continue with the prefix");
   memcpy(made, parts[0], lengths[0]);
@@ -108,7 +108,7 @@ static enum status add_merge(struct tokenizer *t, size_t rank, const json_t *mer
   int32_t id = vocab_id(&t->vocab, made, lengths[0] + lengths[1] - skip);
   if (id < 0)
     return bad_merge(err, rank, "makes a token that is not in the vocabulary");
-  return bpe_add_merge(&t->bpe, left, right, (uint32_t)rank, id) ? STATUS_OK : component_no_memory(err);
+  return bpe_add_merge(&t->bpe, left, right, (uint32_t)rank, id) ? STATUS_OK : error_no_memory(err, "the tokenizer");
 }
 
 static enum status read_bpe_options(struct tokenizer *t, const json_t *model, struct error *err) {
@@ -166,10 +166,9 @@ static enum status add_piece(struct tokenizer *t, size_t id, const json_t *piece
   const json_t *token = json_array_get(piece, 0), *score = json_array_get(piece, 1);
   if (json_array_size(piece) != 2 || !json_is_string(token) || !json_is_number(score))
     return error_set(err, STATUS_MODEL_INVALID, "vocab", "vocab: item %zu must be a token and its score", id);
-  enum status status =
-      vocab_add(&t->vocab, json_string_value(token), json_string_length(token), (int64_t)id, err);
+  enum status status = vocab_add(&t->vocab, json_string_value(token), json_string_length(token), (int64_t)id, err);
   if (!status && !unigram_add(&t->unigram, json_number_value(score)))
-    status = component_no_memory(err);
+    status = error_no_memory(err, "the tokenizer");
   return status;
 }
 

@@ -54,7 +54,7 @@ enum status tokenizer_merges_from_scores(struct tokenizer *t, const float *score
     if (kinds[id] == PIECE_NORMAL)
       ok = add_merges(t, (int32_t)id, rank_of(sorted, count, scores[id]));
   free(sorted);
-  return ok ? STATUS_OK : component_no_memory(err);
+  return ok ? STATUS_OK : error_no_memory(err, "the tokenizer");
 }
 
 enum status tokenizer_add_kinds(struct tokenizer *t, const unsigned char *kinds, bool unknown, struct error *err) {
@@ -67,7 +67,7 @@ enum status tokenizer_add_kinds(struct tokenizer *t, const unsigned char *kinds,
     const char *name = wanted ? vocab_text(&t->vocab, token.id, &length) : NULL;
     if (!name || length == 0)
       continue;
-    memcpy(text, name, length);  /* the name moves when the vocabulary grows */
+    memcpy(text, name, length); /* the name moves when the vocabulary grows */
     status = added_add(&t->added, &t->vocab, &t->normalizer, text, length, &token, err);
   }
   return status;

@@ -52,7 +52,7 @@ static enum status read_piece(struct spm *spm, struct vocab *vocab, const struct
   if (scores)
     spm->scores = scores;
   if (!kinds)
-    return component_no_memory(err);
+    return error_no_memory(err, "the tokenizer");
   spm->kinds = kinds;
   scores[spm->count] = score;
   kinds[spm->count] = (unsigned char)kind;
@@ -119,7 +119,7 @@ static enum status build_model(struct tokenizer *t, const struct spm *spm, struc
   bpe_find_bytes(t->unigram.byte_ids, &t->vocab);
   for (size_t i = 0; !status && i < spm->count; i++)
     if (!unigram_add(&t->unigram, (double)spm->scores[i]))
-      status = component_no_memory(err);
+      status = error_no_memory(err, "the tokenizer");
   return status;
 }
 
@@ -178,7 +178,7 @@ static enum status build_t5(struct tokenizer *t, const struct spm *spm, const js
   if (spm->charsmap.bytes) {
     unsigned char *bytes = arena_alloc(&t->arena, spm->charsmap.length);
     if (!bytes)
-      return component_no_memory(err);
+      return error_no_memory(err, "the tokenizer");
     memcpy(bytes, spm->charsmap.bytes, spm->charsmap.length);
     if (!charsmap_open(&map.charsmap, bytes, spm->charsmap.length))
       return broken(err, "the table of characters");
@@ -226,8 +226,10 @@ static enum status build(struct tokenizer *t, const struct spm *spm, const char 
     uint64_t model_type;
     enum status (*build)(struct tokenizer *t, const struct spm *spm, const json_t *config, struct error *err);
   } known[] = {
-      {"deberta-v2", MODEL_UNIGRAM, build_deberta}, {"t5", MODEL_UNIGRAM, build_t5},
-      {"mt5", MODEL_UNIGRAM, build_t5},             {"umt5", MODEL_UNIGRAM, build_t5},
+      {"deberta-v2", MODEL_UNIGRAM, build_deberta},
+      {"t5", MODEL_UNIGRAM, build_t5},
+      {"mt5", MODEL_UNIGRAM, build_t5},
+      {"umt5", MODEL_UNIGRAM, build_t5},
       {"llama", MODEL_BPE, build_llama},
   };
   for (size_t i = 0; i < COUNT_OF(known); i++)
@@ -235,7 +237,8 @@ static enum status build(struct tokenizer *t, const struct spm *spm, const char 
       return known[i].build(t, spm, config, err);
   return error_set(err, STATUS_MODEL_INVALID, NULL,
                    "a SentencePiece model of type %llu for the model_type \"%.60s\" is not supported without a "
-                   "tokenizer.json", (unsigned long long)spm->model_type, architecture);
+                   "tokenizer.json",
+                   (unsigned long long)spm->model_type, architecture);
 }
 
 enum status tokenizer_build_spm(struct tokenizer *t, const char *bytes, size_t length, const char *architecture,

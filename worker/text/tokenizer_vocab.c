@@ -48,7 +48,7 @@ static enum status read_words(json_t *vocab, const char *path, struct error *err
   enum status status = open_lines(&lines, path, err);
   for (; !status && next_line(&lines, &line, &length); id++)
     if (json_object_setn_new(vocab, line, length, json_integer(id)) != 0)
-      status = component_no_memory(err);
+      status = error_no_memory(err, "the tokenizer");
   free(lines.text);
   return status;
 }
@@ -64,10 +64,10 @@ enum status tokenizer_read_words(struct tokenizer *t, const char *path, struct t
   if (config->class != TOKENIZER_CLASS_BERT)
     status = tokenizer_config_set_class(config, "BertTokenizer", err);
   if (!status)
-    status = vocab ? read_words(vocab, path, err) : component_no_memory(err);
+    status = vocab ? read_words(vocab, path, err) : error_no_memory(err, "the tokenizer");
   AUTO(json_release) json_t *file = json_pack("{s:{s:s,s:O?}}", "model", "type", "WordPiece", "vocab", vocab);
   if (!status)
-    status = file ? tokenizer_read_file(t, file, config, err) : component_no_memory(err);
+    status = file ? tokenizer_read_file(t, file, config, err) : error_no_memory(err, "the tokenizer");
   return status ? error_prefix(err, "%s", path) : STATUS_OK;
 }
 
@@ -79,7 +79,7 @@ static enum status read_merges(json_t *merges, const char *path, struct error *e
   enum status status = open_lines(&lines, path, err);
   while (!status && next_line(&lines, &line, &length))
     if (length && line[0] != '#' && json_array_append_new(merges, json_stringn(line, length)) != 0)
-      status = component_no_memory(err);
+      status = error_no_memory(err, "the tokenizer");
   free(lines.text);
   return status;
 }
@@ -110,16 +110,17 @@ enum status tokenizer_read_merges(struct tokenizer *t, const char *dir, const st
   if (config->class != TOKENIZER_CLASS_GPT2 && config->class != TOKENIZER_CLASS_QWEN2)
     return error_set(err, STATUS_MODEL_INVALID, "tokenizer_class",
                      "%s: vocab.json and merges.txt without a tokenizer.json need the tokenizer_class GPT2Tokenizer or "
-                     "Qwen2Tokenizer", dir);
+                     "Qwen2Tokenizer",
+                     dir);
   snprintf(path, sizeof path, "%s/vocab.json", dir);
   enum status status = component_blame(err, json_parse_file(&vocab, path, &limits, err), "vocab.json");
   snprintf(path, sizeof path, "%s/merges.txt", dir);
   if (!status)
-    status = merges ? read_merges(merges, path, err) : component_no_memory(err);
-  AUTO(json_release) json_t *file =
-      json_pack("{s:{s:s,s:O?,s:O?}}", "model", "type", "BPE", "vocab", vocab, "merges", merges);
+    status = merges ? read_merges(merges, path, err) : error_no_memory(err, "the tokenizer");
+  AUTO(json_release)
+  json_t *file = json_pack("{s:{s:s,s:O?,s:O?}}", "model", "type", "BPE", "vocab", vocab, "merges", merges);
   if (!status)
-    status = file ? tokenizer_read_file(t, file, config, err) : component_no_memory(err);
+    status = file ? tokenizer_read_file(t, file, config, err) : error_no_memory(err, "the tokenizer");
   if (!status)
     status = read_frame(t, config, err);
   return status ? error_prefix(err, "%s", dir) : STATUS_OK;

@@ -52,10 +52,6 @@ static bool to_bytes(char *out, size_t *count, const char *token, size_t length)
   return true;
 }
 
-static enum status vocab_no_memory(struct error *err) {
-  return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the tokenizer");
-}
-
 enum status vocab_name(struct vocab *vocab, const char *token, size_t length, int64_t id, bool special,
                        struct error *err) {
   if (id < 0 || id >= VOCAB_ID_MAX)
@@ -67,7 +63,7 @@ enum status vocab_name(struct vocab *vocab, const char *token, size_t length, in
   size_t at = vocab->texts.length;
   struct vocab_entry *entries = grow(vocab->entries, &vocab->size, (size_t)id + 1, sizeof *entries);
   if (!entries || !str_add(&vocab->texts, token, length))
-    return vocab_no_memory(err);
+    return error_no_memory(err, "the tokenizer");
   vocab->entries = entries;
   for (; vocab->count <= (size_t)id; vocab->count++)
     entries[vocab->count] = (struct vocab_entry){0};
@@ -84,7 +80,7 @@ enum status vocab_add(struct vocab *vocab, const char *token, size_t length, int
   bool mapped = vocab->byte_level && to_bytes(bytes, &count, token, length);
   bool ok = mapped ? trie_set(&vocab->trie, vocab->whole, bytes, count, (int32_t)id)
                    : trie_set(&vocab->trie, vocab->byte_level ? vocab->rest : vocab->whole, token, length, (int32_t)id);
-  return ok ? STATUS_OK : vocab_no_memory(err);
+  return ok ? STATUS_OK : error_no_memory(err, "the tokenizer");
 }
 
 int32_t vocab_id(const struct vocab *vocab, const char *token, size_t length) {
