@@ -1,7 +1,15 @@
-/* The loops that are compiled once for each instruction set (worker/backend/cpu/isa/) and chosen when
-   the worker starts. All are single-threaded and work on raw float rows; matrices are row-major.
-   Outputs first, then inputs, then sizes. Pointers need no alignment beyond that of float.
-   Results may differ between instruction sets in the last bits, never between runs on one. */
+/* The kernels: loops that are compiled once for each instruction set (worker/backend/cpu/isa/) and chosen when the
+   worker starts. All are single-threaded and work on rows of fp32; matrices are row-major. Outputs come first, then
+   inputs, then sizes. Pointers need no alignment beyond that of float. Results may differ between instruction sets in
+   the last bits, never between runs on one.
+
+   Letters, as in BLIS and FlashAttention:
+     B, T, H, D   sequences of a batch, tokens of a sequence, heads, columns of a head
+     M, N, K      C is M x N, A is M x K, B is K x N
+     MR, NR       rows and columns of a microtile of C, which a microkernel keeps in registers
+     MC, NC, KC   rows and columns of C, and part of K, that one packed block serves
+     BR, BC       query rows and keys of a block of scores
+     R            rank of an adapter */
 #ifndef WORKER_BACKEND_CPU_KERNELS_H
 #define WORKER_BACKEND_CPU_KERNELS_H
 
@@ -11,21 +19,21 @@
 
 #include "worker/op/dropout.h"
 
-/* The heads of one sequence that share one head of k and v. k, v and their gradients point at the sequence's first row,
-   q, out and theirs at its row `first`, the first head's first column; head m's columns are D * m further on. Rows of q
-   and out are `stride` floats apart, of k and v `kv_stride`. */
+/* A grouped-query attention group of one sequence: the query heads that share one head of k and v. k, v and their
+   gradients point at the sequence's first row; q, out and theirs at its row `first`, at the first column of the first
+   head. Head m begins D * m columns further on. Rows of q and out are `stride` floats apart, of k and v `kv_stride`. */
 struct attention_heads {
-  size_t length;      /* T: tokens of the sequence */
-  size_t first, rows; /* the rows that ask: first .. first + rows - 1; q and out have no others */
-  size_t head_size; /* D */
-  size_t count;     /* of the heads */
-  size_t stride, kv_stride;
-  float scale;            /* of the scores */
-  bool causal;            /* a row sees itself and the rows before it */
-  size_t window;          /* causal: at most so many of them; 0: all */
-  struct dropout dropout; /* of the probabilities; rows are numbered from row_first */
+  size_t length;            /* T */
+  size_t first, rows;       /* the query rows: first .. first + rows - 1; q and out have no others */
+  size_t head_size;         /* D */
+  size_t count;             /* query heads */
+  size_t stride, kv_stride; /* leading dimensions */
+  float scale;              /* of the scores */
+  bool causal;              /* a row attends to itself and the rows before it */
+  size_t window;            /* causal: to at most so many keys; 0: to all */
+  struct dropout dropout;   /* of the probabilities; rows are numbered from row_first */
   uint64_t row_first;
-  size_t row_step; /* from one head's rows to the next one's: of these numbers, and of lse */
+  size_t row_step;          /* from a head's rows to the next head's: of these numbers, and of lse */
 };
 
 /* One block of a GEMM with a frozen operand (worker/backend/cpu/matmul.h): C = [C +] bias + A B + Q V, C m x n.
@@ -73,7 +81,7 @@ struct gemm_ukernel {
 
 enum { GEMM_NR_MAX = 32, GEMM_VNNI_MAX = 2 };
 
-/* scratch: scratch(...) floats. lse = log of the sum of exp of each row. backward writes dq, dk, dv. */
+/* scratch: scratch(...) floats. lse: the log-sum-exp of each row of scores. backward writes dq, dk and dv. */
 struct attention_kernels {
   const char *name;
   size_t (*scratch)(size_t length, size_t head_size);
@@ -88,15 +96,14 @@ struct kernels {
   const struct attention_kernels *attention;
   const struct gemm_ukernel *gemm_fp32;
   const struct gemm_ukernel *gemm_bf16_emulated; /* fp32 arithmetic on inputs rounded to bf16 */
-  /* C (m x n, rows ldc apart) = [C if accumulate +] alpha * A B. A's element (i, k) lies at
-     a[i * row_a + k * col_a]: transposes are strides. B is depth x n, rows ldb apart. For products
-     with one small dimension, where BLAS is slow. */
-  void (*gemm)(float *c, size_t ldc, const float *a, size_t row_a, size_t col_a, const float *b, size_t ldb, size_t m,
-               size_t n, size_t depth, float alpha, bool accumulate);
-  /* y (rows x R) = x (rows x depth) u (depth x R), R a multiple of 8; meanwhile ahead_floats floats from `ahead` on are
-     brought near, because they are needed next. */
-  void (*thin)(float *y, const float *x, const float *u, size_t rows, size_t depth, size_t R, const float *ahead,
-               size_t ahead_floats);
+  /* C (m x n) = [C if accumulate +] alpha * A B. A has a row stride and a column stride (rs_a, cs_a), so it may be a
+     transpose. For GEMMs with one small dimension, where BLAS is slow. */
+  void (*gemm)(float *c, size_t ldc, const float *a, size_t rs_a, size_t cs_a, const float *b, size_t ldb, size_t m,
+               size_t n, size_t k, float alpha, bool accumulate);
+  /* y (m x R) = x (m x k) u (k x R), R a multiple of 8: a tall-skinny GEMM. Meanwhile it prefetches what is read next:
+     prefetch_floats floats from `prefetch` on. */
+  void (*gemm_skinny)(float *y, const float *x, const float *u, size_t m, size_t k, size_t R, const float *prefetch,
+                      size_t prefetch_floats);
   /* out[j] += sum over rows of x (rows x cols) */
   void (*column_sums)(float *out, const float *x, size_t rows, size_t cols);
   /* y (rows x cols) += bias, broadcast */
@@ -108,15 +115,15 @@ struct kernels {
   /* LayerNorm over cols: y = (x - mean) * rstd * weight + bias; mean and rstd (rows) are saved. */
   void (*layernorm)(float *y, float *mean, float *rstd, const float *x, const float *weight, const float *bias,
                     size_t rows, size_t cols, float epsilon);
-  /* dx = its gradient (written, not added). */
+  /* dx is written, not added to. */
   void (*layernorm_backward)(float *dx, const float *dy, const float *x, const float *mean, const float *rstd,
                              const float *weight, size_t rows, size_t cols);
   /* RMSNorm over cols: y = x * rstd * weight, rstd = 1 / sqrt(mean of x^2 + epsilon), saved. */
   void (*rmsnorm)(float *y, float *rstd, const float *x, const float *weight, size_t rows, size_t cols, float epsilon);
   void (*rmsnorm_backward)(float *dx, const float *dy, const float *x, const float *rstd, const float *weight,
                            size_t rows, size_t cols);
-  /* Rotary positions of one row: heads of 2 * half columns, column c turns with column c + half by the
-     angle whose cosine and sine are cos[c], sin[c]. y may be x. direction -1 turns back. */
+  /* Rotary position embedding of one row: heads of 2 * half columns; columns c and c + half are rotated by the angle
+     whose cosine and sine are cos[c] and sin[c]. y may be x. direction -1 rotates back. */
   void (*rope)(float *y, const float *x, const float *cos, const float *sin, size_t heads, size_t half,
                float direction);
   /* y = silu(gate) * up, silu(x) = x / (1 + e^-x) */

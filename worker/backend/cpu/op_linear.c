@@ -76,7 +76,7 @@ static void down_panel(void *payload, size_t index, int thread) {
       k->dropout(pass->dropped + row * in, x, row, n, in, pass->dropout);
       x = pass->dropped + row * in;
     }
-    k->thin(pass->q + row * R, x, down, n, in, R, pass->x + (row + n) * in, ahead);
+    k->gemm_skinny(pass->q + row * R, x, down, n, in, R, pass->x + (row + n) * in, ahead);
   }
 }
 
@@ -116,7 +116,7 @@ static void factor_gradients_panel(void *payload, size_t index, int thread) {
     const float *dy = all_dy + row * out, *q = pass->q + row * R, *x = pass->x + row * in;
     float *c = pass->c + row * R;
     bool add = row > first;
-    k->thin(c, dy, up_back, n, out, R, x, n * in);
+    k->gemm_skinny(c, dy, up_back, n, out, R, x, n * in);
     k->gemm(grad_up, out, q, 1, R, dy, out, R, out, n, 1.0f, add);
     if (pass->dropout->threshold) {
       k->dropout(pass->dropped + row * in, x, row, n, in, pass->dropout);

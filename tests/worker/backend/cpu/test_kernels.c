@@ -43,8 +43,8 @@ static void gemm(outputs out, const struct isa *isa, struct shape s) {
                      0.7f, accumulate);
 }
 
-static void thin(outputs out, const struct isa *isa, struct shape s) {
-  isa->kernels->thin(out[0], in[0], in[1], s.m, s.k, 8 + s.n / 8 % 5 * 8, in[2], s.n);
+static void gemm_skinny(outputs out, const struct isa *isa, struct shape s) {
+  isa->kernels->gemm_skinny(out[0], in[0], in[1], s.m, s.k, 8 + s.n / 8 % 5 * 8, in[2], s.n);
 }
 
 /* One block, packed as the microkernel wants it; B from columns or from rows. */
@@ -220,7 +220,7 @@ static const struct row rows[] = {
     {"gemm_fp32", gemm_fp32, 1e-6, true},
     {"gemm_bf16_emulated", gemm_bf16_emulated, 1e-6, true},
     {"the set's bf16 GEMM", gemm_bf16, 1e-4, true},
-    {"thin", thin, 1e-6, true},
+    {"gemm_skinny", gemm_skinny, 1e-6, true},
     {"column_sums", column_sums, 1e-6, true},
     {"add_bias", add_bias, 0, true},
     {"add", add, 0, true},

@@ -40,8 +40,8 @@ static void each_isa(void (*check)(const struct kernels *k)) {
     check(isa->kernels);
 }
 
-/* What is fetched ahead changes nothing. */
-static void thin_of(const struct kernels *k) {
+/* What it prefetches changes nothing. */
+static void gemm_skinny_of(const struct kernels *k) {
   const size_t rows[] = {1, 11, 12, 25, 40}, depths[] = {1, 15, 16, 33, 64}, ranks[] = {8, 16, 24, 40};
   randomise(a, COUNT_OF(a), 1);
   randomise(b, COUNT_OF(b), 2);
@@ -49,7 +49,7 @@ static void thin_of(const struct kernels *k) {
   for (size_t kind = 0; kind < COUNT_OF(rows) * COUNT_OF(depths) * COUNT_OF(ranks); kind++) {
     size_t m = rows[kind % 5], depth = depths[kind / 5 % 5], R = ranks[kind / 25];
     memcpy(c, start, sizeof c);
-    k->thin(c, a, b, m, depth, R, kind % 2 ? a : NULL, kind % 2 ? kind : 0);
+    k->gemm_skinny(c, a, b, m, depth, R, kind % 2 ? a : NULL, kind % 2 ? kind : 0);
     for (size_t i = 0; i < m; i++)
       for (size_t j = 0; j < R; j++) {
         double want = 0;
@@ -77,9 +77,9 @@ static void gemm_is_the_product(void **state) {
   each_isa(gemm_of);
 }
 
-static void thin_is_the_product(void **state) {
+static void gemm_skinny_is_the_product(void **state) {
   (void)state;
-  each_isa(thin_of);
+  each_isa(gemm_skinny_of);
 }
 
 static void adamw_of(const struct kernels *k) {
@@ -145,7 +145,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(gemm_is_the_product),
       cmocka_unit_test(adamw_is_the_formula),
-      cmocka_unit_test(thin_is_the_product),
+      cmocka_unit_test(gemm_skinny_is_the_product),
       cmocka_unit_test(dropout_is_philox),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
-/* The products of attention in bf16 with fp32 sums, by AMX tiles; worker/backend/cpu/isa/attention_products.h says what
-   the functions do. Sums for rows are kept transposed: scores (keys x rows) are then what a panel is made of. */
+/* The matmuls of attention in bf16 with fp32 accumulation, by AMX tiles; what the functions do is said in
+   worker/backend/cpu/isa/attention_products.h. Sums for rows are kept transposed: then scores (keys x rows) are packed
+   as a panel of B. */
 #ifndef WORKER_BACKEND_CPU_BF16_ATTENTION_PRODUCTS_H
 #define WORKER_BACKEND_CPU_BF16_ATTENTION_PRODUCTS_H
 
@@ -28,14 +29,14 @@ static inline size_t row_stride(size_t D) {
 static inline size_t keys_floats(size_t T, size_t D) {
   return padded(T) * padded(D); /* two of half the size */
 }
-static inline size_t gathered_floats(size_t T, size_t D) {
+static inline size_t kv_grad_floats(size_t T, size_t D) {
   return padded(T) * padded(D);
 }
 static inline size_t rows_floats(size_t D) {
-  return BLOCK * padded(D); /* likewise */
+  return BR * padded(D); /* likewise */
 }
 static inline size_t sums_floats(size_t D) {
-  return BLOCK * padded(D);
+  return BR * padded(D);
 }
 
 static inline size_t sum_over_keys_end(size_t from, size_t to) {
@@ -52,14 +53,14 @@ static inline void products_end(void) {
   tiles_end();
 }
 
-/* rows x cols floats into A's blocks */
-static inline void blocks_take(uint16_t *out, const float *in, size_t in_stride, size_t rows, size_t cols) {
+/* Packs rows x cols floats as A. */
+static inline void a_pack(uint16_t *out, const float *in, size_t in_stride, size_t rows, size_t cols) {
   for (size_t i = 0; i < padded(rows); i++)
     pack_a_row(packed_row(out, i, k_blocks(cols)), i < rows ? in + i * in_stride : NULL, cols);
 }
 
 /* A panel of which B's rows are `rows` of `in`: its first 32 columns, of which `cols` are there. */
-static inline void pairs_take(float *panel, const float *in, size_t in_stride, size_t rows, size_t cols) {
+static inline void b_rows_pack(float *panel, const float *in, size_t in_stride, size_t rows, size_t cols) {
   for (size_t i = 0; i < padded(rows); i += 2) {
     const float *pair[2] = {i < rows ? in + i * in_stride : NULL, i + 1 < rows ? in + (i + 1) * in_stride : NULL};
     pack_b_rows(panel + i / 2 * NR, pair, cols < NR ? cols : NR);
@@ -67,13 +68,13 @@ static inline void pairs_take(float *panel, const float *in, size_t in_stride, s
 }
 
 /* rows x cols floats, transposed, into A's blocks: a panel of them is one, but for the order in its blocks. */
-static inline void transposed_take(uint16_t *out, size_t lda, const float *in, size_t in_stride, size_t rows,
-                                   size_t cols) {
+static inline void a_transposed_pack(uint16_t *out, size_t lda, const float *in, size_t in_stride, size_t rows,
+                                     size_t cols) {
   for (size_t column = 0; column < padded(cols); column += NR)
     for (size_t row = 0; row < padded(rows); row += K_BLOCK) {
       float panel[K_BLOCK / 2 * NR];
       size_t there = rows > row ? rows - row : 0;
-      pairs_take(panel, in + row * in_stride + column, in_stride, there < K_BLOCK ? there : K_BLOCK,
+      b_rows_pack(panel, in + row * in_stride + column, in_stride, there < K_BLOCK ? there : K_BLOCK,
                  cols > column ? cols - column : 0);
       for (size_t half = 0; half < 2; half++) {
         __m512i words[16];
@@ -87,23 +88,23 @@ static inline void transposed_take(uint16_t *out, size_t lda, const float *in, s
 
 enum keys_use { KEYS_SCORE = 1, KEYS_SUM = 2 };
 
-static inline struct keys keys_take(float **scratch, const float *in, size_t in_stride, size_t T, size_t D,
+static inline struct keys keys_pack(float **scratch, const float *in, size_t in_stride, size_t T, size_t D,
                                     unsigned use) {
-  uint16_t *room = (uint16_t *)(void *)take(scratch, keys_floats(T, D));
+  uint16_t *room = (uint16_t *)(void *)scratch_alloc(scratch, keys_floats(T, D));
   struct keys k = {use & KEYS_SCORE ? room : NULL, use & KEYS_SUM ? room + keys_floats(T, D) : NULL, padded(T)};
   if (k.blocks)
-    blocks_take(k.blocks, in, in_stride, T, D);
+    a_pack(k.blocks, in, in_stride, T, D);
   if (k.transposed)
-    transposed_take(k.transposed, k.lda, in, in_stride, T, D);
+    a_transposed_pack(k.transposed, k.lda, in, in_stride, T, D);
   return k;
 }
 
-static inline struct rows rows_room(float **scratch, size_t D, bool summed) {
-  float *room = take(scratch, rows_floats(D));
+static inline struct rows rows_alloc(float **scratch, size_t D, bool summed) {
+  float *room = scratch_alloc(scratch, rows_floats(D));
   return (struct rows){room, summed ? room + rows_floats(D) / 2 : NULL};
 }
 
-static inline void rows_take(const struct rows *r, const float *in, size_t in_stride, size_t count, size_t D) {
+static inline void rows_pack(const struct rows *r, const float *in, size_t in_stride, size_t count, size_t D) {
   const float *at[NR];
   for (size_t row = 0; row < count; row += NR) {
     size_t n = count - row < NR ? count - row : NR;
@@ -112,53 +113,53 @@ static inline void rows_take(const struct rows *r, const float *in, size_t in_st
     pack_b_columns(r->panels + row * padded(D) / 2, at, n, D);
   }
   for (size_t column = 0; r->pairs && column < D; column += NR)
-    pairs_take(r->pairs + column * BLOCK / 2, in + column, in_stride, count, D - column);
+    b_rows_pack(r->pairs + column * BR / 2, in + column, in_stride, count, D - column);
 }
 
-static inline void make_scores(float *s, size_t base, const struct keys *k, const struct rows *q, size_t p,
-                               struct span seen, size_t D) {
+static inline void compute_scores(float *s, size_t base, const struct keys *k, const struct rows *q, size_t p,
+                                  struct span attended, size_t D) {
   const float *panel = q->panels + p * NR * padded(D) / 2;
-  for (size_t key = seen.from / MR * MR; key < seen.to; key += MR)
-    tiles_multiply(s + (key - base) * BLOCK + p * NR, BLOCK, k->blocks + key * padded(D), TILE_ROWS * padded(D), panel,
+  for (size_t key = attended.from / MR * MR; key < attended.to; key += MR)
+    tiles_multiply(s + (key - base) * BR + p * NR, BR, k->blocks + key * padded(D), TILE_ROWS * padded(D), panel,
                    padded(D), false);
 }
 
 /* sum: D x rows */
 static inline void sum_over_keys(float *sum, const float *s, const struct keys *v, const struct attention_heads *h,
                                  struct span rows, size_t from, size_t to) {
-  float panel[CHUNK / 2 * NR] __attribute__((aligned(64)));
+  float panel[BC / 2 * NR] __attribute__((aligned(64)));
   for (size_t row = rows.from; row < rows.to; row += NR) {
     size_t at = row - rows.from, end = rows.to - row < NR ? rows.to : row + NR;
-    struct span seen = keys_seen(h, row, end, from, to);
-    size_t depth = padded(seen.to - from);
-    if (seen.from == seen.to)
+    struct span attended = keys_attended(h, row, end, from, to);
+    size_t depth = padded(attended.to - from);
+    if (attended.from == attended.to)
       continue;
-    pairs_take(panel, s + at, BLOCK, depth, NR);
+    b_rows_pack(panel, s + at, BR, depth, NR);
     for (size_t d = 0; d < padded(h->head_size); d += MR)
-      tiles_multiply(sum + d * BLOCK + at, BLOCK, v->transposed + d * v->lda + from * M_BLOCK, TILE_ROWS * v->lda,
+      tiles_multiply(sum + d * BR + at, BR, v->transposed + d * v->lda + from * M_BLOCK, TILE_ROWS * v->lda,
                      panel, depth, true);
   }
 }
 
 static inline void sum_over_rows(float *sum, const float *s, const struct rows *q, const struct attention_heads *h,
                                  struct span rows, size_t from, size_t to) {
-  uint16_t blocks[CHUNK * BLOCK] __attribute__((aligned(64)));
+  uint16_t blocks[BC * BR] __attribute__((aligned(64)));
   const size_t D = h->head_size, depth = padded(rows.to - rows.from), keys = padded(to - from);
-  blocks_take(blocks, s, BLOCK, keys, depth);
+  a_pack(blocks, s, BR, keys, depth);
   for (size_t key = 0; key < keys; key += MR)
     for (size_t column = 0; column < D; column += NR)
       tiles_multiply(sum + (from + key) * row_stride(D) + column, row_stride(D), blocks + key * depth,
-                     TILE_ROWS * depth, q->pairs + column * BLOCK / 2, depth, true);
+                     TILE_ROWS * depth, q->pairs + column * BR / 2, depth, true);
 }
 
-static inline void sums_deliver(float *out, size_t out_stride, const float *sum, size_t count, size_t D,
+static inline void sums_store(float *out, size_t out_stride, const float *sum, size_t count, size_t D,
                                 const float *scales) {
   for (size_t row = 0; row < count; row += 16)
     for (size_t d = 0; d < D; d += 16) {
       __mmask16 there = D - d >= 16 ? 0xFFFF : (__mmask16)((1u << (D - d)) - 1);
       __m512i words[16];
       for (size_t i = 0; i < 16; i++)
-        words[i] = _mm512_loadu_si512(sum + (d + i) * BLOCK + row);
+        words[i] = _mm512_loadu_si512(sum + (d + i) * BR + row);
       transpose_words(words);
       for (size_t i = 0; i < 16 && row + i < count; i++)
         _mm512_mask_storeu_ps(out + (row + i) * out_stride + d, there,

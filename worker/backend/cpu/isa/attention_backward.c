@@ -1,5 +1,5 @@
-/* The backward pass of attention. Blocks of query rows meet chunks of keys; the probabilities of both are made again
-   from the saved log-sum-exp. */
+/* The backward pass of attention, by blocks of BR query rows and BC keys. The probabilities of each are recomputed from
+   the saved log-sum-exp. */
 #include "worker/backend/cpu/isa/attention.h"
 #ifdef ATTENTION_TILES
 #include "worker/backend/cpu/bf16/attention_products.h"
@@ -12,28 +12,29 @@
 struct work {
   const struct attention_heads *h;
   struct keys k, v;
-  float *dk, *dv;      /* rows of all keys */
-  struct rows q, dout; /* a block */
+  float *dk, *dv;      /* of all keys */
+  struct rows q, dout; /* a block of query rows */
   float *dq;
-  float *s, *ds;      /* of a block and a chunk: scores, then what met V; their gradients */
-  float *mask;        /* of a panel and a chunk */
-  float *lse, *delta; /* of a block's rows: log-sum-exp in base two, sum over keys of p * dp = dout . out */
+  float *s, *ds;      /* of BR rows and BC keys: scores, then the P of P V; dP, then dS */
+  float *mask;        /* the dropout mask of a panel and BC keys */
+  float *lse, *delta; /* of a block's rows: log-sum-exp in base two; D of FlashAttention, the sum of dout * out */
 };
 
-/* A panel's scores become what met V, and the gradients of what met V those of the scores, but for factors that dq, dk
-   and dv take at their end: the scale of scores, and of what dropout kept. */
-static inline void gradients(float *s, float *ds, const struct work *w, size_t p, const float *mask, size_t keys) {
+/* A panel's scores become the P of P V, and dP becomes dS. Two factors are left out, the scale of scores and that of
+   dropout: dq, dk and dv are multiplied with them in the end. */
+static inline void softmax_backward(float *s, float *ds, const struct work *w, size_t p, const float *mask,
+                                    size_t keys) {
   const float factor = w->h->scale * LOG2_E, scale = w->h->dropout.scale;
   const float *lse = w->lse + p * PANEL, *delta = w->delta + p * PANEL;
-  for (size_t i = 0; i < keys; i++, s += BLOCK, ds += BLOCK) {
+  for (size_t i = 0; i < keys; i++, s += BR, ds += BR) {
     vf y[2] = {load(s) * factor - load(lse), load(s + W) * factor - load(lse + W)};
     vexp2(y);
     for (size_t j = 0; j < 2; j++) {
-      const float *kept_here = mask ? mask + i * PANEL + j * W : NULL;
+      const float *here = mask ? mask + i * PANEL + j * W : NULL;
       vf g = load(ds + j * W), d = load(delta + j * W);
-      g = mask ? kept(g, kept_here) * scale - d : g - d;
+      g = mask ? apply_dropout(g, here) * scale - d : g - d;
       store(ds + j * W, y[j] * g);
-      store(s + j * W, mask ? kept(y[j], kept_here) : y[j]);
+      store(s + j * W, mask ? apply_dropout(y[j], here) : y[j]);
     }
   }
 }
@@ -41,22 +42,22 @@ static inline void gradients(float *s, float *ds, const struct work *w, size_t p
 static void panel_backward(const struct work *w, size_t p, struct span rows, uint64_t row, size_t from, size_t to) {
   const struct attention_heads *h = w->h;
   const size_t D = h->head_size;
-  struct span keys = keys_seen(h, rows.from, rows.to, from, to);
-  const size_t n = keys.to - keys.from, at = p * PANEL + (keys.from - from) * BLOCK;
+  struct span keys = keys_attended(h, rows.from, rows.to, from, to);
+  const size_t n = keys.to - keys.from, at = p * PANEL + (keys.from - from) * BR;
   float *s = w->s + at, *ds = w->ds + at;
   if (n) {
-    make_scores(w->s, from, &w->k, &w->q, p, keys, D);
-    make_scores(w->ds, from, &w->v, &w->dout, p, keys, D);
-    hide(w->s + p * PANEL, from, h, keys, rows.from, rows.to);
+    compute_scores(w->s, from, &w->k, &w->q, p, keys, D);
+    compute_scores(w->ds, from, &w->v, &w->dout, p, keys, D);
+    apply_mask(w->s + p * PANEL, from, h, keys, rows.from, rows.to);
     if (h->dropout.threshold) {
-      dropout_panel(w->mask, &h->dropout, row, from / CHUNK);
-      gradients(s, ds, w, p, w->mask + (keys.from - from) * PANEL, n);
+      dropout_panel(w->mask, &h->dropout, row, from / BC);
+      softmax_backward(s, ds, w, p, w->mask + (keys.from - from) * PANEL, n);
     } else {
-      gradients(s, ds, w, p, NULL, n);
+      softmax_backward(s, ds, w, p, NULL, n);
     }
   }
-  clear_outside(w->s + p * PANEL, keys, from, sum_over_rows_end(from, to));
-  clear_outside(w->ds + p * PANEL, keys, from, sum_over_rows_end(from, to));
+  zero_outside(w->s + p * PANEL, keys, from, sum_over_rows_end(from, to));
+  zero_outside(w->ds + p * PANEL, keys, from, sum_over_rows_end(from, to));
 }
 
 static float dot(const float *x, const float *y, size_t count) {
@@ -75,15 +76,15 @@ static void block_backward(const struct work *w, float *dq, const float *dout, c
   const struct attention_heads *h = w->h;
   const size_t D = h->head_size, end = h->causal ? first + rows : h->length;
   const struct span all = {first, first + rows};
-  rows_take(&w->q, q, h->stride, rows, D);
-  rows_take(&w->dout, dout, h->stride, rows, D);
+  rows_pack(&w->q, q, h->stride, rows, D);
+  rows_pack(&w->dout, dout, h->stride, rows, D);
   memset(w->dq, 0, sums_floats(D) * sizeof *w->dq);
-  for (size_t i = 0; i < BLOCK; i++) {
+  for (size_t i = 0; i < BR; i++) {
     w->lse[i] = i < rows ? lse[i] * LOG2_E : 0;
     w->delta[i] = i < rows ? dot(out + i * h->stride, dout + i * h->stride, D) : 0;
   }
-  for (size_t from = low(h, first) / CHUNK * CHUNK; from < end; from += CHUNK) {
-    size_t to = from + CHUNK < end ? from + CHUNK : end;
+  for (size_t from = window_start(h, first) / BC * BC; from < end; from += BC) {
+    size_t to = from + BC < end ? from + BC : end;
     for (size_t p = 0; p * PANEL < rows; p++) {
       size_t last = (p + 1) * PANEL < rows ? (p + 1) * PANEL : rows;
       panel_backward(w, p, (struct span){first + p * PANEL, first + last}, row + p * PANEL, from, to);
@@ -92,40 +93,40 @@ static void block_backward(const struct work *w, float *dq, const float *dout, c
     sum_over_rows(w->dk, w->ds, &w->q, h, all, from, to);
     sum_over_rows(w->dv, w->s, &w->dout, h, all, from, to);
   }
-  float scales[BLOCK];
+  float scales[BR];
   for (size_t i = 0; i < rows; i++)
     scales[i] = h->scale;
-  sums_deliver(dq, h->stride, w->dq, rows, D, scales);
+  sums_store(dq, h->stride, w->dq, rows, D, scales);
 }
 
 void ISA_NAME(attention_backward)(float *dq, float *dk, float *dv, const float *dout, const float *q, const float *k,
                                   const float *v, const float *out, const float *lse, const struct attention_heads *h,
                                   float *scratch) {
-  const size_t T = h->length, D = h->head_size, gathered = gathered_floats(T, D);
-  float of_rows[2][BLOCK];
+  const size_t T = h->length, D = h->head_size, grad_floats = kv_grad_floats(T, D);
+  float of_rows[2][BR];
   struct work w = {.h = h, .lse = of_rows[0], .delta = of_rows[1]};
-  scratch = aligned(scratch);
+  scratch = scratch_align(scratch);
   products_begin();
-  w.k = keys_take(&scratch, k, h->kv_stride, T, D, KEYS_SCORE | KEYS_SUM);
-  w.v = keys_take(&scratch, v, h->kv_stride, T, D, KEYS_SCORE);
-  w.dk = take(&scratch, gathered);
-  w.dv = take(&scratch, gathered);
-  w.q = rows_room(&scratch, D, true);
-  w.dout = rows_room(&scratch, D, true);
-  w.dq = take(&scratch, sums_floats(D));
-  w.s = take(&scratch, CHUNK_ROWS * BLOCK);
-  w.ds = take(&scratch, CHUNK_ROWS * BLOCK);
-  w.mask = take(&scratch, CHUNK * PANEL);
-  memset(w.dk, 0, 2 * gathered * sizeof *w.dk); /* and dv */
+  w.k = keys_pack(&scratch, k, h->kv_stride, T, D, KEYS_SCORE | KEYS_SUM);
+  w.v = keys_pack(&scratch, v, h->kv_stride, T, D, KEYS_SCORE);
+  w.dk = scratch_alloc(&scratch, grad_floats);
+  w.dv = scratch_alloc(&scratch, grad_floats);
+  w.q = rows_alloc(&scratch, D, true);
+  w.dout = rows_alloc(&scratch, D, true);
+  w.dq = scratch_alloc(&scratch, sums_floats(D));
+  w.s = scratch_alloc(&scratch, BC_ROWS * BR);
+  w.ds = scratch_alloc(&scratch, BC_ROWS * BR);
+  w.mask = scratch_alloc(&scratch, BC * PANEL);
+  memset(w.dk, 0, 2 * grad_floats * sizeof *w.dk); /* and dv */
   for (size_t m = 0; m < h->count; m++, dq += D, dout += D, q += D, out += D, lse += h->row_step)
-    for (size_t i = 0; i < h->rows; i += BLOCK) {
-      size_t at = i * h->stride, rows = h->rows - i < BLOCK ? h->rows - i : BLOCK;
+    for (size_t i = 0; i < h->rows; i += BR) {
+      size_t at = i * h->stride, rows = h->rows - i < BR ? h->rows - i : BR;
       block_backward(&w, dq + at, dout + at, q + at, out + at, lse + i, h->first + i, rows,
                      h->row_first + m * h->row_step + i);
     }
   products_end();
-  copy_rows(dk, h->kv_stride, w.dk, row_stride(D), T, D, h->scale);
-  copy_rows(dv, h->kv_stride, w.dv, row_stride(D), T, D, h->dropout.threshold ? h->dropout.scale : 1);
+  scale_rows(dk, h->kv_stride, w.dk, row_stride(D), T, D, h->scale);
+  scale_rows(dv, h->kv_stride, w.dv, row_stride(D), T, D, h->dropout.threshold ? h->dropout.scale : 1);
 }
 
 const struct attention_kernels ISA_NAME(attention_kernels) = {

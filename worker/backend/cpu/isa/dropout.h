@@ -123,7 +123,7 @@ static inline void dropout_strip(float out[DROPOUT_STRIP], const struct dropout 
 }
 
 /* Of DROPOUT_PANEL rows from `row` on, which elements of a group are kept: out[element * DROPOUT_PANEL + row] is all
-   ones or 0, for kept(). The scale is left to the caller. Lanes are rows. */
+   ones or 0, for apply_dropout, which leaves the scale to the caller. Lanes are rows. */
 static inline void dropout_panel(float out[DROPOUT_GROUP * DROPOUT_PANEL], const struct dropout *d, uint64_t row,
                                  uint64_t group) {
   const struct philox_key key = philox_key(d->seed);
@@ -159,7 +159,7 @@ static inline void dropout_panel(float out[DROPOUT_GROUP * DROPOUT_PANEL], const
   }
 }
 
-static inline vf kept(vf x, const float *mask) {
+static inline vf apply_dropout(vf x, const float *mask) {
   return (vf)((vi)x & (vi)load(mask));
 }
 

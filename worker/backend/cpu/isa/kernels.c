@@ -4,7 +4,7 @@
 #include "worker/backend/cpu/isa/dropout.h"
 #include "worker/backend/cpu/isa/gemm.h"
 #include "worker/backend/cpu/isa/gemm_ukernel.h"
-#include "worker/backend/cpu/isa/thin.h"
+#include "worker/backend/cpu/isa/gemm_skinny.h"
 
 /* Several vectors a turn: a turn of one takes one cycle or two, as the place of its code happens to be. */
 static void add(float *y, const float *x, size_t count) {
@@ -113,7 +113,7 @@ static void rope(float *y, const float *x, const float *cos, const float *sin, s
     }
 }
 
-/* 1 / (1 + e^-x); e^88 is still a float. */
+/* 1 / (1 + e^-x); fp32 holds e^88. */
 static inline vf sigmoid(vf x) {
   return 1.0f / (1.0f + vexp_floor(-vmax(splat(-88.0f), x)));
 }
@@ -152,7 +152,7 @@ static void swiglu_backward(float *dgate, float *dup, const float *dy, const flo
   }
 }
 
-static float largest(const float *x, size_t count) {
+static float row_max(const float *x, size_t count) {
   vf high = splat(-INFINITY);
   size_t i = 0;
   for (; i + W <= count; i += W)
@@ -162,13 +162,13 @@ static float largest(const float *x, size_t count) {
   return lanes_max(high);
 }
 
-/* Sums of BLOCK lanes are float, their sum is double: vocabularies are long. */
+/* Sums of BLOCK elements are fp32, their sum is fp64: vocabularies are long. */
 static double log_sum_exp(const float *x, size_t count, size_t *top) {
   enum { BLOCK = 512 };
   float most = -INFINITY;
   size_t best = 0;
   for (size_t from = 0; from < count; from += BLOCK) {
-    float high = largest(x + from, count - from < BLOCK ? count - from : BLOCK);
+    float high = row_max(x + from, count - from < BLOCK ? count - from : BLOCK);
     if (!(high <= most)) {
       most = high;
       best = from;
@@ -272,7 +272,7 @@ const struct kernels ISA_NAME(kernels) = {
     .gemm_fp32 = &ISA_NAME(gemm_ukernel_fp32),
     .gemm_bf16_emulated = &ISA_NAME(gemm_ukernel_bf16_emulated),
     .gemm = ISA_NAME(gemm),
-    .thin = ISA_NAME(thin),
+    .gemm_skinny = ISA_NAME(gemm_skinny),
     .column_sums = column_sums,
     .add_bias = add_bias,
     .add = add,
