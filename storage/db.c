@@ -1,5 +1,4 @@
-/* Opening, migrating, transactions and prepared statements. The only file that knows how errors of
-   SQLite map to ours. */
+/* Opening, migrating, transactions. */
 #include "storage/db.h"
 
 #include <errno.h>
@@ -34,42 +33,15 @@ static const char *const schemas[] = {
 enum {
   APPLICATION_ID = 0x7265666C, /* "refl" */
   SCHEMA_VERSION = COUNT_OF(schemas),
-  STATEMENTS_MAX = 128,
   /* At start another program may be about to leave. Later nobody may hold the loop up: who meets a lock tries again. */
   OPEN_TIMEOUT_MS = 5000,
   BUSY_TIMEOUT_MS = 50,
   RESERVE_BYTES = 1 << 20,
 };
 
-struct db {
-  sqlite3 *handle;
-  char reserve[1024];  /* path of the bytes set aside */
-  bool in_transaction;
-  size_t count;
-  struct {
-    const char *sql;
-    sqlite3_stmt *handle;
-  } statement[STATEMENTS_MAX];
-};
-
-static COLD enum status fault(struct db *db, int code, struct error *err) {
-  const char *text = db->handle ? sqlite3_errmsg(db->handle) : sqlite3_errstr(code);
-  int number = db->handle ? sqlite3_system_errno(db->handle) : 0;
-  if ((code & 0xFF) == SQLITE_IOERR && (number == ENOSPC || number == EDQUOT))
-    code = SQLITE_FULL; /* of the file that readers and writers share */
-  switch (code & 0xFF) {
-  case SQLITE_BUSY:
-  case SQLITE_LOCKED: return error_set(err, STATUS_DATABASE_BUSY, NULL, "the database is busy: %s", text);
-  case SQLITE_FULL: return error_set(err, STATUS_NO_SPACE, NULL, "the database cannot grow: %s", text);
-  case SQLITE_NOMEM: return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "the database needs memory: %s", text);
-  case SQLITE_IOERR: return error_set(err, STATUS_IO, NULL, "the database cannot be read or written: %s", text);
-  }
-  return error_set(err, STATUS_INTERNAL, NULL, "the database failed: %s (%d)", text, code);
-}
-
 static enum status execute(struct db *db, const char *sql, struct error *err) {
   int code = sqlite3_exec(db->handle, sql, NULL, NULL, NULL);
-  return code == SQLITE_OK ? STATUS_OK : fault(db, code, err);
+  return code == SQLITE_OK ? STATUS_OK : stmt_fault(db, code, err);
 }
 
 /* Refuses a database that this program must not touch. */
@@ -128,7 +100,7 @@ static enum status set_up(struct db *db, const char *path, bool create, struct e
                              SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
                              NULL);
   if (code != SQLITE_OK)
-    return fault(db, code, err);
+    return stmt_fault(db, code, err);
   sqlite3_busy_timeout(db->handle, OPEN_TIMEOUT_MS);
   sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
   sqlite3_db_config(db->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
@@ -302,109 +274,5 @@ enum status db_probe(struct db *db, struct error *err) {
   enum status status = db_begin(db, err);
   if (!status)
     db_rollback(db);
-  return status;
-}
-
-bool stmt_find(struct stmt *out, struct db *db, const char *sql) {
-  *out = (struct stmt){.db = db};
-  for (size_t i = 0; i < db->count && !out->handle; i++)
-    if (db->statement[i].sql == sql)
-      out->handle = db->statement[i].handle;
-  CHECK(!out->handle || !sqlite3_stmt_busy(out->handle));
-  return out->handle != NULL;
-}
-
-enum status stmt_prepare(struct stmt *out, struct db *db, const char *sql, const char *text, struct error *err) {
-  *out = (struct stmt){.db = db};
-  CHECK(db->count < STATEMENTS_MAX);
-  int code = sqlite3_prepare_v3(db->handle, text, -1, SQLITE_PREPARE_PERSISTENT, &out->handle, NULL);
-  if (code != SQLITE_OK)
-    return fault(db, code, err);
-  db->statement[db->count].sql = sql;
-  db->statement[db->count++].handle = out->handle;
-  return STATUS_OK;
-}
-
-enum status stmt_open(struct stmt *out, struct db *db, const char *sql, struct error *err) {
-  return stmt_find(out, db, sql) ? STATUS_OK : stmt_prepare(out, db, sql, sql, err);
-}
-
-void stmt_done(struct stmt *stmt) {
-  if (!stmt->handle)
-    return;
-  sqlite3_reset(stmt->handle);
-  sqlite3_clear_bindings(stmt->handle);
-  stmt->handle = NULL;
-}
-
-static void note(struct stmt *stmt, int code) {
-  if (code != SQLITE_OK && !stmt->fault)
-    stmt->fault = code;
-}
-
-void stmt_text(struct stmt *stmt, const char *text) {
-  note(stmt, sqlite3_bind_text(stmt->handle, ++stmt->bound, text, -1, SQLITE_STATIC));
-}
-
-void stmt_int(struct stmt *stmt, int64_t value) {
-  note(stmt, sqlite3_bind_int64(stmt->handle, ++stmt->bound, value));
-}
-
-void stmt_int_or_null(struct stmt *stmt, int64_t value) {
-  if (value)
-    stmt_int(stmt, value);
-  else
-    stmt_text(stmt, NULL);
-}
-
-enum status stmt_step(struct stmt *stmt, bool *row, struct error *err) {
-  *row = false;
-  if (stmt->fault)
-    return fault(stmt->db, stmt->fault, err);
-  int code = sqlite3_step(stmt->handle);
-  *row = code == SQLITE_ROW;
-  return *row || code == SQLITE_DONE ? STATUS_OK : fault(stmt->db, code, err);
-}
-
-enum status stmt_run(struct stmt *stmt, int64_t *changed, struct error *err) {
-  bool row;
-  enum status status;
-  do
-    status = stmt_step(stmt, &row, err);
-  while (!status && row);
-  if (changed)
-    *changed = status ? 0 : sqlite3_changes64(stmt->db->handle);
-  return status;
-}
-
-int64_t stmt_get_int(const struct stmt *stmt, int column) {
-  return sqlite3_column_int64(stmt->handle, column);
-}
-
-const char *stmt_get_text(const struct stmt *stmt, int column, struct arena *arena) {
-  const char *text = (const char *)sqlite3_column_text(stmt->handle, column);
-  return text ? arena_copy(arena, text, (size_t)sqlite3_column_bytes(stmt->handle, column)) : NULL;
-}
-
-enum status stmt_number(int64_t *out, struct db *db, const char *sql, const char *param, struct error *err) {
-  AUTO(stmt_done) struct stmt stmt = {0};
-  bool row = false;
-  enum status status = stmt_open(&stmt, db, sql, err);
-  if (status)
-    return status;
-  if (param)
-    stmt_text(&stmt, param);
-  status = stmt_step(&stmt, &row, err);
-  *out = row ? stmt_get_int(&stmt, 0) : -1;
-  return status;
-}
-
-enum status stmt_cursor(int64_t *seq, struct db *db, const char *sql, const struct page *page, struct error *err) {
-  *seq = page->ascending ? 0 : INT64_MAX;
-  if (!page->after)
-    return STATUS_OK;
-  enum status status = stmt_number(seq, db, sql, page->after, err);
-  if (!status && *seq < 0)
-    return error_set(err, STATUS_INVALID_CURSOR, "after", "after names nothing in this list: %.64s", page->after);
   return status;
 }

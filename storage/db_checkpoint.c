@@ -39,7 +39,7 @@ enum status db_checkpoint_list(struct checkpoint_row **out, size_t *count, bool 
   struct row_list list;
   int64_t after;
   enum status status =
-      stmt_cursor(&after, db, "SELECT seq FROM checkpoint WHERE 'ftckpt-' || seq = ?1"
+      row_cursor(&after, db, "SELECT seq FROM checkpoint WHERE 'ftckpt-' || seq = ?1"
                               " AND seq = CAST(substr(?1, 8) AS INTEGER)", page, err);
   if (!status)
     status = row_open(&stmt, db, &checkpoint_type,

@@ -56,7 +56,7 @@ enum status db_event_list(struct event_row **out, size_t *count, bool *more, str
   struct row_list list;
   int64_t after;
   enum status status =
-      stmt_cursor(&after, db, "SELECT seq FROM event WHERE 'ftevent-' || seq = ?1"
+      row_cursor(&after, db, "SELECT seq FROM event WHERE 'ftevent-' || seq = ?1"
                               " AND seq = CAST(substr(?1, 9) AS INTEGER)", page, err);
   if (!status)
     status = row_open(&stmt, db, &event_type,

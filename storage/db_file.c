@@ -96,7 +96,7 @@ enum status db_file_list(struct file_row **out, size_t *count, bool *more, struc
   AUTO(stmt_done) struct stmt stmt = {0};
   int64_t after;
 #define LIST "SELECT * FROM file WHERE (expires_at IS NULL OR expires_at > ?1) AND seq "
-  enum status status = stmt_cursor(&after, db, "SELECT seq FROM file WHERE id = ?1", page, err);
+  enum status status = row_cursor(&after, db, "SELECT seq FROM file WHERE id = ?1", page, err);
   if (!status && purpose)
     status = row_open(&stmt, db, &file_type,
                       page->ascending ? LIST "> ?2 AND purpose = ?4 ORDER BY seq LIMIT ?3"

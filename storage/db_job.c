@@ -129,7 +129,7 @@ enum status db_job_list(struct job_row **out, size_t *count, bool *more, struct 
   struct pair pair = {0};
   int64_t after;
   const char *sql = "SELECT * FROM job WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2";
-  enum status status = stmt_cursor(&after, db, "SELECT seq FROM job WHERE id = ?1", page, err);
+  enum status status = row_cursor(&after, db, "SELECT seq FROM job WHERE id = ?1", page, err);
   if (filter->metadata_null) /* and no pair at the same time */
     sql = "SELECT * FROM job INDEXED BY job_without_metadata WHERE metadata IS NULL AND ?3 IS NULL"
           " AND seq < ?1 ORDER BY seq DESC LIMIT ?2";

@@ -1,5 +1,5 @@
-/* Prepared statements, for the files of storage/ alone. Each SQL text is a literal, prepared once and
-   kept; parameters are bound in order. */
+/* The connection and its prepared statements, for the files of storage/ alone. Each SQL text is a literal, prepared
+   once and kept; parameters are bound in order. */
 #ifndef STORAGE_STMT_H
 #define STORAGE_STMT_H
 
@@ -8,13 +8,29 @@
 #include <stdint.h>
 
 #include "base/arena.h"
-#include "storage/db.h"
+#include "base/error.h"
+
+enum { STATEMENTS_MAX = 128 };
+
+struct db {
+  sqlite3 *handle;
+  char reserve[1024];  /* path of the bytes set aside */
+  bool in_transaction;
+  size_t count;
+  struct {
+    const char *sql;
+    sqlite3_stmt *handle;
+  } statement[STATEMENTS_MAX];
+};
+
+/* What an error code of SQLite means here: the only place that knows. */
+enum status stmt_fault(struct db *db, int code, struct error *err) COLD;
 
 struct stmt {
   sqlite3_stmt *handle;
   struct db *db;
   int bound;   /* parameters bound so far */
-  int fault;   /* the first SQLite error of a bind, told by the next step */
+  int fault;   /* the first SQLite error of a bind, reported by the next step */
 };
 
 /* For AUTO(stmt_done) struct stmt s = {0}; the statement is reset and its bindings are cleared. */
@@ -42,8 +58,5 @@ const char *stmt_get_text(const struct stmt *stmt, int column, struct arena *are
 
 /* The first column of the first row of a query with at most one text parameter; *out = -1: no row. */
 NODISCARD enum status stmt_number(int64_t *out, struct db *db, const char *sql, const char *param, struct error *err);
-/* The seq of the row that a cursor names, or STATUS_INVALID_CURSOR. `sql` has one text parameter. */
-NODISCARD enum status stmt_cursor(int64_t *seq, struct db *db, const char *sql, const struct page *page,
-                                  struct error *err);
 
 #endif
