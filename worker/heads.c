@@ -45,7 +45,8 @@ static enum status take_order(struct settling *s, const size_t *row, const struc
 }
 
 /* Says what does not follow from equal names. `whose`: "the base's", "the adapter's". */
-static void tell(struct settling *s, enum classes_fit fit, bool folded, const struct classes *head, const char *whose) {
+static void report_fit(struct settling *s, enum classes_fit fit, bool folded, const struct classes *head,
+                       const char *whose) {
   struct classes data = classes_of(s->training);
   AUTO(str_done) struct str theirs, ours;
   str_init(&theirs, 300);
@@ -109,11 +110,11 @@ static enum status settle_with_adapter(struct settling *s, struct error *err) {
   enum classes_fit fit = classes_fit(row, &folded, &head, &data);
   if (fit == CLASSES_OTHER)
     return other_classes(s, &head, err);
-  tell(s, fit, folded, &head, "the adapter's");
+  report_fit(s, fit, folded, &head, "the adapter's");
   return take_order(s, row, &head, err);
 }
 
-static void tell_fresh(struct settling *s, const struct base_head *base) {
+static void report_fresh(struct settling *s, const struct base_head *base) {
   struct classes data = classes_of(s->training);
   bool numbers = s->training->label_kind == LABEL_FLOAT;
   AUTO(str_done) struct str theirs, ours;
@@ -147,12 +148,12 @@ static enum status settle_with_base(bool *fresh, struct settling *s, struct erro
     fit = numbers ? CLASSES_SAME : classes_fit(row, &folded, &base.classes, &data);
   *fresh = fit == CLASSES_OTHER || fit == CLASSES_PART;
   if (*fresh) {
-    tell_fresh(s, &base);
+    report_fresh(s, &base);
     return STATUS_OK;
   }
   if (numbers)
     return take_number(s, &base.classes, err);
-  tell(s, fit, folded, &base.classes, "the base's");
+  report_fit(s, fit, folded, &base.classes, "the base's");
   if (base.multi_label)
     report_message(
         s->report, LOG_WARN,

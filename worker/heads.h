@@ -9,7 +9,7 @@
 
 /* Brings the classes of the data into the order of the head that the job starts with: that of the adapter it starts
    from, or else the base's where the names are the same. *fresh: the base's head is of something else; the job needs
-   a new one. What was not equal name by name is told in a message. STATUS_INVALID_VALUE (from_checkpoint) with both
+   a new one. What was not equal name by name is reported in a message. STATUS_INVALID_VALUE (from_checkpoint) with both
    lists where the adapter's classes are others. `validation` may be empty. */
 NODISCARD enum status heads_settle(bool *fresh, struct dataset *training, struct dataset *validation,
                                    const struct task *task, struct report *report, struct error *err);

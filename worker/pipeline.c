@@ -113,11 +113,11 @@ static bool has_pairs(const struct dataset *d) {
   return false;
 }
 
-static void tell_doubts(const struct run *r, const struct task *task, struct report *report) {
+static void report_warnings(const struct run *r, const struct task *task, struct report *report) {
   size_t i;
-  json_t *doubt;
-  json_array_foreach(r->training.doubts, i, doubt)
-      report_message(report, LOG_WARN, "training file: %s", json_string_value(doubt));
+  json_t *warning;
+  json_array_foreach(r->training.warnings, i, warning)
+      report_message(report, LOG_WARN, "training file: %s", json_string_value(warning));
   if (r->validation.count && has_pairs(&r->training) != has_pairs(&r->validation))
     report_message(report, LOG_WARN, "only the %s file has a second text (%s)",
                    has_pairs(&r->training) ? "training" : "validation", task->spec.columns.text_pair);
@@ -265,7 +265,7 @@ static enum status train(struct run *r, const struct task *task, struct report *
   if (status)
     return status;
   log_info("data read");
-  tell_doubts(r, task, report);
+  report_warnings(r, task, report);
   if (!r->language)
     status = heads_settle(&r->new_head, &r->training, &r->validation, task, report, err);
   if (status)

@@ -1,4 +1,4 @@
-/* What a template sees of the world: messages, tools and special tokens as values, and the check that
+/* The context of a run, as Jinja calls its variables: messages, tools and special tokens as values, and the check that
    what was given reached the text. */
 #ifndef WORKER_CHAT_CONTEXT_H
 #define WORKER_CHAT_CONTEXT_H

@@ -4,8 +4,8 @@
    A template that marks it by {% generation %} is taken at its word. In all others a turn is what a loop over the
    messages wrote for that message, without what a model is given there: the generation prompt, which the template
    writes after the messages before. Where it has none (or writes another one here), the turn's head is what stands
-   before a plain answer in its place. Where no loop tells, the text must go on from the one before the message to the
-   one after it. What is found in none of these ways is learnt as far as its bytes came from the message. */
+   before a plain answer in its place. Where no loop shows it, the text must go on from the one before the message to
+   the one after it. What is found in none of these ways is learnt as far as its bytes came from the message. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -251,7 +251,7 @@ static bool is_own(const struct jinja_string *text, size_t begin, size_t end, ui
   return own > 0;
 }
 
-/* No loop told: the text before the message, with the prompt, and the one after it must be the beginning of this. */
+/* No loop shows it: the text before the message, with the prompt, and the one after must be the beginning of this. */
 static bool take_between(struct finder *f, uint32_t number) {
   const struct jinja_string *text = &f->full->text;
   struct rendering after = {0};

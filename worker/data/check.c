@@ -1,4 +1,4 @@
-/* One pass: the facts of the columns, and what is doubtful. */
+/* One pass: the facts of the columns, and warnings. */
 #include "worker/data/check.h"
 
 #include <stdio.h>
@@ -10,9 +10,9 @@
 #include "api/job_fields.h"
 #include "base/json.h"
 #include "worker/data/column_facts.h"
-#include "worker/data/doubts.h"
 #include "worker/data/foreign.h"
-#include "worker/data/label_doubts.h"
+#include "worker/data/label_warnings.h"
+#include "worker/data/warnings.h"
 
 enum { NAMES_SHOWN = 100, REPORT_MAX = EVENT_LINE_MAX - 4096 };
 
@@ -22,7 +22,7 @@ struct check {
   struct columns columns;
   size_t texts, text_min, text_max; /* of `text` */
   double text_sum;
-  struct doubts doubts;
+  struct warnings warnings;
   const char *advice; /* of the first record; NULL: none is needed */
 };
 
@@ -43,7 +43,7 @@ static enum status check_record(struct check *c, const struct record *record, st
   if (status)
     return status;
   measure_text(c, record);
-  doubts_add(&c->doubts, record);
+  warnings_add(&c->warnings, record);
   if (c->examples++ == 0)
     c->advice = foreign_advice(c->records, record);
   return STATUS_OK;
@@ -98,17 +98,17 @@ static json_t *report_warnings(const struct check *c, enum data_use use, const s
   const struct column_facts *label = columns_find(&c->columns, "label"), *chats = columns_find(&c->columns, "messages");
   for (size_t i = 0; i < faults->count; i++)
     if (faults->item[i].status == STATUS_DATASET_INVALID)
-      label_doubt(list, "%s; a job that uses it is refused", faults->item[i].text);
+      label_warning(list, "%s; a job that uses it is refused", faults->item[i].text);
   if (c->advice)
-    label_doubt(list, "%s", c->advice);
-  doubts_tell(list, &c->doubts, &c->columns);
+    label_warning(list, "%s", c->advice);
+  warnings_report(list, &c->warnings, &c->columns);
   if (label && label->labels.class_of && label->labels.class_count == 1)
-    label_doubt(list, "every example has the label %.100s", label->labels.items[0].name);
+    label_warning(list, "every example has the label %.100s", label->labels.items[0].name);
   if (chats && chats->assistant_first.count)
-    label_doubt(list, "in %zu conversations, the first in line %zu, the assistant speaks before any user",
-                chats->assistant_first.count, chats->assistant_first.first.line);
+    label_warning(list, "in %zu conversations, the first in line %zu, the assistant speaks before any user",
+                  chats->assistant_first.count, chats->assistant_first.first.line);
   if (use == USE_NOTHING && !c->advice && !columns_find(&c->columns, "text"))
-    label_doubt(list, "no column is named text; a job must name its columns (dataset.text, dataset.label)");
+    label_warning(list, "no column is named text; a job must name its columns (dataset.text, dataset.label)");
   return list;
 }
 
@@ -208,11 +208,11 @@ enum status check_file(json_t **report, const char *path, const char *filename, 
   *report = NULL;
   enum status status = records_open(&c.records, path, filename, err);
   if (!status)
-    status = doubts_init(&c.doubts, c.records, err);
+    status = warnings_init(&c.warnings, c.records, err);
   if (!status)
     status = check_records(report, &c, err);
   records_close(c.records);
   columns_done(&c.columns);
-  doubts_done(&c.doubts);
+  warnings_done(&c.warnings);
   return status;
 }

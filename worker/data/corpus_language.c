@@ -414,7 +414,7 @@ static size_t next_bytes(size_t bytes, double seconds) {
   return seconds < 0.1 && bytes < BYTES_MAX ? bytes * 2 : bytes;
 }
 
-/* Cuts blocks off, reads them, and joins what became of them in their order. A fault of the cutting is told if
+/* Cuts blocks off, reads them, and joins what became of them in their order. A fault of the cutting is reported if
    nothing before it is wrong. */
 static enum status read_blocks(struct blocks *b, struct reader *r, struct pool *pool, struct error *err) {
   struct error cut_err = {0};
@@ -436,7 +436,7 @@ static enum status read_blocks(struct blocks *b, struct reader *r, struct pool *
   return cut;
 }
 
-/* What follows the first record, which has told all that the readers must know. */
+/* What follows the first record, which says all that the readers must know. */
 static enum status read_rest(struct reader *r, struct pool *pool, struct error *err) {
   size_t threads = (size_t)pool_threads(pool);
   struct blocks b = {.max = 4 * threads, .bytes = 1 << 10};

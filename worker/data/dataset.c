@@ -7,7 +7,7 @@
 
 #include "base/grow.h"
 #include "base/json.h"
-#include "worker/data/label_doubts.h"
+#include "worker/data/label_warnings.h"
 
 static const size_t arena_max = (size_t)64 << 30;
 
@@ -178,8 +178,8 @@ static enum status finish_labels(struct loader *l, struct error *err) {
   }
   enum status status = labels_settle(&l->labels, l->names->problem_type, l->names->label, err);
   d->label_kind = l->labels.kind;
-  d->doubts = json_array();
-  label_doubts_tell(d->doubts, &l->labels, l->names->label);
+  d->warnings = json_array();
+  label_warnings_report(d->warnings, &l->labels, l->names->label);
   if (status || d->label_kind == LABEL_CLASS)
     return status ? status : make_classes(l, err);
   for (size_t i = 0; i < d->count; i++)
@@ -221,7 +221,7 @@ enum status dataset_load(struct dataset *out, const char *path, const char *file
 
 void dataset_done(struct dataset *dataset) {
   free(dataset->examples);
-  json_decref(dataset->doubts);
+  json_decref(dataset->warnings);
   arena_done(&dataset->arena);
   *dataset = (struct dataset){0};
 }

@@ -31,7 +31,7 @@ struct dataset {
   bool numbered;             /* the classes are 0, 1, 2, ...; label_names are LABEL_0, LABEL_1, ... */
   size_t num_labels;
   const char **label_names;  /* [num_labels]; LABEL_FLOAT: one, "LABEL_0" */
-  json_t *doubts;            /* sentences about its labels (label_doubts.h); NULL in a validation set */
+  json_t *warnings;          /* sentences about its labels (label_warnings.h); NULL in a validation set */
 };
 
 /* Which columns (CSV, TSV) or members (JSONL) to use. `text_pair` is used where it is given; NULL means never. */

@@ -37,8 +37,8 @@ void records_close(struct records *records);
 NODISCARD enum status records_next(struct records *records, const struct record **out, struct error *err);
 
 /* Cuts the next records, about `bytes` bytes of them, off into a reader of their own, for another thread; *out NULL at
-   the end. `records`, of which one record was read, must outlive it. What is wrong with a record is told by its reader;
-   when no end of a record can be found, this is told once all before it has been cut off. */
+   the end. `records`, of which one record was read, must outlive it. What is wrong with a record is reported by its
+   reader; when no end of a record can be found, this is reported once all before it has been cut off. */
 NODISCARD enum status records_cut(struct records **out, struct records *records, size_t bytes, struct error *err);
 
 char records_delimiter(const struct records *records);  /* CSV: a comma, or what is used in its place; 0 for JSONL */

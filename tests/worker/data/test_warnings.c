@@ -30,7 +30,7 @@ static void warnings(struct str *out, const char *name, const char *text) {
 
 #define ROWS "text,label\na,1\nb,2\nc,3\nd,4\n"
 
-static void doubts(void **state) {
+static void what_is_warned_of(void **state) {
   (void)state;
   static const struct {
     const char *name, *text, *says; /* all of it */
@@ -111,6 +111,6 @@ static void tells_a_few_of_many(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(doubts), cmocka_unit_test(tells_a_few_of_many)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(what_is_warned_of), cmocka_unit_test(tells_a_few_of_many)};
   return cmocka_run_group_tests(tests, make_data_file, remove_data_file);
 }

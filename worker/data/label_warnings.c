@@ -1,4 +1,4 @@
-#include "worker/data/label_doubts.h"
+#include "worker/data/label_warnings.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 
 enum { DOUBTS_MAX = 40, ALIKE_MAX = 5, MANY_CLASSES = 20, FOLDED_MAX = 1 << 14 };
 
-void label_doubt(json_t *list, const char *format, ...) {
+void label_warning(json_t *list, const char *format, ...) {
   char text[600];
   va_list args;
   if (json_array_size(list) >= DOUBTS_MAX)
@@ -22,7 +22,7 @@ void label_doubt(json_t *list, const char *format, ...) {
     json_array_append_new(list, json_string(text));
 }
 
-const char *label_doubt_more(char out[64], const struct location_count *of) {
+const char *label_warning_more(char out[64], const struct location_count *of) {
   out[0] = '\0';
   if (of->count > 1)
     snprintf(out, 64, " (and so are %zu more)", of->count - 1);
@@ -39,17 +39,18 @@ static const char *first_word(const struct labels *labels) {
   return "a word";
 }
 
-/* One word makes names of all numbers: in a table nothing else tells which was meant. */
+/* One word makes names of all numbers: in a table nothing else says which was meant. */
 static void doubt_words(json_t *list, const struct labels *labels, const char *name) {
   const struct location_count *words = &labels->of_form[LABEL_WORD];
   size_t numbers = labels->of_form[LABEL_WHOLE].count + labels->of_form[LABEL_FRACTION].count;
   if (labels->bare.count || words->count == 0 || numbers < 4 || words->count > numbers / 4)
     return;
   char more[64];
-  label_doubt(list,
-              "line %zu, column %zu: %.60s is \"%.60s\"%s, but %zu others are numbers: with it, they are names "
-              "of classes",
-              words->first.line, words->first.column, name, first_word(labels), label_doubt_more(more, words), numbers);
+  label_warning(list,
+                "line %zu, column %zu: %.60s is \"%.60s\"%s, but %zu others are numbers: with it, they are names "
+                "of classes",
+                words->first.line, words->first.column, name, first_word(labels), label_warning_more(more, words),
+                numbers);
 }
 
 /* --- numbers that became classes ------------------------------------------------------------------ */
@@ -59,20 +60,20 @@ static void doubt_numbers(json_t *list, const struct labels *labels, const char 
   if (labels->kind != LABEL_CLASS || words || labels->class_count < 2)
     return;
   if (!labels->by_value && fractions)
-    label_doubt(list,
-                "each %.60s is a number in quotes: they are names of %zu classes; dataset.problem_type "
-                "\"regression\" learns them as numbers",
-                name, labels->class_count);
+    label_warning(list,
+                  "each %.60s is a number in quotes: they are names of %zu classes; dataset.problem_type "
+                  "\"regression\" learns them as numbers",
+                  name, labels->class_count);
   else if (labels->by_value && !fractions && labels->decimals.count)
-    label_doubt(list,
-                "line %zu, column %zu: %.60s is written as a fraction, but all are whole: they are %zu classes; "
-                "dataset.problem_type \"regression\" learns them as numbers",
-                labels->decimals.first.line, labels->decimals.first.column, name, labels->class_count);
+    label_warning(list,
+                  "line %zu, column %zu: %.60s is written as a fraction, but all are whole: they are %zu classes; "
+                  "dataset.problem_type \"regression\" learns them as numbers",
+                  labels->decimals.first.line, labels->decimals.first.column, name, labels->class_count);
   else if (labels->by_value && labels->class_count > MANY_CLASSES && !labels->numbered)
-    label_doubt(list,
-                "%.60s is one of %zu different numbers: each is a class of its own; dataset.problem_type "
-                "\"regression\" learns them as numbers",
-                name, labels->class_count);
+    label_warning(list,
+                  "%.60s is one of %zu different numbers: each is a class of its own; dataset.problem_type "
+                  "\"regression\" learns them as numbers",
+                  name, labels->class_count);
 }
 
 /* --- names that look alike ------------------------------------------------------------------------ */
@@ -118,16 +119,16 @@ static int by_text(const void *a, const void *b) {
 }
 
 static void tell_alike(json_t *list, const struct folded *folded, size_t count, const char *name) {
-  for (size_t i = 1, told = 0; i < count; i++) {
+  for (size_t i = 1, reported = 0; i < count; i++) {
     const struct label_item *a = folded[i - 1].item, *b = folded[i].item;
     if (strcmp(folded[i - 1].text, folded[i].text) != 0)
       continue;
-    if (told++ == ALIKE_MAX)
+    if (reported++ == ALIKE_MAX)
       return;
-    label_doubt(list,
-                "line %zu, column %zu: %.60s is \"%.60s\", on line %zu \"%.60s\": two classes that differ in "
-                "case, blanks or Unicode form alone",
-                b->place.line, b->place.column, name, b->name, a->place.line, a->name);
+    label_warning(list,
+                  "line %zu, column %zu: %.60s is \"%.60s\", on line %zu \"%.60s\": two classes that differ in "
+                  "case, blanks or Unicode form alone",
+                  b->place.line, b->place.column, name, b->name, a->place.line, a->name);
   }
 }
 
@@ -154,7 +155,7 @@ static void doubt_names(json_t *list, const struct labels *labels, const char *n
   free(runs[1].marks);
 }
 
-void label_doubts_tell(json_t *list, const struct labels *labels, const char *name) {
+void label_warnings_report(json_t *list, const struct labels *labels, const char *name) {
   doubt_words(list, labels, name);
   doubt_numbers(list, labels, name);
   doubt_names(list, labels, name);

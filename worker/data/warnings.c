@@ -1,26 +1,27 @@
-#include "worker/data/doubts.h"
+#include "worker/data/warnings.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "worker/data/label_doubts.h"
+#include "worker/data/label_warnings.h"
 #include "worker/text/unicode.h"
 
 enum { SLOTS = 1 << 21, SLOTS_USED_MAX = 1 << 20, WORD_MAX = 40 };
 
-enum status doubts_init(struct doubts *doubts, const struct records *records, struct error *err) {
-  *doubts = (struct doubts){.records = records};
-  doubts->seen = calloc(SLOTS, sizeof *doubts->seen);
-  doubts->texts = calloc(SLOTS, sizeof *doubts->texts);
-  return doubts->seen && doubts->texts ? STATUS_OK
-                                       : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to check a data file");
+enum status warnings_init(struct warnings *warnings, const struct records *records, struct error *err) {
+  *warnings = (struct warnings){.records = records};
+  warnings->seen = calloc(SLOTS, sizeof *warnings->seen);
+  warnings->texts = calloc(SLOTS, sizeof *warnings->texts);
+  return warnings->seen && warnings->texts
+             ? STATUS_OK
+             : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to check a data file");
 }
 
-void doubts_done(struct doubts *doubts) {
-  free(doubts->seen);
-  free(doubts->texts);
-  *doubts = (struct doubts){0};
+void warnings_done(struct warnings *warnings) {
+  free(warnings->seen);
+  free(warnings->texts);
+  *warnings = (struct warnings){0};
 }
 
 /* --- records and texts that were there before ----------------------------------------------------- */
@@ -43,7 +44,7 @@ static size_t slot_of(uint64_t hash) {
 }
 
 /* Counts records that are equal to an earlier one, as far as the table reaches. */
-static void see_record(struct doubts *d, const struct record *record) {
+static void see_record(struct warnings *d, const struct record *record) {
   uint64_t hash = hash_start;
   if (record->object)
     hash = mix(hash, record->raw, record->raw_length);
@@ -69,7 +70,7 @@ static uint32_t hash_label(const struct label_value *value) {
   return (uint32_t)(hash ^ hash >> 32);
 }
 
-static void see_labelled(struct doubts *d, const struct record *record) {
+static void see_labelled(struct warnings *d, const struct record *record) {
   static const char *const names[] = {"text", "text_pair"};
   struct label_value value;
   uint64_t hash = hash_start;
@@ -86,18 +87,18 @@ static void see_labelled(struct doubts *d, const struct record *record) {
   size_t slot = slot_of(hash);
   while (d->texts[slot].hash && d->texts[slot].hash != hash)
     slot = (slot + 1) & (SLOTS - 1);
-  struct doubts_text *found = &d->texts[slot];
+  struct warnings_text *found = &d->texts[slot];
   if (found->hash && found->label != hash_label(&value)) {
     if (d->relabelled.count == 0)
       d->relabelled_line = found->line;
     record_count(&d->relabelled, record, column, "label");
   } else if (!found->hash && d->text_count < SLOTS_USED_MAX) {
-    *found = (struct doubts_text){hash, hash_label(&value), (uint32_t)record->line};
+    *found = (struct warnings_text){hash, hash_label(&value), (uint32_t)record->line};
     d->text_count++;
   }
 }
 
-static void see_header(struct doubts *d, const struct record *record) {
+static void see_header(struct warnings *d, const struct record *record) {
   const char *const *names;
   size_t count = records_columns(d->records, &names);
   for (size_t i = 0; i < count; i++) {
@@ -110,7 +111,7 @@ static void see_header(struct doubts *d, const struct record *record) {
 }
 
 /* TSV has no quoting: what was written as a CSV file is keeps its quotes. */
-static void see_quoted(struct doubts *d, const struct record *record) {
+static void see_quoted(struct warnings *d, const struct record *record) {
   const char *const *names;
   records_columns(d->records, &names);
   for (size_t i = 0; records_format(d->records) == RECORD_TSV && i < record->count; i++) {
@@ -167,7 +168,7 @@ static const char *find_control(size_t *found, const char *text, size_t length) 
   return NULL;
 }
 
-static void see_text(struct doubts *d, const struct record *record, int column, const char *name, const char *text,
+static void see_text(struct warnings *d, const struct record *record, int column, const char *name, const char *text,
                      size_t length) {
   size_t found;
   if (length > 0 && is_blank(text, length)) {
@@ -185,14 +186,14 @@ static void see_text(struct doubts *d, const struct record *record, int column, 
   record_count(&d->control, record, column, name);
 }
 
-static void see_content(struct doubts *d, const struct record *record, const json_t *content) {
+static void see_content(struct warnings *d, const struct record *record, const json_t *content) {
   if (json_is_string(content))
     see_text(d, record, -1, "messages", json_string_value(content), json_string_length(content));
   for (size_t i = 0; json_is_array(content) && i < json_array_size(content); i++)
     see_content(d, record, json_object_get(json_array_get(content, i), "text"));
 }
 
-static void see_texts(struct doubts *d, const struct record *record) {
+static void see_texts(struct warnings *d, const struct record *record) {
   static const char *const names[] = {"text", "text_pair", "prompt", "completion"};
   bool any = false;
   for (size_t i = 0; i < COUNT_OF(names); i++) {
@@ -220,15 +221,15 @@ static void see_texts(struct doubts *d, const struct record *record) {
     see_text(d, record, (int)i, columns[i], record->values[i].text, record->values[i].length);
 }
 
-void doubts_add(struct doubts *doubts, const struct record *record) {
-  see_record(doubts, record);
-  see_labelled(doubts, record);
-  see_header(doubts, record);
-  see_quoted(doubts, record);
-  see_texts(doubts, record);
+void warnings_add(struct warnings *warnings, const struct record *record) {
+  see_record(warnings, record);
+  see_labelled(warnings, record);
+  see_header(warnings, record);
+  see_quoted(warnings, record);
+  see_texts(warnings, record);
 }
 
-/* --- what is told --------------------------------------------------------------------------------- */
+/* --- what is reported ----------------------------------------------------------------------------- */
 
 /* Which columns a job may take labels from: `label`, or any with few values, each of them more than once. */
 static bool may_be_labels(const struct columns *columns, const struct column_facts *facts) {
@@ -243,39 +244,39 @@ static void tell_delimiter(json_t *list, const struct records *records) {
   size_t count = records_columns(records, &names);
   const char *word = used == '\t' ? "tabs" : used == ';' ? "semicolons" : used == '|' ? "vertical bars" : "colons";
   if (records_format(records) == RECORD_CSV && used != ',')
-    label_doubt(list, "the fields are separated by %s, not by commas", word);
+    label_warning(list, "the fields are separated by %s, not by commas", word);
   if (records_format(records) == RECORD_TSV && count == 1 && strpbrk(names[0], ",;|"))
-    label_doubt(list, "the header has no tab: it is one column named %.100s", names[0]);
+    label_warning(list, "the header has no tab: it is one column named %.100s", names[0]);
 }
 
-void doubts_tell(json_t *list, const struct doubts *d, const struct columns *columns) {
+void warnings_report(json_t *list, const struct warnings *d, const struct columns *columns) {
   char tail[64];
   size_t empty = records_blank(d->records);
   tell_delimiter(list, d->records);
   if (empty)
-    label_doubt(list, "%zu empty lines were skipped", empty);
+    label_warning(list, "%zu empty lines were skipped", empty);
   if (d->repeated)
-    label_doubt(list, "%zu records are repeated%s", d->repeated,
-                d->seen_count < SLOTS_USED_MAX ? "" : " (counted among the first million different ones)");
+    label_warning(list, "%zu records are repeated%s", d->repeated,
+                  d->seen_count < SLOTS_USED_MAX ? "" : " (counted among the first million different ones)");
   if (d->header.count)
-    label_doubt(list, "line %zu: the header again, as an example%s", d->header.first.line,
-                label_doubt_more(tail, &d->header));
+    label_warning(list, "line %zu: the header again, as an example%s", d->header.first.line,
+                  label_warning_more(tail, &d->header));
   if (d->relabelled.count)
-    label_doubt(list, "line %zu, column %zu: the text of line %u has another label here%s", d->relabelled.first.line,
-                d->relabelled.first.column, d->relabelled_line, label_doubt_more(tail, &d->relabelled));
+    label_warning(list, "line %zu, column %zu: the text of line %u has another label here%s", d->relabelled.first.line,
+                  d->relabelled.first.column, d->relabelled_line, label_warning_more(tail, &d->relabelled));
   if (d->quoted.count)
-    label_doubt(list,
-                "line %zu, column %zu: the field is in quotes%s, which are part of it: TSV has no quoting (a "
-                "file with quotes is saved as .csv, with commas)",
-                d->quoted.first.line, d->quoted.first.column, label_doubt_more(tail, &d->quoted));
+    label_warning(list,
+                  "line %zu, column %zu: the field is in quotes%s, which are part of it: TSV has no quoting (a "
+                  "file with quotes is saved as .csv, with commas)",
+                  d->quoted.first.line, d->quoted.first.column, label_warning_more(tail, &d->quoted));
   if (d->blank.count)
-    label_doubt(list, "line %zu, column %zu: %s holds nothing but blanks or invisible characters%s",
-                d->blank.first.line, d->blank.first.column, d->blank_name, label_doubt_more(tail, &d->blank));
+    label_warning(list, "line %zu, column %zu: %s holds nothing but blanks or invisible characters%s",
+                  d->blank.first.line, d->blank.first.column, d->blank_name, label_warning_more(tail, &d->blank));
   if (d->control.count)
-    label_doubt(list, "line %zu, column %zu: %s holds \"%s\", which a tokenizer may take for a special token%s",
-                d->control.first.line, d->control.first.column, d->control_name, d->control_word,
-                label_doubt_more(tail, &d->control));
+    label_warning(list, "line %zu, column %zu: %s holds \"%s\", which a tokenizer may take for a special token%s",
+                  d->control.first.line, d->control.first.column, d->control_name, d->control_word,
+                  label_warning_more(tail, &d->control));
   for (size_t i = 0; i < columns->count; i++)
     if (may_be_labels(columns, &columns->items[i]))
-      label_doubts_tell(list, &columns->items[i].labels, columns->items[i].name);
+      label_warnings_report(list, &columns->items[i].labels, columns->items[i].name);
 }
