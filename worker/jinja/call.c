@@ -237,7 +237,7 @@ static bool function_namespace(struct jinja_run *run, struct jinja_value *out, c
   return make_dict(run, out, b, VALUE_NAMESPACE);
 }
 
-/* The one error without a place: it is the template's own sentence about the messages. */
+/* The one error without a place: it is the template's own sentence about what it was given. */
 static bool function_raise(struct jinja_run *run, struct jinja_value *out, const struct jinja_value *in,
                            const struct jinja_bound *b) {
   struct jinja_string text;

@@ -101,7 +101,7 @@ struct jinja_run {
 
 /* False, for `return jinja_fail(...)`: the error gets the place. */
 bool jinja_fail(struct jinja_run *run, enum status status, const char *format, ...) PRINTF(3, 4) COLD;
-/* What Python would raise as a TypeError, ValueError ...: the messages do not fit the template. */
+/* What Python would raise as a TypeError, ValueError ...: the variables do not fit the template. */
 #define jinja_wrong(run, ...) jinja_fail(run, STATUS_DATASET_INVALID, __VA_ARGS__)
 #define jinja_unsupported(run, ...) jinja_fail(run, STATUS_UNSUPPORTED_VALUE, __VA_ARGS__)
 /* Counts steps; false when the budget is used up. */

@@ -1,5 +1,5 @@
-/* What Python's str does, on strings with provenance. What replaces or joins bytes of an origin takes that origin: an
-   answer in other letters is still the answer. */
+/* What Python's str does, on strings with provenance. What replaces or joins bytes of an origin takes that origin: a
+   text in other letters is still that text. */
 #include <string.h>
 #include <utf8proc.h>
 

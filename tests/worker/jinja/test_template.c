@@ -1,5 +1,6 @@
 /* Templates render as Jinja2 renders them: every snippet that make_fixtures.py recorded, byte for byte, and what it
-   refuses is refused. Errors name line and column; hostile templates end soon, with a reason. */
+   refuses is refused. Strings keep their origins. Errors name line and column; hostile templates end soon, with a
+   reason. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -143,6 +144,55 @@ static void snippets_equal_the_reference(void **state) {
   fclose(file);
   json_decref(context);
   assert_true(count >= 600);
+}
+
+/* --- provenance ----------------------------------------------------------------------------------- */
+
+/* Renders with `a`, a string of the origin 7, and `items`, dicts of the origins 1 and 2 with an `x` of these. The text
+   as digits: the origin of each byte. */
+static void expect_origins(const char *source, const char *text, const char *origins, const char *spans) {
+  struct rendering r = {0};
+  struct error err = {0};
+  struct jinja_value value, name, items;
+  char got[64] = "", got_spans[64] = "";
+  assert_int_equal(jinja_template_parse(&r.template, source, strlen(source), &err), STATUS_OK);
+  struct jinja_scope *scope = jinja_run_init(&r.run, &r.template, &err);
+  assert_non_null(scope);
+  assert_true(jinja_string_value(&r.run, &value, (struct jinja_string){.bytes = "yes", .length = 3, .origin = 7}));
+  struct jinja_string key = jinja_literal("a");
+  assert_true(jinja_assign(&r.run, scope, &key, value));
+  items = (struct jinja_value){.kind = VALUE_LIST, .list = jinja_list_new(&r.run, 2)};
+  for (uint32_t i = 1; i <= 2; i++) {
+    struct jinja_value item = {.kind = VALUE_DICT, .dict = jinja_dict_new(&r.run, 1)};
+    assert_true(jinja_string_value(&r.run, &value, (struct jinja_string){.bytes = "no", .length = 2, .origin = i}));
+    assert_true(jinja_string_value(&r.run, &name, jinja_literal("x")));
+    assert_true(jinja_dict_set(&r.run, item.dict, name, value));
+    item.dict->origin = i;
+    assert_true(jinja_list_add(&r.run, items.list, item));
+  }
+  key = jinja_literal("items");
+  assert_true(jinja_assign(&r.run, scope, &key, items));
+  assert_true(jinja_template_render(&r.run, &r.text, &r.template));
+  for (size_t i = 0; i < r.text.length; i++)
+    got[i] = (char)('0' + (jinja_origin(&r.text, i) & ~JINJA_GENERATED));
+  for (size_t i = 0; i < r.run.span_count; i++)
+    snprintf(got_spans + strlen(got_spans), sizeof got_spans - strlen(got_spans), "%zu:%u ", r.run.spans[i].begin,
+             r.run.spans[i].origin);
+  assert_int_equal(r.text.length, strlen(text));
+  assert_memory_equal(r.text.bytes, text, r.text.length);
+  assert_string_equal(got, origins);
+  assert_string_equal(got_spans, spans);
+  rendering_done(&r);
+}
+
+static void strings_keep_their_origins(void **state) {
+  (void)state;
+  expect_origins("<{{ a }}>", "<yes>", "07770", "");
+  expect_origins("{{ ('-' ~ a ~ '-') | upper }}", "-YES-", "07770", "");
+  expect_origins("{{ a | replace('e', '<>') }}", "y<>s", "7777", "");
+  expect_origins("{% generation %}{{ a }}{% endgeneration %}", "yes", "777", "");
+  /* Where a loop over items that have an origin writes for which of them; 0 is what follows. */
+  expect_origins("{% for i in items %}({{ i.x }}){% endfor %}.", "(no)(no).", "011002200", "0:1 4:0 4:2 8:0 ");
 }
 
 /* --- errors --------------------------------------------------------------------------------------- */
@@ -304,6 +354,7 @@ static void deep_and_long_templates_are_refused_or_read(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(snippets_equal_the_reference),
+      cmocka_unit_test(strings_keep_their_origins),
       cmocka_unit_test(errors_name_line_and_column),
       cmocka_unit_test(hostile_templates_end),
       cmocka_unit_test(deep_and_long_templates_are_refused_or_read),
