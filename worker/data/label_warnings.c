@@ -40,7 +40,7 @@ static const char *first_word(const struct labels *labels) {
 }
 
 /* One word makes names of all numbers: in a table nothing else says which was meant. */
-static void doubt_words(json_t *list, const struct labels *labels, const char *name) {
+static void warn_of_words(json_t *list, const struct labels *labels, const char *name) {
   const struct location_count *words = &labels->of_form[LABEL_WORD];
   size_t numbers = labels->of_form[LABEL_WHOLE].count + labels->of_form[LABEL_FRACTION].count;
   if (labels->bare.count || words->count == 0 || numbers < 4 || words->count > numbers / 4)
@@ -55,7 +55,7 @@ static void doubt_words(json_t *list, const struct labels *labels, const char *n
 
 /* --- numbers that became classes ------------------------------------------------------------------ */
 
-static void doubt_numbers(json_t *list, const struct labels *labels, const char *name) {
+static void warn_of_numbers(json_t *list, const struct labels *labels, const char *name) {
   bool words = labels->of_form[LABEL_WORD].count > 0, fractions = labels->of_form[LABEL_FRACTION].count > 0;
   if (labels->kind != LABEL_CLASS || words || labels->class_count < 2)
     return;
@@ -132,7 +132,7 @@ static void tell_alike(json_t *list, const struct folded *folded, size_t count, 
   }
 }
 
-static void doubt_names(json_t *list, const struct labels *labels, const char *name) {
+static void warn_of_names(json_t *list, const struct labels *labels, const char *name) {
   struct normalized_string in = {0}, out = {0};
   struct mark_run runs[2] = {0};
   size_t count = 0;
@@ -156,7 +156,7 @@ static void doubt_names(json_t *list, const struct labels *labels, const char *n
 }
 
 void label_warnings_report(json_t *list, const struct labels *labels, const char *name) {
-  doubt_words(list, labels, name);
-  doubt_numbers(list, labels, name);
-  doubt_names(list, labels, name);
+  warn_of_words(list, labels, name);
+  warn_of_numbers(list, labels, name);
+  warn_of_names(list, labels, name);
 }
