@@ -8,7 +8,7 @@ ARG BASE=debian:bookworm-slim
 FROM ${BASE} AS build
 RUN apt-get update && apt-get install -y --no-install-recommends \
       gcc libc6-dev make pkg-config libmicrohttpd-dev libjansson-dev libsqlite3-dev libuv1-dev \
-      libutf8proc-dev libpcre2-dev libcurl4-openssl-dev libarchive-dev nettle-dev libopenblas-dev \
+      libutf8proc-dev libpcre2-dev libcurl4-openssl-dev libarchive-dev nettle-dev opencl-c-headers libopenblas-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .

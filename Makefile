@@ -132,7 +132,14 @@ $(OBJ)/%.o: %.c
 $(OBJ)/%.inc: %
 	@mkdir -p $(@D)
 	sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/.*/"&\\n"/' $< > $@
+# OpenCL has no folders to include from: the files of the kernels take the place of the lines that include them.
+KERNEL_SOURCES := $(wildcard worker/backend/device/*.h worker/backend/device/kernels/*.cl)
+$(OBJ)/worker/backend/device/program.cl.inc: worker/backend/device/program.cl $(KERNEL_SOURCES)
+	@mkdir -p $(@D)
+	awk -F '"' '/^#include "/ {print "#line 1 \"" $$2 "\""; while ((getline line < $$2) > 0) print line; next} {print}' $< | \
+	  sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/.*/"&\\n"/' > $@
 CPPFLAGS += -I$(OBJ)
+$(OBJ)/worker/backend/opencl/opencl.o: $(OBJ)/worker/backend/device/program.cl.inc
 $(OBJ)/storage/db.o $(OBJ)/tests/storage/test_migrate.o: $(patsubst %,$(OBJ)/%.inc,$(wildcard storage/*.sql))
 $(OBJ)/worker/chat/chat_template_open.o: $(patsubst %,$(OBJ)/%.inc,$(wildcard worker/chat/templates/*.jinja))
 

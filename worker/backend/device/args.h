@@ -96,7 +96,7 @@ struct norm_args {
 };
 
 struct rope_args {
-  int rows, heads, half; /* a row is heads x (2 * half) */
+  int rows, heads, half_head; /* a row is heads x (2 * half_head) */
   float direction;       /* 1, or -1: back */
   int accumulate;
 };

@@ -17,8 +17,9 @@ enum device_kernel {
 };
 
 enum {
-  DEVICE_POINTERS_MAX = 9, /* of a kernel */
-  DEVICE_ALIGNMENT = 512,  /* of a place in a buffer that a kernel is given: no device asks for more */
+  DEVICE_GROUP_ITEMS = 256, /* work items of a work-group: GROUP_ITEMS of dialect.h */
+  DEVICE_POINTERS_MAX = 9,  /* of a kernel */
+  DEVICE_ALIGNMENT = 512,   /* of a place in a buffer that a kernel is given: no device asks for more */
 };
 
 struct device_kernel_info {

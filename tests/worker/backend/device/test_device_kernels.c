@@ -4,6 +4,20 @@
 
 #include "tests/worker/backend/device/cases.h"
 
+_Static_assert((int)DEVICE_GROUP_ITEMS == (int)GROUP_ITEMS, "device.h and dialect.h say the same");
+#define SAME(type) _Static_assert((int)WEIGHT_##type == (int)GGML_##type, "types are ggml's numbers")
+SAME(F32);
+SAME(F16);
+SAME(BF16);
+SAME(Q4_0);
+SAME(Q4_1);
+SAME(Q5_0);
+SAME(Q5_1);
+SAME(Q8_0);
+SAME(Q4_K);
+SAME(Q5_K);
+SAME(Q6_K);
+
 static int forwards(void **state) {
   (void)state;
   on = &host_device;

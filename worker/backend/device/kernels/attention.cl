@@ -95,14 +95,22 @@ DEVICE void attention_mask(float mask[ATTENTION_EACH], struct attention_args a, 
   }
 }
 
-/* sums[chunk's columns] += the row's 32 weights times a tile of 32 rows x the chunk's columns. */
-DEVICE void attention_add_rows(float *sums, LOCAL_PTR const float *weights, int weight_step, ATTENTION_TILE(tile),
-                               int lane) {
-  for (int n = 0; n < 32; n++) {
-    UNROLL
-    for (int j = 0; j < ATTENTION_EACH; j++)
-      sums[j] += weights[n * weight_step] * tile[n][lane + j * ATTENTION_LANES];
-  }
+/* An item's columns of sums += the sum over n of weights[n * weight_step] times row n of x. x is read from the cache by
+   all rows of the group: a tile of it would be read as often, and cost barriers. Unrolled, sums stay in registers. */
+DEVICE void attention_add_rows(float *sums, LOCAL_PTR const float *weights, int weight_step, GLOBAL const float *x,
+                               int stride, int rows, int cols, int lane) {
+  const int count = rows < 32 ? rows : 32;
+  UNROLL
+  for (int chunk = 0; chunk < ATTENTION_CHUNKS; chunk++)
+    if (chunk * ATTENTION_CHUNK < cols)
+      for (int n = 0; n < count; n++) {
+        UNROLL
+        for (int j = 0; j < ATTENTION_EACH; j++) {
+          const int col = chunk * ATTENTION_CHUNK + lane + j * ATTENTION_LANES;
+          if (col < cols)
+            sums[chunk * ATTENTION_EACH + j] += weights[n * weight_step] * x[(long)n * stride + col];
+        }
+      }
 }
 
 /* An item's columns of one row. */
@@ -170,15 +178,10 @@ KERNEL attention_forward(GLOBAL float *out, GLOBAL float *lse, GLOBAL const floa
         weights[row][lane + j * ATTENTION_LANES] = e * mask[j];
       }
     }
-    UNROLL
-    for (int chunk = 0; chunk < ATTENTION_CHUNKS; chunk++)
-      if (chunk * ATTENTION_CHUNK < D) {
-        PHASE { attention_load(y_tile, v + at, kv_stride, p.length - key, chunk * ATTENTION_CHUNK, D, ITEM); }
-        PHASE {
-          attention_add_rows(MINE(sums) + chunk * ATTENTION_EACH, weights[ITEM / ATTENTION_LANES], 1, y_tile,
-                             ITEM % ATTENTION_LANES);
-        }
-      }
+    PHASE {
+      attention_add_rows(MINE(sums), weights[ITEM / ATTENTION_LANES], 1, v + at, kv_stride, p.length - key, D,
+                         ITEM % ATTENTION_LANES);
+    }
   }
   PHASE { x_tile[ITEM / ATTENTION_LANES][ITEM % ATTENTION_LANES] = MINE(total)[0]; }
   PHASE {

@@ -70,15 +70,10 @@ KERNEL attention_backward_q(GLOBAL float *dq, GLOBAL const float *dout, GLOBAL c
       const int row = ITEM / ATTENTION_LANES, lane = ITEM % ATTENTION_LANES;
       attention_slopes(NULL, slopes[row], MINE(score), MINE(product), lse, delta, a, p, head, first + row, key, lane);
     }
-    UNROLL
-    for (int chunk = 0; chunk < ATTENTION_CHUNKS; chunk++)
-      if (chunk * ATTENTION_CHUNK < D) {
-        PHASE { attention_load(y_tile, k + at, kv_stride, keys, chunk * ATTENTION_CHUNK, D, ITEM); }
-        PHASE {
-          attention_add_rows(MINE(sums) + chunk * ATTENTION_EACH, slopes[ITEM / ATTENTION_LANES], 1, y_tile,
-                             ITEM % ATTENTION_LANES);
-        }
-      }
+    PHASE {
+      attention_add_rows(MINE(sums), slopes[ITEM / ATTENTION_LANES], 1, k + at, kv_stride, keys, D,
+                         ITEM % ATTENTION_LANES);
+    }
   }
   PHASE {
     const int row = ITEM / ATTENTION_LANES, lane = ITEM % ATTENTION_LANES;
@@ -121,20 +116,11 @@ KERNEL attention_backward_kv(GLOBAL float *dk, GLOBAL float *dv, GLOBAL const fl
         attention_slopes(probabilities[row], slopes[row], MINE(score), MINE(product), lse, delta, a, p, head,
                          first + row, key, lane);
       }
-      UNROLL
-      for (int chunk = 0; chunk < ATTENTION_CHUNKS; chunk++)
-        if (chunk * ATTENTION_CHUNK < D) {
-          PHASE {
-            attention_load(x_tile, q + own_q, stride, rows, chunk * ATTENTION_CHUNK, D, ITEM);
-            attention_load(y_tile, dout + own_q, stride, rows, chunk * ATTENTION_CHUNK, D, ITEM);
-          }
-          PHASE { /* an item has a key here, and goes over the rows */
-            const int n = ITEM / ATTENTION_LANES, lane = ITEM % ATTENTION_LANES;
-            attention_add_rows(MINE(of_k) + chunk * ATTENTION_EACH, &slopes[0][n], ATTENTION_KEYS + 1, x_tile, lane);
-            attention_add_rows(MINE(of_v) + chunk * ATTENTION_EACH, &probabilities[0][n], ATTENTION_KEYS + 1, y_tile,
-                               lane);
-          }
-        }
+      PHASE { /* an item has a key here, and goes over the rows */
+        const int n = ITEM / ATTENTION_LANES, lane = ITEM % ATTENTION_LANES;
+        attention_add_rows(MINE(of_k), &slopes[0][n], ATTENTION_KEYS + 1, q + own_q, stride, rows, D, lane);
+        attention_add_rows(MINE(of_v), &probabilities[0][n], ATTENTION_KEYS + 1, dout + own_q, stride, rows, D, lane);
+      }
     }
   PHASE {
     const int n = ITEM / ATTENTION_LANES, lane = ITEM % ATTENTION_LANES;

@@ -129,20 +129,20 @@ KERNEL scale_columns(GLOBAL float *y, GLOBAL const float *x, GLOBAL const float 
   }
 }
 
-/* Rotary positions: of each head, column c turns with column c + half by the angle whose cosine and sine are
+/* Rotary positions: of each head, column c turns with column c + half_head by the angle whose cosine and sine are
    (position, c) of the tables. An item a pair of columns. */
 KERNEL rope(GLOBAL float *y, GLOBAL const float *x, GLOBAL const float *cosines, GLOBAL const float *sines,
             GLOBAL const int *positions, const struct rope_args a) {
   FIRST_PHASE {
     const long i = element_of(ITEM);
-    const int pairs = a.heads * a.half, row = (int)(i / pairs), c = (int)(i % a.half);
+    const int pairs = a.heads * a.half_head, row = (int)(i / pairs), c = (int)(i % a.half_head);
     if (row < a.rows) {
-      const long at = (long)row * 2 * pairs + (long)(i % pairs / a.half) * 2 * a.half + c;
-      const long angle = (long)positions[row] * a.half + c;
-      const float first = x[at], second = x[at + a.half], cosine = cosines[angle];
+      const long at = (long)row * 2 * pairs + (long)(i % pairs / a.half_head) * 2 * a.half_head + c;
+      const long angle = (long)positions[row] * a.half_head + c;
+      const float first = x[at], second = x[at + a.half_head], cosine = cosines[angle];
       const float sine = a.direction * sines[angle];
       deliver(y + at, first * cosine - second * sine, a.accumulate);
-      deliver(y + at + a.half, second * cosine + first * sine, a.accumulate);
+      deliver(y + at + a.half_head, second * cosine + first * sine, a.accumulate);
     }
   }
 }

@@ -1,4 +1,4 @@
-/* Tall-skinny products of adapters: Q = X down, C = dY up_back, and the gradients gathered over all rows, X^T C, dY^T Q,
+/* Tall-skinny products of adapters: Q = X down, C = dY up_back, and what is gathered over all rows, X^T C, dY^T Q,
    C^T Q, U^T U (transposes are strides). A group makes SKINNY_ROWS x SKINNY_COLS numbers from one part of the depth;
    an item sums SKINNY_TALL rows of one column, SKINNY_LINES apart. Groups: rows, columns, splits. */
 
