@@ -1,5 +1,5 @@
-/* A frozen matrix as its file has it: floats, halves or ggml's quantised blocks, mapped and never copied as a
-   whole, so that every worker of a base model reads the same pages. What needs floats decodes a part. */
+/* A frozen matrix as its file has it: fp32, fp16, bf16 or ggml's quantised blocks, mapped and never copied as a whole,
+   so that every worker of a base model reads the same pages. What needs fp32 decodes a part. */
 #ifndef WORKER_BACKEND_WEIGHT_H
 #define WORKER_BACKEND_WEIGHT_H
 
@@ -21,7 +21,7 @@ struct weight weight_of(const float *numbers, size_t rows, size_t cols);
 size_t weight_block(const struct weight *weight);
 /* Bytes that the whole matrix takes where it lies. */
 size_t weight_bytes(const struct weight *weight);
-/* Columns [first, first + count) of a row: where they lie if they are floats, else decoded into scratch[count]. */
+/* Columns [first, first + count) of a row: where they lie if they are fp32, else decoded into scratch[count]. */
 const float *weight_part(const struct weight *weight, size_t row, size_t first, size_t count, float *scratch);
 /* The same for `count` whole rows from `row` on, which are then `cols` floats apart; scratch[count * cols]. */
 const float *weight_rows(const struct weight *weight, size_t row, size_t count, float *scratch);

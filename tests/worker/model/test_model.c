@@ -41,6 +41,7 @@ struct run {
 };
 
 static enum precision precision = PRECISION_FP32;
+static enum matmul_library matmul = MATMUL_AUTO;
 
 static void start_for(struct run *r, const struct adapter_spec *spec, int threads, bool recompute,
                       struct batch_limits limits) {
@@ -49,6 +50,7 @@ static void start_for(struct run *r, const struct adapter_spec *spec, int thread
                                 .adamw = {.beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8}}};
   assert_int_equal(cpu_open(&r->backend, threads, NULL, &err), STATUS_OK);
   backend_set_precision(&r->backend, precision);
+  backend_set_matmul(&r->backend, matmul);
   if (model_open(&r->model, folder, 3, 5, &r->backend, &err) || model_adapt(&r->model, spec, 5, &err) ||
       learner_init(&r->learner, &r->model, &limits, &limits, &err))
     fail_msg("%s", err.text);
@@ -140,8 +142,11 @@ static void threads_and_recomputation_change_nothing_in(enum precision of) {
 
 static void threads_and_recomputation_change_nothing(void **state) {
   (void)state;
-  threads_and_recomputation_change_nothing_in(PRECISION_FP32);
-  threads_and_recomputation_change_nothing_in(PRECISION_BF16);
+  for (matmul = MATMUL_NATIVE; matmul < MATMUL_LIBRARY_COUNT; matmul++) {
+    threads_and_recomputation_change_nothing_in(PRECISION_FP32);
+    threads_and_recomputation_change_nothing_in(PRECISION_BF16);
+  }
+  matmul = MATMUL_AUTO;
 }
 
 /* bf16 keeps eight bits of what is multiplied: losses differ, by little. */
