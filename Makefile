@@ -5,6 +5,9 @@ MODE ?= release
 ifeq ($(origin CC),default)
 CC := gcc
 endif
+PKG_CONFIG ?= pkg-config
+# What it builds for: x86_64, aarch64.
+ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 BUILD ?= build
 OBJ := $(BUILD)/obj/$(MODE)
 BIN := $(if $(filter release,$(MODE)),$(BUILD),$(BUILD)/$(MODE))
@@ -12,7 +15,9 @@ VERSION := 0.1.0
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wundef -Wvla \
   -Wwrite-strings -Wcast-qual -Wpointer-arith -Wformat=2 -Wdouble-promotion -Wimplicit-fallthrough $(if $(WERROR),-Werror)
-HARDEN := -fstack-protector-strong -fcf-protection=full -fPIE -fno-common -fvisibility=hidden
+HARDEN_x86_64 := -fcf-protection=full
+HARDEN_aarch64 := -mbranch-protection=standard
+HARDEN := -fstack-protector-strong $(HARDEN_$(ARCH)) -fPIE -fno-common -fvisibility=hidden
 MODE_release := -O2 -g -D_FORTIFY_SOURCE=2 $(HARDEN)
 MODE_debug := -O0 -g $(HARDEN)
 MODE_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
@@ -29,7 +34,7 @@ PKG_storage := $(PKG_base) sqlite3
 PKG_server := $(PKG_storage) libmicrohttpd libuv
 PKG_worker := $(PKG_base) libutf8proc libpcre2-8 libarchive openblas
 PKG_cli := $(PKG_base) libcurl
-PKG_CFLAGS := $(shell pkg-config --cflags jansson nettle sqlite3 libmicrohttpd libuv libutf8proc libpcre2-8 libarchive openblas libcurl)
+PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags jansson nettle sqlite3 libmicrohttpd libuv libutf8proc libpcre2-8 libarchive openblas libcurl)
 
 CPPFLAGS := -I. -D_GNU_SOURCE -DREFLECTD_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
 CFLAGS = -std=c17 $(WARN) $(MODE_$(MODE)) -MMD -MP -pthread $(EXTRA_CFLAGS)
@@ -37,17 +42,21 @@ LDFLAGS := $(LDMODE_$(MODE)) -pthread
 # The loops of the engine: no errno, no traps, but NaN and infinity keep their meaning.
 KERNEL := -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast
 # Kernels are compiled once for each instruction set and chosen when the worker starts (worker/backend/cpu/isa.c).
-ISAS := generic avx2 avx512
+ISAS_x86_64 := avx2 avx512 amx
+ISAS := generic $(ISAS_$(ARCH))
 ISA_generic := -Wno-psabi -DISA=generic -DISA_WIDTH=4
 ISA_avx2 := -mavx2 -mfma -DISA=avx2 -DISA_WIDTH=8
 ISA_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=512 -DISA=avx512 -DISA_WIDTH=16
-
 FLAGS_avx512 := $(filter-out -D%,$(ISA_avx512))
 ISA_bf16 := $(FLAGS_avx512) -mavx512bf16
 ISA_amx := $(ISA_bf16) -mamx-tile -mamx-bf16 -DISA=amx -DISA_WIDTH=16 -DATTENTION_TILES
+# AMX has only an attention of its own.
+isa_src = $(wildcard worker/backend/cpu/isa/$(if $(filter amx,$(1)),attention)*.c)
+BF16 := worker/backend/cpu/bf16
 
 LAYERS := base config api storage server worker cli
-src_of = $(filter-out %/main.c,$(shell find $(1) -name '*.c' -not -path 'worker/backend/cpu/isa/*'))
+APART := worker/backend/cpu/isa $(if $(filter amx,$(ISAS)),,$(BF16))
+src_of = $(filter-out %/main.c $(APART:%=%/%),$(shell find $(1) -name '*.c'))
 OBJ_base := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,base))
 OBJ_config := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,config))
 OBJ_api := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,api))
@@ -55,8 +64,7 @@ OBJ_storage := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,storage))
 OBJ_server := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,server))
 OBJ_cli := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,cli))
 OBJ_worker := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,worker)) \
-  $(foreach isa,$(ISAS),$(patsubst %.c,$(OBJ)/%.$(isa).o,$(wildcard worker/backend/cpu/isa/*.c))) \
-  $(patsubst %.c,$(OBJ)/%.amx.o,$(wildcard worker/backend/cpu/isa/attention*.c))
+  $(foreach isa,$(ISAS),$(patsubst %.c,$(OBJ)/%.$(isa).o,$(call isa_src,$(isa))))
 LIBS := $(foreach layer,$(LAYERS),$(OBJ)/lib$(layer).a)
 
 # The archives each layer's programs link, upper layers first.
@@ -68,7 +76,7 @@ LINK_server := server storage config api base
 LINK_worker := worker api base
 LINK_cli := cli api base
 ars = $(foreach layer,$(LINK_$(1)),$(OBJ)/lib$(layer).a)
-libs = $(shell pkg-config --libs $(PKG_$(1))) -lm
+libs = $(shell $(PKG_CONFIG) --libs $(PKG_$(1))) -lm
 
 PROGRAMS := $(BIN)/reflectd $(BIN)/reflect-worker $(BIN)/reflect
 TOOLS := $(BIN)/tests/golden $(BIN)/tests/bench
@@ -101,7 +109,7 @@ $(BIN)/tests/bench: $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/bench/*.c)) $(cal
 define test_rule
 $(BIN)/tests/$(1)/%: $(OBJ)/tests/$(1)/%.o $(call ars,$(1))
 	@mkdir -p $$(@D)
-	$(CC) $(LDFLAGS) -o $$@ $$^ $$(call libs,$(1)) $$(shell pkg-config --libs cmocka)
+	$(CC) $(LDFLAGS) -o $$@ $$^ $$(call libs,$(1)) $$(shell $(PKG_CONFIG) --libs cmocka)
 endef
 $(foreach layer,$(LAYERS),$(eval $(call test_rule,$(layer))))
 
@@ -109,7 +117,7 @@ define archive_rule
 $(OBJ)/lib$(1).a: $(OBJ_$(1))
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	ar rcs $$@ $(OBJ_$(1))
+	$(AR) rcs $$@ $(OBJ_$(1))
 endef
 $(foreach layer,$(LAYERS),$(eval $(call archive_rule,$(layer))))
 
@@ -117,14 +125,15 @@ $(foreach layer,$(LAYERS),$(eval $(call archive_rule,$(layer))))
 $(OBJ)/tests/worker/backend/device/%.o: EXTRA_CFLAGS += -O2 -ftrivial-auto-var-init=pattern
 # An optimised engine even under the sanitizers: -O1 would make its tests slow.
 $(OBJ)/worker/%.o: EXTRA_CFLAGS += $(if $(filter release asan,$(MODE)),$(KERNEL))
+$(OBJ)/worker/file/ggml.o: EXTRA_CFLAGS += -ffp-contract=off
 define isa_rule
 $(OBJ)/worker/backend/cpu/isa/%.$(1).o: worker/backend/cpu/isa/%.c
 	@mkdir -p $$(@D)
 	$(CC) $(CPPFLAGS) $$(CFLAGS) $(KERNEL) $(ISA_$(1)) -c -o $$@ $$<
 endef
-$(foreach isa,$(ISAS) amx,$(eval $(call isa_rule,$(isa))))
-$(OBJ)/worker/backend/cpu/bf16/%.o: EXTRA_CFLAGS += $(ISA_bf16)
-$(OBJ)/worker/backend/cpu/bf16/amx.o: EXTRA_CFLAGS += -mamx-tile -mamx-bf16
+$(foreach isa,$(ISAS),$(eval $(call isa_rule,$(isa))))
+$(OBJ)/$(BF16)/%.o: EXTRA_CFLAGS += $(ISA_bf16)
+$(OBJ)/$(BF16)/amx.o: EXTRA_CFLAGS += -mamx-tile -mamx-bf16
 $(OBJ)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<

@@ -1,4 +1,4 @@
-/* How many processors this process may really use. */
+/* How many processors this process may really use, and a moment's rest for one. */
 #ifndef BASE_CPU_H
 #define BASE_CPU_H
 
@@ -7,5 +7,14 @@
 int cpu_allowed(void);
 /* The processors that a line of cpu.max buys ("150000 100000": 2, rounded up); 0: no limit, or no such line. */
 int cpu_quota(const char *line);
+
+/* In a loop that waits for another processor: leaves the core's other thread more of it. */
+static inline void cpu_pause(void) {
+#if defined __x86_64__
+  __builtin_ia32_pause();
+#elif defined __aarch64__
+  __asm__ volatile("isb");
+#endif
+}
 
 #endif

@@ -69,9 +69,13 @@ static uint16_t to_brain(float value) {
 
 /* --- decoding: `blocks` blocks each --------------------------------------------------------------- */
 
-/* Compiled twice, chosen when the program starts. AVX2 alone fuses no multiplication with an addition: both give the
-   same bits. */
+/* On x86-64 compiled twice, chosen when the program starts. This file is compiled without fused multiply-add: all give
+   the same bits. */
+#ifdef __x86_64__
 #define DECODER(name) __attribute__((target_clones("avx2", "default"))) static void name
+#else
+#define DECODER(name) static void name
+#endif
 
 DECODER(decode_f32)(float *out, const unsigned char *in, size_t blocks) {
   memcpy(out, in, blocks * sizeof *out);

@@ -5,8 +5,8 @@
 
 double op_log_sum_exp(const float *x, size_t count) {
   double top = (double)x[0], sum = 0;
-  for (size_t c = 1; c < count; c++)
-    top = fmax(top, (double)x[c]);
+  for (size_t c = 1; c < count; c++) /* fmax in a loop breaks gcc 12 for aarch64 */
+    top = (double)x[c] > top ? (double)x[c] : top;
   for (size_t c = 0; c < count; c++)
     sum += exp((double)x[c] - top);
   return top + log(sum);

@@ -40,17 +40,13 @@ static void work(struct pool *pool, int thread) {
   }
 }
 
-static void pause_cpu(void) {
-  __builtin_ia32_pause();
-}
-
 static void *seat_main(void *arg) {
   struct seat *seat = arg;
   struct pool *pool = seat->pool;
   unsigned seen = 0;
   for (;;) {
     for (int i = 0; i < SPINS && atomic_load_explicit(&pool->generation, memory_order_acquire) == seen; i++)
-      pause_cpu();
+      cpu_pause();
     pthread_mutex_lock(&pool->lock);
     while (atomic_load_explicit(&pool->generation, memory_order_relaxed) == seen)
       pthread_cond_wait(&pool->wake, &pool->lock);
@@ -132,7 +128,7 @@ void pool_run(struct pool *pool, size_t count, pool_task *task, void *payload) {
   work(pool, 0);
   for (int i = 0; atomic_load_explicit(&pool->busy, memory_order_acquire) > 0; i++)
     if (i < SPINS)
-      pause_cpu();
+      cpu_pause();
     else
       sched_yield(); /* another process has the core that the last task needs */
 }

@@ -262,6 +262,8 @@ static void compare(const struct row *row, const struct isa *isa, struct shape s
   struct isa generic = {.name = "generic", .kernels = &kernels_generic};
   row->run(want, &generic, s);
   for (size_t o = 0; o < OUT; o++) {
+    if (memcmp(got[o], want[o], sizeof got[o]) == 0)
+      continue;
     double most = 1;
     for (size_t i = 0; i < ROOM; i++)
       if (isfinite(want[o][i]))

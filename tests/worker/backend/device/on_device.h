@@ -112,7 +112,7 @@ static float *cpu_mask(const struct dropout_args *d, size_t rows, size_t cols) {
     mask[i] = 1;
   const struct dropout of_cpu = {d->seed, d->site, d->threshold, d->scale};
   if (d->threshold)
-    kernels_avx2.dropout(mask, mask, 0, rows, cols, &of_cpu);
+    kernels_generic.dropout(mask, mask, 0, rows, cols, &of_cpu);
   return mask;
 }
 
