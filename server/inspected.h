@@ -1,5 +1,5 @@
 /* What each base model is good for. A model's files are hostile, so a worker opens them (worker/inspect.h); what it
-   reports is kept until they change. At start every model is looked at, and later any that is asked for and new. */
+   reports is kept until they change. At start every model is looked at, and later any that is requested and new. */
 #ifndef SERVER_INSPECTED_H
 #define SERVER_INSPECTED_H
 

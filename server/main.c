@@ -84,7 +84,7 @@ static void on_model_wanted(void *context) {
 static void on_run_ended(void *context, const char *known) {
   struct server *server = context;
   struct error err;
-  if (known && admission_resume(server, &err)) /* asked again now and then */
+  if (known && admission_resume(server, &err)) /* tried again by upkeep_sweep */
     log_error("jobs that wait for %s: %s", known, err.text);
   if (known)
     front_wake(server->front, known);

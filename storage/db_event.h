@@ -18,7 +18,7 @@ struct event_row {
   const char *data;     /* JSON text; NULL: none */
 };
 
-const char *event_level_name(enum log_level level);  /* "info", "warn", "error"; DEBUG is told as info */
+const char *event_level_name(enum log_level level);  /* "info", "warn", "error"; DEBUG is written as info */
 
 NODISCARD enum status db_event_add(struct db *db, const struct event_row *row, struct error *err);
 /* page->after is a wire id. */

@@ -1,4 +1,4 @@
-/* Table `export`: formats asked for of jobs that have succeeded, a small queue of its own. One row a job and
+/* Table `export`: formats requested of jobs that have succeeded, a small queue of its own. One row a job and
    format. */
 #ifndef STORAGE_DB_EXPORT_H
 #define STORAGE_DB_EXPORT_H
