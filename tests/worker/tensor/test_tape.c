@@ -91,7 +91,7 @@ static size_t memory_of(const struct graph *g) {
 
 static void recomputing_changes_memory_not_numbers(void **state) {
   (void)state;
-  enum { C = 40, N = 300 };
+  enum { C = 40, N = 1500 };
   struct parameter *w = parameter_add(&list, "w", 2, C, C);
   fill(w->data, w->count, 1);
   for (size_t i = 0; i < w->count; i++)
