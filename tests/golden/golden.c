@@ -1,7 +1,7 @@
-/* golden [--isa NAME] [--matmul native|openblas] DIR...: runs every reference case found beneath each DIR (made by
-   make_golden.py with PyTorch and PEFT) and compares outputs, loss, gradients, five AdamW steps and a merged weight.
-   Prints one line a case with the worst errors; exits non-zero when any fails or none was found. A model or method that
-   is not built counts as a failure. */
+/* golden [--device NAME] [--isa NAME] [--matmul native|openblas] DIR...: runs every reference case found beneath each
+   DIR (made by make_golden.py with PyTorch and PEFT) and compares outputs, loss, gradients, five AdamW steps and a
+   merged weight. Prints one line a case with the worst errors; exits non-zero when any fails or none was found. A model
+   or method that is not built counts as a failure. */
 #include <dirent.h>
 #include <math.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "worker/backend/cpu/cpu.h"
+#include "worker/device.h"
 #include "worker/learner.h"
 #include "worker/peft/peft.h"
 
@@ -302,18 +303,20 @@ int main(int argc, char **argv) {
   struct error err;
   struct totals totals = {0};
   enum matmul_library matmul = MATMUL_AUTO;
-  const char *isa = NULL;
+  const char *isa = NULL, *device = NULL;
   int first = 1;
   for (; first + 1 < argc && argv[first][0] == '-'; first += 2)
     if (strcmp(argv[first], "--isa") == 0)
       isa = argv[first + 1];
+    else if (strcmp(argv[first], "--device") == 0)
+      device = argv[first + 1];
     else
       matmul = strcmp(argv[first], "--matmul") == 0 ? job_matmul_parse(argv[first + 1]) : MATMUL_LIBRARY_COUNT;
   if (first >= argc || matmul == MATMUL_LIBRARY_COUNT) {
-    fprintf(stderr, "usage: golden [--isa NAME] [--matmul native|openblas] DIR...\n");
+    fprintf(stderr, "usage: golden [--device NAME] [--isa NAME] [--matmul native|openblas] DIR...\n");
     return 2;
   }
-  if (cpu_open(&backend, 2, isa, &err)) {
+  if (device ? device_open(&backend, device, 2, &err) : cpu_open(&backend, 2, isa, &err)) {
     fprintf(stderr, "%s\n", err.text);
     return 2;
   }

@@ -47,7 +47,7 @@ struct part {
 
 static enum status reserve(struct adapter *adapter, struct parameter_list *parameters, const struct part *parts,
                            size_t count, struct error *err) {
-  enum { ALIGN = 64 };
+  enum { ALIGN = PLACE_ALIGN / sizeof(float) };
   size_t floats = 0;
   struct place all;
   for (size_t i = 0; i < count; i++)

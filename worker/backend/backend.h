@@ -19,6 +19,7 @@ struct isa;
 struct kernels;
 struct gemm_ukernel;
 struct attention_kernels;
+struct device_backend;
 
 /* One op on one backend. forward fills the outputs' data from the inputs' (also when a tensor is recomputed: it must be
    repeatable); backward adds to the inputs' gradients from the outputs' and may be NULL for an op that has none.
@@ -110,6 +111,7 @@ struct backend {
   /* of the CPU backend, by its precision */
   const struct gemm_ukernel *gemm; /* of NATIVE */
   const struct attention_kernels *attention;
+  struct device_backend *device; /* of a device's backend */
 };
 
 void backend_set_precision(struct backend *backend, enum precision precision);

@@ -33,6 +33,9 @@ static inline float *place_floats(struct place place) {
   return place_address(place);
 }
 
+/* What a kernel of a device is given begins at a multiple of so many bytes in its buffer: no device asks for more. */
+enum { PLACE_ALIGN = 512 };
+
 static inline struct place place_at(struct place place, size_t bytes) {
   place.offset += bytes;
   return place;

@@ -3,16 +3,24 @@
 #include <math.h>
 #include <stdlib.h>
 
+/* Floats from one array to the next in a buffer. */
+static size_t aligned(size_t count) {
+  enum { EACH = PLACE_ALIGN / sizeof(float) };
+  return (count + EACH - 1) / EACH * EACH;
+}
+
 /* The moments of all parameters lie in one buffer, m and v of each side by side. */
 enum status adamw_init(struct adamw *adamw, const struct parameter_list *parameters, struct backend *backend,
                        struct error *err) {
-  size_t count = parameter_elements(parameters);
+  size_t count = parameter_elements(parameters), floats = 1;
   struct place at = {0};
+  for (size_t i = 0; i < parameters->count; i++)
+    floats += 2 * aligned(parameters->item[i]->count);
   adamw->steps = 0;
   adamw->buffers = (struct buffers){.backend = backend};
   adamw->slice_count = parameters->count;
   adamw->slices = calloc(parameters->count + 1, sizeof *adamw->slices);
-  enum status status = adamw->slices ? buffers_new(&adamw->buffers, &at, 2 * (count + 1) * sizeof(float), err)
+  enum status status = adamw->slices ? buffers_new(&adamw->buffers, &at, floats * sizeof(float), err)
                                      : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory");
   if (status) {
     adamw_done(adamw);
@@ -20,7 +28,7 @@ enum status adamw_init(struct adamw *adamw, const struct parameter_list *paramet
   }
   for (size_t i = 0; i < parameters->count; i++) {
     const struct parameter *p = parameters->item[i];
-    size_t bytes = p->count * sizeof(float);
+    size_t bytes = aligned(p->count) * sizeof(float);
     adamw->slices[i] = (struct adamw_slice){
         .p = p->at, .grad = p->grad_at, .m = at, .v = place_at(at, bytes), .count = p->count, .decay = p->decay};
     at = place_at(at, 2 * bytes);

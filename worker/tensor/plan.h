@@ -17,7 +17,7 @@ struct plan {
   size_t bytes; /* of the whole block */
 };
 
-enum { PLAN_ALIGN = 64 };
+enum { PLAN_ALIGN = 512 }; /* PLACE_ALIGN */
 
 /* False when memory runs out. The new buffer's index is count - 1. */
 bool plan_add(struct plan *plan, size_t bytes, int tick);

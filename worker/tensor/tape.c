@@ -8,6 +8,8 @@
    is used, so that no op can find that there is no more. */
 enum { NODES_MAX = 1 << 16, TAPE_BYTES = NODES_MAX * 512 };
 
+_Static_assert(PLAN_ALIGN % PLACE_ALIGN == 0, "every buffer of a plan is a place that ops may be given");
+
 enum status tape_init(struct tape *tape, struct backend *backend, struct error *err) {
   *tape = (struct tape){.backend = backend};
   arena_init(&tape->arena, TAPE_BYTES);

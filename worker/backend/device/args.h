@@ -22,16 +22,16 @@ struct weight_args {
 
 /* For each of the batches: C (rows x cols) = [C +] mask * (alpha * (A B + sign * Q V)) + bias.
    A (i, k) = a[i * a_row + k * a_col]. B (k, n) is element (k, n) of the weight, or (n, k) when transposed.
-   Q: rows x rank, V: rank x cols, floats in rows. With splits > 1 the depth is cut into that many parts and
-   sum_splits adds what they give: C of a part begins split_step numbers after the last one's, and neither C nor bias
-   is added. */
+   C (i, n) = c[i * c_row + n * c_col]. Q: rows x rank, V: rank x cols, floats in rows. With splits > 1 the depth is cut
+   into that many parts and sum_splits adds what they give: C of a part begins split_step numbers after the last one's,
+   and neither C nor bias is added. */
 struct matmul_args {
   long a_step, b_step, c_step; /* from one batch to the next */
   long split_step;
   struct dropout_args dropout; /* of the product: element (i, n) */
   struct weight_args weight;
   int rows, cols, depth;
-  int a_row, a_col, c_row;
+  int a_row, a_col, c_row, c_col;
   int transposed;
   int rank;
   float sign, alpha;
@@ -65,6 +65,14 @@ struct column_sums_args {
 
 /* --- elements and rows ---------------------------------------------------------------------------- */
 
+/* to (i, j) = [to +] scale * from (i, j), each with its strides. */
+struct strided_copy_args {
+  int rows, cols;
+  int to_row, to_col, from_row, from_col;
+  float scale;
+  int accumulate;
+};
+
 struct fill_args {
   long count;
   float value;
@@ -97,18 +105,21 @@ struct norm_args {
 
 struct rope_args {
   int rows, heads, half_head; /* a row is heads x (2 * half_head) */
-  float direction;       /* 1, or -1: back */
+  int sequences;
+  float direction; /* 1, or -1: back */
   int accumulate;
 };
 
 struct embeddings_args {
   struct weight_args words;
   int rows, cols;
+  int sequences;
 };
 
+/* Row i stands for row picked[i + after] - after of the larger matrix. */
 struct rows_args {
   int rows, cols;
-  int accumulate;
+  int after;
 };
 
 /* --- attention ------------------------------------------------------------------------------------ */
@@ -141,18 +152,10 @@ struct squared_error_args {
   int accumulate;
 };
 
-/* One work-group's share of a list of parameters that lie in one buffer. */
-struct adamw_chunk {
-  long first;
-  int count; /* at most ADAMW_CHUNK */
-  float decay;
-};
-
-enum { ADAMW_CHUNK = 1024 };
-
 struct adamw_args {
+  long count;
   float grad_scale, beta1, beta2, epsilon;
-  float step_size, root_scale;
+  float step_size, root_scale, decay;
 };
 
 struct sum_squares_args {

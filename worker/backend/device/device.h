@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "worker/backend/device/args.h"
+#include "worker/backend/place.h"
 
 enum device_kernel {
 #define DEVICE_KERNEL(name, pointers, args) DEVICE_##name,
@@ -19,7 +20,6 @@ enum device_kernel {
 enum {
   DEVICE_GROUP_ITEMS = 256, /* work items of a work-group: GROUP_ITEMS of dialect.h */
   DEVICE_POINTERS_MAX = 9,  /* of a kernel */
-  DEVICE_ALIGNMENT = 512,   /* of a place in a buffer that a kernel is given: no device asks for more */
 };
 
 struct device_kernel_info {
@@ -28,14 +28,6 @@ struct device_kernel_info {
   size_t args_bytes;
 };
 extern const struct device_kernel_info device_kernels[DEVICE_KERNELS];
-
-struct device_buffer; /* memory of a device */
-
-/* A place in it: a pointer as a kernel takes one. buffer NULL: NULL. */
-struct device_memory {
-  struct device_buffer *buffer;
-  size_t offset; /* bytes, a multiple of DEVICE_ALIGNMENT for a launch */
-};
 
 struct device {
   const struct device_ops *ops;
@@ -46,18 +38,18 @@ struct device {
 
 /* One const row a kind of device. Statuses: STATUS_OUT_OF_MEMORY, or STATUS_INTERNAL with the call that failed. */
 struct device_ops {
-  NODISCARD enum status (*allocate)(struct device *device, struct device_buffer **out, size_t bytes,
+  NODISCARD enum status (*allocate)(struct device *device, struct buffer **out, size_t bytes,
                                     struct error *err);
-  void (*release)(struct device *device, struct device_buffer *buffer); /* NULL: nothing */
-  NODISCARD enum status (*write)(struct device *device, struct device_memory to, const void *from, size_t bytes,
+  void (*release)(struct device *device, struct buffer *buffer); /* NULL: nothing */
+  NODISCARD enum status (*write)(struct device *device, struct place to, const void *from, size_t bytes,
                                  struct error *err);
-  NODISCARD enum status (*read)(struct device *device, void *to, struct device_memory from, size_t bytes,
+  NODISCARD enum status (*read)(struct device *device, void *to, struct place from, size_t bytes,
                                 struct error *err);
-  NODISCARD enum status (*copy)(struct device *device, struct device_memory to, struct device_memory from,
+  NODISCARD enum status (*copy)(struct device *device, struct place to, struct place from,
                                 size_t bytes, struct error *err);
   /* groups[0] x groups[1] x groups[2] work-groups; nothing when there are none. */
   NODISCARD enum status (*launch)(struct device *device, enum device_kernel kernel, const size_t groups[3],
-                                  const struct device_memory *pointers, const void *args, struct error *err);
+                                  const struct place *pointers, const void *args, struct error *err);
   NODISCARD enum status (*finish)(struct device *device, struct error *err);
   void (*close)(struct device *device);
 };

@@ -16,7 +16,7 @@ struct opencl {
   cl_kernel kernels[DEVICE_KERNELS];
 };
 
-struct device_buffer {
+struct buffer {
   cl_mem memory;
   size_t bytes;
 };
@@ -27,10 +27,10 @@ static struct opencl *opencl_of(struct device *device) {
 
 /* --- memory --------------------------------------------------------------------------------------- */
 
-static enum status allocate(struct device *device, struct device_buffer **out, size_t bytes, struct error *err) {
+static enum status allocate(struct device *device, struct buffer **out, size_t bytes, struct error *err) {
   struct opencl *o = opencl_of(device);
   cl_int code;
-  struct device_buffer *buffer = malloc(sizeof *buffer);
+  struct buffer *buffer = malloc(sizeof *buffer);
   if (!buffer)
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory");
   buffer->bytes = bytes;
@@ -44,17 +44,17 @@ static enum status allocate(struct device *device, struct device_buffer **out, s
   return error_prefix(err, "%zu bytes on %s", bytes, device->name), status;
 }
 
-static void release(struct device *device, struct device_buffer *buffer) {
+static void release(struct device *device, struct buffer *buffer) {
   if (buffer)
     opencl_of(device)->cl.clReleaseMemObject(buffer->memory);
   free(buffer);
 }
 
-static void check_range(struct device_memory memory, size_t bytes) {
+static void check_range(struct place memory, size_t bytes) {
   CHECK(memory.buffer && memory.offset <= memory.buffer->bytes && bytes <= memory.buffer->bytes - memory.offset);
 }
 
-static enum status write_to(struct device *device, struct device_memory to, const void *from, size_t bytes,
+static enum status write_to(struct device *device, struct place to, const void *from, size_t bytes,
                             struct error *err) {
   struct opencl *o = opencl_of(device);
   check_range(to, bytes);
@@ -65,7 +65,7 @@ static enum status write_to(struct device *device, struct device_memory to, cons
   return opencl_error_check(err, code, "clEnqueueWriteBuffer");
 }
 
-static enum status read_from(struct device *device, void *to, struct device_memory from, size_t bytes,
+static enum status read_from(struct device *device, void *to, struct place from, size_t bytes,
                              struct error *err) {
   struct opencl *o = opencl_of(device);
   check_range(from, bytes);
@@ -76,7 +76,7 @@ static enum status read_from(struct device *device, void *to, struct device_memo
   return opencl_error_check(err, code, "clEnqueueReadBuffer");
 }
 
-static enum status copy(struct device *device, struct device_memory to, struct device_memory from, size_t bytes,
+static enum status copy(struct device *device, struct place to, struct place from, size_t bytes,
                         struct error *err) {
   struct opencl *o = opencl_of(device);
   check_range(to, bytes);
@@ -91,7 +91,7 @@ static enum status copy(struct device *device, struct device_memory to, struct d
 /* --- kernels -------------------------------------------------------------------------------------- */
 
 /* A kernel's pointer: a buffer, or a part of one as an object of its own, which the caller releases. */
-static cl_int set_pointer(struct opencl *o, cl_kernel kernel, cl_uint index, struct device_memory memory,
+static cl_int set_pointer(struct opencl *o, cl_kernel kernel, cl_uint index, struct place memory,
                           cl_mem *part) {
   cl_int code = CL_SUCCESS;
   *part = NULL;
@@ -100,7 +100,7 @@ static cl_int set_pointer(struct opencl *o, cl_kernel kernel, cl_uint index, str
   check_range(memory, 0);
   if (memory.offset == 0)
     return o->cl.clSetKernelArg(kernel, index, sizeof(cl_mem), (const void *)&memory.buffer->memory);
-  CHECK(memory.offset % DEVICE_ALIGNMENT == 0 && memory.offset < memory.buffer->bytes);
+  CHECK(memory.offset % PLACE_ALIGN == 0 && memory.offset < memory.buffer->bytes);
   const cl_buffer_region region = {memory.offset, memory.buffer->bytes - memory.offset};
   *part = o->cl.clCreateSubBuffer(memory.buffer->memory, CL_MEM_READ_WRITE, CL_BUFFER_CREATE_TYPE_REGION, &region,
                                   &code);
@@ -117,7 +117,7 @@ static enum status kernel_of(struct opencl *o, enum device_kernel which, cl_kern
 }
 
 static enum status launch(struct device *device, enum device_kernel which, const size_t groups[3],
-                          const struct device_memory *pointers, const void *args, struct error *err) {
+                          const struct place *pointers, const void *args, struct error *err) {
   struct opencl *o = opencl_of(device);
   const struct device_kernel_info *info = &device_kernels[which];
   if (groups[0] == 0 || groups[1] == 0 || groups[2] == 0)
@@ -211,7 +211,7 @@ static enum status check_limits(const struct opencl *o, struct error *err) {
     return opencl_error_check(err, code, "clGetDeviceInfo");
   if (items >= DEVICE_GROUP_ITEMS && local_bytes >= LOCAL_BYTES && address_bits == 64 && little_endian && compiler)
     return STATUS_OK;
-  return error_set(err, STATUS_UNSUPPORTED_VALUE, "backend",
+  return error_set(err, STATUS_UNSUPPORTED_VALUE, "scheduling.device",
                    "%s has no compiler, or not 64 bits, work-groups of %d and %d bytes of local memory",
                    o->device.name, DEVICE_GROUP_ITEMS, LOCAL_BYTES);
 }
@@ -242,7 +242,7 @@ static enum status find(struct opencl *o, const char *id, struct error *err) {
   }
   if (status != STATUS_OK)
     return status;
-  return error_set(err, STATUS_UNSUPPORTED_VALUE, "backend",
+  return error_set(err, STATUS_UNSUPPORTED_VALUE, "scheduling.device",
                    "there is no device \"%.40s\"; OpenCL has %zu here, the first is opencl:0", id, count);
 }
 

@@ -19,6 +19,8 @@ static const struct {
 } note_dlopen __attribute__((used, section(".note.dlopen"), aligned(4))) = {
     sizeof "FDO", sizeof NOTE_JSON, 0x407C0C0A, "FDO", NOTE_JSON};
 
+#define PARAM "scheduling.device"
+
 enum status opencl_library_open(struct opencl_library *out, const char *soname, struct error *err) {
   static const struct {
     const char *name;
@@ -30,14 +32,14 @@ enum status opencl_library_open(struct opencl_library *out, const char *soname, 
   };
   void *library = dlopen(soname, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (!library)
-    return error_set(err, STATUS_UNSUPPORTED_VALUE, "backend", "OpenCL is not installed here: %s", dlerror());
+    return error_set(err, STATUS_UNSUPPORTED_VALUE, PARAM, "OpenCL is not installed here: %s", dlerror());
   enum status status = STATUS_OK;
   struct opencl_library found;
   for (size_t i = 0; i < COUNT_OF(functions) && status == STATUS_OK; i++) {
     void *function = dlsym(library, functions[i].name);
     memcpy((char *)&found + functions[i].place, &function, sizeof function);
     if (!function)
-      status = error_set(err, STATUS_UNSUPPORTED_VALUE, "backend", "%s has no function %s", soname, functions[i].name);
+      status = error_set(err, STATUS_UNSUPPORTED_VALUE, PARAM, "%s has no function %s", soname, functions[i].name);
   }
   dlclose(library); /* NODELETE: it stays */
   if (status == STATUS_OK)

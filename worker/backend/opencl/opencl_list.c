@@ -9,7 +9,8 @@ enum status opencl_list_ids(const struct opencl_library *cl, cl_device_id ids[OP
   cl_uint platform_count = 0;
   cl_int code = cl->clGetPlatformIDs(OPENCL_PLATFORMS_MAX, platforms, &platform_count);
   if (code == NO_PLATFORM || (code == CL_SUCCESS && platform_count == 0))
-    return error_set(err, STATUS_UNSUPPORTED_VALUE, "backend", "OpenCL has no platform: no driver is installed");
+    return error_set(err, STATUS_UNSUPPORTED_VALUE, "scheduling.device",
+                     "OpenCL has no platform: no driver is installed");
   if (code != CL_SUCCESS)
     return opencl_error_check(err, code, "clGetPlatformIDs");
   size_t found = 0;
@@ -23,7 +24,7 @@ enum status opencl_list_ids(const struct opencl_library *cl, cl_device_id ids[OP
     found += of_platform < room ? of_platform : room;
   }
   if (found == 0)
-    return error_set(err, STATUS_UNSUPPORTED_VALUE, "backend", "OpenCL has no device on this machine");
+    return error_set(err, STATUS_UNSUPPORTED_VALUE, "scheduling.device", "OpenCL has no device on this machine");
   *count = found;
   return STATUS_OK;
 }

@@ -75,7 +75,7 @@ static void make_problem(struct attention_problem *p) {
 }
 
 /* Gradients are added to 1 when they accumulate. */
-static void expect_gradient(struct device_memory got, const double *want, size_t count, int add, const char *what) {
+static void expect_gradient(struct place got, const double *want, size_t count, int add, const char *what) {
   double *sum = array(count * sizeof *sum);
   for (size_t i = 0; i < count; i++)
     sum[i] = want[i] + add;
@@ -91,11 +91,11 @@ static void check_attention(struct attention_args a) {
   float *ones = array((count > kv_count ? count : kv_count) * sizeof *ones);
   for (size_t i = 0; i < (count > kv_count ? count : kv_count); i++)
     ones[i] = 1;
-  struct device_memory q = put_floats(p.q, count), k = put_floats(p.k, kv_count), v = put_floats(p.v, kv_count);
-  struct device_memory out = put_floats(ones, count), lse = put_floats(random_floats(rows, 5), rows);
-  struct device_memory offsets = put(attention_offsets, sizeof attention_offsets), dout = put_floats(p.dout, count);
-  struct device_memory delta = put_floats(random_floats(rows, 6), rows), dq = put_floats(ones, count);
-  struct device_memory dk = put_floats(ones, kv_count), dv = put_floats(ones, kv_count);
+  struct place q = put_floats(p.q, count), k = put_floats(p.k, kv_count), v = put_floats(p.v, kv_count);
+  struct place out = put_floats(ones, count), lse = put_floats(random_floats(rows, 5), rows);
+  struct place offsets = put(attention_offsets, sizeof attention_offsets), dout = put_floats(p.dout, count);
+  struct place delta = put_floats(random_floats(rows, 6), rows), dq = put_floats(ones, count);
+  struct place dk = put_floats(ones, kv_count), dv = put_floats(ones, kv_count);
   size_t blocks = a.queries == QUERIES_ALL ? groups_of(LONGEST, BLOCK_ROWS) : 1;
   launch(DEVICE_attention_forward, blocks, p.H, SEQUENCES, POINTERS(out, lse, q, k, v, offsets), &a);
   assert_near(get_floats(out, count), p.out, count, 1e-5, "attention");

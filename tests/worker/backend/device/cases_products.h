@@ -64,8 +64,8 @@ static void check_product(struct product p) {
                                    .dropout = p.dropout ? some_dropout : no_dropout,
                                    .rows = p.rows, .cols = p.cols, .depth = p.depth,
                                    .a_row = p.a_transposed ? 1 : p.depth, .a_col = p.a_transposed ? p.rows : 1,
-                                   .c_row = p.cols, .transposed = p.b_transposed, .rank = p.rank, .sign = -1.0f,
-                                   .alpha = 0.5f, .accumulate = p.accumulate, .splits = 1};
+                                   .c_row = p.cols, .c_col = 1, .transposed = p.b_transposed, .rank = p.rank,
+                                   .sign = -1.0f, .alpha = 0.5f, .accumulate = p.accumulate, .splits = 1};
   float *mask = cpu_mask(&args.dropout, M, N);
   double *want = array(M * N * sizeof *want);
   for (size_t i = 0; i < M; i++)
@@ -79,7 +79,7 @@ static void check_product(struct product p) {
       want[i * N + j] = (p.accumulate ? (double)c[i * N + j] : 0) + 0.5 * sum * (double)mask[i * N + j] +
                         (p.bias ? (double)bias[j] : 0);
     }
-  struct device_memory to = put_floats(c, M * N);
+  struct place to = put_floats(c, M * N);
   launch(DEVICE_matmul, groups_of(N, TILE), groups_of(M, TILE), 1,
          POINTERS(to, put_floats(a, M * K), put(weight, bytes), put_floats(q, M * R + 1), put_floats(v, R * N + 1),
                   p.bias ? put_floats(bias, N) : none), &args);
@@ -128,17 +128,17 @@ static void test_matmul_batches(void **state) {
           z[i * C + block * B + c] += of_x * (double)r[(block * B + k) * B + c];
           g[(block * B + k) * B + c] += of_x * (double)dz[i * C + block * B + c];
         }
-  struct device_memory on_x = put_floats(x, N * C), on_z = put_floats(dz, N * C);
+  struct place on_x = put_floats(x, N * C), on_z = put_floats(dz, N * C);
   struct matmul_args args = {.a_step = B, .b_step = B * B, .c_step = B, .weight = weight_args_of(GGML_F32, B, 0),
-                             .rows = N, .cols = B, .depth = B, .a_row = C, .a_col = 1, .c_row = C, .alpha = 1.0f,
-                             .splits = 1};
+                             .rows = N, .cols = B, .depth = B, .a_row = C, .a_col = 1, .c_row = C, .c_col = 1,
+                             .alpha = 1.0f, .splits = 1};
   launch(DEVICE_matmul, 1, groups_of(N, TILE), BLOCKS, POINTERS(on_z, on_x, put_floats(r, EACH), none, none, none),
          &args);
   assert_near(get_floats(on_z, N * C), z, N * C, 1e-5, "Z");
-  struct device_memory parts = put_floats(random_floats(SPLITS * EACH, 4), SPLITS * EACH), sum = put_floats(r, EACH);
+  struct place parts = put_floats(random_floats(SPLITS * EACH, 4), SPLITS * EACH), sum = put_floats(r, EACH);
   args = (struct matmul_args){.a_step = B, .b_step = B, .c_step = B * B, .split_step = EACH,
                               .weight = weight_args_of(GGML_F32, C, 0), .rows = B, .cols = B, .depth = N, .a_row = 1,
-                              .a_col = C, .c_row = B, .alpha = 1.0f, .splits = SPLITS};
+                              .a_col = C, .c_row = B, .c_col = 1, .alpha = 1.0f, .splits = SPLITS};
   launch(DEVICE_matmul, 1, 1, BLOCKS * SPLITS, POINTERS(parts, on_x, put_floats(dz, N * C), none, none, none), &args);
   const struct sum_splits_args of_sum = {EACH, SPLITS, 1, 1.0f};
   launch(DEVICE_sum_splits, 1, 1, 1, POINTERS(sum, parts), &of_sum);
@@ -165,7 +165,7 @@ static void check_skinny(int rows, int cols, int depth, bool transposed, int spl
       for (size_t j = 0; j < N; j++)
         want[i * N + j] += 0.25 * (double)(a[at] * mask[at]) * (double)b[k * N + j];
     }
-  struct device_memory parts = put_floats(random_floats(S * M * N, 4), S * M * N), out = put_floats(c, M * N);
+  struct place parts = put_floats(random_floats(S * M * N, 4), S * M * N), out = put_floats(c, M * N);
   launch(DEVICE_skinny, groups_of(M, SKINNY_TILE), groups_of(N, SKINNY_ACROSS), S,
          POINTERS(parts, put_floats(a, M * K), put_floats(b, K * N)), &args);
   const struct sum_splits_args sum = {(long)(M * N), splits, 0, 0.25f};
@@ -192,7 +192,7 @@ static void test_column_sums(void **state) {
       want[c] = (double)start[c];
     for (size_t i = 0; i < N * C; i++)
       want[i % C] += (double)x[i] * (with_y ? (double)y[i] : 1);
-    struct device_memory out = put_floats(start, C), parts = put_floats(random_floats(SPLITS * C, 4), SPLITS * C);
+    struct place out = put_floats(start, C), parts = put_floats(random_floats(SPLITS * C, 4), SPLITS * C);
     const struct column_sums_args args = {N, C, SPLITS};
     const struct sum_splits_args sum = {C, SPLITS, 1, 1.0f};
     launch(DEVICE_column_sums, 2, SPLITS, 1,
@@ -214,7 +214,7 @@ static void test_sum_squares(void **state) {
     for (size_t i = 0; i < count; i++)
       want += (double)x[i] * (double)x[i];
     const struct sum_squares_args args = {(long)count};
-    struct device_memory parts = put_floats(random_floats(groups, 2), groups);
+    struct place parts = put_floats(random_floats(groups, 2), groups);
     launch(DEVICE_sum_squares, groups, 1, 1, POINTERS(parts, put_floats(x, count)), &args);
     float *of_groups = get_floats(parts, groups);
     for (size_t g = 0; g < groups; g++)

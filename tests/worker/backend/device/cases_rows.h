@@ -14,7 +14,7 @@ static void test_dropout(void **state) {
     size_t N = shapes[s][0], C = shapes[s][1];
     float *x = random_floats(N * C, 1), *y = random_floats(N * C, 2), *mask = cpu_mask(&some_dropout, N, C);
     struct dropout_rows_args args = {some_dropout, (int)N, (int)C, 0};
-    struct device_memory to = put_floats(y, N * C), from = put_floats(x, N * C);
+    struct place to = put_floats(y, N * C), from = put_floats(x, N * C);
     launch(DEVICE_dropout_rows, groups_of(N * groups_of(C, 64) * 8, ITEMS), 1, 1, POINTERS(to, from), &args);
     float *got = get_floats(to, N * C);
     size_t dropped = 0;
@@ -40,7 +40,7 @@ static float *elements_x, *elements_y, *elements_dy;
 static void check_elements(enum device_kernel kernel, int outputs, const float *const *inputs, int input_count,
                            bool accumulates, void (*want)(double *out[2])) {
   for (int accumulate = 0; accumulate <= accumulates; accumulate++) {
-    struct device_memory p[DEVICE_POINTERS_MAX];
+    struct place p[DEVICE_POINTERS_MAX];
     double *wanted[2];
     for (int i = 0; i < outputs; i++) {
       float *ones = array(COUNT * sizeof *ones);
@@ -101,8 +101,13 @@ static void test_elements(void **state) {
   check_elements(DEVICE_tanh_backward, 1, (const float *[]){dy, y}, 2, true, want_tanh_slope);
   check_elements(DEVICE_swiglu_forward, 1, (const float *[]){x, y}, 2, false, want_swiglu);
   check_elements(DEVICE_swiglu_backward, 2, (const float *[]){dy, x, y}, 3, true, want_swiglu_slopes);
-  struct device_memory to = put_floats(x, COUNT);
-  launch(DEVICE_fill, groups_of(COUNT, ITEMS), 1, 1, &to, &(struct fill_args){COUNT - 1, 2.5f});
+  struct place to = put_floats(x, COUNT);
+  const struct strided_copy_args turned = {3, 5, 1, 3, 7, 1, 2.0f, 1};
+  launch(DEVICE_strided_copy, 1, 1, 1, POINTERS(to, put_floats(y, COUNT)), &turned);
+  float *copied = get_floats(to, COUNT);
+  for (size_t i = 0; i < 20; i++)
+    assert_true(fabs((double)copied[i] - (double)(x[i] + (i < 15 ? 2 * y[i % 3 * 7 + i / 3] : 0))) < 1e-5);
+  launch(DEVICE_fill_with, groups_of(COUNT, ITEMS), 1, 1, &to, &(struct fill_args){COUNT - 1, 2.5f});
   float *got = get_floats(to, COUNT);
   assert_true(got[0] == 2.5f && got[COUNT - 2] == 2.5f && got[COUNT - 1] == x[COUNT - 1]);
   drop_all();
@@ -120,7 +125,7 @@ static void test_scale(void **state) {
     double *want = array(N * C * sizeof *want);
     for (size_t i = 0; i < N * C; i++)
       want[i] = (double)x[i] * (double)s[i % C] + (add ? (double)y[i] : (double)bias[i % C]);
-    struct device_memory to = put_floats(y, N * C);
+    struct place to = put_floats(y, N * C);
     const struct scale_args args = {N, C, add};
     launch(DEVICE_scale_columns, groups_of(N * C, ITEMS), 1, 1,
            POINTERS(to, put_floats(x, N * C), put_floats(s, C), add ? none : put_floats(bias, C)), &args);
@@ -134,7 +139,7 @@ static void test_rope(void **state) {
   enum { N = 9, HEADS = 3, HALF = 5, C = HEADS * 2 * HALF, POSITIONS = 6 };
   float *x = random_floats(N * C, 1), *cosines = random_floats(POSITIONS * HALF, 2);
   float *sines = random_floats(POSITIONS * HALF, 3);
-  const int positions[N] = {0, 1, 2, 3, 4, 5, 0, 1, 2};
+  const int positions[N] = {0, 1, 2, 3, 4, 5, 0, 1, 2}, cu_seqlens[] = {0, 6, 9};
   for (int back = 0; back < 2; back++) {
     double *want = array(N * C * sizeof *want);
     for (size_t i = 0; i < N; i++)
@@ -144,11 +149,11 @@ static void test_rope(void **state) {
         want[i * C + j] = (double)x[i * C + j] * (double)cosines[angle] +
                           other * (double)sines[angle] * (back ? -1 : 1) + (back ? (double)x[i * C + j] : 0);
       }
-    struct device_memory to = put_floats(x, N * C);
-    const struct rope_args args = {N, HEADS, HALF, back ? -1.0f : 1.0f, back};
+    struct place to = put_floats(x, N * C);
+    const struct rope_args args = {N, HEADS, HALF, 2, back ? -1.0f : 1.0f, back};
     launch(DEVICE_rope, groups_of(N * C / 2, ITEMS), 1, 1,
            POINTERS(to, put_floats(x, N * C), put_floats(cosines, POSITIONS * HALF),
-                    put_floats(sines, POSITIONS * HALF), put(positions, sizeof positions)), &args);
+                    put_floats(sines, POSITIONS * HALF), put(cu_seqlens, sizeof cu_seqlens)), &args);
     assert_near(get_floats(to, N * C), want, N * C, 1e-6, "rope");
   }
   drop_all();
@@ -158,7 +163,7 @@ static void test_embeddings(void **state) {
   (void)state;
   enum { N = 7, WORDS = 12 };
   const enum ggml_type types[] = {GGML_F32, GGML_F16, GGML_Q8_0, GGML_Q4_0};
-  const int ids[N] = {3, 0, 11, 5, 5, 2, 9}, at[N] = {0, 1, 2, 0, 1, 0, 1};
+  const int ids[N] = {3, 0, 11, 5, 5, 2, 9}, at[N] = {0, 1, 2, 0, 1, 0, 1}, cu_seqlens[] = {0, 3, 5, 7};
   const unsigned char of_type[N] = {0, 0, 1, 1, 0, 1, 1};
   for (size_t t = 0; t < COUNT_OF(types); t++)
     for (int tables = 0; tables < 3; tables++) {
@@ -172,12 +177,14 @@ static void test_embeddings(void **state) {
           want[i * C + c] = (double)word[(size_t)ids[i] * C + c] +
                             (tables ? (double)positions[(size_t)at[i] * C + c] : 0) +
                             (tables ? (double)type_table[(tables == 2 ? of_type[i] : 0) * C + c] : 0);
-      struct device_memory to = put_floats(random_floats(N * C, 4), N * C);
-      const struct embeddings_args args = {weight_args_of(types[t], (int)C, 0), N, (int)C};
+      struct place to = put_floats(random_floats(N * C, 4), N * C);
+      const struct embeddings_args args = {weight_args_of(types[t], (int)C, 0), N, (int)C, 3};
       launch(DEVICE_embeddings, groups_of(N * groups_of(C, 4), ITEMS), 1, 1,
              POINTERS(to, put(words, bytes), tables ? put_floats(positions, 3 * C) : none,
                       tables ? put_floats(type_table, 2 * C) : none, put(ids, sizeof ids),
-                      tables ? put(at, sizeof at) : none, tables == 2 ? put(of_type, sizeof of_type) : none), &args);
+                      tables ? put(cu_seqlens, sizeof cu_seqlens) : none,
+                      tables == 2 ? put(of_type, sizeof of_type) : none),
+             &args);
       assert_near(get_floats(to, N * C), want, N * C, 1e-6, "embeddings");
       drop_all();
     }
@@ -186,13 +193,13 @@ static void test_embeddings(void **state) {
 static void test_rows(void **state) {
   (void)state;
   enum { N = 10, C = 33, PICKED = 3 };
-  const int picked[PICKED] = {1, 4, 9};
+  const int picked[PICKED] = {1, 4, 9}, ends[PICKED + 1] = {0, 2, 5, 10};
   float *x = random_floats(N * C, 1), *g = random_floats(PICKED * C, 2);
-  struct device_memory on_x = put_floats(x, N * C), on_g = put_floats(g, PICKED * C);
-  struct device_memory rows = put(picked, sizeof picked);
-  const struct rows_args args = {PICKED, C, 0};
+  struct place on_x = put_floats(x, N * C), on_g = put_floats(g, PICKED * C);
+  struct place rows = put(picked, sizeof picked);
+  const struct rows_args args = {PICKED, C, 0}, last = {PICKED, C, 1};
   launch(DEVICE_scatter_rows, 1, 1, 1, POINTERS(on_x, on_g, rows), &args);
-  launch(DEVICE_pick_rows, 1, 1, 1, POINTERS(on_g, on_x, rows), &args);
+  launch(DEVICE_pick_rows, 1, 1, 1, POINTERS(on_g, on_x, put(ends, sizeof ends)), &last);
   float *got_x = get_floats(on_x, N * C), *got = get_floats(on_g, PICKED * C);
   for (size_t i = 0; i < PICKED; i++)
     for (size_t c = 0; c < C; c++) {
@@ -232,13 +239,13 @@ static void check_layernorm(size_t N, size_t C, bool residual, const struct drop
     }
   }
   struct norm_args args = {*dropout, (int)N, (int)C, 1e-5f, add & 1, add & 2};
-  struct device_memory to = put_floats(start, N * C), stats = put_floats(random_floats(2 * N, 7), 2 * N);
-  struct device_memory sums = put_floats(start, N * C), on_x = put_floats(x, N * C), weight = put_floats(w, C);
+  struct place to = put_floats(start, N * C), stats = put_floats(random_floats(2 * N, 7), 2 * N);
+  struct place sums = put_floats(start, N * C), on_x = put_floats(x, N * C), weight = put_floats(w, C);
   launch(DEVICE_layernorm_forward, groups_of(N, NORM_EACH), 1, 1,
          POINTERS(to, stats, residual ? sums : none, on_x, residual ? put_floats(r, N * C) : none, weight,
                   put_floats(b, C)), &args);
   assert_near(get_floats(to, N * C), y, N * C, 1e-5, "layernorm");
-  struct device_memory on_dx = put_floats(start, N * C), dresidual = put_floats(start, N * C);
+  struct place on_dx = put_floats(start, N * C), dresidual = put_floats(start, N * C);
   launch(DEVICE_layernorm_backward, groups_of(N, NORM_EACH), 1, 1,
          POINTERS(on_dx, residual ? dresidual : none, put_floats(dy, N * C), residual ? sums : on_x, stats, weight),
          &args);
@@ -263,11 +270,11 @@ static void test_layernorm_of_itself(void **state) {
   (void)state;
   enum { N = 3, C = 40 };
   float *x = random_floats(N * C, 1), *w = random_floats(C, 2), *dy = random_floats(N * C, 3);
-  struct device_memory on_x = put_floats(x, N * C), weight = put_floats(w, C), sums = put_floats(x, N * C);
-  struct device_memory stats = put_floats(x, 2 * N), y = put_floats(x, N * C), on_dy = put_floats(dy, N * C);
+  struct place on_x = put_floats(x, N * C), weight = put_floats(w, C), sums = put_floats(x, N * C);
+  struct place stats = put_floats(x, 2 * N), y = put_floats(x, N * C), on_dy = put_floats(dy, N * C);
   struct norm_args args = {.rows = N, .cols = C, .epsilon = 1e-5f};
   launch(DEVICE_layernorm_forward, 1, 1, 1, POINTERS(y, stats, sums, on_x, on_x, weight, weight), &args);
-  struct device_memory alone = put_floats(x, N * C), both = put_floats(x, N * C);
+  struct place alone = put_floats(x, N * C), both = put_floats(x, N * C);
   launch(DEVICE_layernorm_backward, 1, 1, 1, POINTERS(alone, none, on_dy, sums, stats, weight), &args);
   float *one = get_floats(alone, N * C);
   for (int x_first = 0; x_first < 2; x_first++) {
@@ -304,8 +311,8 @@ static void test_rmsnorm(void **state) {
       }
     }
     const struct norm_args args = {.rows = (int)N, .cols = (int)C, .epsilon = 1e-6f, .accumulate = add};
-    struct device_memory to = put_floats(start, N * C), rstd = put_floats(start, N), on_x = put_floats(x, N * C);
-    struct device_memory weight = put_floats(w, C), on_dx = put_floats(start, N * C);
+    struct place to = put_floats(start, N * C), rstd = put_floats(start, N), on_x = put_floats(x, N * C);
+    struct place weight = put_floats(w, C), on_dx = put_floats(start, N * C);
     launch(DEVICE_rmsnorm_forward, groups_of(N, NORM_EACH), 1, 1, POINTERS(to, rstd, on_x, weight), &args);
     assert_near(get_floats(to, N * C), y, N * C, 1e-5, "rmsnorm");
     launch(DEVICE_rmsnorm_backward, groups_of(N, NORM_EACH), 1, 1,

@@ -34,7 +34,7 @@ static void (*const host_kernels[DEVICE_KERNELS])(void *const *p, const void *a)
 #undef DEVICE_KERNEL
 };
 
-struct device_buffer {
+struct buffer {
   size_t bytes;
   char data[];
 };
@@ -45,7 +45,7 @@ static void host_order(bool backwards) {
   device_host.item_step = backwards ? -1 : 1;
 }
 
-static enum status host_allocate(struct device *device, struct device_buffer **out, size_t bytes, struct error *err) {
+static enum status host_allocate(struct device *device, struct buffer **out, size_t bytes, struct error *err) {
   (void)device;
   *out = malloc(sizeof **out + bytes);
   if (!*out)
@@ -54,31 +54,31 @@ static enum status host_allocate(struct device *device, struct device_buffer **o
   return STATUS_OK;
 }
 
-static void host_release(struct device *device, struct device_buffer *buffer) {
+static void host_release(struct device *device, struct buffer *buffer) {
   (void)device;
   free(buffer);
 }
 
-static char *host_place(struct device_memory memory, size_t bytes) {
+static char *host_place(struct place memory, size_t bytes) {
   CHECK(memory.offset + bytes <= memory.buffer->bytes);
   return memory.buffer->data + memory.offset;
 }
 
-static enum status host_write(struct device *device, struct device_memory to, const void *from, size_t bytes,
+static enum status host_write(struct device *device, struct place to, const void *from, size_t bytes,
                               struct error *err) {
   (void)device, (void)err;
   memcpy(host_place(to, bytes), from, bytes);
   return STATUS_OK;
 }
 
-static enum status host_read(struct device *device, void *to, struct device_memory from, size_t bytes,
+static enum status host_read(struct device *device, void *to, struct place from, size_t bytes,
                              struct error *err) {
   (void)device, (void)err;
   memcpy(to, host_place(from, bytes), bytes);
   return STATUS_OK;
 }
 
-static enum status host_copy(struct device *device, struct device_memory to, struct device_memory from, size_t bytes,
+static enum status host_copy(struct device *device, struct place to, struct place from, size_t bytes,
                              struct error *err) {
   (void)device, (void)err;
   memmove(host_place(to, bytes), host_place(from, bytes), bytes);
@@ -86,11 +86,11 @@ static enum status host_copy(struct device *device, struct device_memory to, str
 }
 
 static enum status host_launch(struct device *device, enum device_kernel kernel, const size_t groups[3],
-                               const struct device_memory *pointers, const void *args, struct error *err) {
+                               const struct place *pointers, const void *args, struct error *err) {
   (void)err;
   void *p[DEVICE_POINTERS_MAX] = {0};
   for (int i = 0; i < device_kernels[kernel].pointers; i++) {
-    CHECK(pointers[i].offset % DEVICE_ALIGNMENT == 0);
+    CHECK(pointers[i].offset % PLACE_ALIGN == 0);
     p[i] = pointers[i].buffer ? host_place(pointers[i], 0) : NULL;
   }
   int *at = device_host.group;

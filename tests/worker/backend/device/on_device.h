@@ -23,7 +23,7 @@
 static struct device *on; /* the device under test */
 
 enum { KEPT_MAX = 64 };
-static struct device_buffer *kept_buffers[KEPT_MAX];
+static struct buffer *kept_buffers[KEPT_MAX];
 static void *kept_arrays[KEPT_MAX];
 static size_t kept_buffer_count, kept_array_count;
 
@@ -49,11 +49,11 @@ static float *random_floats(size_t count, uint64_t seed) {
   return data;
 }
 
-static const struct device_memory none = {0};
+static const struct place none = {0};
 
-static struct device_memory put(const void *data, size_t bytes) {
+static struct place put(const void *data, size_t bytes) {
   struct error err;
-  struct device_memory memory = {0};
+  struct place memory = {0};
   assert_true(kept_buffer_count < KEPT_MAX);
   must(on->ops->allocate(on, &memory.buffer, bytes, &err), &err);
   kept_buffers[kept_buffer_count++] = memory.buffer;
@@ -61,28 +61,28 @@ static struct device_memory put(const void *data, size_t bytes) {
   return memory;
 }
 
-static struct device_memory put_floats(const float *data, size_t count) {
+static struct place put_floats(const float *data, size_t count) {
   return put(data, count * sizeof *data);
 }
 
-static void *get(struct device_memory memory, size_t bytes) {
+static void *get(struct place memory, size_t bytes) {
   struct error err;
   void *data = array(bytes);
   must(on->ops->read(on, data, memory, bytes, &err), &err);
   return data;
 }
 
-static float *get_floats(struct device_memory memory, size_t count) {
+static float *get_floats(struct place memory, size_t count) {
   return get(memory, count * sizeof(float));
 }
 
-static void launch(enum device_kernel kernel, size_t x, size_t y, size_t z, const struct device_memory *pointers,
+static void launch(enum device_kernel kernel, size_t x, size_t y, size_t z, const struct place *pointers,
                    const void *args) {
   struct error err;
   must(on->ops->launch(on, kernel, (const size_t[]){x, y, z}, pointers, args, &err), &err);
 }
 
-#define POINTERS(...) ((const struct device_memory[]){__VA_ARGS__})
+#define POINTERS(...) ((const struct place[]){__VA_ARGS__})
 
 static size_t groups_of(size_t count, size_t each) {
   return (count + each - 1) / each;

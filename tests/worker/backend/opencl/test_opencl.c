@@ -36,7 +36,7 @@ static void test_library(void **state) {
   struct error err;
   assert_int_equal(opencl_library_open(&cl, "libOpenCL-of-nobody.so.1", &err), STATUS_UNSUPPORTED_VALUE);
   assert_non_null(strstr(err.text, "libOpenCL-of-nobody.so.1"));
-  assert_string_equal(err.param, "backend");
+  assert_string_equal(err.param, "scheduling.device");
   assert_int_equal(opencl_library_open(&cl, "libm.so.6", &err), STATUS_UNSUPPORTED_VALUE);
   assert_non_null(strstr(err.text, "libm.so.6 has no function clGetPlatformIDs"));
 }
@@ -75,7 +75,7 @@ static void test_memory(void **state) {
   (void)state;
   struct device *d;
   struct error err;
-  struct device_memory a = {0}, b = {0};
+  struct place a = {0}, b = {0};
   assert_int_equal(opencl_open(&d, "opencl:0", &err), STATUS_OK);
   assert_int_equal(d->ops->allocate(d, &a.buffer, (size_t)1 << 60, &err), STATUS_OUT_OF_MEMORY);
   assert_non_null(strstr(err.text, "1152921504606846976 bytes on"));
@@ -86,7 +86,7 @@ static void test_memory(void **state) {
   assert_int_equal(d->ops->allocate(d, &b.buffer, sizeof text, &err), STATUS_OK);
   assert_int_equal(d->ops->write(d, a, text, sizeof text, &err), STATUS_OK);
   assert_int_equal(d->ops->write(d, b, text, sizeof text, &err), STATUS_OK);
-  const struct device_memory to = {b.buffer, 3}, from = {a.buffer, 10};
+  const struct place to = {b.buffer, 3}, from = {a.buffer, 10};
   assert_int_equal(d->ops->copy(d, to, from, 5, &err), STATUS_OK);
   assert_int_equal(d->ops->copy(d, to, from, 0, &err), STATUS_OK);
   assert_int_equal(d->ops->read(d, back, b, sizeof text, &err), STATUS_OK);
@@ -101,17 +101,17 @@ static void test_memory(void **state) {
 /* Two places of one buffer in one launch. */
 static void test_parts(void **state) {
   (void)state;
-  enum { COUNT = DEVICE_ALIGNMENT / sizeof(float) };
+  enum { COUNT = PLACE_ALIGN / sizeof(float) };
   struct device *d;
   struct error err;
-  struct device_memory all = {0};
+  struct place all = {0};
   float numbers[3 * COUNT];
   for (size_t i = 0; i < COUNT_OF(numbers); i++)
     numbers[i] = (float)i;
   assert_int_equal(opencl_open(&d, "opencl:0", &err), STATUS_OK);
   assert_int_equal(d->ops->allocate(d, &all.buffer, sizeof numbers, &err), STATUS_OK);
   assert_int_equal(d->ops->write(d, all, numbers, sizeof numbers, &err), STATUS_OK);
-  const struct device_memory pointers[] = {{all.buffer, 2 * DEVICE_ALIGNMENT}, {all.buffer, DEVICE_ALIGNMENT}};
+  const struct place pointers[] = {{all.buffer, 2 * PLACE_ALIGN}, {all.buffer, PLACE_ALIGN}};
   const struct elements_args args = {COUNT, 1, 0};
   assert_int_equal(d->launches, 0);
   assert_int_equal(d->ops->launch(d, DEVICE_add_to, (const size_t[]){1, 1, 1}, pointers, &args, &err), STATUS_OK);

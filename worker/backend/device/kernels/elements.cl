@@ -9,7 +9,15 @@ DEVICE void deliver(GLOBAL float *to, float value, int accumulate) {
   *to = accumulate ? *to + value : value;
 }
 
-KERNEL fill(GLOBAL float *y, const struct fill_args a) {
+KERNEL strided_copy(GLOBAL float *to, GLOBAL const float *from, const struct strided_copy_args a) {
+  FIRST_PHASE {
+    const long at = element_of(ITEM), i = at / a.cols, j = at % a.cols;
+    if (i < a.rows)
+      deliver(to + i * a.to_row + j * a.to_col, a.scale * from[i * a.from_row + j * a.from_col], a.accumulate);
+  }
+}
+
+KERNEL fill_with(GLOBAL float *y, const struct fill_args a) {
   FIRST_PHASE {
     const long i = element_of(ITEM);
     if (i < a.count)
@@ -129,16 +137,29 @@ KERNEL scale_columns(GLOBAL float *y, GLOBAL const float *x, GLOBAL const float 
   }
 }
 
+/* Where in its sequence a row is: a search for the last sequence that begins no later. */
+DEVICE int position_of(GLOBAL const int *cu_seqlens, int sequences, int row) {
+  int low = 0, high = sequences;
+  while (high - low > 1) {
+    const int middle = (low + high) / 2;
+    if (cu_seqlens[middle] <= row)
+      low = middle;
+    else
+      high = middle;
+  }
+  return row - cu_seqlens[low];
+}
+
 /* Rotary positions: of each head, column c turns with column c + half_head by the angle whose cosine and sine are
    (position, c) of the tables. An item a pair of columns. */
 KERNEL rope(GLOBAL float *y, GLOBAL const float *x, GLOBAL const float *cosines, GLOBAL const float *sines,
-            GLOBAL const int *positions, const struct rope_args a) {
+            GLOBAL const int *cu_seqlens, const struct rope_args a) {
   FIRST_PHASE {
     const long i = element_of(ITEM);
     const int pairs = a.heads * a.half_head, row = (int)(i / pairs), c = (int)(i % a.half_head);
     if (row < a.rows) {
       const long at = (long)row * 2 * pairs + (long)(i % pairs / a.half_head) * 2 * a.half_head + c;
-      const long angle = (long)positions[row] * a.half_head + c;
+      const long angle = (long)position_of(cu_seqlens, a.sequences, row) * a.half_head + c;
       const float first = x[at], second = x[at + a.half_head], cosine = cosines[angle];
       const float sine = a.direction * sines[angle];
       deliver(y + at, first * cosine - second * sine, a.accumulate);

@@ -16,9 +16,9 @@ DEVICE void loss_largest(LOCAL_PTR float *value, LOCAL_PTR int *where) {
   }
 }
 
-/* losses[row] = log of the sum of exp(logits) - the label's logit; tops[row] (unless NULL) = the column of the largest.
-   gradient (unless NULL; may be the logits) = [gradient +] weight * (softmax - 1 at the label). */
-KERNEL cross_entropy(GLOBAL float *losses, GLOBAL int *tops, GLOBAL float *gradient, GLOBAL const float *logits,
+/* losses[row] = log of the sum of exp(logits) - the label's logit; hits[row]: is the largest one the label's?
+   gradient (may be the logits) = [gradient +] weight * (softmax - 1 at the label). Each of the three may be NULL. */
+KERNEL cross_entropy(GLOBAL float *losses, GLOBAL int *hits, GLOBAL float *gradient, GLOBAL const float *logits,
                      GLOBAL const int *labels, const struct cross_entropy_args a) {
   LOCAL float value[GROUP_ITEMS], part[GROUP_ITEMS];
   LOCAL int where[GROUP_ITEMS];
@@ -54,8 +54,8 @@ KERNEL cross_entropy(GLOBAL float *losses, GLOBAL int *tops, GLOBAL float *gradi
     const float lse = value[0] + logf(part[0]);
     if (ITEM == 0 && losses)
       losses[GROUP(0)] = lse - MINE(of_label)[0];
-    if (ITEM == 0 && tops)
-      tops[GROUP(0)] = where[0];
+    if (ITEM == 0 && hits)
+      hits[GROUP(0)] = where[0] == label;
     for (int c = ITEM; gradient && c < a.cols; c += GROUP_ITEMS)
       deliver(gradient + row + c, a.weight * (expf(logits[row + c] - lse) - (c == label ? 1.0f : 0.0f)), a.accumulate);
   }

@@ -65,7 +65,7 @@ DEVICE void matmul_multiply(float sums[MATMUL_SQUARE * MATMUL_SQUARE], MATMUL_A_
 
 /* What becomes of a sum. */
 DEVICE void matmul_store(GLOBAL float *c, GLOBAL const float *bias, struct matmul_args m, int row, int col, float sum) {
-  GLOBAL float *to = c + (long)row * m.c_row + col;
+  GLOBAL float *to = c + (long)row * m.c_row + (long)col * m.c_col;
   float value = m.alpha * sum * dropout_at(m.dropout, row, col);
   if (m.splits == 1) {
     value += bias ? bias[col] : 0.0f;

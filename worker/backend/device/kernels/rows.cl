@@ -3,7 +3,7 @@
 /* y = words[id] + positions[position] + types[type]; positions and types may be NULL (and token_types: all 0). The four
    numbers that decode together are an item's. */
 KERNEL embeddings(GLOBAL float *y, GLOBAL const uchar *words, GLOBAL const float *positions, GLOBAL const float *types,
-                  GLOBAL const int *token_ids, GLOBAL const int *token_positions, GLOBAL const uchar *token_types,
+                  GLOBAL const int *token_ids, GLOBAL const int *cu_seqlens, GLOBAL const uchar *token_types,
                   const struct embeddings_args a) {
   FIRST_PHASE {
     const int runs = (a.cols + 3) / 4;
@@ -13,29 +13,35 @@ KERNEL embeddings(GLOBAL float *y, GLOBAL const uchar *words, GLOBAL const float
       float word[4];
       weight_run(word, words, a.words, 0, token_ids[row], col, token_ids[row] + 1, a.cols);
       const int type = token_types ? token_types[row] : 0;
+      const int position = positions ? position_of(cu_seqlens, a.sequences, row) : 0;
       for (int j = 0; j < 4 && col + j < a.cols; j++) {
         const float of_type = types ? types[(long)type * a.cols + col + j] : 0.0f;
-        const float of_position = positions ? positions[(long)token_positions[row] * a.cols + col + j] : 0.0f;
+        const float of_position = positions ? positions[(long)position * a.cols + col + j] : 0.0f;
         y[(long)row * a.cols + col + j] = word[j] + of_type + of_position;
       }
     }
   }
 }
 
-/* y (rows x cols): row i is row picked[i] of x. */
+/* The row that row i stands for. */
+DEVICE long picked_row(GLOBAL const int *picked, struct rows_args a, long i) {
+  return picked[i + a.after] - a.after;
+}
+
+/* y (rows x cols): row i is its row of x. */
 KERNEL pick_rows(GLOBAL float *y, GLOBAL const float *x, GLOBAL const int *picked, const struct rows_args a) {
   FIRST_PHASE {
     const long i = element_of(ITEM);
     if (i < (long)a.rows * a.cols)
-      y[i] = x[(long)picked[i / a.cols] * a.cols + i % a.cols];
+      y[i] = x[picked_row(picked, a, i / a.cols) * a.cols + i % a.cols];
   }
 }
 
-/* Row picked[i] of dx += row i of dy. No row is picked twice. */
+/* Its row of dx += row i of dy. No row is picked twice. */
 KERNEL scatter_rows(GLOBAL float *dx, GLOBAL const float *dy, GLOBAL const int *picked, const struct rows_args a) {
   FIRST_PHASE {
     const long i = element_of(ITEM);
     if (i < (long)a.rows * a.cols)
-      dx[(long)picked[i / a.cols] * a.cols + i % a.cols] += dy[i];
+      dx[picked_row(picked, a, i / a.cols) * a.cols + i % a.cols] += dy[i];
   }
 }

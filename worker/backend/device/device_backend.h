@@ -1,0 +1,20 @@
+/* The backend of a device: the ops' bodies (op_*.c) and the functions for adapters as launches of kernels, whatever the
+   device is. */
+#ifndef WORKER_BACKEND_DEVICE_DEVICE_BACKEND_H
+#define WORKER_BACKEND_DEVICE_DEVICE_BACKEND_H
+
+#include "worker/backend/backend.h"
+#include "worker/backend/device/device.h"
+
+struct device_backend {
+  struct device *device;
+  struct error fault;  /* the first one; nothing runs after it. STATUS_OK: none */
+  struct place work;   /* memory of the functions for adapters and the optimiser, grown when more is asked for */
+  size_t work_floats;
+};
+
+/* A backend on `device`, which it closes, named "opencl" or as the kind of device is. threads: of the host, 0: all that
+   this process may use. isa and kernels of *out are left to the caller. On failure the device is closed. */
+NODISCARD enum status device_backend_open(struct backend *out, struct device *device, int threads, struct error *err);
+
+#endif

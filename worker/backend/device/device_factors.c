@@ -1,0 +1,148 @@
+#include "worker/backend/device/device_factors.h"
+
+#include <stdlib.h>
+
+#include "worker/backend/device/device_op.h"
+
+enum { TILE = 64, SQUARES_EACH = 4096 }; /* of the kernels matmul and sum_squares */
+
+/* Memory for so many floats until the next call; nowhere after a fault. */
+static struct place work(struct backend *backend, size_t floats) {
+  struct device_backend *d = backend->device;
+  if (floats > d->work_floats && !d->fault.status) {
+    d->device->ops->release(d->device, d->work.buffer);
+    d->work = NOWHERE;
+    d->work_floats = 0;
+    if (!d->device->ops->allocate(d->device, &d->work.buffer, floats * sizeof(float), &d->fault))
+      d->work_floats = floats;
+  }
+  return d->work;
+}
+
+/* Floats of the host for a moment: small, for what is r x r. */
+static float *host_floats(size_t count) {
+  float *numbers = malloc((count + 1) * sizeof *numbers);
+  CHECK(numbers);
+  return numbers;
+}
+
+/* Sums in fp32, in parts of the rows. */
+void device_factors_gram(struct backend *backend, double *S, struct place U, size_t rows, size_t r) {
+  size_t parts = device_skinny_floats(r, r, rows);
+  struct place rest = work(backend, device_part(r * r) + device_part(parts)), out = device_take(&rest, r * r);
+  const struct device_skinny gram = {
+      .out = out, .a = U, .b = U, .rows = r, .cols = r, .depth = rows, .a_row = 1, .a_col = r};
+  device_skinny(backend, &gram, rest);
+  float *numbers = host_floats(r * r);
+  device_read(backend, numbers, out, r * r * sizeof *numbers);
+  for (size_t i = 0; i < r * r; i++)
+    S[i] = (double)numbers[i];
+  free(numbers);
+}
+
+/* out = [out +] in core */
+static void times_core(struct backend *backend, struct place out, size_t ldo, struct place in, size_t ldi, size_t rows,
+                       size_t r, const double *core, bool accumulate) {
+  struct place at = work(backend, r * r);
+  float *numbers = host_floats(r * r);
+  for (size_t i = 0; i < r * r; i++)
+    numbers[i] = (float)core[i];
+  device_write(backend, at, numbers, r * r * sizeof *numbers);
+  free(numbers);
+  const struct weight of_core = device_floats(at, r, r);
+  const struct matmul_args args = {.dropout = device_dropout_args(NULL),
+                                   .weight = device_weight_args(&of_core),
+                                   .rows = (int)rows,
+                                   .cols = (int)r,
+                                   .depth = (int)r,
+                                   .a_row = (int)ldi,
+                                   .a_col = 1,
+                                   .c_row = (int)ldo,
+                                   .c_col = 1,
+                                   .alpha = 1,
+                                   .accumulate = accumulate,
+                                   .splits = 1};
+  device_launch(backend, DEVICE_matmul, device_groups(r, TILE), device_groups(rows, TILE), 1,
+                PLACES(out, in, at, NOWHERE, NOWHERE, NOWHERE), &args);
+}
+
+void device_factors_times_core(struct backend *backend, struct place out, size_t ldo, struct place in, size_t ldi,
+                               size_t rows, size_t r, const double *core) {
+  times_core(backend, out, ldo, in, ldi, rows, r, core, false);
+}
+
+void device_factors_add_times_core(struct backend *backend, struct place dU, struct place U, struct place g, size_t ldg,
+                                   size_t rows, size_t r, const double *core) {
+  const struct strided_copy minus_g = {.to = dU,
+                                       .from = g,
+                                       .rows = rows,
+                                       .cols = r,
+                                       .to_row = r,
+                                       .to_col = 1,
+                                       .from_row = ldg,
+                                       .from_col = 1,
+                                       .scale = -1,
+                                       .accumulate = true};
+  device_factors_copy(backend, &minus_g);
+  times_core(backend, dU, r, U, r, rows, r, core, true);
+}
+
+void device_factors_copy(struct backend *backend, const struct strided_copy *c) {
+  const struct strided_copy_args args = {(int)c->rows,     (int)c->cols,     (int)c->to_row, (int)c->to_col,
+                                         (int)c->from_row, (int)c->from_col, c->scale,       c->accumulate};
+  device_launch_each(backend, DEVICE_strided_copy, c->rows * c->cols, PLACES(c->to, c->from), &args);
+}
+
+/* The matmul kernel has the weight on the right: y^T = u^T W^T, or u^T W, with y and u read across. */
+void device_factors_weight_times(struct backend *backend, struct place y, const struct weight *weight, struct place u,
+                                 size_t R, bool transposed) {
+  size_t N = transposed ? weight->cols : weight->rows, K = transposed ? weight->rows : weight->cols;
+  const struct matmul_args args = {.dropout = device_dropout_args(NULL),
+                                   .weight = device_weight_args(weight),
+                                   .rows = (int)R,
+                                   .cols = (int)N,
+                                   .depth = (int)K,
+                                   .a_row = 1,
+                                   .a_col = (int)R,
+                                   .c_row = 1,
+                                   .c_col = (int)R,
+                                   .transposed = !transposed,
+                                   .alpha = 1,
+                                   .accumulate = transposed,
+                                   .splits = 1};
+  device_launch(backend, DEVICE_matmul, device_groups(N, TILE), device_groups(R, TILE), 1,
+                PLACES(y, u, weight->place, NOWHERE, NOWHERE, NOWHERE), &args);
+}
+
+/* A part of each slice's sums in memory of the device, then all of them at once to the host, added in double. */
+double device_factors_grad_squares(struct backend *backend, const struct adamw_slice *slices, size_t count) {
+  size_t floats = 0, at = 0;
+  for (size_t i = 0; i < count; i++)
+    floats += device_part(device_groups(slices[i].count, SQUARES_EACH));
+  struct place parts = work(backend, floats);
+  for (size_t i = 0; i < count; i++) {
+    size_t groups = device_groups(slices[i].count, SQUARES_EACH);
+    const struct sum_squares_args args = {(long)slices[i].count};
+    device_launch(backend, DEVICE_sum_squares, groups, 1, 1,
+                  PLACES(place_at(parts, at * sizeof(float)), slices[i].grad), &args);
+    at += device_part(groups);
+  }
+  float *sums = host_floats(floats);
+  double sum = 0;
+  device_read(backend, sums, parts, floats * sizeof *sums);
+  for (size_t i = 0, first = 0; i < count; first += device_part(device_groups(slices[i].count, SQUARES_EACH)), i++)
+    for (size_t j = 0; j < device_groups(slices[i].count, SQUARES_EACH); j++)
+      sum += (double)sums[first + j];
+  free(sums);
+  return sum;
+}
+
+void device_factors_adamw(struct backend *backend, const struct adamw_slice *slices, size_t count,
+                          const struct adamw_step *s) {
+  for (size_t i = 0; i < count; i++) {
+    const struct adamw_slice *of = &slices[i];
+    const struct adamw_args args = {(long)of->count, s->grad_scale, s->beta1,      s->beta2,
+                                    s->epsilon,      s->step_size,  s->root_scale, of->decay ? s->decay : 1.0f};
+    device_launch_each(backend, DEVICE_adamw, of->count, PLACES(of->p, of->m, of->v, of->grad), &args);
+  }
+}

@@ -1,0 +1,19 @@
+/* The functions of struct backend_ops for the factors of adapters and for the optimiser, on a device. */
+#ifndef WORKER_BACKEND_DEVICE_DEVICE_FACTORS_H
+#define WORKER_BACKEND_DEVICE_DEVICE_FACTORS_H
+
+#include "worker/backend/device/device_backend.h"
+
+void device_factors_gram(struct backend *backend, double *S, struct place U, size_t rows, size_t r);
+void device_factors_times_core(struct backend *backend, struct place out, size_t ldo, struct place in, size_t ldi,
+                               size_t rows, size_t r, const double *core);
+void device_factors_add_times_core(struct backend *backend, struct place dU, struct place U, struct place g, size_t ldg,
+                                   size_t rows, size_t r, const double *core);
+void device_factors_copy(struct backend *backend, const struct strided_copy *copy);
+void device_factors_weight_times(struct backend *backend, struct place y, const struct weight *weight, struct place u,
+                                 size_t R, bool transposed);
+double device_factors_grad_squares(struct backend *backend, const struct adamw_slice *slices, size_t count);
+void device_factors_adamw(struct backend *backend, const struct adamw_slice *slices, size_t count,
+                          const struct adamw_step *step);
+
+#endif

@@ -1,0 +1,141 @@
+/* Losses: a kernel makes each row's, the host adds them in double. */
+#include "worker/backend/device/device_op.h"
+
+enum { READ_AT_ONCE = 1024 };
+
+static double sum_losses(struct backend *backend, struct place losses, size_t count) {
+  float part[READ_AT_ONCE];
+  double sum = 0;
+  for (size_t first = 0; first < count; first += READ_AT_ONCE) {
+    size_t n = count - first < READ_AT_ONCE ? count - first : READ_AT_ONCE;
+    device_read(backend, part, place_at(losses, first * sizeof *part), n * sizeof *part);
+    for (size_t i = 0; i < n; i++)
+      sum += (double)part[i];
+  }
+  return sum;
+}
+
+static size_t count_hits(struct backend *backend, struct place hits, size_t count) {
+  int32_t part[READ_AT_ONCE];
+  size_t sum = 0;
+  for (size_t first = 0; first < count; first += READ_AT_ONCE) {
+    size_t n = count - first < READ_AT_ONCE ? count - first : READ_AT_ONCE;
+    device_read(backend, part, place_at(hits, first * sizeof *part), n * sizeof *part);
+    for (size_t i = 0; i < n; i++)
+      sum += part[i] != 0;
+  }
+  return sum;
+}
+
+static size_t loss_scratch(const struct tape *tape, const struct node *node) {
+  (void)tape;
+  return node->in[0]->rows;
+}
+
+/* --- classifiers and regressors ------------------------------------------------------------------- */
+
+static void cross_entropy_forward(struct tape *tape, const struct node *node) {
+  const struct loss_attributes *a = node->attributes;
+  const struct tensor *x = node->in[0];
+  const struct cross_entropy_args args = {(int)x->rows, (int)x->cols, a->weight, 0};
+  device_launch(tape->backend, DEVICE_cross_entropy, x->rows, 1, 1,
+                PLACES(tape->scratch, NOWHERE, NOWHERE, x->data, a->targets), &args);
+  *a->loss = sum_losses(tape->backend, tape->scratch, x->rows) * (double)a->weight;
+}
+
+static void cross_entropy_backward(struct tape *tape, const struct node *node) {
+  const struct loss_attributes *a = node->attributes;
+  const struct tensor *x = node->in[0];
+  bool add;
+  struct place dx = tape_grad(node->in[0], &add);
+  const struct cross_entropy_args args = {(int)x->rows, (int)x->cols, a->weight, add};
+  if (dx.buffer)
+    device_launch(tape->backend, DEVICE_cross_entropy, x->rows, 1, 1, PLACES(NOWHERE, NOWHERE, dx, x->data, a->targets),
+                  &args);
+}
+
+const struct op_body device_cross_entropy = {
+    .forward = cross_entropy_forward, .backward = cross_entropy_backward, .scratch = loss_scratch};
+
+static void squared_error_forward(struct tape *tape, const struct node *node) {
+  const struct loss_attributes *a = node->attributes;
+  const struct squared_error_args args = {(int)node->in[0]->rows, a->weight, 0};
+  device_launch_each(tape->backend, DEVICE_squared_error, node->in[0]->rows,
+                     PLACES(tape->scratch, NOWHERE, node->in[0]->data, a->targets), &args);
+  *a->loss = sum_losses(tape->backend, tape->scratch, node->in[0]->rows) * (double)a->weight;
+}
+
+static void squared_error_backward(struct tape *tape, const struct node *node) {
+  const struct loss_attributes *a = node->attributes;
+  bool add;
+  struct place dx = tape_grad(node->in[0], &add);
+  const struct squared_error_args args = {(int)node->in[0]->rows, a->weight, add};
+  if (dx.buffer)
+    device_launch_each(tape->backend, DEVICE_squared_error, node->in[0]->rows,
+                       PLACES(NOWHERE, dx, node->in[0]->data, a->targets), &args);
+}
+
+const struct op_body device_squared_error = {
+    .forward = squared_error_forward, .backward = squared_error_backward, .scratch = loss_scratch};
+
+/* --- language models ------------------------------------------------------------------------------ */
+
+enum { CHUNK = 256 }; /* rows whose logits exist at a time */
+
+static size_t linear_cross_entropy_scratch(const struct tape *tape, const struct node *node) {
+  (void)tape;
+  const struct linear_cross_entropy_attributes *a = node->attributes;
+  return device_part(CHUNK * node->in[0]->cols) + device_part(CHUNK * a->head->out) + 2 * device_part(a->tokens->count);
+}
+
+/* The gradient of a chunk's rows is made at once, while their logits are there: the head's matmul never runs twice. */
+static void linear_cross_entropy_forward(struct tape *tape, const struct node *node) {
+  const struct linear_cross_entropy_attributes *a = node->attributes;
+  const struct next_tokens *t = a->tokens;
+  struct backend *b = tape->backend;
+  size_t C = node->in[0]->cols, V = a->head->out;
+  struct place rest = tape->scratch, x = device_take(&rest, CHUNK * C), logits = device_take(&rest, CHUNK * V);
+  struct place losses = device_take(&rest, t->count), hits = device_take(&rest, t->count);
+  for (size_t first = 0; first < t->count; first += CHUNK) {
+    size_t rows = t->count - first < CHUNK ? t->count - first : CHUNK, at = first * sizeof(uint32_t);
+    const struct rows_args picked = {(int)rows, (int)C, 0};
+    const struct cross_entropy_args softmax = {(int)rows, (int)V, a->weight, 0};
+    bool gradient = node->out[0] != NULL;
+    device_launch_each(b, DEVICE_pick_rows, rows * C, PLACES(x, node->in[0]->data, place_at(t->rows, at)), &picked);
+    const struct device_matmul forward = {
+        .c = logits, .a = x, .rows = rows, .weight = &a->head->weight, .transposed = true, .alpha = 1};
+    device_matmul(b, &forward);
+    device_launch(b, DEVICE_cross_entropy, rows, 1, 1,
+                  PLACES(place_at(losses, at), place_at(hits, at), gradient ? logits : NOWHERE, logits,
+                         place_at(t->targets, at)),
+                  &softmax);
+    if (gradient) {
+      const struct device_matmul backward = {.c = place_at(node->out[0]->data, first * C * sizeof(float)),
+                                             .a = logits,
+                                             .rows = rows,
+                                             .weight = &a->head->weight,
+                                             .alpha = 1};
+      device_matmul(b, &backward);
+    }
+  }
+  *a->loss = sum_losses(b, losses, t->count) * (double)a->weight;
+  if (a->correct)
+    *a->correct = count_hits(b, hits, t->count);
+}
+
+static void linear_cross_entropy_backward(struct tape *tape, const struct node *node) {
+  const struct linear_cross_entropy_attributes *a = node->attributes;
+  size_t C = node->in[0]->cols;
+  bool add;
+  struct place dx = tape_grad(node->in[0], &add);
+  const struct fill_args zeros = {(long)(node->in[0]->rows * C), 0};
+  if (!add)
+    device_launch_each(tape->backend, DEVICE_fill_with, node->in[0]->rows * C, &dx, &zeros);
+  const struct rows_args args = {(int)a->tokens->count, (int)C, 0};
+  device_launch_each(tape->backend, DEVICE_scatter_rows, a->tokens->count * C,
+                     PLACES(dx, node->out[0]->data, a->tokens->rows), &args);
+}
+
+const struct op_body device_linear_cross_entropy = {.forward = linear_cross_entropy_forward,
+                                                    .backward = linear_cross_entropy_backward,
+                                                    .scratch = linear_cross_entropy_scratch};
