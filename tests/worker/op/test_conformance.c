@@ -1,0 +1,512 @@
+/* Every op on every backend, forward and backward, against the generic kernels of the CPU: outputs, gradients of inputs
+   and of what is trained, on odd shapes. A new op joins by a row of cases[], a new backend by a row of candidates[]. */
+#include "tests/worker/engine_impl.h"
+
+#include <stdio.h>
+
+#include "worker/backend/cpu/cpu.h"
+#include "worker/backend/cpu/isa.h"
+#include "worker/device.h"
+#include "worker/op/attributes.h"
+
+enum { B = 4, N = 37, SEEN_MAX = 1 << 16 };
+static const uint32_t cu_seqlens[B + 1] = {0, 5, 6, 20, N};
+static const size_t longest = 17;
+static int32_t token_ids[N];
+static uint8_t token_type_ids[N];
+static uint32_t targets[N], target_rows[] = {0, 3, 4, 9, 30, 36};
+static const float values[B] = {0.5f, -1, 2, 0};
+
+/* A case on a backend: what its op reads, and what came of it. */
+struct trial {
+  struct backend *backend;
+  struct arena arena;
+  struct buffers buffers;
+  struct parameter_list list; /* on the backend */
+  struct parameter_list inputs;
+  struct parameter *in[3]; /* on the host: graph_input */
+  struct sequences sequences;
+  struct linear linear;
+  struct low_rank low;
+  struct rotation rotation;
+  struct norm norm;
+  struct rotary rotary;
+  struct weight embedding;
+  struct place position_embedding, token_type_embedding, targets, rows;
+  struct next_tokens next;
+  struct attention attention;
+  struct dropout dropout;
+  size_t correct;
+  float *seen; /* all numbers that came of it, one after the other */
+  size_t count;
+  char *names[64]; /* of the parts of `seen` */
+  size_t ends[64], parts;
+};
+
+/* Numbers between -1 and 1 on the backend. */
+static struct place numbers(struct trial *t, size_t count, uint64_t seed) {
+  struct place place;
+  struct error err;
+  float *host = arena_array(&t->arena, count, sizeof *host);
+  assert_non_null(host);
+  fill(host, count, seed);
+  assert_int_equal(buffers_import(&t->buffers, &place, host, count * sizeof *host, &err), STATUS_OK);
+  return place;
+}
+
+static struct place zeros(struct trial *t, size_t count) {
+  struct place place;
+  struct error err;
+  assert_int_equal(buffers_new(&t->buffers, &place, count * sizeof(float), &err), STATUS_OK);
+  return place;
+}
+
+static struct place import(struct trial *t, const void *host, size_t bytes) {
+  struct place place;
+  struct error err;
+  assert_int_equal(buffers_import(&t->buffers, &place, host, bytes, &err), STATUS_OK);
+  return place;
+}
+
+/* A frozen matrix in the type. */
+static struct weight weight(struct trial *t, enum ggml_type type, size_t rows, size_t cols, uint64_t seed) {
+  float *host = arena_array(&t->arena, rows * cols, sizeof *host);
+  const struct ggml_type_info *info = ggml_type_info(type);
+  size_t bytes = rows * cols / info->block * info->bytes;
+  unsigned char *coded = arena_alloc(&t->arena, bytes);
+  assert_true(host && coded);
+  fill(host, rows * cols, seed);
+  assert_true(ggml_from_f32(coded, host, type, rows * cols));
+  struct weight w = {.rows = rows, .cols = cols, .type = type, .bytes = coded};
+  w.place = import(t, coded, bytes);
+  return w;
+}
+
+static struct parameter *trained(struct trial *t, const char *name, int rank, size_t rows, size_t cols, uint64_t seed) {
+  struct parameter *p = parameter_add(&t->list, name, rank, (int64_t)rows, (int64_t)cols);
+  assert_non_null(p);
+  fill(p->data, p->count, seed);
+  parameter_push(p, t->backend);
+  return p;
+}
+
+static void see(struct trial *t, const char *name, struct place place, size_t count) {
+  assert_true(t->count + count <= SEEN_MAX && t->parts < COUNT_OF(t->ends));
+  t->backend->ops->read(t->backend, t->seen + t->count, place, count * sizeof(float));
+  t->count += count;
+  t->names[t->parts] = (char *)(uintptr_t)name;
+  t->ends[t->parts++] = t->count;
+}
+
+static void see_host(struct trial *t, const char *name, const float *x, size_t count) {
+  assert_true(t->count + count <= SEEN_MAX && t->parts < COUNT_OF(t->ends));
+  memcpy(t->seen + t->count, x, count * sizeof *x);
+  t->count += count;
+  t->names[t->parts] = (char *)(uintptr_t)name;
+  t->ends[t->parts++] = t->count;
+}
+
+/* --- the ops -------------------------------------------------------------------------------------- */
+
+enum { IN = 64, OUT = 45, R = 8, BLOCK = 16, HEADS = 6, KV = 2, D = 10, V = 53 };
+
+static void make_linear(struct trial *t) {
+  t->linear = (struct linear){.name = "l", .in = IN, .out = OUT, .bias = numbers(t, OUT, 5)};
+  t->linear.weight = weight(t, GGML_F32, OUT, IN, 4);
+}
+
+static void make_quantised(struct trial *t) {
+  make_linear(t);
+  t->linear.weight = weight(t, GGML_Q8_0, OUT, IN, 4);
+}
+
+static void make_bf16(struct trial *t) {
+  make_linear(t);
+  t->linear.weight = weight(t, GGML_BF16, OUT, IN, 4);
+}
+
+static void make_low_rank(struct trial *t) {
+  make_linear(t);
+  t->low = (struct low_rank){.R = R,
+                             .sign = -1,
+                             .down = numbers(t, IN * R, 6),
+                             .up_t = numbers(t, R * OUT, 7),
+                             .up_back = numbers(t, OUT * R, 8),
+                             .down_back_t = numbers(t, R * IN, 9),
+                             .grad_down = zeros(t, IN * R),
+                             .grad_up = zeros(t, OUT * R),
+                             .grad_core = zeros(t, R * R)};
+  t->linear.low_rank = &t->low;
+}
+
+static void make_low_rank_dropout(struct trial *t) {
+  make_low_rank(t);
+  t->low.dropout = 0.3;
+}
+
+static void see_low_rank(struct trial *t) {
+  see(t, "grad_down", t->low.grad_down, IN * R);
+  see(t, "grad_up", t->low.grad_up, OUT * R);
+  see(t, "grad_core", t->low.grad_core, R * R);
+}
+
+static void make_trained(struct trial *t) {
+  struct parameter *w = trained(t, "w", 2, OUT, IN, 10), *b = trained(t, "b", 1, OUT, 0, 11);
+  t->linear = (struct linear){.name = "l", .in = IN, .out = OUT, .bias = b->at, .trained_weight = w, .trained_bias = b};
+  t->linear.weight = weight_of(w->data, OUT, IN);
+  t->linear.weight.place = w->at;
+}
+
+static struct tensor *linear(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
+  return op_linear(tape, in[0], &t->linear);
+}
+
+static void make_rotation(struct trial *t) {
+  make_linear(t);
+  t->rotation = (struct rotation){.block = BLOCK,
+                                  .blocks = IN / BLOCK,
+                                  .r = numbers(t, IN * BLOCK, 12),
+                                  .r_t = numbers(t, IN * BLOCK, 13),
+                                  .grad_r = zeros(t, IN * BLOCK),
+                                  .scale = numbers(t, OUT, 14),
+                                  .grad_scale = zeros(t, OUT)};
+  t->linear.rotation = &t->rotation;
+  t->linear.trained_bias = trained(t, "b", 1, OUT, 0, 11);
+  t->linear.bias = t->linear.trained_bias->at;
+}
+
+static void see_rotation(struct trial *t) {
+  see(t, "grad_r", t->rotation.grad_r, IN * BLOCK);
+  see(t, "grad_scale", t->rotation.grad_scale, OUT);
+}
+
+static void make_embeddings(struct trial *t) {
+  t->embedding = weight(t, GGML_F32, V, 21, 15);
+  t->position_embedding = numbers(t, longest * 21, 16);
+  t->token_type_embedding = numbers(t, 2 * 21, 17);
+}
+
+static void make_quantised_embeddings(struct trial *t) {
+  t->embedding = weight(t, GGML_Q8_0, V, 64, 15);
+}
+
+static struct tensor *embeddings(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
+  (void)in;
+  return op_embeddings(tape, &t->sequences, &t->embedding, t->position_embedding, t->token_type_embedding);
+}
+
+static struct tensor *pooling(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
+  return op_add(tape, op_pooling(tape, in[0], &t->sequences, POOLING_CLS),
+                op_pooling(tape, in[0], &t->sequences, POOLING_LAST));
+}
+
+static void make_norm(struct trial *t) {
+  t->norm = (struct norm){.channels = 21, .weight = numbers(t, 21, 18), .bias = numbers(t, 21, 19), .epsilon = 1e-5f};
+  t->dropout = dropout_make(0.2, 1, 2, 3);
+}
+
+static void make_trained_norm(struct trial *t) {
+  make_norm(t);
+  t->norm.trained_bias = trained(t, "b", 1, 21, 0, 20);
+  t->norm.bias = t->norm.trained_bias->at;
+}
+
+static struct tensor *layernorm(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
+  return op_layernorm(tape, in[0], &t->norm);
+}
+
+static struct tensor *residual_layernorm(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
+  struct tensor *y = op_residual_layernorm(tape, in[0], in[1], &t->norm, &t->dropout);
+  return op_residual_layernorm(tape, y, in[1], &t->norm, &(struct dropout){0});
+}
+
+static void make_rmsnorm(struct trial *t) {
+  t->norm = (struct norm){.channels = 7, .weight = numbers(t, 7, 21), .epsilon = 1e-5f};
+}
+
+static struct tensor *rmsnorm(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
+  return op_add(tape, op_rmsnorm(tape, in[0], &t->norm), in[0]);
+}
+
+static struct tensor *elementwise(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
+  t->dropout = dropout_make(0.25, 5, 6, 7);
+  return op_add(tape, op_tanh(tape, op_dropout(tape, op_gelu(tape, in[0]), &t->dropout)), in[0]);
+}
+
+static struct tensor *swiglu(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
+  (void)t;
+  return op_add(tape, op_swiglu(tape, in[0], in[1]), op_add(tape, in[0], in[1]));
+}
+
+static void make_rope(struct trial *t) {
+  t->rotary = (struct rotary){6, numbers(t, longest * 3, 22), numbers(t, longest * 3, 23)};
+}
+
+static struct tensor *rope(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
+  return op_add(tape, op_rope(tape, in[0], &t->sequences, &t->rotary), in[0]);
+}
+
+static void make_attention(struct trial *t) {
+  t->attention = (struct attention){.heads = HEADS, .kv_heads = KV, .scale = 0.7f};
+}
+
+static void make_causal(struct trial *t) {
+  make_attention(t);
+  t->attention.causal = true;
+  t->attention.window = 6;
+  t->attention.dropout = dropout_make(0.3, 3, 4, 5);
+}
+
+static void make_last_query(struct trial *t) {
+  make_attention(t);
+  t->attention.causal = true;
+  t->attention.queries = POOLING_LAST;
+}
+
+static struct tensor *attention(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
+  return op_attention(tape, in[0], in[1], in[2], &t->sequences, &t->attention);
+}
+
+static void make_targets(struct trial *t) {
+  t->targets = import(t, targets, sizeof targets);
+}
+
+static struct tensor *cross_entropy(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
+  op_cross_entropy(tape, in[0], t->targets, 0.25f, tape_attributes(tape, sizeof(double)));
+  return NULL;
+}
+
+static void make_values(struct trial *t) {
+  t->targets = import(t, values, sizeof values);
+}
+
+static struct tensor *squared_error(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
+  op_squared_error(tape, in[0], t->targets, 0.25f, tape_attributes(tape, sizeof(double)));
+  return NULL;
+}
+
+static void make_head(struct trial *t) {
+  t->linear = (struct linear){.name = "lm_head", .in = IN, .out = V, .weight = weight(t, GGML_F32, V, IN, 24)};
+  make_targets(t);
+  t->next = (struct next_tokens){import(t, target_rows, sizeof target_rows), t->targets, COUNT_OF(target_rows)};
+}
+
+static struct tensor *linear_cross_entropy(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
+  op_linear_cross_entropy(tape, in[0], &t->linear, &t->next, 0.1f, tape_attributes(tape, sizeof(double)), &t->correct);
+  return NULL;
+}
+
+struct shape {
+  size_t rows, cols;
+};
+
+static const struct test_case {
+  const char *name;
+  struct shape in[3];
+  void (*make)(struct trial *t);
+  /* The output, or NULL after a loss. */
+  struct tensor *(*run)(struct tape *tape, struct trial *t, struct tensor *const in[3]);
+  void (*see)(struct trial *t); /* gradients beside those of inputs and parameters */
+  enum op_kind kinds[4];        /* that it covers; the rest is 0 */
+} cases[] = {
+    {"linear", {{N, IN}}, make_linear, linear, NULL, {OP_LINEAR}},
+    {"linear, one row", {{1, IN}}, make_linear, linear, NULL, {OP_LINEAR}},
+    {"linear, Q8_0", {{N, IN}}, make_quantised, linear, NULL, {OP_LINEAR}},
+    {"linear, bf16", {{N, IN}}, make_bf16, linear, NULL, {OP_LINEAR}},
+    {"linear, low rank", {{N, IN}}, make_low_rank, linear, see_low_rank, {OP_LINEAR}},
+    {"linear, low rank, dropout", {{N, IN}}, make_low_rank_dropout, linear, see_low_rank, {OP_LINEAR}},
+    {"linear, trained", {{N, IN}}, make_trained, linear, NULL, {OP_LINEAR}},
+    {"rotate, scale", {{N, IN}}, make_rotation, linear, see_rotation, {OP_ROTATE, OP_SCALE}},
+    {"embeddings", {{0, 0}}, make_embeddings, embeddings, NULL, {OP_EMBEDDINGS}},
+    {"embeddings, Q8_0", {{0, 0}}, make_quantised_embeddings, embeddings, NULL, {OP_EMBEDDINGS}},
+    {"pooling", {{N, 21}}, NULL, pooling, NULL, {OP_POOLING}},
+    {"layernorm", {{N, 21}}, make_norm, layernorm, NULL, {OP_LAYERNORM}},
+    {"layernorm, trained bias", {{N, 21}}, make_trained_norm, layernorm, NULL, {OP_LAYERNORM}},
+    {"layernorm of a sum, dropout", {{N, 21}, {N, 21}}, make_norm, residual_layernorm, NULL, {OP_LAYERNORM}},
+    {"rmsnorm of heads", {{N, 21}}, make_rmsnorm, rmsnorm, NULL, {OP_RMSNORM}},
+    {"gelu, dropout, tanh", {{N, 37}}, NULL, elementwise, NULL, {OP_GELU, OP_DROPOUT, OP_TANH}},
+    {"swiglu, add", {{N, 37}, {N, 37}}, NULL, swiglu, NULL, {OP_SWIGLU, OP_ADD}},
+    {"rope", {{N, 18}}, make_rope, rope, NULL, {OP_ROPE}},
+    {"attention", {{N, HEADS *D}, {N, KV *D}, {N, KV *D}}, make_attention, attention, NULL, {OP_ATTENTION}},
+    {"attention, causal window, dropout",
+     {{N, HEADS *D}, {N, KV *D}, {N, KV *D}},
+     make_causal,
+     attention,
+     NULL,
+     {OP_ATTENTION}},
+    {"attention, last queries",
+     {{B, HEADS *D}, {N, KV *D}, {N, KV *D}},
+     make_last_query,
+     attention,
+     NULL,
+     {OP_ATTENTION}},
+    {"cross entropy", {{B, 7}}, make_targets, cross_entropy, NULL, {OP_CROSS_ENTROPY}},
+    {"squared error", {{B, 1}}, make_values, squared_error, NULL, {OP_SQUARED_ERROR}},
+    {"linear + cross entropy", {{N, IN}}, make_head, linear_cross_entropy, NULL, {OP_LINEAR_CROSS_ENTROPY}},
+};
+
+/* --- running one ---------------------------------------------------------------------------------- */
+
+struct step {
+  const struct test_case *test;
+  struct trial *trial;
+  struct tensor *output;
+};
+
+static void build(struct tape *tape, struct step *s, double *loss) {
+  struct tensor *in[3] = {0};
+  for (size_t i = 0; i < 3 && s->trial->in[i]; i++)
+    in[i] = graph_input(tape, s->trial->in[i]);
+  s->output = s->test->run(tape, s->trial, in);
+  if (s->output && s->output->needs_grad)
+    graph_loss(tape, s->output, loss);
+}
+
+static void run_step(struct trial *t, const struct test_case *test) {
+  struct step step = {test, t, NULL};
+  struct tape tape;
+  struct plan *plan;
+  struct error err;
+  double loss = 0;
+  assert_int_equal(tape_init(&tape, t->backend, &err), STATUS_OK);
+  tape_plan_begin(&tape, true);
+  build(&tape, &step, &loss);
+  tape_backward(&tape);
+  assert_int_equal(tape_plan_end(&tape, &plan, &err), STATUS_OK);
+  tape_begin(&tape, plan, true);
+  build(&tape, &step, &loss);
+  if (step.output)
+    see(t, "output", step.output->data, step.output->rows * step.output->cols);
+  tape_backward(&tape);
+  if (t->backend->ops->synchronise(t->backend, &err))
+    fail_msg("%s: %s", test->name, err.text);
+  /* A loss of its own stands in the attributes of the last node. */
+  const struct node *last = tape.nodes[tape.node_count - 1];
+  if (!step.output && last->op->kind == OP_LINEAR_CROSS_ENTROPY)
+    see_host(t, "loss", (float[]){(float)*((const struct linear_cross_entropy_attributes *)last->attributes)->loss}, 1);
+  else if (!step.output)
+    see_host(t, "loss", (float[]){(float)*((const struct loss_attributes *)last->attributes)->loss}, 1);
+  tape_plan_free(plan);
+  tape_done(&tape);
+}
+
+static void try_case(struct trial *t, const struct test_case *test, struct backend *backend) {
+  *t = (struct trial){.backend = backend, .buffers = {.backend = backend}};
+  arena_init(&t->arena, (size_t)1 << 26);
+  t->list = (struct parameter_list){.arena = &t->arena, .buffers = &t->buffers};
+  t->inputs = (struct parameter_list){.arena = &t->arena};
+  t->seen = arena_array(&t->arena, SEEN_MAX, sizeof *t->seen);
+  assert_non_null(t->seen);
+  t->sequences = (struct sequences){.count = B,
+                                    .tokens = N,
+                                    .longest = longest,
+                                    .cu_seqlens = import(t, cu_seqlens, sizeof cu_seqlens),
+                                    .token_ids = import(t, token_ids, sizeof token_ids),
+                                    .token_type_ids = import(t, token_type_ids, sizeof token_type_ids)};
+  for (size_t i = 0; i < 3 && test->in[i].rows; i++) {
+    t->in[i] = parameter_add(&t->inputs, "in", 2, (int64_t)test->in[i].rows, (int64_t)test->in[i].cols);
+    assert_non_null(t->in[i]);
+    fill(t->in[i]->data, t->in[i]->count, 1 + i);
+  }
+  if (test->make)
+    test->make(t);
+  run_step(t, test);
+  static const char *const names[] = {"gradient of input 1", "gradient of input 2", "gradient of input 3"};
+  for (size_t i = 0; i < 3 && t->in[i]; i++)
+    see_host(t, names[i], t->in[i]->grad, t->in[i]->count);
+  for (size_t i = 0; i < t->list.count; i++)
+    see(t, "gradient of a parameter", t->list.item[i]->grad_at, t->list.item[i]->count);
+  if (test->see)
+    test->see(t);
+}
+
+static void end_case(struct trial *t) {
+  buffers_release(&t->buffers);
+  arena_done(&t->arena);
+}
+
+/* --- the backends --------------------------------------------------------------------------------- */
+
+struct candidate {
+  char name[80];
+  const char *isa; /* of the CPU; NULL: a device by its name */
+  enum matmul_library matmul;
+};
+
+static struct candidate candidates[16];
+static size_t candidate_count;
+
+static void add_candidate(const char *isa, enum matmul_library matmul, const char *name) {
+  assert_true(candidate_count < COUNT_OF(candidates));
+  struct candidate *c = &candidates[candidate_count++];
+  *c = (struct candidate){.isa = isa, .matmul = matmul};
+  snprintf(c->name, sizeof c->name, "%s", name);
+}
+
+static void open_candidate(struct backend *out, const struct candidate *c) {
+  struct error err;
+  if (c->isa ? cpu_open(out, 2, c->isa, &err) : device_open(out, c->name, 2, &err))
+    fail_msg("%s: %s", c->name, err.text);
+  backend_set_matmul(out, c->matmul);
+}
+
+/* Relative to the largest number of the part. */
+static void compare(const struct test_case *test, const struct candidate *c, const struct trial *got,
+                    const struct trial *want) {
+  size_t from = 0;
+  assert_int_equal(got->count, want->count);
+  for (size_t p = 0; p < want->parts; from = want->ends[p++]) {
+    double top = 1e-3;
+    for (size_t i = from; i < want->ends[p]; i++)
+      top = fmax(top, fabs((double)want->seen[i]));
+    for (size_t i = from; i < want->ends[p]; i++)
+      if (!(fabs((double)got->seen[i] - (double)want->seen[i]) <= 4e-6 * top))
+        fail_msg("%s on %s: %s, number %zu is %.9g, not %.9g", test->name, c->name, want->names[p], i - from,
+                 (double)got->seen[i], (double)want->seen[i]);
+  }
+}
+
+static void conforms(void **state) {
+  const struct candidate *c = *state;
+  struct candidate generic = {.name = "generic", .isa = "generic", .matmul = MATMUL_NATIVE};
+  struct backend reference, backend;
+  static struct trial want, got;
+  open_candidate(&reference, &generic);
+  open_candidate(&backend, c);
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    try_case(&want, &cases[i], &reference);
+    try_case(&got, &cases[i], &backend);
+    compare(&cases[i], c, &got, &want);
+    end_case(&got);
+    end_case(&want);
+  }
+  backend_close(&backend);
+  backend_close(&reference);
+}
+
+static void each_op_has_a_case(void **state) {
+  (void)state;
+  bool covered[OP_KINDS] = {0};
+  for (size_t i = 0; i < COUNT_OF(cases); i++)
+    for (size_t k = 0; k < 4; k++)
+      covered[cases[i].kinds[k]] = true;
+  for (size_t k = 0; k < OP_KINDS; k++)
+    if (!covered[k])
+      fail_msg("op %zu has no case", k);
+}
+
+int main(void) {
+  struct CMUnitTest tests[COUNT_OF(candidates) + 1] = {cmocka_unit_test(each_op_has_a_case)};
+  for (size_t i = 0; i < N; i++) {
+    token_ids[i] = (int32_t)(i * 7 % V);
+    token_type_ids[i] = i % 3 == 0;
+    targets[i] = (uint32_t)(i * 5 % 7);
+  }
+  for (const struct isa *isa = isa_next(NULL); isa; isa = isa_next(isa))
+    add_candidate(isa->name, MATMUL_NATIVE, isa->name);
+  add_candidate("generic", MATMUL_OPENBLAS, "generic with OpenBLAS");
+  for (size_t i = 0; i < candidate_count; i++)
+    tests[1 + i] =
+        (struct CMUnitTest){.name = candidates[i].name, .test_func = conforms, .initial_state = &candidates[i]};
+  return _cmocka_run_group_tests("conformance", tests, 1 + candidate_count, NULL, NULL);
+}
