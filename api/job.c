@@ -1,5 +1,6 @@
 /* Parsing and checking a job's body. Every part reports its faults and goes on, so that a caller
    learns of all of them at once. */
+#include "api/device.h"
 #include "api/job.h"
 
 #include <stdio.h>
@@ -231,6 +232,13 @@ static const json_t *read_metadata(const json_t *body, struct fault_list *faults
   return metadata;
 }
 
+static void check_device(const char *device, struct fault_list *faults) {
+  if (device && !device_wanted_valid(device))
+    fault_add(faults, STATUS_UNSUPPORTED_VALUE, "scheduling.device",
+              "scheduling.device \"%.40s\" is no device; it is auto, cpu, opencl, cuda, or one of them, like opencl:0",
+              device);
+}
+
 static void check_suffix(const char *suffix, struct fault_list *faults) {
   static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
   size_t good = suffix ? strspn(suffix, letters) : 0;
@@ -267,6 +275,7 @@ void job_spec_parse(struct job_spec *out, const json_t *body, int64_t seed_if_ab
   read_sections(out, body, arena, faults);
   out->metadata = read_metadata(body, faults);
   check_suffix(out->suffix, faults);
+  check_device(out->scheduling.device, faults);
   job_exports_settle(&out->exports, &out->adapter, arena, faults);
   if (out->seed < 0)
     out->seed = seed_if_absent & INT32_MAX;

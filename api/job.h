@@ -143,6 +143,7 @@ struct job_spec {
     int64_t priority;           /* higher first; -100..100 */
     int64_t memory_limit;       /* MiB that the worker may take; 0: in proportion to the model */
     int matmul;                 /* enum matmul_library; AUTO: the server's choice */
+    const char *device;         /* "auto", a kind, or one device (api/device.h) */
   } scheduling;
   const char *from_checkpoint;  /* start from this adapter: a finished job, a checkpoint, an uploaded file; or NULL */
   struct string_list exports;   /* see job_exports_settle; "peft" is always the first */

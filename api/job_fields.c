@@ -138,6 +138,9 @@ static const struct field scheduling[] = {
     {"matmul", NULL, FIELD_CHOICE, IN(scheduling, matmul), 0, 0, 0, job_matmul_names, "auto",
      .doc = "What multiplies by the base model's weights on the CPU: native (reflectd's own kernels) or openblas; "
             "auto: the server's choice. The results differ in the last bits."},
+    {"device", NULL, FIELD_STRING, IN(scheduling, device), 0, 1, 15, .initial = "auto",
+     .doc = "Where the job runs: cpu, a kind of GPU (opencl, cuda), or one device (opencl:0); auto: a GPU when one is "
+            "free and the job's memory fits, else the CPU. The results differ in the last bits."},
 };
 #undef IN
 const struct job_section job_sections[JOB_SECTION_COUNT] = {

@@ -40,7 +40,8 @@ static const struct {
      "id string,created_at integer,model string,organization_id string,status string,training_file string,"
      "validation_file string?,seed integer,suffix string?,from_checkpoint string?,result_files array,"
      "hyperparameters object,error object?,fine_tuned_model string?,started_at integer?,finished_at integer?,"
-     "trained_tokens integer?,estimated_finish integer?,restarts integer,progress object?,integrations array?,"
+     "trained_tokens integer?,estimated_finish integer?,restarts integer,device string?,progress object?,"
+     "integrations array?,"
      "metadata object?,method object,adapter object,dataset object,evaluation object,checkpointing object,"
      "scheduling object,exports array"},
     {"Event", "fine_tuning.job.event",

@@ -16,6 +16,8 @@ static const struct field task_rows[] = {
     {"output_dir", NULL, FIELD_STRING, AT(output_dir), .min = 1, .max = PATH_MAX_BYTES},
     {"start", NULL, FIELD_STRING, AT(start), .min = 1, .max = PATH_MAX_BYTES},
     {"matmul", NULL, FIELD_CHOICE, AT(matmul), .choices = job_matmul_names, .initial = "auto"},
+    {"device", NULL, FIELD_STRING, AT(device), .min = 1, .max = 15},
+    {"device_may_fit", NULL, FIELD_BOOL, AT(device_may_fit), .initial = "false"},
     {"exports", NULL, FIELD_STRING_LIST, AT(exports), .min = 0, .max = 16},
     {"threads", NULL, FIELD_INT, AT(threads), .max = 1024},
 };

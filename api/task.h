@@ -34,6 +34,8 @@ struct task {
   struct task_file validation;   /* path NULL: none */
   int64_t threads;               /* 0: all cores this process may use */
   int matmul;                    /* TRAIN: enum matmul_library */
+  const char *device;            /* TRAIN: where it runs ("opencl:0"); NULL: the CPU */
+  bool device_may_fit;           /* TRAIN: the CPU where the job's memory does not fit the device */
   struct job_spec spec;          /* TRAIN, EXPORT */
 };
 

@@ -33,6 +33,9 @@ static const struct field fields[] = {
     {"matmul", NULL, FIELD_CHOICE, AT(matmul), 0, 0, 0, matmuls, "auto",
      .doc = "What multiplies by the base models' weights in jobs that do not say: native, openblas, or auto (native "
             "where it has kernels for this processor)."},
+    {"devices", NULL, FIELD_STRING, AT(devices), 0, 1, 200, .initial = "auto",
+     .doc = "Devices that jobs may run on, with commas: cpu, opencl:0, cuda:0, or a kind; auto: all that are "
+            "found (--list-devices). A GPU runs one job at a time."},
     {"queue_max", NULL, FIELD_INT, AT(queue_max), 0, 1, 1e6, .initial = "10000", .unit = "jobs",
      .doc = "Jobs that may wait; more are refused with 429."},
     {"upload_bytes_max", NULL, FIELD_INT, AT(upload_bytes_max), 0, 1, 1099511627776, .initial = "1073741824",
@@ -91,6 +94,8 @@ static enum status read_flags(struct config *out, int argc, char **argv, const c
                               struct error *err) {
   for (int i = 1; i < argc; i++) {
     const char *value;
+    if (strcmp(argv[i], "--list-devices") == 0)
+      continue; /* an action */
     const struct field *field = strncmp(argv[i], "--", 2) == 0 ? flag_field(argv[i], &value) : NULL;
     if (!field)
       return unknown_flag(argv[i], err);
@@ -252,6 +257,8 @@ static enum config_action action_of(int argc, char **argv) {
       return CONFIG_VERSION;
     if (strcmp(argv[i], "--write-example") == 0)
       return CONFIG_WRITE_EXAMPLE;
+    if (strcmp(argv[i], "--list-devices") == 0)
+      return CONFIG_LIST_DEVICES;
   }
   return CONFIG_RUN;
 }
@@ -261,7 +268,7 @@ enum status config_load(struct config *out, enum config_action *action, int argc
   *out = (struct config){0};
   field_defaults(&config_fields, out);
   *action = action_of(argc, argv);
-  if (*action != CONFIG_RUN)
+  if (*action != CONFIG_RUN && *action != CONFIG_LIST_DEVICES)
     return STATUS_OK;
   /* The file's name comes from the two stronger sources, so these are read before and after it. */
   enum status status = read_environment(out, environment, "config", arena, err);
@@ -319,7 +326,8 @@ void config_help(struct str *out) {
            "environment, the environment over the file.\n\n");
   for (size_t i = 0; i < config_fields.count; i++)
     help_line(out, &config_fields.fields[i]);
-  str_puts(out, "  --write-example                Print a configuration file with every default, and leave.\n"
+  str_puts(out, "  --list-devices                 Print the devices that jobs can run on, and leave.\n"
+                "  --write-example                Print a configuration file with every default, and leave.\n"
                 "  --version                      Print the version, and leave.\n"
                 "  --help                         Print this, and leave.\n");
 }

@@ -25,6 +25,7 @@ struct config {
   int64_t workers_max;            /* jobs that train at the same time */
   int64_t threads;                /* of one worker; 0: all cores divided by workers_max */
   int matmul;                     /* of jobs that do not say: enum matmul_library of api/job.h */
+  const char *devices;            /* "auto", or devices that jobs may run on, with commas (api/device.h) */
   int64_t queue_max;              /* jobs that may wait */
   int64_t upload_bytes_max;
   int64_t body_bytes_max;         /* of a JSON request */
@@ -42,11 +43,12 @@ struct config {
 };
 
 /* What the command line asks for. */
-enum config_action { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION, CONFIG_WRITE_EXAMPLE };
+enum config_action { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION, CONFIG_WRITE_EXAMPLE, CONFIG_LIST_DEVICES };
 
 /* Reads everything and checks it. argv[0] is the program's name and is skipped; `environment` is
    environ or a test's stand-in. With --help, --version or --write-example *action says so and nothing
-   else is read. On failure err->param is the option's name and *out is unspecified. */
+   else is read; with --list-devices everything is. On failure err->param is the option's name and *out
+   is unspecified. */
 NODISCARD enum status config_load(struct config *out, enum config_action *action, int argc, char **argv,
                                   char *const *environment, struct arena *arena, struct error *err);
 

@@ -154,11 +154,23 @@ static struct data_tasks judge_model(bool *pending, struct fault_list *faults, s
   return inspected_tasks(inspected && inspected->state == INSPECTED_KNOWN ? inspected : NULL);
 }
 
+static void judge_device(const struct job_spec *spec, const struct server *server, struct fault_list *faults) {
+  const char *wanted = spec->scheduling.device;
+  AUTO(str_done) struct str names;
+  str_init(&names, 1000);
+  if (!wanted || devices_has(&server->devices, wanted))
+    return;
+  devices_names(&names, &server->devices);
+  fault_add(faults, STATUS_UNSUPPORTED_VALUE, "scheduling.device", "this server has no device \"%.40s\"; it has %s",
+            wanted, names.text);
+}
+
 enum status admission_check(bool *pending, struct fault_list *faults, struct server *server,
                             const struct job_spec *spec, struct arena *arena, struct error *err) {
   struct file_row places[2], *training, *validation;
   *pending = false;
   struct data_tasks tasks = judge_model(pending, faults, server, spec, arena);
+  judge_device(spec, server, faults);
   enum status status =
       find_file(&training, &places[0], faults, server, spec->training_file, "training_file", arena, err);
   if (!status)

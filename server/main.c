@@ -39,7 +39,7 @@ static enum status prepare(struct config *config, struct arena *arena, struct er
     status = make_absolute(&config->models, "models", arena, err);
   if (!status && access(config->worker_path, X_OK) != 0)
     status = error_set_errno(err, STATUS_INVALID_VALUE, "worker_path", "cannot run %s", config->worker_path);
-  return status;
+  return status ? status : devices_check(config, err);
 }
 
 /* Sockets for every connection, and some for workers, files and the store. */
@@ -97,6 +97,8 @@ static enum status serve(struct server *server, struct error *err) {
   if (status)
     return status;
   status = open_store(server, err);
+  if (!status)
+    devices_find(&server->devices, server->config);
   if (!status)
     status = scheduler_new(&server->scheduler, server, err);
   if (!status)
@@ -171,6 +173,11 @@ int main(int argc, char **argv) {
   case CONFIG_HELP: config_help(&text); return print(&text);
   case CONFIG_WRITE_EXAMPLE: config_example(&text); return print(&text);
   case CONFIG_VERSION: str_printf(&text, "reflectd %s\n", REFLECTD_VERSION); return print(&text);
+  case CONFIG_LIST_DEVICES:
+    if (devices_print(&text, &config, &err) == STATUS_OK)
+      return print(&text);
+    fprintf(stderr, "reflectd: %s\n", err.text);
+    return EXIT_FAILURE;
   case CONFIG_RUN: break;
   }
   if (!healthcheck)

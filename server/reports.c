@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "api/device.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "storage/artifact.h"
@@ -89,9 +90,21 @@ static enum status store_event(struct reports *reports, const struct event *even
   return db_event_add(reports->db, &row, err);
 }
 
+/* A message that names the device is where the job runs from now on. */
+static enum status store_message(struct reports *reports, const struct event *event, struct error *err) {
+  const char *device = json_string_value(json_object_get(event->data, "device"));
+  bool held;
+  enum status status = store_event(reports, event, err);
+  if (status || !device)
+    return status;
+  if (!device_wanted_valid(device))
+    return error_set(err, STATUS_WORKER_CRASHED, "device", "a device that is none: %.40s", device);
+  return db_job_set_device(reports->db, &reports->lease, device, &held, err);
+}
+
 static enum status handle(struct reports *reports, const struct event *event, struct error *err) {
   switch (event->kind) {
-  case EVENT_MESSAGE:
+  case EVENT_MESSAGE: return store_message(reports, event, err);
   case EVENT_METRICS: return store_event(reports, event, err);
   case EVENT_PROGRESS: return note_progress(reports, event, err);
   case EVENT_CHECKPOINT: return store_checkpoint(reports, event, err);

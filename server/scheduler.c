@@ -18,6 +18,7 @@ enum {
   CHECKS_MAX = 2,
   ARENA_BYTES = 64 << 20,
   CHECKS_SEEN = 64,
+  TAKES_BYTES = 4096,
   LOOK_MS = 1000,        /* the host lacks something, or jobs wait for room: looked at again */
 };
 
@@ -44,6 +45,7 @@ struct schedule_plan scheduler_decide(const struct schedule_view *view) {
   size_t busy = view->jobs_running + view->exports_running;
   if (view->exports_running == 0)
     plan.exports = room(view->exports_queued ? 1 : 0, busy, view->jobs_max);
+  plan.device_jobs = room(view->jobs_queued, 0, view->devices_free);
   plan.jobs = room(view->jobs_queued, busy + plan.exports, view->jobs_max);
   plan.checks = room(view->checks_waiting, view->checks_running, view->checks_max);
   plan.inspections = room(view->inspections_waiting, view->inspections_running, 1);
@@ -84,20 +86,38 @@ static enum status start_exports(struct server *server, size_t wanted, size_t *s
   return status;
 }
 
-static enum status start_jobs(struct server *server, size_t wanted, size_t *started, struct error *err) {
+/* The first job that wants the device, or, NULL, the CPU. */
+static enum status start_job(bool *found, struct server *server, const struct device_info *device, struct error *err) {
+  AUTO(arena_done) struct arena arena;
+  AUTO(str_done) struct str takes;
+  struct job_row job;
+  arena_init(&arena, ARENA_BYTES);
+  str_init(&takes, TAKES_BYTES);
+  devices_takes(&takes, &server->devices, device);
+  const struct job_place place = {
+      .free_bytes = host_free_bytes(server->config), .devices = takes.text, .others = !device};
+  enum status status = db_job_claim(&job, found, server->db, &place, clock_unix(), &arena, err);
+  const char *name = device ? device->name : "cpu";
+  return status || !*found ? status : supervisor_start_job(server->supervisor, &job, name, err);
+}
+
+static enum status start_jobs(struct server *server, const struct schedule_plan *plan, size_t *started,
+                              struct error *err) {
   enum status status = STATUS_OK;
-  int64_t free_bytes = host_free_bytes(server->config);
-  for (; !status && wanted > 0; wanted--) {
-    AUTO(arena_done) struct arena arena;
-    struct job_row job;
-    bool found;
-    arena_init(&arena, ARENA_BYTES);
-    status = db_job_claim(&job, &found, server->db, free_bytes, clock_unix(), &arena, err);
-    if (!status && !found)
-      break;
-    if (!status)
-      status = supervisor_start_job(server->supervisor, &job, err);
-    *started += !status;
+  bool found = true;
+  size_t asked = 0;
+  for (size_t i = 0; !status && i < server->devices.count && asked < plan->device_jobs; i++) {
+    const struct device_info *device = &server->devices.other[i];
+    if (supervisor_jobs(server->supervisor, device->name) > 0)
+      continue;
+    status = start_job(&found, server, device, err);
+    *started += !status && found;
+    asked++;
+  }
+  found = true;
+  for (size_t wanted = plan->jobs; !status && found && wanted > 0; wanted--) {
+    status = start_job(&found, server, NULL, err);
+    *started += !status && found;
   }
   return status;
 }
@@ -106,9 +126,9 @@ static enum status view_queue(struct schedule_view *view, struct file_row **file
                         struct arena *arena, struct error *err) {
   int64_t queued, exports;
   *view = (struct schedule_view){
-      .jobs_running = supervisor_jobs(server->supervisor),
+      .jobs_running = supervisor_jobs(server->supervisor, "cpu"),
       .exports_running = supervisor_exports(server->supervisor),
-      .jobs_max = (size_t)server->config->workers_max,
+      .jobs_max = server->devices.cpu ? (size_t)server->config->workers_max : 0,
       .checks_running = supervisor_checks(server->supervisor),
       .checks_max = CHECKS_MAX,
       .inspections_waiting = inspected_waiting(server->inspected),
@@ -124,6 +144,8 @@ static enum status view_queue(struct schedule_view *view, struct file_row **file
     status = db_file_unchecked(files, count, server->db, CHECKS_SEEN, arena, err);
   if (status)
     return status;
+  for (size_t i = 0; i < server->devices.count; i++)
+    view->devices_free += supervisor_jobs(server->supervisor, server->devices.other[i].name) == 0;
   view->jobs_queued = (size_t)queued;
   view->exports_queued = (size_t)exports;
   for (size_t i = 0; i < *count; i++)
@@ -137,7 +159,7 @@ static enum status carry_out(const struct schedule_plan *plan, const struct file
   enum status status = start_inspection(server, plan->inspections, started, err);
   status = status ? status : start_checks(server, files, count, plan->checks, started, err);
   status = status ? status : start_exports(server, plan->exports, started, err);
-  return status ? status : start_jobs(server, plan->jobs, started, err);
+  return status ? status : start_jobs(server, plan, started, err);
 }
 
 /* Reads the queue, decides, starts. */
@@ -152,7 +174,7 @@ static enum status tick(struct scheduler *scheduler, int64_t *wake_ms, struct er
   if (status)
     return status;
   struct schedule_plan plan = scheduler_decide(&view);
-  size_t wanted = plan.jobs + plan.checks + plan.exports + plan.inspections;
+  size_t wanted = plan.device_jobs + plan.jobs + plan.checks + plan.exports + plan.inspections;
   *wake_ms = plan.wake_ms;
   if (plan.wake_ms >= 0)
     return STATUS_OK; /* it is held */

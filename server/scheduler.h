@@ -12,7 +12,8 @@
 
 struct schedule_view {
   size_t jobs_queued;
-  size_t jobs_running, jobs_max;
+  size_t jobs_running, jobs_max; /* on the CPU */
+  size_t devices_free;           /* GPUs and the like: each takes one job */
   size_t exports_queued, exports_running; /* they share the jobs' places */
   size_t checks_waiting;         /* uploads not checked and not being checked */
   size_t checks_running, checks_max;
@@ -22,7 +23,8 @@ struct schedule_view {
   int64_t hold_until_ms;         /* no starts before: a start failed just now; 0: none */
 };
 struct schedule_plan {
-  size_t jobs;        /* to start now */
+  size_t device_jobs; /* to start now: so many GPUs look for a job of theirs, which may not be there */
+  size_t jobs;        /* on the CPU */
   size_t checks;
   size_t exports;
   size_t inspections;

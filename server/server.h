@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "config/config.h"
+#include "server/devices.h"
 #include "server/hold.h"
 #include "storage/db.h"
 
@@ -27,6 +28,7 @@ struct server {
   struct inspected_list *inspected;
   struct removal *removal;  /* bytes that are being removed; NULL: none */
   size_t publishing;        /* uploads that are being made durable */
+  struct devices devices;   /* that jobs may run on */
   struct hold hold;         /* the host kept something from running */
   bool draining;            /* SIGTERM came: no new work */
 };

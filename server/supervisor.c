@@ -48,10 +48,11 @@ static enum status add(struct run **out, struct supervisor *supervisor, const st
   return STATUS_OK;
 }
 
-enum status supervisor_start_job(struct supervisor *supervisor, const struct job_row *job, struct error *err) {
+enum status supervisor_start_job(struct supervisor *supervisor, const struct job_row *job, const char *device,
+                                 struct error *err) {
   struct run *run;
   enum status status = add(&run, supervisor, &training_kind, job->id, err);
-  return status ? status : training_start(run, job, err);
+  return status ? status : training_start(run, job, device, err);
 }
 
 enum status supervisor_start_check(struct supervisor *supervisor, const struct file_row *file, struct error *err) {
@@ -92,8 +93,11 @@ bool supervisor_is_checking(const struct supervisor *supervisor, const char *fil
   return find(supervisor, &checking_kind, file_id) != NULL;
 }
 
-size_t supervisor_jobs(const struct supervisor *supervisor) {
-  return count(supervisor, &training_kind);
+size_t supervisor_jobs(const struct supervisor *supervisor, const char *device) {
+  size_t n = 0;
+  for (const struct run *run = supervisor->runs; run; run = run->next)
+    n += run->kind == &training_kind && strcmp(training_device(run), device) == 0;
+  return n;
 }
 
 size_t supervisor_checks(const struct supervisor *supervisor) {

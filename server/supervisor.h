@@ -26,7 +26,7 @@ void supervisor_free(struct supervisor *supervisor);
    and the status is STATUS_OK.
    A job that was claimed just now. */
 NODISCARD enum status supervisor_start_job(struct supervisor *supervisor, const struct job_row *job,
-                                           struct error *err);
+                                           const char *device, struct error *err);
 NODISCARD enum status supervisor_start_check(struct supervisor *supervisor, const struct file_row *file,
                                              struct error *err);
 NODISCARD enum status supervisor_start_inspection(struct supervisor *supervisor, struct inspected *inspected,
@@ -37,7 +37,8 @@ NODISCARD enum status supervisor_start_export(struct supervisor *supervisor, con
                                               struct error *err);
 
 bool supervisor_is_checking(const struct supervisor *supervisor, const char *file_id);
-size_t supervisor_jobs(const struct supervisor *supervisor);
+/* Jobs that were given to that device ("cpu"). */
+size_t supervisor_jobs(const struct supervisor *supervisor, const char *device);
 size_t supervisor_exports(const struct supervisor *supervisor);
 size_t supervisor_checks(const struct supervisor *supervisor);
 size_t supervisor_inspections(const struct supervisor *supervisor);

@@ -1,5 +1,8 @@
 #include "server/training.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -21,6 +24,7 @@ enum { ROOM_BYTES = 1 << 20 };
 struct training {
   struct run run;
   struct lease lease;
+  char device[DEVICE_NAME_MAX]; /* that it was given */
   const char *fine_tuned_model;
   struct string_list exports;   /* formats that it leaves, normalised */
   struct artifacts artifacts;
@@ -30,6 +34,10 @@ struct training {
 
 static struct training *of(struct run *run) {
   return (struct training *)run;
+}
+
+const char *training_device(const struct run *run) {
+  return ((const struct training *)run)->device;
 }
 
 /* ---- how it ends ---- */
@@ -245,7 +253,12 @@ static enum status make_task(struct task *task, struct training *training, const
   task->output_dir = arena_string(&run->arena, path);
   task->threads = run_threads(run, task->spec.scheduling.threads);
   task->matmul = task->spec.scheduling.matmul ? task->spec.scheduling.matmul : config->matmul;
-  return task->output_dir ? STATUS_OK : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "starting %s", run->id);
+  /* A device that is not there gets no place of its own: the worker then says what there is. */
+  bool given = device_matches(job->device_wanted, training->device);
+  task->device = arena_string(&run->arena, given ? training->device : job->device_wanted);
+  task->device_may_fit = strcmp(job->device_wanted, "auto") == 0 && run->server->devices.cpu;
+  return task->output_dir && task->device ? STATUS_OK
+                                          : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "starting %s", run->id);
 }
 
 static enum status start_worker(struct training *training, const struct job_row *job, struct error *err) {
@@ -295,8 +308,9 @@ static enum status settle_refusal(struct run *run, struct error *err) {
   return db_apply(run->server->db, store_refusal, &refusal, true, err);
 }
 
-enum status training_start(struct run *run, const struct job_row *job, struct error *err) {
+enum status training_start(struct run *run, const struct job_row *job, const char *device, struct error *err) {
   struct training *training = of(run);
+  snprintf(training->device, sizeof training->device, "%s", device);
   training->lease = (struct lease){.job_id = run->id, .token = job->lease_token};
   training->fine_tuned_model = arena_string(&run->arena, job->fine_tuned_model);
   training->artifacts.run = run;

@@ -6,8 +6,11 @@
 #include "storage/db_job.h"
 
 extern const struct run_kind training_kind;
-/* Starts its worker, or it ends itself. A fault of the job's own is stored with it and is none here: the status says
-   what of the host kept it from running. */
-NODISCARD enum status training_start(struct run *run, const struct job_row *job, struct error *err);
+/* Starts its worker on the device ("cpu"), or it ends itself. A fault of the job's own is stored with it and is none
+   here: the status says what of the host kept it from running. */
+NODISCARD enum status training_start(struct run *run, const struct job_row *job, const char *device,
+                                     struct error *err);
+/* The device that it was given. */
+const char *training_device(const struct run *run);
 
 #endif

@@ -36,6 +36,8 @@ static const struct column columns[] = {
     {"model_deleted", COLUMN_BOOL, AT(model_deleted), NULL},
     {"seq", COLUMN_INT, AT(seq), NULL},
     {"needs_free", COLUMN_INT, AT(needs_free), NULL},
+    {"device_wanted", COLUMN_TEXT, AT(device_wanted), NULL},
+    {"device", COLUMN_TEXT, AT(device), NULL},
 };
 #undef AT
 static const struct row_type job_type = {"a job", sizeof(struct job_row), columns, COUNT_OF(columns)};
@@ -56,8 +58,8 @@ enum status db_job_insert(struct db *db, const struct job_row *row, struct error
   enum status status =
       stmt_open(&stmt, db,
                 "INSERT INTO job (id, created_at, model, training_file, validation_file, fine_tuned_model, spec,"
-                " metadata, priority, idempotency_key, body_sha256, state, finished_at)"
-                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, NULL)",
+                " metadata, priority, idempotency_key, body_sha256, state, finished_at, device_wanted)"
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, NULL, ifnull(?13, 'auto'))",
                 err);
   if (status)
     return status;
@@ -74,6 +76,7 @@ enum status db_job_insert(struct db *db, const struct job_row *row, struct error
   stmt_text(&stmt, row->idempotency_key);
   stmt_text(&stmt, row->body_sha256);
   stmt_text(&stmt, job_state_name(row->state));
+  stmt_text(&stmt, row->device_wanted);
   return stmt_run(&stmt, NULL, err);
 }
 
@@ -276,7 +279,7 @@ enum status db_job_same(struct job_row *out, bool *found, struct db *db, const c
   return row_next(out, found, &job_type, &stmt, arena, err);
 }
 
-enum status db_job_claim(struct job_row *out, bool *found, struct db *db, int64_t free_bytes, int64_t now,
+enum status db_job_claim(struct job_row *out, bool *found, struct db *db, const struct job_place *place, int64_t now,
                          struct arena *arena, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   *found = false;
@@ -285,13 +288,16 @@ enum status db_job_claim(struct job_row *out, bool *found, struct db *db, int64_
                "UPDATE job SET state = 'running', lease_token = lease_token + 1, started_at = ?1, worker = NULL,"
                " progress = NULL, trained_tokens = NULL, needs_free = 0"
                " WHERE seq = (SELECT seq FROM job WHERE state = 'queued' AND needs_free <= ?2"
+               " AND (device_wanted IN (SELECT value FROM json_each(?3))) <> ?4"
                " ORDER BY priority DESC, seq LIMIT 1)"
                " AND state = 'queued' RETURNING *",
                err);
   if (status)
     return status;
   stmt_int(&stmt, now);
-  stmt_int(&stmt, free_bytes);
+  stmt_int(&stmt, place->free_bytes);
+  stmt_text(&stmt, place->devices);
+  stmt_int(&stmt, place->others);
   status = row_next(out, found, &job_type, &stmt, arena, err);
   bool row = *found;
   while (!status && row)
@@ -326,6 +332,17 @@ enum status db_job_set_worker(struct db *db, const struct lease *lease, const ch
   if (status)
     return status;
   stmt_text(&stmt, worker);
+  return run_guarded(&stmt, held, err);
+}
+
+enum status db_job_set_device(struct db *db, const struct lease *lease, const char *device, bool *held,
+                              struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  *held = false;
+  enum status status = open_guarded(&stmt, db, "UPDATE job SET device = ?3" GUARD, lease, err);
+  if (status)
+    return status;
+  stmt_text(&stmt, device);
   return run_guarded(&stmt, held, err);
 }
 

@@ -35,9 +35,11 @@ struct job_row {
   bool model_deleted;
   int64_t seq;                   /* its place in order of age */
   int64_t needs_free;            /* queued: it waits until the disk has so many bytes free; 0: it does not */
+  const char *device_wanted;     /* scheduling.device */
+  const char *device;            /* that it runs on, or ran on last; NULL: none yet */
 };
 
-/* The columns above from `id` to `state` are written; the others begin empty. */
+/* The columns above from `id` to `state` are written, and device_wanted; the others begin empty. */
 NODISCARD enum status db_job_insert(struct db *db, const struct job_row *row, struct error *err);
 /* STATUS_JOB_NOT_FOUND, param "job_id". */
 NODISCARD enum status db_job_get(struct job_row *out, struct db *db, const char *id, struct arena *arena,
@@ -82,10 +84,15 @@ NODISCARD enum status db_job_positions(int64_t *out, struct db *db, const struct
 NODISCARD enum status db_job_same(struct job_row *out, bool *found, struct db *db, const char *key,
                                   const char *body_sha256, int64_t since, struct arena *arena, struct error *err);
 
-/* Takes the first queued job (priority, then age) that `free_bytes` of the disk suffice for and makes it running with
-   a new token. *found false: none. */
-NODISCARD enum status db_job_claim(struct job_row *out, bool *found, struct db *db, int64_t free_bytes, int64_t now,
-                                   struct arena *arena, struct error *err);
+/* Takes the first queued job (priority, then age) that the place suits and makes it running with a new token. *found
+   false: none. */
+struct job_place {
+  int64_t free_bytes;  /* of the disk */
+  const char *devices; /* JSON array of device_wanted: the job's is one of these, */
+  bool others;         /* or it is none of them */
+};
+NODISCARD enum status db_job_claim(struct job_row *out, bool *found, struct db *db, const struct job_place *place,
+                                   int64_t now, struct arena *arena, struct error *err);
 
 /* Guarded writes: *held false: the lease is lost and nothing was written. */
 struct lease {
@@ -93,6 +100,8 @@ struct lease {
   int64_t token;
 };
 NODISCARD enum status db_job_set_worker(struct db *db, const struct lease *lease, const char *worker, bool *held,
+                                        struct error *err);
+NODISCARD enum status db_job_set_device(struct db *db, const struct lease *lease, const char *device, bool *held,
                                         struct error *err);
 NODISCARD enum status db_job_set_progress(struct db *db, const struct lease *lease, const char *progress,
                                           int64_t trained_tokens, bool *held, struct error *err);

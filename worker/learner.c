@@ -117,8 +117,12 @@ static enum status measure(struct learner *l, size_t *bytes, const struct batch_
   return tape_plan_measure(&l->tape, bytes, err);
 }
 
-/* Bytes of a step by default: in proportion to the model, but not what this machine does not have. */
+/* Bytes of a step by default: in proportion to the model, but not what this machine does not have. A device with memory
+   of its own gives what it has left. */
 static size_t default_limit(const struct learner *l) {
+  const struct backend *backend = l->model->backend;
+  if (backend->ops->memory_available)
+    return backend->ops->memory_available(backend) / 10 * 9;
   size_t share = learner_memory_default(l->model), available = memory_available() / 10 * 9;
   size_t rest = available > l->model->mapped_bytes ? available - l->model->mapped_bytes : 1;
   return !available || share < rest ? share : rest;

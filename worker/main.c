@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "worker/device.h"
 #include "worker/pipeline.h"
 
 enum { TASK_FD = 3, TASK_BYTES_MAX = 4 << 20 };
@@ -47,13 +48,28 @@ static enum status run(const char *path, struct report *report, struct error *er
   return pipeline_run(&task, report, err);
 }
 
+/* For the daemon, which opens no driver itself: a line a device (api/device.h). */
+static int list_devices(void) {
+  enum { DEVICES_MAX = 32, LIST_BYTES = 1 << 16 };
+  struct device_info devices[DEVICES_MAX];
+  AUTO(str_done) struct str text;
+  str_init(&text, LIST_BYTES);
+  size_t count = device_list(devices, DEVICES_MAX);
+  for (size_t i = 0; i < count; i++)
+    if (!device_info_write(&text, &devices[i]))
+      return EXIT_FAILURE;
+  return fputs(text.text, stdout) < 0 || fflush(stdout) != 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 int main(int argc, char **argv) {
   struct report report;
   struct error err = {0};
+  if (argc == 2 && strcmp(argv[1], "--list-devices") == 0)
+    return list_devices();
   if (argc > 2 || (argc == 2 && argv[1][0] == '-')) {
-    printf(
-        "usage: reflect-worker [TASK.json]\n\nRuns the one task that TASK.json, or file descriptor 3, holds. The daemon"
-        " starts it; by hand it shows\nthe event lines of a job: reflect-worker task.json </dev/null\n");
+    printf("usage: reflect-worker [TASK.json | --list-devices]\n\nRuns the one task that TASK.json, or file descriptor "
+           "3, holds. The daemon"
+           " starts it; by hand it shows\nthe event lines of a job: reflect-worker task.json </dev/null\n");
     return argc > 2 || strcmp(argv[1], "--help") != 0;
   }
   log_setup("reflect-worker", LOG_INFO);

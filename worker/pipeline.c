@@ -1,6 +1,7 @@
 #include "worker/pipeline.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "worker/backend/cpu/kernels.h"
 #include "worker/data/check.h"
@@ -87,10 +88,10 @@ static enum status load_data(struct run *r, const struct task *task, struct erro
   return status ? error_prefix(err, "validation file %s", task->validation.filename) : STATUS_OK;
 }
 
-static enum status load_model(struct run *r, const struct task *task, struct error *err) {
+static enum status load_model(struct run *r, const struct task *task, const char *device, struct error *err) {
   uint64_t seed = (uint64_t)task->spec.seed;
   size_t num_labels = r->language ? 0 : r->training.num_labels;
-  enum status status = device_open(&r->backend, NULL, (int)task->threads, err);
+  enum status status = device_open(&r->backend, device, (int)task->threads, err);
   if (!status) {
     backend_set_precision(&r->backend, (enum precision)task->spec.hyperparameters.precision);
     backend_set_matmul(&r->backend, (enum matmul_library)task->matmul);
@@ -231,18 +232,63 @@ static enum status make_learner(struct run *r, const struct task *task, struct e
   return learner_init(&r->learner, &r->model, &training, &evaluation, err);
 }
 
+/* --- the device ----------------------------------------------------------------------------------- */
+
+static bool lacks_memory(const struct run *r, enum status status) {
+  return status == STATUS_OUT_OF_MEMORY && r->backend.ops && !r->backend.ops->host_memory;
+}
+
+/* The job does not fit the device. Where the server chose it the CPU goes on, else the job ends with what to lower. */
+static enum status leave_device(struct run *r, const struct task *task, struct report *report, struct error *err) {
+  char device[sizeof r->backend.device_name];
+  snprintf(device, sizeof device, "%s", r->backend.device_name);
+  if (!task->device_may_fit) {
+    error_prefix(err, "%s", device);
+    size_t used = strlen(err->text);
+    snprintf(
+        err->text + used, sizeof err->text - used,
+        ". A smaller batch_size or max_seq_length needs less; scheduling.device \"auto\" takes the CPU where a job "
+        "does not fit.");
+    return err->status;
+  }
+  report_message(report, LOG_WARN, "the job does not fit %s (%s): it runs on the CPU", device, err->text);
+  learner_done(&r->learner);
+  r->learner = (struct learner){0};
+  model_close(&r->model);
+  backend_close(&r->backend);
+  return load_model(r, task, "cpu", err);
+}
+
+static enum status load_on_device(struct run *r, const struct task *task, struct report *report, struct error *err) {
+  enum status status = load_model(r, task, task->device, err);
+  return lacks_memory(r, status) ? leave_device(r, task, report, err) : status;
+}
+
+static enum status make_learner_on_device(struct run *r, const struct task *task, struct report *report,
+                                          struct error *err) {
+  enum status status = make_learner(r, task, err);
+  if (!lacks_memory(r, status))
+    return status;
+  status = leave_device(r, task, report, err);
+  return status ? status : make_learner(r, task, err);
+}
+
 static void say_what(const struct run *r, const struct task *task, struct report *report) {
   const struct corpus *c = &r->training_tokens;
-  report_message(report, LOG_INFO,
-                 "%zu training examples, %zu tokens, %s; %zu adapted modules, %zu trainable parameters; about %zu MiB "
-                 "of memory; %s kernels, %s matmul, %d threads",
-                 c->count, c->cu_seqlens[c->count],
-                 r->language             ? "language model"
-                 : r->learner.regression ? "regression"
-                                         : "classification",
-                 r->model.adapter_count, parameter_elements(&r->model.parameters), r->learner.estimate >> 20,
-                 r->backend.ops->processor(&r->backend), job_matmul_names[r->backend.matmul],
-                 pool_threads(r->backend.pool));
+  const struct backend *b = &r->backend;
+  char text[800];
+  snprintf(text, sizeof text,
+           "%zu training examples, %zu tokens, %s; %zu adapted modules, %zu trainable parameters; about %zu MiB of "
+           "memory; on %s (%s), %s matmul, %d threads",
+           c->count, c->cu_seqlens[c->count],
+           r->language             ? "language model"
+           : r->learner.regression ? "regression"
+                                   : "classification",
+           r->model.adapter_count, parameter_elements(&r->model.parameters), r->learner.estimate >> 20, b->device_name,
+           b->ops->processor(b), b->ops->set_matmul ? job_matmul_names[b->matmul] : "its own", pool_threads(b->pool));
+  report_data(report, EVENT_MESSAGE, text, json_pack("{s:s}", "device", b->device_name));
+  if (b->ops->fp32_only && b->precision != PRECISION_FP32)
+    report_message(report, LOG_WARN, "precision bf16: %s computes in fp32", b->device_name);
   if (backend_emulates_bf16(&r->backend))
     report_message(report, LOG_WARN,
                    "precision bf16: this processor does not multiply bfloat16 numbers, so floats are rounded to them: "
@@ -270,7 +316,7 @@ static enum status train(struct run *r, const struct task *task, struct report *
     status = heads_settle(&r->new_head, &r->training, &r->validation, task, report, err);
   if (status)
     return status;
-  status = load_model(r, task, err);
+  status = load_on_device(r, task, report, err);
   if (status)
     return status;
   phase(report, "tokenise");
@@ -278,7 +324,7 @@ static enum status train(struct run *r, const struct task *task, struct report *
   if (status)
     return status;
   log_info("tokenised");
-  status = make_learner(r, task, err);
+  status = make_learner_on_device(r, task, report, err);
   status = status ? status : report_poll(report, err);
   if (status)
     return status;

@@ -71,7 +71,7 @@ enum status job_object(json_t **out, struct server *server, const struct job_row
   bool done = job->state == JOB_SUCCEEDED;
   progress = reply_stored(job->progress);
   json_t *core = json_pack(
-      "{s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:s?, s:O, s:o, s:o, s:s?, s:o, s:o, s:o, s:n, s:o, s:I, s:o}", "id",
+      "{s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:s?, s:O, s:o, s:o, s:s?, s:o, s:o, s:o, s:n, s:o, s:I, s:s?, s:o}", "id",
       job->id, "object", "fine_tuning.job", "created_at", (json_int_t)job->created_at, "organization_id", "org-local",
       "status", job_state_name(job->state), "model", job->model, "training_file", job->training_file,
       "validation_file", job->validation_file, "result_files", results, "hyperparameters", hyperparameters(spec),
@@ -79,7 +79,7 @@ enum status job_object(json_t **out, struct server *server, const struct job_row
       reply_number(job->started_at), "finished_at", reply_number(job->finished_at), "estimated_finish",
       estimated_finish(job, progress), "integrations", "trained_tokens",
       job->trained_tokens >= 0 ? json_integer(job->trained_tokens) : json_null(), "restarts",
-      (json_int_t)job->restarts, "progress", progress);
+      (json_int_t)job->restarts, "device", job->device, "progress", progress);
   /* What was requested (method, adapter, seed, suffix, metadata, ...) beside what became of it. */
   if (!core || json_object_update(spec, core) != 0) {
     json_decref(core);

@@ -119,7 +119,8 @@ static enum status store(struct request *request, const struct job_spec *spec, b
                           .priority = spec->scheduling.priority,
                           .idempotency_key = key,
                           .body_sha256 = body_sha256,
-                          .state = pending ? JOB_VALIDATING : JOB_QUEUED};
+                          .state = pending ? JOB_VALIDATING : JOB_QUEUED,
+                          .device_wanted = spec->scheduling.device};
   enum status status = insert(request, row, err);
   return status ? status : db_job_get(row, request->server->db, id, &request->arena, err);
 }

@@ -68,6 +68,20 @@ static void test_schedule(void **state) {
   assert_int_equal(plan.jobs + plan.checks + plan.inspections, 0);
 }
 
+/* A GPU is a place of its own beside those of the CPU. */
+static void test_gpus(void **state) {
+  (void)state;
+  struct schedule_view view = {.jobs_queued = 1, .jobs_running = 2, .jobs_max = 2, .devices_free = 3};
+  struct schedule_plan plan = scheduler_decide(&view);
+  assert_true(plan.device_jobs == 1 && plan.jobs == 0);
+  view.jobs_queued = 9;
+  view.jobs_running = 1;
+  plan = scheduler_decide(&view);
+  assert_true(plan.device_jobs == 3 && plan.jobs == 1);
+  view.draining = true;
+  assert_int_equal(scheduler_decide(&view).device_jobs, 0);
+}
+
 static enum job_state judge(struct error *why, const struct evidence *evidence) {
   memset(why, 0, sizeof *why);
   return verdict_of_training(why, evidence);
@@ -261,7 +275,7 @@ static void test_matmul_names(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_exports),  cmocka_unit_test(test_schedule),
+      cmocka_unit_test(test_exports),  cmocka_unit_test(test_schedule), cmocka_unit_test(test_gpus),
       cmocka_unit_test(test_training), cmocka_unit_test(test_stopped),
       cmocka_unit_test(test_host),     cmocka_unit_test(test_hold),
       cmocka_unit_test(test_check),    cmocka_unit_test(test_admission), cmocka_unit_test(test_data),

@@ -81,10 +81,12 @@ static void add_job(struct fixture *f, const char *id, int64_t priority, const c
   assert_int_equal(db_job_insert(f->db, &row, &f->err), STATUS_OK);
 }
 
+static const struct job_place anywhere = {INT64_MAX, "[]", true};
+
 static struct job_row claim(struct fixture *f) {
   struct job_row job;
   bool found;
-  assert_int_equal(db_job_claim(&job, &found, f->db, INT64_MAX, 200, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(db_job_claim(&job, &found, f->db, &anywhere, 200, &f->arena, &f->err), STATUS_OK);
   assert_true(found);
   return job;
 }
@@ -209,7 +211,7 @@ static void test_claim_order(void **state) {
   assert_int_equal(db_job_positions(positions, f->db, &job, 1, &f->err), STATUS_OK);
   assert_int_equal(positions[0], -1); /* it runs */
   assert_string_equal(claim(f).id, "ftjob-c");
-  assert_int_equal(db_job_claim(&job, &found, f->db, INT64_MAX, 200, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(db_job_claim(&job, &found, f->db, &anywhere, 200, &f->arena, &f->err), STATUS_OK);
   assert_false(found);
 }
 
@@ -360,6 +362,7 @@ static void test_pages_are_bounded(void **state) {
 /* A claim can be given back, and a job that waits for room is passed over until there is some. */
 static void test_unclaim_and_room(void **state) {
   struct fixture *f = *state;
+  const struct job_place less = {999, "[]", true}, enough = {1000, "[]", true};
   struct job_row job;
   bool found, held;
   add_job(f, "ftjob-a", 5, NULL);
@@ -372,11 +375,11 @@ static void test_unclaim_and_room(void **state) {
   assert_int_equal(db_job_unclaim(f->db, &lease, &held, &f->err), STATUS_OK);
   assert_false(held);
   assert_int_equal(db_job_wait_for_room(f->db, "ftjob-a", 1000, &f->err), STATUS_OK);
-  assert_int_equal(db_job_claim(&job, &found, f->db, 999, 200, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(db_job_claim(&job, &found, f->db, &less, 200, &f->arena, &f->err), STATUS_OK);
   assert_string_equal(job.id, "ftjob-b");
-  assert_int_equal(db_job_claim(&job, &found, f->db, 999, 200, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(db_job_claim(&job, &found, f->db, &less, 200, &f->arena, &f->err), STATUS_OK);
   assert_false(found);
-  assert_int_equal(db_job_claim(&job, &found, f->db, 1000, 200, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(db_job_claim(&job, &found, f->db, &enough, 200, &f->arena, &f->err), STATUS_OK);
   assert_true(found && job.needs_free == 0 && job.lease_token == 2);
 }
 

@@ -90,7 +90,8 @@ static void test_older(void **state) {
     bool found, more;
     make_old(f, version);
     assert_int_equal(db_open(&db, f->path, true, &f->err), STATUS_OK);
-    assert_int_equal(db_job_claim(&job, &found, db, 0, 5, &f->arena, &f->err), STATUS_OK);
+    assert_int_equal(db_job_claim(&job, &found, db, &(struct job_place){0, "[]", true}, 5, &f->arena, &f->err),
+                     STATUS_OK);
     assert_true(found);
     assert_string_equal(job.id, "ftjob-a");
     assert_int_equal(db_job_models(&models, &count, &more, db, &f->arena, &f->err), STATUS_OK);
@@ -170,8 +171,13 @@ static void test_plans(void **state) {
   bool more;
   assert_int_equal(db_open(&db, f->path, true, err), STATUS_OK);
   struct page page = {.limit = 5}, up = {.limit = 5, .ascending = true};
-  struct job_row row = {.id = "ftjob-a", .model = "m", .training_file = "file-1", .fine_tuned_model = "ft:a",
-                        .spec = "{}", .body_sha256 = "aa", .state = JOB_QUEUED};
+  struct job_row row = {.id = "ftjob-a",
+                        .model = "m",
+                        .training_file = "file-1",
+                        .fine_tuned_model = "ft:a",
+                        .spec = "{}",
+                        .body_sha256 = "aa",
+                        .state = JOB_QUEUED};
   struct event_row event = {.job_id = "ftjob-a", .message = "x"};
   int bad = db_job_insert(db, &row, err);
   bad |= db_event_add(db, &event, err);
@@ -184,7 +190,7 @@ static void test_plans(void **state) {
   bad |= db_job_positions(&number, db, jobs, count, err);
   bad |= db_job_next(&job, &more, db, JOB_VALIDATING, 0, arena, err);
   bad |= db_job_models(&models, &count, &more, db, arena, err);
-  bad |= db_job_claim(&job, &more, db, 1, 5, arena, err);
+  bad |= db_job_claim(&job, &more, db, &(struct job_place){1, "[]", true}, 5, arena, err);
   struct lease lease = {.job_id = "ftjob-a", .token = 1};
   bad |= db_job_set_progress(db, &lease, "{}", 1, &more, err);
   bad |= db_job_unclaim(db, &lease, &more, err);

@@ -59,6 +59,7 @@ struct adamw_step {
 struct backend_ops {
   const char *name;                    /* "cpu", "opencl", "cuda" */
   bool host_memory;                    /* its places are host memory */
+  bool fp32_only;                      /* whatever the precision */
   bool concurrent;                     /* the functions for adapters may be called by several threads at once */
   const struct op_body *const *bodies; /* [OP_KINDS], by enum op_kind (worker/op/kind.h); NULL: not supported */
 
@@ -72,6 +73,8 @@ struct backend_ops {
   /* With precision bf16: fp32 arithmetic on inputs that were rounded to bf16. NULL: never. */
   bool (*emulates_bf16)(const struct backend *backend);
 
+  /* Bytes of its own that are free now. NULL: its memory is the host's. */
+  size_t (*memory_available)(const struct backend *backend);
   /* Zeroed memory; STATUS_OUT_OF_MEMORY names the bytes. */
   enum status (*allocate)(struct backend *backend, struct place *out, size_t bytes, struct error *err);
   void (*release)(struct backend *backend, struct place place, size_t bytes);
@@ -103,6 +106,7 @@ struct backend_ops {
 
 struct backend {
   const struct backend_ops *ops;
+  char device_name[16]; /* "cpu", "opencl:0" */
   struct pool *pool; /* the host's threads: on any backend they read the data and compute the adapters' small factors */
   enum precision precision;
   enum matmul_library matmul; /* what runs the matmuls with a frozen operand: NATIVE or OPENBLAS */

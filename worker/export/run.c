@@ -81,8 +81,8 @@ static json_t *describe_file(const struct task_file *file, struct error *err) {
 
 /* What computed: the results' last bits depend on it, but not on the threads. */
 static json_t *describe_engine(const struct backend *b) {
-  return json_pack("{s:s s:s s:i}", "isa", b->ops->processor(b), "matmul", job_matmul_names[b->matmul], "threads",
-                   pool_threads(b->pool));
+  return json_pack("{s:s s:s s:s s:i}", "device", b->device_name, "isa", b->ops->processor(b), "matmul",
+                   job_matmul_names[b->matmul], "threads", pool_threads(b->pool));
 }
 
 static enum status export_manifest(struct trainer *t, const struct export *e, const struct dataset *training,

@@ -505,6 +505,10 @@ int main(void) {
   for (const struct isa *isa = isa_next(NULL); isa; isa = isa_next(isa))
     add_candidate(isa->name, MATMUL_NATIVE, isa->name);
   add_candidate("generic", MATMUL_OPENBLAS, "generic with OpenBLAS");
+  struct device_info devices[8];
+  size_t count = device_list(devices, COUNT_OF(devices));
+  for (size_t i = 1; i < count; i++) /* the first is the CPU */
+    add_candidate(NULL, MATMUL_AUTO, devices[i].name);
   for (size_t i = 0; i < candidate_count; i++)
     tests[1 + i] =
         (struct CMUnitTest){.name = candidates[i].name, .test_func = conforms, .initial_state = &candidates[i]};

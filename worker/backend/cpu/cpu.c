@@ -105,7 +105,7 @@ static const struct backend_ops cpu_ops = {.name = "cpu",
                                            .adamw = factors_adamw};
 
 enum status cpu_open(struct backend *out, int threads, const char *isa, struct error *err) {
-  *out = (struct backend){.ops = &cpu_ops};
+  *out = (struct backend){.ops = &cpu_ops, .device_name = "cpu"};
   enum status status = isa_find(&out->isa, isa ? isa : getenv("REFLECT_ISA"), err);
   if (status)
     return status;

@@ -77,14 +77,16 @@ static enum status allocate(struct backend *backend, struct place *out, size_t b
   *out = NOWHERE;
   enum status status =
       d->ops->allocate(d, &out->buffer, (bytes + sizeof(float) - 1) / sizeof(float) * sizeof(float), err);
-  if (!status)
-    zero(backend, *out, bytes);
-  return status;
+  if (status)
+    return status;
+  backend->device->allocated += bytes;
+  zero(backend, *out, bytes);
+  return STATUS_OK;
 }
 
 static void release(struct backend *backend, struct place place, size_t bytes) {
-  (void)bytes;
   struct device *d = backend->device->device;
+  backend->device->allocated -= bytes;
   d->ops->release(d, place.buffer);
 }
 
@@ -105,6 +107,12 @@ static void close_backend(struct backend *backend) {
   pool_free(backend->pool);
 }
 
+/* As if nobody else used it: OpenCL cannot tell. */
+static size_t memory_available(const struct backend *backend) {
+  size_t all = (size_t)backend->device->device->memory, used = backend->device->allocated;
+  return all > used ? all - used : 0;
+}
+
 static const char *processor(const struct backend *backend) {
   return backend->device->device->name;
 }
@@ -118,7 +126,9 @@ static const struct backend_ops ops = {.name = "opencl",
                                        .bodies = device_bodies,
                                        .close = close_backend,
                                        .processor = processor,
+                                       .fp32_only = true,
                                        .set_precision = set_precision,
+                                       .memory_available = memory_available,
                                        .allocate = allocate,
                                        .release = release,
                                        .write = device_write,

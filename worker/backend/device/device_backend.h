@@ -9,6 +9,7 @@
 struct device_backend {
   struct device *device;
   struct error fault;  /* the first one; nothing runs after it. STATUS_OK: none */
+  size_t allocated;    /* bytes */
   struct place work;   /* memory of the functions for adapters and the optimiser, grown when more is asked for */
   size_t work_floats;
 };

@@ -8,6 +8,7 @@ struct opencl_listed {
   char id[16];        /* "opencl:0": what opencl_open takes; platforms' devices are numbered one after the other */
   char name[128];     /* the device's, and its platform's in brackets */
   uint64_t memory;    /* bytes */
+  bool gpu;           /* or another accelerator; not the host's processor, which OpenCL can be too */
 };
 
 /* The first `room` devices of this machine into out; *count is how many there are. STATUS_UNSUPPORTED_VALUE, the text

@@ -33,10 +33,13 @@ enum status opencl_list_describe(const struct opencl_library *cl, cl_device_id i
                                  struct opencl_listed *out, struct error *err) {
   char name[256] = "", platform_name[256] = "";
   cl_ulong memory = 0;
+  cl_device_type type = 0;
   cl_platform_id platform;
   cl_int code = cl->clGetDeviceInfo(id, CL_DEVICE_NAME, sizeof name, name, NULL);
   if (code == CL_SUCCESS)
     code = cl->clGetDeviceInfo(id, CL_DEVICE_GLOBAL_MEM_SIZE, sizeof memory, &memory, NULL);
+  if (code == CL_SUCCESS)
+    code = cl->clGetDeviceInfo(id, CL_DEVICE_TYPE, sizeof type, &type, NULL);
   if (code == CL_SUCCESS)
     code = cl->clGetDeviceInfo(id, CL_DEVICE_PLATFORM, sizeof platform, (void *)&platform, NULL);
   if (code != CL_SUCCESS)
@@ -47,6 +50,7 @@ enum status opencl_list_describe(const struct opencl_library *cl, cl_device_id i
   snprintf(out->id, sizeof out->id, "opencl:%zu", number);
   snprintf(out->name, sizeof out->name, "%.80s (%.40s)", name, platform_name);
   out->memory = memory;
+  out->gpu = !(type & CL_DEVICE_TYPE_CPU);
   return STATUS_OK;
 }
 
