@@ -38,6 +38,7 @@ enum { GROUP_ITEMS = 256 };
 #define OWN(type, name, count) type name[1][count]
 #define MINE(name) name[0]
 #define UNROLL _Pragma("unroll")
+#define NO_UNROLL _Pragma("unroll 1")
 #define expf exp
 #define logf log
 #define erff erf
@@ -62,6 +63,7 @@ enum { GROUP_ITEMS = 256 };
 #define OWN(type, name, count) type name[1][count]
 #define MINE(name) name[0]
 #define UNROLL _Pragma("unroll")
+#define NO_UNROLL _Pragma("unroll 1")
 #define float_of_bits __uint_as_float
 #define high_product __umulhi
 typedef unsigned char uchar;
@@ -94,6 +96,7 @@ extern struct device_host device_host;
 #define OWN(type, name, count) type name[GROUP_ITEMS][count]
 #define MINE(name) name[item_]
 #define UNROLL
+#define NO_UNROLL
 typedef unsigned char uchar;
 typedef unsigned int uint;
 typedef unsigned long ulong;

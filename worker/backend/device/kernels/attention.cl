@@ -96,13 +96,15 @@ DEVICE void attention_mask(float mask[ATTENTION_EACH], struct attention_args a, 
 }
 
 /* An item's columns of sums += the sum over n of weights[n * weight_step] times row n of x. x is read from the cache by
-   all rows of the group: a tile of it would be read as often, and cost barriers. Unrolled, sums stay in registers. */
+   all rows of the group: a tile of it would be read as often, and cost barriers. Chunks are unrolled, so that sums stay
+   in registers; rows are not, which doubled them. */
 DEVICE void attention_add_rows(float *sums, LOCAL_PTR const float *weights, int weight_step, GLOBAL const float *x,
                                int stride, int rows, int cols, int lane) {
   const int count = rows < 32 ? rows : 32;
   UNROLL
   for (int chunk = 0; chunk < ATTENTION_CHUNKS; chunk++)
     if (chunk * ATTENTION_CHUNK < cols)
+      NO_UNROLL
       for (int n = 0; n < count; n++) {
         UNROLL
         for (int j = 0; j < ATTENTION_EACH; j++) {
