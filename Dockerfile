@@ -1,5 +1,6 @@
 # reflectd in a container: three programs, the libraries they load, nothing else.
 #   docker build -t reflectd .
+#   docker build -t reflectd --build-arg GPU=ocl-icd-libopencl1 .     # with the loader of OpenCL, for GPUs
 #   docker run -d --read-only --tmpfs /tmp -p 127.0.0.1:8080:8080 -v reflectd:/data -v /path/to/models:/models:ro \
 #     -e REFLECTD_API_KEY=a-long-random-key reflectd
 # The port is published on loopback only: put a TLS proxy before it to serve others.
@@ -15,7 +16,8 @@ COPY . .
 RUN make -j"$(nproc)" programs && strip build/reflectd build/reflect-worker build/reflect
 
 FROM ${BASE}
-RUN apt-get update && apt-get install -y --no-install-recommends \
+ARG GPU=
+RUN apt-get update && apt-get install -y --no-install-recommends ${GPU} \
       libmicrohttpd12 libjansson4 libsqlite3-0 libuv1 libutf8proc2 libpcre2-8-0 libcurl4 \
       libarchive13 libnettle8 libopenblas0-pthread ca-certificates \
     && rm -rf /var/lib/apt/lists/* /var/cache/debconf/* /var/log/* \

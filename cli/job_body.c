@@ -65,6 +65,7 @@ static const struct option_row rows[] = {
   {"priority", OPTION_INT, 0, "scheduling.priority", "N", "higher runs first"},
   {"memory-limit", OPTION_INT, 0, "scheduling.memory_limit", "MIB", "of the worker; 0: in proportion to the model"},
   {"matmul", OPTION_TEXT, 0, "scheduling.matmul", "NAME", "native or openblas; auto: the server's choice"},
+  {"device", OPTION_TEXT, 0, "scheduling.device", "NAME", "auto, cpu, a kind of GPU (opencl), or one (opencl:0)"},
   {"watch", OPTION_FLAG, offsetof(struct create_options, watch), NULL, NULL, "follow the job until it ends"},
 };
 const struct option_table create_option_table = {rows, COUNT_OF(rows)};
