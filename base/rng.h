@@ -1,6 +1,6 @@
 /* Random numbers. `struct rng` is counter-based (Philox 4x32-10; Salmon et al., "Parallel random
    numbers: as easy as 1, 2, 3", SC 2011): the value at a position depends on (seed, stream,
-   position) alone, so that dropout masks can be made again in the backward pass, in any order and
+   position) alone, so that dropout masks can be recomputed in the backward pass, in any order and
    by any thread, and a resumed run continues exactly. */
 #ifndef BASE_RNG_H
 #define BASE_RNG_H

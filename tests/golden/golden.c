@@ -1,7 +1,7 @@
-/* golden [--device NAME] [--isa NAME] [--matmul native|openblas] DIR...: runs every reference case found beneath each
-   DIR (made by make_golden.py with PyTorch and PEFT) and compares outputs, loss, gradients, five AdamW steps and a
-   merged weight. Prints one line a case with the worst errors; exits non-zero when any fails or none was found. A model
-   or method that is not built counts as a failure. */
+/* golden [OPTION VALUE]... DIR...: runs every reference case found beneath each DIR (made by make_golden.py with PyTorch
+   and PEFT) and compares outputs, loss, gradients, five AdamW steps and a merged weight. Prints one line a case with the
+   worst errors; exits non-zero when any fails or none was found. A model or method that is not built counts as a
+   failure. --backend: an instruction set or a matmul library of the CPU, or a device. */
 #include <dirent.h>
 #include <math.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "worker/backend/cpu/cpu.h"
+#include "worker/backend/cpu/isa.h"
 #include "worker/device.h"
 #include "worker/learner.h"
 #include "worker/peft/peft.h"
@@ -298,6 +299,18 @@ static void search(const char *folder, const char *name, struct backend *backend
     free(entries);
 }
 
+/* A backend by one name: an instruction set or a matmul library of the CPU, or a device. */
+static void choose_backend(const char *name, const char **isa, const char **device, enum matmul_library *matmul) {
+  const struct isa *found;
+  enum matmul_library library = job_matmul_parse(name);
+  if (library != MATMUL_LIBRARY_COUNT)
+    *matmul = library;
+  else if (isa_find(&found, name, NULL) == STATUS_OK)
+    *isa = name;
+  else
+    *device = name;
+}
+
 int main(int argc, char **argv) {
   struct backend backend;
   struct error err;
@@ -310,10 +323,12 @@ int main(int argc, char **argv) {
       isa = argv[first + 1];
     else if (strcmp(argv[first], "--device") == 0)
       device = argv[first + 1];
+    else if (strcmp(argv[first], "--backend") == 0)
+      choose_backend(argv[first + 1], &isa, &device, &matmul);
     else
       matmul = strcmp(argv[first], "--matmul") == 0 ? job_matmul_parse(argv[first + 1]) : MATMUL_LIBRARY_COUNT;
   if (first >= argc || matmul == MATMUL_LIBRARY_COUNT) {
-    fprintf(stderr, "usage: golden [--device NAME] [--isa NAME] [--matmul native|openblas] DIR...\n");
+    fprintf(stderr, "usage: golden [--backend NAME] [--device NAME] [--isa NAME] [--matmul native|openblas] DIR...\n");
     return 2;
   }
   if (device ? device_open(&backend, device, 2, &err) : cpu_open(&backend, 2, isa, &err)) {

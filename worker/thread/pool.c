@@ -11,7 +11,7 @@
 
 enum { SPINS = 4000, THREADS_MAX = 256 };
 
-struct seat {
+struct worker_thread {
   struct pool *pool;
   pthread_t thread;
   int index;
@@ -19,11 +19,11 @@ struct seat {
 
 struct pool {
   int threads; /* the caller included */
-  struct seat *seats;
+  struct worker_thread *workers;
   pthread_mutex_t lock;
   pthread_cond_t wake;
   atomic_uint generation; /* one more for each pool_run */
-  atomic_int busy;        /* seats that have not finished this generation */
+  atomic_int busy;        /* workers that have not finished this generation */
   atomic_size_t next;     /* the next task */
   size_t count;
   pool_task *task;
@@ -40,9 +40,9 @@ static void work(struct pool *pool, int thread) {
   }
 }
 
-static void *seat_main(void *arg) {
-  struct seat *seat = arg;
-  struct pool *pool = seat->pool;
+static void *thread_main(void *arg) {
+  struct worker_thread *worker = arg;
+  struct pool *pool = worker->pool;
   unsigned seen = 0;
   for (;;) {
     for (int i = 0; i < SPINS && atomic_load_explicit(&pool->generation, memory_order_acquire) == seen; i++)
@@ -55,7 +55,7 @@ static void *seat_main(void *arg) {
     pthread_mutex_unlock(&pool->lock);
     if (stop)
       return NULL;
-    work(pool, seat->index);
+    work(pool, worker->index);
     atomic_fetch_sub_explicit(&pool->busy, 1, memory_order_release);
   }
 }
@@ -67,19 +67,19 @@ enum status pool_new(struct pool **out, int threads, struct error *err) {
   if (threads > THREADS_MAX)
     threads = THREADS_MAX;
   struct pool *pool = calloc(1, sizeof *pool);
-  struct seat *seats = calloc((size_t)threads, sizeof *seats);
-  if (!pool || !seats) {
+  struct worker_thread *workers = calloc((size_t)threads, sizeof *workers);
+  if (!pool || !workers) {
     free(pool);
-    free(seats);
+    free(workers);
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for %d threads", threads);
   }
-  pool->seats = seats;
+  pool->workers = workers;
   pool->threads = 1;
   pthread_mutex_init(&pool->lock, NULL);
   pthread_cond_init(&pool->wake, NULL);
   for (int i = 1; i < threads; i++) {
-    seats[i] = (struct seat){.pool = pool, .index = i};
-    if (pthread_create(&seats[i].thread, NULL, seat_main, &seats[i]) != 0) {
+    workers[i] = (struct worker_thread){.pool = pool, .index = i};
+    if (pthread_create(&workers[i].thread, NULL, thread_main, &workers[i]) != 0) {
       pool_free(pool);
       return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "cannot start thread %d of %d", i + 1, threads);
     }
@@ -102,10 +102,10 @@ void pool_free(struct pool *pool) {
   pool->stop = true;
   start(pool);
   for (int i = 1; i < pool->threads; i++)
-    pthread_join(pool->seats[i].thread, NULL);
+    pthread_join(pool->workers[i].thread, NULL);
   pthread_cond_destroy(&pool->wake);
   pthread_mutex_destroy(&pool->lock);
-  free(pool->seats);
+  free(pool->workers);
   free(pool);
 }
 
