@@ -1,7 +1,7 @@
-/* golden [OPTION VALUE]... DIR...: runs every reference case found beneath each DIR (made by make_golden.py with PyTorch
-   and PEFT) and compares outputs, loss, gradients, five AdamW steps and a merged weight. Prints one line a case with the
-   worst errors; exits non-zero when any fails or none was found. A model or method that is not built counts as a
-   failure. --backend: an instruction set or a matmul library of the CPU, or a device. */
+/* golden [OPTION VALUE]... DIR...: runs every reference case found beneath each DIR (made by make_golden.py with
+   PyTorch and PEFT) and compares outputs, loss, gradients, five AdamW steps and a merged weight. Prints one line a case
+   with the worst errors; exits non-zero when any fails or none was found. A model or method that is not built counts as
+   a failure. --backend: an instruction set or a matmul library of the CPU, or a device. */
 #include <dirent.h>
 #include <math.h>
 #include <stdio.h>
