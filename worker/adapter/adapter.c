@@ -109,6 +109,8 @@ void adapter_zero_grads(const struct adapter *adapter, struct backend *backend) 
 
 /* Numbers of the backend on the host, to be freed; like every export it ends the process when there is no memory. */
 float *adapter_fetch(struct backend *backend, struct place place, size_t count) {
+  if (!place.buffer)
+    return NULL;
   float *numbers = malloc(count * sizeof *numbers);
   CHECK(numbers);
   backend->ops->read(backend, numbers, place, count * sizeof *numbers);

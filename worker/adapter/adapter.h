@@ -64,7 +64,7 @@ NODISCARD enum status adapter_low_rank(struct adapter *adapter, struct parameter
                                        struct error *err);
 /* Sets the gradients of the factors to zero. */
 void adapter_zero_grads(const struct adapter *adapter, struct backend *backend);
-/* Numbers of the backend on the host, to be freed. */
+/* Numbers of the backend on the host, to be freed; NULL of nowhere. */
 float *adapter_fetch(struct backend *backend, struct place place, size_t count);
 /* merged (out x in) = W + sign * up_back down_back_t of a low-rank method. */
 void adapter_merge_low_rank(const struct adapter *adapter, struct backend *backend, float *merged);
