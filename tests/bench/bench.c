@@ -2,7 +2,7 @@
    bench ops ...: each op of a step alone (ops.c)
    bench train --model DIR [--method hra|hra_gs|lora|oft|boft] [--r R] [--batch B] [--seq T] [--steps S]
                [--precision fp32|bf16] [--no-dropout] [--lengths FILE] [--threads N] [--isa NAME] [--matmul NAME]
-               [--recompute BLOCKS] [--memory-limit MIB]
+               [--device NAME] [--recompute BLOCKS] [--memory-limit MIB]
    Trains on random tokens as the reference benchmark does (every Linear of the blocks adapted; two classes,
    or every next token; AdamW) and prints one JSON line with its fields, and gflops, gemm, isa. The first step is
    a warm-up; step_s is the median of the others.
@@ -19,12 +19,13 @@
 #include "tests/bench/gemm.h"
 #include "tests/bench/ops.h"
 #include "worker/backend/cpu/cpu.h"
+#include "worker/device.h"
 #include "worker/learner.h"
 
 enum { STEPS_MAX = 1000, BATCH_MAX = 4096 };
 
 struct options {
-  const char *model, *method, *precision, *lengths, *isa, *matmul;
+  const char *model, *method, *precision, *lengths, *isa, *matmul, *device;
   int r, batch, seq, steps, threads, memory_limit;
   bool no_dropout;
   int recompute;
@@ -44,6 +45,7 @@ static bool parse(struct options *o, int argc, char **argv) {
               {"--lengths", &o->lengths, NULL, NULL},
               {"--isa", &o->isa, NULL, NULL},
               {"--matmul", &o->matmul, NULL, NULL},
+              {"--device", &o->device, NULL, NULL},
               {"--r", NULL, &o->r, NULL},
               {"--batch", NULL, &o->batch, NULL},
               {"--seq", NULL, &o->seq, NULL},
@@ -224,15 +226,15 @@ static enum status steps(const struct options *o, struct learner *l, struct erro
   getrusage(RUSAGE_SELF, &usage);
   double step_s = median(seconds, (size_t)o->steps), tok_s = median(rates, (size_t)o->steps);
   AUTO(json_release)
-  json_t *line = json_pack("{s:s s:s s:s s:s s:i s:i s:i s:b s:f s:f s:I s:I s:O s:f s:s s:s s:i s:I s:I s:I}",
-                           "engine", "reflectd", "model", l->model->ops->model_type, "method", o->method, "precision",
-                           o->precision, "batch", o->batch, "seq", o->seq, "r", o->r, "dropout", !o->no_dropout,
-                           "step_s", step_s, "tok_s", tok_s, "peak_mb", (json_int_t)(usage.ru_maxrss / 1024),
-                           "trainable", (json_int_t)parameter_elements(&l->model->parameters), "loss", losses, "gflops",
-                           median(gflops, (size_t)o->steps), "gemm", job_matmul_names[l->model->backend->matmul], "isa",
-                           cpu_isa(l->model->backend), "threads", pool_threads(l->model->backend->pool), "step_mb",
-                           (json_int_t)(learner_bytes(l) >> 20), "estimate_mb", (json_int_t)(l->estimate >> 20),
-                           "recomputed_segments", (json_int_t)l->recompute_segments);
+  json_t *line = json_pack(
+      "{s:s s:s s:s s:s s:i s:i s:i s:b s:f s:f s:I s:I s:O s:f s:s s:s s:i s:I s:I s:I}", "engine", "reflectd",
+      "model", l->model->ops->model_type, "method", o->method, "precision", o->precision, "batch", o->batch, "seq",
+      o->seq, "r", o->r, "dropout", !o->no_dropout, "step_s", step_s, "tok_s", tok_s, "peak_mb",
+      (json_int_t)(usage.ru_maxrss / 1024), "trainable", (json_int_t)parameter_elements(&l->model->parameters), "loss",
+      losses, "gflops", median(gflops, (size_t)o->steps), "gemm", job_matmul_names[l->model->backend->matmul], "isa",
+      l->model->backend->ops->processor(l->model->backend), "threads", pool_threads(l->model->backend->pool), "step_mb",
+      (json_int_t)(learner_bytes(l) >> 20), "estimate_mb", (json_int_t)(l->estimate >> 20), "recomputed_segments",
+      (json_int_t)l->recompute_segments);
   json_dumpf(line, stdout, JSON_REAL_PRECISION(6));
   putchar('\n');
   return STATUS_OK;
@@ -247,7 +249,8 @@ static enum status run(const struct options *o, struct error *err) {
   arena_init(&arena, 1 << 20);
   size_t batch = (size_t)o->batch, seq = (size_t)o->seq;
   struct batch_limits limits = {batch, batch * seq, seq}, none = {1, seq, seq};
-  enum status s = cpu_open(&backend, o->threads, o->isa, err);
+  enum status s =
+      o->device ? device_open(&backend, o->device, o->threads, err) : cpu_open(&backend, o->threads, o->isa, err);
   if (!s) {
     backend_set_precision(&backend, strcmp(o->precision, "bf16") == 0 ? PRECISION_BF16 : PRECISION_FP32);
     backend_set_matmul(&backend, job_matmul_parse(o->matmul));
@@ -290,7 +293,7 @@ int main(int argc, char **argv) {
     fputs("usage: bench train --model DIR [--method hra|hra_gs|lora|oft|boft] [--r 8] [--batch 4] [--seq 128] "
           "[--steps 4]\n"
           "         [--precision fp32|bf16] [--no-dropout] [--lengths FILE] [--threads N] [--isa NAME]\n"
-          "         [--matmul auto|native|openblas] [--recompute BLOCKS] [--memory-limit MIB]\n"
+          "         [--matmul auto|native|openblas] [--device NAME] [--recompute BLOCKS] [--memory-limit MIB]\n"
           "       bench gemm [--threads N] [--isa NAME] [--matmul NAME] [--runs 10] [--only TEXT]\n"
           "       bench ops [--threads N] [--isa NAME] [--matmul NAME] [--precision fp32|bf16] [--runs 10]\n"
           "                 [--only TEXT]\n",
