@@ -202,14 +202,16 @@ static enum status compare(struct worst *worst, struct learner *l, struct refere
     if (s)
       return s;
     learner_finish(l);
-    parameter_download(&l->model->parameters);
+    s = parameter_download(&l->model->parameters, err);
+    if (s)
+      return s;
     loss += penalty;
     worst->loss = fmax(worst->loss, fabs(loss - (double)want_loss[step]) / top);
     if (step == 0)
       s = compare_parameters(&worst->gradient, l->model, ref, "grad.", true, err);
     s = s ? s : learner_update(l, lr, &norm, err);
   }
-  parameter_download(&l->model->parameters);
+  s = s ? s : parameter_download(&l->model->parameters, err);
   s = s ? s : compare_parameters(&worst->parameter, l->model, ref, "step.", false, err);
   return s ? s : compare_merged(&worst->merged, l, ref, err);
 }

@@ -96,6 +96,7 @@ static enum status write_one(const struct export *e, struct export_choice choice
 enum status export_formats(const struct export *e, const struct string_list *formats, struct error *err) {
   struct model *m = e->model;
   enum status status = adapter_forward_factors(m->adapters, m->adapter_count, m->backend, err);
+  status = status ? status : parameter_download(&m->parameters, err);
   for (size_t i = 0; !status && i < formats->count; i++) {
     struct export_choice choice;
     if (!export_parse(&choice, formats->item[i]))

@@ -281,6 +281,9 @@ enum status peft_save(const struct model *model, const struct adapter_spec *spec
                       struct error *err) {
   const struct parameter_list *list = &model->parameters;
   char path[1024];
+  enum status status = parameter_download(list, err);
+  if (status)
+    return status;
   struct st_tensor *tensors = calloc(list->count, sizeof *tensors);
   if (!tensors)
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to write the adapter");
@@ -294,7 +297,7 @@ enum status peft_save(const struct model *model, const struct adapter_spec *spec
                                     .length = p->count * sizeof(float)};
   }
   snprintf(path, sizeof path, "%s/adapter_model.safetensors", folder);
-  enum status status = safetensors_write(path, tensors, list->count, NULL, NULL, NULL, err);
+  status = safetensors_write(path, tensors, list->count, NULL, NULL, NULL, err);
   free(tensors);
   return status ? status : peft_save_about(model, spec, folder, base, err);
 }

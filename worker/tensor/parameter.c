@@ -63,10 +63,11 @@ void parameter_upload(const struct parameter_list *list) {
     parameter_push(list->item[i], b);
 }
 
-void parameter_download(const struct parameter_list *list) {
+enum status parameter_download(const struct parameter_list *list, struct error *err) {
   struct backend *b = elsewhere(list);
   for (size_t i = 0; b && i < list->count; i++)
     parameter_pull(list->item[i], b);
+  return b ? b->ops->synchronise(b, err) : STATUS_OK; /* a read that failed is told here */
 }
 
 void parameter_zero_grads(struct parameter_list *list) {

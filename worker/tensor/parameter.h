@@ -39,7 +39,7 @@ void parameter_pull(struct parameter *parameter, struct backend *backend);
 void parameter_push(struct parameter *parameter, struct backend *backend);
 /* All of them. */
 void parameter_upload(const struct parameter_list *list);
-void parameter_download(const struct parameter_list *list);
+NODISCARD enum status parameter_download(const struct parameter_list *list, struct error *err);
 void parameter_zero_grads(struct parameter_list *list);
 size_t parameter_elements(const struct parameter_list *list);
 
