@@ -5,10 +5,10 @@
 
 #include "base/json.h"
 
-static const char *const kinds[] = {[EVENT_MESSAGE] = "message",   [EVENT_METRICS] = "metrics",
-                                    [EVENT_PROGRESS] = "progress", [EVENT_CHECKPOINT] = "checkpoint",
-                                    [EVENT_ARTIFACT] = "artifact", [EVENT_REPORT] = "report",
-                                    [EVENT_ERROR] = "error"};
+static const char *const kinds[] = {
+    [EVENT_MESSAGE] = "message",       [EVENT_METRICS] = "metrics", [EVENT_PROGRESS] = "progress",
+    [EVENT_CHECKPOINT] = "checkpoint", [EVENT_STATE] = "state",     [EVENT_ARTIFACT] = "artifact",
+    [EVENT_REPORT] = "report",         [EVENT_ERROR] = "error"};
 
 static const char *const levels[] = {
     [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error"};
@@ -46,11 +46,9 @@ static bool count(const json_t *value) {
   return json_is_integer(value) && json_integer_value(value) >= 0;
 }
 
-static enum status check_artifact(const json_t *data, struct error *err) {
-  const json_t *name = json_object_get(data, "name"), *sha256 = json_object_get(data, "sha256");
-  const json_t *result = json_object_get(data, "result_file");
-  if (!plain(name, 128) || strchr(json_string_value(name), '/'))
-    return bad_field(err, "name", "1 to 128 bytes without '/'");
+/* A file of the output folder. */
+static enum status check_file(const json_t *data, struct error *err) {
+  const json_t *sha256 = json_object_get(data, "sha256");
   if (!inside(json_object_get(data, "path")))
     return bad_field(err, "path", "a relative path that stays in its folder");
   if (!count(json_object_get(data, "bytes")))
@@ -58,15 +56,38 @@ static enum status check_artifact(const json_t *data, struct error *err) {
   if (!json_is_string(sha256) || json_string_length(sha256) != 64 ||
       strspn(json_string_value(sha256), "0123456789abcdef") != 64)
     return bad_field(err, "sha256", "64 hexadecimal digits");
+  return STATUS_OK;
+}
+
+static enum status check_artifact(const json_t *data, struct error *err) {
+  const json_t *name = json_object_get(data, "name"), *result = json_object_get(data, "result_file");
+  if (!plain(name, 128) || strchr(json_string_value(name), '/'))
+    return bad_field(err, "name", "1 to 128 bytes without '/'");
+  enum status status = check_file(data, err);
+  if (status)
+    return status;
   return result && !json_is_boolean(result) ? bad_field(err, "result_file", "true or false") : STATUS_OK;
 }
 
+static enum status check_state(const json_t *data, struct error *err) {
+  if (!count(json_object_get(data, "step")))
+    return bad_field(err, "step", "an integer of at least 0");
+  return check_file(data, err);
+}
+
 static enum status check_checkpoint(const json_t *data, struct error *err) {
-  const json_t *metrics = json_object_get(data, "metrics");
+  const json_t *metrics = json_object_get(data, "metrics"), *removed = json_object_get(data, "removed_steps"), *step;
+  size_t i;
   if (!count(json_object_get(data, "step")))
     return bad_field(err, "step", "an integer of at least 0");
   if (!inside(json_object_get(data, "path")))
     return bad_field(err, "path", "a relative path that stays in its folder");
+  if (removed && !json_is_array(removed))
+    return bad_field(err, "removed_steps", "a list");
+  json_array_foreach(removed, i, step) {
+    if (!count(step))
+      return bad_field(err, "removed_steps", "integers of at least 0");
+  }
   return metrics && !json_is_object(metrics) && !json_is_null(metrics) ? bad_field(err, "metrics", "an object")
                                                                        : STATUS_OK;
 }
@@ -81,6 +102,7 @@ static enum status check_data(enum event_kind kind, const json_t *data, struct e
     return count(json_object_get(data, "step")) ? STATUS_OK : bad_field(err, "step", "an integer of at least 0");
   case EVENT_PROGRESS: return plain(json_object_get(data, "phase"), 32) ? STATUS_OK : bad_field(err, "phase", "a word");
   case EVENT_CHECKPOINT: return check_checkpoint(data, err);
+  case EVENT_STATE: return check_state(data, err);
   case EVENT_ARTIFACT: return check_artifact(data, err);
   case EVENT_MESSAGE:
   case EVENT_REPORT:

@@ -1,8 +1,15 @@
 /* What a worker says: one JSON object a line on its standard output. The daemon trusts none of it:
-   event_parse checks kinds, types and sizes. Control goes the other way as lines on the worker's
-   standard input: "cancel", "pause" (the worker answers by its exit status: STATUS_CANCELLED). The
-   end of that stream means that the daemon is gone: the worker stops. The exit status is the enum
-   status; STATUS_OK means every artifact was announced and published. */
+   event_parse checks kinds, types and sizes. The exit status is the enum status; STATUS_OK means every
+   artifact was announced and published.
+   Control goes the other way as lines on the worker's standard input, heard between micro-batches and
+   parts of the data:
+     "cancel"      stop: exit status STATUS_CANCELLED;
+     "pause"       write a state (EVENT_STATE) of the last complete step and stop: STATUS_PAUSED. Where nothing was
+                   trained since the state that the run went on from, none is written: that one holds;
+     "checkpoint"  after the step that runs publish a checkpoint (EVENT_CHECKPOINT) and a state, and go on.
+   The end of that stream means that the daemon is gone: as "pause".
+   A run that goes on from a state may tell steps again that a former run told after it: their metrics and
+   checkpoints have the same values (but for tokens_per_second), and the daemon keeps one of them. */
 #ifndef API_EVENT_H
 #define API_EVENT_H
 
@@ -23,8 +30,14 @@ enum event_kind {
   /* data {phase ("load"|"tokenise"|"train"|"evaluate"|"export"), step, total_steps, epoch, percent,
      seconds_remaining, tokens_per_second, train_loss, trained_tokens}: only the last one is kept, in the job */
   EVENT_PROGRESS,
-  /* data {step, path (relative to output_dir), metrics {...}} */
+  /* data {step, path (relative to output_dir), metrics {...}, removed_steps [step...]}: an adapter's folder. The
+     checkpoints of removed_steps are not kept any more; of those the worker deletes the ones of this run, the daemon
+     those of former runs */
   EVENT_CHECKPOINT,
+  /* data {step, path (relative to output_dir), bytes, sha256}: what training goes on from, durable under its name.
+     The worker keeps the newest two of a run in its folder; all of former runs are the daemon's to delete, once a
+     newer one was announced or the job has ended */
+  EVENT_STATE,
   /* data {name (no '/'), path (relative to output_dir), bytes, sha256, result_file (bool: also in result_files)} */
   EVENT_ARTIFACT,
   /* CHECK: data {format, lines, examples, bytes, columns: [...], labels: [...] or null, ...} */

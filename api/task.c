@@ -4,8 +4,8 @@
 
 enum { PATH_MAX_BYTES = 4096 };
 
-static const char *const kinds[] = {[TASK_TRAIN] = "train", [TASK_CHECK] = "check",
-                                    [TASK_INSPECT] = "inspect", [TASK_EXPORT] = "export", NULL};
+static const char *const kinds[] = {
+    [TASK_TRAIN] = "train", [TASK_CHECK] = "check", [TASK_INSPECT] = "inspect", [TASK_EXPORT] = "export", NULL};
 
 #define AT(member) offsetof(struct task, member)
 static const struct field task_rows[] = {
@@ -18,6 +18,7 @@ static const struct field task_rows[] = {
     {"matmul", NULL, FIELD_CHOICE, AT(matmul), .choices = job_matmul_names, .initial = "auto"},
     {"device", NULL, FIELD_STRING, AT(device), .min = 1, .max = 15},
     {"device_may_fit", NULL, FIELD_BOOL, AT(device_may_fit), .initial = "false"},
+    {"resume", NULL, FIELD_STRING_LIST, AT(resume), .min = 0, .max = TASK_RESUME_MAX},
     {"exports", NULL, FIELD_STRING_LIST, AT(exports), .min = 0, .max = 16},
     {"threads", NULL, FIELD_INT, AT(threads), .max = 1024},
 };
@@ -80,6 +81,8 @@ enum status task_parse(struct task *out, const json_t *document, struct arena *a
   read_file(&out->validation, document, "validation", false, arena, &faults);
   if (out->start || out->kind == TASK_EXPORT)
     check_path(out->start, "start", &faults);
+  for (size_t i = 0; i < out->resume.count; i++)
+    check_path(out->resume.item[i], "resume", &faults);
   if (out->kind == TASK_EXPORT && out->exports.count == 0)
     fault_add(&faults, STATUS_MISSING_PARAMETER, "exports", "exports is required");
   if (out->kind != TASK_CHECK)

@@ -58,10 +58,13 @@ static enum status store_checkpoint(struct reports *reports, const struct event 
                                .path = full,
                                .metrics = metrics.text};
   status = db_checkpoint_add(reports->db, &row, err);
-  int64_t removed;
-  if (!status)
-    status = json_get_int(&removed, event->data, "removed_step", -1, -1, INT64_MAX, err);
-  return status || removed < 0 ? status : db_checkpoint_delete(reports->db, reports->lease.job_id, removed, err);
+  const json_t *removed;
+  size_t i;
+  json_array_foreach(json_object_get(event->data, "removed_steps"), i, removed) {
+    if (!status)
+      status = db_checkpoint_delete(reports->db, reports->lease.job_id, json_integer_value(removed), err);
+  }
+  return status;
 }
 
 static enum status note_progress(struct reports *reports, const struct event *event, struct error *err) {
@@ -108,6 +111,7 @@ static enum status handle(struct reports *reports, const struct event *event, st
   case EVENT_METRICS: return store_event(reports, event, err);
   case EVENT_PROGRESS: return note_progress(reports, event, err);
   case EVENT_CHECKPOINT: return store_checkpoint(reports, event, err);
+  case EVENT_STATE: return STATUS_OK; /* no run goes on from one yet */
   case EVENT_ARTIFACT: return artifacts_note(reports->artifacts, event, err);
   case EVENT_ERROR:
     run_note_error(reports->run, event);

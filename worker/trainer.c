@@ -157,7 +157,7 @@ static enum status save_checkpoint(struct trainer *t, struct error *err) {
   bool full = t->checkpoint_count > keep || t->checkpoint_count == COUNT_OF(t->checkpoints);
   int64_t oldest = t->checkpoints[0];
   if (full)
-    json_object_set_new(data, "removed_step", json_integer(oldest));
+    json_object_set_new(data, "removed_steps", json_pack("[I]", (json_int_t)oldest));
   report_data(t->report, EVENT_CHECKPOINT, "", data);
   if (!full)
     return STATUS_OK;

@@ -16,6 +16,8 @@ static enum status parse(struct event *out, const char *line, struct error *err)
   return event_parse(out, line, strlen(line), &arena, err);
 }
 
+#define HEX "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
 static void goes_through_unchanged(void **state) {
   (void)state;
   arena_init(&arena, 1 << 20);
@@ -29,7 +31,11 @@ static void goes_through_unchanged(void **state) {
       {.kind = EVENT_CHECKPOINT,
        .level = LOG_INFO,
        .message = "",
-       .data = json_pack("{si ss s{}}", "step", 0, "path", "ckpt/3", "metrics")},
+       .data = json_pack("{si ss s{} s[ii]}", "step", 0, "path", "ckpt/3", "metrics", "removed_steps", 1, 2)},
+      {.kind = EVENT_STATE,
+       .level = LOG_INFO,
+       .message = "",
+       .data = json_pack("{si ss si ss}", "step", 8, "path", "state-8", "bytes", 99, "sha256", HEX)},
       {.kind = EVENT_ERROR,
        .level = LOG_ERROR,
        .message = "line 3",
@@ -59,43 +65,50 @@ static void goes_through_unchanged(void **state) {
   arena_done(&arena);
 }
 
-#define HEX "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define STATE(step, path, sha)                                                                                         \
+  "{\"event\":\"state\",\"data\":{\"step\":" step ",\"path\":" path ",\"bytes\":1,\"sha256\":" sha "}}"
 #define ARTIFACT(name, path, bytes, sha)                                                                               \
   "{\"event\":\"artifact\",\"data\":{\"name\":" name ",\"path\":" path ",\"bytes\":" bytes ",\"sha256\":" sha "}}"
 
 static void believes_nothing_malformed(void **state) {
   (void)state;
-  static const char *const lines[] = {"",
-                                      "x",
-                                      "[]",
-                                      "{}",
-                                      "{\"event\":\"nonsense\"}",
-                                      "{\"event\":3}",
-                                      "{\"event\":\"message\",\"level\":\"loud\"}",
-                                      "{\"event\":\"message\",\"message\":3}",
-                                      "{\"event\":\"message\",\"data\":[]}",
-                                      "{\"event\":\"metrics\"}",
-                                      "{\"event\":\"metrics\",\"data\":{}}",
-                                      "{\"event\":\"metrics\",\"data\":{\"step\":-1}}",
-                                      "{\"event\":\"progress\",\"data\":{\"phase\":\"\"}}",
-                                      "{\"event\":\"error\"}",
-                                      "{\"event\":\"error\",\"code\":\"ok\"}",
-                                      "{\"event\":\"error\",\"code\":\"zz\"}",
-                                      "{\"event\":\"checkpoint\",\"data\":{\"step\":1,\"path\":\"/etc\"}}",
-                                      "{\"event\":\"checkpoint\",\"data\":{\"step\":1,\"path\":\"a\",\"metrics\":3}}",
-                                      ARTIFACT("\"a/b\"", "\"a\"", "1", "\"" HEX "\""),
-                                      ARTIFACT("\"\"", "\"a\"", "1", "\"" HEX "\""),
-                                      ARTIFACT("\"a\\n\"", "\"a\"", "1", "\"" HEX "\""),
-                                      ARTIFACT("\"a\"", "\"../a\"", "1", "\"" HEX "\""),
-                                      ARTIFACT("\"a\"", "\"b/../../a\"", "1", "\"" HEX "\""),
-                                      ARTIFACT("\"a\"", "\"b//a\"", "1", "\"" HEX "\""),
-                                      ARTIFACT("\"a\"", "\"b/.\"", "1", "\"" HEX "\""),
-                                      ARTIFACT("\"a\"", "\"b/\"", "1", "\"" HEX "\""),
-                                      ARTIFACT("\"a\"", "\"a\"", "-1", "\"" HEX "\""),
-                                      ARTIFACT("\"a\"", "\"a\"", "1.5", "\"" HEX "\""),
-                                      ARTIFACT("\"a\"", "\"a\"", "1", "\"abc\""),
-                                      ARTIFACT("\"a\"", "\"a\"", "1", "null"),
-                                      "{\"event\":\"message\",\"data\":{\"a\":[[[[[[[[1]]]]]]]]}}"};
+  static const char *const lines[] = {
+      "",
+      "x",
+      "[]",
+      "{}",
+      "{\"event\":\"nonsense\"}",
+      "{\"event\":3}",
+      "{\"event\":\"message\",\"level\":\"loud\"}",
+      "{\"event\":\"message\",\"message\":3}",
+      "{\"event\":\"message\",\"data\":[]}",
+      "{\"event\":\"metrics\"}",
+      "{\"event\":\"metrics\",\"data\":{}}",
+      "{\"event\":\"metrics\",\"data\":{\"step\":-1}}",
+      "{\"event\":\"progress\",\"data\":{\"phase\":\"\"}}",
+      "{\"event\":\"error\"}",
+      "{\"event\":\"error\",\"code\":\"ok\"}",
+      "{\"event\":\"error\",\"code\":\"zz\"}",
+      "{\"event\":\"checkpoint\",\"data\":{\"step\":1,\"path\":\"/etc\"}}",
+      "{\"event\":\"checkpoint\",\"data\":{\"step\":1,\"path\":\"a\",\"metrics\":3}}",
+      ARTIFACT("\"a/b\"", "\"a\"", "1", "\"" HEX "\""),
+      ARTIFACT("\"\"", "\"a\"", "1", "\"" HEX "\""),
+      ARTIFACT("\"a\\n\"", "\"a\"", "1", "\"" HEX "\""),
+      ARTIFACT("\"a\"", "\"../a\"", "1", "\"" HEX "\""),
+      ARTIFACT("\"a\"", "\"b/../../a\"", "1", "\"" HEX "\""),
+      ARTIFACT("\"a\"", "\"b//a\"", "1", "\"" HEX "\""),
+      ARTIFACT("\"a\"", "\"b/.\"", "1", "\"" HEX "\""),
+      ARTIFACT("\"a\"", "\"b/\"", "1", "\"" HEX "\""),
+      ARTIFACT("\"a\"", "\"a\"", "-1", "\"" HEX "\""),
+      ARTIFACT("\"a\"", "\"a\"", "1.5", "\"" HEX "\""),
+      ARTIFACT("\"a\"", "\"a\"", "1", "\"abc\""),
+      ARTIFACT("\"a\"", "\"a\"", "1", "null"),
+      STATE("-1", "\"a\"", "\"" HEX "\""),
+      STATE("1", "\"../a\"", "\"" HEX "\""),
+      STATE("1", "\"a\"", "\"ABC\""),
+      "{\"event\":\"checkpoint\",\"data\":{\"step\":1,\"path\":\"a\",\"removed_steps\":3}}",
+      "{\"event\":\"checkpoint\",\"data\":{\"step\":1,\"path\":\"a\",\"removed_steps\":[-1]}}",
+      "{\"event\":\"message\",\"data\":{\"a\":[[[[[[[[1]]]]]]]]}}"};
   arena_init(&arena, 1 << 20);
   for (size_t i = 0; i < COUNT_OF(lines); i++) {
     struct event event;

@@ -32,6 +32,7 @@ static void train_orders_survive(void **state) {
                       .model_dir = "/models/m",
                       .output_dir = "/data/jobs/1",
                       .training = {"file-1", "/data/files/1", "a.jsonl"},
+                      .resume = {2, (const char *[]){"/data/jobs/1/2/state-8", "/data/jobs/1/1/state-4"}},
                       .threads = 3,
                       .matmul = MATMUL_OPENBLAS};
   struct fault_list faults = {0};
@@ -47,6 +48,8 @@ static void train_orders_survive(void **state) {
   assert_string_equal(got.training.filename, "a.jsonl");
   assert_null(got.validation.path);
   assert_int_equal(got.threads, 3);
+  assert_int_equal(got.resume.count, 2);
+  assert_string_equal(got.resume.item[1], "/data/jobs/1/1/state-4");
   assert_int_equal(got.matmul, MATMUL_OPENBLAS);
   assert_int_equal(got.spec.seed, 9);
   json_t *again = task_json(&got);
@@ -93,6 +96,9 @@ static void refuses_wrong_orders(void **state) {
   refused("{\"kind\":\"train\",\"job_id\":\"j\",\"fine_tuned_model\":\"m\",\"model_dir\":\"/m\",\"output_dir\":\"/o\","
           "\"training\":" FILE1 "}",
           "spec");
+  refused("{\"kind\":\"train\",\"job_id\":\"j\",\"fine_tuned_model\":\"m\",\"model_dir\":\"/m\",\"output_dir\":\"/o\","
+          "\"resume\":[\"/a\",\"b\"],\"training\":" FILE1 "}",
+          "resume");
 }
 
 int main(void) {
