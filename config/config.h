@@ -27,6 +27,9 @@ struct config {
   int matmul;                     /* of jobs that do not say: enum matmul_library of api/job.h */
   const char *devices;            /* "auto", or devices that jobs may run on, with commas (api/device.h) */
   int64_t queue_max;              /* jobs that may wait */
+  int64_t tenant_queued_max;      /* limits of a tenant that has none of its own; 0: none */
+  int64_t tenant_running_max;
+  int64_t tenant_bytes_max;
   int64_t upload_bytes_max;
   int64_t body_bytes_max;         /* of a JSON request */
   int64_t upload_check_wait_ms;   /* how long an upload's answer waits for the check of its content */

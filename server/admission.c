@@ -101,12 +101,12 @@ void admission_judge(const struct job_spec *spec, const struct file_row *trainin
 
 /* *row: NULL where the job names none, or one that is not there. */
 static enum status find_file(struct file_row **row, struct file_row *place, struct fault_list *faults,
-                             struct server *server, const char *id, const char *param, struct arena *arena,
-                             struct error *err) {
+                             struct server *server, const char *tenant, const char *id, const char *param,
+                             struct arena *arena, struct error *err) {
   *row = NULL;
   if (!id)
     return STATUS_OK;
-  enum status status = db_file_get(place, server->db, id, clock_unix(), arena, err);
+  enum status status = db_file_get(place, server->db, tenant, id, clock_unix(), arena, err);
   if (status == STATUS_FILE_NOT_FOUND) {
     fault_add(faults, status, param, "%s names no file: %.64s", param, id);
     return STATUS_OK;
@@ -165,16 +165,17 @@ static void judge_device(const struct job_spec *spec, const struct server *serve
             wanted, names.text);
 }
 
-enum status admission_check(bool *pending, struct fault_list *faults, struct server *server,
+enum status admission_check(bool *pending, struct fault_list *faults, struct server *server, const char *tenant,
                             const struct job_spec *spec, struct arena *arena, struct error *err) {
   struct file_row places[2], *training, *validation;
   *pending = false;
   struct data_tasks tasks = judge_model(pending, faults, server, spec, arena);
   judge_device(spec, server, faults);
   enum status status =
-      find_file(&training, &places[0], faults, server, spec->training_file, "training_file", arena, err);
+      find_file(&training, &places[0], faults, server, tenant, spec->training_file, "training_file", arena, err);
   if (!status)
-    status = find_file(&validation, &places[1], faults, server, spec->validation_file, "validation_file", arena, err);
+    status = find_file(&validation, &places[1], faults, server, tenant, spec->validation_file, "validation_file", arena,
+                       err);
   if (!status)
     admission_judge(spec, training, validation, tasks, pending, faults);
   return status;
@@ -193,7 +194,7 @@ static enum status resume_job(struct server *server, const struct job_row *job, 
     fault_add(&faults, status, NULL, "%s", err->text);
     status = STATUS_OK;
   } else if (!status) {
-    status = admission_check(&pending, &faults, server, &spec, arena, err);
+    status = admission_check(&pending, &faults, server, job->tenant, &spec, arena, err);
   }
   if (status || (faults.count == 0 && pending))
     return status;

@@ -16,10 +16,11 @@
 void admission_judge(const struct job_spec *spec, const struct file_row *training, const struct file_row *validation,
                      struct data_tasks tasks, bool *pending, struct fault_list *faults);
 
-/* The base model and both files of `spec`: faults for what is wrong, *pending when the job must wait in
-   validating_files for what is still looked at. Fails only when the store does. */
+/* The base model and both files of `spec`, a job of `tenant`: faults for what is wrong, *pending when the job must wait
+   in validating_files for what is still looked at. Fails only when the store does. */
 NODISCARD enum status admission_check(bool *pending, struct fault_list *faults, struct server *server,
-                                      const struct job_spec *spec, struct arena *arena, struct error *err);
+                                      const char *tenant, const struct job_spec *spec, struct arena *arena,
+                                      struct error *err);
 
 /* Moves on every validating job: to queued, to failed, or not yet. The scheduler is to be woken afterwards. */
 NODISCARD enum status admission_resume(struct server *server, struct error *err);

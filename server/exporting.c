@@ -128,7 +128,7 @@ static enum status make_task(struct task *task, struct exporting *exporting, con
   struct source source;
   struct base_model model;
   char path[PATH_BYTES];
-  enum status status = source_find(&source, NULL, run->server, run->id, &run->arena, err);
+  enum status status = source_find(&source, NULL, run->server, job->tenant, run->id, &run->arena, err);
   if (!status)
     status = models_find(&model, config->models, job->model, &run->arena, err);
   if (!status)
@@ -173,7 +173,7 @@ enum status exporting_start(struct run *run, const struct export_row *export, st
   if (!named)
     status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "starting an export of %s", run->id);
   if (!status)
-    status = db_job_get(&job, run->server->db, run->id, &run->arena, err);
+    status = db_job_of_any(&job, run->server->db, run->id, &run->arena, err);
   if (!status)
     status = start_worker(exporting, &job, err);
   if (!status) {

@@ -27,7 +27,7 @@ struct removal {
 
 static enum status delete_file(struct db *db, const void *what, struct error *err) {
   const struct file_row *file = what;
-  enum status status = db_file_delete(db, file->id, err);
+  enum status status = db_file_delete(db, file->tenant, file->id, err);
   return status || file->job_id ? status : db_removal_add(db, file->path, err);
 }
 

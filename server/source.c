@@ -28,11 +28,11 @@ static enum status describe(struct source *out, json_t **adapter, const struct j
   return status;
 }
 
-static enum status find_job(struct source *out, json_t **adapter, const struct server *server, const char *id,
-                            struct arena *arena, struct error *err) {
+static enum status find_job(struct source *out, json_t **adapter, const struct server *server, const char *tenant,
+                            const char *id, struct arena *arena, struct error *err) {
   struct job_row job;
   struct artifact_row weights;
-  enum status status = db_job_get(&job, server->db, id, arena, err);
+  enum status status = db_job_get(&job, server->db, tenant, id, arena, err);
   if (status == STATUS_JOB_NOT_FOUND)
     return error_set(err, status, PARAM, "from_checkpoint names no job: %.64s", id);
   if (status)
@@ -48,17 +48,17 @@ static enum status find_job(struct source *out, json_t **adapter, const struct s
   return describe(out, adapter, &job, arena, err);
 }
 
-static enum status find_checkpoint(struct source *out, json_t **adapter, const struct server *server, const char *id,
-                                   struct arena *arena, struct error *err) {
+static enum status find_checkpoint(struct source *out, json_t **adapter, const struct server *server,
+                                   const char *tenant, const char *id, struct arena *arena, struct error *err) {
   struct checkpoint_row checkpoint;
   struct job_row job;
   struct stat info;
   bool found;
-  enum status status = db_checkpoint_get(&checkpoint, &found, server->db, id, arena, err);
+  enum status status = db_checkpoint_get(&checkpoint, &found, server->db, tenant, id, arena, err);
   if (!status && !found)
     return invalid(err, id, "names no checkpoint");
   if (!status)
-    status = db_job_get(&job, server->db, checkpoint.job_id, arena, err);
+    status = db_job_get(&job, server->db, tenant, checkpoint.job_id, arena, err);
   if (status)
     return status;
   out->path = arena_format(arena, "%s/%s", server->config->data, checkpoint.path);
@@ -67,11 +67,11 @@ static enum status find_checkpoint(struct source *out, json_t **adapter, const s
   return describe(out, adapter, &job, arena, err);
 }
 
-static enum status find_file(struct source *out, json_t **adapter, const struct server *server, const char *id,
-                             struct arena *arena, struct error *err) {
+static enum status find_file(struct source *out, json_t **adapter, const struct server *server, const char *tenant,
+                             const char *id, struct arena *arena, struct error *err) {
   struct file_row file;
   AUTO(json_release) json_t *report = NULL;
-  enum status status = db_file_get(&file, server->db, id, clock_unix(), arena, err);
+  enum status status = db_file_get(&file, server->db, tenant, id, clock_unix(), arena, err);
   if (status == STATUS_FILE_NOT_FOUND)
     return error_set(err, status, PARAM, "from_checkpoint names no file: %.64s", id);
   if (status)
@@ -94,40 +94,42 @@ static enum status find_file(struct source *out, json_t **adapter, const struct 
 }
 
 /* "ft:...": the name of a finished job's model, or of a checkpoint as the list of them shows it. */
-static enum status find_name(struct source *out, json_t **adapter, const struct server *server, const char *name,
-                             struct arena *arena, struct error *err) {
+static enum status find_name(struct source *out, json_t **adapter, const struct server *server, const char *tenant,
+                             const char *name, struct arena *arena, struct error *err) {
   struct checkpoint_row checkpoint;
   struct job_row job;
   bool found;
-  enum status status = db_job_of_model(&job, server->db, name, arena, err);
+  enum status status = db_job_of_model(&job, server->db, tenant, name, arena, err);
   if (!status)
-    return find_job(out, adapter, server, job.id, arena, err);
+    return find_job(out, adapter, server, tenant, job.id, arena, err);
   if (status != STATUS_MODEL_NOT_FOUND)
     return status;
-  status = db_checkpoint_of_name(&checkpoint, &found, server->db, name, arena, err);
+  status = db_checkpoint_of_name(&checkpoint, &found, server->db, tenant, name, arena, err);
   if (status)
     return status;
   char id[40];
   snprintf(id, sizeof id, "ftckpt-%lld", found ? (long long)checkpoint.seq : 0);
-  return found ? find_checkpoint(out, adapter, server, id, arena, err)
-               : error_set(err, STATUS_MODEL_NOT_FOUND, PARAM, "from_checkpoint names no fine-tuned model and no"
-                           " checkpoint: %.300s", name);
+  return found ? find_checkpoint(out, adapter, server, tenant, id, arena, err)
+               : error_set(err, STATUS_MODEL_NOT_FOUND, PARAM,
+                           "from_checkpoint names no fine-tuned model and no"
+                           " checkpoint: %.300s",
+                           name);
 }
 
-enum status source_find(struct source *out, json_t **adapter, const struct server *server, const char *id,
-                        struct arena *arena, struct error *err) {
+enum status source_find(struct source *out, json_t **adapter, const struct server *server, const char *tenant,
+                        const char *id, struct arena *arena, struct error *err) {
   *out = (struct source){0};
   if (adapter)
     *adapter = NULL;
   enum status status;
   if (strncmp(id, "ftjob-", 6) == 0)
-    status = find_job(out, adapter, server, id, arena, err);
+    status = find_job(out, adapter, server, tenant, id, arena, err);
   else if (strncmp(id, "ftckpt-", 7) == 0)
-    status = find_checkpoint(out, adapter, server, id, arena, err);
+    status = find_checkpoint(out, adapter, server, tenant, id, arena, err);
   else if (strncmp(id, "file-", 5) == 0)
-    status = find_file(out, adapter, server, id, arena, err);
+    status = find_file(out, adapter, server, tenant, id, arena, err);
   else if (strncmp(id, "ft:", 3) == 0)
-    status = find_name(out, adapter, server, id, arena, err);
+    status = find_name(out, adapter, server, tenant, id, arena, err);
   else
     return invalid(err, id, "is no id of a job (ftjob-...), a checkpoint (ftckpt-...) or a file (file-...), and no name"
                    " of a fine-tuned model (ft:...)");

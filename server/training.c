@@ -193,9 +193,10 @@ const struct run_kind training_kind = {.task = TASK_TRAIN,
 
 /* ---- how it starts ---- */
 
-static enum status find_file(struct task_file *out, struct run *run, const char *id, struct error *err) {
+static enum status find_file(struct task_file *out, struct run *run, const char *tenant, const char *id,
+                             struct error *err) {
   struct file_row file;
-  enum status status = db_file_get(&file, run->server->db, id, 0, &run->arena, err);
+  enum status status = db_file_get(&file, run->server->db, tenant, id, 0, &run->arena, err);
   if (status)
     return status;
   *out = (struct task_file){.id = file.id,
@@ -232,11 +233,11 @@ static enum status make_task(struct task *task, struct training *training, const
   char path[PATH_BYTES];
   enum status status = find_model(&model, config->models, job->model, &run->arena, err);
   if (!status)
-    status = find_file(&task->training, run, job->training_file, err);
+    status = find_file(&task->training, run, job->tenant, job->training_file, err);
   if (!status && job->validation_file)
-    status = find_file(&task->validation, run, job->validation_file, err);
+    status = find_file(&task->validation, run, job->tenant, job->validation_file, err);
   if (!status && task->spec.from_checkpoint)
-    status = source_find(&source, NULL, run->server, task->spec.from_checkpoint, &run->arena, err);
+    status = source_find(&source, NULL, run->server, job->tenant, task->spec.from_checkpoint, &run->arena, err);
   if (!status)
     status = data_keep_finished(config, training->artifacts.output, err);
   if (!status)

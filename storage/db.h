@@ -1,6 +1,7 @@
 /* The SQLite store: opening, migrating, transactions. One process, one thread and one connection write
    it. The tables have a header each (db_file.h, db_job.h, ...): a struct goes in, a struct comes out.
-   Strings that come out live in the arena that was given. */
+   Strings that come out live in the arena that was given. What belongs to a tenant is asked for with its name: what is
+   another's is not found, exactly as what is not there. */
 #ifndef STORAGE_DB_H
 #define STORAGE_DB_H
 

@@ -38,9 +38,10 @@ enum status db_checkpoint_list(struct checkpoint_row **out, size_t *count, bool 
   AUTO(stmt_done) struct stmt stmt = {0};
   struct row_list list;
   int64_t after;
-  enum status status =
-      row_cursor(&after, db, "SELECT seq FROM checkpoint WHERE 'ftckpt-' || seq = ?1"
-                              " AND seq = CAST(substr(?1, 8) AS INTEGER)", page, err);
+  enum status status = row_cursor(&after, db,
+                                  "SELECT seq FROM checkpoint WHERE 'ftckpt-' || seq = ?1"
+                                  " AND seq = CAST(substr(?1, 8) AS INTEGER) AND job_id = ?2",
+                                  job_id, page, err);
   if (!status)
     status = row_open(&stmt, db, &checkpoint_type,
                       "SELECT * FROM checkpoint WHERE job_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3", err);
@@ -56,22 +57,24 @@ enum status db_checkpoint_list(struct checkpoint_row **out, size_t *count, bool 
   return status;
 }
 
-enum status db_checkpoint_get(struct checkpoint_row *out, bool *found, struct db *db, const char *id,
-                              struct arena *arena, struct error *err) {
+enum status db_checkpoint_get(struct checkpoint_row *out, bool *found, struct db *db, const char *tenant,
+                              const char *id, struct arena *arena, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   *found = false;
   enum status status = row_open(&stmt, db, &checkpoint_type,
                                 "SELECT * FROM checkpoint"
-                                " WHERE 'ftckpt-' || seq = ?1 AND seq = CAST(substr(?1, 8) AS INTEGER)",
+                                " WHERE 'ftckpt-' || seq = ?1 AND seq = CAST(substr(?1, 8) AS INTEGER)"
+                                " AND job_id IN (SELECT id FROM job WHERE id = checkpoint.job_id AND tenant = ?2)",
                                 err);
   if (status)
     return status;
   stmt_text(&stmt, id);
+  stmt_text(&stmt, tenant);
   return row_next(out, found, &checkpoint_type, &stmt, arena, err);
 }
 
-enum status db_checkpoint_of_name(struct checkpoint_row *out, bool *found, struct db *db, const char *name,
-                                  struct arena *arena, struct error *err) {
+enum status db_checkpoint_of_name(struct checkpoint_row *out, bool *found, struct db *db, const char *tenant,
+                                  const char *name, struct arena *arena, struct error *err) {
   static const char between[] = ":ckpt-step-";
   AUTO(stmt_done) struct stmt stmt = {0};
   *found = false;
@@ -85,13 +88,14 @@ enum status db_checkpoint_of_name(struct checkpoint_row *out, bool *found, struc
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "finding a checkpoint");
   enum status status = row_open(&stmt, db, &checkpoint_type,
                                 "SELECT * FROM checkpoint WHERE job_id = (SELECT id FROM job"
-                                " WHERE fine_tuned_model = ?1) AND step = CAST(?2 AS INTEGER)"
+                                " WHERE fine_tuned_model = ?1 AND tenant = ?3) AND step = CAST(?2 AS INTEGER)"
                                 " AND CAST(step AS TEXT) = ?2",
                                 err);
   if (status)
     return status;
   stmt_text(&stmt, model);
   stmt_text(&stmt, at + strlen(between));
+  stmt_text(&stmt, tenant);
   return row_next(out, found, &checkpoint_type, &stmt, arena, err);
 }
 

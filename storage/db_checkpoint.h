@@ -21,12 +21,12 @@ NODISCARD enum status db_checkpoint_add(struct db *db, const struct checkpoint_r
 NODISCARD enum status db_checkpoint_list(struct checkpoint_row **out, size_t *count, bool *more, struct db *db,
                                          const char *job_id, const struct page *page, struct arena *arena,
                                          struct error *err);
-/* By its wire id. *found false: no checkpoint has it. */
-NODISCARD enum status db_checkpoint_get(struct checkpoint_row *out, bool *found, struct db *db, const char *id,
-                                        struct arena *arena, struct error *err);
+/* By its wire id. *found false: no checkpoint of the tenant's has it. */
+NODISCARD enum status db_checkpoint_get(struct checkpoint_row *out, bool *found, struct db *db, const char *tenant,
+                                        const char *id, struct arena *arena, struct error *err);
 /* By the name that clients see: "<fine_tuned_model>:ckpt-step-<step>". */
-NODISCARD enum status db_checkpoint_of_name(struct checkpoint_row *out, bool *found, struct db *db, const char *name,
-                                            struct arena *arena, struct error *err);
+NODISCARD enum status db_checkpoint_of_name(struct checkpoint_row *out, bool *found, struct db *db, const char *tenant,
+                                            const char *name, struct arena *arena, struct error *err);
 /* Forgets a checkpoint whose folder its worker has removed. */
 NODISCARD enum status db_checkpoint_delete(struct db *db, const char *job_id, int64_t step, struct error *err);
 NODISCARD enum status db_checkpoint_count(int64_t *out, struct db *db, const char *job_id, struct error *err);

@@ -55,9 +55,10 @@ enum status db_event_list(struct event_row **out, size_t *count, bool *more, str
   AUTO(stmt_done) struct stmt stmt = {0};
   struct row_list list;
   int64_t after;
-  enum status status =
-      row_cursor(&after, db, "SELECT seq FROM event WHERE 'ftevent-' || seq = ?1"
-                              " AND seq = CAST(substr(?1, 9) AS INTEGER)", page, err);
+  enum status status = row_cursor(&after, db,
+                                  "SELECT seq FROM event WHERE 'ftevent-' || seq = ?1"
+                                  " AND seq = CAST(substr(?1, 9) AS INTEGER) AND job_id = ?2",
+                                  job_id, page, err);
   if (!status)
     status = row_open(&stmt, db, &event_type,
                       "SELECT * FROM event WHERE job_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3", err);

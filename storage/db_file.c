@@ -24,6 +24,7 @@ static void parse_status(void *member, const char *word) {
 #define AT(member) offsetof(struct file_row, member)
 static const struct column columns[] = {
     {"id", COLUMN_TEXT, AT(id), NULL},
+    {"tenant", COLUMN_TEXT, AT(tenant), NULL},
     {"created_at", COLUMN_INT, AT(created_at), NULL},
     {"expires_at", COLUMN_INT, AT(expires_at), NULL},
     {"filename", COLUMN_TEXT, AT(filename), NULL},
@@ -55,8 +56,9 @@ enum status db_file_insert(struct db *db, const struct file_row *row, struct err
   AUTO(stmt_done) struct stmt stmt = {0};
   enum status status = stmt_open(&stmt, db,
                                  "INSERT INTO file (id, created_at, expires_at, filename, purpose, bytes, sha256, path,"
-                                 " job_id, status, status_details, report)"
-                                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                                 " job_id, status, status_details, report, tenant)"
+                                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,"
+                                 " iif(?9 IS NULL, ?13, (SELECT tenant FROM job WHERE id = ?9)))",
                                  err);
   if (status)
     return status;
@@ -72,35 +74,40 @@ enum status db_file_insert(struct db *db, const struct file_row *row, struct err
   stmt_text(&stmt, file_status_name(row->status));
   stmt_text(&stmt, row->status_details);
   stmt_text(&stmt, row->report);
+  stmt_text(&stmt, row->tenant);
   return stmt_run(&stmt, NULL, err);
 }
 
-enum status db_file_get(struct file_row *out, struct db *db, const char *id, int64_t now, struct arena *arena,
-                        struct error *err) {
+enum status db_file_get(struct file_row *out, struct db *db, const char *tenant, const char *id, int64_t now,
+                        struct arena *arena, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   bool found;
   enum status status = row_open(&stmt, db, &file_type,
-                                "SELECT * FROM file WHERE id = ?1 AND (expires_at IS NULL OR expires_at > ?2)", err);
+                                "SELECT * FROM file WHERE id = ?1 AND tenant = ?3"
+                                " AND (expires_at IS NULL OR expires_at > ?2)",
+                                err);
   if (status)
     return status;
   stmt_text(&stmt, id);
   stmt_int(&stmt, now);
+  stmt_text(&stmt, tenant);
   status = row_next(out, &found, &file_type, &stmt, arena, err);
   if (!status && !found)
     return error_set(err, STATUS_FILE_NOT_FOUND, "file_id", "no file has the id %.64s", id);
   return status;
 }
 
-enum status db_file_list(struct file_row **out, size_t *count, bool *more, struct db *db, const struct page *page,
-                         const char *purpose, int64_t now, struct arena *arena, struct error *err) {
+enum status db_file_list(struct file_row **out, size_t *count, bool *more, struct db *db, const char *tenant,
+                         const struct page *page, const char *purpose, int64_t now, struct arena *arena,
+                         struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   int64_t after;
-#define LIST "SELECT * FROM file WHERE (expires_at IS NULL OR expires_at > ?1) AND seq "
-  enum status status = row_cursor(&after, db, "SELECT seq FROM file WHERE id = ?1", page, err);
+#define LIST "SELECT * FROM file WHERE tenant = ?4 AND (expires_at IS NULL OR expires_at > ?1) AND seq "
+  enum status status = row_cursor(&after, db, "SELECT seq FROM file WHERE id = ?1 AND tenant = ?2", tenant, page, err);
   if (!status && purpose)
     status = row_open(&stmt, db, &file_type,
-                      page->ascending ? LIST "> ?2 AND purpose = ?4 ORDER BY seq LIMIT ?3"
-                                      : LIST "< ?2 AND purpose = ?4 ORDER BY seq DESC LIMIT ?3",
+                      page->ascending ? LIST "> ?2 AND purpose = ?5 ORDER BY seq LIMIT ?3"
+                                      : LIST "< ?2 AND purpose = ?5 ORDER BY seq DESC LIMIT ?3",
                       err);
   else if (!status)
     status = row_open(&stmt, db, &file_type,
@@ -112,6 +119,7 @@ enum status db_file_list(struct file_row **out, size_t *count, bool *more, struc
   stmt_int(&stmt, now);
   stmt_int(&stmt, after);
   stmt_int(&stmt, page->limit + 1);
+  stmt_text(&stmt, tenant);
   if (purpose)
     stmt_text(&stmt, purpose);
   return read_list(out, count, more, &stmt, page->limit, arena, err);
@@ -137,22 +145,24 @@ enum status db_file_checked(struct db *db, const char *id, enum file_status stat
   return outcome;
 }
 
-enum status db_file_delete(struct db *db, const char *id, struct error *err) {
+enum status db_file_delete(struct db *db, const char *tenant, const char *id, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   int64_t users;
-  enum status status = stmt_number(&users, db,
-                                   "SELECT count(*) FROM job WHERE (training_file = ?1 OR validation_file = ?1)"
-                                   " AND state IN ('validating_files', 'queued', 'running', 'paused')",
-                                   id, err);
+  enum status status = stmt_number2(&users, db,
+                                    "SELECT count(*) FROM job WHERE (training_file = ?1 OR validation_file = ?1)"
+                                    " AND +tenant = ?2"
+                                    " AND +state IN ('validating_files', 'queued', 'running', 'paused')",
+                                    id, tenant, err);
   if (!status && users > 0)
     return error_set(err, STATUS_FILE_IN_USE, "file_id",
                      "%lld job%s not ended yet need%s this file; cancel %s first or wait", (long long)users,
                      users == 1 ? " that has" : "s that have", users == 1 ? "s" : "", users == 1 ? "it" : "them");
   if (!status)
-    status = stmt_open(&stmt, db, "DELETE FROM file WHERE id = ?1", err);
+    status = stmt_open(&stmt, db, "DELETE FROM file WHERE id = ?1 AND tenant = ?2", err);
   if (status)
     return status;
   stmt_text(&stmt, id);
+  stmt_text(&stmt, tenant);
   return stmt_run(&stmt, NULL, err);
 }
 

@@ -11,6 +11,7 @@ static void parse_state(void *member, const char *word) {
 #define AT(member) offsetof(struct job_row, member)
 static const struct column columns[] = {
     {"id", COLUMN_TEXT, AT(id), NULL},
+    {"tenant", COLUMN_TEXT, AT(tenant), NULL},
     {"created_at", COLUMN_INT, AT(created_at), NULL},
     {"model", COLUMN_TEXT, AT(model), NULL},
     {"training_file", COLUMN_TEXT, AT(training_file), NULL},
@@ -58,8 +59,8 @@ enum status db_job_insert(struct db *db, const struct job_row *row, struct error
   enum status status =
       stmt_open(&stmt, db,
                 "INSERT INTO job (id, created_at, model, training_file, validation_file, fine_tuned_model, spec,"
-                " metadata, priority, idempotency_key, body_sha256, state, finished_at, device_wanted)"
-                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, NULL, ifnull(?13, 'auto'))",
+                " metadata, priority, idempotency_key, body_sha256, state, finished_at, device_wanted, tenant)"
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, NULL, ifnull(?13, 'auto'), ?14)",
                 err);
   if (status)
     return status;
@@ -77,20 +78,34 @@ enum status db_job_insert(struct db *db, const struct job_row *row, struct error
   stmt_text(&stmt, row->body_sha256);
   stmt_text(&stmt, job_state_name(row->state));
   stmt_text(&stmt, row->device_wanted);
+  stmt_text(&stmt, row->tenant);
   return stmt_run(&stmt, NULL, err);
 }
 
-enum status db_job_get(struct job_row *out, struct db *db, const char *id, struct arena *arena, struct error *err) {
+static enum status get(struct job_row *out, struct db *db, const char *sql, const char *tenant, const char *id,
+                       struct arena *arena, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   bool found = false;
-  enum status status = row_open(&stmt, db, &job_type, "SELECT * FROM job WHERE id = ?1", err);
+  enum status status = row_open(&stmt, db, &job_type, sql, err);
   if (status)
     return status;
   stmt_text(&stmt, id);
+  if (tenant)
+    stmt_text(&stmt, tenant);
   status = row_next(out, &found, &job_type, &stmt, arena, err);
   if (!status && !found)
     return error_set(err, STATUS_JOB_NOT_FOUND, "job_id", "no job has the id %.64s", id);
   return status;
+}
+
+enum status db_job_get(struct job_row *out, struct db *db, const char *tenant, const char *id, struct arena *arena,
+                       struct error *err) {
+  CHECK(tenant);
+  return get(out, db, "SELECT * FROM job WHERE id = ?1 AND tenant = ?2", tenant, id, arena, err);
+}
+
+enum status db_job_of_any(struct job_row *out, struct db *db, const char *id, struct arena *arena, struct error *err) {
+  return get(out, db, "SELECT * FROM job WHERE id = ?1", NULL, id, arena, err);
 }
 
 enum status db_job_spec(struct job_spec *out, json_t **document, const struct job_row *job, struct arena *arena,
@@ -106,18 +121,20 @@ struct pair {
 
 /* Of the pairs of an object, the one that fewest jobs have, as far as that is counted: the others are looked for among
    those jobs alone. */
-static enum status find_rarest(struct pair *out, struct db *db, const char *metadata, struct arena *arena,
-                               struct error *err) {
+static enum status find_rarest(struct pair *out, struct db *db, const char *tenant, const char *metadata,
+                               struct arena *arena, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   bool row = false;
   enum status status = stmt_open(&stmt, db,
                                  "SELECT want.key, want.value FROM json_each(?1) AS want ORDER BY"
                                  " (SELECT count(*) FROM (SELECT 1 FROM job_metadata AS has"
-                                 " WHERE has.key = want.key AND has.value = want.value LIMIT 1000)) LIMIT 1",
+                                 " WHERE has.owner = ?2 AND has.key = want.key AND has.value = want.value"
+                                 " LIMIT 1000)) LIMIT 1",
                                  err);
   if (status)
     return status;
   stmt_text(&stmt, metadata);
+  stmt_text(&stmt, tenant);
   status = stmt_step(&stmt, &row, err);
   if (status)
     return status;
@@ -126,31 +143,34 @@ static enum status find_rarest(struct pair *out, struct db *db, const char *meta
   return out->key && out->value ? STATUS_OK : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "listing jobs");
 }
 
-enum status db_job_list(struct job_row **out, size_t *count, bool *more, struct db *db, const struct page *page,
-                        const struct job_filter *filter, struct arena *arena, struct error *err) {
+enum status db_job_list(struct job_row **out, size_t *count, bool *more, struct db *db, const char *tenant,
+                        const struct page *page, const struct job_filter *filter, struct arena *arena,
+                        struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   struct pair pair = {0};
   int64_t after;
-  const char *sql = "SELECT * FROM job WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2";
-  enum status status = row_cursor(&after, db, "SELECT seq FROM job WHERE id = ?1", page, err);
+  const char *sql = "SELECT * FROM job WHERE tenant = ?3 AND seq < ?1 ORDER BY seq DESC LIMIT ?2";
+  enum status status = row_cursor(&after, db, "SELECT seq FROM job WHERE id = ?1 AND tenant = ?2", tenant, page, err);
   if (filter->metadata_null) /* and no pair at the same time */
-    sql = "SELECT * FROM job INDEXED BY job_without_metadata WHERE metadata IS NULL AND ?3 IS NULL"
-          " AND seq < ?1 ORDER BY seq DESC LIMIT ?2";
+    sql = "SELECT * FROM job INDEXED BY job_without_metadata WHERE tenant = ?3 AND metadata IS NULL"
+          " AND ?4 IS NULL AND seq < ?1 ORDER BY seq DESC LIMIT ?2";
   else if (filter->metadata)
-    sql = "WITH want AS MATERIALIZED (SELECT key, value FROM json_each(?3) WHERE key <> ?4)"
+    sql = "WITH want AS MATERIALIZED (SELECT key, value FROM json_each(?4) WHERE key <> ?5)"
           " SELECT * FROM job_metadata AS pair CROSS JOIN job USING (seq)"
-          " WHERE pair.key = ?4 AND pair.value = ?5 AND pair.seq < ?1 AND NOT EXISTS"
+          " WHERE pair.owner = ?3 AND tenant = ?3 AND pair.key = ?5 AND pair.value = ?6 AND pair.seq < ?1"
+          " AND NOT EXISTS"
           " (SELECT 1 FROM want WHERE NOT EXISTS (SELECT 1 FROM job_metadata AS has"
-          " WHERE has.key = want.key AND has.value = want.value AND has.seq = pair.seq))"
+          " WHERE has.owner = ?3 AND has.key = want.key AND has.value = want.value AND has.seq = pair.seq))"
           " ORDER BY pair.seq DESC LIMIT ?2";
   if (!status && filter->metadata)
-    status = find_rarest(&pair, db, filter->metadata, arena, err);
+    status = find_rarest(&pair, db, tenant, filter->metadata, arena, err);
   if (!status)
     status = row_open(&stmt, db, &job_type, sql, err);
   if (status)
     return status;
   stmt_int(&stmt, after);
   stmt_int(&stmt, page->limit + 1);
+  stmt_text(&stmt, tenant);
   if (filter->metadata || filter->metadata_null)
     stmt_text(&stmt, filter->metadata);
   if (filter->metadata && !filter->metadata_null) {
@@ -180,17 +200,18 @@ static const struct column model_columns[] = {
 static const struct row_type model_type = {"a model", sizeof(struct job_model), model_columns,
                                            COUNT_OF(model_columns)};
 
-enum status db_job_models(struct job_model **out, size_t *count, bool *more, struct db *db, struct arena *arena,
-                          struct error *err) {
+enum status db_job_models(struct job_model **out, size_t *count, bool *more, struct db *db, const char *tenant,
+                          struct arena *arena, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   struct row_list list;
   *out = NULL;
   enum status status = row_open(&stmt, db, &model_type,
-                                "SELECT * FROM job WHERE state = 'succeeded' AND model_deleted = 0"
+                                "SELECT * FROM job WHERE tenant = ?1 AND state = 'succeeded' AND model_deleted = 0"
                                 " ORDER BY seq DESC",
                                 err);
   if (status)
     return status;
+  stmt_text(&stmt, tenant);
   status = row_list(&list, &model_type, &stmt, INT64_MAX, arena, err);
   *out = list.rows;
   *count = list.count;
@@ -198,17 +219,18 @@ enum status db_job_models(struct job_model **out, size_t *count, bool *more, str
   return status;
 }
 
-enum status db_job_of_model(struct job_row *out, struct db *db, const char *name, struct arena *arena,
-                            struct error *err) {
+enum status db_job_of_model(struct job_row *out, struct db *db, const char *tenant, const char *name,
+                            struct arena *arena, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   bool found = false;
   enum status status = row_open(&stmt, db, &job_type,
                                 "SELECT * FROM job WHERE fine_tuned_model = ?1 AND state = 'succeeded'"
-                                " AND model_deleted = 0",
+                                " AND model_deleted = 0 AND tenant = ?2",
                                 err);
   if (status)
     return status;
   stmt_text(&stmt, name);
+  stmt_text(&stmt, tenant);
   status = row_next(out, &found, &job_type, &stmt, arena, err);
   if (!status && !found)
     return error_set(err, STATUS_MODEL_NOT_FOUND, "model", "no model has the id %.128s", name);
@@ -238,7 +260,8 @@ enum status db_job_waiting(int64_t *out, struct db *db, struct error *err) {
   return status;
 }
 
-enum status db_job_positions(int64_t *out, struct db *db, const struct job_row *jobs, size_t count, struct error *err) {
+enum status db_job_positions(int64_t *out, struct db *db, const char *tenant, const struct job_row *jobs, size_t count,
+                             struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   size_t queued = 0;
   for (size_t i = 0; i < count; i++) {
@@ -247,8 +270,11 @@ enum status db_job_positions(int64_t *out, struct db *db, const struct job_row *
   }
   if (queued == 0)
     return STATUS_OK;
-  enum status status =
-      stmt_open(&stmt, db, "SELECT seq FROM job WHERE state = 'queued' ORDER BY priority DESC, seq", err);
+  enum status status = stmt_open(
+      &stmt, db, "SELECT seq FROM job WHERE tenant = ?1 AND state = 'queued' ORDER BY priority DESC, seq", err);
+  if (status)
+    return status;
+  stmt_text(&stmt, tenant);
   bool row = false;
   for (int64_t place = 0; !status && queued > 0 && !(status = stmt_step(&stmt, &row, err)) && row; place++) {
     int64_t seq = stmt_get_int(&stmt, 0);
@@ -261,21 +287,22 @@ enum status db_job_positions(int64_t *out, struct db *db, const struct job_row *
   return status;
 }
 
-enum status db_job_same(struct job_row *out, bool *found, struct db *db, const char *key, const char *body_sha256,
-                        int64_t since, struct arena *arena, struct error *err) {
+enum status db_job_same(struct job_row *out, bool *found, struct db *db, const char *tenant, const char *key,
+                        const char *body_sha256, int64_t since, struct arena *arena, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   *found = false;
   enum status status =
       row_open(&stmt, db, &job_type,
-               key ? "SELECT * FROM job WHERE idempotency_key = ?1 AND created_at >= ?2"
+               key ? "SELECT * FROM job WHERE tenant = ?3 AND idempotency_key = ?1 AND created_at >= ?2"
                      " ORDER BY created_at DESC, seq DESC LIMIT 1"
-                   : "SELECT * FROM job WHERE body_sha256 = ?1 AND created_at >= ?2"
+                   : "SELECT * FROM job WHERE tenant = ?3 AND body_sha256 = ?1 AND created_at >= ?2"
                      " AND idempotency_key IS NULL ORDER BY created_at DESC, seq DESC LIMIT 1",
                err);
   if (status)
     return status;
   stmt_text(&stmt, key ? key : body_sha256);
   stmt_int(&stmt, since);
+  stmt_text(&stmt, tenant);
   return row_next(out, found, &job_type, &stmt, arena, err);
 }
 
@@ -287,9 +314,14 @@ enum status db_job_claim(struct job_row *out, bool *found, struct db *db, const 
       row_open(&stmt, db, &job_type,
                "UPDATE job SET state = 'running', lease_token = lease_token + 1, started_at = ?1, worker = NULL,"
                " progress = NULL, trained_tokens = NULL, needs_free = 0"
-               " WHERE seq = (SELECT seq FROM job WHERE state = 'queued' AND needs_free <= ?2"
-               " AND (device_wanted IN (SELECT value FROM json_each(?3))) <> ?4"
-               " ORDER BY priority DESC, seq LIMIT 1)"
+               " WHERE seq = (SELECT first.seq FROM tenant CROSS JOIN job AS first"
+               " WHERE first.seq = (SELECT seq FROM job AS waits WHERE waits.state = 'queued'"
+               " AND waits.tenant = tenant.name AND waits.needs_free <= ?2"
+               " AND (waits.device_wanted IN (SELECT value FROM json_each(?3))) <> ?4"
+               " ORDER BY waits.priority DESC, waits.seq LIMIT 1)"
+               " AND (SELECT count(1) FROM job AS runs WHERE runs.tenant = tenant.name AND runs.state = 'running')"
+               " < ifnull(nullif(ifnull(tenant.running_max, ?5), 0), 9e18)"
+               " ORDER BY first.priority DESC, tenant.turn, first.seq LIMIT 1)"
                " AND state = 'queued' RETURNING *",
                err);
   if (status)
@@ -298,6 +330,7 @@ enum status db_job_claim(struct job_row *out, bool *found, struct db *db, const 
   stmt_int(&stmt, place->free_bytes);
   stmt_text(&stmt, place->devices);
   stmt_int(&stmt, place->others);
+  stmt_int(&stmt, place->running_max);
   status = row_next(out, found, &job_type, &stmt, arena, err);
   bool row = *found;
   while (!status && row)
@@ -305,6 +338,7 @@ enum status db_job_claim(struct job_row *out, bool *found, struct db *db, const 
   return status;
 }
 
+/* For the worker that a job's claim was made for. */
 #define GUARD " WHERE id = ?1 AND lease_token = ?2 AND state = 'running'"
 
 static enum status run_guarded(struct stmt *stmt, bool *held, struct error *err) {

@@ -12,6 +12,7 @@
 
 struct job_row {
   const char *id;
+  const char *tenant;
   int64_t created_at;
   const char *model;
   const char *training_file;
@@ -42,8 +43,11 @@ struct job_row {
 /* The columns above from `id` to `state` are written, and device_wanted; the others begin empty. */
 NODISCARD enum status db_job_insert(struct db *db, const struct job_row *row, struct error *err);
 /* STATUS_JOB_NOT_FOUND, param "job_id". */
-NODISCARD enum status db_job_get(struct job_row *out, struct db *db, const char *id, struct arena *arena,
-                                 struct error *err);
+NODISCARD enum status db_job_get(struct job_row *out, struct db *db, const char *tenant, const char *id,
+                                 struct arena *arena, struct error *err);
+/* Whoever it belongs to: for what the daemon does by itself. */
+NODISCARD enum status db_job_of_any(struct job_row *out, struct db *db, const char *id, struct arena *arena,
+                                    struct error *err);
 
 /* What the job asks for, restored from its row (job_spec_restore): *document is a new reference, kept as long as the
    metadata of *out are used; `out` NULL: it alone is wanted. STATUS_DAMAGED names the job. */
@@ -54,7 +58,7 @@ struct job_filter {
   const char *metadata;  /* JSON object of strings, not empty, that the job's metadata must contain; NULL: any */
   bool metadata_null;    /* only jobs without metadata */
 };
-NODISCARD enum status db_job_list(struct job_row **out, size_t *count, bool *more, struct db *db,
+NODISCARD enum status db_job_list(struct job_row **out, size_t *count, bool *more, struct db *db, const char *tenant,
                                   const struct page *page, const struct job_filter *filter, struct arena *arena,
                                   struct error *err);
 /* Jobs in a state one by one, oldest first: the first whose seq is above `after`. *found false: no more. */
@@ -66,30 +70,32 @@ struct job_model {
   int64_t finished_at;
 };
 NODISCARD enum status db_job_models(struct job_model **out, size_t *count, bool *more, struct db *db,
-                                    struct arena *arena, struct error *err);
+                                    const char *tenant, struct arena *arena, struct error *err);
 /* The one with that fine_tuned_model, or STATUS_MODEL_NOT_FOUND, param "model". */
-NODISCARD enum status db_job_of_model(struct job_row *out, struct db *db, const char *name, struct arena *arena,
-                                      struct error *err);
+NODISCARD enum status db_job_of_model(struct job_row *out, struct db *db, const char *tenant, const char *name,
+                                      struct arena *arena, struct error *err);
 NODISCARD enum status db_job_delete_model(struct db *db, const char *id, struct error *err);
 
 /* Jobs that wait: validating or queued. */
 NODISCARD enum status db_job_waiting(int64_t *out, struct db *db, struct error *err);
 NODISCARD enum status db_job_count(int64_t *out, struct db *db, enum job_state state, struct error *err);
-/* How many queued jobs go before each of these; -1: it is not queued. One walk along the queue for all of them. */
-NODISCARD enum status db_job_positions(int64_t *out, struct db *db, const struct job_row *jobs, size_t count,
-                                       struct error *err);
+/* How many queued jobs of their tenant go before each of these; -1: it is not queued. One walk along the queue for all
+   of them. */
+NODISCARD enum status db_job_positions(int64_t *out, struct db *db, const char *tenant, const struct job_row *jobs,
+                                       size_t count, struct error *err);
 
-/* The newest job made since `since` with that key, or with that body when key is NULL (jobs that came with a
+/* The tenant's newest job made since `since` with that key, or with that body when key is NULL (jobs that came with a
    key are then left out). *found false: none. */
-NODISCARD enum status db_job_same(struct job_row *out, bool *found, struct db *db, const char *key,
+NODISCARD enum status db_job_same(struct job_row *out, bool *found, struct db *db, const char *tenant, const char *key,
                                   const char *body_sha256, int64_t since, struct arena *arena, struct error *err);
 
-/* Takes the first queued job (priority, then age) that the place suits and makes it running with a new token. *found
-   false: none. */
+/* Takes the first queued job that the place suits and makes it running with a new token: that of the highest priority,
+   then that of the tenant whose turn lies longest ago, then the oldest. *found false: none. */
 struct job_place {
   int64_t free_bytes;  /* of the disk */
   const char *devices; /* JSON array of device_wanted: the job's is one of these, */
   bool others;         /* or it is none of them */
+  int64_t running_max; /* jobs of one tenant that run at the same time, where it has no limit of its own; 0: any */
 };
 NODISCARD enum status db_job_claim(struct job_row *out, bool *found, struct db *db, const struct job_place *place,
                                    int64_t now, struct arena *arena, struct error *err);

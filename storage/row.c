@@ -84,11 +84,12 @@ enum status row_list(struct row_list *out, const struct row_type *type, struct s
   return status;
 }
 
-enum status row_cursor(int64_t *seq, struct db *db, const char *sql, const struct page *page, struct error *err) {
+enum status row_cursor(int64_t *seq, struct db *db, const char *sql, const char *owner, const struct page *page,
+                       struct error *err) {
   *seq = page->ascending ? 0 : INT64_MAX;
   if (!page->after)
     return STATUS_OK;
-  enum status status = stmt_number(seq, db, sql, page->after, err);
+  enum status status = stmt_number2(seq, db, sql, page->after, owner, err);
   if (!status && *seq < 0)
     return error_set(err, STATUS_INVALID_CURSOR, "after", "after names nothing in this list: %.64s", page->after);
   return status;

@@ -46,8 +46,9 @@ struct row_list {
 NODISCARD enum status row_list(struct row_list *out, const struct row_type *type, struct stmt *stmt, int64_t limit,
                                struct arena *arena, struct error *err);
 
-/* The seq of the row that a cursor names, or STATUS_INVALID_CURSOR. `sql` has one text parameter. */
-NODISCARD enum status row_cursor(int64_t *seq, struct db *db, const char *sql, const struct page *page,
-                                 struct error *err);
+/* The seq of the row that a cursor names, or STATUS_INVALID_CURSOR. `sql` has two text parameters: the cursor, and
+   whose list it is, a tenant's or a job's. */
+NODISCARD enum status row_cursor(int64_t *seq, struct db *db, const char *sql, const char *owner,
+                                 const struct page *page, struct error *err);
 
 #endif

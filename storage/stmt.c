@@ -99,13 +99,20 @@ const char *stmt_get_text(const struct stmt *stmt, int column, struct arena *are
 }
 
 enum status stmt_number(int64_t *out, struct db *db, const char *sql, const char *param, struct error *err) {
+  return stmt_number2(out, db, sql, param, NULL, err);
+}
+
+enum status stmt_number2(int64_t *out, struct db *db, const char *sql, const char *first, const char *second,
+                         struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   bool row = false;
   enum status status = stmt_open(&stmt, db, sql, err);
   if (status)
     return status;
-  if (param)
-    stmt_text(&stmt, param);
+  if (first)
+    stmt_text(&stmt, first);
+  if (second)
+    stmt_text(&stmt, second);
   status = stmt_step(&stmt, &row, err);
   *out = row ? stmt_get_int(&stmt, 0) : -1;
   return status;

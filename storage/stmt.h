@@ -56,7 +56,10 @@ int64_t stmt_get_int(const struct stmt *stmt, int column);
 /* A copy in the arena. */
 const char *stmt_get_text(const struct stmt *stmt, int column, struct arena *arena);
 
-/* The first column of the first row of a query with at most one text parameter; *out = -1: no row. */
+/* The first column of the first row of a query with at most two text parameters, NULL: it has fewer; *out = -1: no
+   row. */
+NODISCARD enum status stmt_number2(int64_t *out, struct db *db, const char *sql, const char *first, const char *second,
+                                   struct error *err);
 NODISCARD enum status stmt_number(int64_t *out, struct db *db, const char *sql, const char *param, struct error *err);
 
 #endif

@@ -14,7 +14,8 @@ void http_artifacts_list(struct request *request) {
   struct artifact_row *artifacts;
   struct error err;
   size_t count;
-  enum status status = db_job_get(&job, request->server->db, request_param(request, 0), &request->arena, &err);
+  enum status status =
+      db_job_get(&job, request->server->db, request->tenant, request_param(request, 0), &request->arena, &err);
   if (!status)
     status = db_artifact_list(&artifacts, &count, request->server->db, job.id, &request->arena, &err);
   if (status) {
@@ -31,7 +32,8 @@ void http_artifacts_content(struct request *request) {
   struct job_row job;
   struct artifact_row artifact;
   struct error err;
-  enum status status = db_job_get(&job, request->server->db, request_param(request, 0), &request->arena, &err);
+  enum status status =
+      db_job_get(&job, request->server->db, request->tenant, request_param(request, 0), &request->arena, &err);
   if (!status)
     status =
         db_artifact_get(&artifact, request->server->db, job.id, request_param(request, 1), &request->arena, &err);

@@ -24,7 +24,7 @@ void http_jobs_checkpoints(struct request *request) {
   bool more;
   enum status status = query_page(&page, &request->query, LIST_DEFAULT, LIST_MAX, &err);
   if (!status)
-    status = db_job_get(&job, request->server->db, request_param(request, 0), &request->arena, &err);
+    status = db_job_get(&job, request->server->db, request->tenant, request_param(request, 0), &request->arena, &err);
   if (!status)
     status = db_checkpoint_list(&checkpoints, &count, &more, request->server->db, job.id, &page, &request->arena, &err);
   if (status) {

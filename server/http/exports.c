@@ -37,7 +37,7 @@ static void reply_exports(struct request *request, const char *job_id) {
 void http_exports_list(struct request *request) {
   struct job_row job;
   struct error err;
-  if (db_job_get(&job, request->server->db, request_param(request, 0), &request->arena, &err))
+  if (db_job_get(&job, request->server->db, request->tenant, request_param(request, 0), &request->arena, &err))
     reply_error(request, &err);
   else
     reply_exports(request, job.id);
@@ -96,7 +96,8 @@ void http_exports_create(struct request *request) {
   struct string_list formats = {0};
   struct job_row job;
   struct error err;
-  enum status status = db_job_get(&job, request->server->db, request_param(request, 0), &request->arena, &err);
+  enum status status =
+      db_job_get(&job, request->server->db, request->tenant, request_param(request, 0), &request->arena, &err);
   if (!status)
     status = request_json(&body, request, &err);
   if (!status && (job.state != JOB_SUCCEEDED || job.model_deleted))

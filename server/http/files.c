@@ -32,16 +32,18 @@ static json_t *file_object(const struct server *server, const struct file_row *f
 static void reply_with_file(struct request *request, const char *id) {
   struct file_row file;
   struct error err;
-  if (db_file_get(&file, request->server->db, id, clock_unix(), &request->arena, &err))
+  if (db_file_get(&file, request->server->db, request->tenant, id, clock_unix(), &request->arena, &err))
     reply_error(request, &err);
   else
     reply_json(request, file_object(request->server, &file));
 }
 
 /* The row of bytes that are durable. Without it they are nobody's. */
-static enum status store(struct server *server, const struct uploaded *uploaded, struct error *err) {
+static enum status store(struct server *server, const char *tenant, const struct uploaded *uploaded,
+                         struct error *err) {
   int64_t now = clock_unix();
   struct file_row row = {.id = uploaded->id,
+                         .tenant = tenant,
                          .created_at = now,
                          .expires_at = uploaded->expires_after ? now + uploaded->expires_after : 0,
                          .filename = uploaded->filename,
@@ -62,7 +64,7 @@ static void on_published(struct request *request, const struct uploaded *uploade
   struct server *server = request->server;
   if (err)
     request->refused = *err;
-  else if (!store(server, uploaded, &request->refused))
+  else if (!store(server, request->tenant, uploaded, &request->refused))
     scheduler_wake(server->scheduler);
   wait_at_most(request, request->refused.status ? 0 : server->config->upload_check_wait_ms);
 }
@@ -85,8 +87,8 @@ void http_files_list(struct request *request) {
   bool more;
   enum status status = query_page(&page, &request->query, LIST_DEFAULT, LIST_MAX, &err);
   if (!status)
-    status = db_file_list(&files, &count, &more, request->server->db, &page, query_get(&request->query, "purpose"),
-                          clock_unix(), &request->arena, &err);
+    status = db_file_list(&files, &count, &more, request->server->db, request->tenant, &page,
+                          query_get(&request->query, "purpose"), clock_unix(), &request->arena, &err);
   if (status) {
     reply_error(request, &err);
     return;
@@ -104,7 +106,8 @@ void http_files_retrieve(struct request *request) {
 void http_files_content(struct request *request) {
   struct file_row file;
   struct error err;
-  if (db_file_get(&file, request->server->db, request_param(request, 0), clock_unix(), &request->arena, &err))
+  if (db_file_get(&file, request->server->db, request->tenant, request_param(request, 0), clock_unix(), &request->arena,
+                  &err))
     reply_error(request, &err);
   else
     reply_content(request, file.path, file.bytes, file.sha256, file.filename);
@@ -113,8 +116,8 @@ void http_files_content(struct request *request) {
 void http_files_delete(struct request *request) {
   struct file_row file;
   struct error err;
-  enum status status =
-      db_file_get(&file, request->server->db, request_param(request, 0), clock_unix(), &request->arena, &err);
+  enum status status = db_file_get(&file, request->server->db, request->tenant, request_param(request, 0), clock_unix(),
+                                   &request->arena, &err);
   if (!status)
     status = removal_of_file(request->server, &file, &err);
   if (status)

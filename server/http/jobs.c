@@ -34,7 +34,7 @@ static void reply_job(struct request *request, const struct job_row *job, bool r
   json_t *object;
   int64_t position;
   struct error err;
-  if (db_job_positions(&position, request->server->db, job, 1, &err) ||
+  if (db_job_positions(&position, request->server->db, request->tenant, job, 1, &err) ||
       job_object(&object, request->server, job, position, &request->arena, &err))
     reply_error(request, &err);
   else
@@ -44,7 +44,7 @@ static void reply_job(struct request *request, const struct job_row *job, bool r
 static void reply_job_of_id(struct request *request, const char *id) {
   struct job_row job;
   struct error err;
-  if (db_job_get(&job, request->server->db, id, &request->arena, &err))
+  if (db_job_get(&job, request->server->db, request->tenant, id, &request->arena, &err))
     reply_error(request, &err);
   else
     reply_job(request, &job, false);
@@ -64,7 +64,8 @@ static enum status find_earlier(struct job_row *job, bool *found, struct request
     if (!key[0] || strlen(key) > KEY_BYTES_MAX)
       return error_set(err, STATUS_INVALID_VALUE, "Idempotency-Key", "the Idempotency-Key must have 1 to %d bytes",
                        KEY_BYTES_MAX);
-    enum status status = db_job_same(job, found, db, key, body_sha256, now - KEY_LIFE_S, &request->arena, err);
+    enum status status =
+        db_job_same(job, found, db, request->tenant, key, body_sha256, now - KEY_LIFE_S, &request->arena, err);
     if (!status && *found && strcmp(job->body_sha256, body_sha256) != 0)
       return error_set(err, STATUS_KEY_REUSED, "Idempotency-Key",
                        "this Idempotency-Key came with another body before, which made %s", job->id);
@@ -72,7 +73,7 @@ static enum status find_earlier(struct job_row *job, bool *found, struct request
   }
   if (!retry || !retry[0] || strcmp(retry, "0") == 0)
     return STATUS_OK;
-  return db_job_same(job, found, db, NULL, body_sha256, now - RETRY_LIFE_S, &request->arena, err);
+  return db_job_same(job, found, db, request->tenant, NULL, body_sha256, now - RETRY_LIFE_S, &request->arena, err);
 }
 
 /* The row and its first events, durable when this returns. */
@@ -109,6 +110,7 @@ static enum status store(struct request *request, const struct job_spec *spec, b
   if (!fits || !name)
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "storing the job");
   *row = (struct job_row){.id = id,
+                          .tenant = request->tenant,
                           .created_at = clock_unix(),
                           .model = spec->model,
                           .training_file = spec->training_file,
@@ -122,7 +124,7 @@ static enum status store(struct request *request, const struct job_spec *spec, b
                           .state = pending ? JOB_VALIDATING : JOB_QUEUED,
                           .device_wanted = spec->scheduling.device};
   enum status status = insert(request, row, err);
-  return status ? status : db_job_get(row, request->server->db, id, &request->arena, err);
+  return status ? status : db_job_get(row, request->server->db, request->tenant, id, &request->arena, err);
 }
 
 static enum status check_room(struct server *server, struct error *err) {
@@ -147,7 +149,7 @@ static enum status with_source(json_t **out, struct request *request, const json
   *out = json_incref((json_t *)(uintptr_t)body);
   if (!id)
     return STATUS_OK;
-  enum status status = source_find(&source, &adapter, request->server, id, &request->arena, err);
+  enum status status = source_find(&source, &adapter, request->server, request->tenant, id, &request->arena, err);
   if (status && status_http(status) < 500) {
     fault_add(faults, status, "from_checkpoint", "%s", err->text);
     return STATUS_OK;
@@ -216,7 +218,7 @@ static enum status validate(struct job_spec *spec, struct base_model *model, boo
     return error_set(err, STATUS_UNAVAILABLE, "model", "the models folder of this server cannot be read now");
   struct job_row tuned;
   if (status == STATUS_MODEL_NOT_FOUND &&
-      !db_job_of_model(&tuned, request->server->db, spec->model, &request->arena, NULL))
+      !db_job_of_model(&tuned, request->server->db, request->tenant, spec->model, &request->arena, NULL))
     fault_add(faults, status, "model", "\"%.128s\" is a fine-tuned model: a job goes on from it with the model "
               "\"%.64s\" and from_checkpoint \"%.128s\"", spec->model, tuned.model, spec->model);
   else if (status == STATUS_MODEL_NOT_FOUND)
@@ -225,7 +227,7 @@ static enum status validate(struct job_spec *spec, struct base_model *model, boo
     return status;
   else
     job_exports_judge(&spec->exports, model->format == MODEL_GGUF, false, faults);
-  return admission_check(pending, faults, request->server, spec, &request->arena, err);
+  return admission_check(pending, faults, request->server, request->tenant, spec, &request->arena, err);
 }
 
 void http_jobs_create(struct request *request) {
@@ -307,9 +309,10 @@ void http_jobs_list(struct request *request) {
   if (!status)
     status = read_filter(&filter, request, &err);
   if (!status)
-    status = db_job_list(&jobs, &count, &more, request->server->db, &page, &filter, &request->arena, &err);
+    status =
+        db_job_list(&jobs, &count, &more, request->server->db, request->tenant, &page, &filter, &request->arena, &err);
   if (!status)
-    status = db_job_positions(positions, request->server->db, jobs, count, &err);
+    status = db_job_positions(positions, request->server->db, request->tenant, jobs, count, &err);
   json_t *data = json_array();
   for (size_t i = 0; !status && i < count; i++) {
     json_t *object;
@@ -336,7 +339,7 @@ void http_jobs_logs(struct request *request) {
   char path[PATH_BYTES];
   int fd = -1;
   enum status status =
-      db_job_get(&job, request->server->db, request_param(request, 0), &request->arena, &err);
+      db_job_get(&job, request->server->db, request->tenant, request_param(request, 0), &request->arena, &err);
   if (!status)
     status = path_format(path, &err, "%s/" PATH_LOG, request->server->config->data, job.id);
   if (!status) {
@@ -397,7 +400,8 @@ static enum status cancel(struct server *server, const struct job_row *job, stru
 void http_jobs_cancel(struct request *request) {
   struct job_row job;
   struct error err;
-  enum status status = db_job_get(&job, request->server->db, request_param(request, 0), &request->arena, &err);
+  enum status status =
+      db_job_get(&job, request->server->db, request->tenant, request_param(request, 0), &request->arena, &err);
   if (!status)
     status = cancel(request->server, &job, &err);
   if (status)

@@ -47,7 +47,7 @@ void http_models_list(struct request *request) {
   enum status status =
       models_list(&bases, &base_count, request->server->config->models, &request->arena, &err);
   if (!status)
-    status = db_job_models(&tuned, &tuned_count, &more, request->server->db, &request->arena, &err);
+    status = db_job_models(&tuned, &tuned_count, &more, request->server->db, request->tenant, &request->arena, &err);
   if (status) {
     reply_error(request, &err);
     return;
@@ -70,7 +70,7 @@ void http_models_retrieve(struct request *request) {
   struct job_row job;
   struct error err;
   const char *id = request_param(request, 0);
-  if (db_job_of_model(&job, request->server->db, id, &request->arena, &err) == STATUS_OK)
+  if (db_job_of_model(&job, request->server->db, request->tenant, id, &request->arena, &err) == STATUS_OK)
     reply_json(request, tuned_object(job.fine_tuned_model, job.finished_at));
   else if (err.status == STATUS_MODEL_NOT_FOUND &&
            models_find(&base, request->server->config->models, id, &request->arena, &err) == STATUS_OK)
@@ -84,10 +84,11 @@ static enum status delete_checkpoint(bool *found, struct request *request, const
   struct checkpoint_row checkpoint;
   struct job_row job;
   struct server *server = request->server;
-  enum status status = db_checkpoint_of_name(&checkpoint, found, server->db, name, &request->arena, err);
+  enum status status =
+      db_checkpoint_of_name(&checkpoint, found, server->db, request->tenant, name, &request->arena, err);
   if (status || !*found)
     return status;
-  status = db_job_get(&job, server->db, checkpoint.job_id, &request->arena, err);
+  status = db_job_get(&job, server->db, request->tenant, checkpoint.job_id, &request->arena, err);
   if (!status && !job_state_terminal(job.state))
     status = error_set(err, STATUS_FILE_IN_USE, "model",
                        "%s has not ended: its checkpoints are still its own; cancel it first or wait", job.id);
@@ -101,7 +102,7 @@ void http_models_delete(struct request *request) {
   const char *id = request_param(request, 0);
   struct server *server = request->server;
   bool checkpoint = false;
-  enum status status = db_job_of_model(&job, server->db, id, &request->arena, &err);
+  enum status status = db_job_of_model(&job, server->db, request->tenant, id, &request->arena, &err);
   if (status == STATUS_MODEL_NOT_FOUND) {
     struct error other;
     enum status outcome = delete_checkpoint(&checkpoint, request, id, &other);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/tenant.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -43,6 +44,7 @@ struct request *receive_target(struct server *server, struct wait_list *waiters,
   request->started_ms = clock_boot_ms();
   request->started = clock_seconds();
   request->method = HTTP_METHOD_COUNT;
+  request->tenant = TENANT_DEFAULT;
   arena_init(&request->arena, ARENA_BYTES);
   str_init(&request->body, (size_t)server->config->body_bytes_max);
   rng_id(request->id, sizeof request->id, "req_");

@@ -38,6 +38,7 @@ struct request {
   enum http_method method;            /* HTTP_METHOD_COUNT before the header is complete */
   struct endpoint_match match;
   const struct endpoint *endpoint;    /* NULL: no such route */
+  const char *tenant;                 /* whose things it sees and makes */
   struct query query;
   struct guard guard;
   struct arena arena;                 /* lives as long as the request */

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "api/tenant.h"
 #include "base/file.h"
 #include "storage/db_file.h"
 #include "storage/db_job.h"
@@ -46,8 +47,8 @@ static int tear_down(void **state) {
 static void test_claim_by_device(void **state) {
   struct fixture *f = *state;
   const char *const wanted[] = {"opencl:0", "cuda", "cpu", NULL, "cuda:1"};
-  const struct job_place opencl = {INT64_MAX, "[\"auto\",\"opencl\",\"opencl:0\"]", false};
-  const struct job_place cpu = {INT64_MAX, "[\"opencl\",\"opencl:0\",\"cuda\",\"cuda:0\"]", true};
+  const struct job_place opencl = {INT64_MAX, "[\"auto\",\"opencl\",\"opencl:0\"]", false, 0};
+  const struct job_place cpu = {INT64_MAX, "[\"opencl\",\"opencl:0\",\"cuda\",\"cuda:0\"]", true, 0};
   struct job_row job;
   bool found, held;
   for (size_t i = 0; i < COUNT_OF(wanted); i++) {
@@ -55,6 +56,7 @@ static void test_claim_by_device(void **state) {
     snprintf(id, sizeof id, "ftjob-%zu", i);
     snprintf(name, sizeof name, "ft:%zu", i);
     struct job_row row = {.id = id,
+                          .tenant = TENANT_DEFAULT,
                           .created_at = 100,
                           .model = "tiny",
                           .training_file = "file-1",
@@ -78,7 +80,7 @@ static void test_claim_by_device(void **state) {
   }
   struct lease lease = {.job_id = "ftjob-3", .token = 1};
   assert_int_equal(db_job_set_device(f->db, &lease, "opencl:0", &held, &f->err), STATUS_OK);
-  assert_int_equal(db_job_get(&job, f->db, "ftjob-3", &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(db_job_get(&job, f->db, TENANT_DEFAULT, "ftjob-3", &f->arena, &f->err), STATUS_OK);
   assert_true(held && strcmp(job.device, "opencl:0") == 0 && strcmp(job.device_wanted, "auto") == 0);
 }
 

@@ -11,11 +11,11 @@
 
 #include <cmocka.h>
 
+#include "api/tenant.h"
 #include "base/file.h"
 #include "storage/db_artifact.h"
 #include "storage/db_checkpoint.h"
 #include "storage/db_event.h"
-#include "storage/db_export.h"
 #include "storage/db_file.h"
 #include "storage/db_job.h"
 #include "storage/db_removal.h"
@@ -55,6 +55,7 @@ static void reopen(struct fixture *f) {
 
 static void add_file(struct fixture *f, const char *id, enum file_status status, int64_t expires_at) {
   struct file_row row = {.id = id,
+                         .tenant = TENANT_DEFAULT,
                          .created_at = 100,
                          .expires_at = expires_at,
                          .filename = "f.jsonl",
@@ -69,6 +70,7 @@ static void add_file(struct fixture *f, const char *id, enum file_status status,
 static void add_job(struct fixture *f, const char *id, int64_t priority, const char *metadata) {
   const char *model = arena_format(&f->arena, "ft:tiny:local::%s", id);
   struct job_row row = {.id = id,
+                        .tenant = TENANT_DEFAULT,
                         .created_at = 100,
                         .model = "tiny",
                         .training_file = "file-1",
@@ -81,7 +83,7 @@ static void add_job(struct fixture *f, const char *id, int64_t priority, const c
   assert_int_equal(db_job_insert(f->db, &row, &f->err), STATUS_OK);
 }
 
-static const struct job_place anywhere = {INT64_MAX, "[]", true};
+static const struct job_place anywhere = {INT64_MAX, "[]", true, 0};
 
 static struct job_row claim(struct fixture *f) {
   struct job_row job;
@@ -93,7 +95,7 @@ static struct job_row claim(struct fixture *f) {
 
 static enum job_state state_of(struct fixture *f, const char *id) {
   struct job_row job;
-  assert_int_equal(db_job_get(&job, f->db, id, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(db_job_get(&job, f->db, TENANT_DEFAULT, id, &f->arena, &f->err), STATUS_OK);
   return job.state;
 }
 
@@ -102,10 +104,10 @@ static void test_reopen(void **state) {
   struct file_row file;
   add_file(f, "file-1", FILE_UPLOADED, 0);
   reopen(f);
-  assert_int_equal(db_file_get(&file, f->db, "file-1", 0, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(db_file_get(&file, f->db, TENANT_DEFAULT, "file-1", 0, &f->arena, &f->err), STATUS_OK);
   assert_string_equal(file.filename, "f.jsonl");
   assert_null(file.report);
-  assert_int_equal(db_file_get(&file, f->db, "file-2", 0, &f->arena, &f->err), STATUS_FILE_NOT_FOUND);
+  assert_int_equal(db_file_get(&file, f->db, TENANT_DEFAULT, "file-2", 0, &f->arena, &f->err), STATUS_FILE_NOT_FOUND);
 }
 
 /* What is not there is made only when that is wanted, and a store is known by its id. */
@@ -172,7 +174,7 @@ static void test_rollback(void **state) {
   assert_int_equal(db_begin(f->db, &f->err), STATUS_OK);
   add_file(f, "file-1", FILE_UPLOADED, 0);
   db_rollback(f->db);
-  assert_int_equal(db_file_get(&file, f->db, "file-1", 0, &f->arena, &f->err), STATUS_FILE_NOT_FOUND);
+  assert_int_equal(db_file_get(&file, f->db, TENANT_DEFAULT, "file-1", 0, &f->arena, &f->err), STATUS_FILE_NOT_FOUND);
   assert_int_equal(db_probe(f->db, &f->err), STATUS_OK);
 }
 
@@ -199,16 +201,17 @@ static void test_claim_order(void **state) {
   add_job(f, "ftjob-b", 5, NULL);
   add_job(f, "ftjob-c", 0, NULL);
   struct page page = {.limit = 3};
-  assert_int_equal(db_job_list(&jobs, &count, &more, f->db, &page, &(struct job_filter){0}, &f->arena, &f->err),
-                   STATUS_OK);
-  assert_int_equal(db_job_positions(positions, f->db, jobs, count, &f->err), STATUS_OK);
+  assert_int_equal(
+      db_job_list(&jobs, &count, &more, f->db, TENANT_DEFAULT, &page, &(struct job_filter){0}, &f->arena, &f->err),
+      STATUS_OK);
+  assert_int_equal(db_job_positions(positions, f->db, TENANT_DEFAULT, jobs, count, &f->err), STATUS_OK);
   assert_true(positions[0] == 2 && positions[1] == 0 && positions[2] == 1); /* c, b, a */
   job = claim(f);
   assert_string_equal(job.id, "ftjob-b");
   assert_int_equal(job.state, JOB_RUNNING);
   assert_int_equal(job.lease_token, 1);
   assert_string_equal(claim(f).id, "ftjob-a");
-  assert_int_equal(db_job_positions(positions, f->db, &job, 1, &f->err), STATUS_OK);
+  assert_int_equal(db_job_positions(positions, f->db, TENANT_DEFAULT, &job, 1, &f->err), STATUS_OK);
   assert_int_equal(positions[0], -1); /* it runs */
   assert_string_equal(claim(f).id, "ftjob-c");
   assert_int_equal(db_job_claim(&job, &found, f->db, &anywhere, 200, &f->arena, &f->err), STATUS_OK);
@@ -253,7 +256,7 @@ static void test_failure_is_kept(void **state) {
   struct lease lease = {.job_id = "ftjob-a", .token = claim(f).lease_token};
   error_set(&why, STATUS_NAN_LOSS, "learning_rate", "not finite");
   assert_int_equal(db_job_release(f->db, &lease, JOB_FAILED, &why, 300, &held, &f->err), STATUS_OK);
-  assert_int_equal(db_job_get(&job, f->db, "ftjob-a", &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(db_job_get(&job, f->db, TENANT_DEFAULT, "ftjob-a", &f->arena, &f->err), STATUS_OK);
   assert_string_equal(job.error_code, "nan_loss");
   assert_string_equal(job.error_param, "learning_rate");
   assert_string_equal(job.error_message, "not finite");
@@ -276,7 +279,8 @@ static void test_job_pages(void **state) {
   }
   while (more) {
     assert_int_equal(
-        db_job_list(&jobs, &count, &more, f->db, &page, &(struct job_filter){0}, &f->arena, &f->err), STATUS_OK);
+        db_job_list(&jobs, &count, &more, f->db, TENANT_DEFAULT, &page, &(struct job_filter){0}, &f->arena, &f->err),
+        STATUS_OK);
     for (size_t i = 0; i < count; i++)
       assert_string_equal(jobs[i].id, id[4 - seen++]);
     page.after = jobs[count - 1].id;
@@ -298,21 +302,25 @@ static void test_job_pages(void **state) {
                {{.metadata_null = true, .metadata = "{\"k\":\"\"}"}, 0}};
   for (size_t i = 0; i < COUNT_OF(cases); i++) {
     assert_int_equal(
-        db_job_list(&jobs, &count, &more, f->db, &page, &cases[i].filter, &f->arena, &f->err), STATUS_OK);
+        db_job_list(&jobs, &count, &more, f->db, TENANT_DEFAULT, &page, &cases[i].filter, &f->arena, &f->err),
+        STATUS_OK);
     assert_int_equal(count, cases[i].count);
     assert_false(more);
   }
   page = (struct page){.limit = 1};
   for (size_t i = 0; i < 2; i++) { /* the newest first */
-    assert_int_equal(db_job_list(&jobs, &count, &more, f->db, &page, &cases[2].filter, &f->arena, &f->err), STATUS_OK);
+    assert_int_equal(
+        db_job_list(&jobs, &count, &more, f->db, TENANT_DEFAULT, &page, &cases[2].filter, &f->arena, &f->err),
+        STATUS_OK);
     assert_int_equal(count, 1);
     assert_string_equal(jobs[0].id, id[3 - 2 * i]);
     assert_int_equal(more, i == 0);
     page.after = jobs[0].id;
   }
   page.after = "ftjob-none";
-  assert_int_equal(db_job_list(&jobs, &count, &more, f->db, &page, &(struct job_filter){0}, &f->arena, &f->err),
-                   STATUS_INVALID_CURSOR);
+  assert_int_equal(
+      db_job_list(&jobs, &count, &more, f->db, TENANT_DEFAULT, &page, &(struct job_filter){0}, &f->arena, &f->err),
+      STATUS_INVALID_CURSOR);
   assert_string_equal(f->err.param, "after");
 }
 
@@ -330,15 +338,22 @@ static void test_pages_are_bounded(void **state) {
     char id[16], name[24];
     snprintf(id, sizeof id, "ftjob-%zu", i);
     snprintf(name, sizeof name, "ft:%zu", i);
-    struct job_row row = {.id = id, .model = "tiny", .training_file = "file-1", .fine_tuned_model = name, .spec = spec,
-                          .body_sha256 = "aa", .state = JOB_VALIDATING};
+    struct job_row row = {.id = id,
+                          .tenant = TENANT_DEFAULT,
+                          .model = "tiny",
+                          .training_file = "file-1",
+                          .fine_tuned_model = name,
+                          .spec = spec,
+                          .body_sha256 = "aa",
+                          .state = JOB_VALIDATING};
     assert_int_equal(db_job_insert(f->db, &row, &f->err), STATUS_OK);
   }
   free(spec);
   while (more) {
     size_t used = f->arena.used;
     assert_int_equal(
-        db_job_list(&jobs, &count, &more, f->db, &page, &(struct job_filter){0}, &f->arena, &f->err), STATUS_OK);
+        db_job_list(&jobs, &count, &more, f->db, TENANT_DEFAULT, &page, &(struct job_filter){0}, &f->arena, &f->err),
+        STATUS_OK);
     assert_true(count > 0 && count < 6);
     assert_true(f->arena.used - used < 8 << 20);
     seen += count;
@@ -362,7 +377,7 @@ static void test_pages_are_bounded(void **state) {
 /* A claim can be given back, and a job that waits for room is passed over until there is some. */
 static void test_unclaim_and_room(void **state) {
   struct fixture *f = *state;
-  const struct job_place less = {999, "[]", true}, enough = {1000, "[]", true};
+  const struct job_place less = {999, "[]", true, 0}, enough = {1000, "[]", true, 0};
   struct job_row job;
   bool found, held;
   add_job(f, "ftjob-a", 5, NULL);
@@ -370,7 +385,7 @@ static void test_unclaim_and_room(void **state) {
   struct lease lease = {.job_id = "ftjob-a", .token = claim(f).lease_token};
   assert_int_equal(db_job_unclaim(f->db, &lease, &held, &f->err), STATUS_OK);
   assert_true(held);
-  assert_int_equal(db_job_get(&job, f->db, "ftjob-a", &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(db_job_get(&job, f->db, TENANT_DEFAULT, "ftjob-a", &f->arena, &f->err), STATUS_OK);
   assert_true(job.state == JOB_QUEUED && job.restarts == 0 && job.started_at == 0 && job.lease_token == 1);
   assert_int_equal(db_job_unclaim(f->db, &lease, &held, &f->err), STATUS_OK);
   assert_false(held);
@@ -388,18 +403,25 @@ static void test_same_request(void **state) {
   struct job_row job;
   bool found;
   add_job(f, "ftjob-a", 0, NULL);
-  struct job_row keyed = {.id = "ftjob-b", .created_at = 100, .model = "tiny", .training_file = "file-1",
-                          .fine_tuned_model = "ft:b", .spec = "{}", .idempotency_key = "key", .body_sha256 = "bb",
+  struct job_row keyed = {.id = "ftjob-b",
+                          .tenant = TENANT_DEFAULT,
+                          .created_at = 100,
+                          .model = "tiny",
+                          .training_file = "file-1",
+                          .fine_tuned_model = "ft:b",
+                          .spec = "{}",
+                          .idempotency_key = "key",
+                          .body_sha256 = "bb",
                           .state = JOB_QUEUED};
   assert_int_equal(db_job_insert(f->db, &keyed, &f->err), STATUS_OK);
-  assert_int_equal(db_job_same(&job, &found, f->db, NULL, "aa", 50, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(db_job_same(&job, &found, f->db, TENANT_DEFAULT, NULL, "aa", 50, &f->arena, &f->err), STATUS_OK);
   assert_true(found);
   assert_string_equal(job.id, "ftjob-a");
-  assert_int_equal(db_job_same(&job, &found, f->db, NULL, "aa", 101, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(db_job_same(&job, &found, f->db, TENANT_DEFAULT, NULL, "aa", 101, &f->arena, &f->err), STATUS_OK);
   assert_false(found);
-  assert_int_equal(db_job_same(&job, &found, f->db, NULL, "bb", 50, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(db_job_same(&job, &found, f->db, TENANT_DEFAULT, NULL, "bb", 50, &f->arena, &f->err), STATUS_OK);
   assert_false(found); /* it came with a key: only the key finds it */
-  assert_int_equal(db_job_same(&job, &found, f->db, "key", "zz", 50, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(db_job_same(&job, &found, f->db, TENANT_DEFAULT, "key", "zz", 50, &f->arena, &f->err), STATUS_OK);
   assert_true(found);
   assert_string_equal(job.id, "ftjob-b");
 }
@@ -455,13 +477,15 @@ static void test_checkpoints(void **state) {
   assert_int_equal(rows[0].step, 2);
   assert_string_equal(rows[0].path, "new");
   bool found;
-  assert_int_equal(db_checkpoint_of_name(rows, &found, f->db, "ft:tiny:local::ftjob-a:ckpt-step-2", &f->arena, &f->err),
+  assert_int_equal(db_checkpoint_of_name(rows, &found, f->db, TENANT_DEFAULT, "ft:tiny:local::ftjob-a:ckpt-step-2",
+                                         &f->arena, &f->err),
                    STATUS_OK);
   assert_true(found && rows->step == 2);
   static const char *const wrong[] = {"ft:tiny:local::ftjob-a:ckpt-step-02", "ft:tiny:local::ftjob-b:ckpt-step-2",
                                       "ft:tiny:local::ftjob-a:ckpt-step-", "ft:tiny:local::ftjob-a"};
   for (size_t i = 0; i < COUNT_OF(wrong); i++) {
-    assert_int_equal(db_checkpoint_of_name(rows, &found, f->db, wrong[i], &f->arena, &f->err), STATUS_OK);
+    assert_int_equal(db_checkpoint_of_name(rows, &found, f->db, TENANT_DEFAULT, wrong[i], &f->arena, &f->err),
+                     STATUS_OK);
     assert_false(found);
   }
   int64_t left;
@@ -492,25 +516,27 @@ static void test_files(void **state) {
   add_file(f, "file-1", FILE_UPLOADED, 0);
   add_file(f, "file-2", FILE_PROCESSED, 500);
   add_job(f, "ftjob-a", 0, NULL); /* needs file-1 */
-  assert_int_equal(db_file_delete(f->db, "file-1", &f->err), STATUS_FILE_IN_USE);
+  assert_int_equal(db_file_delete(f->db, TENANT_DEFAULT, "file-1", &f->err), STATUS_FILE_IN_USE);
   assert_int_equal(db_file_unchecked(&rows, &count, f->db, 10, &f->arena, &f->err), STATUS_OK);
   assert_int_equal(count, 1);
   assert_int_equal(db_file_checked(f->db, "file-1", FILE_ERROR, "line 2", "{}", &changed, &f->err), STATUS_OK);
   assert_true(changed);
   assert_int_equal(db_file_checked(f->db, "file-1", FILE_PROCESSED, NULL, NULL, &changed, &f->err), STATUS_OK);
   assert_false(changed); /* a verdict stands */
-  assert_int_equal(db_file_get(&file, f->db, "file-1", 0, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(db_file_get(&file, f->db, TENANT_DEFAULT, "file-1", 0, &f->arena, &f->err), STATUS_OK);
   assert_string_equal(file.status_details, "line 2");
-  assert_int_equal(db_file_get(&file, f->db, "file-2", 499, &f->arena, &f->err), STATUS_OK);
-  assert_int_equal(db_file_get(&file, f->db, "file-2", 500, &f->arena, &f->err), STATUS_FILE_NOT_FOUND);
+  assert_int_equal(db_file_get(&file, f->db, TENANT_DEFAULT, "file-2", 499, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(db_file_get(&file, f->db, TENANT_DEFAULT, "file-2", 500, &f->arena, &f->err), STATUS_FILE_NOT_FOUND);
   assert_int_equal(db_file_expired(&rows, &count, f->db, 500, 10, &f->arena, &f->err), STATUS_OK);
   assert_int_equal(count, 1);
   struct page page = {.limit = 1, .ascending = true};
-  assert_int_equal(db_file_list(&rows, &count, &more, f->db, &page, "fine-tune", 0, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(db_file_list(&rows, &count, &more, f->db, TENANT_DEFAULT, &page, "fine-tune", 0, &f->arena, &f->err),
+                   STATUS_OK);
   assert_true(more);
   assert_string_equal(rows[0].id, "file-1");
   page.after = "file-1";
-  assert_int_equal(db_file_list(&rows, &count, &more, f->db, &page, NULL, 0, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(db_file_list(&rows, &count, &more, f->db, TENANT_DEFAULT, &page, NULL, 0, &f->arena, &f->err),
+                   STATUS_OK);
   assert_int_equal(count, 1);
   assert_string_equal(rows[0].id, "file-2");
 }
@@ -526,50 +552,13 @@ static void test_end_is_final(void **state) {
   assert_int_equal(state_of(f, "ftjob-a"), JOB_CANCELLED);
 }
 
-/* Exports: one row a job and format, handed out oldest first, queued again after a failure or a crash. */
-static void exports_are_a_queue(void **state) {
-  struct fixture *f = *state;
-  struct export_row *rows, row;
-  struct error why = {.status = STATUS_IO, .text = "the disk is gone"};
-  size_t count;
-  int64_t queued;
-  bool found;
-  add_job(f, "ftjob-x", 0, NULL);
-  static const char *const formats[] = {"lora", "gguf:f16", "lora"};
-  for (size_t i = 0; i < 3; i++)
-    assert_int_equal(db_export_add(f->db, "ftjob-x", formats[i], EXPORT_QUEUED, 10, &f->err), STATUS_OK);
-  assert_int_equal(db_export_queued(&queued, f->db, &f->err), STATUS_OK);
-  assert_int_equal(queued, 2);
-  assert_int_equal(db_export_claim(&row, &found, f->db, &f->arena, &f->err), STATUS_OK);
-  assert_true(found && strcmp(row.format, "lora") == 0 && row.state == EXPORT_RUNNING);
-  assert_int_equal(db_export_end(f->db, row.seq, EXPORT_FAILED, &why, 20, &f->err), STATUS_OK);
-  assert_int_equal(db_export_claim(&row, &found, f->db, &f->arena, &f->err), STATUS_OK);
-  assert_string_equal(row.format, "gguf:f16");
-  reopen(f);
-  assert_int_equal(db_export_requeue(f->db, &f->err), STATUS_OK);
-  assert_int_equal(db_export_list(&rows, &count, f->db, "ftjob-x", &f->arena, &f->err), STATUS_OK);
-  assert_int_equal(count, 2);
-  assert_true(rows[0].state == EXPORT_FAILED && rows[0].finished_at == 20);
-  assert_string_equal(rows[0].error_message, "the disk is gone");
-  assert_true(rows[1].state == EXPORT_QUEUED && rows[1].finished_at == 0);
-  assert_int_equal(db_export_add(f->db, "ftjob-x", "lora", EXPORT_QUEUED, 30, &f->err), STATUS_OK);
-  assert_int_equal(db_export_claim(&row, &found, f->db, &f->arena, &f->err), STATUS_OK);
-  assert_int_equal(db_export_end(f->db, row.seq, EXPORT_SUCCEEDED, NULL, 40, &f->err), STATUS_OK);
-  assert_int_equal(db_export_add(f->db, "ftjob-x", row.format, EXPORT_QUEUED, 50, &f->err), STATUS_OK);
-  assert_int_equal(db_export_queued(&queued, f->db, &f->err), STATUS_OK);
-  assert_int_equal(queued, 1); /* the one that succeeded stays */
-  assert_int_equal(db_export_delete_of_job(f->db, "ftjob-x", &f->err), STATUS_OK);
-  assert_int_equal(db_export_list(&rows, &count, f->db, "ftjob-x", &f->arena, &f->err), STATUS_OK);
-  assert_int_equal(count, 0);
-}
-
 static void a_damaged_spec_names_its_job(void **state) {
   struct fixture *f = *state;
   struct job_row job;
   struct job_spec spec;
   json_t *document;
   add_job(f, "ftjob-1", 0, NULL);
-  assert_int_equal(db_job_get(&job, f->db, "ftjob-1", &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(db_job_get(&job, f->db, TENANT_DEFAULT, "ftjob-1", &f->arena, &f->err), STATUS_OK);
   assert_int_equal(db_job_spec(NULL, &document, &job, &f->arena, &f->err), STATUS_OK);
   json_decref(document);
   assert_int_equal(db_job_spec(&spec, &document, &job, &f->arena, &f->err), STATUS_DAMAGED);
@@ -580,7 +569,7 @@ static void a_damaged_spec_names_its_job(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
   const struct CMUnitTest tests[] = {
-      TEST(exports_are_a_queue), TEST(a_damaged_spec_names_its_job),
+      TEST(a_damaged_spec_names_its_job),
       TEST(test_reopen),  TEST(test_rollback),     TEST(test_foreign_database), TEST(test_claim_order),
       TEST(test_lease),   TEST(test_failure_is_kept), TEST(test_job_pages),     TEST(test_same_request),
       TEST(test_events),  TEST(test_checkpoints),  TEST(test_artifacts),        TEST(test_files),

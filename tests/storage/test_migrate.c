@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "api/tenant.h"
 #include "base/file.h"
 #include "storage/db_artifact.h"
 #include "storage/db_checkpoint.h"
@@ -17,6 +18,7 @@
 #include "storage/db_export.h"
 #include "storage/db_file.h"
 #include "storage/db_job.h"
+#include "storage/db_tenant.h"
 #include "storage/stmt.h"
 
 #pragma GCC diagnostic push
@@ -90,15 +92,15 @@ static void test_older(void **state) {
     bool found, more;
     make_old(f, version);
     assert_int_equal(db_open(&db, f->path, true, &f->err), STATUS_OK);
-    assert_int_equal(db_job_claim(&job, &found, db, &(struct job_place){0, "[]", true}, 5, &f->arena, &f->err),
+    assert_int_equal(db_job_claim(&job, &found, db, &(struct job_place){0, "[]", true, 0}, 5, &f->arena, &f->err),
                      STATUS_OK);
     assert_true(found);
     assert_string_equal(job.id, "ftjob-a");
-    assert_int_equal(db_job_models(&models, &count, &more, db, &f->arena, &f->err), STATUS_OK);
+    assert_int_equal(db_job_models(&models, &count, &more, db, TENANT_DEFAULT, &f->arena, &f->err), STATUS_OK);
     assert_int_equal(count, 1);
     assert_string_equal(models[0].name, "ft:b");
-    assert_int_equal(db_job_list(&jobs, &count, &more, db, &page, &(struct job_filter){.metadata = "{\"k\":\"v\"}"},
-                                 &f->arena, &f->err),
+    assert_int_equal(db_job_list(&jobs, &count, &more, db, TENANT_DEFAULT, &page,
+                                 &(struct job_filter){.metadata = "{\"k\":\"v\"}"}, &f->arena, &f->err),
                      STATUS_OK);
     assert_int_equal(count, 1);
     assert_string_equal(jobs[0].id, "ftjob-b");
@@ -121,11 +123,12 @@ static int see_plan(void *context, int columns, char **values, char **names) {
   (void)names;
   const char *sql = context, *detail = values[columns - 1];
   /* Just the rows that are asked for: what waits, the pairs of a filter, what another line of the plan finds. */
-  static const char *const fine[] = {"INDEX file_unchecked", "CONSTANT ROW", "SCAN want", "SCAN json_each",
-                                     "SCAN (subquery"};
+  static const char *const fine[] = {"INDEX file_unchecked", "CONSTANT ROW",   "SCAN want",
+                                     "SCAN json_each",       "SCAN (subquery", "SCAN tenant"};
   bool walks = strncmp(detail, "SCAN ", 5) == 0;
   bool sorts = strstr(detail, "TEMP B-TREE") && !strstr(sql, "job_id = ") &&
-               !strstr(sql, "json_each(?1) AS want ORDER BY"); /* what belongs to one job or filter is little */
+               !strstr(sql, "json_each(?1) AS want ORDER BY") && /* what belongs to one job or filter is little */
+               !strstr(sql, "ORDER BY first.priority");          /* a job a tenant */
   for (size_t i = 0; i < COUNT_OF(fine); i++)
     walks &= !strstr(detail, fine[i]);
   if (walks || sorts)
@@ -153,6 +156,23 @@ static void check_plans(struct db *db) {
   stmt_done(&stmt);
 }
 
+static int ask_for_files(struct db *db, struct arena *arena, struct error *err) {
+  struct page page = {.limit = 5}, up = {.limit = 5, .ascending = true};
+  struct file_row *files;
+  size_t count;
+  bool more;
+  int bad = db_file_list(&files, &count, &more, db, TENANT_DEFAULT, &page, NULL, 0, arena, err);
+  bad |= db_file_list(&files, &count, &more, db, TENANT_DEFAULT, &up, NULL, 0, arena, err);
+  bad |= db_file_list(&files, &count, &more, db, TENANT_DEFAULT, &page, "fine-tune", 0, arena, err);
+  bad |= db_file_list(&files, &count, &more, db, TENANT_DEFAULT, &up, "fine-tune", 0, arena, err);
+  bad |= db_file_unchecked(&files, &count, db, 5, arena, err);
+  bad |= db_file_expired(&files, &count, db, 5, 5, arena, err);
+  bad |= db_file_known(&more, db, "file-1", err);
+  bad |= db_file_delete(db, TENANT_DEFAULT, "file-1", err);
+  bad |= db_file_delete_of_job(db, "ftjob-a", err);
+  return bad;
+}
+
 static void test_plans(void **state) {
   struct fixture *f = *state;
   struct db *db;
@@ -160,18 +180,20 @@ static void test_plans(void **state) {
   struct error *err = &f->err;
   struct job_row *jobs, job;
   struct job_model *models;
-  struct file_row *files, file;
+  struct file_row file;
   struct event_row *events;
   struct checkpoint_row *checkpoints;
   struct export_row *exports, export;
   struct artifact_row *artifacts;
+  struct tenant_row *tenants, tenant;
   struct error why = {.status = STATUS_IO};
   int64_t number;
   size_t count;
   bool more;
   assert_int_equal(db_open(&db, f->path, true, err), STATUS_OK);
-  struct page page = {.limit = 5}, up = {.limit = 5, .ascending = true};
+  struct page page = {.limit = 5};
   struct job_row row = {.id = "ftjob-a",
+                        .tenant = TENANT_DEFAULT,
                         .model = "m",
                         .training_file = "file-1",
                         .fine_tuned_model = "ft:a",
@@ -182,29 +204,25 @@ static void test_plans(void **state) {
   int bad = db_job_insert(db, &row, err);
   bad |= db_event_add(db, &event, err);
   bad |= db_job_waiting(&number, db, err);
-  bad |= db_job_same(&job, &more, db, "key", "aa", 0, arena, err);
-  bad |= db_job_same(&job, &more, db, NULL, "aa", 0, arena, err);
-  bad |= db_job_list(&jobs, &count, &more, db, &page, &(struct job_filter){0}, arena, err);
-  bad |= db_job_list(&jobs, &count, &more, db, &page, &(struct job_filter){.metadata = "{\"a\":\"b\"}"}, arena, err);
-  bad |= db_job_list(&jobs, &count, &more, db, &page, &(struct job_filter){.metadata_null = true}, arena, err);
-  bad |= db_job_positions(&number, db, jobs, count, err);
+  bad |= db_tenant_get(&tenant, db, TENANT_DEFAULT, arena, err);
+  bad |= db_tenant_list(&tenants, &count, &more, db, arena, err);
+  bad |= db_job_same(&job, &more, db, TENANT_DEFAULT, "key", "aa", 0, arena, err);
+  bad |= db_job_same(&job, &more, db, TENANT_DEFAULT, NULL, "aa", 0, arena, err);
+  bad |= db_job_list(&jobs, &count, &more, db, TENANT_DEFAULT, &page, &(struct job_filter){0}, arena, err);
+  bad |= db_job_list(&jobs, &count, &more, db, TENANT_DEFAULT, &page, &(struct job_filter){.metadata = "{\"a\":\"b\"}"},
+                     arena, err);
+  bad |= db_job_list(&jobs, &count, &more, db, TENANT_DEFAULT, &page, &(struct job_filter){.metadata_null = true},
+                     arena, err);
+  bad |= db_job_positions(&number, db, TENANT_DEFAULT, jobs, count, err);
   bad |= db_job_next(&job, &more, db, JOB_VALIDATING, 0, arena, err);
-  bad |= db_job_models(&models, &count, &more, db, arena, err);
-  bad |= db_job_claim(&job, &more, db, &(struct job_place){1, "[]", true}, 5, arena, err);
+  bad |= db_job_models(&models, &count, &more, db, TENANT_DEFAULT, arena, err);
+  bad |= db_job_claim(&job, &more, db, &(struct job_place){1, "[]", true, 0}, 5, arena, err);
   struct lease lease = {.job_id = "ftjob-a", .token = 1};
   bad |= db_job_set_progress(db, &lease, "{}", 1, &more, err);
   bad |= db_job_unclaim(db, &lease, &more, err);
   bad |= db_job_release(db, &lease, JOB_QUEUED, NULL, 5, &more, err);
   bad |= db_job_move(db, "ftjob-a", JOB_QUEUED, JOB_CANCELLED, NULL, 5, &more, err);
-  bad |= db_file_list(&files, &count, &more, db, &page, NULL, 0, arena, err);
-  bad |= db_file_list(&files, &count, &more, db, &up, NULL, 0, arena, err);
-  bad |= db_file_list(&files, &count, &more, db, &page, "fine-tune", 0, arena, err);
-  bad |= db_file_list(&files, &count, &more, db, &up, "fine-tune", 0, arena, err);
-  bad |= db_file_unchecked(&files, &count, db, 5, arena, err);
-  bad |= db_file_expired(&files, &count, db, 5, 5, arena, err);
-  bad |= db_file_known(&more, db, "file-1", err);
-  bad |= db_file_delete(db, "file-1", err);
-  bad |= db_file_delete_of_job(db, "ftjob-a", err);
+  bad |= ask_for_files(db, arena, err);
   bad |= db_event_list(&events, &count, &more, db, "ftjob-a", &page, arena, err);
   bad |= db_checkpoint_list(&checkpoints, &count, &more, db, "ftjob-a", &page, arena, err);
   bad |= db_checkpoint_delete_of_job(db, "ftjob-a", err);
@@ -216,7 +234,7 @@ static void test_plans(void **state) {
   bad |= db_export_end(db, 1, EXPORT_FAILED, &why, 1, err);
   bad |= db_export_requeue(db, err);
   assert_int_equal(bad, 0);
-  assert_int_equal(db_file_get(&file, db, "file-1", 0, arena, err), STATUS_FILE_NOT_FOUND);
+  assert_int_equal(db_file_get(&file, db, TENANT_DEFAULT, "file-1", 0, arena, err), STATUS_FILE_NOT_FOUND);
   check_plans(db);
   db_close(db);
 }
