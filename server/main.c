@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "server/admission.h"
+#include "server/command.h"
 #include "server/data.h"
 #include "server/http/front.h"
 #include "server/inspected.h"
@@ -20,7 +21,7 @@
 #include "server/supervisor.h"
 #include "server/upkeep.h"
 
-enum { CONFIG_ARENA_BYTES = 1 << 20, TEXT_BYTES = 1 << 16, EXIT_CONFIG = 2 };
+enum { CONFIG_ARENA_BYTES = 1 << 20, TEXT_BYTES = 1 << 16 };
 
 /* Workers get absolute paths, whatever the current folder is. */
 static enum status make_absolute(const char **path, const char *option, struct arena *arena, struct error *err) {
@@ -133,7 +134,7 @@ static int run(struct config *config, struct arena *arena) {
   enum status status = prepare(config, arena, &err);
   if (status) {
     log_error("%s", err.text);
-    return EXIT_CONFIG;
+    return COMMAND_USAGE;
   }
   raise_limits(config);
   config_describe(&text, config);
@@ -144,7 +145,7 @@ static int run(struct config *config, struct arena *arena) {
     log_warn("something is left in the event loop");
   if (status) {
     log_error("%s", err.text);
-    return status_http(status) < 500 ? EXIT_CONFIG : EXIT_FAILURE;
+    return status_http(status) < 500 ? COMMAND_USAGE : EXIT_FAILURE;
   }
   log_info("stopped");
   return EXIT_SUCCESS;
@@ -162,28 +163,22 @@ int main(int argc, char **argv) {
   enum config_action action;
   struct error err;
   struct str text;
-  bool healthcheck = argc > 1 && strcmp(argv[1], "healthcheck") == 0;
+  const struct command *command = argc > 1 ? command_find(argv[1]) : NULL;
+  if (command)
+    return command->run(argc - 1, argv + 1);
   arena_init(&arena, CONFIG_ARENA_BYTES);
   str_init(&text, TEXT_BYTES);
-  if (config_load(&config, &action, argc - healthcheck, argv + healthcheck, environ, &arena, &err)) {
-    fprintf(stderr, "reflectd: %s\n", err.text);
-    return EXIT_CONFIG;
-  }
+  if (config_load(&config, &action, argc, argv, environ, &arena, &err))
+    return command_fault(&err);
   switch (action) {
-  case CONFIG_HELP: config_help(&text); return print(&text);
+  case CONFIG_HELP:
+    config_help(&text);
+    command_help(&text);
+    return print(&text);
   case CONFIG_WRITE_EXAMPLE: config_example(&text); return print(&text);
   case CONFIG_VERSION: str_printf(&text, "reflectd %s\n", REFLECTD_VERSION); return print(&text);
-  case CONFIG_LIST_DEVICES:
-    if (devices_print(&text, &config, &err) == STATUS_OK)
-      return print(&text);
-    fprintf(stderr, "reflectd: %s\n", err.text);
-    return EXIT_FAILURE;
+  case CONFIG_LIST_DEVICES: return devices_print(&text, &config, &err) ? command_fault(&err) : print(&text);
   case CONFIG_RUN: break;
   }
-  if (!healthcheck)
-    return run(&config, &arena);
-  if (listen_healthcheck(&config, &err) == STATUS_OK)
-    return EXIT_SUCCESS;
-  fprintf(stderr, "reflectd: %s\n", err.text);
-  return EXIT_FAILURE;
+  return run(&config, &arena);
 }
