@@ -31,6 +31,8 @@ static const char *const schemas[] = {
 #include "storage/schema_6.sql.inc"
     ,
 #include "storage/schema_7.sql.inc"
+    ,
+#include "storage/schema_8.sql.inc"
 };
 #pragma GCC diagnostic pop
 

@@ -17,12 +17,29 @@ static const struct column columns[] = {
 static const struct row_type checkpoint_type = {"a checkpoint", sizeof(struct checkpoint_row), columns,
                                                 COUNT_OF(columns)};
 
-enum status db_checkpoint_add(struct db *db, const struct checkpoint_row *row, struct error *err) {
+/* The bytes of the one that a row of the same step has named so far. */
+static enum status free_earlier(struct db *db, const struct checkpoint_row *row, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   enum status status = stmt_open(&stmt, db,
-                                 "INSERT OR REPLACE INTO checkpoint (job_id, created_at, step, path, metrics)"
-                                 " VALUES (?1, ?2, ?3, ?4, ?5)",
+                                 "INSERT OR IGNORE INTO removal SELECT path FROM checkpoint"
+                                 " WHERE job_id = ?1 AND step = ?2 AND path <> ?3",
                                  err);
+  if (status)
+    return status;
+  stmt_text(&stmt, row->job_id);
+  stmt_int(&stmt, row->step);
+  stmt_text(&stmt, row->path);
+  return stmt_run(&stmt, NULL, err);
+}
+
+enum status db_checkpoint_add(struct db *db, const struct checkpoint_row *row, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  enum status status = free_earlier(db, row, err);
+  if (!status)
+    status = stmt_open(&stmt, db,
+                       "INSERT INTO checkpoint (job_id, created_at, step, path, metrics) VALUES (?1, ?2, ?3, ?4, ?5)"
+                       " ON CONFLICT (job_id, step) DO UPDATE SET path = excluded.path",
+                       err);
   if (status)
     return status;
   stmt_text(&stmt, row->job_id);
@@ -97,6 +114,35 @@ enum status db_checkpoint_of_name(struct checkpoint_row *out, bool *found, struc
   stmt_text(&stmt, at + strlen(between));
   stmt_text(&stmt, tenant);
   return row_next(out, found, &checkpoint_type, &stmt, arena, err);
+}
+
+enum status db_checkpoint_path(const char **out, struct db *db, const char *job_id, int64_t step, struct arena *arena,
+                               struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  bool row = false;
+  *out = NULL;
+  enum status status = stmt_open(&stmt, db, "SELECT path FROM checkpoint WHERE job_id = ?1 AND step = ?2", err);
+  if (status)
+    return status;
+  stmt_text(&stmt, job_id);
+  stmt_int(&stmt, step);
+  status = stmt_step(&stmt, &row, err);
+  if (status || !row)
+    return status;
+  *out = stmt_get_text(&stmt, 0, arena);
+  return *out ? STATUS_OK : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "finding a checkpoint");
+}
+
+enum status db_checkpoint_delete_in(struct db *db, const char *job_id, const char *folder, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  enum status status = stmt_open(&stmt, db,
+                                 "DELETE FROM checkpoint WHERE job_id = ?1 AND path >= ?2 || '/' AND path < ?2 || '0'",
+                                 err);
+  if (status)
+    return status;
+  stmt_text(&stmt, job_id);
+  stmt_text(&stmt, folder);
+  return stmt_run(&stmt, NULL, err);
 }
 
 enum status db_checkpoint_delete(struct db *db, const char *job_id, int64_t step, struct error *err) {

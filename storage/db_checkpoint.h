@@ -16,7 +16,8 @@ struct checkpoint_row {
   const char *metrics;  /* JSON text */
 };
 
-/* A checkpoint of the same step replaces the older one. */
+/* A job has one checkpoint of a step: when a later run makes it again, the row names the new bytes and is otherwise
+   what it was, and the old bytes are noted for removal (db_removal.h). In a transaction. */
 NODISCARD enum status db_checkpoint_add(struct db *db, const struct checkpoint_row *row, struct error *err);
 NODISCARD enum status db_checkpoint_list(struct checkpoint_row **out, size_t *count, bool *more, struct db *db,
                                          const char *job_id, const struct page *page, struct arena *arena,
@@ -27,6 +28,12 @@ NODISCARD enum status db_checkpoint_get(struct checkpoint_row *out, bool *found,
 /* By the name that clients see: "<fine_tuned_model>:ckpt-step-<step>". */
 NODISCARD enum status db_checkpoint_of_name(struct checkpoint_row *out, bool *found, struct db *db, const char *tenant,
                                             const char *name, struct arena *arena, struct error *err);
+/* Where the job's checkpoint of that step lies. *out NULL: it has none. */
+NODISCARD enum status db_checkpoint_path(const char **out, struct db *db, const char *job_id, int64_t step,
+                                         struct arena *arena, struct error *err);
+/* Forgets those that lay in a folder that is gone. */
+NODISCARD enum status db_checkpoint_delete_in(struct db *db, const char *job_id, const char *folder,
+                                              struct error *err);
 /* Forgets a checkpoint whose folder its worker has removed. */
 NODISCARD enum status db_checkpoint_delete(struct db *db, const char *job_id, int64_t step, struct error *err);
 NODISCARD enum status db_checkpoint_count(int64_t *out, struct db *db, const char *job_id, struct error *err);

@@ -15,8 +15,9 @@ const char *event_level_name(enum log_level level) {
 enum status db_event_add(struct db *db, const struct event_row *row, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   enum status status = stmt_open(&stmt, db,
-                                 "INSERT INTO event (job_id, created_at, level, type, message, data)"
-                                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                                 "INSERT INTO event (job_id, created_at, level, type, message, data, step)"
+                                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6,"
+                                 " iif(?4 = 'metrics', CAST(json_extract(?6, '$.step') AS INTEGER), NULL))",
                                  err);
   if (status)
     return status;
@@ -27,6 +28,47 @@ enum status db_event_add(struct db *db, const struct event_row *row, struct erro
   stmt_text(&stmt, row->message);
   stmt_text(&stmt, row->data);
   return stmt_run(&stmt, NULL, err);
+}
+
+enum status db_event_last(int64_t *out, struct db *db, const char *job_id, struct error *err) {
+  return stmt_number(out, db, "SELECT ifnull(max(seq), 0) FROM event WHERE job_id = ?1", job_id, err);
+}
+
+enum status db_event_metrics(const char **out, struct db *db, const char *job_id, int64_t step, struct arena *arena,
+                             struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  bool row = false;
+  *out = NULL;
+  enum status status =
+      stmt_open(&stmt, db,
+                "SELECT data FROM event WHERE job_id = ?1 AND type = 'metrics' AND step = ?2 ORDER BY seq LIMIT 1",
+                err);
+  if (status)
+    return status;
+  stmt_text(&stmt, job_id);
+  stmt_int(&stmt, step);
+  status = stmt_step(&stmt, &row, err);
+  if (status || !row)
+    return status;
+  *out = stmt_get_text(&stmt, 0, arena);
+  return *out ? STATUS_OK : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "reading an event");
+}
+
+enum status db_event_said(bool *out, struct db *db, const struct event_row *row, int64_t last, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  *out = false;
+  enum status status = stmt_open(&stmt, db,
+                                 "SELECT 1 FROM event WHERE job_id = ?1 AND type = 'message' AND message = ?2"
+                                 " AND level = ?3 AND data IS ?4 AND seq <= ?5 LIMIT 1",
+                                 err);
+  if (status)
+    return status;
+  stmt_text(&stmt, row->job_id);
+  stmt_text(&stmt, row->message);
+  stmt_text(&stmt, event_level_name(row->level));
+  stmt_text(&stmt, row->data);
+  stmt_int(&stmt, last);
+  return stmt_step(&stmt, out, err);
 }
 
 static void parse_level(void *member, const char *word) {

@@ -21,6 +21,14 @@ struct event_row {
 const char *event_level_name(enum log_level level);  /* "info", "warn", "error"; DEBUG is written as info */
 
 NODISCARD enum status db_event_add(struct db *db, const struct event_row *row, struct error *err);
+/* The seq of the newest event of the job; 0: it has none. */
+NODISCARD enum status db_event_last(int64_t *out, struct db *db, const char *job_id, struct error *err);
+/* The data of the metrics of that step as they are stored. *out NULL: there are none. */
+NODISCARD enum status db_event_metrics(const char **out, struct db *db, const char *job_id, int64_t step,
+                                       struct arena *arena, struct error *err);
+/* Has the job an event with the level, the message and the data of `row` among those up to `last`? */
+NODISCARD enum status db_event_said(bool *out, struct db *db, const struct event_row *row, int64_t last,
+                                    struct error *err);
 /* page->after is a wire id. */
 NODISCARD enum status db_event_list(struct event_row **out, size_t *count, bool *more, struct db *db,
                                     const char *job_id, const struct page *page, struct arena *arena,

@@ -39,6 +39,10 @@ static const struct column columns[] = {
     {"needs_free", COLUMN_INT, AT(needs_free), NULL},
     {"device_wanted", COLUMN_TEXT, AT(device_wanted), NULL},
     {"device", COLUMN_TEXT, AT(device), NULL},
+    {"attempts", COLUMN_INT, AT(attempts), NULL},
+    {"interruptions", COLUMN_INT, AT(interruptions), NULL},
+    {"furthest_step", COLUMN_INT, AT(furthest_step), NULL},
+    {"pause_requested_at", COLUMN_INT, AT(pause_requested_at), NULL},
 };
 #undef AT
 static const struct row_type job_type = {"a job", sizeof(struct job_row), columns, COUNT_OF(columns)};
@@ -313,10 +317,12 @@ enum status db_job_claim(struct job_row *out, bool *found, struct db *db, const 
   enum status status =
       row_open(&stmt, db, &job_type,
                "UPDATE job SET state = 'running', lease_token = lease_token + 1, started_at = ?1, worker = NULL,"
-               " progress = NULL, trained_tokens = NULL, needs_free = 0"
+               " progress = iif(furthest_step > 0, progress, NULL),"
+               " trained_tokens = iif(furthest_step > 0, trained_tokens, NULL), needs_free = 0, run_after = 0,"
+               " attempts = attempts + 1, pause_requested_at = NULL"
                " WHERE seq = (SELECT first.seq FROM tenant CROSS JOIN job AS first"
                " WHERE first.seq = (SELECT seq FROM job AS waits WHERE waits.state = 'queued'"
-               " AND waits.tenant = tenant.name AND waits.needs_free <= ?2"
+               " AND waits.tenant = tenant.name AND waits.needs_free <= ?2 AND waits.run_after <= ?6"
                " AND (waits.device_wanted IN (SELECT value FROM json_each(?3))) <> ?4"
                " ORDER BY waits.priority DESC, waits.seq LIMIT 1)"
                " AND (SELECT count(1) FROM job AS runs WHERE runs.tenant = tenant.name AND runs.state = 'running')"
@@ -331,6 +337,7 @@ enum status db_job_claim(struct job_row *out, bool *found, struct db *db, const 
   stmt_text(&stmt, place->devices);
   stmt_int(&stmt, place->others);
   stmt_int(&stmt, place->running_max);
+  stmt_int(&stmt, place->now_ms);
   status = row_next(out, found, &job_type, &stmt, arena, err);
   bool row = *found;
   while (!status && row)
@@ -405,7 +412,11 @@ enum status db_job_unclaim(struct db *db, const struct lease *lease, bool *held,
   AUTO(stmt_done) struct stmt stmt = {0};
   *held = false;
   enum status status =
-      open_guarded(&stmt, db, "UPDATE job SET state = 'queued', started_at = NULL, worker = NULL" GUARD, lease, err);
+      open_guarded(&stmt, db,
+                   "UPDATE job SET state = iif(pause_requested_at IS NULL, 'queued', 'paused'),"
+                   " pause_requested_at = NULL, started_at = NULL, worker = NULL,"
+                   " attempts = max(attempts - 1, 0)" GUARD,
+                   lease, err);
   return status ? status : run_guarded(&stmt, held, err);
 }
 
@@ -418,6 +429,41 @@ enum status db_job_wait_for_room(struct db *db, const char *id, int64_t needs_fr
   stmt_text(&stmt, id);
   stmt_int(&stmt, needs_free);
   return stmt_run(&stmt, NULL, err);
+}
+
+enum status db_job_wait_until(struct db *db, const char *id, int64_t run_after, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  enum status status =
+      stmt_open(&stmt, db, "UPDATE job SET run_after = ?2 WHERE id = ?1 AND state = 'queued'", err);
+  if (status)
+    return status;
+  stmt_text(&stmt, id);
+  stmt_int(&stmt, run_after);
+  return stmt_run(&stmt, NULL, err);
+}
+
+enum status db_job_forget_waits(struct db *db, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  enum status status =
+      stmt_open(&stmt, db, "UPDATE job SET run_after = 0 WHERE state = 'queued' AND run_after > 0", err);
+  return status ? status : stmt_run(&stmt, NULL, err);
+}
+
+static enum status run_of(struct db *db, const char *sql, const char *id, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  enum status status = stmt_open(&stmt, db, sql, err);
+  if (status)
+    return status;
+  stmt_text(&stmt, id);
+  return stmt_run(&stmt, NULL, err);
+}
+
+enum status db_job_refund(struct db *db, const char *id, struct error *err) {
+  return run_of(db, "UPDATE job SET attempts = max(attempts - 1, 0) WHERE id = ?1", id, err);
+}
+
+enum status db_job_interrupted(struct db *db, const char *id, struct error *err) {
+  return run_of(db, "UPDATE job SET interruptions = interruptions + 1 WHERE id = ?1", id, err);
 }
 
 static void bind_end(struct stmt *stmt, enum job_state to, const struct error *why, int64_t now) {
@@ -436,7 +482,8 @@ enum status db_job_release(struct db *db, const struct lease *lease, enum job_st
   CHECK(job_state_may_move(JOB_RUNNING, to));
   enum status status = open_guarded(&stmt, db,
                                     "UPDATE job SET state = ?3, finished_at = ?4, error_code = ?5, error_param = ?6,"
-                                    " error_message = ?7, restarts = restarts + (?3 = 'queued')" GUARD,
+                                    " error_message = ?7, restarts = restarts + (?3 = 'queued'),"
+                                    " pause_requested_at = NULL" GUARD,
                                     lease, err);
   if (status)
     return status;
@@ -472,4 +519,21 @@ enum status db_job_request_cancel(struct db *db, const char *id, int64_t now, st
   stmt_text(&stmt, id);
   stmt_int(&stmt, now);
   return stmt_run(&stmt, NULL, err);
+}
+
+enum status db_job_request_pause(struct db *db, const char *id, int64_t now, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  enum status status = stmt_open(&stmt, db,
+                                 "UPDATE job SET pause_requested_at = ?2 WHERE id = ?1 AND state = 'running'"
+                                 " AND pause_requested_at IS NULL",
+                                 err);
+  if (status)
+    return status;
+  stmt_text(&stmt, id);
+  stmt_int(&stmt, now);
+  return stmt_run(&stmt, NULL, err);
+}
+
+enum status db_job_withdraw_pause(struct db *db, const char *id, struct error *err) {
+  return run_of(db, "UPDATE job SET pause_requested_at = NULL WHERE id = ?1 AND state = 'running'", id, err);
 }

@@ -38,6 +38,10 @@ struct job_row {
   int64_t needs_free;            /* queued: it waits until the disk has so many bytes free; 0: it does not */
   const char *device_wanted;     /* scheduling.device */
   const char *device;            /* that it runs on, or ran on last; NULL: none yet */
+  int64_t attempts;              /* claims since training last got further, without those that were given back */
+  int64_t interruptions;         /* deaths of the daemon while it ran, since then */
+  int64_t furthest_step;         /* of a state that was ever stored (db_state.h); 0: none */
+  int64_t pause_requested_at;    /* running: 0: not */
 };
 
 /* The columns above from `id` to `state` are written, and device_wanted; the others begin empty. */
@@ -89,13 +93,14 @@ NODISCARD enum status db_job_positions(int64_t *out, struct db *db, const char *
 NODISCARD enum status db_job_same(struct job_row *out, bool *found, struct db *db, const char *tenant, const char *key,
                                   const char *body_sha256, int64_t since, struct arena *arena, struct error *err);
 
-/* Takes the first queued job that the place suits and makes it running with a new token: that of the highest priority,
-   then that of the tenant whose turn lies longest ago, then the oldest. *found false: none. */
+/* Takes the first queued job that the place suits and makes it running with a new token, which is an attempt: that of
+   the highest priority, then that of the tenant whose turn lies longest ago, then the oldest. *found false: none. */
 struct job_place {
   int64_t free_bytes;  /* of the disk */
   const char *devices; /* JSON array of device_wanted: the job's is one of these, */
   bool others;         /* or it is none of them */
   int64_t running_max; /* jobs of one tenant that run at the same time, where it has no limit of its own; 0: any */
+  int64_t now_ms;      /* boot clock */
 };
 NODISCARD enum status db_job_claim(struct job_row *out, bool *found, struct db *db, const struct job_place *place,
                                    int64_t now, struct arena *arena, struct error *err);
@@ -113,18 +118,29 @@ NODISCARD enum status db_job_set_progress(struct db *db, const struct lease *lea
                                           int64_t trained_tokens, bool *held, struct error *err);
 NODISCARD enum status db_job_held(bool *held, struct db *db, const struct lease *lease, struct error *err);
 /* Ends the lease: running -> `to`. `why` fills the error columns when `to` is FAILED, else NULL. A move to
-   QUEUED counts a restart. */
+   QUEUED counts a restart. A pause that was requested is no longer. */
 NODISCARD enum status db_job_release(struct db *db, const struct lease *lease, enum job_state to,
                                      const struct error *why, int64_t now, bool *held, struct error *err);
 
-/* Gives a claim back as if it had not been made: no restart is counted. The token stays used. */
+/* Gives a claim back as if it had not been made: no restart and no attempt is counted. The token stays used. The job is
+   queued, or paused where that was requested meanwhile. */
 NODISCARD enum status db_job_unclaim(struct db *db, const struct lease *lease, bool *held, struct error *err);
+/* The attempt that a claim counted does not count: nothing that the job did ended it. */
+NODISCARD enum status db_job_refund(struct db *db, const char *id, struct error *err);
+/* The daemon died while it ran. */
+NODISCARD enum status db_job_interrupted(struct db *db, const char *id, struct error *err);
+/* A queued job waits until the boot clock shows `run_after`; and none waits for what that clock showed before. */
+NODISCARD enum status db_job_wait_until(struct db *db, const char *id, int64_t run_after, struct error *err);
+NODISCARD enum status db_job_forget_waits(struct db *db, struct error *err);
 /* A queued job waits until the disk has so many bytes free. */
 NODISCARD enum status db_job_wait_for_room(struct db *db, const char *id, int64_t needs_free, struct error *err);
 
 /* A move of a job that no worker has: `from` must be its state now; *moved false: it was not. */
 NODISCARD enum status db_job_move(struct db *db, const char *id, enum job_state from, enum job_state to,
                                   const struct error *why, int64_t now, bool *moved, struct error *err);
+/* Notes that a running job shall be paused, or shall not. */
+NODISCARD enum status db_job_request_pause(struct db *db, const char *id, int64_t now, struct error *err);
+NODISCARD enum status db_job_withdraw_pause(struct db *db, const char *id, struct error *err);
 /* Notes that a running job shall be cancelled. */
 NODISCARD enum status db_job_request_cancel(struct db *db, const char *id, int64_t now, struct error *err);
 

@@ -47,8 +47,8 @@ static int tear_down(void **state) {
 static void test_claim_by_device(void **state) {
   struct fixture *f = *state;
   const char *const wanted[] = {"opencl:0", "cuda", "cpu", NULL, "cuda:1"};
-  const struct job_place opencl = {INT64_MAX, "[\"auto\",\"opencl\",\"opencl:0\"]", false, 0};
-  const struct job_place cpu = {INT64_MAX, "[\"opencl\",\"opencl:0\",\"cuda\",\"cuda:0\"]", true, 0};
+  const struct job_place opencl = {INT64_MAX, "[\"auto\",\"opencl\",\"opencl:0\"]", false, 0, 0};
+  const struct job_place cpu = {INT64_MAX, "[\"opencl\",\"opencl:0\",\"cuda\",\"cuda:0\"]", true, 0, 0};
   struct job_row job;
   bool found, held;
   for (size_t i = 0; i < COUNT_OF(wanted); i++) {

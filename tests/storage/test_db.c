@@ -83,7 +83,7 @@ static void add_job(struct fixture *f, const char *id, int64_t priority, const c
   assert_int_equal(db_job_insert(f->db, &row, &f->err), STATUS_OK);
 }
 
-static const struct job_place anywhere = {INT64_MAX, "[]", true, 0};
+static const struct job_place anywhere = {INT64_MAX, "[]", true, 0, 0};
 
 static struct job_row claim(struct fixture *f) {
   struct job_row job;
@@ -377,7 +377,7 @@ static void test_pages_are_bounded(void **state) {
 /* A claim can be given back, and a job that waits for room is passed over until there is some. */
 static void test_unclaim_and_room(void **state) {
   struct fixture *f = *state;
-  const struct job_place less = {999, "[]", true, 0}, enough = {1000, "[]", true, 0};
+  const struct job_place less = {999, "[]", true, 0, 0}, enough = {1000, "[]", true, 0, 0};
   struct job_row job;
   bool found, held;
   add_job(f, "ftjob-a", 5, NULL);

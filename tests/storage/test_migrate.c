@@ -18,6 +18,7 @@
 #include "storage/db_export.h"
 #include "storage/db_file.h"
 #include "storage/db_job.h"
+#include "storage/db_state.h"
 #include "storage/db_tenant.h"
 #include "storage/stmt.h"
 
@@ -92,7 +93,7 @@ static void test_older(void **state) {
     bool found, more;
     make_old(f, version);
     assert_int_equal(db_open(&db, f->path, true, &f->err), STATUS_OK);
-    assert_int_equal(db_job_claim(&job, &found, db, &(struct job_place){0, "[]", true, 0}, 5, &f->arena, &f->err),
+    assert_int_equal(db_job_claim(&job, &found, db, &(struct job_place){0, "[]", true, 0, 0}, 5, &f->arena, &f->err),
                      STATUS_OK);
     assert_true(found);
     assert_string_equal(job.id, "ftjob-a");
@@ -173,6 +174,30 @@ static int ask_for_files(struct db *db, struct arena *arena, struct error *err) 
   return bad;
 }
 
+static int ask_for_states(struct db *db, const struct lease *lease, struct arena *arena, struct error *err) {
+  struct state_row *states, state = {.step = 1, .path = "p", .sha256 = "00"};
+  struct event_row event = {.job_id = lease->job_id, .message = "x"};
+  const char *text;
+  int64_t number;
+  size_t count;
+  bool yes;
+  int bad = db_state_add(db, lease, &state, &yes, err);
+  bad |= db_state_list(&states, &count, db, lease->job_id, arena, err);
+  bad |= db_path_named(&yes, db, lease->job_id, "p", err);
+  bad |= db_event_last(&number, db, lease->job_id, err);
+  bad |= db_event_metrics(&text, db, lease->job_id, 1, arena, err);
+  bad |= db_event_said(&yes, db, &event, 1, err);
+  bad |= db_checkpoint_path(&text, db, lease->job_id, 1, arena, err);
+  bad |= db_checkpoint_delete_in(db, lease->job_id, "p", err);
+  bad |= db_job_request_pause(db, lease->job_id, 1, err);
+  bad |= db_job_withdraw_pause(db, lease->job_id, err);
+  bad |= db_job_refund(db, lease->job_id, err);
+  bad |= db_job_interrupted(db, lease->job_id, err);
+  bad |= db_job_wait_until(db, lease->job_id, 1, err);
+  bad |= db_job_forget_waits(db, err);
+  return bad;
+}
+
 static void test_plans(void **state) {
   struct fixture *f = *state;
   struct db *db;
@@ -216,9 +241,10 @@ static void test_plans(void **state) {
   bad |= db_job_positions(&number, db, TENANT_DEFAULT, jobs, count, err);
   bad |= db_job_next(&job, &more, db, JOB_VALIDATING, 0, arena, err);
   bad |= db_job_models(&models, &count, &more, db, TENANT_DEFAULT, arena, err);
-  bad |= db_job_claim(&job, &more, db, &(struct job_place){1, "[]", true, 0}, 5, arena, err);
+  bad |= db_job_claim(&job, &more, db, &(struct job_place){1, "[]", true, 0, 0}, 5, arena, err);
   struct lease lease = {.job_id = "ftjob-a", .token = 1};
   bad |= db_job_set_progress(db, &lease, "{}", 1, &more, err);
+  bad |= ask_for_states(db, &lease, arena, err);
   bad |= db_job_unclaim(db, &lease, &more, err);
   bad |= db_job_release(db, &lease, JOB_QUEUED, NULL, 5, &more, err);
   bad |= db_job_move(db, "ftjob-a", JOB_QUEUED, JOB_CANCELLED, NULL, 5, &more, err);

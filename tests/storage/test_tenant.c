@@ -85,7 +85,7 @@ static enum status try_file(struct fixture *f, const char *tenant, const char *i
 
 /* The id of the job that starts next; "" none. */
 static const char *claim(struct fixture *f, int64_t running_max) {
-  const struct job_place place = {INT64_MAX, "[]", true, running_max};
+  const struct job_place place = {INT64_MAX, "[]", true, running_max, 0};
   struct job_row job;
   bool found;
   assert_int_equal(db_job_claim(&job, &found, f->db, &place, 200, &f->arena, &f->err), STATUS_OK);
