@@ -2,6 +2,8 @@
 #include "worker/op/attributes.h"
 
 static const struct op op_row_gelu = {.name = "gelu", .kind = OP_GELU, .saves_inputs = 1 << 0};
+static const struct op op_row_gelu_tanh = {.name = "gelu_tanh", .kind = OP_GELU_TANH, .saves_inputs = 1 << 0};
+static const struct op op_row_relu = {.name = "relu", .kind = OP_RELU, .saves_outputs = 1 << 0};
 static const struct op op_row_dropout = {.name = "dropout", .kind = OP_DROPOUT};
 static const struct op op_row_tanh = {.name = "tanh", .kind = OP_TANH, .saves_outputs = 1 << 0};
 static const struct op op_row_add = {.name = "add", .kind = OP_ADD};
@@ -19,6 +21,16 @@ struct tensor *op_gelu(struct tape *tape, struct tensor *x) {
   struct tensor *y = record(tape, &op_row_gelu, NULL, x, NULL);
   y->recompute = true;
   return y;
+}
+
+struct tensor *op_gelu_tanh(struct tape *tape, struct tensor *x) {
+  struct tensor *y = record(tape, &op_row_gelu_tanh, NULL, x, NULL);
+  y->recompute = true;
+  return y;
+}
+
+struct tensor *op_relu(struct tape *tape, struct tensor *x) {
+  return record(tape, &op_row_relu, NULL, x, NULL);
 }
 
 struct tensor *op_tanh(struct tape *tape, struct tensor *x) {

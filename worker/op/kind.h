@@ -12,6 +12,8 @@ enum op_kind {
   OP_RMSNORM,
   OP_DROPOUT,
   OP_GELU,
+  OP_GELU_TANH,
+  OP_RELU,
   OP_TANH,
   OP_SWIGLU,
   OP_ADD,

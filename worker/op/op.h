@@ -49,6 +49,9 @@ struct tensor *op_residual_layernorm(struct tape *tape, struct tensor *x, struct
 struct tensor *op_dropout(struct tape *tape, struct tensor *x, const struct dropout *dropout);
 /* Exact GELU. Its output is recomputed for the backward pass. */
 struct tensor *op_gelu(struct tape *tape, struct tensor *x);
+/* GELU by its approximation with tanh. Likewise recomputed. */
+struct tensor *op_gelu_tanh(struct tape *tape, struct tensor *x);
+struct tensor *op_relu(struct tape *tape, struct tensor *x);
 struct tensor *op_tanh(struct tape *tape, struct tensor *x);
 /* RMSNorm (Zhang and Sennrich, 2019) over each `norm->channels` of a row: the whole row, or every head of it.
    Its output is recomputed for the backward pass. */

@@ -233,6 +233,11 @@ static struct tensor *elementwise(struct tape *tape, struct trial *t, struct ten
   return op_add(tape, op_tanh(tape, op_dropout(tape, op_gelu(tape, in[0]), &t->dropout)), in[0]);
 }
 
+static struct tensor *activations(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
+  (void)t;
+  return op_add(tape, op_gelu_tanh(tape, in[0]), op_relu(tape, in[0]));
+}
+
 static struct tensor *swiglu(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
   (void)t;
   return op_add(tape, op_swiglu(tape, in[0], in[1]), op_add(tape, in[0], in[1]));
@@ -325,6 +330,7 @@ static const struct test_case {
     {"layernorm of a sum, dropout", {{N, 21}, {N, 21}}, make_norm, residual_layernorm, NULL, {OP_LAYERNORM}},
     {"rmsnorm of heads", {{N, 21}}, make_rmsnorm, rmsnorm, NULL, {OP_RMSNORM}},
     {"gelu, dropout, tanh", {{N, 37}}, NULL, elementwise, NULL, {OP_GELU, OP_DROPOUT, OP_TANH}},
+    {"gelu_tanh, relu", {{N, 37}}, NULL, activations, NULL, {OP_GELU_TANH, OP_RELU}},
     {"swiglu, add", {{N, 37}, {N, 37}}, NULL, swiglu, NULL, {OP_SWIGLU, OP_ADD}},
     {"rope", {{N, 18}}, make_rope, rope, NULL, {OP_ROPE}},
     {"attention", {{N, HEADS *D}, {N, KV *D}, {N, KV *D}}, make_attention, attention, NULL, {OP_ATTENTION}},

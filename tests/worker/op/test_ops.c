@@ -81,6 +81,19 @@ static void elementwise_gradients(void **state) {
   graph_check(&g, g.x, 200, 2e-3);
 }
 
+static void build_activations(struct tape *tape, const struct graph *g, double *loss) {
+  struct tensor *x = graph_input(tape, g->x);
+  graph_loss(tape, op_add(tape, op_gelu_tanh(tape, x), op_relu(tape, x)), loss);
+}
+
+static void activation_gradients(void **state) {
+  (void)state;
+  struct graph g = {.build = build_activations, .backend = &backend, .x = matrix("x", 30, 37, 12), .sequences = four};
+  for (size_t i = 0; i < 30 * 37; i++) /* not where ReLU has its corner */
+    g.x->data[i] += g.x->data[i] < 0 ? -0.1f : 0.1f;
+  graph_check(&g, g.x, 200, 2e-3);
+}
+
 static void gelu_values(void **state) {
   (void)state;
   float x[2001], y[2001];
@@ -159,9 +172,13 @@ static void dropout_keeps_its_share_and_its_mean(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(norm_gradients),   cmocka_unit_test(elementwise_gradients),
-      cmocka_unit_test(gelu_values),      cmocka_unit_test(loss_gradients),
-      cmocka_unit_test(linear_gradients), cmocka_unit_test(dropout_keeps_its_share_and_its_mean),
+      cmocka_unit_test(norm_gradients),
+      cmocka_unit_test(elementwise_gradients),
+      cmocka_unit_test(activation_gradients),
+      cmocka_unit_test(gelu_values),
+      cmocka_unit_test(loss_gradients),
+      cmocka_unit_test(linear_gradients),
+      cmocka_unit_test(dropout_keeps_its_share_and_its_mean),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

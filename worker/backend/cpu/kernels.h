@@ -33,7 +33,7 @@ struct attention_heads {
   size_t window;            /* causal: to at most so many keys; 0: to all */
   struct dropout dropout;   /* of the probabilities; rows are numbered from row_first */
   uint64_t row_first;
-  size_t row_step;          /* from a head's rows to the next head's: of these numbers, and of lse */
+  size_t row_step; /* from a head's rows to the next head's: of these numbers, and of lse */
 };
 
 /* One block of a GEMM with a frozen operand (worker/backend/cpu/matmul.h): C = [C +] bias + A B + Q V, C m x n.
@@ -135,6 +135,8 @@ struct kernels {
   void (*softmax_scaled)(float *x, size_t count, float lse, float weight);
   void (*gelu)(float *y, const float *x, size_t count);                            /* exact, by erf */
   void (*gelu_backward)(float *dx, const float *dy, const float *x, size_t count); /* dx = dy * gelu'(x) */
+  void (*gelu_tanh)(float *y, const float *x, size_t count);                       /* its approximation with tanh */
+  void (*gelu_tanh_backward)(float *dx, const float *dy, const float *x, size_t count);
   /* One AdamW update (Loshchilov and Hutter, "Decoupled weight decay regularization"), torch's form:
      step_size = lr / (1 - beta1^t), root_scale = 1 / sqrt(1 - beta2^t), decay = 1 - lr * weight_decay,
      gradients are multiplied by grad_scale first. */

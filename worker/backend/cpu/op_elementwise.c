@@ -70,7 +70,7 @@ static size_t elementwise_scratch(const struct tape *tape, const struct node *no
   return any ? parts * node->in[0]->rows * node->in[0]->cols : 0;
 }
 
-/* --- GELU, dropout, tanh -------------------------------------------------------------------------- */
+/* --- GELU, ReLU, tanh, dropout -------------------------------------------------------------------------- */
 
 static void gelu_panel(void *payload, size_t index, int thread) {
   (void)thread;
@@ -81,6 +81,18 @@ static void gelu_panel(void *payload, size_t index, int thread) {
     return;
   }
   pass->kernels->gelu_backward(e.dx[0], e.dy, e.x[0], e.count);
+  add_gradients(pass, &e);
+}
+
+static void gelu_tanh_panel(void *payload, size_t index, int thread) {
+  (void)thread;
+  const struct elementwise_pass *pass = payload;
+  struct elements e = elements_of(pass, index);
+  if (!pass->backward) {
+    pass->kernels->gelu_tanh(e.y, e.x[0], e.count);
+    return;
+  }
+  pass->kernels->gelu_tanh_backward(e.dx[0], e.dy, e.x[0], e.count);
   add_gradients(pass, &e);
 }
 
@@ -97,7 +109,19 @@ static void dropout_panel(void *payload, size_t index, int thread) {
   add_gradients(pass, &e);
 }
 
-/* tanh is used on one row a sequence: no kernel is worth its while. */
+/* ReLU and tanh are used on one row a sequence: no kernel is worth its while. */
+static void relu_panel(void *payload, size_t index, int thread) {
+  (void)thread;
+  const struct elementwise_pass *pass = payload;
+  struct elements e = elements_of(pass, index);
+  float *dx = pass->grad[0] ? pass->grad[0] + e.at : NULL;
+  for (size_t i = 0; i < e.count; i++)
+    if (!pass->backward)
+      e.y[i] = e.x[0][i] < 0.0f ? 0.0f : e.x[0][i]; /* NaN stays */
+    else
+      dx[i] = (pass->add[0] ? dx[i] : 0.0f) + (e.y[i] > 0.0f ? e.dy[i] : 0.0f);
+}
+
 static void tanh_panel(void *payload, size_t index, int thread) {
   (void)thread;
   const struct elementwise_pass *pass = payload;
@@ -152,6 +176,8 @@ static void swiglu_panel(void *payload, size_t index, int thread) {
   const struct op_body cpu_##name = {.forward = name##_forward, .backward = name##_backward, .scratch = scratch_of};
 
 BODY(gelu, elementwise_scratch)
+BODY(gelu_tanh, elementwise_scratch)
+BODY(relu, NULL)
 BODY(dropout, elementwise_scratch)
 BODY(tanh, NULL)
 BODY(add, NULL)

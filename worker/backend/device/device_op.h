@@ -6,8 +6,9 @@
 #include "worker/op/attributes.h"
 
 extern const struct op_body device_linear, device_rotate, device_scale, device_embeddings, device_pooling,
-    device_layernorm, device_rmsnorm, device_dropout, device_gelu, device_tanh, device_swiglu, device_add, device_rope,
-    device_attention, device_cross_entropy, device_squared_error, device_linear_cross_entropy;
+    device_layernorm, device_rmsnorm, device_dropout, device_gelu, device_gelu_tanh, device_relu, device_tanh,
+    device_swiglu, device_add, device_rope, device_attention, device_cross_entropy, device_squared_error,
+    device_linear_cross_entropy;
 extern const struct op_body *const device_bodies[OP_KINDS];
 
 /* Places of a kernel's pointers. */
@@ -55,7 +56,7 @@ struct device_matmul {
   struct place q, v; /* rows x R, R x N; R 0: none */
   size_t R;
   float sign, alpha;
-  struct place bias; /* N, or nowhere */
+  struct place bias;             /* N, or nowhere */
   const struct dropout *dropout; /* NULL: none */
 };
 void device_matmul(struct backend *backend, const struct device_matmul *matmul);

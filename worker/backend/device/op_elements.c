@@ -29,6 +29,22 @@ static void gelu_backward(struct tape *tape, const struct node *node) {
   backward_of_one(tape, node, DEVICE_gelu_backward, node->in[0]->data);
 }
 
+static void gelu_tanh_forward(struct tape *tape, const struct node *node) {
+  forward_of_one(tape, node, DEVICE_gelu_tanh_forward);
+}
+
+static void gelu_tanh_backward(struct tape *tape, const struct node *node) {
+  backward_of_one(tape, node, DEVICE_gelu_tanh_backward, node->in[0]->data);
+}
+
+static void relu_forward(struct tape *tape, const struct node *node) {
+  forward_of_one(tape, node, DEVICE_relu_forward);
+}
+
+static void relu_backward(struct tape *tape, const struct node *node) {
+  backward_of_one(tape, node, DEVICE_relu_backward, node->out[0]->data);
+}
+
 static void tanh_forward(struct tape *tape, const struct node *node) {
   forward_of_one(tape, node, DEVICE_tanh_forward);
 }
@@ -87,6 +103,8 @@ static void swiglu_backward(struct tape *tape, const struct node *node) {
 }
 
 const struct op_body device_gelu = {.forward = gelu_forward, .backward = gelu_backward};
+const struct op_body device_gelu_tanh = {.forward = gelu_tanh_forward, .backward = gelu_tanh_backward};
+const struct op_body device_relu = {.forward = relu_forward, .backward = relu_backward};
 const struct op_body device_tanh = {.forward = tanh_forward, .backward = tanh_backward};
 const struct op_body device_dropout = {.forward = dropout_forward, .backward = dropout_backward};
 const struct op_body device_add = {.forward = add_forward, .backward = add_backward};

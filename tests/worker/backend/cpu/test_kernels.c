@@ -19,9 +19,9 @@
 enum { IN = 6, OUT = 4, ROOM = 24000 };
 typedef float outputs[OUT][ROOM];
 
-static float range;        /* of the inputs: in [-range, range) */
+static float range; /* of the inputs: in [-range, range) */
 static float in[IN][ROOM];
-static outputs start;      /* what outputs hold before: in [0, 1) */
+static outputs start; /* what outputs hold before: in [0, 1) */
 
 struct shape {
   size_t m, n, k;
@@ -29,7 +29,7 @@ struct shape {
 
 /* Tails of all vector widths, and of microtiles; a row beyond the block of log_sum_exp. */
 static const struct shape shapes[] = {
-    {1, 1, 1},    {2, 3, 5},    {3, 7, 8},    {5, 8, 9},    {6, 9, 16},   {7, 15, 31}, {12, 16, 17},  {13, 17, 33},
+    {1, 1, 1},    {2, 3, 5},    {3, 7, 8},    {5, 8, 9},   {6, 9, 16},  {7, 15, 31},  {12, 16, 17}, {13, 17, 33},
     {25, 31, 12}, {24, 33, 64}, {11, 47, 65}, {4, 64, 24}, {48, 65, 3}, {2, 130, 40}, {1, 1037, 7},
 };
 
@@ -78,8 +78,17 @@ static void gemm_of(outputs out, const struct gemm_ukernel *u, struct shape s) {
     for (size_t r = 0; r < rank_rows; r++)
       memcpy(row + r * u->nr, in[4] + r * s.n + j, n * sizeof *row);
   }
-  u->macrokernel(&(struct gemm_block){.c = out[0], .ldc = s.n + 1, .a = a, .lda = lda, .q = in[1], .panels = b,
-                                      .m = s.m, .n = s.n, .k = lda, .R = rank_rows, .accumulate = s.k % 2});
+  u->macrokernel(&(struct gemm_block){.c = out[0],
+                                      .ldc = s.n + 1,
+                                      .a = a,
+                                      .lda = lda,
+                                      .q = in[1],
+                                      .panels = b,
+                                      .m = s.m,
+                                      .n = s.n,
+                                      .k = lda,
+                                      .R = rank_rows,
+                                      .accumulate = s.k % 2});
   free(b);
   if (u->pack_a)
     free(a);
@@ -162,6 +171,14 @@ static void gelu_backward(outputs out, const struct isa *isa, struct shape s) {
   isa->kernels->gelu_backward(out[0], in[0], in[1], s.m * s.n);
 }
 
+static void gelu_tanh(outputs out, const struct isa *isa, struct shape s) {
+  isa->kernels->gelu_tanh(out[0], in[0], s.m * s.n);
+}
+
+static void gelu_tanh_backward(outputs out, const struct isa *isa, struct shape s) {
+  isa->kernels->gelu_tanh_backward(out[0], in[0], in[1], s.m * s.n);
+}
+
 static void adamw(outputs out, const struct isa *isa, struct shape s) {
   isa->kernels->adamw(out[0], out[1], out[2], in[0], s.m * s.n, 0.5f, 0.9f, 0.99f, 1e-8f, 0.02f, 1.5f, 0.999f);
 }
@@ -236,6 +253,8 @@ static const struct row rows[] = {
     {"softmax_scaled", softmax_scaled, 1e-6, true},
     {"gelu", gelu, 1e-6, true},
     {"gelu_backward", gelu_backward, 1e-6, true},
+    {"gelu_tanh", gelu_tanh, 1e-6, true},
+    {"gelu_tanh_backward", gelu_tanh_backward, 1e-6, true},
     {"adamw", adamw, 1e-6, true},
     {"sum_squares", sum_squares, 1e-6, true},
     {"attention", attention, 2e-6, false},

@@ -62,19 +62,24 @@ static void check_elements(enum device_kernel kernel, int outputs, const float *
   }
 }
 
-#define WANT(name, ...)                                                                         \
-  static void name(double *out[2]) {                                                            \
-    for (size_t i = 0; i < COUNT; i++) {                                                        \
-      double x = (double)elements_x[i], y = (double)elements_y[i], dy = (double)elements_dy[i]; \
-      (void)x, (void)y, (void)dy;                                                               \
-      __VA_ARGS__;                                                                              \
-    }                                                                                           \
+#define WANT(name, ...)                                                                                                \
+  static void name(double *out[2]) {                                                                                   \
+    for (size_t i = 0; i < COUNT; i++) {                                                                               \
+      double x = (double)elements_x[i], y = (double)elements_y[i], dy = (double)elements_dy[i];                        \
+      (void)x, (void)y, (void)dy;                                                                                      \
+      __VA_ARGS__;                                                                                                     \
+    }                                                                                                                  \
   }
 #define SIGMOID(x) (1 / (1 + exp(-(x))))
 WANT(want_add_to, out[0][i] = x)
 WANT(want_add, out[0][i] = x + y)
 WANT(want_gelu, out[0][i] = x * 0.5 * erfc(-x / sqrt(2)))
 WANT(want_gelu_slope, out[0][i] = dy * (0.5 * erfc(-x / sqrt(2)) + x * exp(-x * x / 2) / sqrt(2 * M_PI)))
+WANT(want_gelu_tanh, out[0][i] = x * 0.5 * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))))
+WANT(want_gelu_tanh_slope, double u = sqrt(2 / M_PI) * (x + 0.044715 * x * x * x), t = tanh(u);
+     out[0][i] = dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * sqrt(2 / M_PI) * (1 + 3 * 0.044715 * x * x)))
+WANT(want_relu, out[0][i] = x > 0 ? x : 0)
+WANT(want_relu_slope, out[0][i] = y > 0 ? dy : 0)
 WANT(want_tanh, out[0][i] = tanh(x))
 WANT(want_tanh_slope, out[0][i] = dy * (1 - y * y))
 WANT(want_swiglu, out[0][i] = x * SIGMOID(x) * y)
@@ -96,7 +101,11 @@ static void test_elements(void **state) {
   check_elements(DEVICE_add_forward, 1, (const float *[]){x, y}, 2, false, want_add);
   check_elements(DEVICE_gelu_forward, 1, (const float *[]){x}, 1, false, want_gelu);
   check_elements(DEVICE_gelu_backward, 1, (const float *[]){dy, x}, 2, true, want_gelu_slope);
+  check_elements(DEVICE_gelu_tanh_forward, 1, (const float *[]){x}, 1, false, want_gelu_tanh);
+  check_elements(DEVICE_gelu_tanh_backward, 1, (const float *[]){dy, x}, 2, true, want_gelu_tanh_slope);
   drop_all();
+  check_elements(DEVICE_relu_forward, 1, (const float *[]){x}, 1, false, want_relu);
+  check_elements(DEVICE_relu_backward, 1, (const float *[]){dy, y}, 2, true, want_relu_slope);
   check_elements(DEVICE_tanh_forward, 1, (const float *[]){x}, 1, false, want_tanh);
   check_elements(DEVICE_tanh_backward, 1, (const float *[]){dy, y}, 2, true, want_tanh_slope);
   check_elements(DEVICE_swiglu_forward, 1, (const float *[]){x, y}, 2, false, want_swiglu);
@@ -153,7 +162,8 @@ static void test_rope(void **state) {
     const struct rope_args args = {N, HEADS, HALF, 2, back ? -1.0f : 1.0f, back};
     launch(DEVICE_rope, groups_of(N * C / 2, ITEMS), 1, 1,
            POINTERS(to, put_floats(x, N * C), put_floats(cosines, POSITIONS * HALF),
-                    put_floats(sines, POSITIONS * HALF), put(cu_seqlens, sizeof cu_seqlens)), &args);
+                    put_floats(sines, POSITIONS * HALF), put(cu_seqlens, sizeof cu_seqlens)),
+           &args);
     assert_near(get_floats(to, N * C), want, N * C, 1e-6, "rope");
   }
   drop_all();
@@ -243,7 +253,8 @@ static void check_layernorm(size_t N, size_t C, bool residual, const struct drop
   struct place sums = put_floats(start, N * C), on_x = put_floats(x, N * C), weight = put_floats(w, C);
   launch(DEVICE_layernorm_forward, groups_of(N, NORM_EACH), 1, 1,
          POINTERS(to, stats, residual ? sums : none, on_x, residual ? put_floats(r, N * C) : none, weight,
-                  put_floats(b, C)), &args);
+                  put_floats(b, C)),
+         &args);
   assert_near(get_floats(to, N * C), y, N * C, 1e-5, "layernorm");
   struct place on_dx = put_floats(start, N * C), dresidual = put_floats(start, N * C);
   launch(DEVICE_layernorm_backward, groups_of(N, NORM_EACH), 1, 1,

@@ -3,8 +3,8 @@
 
 #include "worker/backend/cpu/isa/dropout.h"
 #include "worker/backend/cpu/isa/gemm.h"
-#include "worker/backend/cpu/isa/gemm_ukernel.h"
 #include "worker/backend/cpu/isa/gemm_skinny.h"
+#include "worker/backend/cpu/isa/gemm_ukernel.h"
 
 /* Several vectors a turn: a turn of one takes one cycle or two, as the place of its code happens to be. */
 static void add(float *y, const float *x, size_t count) {
@@ -243,6 +243,32 @@ static void gelu_backward(float *dx, const float *dy, const float *x, size_t cou
     store_part(dx + i, load_part(dy + i, count - i, 0) * gelu_slope(load_part(x + i, count - i, 0)), count - i);
 }
 
+/* sigmoid(2 u) with u = sqrt(2 / pi) (x + 0.044715 x^3): x times it is x (1 + tanh u) / 2. */
+static inline vf gelu_tanh_share(vf x) {
+  return sigmoid(x * (x * x * 7.135481627e-2f + 1.595769122f));
+}
+
+static inline vf gelu_tanh_slope(vf x) {
+  vf share = gelu_tanh_share(x);
+  return share + x * share * (1.0f - share) * (x * x * 2.140644488e-1f + 1.595769122f);
+}
+
+static void gelu_tanh(float *y, const float *x, size_t count) {
+  size_t i = 0;
+  for (; i + W <= count; i += W)
+    store(y + i, load(x + i) * gelu_tanh_share(load(x + i)));
+  if (i < count)
+    store_part(y + i, load_part(x + i, count - i, 0) * gelu_tanh_share(load_part(x + i, count - i, 0)), count - i);
+}
+
+static void gelu_tanh_backward(float *dx, const float *dy, const float *x, size_t count) {
+  size_t i = 0;
+  for (; i + W <= count; i += W)
+    store(dx + i, load(dy + i) * gelu_tanh_slope(load(x + i)));
+  if (i < count)
+    store_part(dx + i, load_part(dy + i, count - i, 0) * gelu_tanh_slope(load_part(x + i, count - i, 0)), count - i);
+}
+
 static void adamw(float *p, float *m, float *v, const float *g, size_t count, float grad_scale, float beta1,
                   float beta2, float epsilon, float step_size, float root_scale, float decay) {
   for (size_t i = 0; i < count; i++) {
@@ -288,6 +314,8 @@ const struct kernels ISA_NAME(kernels) = {
     .softmax_scaled = softmax_scaled,
     .gelu = gelu,
     .gelu_backward = gelu_backward,
+    .gelu_tanh = gelu_tanh,
+    .gelu_tanh_backward = gelu_tanh_backward,
     .attention = &ISA_NAME(attention_kernels),
     .adamw = adamw,
     .sum_squares = sum_squares,
