@@ -7,13 +7,18 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
+#include "server/host.h"
 #include "server/paths.h"
 #include "storage/db_file.h"
 #include "storage/db_removal.h"
+
+enum { LOCK_TRIES = 5, LOCK_STEP_NS = 20 * 1000 * 1000 };
 
 enum status data_lock(int *lock, const struct config *config, struct error *err) {
   char path[PATH_BYTES];
@@ -24,11 +29,21 @@ enum status data_lock(int *lock, const struct config *config, struct error *err)
   if (fd < 0)
     return error_set_errno(err, STATUS_IO, "data", "cannot use the data folder %s", config->data);
   enum status status = STATUS_OK;
-  if (flock(fd, LOCK_EX | LOCK_NB) != 0)
-    status = errno == EWOULDBLOCK
-                 ? error_set(err, STATUS_INVALID_VALUE, "data", "another reflectd uses the data folder %s",
-                             config->data)
-                 : error_set_errno(err, STATUS_IO, "data", "cannot lock %s", config->data);
+  struct statfs disk;
+  const char *network = fstatfs(fd, &disk) == 0 ? host_network_name((int64_t)disk.f_type) : NULL;
+  if (network)
+    log_warn("the data folder %s is on a network file system (%s): a crash may damage the database there, and a second"
+             " machine may not see that the folder is in use; use a disk of this machine", config->data, network);
+  /* Whoever asks whether the folder is used holds it for a moment. */
+  int held = flock(fd, LOCK_EX | LOCK_NB);
+  for (int i = 0; held != 0 && errno == EWOULDBLOCK && i < LOCK_TRIES; i++) {
+    nanosleep(&(struct timespec){.tv_nsec = LOCK_STEP_NS}, NULL);
+    held = flock(fd, LOCK_EX | LOCK_NB);
+  }
+  if (held != 0)
+    status = errno == EWOULDBLOCK ? error_set(err, STATUS_INVALID_VALUE, "data",
+                                              "another reflectd uses the data folder %s", config->data)
+                                  : error_set_errno(err, STATUS_IO, "data", "cannot lock %s", config->data);
   for (size_t i = 0; !status && i < COUNT_OF(folders); i++) {
     status = path_format(path, err, "%s/%s", config->data, folders[i]);
     if (!status)
@@ -39,6 +54,15 @@ enum status data_lock(int *lock, const struct config *config, struct error *err)
   else
     *lock = fd;
   return status;
+}
+
+enum status data_in_use(bool *out, const char *data, struct error *err) {
+  int fd = open(data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0)
+    return error_set_errno(err, STATUS_INVALID_VALUE, "data", "cannot use the data folder %s", data);
+  *out = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  close(fd);
+  return STATUS_OK;
 }
 
 /* How many entries the folder has, without hidden ones: those are no file that was ever accepted. */
@@ -55,7 +79,6 @@ static enum status count_entries(size_t *out, const char *data, const char *name
   return STATUS_OK;
 }
 
-/* The id of the store that this folder was used with last; "" when it was never used. */
 static enum status read_id(char out[DB_ID_BYTES], const char *path, struct error *err) {
   char *text;
   size_t length;
@@ -70,11 +93,18 @@ static enum status read_id(char out[DB_ID_BYTES], const char *path, struct error
   return STATUS_OK;
 }
 
+enum status data_store_id(char out[DB_ID_BYTES], const char *data, struct error *err) {
+  char path[PATH_BYTES];
+  enum status status = path_format(path, err, "%s/store.id", data);
+  return status ? status : read_id(out, path, err);
+}
+
 static enum status refuse(struct error *err, const char *db, const char *what, size_t files, size_t jobs) {
   return error_set(err, STATUS_INVALID_VALUE, "data",
                    "%s %s, but the data folder holds %zu files and %zu jobs, which would be lost to it: put the"
                    " database back from a backup and start again; to begin anew, use another data folder or move"
-                   " files, jobs and store.id out of this one", db, what, files, jobs);
+                   " files, jobs and store.id out of this one",
+                   db, what, files, jobs);
 }
 
 /* Does the open store belong to this folder? From then on the folder names it. */

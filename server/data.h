@@ -9,6 +9,11 @@
    STATUS_INVALID_VALUE, param "data", when another daemon uses it. */
 NODISCARD enum status data_lock(int *lock, const struct config *config, struct error *err);
 
+/* Does a daemon use it now? */
+NODISCARD enum status data_in_use(bool *out, const char *data, struct error *err);
+/* The id of the store that this folder was used with last; "" when it was never used. */
+NODISCARD enum status data_store_id(char out[DB_ID_BYTES], const char *data, struct error *err);
+
 /* Opens server->db. STATUS_INVALID_VALUE, param "data", when the folder holds files or jobs and the store beside them
    is missing, empty or that of another folder: it would know nothing of them. */
 NODISCARD enum status data_open_store(struct server *server, struct error *err);

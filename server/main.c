@@ -11,8 +11,10 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "server/admission.h"
+#include "server/backup.h"
 #include "server/command.h"
 #include "server/data.h"
+#include "server/fsck.h"
 #include "server/http/front.h"
 #include "server/inspected.h"
 #include "server/listen.h"
@@ -130,7 +132,6 @@ static int run(struct config *config, struct arena *arena) {
   str_init(&text, TEXT_BYTES);
   log_setup("reflectd", (enum log_level)config->log_level);
   signal(SIGPIPE, SIG_IGN);
-  umask(0077);
   enum status status = prepare(config, arena, &err);
   if (status) {
     log_error("%s", err.text);
@@ -157,24 +158,60 @@ static int print(struct str *text) {
   return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* ---- commands ---- */
+
+static int healthcheck(int argc, char **argv) {
+  AUTO(arena_done) struct arena arena;
+  struct config config;
+  struct error err;
+  arena_init(&arena, CONFIG_ARENA_BYTES);
+  enum status status = command_config(&config, argc, argv, &arena, &err);
+  if (!status)
+    status = listen_healthcheck(&config, &err);
+  return status ? command_fault(&err) : COMMAND_OK;
+}
+
+static const struct command commands[] = {
+    {"healthcheck", "", "Ask the daemon that listens there whether it is alive.", healthcheck},
+    {"fsck", "", "Check the data folder: the database, and every file that it names. Changes nothing.", fsck_command},
+    {"backup", "--to FOLDER", "Copy the data folder, also while a daemon uses it, and check the copy.", backup_command},
+    {"restore", "--from FOLDER", "Make a new data folder of a backup, and check it.", backup_restore},
+};
+
+static const struct command *find_command(const char *name) {
+  for (size_t i = 0; i < COUNT_OF(commands); i++)
+    if (strcmp(commands[i].name, name) == 0)
+      return &commands[i];
+  return NULL;
+}
+
+static void help(struct str *out) {
+  config_help(out);
+  str_puts(out, "\nCommands, which take the options above too: reflectd COMMAND\n");
+  for (size_t i = 0; i < COUNT_OF(commands); i++) {
+    const struct command *command = &commands[i];
+    char name[64];
+    snprintf(name, sizeof name, "%s%s%s", command->name, command->takes[0] ? " " : "", command->takes);
+    str_printf(out, "  %-30s %s\n", name, command->does);
+  }
+}
+
 int main(int argc, char **argv) {
   AUTO(arena_done) struct arena arena;
   struct config config;
   enum config_action action;
   struct error err;
   struct str text;
-  const struct command *command = argc > 1 ? command_find(argv[1]) : NULL;
-  if (command)
+  umask(0077);
+  const struct command *command = argc > 1 ? find_command(argv[1]) : NULL;
+  if (command && !(argc > 2 && strcmp(argv[2], "--help") == 0))
     return command->run(argc - 1, argv + 1);
   arena_init(&arena, CONFIG_ARENA_BYTES);
   str_init(&text, TEXT_BYTES);
-  if (config_load(&config, &action, argc, argv, environ, &arena, &err))
+  if (config_load(&config, &action, argc - !!command, argv + !!command, environ, &arena, &err))
     return command_fault(&err);
   switch (action) {
-  case CONFIG_HELP:
-    config_help(&text);
-    command_help(&text);
-    return print(&text);
+  case CONFIG_HELP: help(&text); return print(&text);
   case CONFIG_WRITE_EXAMPLE: config_example(&text); return print(&text);
   case CONFIG_VERSION: str_printf(&text, "reflectd %s\n", REFLECTD_VERSION); return print(&text);
   case CONFIG_LIST_DEVICES: return devices_print(&text, &config, &err) ? command_fault(&err) : print(&text);

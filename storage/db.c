@@ -51,9 +51,7 @@ static enum status execute(struct db *db, const char *sql, struct error *err) {
 }
 
 /* Refuses a database that this program must not touch. */
-static enum status check(struct db *db, int64_t *version, struct error *err) {
-  struct stmt stmt;
-  bool row;
+static enum status check_identity(struct db *db, int64_t *version, struct error *err) {
   int64_t application, objects;
   enum status status = stmt_number(version, db, "PRAGMA user_version", NULL, err);
   if (!status)
@@ -66,13 +64,23 @@ static enum status check(struct db *db, int64_t *version, struct error *err) {
     return error_set(err, STATUS_INTERNAL, NULL, "this is a database of another program");
   if (*version > SCHEMA_VERSION)
     return error_set(err, STATUS_INTERNAL, NULL,
-                     "the database has schema version %" PRId64 "; this program knows versions up to %d", *version,
-                     SCHEMA_VERSION);
+                     "the database has schema version %" PRId64 "; this program knows versions up to %d: start a newer"
+                     " one, or restore a backup of before the upgrade", *version, SCHEMA_VERSION);
+  return STATUS_OK;
+}
+
+/* And one that is damaged. */
+static enum status check(struct db *db, int64_t *version, struct error *err) {
+  struct stmt stmt;
+  bool row;
+  enum status status = check_identity(db, version, err);
+  if (status)
+    return status;
   status = stmt_open(&stmt, db, "PRAGMA quick_check(1)", err);
   if (!status)
     status = stmt_step(&stmt, &row, err);
   if (!status && (!row || strcmp((const char *)sqlite3_column_text(stmt.handle, 0), "ok") != 0))
-    status = error_set(err, STATUS_INTERNAL, NULL, "the database is damaged: %s; restore it from a backup",
+    status = error_set(err, STATUS_INTERNAL, NULL, "the database is damaged: %s" STMT_ADVICE,
                        row ? (const char *)sqlite3_column_text(stmt.handle, 0) : "no answer");
   stmt_done(&stmt);
   return status;
@@ -147,6 +155,59 @@ static enum status open_once(struct db **out, const char *path, bool create, str
   return STATUS_OK;
 }
 
+/* Whoever only reads changes neither the file nor its settings. */
+static enum status set_up_reader(struct db *db, const char *path, struct error *err) {
+  int64_t version;
+  int code = sqlite3_open_v2(path, &db->handle, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+                             NULL);
+  if (code != SQLITE_OK)
+    return stmt_fault(db, code, err);
+  sqlite3_busy_timeout(db->handle, OPEN_TIMEOUT_MS);
+  sqlite3_db_config(db->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+  sqlite3_limit(db->handle, SQLITE_LIMIT_ATTACHED, 0);
+  enum status status = execute(db, "PRAGMA cell_size_check=ON; PRAGMA temp_store=MEMORY", err);
+  if (!status)
+    status = check_identity(db, &version, err);
+  if (!status && version < SCHEMA_VERSION)
+    status = error_set(err, STATUS_INTERNAL, NULL,
+                       "the database has schema version %" PRId64 "; this program reads version %d, to which the daemon"
+                       " brings it when it starts", version, SCHEMA_VERSION);
+  return status;
+}
+
+enum status db_open_reader(struct db **out, const char *path, struct error *err) {
+  *out = NULL;
+  if (db_absent(path))
+    return error_set(err, STATUS_NOT_FOUND, NULL, "%s is missing or empty", path);
+  struct db *db = calloc(1, sizeof *db);
+  if (!db)
+    return error_set_errno(err, STATUS_OUT_OF_MEMORY, NULL, "opening %s", path);
+  enum status status = set_up_reader(db, path, err);
+  if (status) {
+    error_prefix(err, "%s", path);
+    db_close(db);
+    return status;
+  }
+  *out = db;
+  return STATUS_OK;
+}
+
+enum status db_copy(struct db *db, const char *path, struct error *err) {
+  struct db to = {0};
+  int code = sqlite3_open_v2(path, &to.handle,
+                             SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+                             NULL);
+  sqlite3_backup *backup = code == SQLITE_OK ? sqlite3_backup_init(to.handle, "main", db->handle, "main") : NULL;
+  if (backup) {
+    sqlite3_backup_step(backup, -1);
+    sqlite3_backup_finish(backup);
+  }
+  code = sqlite3_errcode(to.handle);
+  enum status status = code == SQLITE_OK ? execute(&to, "PRAGMA journal_mode=DELETE", err) : stmt_fault(&to, code, err);
+  sqlite3_close(to.handle);
+  return status ? error_prefix(err, "copying the database to %s", path) : STATUS_OK;
+}
+
 enum status db_open(struct db **out, const char *path, bool create, struct error *err) {
   char reserve[1024];
   enum status status = open_once(out, path, create, err);
@@ -172,7 +233,7 @@ enum status db_id(char out[DB_ID_BYTES], struct db *db, struct error *err) {
     return status;
   const char *id = row ? (const char *)sqlite3_column_text(stmt.handle, 0) : NULL;
   if (!id)
-    return error_set(err, STATUS_INTERNAL, NULL, "the database is damaged: it has lost its id");
+    return error_set(err, STATUS_INTERNAL, NULL, "the database is damaged: it has lost its id" STMT_ADVICE);
   snprintf(out, DB_ID_BYTES, "%s", id);
   return STATUS_OK;
 }

@@ -15,7 +15,11 @@ struct db;
 /* Opens the database, checks it (quick_check) and brings its schema to this version. A damaged database, one of
    another program, or one of a newer version is refused; so is one that is not there or empty, unless `create`. */
 NODISCARD enum status db_open(struct db **out, const char *path, bool create, struct error *err);
+/* Opens one of this version for reading alone, beside a daemon that writes it. STATUS_NOT_FOUND: there is none. */
+NODISCARD enum status db_open_reader(struct db **out, const char *path, struct error *err);
 void db_close(struct db *db);
+/* All of it as it is at one moment into a file, one alone; writers go on meanwhile. What the file held is gone. */
+NODISCARD enum status db_copy(struct db *db, const char *path, struct error *err);
 /* Is there nothing at `path` that db_open would not have to create? */
 bool db_absent(const char *path);
 /* What tells this store from every other, as long as it lives and in all its copies. */

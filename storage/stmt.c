@@ -12,6 +12,8 @@ enum status stmt_fault(struct db *db, int code, struct error *err) {
   case SQLITE_LOCKED: return error_set(err, STATUS_DATABASE_BUSY, NULL, "the database is busy: %s", text);
   case SQLITE_FULL: return error_set(err, STATUS_NO_SPACE, NULL, "the database cannot grow: %s", text);
   case SQLITE_NOMEM: return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "the database needs memory: %s", text);
+  case SQLITE_CORRUPT:
+  case SQLITE_NOTADB: return error_set(err, STATUS_INTERNAL, NULL, "the database is damaged: %s" STMT_ADVICE, text);
   case SQLITE_IOERR: return error_set(err, STATUS_IO, NULL, "the database cannot be read or written: %s", text);
   }
   return error_set(err, STATUS_INTERNAL, NULL, "the database failed: %s (%d)", text, code);

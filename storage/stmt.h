@@ -14,7 +14,7 @@ enum { STATEMENTS_MAX = 128 };
 
 struct db {
   sqlite3 *handle;
-  char reserve[1024];  /* path of the bytes set aside */
+  char reserve[1024]; /* path of the bytes set aside */
   bool in_transaction;
   size_t count;
   struct {
@@ -23,14 +23,16 @@ struct db {
   } statement[STATEMENTS_MAX];
 };
 
+/* What is to be done about a damaged one. */
+#define STMT_ADVICE " (reflectd fsck tells more; reflectd restore makes a data folder of a backup)"
 /* What an error code of SQLite means here: the only place that knows. */
 enum status stmt_fault(struct db *db, int code, struct error *err) COLD;
 
 struct stmt {
   sqlite3_stmt *handle;
   struct db *db;
-  int bound;   /* parameters bound so far */
-  int fault;   /* the first SQLite error of a bind, reported by the next step */
+  int bound; /* parameters bound so far */
+  int fault; /* the first SQLite error of a bind, reported by the next step */
 };
 
 /* For AUTO(stmt_done) struct stmt s = {0}; the statement is reset and its bindings are cleared. */
@@ -44,7 +46,7 @@ void stmt_done(struct stmt *stmt);
 /* Bind the next parameter. Texts must stay alive until stmt_done; NULL binds NULL. */
 void stmt_text(struct stmt *stmt, const char *text);
 void stmt_int(struct stmt *stmt, int64_t value);
-void stmt_int_or_null(struct stmt *stmt, int64_t value);  /* 0 is NULL */
+void stmt_int_or_null(struct stmt *stmt, int64_t value); /* 0 is NULL */
 
 /* *row: there is a row to read. */
 NODISCARD enum status stmt_step(struct stmt *stmt, bool *row, struct error *err);

@@ -38,13 +38,7 @@ static void test_take(void **state) {
   assert_int_equal(command_take(&value, &count, cut, "--to", &err), STATUS_MISSING_PARAMETER);
 }
 
-static void test_find(void **state) {
-  (void)state;
-  assert_non_null(command_find("healthcheck"));
-  assert_null(command_find("--data"));
-}
-
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_take), cmocka_unit_test(test_find)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_take)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

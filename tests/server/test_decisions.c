@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -16,6 +17,7 @@
 #include "config/config.h"
 #include "server/admission.h"
 #include "server/hold.h"
+#include "server/host.h"
 #include "server/process.h"
 #include "server/scheduler.h"
 #include "server/verdict.h"
@@ -119,6 +121,16 @@ static void test_training(void **state) {
   e.death = (struct death){.signal = SIGKILL, .fault = WORKER_FAULT_SILENT, .fault_text = "silent"};
   assert_int_equal(judge(&why, &e), JOB_FAILED);
   assert_int_equal(why.status, STATUS_WORKER_UNRESPONSIVE);
+}
+
+static void test_network_name(void **state) {
+  (void)state;
+  struct statfs disk;
+  assert_string_equal(host_network_name(0x6969), "NFS");
+  assert_string_equal(host_network_name((int32_t)0xFF534D42), "CIFS"); /* f_type is signed on some machines */
+  assert_null(host_network_name(0xEF53));                              /* ext4 */
+  assert_int_equal(statfs("/proc", &disk), 0);
+  assert_null(host_network_name((int64_t)disk.f_type));
 }
 
 /* The host is at fault, not the job: it waits again, and *why says for what. */
@@ -277,7 +289,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_exports),  cmocka_unit_test(test_schedule), cmocka_unit_test(test_gpus),
       cmocka_unit_test(test_training), cmocka_unit_test(test_stopped),
-      cmocka_unit_test(test_host),     cmocka_unit_test(test_hold),
+      cmocka_unit_test(test_network_name), cmocka_unit_test(test_host),     cmocka_unit_test(test_hold),
       cmocka_unit_test(test_check),    cmocka_unit_test(test_admission), cmocka_unit_test(test_data),
       cmocka_unit_test(test_process_names), cmocka_unit_test(test_matmul_names)};
   return cmocka_run_group_tests(tests, NULL, NULL);
