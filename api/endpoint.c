@@ -8,8 +8,8 @@
 #include "base/str.h"
 
 static const struct endpoint endpoints[] = {
-#define ENDPOINT(method, path, operation, auth, summary)                                                               \
-  [OP_##operation] = {HTTP_##method, path, #operation, AUTH_##auth, summary},
+#define ENDPOINT(method, path, operation, scope, summary)                                                              \
+  [OP_##operation] = {HTTP_##method, path, #operation, SCOPE_##scope, summary},
 #include "api/endpoints.def"
 #undef ENDPOINT
 };

@@ -8,23 +8,23 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "api/key.h"
 #include "base/error.h"
 
 enum operation {
-#define ENDPOINT(method, path, operation, auth, summary) OP_##operation,
+#define ENDPOINT(method, path, operation, scope, summary) OP_##operation,
 #include "api/endpoints.def"
 #undef ENDPOINT
   OP_COUNT
 };
 
 enum http_method { HTTP_GET, HTTP_POST, HTTP_DELETE, HTTP_PUT, HTTP_PATCH, HTTP_METHOD_COUNT };
-enum endpoint_auth { AUTH_KEY, AUTH_OPEN };
 
 struct endpoint {
   enum http_method method;
   const char *path;       /* "/v1/files/{file_id}/content": the route for logs and metrics */
   const char *operation;  /* "files_content" */
-  enum endpoint_auth auth;
+  enum scope scope;       /* what a key must be allowed */
   const char *summary;
 };
 const struct endpoint *endpoint_of(enum operation op);

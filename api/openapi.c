@@ -55,6 +55,15 @@ static const struct {
      "id string,name string,created_at integer,bytes integer,sha256 string,file_id string?"},
     {"Export", "fine_tuning.job.export",
      "id string,job_id string,format string,status string,created_at integer,finished_at integer?,error object?"},
+    {"ApiKey", "organization.admin_api_key",
+     "id string,name string,tenant string,scope string,redacted_value string,value string?,created_at integer,"
+     "expires_at integer?,revoked_at integer?,last_used_at integer?,replaced_by string?,owner object"},
+    {"Tenant", "organization.tenant",
+     "id string,created_at integer,queued_jobs integer,running_jobs integer,stored_bytes integer,"
+     "queued_jobs_max integer?,running_jobs_max integer?,stored_bytes_max integer?"},
+    {"AuditLog", "organization.audit_log",
+     "id string,type string,effective_at integer,tenant string,actor object,object_id string?,result string,"
+     "request_id string?"},
     {"Deleted", NULL, "id string,object string,deleted boolean"},
 };
 
@@ -83,6 +92,15 @@ static const struct {
     {OP_models_list, "Model", true},
     {OP_models_retrieve, "Model", false},
     {OP_models_delete, "Deleted", false},
+    {OP_keys_list, "ApiKey", true},
+    {OP_keys_create, "ApiKey", false},
+    {OP_keys_retrieve, "ApiKey", false},
+    {OP_keys_delete, "Deleted", false},
+    {OP_keys_rotate, "ApiKey", false},
+    {OP_tenants_list, "Tenant", true},
+    {OP_tenants_retrieve, "Tenant", false},
+    {OP_tenants_update, "Tenant", false},
+    {OP_audit_list, "AuditLog", true},
 };
 
 static json_t *member_schema(const char *type, bool nullable) {
@@ -295,6 +313,16 @@ static json_t *request_body(enum operation op) {
     body = content("multipart/form-data",
                    json_pack("{ss s[ss] s{s{ss} s{ss ss}}}", "type", "object", "required", "purpose", "file",
                              "properties", "purpose", "type", "string", "file", "type", "string", "format", "binary"));
+  else if (op == OP_keys_create)
+    body = content("application/json",
+                   json_pack("{ss s[s] s{s{ss} s{ss s[sss] ss} s{ss si}}}", "type", "object", "required", "name",
+                             "properties", "name", "type", "string", "scope", "type", "string", "enum", "read",
+                             "submit", "admin", "default", "submit", "expires_in_s", "type", "integer", "minimum", 0));
+  else if (op == OP_tenants_update)
+    body =
+        content("application/json", json_pack("{ss s{s{s[ss]} s{s[ss]} s{s[ss]}}}", "type", "object", "properties",
+                                              "queued_jobs_max", "type", "integer", "null", "running_jobs_max", "type",
+                                              "integer", "null", "stored_bytes_max", "type", "integer", "null"));
   else
     return NULL;
   json_object_set_new(body, "required", json_true());
@@ -316,7 +344,7 @@ static json_t *parameters(struct builder *b, enum operation op) {
     b->bad |= json_array_append_new(out, json_pack("{ss ss sb s{ss}}", "name", name, "in", "path", "required", 1,
                                                    "schema", "type", "string")) != 0;
   }
-  if (answers_list(op) && op != OP_models_list && op != OP_artifacts_list &&
+  if (answers_list(op) && op != OP_models_list && op != OP_tenants_list && op != OP_artifacts_list &&
       op != OP_exports_list && op != OP_exports_create) {
     b->bad |=
         json_array_append_new(out, json_pack("{ss ss s{ss} ss}", "name", "after", "in", "query", "schema", "type",
@@ -334,8 +362,9 @@ static json_t *operation(struct builder *b, enum operation op) {
                           "default", content("application/json", ref("Error")));
   json_object_set_new(json_object_get(json_object_get(out, "responses"), "default"), "description",
                       json_string("Any failure"));
-  if (endpoint->auth == AUTH_KEY)
-    b->bad |= json_array_append_new(json_object_get(out, "security"), json_pack("{s[]}", "bearer")) != 0;
+  if (endpoint->scope != SCOPE_OPEN)
+    b->bad |= json_array_append_new(json_object_get(out, "security"),
+                                    json_pack("{s[s]}", "bearer", scope_name(endpoint->scope))) != 0;
   json_t *body = request_body(op);
   if (body)
     set(b, out, "requestBody", body);

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "config/config.h"
+#include "server/attempts.h"
 #include "server/devices.h"
 #include "server/hold.h"
 #include "storage/db.h"
@@ -29,6 +30,8 @@ struct server {
   struct removal *removal;  /* bytes that are being removed; NULL: none */
   size_t publishing;        /* uploads that are being made durable */
   struct devices devices;   /* that jobs may run on */
+  struct attempts attempts; /* wrong keys */
+  int64_t key_use_after_ms; /* boot clock: until then no last use of a key is noted */
   struct hold hold;         /* the host kept something from running */
   bool draining;            /* SIGTERM came: no new work */
 };

@@ -33,6 +33,8 @@ static const char *const schemas[] = {
 #include "storage/schema_7.sql.inc"
     ,
 #include "storage/schema_8.sql.inc"
+    ,
+#include "storage/schema_9.sql.inc"
 };
 #pragma GCC diagnostic pop
 
@@ -275,11 +277,27 @@ enum status db_begin(struct db *db, struct error *err) {
 
 enum status db_commit(struct db *db, struct error *err) {
   CHECK(db->in_transaction);
-  enum status status = run_literal(db, "COMMIT", err);
+  enum status status = db->next ? db->next(db, db->next_what, err) : STATUS_OK;
+  if (!status)
+    status = run_literal(db, "COMMIT", err);
   if (status)
     db_rollback(db);
+  else
+    db->next = NULL;
   db->in_transaction = false;
   return status;
+}
+
+void db_with_next(struct db *db, db_change *change, const void *what) {
+  CHECK(!db->next);
+  db->next = change;
+  db->next_what = what;
+}
+
+bool db_with_none(struct db *db) {
+  bool waits = db->next != NULL;
+  db->next = NULL;
+  return waits;
 }
 
 void db_rollback(struct db *db) {

@@ -40,6 +40,11 @@ void db_rollback(struct db *db);
 typedef enum status db_change(struct db *db, const void *what, struct error *err);
 NODISCARD enum status db_apply(struct db *db, db_change *change, const void *what, bool frees, struct error *err);
 
+/* `change` becomes part of the transaction that is committed next: what a client changed and that it was him are stored
+   together or not at all. db_with_none ends that; true: nothing was committed since, and `change` was not made. */
+void db_with_next(struct db *db, db_change *change, const void *what);
+bool db_with_none(struct db *db);
+
 /* Sets aside the bytes that such changes need on a full disk, in a file beside the database. Nothing happens when they
    are there, or when the disk has little room now. Called at start and from time to time. */
 void db_reserve(struct db *db);

@@ -16,6 +16,8 @@ struct db {
   sqlite3 *handle;
   char reserve[1024]; /* path of the bytes set aside */
   bool in_transaction;
+  enum status (*next)(struct db *db, const void *what, struct error *err); /* db_with_next; NULL: none */
+  const void *next_what;
   size_t count;
   struct {
     const char *sql;

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/http/audit.h"
 #include "server/http/reply.h"
 #include "server/http/upload.h"
 #include "server/http/wait.h"
@@ -38,6 +39,10 @@ static void reply_with_file(struct request *request, const char *id) {
     reply_json(request, file_object(request->server, &file));
 }
 
+static enum status insert(struct db *db, const void *row, struct error *err) {
+  return db_file_insert(db, row, err);
+}
+
 /* The row of bytes that are durable. Without it they are nobody's. */
 static enum status store(struct server *server, const char *tenant, const struct uploaded *uploaded,
                          struct error *err) {
@@ -52,7 +57,7 @@ static enum status store(struct server *server, const char *tenant, const struct
                          .sha256 = uploaded->sha256,
                          .path = uploaded->path,
                          .status = FILE_UPLOADED};
-  enum status status = db_file_insert(server->db, &row, err);
+  enum status status = db_apply(server->db, insert, &row, false, err);
   char path[PATH_BYTES];
   if (status && !path_format(path, NULL, "%s/%s", server->config->data, uploaded->path))
     unlink(path);
@@ -62,10 +67,13 @@ static enum status store(struct server *server, const char *tenant, const struct
 /* The request then waits for the check, a little. */
 static void on_published(struct request *request, const struct uploaded *uploaded, const struct error *err) {
   struct server *server = request->server;
+  audit_begin(request);
+  request->audit.object = uploaded->id;
   if (err)
     request->refused = *err;
   else if (!store(server, request->tenant, uploaded, &request->refused))
     scheduler_wake(server->scheduler);
+  audit_end(request);
   wait_at_most(request, request->refused.status ? 0 : server->config->upload_check_wait_ms);
 }
 

@@ -12,6 +12,7 @@
 #include "server/http/job_object.h"
 #include "server/http/reply.h"
 #include "server/http/wait.h"
+#include "server/limits.h"
 #include "server/models.h"
 #include "server/paths.h"
 #include "server/scheduler.h"
@@ -105,6 +106,7 @@ static enum status store(struct request *request, const struct job_spec *spec, b
   bool fits = document && json_append(&spec_text, document) &&
               (!spec->metadata || json_append(&metadata_text, spec->metadata));
   rng_id(id, sizeof id, "ftjob-");
+  request->audit.object = arena_string(&request->arena, id);
   const char *name = arena_format(&request->arena, "ft:%s:local:%s:%.*s", spec->model, spec->suffix ? spec->suffix : "",
                                   MODEL_TAIL, id + strlen("ftjob-"));
   if (!fits || !name)
@@ -127,7 +129,8 @@ static enum status store(struct request *request, const struct job_spec *spec, b
   return status ? status : db_job_get(row, request->server->db, request->tenant, id, &request->arena, err);
 }
 
-static enum status check_room(struct server *server, struct error *err) {
+static enum status check_room(struct request *request, struct error *err) {
+  struct server *server = request->server;
   int64_t waiting;
   if (server->draining)
     return error_set(err, STATUS_DRAINING, NULL, "the server is shutting down");
@@ -135,7 +138,7 @@ static enum status check_room(struct server *server, struct error *err) {
   if (!status && waiting >= server->config->queue_max)
     return error_set(err, STATUS_QUEUE_FULL, NULL, "%lld jobs are waiting; the limit is %lld", (long long)waiting,
                      (long long)server->config->queue_max);
-  return status;
+  return status ? status : limits_job(server, request->tenant, &request->arena, err);
 }
 
 /* The adapter to start from: it must be there and fit the model, and a body without `adapter` means its
@@ -249,7 +252,7 @@ void http_jobs_create(struct request *request) {
     return;
   }
   if (!status)
-    status = check_room(request->server, &err);
+    status = check_room(request, &err);
   if (!status)
     status = validate(&spec, &model, &pending, request, &body, &faults, &err);
   if (!status && faults.count) {

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/tenant.h"
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/rng.h"
+#include "server/http/audit.h"
+#include "server/http/identify.h"
 #include "server/http/reply.h"
 #include "server/http/upload.h"
 
@@ -21,7 +21,7 @@ enum {
 
 typedef void handler(struct request *request);
 static handler *const handlers[OP_COUNT] = {
-#define ENDPOINT(method, path, operation, auth, summary) [OP_##operation] = http_##operation,
+#define ENDPOINT(method, path, operation, scope, summary) [OP_##operation] = http_##operation,
 #include "api/endpoints.def"
 #undef ENDPOINT
 };
@@ -44,7 +44,6 @@ struct request *receive_target(struct server *server, struct wait_list *waiters,
   request->started_ms = clock_boot_ms();
   request->started = clock_seconds();
   request->method = HTTP_METHOD_COUNT;
-  request->tenant = TENANT_DEFAULT;
   arena_init(&request->arena, ARENA_BYTES);
   str_init(&request->body, (size_t)server->config->body_bytes_max);
   rng_id(request->id, sizeof request->id, "req_");
@@ -90,24 +89,6 @@ static void take_request_id(struct request *request) {
   snprintf(request->id, sizeof request->id, "%s", id);
 }
 
-static enum status authenticate(const struct request *request, struct error *err) {
-  char wanted_hash[HASH_HEX], hash[HASH_HEX];
-  const char *wanted = request->server->config->api_key;
-  const char *given = request_header(request, "Authorization");
-  if (!wanted || request->endpoint->auth == AUTH_OPEN)
-    return STATUS_OK;
-  if (!given)
-    return error_set(err, STATUS_INVALID_API_KEY, NULL,
-                     "no API key was sent; it belongs into the header \"Authorization: Bearer KEY\"");
-  if (strncasecmp(given, "Bearer ", 7) != 0)
-    return error_set(err, STATUS_INVALID_API_KEY, NULL, "the Authorization header is not of the form \"Bearer KEY\"");
-  hash_bytes(hash, given + 7, strlen(given + 7));
-  hash_bytes(wanted_hash, wanted, strlen(wanted));
-  if (!hash_equal(hash, wanted_hash, sizeof hash))
-    return error_set(err, STATUS_INVALID_API_KEY, NULL, "the API key is wrong");
-  return STATUS_OK;
-}
-
 /* Limits that the header alone can break, and where the body goes. */
 static enum status prepare_body(struct request *request, struct error *err) {
   const struct config *config = request->server->config;
@@ -136,7 +117,7 @@ static enum status judge(struct request *request, struct error *err) {
   if (status)
     return status;
   request->endpoint = endpoint_of(request->match.op);
-  status = authenticate(request, err);
+  status = identify(request, err);
   if (!status)
     status = query_parse(&request->query, request->target, &request->arena, err);
   return status ? status : prepare_body(request, err);
@@ -203,10 +184,12 @@ bool receive_body(struct request *request, const char *bytes, size_t length) {
 
 void receive_end(struct request *request) {
   log_scope("request", request->id);
+  audit_begin(request);
   if (request->refused.status)
     reply_error(request, &request->refused);
   else
     handlers[request->match.op](request);
+  audit_end(request);
   log_scope("request", NULL);
   CHECK(request->phase == REQUEST_WAITING || request->http_status != 0); /* every handler answers or waits */
 }

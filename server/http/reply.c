@@ -87,17 +87,17 @@ static json_t *error_object(const struct server *server, const struct error *err
                    status_code(err->status));
 }
 
-static void add_retry(struct MHD_Response *response, enum status status) {
-  char text[16];
+static void add_retry(const struct request *request, struct MHD_Response *response, enum status status) {
+  char text[24];
   switch (status_retry(status)) {
   case RETRY_NEVER:
-    /* The client retries 409 and 5xx by itself: tell it that nothing would change. */
-    if (status_http(status) == 409 || status_http(status) >= 500)
+    /* The client retries these by itself: tell it that nothing would change. */
+    if (status_http(status) == 409 || status_http(status) == 429 || status_http(status) >= 500)
       add(response, "x-should-retry", "false");
     return;
   case RETRY_CLIENT: return;
   case RETRY_LATER:
-    snprintf(text, sizeof text, "%d", RETRY_AFTER_S);
+    snprintf(text, sizeof text, "%lld", request->retry_after_s ? (long long)request->retry_after_s : RETRY_AFTER_S);
     add(response, "Retry-After", text);
     return;
   }
@@ -133,13 +133,14 @@ enum end {
 };
 
 static void send_error(struct request *request, const struct error *err, json_t *object, enum end end) {
+  request->error = err->status;
   AUTO(json_release) json_t *body = json_pack("{s:o}", "error", object);
   struct MHD_Response *response = json_response(body);
   int http_status = status_http(err->status);
   char allow[64];
   if (response) {
-    add_retry(response, err->status);
-    if (err->status == STATUS_INVALID_API_KEY)
+    add_retry(request, response, err->status);
+    if (http_status == 401)
       add(response, "WWW-Authenticate", "Bearer");
     if (err->status == STATUS_METHOD_NOT_ALLOWED) {
       endpoint_allow(allow, sizeof allow, request->match.allowed);

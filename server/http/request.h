@@ -14,6 +14,7 @@
 #include "server/http/guard.h"
 #include "server/http/query.h"
 #include "server/server.h"
+#include "storage/db_audit.h"
 
 struct MHD_Connection;
 struct client;
@@ -28,6 +29,14 @@ enum request_phase {
   REQUEST_LINGERING, /* answered by reply_error_now: what still comes of it is thrown away */
 };
 
+/* Who asks (identify.h). */
+struct caller {
+  const char *actor;  /* as in struct audit_row; NULL: not known */
+  const char *key_id; /* NULL: none of the store's keys */
+  enum scope scope;
+  bool is_operator; /* sees to all tenants */
+};
+
 struct request {
   struct server *server;
   struct client *client;              /* its connection's record */
@@ -38,7 +47,12 @@ struct request {
   enum http_method method;            /* HTTP_METHOD_COUNT before the header is complete */
   struct endpoint_match match;
   const struct endpoint *endpoint;    /* NULL: no such route */
+  struct caller caller;
   const char *tenant;                 /* whose things it sees and makes */
+  char address[48];                   /* of the client; "": not known */
+  unsigned char address_key[ADDRESS_KEY_BYTES]; /* what its wrong keys are counted by */
+  struct audit_row audit;                       /* a handler sets its object where the path does not name it */
+  bool audited;                                 /* it stands in the log */
   struct query query;
   struct guard guard;
   struct arena arena;                 /* lives as long as the request */
@@ -54,6 +68,8 @@ struct request {
   int64_t wait_until_ms;
   bool waited;
   int http_status;                    /* of the answer; 0: none yet */
+  enum status error;                  /* that was answered; STATUS_OK: none */
+  int64_t retry_after_s;              /* of an error that passes; 0: as always */
   int answer;                         /* what libmicrohttpd said to it */
 };
 
@@ -64,7 +80,7 @@ const char *request_param(const struct request *request, size_t n);
 /* The body as a JSON object; the caller owns *out. */
 NODISCARD enum status request_json(json_t **out, struct request *request, struct error *err);
 /* The handlers: one a row of api/endpoints.def. */
-#define ENDPOINT(method, path, operation, auth, summary) void http_##operation(struct request *request);
+#define ENDPOINT(method, path, operation, scope, summary) void http_##operation(struct request *request);
 #include "api/endpoints.def"
 #undef ENDPOINT
 

@@ -13,11 +13,13 @@
 #include "api/tenant.h"
 #include "base/file.h"
 #include "storage/db_artifact.h"
+#include "storage/db_audit.h"
 #include "storage/db_checkpoint.h"
 #include "storage/db_event.h"
 #include "storage/db_export.h"
 #include "storage/db_file.h"
 #include "storage/db_job.h"
+#include "storage/db_key.h"
 #include "storage/db_state.h"
 #include "storage/db_tenant.h"
 #include "storage/stmt.h"
@@ -198,6 +200,21 @@ static int ask_for_states(struct db *db, const struct lease *lease, struct arena
   return bad;
 }
 
+static int ask_for_tenants(struct db *db, struct arena *arena, struct error *err) {
+  struct page page = {.limit = 5};
+  struct tenant_row *tenants, tenant;
+  struct audit_row *audits;
+  struct key_row *keys;
+  size_t count;
+  bool more;
+  int bad = db_audit_list(&audits, &count, &more, db, TENANT_DEFAULT, &page, arena, err);
+  bad |= db_key_list(&keys, &count, &more, db, TENANT_DEFAULT, &page, arena, err);
+  bad |= db_key_any(&more, db, err);
+  bad |= db_tenant_get(&tenant, db, TENANT_DEFAULT, arena, err);
+  bad |= db_tenant_list(&tenants, &count, &more, db, arena, err);
+  return bad;
+}
+
 static void test_plans(void **state) {
   struct fixture *f = *state;
   struct db *db;
@@ -210,7 +227,6 @@ static void test_plans(void **state) {
   struct checkpoint_row *checkpoints;
   struct export_row *exports, export;
   struct artifact_row *artifacts;
-  struct tenant_row *tenants, tenant;
   struct error why = {.status = STATUS_IO};
   int64_t number;
   size_t count;
@@ -229,8 +245,7 @@ static void test_plans(void **state) {
   int bad = db_job_insert(db, &row, err);
   bad |= db_event_add(db, &event, err);
   bad |= db_job_waiting(&number, db, err);
-  bad |= db_tenant_get(&tenant, db, TENANT_DEFAULT, arena, err);
-  bad |= db_tenant_list(&tenants, &count, &more, db, arena, err);
+  bad |= ask_for_tenants(db, arena, err);
   bad |= db_job_same(&job, &more, db, TENANT_DEFAULT, "key", "aa", 0, arena, err);
   bad |= db_job_same(&job, &more, db, TENANT_DEFAULT, NULL, "aa", 0, arena, err);
   bad |= db_job_list(&jobs, &count, &more, db, TENANT_DEFAULT, &page, &(struct job_filter){0}, arena, err);

@@ -1,0 +1,38 @@
+#include "server/limits.h"
+
+static int64_t in_force(int64_t own, int64_t configured) {
+  return own == TENANT_AS_CONFIGURED ? configured : own;
+}
+
+struct limits limits_of(const struct config *config, const struct tenant_row *tenant) {
+  return (struct limits){.queued_max = in_force(tenant->queued_max, config->tenant_queued_max),
+                         .running_max = in_force(tenant->running_max, config->tenant_running_max),
+                         .bytes_max = in_force(tenant->bytes_max, config->tenant_bytes_max)};
+}
+
+enum status limits_job(const struct server *server, const char *tenant, struct arena *arena, struct error *err) {
+  struct tenant_row row;
+  enum status status = db_tenant_get(&row, server->db, tenant, arena, err);
+  if (status)
+    return status;
+  int64_t max = limits_of(server->config, &row).queued_max;
+  return max == 0 || row.queued < max
+             ? STATUS_OK
+             : error_set(err, STATUS_QUEUE_FULL, NULL, "%lld jobs of the tenant %s are waiting; its limit is %lld",
+                         (long long)row.queued, tenant, (long long)max);
+}
+
+enum status limits_bytes(const struct server *server, const char *tenant, int64_t bytes, struct arena *arena,
+                         struct error *err) {
+  struct tenant_row row;
+  enum status status = db_tenant_get(&row, server->db, tenant, arena, err);
+  if (status)
+    return status;
+  int64_t max = limits_of(server->config, &row).bytes_max;
+  return max == 0 || (row.bytes <= max && bytes <= max - row.bytes)
+             ? STATUS_OK
+             : error_set(err, STATUS_QUOTA, "file",
+                         "the files and artifacts of the tenant %s have %lld bytes and its limit is %lld: no room for"
+                         " %lld more; delete files or models first",
+                         tenant, (long long)row.bytes, (long long)max, (long long)bytes);
+}
