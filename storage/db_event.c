@@ -71,13 +71,15 @@ enum status db_event_said(bool *out, struct db *db, const struct event_row *row,
   return stmt_step(&stmt, out, err);
 }
 
-static void parse_level(void *member, const char *word) {
+static bool parse_level(void *member, const char *word) {
   *(enum log_level *)member =
       strcmp(word, "error") == 0 ? LOG_ERROR : strcmp(word, "warn") == 0 ? LOG_WARN : LOG_INFO;
+  return true;
 }
 
-static void parse_type(void *member, const char *word) {
+static bool parse_type(void *member, const char *word) {
   *(bool *)member = strcmp(word, "metrics") == 0;
+  return true;
 }
 
 #define AT(member) offsetof(struct event_row, member)

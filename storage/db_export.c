@@ -14,12 +14,12 @@ const char *export_state_name(enum export_state state) {
   return names[state];
 }
 
-static void parse_state(void *member, const char *word) {
+static bool parse_state(void *member, const char *word) {
   enum export_state state = 0;
   while (state < EXPORT_STATE_COUNT && strcmp(names[state], word) != 0)
     state++;
-  CHECK(state < EXPORT_STATE_COUNT);
   *(enum export_state *)member = state;
+  return state < EXPORT_STATE_COUNT;
 }
 
 #define AT(member) offsetof(struct export_row, member)

@@ -13,12 +13,12 @@ const char *file_status_name(enum file_status status) {
   return status_names[status];
 }
 
-static void parse_status(void *member, const char *word) {
+static bool parse_status(void *member, const char *word) {
   enum file_status status = 0;
   while (status < FILE_STATUS_COUNT && strcmp(status_names[status], word) != 0)
     status++;
-  CHECK(status < FILE_STATUS_COUNT);
   *(enum file_status *)member = status;
+  return status < FILE_STATUS_COUNT;
 }
 
 #define AT(member) offsetof(struct file_row, member)

@@ -4,8 +4,8 @@
 
 #include "storage/row.h"
 
-static void parse_state(void *member, const char *word) {
-  CHECK(job_state_parse(member, word));
+static bool parse_state(void *member, const char *word) {
+  return job_state_parse(member, word);
 }
 
 #define AT(member) offsetof(struct job_row, member)

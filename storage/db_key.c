@@ -2,8 +2,8 @@
 
 #include "storage/row.h"
 
-static void parse_scope(void *member, const char *word) {
-  CHECK(scope_parse(member, word));
+static bool parse_scope(void *member, const char *word) {
+  return scope_parse(member, word);
 }
 
 #define AT(member) offsetof(struct key_row, member)

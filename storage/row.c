@@ -22,21 +22,21 @@ enum status row_open(struct stmt *out, struct db *db, const struct row_type *typ
   return stmt_prepare(out, db, sql, text.text, err);
 }
 
-/* False: no memory. */
-static bool read_column(void *member, const struct column *column, int index, const struct stmt *stmt,
+static enum status read_column(void *member, const struct column *column, int index, const struct stmt *stmt,
                         struct arena *arena) {
   const char *word;
   switch (column->kind) {
-  case COLUMN_INT: *(int64_t *)member = stmt_get_int(stmt, index); return true;
-  case COLUMN_BOOL: *(bool *)member = stmt_get_int(stmt, index) != 0; return true;
+  case COLUMN_INT: *(int64_t *)member = stmt_get_int(stmt, index); return STATUS_OK;
+  case COLUMN_BOOL: *(bool *)member = stmt_get_int(stmt, index) != 0; return STATUS_OK;
   case COLUMN_TEXT:
     *(const char **)member = stmt_get_text(stmt, index, arena);
-    return *(const char **)member || sqlite3_column_type(stmt->handle, index) == SQLITE_NULL;
+    return *(const char **)member || sqlite3_column_type(stmt->handle, index) == SQLITE_NULL ? STATUS_OK
+                                                                                             : STATUS_OUT_OF_MEMORY;
   case COLUMN_WORD:
     word = (const char *)sqlite3_column_text(stmt->handle, index);
-    if (word)
-      column->parse(member, word);
-    return word != NULL;
+    if (!word && sqlite3_column_type(stmt->handle, index) != SQLITE_NULL)
+      return STATUS_OUT_OF_MEMORY;
+    return word && column->parse(member, word) ? STATUS_OK : STATUS_DAMAGED;
   }
   CHECK(!"a kind of column");
 }
@@ -44,9 +44,14 @@ static bool read_column(void *member, const struct column *column, int index, co
 static enum status read_row(void *out, const struct row_type *type, const struct stmt *stmt, struct arena *arena,
                             struct error *err) {
   memset(out, 0, type->bytes);
-  for (size_t i = 0; i < type->count; i++)
-    if (!read_column((char *)out + type->columns[i].offset, &type->columns[i], (int)i, stmt, arena))
-      return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "reading the row of %s", type->name);
+  for (size_t i = 0; i < type->count; i++) {
+    const struct column *column = &type->columns[i];
+    enum status status = read_column((char *)out + column->offset, column, (int)i, stmt, arena);
+    if (status)
+      return error_set(err, status, NULL,
+                       status == STATUS_DAMAGED ? "the row of %s is damaged: its %s" : "reading the row of %s: its %s",
+                       type->name, column->sql);
+  }
   return STATUS_OK;
 }
 

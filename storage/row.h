@@ -12,14 +12,14 @@ enum column_kind {
   COLUMN_INT,   /* int64_t; NULL reads as 0 */
   COLUMN_BOOL,  /* bool */
   COLUMN_TEXT,  /* const char *: a copy in the arena; NULL reads as NULL */
-  COLUMN_WORD,  /* an enum or a flag: `parse` makes it of a word, one of those that the schema lets in */
+  COLUMN_WORD,  /* an enum or a flag: `parse` makes it of a word; false: it is none that the schema lets in */
 };
 
 struct column {
   const char *sql;  /* its name, or an expression */
   enum column_kind kind;
   size_t offset;    /* of the member that it fills */
-  void (*parse)(void *member, const char *word);
+  bool (*parse)(void *member, const char *word);
 };
 
 struct row_type {

@@ -20,15 +20,17 @@ struct thing {
   const char *untouched;
 };
 
-static void parse_word(void *member, const char *word) {
+static bool parse_word(void *member, const char *word) {
   *(int *)member = strcmp(word, "b") == 0 ? WORD_B : WORD_A;
+  return word[0] != 'c';
 }
 
 #define AT(member) offsetof(struct thing, member)
 static const struct column columns[] = {
     {"value + value", COLUMN_INT, AT(number), NULL}, {"nullif(value, value)", COLUMN_INT, AT(none), NULL},
     {"value > 1", COLUMN_BOOL, AT(flag), NULL},  {"'t' || value", COLUMN_TEXT, AT(text), NULL},
-    {"NULL", COLUMN_TEXT, AT(missing), NULL},    {"iif(value = 2, 'b', 'a')", COLUMN_WORD, AT(word), parse_word},
+    {"NULL", COLUMN_TEXT, AT(missing), NULL},
+    {"iif(value = 2, 'b', iif(value = 9, 'c', 'a'))", COLUMN_WORD, AT(word), parse_word},
 };
 #undef AT
 static const struct row_type thing_type = {"a thing", sizeof(struct thing), columns, COUNT_OF(columns)};
@@ -108,11 +110,22 @@ static void a_row_without_memory(void **state) {
   assert_int_equal(row_next(&thing, &found, &thing_type, &stmt, &none, &f->err), STATUS_OUT_OF_MEMORY);
 }
 
+static void a_word_that_is_none(void **state) {
+  struct fixture *f = *state;
+  AUTO(stmt_done) struct stmt stmt = {0};
+  struct thing thing;
+  bool found;
+  assert_int_equal(row_open(&stmt, f->db, &thing_type, "SELECT * FROM json_each('[9]')", &f->err), STATUS_OK);
+  assert_int_equal(row_next(&thing, &found, &thing_type, &stmt, &f->arena, &f->err), STATUS_DAMAGED);
+  assert_non_null(strstr(f->err.text, "the row of a thing is damaged"));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(every_kind_of_column, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_list_ends_at_its_limit, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_row_without_memory, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(a_word_that_is_none, set_up, tear_down),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
