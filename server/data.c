@@ -145,6 +145,34 @@ enum status data_open_store(struct server *server, struct error *err) {
   return status ? status : own(server->db, id_path, path, files, jobs, err);
 }
 
+enum status data_open_beside(struct db **out, const struct config *config, struct error *err) {
+  char path[PATH_BYTES];
+  struct stat info;
+  struct server server = {.config = config};
+  int lock;
+  bool used = false;
+  *out = NULL;
+  enum status status = path_format(path, err, "%s/reflectd.db", config->data);
+  if (!status)
+    status = file_mkdirs(config->data, err);
+  if (!status && stat(config->data, &info) == 0 && info.st_uid != geteuid())
+    status = error_set(err, STATUS_INVALID_VALUE, "data",
+                       "%s belongs to the user %u: run this as that user, or what"
+                       " it makes cannot be used by the daemon",
+                       config->data, (unsigned)info.st_uid);
+  if (!status)
+    status = data_in_use(&used, config->data, err);
+  if (status || used)
+    return status ? status : db_open_beside(out, path, err);
+  status = data_lock(&lock, config, err); /* until the store has this program's version: then a daemon may start */
+  if (status)
+    return status;
+  status = data_open_store(&server, err);
+  *out = server.db;
+  close(lock);
+  return status;
+}
+
 /* Moves `path`, relative to the data folder, to lost+found/`name`, beside what has that name already. */
 static enum status keep(const struct config *config, const char *path, const char *name, struct error *err) {
   char from[PATH_BYTES], to[PATH_BYTES];

@@ -18,6 +18,10 @@ NODISCARD enum status data_store_id(char out[DB_ID_BYTES], const char *data, str
    is missing, empty or that of another folder: it would know nothing of them. */
 NODISCARD enum status data_open_store(struct server *server, struct error *err);
 
+/* The store for a command of the operator's that changes it, whether a daemon uses the folder, which then goes on with
+   what was changed, or none does, which may never have started. */
+NODISCARD enum status data_open_beside(struct db **out, const struct config *config, struct error *err);
+
 /* Uploaded bytes that no row knows: what a crash cut off before it was accepted is removed, all else goes to
    lost+found/, since a store restored from a backup knows less than the folder. */
 NODISCARD enum status data_keep_unknown(struct server *server, struct error *err);

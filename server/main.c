@@ -17,10 +17,12 @@
 #include "server/fsck.h"
 #include "server/http/front.h"
 #include "server/inspected.h"
+#include "server/keys_command.h"
 #include "server/listen.h"
 #include "server/loop.h"
 #include "server/scheduler.h"
 #include "server/supervisor.h"
+#include "server/tenants_command.h"
 #include "server/upkeep.h"
 
 enum { CONFIG_ARENA_BYTES = 1 << 20, TEXT_BYTES = 1 << 16 };
@@ -176,6 +178,10 @@ static const struct command commands[] = {
     {"fsck", "", "Check the data folder: the database, and every file that it names. Changes nothing.", fsck_command},
     {"backup", "--to FOLDER", "Copy the data folder, also while a daemon uses it, and check the copy.", backup_command},
     {"restore", "--from FOLDER", "Make a new data folder of a backup, and check it.", backup_restore},
+    {"keys", "create --name NAME | list | revoke ID | rotate ID",
+     "API keys: --tenant NAME, --scope read|submit|admin, --expires-in 90d; of rotate: --grace 24h.", keys_command},
+    {"tenants", "list | set NAME", "Tenants and their limits: --queued-max, --running-max, --bytes-max N.",
+     tenants_command},
 };
 
 static const struct command *find_command(const char *name) {
@@ -190,7 +196,7 @@ static void help(struct str *out) {
   str_puts(out, "\nCommands, which take the options above too: reflectd COMMAND\n");
   for (size_t i = 0; i < COUNT_OF(commands); i++) {
     const struct command *command = &commands[i];
-    char name[64];
+    char name[80];
     snprintf(name, sizeof name, "%s%s%s", command->name, command->takes[0] ? " " : "", command->takes);
     str_printf(out, "  %-30s %s\n", name, command->does);
   }
@@ -203,10 +209,10 @@ int main(int argc, char **argv) {
   struct error err;
   struct str text;
   umask(0077);
+  arena_init(&arena, CONFIG_ARENA_BYTES);
   const struct command *command = argc > 1 ? find_command(argv[1]) : NULL;
   if (command && !(argc > 2 && strcmp(argv[2], "--help") == 0))
     return command->run(argc - 1, argv + 1);
-  arena_init(&arena, CONFIG_ARENA_BYTES);
   str_init(&text, TEXT_BYTES);
   if (config_load(&config, &action, argc - !!command, argv + !!command, environ, &arena, &err))
     return command_fault(&err);

@@ -157,34 +157,39 @@ static enum status open_once(struct db **out, const char *path, bool create, str
   return STATUS_OK;
 }
 
-/* Whoever only reads changes neither the file nor its settings. */
-static enum status set_up_reader(struct db *db, const char *path, struct error *err) {
+/* Beside a daemon: whoever does not write changes neither the file nor its settings. */
+static enum status set_up_beside(struct db *db, const char *path, bool writes, struct error *err) {
   int64_t version;
-  int code = sqlite3_open_v2(path, &db->handle, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
-                             NULL);
+  int mode = writes ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
+  int code = sqlite3_open_v2(path, &db->handle, mode | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
   if (code != SQLITE_OK)
     return stmt_fault(db, code, err);
   sqlite3_busy_timeout(db->handle, OPEN_TIMEOUT_MS);
   sqlite3_db_config(db->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
   sqlite3_limit(db->handle, SQLITE_LIMIT_ATTACHED, 0);
-  enum status status = execute(db, "PRAGMA cell_size_check=ON; PRAGMA temp_store=MEMORY", err);
+  sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+  enum status status = execute(db,
+                               "PRAGMA cell_size_check=ON; PRAGMA temp_store=MEMORY; PRAGMA foreign_keys=ON;"
+                               "PRAGMA synchronous=FULL",
+                               err);
   if (!status)
     status = check_identity(db, &version, err);
   if (!status && version < SCHEMA_VERSION)
     status = error_set(err, STATUS_INTERNAL, NULL,
-                       "the database has schema version %" PRId64 "; this program reads version %d, to which the daemon"
-                       " brings it when it starts", version, SCHEMA_VERSION);
+                       "the database has schema version %" PRId64 "; this program needs version %d, to which its daemon"
+                       " brings it when it starts",
+                       version, SCHEMA_VERSION);
   return status;
 }
 
-enum status db_open_reader(struct db **out, const char *path, struct error *err) {
+static enum status open_beside(struct db **out, const char *path, bool writes, struct error *err) {
   *out = NULL;
   if (db_absent(path))
     return error_set(err, STATUS_NOT_FOUND, NULL, "%s is missing or empty", path);
   struct db *db = calloc(1, sizeof *db);
   if (!db)
     return error_set_errno(err, STATUS_OUT_OF_MEMORY, NULL, "opening %s", path);
-  enum status status = set_up_reader(db, path, err);
+  enum status status = set_up_beside(db, path, writes, err);
   if (status) {
     error_prefix(err, "%s", path);
     db_close(db);
@@ -192,6 +197,14 @@ enum status db_open_reader(struct db **out, const char *path, struct error *err)
   }
   *out = db;
   return STATUS_OK;
+}
+
+enum status db_open_reader(struct db **out, const char *path, struct error *err) {
+  return open_beside(out, path, false, err);
+}
+
+enum status db_open_beside(struct db **out, const char *path, struct error *err) {
+  return open_beside(out, path, true, err);
 }
 
 enum status db_copy(struct db *db, const char *path, struct error *err) {

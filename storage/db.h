@@ -1,7 +1,7 @@
-/* The SQLite store: opening, migrating, transactions. One process, one thread and one connection write
-   it. The tables have a header each (db_file.h, db_job.h, ...): a struct goes in, a struct comes out.
-   Strings that come out live in the arena that was given. What belongs to a tenant is asked for with its name: what is
-   another's is not found, exactly as what is not there. */
+/* The SQLite store: opening, migrating, transactions. The daemon writes it, by one thread and one connection; beside it
+   the operator's commands make changes of a statement or two. The tables have a header each (db_file.h, db_job.h, ...):
+   a struct goes in, a struct comes out. Strings that come out live in the arena that was given. What belongs to a
+   tenant is asked for with its name: what is another's is not found, exactly as what is not there. */
 #ifndef STORAGE_DB_H
 #define STORAGE_DB_H
 
@@ -17,6 +17,8 @@ struct db;
 NODISCARD enum status db_open(struct db **out, const char *path, bool create, struct error *err);
 /* Opens one of this version for reading alone, beside a daemon that writes it. STATUS_NOT_FOUND: there is none. */
 NODISCARD enum status db_open_reader(struct db **out, const char *path, struct error *err);
+/* And for small changes beside it: it sees them at its next look. */
+NODISCARD enum status db_open_beside(struct db **out, const char *path, struct error *err);
 void db_close(struct db *db);
 /* All of it as it is at one moment into a file, one alone; writers go on meanwhile. What the file held is gone. */
 NODISCARD enum status db_copy(struct db *db, const char *path, struct error *err);
