@@ -38,7 +38,7 @@ PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags jansson nettle sqlite3 libmicrohttp
 
 CPPFLAGS := -I. -D_GNU_SOURCE -DREFLECTD_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
 CFLAGS = -std=c17 $(WARN) $(MODE_$(MODE)) -MMD -MP -pthread $(EXTRA_CFLAGS)
-LDFLAGS := $(LDMODE_$(MODE)) -pthread
+LDFLAGS := $(LDMODE_$(MODE)) -pthread -Wl,--build-id
 # The loops of the engine: no errno, no traps, but NaN and infinity keep their meaning.
 KERNEL := -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast
 # Kernels are compiled once for each instruction set and chosen when the worker starts (worker/backend/cpu/isa.c).

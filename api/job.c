@@ -201,6 +201,20 @@ static void check_schedule(const struct job_spec *spec, const char *path, struct
               "a warm-up begins with a learning rate of 0, and max_steps is 1: the only step would learn nothing");
 }
 
+/* What is judged by evaluations needs some. */
+static void check_validation(const struct job_spec *spec, struct fault_list *faults) {
+  const struct {
+    bool asked;
+    const char *name;
+  } rows[] = {{spec->early_stopping.patience > 0, "early_stopping.patience"},
+              {spec->checkpointing.keep_best, "checkpointing.keep_best"},
+              {spec->checkpointing.load_best_at_end, "checkpointing.load_best_at_end"}};
+  for (size_t i = 0; i < COUNT_OF(rows) && !spec->validation_file; i++)
+    if (rows[i].asked)
+      fault_add(faults, STATUS_MISSING_PARAMETER, rows[i].name,
+                "%s is judged by evaluations: it needs a validation_file", rows[i].name);
+}
+
 /* Characters, not bytes. The parser let only valid UTF-8 in. */
 static size_t characters(const char *text) {
   size_t count = 0;
@@ -256,8 +270,8 @@ enum matmul_library job_matmul_parse(const char *name) {
 }
 
 /* Members that are not rows of job_fields. */
-static const char *const elsewhere[] = {"method",        "hyperparameters", "adapter",  "dataset", "evaluation",
-                                        "checkpointing", "scheduling",      "metadata", NULL};
+static const char *const elsewhere[] = {"method",        "hyperparameters", "adapter",    "dataset",  "evaluation",
+                                        "checkpointing", "early_stopping",  "scheduling", "metadata", NULL};
 
 void job_spec_parse(struct job_spec *out, const json_t *body, int64_t seed_if_absent, struct arena *arena,
                     struct fault_list *faults) {
@@ -276,6 +290,7 @@ void job_spec_parse(struct job_spec *out, const json_t *body, int64_t seed_if_ab
   out->metadata = read_metadata(body, faults);
   check_suffix(out->suffix, faults);
   check_device(out->scheduling.device, faults);
+  check_validation(out, faults);
   job_exports_settle(&out->exports, &out->adapter, arena, faults);
   if (out->seed < 0)
     out->seed = seed_if_absent & INT32_MAX;

@@ -29,6 +29,19 @@ extern const char *const job_matmul_names[]; /* by enum matmul_library, ended by
 enum matmul_library job_matmul_parse(const char *name);
 /* What labels make of a job, in Transformers' words; AUTO: the labels themselves decide. */
 enum problem_type { PROBLEM_AUTO, PROBLEM_REGRESSION, PROBLEM_SINGLE_LABEL, PROBLEM_COUNT };
+/* What an evaluation measures, in the words of its events without "valid_". */
+enum validation_metric {
+  METRIC_LOSS,
+  METRIC_ACCURACY,
+  METRIC_F1,
+  METRIC_MATTHEWS,
+  METRIC_PEARSON,
+  METRIC_SPEARMAN,
+  METRIC_PERPLEXITY,
+  METRIC_TOKEN_ACCURACY,
+  METRIC_COUNT
+};
+extern const char *const job_metric_names[]; /* by enum validation_metric, ended by NULL */
 /* METHOD_ONLY is written "hra_only" for HRA, as PEFT does. */
 enum adapter_bias { BIAS_NONE, BIAS_ALL, BIAS_METHOD_ONLY, BIAS_COUNT };
 
@@ -133,14 +146,23 @@ struct job_spec {
   struct {
     int64_t every_steps;        /* 0: at the end of each epoch only */
     int64_t max_examples;       /* 0: all */
+    int metric;                 /* enum validation_metric: what the best is judged by; default loss */
   } evaluation;
   struct {
     int64_t every_steps;        /* 0: at the end of each epoch */
     int64_t keep_last;          /* checkpoints kept; default 3 */
+    bool keep_best;             /* the best one too: each evaluation that is the best so far makes one */
+    bool load_best_at_end;      /* the job's adapter is the best evaluated one, not the last */
+    int64_t every_seconds;      /* besides, what training goes on from is written so often; 0: never; default 300 */
   } checkpointing;
+  struct {
+    int64_t patience;           /* evaluations in a row that may bring no better metric; 0: training is not stopped */
+    double min_delta;           /* better means by more than this */
+  } early_stopping;
   struct {
     int64_t threads;            /* 0: the server's choice */
     int64_t priority;           /* higher first; -100..100 */
+    int64_t max_runtime;        /* seconds of training, over all runs of the job; 0: no limit */
     int64_t memory_limit;       /* MiB that the worker may take; 0: in proportion to the model */
     int matmul;                 /* enum matmul_library; AUTO: the server's choice */
     const char *device;         /* "auto", a kind, or one device (api/device.h) */

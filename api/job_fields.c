@@ -37,6 +37,15 @@ static const char *const schedules[] = {[SCHEDULE_LINEAR] = "linear",
 static const char *const precisions[] = {
     [PRECISION_FP32] = "fp32", [PRECISION_BF16] = "bf16", [PRECISION_COUNT] = NULL};
 
+const char *const job_metric_names[] = {[METRIC_LOSS] = "loss",
+                                        [METRIC_ACCURACY] = "accuracy",
+                                        [METRIC_F1] = "f1",
+                                        [METRIC_MATTHEWS] = "matthews_correlation",
+                                        [METRIC_PEARSON] = "pearson",
+                                        [METRIC_SPEARMAN] = "spearman",
+                                        [METRIC_PERPLEXITY] = "perplexity",
+                                        [METRIC_TOKEN_ACCURACY] = "mean_token_accuracy",
+                                        [METRIC_COUNT] = NULL};
 const char *const job_matmul_names[] = {[MATMUL_AUTO] = "auto",
                                         [MATMUL_NATIVE] = "native",
                                         [MATMUL_OPENBLAS] = "openblas",
@@ -120,18 +129,40 @@ static const struct field evaluation[] = {
      .doc = "How often the validation file is evaluated; 0: at the end of each epoch."},
     {"max_examples", NULL, FIELD_INT, IN(evaluation, max_examples), 0, 0, 1e9, .unit = "examples",
      .doc = "How many examples of it are used; 0: all."},
+    {"metric", "metric_for_best_model", FIELD_CHOICE, IN(evaluation, metric), 0, 0, 0, job_metric_names, "loss",
+     .doc = "What the best evaluation is judged by; the initial one does not count. loss and perplexity are better "
+            "lower, the others higher."},
 };
 static const struct field checkpointing[] = {
     {"every_steps", NULL, FIELD_INT, IN(checkpointing, every_steps), 0, 0, 1e9, .unit = "optimiser steps",
      .doc = "How often a checkpoint is written; 0: at the end of each epoch."},
     {"keep_last", NULL, FIELD_INT, IN(checkpointing, keep_last), 0, 1, JOB_KEEP_LAST_MAX, .initial = "3",
      .doc = "Checkpoints kept."},
+    {"keep_best", NULL, FIELD_BOOL, IN(checkpointing, keep_best),
+     .doc = "Keep the best checkpoint by evaluation.metric too, however old: each evaluation that is the best so far "
+            "makes one. Needs validation_file."},
+    {"load_best_at_end", "load_best_model_at_end", FIELD_BOOL, IN(checkpointing, load_best_at_end),
+     .doc = "The job's adapter is the one of the best evaluation, not the last. Needs validation_file."},
+    {"every_seconds", NULL, FIELD_INT, IN(checkpointing, every_seconds), 0, 0, 1e9, .initial = "300",
+     .unit = "seconds",
+     .doc = "How often, besides, the state that a paused or interrupted job goes on from is written, as far as that "
+            "takes less than a hundredth of the time; 0: with checkpoints only."},
+};
+static const struct field early_stopping[] = {
+    {"patience", "early_stopping_patience", FIELD_INT, IN(early_stopping, patience), 0, 0, 1e9, .unit = "evaluations",
+     .doc = "Training ends after so many evaluations in a row without a better evaluation.metric; 0: it does not. "
+            "Needs validation_file."},
+    {"min_delta", "early_stopping_threshold", FIELD_NUMBER, IN(early_stopping, min_delta), 0, 0, 1e9,
+     .doc = "Better means by more than this."},
 };
 static const struct field scheduling[] = {
     {"threads", NULL, FIELD_INT, IN(scheduling, threads), 0, 0, 1024,
      .doc = "Threads of the worker; 0: the server's choice."},
     {"priority", NULL, FIELD_INT, IN(scheduling, priority), 0, -100, 100,
      .doc = "Jobs of higher priority start first."},
+    {"max_runtime", NULL, FIELD_INT, IN(scheduling, max_runtime), 0, 0, 1e9, .unit = "seconds",
+     .doc = "Time that training may take, pauses not counted: then it ends after the step that runs, the job succeeds "
+            "with the adapter so far and a warning says so; 0: no limit."},
     {"memory_limit", NULL, FIELD_INT, IN(scheduling, memory_limit), 0, 0, 1 << 24, .unit = "MiB",
      .doc = "Memory the worker may take: activations that do not fit are computed again instead of kept, which makes "
             "steps slower; 0: in proportion to the model."},
@@ -147,6 +178,7 @@ const struct job_section job_sections[JOB_SECTION_COUNT] = {
     {"dataset", offsetof(struct job_spec, columns), FIELDS(dataset)},
     {"evaluation", offsetof(struct job_spec, evaluation), FIELDS(evaluation)},
     {"checkpointing", offsetof(struct job_spec, checkpointing), FIELDS(checkpointing)},
+    {"early_stopping", offsetof(struct job_spec, early_stopping), FIELDS(early_stopping)},
     {"scheduling", offsetof(struct job_spec, scheduling), FIELDS(scheduling)},
 };
 
@@ -171,7 +203,6 @@ struct field_table job_adapter_fields(struct field rows[JOB_ADAPTER_ROWS], const
 
 const struct job_inert job_inert_top[] = {
     {"integrations", {"[]"}, "integrations are not supported"},
-    {"early_stopping", {0}, "early stopping is not supported"},
     {.name = NULL},
 };
 const struct job_inert job_inert_hyper[] = {

@@ -43,7 +43,7 @@ static const struct {
      "trained_tokens integer?,estimated_finish integer?,restarts integer,device string?,progress object?,"
      "integrations array?,"
      "metadata object?,method object,adapter object,dataset object,evaluation object,checkpointing object,"
-     "scheduling object,exports array"},
+     "early_stopping object,scheduling object,exports array"},
     {"Event", "fine_tuning.job.event",
      "id string,created_at integer,level string,message string,type string,data object?"},
     {"Checkpoint", "fine_tuning.job.checkpoint",

@@ -120,7 +120,8 @@ enum status evaluate(struct evaluation *out, struct learner *l, const struct cor
   else if (!status)
     status = l->regression ? score_numbers(out, c, err) : score_classes(out, c, classes, err);
   if (!status && !isfinite(out->loss))
-    status = error_set(err, STATUS_NAN_LOSS, NULL, "the loss on the validation file is not finite");
+    status =
+        error_set(err, STATUS_NAN_LOSS, NULL, "the loss on the validation file is not finite; lower learning_rate");
   if (status)
     evaluation_done(out);
   return status;

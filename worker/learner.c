@@ -266,6 +266,11 @@ void learner_finish(struct learner *l) {
   adapter_backward_factors(l->model->adapters, l->model->adapter_count, l->model->backend, l->orth_lambda);
 }
 
+void learner_changed(struct learner *l) {
+  parameter_upload(&l->model->parameters);
+  l->prepared = false;
+}
+
 enum status learner_update(struct learner *l, double learning_rate, double *grad_norm, struct error *err) {
   l->prepared = false;
   return adamw_update(&l->adamw, learning_rate, grad_norm, err);

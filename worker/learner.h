@@ -73,6 +73,8 @@ NODISCARD enum status learner_score(struct learner *learner, const struct sequen
                                     const struct targets *targets, double *loss, size_t *correct, struct error *err);
 /* Gradients of all parameters are complete after this: those of the factors and of the penalty are in them. */
 void learner_finish(struct learner *learner);
+/* The parameters' data on the host were changed: steps go on with them. */
+void learner_changed(struct learner *learner);
 /* Clips and updates. */
 NODISCARD enum status learner_update(struct learner *learner, double learning_rate, double *grad_norm,
                                      struct error *err);

@@ -78,7 +78,9 @@ int main(int argc, char **argv) {
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* no worker outlives its daemon */
   report_init(&report, STDOUT_FILENO, argc == 1 ? STDIN_FILENO : -1);
   enum status status = run(argc == 2 ? argv[1] : NULL, &report, &err);
-  if (status) {
+  if (status == STATUS_PAUSED) {
+    log_info("paused");
+  } else if (status) {
     log_error("%s: %s", status_code(status), err.text);
     report_error(&report, &err);
   }

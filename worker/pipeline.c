@@ -380,7 +380,10 @@ enum status pipeline_run(const struct task *task, struct report *report, struct 
       report_data(report, EVENT_REPORT, "", found);
     return status;
   }
-  case TASK_EXPORT: return finished_export(task, report, err);
+  case TASK_EXPORT: { /* a pause ends it as well: it is done anew */
+    enum status status = finished_export(task, report, err);
+    return status == STATUS_PAUSED ? error_set(err, STATUS_CANCELLED, NULL, "told to stop") : status;
+  }
   }
   CHECK(!"a kind of task");
 }

@@ -10,6 +10,12 @@ void report_init(struct report *report, int out, int in) {
   *report = (struct report){.out = out, .in = in};
 }
 
+/* The other end is gone. */
+static void lose(struct report *report) {
+  report->gone = true;
+  report->stop = report->stop ? report->stop : STATUS_PAUSED;
+}
+
 static void say(struct report *report, const struct event *event) {
   struct str line;
   /* What people read is in the log too, whose times are in milliseconds; an error's line is its reporter's. */
@@ -21,12 +27,12 @@ static void say(struct report *report, const struct event *event) {
     str_done(&line);
     return;
   }
-  for (size_t done = 0; done < line.length && !report->stop;) {
+  for (size_t done = 0; done < line.length && !report->gone;) {
     ssize_t n = write(report->out, line.text + done, line.length - done);
     if (n > 0)
       done += (size_t)n;
     else if (errno != EINTR)
-      report->stop = true;
+      lose(report);
   }
   str_done(&line);
 }
@@ -54,8 +60,12 @@ void report_error(struct report *report, const struct error *err) {
 }
 
 static void hear_line(struct report *report, const char *line) {
-  if (strcmp(line, "cancel") == 0 || strcmp(line, "pause") == 0)
-    report->stop = true;
+  if (strcmp(line, "cancel") == 0)
+    report->stop = STATUS_CANCELLED;
+  else if (strcmp(line, "pause") == 0)
+    report->stop = report->stop ? report->stop : STATUS_PAUSED;
+  else if (strcmp(line, "checkpoint") == 0)
+    report->checkpoint = true;
   else
     log_warn("unknown control line \"%.64s\"", line);
 }
@@ -68,7 +78,7 @@ enum status report_poll(struct report *report, struct error *err) {
     if (n < 0 && errno == EINTR)
       continue;
     if (n <= 0) { /* the other end is gone, or talks nonsense */
-      report->stop = true;
+      report->stop = STATUS_PAUSED;
       break;
     }
     report->heard_length += (size_t)n;
@@ -80,5 +90,7 @@ enum status report_poll(struct report *report, struct error *err) {
       memmove(report->heard, end + 1, report->heard_length + 1);
     }
   }
-  return report->stop ? error_set(err, STATUS_CANCELLED, NULL, "told to stop") : STATUS_OK;
+  if (!report->stop)
+    return STATUS_OK;
+  return error_set(err, report->stop, NULL, "told to %s", report->stop == STATUS_PAUSED ? "pause" : "stop");
 }

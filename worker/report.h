@@ -11,15 +11,17 @@ struct report {
   int out, in;     /* file descriptors; in -1: nobody to listen to */
   char heard[256]; /* an unfinished control line */
   size_t heard_length;
-  bool stop; /* "cancel" was heard, or the daemon is gone */
+  enum status stop; /* STATUS_CANCELLED or STATUS_PAUSED once it was heard; the daemon's end is a pause; else OK */
+  bool gone;        /* nobody reads what is said */
+  bool checkpoint;  /* "checkpoint" was heard; the trainer clears it */
 };
 
 void report_init(struct report *report, int out, int in);
-/* One line each; `data` is consumed (may be NULL). A pipe that is gone sets `stop`. */
+/* One line each; `data` is consumed (may be NULL). A pipe that is gone sets `gone` and `stop`. */
 void report_message(struct report *report, enum log_level level, const char *format, ...) PRINTF(3, 4);
 void report_data(struct report *report, enum event_kind kind, const char *message, json_t *data);
 void report_error(struct report *report, const struct error *err);
-/* Reads control lines without waiting. STATUS_CANCELLED once the worker was told to stop. */
+/* Reads control lines without waiting. STATUS_CANCELLED or STATUS_PAUSED once the worker was told to stop. */
 NODISCARD enum status report_poll(struct report *report, struct error *err);
 
 #endif

@@ -8,7 +8,9 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/rng.h"
+#include "worker/build.h"
 #include "worker/peft/peft.h"
 
 enum { METRIC_EVENTS = 200 }; /* metrics events of a whole run, about */
@@ -23,35 +25,57 @@ struct batch_rule trainer_rule(const struct task *task) {
   return (struct batch_rule){.tokens = tokens && tokens < packed ? tokens : packed};
 }
 
-static double elapsed(const struct trainer *t) {
-  return clock_seconds() - t->started;
+double trainer_seconds(const struct trainer *t) {
+  return t->progress.seconds + clock_seconds() - t->started;
+}
+
+json_t *trainer_engine(const struct trainer *t) {
+  const struct backend *b = t->learner->model->backend;
+  char build[BUILD_ID_HEX];
+  build_id(build);
+  return json_pack("{s:s s:s s:s s:s}", "device", b->device_name, "isa", b->ops->processor(b), "matmul",
+                   job_matmul_names[b->matmul], "build", build);
 }
 
 static double epoch_of(const struct trainer *t) {
-  return (double)t->examples / (double)t->training->count;
+  return (double)t->progress.examples / (double)t->training->count;
 }
 
 static void set_train_accuracy(const struct trainer *t, json_t *data) {
   if (t->learner->model->language)
-    json_object_set_new(data, "train_mean_token_accuracy", json_real(t->train_accuracy));
+    json_object_set_new(data, "train_mean_token_accuracy", json_real(t->progress.train_accuracy));
+}
+
+static const char *metric_name(const struct trainer *t) {
+  return job_metric_names[t->task->spec.evaluation.metric];
+}
+
+json_t *trainer_best(const struct trainer *t) {
+  char name[64];
+  snprintf(name, sizeof name, "valid_%s", metric_name(t));
+  return json_pack("{s:I s:f}", "step", (json_int_t)t->progress.best_step, name, t->progress.best);
 }
 
 void trainer_progress(struct trainer *t, const char *phase, bool force) {
-  double now = clock_seconds(), seconds = elapsed(t);
+  double now = clock_seconds(), seconds = trainer_seconds(t);
   if (!force && now - t->last_progress < 0.5)
     return;
   t->last_progress = now;
-  double remaining = t->step ? seconds / (double)t->step * (double)(t->total_steps - t->step) : -1;
-  json_t *data = json_pack("{s:s s:I s:I s:f s:f s:f s:I}", "phase", phase, "step", (json_int_t)t->step, "total_steps",
-                           (json_int_t)t->total_steps, "epoch", epoch_of(t), "percent",
-                           100.0 * (double)t->step / (double)t->total_steps, "tokens_per_second",
-                           seconds > 0 ? (double)t->tokens / seconds : 0.0, "trained_tokens", (json_int_t)t->tokens);
+  int64_t step = t->progress.step;
+  double remaining = step ? seconds / (double)step * (double)(t->total_steps - step) : -1;
+  json_t *data = json_pack("{s:s s:I s:I s:f s:f s:f s:I}", "phase", phase, "step", (json_int_t)t->progress.step,
+                           "total_steps", (json_int_t)t->total_steps, "epoch", epoch_of(t), "percent",
+                           100.0 * (double)t->progress.step / (double)t->total_steps, "tokens_per_second",
+                           seconds > 0 ? (double)t->progress.tokens / seconds : 0.0, "trained_tokens",
+                           (json_int_t)t->progress.tokens);
   if (remaining >= 0)
     json_object_set_new(data, "seconds_remaining", json_real(remaining));
-  if (t->step) {
-    json_object_set_new(data, "train_loss", json_real(t->train_loss));
+  if (t->progress.step) {
+    json_object_set_new(data, "train_loss", json_real(t->progress.train_loss));
     set_train_accuracy(t, data);
   }
+  if (t->progress.best_step)
+    json_object_set_new(data, "best", trainer_best(t));
   report_data(t->report, EVENT_PROGRESS, "", data);
 }
 
@@ -64,11 +88,12 @@ static const char *const score_names[] = {
     "valid_accuracy", "valid_f1",         "valid_matthews_correlation", "valid_pearson",
     "valid_spearman", "valid_perplexity", "valid_mean_token_accuracy"};
 
-static void csv_row(struct trainer *t, double learning_rate, double norm, bool evaluated) {
+static void csv_row(struct trainer *t, bool evaluated) {
   struct str *csv = &t->csv;
-  str_printf(csv, "%" PRId64 ",%.6f,", t->step, epoch_of(t));
-  if (t->step)
-    str_printf(csv, "%.9g,%.9g,%.9g,%" PRIu64 ",", t->train_loss, learning_rate, norm, t->tokens);
+  const struct progress *p = &t->progress;
+  str_printf(csv, "%" PRId64 ",%.6f,", p->step, epoch_of(t));
+  if (p->step)
+    str_printf(csv, "%.9g,%.9g,%.9g,%" PRId64 ",", p->train_loss, p->learning_rate, p->grad_norm, p->tokens);
   else
     str_puts(csv, ",,,0,");
   if (evaluated)
@@ -80,8 +105,8 @@ static void csv_row(struct trainer *t, double learning_rate, double norm, bool e
     else
       str_putc(csv, ',');
   }
-  if (t->step && t->learner->model->language)
-    str_printf(csv, ",%.9g\n", t->train_accuracy);
+  if (t->progress.step && t->learner->model->language)
+    str_printf(csv, ",%.9g\n", t->progress.train_accuracy);
   else
     str_puts(csv, ",\n");
 }
@@ -95,7 +120,7 @@ static enum status run_evaluation(struct trainer *t, struct error *err) {
     return status;
   evaluation_done(&t->evaluation);
   t->evaluation = fresh;
-  t->evaluated_step = t->step;
+  t->evaluated_step = t->progress.step;
   return STATUS_OK;
 }
 
@@ -106,18 +131,19 @@ static const struct {
             {"valid_perplexity", "perplexity"},
             {"valid_mean_token_accuracy", "token accuracy"}};
 
-static void tell_metrics(struct trainer *t, double learning_rate, double norm, bool evaluated) {
+static void tell_metrics(struct trainer *t, bool evaluated) {
   char text[256];
-  int n = snprintf(text, sizeof text, "Step %" PRId64 "/%" PRId64 ":", t->step, t->total_steps);
-  json_t *data = json_pack("{s:I s:I s:f}", "step", (json_int_t)t->step, "total_steps", (json_int_t)t->total_steps,
-                           "epoch", epoch_of(t));
-  if (t->step) {
-    n += snprintf(text + n, sizeof text - (size_t)n, " training loss=%.4f", t->train_loss);
-    json_object_set_new(data, "train_loss", json_real(t->train_loss));
+  int n = snprintf(text, sizeof text, "Step %" PRId64 "/%" PRId64 ":", t->progress.step, t->total_steps);
+  json_t *data = json_pack("{s:I s:I s:f}", "step", (json_int_t)t->progress.step, "total_steps",
+                           (json_int_t)t->total_steps, "epoch", epoch_of(t));
+  if (t->progress.step) {
+    n += snprintf(text + n, sizeof text - (size_t)n, " training loss=%.4f", t->progress.train_loss);
+    json_object_set_new(data, "train_loss", json_real(t->progress.train_loss));
     set_train_accuracy(t, data);
-    json_object_set_new(data, "learning_rate", json_real(learning_rate));
-    json_object_set_new(data, "grad_norm", json_real(norm));
-    json_object_set_new(data, "tokens_per_second", json_real((double)t->tokens / fmax(elapsed(t), 1e-9)));
+    json_object_set_new(data, "learning_rate", json_real(t->progress.learning_rate));
+    json_object_set_new(data, "grad_norm", json_real(t->progress.grad_norm));
+    json_object_set_new(data, "tokens_per_second",
+                        json_real((double)t->progress.tokens / fmax(trainer_seconds(t), 1e-9)));
   }
   if (evaluated) {
     n += snprintf(text + n, sizeof text - (size_t)n, " validation loss=%.4f", t->evaluation.loss);
@@ -130,41 +156,125 @@ static void tell_metrics(struct trainer *t, double learning_rate, double norm, b
   report_data(t->report, EVENT_METRICS, text, data);
 }
 
-/* Checkpoints hold the adapter; the oldest beyond keep_last are removed. */
+/* --- checkpoints ---------------------------------------------------------------------------------- */
+
+/* Takes the checkpoints that are not kept any more off the list: those before the newest keep_last, but for the best.
+   Their steps are returned. */
+static json_t *forget_old(struct trainer *t) {
+  size_t keep = (size_t)t->task->spec.checkpointing.keep_last, left = 0;
+  int64_t best = t->task->spec.checkpointing.keep_best ? t->progress.best_step : 0;
+  json_t *removed = json_array();
+  for (size_t i = 0; i < t->checkpoint_count; i++)
+    if (i + keep < t->checkpoint_count && t->checkpoints[i] != best)
+      json_array_append_new(removed, json_integer(t->checkpoints[i]));
+    else
+      t->checkpoints[left++] = t->checkpoints[i];
+  t->checkpoint_count = left;
+  return removed;
+}
+
+static json_t *checkpoint_metrics(const struct trainer *t) {
+  json_t *metrics = json_pack("{s:I s:f}", "step", (json_int_t)t->progress.step, "train_loss", t->progress.train_loss);
+  set_train_accuracy(t, metrics);
+  if (t->evaluated_step != t->progress.step)
+    return metrics;
+  bool full = t->evaluation.count == t->validation->count;
+  if (full)
+    json_object_set_new(metrics, "full_valid_loss", json_real(t->evaluation.loss));
+  json_object_set_new(metrics, "valid_loss", json_real(t->evaluation.loss));
+  json_object_update(metrics, t->evaluation.scores);
+  if (full && t->learner->model->language)
+    json_object_set_new(metrics, "full_valid_mean_token_accuracy", json_real(score(t, "valid_mean_token_accuracy")));
+  return metrics;
+}
+
+/* Checkpoints hold the adapter. */
 static enum status save_checkpoint(struct trainer *t, struct error *err) {
   const struct task *task = t->task;
+  int64_t step = t->progress.step;
   char name[64], path[1024];
-  snprintf(name, sizeof name, "checkpoint-%" PRId64, t->step);
+  if (t->checkpoint_count && t->checkpoints[t->checkpoint_count - 1] == step)
+    return STATUS_OK;
+  snprintf(name, sizeof name, "checkpoint-%" PRId64, step);
   snprintf(path, sizeof path, "%s/%s", task->output_dir, name);
   enum status status = file_mkdirs(path, err);
   status = status ? status : peft_save(t->learner->model, &task->spec.adapter, path, task->spec.model, err);
   if (status)
     return status;
-  json_t *metrics = json_pack("{s:I s:f}", "step", (json_int_t)t->step, "train_loss", t->train_loss);
-  set_train_accuracy(t, metrics);
-  if (t->evaluated_step == t->step) {
-    bool full = t->evaluation.count == t->validation->count;
-    if (full)
-      json_object_set_new(metrics, "full_valid_loss", json_real(t->evaluation.loss));
-    json_object_set_new(metrics, "valid_loss", json_real(t->evaluation.loss));
-    json_object_update(metrics, t->evaluation.scores);
-    if (full && t->learner->model->language)
-      json_object_set_new(metrics, "full_valid_mean_token_accuracy", json_real(score(t, "valid_mean_token_accuracy")));
+  t->checkpoints[t->checkpoint_count++] = step;
+  AUTO(json_release) json_t *removed = forget_old(t);
+  report_data(t->report, EVENT_CHECKPOINT, "",
+              json_pack("{s:I s:s s:o s:O}", "step", (json_int_t)step, "path", name, "metrics", checkpoint_metrics(t),
+                        "removed_steps", removed));
+  const json_t *old;
+  size_t i;
+  json_array_foreach(removed, i, old) {
+    snprintf(path, sizeof path, "%s/checkpoint-%" PRId64, task->output_dir, (int64_t)json_integer_value(old));
+    status = status ? status : file_remove_tree(path, err); /* of a former run: there is none */
   }
-  json_t *data = json_pack("{s:I s:s s:o}", "step", (json_int_t)t->step, "path", name, "metrics", metrics);
-  t->checkpoints[t->checkpoint_count++] = t->step;
-  size_t keep = (size_t)task->spec.checkpointing.keep_last;
-  bool full = t->checkpoint_count > keep || t->checkpoint_count == COUNT_OF(t->checkpoints);
-  int64_t oldest = t->checkpoints[0];
-  if (full)
-    json_object_set_new(data, "removed_steps", json_pack("[I]", (json_int_t)oldest));
-  report_data(t->report, EVENT_CHECKPOINT, "", data);
-  if (!full)
-    return STATUS_OK;
-  snprintf(path, sizeof path, "%s/checkpoint-%" PRId64, task->output_dir, oldest);
-  memmove(t->checkpoints, t->checkpoints + 1, --t->checkpoint_count * sizeof t->checkpoints[0]);
-  return file_remove_tree(path, err);
+  return status;
 }
+
+/* --- the best evaluation -------------------------------------------------------------------------- */
+
+static enum status validation_metric(double *out, const struct trainer *t, struct error *err) {
+  char name[64], others[256] = "";
+  const char *key;
+  json_t *value;
+  if (t->task->spec.evaluation.metric == METRIC_LOSS) {
+    *out = t->evaluation.loss;
+    return STATUS_OK;
+  }
+  snprintf(name, sizeof name, "valid_%s", metric_name(t));
+  const json_t *found = json_object_get(t->evaluation.scores, name);
+  *out = json_number_value(found);
+  if (found)
+    return STATUS_OK;
+  json_object_foreach(t->evaluation.scores, key, value) {
+    size_t used = strlen(others);
+    snprintf(others + used, sizeof others - used, ", %s", key + strlen("valid_"));
+  }
+  return error_set(err, STATUS_INVALID_VALUE, "evaluation.metric",
+                   "evaluation.metric is %s, which this job does not measure; it measures loss%s", metric_name(t),
+                   others);
+}
+
+static bool is_better(const struct trainer *t, double a, double b) {
+  int metric = t->task->spec.evaluation.metric;
+  return metric == METRIC_LOSS || metric == METRIC_PERPLEXITY ? a < b : a > b;
+}
+
+static enum status keep_parameters(struct trainer *t, struct error *err) {
+  const struct parameter_list *list = &t->learner->model->parameters;
+  float *to = t->best;
+  enum status status = parameter_download(list, err);
+  for (size_t i = 0; !status && i < list->count; to += list->item[i++]->count)
+    memcpy(to, list->item[i]->data, list->item[i]->count * sizeof *to);
+  return status;
+}
+
+/* Compares the newest evaluation with the best before it. *best: it is the best so far. */
+static enum status judge(struct trainer *t, bool *best, struct error *err) {
+  const struct job_spec *spec = &t->task->spec;
+  struct progress *p = &t->progress;
+  double value;
+  enum status status = validation_metric(&value, t, err);
+  if (status)
+    return status;
+  bool first = p->best_step == 0;
+  *best = first || is_better(t, value, p->best);
+  p->stale = first || (*best && fabs(value - p->best) > spec->early_stopping.min_delta) ? 0 : p->stale + 1;
+  if (*best) {
+    p->best = value;
+    p->best_step = p->step;
+  }
+  int64_t patience = spec->early_stopping.patience;
+  if (patience > 0 && p->stale >= patience && p->step < t->total_steps && !p->ended)
+    p->ended = END_PATIENCE;
+  return *best && t->best ? keep_parameters(t, err) : STATUS_OK;
+}
+
+/* --- steps ---------------------------------------------------------------------------------------- */
 
 /* How many examples from `first` on the next optimiser step takes: gradient_accumulation_steps micro-batches. */
 static size_t step_examples(const struct trainer *t, const uint32_t *order, size_t first) {
@@ -186,64 +296,107 @@ static size_t step_targets(const struct trainer *t, size_t first, size_t example
   return targets;
 }
 
-/* One optimiser step over `examples` of the order: its micro-batches and its update. */
-static enum status train_step(struct trainer *t, size_t first, size_t examples, double *learning_rate, double *norm,
+/* Adds the gradients of order[first..end-1]. */
+static enum status accumulate(struct trainer *t, size_t first, size_t end, float weight, double *loss, size_t *correct,
                               struct error *err) {
-  size_t targets = step_targets(t, first, examples), correct = 0, part_correct = 0;
-  double loss = 0, part;
-  enum status status = learner_begin(t->learner, &loss, err);
-  for (size_t done = 0; !status && done < examples;) {
-    size_t n = batch_next(t->training, t->order, first + examples, first + done, &t->rule);
-    batch_fill(&t->batch, t->training, t->order + first + done, n);
-    status = learner_accumulate(t->learner, &t->batch.sequences, &t->batch.targets, 1.0f / (float)targets,
-                                t->micro_step++, &part, &part_correct, err);
+  double part;
+  size_t part_correct = 0;
+  enum status status = STATUS_OK;
+  while (!status && first < end) {
+    size_t n = batch_next(t->training, t->order, end, first, &t->rule);
+    batch_fill(&t->batch, t->training, t->order + first, n);
+    status = learner_accumulate(t->learner, &t->batch.sequences, &t->batch.targets, weight,
+                                (uint64_t)t->progress.micro_steps++, &part, &part_correct, err);
     if (status)
       return status;
-    loss += part;
-    correct += part_correct;
-    t->tokens += t->batch.sequences.tokens;
-    done += n;
+    *loss += part;
+    *correct += part_correct;
+    t->progress.tokens += (int64_t)t->batch.sequences.tokens;
+    first += n;
+    if (first < end)
+      status = report_poll(t->report, err);
   }
-  if (status)
-    return status;
-  if (!isfinite(loss))
-    return error_set(err, STATUS_NAN_LOSS, NULL,
-                     "the loss stopped being finite at step %" PRId64 "; lower learning_rate", t->step + 1);
-  learner_finish(t->learner);
-  *learning_rate = job_learning_rate(&t->task->spec.hyperparameters, t->step, t->total_steps);
-  status = learner_update(t->learner, *learning_rate, norm, err);
-  t->train_loss = loss;
-  t->train_accuracy = (double)correct / (double)targets;
-  t->examples += examples;
-  t->step++;
   return status;
 }
 
-/* Is `every` (0: epochs decide) due at this step? The last step always is. */
-static bool due(const struct trainer *t, int64_t every, bool epoch_ends) {
-  return t->step == t->total_steps || (every > 0 ? t->step % every == 0 : epoch_ends);
+/* One optimiser step: its micro-batches and its update. What ends within it leaves the trainer as it was before it. */
+static enum status train_step(struct trainer *t, struct error *err) {
+  struct progress *p = &t->progress;
+  const struct progress before = *p;
+  size_t first = (size_t)p->position, examples = step_examples(t, t->order, first), correct = 0;
+  size_t targets = step_targets(t, first, examples);
+  double loss = 0;
+  enum status status = learner_begin(t->learner, &loss, err);
+  if (!status)
+    status = accumulate(t, first, first + examples, 1.0f / (float)targets, &loss, &correct, err);
+  if (!status && !isfinite(loss))
+    status = error_set(err, STATUS_NAN_LOSS, NULL,
+                       "the loss stopped being finite at step %" PRId64 "; lower learning_rate", p->step + 1);
+  if (!status) {
+    learner_finish(t->learner);
+    p->learning_rate = job_learning_rate(&t->task->spec.hyperparameters, p->step, t->total_steps);
+    status = learner_update(t->learner, p->learning_rate, &p->grad_norm, err);
+  }
+  if (status) {
+    *p = before;
+    return status;
+  }
+  p->train_loss = loss;
+  p->train_accuracy = (double)correct / (double)targets;
+  p->examples += (int64_t)examples;
+  p->position += (int64_t)examples;
+  p->step++;
+  p->told = false;
+  return STATUS_OK;
 }
 
-static enum status after_step(struct trainer *t, double learning_rate, double norm, bool epoch_ends,
-                              struct error *err) {
+static bool finished(const struct trainer *t) {
+  return t->progress.step >= t->total_steps || t->progress.ended;
+}
+
+/* Is `every` (0: epochs decide) due at this step? The last step always is. */
+static bool due(const struct trainer *t, int64_t every) {
+  bool epoch_ends = (size_t)t->progress.position >= t->training->count;
+  return finished(t) || (every > 0 ? t->progress.step % every == 0 : epoch_ends);
+}
+
+static enum status after_step(struct trainer *t, struct error *err) {
   const struct job_spec *spec = &t->task->spec;
-  bool evaluated = t->validation && due(t, spec->evaluation.every_steps, epoch_ends);
+  struct progress *p = &t->progress;
+  double limit = (double)spec->scheduling.max_runtime;
+  if (limit > 0 && !finished(t) && trainer_seconds(t) >= limit)
+    p->ended = END_RUNTIME;
+  bool evaluated = t->validation && due(t, spec->evaluation.every_steps), best = false;
   enum status status = evaluated ? run_evaluation(t, err) : STATUS_OK;
+  if (!status && evaluated)
+    status = judge(t, &best, err);
   if (status)
     return status;
   int64_t every = t->total_steps / METRIC_EVENTS + 1;
-  if (evaluated || t->step == 1 || t->step % every == 0 || t->step == t->total_steps)
-    tell_metrics(t, learning_rate, norm, evaluated);
-  csv_row(t, learning_rate, norm, evaluated);
-  if (due(t, spec->checkpointing.every_steps, epoch_ends))
+  if (evaluated || p->step == 1 || p->step % every == 0 || finished(t))
+    tell_metrics(t, evaluated);
+  csv_row(t, evaluated);
+  bool wanted = t->report->checkpoint;
+  bool checkpoint = wanted || due(t, spec->checkpointing.every_steps) || (best && spec->checkpointing.keep_best);
+  t->report->checkpoint = false;
+  if (checkpoint)
     status = save_checkpoint(t, err);
-  trainer_progress(t, "train", t->step == 1 || t->step == t->total_steps);
+  p->told = true;
+  if (!status && (wanted || finished(t) || resume_due(t, checkpoint)))
+    resume_save(t);
+  trainer_progress(t, "train", p->step == 1 || finished(t));
   return status ? status : report_poll(t->report, err);
 }
 
 static void next_order(const struct trainer *t, struct rng *rng, uint32_t *order) {
   if (t->task->spec.hyperparameters.shuffle)
     rng_shuffle(rng, order, t->training->count);
+}
+
+void trainer_next_epoch(struct trainer *t) {
+  next_order(t, &t->rng, t->order);
+  t->progress.epoch++;
+  t->progress.position = 0;
 }
 
 /* Steps of the whole run: where tokens end a batch, their number depends on each epoch's order, so the orders
@@ -286,19 +439,18 @@ static enum status check_schedule(const struct trainer *t, struct error *err) {
 }
 
 static enum status train(struct trainer *t, struct error *err) {
-  enum status status = STATUS_OK;
-  size_t count = t->training->count;
-  while (!status && t->step < t->total_steps) {
-    next_order(t, &t->rng, t->order);
-    for (size_t first = 0, examples; !status && first < count && t->step < t->total_steps; first += examples) {
-      double learning_rate = 0, norm = 0;
-      examples = step_examples(t, t->order, first);
-      status = train_step(t, first, examples, &learning_rate, &norm, err);
-      status = status ? status : after_step(t, learning_rate, norm, first + examples >= count, err);
-    }
+  struct progress *p = &t->progress;
+  enum status status = p->step && !p->told ? after_step(t, err) : STATUS_OK;
+  while (!status && !finished(t)) {
+    if ((size_t)p->position >= t->training->count)
+      trainer_next_epoch(t);
+    status = train_step(t, err);
+    status = status ? status : after_step(t, err);
   }
   return status;
 }
+
+/* --- the whole run -------------------------------------------------------------------------------- */
 
 static void start_csv(struct trainer *t) {
   str_init(&t->csv, (size_t)64 << 20);
@@ -308,39 +460,97 @@ static void start_csv(struct trainer *t) {
   str_puts(&t->csv, ",train_mean_token_accuracy\n");
 }
 
-enum status trainer_run(struct trainer *t, struct error *err) {
+static enum status make_room(struct trainer *t, struct error *err) {
   struct batch_limits limits = batch_limits_for(t->training, &t->rule);
   if (t->validation) {
     struct batch_limits other = evaluate_limits(t->validation);
     limits.sequences = limits.sequences > other.sequences ? limits.sequences : other.sequences;
     limits.tokens = limits.tokens > other.tokens ? limits.tokens : other.tokens;
   }
-  t->evaluated_step = -1;
-  start_csv(t);
-  rng_init(&t->rng, (uint64_t)t->task->spec.seed, RNG_SHUFFLE);
   t->order = calloc(t->training->count, sizeof *t->order);
   if (!t->order)
     return error_no_memory(err, "the order of the examples");
   for (uint32_t i = 0; i < t->training->count; i++)
     t->order[i] = i;
-  enum status status = count_steps(t, err);
-  status = status ? status : check_schedule(t, err);
-  status = status ? status : batch_init(&t->batch, &limits, t->learner->model->language, err);
-  t->started = clock_seconds();
-  if (!status && t->validation)
-    status = run_evaluation(t, err);
-  if (!status && t->validation) {
-    tell_metrics(t, 0, 0, true);
-    csv_row(t, 0, 0, true);
+  if (t->task->spec.checkpointing.load_best_at_end) {
+    t->best = calloc(parameter_elements(&t->learner->model->parameters) + 1, sizeof *t->best);
+    if (!t->best)
+      return error_no_memory(err, "the best parameters");
   }
+  return batch_init(&t->batch, &limits, t->learner->model->language, err);
+}
+
+/* How good the model is before it learns; the best is one that has learnt. */
+static enum status evaluate_first(struct trainer *t, struct error *err) {
+  double value;
+  enum status status = run_evaluation(t, err);
+  status = status ? status : validation_metric(&value, t, err);
+  if (status)
+    return status;
+  tell_metrics(t, true);
+  csv_row(t, true);
+  return STATUS_OK;
+}
+
+static void tell_end(const struct trainer *t) {
+  const struct progress *p = &t->progress;
+  const struct job_spec *spec = &t->task->spec;
+  if (p->ended == END_PATIENCE)
+    report_message(t->report, LOG_INFO,
+                   "Stopped early after step %" PRId64 " of %" PRId64 ": for %" PRId64
+                   " evaluations valid_%s was not better by more than %g; the best is %.4f at step %" PRId64,
+                   p->step, t->total_steps, p->stale, metric_name(t), spec->early_stopping.min_delta, p->best,
+                   p->best_step);
+  if (p->ended == END_RUNTIME)
+    report_message(t->report, LOG_WARN,
+                   "Ended after step %" PRId64 " of %" PRId64 ": scheduling.max_runtime, %" PRId64
+                   " seconds, is over. The adapter is what was learnt so far; from_checkpoint goes on from it",
+                   p->step, t->total_steps, spec->scheduling.max_runtime);
+}
+
+/* The adapter that is exported, and its evaluation. */
+static enum status settle(struct trainer *t, struct error *err) {
+  const struct parameter_list *list = &t->learner->model->parameters;
+  const struct progress *p = &t->progress;
+  tell_end(t);
+  t->adapter_step = t->best && p->best_step ? p->best_step : p->step;
+  if (t->adapter_step != p->step) {
+    const float *from = t->best;
+    for (size_t i = 0; i < list->count; from += list->item[i++]->count)
+      memcpy(list->item[i]->data, from, list->item[i]->count * sizeof *from);
+    learner_changed(t->learner);
+    report_message(t->report, LOG_INFO, "The adapter is that of step %" PRId64 ", the best: valid_%s=%.4f",
+                   t->adapter_step, metric_name(t), p->best);
+  }
+  return t->validation && t->evaluated_step != t->adapter_step ? run_evaluation(t, err) : STATUS_OK;
+}
+
+enum status trainer_run(struct trainer *t, struct error *err) {
+  t->evaluated_step = -1;
+  t->progress.position = (int64_t)t->training->count;
+  start_csv(t);
+  rng_init(&t->rng, (uint64_t)t->task->spec.seed, RNG_SHUFFLE);
+  enum status status = make_room(t, err);
+  status = status ? status : count_steps(t, err);
+  status = status ? status : check_schedule(t, err);
+  status = status ? status : resume_load(t, err);
   t->started = clock_seconds();
-  return status ? status : train(t, err);
+  if (!status && t->validation && t->progress.step == 0)
+    status = evaluate_first(t, err);
+  t->started = t->resume.last = clock_seconds();
+  status = status ? status : train(t, err);
+  if (status == STATUS_PAUSED)
+    resume_save(t);
+  return status ? status : settle(t, err);
 }
 
 void trainer_done(struct trainer *t) {
   batch_done(&t->batch);
   evaluation_done(&t->evaluation);
   str_done(&t->csv);
+  resume_done(t);
   free(t->order);
+  free(t->best);
   t->order = NULL;
+  t->best = NULL;
 }

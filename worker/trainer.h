@@ -9,6 +9,28 @@
 #include "worker/evaluate.h"
 #include "worker/learner.h"
 #include "worker/report.h"
+#include "worker/resume.h"
+
+/* Why training ended before its last step. */
+enum training_end { END_NOT, END_PATIENCE, END_RUNTIME, END_COUNT };
+
+/* Where a training is. With the parameters, the optimiser's moments and the curve so far this is all of it: the order
+   of the examples follows from the seed and `epoch`, dropout masks from the seed and `micro_steps`. */
+struct progress {
+  int64_t step;                      /* optimiser steps */
+  int64_t micro_steps;               /* micro-batches so far: numbers the dropout masks */
+  int64_t tokens, examples;          /* trained so far */
+  int64_t epoch;                     /* begun so far */
+  int64_t position;                  /* in the epoch's order: the next example */
+  double train_loss, train_accuracy; /* of the newest step; of its predicted tokens (language models) */
+  double learning_rate, grad_norm;   /* likewise */
+  bool told;                         /* its evaluation, metrics and checkpoint are done */
+  int ended;                         /* enum training_end */
+  int64_t best_step;                 /* of the best evaluation after a step; 0: none yet */
+  double best;                       /* its evaluation.metric */
+  int64_t stale;                     /* evaluations since one was better by more than min_delta */
+  double seconds;                    /* of training in former runs */
+};
 
 struct trainer {
   const struct task *task;
@@ -16,32 +38,40 @@ struct trainer {
   const struct corpus *training;
   const struct corpus *validation; /* NULL: none */
   struct report *report;
-  struct batch batch;                         /* of training and of evaluation */
-  struct batch_rule rule;                     /* what a micro-batch takes */
-  uint32_t *order;                            /* [training->count] the epoch's order */
-  struct rng rng;                             /* shuffles it */
-  struct str csv;                             /* step_metrics.csv so far */
-  int64_t step, total_steps;                  /* optimiser steps */
-  uint64_t micro_step;                        /* micro-batches so far: numbers the dropout masks */
-  uint64_t tokens;                            /* trained so far */
-  uint64_t examples;                          /* trained so far */
-  double started, last_progress;              /* monotonic seconds */
-  double train_loss;                          /* of the newest step */
-  double train_accuracy;                      /* of its predicted tokens; language models */
-  struct evaluation evaluation;               /* the newest */
-  int64_t evaluated_step;                     /* -1: none yet */
-  int64_t checkpoints[JOB_KEEP_LAST_MAX + 1]; /* steps of those on disk, oldest first */
+  struct batch batch;     /* of training and of evaluation */
+  struct batch_rule rule; /* what a micro-batch takes */
+  uint32_t *order;        /* [training->count] the epoch's order */
+  struct rng rng;         /* shuffles it */
+  struct str csv;         /* step_metrics.csv so far */
+  struct progress progress;
+  struct resume resume;
+  int64_t total_steps;           /* optimiser steps of the whole run */
+  double started, last_progress; /* monotonic seconds */
+  struct evaluation evaluation;  /* the newest of this run */
+  int64_t evaluated_step;        /* -1: none yet */
+  float *best;                   /* load_best_at_end: all parameters at best_step, one after the other; else NULL */
+  int64_t adapter_step;          /* what the parameters are of when training is over */
+  int64_t checkpoints[JOB_KEEP_LAST_MAX + 2]; /* steps of those kept, oldest first */
   size_t checkpoint_count;
 };
 
 /* What a micro-batch of this task takes. */
 struct batch_rule trainer_rule(const struct task *task);
 
-/* Evaluates (where there is a validation file), trains to the end, evaluates again. The adapter is
-   then the model's parameters, the curve is in csv. Everything else is told through `report`. */
+/* Evaluates (where there is a validation file), trains to the end, evaluates again; or goes on from one of the task's
+   states. The adapter is then the model's parameters, the curve is in csv. Everything else is told through `report`.
+   STATUS_PAUSED, STATUS_CANCELLED: it was told to stop; for a pause what was trained is in a state. */
 NODISCARD enum status trainer_run(struct trainer *trainer, struct error *err);
 /* Tells how far it is; not more often than twice a second unless forced. */
 void trainer_progress(struct trainer *trainer, const char *phase, bool force);
+/* {step, valid_<evaluation.metric>} of the best evaluation so far. */
+NODISCARD json_t *trainer_best(const struct trainer *trainer);
+/* Makes the next epoch's order. */
+void trainer_next_epoch(struct trainer *trainer);
+/* Seconds of training, those of former runs among them. */
+double trainer_seconds(const struct trainer *trainer);
+/* What computes: {device, isa, matmul, build}. The results' last bits depend on it, not on the threads. */
+NODISCARD json_t *trainer_engine(const struct trainer *trainer);
 void trainer_done(struct trainer *trainer);
 
 #endif

@@ -244,7 +244,13 @@ static void checks_the_rest(void **state) {
   assert_non_null(strstr(faults.item[2].text, "\"gguf-lora\" is for language models"));
   refused(BODY(",\"validation_fil\":\"x\""), STATUS_UNKNOWN_PARAMETER, "validation_fil",
           "did you mean validation_file?");
-  refused(BODY(",\"early_stopping\":{\"patience\":2}"), STATUS_UNSUPPORTED_VALUE, "early_stopping", "not supported");
+  refused(BODY(",\"early_stopping\":{\"patience\":2}"), STATUS_MISSING_PARAMETER, "early_stopping.patience",
+          "it needs a validation_file");
+  refused(BODY(",\"checkpointing\":{\"load_best_model_at_end\":true}"), STATUS_MISSING_PARAMETER,
+          "checkpointing.load_best_at_end", "it needs a validation_file");
+  refused(BODY(",\"checkpointing\":{\"keep_best\":true}"), STATUS_MISSING_PARAMETER, "checkpointing.keep_best",
+          "it needs a validation_file");
+  refused(BODY(",\"evaluation\":{\"metric\":\"bleu\"}"), STATUS_UNSUPPORTED_VALUE, "evaluation.metric", "loss");
   refused(BODY(",\"from_checkpoint\":7"), STATUS_INVALID_VALUE, "from_checkpoint", "a string");
   refused(BODY(",\"integrations\":[{\"type\":\"wandb\"}]"), STATUS_UNSUPPORTED_VALUE, "integrations", "not supported");
   refused(BODY(",\"evaluation\":{\"every\":1}"), STATUS_UNKNOWN_PARAMETER, "evaluation.every", "not a known");

@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "worker/pipeline.h"
+#include "worker/state.h"
 
 static char root[] = "/tmp/reflectd-test-XXXXXX";
 
@@ -82,11 +83,13 @@ struct outcome {
 
 static const char usual[] = "\"n_epochs\":4,\"batch_size\":8,\"learning_rate\":0.02";
 static const char *hyperparameters = usual;
+static const char *more = "";   /* members of the spec */
+static const char *resume = ""; /* states, quoted */
 
 /* Runs a task on data files of the root; events are read back from a file. */
 static void run_task(struct outcome *o, const char *name, const char *training, const char *validation,
                      const char *control) {
-  char document[3000], path[300], data[2][300];
+  char document[4000], path[300], data[2][300];
   struct arena arena;
   struct task task;
   struct report report;
@@ -98,16 +101,18 @@ static void run_task(struct outcome *o, const char *name, const char *training, 
   assert_int_equal(file_mkdirs(o->output, &o->err), STATUS_OK);
   snprintf(data[0], sizeof data[0], "%s/%s", root, training);
   snprintf(data[1], sizeof data[1], "%s/%s", root, validation ? validation : "");
-  snprintf(document, sizeof document,
-           "{\"kind\":\"train\",\"job_id\":\"ftjob-1\",\"fine_tuned_model\":\"ft:tiny\",\"model_dir\":\"%s/model\","
-           "\"output_dir\":\"%s\",\"threads\":2,\"training\":{\"id\":\"file-1\",\"path\":\"%s\",\"filename\":\"%s\"},%"
-           "s%s%s%s%s"
-           "\"spec\":{\"model\":\"tiny\",\"training_file\":\"file-1\",\"seed\":3,\"method\":{\"type\":\"supervised\","
-           "\"supervised\":{\"hyperparameters\":{%s}}},"
-           "\"adapter\":{\"target_modules\":\"all-linear\",\"r\":4}}}",
-           root, o->output, data[0], training, validation ? "\"validation\":{\"id\":\"file-2\",\"path\":\"" : "",
-           validation ? data[1] : "", validation ? "\",\"filename\":\"" : "", validation ? validation : "",
-           validation ? "\"}," : "", hyperparameters);
+  snprintf(
+      document, sizeof document,
+      "{\"kind\":\"train\",\"job_id\":\"ftjob-1\",\"fine_tuned_model\":\"ft:tiny\",\"model_dir\":\"%s/model\","
+      "\"output_dir\":\"%s\",\"resume\":[%s],\"threads\":2,\"training\":{\"id\":\"file-1\",\"path\":\"%s\","
+      "\"filename\":\"%s\"},%"
+      "s%s%s%s%s"
+      "\"spec\":{\"model\":\"tiny\",\"training_file\":\"file-1\",%s%s\"seed\":3,\"method\":{\"type\":\"supervised\","
+      "\"supervised\":{\"hyperparameters\":{%s}}},"
+      "\"adapter\":{\"target_modules\":\"all-linear\",\"r\":4}}}",
+      root, o->output, resume, data[0], training, validation ? "\"validation\":{\"id\":\"file-2\",\"path\":\"" : "",
+      validation ? data[1] : "", validation ? "\",\"filename\":\"" : "", validation ? validation : "",
+      validation ? "\"}," : "", validation ? "\"validation_file\":\"file-2\"," : "", more, hyperparameters);
   if (json_parse(&json, document, strlen(document), NULL, &o->err) || task_parse(&task, json, &arena, &o->err))
     fail_msg("%s", o->err.text);
   snprintf(path, sizeof path, "%s/%s.events", root, name);
@@ -278,6 +283,211 @@ static void cancel_stops_it(void **state) {
   json_decref(o.events);
 }
 
+/* Nothing was trained, so there is nothing to go on from. */
+static void pause_at_the_start_is_told(void **state) {
+  (void)state;
+  struct outcome o;
+  run_task(&o, "paused", "classes.csv", NULL, "pause\n");
+  assert_int_equal(o.status, STATUS_PAUSED);
+  assert_null(newest(&o, "state", "path"));
+  json_decref(o.events);
+}
+
+/* A file of the output as text; the caller frees it. */
+static char *file_of(const struct outcome *o, const char *name) {
+  char path[700], *text;
+  size_t length;
+  struct error err;
+  snprintf(path, sizeof path, "%s/%s", o->output, name);
+  assert_int_equal(file_read(&text, &length, path, 1 << 22, &err), STATUS_OK);
+  return text;
+}
+
+static void same_file(const struct outcome *a, const struct outcome *b, const char *name) {
+  char *x = file_of(a, name), *y = file_of(b, name);
+  assert_string_equal(x, y);
+  free(x);
+  free(y);
+}
+
+#define ONE_STATE "\"checkpointing\":{\"every_steps\":20},"
+
+/* Runs the task once and leaves the path of its state after step 20, quoted, in `path`. There is always time for the
+   first state, and one is written at the end. */
+static void make_state(struct outcome *whole, char path[400]) {
+  more = ONE_STATE;
+  run_task(whole, "whole", "classes.csv", "classes.csv", "");
+  assert_int_equal(whole->status, STATUS_OK);
+  snprintf(path, 400, "\"%s/state-20.safetensors\"", whole->output);
+}
+
+static void goes_on_from_a_state(void **state) {
+  (void)state;
+  struct outcome whole, o;
+  char path[400];
+  make_state(&whole, path);
+  assert_int_equal(json_integer_value(json_object_get(newest(&whole, "state", "step"), "step")), 32);
+  resume = path;
+  run_task(&o, "on", "classes.csv", "classes.csv", "");
+  assert_int_equal(o.status, STATUS_OK);
+  assert_true(said(&o, "Training goes on after step 20 of 32"));
+  same_file(&whole, &o, "step_metrics.csv");
+  same_file(&whole, &o, "predictions.jsonl");
+  same_file(&whole, &o, "training_manifest.json");
+  json_decref(o.events);
+  json_decref(whole.events);
+  resume = more = "";
+}
+
+static void refuses_foreign_state(const char *name, const char *data, const char *says) {
+  struct outcome o;
+  run_task(&o, name, data, data, "");
+  assert_int_equal(o.status, STATUS_OK);
+  if (!said(&o, says) || !said(&o, "training starts anew"))
+    fail_msg("%s: %s", name, json_dumps(o.events, JSON_INDENT(1)));
+  assert_non_null(newest(&o, "state", "path"));
+  json_decref(o.events);
+}
+
+static void a_state_of_another_job_is_refused(void **state) {
+  (void)state;
+  struct outcome whole;
+  char path[400];
+  make_state(&whole, path);
+  resume = path;
+  more = ONE_STATE "\"suffix\":\"other\",";
+  refuses_foreign_state("suffix", "classes.csv",
+                        "state-20.safetensors cannot be used: it is of a job with another suffix");
+  more = ONE_STATE;
+  hyperparameters = "\"n_epochs\":4,\"batch_size\":8,\"learning_rate\":0.03";
+  refuses_foreign_state("rate", "classes.csv", "it is of a job with another method");
+  hyperparameters = usual;
+  put("others.csv", "text,label\nw1 w2,yes\nw3,no\n");
+  refuses_foreign_state("data", "others.csv", "it is of other training data");
+  resume = "\"/nowhere/state-1.safetensors\"";
+  refuses_foreign_state("nowhere", "classes.csv", "No such file");
+  json_decref(whole.events);
+  resume = more = "";
+}
+
+/* The same state as another build would have left it: it serves, and the job says what differs. */
+static void another_engine_is_told(void **state) {
+  (void)state;
+  struct outcome whole, o;
+  struct state s;
+  struct error err;
+  char path[400], other[400], quoted[402];
+  make_state(&whole, path);
+  path[strlen(path) - 1] = '\0';
+  assert_int_equal(state_open(&s, path + 1, &err), STATUS_OK);
+  json_object_set_new(json_object_get(s.numbers, "engine"), "isa", json_string("abacus"));
+  snprintf(other, sizeof other, "%s/other.safetensors", root);
+  assert_int_equal(state_write(other, s.file.tensors, s.file.count, s.numbers, NULL, NULL, &err), STATUS_OK);
+  state_close(&s);
+  snprintf(quoted, sizeof quoted, "\"%s\"", other);
+  resume = quoted;
+  run_task(&o, "engine", "classes.csv", "classes.csv", "");
+  assert_int_equal(o.status, STATUS_OK);
+  assert_true(said(&o, "computed by another engine (isa abacus, not "));
+  char *manifest = file_of(&o, "training_manifest.json");
+  assert_non_null(strstr(manifest, "\"earlier_engines\""));
+  assert_non_null(strstr(manifest, "\"abacus\""));
+  assert_non_null(strstr(manifest, "\"until_step\": 20"));
+  free(manifest);
+  same_file(&whole, &o, "step_metrics.csv");
+  json_decref(o.events);
+  json_decref(whole.events);
+  resume = more = "";
+}
+
+/* Numbers that their digest agrees with are checked as well. */
+static void a_state_that_does_not_fit_is_refused(void **state) {
+  (void)state;
+  static const struct {
+    const char *member;
+    json_int_t value;
+    const char *says;
+  } rows[] = {{"position", 61, "do not fit"}, {"step", 33, "do not fit"}, {"epoch", 21, "do not fit"},
+              {"step", -1, "step is -1"},   {"epoch", 0, "do not fit"}, {"best_step", 21, "do not fit"}};
+  struct outcome whole;
+  char path[400], other[400], quoted[402];
+  make_state(&whole, path);
+  path[strlen(path) - 1] = '\0';
+  snprintf(other, sizeof other, "%s/other.safetensors", root);
+  snprintf(quoted, sizeof quoted, "\"%s\"", other);
+  resume = quoted;
+  for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    struct state s;
+    struct error err;
+    char name[32];
+    assert_int_equal(state_open(&s, path + 1, &err), STATUS_OK);
+    json_object_set_new(json_object_get(s.numbers, "progress"), rows[i].member, json_integer(rows[i].value));
+    assert_int_equal(state_write(other, s.file.tensors, s.file.count, s.numbers, NULL, NULL, &err), STATUS_OK);
+    state_close(&s);
+    snprintf(name, sizeof name, "unfit%zu", i);
+    refuses_foreign_state(name, "classes.csv", rows[i].says);
+  }
+  json_decref(whole.events);
+  resume = more = "";
+}
+
+/* On a metric that stays at its best training ends; the adapter is the best one's and what is told fits it. */
+static void stops_early(void **state) {
+  (void)state;
+  struct outcome o;
+  more = "\"evaluation\":{\"metric\":\"accuracy\",\"every_steps\":2},\"early_stopping\":{\"patience\":3},"
+         "\"checkpointing\":{\"keep_last\":1,\"keep_best\":true,\"load_best_at_end\":true},";
+  run_task(&o, "early", "classes.csv", "classes.csv", "");
+  if (o.status)
+    fail_msg("%s", o.err.text);
+  const json_t *best = json_object_get(newest(&o, "progress", "best"), "best");
+  json_int_t step = json_integer_value(json_object_get(best, "step"));
+  assert_true(json_number_value(json_object_get(best, "valid_accuracy")) == 1);
+  assert_true(said(&o, "Stopped early after step "));
+  assert_true(said(&o, "for 3 evaluations valid_accuracy was not better by more than 0; the best is 1.0000 at step "));
+  assert_int_equal(json_integer_value(json_object_get(newest(&o, "metrics", "valid_loss"), "step")), step + 6);
+  char name[80];
+  snprintf(name, sizeof name, "checkpoint-%lld/adapter_model.safetensors", (long long)step);
+  char *kept = file_of(&o, name), *adapter = file_of(&o, "adapter/adapter_model.safetensors");
+  assert_memory_equal(kept, adapter, 2000);
+  free(kept);
+  free(adapter);
+  char *manifest = file_of(&o, "training_manifest.json");
+  assert_non_null(strstr(manifest, "\"ended_by\": \"early_stopping\""));
+  assert_non_null(strstr(manifest, "\"adapter_step\""));
+  free(manifest);
+  json_decref(o.events);
+  more = "";
+}
+
+static void a_metric_that_is_not_measured_is_refused(void **state) {
+  (void)state;
+  struct outcome o;
+  more = "\"evaluation\":{\"metric\":\"perplexity\"},\"early_stopping\":{\"patience\":3},";
+  run_task(&o, "metric", "classes.csv", "classes.csv", "");
+  assert_int_equal(o.status, STATUS_INVALID_VALUE);
+  assert_string_equal(o.err.text, "evaluation.metric is perplexity, which this job does not measure; it measures loss, "
+                                  "accuracy, f1, matthews_correlation");
+  json_decref(o.events);
+  more = "";
+}
+
+/* The only time that a unit test can wait for: one second. */
+static void ends_when_its_time_is_over(void **state) {
+  (void)state;
+  struct outcome o;
+  more = "\"scheduling\":{\"max_runtime\":1},";
+  hyperparameters =
+      "\"max_steps\":1000000,\"batch_size\":60,\"learning_rate\":0.0001,\"lr_scheduler_type\":\"constant\"";
+  run_task(&o, "time", "classes.csv", NULL, "");
+  assert_int_equal(o.status, STATUS_OK);
+  assert_true(said(&o, "of 1000000: scheduling.max_runtime, 1 seconds, is over"));
+  assert_int_equal(artifacts(&o), 7);
+  json_decref(o.events);
+  more = "";
+  hyperparameters = usual;
+}
+
 /* The time of the first line from `*line` on whose message begins with `text`: the last 13 characters of its "ts",
    "hh:mm:ss.mmmZ". *line is then behind it. */
 static void logged_at(char out[14], const char **line, const char *text) {
@@ -331,9 +541,19 @@ static void log_tells_when(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(classes_are_learned_and_repeatable),
-                                     cmocka_unit_test(numbers_are_regressed), cmocka_unit_test(bad_data_is_named),
+                                     cmocka_unit_test(numbers_are_regressed),
+                                     cmocka_unit_test(bad_data_is_named),
                                      cmocka_unit_test(schedules_are_judged),
                                      cmocka_unit_test(doubts_are_told),
-                                     cmocka_unit_test(cancel_stops_it), cmocka_unit_test(log_tells_when)};
+                                     cmocka_unit_test(cancel_stops_it),
+                                     cmocka_unit_test(pause_at_the_start_is_told),
+                                     cmocka_unit_test(goes_on_from_a_state),
+                                     cmocka_unit_test(a_state_of_another_job_is_refused),
+                                     cmocka_unit_test(another_engine_is_told),
+                                     cmocka_unit_test(a_state_that_does_not_fit_is_refused),
+                                     cmocka_unit_test(stops_early),
+                                     cmocka_unit_test(a_metric_that_is_not_measured_is_refused),
+                                     cmocka_unit_test(ends_when_its_time_is_over),
+                                     cmocka_unit_test(log_tells_when)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -6,9 +6,9 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "worker/peft/peft.h"
 #include "worker/export/export.h"
 #include "worker/file/tar.h"
+#include "worker/peft/peft.h"
 
 /* labels.json is a classifier's only. */
 static const char *const peft_files[] = {"adapter_config.json", "adapter_model.safetensors", "README.md",
@@ -79,10 +79,23 @@ static json_t *describe_file(const struct task_file *file, struct error *err) {
                    "sha256", sha256);
 }
 
-/* What computed: the results' last bits depend on it, but not on the threads. */
-static json_t *describe_engine(const struct backend *b) {
-  return json_pack("{s:s s:s s:s s:i}", "device", b->device_name, "isa", b->ops->processor(b), "matmul",
-                   job_matmul_names[b->matmul], "threads", pool_threads(b->pool));
+static json_t *describe_engine(const struct trainer *t) {
+  json_t *engine = trainer_engine(t);
+  json_object_set_new(engine, "threads", json_integer(pool_threads(t->learner->model->backend->pool)));
+  return engine;
+}
+
+/* Members that most jobs do not have. */
+static void add_course(json_t *manifest, const struct trainer *t) {
+  static const char *const ends[END_COUNT] = {[END_PATIENCE] = "early_stopping", [END_RUNTIME] = "max_runtime"};
+  if (ends[t->progress.ended])
+    json_object_set_new(manifest, "ended_by", json_string(ends[t->progress.ended]));
+  if (t->progress.best_step)
+    json_object_set_new(manifest, "best", trainer_best(t));
+  if (t->adapter_step != t->progress.step)
+    json_object_set_new(manifest, "adapter_step", json_integer(t->adapter_step));
+  if (t->resume.engines) /* the results are then not those of a run in one piece */
+    json_object_set(manifest, "earlier_engines", t->resume.engines);
 }
 
 static enum status export_manifest(struct trainer *t, const struct export *e, const struct dataset *training,
@@ -97,12 +110,11 @@ static enum status export_manifest(struct trainer *t, const struct export *e, co
   for (size_t i = 0; training && i < training->num_labels; i++)
     json_array_append_new(labels, json_string(training->label_names[i]));
   AUTO(json_release)
-  json_t *manifest =
-      json_pack("{s:s s:s s:s s:o s:O s:I s:I s:I s:o s:o}", "version", REFLECTD_VERSION, "job", task->job_id,
-                "fine_tuned_model", task->fine_tuned_model, "spec", job_spec_json(&task->spec), "training_file", data,
-                "trained_tokens", (json_int_t)t->tokens, "steps", (json_int_t)t->step, "trainable_parameters",
-                (json_int_t)parameter_elements(&model->parameters), "labels", labels, "engine",
-                describe_engine(model->backend));
+  json_t *manifest = json_pack(
+      "{s:s s:s s:s s:o s:O s:I s:I s:I s:o s:o}", "version", REFLECTD_VERSION, "job", task->job_id, "fine_tuned_model",
+      task->fine_tuned_model, "spec", job_spec_json(&task->spec), "training_file", data, "trained_tokens",
+      (json_int_t)t->progress.tokens, "steps", (json_int_t)t->progress.step, "trainable_parameters",
+      (json_int_t)parameter_elements(&model->parameters), "labels", labels, "engine", describe_engine(t));
   CHECK(manifest);
   if (task->validation.path) {
     json_t *other = describe_file(&task->validation, err);
@@ -112,6 +124,7 @@ static enum status export_manifest(struct trainer *t, const struct export *e, co
     json_object_set_new(manifest, "valid_loss", json_real(t->evaluation.loss));
     json_object_set(manifest, "scores", t->evaluation.scores);
   }
+  add_course(manifest, t);
   snprintf(path, sizeof path, "%s/model.safetensors", task->model_dir);
   if (file_hash(sha256, NULL, path, err) == STATUS_OK) /* a sharded model has no such file */
     json_object_set_new(manifest, "base_model_sha256", json_string(sha256));

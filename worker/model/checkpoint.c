@@ -201,6 +201,36 @@ void checkpoint_close(struct checkpoint *c) {
   *c = (struct checkpoint){0};
 }
 
+/* --- fingerprint ---------------------------------------------------------------------------------- */
+
+static void add_samples(struct hash *hash, const struct file_map *map) {
+  enum { PARTS = 64, PART_BYTES = 4096 };
+  uint64_t length = map->length;
+  hash_add(hash, &length, sizeof length);
+  if (map->length <= (size_t)PARTS * PART_BYTES) {
+    if (map->length)
+      hash_add(hash, map->bytes, map->length);
+    return;
+  }
+  size_t every = (map->length - PART_BYTES) / (PARTS - 1); /* the first part is a header's beginning */
+  for (size_t i = 0; i < PARTS; i++)
+    hash_add(hash, map->bytes + i * every, PART_BYTES);
+}
+
+void checkpoint_fingerprint(char out[HASH_HEX], const struct checkpoint *c) {
+  struct hash hash;
+  char *config = json_dumps(c->config, JSON_COMPACT | JSON_SORT_KEYS);
+  hash_init(&hash);
+  if (config)
+    hash_add(&hash, config, strlen(config));
+  free(config);
+  for (size_t i = 0; i < c->tensors.map_count; i++)
+    add_samples(&hash, &c->tensors.maps[i]);
+  if (c->is_gguf)
+    add_samples(&hash, &c->gguf.map);
+  hash_hex(&hash, out);
+}
+
 /* --- tensors -------------------------------------------------------------------------------------- */
 
 static int by_name(const void *a, const void *b) {

@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 
+#include "base/hash.h"
 #include "worker/backend/weight.h"
 #include "worker/file/gguf.h"
 #include "worker/file/safetensors.h"
@@ -55,6 +56,8 @@ bool checkpoint_mapped(struct weight *out, const struct checkpoint *checkpoint, 
    Hugging Face's order). */
 NODISCARD enum status checkpoint_read(float *out, const struct checkpoint *checkpoint, const char *name,
                                       struct error *err);
+/* Tells models apart without reading them whole: of the config, of each file's length, and of 64 parts of it. */
+void checkpoint_fingerprint(char out[HASH_HEX], const struct checkpoint *checkpoint);
 /* The GGUF name of a Hugging Face tensor name of a LLaMA-family model ("blk.3.attn_q.weight"), in
    `out`; false when there is none. Shared with the exports. */
 bool checkpoint_gguf_name(char out[128], const char *name);
