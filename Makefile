@@ -79,7 +79,8 @@ ars = $(foreach layer,$(LINK_$(1)),$(OBJ)/lib$(layer).a)
 libs = $(shell $(PKG_CONFIG) --libs $(PKG_$(1))) -lm
 
 PROGRAMS := $(BIN)/reflectd $(BIN)/reflect-worker $(BIN)/reflect
-TOOLS := $(BIN)/tests/golden $(BIN)/tests/bench
+FAULT := $(BIN)/tests/fault/torture $(BIN)/tests/fault/worker $(BIN)/tests/fault/shim.so
+TOOLS := $(BIN)/tests/golden $(BIN)/tests/bench $(FAULT)
 # tests/LAYER/.../test_*.c: one cmocka program each, linked with its layer.
 TESTS := $(patsubst tests/%.c,$(BIN)/tests/%,$(foreach layer,$(LAYERS),$(shell find tests/$(layer) -name 'test_*.c' 2>/dev/null)))
 
@@ -105,6 +106,17 @@ $(BIN)/tests/golden: $(OBJ)/tests/golden/golden.o $(call ars,worker)
 $(BIN)/tests/bench: $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/bench/*.c)) $(call ars,worker)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,worker)
+
+$(BIN)/tests/fault/torture: $(patsubst %,$(OBJ)/tests/fault/%.o,torture scenario daemon) $(call ars,base)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,base)
+$(BIN)/tests/fault/worker: $(OBJ)/tests/fault/worker.o $(call ars,api)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,api)
+# Loaded into a program of any mode, so of none itself.
+$(BIN)/tests/fault/shim.so: tests/fault/shim.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 $(filter-out -Wpedantic,$(WARN)) -O2 -fPIC -shared -o $@ $< -ldl
 
 define test_rule
 $(BIN)/tests/$(1)/%: $(OBJ)/tests/$(1)/%.o $(call ars,$(1))

@@ -1,0 +1,248 @@
+/* torture MODE [--count N] [--every K] [--from N] [--seed S] [--work FOLDER]
+     kill     the daemon dies at the Nth call that touches a file or a socket, for each N (every Kth)
+     fault    such a call fails instead, once and from there on: ENOSPC, EIO, EMFILE
+     malloc   an allocation fails
+     random   COUNT times the daemon is killed at random
+     worker   COUNT times a worker is killed at random
+   After each the data folder is checked (fsck), a daemon starts on it undisturbed, everything that was acknowledged is
+   there and ends as it should, and a second check finds nothing, no leftovers either. Prints TAP. */
+#include <dirent.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/attr.h"
+#include "base/file.h"
+#include "tests/fault/scenario.h"
+
+enum { ROUNDS_MAX = 1 << 20 };
+
+struct torture {
+  struct place place;
+  long count, every, from;
+  unsigned seed;
+  size_t points, bad;
+};
+
+static struct scenario scenario;
+
+/* What a daemon has left, and what the next makes of it. */
+static void judge(struct torture *t, const char *title) {
+  struct daemon daemon;
+  bool notes;
+  size_t bad = 0;
+  t->points++;
+  if (place_fsck(&t->place, &notes, false) != 0 && access(t->place.data, F_OK) == 0) {
+    struct stat info;
+    char db[PLACE_BYTES + 128];
+    snprintf(db, sizeof db, "%s/reflectd.db", t->place.data);
+    if (stat(db, &info) == 0 && scenario.count > 0) /* else it was never made */
+      bad += place_fsck(&t->place, &notes, true) != 0;
+  }
+  if (!daemon_start(&daemon, &t->place, NULL)) {
+    printf("# %s: no daemon starts afterwards\n", title);
+    bad++;
+  } else {
+    scenario.daemon = &daemon;
+    bad += scenario_verify(&scenario, title);
+    daemon_stop(&daemon, SIGTERM);
+    if (!daemon_ended_well(&daemon)) {
+      printf("# %s: the next daemon ended with wait status %x\n", title, (unsigned)daemon.status);
+      bad++;
+    }
+    bad += place_fsck(&t->place, &notes, true) != 0 || notes;
+  }
+  if (bad)
+    printf("# %s: FAILED\n", title);
+  t->bad += bad > 0;
+  fflush(stdout);
+}
+
+static void begin(struct torture *t) {
+  char folder[PLACE_BYTES];
+  snprintf(folder, sizeof folder, "%s", t->place.work);
+  (void)!file_remove_tree(t->place.data, NULL);
+  if (t->bad == 0)
+    unlink(t->place.log);
+  memset(&scenario, 0, sizeof scenario);
+}
+
+struct injection {
+  const char *calls, *error;
+  bool all; /* from there on */
+};
+
+/* The calls of a run that nothing disturbs. */
+static long count_calls(struct torture *t, const char *calls) {
+  char path[PLACE_BYTES + 64], wanted[64], file[PLACE_BYTES + 128], *text;
+  struct daemon daemon;
+  size_t length;
+  begin(t);
+  snprintf(path, sizeof path, "%s/count", t->place.work);
+  snprintf(wanted, sizeof wanted, "FAULT_CALLS=%s", calls);
+  snprintf(file, sizeof file, "FAULT_COUNT=%s", path);
+  const char *const environment[] = {wanted, file, NULL};
+  if (!daemon_start(&daemon, &t->place, environment))
+    return 0;
+  scenario.daemon = &daemon;
+  scenario_run(&scenario);
+  daemon_stop(&daemon, SIGTERM);
+  if (file_read(&text, &length, path, 64, NULL))
+    return 0;
+  long n = strtol(text, NULL, 10);
+  free(text);
+  return n;
+}
+
+static void inject(struct torture *t, const struct injection *what, long n) {
+  char at[32], calls[64], error[32], title[128];
+  struct daemon daemon;
+  begin(t);
+  snprintf(title, sizeof title, "%s at %s call %ld%s", what->error, what->calls, n, what->all ? " and on" : "");
+  snprintf(at, sizeof at, "FAULT_AT=%ld", n);
+  snprintf(calls, sizeof calls, "FAULT_CALLS=%s", what->calls);
+  snprintf(error, sizeof error, "FAULT_ERROR=%s", what->error);
+  const char *const environment[] = {at, calls, error, what->all ? "FAULT_LAST=all" : NULL, NULL};
+  if (daemon_start(&daemon, &t->place, environment)) {
+    scenario.daemon = &daemon;
+    scenario_run(&scenario);
+    daemon_stop(&daemon, SIGTERM);
+  }
+  if (strcmp(what->error, "KILL") != 0 && !daemon_ended_well(&daemon)) {
+    printf("# %s: the daemon ended with wait status %x\n", title, (unsigned)daemon.status);
+    t->bad++;
+  }
+  judge(t, title);
+}
+
+static void each_call(struct torture *t, const char *calls, const char *error, bool all) {
+  const struct injection what = {calls, error, all};
+  size_t before = t->points, bad = t->bad;
+  long total = count_calls(t, calls);
+  if (total == 0)
+    t->bad++;
+  for (long n = t->from; n <= total && (t->count == 0 || (long)(t->points - before) < t->count); n += t->every)
+    inject(t, &what, n);
+  printf("%s - %s at each of %ld %s calls%s: %zu points\n", t->bad > bad ? "not ok" : "ok", error, total, calls,
+         all ? ", and from there on" : "", t->points - before);
+}
+
+static double fraction(struct torture *t) {
+  return (double)(rand_r(&t->seed) % 10000) / 10000;
+}
+
+/* The moment of a random kill: after so many answers. */
+struct moment {
+  struct torture *torture;
+  long answers_left;
+  bool workers;
+};
+
+/* Kills each process whose parent is the daemon. */
+static void kill_workers(pid_t daemon) {
+  DIR *proc = opendir("/proc");
+  CHECK(proc);
+  for (struct dirent *entry; (entry = readdir(proc));) {
+    char path[300], text[512], *end;
+    long pid = strtol(entry->d_name, &end, 10);
+    if (*end || pid <= 1)
+      continue;
+    snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+    FILE *file = fopen(path, "r");
+    size_t length = file ? fread(text, 1, sizeof text - 1, file) : 0;
+    if (file)
+      fclose(file);
+    text[length] = '\0';
+    const char *rest = strrchr(text, ')');
+    int parent = 0;
+    if (rest && sscanf(rest, ") %*c %d", &parent) == 1 && parent == daemon)
+      kill((pid_t)pid, SIGKILL);
+  }
+  closedir(proc);
+}
+
+static void on_answer(void *context) {
+  struct moment *moment = context;
+  if (moment->answers_left-- != 0)
+    return;
+  sleep_ms((int)(8 * fraction(moment->torture)));
+  if (moment->workers)
+    kill_workers(scenario.daemon->pid);
+  else
+    kill(scenario.daemon->pid, SIGKILL);
+}
+
+static void at_random(struct torture *t, bool workers) {
+  size_t bad = t->bad;
+  for (long i = 0; i < t->count; i++) {
+    char title[64];
+    struct daemon daemon;
+    struct moment moment = {.torture = t, .workers = workers, .answers_left = (long)(60 * fraction(t))};
+    begin(t);
+    snprintf(title, sizeof title, "%s kill %ld", workers ? "worker" : "daemon", i);
+    if (!daemon_start(&daemon, &t->place, NULL))
+      exit(2);
+    scenario.daemon = &daemon;
+    scenario.tick = on_answer;
+    scenario.context = &moment;
+    scenario_run(&scenario);
+    daemon_stop(&daemon, workers ? SIGTERM : SIGKILL);
+    judge(t, title);
+  }
+  printf("%s - %ld random kills of %s\n", t->bad > bad ? "not ok" : "ok", t->count, workers ? "workers" : "the daemon");
+}
+
+static const char *option(int argc, char **argv, const char *name, const char *otherwise) {
+  for (int i = 2; i + 1 < argc; i++)
+    if (strcmp(argv[i], name) == 0)
+      return argv[i + 1];
+  return otherwise;
+}
+
+static void run(struct torture *t, const char *mode) {
+  static const char *const errors[] = {"ENOSPC", "EIO", "EMFILE"};
+  if (strcmp(mode, "kill") == 0)
+    each_call(t, "file,socket", "KILL", false);
+  else if (strcmp(mode, "fault") == 0)
+    for (size_t i = 0; i < 2 * COUNT_OF(errors); i++)
+      each_call(t, i / 2 == 2 ? "open,accept,pipe,socketpair" : "file", errors[i / 2], i % 2);
+  else if (strcmp(mode, "malloc") == 0)
+    for (int all = 0; all < 2; all++)
+      each_call(t, "malloc", "ENOMEM", all);
+  else if (strcmp(mode, "random") == 0 || strcmp(mode, "worker") == 0)
+    at_random(t, mode[0] == 'w');
+  else {
+    fprintf(stderr, "torture: there is no mode %s\n", mode);
+    exit(2);
+  }
+}
+
+int main(int argc, char **argv) {
+  char folder[128], self[PLACE_BYTES];
+  struct torture t = {0};
+  if (argc < 2)
+    return fprintf(stderr, "usage: torture kill|fault|malloc|random|worker [--count N] [--every K] [--from N]\n"), 2;
+  snprintf(self, sizeof self, "%s", argv[0]); /* BUILD/tests/fault/torture */
+  for (int i = 0; i < 3; i++) {
+    char *slash = strrchr(self, '/');
+    if (slash)
+      *slash = '\0';
+  }
+  snprintf(folder, sizeof folder, "%s/torture-%d", option(argc, argv, "--work", "/tmp"), (int)getpid());
+  place_make(&t.place, folder, realpath(self, NULL));
+  t.count = strtol(option(argc, argv, "--count", "0"), NULL, 10);
+  t.every = strtol(option(argc, argv, "--every", "1"), NULL, 10);
+  t.from = strtol(option(argc, argv, "--from", "1"), NULL, 10);
+  t.seed = (unsigned)strtol(option(argc, argv, "--seed", "1"), NULL, 10);
+  if (t.every < 1 || t.from < 1)
+    return 2;
+  run(&t, argv[1]);
+  if (t.bad)
+    printf("# the daemons' log: %s\n", t.place.log);
+  else
+    place_remove(&t.place);
+  return t.bad > 0;
+}
