@@ -32,8 +32,8 @@ static enum status scan(const char *text, size_t length, const struct json_limit
       return error_set(err, STATUS_INVALID_JSON, NULL, "line %zu, column %zu: more than %zu nested levels", line,
                        i - start + 1, limits->depth_max);
     if (values > limits->values_max)
-      return error_set(err, STATUS_TOO_LARGE, NULL, "line %zu, column %zu: more than %zu values", line,
-                       i - start + 1, limits->values_max);
+      return error_set(err, STATUS_TOO_LARGE, NULL, "line %zu, column %zu: more than %zu values", line, i - start + 1,
+                       limits->values_max);
   }
   return STATUS_OK;
 }
@@ -116,6 +116,50 @@ static const char *plain_words(const json_error_t *fault, const char *text, size
   return fault->text;
 }
 
+/* Integers beyond 64 bits, which jansson refuses, written with an exponent in the same place: 17 digits and how many
+   follow. Files have them (model_max_length of many tokenizers, ids of some services). False: there is none. */
+static bool write_as_reals(char *text, size_t length) {
+  enum { DIGITS = 17 };
+  bool any = false;
+  for (size_t i = 0; i < length; i++) {
+    if (text[i] == '"')
+      for (i++; i < length && text[i] != '"'; i++)
+        i += text[i] == '\\';
+    if (i >= length || !isdigit((unsigned char)text[i]))
+      continue;
+    size_t first = i, digits;
+    while (i < length && isdigit((unsigned char)text[i]))
+      i++;
+    digits = i - first;
+    bool real = i < length && strchr(".eE", text[i]);
+    while (i < length && strchr("0123456789.eE+-", text[i])) /* the rest of a real */
+      i++;
+    i--;
+    bool fits = digits < 19 || (digits == 19 && memcmp(text + first, "9223372036854775807", 19) <= 0);
+    if (real || fits || digits > 300)
+      continue;
+    size_t more = digits - DIGITS;
+    any = true;
+    text[first + DIGITS] = 'e';
+    for (size_t at = first + digits; --at > first + DIGITS; more /= 10)
+      text[at] = (char)('0' + more % 10);
+    any = true;
+  }
+  return any;
+}
+
+static json_t *load(const char *text, size_t length, json_error_t *fault) {
+  json_t *value = json_loadb(text, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, fault);
+  char *copy = value || json_error_code(fault) != json_error_numeric_overflow || !length ? NULL : malloc(length);
+  if (!copy)
+    return value;
+  memcpy(copy, text, length);
+  if (write_as_reals(copy, length))
+    value = json_loadb(copy, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, fault);
+  free(copy);
+  return value;
+}
+
 enum status json_parse(json_t **out, const char *text, size_t length, const struct json_limits *limits,
                        struct error *err) {
   struct json_limits use = limits ? *limits : (struct json_limits){0};
@@ -132,7 +176,7 @@ enum status json_parse(json_t **out, const char *text, size_t length, const stru
   if (status)
     return status;
   json_error_t fault;
-  *out = json_loadb(text, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &fault);
+  *out = load(text, length, &fault);
   if (!*out)
     return error_set(err, STATUS_INVALID_JSON, NULL, "line %d, column %d: %s", fault.line, fault.column,
                      plain_words(&fault, text, length));
@@ -196,8 +240,7 @@ enum status json_get_int(int64_t *out, const json_t *object, const char *key, in
   return STATUS_OK;
 }
 
-enum status json_get_number(double *out, const json_t *object, const char *key, double fallback,
-                            struct error *err) {
+enum status json_get_number(double *out, const json_t *object, const char *key, double fallback, struct error *err) {
   const json_t *value = json_object_get(object, key);
   *out = fallback;
   if (!value || json_is_null(value))

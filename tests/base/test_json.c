@@ -1,5 +1,6 @@
 /* JSON from strangers is read within limits, with the place of a fault; typed members are checked;
    numbers are written as people write them. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -61,7 +62,9 @@ static void says_it_in_plain_words(void **state) {
       {"{} \xEF\xBB\xBF{}", "a byte order mark (U+FEFF)"},
       {"{} {}", "more text behind the end of the JSON value"},
       {"[1] // x", "a comment"},
-      {"[\xE2\x80\x9C" "a]", "a typographic quote"},
+      {"[\xE2\x80\x9C"
+       "a]",
+       "a typographic quote"},
   };
   (void)state;
   for (size_t i = 0; i < COUNT_OF(cases); i++)
@@ -125,6 +128,27 @@ static void reads_members_by_type(void **state) {
   json_decref(object);
 }
 
+static void integers_beyond_64_bits_are_reals(void **state) {
+  (void)state;
+  const char text[] =
+      "{\"max\": 1000000000000000019884624838656, \"id\": -12345678901234567890, \"edge\": 9223372036854775808,\n"
+      " \"kept\": [9223372036854775807, -9223372036854775807, 1.5e3], \"text\": \"12345678901234567890\"}";
+  json_t *value;
+  struct error err;
+  assert_int_equal(json_parse(&value, text, strlen(text), NULL, &err), STATUS_OK);
+  assert_true(fabs(json_real_value(json_object_get(value, "max")) / 1e30 - 1.00000000000000002) < 1e-15);
+  assert_true(fabs(json_real_value(json_object_get(value, "id")) / -12345678901234567890.0 - 1) < 1e-15);
+  assert_true(json_real_value(json_object_get(value, "edge")) == 9223372036854775808.0);
+  const json_t *kept = json_object_get(value, "kept");
+  assert_true(json_integer_value(json_array_get(kept, 0)) == INT64_MAX);
+  assert_true(json_integer_value(json_array_get(kept, 1)) == -INT64_MAX);
+  assert_true(json_real_value(json_array_get(kept, 2)) == 1500);
+  assert_string_equal(json_string_value(json_object_get(value, "text")), "12345678901234567890");
+  json_decref(value);
+  refused("[12345678901234567890,\n 1e999]", STATUS_INVALID_JSON, "line 2");
+  refused("[12345678901234567890, x]", STATUS_INVALID_JSON, "line 1, column 24");
+}
+
 static void writes_numbers_as_people_do(void **state) {
   (void)state;
   json_t *value = json_pack("[f,f,f,i]", 0.06, 2e-3, 1e-8, 3);
@@ -155,11 +179,10 @@ static void prefixes_faults_of_a_file(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(names_the_place_of_a_fault), cmocka_unit_test(keeps_its_limits),
-                                     cmocka_unit_test(says_it_in_plain_words),
-                                     cmocka_unit_test(a_cut_quote_stays_utf8),
-                                     cmocka_unit_test(reads_members_by_type),
-                                     cmocka_unit_test(writes_numbers_as_people_do),
-                                     cmocka_unit_test(prefixes_faults_of_a_file)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(names_the_place_of_a_fault),  cmocka_unit_test(keeps_its_limits),
+      cmocka_unit_test(says_it_in_plain_words),      cmocka_unit_test(a_cut_quote_stays_utf8),
+      cmocka_unit_test(reads_members_by_type),       cmocka_unit_test(integers_beyond_64_bits_are_reals),
+      cmocka_unit_test(writes_numbers_as_people_do), cmocka_unit_test(prefixes_faults_of_a_file)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
