@@ -158,6 +158,14 @@ static json_t *adapted_names(const struct model *model, const struct adapter_spe
   return list;
 }
 
+/* "all-linear" is written out, as PEFT does: of a classifier's head it means another part there. */
+static json_t *adapted_paths(const struct model *model) {
+  json_t *list = json_array();
+  for (size_t i = 0; i < model->adapter_count; i++)
+    json_array_append_new(list, json_string(model->adapters[i]->linear->name));
+  return list;
+}
+
 static enum status save_config(const struct model *model, const struct adapter_spec *spec, const char *folder,
                                const char *base, struct error *err) {
   char path[1024];
@@ -167,8 +175,9 @@ static enum status save_config(const struct model *model, const struct adapter_s
     json_array_append_new(saved, json_string(model->modules_to_save.item[i]));
   json_object_set_new(config, "modules_to_save", json_array_size(saved) ? json_incref(saved) : json_null());
   json_decref(saved);
-  if (!spec->target_modules.pattern)
-    json_object_set_new(config, "target_modules", adapted_names(model, spec));
+  const char *pattern = spec->target_modules.pattern;
+  if (!pattern || strcmp(pattern, "all-linear") == 0)
+    json_object_set_new(config, "target_modules", pattern ? adapted_paths(model) : adapted_names(model, spec));
   json_object_set_new(config, "task_type", json_string(model->language ? "CAUSAL_LM" : "SEQ_CLS"));
   json_object_set_new(config, "base_model_name_or_path", json_string(base));
   json_object_set_new(config, "inference_mode", json_true());

@@ -120,7 +120,8 @@ const struct st_tensor *peft_source_tensor(const struct peft_source *s, const ch
 
 enum status peft_source_classes(struct classes *out, const struct peft_source *s, struct arena *arena,
                                 struct error *err) {
-  static const char *const heads[] = {"base_model.model.classifier.weight", "base_model.model.score.weight"};
+  static const char *const heads[] = {"base_model.model.classifier.weight",
+                                      "base_model.model.classifier.out_proj.weight", "base_model.model.score.weight"};
   size_t count = 0;
   for (size_t i = 0; i < COUNT_OF(heads); i++) {
     const struct st_tensor *t = peft_source_tensor(s, heads[i]);
