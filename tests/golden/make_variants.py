@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Reference cases of the LLaMA family's variants, in the form of make_golden.py's cases.
+"""Reference cases of further architectures, in the form of make_golden.py's cases.
 
 usage: make_variants.py OUT_DIR [NAME...]
 """
@@ -11,7 +11,20 @@ import make_golden as golden
 COMMON = dict(vocab_size=99, num_hidden_layers=2, max_position_embeddings=64, rms_norm_eps=1e-5, initializer_range=0.2,
               hidden_size=48, intermediate_size=80, num_attention_heads=6, num_key_value_heads=2)
 T = transformers
+ENCODER = dict(vocab_size=99, num_hidden_layers=2, hidden_size=48, intermediate_size=80, num_attention_heads=3,
+               max_position_embeddings=40, hidden_dropout_prob=0, attention_probs_dropout_prob=0, initializer_range=0.2, num_labels=3)
+# Every linear module beside the head. (PEFT's "all-linear" adapts heads of two layers as well as saving them.)
+LINEAR = r".*(layer\.\d+\..*(query|key|value|dense|q_lin|k_lin|v_lin|out_lin|lin1|lin2)|embeddings_project)"
+ENCODERS = {
+    "roberta": (T.RobertaForSequenceClassification, lambda: T.RobertaConfig(type_vocab_size=1, **ENCODER)),
+    "xlm-roberta": (T.XLMRobertaForSequenceClassification, lambda: T.XLMRobertaConfig(pad_token_id=2, hidden_act="gelu_new", **ENCODER)),
+    "electra": (T.ElectraForSequenceClassification, lambda: T.ElectraConfig(embedding_size=24, **ENCODER)),
+    "distilbert": (T.DistilBertForSequenceClassification, lambda: T.DistilBertConfig(
+        vocab_size=99, dim=48, n_heads=3, n_layers=2, hidden_dim=80, max_position_embeddings=40, dropout=0, attention_dropout=0,
+        seq_classif_dropout=0, activation="relu", initializer_range=0.2, num_labels=3)),
+}
 VARIANTS = {
+    **ENCODERS,
     # heads wider than hidden_size / heads, every bias, an untied head, LLaMA 3's scaling of the frequencies
     "llama3": (T.LlamaForCausalLM, lambda: T.LlamaConfig(
         head_dim=16, attention_bias=True, mlp_bias=True, tie_word_embeddings=False,
@@ -36,14 +49,17 @@ def tiny(kind, **kw):
 
 def batch(kind, config):
     b = plain_batch("llama", config)
-    if kind == "llama-classifier":
+    if kind in ENCODERS:
+        b["input_ids"][b["attention_mask"] == 0] = config.pad_token_id
+    if kind == "llama-classifier" or kind in ENCODERS:
         b["labels"] = torch.randint(0, 3, (4,), generator=torch.Generator().manual_seed(8))
     return b
 
 
 def adapter(kind, method, r):
-    task = TaskType.SEQ_CLS if kind == "llama-classifier" else TaskType.CAUSAL_LM
-    return HRAConfig(r=r, target_modules=golden.TARGETS["llama"], task_type=task)
+    task = TaskType.SEQ_CLS if kind == "llama-classifier" or kind in ENCODERS else TaskType.CAUSAL_LM
+    targets = LINEAR if kind in ENCODERS else golden.TARGETS["llama"]
+    return HRAConfig(r=r, target_modules=targets, task_type=task)
 
 
 golden.tiny, golden.batch, golden.adapter = tiny, batch, adapter

@@ -23,11 +23,12 @@ static bool in_list(const struct string_list *list, const char *path) {
   return false;
 }
 
-/* Is some dot-separated run of the path the name itself ("pooler" saves "bert.pooler.dense")? */
-static bool inside(const char *path, const char *name) {
-  size_t length = strlen(name);
+bool target_saves(const char *name, const char *path) {
+  size_t length = strlen(name), all = strlen(path);
+  if (length <= all && strcmp(path + all - length, name) == 0)
+    return true;
   for (const char *at = path; (at = strstr(at, name)); at++)
-    if ((at == path || at[-1] == '.') && (at[length] == '\0' || at[length] == '.'))
+    if ((at == path || at[-1] == '.') && at[length] == '.')
       return true;
   return false;
 }
@@ -175,7 +176,7 @@ static const char *nearest(const struct target_modules *modules, const char *nam
 
 static bool is_saved(const struct target_modules *modules, const char *path) {
   for (size_t s = 0; s < modules->saved->count; s++)
-    if (inside(path, modules->saved->item[s]))
+    if (target_saves(modules->saved->item[s], path))
       return true;
   return false;
 }

@@ -37,5 +37,9 @@ NODISCARD enum status target_pattern(double *out, const struct number_map *map, 
                                      struct error *err);
 /* Does `path` equal `name` or end with "." and it? */
 bool target_suffix(const char *path, const char *name);
+/* Does PEFT save the module at `path` for the `name` in modules_to_save? All that lie in a module of that name
+   ("pooler": "bert.pooler.dense"), and all whose path ends with it, within a word too ("classifier": "pre_classifier").
+ */
+bool target_saves(const char *name, const char *path);
 
 #endif

@@ -32,10 +32,14 @@ struct plan {
 
 /* Files without the model's prefix get it: with a head beside them only full names are understood. */
 static const char *full_name(struct plan *p, const char *name) {
-  const char *prefix = p->e->model->ops->prefix;
-  bool head =
-      strncmp(name, "lm_head.", 8) == 0 || strncmp(name, "score.", 6) == 0 || strncmp(name, "classifier.", 11) == 0;
-  return head || strncmp(name, prefix, strlen(prefix)) == 0 ? name : arena_format(&p->arena, "%s%s", prefix, name);
+  const struct model *m = p->e->model;
+  const char *prefix = m->ops->prefix;
+  bool full = strncmp(name, "lm_head.", 8) == 0;
+  for (size_t i = 0; i < m->linear_count && !full; i++) {
+    size_t length = strlen(m->linears[i]->name);
+    full = strncmp(name, m->linears[i]->name, length) == 0 && name[length] == '.';
+  }
+  return full || strncmp(name, prefix, strlen(prefix)) == 0 ? name : arena_format(&p->arena, "%s%s", prefix, name);
 }
 
 static bool add(struct plan *p, const char *name, const char *source, const float *trained, int rank,

@@ -6,8 +6,9 @@
 #include "worker/adapter/target.h"
 #include "worker/model/load.h"
 
-static const struct model_ops *const architectures[] = {&model_bert, &model_llama, &model_mistral, &model_qwen2,
-                                                        &model_qwen3};
+static const struct model_ops *const architectures[] = {
+    &model_bert,       &model_roberta, &model_xlm_roberta, &model_camembert, &model_electra,
+    &model_distilbert, &model_llama,   &model_mistral,     &model_qwen2,     &model_qwen3};
 
 enum { MODULES_MAX = 8192 };
 
@@ -15,7 +16,7 @@ enum { MODULES_MAX = 8192 };
 static enum status find_architecture(const struct model_ops **out, const struct checkpoint *checkpoint,
                                      struct error *err) {
   const char *type = json_string_value(json_object_get(checkpoint->config, "model_type"));
-  char names[200] = "";
+  char names[400] = "";
   for (size_t i = 0; i < COUNT_OF(architectures); i++) {
     size_t used = strlen(names);
     snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", architectures[i]->model_type);
@@ -225,7 +226,7 @@ static enum status attach(struct model *m, const struct adapter_spec *spec, cons
     }
   for (size_t i = 0; !status && i < m->linear_count; i++)
     for (size_t s = 0; !status && s < m->modules_to_save.count; s++)
-      if (target_suffix(m->linears[i]->name, m->modules_to_save.item[s]) && !m->linears[i]->trained_weight)
+      if (target_saves(m->modules_to_save.item[s], m->linears[i]->name) && !m->linears[i]->trained_weight)
         status = train_module(m, m->linears[i], err);
   return status ? status : train_biases(m, spec->bias, err);
 }

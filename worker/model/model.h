@@ -54,7 +54,8 @@ struct model_ops {
   const char *model_type;   /* config.json's */
   const char *class_prefix; /* of Transformers' classes: "Bert" */
   const char *prefix;       /* of tensor names: "bert." */
-  const char *head;         /* a classifier's: "classifier" */
+  const char *head;         /* a classifier's last layer: "classifier" */
+  const void *family;       /* tells architectures of one file apart, which knows what it is */
   /* Fills linears, norms, sizes and state from config and weights. `seed` for what the file lacks. */
   enum status (*load)(struct model *model, uint64_t seed, struct error *err);
   bool language, classifier; /* what it can be */
@@ -66,7 +67,8 @@ struct model_ops {
   void (*disable_dropout)(struct model *model);
 };
 
-extern const struct model_ops model_bert, model_llama, model_mistral, model_qwen2, model_qwen3;
+extern const struct model_ops model_bert, model_roberta, model_xlm_roberta, model_camembert, model_electra,
+    model_distilbert, model_llama, model_mistral, model_qwen2, model_qwen3;
 
 /* Loads the model at `path` (checkpoint.h): as a causal language model when num_labels is 0, else for
    sequence classification with that many outputs (regression: 1). STATUS_MODEL_INVALID names the file,

@@ -15,9 +15,9 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "worker/peft/peft.h"
 #include "worker/backend/cpu/cpu.h"
 #include "worker/learner.h"
+#include "worker/peft/peft.h"
 
 static const char folder[] = "tests/golden/cases/bert-hra/model";
 static const char language[] = "tests/golden/cases/llama-hra/model";
@@ -427,7 +427,8 @@ static const char *open_changed(struct model *out, const char *golden, size_t nu
 
 static void loads(const char *golden, const char *changes) {
   struct model model;
-  const char *text = open_changed(&model, golden, strncmp(golden, "bert", 4) == 0 ? 3 : 0, changes, NULL);
+  const char *text =
+      open_changed(&model, golden, strstr(golden, "bert") || strstr(golden, "electra") ? 3 : 0, changes, NULL);
   if (*text)
     fail_msg("%s with %s: %s", golden, changes, text);
   model_close(&model);
@@ -435,7 +436,8 @@ static void loads(const char *golden, const char *changes) {
 
 static void refuses(const char *golden, const char *changes, const char *says) {
   struct model model;
-  const char *text = open_changed(&model, golden, strncmp(golden, "bert", 4) == 0 ? 3 : 0, changes, NULL);
+  const char *text =
+      open_changed(&model, golden, strstr(golden, "bert") || strstr(golden, "electra") ? 3 : 0, changes, NULL);
   if (!strstr(text, says))
     fail_msg("%s with %s: \"%s\" should say \"%s\"", golden, changes, text, says);
   if (!*text)
@@ -448,13 +450,18 @@ static void broken_models_are_named(void **state) {
   refuses("bert-hra", "{\"hidden_size\":-1}", "hidden_size");
   refuses("bert-hra", "{\"num_attention_heads\":5}", "multiple");
   refuses("bert-hra", "{\"vocab_size\":100}", "word_embeddings.weight");
+  refuses("distilbert-hra", "{\"n_heads\":5}", "config.json: dim 48 is no multiple of n_heads 5");
+  refuses("electra-hra", "{\"embedding_size\":null}", "word_embeddings.weight");
+  refuses("roberta-hra", "{\"pad_token_id\":39}", "pad_token_id");
+  refuses("roberta-hra", "{\"is_decoder\":true}", "Roberta is supported as an encoder only");
   refuses("bert-hra", "{\"num_hidden_layers\":3}", "no tensor bert.encoder.layer.2.attention.self.query.weight");
 }
 
 /* Each of these would compute something else than what was trained. */
 static void other_kinds_of_model_are_refused(void **state) {
   (void)state;
-  refuses("bert-hra", "{\"hidden_act\":\"relu\"}", "hidden_act \"relu\" is not supported");
+  refuses("bert-hra", "{\"hidden_act\":\"mish\"}", "hidden_act \"mish\" is not supported");
+  refuses("distilbert-hra", "{\"activation\":\"mish\"}", "activation \"mish\" is not supported");
   loads("bert-hra", "{\"hidden_act\":\"gelu_python\"}");
   refuses("bert-hra", "{\"position_embedding_type\":\"relative_key\"}", "\"relative_key\" is not supported");
   refuses("bert-hra", "{\"is_decoder\":true}", "is_decoder is true");

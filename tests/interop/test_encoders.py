@@ -1,0 +1,180 @@
+"""Proves for each kind of encoder that a job on it ends with an adapter which PEFT loads to the logits that the daemon
+reported, and with a merged model which Transformers loads to them too. The models are small ones with random weights,
+their tokenizers trained here. TAP lines."""
+
+import io
+import json
+import os
+import re
+import sys
+import tarfile
+import tempfile
+import time
+import traceback
+import urllib.request
+
+import openai
+import tokenizers
+import torch
+import transformers
+from peft import PeftModel
+from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from daemon import Daemon
+
+WORDS = {"good": "fine lovely bright kind calm", "bad": "awful dull cruel loud grim", "odd": "blue wooden seventh oblique"}
+ROWS = [{"text": f"The {a} day was {b}, {'very' if i % 2 else 'not so'} {a} \u2014 caf\u00e9 {i}!", "label": label}
+        for label, words in WORDS.items() for i, (a, b) in enumerate((a, b) for a in words.split() for b in words.split())]
+SHAPE = dict(hidden_size=48, num_hidden_layers=2, num_attention_heads=3, intermediate_size=80, initializer_range=0.2)
+
+
+def word_piece():
+    tokenizer = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokenizer.train_from_iterator((r["text"] for r in ROWS), trainers.WordPieceTrainer(vocab_size=300, special_tokens=names))
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    tokenizer.decoder = decoders.WordPiece()
+    return tokenizer
+
+
+def byte_level():
+    tokenizer = tokenizers.Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
+                                  initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    tokenizer.train_from_iterator((r["text"] for r in ROWS), trainer)
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    return tokenizer
+
+
+def unigram():
+    tokenizer = tokenizers.Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    trainer = trainers.UnigramTrainer(vocab_size=120, special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"], unk_token="<unk>")
+    tokenizer.train_from_iterator((r["text"] for r in ROWS), trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
+    return tokenizer
+
+
+FAIRSEQ = dict(bos_token="<s>", eos_token="</s>", cls_token="<s>", sep_token="</s>", pad_token="<pad>", unk_token="<unk>",
+               mask_token="<mask>")
+BERT = dict(pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]")
+T = transformers
+KINDS = {  # a base with a head for language modelling, as published ones have it, or none
+    "roberta": (byte_level, FAIRSEQ, T.RobertaForMaskedLM, lambda n: T.RobertaConfig(vocab_size=n, max_position_embeddings=66, type_vocab_size=1, **SHAPE)),
+    "xlm-roberta": (unigram, FAIRSEQ, T.XLMRobertaForMaskedLM, lambda n: T.XLMRobertaConfig(vocab_size=n, max_position_embeddings=66, type_vocab_size=1, **SHAPE)),
+    "camembert": (unigram, FAIRSEQ, T.CamembertModel, lambda n: T.CamembertConfig(vocab_size=n, max_position_embeddings=66, type_vocab_size=1, **SHAPE)),
+    "electra": (word_piece, BERT, T.ElectraForPreTraining, lambda n: T.ElectraConfig(vocab_size=n, embedding_size=24, **SHAPE)),
+    "distilbert": (word_piece, BERT, T.DistilBertForMaskedLM, lambda n: T.DistilBertConfig(
+        vocab_size=n, dim=48, n_heads=3, n_layers=2, hidden_dim=80, initializer_range=0.2)),
+}
+
+
+def make_base(kind, folder):
+    torch.manual_seed(len(kind))
+    make_tokenizer, special, model_class, config = KINDS[kind]
+    tokenizer = make_tokenizer()
+    T.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(folder)
+    model_class(config(tokenizer.get_vocab_size())).save_pretrained(folder)
+
+
+class Encoder:
+    def __init__(self, kind, daemon, base):
+        self.kind, self.daemon, self.base = kind, daemon, base
+        self.client = openai.OpenAI(base_url=daemon.url + "/v1", api_key="none", max_retries=0)
+
+    def artifact(self, name):
+        with urllib.request.urlopen(f"{self.daemon.url}/v1/fine_tuning/jobs/{self.job.id}/artifacts/{name}") as reply:
+            return reply.read()
+
+    def unpack(self, name, folder):
+        with tarfile.open(fileobj=io.BytesIO(self.artifact(name))) as tar:
+            tar.extractall(folder, filter="data")
+        (found,) = [path for path, _, names in os.walk(folder) if "config.json" in names or "adapter_config.json" in names]
+        return found
+
+    def close(self, model):
+        tokenizer = AutoTokenizer.from_pretrained(self.base)
+        batch = tokenizer([row["text"] for row in ROWS], padding=True, return_tensors="pt")
+        predictions = [json.loads(line) for line in self.artifact("predictions.jsonl").splitlines()]
+        ours = torch.tensor([p["logits"] for p in predictions])
+        with torch.no_grad():
+            theirs = model.eval()(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+        worst = ((ours - theirs).abs().max() / theirs.abs().max()).item()
+        print(f"# {len(predictions)} texts, worst relative difference {worst:.2e}")
+        assert ours.shape == theirs.shape and worst <= 1e-4, worst
+
+    def step_1_train(self):
+        rows = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
+        data = self.client.files.create(file=("rows.jsonl", rows), purpose="fine-tune")
+        job = self.client.fine_tuning.jobs.create(
+            model=self.kind, training_file=data.id, validation_file=data.id, seed=3,
+            method={"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 3, "batch_size": 16, "learning_rate": 1e-2}}},
+            extra_body={"adapter": {"peft_type": "HRA", "r": 4, "target_modules": "all-linear"}, "exports": ["merged:f32"]})
+        while job.status not in ("succeeded", "failed", "cancelled"):
+            time.sleep(0.2)
+            job = self.client.fine_tuning.jobs.retrieve(job.id)
+        assert job.status == "succeeded", job.error
+        self.job = job
+
+    def step_2_peft_loads_the_adapter(self):
+        with tempfile.TemporaryDirectory() as folder:
+            adapter = self.unpack("adapter.tar", folder)
+            with open(os.path.join(adapter, "README.md"), encoding="utf-8") as card:
+                (code,) = re.findall(r"```python\n(.*?)```", card.read(), re.S)
+            names = {}
+            exec(code.replace(f'"{self.kind}"', "BASE").replace('"path/to/this/folder"', "ADAPTER"),
+                 {"BASE": self.base, "ADAPTER": adapter}, names)
+            assert isinstance(names["model"], PeftModel)
+            self.close(names["model"])
+
+    def step_3_transformers_loads_the_merged_model(self):
+        with tempfile.TemporaryDirectory() as folder:
+            merged = self.unpack("merged-f32.tar", folder)
+            model, how = AutoModelForSequenceClassification.from_pretrained(merged, output_loading_info=True)
+            assert not how["missing_keys"] and not how["mismatched_keys"], how
+            assert model.config.label2id == {name: i for i, name in enumerate(sorted(WORDS))}, model.config.label2id
+            self.close(model)
+
+    def run(self, number):
+        failed = 0
+        for name in sorted(name for name in dir(self) if name.startswith("step_")):
+            number += 1
+            title = f"{self.kind}: {name[7:].replace('_', ' ')}"
+            try:
+                getattr(self, name)()
+                print(f"ok {number} - {title}", flush=True)
+            except Exception:
+                failed += 1
+                print(f"not ok {number} - {title}")
+                print("".join("# " + line + "\n" for line in traceback.format_exc().splitlines()), end="", flush=True)
+        return number, failed
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix="reflectd-encoders-") as folder:
+        bases = {kind: os.path.join(folder, kind) for kind in KINDS}
+        for kind, base in bases.items():
+            make_base(kind, base)
+        daemon = Daemon(bases)
+        number = failures = 0
+        try:
+            for kind, base in bases.items():
+                number, failed = Encoder(kind, daemon, base).run(number)
+                failures += failed
+            if failures:
+                print("".join("# " + line + "\n" for line in daemon.log().splitlines()[-40:]), end="")
+        finally:
+            daemon.stop()
+        print(f"1..{number}")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,263 @@
+#include "worker/model/encoder.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+
+typedef struct tensor *activation(struct tape *tape, struct tensor *x);
+
+struct layer {
+  struct linear query, key, value, attention_output, intermediate, output;
+  struct norm attention_norm, output_norm;
+};
+
+struct encoder {
+  const struct encoder_family *family;
+  size_t hidden, heads, intermediate, layer_count;
+  size_t embedding; /* width of the embeddings */
+  double hidden_dropout, attention_dropout, classifier_dropout, epsilon;
+  activation *activation;
+  struct weight token_embedding;
+  struct place position_embedding, token_type_embedding;
+  struct norm embedding_norm;
+  struct linear embeddings_project; /* where embedding != hidden */
+  struct layer *layers;
+  struct linear dense, classifier;
+};
+
+/* --- config --------------------------------------------------------------------------------------- */
+
+/* hidden_act, by Transformers' names. Its fast and tanh kinds of GELU are the same approximation, written otherwise. */
+static const struct {
+  const char *name;
+  activation *op;
+} activations[] = {{"gelu", op_gelu},
+                   {"gelu_python", op_gelu},
+                   {"gelu_new", op_gelu_tanh},
+                   {"gelu_pytorch_tanh", op_gelu_tanh},
+                   {"gelu_fast", op_gelu_tanh},
+                   {"relu", op_relu},
+                   {"tanh", op_tanh}};
+
+static enum status read_activation(struct encoder *e, const struct model *m, struct error *err) {
+  const char *name = "gelu", *member = e->family->config.activation;
+  enum status status = json_get_string(&name, m->checkpoint.config, member, "gelu", err);
+  if (status)
+    return err->status = STATUS_MODEL_INVALID;
+  for (size_t i = 0; i < COUNT_OF(activations); i++)
+    if (strcmp(name, activations[i].name) == 0) {
+      e->activation = activations[i].op;
+      return STATUS_OK;
+    }
+  return error_set(err, STATUS_MODEL_INVALID, "model",
+                   "config.json: %s \"%.40s\" is not supported; gelu, gelu_new, relu and tanh are", member, name);
+}
+
+/* Relative positions are gone from Transformers 5, which reads such a file as if its positions were absolute: another
+   model. */
+static enum status read_kind(const struct model *m, struct error *err) {
+  const char *kind = "absolute";
+  bool decoder = false, cross = false;
+  enum status s = load_bool(&decoder, m, "is_decoder", false, err);
+  s = s ? s : load_bool(&cross, m, "add_cross_attention", false, err);
+  s = s ? s : json_get_string(&kind, m->checkpoint.config, "position_embedding_type", "absolute", err);
+  if (s)
+    return err->status = STATUS_MODEL_INVALID;
+  if (strcmp(kind, "absolute") != 0)
+    return error_set(err, STATUS_MODEL_INVALID, "model",
+                     "config.json: position_embedding_type \"%.40s\" is not supported, absolute is", kind);
+  if (decoder || cross)
+    return error_set(err, STATUS_MODEL_INVALID, "model",
+                     "config.json: %s is true: %s is supported as an encoder only, in which each token sees all others",
+                     decoder ? "is_decoder" : "add_cross_attention", m->ops->class_prefix);
+  return STATUS_OK;
+}
+
+static enum status read_dropouts(struct encoder *e, struct model *m, struct error *err) {
+  const struct encoder_family *f = e->family;
+  enum status s = load_share(&e->hidden_dropout, m, f->config.hidden_dropout, 0.1, err);
+  s = s ? s : load_share(&e->attention_dropout, m, f->config.attention_dropout, 0.1, err);
+  double initial = f->initial.classifier_dropout < 0 ? e->hidden_dropout : f->initial.classifier_dropout;
+  return s ? s : load_share(&e->classifier_dropout, m, f->config.classifier_dropout, initial, err);
+}
+
+/* The table of positions has so many rows before the first that is read. */
+static enum status read_padding(size_t *rows, const struct encoder *e, struct model *m, struct error *err) {
+  int64_t padding = 1;
+  *rows = 0;
+  if (!e->family->positions_after_padding)
+    return STATUS_OK;
+  enum status status =
+      json_get_int(&padding, m->checkpoint.config, "pad_token_id", 1, 0, (int64_t)m->positions - 2, err);
+  if (status) {
+    error_prefix(err, "config.json");
+    return err->status = STATUS_MODEL_INVALID;
+  }
+  *rows = (size_t)padding + 1;
+  return STATUS_OK;
+}
+
+static enum status read_config(struct encoder *e, struct model *m, struct error *err) {
+  const struct encoder_family *f = e->family;
+  enum status s = load_size(&e->hidden, m, f->config.hidden, f->initial.hidden, 1 << 16, err);
+  s = s ? s : load_size(&e->heads, m, f->config.heads, f->initial.heads, 1 << 10, err);
+  s = s ? s : load_size(&e->intermediate, m, f->config.intermediate, f->initial.intermediate, 1 << 20, err);
+  s = s ? s : load_size(&e->layer_count, m, f->config.layers, f->initial.layers, 500, err);
+  s = s ? s : load_size(&m->vocabulary, m, "vocab_size", f->initial.vocabulary, 1 << 24, err);
+  s = s ? s : load_size(&m->positions, m, "max_position_embeddings", f->initial.positions, 1 << 20, err);
+  s = s ? s : read_dropouts(e, m, err);
+  s = s ? s : load_number(&e->epsilon, m, "layer_norm_eps", 1e-12, err);
+  e->embedding = e->hidden;
+  if (!s && f->embedding_size)
+    s = load_size(&e->embedding, m, "embedding_size", e->hidden, 1 << 16, err);
+  if (!s && f->token_types)
+    s = load_size(&m->token_types, m, "type_vocab_size", 2, 256, err);
+  if (s)
+    return s;
+  if (e->hidden % e->heads != 0)
+    return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: %s %zu is no multiple of %s %zu",
+                     f->config.hidden, e->hidden, f->config.heads, e->heads);
+  s = read_activation(e, m, err);
+  return s ? s : read_kind(m, err);
+}
+
+/* --- weights -------------------------------------------------------------------------------------- */
+
+static enum status layer_linear(struct model *m, struct linear *l, size_t layer, const char *name, size_t in,
+                                size_t out, struct error *err) {
+  const struct encoder *e = m->state;
+  char path[128];
+  snprintf(path, sizeof path, "%s.%zu.%s", e->family->layers, layer, name);
+  return load_linear(m, l, m->ops->prefix, path, in, out, LOAD_BIAS, err);
+}
+
+static enum status layer_norm(struct model *m, struct norm *n, size_t layer, const char *name, struct error *err) {
+  const struct encoder *e = m->state;
+  char path[128];
+  snprintf(path, sizeof path, "%s.%zu.%s", e->family->layers, layer, name);
+  return load_norm(m, n, m->ops->prefix, path, e->hidden, e->epsilon, true, err);
+}
+
+static enum status load_layer(struct model *m, size_t i, struct error *err) {
+  struct encoder *e = m->state;
+  const struct encoder_family *f = e->family;
+  struct layer *l = &e->layers[i];
+  size_t C = e->hidden, F = e->intermediate;
+  enum status s = layer_linear(m, &l->query, i, f->module.query, C, C, err);
+  s = s ? s : layer_linear(m, &l->key, i, f->module.key, C, C, err);
+  s = s ? s : layer_linear(m, &l->value, i, f->module.value, C, C, err);
+  s = s ? s : layer_linear(m, &l->attention_output, i, f->module.attention_output, C, C, err);
+  s = s ? s : layer_norm(m, &l->attention_norm, i, f->module.attention_norm, err);
+  s = s ? s : layer_linear(m, &l->intermediate, i, f->module.intermediate, C, F, err);
+  s = s ? s : layer_linear(m, &l->output, i, f->module.output, F, C, err);
+  return s ? s : layer_norm(m, &l->output_norm, i, f->module.output_norm, err);
+}
+
+static enum status load_embeddings(struct model *m, struct error *err) {
+  struct encoder *e = m->state;
+  const char *prefix = m->ops->prefix;
+  size_t C = e->embedding, unread;
+  enum status s = read_padding(&unread, e, m, err);
+  s = s ? s : load_matrix(&e->token_embedding, m, prefix, "embeddings.word_embeddings.weight", m->vocabulary, C, err);
+  s = s ? s
+        : load_floats(&e->position_embedding, m, prefix, "embeddings.position_embeddings.weight", m->positions, C, err);
+  if (s)
+    return s;
+  e->position_embedding = place_at(e->position_embedding, unread * C * sizeof(float));
+  m->positions -= unread;
+  if (m->token_types)
+    s = load_floats(&e->token_type_embedding, m, prefix, "embeddings.token_type_embeddings.weight", m->token_types, C,
+                    err);
+  s = s ? s : load_norm(m, &e->embedding_norm, prefix, "embeddings.LayerNorm", C, e->epsilon, true, err);
+  if (!s && C != e->hidden)
+    s = load_linear(m, &e->embeddings_project, prefix, "embeddings_project", C, e->hidden, LOAD_BIAS, err);
+  return s;
+}
+
+/* A dense layer that the file lacks starts at random: it is trained and saved with the adapter. */
+static enum status load_head(struct model *m, uint64_t seed, struct error *err) {
+  struct encoder *e = m->state;
+  const struct encoder_family *f = e->family;
+  double deviation;
+  bool made;
+  enum status s = load_number(&deviation, m, "initializer_range", 0.02, err);
+  s = s ? s
+        : load_or_make(m, &e->dense, f->head.prefix, f->head.dense, e->hidden, e->hidden, true, deviation, seed, &made,
+                       err);
+  if (!s && made && !f->head.part_of_classifier)
+    s = load_must_save(m, f->head.dense, err);
+  m->head = &e->classifier;
+  return s ? s
+           : load_or_make(m, &e->classifier, "", m->ops->head, e->hidden, m->num_labels, true, deviation, seed, &made,
+                          err);
+}
+
+enum status encoder_load(struct model *m, uint64_t seed, struct error *err) {
+  struct encoder *e = m->state = arena_alloc(&m->arena, sizeof *e);
+  if (!e)
+    return error_no_memory(err, "the model");
+  *e = (struct encoder){.family = m->ops->family};
+  m->default_targets = &e->family->default_targets;
+  enum status s = read_config(e, m, err);
+  s = s ? s : load_embeddings(m, err);
+  if (s)
+    return s;
+  e->layers = arena_array(&m->arena, e->layer_count, sizeof *e->layers);
+  m->blocks = e->layer_count;
+  if (!e->layers)
+    return error_no_memory(err, "the model");
+  for (size_t i = 0; !s && i < e->layer_count; i++)
+    s = load_layer(m, i, err);
+  return s ? s : load_head(m, seed, err);
+}
+
+/* --- forward -------------------------------------------------------------------------------------- */
+
+static struct tensor *head(struct tape *tape, const struct encoder *e, struct tensor *x) {
+  const struct encoder_family *f = e->family;
+  struct dropout d;
+  if (f->head.dropout_before) {
+    d = op_next_dropout(tape, e->classifier_dropout);
+    x = op_dropout(tape, x, &d);
+  }
+  x = f->head.activation(tape, op_linear(tape, x, &e->dense));
+  d = op_next_dropout(tape, e->classifier_dropout);
+  return op_linear(tape, op_dropout(tape, x, &d), &e->classifier);
+}
+
+struct tensor *encoder_forward(struct tape *tape, const struct model *m, const struct sequences *sequences) {
+  const struct encoder *e = m->state;
+  float scale = 1.0f / sqrtf((float)(e->hidden / e->heads));
+  struct dropout d = op_next_dropout(tape, e->hidden_dropout);
+  struct tensor *x =
+      op_embeddings(tape, sequences, &e->token_embedding, e->position_embedding, e->token_type_embedding);
+  x = op_dropout(tape, op_layernorm(tape, x, &e->embedding_norm), &d);
+  if (e->embedding != e->hidden)
+    x = op_linear(tape, x, &e->embeddings_project);
+  for (size_t i = 0; i < e->layer_count; i++) {
+    const struct layer *l = &e->layers[i];
+    enum pooling rows = i + 1 < e->layer_count ? POOLING_NONE : POOLING_CLS; /* the head reads no others */
+    tape_segment_begin(tape, i);
+    struct tensor *own = op_pooling(tape, x, sequences, rows);
+    struct tensor *q = op_linear(tape, own, &l->query);
+    struct tensor *k = op_linear(tape, x, &l->key);
+    struct tensor *v = op_linear(tape, x, &l->value);
+    d = op_next_dropout(tape, e->attention_dropout);
+    struct attention how = {.heads = e->heads, .kv_heads = e->heads, .queries = rows, .scale = scale, .dropout = d};
+    struct tensor *a = op_attention(tape, q, k, v, sequences, &how);
+    d = op_next_dropout(tape, e->hidden_dropout);
+    x = op_residual_layernorm(tape, op_linear(tape, a, &l->attention_output), own, &l->attention_norm, &d);
+    struct tensor *h = e->activation(tape, op_linear(tape, x, &l->intermediate));
+    d = op_next_dropout(tape, e->hidden_dropout);
+    x = op_residual_layernorm(tape, op_linear(tape, h, &l->output), x, &l->output_norm, &d);
+    tape_segment_end(tape);
+  }
+  return head(tape, e, x);
+}
+
+void encoder_disable_dropout(struct model *m) {
+  struct encoder *e = m->state;
+  e->hidden_dropout = e->attention_dropout = e->classifier_dropout = 0;
+}
