@@ -22,10 +22,13 @@ struct parameter {
   bool decay; /* weight decay applies (not to biases and norms) */
 };
 
-/* Every trainable parameter of a run, in the order in which they were made. Memory is the arena's. */
+/* Every trainable parameter of a run, in the order in which they were made. Memory is the arena's. On a backend with
+   memory of its own many lie in one buffer, and their gradients at the same offsets in another one: what is done with
+   all of them is a few launches. */
 struct parameter_list {
   struct arena *arena;
-  struct buffers *buffers; /* owner of the backend's copies; NULL: parameters are in host memory */
+  struct buffers *buffers;     /* owner of the backend's copies; NULL: parameters are in host memory */
+  struct parameter_slab *slab; /* the last one; NULL: none */
   struct parameter **item;
   size_t count, max;
 };

@@ -152,14 +152,29 @@ struct squared_error_args {
   int accumulate;
 };
 
-struct adamw_args {
+/* A row of the table of trained tensors. Kernels of the optimiser run over many at once: `count` numbers at p, m, v
+   and grad, floats from where their buffers begin. */
+struct trained_tensor {
+  long p, m, v, grad;
   long count;
+  long first_group; /* its work-groups, TRAINED_EACH numbers each, are numbered through from the table's first row on */
+  long decay;       /* weight decay applies */
+};
+
+/* The rows that share their buffers. */
+struct trained_rows {
+  int first, count;
+  int first_group; /* that of the first row */
+};
+
+struct adamw_args {
+  struct trained_rows rows;
   float grad_scale, beta1, beta2, epsilon;
   float step_size, root_scale, decay;
 };
 
 struct sum_squares_args {
-  long count;
+  struct trained_rows rows;
 };
 
 #endif

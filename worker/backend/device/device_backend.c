@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "worker/backend/device/device_adamw.h"
 #include "worker/backend/device/device_factors.h"
 #include "worker/backend/device/device_op.h"
 
@@ -66,6 +67,18 @@ void device_write(struct backend *backend, struct place to, const void *from, si
     keep(backend, d->ops->write(d, to, from, bytes, &backend->device->fault));
 }
 
+struct place device_work(struct backend *backend, size_t floats) {
+  struct device_backend *d = backend->device;
+  if (floats > d->work_floats && !d->fault.status) {
+    d->device->ops->release(d->device, d->work.buffer);
+    d->work = NOWHERE;
+    d->work_floats = 0;
+    if (!d->device->ops->allocate(d->device, &d->work.buffer, floats * sizeof(float), &d->fault))
+      d->work_floats = floats;
+  }
+  return d->work;
+}
+
 /* --- struct backend_ops --------------------------------------------------------------------------- */
 
 static void zero(struct backend *backend, struct place place, size_t bytes) {
@@ -103,6 +116,7 @@ static enum status synchronise(struct backend *backend, struct error *err) {
 
 static void close_backend(struct backend *backend) {
   struct device_backend *own = backend->device;
+  device_adamw_release(own);
   own->device->ops->release(own->device, own->work.buffer);
   own->device->ops->close(own->device);
   free(own);
@@ -142,8 +156,8 @@ static const struct backend_ops ops = {.name = "opencl",
                                        .add_times_core = device_factors_add_times_core,
                                        .copy = device_factors_copy,
                                        .weight_times = device_factors_weight_times,
-                                       .grad_squares = device_factors_grad_squares,
-                                       .adamw = device_factors_adamw};
+                                       .grad_squares = device_adamw_grad_squares,
+                                       .adamw = device_adamw_update};
 
 enum status device_backend_open(struct backend *out, struct device *device, int threads, struct error *err) {
   *out = (struct backend){0};

@@ -6,12 +6,20 @@
 #include "worker/backend/backend.h"
 #include "worker/backend/device/device.h"
 
+/* What the optimiser's kernels read of each trained tensor (struct trained_tensor), and of which slices that is. */
+struct device_table {
+  struct place at;
+  struct adamw_slice *of;
+  size_t count, groups; /* rows, and work-groups of all of them */
+};
+
 struct device_backend {
   struct device *device;
-  struct error fault;  /* the first one; nothing runs after it. STATUS_OK: none */
-  size_t allocated;    /* bytes */
-  struct place work;   /* memory of the functions for adapters and the optimiser, grown when more is asked for */
+  struct error fault; /* the first one; nothing runs after it. STATUS_OK: none */
+  size_t allocated;   /* bytes */
+  struct place work;  /* memory of the functions for adapters and the optimiser, grown when more is asked for */
   size_t work_floats;
+  struct device_table table;
 };
 
 /* A backend on `device`, which it closes, named "opencl" or as the kind of device is. threads: of the host, 0: all that

@@ -4,20 +4,7 @@
 
 #include "worker/backend/device/device_op.h"
 
-enum { TILE = 64, SQUARES_EACH = 4096 }; /* of the kernels matmul and sum_squares */
-
-/* Memory for so many floats until the next call; nowhere after a fault. */
-static struct place work(struct backend *backend, size_t floats) {
-  struct device_backend *d = backend->device;
-  if (floats > d->work_floats && !d->fault.status) {
-    d->device->ops->release(d->device, d->work.buffer);
-    d->work = NOWHERE;
-    d->work_floats = 0;
-    if (!d->device->ops->allocate(d->device, &d->work.buffer, floats * sizeof(float), &d->fault))
-      d->work_floats = floats;
-  }
-  return d->work;
-}
+enum { TILE = 64 }; /* of the kernel matmul */
 
 /* Floats of the host for a moment: small, for what is r x r. */
 static float *host_floats(size_t count) {
@@ -29,7 +16,7 @@ static float *host_floats(size_t count) {
 /* Sums in fp32, in parts of the rows. */
 void device_factors_gram(struct backend *backend, double *S, struct place U, size_t rows, size_t r) {
   size_t parts = device_skinny_floats(r, r, rows);
-  struct place rest = work(backend, device_part(r * r) + device_part(parts)), out = device_take(&rest, r * r);
+  struct place rest = device_work(backend, device_part(r * r) + device_part(parts)), out = device_take(&rest, r * r);
   const struct device_skinny gram = {
       .out = out, .a = U, .b = U, .rows = r, .cols = r, .depth = rows, .a_row = 1, .a_col = r};
   device_skinny(backend, &gram, rest);
@@ -43,7 +30,7 @@ void device_factors_gram(struct backend *backend, double *S, struct place U, siz
 /* out = [out +] in core */
 static void times_core(struct backend *backend, struct place out, size_t ldo, struct place in, size_t ldi, size_t rows,
                        size_t r, const double *core, bool accumulate) {
-  struct place at = work(backend, r * r);
+  struct place at = device_work(backend, r * r);
   float *numbers = host_floats(r * r);
   for (size_t i = 0; i < r * r; i++)
     numbers[i] = (float)core[i];
@@ -112,37 +99,4 @@ void device_factors_weight_times(struct backend *backend, struct place y, const 
                                    .splits = 1};
   device_launch(backend, DEVICE_matmul, device_groups(N, TILE), device_groups(R, TILE), 1,
                 PLACES(y, u, weight->place, NOWHERE, NOWHERE, NOWHERE), &args);
-}
-
-/* A part of each slice's sums in memory of the device, then all of them at once to the host, added in double. */
-double device_factors_grad_squares(struct backend *backend, const struct adamw_slice *slices, size_t count) {
-  size_t floats = 0, at = 0;
-  for (size_t i = 0; i < count; i++)
-    floats += device_part(device_groups(slices[i].count, SQUARES_EACH));
-  struct place parts = work(backend, floats);
-  for (size_t i = 0; i < count; i++) {
-    size_t groups = device_groups(slices[i].count, SQUARES_EACH);
-    const struct sum_squares_args args = {(long)slices[i].count};
-    device_launch(backend, DEVICE_sum_squares, groups, 1, 1,
-                  PLACES(place_at(parts, at * sizeof(float)), slices[i].grad), &args);
-    at += device_part(groups);
-  }
-  float *sums = host_floats(floats);
-  double sum = 0;
-  device_read(backend, sums, parts, floats * sizeof *sums);
-  for (size_t i = 0, first = 0; i < count; first += device_part(device_groups(slices[i].count, SQUARES_EACH)), i++)
-    for (size_t j = 0; j < device_groups(slices[i].count, SQUARES_EACH); j++)
-      sum += (double)sums[first + j];
-  free(sums);
-  return sum;
-}
-
-void device_factors_adamw(struct backend *backend, const struct adamw_slice *slices, size_t count,
-                          const struct adamw_step *s) {
-  for (size_t i = 0; i < count; i++) {
-    const struct adamw_slice *of = &slices[i];
-    const struct adamw_args args = {(long)of->count, s->grad_scale, s->beta1,      s->beta2,
-                                    s->epsilon,      s->step_size,  s->root_scale, of->decay ? s->decay : 1.0f};
-    device_launch_each(backend, DEVICE_adamw, of->count, PLACES(of->p, of->m, of->v, of->grad), &args);
-  }
 }

@@ -1,4 +1,4 @@
-/* The functions of struct backend_ops for the factors of adapters and for the optimiser, on a device. */
+/* The functions of struct backend_ops for the factors of adapters, on a device. */
 #ifndef WORKER_BACKEND_DEVICE_DEVICE_FACTORS_H
 #define WORKER_BACKEND_DEVICE_DEVICE_FACTORS_H
 
@@ -12,8 +12,5 @@ void device_factors_add_times_core(struct backend *backend, struct place dU, str
 void device_factors_copy(struct backend *backend, const struct strided_copy *copy);
 void device_factors_weight_times(struct backend *backend, struct place y, const struct weight *weight, struct place u,
                                  size_t R, bool transposed);
-double device_factors_grad_squares(struct backend *backend, const struct adamw_slice *slices, size_t count);
-void device_factors_adamw(struct backend *backend, const struct adamw_slice *slices, size_t count,
-                          const struct adamw_step *step);
 
 #endif

@@ -25,6 +25,9 @@ void device_launch_each(struct backend *backend, enum device_kernel kernel, size
 void device_read(struct backend *backend, void *to, struct place from, size_t bytes);
 void device_write(struct backend *backend, struct place to, const void *from, size_t bytes);
 
+/* Memory of the device for so many floats until the next call; nowhere after a fault. */
+struct place device_work(struct backend *backend, size_t floats);
+
 static inline size_t device_groups(size_t count, size_t each) {
   return (count + each - 1) / each;
 }

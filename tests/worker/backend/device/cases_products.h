@@ -203,25 +203,4 @@ static void test_column_sums(void **state) {
   drop_all();
 }
 
-static void test_sum_squares(void **state) {
-  (void)state;
-  enum { EACH = 4096 }; /* a group's */
-  const size_t counts[] = {1, 257, EACH, 2 * EACH + 3};
-  for (size_t n = 0; n < COUNT_OF(counts); n++) {
-    size_t count = counts[n], groups = groups_of(count, EACH);
-    float *x = random_floats(count, 1);
-    double want = 0, got = 0;
-    for (size_t i = 0; i < count; i++)
-      want += (double)x[i] * (double)x[i];
-    const struct sum_squares_args args = {(long)count};
-    struct place parts = put_floats(random_floats(groups, 2), groups);
-    launch(DEVICE_sum_squares, groups, 1, 1, POINTERS(parts, put_floats(x, count)), &args);
-    float *of_groups = get_floats(parts, groups);
-    for (size_t g = 0; g < groups; g++)
-      got += (double)of_groups[g];
-    assert_true(fabs(got - want) < 1e-5 * want);
-    drop_all();
-  }
-}
-
 #endif

@@ -23,14 +23,14 @@ static void check_cross_entropy(size_t N, size_t C, bool in_place, bool add) {
     hits[i] = top == (size_t)labels[i];
     loss[i] = log(sum) - (double)x[i * C + (size_t)labels[i]];
     for (size_t c = 0; c < C; c++)
-      g[i * C + c] = 0.5 * (exp((double)x[i * C + c]) / sum - (c == (size_t)labels[i])) +
-                     (add ? (double)start[i * C + c] : 0);
+      g[i * C + c] =
+          0.5 * (exp((double)x[i * C + c]) / sum - (c == (size_t)labels[i])) + (add ? (double)start[i * C + c] : 0);
   }
   struct place logits = put_floats(x, N * C), to = in_place ? logits : put_floats(start, N * C);
   struct place on_losses = put_floats(losses, N), on_hits = put(labels, N * sizeof *labels);
   const struct cross_entropy_args args = {(int)N, (int)C, 0.5f, add};
-  launch(DEVICE_cross_entropy, N, 1, 1,
-         POINTERS(on_losses, on_hits, to, logits, put(labels, N * sizeof *labels)), &args);
+  launch(DEVICE_cross_entropy, N, 1, 1, POINTERS(on_losses, on_hits, to, logits, put(labels, N * sizeof *labels)),
+         &args);
   assert_near(get_floats(on_losses, N), loss, N, 1e-5, "loss");
   assert_near(get_floats(to, N * C), g, N * C, 1e-5, "gradient of the loss");
   assert_memory_equal(get(on_hits, N * sizeof *hits), hits, N * sizeof *hits);
@@ -64,24 +64,88 @@ static void test_squared_error(void **state) {
   drop_all();
 }
 
+/* Three tensors in one launch, and numbers around them that are nobody's. */
+enum { TENSORS = 3, TRAINED = 12000, GROUP_NUMBERS = 4096 };
+static const long tensor_counts[TENSORS] = {1, 2 * GROUP_NUMBERS + 3, 257};
+static const long tensor_starts[TENSORS] = {0, 128, 9000};
+
+/* The table, behind a row that another launch has; returns how many groups its rows have. */
+static size_t make_table(struct trained_tensor table[1 + TENSORS], struct trained_rows *rows) {
+  long groups = 2;
+  table[0] = (struct trained_tensor){.count = GROUP_NUMBERS + 1};
+  for (int i = 0; i < TENSORS; i++) {
+    long at = tensor_starts[i];
+    table[1 + i] = (struct trained_tensor){.p = at,
+                                           .m = at + 100,
+                                           .v = at + 300,
+                                           .grad = at + 200,
+                                           .count = tensor_counts[i],
+                                           .first_group = groups,
+                                           .decay = i != 1};
+    groups += (long)groups_of((size_t)tensor_counts[i], GROUP_NUMBERS);
+  }
+  *rows = (struct trained_rows){1, TENSORS, 2};
+  return (size_t)groups - 2;
+}
+
+static void test_sum_squares(void **state) {
+  (void)state;
+  struct trained_tensor table[1 + TENSORS];
+  struct sum_squares_args args;
+  size_t groups = make_table(table, &args.rows), first = 2;
+  float *g = random_floats(TRAINED, 1), *start = random_floats(2 + groups, 2);
+  struct place parts = put_floats(start, 2 + groups);
+  launch(DEVICE_sum_squares, groups, 1, 1, POINTERS(parts, put_floats(g, TRAINED), put(table, sizeof table)), &args);
+  const float *of_groups = get_floats(parts, 2 + groups);
+  assert_memory_equal(of_groups, start, 2 * sizeof *start);
+  for (size_t t = 0; t < TENSORS; t++) {
+    size_t count = (size_t)tensor_counts[t], end = first + groups_of(count, GROUP_NUMBERS);
+    double want = 0, got = 0;
+    for (size_t i = 0; i < count; i++)
+      want += (double)g[table[1 + t].grad + (long)i] * (double)g[table[1 + t].grad + (long)i];
+    for (; first < end; first++)
+      got += (double)of_groups[first];
+    assert_true(fabs(got - want) < 1e-5 * want);
+  }
+  drop_all();
+}
+
 static void test_adamw(void **state) {
   (void)state;
-  enum { ALL = 700, N = 600 };
-  float *p = random_floats(ALL, 1), *m = random_floats(ALL, 2), *v = random_floats(ALL, 3), *g = random_floats(ALL, 4);
-  double *want = array(ALL * sizeof *want);
-  const struct adamw_args args = {N, 0.5f, 0.9f, 0.99f, 1e-8f, 0.01f, 3.0f, 0.9f};
-  for (size_t i = 0; i < ALL; i++) {
+  struct trained_tensor table[1 + TENSORS];
+  struct adamw_args args = {.grad_scale = 0.5f,
+                            .beta1 = 0.9f,
+                            .beta2 = 0.99f,
+                            .epsilon = 1e-8f,
+                            .step_size = 0.01f,
+                            .root_scale = 3.0f,
+                            .decay = 0.9f};
+  size_t groups = make_table(table, &args.rows);
+  float *p = random_floats(TRAINED, 1), *m = random_floats(TRAINED, 2), *v = random_floats(TRAINED, 3);
+  float *g = random_floats(TRAINED, 4);
+  double *want[3], beta1 = (double)args.beta1, beta2 = (double)args.beta2;
+  for (size_t i = 0; i < TRAINED; i++)
     v[i] = fabsf(v[i]);
-    double grad = (double)g[i] * 0.5, beta1 = (double)args.beta1, beta2 = (double)args.beta2;
-    double first = beta1 * (double)m[i] + (1 - beta1) * grad, second = beta2 * (double)v[i] + (1 - beta2) * grad * grad;
-    want[i] = (double)p[i];
-    if (i < N)
-      want[i] = (double)p[i] * (double)args.decay - 0.01 * first / (sqrt(second) * 3 + 1e-8);
+  for (size_t k = 0; k < 3; k++) {
+    want[k] = array(TRAINED * sizeof **want);
+    for (size_t i = 0; i < TRAINED; i++)
+      want[k][i] = (double)(k == 0 ? p : k == 1 ? m : v)[i];
   }
-  struct place on_p = put_floats(p, ALL);
-  launch(DEVICE_adamw, groups_of(N, 256), 1, 1,
-         POINTERS(on_p, put_floats(m, ALL), put_floats(v, ALL), put_floats(g, ALL)), &args);
-  assert_near(get_floats(on_p, ALL), want, ALL, 1e-6, "adamw");
+  for (size_t t = 1; t <= TENSORS; t++)
+    for (long i = 0; i < table[t].count; i++) {
+      double grad = (double)g[table[t].grad + i] * 0.5, decay = table[t].decay ? (double)args.decay : 1;
+      double first = beta1 * (double)m[table[t].m + i] + (1 - beta1) * grad;
+      double second = beta2 * (double)v[table[t].v + i] + (1 - beta2) * grad * grad;
+      want[0][table[t].p + i] = (double)p[table[t].p + i] * decay - 0.01 * first / (sqrt(second) * 3 + 1e-8);
+      want[1][table[t].m + i] = first;
+      want[2][table[t].v + i] = second;
+    }
+  struct place on_p = put_floats(p, TRAINED), on_m = put_floats(m, TRAINED), on_v = put_floats(v, TRAINED);
+  launch(DEVICE_adamw, groups, 1, 1, POINTERS(on_p, on_m, on_v, put_floats(g, TRAINED), put(table, sizeof table)),
+         &args);
+  assert_near(get_floats(on_p, TRAINED), want[0], TRAINED, 1e-6, "adamw");
+  assert_near(get_floats(on_m, TRAINED), want[1], TRAINED, 1e-6, "adamw: first moment");
+  assert_near(get_floats(on_v, TRAINED), want[2], TRAINED, 1e-6, "adamw: second moment");
   drop_all();
 }
 

@@ -5,6 +5,7 @@
 #include "tests/worker/backend/device/cases.h"
 
 _Static_assert((int)DEVICE_GROUP_ITEMS == (int)GROUP_ITEMS, "device.h and dialect.h say the same");
+_Static_assert((int)TRAINED_EACH == (int)GROUP_NUMBERS, "and the optimiser's");
 #define SAME(type) _Static_assert((int)WEIGHT_##type == (int)GGML_##type, "types are ggml's numbers")
 SAME(F32);
 SAME(F16);

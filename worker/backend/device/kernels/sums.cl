@@ -28,28 +28,3 @@ KERNEL column_sums(GLOBAL float *parts, GLOBAL const float *x, GLOBAL const floa
     }
   }
 }
-
-enum { SUM_SQUARES_EACH = 16 }; /* numbers of an item, GROUP_ITEMS apart */
-
-/* Of a group's GROUP_ITEMS * SUM_SQUARES_EACH numbers; the host adds the groups' in double. */
-KERNEL sum_squares(GLOBAL float *parts, GLOBAL const float *x, const struct sum_squares_args a) {
-  LOCAL float part[GROUP_ITEMS];
-  FIRST_PHASE {
-    float sum = 0.0f;
-    for (int j = 0; j < SUM_SQUARES_EACH; j++) {
-      const long i = ((long)GROUP(0) * SUM_SQUARES_EACH + j) * GROUP_ITEMS + ITEM;
-      sum += i < a.count ? x[i] * x[i] : 0.0f;
-    }
-    part[ITEM] = sum;
-  }
-  for (int apart = GROUP_ITEMS / 2; apart > 0; apart /= 2) {
-    PHASE {
-      if (ITEM < apart)
-        part[ITEM] += part[ITEM + apart];
-    }
-  }
-  PHASE {
-    if (ITEM == 0)
-      parts[GROUP(0)] = part[0];
-  }
-}

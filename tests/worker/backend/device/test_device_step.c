@@ -1,0 +1,129 @@
+/* What a step asks of a device beside its ops: launches and reads do not grow with the number of trained tensors, and
+   the numbers are the CPU's. */
+#include "tests/worker/backend/device/host_device.h"
+
+#include "tests/worker/engine_impl.h"
+
+#include "worker/backend/device/device_backend.h"
+#include "worker/optim/adamw.h"
+
+static int reads, writes;
+
+static enum status count_read(struct device *device, void *to, struct place from, size_t bytes, struct error *err) {
+  reads++;
+  return host_read(device, to, from, bytes, err);
+}
+
+static enum status count_write(struct device *device, struct place to, const void *from, size_t bytes,
+                               struct error *err) {
+  writes++;
+  return host_write(device, to, from, bytes, err);
+}
+
+static struct device_ops counting_ops;
+static struct device counting_device;
+static struct backend cpu, device;
+static struct arena arena;
+
+static int open_both(void **state) {
+  (void)state;
+  struct error err;
+  host_order(false);
+  arena_init(&arena, (size_t)1 << 28);
+  counting_ops = host_ops;
+  counting_ops.read = count_read;
+  counting_ops.write = count_write;
+  counting_device = host_device;
+  counting_device.ops = &counting_ops;
+  return cpu_open(&cpu, 2, NULL, &err) || device_backend_open(&device, &counting_device, 1, &err);
+}
+
+static int close_both(void **state) {
+  (void)state;
+  backend_close(&cpu);
+  backend_close(&device);
+  arena_done(&arena);
+  return 0;
+}
+
+/* --- the optimiser -------------------------------------------------------------------------------- */
+
+enum { LARGEST = 10000 };
+
+/* `count` parameters of mixed sizes, every third without weight decay, after two steps. */
+static struct parameter_list train(struct backend *backend, struct buffers *buffers, size_t count, double *norm) {
+  struct parameter_list list = {.arena = &arena, .buffers = buffers};
+  struct adamw adamw = {.beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .weight_decay = 0.01, .max_grad_norm = 1};
+  struct error err;
+  *buffers = (struct buffers){.backend = backend};
+  for (size_t i = 0; i < count; i++) {
+    struct parameter *p = parameter_add(&list, "p", 1, (int64_t)(1 + i * 977 % LARGEST), 0);
+    assert_non_null(p);
+    p->decay = i % 3 != 0;
+    fill(p->data, p->count, i + 1);
+    fill(p->grad, p->count, i + 1000);
+  }
+  parameter_upload(&list);
+  assert_int_equal(adamw_init(&adamw, &list, backend, &err), STATUS_OK);
+  assert_int_equal(adamw_update(&adamw, 0.01, norm, &err), STATUS_OK);
+  uint64_t launches = counting_device.launches;
+  reads = writes = 0;
+  assert_int_equal(adamw_update(&adamw, 0.01, norm, &err), STATUS_OK);
+  if (backend == &device) { /* the table is there since the first step */
+    uint64_t slabs = 1;
+    for (size_t i = 1; i < count; i++)
+      slabs += list.item[i]->at.buffer != list.item[i - 1]->at.buffer;
+    assert_int_equal(counting_device.launches - launches, 2 * slabs);
+    assert_true(slabs <= 6);
+    assert_int_equal(reads, 1);
+    assert_int_equal(writes, 0);
+  }
+  assert_int_equal(parameter_download(&list, &err), STATUS_OK);
+  adamw_done(&adamw);
+  return list;
+}
+
+static void optimiser_is_a_few_launches(void **state) {
+  (void)state;
+  static const size_t counts[] = {1, 3, 100};
+  for (size_t n = 0; n < COUNT_OF(counts); n++) {
+    struct buffers buffers[2];
+    double norm[2];
+    struct parameter_list want = train(&cpu, &buffers[0], counts[n], &norm[0]);
+    struct parameter_list got = train(&device, &buffers[1], counts[n], &norm[1]);
+    assert_true(fabs(norm[0] - norm[1]) <= 1e-6 * norm[0]);
+    for (size_t i = 0; i < counts[n]; i++)
+      for (size_t j = 0; j < want.item[i]->count; j++)
+        assert_true(fabsf(want.item[i]->data[j] - got.item[i]->data[j]) <= 1e-6f);
+    uint64_t launches = counting_device.launches;
+    parameter_zero_grads(&got);
+    assert_true(counting_device.launches - launches <= 6);
+    assert_int_equal(parameter_download(&got, NULL), STATUS_OK);
+    for (size_t i = 0; i < counts[n]; i++)
+      for (size_t j = 0; j < got.item[i]->count; j++)
+        assert_true(got.item[i]->grad[j] == 0);
+    buffers_release(&buffers[0]);
+    buffers_release(&buffers[1]);
+  }
+}
+
+/* Other tensors under the same backend: the table is made anew. */
+static void table_follows_the_tensors(void **state) {
+  (void)state;
+  struct buffers buffers[2];
+  double norm;
+  for (size_t count = 2; count <= 3; count++) {
+    struct parameter_list list = train(&device, &buffers[0], count, &norm),
+                          want = train(&cpu, &buffers[1], count, &norm);
+    for (size_t i = 0; i < count; i++)
+      assert_true(fabsf(list.item[i]->data[0] - want.item[i]->data[0]) <= 1e-6f);
+    buffers_release(&buffers[0]);
+    buffers_release(&buffers[1]);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(optimiser_is_a_few_launches),
+                                     cmocka_unit_test(table_follows_the_tensors)};
+  return cmocka_run_group_tests_name("step", tests, open_both, close_both);
+}
