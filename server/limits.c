@@ -1,5 +1,9 @@
 #include "server/limits.h"
 
+#include <stdio.h>
+
+enum { ARENA_BYTES = 4096 };
+
 static int64_t in_force(int64_t own, int64_t configured) {
   return own == TENANT_AS_CONFIGURED ? configured : own;
 }
@@ -10,9 +14,11 @@ struct limits limits_of(const struct config *config, const struct tenant_row *te
                          .bytes_max = in_force(tenant->bytes_max, config->tenant_bytes_max)};
 }
 
-enum status limits_job(const struct server *server, const char *tenant, struct arena *arena, struct error *err) {
+enum status limits_job(const struct server *server, const char *tenant, struct error *err) {
+  AUTO(arena_done) struct arena arena;
   struct tenant_row row;
-  enum status status = db_tenant_get(&row, server->db, tenant, arena, err);
+  arena_init(&arena, ARENA_BYTES);
+  enum status status = db_tenant_get(&row, server->db, tenant, &arena, err);
   if (status)
     return status;
   int64_t max = limits_of(server->config, &row).queued_max;
@@ -22,17 +28,22 @@ enum status limits_job(const struct server *server, const char *tenant, struct a
                          (long long)row.queued, tenant, (long long)max);
 }
 
-enum status limits_bytes(const struct server *server, const char *tenant, int64_t bytes, struct arena *arena,
+enum status limits_bytes(const struct server *server, const char *tenant, int64_t bytes, const char *param,
                          struct error *err) {
+  AUTO(arena_done) struct arena arena;
   struct tenant_row row;
-  enum status status = db_tenant_get(&row, server->db, tenant, arena, err);
+  char more[48] = "";
+  arena_init(&arena, ARENA_BYTES);
+  enum status status = db_tenant_get(&row, server->db, tenant, &arena, err);
   if (status)
     return status;
   int64_t max = limits_of(server->config, &row).bytes_max;
-  return max == 0 || (row.bytes <= max && bytes <= max - row.bytes)
-             ? STATUS_OK
-             : error_set(err, STATUS_QUOTA, "file",
-                         "the files and artifacts of the tenant %s have %lld bytes and its limit is %lld: no room for"
-                         " %lld more; delete files or models first",
-                         tenant, (long long)row.bytes, (long long)max, (long long)bytes);
+  if (max == 0 || (row.bytes < max && bytes <= max - row.bytes))
+    return STATUS_OK;
+  if (bytes > 0)
+    snprintf(more, sizeof more, " and this adds %lld", (long long)bytes);
+  return error_set(err, STATUS_QUOTA, param,
+                   "the files and artifacts of the tenant %s have %lld bytes%s; its limit is %lld: delete files or"
+                   " models first",
+                   tenant, (long long)row.bytes, more, (long long)max);
 }

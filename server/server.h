@@ -18,6 +18,7 @@ struct inspected_list;
 struct scheduler;
 struct supervisor;
 struct removal;
+struct upload;
 
 struct server {
   const struct config *config;
@@ -28,6 +29,7 @@ struct server {
   struct supervisor *supervisor;
   struct inspected_list *inspected;
   struct removal *removal;  /* bytes that are being removed; NULL: none */
+  struct upload *uploads;   /* that arrive now */
   size_t publishing;        /* uploads that are being made durable */
   struct devices devices;   /* that jobs may run on */
   struct attempts attempts; /* wrong keys */

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "server/http/reply.h"
+#include "server/limits.h"
 #include "server/models.h"
 #include "server/scheduler.h"
 #include "storage/db_artifact.h"
@@ -104,6 +105,8 @@ void http_exports_create(struct request *request) {
     status = error_set(&err, STATUS_JOB_NOT_SUCCEEDED, "job_id",
                        "only a job that has succeeded can be exported; this one %s",
                        job.model_deleted ? "has had its adapter deleted" : job_state_name(job.state));
+  if (!status)
+    status = limits_bytes(request->server, request->tenant, 0, NULL, &err);
   if (!status)
     status = read_formats(&formats, body, &job, request, &faults, &err);
   if (!status && faults.count) {

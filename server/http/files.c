@@ -8,6 +8,7 @@
 #include "server/http/reply.h"
 #include "server/http/upload.h"
 #include "server/http/wait.h"
+#include "server/limits.h"
 #include "server/paths.h"
 #include "server/removal.h"
 #include "server/scheduler.h"
@@ -39,8 +40,17 @@ static void reply_with_file(struct request *request, const char *id) {
     reply_json(request, file_object(request->server, &file));
 }
 
-static enum status insert(struct db *db, const void *row, struct error *err) {
-  return db_file_insert(db, row, err);
+struct insertion {
+  const struct server *server;
+  const struct file_row *row;
+};
+
+/* Others of the tenant may have come first: now its bytes are counted for good. */
+static enum status insert(struct db *db, const void *what, struct error *err) {
+  const struct insertion *insertion = what;
+  const struct file_row *row = insertion->row;
+  enum status status = limits_bytes(insertion->server, row->tenant, row->bytes, "file", err);
+  return status ? status : db_file_insert(db, row, err);
 }
 
 /* The row of bytes that are durable. Without it they are nobody's. */
@@ -57,7 +67,8 @@ static enum status store(struct server *server, const char *tenant, const struct
                          .sha256 = uploaded->sha256,
                          .path = uploaded->path,
                          .status = FILE_UPLOADED};
-  enum status status = db_apply(server->db, insert, &row, false, err);
+  const struct insertion insertion = {server, &row};
+  enum status status = db_apply(server->db, insert, &insertion, false, err);
   char path[PATH_BYTES];
   if (status && !path_format(path, NULL, "%s/%s", server->config->data, uploaded->path))
     unlink(path);

@@ -138,7 +138,9 @@ static enum status check_room(struct request *request, struct error *err) {
   if (!status && waiting >= server->config->queue_max)
     return error_set(err, STATUS_QUEUE_FULL, NULL, "%lld jobs are waiting; the limit is %lld", (long long)waiting,
                      (long long)server->config->queue_max);
-  return status ? status : limits_job(server, request->tenant, &request->arena, err);
+  if (!status)
+    status = limits_job(server, request->tenant, err);
+  return status ? status : limits_bytes(server, request->tenant, 0, NULL, err);
 }
 
 /* The adapter to start from: it must be there and fit the model, and a body without `adapter` means its

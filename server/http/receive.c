@@ -11,6 +11,7 @@
 #include "server/http/identify.h"
 #include "server/http/reply.h"
 #include "server/http/upload.h"
+#include "server/limits.h"
 
 enum {
   ARENA_BYTES = 64 << 20,
@@ -103,7 +104,14 @@ static enum status prepare_body(struct request *request, struct error *err) {
     if (guard->length > config->upload_bytes_max + MULTIPART_EXTRA_BYTES)
       return error_set(err, STATUS_TOO_LARGE, "file", "the body has %lld bytes; the limit for a file is %lld",
                        (long long)guard->length, (long long)config->upload_bytes_max);
-    return upload_new(&request->upload, request->server, request_header(request, "Content-Type"), err);
+    int64_t least = guard->length - MULTIPART_EXTRA_BYTES; /* of a file that will come */
+    if (least > 0) {
+      enum status status = limits_bytes(request->server, request->tenant,
+                                        upload_arriving(request->server, request->tenant) + least, "file", err);
+      if (status)
+        return status;
+    }
+    return upload_new(&request->upload, request->server, request->tenant, request_header(request, "Content-Type"), err);
   }
   if (guard->length > config->body_bytes_max)
     return error_set(err, STATUS_TOO_LARGE, NULL, "the body has %lld bytes; the limit is %lld",

@@ -5,12 +5,14 @@
 #include <string.h>
 #include <uv.h>
 
+#include "api/tenant.h"
 #include "base/rng.h"
 #include "base/str.h"
 #include "server/http/multipart.h"
+#include "server/limits.h"
 #include "server/paths.h"
 
-enum { FIELD_BYTES_MAX = 256, EXPIRES_MIN_S = 3600, EXPIRES_MAX_S = 2592000 };
+enum { CHARGE_BYTES = 1 << 20, FIELD_BYTES_MAX = 256, EXPIRES_MIN_S = 3600, EXPIRES_MAX_S = 2592000 };
 
 enum upload_part { PART_NONE, PART_FILE, PART_PURPOSE, PART_ANCHOR, PART_SECONDS, PART_COUNT };
 
@@ -20,7 +22,10 @@ static const char *const part_names[PART_COUNT] = {[PART_FILE] = "file",
                                                    [PART_SECONDS] = "expires_after[seconds]"};
 
 struct upload {
+  struct upload *next, **link; /* in server->uploads */
   struct server *server;
+  char tenant[TENANT_BYTES];
+  uint64_t charged; /* of its bytes: so many have room */
   struct multipart parser;
   enum upload_part part;      /* the one that is arriving */
   bool seen[PART_COUNT];
@@ -33,6 +38,7 @@ struct upload {
   /* upload_end */
   uv_work_t work;
   bool publishing;            /* all but `server` belongs to another thread */
+  bool arrived;               /* whoever is told makes its row, which counts from then on */
   struct uploaded uploaded;
   upload_published *published;
   struct request *request;
@@ -79,6 +85,24 @@ static enum status on_part(void *context, const char *name, const char *filename
   return status ? status : file_create(&upload->file, full, err);
 }
 
+int64_t upload_arriving(const struct server *server, const char *tenant) {
+  int64_t bytes = 0;
+  for (const struct upload *upload = server->uploads; upload; upload = upload->next)
+    if (!upload->arrived && strcmp(upload->tenant, tenant) == 0)
+      bytes += (int64_t)upload->file.bytes;
+  return bytes;
+}
+
+/* Looks for room a megabyte at a time: what others of the tenant send meanwhile counts too. */
+static enum status charge(struct upload *upload, size_t length, struct error *err) {
+  uint64_t bytes = upload->file.bytes + length;
+  if (bytes <= upload->charged)
+    return STATUS_OK;
+  upload->charged = bytes + CHARGE_BYTES;
+  int64_t arriving = upload_arriving(upload->server, upload->tenant) + (int64_t)length;
+  return limits_bytes(upload->server, upload->tenant, arriving, "file", err);
+}
+
 static enum status on_data(void *context, const char *bytes, size_t length, struct error *err) {
   struct upload *upload = context;
   if (upload->part != PART_FILE) {
@@ -90,7 +114,8 @@ static enum status on_data(void *context, const char *bytes, size_t length, stru
   int64_t max = upload->server->config->upload_bytes_max;
   if (upload->file.bytes + length > (uint64_t)max)
     return error_set(err, STATUS_TOO_LARGE, "file", "the file is larger than the limit of %lld bytes", (long long)max);
-  return file_write(&upload->file, bytes, length, err);
+  enum status status = charge(upload, length, err);
+  return status ? status : file_write(&upload->file, bytes, length, err);
 }
 
 static enum status on_part_end(void *context, struct error *err) {
@@ -102,14 +127,21 @@ static enum status on_part_end(void *context, struct error *err) {
   return upload->part == PART_PURPOSE ? check_purpose(value->text, err) : STATUS_OK;
 }
 
-enum status upload_new(struct upload **out, struct server *server, const char *content_type, struct error *err) {
+enum status upload_new(struct upload **out, struct server *server, const char *tenant, const char *content_type,
+                       struct error *err) {
   static const struct multipart_calls calls = {on_part, on_data, on_part_end};
   struct upload *upload = calloc(1, sizeof *upload);
   *out = NULL;
   if (!upload)
     return error_set_errno(err, STATUS_OUT_OF_MEMORY, NULL, "starting an upload");
   upload->server = server;
+  snprintf(upload->tenant, sizeof upload->tenant, "%s", tenant);
   upload->file.fd = -1;
+  upload->next = server->uploads;
+  upload->link = &server->uploads;
+  if (upload->next)
+    upload->next->link = &upload->next;
+  server->uploads = upload;
   for (size_t i = 0; i < PART_COUNT; i++)
     str_init(&upload->value[i], FIELD_BYTES_MAX);
   enum status status = multipart_init(&upload->parser, content_type, &calls, upload, err);
@@ -125,6 +157,9 @@ void upload_free(struct upload *upload) {
   if (!upload)
     return;
   CHECK(!upload->publishing);
+  *upload->link = upload->next;
+  if (upload->next)
+    upload->next->link = upload->link;
   file_discard(&upload->file);
   for (size_t i = 0; i < PART_COUNT; i++)
     str_done(&upload->value[i]);
@@ -166,6 +201,7 @@ static void on_published(uv_work_t *work, int code) {
   struct upload *upload = work->data;
   (void)code; /* never cancelled */
   upload->publishing = false;
+  upload->arrived = true;
   upload->server->publishing--;
   upload->published(upload->request, &upload->uploaded, upload->status ? &upload->err : NULL);
 }

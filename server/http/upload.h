@@ -19,10 +19,13 @@ struct uploaded {
   const char *path;       /* of the published file, relative to the data folder */
 };
 
-NODISCARD enum status upload_new(struct upload **out, struct server *server, const char *content_type,
-                                 struct error *err);
+/* What arrives is charged to the tenant, and refused when that has no room (limits.h). */
+NODISCARD enum status upload_new(struct upload **out, struct server *server, const char *tenant,
+                                 const char *content_type, struct error *err);
 /* Forgets it, but never while it is published; bytes that were not published are removed. NULL is fine. */
 void upload_free(struct upload *upload);
+/* Bytes of the tenant that arrive now and have no row yet. */
+int64_t upload_arriving(const struct server *server, const char *tenant);
 /* The file's id, made for it when its part begins. */
 const char *upload_id(const struct upload *upload);
 NODISCARD enum status upload_feed(struct upload *upload, const char *bytes, size_t length, struct error *err);

@@ -25,5 +25,8 @@ call GET /v1/models/tiny; described Model "" "a model"
 submit error; await failed; described Job "" "a job that has failed"
 call DELETE "/v1/files/$file"; described Deleted "" "what is deleted"
 call GET /v1/files/none; described Error "" "an error"
+call GET /v1/organization/tenants; described Tenant data.0 "a tenant"
+call GET /v1/organization/audit_logs; described AuditLog data.0 "an entry of the audit log"
+call POST /v1/organization/admin_api_keys -H 'Content-Type: application/json' -d '{"name":"a"}'; described ApiKey "" "a key as it is made"
 stop
 finish
