@@ -40,8 +40,8 @@ static const struct {
      "id string,created_at integer,model string,organization_id string,status string,training_file string,"
      "validation_file string?,seed integer,suffix string?,from_checkpoint string?,result_files array,"
      "hyperparameters object,error object?,fine_tuned_model string?,started_at integer?,finished_at integer?,"
-     "trained_tokens integer?,estimated_finish integer?,restarts integer,device string?,progress object?,"
-     "integrations array?,"
+     "trained_tokens integer?,estimated_finish integer?,restarts integer,attempts integer,pausing boolean,"
+     "device string?,progress object?,integrations array?,"
      "metadata object?,method object,adapter object,dataset object,evaluation object,checkpointing object,"
      "early_stopping object,scheduling object,exports array"},
     {"Event", "fine_tuning.job.event",
@@ -82,6 +82,9 @@ static const struct {
     {OP_jobs_list, "Job", true},
     {OP_jobs_retrieve, "Job", false},
     {OP_jobs_cancel, "Job", false},
+    {OP_jobs_pause, "Job", false},
+    {OP_jobs_resume, "Job", false},
+    {OP_jobs_checkpoint, "Job", false},
     {OP_jobs_events, "Event", true},
     {OP_jobs_checkpoints, "Checkpoint", true},
     {OP_jobs_logs, NULL, false},

@@ -35,6 +35,7 @@ struct config {
   int64_t upload_check_wait_ms;   /* how long an upload's answer waits for the check of its content */
   int64_t connections_max;
   int64_t request_timeout_s;      /* deadline for a request's header and body to arrive */
+  int64_t attempts_max;           /* of a job whose worker dies, since training last got further */
   int64_t shutdown_grace_s;       /* from SIGTERM to a worker until it is killed */
   int64_t worker_silence_s;       /* a worker that says nothing for so long is killed */
   bool insecure_http;             /* needed to listen on an address other than loopback */

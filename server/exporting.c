@@ -59,17 +59,18 @@ static enum status store(struct run *run, enum export_state to, const struct err
 }
 
 static enum status settle(struct run *run, struct error *err) {
-  struct error why = {0};
   struct evidence evidence = artifacts_evidence(&of(run)->artifacts);
-  switch (verdict_of_training(&why, &evidence)) { /* an end means the same for both */
+  const struct verdict verdict = verdict_of_training(&evidence); /* an end means the same for both */
+  const struct error *why = &verdict.why;
+  switch (verdict.to) {
   case JOB_SUCCEEDED: return store(run, EXPORT_SUCCEEDED, NULL, err);
-  case JOB_FAILED: return store(run, EXPORT_FAILED, &why, err);
+  case JOB_FAILED: return store(run, EXPORT_FAILED, why, err);
   case JOB_QUEUED:
     /* One that the disk is too full for is not tried again by itself: it can be requested again. */
-    if (why.status == STATUS_NO_SPACE)
-      return store(run, EXPORT_FAILED, &why, err);
-    if (why.status)
-      hold_begin(&run->server->hold, &why);
+    if (why->status == STATUS_NO_SPACE)
+      return store(run, EXPORT_FAILED, why, err);
+    if (why->status)
+      hold_begin(&run->server->hold, why);
     return store(run, EXPORT_QUEUED, NULL, err);
   case JOB_CANCELLED:
   case JOB_VALIDATING:

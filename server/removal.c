@@ -1,5 +1,7 @@
 #include "server/removal.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uv.h>
@@ -11,8 +13,11 @@
 #include "storage/db_artifact.h"
 #include "storage/db_export.h"
 #include "storage/db_removal.h"
+#include "storage/db_state.h"
 
 enum { ARENA_BYTES = 1 << 16 };
+
+typedef enum status visit_leftover(void *context, const char *path, struct error *err);
 
 /* The one that is under way. */
 struct removal {
@@ -38,60 +43,122 @@ enum status removal_of_file(struct server *server, const struct file_row *file, 
   return status;
 }
 
-static enum status delete_model(struct db *db, const void *what, struct error *err) {
-  const struct job_row *job = what;
-  char path[PATH_BYTES];
-  enum status status = db_job_delete_model(db, job->id, err);
-  if (!status)
-    status = db_artifact_delete_of_job(db, job->id, err);
-  if (!status)
-    status = db_checkpoint_delete_of_job(db, job->id, err);
-  if (!status)
-    status = db_export_delete_of_job(db, job->id, err);
-  if (!status)
-    status = db_file_delete_of_job(db, job->id, err);
-  if (!status)
-    status = path_format(path, err, PATH_OUTPUT, job->id, (long long)job->lease_token);
-  if (!status)
-    status = db_removal_add(db, path, err);
-  if (!status)
-    status = path_format(path, err, PATH_EXPORTS, job->id);
-  return status ? status : db_removal_add(db, path, err);
-}
-
-enum status removal_of_model(struct server *server, const struct job_row *job, struct error *err) {
-  enum status status = db_apply(server->db, delete_model, job, true, err);
-  if (!status)
-    removal_start(server);
-  return status;
-}
-
-struct one_checkpoint {
+struct of_job {
+  const struct server *server;
   const struct job_row *job;
   const struct checkpoint_row *checkpoint;
 };
 
+static enum status delete_model(struct db *db, const void *what, struct error *err) {
+  const struct of_job *of = what;
+  const char *id = of->job->id;
+  char path[PATH_BYTES];
+  enum status status = db_job_delete_model(db, id, err);
+  if (!status)
+    status = db_artifact_delete_of_job(db, id, err);
+  if (!status)
+    status = db_checkpoint_delete_of_job(db, id, err);
+  if (!status)
+    status = db_export_delete_of_job(db, id, err);
+  if (!status)
+    status = db_file_delete_of_job(db, id, err);
+  if (!status)
+    status = path_format(path, err, PATH_EXPORTS, id);
+  if (!status)
+    status = db_removal_add(db, path, err);
+  return status ? status : removal_of_leftovers(db, of->server->config, id, 0, err);
+}
+
+enum status removal_of_model(struct server *server, const struct job_row *job, struct error *err) {
+  struct of_job of = {server, job, NULL};
+  enum status status = db_apply(server->db, delete_model, &of, true, err);
+  if (!status)
+    removal_start(server);
+  return status;
+}
+
 static enum status delete_checkpoint(struct db *db, const void *what, struct error *err) {
-  const struct one_checkpoint *one = what;
-  int64_t left;
-  char output[PATH_BYTES];
-  enum status status = db_checkpoint_delete(db, one->job->id, one->checkpoint->step, err);
+  const struct of_job *of = what;
+  const struct job_row *job = of->job;
+  enum status status = db_checkpoint_delete(db, job->id, of->checkpoint->step, err);
   if (!status)
-    status = db_checkpoint_count(&left, db, one->job->id, err);
-  if (!status && (left > 0 || one->job->state == JOB_SUCCEEDED))
-    return db_removal_add(db, one->checkpoint->path, err);
-  if (!status)
-    status = path_format(output, err, PATH_OUTPUT, one->job->id, (long long)one->job->lease_token);
-  return status ? status : db_removal_add(db, output, err);
+    status = db_removal_add(db, of->checkpoint->path, err);
+  return status ? status
+                : removal_of_leftovers(db, of->server->config, job->id,
+                                       job->state == JOB_SUCCEEDED ? job->lease_token : 0, err);
 }
 
 enum status removal_of_checkpoint(struct server *server, const struct job_row *job,
                                   const struct checkpoint_row *checkpoint, struct error *err) {
-  struct one_checkpoint one = {job, checkpoint};
-  enum status status = db_apply(server->db, delete_checkpoint, &one, true, err);
+  struct of_job of = {server, job, checkpoint};
+  enum status status = db_apply(server->db, delete_checkpoint, &of, true, err);
   if (!status)
     removal_start(server);
   return status;
+}
+
+/* ---- what runs have left ---- */
+
+/* Each entry of the folder `path` that no row names; of the job's folder, only those of runs. */
+static enum status walk(struct db *db, const struct config *config, const char *job_id, const char *path, int64_t keep,
+                        bool runs, visit_leftover *visit, void *context, struct error *err) {
+  char full[PATH_BYTES], below[PATH_BYTES];
+  enum status status = path_format(full, err, "%s/%s", config->data, path);
+  DIR *dir = status ? NULL : opendir(full);
+  if (!dir && !status && errno != ENOENT) /* what is in it waits for the next time */
+    log_warn("cannot read %s: %s", full, strerror(errno));
+  if (!dir)
+    return status;
+  for (struct dirent *entry; !status && (entry = readdir(dir));) {
+    const char *name = entry->d_name;
+    bool is_run = strspn(name, "0123456789") == strlen(name), named = true;
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || (runs && (!is_run || strtoll(name, NULL, 10) == keep)))
+      continue;
+    status = path_format(below, err, "%s/%s", path, name);
+    if (!status && artifact_path_valid(below)) /* else it goes with its folder */
+      status = db_path_named(&named, db, job_id, below, err);
+    if (!status && !named)
+      status = visit(context, below, err);
+    else if (!status && runs)
+      status = walk(db, config, job_id, below, keep, false, visit, context, err);
+  }
+  closedir(dir);
+  return status;
+}
+
+static enum status note(void *context, const char *path, struct error *err) {
+  struct db *db = context;
+  return db_removal_add(db, path, err);
+}
+
+enum status removal_of_leftovers(struct db *db, const struct config *config, const char *job_id, int64_t keep,
+                                 struct error *err) {
+  char path[PATH_BYTES];
+  enum status status = path_format(path, err, PATH_JOB, job_id);
+  return status ? status : walk(db, config, job_id, path, keep, true, note, db, err);
+}
+
+struct sum {
+  const char *data;
+  int64_t bytes;
+};
+
+static enum status add_bytes(void *context, const char *path, struct error *err) {
+  struct sum *sum = context;
+  char full[PATH_BYTES];
+  enum status status = path_format(full, err, "%s/%s", sum->data, path);
+  sum->bytes += status ? 0 : file_tree_bytes(full);
+  return status;
+}
+
+int64_t removal_leftover_bytes(const struct server *server, const char *job_id) {
+  struct sum sum = {.data = server->config->data};
+  char path[PATH_BYTES];
+  struct error err;
+  if (path_format(path, &err, PATH_JOB, job_id) ||
+      walk(server->db, server->config, job_id, path, 0, true, add_bytes, &sum, &err))
+    log_warn("%s: %s", job_id, err.text);
+  return sum.bytes;
 }
 
 /* ---- the bytes ---- */

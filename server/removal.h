@@ -17,6 +17,13 @@ NODISCARD enum status removal_of_model(struct server *server, const struct job_r
 NODISCARD enum status removal_of_checkpoint(struct server *server, const struct job_row *job,
                                             const struct checkpoint_row *checkpoint, struct error *err);
 
+/* What runs of the job have left in their folders and no row names: noted for removal, in the transaction that made it
+   so. `keep`: the lease token of a run whose folder stays as it is; 0: none. */
+NODISCARD enum status removal_of_leftovers(struct db *db, const struct config *config, const char *job_id, int64_t keep,
+                                           struct error *err);
+/* How much that would be. */
+int64_t removal_leftover_bytes(const struct server *server, const char *job_id);
+
 /* Removes what is noted, if it is not at it already: after a commit that noted something, and now and then. */
 void removal_start(struct server *server);
 

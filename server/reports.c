@@ -8,6 +8,8 @@
 #include "storage/artifact.h"
 #include "storage/db_checkpoint.h"
 #include "storage/db_event.h"
+#include "storage/db_removal.h"
+#include "storage/db_state.h"
 
 enum {
   DATA_BYTES = 4 * EVENT_LINE_MAX,
@@ -32,45 +34,75 @@ void reports_done(struct reports *reports) {
   str_done(&reports->kept);
 }
 
+/* `relative` below the run's folder. */
+static enum status full_path(const char **out, struct reports *reports, const char *relative, struct error *err) {
+  if (!artifact_path_valid(relative))
+    return error_set(err, STATUS_WORKER_CRASHED, "path", "a path that is not allowed: %.80s", relative);
+  *out = arena_format(&reports->run->arena, "%s/%s", reports->artifacts->output, relative);
+  return *out ? STATUS_OK : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "storing what a worker has written");
+}
+
+/* A checkpoint that is not kept: of this run's the worker has removed the bytes. */
+static enum status drop_checkpoint(struct reports *reports, int64_t step, struct error *err) {
+  AUTO(arena_done) struct arena arena;
+  const char *path, *output = reports->artifacts->output;
+  size_t length = strlen(output);
+  arena_init(&arena, LINE_ARENA_BYTES);
+  enum status status = db_checkpoint_path(&path, reports->db, reports->lease.job_id, step, &arena, err);
+  if (!status && path && (strncmp(path, output, length) != 0 || path[length] != '/'))
+    status = db_removal_add(reports->db, path, err);
+  return status ? status : db_checkpoint_delete(reports->db, reports->lease.job_id, step, err);
+}
+
 static enum status store_checkpoint(struct reports *reports, const struct event *event, struct error *err) {
   AUTO(str_done) struct str metrics;
   const char *path;
-  int64_t step;
+  struct checkpoint_row row = {.job_id = reports->lease.job_id, .created_at = clock_unix()};
   str_init(&metrics, DATA_BYTES);
   enum status status = json_get_string(&path, event->data, "path", "", err);
   if (!status)
-    status = json_get_int(&step, event->data, "step", -1, 0, INT64_MAX, err);
+    status = json_get_int(&row.step, event->data, "step", -1, 0, INT64_MAX, err);
+  if (!status)
+    status = full_path(&row.path, reports, path, err);
   if (status)
     return status;
-  if (!artifact_path_valid(path))
-    return error_set(err, STATUS_WORKER_CRASHED, "path", "a checkpoint at a path that is not allowed: %.80s", path);
-  const json_t *values = json_object_get(event->data, "metrics");
+  const json_t *values = json_object_get(event->data, "metrics"), *removed;
   if (!json_is_object(values))
     str_puts(&metrics, "{}");
   else if (!json_append(&metrics, values))
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "storing a checkpoint");
-  const char *full = arena_format(&reports->run->arena, "%s/%s", reports->artifacts->output, path);
-  if (!full)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "storing a checkpoint");
-  struct checkpoint_row row = {.job_id = reports->lease.job_id,
-                               .created_at = clock_unix(),
-                               .step = step,
-                               .path = full,
-                               .metrics = metrics.text};
+  row.metrics = metrics.text;
   status = db_checkpoint_add(reports->db, &row, err);
-  const json_t *removed;
   size_t i;
   json_array_foreach(json_object_get(event->data, "removed_steps"), i, removed) {
     if (!status)
-      status = db_checkpoint_delete(reports->db, reports->lease.job_id, json_integer_value(removed), err);
+      status = drop_checkpoint(reports, json_integer_value(removed), err);
   }
   return status;
+}
+
+static enum status store_state(struct reports *reports, const struct event *event, struct error *err) {
+  struct state_row row = {.created_at = clock_unix()};
+  const char *path;
+  bool held;
+  enum status status = json_get_string(&path, event->data, "path", "", err);
+  if (!status)
+    status = json_get_string(&row.sha256, event->data, "sha256", "", err);
+  if (!status)
+    status = json_get_int(&row.step, event->data, "step", -1, 0, INT64_MAX, err);
+  if (!status)
+    status = json_get_int(&row.bytes, event->data, "bytes", -1, 0, INT64_MAX, err);
+  if (!status)
+    status = full_path(&row.path, reports, path, err);
+  return status ? status : db_state_add(reports->db, &reports->lease, &row, &held, err);
 }
 
 static enum status note_progress(struct reports *reports, const struct event *event, struct error *err) {
   int64_t before = reports->trained_tokens;
   enum status status =
       json_get_int(&reports->trained_tokens, event->data, "trained_tokens", before, -1, INT64_MAX, err);
+  if (!status)
+    status = json_get_int(&reports->last_step, event->data, "step", reports->last_step, 0, INT64_MAX, err);
   if (status)
     return status;
   str_clear(&reports->progress);
@@ -79,8 +111,50 @@ static enum status note_progress(struct reports *reports, const struct event *ev
   return STATUS_OK;
 }
 
+/* Values that a run which goes on from a state tells otherwise: they are of its clock. */
+static const char *const of_clock[] = {"tokens_per_second", "seconds_remaining"};
+
+static bool same_metrics(const json_t *data, const char *stored) {
+  AUTO(json_release) json_t *now = json_copy((json_t *)(uintptr_t)data);
+  AUTO(json_release) json_t *then = NULL;
+  if (json_parse(&then, stored, strlen(stored), NULL, NULL))
+    return false;
+  for (size_t i = 0; i < COUNT_OF(of_clock); i++) {
+    json_object_del(now, of_clock[i]);
+    json_object_del(then, of_clock[i]);
+  }
+  return json_equal(now, then);
+}
+
+/* Has a former run of the job told it already? */
+static enum status find_told(bool *out, struct reports *reports, const struct event_row *row, const json_t *data,
+                             struct error *err) {
+  AUTO(arena_done) struct arena arena;
+  const char *stored;
+  int64_t step;
+  arena_init(&arena, LINE_ARENA_BYTES);
+  *out = false;
+  if (reports->lease.token == 1) /* there is none */
+    return STATUS_OK;
+  if (!row->metrics)
+    return db_event_said(out, reports->db, row, reports->told, err);
+  enum status status = json_get_int(&step, data, "step", -1, 0, INT64_MAX, err);
+  if (!status)
+    status = db_event_metrics(&stored, reports->db, row->job_id, step, &arena, err);
+  if (status || !stored)
+    return status;
+  *out = true;
+  if (!reports->told_otherwise && !same_metrics(data, stored)) {
+    log_warn("%s: step %lld has other metrics than before: %.400s was stored, now it is %.400s", row->job_id,
+             (long long)step, stored, row->data);
+    reports->told_otherwise = true;
+  }
+  return STATUS_OK;
+}
+
 static enum status store_event(struct reports *reports, const struct event *event, struct error *err) {
   AUTO(str_done) struct str data;
+  bool told;
   str_init(&data, DATA_BYTES);
   if (event->data && !json_append(&data, event->data))
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "storing an event");
@@ -90,7 +164,8 @@ static enum status store_event(struct reports *reports, const struct event *even
                           .metrics = event->kind == EVENT_METRICS,
                           .message = event->message,
                           .data = event->data ? data.text : NULL};
-  return db_event_add(reports->db, &row, err);
+  enum status status = find_told(&told, reports, &row, event->data, err);
+  return status || told ? status : db_event_add(reports->db, &row, err);
 }
 
 /* A message that names the device is where the job runs from now on. */
@@ -111,7 +186,7 @@ static enum status handle(struct reports *reports, const struct event *event, st
   case EVENT_METRICS: return store_event(reports, event, err);
   case EVENT_PROGRESS: return note_progress(reports, event, err);
   case EVENT_CHECKPOINT: return store_checkpoint(reports, event, err);
-  case EVENT_STATE: return STATUS_OK; /* no run goes on from one yet */
+  case EVENT_STATE: return store_state(reports, event, err);
   case EVENT_ARTIFACT: return artifacts_note(reports->artifacts, event, err);
   case EVENT_ERROR:
     run_note_error(reports->run, event);

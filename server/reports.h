@@ -12,6 +12,9 @@ struct reports {
   struct artifacts *artifacts;  /* where announced ones are noted */
   struct db *db;
   struct lease lease;
+  int64_t told;                 /* seq of the last event before this run: what it tells again is not stored again */
+  bool told_otherwise;          /* it told metrics again with other values, which is logged once */
+  int64_t last_step;            /* that it told of; 0: none yet */
   int64_t trained_tokens;       /* -1: not known */
   struct str progress;          /* JSON text that the end of the batch writes; empty: nothing new */
   bool in_transaction;          /* events of one read are one transaction */

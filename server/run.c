@@ -162,14 +162,28 @@ int run_threads(const struct run *run, int64_t requested) {
 }
 
 void run_stop(struct run *run, enum stop stop, bool at_once) {
-  int64_t grace_ms = run->server->config->shutdown_grace_s * 1000;
+  const struct config *config = run->server->config;
+  int64_t grace_ms = config->shutdown_grace_s * 1000, silence_ms = config->worker_silence_s * 1000;
   int64_t term_ms = grace_ms / 2 < TERM_MS ? grace_ms / 2 : TERM_MS;
-  if (run->stop != STOP_CANCEL) /* what a user was promised outlives a shutdown */
+  if (stop > run->stop) /* what a user was promised outlives a shutdown */
     run->stop = stop;
   if (run->kind->stopping)
     run->kind->stopping(run);
-  if (run->worker)
-    worker_stop(run->worker, "cancel", at_once ? 0 : term_ms, at_once ? 0 : term_ms + grace_ms);
+  if (!run->worker)
+    return;
+  if (at_once)
+    worker_stop(run->worker, "cancel", 0, 0);
+  else if (run->stop == STOP_CANCEL || !run->kind->resumes)
+    worker_stop(run->worker, "cancel", term_ms, term_ms + grace_ms);
+  else if (stop == STOP_PAUSE) /* nobody is in a hurry */
+    worker_stop(run->worker, "pause", silence_ms, silence_ms);
+  else /* SIGTERM would cost what it is about to write */
+    worker_stop(run->worker, "pause", grace_ms, grace_ms);
+}
+
+void run_resume(struct run *run) {
+  if (run->stop == STOP_PAUSE)
+    run->stop = STOP_RESUME;
 }
 
 /* ---- its log ---- */

@@ -28,6 +28,7 @@ struct run_kind {
   void (*ended)(struct run *run);    /* all was handed over: run->death says how it ended */
   void (*stopping)(struct run *run); /* run_stop; NULL: nothing */
   void (*done)(struct run *run);     /* frees what is the kind's own; NULL: nothing */
+  bool resumes;                      /* told to pause, its worker leaves what a later run goes on from */
 };
 
 typedef enum status run_store(struct run *run, struct error *err);
@@ -71,8 +72,10 @@ void run_again(struct run *run, void (*again)(void *context), void *context);
 /* How a run ends, written to the store: `settle` is called until it succeeds (a full disk may have room again, a lock
    is let go), then the run is gone. A daemon that stops leaves the rest to the recovery of the next one. */
 void run_settle(struct run *run, run_store *settle);
-/* Stops the worker, with the configured grace or at once. */
+/* Stops the worker, with the grace that is the reason's or at once. */
 void run_stop(struct run *run, enum stop stop, bool at_once);
+/* A run that is to pause will be queued again instead. */
+void run_resume(struct run *run);
 /* Threads for a worker of which so many were requested (0: none in particular): never more than the operator allows. */
 int run_threads(const struct run *run, int64_t requested);
 /* What verdict.h judges by; the kind adds what it knows besides. */

@@ -97,7 +97,8 @@ static enum status start_job(bool *found, struct server *server, const struct de
   const struct job_place place = {.free_bytes = host_free_bytes(server->config),
                                   .devices = takes.text,
                                   .others = !device,
-                                  .running_max = server->config->tenant_running_max};
+                                  .running_max = server->config->tenant_running_max,
+                                  .now_ms = clock_boot_ms()};
   enum status status = db_job_claim(&job, found, server->db, &place, clock_unix(), &arena, err);
   const char *name = device ? device->name : "cpu";
   return status || !*found ? status : supervisor_start_job(server->supervisor, &job, name, err);

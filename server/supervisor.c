@@ -122,6 +122,23 @@ void supervisor_cancel(struct supervisor *supervisor, const char *job_id) {
     run_stop(run, STOP_CANCEL, false);
 }
 
+void supervisor_pause(struct supervisor *supervisor, const char *job_id) {
+  struct run *run = find(supervisor, &training_kind, job_id);
+  if (run)
+    run_stop(run, STOP_PAUSE, false);
+}
+
+void supervisor_resume(struct supervisor *supervisor, const char *job_id) {
+  struct run *run = find(supervisor, &training_kind, job_id);
+  if (run)
+    run_resume(run);
+}
+
+bool supervisor_checkpoint(struct supervisor *supervisor, const char *job_id) {
+  struct run *run = find(supervisor, &training_kind, job_id);
+  return run && run->worker && run->stop == STOP_NONE && worker_order(run->worker, "checkpoint");
+}
+
 void supervisor_drain(struct supervisor *supervisor, bool at_once) {
   for (struct run *run = supervisor->runs; run; run = run->next)
     run_stop(run, STOP_DRAIN, at_once || run->kind != &training_kind);

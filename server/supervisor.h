@@ -46,6 +46,11 @@ bool supervisor_idle(const struct supervisor *supervisor);
 
 /* Tells the worker of that job to stop for good. Nothing happens when none runs it. */
 void supervisor_cancel(struct supervisor *supervisor, const char *job_id);
+/* Tells it to pause; and that the job goes on after all. */
+void supervisor_pause(struct supervisor *supervisor, const char *job_id);
+void supervisor_resume(struct supervisor *supervisor, const char *job_id);
+/* Tells it to publish a checkpoint. False: it does not listen, or no worker runs the job. */
+bool supervisor_checkpoint(struct supervisor *supervisor, const char *job_id);
 /* Stops every worker; running jobs go back to the queue. `at_once`: without grace. */
 void supervisor_drain(struct supervisor *supervisor, bool at_once);
 

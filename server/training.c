@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/rng.h"
 #include "server/data.h"
 #include "server/host.h"
 #include "server/models.h"
@@ -14,12 +15,12 @@
 #include "server/removal.h"
 #include "server/reports.h"
 #include "server/source.h"
-#include "storage/db_checkpoint.h"
+#include "storage/db_event.h"
 #include "storage/db_export.h"
 #include "storage/db_file.h"
-#include "storage/db_removal.h"
+#include "storage/db_state.h"
 
-enum { ROOM_BYTES = 1 << 20 };
+enum { ROOM_BYTES = 1 << 20, JOB_ARENA_BYTES = 8 << 20 };
 
 struct training {
   struct run run;
@@ -44,10 +45,10 @@ const char *training_device(const struct run *run) {
 
 struct end {
   struct training *training;
-  enum job_state to;
-  struct error why;    /* of a failure, or what of the host was missing */
-  bool host;           /* queued again because of it */
-  int64_t needs_free;  /* and it was a full disk: bytes that it waits for */
+  struct verdict verdict;
+  int64_t attempt;
+  int64_t needs_free; /* the disk was full: bytes that the job waits for */
+  int64_t wait_ms;    /* after a crash */
 };
 
 static enum status store_success(struct training *training, struct error *err) {
@@ -63,30 +64,56 @@ static enum status store_success(struct training *training, struct error *err) {
   return status ? status : run_add_event(run, LOG_INFO, "The job has succeeded", err);
 }
 
-/* Checkpoints of a run that ended are kept; what else it made, without an adapter, is worth nothing. */
-static enum status store_waste(const struct training *training, struct error *err) {
-  struct db *db = training->run.server->db;
-  int64_t checkpoints;
-  enum status status = db_checkpoint_count(&checkpoints, db, training->run.id, err);
-  return status || checkpoints > 0 ? status : db_removal_add(db, training->artifacts.output, err);
+/* Why it is queued again, for its events; "": they say so already. */
+static void say_queued(char *out, size_t size, const struct end *end) {
+  const struct run *run = &end->training->run;
+  const char *why = end->verdict.why.text;
+  out[0] = '\0';
+  switch (end->verdict.cause) {
+  case CAUSE_HOST:
+    if (end->needs_free)
+      snprintf(out, size, "The disk is full: the job is queued again and waits for room (%s)", why);
+    else if (!run->server->hold.why.status)
+      snprintf(out, size, "The job is queued again: %s", why);
+    return;
+  case CAUSE_CRASH:
+    snprintf(out, size, "Attempt %lld of %lld ended in a crash, the next begins in %.0f s: %s", (long long)end->attempt,
+             (long long)run->server->config->attempts_max, (double)end->wait_ms / 1e3, why);
+    return;
+  case CAUSE_NOBODY:
+    snprintf(out, size, "%s",
+             run->server->draining      ? "The server is shutting down: the job is queued again"
+             : run->stop == STOP_RESUME ? "The job had paused already: it is queued again"
+                                        : "The run was interrupted by the server: the job is queued again");
+    return;
+  case CAUSE_JOB: break;
+  }
+  CHECK(!"a cause of a job that is queued again");
 }
 
 static enum status store_queued(const struct end *end, struct error *err) {
   struct run *run = &end->training->run;
-  char text[sizeof end->why.text + 80];
-  enum status status = db_checkpoint_delete_of_job(run->server->db, run->id, err);
-  if (!status && end->needs_free)
-    status = db_job_wait_for_room(run->server->db, run->id, end->needs_free, err);
+  char text[sizeof end->verdict.why.text + 120];
+  enum status status = STATUS_OK;
   if (end->needs_free)
-    snprintf(text, sizeof text, "The disk is full: the job is queued again and waits for room (%s)", end->why.text);
-  else if (end->host)
-    snprintf(text, sizeof text, "The job is queued again: %s", end->why.text);
-  else
-    snprintf(text, sizeof text, "%s", run->server->draining
-                                          ? "The server is shutting down: the job is queued again"
-                                          : "The run was interrupted by the server: the job is queued again");
-  bool repeated = end->host && !end->needs_free && run->server->hold.why.status;
-  return status || repeated ? status : run_add_event(run, LOG_WARN, text, err);
+    status = db_job_wait_for_room(run->server->db, run->id, end->needs_free, err);
+  if (!status && end->wait_ms)
+    status = db_job_wait_until(run->server->db, run->id, clock_boot_ms() + end->wait_ms, err);
+  say_queued(text, sizeof text, end);
+  return status || !text[0] ? status : run_add_event(run, LOG_WARN, text, err);
+}
+
+/* A run that its host or its operator ended is no attempt of the job's. */
+static enum status store_release(bool *held, const struct end *end, struct error *err) {
+  struct training *training = end->training;
+  struct db *db = training->run.server->db;
+  const struct verdict *verdict = &end->verdict;
+  if (verdict->cause == CAUSE_HOST && !end->needs_free) /* nothing ran */
+    return db_job_unclaim(db, &training->lease, held, err);
+  const struct error *why = verdict->to == JOB_FAILED ? &verdict->why : NULL;
+  enum status status = db_job_release(db, &training->lease, verdict->to, why, clock_unix(), held, err);
+  bool refund = verdict->cause == CAUSE_NOBODY || verdict->cause == CAUSE_HOST;
+  return status || !refund || !*held ? status : db_job_refund(db, training->run.id, err);
 }
 
 /* The job's new state and what belongs to it. */
@@ -95,56 +122,64 @@ static enum status store_end(struct db *db, const void *what, struct error *err)
   struct training *training = end->training;
   struct run *run = &training->run;
   bool held;
-  bool nothing_ran = end->host && !end->needs_free;
-  const struct error *why = end->to == JOB_FAILED ? &end->why : NULL;
-  enum status status = nothing_ran
-                           ? db_job_unclaim(db, &training->lease, &held, err)
-                           : db_job_release(db, &training->lease, end->to, why, clock_unix(), &held, err);
+  enum status status = store_release(&held, end, err);
   if (status)
     return status;
   if (!held) {
     log_error("%s: the lease was lost; how its worker ended is not stored", run->id);
     return STATUS_OK;
   }
-  switch (end->to) {
-  case JOB_SUCCEEDED: return store_success(training, err);
-  case JOB_FAILED: status = run_add_event(run, LOG_ERROR, end->why.text, err); break;
+  bool succeeded = end->verdict.to == JOB_SUCCEEDED;
+  switch (end->verdict.to) {
+  case JOB_SUCCEEDED: status = store_success(training, err); break;
+  case JOB_FAILED: status = run_add_event(run, LOG_ERROR, end->verdict.why.text, err); break;
   case JOB_CANCELLED: status = run_add_event(run, LOG_WARN, "The job was cancelled", err); break;
+  case JOB_PAUSED: status = run_add_event(run, LOG_INFO, "The job is paused", err); break;
   case JOB_QUEUED: status = store_queued(end, err); break;
   case JOB_VALIDATING:
   case JOB_RUNNING:
-  case JOB_PAUSED:
   case JOB_STATE_COUNT: CHECK(!"an end of a run");
   }
-  return status ? status : store_waste(training, err);
+  return status ? status
+                : removal_of_leftovers(db, run->server->config, run->id, succeeded ? training->lease.token : 0, err);
 }
 
 /* What must be free before a run that the disk was too full for is worth another try: more than it left. */
 static int64_t room_needed(const struct training *training) {
-  char path[PATH_BYTES];
-  int64_t left = 0;
-  if (!path_format(path, NULL, "%s/%s", training->run.server->config->data, training->artifacts.output))
-    left = file_tree_bytes(path);
+  int64_t left = removal_leftover_bytes(training->run.server, training->run.id);
   return training->free_at_exit + left + (left / 4 > ROOM_BYTES ? left / 4 : ROOM_BYTES);
 }
 
 static enum status settle(struct run *run, struct error *err) {
   struct training *training = of(run);
+  AUTO(arena_done) struct arena arena;
   char tail[LOG_TAIL_BYTES];
-  struct end end = {.training = training};
+  struct job_row job;
+  uint32_t random;
   struct evidence evidence = artifacts_evidence(&training->artifacts);
-  run_log_tail(tail, run);
-  evidence.log_tail = tail;
-  end.to = verdict_of_training(&end.why, &evidence);
-  end.host = end.to == JOB_QUEUED && end.why.status;
-  if (end.host && end.why.status == STATUS_NO_SPACE)
-    end.needs_free = room_needed(training);
-  enum status status = db_apply(run->server->db, store_end, &end, true, err);
+  arena_init(&arena, JOB_ARENA_BYTES);
+  enum status status = db_job_of_any(&job, run->server->db, run->id, &arena, err);
   if (status)
     return status;
-  log_info("%s is %s%s%s", run->id, job_state_name(end.to), end.why.text[0] ? ": " : "", end.why.text);
-  if (end.host && !end.needs_free)
-    hold_begin(&run->server->hold, &end.why);
+  run_log_tail(tail, run);
+  evidence.log_tail = tail;
+  evidence.step = training->reports.last_step;
+  evidence.attempt = job.attempts;
+  evidence.attempts_max = run->server->config->attempts_max;
+  evidence.furthest = job.furthest_step;
+  struct end end = {.training = training, .verdict = verdict_of_training(&evidence), .attempt = job.attempts};
+  const struct verdict *verdict = &end.verdict;
+  rng_secret(&random, sizeof random);
+  if (verdict->cause == CAUSE_HOST && verdict->why.status == STATUS_NO_SPACE)
+    end.needs_free = room_needed(training);
+  if (verdict->cause == CAUSE_CRASH && verdict->to == JOB_QUEUED)
+    end.wait_ms = verdict_retry_ms(job.attempts, random);
+  status = db_apply(run->server->db, store_end, &end, true, err);
+  if (status)
+    return status;
+  log_info("%s is %s%s%s", run->id, job_state_name(verdict->to), verdict->why.text[0] ? ": " : "", verdict->why.text);
+  if (verdict->cause == CAUSE_HOST && !end.needs_free)
+    hold_begin(&run->server->hold, &verdict->why);
   removal_start(run->server);
   return STATUS_OK;
 }
@@ -189,7 +224,8 @@ const struct run_kind training_kind = {.task = TASK_TRAIN,
                                        .exited = on_exited,
                                        .ended = on_ended,
                                        .stopping = on_stopping,
-                                       .done = on_done};
+                                       .done = on_done,
+                                       .resumes = true};
 
 /* ---- how it starts ---- */
 
@@ -223,6 +259,25 @@ static enum status find_model(struct base_model *out, const char *folder, const 
   return listed ? listed : status;
 }
 
+/* The states that training goes on from, as the worker names them. */
+static enum status find_states(struct string_list *out, struct run *run, struct error *err) {
+  struct state_row *states;
+  size_t count;
+  enum status status = db_state_list(&states, &count, run->server->db, run->id, &run->arena, err);
+  if (status || count == 0)
+    return status;
+  const char **paths = arena_array(&run->arena, count, sizeof *paths);
+  if (!paths)
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "starting %s", run->id);
+  for (size_t i = 0; i < count; i++) {
+    paths[i] = arena_format(&run->arena, "%s/%s", run->server->config->data, states[i].path);
+    if (!paths[i])
+      return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "starting %s", run->id);
+  }
+  *out = (struct string_list){.count = count, .item = paths};
+  return STATUS_OK;
+}
+
 /* Everything the worker must know besides the spec, and its folder. */
 static enum status make_task(struct task *task, struct training *training, const struct job_row *job,
                              struct error *err) {
@@ -238,6 +293,8 @@ static enum status make_task(struct task *task, struct training *training, const
     status = find_file(&task->validation, run, job->tenant, job->validation_file, err);
   if (!status && task->spec.from_checkpoint)
     status = source_find(&source, NULL, run->server, job->tenant, task->spec.from_checkpoint, &run->arena, err);
+  if (!status)
+    status = find_states(&task->resume, run, err);
   if (!status)
     status = data_keep_finished(config, training->artifacts.output, err);
   if (!status)
@@ -317,8 +374,8 @@ enum status training_start(struct run *run, const struct job_row *job, const cha
   training->artifacts.run = run;
   training->artifacts.output = arena_format(&run->arena, PATH_OUTPUT, run->id, (long long)job->lease_token);
   reports_init(&training->reports, &training->artifacts, &training->lease);
-  enum status status = STATUS_OK;
-  if (!training->fine_tuned_model || !training->artifacts.output)
+  enum status status = db_event_last(&training->reports.told, run->server->db, run->id, err);
+  if (!status && (!training->fine_tuned_model || !training->artifacts.output))
     status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "starting %s", run->id);
   if (!status)
     status = start_worker(training, job, err);

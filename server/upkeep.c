@@ -1,5 +1,7 @@
 #include "server/upkeep.h"
 
+#include <unistd.h>
+
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -13,51 +15,107 @@
 #include "storage/db_event.h"
 #include "storage/db_export.h"
 #include "storage/db_job.h"
-#include "storage/db_removal.h"
+#include "storage/db_state.h"
 
-enum { ARENA_BYTES = 64 << 20, SWEEP_MAX = 100 };
-
-struct interrupted {
-  const struct job_row *job;
-  char output[PATH_BYTES];
-  bool cancelled;
+enum {
+  ARENA_BYTES = 64 << 20,
+  SWEEP_MAX = 100,
+  /* Deaths of the daemon while a job ran that got no further: so many begin it again at once, the next after a while
+     in which others can run, and with the last it has failed, since it may be what kills the daemon. */
+  INTERRUPTIONS_FREE = 3,
+  INTERRUPTION_WAIT_MS = 2000,
+  INTERRUPTIONS_MAX = 20,
 };
+
+/* A job that was running when the daemon before this one died. */
+struct interrupted {
+  struct server *server;
+  const struct job_row *job;
+  enum job_state to;
+  struct error why; /* of a failure */
+  char output[PATH_BYTES];
+  bool output_gone;
+};
+
+/* What is said to the job's readers. */
+static const char *say(const struct interrupted *it) {
+  switch (it->to) {
+  case JOB_CANCELLED: return "The job was cancelled";
+  case JOB_PAUSED: return "The server stopped while the job was about to pause: it is paused";
+  case JOB_FAILED: return it->why.text;
+  default: return "The server stopped while the job ran: the job is queued again";
+  }
+}
 
 static enum status store_interrupted(struct db *db, const void *what, struct error *err) {
   const struct interrupted *it = what;
+  const char *id = it->job->id;
   bool held;
   int64_t now = clock_unix();
-  struct lease lease = {.job_id = it->job->id, .token = it->job->lease_token};
-  struct event_row event = {.job_id = it->job->id,
-                            .created_at = now,
-                            .level = LOG_WARN,
-                            .message = it->cancelled ? "The job was cancelled"
-                                                     : "The server stopped while the job ran: the job is queued again"};
-  enum status status = db_job_release(db, &lease, it->cancelled ? JOB_CANCELLED : JOB_QUEUED, NULL, now, &held, err);
+  struct lease lease = {.job_id = id, .token = it->job->lease_token};
+  struct event_row event = {
+      .job_id = id, .created_at = now, .level = it->to == JOB_FAILED ? LOG_ERROR : LOG_WARN, .message = say(it)};
+  enum status status = db_job_release(db, &lease, it->to, it->to == JOB_FAILED ? &it->why : NULL, now, &held, err);
+  if (!status) /* it is counted apart: the job may have nothing to do with it */
+    status = db_job_refund(db, id, err);
   if (!status)
-    status = db_checkpoint_delete_of_job(db, it->job->id, err);
+    status = db_job_interrupted(db, id, err);
+  if (!status && it->to == JOB_QUEUED && it->job->interruptions >= INTERRUPTIONS_FREE)
+    status = db_job_wait_until(db, id, clock_boot_ms() + it->job->interruptions * INTERRUPTION_WAIT_MS, err);
+  if (!status && it->output_gone)
+    status = db_checkpoint_delete_in(db, id, it->output, err);
   if (!status)
     status = db_event_add(db, &event, err);
-  return status ? status : db_removal_add(db, it->output, err);
+  return status ? status : removal_of_leftovers(db, it->server->config, id, 0, err);
 }
 
-/* A job that was running when the daemon before this one died. */
-static enum status recover_job(struct server *server, const struct job_row *job, struct error *err) {
-  struct interrupted it = {.job = job, .cancelled = job->cancel_requested_at != 0};
+/* A finished adapter of which the store does not know is kept, unless training goes on from what lies beside it: then
+   the same will be made again. */
+static enum status keep_finished(struct interrupted *it, struct arena *arena, struct error *err) {
+  const struct config *config = it->server->config;
+  struct state_row *states;
+  size_t count;
+  char path[PATH_BYTES];
+  enum status status = path_format(it->output, err, PATH_OUTPUT, it->job->id, (long long)it->job->lease_token);
+  if (!status)
+    status = db_state_list(&states, &count, it->server->db, it->job->id, arena, err);
+  if (!status && count > 0)
+    status = path_format(path, err, "%s/%s", config->data, states[0].path);
+  if (status || (count > 0 && access(path, R_OK) == 0))
+    return status;
+  status = data_keep_finished(config, it->output, err);
+  if (!status)
+    status = path_format(path, err, "%s/%s", config->data, it->output);
+  it->output_gone = !status && access(path, F_OK) != 0;
+  return status;
+}
+
+static enum status recover_job(struct server *server, const struct job_row *job, struct arena *arena,
+                               struct error *err) {
+  struct interrupted it = {.server = server, .job = job, .to = JOB_QUEUED};
   if (job->worker && !process_kill_named(job->worker))
     return error_set(err, STATUS_INTERNAL, NULL, "the worker of %s (process %.12s) does not die", job->id, job->worker);
-  enum status status = path_format(it.output, err, PATH_OUTPUT, job->id, (long long)job->lease_token);
-  if (!status)
-    status = data_keep_finished(server->config, it.output, err);
+  if (job->cancel_requested_at)
+    it.to = JOB_CANCELLED;
+  else if (job->pause_requested_at)
+    it.to = JOB_PAUSED;
+  else if (job->interruptions + 1 >= INTERRUPTIONS_MAX)
+    it.to = JOB_FAILED;
+  if (it.to == JOB_FAILED)
+    error_set(&it.why, STATUS_WORKER_CRASHED, NULL,
+              "the server died %d times while the job ran and had not got beyond step %lld", INTERRUPTIONS_MAX,
+              (long long)job->furthest_step);
+  enum status status = keep_finished(&it, arena, err);
   if (!status)
     status = db_apply(server->db, store_interrupted, &it, true, err);
   if (!status)
-    log_warn("%s was running when the server stopped: it is %s", job->id, it.cancelled ? "cancelled" : "queued again");
+    log_warn("%s was running when the server stopped: it is %s", job->id,
+             it.to == JOB_QUEUED ? "queued again" : job_state_name(it.to));
   return status;
 }
 
 enum status upkeep_recover(struct server *server, struct error *err) {
-  enum status status = STATUS_OK;
+  enum status status = db_job_forget_waits(server->db, err);
   bool found = true;
   for (int64_t after = 0; !status && found;) {
     AUTO(arena_done) struct arena arena;
@@ -67,7 +125,7 @@ enum status upkeep_recover(struct server *server, struct error *err) {
     if (status || !found)
       break;
     after = job.seq;
-    status = recover_job(server, &job, err);
+    status = recover_job(server, &job, &arena, err);
   }
   if (!status)
     status = db_export_requeue(server->db, err);

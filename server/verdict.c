@@ -1,8 +1,11 @@
 #include "server/verdict.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "server/process.h"
+
+enum { RETRY_MS = 2000, RETRY_MS_MAX = 60 * 1000 };
 
 static void add_tail(struct error *why, const char *tail) {
   if (!tail[0])
@@ -14,20 +17,28 @@ static void add_tail(struct error *why, const char *tail) {
 /* What the dynamic loader exits with when a library is missing, and a shell when a program is. */
 enum { EXIT_NOT_EXECUTED = 127 };
 
+/* " at step 12", or nothing. */
+static const char *at_step(char out[32], const struct evidence *evidence) {
+  out[0] = '\0';
+  if (evidence->step > 0)
+    snprintf(out, 32, " at step %" PRId64, evidence->step);
+  return out;
+}
+
 /* The faults that training and checking share; STATUS_OK: it exited with 0 and complained of nothing. */
 static enum status judge(struct error *why, const struct evidence *evidence) {
   const struct death *death = &evidence->death;
-  char buffer[32];
+  char buffer[32], step[32];
   switch (death->fault) {
   case WORKER_FAULT_SILENT:
-    return error_set(why, STATUS_WORKER_UNRESPONSIVE, NULL, "%s", death->fault_text);
+    return error_set(why, STATUS_WORKER_UNRESPONSIVE, NULL, "%s%s", death->fault_text, at_step(step, evidence));
   case WORKER_FAULT_PROTOCOL:
     return error_set(why, STATUS_WORKER_CRASHED, NULL, "%s", death->fault_text);
   case WORKER_FAULT_NONE: break;
   }
   if (death->signal) {
-    error_set(why, STATUS_WORKER_CRASHED, NULL, "the worker was killed by %s",
-              process_signal_name(death->signal, buffer));
+    error_set(why, STATUS_WORKER_CRASHED, NULL, "the worker was killed by %s%s",
+              process_signal_name(death->signal, buffer), at_step(step, evidence));
     add_tail(why, evidence->log_tail);
     return why->status;
   }
@@ -41,8 +52,8 @@ static enum status judge(struct error *why, const struct evidence *evidence) {
     return why->status;
   }
   if (death->exit_status != 0) {
-    error_set(why, STATUS_WORKER_CRASHED, NULL, "the worker exited with status %" PRId64 " and gave no reason",
-              death->exit_status);
+    error_set(why, STATUS_WORKER_CRASHED, NULL, "the worker exited with status %" PRId64 "%s and gave no reason",
+              death->exit_status, at_step(step, evidence));
     add_tail(why, evidence->log_tail);
     return why->status;
   }
@@ -65,18 +76,47 @@ static enum status judge_training(struct error *why, const struct evidence *evid
   return STATUS_OK;
 }
 
-enum job_state verdict_of_training(struct error *why, const struct evidence *evidence) {
+/* It died, and nothing says that it would again. */
+static bool crashed(const struct evidence *evidence) {
+  const struct death *death = &evidence->death;
+  return death->fault == WORKER_FAULT_SILENT ||
+         (death->fault == WORKER_FAULT_NONE && (death->signal || (death->exit_status != 0 && !evidence->error_event)));
+}
+
+static struct verdict after_crash(const struct error *why, const struct evidence *evidence) {
+  struct verdict verdict = {JOB_QUEUED, CAUSE_CRASH, *why};
+  if (evidence->attempt < evidence->attempts_max)
+    return verdict;
+  verdict.to = JOB_FAILED;
+  if (evidence->attempts_max > 1)
+    error_set(&verdict.why, why->status, why->param,
+              "%" PRId64 " attempts ended so without getting beyond step %" PRId64 ": %s", evidence->attempt,
+              evidence->furthest, why->text);
+  return verdict;
+}
+
+struct verdict verdict_of_training(const struct evidence *evidence) {
+  struct error why = {0};
   if (evidence->stop == STOP_CANCEL)
-    return JOB_CANCELLED;
-  enum status status = judge_training(why, evidence);
+    return (struct verdict){.to = JOB_CANCELLED};
+  enum status status = judge_training(&why, evidence);
   if (status == STATUS_OK)
-    return JOB_SUCCEEDED;
+    return (struct verdict){JOB_SUCCEEDED, CAUSE_JOB, why};
+  if (evidence->stop == STOP_PAUSE)
+    return (struct verdict){.to = JOB_PAUSED};
   if (status == STATUS_NO_SPACE || (status == STATUS_UNAVAILABLE && !evidence->error_event))
-    return JOB_QUEUED;
-  if (evidence->stop == STOP_NONE)
-    return JOB_FAILED;
-  *why = (struct error){0}; /* it was to stop: whatever it answered is no fault */
-  return JOB_QUEUED;
+    return (struct verdict){JOB_QUEUED, CAUSE_HOST, why};
+  if (evidence->stop != STOP_NONE) /* whatever it answered is no fault */
+    return (struct verdict){.to = JOB_QUEUED};
+  return crashed(evidence) ? after_crash(&why, evidence) : (struct verdict){JOB_FAILED, CAUSE_JOB, why};
+}
+
+int64_t verdict_retry_ms(int64_t attempt, uint32_t random) {
+  int64_t wait = RETRY_MS;
+  for (int64_t i = 1; i < attempt && wait < RETRY_MS_MAX; i++)
+    wait *= 4;
+  wait = wait < RETRY_MS_MAX ? wait : RETRY_MS_MAX;
+  return wait / 2 + random % (uint32_t)(wait / 2);
 }
 
 enum status verdict_of_check(struct error *why, const struct evidence *evidence, bool has_report) {

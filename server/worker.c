@@ -26,6 +26,7 @@ struct worker {
   int64_t heard_ms;    /* boot clock: the last time it said something */
   int64_t term_at_ms;  /* NEVER, or when the signals are due */
   int64_t kill_at_ms;
+  const char *stop_order; /* the last that it was told; set with kill_at_ms */
   int64_t exited_ms;   /* NEVER, or when it was reaped */
   bool output_ended;
   bool paused;         /* its output is not read for now */
@@ -304,6 +305,12 @@ static void sooner(int64_t *at, int64_t other) {
     *at = other;
 }
 
+bool worker_order(struct worker *worker, const char *order) {
+  char line[32];
+  uv_buf_t buffer = uv_buf_init(line, (unsigned)snprintf(line, sizeof line, "%s\n", order));
+  return worker->exited_ms == NEVER && uv_try_write((uv_stream_t *)&worker->control, &buffer, 1) >= 0;
+}
+
 void worker_stop(struct worker *worker, const char *order, int64_t term_ms, int64_t kill_ms) {
   int64_t now = clock_boot_ms();
   bool first = worker->kill_at_ms == NEVER;
@@ -312,11 +319,10 @@ void worker_stop(struct worker *worker, const char *order, int64_t term_ms, int6
   if (first || worker->term_at_ms != NEVER)
     sooner(&worker->term_at_ms, now + term_ms);
   sooner(&worker->kill_at_ms, now + kill_ms);
-  if (!first)
+  if (!first && strcmp(order, worker->stop_order) == 0)
     return;
-  char line[32];
-  uv_buf_t buffer = uv_buf_init(line, (unsigned)snprintf(line, sizeof line, "%s\n", order));
+  worker->stop_order = order;
   /* A worker that reads nothing fills its pipe: the signals follow anyway. */
-  if (uv_try_write((uv_stream_t *)&worker->control, &buffer, 1) < 0)
+  if (!worker_order(worker, order))
     log_warn("worker %d does not listen", worker->process.pid);
 }

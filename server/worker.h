@@ -47,8 +47,10 @@ void worker_pause(struct worker *worker, bool pause);
 /* As if `line` had refused its last line: it is killed, and its end says why. */
 void worker_reject(struct worker *worker, const struct error *err);
 int worker_pid(const struct worker *worker);
-/* Writes the line `order` ("cancel") now, sends SIGTERM after `term_ms` and SIGKILL after `kill_ms`. A second call
-   can only shorten the times. */
+/* Writes a control line (api/event.h); false: the worker does not listen. */
+bool worker_order(struct worker *worker, const char *order);
+/* Writes the line `order` (a literal: "cancel", "pause") now, sends SIGTERM after `term_ms` and SIGKILL after
+   `kill_ms`. A second call can only shorten the times; it writes what is another order than the last. */
 void worker_stop(struct worker *worker, const char *order, int64_t term_ms, int64_t kill_ms);
 
 #endif

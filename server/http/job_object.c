@@ -71,15 +71,17 @@ enum status job_object(json_t **out, struct server *server, const struct job_row
   bool done = job->state == JOB_SUCCEEDED;
   progress = reply_stored(job->progress);
   json_t *core = json_pack(
-      "{s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:s?, s:O, s:o, s:o, s:s?, s:o, s:o, s:o, s:n, s:o, s:I, s:s?, s:o}", "id",
-      job->id, "object", "fine_tuning.job", "created_at", (json_int_t)job->created_at, "organization_id", "org-local",
-      "status", job_state_name(job->state), "model", job->model, "training_file", job->training_file,
+      "{s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:s?, s:O, s:o, s:o, s:s?, s:o, s:o, s:o, s:n, s:o, s:I, s:s?, s:o, s:I,"
+      " s:b}",
+      "id", job->id, "object", "fine_tuning.job", "created_at", (json_int_t)job->created_at, "organization_id",
+      "org-local", "status", job_state_name(job->state), "model", job->model, "training_file", job->training_file,
       "validation_file", job->validation_file, "result_files", results, "hyperparameters", hyperparameters(spec),
       "error", error_member(server, job), "fine_tuned_model", done ? job->fine_tuned_model : NULL, "started_at",
       reply_number(job->started_at), "finished_at", reply_number(job->finished_at), "estimated_finish",
       estimated_finish(job, progress), "integrations", "trained_tokens",
-      job->trained_tokens >= 0 ? json_integer(job->trained_tokens) : json_null(), "restarts",
-      (json_int_t)job->restarts, "device", job->device, "progress", progress);
+      job->trained_tokens >= 0 ? json_integer(job->trained_tokens) : json_null(), "restarts", (json_int_t)job->restarts,
+      "device", job->device, "progress", progress, "attempts", (json_int_t)job->attempts, "pausing",
+      job->state == JOB_RUNNING && job->pause_requested_at != 0);
   /* What was requested (method, adapter, seed, suffix, metadata, ...) beside what became of it. */
   if (!core || json_object_update(spec, core) != 0) {
     json_decref(core);
@@ -88,4 +90,24 @@ enum status job_object(json_t **out, struct server *server, const struct job_row
   json_decref(core);
   *out = json_incref(spec);
   return STATUS_OK;
+}
+
+void job_object_reply(struct request *request, const struct job_row *job, bool replayed) {
+  json_t *object;
+  int64_t position;
+  struct error err;
+  if (db_job_positions(&position, request->server->db, request->tenant, job, 1, &err) ||
+      job_object(&object, request->server, job, position, &request->arena, &err))
+    reply_error(request, &err);
+  else
+    reply_json_with(request, object, replayed ? "Idempotency-Replayed" : NULL, "true");
+}
+
+void job_object_reply_id(struct request *request, const char *id) {
+  struct job_row job;
+  struct error err;
+  if (db_job_get(&job, request->server->db, request->tenant, id, &request->arena, &err))
+    reply_error(request, &err);
+  else
+    job_object_reply(request, &job, false);
 }

@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "base/json.h"
+#include "server/http/request.h"
 #include "server/server.h"
 #include "storage/db_job.h"
 
@@ -11,5 +12,8 @@
    files. */
 NODISCARD enum status job_object(json_t **out, struct server *server, const struct job_row *job, int64_t position,
                                  struct arena *arena, struct error *err);
+/* The answer to a request: the object, or why there is none. `replayed`: the request was carried out before. */
+void job_object_reply(struct request *request, const struct job_row *job, bool replayed);
+void job_object_reply_id(struct request *request, const char *id);
 
 #endif

@@ -1,4 +1,4 @@
-/* /v1/fine_tuning/jobs: submit, look, cancel. Handlers write rows and answer; the scheduler acts. */
+/* /v1/fine_tuning/jobs: submit and look. Handlers write rows and answer; the scheduler acts. */
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,7 +17,6 @@
 #include "server/paths.h"
 #include "server/scheduler.h"
 #include "server/source.h"
-#include "server/supervisor.h"
 #include "storage/db_event.h"
 #include "storage/db_job.h"
 
@@ -30,26 +29,6 @@ enum {
   SPEC_BYTES_MAX = 256 << 10,
   MODEL_TAIL = 8,
 };
-
-static void reply_job(struct request *request, const struct job_row *job, bool replayed) {
-  json_t *object;
-  int64_t position;
-  struct error err;
-  if (db_job_positions(&position, request->server->db, request->tenant, job, 1, &err) ||
-      job_object(&object, request->server, job, position, &request->arena, &err))
-    reply_error(request, &err);
-  else
-    reply_json_with(request, object, replayed ? "Idempotency-Replayed" : NULL, "true");
-}
-
-static void reply_job_of_id(struct request *request, const char *id) {
-  struct job_row job;
-  struct error err;
-  if (db_job_get(&job, request->server->db, request->tenant, id, &request->arena, &err))
-    reply_error(request, &err);
-  else
-    reply_job(request, &job, false);
-}
 
 /* ---- submit ---- */
 
@@ -250,7 +229,7 @@ void http_jobs_create(struct request *request) {
   if (!status)
     status = find_earlier(&job, &earlier, request, key, body_sha256, &err);
   if (!status && earlier) {
-    reply_job(request, &job, true);
+    job_object_reply(request, &job, true);
     return;
   }
   if (!status)
@@ -270,7 +249,7 @@ void http_jobs_create(struct request *request) {
     return;
   }
   scheduler_wake(request->server->scheduler);
-  reply_job(request, &job, false);
+  job_object_reply(request, &job, false);
 }
 
 /* ---- look ---- */
@@ -334,7 +313,7 @@ void http_jobs_list(struct request *request) {
 }
 
 void http_jobs_retrieve(struct request *request) {
-  reply_job_of_id(request, request_param(request, 0));
+  job_object_reply_id(request, request_param(request, 0));
 }
 
 void http_jobs_logs(struct request *request) {
@@ -363,54 +342,4 @@ void http_jobs_logs(struct request *request) {
   reply_file(request, &(struct reply_file){.fd = fd,
                                            .bytes = S_ISREG(info.st_mode) ? (uint64_t)info.st_size : 0,
                                            .content_type = "text/plain; charset=utf-8"});
-}
-
-/* ---- cancel ---- */
-
-/* A job that no worker has ends here and now; one that runs is noted first, and its worker stopped. */
-static enum status store_cancel(struct db *db, const void *what, struct error *err) {
-  const struct job_row *job = what;
-  bool moved;
-  int64_t now = clock_unix();
-  if (job->state == JOB_RUNNING)
-    return db_job_request_cancel(db, job->id, now, err);
-  struct event_row event = {
-      .job_id = job->id, .created_at = now, .level = LOG_WARN, .message = "The job was cancelled"};
-  enum status status = db_job_move(db, job->id, job->state, JOB_CANCELLED, NULL, now, &moved, err);
-  CHECK(status || moved); /* one thread: the state read before is the state now */
-  return status ? status : db_event_add(db, &event, err);
-}
-
-static enum status cancel(struct server *server, const struct job_row *job, struct error *err) {
-  enum status status;
-  switch (job->state) {
-  case JOB_VALIDATING:
-  case JOB_QUEUED:
-  case JOB_PAUSED: return db_apply(server->db, store_cancel, job, true, err);
-  case JOB_RUNNING:
-    status = db_apply(server->db, store_cancel, job, true, err);
-    if (!status)
-      supervisor_cancel(server->supervisor, job->id);
-    return status;
-  case JOB_CANCELLED: return STATUS_OK;
-  case JOB_SUCCEEDED:
-  case JOB_FAILED:
-    return error_set(err, STATUS_JOB_FINISHED, "job_id", "the job has %s and cannot be cancelled",
-                     job_state_name(job->state));
-  case JOB_STATE_COUNT: break;
-  }
-  CHECK(!"a state");
-}
-
-void http_jobs_cancel(struct request *request) {
-  struct job_row job;
-  struct error err;
-  enum status status =
-      db_job_get(&job, request->server->db, request->tenant, request_param(request, 0), &request->arena, &err);
-  if (!status)
-    status = cancel(request->server, &job, &err);
-  if (status)
-    reply_error(request, &err);
-  else
-    reply_job_of_id(request, job.id);
 }

@@ -85,8 +85,46 @@ static void test_gpus(void **state) {
 }
 
 static enum job_state judge(struct error *why, const struct evidence *evidence) {
-  memset(why, 0, sizeof *why);
-  return verdict_of_training(why, evidence);
+  struct verdict verdict = verdict_of_training(evidence);
+  *why = verdict.why;
+  return verdict.to;
+}
+
+/* A worker that dies without a reason is tried again, until it has got no further so many times. */
+static void test_crashes(void **state) {
+  (void)state;
+  const struct error reported = {.status = STATUS_NAN_LOSS, .text = "not finite"};
+  struct evidence e = {.death = {.signal = SIGSEGV}, .step = 12, .attempt = 1, .attempts_max = 3, .log_tail = ""};
+  struct verdict verdict = verdict_of_training(&e);
+  assert_true(verdict.to == JOB_QUEUED && verdict.cause == CAUSE_CRASH);
+  assert_non_null(strstr(verdict.why.text, "SIGSEGV at step 12"));
+  e.attempt = 3;
+  e.furthest = 8;
+  verdict = verdict_of_training(&e);
+  assert_true(verdict.to == JOB_FAILED && verdict.why.status == STATUS_WORKER_CRASHED);
+  assert_non_null(strstr(verdict.why.text, "3 attempts"));
+  assert_non_null(strstr(verdict.why.text, "beyond step 8: the worker was killed by SIGSEGV at step 12"));
+  e.attempt = 1;
+  e.death = (struct death){.signal = SIGKILL, .fault = WORKER_FAULT_SILENT, .fault_text = "silent"};
+  verdict = verdict_of_training(&e);
+  assert_true(verdict.to == JOB_QUEUED && verdict.cause == CAUSE_CRASH);
+  assert_int_equal(verdict.why.status, STATUS_WORKER_UNRESPONSIVE);
+  e.death = (struct death){.exit_status = 7};
+  assert_int_equal(verdict_of_training(&e).to, JOB_QUEUED);
+  e.error_event = &reported; /* it would say so again */
+  verdict = verdict_of_training(&e);
+  assert_true(verdict.to == JOB_FAILED && verdict.cause == CAUSE_JOB);
+  e.error_event = NULL;
+  e.death.fault = WORKER_FAULT_PROTOCOL; /* another worker than ours */
+  assert_int_equal(verdict_of_training(&e).to, JOB_FAILED);
+  e.death = (struct death){0}; /* it went as if all were well, without an artifact */
+  assert_int_equal(verdict_of_training(&e).to, JOB_FAILED);
+  int64_t least = 1000;
+  for (int64_t attempt = 1; attempt < 9; attempt++, least = least * 4 < 30000 ? least * 4 : 30000) {
+    assert_int_equal(verdict_retry_ms(attempt, 0), least);
+    assert_in_range(verdict_retry_ms(attempt, 0xFFFFFFFF), least, 2 * least);
+    assert_int_not_equal(verdict_retry_ms(attempt, 1), least);
+  }
 }
 
 static void test_training(void **state) {
@@ -167,6 +205,17 @@ static void test_stopped(void **state) {
   e.death = (struct death){0};
   e.artifact_count = 0;
   assert_int_equal(judge(&why, &e), JOB_QUEUED);
+  e.stop = STOP_RESUME;
+  assert_int_equal(judge(&why, &e), JOB_QUEUED);
+  assert_int_equal(verdict_of_training(&e).cause, CAUSE_NOBODY);
+  e.stop = STOP_PAUSE;
+  assert_int_equal(judge(&why, &e), JOB_PAUSED);
+  e.death.signal = SIGKILL; /* it took too long: what it went on from holds */
+  assert_int_equal(judge(&why, &e), JOB_PAUSED);
+  e.death = (struct death){0};
+  e.artifact_count = 1; /* it was done */
+  assert_int_equal(judge(&why, &e), JOB_SUCCEEDED);
+  assert_true(STOP_CANCEL > STOP_PAUSE && STOP_PAUSE > STOP_DRAIN); /* run_stop goes by that */
 }
 
 static void test_check(void **state) {
@@ -287,10 +336,10 @@ static void test_matmul_names(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_exports),  cmocka_unit_test(test_schedule), cmocka_unit_test(test_gpus),
-      cmocka_unit_test(test_training), cmocka_unit_test(test_stopped),
-      cmocka_unit_test(test_network_name), cmocka_unit_test(test_host),     cmocka_unit_test(test_hold),
-      cmocka_unit_test(test_check),    cmocka_unit_test(test_admission), cmocka_unit_test(test_data),
+      cmocka_unit_test(test_exports),       cmocka_unit_test(test_schedule),    cmocka_unit_test(test_gpus),
+      cmocka_unit_test(test_training),      cmocka_unit_test(test_stopped),     cmocka_unit_test(test_crashes),
+      cmocka_unit_test(test_network_name),  cmocka_unit_test(test_host),        cmocka_unit_test(test_hold),
+      cmocka_unit_test(test_check),         cmocka_unit_test(test_admission),   cmocka_unit_test(test_data),
       cmocka_unit_test(test_process_names), cmocka_unit_test(test_matmul_names)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

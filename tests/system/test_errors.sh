@@ -1,7 +1,7 @@
 #!/bin/bash
 # What is wrong is said: status, code, param and a text that helps, for every error path of the API.
 . "$(dirname "$0")/lib.sh"
-start --queue-max 2 --worker-silence-s 1 --shutdown-grace-s 1 --body-bytes-max 65536 --upload-bytes-max 100000
+start --attempts-max 1 --queue-max 2 --worker-silence-s 1 --shutdown-grace-s 1 --body-bytes-max 65536 --upload-bytes-max 100000
 
 expect() { is "$status $(value code) $(value param)" "$1" "$2"; } # "STATUS CODE PARAM" DESCRIPTION
 call GET /nowhere; expect "404 not_found null" "no such route"
