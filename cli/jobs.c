@@ -91,7 +91,7 @@ static void cell_created(struct str *out, const json_t *item) {
   text_time(out, json_integer_value(json_object_get(item, "created_at")));
 }
 static void cell_status(struct str *out, const json_t *job) {
-  text_clean(out, text_member(job, "status", "-"));
+  text_clean(out, json_is_true(json_object_get(job, "pausing")) ? "pausing" : text_member(job, "status", "-"));
 }
 static void cell_model(struct str *out, const json_t *job) {
   text_clean(out, text_member(job, "model", "-"));
@@ -182,6 +182,23 @@ static enum exit_code jobs_cancel(struct cli *cli, const char *const *operands, 
   return job_request(cli, "POST", operands[0], "/cancel");
 }
 
+static enum exit_code jobs_pause(struct cli *cli, const char *const *operands, const void *values, json_t *document) {
+  (void)values, (void)document;
+  return job_request(cli, "POST", operands[0], "/pause");
+}
+
+static enum exit_code jobs_resume(struct cli *cli, const char *const *operands, const void *values,
+                                  json_t *document) {
+  (void)values, (void)document;
+  return job_request(cli, "POST", operands[0], "/resume");
+}
+
+static enum exit_code jobs_checkpoint(struct cli *cli, const char *const *operands, const void *values,
+                                      json_t *document) {
+  (void)values, (void)document;
+  return job_request(cli, "POST", operands[0], "/checkpoint");
+}
+
 static enum exit_code jobs_watch(struct cli *cli, const char *const *operands, const void *values, json_t *document) {
   const struct watch_options *options = values;
   (void)document;
@@ -245,7 +262,22 @@ static const struct command commands[] = {
     .values_bytes = sizeof(struct watch_options),
     .run = jobs_watch,
   },
-  {.verb = "cancel", .operands = "ID", .operand_count = 1, .doc = "Stop a job", .run = jobs_cancel},
+  {.verb = "cancel", .operands = "ID", .operand_count = 1, .doc = "Stop a job for good", .run = jobs_cancel},
+  {
+    .verb = "pause",
+    .operands = "ID",
+    .operand_count = 1,
+    .doc = "Let a job wait where it is; it keeps no place",
+    .run = jobs_pause,
+  },
+  {.verb = "resume", .operands = "ID", .operand_count = 1, .doc = "Let a paused job go on", .run = jobs_resume},
+  {
+    .verb = "checkpoint",
+    .operands = "ID",
+    .operand_count = 1,
+    .doc = "Make a checkpoint of a running job now",
+    .run = jobs_checkpoint,
+  },
   {
     .verb = "events",
     .operands = "ID",

@@ -6,7 +6,7 @@
 
 #include "cli/text.h"
 
-enum { BAR_MIN = 8, BAR_MAX = 30, LINE_BYTES_MAX = 400, PIECE_MAX = 7 };
+enum { BAR_MIN = 8, BAR_MAX = 30, LINE_BYTES_MAX = 400, PIECE_MAX = 8 };
 
 /* A line under construction: pieces separated by two spaces, in the order of their importance. */
 struct line {
@@ -67,6 +67,7 @@ void progress_read(struct job_progress *out, const json_t *job) {
   const json_t *progress = json_object_get(job, "progress");
   *out = (struct job_progress){
     .status = text_member(job, "status", "unknown"),
+    .pausing = json_is_true(json_object_get(job, "pausing")),
     .phase = text_member(progress, "phase", NULL),
     .step = read_count(progress, "step"),
     .total_steps = read_count(progress, "total_steps"),
@@ -80,7 +81,9 @@ void progress_read(struct job_progress *out, const json_t *job) {
 
 static void waiting_line(struct line *line, const struct job_progress *progress) {
   struct str *piece = line_piece(line);
-  text_clean(piece, progress->status);
+  text_clean(piece, progress->pausing ? "pausing" : progress->status);
+  if (strcmp(progress->status, "paused") == 0 && progress->total_steps > 0)
+    str_printf(line_piece(line), "step %lld/%lld", (long long)progress->step, (long long)progress->total_steps);
   if (progress->jobs_ahead > 0)
     str_printf(line_piece(line), "%lld ahead in the queue", (long long)progress->jobs_ahead);
 }
@@ -96,6 +99,8 @@ void progress_job(struct str *out, const struct job_progress *progress, size_t c
       share = (double)progress->step / (double)progress->total_steps;
       str_printf(line_piece(&line), "%3.0f%%", floor(fmin(share, 1) * 100));
     }
+    if (progress->pausing)
+      str_puts(line_piece(&line), "pausing");
     if (strcmp(progress->phase, "train") != 0)
       text_clean(line_piece(&line), progress->phase);
     if (progress->total_steps > 0)

@@ -3,12 +3,14 @@
 #define CLI_PROGRESS_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/str.h"
 
 struct job_progress {
   const char *status;         /* "running"; borrowed, never NULL */
+  bool pausing;
   const char *phase;          /* "train"; borrowed; NULL: none yet */
   int64_t step, total_steps;  /* total 0: unknown */
   double loss;                /* NAN: unknown */

@@ -85,6 +85,16 @@ static void jobs_that_do_not_run_show_their_status(void **state) {
   line_of(&line, json_pack("{s:s, s:{s:i}}", "status", "queued", "scheduling", "queue_position", 3), 80);
   assert_string_equal(line.text, "queued  3 ahead in the queue");
   str_done(&line);
+  json_t *job = running_job();
+  json_object_set_new(job, "pausing", json_true());
+  line_of(&line, job, 100);
+  assert_non_null(strstr(line.text, "45%  pausing  step 120/266"));
+  str_done(&line);
+  job = running_job();
+  json_object_set_new(job, "status", json_string("paused"));
+  line_of(&line, job, 100);
+  assert_string_equal(line.text, "paused  step 120/266");
+  str_done(&line);
   line_of(&line, json_pack("{s:s, s:n}", "status", "running", "progress"), 80);
   assert_string_equal(line.text, "running");
   str_done(&line);

@@ -35,6 +35,17 @@ run files get file-none; is "$code" 3 "an unknown file"; like "$told" 'code file
 run jobs watch ftjob-none; is "$code" 3 "an unknown job"
 run --url "$url/v1/" files list; is "$code" 0 "the address as other clients have it, with /v1"
 run jobs get; is "$code" 2 "no operand"
+run jobs create --model tiny --suffix long --file "$file"; job=$said; await running
+run jobs pause "$job"; is "$code" 0 "a job is paused"; like "$said" 'pausing: +true' "by and by"
+await paused
+run jobs list; like "$said" "$job  paused" "the list shows it"
+(timeout 20 "$reflect" jobs watch "$job" > "$work/watched" 2>&1; echo "ended with $?" >> "$work/watched") &
+watch=$!; sleep 1.5
+run jobs resume "$job"; is "$code" 0 "and resumed"; await running
+run jobs checkpoint "$job"; is "$code" 0 "a checkpoint of it"
+run jobs cancel "$job"; wait "$watch"
+like "$(< "$work/watched")" 'The job is paused.*The job is resumed.*A checkpoint was requested.*ended with 1' "a watch goes on through a pause"
+run jobs checkpoint "$job"; is "$code" 3 "none of a job that has ended"; like "$told" 'job_not_running' "with its code"
 run models; is "$code" 0 "the models"
 like "$said" 'tiny[^'$'\n'']* usable ' "one that can be used"; like "$said" 'broken[^'$'\n'']* unusable .*gpt9' "and one that cannot, with its reason"
 
