@@ -14,11 +14,13 @@ T = transformers
 ENCODER = dict(vocab_size=99, num_hidden_layers=2, hidden_size=48, intermediate_size=80, num_attention_heads=3,
                max_position_embeddings=40, hidden_dropout_prob=0, attention_probs_dropout_prob=0, initializer_range=0.2, num_labels=3)
 # Every linear module beside the head. (PEFT's "all-linear" adapts heads of two layers as well as saving them.)
-LINEAR = r".*(layer\.\d+\..*(query|key|value|dense|q_lin|k_lin|v_lin|out_lin|lin1|lin2)|embeddings_project)"
+LINEAR = r".*(layers?\.\d+\..*(query|key|value|dense|q_lin|k_lin|v_lin|out_lin|lin1|lin2|ffn|ffn_output)|embeddings_project|embedding_hidden_mapping_in)"
 ENCODERS = {
     "roberta": (T.RobertaForSequenceClassification, lambda: T.RobertaConfig(type_vocab_size=1, **ENCODER)),
     "xlm-roberta": (T.XLMRobertaForSequenceClassification, lambda: T.XLMRobertaConfig(pad_token_id=2, hidden_act="gelu_new", **ENCODER)),
     "electra": (T.ElectraForSequenceClassification, lambda: T.ElectraConfig(embedding_size=24, **ENCODER)),
+    "albert": (T.AlbertForSequenceClassification, lambda: T.AlbertConfig(
+        embedding_size=24, num_hidden_groups=2, inner_group_num=2, classifier_dropout_prob=0, **ENCODER | dict(num_hidden_layers=4, initializer_range=0.15))),
     "distilbert": (T.DistilBertForSequenceClassification, lambda: T.DistilBertConfig(
         vocab_size=99, dim=48, n_heads=3, n_layers=2, hidden_dim=80, max_position_embeddings=40, dropout=0, attention_dropout=0,
         seq_classif_dropout=0, activation="relu", initializer_range=0.2, num_labels=3)),

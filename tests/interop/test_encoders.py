@@ -71,6 +71,7 @@ KINDS = {  # a base with a head for language modelling, as published ones have i
     "xlm-roberta": (unigram, FAIRSEQ, T.XLMRobertaForMaskedLM, lambda n: T.XLMRobertaConfig(vocab_size=n, max_position_embeddings=66, type_vocab_size=1, **SHAPE)),
     "camembert": (unigram, FAIRSEQ, T.CamembertModel, lambda n: T.CamembertConfig(vocab_size=n, max_position_embeddings=66, type_vocab_size=1, **SHAPE)),
     "electra": (word_piece, BERT, T.ElectraForPreTraining, lambda n: T.ElectraConfig(vocab_size=n, embedding_size=24, **SHAPE)),
+    "albert": (unigram, FAIRSEQ, T.AlbertForMaskedLM, lambda n: T.AlbertConfig(vocab_size=n, embedding_size=24, **SHAPE)),
     "distilbert": (word_piece, BERT, T.DistilBertForMaskedLM, lambda n: T.DistilBertConfig(
         vocab_size=n, dim=48, n_heads=3, n_layers=2, hidden_dim=80, initializer_range=0.2)),
 }

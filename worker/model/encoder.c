@@ -15,15 +15,17 @@ struct layer {
 
 struct encoder {
   const struct encoder_family *family;
-  size_t hidden, heads, intermediate, layer_count;
-  size_t embedding; /* width of the embeddings */
+  size_t hidden, heads, intermediate;
+  size_t depth;         /* layers that a token passes */
+  size_t groups, inner; /* lists of layers in the file, and layers in each: else depth and 1 */
+  size_t embedding;     /* width of the embeddings */
   double hidden_dropout, attention_dropout, classifier_dropout, epsilon;
   activation *activation;
   struct weight token_embedding;
   struct place position_embedding, token_type_embedding;
   struct norm embedding_norm;
-  struct linear embeddings_project; /* where embedding != hidden */
-  struct layer *layers;
+  struct linear projection; /* no name: none */
+  struct layer *layers;     /* [groups * inner] */
   struct linear dense, classifier;
 };
 
@@ -42,8 +44,9 @@ static const struct {
                    {"tanh", op_tanh}};
 
 static enum status read_activation(struct encoder *e, const struct model *m, struct error *err) {
-  const char *name = "gelu", *member = e->family->config.activation;
-  enum status status = json_get_string(&name, m->checkpoint.config, member, "gelu", err);
+  const char *initial = e->family->initial.activation ? e->family->initial.activation : "gelu";
+  const char *name = initial, *member = e->family->config.activation;
+  enum status status = json_get_string(&name, m->checkpoint.config, member, initial, err);
   if (status)
     return err->status = STATUS_MODEL_INVALID;
   for (size_t i = 0; i < COUNT_OF(activations); i++)
@@ -77,8 +80,8 @@ static enum status read_kind(const struct model *m, struct error *err) {
 
 static enum status read_dropouts(struct encoder *e, struct model *m, struct error *err) {
   const struct encoder_family *f = e->family;
-  enum status s = load_share(&e->hidden_dropout, m, f->config.hidden_dropout, 0.1, err);
-  s = s ? s : load_share(&e->attention_dropout, m, f->config.attention_dropout, 0.1, err);
+  enum status s = load_share(&e->hidden_dropout, m, f->config.hidden_dropout, f->initial.dropout, err);
+  s = s ? s : load_share(&e->attention_dropout, m, f->config.attention_dropout, f->initial.dropout, err);
   double initial = f->initial.classifier_dropout < 0 ? e->hidden_dropout : f->initial.classifier_dropout;
   return s ? s : load_share(&e->classifier_dropout, m, f->config.classifier_dropout, initial, err);
 }
@@ -104,14 +107,20 @@ static enum status read_config(struct encoder *e, struct model *m, struct error 
   enum status s = load_size(&e->hidden, m, f->config.hidden, f->initial.hidden, 1 << 16, err);
   s = s ? s : load_size(&e->heads, m, f->config.heads, f->initial.heads, 1 << 10, err);
   s = s ? s : load_size(&e->intermediate, m, f->config.intermediate, f->initial.intermediate, 1 << 20, err);
-  s = s ? s : load_size(&e->layer_count, m, f->config.layers, f->initial.layers, 500, err);
+  s = s ? s : load_size(&e->depth, m, f->config.layers, f->initial.layers, 500, err);
   s = s ? s : load_size(&m->vocabulary, m, "vocab_size", f->initial.vocabulary, 1 << 24, err);
   s = s ? s : load_size(&m->positions, m, "max_position_embeddings", f->initial.positions, 1 << 20, err);
   s = s ? s : read_dropouts(e, m, err);
   s = s ? s : load_number(&e->epsilon, m, "layer_norm_eps", 1e-12, err);
   e->embedding = e->hidden;
-  if (!s && f->embedding_size)
-    s = load_size(&e->embedding, m, "embedding_size", e->hidden, 1 << 16, err);
+  e->groups = e->depth;
+  e->inner = 1;
+  if (!s && f->projection)
+    s = load_size(&e->embedding, m, "embedding_size", f->initial.embedding, 1 << 16, err);
+  if (!s && f->group) {
+    s = load_size(&e->groups, m, "num_hidden_groups", 1, e->depth, err);
+    s = s ? s : load_size(&e->inner, m, "inner_group_num", 1, 64, err);
+  }
   if (!s && f->token_types)
     s = load_size(&m->token_types, m, "type_vocab_size", 2, 256, err);
   if (s)
@@ -125,18 +134,25 @@ static enum status read_config(struct encoder *e, struct model *m, struct error 
 
 /* --- weights -------------------------------------------------------------------------------------- */
 
+/* The path of a module in the i-th layer of the file. */
+static void layer_path(char *path, size_t size, const struct encoder *e, size_t i, const char *name) {
+  if (e->family->group)
+    snprintf(path, size, "%s.%zu.%s.%zu.%s", e->family->layers, i / e->inner, e->family->group, i % e->inner, name);
+  else
+    snprintf(path, size, "%s.%zu.%s", e->family->layers, i, name);
+}
+
 static enum status layer_linear(struct model *m, struct linear *l, size_t layer, const char *name, size_t in,
                                 size_t out, struct error *err) {
-  const struct encoder *e = m->state;
   char path[128];
-  snprintf(path, sizeof path, "%s.%zu.%s", e->family->layers, layer, name);
+  layer_path(path, sizeof path, m->state, layer, name);
   return load_linear(m, l, m->ops->prefix, path, in, out, LOAD_BIAS, err);
 }
 
 static enum status layer_norm(struct model *m, struct norm *n, size_t layer, const char *name, struct error *err) {
   const struct encoder *e = m->state;
   char path[128];
-  snprintf(path, sizeof path, "%s.%zu.%s", e->family->layers, layer, name);
+  layer_path(path, sizeof path, e, layer, name);
   return load_norm(m, n, m->ops->prefix, path, e->hidden, e->epsilon, true, err);
 }
 
@@ -171,8 +187,8 @@ static enum status load_embeddings(struct model *m, struct error *err) {
     s = load_floats(&e->token_type_embedding, m, prefix, "embeddings.token_type_embeddings.weight", m->token_types, C,
                     err);
   s = s ? s : load_norm(m, &e->embedding_norm, prefix, "embeddings.LayerNorm", C, e->epsilon, true, err);
-  if (!s && C != e->hidden)
-    s = load_linear(m, &e->embeddings_project, prefix, "embeddings_project", C, e->hidden, LOAD_BIAS, err);
+  if (!s && (C != e->hidden || e->family->projection_always))
+    s = load_linear(m, &e->projection, prefix, e->family->projection, C, e->hidden, LOAD_BIAS, err);
   return s;
 }
 
@@ -204,11 +220,11 @@ enum status encoder_load(struct model *m, uint64_t seed, struct error *err) {
   s = s ? s : load_embeddings(m, err);
   if (s)
     return s;
-  e->layers = arena_array(&m->arena, e->layer_count, sizeof *e->layers);
-  m->blocks = e->layer_count;
+  e->layers = arena_array(&m->arena, e->groups * e->inner, sizeof *e->layers);
+  m->blocks = e->depth * e->inner;
   if (!e->layers)
     return error_no_memory(err, "the model");
-  for (size_t i = 0; !s && i < e->layer_count; i++)
+  for (size_t i = 0; !s && i < e->groups * e->inner; i++)
     s = load_layer(m, i, err);
   return s ? s : load_head(m, seed, err);
 }
@@ -227,6 +243,12 @@ static struct tensor *head(struct tape *tape, const struct encoder *e, struct te
   return op_linear(tape, op_dropout(tape, x, &d), &e->classifier);
 }
 
+/* The modules of the i-th layer that a token passes: groups take turns of equal length. */
+static const struct layer *layer_at(const struct encoder *e, size_t i) {
+  size_t group = i / e->inner * e->groups / e->depth;
+  return &e->layers[group * e->inner + i % e->inner];
+}
+
 struct tensor *encoder_forward(struct tape *tape, const struct model *m, const struct sequences *sequences) {
   const struct encoder *e = m->state;
   float scale = 1.0f / sqrtf((float)(e->hidden / e->heads));
@@ -234,11 +256,11 @@ struct tensor *encoder_forward(struct tape *tape, const struct model *m, const s
   struct tensor *x =
       op_embeddings(tape, sequences, &e->token_embedding, e->position_embedding, e->token_type_embedding);
   x = op_dropout(tape, op_layernorm(tape, x, &e->embedding_norm), &d);
-  if (e->embedding != e->hidden)
-    x = op_linear(tape, x, &e->embeddings_project);
-  for (size_t i = 0; i < e->layer_count; i++) {
-    const struct layer *l = &e->layers[i];
-    enum pooling rows = i + 1 < e->layer_count ? POOLING_NONE : POOLING_CLS; /* the head reads no others */
+  if (e->projection.name)
+    x = op_linear(tape, x, &e->projection);
+  for (size_t i = 0; i < m->blocks; i++) {
+    const struct layer *l = layer_at(e, i);
+    enum pooling rows = i + 1 < m->blocks ? POOLING_NONE : POOLING_CLS; /* the head reads no others */
     tape_segment_begin(tape, i);
     struct tensor *own = op_pooling(tape, x, sequences, rows);
     struct tensor *q = op_linear(tape, own, &l->query);
@@ -250,7 +272,7 @@ struct tensor *encoder_forward(struct tape *tape, const struct model *m, const s
     d = op_next_dropout(tape, e->hidden_dropout);
     x = op_residual_layernorm(tape, op_linear(tape, a, &l->attention_output), own, &l->attention_norm, &d);
     struct tensor *h = e->activation(tape, op_linear(tape, x, &l->intermediate));
-    d = op_next_dropout(tape, e->hidden_dropout);
+    d = op_next_dropout(tape, e->family->no_output_dropout ? 0 : e->hidden_dropout);
     x = op_residual_layernorm(tape, op_linear(tape, h, &l->output), x, &l->output_norm, &d);
     tape_segment_end(tape);
   }

@@ -6,8 +6,10 @@
 #include "worker/model/load.h"
 
 struct encoder_family {
-  const char *layers; /* the list of layers, without the model's prefix */
-  struct {            /* in a layer */
+  const char *layers; /* the list of layers, or of groups of them, without the model's prefix */
+  /* A group's list of layers where several layers are the same modules (ALBERT's num_hidden_groups); NULL: none are. */
+  const char *group;
+  struct { /* in a layer */
     const char *query, *key, *value, *attention_output, *attention_norm, *intermediate, *output, *output_norm;
   } module;
   struct { /* members of config.json; NULL: it has none */
@@ -15,11 +17,16 @@ struct encoder_family {
         *classifier_dropout;
   } config;
   struct { /* where config.json does not say */
-    size_t hidden, heads, intermediate, layers, vocabulary, positions;
+    size_t hidden, heads, intermediate, layers, vocabulary, positions, embedding;
+    const char *activation;    /* NULL: gelu */
+    double dropout;            /* of hidden states and attention */
     double classifier_dropout; /* negative: the hidden one's */
   } initial;
-  bool token_types;    /* has a table of them */
-  bool embedding_size; /* the embeddings may be narrower: embeddings_project widens them */
+  bool token_types; /* has a table of them */
+  /* The linear module that takes embeddings of another width (embedding_size) to hidden; NULL: they have hidden's. */
+  const char *projection;
+  bool projection_always; /* of the same width too */
+  bool no_output_dropout; /* none between a layer's last linear module and its norm */
   /* Positions are counted from the padding token's id + 1, as fairseq does: the rows before are never read. */
   bool positions_after_padding;
   struct {

@@ -7,8 +7,8 @@
 #include "worker/model/load.h"
 
 static const struct model_ops *const architectures[] = {
-    &model_bert,       &model_roberta, &model_xlm_roberta, &model_camembert, &model_electra,
-    &model_distilbert, &model_llama,   &model_mistral,     &model_qwen2,     &model_qwen3};
+    &model_bert,   &model_roberta, &model_xlm_roberta, &model_camembert, &model_electra, &model_distilbert,
+    &model_albert, &model_llama,   &model_mistral,     &model_qwen2,     &model_qwen3};
 
 enum { MODULES_MAX = 8192 };
 

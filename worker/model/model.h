@@ -68,7 +68,7 @@ struct model_ops {
 };
 
 extern const struct model_ops model_bert, model_roberta, model_xlm_roberta, model_camembert, model_electra,
-    model_distilbert, model_llama, model_mistral, model_qwen2, model_qwen3;
+    model_distilbert, model_albert, model_llama, model_mistral, model_qwen2, model_qwen3;
 
 /* Loads the model at `path` (checkpoint.h): as a causal language model when num_labels is 0, else for
    sequence classification with that many outputs (regression: 1). STATUS_MODEL_INVALID names the file,
