@@ -408,7 +408,7 @@ static void a_state_that_does_not_fit_is_refused(void **state) {
     json_int_t value;
     const char *says;
   } rows[] = {{"position", 61, "do not fit"}, {"step", 33, "do not fit"}, {"epoch", 21, "do not fit"},
-              {"step", -1, "step is -1"},   {"epoch", 0, "do not fit"}, {"best_step", 21, "do not fit"}};
+              {"step", -1, "step is -1"},     {"epoch", 0, "do not fit"}, {"best_step", 21, "do not fit"}};
   struct outcome whole;
   char path[400], other[400], quoted[402];
   make_state(&whole, path);
@@ -472,16 +472,21 @@ static void a_metric_that_is_not_measured_is_refused(void **state) {
   more = "";
 }
 
-/* The only time that a unit test can wait for: one second. */
+/* By then a state was written, though no checkpoint was due. */
 static void ends_when_its_time_is_over(void **state) {
   (void)state;
   struct outcome o;
-  more = "\"scheduling\":{\"max_runtime\":1},";
+  more = "\"scheduling\":{\"max_runtime\":2},\"checkpointing\":{\"every_steps\":1000000,\"every_seconds\":1},";
   hyperparameters =
       "\"max_steps\":1000000,\"batch_size\":60,\"learning_rate\":0.0001,\"lr_scheduler_type\":\"constant\"";
   run_task(&o, "time", "classes.csv", NULL, "");
   assert_int_equal(o.status, STATUS_OK);
-  assert_true(said(&o, "of 1000000: scheduling.max_runtime, 1 seconds, is over"));
+  assert_true(said(&o, "of 1000000: scheduling.max_runtime, 2 seconds, is over"));
+  size_t states = 0, i;
+  const json_t *event;
+  json_array_foreach(o.events, i, event) states +=
+      strcmp(json_string_value(json_object_get(event, "event")), "state") == 0;
+  assert_true(states >= 2); /* the last one at the end */
   assert_int_equal(artifacts(&o), 7);
   json_decref(o.events);
   more = "";
