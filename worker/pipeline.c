@@ -238,18 +238,20 @@ static bool lacks_memory(const struct run *r, enum status status) {
   return status == STATUS_OUT_OF_MEMORY && r->backend.ops && !r->backend.ops->host_memory;
 }
 
+/* Puts what helps behind the error. */
+static enum status advise(struct error *err, const char *what) {
+  size_t used = strlen(err->text);
+  snprintf(err->text + used, sizeof err->text - used, ". A smaller batch_size or max_seq_length needs less%s", what);
+  return err->status;
+}
+
 /* The job does not fit the device. Where the server chose it the CPU goes on, else the job ends with what to lower. */
 static enum status leave_device(struct run *r, const struct task *task, struct report *report, struct error *err) {
   char device[sizeof r->backend.device_name];
   snprintf(device, sizeof device, "%s", r->backend.device_name);
   if (!task->device_may_fit) {
     error_prefix(err, "%s", device);
-    size_t used = strlen(err->text);
-    snprintf(
-        err->text + used, sizeof err->text - used,
-        ". A smaller batch_size or max_seq_length needs less; scheduling.device \"auto\" takes the CPU where a job "
-        "does not fit.");
-    return err->status;
+    return advise(err, "; scheduling.device \"auto\" takes the CPU where a job does not fit.");
   }
   report_message(report, LOG_WARN, "the job does not fit %s (%s): it runs on the CPU", device, err->text);
   learner_done(&r->learner);
@@ -267,6 +269,8 @@ static enum status load_on_device(struct run *r, const struct task *task, struct
 static enum status make_learner_on_device(struct run *r, const struct task *task, struct report *report,
                                           struct error *err) {
   enum status status = make_learner(r, task, err);
+  if (status == STATUS_OUT_OF_MEMORY && !lacks_memory(r, status) && !err->param[0]) /* memory_limit's says it itself */
+    return advise(err, ".");
   if (!lacks_memory(r, status))
     return status;
   status = leave_device(r, task, report, err);
