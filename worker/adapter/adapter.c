@@ -39,19 +39,23 @@ struct adapter *adapter_of(struct adapter *const *adapters, size_t count, const 
   return NULL;
 }
 
-/* Memory for `parts` places of so many floats, in one buffer. */
+size_t adapter_room(size_t count) {
+  enum { ALIGN = PLACE_ALIGN / sizeof(float) };
+  return (count + ALIGN - 1) / ALIGN * ALIGN;
+}
+
+/* Memory for `parts` places of so many floats, in one buffer. The last ones are gradients. */
 struct part {
   struct place *at;
   size_t count;
 };
 
 static enum status reserve(struct adapter *adapter, struct parameter_list *parameters, const struct part *parts,
-                           size_t count, struct error *err) {
-  enum { ALIGN = PLACE_ALIGN / sizeof(float) };
+                           size_t count, size_t grads, struct error *err) {
   size_t floats = 0;
   struct place all;
   for (size_t i = 0; i < count; i++)
-    floats += (parts[i].count + ALIGN - 1) / ALIGN * ALIGN;
+    floats += adapter_room(parts[i].count);
   if (parameters->buffers) {
     enum status status = buffers_new(parameters->buffers, &all, floats * sizeof(float), err);
     if (status)
@@ -62,8 +66,12 @@ static enum status reserve(struct adapter *adapter, struct parameter_list *param
       return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the adapter of %s", adapter->linear->name);
   }
   for (size_t i = 0; i < count; i++) {
+    size_t bytes = adapter_room(parts[i].count) * sizeof(float);
+    if (i == count - grads)
+      adapter->grads = all;
+    adapter->grad_bytes += i < count - grads ? 0 : bytes;
     *parts[i].at = parts[i].count ? all : (struct place){0};
-    all = place_at(all, (parts[i].count + ALIGN - 1) / ALIGN * ALIGN * sizeof(float));
+    all = place_at(all, bytes);
   }
   return STATUS_OK;
 }
@@ -77,7 +85,7 @@ enum status adapter_low_rank(struct adapter *adapter, struct parameter_list *par
   const struct part parts[] = {{&low->down, in * R},        {&low->up_t, R * out},     {&low->up_back, out * R},
                                {&low->down_back_t, R * in}, {&low->grad_down, in * R}, {&low->grad_up, out * R},
                                {&low->grad_core, R * R}};
-  return reserve(adapter, parameters, parts, COUNT_OF(parts), err);
+  return reserve(adapter, parameters, parts, COUNT_OF(parts), 3, err);
 }
 
 enum status adapter_rotation(struct adapter *adapter, struct parameter_list *parameters, size_t block, bool with_scale,
@@ -86,25 +94,12 @@ enum status adapter_rotation(struct adapter *adapter, struct parameter_list *par
   size_t in = adapter->linear->in, out = with_scale ? adapter->linear->out : 0;
   *o = (struct rotation){.block = block, .blocks = in / block};
   const struct part parts[] = {
-      {&o->r, in * block}, {&o->r_t, in * block}, {&o->grad_r, in * block}, {&o->scale, out}, {&o->grad_scale, out}};
-  return reserve(adapter, parameters, parts, COUNT_OF(parts), err);
+      {&o->r, in * block}, {&o->r_t, in * block}, {&o->scale, out}, {&o->grad_r, in * block}, {&o->grad_scale, out}};
+  return reserve(adapter, parameters, parts, COUNT_OF(parts), 2, err);
 }
 
 void adapter_zero_grads(const struct adapter *adapter, struct backend *backend) {
-  const struct low_rank *low = &adapter->low;
-  const struct rotation *o = &adapter->rotation;
-  size_t in = adapter->linear->in, out = adapter->linear->out, R = low->R;
-  const struct {
-    struct place at;
-    size_t count;
-  } parts[] = {{low->grad_down, in * R},
-               {low->grad_up, out * R},
-               {low->grad_core, R * R},
-               {o->grad_r, in * o->block},
-               {o->grad_scale, out}};
-  for (size_t i = 0; i < COUNT_OF(parts); i++)
-    if (parts[i].at.buffer)
-      backend->ops->zero(backend, parts[i].at, parts[i].count * sizeof(float));
+  backend->ops->zero(backend, adapter->grads, adapter->grad_bytes);
 }
 
 /* Numbers of the backend on the host, to be freed; like every export it ends the process when there is no memory. */
@@ -153,6 +148,8 @@ bool adapter_owns(struct adapter *const *adapters, size_t count, const struct pa
   return false;
 }
 
+/* --- all adapters --------------------------------------------------------------------------------- */
+
 struct factors_job {
   struct adapter *const *adapters;
   struct backend *backend;
@@ -160,38 +157,53 @@ struct factors_job {
   double penalty_weight;
 };
 
-static void forward_one(void *payload, size_t index, int thread) {
+static void forward_solve(void *payload, size_t index, int thread) {
   (void)thread;
   const struct factors_job *job = payload;
-  struct adapter *adapter = job->adapters[index];
+  struct adapter *a = job->adapters[index];
   job->errors[index].status = STATUS_OK;
-  enum status status = adapter->ops->forward_factors(adapter, job->backend, &job->errors[index]);
-  CHECK(status == job->errors[index].status);
+  if (a->ops->forward_solve) {
+    enum status status = a->ops->forward_solve(a, &job->errors[index]);
+    CHECK(status == job->errors[index].status);
+  }
+}
+
+static void backward_solve(void *payload, size_t index, int thread) {
+  (void)thread;
+  const struct factors_job *job = payload;
+  struct adapter *a = job->adapters[index];
+  if (a->ops->backward_solve)
+    a->ops->backward_solve(a, job->penalty_weight);
+}
+
+/* All stages of an adapter. */
+static void forward_one(void *payload, size_t index, int thread) {
+  const struct factors_job *job = payload;
+  struct adapter *a = job->adapters[index];
+  if (a->ops->forward_ask)
+    a->ops->forward_ask(a, job->backend);
+  forward_solve(payload, index, thread);
+  if (!job->errors[index].status)
+    a->ops->forward_factors(a, job->backend);
 }
 
 static void backward_one(void *payload, size_t index, int thread) {
-  (void)thread;
   const struct factors_job *job = payload;
-  job->adapters[index]->ops->backward_factors(job->adapters[index], job->backend, job->penalty_weight);
+  struct adapter *a = job->adapters[index];
+  if (a->ops->backward_ask)
+    a->ops->backward_ask(a, job->backend);
+  backward_solve(payload, index, thread);
+  a->ops->backward_factors(a, job->backend);
 }
 
-/* Adapters are the tasks, of several threads where the backend allows it. */
-static void each(struct factors_job *job, size_t count, pool_task *task) {
-  if (job->backend->ops->concurrent)
-    pool_run(job->backend->pool, count, task, job);
-  else
-    for (size_t i = 0; i < count; i++)
-      task(job, i, 0);
-}
-
-enum status adapter_forward_factors(struct adapter *const *adapters, size_t count, struct backend *backend,
-                                    struct error *err) {
+/* Runs a task that can fail for each adapter. */
+static enum status each(const struct factors_job *of, size_t count, pool_task *task, struct error *err) {
   enum { AT_ONCE = 64 }; /* so that the errors fit on the stack */
   struct error errors[AT_ONCE];
   for (size_t first = 0; first < count; first += AT_ONCE) {
     size_t n = count - first < AT_ONCE ? count - first : AT_ONCE;
-    struct factors_job job = {.adapters = adapters + first, .backend = backend, .errors = errors};
-    each(&job, n, forward_one);
+    struct factors_job job = {.adapters = of->adapters + first, .backend = of->backend, .errors = errors};
+    pool_run(job.backend->pool, n, task, &job);
     for (size_t i = 0; i < n; i++)
       if (errors[i].status) {
         *err = errors[i];
@@ -201,8 +213,99 @@ enum status adapter_forward_factors(struct adapter *const *adapters, size_t coun
   return STATUS_OK;
 }
 
+/* --- a backend with memory of its own ------------------------------------------------------------- */
+
+/* The cores of all adapters: those that are told, then those that are given. */
+struct exchange {
+  struct place at;
+  size_t told, given; /* floats */
+  float *host;        /* as many as the larger half has */
+};
+
+/* The places of all cores from now on. */
+static struct exchange exchange_begin(struct adapter *const *adapters, size_t count, struct backend *backend) {
+  struct exchange x = {0};
+  for (size_t i = 0; i < count; i++) {
+    x.told += adapter_room(adapters[i]->told_count);
+    x.given += adapter_room(adapters[i]->given_count);
+  }
+  if (x.told + x.given == 0)
+    return x;
+  x.at = backend->ops->cores(backend, x.told + x.given);
+  x.host = calloc(x.told > x.given ? x.told : x.given, sizeof *x.host);
+  CHECK(x.host);
+  size_t told = 0, given = x.told;
+  for (size_t i = 0; i < count; i++) {
+    adapters[i]->told.at = place_at(x.at, told * sizeof(float));
+    adapters[i]->given.at = place_at(x.at, given * sizeof(float));
+    told += adapter_room(adapters[i]->told_count);
+    given += adapter_room(adapters[i]->given_count);
+  }
+  return x;
+}
+
+static void exchange_read(const struct exchange *x, struct adapter *const *adapters, size_t count,
+                          struct backend *backend) {
+  const float *from = x->host;
+  if (x->told)
+    backend->ops->read(backend, x->host, x->at, x->told * sizeof(float));
+  for (size_t i = 0; i < count; from += adapter_room(adapters[i]->told_count), i++)
+    for (size_t j = 0; j < adapters[i]->told_count; j++)
+      adapters[i]->told.host[j] = (double)from[j];
+}
+
+static void exchange_write(const struct exchange *x, struct adapter *const *adapters, size_t count,
+                           struct backend *backend) {
+  float *to = x->host;
+  for (size_t i = 0; i < count; to += adapter_room(adapters[i]->given_count), i++)
+    for (size_t j = 0; j < adapters[i]->given_count; j++)
+      to[j] = (float)adapters[i]->given.host[j];
+  if (x->given)
+    backend->ops->write(backend, place_at(x->at, x->told * sizeof(float)), x->host, x->given * sizeof(float));
+}
+
+/* What the device could not do is told before what came of it. */
+static enum status forward_in_stages(const struct factors_job *job, size_t count, struct error *err) {
+  struct exchange x = exchange_begin(job->adapters, count, job->backend);
+  for (size_t i = 0; i < count; i++)
+    if (job->adapters[i]->ops->forward_ask)
+      job->adapters[i]->ops->forward_ask(job->adapters[i], job->backend);
+  exchange_read(&x, job->adapters, count, job->backend);
+  enum status status = x.told ? job->backend->ops->synchronise(job->backend, err) : STATUS_OK;
+  status = status ? status : each(job, count, forward_solve, err);
+  if (!status) {
+    exchange_write(&x, job->adapters, count, job->backend);
+    for (size_t i = 0; i < count; i++)
+      job->adapters[i]->ops->forward_factors(job->adapters[i], job->backend);
+  }
+  free(x.host);
+  return status;
+}
+
+static void backward_in_stages(struct factors_job *job, size_t count) {
+  struct exchange x = exchange_begin(job->adapters, count, job->backend);
+  for (size_t i = 0; i < count; i++)
+    if (job->adapters[i]->ops->backward_ask)
+      job->adapters[i]->ops->backward_ask(job->adapters[i], job->backend);
+  exchange_read(&x, job->adapters, count, job->backend);
+  pool_run(job->backend->pool, count, backward_solve, job);
+  exchange_write(&x, job->adapters, count, job->backend);
+  for (size_t i = 0; i < count; i++)
+    job->adapters[i]->ops->backward_factors(job->adapters[i], job->backend);
+  free(x.host);
+}
+
+enum status adapter_forward_factors(struct adapter *const *adapters, size_t count, struct backend *backend,
+                                    struct error *err) {
+  const struct factors_job job = {.adapters = adapters, .backend = backend};
+  return backend->ops->cores ? forward_in_stages(&job, count, err) : each(&job, count, forward_one, err);
+}
+
 void adapter_backward_factors(struct adapter *const *adapters, size_t count, struct backend *backend,
                               double penalty_weight) {
   struct factors_job job = {.adapters = adapters, .backend = backend, .penalty_weight = penalty_weight};
-  each(&job, count, backward_one);
+  if (backend->ops->cores)
+    backward_in_stages(&job, count);
+  else
+    pool_run(backend->pool, count, backward_one, &job);
 }

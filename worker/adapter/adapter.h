@@ -24,7 +24,11 @@ struct adapter {
   struct rotation rotation;                             /* block 0: the method changes the weight */
   struct parameter *parameters[ADAPTER_PARAMETERS_MAX]; /* the method's own; unused: NULL */
   void *state;                                          /* likewise */
-  double penalty; /* of the last forward factors: HRA's ||I - Uh^T Uh||_F; 0 when there is none */
+  struct place grads;                                   /* those of the factors, one after the other */
+  size_t grad_bytes;
+  struct core told, given;        /* small matrices from the backend to the host, and back, while factors are made */
+  size_t told_count, given_count; /* numbers; 0: the method needs none */
+  double penalty;                 /* of the last forward factors: HRA's ||I - Uh^T Uh||_F; 0 when there is none */
 };
 
 /* One const row a method, in its own file. */
@@ -32,11 +36,19 @@ struct adapter_ops {
   /* Makes the parameters (initialised from `seed` and the layer's name) and memory of a new adapter.
      STATUS_INVALID_VALUE when the method cannot adapt that layer, the text naming it. */
   enum status (*attach)(struct adapter *adapter, struct parameter_list *parameters, uint64_t seed, struct error *err);
-  /* Factors from parameters; sets the factors' gradients to zero. Safe to run for several adapters in parallel.
+  /* Factors from parameters, in three stages, so that a backend with memory of its own tells the host all adapters'
+     small matrices at once: `ask` has the backend make `told`, `solve` makes `given` from it on the host, and
+     `forward_factors` the factors, and zeros of their gradients. The first two may be NULL. Safe to run for several
+     adapters in parallel where the backend allows it; `solve` everywhere.
      STATUS_INVALID_VALUE naming the module when the parameters are singular. */
-  enum status (*forward_factors)(struct adapter *adapter, struct backend *backend, struct error *err);
-  /* Adds to the parameters' gradients: from those of the factors, and of penalty_weight * penalty. */
-  void (*backward_factors)(struct adapter *adapter, struct backend *backend, double penalty_weight);
+  void (*forward_ask)(struct adapter *adapter, struct backend *backend);
+  enum status (*forward_solve)(struct adapter *adapter, struct error *err);
+  void (*forward_factors)(struct adapter *adapter, struct backend *backend);
+  /* Adds to the parameters' gradients: from those of the factors, and of penalty_weight * penalty. In the same stages.
+   */
+  void (*backward_ask)(struct adapter *adapter, struct backend *backend);
+  void (*backward_solve)(struct adapter *adapter, double penalty_weight);
+  void (*backward_factors)(struct adapter *adapter, struct backend *backend);
   /* merged (out x in) = the weight with the adapter in it. Needs the forward factors. */
   void (*merge)(const struct adapter *adapter, struct backend *backend, float *merged);
   /* The exact low-rank form: merged = weight + B A with A rank x in, B out x rank. Needs the forward factors. NULL:
@@ -62,6 +74,8 @@ struct adapter *adapter_of(struct adapter *const *adapters, size_t count, const 
 /* Memory for the factors of a low-rank method, where the list's parameters are. */
 NODISCARD enum status adapter_low_rank(struct adapter *adapter, struct parameter_list *parameters, size_t rank,
                                        struct error *err);
+/* Floats that so many take in a buffer, so that a kernel may be given what is next to them. */
+size_t adapter_room(size_t count);
 /* Sets the gradients of the factors to zero. */
 void adapter_zero_grads(const struct adapter *adapter, struct backend *backend);
 /* Numbers of the backend on the host, to be freed; NULL of nowhere. */
@@ -82,7 +96,8 @@ struct parameter *adapter_parameter(struct adapter *adapter, struct parameter_li
 /* Is it a parameter of one of them? (Heads, biases and modules trained in full are not.) */
 bool adapter_owns(struct adapter *const *adapters, size_t count, const struct parameter *parameter);
 
-/* Runs forward_factors or backward_factors of all adapters on the pool. */
+/* Forward factors, or the parameters' gradients, of all adapters, on the pool. On a backend with memory of its own each
+   reads from it once and writes to it once, however many adapters there are. */
 NODISCARD enum status adapter_forward_factors(struct adapter *const *adapters, size_t count, struct backend *backend,
                                               struct error *err);
 void adapter_backward_factors(struct adapter *const *adapters, size_t count, struct backend *backend,

@@ -50,8 +50,7 @@ static void make_skew(float *q, const float *from, size_t b) {
       q[x * b + y] = 0.5f * (from[x * b + y] - from[y * b + x]);
 }
 
-static enum status boft_forward_factors(struct adapter *a, struct backend *backend, struct error *err) {
-  (void)err;
+static void boft_forward_factors(struct adapter *a, struct backend *backend) {
   const struct cayley_host *h = cayley_begin_forward(a, backend);
   size_t b = a->rotation.block, n = b * b;
   for (size_t i = 0; i < a->rotation.blocks; i++) {
@@ -60,11 +59,9 @@ static enum status boft_forward_factors(struct adapter *a, struct backend *backe
   }
   memcpy(h->scale, a->parameters[S]->data, a->linear->out * sizeof *h->scale);
   cayley_end_forward(a, backend);
-  return STATUS_OK;
 }
 
-static void boft_backward_factors(struct adapter *a, struct backend *backend, double penalty_weight) {
-  (void)penalty_weight;
+static void boft_backward_factors(struct adapter *a, struct backend *backend) {
   const struct cayley_host *h = cayley_begin_backward(a, backend);
   size_t b = a->rotation.block, n = b * b;
   for (size_t i = 0; i < a->rotation.blocks; i++) {

@@ -19,14 +19,19 @@
 /* A squared column length, or a Cholesky pivot relative to its diagonal, below this is singular. */
 static const double TINY = 1e-12;
 
-/* M^-1: rank x rank. Behind it lie three more such matrices to work in, and room for R x R floats: a step allocates
-   nothing. */
-static double *core_of(const struct adapter *a) {
-  return a->state;
+/* Matrices to work in, rank x rank, which the host keeps: a step allocates nothing. */
+enum { GRAM, L_OF_S, HALF, MATRICES };
+
+static double *own(const struct adapter *a, int which) {
+  return (double *)a->state + (size_t)which * a->rank * a->rank;
 }
 
-static double *work_of(const struct adapter *a, size_t i) {
-  return core_of(a) + (1 + i) * a->rank * a->rank;
+/* What the host gives: M^-1 and its transpose forward, the coefficients T backward. */
+enum { CORE, CORE_T };
+
+static struct core given(const struct adapter *a, int which) {
+  size_t at = (size_t)which * adapter_room(a->rank * a->rank);
+  return (struct core){a->given.host + at, place_at(a->given.at, at * sizeof(float))};
 }
 
 static double mask_at(bool gram_schmidt, size_t i, size_t j) {
@@ -59,8 +64,12 @@ static enum status hra_attach(struct adapter *a, struct parameter_list *paramete
                      "r is %zu, but %s has only %zu inputs: Gram-Schmidt needs r <= inputs", r, module, a->linear->in);
   const int64_t shape[] = {(int64_t)a->linear->in, (int64_t)r};
   a->parameters[0] = adapter_parameter(a, parameters, "hra_u", 2, shape);
-  a->state = arena_array(parameters->arena, 3 * r * r + (r + 8) * (r + 8), sizeof(double));
-  if (!a->parameters[0] || !a->state)
+  a->given_count = 2 * adapter_room(r * r);
+  a->told_count = (r + 7) / 8 * 8 * ((r + 7) / 8 * 8); /* S, or K in adapter_low_rank's R x R */
+  a->state = arena_array(parameters->arena, MATRICES * r * r, sizeof(double));
+  a->told.host = arena_array(parameters->arena, a->told_count, sizeof(double));
+  a->given.host = arena_array(parameters->arena, a->given_count, sizeof(double));
+  if (!a->parameters[0] || !a->state || !a->told.host || !a->given.host)
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the adapter of %s", module);
   enum status status = adapter_low_rank(a, parameters, r, err);
   if (status)
@@ -122,17 +131,13 @@ static double penalty_of(const double *S, size_t r) {
   return sqrt(sum);
 }
 
-/* Factors of op_linear's contract from U and core = M^-1. */
-static void make_factors(struct adapter *a, struct backend *b) {
+/* Factors of op_linear's contract from U and M^-1. */
+static void hra_forward_factors(struct adapter *a, struct backend *b) {
   const struct low_rank *low = &a->low;
   size_t in = a->linear->in, out = a->linear->out, r = a->rank, R = low->R;
   struct place U = a->parameters[0]->at;
-  struct place padded = low->grad_down, F = low->grad_up; /* not in use between steps */
-  double *transposed = work_of(a, 0);
-  for (size_t i = 0; i < r; i++)
-    for (size_t j = 0; j < r; j++)
-      transposed[i * r + j] = core_of(a)[j * r + i];
-  b->ops->times_core(b, low->down, R, U, r, in, r, transposed); /* U M^-T */
+  struct place padded = low->grad_down, F = low->grad_up;             /* not in use between steps */
+  b->ops->times_core(b, low->down, R, U, r, in, r, given(a, CORE_T)); /* U M^-T */
   struct strided_copy copy = {.from = U, .rows = in, .cols = r, .from_row = r, .from_col = 1, .scale = 1};
   copy.to = padded;
   copy.to_row = R;
@@ -143,7 +148,7 @@ static void make_factors(struct adapter *a, struct backend *b) {
   copy.to_col = in;
   b->ops->copy(b, &copy);
   b->ops->weight_times(b, F, &a->linear->weight, padded, R, false);
-  b->ops->times_core(b, low->up_back, R, F, R, out, r, core_of(a)); /* F M^-1 */
+  b->ops->times_core(b, low->up_back, R, F, R, out, r, given(a, CORE)); /* F M^-1 */
   copy = (struct strided_copy){.from = F, .rows = out, .cols = r, .from_row = R, .from_col = 1, .scale = 1};
   copy.to = low->up_t; /* F^T */
   copy.to_row = 1;
@@ -152,43 +157,51 @@ static void make_factors(struct adapter *a, struct backend *b) {
   adapter_zero_grads(a, b);
 }
 
-static enum status hra_forward_factors(struct adapter *a, struct backend *b, struct error *err) {
+static void hra_forward_ask(struct adapter *a, struct backend *b) {
+  b->ops->gram(b, a->told, a->parameters[0]->at, a->linear->in, a->rank);
+}
+
+/* S must give a direction to each reflection. */
+static enum status check_lengths(const struct adapter *a, const double *S, struct error *err) {
   size_t r = a->rank;
-  double *S = work_of(a, 0), *L = work_of(a, 1), *half = work_of(a, 2);
-  b->ops->gram(b, S, a->parameters[0]->at, a->linear->in, r);
-  size_t bad = r;
-  for (size_t i = 0; i < r && bad == r; i++)
+  for (size_t i = 0; i < r; i++)
     if (!(S[i * r + i] > TINY) || !isfinite(S[i * r + i]))
-      bad = i;
-  enum status status = STATUS_OK;
-  if (bad < r) {
-    status = error_set(err, isfinite(S[bad * r + bad]) ? STATUS_INVALID_VALUE : STATUS_NAN_LOSS, "adapter.r",
-                       "reflection %zu of %s has length %g: it defines no direction", bad, a->linear->name,
-                       sqrt(S[bad * r + bad]));
-  } else if (a->spec->hra.apply_GS) {
-    if (!invert_gram(core_of(a), S, L, half, r))
-      status =
-          error_set(err, STATUS_INVALID_VALUE, "adapter.apply_GS",
-                    "the reflections of %s are linearly dependent: Gram-Schmidt is singular there", a->linear->name);
+      return error_set(err, isfinite(S[i * r + i]) ? STATUS_INVALID_VALUE : STATUS_NAN_LOSS, "adapter.r",
+                       "reflection %zu of %s has length %g: it defines no direction", i, a->linear->name,
+                       sqrt(S[i * r + i]));
+  return STATUS_OK;
+}
+
+static enum status hra_forward_solve(struct adapter *a, struct error *err) {
+  size_t r = a->rank;
+  double *S = own(a, GRAM), *L = own(a, L_OF_S), *core = given(a, CORE).host, *transposed = given(a, CORE_T).host;
+  memcpy(S, a->told.host, r * r * sizeof *S);
+  enum status status = check_lengths(a, S, err);
+  if (status)
+    return status;
+  if (a->spec->hra.apply_GS) {
+    if (!invert_gram(core, S, L, own(a, HALF), r))
+      return error_set(err, STATUS_INVALID_VALUE, "adapter.apply_GS",
+                       "the reflections of %s are linearly dependent: Gram-Schmidt is singular there", a->linear->name);
   } else {
     for (size_t i = 0; i < r; i++)
       for (size_t j = 0; j < r; j++)
         L[i * r + j] = mask_at(false, i, j) * S[i * r + j];
-    invert_upper(core_of(a), L, r);
+    invert_upper(core, L, r);
   }
-  if (!status) {
-    a->penalty = penalty_of(S, r);
-    make_factors(a, b);
-  }
-  return status;
+  for (size_t i = 0; i < r; i++)
+    for (size_t j = 0; j < r; j++)
+      transposed[i * r + j] = core[j * r + i];
+  a->penalty = penalty_of(S, r);
+  return STATUS_OK;
 }
 
 /* Adds weight * d penalty / dU to the coefficients T of dU += U T. From S alone: with norms n_i,
    G = Uh^T Uh, E = G - I, L = ||E||: d/du_i = (2 / L) (sum_j uh_j E_ji - uh_i sum_j G_ij E_ji) / n_i. */
-static void penalty_backward(const struct adapter *a, struct backend *b, double *T, double weight) {
+static void penalty_backward(const struct adapter *a, double *T, double weight) {
   size_t r = a->rank;
-  double L = a->penalty, *S = work_of(a, 1);
-  b->ops->gram(b, S, a->parameters[0]->at, a->linear->in, r);
+  double L = a->penalty;
+  const double *S = own(a, GRAM);
   for (size_t i = 0; i < r; i++) {
     double own = 0, ni = sqrt(S[i * r + i]);
     for (size_t j = 0; j < r; j++) {
@@ -200,21 +213,29 @@ static void penalty_backward(const struct adapter *a, struct backend *b, double 
   }
 }
 
-static void hra_backward_factors(struct adapter *a, struct backend *b, double penalty_weight) {
-  const struct low_rank *low = &a->low;
-  size_t r = a->rank, R = low->R;
+static void hra_backward_ask(struct adapter *a, struct backend *b) {
+  b->ops->copy_core(b, a->told, a->low.grad_core, a->low.R * a->low.R);
+}
+
+static void hra_backward_solve(struct adapter *a, double penalty_weight) {
+  size_t r = a->rank, R = a->low.R;
   bool gs = a->spec->hra.apply_GS;
-  double *T = work_of(a, 0);
-  float *K = (float *)(void *)work_of(a, 2); /* R x R: R is below r + 8 */
-  b->ops->read(b, K, low->grad_core, R * R * sizeof *K);
+  const double *K = a->told.host;
+  double *T = given(a, CORE).host;
   for (size_t i = 0; i < r; i++)
     for (size_t j = 0; j < r; j++)
-      T[i * r + j] = mask_at(gs, i, j) * (double)K[i * R + j] + mask_at(gs, j, i) * (double)K[j * R + i];
+      T[i * r + j] = mask_at(gs, i, j) * K[i * R + j] + mask_at(gs, j, i) * K[j * R + i];
   if (penalty_weight > 0 && a->penalty > 0)
-    penalty_backward(a, b, T, penalty_weight);
+    penalty_backward(a, T, penalty_weight);
+}
+
+static void hra_backward_factors(struct adapter *a, struct backend *b) {
+  const struct low_rank *low = &a->low;
+  size_t r = a->rank, R = low->R;
   /* grad_down becomes X^T C + W^T (dY^T Q) */
   b->ops->weight_times(b, low->grad_down, &a->linear->weight, low->grad_up, R, true);
-  b->ops->add_times_core(b, a->parameters[0]->grad_at, a->parameters[0]->at, low->grad_down, R, a->linear->in, r, T);
+  b->ops->add_times_core(b, a->parameters[0]->grad_at, a->parameters[0]->at, low->grad_down, R, a->linear->in, r,
+                         given(a, CORE));
 }
 
 /* A = U^T, B = -W U M^-1. */
@@ -229,7 +250,11 @@ static void hra_low_rank(const struct adapter *a, struct backend *b, float *A, f
 }
 
 const struct adapter_ops adapter_hra = {.attach = hra_attach,
+                                        .forward_ask = hra_forward_ask,
+                                        .forward_solve = hra_forward_solve,
                                         .forward_factors = hra_forward_factors,
+                                        .backward_ask = hra_backward_ask,
+                                        .backward_solve = hra_backward_solve,
                                         .backward_factors = hra_backward_factors,
                                         .merge = adapter_merge_low_rank,
                                         .low_rank = hra_low_rank};

@@ -68,8 +68,7 @@ static enum status lora_attach(struct adapter *a, struct parameter_list *paramet
   return STATUS_OK;
 }
 
-static enum status lora_forward_factors(struct adapter *a, struct backend *b, struct error *err) {
-  (void)err;
+static void lora_forward_factors(struct adapter *a, struct backend *b) {
   const struct low_rank *low = &a->low;
   size_t in = a->linear->in, out = a->linear->out, r = a->rank, R = low->R;
   struct place pa = a->parameters[A]->at, pb = a->parameters[B]->at;
@@ -93,11 +92,9 @@ static enum status lora_forward_factors(struct adapter *a, struct backend *b, st
   copy.to_col = out;
   b->ops->copy(b, &copy);
   adapter_zero_grads(a, b);
-  return STATUS_OK;
 }
 
-static void lora_backward_factors(struct adapter *a, struct backend *b, double penalty_weight) {
-  (void)penalty_weight;
+static void lora_backward_factors(struct adapter *a, struct backend *b) {
   const struct low_rank *low = &a->low;
   size_t in = a->linear->in, out = a->linear->out, r = a->rank, R = low->R;
   b->ops->copy(b, &(struct strided_copy){.to = a->parameters[A]->grad_at,

@@ -73,8 +73,7 @@ static void constrain(float *packed, size_t count, double limit) {
     packed[i] = (float)((double)packed[i] * limit / norm);
 }
 
-static enum status oft_forward_factors(struct adapter *a, struct backend *backend, struct error *err) {
-  (void)err;
+static void oft_forward_factors(struct adapter *a, struct backend *backend) {
   const struct oft_spec *spec = &a->spec->oft;
   const struct cayley_host *h = cayley_begin_forward(a, backend);
   size_t b = a->rotation.block, n = b * b, rows = (size_t)a->parameters[0]->shape[0], packed = b * (b - 1) / 2;
@@ -95,11 +94,9 @@ static enum status oft_forward_factors(struct adapter *a, struct backend *backen
     }
   }
   cayley_end_forward(a, backend);
-  return STATUS_OK;
 }
 
-static void oft_backward_factors(struct adapter *a, struct backend *backend, double penalty_weight) {
-  (void)penalty_weight;
+static void oft_backward_factors(struct adapter *a, struct backend *backend) {
   const struct cayley_host *h = cayley_begin_backward(a, backend);
   size_t b = a->rotation.block, n = b * b, rows = (size_t)a->parameters[0]->shape[0], packed = b * (b - 1) / 2;
   int terms = terms_of(a);

@@ -41,6 +41,13 @@ struct strided_copy {
   bool accumulate;
 };
 
+/* An r x r matrix of an adapter (worker/adapter): in double on the host, and where a backend with memory of its own has
+   it, as floats. */
+struct core {
+  double *host;
+  struct place at;
+};
+
 /* A trainable array and its AdamW state, fp32, `count` elements each. */
 struct adamw_slice {
   struct place p, grad, m, v;
@@ -60,7 +67,6 @@ struct backend_ops {
   const char *name;                    /* "cpu", "opencl", "cuda" */
   bool host_memory;                    /* its places are host memory */
   bool fp32_only;                      /* whatever the precision */
-  bool concurrent;                     /* the functions for adapters may be called by several threads at once */
   const struct op_body *const *bodies; /* [OP_KINDS], by enum op_kind (worker/op/kind.h); NULL: not supported */
 
   void (*close)(struct backend *backend);
@@ -84,16 +90,22 @@ struct backend_ops {
   /* Returns when all that was asked for is done, host pointers that ops were given (a loss) included. */
   enum status (*synchronise)(struct backend *backend, struct error *err);
 
-  /* For the factors of adapters (worker/adapter). What is r x r is double and on the host, what is r x d is fp32 and a
-     place; both row-major, rows of a factor are `ld` floats apart.
-     gram: S (r x r) = U^T U, U: rows x r. */
-  void (*gram)(struct backend *backend, double *S, struct place U, size_t rows, size_t r);
+  /* For the factors of adapters (worker/adapter). What is r x r is a core, what is r x d is fp32 and a place; both
+     row-major, rows of a factor are `ld` floats apart. The CPU reads and writes a core's `host`, a device its `at`: the
+     caller brings them in step.
+     cores: memory of the backend for so many floats of cores, until the next call; nowhere after a fault. NULL: the
+     CPU's are the host's, and several threads may call these functions at once. */
+  struct place (*cores)(struct backend *backend, size_t floats);
+  /* S (r x r) = U^T U, U: rows x r. */
+  void (*gram)(struct backend *backend, struct core S, struct place U, size_t rows, size_t r);
+  /* to = count numbers of fp32. */
+  void (*copy_core)(struct backend *backend, struct core to, struct place from, size_t count);
   /* out[:, :r] (ldo) = in[:, :r] (ldi) core, core: r x r; sums in double. */
   void (*times_core)(struct backend *backend, struct place out, size_t ldo, struct place in, size_t ldi, size_t rows,
-                     size_t r, const double *core);
+                     size_t r, struct core core);
   /* dU (rows x r) += U core - g[:, :r] (ldg); sums in double. */
   void (*add_times_core)(struct backend *backend, struct place dU, struct place U, struct place g, size_t ldg,
-                         size_t rows, size_t r, const double *core);
+                         size_t rows, size_t r, struct core core);
   void (*copy)(struct backend *backend, const struct strided_copy *copy);
   /* y (rows x R) = W u, u: cols x R; transposed: y (cols x R) += W^T u, u: rows x R. */
   void (*weight_times)(struct backend *backend, struct place y, const struct weight *weight, struct place u, size_t R,

@@ -5,8 +5,9 @@
 #include "worker/backend/cpu/kernels.h"
 #include "worker/backend/cpu/matmul.h"
 
-void factors_gram(struct backend *backend, double *S, struct place at, size_t rows, size_t r) {
+void factors_gram(struct backend *backend, struct core out, struct place at, size_t rows, size_t r) {
   (void)backend;
+  double *S = out.host;
   const float *U = place_floats(at);
   memset(S, 0, r * r * sizeof *S);
   for (size_t i = 0; i < rows; i++, U += r)
@@ -18,6 +19,12 @@ void factors_gram(struct backend *backend, double *S, struct place at, size_t ro
       S[p * r + q] = S[q * r + p];
 }
 
+void factors_copy_core(struct backend *backend, struct core to, struct place from, size_t count) {
+  (void)backend;
+  for (size_t i = 0; i < count; i++)
+    to.host[i] = (double)place_floats(from)[i];
+}
+
 /* (in core)[row, j] */
 static double element(const float *in, size_t r, const double *core, size_t j, double sum) {
   for (size_t p = 0; p < r; p++)
@@ -26,23 +33,23 @@ static double element(const float *in, size_t r, const double *core, size_t j, d
 }
 
 void factors_times_core(struct backend *backend, struct place to, size_t ldo, struct place from, size_t ldi,
-                        size_t rows, size_t r, const double *core) {
+                        size_t rows, size_t r, struct core core) {
   (void)backend;
   float *out = place_floats(to);
   const float *in = place_floats(from);
   for (size_t i = 0; i < rows; i++)
     for (size_t j = 0; j < r; j++)
-      out[i * ldo + j] = (float)element(in + i * ldi, r, core, j, 0);
+      out[i * ldo + j] = (float)element(in + i * ldi, r, core.host, j, 0);
 }
 
 void factors_add_times_core(struct backend *backend, struct place to, struct place from, struct place minus, size_t ldg,
-                            size_t rows, size_t r, const double *core) {
+                            size_t rows, size_t r, struct core core) {
   (void)backend;
   float *dU = place_floats(to);
   const float *U = place_floats(from), *g = place_floats(minus);
   for (size_t i = 0; i < rows; i++)
     for (size_t j = 0; j < r; j++)
-      dU[i * r + j] += (float)element(U + i * r, r, core, j, -(double)g[i * ldg + j]);
+      dU[i * r + j] += (float)element(U + i * r, r, core.host, j, -(double)g[i * ldg + j]);
 }
 
 void factors_copy(struct backend *backend, const struct strided_copy *c) {

@@ -67,16 +67,19 @@ void device_write(struct backend *backend, struct place to, const void *from, si
     keep(backend, d->ops->write(d, to, from, bytes, &backend->device->fault));
 }
 
-struct place device_work(struct backend *backend, size_t floats) {
+struct place device_memory(struct backend *backend, struct device_memory *memory, size_t floats) {
   struct device_backend *d = backend->device;
-  if (floats > d->work_floats && !d->fault.status) {
-    d->device->ops->release(d->device, d->work.buffer);
-    d->work = NOWHERE;
-    d->work_floats = 0;
-    if (!d->device->ops->allocate(d->device, &d->work.buffer, floats * sizeof(float), &d->fault))
-      d->work_floats = floats;
+  if (floats > memory->floats && !d->fault.status) {
+    d->device->ops->release(d->device, memory->at.buffer);
+    *memory = (struct device_memory){0};
+    if (!d->device->ops->allocate(d->device, &memory->at.buffer, floats * sizeof(float), &d->fault))
+      memory->floats = floats;
   }
-  return d->work;
+  return memory->at;
+}
+
+struct place device_work(struct backend *backend, size_t floats) {
+  return device_memory(backend, &backend->device->work, floats);
 }
 
 /* --- struct backend_ops --------------------------------------------------------------------------- */
@@ -117,7 +120,8 @@ static enum status synchronise(struct backend *backend, struct error *err) {
 static void close_backend(struct backend *backend) {
   struct device_backend *own = backend->device;
   device_adamw_release(own);
-  own->device->ops->release(own->device, own->work.buffer);
+  own->device->ops->release(own->device, own->work.at.buffer);
+  own->device->ops->release(own->device, own->cores.at.buffer);
   own->device->ops->close(own->device);
   free(own);
   pool_free(backend->pool);
@@ -151,7 +155,9 @@ static const struct backend_ops ops = {.name = "opencl",
                                        .read = device_read,
                                        .zero = zero,
                                        .synchronise = synchronise,
+                                       .cores = device_factors_cores,
                                        .gram = device_factors_gram,
+                                       .copy_core = device_factors_copy_core,
                                        .times_core = device_factors_times_core,
                                        .add_times_core = device_factors_add_times_core,
                                        .copy = device_factors_copy,

@@ -13,12 +13,18 @@ struct device_table {
   size_t count, groups; /* rows, and work-groups of all of them */
 };
 
+/* Memory that grows when more is asked for. */
+struct device_memory {
+  struct place at;
+  size_t floats;
+};
+
 struct device_backend {
   struct device *device;
   struct error fault; /* the first one; nothing runs after it. STATUS_OK: none */
   size_t allocated;   /* bytes */
-  struct place work;  /* memory of the functions for adapters and the optimiser, grown when more is asked for */
-  size_t work_floats;
+  struct device_memory work;  /* of the functions for adapters and the optimiser */
+  struct device_memory cores; /* what host and device tell each other about adapters */
   struct device_table table;
 };
 

@@ -1,42 +1,31 @@
 #include "worker/backend/device/device_factors.h"
 
-#include <stdlib.h>
-
 #include "worker/backend/device/device_op.h"
 
 enum { TILE = 64 }; /* of the kernel matmul */
 
-/* Floats of the host for a moment: small, for what is r x r. */
-static float *host_floats(size_t count) {
-  float *numbers = malloc((count + 1) * sizeof *numbers);
-  CHECK(numbers);
-  return numbers;
+struct place device_factors_cores(struct backend *backend, size_t floats) {
+  return device_memory(backend, &backend->device->cores, floats);
 }
 
 /* Sums in fp32, in parts of the rows. */
-void device_factors_gram(struct backend *backend, double *S, struct place U, size_t rows, size_t r) {
-  size_t parts = device_skinny_floats(r, r, rows);
-  struct place rest = device_work(backend, device_part(r * r) + device_part(parts)), out = device_take(&rest, r * r);
+void device_factors_gram(struct backend *backend, struct core S, struct place U, size_t rows, size_t r) {
+  struct place parts = device_work(backend, device_skinny_floats(r, r, rows));
   const struct device_skinny gram = {
-      .out = out, .a = U, .b = U, .rows = r, .cols = r, .depth = rows, .a_row = 1, .a_col = r};
-  device_skinny(backend, &gram, rest);
-  float *numbers = host_floats(r * r);
-  device_read(backend, numbers, out, r * r * sizeof *numbers);
-  for (size_t i = 0; i < r * r; i++)
-    S[i] = (double)numbers[i];
-  free(numbers);
+      .out = S.at, .a = U, .b = U, .rows = r, .cols = r, .depth = rows, .a_row = 1, .a_col = r};
+  device_skinny(backend, &gram, parts);
+}
+
+void device_factors_copy_core(struct backend *backend, struct core to, struct place from, size_t count) {
+  const struct strided_copy copy = {
+      .to = to.at, .from = from, .rows = 1, .cols = count, .to_col = 1, .from_col = 1, .scale = 1};
+  device_factors_copy(backend, &copy);
 }
 
 /* out = [out +] in core */
 static void times_core(struct backend *backend, struct place out, size_t ldo, struct place in, size_t ldi, size_t rows,
-                       size_t r, const double *core, bool accumulate) {
-  struct place at = device_work(backend, r * r);
-  float *numbers = host_floats(r * r);
-  for (size_t i = 0; i < r * r; i++)
-    numbers[i] = (float)core[i];
-  device_write(backend, at, numbers, r * r * sizeof *numbers);
-  free(numbers);
-  const struct weight of_core = device_floats(at, r, r);
+                       size_t r, struct core core, bool accumulate) {
+  const struct weight of_core = device_floats(core.at, r, r);
   const struct matmul_args args = {.dropout = device_dropout_args(NULL),
                                    .weight = device_weight_args(&of_core),
                                    .rows = (int)rows,
@@ -50,16 +39,16 @@ static void times_core(struct backend *backend, struct place out, size_t ldo, st
                                    .accumulate = accumulate,
                                    .splits = 1};
   device_launch(backend, DEVICE_matmul, device_groups(r, TILE), device_groups(rows, TILE), 1,
-                PLACES(out, in, at, NOWHERE, NOWHERE, NOWHERE), &args);
+                PLACES(out, in, core.at, NOWHERE, NOWHERE, NOWHERE), &args);
 }
 
 void device_factors_times_core(struct backend *backend, struct place out, size_t ldo, struct place in, size_t ldi,
-                               size_t rows, size_t r, const double *core) {
+                               size_t rows, size_t r, struct core core) {
   times_core(backend, out, ldo, in, ldi, rows, r, core, false);
 }
 
 void device_factors_add_times_core(struct backend *backend, struct place dU, struct place U, struct place g, size_t ldg,
-                                   size_t rows, size_t r, const double *core) {
+                                   size_t rows, size_t r, struct core core) {
   const struct strided_copy minus_g = {.to = dU,
                                        .from = g,
                                        .rows = rows,

@@ -26,6 +26,7 @@ void device_read(struct backend *backend, void *to, struct place from, size_t by
 void device_write(struct backend *backend, struct place to, const void *from, size_t bytes);
 
 /* Memory of the device for so many floats until the next call; nowhere after a fault. */
+struct place device_memory(struct backend *backend, struct device_memory *memory, size_t floats);
 struct place device_work(struct backend *backend, size_t floats);
 
 static inline size_t device_groups(size_t count, size_t each) {

@@ -4,6 +4,7 @@
 
 #include "tests/worker/engine_impl.h"
 
+#include "worker/adapter/adapter.h"
 #include "worker/backend/device/device_backend.h"
 #include "worker/optim/adamw.h"
 
@@ -122,8 +123,93 @@ static void table_follows_the_tensors(void **state) {
   }
 }
 
+/* --- adapters ------------------------------------------------------------------------------------- */
+
+enum { ADAPTERS = 12, IN = 40, OUT = 24 };
+
+/* The parameters' gradients of so many adapters, side by side, from gradients of the factors that are made up. */
+static float *gradients(struct backend *backend, const struct adapter_spec *spec, size_t count) {
+  struct buffers buffers = {.backend = backend};
+  struct parameter_list list = {.arena = &arena, .buffers = &buffers};
+  struct linear *linears = arena_array(&arena, count, sizeof *linears);
+  float *w = arena_array(&arena, IN * OUT, sizeof *w), *grads = arena_array(&arena, IN * IN, sizeof *grads);
+  struct adapter *adapters[ADAPTERS];
+  struct place place;
+  struct error err;
+  assert_true(linears && w && grads);
+  fill(w, IN * OUT, 1);
+  fill(grads, IN * IN, 2);
+  assert_int_equal(buffers_import(&buffers, &place, w, IN * OUT * sizeof *w, &err), STATUS_OK);
+  for (size_t i = 0; i < count; i++) {
+    linears[i] = (struct linear){.name = "l", .in = IN, .out = OUT, .weight = weight_of(w, OUT, IN)};
+    linears[i].weight.place = place;
+    assert_int_equal(adapter_new(&adapters[i], spec, &linears[i], &list, i, &err), STATUS_OK);
+  }
+  parameter_upload(&list);
+  assert_int_equal(adapter_forward_factors(adapters, count, backend, &err), STATUS_OK);
+  parameter_zero_grads(&list);
+  for (size_t i = 0; i < count; i++) {
+    const struct low_rank *low = &adapters[i]->low;
+    backend->ops->write(backend, low->grad_down, grads, IN * low->R * sizeof *grads);
+    backend->ops->write(backend, low->grad_up, grads, OUT * low->R * sizeof *grads);
+    backend->ops->write(backend, low->grad_core, grads, low->R * low->R * sizeof *grads);
+  }
+  adapter_backward_factors(adapters, count, backend, 0.1);
+  assert_int_equal(parameter_download(&list, &err), STATUS_OK);
+  reads = writes = 0;
+  assert_int_equal(adapter_forward_factors(adapters, count, backend, &err), STATUS_OK);
+  assert_true(reads <= 1 && writes <= 1);
+  float *all = arena_array(&arena, parameter_elements(&list), sizeof *all), *at = all;
+  for (size_t i = 0; i < list.count; at += list.item[i]->count, i++)
+    memcpy(at, list.item[i]->grad, list.item[i]->count * sizeof *at);
+  adapter_backward_factors(adapters, count, backend, 0.1);
+  assert_true(reads <= 2 && writes <= 2);
+  buffers_release(&buffers);
+  return all;
+}
+
+static void adapters_read_once(void **state) {
+  (void)state;
+  static const struct adapter_spec specs[] = {
+      {.peft_type = PEFT_HRA, .hra = {.r = 4, .init_weights = true}},
+      {.peft_type = PEFT_HRA, .hra = {.r = 11}},
+      {.peft_type = PEFT_HRA, .hra = {.r = 8, .apply_GS = true}},
+      {.peft_type = PEFT_LORA, .lora = {.r = 4, .lora_alpha = 8, .init_lora_weights = LORA_INIT_FALSE}},
+  };
+  for (size_t s = 0; s < COUNT_OF(specs); s++)
+    for (size_t count = 1; count <= ADAPTERS; count += ADAPTERS - 1) {
+      size_t r = (size_t)(specs[s].peft_type == PEFT_HRA ? specs[s].hra.r : specs[s].lora.r);
+      size_t floats = count * r * (specs[s].peft_type == PEFT_HRA ? IN : IN + OUT);
+      const float *want = gradients(&cpu, &specs[s], count), *got = gradients(&device, &specs[s], count);
+      float most = 1e-6f;
+      for (size_t i = 0; i < floats; i++)
+        most = fmaxf(most, fabsf(want[i]));
+      for (size_t i = 0; i < floats; i++)
+        assert_true(fabsf(got[i] - want[i]) <= 1e-4f * most);
+    }
+}
+
+/* A device that fails is what is told, not the zeros that came of it. */
+static void a_failed_read_is_the_error(void **state) {
+  (void)state;
+  const struct adapter_spec spec = {.peft_type = PEFT_HRA, .hra = {.r = 4}};
+  struct buffers buffers = {.backend = &device};
+  struct parameter_list list = {.arena = &arena, .buffers = &buffers};
+  struct linear linear = {.name = "l", .in = IN, .out = OUT};
+  struct adapter *adapter;
+  struct error err;
+  assert_int_equal(adapter_new(&adapter, &spec, &linear, &list, 1, &err), STATUS_OK);
+  parameter_upload(&list);
+  device.device->fault = (struct error){.status = STATUS_OUT_OF_MEMORY, .text = "no memory there"};
+  assert_int_equal(adapter_forward_factors(&adapter, 1, &device, &err), STATUS_OUT_OF_MEMORY);
+  assert_string_equal(err.text, "no memory there");
+  device.device->fault = (struct error){0};
+  buffers_release(&buffers);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(optimiser_is_a_few_launches),
-                                     cmocka_unit_test(table_follows_the_tensors)};
+                                     cmocka_unit_test(table_follows_the_tensors), cmocka_unit_test(adapters_read_once),
+                                     cmocka_unit_test(a_failed_read_is_the_error)};
   return cmocka_run_group_tests_name("step", tests, open_both, close_both);
 }
