@@ -79,12 +79,12 @@ ars = $(foreach layer,$(LINK_$(1)),$(OBJ)/lib$(layer).a)
 libs = $(shell $(PKG_CONFIG) --libs $(PKG_$(1))) -lm
 
 PROGRAMS := $(BIN)/reflectd $(BIN)/reflect-worker $(BIN)/reflect
-FAULT := $(BIN)/tests/fault/torture $(BIN)/tests/fault/worker $(BIN)/tests/fault/shim.so
+FAULT := $(addprefix $(BIN)/tests/fault/,torture worker shim.so simulate)
 TOOLS := $(BIN)/tests/golden $(BIN)/tests/bench $(FAULT)
 # tests/LAYER/.../test_*.c: one cmocka program each, linked with its layer.
 TESTS := $(patsubst tests/%.c,$(BIN)/tests/%,$(foreach layer,$(LAYERS),$(shell find tests/$(layer) -name 'test_*.c' 2>/dev/null)))
 
-.PHONY: all programs tools tests check demo bench tidy fuzz clean
+.PHONY: all programs tools tests check demo bench torture tidy fuzz clean
 .SECONDARY:
 all: programs tools
 programs: $(PROGRAMS)
@@ -107,12 +107,15 @@ $(BIN)/tests/bench: $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/bench/*.c)) $(cal
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,worker)
 
-$(BIN)/tests/fault/torture: $(patsubst %,$(OBJ)/tests/fault/%.o,torture scenario daemon) $(call ars,base)
+$(BIN)/tests/fault/torture: $(patsubst %,$(OBJ)/tests/fault/%.o,torture scenario daemon image) $(call ars,base)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,base)
 $(BIN)/tests/fault/worker: $(OBJ)/tests/fault/worker.o $(call ars,api)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,api)
+$(BIN)/tests/fault/simulate: $(OBJ)/tests/fault/simulate.o $(call ars,server)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,server)
 # Loaded into a program of any mode, so of none itself.
 $(BIN)/tests/fault/shim.so: tests/fault/shim.c
 	@mkdir -p $(@D)
@@ -171,6 +174,7 @@ demo: programs ; tests/demo
 # Each of the variables may be missing, with the rows that need it.
 bench: tools ; tests/bench/compare $(if $(MINILM),--minilm $(MINILM)) $(if $(SMOLLM2),--smollm2 $(SMOLLM2)) \
 	$(if $(PEER),--peer $(PEER)) $(if $(SST2),--sst2 $(SST2)) $(if $(GSM8K),--gsm8k $(GSM8K))
+torture: programs tools ; tests/fault/run
 tidy: ; tests/tidy/run
 fuzz: ; tests/fuzz/run
 compile_commands.json: ; bear -- $(MAKE) -B

@@ -98,7 +98,8 @@ static enum status copy_content(const struct copy *copy, struct db *db, enum con
       continue;
     bool known, running = false;
     status = row.sha256 ? copy_file(copy, row.path, row.sha256, err) : copy_folder(copy, row.path, err);
-    if (status && !row.sha256 && !exists(copy->from, row.path)) /* its worker removes it: fsck knows of that too */
+    if (status && kind >= CONTENT_STATE &&
+        !exists(copy->from, row.path)) /* its worker removes it: fsck knows of that too */
       if (db_content_job(&known, &running, db, row.owner, NULL) == STATUS_OK && running)
         status = STATUS_OK;
     if (status)

@@ -60,14 +60,14 @@ static enum status check_there(const struct fsck *fsck, const char *path, struct
   return status;
 }
 
-/* A worker removes a checkpoint that is not kept before the store hears of it. */
+/* A worker removes checkpoints and states that are not kept before the store hears of it. */
 static enum status tell_broken(struct fsck *fsck, enum content_kind kind, const struct content_row *row,
                                const struct error *why) {
   char what[PATH_BYTES];
   bool known, running = false;
   snprintf(what, sizeof what, "%s (%s)", row->path, row->owner);
   enum status status = STATUS_OK;
-  if (kind == CONTENT_CHECKPOINT)
+  if (kind == CONTENT_CHECKPOINT || kind == CONTENT_STATE)
     status = db_content_job(&known, &running, fsck->db, row->owner, fsck->err);
   if (!status && running)
     note(fsck, what, why->text);

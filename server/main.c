@@ -142,7 +142,11 @@ static int run(struct config *config, struct arena *arena) {
   raise_limits(config);
   config_describe(&text, config);
   log_info("reflectd %s starts with %s", REFLECTD_VERSION, text.text);
-  CHECK(uv_loop_init(&uv) == 0);
+  int code = uv_loop_init(&uv);
+  if (code) {
+    log_error("the event loop cannot be made: %s", uv_strerror(code));
+    return COMMAND_FAILED;
+  }
   status = serve(&server, &err);
   if (uv_loop_close(&uv) != 0)
     log_warn("something is left in the event loop");

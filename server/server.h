@@ -30,6 +30,7 @@ struct server {
   struct inspected_list *inspected;
   struct removal *removal;  /* bytes that are being removed; NULL: none */
   struct upload *uploads;   /* that arrive now */
+  unsigned sweeps;          /* of upkeep.h, so far */
   size_t publishing;        /* uploads that are being made durable */
   struct devices devices;   /* that jobs may run on */
   struct attempts attempts; /* wrong keys */

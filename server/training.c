@@ -352,18 +352,22 @@ static enum status store_refusal(struct db *db, const void *what, struct error *
   struct run *run = &refusal->training->run;
   const struct lease *lease = &refusal->training->lease;
   const struct error *why = &run->refusal;
-  bool held;
-  if (host_caused(why->status)) {
-    enum status status = db_job_unclaim(db, lease, &held, err);
-    return status || refusal->repeated ? status : run_add_event(run, LOG_WARN, why->text, err);
-  }
-  enum status status = db_job_release(db, lease, JOB_FAILED, why, clock_unix(), &held, err);
-  return status ? status : run_add_event(run, LOG_ERROR, why->text, err);
+  bool held, host = host_caused(why->status);
+  enum status status = host ? db_job_unclaim(db, lease, &held, err)
+                            : db_job_release(db, lease, JOB_FAILED, why, clock_unix(), &held, err);
+  if (!status) /* its folder may be there: the token is not used again */
+    status = removal_of_leftovers(db, run->server->config, run->id, 0, err);
+  if (status || (host && refusal->repeated))
+    return status;
+  return run_add_event(run, host ? LOG_WARN : LOG_ERROR, why->text, err);
 }
 
 static enum status settle_refusal(struct run *run, struct error *err) {
   struct refusal refusal = {.training = of(run), .repeated = run->server->hold.why.status};
-  return db_apply(run->server->db, store_refusal, &refusal, true, err);
+  enum status status = db_apply(run->server->db, store_refusal, &refusal, true, err);
+  if (!status)
+    removal_start(run->server);
+  return status;
 }
 
 enum status training_start(struct run *run, const struct job_row *job, const char *device, struct error *err) {

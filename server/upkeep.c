@@ -20,6 +20,7 @@
 enum {
   ARENA_BYTES = 64 << 20,
   SWEEP_MAX = 100,
+  ROOM_SWEEPS = 20,
   /* Deaths of the daemon while a job ran that got no further: so many begin it again at once, the next after a while
      in which others can run, and with the last it has failed, since it may be what kills the daemon. */
   INTERRUPTIONS_FREE = 3,
@@ -114,6 +115,13 @@ static enum status recover_job(struct server *server, const struct job_row *job,
   return status;
 }
 
+/* What a full disk had free as a job left it is no sure measure: another may have filled it for a moment. */
+static void forget_room(struct server *server) {
+  struct error err;
+  if (server->sweeps++ % ROOM_SWEEPS == 0 && db_job_room_for_all(server->db, &err))
+    log_warn("jobs that wait for room: %s", err.text);
+}
+
 enum status upkeep_recover(struct server *server, struct error *err) {
   enum status status = db_job_forget_waits(server->db, err);
   bool found = true;
@@ -127,6 +135,7 @@ enum status upkeep_recover(struct server *server, struct error *err) {
     after = job.seq;
     status = recover_job(server, &job, &arena, err);
   }
+  forget_room(server);
   if (!status)
     status = db_export_requeue(server->db, err);
   return status ? status : data_keep_unknown(server, err);
@@ -148,6 +157,7 @@ void upkeep_sweep(struct server *server) {
     log_error("deleting expired files: %s", err.text);
   if (admission_resume(server, &err))
     log_error("jobs that wait for the check of a file: %s", err.text);
+  forget_room(server);
   scheduler_wake(server->scheduler);
   db_reserve(server->db);
   removal_start(server);

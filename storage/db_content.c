@@ -8,6 +8,7 @@ static const struct column upload_columns[] = {
     {"path", COLUMN_TEXT, AT(path), NULL},     {"bytes", COLUMN_INT, AT(bytes), NULL},
     {"sha256", COLUMN_TEXT, AT(sha256), NULL},
 };
+/* Of states too. */
 static const struct column artifact_columns[] = {
     {"seq", COLUMN_INT, AT(seq), NULL},        {"job_id", COLUMN_TEXT, AT(owner), NULL},
     {"path", COLUMN_TEXT, AT(path), NULL},     {"bytes", COLUMN_INT, AT(bytes), NULL},
@@ -28,6 +29,8 @@ static const struct {
                         "SELECT * FROM file WHERE seq > ?1 AND job_id IS NULL ORDER BY seq LIMIT 1"},
     [CONTENT_ARTIFACT] = {{"an artifact", sizeof(struct content_row), artifact_columns, COUNT_OF(artifact_columns)},
                           "SELECT * FROM artifact WHERE seq > ?1 ORDER BY seq LIMIT 1"},
+    [CONTENT_STATE] = {{"a training state", sizeof(struct content_row), artifact_columns, COUNT_OF(artifact_columns)},
+                       "SELECT * FROM training_state WHERE seq > ?1 ORDER BY seq LIMIT 1"},
     [CONTENT_CHECKPOINT] = {{"a checkpoint", sizeof(struct content_row), checkpoint_columns,
                              COUNT_OF(checkpoint_columns)},
                             "SELECT * FROM checkpoint WHERE seq > ?1 ORDER BY seq LIMIT 1"},
@@ -77,6 +80,8 @@ enum status db_content_of_run(bool *out, struct db *db, const char *job_id, int6
                 " AND substr(artifact.path, 1, length(folder.path) + 1) = folder.path || '/')"
                 " OR EXISTS (SELECT 1 FROM checkpoint JOIN folder WHERE job_id = ?1"
                 " AND substr(checkpoint.path, 1, length(folder.path) + 1) = folder.path || '/')"
+                " OR EXISTS (SELECT 1 FROM training_state JOIN folder WHERE job_id = ?1"
+                " AND substr(training_state.path, 1, length(folder.path) + 1) = folder.path || '/')"
                 " OR EXISTS (SELECT 1 FROM removal JOIN folder USING (path))",
                 job_id, token, err);
 }

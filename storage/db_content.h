@@ -9,6 +9,7 @@
 enum content_kind {
   CONTENT_UPLOAD,
   CONTENT_ARTIFACT,   /* result files among them */
+  CONTENT_STATE,       /* what training goes on from */
   CONTENT_CHECKPOINT, /* a folder */
   CONTENT_KIND_COUNT
 };

@@ -431,6 +431,13 @@ enum status db_job_wait_for_room(struct db *db, const char *id, int64_t needs_fr
   return stmt_run(&stmt, NULL, err);
 }
 
+enum status db_job_room_for_all(struct db *db, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  enum status status =
+      stmt_open(&stmt, db, "UPDATE job SET needs_free = 0 WHERE state = 'queued' AND needs_free > 0", err);
+  return status ? status : stmt_run(&stmt, NULL, err);
+}
+
 enum status db_job_wait_until(struct db *db, const char *id, int64_t run_after, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   enum status status =

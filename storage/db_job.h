@@ -134,6 +134,8 @@ NODISCARD enum status db_job_wait_until(struct db *db, const char *id, int64_t r
 NODISCARD enum status db_job_forget_waits(struct db *db, struct error *err);
 /* A queued job waits until the disk has so many bytes free. */
 NODISCARD enum status db_job_wait_for_room(struct db *db, const char *id, int64_t needs_free, struct error *err);
+/* Those that do wait no longer for it: once in a while each may find out by itself. */
+NODISCARD enum status db_job_room_for_all(struct db *db, struct error *err);
 
 /* A move of a job that no worker has: `from` must be its state now; *moved false: it was not. */
 NODISCARD enum status db_job_move(struct db *db, const char *id, enum job_state from, enum job_state to,

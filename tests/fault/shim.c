@@ -128,6 +128,15 @@ static bool fails(enum call call) {
   return true;
 }
 
+/* Pipes and events have no disk that could be full. */
+static bool on_disk(int fd) {
+  struct stat info;
+  int number = errno;
+  bool is = fd >= 0 && fstat(fd, &info) == 0 && (S_ISREG(info.st_mode) || S_ISDIR(info.st_mode));
+  errno = number;
+  return is;
+}
+
 #define NEXT(name) ((__typeof__(&name))(uintptr_t)next_of(&next_##name, #name))
 static void *next_of(void *_Atomic *kept, const char *name) {
   void *found = *kept;
@@ -139,11 +148,11 @@ static void *next_of(void *_Atomic *kept, const char *name) {
   }
   return found;
 }
-#define WRAP(call, failed, type, name, parameters, ...)                                                                \
+#define WRAP(failing, failed, type, name, parameters, ...)                                                             \
   static void *_Atomic next_##name;                                                                                    \
   type name parameters;                                                                                                \
   type name parameters {                                                                                               \
-    if (fails(call))                                                                                                   \
+    if (failing)                                                                                                       \
       return failed;                                                                                                   \
     return NEXT(name)(__VA_ARGS__);                                                                                    \
   }
@@ -173,31 +182,35 @@ int openat(int dir, const char *path, int flags, ...) {
   return fails(OPEN) ? -1 : NEXT(openat)(dir, path, flags, mode);
 }
 
-WRAP(WRITE, -1, ssize_t, write, (int fd, const void *bytes, size_t n), fd, bytes, n)
-WRAP(WRITE, -1, ssize_t, writev, (int fd, const struct iovec *iov, int n), fd, iov, n)
-WRAP(PWRITE, -1, ssize_t, pwrite, (int fd, const void *bytes, size_t n, off_t at), fd, bytes, n, at)
-WRAP(PWRITE, -1, ssize_t, pwrite64, (int fd, const void *bytes, size_t n, off64_t at), fd, bytes, n, at)
-WRAP(FSYNC, -1, int, fsync, (int fd), fd)
-WRAP(FSYNC, -1, int, fdatasync, (int fd), fd)
-WRAP(RENAME, -1, int, rename, (const char *from, const char *to), from, to)
-WRAP(TRUNCATE, -1, int, ftruncate, (int fd, off_t n), fd, n)
-WRAP(TRUNCATE, -1, int, ftruncate64, (int fd, off64_t n), fd, n)
-WRAP(UNLINK, -1, int, unlink, (const char *path), path)
-WRAP(UNLINK, -1, int, unlinkat, (int dir, const char *path, int flags), dir, path, flags)
-WRAP(MKDIR, -1, int, mkdir, (const char *path, mode_t mode), path, mode)
-WRAP(MMAP, MAP_FAILED, void *, mmap, (void *at, size_t n, int prot, int flags, int fd, off_t from), at, n, prot, flags,
-     fd, from)
-WRAP(MMAP, MAP_FAILED, void *, mmap64, (void *at, size_t n, int prot, int flags, int fd, off64_t from), at, n, prot,
-     flags, fd, from)
-WRAP(READ, -1, ssize_t, read, (int fd, void *bytes, size_t n), fd, bytes, n)
-WRAP(PREAD, -1, ssize_t, pread, (int fd, void *bytes, size_t n, off_t at), fd, bytes, n, at)
-WRAP(PREAD, -1, ssize_t, pread64, (int fd, void *bytes, size_t n, off64_t at), fd, bytes, n, at)
-WRAP(ACCEPT, -1, int, accept4, (int fd, struct sockaddr *address, socklen_t *n, int flags), fd, address, n, flags)
-WRAP(SEND, -1, ssize_t, send, (int fd, const void *bytes, size_t n, int flags), fd, bytes, n, flags)
-WRAP(SEND, -1, ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags), fd, message, flags)
-WRAP(RECV, -1, ssize_t, recv, (int fd, void *bytes, size_t n, int flags), fd, bytes, n, flags)
-WRAP(SOCKETPAIR, -1, int, socketpair, (int domain, int type, int protocol, int pair[2]), domain, type, protocol, pair)
-WRAP(PIPE, -1, int, pipe2, (int pair[2], int flags), pair, flags)
+WRAP(on_disk(fd) && fails(WRITE), -1, ssize_t, write, (int fd, const void *bytes, size_t n), fd, bytes, n)
+WRAP(on_disk(fd) && fails(WRITE), -1, ssize_t, writev, (int fd, const struct iovec *iov, int n), fd, iov, n)
+WRAP(on_disk(fd) && fails(PWRITE), -1, ssize_t, pwrite, (int fd, const void *bytes, size_t n, off_t at), fd, bytes, n,
+     at)
+WRAP(on_disk(fd) && fails(PWRITE), -1, ssize_t, pwrite64, (int fd, const void *bytes, size_t n, off64_t at), fd, bytes,
+     n, at)
+WRAP(on_disk(fd) && fails(FSYNC), -1, int, fsync, (int fd), fd)
+WRAP(on_disk(fd) && fails(FSYNC), -1, int, fdatasync, (int fd), fd)
+WRAP(fails(RENAME), -1, int, rename, (const char *from, const char *to), from, to)
+WRAP(on_disk(fd) && fails(TRUNCATE), -1, int, ftruncate, (int fd, off_t n), fd, n)
+WRAP(on_disk(fd) && fails(TRUNCATE), -1, int, ftruncate64, (int fd, off64_t n), fd, n)
+WRAP(fails(UNLINK), -1, int, unlink, (const char *path), path)
+WRAP(fails(UNLINK), -1, int, unlinkat, (int dir, const char *path, int flags), dir, path, flags)
+WRAP(fails(MKDIR), -1, int, mkdir, (const char *path, mode_t mode), path, mode)
+WRAP(on_disk(fd) && fails(MMAP), MAP_FAILED, void *, mmap,
+     (void *at, size_t n, int prot, int flags, int fd, off_t from), at, n, prot, flags, fd, from)
+WRAP(on_disk(fd) && fails(MMAP), MAP_FAILED, void *, mmap64,
+     (void *at, size_t n, int prot, int flags, int fd, off64_t from), at, n, prot, flags, fd, from)
+WRAP(on_disk(fd) && fails(READ), -1, ssize_t, read, (int fd, void *bytes, size_t n), fd, bytes, n)
+WRAP(on_disk(fd) && fails(PREAD), -1, ssize_t, pread, (int fd, void *bytes, size_t n, off_t at), fd, bytes, n, at)
+WRAP(on_disk(fd) && fails(PREAD), -1, ssize_t, pread64, (int fd, void *bytes, size_t n, off64_t at), fd, bytes, n, at)
+WRAP(fails(ACCEPT), -1, int, accept4, (int fd, struct sockaddr *address, socklen_t *n, int flags), fd, address, n,
+     flags)
+WRAP(fails(SEND), -1, ssize_t, send, (int fd, const void *bytes, size_t n, int flags), fd, bytes, n, flags)
+WRAP(fails(SEND), -1, ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags), fd, message, flags)
+WRAP(fails(RECV), -1, ssize_t, recv, (int fd, void *bytes, size_t n, int flags), fd, bytes, n, flags)
+WRAP(fails(SOCKETPAIR), -1, int, socketpair, (int domain, int type, int protocol, int pair[2]), domain, type, protocol,
+     pair)
+WRAP(fails(PIPE), -1, int, pipe2, (int pair[2], int flags), pair, flags)
 
 static void *_Atomic next_posix_fallocate;
 int posix_fallocate(int fd, off_t from, off_t n) {
