@@ -79,7 +79,7 @@ ars = $(foreach layer,$(LINK_$(1)),$(OBJ)/lib$(layer).a)
 libs = $(shell $(PKG_CONFIG) --libs $(PKG_$(1))) -lm
 
 PROGRAMS := $(BIN)/reflectd $(BIN)/reflect-worker $(BIN)/reflect
-FAULT := $(addprefix $(BIN)/tests/fault/,torture worker shim.so simulate)
+FAULT := $(addprefix $(BIN)/tests/fault/,torture worker shim.so simulate load)
 TOOLS := $(BIN)/tests/golden $(BIN)/tests/bench $(FAULT)
 # tests/LAYER/.../test_*.c: one cmocka program each, linked with its layer.
 TESTS := $(patsubst tests/%.c,$(BIN)/tests/%,$(foreach layer,$(LAYERS),$(shell find tests/$(layer) -name 'test_*.c' 2>/dev/null)))
@@ -116,6 +116,9 @@ $(BIN)/tests/fault/worker: $(OBJ)/tests/fault/worker.o $(call ars,api)
 $(BIN)/tests/fault/simulate: $(OBJ)/tests/fault/simulate.o $(call ars,server)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,server)
+$(BIN)/tests/fault/load: $(patsubst %,$(OBJ)/tests/fault/%.o,load daemon) $(call ars,storage)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,storage)
 # Loaded into a program of any mode, so of none itself.
 $(BIN)/tests/fault/shim.so: tests/fault/shim.c
 	@mkdir -p $(@D)

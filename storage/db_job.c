@@ -264,31 +264,53 @@ enum status db_job_waiting(int64_t *out, struct db *db, struct error *err) {
   return status;
 }
 
-enum status db_job_positions(int64_t *out, struct db *db, const char *tenant, const struct job_row *jobs, size_t count,
-                             struct error *err) {
+/* Queued jobs that go before `job`: all, or, with `from`, those of its priority from that one on. */
+static enum status count_before(int64_t *out, struct db *db, const char *tenant, const struct job_row *job,
+                                const struct job_row *from, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
-  size_t queued = 0;
-  for (size_t i = 0; i < count; i++) {
-    out[i] = -1;
-    queued += jobs[i].state == JOB_QUEUED;
-  }
-  if (queued == 0)
-    return STATUS_OK;
+  bool row = false;
   enum status status = stmt_open(
-      &stmt, db, "SELECT seq FROM job WHERE tenant = ?1 AND state = 'queued' ORDER BY priority DESC, seq", err);
+      &stmt, db,
+      from ? "SELECT count(1) FROM job WHERE tenant = ?1 AND state = 'queued' AND priority = ?2"
+             " AND seq < ?3 AND seq >= ?4"
+           : "SELECT (SELECT count(1) FROM job WHERE tenant = ?1 AND state = 'queued' AND priority > ?2)"
+             " + (SELECT count(1) FROM job WHERE tenant = ?1 AND state = 'queued' AND priority = ?2 AND seq < ?3)",
+      err);
   if (status)
     return status;
   stmt_text(&stmt, tenant);
-  bool row = false;
-  for (int64_t place = 0; !status && queued > 0 && !(status = stmt_step(&stmt, &row, err)) && row; place++) {
-    int64_t seq = stmt_get_int(&stmt, 0);
-    for (size_t i = 0; i < count; i++)
-      if (jobs[i].seq == seq && jobs[i].state == JOB_QUEUED) {
-        out[i] = place;
-        queued--;
-      }
-  }
+  stmt_int(&stmt, job->priority);
+  stmt_int(&stmt, job->seq);
+  if (from)
+    stmt_int(&stmt, from->seq);
+  status = stmt_step(&stmt, &row, err);
+  *out = row ? stmt_get_int(&stmt, 0) : 0;
   return status;
+}
+
+enum status db_job_positions(int64_t *out, struct db *db, const char *tenant, const struct job_row *jobs, size_t count,
+                             struct error *err) {
+  int64_t last_seq = -1;
+  for (size_t i = 0; i < count; i++)
+    out[i] = -1;
+  /* From the oldest on: each stands behind the last one of its priority by what lies between. */
+  for (;;) {
+    const struct job_row *next = NULL, *from = NULL;
+    for (size_t i = 0; i < count; i++)
+      if (jobs[i].state == JOB_QUEUED && jobs[i].seq > last_seq && (!next || jobs[i].seq < next->seq))
+        next = &jobs[i];
+    if (!next)
+      return STATUS_OK;
+    for (size_t i = 0; i < count; i++)
+      if (out[i] >= 0 && jobs[i].priority == next->priority && (!from || jobs[i].seq > from->seq))
+        from = &jobs[i];
+    int64_t before;
+    enum status status = count_before(&before, db, tenant, next, from, err);
+    if (status)
+      return status;
+    out[next - jobs] = before + (from ? out[from - jobs] : 0);
+    last_seq = next->seq;
+  }
 }
 
 enum status db_job_same(struct job_row *out, bool *found, struct db *db, const char *tenant, const char *key,

@@ -83,8 +83,8 @@ NODISCARD enum status db_job_delete_model(struct db *db, const char *id, struct 
 /* Jobs that wait: validating or queued. */
 NODISCARD enum status db_job_waiting(int64_t *out, struct db *db, struct error *err);
 NODISCARD enum status db_job_count(int64_t *out, struct db *db, enum job_state state, struct error *err);
-/* How many queued jobs of their tenant go before each of these; -1: it is not queued. One walk along the queue for all
-   of them. */
+/* How many queued jobs of their tenant go before each of these; -1: it is not queued. The queue is
+   counted once for each priority among them. */
 NODISCARD enum status db_job_positions(int64_t *out, struct db *db, const char *tenant, const struct job_row *jobs,
                                        size_t count, struct error *err);
 

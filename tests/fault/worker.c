@@ -1,6 +1,6 @@
 /* A worker that trains nothing, fast: it reads its task as reflect-worker does, says what that would say, and publishes
-   files by the same calls. The job's suffix says how the run goes: "wait" goes on until it is told to stop, "fail" ends
-   with an error, anything else succeeds after a few steps. */
+   files by the same calls. The job's suffix says how the run goes: "wait" goes on until it is told to stop, "quiet"
+   does so without a word, "fail" ends with an error, anything else succeeds after a few steps. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -69,6 +69,9 @@ static void train(const struct task *task, struct error *err) {
   static const char *const artifacts[] = {"adapter_model.safetensors", "metrics.csv"};
   const char *suffix = task->spec.suffix ? task->spec.suffix : "";
   char sha256[HASH_HEX];
+  while (strcmp(suffix, "quiet") == 0)
+    if (told(-1))
+      exit(STATUS_CANCELLED);
   say(EVENT_MESSAGE, NULL);
   for (int n = 1; strcmp(suffix, "wait") == 0; n++) {
     if (told(WAIT_MS)) {

@@ -206,6 +206,8 @@ static void test_claim_order(void **state) {
       STATUS_OK);
   assert_int_equal(db_job_positions(positions, f->db, TENANT_DEFAULT, jobs, count, &f->err), STATUS_OK);
   assert_true(positions[0] == 2 && positions[1] == 0 && positions[2] == 1); /* c, b, a */
+  assert_int_equal(db_job_positions(positions, f->db, TENANT_DEFAULT, jobs, 1, &f->err), STATUS_OK);
+  assert_int_equal(positions[0], 2);
   job = claim(f);
   assert_string_equal(job.id, "ftjob-b");
   assert_int_equal(job.state, JOB_RUNNING);
