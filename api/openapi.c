@@ -347,6 +347,10 @@ static json_t *parameters(struct builder *b, enum operation op) {
     b->bad |= json_array_append_new(out, json_pack("{ss ss sb s{ss}}", "name", name, "in", "path", "required", 1,
                                                    "schema", "type", "string")) != 0;
   }
+  if (endpoint_of(op)->scope != SCOPE_OPEN)
+    b->bad |= json_array_append_new(out, json_pack("{ss ss s{ss} ss}", "name", "X-Reflectd-Tenant", "in", "header",
+                                                   "schema", "type", "string", "description",
+                                                   "For operators: whose things it is about.")) != 0;
   if (answers_list(op) && op != OP_models_list && op != OP_tenants_list && op != OP_artifacts_list &&
       op != OP_exports_list && op != OP_exports_create) {
     b->bad |=

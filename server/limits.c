@@ -21,11 +21,14 @@ enum status limits_job(const struct server *server, const char *tenant, struct e
   enum status status = db_tenant_get(&row, server->db, tenant, &arena, err);
   if (status)
     return status;
-  int64_t max = limits_of(server->config, &row).queued_max;
-  return max == 0 || row.queued < max
-             ? STATUS_OK
+  int64_t max = limits_of(server->config, &row).queued_max, queued, running;
+  if (max == 0)
+    return STATUS_OK; /* and a long queue is not counted */
+  status = db_tenant_jobs(&queued, &running, server->db, tenant, err);
+  return status || queued < max
+             ? status
              : error_set(err, STATUS_QUEUE_FULL, NULL, "%lld jobs of the tenant %s are waiting; its limit is %lld",
-                         (long long)row.queued, tenant, (long long)max);
+                         (long long)queued, tenant, (long long)max);
 }
 
 enum status limits_bytes(const struct server *server, const char *tenant, int64_t bytes, const char *param,

@@ -42,16 +42,21 @@ static int list(struct db *db, struct arena *arena, struct error *err) {
   struct tenant_row *tenants;
   size_t count;
   bool more;
-  char queued[24], running[24], bytes[24];
-  if (db_tenant_list(&tenants, &count, &more, db, arena, err))
+  char queued_max[24], running_max[24], bytes_max[24];
+  int64_t queued, running;
+  enum status status = db_tenant_list(&tenants, &count, &more, db, arena, err);
+  if (status)
     return command_fault(err);
   printf("%-16s  %8s %-8s  %8s %-8s  %14s %s\n", "TENANT", "QUEUED", "OF", "RUNNING", "OF", "BYTES", "OF");
-  for (size_t i = 0; i < count; i++)
-    printf("%-16s  %8lld %-8s  %8lld %-8s  %14lld %s\n", tenants[i].name, (long long)tenants[i].queued,
-           limit_text(queued, tenants[i].queued_max), (long long)tenants[i].running,
-           limit_text(running, tenants[i].running_max), (long long)tenants[i].bytes,
-           limit_text(bytes, tenants[i].bytes_max));
-  return COMMAND_OK;
+  for (size_t i = 0; !status && i < count; i++) {
+    status = db_tenant_jobs(&queued, &running, db, tenants[i].name, err);
+    if (!status)
+      printf("%-16s  %8lld %-8s  %8lld %-8s  %14lld %s\n", tenants[i].name, (long long)queued,
+             limit_text(queued_max, tenants[i].queued_max), (long long)running,
+             limit_text(running_max, tenants[i].running_max), (long long)tenants[i].bytes,
+             limit_text(bytes_max, tenants[i].bytes_max));
+  }
+  return status ? command_fault(err) : COMMAND_OK;
 }
 
 static enum status store(struct db *db, const void *what, struct error *err) {

@@ -6,9 +6,6 @@
 static const struct column columns[] = {
     {"name", COLUMN_TEXT, AT(name), NULL},
     {"created_at", COLUMN_INT, AT(created_at), NULL},
-    {"(SELECT count(1) FROM job WHERE job.tenant = name AND state IN ('validating_files', 'queued', 'paused'))",
-     COLUMN_INT, AT(queued), NULL},
-    {"(SELECT count(1) FROM job WHERE job.tenant = name AND state = 'running')", COLUMN_INT, AT(running), NULL},
     {"bytes", COLUMN_INT, AT(bytes), NULL},
     {"ifnull(queued_max, -1)", COLUMN_INT, AT(queued_max), NULL},
     {"ifnull(running_max, -1)", COLUMN_INT, AT(running_max), NULL},
@@ -39,6 +36,16 @@ enum status db_tenant_get(struct tenant_row *out, struct db *db, const char *nam
   if (!status && !found)
     return error_set(err, STATUS_TENANT_NOT_FOUND, "tenant", "no tenant has the name %.64s", name);
   return status;
+}
+
+enum status db_tenant_jobs(int64_t *queued, int64_t *running, struct db *db, const char *name, struct error *err) {
+  enum status status = stmt_number(queued, db,
+                                   "SELECT count(*) FROM job WHERE tenant = ?1"
+                                   " AND state IN ('validating_files', 'queued', 'paused')",
+                                   name, err);
+  return status
+             ? status
+             : stmt_number(running, db, "SELECT count(*) FROM job WHERE tenant = ?1 AND state = 'running'", name, err);
 }
 
 enum status db_tenant_list(struct tenant_row **out, size_t *count, bool *more, struct db *db, struct arena *arena,

@@ -12,7 +12,6 @@ enum { TENANT_AS_CONFIGURED = -1 };
 struct tenant_row {
   const char *name;
   int64_t created_at;
-  int64_t queued, running;                    /* jobs: those that wait, paused ones too, and those that train */
   int64_t bytes;                              /* of uploads and artifacts */
   int64_t queued_max, running_max, bytes_max; /* 0: no limit; TENANT_AS_CONFIGURED: the option tenant_..._max */
 };
@@ -22,6 +21,9 @@ NODISCARD enum status db_tenant_add(struct db *db, const char *name, int64_t now
 /* STATUS_TENANT_NOT_FOUND, param "tenant". */
 NODISCARD enum status db_tenant_get(struct tenant_row *out, struct db *db, const char *name, struct arena *arena,
                                     struct error *err);
+/* Its jobs: those that wait, paused ones too, and those that train. */
+NODISCARD enum status db_tenant_jobs(int64_t *queued, int64_t *running, struct db *db, const char *name,
+                                     struct error *err);
 /* All, by name. */
 NODISCARD enum status db_tenant_list(struct tenant_row **out, size_t *count, bool *more, struct db *db,
                                      struct arena *arena, struct error *err);

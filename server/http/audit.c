@@ -11,13 +11,14 @@ enum { LIST_DEFAULT = 20, LIST_MAX = 100 };
 
 static struct audit_row *describe(struct request *request) {
   struct audit_row *row = &request->audit;
-  char *type = arena_string(&request->arena, request->endpoint->operation), *line;
+  const char *object = request->match.count ? request->match.param[0] : NULL;
+  char key_id[KEY_ID_BYTES], *type = arena_string(&request->arena, request->endpoint->operation), *line;
   if (type && (line = strchr(type, '_')))
     *line = '.';
   *row = (struct audit_row){.tenant = request->tenant,
                             .created_at = clock_unix(),
                             .type = type,
-                            .object = request->match.count ? request->match.param[0] : NULL,
+                            .object = object && key_parse(key_id, object) ? NULL : object, /* a key, in a wrong place */
                             .result = "success",
                             .actor = request->caller.actor,
                             .actor_id = request->caller.key_id,

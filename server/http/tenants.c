@@ -9,13 +9,19 @@
 #include "server/limits.h"
 #include "storage/db_tenant.h"
 
-static json_t *tenant_object(const struct config *config, const struct tenant_row *tenant) {
-  const struct limits limits = limits_of(config, tenant);
-  return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "id", tenant->name, "object", "organization.tenant",
-                   "created_at", (json_int_t)tenant->created_at, "queued_jobs", (json_int_t)tenant->queued,
-                   "running_jobs", (json_int_t)tenant->running, "stored_bytes", (json_int_t)tenant->bytes,
-                   "queued_jobs_max", reply_number(limits.queued_max), "running_jobs_max",
-                   reply_number(limits.running_max), "stored_bytes_max", reply_number(limits.bytes_max));
+static enum status tenant_object(json_t **out, const struct server *server, const struct tenant_row *tenant,
+                                 struct error *err) {
+  const struct limits limits = limits_of(server->config, tenant);
+  int64_t queued, running;
+  enum status status = db_tenant_jobs(&queued, &running, server->db, tenant->name, err);
+  if (status)
+    return status;
+  *out = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "id", tenant->name, "object", "organization.tenant",
+                   "created_at", (json_int_t)tenant->created_at, "queued_jobs", (json_int_t)queued, "running_jobs",
+                   (json_int_t)running, "stored_bytes", (json_int_t)tenant->bytes, "queued_jobs_max",
+                   reply_number(limits.queued_max), "running_jobs_max", reply_number(limits.running_max),
+                   "stored_bytes_max", reply_number(limits.bytes_max));
+  return STATUS_OK;
 }
 
 void http_tenants_list(struct request *request) {
@@ -26,14 +32,18 @@ void http_tenants_list(struct request *request) {
   enum status status = request->caller.is_operator
                            ? db_tenant_list(&tenants, &count, &more, request->server->db, &request->arena, &err)
                            : db_tenant_get(tenants = &own, request->server->db, request->tenant, &request->arena, &err);
-  if (status) {
-    reply_error(request, &err);
+  json_t *data = json_array(), *object;
+  for (size_t i = 0; !status && i < count; i++) {
+    status = tenant_object(&object, request->server, &tenants[i], &err);
+    if (!status)
+      json_array_append_new(data, object);
+  }
+  if (!status) {
+    reply_json(request, reply_list(data, more));
     return;
   }
-  json_t *data = json_array();
-  for (size_t i = 0; i < count; i++)
-    json_array_append_new(data, tenant_object(request->server->config, &tenants[i]));
-  reply_json(request, reply_list(data, more));
+  json_decref(data);
+  reply_error(request, &err);
 }
 
 /* Another's is not there. */
@@ -46,10 +56,11 @@ static enum status find(struct tenant_row *out, struct request *request, const c
 static void reply_tenant(struct request *request, const char *name) {
   struct tenant_row tenant;
   struct error err;
-  if (find(&tenant, request, name, &err))
+  json_t *object;
+  if (find(&tenant, request, name, &err) || tenant_object(&object, request->server, &tenant, &err))
     reply_error(request, &err);
   else
-    reply_json(request, tenant_object(request->server->config, &tenant));
+    reply_json(request, object);
 }
 
 void http_tenants_retrieve(struct request *request) {

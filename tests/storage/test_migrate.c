@@ -203,6 +203,7 @@ static int ask_for_states(struct db *db, const struct lease *lease, struct arena
 static int ask_for_tenants(struct db *db, struct arena *arena, struct error *err) {
   struct page page = {.limit = 5};
   struct tenant_row *tenants, tenant;
+  int64_t queued, running;
   struct audit_row *audits;
   struct key_row *keys;
   size_t count;
@@ -211,6 +212,7 @@ static int ask_for_tenants(struct db *db, struct arena *arena, struct error *err
   bad |= db_key_list(&keys, &count, &more, db, TENANT_DEFAULT, &page, arena, err);
   bad |= db_key_any(&more, db, err);
   bad |= db_tenant_get(&tenant, db, TENANT_DEFAULT, arena, err);
+  bad |= db_tenant_jobs(&queued, &running, db, TENANT_DEFAULT, err);
   bad |= db_tenant_list(&tenants, &count, &more, db, arena, err);
   return bad;
 }

@@ -152,6 +152,10 @@ as "$beta_admin"; ask DELETE "/v1/organization/admin_api_keys/${beta:4:8}"; is "
 as "$beta"; ask GET /v1/files; is "$status" 401 "from the next request on"
 as "$operator"; ask GET "/v1/organization/admin_api_keys/${operator:4:8}"; like "$body" '"last_used_at":[0-9]' "the last use is noted"
 like "$(keys list)" "${operator:4:8} +default +admin .* valid +operator" "and listed"
+export REFLECT_URL=$url REFLECT_API_KEY=$beta_admin; reflect=$(dirname "$REFLECTD")/reflect
+made=$("$reflect" keys create --name cli --scope read 2> "$work/said"); like "$made" "^rfd_[0-9A-Za-z_]*\$" "reflect makes a key"
+as "$made"; ask GET /v1/files; is "$status" 200 "that holds"; "$reflect" keys revoke "${made:4:8}" > "$work/said"
+ask GET /v1/files; is "$status" 401 "until reflect revokes it"; like "$("$reflect" keys list)" "${made:4:8} +read " "and lists it"
 keys revoke none; is "$?" 2 "revoking none fails"; like "$(< "$work/said")" 'no API key has the id none' "and says so"
 
 # ---- guesses ----
@@ -191,7 +195,7 @@ like "$body" "\"type\":\"jobs.cancel\"[^}]*\"id\":\"${gamma:4:8}\",\"ip_address\
 like "$body" '"type":"files.create".*"result":"quota_exceeded"' "and what was refused"
 like "$body" '"actor":\{"type":"local_user"' "and what was done on the folder"
 ask GET '/v1/organization/audit_logs?limit=1'; last=$(value last_id); ask GET "/v1/organization/audit_logs?limit=1&after=$last"; unlike "$body" "$last" "page by page"
-as "$gamma"; ask POST "/v1/fine_tuning/jobs/$one/cancel"; as "$acme"; ask DELETE "/v1/files/$data?x"
+as "$acme"; ask DELETE "/v1/files/$gamma"; is "$status" 404 "a key in a path names no file"
 
 # ---- secrets ----
 stop
