@@ -190,7 +190,7 @@ static void a_stranger_finds_no_checkpoint(void **state) {
 static void tenants_take_turns(void **state) {
   struct fixture *f = *state;
   for (int i = 0; i < 4; i++) {
-    char id[16];
+    char id[24];
     snprintf(id, sizeof id, "ftjob-a%d", i);
     add_job(f, "a", id, 0);
   }
@@ -210,7 +210,7 @@ static void no_tenant_runs_more_than_it_may(void **state) {
   int64_t queued, running;
   bool held;
   for (int i = 0; i < 3; i++) {
-    char id[16];
+    char id[24];
     snprintf(id, sizeof id, "ftjob-a%d", i);
     add_job(f, "a", id, 5);
     snprintf(id, sizeof id, "ftjob-b%d", i);

@@ -156,6 +156,8 @@ export REFLECT_URL=$url REFLECT_API_KEY=$beta_admin; reflect=$(dirname "$REFLECT
 made=$("$reflect" keys create --name cli --scope read 2> "$work/said"); like "$made" "^rfd_[0-9A-Za-z_]*\$" "reflect makes a key"
 as "$made"; ask GET /v1/files; is "$status" 200 "that holds"; "$reflect" keys revoke "${made:4:8}" > "$work/said"
 ask GET /v1/files; is "$status" 401 "until reflect revokes it"; like "$("$reflect" keys list)" "${made:4:8} +read " "and lists it"
+for bad in "--scope all" "--expires-in 30y" "--tenant A" "--expires-in"; do keys create --name x $bad; is "$?" 2 "keys create $bad"; done
+keys create; like "$? $(< "$work/said")" '^2 .*--name NAME' "a key needs a name"
 keys revoke none; is "$?" 2 "revoking none fails"; like "$(< "$work/said")" 'no API key has the id none' "and says so"
 
 # ---- guesses ----
@@ -198,7 +200,7 @@ ask GET '/v1/organization/audit_logs?limit=1'; last=$(value last_id); ask GET "/
 as "$acme"; ask DELETE "/v1/files/$gamma"; is "$status" 404 "a key in a path names no file"
 
 # ---- secrets ----
-stop
+stop; is "$code" 0 "exit 0"
 for key in "$operator" "$acme" "$beta" "$beta_admin" "$reader" "$gamma" "$forged"; do
   grep -rlF "${key:13:32}" "$work/data" "$work/log" >> "$work/found"
 done
@@ -206,10 +208,12 @@ is "$(< "$work/found")" "" "no key is in the data folder or the log"
 "$REFLECTD" fsck --data "$work/data" > "$work/fsck" 2>&1; is "$?" 0 "and the folder is whole"
 
 # ---- the configured key ----
-printf 'a-key-of-sixteen-bytes\n' > "$work/key"; chmod 600 "$work/key"; start --api-key-file "$work/key"
+export REFLECTD_API_KEY=a-key-of-sixteen-bytes; start --workers-max 8; unset REFLECTD_API_KEY
 as a-key-of-sixteen-bytes; ask GET /v1/organization/tenants; like "$body" '"id":"gamma"' "the configured key is the operator's"
+put train.jsonl; create ',"suffix":"wait"'; reach running
+unlike "$(cat /proc/$(pgrep -P "$pid" | tail -1)/environ | tr '\0' '\n')" a-key-of-sixteen "and not in a worker's environment"
 as a-key-of-sixteen-bytez; for n in {1..10}; do ask GET /v1/files; done
 as a-key-of-sixteen-bytes; ask GET /v1/files; is "$status $(value code)" "429 rate_limit_exceeded" "and cannot be guessed"
 as "$acme"; ask GET /v1/files; is "$status" 200 "others go on"
-stop
+stop; is "$code" 0 "exit 0"; unlike "$(< "$work/log")" a-key-of-sixteen "and it is not in the log"
 finish
