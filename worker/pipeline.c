@@ -291,8 +291,6 @@ static void say_what(const struct run *r, const struct task *task, struct report
            r->model.adapter_count, parameter_elements(&r->model.parameters), r->learner.estimate >> 20, b->device_name,
            b->ops->processor(b), b->ops->set_matmul ? job_matmul_names[b->matmul] : "its own", pool_threads(b->pool));
   report_data(report, EVENT_MESSAGE, text, json_pack("{s:s}", "device", b->device_name));
-  if (b->ops->fp32_only && b->precision != PRECISION_FP32)
-    report_message(report, LOG_WARN, "precision bf16: %s computes in fp32", b->device_name);
   if (backend_emulates_bf16(&r->backend))
     report_message(report, LOG_WARN,
                    "precision bf16: this processor does not multiply bfloat16 numbers, so floats are rounded to them: "

@@ -64,9 +64,9 @@ struct adamw_step {
 /* What a backend is. Functions that return nothing cannot fail on the CPU; on a device the first fault is kept and told
    by `synchronise`, and nothing runs after it. */
 struct backend_ops {
-  const char *name;                    /* "cpu", "opencl", "cuda" */
-  bool host_memory;                    /* its places are host memory */
-  bool fp32_only;                      /* whatever the precision */
+  const char *name;    /* "cpu", "opencl", "cuda" */
+  bool host_memory;    /* its places are host memory */
+  bool rounds_weights; /* with precision bf16 it wants frozen operands of matmuls rounded to that (weight.h) */
   const struct op_body *const *bodies; /* [OP_KINDS], by enum op_kind (worker/op/kind.h); NULL: not supported */
 
   void (*close)(struct backend *backend);

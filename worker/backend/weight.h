@@ -3,6 +3,8 @@
 #ifndef WORKER_BACKEND_WEIGHT_H
 #define WORKER_BACKEND_WEIGHT_H
 
+#include <stdbool.h>
+
 #include "worker/backend/place.h"
 #include "worker/file/ggml.h"
 
@@ -11,6 +13,7 @@ struct weight {
   enum ggml_type type;
   const unsigned char *bytes; /* rows of whole blocks, one after the other; F32: aligned to float. NULL: no matrix */
   struct place place;         /* where the backend has these bytes */
+  bool rounded;               /* there they are rounded to bf16 */
   size_t heads; /* the file has the rows of that many heads interleaved: 2j + s of a head of D rows is row s * D/2 + j
                    here (GGUF's q and k of LLaMA); 0: in order */
 };

@@ -212,7 +212,7 @@ static enum status load_head(struct model *m, uint64_t seed, struct error *err) 
       s = error_set(err, STATUS_MODEL_INVALID, "model",
                     "the model's files have no tensor lm_head.weight, and config.json does not set tie_word_embeddings "
                     "to true; set it if embed_tokens is meant to be both");
-    return s || !own ? s : load_matrix(&l->head.weight, m, "", "lm_head.weight", m->vocabulary, l->hidden, err);
+    return s || !own ? s : load_operand(&l->head.weight, m, "", "lm_head.weight", m->vocabulary, l->hidden, err);
   }
   double deviation;
   bool made;

@@ -101,8 +101,28 @@ static enum status import_weight(struct model *m, struct weight *w, struct error
   return buffers_import(&m->buffers, &w->place, w->bytes, weight_bytes(w), err);
 }
 
-enum status load_matrix(struct weight *out, struct model *m, const char *prefix, const char *name, size_t rows,
-                        size_t cols, struct error *err) {
+/* The numbers in the order of the file, rounded; its pages are read once, a part at a time. */
+static enum status import_rounded(struct model *m, struct weight *w, struct error *err) {
+  enum { PART = 1 << 18, BYTES = 2 };
+  struct backend *backend = m->backend;
+  size_t count = w->rows * w->cols;
+  const float *numbers = (const float *)(const void *)w->bytes;
+  unsigned char *part = malloc((size_t)PART * BYTES);
+  enum status status =
+      part ? buffers_new(&m->buffers, &w->place, count * BYTES, err) : error_no_memory(err, "the model");
+  for (size_t first = 0; !status && first < count; first += PART) {
+    size_t n = count - first < PART ? count - first : PART;
+    CHECK(ggml_from_f32(part, numbers + first, GGML_BF16, n));
+    backend->ops->write(backend, place_at(w->place, first * BYTES), part, n * BYTES);
+  }
+  free(part);
+  w->rounded = true;
+  return status;
+}
+
+/* A matrix on the host, and what its file has of it. */
+static enum status find_matrix(struct weight *out, struct model *m, const char *prefix, const char *name, size_t rows,
+                               size_t cols, struct error *err) {
   struct checkpoint_tensor t;
   const float *copy;
   enum status status = expect(&t, m, prefix, name, rows, cols, err);
@@ -110,11 +130,28 @@ enum status load_matrix(struct weight *out, struct model *m, const char *prefix,
     return status;
   if (checkpoint_mapped(out, &m->checkpoint, t.name)) {
     m->mapped_bytes += weight_bytes(out);
-    return import_weight(m, out, err);
+    return STATUS_OK;
   }
   status = convert(&copy, m, &t, rows * cols, err);
   *out = weight_of(copy, rows, cols);
+  return status;
+}
+
+enum status load_matrix(struct weight *out, struct model *m, const char *prefix, const char *name, size_t rows,
+                        size_t cols, struct error *err) {
+  enum status status = find_matrix(out, m, prefix, name, rows, cols, err);
   return status ? status : import_weight(m, out, err);
+}
+
+enum status load_operand(struct weight *out, struct model *m, const char *prefix, const char *name, size_t rows,
+                         size_t cols, struct error *err) {
+  const struct backend *backend = m->backend;
+  enum status status = find_matrix(out, m, prefix, name, rows, cols, err);
+  if (status)
+    return status;
+  if (backend->ops->rounds_weights && backend->precision == PRECISION_BF16 && out->type == GGML_F32)
+    return import_rounded(m, out, err);
+  return import_weight(m, out, err);
 }
 
 enum status load_floats(struct place *out, struct model *m, const char *prefix, const char *name, size_t rows,
@@ -146,7 +183,7 @@ static enum status load_parts(struct model *m, struct linear *l, const char *pre
                               enum load_bias bias, struct error *err) {
   char name[300];
   snprintf(name, sizeof name, "%s.weight", path);
-  enum status status = load_matrix(&l->weight, m, prefix, name, l->out, l->in, err);
+  enum status status = load_operand(&l->weight, m, prefix, name, l->out, l->in, err);
   snprintf(name, sizeof name, "%s.bias", path);
   if (!status && (bias == LOAD_BIAS || (bias == LOAD_BIAS_IF_THERE && load_has(m, prefix, name))))
     status = load_floats(&l->bias, m, prefix, name, l->out, 0, err);

@@ -20,6 +20,10 @@ bool load_has(const struct model *model, const char *prefix, const char *name);
 /* The tensor `prefix``name` of that shape where it lies in the file, in the file's type. */
 NODISCARD enum status load_matrix(struct weight *out, struct model *model, const char *prefix, const char *name,
                                   size_t rows, size_t cols, struct error *err);
+/* The same for an operand of matmuls: a backend that rounds it to bf16 in each of them has it rounded, in half of the
+   memory of fp32. */
+NODISCARD enum status load_operand(struct weight *out, struct model *model, const char *prefix, const char *name,
+                                   size_t rows, size_t cols, struct error *err);
 /* The same (cols 0: a vector) as fp32: mapped, or converted. For small ones. */
 NODISCARD enum status load_floats(struct place *out, struct model *model, const char *prefix, const char *name,
                                   size_t rows, size_t cols, struct error *err);

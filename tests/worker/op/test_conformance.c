@@ -435,24 +435,26 @@ static void end_case(struct trial *t) {
 
 struct candidate {
   char name[80];
-  const char *isa; /* of the CPU; NULL: a device by its name */
+  const char *isa, *device; /* one of them */
   enum matmul_library matmul;
+  enum precision precision;
 };
 
 static struct candidate candidates[16];
 static size_t candidate_count;
 
-static void add_candidate(const char *isa, enum matmul_library matmul, const char *name) {
+static void add_candidate(const char *isa, enum matmul_library matmul, enum precision precision, const char *name) {
   assert_true(candidate_count < COUNT_OF(candidates));
   struct candidate *c = &candidates[candidate_count++];
-  *c = (struct candidate){.isa = isa, .matmul = matmul};
-  snprintf(c->name, sizeof c->name, "%s", name);
+  *c = (struct candidate){.isa = isa, .device = isa ? NULL : name, .matmul = matmul, .precision = precision};
+  snprintf(c->name, sizeof c->name, "%s%s", name, precision == PRECISION_BF16 ? " in bf16" : "");
 }
 
 static void open_candidate(struct backend *out, const struct candidate *c) {
   struct error err;
-  if (c->isa ? cpu_open(out, 2, c->isa, &err) : device_open(out, c->name, 2, &err))
+  if (c->isa ? cpu_open(out, 2, c->isa, &err) : device_open(out, c->device, 2, &err))
     fail_msg("%s: %s", c->name, err.text);
+  backend_set_precision(out, c->precision);
   backend_set_matmul(out, c->matmul);
 }
 
@@ -474,7 +476,7 @@ static void compare(const struct test_case *test, const struct candidate *c, con
 
 static void conforms(void **state) {
   const struct candidate *c = *state;
-  struct candidate generic = {.name = "generic", .isa = "generic", .matmul = MATMUL_NATIVE};
+  struct candidate generic = {.name = "generic", .isa = "generic", .matmul = MATMUL_NATIVE, .precision = c->precision};
   struct backend reference, backend;
   static struct trial want, got;
   open_candidate(&reference, &generic);
@@ -509,12 +511,14 @@ int main(void) {
     targets[i] = (uint32_t)(i * 5 % 7);
   }
   for (const struct isa *isa = isa_next(NULL); isa; isa = isa_next(isa))
-    add_candidate(isa->name, MATMUL_NATIVE, isa->name);
-  add_candidate("generic", MATMUL_OPENBLAS, "generic with OpenBLAS");
-  struct device_info devices[8];
+    add_candidate(isa->name, MATMUL_NATIVE, PRECISION_FP32, isa->name);
+  add_candidate("generic", MATMUL_OPENBLAS, PRECISION_FP32, "generic with OpenBLAS");
+  add_candidate("generic", MATMUL_OPENBLAS, PRECISION_BF16, "generic with OpenBLAS");
+  static struct device_info devices[8];
   size_t count = device_list(devices, COUNT_OF(devices));
   for (size_t i = 1; i < count; i++) /* the first is the CPU */
-    add_candidate(NULL, MATMUL_AUTO, devices[i].name);
+    for (int precision = 0; precision < PRECISION_COUNT; precision++)
+      add_candidate(NULL, MATMUL_AUTO, (enum precision)precision, devices[i].name);
   for (size_t i = 0; i < candidate_count; i++)
     tests[1 + i] =
         (struct CMUnitTest){.name = candidates[i].name, .test_func = conforms, .initial_state = &candidates[i]};

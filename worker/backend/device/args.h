@@ -18,13 +18,15 @@ struct weight_args {
   int block, block_bytes; /* elements and bytes of a block */
   int row;                /* elements from a row to the next: whole blocks */
   int head_rows;          /* rows of a head, when its file interleaves their halves (struct weight's `heads`); or 0 */
+  int bf16;               /* 1: numbers are rounded to bf16 after they are decoded; or 0 */
 };
 
 /* For each of the batches: C (rows x cols) = [C +] mask * (alpha * (A B + sign * Q V)) + bias.
    A (i, k) = a[i * a_row + k * a_col]. B (k, n) is element (k, n) of the weight, or (n, k) when transposed.
    C (i, n) = c[i * c_row + n * c_col]. Q: rows x rank, V: rank x cols, floats in rows. With splits > 1 the depth is cut
    into that many parts and sum_splits adds what they give: C of a part begins split_step numbers after the last one's,
-   and neither C nor bias is added. */
+   and neither C nor bias is added. With weight.bf16, A is rounded as the weight is; sums are floats, and Q, V and bias
+   are not rounded. */
 struct matmul_args {
   long a_step, b_step, c_step; /* from one batch to the next */
   long split_step;

@@ -137,17 +137,22 @@ static const char *processor(const struct backend *backend) {
   return backend->device->device->name;
 }
 
-/* All of it is fp32, whatever is asked for. */
 static void set_precision(struct backend *backend, enum precision precision) {
   backend->precision = precision;
+}
+
+/* The matmul kernel rounds its inputs. */
+static bool emulates_bf16(const struct backend *backend) {
+  return backend->precision == PRECISION_BF16;
 }
 
 static const struct backend_ops ops = {.name = "opencl",
                                        .bodies = device_bodies,
                                        .close = close_backend,
                                        .processor = processor,
-                                       .fp32_only = true,
+                                       .rounds_weights = true,
                                        .set_precision = set_precision,
+                                       .emulates_bf16 = emulates_bf16,
                                        .memory_available = memory_available,
                                        .allocate = allocate,
                                        .release = release,

@@ -51,8 +51,10 @@ struct weight_args device_weight_args(const struct weight *weight);
 
 /* --- products (device_products.c) ----------------------------------------------------------------- */
 
-/* C (rows x N) = [C +] alpha * (A W^T, transposed, or A W, + sign * Q V) [* mask] [+ bias]; A, Q and C in rows. */
+/* C (rows x N) = [C +] alpha * (A W^T, transposed, or A W, + sign * Q V) [* mask] [+ bias]; A, Q and C in rows. With
+   precision bf16, A and W are rounded to it (nearest, ties to even) and sums are floats; Q, V and bias stay fp32. */
 struct device_matmul {
+  enum precision precision;
   struct place c, a;
   size_t rows;
   const struct weight *weight;

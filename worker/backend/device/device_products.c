@@ -20,8 +20,9 @@ struct dropout_args device_dropout_args(const struct dropout *d) {
 }
 
 struct weight_args device_weight_args(const struct weight *w) {
-  const struct ggml_type_info *info = ggml_type_info(w->type);
-  return (struct weight_args){.type = (int)w->type,
+  enum ggml_type type = w->rounded ? GGML_BF16 : w->type;
+  const struct ggml_type_info *info = ggml_type_info(type);
+  return (struct weight_args){.type = (int)type,
                               .block = (int)info->block,
                               .block_bytes = (int)info->bytes,
                               .row = (int)w->cols,
@@ -31,8 +32,10 @@ struct weight_args device_weight_args(const struct weight *w) {
 void device_matmul(struct backend *backend, const struct device_matmul *m) {
   const struct weight *w = m->weight;
   size_t N = m->transposed ? w->rows : w->cols, K = m->transposed ? w->cols : w->rows;
+  struct weight_args weight = device_weight_args(w);
+  weight.bf16 = m->precision == PRECISION_BF16;
   const struct matmul_args args = {.dropout = device_dropout_args(m->dropout),
-                                   .weight = device_weight_args(w),
+                                   .weight = weight,
                                    .rows = (int)m->rows,
                                    .cols = (int)N,
                                    .depth = (int)K,

@@ -46,6 +46,7 @@ enum { GROUP_ITEMS = 256 };
 #define sqrtf sqrt
 #define fmaxf fmax
 #define float_of_bits as_float
+#define bits_of_float as_uint
 #define high_product mul_hi
 
 #elif defined(__CUDACC__)
@@ -65,6 +66,7 @@ enum { GROUP_ITEMS = 256 };
 #define UNROLL _Pragma("unroll")
 #define NO_UNROLL _Pragma("unroll 1")
 #define float_of_bits __uint_as_float
+#define bits_of_float __float_as_uint
 #define high_product __umulhi
 typedef unsigned char uchar;
 typedef unsigned int uint;
@@ -105,6 +107,12 @@ static inline float float_of_bits(uint bits) {
   float value;
   memcpy(&value, &bits, sizeof value);
   return value;
+}
+
+static inline uint bits_of_float(float value) {
+  uint bits;
+  memcpy(&bits, &value, sizeof bits);
+  return bits;
 }
 
 static inline uint high_product(uint a, uint b) {

@@ -43,7 +43,8 @@ static void linear_forward(struct tape *tape, const struct node *node) {
   const struct linear *l = a->linear;
   const struct low_rank *low = l->low_rank;
   const struct tensor *x = node->in[0];
-  struct device_matmul y = {.c = node->out[0]->data,
+  struct device_matmul y = {.precision = tape->backend->precision,
+                            .c = node->out[0]->data,
                             .a = x->data,
                             .rows = x->rows,
                             .weight = &l->weight,
@@ -106,8 +107,11 @@ static void input_gradient(struct tape *tape, const struct node *node, const str
   const struct linear_attributes *a = node->attributes;
   const struct linear *l = a->linear;
   const struct low_rank *low = l->low_rank;
-  struct device_matmul dx = {
-      .a = node->out[0]->grad, .rows = node->in[0]->rows, .weight = &l->weight, .alpha = 1};
+  struct device_matmul dx = {.precision = tape->backend->precision,
+                             .a = node->out[0]->grad,
+                             .rows = node->in[0]->rows,
+                             .weight = &l->weight,
+                             .alpha = 1};
   dx.c = tape_grad(node->in[0], &dx.accumulate);
   if (!dx.c.buffer)
     return;

@@ -102,15 +102,21 @@ static void linear_cross_entropy_forward(struct tape *tape, const struct node *n
     const struct cross_entropy_args softmax = {(int)rows, (int)V, a->weight, 0};
     bool gradient = node->out[0] != NULL;
     device_launch_each(b, DEVICE_pick_rows, rows * C, PLACES(x, node->in[0]->data, place_at(t->rows, at)), &picked);
-    const struct device_matmul forward = {
-        .c = logits, .a = x, .rows = rows, .weight = &a->head->weight, .transposed = true, .alpha = 1};
+    const struct device_matmul forward = {.precision = b->precision,
+                                          .c = logits,
+                                          .a = x,
+                                          .rows = rows,
+                                          .weight = &a->head->weight,
+                                          .transposed = true,
+                                          .alpha = 1};
     device_matmul(b, &forward);
     device_launch(b, DEVICE_cross_entropy, rows, 1, 1,
                   PLACES(place_at(losses, at), place_at(hits, at), gradient ? logits : NOWHERE, logits,
                          place_at(t->targets, at)),
                   &softmax);
     if (gradient) {
-      const struct device_matmul backward = {.c = place_at(node->out[0]->data, first * C * sizeof(float)),
+      const struct device_matmul backward = {.precision = b->precision,
+                                             .c = place_at(node->out[0]->data, first * C * sizeof(float)),
                                              .a = logits,
                                              .rows = rows,
                                              .weight = &a->head->weight,

@@ -15,11 +15,19 @@ struct product {
   enum ggml_type type;
   bool a_transposed, b_transposed, accumulate, bias, dropout;
   int heads;
+  bool bf16;
 };
+
+/* As a type of ggml has it. */
+static void round_floats(float *x, size_t count) {
+  unsigned char *rounded = array(2 * count);
+  assert_true(ggml_from_f32(rounded, x, GGML_BF16, count));
+  ggml_to_f32(x, rounded, GGML_BF16, count);
+}
 
 static struct weight_args weight_args_of(enum ggml_type type, int row, int head_rows) {
   const struct ggml_type_info *info = ggml_type_info(type);
-  return (struct weight_args){(int)type, (int)info->block, (int)info->bytes, row, head_rows};
+  return (struct weight_args){(int)type, (int)info->block, (int)info->bytes, row, head_rows, 0};
 }
 
 /* rows x cols numbers in a type: any bytes, but for the scales, which are small. */
@@ -60,19 +68,25 @@ static void check_product(struct product p) {
   float *bias = random_floats(N, 4), *c = random_floats(M * N, 5);
   unsigned char *weight = random_weight(p.type, w_rows, w_cols, &bytes);
   float *b = decoded(weight, p.type, w_rows, w_cols, (size_t)p.heads);
-  const struct matmul_args args = {.weight = weight_args_of(p.type, (int)w_cols, p.heads ? (int)w_rows / p.heads : 0),
+  struct matmul_args args = {.weight = weight_args_of(p.type, (int)w_cols, p.heads ? (int)w_rows / p.heads : 0),
                                    .dropout = p.dropout ? some_dropout : no_dropout,
                                    .rows = p.rows, .cols = p.cols, .depth = p.depth,
                                    .a_row = p.a_transposed ? 1 : p.depth, .a_col = p.a_transposed ? p.rows : 1,
                                    .c_row = p.cols, .c_col = 1, .transposed = p.b_transposed, .rank = p.rank,
                                    .sign = -1.0f, .alpha = 0.5f, .accumulate = p.accumulate, .splits = 1};
-  float *mask = cpu_mask(&args.dropout, M, N);
+  float *mask = cpu_mask(&args.dropout, M, N), *rounded_a = array(M * K * sizeof *a);
+  memcpy(rounded_a, a, M * K * sizeof *a);
+  args.weight.bf16 = p.bf16;
+  if (p.bf16) {
+    round_floats(rounded_a, M * K);
+    round_floats(b, w_rows * w_cols);
+  }
   double *want = array(M * N * sizeof *want);
   for (size_t i = 0; i < M; i++)
     for (size_t j = 0; j < N; j++) {
       double sum = 0;
       for (size_t k = 0; k < K; k++)
-        sum += (double)(p.a_transposed ? a[k * M + i] : a[i * K + k]) *
+        sum += (double)(p.a_transposed ? rounded_a[k * M + i] : rounded_a[i * K + k]) *
                (double)(p.b_transposed ? b[j * K + k] : b[k * N + j]);
       for (size_t r = 0; r < R; r++)
         sum -= (double)q[i * R + r] * (double)v[r * N + j];
@@ -93,9 +107,9 @@ static void test_matmul(void **state) {
   for (size_t s = 0; s < COUNT_OF(shapes); s++)
     for (int flags = 0; flags < 8; flags++)
       check_product((struct product){shapes[s][0], shapes[s][1], shapes[s][2], flags & 1 ? 8 : 0, GGML_F32,
-                                     flags & 4, flags & 2, flags & 1, flags & 2, false, 0});
-  check_product((struct product){33, 70, 40, 24, GGML_F32, false, true, true, true, true, 0});
-  check_product((struct product){33, 70, 40, 8, GGML_F32, false, false, false, false, true, 0});
+                                     flags & 4, flags & 2, flags & 1, flags & 2, false, 0, flags % 3 == 1});
+  check_product((struct product){33, 70, 40, 24, GGML_F32, false, true, true, true, true, 0, false});
+  check_product((struct product){33, 70, 40, 8, GGML_F32, false, false, false, false, true, 0, true});
 }
 
 static void test_matmul_weights(void **state) {
@@ -107,11 +121,13 @@ static void test_matmul_weights(void **state) {
       for (int heads = 0; heads < 4; heads += 3) {
         int wide = types[t] >= GGML_Q4_K && types[t] <= GGML_Q6_K ? 512 : 96, other = 36;
         check_product((struct product){7, transposed ? other : wide, transposed ? wide : other, 0, types[t], false,
-                                       transposed, false, false, false, heads});
+                                       transposed, false, false, false, heads, false});
+        check_product((struct product){5, transposed ? other : wide, transposed ? wide : other, 8, types[t], false,
+                                       transposed, false, true, false, heads, true});
       }
   for (size_t t = 0; t < 3; t++) /* rows that end within the four */
     for (int transposed = 0; transposed < 2; transposed++)
-      check_product((struct product){5, 33, 19, 0, types[t], false, transposed, false, false, false, 0});
+      check_product((struct product){5, 33, 19, 0, types[t], false, transposed, false, false, false, 0, false});
 }
 
 /* Blocks of an orthogonal rotation: Z_i = X_i R_i, and g_i = X_i^T dZ_i gathered in parts. */

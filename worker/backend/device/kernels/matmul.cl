@@ -18,12 +18,12 @@ enum {
 /* An item's share of rows x depth numbers of A from (row, k) on, transposed, zeros beyond the ends. Items side by side
    read numbers side by side. */
 DEVICE void matmul_load_a(MATMUL_A_TILE(tile), GLOBAL const float *a, int a_row, int a_col, int row, int rows, int k,
-                          int depth, int item) {
+                          int depth, int bf16, int item) {
   for (int at = item; at < MATMUL_ROWS * MATMUL_DEPTH; at += GROUP_ITEMS) {
     const int i = a_row == 1 ? at % MATMUL_ROWS : at / MATMUL_DEPTH;
     const int j = a_row == 1 ? at / MATMUL_ROWS : at % MATMUL_DEPTH;
     const int inside = row + i < rows && k + j < depth;
-    tile[j][i] = inside ? a[(long)(row + i) * a_row + (long)(k + j) * a_col] : 0.0f;
+    tile[j][i] = inside ? round_to(a[(long)(row + i) * a_row + (long)(k + j) * a_col], bf16) : 0.0f;
   }
 }
 
@@ -89,16 +89,16 @@ KERNEL matmul(GLOBAL float *c, GLOBAL const float *a, GLOBAL const uchar *weight
   }
   for (int k = begin; k < end; k += MATMUL_DEPTH) {
     PHASE {
-      matmul_load_a(a_tile, a + batch * m.a_step, m.a_row, m.a_col, row, m.rows, k, end, ITEM);
+      matmul_load_a(a_tile, a + batch * m.a_step, m.a_row, m.a_col, row, m.rows, k, end, m.weight.bf16, ITEM);
       matmul_load_b(b_tile, weight, m.weight, batch * m.b_step, m.transposed, k, end, col, m.cols, ITEM);
     }
     PHASE { matmul_multiply(MINE(sums), a_tile, b_tile, ITEM); }
   }
-  const struct weight_args of_v = {WEIGHT_F32, 1, 4, m.cols, 0};
+  const struct weight_args of_v = {WEIGHT_F32, 1, 4, m.cols, 0, 0};
   const int rank = split == 0 ? m.rank : 0;
   for (int k = 0; k < rank; k += MATMUL_DEPTH) { /* sign * Q V: V is multiplied on its way */
     PHASE {
-      matmul_load_a(a_tile, q, m.rank, 1, row, m.rows, k, rank, ITEM);
+      matmul_load_a(a_tile, q, m.rank, 1, row, m.rows, k, rank, 0, ITEM);
       matmul_load_b(b_tile, (GLOBAL const uchar *)v, of_v, 0, 0, k, rank, col, m.cols, ITEM);
       for (int i = 0; i < 4; i++)
         b_tile[ITEM / (MATMUL_COLS / 4)][ITEM % (MATMUL_COLS / 4) * 4 + i] *= m.sign;

@@ -15,6 +15,12 @@ enum {
   WEIGHT_BF16 = 30,
 };
 
+/* With bf16 (1, not 0) to the nearest one, ties to even; NaN stays NaN. */
+DEVICE float round_to(float x, int bf16) {
+  const uint bits = bits_of_float(x), low = bf16 && x == x ? 0xFFFFu : 0u;
+  return float_of_bits((bits + (low ? 0x7FFFu + (bits >> 16 & 1u) : 0u)) & ~low);
+}
+
 DEVICE uint load_16(GLOBAL const uchar *p) {
   return (uint)p[0] | (uint)p[1] << 8;
 }
@@ -118,6 +124,8 @@ DEVICE void weight_run(float out[4], GLOBAL const uchar *weight, struct weight_a
   const long at = first + (long)weight_file_row(w, row) * w.row + col;
   if (w.block == 1) {
     decode_plain(out, weight, w.type, at, cols - col < 4 ? cols - col : 4);
+    for (int i = 0; i < 4; i++)
+      out[i] = round_to(out[i], w.bf16);
     return;
   }
   GLOBAL const uchar *block = weight + at / w.block * w.block_bytes;
@@ -133,4 +141,6 @@ DEVICE void weight_run(float out[4], GLOBAL const uchar *weight, struct weight_a
   } else {
     decode_small(out, block, w.type, in_block);
   }
+  for (int i = 0; i < 4; i++)
+    out[i] = round_to(out[i], w.bf16);
 }
