@@ -8,11 +8,11 @@
 #include "worker/data/records.h"
 #include "worker/device.h"
 #include "worker/export/finished.h"
-#include "worker/export/run.h"
 #include "worker/heads.h"
 #include "worker/inspect.h"
 #include "worker/peft/peft.h"
 #include "worker/peft/peft_source.h"
+#include "worker/results.h"
 #include "worker/trainer.h"
 
 /* Everything a training run holds; zero means not there yet. */
@@ -342,8 +342,8 @@ static enum status train(struct run *r, const struct task *task, struct report *
   if (status)
     return status;
   trainer_progress(&r->trainer, "export", true);
-  return run_export(&r->trainer, r->language ? NULL : &r->training, validated && !r->language ? &r->validation : NULL,
-                    err);
+  return results_publish(&r->trainer, r->language ? NULL : &r->training,
+                         validated && !r->language ? &r->validation : NULL, err);
 }
 
 static void run_done(struct run *r) {

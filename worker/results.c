@@ -1,4 +1,4 @@
-#include "worker/export/run.h"
+#include "worker/results.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,8 +144,8 @@ static enum status export_manifest(struct trainer *t, const struct export *e, co
   return status;
 }
 
-enum status run_export(struct trainer *t, const struct dataset *training, const struct dataset *validation,
-                       struct error *err) {
+enum status results_publish(struct trainer *t, const struct dataset *training, const struct dataset *validation,
+                            struct error *err) {
   const struct task *task = t->task;
   struct export e = {.model = t->learner->model,
                      .spec = &task->spec.adapter,

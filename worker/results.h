@@ -1,12 +1,12 @@
 /* What a finished job leaves: the PEFT folder, its archive, the curve, the predictions, and the
    manifest that says how they were made. Each file is published, then announced. */
-#ifndef WORKER_EXPORT_RUN_H
-#define WORKER_EXPORT_RUN_H
+#ifndef WORKER_RESULTS_H
+#define WORKER_RESULTS_H
 
 #include "worker/trainer.h"
 
 /* `validation` may be NULL. */
-NODISCARD enum status run_export(struct trainer *trainer, const struct dataset *training,
-                                 const struct dataset *validation, struct error *err);
+NODISCARD enum status results_publish(struct trainer *trainer, const struct dataset *training,
+                                      const struct dataset *validation, struct error *err);
 
 #endif
