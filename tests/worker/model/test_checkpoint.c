@@ -555,6 +555,30 @@ static void names_in_gguf(void **state) {
       fail_msg("\"%s\" became %s", none[i], out);
 }
 
+/* The same files give the same; a flipped bit of the numbers, or of the config's last digit, gives another. */
+static void tells_models_apart(void **state) {
+  (void)state;
+  static const char *const changed[] = {NULL, NULL, "apart/model.safetensors", "apart/config.json"};
+  char prints[COUNT_OF(changed)][HASH_HEX], *bytes;
+  size_t length;
+  write_folder(at("apart"));
+  for (size_t i = 0; i < COUNT_OF(changed); i++) {
+    struct checkpoint c;
+    if (changed[i]) {
+      assert_int_equal(file_read(&bytes, &length, at(changed[i]), 1 << 20, NULL), STATUS_OK);
+      bytes[length - 2] ^= 1;
+      assert_int_equal(file_put(at(changed[i]), bytes, length, NULL), STATUS_OK);
+      free(bytes);
+    }
+    open_ok(&c, at("apart"));
+    checkpoint_fingerprint(prints[i], &c);
+    checkpoint_close(&c);
+  }
+  assert_string_equal(prints[0], prints[1]);
+  assert_string_not_equal(prints[1], prints[2]);
+  assert_string_not_equal(prints[2], prints[3]);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(reads_a_folder),
@@ -569,6 +593,7 @@ int main(void) {
       cmocka_unit_test(refuses_models_it_could_not_compute),
       cmocka_unit_test(cve_2026_43629_sizes_that_multiply),
       cmocka_unit_test(names_in_gguf),
+      cmocka_unit_test(tells_models_apart),
   };
   return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
