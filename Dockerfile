@@ -1,4 +1,4 @@
-# reflectd in a container: three programs, the libraries they load, nothing else.
+# reflectd in a container: four programs, the libraries they load, nothing else.
 #   docker build -t reflectd .
 #   docker build -t reflectd --build-arg GPU=ocl-icd-libopencl1 .     # with the loader of OpenCL, for GPUs
 #   docker run -d --read-only --tmpfs /tmp -p 127.0.0.1:8080:8080 -v reflectd:/data -v /path/to/models:/models:ro \
@@ -9,20 +9,20 @@ ARG BASE=debian:bookworm-slim
 FROM ${BASE} AS build
 RUN apt-get update && apt-get install -y --no-install-recommends \
       gcc libc6-dev make pkg-config libmicrohttpd-dev libjansson-dev libsqlite3-dev libuv1-dev \
-      libutf8proc-dev libpcre2-dev libcurl4-openssl-dev libarchive-dev nettle-dev opencl-c-headers libopenblas-dev \
+      libutf8proc-dev libpcre2-dev libcurl4-openssl-dev libarchive-dev nettle-dev opencl-c-headers libseccomp-dev libopenblas-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-RUN make -j"$(nproc)" programs && strip build/reflectd build/reflect-worker build/reflect
+RUN make -j"$(nproc)" programs && strip build/reflectd build/reflect-sandbox build/reflect-worker build/reflect
 
 FROM ${BASE}
 ARG GPU=
 RUN apt-get update && apt-get install -y --no-install-recommends ${GPU} \
       libmicrohttpd12 libjansson4 libsqlite3-0 libuv1 libutf8proc2 libpcre2-8-0 libcurl4 \
-      libarchive13 libnettle8 libopenblas0-pthread ca-certificates \
+      libarchive13 libnettle8 libseccomp2 libopenblas0-pthread ca-certificates \
     && rm -rf /var/lib/apt/lists/* /var/cache/debconf/* /var/log/* \
     && mkdir -m 0700 /data && mkdir /models && chown 10001:10001 /data
-COPY --from=build /src/build/reflectd /src/build/reflect-worker /src/build/reflect /usr/local/bin/
+COPY --from=build /src/build/reflectd /src/build/reflect-sandbox /src/build/reflect-worker /src/build/reflect /usr/local/bin/
 COPY LICENSE /usr/share/doc/reflectd/LICENSE
 LABEL org.opencontainers.image.title="reflectd" \
       org.opencontainers.image.description="Fine-tuning service: Householder reflection adapters in PEFT format" \

@@ -14,6 +14,9 @@ static const char *const log_levels[] = {
     [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error", NULL};
 static const char *const matmuls[] = {"auto", "native", "openblas", NULL}; /* job_matmul_names of api/job.h */
 
+static const char *const sandboxes[] = {
+    [SANDBOX_AUTO] = "auto", [SANDBOX_REQUIRE] = "require", [SANDBOX_OFF] = "off", NULL};
+
 #define AT(member) offsetof(struct config, member)
 static const struct field fields[] = {
     {"data", NULL, FIELD_STRING, AT(data), 0, 1, 800, .initial = "data",
@@ -63,6 +66,9 @@ static const struct field fields[] = {
     {"insecure_http", NULL, FIELD_BOOL, AT(insecure_http),
      .doc = "Allow `listen` on an address other than loopback: HTTP is not encrypted."},
     {"log_level", NULL, FIELD_CHOICE, AT(log_level), 0, 0, 0, log_levels, "info", .doc = "Least level that is logged."},
+    {"sandbox", NULL, FIELD_CHOICE, AT(sandbox), 0, 0, 0, sandboxes, "auto",
+     .doc = "What workers are kept from: auto: all that this machine can; require: no start without landlock and "
+            "seccomp; off: nothing."},
     {"worker_path", NULL, FIELD_STRING, AT(worker_path), 0, 1, 1000,
      .doc = "The worker program; by default reflect-worker beside this one."},
 };
@@ -242,19 +248,21 @@ static enum status check_key(const struct config *config, struct error *err) {
   return STATUS_OK;
 }
 
-static enum status find_worker(struct config *config, struct arena *arena, struct error *err) {
+/* The program of that name that lies beside this one. */
+static enum status find_beside(const char **out, const char *name, struct arena *arena, struct error *err) {
   char self[1024];
-  if (config->worker_path)
-    return STATUS_OK;
   ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
   if (length <= 0)
-    return error_set_errno(err, STATUS_IO, "worker_path", "cannot find this program's folder");
+    return error_set_errno(err, STATUS_IO, NULL, "cannot find this program's folder");
   self[length] = '\0';
   char *slash = strrchr(self, '/');
-  config->worker_path = arena_format(arena, "%.*s/reflect-worker", (int)(slash ? slash - self : 0), self);
-  return config->worker_path
-             ? STATUS_OK
-             : error_set(err, STATUS_OUT_OF_MEMORY, "worker_path", "worker_path does not fit into memory");
+  *out = arena_format(arena, "%.*s/%s", (int)(slash ? slash - self : 0), self, name);
+  return *out ? STATUS_OK : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "%s does not fit into memory", name);
+}
+
+static enum status find_programs(struct config *config, struct arena *arena, struct error *err) {
+  enum status status = find_beside(&config->sandbox_path, "reflect-sandbox", arena, err);
+  return status || config->worker_path ? status : find_beside(&config->worker_path, "reflect-worker", arena, err);
 }
 
 static enum config_action action_of(int argc, char **argv) {
@@ -298,7 +306,7 @@ enum status config_load(struct config *out, enum config_action *action, int argc
     status = read_key(out, arena, err);
   if (!status)
     status = check_key(out, err);
-  return status ? status : find_worker(out, arena, err);
+  return status ? status : find_programs(out, arena, err);
 }
 
 /* --- texts ------------------------------------------------------------------------------------ */

@@ -14,6 +14,9 @@
 #include "base/log.h"
 #include "base/str.h"
 
+/* Of workers. AUTO: every layer that this machine has; REQUIRE: AUTO, and no start without landlock and seccomp. */
+enum sandbox_mode { SANDBOX_AUTO, SANDBOX_REQUIRE, SANDBOX_OFF };
+
 /* Strings live in the arena that config_load got. No member is NULL unless it says so. */
 struct config {
   const char *data;               /* folder of the database, files and artifacts */
@@ -40,8 +43,10 @@ struct config {
   int64_t worker_silence_s;       /* a worker that says nothing for so long is killed */
   bool insecure_http;             /* needed to listen on an address other than loopback */
   int log_level;                  /* enum log_level */
+  int sandbox;                    /* enum sandbox_mode */
   const char *worker_path;        /* reflect-worker; default: beside this program */
 
+  const char *sandbox_path;       /* reflect-sandbox, beside this program */
   char host[256];                 /* from `listen`: name or address, without the brackets of IPv6 */
   uint16_t port;                  /* 0: the kernel chooses */
 };

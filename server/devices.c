@@ -1,65 +1,23 @@
 #include "server/devices.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "base/clock.h"
 #include "base/log.h"
+#include "server/process.h"
 
 enum { LIST_BYTES = 1 << 16, LIST_MS = 20000 /* a GPU's driver may take seconds */ };
 
 /* ---- what the worker finds ---- */
 
-/* What it writes, until it ends or the time is over. */
-static void read_all(struct str *out, int fd) {
-  int64_t until = clock_boot_ms() + LIST_MS, left;
-  char chunk[4096];
-  while ((left = until - clock_boot_ms()) > 0) {
-    struct pollfd ready = {.fd = fd, .events = POLLIN};
-    if (poll(&ready, 1, (int)left) <= 0)
-      continue;
-    ssize_t n = read(fd, chunk, sizeof chunk);
-    if (n <= 0 || !str_add(out, chunk, (size_t)n))
-      return;
-  }
-  log_error("the worker did not list the devices within %d seconds", LIST_MS / 1000);
-}
-
-static void ask(struct str *out, const struct config *config) {
-  int ends[2];
-  pid_t pid;
-  posix_spawn_file_actions_t actions;
-  char *arguments[] = {(char *)(uintptr_t)config->worker_path, (char *)(uintptr_t) "--list-devices", NULL};
-  if (pipe2(ends, O_CLOEXEC) != 0)
-    return;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-  int code = posix_spawn(&pid, config->worker_path, &actions, NULL, arguments, environ);
-  posix_spawn_file_actions_destroy(&actions);
-  close(ends[1]);
-  if (code == 0) {
-    read_all(out, ends[0]);
-    kill(pid, SIGKILL); /* what it had to write is here */
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
-    }
-  }
-  close(ends[0]);
-}
-
 static size_t list(struct device_info out[DEVICES_MAX], const struct config *config) {
   AUTO(str_done) struct str text;
   struct error err;
   size_t count = 0;
+  char *arguments[] = {(char *)(uintptr_t)config->worker_path, (char *)(uintptr_t) "--list-devices", NULL};
   str_init(&text, LIST_BYTES);
-  ask(&text, config);
+  if (!process_output(&text, arguments, LIST_MS))
+    log_error("the worker did not list the devices within %d seconds", LIST_MS / 1000);
   for (char *line = text.text, *end; line && count < DEVICES_MAX && (end = strchr(line, '\n')); line = end + 1)
     if (device_info_parse(&out[count], line, (size_t)(end - line), &err))
       log_error("the worker's list of devices: %s", err.text);

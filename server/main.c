@@ -20,6 +20,7 @@
 #include "server/keys_command.h"
 #include "server/listen.h"
 #include "server/loop.h"
+#include "server/process.h"
 #include "server/scheduler.h"
 #include "server/supervisor.h"
 #include "server/tenants_command.h"
@@ -44,6 +45,8 @@ static enum status prepare(struct config *config, struct arena *arena, struct er
     status = make_absolute(&config->models, "models", arena, err);
   if (!status && access(config->worker_path, X_OK) != 0)
     status = error_set_errno(err, STATUS_INVALID_VALUE, "worker_path", "cannot run %s", config->worker_path);
+  if (!status && access(config->sandbox_path, X_OK) != 0)
+    status = error_set_errno(err, STATUS_INVALID_VALUE, "sandbox", "cannot run %s", config->sandbox_path);
   return status ? status : devices_check(config, err);
 }
 
@@ -102,6 +105,8 @@ static enum status serve(struct server *server, struct error *err) {
   if (status)
     return status;
   status = open_store(server, err);
+  if (!status)
+    status = sandbox_open(&server->sandbox, server->config, err);
   if (!status)
     devices_find(&server->devices, server->config);
   if (!status)
@@ -214,6 +219,7 @@ int main(int argc, char **argv) {
   struct str text;
   umask(0077);
   arena_init(&arena, CONFIG_ARENA_BYTES);
+  process_hide();
   const struct command *command = argc > 1 ? find_command(argv[1]) : NULL;
   if (command && !(argc > 2 && strcmp(argv[2], "--help") == 0))
     return command->run(argc - 1, argv + 1);

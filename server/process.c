@@ -1,12 +1,19 @@
 #include "server/process.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 
@@ -58,6 +65,55 @@ bool process_kill_named(const char *name) {
     nanosleep(&(struct timespec){.tv_nsec = WAIT_STEP_NS}, NULL);
   }
   return false;
+}
+
+/* False: the time was over first. */
+static bool read_all(struct str *out, int fd, int64_t milliseconds) {
+  int64_t until = clock_boot_ms() + milliseconds, left;
+  char chunk[4096];
+  while ((left = until - clock_boot_ms()) > 0) {
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    if (poll(&ready, 1, (int)left) <= 0)
+      continue;
+    ssize_t n = read(fd, chunk, sizeof chunk);
+    if (n <= 0 || !str_add(out, chunk, (size_t)n))
+      return true;
+  }
+  return false;
+}
+
+bool process_output(struct str *out, char *const arguments[], int64_t milliseconds) {
+  int ends[2];
+  pid_t pid;
+  posix_spawn_file_actions_t actions;
+  if (pipe2(ends, O_CLOEXEC) != 0)
+    return false;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+  bool ok = posix_spawn(&pid, arguments[0], &actions, NULL, arguments, environ) == 0;
+  posix_spawn_file_actions_destroy(&actions);
+  close(ends[1]);
+  if (ok) {
+    ok = read_all(out, ends[0], milliseconds);
+    kill(pid, SIGKILL); /* what it had to write is here */
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
+    }
+  }
+  close(ends[0]);
+  return ok;
+}
+
+void process_hide(void) {
+  if (prctl(PR_SET_DUMPABLE, 0) != 0)
+    log_warn("other processes of this user can read this one's memory: %s", strerror(errno));
+}
+
+int64_t process_memory_kills(void) {
+  static const char name[] = "\noom_kill ";
+  char text[1 << 14];
+  const char *at = read_proc(text, sizeof text, "/proc/vmstat") ? strstr(text, name) : NULL;
+  return at ? strtoll(at + sizeof name - 1, NULL, 10) : -1;
 }
 
 const char *process_signal_name(int signal, char buffer[32]) {

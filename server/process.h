@@ -5,7 +5,10 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
+
+#include "base/str.h"
 
 enum { PROCESS_NAME_BYTES = 96 };
 
@@ -15,6 +18,17 @@ bool process_name(char out[PROCESS_NAME_BYTES], pid_t pid);
 /* If the named process still lives, kills its process group and waits up to two seconds until it is gone.
    False when it is still there then. */
 bool process_kill_named(const char *name);
+
+/* What a program writes on standard output until it ends, or closes it, appended; then it is killed. False when it
+   cannot be started or takes longer. The loop waits: for the daemon's start only. */
+bool process_output(struct str *out, char *const arguments[], int64_t milliseconds);
+
+/* Other processes of this user, workers among them, can no longer read this one's memory, environment and open files,
+   nor trace it; and it leaves no core file. */
+void process_hide(void);
+
+/* How many processes the kernel has ended for want of memory since it started; -1: it does not say. */
+int64_t process_memory_kills(void);
 
 /* "SIGSEGV" for 11; "signal 64" for numbers without a name. Static or in `buffer` (32 bytes). */
 const char *process_signal_name(int signal, char buffer[32]);

@@ -1,6 +1,7 @@
 /* What all runs share: their life, their worker, and that the store learns how they end. */
 #include "server/run.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/cpu.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "storage/db_event.h"
 
@@ -110,8 +112,18 @@ static void on_exited(void *context) {
     run->kind->exited(run);
 }
 
+static void remove_scratch(const struct run *run) {
+  struct error err;
+  char path[PATH_BYTES];
+  if (!run->output || path_format(path, &err, "%s/" SANDBOX_SCRATCH, run->output))
+    return;
+  if (access(path, F_OK) == 0 && file_remove_tree(path, &err))
+    log_warn("%s: %s", run->id, err.text);
+}
+
 static void on_end(void *context, const struct death *death) {
   struct run *run = context;
+  remove_scratch(run);
   run->worker = NULL;
   run->death = *death;
   run->kind->ended(run);
@@ -127,10 +139,19 @@ enum status run_start_worker(struct run *run, const struct task *task, struct er
   enum status status = run->kind->has_log ? log_path(log, run, err) : STATUS_OK;
   if (status)
     return status;
+  /* One that is not there: never the task's own fault. */
+  if (access(config->worker_path, X_OK) != 0)
+    return error_set(err, STATUS_UNAVAILABLE, "worker_path", "cannot start %s: %s", config->worker_path,
+                     strerror(errno));
+  run->output = task->output_dir;
+  struct sandbox_command command;
+  status = sandbox_command(&command, &run->server->sandbox, config, task, &run->arena, err);
+  if (status)
+    return status;
   AUTO(json_release) json_t *document = task_json(task);
   if (!document)
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "starting a worker for %s", run->id);
-  struct worker_options options = {.program = config->worker_path,
+  struct worker_options options = {.command = command.argument,
                                    .task = document,
                                    .log_path = run->kind->has_log ? log : NULL,
                                    .silence_ms = config->worker_silence_s * 1000,

@@ -44,6 +44,7 @@ struct run {
   struct worker *worker;       /* NULL once it has ended */
   char id[64];                 /* of the job, the file or the model (its beginning) */
   struct arena arena;          /* lives as long as the run */
+  const char *output;          /* its worker's output folder; NULL: none */
   enum stop stop;
   char known[64];              /* what its end has made known, as requests wait for it (an upload's id, inspected_key);
                                   empty: nothing */

@@ -10,6 +10,7 @@
 #include "server/attempts.h"
 #include "server/devices.h"
 #include "server/hold.h"
+#include "server/sandbox.h"
 #include "storage/db.h"
 
 struct uv_loop_s;
@@ -36,6 +37,7 @@ struct server {
   struct attempts attempts; /* wrong keys */
   int64_t key_use_after_ms; /* boot clock: until then no last use of a key is noted */
   struct hold hold;         /* the host kept something from running */
+  struct sandbox sandbox;   /* of workers */
   bool draining;            /* SIGTERM came: no new work */
 };
 

@@ -1,6 +1,7 @@
 #include "server/verdict.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 
 #include "server/process.h"
@@ -16,6 +17,8 @@ static void add_tail(struct error *why, const char *tail) {
 
 /* What the dynamic loader exits with when a library is missing, and a shell when a program is. */
 enum { EXIT_NOT_EXECUTED = 127 };
+/* What reflect-sandbox exits with when a layer that was there when the daemon started cannot be set. */
+enum { EXIT_NO_SANDBOX = 126 };
 
 /* " at step 12", or nothing. */
 static const char *at_step(char out[32], const struct evidence *evidence) {
@@ -36,6 +39,9 @@ static enum status judge(struct error *why, const struct evidence *evidence) {
     return error_set(why, STATUS_WORKER_CRASHED, NULL, "%s", death->fault_text);
   case WORKER_FAULT_NONE: break;
   }
+  if (death->signal == SIGKILL && death->short_of_memory)
+    return error_set(why, STATUS_OUT_OF_MEMORY, NULL,
+                     "the worker was killed when this machine had no memory left; scheduling.memory_limit bounds it");
   if (death->signal) {
     error_set(why, STATUS_WORKER_CRASHED, NULL, "the worker was killed by %s%s",
               process_signal_name(death->signal, buffer), at_step(step, evidence));
@@ -48,6 +54,11 @@ static enum status judge(struct error *why, const struct evidence *evidence) {
   }
   if (death->exit_status == EXIT_NOT_EXECUTED && !death->heard) {
     error_set(why, STATUS_UNAVAILABLE, "worker_path", "the worker could not be executed (status 127)");
+    add_tail(why, evidence->log_tail);
+    return why->status;
+  }
+  if (death->exit_status == EXIT_NO_SANDBOX && !death->heard) {
+    error_set(why, STATUS_UNAVAILABLE, "sandbox", "the worker's sandbox could not be made (status 126)");
     add_tail(why, evidence->log_tail);
     return why->status;
   }

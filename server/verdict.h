@@ -20,6 +20,7 @@ struct death {
   bool heard;                 /* it said something */
   int64_t exit_status;        /* meaningful when signal is 0 */
   int signal;                 /* that killed it; 0: it exited */
+  bool short_of_memory;       /* the kernel ended processes for want of memory while it ran */
   enum worker_fault fault;
   char fault_text[200];       /* says what was wrong */
 };

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "server/process.h"
 
 enum { TICK_MS = 100, DRAIN_OUTPUT_MS = 2000, TASK_BYTES_MAX = 4 << 20, NEVER = 0 };
 
@@ -31,6 +32,7 @@ struct worker {
   bool output_ended;
   bool paused;         /* its output is not read for now */
   int open_handles;
+  int64_t memory_kills; /* of the machine, when it started */
   size_t length;       /* of the unfinished line */
   char line[EVENT_LINE_MAX];
 };
@@ -129,6 +131,7 @@ static void on_reaped(uv_process_t *process, int64_t exit_status, int signal) {
   struct worker *worker = process->data;
   worker->death.exit_status = exit_status;
   worker->death.signal = signal;
+  worker->death.short_of_memory = worker->memory_kills >= 0 && process_memory_kills() > worker->memory_kills;
   worker->exited_ms = clock_boot_ms();
   /* Whatever it started belongs to its process group and goes with it. */
   if (kill(-process->pid, SIGKILL) == 0)
@@ -204,8 +207,7 @@ static void make_environment(struct environment *out) {
 static enum status spawn(struct worker *worker, int task_fd, int log_fd, struct error *err) {
   struct environment environment;
   make_environment(&environment);
-  char *program = (char *)(uintptr_t)worker->options.program; /* libuv copies nothing into it */
-  char *args[] = {program, NULL};
+  const char *program = worker->options.command[0];
   uv_stdio_container_t stdio[] = {
       {.flags = UV_CREATE_PIPE | UV_READABLE_PIPE, .data.stream = (uv_stream_t *)&worker->control},
       {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&worker->output},
@@ -215,7 +217,7 @@ static enum status spawn(struct worker *worker, int task_fd, int log_fd, struct 
   uv_process_options_t options = {
       .exit_cb = on_reaped,
       .file = program,
-      .args = args,
+      .args = (char **)(uintptr_t)worker->options.command, /* libuv writes nothing into it */
       .env = environment.entry,
       .flags = UV_PROCESS_DETACHED, /* a process group of its own */
       .stdio_count = COUNT_OF(stdio),
@@ -223,7 +225,7 @@ static enum status spawn(struct worker *worker, int task_fd, int log_fd, struct 
   };
   int code = uv_spawn(worker->process.loop, &worker->process, &options);
   if (code) /* a program that is not there, processes or memory that are used up: never the task's own fault */
-    return error_set(err, STATUS_UNAVAILABLE, "worker_path", "cannot start %s: %s", program, uv_strerror(code));
+    return error_set(err, STATUS_UNAVAILABLE, "sandbox", "cannot start %s: %s", program, uv_strerror(code));
   return STATUS_OK;
 }
 
@@ -238,8 +240,9 @@ static struct worker *worker_new(uv_loop_t *loop, const struct worker_options *o
   if (!worker)
     return NULL;
   worker->options = *options;
-  worker->options.task = NULL; /* only needed to start */
+  worker->options.task = NULL; /* only needed to start, as the command is */
   worker->heard_ms = clock_boot_ms();
+  worker->memory_kills = process_memory_kills();
   worker->process.loop = loop;
   /* Making handles allocates nothing: it does not fail. */
   CHECK(uv_pipe_init(loop, &worker->control, 0) == 0);

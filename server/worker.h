@@ -30,7 +30,7 @@ struct worker_calls {
 };
 
 struct worker_options {
-  const char *program;     /* path of reflect-worker */
+  const char *const *command; /* the program and its arguments; NULL ends them */
   const json_t *task;      /* api/task.h */
   const char *log_path;    /* appended to; NULL: /dev/null */
   int64_t silence_ms;      /* killed when it says nothing for so long */

@@ -6,11 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/json.h"
+#include "worker/confine.h"
 #include "worker/device.h"
+#include "worker/escape/escape.h"
 #include "worker/pipeline.h"
 
 enum { TASK_FD = 3, TASK_BYTES_MAX = 4 << 20 };
@@ -45,7 +46,13 @@ static enum status run(const char *path, struct report *report, struct error *er
   if (status)
     return status;
   log_scope("job", task.job_id);
-  return pipeline_run(&task, report, err);
+  /* OpenCL's drivers for a CPU compile by starting programs. Where the kernel has no filter the daemon has said so. */
+  if (!path && !(task.device && strncmp(task.device, "opencl", 6) == 0))
+    confine_forbid_exec();
+  status = pipeline_run(&task, report, err);
+  if (status == STATUS_OUT_OF_MEMORY && confine_memory())
+    error_prefix(err, "this worker may take %zu MiB", confine_memory() >> 20);
+  return status;
 }
 
 /* For the daemon, which opens no driver itself: a line a device (api/device.h). */
@@ -66,16 +73,18 @@ int main(int argc, char **argv) {
   struct error err = {0};
   if (argc == 2 && strcmp(argv[1], "--list-devices") == 0)
     return list_devices();
+  if (argc >= 2 && strcmp(argv[1], "--sandbox-test") == 0)
+    return escape_main(argc - 2, argv + 2);
+  if (argc >= 2 && strcmp(argv[1], "--sandbox-test-inside") == 0)
+    return escape_inside(argc - 2, argv + 2);
   if (argc > 2 || (argc == 2 && argv[1][0] == '-')) {
-    printf("usage: reflect-worker [TASK.json | --list-devices]\n\nRuns the one task that TASK.json, or file descriptor "
-           "3, holds. The daemon"
-           " starts it; by hand it shows\nthe event lines of a job: reflect-worker task.json </dev/null\n");
+    printf("usage: reflect-worker [TASK.json | --list-devices | --sandbox-test [--without LAYER]...]\n\n"
+           "Runs the one task that TASK.json, or file descriptor 3, holds. The daemon starts it; by hand it shows\n"
+           "the event lines of a job: reflect-worker task.json </dev/null\n");
     return argc > 2 || strcmp(argv[1], "--help") != 0;
   }
   log_setup("reflect-worker", LOG_INFO);
   signal(SIGPIPE, SIG_IGN);
-  if (argc == 1)
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* no worker outlives its daemon */
   report_init(&report, STDOUT_FILENO, argc == 1 ? STDIN_FILENO : -1);
   enum status status = run(argc == 2 ? argv[1] : NULL, &report, &err);
   if (status == STATUS_PAUSED) {

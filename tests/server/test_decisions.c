@@ -159,6 +159,10 @@ static void test_training(void **state) {
   e.death = (struct death){.signal = SIGKILL, .fault = WORKER_FAULT_SILENT, .fault_text = "silent"};
   assert_int_equal(judge(&why, &e), JOB_FAILED);
   assert_int_equal(why.status, STATUS_WORKER_UNRESPONSIVE);
+  e.death = (struct death){.signal = SIGKILL, .short_of_memory = true}; /* the kernel's choice */
+  assert_int_equal(judge(&why, &e), JOB_FAILED);
+  assert_int_equal(why.status, STATUS_OUT_OF_MEMORY);
+  assert_non_null(strstr(why.text, "memory_limit"));
 }
 
 static void test_network_name(void **state) {
@@ -180,6 +184,11 @@ static void test_host(void **state) {
   assert_int_equal(why.status, STATUS_UNAVAILABLE);
   assert_non_null(strstr(why.text, "libm.so.6"));
   assert_int_equal(verdict_of_check(&why, &e, false), STATUS_UNAVAILABLE);
+  e.death.exit_status = 126; /* its sandbox could not be made */
+  assert_int_equal(judge(&why, &e), JOB_QUEUED);
+  assert_int_equal(why.status, STATUS_UNAVAILABLE);
+  assert_string_equal(why.param, "sandbox");
+  e.death.exit_status = 127;
   e.death.heard = true; /* it ran: 127 is what it chose */
   assert_int_equal(judge(&why, &e), JOB_FAILED);
   error_set(&reported, STATUS_NO_SPACE, NULL, "writing a checkpoint: No space left on device");

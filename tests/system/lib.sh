@@ -18,6 +18,9 @@ unlike() { [[ $1 =~ $2 ]] && not_ok "$3" "got:  ${1:0:400}" "unwanted: $2" || ok
 alive() { local stat; stat=$(< "/proc/$1/stat") 2>/dev/null && [[ ! $stat =~ \)\ [ZX] ]]; } # a process that is no zombie
 finish() { echo "1..$count"; exit $((failures > 0)); }
 
+# The fake worker is a script, which starts programs: no sandbox lets it. Tests with the real one take `off` back.
+export REFLECTD_SANDBOX=${REFLECTD_SANDBOX:-off}
+
 # start [OPTION...]: sets pid and url. The log is $work/log.
 start() {
   : > "$work/log"

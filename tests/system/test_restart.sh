@@ -1,7 +1,9 @@
 #!/bin/bash
 # What was accepted survives: kill -9 of the daemon, SIGTERM, a second SIGTERM, a second daemon.
 . "$(dirname "$0")/lib.sh"
-start
+# A worker dies with its daemon, but for one that took that back.
+printf '#!/bin/bash\nexec setpriv --pdeathsig clear "%s" "$@"\n' "$here/fake_worker" > "$work/lasting"; chmod +x "$work/lasting"
+start --worker-path "$work/lasting"
 upload train.jsonl
 submit wait; running=$job; await running
 queued=()
