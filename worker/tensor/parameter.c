@@ -22,7 +22,7 @@ static size_t aligned(size_t bytes) {
 
 /* A slab with room for so much: as large as all before together, within bounds. */
 static struct parameter_slab *slab_for(struct parameter_list *list, size_t bytes) {
-  enum { LEAST = 64 << 10, MOST = 16 << 20 };
+  enum { LEAST = 1 << 20, MOST = 16 << 20 };
   struct parameter_slab *last = list->slab;
   size_t size = 0;
   if (last && last->bytes - last->used >= bytes)

@@ -42,13 +42,14 @@ struct matmul_args {
 };
 
 /* C (rows x cols) = A B, cols few: A (i, k) = a[i * a_row + k * a_col], B (k, n) = b[k * cols + n]. Part `s` of the
-   depth gives C at c + s * rows * cols. Dropout is A's, numbered as A lies: its row is what a step of the larger
-   stride numbers. */
+   depth gives C at c + s * rows * cols, or adds to what is there. Dropout is A's, numbered as A lies: its row is what a
+   step of the larger stride numbers. */
 struct skinny_args {
   struct dropout_args dropout;
   int rows, cols, depth;
   int a_row, a_col;
   int splits;
+  int accumulate;
 };
 
 /* out (count) = [out +] scale * the sum of `splits` rows of `count`, in their order. */

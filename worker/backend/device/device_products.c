@@ -73,6 +73,7 @@ size_t device_skinny_floats(size_t rows, size_t cols, size_t depth) {
   return skinny_splits(rows, cols, depth) * rows * cols;
 }
 
+/* One part needs no sum. */
 void device_skinny(struct backend *backend, const struct device_skinny *s, struct place parts) {
   size_t splits = skinny_splits(s->rows, s->cols, s->depth);
   const struct skinny_args args = {.dropout = device_dropout_args(s->dropout),
@@ -81,10 +82,12 @@ void device_skinny(struct backend *backend, const struct device_skinny *s, struc
                                    .depth = (int)s->depth,
                                    .a_row = (int)s->a_row,
                                    .a_col = (int)s->a_col,
-                                   .splits = (int)splits};
+                                   .splits = (int)splits,
+                                   .accumulate = splits == 1 && s->accumulate};
   device_launch(backend, DEVICE_skinny, device_groups(s->rows, SKINNY_ROWS), device_groups(s->cols, SKINNY_COLS),
-                splits, PLACES(parts, s->a, s->b), &args);
-  device_sum_splits(backend, s->out, parts, s->rows * s->cols, splits, s->accumulate);
+                splits, PLACES(splits == 1 ? s->out : parts, s->a, s->b), &args);
+  if (splits > 1)
+    device_sum_splits(backend, s->out, parts, s->rows * s->cols, splits, s->accumulate);
 }
 
 static size_t sum_parts(size_t rows) {

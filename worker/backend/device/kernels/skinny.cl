@@ -53,7 +53,7 @@ KERNEL skinny(GLOBAL float *c, GLOBAL const float *a, GLOBAL const float *b, con
     for (int i = 0; i < SKINNY_TALL; i++) {
       const int m = row + ITEM / SKINNY_COLS + i * SKINNY_LINES;
       if (m < s.rows && n < s.cols)
-        to[(long)m * s.cols + n] = MINE(sums)[i];
+        to[(long)m * s.cols + n] = MINE(sums)[i] + (s.accumulate ? to[(long)m * s.cols + n] : 0.0f);
     }
   }
 }
