@@ -14,6 +14,7 @@ enum { UPKEEP_MS = 30 * 1000 };
 
 struct loop {
   struct server *server;
+  uv_poll_t accept;         /* somebody connects */
   uv_poll_t poll;           /* libmicrohttpd has work */
   uv_timer_t timeout;       /* libmicrohttpd wants to run again */
   uv_prepare_t prepare;     /* before the loop sleeps: how long may it? */
@@ -34,9 +35,19 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
   front_run(loop->server->front);
 }
 
+static void on_accept(uv_poll_t *poll, int status, int events) {
+  struct loop *loop = poll->data;
+  (void)status;
+  (void)events;
+  front_accept(loop->server->front);
+}
+
 /* The longest time libmicrohttpd may be left alone changes with every run of it. */
 static void on_prepare(uv_prepare_t *prepare) {
   struct loop *loop = prepare->data;
+  bool listens = front_listens(loop->server->front);
+  if (listens != (bool)uv_is_active((uv_handle_t *)&loop->accept))
+    CHECK((listens ? uv_poll_start(&loop->accept, UV_READABLE, on_accept) : uv_poll_stop(&loop->accept)) == 0);
   int64_t ms = front_timeout_ms(loop->server->front);
   if (ms < 0)
     uv_timer_stop(&loop->timeout);
@@ -48,6 +59,7 @@ static void close_all(struct loop *loop) {
   loop->stopping = true;
   scheduler_close(loop->server->scheduler);
   loop->server->scheduler = NULL;
+  uv_close((uv_handle_t *)&loop->accept, NULL);
   uv_close((uv_handle_t *)&loop->poll, NULL);
   uv_close((uv_handle_t *)&loop->timeout, NULL);
   uv_close((uv_handle_t *)&loop->prepare, NULL);
@@ -80,13 +92,15 @@ static void on_signal(uv_signal_t *handle, int number) {
 }
 
 static int set_up(struct loop *loop, uv_loop_t *uv) {
-  int bad = uv_poll_init(uv, &loop->poll, front_fd(loop->server->front));
+  int bad = uv_poll_init(uv, &loop->accept, front_listen_fd(loop->server->front));
+  bad |= uv_poll_init(uv, &loop->poll, front_fd(loop->server->front));
   bad |= uv_timer_init(uv, &loop->timeout);
   bad |= uv_prepare_init(uv, &loop->prepare);
   bad |= uv_timer_init(uv, &loop->tick);
   bad |= uv_timer_init(uv, &loop->upkeep);
   bad |= uv_signal_init(uv, &loop->term);
   bad |= uv_signal_init(uv, &loop->interrupt);
+  loop->accept.data = loop;
   loop->poll.data = loop->timeout.data = loop->prepare.data = loop->tick.data = loop->upkeep.data = loop;
   loop->term.data = loop->interrupt.data = loop;
   bad |= uv_poll_start(&loop->poll, UV_READABLE, on_poll);

@@ -50,12 +50,12 @@ static enum status prepare(struct config *config, struct arena *arena, struct er
   return status ? status : devices_check(config, err);
 }
 
-/* Sockets for every connection, and some for workers, files and the store. */
+/* A socket and a file for every connection, and some for workers and the store. */
 static void raise_limits(const struct config *config) {
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
     return;
-  rlim_t want = (rlim_t)config->connections_max + 256;
+  rlim_t want = 2 * (rlim_t)config->connections_max + 256;
   if (limit.rlim_cur >= want)
     return;
   limit.rlim_cur = want < limit.rlim_max ? want : limit.rlim_max;

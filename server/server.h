@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "config/config.h"
 #include "server/attempts.h"
@@ -33,6 +34,7 @@ struct server {
   struct upload *uploads;   /* that arrive now */
   unsigned sweeps;          /* of upkeep.h, so far */
   size_t publishing;        /* uploads that are being made durable */
+  uint64_t body_bytes;      /* of JSON requests that are in memory */
   struct devices devices;   /* that jobs may run on */
   struct attempts attempts; /* wrong keys */
   int64_t key_use_after_ms; /* boot clock: until then no last use of a key is noted */

@@ -1,88 +1,204 @@
 #include "server/http/front.h"
 
+#include <errno.h>
 #include <microhttpd.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/http/client.h"
 #include "server/http/receive.h"
 #include "server/http/reply.h"
+#include "server/http/tap.h"
 
 enum {
   CONNECTION_BYTES = 192 << 10, /* of libmicrohttpd's for one request's header: our own limits come first */
-  ARGUMENTS_MAX = 1000,         /* each of a target's takes 64 of them */
-  BODY_BYTES_PER_S_MIN = 16 << 10,
-  LINGER_MS = 2000,
-  TIMEOUT_EXTRA_S = 5,          /* our deadlines come first: clients see them answered */
-};
-
-/* One connection. */
-struct client {
-  struct client *next, **link;
-  int fd;
-  int64_t since_ms;         /* boot clock: when it was accepted or its last request ended */
-  struct request *request;  /* the one whose request line has arrived; NULL: none */
+  AWAY_MAX = 64,                /* connections beyond the limit: probes are answered, all else is told to come later */
+  ACCEPTS_MAX = 16,             /* between two runs of libmicrohttpd */
+  FRESH_MS = 1000,
+  DESCRIPTORS_KEPT = 48,        /* of those that the system allows, for the store, workers and files */
 };
 
 struct front {
   struct server *server;
   struct MHD_Daemon *daemon;
   struct client *clients;
+  size_t count, open;       /* clients; those that were not told to end */
+  size_t limit;
+  int listen_fd;
+  bool paused;              /* nothing is accepted before the next tick */
   struct wait_list waiters;
   bool pending;             /* libmicrohttpd must run: what it cannot know of has changed */
   bool closing;             /* only what waited is answered: nothing else of the daemon works any more */
 };
 
+/* It ends, and no longer takes one of the places. */
+static void end(struct client *client) {
+  if (client->ended)
+    return;
+  client_end(client);
+  client->front->open--;
+  client->front->pending = true;
+}
+
+/* ---- what comes ---- */
+
+/* The answer is the error, and it is the last: where libmicrohttpd knows no request yet it is none's. */
+static void refuse(struct client *client, const struct error *err) {
+  struct front *front = client->front;
+  struct request *request = client->request, *own = NULL;
+  if (!request)
+    request = own = receive_target(front->server, &front->waiters, "");
+  if (own)
+    own->client = client;
+  if (!request)
+    end(client);
+  else if (request->phase == REQUEST_HEADER || request->phase == REQUEST_BODY)
+    reply_error_now(request, err);
+  receive_drop(own);
+}
+
+/* What is wrong is told when all that came before it is answered. */
+static void refuse_when_due(struct client *client) {
+  if (client->wire.state == WIRE_BAD && client->wire.ended <= client->completed && !client->lingering_ms)
+    refuse(client, &client->wire.fault);
+}
+
+static size_t on_bytes(void *context, const char *bytes, size_t length) {
+  struct client *client = context;
+  if (client->lingering_ms) {
+    client->discarded += length;
+    return 0;
+  }
+  if (client->wire.state == WIRE_IDLE)
+    client->head_ms = clock_boot_ms();
+  size_t good = wire_feed(&client->wire, bytes, length);
+  refuse_when_due(client);
+  return good;
+}
+
 /* ---- connections ---- */
 
-/* libmicrohttpd stops listening at its limit and begins again in a run after one in which a connection ended: nobody
-   else would ask for that run when all of them end at once. */
 static void on_connection(void *context, struct MHD_Connection *connection, void **slot,
                           enum MHD_ConnectionNotificationCode code) {
   struct front *front = context;
-  struct client *client = *slot;
-  switch (code) {
-  case MHD_CONNECTION_NOTIFY_STARTED:
-    client = calloc(1, sizeof *client);
-    if (!client)
-      return; /* its requests are refused */
-    client->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-    client->since_ms = clock_boot_ms();
-    client->next = front->clients;
-    client->link = &front->clients;
-    if (client->next)
-      client->next->link = &client->next;
-    front->clients = client;
-    *slot = client;
+  int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+  struct client *client = *slot = tap_context(fd);
+  if (!client || code == MHD_CONNECTION_NOTIFY_STARTED)
     return;
-  case MHD_CONNECTION_NOTIFY_CLOSED:
-    front->pending = true;
-    if (!client)
-      return;
-    *client->link = client->next;
-    if (client->next)
-      client->next->link = client->link;
-    receive_drop(client->request);
+  front->pending = true;
+  front->count--;
+  front->open -= !client->ended;
+  *client->link = client->next;
+  if (client->next)
+    client->next->link = client->link;
+  receive_drop(client->request);
+  tap_close(fd);
+  free(client);
+}
+
+/* One that waits for nothing but its client makes room. */
+static void evict(struct client *client) {
+  struct error err;
+  error_set(&err, STATUS_OVERLOADED, NULL, "there are too many connections; this one waited longest for a request");
+  if (client_in_head(client) && !client->lingering_ms)
+    refuse(client, &err);
+  end(client);
+}
+
+/* Makes room, or else says in client->away that there is none. Who has just come is not sent away for the next one, as
+   long as that one can be. */
+static void find_room(struct front *front, struct client *client) {
+  size_t alike = 0, alike_max = (size_t)front->server->config->connections_per_address;
+  for (struct client *other = client_is_local(client) ? NULL : front->clients; other; other = other->next)
+    alike += !other->ended && client_same_address(other, client);
+  bool many = alike >= alike_max;
+  if (!many && front->open < front->limit)
+    return;
+  struct client *victim = client_victim(front->clients, many ? client : NULL);
+  bool fresh = victim && !victim->lingering_ms && client->since_ms - victim->since_ms < FRESH_MS;
+  if (victim && !(fresh && front->open < front->limit + AWAY_MAX))
+    evict(victim);
+  else if (many)
+    client->away = STATUS_TOO_MANY_CONNECTIONS;
+  if (!client->away && front->open >= front->limit)
+    client->away = STATUS_OVERLOADED;
+}
+
+static void admit(struct front *front, int fd, const struct sockaddr_storage *address, socklen_t length) {
+  struct client *client = calloc(1, sizeof *client);
+  if (!client || !tap_open(fd, false, on_bytes, client)) {
     free(client);
+    close(fd);
     return;
   }
+  client->front = front;
+  client->fd = fd;
+  client->address = *address;
+  client->since_ms = clock_boot_ms();
+  find_room(front, client);
+  client->next = front->clients;
+  client->link = &front->clients;
+  if (client->next)
+    client->next->link = &client->next;
+  front->clients = client;
+  front->count++;
+  front->open++;
+  if (MHD_add_connection(front->daemon, fd, (const struct sockaddr *)address, length) == MHD_YES)
+    return;
+  /* It has closed the descriptor, and told of the end only if it told of the beginning. */
+  if (tap_context(fd) != client)
+    return;
+  log_warn("a connection could not be taken");
+  tap_close(fd);
+  front->clients = client->next;
+  if (client->next)
+    client->next->link = &front->clients;
+  front->count--;
+  front->open--;
+  free(client);
+}
+
+int front_listen_fd(const struct front *front) {
+  return front->listen_fd;
+}
+
+bool front_listens(const struct front *front) {
+  return !front->paused;
+}
+
+void front_accept(struct front *front) {
+  struct client *victim;
+  for (size_t i = 0; i < ACCEPTS_MAX && !front->paused; i++) {
+    struct sockaddr_storage address;
+    socklen_t length = sizeof address;
+    if (front->open >= front->limit + AWAY_MAX && !client_victim(front->clients, NULL)) {
+      front->paused = true; /* they wait in the system's queue */
+      break;
+    }
+    int fd = accept4(front->listen_fd, (struct sockaddr *)&address, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+      admit(front, fd, &address, length);
+    } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+      front->paused = true;
+      victim = client_victim(front->clients, NULL);
+      if (victim)
+        evict(victim);
+    } else if (errno != ECONNABORTED && errno != EINTR) {
+      break;
+    }
+  }
+  front->pending = true;
 }
 
 /* ---- the life of a request ---- */
 
-static size_t count_arguments(const char *target) {
-  const char *at = strchr(target, '?');
-  size_t count = at != NULL;
-  while (at && (at = strchr(at + 1, '&')))
-    count++;
-  return count;
-}
-
-/* The request line has arrived: this is the only place where libmicrohttpd shows the target as it came. It keeps the
-   target's arguments in the connection's memory, and says nothing, to us or the client, when that does not suffice. */
+/* The request line has arrived: this is the only place where libmicrohttpd shows the target as it came. */
 static void *on_target(void *context, const char *target, struct MHD_Connection *connection) {
   struct front *front = context;
   const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
@@ -96,14 +212,7 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     return NULL;
   request->client = client;
   request->connection = connection;
-  if (strlen(target) <= GUARD_BYTES_MAX && count_arguments(target) <= ARGUMENTS_MAX)
-    return request;
-  struct error err;
-  error_set(&err, STATUS_TARGET_TOO_LONG, NULL, "the request's target has more than %d bytes or %d arguments",
-            GUARD_BYTES_MAX, ARGUMENTS_MAX);
-  reply_error_now(request, &err);
-  shutdown(client->fd, SHUT_RDWR); /* libmicrohttpd then sees its end */
-  return NULL;
+  return request;
 }
 
 static void on_completed(void *context, struct MHD_Connection *connection, void **slot,
@@ -111,13 +220,18 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
   struct request *request = *slot;
   (void)context;
   (void)connection;
-  (void)code;
   if (!request)
     return;
-  request->client->request = NULL;
-  request->client->since_ms = clock_boot_ms();
+  struct client *client = request->client;
+  bool goes_on = code == MHD_REQUEST_TERMINATED_COMPLETED_OK && !request->last;
+  client->request = NULL;
+  client->since_ms = clock_boot_ms();
+  client->sent_ms = 0;
+  client->completed++;
   receive_drop(request);
   *slot = NULL;
+  if (goes_on)
+    refuse_when_due(client);
 }
 
 static enum MHD_Result finish(struct request *request) {
@@ -130,22 +244,26 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
                                   void **slot) {
   const struct front *front = context;
   struct request *request = *slot;
-  bool wanted;
   (void)url;
+  (void)version;
   if (!request || (front->closing && request->phase != REQUEST_WAITING && request->phase != REQUEST_ANSWERED))
     return MHD_NO;
+  if (request->client->wire.heads <= request->client->completed) { /* tap.c is not where the bytes come by */
+    log_error("a request was not seen as it came; is libmicrohttpd linked in another way?");
+    return MHD_NO;
+  }
   request->connection = connection;
   switch (request->phase) {
   case REQUEST_HEADER:
-    receive_header(request, method, version);
+    receive_header(request, method);
     return request->phase == REQUEST_ANSWERED ? (enum MHD_Result)request->answer : MHD_YES;
   case REQUEST_BODY:
-  case REQUEST_LINGERING:
     if (*length == 0)
-      return request->phase == REQUEST_LINGERING ? MHD_NO : finish(request);
-    wanted = receive_body(request, bytes, *length);
+      return request->client->lingering_ms ? MHD_NO : finish(request);
+    if (!request->client->lingering_ms) /* else it was answered before its end */
+      receive_body(request, bytes, *length);
     *length = 0;
-    return wanted ? MHD_YES : MHD_NO;
+    return MHD_YES;
   case REQUEST_WAITING:
     request->phase = REQUEST_BODY;
     request->waited = true;
@@ -162,40 +280,24 @@ void front_wake(struct front *front, const char *key) {
 
 /* ---- for the loop ---- */
 
-/* When must this connection have got further? Bytes of a body buy time, at a minimum rate. */
-static int64_t deadline_ms(const struct client *client, int64_t timeout_ms) {
-  const struct request *request = client->request;
-  if (!request)
-    return client->since_ms + timeout_ms;
-  switch (request->phase) {
-  case REQUEST_HEADER:
-  case REQUEST_BODY:
-    return request->started_ms + timeout_ms + (int64_t)(request->body_bytes * 1000 / BODY_BYTES_PER_S_MIN);
-  case REQUEST_LINGERING:
-    return request->lingering_ms + LINGER_MS + (int64_t)(request->body_bytes * 1000 / BODY_BYTES_PER_S_MIN);
-  case REQUEST_WAITING:
-  case REQUEST_ANSWERED: return INT64_MAX;
-  }
-  CHECK(!"a phase");
-}
-
-/* It ends; a request that is not complete is answered with the reason. libmicrohttpd then sees the end. */
+/* Its time is over: part of a request is answered with that, and the end then waits for what is still sent. */
 static void cut(struct client *client) {
-  struct request *request = client->request;
+  const struct request *request = client->request;
   struct error err;
-  if (request && (request->phase == REQUEST_HEADER || request->phase == REQUEST_BODY)) {
-    error_set(&err, STATUS_REQUEST_TIMEOUT, NULL, "the request was not complete in time");
-    reply_error_now(request, &err);
-  }
-  shutdown(client->fd, SHUT_RDWR);
+  bool part = client_in_head(client) || (request && request->phase <= REQUEST_BODY);
+  error_set(&err, STATUS_REQUEST_TIMEOUT, NULL, "the request was not complete in time");
+  if (part && !client->lingering_ms)
+    refuse(client, &err);
+  else
+    end(client);
 }
 
 void front_tick(struct front *front) {
   int64_t now = clock_boot_ms();
-  int64_t timeout_ms = front->server->config->request_timeout_s * 1000;
   wait_expire(&front->waiters, now);
+  front->paused = false;
   for (struct client *client = front->clients; client; client = client->next)
-    if (now > deadline_ms(client, timeout_ms))
+    if (!client->ended && client_late(client, front->server->config, now))
       cut(client);
 }
 
@@ -244,24 +346,38 @@ static void look_at_key_file(const struct config *config) {
              info.st_mode & S_IWOTH ? "changed" : "read", (unsigned)info.st_mode & 0777);
 }
 
+/* As many as the configuration says, unless the system allows fewer descriptors. */
+static size_t connection_limit(const struct config *config) {
+  struct rlimit allowed;
+  size_t limit = (size_t)config->connections_max;
+  if (getrlimit(RLIMIT_NOFILE, &allowed) != 0 || allowed.rlim_cur >= limit + AWAY_MAX + ACCEPTS_MAX + DESCRIPTORS_KEPT)
+    return limit;
+  size_t room = allowed.rlim_cur > 2 * DESCRIPTORS_KEPT ? (size_t)allowed.rlim_cur - DESCRIPTORS_KEPT : 0;
+  room = room > 2 * AWAY_MAX ? room - AWAY_MAX : 8;
+  return room < limit ? room : limit;
+}
+
 enum status front_open(struct front **out, struct server *server, int listen_fd, struct error *err) {
   const struct config *config = server->config;
   struct front *front = calloc(1, sizeof *front);
   *out = NULL;
-  if (!front)
+  if (!front) {
+    close(listen_fd);
     return error_set_errno(err, STATUS_OUT_OF_MEMORY, NULL, "starting the HTTP front");
+  }
   front->server = server;
+  front->listen_fd = listen_fd;
+  front->limit = connection_limit(config);
   look_at_key_file(config);
   front->daemon = MHD_start_daemon(
-      MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, front,
-      MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_LIMIT,
-      (unsigned)config->connections_max, MHD_OPTION_CONNECTION_TIMEOUT,
-      (unsigned)config->request_timeout_s + TIMEOUT_EXTRA_S,
-      MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 0,
-      MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_target, front,
-      MHD_OPTION_NOTIFY_CONNECTION, on_connection, front, MHD_OPTION_NOTIFY_COMPLETED, on_completed, front,
-      MHD_OPTION_END);
+      MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL,
+      on_request, front, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_CONNECTION_LIMIT,
+      (unsigned)(front->limit + AWAY_MAX + ACCEPTS_MAX), MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
+      MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_URI_LOG_CALLBACK,
+      on_target, front, MHD_OPTION_NOTIFY_CONNECTION, on_connection, front, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+      front, MHD_OPTION_END);
   if (!front->daemon) {
+    close(listen_fd);
     free(front);
     return error_set_errno(err, STATUS_INTERNAL, NULL, "cannot start the HTTP front");
   }
@@ -273,6 +389,7 @@ void front_close(struct front *front) {
   if (!front)
     return;
   front->closing = true;
+  close(front->listen_fd);
   wait_expire(&front->waiters, INT64_MAX);
   MHD_run(front->daemon); /* answers what was waiting; none may be suspended when it stops */
   MHD_stop_daemon(front->daemon);

@@ -1,5 +1,5 @@
-/* The HTTP front: libmicrohttpd inside our loop. Connections, their deadlines, and requests as libmicrohttpd hands them
-   over (receive.h). */
+/* The HTTP front: libmicrohttpd inside our loop. Connections (client.h), what comes by them before libmicrohttpd reads
+   it (tap.h, wire.h), and requests as libmicrohttpd hands them over (receive.h). */
 #ifndef SERVER_HTTP_FRONT_H
 #define SERVER_HTTP_FRONT_H
 
@@ -15,7 +15,11 @@ NODISCARD enum status front_open(struct front **out, struct server *server, int 
 /* Ends every connection. NULL is fine. */
 void front_close(struct front *front);
 
-/* For the loop: run when the descriptor is readable, and again after front_timeout_ms (-1: no limit). */
+/* For the loop: accept when the listening descriptor is readable, while it listens. */
+int front_listen_fd(const struct front *front);
+bool front_listens(const struct front *front);
+void front_accept(struct front *front);
+/* Run when the descriptor is readable, and again after front_timeout_ms (-1: no limit). */
 int front_fd(const struct front *front);
 void front_run(struct front *front);
 int64_t front_timeout_ms(struct front *front);

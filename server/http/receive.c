@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/rng.h"
 #include "server/http/audit.h"
+#include "server/http/client.h"
 #include "server/http/identify.h"
 #include "server/http/reply.h"
 #include "server/http/upload.h"
@@ -16,7 +17,6 @@
 enum {
   ARENA_BYTES = 64 << 20,
   LITTLE_BYTES = 1 << 20,       /* of a body that is read before its refusal: the connection then lives on */
-  REFUSED_BODIES_MAX = 4,       /* a body without an end is read to so many times the upload's limit */
   MULTIPART_EXTRA_BYTES = 64 << 10,
 };
 
@@ -55,6 +55,11 @@ struct request *receive_target(struct server *server, struct wait_list *waiters,
   return NULL;
 }
 
+static void drop_body(struct request *request) {
+  request->server->body_bytes -= request->body.length;
+  str_done(&request->body);
+}
+
 static void log_request(const struct request *request) {
   log_scope("request", request->id);
   log_info("%s %s %d %.1f ms",
@@ -71,7 +76,7 @@ void receive_drop(struct request *request) {
     log_request(request);
   wait_forget(request);
   upload_free(request->upload);
-  str_done(&request->body);
+  drop_body(request);
   arena_done(&request->arena);
   free(request);
 }
@@ -90,33 +95,49 @@ static void take_request_id(struct request *request) {
   snprintf(request->id, sizeof request->id, "%s", id);
 }
 
+/* Is the body compressed? */
+static enum status check_coding(const struct request *request, struct error *err) {
+  const char *coding = request_header(request, "Content-Encoding");
+  if (!coding || strcasecmp(coding, "identity") == 0 || (!request->chunked && request->length <= 0))
+    return STATUS_OK;
+  return error_set(err, STATUS_MEDIA_TYPE, NULL,
+                   "the body has the Content-Encoding %.31s; only bodies as they are (identity) are read here", coding);
+}
+
 /* Limits that the header alone can break, and where the body goes. */
 static enum status prepare_body(struct request *request, struct error *err) {
   const struct config *config = request->server->config;
-  const struct guard *guard = &request->guard;
-  if (guard->coding[0] && (guard->chunked || guard->length > 0))
-    return error_set(err, STATUS_MEDIA_TYPE, NULL,
-                     "the body has the Content-Encoding %s; only bodies as they are (identity) are read here",
-                     guard->coding);
+  enum status status = check_coding(request, err);
+  if (status)
+    return status;
   if (request->match.op == OP_files_create) {
     if (request->server->draining)
       return error_set(err, STATUS_DRAINING, NULL, "the server is shutting down");
-    if (guard->length > config->upload_bytes_max + MULTIPART_EXTRA_BYTES)
+    if (request->length > config->upload_bytes_max + MULTIPART_EXTRA_BYTES)
       return error_set(err, STATUS_TOO_LARGE, "file", "the body has %lld bytes; the limit for a file is %lld",
-                       (long long)guard->length, (long long)config->upload_bytes_max);
-    int64_t least = guard->length - MULTIPART_EXTRA_BYTES; /* of a file that will come */
+                       (long long)request->length, (long long)config->upload_bytes_max);
+    int64_t least = request->length - MULTIPART_EXTRA_BYTES; /* of a file that will come */
     if (least > 0) {
-      enum status status = limits_bytes(request->server, request->tenant,
-                                        upload_arriving(request->server, request->tenant) + least, "file", err);
+      status = limits_bytes(request->server, request->tenant,
+                            upload_arriving(request->server, request->tenant) + least, "file", err);
       if (status)
         return status;
     }
     return upload_new(&request->upload, request->server, request->tenant, request_header(request, "Content-Type"), err);
   }
-  if (guard->length > config->body_bytes_max)
+  if (request->length > config->body_bytes_max)
     return error_set(err, STATUS_TOO_LARGE, NULL, "the body has %lld bytes; the limit is %lld",
-                     (long long)guard->length, (long long)config->body_bytes_max);
+                     (long long)request->length, (long long)config->body_bytes_max);
   return STATUS_OK;
+}
+
+/* Probes are answered where nothing else is. */
+static enum status find_place(const struct request *request, struct error *err) {
+  enum status away = request->client->away;
+  if (!away || request->match.op == OP_livez || request->match.op == OP_readyz)
+    return STATUS_OK;
+  return error_set(err, away, NULL, away == STATUS_OVERLOADED ? "the server has as many connections as it can take"
+                                                              : "there are too many connections from this address");
 }
 
 static enum status judge(struct request *request, struct error *err) {
@@ -125,7 +146,9 @@ static enum status judge(struct request *request, struct error *err) {
   if (status)
     return status;
   request->endpoint = endpoint_of(request->match.op);
-  status = identify(request, err);
+  status = find_place(request, err);
+  if (!status)
+    status = identify(request, err);
   if (!status)
     status = query_parse(&request->query, request->target, &request->arena, err);
   return status ? status : prepare_body(request, err);
@@ -134,60 +157,67 @@ static enum status judge(struct request *request, struct error *err) {
 /* The answer waits until the body is read when little of it is to come. Else it goes out now, before the client has
    sent what nobody wants. */
 static void decline(struct request *request, const struct error *err) {
-  const struct guard *guard = &request->guard;
-  uint64_t length = guard->length > 0 ? (uint64_t)guard->length : 0;
-  if (guard->expects && request->body_bytes == 0 && (guard->chunked || length > 0))
+  uint64_t length = request->length > 0 ? (uint64_t)request->length : 0;
+  if (request->client->away)
+    reply_error_now(request, err);
+  else if (request->expects && request->body_bytes == 0 && (request->chunked || length > 0))
     reply_error_and_close(request, err); /* the client waits for it, and sends no body */
-  else if (!guard->chunked && length - request->body_bytes <= LITTLE_BYTES)
+  else if (!request->chunked && length - request->body_bytes <= LITTLE_BYTES)
     request->refused = *err;
   else
     reply_error_now(request, err);
 }
 
-static enum MHD_Result each_header(void *context, enum MHD_ValueKind kind, const char *name, size_t name_length,
-                                   const char *value, size_t value_length) {
-  (void)kind;
-  guard_header(context, name, name_length, value ? value : "", value_length);
-  return MHD_YES;
+/* How its body comes. That the header says so in one way only was seen in wire.c. */
+static void read_framing(struct request *request) {
+  const char *length = request_header(request, "Content-Length"), *expect = request_header(request, "Expect");
+  request->length = length ? strtoll(length, NULL, 10) : -1;
+  request->chunked = request_header(request, "Transfer-Encoding") != NULL;
+  request->expects = expect && strcasecmp(expect, "100-continue") == 0;
 }
 
-void receive_header(struct request *request, const char *method, const char *version) {
+void receive_header(struct request *request, const char *method) {
   struct error err;
-  struct guard *guard = &request->guard;
   request->phase = REQUEST_BODY;
   request->method = http_method_parse(method);
-  guard_init(guard, strcmp(version, "HTTP/1.0") != 0, strlen(request->target));
-  MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, each_header, guard);
-  if (guard_end(guard, &err)) /* what of the rest is a body, and what is not, is not to be trusted */
-    reply_error_and_close(request, &err);
-  else if (judge(request, &err))
+  read_framing(request);
+  if (judge(request, &err))
     decline(request, &err);
 }
 
 /* ---- the body ---- */
 
-bool receive_body(struct request *request, const char *bytes, size_t length) {
+/* A JSON body is kept until it is complete, and all of them together must fit. */
+static enum status keep_body(struct request *request, const char *bytes, size_t length, struct error *err) {
+  struct server *server = request->server;
+  int64_t max = server->config->bodies_bytes_max;
+  if (max < server->config->body_bytes_max)
+    max = server->config->body_bytes_max;
+  if (server->body_bytes + length > (uint64_t)max)
+    return error_set(err, STATUS_OVERLOADED, NULL, "the bodies of all requests together are larger than %lld bytes",
+                     (long long)max);
+  if (!str_add(&request->body, bytes, length))
+    return error_set(err, STATUS_TOO_LARGE, NULL, "the body is larger than the limit of %lld bytes",
+                     (long long)server->config->body_bytes_max);
+  server->body_bytes += length;
+  return STATUS_OK;
+}
+
+void receive_body(struct request *request, const char *bytes, size_t length) {
   struct error err;
-  enum status status = STATUS_OK;
   request->body_bytes += length;
-  if (request->phase == REQUEST_LINGERING)
-    return request->body_bytes <= REFUSED_BODIES_MAX * (uint64_t)request->server->config->upload_bytes_max ||
-           (int64_t)request->body_bytes <= request->guard.length;
   if (request->refused.status) /* read only to be thrown away */
-    return true;
+    return;
   log_scope("request", request->id);
-  if (request->upload)
-    status = upload_feed(request->upload, bytes, length, &err);
-  else if (!str_add(&request->body, bytes, length))
-    status = error_set(&err, STATUS_TOO_LARGE, NULL, "the body is larger than the limit of %lld bytes",
-                       (long long)request->server->config->body_bytes_max);
+  enum status status = request->upload ? upload_feed(request->upload, bytes, length, &err)
+                                       : keep_body(request, bytes, length, &err);
   log_scope("request", NULL);
   if (!status)
-    return true;
+    return;
   upload_free(request->upload); /* its bytes take no room any longer */
   request->upload = NULL;
+  drop_body(request);
   decline(request, &err);
-  return true;
 }
 
 void receive_end(struct request *request) {

@@ -1,5 +1,4 @@
-/* A request as it arrives, from its target to the call of its operation's handler: guard, route, authentication,
-   limits. */
+/* A request as it arrives, from its target to the call of its operation's handler: route, authentication, limits. */
 #ifndef SERVER_HTTP_RECEIVE_H
 #define SERVER_HTTP_RECEIVE_H
 
@@ -9,9 +8,9 @@
 /* Of the request line's target. NULL: no memory. */
 NODISCARD struct request *receive_target(struct server *server, struct wait_list *waiters, const char *target);
 /* Its header is complete: may answer at once. */
-void receive_header(struct request *request, const char *method, const char *version);
-/* Bytes of its body: may answer before the last. False: enough of a body that nobody wants. */
-NODISCARD bool receive_body(struct request *request, const char *bytes, size_t length);
+void receive_header(struct request *request, const char *method);
+/* Bytes of its body: may answer before the last. */
+void receive_body(struct request *request, const char *bytes, size_t length);
 /* The body is complete, or the wait is over: answers or waits. */
 void receive_end(struct request *request);
 /* It is over, answered or not: a line in the log, and it is freed. NULL is fine. */

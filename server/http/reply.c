@@ -3,12 +3,13 @@
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "server/http/client.h"
 #include "server/http/range.h"
 #include "server/paths.h"
 #include "storage/artifact.h"
@@ -110,19 +111,21 @@ static enum MHD_Result add_line(void *context, enum MHD_ValueKind kind, const ch
   return MHD_YES;
 }
 
-/* Answers past libmicrohttpd, which has no answer for a request that is not complete. So little fits the socket. */
+/* Answers past libmicrohttpd, which has no answer for a request that is not complete. */
 static void send_now(struct request *request, int http_status, struct MHD_Response *response, const json_t *body) {
   AUTO(str_done) struct str out, text;
-  int fd = MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+  char date[64];
+  time_t now = (time_t)clock_unix();
+  struct tm parts;
   str_init(&out, 64 << 10);
   str_init(&text, 32 << 10);
   json_append(&text, body);
-  str_printf(&out, "HTTP/1.1 %d %s\r\n", http_status, MHD_get_reason_phrase_for((unsigned)http_status));
+  strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &parts));
+  str_printf(&out, "HTTP/1.1 %d %s\r\nDate: %s\r\n", http_status,
+             MHD_get_reason_phrase_for((unsigned)http_status), date);
   MHD_get_response_headers(response, add_line, &out);
   str_printf(&out, "Content-Length: %zu\r\n\r\n%s\n", text.length + 1, text.text);
-  if (send(fd, out.text, out.length, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)out.length)
-    log_debug("%s: its answer could not be sent", request->id);
-  shutdown(fd, SHUT_WR);
+  client_answer(request->client, out.text, out.length);
 }
 
 /* How a connection goes on after an error. */
@@ -151,13 +154,12 @@ static void send_error(struct request *request, const struct error *err, json_t 
   }
   if (http_status >= 500)
     log_error("%s", err->text);
+  request->last = end != END_NEVER;
   if (end != END_NOW) {
     send_response(request, http_status, response);
     return;
   }
   request->http_status = http_status;
-  request->phase = REQUEST_LINGERING;
-  request->lingering_ms = clock_boot_ms();
   if (!response)
     return;
   add_common(request, response);

@@ -11,7 +11,6 @@
 #include "base/arena.h"
 #include "base/json.h"
 #include "base/str.h"
-#include "server/http/guard.h"
 #include "server/http/query.h"
 #include "server/server.h"
 #include "storage/db_audit.h"
@@ -26,7 +25,6 @@ enum request_phase {
   REQUEST_BODY,
   REQUEST_WAITING,  /* wait_for */
   REQUEST_ANSWERED,
-  REQUEST_LINGERING, /* answered by reply_error_now: what still comes of it is thrown away */
 };
 
 /* Who asks (identify.h). */
@@ -54,19 +52,22 @@ struct request {
   struct audit_row audit;                       /* a handler sets its object where the path does not name it */
   bool audited;                                 /* it stands in the log */
   struct query query;
-  struct guard guard;
+  int64_t length;                     /* Content-Length; -1: none */
+  bool chunked;
+  bool expects;                       /* Expect: 100-continue */
   struct arena arena;                 /* lives as long as the request */
   struct str body;
   struct upload *upload;              /* files_create: where the body goes instead */
   struct error refused;               /* the answer once the body is read, or the wait over; STATUS_OK: none */
   uint64_t body_bytes;                /* received so far */
-  int64_t started_ms, lingering_ms;   /* boot clock */
+  int64_t started_ms;                 /* boot clock */
   double started;                     /* for the duration */
   struct wait_list *waiters;          /* where it waits */
   struct request *next_waiting;
   char wait_key[64];
   int64_t wait_until_ms;
   bool waited;
+  bool last;                          /* the answer says that its connection ends */
   int http_status;                    /* of the answer; 0: none yet */
   enum status error;                  /* that was answered; STATUS_OK: none */
   int64_t retry_after_s;              /* of an error that passes; 0: as always */

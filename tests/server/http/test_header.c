@@ -1,5 +1,4 @@
-/* Proves what a request's header decides: which Range is answered how, which headers end the connection, and what
-   a query means. */
+/* Proves what a request's header decides: which Range is answered how, and what a query means. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +8,6 @@
 
 #include <cmocka.h>
 
-#include "server/http/guard.h"
 #include "server/http/query.h"
 #include "server/http/range.h"
 
@@ -51,48 +49,6 @@ static void test_range(void **state) {
   }
 }
 
-/* "Name: value" lines; those of NULL end the list. */
-static enum status guard(const char *const *lines) {
-  struct guard g;
-  struct error err;
-  guard_init(&g, 1, 1);
-  for (; *lines; lines++) {
-    const char *colon = strchr(*lines, ':');
-    guard_header(&g, *lines, (size_t)(colon - *lines), colon + 1, strlen(colon + 1));
-  }
-  return guard_end(&g, &err);
-}
-
-static void test_guard(void **state) {
-#define LINES(...) (const char *const[]){__VA_ARGS__, NULL}
-  (void)state;
-  assert_int_equal(guard(LINES("Host:x")), STATUS_OK);
-  assert_int_equal(guard(LINES("host:x", "content-length:5", "Content-Type:a")), STATUS_OK);
-  assert_int_equal(guard(LINES("Host:x", "Transfer-Encoding:Chunked", "Content-Encoding:gzip")), STATUS_OK);
-  const char *const *const bad[] = {
-      LINES("A:b"),
-      LINES("Host:x", "host:x"),
-      LINES("Host:x", "Content-Length:5", "content-length:5"),
-      LINES("Host:x", "Content-Length:5", "Transfer-Encoding:chunked"),
-      LINES("Host:x", "Transfer-Encoding:chunked", "Transfer-Encoding:chunked"),
-      LINES("Host:x", "Transfer-Encoding:gzip, chunked"),
-      LINES("Host:x", "Transfer-Encoding:xchunked"),
-      LINES("Host:x", "Content-Length :5"),
-      LINES("Host:x", "Content-Length:"),
-      LINES("Host:x", "Content-Length:5, 5"),
-      LINES("Host:x", "Content-Length:-5"),
-      LINES("Host:x", "Content-Length:0x5"),
-      LINES("Host:x", "Content-Length:9999999999999999999"),
-      LINES("Host:x", "Content-Type:a", "Content-Type:b"),
-      LINES("Host:x", "Authorization:a", "Authorization:b"),
-      LINES("Host:x", "A\x01:b"),
-      LINES("Host:x", "A:b\nc"),
-      LINES("Host:x", ":b"),
-  };
-  for (size_t i = 0; i < COUNT_OF(bad); i++)
-    assert_int_equal(guard(bad[i]), STATUS_INVALID_REQUEST);
-}
-
 static void test_query(void **state) {
   AUTO(arena_done) struct arena arena;
   struct query query;
@@ -129,7 +85,6 @@ static void test_query(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_range), cmocka_unit_test(test_guard),
-                                     cmocka_unit_test(test_query)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_range), cmocka_unit_test(test_query)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
