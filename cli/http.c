@@ -143,6 +143,8 @@ static void configure(struct exchange *exchange, const char *method, const char 
   curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_SECONDS_MAX);
   curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
   curl_easy_setopt(curl, CURLOPT_WRITEDATA, exchange);
+  if (exchange->http->authorities)
+    curl_easy_setopt(curl, CURLOPT_CAINFO, exchange->http->authorities);
   if (is_loopback(url))
     curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
   if (exchange->progress) {

@@ -29,6 +29,14 @@ static const struct field fields[] = {
     {"api_key", NULL, FIELD_STRING, AT(api_key), 0, 16, 256,
      .doc = "Key clients must send as bearer token. Better in api_key_file: others can read a command line."},
     {"api_key_file", NULL, FIELD_STRING, AT(api_key_file), 0, 1, 1000, .doc = "File whose first line is the api_key."},
+    {"tls_certificate", NULL, FIELD_STRING, AT(tls_certificate), 0, 1, 1000,
+     .doc = "PEM file of a certificate, with those that vouch for it: HTTPS is spoken. SIGHUP reads it again."},
+    {"tls_key", NULL, FIELD_STRING, AT(tls_key), 0, 1, 1000, .doc = "PEM file of the certificate's private key."},
+    {"allowed_hosts", NULL, FIELD_STRING, AT(allowed_hosts), 0, 1, 2000,
+     .doc = "Names in the Host header, with commas, of requests without an API key; *: any. Always: localhost, that of "
+            "listen, and addresses. A name that a web page bound anew to this address is refused."},
+    {"allowed_origins", NULL, FIELD_STRING, AT(allowed_origins), 0, 1, 2000,
+     .doc = "Web pages that may use this server, as https://HOST, with commas: CORS. By default only its own."},
     {"workers_max", NULL, FIELD_INT, AT(workers_max), 0, 1, 64, .initial = "1",
      .doc = "Jobs that train at the same time."},
     {"threads", NULL, FIELD_INT, AT(threads), 0, 0, 1024,
@@ -210,16 +218,34 @@ static bool dotted(const char *host) {
   return host[strspn(host, "0123456789.")] == '\0';
 }
 
-static enum status check_exposure(const struct config *config, struct error *err) {
+bool config_is_loopback(const struct config *config) {
   const char *host = config->host;
-  bool loopback =
-      strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 || (strncmp(host, "127.", 4) == 0 && dotted(host));
-  if (loopback || config->insecure_http)
+  return strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
+         (strncmp(host, "127.", 4) == 0 && dotted(host));
+}
+
+enum status config_check_exposure(const struct config *config, bool keys, struct error *err) {
+  if (config_is_loopback(config) || config->insecure_http)
     return STATUS_OK;
-  return error_set(err, STATUS_INVALID_VALUE, "listen",
-                   "%s is not a loopback address, and HTTP is not encrypted: put a TLS proxy in front and listen on "
-                   "127.0.0.1, or set insecure_http",
-                   host);
+  if (!config->tls_certificate)
+    return error_set(err, STATUS_INVALID_VALUE, "listen",
+                     "%s is not a loopback address, and HTTP is not encrypted: set tls_certificate and tls_key, or put "
+                     "a TLS proxy in front and listen on 127.0.0.1, or set insecure_http",
+                     config->host);
+  if (!keys)
+    return error_set(err, STATUS_INVALID_VALUE, "listen",
+                     "%s is not a loopback address, and nobody needs a key: make one (reflectd keys create, "
+                     "api_key_file), or set insecure_http if everybody there may use this server",
+                     config->host);
+  return STATUS_OK;
+}
+
+static enum status check_tls(const struct config *config, struct error *err) {
+  if (!config->tls_certificate == !config->tls_key)
+    return STATUS_OK;
+  return error_set(err, STATUS_MISSING_PARAMETER, config->tls_key ? "tls_certificate" : "tls_key",
+                   "%s is needed beside %s", config->tls_key ? "tls_certificate" : "tls_key",
+                   config->tls_key ? "tls_key" : "tls_certificate");
 }
 
 static enum status read_key(struct config *config, struct arena *arena, struct error *err) {
@@ -307,7 +333,9 @@ enum status config_load(struct config *out, enum config_action *action, int argc
   if (!status)
     status = split_listen(out, err);
   if (!status)
-    status = check_exposure(out, err);
+    status = check_tls(out, err);
+  if (!status)
+    status = config_check_exposure(out, true, err);
   if (!status)
     status = read_key(out, arena, err);
   if (!status)

@@ -25,6 +25,10 @@ struct config {
   const char *config;             /* the configuration file, or NULL */
   const char *api_key;            /* bearer key clients must send; NULL: none. Set from api_key_file too */
   const char *api_key_file;       /* NULL: none */
+  const char *tls_certificate;    /* PEM files; NULL: no TLS */
+  const char *tls_key;
+  const char *allowed_hosts;      /* names that the server has, with commas; "*": any; NULL: see origin.h */
+  const char *allowed_origins;    /* of pages that may use it, with commas; NULL: none but its own */
   int64_t workers_max;            /* jobs that train at the same time */
   int64_t threads;                /* of one worker; 0: all cores divided by workers_max */
   int matmul;                     /* of jobs that do not say: enum matmul_library of api/job.h */
@@ -63,6 +67,12 @@ enum config_action { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION, CONFIG_WRITE_EXAMP
    is unspecified. */
 NODISCARD enum status config_load(struct config *out, enum config_action *action, int argc, char **argv,
                                   char *const *environment, struct arena *arena, struct error *err);
+
+/* Does `listen` name an address that only this machine reaches? */
+bool config_is_loopback(const struct config *config);
+/* May the server be reached from where `listen` says? From other machines only with TLS and where it has `keys`, unless
+   insecure_http says otherwise. STATUS_INVALID_VALUE. config_load has asked it as if there were keys. */
+NODISCARD enum status config_check_exposure(const struct config *config, bool keys, struct error *err);
 
 /* The text of --help, made from the table; appended. */
 void config_help(struct str *out);

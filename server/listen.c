@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <gnutls/gnutls.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -22,13 +23,6 @@ static enum status resolve(struct addrinfo **out, const struct config *config, s
               : STATUS_OK;
 }
 
-static bool is_loopback(const struct sockaddr *address) {
-  if (address->sa_family == AF_INET)
-    return ntohl(((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr) >> 24 == 127;
-  return address->sa_family == AF_INET6 &&
-         IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr);
-}
-
 /* What the socket is bound to, in text. */
 static void name_socket(char out[ADDRESS_BYTES], int fd) {
   struct sockaddr_storage bound;
@@ -40,16 +34,14 @@ static void name_socket(char out[ADDRESS_BYTES], int fd) {
   snprintf(out, ADDRESS_BYTES, bound.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
 }
 
-enum status listen_open(int *fd, char address[ADDRESS_BYTES], const struct config *config, struct error *err) {
+enum status listen_open(int *fd, char address[ADDRESS_BYTES], const struct config *config, bool keys,
+                        struct error *err) {
   struct addrinfo *found;
   *fd = -1;
   enum status status = resolve(&found, config, err);
   if (status)
     return status;
-  if (!is_loopback(found->ai_addr) && !config->api_key && !config->insecure_http)
-    status = error_set(err, STATUS_INVALID_VALUE, "listen",
-                       "%s can be reached from other machines: set api_key or api_key_file, or say insecure_http"
-                       " if everybody there may use this server", config->listen);
+  status = config_check_exposure(config, keys, err);
   if (!status) {
     *fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (*fd < 0 || setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)) != 0 ||
@@ -66,16 +58,37 @@ enum status listen_open(int *fd, char address[ADDRESS_BYTES], const struct confi
   return status;
 }
 
+/* The question is whether the daemon answers, not who it is: its certificate is not looked at. */
+static ssize_t ask_tls(int fd, char *text, size_t length, size_t size) {
+  gnutls_session_t session;
+  gnutls_certificate_credentials_t credentials;
+  ssize_t n = -1;
+  if (gnutls_certificate_allocate_credentials(&credentials) < 0)
+    return -1;
+  if (gnutls_init(&session, GNUTLS_CLIENT) == 0) {
+    gnutls_transport_set_int(session, fd);
+    if (gnutls_set_default_priority(session) == 0 &&
+        gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, credentials) == 0 && gnutls_handshake(session) == 0 &&
+        gnutls_record_send(session, text, length) == (ssize_t)length)
+      n = gnutls_record_recv(session, text, size);
+    gnutls_deinit(session);
+  }
+  gnutls_certificate_free_credentials(credentials);
+  return n;
+}
+
 static enum status ask(int fd, const struct config *config, struct error *err) {
   char text[512];
+  ssize_t n = -1;
   int length = snprintf(text, sizeof text, "GET /livez HTTP/1.1\r\nHost: %.200s\r\nConnection: close\r\n\r\n",
                         config->listen);
-  if (send(fd, text, (size_t)length, MSG_NOSIGNAL) != length)
-    return error_set_errno(err, STATUS_IO, NULL, "cannot ask %s", config->listen);
-  ssize_t n = recv(fd, text, sizeof text - 1, MSG_WAITALL);
-  text[n > 0 ? n : 0] = '\0';
+  if (config->tls_certificate)
+    n = ask_tls(fd, text, (size_t)length, sizeof text - 1);
+  else if (send(fd, text, (size_t)length, MSG_NOSIGNAL) == length)
+    n = recv(fd, text, sizeof text - 1, MSG_WAITALL);
   if (n <= 0)
     return error_set(err, STATUS_IO, NULL, "%s does not answer", config->listen);
+  text[n] = '\0';
   if (strncmp(text, "HTTP/1.1 200 ", 13) != 0)
     return error_set(err, STATUS_INTERNAL, NULL, "%s answers %.32s", config->listen, text);
   return STATUS_OK;

@@ -7,9 +7,8 @@
 enum { ADDRESS_BYTES = 128 };
 
 /* A bound, listening, non-blocking socket; `address` is written as "HOST:PORT" with the port that the kernel gave.
-   An address other than loopback is refused without a key, since the traffic is not encrypted, unless the
-   configuration says insecure_http. */
-NODISCARD enum status listen_open(int *fd, char address[ADDRESS_BYTES], const struct config *config,
+   config_check_exposure may refuse the address. `keys`: does anybody need one? */
+NODISCARD enum status listen_open(int *fd, char address[ADDRESS_BYTES], const struct config *config, bool keys,
                                   struct error *err);
 
 /* `reflectd healthcheck`: asks the daemon of this configuration for /livez. STATUS_OK when it answers 200. */

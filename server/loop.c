@@ -19,7 +19,7 @@ struct loop {
   uv_timer_t timeout;       /* libmicrohttpd wants to run again */
   uv_prepare_t prepare;     /* before the loop sleeps: how long may it? */
   uv_timer_t tick, upkeep;
-  uv_signal_t term, interrupt;
+  uv_signal_t term, interrupt, hangup;
   bool stopping;
 };
 
@@ -67,6 +67,7 @@ static void close_all(struct loop *loop) {
   uv_close((uv_handle_t *)&loop->upkeep, NULL);
   uv_close((uv_handle_t *)&loop->term, NULL);
   uv_close((uv_handle_t *)&loop->interrupt, NULL);
+  uv_close((uv_handle_t *)&loop->hangup, NULL);
 }
 
 static void on_tick(uv_timer_t *timer) {
@@ -91,6 +92,12 @@ static void on_signal(uv_signal_t *handle, int number) {
   supervisor_drain(loop->server->supervisor, again);
 }
 
+static void on_hangup(uv_signal_t *handle, int number) {
+  struct loop *loop = handle->data;
+  (void)number;
+  front_reload(loop->server->front);
+}
+
 static int set_up(struct loop *loop, uv_loop_t *uv) {
   int bad = uv_poll_init(uv, &loop->accept, front_listen_fd(loop->server->front));
   bad |= uv_poll_init(uv, &loop->poll, front_fd(loop->server->front));
@@ -102,13 +109,15 @@ static int set_up(struct loop *loop, uv_loop_t *uv) {
   bad |= uv_signal_init(uv, &loop->interrupt);
   loop->accept.data = loop;
   loop->poll.data = loop->timeout.data = loop->prepare.data = loop->tick.data = loop->upkeep.data = loop;
-  loop->term.data = loop->interrupt.data = loop;
+  bad |= uv_signal_init(uv, &loop->hangup);
+  loop->term.data = loop->interrupt.data = loop->hangup.data = loop;
   bad |= uv_poll_start(&loop->poll, UV_READABLE, on_poll);
   bad |= uv_prepare_start(&loop->prepare, on_prepare);
   bad |= uv_timer_start(&loop->tick, on_tick, FRONT_TICK_MS, FRONT_TICK_MS);
   bad |= uv_timer_start(&loop->upkeep, on_upkeep, UPKEEP_MS, UPKEEP_MS);
   bad |= uv_signal_start(&loop->term, on_signal, SIGTERM);
   bad |= uv_signal_start(&loop->interrupt, on_signal, SIGINT);
+  bad |= uv_signal_start(&loop->hangup, on_hangup, SIGHUP);
   return bad;
 }
 

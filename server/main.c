@@ -25,6 +25,7 @@
 #include "server/supervisor.h"
 #include "server/tenants_command.h"
 #include "server/upkeep.h"
+#include "storage/db_key.h"
 
 enum { CONFIG_ARENA_BYTES = 1 << 20, TEXT_BYTES = 1 << 16 };
 
@@ -74,11 +75,14 @@ static enum status open_store(struct server *server, struct error *err) {
 static enum status open_front(struct server *server, struct error *err) {
   char address[ADDRESS_BYTES];
   int fd;
-  enum status status = listen_open(&fd, address, server->config, err);
+  bool keys = server->config->api_key != NULL;
+  enum status status = keys ? STATUS_OK : db_key_any(&keys, server->db, err);
+  if (!status)
+    status = listen_open(&fd, address, server->config, keys, err);
   if (!status)
     status = front_open(&server->front, server, fd, err);
   if (!status)
-    log_info("listening on %s", address);
+    log_info("listening on %s%s", address, server->config->tls_certificate ? " with TLS" : "");
   return status;
 }
 

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -15,6 +14,7 @@
 #include "server/http/receive.h"
 #include "server/http/reply.h"
 #include "server/http/tap.h"
+#include "server/http/tls.h"
 
 enum {
   CONNECTION_BYTES = 192 << 10, /* of libmicrohttpd's for one request's header: our own limits come first */
@@ -27,6 +27,7 @@ enum {
 struct front {
   struct server *server;
   struct MHD_Daemon *daemon;
+  struct tls *tls;          /* NULL: none */
   struct client *clients;
   size_t count, open;       /* clients; those that were not told to end */
   size_t limit;
@@ -89,6 +90,8 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
   struct front *front = context;
   int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
   struct client *client = *slot = tap_context(fd);
+  if (client && front->tls && code == MHD_CONNECTION_NOTIFY_STARTED)
+    client->tls = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session;
   if (!client || code == MHD_CONNECTION_NOTIFY_STARTED)
     return;
   front->pending = true;
@@ -132,7 +135,7 @@ static void find_room(struct front *front, struct client *client) {
 
 static void admit(struct front *front, int fd, const struct sockaddr_storage *address, socklen_t length) {
   struct client *client = calloc(1, sizeof *client);
-  if (!client || !tap_open(fd, false, on_bytes, client)) {
+  if (!client || !tap_open(fd, front->tls != NULL, on_bytes, client)) {
     free(client);
     close(fd);
     return;
@@ -338,12 +341,29 @@ static void on_log(void *context, const char *format, va_list args) {
   log_debug("http: %s", text);
 }
 
-/* A key that everybody on this machine can read keeps nobody out. */
-static void look_at_key_file(const struct config *config) {
-  struct stat info;
-  if (config->api_key_file && stat(config->api_key_file, &info) == 0 && (info.st_mode & (S_IROTH | S_IWOTH)))
-    log_warn("%s can be %s by everybody on this machine (its mode is %03o): chmod 600 it", config->api_key_file,
-             info.st_mode & S_IWOTH ? "changed" : "read", (unsigned)info.st_mode & 0777);
+static int on_handshake(gnutls_session_t session, const gnutls_datum_t *names, int count,
+                        const gnutls_pk_algorithm_t *algorithms, int algorithm_count, gnutls_pcert_st **chain,
+                        unsigned *length, gnutls_privkey_t *key) {
+  const struct client *client = tap_context(gnutls_transport_get_int(session));
+  (void)names;
+  (void)count;
+  (void)algorithms;
+  (void)algorithm_count;
+  if (!client)
+    return -1;
+  tls_pair(client->front->tls, chain, length, key);
+  return 0;
+}
+
+void front_reload(struct front *front) {
+  struct error err;
+  const struct config *config = front->server->config;
+  if (!front->tls)
+    log_info("SIGHUP: there is no certificate to read again");
+  else if (tls_reload(front->tls, config, &err))
+    log_error("SIGHUP: the certificate stays what it was: %s", err.text);
+  else
+    log_info("SIGHUP: new connections are shown the certificate in %s as it is now", config->tls_certificate);
 }
 
 /* As many as the configuration says, unless the system allows fewer descriptors. */
@@ -357,6 +377,24 @@ static size_t connection_limit(const struct config *config) {
   return room < limit ? room : limit;
 }
 
+static enum status start(struct front *front, struct error *err) {
+  unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET;
+  struct MHD_OptionItem encrypted[] = {{MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(uintptr_t)on_handshake},
+                                       {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES},
+                                       {MHD_OPTION_END, 0, NULL}};
+  if (front->tls)
+    flags |= MHD_USE_TLS;
+  else
+    encrypted[0].option = MHD_OPTION_END;
+  front->daemon = MHD_start_daemon(
+      flags, 0, NULL, NULL, on_request, front, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_CONNECTION_LIMIT,
+      (unsigned)(front->limit + AWAY_MAX + ACCEPTS_MAX), MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
+      MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_URI_LOG_CALLBACK,
+      on_target, front, MHD_OPTION_NOTIFY_CONNECTION, on_connection, front, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+      front, MHD_OPTION_ARRAY, encrypted, MHD_OPTION_END);
+  return front->daemon ? STATUS_OK : error_set(err, STATUS_INTERNAL, NULL, "cannot start the HTTP front");
+}
+
 enum status front_open(struct front **out, struct server *server, int listen_fd, struct error *err) {
   const struct config *config = server->config;
   struct front *front = calloc(1, sizeof *front);
@@ -368,18 +406,15 @@ enum status front_open(struct front **out, struct server *server, int listen_fd,
   front->server = server;
   front->listen_fd = listen_fd;
   front->limit = connection_limit(config);
-  look_at_key_file(config);
-  front->daemon = MHD_start_daemon(
-      MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL,
-      on_request, front, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_CONNECTION_LIMIT,
-      (unsigned)(front->limit + AWAY_MAX + ACCEPTS_MAX), MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
-      MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_URI_LOG_CALLBACK,
-      on_target, front, MHD_OPTION_NOTIFY_CONNECTION, on_connection, front, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
-      front, MHD_OPTION_END);
-  if (!front->daemon) {
+  tls_look_at(config->api_key_file);
+  enum status status = config->tls_certificate ? tls_open(&front->tls, config, err) : STATUS_OK;
+  if (!status)
+    status = start(front, err);
+  if (status) {
     close(listen_fd);
+    tls_close(front->tls);
     free(front);
-    return error_set_errno(err, STATUS_INTERNAL, NULL, "cannot start the HTTP front");
+    return status;
   }
   *out = front;
   return STATUS_OK;
@@ -393,5 +428,6 @@ void front_close(struct front *front) {
   wait_expire(&front->waiters, INT64_MAX);
   MHD_run(front->daemon); /* answers what was waiting; none may be suspended when it stops */
   MHD_stop_daemon(front->daemon);
+  tls_close(front->tls);
   free(front);
 }

@@ -15,6 +15,9 @@ NODISCARD enum status front_open(struct front **out, struct server *server, int 
 /* Ends every connection. NULL is fine. */
 void front_close(struct front *front);
 
+/* SIGHUP: reads the certificate again. What comes of it is in the log. */
+void front_reload(struct front *front);
+
 /* For the loop: accept when the listening descriptor is readable, while it listens. */
 int front_listen_fd(const struct front *front);
 bool front_listens(const struct front *front);

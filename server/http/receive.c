@@ -10,6 +10,7 @@
 #include "server/http/audit.h"
 #include "server/http/client.h"
 #include "server/http/identify.h"
+#include "server/http/origin.h"
 #include "server/http/reply.h"
 #include "server/http/upload.h"
 #include "server/limits.h"
@@ -28,12 +29,19 @@ static handler *const handlers[OP_COUNT] = {
 };
 
 /* An absolute target (RFC 9112, 3.2.2) is what a client sends to a proxy; its path is meant. */
-static const char *path_of(const char *target) {
+static bool take_target(struct request *request, const char *target) {
   size_t scheme = strncasecmp(target, "http://", 7) == 0 ? 7 : strncasecmp(target, "https://", 8) == 0 ? 8 : 0;
-  if (!scheme)
-    return target;
-  const char *path = target + scheme + strcspn(target + scheme, "/?#");
-  return *path == '/' ? path : "/";
+  if (scheme) {
+    size_t length = strcspn(target + scheme, "/?#");
+    request->authority = arena_copy(&request->arena, target + scheme, length);
+    target += scheme + length;
+    if (!request->authority)
+      return false;
+    if (*target != '/')
+      target = "/";
+  }
+  request->target = arena_string(&request->arena, target);
+  return request->target != NULL;
 }
 
 struct request *receive_target(struct server *server, struct wait_list *waiters, const char *target) {
@@ -48,8 +56,7 @@ struct request *receive_target(struct server *server, struct wait_list *waiters,
   arena_init(&request->arena, ARENA_BYTES);
   str_init(&request->body, (size_t)server->config->body_bytes_max);
   rng_id(request->id, sizeof request->id, "req_");
-  request->target = arena_string(&request->arena, path_of(target));
-  if (request->target)
+  if (take_target(request, target))
     return request;
   receive_drop(request);
   return NULL;
@@ -140,8 +147,27 @@ static enum status find_place(const struct request *request, struct error *err) 
                                                               : "there are too many connections from this address");
 }
 
+/* Is this from where it may come from? Whoever has shown a key is no page under a name that was rebound. */
+static enum status check_origin(struct request *request, struct error *err) {
+  const struct config *config = request->server->config;
+  const char *host = request_header(request, "Host"), *origin = request_header(request, "Origin");
+  if (request->authority && host && strcasecmp(request->authority, host) != 0)
+    return error_set(err, STATUS_INVALID_REQUEST, "Host", "the target and the Host header name different servers");
+  if (origin && request->method != HTTP_GET && origin_check(config, origin, host, err))
+    return err->status;
+  bool anyone = request->caller.actor && strcmp(request->caller.actor, "anyone") == 0;
+  if (!host || request->endpoint->scope == SCOPE_OPEN || (!anyone && !config->allowed_hosts))
+    return STATUS_OK;
+  return origin_check_host(config, host, err);
+}
+
+/* A browser asks before a page of another origin sends what no plain form could. */
+static bool is_preflight(const struct request *request, const char *method) {
+  return request->page && strcmp(method, "OPTIONS") == 0 &&
+         request_header(request, "Access-Control-Request-Method") != NULL;
+}
+
 static enum status judge(struct request *request, struct error *err) {
-  take_request_id(request);
   enum status status = endpoint_match(&request->match, request->method, request->target, err);
   if (status)
     return status;
@@ -149,6 +175,8 @@ static enum status judge(struct request *request, struct error *err) {
   status = find_place(request, err);
   if (!status)
     status = identify(request, err);
+  if (!status)
+    status = check_origin(request, err);
   if (!status)
     status = query_parse(&request->query, request->target, &request->arena, err);
   return status ? status : prepare_body(request, err);
@@ -178,10 +206,16 @@ static void read_framing(struct request *request) {
 
 void receive_header(struct request *request, const char *method) {
   struct error err;
+  const char *origin = request_header(request, "Origin");
   request->phase = REQUEST_BODY;
   request->method = http_method_parse(method);
   read_framing(request);
-  if (judge(request, &err))
+  take_request_id(request);
+  if (origin && origin_listed(request->server->config, origin))
+    request->page = origin;
+  if (is_preflight(request, method))
+    reply_preflight(request);
+  else if (judge(request, &err))
     decline(request, &err);
 }
 

@@ -28,6 +28,12 @@ static void add_common(const struct request *request, struct MHD_Response *respo
   add(response, "x-request-id", request->id);
   add(response, "openai-processing-ms", text);
   add(response, "X-Content-Type-Options", "nosniff");
+  if (request->server->config->allowed_origins)
+    add(response, "Vary", "Origin");
+  if (request->page) {
+    add(response, "Access-Control-Allow-Origin", request->page);
+    add(response, "Access-Control-Expose-Headers", "x-request-id, ETag, Content-Disposition, Retry-After");
+  }
 }
 
 /* Takes the response. */
@@ -80,6 +86,18 @@ void reply_json_with(struct request *request, json_t *value, const char *header,
 
 void reply_json(struct request *request, json_t *value) {
   reply_json_with(request, value, NULL, NULL);
+}
+
+void reply_preflight(struct request *request) {
+  const char *headers = request_header(request, "Access-Control-Request-Headers");
+  struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+  if (response) {
+    add(response, "Access-Control-Allow-Methods", "GET, POST, DELETE");
+    add(response, "Access-Control-Max-Age", "600");
+    if (headers)
+      add(response, "Access-Control-Allow-Headers", headers);
+  }
+  send_response(request, 204, response);
 }
 
 static json_t *error_object(const struct server *server, const struct error *err) {

@@ -9,6 +9,8 @@ void reply_json(struct request *request, json_t *value);
 /* The same with one header more. */
 void reply_json_with(struct request *request, json_t *value, const char *header, const char *header_value);
 void reply_error(struct request *request, const struct error *err);
+/* The answer to a browser that asks what request->page may send. */
+void reply_preflight(struct request *request);
 /* The first fault as the error, and all of them under `details`. */
 void reply_faults(struct request *request, const struct fault_list *faults);
 /* reply_error, and the connection ends with it. */

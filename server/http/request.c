@@ -15,8 +15,11 @@ const char *request_param(const struct request *request, size_t n) {
 enum status request_json(json_t **out, struct request *request, struct error *err) {
   const char *type = request_header(request, "Content-Type");
   *out = NULL;
-  if (type && strncasecmp(type, "application/json", 16) != 0)
-    return error_set(err, STATUS_MEDIA_TYPE, NULL, "this needs the Content-Type application/json, not %.80s", type);
+  if (!type)
+    return error_set(err, STATUS_MEDIA_TYPE, NULL, "this needs the header \"Content-Type: application/json\"");
+  if (strncasecmp(type, "application/json", 16) != 0 || (type[16] && !strchr("; \t", type[16])))
+    return error_set(err, STATUS_MEDIA_TYPE, NULL,
+                     "this needs the header \"Content-Type: application/json\", not %.80s", type);
   struct json_limits limits = {.bytes_max = (size_t)request->server->config->body_bytes_max};
   enum status status = json_parse(out, request->body.text, request->body.length, &limits, err);
   if (!status && !json_is_object(*out)) {

@@ -42,6 +42,8 @@ struct request {
   enum request_phase phase;
   char id[72];                        /* x-request-id */
   char *target;                       /* as it came, but that an absolute one begins at its path */
+  char *authority;                    /* of an absolute one: what comes before the path; NULL: it was none */
+  const char *page;                   /* the Origin of a page that may read the answer (CORS), or NULL */
   enum http_method method;            /* HTTP_METHOD_COUNT before the header is complete */
   struct endpoint_match match;
   const struct endpoint *endpoint;    /* NULL: no such route */

@@ -15,7 +15,7 @@ says() {
 refused() { raw "$1" 3; says "$2" "$3" "$4"; }
 
 # ---- what is no request ----
-post='POST /v1/fine_tuning/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n'
+post='POST /v1/fine_tuning/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n'
 refused "GET /livez HTTP/1.1\r\n\r\n" 400 invalid_request "HTTP/1.1 without Host"
 refused "${post}Content-Length: 5\r\nContent-Length: 6\r\n\r\n" 400 invalid_request "two lengths"
 refused "GET /livez HTTP/1.1\r\nHost: x\r\nX: $(printf 'x%.0s' {1..40000})\r\n\r\n" 431 header_too_large "a header of 40 KB"
@@ -31,8 +31,9 @@ unlike "$reply" 'not_found' "and no body"
 raw "GET /livez HTTP/1.0\r\n\r\n" 3; like "$reply" '^HTTP/1.1 200 .*Connection: close.*"ok"' "HTTP/1.0 without Host"
 raw "GET /livez HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET /version HTTP/1.0\r\n\r\n" 3
 like "$reply" '^HTTP/1.1 200 .*Connection: [Kk]eep-[Aa]live.*"version"' "HTTP/1.0 that keeps its connection"
-raw "GET http://example.org/livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" 3; like "$reply" '^HTTP/1.1 200 ' "an absolute target"
-raw "GET http://example.org?x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" 3; like "$reply" '^HTTP/1.1 404 ' "one without a path"
+raw "GET http://example.org/livez HTTP/1.1\r\nHost: Example.org\r\nConnection: close\r\n\r\n" 3; like "$reply" '^HTTP/1.1 200 ' "an absolute target"
+refused "GET http://example.org/livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" 400 invalid_request "one of another host"
+raw "GET http://x?y HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" 3; like "$reply" '^HTTP/1.1 404 ' "one without a path"
 raw "\r\nGET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" 3; like "$reply" '^HTTP/1.1 200 ' "an empty line before a request"
 raw "${post}Transfer-Encoding: chunked\r\n\r\n1;x=y\r\n{\r\n1\r\n}\r\n0\r\nX-T: 1\r\n\r\nGET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" 3
 like "$reply" '^HTTP/1.1 400 .*"missing_required_parameter".*"version"' "chunks, with extension and trailer, and the next request"
@@ -60,12 +61,12 @@ blind() {
   { printf '%b' "$1"; cat "$work/big"; } >&9 2> "$work/blind"
   reply=$(timeout 5 cat <&9 | tr -d '\0'); exec 9>&-
 }
-blind "POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=B\r\nContent-Length: 40000000\r\n\r\n"
+blind "POST /v1/files HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=B\r\nContent-Length: 40000000\r\n\r\n"
 says 413 file_too_large "a client that does not listen while it sends"
 is "$(< "$work/blind")" "" "and could send all of it"
 blind "POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 40000000\r\n\r\n"; says 404 not_found "the same, no route"
 timeout 20 bash -c 'trap "" PIPE; exec 9<> "/dev/tcp/127.0.0.1/$1"
-  printf "POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n" >&9
+  printf "POST /v1/files HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n" >&9
   while printf "1000\r\n%04096d\r\n" 0 >&9; do :; done' - "$port" 2> /dev/null
 is $? 0 "a body without an end is cut in the end"
 call POST /v1/fine_tuning/jobs -H 'Content-Encoding: gzip' -H 'Content-Type: application/json' --data-binary '{}'
