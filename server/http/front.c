@@ -21,7 +21,7 @@ enum {
   AWAY_MAX = 64,                /* connections beyond the limit: probes are answered, all else is told to come later */
   ACCEPTS_MAX = 16,             /* between two runs of libmicrohttpd */
   FRESH_MS = 1000,
-  DESCRIPTORS_KEPT = 48,        /* of those that the system allows, for the store, workers and files */
+  DESCRIPTORS_KEPT = 40,        /* of those that the system allows, for the store, workers and files */
 };
 
 struct front {
@@ -29,8 +29,9 @@ struct front {
   struct MHD_Daemon *daemon;
   struct tls *tls;          /* NULL: none */
   struct client *clients;
-  size_t count, open;       /* clients; those that were not told to end */
+  size_t open;              /* clients that were not told to end */
   size_t limit;
+  size_t away_max, accepts_max;
   int listen_fd;
   bool paused;              /* nothing is accepted before the next tick */
   struct wait_list waiters;
@@ -76,6 +77,13 @@ static size_t on_bytes(void *context, const char *bytes, size_t length) {
     client->discarded += length;
     return 0;
   }
+  if (client->tls && tap_is_clear(client->fd)) {
+    struct error err;
+    error_set(&err, STATUS_INVALID_REQUEST, NULL, "this port speaks TLS: the address begins with https://");
+    client->tls = NULL;
+    refuse(client, &err);
+    return 0;
+  }
   if (client->wire.state == WIRE_IDLE)
     client->head_ms = clock_boot_ms();
   size_t good = wire_feed(&client->wire, bytes, length);
@@ -95,7 +103,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
   if (!client || code == MHD_CONNECTION_NOTIFY_STARTED)
     return;
   front->pending = true;
-  front->count--;
+  front->paused = false;
   front->open -= !client->ended;
   *client->link = client->next;
   if (client->next)
@@ -125,7 +133,7 @@ static void find_room(struct front *front, struct client *client) {
     return;
   struct client *victim = client_victim(front->clients, many ? client : NULL);
   bool fresh = victim && !victim->lingering_ms && client->since_ms - victim->since_ms < FRESH_MS;
-  if (victim && !(fresh && front->open < front->limit + AWAY_MAX))
+  if (victim && !(fresh && front->open < front->limit + front->away_max))
     evict(victim);
   else if (many)
     client->away = STATUS_TOO_MANY_CONNECTIONS;
@@ -150,7 +158,6 @@ static void admit(struct front *front, int fd, const struct sockaddr_storage *ad
   if (client->next)
     client->next->link = &client->next;
   front->clients = client;
-  front->count++;
   front->open++;
   if (MHD_add_connection(front->daemon, fd, (const struct sockaddr *)address, length) == MHD_YES)
     return;
@@ -162,7 +169,6 @@ static void admit(struct front *front, int fd, const struct sockaddr_storage *ad
   front->clients = client->next;
   if (client->next)
     client->next->link = &front->clients;
-  front->count--;
   front->open--;
   free(client);
 }
@@ -177,10 +183,10 @@ bool front_listens(const struct front *front) {
 
 void front_accept(struct front *front) {
   struct client *victim;
-  for (size_t i = 0; i < ACCEPTS_MAX && !front->paused; i++) {
+  for (size_t i = 0; i < front->accepts_max && !front->paused; i++) {
     struct sockaddr_storage address;
     socklen_t length = sizeof address;
-    if (front->open >= front->limit + AWAY_MAX && !client_victim(front->clients, NULL)) {
+    if (front->open >= front->limit + front->away_max && !client_victim(front->clients, NULL)) {
       front->paused = true; /* they wait in the system's queue */
       break;
     }
@@ -196,7 +202,7 @@ void front_accept(struct front *front) {
       break;
     }
   }
-  front->pending = true;
+  front_run(front); /* what has come already is read before more is taken */
 }
 
 /* ---- the life of a request ---- */
@@ -367,14 +373,16 @@ void front_reload(struct front *front) {
 }
 
 /* As many as the configuration says, unless the system allows fewer descriptors. */
-static size_t connection_limit(const struct config *config) {
+static void set_limits(struct front *front) {
   struct rlimit allowed;
-  size_t limit = (size_t)config->connections_max;
-  if (getrlimit(RLIMIT_NOFILE, &allowed) != 0 || allowed.rlim_cur >= limit + AWAY_MAX + ACCEPTS_MAX + DESCRIPTORS_KEPT)
-    return limit;
-  size_t room = allowed.rlim_cur > 2 * DESCRIPTORS_KEPT ? (size_t)allowed.rlim_cur - DESCRIPTORS_KEPT : 0;
-  room = room > 2 * AWAY_MAX ? room - AWAY_MAX : 8;
-  return room < limit ? room : limit;
+  size_t wanted = (size_t)front->server->config->connections_max, room = wanted + AWAY_MAX + ACCEPTS_MAX;
+  if (getrlimit(RLIMIT_NOFILE, &allowed) == 0 && allowed.rlim_cur < room + DESCRIPTORS_KEPT)
+    room = allowed.rlim_cur > DESCRIPTORS_KEPT + 8 ? (size_t)allowed.rlim_cur - DESCRIPTORS_KEPT : 8;
+  front->away_max = room / 4 < AWAY_MAX ? room / 4 : AWAY_MAX;
+  front->accepts_max = room / 8 < ACCEPTS_MAX ? room / 8 : ACCEPTS_MAX;
+  front->limit = room - front->away_max - front->accepts_max;
+  if (front->limit > wanted)
+    front->limit = wanted;
 }
 
 static enum status start(struct front *front, struct error *err) {
@@ -386,12 +394,13 @@ static enum status start(struct front *front, struct error *err) {
     flags |= MHD_USE_TLS;
   else
     encrypted[0].option = MHD_OPTION_END;
+  unsigned most = (unsigned)(front->limit + front->away_max + front->accepts_max);
   front->daemon = MHD_start_daemon(
       flags, 0, NULL, NULL, on_request, front, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_CONNECTION_LIMIT,
-      (unsigned)(front->limit + AWAY_MAX + ACCEPTS_MAX), MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
-      MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_URI_LOG_CALLBACK,
-      on_target, front, MHD_OPTION_NOTIFY_CONNECTION, on_connection, front, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
-      front, MHD_OPTION_ARRAY, encrypted, MHD_OPTION_END);
+      most, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 0,
+      MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_target, front,
+      MHD_OPTION_NOTIFY_CONNECTION, on_connection, front, MHD_OPTION_NOTIFY_COMPLETED, on_completed, front,
+      MHD_OPTION_ARRAY, encrypted, MHD_OPTION_END);
   return front->daemon ? STATUS_OK : error_set(err, STATUS_INTERNAL, NULL, "cannot start the HTTP front");
 }
 
@@ -405,7 +414,7 @@ enum status front_open(struct front **out, struct server *server, int listen_fd,
   }
   front->server = server;
   front->listen_fd = listen_fd;
-  front->limit = connection_limit(config);
+  set_limits(front);
   tls_look_at(config->api_key_file);
   enum status status = config->tls_certificate ? tls_open(&front->tls, config, err) : STATUS_OK;
   if (!status)

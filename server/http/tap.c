@@ -7,10 +7,12 @@
 
 #define EXPORTED __attribute__((visibility("default")))
 
+enum { TLS_HANDSHAKE = 0x16 }; /* its first byte */
+
 struct tapped {
   tap_take *take; /* NULL: not tapped */
   void *context;
-  bool tls;
+  bool tls, begun;
 };
 
 /* By descriptor. recv() has no context, so this is the one table of its process. */
@@ -41,6 +43,11 @@ void tap_close(int fd) {
     table[fd] = (struct tapped){0};
 }
 
+bool tap_is_clear(int fd) {
+  const struct tapped *at = find(fd);
+  return at && !at->tls;
+}
+
 void *tap_context(int fd) {
   const struct tapped *at = find(fd);
   return at ? at->context : NULL;
@@ -50,8 +57,13 @@ void *tap_context(int fd) {
    there, and no event will tell it, so it is to try again (EINTR). */
 EXPORTED ssize_t recv(int fd, void *bytes, size_t size, int flags) {
   ssize_t n = recvfrom(fd, bytes, size, flags, NULL, NULL);
-  const struct tapped *at = find(fd);
-  if (n <= 0 || !at || at->tls || (flags & MSG_PEEK))
+  struct tapped *at = find(fd);
+  if (n <= 0 || !at || (flags & MSG_PEEK))
+    return n;
+  if (!at->begun && *(const unsigned char *)bytes != TLS_HANDSHAKE)
+    at->tls = false;
+  at->begun = true;
+  if (at->tls)
     return n;
   size_t good = at->take(at->context, bytes, (size_t)n);
   if (good > 0)

@@ -15,6 +15,8 @@ typedef size_t tap_take(void *context, const char *bytes, size_t length);
 bool tap_open(int fd, bool tls, tap_take *take, void *context);
 /* Before the descriptor is closed. */
 void tap_close(int fd);
+/* Did it, tapped for TLS, begin with something else? Then what comes goes through `take` as it is. */
+bool tap_is_clear(int fd);
 /* The context of a tapped descriptor, else NULL. */
 void *tap_context(int fd);
 

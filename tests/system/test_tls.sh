@@ -32,7 +32,8 @@ if [[ -x $reflect ]]; then
   like "$(< "$work/out")" "$file" "lists the file"
   "$reflect" --url "$url" --cacert "$work/two.crt" files list > "$work/out" 2>&1; unlike $? '^0$' "reflect trusts no other"
 fi
-raw "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" 4; unlike "$reply" '200' "without TLS nothing is served"
+raw "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" 4; like "$reply" '^HTTP/1.1 400 .*"code":"invalid_request"' "without TLS nothing is served"
+like "$reply" 'https://' "and told where it is"
 exec 8<> "/dev/tcp/127.0.0.1/$port"; timeout 5 cat <&8 > /dev/null; is $? 0 "a client that says nothing is left"; exec 8>&-
 
 # ---- a new certificate ----
