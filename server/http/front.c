@@ -193,13 +193,13 @@ void front_accept(struct front *front) {
     int fd = accept4(front->listen_fd, (struct sockaddr *)&address, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
       admit(front, fd, &address, length);
-    } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-      front->paused = true;
+    } else if (errno == EAGAIN) {
+      break; /* that were all */
+    } else if (errno != ECONNABORTED && errno != EINTR) {
+      front->paused = true; /* the system lacks something: one that waits gives back what it has */
       victim = client_victim(front->clients, NULL);
       if (victim)
         evict(victim);
-    } else if (errno != ECONNABORTED && errno != EINTR) {
-      break;
     }
   }
   front_run(front); /* what has come already is read before more is taken */

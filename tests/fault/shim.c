@@ -208,6 +208,9 @@ WRAP(fails(ACCEPT), -1, int, accept4, (int fd, struct sockaddr *address, socklen
 WRAP(fails(SEND), -1, ssize_t, send, (int fd, const void *bytes, size_t n, int flags), fd, bytes, n, flags)
 WRAP(fails(SEND), -1, ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags), fd, message, flags)
 WRAP(fails(RECV), -1, ssize_t, recv, (int fd, void *bytes, size_t n, int flags), fd, bytes, n, flags)
+WRAP(fails(RECV), -1, ssize_t, recvfrom,
+     (int fd, void *bytes, size_t n, int flags, struct sockaddr *address, socklen_t *length), fd, bytes, n, flags,
+     address, length)
 WRAP(fails(SOCKETPAIR), -1, int, socketpair, (int domain, int type, int protocol, int pair[2]), domain, type, protocol,
      pair)
 WRAP(fails(PIPE), -1, int, pipe2, (int pair[2], int flags), pair, flags)
