@@ -202,7 +202,11 @@ int keys_command(int argc, char **argv) {
   static const struct {
     const char *verb;
     int (*run)(struct command_state *state, struct error *err);
-  } verbs[] = {{"create", create_key}, {"list", list_keys}, {"revoke", revoke_key}, {"rotate", rotate_key}};
+    bool takes_id;
+  } verbs[] = {{"create", create_key, false},
+               {"list", list_keys, false},
+               {"revoke", revoke_key, true},
+               {"rotate", rotate_key, true}};
   struct command_state state = {.audit = {.result = "success", .actor = "local_user", .created_at = clock_unix()}};
   struct error err;
   int code = COMMAND_USAGE;
@@ -217,6 +221,9 @@ int keys_command(int argc, char **argv) {
     status = error_set(&err, STATUS_INVALID_VALUE, NULL,
                        "keys create, keys list, keys revoke ID or keys rotate ID is"
                        " wanted");
+  if (!status && state.words.id && !verbs[verb].takes_id)
+    status = error_set(&err, STATUS_INVALID_VALUE, NULL, "keys %s takes no word such as %.80s", state.words.verb,
+                       state.words.id);
   if (!status)
     status = data_open_beside(&state.db, &state.config, &err);
   code = status ? command_fault(&err) : verbs[verb].run(&state, &err);
