@@ -87,11 +87,15 @@ TOOLS := $(BIN)/tests/golden $(BIN)/tests/bench $(FAULT)
 # tests/LAYER/.../test_*.c: one cmocka program each, linked with its layer.
 TESTS := $(patsubst tests/%.c,$(BIN)/tests/%,$(foreach layer,$(LAYERS),$(shell find tests/$(layer) -name 'test_*.c' 2>/dev/null)))
 
+# What stands in for CUDA where there is no GPU.
+STANDIN := $(BIN)/tests/worker/backend/cuda/standin
+STANDINS := $(addprefix $(STANDIN)/,libcuda.so.1 libnvrtc.so.13 libcublasLt.so.13)
+
 .PHONY: all programs tools tests check demo bench torture tidy fuzz clean
 .SECONDARY:
 all: programs tools
 programs: $(PROGRAMS)
-tools: $(TOOLS)
+tools: $(TOOLS) $(STANDINS)
 tests: $(TESTS)
 
 $(BIN)/reflectd: $(OBJ)/server/main.o $(call ars,server)
@@ -137,6 +141,21 @@ $(BIN)/tests/$(1)/%: $(OBJ)/tests/$(1)/%.o $(call ars,$(1))
 endef
 $(foreach layer,$(LAYERS),$(eval $(call test_rule,$(layer))))
 
+# Libraries that stand in for CUDA's where there is no GPU.
+STANDIN_CC = $(CC) $(CPPFLAGS) $(filter-out -fvisibility=hidden -fPIE,$(CFLAGS)) -fPIC -O2 -MF $(OBJ)/$(notdir $@).d -MT $@ \
+  -Wno-unused-function -shared -Wl,-soname,$(notdir $@)
+$(STANDIN)/libcuda.so.1: tests/worker/backend/cuda/standin/libcuda.c
+	@mkdir -p $(@D)
+	$(STANDIN_CC) -ftrivial-auto-var-init=pattern -o $@ $< -lm
+$(STANDIN)/libnvrtc.so.13: tests/worker/backend/cuda/standin/libnvrtc.c
+	@mkdir -p $(@D)
+	$(STANDIN_CC) -o $@ $<
+$(STANDIN)/libcublasLt.so.13: tests/worker/backend/cuda/standin/libcublasLt.c $(STANDIN)/libcuda.so.1
+	@mkdir -p $(@D)
+	$(STANDIN_CC) -Wl,-rpath,'$$ORIGIN' -o $@ $< $(STANDIN)/libcuda.so.1
+tests: $(STANDINS)
+$(BIN)/tests/worker/op/test_conformance $(filter $(BIN)/tests/worker/backend/cuda/%,$(TESTS)): | $(STANDINS)
+
 define archive_rule
 $(OBJ)/lib$(1).a: $(OBJ_$(1))
 	@mkdir -p $$(@D)
@@ -166,13 +185,26 @@ $(OBJ)/%.inc: %
 	@mkdir -p $(@D)
 	sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/.*/"&\\n"/' $< > $@
 # OpenCL has no folders to include from: the files of the kernels take the place of the lines that include them.
-KERNEL_SOURCES := $(wildcard worker/backend/device/*.h worker/backend/device/kernels/*.cl)
+KERNEL_SOURCES := $(addprefix worker/backend/device/,dialect.h args.h) $(wildcard worker/backend/device/kernels/*.cl)
 $(OBJ)/worker/backend/device/program.cl.inc: worker/backend/device/program.cl $(KERNEL_SOURCES)
 	@mkdir -p $(@D)
 	awk -F '"' '/^#include "/ {print "#line 1 \"" $$2 "\""; while ((getline line < $$2) > 0) print line; next} {print}' $< | \
 	  sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/.*/"&\\n"/' > $@
+# CUDA's kernels, compiled where there is nvcc: for GPUs of three generations, and PTX, which drivers compile for all
+# others. The sanitizers' builds compile them at run time, as a build without nvcc does.
+NVCC ?= $(if $(filter release,$(MODE)),$(firstword $(shell command -v nvcc || ls /usr/local/cuda/bin/nvcc 2>/dev/null)))
+FATBIN := $(OBJ)/worker/backend/cuda/kernels.fatbin
+$(FATBIN): worker/backend/device/program.cl $(KERNEL_SOURCES)
+	@mkdir -p $(@D)
+	$(NVCC) -fatbin -x cu -I. -Werror all-warnings $(foreach arch,80 90 100,-gencode arch=compute_$(arch),code=sm_$(arch)) \
+	  -gencode arch=compute_75,code=compute_75 -o $@ $<
+ifneq ($(NVCC),)
+$(OBJ)/worker/backend/cuda/cuda_kernels.o: $(FATBIN)
+$(OBJ)/worker/backend/cuda/cuda_kernels.o: EXTRA_CFLAGS += -DCUDA_FATBIN='"$(FATBIN)"' \
+  -DCUDA_FATBIN_VERSION=$(shell $(NVCC) --version | sed -n 's/.*release \([0-9]*\).*/\1/p')
+endif
 CPPFLAGS += -I$(OBJ)
-$(OBJ)/worker/backend/opencl/opencl.o: $(OBJ)/worker/backend/device/program.cl.inc
+$(OBJ)/worker/backend/device/program.o: $(OBJ)/worker/backend/device/program.cl.inc
 $(OBJ)/storage/db.o $(OBJ)/tests/storage/test_migrate.o: $(patsubst %,$(OBJ)/%.inc,$(wildcard storage/*.sql))
 $(OBJ)/worker/chat/chat_template_open.o: $(patsubst %,$(OBJ)/%.inc,$(wildcard worker/chat/templates/*.jinja))
 

@@ -188,12 +188,16 @@ static enum status make_task(int *fd, const json_t *task, struct error *err) {
 }
 
 struct environment {
-  char *entry[16];
+  char *entry[24];
 };
 
 /* What a worker may see of our environment. OpenBLAS would start threads of its own when it is loaded. */
 static void make_environment(struct environment *out) {
-  static const char *const passed[] = {"PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "REFLECT_ISA"};
+  static const char *const passed[] = {
+      "PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "REFLECT_ISA",
+      /* GPUs: where their libraries are, which of them there are, and where compiled kernels are kept */
+      "LD_LIBRARY_PATH", "OCL_ICD_VENDORS", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "CUDA_CACHE_PATH", "HOME",
+      "XDG_CACHE_HOME", "REFLECT_CACHE"};
   static char one_thread[] = "OPENBLAS_NUM_THREADS=1";
   size_t count = 0;
   out->entry[count++] = one_thread;

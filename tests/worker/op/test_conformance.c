@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "tests/worker/backend/cuda/with_cuda.h"
 #include "worker/backend/cpu/cpu.h"
 #include "worker/backend/cpu/isa.h"
 #include "worker/device.h"
@@ -514,6 +515,7 @@ int main(void) {
     add_candidate(isa->name, MATMUL_NATIVE, PRECISION_FP32, isa->name);
   add_candidate("generic", MATMUL_OPENBLAS, PRECISION_FP32, "generic with OpenBLAS");
   add_candidate("generic", MATMUL_OPENBLAS, PRECISION_BF16, "generic with OpenBLAS");
+  use_cuda();
   static struct device_info devices[8];
   size_t count = device_list(devices, COUNT_OF(devices));
   for (size_t i = 1; i < count; i++) /* the first is the CPU */

@@ -1,4 +1,5 @@
-/* A device that runs the kernels of kernels.def: OpenCL (worker/backend/opencl/), or the host in tests. Work is done in
+/* A device that runs the kernels of kernels.def: CUDA (worker/backend/cuda/), OpenCL (worker/backend/opencl/), or the
+   host in tests. Work is done in
    the order in which it is asked for, later than the call returns; `read` and `finish` wait for it. */
 #ifndef WORKER_BACKEND_DEVICE_DEVICE_H
 #define WORKER_BACKEND_DEVICE_DEVICE_H
@@ -36,8 +37,10 @@ struct device {
   uint64_t launches; /* kernels launched since it was opened */
 };
 
-/* One const row a kind of device. Statuses: STATUS_OUT_OF_MEMORY, or STATUS_INTERNAL with the call that failed. */
+/* One const row a kind of device. Statuses: STATUS_OUT_OF_MEMORY, STATUS_DEVICE_LOST, or STATUS_INTERNAL with the call
+   that failed. */
 struct device_ops {
+  const char *kind; /* "opencl", "cuda" */
   NODISCARD enum status (*allocate)(struct device *device, struct buffer **out, size_t bytes,
                                     struct error *err);
   void (*release)(struct device *device, struct buffer *buffer); /* NULL: nothing */
@@ -51,6 +54,8 @@ struct device_ops {
   NODISCARD enum status (*launch)(struct device *device, enum device_kernel kernel, const size_t groups[3],
                                   const struct place *pointers, const void *args, struct error *err);
   NODISCARD enum status (*finish)(struct device *device, struct error *err);
+  /* Bytes that are free now, whoever has the others. NULL: the device cannot tell. */
+  size_t (*memory_free)(struct device *device);
   void (*close)(struct device *device);
 };
 

@@ -127,9 +127,12 @@ static void close_backend(struct backend *backend) {
   pool_free(backend->pool);
 }
 
-/* As if nobody else used it: OpenCL cannot tell. */
+/* As if nobody else used it, where the device cannot tell. */
 static size_t memory_available(const struct backend *backend) {
-  size_t all = (size_t)backend->device->device->memory, used = backend->device->allocated;
+  struct device *d = backend->device->device;
+  size_t all = (size_t)d->memory, used = backend->device->allocated;
+  if (d->ops->memory_free)
+    return d->ops->memory_free(d);
   return all > used ? all - used : 0;
 }
 

@@ -71,6 +71,9 @@ enum { GROUP_ITEMS = 256 };
 typedef unsigned char uchar;
 typedef unsigned int uint;
 typedef unsigned long ulong;
+#ifdef __CUDACC_RTC__ /* NVRTC has no headers */
+#define INFINITY __int_as_float(0x7F800000)
+#endif
 
 #else /* plain C: whoever includes the kernels defines device_host and counts its groups */
 

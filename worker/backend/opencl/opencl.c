@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "worker/backend/device/program.h"
 #include "worker/backend/opencl/opencl_list.h"
 
 struct opencl {
@@ -54,19 +55,16 @@ static void check_range(struct place memory, size_t bytes) {
   CHECK(memory.buffer && memory.offset <= memory.buffer->bytes && bytes <= memory.buffer->bytes - memory.offset);
 }
 
-static enum status write_to(struct device *device, struct place to, const void *from, size_t bytes,
-                            struct error *err) {
+static enum status write_to(struct device *device, struct place to, const void *from, size_t bytes, struct error *err) {
   struct opencl *o = opencl_of(device);
   check_range(to, bytes);
   if (bytes == 0)
     return STATUS_OK;
-  cl_int code =
-      o->cl.clEnqueueWriteBuffer(o->queue, to.buffer->memory, CL_TRUE, to.offset, bytes, from, 0, NULL, NULL);
+  cl_int code = o->cl.clEnqueueWriteBuffer(o->queue, to.buffer->memory, CL_TRUE, to.offset, bytes, from, 0, NULL, NULL);
   return opencl_error_check(err, code, "clEnqueueWriteBuffer");
 }
 
-static enum status read_from(struct device *device, void *to, struct place from, size_t bytes,
-                             struct error *err) {
+static enum status read_from(struct device *device, void *to, struct place from, size_t bytes, struct error *err) {
   struct opencl *o = opencl_of(device);
   check_range(from, bytes);
   if (bytes == 0)
@@ -76,8 +74,7 @@ static enum status read_from(struct device *device, void *to, struct place from,
   return opencl_error_check(err, code, "clEnqueueReadBuffer");
 }
 
-static enum status copy(struct device *device, struct place to, struct place from, size_t bytes,
-                        struct error *err) {
+static enum status copy(struct device *device, struct place to, struct place from, size_t bytes, struct error *err) {
   struct opencl *o = opencl_of(device);
   check_range(to, bytes);
   check_range(from, bytes);
@@ -91,8 +88,7 @@ static enum status copy(struct device *device, struct place to, struct place fro
 /* --- kernels -------------------------------------------------------------------------------------- */
 
 /* A kernel's pointer: a buffer, or a part of one as an object of its own, which the caller releases. */
-static cl_int set_pointer(struct opencl *o, cl_kernel kernel, cl_uint index, struct place memory,
-                          cl_mem *part) {
+static cl_int set_pointer(struct opencl *o, cl_kernel kernel, cl_uint index, struct place memory, cl_mem *part) {
   cl_int code = CL_SUCCESS;
   *part = NULL;
   if (!memory.buffer)
@@ -102,8 +98,8 @@ static cl_int set_pointer(struct opencl *o, cl_kernel kernel, cl_uint index, str
     return o->cl.clSetKernelArg(kernel, index, sizeof(cl_mem), (const void *)&memory.buffer->memory);
   CHECK(memory.offset % PLACE_ALIGN == 0 && memory.offset < memory.buffer->bytes);
   const cl_buffer_region region = {memory.offset, memory.buffer->bytes - memory.offset};
-  *part = o->cl.clCreateSubBuffer(memory.buffer->memory, CL_MEM_READ_WRITE, CL_BUFFER_CREATE_TYPE_REGION, &region,
-                                  &code);
+  *part =
+      o->cl.clCreateSubBuffer(memory.buffer->memory, CL_MEM_READ_WRITE, CL_BUFFER_CREATE_TYPE_REGION, &region, &code);
   return code == CL_SUCCESS ? o->cl.clSetKernelArg(kernel, index, sizeof(cl_mem), (const void *)part) : code;
 }
 
@@ -134,8 +130,8 @@ static enum status launch(struct device *device, enum device_kernel which, const
     code = o->cl.clSetKernelArg(kernel, (cl_uint)info->pointers, info->args_bytes, args);
   const size_t items[3] = {groups[0] * DEVICE_GROUP_ITEMS, groups[1], groups[2]};
   if (code == CL_SUCCESS)
-    code = o->cl.clEnqueueNDRangeKernel(o->queue, kernel, 3, NULL, items, (const size_t[]){DEVICE_GROUP_ITEMS, 1, 1},
-                                        0, NULL, NULL);
+    code = o->cl.clEnqueueNDRangeKernel(o->queue, kernel, 3, NULL, items, (const size_t[]){DEVICE_GROUP_ITEMS, 1, 1}, 0,
+                                        NULL, NULL);
   for (int i = 0; i < info->pointers; i++)
     if (parts[i])
       o->cl.clReleaseMemObject(parts[i]); /* what is in the queue keeps it */
@@ -164,18 +160,19 @@ static void close_device(struct device *device) {
   free(o);
 }
 
-static const struct device_ops ops = {allocate, release, write_to, read_from, copy, launch, finish, close_device};
-
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Woverlength-strings"
-static const char source[] =
-#include "worker/backend/device/program.cl.inc"
-    ;
-#pragma GCC diagnostic pop
+static const struct device_ops ops = {.kind = "opencl",
+                                      .allocate = allocate,
+                                      .release = release,
+                                      .write = write_to,
+                                      .read = read_from,
+                                      .copy = copy,
+                                      .launch = launch,
+                                      .finish = finish,
+                                      .close = close_device};
 
 static enum status build(struct opencl *o, struct error *err) {
   cl_int code;
-  o->program = o->cl.clCreateProgramWithSource(o->context, 1, (const char *[]){source}, NULL, &code);
+  o->program = o->cl.clCreateProgramWithSource(o->context, 1, (const char *[]){device_program}, NULL, &code);
   if (code != CL_SUCCESS)
     return opencl_error_check(err, code, "clCreateProgramWithSource");
   code = o->cl.clBuildProgram(o->program, 1, &o->id, "-cl-std=CL1.2", NULL, NULL);
@@ -212,8 +209,8 @@ static enum status check_limits(const struct opencl *o, struct error *err) {
   if (items >= DEVICE_GROUP_ITEMS && local_bytes >= LOCAL_BYTES && address_bits == 64 && little_endian && compiler)
     return STATUS_OK;
   return error_set(err, STATUS_UNSUPPORTED_VALUE, "scheduling.device",
-                   "%s has no compiler, or not 64 bits, work-groups of %d and %d bytes of local memory",
-                   o->device.name, DEVICE_GROUP_ITEMS, LOCAL_BYTES);
+                   "%s has no compiler, or not 64 bits, work-groups of %d and %d bytes of local memory", o->device.name,
+                   DEVICE_GROUP_ITEMS, LOCAL_BYTES);
 }
 
 static enum status open_queue(struct opencl *o, struct error *err) {
