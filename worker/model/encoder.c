@@ -178,10 +178,10 @@ static enum status load_embeddings(struct model *m, struct error *err) {
   enum status s = read_padding(&unread, e, m, err);
   s = s ? s : load_matrix(&e->token_embedding, m, prefix, "embeddings.word_embeddings.weight", m->vocabulary, C, err);
   s = s ? s
-        : load_floats(&e->position_embedding, m, prefix, "embeddings.position_embeddings.weight", m->positions, C, err);
+        : load_floats_from(&e->position_embedding, m, prefix, "embeddings.position_embeddings.weight", m->positions,
+                           unread, C, err);
   if (s)
     return s;
-  e->position_embedding = place_at(e->position_embedding, unread * C * sizeof(float));
   m->positions -= unread;
   if (m->token_types)
     s = load_floats(&e->token_type_embedding, m, prefix, "embeddings.token_type_embeddings.weight", m->token_types, C,

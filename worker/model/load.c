@@ -154,8 +154,8 @@ enum status load_operand(struct weight *out, struct model *m, const char *prefix
   return import_weight(m, out, err);
 }
 
-enum status load_floats(struct place *out, struct model *m, const char *prefix, const char *name, size_t rows,
-                        size_t cols, struct error *err) {
+enum status load_floats_from(struct place *out, struct model *m, const char *prefix, const char *name, size_t rows,
+                             size_t first, size_t cols, struct error *err) {
   struct checkpoint_tensor t;
   struct weight mapped;
   const float *numbers = NULL;
@@ -167,7 +167,13 @@ enum status load_floats(struct place *out, struct model *m, const char *prefix, 
     numbers = weight_rows(&mapped, 0, mapped.rows, NULL);
   else
     status = convert(&numbers, m, &t, count, err);
-  return status ? status : buffers_import(&m->buffers, out, numbers, count * sizeof *numbers, err);
+  size_t before = first * (cols ? cols : 1);
+  return status ? status : buffers_import(&m->buffers, out, numbers + before, (count - before) * sizeof *numbers, err);
+}
+
+enum status load_floats(struct place *out, struct model *m, const char *prefix, const char *name, size_t rows,
+                        size_t cols, struct error *err) {
+  return load_floats_from(out, m, prefix, name, rows, 0, cols, err);
 }
 
 /* --- modules -------------------------------------------------------------------------------------- */

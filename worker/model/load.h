@@ -27,6 +27,9 @@ NODISCARD enum status load_operand(struct weight *out, struct model *model, cons
 /* The same (cols 0: a vector) as fp32: mapped, or converted. For small ones. */
 NODISCARD enum status load_floats(struct place *out, struct model *model, const char *prefix, const char *name,
                                   size_t rows, size_t cols, struct error *err);
+/* Without the rows before `first`: a kernel is given the beginning of a buffer. */
+NODISCARD enum status load_floats_from(struct place *out, struct model *model, const char *prefix, const char *name,
+                                       size_t rows, size_t first, size_t cols, struct error *err);
 
 enum load_bias { LOAD_NO_BIAS, LOAD_BIAS, LOAD_BIAS_IF_THERE };
 /* The linear module `prefix``path` (its name from then on); it joins the model's list. */
