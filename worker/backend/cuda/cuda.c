@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "worker/backend/cuda/cuda_library.h"
 #include "worker/backend/cuda/cuda_list.h"
+#include "worker/backend/cuda/cuda_matmul.h"
 #include "worker/backend/cuda/cuda_program.h"
 
 struct cuda {
@@ -17,6 +19,7 @@ struct cuda {
   CUstream stream;   /* all work, in order */
   CUmodule module;
   CUfunction kernels[DEVICE_KERNELS];
+  struct cuda_matmul *matmul; /* NULL: cuBLASLt is not there */
 };
 
 struct buffer {
@@ -153,6 +156,35 @@ static enum status launch(struct device *device, enum device_kernel which, const
   return status ? error_prefix(err, "the %s kernel", info->name) : status;
 }
 
+/* Of a part of a buffer that a library reads or writes: rows of `cols` numbers, `row` apart. */
+static CUdeviceptr matrix(struct place memory, size_t rows, size_t cols, size_t row, size_t size) {
+  return address(memory, rows && cols ? ((rows - 1) * row + cols) * size : 0);
+}
+
+static enum status gemm(struct device *device, const struct device_gemm *g, struct error *err) {
+  struct cuda *c = cuda_of(device);
+  size_t size = g->bf16 ? 2 : sizeof(float);
+  const struct cuda_gemm of_cuda = {
+      .a = matrix(g->a, g->rows, g->depth, g->a_row, size),
+      .b = matrix(g->b, g->transposed ? g->cols : g->depth, g->transposed ? g->depth : g->cols, g->b_row, size),
+      .c = matrix(g->c, g->rows, g->cols, g->c_row, sizeof(float)),
+      .bias = g->bias.buffer ? address(g->bias, g->cols * sizeof(float)) : 0,
+      .rows = g->rows,
+      .cols = g->cols,
+      .depth = g->depth,
+      .a_row = g->a_row,
+      .b_row = g->b_row,
+      .c_row = g->c_row,
+      .transposed = g->transposed,
+      .bf16 = g->bf16,
+      .accumulate = g->accumulate,
+      .alpha = g->alpha};
+  enum status status = enter(c, err);
+  status = status ? status : cuda_matmul_run(c->matmul, &of_cuda, c->stream, err);
+  device->launches += status == STATUS_OK;
+  return status;
+}
+
 static enum status finish(struct device *device, struct error *err) {
   struct cuda *c = cuda_of(device);
   enum status status = enter(c, err);
@@ -168,6 +200,7 @@ static void close_device(struct device *device) {
       c->cu.cuStreamSynchronize(c->stream);
       c->cu.cuStreamDestroy_v2(c->stream);
     }
+    cuda_matmul_close(c->matmul);
     if (c->module)
       c->cu.cuModuleUnload(c->module);
     c->cu.cuCtxSetCurrent(NULL);
@@ -177,16 +210,28 @@ static void close_device(struct device *device) {
   free(c);
 }
 
-static const struct device_ops ops = {.kind = "cuda",
-                                      .allocate = allocate,
-                                      .release = release,
-                                      .write = write_to,
-                                      .read = read_from,
-                                      .copy = copy,
-                                      .launch = launch,
-                                      .finish = finish,
-                                      .memory_free = memory_free,
-                                      .close = close_device};
+static const struct device_ops kernels_only = {.kind = "cuda",
+                                               .allocate = allocate,
+                                               .release = release,
+                                               .write = write_to,
+                                               .read = read_from,
+                                               .copy = copy,
+                                               .launch = launch,
+                                               .finish = finish,
+                                               .memory_free = memory_free,
+                                               .close = close_device};
+
+static const struct device_ops with_library = {.kind = "cuda",
+                                               .allocate = allocate,
+                                               .release = release,
+                                               .write = write_to,
+                                               .read = read_from,
+                                               .copy = copy,
+                                               .launch = launch,
+                                               .gemm = gemm,
+                                               .finish = finish,
+                                               .memory_free = memory_free,
+                                               .close = close_device};
 
 /* The GPU that `id` names. */
 static enum status find(struct cuda *c, int *arch, const char *id, struct error *err) {
@@ -201,7 +246,7 @@ static enum status find(struct cuda *c, int *arch, const char *id, struct error 
     status = cuda_list_describe(&c->cu, i, &c->id, &listed, err);
     if (status)
       return status;
-    c->device = (struct device){.ops = &ops, .memory = listed.memory};
+    c->device = (struct device){.ops = &kernels_only, .memory = listed.memory};
     memcpy(c->device.name, listed.name, sizeof listed.name);
     *arch = listed.arch;
     return STATUS_OK;
@@ -233,6 +278,21 @@ static enum status find_kernels(struct cuda *c, struct error *err) {
   return STATUS_OK;
 }
 
+/* Without cuBLASLt our own kernels multiply. */
+static enum status open_matmul(struct cuda *c, struct error *err) {
+  enum status status = cuda_matmul_open(&c->matmul, &c->cu, err);
+  if (status == STATUS_UNSUPPORTED_VALUE) {
+    log_warn("matmuls on %s are slow, and fp32: %s", c->device.name, err->text);
+    return STATUS_OK;
+  }
+  if (status)
+    return error_prefix(err, "cuBLASLt on %s", c->device.name);
+  size_t version = cuda_matmul_version(c->matmul);
+  log_info("matmuls on %s by cuBLASLt %zu.%zu", c->device.name, version / 10000, version / 100 % 100);
+  c->device.ops = &with_library;
+  return STATUS_OK;
+}
+
 enum status cuda_open(struct device **out, const char *id, struct error *err) {
   struct cuda *c = calloc(1, sizeof *c);
   int arch = 0;
@@ -243,6 +303,7 @@ enum status cuda_open(struct device **out, const char *id, struct error *err) {
   status = status ? status : open_context(c, err);
   status = status ? status : cuda_program_load(&c->module, &c->cu, c->driver_version, arch, err);
   status = status ? status : find_kernels(c, err);
+  status = status ? status : open_matmul(c, err);
   if (status == STATUS_OK)
     *out = &c->device;
   else

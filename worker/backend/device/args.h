@@ -41,6 +41,20 @@ struct matmul_args {
   int splits;
 };
 
+/* Rows [first, first + rows) of a weight as floats or as bf16, `stride` numbers a row. */
+struct decode_args {
+  struct weight_args weight;
+  int first, rows, cols;
+  int stride; /* a multiple of 4 */
+  int bf16;
+};
+
+/* Rows [first, first + rows) of floats as bf16. */
+struct round_args {
+  int first, rows, cols;
+  int stride; /* a multiple of 4 */
+};
+
 /* C (rows x cols) = A B, cols few: A (i, k) = a[i * a_row + k * a_col], B (k, n) = b[k * cols + n]. Part `s` of the
    depth gives C at c + s * rows * cols, or adds to what is there. Dropout is A's, numbered as A lies: its row is what a
    step of the larger stride numbers. */

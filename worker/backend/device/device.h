@@ -4,6 +4,7 @@
 #ifndef WORKER_BACKEND_DEVICE_DEVICE_H
 #define WORKER_BACKEND_DEVICE_DEVICE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,6 +38,17 @@ struct device {
   uint64_t launches; /* kernels launched since it was opened */
 };
 
+/* C (rows x cols) = alpha * A B [+ C] [+ bias], sums in fp32: A rows x depth, B depth x cols, or cols x depth when
+   transposed, all in rows, `..._row` numbers apart. A and B are fp32, or both bf16; C and bias (cols numbers, or
+   nowhere) are fp32. */
+struct device_gemm {
+  struct place c, a, b, bias;
+  size_t rows, cols, depth;
+  size_t c_row, a_row, b_row;
+  bool transposed, bf16, accumulate;
+  float alpha;
+};
+
 /* One const row a kind of device. Statuses: STATUS_OUT_OF_MEMORY, STATUS_DEVICE_LOST, or STATUS_INTERNAL with the call
    that failed. */
 struct device_ops {
@@ -53,6 +65,9 @@ struct device_ops {
   /* groups[0] x groups[1] x groups[2] work-groups; nothing when there are none. */
   NODISCARD enum status (*launch)(struct device *device, enum device_kernel kernel, const size_t groups[3],
                                   const struct place *pointers, const void *args, struct error *err);
+  /* A matmul by the device's own library, the same from run to run. STATUS_UNSUPPORTED_VALUE: it has none for this one,
+     and nothing was done. NULL: there is no library, and our kernels run them all. */
+  NODISCARD enum status (*gemm)(struct device *device, const struct device_gemm *gemm, struct error *err);
   NODISCARD enum status (*finish)(struct device *device, struct error *err);
   /* Bytes that are free now, whoever has the others. NULL: the device cannot tell. */
   size_t (*memory_free)(struct device *device);

@@ -122,6 +122,7 @@ static void close_backend(struct backend *backend) {
   device_adamw_release(own);
   own->device->ops->release(own->device, own->work.at.buffer);
   own->device->ops->release(own->device, own->cores.at.buffer);
+  own->device->ops->release(own->device, own->library.buffer);
   own->device->ops->close(own->device);
   free(own);
   pool_free(backend->pool);
@@ -144,13 +145,12 @@ static void set_precision(struct backend *backend, enum precision precision) {
   backend->precision = precision;
 }
 
-/* The matmul kernel rounds its inputs. */
+/* A product of ours rounds its inputs; a library of the device multiplies bf16 numbers. */
 static bool emulates_bf16(const struct backend *backend) {
-  return backend->precision == PRECISION_BF16;
+  return backend->precision == PRECISION_BF16 && !backend->device->device->ops->gemm;
 }
 
-static const struct backend_ops ops = {.name = "opencl",
-                                       .bodies = device_bodies,
+static const struct backend_ops ops = {.bodies = device_bodies,
                                        .close = close_backend,
                                        .processor = processor,
                                        .rounds_weights = true,
@@ -185,7 +185,13 @@ enum status device_backend_open(struct backend *out, struct device *device, int 
     return status;
   }
   own->device = device;
-  *out = (struct backend){.ops = &ops, .pool = pool, .device = own};
+  own->ops = ops;
+  own->ops.name = device->ops->kind;
+  *out = (struct backend){.ops = &own->ops, .pool = pool, .device = own};
   set_precision(out, PRECISION_FP32);
-  return STATUS_OK;
+  if (device->ops->gemm)
+    status = device->ops->allocate(device, &own->library.buffer, device_library_bytes(), err);
+  if (status)
+    backend_close(out);
+  return status;
 }

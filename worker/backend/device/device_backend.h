@@ -21,10 +21,12 @@ struct device_memory {
 
 struct device_backend {
   struct device *device;
-  struct error fault; /* the first one; nothing runs after it. STATUS_OK: none */
-  size_t allocated;   /* bytes */
+  struct backend_ops ops;     /* as this kind of device has them */
+  struct error fault;         /* the first one; nothing runs after it. STATUS_OK: none */
+  size_t allocated;           /* bytes */
   struct device_memory work;  /* of the functions for adapters and the optimiser */
   struct device_memory cores; /* what host and device tell each other about adapters */
+  struct place library;       /* panels of operands for the device's own matmul library (device_library.c) */
   struct device_table table;
 };
 

@@ -66,6 +66,12 @@ struct device_matmul {
   const struct dropout *dropout; /* NULL: none */
 };
 void device_matmul(struct backend *backend, const struct device_matmul *matmul);
+/* By our kernel, whatever the device has. */
+void device_matmul_kernel(struct backend *backend, const struct device_matmul *matmul);
+/* By the device's library (device_library.c); false: nothing was done. In bf16 where that is the precision. */
+bool device_library_matmul(struct backend *backend, const struct device_matmul *matmul);
+/* Bytes of device_backend.library. */
+size_t device_library_bytes(void);
 
 /* out (rows x cols) = [out +] A B, cols few: A (i, k) = a[i * a_row + k * a_col], B: depth x cols in rows. `parts` has
    device_skinny_floats. */

@@ -30,6 +30,11 @@ struct weight_args device_weight_args(const struct weight *w) {
 }
 
 void device_matmul(struct backend *backend, const struct device_matmul *m) {
+  if (!device_library_matmul(backend, m))
+    device_matmul_kernel(backend, m);
+}
+
+void device_matmul_kernel(struct backend *backend, const struct device_matmul *m) {
   const struct weight *w = m->weight;
   size_t N = m->transposed ? w->rows : w->cols, K = m->transposed ? w->cols : w->rows;
   struct weight_args weight = device_weight_args(w);

@@ -9,6 +9,7 @@
 #include "worker/backend/device/kernels/sums.cl"
 #include "worker/backend/device/kernels/elements.cl"
 #include "worker/backend/device/kernels/rows.cl"
+#include "worker/backend/device/kernels/decode.cl"
 #include "worker/backend/device/kernels/norm.cl"
 #include "worker/backend/device/kernels/attention.cl"
 #include "worker/backend/device/kernels/attention_backward.cl"

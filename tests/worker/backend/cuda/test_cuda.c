@@ -105,7 +105,7 @@ static void test_memory(void **state) {
   struct device *d = opened();
   struct error err;
   struct place a = {0}, b = {0};
-  settings("memory=64");
+  settings("memory=96"); /* 32 are cuBLASLt's */
   assert_int_equal(d->ops->allocate(d, &a.buffer, (size_t)65 << 20, &err), STATUS_OUT_OF_MEMORY);
   assert_string_equal(err.text,
                       "65 MiB on Stand-in 0 (compute capability 9.0), which has 64 MiB free: cuMemAlloc failed: "
@@ -308,11 +308,27 @@ static void test_not_compiled(void **state) {
   settings("");
 }
 
+/* Memory that a device lacks when it is opened: cuBLASLt's, and that for its operands. */
+static void test_no_memory(void **state) {
+  (void)state;
+  struct device *d;
+  struct backend backend;
+  struct error err;
+  settings("fail_alloc=1");
+  assert_int_equal(cuda_open(&d, "cuda:0", &err), STATUS_OUT_OF_MEMORY);
+  assert_non_null(strstr(err.text, "cuBLASLt on Stand-in 0"));
+  settings("fail_alloc=2");
+  assert_int_equal(cuda_open(&d, "cuda:0", &err), STATUS_OK);
+  assert_int_equal(device_backend_open(&backend, d, 1, &err), STATUS_OUT_OF_MEMORY);
+  settings("");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_library),  cmocka_unit_test(test_list),         cmocka_unit_test(test_memory),
-      cmocka_unit_test(test_launch),   cmocka_unit_test(test_lost),         cmocka_unit_test(test_cache),
-      cmocka_unit_test(test_no_cache), cmocka_unit_test(test_cache_folder), cmocka_unit_test(test_not_compiled),
+      cmocka_unit_test(test_library),   cmocka_unit_test(test_list),         cmocka_unit_test(test_memory),
+      cmocka_unit_test(test_launch),    cmocka_unit_test(test_lost),         cmocka_unit_test(test_cache),
+      cmocka_unit_test(test_no_cache),  cmocka_unit_test(test_cache_folder), cmocka_unit_test(test_not_compiled),
+      cmocka_unit_test(test_no_memory),
   };
   use_standin();
   if (!mkdtemp(folder))

@@ -11,6 +11,8 @@ static const struct CMUnitTest device_cases[] = {
     cmocka_unit_test(test_matmul),
     cmocka_unit_test(test_matmul_weights),
     cmocka_unit_test(test_matmul_batches),
+    cmocka_unit_test(test_decode),
+    cmocka_unit_test(test_round),
     cmocka_unit_test(test_skinny),
     cmocka_unit_test(test_column_sums),
     cmocka_unit_test(test_sum_squares),

@@ -164,6 +164,70 @@ static void test_matmul_batches(void **state) {
   drop_all();
 }
 
+/* --- operands of a library ------------------------------------------------------------------------ */
+
+static uint16_t nearest_bf16(float value) {
+  uint32_t bits, down;
+  float low, high;
+  memcpy(&bits, &value, sizeof bits);
+  down = bits & 0xFFFF0000u;
+  memcpy(&low, &down, sizeof low);
+  down += 0x10000u;
+  memcpy(&high, &down, sizeof high);
+  double below = fabs((double)value - (double)low), above = fabs((double)high - (double)value);
+  bool up = above < below || (above == below && (bits >> 16 & 1));
+  return (uint16_t)((bits >> 16) + up);
+}
+
+/* Rows [first, first + rows) of `got`, stride numbers each, are those of `want`, and zeros after them. */
+static void assert_rows(const void *got, bool bf16, const float *want, int first, int rows, int cols, int stride) {
+  for (int i = 0; i < rows; i++)
+    for (int j = 0; j < stride; j++) {
+      float number = j < cols ? want[(first + i) * cols + j] : 0;
+      if (bf16 ? ((const uint16_t *)got)[i * stride + j] != nearest_bf16(number)
+               : ((const float *)got)[i * stride + j] != number)
+        fail_msg("row %d, column %d is not %.9g", first + i, j, (double)number);
+    }
+}
+
+static void test_decode(void **state) {
+  (void)state;
+  enum { ROWS = 12, FIRST = 3, COUNT = 7 };
+  const enum ggml_type types[] = {GGML_F32, GGML_F16, GGML_BF16, GGML_Q8_0, GGML_Q4_0, GGML_Q5_1, GGML_Q4_K, GGML_Q6_K};
+  for (size_t t = 0; t < COUNT_OF(types); t++)
+    for (int variant = 0; variant < 4; variant++) {
+      int cols = ggml_type_info(types[t])->block == 1 ? 21 : 256, stride = (cols + 7) / 8 * 8, bf16 = variant & 1;
+      size_t bytes, size = (size_t)(COUNT * stride) * (bf16 ? 2 : 4), heads = variant & 2 ? 3 : 0;
+      unsigned char *weight = random_weight(types[t], ROWS, (size_t)cols, &bytes);
+      const struct decode_args args = {
+          weight_args_of(types[t], cols, heads ? ROWS / (int)heads : 0), FIRST, COUNT, cols, stride, bf16};
+      struct place out = put(array(size), size);
+      launch(DEVICE_decode_weight, groups_of((size_t)(COUNT * stride / 4), 256), 1, 1,
+             POINTERS(out, put(weight, bytes)), &args);
+      assert_rows(get(out, size), bf16, decoded(weight, types[t], ROWS, (size_t)cols, heads), FIRST, COUNT, cols,
+                  stride);
+      drop_all();
+    }
+}
+
+static void test_round(void **state) {
+  (void)state;
+  enum { ROWS = 9, FIRST = 2, COUNT = 6, COLS = 13, STRIDE = 16 };
+  float *x = random_floats(ROWS * COLS, 1);
+  const uint32_t special[] = {0x3F808000u, 0x3F818000u, 0x3F808001u, 0x80000000u,
+                              0x7F800000u, 0xFF800000u, 0x00018000u};
+  memcpy(x + FIRST * COLS, special, sizeof special); /* halves between two, zero, infinities, a small one */
+  const struct round_args args = {FIRST, COUNT, COLS, STRIDE};
+  size_t size = COUNT * STRIDE * 2;
+  struct place out = put(array(size), size);
+  launch(DEVICE_round_rows, 1, 1, 1, POINTERS(out, put_floats(x, ROWS * COLS)), &args);
+  const uint16_t *got = get(out, size);
+  assert_true(got[0] == 0x3F80 && got[1] == 0x3F82 && got[2] == 0x3F81 && got[3] == 0x8000);
+  assert_true(got[4] == 0x7F80 && got[5] == 0xFF80 && got[6] == 0x0002);
+  assert_rows(got + STRIDE, true, x, FIRST + 1, COUNT - 1, COLS, STRIDE);
+  drop_all();
+}
+
 /* --- tall-skinny products and sums ---------------------------------------------------------------- */
 
 /* X (rows x depth) times `cols` columns, or its transpose times as many. */
