@@ -115,7 +115,7 @@ static enum status walk(struct db *db, const struct config *config, const char *
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || (runs && (!is_run || strtoll(name, NULL, 10) == keep)))
       continue;
     status = path_format(below, err, "%s/%s", path, name);
-    if (!status && artifact_path_valid(below)) /* else it goes with its folder */
+    if (!status && artifact_path_stays(below)) /* else it goes with its folder */
       status = db_path_named(&named, db, job_id, below, err);
     if (!status && !named)
       status = visit(context, below, err);
@@ -169,7 +169,7 @@ static void remove_bytes(uv_work_t *work) {
   struct removal *removal = work->data;
   char full[PATH_BYTES];
   removal->status = path_format(full, &removal->err, "%s/%s", removal->server->config->data, removal->path);
-  if (!removal->status && !artifact_path_valid(removal->path)) /* never outside of the folder */
+  if (!removal->status && !artifact_path_stays(removal->path)) /* never outside of the folder */
     removal->status = error_set(&removal->err, STATUS_INTERNAL, NULL, "no path to remove: %.80s", removal->path);
   if (!removal->status)
     removal->status = file_remove_tree(full, &removal->err);

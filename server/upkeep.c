@@ -1,9 +1,16 @@
 #include "server/upkeep.h"
 
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/file.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "server/admission.h"
 #include "server/data.h"
@@ -19,6 +26,7 @@
 
 enum {
   ARENA_BYTES = 64 << 20,
+  STATE_ARENA_BYTES = 1 << 16,
   SWEEP_MAX = 100,
   ROOM_SWEEPS = 20,
   /* Deaths of the daemon while a job ran that got no further: so many begin it again at once, the next after a while
@@ -48,6 +56,73 @@ static const char *say(const struct interrupted *it) {
   }
 }
 
+/* The newest state in the run's folder that no row names: its worker wrote it when the daemon was gone. *step 0:
+   none. */
+static enum status find_state(int64_t *step, const struct interrupted *it, struct db *db, struct error *err) {
+  char path[PATH_BYTES], name[64];
+  struct stat info;
+  *step = 0;
+  enum status status = path_format(path, err, "%s/%s", it->server->config->data, it->output);
+  DIR *dir = status ? NULL : opendir(path);
+  if (!dir)
+    return status;
+  for (struct dirent *entry; !status && (entry = readdir(dir));) {
+    int64_t n = 0;
+    bool named = true;
+    if (sscanf(entry->d_name, "state-%" SCNd64, &n) != 1 || n <= *step)
+      continue;
+    snprintf(name, sizeof name, PATH_STATE_FILE, n);
+    if (strcmp(name, entry->d_name) != 0 || fstatat(dirfd(dir), name, &info, AT_SYMLINK_NOFOLLOW) != 0 ||
+        !S_ISREG(info.st_mode))
+      continue;
+    status = path_format(path, err, "%s/%s", it->output, name);
+    if (!status)
+      status = db_path_named(&named, db, it->job->id, path, err);
+    if (!status && !named)
+      *step = n;
+  }
+  closedir(dir);
+  return status;
+}
+
+/* The last step of which the store has heard all that the worker told of it, metrics and checkpoints; progress comes
+   last, but for that of an evaluation. */
+static int64_t step_heard(const struct job_row *job) {
+  AUTO(json_release) json_t *progress = NULL;
+  if (!job->progress || json_parse(&progress, job->progress, strlen(job->progress), NULL, NULL))
+    return 0;
+  const char *phase = json_string_value(json_object_get(progress, "phase"));
+  int64_t step = json_integer_value(json_object_get(progress, "step"));
+  return phase && strcmp(phase, "train") == 0 ? step : step - 1;
+}
+
+/* It counts as if it had been announced, unless the next run would then leave out what was told to nobody. That run's
+   worker looks whether it is whole. */
+static enum status adopt_state(const struct interrupted *it, const struct lease *lease, struct db *db,
+                               struct error *err) {
+  AUTO(arena_done) struct arena arena;
+  char path[PATH_BYTES], full[PATH_BYTES], sha256[HASH_HEX];
+  struct state_row *states;
+  size_t count;
+  uint64_t bytes;
+  int64_t step;
+  bool held;
+  arena_init(&arena, STATE_ARENA_BYTES);
+  enum status status = find_state(&step, it, db, err);
+  if (!status && step)
+    status = db_state_list(&states, &count, db, lease->job_id, &arena, err);
+  if (status || step == 0 || step > step_heard(it->job) || (count > 0 && states[0].step >= step))
+    return status;
+  status = path_format(path, err, "%s/" PATH_STATE_FILE, it->output, step);
+  if (!status)
+    status = path_format(full, err, "%s/%s", it->server->config->data, path);
+  if (!status)
+    status = file_hash(sha256, &bytes, full, err);
+  struct state_row row = {
+      .step = step, .path = path, .bytes = (int64_t)bytes, .sha256 = sha256, .created_at = clock_unix()};
+  return status ? status : db_state_add(db, lease, &row, &held, err);
+}
+
 static enum status store_interrupted(struct db *db, const void *what, struct error *err) {
   const struct interrupted *it = what;
   const char *id = it->job->id;
@@ -56,7 +131,9 @@ static enum status store_interrupted(struct db *db, const void *what, struct err
   struct lease lease = {.job_id = id, .token = it->job->lease_token};
   struct event_row event = {
       .job_id = id, .created_at = now, .level = it->to == JOB_FAILED ? LOG_ERROR : LOG_WARN, .message = say(it)};
-  enum status status = db_job_release(db, &lease, it->to, it->to == JOB_FAILED ? &it->why : NULL, now, &held, err);
+  enum status status = it->output_gone ? STATUS_OK : adopt_state(it, &lease, db, err);
+  if (!status)
+    status = db_job_release(db, &lease, it->to, it->to == JOB_FAILED ? &it->why : NULL, now, &held, err);
   if (!status) /* it is counted apart: the job may have nothing to do with it */
     status = db_job_refund(db, id, err);
   if (!status)

@@ -12,8 +12,9 @@
 
 enum { NAME_BYTES_MAX = 200, PATH_BYTES_MAX = 400, CHUNK_BYTES = 1 << 16 };
 
-static bool segment_valid(const char *text, size_t length) {
-  if (length == 0 || length > NAME_BYTES_MAX || text[0] == '.')
+static bool segment_valid(const char *text, size_t length, bool hidden) {
+  bool dots = length <= 2 && strncmp(text, "..", length) == 0;
+  if (length == 0 || length > NAME_BYTES_MAX || dots || (text[0] == '.' && !hidden))
     return false;
   for (size_t i = 0; i < length; i++)
     if ((unsigned char)text[i] < 0x20 || text[i] == 0x7F || text[i] == '/' || text[i] == '\\')
@@ -22,20 +23,28 @@ static bool segment_valid(const char *text, size_t length) {
 }
 
 bool artifact_name_valid(const char *name) {
-  return segment_valid(name, strlen(name));
+  return segment_valid(name, strlen(name), false);
 }
 
-bool artifact_path_valid(const char *path) {
+static bool path_valid(const char *path, bool hidden) {
   if (strlen(path) > PATH_BYTES_MAX)
     return false;
   for (;;) {
     size_t length = strcspn(path, "/");
-    if (!segment_valid(path, length))
+    if (!segment_valid(path, length, hidden))
       return false;
     if (!path[length])
       return true;
     path += length + 1;
   }
+}
+
+bool artifact_path_valid(const char *path) {
+  return path_valid(path, false);
+}
+
+bool artifact_path_stays(const char *path) {
+  return path_valid(path, true);
 }
 
 enum status artifact_open(int *fd, int64_t *bytes, const char *folder, const char *path, struct error *err) {

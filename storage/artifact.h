@@ -14,6 +14,9 @@ bool artifact_name_valid(const char *name);
 /* And this as a path below its output folder (segments as above, no "." and "..", at most 400 bytes)? */
 bool artifact_path_valid(const char *path);
 
+/* The same, but names may begin with a dot: nothing that it leads to lies outside of the folder. */
+bool artifact_path_stays(const char *path);
+
 /* Opens a regular file at `path` below `folder` for reading; *bytes is its size. The caller closes *fd. */
 NODISCARD enum status artifact_open(int *fd, int64_t *bytes, const char *folder, const char *path, struct error *err);
 /* Has it exactly this size and content? Reads all of it. */

@@ -43,6 +43,13 @@ static const char *const rules[] = {
     "SELECT removal.path, 'is to be removed, and ' || job_id || ' has the checkpoint of step ' || step || ' in it'"
     " FROM removal JOIN checkpoint ON checkpoint.path = removal.path"
     " OR substr(checkpoint.path, 1, length(removal.path) + 1) = removal.path || '/'",
+    "SELECT removal.path, 'is to be removed, and ' || job_id || ' has the state of step ' || step || ' in it'"
+    " FROM removal JOIN training_state AS state ON state.path = removal.path"
+    " OR substr(state.path, 1, length(removal.path) + 1) = removal.path || '/'",
+    "SELECT job_id, 'has ended (' || job.state || ') and keeps the state of step ' || step FROM training_state"
+    " JOIN job ON job.id = job_id WHERE job.state IN ('succeeded', 'failed', 'cancelled')",
+    "SELECT id, 'is about to be paused and is ' || state FROM job"
+    " WHERE pause_requested_at IS NOT NULL AND state <> 'running'",
 };
 
 static bool is_damage(int code) {

@@ -27,6 +27,13 @@ static void test_names(void **state) {
     assert_false(artifact_path_valid(bad[i]));
   }
   assert_false(artifact_name_valid("a/b"));
+  static const char *const inside[] = {".tmp-1", "a/.b", "a/...", "..a"}, *const outside[] = {".",    "..",    "a/..",
+                                                                                              "../a", "a/./b", "",
+                                                                                              "/a",   "a//b",  "a\nb"};
+  for (size_t i = 0; i < COUNT_OF(inside); i++)
+    assert_true(artifact_path_stays(inside[i]) && !artifact_path_valid(inside[i]));
+  for (size_t i = 0; i < COUNT_OF(outside); i++)
+    assert_false(artifact_path_stays(outside[i]));
 }
 
 static void test_open(void **state) {

@@ -47,7 +47,9 @@ paused_at=$(step)
 said 'Pausing: the worker writes'; said 'The job is paused'
 submit train ',"seed":3'; await succeeded && ok "a paused job holds no place" || not_ok "a paused job holds no place" "$body"
 job=$first
-stop KILL; start --workers-max 1
+stop KILL
+"$REFLECTD" fsck --data "$work/data" > "$work/fsck" && ok "fsck knows paused jobs" || not_ok "fsck knows paused jobs" "$(< "$work/fsck")"
+start --workers-max 1
 call GET "/v1/fine_tuning/jobs/$job"; is "$(value status)" paused "a paused job survives the daemon"
 order resume; is "$status $(value status)" "200 queued" "it is resumed"
 whole "resumed" 40
@@ -74,12 +76,13 @@ for _ in {1..50}; do [[ -z $(find "$work/data/jobs/$job" -name 'state-*') ]] && 
 is "$(find "$work/data/jobs/$job" -name 'state-*')" "" "nothing is left to go on from"
 
 # ---- the daemon dies, while the job runs and while it pauses ----
-submit train ',"seed":4'; reach 10; stop KILL; start --workers-max 1
+submit train ',"seed":4'; reach 10; stop KILL; sleep 0.3; start --workers-max 1
 await running && ok "the job runs again" || not_ok "the job runs again" "$body"
 call GET "/v1/fine_tuning/jobs/$job"; is "$(value restarts) $(value attempts)" "1 1" "a restart, but no second attempt"
-reach 18; stop KILL; start --workers-max 1
+reach 18; kill -STOP "$(pgrep -P "$pid" -f fake_worker | head -1)"; stop KILL; start --workers-max 1
 whole "daemon killed twice" 40
-like "$(starts)" '^0 (8|12) (16|20) $' "each run went on from the newest state"
+like "$(starts)" '^0 (8|1[0-9]) (16|20|24) $' "each run went on from the newest state that could be"
+"$REFLECTD" fsck --data "$work/data" > "$work/fsck" && ok "the data folder is in order" || not_ok "the data folder is in order" "$(< "$work/fsck")"
 submit deaf; await running; order pause; is "$(value pausing)" true "a deaf worker pauses"
 stop KILL; start --workers-max 1
 call GET "/v1/fine_tuning/jobs/$job"; is "$(value status)" paused "the daemon died meanwhile: it is paused"
@@ -109,6 +112,9 @@ whole "newest state damaged" 40
 submit train ',"seed":8'; reach 5; kill -KILL "$(pgrep -P "$pid" -f fake_worker | head -1)"; await queued
 is "$(find "$work/data/jobs/$job/1" -name '.tmp*')" "" "no leftovers"
 await succeeded
+submit wavering; reach 9; kill -KILL "$(pgrep -P "$pid" -f fake_worker | head -1)"; await succeeded "$job" 200
+is "$(grep -c 'has other metrics than before' "$work/log")" 1 "metrics that a later run tells otherwise are logged once"
+all_events; is "$(grep -o '"message":"step [0-9]*"' <<< "$body" | sort | uniq -d)" "" "and the first ones stay"
 submit crashing
 await succeeded "$job" 200 && ok "a job that gets further between its crashes is no poison" || not_ok "a job that gets further between its crashes is no poison" "$body"
 is "$(starts)" "0 4 16 " "each time from the newest state"
