@@ -11,7 +11,7 @@ run() { "$torture" "$@" --work "$work" | grep --line-buffered -E '^(ok|not ok|#)
   "${torture%torture}simulate" --seeds 1000
   run kill --every 151
   run fault --every 401
-  run malloc --every 20011
+  run malloc --every 3001 --count 4 # the start of a daemon: the same calls each time
   run random --count 4
   run worker --count 4
   run power --count 1
