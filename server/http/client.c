@@ -31,6 +31,7 @@ void client_answer(struct client *client, const char *bytes, size_t length) {
     log_debug("an answer could not be sent");
   shutdown(client->fd, SHUT_WR);
   client->lingering_ms = clock_boot_ms();
+  client->announced = client->wire.state == WIRE_BODY ? client->wire.left : 0;
 }
 
 void client_end(struct client *client) {
@@ -72,9 +73,9 @@ static bool answer_late(struct client *client, int64_t timeout_ms, int64_t now_m
 
 static bool linger_late(const struct client *client, const struct config *config, int64_t now_ms) {
   int64_t earned = earned_ms(client->discarded, LINGER_BYTES_PER_S_MIN);
-  int64_t max = LINGER_UPLOADS * config->upload_bytes_max;
+  uint64_t max = LINGER_UPLOADS * (uint64_t)config->upload_bytes_max;
   return now_ms - client->lingering_ms > (earned < LINGER_MAX_MS ? LINGER_MS + earned : LINGER_MAX_MS) ||
-         client->discarded > (uint64_t)max;
+         client->discarded > (client->announced > max ? client->announced : max);
 }
 
 bool client_late(struct client *client, const struct config *config, int64_t now_ms) {

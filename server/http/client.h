@@ -22,7 +22,8 @@ struct client {
   int64_t since_ms;        /* boot clock: when it was accepted or its last request ended */
   int64_t head_ms;         /* when the head began that is arriving */
   int64_t lingering_ms;    /* when client_answer ended it, 0: it did not */
-  uint64_t discarded;      /* bytes that came after that */
+  uint64_t discarded;             /* bytes that came after that */
+  uint64_t announced;             /* that its header said would come */
   int64_t sent_ms;         /* when the answer was last seen to get on, and to which byte; 0: never */
   uint64_t sent;
   enum status away; /* there was no room for it: only probes are answered; STATUS_OK: there was */
