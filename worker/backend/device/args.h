@@ -131,7 +131,6 @@ struct embeddings_args {
   struct weight_args words;
   int rows, cols;
   int sequences;
-  int first_position; /* numbers of `positions` before its first row: a place that is given begins at a multiple */
 };
 
 /* Row i stands for row picked[i + after] - after of the larger matrix. */

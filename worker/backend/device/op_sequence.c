@@ -5,14 +5,9 @@ static void embeddings_forward(struct tape *tape, const struct node *node) {
   const struct embeddings_attributes *a = node->attributes;
   const struct sequences *s = a->sequences;
   size_t N = node->out[0]->rows, C = node->out[0]->cols;
-  const struct place positions = a->position_embedding;
-  const struct embeddings_args args = {.words = device_weight_args(a->token_embedding),
-                                       .rows = (int)N,
-                                       .cols = (int)C,
-                                       .sequences = (int)s->count,
-                                       .first_position = (int)(positions.offset / sizeof(float))};
+  const struct embeddings_args args = {device_weight_args(a->token_embedding), (int)N, (int)C, (int)s->count};
   device_launch_each(tape->backend, DEVICE_embeddings, N * device_groups(C, 4),
-                     PLACES(node->out[0]->data, a->token_embedding->place, (struct place){.buffer = positions.buffer},
+                     PLACES(node->out[0]->data, a->token_embedding->place, a->position_embedding,
                             a->token_type_embedding, s->token_ids, s->cu_seqlens, s->token_type_ids),
                      &args);
 }

@@ -179,18 +179,18 @@ static void test_embeddings(void **state) {
     for (int tables = 0; tables < 3; tables++) {
       size_t C = t < 2 ? 37 : 64, bytes;
       unsigned char *words = random_weight(types[t], WORDS, C, &bytes);
-      float *word = decoded(words, types[t], WORDS, C, 0), *positions = random_floats(4 * C, 2);
+      float *word = decoded(words, types[t], WORDS, C, 0), *positions = random_floats(3 * C, 2);
       float *type_table = random_floats(2 * C, 3);
       double *want = array(N * C * sizeof *want);
       for (size_t i = 0; i < N; i++)
         for (size_t c = 0; c < C; c++)
           want[i * C + c] = (double)word[(size_t)ids[i] * C + c] +
-                            (tables ? (double)positions[((size_t)at[i] + (tables == 2)) * C + c] : 0) +
+                            (tables ? (double)positions[(size_t)at[i] * C + c] : 0) +
                             (tables ? (double)type_table[(tables == 2 ? of_type[i] : 0) * C + c] : 0);
       struct place to = put_floats(random_floats(N * C, 4), N * C);
-      const struct embeddings_args args = {weight_args_of(types[t], (int)C, 0), N, (int)C, 3, tables == 2 ? (int)C : 0};
+      const struct embeddings_args args = {weight_args_of(types[t], (int)C, 0), N, (int)C, 3};
       launch(DEVICE_embeddings, groups_of(N * groups_of(C, 4), ITEMS), 1, 1,
-             POINTERS(to, put(words, bytes), tables ? put_floats(positions, 4 * C) : none,
+             POINTERS(to, put(words, bytes), tables ? put_floats(positions, 3 * C) : none,
                       tables ? put_floats(type_table, 2 * C) : none, put(ids, sizeof ids),
                       tables ? put(cu_seqlens, sizeof cu_seqlens) : none,
                       tables == 2 ? put(of_type, sizeof of_type) : none),

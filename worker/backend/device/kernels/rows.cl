@@ -16,7 +16,7 @@ KERNEL embeddings(GLOBAL float *y, GLOBAL const uchar *words, GLOBAL const float
       const int position = positions ? position_of(cu_seqlens, a.sequences, row) : 0;
       for (int j = 0; j < 4 && col + j < a.cols; j++) {
         const float of_type = types ? types[(long)type * a.cols + col + j] : 0.0f;
-        const float of_position = positions ? positions[a.first_position + (long)position * a.cols + col + j] : 0.0f;
+        const float of_position = positions ? positions[(long)position * a.cols + col + j] : 0.0f;
         y[(long)row * a.cols + col + j] = word[j] + of_type + of_position;
       }
     }
