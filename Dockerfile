@@ -1,6 +1,7 @@
 # reflectd in a container: four programs, the libraries they load, nothing else.
 #   docker build -t reflectd .
 #   docker build -t reflectd --build-arg GPU=ocl-icd-libopencl1 .     # with the loader of OpenCL, for GPUs
+#   docker build -t reflectd --build-arg CUDA=13.0 .                  # with NVIDIA's libraries: 700 MB more
 #   docker run -d --read-only --tmpfs /tmp -p 127.0.0.1:8080:8080 -v reflectd:/data -v /path/to/models:/models:ro \
 #     -e REFLECTD_API_KEY=a-long-random-key reflectd
 # The port is published on loopback only: put a TLS proxy before it to serve others.
@@ -15,6 +16,16 @@ WORKDIR /src
 COPY . .
 RUN make -j"$(nproc)" programs && strip build/reflectd build/reflect-sandbox build/reflect-worker build/reflect
 
+# libcuda is the driver's, and comes from the host (docker run --gpus all); cuBLASLt and NVRTC come from here.
+FROM ${BASE} AS cuda
+ARG CUDA=
+RUN mkdir /cuda && if [ -n "${CUDA}" ]; then \
+      apt-get update && apt-get install -y --no-install-recommends ca-certificates python3-pip \
+      && pip download --no-cache-dir --no-deps -d /wheels "nvidia-cublas==${CUDA}.*" "nvidia-cuda-nvrtc==${CUDA}.*" \
+      && for wheel in /wheels/*; do python3 -m zipfile -e "$wheel" /unpacked; done \
+      && mv /unpacked/nvidia/cu*/lib/libcublasLt.so.* /unpacked/nvidia/cu*/lib/libnvrtc.so.* /unpacked/nvidia/cu*/lib/libnvrtc-builtins.so.* /cuda \
+      && rm -rf /wheels /unpacked; fi
+
 FROM ${BASE}
 ARG GPU=
 RUN apt-get update && apt-get install -y --no-install-recommends ${GPU} \
@@ -23,6 +34,8 @@ RUN apt-get update && apt-get install -y --no-install-recommends ${GPU} \
     && rm -rf /var/lib/apt/lists/* /var/cache/debconf/* /var/log/* \
     && mkdir -m 0700 /data && mkdir /models && chown 10001:10001 /data
 COPY --from=build /src/build/reflectd /src/build/reflect-sandbox /src/build/reflect-worker /src/build/reflect /usr/local/bin/
+COPY --from=cuda /cuda /usr/local/lib
+RUN ldconfig
 COPY LICENSE /usr/share/doc/reflectd/LICENSE
 LABEL org.opencontainers.image.title="reflectd" \
       org.opencontainers.image.description="Fine-tuning service: Householder reflection adapters in PEFT format" \
