@@ -35,8 +35,8 @@ static enum status judge(struct error *why, const struct evidence *evidence) {
   switch (death->fault) {
   case WORKER_FAULT_SILENT:
     return error_set(why, STATUS_WORKER_UNRESPONSIVE, NULL, "%s%s", death->fault_text, at_step(step, evidence));
-  case WORKER_FAULT_PROTOCOL:
-    return error_set(why, STATUS_WORKER_CRASHED, NULL, "%s", death->fault_text);
+  case WORKER_FAULT_UNHEARD: return error_set(why, STATUS_UNAVAILABLE, NULL, "%s", death->fault_text);
+  case WORKER_FAULT_PROTOCOL: return error_set(why, STATUS_WORKER_CRASHED, NULL, "%s", death->fault_text);
   case WORKER_FAULT_NONE: break;
   }
   if (death->signal == SIGKILL && death->short_of_memory)
@@ -115,7 +115,7 @@ struct verdict verdict_of_training(const struct evidence *evidence) {
     return (struct verdict){JOB_SUCCEEDED, CAUSE_JOB, why};
   if (evidence->stop == STOP_PAUSE)
     return (struct verdict){.to = JOB_PAUSED};
-  if (status == STATUS_NO_SPACE || (status == STATUS_UNAVAILABLE && !evidence->error_event))
+  if (status == STATUS_NO_SPACE || (status == STATUS_UNAVAILABLE && (evidence->death.fault || !evidence->error_event)))
     return (struct verdict){JOB_QUEUED, CAUSE_HOST, why};
   if (evidence->stop != STOP_NONE) /* whatever it answered is no fault */
     return (struct verdict){.to = JOB_QUEUED};

@@ -12,17 +12,18 @@
 /* Why we ended it ourselves, if we did. */
 enum worker_fault {
   WORKER_FAULT_NONE,
-  WORKER_FAULT_SILENT,    /* it said nothing for too long */
-  WORKER_FAULT_PROTOCOL,  /* it said something that is no event, or none that it may send */
+  WORKER_FAULT_SILENT,   /* it said nothing for too long */
+  WORKER_FAULT_PROTOCOL, /* it said something that is no event, or none that it may send */
+  WORKER_FAULT_UNHEARD,  /* the daemon had no memory for what it said */
 };
 
 struct death {
-  bool heard;                 /* it said something */
-  int64_t exit_status;        /* meaningful when signal is 0 */
-  int signal;                 /* that killed it; 0: it exited */
-  bool short_of_memory;       /* the kernel ended processes for want of memory while it ran */
+  bool heard;           /* it said something */
+  int64_t exit_status;  /* meaningful when signal is 0 */
+  int signal;           /* that killed it; 0: it exited */
+  bool short_of_memory; /* the kernel ended processes for want of memory while it ran */
   enum worker_fault fault;
-  char fault_text[200];       /* says what was wrong */
+  char fault_text[200]; /* says what was wrong */
 };
 
 /* What we had requested of it; what was promised later in this list outweighs what stands before it. */
@@ -40,10 +41,10 @@ struct evidence {
   int64_t attempt, attempts_max; /* of a job: its claims since training got to `furthest`, and how many it may have */
   int64_t furthest;              /* the step that a run of it has come to for good; 0: none */
   enum stop stop;
-  const struct error *error_event;  /* its own; NULL: none */
-  size_t artifact_count;         /* that it announced */
-  const struct error *broken;    /* the first announced artifact that is not as announced; NULL: none */
-  const char *log_tail;          /* the last lines of its log; "" when empty */
+  const struct error *error_event; /* its own; NULL: none */
+  size_t artifact_count;           /* that it announced */
+  const struct error *broken;      /* the first announced artifact that is not as announced; NULL: none */
+  const char *log_tail;            /* the last lines of its log; "" when empty */
 };
 
 /* Whose doing the end of a run was. */

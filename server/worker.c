@@ -24,16 +24,16 @@ struct worker {
   uv_timer_t timer;
   struct worker_options options;
   struct death death;
-  int64_t heard_ms;    /* boot clock: the last time it said something */
-  int64_t term_at_ms;  /* NEVER, or when the signals are due */
+  int64_t heard_ms;   /* boot clock: the last time it said something */
+  int64_t term_at_ms; /* NEVER, or when the signals are due */
   int64_t kill_at_ms;
   const char *stop_order; /* the last that it was told; set with kill_at_ms */
-  int64_t exited_ms;   /* NEVER, or when it was reaped */
+  int64_t exited_ms;      /* NEVER, or when it was reaped */
   bool output_ended;
-  bool paused;         /* its output is not read for now */
+  bool paused; /* its output is not read for now */
   int open_handles;
   int64_t memory_kills; /* of the machine, when it started */
-  size_t length;       /* of the unfinished line */
+  size_t length;        /* of the unfinished line */
   char line[EVENT_LINE_MAX];
 };
 
@@ -75,8 +75,16 @@ static void kill_for(struct worker *worker, enum worker_fault fault, const char 
 
 void worker_reject(struct worker *worker, const struct error *err) {
   char text[sizeof worker->death.fault_text];
-  snprintf(text, sizeof text, "the worker said something that is no event: %.140s", err->text);
-  kill_for(worker, WORKER_FAULT_PROTOCOL, text);
+  bool unheard = err->status == STATUS_OUT_OF_MEMORY;
+  snprintf(text, sizeof text, "%s: %.140s",
+           unheard ? "the daemon could not take in what the worker said" : "the worker said something that is no event",
+           err->text);
+  kill_for(worker, unheard ? WORKER_FAULT_UNHEARD : WORKER_FAULT_PROTOCOL, text);
+}
+
+/* It is being killed: the rest is read to be thrown away. */
+static bool is_rejected(const struct worker *worker) {
+  return worker->death.fault == WORKER_FAULT_PROTOCOL || worker->death.fault == WORKER_FAULT_UNHEARD;
 }
 
 /* Hands over the whole lines of the buffer. */
@@ -84,8 +92,7 @@ static void hand_over(struct worker *worker) {
   struct error err;
   size_t start = 0;
   char *end;
-  while (worker->death.fault != WORKER_FAULT_PROTOCOL &&
-         (end = memchr(worker->line + start, '\n', worker->length - start))) {
+  while (!is_rejected(worker) && (end = memchr(worker->line + start, '\n', worker->length - start))) {
     size_t length = (size_t)(end - worker->line) - start;
     if (!worker->options.calls.line(worker->options.context, worker->line + start, length, &err))
       worker_reject(worker, &err);
@@ -103,8 +110,8 @@ static void hand_over(struct worker *worker) {
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out) {
   struct worker *worker = handle->data;
   (void)suggested;
-  if (worker->death.fault == WORKER_FAULT_PROTOCOL)
-    worker->length = 0; /* it is being killed: the rest is read to be thrown away */
+  if (is_rejected(worker))
+    worker->length = 0;
   *out = uv_buf_init(worker->line + worker->length, (unsigned)(sizeof worker->line - worker->length));
 }
 

@@ -117,6 +117,11 @@ static void test_crashes(void **state) {
   e.error_event = NULL;
   e.death.fault = WORKER_FAULT_PROTOCOL; /* another worker than ours */
   assert_int_equal(verdict_of_training(&e).to, JOB_FAILED);
+  e.death.fault = WORKER_FAULT_UNHEARD; /* no fault of the worker's, whatever it had said before */
+  e.error_event = &reported;
+  verdict = verdict_of_training(&e);
+  assert_true(verdict.to == JOB_QUEUED && verdict.cause == CAUSE_HOST);
+  e.error_event = NULL;
   e.death = (struct death){0}; /* it went as if all were well, without an artifact */
   assert_int_equal(verdict_of_training(&e).to, JOB_FAILED);
   int64_t least = 1000;
