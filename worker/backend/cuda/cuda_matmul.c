@@ -172,7 +172,7 @@ static const void *pointer_of(CUdeviceptr at) {
 }
 
 enum status cuda_matmul_run(struct cuda_matmul *m, const struct cuda_gemm *g, CUstream stream, struct error *err) {
-  struct plan *p;
+  struct plan *p = NULL;
   float beta = g->accumulate ? 1 : 0;
   enum status status = plan_of(m, g, &p, err);
   if (status)
