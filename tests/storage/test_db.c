@@ -12,39 +12,17 @@
 #include <cmocka.h>
 
 #include "api/tenant.h"
-#include "base/file.h"
 #include "storage/db_artifact.h"
 #include "storage/db_checkpoint.h"
 #include "storage/db_event.h"
 #include "storage/db_file.h"
 #include "storage/db_job.h"
 #include "storage/db_removal.h"
-
-struct fixture {
-  char folder[64];
-  char path[96];
-  struct db *db;
-  struct arena arena;
-  struct error err;
-};
+#include "tests/storage/store.h"
 
 static int set_up(void **state) {
-  struct fixture *f = calloc(1, sizeof *f);
-  snprintf(f->folder, sizeof f->folder, "/tmp/test_db.XXXXXX");
-  assert_non_null(mkdtemp(f->folder));
-  snprintf(f->path, sizeof f->path, "%s/store.db", f->folder);
-  arena_init(&f->arena, 64 << 20);
-  assert_int_equal(db_open(&f->db, f->path, true, &f->err), STATUS_OK);
+  struct fixture *f = store_new();
   *state = f;
-  return 0;
-}
-
-static int tear_down(void **state) {
-  struct fixture *f = *state;
-  db_close(f->db);
-  arena_done(&f->arena);
-  assert_int_equal(file_remove_tree(f->folder, NULL), STATUS_OK);
-  free(f);
   return 0;
 }
 
@@ -569,7 +547,7 @@ static void a_damaged_spec_names_its_job(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, store_done)
   const struct CMUnitTest tests[] = {
       TEST(a_damaged_spec_names_its_job),
       TEST(test_reopen),  TEST(test_rollback),     TEST(test_foreign_database), TEST(test_claim_order),

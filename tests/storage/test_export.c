@@ -11,35 +11,13 @@
 #include <cmocka.h>
 
 #include "api/tenant.h"
-#include "base/file.h"
 #include "storage/db_export.h"
 #include "storage/db_job.h"
-
-struct fixture {
-  char folder[64];
-  struct db *db;
-  struct arena arena;
-  struct error err;
-};
+#include "tests/storage/store.h"
 
 static int set_up(void **state) {
-  struct fixture *f = calloc(1, sizeof *f);
-  char path[96];
-  snprintf(f->folder, sizeof f->folder, "/tmp/test_export.XXXXXX");
-  assert_non_null(mkdtemp(f->folder));
-  snprintf(path, sizeof path, "%s/store.db", f->folder);
-  arena_init(&f->arena, 64 << 20);
-  assert_int_equal(db_open(&f->db, path, true, &f->err), STATUS_OK);
+  struct fixture *f = store_new();
   *state = f;
-  return 0;
-}
-
-static int tear_down(void **state) {
-  struct fixture *f = *state;
-  db_close(f->db);
-  arena_done(&f->arena);
-  assert_int_equal(file_remove_tree(f->folder, NULL), STATUS_OK);
-  free(f);
   return 0;
 }
 
@@ -88,6 +66,6 @@ static void exports_are_a_queue(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(exports_are_a_queue, set_up, tear_down)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(exports_are_a_queue, set_up, store_done)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

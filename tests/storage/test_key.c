@@ -12,38 +12,16 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
-#include "base/file.h"
 #include "storage/db_audit.h"
 #include "storage/db_key.h"
 #include "storage/db_tenant.h"
-
-struct fixture {
-  char folder[64];
-  char path[96];
-  struct db *db;
-  struct arena arena;
-  struct error err;
-};
+#include "tests/storage/store.h"
 
 static int set_up(void **state) {
-  struct fixture *f = calloc(1, sizeof *f);
-  snprintf(f->folder, sizeof f->folder, "/tmp/test_key.XXXXXX");
-  assert_non_null(mkdtemp(f->folder));
-  snprintf(f->path, sizeof f->path, "%s/store.db", f->folder);
-  arena_init(&f->arena, 64 << 20);
-  assert_int_equal(db_open(&f->db, f->path, true, &f->err), STATUS_OK);
+  struct fixture *f = store_new();
   assert_int_equal(db_tenant_add(f->db, "a", 1, &f->err), STATUS_OK);
   assert_int_equal(db_tenant_add(f->db, "b", 1, &f->err), STATUS_OK);
   *state = f;
-  return 0;
-}
-
-static int tear_down(void **state) {
-  struct fixture *f = *state;
-  db_close(f->db);
-  arena_done(&f->arena);
-  assert_int_equal(file_remove_tree(f->folder, NULL), STATUS_OK);
-  free(f);
   return 0;
 }
 
@@ -188,7 +166,7 @@ static void what_comes_with_the_next_change(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, store_done)
   const struct CMUnitTest tests[] = {TEST(keys_are_a_tenants), TEST(keys_end), TEST(the_audit_log_only_grows),
                                      TEST(what_comes_with_the_next_change)};
   return cmocka_run_group_tests(tests, NULL, NULL);

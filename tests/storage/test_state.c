@@ -11,29 +11,16 @@
 #include <cmocka.h>
 
 #include "api/tenant.h"
-#include "base/file.h"
 #include "storage/db_checkpoint.h"
 #include "storage/db_event.h"
 #include "storage/db_removal.h"
 #include "storage/db_state.h"
+#include "tests/storage/store.h"
 
 static const char JOB[] = "ftjob-a";
 
-struct fixture {
-  char folder[64];
-  struct db *db;
-  struct arena arena;
-  struct error err;
-};
-
 static int set_up(void **state) {
-  struct fixture *f = calloc(1, sizeof *f);
-  char path[96];
-  snprintf(f->folder, sizeof f->folder, "/tmp/test_state.XXXXXX");
-  assert_non_null(mkdtemp(f->folder));
-  snprintf(path, sizeof path, "%s/store.db", f->folder);
-  arena_init(&f->arena, 64 << 20);
-  assert_int_equal(db_open(&f->db, path, true, &f->err), STATUS_OK);
+  struct fixture *f = store_new();
   struct job_row row = {.id = JOB,
                         .tenant = TENANT_DEFAULT,
                         .created_at = 100,
@@ -45,15 +32,6 @@ static int set_up(void **state) {
                         .state = JOB_QUEUED};
   assert_int_equal(db_job_insert(f->db, &row, &f->err), STATUS_OK);
   *state = f;
-  return 0;
-}
-
-static int tear_down(void **state) {
-  struct fixture *f = *state;
-  db_close(f->db);
-  arena_done(&f->arena);
-  assert_int_equal(file_remove_tree(f->folder, NULL), STATUS_OK);
-  free(f);
   return 0;
 }
 
@@ -255,7 +233,7 @@ static void test_checkpoint_again(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, store_done)
   const struct CMUnitTest tests[] = {TEST(test_newest_two), TEST(test_went_back), TEST(test_end_drops_all),
                                      TEST(test_attempts),   TEST(test_waits),     TEST(test_pause),
                                      TEST(test_told_again), TEST(test_checkpoint_again)};

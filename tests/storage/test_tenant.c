@@ -12,41 +12,19 @@
 #include <cmocka.h>
 
 #include "api/tenant.h"
-#include "base/file.h"
 #include "storage/db_artifact.h"
 #include "storage/db_checkpoint.h"
 #include "storage/db_event.h"
 #include "storage/db_file.h"
 #include "storage/db_job.h"
 #include "storage/db_tenant.h"
-
-struct fixture {
-  char folder[64];
-  struct db *db;
-  struct arena arena;
-  struct error err;
-};
+#include "tests/storage/store.h"
 
 static int set_up(void **state) {
-  struct fixture *f = calloc(1, sizeof *f);
-  char path[96];
-  snprintf(f->folder, sizeof f->folder, "/tmp/test_tenant.XXXXXX");
-  assert_non_null(mkdtemp(f->folder));
-  snprintf(path, sizeof path, "%s/store.db", f->folder);
-  arena_init(&f->arena, 64 << 20);
-  assert_int_equal(db_open(&f->db, path, true, &f->err), STATUS_OK);
+  struct fixture *f = store_new();
   assert_int_equal(db_tenant_add(f->db, "a", 1, &f->err), STATUS_OK);
   assert_int_equal(db_tenant_add(f->db, "b", 1, &f->err), STATUS_OK);
   *state = f;
-  return 0;
-}
-
-static int tear_down(void **state) {
-  struct fixture *f = *state;
-  db_close(f->db);
-  arena_done(&f->arena);
-  assert_int_equal(file_remove_tree(f->folder, NULL), STATUS_OK);
-  free(f);
   return 0;
 }
 
@@ -277,7 +255,7 @@ static void names_of_tenants(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, store_done)
   const struct CMUnitTest tests[] = {
       TEST(a_stranger_finds_no_job),
       TEST(a_stranger_finds_no_file),

@@ -1,0 +1,36 @@
+/* A store in a folder of its own, for the tests of storage/. */
+#ifndef TESTS_STORAGE_STORE_H
+#define TESTS_STORAGE_STORE_H
+
+#include "base/file.h"
+#include "storage/db.h"
+
+struct fixture {
+  char folder[64];
+  char path[96];
+  struct db *db;
+  struct arena arena;
+  struct error err;
+};
+
+static inline struct fixture *store_new(void) {
+  struct fixture *f = calloc(1, sizeof *f);
+  assert_non_null(f);
+  snprintf(f->folder, sizeof f->folder, "/tmp/test_store.XXXXXX");
+  assert_non_null(mkdtemp(f->folder));
+  snprintf(f->path, sizeof f->path, "%s/store.db", f->folder);
+  arena_init(&f->arena, 64 << 20);
+  assert_int_equal(db_open(&f->db, f->path, true, &f->err), STATUS_OK);
+  return f;
+}
+
+static inline int store_done(void **state) {
+  struct fixture *f = *state;
+  db_close(f->db);
+  arena_done(&f->arena);
+  assert_int_equal(file_remove_tree(f->folder, NULL), STATUS_OK);
+  free(f);
+  return 0;
+}
+
+#endif
