@@ -50,6 +50,7 @@ like "$(< "$work/said")" 'merged:bf16 +succeeded' "is told by its whole name"
 "$reflect" --url "$url" jobs export "$job" lora,gguf-lora > "$work/said"; is $? 1 "one of two fails"
 
 exports '"merged:f32"'; exported merged:f32 running && ok "an export runs" || not_ok "an export runs" "$body"
+for _ in {1..200}; do [[ -e $work/data/jobs/$job/exports/once ]] && break; sleep 0.05; done # its worker is at work, not on its way
 stop KILL; start
 exported merged:f32 succeeded && ok "after kill -9 it is made anew" || not_ok "after kill -9 it is made anew" "$body"
 
