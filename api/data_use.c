@@ -1,5 +1,6 @@
 #include "api/data_use.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "api/chat_feature.h"
@@ -36,16 +37,49 @@ static bool listed(const json_t *report, const char *name) {
   return false;
 }
 
-enum data_use data_use(const struct job_spec *spec, const json_t *report, struct data_tasks tasks) {
-  bool labelled = first(report, spec->columns.text) && first(report, spec->columns.label);
-  if (!tasks.language || (tasks.classifier && labelled))
+/* What the task needs; or what the first record gives. */
+static bool wants_labels(const struct job_spec *spec, const struct data_given *given, struct data_tasks tasks) {
+  if (spec->task != JOB_TASK_AUTO)
+    return job_task_output((enum job_task)spec->task) != OUTPUT_TEXT;
+  return !tasks.language || (tasks.classifier && given->text && given->label);
+}
+
+enum data_use data_use_of(const struct job_spec *spec, const struct data_given *given, struct data_tasks tasks) {
+  if (wants_labels(spec, given, tasks))
     return USE_LABELLED;
+  return given->chat ? USE_CHAT : given->completion ? USE_COMPLETION : given->text ? USE_TEXT : USE_NOTHING;
+}
+
+enum data_use data_use(const struct job_spec *spec, const json_t *report, struct data_tasks tasks) {
   const json_t *messages = column(report, spec->columns.messages);
-  if (first(report, spec->columns.messages) && json_is_true(json_object_get(messages, "chats")))
-    return USE_CHAT;
-  if (column(report, spec->columns.prompt) && first(report, spec->columns.completion))
-    return USE_COMPLETION;
-  return first(report, spec->columns.text) ? USE_TEXT : USE_NOTHING;
+  const struct data_given given = {
+      .text = first(report, spec->columns.text),
+      .label = first(report, spec->columns.label),
+      .chat = first(report, spec->columns.messages) && json_is_true(json_object_get(messages, "chats")),
+      .completion = column(report, spec->columns.prompt) && first(report, spec->columns.completion)};
+  return data_use_of(spec, &given, tasks);
+}
+
+bool data_tasks_allow(struct data_tasks tasks, enum job_output output) {
+  switch (output) {
+  case OUTPUT_CLASS:
+  case OUTPUT_NUMBER: return tasks.classifier;
+  case OUTPUT_TEXT: return tasks.language;
+  case OUTPUT_COUNT: break;
+  }
+  CHECK(!"an output");
+}
+
+void data_judge_task(const struct job_spec *spec, struct data_tasks tasks, struct fault_list *faults) {
+  AUTO(str_done) struct str others;
+  str_init(&others, 400);
+  if (spec->task == JOB_TASK_AUTO || data_tasks_allow(tasks, job_task_output((enum job_task)spec->task)))
+    return;
+  for (int i = JOB_TASK_AUTO + 1; i < JOB_TASK_COUNT; i++)
+    if (data_tasks_allow(tasks, job_task_output((enum job_task)i)))
+      str_printf(&others, "%s%s", others.length ? ", " : "", job_task_names[i]);
+  fault_add(faults, STATUS_UNSUPPORTED_VALUE, "task", "%.200s cannot learn the task %s; it can learn %s", spec->model,
+            job_task_names[spec->task], others.text);
 }
 
 /* --- faults --------------------------------------------------------------------------------------- */
@@ -56,9 +90,20 @@ struct judging {
   struct fault_list *faults;
 };
 
+/* What the job's task asks for. "" where none is named. */
+static const char *asked(char out[200], const struct judging *j) {
+  enum job_task task = (enum job_task)j->spec->task;
+  out[0] = '\0';
+  if (task != JOB_TASK_AUTO)
+    snprintf(out, 200, "; the task %s learns from %s", job_task_names[task],
+             job_output_of(job_task_output(task))->needs);
+  return out;
+}
+
 /* A column that is not there. */
 static void lacks(const struct judging *j, const char *param, const char *name) {
   const json_t *columns = json_object_get(j->file->report, "columns");
+  char why[200];
   size_t i;
   json_t *item;
   AUTO(str_done) struct str names;
@@ -66,8 +111,8 @@ static void lacks(const struct judging *j, const char *param, const char *name) 
   json_array_foreach(columns, i, item)
     if (json_is_string(item))
       str_printf(&names, "%s\"%s\"", i ? ", " : "", json_string_value(item));
-  fault_add(j->faults, STATUS_INVALID_VALUE, param, "%s has no column \"%.64s\"; its columns are %s",
-            j->file->id ? j->file->id : "the file", name, names.text);
+  fault_add(j->faults, STATUS_INVALID_VALUE, param, "%s has no column \"%.64s\"; its columns are %s%s",
+            j->file->id ? j->file->id : "the file", name, names.text, asked(why, j));
 }
 
 static void invalid(const struct judging *j, const char *name, const char *fault, const char *why) {
@@ -83,8 +128,9 @@ static bool need(const struct judging *j, const char *param, const char *name, c
     return false;
   }
   const char *text = text_of(column(j->file->report, name), fault);
+  char task[200];
   if (text)
-    invalid(j, name, text, why);
+    invalid(j, name, text, *why || first(j->file->report, name) ? why : asked(task, j));
   return !text;
 }
 
@@ -129,6 +175,8 @@ static void judge_text(const struct judging *j, struct data_tasks tasks) {
   const char *label = j->spec->columns.label, *format = text_of(j->file->report, "format");
   need(j, "dataset.text", j->spec->columns.text, "text", "");
   judge_others(j, USE_TEXT);
+  if (j->spec->task != JOB_TASK_AUTO) /* no label is missed */
+    return;
   /* Text alone trains a language model: the default label is asked for only in a table that has more. */
   bool named = strcmp(label, "label") != 0;
   size_t columns = json_array_size(json_object_get(j->file->report, "columns"));

@@ -12,16 +12,20 @@
 #ifndef API_DATA_USE_H
 #define API_DATA_USE_H
 
-#include "api/job.h"
+#include "api/job_task.h"
 
 /* What a job takes from a file. */
 enum data_use { USE_LABELLED, USE_CHAT, USE_COMPLETION, USE_TEXT, USE_NOTHING };
 
-/* What a base model can learn. Where it can be both, the first record decides. */
+/* What a base model can learn. Where it can be both, task or else the first record decides. */
 struct data_tasks {
   bool language, classifier;
   const json_t *model; /* what is known of it (worker/inspect.h), for its chat template; NULL: nothing */
 };
+/* Can it be trained to give that? */
+bool data_tasks_allow(struct data_tasks tasks, enum job_output output);
+/* A fault of `task` where it is one that the model cannot learn. */
+void data_judge_task(const struct job_spec *spec, struct data_tasks tasks, struct fault_list *faults);
 
 /* The daemon's name of a checked file, and its report. */
 struct data_file {
@@ -29,8 +33,14 @@ struct data_file {
   const json_t *report;
 };
 
-/* A job trains on a text with a label if the first record gives both; on chats, on prompts with completions, or on
-   texts, the first of these that it gives. */
+/* What a file's first record gives. */
+struct data_given {
+  bool text, label, chat, completion; /* completion: the file may give a prompt as well */
+};
+/* The task says it; else a job trains on a text with a label if the first record gives both; on chats, on prompts with
+   completions, or on texts, the first of these that it gives. */
+enum data_use data_use_of(const struct job_spec *spec, const struct data_given *given, struct data_tasks tasks);
+/* The same of a checked file. */
 enum data_use data_use(const struct job_spec *spec, const json_t *report, struct data_tasks tasks);
 
 /* Adds a fault for each column that the use needs and the file lacks (param dataset.*), or has not as it must be

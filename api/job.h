@@ -29,6 +29,7 @@ extern const char *const job_matmul_names[]; /* by enum matmul_library, ended by
 enum matmul_library job_matmul_parse(const char *name);
 /* What labels make of a job, in Transformers' words; AUTO: the labels themselves decide. */
 enum problem_type { PROBLEM_AUTO, PROBLEM_REGRESSION, PROBLEM_SINGLE_LABEL, PROBLEM_COUNT };
+extern const char *const job_problem_names[]; /* by enum problem_type, ended by NULL */
 /* What an evaluation measures, in the words of its events without "valid_". */
 enum validation_metric {
   METRIC_LOSS,
@@ -133,6 +134,7 @@ struct job_spec {
   const char *training_file;    /* file id */
   const char *validation_file;  /* file id or NULL */
   const char *suffix;           /* 1..64 bytes or NULL */
+  int task;                     /* enum job_task (api/job_task.h); default: what the data say */
   int64_t seed;                 /* 0..2147483647; chosen at random when absent (see job_spec_parse) */
   struct hyperparameters hyperparameters;
   struct adapter_spec adapter;

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "api/job_task.h"
+
 #define FIELDS(rows)                                                                                                   \
   { .fields = (rows), .count = COUNT_OF(rows) }
 
@@ -13,6 +15,8 @@ static const struct field top[] = {
      .doc = "Id of an uploaded file of purpose fine-tune."},
     {"validation_file", NULL, FIELD_STRING, AT(validation_file), 0, 1, 128,
      .doc = "Id of a file to evaluate on; without one there is no evaluation."},
+    {"task", NULL, FIELD_CHOICE, AT(task), 0, 0, 0, job_task_names, "auto",
+     .doc = "What is learnt; auto: what the data have, and what the model can be. Data of another kind are refused."},
     {"suffix", NULL, FIELD_STRING, AT(suffix), 0, 1, 64,
      .doc = "Part of the fine-tuned model's name: letters, digits, dot, dash and underscore."},
     {"seed", NULL, FIELD_INT, AT(seed), FIELD_NULLABLE, 0, 2147483647, .initial = "-1",
@@ -51,10 +55,10 @@ const char *const job_matmul_names[] = {[MATMUL_AUTO] = "auto",
                                         [MATMUL_OPENBLAS] = "openblas",
                                         [MATMUL_LIBRARY_COUNT] = NULL};
 
-static const char *const problem_types[] = {[PROBLEM_AUTO] = "auto",
-                                            [PROBLEM_REGRESSION] = "regression",
-                                            [PROBLEM_SINGLE_LABEL] = "single_label_classification",
-                                            [PROBLEM_COUNT] = NULL};
+const char *const job_problem_names[] = {[PROBLEM_AUTO] = "auto",
+                                         [PROBLEM_REGRESSION] = "regression",
+                                         [PROBLEM_SINGLE_LABEL] = "single_label_classification",
+                                         [PROBLEM_COUNT] = NULL};
 
 #define AT(member) offsetof(struct hyperparameters, member)
 static const struct field hyper[] = {
@@ -111,7 +115,7 @@ static const struct field dataset[] = {
     {"text_pair", NULL, FIELD_STRING, IN(columns, text_pair), 0, 1, 128, .initial = "text_pair",
      .doc = "Column of a second text, used where it is present."},
     {"label", NULL, FIELD_STRING, IN(columns, label), 0, 1, 128, .initial = "label", .doc = "Column of the label."},
-    {"problem_type", NULL, FIELD_CHOICE, IN(columns, problem_type), 0, 0, 0, problem_types, "auto",
+    {"problem_type", NULL, FIELD_CHOICE, IN(columns, problem_type), 0, 0, 0, job_problem_names, "auto",
      .doc = "What labels are: numbers to come near to, or names of classes; auto: fractions make a regression, words "
             "and whole numbers make classes."},
     {"messages", NULL, FIELD_STRING, IN(columns, messages), 0, 1, 128, .initial = "messages",

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "api/job_fields.h"
+#include "api/job_task.h"
 #include "base/json.h"
 #include "base/str.h"
 
@@ -291,6 +292,7 @@ void job_spec_parse(struct job_spec *out, const json_t *body, int64_t seed_if_ab
   check_suffix(out->suffix, faults);
   check_device(out->scheduling.device, faults);
   check_validation(out, faults);
+  job_task_settle(out, faults);
   job_exports_settle(&out->exports, &out->adapter, arena, faults);
   if (out->seed < 0)
     out->seed = seed_if_absent & INT32_MAX;

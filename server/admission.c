@@ -151,7 +151,9 @@ static struct data_tasks judge_model(bool *pending, struct fault_list *faults, s
               inspected->error.text);
   else if (inspected && inspected->state == INSPECTED_KNOWN)
     judge_targets(spec, inspected->report, faults);
-  return inspected_tasks(inspected && inspected->state == INSPECTED_KNOWN ? inspected : NULL);
+  struct data_tasks tasks = inspected_tasks(inspected && inspected->state == INSPECTED_KNOWN ? inspected : NULL);
+  data_judge_task(spec, tasks, faults);
+  return tasks;
 }
 
 static void judge_device(const struct job_spec *spec, const struct server *server, struct fault_list *faults) {

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/data_use.h"
 #include "worker/backend/cpu/kernels.h"
 #include "worker/data/check.h"
 #include "worker/data/records.h"
@@ -30,46 +31,52 @@ struct run {
 
 /* --- what is trained ------------------------------------------------------------------------------ */
 
-/* What the first record gives: a text with a label? Or else what only language models learn from; NULL: neither. */
-static enum status look_at_data(bool *labelled, const char **language, const struct task *task, struct error *err) {
+static bool first_gives(const struct records *records, const struct record *record, const char *name) {
+  return record_given(record, records_column(records, name), name);
+}
+
+static enum status look_at_data(struct data_given *given, const struct task *task, struct error *err) {
   const struct record *record;
   struct records *records;
-  const char *text = task->spec.columns.text, *label = task->spec.columns.label;
-  const char *const others[] = {task->spec.columns.messages, task->spec.columns.completion};
-  *labelled = false;
-  *language = NULL;
+  const struct job_spec *spec = &task->spec;
   enum status status = records_open(&records, task->training.path, task->training.filename, err);
   if (!status)
     status = records_next(records, &record, err);
   if (!status)
-    *labelled = record_given(record, records_column(records, text), text) &&
-                record_given(record, records_column(records, label), label);
-  for (size_t i = 0; !status && !*labelled && !*language && i < COUNT_OF(others); i++)
-    if (record_given(record, records_column(records, others[i]), others[i]))
-      *language = others[i];
+    *given = (struct data_given){.text = first_gives(records, record, spec->columns.text),
+                                 .label = first_gives(records, record, spec->columns.label),
+                                 .chat = first_gives(records, record, spec->columns.messages),
+                                 .completion = first_gives(records, record, spec->columns.completion)};
   records_close(records);
   return status ? error_prefix(err, "training file %s", task->training.filename) : STATUS_OK;
 }
 
-/* The model decides where it can only be one of the two, else the data do. */
+/* What the daemon judged by the check of the file, the worker judges by its first record. */
 static enum status find_task(struct run *r, const struct task *task, struct error *err) {
-  bool language, classifier, labelled;
-  const char *other;
-  enum status status = model_tasks(&language, &classifier, task->model_dir, err);
+  struct data_tasks tasks = {0};
+  struct data_given given;
+  struct fault_list faults = {0};
+  const struct job_spec *spec = &task->spec;
+  enum status status = model_tasks(&tasks.language, &tasks.classifier, task->model_dir, err);
   if (status)
     return status;
-  r->language = language;
-  if (!classifier)
-    return STATUS_OK;
-  status = look_at_data(&labelled, &other, task, err);
-  if (!status && !language && other)
+  data_judge_task(spec, tasks, &faults);
+  if (faults.count) {
+    *err = faults.item[0];
+    return err->status;
+  }
+  status = look_at_data(&given, task, err);
+  if (status)
+    return status;
+  if (!tasks.language && spec->task == JOB_TASK_AUTO && !(given.text && given.label) &&
+      (given.chat || given.completion))
     return error_set(err, STATUS_DATASET_INVALID, "training_file",
                      "training file %s has %.60s, which language models learn from; %.60s classifies texts and needs "
                      "\"%.60s\" with \"%.60s\"",
-                     task->training.filename, other, task->spec.model, task->spec.columns.text,
-                     task->spec.columns.label);
-  r->language = language && !labelled;
-  return status;
+                     task->training.filename, given.chat ? spec->columns.messages : spec->columns.completion,
+                     spec->model, spec->columns.text, spec->columns.label);
+  r->language = data_use_of(spec, &given, tasks) != USE_LABELLED;
+  return STATUS_OK;
 }
 
 static enum status load_data(struct run *r, const struct task *task, struct error *err) {

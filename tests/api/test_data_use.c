@@ -50,14 +50,30 @@ static struct job_spec spec_of(const char *body) {
 #define GIVEN "'first':true,'given':'line 1, column 1'"
 #define TEXT_LABEL "'columns':['text','label'],'facts':{'text':{" GIVEN "},'label':{" GIVEN
 
+struct use_case {
+  const char *job, *report;
+  const struct data_tasks *tasks;
+  enum data_use use;
+  const char *param, *says; /* of the first fault; NULL: none */
+};
+
+static void judge(const struct use_case *c) {
+  struct job_spec spec = spec_of(c->job);
+  struct fault_list faults = {0};
+  struct data_file file = {"f", "training_file", report_of(c->report)};
+  enum data_use use = data_use(&spec, file.report, *c->tasks);
+  data_judge(&spec, &file, use, *c->tasks, &faults);
+  bool right = c->says ? faults.count > 0 && strstr(faults.item[0].text, c->says) &&
+                             strcmp(faults.item[0].param, c->param) == 0
+                       : faults.count == 0;
+  if (use != c->use || !right)
+    fail_msg("%s with %s: use %d, %s: %s", c->job, c->report, (int)use, faults.item[0].param, faults.item[0].text);
+  json_decref((json_t *)(uintptr_t)file.report);
+}
+
 static void judges(void **state) {
   (void)state;
-  static const struct {
-    const char *job, *report;
-    const struct data_tasks *tasks;
-    enum data_use use;
-    const char *param, *says; /* of the first fault; NULL: none */
-  } cases[] = {
+  static const struct use_case cases[] = {
       {JOB "}", "{" TEXT_LABEL "}}}", &any, USE_LABELLED, NULL, NULL},
       {JOB "}", "{" TEXT_LABEL "}}}", &language, USE_TEXT, NULL, NULL},
       {JOB "}", "{" TEXT_LABEL ",'unlabelled':'line 4, column 9: label is null'}}}", &any, USE_LABELLED,
@@ -103,19 +119,47 @@ static void judges(void **state) {
        "'given':'line 2, column 9'}}}", &any, USE_TEXT, "training_file",
        "line 2, column 9: this line has messages, but the first has not"},
   };
+  for (size_t i = 0; i < COUNT_OF(cases); i++)
+    judge(&cases[i]);
+}
+
+static void a_task_says_what_is_used(void **state) {
+  (void)state;
+  static const struct use_case cases[] = {
+      {JOB ",'task':'language_model'}", "{" TEXT_LABEL "}}}", &any, USE_TEXT, NULL, NULL},
+      {JOB ",'task':'language_model'}", "{'format':'csv','columns':['text','kind'],'facts':{'text':{" GIVEN
+       "},'kind':{" GIVEN "}}}", &any, USE_TEXT, NULL, NULL},
+      {JOB ",'task':'classification'}", "{'columns':['messages'],'facts':{'messages':{" GIVEN ",'chats':true}}}", &any,
+       USE_LABELLED, "dataset.text", "its columns are \"messages\"; the task classification learns from a text with"},
+      {JOB ",'task':'regression'}", "{" TEXT_LABEL ",'regression':'line 3: no number'}}}", &any, USE_LABELLED,
+       "training_file", "line 3: no number"},
+      {JOB ",'task':'language_model'}", "{'columns':['review'],'facts':{'review':{" GIVEN "}}}", &any, USE_NOTHING,
+       "dataset.text", "the task language_model learns from chats, prompts with completions, or texts"},
+  };
+  for (size_t i = 0; i < COUNT_OF(cases); i++)
+    judge(&cases[i]);
+}
+
+static void tasks_need_a_model(void **state) {
+  (void)state;
+  static const struct {
+    const char *job;
+    const struct data_tasks *tasks;
+    const char *says; /* NULL: it can be learnt */
+  } cases[] = {
+      {JOB "}", &encoder, NULL},
+      {JOB ",'task':'regression'}", &encoder, NULL},
+      {JOB ",'task':'classification'}", &any, NULL},
+      {JOB ",'task':'language_model'}", &encoder,
+       "m cannot learn the task language_model; it can learn classification, regression"},
+  };
   for (size_t i = 0; i < COUNT_OF(cases); i++) {
     struct job_spec spec = spec_of(cases[i].job);
     struct fault_list faults = {0};
-    struct data_file file = {"f", "training_file", report_of(cases[i].report)};
-    enum data_use use = data_use(&spec, file.report, *cases[i].tasks);
-    data_judge(&spec, &file, use, *cases[i].tasks, &faults);
-    bool right = cases[i].says ? faults.count > 0 && strstr(faults.item[0].text, cases[i].says) &&
-                                     strcmp(faults.item[0].param, cases[i].param) == 0
-                               : faults.count == 0;
-    if (use != cases[i].use || !right)
-      fail_msg("%s with %s: use %d, %s: %s", cases[i].job, cases[i].report, (int)use, faults.item[0].param,
-               faults.item[0].text);
-    json_decref((json_t *)(uintptr_t)file.report);
+    data_judge_task(&spec, *cases[i].tasks, &faults);
+    assert_int_equal(faults.count, cases[i].says != NULL);
+    if (cases[i].says && (!strstr(faults.item[0].text, cases[i].says) || strcmp(faults.item[0].param, "task") != 0))
+      fail_msg("%s: %s", cases[i].job, faults.item[0].text);
   }
 }
 
@@ -202,7 +246,9 @@ static void judges_templates(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(judges), cmocka_unit_test(compares_labels),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(judges),
+                                     cmocka_unit_test(a_task_says_what_is_used),
+                                     cmocka_unit_test(tasks_need_a_model), cmocka_unit_test(compares_labels),
                                      cmocka_unit_test(judges_templates),
                                      cmocka_unit_test(labels_have_meaning)};
   return cmocka_run_group_tests(tests, NULL, NULL);

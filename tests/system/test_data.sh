@@ -10,10 +10,10 @@ END
 mkdir "$work/models/encoder"; cp "$root"/tests/golden/cases/bert-hra/model/* "$work/models/tiny/vocab.txt" "$work/models/encoder/"
 start --worker-path "$(dirname "$REFLECTD")/reflect-worker" --upload-check-wait-ms 10000
 
-# post [MEMBERS]: a job on $file.
-post() { call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' -d "{\"model\":\"tiny\",\"training_file\":\"$file\"$1}"; }
+# post [MEMBERS [MODEL]]: a job on $file.
+post() { call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' -d "{\"model\":\"${2:-tiny}\",\"training_file\":\"$file\"$1}"; }
 accepted() { post "${2:-}"; is "$status" 200 "$1"; }
-refused() { post "${4:-}"; is "$status $(value code) $(value param)" "400 $2" "$1"; like "$body" "$3" "$1: says so"; }
+refused() { post "${4:-}" "${5:-tiny}"; is "$status $(value code) $(value param)" "400 $2" "$1"; like "$body" "$3" "$1: says so"; }
 
 upload unused.csv $'id,text,review,category\n1,,good,a\n2,note,bad,b\n3,,,a'; is "$(value status)" processed "a file with gaps"
 like "$body" 'line 2, column 3: text is empty' "warns of those in columns with the usual names"
@@ -23,6 +23,7 @@ refused "a column that is not there" "invalid_value dataset.label" 'id.*text.*re
 accepted "gaps in columns that are not" ',"dataset":{"text":"category","label":"id"}'
 upload chat.jsonl '{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}],"text":null,"label":null}'
 accepted "null beside a chat"
+refused "a task that needs other data" "dataset_invalid training_file" 'text is null; the task classification learns from a text with a label' ',"task":"classification"'
 call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' -d "{\"model\":\"encoder\",\"training_file\":\"$file\"}"
 like "$status $body" '^400 .*has chats, which language models learn from; encoder classifies texts' "a chat for a model that only classifies"
 upload rules.jsonl $'{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}]}\n{"messages":[{"role":"system","content":"r"},{"role":"user","content":"q"},{"role":"assistant","content":"a"}]}'
@@ -32,6 +33,7 @@ upload mixed.jsonl $'{"text":"a","label":"x"}\n{"text":"b","label":null}\n{"text
 refused "a line without a label" "dataset_invalid training_file" 'line 2, column 21: label is null'
 upload stars.csv $'text,label\na,1\nb,5\nc,3.0'; like "$body" '"names":\["1","3","5"\]' "stars are classes"; stars=$file
 accepted "that a job can learn"
+refused "a task that the model cannot learn" "unsupported_value task" 'encoder cannot learn the task language_model; it can learn classification' ',"task":"language_model"' encoder
 upload one.csv $'text,label\na,x\nb,x'
 refused "one class" "dataset_invalid training_file" 'line 2, column 3: every example has the label x'
 upload other.csv $'text,label\na,3\nb,4'; other=$file file=$stars

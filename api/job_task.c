@@ -1,0 +1,67 @@
+#include "api/job_task.h"
+
+#include "base/str.h"
+
+const char *const job_task_names[] = {[JOB_TASK_AUTO] = "auto",
+#define JOB_TASK(id, name, output, metrics) [JOB_TASK_##id] = (name),
+#include "api/job_tasks.def"
+#undef JOB_TASK
+                                      [JOB_TASK_COUNT] = NULL};
+
+static const struct {
+  enum job_output output;
+  unsigned metrics; /* bits by enum validation_metric */
+} rows[JOB_TASK_COUNT] = {
+#define JOB_TASK(id, name, output, metrics) [JOB_TASK_##id] = {OUTPUT_##output, (metrics)},
+#include "api/job_tasks.def"
+#undef JOB_TASK
+};
+
+static const struct job_output_row outputs[OUTPUT_COUNT] = {
+    [OUTPUT_CLASS] = {"SEQ_CLS", "classification", "a text with a label"},
+    [OUTPUT_NUMBER] = {"SEQ_CLS", "regression", "a text with a number as its label"},
+    [OUTPUT_TEXT] = {"CAUSAL_LM", "language model", "chats, prompts with completions, or texts"},
+};
+
+const struct job_output_row *job_output_of(enum job_output output) {
+  CHECK(output < OUTPUT_COUNT);
+  return &outputs[output];
+}
+
+enum job_output job_task_output(enum job_task task) {
+  CHECK(task > JOB_TASK_AUTO && task < JOB_TASK_COUNT);
+  return rows[task].output;
+}
+
+static void settle_problem_type(struct job_spec *spec, struct fault_list *faults) {
+  enum job_output output = rows[spec->task].output;
+  int asked = spec->columns.problem_type, type = output == OUTPUT_CLASS    ? PROBLEM_SINGLE_LABEL
+                                                 : output == OUTPUT_NUMBER ? PROBLEM_REGRESSION
+                                                                           : PROBLEM_AUTO;
+  if (asked != PROBLEM_AUTO && asked != type)
+    fault_add(faults, STATUS_INVALID_VALUE, "dataset.problem_type",
+              "dataset.problem_type is %s, which is not what the task %s learns; leave it out",
+              job_problem_names[asked], job_task_names[spec->task]);
+  spec->columns.problem_type = type;
+}
+
+static void check_metric(const struct job_spec *spec, struct fault_list *faults) {
+  int metric = spec->evaluation.metric;
+  AUTO(str_done) struct str others;
+  str_init(&others, 400);
+  if (metric == METRIC_LOSS || rows[spec->task].metrics & 1u << metric)
+    return;
+  for (int i = 0; i < METRIC_COUNT; i++)
+    if (rows[spec->task].metrics & 1u << i)
+      str_printf(&others, ", %s", job_metric_names[i]);
+  fault_add(faults, STATUS_INVALID_VALUE, "evaluation.metric",
+            "evaluation.metric is %s, which the task %s does not measure; it measures loss%s", job_metric_names[metric],
+            job_task_names[spec->task], others.text);
+}
+
+void job_task_settle(struct job_spec *spec, struct fault_list *faults) {
+  if (spec->task == JOB_TASK_AUTO)
+    return;
+  settle_problem_type(spec, faults);
+  check_metric(spec, faults);
+}

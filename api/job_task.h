@@ -1,0 +1,38 @@
+/* What a job learns: its member `task`, a row of job_tasks.def each, and what a model is trained to give, on which
+   head, loss and PEFT's task type depend. Pure data. */
+#ifndef API_JOB_TASK_H
+#define API_JOB_TASK_H
+
+#include "api/job.h"
+
+enum job_task {
+  JOB_TASK_AUTO, /* it follows from model and data */
+#define JOB_TASK(id, name, output, metrics) JOB_TASK_##id,
+#include "api/job_tasks.def"
+#undef JOB_TASK
+  JOB_TASK_COUNT
+};
+extern const char *const job_task_names[]; /* by enum job_task, ended by NULL */
+
+enum job_output {
+  OUTPUT_CLASS,  /* one of several classes for a text or a pair of texts */
+  OUTPUT_NUMBER, /* a number for it */
+  OUTPUT_TEXT,   /* the next token: a language model */
+  OUTPUT_COUNT
+};
+
+/* What follows from an output, whichever task asks for it. */
+struct job_output_row {
+  const char *peft_task_type; /* "SEQ_CLS" */
+  const char *words;          /* "classification" */
+  const char *needs;          /* "a text with a label": what its data must have */
+};
+const struct job_output_row *job_output_of(enum job_output output);
+
+/* Not of JOB_TASK_AUTO. */
+enum job_output job_task_output(enum job_task task);
+
+/* The settings that a task decides: those at their default take its value, those that contradict it are faults. */
+void job_task_settle(struct job_spec *spec, struct fault_list *faults);
+
+#endif
