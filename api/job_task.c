@@ -18,9 +18,23 @@ static const struct {
 };
 
 static const struct job_output_row outputs[OUTPUT_COUNT] = {
-    [OUTPUT_CLASS] = {"SEQ_CLS", "classification", "a text with a label"},
-    [OUTPUT_NUMBER] = {"SEQ_CLS", "regression", "a text with a number as its label"},
-    [OUTPUT_TEXT] = {"CAUSAL_LM", "language model", "chats, prompts with completions, or texts"},
+    [OUTPUT_CLASS] = {.words = "classification",
+                      .needs = "a text with a label",
+                      .peft_task_type = "SEQ_CLS",
+                      .class_suffix = "ForSequenceClassification",
+                      .pipeline_tag = "text-classification",
+                      .problem_type = "single_label_classification"},
+    [OUTPUT_NUMBER] = {.words = "regression",
+                       .needs = "a text with a number as its label",
+                       .peft_task_type = "SEQ_CLS",
+                       .class_suffix = "ForSequenceClassification",
+                       .pipeline_tag = "text-classification",
+                       .problem_type = "regression"},
+    [OUTPUT_TEXT] = {.words = "language model",
+                     .needs = "chats, prompts with completions, or texts",
+                     .peft_task_type = "CAUSAL_LM",
+                     .class_suffix = "ForCausalLM",
+                     .pipeline_tag = "text-generation"},
 };
 
 const struct job_output_row *job_output_of(enum job_output output) {

@@ -23,9 +23,12 @@ enum job_output {
 
 /* What follows from an output, whichever task asks for it. */
 struct job_output_row {
-  const char *peft_task_type; /* "SEQ_CLS" */
   const char *words;          /* "classification" */
   const char *needs;          /* "a text with a label": what its data must have */
+  const char *peft_task_type; /* "SEQ_CLS" */
+  const char *class_suffix;   /* "ForSequenceClassification": of Transformers' classes that have its head */
+  const char *pipeline_tag;   /* of the Hugging Face hub */
+  const char *problem_type;   /* Transformers' word in a config; NULL: the class has none */
 };
 const struct job_output_row *job_output_of(enum job_output output);
 

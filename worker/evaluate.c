@@ -118,7 +118,7 @@ enum status evaluate(struct evaluation *out, struct learner *l, const struct cor
   if (!status && language)
     score_tokens(out, &metrics);
   else if (!status)
-    status = l->regression ? score_numbers(out, c, err) : score_classes(out, c, classes, err);
+    status = l->model->output == OUTPUT_NUMBER ? score_numbers(out, c, err) : score_classes(out, c, classes, err);
   if (!status && !isfinite(out->loss))
     status =
         error_set(err, STATUS_NAN_LOSS, NULL, "the loss on the validation file is not finite; lower learning_rate");

@@ -95,15 +95,17 @@ static enum status take_number(struct settling *s, const struct classes *head, s
 }
 
 static enum status settle_with_adapter(struct settling *s, struct error *err) {
+  struct peft_head start;
   struct classes head, data = classes_of(s->training);
   bool numbers = s->training->label_kind == LABEL_FLOAT, folded;
-  enum status status = peft_classes(&head, s->task->start, &s->arena, err);
+  enum status status = peft_read_head(&start, s->task->start, &s->arena, err);
   size_t *row = arena_array(&s->arena, data.count, sizeof *row);
   if (status)
     return error_prefix(err, "from_checkpoint");
   if (!row)
     return error_no_memory(err, "the names of classes");
-  if (numbers != (head.count == 1) || head.count == 0)
+  head = start.classes;
+  if (start.output != (numbers ? OUTPUT_NUMBER : OUTPUT_CLASS))
     return other_classes(s, &head, err);
   if (numbers)
     return take_number(s, &head, err);

@@ -10,7 +10,7 @@
 
 struct inspect {
   const char *path;
-  bool language, classifier;
+  struct data_tasks tasks;
   struct backend backend;
   struct model model;
   struct tokenizer *tokenizer;
@@ -18,11 +18,12 @@ struct inspect {
 
 static enum status open_all(struct inspect *i, struct error *err) {
   enum { NUM_LABELS = 2 }; /* of a classifier that is none yet */
-  enum status status = model_tasks(&i->language, &i->classifier, i->path, err);
+  enum status status = model_tasks(&i->tasks, i->path, err);
   if (!status)
     status = device_open(&i->backend, NULL, 1, err);
   if (!status)
-    status = model_open(&i->model, i->path, i->language ? 0 : NUM_LABELS, 0, &i->backend, err);
+    status = i->tasks.language ? model_open(&i->model, i->path, OUTPUT_TEXT, 0, 0, &i->backend, err)
+                               : model_open(&i->model, i->path, OUTPUT_CLASS, NUM_LABELS, 0, &i->backend, err);
   if (status)
     return status;
   const struct checkpoint *checkpoint = &i->model.checkpoint;
@@ -32,9 +33,9 @@ static enum status open_all(struct inspect *i, struct error *err) {
 
 static json_t *tasks(const struct inspect *i) {
   json_t *list = json_array();
-  if (i->language)
+  if (i->tasks.language)
     json_array_append_new(list, json_string("CAUSAL_LM"));
-  if (i->classifier)
+  if (i->tasks.classifier)
     json_array_append_new(list, json_string("SEQ_CLS"));
   return list;
 }
@@ -84,7 +85,7 @@ enum status inspect_model(json_t **report, const char *path, struct error *err) 
                   (json_int_t)(m->weight_bytes / sizeof(float)), "target_modules", target_modules(m));
     if (!*report)
       status = error_no_memory(err, "the report of a model");
-    else if (i.language)
+    else if (i.tasks.language)
       look_at_template(*report, &i);
   }
   tokenizer_free(i.tokenizer);

@@ -15,18 +15,26 @@ struct step {
   size_t *correct;
 };
 
+/* The loss that the output asks for. */
+static void end_in_loss(struct learner *l, const struct step *s, struct tensor *x) {
+  switch (l->model->output) {
+  case OUTPUT_CLASS: op_cross_entropy(&l->tape, x, l->targets, s->weight, s->loss); return;
+  case OUTPUT_NUMBER: op_squared_error(&l->tape, x, l->targets, s->weight, s->loss); return;
+  case OUTPUT_TEXT:
+    op_linear_cross_entropy(&l->tape, x, l->model->head, &l->next, s->weight, s->loss, s->correct);
+    return;
+  case OUTPUT_COUNT: break;
+  }
+  CHECK(!"an output");
+}
+
 static struct tensor *step_forward(struct learner *l, const struct step *s) {
   const struct model *m = l->model;
   struct tensor *x = m->ops->forward(&l->tape, m, &l->sequences);
   if (m->language && s->goal == GOAL_PREDICT)
     return op_linear(&l->tape, x, m->head);
-  if (m->language) {
-    op_linear_cross_entropy(&l->tape, x, m->head, &l->next, s->weight, s->loss, s->correct);
-  } else if (s->goal == GOAL_TRAIN && l->regression) {
-    op_squared_error(&l->tape, x, l->targets, s->weight, s->loss);
-  } else if (s->goal == GOAL_TRAIN) {
-    op_cross_entropy(&l->tape, x, l->targets, s->weight, s->loss);
-  }
+  if (s->goal != GOAL_PREDICT)
+    end_in_loss(l, s, x);
   return x;
 }
 
@@ -83,8 +91,8 @@ static void bring_sequences(struct learner *l, const struct sequences *s) {
 static void bring_targets(struct learner *l, const struct targets *targets) {
   struct place room = l->next_room.targets;
   size_t count = l->model->language ? targets->count : l->sequences.count;
-  l->targets = l->regression ? bring(l, room, targets->values, count * sizeof(float))
-                             : bring(l, room, targets->ids, count * sizeof(uint32_t));
+  l->targets = l->model->output == OUTPUT_NUMBER ? bring(l, room, targets->values, count * sizeof(float))
+                                                 : bring(l, room, targets->ids, count * sizeof(uint32_t));
   if (l->model->language)
     l->next =
         (struct next_tokens){bring(l, l->next_room.rows, targets->rows, count * sizeof(uint32_t)), l->targets, count};

@@ -21,7 +21,6 @@ struct learner {
   struct plan *smaller[LEARNER_PARTS - 1]; /* of batches that fill at most 1, 2, ... eighths of it; NULL: none yet */
   struct adamw adamw;
   double orth_lambda;
-  bool regression;
   /* Bytes that this process may take: a step that does not fit recomputes checkpoint segments (tape.h), as many as it
      needs. 0: a step may take learner_memory_default, or what the machine has left if that is less. */
   size_t memory_limit;
@@ -49,7 +48,7 @@ struct targets {
 };
 
 /* `sequences` and `targets` below are in host memory (sequences_host).
-   Hyperparameters (adamw's, orth_lambda, regression, memory_limit, recompute_segments, seed) are set by the caller
+   Hyperparameters (adamw's, orth_lambda, memory_limit, recompute_segments, seed) are set by the caller
    before. STATUS_OUT_OF_MEMORY when a step does not fit whatever is recomputed, naming what it needs. */
 NODISCARD enum status learner_init(struct learner *learner, struct model *model, const struct batch_limits *training,
                                    const struct batch_limits *evaluation, struct error *err);

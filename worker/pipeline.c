@@ -19,7 +19,8 @@
 /* Everything a training run holds; zero means not there yet. */
 struct run {
   struct backend backend;
-  bool language;                       /* a language model is trained; else a classifier */
+  enum job_output output;              /* what is trained */
+  bool language;                       /* OUTPUT_TEXT: a language model; else a classifier */
   struct dataset training, validation; /* classifiers */
   bool new_head;                       /* a classifier starts without the base's head */
   struct tokenizer *tokenizer;
@@ -53,11 +54,11 @@ static enum status look_at_data(struct data_given *given, const struct task *tas
 
 /* What the daemon judged by the check of the file, the worker judges by its first record. */
 static enum status find_task(struct run *r, const struct task *task, struct error *err) {
-  struct data_tasks tasks = {0};
+  struct data_tasks tasks;
   struct data_given given;
   struct fault_list faults = {0};
   const struct job_spec *spec = &task->spec;
-  enum status status = model_tasks(&tasks.language, &tasks.classifier, task->model_dir, err);
+  enum status status = model_tasks(&tasks, task->model_dir, err);
   if (status)
     return status;
   data_judge_task(spec, tasks, &faults);
@@ -76,6 +77,7 @@ static enum status find_task(struct run *r, const struct task *task, struct erro
                      task->training.filename, given.chat ? spec->columns.messages : spec->columns.completion,
                      spec->model, spec->columns.text, spec->columns.label);
   r->language = data_use_of(spec, &given, tasks) != USE_LABELLED;
+  r->output = OUTPUT_TEXT; /* of labels: load_data knows */
   return STATUS_OK;
 }
 
@@ -89,6 +91,7 @@ static enum status load_data(struct run *r, const struct task *task, struct erro
     error_prefix(err, "training file %s", task->training.filename);
     return status;
   }
+  r->output = r->training.label_kind == LABEL_FLOAT ? OUTPUT_NUMBER : OUTPUT_CLASS;
   if (!task->validation.path)
     return STATUS_OK;
   status = dataset_load(&r->validation, task->validation.path, task->validation.filename, &columns, &r->training, err);
@@ -103,7 +106,7 @@ static enum status load_model(struct run *r, const struct task *task, const char
     backend_set_precision(&r->backend, (enum precision)task->spec.hyperparameters.precision);
     backend_set_matmul(&r->backend, (enum matmul_library)task->matmul);
   }
-  status = status ? status : model_open(&r->model, task->model_dir, num_labels, seed, &r->backend, err);
+  status = status ? status : model_open(&r->model, task->model_dir, r->output, num_labels, seed, &r->backend, err);
   if (!status && !r->language)
     r->model.label_names = r->training.label_names;
   if (!status && r->new_head)
@@ -229,7 +232,6 @@ static enum status make_learner(struct run *r, const struct task *task, struct e
   const struct adapter_spec *adapter = &task->spec.adapter;
   r->learner.seed = (uint64_t)task->spec.seed;
   r->learner.memory_limit = (size_t)task->spec.scheduling.memory_limit << 20;
-  r->learner.regression = !r->language && r->training.label_kind == LABEL_FLOAT;
   r->learner.orth_lambda = adapter->peft_type == PEFT_HRA ? adapter->hra.orth_lambda : 0;
   r->learner.adamw = (struct adamw){.beta1 = h->adam_beta1,
                                     .beta2 = h->adam_beta2,
@@ -292,9 +294,7 @@ static void say_what(const struct run *r, const struct task *task, struct report
            "%zu training examples, %zu tokens, %s; %zu adapted modules, %zu trainable parameters; about %zu MiB of "
            "memory; on %s (%s), %s matmul, %d threads",
            c->count, c->cu_seqlens[c->count],
-           r->language             ? "language model"
-           : r->learner.regression ? "regression"
-                                   : "classification",
+           job_output_of(r->output)->words,
            r->model.adapter_count, parameter_elements(&r->model.parameters), r->learner.estimate >> 20, b->device_name,
            b->ops->processor(b), b->ops->set_matmul ? job_matmul_names[b->matmul] : "its own", pool_threads(b->pool));
   report_data(report, EVENT_MESSAGE, text, json_pack("{s:s}", "device", b->device_name));

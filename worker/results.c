@@ -55,7 +55,7 @@ static enum status export_predictions(struct trainer *t, const struct export *e,
       json_array_append_new(logits, json_real((double)row[c]));
       best = row[c] > row[best] ? c : best;
     }
-    bool numbers = t->learner->regression;
+    bool numbers = t->learner->model->output == OUTPUT_NUMBER;
     json_object_set_new(line, "label",
                         numbers ? json_real((double)x->target) : json_string(training->label_names[x->label]));
     json_object_set_new(line, "prediction",

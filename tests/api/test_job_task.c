@@ -88,7 +88,7 @@ static void rows_are_whole(void **state) {
   for (int i = JOB_TASK_AUTO + 1; i < JOB_TASK_COUNT; i++) {
     const struct job_output_row *row = job_output_of(job_task_output((enum job_task)i));
     assert_non_null(job_task_names[i]);
-    assert_true(row->peft_task_type && row->words && row->needs);
+    assert_true(row->words && row->needs && row->peft_task_type && row->class_suffix && row->pipeline_tag);
   }
 }
 

@@ -255,9 +255,9 @@ static enum status run(const struct options *o, struct error *err) {
     backend_set_precision(&backend, strcmp(o->precision, "bf16") == 0 ? PRECISION_BF16 : PRECISION_FP32);
     backend_set_matmul(&backend, job_matmul_parse(o->matmul));
   }
-  s = s ? s : model_open(&model, o->model, 0, 0, &backend, err);
+  s = s ? s : model_open(&model, o->model, OUTPUT_TEXT, 0, 0, &backend, err);
   if (s == STATUS_UNSUPPORTED_VALUE) /* no language model: a classifier */
-    s = model_open(&model, o->model, 2, 0, &backend, err);
+    s = model_open(&model, o->model, OUTPUT_CLASS, 2, 0, &backend, err);
   s = s ? s : read_adapter(&spec, o, model.language, &arena, err);
   if (!s && o->no_dropout)
     model.ops->disable_dropout(&model);

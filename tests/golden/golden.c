@@ -239,8 +239,9 @@ static enum status run_case(struct worst *worst, const char *folder, struct back
   char model_path[1024];
   snprintf(model_path, sizeof model_path, "%s/model", folder);
   const struct st_tensor *labels = s ? NULL : safetensors_find(&ref.io, "in.labels");
-  size_t num_labels = labels && labels->rank == 2 ? 0 : 3; /* a label a token: a language model */
-  s = s ? s : model_open(&model, model_path, num_labels, 0, backend, err);
+  bool language = labels && labels->rank == 2; /* a label a token */
+  enum job_output output = language ? OUTPUT_TEXT : OUTPUT_CLASS;
+  s = s ? s : model_open(&model, model_path, output, language ? 0 : 3, 0, backend, err);
   s = s ? s : model_adapt(&model, &spec, 0, err);
   s = s ? s : peft_load(&model, path, err);
   if (!s) {

@@ -18,14 +18,14 @@ enum status finished_export(const struct task *task, struct report *report, stru
   struct backend backend = {0};
   struct model model = {0};
   struct arena arena;
-  struct classes classes;
+  struct peft_head head;
   uint64_t seed = (uint64_t)task->spec.seed;
   arena_init(&arena, (size_t)64 << 20);
   report_data(report, EVENT_PROGRESS, "", json_pack("{s:s}", "phase", "export"));
-  enum status status = peft_classes(&classes, task->start, &arena, err);
+  enum status status = peft_read_head(&head, task->start, &arena, err);
   status = status ? status : device_open(&backend, NULL, (int)task->threads, err);
-  status = status ? status : model_open(&model, task->model_dir, classes.count, seed, &backend, err);
-  model.label_names = status ? NULL : classes.names;
+  status = status ? status : model_open(&model, task->model_dir, head.output, head.classes.count, seed, &backend, err);
+  model.label_names = status ? NULL : head.classes.names;
   status = status ? status : model_adapt_again(&model, &task->spec.adapter, seed, err);
   status = status ? status : peft_load(&model, task->start, err);
   status = status ? status : write(task, &model, report, err);

@@ -6,7 +6,7 @@
 #include "worker/report.h"
 
 /* TASK_EXPORT. The adapter is the folder task->start; the names of its classes are with it
-   (peft_source_classes). */
+   (peft_source_head). */
 NODISCARD enum status finished_export(const struct task *task, struct report *report, struct error *err);
 
 #endif

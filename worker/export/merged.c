@@ -128,12 +128,12 @@ static enum status write_config(const struct plan *p, const char *folder, struct
   char path[1200], class[100];
   AUTO(json_release) json_t *config = json_deep_copy(m->checkpoint.config);
   snprintf(class, sizeof class, "%s%s", m->ops->class_prefix,
-           m->language ? "ForCausalLM" : "ForSequenceClassification");
+           job_output_of(m->output)->class_suffix);
   json_object_set_new(config, "architectures", json_pack("[s]", class));
   json_object_set_new(config, "dtype", json_string(types[p->type].torch));
   json_object_set_new(config, "torch_dtype", json_string(types[p->type].torch));
   const struct classes classes = model_classes(m);
-  AUTO(json_release) json_t *labels = m->language ? json_object() : classes_config(&classes);
+  AUTO(json_release) json_t *labels = m->language ? json_object() : classes_config(&classes, m->output);
   if (!labels || json_object_update(config, labels) != 0)
     return error_no_memory(err, "the merged model");
   char *text = json_dumps(config, JSON_INDENT(2));

@@ -55,7 +55,7 @@ enum status classes_read(struct classes *out, const json_t *config, size_t count
   return STATUS_OK;
 }
 
-json_t *classes_config(const struct classes *c) {
+json_t *classes_config(const struct classes *c, enum job_output output) {
   json_t *id2label = json_object(), *label2id = json_object();
   for (size_t i = 0; i < c->count; i++) {
     char key[24], label[32];
@@ -64,9 +64,8 @@ json_t *classes_config(const struct classes *c) {
     json_object_set_new(id2label, key, json_string(name));
     json_object_set_new(label2id, name, json_integer((json_int_t)i));
   }
-  return json_pack("{s:I s:s s:o s:o}", "num_labels", (json_int_t)c->count, "problem_type",
-                   c->count == 1 ? "regression" : "single_label_classification", "id2label", id2label, "label2id",
-                   label2id);
+  return json_pack("{s:I s:s* s:o s:o}", "num_labels", (json_int_t)c->count, "problem_type",
+                   job_output_of(output)->problem_type, "id2label", id2label, "label2id", label2id);
 }
 
 /* The name as it is looked up: as it is, or in lower case. */

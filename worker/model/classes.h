@@ -4,12 +4,13 @@
 
 #include <jansson.h>
 
+#include "api/job_task.h"
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/str.h"
 
 struct classes {
-  size_t count;             /* outputs of the head; 0: there is none; 1: a regression */
+  size_t count;             /* outputs of the head; 0: there is none */
   const char *const *names; /* [count]; NULL: nobody named them: LABEL_0, LABEL_1, ... */
   bool numbered;            /* data: the labels are the integers 0 to count - 1, row by row */
 };
@@ -20,8 +21,8 @@ struct classes {
 NODISCARD enum status classes_read(struct classes *out, const json_t *config, size_t count, struct arena *arena,
                                    struct error *err);
 /* The members of Transformers' configs that say what a classifier's outputs are: num_labels, id2label, label2id,
-   problem_type. A new reference; NULL when memory runs out. */
-NODISCARD json_t *classes_config(const struct classes *classes);
+   problem_type (absent where the class has none). A new reference; NULL when memory runs out. */
+NODISCARD json_t *classes_config(const struct classes *classes, enum job_output output);
 
 enum classes_fit {
   CLASSES_SAME,    /* each class of the data is one of the head's, and there are no more */

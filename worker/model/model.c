@@ -31,16 +31,21 @@ static enum status find_architecture(const struct model_ops **out, const struct 
                    names, remote ? "; the code that its auto_map names is never run" : "");
 }
 
-enum status model_tasks(bool *language, bool *classifier, const char *path, struct error *err) {
+static struct data_tasks tasks_of(const struct model_ops *ops) {
+  return (struct data_tasks){.language = ops->language, .classifier = ops->classifier};
+}
+
+enum status model_tasks(struct data_tasks *out, const char *path, struct error *err) {
   struct checkpoint checkpoint;
   const struct model_ops *ops = NULL;
+  *out = (struct data_tasks){0};
   enum status status = checkpoint_open(&checkpoint, path, err);
   if (status)
     return status;
   status = find_architecture(&ops, &checkpoint, err);
   checkpoint_close(&checkpoint);
-  *language = ops && ops->language;
-  *classifier = ops && ops->classifier;
+  if (ops)
+    *out = tasks_of(ops);
   return status;
 }
 
@@ -75,7 +80,7 @@ enum status model_base_head(struct base_head *out, const char *path, struct aren
 }
 
 static enum status check_task(const struct model *m, struct error *err) {
-  if (m->language ? !m->ops->language : !m->ops->classifier)
+  if (!data_tasks_allow(tasks_of(m->ops), m->output))
     return error_set(err, STATUS_UNSUPPORTED_VALUE, "model",
                      "a %s model cannot be trained on this data: it %s; the data ask for %s", m->ops->model_type,
                      m->language ? "classifies texts" : "generates text",
@@ -96,9 +101,10 @@ static enum status load(struct model *m, const char *path, uint64_t seed, struct
   return m->linears && m->norms && m->owners ? m->ops->load(m, seed, err) : error_no_memory(err, "the model");
 }
 
-enum status model_open(struct model *out, const char *path, size_t num_labels, uint64_t seed, struct backend *backend,
-                       struct error *err) {
-  *out = (struct model){.backend = backend, .num_labels = num_labels, .language = num_labels == 0};
+enum status model_open(struct model *out, const char *path, enum job_output output, size_t num_labels, uint64_t seed,
+                       struct backend *backend, struct error *err) {
+  *out = (struct model){
+      .backend = backend, .output = output, .num_labels = num_labels, .language = output == OUTPUT_TEXT};
   arena_init(&out->arena, SIZE_MAX / 2);
   out->parameters.arena = &out->arena;
   out->buffers.backend = backend;

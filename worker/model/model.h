@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 
-#include "api/job.h"
+#include "api/data_use.h"
 #include "worker/adapter/adapter.h"
 #include "worker/model/checkpoint.h"
 #include "worker/model/classes.h"
@@ -20,7 +20,8 @@ struct model {
   struct checkpoint checkpoint; /* config and weights */
   struct backend *backend;
   struct buffers buffers;         /* on the backend: what the model has there beside mapped weights */
-  bool language;                  /* a causal language model (PEFT's CAUSAL_LM); else a classifier (SEQ_CLS) */
+  enum job_output output;         /* what it is trained to give */
+  bool language;                  /* OUTPUT_TEXT: a causal language model */
   size_t num_labels;              /* classifiers */
   const char *const *label_names; /* classifiers: [num_labels], borrowed; NULL: LABEL_0, LABEL_1, ... */
   size_t vocabulary;              /* rows of the token embedding */
@@ -70,14 +71,14 @@ struct model_ops {
 extern const struct model_ops model_bert, model_roberta, model_xlm_roberta, model_camembert, model_electra,
     model_distilbert, model_albert, model_llama, model_mistral, model_qwen2, model_qwen3;
 
-/* Loads the model at `path` (checkpoint.h): as a causal language model when num_labels is 0, else for
-   sequence classification with that many outputs (regression: 1). STATUS_MODEL_INVALID names the file,
-   tensor or member at fault, STATUS_UNSUPPORTED_VALUE a task that the architecture has not. */
-NODISCARD enum status model_open(struct model *out, const char *path, size_t num_labels, uint64_t seed,
-                                 struct backend *backend, struct error *err);
+/* Loads the model at `path` (checkpoint.h) with the head that gives `output`, of num_labels outputs (OUTPUT_NUMBER: 1;
+   OUTPUT_TEXT: 0). STATUS_MODEL_INVALID names the file, tensor or member at fault, STATUS_UNSUPPORTED_VALUE an output
+   that the architecture has not. */
+NODISCARD enum status model_open(struct model *out, const char *path, enum job_output output, size_t num_labels,
+                                 uint64_t seed, struct backend *backend, struct error *err);
 void model_close(struct model *model);
 /* What the model at `path` can be trained as: a look at its config alone. */
-NODISCARD enum status model_tasks(bool *language, bool *classifier, const char *path, struct error *err);
+NODISCARD enum status model_tasks(struct data_tasks *out, const char *path, struct error *err);
 
 /* The head for classes or numbers that the files at `path` have: a look at its config and its tensors' names. */
 struct base_head {

@@ -6,7 +6,6 @@
 
 #include "base/json.h"
 #include "worker/adapter/target.h"
-#include "worker/peft/peft_source.h"
 
 static const char PEFT_VERSION[] = "0.21.2";
 
@@ -135,10 +134,10 @@ enum status peft_start(struct model *model, const struct adapter_spec *spec, con
   return status ? error_prefix(err, "from_checkpoint") : STATUS_OK;
 }
 
-enum status peft_classes(struct classes *out, const char *path, struct arena *arena, struct error *err) {
+enum status peft_read_head(struct peft_head *out, const char *path, struct arena *arena, struct error *err) {
   struct peft_source source;
   enum status status = peft_source_open(&source, path, err);
-  status = status ? status : peft_source_classes(out, &source, arena, err);
+  status = status ? status : peft_source_head(out, &source, arena, err);
   peft_source_close(&source);
   return status;
 }
@@ -178,7 +177,7 @@ static enum status save_config(const struct model *model, const struct adapter_s
   const char *pattern = spec->target_modules.pattern;
   if (!pattern || strcmp(pattern, "all-linear") == 0)
     json_object_set_new(config, "target_modules", pattern ? adapted_paths(model) : adapted_names(model, spec));
-  json_object_set_new(config, "task_type", json_string(model->language ? "CAUSAL_LM" : "SEQ_CLS"));
+  json_object_set_new(config, "task_type", json_string(job_output_of(model->output)->peft_task_type));
   json_object_set_new(config, "base_model_name_or_path", json_string(base));
   json_object_set_new(config, "inference_mode", json_true());
   json_object_set_new(config, "peft_version", json_string(PEFT_VERSION));
@@ -199,7 +198,7 @@ static enum status save_config(const struct model *model, const struct adapter_s
 static enum status save_labels(const struct model *model, const char *folder, struct error *err) {
   char path[1024];
   const struct classes classes = model_classes(model);
-  AUTO(json_release) json_t *labels = classes_config(&classes);
+  AUTO(json_release) json_t *labels = classes_config(&classes, model->output);
   char *text = labels ? json_dumps(labels, JSON_INDENT(2)) : NULL;
   if (!text)
     return error_no_memory(err, "labels.json");
@@ -230,7 +229,7 @@ static void write_base(struct str *card, const struct model *model, const char *
 /* The base as a classifier with its classes: Python that runs. */
 static void write_classifier(struct str *card, const struct model *model, const char *base) {
   const struct classes classes = model_classes(model);
-  AUTO(json_release) json_t *config = classes_config(&classes);
+  AUTO(json_release) json_t *config = classes_config(&classes, model->output);
   const json_t *names = json_object_get(config, "id2label");
   const char *key;
   json_t *name;
@@ -239,29 +238,31 @@ static void write_classifier(struct str *card, const struct model *model, const 
     str_printf(card, "%s%s: ", strcmp(key, "0") == 0 ? "" : ", ", key);
     json_append(card, name);
   }
-  str_puts(card, "}\nbase = AutoModelForSequenceClassification.from_pretrained(\n    ");
+  const struct job_output_row *output = job_output_of(model->output);
+  str_printf(card, "}\nbase = AutoModel%s.from_pretrained(\n    ", output->class_suffix);
   write_base(card, model, base);
-  str_printf(card,
-             ", num_labels=%zu, "
-             "id2label=id2label, label2id={name: i for i, name in id2label.items()},\n    problem_type=\"%s\"%s)\n",
-             model->num_labels, json_string_value(json_object_get(config, "problem_type")),
-             head_differs(model) ? ", ignore_mismatched_sizes=True" : "");
+  str_printf(card, ", num_labels=%zu, id2label=id2label, label2id={name: i for i, name in id2label.items()}",
+             model->num_labels);
+  if (output->problem_type)
+    str_printf(card, ",\n    problem_type=\"%s\"", output->problem_type);
+  str_puts(card, head_differs(model) ? ", ignore_mismatched_sizes=True)\n" : ")\n");
 }
 
 static enum status save_card(const struct model *model, const struct adapter_spec *spec, const char *folder,
                              const char *base, struct error *err) {
   enum { CARD_BYTES_MAX = 64 << 20 };
+  const struct job_output_row *output = job_output_of(model->output);
   char path[1024];
   struct str card;
   str_init(&card, CARD_BYTES_MAX);
   str_printf(&card,
-             "---\nbase_model: %s\nlibrary_name: peft\n%stags:\n- base_model:adapter:%s\n- transformers\n---\n\n"
+             "---\nbase_model: %s\nlibrary_name: peft\npipeline_tag: %s\ntags:\n- base_model:adapter:%s\n- "
+             "transformers\n---\n\n"
              "# %s adapter of %s\n\nTrained by reflectd. %zu adapted modules, %zu trainable parameters.%s\n\n"
-             "```python\nfrom transformers import %s\nfrom peft import PeftModel\n\n",
-             base, model->language ? "pipeline_tag: text-generation\n" : "pipeline_tag: text-classification\n", base,
-             method_of(spec->peft_type)->peft_type, base, model->adapter_count, parameter_elements(&model->parameters),
-             model->language ? "" : " What its outputs mean is in `labels.json` too.",
-             model->language ? "AutoModelForCausalLM" : "AutoModelForSequenceClassification");
+             "```python\nfrom transformers import AutoModel%s\nfrom peft import PeftModel\n\n",
+             base, output->pipeline_tag, base, method_of(spec->peft_type)->peft_type, base, model->adapter_count,
+             parameter_elements(&model->parameters),
+             model->language ? "" : " What its outputs mean is in `labels.json` too.", output->class_suffix);
   if (model->language) {
     str_puts(&card, "base = AutoModelForCausalLM.from_pretrained(");
     write_base(&card, model, base);

@@ -4,6 +4,7 @@
 #define WORKER_PEFT_PEFT_H
 
 #include "worker/model/model.h"
+#include "worker/peft/peft_source.h"
 
 /* What the adapter at `path` (peft_source.h) was trained as. The spec's strings live in `arena`. */
 NODISCARD enum status peft_read_config(struct adapter_spec *out, const char *path, struct arena *arena,
@@ -14,8 +15,8 @@ NODISCARD enum status peft_load(struct model *model, const char *path, struct er
 /* The same for a job that starts from another's adapter: its spec must mean the same as the adapter's. */
 NODISCARD enum status peft_start(struct model *model, const struct adapter_spec *spec, const char *path,
                                  struct error *err);
-/* What the head says that an adapter holds (peft_source_classes). Strings live in `arena`. */
-NODISCARD enum status peft_classes(struct classes *out, const char *path, struct arena *arena, struct error *err);
+/* The head that an adapter holds. Strings live in `arena`. */
+NODISCARD enum status peft_read_head(struct peft_head *out, const char *path, struct arena *arena, struct error *err);
 /* Writes the folder, which exists. `base` is the base model's name, for the card and the config. */
 NODISCARD enum status peft_save(const struct model *model, const struct adapter_spec *spec, const char *folder,
                                 const char *base, struct error *err);

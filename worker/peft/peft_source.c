@@ -118,8 +118,21 @@ const struct st_tensor *peft_source_tensor(const struct peft_source *s, const ch
   return t || strncmp(key, prefix, sizeof prefix - 1) != 0 ? t : safetensors_find(&s->tensors, key + sizeof prefix - 1);
 }
 
-enum status peft_source_classes(struct classes *out, const struct peft_source *s, struct arena *arena,
-                                struct error *err) {
+/* An adapter of somebody else's has no labels.json: of one output, Transformers takes a number. */
+static enum job_output output_of(const struct peft_source *s, size_t count) {
+  const char *problem = json_string_value(json_object_get(s->labels, "problem_type"));
+  if (count == 0)
+    return OUTPUT_TEXT;
+  for (int i = 0; problem && i < OUTPUT_COUNT; i++) {
+    const char *own = job_output_of((enum job_output)i)->problem_type;
+    if (own && strcmp(own, problem) == 0)
+      return (enum job_output)i;
+  }
+  return count == 1 ? OUTPUT_NUMBER : OUTPUT_CLASS;
+}
+
+enum status peft_source_head(struct peft_head *out, const struct peft_source *s, struct arena *arena,
+                             struct error *err) {
   static const char *const heads[] = {"base_model.model.classifier.weight",
                                       "base_model.model.classifier.out_proj.weight", "base_model.model.score.weight"};
   size_t count = 0;
@@ -128,10 +141,10 @@ enum status peft_source_classes(struct classes *out, const struct peft_source *s
     if (t && t->rank == 2)
       count = (size_t)t->shape[0];
   }
-  *out = (struct classes){0};
+  *out = (struct peft_head){.output = output_of(s, count)};
   if (count == 0)
     return STATUS_OK;
-  enum status status = classes_read(out, s->labels, count, arena, err);
+  enum status status = classes_read(&out->classes, s->labels, count, arena, err);
   return status ? error_prefix(err, "labels.json") : STATUS_OK;
 }
 
@@ -207,7 +220,7 @@ enum status peft_source_compare(const struct peft_source *s, const struct adapte
 enum status peft_source_check(json_t **report, const char *path, struct error *err) {
   struct peft_source source;
   struct adapter_spec spec;
-  struct classes classes;
+  struct peft_head head;
   struct arena arena;
   struct stat info;
   *report = NULL;
@@ -216,7 +229,7 @@ enum status peft_source_check(json_t **report, const char *path, struct error *e
     return status;
   arena_init(&arena, LABELS_BYTES_MAX);
   status = peft_source_spec(&spec, &source, &arena, err);
-  status = status ? status : peft_source_classes(&classes, &source, &arena, err);
+  status = status ? status : peft_source_head(&head, &source, &arena, err);
   if (!status) {
     json_int_t parameters = 0;
     for (size_t i = 0; i < source.tensors.count; i++)

@@ -32,9 +32,14 @@ NODISCARD enum status peft_source_compare(const struct peft_source *source, cons
                                           struct error *err);
 /* The tensor for PEFT's key "base_model.model.<...>", which the file may have without that beginning; NULL: none. */
 const struct st_tensor *peft_source_tensor(const struct peft_source *source, const char *key);
-/* What its classifier's head has to say; count 0: it has no head, it is a language model's. Strings live in `arena`. */
-NODISCARD enum status peft_source_classes(struct classes *out, const struct peft_source *source, struct arena *arena,
-                                          struct error *err);
+/* What its classifier's head gives, by its tensors, its task_type and its labels. */
+struct peft_head {
+  enum job_output output;
+  struct classes classes; /* count 0: it has no head, it is a language model's */
+};
+/* Strings live in `arena`. */
+NODISCARD enum status peft_source_head(struct peft_head *out, const struct peft_source *source, struct arena *arena,
+                                       struct error *err);
 /* The check of an upload: {kind "adapter", peft_type, adapter, tensors, parameters, base_model, bytes}. */
 NODISCARD enum status peft_source_check(json_t **report, const char *path, struct error *err);
 

@@ -17,11 +17,11 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/rng.h"
-#include "worker/peft/peft.h"
-#include "worker/peft/peft_source.h"
 #include "worker/backend/cpu/cpu.h"
 #include "worker/export/export.h"
 #include "worker/learner.h"
+#include "worker/peft/peft.h"
+#include "worker/peft/peft_source.h"
 
 static const char tiny_gguf[] = "tests/worker/export/tiny.gguf", bert[] = "tests/golden/cases/bert-hra/model";
 static const uint32_t offsets[] = {0, 7, 8, 20};
@@ -45,7 +45,9 @@ static void open_model(struct fixture *f, const char *path, size_t num_labels, c
   f->spec = *spec;
   f->spec.target_modules.pattern = "all-linear";
   assert_int_equal(cpu_open(&f->backend, 2, NULL, &f->err), STATUS_OK);
-  if (model_open(&f->model, path, num_labels, 1, &f->backend, &f->err) || model_adapt(&f->model, &f->spec, 1, &f->err))
+  enum job_output output = num_labels == 0 ? OUTPUT_TEXT : num_labels == 1 ? OUTPUT_NUMBER : OUTPUT_CLASS;
+  if (model_open(&f->model, path, output, num_labels, 1, &f->backend, &f->err) ||
+      model_adapt(&f->model, &f->spec, 1, &f->err))
     fail_msg("%s", f->err.text);
   rng_init(&rng, 3, 99);
   for (size_t i = 0; i < f->model.parameters.count; i++)
@@ -223,7 +225,7 @@ static double logits_differ(struct fixture *f, const char *path) {
   const struct sequences three = sequences_host(3, 20, 12, offsets, ids, NULL);
   struct logits a, b;
   if (learner_init(&learner, &f->model, &limits, &limits, &f->err) ||
-      model_open(&exported, path, 0, 1, &f->backend, &f->err) ||
+      model_open(&exported, path, OUTPUT_TEXT, 0, 1, &f->backend, &f->err) ||
       learner_init(&other, &exported, &limits, &limits, &f->err) || learner_predict(&learner, &three, &a, &f->err) ||
       learner_predict(&other, &three, &b, &f->err))
     fail_msg("%s", f->err.text);
@@ -353,13 +355,14 @@ static void targets_are_listed_as_trained(void **state) {
     struct peft_source source;
     struct adapter_spec spec = chain;
     spec.target_modules = (struct module_match){.names = {i ? 3 : 0, given}};
-    if (model_open(&other, bert, 3, 1, &f.backend, &f.err) || model_adapt_again(&other, &spec, 1, &f.err) ||
-        peft_save(&other, &spec, f.out, "tiny", &f.err) || peft_source_open(&source, f.out, &f.err))
+    if (model_open(&other, bert, OUTPUT_CLASS, 3, 1, &f.backend, &f.err) ||
+        model_adapt_again(&other, &spec, 1, &f.err) || peft_save(&other, &spec, f.out, "tiny", &f.err) ||
+        peft_source_open(&source, f.out, &f.err))
       fail_msg("%s", f.err.text);
     is_json(json_object_get(source.config, "target_modules"), i ? "[\"value\", \"query\"]" : "[\"query\", \"value\"]");
     peft_source_close(&source);
     model_close(&other);
-    assert_int_equal(model_open(&other, bert, 3, 1, &f.backend, &f.err), STATUS_OK);
+    assert_int_equal(model_open(&other, bert, OUTPUT_CLASS, 3, 1, &f.backend, &f.err), STATUS_OK);
     assert_int_equal(model_adapt(&other, &spec, 1, &f.err), i ? STATUS_UNSUPPORTED_TARGET : STATUS_OK);
     model_close(&other);
   }

@@ -51,7 +51,7 @@ static void start_for(struct run *r, const struct adapter_spec *spec, int thread
   assert_int_equal(cpu_open(&r->backend, threads, NULL, &err), STATUS_OK);
   backend_set_precision(&r->backend, precision);
   backend_set_matmul(&r->backend, matmul);
-  if (model_open(&r->model, folder, 3, 5, &r->backend, &err) || model_adapt(&r->model, spec, 5, &err) ||
+  if (model_open(&r->model, folder, OUTPUT_CLASS, 3, 5, &r->backend, &err) || model_adapt(&r->model, spec, 5, &err) ||
       learner_init(&r->learner, &r->model, &limits, &limits, &err))
     fail_msg("%s", err.text);
 }
@@ -193,7 +193,7 @@ static enum status limited(struct run *r, size_t memory_limit, struct error *err
   struct batch_limits large = {4000, 48000, 12}, small = {1, 12, 12};
   *r = (struct run){.learner = {.memory_limit = memory_limit}};
   assert_int_equal(cpu_open(&r->backend, 1, NULL, err), STATUS_OK);
-  assert_int_equal(model_open(&r->model, language, 0, 5, &r->backend, err), STATUS_OK);
+  assert_int_equal(model_open(&r->model, language, OUTPUT_TEXT, 0, 5, &r->backend, err), STATUS_OK);
   assert_int_equal(model_adapt(&r->model, &spec, 5, err), STATUS_OK);
   return learner_init(&r->learner, &r->model, &large, &small, err);
 }
@@ -417,7 +417,7 @@ static const char *open_changed(struct model *out, const char *golden, size_t nu
   assert_int_equal(safetensors_write(name, tensors, count, NULL, NULL, NULL, &err), STATUS_OK);
   safetensors_close(&file);
   assert_int_equal(cpu_open(&backend, 1, NULL, &err), STATUS_OK);
-  enum status status = model_open(out, path, num_labels, 0, &backend, &err);
+  enum status status = model_open(out, path, num_labels ? OUTPUT_CLASS : OUTPUT_TEXT, num_labels, 0, &backend, &err);
   if (status)
     assert_int_equal(status, STATUS_MODEL_INVALID);
   backend_close(&backend); /* what a test looks at afterwards needs none */

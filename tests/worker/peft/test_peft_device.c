@@ -38,7 +38,7 @@ static size_t train(float *out, const char *device, int steps) {
   spec.target_modules.names = (struct string_list){1, names};
   assert_non_null(mkdtemp(folder));
   if (device_open(&backend, device, 2, &err) ||
-      model_open(&model, "tests/golden/cases/bert-hra/model", 3, 5, &backend, &err) ||
+      model_open(&model, "tests/golden/cases/bert-hra/model", OUTPUT_CLASS, 3, 5, &backend, &err) ||
       model_adapt(&model, &spec, 5, &err) || learner_init(&learner, &model, &limits, &limits, &err))
     fail_msg("%s: %s", device, err.text);
   for (int i = 0; i < steps; i++) {
