@@ -82,6 +82,8 @@ static enum status check_checkpoint(const json_t *data, struct error *err) {
     return bad_field(err, "step", "an integer of at least 0");
   if (!inside(json_object_get(data, "path")))
     return bad_field(err, "path", "a relative path that stays in its folder");
+  if (json_object_get(data, "bytes") && !count(json_object_get(data, "bytes")))
+    return bad_field(err, "bytes", "an integer of at least 0");
   if (removed && !json_is_array(removed))
     return bad_field(err, "removed_steps", "a list");
   json_array_foreach(removed, i, step) {

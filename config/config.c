@@ -54,7 +54,8 @@ static const struct field fields[] = {
     {"tenant_running_max", NULL, FIELD_INT, AT(tenant_running_max), 0, 0, 1e6, .unit = "jobs",
      .doc = "Jobs of one tenant that train at the same time, where it has no limit of its own; 0: any number."},
     {"tenant_bytes_max", NULL, FIELD_INT, AT(tenant_bytes_max), 0, 0, 1e15, .unit = "bytes",
-     .doc = "Bytes of one tenant's uploads and artifacts, where it has no limit of its own; 0: any number."},
+     .doc = "Bytes of one tenant's uploads, artifacts, checkpoints and training states, where it has no limit of its "
+            "own; 0: any number."},
     {"upload_bytes_max", NULL, FIELD_INT, AT(upload_bytes_max), 0, 1, 1099511627776, .initial = "1073741824",
      .unit = "bytes", .doc = "Largest file that can be uploaded."},
     {"body_bytes_max", NULL, FIELD_INT, AT(body_bytes_max), 0, 1024, 67108864, .initial = "1048576", .unit = "bytes",
@@ -220,8 +221,7 @@ static bool dotted(const char *host) {
 
 bool config_is_loopback(const struct config *config) {
   const char *host = config->host;
-  return strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
-         (strncmp(host, "127.", 4) == 0 && dotted(host));
+  return strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 || (strncmp(host, "127.", 4) == 0 && dotted(host));
 }
 
 enum status config_check_exposure(const struct config *config, bool keys, struct error *err) {

@@ -45,8 +45,9 @@ enum status limits_bytes(const struct server *server, const char *tenant, int64_
     return STATUS_OK;
   if (bytes > 0)
     snprintf(more, sizeof more, " and this adds %lld", (long long)bytes);
-  return error_set(err, STATUS_QUOTA, param,
-                   "the files and artifacts of the tenant %s have %lld bytes%s; its limit is %lld: delete files or"
-                   " models first",
-                   tenant, (long long)row.bytes, more, (long long)max);
+  return error_set(
+      err, STATUS_QUOTA, param,
+      "the files, artifacts and checkpoints of the tenant %s have %lld bytes%s; its limit is %lld: delete files or"
+      " models first",
+      tenant, (long long)row.bytes, more, (long long)max);
 }

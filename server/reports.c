@@ -63,6 +63,8 @@ static enum status store_checkpoint(struct reports *reports, const struct event 
   if (!status)
     status = json_get_int(&row.step, event->data, "step", -1, 0, INT64_MAX, err);
   if (!status)
+    status = json_get_int(&row.bytes, event->data, "bytes", 0, 0, INT64_MAX, err);
+  if (!status)
     status = full_path(&row.path, reports, path, err);
   if (status)
     return status;

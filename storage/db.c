@@ -35,6 +35,8 @@ static const char *const schemas[] = {
 #include "storage/schema_8.sql.inc"
     ,
 #include "storage/schema_9.sql.inc"
+    ,
+#include "storage/schema_10.sql.inc"
 };
 #pragma GCC diagnostic pop
 

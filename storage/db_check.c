@@ -32,10 +32,14 @@ static const char *const rules[] = {
     " AND NOT EXISTS (SELECT 1 FROM artifact WHERE artifact.job_id = file.job_id AND artifact.path = file.path)",
     "SELECT 'export ' || export.seq, 'is of ' || job_id || ', which has not succeeded' FROM export"
     " JOIN job ON job.id = job_id WHERE job.state <> 'succeeded'",
-    "SELECT 'tenant ' || name, 'has ' || bytes || ' bytes by its row, and ' || has || ' by its files and artifacts'"
+    "SELECT 'tenant ' || name, 'has ' || bytes || ' bytes by its row, and ' || has || ' by what it has stored'"
     " FROM (SELECT name, bytes,"
     " (SELECT ifnull(sum(bytes), 0) FROM file WHERE job_id IS NULL AND file.tenant = tenant.name)"
     " + (SELECT ifnull(sum(artifact.bytes), 0) FROM artifact JOIN job ON job.id = job_id"
+    " WHERE job.tenant = tenant.name)"
+    " + (SELECT ifnull(sum(checkpoint.bytes), 0) FROM checkpoint JOIN job ON job.id = job_id"
+    " WHERE job.tenant = tenant.name)"
+    " + (SELECT ifnull(sum(training_state.bytes), 0) FROM training_state JOIN job ON job.id = job_id"
     " WHERE job.tenant = tenant.name) AS has FROM tenant) WHERE bytes <> has",
     "SELECT path, 'is to be removed, and ' || id || ' names it' FROM removal JOIN file USING (path)",
     "SELECT removal.path, 'is to be removed, and ' || job_id || ' has ' || artifact.name || ' in it' FROM removal"

@@ -11,6 +11,7 @@ static const struct column columns[] = {
     {"created_at", COLUMN_INT, AT(created_at), NULL},
     {"step", COLUMN_INT, AT(step), NULL},
     {"path", COLUMN_TEXT, AT(path), NULL},
+    {"bytes", COLUMN_INT, AT(bytes), NULL},
     {"metrics", COLUMN_TEXT, AT(metrics), NULL},
 };
 #undef AT
@@ -37,8 +38,9 @@ enum status db_checkpoint_add(struct db *db, const struct checkpoint_row *row, s
   enum status status = free_earlier(db, row, err);
   if (!status)
     status = stmt_open(&stmt, db,
-                       "INSERT INTO checkpoint (job_id, created_at, step, path, metrics) VALUES (?1, ?2, ?3, ?4, ?5)"
-                       " ON CONFLICT (job_id, step) DO UPDATE SET path = excluded.path",
+                       "INSERT INTO checkpoint (job_id, created_at, step, path, metrics, bytes)"
+                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+                       " ON CONFLICT (job_id, step) DO UPDATE SET path = excluded.path, bytes = excluded.bytes",
                        err);
   if (status)
     return status;
@@ -47,6 +49,7 @@ enum status db_checkpoint_add(struct db *db, const struct checkpoint_row *row, s
   stmt_int(&stmt, row->step);
   stmt_text(&stmt, row->path);
   stmt_text(&stmt, row->metrics);
+  stmt_int(&stmt, row->bytes);
   return stmt_run(&stmt, NULL, err);
 }
 

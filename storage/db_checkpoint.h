@@ -13,6 +13,7 @@ struct checkpoint_row {
   int64_t created_at;
   int64_t step;
   const char *path;     /* relative to the data folder */
+  int64_t bytes;        /* of all in it */
   const char *metrics;  /* JSON text */
 };
 

@@ -203,9 +203,10 @@ static enum status save_checkpoint(struct trainer *t, struct error *err) {
     return status;
   t->checkpoints[t->checkpoint_count++] = step;
   AUTO(json_release) json_t *removed = forget_old(t);
+  int64_t bytes = file_tree_bytes(path);
   report_data(t->report, EVENT_CHECKPOINT, "",
-              json_pack("{s:I s:s s:o s:O}", "step", (json_int_t)step, "path", name, "metrics", checkpoint_metrics(t),
-                        "removed_steps", removed));
+              json_pack("{s:I s:s s:I s:o s:O}", "step", (json_int_t)step, "path", name, "bytes", (json_int_t)bytes,
+                        "metrics", checkpoint_metrics(t), "removed_steps", removed));
   const json_t *old;
   size_t i;
   json_array_foreach(removed, i, old) {

@@ -123,7 +123,7 @@ static void test_rules(void **state) {
       {"INSERT INTO export (job_id, format, created_at, state) VALUES ('ftjob-queued', 'lora', 1, 'queued')",
        "export 1: is of ftjob-queued, which has not succeeded"},
       {"UPDATE tenant SET bytes = bytes + 1",
-       "tenant default: has 13 bytes by its row, and 12 by its files and artifacts"},
+       "tenant default: has 13 bytes by its row, and 12 by what it has stored"},
       {"INSERT INTO removal VALUES ('files/file-1')", "files/file-1: is to be removed, and file-1 names it"},
       {"INSERT INTO removal VALUES ('jobs/ftjob-done/1')",
        "jobs/ftjob-done/1: is to be removed, and ftjob-done has a in it"},

@@ -17,6 +17,7 @@
 #include "storage/db_event.h"
 #include "storage/db_file.h"
 #include "storage/db_job.h"
+#include "storage/db_state.h"
 #include "storage/db_tenant.h"
 #include "tests/storage/store.h"
 
@@ -233,6 +234,30 @@ static void what_is_stored_is_counted(void **state) {
   assert_int_equal(stored(f, "a"), 0);
 }
 
+static void checkpoints_and_states_are_counted(void **state) {
+  struct fixture *f = *state;
+  struct checkpoint_row checkpoint = {.job_id = "ftjob-1", .step = 2, .path = "c", .metrics = "{}", .bytes = 30};
+  struct state_row training = {.step = 2, .path = "s", .bytes = 7, .sha256 = "00"};
+  bool held;
+  add_job(f, "a", "ftjob-1", 0);
+  assert_int_equal(db_checkpoint_add(f->db, &checkpoint, &f->err), STATUS_OK);
+  checkpoint.bytes = 40; /* made again */
+  assert_int_equal(db_checkpoint_add(f->db, &checkpoint, &f->err), STATUS_OK);
+  assert_int_equal(stored(f, "a"), 40);
+  const struct lease lease = {.job_id = claim(f, 0), .token = 1};
+  for (training.step = 2; training.step < 6; training.step++)
+    assert_true(!db_state_add(f->db, &lease, &training, &held, &f->err) && held);
+  assert_int_equal(stored(f, "a"), 40 + 2 * 7); /* the newest two are kept */
+  training.step = 5;
+  training.bytes = 9;
+  assert_true(!db_state_add(f->db, &lease, &training, &held, &f->err) && held);
+  assert_int_equal(stored(f, "a"), 40 + 7 + 9);
+  assert_int_equal(db_checkpoint_delete(f->db, "ftjob-1", 2, &f->err), STATUS_OK);
+  assert_int_equal(stored(f, "a"), 7 + 9);
+  assert_int_equal(db_job_release(f->db, &lease, JOB_CANCELLED, NULL, 9, &held, &f->err), STATUS_OK); /* drops them */
+  assert_int_equal(stored(f, "a"), 0);
+}
+
 static void rows_need_a_tenant(void **state) {
   struct fixture *f = *state;
   assert_int_not_equal(try_job(f, "none", "ftjob-1", 0), STATUS_OK);
@@ -263,6 +288,7 @@ int main(void) {
       TEST(tenants_take_turns),
       TEST(no_tenant_runs_more_than_it_may),
       TEST(what_is_stored_is_counted),
+      TEST(checkpoints_and_states_are_counted),
       TEST(rows_need_a_tenant),
       TEST(names_of_tenants),
   };
