@@ -47,6 +47,9 @@ enum event_kind {
   EVENT_KIND_COUNT
 };
 
+/* What a worker calls the file of a state, by its step: a daemon that did not hear of it finds it by that. */
+#define EVENT_STATE_FILE "state-%" PRId64 ".safetensors"
+
 enum { EVENT_LINE_MAX = 1 << 16 };  /* bytes of a line, its newline included */
 
 struct event {

@@ -362,6 +362,59 @@ static json_t *parameters(struct builder *b, enum operation op) {
   return out;
 }
 
+/* --- failures --------------------------------------------------------------------------------- */
+
+/* When an HTTP status can be that of a failure: all that is named must hold. */
+enum { ANY = 0, KEYED = 1, NAMED = 2, BODIED = 4, ORDERED = 8, LIMITED = 16, RANGED = 32 };
+static const struct {
+  int http;
+  unsigned when;
+} failures[] = {{400, ANY},    {401, KEYED},  {403, ANY}, {404, NAMED},  {405, ANY},    {408, ANY},    {409, ORDERED},
+                {411, BODIED}, {413, BODIED}, {414, ANY}, {415, BODIED}, {416, RANGED}, {422, BODIED}, {429, ANY},
+                {431, ANY},    {500, ANY},    {503, ANY}, {505, ANY},    {507, LIMITED}};
+
+static unsigned conditions(const struct endpoint *endpoint, enum operation op, bool body) {
+  bool writes = endpoint->method != HTTP_GET, named = strchr(endpoint->path, '{');
+  bool bytes = op == OP_files_content || op == OP_artifacts_content || op == OP_jobs_logs;
+  return (endpoint->scope != SCOPE_OPEN ? KEYED : 0) | (named ? NAMED : 0) | (body ? BODIED : 0) |
+         (writes && named ? ORDERED : 0) | (writes ? LIMITED : 0) | (bytes ? RANGED : 0);
+}
+
+static json_t *failure_ref(int http) {
+  char path[48];
+  snprintf(path, sizeof path, "#/components/responses/%d", http);
+  return json_pack("{ss}", "$ref", path);
+}
+
+/* Each names the codes that come with it. */
+static json_t *failure_responses(struct builder *b) {
+  json_t *out = json_object();
+  for (size_t i = 0; i < COUNT_OF(failures); i++) {
+    char name[8], text[1024] = "";
+    for (int s = STATUS_OK + 1; s < STATUS_COUNT; s++)
+      if (status_http((enum status)s) == failures[i].http)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s`%s`", text[0] ? ", " : "",
+                 status_code((enum status)s));
+    snprintf(name, sizeof name, "%d", failures[i].http);
+    json_t *response = set(b, out, name, content("application/json", ref("Error")));
+    set(b, response, "description", json_string(text));
+    if (failures[i].http == 429 || failures[i].http == 503)
+      set(b, response, "headers",
+          json_pack("{s{ss s{ss}}}", "Retry-After", "description", "Seconds to wait, where waiting helps", "schema",
+                    "type", "integer"));
+  }
+  return out;
+}
+
+static void add_failures(struct builder *b, json_t *responses, unsigned when) {
+  for (size_t i = 0; i < COUNT_OF(failures); i++) {
+    char name[8];
+    snprintf(name, sizeof name, "%d", failures[i].http);
+    if ((failures[i].when & when) == failures[i].when)
+      set(b, responses, name, failure_ref(failures[i].http));
+  }
+}
+
 static json_t *operation(struct builder *b, enum operation op) {
   const struct endpoint *endpoint = endpoint_of(op);
   json_t *out = json_pack("{ss ss so so s{so so}}", "operationId", endpoint->operation, "summary", endpoint->summary,
@@ -375,6 +428,7 @@ static json_t *operation(struct builder *b, enum operation op) {
   json_t *body = request_body(op);
   if (body)
     set(b, out, "requestBody", body);
+  add_failures(b, json_object_get(out, "responses"), conditions(endpoint, op, body != NULL));
   return out;
 }
 
@@ -399,10 +453,10 @@ json_t *openapi_document(void) {
   json_t *schemas = json_pack("{so so}", "Error", error_schema(), "JobRequest", job_schema(&b));
   for (size_t i = 0; i < COUNT_OF(shapes); i++)
     set(&b, schemas, shapes[i].name, shape_schema(&b, i));
-  json_t *out =
-      json_pack("{ss s{ss ss ss} so s{so s{s{ss ss}}}}", "openapi", "3.1.0", "info", "title", "reflectd", "version",
-                REFLECTD_VERSION, "description", "Fine-tuning jobs, OpenAI-shaped.", "paths", paths(&b), "components",
-                "schemas", schemas, "securitySchemes", "bearer", "type", "http", "scheme", "bearer");
+  json_t *out = json_pack("{ss s{ss ss ss} so s{so so s{s{ss ss}}}}", "openapi", "3.1.0", "info", "title", "reflectd",
+                          "version", REFLECTD_VERSION, "description", "Fine-tuning jobs, OpenAI-shaped.", "paths",
+                          paths(&b), "components", "schemas", schemas, "responses", failure_responses(&b),
+                          "securitySchemes", "bearer", "type", "http", "scheme", "bearer");
   if (out && !b.bad)
     return out;
   json_decref(out);

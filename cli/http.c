@@ -13,7 +13,7 @@
 
 enum {
   CONNECT_SECONDS_MAX = 10,
-  SILENCE_SECONDS_MAX = 120,         /* a transfer without a byte for so long is given up */
+  SILENCE_SECONDS_MAX = 120, /* a transfer without a byte for so long is given up */
   ANSWER_BYTES_MAX = 64 << 20,
   REPORT_INTERVAL_MS = 100,
 };
@@ -32,7 +32,7 @@ struct exchange {
 static size_t on_body(char *bytes, size_t one, size_t length, void *context) {
   struct exchange *exchange = context;
   long code = 0;
-  (void)one;  /* libcurl: always 1 */
+  (void)one; /* libcurl: always 1 */
   curl_easy_getinfo(exchange->http->curl, CURLINFO_RESPONSE_CODE, &code);
   if (!exchange->sink || code != 200)
     return str_add(&exchange->answer, bytes, length) ? length : 0;
@@ -55,8 +55,7 @@ static int on_progress(void *context, curl_off_t down_total, curl_off_t down, cu
 enum status http_open(struct http *http, const char *url, const char *key, struct error *err) {
   *http = (struct http){.url = url, .key = key && *key ? key : NULL};
   if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
-    return error_set(err, STATUS_INVALID_VALUE, "url", "not a http:// or https:// address: %s",
-                     url);
+    return error_set(err, STATUS_INVALID_VALUE, "url", "not a http:// or https:// address: %s", url);
   if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || !(http->curl = curl_easy_init()))
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "libcurl cannot start");
   return STATUS_OK;
@@ -176,11 +175,11 @@ static enum status judge(struct exchange *exchange, CURLcode result, const char 
 static enum status perform(struct exchange *exchange, const char *method, const char *path, struct curl_slist *headers,
                            struct error *err) {
   struct http *http = exchange->http;
-  struct str url, what, bearer;
+  struct str url, what, header;
   char detail[CURL_ERROR_SIZE] = "";
   str_init(&url, 8192);
   str_init(&what, 8192);
-  str_init(&bearer, 8192);
+  str_init(&header, 8192);
   size_t base_length = strlen(http->url);
   while (base_length > 0 && http->url[base_length - 1] == '/')
     base_length--;
@@ -196,8 +195,13 @@ static enum status perform(struct exchange *exchange, const char *method, const 
 
   headers = curl_slist_append(headers, "Expect:");
   if (http->key) {
-    str_printf(&bearer, "Authorization: Bearer %s", http->key);
-    headers = curl_slist_append(headers, bearer.text);
+    str_printf(&header, "Authorization: Bearer %s", http->key);
+    headers = curl_slist_append(headers, header.text);
+  }
+  if (http->tenant) {
+    str_clear(&header);
+    str_printf(&header, "X-Reflectd-Tenant: %s", http->tenant);
+    headers = curl_slist_append(headers, header.text);
   }
   configure(exchange, method, url.text, detail);
   curl_easy_setopt(http->curl, CURLOPT_HTTPHEADER, headers);
@@ -207,7 +211,7 @@ static enum status perform(struct exchange *exchange, const char *method, const 
   curl_slist_free_all(headers);
   str_done(&url);
   str_done(&what);
-  str_done(&bearer);
+  str_done(&header);
   return status;
 }
 

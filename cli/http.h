@@ -20,6 +20,7 @@ struct http {
   void *curl;              /* CURL * */
   const char *url;         /* "http://host:port", borrowed */
   const char *key;         /* bearer key or NULL, borrowed */
+  const char *tenant;      /* whose things an operator asks about, borrowed; NULL: the key's own */
   const char *authorities; /* file with the certificates to trust, borrowed; NULL: those of the system */
   enum http_outcome outcome;
   json_t *problem;         /* the server's error object of the last request, or NULL */

@@ -12,7 +12,7 @@
 static const char default_url[] = "http://127.0.0.1:8080";
 
 struct global_options {
-  const char *url, *key, *cacert;
+  const char *url, *key, *tenant, *cacert;
   bool json, help, version;
 };
 
@@ -21,6 +21,8 @@ static const struct option_row global_rows[] = {
    "the server; else $REFLECT_URL, else http://127.0.0.1:8080"},
   {"key", OPTION_TEXT, offsetof(struct global_options, key), NULL, "KEY",
    "its API key; better in $REFLECT_API_KEY, which other users cannot see"},
+  {"tenant", OPTION_TEXT, offsetof(struct global_options, tenant), NULL, "NAME",
+   "for operators: whose files, jobs and models; else $REFLECT_TENANT"},
   {"cacert", OPTION_TEXT, offsetof(struct global_options, cacert), NULL, "FILE",
    "PEM file of the authorities whose https servers are trusted; else $CURL_CA_BUNDLE, else the system's"},
   {"json", OPTION_FLAG, offsetof(struct global_options, json), NULL, NULL, "print the server's JSON"},
@@ -75,11 +77,12 @@ static enum exit_code run(const struct command *command, const struct global_opt
   const char *url = global->url ? global->url : getenv("REFLECT_URL");
   const char *key = global->key ? global->key : getenv("REFLECT_API_KEY");
   struct cli cli = {.json = global->json, .terminal = isatty(STDERR_FILENO) && isatty(STDOUT_FILENO)};
-  const char *bundle = getenv("CURL_CA_BUNDLE");
+  const char *bundle = getenv("CURL_CA_BUNDLE"), *tenant = getenv("REFLECT_TENANT");
   struct error err;
   enum exit_code code;
   if (http_open(&cli.http, url && *url ? url : default_url, key, &err) == STATUS_OK) {
     cli.http.authorities = global->cacert ? global->cacert : bundle && *bundle ? bundle : NULL;
+    cli.http.tenant = global->tenant ? global->tenant : tenant && *tenant ? tenant : NULL;
     code = command->run(&cli, operands->item, values, document);
   } else {
     code = cli_fail(&cli, &err);

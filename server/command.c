@@ -15,7 +15,7 @@ enum status command_take(const char **value, int *argc, char **argv, const char 
       words = 1;
     if (!words)
       continue;
-    if (words == 2 && i + 1 >= *argc)
+    if (words == 2 && (i + 1 >= *argc || strncmp(argv[i + 1], "--", 2) == 0))
       return error_set(err, STATUS_MISSING_PARAMETER, name, "%s needs a value", name);
     *value = words == 2 ? argv[i + 1] : argv[i] + length + 1;
     *argc -= words;

@@ -14,8 +14,9 @@ struct command {
   int (*run)(int argc, char **argv); /* argv[0] is its name; the exit status */
 };
 
-/* Takes an option of the command's own (name: "--to") out of the arguments: "--to VALUE" or "--to=VALUE". *value NULL:
-   it is not there. STATUS_MISSING_PARAMETER: it has no value. */
+/* Takes an option of the command's own (name: "--to") out of the arguments: "--to VALUE" or "--to=VALUE"; a value
+   that begins with "--" only in the second form. *value NULL: it is not there. STATUS_MISSING_PARAMETER: it has no
+   value. */
 NODISCARD enum status command_take(const char **value, int *argc, char **argv, const char *name, struct error *err);
 /* What is left are the daemon's options. */
 NODISCARD enum status command_config(struct config *config, int argc, char **argv, struct arena *arena,

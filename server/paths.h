@@ -32,8 +32,6 @@ void path_hide(struct str *out, const char *text, const struct config *config);
 #define PATH_JOB "jobs/%s"
 #define PATH_LOG "jobs/%s/log.txt"
 #define PATH_OUTPUT "jobs/%s/%lld"
-/* As worker/resume.c calls the file of a state in its output folder, by its step. */
-#define PATH_STATE_FILE "state-%" PRId64 ".safetensors"
 #define PATH_EXPORTS "jobs/%s/exports"
 #define PATH_EXPORT "jobs/%s/exports/%lld"
 

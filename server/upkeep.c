@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "api/event.h"
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -71,7 +72,7 @@ static enum status find_state(int64_t *step, const struct interrupted *it, struc
     bool named = true;
     if (sscanf(entry->d_name, "state-%" SCNd64, &n) != 1 || n <= *step)
       continue;
-    snprintf(name, sizeof name, PATH_STATE_FILE, n);
+    snprintf(name, sizeof name, EVENT_STATE_FILE, n);
     if (strcmp(name, entry->d_name) != 0 || fstatat(dirfd(dir), name, &info, AT_SYMLINK_NOFOLLOW) != 0 ||
         !S_ISREG(info.st_mode))
       continue;
@@ -113,7 +114,7 @@ static enum status adopt_state(const struct interrupted *it, const struct lease 
     status = db_state_list(&states, &count, db, lease->job_id, &arena, err);
   if (status || step == 0 || step > step_heard(it->job) || (count > 0 && states[0].step >= step))
     return status;
-  status = path_format(path, err, "%s/" PATH_STATE_FILE, it->output, step);
+  status = path_format(path, err, "%s/" EVENT_STATE_FILE, it->output, step);
   if (!status)
     status = path_format(full, err, "%s/%s", it->server->config->data, path);
   if (!status)

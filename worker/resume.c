@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/event.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -174,7 +175,7 @@ static enum status write_state(struct making *m, const char *path, char sha256[H
 }
 
 static void state_name(char out[64], int64_t step) {
-  snprintf(out, 64, "state-%" PRId64 ".safetensors", step);
+  snprintf(out, 64, EVENT_STATE_FILE, step);
 }
 
 /* The newest RESUME_KEPT of this run stay. */

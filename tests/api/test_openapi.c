@@ -115,9 +115,12 @@ static void follow(const json_t *value) {
   json_t *child;
   size_t i;
   json_object_foreach((json_t *)(uintptr_t)value, key, child) {
-    if (strcmp(key, "$ref") == 0 &&
-        !at(document, "components", "schemas", strrchr(json_string_value(child), '/') + 1, NULL))
-      fail_msg("%s leads nowhere", json_string_value(child));
+    if (strcmp(key, "$ref") == 0) {
+      char kind[32] = "", name[64] = "";
+      assert_int_equal(sscanf(json_string_value(child), "#/components/%31[^/]/%63s", kind, name), 2);
+      if (!at(document, "components", kind, name, NULL))
+        fail_msg("%s leads nowhere", json_string_value(child));
+    }
     follow(child);
   }
   if (json_is_array(value))
@@ -130,9 +133,26 @@ static void references_lead_somewhere(void **state) {
   assert_string_equal(json_string_value(at(document, "openapi", NULL)), "3.1.0");
 }
 
+static bool can_fail(const char *path, const char *method, const char *status) {
+  return at(document, "paths", path, method, "responses", status, NULL) != NULL;
+}
+
+static void tells_how_a_request_can_fail(void **state) {
+  (void)state;
+  static const char job[] = "/v1/fine_tuning/jobs/{job_id}", pause[] = "/v1/fine_tuning/jobs/{job_id}/pause";
+  assert_true(can_fail("/livez", "get", "403") && !can_fail("/livez", "get", "401"));
+  assert_true(can_fail(job, "get", "404") && !can_fail(job, "get", "409") && !can_fail(job, "get", "507"));
+  assert_true(can_fail(pause, "post", "409") && can_fail(pause, "post", "429") && can_fail(pause, "post", "503"));
+  assert_true(can_fail("/v1/files", "post", "413") && !can_fail("/v1/files", "get", "413"));
+  json_t *later = at(document, "components", "responses", "429", NULL);
+  assert_non_null(at(later, "headers", "Retry-After", NULL));
+  assert_non_null(strstr(json_string_value(at(later, "description", NULL)), "`quota_exceeded`"));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(has_every_endpoint), cmocka_unit_test(describes_the_job),
                                      cmocka_unit_test(describes_every_method),
-                                     cmocka_unit_test(references_lead_somewhere)};
+                                     cmocka_unit_test(references_lead_somewhere),
+                                     cmocka_unit_test(tells_how_a_request_can_fail)};
   return cmocka_run_group_tests(tests, start, stop);
 }

@@ -36,6 +36,11 @@ static void test_take(void **state) {
   char *cut[] = {a, e, NULL};
   count = 2;
   assert_int_equal(command_take(&value, &count, cut, "--to", &err), STATUS_MISSING_PARAMETER);
+  assert_int_equal(count, 2);
+  char *next[] = {a, e, b, c, NULL}; /* the next option is no value */
+  count = 4;
+  assert_int_equal(command_take(&value, &count, next, "--to", &err), STATUS_MISSING_PARAMETER);
+  assert_int_equal(count, 4);
 }
 
 int main(void) {

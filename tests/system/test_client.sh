@@ -66,5 +66,8 @@ printf secret-of-sixteen > "$work/key"; chmod 600 "$work/key"; start --api-key-f
 run files list; is "$code" 3 "without the key"; like "$told" 'REFLECT_API_KEY' "it is told where it belongs"
 REFLECT_API_KEY=wrong run files list; is "$code" 3 "a wrong key"; like "$told" "not this server's" "is called wrong"
 REFLECT_API_KEY=secret-of-sixteen run files list; is "$code" 0 "the right key"
+REFLECT_API_KEY=secret-of-sixteen run files list --tenant nobody; is "$code" 3 "an operator asks about a tenant"
+like "$told" 'nobody.*code tenant_not_found' "who is not there"
+REFLECT_TENANT=default REFLECT_API_KEY=secret-of-sixteen run files list; is "$code" 0 "and about one who is"
 stop
 finish
