@@ -30,7 +30,7 @@ struct embeddings_attributes {
 /* OP_POOLING: in X; out its rows */
 struct pooling_attributes {
   const struct sequences *sequences;
-  enum pooling pooling; /* CLS or LAST */
+  enum pooling pooling; /* not NONE */
 };
 
 /* OP_LAYERNORM: in x[, residual]; out y, mean and rstd (2 x N)[, dropout(x) + residual] */
@@ -52,6 +52,15 @@ struct rope_attributes {
 struct attention_attributes {
   const struct sequences *sequences;
   struct attention how;
+};
+
+/* OP_UNIT_ROWS: in x; out y, 1 / length (1 x N) */
+
+/* OP_SIMILARITY: in x; out the products */
+struct similarity_attributes {
+  size_t first; /* rows */
+  enum similarity which;
+  float scale;
 };
 
 /* OP_CROSS_ENTROPY (labels), OP_SQUARED_ERROR (values): in logits; no outputs */

@@ -69,16 +69,16 @@ struct rotary {
 struct tensor *op_rope(struct tape *tape, struct tensor *x, const struct sequences *sequences,
                        const struct rotary *rotary);
 
-/* Which rows of a sequence are read: all of them, its first (CLS) or its last: (N, C) -> (N, C), x itself, or (B, C).
- */
-enum pooling { POOLING_NONE, POOLING_CLS, POOLING_LAST };
+/* Which rows of a sequence are read: all of them, its first (CLS), its last, or their mean: (N, C) -> (N, C), x itself,
+   or (B, C). */
+enum pooling { POOLING_NONE, POOLING_CLS, POOLING_LAST, POOLING_MEAN };
 struct tensor *op_pooling(struct tape *tape, struct tensor *x, const struct sequences *sequences, enum pooling pooling);
 
 /* softmax(scale Q K^T) V within each sequence. q: (N, heads * D), or (B, heads * D) -> the same shape;
    k, v: (N, kv_heads * D), where kv_heads divides heads: head h reads k and v of h / (heads / kv_heads). */
 struct attention {
   size_t heads, kv_heads;
-  enum pooling queries; /* the rows that q has */
+  enum pooling queries; /* the rows that q has: NONE, CLS or LAST */
   float scale;
   bool causal;
   size_t window; /* causal: keys a row sees, its own included; 0: all before it */
@@ -86,6 +86,13 @@ struct attention {
 };
 struct tensor *op_attention(struct tape *tape, struct tensor *q, struct tensor *k, struct tensor *v,
                             const struct sequences *sequences, const struct attention *attention);
+
+/* Rows brought to length 1 (a row of zeros stays one). */
+struct tensor *op_unit_rows(struct tape *tape, struct tensor *x);
+/* Scaled products of the first M rows of x (N, C) with the others: of each with every other, (M, N - M); or, where N is
+   2 M, of each with its own, the M-th after it, (M, 1). Of unit rows they are cosines. */
+enum similarity { SIMILARITY_ALL, SIMILARITY_OWN };
+struct tensor *op_similarity(struct tape *tape, struct tensor *x, size_t first, enum similarity which, float scale);
 
 /* Losses end a tape. *loss, there when the backend has synchronised, is weight * sum over rows; `weight` is 1 /
    (examples of the whole optimiser step), so that gradient accumulation equals one large batch. Targets: uint32 [B]

@@ -201,6 +201,24 @@ static struct tensor *pooling(struct tape *tape, struct trial *t, struct tensor 
                 op_pooling(tape, in[0], &t->sequences, POOLING_LAST));
 }
 
+static struct tensor *mean_pooling(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
+  return op_add(tape, op_pooling(tape, in[0], &t->sequences, POOLING_MEAN),
+                op_pooling(tape, in[0], &t->sequences, POOLING_CLS));
+}
+
+static struct tensor *similarity(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
+  (void)t;
+  struct tensor *unit = op_unit_rows(tape, in[0]);
+  return op_add(tape, op_similarity(tape, unit, 3, SIMILARITY_ALL, 20),
+                op_similarity(tape, unit, 3, SIMILARITY_ALL, -3));
+}
+
+static struct tensor *own_similarity(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
+  (void)t;
+  struct tensor *own = op_similarity(tape, in[0], 6, SIMILARITY_OWN, 2);
+  return op_add(tape, own, op_similarity(tape, op_unit_rows(tape, in[0]), 6, SIMILARITY_OWN, 1));
+}
+
 static void make_norm(struct trial *t) {
   t->norm = (struct norm){.channels = 21, .weight = numbers(t, 21, 18), .bias = numbers(t, 21, 19), .epsilon = 1e-5f};
   t->dropout = dropout_make(0.2, 1, 2, 3);
@@ -326,6 +344,9 @@ static const struct test_case {
     {"embeddings", {{0, 0}}, make_embeddings, embeddings, NULL, {OP_EMBEDDINGS}},
     {"embeddings, Q8_0", {{0, 0}}, make_quantised_embeddings, embeddings, NULL, {OP_EMBEDDINGS}},
     {"pooling", {{N, 21}}, NULL, pooling, NULL, {OP_POOLING}},
+    {"mean pooling", {{N, 21}}, NULL, mean_pooling, NULL, {OP_POOLING}},
+    {"unit rows, similarity", {{10, 37}}, NULL, similarity, NULL, {OP_UNIT_ROWS, OP_SIMILARITY}},
+    {"similarity of pairs", {{12, 37}}, NULL, own_similarity, NULL, {OP_UNIT_ROWS, OP_SIMILARITY}},
     {"layernorm", {{N, 21}}, make_norm, layernorm, NULL, {OP_LAYERNORM}},
     {"layernorm, trained bias", {{N, 21}}, make_trained_norm, layernorm, NULL, {OP_LAYERNORM}},
     {"layernorm of a sum, dropout", {{N, 21}, {N, 21}}, make_norm, residual_layernorm, NULL, {OP_LAYERNORM}},

@@ -128,6 +128,48 @@ static void loss_gradients(void **state) {
   graph_check(&h, h.x, 4, 1e-3);
 }
 
+/* Means that are compared: the losses of embeddings. */
+static void build_ranking(struct tape *tape, const struct graph *g, double *loss) {
+  static const uint32_t own[] = {0, 1};
+  struct tensor *x = op_pooling(tape, graph_input(tape, g->x), &g->sequences, POOLING_MEAN);
+  op_cross_entropy(tape, op_similarity(tape, op_unit_rows(tape, x), 2, SIMILARITY_ALL, 20), place_host(own), 0.5f,
+                   loss);
+}
+
+static void build_cosines(struct tape *tape, const struct graph *g, double *loss) {
+  static const float scores[] = {1, 0.2f};
+  struct tensor *x = op_pooling(tape, graph_input(tape, g->x), &g->sequences, POOLING_MEAN);
+  op_squared_error(tape, op_similarity(tape, op_unit_rows(tape, x), 2, SIMILARITY_OWN, 1), place_host(scores), 0.5f,
+                   loss);
+}
+
+static void similarity_gradients(void **state) {
+  (void)state;
+  struct graph g = {.build = build_ranking, .backend = &backend, .x = matrix("x", 30, 37, 17), .sequences = four};
+  graph_check(&g, g.x, 200, 2e-3);
+  g.build = build_cosines;
+  graph_check(&g, g.x, 200, 2e-3);
+}
+
+static void build_similarity(struct tape *tape, const struct graph *g, double *loss) {
+  struct tensor *y = op_unit_rows(tape, graph_input(tape, g->x));
+  graph_loss(tape, op_similarity(tape, y, 1, SIMILARITY_ALL, 1), loss);
+}
+
+/* The length of a row does not count, and a row of zeros is like none. */
+static void similarity_values(void **state) {
+  (void)state;
+  struct parameter *x = parameter_add(&list, "x", 2, 3, 2);
+  struct graph g = {.build = build_similarity, .backend = &backend, .x = x};
+  const float rows[] = {3, 4, 0, 5, 0, 0};
+  memcpy(x->data, rows, sizeof rows);
+  double with_second = graph_run(&g, false);
+  x->data[3] = 0;
+  double with_zeros = graph_run(&g, false);
+  x->data[3] = 10;
+  assert_true(with_second != 0 && fabs(with_zeros) < 1e-12 && fabs(graph_run(&g, false) - with_second) < 1e-9);
+}
+
 static void build_linear(struct tape *tape, const struct graph *g, double *loss) {
   struct tensor *x = graph_input(tape, g->x);
   graph_loss(tape, op_linear(tape, x, g->extra), loss);
@@ -177,6 +219,8 @@ int main(void) {
       cmocka_unit_test(activation_gradients),
       cmocka_unit_test(gelu_values),
       cmocka_unit_test(loss_gradients),
+      cmocka_unit_test(similarity_gradients),
+      cmocka_unit_test(similarity_values),
       cmocka_unit_test(linear_gradients),
       cmocka_unit_test(dropout_keeps_its_share_and_its_mean),
   };

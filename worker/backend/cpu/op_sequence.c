@@ -34,11 +34,46 @@ static size_t pooled_row(const struct pooling_attributes *a, size_t sequence) {
   return a->pooling == POOLING_LAST ? cu_seqlens[sequence + 1] - 1 : cu_seqlens[sequence];
 }
 
+struct mean_pass {
+  const struct node *node;
+  const struct kernels *kernels;
+  float *dx; /* backward */
+  bool accumulate;
+};
+
+static void mean_of_sequence(void *payload, size_t sequence, int thread) {
+  (void)thread;
+  const struct mean_pass *pass = payload;
+  const struct pooling_attributes *a = pass->node->attributes;
+  const uint32_t *cu_seqlens = place_address(a->sequences->cu_seqlens);
+  size_t C = pass->node->in[0]->cols, first = cu_seqlens[sequence], rows = cu_seqlens[sequence + 1] - first;
+  float *y = cpu_data(pass->node->out[0]) + sequence * C, share = 1.0f / (float)rows;
+  memset(y, 0, C * sizeof *y);
+  pass->kernels->column_sums(y, cpu_data(pass->node->in[0]) + first * C, rows, C);
+  for (size_t c = 0; c < C; c++)
+    y[c] *= share;
+}
+
+static void spread_over_sequence(void *payload, size_t sequence, int thread) {
+  (void)thread;
+  const struct mean_pass *pass = payload;
+  const struct pooling_attributes *a = pass->node->attributes;
+  const uint32_t *cu_seqlens = place_address(a->sequences->cu_seqlens);
+  size_t C = pass->node->in[0]->cols, first = cu_seqlens[sequence], rows = cu_seqlens[sequence + 1] - first;
+  const float *dy = cpu_grad(pass->node->out[0]) + sequence * C;
+  float *dx = pass->dx + first * C, share = 1.0f / (float)rows;
+  for (size_t r = 0; r < rows; r++, dx += C)
+    for (size_t c = 0; c < C; c++)
+      dx[c] = share * dy[c] + (pass->accumulate ? dx[c] : 0.0f);
+}
+
 static void pooling_forward(struct tape *tape, const struct node *node) {
-  (void)tape;
   const struct pooling_attributes *a = node->attributes;
+  struct mean_pass mean = {.node = node, .kernels = tape->backend->kernels};
   size_t C = node->in[0]->cols;
-  for (size_t b = 0; b < a->sequences->count; b++)
+  if (a->pooling == POOLING_MEAN)
+    pool_run(tape->backend->pool, a->sequences->count, mean_of_sequence, &mean);
+  for (size_t b = 0; a->pooling != POOLING_MEAN && b < a->sequences->count; b++)
     memcpy(cpu_data(node->out[0]) + b * C, cpu_data(node->in[0]) + pooled_row(a, b) * C, C * sizeof(float));
 }
 
@@ -47,6 +82,13 @@ static void pooling_backward(struct tape *tape, const struct node *node) {
   size_t C = node->in[0]->cols;
   bool accumulate;
   float *dx = cpu_take_grad(node->in[0], &accumulate);
+  if (!dx)
+    return;
+  if (a->pooling == POOLING_MEAN) {
+    struct mean_pass spread = {.node = node, .dx = dx, .accumulate = accumulate};
+    pool_run(tape->backend->pool, a->sequences->count, spread_over_sequence, &spread);
+    return;
+  }
   if (!accumulate)
     memset(dx, 0, node->in[0]->rows * C * sizeof *dx);
   for (size_t b = 0; b < a->sequences->count; b++)

@@ -139,6 +139,21 @@ struct rows_args {
   int after;
 };
 
+/* Means over the rows of each of `rows` sequences. */
+struct mean_args {
+  int rows, cols;
+  int accumulate; /* dx */
+};
+
+/* Products of the first rows of a matrix with the `others` behind them: with each, or (own) with the one as far on as
+   there are first ones. */
+struct similarity_args {
+  int first, others, cols;
+  int own;
+  float scale;
+  int accumulate; /* dx */
+};
+
 /* --- attention ------------------------------------------------------------------------------------ */
 
 enum attention_queries { QUERIES_ALL, QUERIES_FIRST, QUERIES_LAST }; /* the rows of each sequence that q has */

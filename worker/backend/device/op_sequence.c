@@ -25,6 +25,12 @@ static struct rows_args pooling_args(const struct node *node) {
 static void pooling_forward(struct tape *tape, const struct node *node) {
   const struct pooling_attributes *a = node->attributes;
   const struct rows_args args = pooling_args(node);
+  if (a->pooling == POOLING_MEAN) {
+    const struct mean_args mean = {args.rows, args.cols, 0};
+    device_launch_each(tape->backend, DEVICE_mean_rows, a->sequences->count * node->in[0]->cols,
+                       PLACES(node->out[0]->data, node->in[0]->data, a->sequences->cu_seqlens), &mean);
+    return;
+  }
   device_launch_each(tape->backend, DEVICE_pick_rows, a->sequences->count * node->in[0]->cols,
                      PLACES(node->out[0]->data, node->in[0]->data, a->sequences->cu_seqlens), &args);
 }
@@ -37,6 +43,12 @@ static void pooling_backward(struct tape *tape, const struct node *node) {
   struct place dx = tape_grad(node->in[0], &add);
   if (!dx.buffer)
     return;
+  if (a->pooling == POOLING_MEAN) {
+    const struct mean_args mean = {args.rows, args.cols, add};
+    device_launch_each(tape->backend, DEVICE_spread_rows, a->sequences->count * C,
+                       PLACES(dx, node->out[0]->grad, a->sequences->cu_seqlens), &mean);
+    return;
+  }
   const struct fill_args zeros = {(long)(node->in[0]->rows * C), 0};
   if (!add)
     device_launch_each(tape->backend, DEVICE_fill_with, node->in[0]->rows * C, &dx, &zeros);
@@ -53,8 +65,8 @@ static void turn(struct tape *tape, const struct node *node, struct place y, str
   const struct rope_attributes *a = node->attributes;
   const struct rotary *r = a->rotary;
   size_t N = node->in[0]->rows, C = node->in[0]->cols;
-  const struct rope_args args = {(int)N,    (int)(C / r->head_size), (int)(r->head_size / 2), (int)a->sequences->count,
-                                 direction, accumulate};
+  const struct rope_args args = {
+      (int)N, (int)(C / r->head_size), (int)(r->head_size / 2), (int)a->sequences->count, direction, accumulate};
   device_launch_each(tape->backend, DEVICE_rope, N * C / 2, PLACES(y, x, r->cos, r->sin, a->sequences->cu_seqlens),
                      &args);
 }

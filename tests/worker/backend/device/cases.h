@@ -5,6 +5,7 @@
 #include "tests/worker/backend/device/cases_attention.h"
 #include "tests/worker/backend/device/cases_products.h"
 #include "tests/worker/backend/device/cases_rows.h"
+#include "tests/worker/backend/device/cases_similarity.h"
 #include "tests/worker/backend/device/cases_training.h"
 
 static const struct CMUnitTest device_cases[] = {
@@ -25,6 +26,9 @@ static const struct CMUnitTest device_cases[] = {
     cmocka_unit_test(test_layernorm),
     cmocka_unit_test(test_layernorm_of_itself),
     cmocka_unit_test(test_rmsnorm),
+    cmocka_unit_test(test_mean_rows),
+    cmocka_unit_test(test_unit_rows),
+    cmocka_unit_test(test_similarity),
     cmocka_unit_test(test_attention),
     cmocka_unit_test(test_attention_causal),
     cmocka_unit_test(test_attention_dropout),

@@ -154,3 +154,48 @@ KERNEL rmsnorm_backward(GLOBAL float *dx, GLOBAL const float *dy, GLOBAL const f
     }
   }
 }
+
+/* y = x / length, inverse (rows) = 1 / length; a row of zeros stays one. */
+KERNEL unit_rows(GLOBAL float *y, GLOBAL float *inverse, GLOBAL const float *x, const struct norm_args a) {
+  LOCAL float part[GROUP_ITEMS];
+  const int first = GROUP(0) * NORM_ROWS;
+  FIRST_PHASE {
+    const int row = first + ITEM / NORM_LANES;
+    float sum = 0.0f;
+    for (int c = ITEM % NORM_LANES; row < a.rows && c < a.cols; c += NORM_LANES)
+      sum += x[(long)row * a.cols + c] * x[(long)row * a.cols + c];
+    part[ITEM] = sum;
+  }
+  norm_sum_lanes(part);
+  PHASE {
+    const int row = first + ITEM / NORM_LANES, lane_0 = ITEM / NORM_LANES * NORM_LANES;
+    const float scale = 1.0f / fmaxf(sqrtf(part[lane_0]), a.epsilon);
+    for (int c = ITEM % NORM_LANES; row < a.rows && c < a.cols; c += NORM_LANES)
+      y[(long)row * a.cols + c] = x[(long)row * a.cols + c] * scale;
+    if (row < a.rows && ITEM == lane_0)
+      inverse[row] = scale;
+  }
+}
+
+/* dx = [dx +] (dy - y (y . dy)) / length */
+KERNEL unit_rows_backward(GLOBAL float *dx, GLOBAL const float *dy, GLOBAL const float *y, GLOBAL const float *inverse,
+                          const struct norm_args a) {
+  LOCAL float part[GROUP_ITEMS];
+  const int first = GROUP(0) * NORM_ROWS;
+  FIRST_PHASE {
+    const int row = first + ITEM / NORM_LANES;
+    float sum = 0.0f;
+    for (int c = ITEM % NORM_LANES; row < a.rows && c < a.cols; c += NORM_LANES)
+      sum += y[(long)row * a.cols + c] * dy[(long)row * a.cols + c];
+    part[ITEM] = sum;
+  }
+  norm_sum_lanes(part);
+  PHASE {
+    const int row = first + ITEM / NORM_LANES;
+    const float along = part[ITEM / NORM_LANES * NORM_LANES];
+    for (int c = ITEM % NORM_LANES; row < a.rows && c < a.cols; c += NORM_LANES) {
+      const long i = (long)row * a.cols + c;
+      deliver(dx + i, (dy[i] - y[i] * along) * inverse[row], a.accumulate);
+    }
+  }
+}

@@ -45,3 +45,64 @@ KERNEL scatter_rows(GLOBAL float *dx, GLOBAL const float *dy, GLOBAL const int *
       dx[picked_row(picked, a, i / a.cols) * a.cols + i % a.cols] += dy[i];
   }
 }
+
+/* y (rows x cols): row i is the mean of the rows of sequence i of x. */
+KERNEL mean_rows(GLOBAL float *y, GLOBAL const float *x, GLOBAL const int *cu_seqlens, const struct mean_args a) {
+  FIRST_PHASE {
+    const long i = element_of(ITEM);
+    if (i < (long)a.rows * a.cols) {
+      const int sequence = (int)(i / a.cols), first = cu_seqlens[sequence], end = cu_seqlens[sequence + 1];
+      float sum = 0.0f;
+      for (int row = first; row < end; row++)
+        sum += x[(long)row * a.cols + i % a.cols];
+      y[i] = sum / (float)(end - first);
+    }
+  }
+}
+
+/* Back: each row of the sequence has its share of dy. */
+KERNEL spread_rows(GLOBAL float *dx, GLOBAL const float *dy, GLOBAL const int *cu_seqlens, const struct mean_args a) {
+  FIRST_PHASE {
+    const long i = element_of(ITEM);
+    if (i < (long)a.rows * a.cols) {
+      const int sequence = (int)(i / a.cols), first = cu_seqlens[sequence], end = cu_seqlens[sequence + 1];
+      const float share = dy[i] / (float)(end - first);
+      for (int row = first; row < end; row++)
+        deliver(dx + (long)row * a.cols + i % a.cols, share, a.accumulate);
+    }
+  }
+}
+
+/* y (first x others, or first x 1 of each one's own) = scale * the products of two rows of x; an item one of them. */
+KERNEL similarity(GLOBAL float *y, GLOBAL const float *x, const struct similarity_args a) {
+  FIRST_PHASE {
+    const long i = element_of(ITEM);
+    const int width = a.own ? 1 : a.others;
+    if (i < (long)a.first * width) {
+      const long row = i / width, other = a.first + (a.own ? row : i % width);
+      float sum = 0.0f;
+      for (int c = 0; c < a.cols; c++)
+        sum += x[row * a.cols + c] * x[other * a.cols + c];
+      y[i] = a.scale * sum;
+    }
+  }
+}
+
+/* dx (first + others rows) = [dx +] scale * the sum over a row's products of dy times the other row of x. */
+KERNEL similarity_backward(GLOBAL float *dx, GLOBAL const float *dy, GLOBAL const float *x,
+                           const struct similarity_args a) {
+  FIRST_PHASE {
+    const long i = element_of(ITEM);
+    if (i < (long)(a.first + a.others) * a.cols) {
+      const int row = (int)(i / a.cols), col = (int)(i % a.cols), is_first = row < a.first;
+      const int end = a.own ? 1 : is_first ? a.others : a.first;
+      float sum = 0.0f;
+      for (int k = 0; k < end; k++) {
+        const int mine = is_first ? row : row - a.first, other = a.own ? mine : k;
+        const long at = a.own ? mine : is_first ? (long)mine * a.others + k : (long)k * a.others + mine;
+        sum += dy[at] * x[(long)(is_first ? a.first + other : other) * a.cols + col];
+      }
+      deliver(dx + i, a.scale * sum, a.accumulate);
+    }
+  }
+}
