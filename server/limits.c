@@ -1,4 +1,5 @@
 #include "server/limits.h"
+#include "storage/db_queue.h"
 
 #include <stdio.h>
 
@@ -23,8 +24,8 @@ enum status limits_job(const struct server *server, const char *tenant, struct e
     return status;
   int64_t max = limits_of(server->config, &row).queued_max, queued, running;
   if (max == 0)
-    return STATUS_OK; /* and a long queue is not counted */
-  status = db_tenant_jobs(&queued, &running, server->db, tenant, err);
+    return STATUS_OK;
+  status = db_queue_of_tenant(&queued, &running, server->db, tenant, err);
   return status || queued < max
              ? status
              : error_set(err, STATUS_QUEUE_FULL, NULL, "%lld jobs of the tenant %s are waiting; its limit is %lld",

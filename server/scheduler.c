@@ -13,6 +13,7 @@
 #include "storage/db_export.h"
 #include "storage/db_file.h"
 #include "storage/db_job.h"
+#include "storage/db_queue.h"
 
 enum {
   CHECKS_MAX = 2,
@@ -140,7 +141,7 @@ static enum status view_queue(struct schedule_view *view, struct file_row **file
       .now_ms = clock_boot_ms(),
       .hold_until_ms = server->hold.until_ms,
   };
-  enum status status = db_job_count(&queued, server->db, JOB_QUEUED, err);
+  enum status status = db_queue_jobs(&queued, server->db, JOB_QUEUED, err);
   if (!status)
     status = db_export_queued(&exports, server->db, err);
   if (!status)

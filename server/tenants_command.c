@@ -12,6 +12,7 @@
 #include "server/data.h"
 #include "server/limits.h"
 #include "storage/db_audit.h"
+#include "storage/db_queue.h"
 
 enum { ARENA_BYTES = 16 << 20 };
 
@@ -49,7 +50,7 @@ static int list(struct db *db, struct arena *arena, struct error *err) {
     return command_fault(err);
   printf("%-16s  %8s %-8s  %8s %-8s  %14s %s\n", "TENANT", "QUEUED", "OF", "RUNNING", "OF", "BYTES", "OF");
   for (size_t i = 0; !status && i < count; i++) {
-    status = db_tenant_jobs(&queued, &running, db, tenants[i].name, err);
+    status = db_queue_of_tenant(&queued, &running, db, tenants[i].name, err);
     if (!status)
       printf("%-16s  %8lld %-8s  %8lld %-8s  %14lld %s\n", tenants[i].name, (long long)queued,
              limit_text(queued_max, tenants[i].queued_max), (long long)running,

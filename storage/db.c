@@ -37,6 +37,8 @@ static const char *const schemas[] = {
 #include "storage/schema_9.sql.inc"
     ,
 #include "storage/schema_10.sql.inc"
+    ,
+#include "storage/schema_11.sql.inc"
 };
 #pragma GCC diagnostic pop
 
@@ -122,6 +124,8 @@ static enum status set_up(struct db *db, const char *path, bool create, struct e
   sqlite3_busy_timeout(db->handle, OPEN_TIMEOUT_MS);
   sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
   sqlite3_db_config(db->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+  /* Else a statement is prepared anew at each use, where a partial index could do for one value of a parameter. */
+  sqlite3_db_config(db->handle, SQLITE_DBCONFIG_ENABLE_QPSG, 1, NULL);
   sqlite3_limit(db->handle, SQLITE_LIMIT_LENGTH, 16 << 20);
   sqlite3_limit(db->handle, SQLITE_LIMIT_ATTACHED, 0);
   enum status status = stmt_number(&objects, db, "SELECT count(*) FROM sqlite_schema", NULL, err);

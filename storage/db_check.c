@@ -41,6 +41,12 @@ static const char *const rules[] = {
     " WHERE job.tenant = tenant.name)"
     " + (SELECT ifnull(sum(training_state.bytes), 0) FROM training_state JOIN job ON job.id = job_id"
     " WHERE job.tenant = tenant.name) AS has FROM tenant) WHERE bytes <> has",
+    "SELECT 'tenant ' || tenant, 'has ' || sum(counted) || ' jobs that are ' || state || ' by their count (priority '"
+    " || priority || ', block ' || block || '), and ' || sum(here) || ' by their rows' FROM"
+    " (SELECT state, tenant, priority, block, device_wanted, jobs AS counted, 0 AS here FROM job_count UNION ALL"
+    " SELECT state, tenant, priority, seq / 512, device_wanted, 0, 1 FROM job"
+    " WHERE state IN ('validating_files', 'queued', 'running', 'paused'))"
+    " GROUP BY state, tenant, priority, block, device_wanted HAVING sum(counted) <> sum(here)",
     "SELECT path, 'is to be removed, and ' || id || ' names it' FROM removal JOIN file USING (path)",
     "SELECT removal.path, 'is to be removed, and ' || job_id || ' has ' || artifact.name || ' in it' FROM removal"
     " JOIN artifact ON substr(artifact.path, 1, length(removal.path) + 1) = removal.path || '/'",

@@ -250,69 +250,6 @@ enum status db_job_delete_model(struct db *db, const char *id, struct error *err
   return stmt_run(&stmt, NULL, err);
 }
 
-enum status db_job_count(int64_t *out, struct db *db, enum job_state state, struct error *err) {
-  return stmt_number(out, db, "SELECT count(*) FROM job WHERE state = ?1", job_state_name(state), err);
-}
-
-enum status db_job_waiting(int64_t *out, struct db *db, struct error *err) {
-  int64_t validating;
-  enum status status = db_job_count(out, db, JOB_QUEUED, err);
-  if (!status)
-    status = db_job_count(&validating, db, JOB_VALIDATING, err);
-  if (!status)
-    *out += validating;
-  return status;
-}
-
-/* Queued jobs that go before `job`: all, or, with `from`, those of its priority from that one on. */
-static enum status count_before(int64_t *out, struct db *db, const char *tenant, const struct job_row *job,
-                                const struct job_row *from, struct error *err) {
-  AUTO(stmt_done) struct stmt stmt = {0};
-  bool row = false;
-  enum status status = stmt_open(
-      &stmt, db,
-      from ? "SELECT count(1) FROM job WHERE tenant = ?1 AND state = 'queued' AND priority = ?2"
-             " AND seq < ?3 AND seq >= ?4"
-           : "SELECT (SELECT count(1) FROM job WHERE tenant = ?1 AND state = 'queued' AND priority > ?2)"
-             " + (SELECT count(1) FROM job WHERE tenant = ?1 AND state = 'queued' AND priority = ?2 AND seq < ?3)",
-      err);
-  if (status)
-    return status;
-  stmt_text(&stmt, tenant);
-  stmt_int(&stmt, job->priority);
-  stmt_int(&stmt, job->seq);
-  if (from)
-    stmt_int(&stmt, from->seq);
-  status = stmt_step(&stmt, &row, err);
-  *out = row ? stmt_get_int(&stmt, 0) : 0;
-  return status;
-}
-
-enum status db_job_positions(int64_t *out, struct db *db, const char *tenant, const struct job_row *jobs, size_t count,
-                             struct error *err) {
-  int64_t last_seq = -1;
-  for (size_t i = 0; i < count; i++)
-    out[i] = -1;
-  /* From the oldest on: each stands behind the last one of its priority by what lies between. */
-  for (;;) {
-    const struct job_row *next = NULL, *from = NULL;
-    for (size_t i = 0; i < count; i++)
-      if (jobs[i].state == JOB_QUEUED && jobs[i].seq > last_seq && (!next || jobs[i].seq < next->seq))
-        next = &jobs[i];
-    if (!next)
-      return STATUS_OK;
-    for (size_t i = 0; i < count; i++)
-      if (out[i] >= 0 && jobs[i].priority == next->priority && (!from || jobs[i].seq > from->seq))
-        from = &jobs[i];
-    int64_t before;
-    enum status status = count_before(&before, db, tenant, next, from, err);
-    if (status)
-      return status;
-    out[next - jobs] = before + (from ? out[from - jobs] : 0);
-    last_seq = next->seq;
-  }
-}
-
 enum status db_job_same(struct job_row *out, bool *found, struct db *db, const char *tenant, const char *key,
                         const char *body_sha256, int64_t since, struct arena *arena, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
@@ -342,13 +279,15 @@ enum status db_job_claim(struct job_row *out, bool *found, struct db *db, const 
                " progress = iif(furthest_step > 0, progress, NULL),"
                " trained_tokens = iif(furthest_step > 0, trained_tokens, NULL), needs_free = 0, run_after = 0,"
                " attempts = attempts + 1, pause_requested_at = NULL"
-               " WHERE seq = (SELECT first.seq FROM tenant CROSS JOIN job AS first"
-               " WHERE first.seq = (SELECT seq FROM job AS waits WHERE waits.state = 'queued'"
-               " AND waits.tenant = tenant.name AND waits.needs_free <= ?2 AND waits.run_after <= ?6"
-               " AND (waits.device_wanted IN (SELECT value FROM json_each(?3))) <> ?4"
-               " ORDER BY waits.priority DESC, waits.seq LIMIT 1)"
-               " AND (SELECT count(1) FROM job AS runs WHERE runs.tenant = tenant.name AND runs.state = 'running')"
-               " < ifnull(nullif(ifnull(tenant.running_max, ?5), 0), 9e18)"
+               " WHERE seq = (SELECT first.seq"
+               " FROM (SELECT DISTINCT tenant, device_wanted FROM job_count WHERE state = 'queued') AS lane"
+               " CROSS JOIN tenant ON tenant.name = lane.tenant CROSS JOIN job AS first"
+               " WHERE (lane.device_wanted IN (SELECT value FROM json_each(?3))) <> ?4"
+               " AND first.seq = (SELECT seq FROM job AS waits WHERE waits.state = 'queued'"
+               " AND waits.tenant = lane.tenant AND waits.device_wanted = lane.device_wanted"
+               " AND waits.needs_free <= ?2 AND waits.run_after <= ?6 ORDER BY waits.priority DESC, waits.seq LIMIT 1)"
+               " AND (SELECT ifnull(sum(jobs), 0) FROM job_count AS runs WHERE runs.state = 'running'"
+               " AND runs.tenant = lane.tenant) < ifnull(nullif(ifnull(tenant.running_max, ?5), 0), 9e18)"
                " ORDER BY first.priority DESC, tenant.turn, first.seq LIMIT 1)"
                " AND state = 'queued' RETURNING *",
                err);

@@ -80,14 +80,6 @@ NODISCARD enum status db_job_of_model(struct job_row *out, struct db *db, const 
                                       struct arena *arena, struct error *err);
 NODISCARD enum status db_job_delete_model(struct db *db, const char *id, struct error *err);
 
-/* Jobs that wait: validating or queued. */
-NODISCARD enum status db_job_waiting(int64_t *out, struct db *db, struct error *err);
-NODISCARD enum status db_job_count(int64_t *out, struct db *db, enum job_state state, struct error *err);
-/* How many queued jobs of their tenant go before each of these; -1: it is not queued. The queue is
-   counted once for each priority among them. */
-NODISCARD enum status db_job_positions(int64_t *out, struct db *db, const char *tenant, const struct job_row *jobs,
-                                       size_t count, struct error *err);
-
 /* The tenant's newest job made since `since` with that key, or with that body when key is NULL (jobs that came with a
    key are then left out). *found false: none. */
 NODISCARD enum status db_job_same(struct job_row *out, bool *found, struct db *db, const char *tenant, const char *key,

@@ -38,16 +38,6 @@ enum status db_tenant_get(struct tenant_row *out, struct db *db, const char *nam
   return status;
 }
 
-enum status db_tenant_jobs(int64_t *queued, int64_t *running, struct db *db, const char *name, struct error *err) {
-  enum status status = stmt_number(queued, db,
-                                   "SELECT count(*) FROM job WHERE tenant = ?1"
-                                   " AND state IN ('validating_files', 'queued', 'paused')",
-                                   name, err);
-  return status
-             ? status
-             : stmt_number(running, db, "SELECT count(*) FROM job WHERE tenant = ?1 AND state = 'running'", name, err);
-}
-
 enum status db_tenant_list(struct tenant_row **out, size_t *count, bool *more, struct db *db, struct arena *arena,
                            struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};

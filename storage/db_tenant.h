@@ -21,9 +21,6 @@ NODISCARD enum status db_tenant_add(struct db *db, const char *name, int64_t now
 /* STATUS_TENANT_NOT_FOUND, param "tenant". */
 NODISCARD enum status db_tenant_get(struct tenant_row *out, struct db *db, const char *name, struct arena *arena,
                                     struct error *err);
-/* Its jobs: those that wait, paused ones too, and those that train. */
-NODISCARD enum status db_tenant_jobs(int64_t *queued, int64_t *running, struct db *db, const char *name,
-                                     struct error *err);
 /* All, by name. */
 NODISCARD enum status db_tenant_list(struct tenant_row **out, size_t *count, bool *more, struct db *db,
                                      struct arena *arena, struct error *err);

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "server/http/reply.h"
 #include "storage/db_artifact.h"
+#include "storage/db_queue.h"
 
 static enum status result_files(json_t **out, struct server *server, const struct job_row *job, struct arena *arena,
                                 struct error *err) {
@@ -96,7 +97,7 @@ void job_object_reply(struct request *request, const struct job_row *job, bool r
   json_t *object;
   int64_t position;
   struct error err;
-  if (db_job_positions(&position, request->server->db, request->tenant, job, 1, &err) ||
+  if (db_queue_positions(&position, request->server->db, request->tenant, job, 1, &err) ||
       job_object(&object, request->server, job, position, &request->arena, &err))
     reply_error(request, &err);
   else

@@ -19,6 +19,7 @@
 #include "server/source.h"
 #include "storage/db_event.h"
 #include "storage/db_job.h"
+#include "storage/db_queue.h"
 
 enum {
   LIST_DEFAULT = 20,
@@ -113,7 +114,7 @@ static enum status check_room(struct request *request, struct error *err) {
   int64_t waiting;
   if (server->draining)
     return error_set(err, STATUS_DRAINING, NULL, "the server is shutting down");
-  enum status status = db_job_waiting(&waiting, server->db, err);
+  enum status status = db_queue_waiting(&waiting, server->db, err);
   if (!status && waiting >= server->config->queue_max)
     return error_set(err, STATUS_QUEUE_FULL, NULL, "%lld jobs are waiting; the limit is %lld", (long long)waiting,
                      (long long)server->config->queue_max);
@@ -296,7 +297,7 @@ void http_jobs_list(struct request *request) {
     status =
         db_job_list(&jobs, &count, &more, request->server->db, request->tenant, &page, &filter, &request->arena, &err);
   if (!status)
-    status = db_job_positions(positions, request->server->db, request->tenant, jobs, count, &err);
+    status = db_queue_positions(positions, request->server->db, request->tenant, jobs, count, &err);
   json_t *data = json_array();
   for (size_t i = 0; !status && i < count; i++) {
     json_t *object;

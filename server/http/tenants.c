@@ -7,13 +7,14 @@
 #include "base/field.h"
 #include "server/http/reply.h"
 #include "server/limits.h"
+#include "storage/db_queue.h"
 #include "storage/db_tenant.h"
 
 static enum status tenant_object(json_t **out, const struct server *server, const struct tenant_row *tenant,
                                  struct error *err) {
   const struct limits limits = limits_of(server->config, tenant);
   int64_t queued, running;
-  enum status status = db_tenant_jobs(&queued, &running, server->db, tenant->name, err);
+  enum status status = db_queue_of_tenant(&queued, &running, server->db, tenant->name, err);
   if (status)
     return status;
   *out = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "id", tenant->name, "object", "organization.tenant",

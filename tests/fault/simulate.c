@@ -20,6 +20,7 @@
 #include "storage/db_check.h"
 #include "storage/db_file.h"
 #include "storage/db_job.h"
+#include "storage/db_queue.h"
 #include "storage/db_state.h"
 
 enum {
@@ -183,7 +184,7 @@ static void claim(struct world *w, bool *found) {
 static void tick(struct world *w) {
   struct error err;
   int64_t queued;
-  must(w, db_job_count(&queued, w->db, JOB_QUEUED, &err), &err);
+  must(w, db_queue_jobs(&queued, w->db, JOB_QUEUED, &err), &err);
   const struct schedule_view view = {.jobs_queued = (size_t)queued,
                                      .jobs_running = running(w),
                                      .jobs_max = PLACES,

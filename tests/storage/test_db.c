@@ -17,6 +17,7 @@
 #include "storage/db_event.h"
 #include "storage/db_file.h"
 #include "storage/db_job.h"
+#include "storage/db_queue.h"
 #include "storage/db_removal.h"
 #include "tests/storage/store.h"
 
@@ -182,16 +183,16 @@ static void test_claim_order(void **state) {
   assert_int_equal(
       db_job_list(&jobs, &count, &more, f->db, TENANT_DEFAULT, &page, &(struct job_filter){0}, &f->arena, &f->err),
       STATUS_OK);
-  assert_int_equal(db_job_positions(positions, f->db, TENANT_DEFAULT, jobs, count, &f->err), STATUS_OK);
+  assert_int_equal(db_queue_positions(positions, f->db, TENANT_DEFAULT, jobs, count, &f->err), STATUS_OK);
   assert_true(positions[0] == 2 && positions[1] == 0 && positions[2] == 1); /* c, b, a */
-  assert_int_equal(db_job_positions(positions, f->db, TENANT_DEFAULT, jobs, 1, &f->err), STATUS_OK);
+  assert_int_equal(db_queue_positions(positions, f->db, TENANT_DEFAULT, jobs, 1, &f->err), STATUS_OK);
   assert_int_equal(positions[0], 2);
   job = claim(f);
   assert_string_equal(job.id, "ftjob-b");
   assert_int_equal(job.state, JOB_RUNNING);
   assert_int_equal(job.lease_token, 1);
   assert_string_equal(claim(f).id, "ftjob-a");
-  assert_int_equal(db_job_positions(positions, f->db, TENANT_DEFAULT, &job, 1, &f->err), STATUS_OK);
+  assert_int_equal(db_queue_positions(positions, f->db, TENANT_DEFAULT, &job, 1, &f->err), STATUS_OK);
   assert_int_equal(positions[0], -1); /* it runs */
   assert_string_equal(claim(f).id, "ftjob-c");
   assert_int_equal(db_job_claim(&job, &found, f->db, &anywhere, 200, &f->arena, &f->err), STATUS_OK);

@@ -20,6 +20,7 @@
 #include "storage/db_file.h"
 #include "storage/db_job.h"
 #include "storage/db_key.h"
+#include "storage/db_queue.h"
 #include "storage/db_state.h"
 #include "storage/db_tenant.h"
 #include "storage/stmt.h"
@@ -91,10 +92,13 @@ static void test_older(void **state) {
     struct job_row job, *jobs;
     struct job_model *models;
     struct page page = {.limit = 5};
+    int64_t waiting;
     size_t count;
     bool found, more;
     make_old(f, version);
     assert_int_equal(db_open(&db, f->path, true, &f->err), STATUS_OK);
+    assert_int_equal(db_queue_waiting(&waiting, db, &f->err), STATUS_OK);
+    assert_int_equal(waiting, 1);
     assert_int_equal(db_job_claim(&job, &found, db, &(struct job_place){0, "[]", true, 0, 0}, 5, &f->arena, &f->err),
                      STATUS_OK);
     assert_true(found);
@@ -127,7 +131,8 @@ static int see_plan(void *context, int columns, char **values, char **names) {
   const char *sql = context, *detail = values[columns - 1];
   /* Just the rows that are asked for: what waits, the pairs of a filter, what another line of the plan finds. */
   static const char *const fine[] = {"INDEX file_unchecked", "CONSTANT ROW",   "SCAN want",
-                                     "SCAN json_each",       "SCAN (subquery", "SCAN tenant"};
+                                     "SCAN json_each",       "SCAN (subquery", "SCAN tenant",
+                                     "SCAN lane"};
   bool walks = strncmp(detail, "SCAN ", 5) == 0;
   bool sorts = strstr(detail, "TEMP B-TREE") && !strstr(sql, "job_id = ") &&
                !strstr(sql, "json_each(?1) AS want ORDER BY") && /* what belongs to one job or filter is little */
@@ -212,7 +217,7 @@ static int ask_for_tenants(struct db *db, struct arena *arena, struct error *err
   bad |= db_key_list(&keys, &count, &more, db, TENANT_DEFAULT, &page, arena, err);
   bad |= db_key_any(&more, db, err);
   bad |= db_tenant_get(&tenant, db, TENANT_DEFAULT, arena, err);
-  bad |= db_tenant_jobs(&queued, &running, db, TENANT_DEFAULT, err);
+  bad |= db_queue_of_tenant(&queued, &running, db, TENANT_DEFAULT, err);
   bad |= db_tenant_list(&tenants, &count, &more, db, arena, err);
   return bad;
 }
@@ -246,7 +251,7 @@ static void test_plans(void **state) {
   struct event_row event = {.job_id = "ftjob-a", .message = "x"};
   int bad = db_job_insert(db, &row, err);
   bad |= db_event_add(db, &event, err);
-  bad |= db_job_waiting(&number, db, err);
+  bad |= db_queue_waiting(&number, db, err);
   bad |= ask_for_tenants(db, arena, err);
   bad |= db_job_same(&job, &more, db, TENANT_DEFAULT, "key", "aa", 0, arena, err);
   bad |= db_job_same(&job, &more, db, TENANT_DEFAULT, NULL, "aa", 0, arena, err);
@@ -255,7 +260,7 @@ static void test_plans(void **state) {
                      arena, err);
   bad |= db_job_list(&jobs, &count, &more, db, TENANT_DEFAULT, &page, &(struct job_filter){.metadata_null = true},
                      arena, err);
-  bad |= db_job_positions(&number, db, TENANT_DEFAULT, jobs, count, err);
+  bad |= db_queue_positions(&number, db, TENANT_DEFAULT, jobs, count, err);
   bad |= db_job_next(&job, &more, db, JOB_VALIDATING, 0, arena, err);
   bad |= db_job_models(&models, &count, &more, db, TENANT_DEFAULT, arena, err);
   bad |= db_job_claim(&job, &more, db, &(struct job_place){1, "[]", true, 0, 0}, 5, arena, err);

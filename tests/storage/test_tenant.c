@@ -17,6 +17,7 @@
 #include "storage/db_event.h"
 #include "storage/db_file.h"
 #include "storage/db_job.h"
+#include "storage/db_queue.h"
 #include "storage/db_state.h"
 #include "storage/db_tenant.h"
 #include "tests/storage/store.h"
@@ -201,7 +202,7 @@ static void no_tenant_runs_more_than_it_may(void **state) {
   for (size_t i = 0; i < COUNT_OF(order); i++)
     assert_string_equal(claim(f, 1), order[i]);
   assert_int_equal(db_tenant_get(&tenant, f->db, "b", &f->arena, &f->err), STATUS_OK);
-  assert_int_equal(db_tenant_jobs(&queued, &running, f->db, "b", &f->err), STATUS_OK);
+  assert_int_equal(db_queue_of_tenant(&queued, &running, f->db, "b", &f->err), STATUS_OK);
   assert_true(queued == 1 && running == 2 && tenant.running_max == 2);
   assert_true(tenant.queued_max == TENANT_AS_CONFIGURED && tenant.bytes_max == TENANT_AS_CONFIGURED);
   const struct lease lease = {.job_id = "ftjob-b0", .token = 1};
