@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/chat_feature.h"
+#include "api/glue.h"
 #include "api/label.h"
 #include "base/json.h"
 #include "base/str.h"
@@ -31,10 +32,25 @@ static bool listed(const json_t *report, const char *name) {
   const json_t *columns = json_object_get(report, "columns");
   size_t i;
   json_t *item;
-  json_array_foreach(columns, i, item)
-    if (json_is_string(item) && strcmp(json_string_value(item), name) == 0)
-      return true;
+  json_array_foreach(columns, i,
+                     item) if (json_is_string(item) && strcmp(json_string_value(item), name) == 0) return true;
   return false;
+}
+
+/* The job with its columns as they are called in this file, where its task knows them by several names. */
+static struct job_spec settled(const struct job_spec *spec, const json_t *report) {
+  enum { COLUMNS_MAX = 256 };
+  const json_t *columns = json_object_get(report, "columns");
+  const char *names[COLUMNS_MAX];
+  size_t i, count = 0;
+  json_t *item;
+  struct job_spec own = *spec;
+  const char **taken[] = {&own.columns.text, &own.columns.text_pair, &own.columns.label};
+  json_array_foreach(columns, i, item) if (json_is_string(item) && count < COLUMNS_MAX) names[count++] =
+      json_string_value(item);
+  for (i = 0; i < COUNT_OF(taken); i++)
+    *taken[i] = glue_column(glue_of(spec), *taken[i], names, count);
+  return own;
 }
 
 /* What the task needs; or what the first record gives. */
@@ -108,11 +124,14 @@ static void lacks(const struct judging *j, const char *param, const char *name) 
   json_t *item;
   AUTO(str_done) struct str names;
   str_init(&names, 300);
-  json_array_foreach(columns, i, item)
-    if (json_is_string(item))
+  json_array_foreach(columns, i, item) if (json_is_string(item))
       str_printf(&names, "%s\"%s\"", i ? ", " : "", json_string_value(item));
+  if (glue_of(j->spec) && strcmp(name, j->spec->columns.label) == 0)
+    snprintf(why, sizeof why, "%s", glue_unlabelled);
+  else
+    asked(why, j);
   fault_add(j->faults, STATUS_INVALID_VALUE, param, "%s has no column \"%.64s\"; its columns are %s%s",
-            j->file->id ? j->file->id : "the file", name, names.text, asked(why, j));
+            j->file->id ? j->file->id : "the file", name, names.text, why);
 }
 
 static void invalid(const struct judging *j, const char *name, const char *fault, const char *why) {
@@ -156,13 +175,13 @@ static void judge_labelled(const struct judging *j, struct data_tasks tasks) {
 /* One kind of example in all lines. */
 static void judge_others(const struct judging *j, enum data_use use) {
   const struct job_spec *s = j->spec;
-  const char *other = use != USE_CHAT && given(j->file->report, s->columns.messages) ? s->columns.messages
-                      : use == USE_TEXT && given(j->file->report, s->columns.prompt) &&
-                              given(j->file->report, s->columns.completion)
-                          ? s->columns.completion
-                          : NULL;
-  if (!other || (other == s->columns.messages &&
-                 !json_is_true(json_object_get(column(j->file->report, other), "chats"))))
+  const char *other =
+      use != USE_CHAT && given(j->file->report, s->columns.messages) ? s->columns.messages
+      : use == USE_TEXT && given(j->file->report, s->columns.prompt) && given(j->file->report, s->columns.completion)
+          ? s->columns.completion
+          : NULL;
+  if (!other ||
+      (other == s->columns.messages && !json_is_true(json_object_get(column(j->file->report, other), "chats"))))
     return;
   AUTO(str_done) struct str text;
   str_init(&text, 300);
@@ -228,7 +247,8 @@ static void judge_nothing(const struct judging *j) {
 
 void data_judge(const struct job_spec *spec, const struct data_file *file, enum data_use use, struct data_tasks tasks,
                 struct fault_list *faults) {
-  struct judging j = {spec, file, faults};
+  const struct job_spec own = settled(spec, file->report);
+  struct judging j = {&own, file, faults};
   const char *messages = spec->columns.messages;
   switch (use) {
   case USE_LABELLED: judge_labelled(&j, tasks); return;
@@ -249,14 +269,15 @@ void data_judge(const struct job_spec *spec, const struct data_file *file, enum 
 }
 
 void data_judge_names(const struct job_spec *spec, const struct data_file *file, struct fault_list *faults) {
+  const struct job_spec own = settled(spec, file->report);
   const struct {
     const char *param, *name, *usual;
-  } named[] = {{"dataset.text", spec->columns.text, "text"},
-               {"dataset.label", spec->columns.label, "label"},
+  } named[] = {{"dataset.text", own.columns.text, "text"},
+               {"dataset.label", own.columns.label, "label"},
                {"dataset.messages", spec->columns.messages, "messages"},
                {"dataset.prompt", spec->columns.prompt, "prompt"},
                {"dataset.completion", spec->columns.completion, "completion"}};
-  struct judging j = {spec, file, faults};
+  struct judging j = {&own, file, faults};
   bool any = json_array_size(json_object_get(file->report, "columns")) > 0;
   for (size_t i = 0; any && i < COUNT_OF(named); i++)
     if (strcmp(named[i].name, named[i].usual) != 0 && !listed(file->report, named[i].name))
@@ -271,9 +292,7 @@ static const char *find_same(const json_t *classes, const char *label) {
   json_t *value;
   if (json_object_get(classes, label))
     return label;
-  json_object_foreach((json_t *)(uintptr_t)classes, name, value)
-    if (label_same(name, label))
-      return name;
+  json_object_foreach((json_t *)(uintptr_t)classes, name, value) if (label_same(name, label)) return name;
   return NULL;
 }
 
@@ -287,18 +306,45 @@ static void compare_labels(const struct judging *j, const json_t *known, bool re
     invalid(j, label, text_of(asked, "regression"), ", as in the training file");
   if (regression || !classes)
     return;
-  json_object_foreach(json_object_get(json_object_get(asked, "labels"), "classes"), name, place)
-    if (!find_same(classes, name)) {
-      AUTO(str_done) struct str text;
-      str_init(&text, 400);
-      str_printf(&text, "%s: the label %.80s does not occur in the training file", json_string_value(place), name);
-      invalid(j, label, text.text, "");
-      return;
-    }
+  json_object_foreach(json_object_get(json_object_get(asked, "labels"), "classes"), name,
+                      place) if (!find_same(classes, name)) {
+    AUTO(str_done) struct str text;
+    str_init(&text, 400);
+    str_printf(&text, "%s: the label %.80s does not occur in the training file", json_string_value(place), name);
+    invalid(j, label, text.text, "");
+    return;
+  }
+}
+
+/* The labels must be the task's, in each file in its own spelling; below 0 are those of files that have none. */
+static void judge_task_labels(const struct judging *j, const struct glue_task *task) {
+  const char *label = j->spec->columns.label, *name;
+  json_t *place;
+  json_object_foreach(json_object_get(json_object_get(column(j->file->report, label), "labels"), "classes"), name,
+                      place) {
+    char why[200] = "", text[300];
+    if (task->class_count && glue_class(task, name) == task->class_count)
+      glue_refusal(why, sizeof why, task, name);
+    else if (task->class_count == 0 && name[0] == '-')
+      snprintf(why, sizeof why, "a score below 0%s", glue_unlabelled);
+    if (!why[0])
+      continue;
+    snprintf(text, sizeof text, "%s: %s", json_string_value(place), why);
+    invalid(j, label, text, "");
+    return;
+  }
 }
 
 void data_judge_labels(const struct job_spec *spec, const struct data_file *training,
                        const struct data_file *validation, struct fault_list *faults) {
+  const struct data_file *files[] = {training, validation};
+  for (size_t i = 0; glue_of(spec) && i < COUNT_OF(files) && files[i]; i++) {
+    const struct job_spec own = settled(spec, files[i]->report);
+    const struct judging file = {&own, files[i], faults};
+    judge_task_labels(&file, glue_of(spec));
+  }
+  const struct job_spec own = settled(spec, training->report);
+  spec = &own;
   const json_t *known = column(training->report, spec->columns.label);
   const char *kind = text_of(json_object_get(known, "labels"), "kind"), *one = text_of(known, "one_class");
   int type = spec->columns.problem_type;
@@ -307,6 +353,6 @@ void data_judge_labels(const struct job_spec *spec, const struct data_file *trai
   if (!regression && one)
     invalid(&j, spec->columns.label, one, "");
   j.file = validation;
-  if (validation)
+  if (validation && !glue_of(spec))
     compare_labels(&j, known, regression);
 }

@@ -40,6 +40,7 @@ enum validation_metric {
   METRIC_SPEARMAN,
   METRIC_PERPLEXITY,
   METRIC_TOKEN_ACCURACY,
+  METRIC_COMBINED, /* of GLUE's tasks that have two metrics: their mean */
   METRIC_COUNT
 };
 extern const char *const job_metric_names[]; /* by enum validation_metric, ended by NULL */
@@ -129,6 +130,15 @@ struct adapter_spec {
 
 enum { JOB_KEEP_LAST_MAX = 1000 };
 
+/* The body's member `dataset`. */
+struct job_columns {
+  const char *text, *text_pair, *label;  /* column names in CSV, TSV and JSONL; defaults "text",
+                                            "text_pair" (used only where present), "label" */
+  const char *messages, *prompt, *completion; /* defaults: the same words */
+  int problem_type;           /* enum problem_type */
+  const char *chat_template;  /* a built-in name, a Jinja source, or NULL: the model's own */
+};
+
 struct job_spec {
   const char *model;            /* a base model's id: a folder's name under the models directory */
   const char *training_file;    /* file id */
@@ -138,13 +148,7 @@ struct job_spec {
   int64_t seed;                 /* 0..2147483647; chosen at random when absent (see job_spec_parse) */
   struct hyperparameters hyperparameters;
   struct adapter_spec adapter;
-  struct {
-    const char *text, *text_pair, *label;  /* column names in CSV, TSV and JSONL; defaults "text",
-                                              "text_pair" (used only where present), "label" */
-    const char *messages, *prompt, *completion; /* defaults: the same words */
-    int problem_type;           /* enum problem_type */
-    const char *chat_template;  /* a built-in name, a Jinja source, or NULL: the model's own */
-  } columns;                    /* the body's member `dataset` */
+  struct job_columns columns;
   struct {
     int64_t every_steps;        /* 0: at the end of each epoch only */
     int64_t max_examples;       /* 0: all */

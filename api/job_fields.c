@@ -49,6 +49,7 @@ const char *const job_metric_names[] = {[METRIC_LOSS] = "loss",
                                         [METRIC_SPEARMAN] = "spearman",
                                         [METRIC_PERPLEXITY] = "perplexity",
                                         [METRIC_TOKEN_ACCURACY] = "mean_token_accuracy",
+                                        [METRIC_COMBINED] = "combined_score",
                                         [METRIC_COUNT] = NULL};
 const char *const job_matmul_names[] = {[MATMUL_AUTO] = "auto",
                                         [MATMUL_NATIVE] = "native",

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/glue.h"
 #include "api/job_fields.h"
 #include "api/job_task.h"
 #include "base/json.h"
@@ -283,6 +284,9 @@ void job_spec_parse(struct job_spec *out, const json_t *body, int64_t seed_if_ab
   AUTO(json_release) json_t *rest = without_inert(body, job_inert_top, "", faults);
   if (!rest)
     return;
+  const char *task = json_string_value(json_object_get(rest, "task"));
+  if (task && strchr(task, '/') && glue_find(task)) /* its other spellings */
+    json_object_set_new(rest, "task", json_sprintf("glue/%s", glue_find(task)->name));
   field_read(&job_fields, out, rest, "", elsewhere, arena, faults);
   read_parts(&parts, body, faults);
   read_hyperparameters(&out->hyperparameters, &parts, arena, faults);
@@ -292,6 +296,7 @@ void job_spec_parse(struct job_spec *out, const json_t *body, int64_t seed_if_ab
   check_suffix(out->suffix, faults);
   check_device(out->scheduling.device, faults);
   check_validation(out, faults);
+  glue_settle(out, body);
   job_task_settle(out, faults);
   job_exports_settle(&out->exports, &out->adapter, arena, faults);
   if (out->seed < 0)

@@ -83,7 +83,7 @@ static enum status find_task(struct run *r, const struct task *task, struct erro
 
 static enum status load_data(struct run *r, const struct task *task, struct error *err) {
   struct dataset_columns columns = {task->spec.columns.text, task->spec.columns.text_pair, task->spec.columns.label,
-                                    (enum problem_type)task->spec.columns.problem_type};
+                                    (enum problem_type)task->spec.columns.problem_type, glue_of(&task->spec)};
   if (r->language)
     return STATUS_OK; /* read and tokenised in one pass, once the model's limits are known */
   enum status status = dataset_load(&r->training, task->training.path, task->training.filename, &columns, NULL, err);

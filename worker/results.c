@@ -92,6 +92,8 @@ static void add_course(json_t *manifest, const struct trainer *t) {
     json_object_set_new(manifest, "ended_by", json_string(ends[t->progress.ended]));
   if (t->progress.best_step)
     json_object_set_new(manifest, "best", trainer_best(t));
+  if (t->progress.last_step)
+    json_object_set_new(manifest, "last", trainer_last(t));
   if (t->adapter_step != t->progress.step)
     json_object_set_new(manifest, "adapter_step", json_integer(t->adapter_step));
   if (t->resume.engines) /* the results are then not those of a run in one piece */

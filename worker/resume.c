@@ -20,17 +20,32 @@ static const char *const ends[] = {
     [END_NOT] = "no", [END_PATIENCE] = "patience", [END_RUNTIME] = "max_runtime", [END_COUNT] = NULL};
 static const char curve_name[] = "step_metrics.csv", spec_name[] = "spec.json";
 
-#define ROW(member, type)                                                                                              \
-  .name = #member, .kind = type, .offset = offsetof(struct progress, member), .flags = FIELD_REQUIRED
+#define MEMBER(member, type) .name = #member, .kind = type, .offset = offsetof(struct progress, member)
+#define ROW(member, type) MEMBER(member, type), .flags = FIELD_REQUIRED
 #define COUNTER(member)                                                                                                \
   { ROW(member, FIELD_INT), .max = 9007199254740992.0 }
 #define NUMBER(member)                                                                                                 \
   { ROW(member, FIELD_NUMBER) }
+/* The last two are absent in states of older builds. */
 static const struct field progress_rows[] = {
-    COUNTER(step),         COUNTER(micro_steps), COUNTER(tokens),         COUNTER(examples),
-    COUNTER(epoch),        COUNTER(position),    NUMBER(train_loss),      NUMBER(train_accuracy),
-    NUMBER(learning_rate), NUMBER(grad_norm),    {ROW(told, FIELD_BOOL)}, {ROW(ended, FIELD_CHOICE), .choices = ends},
-    COUNTER(best_step),    NUMBER(best),         COUNTER(stale),          NUMBER(seconds),
+    COUNTER(step),
+    COUNTER(micro_steps),
+    COUNTER(tokens),
+    COUNTER(examples),
+    COUNTER(epoch),
+    COUNTER(position),
+    NUMBER(train_loss),
+    NUMBER(train_accuracy),
+    NUMBER(learning_rate),
+    NUMBER(grad_norm),
+    {ROW(told, FIELD_BOOL)},
+    {ROW(ended, FIELD_CHOICE), .choices = ends},
+    COUNTER(best_step),
+    NUMBER(best),
+    COUNTER(stale),
+    NUMBER(seconds),
+    {MEMBER(last_step, FIELD_INT), .max = 9007199254740992.0},
+    {MEMBER(last, FIELD_NUMBER)},
 };
 static const struct field_table progress_fields = {.fields = progress_rows, .count = COUNT_OF(progress_rows)};
 
@@ -261,7 +276,7 @@ static enum status check_numbers(struct loading *l, const struct trainer *t, str
   if (faults.count)
     return refuse(err, faults.item[0].text);
   if (p->step < 1 || p->step > total || p->epoch < 1 || p->epoch > p->step ||
-      (size_t)p->position > t->training->count || p->best_step > p->step)
+      (size_t)p->position > t->training->count || p->best_step > p->step || p->last_step > p->step)
     return refuse(err, "its numbers do not fit this job");
   return STATUS_OK;
 }

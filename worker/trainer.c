@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/glue.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -50,10 +51,18 @@ static const char *metric_name(const struct trainer *t) {
   return job_metric_names[t->task->spec.evaluation.metric];
 }
 
-json_t *trainer_best(const struct trainer *t) {
+static json_t *evaluated(const struct trainer *t, int64_t step, double value) {
   char name[64];
   snprintf(name, sizeof name, "valid_%s", metric_name(t));
-  return json_pack("{s:I s:f}", "step", (json_int_t)t->progress.best_step, name, t->progress.best);
+  return json_pack("{s:I s:f}", "step", (json_int_t)step, name, value);
+}
+
+json_t *trainer_best(const struct trainer *t) {
+  return evaluated(t, t->progress.best_step, t->progress.best);
+}
+
+json_t *trainer_last(const struct trainer *t) {
+  return evaluated(t, t->progress.last_step, t->progress.last);
 }
 
 void trainer_progress(struct trainer *t, const char *phase, bool force) {
@@ -74,8 +83,10 @@ void trainer_progress(struct trainer *t, const char *phase, bool force) {
     json_object_set_new(data, "train_loss", json_real(t->progress.train_loss));
     set_train_accuracy(t, data);
   }
-  if (t->progress.best_step)
+  if (t->progress.best_step) {
     json_object_set_new(data, "best", trainer_best(t));
+    json_object_set_new(data, "last", trainer_last(t));
+  }
   report_data(t->report, EVENT_PROGRESS, "", data);
 }
 
@@ -86,7 +97,7 @@ static double score(const struct trainer *t, const char *name) {
 /* The columns that hold for every task come first; a score that does not fit it is empty. */
 static const char *const score_names[] = {
     "valid_accuracy", "valid_f1",         "valid_matthews_correlation", "valid_pearson",
-    "valid_spearman", "valid_perplexity", "valid_mean_token_accuracy"};
+    "valid_spearman", "valid_perplexity", "valid_mean_token_accuracy",  "valid_combined_score"};
 
 static void csv_row(struct trainer *t, bool evaluated) {
   struct str *csv = &t->csv;
@@ -111,6 +122,20 @@ static void csv_row(struct trainer *t, bool evaluated) {
     str_puts(csv, ",\n");
 }
 
+/* Where GLUE measures a task by two scores, it ranks models by their mean. */
+static void add_combined(const struct trainer *t, json_t *scores) {
+  const struct glue_task *task = glue_of(&t->task->spec);
+  double sum = 0;
+  if (!task || glue_metric(task) != METRIC_COMBINED)
+    return;
+  for (size_t i = 0; i < COUNT_OF(task->metrics); i++) {
+    char name[64];
+    snprintf(name, sizeof name, "valid_%s", job_metric_names[task->metrics[i]]);
+    sum += json_number_value(json_object_get(scores, name));
+  }
+  json_object_set_new(scores, "valid_combined_score", json_real(sum / 2));
+}
+
 static enum status run_evaluation(struct trainer *t, struct error *err) {
   struct evaluation fresh;
   trainer_progress(t, "evaluate", true);
@@ -118,6 +143,7 @@ static enum status run_evaluation(struct trainer *t, struct error *err) {
                                 &t->batch, t->report, err);
   if (status)
     return status;
+  add_combined(t, fresh.scores);
   evaluation_done(&t->evaluation);
   t->evaluation = fresh;
   t->evaluated_step = t->progress.step;
@@ -152,6 +178,8 @@ static void tell_metrics(struct trainer *t, bool evaluated) {
     for (size_t i = 0; i < COUNT_OF(told); i++)
       if (json_object_get(data, told[i].score))
         n += snprintf(text + n, sizeof text - (size_t)n, ", %s=%.4f", told[i].as, score(t, told[i].score));
+    if (glue_of(&t->task->spec) && t->progress.step && t->task->spec.evaluation.metric > METRIC_ACCURACY)
+      n += snprintf(text + n, sizeof text - (size_t)n, ", %s=%.4f", metric_name(t), t->progress.last);
   }
   report_data(t->report, EVENT_METRICS, text, data);
 }
@@ -262,6 +290,8 @@ static enum status judge(struct trainer *t, bool *best, struct error *err) {
   enum status status = validation_metric(&value, t, err);
   if (status)
     return status;
+  p->last = value;
+  p->last_step = p->step;
   bool first = p->best_step == 0;
   *best = first || is_better(t, value, p->best);
   p->stale = first || (*best && fabs(value - p->best) > spec->early_stopping.min_delta) ? 0 : p->stale + 1;

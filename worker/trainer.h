@@ -28,6 +28,8 @@ struct progress {
   int ended;                         /* enum training_end */
   int64_t best_step;                 /* of the best evaluation after a step; 0: none yet */
   double best;                       /* its evaluation.metric */
+  double last;                       /* that of the newest evaluation */
+  int64_t last_step;                 /* 0: none yet */
   int64_t stale;                     /* evaluations since one was better by more than min_delta */
   double seconds;                    /* of training in former runs */
 };
@@ -64,8 +66,9 @@ struct batch_rule trainer_rule(const struct task *task);
 NODISCARD enum status trainer_run(struct trainer *trainer, struct error *err);
 /* Tells how far it is; not more often than twice a second unless forced. */
 void trainer_progress(struct trainer *trainer, const char *phase, bool force);
-/* {step, valid_<evaluation.metric>} of the best evaluation so far. */
+/* {step, valid_<evaluation.metric>} of the best evaluation so far, and of the newest. */
 NODISCARD json_t *trainer_best(const struct trainer *trainer);
+NODISCARD json_t *trainer_last(const struct trainer *trainer);
 /* Makes the next epoch's order. */
 void trainer_next_epoch(struct trainer *trainer);
 /* Seconds of training, those of former runs among them. */

@@ -101,6 +101,9 @@ static json_t *report_warnings(const struct check *c, enum data_use use, const s
       label_warning(list, "%s; a job that uses it is refused", faults->item[i].text);
   if (c->advice)
     label_warning(list, "%s", c->advice);
+  if (records_headerless(c->records))
+    label_warning(list, "the file has no header: its columns are taken as %s, as in GLUE",
+                  c->columns.count == 2 ? "sentence, label" : "source, label, mark, sentence");
   warnings_report(list, &c->warnings, &c->columns);
   if (label && label->labels.class_of && label->labels.class_count == 1)
     label_warning(list, "every example has the label %.100s", label->labels.items[0].name);

@@ -14,8 +14,8 @@ static const size_t arena_max = (size_t)64 << 30;
 struct loader {
   struct dataset *out;
   struct records *records;
-  const struct dataset_columns *names;
-  int text, pair, label; /* indexes in CSV and TSV; pair -1: none */
+  struct dataset_columns names; /* as this file has them */
+  int text, pair, label;        /* indexes in CSV and TSV; pair -1: none */
   const struct dataset *labels_of;
   struct labels labels;
   uint32_t *known; /* of each label, in order of first occurrence: the class of labels_of that it means */
@@ -41,12 +41,31 @@ static enum status find_column(int *out, const struct records *records, const ch
   return location_fault(err, (struct location){1, 1}, name, "no column is named %.60s; there are: %s", name, all);
 }
 
+/* What the columns are called in this file: by its header, or by the members of its first record. */
+static void settle_names(struct loader *l, const struct record *first) {
+  const char **names[] = {&l->names.text, &l->names.text_pair, &l->names.label};
+  const char *members[RECORD_COLUMNS_MAX], *name;
+  const char *const *all = members;
+  json_t *value;
+  size_t count = 0;
+  if (first)
+    json_object_foreach((json_t *)(uintptr_t)first->object, name, value) members[count++] = name;
+  else
+    count = records_columns(l->records, &all);
+  for (size_t i = 0; i < COUNT_OF(names); i++)
+    *names[i] = glue_column(l->names.glue, *names[i], all, count);
+}
+
 static enum status find_columns(struct loader *l, struct error *err) {
   if (records_format(l->records) == RECORD_JSONL)
     return STATUS_OK;
-  l->pair = l->names->text_pair ? records_column(l->records, l->names->text_pair) : -1;
-  enum status status = find_column(&l->text, l->records, l->names->text, err);
-  return status ? status : find_column(&l->label, l->records, l->names->label, err);
+  settle_names(l, NULL);
+  l->pair = l->names.text_pair ? records_column(l->records, l->names.text_pair) : -1;
+  enum status status = find_column(&l->text, l->records, l->names.text, err);
+  if (!status && l->names.glue && records_column(l->records, l->names.label) < 0)
+    return location_fault(err, (struct location){1, 1}, l->names.label, "no column is named %.60s%s", l->names.label,
+                          glue_unlabelled);
+  return status ? status : find_column(&l->label, l->records, l->names.label, err);
 }
 
 /* Copies a text into the arena; *out stays NULL when it is optional and not given. */
@@ -85,12 +104,29 @@ static size_t find_class(const struct dataset *of, const struct label_value *val
   return found;
 }
 
-/* The label of a validation example, in the training set's terms. */
+/* The task that says what the classes are, or NULL: the labels do. */
+static const struct glue_task *classes_of(const struct loader *l) {
+  return l->names.glue && l->names.glue->class_count ? l->names.glue : NULL;
+}
+
+static enum status unknown_label(const struct loader *l, const char *label, const struct record *record,
+                                 struct error *err) {
+  const struct glue_task *task = classes_of(l);
+  char text[200];
+  if (!task)
+    return record_fault(err, record, l->label, l->names.label, "the label %.80s does not occur in the training file",
+                        label);
+  glue_refusal(text, sizeof text, task, label);
+  return record_fault(err, record, l->label, l->names.label, "%s", text);
+}
+
+/* The label of an example where the classes are known: in the task's terms, or of validation in the training set's. */
 static enum status known_label(struct example *out, struct loader *l, uint32_t index, const struct label_value *value,
                                const struct record *record, struct error *err) {
   const struct dataset *of = l->labels_of;
-  const char *name = l->names->label;
-  if (of->label_kind == LABEL_FLOAT) {
+  const struct glue_task *task = classes_of(l);
+  const char *name = l->names.label;
+  if (!task && of->label_kind == LABEL_FLOAT) {
     if (value->number.form == LABEL_WORD)
       return record_fault(err, record, l->label, name, "%.60s must be a number, as in the training file", name);
     out->label = 0;
@@ -106,10 +142,10 @@ static enum status known_label(struct example *out, struct loader *l, uint32_t i
   if (!known)
     return error_no_memory(err, "the examples");
   l->known = known;
-  size_t found = find_class(of, value);
-  if (found == of->num_labels)
-    return record_fault(err, record, l->label, name, "the label %.80s does not occur in the training file",
-                        l->labels.items[index].name);
+  const char *label = l->labels.items[index].name;
+  size_t found = task ? glue_class(task, label) : find_class(of, value);
+  if (found == (task ? task->class_count : of->num_labels))
+    return unknown_label(l, label, record, err);
   known[l->known_count++] = (uint32_t)found;
   out->label = (uint32_t)found;
   return STATUS_OK;
@@ -126,18 +162,21 @@ static enum status add_example(struct loader *l, const struct record *record, st
   d->examples = examples;
   struct example *e = &examples[d->count];
   *e = (struct example){.line = record->line};
-  enum status status = read_text(&e->text, &e->text_length, l, record, l->text, l->names->text, false, err);
+  enum status status = read_text(&e->text, &e->text_length, l, record, l->text, l->names.text, false, err);
   if (!status)
-    status = read_text(&e->pair, &e->pair_length, l, record, l->pair, l->names->text_pair, true, err);
+    status = read_text(&e->pair, &e->pair_length, l, record, l->pair, l->names.text_pair, true, err);
   if (!status)
-    status = label_read(&value, record, l->label, l->names->label, err);
+    status = label_read(&value, record, l->label, l->names.label, err);
   if (status)
     return status;
+  const struct glue_task *task = l->names.glue;
+  if (task && task->class_count == 0 && value.number.number < 0)
+    return record_fault(err, record, l->label, l->names.label, "a score below 0%s", glue_unlabelled);
   uint32_t index;
-  status = labels_add(&l->labels, &index, &value, record, l->label, l->names->label, err);
+  status = labels_add(&l->labels, &index, &value, record, l->label, l->names.label, err);
   e->label = index;
   e->target = (float)value.number.number;
-  if (!status && l->labels_of)
+  if (!status && (l->labels_of || classes_of(l)))
     status = known_label(e, l, index, &value, record, err);
   d->count += !status;
   return status;
@@ -158,28 +197,49 @@ static enum status name_labels(struct dataset *d, size_t count, const struct dat
   return STATUS_OK;
 }
 
+static enum status one_class(const struct loader *l, struct error *err) {
+  return location_fault(err, l->labels.all.first, l->names.label,
+                        "every example has the label %.80s; at least two are needed", l->labels.items[0].name);
+}
+
 static enum status make_classes(struct loader *l, struct error *err) {
   const struct labels *labels = &l->labels;
   if (labels->class_count < 2)
-    return location_fault(err, labels->all.first, l->names->label,
-                          "every example has the label %.80s; at least two are needed", labels->items[0].name);
+    return one_class(l, err);
   l->out->numbered = labels->numbered;
   for (size_t i = 0; i < l->out->count; i++)
     l->out->examples[i].label = labels->class_of[l->out->examples[i].label];
   return name_labels(l->out, labels->class_count, NULL, labels->items, err);
 }
 
+/* The task's classes, also those that no example has. */
+static enum status take_classes(struct loader *l, const struct glue_task *task, struct error *err) {
+  struct dataset *d = l->out;
+  struct label_item items[GLUE_CLASSES_MAX] = {0};
+  size_t same = 0;
+  d->warnings = json_array();
+  for (size_t i = 0; i < d->count; i++)
+    same += d->examples[i].label == d->examples[0].label;
+  if (same == d->count && !l->labels_of)
+    return one_class(l, err);
+  for (size_t i = 0; i < task->class_count; i++)
+    items[i].name = task->classes[i];
+  return name_labels(d, task->class_count, NULL, items, err);
+}
+
 static enum status finish_labels(struct loader *l, struct error *err) {
   struct dataset *d = l->out;
+  if (classes_of(l))
+    return take_classes(l, classes_of(l), err);
   if (l->labels_of) {
     d->label_kind = l->labels_of->label_kind;
     d->numbered = l->labels_of->numbered;
     return name_labels(d, l->labels_of->num_labels, l->labels_of, NULL, err);
   }
-  enum status status = labels_settle(&l->labels, l->names->problem_type, l->names->label, err);
+  enum status status = labels_settle(&l->labels, l->names.problem_type, l->names.label, err);
   d->label_kind = l->labels.kind;
   d->warnings = json_array();
-  label_warnings_report(d->warnings, &l->labels, l->names->label);
+  label_warnings_report(d->warnings, &l->labels, l->names.label);
   if (status || d->label_kind == LABEL_CLASS)
     return status ? status : make_classes(l, err);
   for (size_t i = 0; i < d->count; i++)
@@ -194,6 +254,8 @@ static enum status load(struct loader *l, struct error *err) {
     status = records_next(l->records, &record, err);
     if (status || !record)
       break;
+    if (l->out->count == 0 && record->object)
+      settle_names(l, record);
     status = add_example(l, record, err);
   }
   return status ? status : finish_labels(l, err);
@@ -201,7 +263,7 @@ static enum status load(struct loader *l, struct error *err) {
 
 enum status dataset_load(struct dataset *out, const char *path, const char *filename,
                          const struct dataset_columns *columns, const struct dataset *labels_of, struct error *err) {
-  struct loader l = {.out = out, .names = columns, .labels_of = labels_of, .pair = -1};
+  struct loader l = {.out = out, .names = *columns, .labels_of = labels_of, .pair = -1};
   *out = (struct dataset){0};
   arena_init(&out->arena, arena_max);
   if (!labels_init(&l.labels, LABELS_MAX)) {

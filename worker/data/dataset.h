@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "api/glue.h"
 #include "base/arena.h"
 #include "base/error.h"
 #include "worker/data/labels.h"
@@ -14,36 +15,38 @@
 enum { DATASET_EXAMPLES_MAX = 100 * 1000 * 1000 };
 
 struct example {
-  const char *text;   /* UTF-8, not empty, NUL-terminated */
+  const char *text; /* UTF-8, not empty, NUL-terminated */
   size_t text_length;
-  const char *pair;   /* NULL: none */
+  const char *pair; /* NULL: none */
   size_t pair_length;
-  uint32_t label;     /* LABEL_CLASS */
-  float target;       /* LABEL_FLOAT */
-  size_t line;        /* where it begins in the file */
+  uint32_t label; /* LABEL_CLASS */
+  float target;   /* LABEL_FLOAT */
+  size_t line;    /* where it begins in the file */
 };
 
 struct dataset {
-  struct arena arena;        /* of the texts and names */
-  size_t count;              /* at least 1 */
-  struct example *examples;  /* in the file's order */
+  struct arena arena;         /* of the texts and names */
+  size_t count;               /* at least 1 */
+  struct example *examples;   /* in the file's order */
   enum label_kind label_kind; /* CLASS: example.label < num_labels; FLOAT: example.target, and num_labels is 1 */
-  bool numbered;             /* the classes are 0, 1, 2, ...; label_names are LABEL_0, LABEL_1, ... */
+  bool numbered;              /* the classes are 0, 1, 2, ...; label_names are LABEL_0, LABEL_1, ... */
   size_t num_labels;
-  const char **label_names;  /* [num_labels]; LABEL_FLOAT: one, "LABEL_0" */
-  json_t *warnings;          /* sentences about its labels (label_warnings.h); NULL in a validation set */
+  const char **label_names; /* [num_labels]; LABEL_FLOAT: one, "LABEL_0" */
+  json_t *warnings;         /* sentences about its labels (label_warnings.h); NULL in a validation set */
 };
 
 /* Which columns (CSV, TSV) or members (JSONL) to use. `text_pair` is used where it is given; NULL means never. */
 struct dataset_columns {
   const char *text, *text_pair, *label;
   enum problem_type problem_type;
+  const struct glue_task *glue; /* its names of columns hold where a file has not the job's, and its classes; or NULL */
 };
 
 /* Reads a whole file. What its labels are is labels.h's to say; classes that are numbers other than 0, 1, 2, ... are
-   named by them ("1" to "5"). With `labels_of` (the training set, as it was loaded) each label must mean one of its
-   classes, or be a number if its labels are. A fault is STATUS_DATASET_INVALID naming line, column and field
-   (STATUS_IO or OUT_OF_MEMORY aside); *out is then empty and dataset_done does nothing. */
+   named by them ("1" to "5"); a GLUE task has its own classes, whatever the data are. With `labels_of` (the training
+   set, as it was loaded) each label must mean one of its classes, or be a number if its labels are. A fault is
+   STATUS_DATASET_INVALID naming line, column and field (STATUS_IO or OUT_OF_MEMORY aside); *out is then empty and
+   dataset_done does nothing. */
 NODISCARD enum status dataset_load(struct dataset *out, const char *path, const char *filename,
                                    const struct dataset_columns *columns, const struct dataset *labels_of,
                                    struct error *err);

@@ -24,7 +24,9 @@ static const struct {
     {"\x1F\x8B", 2, false, "the file is compressed by gzip; " UNPACK},
     {"BZh", 3, true, "the file is compressed by bzip2; " UNPACK},
     {"\x28\xB5\x2F\xFD", 4, false, "the file is compressed by zstd; " UNPACK},
-    {"\xFD" "7zXZ\0", 6, false, "the file is compressed by xz; " UNPACK},
+    {"\xFD"
+     "7zXZ\0",
+     6, false, "the file is compressed by xz; " UNPACK},
     {"\x04\x22\x4D\x18", 4, false, "the file is compressed by lz4; " UNPACK},
     {"7z\xBC\xAF\x27\x1C", 6, false, "the file is a 7z archive; " UNPACK},
     {"Rar!\x1A\x07", 6, false, "the file is a RAR archive; " UNPACK},
@@ -133,6 +135,34 @@ size_t format_names_delimiter(char *delimiter, const char *bytes, size_t length)
     return 0;
   *delimiter = bytes[4];
   return end + 1;
+}
+
+size_t format_headerless(const char *const **names, const char *line, size_t length) {
+  static const char *const cola[] = {"source", "label", "mark", "sentence"}, *const sst2[] = {"sentence", "label"};
+  struct field {
+    const char *text;
+    size_t length;
+  } field[5] = {{0}};
+  size_t count = 0;
+  for (const char *at = line, *end = line + length; count < COUNT_OF(field); count++) {
+    const char *tab = memchr(at, '\t', (size_t)(end - at));
+    field[count] = (struct field){at, (size_t)((tab ? tab : end) - at)};
+    if (!tab) {
+      count++;
+      break;
+    }
+    at = tab + 1;
+  }
+  if (count < 2 || field[1].length != 1 || !strchr("01", field[1].text[0]))
+    return 0;
+  if (count == 4 && (field[2].length == 0 || (field[2].length == 1 && field[2].text[0] == '*')) && field[3].length) {
+    *names = cola;
+    return COUNT_OF(cola);
+  }
+  if (count != 2 || !memchr(field[0].text, ' ', field[0].length)) /* one word is a name */
+    return 0;
+  *names = sst2;
+  return COUNT_OF(sst2);
 }
 
 char format_delimiter(const char *bytes, size_t length) {

@@ -10,6 +10,9 @@ const char *format_refused(const char *bytes, size_t length);
 
 /* The length of a first line "sep=X" with its line end, which spreadsheets write and which names the delimiter; 0. */
 size_t format_names_delimiter(char *delimiter, const char *bytes, size_t length);
+/* The columns of a TSV that has no header, by its first line: GLUE's CoLA, and SST-2 as it is mostly handed on. Their
+   number, or 0: the line is a header. */
+size_t format_headerless(const char *const **names, const char *line, size_t length);
 /* The delimiter of CSV by its header: a comma, or what stands there in its place outside quotes: a tab, a semicolon or
    a vertical bar. */
 char format_delimiter(const char *bytes, size_t length);

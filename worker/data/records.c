@@ -32,7 +32,8 @@ struct records {
   bool any;           /* a record was found */
   struct arena arena; /* of the header's names */
   size_t column_count;
-  const char **columns;
+  const char *const *columns;
+  bool headerless;
   json_t *object;  /* of the current JSON line */
   struct str text; /* fields of the current record, each ended by a NUL */
   struct record record;
@@ -47,6 +48,10 @@ const char *record_format_name(enum record_format format) {
 
 enum record_format records_format(const struct records *r) {
   return r->format;
+}
+
+bool records_headerless(const struct records *r) {
+  return r->headerless;
 }
 
 char records_delimiter(const struct records *r) {
@@ -304,12 +309,17 @@ static enum status read_header(struct records *r, struct error *err) {
     return status;
   if (next == 0)
     return fault(err, r, 0, "the file is empty");
+  if (r->format == RECORD_TSV && (r->column_count = format_headerless(&r->columns, r->window + r->start, length)) > 0) {
+    r->headerless = true;
+    return STATUS_OK;
+  }
   status = split(r, length, &count, err);
   if (status)
     return status;
-  r->columns = arena_array(&r->arena, count, sizeof *r->columns);
-  if (!r->columns)
+  const char **columns = arena_array(&r->arena, count, sizeof *columns);
+  if (!columns)
     return error_no_memory(err, "the header");
+  r->columns = columns;
   for (size_t i = 0; i < count; i++) {
     const struct record_value *v = &r->values[i];
     if (v->length == 0)
@@ -321,7 +331,7 @@ static enum status read_header(struct records *r, struct error *err) {
     const char *name = arena_copy(&r->arena, v->text, v->length);
     if (!name)
       return error_no_memory(err, "the header");
-    r->columns[r->column_count++] = name;
+    columns[r->column_count++] = name;
   }
   consume(r, next, lines + (next == length));
   return STATUS_OK;
@@ -425,7 +435,9 @@ enum status records_next(struct records *r, const struct record **out, struct er
   r->record.line = r->line;
   status = r->format == RECORD_JSONL ? read_json(r, length, err) : split(r, length, &count, err);
   if (!status && count != r->column_count)
-    status = fault(err, r, 0, "%zu fields, but the header has %zu%s", count, r->column_count, quoting_note(r, length));
+    status = fault(err, r, 0, "%zu fields, but the %s %zu%s", count,
+                   r->headerless ? "first line, which is no header, has" : "header has", r->column_count,
+                   quoting_note(r, length));
   if (status)
     return status;
   r->record.count = count;

@@ -16,17 +16,18 @@
 enum record_format { RECORD_JSONL, RECORD_CSV, RECORD_TSV, RECORD_FORMAT_COUNT };
 
 enum {
-  RECORD_BYTES_MAX = 1 << 20,  /* of one record, quoted newlines included */
-  RECORD_COLUMNS_MAX = 256,    /* of CSV and TSV; members of a JSON line */
+  RECORD_BYTES_MAX = 1 << 20, /* of one record, quoted newlines included */
+  RECORD_COLUMNS_MAX = 256,   /* of CSV and TSV; members of a JSON line */
 };
 
 struct records;
 
-const char *record_format_name(enum record_format format);  /* "jsonl" */
+const char *record_format_name(enum record_format format); /* "jsonl" */
 
 /* Opens the file at `path`. `filename` is its name as the user gave it: .jsonl, .ndjson, .json, .csv
    and .tsv decide the format; for any other name the first line does. What is no text in UTF-8 with lines
-   is refused by what it is. The header of CSV and TSV is read at once; a line "sep=X" before it names the delimiter. */
+   is refused by what it is. The header of CSV and TSV is read at once (some files of GLUE
+   have none); a line "sep=X" before it names the delimiter. */
 NODISCARD enum status records_open(struct records **out, const char *path, const char *filename, struct error *err);
 /* From memory, which must outlive *out. */
 NODISCARD enum status records_open_memory(struct records **out, const char *bytes, size_t length,
@@ -41,10 +42,12 @@ NODISCARD enum status records_next(struct records *records, const struct record 
    reader; when no end of a record can be found, this is reported once all before it has been cut off. */
 NODISCARD enum status records_cut(struct records **out, struct records *records, size_t bytes, struct error *err);
 
-char records_delimiter(const struct records *records);  /* CSV: a comma, or what is used in its place; 0 for JSONL */
+/* A table of GLUE that has no header; its columns have names all the same (format_headerless). */
+bool records_headerless(const struct records *records);
+char records_delimiter(const struct records *records); /* CSV: a comma, or what is used in its place; 0 for JSONL */
 enum record_format records_format(const struct records *records);
 size_t records_lines(const struct records *records);   /* read so far, empty ones included */
-size_t records_blank(const struct records *records);  /* empty lines skipped so far */
+size_t records_blank(const struct records *records);   /* empty lines skipped so far */
 uint64_t records_bytes(const struct records *records); /* consumed so far */
 /* CSV, TSV: the header's names. Count 0 for JSONL. */
 size_t records_columns(const struct records *records, const char *const **names);

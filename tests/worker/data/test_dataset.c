@@ -14,7 +14,7 @@
 #include "tests/worker/data/data_file.h"
 #include "worker/data/dataset.h"
 
-static const struct dataset_columns columns = {"text", "text_pair", "label", PROBLEM_AUTO};
+static const struct dataset_columns columns = {"text", "text_pair", "label", PROBLEM_AUTO, NULL};
 
 static enum status load(struct dataset *out, const char *name, const char *text, const struct dataset *labels_of,
                         struct error *err) {
@@ -68,8 +68,10 @@ static void reads_labels(void **state) {
       {"x.jsonl", "{\"text\":\"a\",\"text_pair\":\"\",\"label\":\"x\"}\n{\"text\":\"b\",\"label\":\"y\"}\n",
        "named: x y | a=0 b=1"},
       {"x.jsonl", "{\"text\":\"a\",\"label\":2.5}\n", "float: LABEL_0 | a=2.5"},
-      {"x.jsonl", "{\"text\":\"a\",\"text_pair\":\"p\",\"label\":1}\n{\"text\":\"b\",\"label\":0}\n{\"text\":\"c\","
-                  "\"text_pair\":null,\"label\":0}", "numbered: LABEL_0 LABEL_1 | a/p=1 b=0 c=0"},
+      {"x.jsonl",
+       "{\"text\":\"a\",\"text_pair\":\"p\",\"label\":1}\n{\"text\":\"b\",\"label\":0}\n{\"text\":\"c\","
+       "\"text_pair\":null,\"label\":0}",
+       "numbered: LABEL_0 LABEL_1 | a/p=1 b=0 c=0"},
       {"x.csv", "text,label\na,1\nb,0\nc,2\n", "numbered: LABEL_0 LABEL_1 LABEL_2 | a=1 b=0 c=2"},
       {"x.csv", "text,label\na,1\nb,0.5\n", "float: LABEL_0 | a=1 b=0.5"},
       {"x.csv", "text,label\na,1e2\nb,-3\n", "named: -3 100 | a=1 b=0"},
@@ -192,7 +194,7 @@ static void validates_with_the_training_labels(void **state) {
 static void uses_the_columns_it_is_told(void **state) {
   (void)state;
   static const char text[] = "id,question,topic\n1,a,x\n2,b,y\n";
-  const struct dataset_columns other = {"question", NULL, "topic", PROBLEM_AUTO};
+  const struct dataset_columns other = {"question", NULL, "topic", PROBLEM_AUTO, NULL};
   struct dataset d;
   struct error err;
   put_data(text);
@@ -230,6 +232,78 @@ static void makes_what_is_asked_for(void **state) {
   str_done(&out);
 }
 
+/* A task of GLUE: its files' own names, its classes in its order, also those that no example has. */
+static void reads_glue(void **state) {
+  (void)state;
+  static const struct {
+    const char *task, *name, *text, *want;
+  } cases[] = {
+      {"cola", "x.tsv", "gj04\t1\t\tA b.\ngj04\t0\t*\tB.\n", "named: unacceptable acceptable | A b.=1 B.=0"},
+      {"sst2", "x.tsv", "sentence\tlabel\na \t1\nb\t0\n", "named: negative positive | a =1 b=0"},
+      {"mrpc", "x.txt",
+       "\xEF\xBB\xBFQuality\t#1 ID\t#2 ID\t#1 String\t#2 String\n1\t7\t8\tsaid \"a\t\"b\n0\t7\t8\tc\td\n",
+       "named: not_equivalent equivalent | said \"a/\"b=1 c/d=0"},
+      {"mrpc", "x.jsonl",
+       "{\"sentence1\":\"a\",\"sentence2\":\"b\",\"label\":1,\"idx\":0}\n{\"sentence1\":\"c\",\"sentence2\":\"d\","
+       "\"label\":0,\"idx\":1}\n",
+       "named: not_equivalent equivalent | a/b=1 c/d=0"},
+      {"stsb", "x.tsv", "index\tgenre\tsentence1\tsentence2\tscore\n0\tg\ta\tb\t5.000\n1\tg\tc\td\t2\n",
+       "float: LABEL_0 | a/b=5 c/d=2"},
+      {"qqp", "x.tsv", "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n0\t1\t2\ta\tb\t0\n1\t1\t2\tc\td\t1\n",
+       "named: not_duplicate duplicate | a/b=0 c/d=1"},
+      {"mnli", "x.tsv",
+       "index\tsentence1\tsentence2\tlabel1\tgold_"
+       "label\n0\ta\tb\tneutral\tcontradiction\n1\tc\td\tneutral\tentailment\n",
+       "named: entailment neutral contradiction | a/b=2 c/d=0"},
+      {"mnli", "x.jsonl",
+       "{\"premise\":\"a\",\"hypothesis\":\"b\",\"label\":2}\n{\"premise\":\"c\",\"hypothesis\":\"d\",\"label\":0}\n",
+       "named: entailment neutral contradiction | a/b=2 c/d=0"},
+      {"qnli", "x.tsv", "index\tquestion\tsentence\tlabel\n0\tq\ts\tnot_entailment\n1\tr\tt\tentailment\n",
+       "named: entailment not_entailment | q/s=1 r/t=0"},
+      {"rte", "x.jsonl",
+       "{\"sentence1\":\"a\",\"sentence2\":\"b\",\"label\":\"not_entailment\"}\n{\"sentence1\":\"c\",\"sentence2\":"
+       "\"d\",\"label\":\"entailment\"}\n",
+       "named: entailment not_entailment | a/b=1 c/d=0"},
+      {"cola", "x.tsv", "index\tsentence\n0\tA b.\n",
+       "! line 1, column 1: no column is named label: GLUE's test files have no labels (they are not published); train "
+       "and validate on the others"},
+      {"cola", "x.jsonl", "{\"sentence\":\"a\",\"label\":-1}\n",
+       "! line 1, column 25: the label is -1, which is none: GLUE's test files have no labels (they are not "
+       "published); train and validate on the others"},
+      {"stsb", "x.jsonl", "{\"sentence1\":\"a\",\"sentence2\":\"b\",\"label\":-1.0}\n",
+       "! line 1, column 42: a score below 0: GLUE's test files have no labels (they are not published); train and "
+       "validate on the others"},
+      {"mnli", "x.jsonl", "{\"premise\":\"a\",\"hypothesis\":\"b\",\"label\":\"-\"}\n",
+       "! line 1, column 41: the label - is none of glue/mnli's: entailment (or 0), neutral (or 1), contradiction (or "
+       "2)"},
+      {"sst2", "x.tsv", "sentence\tlabel\na\t1\nb\t1\n",
+       "! line 2, column 3: every example has the label 1; at least two are needed"},
+  };
+  struct str out;
+  str_init(&out, 1 << 16);
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    const struct glue_task *task = glue_find(cases[i].task);
+    const struct dataset_columns asked = {task->text[0], task->pair[0], task->label[0],
+                                          task->class_count ? PROBLEM_SINGLE_LABEL : PROBLEM_REGRESSION, task};
+    struct dataset d, again;
+    struct error err;
+    put_data(cases[i].text);
+    if (dataset_load(&d, data_file, cases[i].name, &asked, NULL, &err)) {
+      str_clear(&out);
+      str_printf(&out, "! %s", err.text);
+    } else {
+      describe(&out, &d);
+      assert_int_equal(dataset_load(&again, data_file, cases[i].name, &asked, &d, &err), STATUS_OK);
+      assert_int_equal(again.examples[1].label, d.examples[1].label);
+      assert_int_equal(again.num_labels, d.num_labels);
+      dataset_done(&again);
+    }
+    assert_string_equal(out.text, cases[i].want);
+    dataset_done(&d);
+  }
+  str_done(&out);
+}
+
 static void counts_classes_up_to_a_limit(void **state) {
   (void)state;
   struct str text;
@@ -257,6 +331,7 @@ int main(void) {
       cmocka_unit_test(validates_with_the_training_labels),
       cmocka_unit_test(uses_the_columns_it_is_told),
       cmocka_unit_test(makes_what_is_asked_for),
+      cmocka_unit_test(reads_glue),
       cmocka_unit_test(counts_classes_up_to_a_limit),
   };
   return cmocka_run_group_tests(tests, make_data_file, remove_data_file);

@@ -20,7 +20,9 @@ static void says_what_a_file_is(void **state) {
     size_t length;
     const char *says; /* NULL: it is not refused */
   } cases[] = {
-      {BYTES("\xFF\xFE" "t\0e\0"), "UTF-16"},
+      {BYTES("\xFF\xFE"
+             "t\0e\0"),
+       "UTF-16"},
       {BYTES("\xFE\xFF\0t\0e"), "UTF-16"},
       {BYTES("t\0e\0x\0t\0,\0"), "UTF-16"},
       {BYTES("\0t\0e\0x\0t\0,"), "UTF-16"},
@@ -31,7 +33,9 @@ static void says_what_a_file_is(void **state) {
       {BYTES("\x1F\x8B\x08\0\0\0"), "compressed by gzip; upload what is in it, unpacked"},
       {BYTES("BZh91AY&SY\x01\x02"), "bzip2"},
       {BYTES("\x28\xB5\x2F\xFD\x24"), "zstd"},
-      {BYTES("\xFD" "7zXZ\0\0"), "xz"},
+      {BYTES("\xFD"
+             "7zXZ\0\0"),
+       "xz"},
       {BYTES("PK\3\4\x14\0\0\0train.csv"), "the file is a zip archive; upload what is in it"},
       {BYTES("PK\3\4\x14\0\0\0[Content_Types].xml...PK\3\4xl/workbook.xml"), "an Excel workbook"},
       {BYTES("PK\3\4\x14\0mimetypeapplication/vnd.oasis.opendocument.spreadsheetPK"), "OpenDocument"},
@@ -76,9 +80,12 @@ static void finds_delimiters(void **state) {
     char want;
     size_t named;
   } cases[] = {
-      {"a,b;c\n", ',', 0}, {"a;b\n1,5;2\n", ';', 0}, {"a\tb;c\n", '\t', 0}, {"a|b\n", '|', 0},  {"text\na;b\n", ',', 0},
-      {"\"a;b\"\n", ',', 0}, {"\"a,b\";c\n", ';', 0}, {"sep=;\na\n", ';', 6}, {"SEP=,\r\na\n", ',', 7}, {"", ',', 0},
-      {"sep=x\n", ',', 0}, {"sep=;", ';', 0},
+      {"a,b;c\n", ',', 0},      {"a;b\n1,5;2\n", ';', 0},
+      {"a\tb;c\n", '\t', 0},    {"a|b\n", '|', 0},
+      {"text\na;b\n", ',', 0},  {"\"a;b\"\n", ',', 0},
+      {"\"a,b\";c\n", ';', 0},  {"sep=;\na\n", ';', 6},
+      {"SEP=,\r\na\n", ',', 7}, {"", ',', 0},
+      {"sep=x\n", ',', 0},      {"sep=;", ';', 0},
   };
   for (size_t i = 0; i < COUNT_OF(cases); i++) {
     char named = 0;
@@ -88,7 +95,48 @@ static void finds_delimiters(void **state) {
   }
 }
 
+static void knows_tables_without_a_header(void **state) {
+  (void)state;
+  static const struct {
+    const char *line;
+    size_t want;
+  } cases[] = {
+      {"gj04\t1\t\tA sentence.", 4},
+      {"gj04\t0\t*\tA", 4},
+      {"gj04\t0\t*\t", 0},
+      {"gj04\t0\tx\tA", 0},
+      {"gj04\t2\t\tA", 0},
+      {"a b\t0\t\tA\tB", 0},
+      {"so good\t1", 2},
+      {"good\t1", 0},
+      {"so good\t2", 0},
+      {"so good\t01", 0},
+      {"sentence\tlabel", 0},
+      {"0\t1", 0},
+      {"index\tsentence", 0},
+      {"so good\t", 0},
+      {"so good", 0},
+      {"", 0},
+      {"\t1", 0},
+      {"\t\t\t\t\t\t", 0},
+  };
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    const char *const *names = NULL;
+    size_t length = strlen(cases[i].line);
+    char *exact = malloc(length + 1); /* no byte too many is read */
+    memcpy(exact, cases[i].line, length);
+    char *cut = realloc(exact, length ? length : 1);
+    size_t count = format_headerless(&names, cut, length);
+    if (count != cases[i].want)
+      fail_msg("%s: %zu", cases[i].line, count);
+    if (count)
+      assert_string_equal(names[count == 2 ? 0 : 3], "sentence");
+    free(cut);
+  }
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(says_what_a_file_is), cmocka_unit_test(finds_delimiters)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(says_what_a_file_is), cmocka_unit_test(finds_delimiters),
+                                     cmocka_unit_test(knows_tables_without_a_header)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,7 +63,9 @@ static void reads_csv(void **state) {
       {"a,b\n1,2\n", "2:<1><2>\n"},
       {"a,b\n1,2", "2:<1><2>\n"},
       {"a,b\r\n1,2\r\n", "2:<1><2>\n"},
-      {"\xEF\xBB\xBF" "a\n1\n", "2:<1>\n"},
+      {"\xEF\xBB\xBF"
+       "a\n1\n",
+       "2:<1>\n"},
       {"a,b\n,\n", "2:<><>\n"},
       {"a,b\n\"\",\"\"\n", "2:<><>\n"},
       {"a,b\n\"x,y\",\"say \"\"hi\"\"\"\n", "2:<x,y><say \"hi\">\n"},
@@ -77,11 +79,11 @@ static void reads_csv(void **state) {
       {"a,b\n1, \"y\"\n", "! line 2, column 4: a quote inside a field that is not quoted"},
       {"a,b\n\"x\" ,2\n",
        "! line 2, column 4: text after a closing quote, which was opened at line 2, column 1 (a quote "
-                        "inside a quoted field is written twice)"},
+       "inside a quoted field is written twice)"},
       {"a,b\n1,2\n3,\"open\nmore\n", "2:<1><2>\n! line 3, column 3: a quote is opened here and never closed"},
       {"a,b\n1,\"x\n2,\"y\"\n",
        "! line 3, column 4: text after a closing quote, which was opened at line 2, column 3 (a "
-                               "quote inside a quoted field is written twice)"},
+       "quote inside a quoted field is written twice)"},
       {"a,\xC3\xA9,b\n\xC3\xA9\xC3\xA9,\xFF,1\n",
        "! line 2, column 4: the byte 0xFF is not UTF-8; save the file as UTF-8"},
       {"sep=;\r\na;b\r\n1,5;\"x;\"\r\n", "3:<1,5><x;>\n"},
@@ -112,6 +114,12 @@ static void reads_tsv(void **state) {
        "! line 2, column 1: 3 fields, but the header has 2 (in TSV a quote is a character like any other: tabs and "
        "line ends inside quotes count)"},
       {"a\tb\n1\n", "! line 2, column 1: 1 fields, but the header has 2"},
+      {"gj04\t1\t\tIt \"is\" so.\ngj04\t0\t*\tNo.\n", "1:<gj04><1><><It \"is\" so.>\n2:<gj04><0><*><No.>\n"},
+      {"gj04\t1\t\tA.\r\ngj04\t0\n",
+       "1:<gj04><1><><A.>\n! line 2, column 1: 2 fields, but the first line, which is no header, has 4"},
+      {"\xEF\xBB\xBF"
+       "so good\t1\nbad\t0\n",
+       "1:<so good><1>\n2:<bad><0>\n"},
   };
   run(cases, COUNT_OF(cases), RECORD_TSV);
 }
@@ -271,10 +279,17 @@ static void finds_the_format(void **state) {
     const char *name, *text;
     enum record_format want;
   } cases[] = {
-      {"x.jsonl", "{}", RECORD_JSONL}, {"x.JSON", "{}", RECORD_JSONL}, {"x.ndjson", "{}", RECORD_JSONL},
-      {"a.b.csv", "a\tb\n", RECORD_CSV}, {"x.tsv", "a,b\n", RECORD_TSV}, {"x.txt", " \n{\"a\":1}\n", RECORD_JSONL},
-      {"x", "a\tb, c\n", RECORD_TSV}, {NULL, "a,b\n", RECORD_CSV},
-      {"x", "a;b\n", RECORD_CSV}, {"x", "sep=\t\na\tb\n", RECORD_TSV}, {"x.dat", "\xEF\xBB\xBF{}\n", RECORD_JSONL},
+      {"x.jsonl", "{}", RECORD_JSONL},
+      {"x.JSON", "{}", RECORD_JSONL},
+      {"x.ndjson", "{}", RECORD_JSONL},
+      {"a.b.csv", "a\tb\n", RECORD_CSV},
+      {"x.tsv", "a,b\n", RECORD_TSV},
+      {"x.txt", " \n{\"a\":1}\n", RECORD_JSONL},
+      {"x", "a\tb, c\n", RECORD_TSV},
+      {NULL, "a,b\n", RECORD_CSV},
+      {"x", "a;b\n", RECORD_CSV},
+      {"x", "sep=\t\na\tb\n", RECORD_TSV},
+      {"x.dat", "\xEF\xBB\xBF{}\n", RECORD_JSONL},
   };
   for (size_t i = 0; i < COUNT_OF(cases); i++) {
     enum record_format got = RECORD_FORMAT_COUNT;
@@ -313,14 +328,10 @@ static void places_faults_at_fields(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(reads_csv),
-      cmocka_unit_test(reads_tsv),
-      cmocka_unit_test(reads_json_lines),
-      cmocka_unit_test(cuts_at_records),
-      cmocka_unit_test(keeps_its_limits),
-      cmocka_unit_test(slides_over_large_files),
-      cmocka_unit_test(finds_the_format),
-      cmocka_unit_test(places_faults_at_fields),
+      cmocka_unit_test(reads_csv),        cmocka_unit_test(reads_tsv),
+      cmocka_unit_test(reads_json_lines), cmocka_unit_test(cuts_at_records),
+      cmocka_unit_test(keeps_its_limits), cmocka_unit_test(slides_over_large_files),
+      cmocka_unit_test(finds_the_format), cmocka_unit_test(places_faults_at_fields),
   };
   return cmocka_run_group_tests(tests, make_data_file, remove_data_file);
 }
