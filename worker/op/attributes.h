@@ -63,7 +63,7 @@ struct similarity_attributes {
   float scale;
 };
 
-/* OP_CROSS_ENTROPY (labels), OP_SQUARED_ERROR (values): in logits; no outputs */
+/* OP_CROSS_ENTROPY (labels), OP_SQUARED_ERROR, OP_BINARY_CROSS_ENTROPY (values): in logits; no outputs */
 struct loss_attributes {
   struct place targets;
   float weight;

@@ -16,10 +16,19 @@ double op_row_loss(const float *logits, size_t classes, uint32_t target) {
   return op_log_sum_exp(logits, classes) - (double)logits[target];
 }
 
+/* No exponential of a positive number: it would overflow. */
+double op_binary_loss(float logit, float target) {
+  double x = (double)logit;
+  return (x > 0 ? x : 0) - x * (double)target + log1p(exp(-fabs(x)));
+}
+
 static const struct op op_row_cross_entropy = {
     .name = "cross_entropy", .kind = OP_CROSS_ENTROPY, .saves_inputs = 1 << 0};
 static const struct op op_row_squared_error = {
     .name = "squared_error", .kind = OP_SQUARED_ERROR, .saves_inputs = 1 << 0};
+
+static const struct op op_row_binary_cross_entropy = {
+    .name = "binary_cross_entropy", .kind = OP_BINARY_CROSS_ENTROPY, .saves_inputs = 1 << 0};
 
 static void record(struct tape *tape, const struct op *op, struct tensor *logits, struct place targets, float weight,
                    double *loss) {
@@ -36,6 +45,11 @@ void op_cross_entropy(struct tape *tape, struct tensor *logits, struct place tar
 void op_squared_error(struct tape *tape, struct tensor *logits, struct place targets, float weight, double *loss) {
   CHECK(logits->cols == 1);
   record(tape, &op_row_squared_error, logits, targets, weight, loss);
+}
+
+void op_binary_cross_entropy(struct tape *tape, struct tensor *logits, struct place targets, float weight,
+                             double *loss) {
+  record(tape, &op_row_binary_cross_entropy, logits, targets, weight, loss);
 }
 
 static const struct op op_row_linear_cross_entropy = {

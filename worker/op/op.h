@@ -18,6 +18,8 @@ struct sequences {
   struct place cu_seqlens;     /* uint32 [B + 1]: sequence b is rows cu_seqlens[b] .. cu_seqlens[b + 1] - 1 */
   struct place token_ids;      /* int32 [N] */
   struct place token_type_ids; /* uint8 [N]; nowhere: all 0 */
+  size_t row_count;            /* of what POOLING_ROWS reads; 0: nothing does */
+  struct place rows;           /* uint32 [row_count], ascending */
 };
 /* The same in host memory. */
 struct sequences sequences_host(size_t count, size_t tokens, size_t longest, const uint32_t *cu_seqlens,
@@ -69,9 +71,9 @@ struct rotary {
 struct tensor *op_rope(struct tape *tape, struct tensor *x, const struct sequences *sequences,
                        const struct rotary *rotary);
 
-/* Which rows of a sequence are read: all of them, its first (CLS), its last, or their mean: (N, C) -> (N, C), x itself,
-   or (B, C). */
-enum pooling { POOLING_NONE, POOLING_CLS, POOLING_LAST, POOLING_MEAN };
+/* Which rows are read: all of them, of each sequence the first (CLS), the last or the mean, or sequences->rows:
+   (N, C) -> (N, C), x itself, (B, C), or (row_count, C). */
+enum pooling { POOLING_NONE, POOLING_CLS, POOLING_LAST, POOLING_MEAN, POOLING_ROWS };
 struct tensor *op_pooling(struct tape *tape, struct tensor *x, const struct sequences *sequences, enum pooling pooling);
 
 /* softmax(scale Q K^T) V within each sequence. q: (N, heads * D), or (B, heads * D) -> the same shape;
@@ -100,6 +102,9 @@ struct tensor *op_similarity(struct tape *tape, struct tensor *x, size_t first, 
 void op_cross_entropy(struct tape *tape, struct tensor *logits, struct place targets, float weight, double *loss);
 /* logits (B, 1) against fp32 [B] targets: squared error. */
 void op_squared_error(struct tape *tape, struct tensor *logits, struct place targets, float weight, double *loss);
+/* logits (B, L) against fp32 [B, L] targets of 0 and 1, each a question of its own: the sum is over elements. */
+void op_binary_cross_entropy(struct tape *tape, struct tensor *logits, struct place targets, float weight,
+                             double *loss);
 
 /* What a language model predicts next: softmax cross-entropy of the rows `rows` of x (N, C) through the frozen
    head, a few hundred rows at a time: logits of a whole batch never exist. */
@@ -116,6 +121,8 @@ void op_linear_cross_entropy(struct tape *tape, struct tensor *x, const struct l
 /* log of the sum of exp(x), in double; the cross-entropy of one row on the host: that minus the target's logit. */
 double op_log_sum_exp(const float *x, size_t count);
 double op_row_loss(const float *logits, size_t classes, uint32_t target);
+/* The binary cross-entropy of one logit. */
+double op_binary_loss(float logit, float target);
 
 /* The next dropout of this step: places are numbered in the order in which the model asks. */
 struct dropout op_next_dropout(struct tape *tape, double p);

@@ -46,6 +46,7 @@ struct tensor *op_attention(struct tape *tape, struct tensor *q, struct tensor *
   *a = (struct attention_attributes){sequences, *attention};
   if (!tape->training)
     a->how.dropout.threshold = 0;
+  CHECK(a->how.queries <= POOLING_LAST);
   CHECK(q->rows == (a->how.queries == POOLING_NONE ? sequences->tokens : sequences->count));
   CHECK(q->cols % a->how.heads == 0 && a->how.heads % a->how.kv_heads == 0);
   CHECK(k->cols == v->cols && k->cols / a->how.kv_heads == q->cols / a->how.heads);
@@ -63,7 +64,8 @@ struct tensor *op_pooling(struct tape *tape, struct tensor *x, const struct sequ
     return x;
   struct pooling_attributes *a = tape_attributes(tape, sizeof *a);
   *a = (struct pooling_attributes){sequences, pooling};
-  struct tensor *in[NODE_INPUTS] = {x}, *out[NODE_OUTPUTS] = {tape_tensor(tape, sequences->count, x->cols)};
+  size_t rows = pooling == POOLING_ROWS ? sequences->row_count : sequences->count;
+  struct tensor *in[NODE_INPUTS] = {x}, *out[NODE_OUTPUTS] = {tape_tensor(tape, rows, x->cols)};
   tape_record(tape, &op_row_pooling, a, in, out);
   return out[0];
 }

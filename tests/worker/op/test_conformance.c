@@ -219,6 +219,15 @@ static struct tensor *own_similarity(struct tape *tape, struct trial *t, struct 
   return op_add(tape, own, op_similarity(tape, op_unit_rows(tape, in[0]), 6, SIMILARITY_OWN, 1));
 }
 
+static void make_rows(struct trial *t) {
+  t->sequences.row_count = COUNT_OF(target_rows);
+  t->sequences.rows = import(t, target_rows, sizeof target_rows);
+}
+
+static struct tensor *picked_rows(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
+  return op_pooling(tape, op_add(tape, in[0], in[0]), &t->sequences, POOLING_ROWS);
+}
+
 static void make_norm(struct trial *t) {
   t->norm = (struct norm){.channels = 21, .weight = numbers(t, 21, 18), .bias = numbers(t, 21, 19), .epsilon = 1e-5f};
   t->dropout = dropout_make(0.2, 1, 2, 3);
@@ -309,6 +318,17 @@ static struct tensor *squared_error(struct tape *tape, struct trial *t, struct t
   return NULL;
 }
 
+static void make_answers(struct trial *t) {
+  static const float answers[B * 7] = {1, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+                                       1, 1, 1, 1, 1, 1, 1, 0, 1, 0, 1, 0, 1, 0};
+  t->targets = import(t, answers, sizeof answers);
+}
+
+static struct tensor *binary_cross_entropy(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
+  op_binary_cross_entropy(tape, in[0], t->targets, 0.25f, tape_attributes(tape, sizeof(double)));
+  return NULL;
+}
+
 static void make_head(struct trial *t) {
   t->linear = (struct linear){.name = "lm_head", .in = IN, .out = V, .weight = weight(t, GGML_F32, V, IN, 24)};
   make_targets(t);
@@ -347,6 +367,7 @@ static const struct test_case {
     {"mean pooling", {{N, 21}}, NULL, mean_pooling, NULL, {OP_POOLING}},
     {"unit rows, similarity", {{10, 37}}, NULL, similarity, NULL, {OP_UNIT_ROWS, OP_SIMILARITY}},
     {"similarity of pairs", {{12, 37}}, NULL, own_similarity, NULL, {OP_UNIT_ROWS, OP_SIMILARITY}},
+    {"pooling, some rows", {{N, 21}}, make_rows, picked_rows, NULL, {OP_POOLING}},
     {"layernorm", {{N, 21}}, make_norm, layernorm, NULL, {OP_LAYERNORM}},
     {"layernorm, trained bias", {{N, 21}}, make_trained_norm, layernorm, NULL, {OP_LAYERNORM}},
     {"layernorm of a sum, dropout", {{N, 21}, {N, 21}}, make_norm, residual_layernorm, NULL, {OP_LAYERNORM}},
@@ -370,6 +391,7 @@ static const struct test_case {
      {OP_ATTENTION}},
     {"cross entropy", {{B, 7}}, make_targets, cross_entropy, NULL, {OP_CROSS_ENTROPY}},
     {"squared error", {{B, 1}}, make_values, squared_error, NULL, {OP_SQUARED_ERROR}},
+    {"binary cross entropy", {{B, 7}}, make_answers, binary_cross_entropy, NULL, {OP_BINARY_CROSS_ENTROPY}},
     {"linear + cross entropy", {{N, IN}}, make_head, linear_cross_entropy, NULL, {OP_LINEAR_CROSS_ENTROPY}},
 };
 

@@ -120,12 +120,42 @@ static void build_squared_error(struct tape *tape, const struct graph *g, double
   op_squared_error(tape, graph_input(tape, g->x), place_host(targets), 0.25f, loss);
 }
 
+static void build_binary_cross_entropy(struct tape *tape, const struct graph *g, double *loss) {
+  static const float targets[] = {1, 0, 0, 1, 1, 1, 0, 0, 0, 0, 1, 0};
+  op_binary_cross_entropy(tape, graph_input(tape, g->x), place_host(targets), 0.25f, loss);
+}
+
+/* Each row once or never, and the input used elsewhere too. */
+static void build_picked_rows(struct tape *tape, const struct graph *g, double *loss) {
+  struct tensor *x = op_gelu(tape, graph_input(tape, g->x)), *picked = op_pooling(tape, x, &g->sequences, POOLING_ROWS);
+  graph_loss(tape, op_add(tape, op_tanh(tape, picked), op_pooling(tape, x, &g->sequences, POOLING_ROWS)), loss);
+}
+
+static void picked_rows_gradients(void **state) {
+  (void)state;
+  static const uint32_t rows[] = {0, 1, 5, 7, 19, 28, 29};
+  struct graph g = {.build = build_picked_rows, .backend = &backend, .x = matrix("x", 30, 37, 11), .sequences = four};
+  g.sequences.row_count = COUNT_OF(rows);
+  g.sequences.rows = place_host(rows);
+  graph_check(&g, g.x, 200, 2e-3);
+}
+
+static void binary_loss_is_finite(void **state) {
+  (void)state;
+  assert_float_equal(op_binary_loss(0, 1), log(2), 1e-12);
+  assert_float_equal(op_binary_loss(1000, 1), 0, 1e-12);
+  assert_float_equal(op_binary_loss(1000, 0), 1000, 1e-9);
+  assert_float_equal(op_binary_loss(-1000, 1), 1000, 1e-9);
+}
+
 static void loss_gradients(void **state) {
   (void)state;
   struct graph g = {.build = build_cross_entropy, .backend = &backend, .x = matrix("logits", 4, 3, 12)};
   graph_check(&g, g.x, 12, 1e-3);
   struct graph h = {.build = build_squared_error, .backend = &backend, .x = matrix("outputs", 4, 1, 13)};
   graph_check(&h, h.x, 4, 1e-3);
+  struct graph b = {.build = build_binary_cross_entropy, .backend = &backend, .x = matrix("logits", 4, 3, 14)};
+  graph_check(&b, b.x, 12, 1e-3);
 }
 
 /* Means that are compared: the losses of embeddings. */
@@ -219,6 +249,8 @@ int main(void) {
       cmocka_unit_test(activation_gradients),
       cmocka_unit_test(gelu_values),
       cmocka_unit_test(loss_gradients),
+      cmocka_unit_test(binary_loss_is_finite),
+      cmocka_unit_test(picked_rows_gradients),
       cmocka_unit_test(similarity_gradients),
       cmocka_unit_test(similarity_values),
       cmocka_unit_test(linear_gradients),

@@ -21,5 +21,6 @@ const struct op_body *const cpu_bodies[OP_KINDS] = {
     [OP_SIMILARITY] = &cpu_similarity,
     [OP_CROSS_ENTROPY] = &cpu_cross_entropy,
     [OP_SQUARED_ERROR] = &cpu_squared_error,
+    [OP_BINARY_CROSS_ENTROPY] = &cpu_binary_cross_entropy,
     [OP_LINEAR_CROSS_ENTROPY] = &cpu_linear_cross_entropy,
 };

@@ -1,4 +1,4 @@
-/* Losses of classifiers and regressors. Softmax and sums in double: the rows are few. */
+/* Losses of classifiers and regressors. Softmax, sigmoid and sums in double: the rows are few. */
 #include <math.h>
 
 #include "worker/backend/cpu/op.h"
@@ -60,3 +60,30 @@ static void squared_error_backward(struct tape *tape, const struct node *node) {
 }
 
 const struct op_body cpu_squared_error = {.forward = squared_error_forward, .backward = squared_error_backward};
+
+static void binary_cross_entropy_forward(struct tape *tape, const struct node *node) {
+  (void)tape;
+  const struct loss_attributes *a = node->attributes;
+  const float *targets = place_floats(a->targets), *x = cpu_data(node->in[0]);
+  size_t count = node->in[0]->rows * node->in[0]->cols;
+  double sum = 0;
+  for (size_t i = 0; i < count; i++)
+    sum += op_binary_loss(x[i], targets[i]);
+  *a->loss = sum * (double)a->weight;
+}
+
+static void binary_cross_entropy_backward(struct tape *tape, const struct node *node) {
+  (void)tape;
+  const struct loss_attributes *a = node->attributes;
+  const float *targets = place_floats(a->targets), *x = cpu_data(node->in[0]);
+  size_t count = node->in[0]->rows * node->in[0]->cols;
+  bool accumulate;
+  float *dx = cpu_take_grad(node->in[0], &accumulate);
+  for (size_t i = 0; dx && i < count; i++) {
+    float g = a->weight * (float)(1 / (1 + exp(-(double)x[i])) - (double)targets[i]);
+    dx[i] = accumulate ? dx[i] + g : g;
+  }
+}
+
+const struct op_body cpu_binary_cross_entropy = {.forward = binary_cross_entropy_forward,
+                                                 .backward = binary_cross_entropy_backward};

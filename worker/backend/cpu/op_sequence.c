@@ -29,9 +29,10 @@ const struct op_body cpu_embeddings = {.forward = embeddings_forward};
 
 /* --- pooling -------------------------------------------------------------------------------------- */
 
-static size_t pooled_row(const struct pooling_attributes *a, size_t sequence) {
-  const uint32_t *cu_seqlens = place_address(a->sequences->cu_seqlens);
-  return a->pooling == POOLING_LAST ? cu_seqlens[sequence + 1] - 1 : cu_seqlens[sequence];
+/* The row of x that the i-th row of the output is. */
+static size_t pooled_row(const struct pooling_attributes *a, size_t i) {
+  const uint32_t *cu_seqlens = place_address(a->sequences->cu_seqlens), *rows = place_address(a->sequences->rows);
+  return a->pooling == POOLING_ROWS ? rows[i] : a->pooling == POOLING_LAST ? cu_seqlens[i + 1] - 1 : cu_seqlens[i];
 }
 
 struct mean_pass {
@@ -73,8 +74,8 @@ static void pooling_forward(struct tape *tape, const struct node *node) {
   size_t C = node->in[0]->cols;
   if (a->pooling == POOLING_MEAN)
     pool_run(tape->backend->pool, a->sequences->count, mean_of_sequence, &mean);
-  for (size_t b = 0; a->pooling != POOLING_MEAN && b < a->sequences->count; b++)
-    memcpy(cpu_data(node->out[0]) + b * C, cpu_data(node->in[0]) + pooled_row(a, b) * C, C * sizeof(float));
+  for (size_t i = 0; a->pooling != POOLING_MEAN && i < node->out[0]->rows; i++)
+    memcpy(cpu_data(node->out[0]) + i * C, cpu_data(node->in[0]) + pooled_row(a, i) * C, C * sizeof(float));
 }
 
 static void pooling_backward(struct tape *tape, const struct node *node) {
@@ -91,8 +92,8 @@ static void pooling_backward(struct tape *tape, const struct node *node) {
   }
   if (!accumulate)
     memset(dx, 0, node->in[0]->rows * C * sizeof *dx);
-  for (size_t b = 0; b < a->sequences->count; b++)
-    tape->backend->kernels->add(dx + pooled_row(a, b) * C, cpu_grad(node->out[0]) + b * C, C);
+  for (size_t i = 0; i < node->out[0]->rows; i++)
+    tape->backend->kernels->add(dx + pooled_row(a, i) * C, cpu_grad(node->out[0]) + i * C, C);
 }
 
 const struct op_body cpu_pooling = {.forward = pooling_forward, .backward = pooling_backward};

@@ -178,8 +178,9 @@ struct cross_entropy_args {
   int accumulate;
 };
 
-struct squared_error_args {
-  int rows;
+/* Of a loss of each element by itself. */
+struct element_loss_args {
+  int count;
   float weight;
   int accumulate;
 };

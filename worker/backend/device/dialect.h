@@ -45,6 +45,8 @@ enum { GROUP_ITEMS = 256 };
 #define tanhf tanh
 #define sqrtf sqrt
 #define fmaxf fmax
+#define fabsf fabs
+#define log1pf log1p
 #define float_of_bits as_float
 #define bits_of_float as_uint
 #define high_product mul_hi

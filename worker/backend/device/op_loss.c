@@ -57,26 +57,53 @@ static void cross_entropy_backward(struct tape *tape, const struct node *node) {
 const struct op_body device_cross_entropy = {
     .forward = cross_entropy_forward, .backward = cross_entropy_backward, .scratch = loss_scratch};
 
-static void squared_error_forward(struct tape *tape, const struct node *node) {
+/* Losses of each element by itself. */
+static void element_loss_forward(struct tape *tape, const struct node *node, enum device_kernel kernel) {
   const struct loss_attributes *a = node->attributes;
-  const struct squared_error_args args = {(int)node->in[0]->rows, a->weight, 0};
-  device_launch_each(tape->backend, DEVICE_squared_error, node->in[0]->rows,
-                     PLACES(tape->scratch, NOWHERE, node->in[0]->data, a->targets), &args);
-  *a->loss = sum_losses(tape->backend, tape->scratch, node->in[0]->rows) * (double)a->weight;
+  const struct tensor *x = node->in[0];
+  const struct element_loss_args args = {(int)(x->rows * x->cols), a->weight, 0};
+  device_launch_each(tape->backend, kernel, x->rows * x->cols, PLACES(tape->scratch, NOWHERE, x->data, a->targets),
+                     &args);
+  *a->loss = sum_losses(tape->backend, tape->scratch, x->rows * x->cols) * (double)a->weight;
+}
+
+static void element_loss_backward(struct tape *tape, const struct node *node, enum device_kernel kernel) {
+  const struct loss_attributes *a = node->attributes;
+  const struct tensor *x = node->in[0];
+  bool add;
+  struct place dx = tape_grad(node->in[0], &add);
+  const struct element_loss_args args = {(int)(x->rows * x->cols), a->weight, add};
+  if (dx.buffer)
+    device_launch_each(tape->backend, kernel, x->rows * x->cols, PLACES(NOWHERE, dx, x->data, a->targets), &args);
+}
+
+static size_t element_loss_scratch(const struct tape *tape, const struct node *node) {
+  (void)tape;
+  return node->in[0]->rows * node->in[0]->cols;
+}
+
+static void squared_error_forward(struct tape *tape, const struct node *node) {
+  element_loss_forward(tape, node, DEVICE_squared_error);
 }
 
 static void squared_error_backward(struct tape *tape, const struct node *node) {
-  const struct loss_attributes *a = node->attributes;
-  bool add;
-  struct place dx = tape_grad(node->in[0], &add);
-  const struct squared_error_args args = {(int)node->in[0]->rows, a->weight, add};
-  if (dx.buffer)
-    device_launch_each(tape->backend, DEVICE_squared_error, node->in[0]->rows,
-                       PLACES(NOWHERE, dx, node->in[0]->data, a->targets), &args);
+  element_loss_backward(tape, node, DEVICE_squared_error);
 }
 
 const struct op_body device_squared_error = {
-    .forward = squared_error_forward, .backward = squared_error_backward, .scratch = loss_scratch};
+    .forward = squared_error_forward, .backward = squared_error_backward, .scratch = element_loss_scratch};
+
+static void binary_cross_entropy_forward(struct tape *tape, const struct node *node) {
+  element_loss_forward(tape, node, DEVICE_binary_cross_entropy);
+}
+
+static void binary_cross_entropy_backward(struct tape *tape, const struct node *node) {
+  element_loss_backward(tape, node, DEVICE_binary_cross_entropy);
+}
+
+const struct op_body device_binary_cross_entropy = {.forward = binary_cross_entropy_forward,
+                                                    .backward = binary_cross_entropy_backward,
+                                                    .scratch = element_loss_scratch};
 
 /* --- language models ------------------------------------------------------------------------------ */
 

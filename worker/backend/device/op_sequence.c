@@ -19,7 +19,11 @@ const struct op_body device_embeddings = {.forward = embeddings_forward};
 /* The first row of a sequence is in cu_seqlens; the last one is before the next sequence's first. */
 static struct rows_args pooling_args(const struct node *node) {
   const struct pooling_attributes *a = node->attributes;
-  return (struct rows_args){(int)a->sequences->count, (int)node->in[0]->cols, a->pooling == POOLING_LAST};
+  return (struct rows_args){(int)node->out[0]->rows, (int)node->in[0]->cols, a->pooling == POOLING_LAST};
+}
+
+static struct place picked(const struct pooling_attributes *a) {
+  return a->pooling == POOLING_ROWS ? a->sequences->rows : a->sequences->cu_seqlens;
 }
 
 static void pooling_forward(struct tape *tape, const struct node *node) {
@@ -31,8 +35,8 @@ static void pooling_forward(struct tape *tape, const struct node *node) {
                        PLACES(node->out[0]->data, node->in[0]->data, a->sequences->cu_seqlens), &mean);
     return;
   }
-  device_launch_each(tape->backend, DEVICE_pick_rows, a->sequences->count * node->in[0]->cols,
-                     PLACES(node->out[0]->data, node->in[0]->data, a->sequences->cu_seqlens), &args);
+  device_launch_each(tape->backend, DEVICE_pick_rows, node->out[0]->rows * node->in[0]->cols,
+                     PLACES(node->out[0]->data, node->in[0]->data, picked(a)), &args);
 }
 
 static void pooling_backward(struct tape *tape, const struct node *node) {
@@ -52,8 +56,8 @@ static void pooling_backward(struct tape *tape, const struct node *node) {
   const struct fill_args zeros = {(long)(node->in[0]->rows * C), 0};
   if (!add)
     device_launch_each(tape->backend, DEVICE_fill_with, node->in[0]->rows * C, &dx, &zeros);
-  device_launch_each(tape->backend, DEVICE_scatter_rows, a->sequences->count * C,
-                     PLACES(dx, node->out[0]->grad, a->sequences->cu_seqlens), &args);
+  device_launch_each(tape->backend, DEVICE_scatter_rows, node->out[0]->rows * C,
+                     PLACES(dx, node->out[0]->grad, picked(a)), &args);
 }
 
 const struct op_body device_pooling = {.forward = pooling_forward, .backward = pooling_backward};

@@ -57,10 +57,31 @@ static void test_squared_error(void **state) {
     g[i] = (double)start[i] + 2 * 0.25 * d;
   }
   struct place losses = put_floats(start, N), dx = put_floats(start, N);
-  const struct squared_error_args args = {N, 0.25f, 1};
+  const struct element_loss_args args = {N, 0.25f, 1};
   launch(DEVICE_squared_error, 2, 1, 1, POINTERS(losses, dx, put_floats(x, N), put_floats(targets, N)), &args);
   assert_near(get_floats(losses, N), loss, N, 1e-6, "squared error");
   assert_near(get_floats(dx, N), g, N, 1e-6, "gradient of the squared error");
+  drop_all();
+}
+
+/* Logits so large that their exponential overflows are among them. */
+static void test_binary_cross_entropy(void **state) {
+  (void)state;
+  enum { N = 300 };
+  float *x = random_floats(N, 1), *targets = random_floats(N, 2), *start = random_floats(N, 3);
+  double *loss = array(N * sizeof *loss), *g = array(N * sizeof *g);
+  for (size_t i = 0; i < N; i++) {
+    x[i] *= i % 7 == 0 ? 200 : 5;
+    targets[i] = targets[i] > 0;
+    double v = (double)x[i], y = (double)targets[i];
+    loss[i] = (v > 0 ? v : 0) - v * y + log1p(exp(-fabs(v)));
+    g[i] = (double)start[i] + 0.25 * (1 / (1 + exp(-v)) - y);
+  }
+  struct place losses = put_floats(start, N), dx = put_floats(start, N);
+  const struct element_loss_args args = {N, 0.25f, 1};
+  launch(DEVICE_binary_cross_entropy, 2, 1, 1, POINTERS(losses, dx, put_floats(x, N), put_floats(targets, N)), &args);
+  assert_near(get_floats(losses, N), loss, N, 1e-5, "binary cross-entropy");
+  assert_near(get_floats(dx, N), g, N, 1e-6, "gradient of the binary cross-entropy");
   drop_all();
 }
 

@@ -61,17 +61,32 @@ KERNEL cross_entropy(GLOBAL float *losses, GLOBAL int *hits, GLOBAL float *gradi
   }
 }
 
-/* losses[i] = (x[i] - target)^2; dx (unless NULL) = [dx +] 2 weight (x[i] - target). Groups: rows / GROUP_ITEMS. */
+/* losses[i] = (x[i] - target)^2; dx (unless NULL) = [dx +] 2 weight (x[i] - target). Groups: count / GROUP_ITEMS. */
 KERNEL squared_error(GLOBAL float *losses, GLOBAL float *dx, GLOBAL const float *x, GLOBAL const float *targets,
-                     const struct squared_error_args a) {
+                     const struct element_loss_args a) {
   FIRST_PHASE {
     const long i = element_of(ITEM);
-    if (i < a.rows) {
+    if (i < a.count) {
       const float d = x[i] - targets[i];
       if (losses)
         losses[i] = d * d;
       if (dx)
         deliver(dx + i, 2.0f * a.weight * d, a.accumulate);
+    }
+  }
+}
+
+/* losses[i] of the logit x[i] against a target of 0 or 1; dx (unless NULL) = [dx +] weight (sigmoid(x[i]) - target). */
+KERNEL binary_cross_entropy(GLOBAL float *losses, GLOBAL float *dx, GLOBAL const float *x, GLOBAL const float *targets,
+                            const struct element_loss_args a) {
+  FIRST_PHASE {
+    const long i = element_of(ITEM);
+    if (i < a.count) {
+      const float small = expf(-fabsf(x[i])); /* never overflows */
+      if (losses)
+        losses[i] = fmaxf(x[i], 0.0f) - x[i] * targets[i] + log1pf(small);
+      if (dx)
+        deliver(dx + i, a.weight * ((x[i] < 0.0f ? small : 1.0f) / (1.0f + small) - targets[i]), a.accumulate);
     }
   }
 }
