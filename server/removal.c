@@ -206,7 +206,8 @@ static void next(struct removal *removal) {
 }
 
 void removal_start(struct server *server) {
-  if (server->removal || server->draining)
+  server->removal_due = db_gathered(server->db);
+  if (server->removal || server->draining || server->removal_due)
     return;
   server->removal = calloc(1, sizeof *server->removal);
   if (!server->removal)

@@ -31,6 +31,7 @@ struct server {
   struct supervisor *supervisor;
   struct inspected_list *inspected;
   struct removal *removal;  /* bytes that are being removed; NULL: none */
+  bool removal_due;         /* removal_start was called when what it is to read was not stored yet */
   struct upload *uploads;   /* that arrive now */
   unsigned sweeps;          /* of upkeep.h, so far */
   size_t publishing;        /* uploads that are being made durable */

@@ -287,9 +287,34 @@ static enum status run_literal(struct db *db, const char *sql, struct error *err
   return status;
 }
 
+#define UNDONE "what was to be stored together was undone"
+
+/* An error of SQLite may have rolled back all of a transaction by itself. */
+static bool undone(const struct db *db) {
+  return sqlite3_get_autocommit(db->handle);
+}
+
+/* One more transaction in the group. Whoever joined it is a savepoint of his own, around his transactions. */
+static enum status begin_together(struct db *db, struct error *err) {
+  enum status status = STATUS_OK;
+  if (db->group && undone(db)) {
+    db->faults++;
+    return error_set(err, STATUS_DATABASE_BUSY, NULL, UNDONE);
+  }
+  if (!db->group) {
+    status = run_literal(db, "BEGIN IMMEDIATE", err);
+    db->group = !status;
+  }
+  if (!status && !db->member) {
+    status = run_literal(db, "SAVEPOINT member", err);
+    db->member = !status;
+  }
+  return status ? status : run_literal(db, "SAVEPOINT change", err);
+}
+
 enum status db_begin(struct db *db, struct error *err) {
-  CHECK(!db->in_transaction);
-  enum status status = run_literal(db, "BEGIN IMMEDIATE", err);
+  CHECK(!db->in_transaction && (db->joined || !db->group));
+  enum status status = db->joined ? begin_together(db, err) : run_literal(db, "BEGIN IMMEDIATE", err);
   db->in_transaction = !status;
   return status;
 }
@@ -298,12 +323,60 @@ enum status db_commit(struct db *db, struct error *err) {
   CHECK(db->in_transaction);
   enum status status = db->next ? db->next(db, db->next_what, err) : STATUS_OK;
   if (!status)
-    status = run_literal(db, "COMMIT", err);
+    status = run_literal(db, db->joined ? "RELEASE change" : "COMMIT", err);
   if (status)
     db_rollback(db);
   else
     db->next = NULL;
   db->in_transaction = false;
+  return status;
+}
+
+static void undo(struct db *db, const char *sql) {
+  if (undone(db) || !run_literal(db, sql, NULL))
+    return;
+  log_error("rolling back: %s", sqlite3_errmsg(db->handle));
+  db->spoilt = true;
+}
+
+void db_rollback(struct db *db) {
+  CHECK(db->in_transaction);
+  db->in_transaction = false;
+  undo(db, db->joined ? "ROLLBACK TO change" : "ROLLBACK");
+  if (db->joined)
+    undo(db, "RELEASE change");
+}
+
+void db_join(struct db *db) {
+  CHECK(!db->in_transaction && !db->joined);
+  db->joined = true;
+  db->faults_before = db->faults;
+}
+
+bool db_leave(struct db *db) {
+  CHECK(!db->in_transaction && db->joined);
+  bool good = db->faults == db->faults_before;
+  if (db->member && good)
+    good = !run_literal(db, "RELEASE member", NULL);
+  if (db->member && !good) {
+    undo(db, "ROLLBACK TO member");
+    undo(db, "RELEASE member");
+  }
+  db->member = db->joined = false;
+  return good;
+}
+
+bool db_gathered(const struct db *db) {
+  return db->group;
+}
+
+enum status db_settle(struct db *db, struct error *err) {
+  CHECK(db->group && !db->joined);
+  bool whole = !undone(db) && !db->spoilt;
+  enum status status = whole ? run_literal(db, "COMMIT", err) : error_set(err, STATUS_DATABASE_BUSY, NULL, UNDONE);
+  db->group = db->spoilt = false;
+  if (status)
+    undo(db, "ROLLBACK");
   return status;
 }
 
@@ -317,14 +390,6 @@ bool db_with_none(struct db *db) {
   bool waits = db->next != NULL;
   db->next = NULL;
   return waits;
-}
-
-void db_rollback(struct db *db) {
-  CHECK(db->in_transaction);
-  db->in_transaction = false;
-  /* An error may have rolled back already: then there is nothing left to undo. */
-  if (!sqlite3_get_autocommit(db->handle) && run_literal(db, "ROLLBACK", NULL))
-    log_error("rolling back: %s", sqlite3_errmsg(db->handle));
 }
 
 void db_reserve(struct db *db) {
@@ -368,7 +433,7 @@ static enum status apply_once(struct db *db, db_change *change, const void *what
 
 enum status db_apply(struct db *db, db_change *change, const void *what, bool frees, struct error *err) {
   enum status status = apply_once(db, change, what, err);
-  if (status != STATUS_NO_SPACE || !frees)
+  if (status != STATUS_NO_SPACE || !frees || db->joined)
     return status;
   make_room(db);
   return apply_once(db, change, what, err);

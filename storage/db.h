@@ -32,13 +32,13 @@ NODISCARD enum status db_unused(bool *out, struct db *db, struct error *err);
 
 /* Writers. Transactions do not nest; a single statement outside of one is its own transaction.
    After db_begin exactly one of db_commit and db_rollback follows; a db_commit that fails has rolled
-   back. */
+   back. What they commit is durable, unless db_join came before. */
 NODISCARD enum status db_begin(struct db *db, struct error *err);
 NODISCARD enum status db_commit(struct db *db, struct error *err);
 void db_rollback(struct db *db);
 
 /* `change` in a transaction of its own. `frees`: it must succeed on a full disk too, since it is what makes room, or
-   tells the store how something ended: then the reserve is given up and it is tried once more. */
+   tells the store how something ended: then the reserve is given up and it is tried once more, outside of a group. */
 typedef enum status db_change(struct db *db, const void *what, struct error *err);
 NODISCARD enum status db_apply(struct db *db, db_change *change, const void *what, bool frees, struct error *err);
 
@@ -46,6 +46,16 @@ NODISCARD enum status db_apply(struct db *db, db_change *change, const void *wha
    together or not at all. db_with_none ends that; true: nothing was committed since, and `change` was not made. */
 void db_with_next(struct db *db, db_change *change, const void *what);
 bool db_with_none(struct db *db);
+
+/* Group commit: the disk is waited for once for many. Between db_join and db_leave transactions belong to a group, and
+   db_settle stores all that is in it, or nothing: nobody may be told before of what was changed, or of what was read
+   since. db_leave is false when the store failed at anything since db_join: that is undone then, and that alone, and is
+   to be done again outside of a group. A group is settled before a transaction outside of one begins. */
+void db_join(struct db *db);
+NODISCARD bool db_leave(struct db *db);
+/* Is there a group that is not settled? */
+bool db_gathered(const struct db *db);
+NODISCARD enum status db_settle(struct db *db, struct error *err);
 
 /* Sets aside the bytes that such changes need on a full disk, in a file beside the database. Nothing happens when they
    are there, or when the disk has little room now. Called at start and from time to time. */

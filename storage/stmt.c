@@ -3,6 +3,7 @@
 #include <errno.h>
 
 enum status stmt_fault(struct db *db, int code, struct error *err) {
+  db->faults++;
   const char *text = db->handle ? sqlite3_errmsg(db->handle) : sqlite3_errstr(code);
   int number = db->handle ? sqlite3_system_errno(db->handle) : 0;
   if ((code & 0xFF) == SQLITE_IOERR && (number == ENOSPC || number == EDQUOT))

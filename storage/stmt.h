@@ -16,6 +16,12 @@ struct db {
   sqlite3 *handle;
   char reserve[1024]; /* path of the bytes set aside */
   bool in_transaction;
+  bool joined;      /* between db_join and db_leave */
+  bool group;       /* a transaction holds what several have committed */
+  bool spoilt;      /* and something that was to be taken out of it could not be: none of it is stored */
+  bool member;      /* who joined last has begun to change something: a savepoint */
+  uint64_t faults;  /* of SQLite, so far */
+  uint64_t faults_before; /* db_join */
   enum status (*next)(struct db *db, const void *what, struct error *err); /* db_with_next; NULL: none */
   const void *next_what;
   size_t count;

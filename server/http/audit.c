@@ -47,7 +47,7 @@ void audit_end(struct request *request) {
     return;
   request->audited = true;
   request->audit.result = status_code(request->error);
-  if (db_audit_add(request->server->db, &request->audit, &err))
+  if (db_apply(request->server->db, db_audit_add, &request->audit, false, &err))
     log_warn("the audit log lacks that %s was refused: %s", request->id, err.text);
 }
 

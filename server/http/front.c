@@ -35,6 +35,7 @@ struct front {
   int listen_fd;
   bool paused;              /* nothing is accepted before the next tick */
   struct wait_list waiters;
+  struct request *held;     /* their answers wait until what they have changed or seen is stored */
   bool pending;             /* libmicrohttpd must run: what it cannot know of has changed */
   bool closing;             /* only what waited is answered: nothing else of the daemon works any more */
 };
@@ -243,9 +244,50 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     refuse_when_due(client);
 }
 
+/* What requests have changed together is stored, and they are answered. If that fails, each is carried out alone. */
+static void settle(struct front *front) {
+  struct error err;
+  struct db *db = front->server->db;
+  bool stored = !db_gathered(db) || !db_settle(db, &err);
+  if (!stored)
+    log_error("what requests have changed together is tried again one by one: %s", err.text);
+  while (front->held) {
+    struct request *request = front->held;
+    front->held = request->next_held;
+    request->alone = !stored;
+    if (request->alone)
+      receive_undo(request);
+    front->pending = true;
+    MHD_resume_connection(request->connection);
+  }
+}
+
+static enum MHD_Result hold(struct request *request) {
+  struct front *front = request->client->front;
+  request->next_held = front->held;
+  front->held = request;
+  MHD_suspend_connection(request->connection);
+  return MHD_YES;
+}
+
+/* The request is complete. It is carried out with the others that are complete now, or alone. */
 static enum MHD_Result finish(struct request *request) {
+  struct front *front = request->client->front;
+  struct db *db = front->server->db;
+  if (!request->alone) {
+    db_join(db);
+    receive_end(request);
+    bool good = db_leave(db);
+    if (request->phase == REQUEST_WAITING)
+      return MHD_YES;
+    if (good && !request->alone)
+      return db_gathered(db) ? hold(request) : reply_send(request) ? MHD_YES : MHD_NO;
+    receive_undo(request);
+    request->alone = true;
+  }
+  settle(front);
   receive_end(request);
-  return request->phase == REQUEST_WAITING ? MHD_YES : (enum MHD_Result)request->answer;
+  return request->phase == REQUEST_WAITING || reply_send(request) ? MHD_YES : MHD_NO;
 }
 
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url,
@@ -265,7 +307,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
   switch (request->phase) {
   case REQUEST_HEADER:
     receive_header(request, method);
-    return request->phase == REQUEST_ANSWERED ? (enum MHD_Result)request->answer : MHD_YES;
+    return request->phase != REQUEST_ANSWERED || reply_send(request) ? MHD_YES : MHD_NO;
   case REQUEST_BODY:
     if (*length == 0)
       return request->client->lingering_ms ? MHD_NO : finish(request);
@@ -277,7 +319,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     request->phase = REQUEST_BODY;
     request->waited = true;
     return finish(request);
-  case REQUEST_ANSWERED: return MHD_YES;
+  case REQUEST_ANSWERED: return request->sent || reply_send(request) ? MHD_YES : MHD_NO;
   }
   CHECK(!"a phase");
 }
@@ -318,6 +360,7 @@ void front_run(struct front *front) {
   front->pending = front->waiters.resumed = false;
   if (MHD_run(front->daemon) != MHD_YES)
     log_error("the HTTP front failed");
+  settle(front);
 }
 
 int64_t front_timeout_ms(struct front *front) {
@@ -435,7 +478,9 @@ void front_close(struct front *front) {
   front->closing = true;
   close(front->listen_fd);
   wait_expire(&front->waiters, INT64_MAX);
-  MHD_run(front->daemon); /* answers what was waiting; none may be suspended when it stops */
+  do /* answers what was waiting; none may be suspended when it stops */
+    front_run(front);
+  while (front->pending);
   MHD_stop_daemon(front->daemon);
   tls_close(front->tls);
   free(front);

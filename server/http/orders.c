@@ -154,6 +154,10 @@ static void carry_out(struct request *request,
   struct error err;
   enum status status =
       db_job_get(&job, request->server->db, request->tenant, request_param(request, 0), &request->arena, &err);
+  if (!status && job.state == JOB_RUNNING && !request->alone) { /* its worker hears of it when it is stored */
+    request->alone = true;
+    return;
+  }
   if (!status)
     status = order(request->server, &job, &err);
   if (status)

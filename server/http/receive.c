@@ -82,6 +82,7 @@ void receive_drop(struct request *request) {
   if (request->http_status)
     log_request(request);
   wait_forget(request);
+  reply_drop(request);
   upload_free(request->upload);
   drop_body(request);
   arena_done(&request->arena);
@@ -254,8 +255,17 @@ void receive_body(struct request *request, const char *bytes, size_t length) {
   decline(request, &err);
 }
 
+void receive_undo(struct request *request) {
+  reply_drop(request);
+  request->phase = REQUEST_BODY;
+  request->http_status = 0;
+  request->error = STATUS_OK;
+  request->audited = request->audited_before;
+}
+
 void receive_end(struct request *request) {
   log_scope("request", request->id);
+  request->audited_before = request->audited;
   audit_begin(request);
   if (request->refused.status)
     reply_error(request, &request->refused);
@@ -263,5 +273,5 @@ void receive_end(struct request *request) {
     handlers[request->match.op](request);
   audit_end(request);
   log_scope("request", NULL);
-  CHECK(request->phase == REQUEST_WAITING || request->http_status != 0); /* every handler answers or waits */
+  CHECK(request->phase == REQUEST_WAITING || request->http_status != 0 || request->alone);
 }

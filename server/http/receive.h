@@ -11,8 +11,10 @@ NODISCARD struct request *receive_target(struct server *server, struct wait_list
 void receive_header(struct request *request, const char *method);
 /* Bytes of its body: may answer before the last. */
 void receive_body(struct request *request, const char *bytes, size_t length);
-/* The body is complete, or the wait is over: answers or waits. */
+/* The body is complete, or the wait is over: answers, waits, or asks to be alone. */
 void receive_end(struct request *request);
+/* What it has answered is not so: receive_end comes once more. */
+void receive_undo(struct request *request);
 /* It is over, answered or not: a line in the log, and it is freed. NULL is fine. */
 void receive_drop(struct request *request);
 

@@ -37,17 +37,28 @@ static void add_common(const struct request *request, struct MHD_Response *respo
 }
 
 /* Takes the response. */
-static void send_response(struct request *request, int http_status, struct MHD_Response *response) {
-  CHECK(request->http_status == 0);
+static void answer(struct request *request, int http_status, struct MHD_Response *response) {
+  CHECK(request->http_status == 0 && !request->response);
   request->http_status = http_status;
   request->phase = REQUEST_ANSWERED;
-  if (!response) {
-    request->answer = MHD_NO;
-    return;
-  }
-  add_common(request, response);
-  request->answer = (int)MHD_queue_response(request->connection, (unsigned)http_status, response);
-  MHD_destroy_response(response);
+  request->response = response;
+}
+
+bool reply_send(struct request *request) {
+  CHECK(request->phase == REQUEST_ANSWERED && !request->sent);
+  request->sent = true;
+  if (!request->response)
+    return false;
+  add_common(request, request->response);
+  bool queued = MHD_queue_response(request->connection, (unsigned)request->http_status, request->response) == MHD_YES;
+  reply_drop(request);
+  return queued;
+}
+
+void reply_drop(struct request *request) {
+  if (request->response)
+    MHD_destroy_response(request->response);
+  request->response = NULL;
 }
 
 /* A response with that JSON as its body, or NULL. */
@@ -81,7 +92,7 @@ void reply_json_with(struct request *request, json_t *value, const char *header,
   }
   if (header)
     add(response, header, header_value);
-  send_response(request, 200, response);
+  answer(request, 200, response);
 }
 
 void reply_json(struct request *request, json_t *value) {
@@ -97,7 +108,7 @@ void reply_preflight(struct request *request) {
     if (headers)
       add(response, "Access-Control-Allow-Headers", headers);
   }
-  send_response(request, 204, response);
+  answer(request, 204, response);
 }
 
 static json_t *error_object(const struct server *server, const struct error *err) {
@@ -174,7 +185,7 @@ static void send_error(struct request *request, const struct error *err, json_t 
     log_error("%s", err->text);
   request->last = end != END_NEVER;
   if (end != END_NOW) {
-    send_response(request, http_status, response);
+    answer(request, http_status, response);
     return;
   }
   request->http_status = http_status;
@@ -246,7 +257,7 @@ static void reply_not_modified(struct request *request, const struct reply_file 
   close(file->fd);
   if (response)
     add(response, "ETag", etag);
-  send_response(request, 304, response);
+  answer(request, 304, response);
 }
 
 static void reply_beyond(struct request *request, const struct reply_file *file) {
@@ -259,7 +270,7 @@ static void reply_beyond(struct request *request, const struct reply_file *file)
   if (response)
     add(response, "Content-Range", text);
   close(file->fd);
-  send_response(request, status_http(STATUS_RANGE), response);
+  answer(request, status_http(STATUS_RANGE), response);
 }
 
 void reply_file(struct request *request, const struct reply_file *file) {
@@ -286,7 +297,7 @@ void reply_file(struct request *request, const struct reply_file *file) {
   struct MHD_Response *response = MHD_create_response_from_fd_at_offset64(range.length, file->fd, range.first);
   if (!response) {
     close(file->fd);
-    send_response(request, 500, NULL);
+    answer(request, 500, NULL);
     return;
   }
   add_file_headers(response, file, etag);
@@ -295,7 +306,7 @@ void reply_file(struct request *request, const struct reply_file *file) {
              (unsigned long long)(range.first + range.length - 1), (unsigned long long)file->bytes);
     add(response, "Content-Range", content_range);
   }
-  send_response(request, kind == RANGE_PART ? 206 : 200, response);
+  answer(request, kind == RANGE_PART ? 206 : 200, response);
 }
 
 void reply_content(struct request *request, const char *path, int64_t bytes, const char *sha256, const char *filename) {

@@ -4,6 +4,11 @@
 
 #include "server/http/request.h"
 
+/* The functions below make the answer; this one gives it to libmicrohttpd. False: it cannot be sent, and the connection
+   is to end. reply_drop: it is not sent after all. */
+NODISCARD bool reply_send(struct request *request);
+void reply_drop(struct request *request);
+
 /* Takes the reference of `value`; NULL (memory ran out while it was built) answers 500. */
 void reply_json(struct request *request, json_t *value);
 /* The same with one header more. */

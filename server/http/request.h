@@ -1,6 +1,7 @@
 /* One request, from its head to the end of its answer: what all of http/ knows of it, and what handlers ask it for. A
    handler is called when the body is complete and answers exactly once by a function of reply.h, or waits once
-   (wait.h). */
+   (wait.h). It is called again, as if for the first time, where what it stored could not be kept: it does nothing that
+   cannot be taken back but through the store, or after it has asked to be `alone`. */
 #ifndef SERVER_HTTP_REQUEST_H
 #define SERVER_HTTP_REQUEST_H
 
@@ -16,6 +17,7 @@
 #include "storage/db_audit.h"
 
 struct MHD_Connection;
+struct MHD_Response;
 struct client;
 struct upload;
 struct wait_list;
@@ -53,6 +55,7 @@ struct request {
   unsigned char address_key[ADDRESS_KEY_BYTES]; /* what its wrong keys are counted by */
   struct audit_row audit;                       /* a handler sets its object where the path does not name it */
   bool audited;                                 /* it stands in the log */
+  bool audited_before;                          /* receive_end */
   struct query query;
   int64_t length;                     /* Content-Length; -1: none */
   bool chunked;
@@ -69,11 +72,16 @@ struct request {
   char wait_key[64];
   int64_t wait_until_ms;
   bool waited;
+  struct request *next_held;          /* front.c */
+  bool alone;                         /* what it changes is stored by itself, not with what others change (db_join): a
+                                         handler that was called together with others may ask for that, and is called
+                                         again */
   bool last;                          /* the answer says that its connection ends */
   int http_status;                    /* of the answer; 0: none yet */
   enum status error;                  /* that was answered; STATUS_OK: none */
   int64_t retry_after_s;              /* of an error that passes; 0: as always */
-  int answer;                         /* what libmicrohttpd said to it */
+  struct MHD_Response *response;      /* the answer, until it is sent; NULL: there is no memory for one */
+  bool sent;                          /* reply_send */
 };
 
 /* The header's value or NULL; lives as long as the request. */
