@@ -14,7 +14,7 @@ T = transformers
 ENCODER = dict(vocab_size=99, num_hidden_layers=2, hidden_size=48, intermediate_size=80, num_attention_heads=3,
                max_position_embeddings=40, hidden_dropout_prob=0, attention_probs_dropout_prob=0, initializer_range=0.2, num_labels=3)
 # Every linear module beside the head. (PEFT's "all-linear" adapts heads of two layers as well as saving them.)
-LINEAR = r".*(layers?\.\d+\..*(query|key|value|dense|q_lin|k_lin|v_lin|out_lin|lin1|lin2|ffn|ffn_output)|embeddings_project|embedding_hidden_mapping_in)"
+LINEAR = r".*(layers?\.\d+\..*(query|key|value|dense|query_proj|key_proj|value_proj|pos_key_proj|pos_query_proj|attn\.[qkvo]|q_lin|k_lin|v_lin|out_lin|lin1|lin2|ffn|ffn_output)|embeddings_project|embed_proj|embedding_hidden_mapping_in)"
 ENCODERS = {
     "roberta": (T.RobertaForSequenceClassification, lambda: T.RobertaConfig(type_vocab_size=1, **ENCODER)),
     "xlm-roberta": (T.XLMRobertaForSequenceClassification, lambda: T.XLMRobertaConfig(pad_token_id=2, hidden_act="gelu_new", **ENCODER)),
@@ -24,6 +24,18 @@ ENCODERS = {
     "distilbert": (T.DistilBertForSequenceClassification, lambda: T.DistilBertConfig(
         vocab_size=99, dim=48, n_heads=3, n_layers=2, hidden_dim=80, max_position_embeddings=40, dropout=0, attention_dropout=0,
         seq_classif_dropout=0, activation="relu", initializer_range=0.2, num_labels=3)),
+}
+DEBERTA = ENCODER | dict(relative_attention=True, position_buckets=8, norm_rel_ebd="layer_norm", pos_att_type="p2c|c2p", position_biased_input=False,
+                         pooler_dropout=0, layer_norm_eps=1e-7)
+deberta = lambda **members: (T.DebertaV2ForSequenceClassification, lambda: T.DebertaV2Config(**DEBERTA | members))
+ENCODERS |= {
+    # projections of their own for positions; embeddings of another width, with positions and token types
+    "deberta-apart": deberta(share_att_key=False, embedding_size=24, position_biased_input=True, type_vocab_size=2, pooler_hidden_act="tanh"),
+    "deberta-c2p": deberta(share_att_key=True, pos_att_type=["c2p"], norm_rel_ebd="none", position_buckets=16, max_relative_positions=20),
+    "deberta-p2c": deberta(share_att_key=False, pos_att_type="p2c", hidden_act="gelu_new"),
+    "deberta-no-buckets": deberta(share_att_key=True, position_buckets=-1, max_relative_positions=9),
+    "deberta-absolute": (T.DebertaV2ForSequenceClassification, lambda: T.DebertaV2Config(type_vocab_size=2, **ENCODER)),
+    "mpnet": (T.MPNetForSequenceClassification, lambda: T.MPNetConfig(**ENCODER)),
 }
 VARIANTS = {
     **ENCODERS,

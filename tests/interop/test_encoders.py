@@ -74,6 +74,12 @@ KINDS = {  # a base with a head for language modelling, as published ones have i
     "albert": (unigram, FAIRSEQ, T.AlbertForMaskedLM, lambda n: T.AlbertConfig(vocab_size=n, embedding_size=24, **SHAPE)),
     "distilbert": (word_piece, BERT, T.DistilBertForMaskedLM, lambda n: T.DistilBertConfig(
         vocab_size=n, dim=48, n_heads=3, n_layers=2, hidden_dim=80, initializer_range=0.2)),
+    "deberta-v2": (word_piece, BERT, T.DebertaV2ForMaskedLM, lambda n: T.DebertaV2Config(  # as v3
+        vocab_size=n, relative_attention=True, position_buckets=8, norm_rel_ebd="layer_norm", share_att_key=True, pos_att_type="p2c|c2p",
+        position_biased_input=False, **SHAPE)),
+    "deberta-apart": (word_piece, BERT, T.DebertaV2Model, lambda n: T.DebertaV2Config(
+        vocab_size=n, relative_attention=True, pos_att_type=["c2p", "p2c"], max_relative_positions=12, type_vocab_size=2, embedding_size=24, **SHAPE)),
+    "mpnet": (unigram, FAIRSEQ, T.MPNetForMaskedLM, lambda n: T.MPNetConfig(vocab_size=n, **SHAPE)),
 }
 
 

@@ -14,9 +14,6 @@
     .layers = "num_hidden_layers", .activation = "hidden_act", .hidden_dropout = "hidden_dropout_prob",                \
     .attention_dropout = "attention_probs_dropout_prob", .classifier_dropout = "classifier_dropout"                    \
   }
-#define OPS_OF_ENCODER                                                                                                 \
-  .classifier = true, .load = encoder_load, .forward = encoder_forward, .disable_dropout = encoder_disable_dropout
-
 static const char *query_value[] = {"query", "value"};
 
 static const struct encoder_family bert = {
@@ -30,7 +27,8 @@ static const struct encoder_family bert = {
                 .vocabulary = 30522,
                 .positions = 512,
                 .dropout = 0.1,
-                .classifier_dropout = -1},
+                .classifier_dropout = -1,
+                .token_types = 2},
     .token_types = true,
     .head = {.prefix = "bert.", .dense = "pooler.dense", .activation = op_tanh},
     .default_targets = {2, query_value},
@@ -53,7 +51,8 @@ static const struct encoder_family roberta = {
                 .vocabulary = 50265,
                 .positions = 512,
                 .dropout = 0.1,
-                .classifier_dropout = -1},
+                .classifier_dropout = -1,
+                .token_types = 2},
     .token_types = true,
     .positions_after_padding = true,
     .head = {.prefix = "",
@@ -80,7 +79,8 @@ static const struct encoder_family electra = {
                 .vocabulary = 30522,
                 .positions = 512,
                 .dropout = 0.1,
-                .classifier_dropout = -1},
+                .classifier_dropout = -1,
+                .token_types = 2},
     .token_types = true,
     .projection = "embeddings_project",
     .head = {.prefix = "",
@@ -162,7 +162,8 @@ static const struct encoder_family albert = {
                 .positions = 512,
                 .embedding = 128,
                 .activation = "gelu_new",
-                .classifier_dropout = 0.1},
+                .classifier_dropout = 0.1,
+                .token_types = 2},
     .token_types = true,
     .projection = "encoder.embedding_hidden_mapping_in",
     .projection_always = true,

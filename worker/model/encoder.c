@@ -11,6 +11,7 @@ typedef struct tensor *activation(struct tape *tape, struct tensor *x);
 struct layer {
   struct linear query, key, value, attention_output, intermediate, output;
   struct norm attention_norm, output_norm;
+  struct linear position_key, position_query; /* no name: none */
 };
 
 struct encoder {
@@ -19,8 +20,10 @@ struct encoder {
   size_t depth;         /* layers that a token passes */
   size_t groups, inner; /* lists of layers in the file, and layers in each: else depth and 1 */
   size_t embedding;     /* width of the embeddings */
-  double hidden_dropout, attention_dropout, classifier_dropout, epsilon;
-  activation *activation;
+  double hidden_dropout, attention_dropout, classifier_dropout, head_dropout, epsilon;
+  activation *activation, *head_activation;
+  bool positions;            /* has a table of them */
+  struct relative *relative; /* NULL: none */
   struct weight token_embedding;
   struct place position_embedding, token_type_embedding;
   struct norm embedding_norm;
@@ -43,15 +46,15 @@ static const struct {
                    {"relu", op_relu},
                    {"tanh", op_tanh}};
 
-static enum status read_activation(struct encoder *e, const struct model *m, struct error *err) {
-  const char *initial = e->family->initial.activation ? e->family->initial.activation : "gelu";
-  const char *name = initial, *member = e->family->config.activation;
+static enum status read_activation(activation **out, const struct model *m, const char *member, const char *initial,
+                                   struct error *err) {
+  const char *name = initial;
   enum status status = json_get_string(&name, m->checkpoint.config, member, initial, err);
   if (status)
     return err->status = STATUS_MODEL_INVALID;
   for (size_t i = 0; i < COUNT_OF(activations); i++)
     if (strcmp(name, activations[i].name) == 0) {
-      e->activation = activations[i].op;
+      *out = activations[i].op;
       return STATUS_OK;
     }
   return error_set(err, STATUS_MODEL_INVALID, "model",
@@ -83,7 +86,35 @@ static enum status read_dropouts(struct encoder *e, struct model *m, struct erro
   enum status s = load_share(&e->hidden_dropout, m, f->config.hidden_dropout, f->initial.dropout, err);
   s = s ? s : load_share(&e->attention_dropout, m, f->config.attention_dropout, f->initial.dropout, err);
   double initial = f->initial.classifier_dropout < 0 ? e->hidden_dropout : f->initial.classifier_dropout;
-  return s ? s : load_share(&e->classifier_dropout, m, f->config.classifier_dropout, initial, err);
+  s = s ? s : load_share(&e->classifier_dropout, m, f->config.classifier_dropout, initial, err);
+  e->head_dropout = e->classifier_dropout;
+  return s || !f->config.head_dropout ? s : load_share(&e->head_dropout, m, f->config.head_dropout, 0, err);
+}
+
+static enum status read_activations(struct encoder *e, struct model *m, struct error *err) {
+  const struct encoder_family *f = e->family;
+  const char *initial = f->initial.activation ? f->initial.activation : "gelu";
+  e->head_activation = f->head.activation;
+  enum status s = read_activation(&e->activation, m, f->config.activation, initial, err);
+  return s || e->head_activation ? s : read_activation(&e->head_activation, m, f->config.head_activation, "gelu", err);
+}
+
+/* Sizes and kinds of the embeddings. */
+static enum status read_embeddings(struct encoder *e, struct model *m, struct error *err) {
+  const struct encoder_family *f = e->family;
+  int64_t types = 0;
+  enum status s = load_size(&m->vocabulary, m, "vocab_size", f->initial.vocabulary, 1 << 24, err);
+  s = s ? s : load_size(&m->positions, m, "max_position_embeddings", f->initial.positions, 1 << 20, err);
+  e->embedding = e->hidden;
+  e->positions = true;
+  if (!s && f->projection) {
+    size_t initial = f->initial.embedding ? f->initial.embedding : e->hidden;
+    s = load_size(&e->embedding, m, "embedding_size", initial, 1 << 16, err);
+  }
+  if (!s && f->token_types)
+    s = load_count(&types, m, "type_vocab_size", (int64_t)f->initial.token_types, 0, 256, err);
+  m->token_types = (size_t)types;
+  return s || !f->config.positions ? s : load_bool(&e->positions, m, f->config.positions, true, err);
 }
 
 /* The table of positions has so many rows before the first that is read. */
@@ -108,28 +139,23 @@ static enum status read_config(struct encoder *e, struct model *m, struct error 
   s = s ? s : load_size(&e->heads, m, f->config.heads, f->initial.heads, 1 << 10, err);
   s = s ? s : load_size(&e->intermediate, m, f->config.intermediate, f->initial.intermediate, 1 << 20, err);
   s = s ? s : load_size(&e->depth, m, f->config.layers, f->initial.layers, 500, err);
-  s = s ? s : load_size(&m->vocabulary, m, "vocab_size", f->initial.vocabulary, 1 << 24, err);
-  s = s ? s : load_size(&m->positions, m, "max_position_embeddings", f->initial.positions, 1 << 20, err);
+  s = s ? s : read_embeddings(e, m, err);
   s = s ? s : read_dropouts(e, m, err);
-  s = s ? s : load_number(&e->epsilon, m, "layer_norm_eps", 1e-12, err);
-  e->embedding = e->hidden;
+  s = s ? s : load_number(&e->epsilon, m, "layer_norm_eps", f->initial.epsilon > 0 ? f->initial.epsilon : 1e-12, err);
   e->groups = e->depth;
   e->inner = 1;
-  if (!s && f->projection)
-    s = load_size(&e->embedding, m, "embedding_size", f->initial.embedding, 1 << 16, err);
   if (!s && f->group) {
     s = load_size(&e->groups, m, "num_hidden_groups", 1, e->depth, err);
     s = s ? s : load_size(&e->inner, m, "inner_group_num", 1, 64, err);
   }
-  if (!s && f->token_types)
-    s = load_size(&m->token_types, m, "type_vocab_size", 2, 256, err);
   if (s)
     return s;
   if (e->hidden % e->heads != 0)
     return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: %s %zu is no multiple of %s %zu",
                      f->config.hidden, e->hidden, f->config.heads, e->heads);
-  s = read_activation(e, m, err);
-  return s ? s : read_kind(m, err);
+  s = read_activations(e, m, err);
+  s = s ? s : read_kind(m, err);
+  return s || !f->check ? s : f->check(m, err);
 }
 
 /* --- weights -------------------------------------------------------------------------------------- */
@@ -168,6 +194,10 @@ static enum status load_layer(struct model *m, size_t i, struct error *err) {
   s = s ? s : layer_norm(m, &l->attention_norm, i, f->module.attention_norm, err);
   s = s ? s : layer_linear(m, &l->intermediate, i, f->module.intermediate, C, F, err);
   s = s ? s : layer_linear(m, &l->output, i, f->module.output, F, C, err);
+  if (!s && e->relative && e->relative->keys && !e->relative->shared)
+    s = layer_linear(m, &l->position_key, i, f->module.position_key, C, C, err);
+  if (!s && e->relative && e->relative->queries && !e->relative->shared)
+    s = layer_linear(m, &l->position_query, i, f->module.position_query, C, C, err);
   return s ? s : layer_norm(m, &l->output_norm, i, f->module.output_norm, err);
 }
 
@@ -177,19 +207,39 @@ static enum status load_embeddings(struct model *m, struct error *err) {
   size_t C = e->embedding, unread;
   enum status s = read_padding(&unread, e, m, err);
   s = s ? s : load_matrix(&e->token_embedding, m, prefix, "embeddings.word_embeddings.weight", m->vocabulary, C, err);
-  s = s ? s
-        : load_floats_from(&e->position_embedding, m, prefix, "embeddings.position_embeddings.weight", m->positions,
-                           unread, C, err);
+  if (!s && e->positions)
+    s = load_floats_from(&e->position_embedding, m, prefix, "embeddings.position_embeddings.weight", m->positions,
+                         unread, C, err);
   if (s)
     return s;
   m->positions -= unread;
   if (m->token_types)
     s = load_floats(&e->token_type_embedding, m, prefix, "embeddings.token_type_embeddings.weight", m->token_types, C,
                     err);
-  s = s ? s : load_norm(m, &e->embedding_norm, prefix, "embeddings.LayerNorm", C, e->epsilon, true, err);
-  if (!s && (C != e->hidden || e->family->projection_always))
-    s = load_linear(m, &e->projection, prefix, e->family->projection, C, e->hidden, LOAD_BIAS, err);
+  const struct encoder_family *f = e->family;
+  size_t normed = f->projection_first ? e->hidden : C;
+  s = s ? s : load_norm(m, &e->embedding_norm, prefix, "embeddings.LayerNorm", normed, e->epsilon, true, err);
+  if (!s && (C != e->hidden || f->projection_always))
+    s = load_linear(m, &e->projection, prefix, f->projection, C, e->hidden,
+                    f->projection_first ? LOAD_NO_BIAS : LOAD_BIAS, err);
   return s;
+}
+
+static enum status load_relative(struct model *m, struct error *err) {
+  struct encoder *e = m->state;
+  bool embeddings = e->family->relative == RELATIVE_EMBEDDINGS, there = e->family->relative != RELATIVE_NONE;
+  enum status s = embeddings ? load_bool(&there, m, "relative_attention", false, err) : STATUS_OK;
+  if (s || !there)
+    return s;
+  if (!m->backend->ops->host_memory)
+    return error_set(err, STATUS_UNSUPPORTED_VALUE, "scheduling.device",
+                     "attention with relative positions, which a %s model has, runs on the CPU only",
+                     m->ops->model_type);
+  e->relative = arena_alloc(&m->arena, sizeof *e->relative);
+  if (!e->relative)
+    return error_no_memory(err, "the model");
+  return embeddings ? relative_load_embeddings(e->relative, m, e->hidden, e->epsilon, err)
+                    : relative_load_bias(e->relative, m, e->heads, err);
 }
 
 /* A dense layer that the file lacks starts at random: it is trained and saved with the adapter. */
@@ -218,6 +268,7 @@ enum status encoder_load(struct model *m, uint64_t seed, struct error *err) {
   m->default_targets = &e->family->default_targets;
   enum status s = read_config(e, m, err);
   s = s ? s : load_embeddings(m, err);
+  s = s ? s : load_relative(m, err);
   if (s)
     return s;
   e->layers = arena_array(&m->arena, e->groups * e->inner, sizeof *e->layers);
@@ -229,16 +280,21 @@ enum status encoder_load(struct model *m, uint64_t seed, struct error *err) {
   return s ? s : load_head(m, seed, err);
 }
 
+enum status encoder_reserve(struct model *m, size_t longest, struct error *err) {
+  const struct encoder *e = m->state;
+  return e->relative ? relative_reserve(e->relative, m, longest, err) : STATUS_OK;
+}
+
 /* --- forward -------------------------------------------------------------------------------------- */
 
 static struct tensor *head(struct tape *tape, const struct encoder *e, struct tensor *x) {
   const struct encoder_family *f = e->family;
   struct dropout d;
   if (f->head.dropout_before) {
-    d = op_next_dropout(tape, e->classifier_dropout);
+    d = op_next_dropout(tape, e->head_dropout);
     x = op_dropout(tape, x, &d);
   }
-  x = f->head.activation(tape, op_linear(tape, x, &e->dense));
+  x = e->head_activation(tape, op_linear(tape, x, &e->dense));
   d = op_next_dropout(tape, e->classifier_dropout);
   return op_linear(tape, op_dropout(tape, x, &d), &e->classifier);
 }
@@ -249,15 +305,38 @@ static const struct layer *layer_at(const struct encoder *e, size_t i) {
   return &e->layers[group * e->inner + i % e->inner];
 }
 
-struct tensor *encoder_forward(struct tape *tape, const struct model *m, const struct sequences *sequences) {
-  const struct encoder *e = m->state;
-  float scale = 1.0f / sqrtf((float)(e->hidden / e->heads));
+static struct tensor *embed(struct tape *tape, const struct encoder *e, const struct sequences *sequences) {
   struct dropout d = op_next_dropout(tape, e->hidden_dropout);
   struct tensor *x =
       op_embeddings(tape, sequences, &e->token_embedding, e->position_embedding, e->token_type_embedding);
-  x = op_dropout(tape, op_layernorm(tape, x, &e->embedding_norm), &d);
-  if (e->projection.name)
+  bool first = e->family->projection_first;
+  if (e->projection.name && first)
     x = op_linear(tape, x, &e->projection);
+  x = op_dropout(tape, op_layernorm(tape, x, &e->embedding_norm), &d);
+  return e->projection.name && !first ? op_linear(tape, x, &e->projection) : x;
+}
+
+/* What a layer makes of the table of relative embeddings. Each term of the scores takes part in their scale. */
+static void add_distances(struct attention *how, struct tape *tape, const struct encoder *e, const struct layer *l,
+                          struct tensor *table, const struct sequences *sequences) {
+  how->distances = relative_distances(e->relative, sequences);
+  if (!table)
+    return;
+  struct dropout d = op_next_dropout(tape, e->hidden_dropout);
+  struct tensor *x = op_dropout(tape, table, &d);
+  if (e->relative->keys)
+    how->distances.keys = op_linear(tape, x, e->relative->shared ? &l->key : &l->position_key);
+  if (e->relative->queries)
+    how->distances.queries = op_linear(tape, x, e->relative->shared ? &l->query : &l->position_query);
+}
+
+struct tensor *encoder_forward(struct tape *tape, const struct model *m, const struct sequences *sequences) {
+  const struct encoder *e = m->state;
+  const struct relative *relative = e->relative;
+  size_t terms = 1 + (relative && relative->keys) + (relative && relative->queries);
+  float scale = 1.0f / sqrtf((float)(e->hidden / e->heads * terms));
+  struct dropout d;
+  struct tensor *x = embed(tape, e, sequences), *table = relative ? relative_table(tape, relative, sequences) : NULL;
   for (size_t i = 0; i < m->blocks; i++) {
     const struct layer *l = layer_at(e, i);
     enum pooling rows = i + 1 < m->blocks ? POOLING_NONE : POOLING_CLS; /* the head reads no others */
@@ -268,6 +347,8 @@ struct tensor *encoder_forward(struct tape *tape, const struct model *m, const s
     struct tensor *v = op_linear(tape, x, &l->value);
     d = op_next_dropout(tape, e->attention_dropout);
     struct attention how = {.heads = e->heads, .kv_heads = e->heads, .queries = rows, .scale = scale, .dropout = d};
+    if (relative)
+      add_distances(&how, tape, e, l, table, sequences);
     struct tensor *a = op_attention(tape, q, k, v, sequences, &how);
     d = op_next_dropout(tape, e->hidden_dropout);
     x = op_residual_layernorm(tape, op_linear(tape, a, &l->attention_output), own, &l->attention_norm, &d);
@@ -281,5 +362,5 @@ struct tensor *encoder_forward(struct tape *tape, const struct model *m, const s
 
 void encoder_disable_dropout(struct model *m) {
   struct encoder *e = m->state;
-  e->hidden_dropout = e->attention_dropout = e->classifier_dropout = 0;
+  e->hidden_dropout = e->attention_dropout = e->classifier_dropout = e->head_dropout = 0;
 }

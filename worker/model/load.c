@@ -23,6 +23,11 @@ enum status load_size(size_t *out, const struct model *m, const char *key, size_
   return blame(status, err);
 }
 
+enum status load_count(int64_t *out, const struct model *m, const char *key, int64_t fallback, int64_t min, int64_t max,
+                       struct error *err) {
+  return blame(json_get_int(out, m->checkpoint.config, key, fallback, min, max, err), err);
+}
+
 enum status load_number(double *out, const struct model *m, const char *key, double fallback, struct error *err) {
   return blame(json_get_number(out, m->checkpoint.config, key, fallback, err), err);
 }

@@ -5,9 +5,12 @@
 
 #include "worker/model/model.h"
 
-/* Members of config.json: a size from 1 to max; a number; a share in [0, 1); a truth value. */
+/* Members of config.json: a size from 1 to max; a whole number from min to max; a number; a share in [0, 1); a truth
+ * value. */
 NODISCARD enum status load_size(size_t *out, const struct model *model, const char *key, size_t fallback, size_t max,
                                 struct error *err);
+NODISCARD enum status load_count(int64_t *out, const struct model *model, const char *key, int64_t fallback,
+                                 int64_t min, int64_t max, struct error *err);
 NODISCARD enum status load_number(double *out, const struct model *model, const char *key, double fallback,
                                   struct error *err);
 NODISCARD enum status load_share(double *out, const struct model *model, const char *key, double fallback,

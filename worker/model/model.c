@@ -7,8 +7,9 @@
 #include "worker/model/load.h"
 
 static const struct model_ops *const architectures[] = {
-    &model_bert,   &model_roberta, &model_xlm_roberta, &model_camembert, &model_electra, &model_distilbert,
-    &model_albert, &model_llama,   &model_mistral,     &model_qwen2,     &model_qwen3};
+    &model_bert,       &model_roberta, &model_xlm_roberta, &model_camembert, &model_electra,
+    &model_distilbert, &model_albert,  &model_deberta_v2,  &model_mpnet,     &model_llama,
+    &model_mistral,    &model_qwen2,   &model_qwen3};
 
 enum { MODULES_MAX = 8192 };
 
@@ -103,8 +104,8 @@ static enum status load(struct model *m, const char *path, uint64_t seed, struct
 
 enum status model_open(struct model *out, const char *path, enum job_output output, size_t num_labels, uint64_t seed,
                        struct backend *backend, struct error *err) {
-  *out = (struct model){
-      .backend = backend, .output = output, .num_labels = num_labels, .language = output == OUTPUT_TEXT};
+  *out =
+      (struct model){.backend = backend, .output = output, .num_labels = num_labels, .language = output == OUTPUT_TEXT};
   arena_init(&out->arena, SIZE_MAX / 2);
   out->parameters.arena = &out->arena;
   out->buffers.backend = backend;

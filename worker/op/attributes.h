@@ -48,7 +48,7 @@ struct rope_attributes {
   const struct rotary *rotary;
 };
 
-/* OP_ATTENTION: in q, k, v; out O, log-sum-exp (H x rows of q) */
+/* OP_ATTENTION: in q, k, v[, distances.keys][, distances.queries]; out O, log-sum-exp (H x rows of q) */
 struct attention_attributes {
   const struct sequences *sequences;
   struct attention how;

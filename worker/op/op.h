@@ -76,6 +76,19 @@ struct tensor *op_rope(struct tape *tape, struct tensor *x, const struct sequenc
 enum pooling { POOLING_NONE, POOLING_CLS, POOLING_LAST, POOLING_MEAN, POOLING_ROWS };
 struct tensor *op_pooling(struct tape *tape, struct tensor *x, const struct sequences *sequences, enum pooling pooling);
 
+/* What the distance from a key to a row (how many tokens the key is before the row) adds to their score. Distance d is
+   row index[d + longest - 1] - first of each table; all three may lack, and that a table has the row is the caller's
+   care. */
+struct distances {
+  struct place
+      index;      /* int32 [2 * longest - 1], ascending where there are keys or queries; nowhere: nothing is added */
+  size_t longest; /* tokens of the longest sequence that index is for */
+  size_t first;
+  struct tensor *keys;    /* (rows, heads * D): scale * q . keys[d] (c2p of DeBERTa, He et al., 2021) */
+  struct tensor *queries; /* (rows, heads * D): scale * k . queries[d] (p2c) */
+  struct place bias;      /* fp32 (rows, heads), frozen: bias[d] (T5, Raffel et al., 2020) */
+};
+
 /* softmax(scale Q K^T) V within each sequence. q: (N, heads * D), or (B, heads * D) -> the same shape;
    k, v: (N, kv_heads * D), where kv_heads divides heads: head h reads k and v of h / (heads / kv_heads). */
 struct attention {
@@ -85,6 +98,7 @@ struct attention {
   bool causal;
   size_t window; /* causal: keys a row sees, its own included; 0: all before it */
   struct dropout dropout;
+  struct distances distances; /* each head has its own k and v then, and rows see all keys */
 };
 struct tensor *op_attention(struct tape *tape, struct tensor *q, struct tensor *k, struct tensor *v,
                             const struct sequences *sequences, const struct attention *attention);

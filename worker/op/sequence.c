@@ -37,8 +37,21 @@ struct tensor *op_rope(struct tape *tape, struct tensor *x, const struct sequenc
 
 static const struct op op_row_attention = {.name = "attention",
                                            .kind = OP_ATTENTION,
-                                           .saves_inputs = 1 << 0 | 1 << 1 | 1 << 2,
+                                           .saves_inputs = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4,
                                            .saves_outputs = 1 << 0 | 1 << 1};
+
+/* The tables of distances follow q, k and v. */
+static void add_distances(struct tensor **in, const struct tensor *q, const struct sequences *sequences,
+                          const struct attention *how) {
+  const struct distances *d = &how->distances;
+  struct tensor *tables[] = {d->keys, d->queries};
+  CHECK(sequences->longest <= d->longest && how->kv_heads == how->heads && !how->causal);
+  for (size_t i = 0; i < COUNT_OF(tables); i++)
+    if (tables[i]) {
+      CHECK(tables[i]->cols == q->cols);
+      *in++ = tables[i];
+    }
+}
 
 struct tensor *op_attention(struct tape *tape, struct tensor *q, struct tensor *k, struct tensor *v,
                             const struct sequences *sequences, const struct attention *attention) {
@@ -51,6 +64,8 @@ struct tensor *op_attention(struct tape *tape, struct tensor *q, struct tensor *
   CHECK(q->cols % a->how.heads == 0 && a->how.heads % a->how.kv_heads == 0);
   CHECK(k->cols == v->cols && k->cols / a->how.kv_heads == q->cols / a->how.heads);
   struct tensor *in[NODE_INPUTS] = {q, k, v};
+  if (a->how.distances.index.buffer)
+    add_distances(in + 3, q, sequences, &a->how);
   struct tensor *out[NODE_OUTPUTS] = {tape_tensor(tape, q->rows, q->cols), tape_tensor(tape, a->how.heads, q->rows)};
   tape_record(tape, &op_row_attention, a, in, out);
   return out[0];

@@ -427,8 +427,9 @@ static const char *open_changed(struct model *out, const char *golden, size_t nu
 
 static void loads(const char *golden, const char *changes) {
   struct model model;
-  const char *text =
-      open_changed(&model, golden, strstr(golden, "bert") || strstr(golden, "electra") ? 3 : 0, changes, NULL);
+  const char *text = open_changed(
+      &model, golden, strstr(golden, "bert") || strstr(golden, "electra") || strstr(golden, "mpnet") ? 3 : 0, changes,
+      NULL);
   if (*text)
     fail_msg("%s with %s: %s", golden, changes, text);
   model_close(&model);
@@ -436,8 +437,9 @@ static void loads(const char *golden, const char *changes) {
 
 static void refuses(const char *golden, const char *changes, const char *says) {
   struct model model;
-  const char *text =
-      open_changed(&model, golden, strstr(golden, "bert") || strstr(golden, "electra") ? 3 : 0, changes, NULL);
+  const char *text = open_changed(
+      &model, golden, strstr(golden, "bert") || strstr(golden, "electra") || strstr(golden, "mpnet") ? 3 : 0, changes,
+      NULL);
   if (!strstr(text, says))
     fail_msg("%s with %s: \"%s\" should say \"%s\"", golden, changes, text, says);
   if (!*text)
@@ -455,6 +457,31 @@ static void broken_models_are_named(void **state) {
   refuses("roberta-hra", "{\"pad_token_id\":39}", "pad_token_id");
   refuses("roberta-hra", "{\"is_decoder\":true}", "Roberta is supported as an encoder only");
   refuses("bert-hra", "{\"num_hidden_layers\":3}", "no tensor bert.encoder.layer.2.attention.self.query.weight");
+}
+
+static void relative_positions_are_read(void **state) {
+  (void)state;
+  loads("deberta-hra", "{\"pos_att_type\":\" C2P | p2c\"}");
+  loads("deberta-hra", "{\"pos_att_type\":[]}");
+  loads("deberta-hra", "{\"pos_att_type\":null,\"relative_attention\":false}");
+  loads("deberta-hra", "{\"norm_rel_ebd\":\"none\"}");
+  refuses("deberta-hra", "{\"pos_att_type\":\"c2p|p2p\"}", "pos_att_type \"p2p\" is not supported; c2p and p2c are");
+  refuses("deberta-hra", "{\"pos_att_type\":[\"c2p\",7]}", "pos_att_type \"\" is not supported");
+  refuses("deberta-hra", "{\"pos_att_type\":3}", "pos_att_type must be a list or a string");
+  refuses("deberta-hra", "{\"relative_attention\":false}", "pos_att_type is there, but relative_attention is not true");
+  refuses("deberta-hra", "{\"norm_rel_ebd\":\"batch_norm\"}", "norm_rel_ebd \"batch_norm\" is not supported");
+  refuses("deberta-hra", "{\"share_att_key\":false}", "no tensor deberta.encoder.layer.0.attention.self.pos_key_proj");
+  refuses("deberta-hra", "{\"position_buckets\":9}", "config.json asks for [18, 48]");
+  refuses("deberta-hra", "{\"position_buckets\":1}", "must be at least 2");
+  refuses("deberta-hra", "{\"max_relative_positions\":5}", "larger than half of it");
+  refuses("deberta-hra", "{\"position_biased_input\":true}", "position_embeddings.weight");
+  refuses("deberta-hra", "{\"conv_kernel_size\":3}", "conv_kernel_size 3 is not supported");
+  refuses("deberta-hra", "{\"pooler_hidden_size\":47}", "pooler_hidden_size 47 is not supported");
+  refuses("deberta-hra", "{\"attention_head_size\":8}", "attention_head_size 8 is not supported");
+  refuses("deberta-hra", "{\"pooler_hidden_act\":\"mish\"}", "pooler_hidden_act \"mish\" is not supported");
+  loads("mpnet-hra", "{}");
+  refuses("mpnet-hra", "{\"relative_attention_num_buckets\":16}", "relative_attention_num_buckets 16 is not supported");
+  refuses("mpnet-hra", "{\"pad_token_id\":0}", "pad_token_id 0 is not supported");
 }
 
 /* Each of these would compute something else than what was trained. */
@@ -554,6 +581,7 @@ int main(void) {
       cmocka_unit_test(a_saved_adapter_loads_again),
       cmocka_unit_test(tensors_are_taken_or_named),
       cmocka_unit_test(broken_models_are_named),
+      cmocka_unit_test(relative_positions_are_read),
       cmocka_unit_test(other_kinds_of_model_are_refused),
       cmocka_unit_test(absent_members_have_the_class_s_defaults),
       cmocka_unit_test(windows_are_where_the_class_has_them),

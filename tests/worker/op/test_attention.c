@@ -1,4 +1,4 @@
-/* Proves attention in all its kinds (full, causal, windowed, heads that share k and v, dropout) against the
+/* Proves attention in all its kinds (full, causal, windowed, heads that share k and v, dropout, distances) against the
    formula in double, its gradients too, and these against differences through the op. */
 #include "tests/worker/engine_impl.h"
 #include "worker/backend/cpu/isa.h"
@@ -100,6 +100,63 @@ static void gradients_with_dropout(void **state) {
   check_gradients(&how);
 }
 
+/* Tables that distances share rows of: those of 9 are for -5 .. 5, clamped. */
+static struct distances distances_of_nine(void) {
+  static int32_t index[2 * 13 - 1];
+  for (int d = -12; d <= 12; d++)
+    index[d + 12] = 2 + (d < -4 ? 0 : d > 4 ? 8 : d + 4);
+  return (struct distances){.index = place_host(index), .longest = 13, .first = 2};
+}
+
+struct with_tables {
+  struct attention how;
+  struct parameter *keys, *queries, *bias;
+};
+
+/* Twice, so that gradients are added to. */
+static void build_distances(struct tape *tape, const struct graph *g, double *loss) {
+  const struct with_tables *t = g->extra;
+  struct attention how = t->how;
+  struct tensor *q = graph_input(tape, g->x), *k = graph_input(tape, g->y), *v = graph_input(tape, g->z);
+  how.distances.keys = t->keys ? graph_input(tape, t->keys) : NULL;
+  how.distances.queries = t->queries ? graph_input(tape, t->queries) : NULL;
+  how.distances.bias = t->bias ? place_host(t->bias->data) : (struct place){0};
+  struct tensor *one = op_attention(tape, q, k, v, &g->sequences, &how);
+  graph_loss(tape, op_add(tape, one, op_attention(tape, q, k, v, &g->sequences, &how)), loss);
+}
+
+static void check_distances(struct attention how, bool keys, bool queries, bool bias) {
+  struct with_tables t = {.how = how};
+  how.distances = t.how.distances = distances_of_nine();
+  t.keys = keys ? matrix("keys", 9, 36, 4) : NULL;
+  t.queries = queries ? matrix("queries", 9, 36, 5) : NULL;
+  t.bias = bias ? matrix("bias", 9, 3, 6) : NULL;
+  struct graph g = {.build = build_distances,
+                    .backend = &backend,
+                    .x = matrix("q", how.queries == POOLING_NONE ? 30 : 4, 36, 1),
+                    .y = matrix("k", 30, 36, 2),
+                    .z = matrix("v", 30, 36, 3),
+                    .sequences = four,
+                    .extra = &t};
+  struct parameter *all[] = {g.x, g.y, g.z, t.keys, t.queries};
+  for (size_t i = 0; i < COUNT_OF(all); i++)
+    if (all[i])
+      graph_check(&g, all[i], 60, 2e-3);
+}
+
+static void gradients_of_distances(void **state) {
+  (void)state;
+  struct attention how = {.heads = 3, .kv_heads = 3, .scale = 0.7f};
+  for (int which = 0; which < 8; which++)
+    check_distances(how, which & 1, which & 2, which & 4);
+  how.dropout = dropout_make(0.3, 3, 4, 5);
+  check_distances(how, true, true, true);
+  how.queries = POOLING_CLS;
+  check_distances(how, true, true, true);
+  how.queries = POOLING_LAST;
+  check_distances(how, true, true, false);
+}
+
 /* One row a sequence: a causal last row sees all that a full one does, a first row itself alone. */
 static void gradients_of_one_row(void **state) {
   (void)state;
@@ -118,9 +175,40 @@ static void gradients_of_one_row(void **state) {
 struct heads {
   struct attention_heads h;
   float *q, *k, *v, *dout, *out, *lse, *dq, *dk, *dv, *mask;
+  double *dkeys, *dqueries; /* what is added to the tables' gradients; h.stride a row, as the tables have */
 };
 
 static double tolerance; /* times what floats are allowed */
+
+/* Where the row of the tables for key j begins. */
+static size_t table_row(const struct attention_heads *h, size_t row, size_t j) {
+  return ((size_t)h->distances.index[(ptrdiff_t)row - (ptrdiff_t)j] - h->distances.first) * h->stride;
+}
+
+/* The products of row i of q and key j, before their scale; or their gradients, from that of the scaled sum. */
+static double score_of(const struct heads *t, size_t m, size_t i, size_t j, double *dq, double *dk, double ds) {
+  const struct attention_heads *h = &t->h;
+  const struct attention_distances *x = &h->distances;
+  const float *q = t->q + i * h->stride + m * h->head_size, *k = t->k + j * h->kv_stride;
+  size_t at = x->index ? table_row(h, h->first + i, j) : 0;
+  double sum = 0;
+  for (size_t d = 0; d < h->head_size; d++) {
+    double key = x->keys ? (double)x->keys[at + d] : 0, query = x->queries ? (double)x->queries[at + d] : 0;
+    sum += (double)q[d] * ((double)k[d] + key) + (double)k[d] * query;
+    if (dq) {
+      dq[d] += ds * ((double)k[d] + key);
+      dk[d] += ds * ((double)q[d] + query);
+      t->dkeys[at + d] += ds * (double)q[d];
+      t->dqueries[at + d] += ds * (double)k[d];
+    }
+  }
+  return sum;
+}
+
+static double bias_of(const struct attention_heads *h, size_t row, size_t j) {
+  const struct attention_distances *x = &h->distances;
+  return x->bias ? (double)x->bias[table_row(h, row, j) / h->stride * x->bias_stride] : 0;
+}
 
 /* The formula in double for row i of those that ask: adds to the gradients of k and v that `want` has. */
 static void check_row(const struct heads *t, size_t m, size_t i, double *want_dk, double *want_dv) {
@@ -128,13 +216,10 @@ static void check_row(const struct heads *t, size_t m, size_t i, double *want_dk
   size_t D = h->head_size, row = h->first + i, to = h->causal ? row + 1 : h->length, at = i * h->stride + m * D;
   size_t from = h->causal && h->window && row >= h->window ? row + 1 - h->window : 0;
   double *p = calloc(h->length, sizeof *p), *dp = calloc(h->length, sizeof *dp), sum = 0, delta = 0;
-  assert_true(p && dp);
-  for (size_t j = from; j < to; j++) {
-    double dot = 0;
-    for (size_t d = 0; d < D; d++)
-      dot += (double)t->q[at + d] * (double)t->k[j * h->kv_stride + d];
-    sum += p[j] = exp((double)h->scale * dot);
-  }
+  double *dq = calloc(D, sizeof *dq);
+  assert_true(p && dp && dq);
+  for (size_t j = from; j < to; j++)
+    sum += p[j] = exp((double)h->scale * score_of(t, m, i, j, NULL, NULL, 0) + bias_of(h, row, j));
   assert_true(fabs(log(sum) - (double)t->lse[m * h->row_step + i]) < 2e-6 * tolerance);
   for (size_t j = from; j < to; j++) {
     double mask = (double)t->mask[(m * h->row_step + i) * h->length + j];
@@ -145,19 +230,19 @@ static void check_row(const struct heads *t, size_t m, size_t i, double *want_dk
     }
     delta += p[j] * dp[j];
   }
+  for (size_t j = from; j < to; j++)
+    score_of(t, m, i, j, dq, want_dk + j * D, p[j] * (dp[j] - delta) * (double)h->scale);
   for (size_t d = 0; d < D; d++) {
-    double out = 0, dq = 0;
-    for (size_t j = from; j < to; j++) {
-      double ds = p[j] * (dp[j] - delta) * (double)h->scale;
+    double out = 0;
+    for (size_t j = from; j < to; j++)
       out += p[j] * (double)t->mask[(m * h->row_step + i) * h->length + j] * (double)t->v[j * h->kv_stride + d];
-      dq += ds * (double)t->k[j * h->kv_stride + d];
-      want_dk[j * D + d] += ds * (double)t->q[at + d];
-    }
     assert_true(fabs(out - (double)t->out[at + d]) < 4e-6 * tolerance);
-    assert_true(fabs(dq - (double)t->dq[at + d]) < 1e-5 * tolerance);
+    assert_true(fabs(dq[d] - (double)t->dq[at + d]) < 1e-5 * tolerance);
   }
-  free(p), free(dp);
+  free(p), free(dp), free(dq);
 }
+
+enum { TABLE_ROWS = 90 };
 
 /* Random numbers, or (seed 0) such that show that all were written. */
 static float *numbers(size_t count, uint64_t seed) {
@@ -172,7 +257,7 @@ static float *numbers(size_t count, uint64_t seed) {
 /* Of all rows, if h does not say which. Two more columns beside the heads' must stay as they are. */
 static void check_values(const struct backend *b, struct attention_heads h) {
   const struct attention_kernels *attention = b->attention;
-  size_t T = h.length, D = h.head_size, scratch_bytes = attention->scratch(T, D) * sizeof(float);
+  size_t T = h.length, D = h.head_size, scratch_bytes = attention->scratch(T, D, h.distances.index) * sizeof(float);
   h.rows = h.rows ? h.rows : T;
   h.scale = 0.3f;
   h.stride = h.count * D + 2;
@@ -189,14 +274,16 @@ static void check_values(const struct backend *b, struct attention_heads h) {
                     numbers(h.rows * h.stride, 0),
                     numbers(T * h.kv_stride, 0),
                     numbers(T * h.kv_stride, 0),
-                    numbers(h.count * h.row_step * T, 0)};
+                    numbers(h.count * h.row_step * T, 0),
+                    calloc(TABLE_ROWS * h.stride, sizeof(double)),
+                    calloc(TABLE_ROWS * h.stride, sizeof(double))};
   for (size_t i = 0; i < h.count * h.row_step * T; i++)
     t.mask[i] = 1;
   if (h.dropout.threshold)
     b->kernels->dropout(t.mask, t.mask, h.row_first, h.count * h.row_step, T, &h.dropout);
   float *scratch = malloc(scratch_bytes);
   double *dk = calloc(T * D, sizeof *dk), *dv = calloc(T * D, sizeof *dv);
-  assert_true(scratch && dk && dv);
+  assert_true(scratch && dk && dv && t.dkeys && t.dqueries);
   memset(scratch, 0xFF, scratch_bytes);
   attention->forward(t.out, t.lse, t.q, t.k, t.v, &h, scratch);
   memset(scratch, 0xFF, scratch_bytes);
@@ -215,7 +302,14 @@ static void check_values(const struct backend *b, struct attention_heads h) {
         assert_true(isnan(t.dk[j * h.kv_stride + d]));
       }
   free(t.q), free(t.k), free(t.v), free(t.dout), free(t.out), free(t.lse), free(t.dq), free(t.dk), free(t.dv);
-  free(t.mask), free(scratch), free(dk), free(dv);
+  for (size_t i = 0; i < TABLE_ROWS * h.stride; i++) { /* gradients were 1 before */
+    double more = i % h.stride < D;
+    if (h.distances.dkeys)
+      assert_true(fabs(1 + more * t.dkeys[i] - (double)h.distances.dkeys[i]) < 4e-5);
+    if (h.distances.dqueries)
+      assert_true(fabs(1 + more * t.dqueries[i] - (double)h.distances.dqueries[i]) < 4e-5);
+  }
+  free(t.mask), free(scratch), free(dk), free(dv), free(t.dkeys), free(t.dqueries);
 }
 
 /* Lengths about the kernels' blocks of 48 or 96 rows and chunks of 64 keys. */
@@ -251,6 +345,49 @@ static void some_rows_of(const struct backend *b) {
     }
 }
 
+/* Bit 0: keys, 1: queries, 2: bias, 3 and 4: gradients of keys and of queries. */
+static void check_tables(const struct backend *b, struct attention_heads h, unsigned which) {
+  int32_t index[2 * 200 - 1];
+  size_t floats = TABLE_ROWS * (h.head_size + 2);
+  float *keys = numbers(floats, 6), *queries = numbers(floats, 7), *bias = numbers(floats, 8);
+  float *dkeys = numbers(floats, 0), *dqueries = numbers(floats, 0);
+  for (size_t i = 0; i < floats; i++)
+    dkeys[i] = dqueries[i] = 1;
+  for (int d = -199; d <= 199; d++) /* one row each when near, then ten share one */
+    index[d + 199] = 11 + 45 + (d < -30 ? -30 + (d + 30) / 12 : d > 30 ? 30 + (d - 30) / 12 : d);
+  h.count = 1;
+  h.distances = (struct attention_distances){.index = index + 199,
+                                             .first = 11,
+                                             .keys = which & 1 ? keys : NULL,
+                                             .queries = which & 2 ? queries : NULL,
+                                             .bias = which & 4 ? bias : NULL,
+                                             .bias_stride = 3,
+                                             .dkeys = which & 8 ? dkeys : NULL,
+                                             .dqueries = which & 16 ? dqueries : NULL};
+  check_values(b, h);
+  free(keys), free(queries), free(bias), free(dkeys), free(dqueries);
+}
+
+static void distances_of(const struct backend *b) {
+  static const size_t lengths[] = {1, 2, 7, 16, 48, 57, 64, 65, 97, 130, 200}, sizes[] = {8, 33, 64};
+  static const unsigned which[] = {0, 1, 2, 4, 7, 9, 18, 27, 31};
+  if (b->attention != b->kernels->attention)
+    return; /* in fp32 only */
+  for (size_t i = 0; i < COUNT_OF(lengths); i++)
+    for (size_t w = 0; w < COUNT_OF(which); w++) {
+      struct attention_heads h = {.length = lengths[i], .head_size = 20};
+      h.dropout = dropout_make(w % 2 ? 0.3 : 0, 3, 4, 5);
+      check_tables(b, h, which[w]);
+    }
+  for (size_t i = 0; i < COUNT_OF(sizes); i++)
+    check_tables(b, (struct attention_heads){.length = 131, .head_size = sizes[i]}, 31);
+  for (size_t first = 0; first < 200; first += 33)
+    check_tables(b,
+                 (struct attention_heads){
+                     .length = 200, .first = first, .rows = first % 2 ? 1 : 100 - first / 2, .head_size = 16},
+                 31);
+}
+
 static void head_sizes_of(const struct backend *b) {
   static const size_t sizes[] = {2, 8, 12, 16, 32, 33, 48, 64, 80, 96, 128, 256};
   for (size_t i = 0; i < COUNT_OF(sizes); i++)
@@ -284,6 +421,11 @@ static void values_of_some_rows(void **state) {
   each_isa(some_rows_of);
 }
 
+static void values_of_distances(void **state) {
+  (void)state;
+  each_isa(distances_of);
+}
+
 static void values_at_head_sizes(void **state) {
   (void)state;
   each_isa(head_sizes_of);
@@ -294,11 +436,13 @@ int main(void) {
       cmocka_unit_test(values),
       cmocka_unit_test(values_of_some_rows),
       cmocka_unit_test(values_at_head_sizes),
+      cmocka_unit_test(values_of_distances),
       cmocka_unit_test(gradients_of_shared_inputs),
       cmocka_unit_test(gradients),
       cmocka_unit_test(gradients_of_shared_heads),
       cmocka_unit_test(gradients_in_a_window),
       cmocka_unit_test(gradients_with_dropout),
+      cmocka_unit_test(gradients_of_distances),
       cmocka_unit_test(gradients_of_one_row),
   };
   return cmocka_run_group_tests(tests, setup, teardown);

@@ -19,6 +19,17 @@
 
 #include "worker/op/dropout.h"
 
+/* What distances add to the scores of one head (struct distances in worker/op/op.h). Distance d is row
+   index[d] - first of the tables, from d = 1 - T to T - 1. */
+struct attention_distances {
+  const int32_t *index; /* of distance 0; NULL: nothing is added */
+  size_t first;
+  const float *keys, *queries; /* tables whose rows are attention_heads.stride apart; NULL: none */
+  float *dkeys, *dqueries;     /* their gradients, which are added to; NULL: not asked for */
+  const float *bias;           /* bias_stride apart; NULL: none */
+  size_t bias_stride;
+};
+
 /* A grouped-query attention group of one sequence: the query heads that share one head of k and v. k, v and their
    gradients point at the sequence's first row; q, out and theirs at its row `first`, at the first column of the first
    head. Head m begins D * m columns further on. Rows of q and out are `stride` floats apart, of k and v `kv_stride`. */
@@ -33,7 +44,8 @@ struct attention_heads {
   size_t window;            /* causal: to at most so many keys; 0: to all */
   struct dropout dropout;   /* of the probabilities; rows are numbered from row_first */
   uint64_t row_first;
-  size_t row_step; /* from a head's rows to the next head's: of these numbers, and of lse */
+  size_t row_step;                      /* from a head's rows to the next head's: of these numbers, and of lse */
+  struct attention_distances distances; /* where there is one query head, not causal */
 };
 
 /* One block of a GEMM with a frozen operand (worker/backend/cpu/matmul.h): C = [C +] bias + A B + Q V, C m x n.
@@ -84,7 +96,7 @@ enum { GEMM_NR_MAX = 32, GEMM_VNNI_MAX = 2 };
 /* scratch: scratch(...) floats. lse: the log-sum-exp of each row of scores. backward writes dq, dk and dv. */
 struct attention_kernels {
   const char *name;
-  size_t (*scratch)(size_t length, size_t head_size);
+  size_t (*scratch)(size_t length, size_t head_size, bool distances);
   void (*forward)(float *out, float *lse, const float *q, const float *k, const float *v,
                   const struct attention_heads *heads, float *scratch);
   void (*backward)(float *dq, float *dk, float *dv, const float *dout, const float *q, const float *k, const float *v,

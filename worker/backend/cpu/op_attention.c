@@ -1,6 +1,11 @@
 /* Attention over sequences of different lengths: a task is a sequence and a head of k and v, with the group of heads of
-   q that share it. */
+   q that share it. Where tables of distances have gradients, which all sequences add to, a backward task is a head of
+   one of a few parts of the sequences, so that sums do not depend on the number of threads. */
+#include <string.h>
+
 #include "worker/backend/cpu/op.h"
+
+enum { PARTS_MAX = 4 };
 
 struct attention_pass {
   const struct node *node;
@@ -9,6 +14,9 @@ struct attention_pass {
   float *out, *lse;
   const float *dout;
   float *dq, *dk, *dv;
+  size_t parts, table_floats;
+  float *dtables; /* of each part of the sequences that of keys, then that of queries */
+  bool wanted[2]; /* of keys, of queries */
   float *scratch;
   size_t scratch_floats; /* a thread */
 };
@@ -19,11 +27,36 @@ struct task_place {
   size_t q, kv;
 };
 
-static struct task_place place_of(const struct node *n, size_t task) {
+/* Which input has the table of distances' keys, and which that of its queries; 0: none. */
+struct table_inputs {
+  int keys, queries;
+};
+
+static struct table_inputs table_inputs(const struct distances *d) {
+  int keys = d->keys ? 3 : 0;
+  return (struct table_inputs){keys, d->queries ? (keys ? 4 : 3) : 0};
+}
+
+/* `from` is the head's first column. */
+static struct attention_distances distances_of(const struct node *n, size_t from) {
+  const struct attention_attributes *a = n->attributes;
+  const struct distances *d = &a->how.distances;
+  const struct table_inputs in = table_inputs(d);
+  if (!d->index.buffer)
+    return (struct attention_distances){0};
+  return (struct attention_distances){
+      .index = (const int32_t *)place_address(d->index) + d->longest - 1,
+      .first = d->first,
+      .keys = in.keys ? cpu_data(n->in[in.keys]) + from : NULL,
+      .queries = in.queries ? cpu_data(n->in[in.queries]) + from : NULL,
+      .bias = d->bias.buffer ? place_floats(d->bias) + from / (n->in[0]->cols / a->how.heads) : NULL,
+      .bias_stride = a->how.heads};
+}
+
+static struct task_place place_of(const struct node *n, size_t b, size_t kv) {
   const struct attention_attributes *a = n->attributes;
   const uint32_t *cu_seqlens = place_address(a->sequences->cu_seqlens);
-  size_t kv_heads = a->how.kv_heads, group = a->how.heads / kv_heads, D = n->in[0]->cols / a->how.heads;
-  size_t b = task / kv_heads, kv = task % kv_heads, first = cu_seqlens[b];
+  size_t group = a->how.heads / a->how.kv_heads, D = n->in[0]->cols / a->how.heads, first = cu_seqlens[b];
   bool all = a->how.queries == POOLING_NONE;
   size_t length = cu_seqlens[b + 1] - first, q = all ? first : b;
   return (struct task_place){.heads = {.length = length,
@@ -38,32 +71,48 @@ static struct task_place place_of(const struct node *n, size_t task) {
                                        .window = a->how.window,
                                        .dropout = a->how.dropout,
                                        .row_first = kv * group * n->in[0]->rows + q,
-                                       .row_step = n->in[0]->rows},
+                                       .row_step = n->in[0]->rows,
+                                       .distances = distances_of(n, kv * group * D)},
                              .q = q * n->in[0]->cols + kv * group * D,
                              .kv = first * n->in[1]->cols + kv * D};
 }
 
-static size_t thread_floats(const struct tape *tape, const struct node *node) {
+/* What distances add is in fp32, whatever the precision. */
+static const struct attention_kernels *kernels_for(const struct tape *tape, const struct node *node) {
   const struct attention_attributes *a = node->attributes;
-  return tape->backend->attention->scratch(a->sequences->longest, node->in[0]->cols / a->how.heads);
+  return a->how.distances.index.buffer ? tape->backend->kernels->attention : tape->backend->attention;
 }
 
-/* A part for each thread, and room for the gradients that are made apart. */
+static size_t thread_floats(const struct tape *tape, const struct node *node) {
+  const struct attention_attributes *a = node->attributes;
+  return kernels_for(tape, node)
+      ->scratch(a->sequences->longest, node->in[0]->cols / a->how.heads, a->how.distances.index.buffer != NULL);
+}
+
+/* Parts of the sequences that sum the gradients of tables apart; 0: there are none to sum. */
+static size_t table_parts(const struct node *node) {
+  const struct attention_attributes *a = node->attributes;
+  bool any = false;
+  for (int i = 3; i < NODE_INPUTS && node->in[i]; i++)
+    any = any || node->in[i]->needs_grad;
+  return !any ? 0 : a->sequences->count < PARTS_MAX ? a->sequences->count : PARTS_MAX;
+}
+
+static size_t table_floats(const struct node *node) {
+  return node->in[3] ? node->in[3]->rows * node->in[3]->cols : 0;
+}
+
+/* A part for each thread, room for the gradients that are made apart, and those of tables. */
 static size_t attention_scratch(const struct tape *tape, const struct node *node) {
   size_t floats = thread_floats(tape, node) * (size_t)pool_threads(tape->backend->pool);
   for (int i = 0; i < 3; i++)
     floats += tape_grad_apart(node, i) ? node->in[i]->rows * node->in[i]->cols : 0;
-  return floats;
-}
-
-static size_t task_count(const struct node *node) {
-  const struct attention_attributes *a = node->attributes;
-  return a->sequences->count * a->how.kv_heads;
+  return floats + table_parts(node) * 2 * table_floats(node);
 }
 
 static struct attention_pass make_pass(const struct tape *tape, const struct node *node) {
   return (struct attention_pass){.node = node,
-                                 .kernels = tape->backend->attention,
+                                 .kernels = kernels_for(tape, node),
                                  .q = cpu_data(node->in[0]),
                                  .k = cpu_data(node->in[1]),
                                  .v = cpu_data(node->in[2]),
@@ -75,29 +124,78 @@ static struct attention_pass make_pass(const struct tape *tape, const struct nod
 
 static void forward_task(void *payload, size_t task, int thread) {
   const struct attention_pass *pass = payload;
-  struct task_place p = place_of(pass->node, task);
+  const struct attention_attributes *a = pass->node->attributes;
+  struct task_place p = place_of(pass->node, task / a->how.kv_heads, task % a->how.kv_heads);
   pass->kernels->forward(pass->out + p.q, pass->lse + p.heads.row_first, pass->q + p.q, pass->k + p.kv, pass->v + p.kv,
                          &p.heads, pass->scratch + (size_t)thread * pass->scratch_floats);
 }
 
 static void attention_forward(struct tape *tape, const struct node *node) {
+  const struct attention_attributes *a = node->attributes;
   struct attention_pass pass = make_pass(tape, node);
-  pool_run(tape->backend->pool, task_count(node), forward_task, &pass);
+  pool_run(tape->backend->pool, a->sequences->count * a->how.kv_heads, forward_task, &pass);
+}
+
+static void backward_of(const struct attention_pass *pass, const struct task_place *p, int thread) {
+  pass->kernels->backward(pass->dq + p->q, pass->dk + p->kv, pass->dv + p->kv, pass->dout + p->q, pass->q + p->q,
+                          pass->k + p->kv, pass->v + p->kv, pass->out + p->q, pass->lse + p->heads.row_first, &p->heads,
+                          pass->scratch + (size_t)thread * pass->scratch_floats);
 }
 
 static void backward_task(void *payload, size_t task, int thread) {
   const struct attention_pass *pass = payload;
-  struct task_place p = place_of(pass->node, task);
-  pass->kernels->backward(pass->dq + p.q, pass->dk + p.kv, pass->dv + p.kv, pass->dout + p.q, pass->q + p.q,
-                          pass->k + p.kv, pass->v + p.kv, pass->out + p.q, pass->lse + p.heads.row_first, &p.heads,
-                          pass->scratch + (size_t)thread * pass->scratch_floats);
+  const struct attention_attributes *a = pass->node->attributes;
+  struct task_place p = place_of(pass->node, task / a->how.kv_heads, task % a->how.kv_heads);
+  backward_of(pass, &p, thread);
+}
+
+/* A head of the sequences of a part, one after the other. */
+static void backward_part(void *payload, size_t task, int thread) {
+  const struct attention_pass *pass = payload;
+  const struct node *node = pass->node;
+  const struct attention_attributes *a = node->attributes;
+  size_t head = task % a->how.heads, part = task / a->how.heads, cols = node->in[3]->cols, D = cols / a->how.heads;
+  float *dtables[2];
+  for (size_t i = 0; i < 2; i++) {
+    dtables[i] = pass->wanted[i] ? pass->dtables + (part * 2 + i) * pass->table_floats + head * D : NULL;
+    for (size_t row = 0; dtables[i] && row < node->in[3]->rows; row++)
+      memset(dtables[i] + row * cols, 0, D * sizeof(float));
+  }
+  size_t count = a->sequences->count;
+  for (size_t b = count * part / pass->parts; b < count * (part + 1) / pass->parts; b++) {
+    struct task_place p = place_of(node, b, head);
+    p.heads.distances.dkeys = dtables[0];
+    p.heads.distances.dqueries = dtables[1];
+    backward_of(pass, &p, thread);
+  }
+}
+
+/* The parts' sums, in their order. */
+static void add_tables(const struct attention_pass *pass, const struct kernels *kernels, int input, size_t which) {
+  bool add;
+  if (!pass->wanted[which])
+    return;
+  float *grad = cpu_take_grad(pass->node->in[input], &add);
+  for (size_t part = 0; part < pass->parts; part++) {
+    const float *from = pass->dtables + (part * 2 + which) * pass->table_floats;
+    if (part == 0 && !add)
+      memcpy(grad, from, pass->table_floats * sizeof *grad);
+    else
+      kernels->add(grad, from, pass->table_floats);
+  }
 }
 
 static void attention_backward(struct tape *tape, const struct node *node) {
+  const struct attention_attributes *a = node->attributes;
+  const struct table_inputs tables = table_inputs(&a->how.distances);
   struct attention_pass pass = make_pass(tape, node);
   float *spare = pass.scratch + pass.scratch_floats * (size_t)pool_threads(tape->backend->pool);
   float **to[3] = {&pass.dq, &pass.dk, &pass.dv}, *grads[3];
   bool add[3];
+  pass.parts = table_parts(node);
+  pass.table_floats = table_floats(node);
+  pass.wanted[0] = tables.keys && node->in[tables.keys]->needs_grad;
+  pass.wanted[1] = tables.queries && node->in[tables.queries]->needs_grad;
   for (int i = 0; i < 3; i++) {
     grads[i] = *to[i] = cpu_take_grad(node->in[i], &add[i]);
     if (!grads[i] || add[i]) {
@@ -106,10 +204,16 @@ static void attention_backward(struct tape *tape, const struct node *node) {
     }
   }
   pass.dout = cpu_grad(node->out[0]);
-  pool_run(tape->backend->pool, task_count(node), backward_task, &pass);
+  pass.dtables = spare;
+  if (pass.parts)
+    pool_run(tape->backend->pool, pass.parts * a->how.heads, backward_part, &pass);
+  else
+    pool_run(tape->backend->pool, a->sequences->count * a->how.kv_heads, backward_task, &pass);
   for (int i = 0; i < 3; i++)
     if (grads[i] && add[i])
       tape->backend->kernels->add(grads[i], *to[i], node->in[i]->rows * node->in[i]->cols);
+  add_tables(&pass, tape->backend->kernels, tables.keys, 0);
+  add_tables(&pass, tape->backend->kernels, tables.queries, 1);
 }
 
 const struct op_body cpu_attention = {

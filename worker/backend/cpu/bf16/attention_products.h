@@ -167,4 +167,23 @@ static inline void sums_store(float *out, size_t out_stride, const float *sum, s
     }
 }
 
+/* Distances add nothing in tiles: attention that has them runs in fp32 (cpu/op_attention.c). */
+struct work_distances {
+  bool none;
+};
+static inline size_t distances_floats(size_t T, size_t D) {
+  (void)T;
+  (void)D;
+  return 0;
+}
+static inline struct work_distances distances_pack(float **scratch, const struct attention_heads *h, bool backward) {
+  (void)scratch;
+  (void)h;
+  (void)backward;
+  return (struct work_distances){true};
+}
+#define add_distances(...) ((void)0)
+#define distances_backward(...) ((void)0)
+#define distances_finish(...) ((void)0)
+
 #endif

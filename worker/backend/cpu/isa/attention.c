@@ -5,7 +5,7 @@
 #ifdef ATTENTION_TILES
 #include "worker/backend/cpu/bf16/attention_products.h"
 #else
-#include "worker/backend/cpu/isa/attention_products.h"
+#include "worker/backend/cpu/isa/attention_distances.h"
 #endif
 
 #define LOG2_E 1.44269504088896341f
@@ -18,13 +18,15 @@ struct work {
   float *s;      /* its scores, from a key on that is a multiple of BC */
   float *sum;    /* its output before the softmax's division */
   float *mask;   /* the dropout mask of a panel and BC keys */
+  struct work_distances distances;
 };
 
-size_t ISA_NAME(attention_scratch)(size_t length, size_t head_size) {
+size_t ISA_NAME(attention_scratch)(size_t length, size_t head_size, bool distances) {
   const size_t both = 2 * keys_floats(length, head_size) + sums_floats(head_size) + BC * PANEL;
   const size_t forward = rows_floats(head_size) + (length + BC_ROWS) * BR;
   const size_t backward = 2 * kv_grad_floats(length, head_size) + 2 * rows_floats(head_size) + 2 * BC_ROWS * BR;
-  return 16 + both + (forward > backward ? forward : backward);
+  const size_t of_distances = distances ? distances_floats(length, head_size) : 0;
+  return 16 + both + of_distances + (forward > backward ? forward : backward);
 }
 
 /* The largest score of each of a panel's rows. */
@@ -81,6 +83,12 @@ static void block_forward(const struct work *w, float *out, float *lse, const fl
     struct span keys = keys_attended(h, of[p].from, of[p].to, 0, end);
     compute_scores(w->s, base, &w->k, &w->q, p, keys, D);
     apply_mask(w->s + p * PANEL, base, h, keys, of[p].from, of[p].to);
+  }
+  for (size_t from = base; h->distances.index && from < end; from += BC)
+    add_distances(w->s + (from - base) * BR, &w->distances, h, &w->k, &w->q, (struct span){first, first + rows}, from,
+                  from + BC < end ? from + BC : end);
+  for (size_t p = 0; p < panels; p++) {
+    struct span keys = keys_attended(h, of[p].from, of[p].to, 0, end);
     row_max(max[p], w->s + p * PANEL + (keys.from - base) * BR, keys.to - keys.from);
     for (int j = 0; j < 2; j++)
       max[p][j] *= h->scale * LOG2_E;
@@ -114,6 +122,7 @@ void ISA_NAME(attention)(float *out, float *lse, const float *q, const float *k,
   w.sum = scratch_alloc(&scratch, sums_floats(D));
   w.q = rows_alloc(&scratch, D, false);
   w.mask = scratch_alloc(&scratch, BC * PANEL);
+  w.distances = distances_pack(&scratch, h, false);
   w.s = scratch;
   for (size_t m = 0; m < h->count; m++, out += D, q += D, lse += h->row_step)
     for (size_t i = 0; i < h->rows; i += BR)

@@ -5,7 +5,7 @@
 #include "worker/backend/cpu/isa/vector.h"
 #include "worker/backend/cpu/kernels.h"
 
-size_t ISA_NAME(attention_scratch)(size_t length, size_t head_size);
+size_t ISA_NAME(attention_scratch)(size_t length, size_t head_size, bool distances);
 void ISA_NAME(attention)(float *out, float *lse, const float *q, const float *k, const float *v,
                          const struct attention_heads *heads, float *scratch);
 void ISA_NAME(attention_backward)(float *dq, float *dk, float *dv, const float *dout, const float *q, const float *k,

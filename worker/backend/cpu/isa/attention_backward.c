@@ -4,7 +4,7 @@
 #ifdef ATTENTION_TILES
 #include "worker/backend/cpu/bf16/attention_products.h"
 #else
-#include "worker/backend/cpu/isa/attention_products.h"
+#include "worker/backend/cpu/isa/attention_distances.h"
 #endif
 
 #define LOG2_E 1.44269504088896341f
@@ -15,8 +15,9 @@ struct work {
   float *dk, *dv;      /* of all keys */
   struct rows q, dout; /* a block of query rows */
   float *dq;
-  float *s, *ds;      /* of BR rows and BC keys: scores, then the P of P V; dP, then dS */
-  float *mask;        /* the dropout mask of a panel and BC keys */
+  float *s, *ds; /* of BR rows and BC keys: scores, then the P of P V; dP, then dS */
+  float *mask;   /* the dropout mask of a panel and BC keys */
+  struct work_distances distances;
   float *lse, *delta; /* of a block's rows: log-sum-exp in base two; D of FlashAttention, the sum of dout * out */
 };
 
@@ -39,16 +40,21 @@ static inline void softmax_backward(float *s, float *ds, const struct work *w, s
   }
 }
 
+static void panel_scores(const struct work *w, size_t p, struct span rows, size_t from, size_t to) {
+  struct span keys = keys_attended(w->h, rows.from, rows.to, from, to);
+  if (keys.from == keys.to)
+    return;
+  compute_scores(w->s, from, &w->k, &w->q, p, keys, w->h->head_size);
+  apply_mask(w->s + p * PANEL, from, w->h, keys, rows.from, rows.to);
+}
+
 static void panel_backward(const struct work *w, size_t p, struct span rows, uint64_t row, size_t from, size_t to) {
   const struct attention_heads *h = w->h;
-  const size_t D = h->head_size;
   struct span keys = keys_attended(h, rows.from, rows.to, from, to);
   const size_t n = keys.to - keys.from, at = p * PANEL + (keys.from - from) * BR;
   float *s = w->s + at, *ds = w->ds + at;
   if (n) {
-    compute_scores(w->s, from, &w->k, &w->q, p, keys, D);
-    compute_scores(w->ds, from, &w->v, &w->dout, p, keys, D);
-    apply_mask(w->s + p * PANEL, from, h, keys, rows.from, rows.to);
+    compute_scores(w->ds, from, &w->v, &w->dout, p, keys, h->head_size);
     if (h->dropout.threshold) {
       dropout_panel(w->mask, &h->dropout, row, from / BC);
       softmax_backward(s, ds, w, p, w->mask + (keys.from - from) * PANEL, n);
@@ -80,18 +86,24 @@ static void block_backward(const struct work *w, float *dq, const float *dout, c
   rows_pack(&w->dout, dout, h->stride, rows, D);
   memset(w->dq, 0, sums_floats(D) * sizeof *w->dq);
   for (size_t i = 0; i < BR; i++) {
-    w->lse[i] = i < rows ? lse[i] * LOG2_E : 0;
+    w->lse[i] = i < rows ? lse[i] * LOG2_E : INFINITY; /* there is nothing to sum beyond the last */
     w->delta[i] = i < rows ? dot(out + i * h->stride, dout + i * h->stride, D) : 0;
   }
   for (size_t from = window_start(h, first) / BC * BC; from < end; from += BC) {
     size_t to = from + BC < end ? from + BC : end;
+    struct span of[BR_PANELS];
     for (size_t p = 0; p * PANEL < rows; p++) {
-      size_t last = (p + 1) * PANEL < rows ? (p + 1) * PANEL : rows;
-      panel_backward(w, p, (struct span){first + p * PANEL, first + last}, row + p * PANEL, from, to);
+      of[p] = (struct span){first + p * PANEL, first + ((p + 1) * PANEL < rows ? (p + 1) * PANEL : rows)};
+      panel_scores(w, p, of[p], from, to);
     }
+    if (h->distances.index)
+      add_distances(w->s, &w->distances, h, &w->k, &w->q, all, from, to);
+    for (size_t p = 0; p * PANEL < rows; p++)
+      panel_backward(w, p, of[p], row + p * PANEL, from, to);
     sum_over_keys(w->dq, w->ds, &w->k, h, all, from, to);
     sum_over_rows(w->dk, w->ds, &w->q, h, all, from, to);
     sum_over_rows(w->dv, w->s, &w->dout, h, all, from, to);
+    distances_backward(w->dq, w->dk, w->ds, &w->distances, h, &w->k, &w->q, all, from, to);
   }
   float scales[BR];
   for (size_t i = 0; i < rows; i++)
@@ -117,6 +129,7 @@ void ISA_NAME(attention_backward)(float *dq, float *dk, float *dv, const float *
   w.s = scratch_alloc(&scratch, BC_ROWS * BR);
   w.ds = scratch_alloc(&scratch, BC_ROWS * BR);
   w.mask = scratch_alloc(&scratch, BC * PANEL);
+  w.distances = distances_pack(&scratch, h, true);
   memset(w.dk, 0, 2 * grad_floats * sizeof *w.dk); /* and dv */
   for (size_t m = 0; m < h->count; m++, dq += D, dout += D, q += D, out += D, lse += h->row_step)
     for (size_t i = 0; i < h->rows; i += BR) {
@@ -125,6 +138,7 @@ void ISA_NAME(attention_backward)(float *dq, float *dk, float *dv, const float *
                      h->row_first + m * h->row_step + i);
     }
   products_end();
+  distances_finish(&w.distances, h);
   scale_rows(dk, h->kv_stride, w.dk, row_stride(D), T, D, h->scale);
   scale_rows(dv, h->kv_stride, w.dv, row_stride(D), T, D, h->dropout.threshold ? h->dropout.scale : 1);
 }

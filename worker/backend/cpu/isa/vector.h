@@ -102,6 +102,20 @@ static inline void store_part(float *p, vf v, size_t count) {
   memcpy(p, &v, count * sizeof *p);
 }
 
+/* p[0], p[step], p[2 * step], ... */
+static inline vf load_every(const float *p, int step) {
+#if defined __AVX512F__
+  return (vf)_mm512_i32gather_ps((__m512i)(lane_numbers * step), p, 4);
+#elif defined __AVX2__
+  return (vf)_mm256_i32gather_ps(p, (__m256i)(lane_numbers * step), 4);
+#else
+  vf v;
+  for (int i = 0; i < W; i++)
+    v[i] = p[i * step];
+  return v;
+#endif
+}
+
 /* Lane i of the result is lane i + n, counted round. */
 static inline vf lanes_from(vf v, int n) {
   return __builtin_shuffle(v, (lane_numbers + n) & (W - 1));
