@@ -39,9 +39,24 @@ static void be_first(void) {
   close(fd);
 }
 
+/* All threads of this process; what it starts follows. */
+static enum status join(const char *cgroup, struct error *err) {
+  char path[4096];
+  snprintf(path, sizeof path, "%s/cgroup.procs", cgroup);
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  bool joined = fd >= 0 && write(fd, "0", 1) == 1;
+  int code = errno;
+  if (fd >= 0)
+    close(fd);
+  errno = code;
+  return joined ? STATUS_OK : error_set_errno(err, STATUS_UNAVAILABLE, NULL, "cannot join %s", cgroup);
+}
+
 enum status limits_set(const struct plan *plan, char detail[LAYER_DETAIL_BYTES], struct error *err) {
   bool limits_memory = plan->memory && !IS_INSTRUMENTED;
   be_first();
+  if (plan->cgroup && join(plan->cgroup, err))
+    return err->status;
   /* RLIMIT_DATA counts what is private and can be written: a mapped model is not in it. */
   if (!lower(RLIMIT_CORE, 0) || !lower(RLIMIT_NOFILE, FILES_MAX) || !lower(RLIMIT_NPROC, PROCESSES_MAX) ||
       !lower(RLIMIT_FSIZE, plan->file_bytes) || !lower(RLIMIT_MSGQUEUE, 0) || !lower(RLIMIT_RTPRIO, 0) ||

@@ -20,6 +20,7 @@ const char *options_help(void) {
          "  --device KIND       cpu, opencl or cuda: what the driver needs besides\n"
          "  --scratch FOLDER    for a driver's cache; in one that it may write in\n"
          "  --memory BYTES      that it may have written to\n"
+         "  --cgroup FOLDER     the control group to join\n"
          "  --file-bytes BYTES  the largest file it may write\n"
          "  --parent PID        the process to die with\n"
          "  --without LAYER     leaves a layer out, or `all` that the kernel could lack\n"
@@ -70,6 +71,10 @@ static enum status set_option(struct plan *plan, const char *name, const char *v
   }
   if (strcmp(name, "--scratch") == 0) {
     plan->scratch = value;
+    return STATUS_OK;
+  }
+  if (strcmp(name, "--cgroup") == 0) {
+    plan->cgroup = value;
     return STATUS_OK;
   }
   if (strcmp(name, "--read") == 0)

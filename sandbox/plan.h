@@ -41,6 +41,7 @@ struct plan {
   struct plan_paths write;   /* folders */
   struct plan_paths execute; /* files and folders whose programs it may start; none: it starts none */
   const char *scratch;       /* NULL: none. A folder in one of `write`, made if it is not there: a driver's cache */
+  const char *cgroup;        /* NULL: none. The folder of the control group to join */
   uint64_t memory;           /* bytes that it may have written to; 0: no limit */
   uint64_t file_bytes;       /* the largest file it may write; UINT64_MAX: any */
   char **command;            /* the worker and its arguments; NULL ends it */

@@ -111,6 +111,8 @@ static enum status serve(struct server *server, struct error *err) {
   status = open_store(server, err);
   if (!status)
     status = sandbox_open(&server->sandbox, server->config, err);
+  if (!status && server->config->sandbox != SANDBOX_OFF)
+    cgroups_open(&server->cgroups, "/proc/self/cgroup", "/sys/fs/cgroup", getpid());
   if (!status)
     devices_find(&server->devices, server->config);
   if (!status)

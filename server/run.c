@@ -126,6 +126,7 @@ static void on_end(void *context, const struct death *death) {
   remove_scratch(run);
   run->worker = NULL;
   run->death = *death;
+  run->death.short_of_memory |= cgroup_end(run->cgroup);
   run->kind->ended(run);
 }
 
@@ -145,19 +146,23 @@ enum status run_start_worker(struct run *run, const struct task *task, struct er
                      strerror(errno));
   run->output = task->output_dir;
   struct sandbox_command command;
-  status = sandbox_command(&command, &run->server->sandbox, config, task, &run->arena, err);
-  if (status)
-    return status;
   AUTO(json_release) json_t *document = task_json(task);
   if (!document)
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "starting a worker for %s", run->id);
+  status = cgroup_make(run->cgroup, &run->server->cgroups, sandbox_memory(task), err);
+  if (status)
+    return status;
   struct worker_options options = {.command = command.argument,
                                    .task = document,
                                    .log_path = run->kind->has_log ? log : NULL,
                                    .silence_ms = config->worker_silence_s * 1000,
                                    .calls = {on_line, on_batch, on_exited, on_end},
                                    .context = run};
-  return worker_start(&run->worker, run->server->uv, &options, err);
+  status = sandbox_command(&command, &run->server->sandbox, config, task, run->cgroup, &run->arena, err);
+  status = status ? status : worker_start(&run->worker, run->server->uv, &options, err);
+  if (status)
+    cgroup_end(run->cgroup);
+  return status;
 }
 
 void run_note_error(struct run *run, const struct event *event) {

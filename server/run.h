@@ -45,6 +45,7 @@ struct run {
   char id[64];                 /* of the job, the file or the model (its beginning) */
   struct arena arena;          /* lives as long as the run */
   const char *output;          /* its worker's output folder; NULL: none */
+  char cgroup[PATH_BYTES];     /* its worker's; "": none */
   enum stop stop;
   char known[64];              /* what its end has made known, as requests wait for it (an upload's id, inspected_key);
                                   empty: nothing */

@@ -136,6 +136,11 @@ static uint64_t memory_of(const struct task *task) {
   return most ? most + BASE_BYTES + threads * THREAD_BYTES : 0;
 }
 
+uint64_t sandbox_memory(const struct task *task) {
+  uint64_t bytes = memory_of(task);
+  return bytes && task->model_dir ? bytes + model_bytes(task->model_dir) : bytes;
+}
+
 static bool writes(const struct task *task) {
   return task->kind == TASK_TRAIN || task->kind == TASK_EXPORT;
 }
@@ -148,7 +153,7 @@ static const char *device_of(const struct task *task, struct arena *arena) {
 }
 
 enum status sandbox_command(struct sandbox_command *out, const struct sandbox *sandbox, const struct config *config,
-                            const struct task *task, struct arena *arena, struct error *err) {
+                            const struct task *task, const char *cgroup, struct arena *arena, struct error *err) {
   *out = (struct sandbox_command){.count = 0};
   add(out, config->sandbox_path);
   add_option(out, "--model", task->model_dir);
@@ -164,6 +169,7 @@ enum status sandbox_command(struct sandbox_command *out, const struct sandbox *s
     add_option(out, "--scratch", arena_format(arena, "%s/%s", task->output_dir, SANDBOX_SCRATCH));
   for (size_t i = 0; i < sandbox->without_count; i++)
     add_option(out, "--without", sandbox->without[i]);
+  add_option(out, "--cgroup", cgroup[0] ? cgroup : NULL);
   uint64_t file_bytes = writes(task) ? model_bytes(task->model_dir) * FILE_GROWTH + FILE_BYTES : 0;
   enum status status = add_number(out, "--parent", (uint64_t)getpid(), arena, err);
   status = status ? status : add_number(out, "--memory", memory_of(task), arena, err);

@@ -26,9 +26,12 @@ struct sandbox_command {
    one is missing that the configuration requires. */
 NODISCARD enum status sandbox_open(struct sandbox *out, const struct config *config, struct error *err);
 
-/* Strings live in `arena`, or are the task's. */
+/* Bytes that the task's worker may hold, its model's mapped weights included; 0: no limit. */
+uint64_t sandbox_memory(const struct task *task);
+
+/* `cgroup`: that the worker joins; "": none. Strings live in `arena`, or are the arguments'. */
 NODISCARD enum status sandbox_command(struct sandbox_command *out, const struct sandbox *sandbox,
-                                      const struct config *config, const struct task *task, struct arena *arena,
-                                      struct error *err);
+                                      const struct config *config, const struct task *task, const char *cgroup,
+                                      struct arena *arena, struct error *err);
 
 #endif

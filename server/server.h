@@ -9,6 +9,7 @@
 
 #include "config/config.h"
 #include "server/attempts.h"
+#include "server/cgroup.h"
 #include "server/devices.h"
 #include "server/hold.h"
 #include "server/sandbox.h"
@@ -41,6 +42,7 @@ struct server {
   int64_t key_use_after_ms; /* boot clock: until then no last use of a key is noted */
   struct hold hold;         /* the host kept something from running */
   struct sandbox sandbox;   /* of workers */
+  struct cgroups cgroups;   /* theirs */
   bool draining;            /* SIGTERM came: no new work */
 };
 

@@ -31,10 +31,11 @@ static void test_plan(void **state) {
   struct error err;
   bool probe;
   (void)state;
-  assert_int_equal(parse(&plan, &probe, &err,
-                         "--model /m --read /a --read /b --write /w --execute /usr/bin --device opencl --scratch /w/s "
-                         "--memory 1048576 --file-bytes 0 --parent 77 --without landlock -- /bin/true --read x"),
-                   STATUS_OK);
+  assert_int_equal(
+      parse(&plan, &probe, &err,
+            "--model /m --read /a --read /b --write /w --execute /usr/bin --device opencl --scratch /w/s "
+            "--memory 1048576 --file-bytes 0 --parent 77 --cgroup /g --without landlock -- /bin/true --read x"),
+      STATUS_OK);
   assert_false(probe);
   assert_string_equal(plan.model, "/m");
   assert_int_equal(plan.read.count, 2);
@@ -46,6 +47,7 @@ static void test_plan(void **state) {
   assert_int_equal(plan.memory, 1048576);
   assert_int_equal(plan.file_bytes, 0);
   assert_int_equal(plan.parent, 77);
+  assert_string_equal(plan.cgroup, "/g");
   for (int i = 0; i < LAYER_COUNT; i++)
     assert_int_equal(plan.without[i], i == LAYER_LANDLOCK);
   assert_string_equal(plan.command[0], "/bin/true");
