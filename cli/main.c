@@ -31,7 +31,7 @@ static const struct option_row global_rows[] = {
 };
 static const struct option_table global_table = {global_rows, COUNT_OF(global_rows)};
 
-static const struct noun *const nouns[] = {&files_noun, &jobs_noun, &models_noun, &keys_noun};
+static const struct noun *const nouns[] = {&files_noun, &jobs_noun, &models_noun, &keys_noun, &bench_noun};
 
 static enum exit_code wrong_usage(const char *text, const char *about) {
   struct str clean;
