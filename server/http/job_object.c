@@ -1,6 +1,9 @@
 #include "server/http/job_object.h"
 
+#include <string.h>
+
 #include "base/clock.h"
+#include "base/json_text.h"
 #include "base/log.h"
 #include "server/http/reply.h"
 #include "storage/db_artifact.h"
@@ -23,15 +26,47 @@ static enum status result_files(json_t **out, struct server *server, const struc
   return STATUS_OK;
 }
 
+/* A member of an object that has others before it, or none. */
+static void put_member(struct str *out, struct json_text name, struct json_text value) {
+  if (out->length && out->text[out->length - 1] != '{')
+    str_putc(out, ',');
+  str_putc(out, '"');
+  str_add(out, name.at, name.length);
+  str_puts(out, "\":");
+  str_add(out, value.at, value.length);
+}
+
 /* OpenAI's own three, out of the complete set under `method`. */
-static json_t *hyperparameters(const json_t *spec) {
+static void put_hyperparameters(struct str *out, struct json_text spec) {
   static const char *const names[] = {"n_epochs", "batch_size", "learning_rate_multiplier"};
-  const json_t *method = json_object_get(spec, "method");
-  const json_t *all = json_object_get(json_object_get(method, "supervised"), "hyperparameters");
-  json_t *out = json_object();
+  struct json_text all = {"", 0}, value;
+  if (json_text_get(&all, spec, "method") && json_text_get(&all, all, "supervised"))
+    (void)json_text_get(&all, all, "hyperparameters");
+  str_puts(out, out->text[out->length - 1] == '{' ? "" : ",");
+  str_puts(out, "\"hyperparameters\":{");
   for (size_t i = 0; i < COUNT_OF(names); i++)
-    json_object_set(out, names[i], json_object_get(all, names[i]));
-  return out;
+    if (json_text_get(&value, all, names[i]))
+      put_member(out, (struct json_text){names[i], strlen(names[i])}, value);
+  str_putc(out, '}');
+}
+
+/* What was requested, as its text is, but for what `core` says too and with the job's place in the queue. */
+static void put_spec(struct str *out, struct json_text spec, const json_t *core, int64_t position) {
+  struct json_text name, value;
+  for (size_t offset = 0; json_text_next(&name, &value, &offset, spec);) {
+    bool scheduling = name.length == strlen("scheduling") && memcmp(name.at, "scheduling", name.length) == 0;
+    if (json_object_getn(core, name.at, name.length))
+      continue;
+    value.length -= scheduling; /* its closing brace */
+    put_member(out, name, value);
+    if (!scheduling)
+      continue;
+    str_puts(out, out->text[out->length - 1] == '{' ? "\"queue_position\":" : ",\"queue_position\":");
+    if (position >= 0)
+      str_printf(out, "%lld}", (long long)position);
+    else
+      str_puts(out, "null}");
+  }
 }
 
 static json_t *estimated_finish(const struct job_row *job, const json_t *progress) {
@@ -49,59 +84,59 @@ static json_t *error_member(const struct server *server, const struct job_row *j
 }
 
 /* What was requested. A row whose text is damaged is shown without it. */
-static json_t *read_spec(const struct job_row *job, struct arena *arena) {
-  json_t *document;
-  struct error err;
-  if (db_job_spec(NULL, &document, job, arena, &err) == STATUS_OK)
-    return document;
-  log_error("%s", err.text);
-  return json_object();
+static struct json_text read_spec(const struct job_row *job) {
+  struct json_text spec = {job->spec, strlen(job->spec)};
+  if (job->spec[0] == '{' && json_text_valid(spec))
+    return spec;
+  log_error("the stored specification of %s is damaged", job->id);
+  return (struct json_text){"{}", 2};
 }
 
-enum status job_object(json_t **out, struct server *server, const struct job_row *job, int64_t position,
+enum status job_object(struct str *out, struct server *server, const struct job_row *job, int64_t position,
                        struct arena *arena, struct error *err) {
-  AUTO(json_release) json_t *spec = read_spec(job, arena);
   AUTO(json_release) json_t *results = NULL;
-  json_t *progress;
-  *out = NULL;
+  struct json_text spec = read_spec(job);
   enum status status = result_files(&results, server, job, arena, err);
   if (status)
     return status;
-  json_object_set_new(json_object_get(spec, "scheduling"), "queue_position",
-                      position >= 0 ? json_integer(position) : json_null());
   bool done = job->state == JOB_SUCCEEDED;
-  progress = reply_stored(job->progress);
-  json_t *core = json_pack(
-      "{s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:s?, s:O, s:o, s:o, s:s?, s:o, s:o, s:o, s:n, s:o, s:I, s:s?, s:o, s:I,"
-      " s:b}",
+  json_t *progress = reply_stored(job->progress);
+  AUTO(json_release) json_t *core = json_pack(
+      "{s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:s?, s:O, s:o, s:s?, s:o, s:o, s:o, s:n, s:o, s:I, s:s?, s:o, s:I, s:b}",
       "id", job->id, "object", "fine_tuning.job", "created_at", (json_int_t)job->created_at, "organization_id",
       "org-local", "status", job_state_name(job->state), "model", job->model, "training_file", job->training_file,
-      "validation_file", job->validation_file, "result_files", results, "hyperparameters", hyperparameters(spec),
-      "error", error_member(server, job), "fine_tuned_model", done ? job->fine_tuned_model : NULL, "started_at",
-      reply_number(job->started_at), "finished_at", reply_number(job->finished_at), "estimated_finish",
-      estimated_finish(job, progress), "integrations", "trained_tokens",
+      "validation_file", job->validation_file, "result_files", results, "error", error_member(server, job),
+      "fine_tuned_model", done ? job->fine_tuned_model : NULL, "started_at", reply_number(job->started_at),
+      "finished_at", reply_number(job->finished_at), "estimated_finish", estimated_finish(job, progress),
+      "integrations", "trained_tokens",
       job->trained_tokens >= 0 ? json_integer(job->trained_tokens) : json_null(), "restarts", (json_int_t)job->restarts,
       "device", job->device, "progress", progress, "attempts", (json_int_t)job->attempts, "pausing",
       job->state == JOB_RUNNING && job->pause_requested_at != 0);
   /* What was requested (method, adapter, seed, suffix, metadata, ...) beside what became of it. */
-  if (!core || json_object_update(spec, core) != 0) {
-    json_decref(core);
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "showing %s", job->id);
+  str_putc(out, '{');
+  if (core) {
+    put_spec(out, spec, core, position);
+    put_hyperparameters(out, spec);
   }
-  json_decref(core);
-  *out = json_incref(spec);
+  size_t at = out->length;
+  if (!core || !json_append(out, core))
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "showing %s", job->id);
+  out->text[at] = ','; /* its opening brace */
   return STATUS_OK;
 }
 
 void job_object_reply(struct request *request, const struct job_row *job, bool replayed) {
-  json_t *object;
+  struct str text;
   int64_t position;
   struct error err;
+  str_init(&text, REPLY_BYTES_MAX);
   if (db_queue_positions(&position, request->server->db, request->tenant, job, 1, &err) ||
-      job_object(&object, request->server, job, position, &request->arena, &err))
+      job_object(&text, request->server, job, position, &request->arena, &err)) {
+    str_done(&text);
     reply_error(request, &err);
-  else
-    reply_json_with(request, object, replayed ? "Idempotency-Replayed" : NULL, "true");
+    return;
+  }
+  reply_json_text(request, &text, replayed ? "Idempotency-Replayed" : NULL, "true");
 }
 
 void job_object_reply_id(struct request *request, const char *id) {

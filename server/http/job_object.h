@@ -8,9 +8,9 @@
 #include "server/server.h"
 #include "storage/db_job.h"
 
-/* A new reference in *out. `position` is its place in the queue (db_queue_positions). Reads the store for the result
+/* Its text, appended. `position` is its place in the queue (db_queue_positions). Reads the store for the result
    files. */
-NODISCARD enum status job_object(json_t **out, struct server *server, const struct job_row *job, int64_t position,
+NODISCARD enum status job_object(struct str *out, struct server *server, const struct job_row *job, int64_t position,
                                  struct arena *arena, struct error *err);
 /* The answer to a request: the object, or why there is none. `replayed`: the request was carried out before. */
 void job_object_reply(struct request *request, const struct job_row *job, bool replayed);

@@ -280,7 +280,28 @@ static enum status read_filter(struct job_filter *out, struct request *request, 
   return out->metadata ? STATUS_OK : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "reading the filter");
 }
 
+static enum status list_text(struct str *out, struct request *request, const struct job_row *jobs,
+                             const int64_t *positions, size_t count, bool more, struct error *err) {
+  AUTO(json_release) json_t *list =
+      json_pack("{s:s, s:b, s:s?, s:s?}", "object", "list", "has_more", more, "first_id", count ? jobs[0].id : NULL,
+                "last_id", count ? jobs[count - 1].id : NULL);
+  if (!list || !json_append(out, list))
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "listing jobs");
+  out->text[out->length - 1] = ','; /* its closing brace */
+  str_puts(out, "\"data\":[");
+  for (size_t i = 0; i < count; i++) {
+    if (i > 0)
+      str_putc(out, ',');
+    enum status status = job_object(out, request->server, &jobs[i], positions[i], &request->arena, err);
+    if (status)
+      return status;
+  }
+  str_puts(out, "]}");
+  return STATUS_OK;
+}
+
 void http_jobs_list(struct request *request) {
+  struct str text;
   struct page page;
   struct job_filter filter;
   struct job_row *jobs;
@@ -288,6 +309,7 @@ void http_jobs_list(struct request *request) {
   struct error err;
   size_t count;
   bool more;
+  str_init(&text, REPLY_BYTES_MAX);
   enum status status = query_page(&page, &request->query, LIST_DEFAULT, LIST_MAX, &err);
   if (!status && page.ascending)
     status = error_set(&err, STATUS_INVALID_VALUE, "order", "jobs are listed newest first");
@@ -298,18 +320,13 @@ void http_jobs_list(struct request *request) {
         db_job_list(&jobs, &count, &more, request->server->db, request->tenant, &page, &filter, &request->arena, &err);
   if (!status)
     status = db_queue_positions(positions, request->server->db, request->tenant, jobs, count, &err);
-  json_t *data = json_array();
-  for (size_t i = 0; !status && i < count; i++) {
-    json_t *object;
-    status = job_object(&object, request->server, &jobs[i], positions[i], &request->arena, &err);
-    if (!status)
-      json_array_append_new(data, object);
-  }
+  if (!status)
+    status = list_text(&text, request, jobs, positions, count, more, &err);
   if (!status) {
-    reply_json(request, reply_list(data, more));
+    reply_json_text(request, &text, NULL, NULL);
     return;
   }
-  json_decref(data);
+  str_done(&text);
   reply_error(request, &err);
 }
 

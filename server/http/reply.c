@@ -14,7 +14,7 @@
 #include "server/paths.h"
 #include "storage/artifact.h"
 
-enum { REPLY_BYTES_MAX = 32 << 20, RETRY_AFTER_S = 2 };
+enum { RETRY_AFTER_S = 2 };
 
 static void add(struct MHD_Response *response, const char *name, const char *value) {
   if (MHD_add_response_header(response, name, value) != MHD_YES)
@@ -61,19 +61,16 @@ void reply_drop(struct request *request) {
   request->response = NULL;
 }
 
-/* A response with that JSON as its body, or NULL. */
-static struct MHD_Response *json_response(const json_t *value) {
-  struct str text;
+/* A response with that JSON as its body, or NULL. Takes the bytes. */
+static struct MHD_Response *text_response(struct str *text) {
   size_t length;
-  str_init(&text, REPLY_BYTES_MAX);
-  if (!value || !json_append(&text, value) || !str_putc(&text, '\n')) {
-    str_done(&text);
-    return NULL;
-  }
-  char *bytes = str_take(&text, &length);
-  struct MHD_Response *response = MHD_create_response_from_buffer(length, bytes, MHD_RESPMEM_MUST_FREE);
+  str_putc(text, '\n');
+  char *bytes = str_take(text, &length);
+  struct MHD_Response *response =
+      bytes ? MHD_create_response_from_buffer(length, bytes, MHD_RESPMEM_MUST_FREE) : NULL;
   if (!response) {
     free(bytes);
+    str_done(text);
     return NULL;
   }
   add(response, "Content-Type", "application/json");
@@ -81,9 +78,21 @@ static struct MHD_Response *json_response(const json_t *value) {
   return response;
 }
 
-void reply_json_with(struct request *request, json_t *value, const char *header, const char *header_value) {
-  struct MHD_Response *response = json_response(value);
-  json_decref(value);
+/* NULL is no JSON. */
+static void make_text(struct str *out, const json_t *value) {
+  str_init(out, REPLY_BYTES_MAX);
+  if (!value || !json_append(out, value))
+    out->failed = true;
+}
+
+static struct MHD_Response *json_response(const json_t *value) {
+  struct str text;
+  make_text(&text, value);
+  return text_response(&text);
+}
+
+void reply_json_text(struct request *request, struct str *text, const char *header, const char *header_value) {
+  struct MHD_Response *response = text_response(text);
   if (!response) {
     struct error err;
     error_set(&err, STATUS_OUT_OF_MEMORY, NULL, "the answer is too large for this server's memory");
@@ -96,7 +105,10 @@ void reply_json_with(struct request *request, json_t *value, const char *header,
 }
 
 void reply_json(struct request *request, json_t *value) {
-  reply_json_with(request, value, NULL, NULL);
+  struct str text;
+  make_text(&text, value);
+  json_decref(value);
+  reply_json_text(request, &text, NULL, NULL);
 }
 
 void reply_preflight(struct request *request) {

@@ -11,8 +11,9 @@ void reply_drop(struct request *request);
 
 /* Takes the reference of `value`; NULL (memory ran out while it was built) answers 500. */
 void reply_json(struct request *request, json_t *value);
-/* The same with one header more. */
-void reply_json_with(struct request *request, json_t *value, const char *header, const char *header_value);
+/* The same of text, whose bytes are taken; one header more, or NULL. */
+enum { REPLY_BYTES_MAX = 32 << 20 };
+void reply_json_text(struct request *request, struct str *text, const char *header, const char *header_value);
 void reply_error(struct request *request, const struct error *err);
 /* The answer to a browser that asks what request->page may send. */
 void reply_preflight(struct request *request);

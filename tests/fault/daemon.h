@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-enum { PLACE_BYTES = 400, BODY_BYTES = 1 << 18 };
+enum { PLACE_BYTES = 400, BODY_BYTES = 1 << 20 };
 
 struct place {
   char work[PLACE_BYTES]; /* everything below is in it */

@@ -1,7 +1,7 @@
 /* load idle               memory and start of a daemon that has nothing to do
    load submit [SECONDS]    jobs that 64 clients submit at once, each answered when it is durable
-   load queue [JOBS]        a long queue: the time of a claim, and of a page of the list
-   Prints what it measured, on the machine as it is. */
+   load queue [JOBS]        a long queue: the time of a claim, of pages of the list and of a look at one job
+   Prints what it measured, on the machine as it is, and the processor time that the daemon took for it. */
 #include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
@@ -123,6 +123,7 @@ static void fill(struct db *db, long jobs) {
   struct job_spec spec;
   struct fault_list faults = {0};
   json_t *body = json_pack("{ss ss ss}", "model", "tiny", "training_file", "file-1", "suffix", "quiet");
+  static const char *const metadata[] = {NULL, "{\"team\":\"a\"}", "{\"team\":\"b\",\"run\":\"1\"}"};
   arena_init(&arena, ARENA_BYTES);
   job_spec_parse(&spec, body, 1, &arena, &faults);
   json_t *document = job_spec_json(&spec);
@@ -149,6 +150,7 @@ static void fill(struct db *db, long jobs) {
                                 .training_file = "file-1",
                                 .fine_tuned_model = model,
                                 .spec = text,
+                                .metadata = metadata[i % 7 % 3],
                                 .body_sha256 = hash,
                                 .priority = i % 3,
                                 .state = JOB_QUEUED};
@@ -185,8 +187,40 @@ static void claims(struct db *db, bool durable) {
   print_times(durable ? "durable claims" : "claims without the disk", ms, CLAIMS);
 }
 
-static void queue(const struct place *place, long jobs) {
+/* Of a process, in seconds. */
+static double processor_time(pid_t pid) {
+  char path[64], text[1024];
+  unsigned long user = 0, system = 0;
+  snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+  FILE *file = fopen(path, "r");
+  size_t length = file ? fread(text, 1, sizeof text - 1, file) : 0;
+  if (file)
+    fclose(file);
+  text[length] = '\0';
+  const char *rest = strrchr(text, ')');
+  if (rest)
+    sscanf(rest, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system);
+  return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+}
+
+/* Asks for `target` again and again; where it ends with "ftjob-", of another job each time. */
+static void look(const char *what, const struct daemon *daemon, const char *target, long jobs) {
   static double ms[PAGES];
+  double before = processor_time(daemon->pid);
+  bool any = target[strlen(target) - 1] == '-';
+  for (int i = 0; i < PAGES; i++) {
+    char full[200], number[32];
+    snprintf(number, sizeof number, "%024ld", 101 + (jobs - 101) * (long)i / PAGES);
+    snprintf(full, sizeof full, "%s%s", target, any ? number : "");
+    double began = seconds_now();
+    CHECK(daemon_call(&answer, daemon, "GET", full, NULL, NULL) == 200);
+    ms[i] = 1e3 * (seconds_now() - began);
+  }
+  print_times(what, ms, PAGES);
+  printf("  processor: %.2f ms each\n", 1e3 * (processor_time(daemon->pid) - before) / PAGES);
+}
+
+static void queue(const struct place *place, long jobs) {
   struct daemon daemon;
   struct db *db;
   struct error err;
@@ -205,12 +239,14 @@ static void queue(const struct place *place, long jobs) {
   double began = seconds_now();
   must_start(&daemon, place);
   printf("start to serving with %ld queued: %.0f ms\n", jobs, 1e3 * (seconds_now() - began));
-  for (int i = 0; i < PAGES; i++) {
-    began = seconds_now();
-    CHECK(daemon_call(&answer, &daemon, "GET", "/v1/fine_tuning/jobs?limit=20", NULL, NULL) == 200);
-    ms[i] = 1e3 * (seconds_now() - began);
-  }
-  print_times("pages of 20 jobs", ms, PAGES);
+  look("pages of 20 jobs", &daemon, "/v1/fine_tuning/jobs?limit=20", jobs);
+  look("pages of 100 jobs", &daemon, "/v1/fine_tuning/jobs?limit=100", jobs);
+  look("pages of 100 jobs from anywhere", &daemon, "/v1/fine_tuning/jobs?limit=100&after=ftjob-", jobs);
+  look("pages of 100 jobs with metadata", &daemon,
+       "/v1/fine_tuning/jobs?limit=100&metadata[team]=b&after=ftjob-", jobs);
+  look("pages of 100 jobs without metadata", &daemon,
+       "/v1/fine_tuning/jobs?limit=100&metadata=null&after=ftjob-", jobs);
+  look("looks at one job", &daemon, "/v1/fine_tuning/jobs/ftjob-", jobs);
   print_memory(daemon.pid, "afterwards");
   daemon_stop(&daemon, SIGTERM);
 }
