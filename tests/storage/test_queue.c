@@ -33,7 +33,7 @@ static uint32_t draw(uint32_t *seed, uint32_t below) {
 
 static void add(struct fixture *f, int n, const char *tenant, int64_t priority, enum job_state state,
                 const char *device) {
-  char id[16], name[16];
+  char id[24], name[24];
   snprintf(id, sizeof id, "ftjob-%d", n);
   snprintf(name, sizeof name, "ft:%d", n);
   const struct job_row row = {.id = id,
@@ -56,7 +56,7 @@ static void fill(struct fixture *f) {
   bool moved;
   assert_int_equal(db_begin(f->db, &f->err), STATUS_OK);
   for (int n = 0; n < JOBS; n++) {
-    char id[16];
+    char id[24];
     snprintf(id, sizeof id, "ftjob-%d", n);
     add(f, n, draw(&seed, 3) ? TENANT_DEFAULT : "b", draw(&seed, 3), draw(&seed, 9) ? JOB_QUEUED : JOB_VALIDATING,
         NULL);

@@ -115,6 +115,24 @@ else
   ok "a full disk # SKIP no namespace to mount one in"
 fi
 
+# ---- a system that has no descriptor left for whoever connects ----
+shim=${BUILD_DIR:-$root/build}/tests/fault/shim.so daemon=$REFLECTD
+if [[ -e $shim ]]; then # it does not go together with a sanitizer's allocator
+  printf '#!/bin/sh\nexec env LD_PRELOAD=%q FAULT_CALLS=accept FAULT_ARM=%q FAULT_AT=1 FAULT_LAST=30 FAULT_ERROR=EMFILE FAULT_COUNT=%q %q "$@"\n' \
+    "$shim" "$work/armed" "$work/accepts" "$daemon" > "$work/starved"
+  chmod +x "$work/starved"
+  ticks() { awk '{print $14 + $15}' "/proc/$pid/stat"; }
+  REFLECTD=$work/starved start; : > "$work/armed"
+  exec {fd}<> "/dev/tcp/127.0.0.1/$port"
+  before=$(ticks); sleep 2; spent=$(($(ticks) - before))
+  ((spent < 20)) && ok "whoever connects meanwhile keeps it waiting, not busy" || not_ok "whoever connects meanwhile keeps it waiting, not busy" "$spent of 200 hundredths of a second"
+  call GET /livez; is "$status" 200 "and is served when there are some again"
+  exec {fd}>&-
+  stop; tried=$(< "$work/accepts"); ((tried < 60)) && ok "which it looks for now and then" || not_ok "which it looks for now and then" "$tried times"
+else
+  ok "no descriptor left # SKIP there is no $shim"
+fi
+
 printf 'a-key-of-sixteen-bytes\n' > "$work/key"
 for mode in 600 640 644 602; do
   chmod $mode "$work/key"; start --api-key-file "$work/key"; stop
