@@ -11,7 +11,7 @@
 #include "storage/db_event.h"
 #include "storage/db_job.h"
 
-enum { ARENA_BYTES = 64 << 20, REPORT_BYTES_MAX = 1 << 20 };
+enum { ARENA_BYTES = 64 << 20, REPORT_BYTES_MAX = 1 << 20, TOGETHER = 256 };
 
 static void judge_adapter(const struct data_file *file, struct fault_list *faults) {
   const char *kind = json_string_value(json_object_get(file->report, "kind"));
@@ -220,20 +220,35 @@ static enum status resume_job(struct server *server, const struct job_row *job, 
   return db_commit(server->db, err);
 }
 
-/* One job after the other, each in memory of its own: any number of them may wait. */
+/* The next validating job, in memory of its own: any number of them may wait. *after: the last that was seen. */
+static enum status resume_next(struct server *server, int64_t *after, bool *found, struct error *err) {
+  AUTO(arena_done) struct arena arena;
+  struct job_row job;
+  arena_init(&arena, ARENA_BYTES);
+  enum status status = db_job_next(&job, found, server->db, JOB_VALIDATING, *after, &arena, err);
+  if (status || !*found)
+    return status;
+  *after = job.seq;
+  db_join(server->db);
+  status = resume_job(server, &job, &arena, err);
+  if (db_leave(server->db) || status)
+    return status;
+  return error_set(err, STATUS_DATABASE_BUSY, NULL, "what was found out of %s was not stored", job.id);
+}
+
+/* The disk is waited for once for some of them. */
 enum status admission_resume(struct server *server, struct error *err) {
   int64_t after = 0;
   bool found = true;
   enum status status = STATUS_OK;
   while (!status && found) {
-    AUTO(arena_done) struct arena arena;
-    struct job_row job;
-    arena_init(&arena, ARENA_BYTES);
-    status = db_job_next(&job, &found, server->db, JOB_VALIDATING, after, &arena, err);
-    if (status || !found)
-      break;
-    after = job.seq;
-    status = resume_job(server, &job, &arena, err);
+    struct error late;
+    for (size_t n = 0; !status && found && n < TOGETHER; n++)
+      status = resume_next(server, &after, &found, err);
+    if (!db_gathered(server->db) || !db_settle(server->db, &late) || status)
+      continue;
+    *err = late;
+    status = late.status;
   }
   return status;
 }

@@ -32,7 +32,7 @@ missing() { # PREFIX: acknowledged ones that are not there
 }
 
 begin() { # the only place has a job that goes on
-  start --workers-max 1 --shutdown-grace-s 1
+  start --workers-max 1 --shutdown-grace-s 1 --upload-check-wait-ms 0
   [[ -n ${waiting:-} ]] || { upload train.jsonl; submit wait; waiting=$job; }
   await running "$waiting"; sleep 0.3
 }
@@ -83,6 +83,16 @@ submit_many counted
 stop
 is "$(statuses counted)" "200x$((many - 1)) 400x1" "many come together"
 (($(< "$work/count") < many)) && ok "and the disk is waited for less often" || not_ok "and the disk is waited for less often" "$(< "$work/count") times"
+
+rm -f "$work/armed" # the jobs of a file that is still being checked
+begin
+good=$file; upload slow.jsonl
+submit_many checked
+is "$(grep -l '"status":"validating_files"' "$work"/checked.[0-9]* | wc -l)" $((many - 1)) "jobs wait for the check of their file"
+: > "$work/armed"
+for id in $(ids checked | grep -oE 'ftjob-[0-9a-zA-Z]*'); do await queued "$id" || not_ok "$id is queued"; done
+stop; file=$good
+(($(< "$work/count") < many)) && ok "and are queued together when it ends" || not_ok "and are queued together when it ends" "$(< "$work/count") times"
 
 with_faults FAULT_AT=1 FAULT_ERROR=EIO
 begin
