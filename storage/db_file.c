@@ -149,13 +149,14 @@ enum status db_file_delete(struct db *db, const char *tenant, const char *id, st
   AUTO(stmt_done) struct stmt stmt = {0};
   int64_t users;
   enum status status = stmt_number2(&users, db,
-                                    "SELECT count(*) FROM job WHERE (training_file = ?1 OR validation_file = ?1)"
-                                    " AND +tenant = ?2"
-                                    " AND +state IN ('validating_files', 'queued', 'running', 'paused')",
+                                    "SELECT count(*) FROM (SELECT 1 FROM job"
+                                    " WHERE (training_file = ?1 OR validation_file = ?1) AND +tenant = ?2"
+                                    " AND state IN ('validating_files', 'queued', 'running', 'paused') LIMIT 1001)",
                                     id, tenant, err);
   if (!status && users > 0)
     return error_set(err, STATUS_FILE_IN_USE, "file_id",
-                     "%lld job%s not ended yet need%s this file; cancel %s first or wait", (long long)users,
+                     "%s%lld job%s not ended yet need%s this file; cancel %s first or wait",
+                     users > 1000 ? "more than " : "", (long long)users - (users > 1000),
                      users == 1 ? " that has" : "s that have", users == 1 ? "s" : "", users == 1 ? "it" : "them");
   if (!status)
     status = stmt_open(&stmt, db, "DELETE FROM file WHERE id = ?1 AND tenant = ?2", err);

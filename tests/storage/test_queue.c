@@ -13,6 +13,7 @@
 
 #include "api/tenant.h"
 #include "storage/db_check.h"
+#include "storage/db_file.h"
 #include "storage/db_queue.h"
 #include "storage/db_tenant.h"
 #include "tests/storage/store.h"
@@ -179,6 +180,8 @@ static void test_far_behind(void **state) {
   add(f, JOBS + 1, "b", 0, JOB_QUEUED, NULL);
   add(f, JOBS + 2, TENANT_DEFAULT, 0, JOB_QUEUED, NULL);
   assert_int_equal(db_commit(f->db, &f->err), STATUS_OK);
+  assert_int_equal(db_file_delete(f->db, TENANT_DEFAULT, "file-1", &f->err), STATUS_FILE_IN_USE);
+  assert_non_null(strstr(f->err.text, "more than 1000 jobs that have not ended"));
   for (size_t i = 0; i < COUNT_OF(ids); i++) {
     assert_int_equal(db_job_claim(&job, &found, f->db, &gpu, 1, &f->arena, &f->err), STATUS_OK);
     assert_int_equal(found, ids[i] != NULL);
