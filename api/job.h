@@ -20,7 +20,14 @@ enum peft_type {
 };
 
 /* The learning-rate schedule, Transformers' names and formulas (first step of a warm-up: 0). */
-enum schedule { SCHEDULE_LINEAR, SCHEDULE_COSINE, SCHEDULE_CONSTANT, SCHEDULE_CONSTANT_WITH_WARMUP, SCHEDULE_COUNT };
+enum schedule {
+  SCHEDULE_LINEAR,
+  SCHEDULE_COSINE,
+  SCHEDULE_CONSTANT,
+  SCHEDULE_CONSTANT_WITH_WARMUP,
+  SCHEDULE_WARMUP_LINEAR, /* BERT's first code: falls from the first step on, so that it jumps where the warm-up ends */
+  SCHEDULE_COUNT
+};
 enum precision { PRECISION_FP32, PRECISION_BF16, PRECISION_COUNT };
 /* What runs the matmuls with frozen weights on the CPU. AUTO: the processor's instruction set decides. */
 enum matmul_library { MATMUL_AUTO, MATMUL_NATIVE, MATMUL_OPENBLAS, MATMUL_LIBRARY_COUNT };
@@ -49,7 +56,7 @@ enum adapter_bias { BIAS_NONE, BIAS_ALL, BIAS_METHOD_ONLY, BIAS_COUNT };
 
 /* Members of method.supervised.hyperparameters. */
 struct hyperparameters {
-  int64_t n_epochs;                     /* 1..50; default 3 */
+  int64_t n_epochs;                     /* 1..100; default 3 */
   int64_t batch_size;                   /* examples a micro-batch, 1..256; default 16 */
   int64_t gradient_accumulation_steps;  /* micro-batches an optimiser step; default 1 */
   double learning_rate_multiplier;      /* times learning_rate; default 1 */
@@ -63,6 +70,8 @@ struct hyperparameters {
   double weight_decay;                  /* decoupled; default 0 */
   double max_grad_norm;                 /* 0: no clipping; default 1 */
   double adam_beta1, adam_beta2, adam_epsilon;
+  bool adam_bias_correction;            /* default true */
+  bool train_head;                      /* classifiers: the head is trained; default true */
   int precision;                        /* enum precision: of products with frozen weights; default fp32 */
   bool packing;                         /* fill a micro-batch up to batch_size * max_seq_length tokens */
   int64_t max_batch_tokens;             /* tokens a micro-batch at most; 0: batch_size alone decides */
@@ -145,6 +154,7 @@ struct job_spec {
   const char *validation_file;  /* file id or NULL */
   const char *suffix;           /* 1..64 bytes or NULL */
   int task;                     /* enum job_task (api/job_task.h); default: what the data say */
+  int recipe;                   /* enum recipe (api/recipe.h): what it stands for is in the other members */
   int64_t seed;                 /* 0..2147483647; chosen at random when absent (see job_spec_parse) */
   struct hyperparameters hyperparameters;
   struct adapter_spec adapter;

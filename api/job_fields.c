@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/job_task.h"
+#include "api/recipe.h"
 
 #define FIELDS(rows)                                                                                                   \
   { .fields = (rows), .count = COUNT_OF(rows) }
@@ -17,6 +18,9 @@ static const struct field top[] = {
      .doc = "Id of a file to evaluate on; without one there is no evaluation."},
     {"task", NULL, FIELD_CHOICE, AT(task), 0, 0, 0, job_task_names, "auto",
      .doc = "What is learnt; auto: what the data have, and what the model can be. Data of another kind are refused."},
+    {"recipe", NULL, FIELD_CHOICE, AT(recipe), 0, 0, 0, recipe_names, "none",
+     .doc = "Settings of GLUE's tasks by name, for members that the job does not give: glue, or hra-glue as HRA's "
+            "authors had them. All are written out in the job."},
     {"suffix", NULL, FIELD_STRING, AT(suffix), 0, 1, 64,
      .doc = "Part of the fine-tuned model's name: letters, digits, dot, dash and underscore."},
     {"seed", NULL, FIELD_INT, AT(seed), FIELD_NULLABLE, 0, 2147483647, .initial = "-1",
@@ -37,6 +41,7 @@ static const char *const schedules[] = {[SCHEDULE_LINEAR] = "linear",
                                         [SCHEDULE_COSINE] = "cosine",
                                         [SCHEDULE_CONSTANT] = "constant",
                                         [SCHEDULE_CONSTANT_WITH_WARMUP] = "constant_with_warmup",
+                                        [SCHEDULE_WARMUP_LINEAR] = "warmup_linear",
                                         [SCHEDULE_COUNT] = NULL};
 static const char *const precisions[] = {
     [PRECISION_FP32] = "fp32", [PRECISION_BF16] = "bf16", [PRECISION_COUNT] = NULL};
@@ -63,7 +68,7 @@ const char *const job_problem_names[] = {[PROBLEM_AUTO] = "auto",
 
 #define AT(member) offsetof(struct hyperparameters, member)
 static const struct field hyper[] = {
-    {"n_epochs", NULL, FIELD_INT, AT(n_epochs), FIELD_AUTO, 1, 50, .initial = "3",
+    {"n_epochs", NULL, FIELD_INT, AT(n_epochs), FIELD_AUTO, 1, 100, .initial = "3",
      .doc = "Passes over the training file."},
     {"batch_size", NULL, FIELD_INT, AT(batch_size), FIELD_AUTO, 1, 256, .initial = "16", .unit = "examples",
      .doc = "Examples in a micro-batch."},
@@ -79,7 +84,8 @@ static const struct field hyper[] = {
     {"max_seq_length", NULL, FIELD_INT, AT(max_seq_length), 0, 4, 131072, .initial = "512", .unit = "tokens",
      .doc = "Longer examples are truncated."},
     {"lr_scheduler_type", NULL, FIELD_CHOICE, AT(lr_scheduler_type), 0, 0, 0, schedules, "linear",
-     .doc = "Course of the learning rate after the warm-up."},
+     .doc = "Course of the learning rate after the warm-up; warmup_linear falls as if there had been none, with a jump "
+            "where it ends."},
     {"warmup_ratio", NULL, FIELD_NUMBER, AT(warmup_ratio), 0, 0, 0.999999, .initial = "0.06",
      .doc = "Share of all steps in which the learning rate rises from 0, rounded up; none where that is one step."},
     {"warmup_steps", NULL, FIELD_INT, AT(warmup_steps), 0, 0, 1e9, .unit = "optimiser steps",
@@ -95,6 +101,11 @@ static const struct field hyper[] = {
      .doc = "Decay of AdamW's second moment."},
     {"adam_epsilon", NULL, FIELD_NUMBER, AT(adam_epsilon), FIELD_EXCLUSIVE, 0, 1, .initial = "1e-8",
      .doc = "Added to AdamW's denominator."},
+    {"adam_bias_correction", NULL, FIELD_BOOL, AT(adam_bias_correction), .initial = "true",
+     .doc = "AdamW's moments are divided by what they lack in the first steps; false: as BERT's first optimiser."},
+    {"train_head", NULL, FIELD_BOOL, AT(train_head), .initial = "true",
+     .doc = "Classifiers: train the head, and a pooler that the base lacks; false: they stay as they start, which of a "
+            "base without them is at random."},
     {"packing", NULL, FIELD_BOOL, AT(packing),
      .doc = "Fill a micro-batch with examples up to batch_size * max_seq_length tokens; they never see each other."},
     {"max_batch_tokens", NULL, FIELD_INT, AT(max_batch_tokens), 0, 0, 1e9, .unit = "tokens",

@@ -9,6 +9,7 @@
 #include "api/glue.h"
 #include "api/job_fields.h"
 #include "api/job_task.h"
+#include "api/recipe.h"
 #include "base/json.h"
 #include "base/str.h"
 
@@ -188,6 +189,36 @@ static void read_sections(struct job_spec *out, const json_t *body, struct arena
   }
 }
 
+/* The members of a recipe go beneath what the body gives: its sections, of which `rest` is a copy, ... */
+static void lay_sections(json_t *rest, const json_t *members) {
+  for (size_t i = 0; i < JOB_SECTION_COUNT; i++) {
+    const char *name = job_sections[i].name;
+    const json_t *given = member(rest, name);
+    if (json_object_get(members, name) && (!given || json_is_object(given)))
+      json_object_set_new(rest, name, recipe_lay(json_object_get(members, name), given, &job_sections[i].fields));
+  }
+  if (!member(rest, "seed") && json_object_get(members, "seed"))
+    json_object_set(rest, "seed", json_object_get(members, "seed"));
+}
+
+/* ... and the two parts. Of another method than the recipe's only its modules are taken. */
+static void lay_parts(struct parts *parts, const json_t *members) {
+  static const struct field_table none = {0};
+  AUTO(json_release) json_t *adapter = json_copy(json_object_get(members, "adapter"));
+  json_t *hyper = recipe_lay(json_object_get(members, "hyperparameters"), parts->hyper, &job_hyper_fields);
+  json_decref(parts->hyper);
+  parts->hyper = hyper;
+  if (!adapter || (parts->adapter && !json_is_object(parts->adapter)))
+    return;
+  if (member(parts->adapter, "peft_type")) {
+    json_object_del(adapter, "peft_type");
+    json_object_del(adapter, "r");
+  }
+  json_t *whole = recipe_lay(adapter, parts->adapter, &none);
+  json_decref(parts->adapter);
+  parts->adapter = whole;
+}
+
 /* A schedule must leave something to learn with; where n_epochs decides, the number of steps is known later. */
 static void check_schedule(const struct job_spec *spec, const char *path, struct fault_list *faults) {
   char param[96];
@@ -287,16 +318,21 @@ void job_spec_parse(struct job_spec *out, const json_t *body, int64_t seed_if_ab
   const char *task = json_string_value(json_object_get(rest, "task"));
   if (task && strchr(task, '/') && glue_find(task)) /* its other spellings */
     json_object_set_new(rest, "task", json_sprintf("glue/%s", glue_find(task)->name));
+  const char *recipe = json_string_value(json_object_get(rest, "recipe"));
+  AUTO(json_release)
+  json_t *members = recipe ? recipe_members(recipe, task, member(body, "validation_file") != NULL, faults) : NULL;
+  lay_sections(rest, members);
   field_read(&job_fields, out, rest, "", elsewhere, arena, faults);
   read_parts(&parts, body, faults);
+  lay_parts(&parts, members);
   read_hyperparameters(&out->hyperparameters, &parts, arena, faults);
   job_adapter_parse(&out->adapter, parts.adapter, parts.adapter_path, arena, faults);
-  read_sections(out, body, arena, faults);
+  read_sections(out, rest, arena, faults);
   out->metadata = read_metadata(body, faults);
   check_suffix(out->suffix, faults);
   check_device(out->scheduling.device, faults);
   check_validation(out, faults);
-  glue_settle(out, body);
+  glue_settle(out, rest);
   job_task_settle(out, faults);
   job_exports_settle(&out->exports, &out->adapter, arena, faults);
   if (out->seed < 0)

@@ -30,6 +30,7 @@ static const struct option_row rows[] = {
     {"size", OPTION_TEXT, offsetof(struct bench_options, sizes), NULL, "METHOD=N,...", "another rank or block size"},
     {"lr", OPTION_TEXT, offsetof(struct bench_options, rates), NULL, "X,METHOD=X",
      "peak learning rate, of all or of one"},
+    {"recipe", OPTION_TEXT, 0, "recipe", "NAME", "settings of the tasks: glue, or hra-glue"},
     {"epochs", OPTION_INT, 0, HYPER "n_epochs", "N", "passes over the data"},
     {"max-steps", OPTION_INT, 0, HYPER "max_steps", "N", "optimiser steps, instead of epochs"},
     {"batch", OPTION_INT, 0, HYPER "batch_size", "N", "examples a micro-batch"},

@@ -14,6 +14,7 @@ static const struct option_row rows[] = {
   {"file", OPTION_TEXT, offsetof(struct create_options, file), NULL, "ID|PATH", "training data; a path is uploaded"},
   {"validation", OPTION_TEXT, offsetof(struct create_options, validation), NULL, "ID|PATH", "validation data"},
   {"task", OPTION_TEXT, 0, "task", "NAME", "classification, regression, glue/cola, ...; else what the data are"},
+  {"recipe", OPTION_TEXT, 0, "recipe", "NAME", "settings of a task of GLUE: glue, or hra-glue"},
   {"suffix", OPTION_TEXT, 0, "suffix", "NAME", "becomes part of the adapter's name"},
   {"seed", OPTION_INT, 0, "seed", "N", "0 to 2147483647"},
   {"metadata", OPTION_PAIR, 0, "metadata", "KEY=VALUE", "kept with the job; may be repeated"},

@@ -107,6 +107,7 @@ static enum status load_model(struct run *r, const struct task *task, const char
     backend_set_matmul(&r->backend, (enum matmul_library)task->matmul);
   }
   status = status ? status : model_open(&r->model, task->model_dir, r->output, num_labels, seed, &r->backend, err);
+  r->model.head_frozen = !task->spec.hyperparameters.train_head;
   if (!status && !r->language)
     r->model.label_names = r->training.label_names;
   if (!status && r->new_head)
@@ -237,7 +238,8 @@ static enum status make_learner(struct run *r, const struct task *task, struct e
                                     .beta2 = h->adam_beta2,
                                     .epsilon = h->adam_epsilon,
                                     .weight_decay = h->weight_decay,
-                                    .max_grad_norm = h->max_grad_norm};
+                                    .max_grad_norm = h->max_grad_norm,
+                                    .uncorrected = !h->adam_bias_correction};
   return learner_init(&r->learner, &r->model, &training, &evaluation, err);
 }
 
@@ -295,7 +297,7 @@ static void say_what(const struct run *r, const struct task *task, struct report
            "memory; on %s (%s), %s matmul, %d threads",
            c->count, c->cu_seqlens[c->count],
            job_output_of(r->output)->words,
-           r->model.adapter_count, parameter_elements(&r->model.parameters), r->learner.estimate >> 20, b->device_name,
+           r->model.adapter_count, parameter_trained(&r->model.parameters), r->learner.estimate >> 20, b->device_name,
            b->ops->processor(b), b->ops->set_matmul ? job_matmul_names[b->matmul] : "its own", pool_threads(b->pool));
   report_data(report, EVENT_MESSAGE, text, json_pack("{s:s}", "device", b->device_name));
   if (backend_emulates_bf16(&r->backend))

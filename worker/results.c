@@ -116,7 +116,7 @@ static enum status export_manifest(struct trainer *t, const struct export *e, co
       "{s:s s:s s:s s:o s:O s:I s:I s:I s:o s:o}", "version", REFLECTD_VERSION, "job", task->job_id, "fine_tuned_model",
       task->fine_tuned_model, "spec", job_spec_json(&task->spec), "training_file", data, "trained_tokens",
       (json_int_t)t->progress.tokens, "steps", (json_int_t)t->progress.step, "trainable_parameters",
-      (json_int_t)parameter_elements(&model->parameters), "labels", labels, "engine", describe_engine(t));
+      (json_int_t)parameter_trained(&model->parameters), "labels", labels, "engine", describe_engine(t));
   CHECK(manifest);
   if (task->validation.path) {
     json_t *other = describe_file(&task->validation, err);

@@ -120,8 +120,8 @@ static void accepts_the_deprecated_place(void **state) {
   assert_true(spec.hyperparameters.n_epochs == 2 && spec.hyperparameters.learning_rate_multiplier == 0.5);
   accepted(BODY(",\"hyperparameters\":{\"n_epochs\":2},\"method\":{\"type\":\"supervised\"}"));
   assert_int_equal(spec.hyperparameters.n_epochs, 2);
-  refused(BODY(",\"hyperparameters\":{\"n_epochs\":51}"), STATUS_INVALID_VALUE, "hyperparameters.n_epochs",
-          "at most 50");
+  refused(BODY(",\"hyperparameters\":{\"n_epochs\":101}"), STATUS_INVALID_VALUE, "hyperparameters.n_epochs",
+          "at most 100");
   refused(BODY(",\"hyperparameters\":{},\"method\":{\"type\":\"supervised\",\"supervised\":{\"hyperparameters\":{}}}"),
           STATUS_INVALID_VALUE, "hyperparameters", "both given");
 }

@@ -90,6 +90,20 @@ static void cosine(void **state) {
   is(job_learning_rate(&h, 10, 10), 0);
 }
 
+/* BERT's first code: the share of all steps, so that it is below the peak where the warm-up ends. */
+static void warmup_linear(void **state) {
+  (void)state;
+  struct hyperparameters h = with(SCHEDULE_WARMUP_LINEAR);
+  h.warmup_steps = 4;
+  is(job_learning_rate(&h, 0, 10), 0);
+  is(job_learning_rate(&h, 3, 10), 0.75);
+  is(job_learning_rate(&h, 4, 10), 0.6);
+  is(job_learning_rate(&h, 9, 10), 0.1);
+  is(job_learning_rate(&h, 10, 10), 0);
+  h.min_lr_ratio = 0.5;
+  is(job_learning_rate(&h, 4, 10), 0.8);
+}
+
 static void constant(void **state) {
   (void)state;
   struct hyperparameters h = with(SCHEDULE_CONSTANT);
@@ -103,8 +117,8 @@ static void constant(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(linear), cmocka_unit_test(warm_up_by_ratio),
-                                     cmocka_unit_test(short_runs_learn),
-                                     cmocka_unit_test(cosine), cmocka_unit_test(constant)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(linear),           cmocka_unit_test(warmup_linear),
+                                     cmocka_unit_test(warm_up_by_ratio), cmocka_unit_test(short_runs_learn),
+                                     cmocka_unit_test(cosine),           cmocka_unit_test(constant)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -67,7 +67,7 @@ static void describes_the_job(void **state) {
       at(job, "method", "properties", "supervised", "properties", "hyperparameters", "properties", "n_epochs", NULL);
   assert_string_equal(json_string_value(at(json_array_get(at(epochs, "anyOf", NULL), 0), "const", NULL)), "auto");
   assert_int_equal(json_integer_value(at(epochs, "default", NULL)), 3);
-  assert_int_equal(json_integer_value(at(json_array_get(at(epochs, "anyOf", NULL), 1), "maximum", NULL)), 50);
+  assert_int_equal(json_integer_value(at(json_array_get(at(epochs, "anyOf", NULL), 1), "maximum", NULL)), 100);
   json_t *adapter = json_array_get(at(job, "adapter", "oneOf", NULL), 0);
   assert_string_equal(json_string_value(at(adapter, "properties", "peft_type", "const", NULL)), "HRA");
   assert_int_equal(json_integer_value(at(adapter, "properties", "r", "default", NULL)), 8);

@@ -216,6 +216,16 @@ static enum status collect_saved(struct model *m, const struct target_modules *m
   return STATUS_OK;
 }
 
+/* A head that is not to be trained is saved all the same: PEFT would make another one. */
+static void freeze_head(struct model *m, struct linear *l, const struct string_list *asked) {
+  bool keep = !m->head_frozen;
+  for (size_t i = 0; i < asked->count && !keep; i++)
+    keep = target_saves(asked->item[i], l->name);
+  l->trained_weight->frozen = !keep;
+  if (l->trained_bias)
+    l->trained_bias->frozen = !keep;
+}
+
 static enum status attach(struct model *m, const struct adapter_spec *spec, const bool *selected, uint64_t seed,
                           struct error *err) {
   m->adapters = arena_array(&m->arena, m->linear_count, sizeof *m->adapters);
@@ -233,8 +243,11 @@ static enum status attach(struct model *m, const struct adapter_spec *spec, cons
     }
   for (size_t i = 0; !status && i < m->linear_count; i++)
     for (size_t s = 0; !status && s < m->modules_to_save.count; s++)
-      if (target_saves(m->modules_to_save.item[s], m->linears[i]->name) && !m->linears[i]->trained_weight)
+      if (target_saves(m->modules_to_save.item[s], m->linears[i]->name) && !m->linears[i]->trained_weight) {
         status = train_module(m, m->linears[i], err);
+        if (!status)
+          freeze_head(m, m->linears[i], &spec->modules_to_save);
+      }
   return status ? status : train_biases(m, spec->bias, err);
 }
 

@@ -45,6 +45,7 @@ struct model {
   size_t owner_count;
   const struct string_list *default_targets;
   struct string_list modules_to_save; /* names, as adapter_config.json lists them */
+  bool head_frozen;                   /* before model_adapt: what a classifier always saves is not trained */
   struct adapter **adapters;
   size_t adapter_count;
   struct parameter_list parameters;

@@ -29,8 +29,12 @@ enum status adamw_init(struct adamw *adamw, const struct parameter_list *paramet
   for (size_t i = 0; i < parameters->count; i++) {
     const struct parameter *p = parameters->item[i];
     size_t bytes = aligned(p->count) * sizeof(float);
-    adamw->slices[i] = (struct adamw_slice){
-        .p = p->at, .grad = p->grad_at, .m = at, .v = place_at(at, bytes), .count = p->count, .decay = p->decay};
+    adamw->slices[i] = (struct adamw_slice){.p = p->at,
+                                            .grad = p->grad_at,
+                                            .m = at,
+                                            .v = place_at(at, bytes),
+                                            .count = p->frozen ? 0 : p->count,
+                                            .decay = p->decay};
     at = place_at(at, 2 * bytes);
   }
   return STATUS_OK;
@@ -53,13 +57,14 @@ enum status adamw_update(struct adamw *adamw, double learning_rate, double *norm
   if (adamw->max_grad_norm > 0 && adamw->max_grad_norm < *norm + 1e-6)
     clip = adamw->max_grad_norm / (*norm + 1e-6);
   adamw->steps++;
+  bool corrected = !adamw->uncorrected;
   const struct adamw_step step = {
       .grad_scale = (float)clip,
       .beta1 = (float)adamw->beta1,
       .beta2 = (float)adamw->beta2,
       .epsilon = (float)adamw->epsilon,
-      .step_size = (float)(learning_rate / (1 - pow(adamw->beta1, (double)adamw->steps))),
-      .root_scale = (float)(1 / sqrt(1 - pow(adamw->beta2, (double)adamw->steps))),
+      .step_size = (float)(corrected ? learning_rate / (1 - pow(adamw->beta1, (double)adamw->steps)) : learning_rate),
+      .root_scale = (float)(corrected ? 1 / sqrt(1 - pow(adamw->beta2, (double)adamw->steps)) : 1),
       .decay = (float)(1 - learning_rate * adamw->weight_decay),
   };
   backend->ops->adamw(backend, adamw->slices, adamw->slice_count, &step);

@@ -10,6 +10,7 @@
 struct adamw {
   double beta1, beta2, epsilon, weight_decay;
   double max_grad_norm;       /* 0: no clipping */
+  bool uncorrected;           /* without the two divisions by 1 - beta^t */
   int64_t steps;              /* updates made */
   struct adamw_slice *slices; /* one a parameter */
   size_t slice_count;

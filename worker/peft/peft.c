@@ -261,7 +261,7 @@ static enum status save_card(const struct model *model, const struct adapter_spe
              "# %s adapter of %s\n\nTrained by reflectd. %zu adapted modules, %zu trainable parameters.%s\n\n"
              "```python\nfrom transformers import AutoModel%s\nfrom peft import PeftModel\n\n",
              base, output->pipeline_tag, base, method_of(spec->peft_type)->peft_type, base, model->adapter_count,
-             parameter_elements(&model->parameters),
+             parameter_trained(&model->parameters),
              model->language ? "" : " What its outputs mean is in `labels.json` too.", output->class_suffix);
   if (model->language) {
     str_puts(&card, "base = AutoModelForCausalLM.from_pretrained(");

@@ -124,6 +124,13 @@ void parameter_zero_grads(struct parameter_list *list) {
     b->ops->zero(b, s->grad, s->used);
 }
 
+size_t parameter_trained(const struct parameter_list *list) {
+  size_t sum = 0;
+  for (size_t i = 0; i < list->count; i++)
+    sum += list->item[i]->frozen ? 0 : list->item[i]->count;
+  return sum;
+}
+
 size_t parameter_elements(const struct parameter_list *list) {
   size_t sum = 0;
   for (size_t i = 0; i < list->count; i++)

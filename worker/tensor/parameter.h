@@ -19,7 +19,8 @@ struct parameter {
   float *data;
   float *grad; /* zeroed before each step; ops add to it */
   struct place at, grad_at;
-  bool decay; /* weight decay applies (not to biases and norms) */
+  bool decay;  /* weight decay applies (not to biases and norms) */
+  bool frozen; /* saved like the others, but never changed */
 };
 
 /* Every trainable parameter of a run, in the order in which they were made. Memory is the arena's. On a backend with
@@ -45,5 +46,7 @@ void parameter_upload(const struct parameter_list *list);
 NODISCARD enum status parameter_download(const struct parameter_list *list, struct error *err);
 void parameter_zero_grads(struct parameter_list *list);
 size_t parameter_elements(const struct parameter_list *list);
+/* Without those that are frozen. */
+size_t parameter_trained(const struct parameter_list *list);
 
 #endif

@@ -103,8 +103,9 @@ double device_adamw_grad_squares(struct backend *backend, const struct adamw_sli
   const struct device_table *t = &backend->device->table;
   struct place parts = device_work(backend, t->groups);
   while (next_rows(&args.rows, &groups, slices, count))
-    device_launch(backend, DEVICE_sum_squares, groups, 1, 1, PLACES(parts, whole(slices[args.rows.first].grad), t->at),
-                  &args);
+    if (groups > 0)
+      device_launch(backend, DEVICE_sum_squares, groups, 1, 1,
+                    PLACES(parts, whole(slices[args.rows.first].grad), t->at), &args);
   float *sums = host_memory(t->groups * sizeof *sums);
   device_read(backend, sums, parts, t->groups * sizeof *sums);
   for (size_t i = 0; i < t->groups; i++)
@@ -126,7 +127,9 @@ void device_adamw_update(struct backend *backend, const struct adamw_slice *slic
   bring_table(backend, slices, count);
   while (next_rows(&args.rows, &groups, slices, count)) {
     const struct adamw_slice *of = &slices[args.rows.first];
-    device_launch(backend, DEVICE_adamw, groups, 1, 1,
-                  PLACES(whole(of->p), whole(of->m), whole(of->v), whole(of->grad), backend->device->table.at), &args);
+    if (groups > 0)
+      device_launch(backend, DEVICE_adamw, groups, 1, 1,
+                    PLACES(whole(of->p), whole(of->m), whole(of->v), whole(of->grad), backend->device->table.at),
+                    &args);
   }
 }
