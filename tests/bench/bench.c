@@ -86,7 +86,7 @@ static enum status read_adapter(struct adapter_spec *out, const struct options *
               {"lora", "LORA", "r", 0, ",\"lora_alpha\":16"},
               {"oft", "OFT", "oft_block_size", 32, ""},
               {"boft", "BOFT", "boft_block_size", 4, ""}};
-  static const char bert[] = "\".*encoder.*\\\\.(query|key|value|dense)\"";
+  static const char bert[] = "\".*encoder.*\\\\.((query|key|value)(_proj)?|dense)\"";
   static const char llama[] = "[\"q_proj\",\"k_proj\",\"v_proj\",\"o_proj\",\"gate_proj\",\"up_proj\",\"down_proj\"]";
   struct fault_list faults = {0};
   char text[400];

@@ -231,10 +231,6 @@ static enum status load_relative(struct model *m, struct error *err) {
   enum status s = embeddings ? load_bool(&there, m, "relative_attention", false, err) : STATUS_OK;
   if (s || !there)
     return s;
-  if (!m->backend->ops->host_memory)
-    return error_set(err, STATUS_UNSUPPORTED_VALUE, "scheduling.device",
-                     "attention with relative positions, which a %s model has, runs on the CPU only",
-                     m->ops->model_type);
   e->relative = arena_alloc(&m->arena, sizeof *e->relative);
   if (!e->relative)
     return error_no_memory(err, "the model");

@@ -1,115 +1,15 @@
 /* Every op on every backend, forward and backward, against the generic kernels of the CPU: outputs, gradients of inputs
    and of what is trained, on odd shapes. A new op joins by a row of cases[], a new backend by a row of candidates[]. */
-#include "tests/worker/engine_impl.h"
-
 #include <stdio.h>
 
 #include "tests/worker/backend/cuda/with_cuda.h"
+#include "tests/worker/op/cases_attention.h"
 #include "worker/backend/cpu/cpu.h"
 #include "worker/backend/cpu/isa.h"
 #include "worker/device.h"
 #include "worker/op/attributes.h"
 
-enum { B = 4, N = 37, SEEN_MAX = 1 << 16 };
-static const uint32_t cu_seqlens[B + 1] = {0, 5, 6, 20, N};
-static const size_t longest = 17;
-static int32_t token_ids[N];
-static uint8_t token_type_ids[N];
-static uint32_t targets[N], target_rows[] = {0, 3, 4, 9, 30, 36};
-static const float values[B] = {0.5f, -1, 2, 0};
-
-/* A case on a backend: what its op reads, and what came of it. */
-struct trial {
-  struct backend *backend;
-  struct arena arena;
-  struct buffers buffers;
-  struct parameter_list list; /* on the backend */
-  struct parameter_list inputs;
-  struct parameter *in[3]; /* on the host: graph_input */
-  struct sequences sequences;
-  struct linear linear;
-  struct low_rank low;
-  struct rotation rotation;
-  struct norm norm;
-  struct rotary rotary;
-  struct weight embedding;
-  struct place position_embedding, token_type_embedding, targets, rows;
-  struct next_tokens next;
-  struct attention attention;
-  struct dropout dropout;
-  size_t correct;
-  float *seen; /* all numbers that came of it, one after the other */
-  size_t count;
-  char *names[64]; /* of the parts of `seen` */
-  size_t ends[64], parts;
-};
-
-/* Numbers between -1 and 1 on the backend. */
-static struct place numbers(struct trial *t, size_t count, uint64_t seed) {
-  struct place place;
-  struct error err;
-  float *host = arena_array(&t->arena, count, sizeof *host);
-  assert_non_null(host);
-  fill(host, count, seed);
-  assert_int_equal(buffers_import(&t->buffers, &place, host, count * sizeof *host, &err), STATUS_OK);
-  return place;
-}
-
-static struct place zeros(struct trial *t, size_t count) {
-  struct place place;
-  struct error err;
-  assert_int_equal(buffers_new(&t->buffers, &place, count * sizeof(float), &err), STATUS_OK);
-  return place;
-}
-
-static struct place import(struct trial *t, const void *host, size_t bytes) {
-  struct place place;
-  struct error err;
-  assert_int_equal(buffers_import(&t->buffers, &place, host, bytes, &err), STATUS_OK);
-  return place;
-}
-
-/* A frozen matrix in the type. */
-static struct weight weight(struct trial *t, enum ggml_type type, size_t rows, size_t cols, uint64_t seed) {
-  float *host = arena_array(&t->arena, rows * cols, sizeof *host);
-  const struct ggml_type_info *info = ggml_type_info(type);
-  size_t bytes = rows * cols / info->block * info->bytes;
-  unsigned char *coded = arena_alloc(&t->arena, bytes);
-  assert_true(host && coded);
-  fill(host, rows * cols, seed);
-  assert_true(ggml_from_f32(coded, host, type, rows * cols));
-  struct weight w = {.rows = rows, .cols = cols, .type = type, .bytes = coded};
-  w.place = import(t, coded, bytes);
-  return w;
-}
-
-static struct parameter *trained(struct trial *t, const char *name, int rank, size_t rows, size_t cols, uint64_t seed) {
-  struct parameter *p = parameter_add(&t->list, name, rank, (int64_t)rows, (int64_t)cols);
-  assert_non_null(p);
-  fill(p->data, p->count, seed);
-  parameter_push(p, t->backend);
-  return p;
-}
-
-static void see(struct trial *t, const char *name, struct place place, size_t count) {
-  assert_true(t->count + count <= SEEN_MAX && t->parts < COUNT_OF(t->ends));
-  t->backend->ops->read(t->backend, t->seen + t->count, place, count * sizeof(float));
-  t->count += count;
-  t->names[t->parts] = (char *)(uintptr_t)name;
-  t->ends[t->parts++] = t->count;
-}
-
-static void see_host(struct trial *t, const char *name, const float *x, size_t count) {
-  assert_true(t->count + count <= SEEN_MAX && t->parts < COUNT_OF(t->ends));
-  memcpy(t->seen + t->count, x, count * sizeof *x);
-  t->count += count;
-  t->names[t->parts] = (char *)(uintptr_t)name;
-  t->ends[t->parts++] = t->count;
-}
-
 /* --- the ops -------------------------------------------------------------------------------------- */
-
-enum { IN = 64, OUT = 45, R = 8, BLOCK = 16, HEADS = 6, KV = 2, D = 10, V = 53 };
 
 static void make_linear(struct trial *t) {
   t->linear = (struct linear){.name = "l", .in = IN, .out = OUT, .bias = numbers(t, OUT, 5)};
@@ -279,27 +179,6 @@ static struct tensor *rope(struct tape *tape, struct trial *t, struct tensor *co
   return op_add(tape, op_rope(tape, in[0], &t->sequences, &t->rotary), in[0]);
 }
 
-static void make_attention(struct trial *t) {
-  t->attention = (struct attention){.heads = HEADS, .kv_heads = KV, .scale = 0.7f};
-}
-
-static void make_causal(struct trial *t) {
-  make_attention(t);
-  t->attention.causal = true;
-  t->attention.window = 6;
-  t->attention.dropout = dropout_make(0.3, 3, 4, 5);
-}
-
-static void make_last_query(struct trial *t) {
-  make_attention(t);
-  t->attention.causal = true;
-  t->attention.queries = POOLING_LAST;
-}
-
-static struct tensor *attention(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
-  return op_attention(tape, in[0], in[1], in[2], &t->sequences, &t->attention);
-}
-
 static void make_targets(struct trial *t) {
   t->targets = import(t, targets, sizeof targets);
 }
@@ -381,6 +260,31 @@ static const struct test_case {
      {{N, HEADS *D}, {N, KV *D}, {N, KV *D}},
      make_causal,
      attention,
+     NULL,
+     {OP_ATTENTION}},
+    {"attention, distances",
+     {{N, HEADS *D}, {9, HEADS *D}, {9, HEADS *D}},
+     make_distances,
+     distances,
+     NULL,
+     {OP_ATTENTION, OP_POOLING}},
+    {"attention, distances and bias",
+     {{N, HEADS *D}, {9, HEADS *D}, {9, HEADS *D}},
+     make_bias,
+     distances,
+     NULL,
+     {OP_ATTENTION}},
+    {"attention, distances, first queries",
+     {{N, HEADS *D}, {9, HEADS *D}, {9, HEADS *D}},
+     make_first_query,
+     distances,
+     NULL,
+     {OP_ATTENTION}},
+    {"attention, keys by distance", {{N, HEADS *D}, {9, HEADS *D}}, make_bias, keys_only, NULL, {OP_ATTENTION}},
+    {"attention, queries by distance",
+     {{N, HEADS *D}, {9, HEADS *D}},
+     make_distances,
+     queries_only,
      NULL,
      {OP_ATTENTION}},
     {"attention, last queries",

@@ -161,13 +161,25 @@ enum attention_queries { QUERIES_ALL, QUERIES_FIRST, QUERIES_LAST }; /* the rows
 struct attention_args {
   struct dropout_args dropout; /* of the probabilities: row = head * q_rows + row of q, column = key in its sequence */
   int heads, kv_heads, head_size;
-  int q_rows; /* of the batch */
+  int q_rows, sequences; /* of the batch */
   int queries;
   int causal;
   int window; /* keys that a row sees, its own included; 0: all before it */
   float scale;
   int accumulate;   /* dq; dk in the kernel of keys and values */
   int accumulate_v; /* dv */
+  /* Of what distances add (struct distances): distance d has row index[d + longest - 1] - first of tables that have
+     table_rows rows. */
+  int longest, first, table_rows;
+};
+
+/* Gradients of a table of distances: a row of `parts` a distance, from - blocks * 32 on; the batch's longest sequence
+   has `tokens` tokens. */
+struct gather_distances_args {
+  int rows, cols; /* of the table */
+  int longest, first;
+  int blocks, tokens;
+  int accumulate;
 };
 
 /* --- losses and the optimiser --------------------------------------------------------------------- */

@@ -21,7 +21,7 @@ enum device_kernel {
 
 enum {
   DEVICE_GROUP_ITEMS = 256, /* work items of a work-group: GROUP_ITEMS of dialect.h */
-  DEVICE_POINTERS_MAX = 9,  /* of a kernel */
+  DEVICE_POINTERS_MAX = 13, /* of a kernel */
 };
 
 struct device_kernel_info {

@@ -1,4 +1,4 @@
-/* Ops that know where sequences begin: embeddings, pooling, rotary positions, attention. */
+/* Ops that know where sequences begin: embeddings, pooling, rotary positions. */
 #include "worker/backend/device/device_op.h"
 
 static void embeddings_forward(struct tape *tape, const struct node *node) {
@@ -87,65 +87,3 @@ static void rope_backward(struct tape *tape, const struct node *node) {
 }
 
 const struct op_body device_rope = {.forward = rope_forward, .backward = rope_backward};
-
-/* --- attention ------------------------------------------------------------------------------------ */
-
-enum { BLOCK = 32, DELTA_ROWS = 8 }; /* query rows or keys, and rows of delta, of a work-group */
-
-static struct attention_args attention_args_of(const struct node *node) {
-  const struct attention_attributes *a = node->attributes;
-  return (struct attention_args){.dropout = device_dropout_args(&a->how.dropout),
-                                 .heads = (int)a->how.heads,
-                                 .kv_heads = (int)a->how.kv_heads,
-                                 .head_size = (int)(node->in[0]->cols / a->how.heads),
-                                 .q_rows = (int)node->in[0]->rows,
-                                 .queries = a->how.queries == POOLING_CLS    ? QUERIES_FIRST
-                                            : a->how.queries == POOLING_LAST ? QUERIES_LAST
-                                                                             : QUERIES_ALL,
-                                 .causal = a->how.causal,
-                                 .window = (int)a->how.window,
-                                 .scale = a->how.scale};
-}
-
-static size_t query_blocks(const struct attention_attributes *a) {
-  return a->how.queries == POOLING_NONE ? device_groups(a->sequences->longest, BLOCK) : 1;
-}
-
-static void attention_forward(struct tape *tape, const struct node *node) {
-  const struct attention_attributes *a = node->attributes;
-  const struct attention_args args = attention_args_of(node);
-  device_launch(tape->backend, DEVICE_attention_forward, query_blocks(a), a->how.heads, a->sequences->count,
-                PLACES(node->out[0]->data, node->out[1]->data, node->in[0]->data, node->in[1]->data, node->in[2]->data,
-                       a->sequences->cu_seqlens),
-                &args);
-}
-
-static size_t attention_scratch(const struct tape *tape, const struct node *node) {
-  (void)tape;
-  return node->out[1]->rows * node->out[1]->cols;
-}
-
-static void attention_backward(struct tape *tape, const struct node *node) {
-  const struct attention_attributes *a = node->attributes;
-  struct attention_args args = attention_args_of(node);
-  struct backend *b = tape->backend;
-  struct place q = node->in[0]->data, k = node->in[1]->data, v = node->in[2]->data, delta = tape->scratch;
-  struct place dout = node->out[0]->grad, lse = node->out[1]->data, cu_seqlens = a->sequences->cu_seqlens;
-  device_launch(b, DEVICE_attention_delta, device_groups(node->in[0]->rows * a->how.heads, DELTA_ROWS), 1, 1,
-                PLACES(delta, dout, node->out[0]->data), &args);
-  bool add, add_v;
-  struct place dq = tape_grad(node->in[0], &add);
-  args.accumulate = add;
-  if (dq.buffer)
-    device_launch(b, DEVICE_attention_backward_q, query_blocks(a), a->how.heads, a->sequences->count,
-                  PLACES(dq, dout, q, k, v, lse, delta, cu_seqlens), &args);
-  struct place dk = tape_grad(node->in[1], &add), dv = tape_grad(node->in[2], &add_v);
-  args.accumulate = add;
-  args.accumulate_v = add_v;
-  if (dk.buffer || dv.buffer)
-    device_launch(b, DEVICE_attention_backward_kv, device_groups(a->sequences->longest, BLOCK), a->how.kv_heads,
-                  a->sequences->count, PLACES(dk, dv, dout, q, k, v, lse, delta, cu_seqlens), &args);
-}
-
-const struct op_body device_attention = {
-    .forward = attention_forward, .backward = attention_backward, .scratch = attention_scratch};

@@ -34,6 +34,7 @@ static const struct CMUnitTest device_cases[] = {
     cmocka_unit_test(test_attention_dropout),
     cmocka_unit_test(test_attention_rows),
     cmocka_unit_test(test_attention_wide),
+    cmocka_unit_test(test_attention_distances),
     cmocka_unit_test(test_cross_entropy),
     cmocka_unit_test(test_squared_error),
     cmocka_unit_test(test_binary_cross_entropy),

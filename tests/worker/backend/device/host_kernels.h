@@ -16,6 +16,10 @@ struct device_host device_host = {.item_step = 1};
 #define POINTERS_7 POINTERS_6, p[6]
 #define POINTERS_8 POINTERS_7, p[7]
 #define POINTERS_9 POINTERS_8, p[8]
+#define POINTERS_10 POINTERS_9, p[9]
+#define POINTERS_11 POINTERS_10, p[10]
+#define POINTERS_12 POINTERS_11, p[11]
+#define POINTERS_13 POINTERS_12, p[12]
 #define DEVICE_KERNEL(name, pointers, args)                                                                            \
   static void host_run_##name(void *const *p, const void *a) {                                                         \
     name(POINTERS_##pointers, *(const struct args *)a);                                                                \

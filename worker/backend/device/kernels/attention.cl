@@ -68,6 +68,100 @@ DEVICE void attention_dots(OWN(float, dots, ATTENTION_EACH), ATTENTION_TILE(x_ti
   }
 }
 
+/* What distances add to the scores of heads that have their own keys; NULL: nothing. */
+struct attention_tables {
+  GLOBAL const float *keys, *queries, *bias;
+  GLOBAL const int *index;
+};
+
+DEVICE struct attention_tables attention_tables(GLOBAL const float *keys, GLOBAL const float *queries,
+                                                GLOBAL const float *bias, GLOBAL const int *index) {
+  struct attention_tables t;
+  t.keys = keys;
+  t.queries = queries;
+  t.bias = bias;
+  t.index = index;
+  return t;
+}
+
+/* The row of the tables for a distance; -1: no sequence of the batch has such a distance. */
+DEVICE int attention_table_row(struct attention_tables t, struct attention_args a, int distance) {
+  const int inside = distance > -a.longest && distance < a.longest;
+  const int row = inside ? t.index[distance + a.longest - 1] - a.first : -1;
+  return row < a.table_rows ? row : -1;
+}
+
+/* An item's share of a tile whose rows are the head's columns of a table, from distance `least` on. */
+DEVICE void attention_load_table(ATTENTION_TILE(tile), GLOBAL const float *table, struct attention_tables t,
+                                 struct attention_args a, int head, int least, int chunk, int item) {
+  for (int at = item; at < 32 * ATTENTION_CHUNK; at += GROUP_ITEMS) {
+    const int i = at / ATTENTION_CHUNK, c = at % ATTENTION_CHUNK, row = attention_table_row(t, a, least + i);
+    tile[i][c] = row >= 0 && chunk + c < a.head_size
+                     ? table[((long)row * a.heads + head) * a.head_size + chunk + c]
+                     : 0.0f;
+  }
+}
+
+/* Adds to dots what distances do, bias / scale included. `apart`: from the block's first key to its first row. The
+   distances of a block are a band of 63, which passes a tile of 32 twice. */
+DEVICE void attention_add_distances(OWN(float, dots, ATTENTION_EACH), ATTENTION_TILE(x_tile), ATTENTION_TILE(y_tile),
+                                    struct attention_tables t, struct attention_args a, int head, int apart,
+                                    GLOBAL const float *q, int rows, GLOBAL const float *k, int keys) {
+  const int D = a.head_size, stride = a.heads * D;
+  for (int of_keys = 0; of_keys < 2; of_keys++) { /* q . keys[d], then k . queries[d] */
+    GLOBAL const float *table = of_keys ? t.queries : t.keys;
+    for (int chunk = 0; table && chunk < D; chunk += ATTENTION_CHUNK) {
+      PHASE { attention_load(x_tile, of_keys ? k : q, stride, of_keys ? keys : rows, chunk, D, ITEM); }
+      for (int part = 0; part < 2; part++) {
+        PHASE {
+          const int least = apart - ATTENTION_KEYS + 1 + part * 32;
+          attention_load_table(y_tile, table, t, a, head, least, chunk, ITEM);
+        }
+        PHASE {
+          const int row = ITEM / ATTENTION_LANES, lane = ITEM % ATTENTION_LANES;
+          for (int j = 0; j < ATTENTION_EACH; j++) {
+            const int n = lane + j * ATTENTION_LANES, band = row - n + ATTENTION_KEYS - 1 - part * 32;
+            if (band >= 0 && band < 32)
+              for (int c = 0; c < ATTENTION_CHUNK; c++)
+                MINE(dots)[j] += x_tile[of_keys ? n : row][c] * y_tile[band][c];
+          }
+        }
+      }
+    }
+  }
+  if (t.bias) {
+    PHASE {
+      const int row = ITEM / ATTENTION_LANES, lane = ITEM % ATTENTION_LANES;
+      for (int j = 0; j < ATTENTION_EACH; j++) {
+        const int n = lane + j * ATTENTION_LANES;
+        if (row < rows && n < keys)
+          MINE(dots)[j] += t.bias[attention_table_row(t, a, apart + row - n) * a.heads + head] / a.scale;
+      }
+    }
+  }
+}
+
+/* An item's columns of sums += the sum over n of weights[n * weight_step] times the table's row for the distance
+   first + n * step. */
+DEVICE void attention_add_table(float *sums, LOCAL_PTR const float *weights, int weight_step,
+                                GLOBAL const float *table, struct attention_tables t, struct attention_args a, int head,
+                                int first, int step, int count, int lane) {
+  const int most = count < 32 ? count : 32;
+  NO_UNROLL
+  for (int n = 0; n < most; n++) {
+    const int row = attention_table_row(t, a, first + n * step);
+    if (row >= 0) {
+      GLOBAL const float *x = table + ((long)row * a.heads + head) * a.head_size;
+      UNROLL
+      for (int i = 0; i < ATTENTION_SUMS; i++) {
+        const int col = lane + i * ATTENTION_LANES;
+        if (col < a.head_size)
+          sums[i] += weights[n * weight_step] * x[col];
+      }
+    }
+  }
+}
+
 /* Does row `row` of the sequence see key `key` of it? */
 DEVICE int attention_sees(struct attention_args a, struct attention_place p, int row, int key) {
   return key < p.length && (!a.causal || (key <= row && (a.window == 0 || row - key < a.window)));
@@ -128,13 +222,16 @@ DEVICE void attention_store(GLOBAL float *to, const float *sums, int lane, int c
 /* out = dropout(softmax(scale Q K^T)) V; lse (heads x q_rows) = log of the sum of exp of each row's scores. The softmax
    is made online: what was summed is scaled down when a block has a larger score. */
 KERNEL attention_forward(GLOBAL float *out, GLOBAL float *lse, GLOBAL const float *q, GLOBAL const float *k,
-                         GLOBAL const float *v, GLOBAL const int *offsets, const struct attention_args a) {
+                         GLOBAL const float *v, GLOBAL const int *offsets, GLOBAL const float *keys,
+                         GLOBAL const float *queries, GLOBAL const float *bias, GLOBAL const int *index,
+                         const struct attention_args a) {
   LOCAL float x_tile[ATTENTION_ROWS][ATTENTION_CHUNK + 1], y_tile[ATTENTION_KEYS][ATTENTION_CHUNK + 1];
   LOCAL float weights[ATTENTION_ROWS][ATTENTION_KEYS + 1];
   OWN(float, score, ATTENTION_EACH);
   OWN(float, sums, ATTENTION_SUMS);
   OWN(float, high, 1);  /* the largest score of the row so far */
   OWN(float, total, 1); /* the item's part of the row's sum of exp(score - high) */
+  const struct attention_tables t = attention_tables(keys, queries, bias, index);
   const struct attention_place p = attention_place(offsets, a, GROUP(2));
   const int head = GROUP(1), D = a.head_size, stride = a.heads * D, kv_stride = a.kv_heads * D;
   const int first = GROUP(0) * ATTENTION_ROWS, rows = p.rows - first < ATTENTION_ROWS ? p.rows - first : ATTENTION_ROWS;
@@ -151,6 +248,8 @@ KERNEL attention_forward(GLOBAL float *out, GLOBAL float *lse, GLOBAL const floa
   for (int key = begin; key < end; key += ATTENTION_KEYS) {
     const long at = own_kv + (long)key * kv_stride;
     attention_dots(score, x_tile, y_tile, own_q, stride, rows, k + at, kv_stride, p.length - key, D);
+    attention_add_distances(score, x_tile, y_tile, t, a, head, p.first + first - key, own_q, rows, k + at,
+                            p.length - key);
     PHASE {
       const int row = ITEM / ATTENTION_LANES, lane = ITEM % ATTENTION_LANES;
       for (int j = 0; j < ATTENTION_EACH; j++) {
