@@ -6,6 +6,7 @@
 #include "api/chat_feature.h"
 #include "api/glue.h"
 #include "api/label.h"
+#include "api/pair_columns.h"
 #include "base/json.h"
 #include "base/str.h"
 
@@ -53,6 +54,20 @@ static struct job_spec settled(const struct job_spec *spec, const json_t *report
   return own;
 }
 
+bool data_use_is_language(enum data_use use) {
+  return use != USE_LABELLED && use != USE_EMBEDDING && use != USE_RANKED;
+}
+
+/* Pairs that the task asks for; or those whose columns say it, in a file that gives nothing else. */
+static enum job_output wants_pairs(const struct job_spec *spec, const struct data_given *given,
+                                   struct data_tasks tasks) {
+  bool other = (given->text && (given->label || tasks.language)) || given->chat || given->completion;
+  enum job_output output = spec->task != JOB_TASK_AUTO ? job_task_output((enum job_task)spec->task)
+                           : other                     ? OUTPUT_COUNT
+                                                       : given->pairs;
+  return output != OUTPUT_COUNT && data_tasks_allow(tasks, output) ? output : OUTPUT_COUNT;
+}
+
 /* What the task needs; or what the first record gives. */
 static bool wants_labels(const struct job_spec *spec, const struct data_given *given, struct data_tasks tasks) {
   if (spec->task != JOB_TASK_AUTO)
@@ -61,18 +76,29 @@ static bool wants_labels(const struct job_spec *spec, const struct data_given *g
 }
 
 enum data_use data_use_of(const struct job_spec *spec, const struct data_given *given, struct data_tasks tasks) {
+  enum job_output pairs = wants_pairs(spec, given, tasks);
+  if (pairs == OUTPUT_EMBEDDING || pairs == OUTPUT_RELEVANCE)
+    return pairs == OUTPUT_EMBEDDING ? USE_EMBEDDING : USE_RANKED;
   if (wants_labels(spec, given, tasks))
     return USE_LABELLED;
   return given->chat ? USE_CHAT : given->completion ? USE_COMPLETION : given->text ? USE_TEXT : USE_NOTHING;
 }
 
+/* By the first record, as the worker does. */
+static bool first_has(const void *report, const char *name) {
+  return first(report, name);
+}
+
 enum data_use data_use(const struct job_spec *spec, const json_t *report, struct data_tasks tasks) {
   const json_t *messages = column(report, spec->columns.messages);
+  struct pair_columns pairs;
+  pair_columns_find(&pairs, spec, first_has, report);
   const struct data_given given = {
       .text = first(report, spec->columns.text),
       .label = first(report, spec->columns.label),
       .chat = first(report, spec->columns.messages) && json_is_true(json_object_get(messages, "chats")),
-      .completion = column(report, spec->columns.prompt) && first(report, spec->columns.completion)};
+      .completion = column(report, spec->columns.prompt) && first(report, spec->columns.completion),
+      .pairs = pair_columns_output(&pairs)};
   return data_use_of(spec, &given, tasks);
 }
 
@@ -81,6 +107,8 @@ bool data_tasks_allow(struct data_tasks tasks, enum job_output output) {
   case OUTPUT_CLASS:
   case OUTPUT_NUMBER: return tasks.classifier;
   case OUTPUT_TEXT: return tasks.language;
+  case OUTPUT_EMBEDDING: return tasks.embeds;
+  case OUTPUT_RELEVANCE: return tasks.classifier;
   case OUTPUT_COUNT: break;
   }
   CHECK(!"an output");
@@ -172,6 +200,54 @@ static void judge_labelled(const struct judging *j, struct data_tasks tasks) {
     invalid(j, label, text_of(facts, "regression"), "");
 }
 
+/* A column of pairs: its text, or its score. */
+static bool need_role(const struct judging *j, const struct pair_columns *c, enum pair_role role) {
+  const char *id = j->file->id ? j->file->id : "the file", *param = pair_column_param(role), *name = c->name[role];
+  if (!name)
+    fault_add(j->faults, STATUS_INVALID_VALUE, param, "%s has no column %s in its first line; %s names it", id,
+              pair_column_words(role), param);
+  else if (c->other[role])
+    fault_add(j->faults, STATUS_INVALID_VALUE, param, "%s has both %.64s and %.64s; %s names the one to use", id, name,
+              c->other[role], param);
+  else if (role == PAIR_SCORE)
+    return need(j, param, name, "unlabelled", "") && need(j, param, name, "label", "") &&
+           need(j, param, name, "regression", "");
+  else
+    return need(j, param, name, "text", "");
+  return false;
+}
+
+/* What a score may be. */
+static void judge_range(const struct judging *j, const char *score, enum job_output output) {
+  const json_t *facts = column(j->file->report, score);
+  const char *fault = text_of(facts, "beyond_one");
+  fault = !fault && pair_score_least(output) == 0 ? text_of(facts, "below_zero") : fault;
+  char why[80];
+  snprintf(why, sizeof why, "; it must be from %g to 1", pair_score_least(output));
+  if (fault)
+    invalid(j, score, fault, why);
+}
+
+static void judge_pairs(const struct judging *j, enum job_output output) {
+  const json_t *report = j->file->report;
+  struct pair_columns c;
+  pair_columns_find(&c, j->spec, first_has, report);
+  bool ranks = output == OUTPUT_RELEVANCE, negative = !ranks && c.name[PAIR_NEGATIVE];
+  need_role(j, &c, PAIR_FIRST);
+  need_role(j, &c, PAIR_SECOND);
+  if (negative)
+    need_role(j, &c, PAIR_NEGATIVE);
+  if ((ranks || (!negative && c.name[PAIR_SCORE])) && need_role(j, &c, PAIR_SCORE))
+    judge_range(j, c.name[PAIR_SCORE], output);
+  const char *later = j->spec->columns.negative, *place = text_of(column(report, later), "given");
+  if (ranks || negative || !place)
+    return;
+  AUTO(str_done) struct str text;
+  str_init(&text, 300);
+  str_printf(&text, "%s: this line has %.64s, but the first has not; all lines must be of one kind", place, later);
+  invalid(j, later, text.text, "");
+}
+
 /* One kind of example in all lines. */
 static void judge_others(const struct judging *j, enum data_use use) {
   const struct job_spec *s = j->spec;
@@ -252,6 +328,8 @@ void data_judge(const struct job_spec *spec, const struct data_file *file, enum 
   const char *messages = spec->columns.messages;
   switch (use) {
   case USE_LABELLED: judge_labelled(&j, tasks); return;
+  case USE_EMBEDDING: judge_pairs(&j, OUTPUT_EMBEDDING); return;
+  case USE_RANKED: judge_pairs(&j, OUTPUT_RELEVANCE); return;
   case USE_CHAT:
     if (need(&j, "dataset.messages", messages, "chat", "") && !spec->hyperparameters.train_on_inputs)
       need(&j, "dataset.messages", messages, "unlearnt", "");

@@ -8,6 +8,7 @@
      label      as a label; unlabelled: not in every line; regression: as a number; one_class: all labels are one
      labels     {kind "class" | "float", classes {label: where it first occurs}, absent where there are too many}
      chats      it has arrays of messages; chat: as chats; unlearnt: unless train_on_inputs
+     beyond_one its first number below -1 or above 1; below_zero: its first one from there to 0
      features   {what a chat template may refuse (api/chat_feature.h): where it first occurs} */
 #ifndef API_DATA_USE_H
 #define API_DATA_USE_H
@@ -15,11 +16,14 @@
 #include "api/job_task.h"
 
 /* What a job takes from a file. */
-enum data_use { USE_LABELLED, USE_CHAT, USE_COMPLETION, USE_TEXT, USE_NOTHING };
+enum data_use { USE_LABELLED, USE_EMBEDDING, USE_RANKED, USE_CHAT, USE_COMPLETION, USE_TEXT, USE_NOTHING };
+
+/* Is it what language models learn from? Then a validation file may have its own use. */
+bool data_use_is_language(enum data_use use);
 
 /* What a base model can learn. Where it can be both, task or else the first record decides. */
 struct data_tasks {
-  bool language, classifier;
+  bool language, classifier, embeds;
   const json_t *model; /* what is known of it (worker/inspect.h), for its chat template; NULL: nothing */
 };
 /* Can it be trained to give that? */
@@ -36,6 +40,7 @@ struct data_file {
 /* What a file's first record gives. */
 struct data_given {
   bool text, label, chat, completion; /* completion: the file may give a prompt as well */
+  enum job_output pairs;              /* what its columns say of pairs (pair_columns_output); OUTPUT_COUNT: nothing */
 };
 /* The task says it; else a job trains on a text with a label if the first record gives both; on chats, on prompts with
    completions, or on texts, the first of these that it gives. */

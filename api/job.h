@@ -48,9 +48,23 @@ enum validation_metric {
   METRIC_PERPLEXITY,
   METRIC_TOKEN_ACCURACY,
   METRIC_COMBINED, /* of GLUE's tasks that have two metrics: their mean */
+  METRIC_PEARSON_COSINE, /* of embeddings, in the words of sentence-transformers, as all that follow */
+  METRIC_SPEARMAN_COSINE,
+  METRIC_COSINE_ACCURACY, /* of triplets */
+  METRIC_COSINE_ACCURACY_1, /* of a search among all positives and negatives, as to NDCG */
+  METRIC_COSINE_RECALL_10,
+  METRIC_COSINE_MRR_10,
+  METRIC_COSINE_NDCG_10,
+  METRIC_AVERAGE_PRECISION, /* of rerankers: over all pairs */
+  METRIC_MAP,               /* over each query's passages */
+  METRIC_MRR_10,
+  METRIC_NDCG_10,
   METRIC_COUNT
 };
 extern const char *const job_metric_names[]; /* by enum validation_metric, ended by NULL */
+/* How a text's embedding is made of its tokens'; AUTO: as the base model's folder says, or the mean. */
+enum embedding_pooling { EMBEDDING_AUTO, EMBEDDING_MEAN, EMBEDDING_CLS, EMBEDDING_COUNT };
+extern const char *const job_pooling_names[]; /* by enum embedding_pooling, ended by NULL */
 /* METHOD_ONLY is written "hra_only" for HRA, as PEFT does. */
 enum adapter_bias { BIAS_NONE, BIAS_ALL, BIAS_METHOD_ONLY, BIAS_COUNT };
 
@@ -143,6 +157,7 @@ enum { JOB_KEEP_LAST_MAX = 1000 };
 struct job_columns {
   const char *text, *text_pair, *label;  /* column names in CSV, TSV and JSONL; defaults "text",
                                             "text_pair" (used only where present), "label" */
+  const char *negative;       /* default "negative" (used only where present) */
   const char *messages, *prompt, *completion; /* defaults: the same words */
   int problem_type;           /* enum problem_type */
   const char *chat_template;  /* a built-in name, a Jinja source, or NULL: the model's own */
@@ -159,6 +174,10 @@ struct job_spec {
   struct hyperparameters hyperparameters;
   struct adapter_spec adapter;
   struct job_columns columns;
+  struct {
+    int pooling;                /* enum embedding_pooling */
+    double scale;               /* of cosines in the loss of positives and negatives; default 20 */
+  } embedding;
   struct {
     int64_t every_steps;        /* 0: at the end of each epoch only */
     int64_t max_examples;       /* 0: all */

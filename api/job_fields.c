@@ -55,7 +55,22 @@ const char *const job_metric_names[] = {[METRIC_LOSS] = "loss",
                                         [METRIC_PERPLEXITY] = "perplexity",
                                         [METRIC_TOKEN_ACCURACY] = "mean_token_accuracy",
                                         [METRIC_COMBINED] = "combined_score",
+                                        [METRIC_PEARSON_COSINE] = "pearson_cosine",
+                                        [METRIC_SPEARMAN_COSINE] = "spearman_cosine",
+                                        [METRIC_COSINE_ACCURACY] = "cosine_accuracy",
+                                        [METRIC_COSINE_ACCURACY_1] = "cosine_accuracy@1",
+                                        [METRIC_COSINE_RECALL_10] = "cosine_recall@10",
+                                        [METRIC_COSINE_MRR_10] = "cosine_mrr@10",
+                                        [METRIC_COSINE_NDCG_10] = "cosine_ndcg@10",
+                                        [METRIC_AVERAGE_PRECISION] = "average_precision",
+                                        [METRIC_MAP] = "map",
+                                        [METRIC_MRR_10] = "mrr@10",
+                                        [METRIC_NDCG_10] = "ndcg@10",
                                         [METRIC_COUNT] = NULL};
+const char *const job_pooling_names[] = {[EMBEDDING_AUTO] = "auto",
+                                         [EMBEDDING_MEAN] = "mean",
+                                         [EMBEDDING_CLS] = "cls",
+                                         [EMBEDDING_COUNT] = NULL};
 const char *const job_matmul_names[] = {[MATMUL_AUTO] = "auto",
                                         [MATMUL_NATIVE] = "native",
                                         [MATMUL_OPENBLAS] = "openblas",
@@ -127,6 +142,8 @@ static const struct field dataset[] = {
     {"text_pair", NULL, FIELD_STRING, IN(columns, text_pair), 0, 1, 128, .initial = "text_pair",
      .doc = "Column of a second text, used where it is present."},
     {"label", NULL, FIELD_STRING, IN(columns, label), 0, 1, 128, .initial = "label", .doc = "Column of the label."},
+    {"negative", NULL, FIELD_STRING, IN(columns, negative), 0, 1, 128, .initial = "negative",
+     .doc = "Column of a text that is unlike text (embeddings), used where it is present."},
     {"problem_type", NULL, FIELD_CHOICE, IN(columns, problem_type), 0, 0, 0, job_problem_names, "auto",
      .doc = "What labels are: numbers to come near to, or names of classes; auto: fractions make a regression, words "
             "and whole numbers make classes."},
@@ -139,6 +156,13 @@ static const struct field dataset[] = {
     {"chat_template", NULL, FIELD_STRING, IN(columns, chat_template), 0, 1, 65536,
      .doc = "How chats become text: a name (chatml, llama-2, llama-3, mistral, zephyr, gemma, qwen, alpaca, smollm2) "
             "or a Jinja template; null: the model's own."},
+};
+static const struct field embedding[] = {
+    {"pooling", NULL, FIELD_CHOICE, IN(embedding, pooling), 0, 0, 0, job_pooling_names, "auto",
+     .doc = "What of a text's tokens is its embedding: their mean, or the first one's (cls); auto: as the folder of a "
+            "sentence-transformers model says, of any other the mean."},
+    {"scale", NULL, FIELD_NUMBER, IN(embedding, scale), FIELD_EXCLUSIVE, 0, 1000, .initial = "20",
+     .doc = "Cosines are multiplied by it before the softmax over positives and negatives: one over its temperature."},
 };
 static const struct field evaluation[] = {
     {"every_steps", NULL, FIELD_INT, IN(evaluation, every_steps), 0, 0, 1e9, .unit = "optimiser steps",
@@ -192,6 +216,7 @@ static const struct field scheduling[] = {
 #undef IN
 const struct job_section job_sections[JOB_SECTION_COUNT] = {
     {"dataset", offsetof(struct job_spec, columns), FIELDS(dataset)},
+    {"embedding", offsetof(struct job_spec, embedding), FIELDS(embedding)},
     {"evaluation", offsetof(struct job_spec, evaluation), FIELDS(evaluation)},
     {"checkpointing", offsetof(struct job_spec, checkpointing), FIELDS(checkpointing)},
     {"early_stopping", offsetof(struct job_spec, early_stopping), FIELDS(early_stopping)},

@@ -14,7 +14,7 @@ struct job_section {
   size_t offset;                    /* into struct job_spec */
   struct field_table fields;        /* into the section's struct */
 };
-enum { JOB_SECTION_COUNT = 5 };
+enum { JOB_SECTION_COUNT = 6 };
 extern const struct job_section job_sections[JOB_SECTION_COUNT];
 
 /* All rows of an adapter of this method, its own first; `rows` backs the table. The members

@@ -303,8 +303,9 @@ enum matmul_library job_matmul_parse(const char *name) {
 }
 
 /* Members that are not rows of job_fields. */
-static const char *const elsewhere[] = {"method",        "hyperparameters", "adapter",    "dataset",  "evaluation",
-                                        "checkpointing", "early_stopping",  "scheduling", "metadata", NULL};
+static const char *const elsewhere[] = {"method",     "hyperparameters", "adapter",        "dataset",    "embedding",
+                                        "evaluation", "checkpointing",   "early_stopping", "scheduling", "metadata",
+                                        NULL};
 
 void job_spec_parse(struct job_spec *out, const json_t *body, int64_t seed_if_absent, struct arena *arena,
                     struct fault_list *faults) {

@@ -35,6 +35,17 @@ static const struct job_output_row outputs[OUTPUT_COUNT] = {
                      .peft_task_type = "CAUSAL_LM",
                      .class_suffix = "ForCausalLM",
                      .pipeline_tag = "text-generation"},
+    [OUTPUT_EMBEDDING] = {.words = "sentence embeddings",
+                          .needs = "anchors with positives (and negatives), or pairs of sentences with a score",
+                          .peft_task_type = "FEATURE_EXTRACTION",
+                          .class_suffix = "Model",
+                          .pipeline_tag = "sentence-similarity"},
+    [OUTPUT_RELEVANCE] = {.words = "reranking",
+                          .needs = "queries with passages and labels",
+                          .peft_task_type = "SEQ_CLS",
+                          .class_suffix = "ForSequenceClassification",
+                          .pipeline_tag = "text-ranking",
+                          .problem_type = "multi_label_classification"}, /* whose loss it is, of one label */
 };
 
 const struct job_output_row *job_output_of(enum job_output output) {

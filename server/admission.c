@@ -68,10 +68,11 @@ static void judge_data(const struct job_spec *spec, const struct data_file *trai
   enum data_use use = data_use(spec, training->report, tasks);
   data_judge(spec, training, use, tasks, faults);
   bool both = validation && has_facts(validation);
-  if (both) {
+  if (both && data_use_is_language(use)) {
     const struct data_tasks language = {.language = true, .model = tasks.model};
-    data_judge(spec, validation, use == USE_LABELLED ? use : data_use(spec, validation->report, language),
-               use == USE_LABELLED ? tasks : language, faults);
+    data_judge(spec, validation, data_use(spec, validation->report, language), language, faults);
+  } else if (both) {
+    data_judge(spec, validation, use, tasks, faults);
   }
   if (use == USE_LABELLED)
     data_judge_labels(spec, training, both ? validation : NULL, faults);
@@ -124,12 +125,11 @@ static void judge_targets(const struct job_spec *spec, const json_t *model, stru
   size_t at;
   str_init(&all, 1000);
   json_array_foreach(modules, at, module)
-    str_printf(&all, "%s%s", at ? ", " : "", json_is_string(module) ? json_string_value(module) : "?");
+      str_printf(&all, "%s%s", at ? ", " : "", json_is_string(module) ? json_string_value(module) : "?");
   for (size_t i = 0; modules && !spec->from_checkpoint && i < names->count; i++) {
     const char *dot = strrchr(names->item[i], '.'), *name = dot ? dot + 1 : names->item[i], *near = NULL;
     size_t distance = 3;
-    json_array_foreach(modules, at, module)
-      if (json_is_string(module))
+    json_array_foreach(modules, at, module) if (json_is_string(module))
         str_nearer(&near, &distance, json_string_value(module), name);
     if (distance > 0)
       fault_add(faults, STATUS_UNSUPPORTED_TARGET, "adapter.target_modules",

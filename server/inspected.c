@@ -98,12 +98,16 @@ void inspected_key(char out[INSPECTED_KEY], const struct inspected *inspected) {
 
 struct data_tasks inspected_tasks(const struct inspected *inspected) {
   const json_t *tasks = inspected ? json_object_get(inspected->report, "tasks") : NULL, *task;
-  struct data_tasks out = {.language = !tasks, .classifier = !tasks, .model = inspected ? inspected->report : NULL};
+  struct data_tasks out = {.language = !tasks,
+                           .classifier = !tasks,
+                           .embeds = !tasks,
+                           .model = inspected ? inspected->report : NULL};
   size_t i;
   json_array_foreach(tasks, i, task) {
     const char *name = json_string_value(task);
     out.language |= name && strcmp(name, "CAUSAL_LM") == 0;
     out.classifier |= name && strcmp(name, "SEQ_CLS") == 0;
+    out.embeds |= name && strcmp(name, "FEATURE_EXTRACTION") == 0;
   }
   return out;
 }

@@ -14,7 +14,7 @@ static size_t longest_together(const struct corpus *c, size_t batch) {
   if (!lengths)
     return c->longest * batch;
   for (size_t i = 0; i < c->count; i++)
-    lengths[i] = c->cu_seqlens[i + 1] - c->cu_seqlens[i];
+    lengths[i] = corpus_tokens(c, i);
   qsort(lengths, c->count, sizeof *lengths, longer_first);
   for (size_t i = 0; i < batch && i < c->count; i++)
     sum += lengths[i];
@@ -28,7 +28,7 @@ static size_t most_within(const struct corpus *c, size_t tokens) {
   if (!lengths)
     return c->count;
   for (size_t i = 0; i < c->count; i++)
-    lengths[i] = c->cu_seqlens[i + 1] - c->cu_seqlens[i];
+    lengths[i] = corpus_tokens(c, i);
   qsort(lengths, c->count, sizeof *lengths, longer_first);
   for (size_t sum = 0; count < c->count && (sum += lengths[c->count - 1 - count]) <= tokens;)
     count++;
@@ -40,7 +40,7 @@ size_t batch_next(const struct corpus *c, const uint32_t *order, size_t count, s
                   const struct batch_rule *rule) {
   size_t n = 0, tokens = 0;
   while (first + n < count && (!rule->examples || n < rule->examples)) {
-    tokens += c->cu_seqlens[order[first + n] + 1] - c->cu_seqlens[order[first + n]];
+    tokens += corpus_tokens(c, order[first + n]);
     if (n > 0 && rule->tokens && tokens > rule->tokens)
       break;
     n++;
@@ -49,12 +49,13 @@ size_t batch_next(const struct corpus *c, const uint32_t *order, size_t count, s
 }
 
 struct batch_limits batch_limits_for(const struct corpus *c, const struct batch_rule *rule) {
-  size_t examples = rule->examples && rule->examples < c->count ? rule->examples : c->count;
+  size_t examples = rule->examples && rule->examples < c->count ? rule->examples : c->count, texts = corpus_texts(c);
   if (!rule->tokens)
-    return (struct batch_limits){examples, longest_together(c, examples), c->longest};
-  size_t within = most_within(c, rule->tokens), together = longest_together(c, examples);
-  size_t tokens = rule->tokens > c->longest ? rule->tokens : c->longest;
-  return (struct batch_limits){within < examples ? within : examples, tokens < together ? tokens : together,
+    return (struct batch_limits){examples * texts, longest_together(c, examples), c->longest};
+  size_t within = most_within(c, rule->tokens), together = longest_together(c, examples),
+         alone = longest_together(c, 1);
+  size_t tokens = rule->tokens > alone ? rule->tokens : alone;
+  return (struct batch_limits){(within < examples ? within : examples) * texts, tokens < together ? tokens : together,
                                c->longest};
 }
 
@@ -98,21 +99,26 @@ static void fill_next(struct batch *b, const struct corpus *c, const uint32_t *o
 }
 
 void batch_fill(struct batch *b, const struct corpus *c, const uint32_t *order, size_t count) {
-  size_t tokens = 0, longest = 0;
-  for (size_t i = 0; i < count; i++) {
-    size_t from = c->cu_seqlens[order[i]], length = c->cu_seqlens[order[i] + 1] - from;
+  size_t tokens = 0, longest = 0, texts = corpus_texts(c);
+  for (size_t s = 0; s < count * texts; s++) { /* the first texts of all examples, then the second ones */
+    size_t sequence = order[s % count] * texts + s / count;
+    size_t from = c->cu_seqlens[sequence], length = c->cu_seqlens[sequence + 1] - from;
     memcpy(b->token_ids + tokens, c->token_ids + from, length * sizeof *b->token_ids);
     memcpy(b->token_type_ids + tokens, c->token_type_ids + from, length);
-    b->cu_seqlens[i] = (uint32_t)tokens;
+    b->cu_seqlens[s] = (uint32_t)tokens;
+    tokens += length;
+    longest = length > longest ? length : longest;
+  }
+  for (size_t i = 0; i < count; i++) {
     if (c->labels)
       b->target_ids[i] = c->labels[order[i]];
     else if (c->targets)
       b->target_values[i] = c->targets[order[i]];
-    tokens += length;
-    longest = length > longest ? length : longest;
+    else if (!c->loss_mask) /* which positive is whose */
+      b->target_ids[i] = (uint32_t)i;
   }
-  b->cu_seqlens[count] = (uint32_t)tokens;
-  b->sequences = sequences_host(count, tokens, longest, b->cu_seqlens, b->token_ids, b->token_type_ids);
+  b->cu_seqlens[count * texts] = (uint32_t)tokens;
+  b->sequences = sequences_host(count * texts, tokens, longest, b->cu_seqlens, b->token_ids, b->token_type_ids);
   b->targets = (struct targets){.ids = b->target_ids, .values = b->target_values};
   if (c->loss_mask)
     fill_next(b, c, order, count);

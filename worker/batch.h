@@ -29,7 +29,7 @@ struct batch {
 NODISCARD enum status batch_init(struct batch *batch, const struct batch_limits *limits, bool language,
                                  struct error *err);
 void batch_done(struct batch *batch);
-/* The examples order[0..count-1] of the corpus. */
+/* The examples order[0..count-1] of the corpus: first the first sequence of each, then the second ones. */
 void batch_fill(struct batch *batch, const struct corpus *corpus, const uint32_t *order, size_t count);
 
 #endif

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "worker/data/embeddings.h"
 #include "worker/data/metrics.h"
+#include "worker/data/ranking.h"
 
 struct batch_limits evaluate_limits(const struct corpus *c) {
   size_t tokens = c->longest > EVALUATE_TOKENS ? c->longest : EVALUATE_TOKENS;
@@ -46,6 +48,84 @@ static enum status score_numbers(struct evaluation *e, const struct corpus *c, s
   return status;
 }
 
+static void put(struct evaluation *e, const char *name, double value) {
+  json_object_set_new(e->scores, name, json_real(value));
+}
+
+static enum status score_embeddings(struct evaluation *e, const struct learner *l, const struct corpus *c,
+                                    struct error *err) {
+  struct embeddings embeddings = {.rows = e->logits,
+                                  .width = e->width,
+                                  .corpus = c,
+                                  .examples = e->count,
+                                  .scale = (double)l->scale,
+                                  .group = l->group};
+  struct embeddings_scores s;
+  enum status status = embeddings_score(&s, &embeddings, l->model->backend->pool, err);
+  if (status)
+    return status;
+  e->loss = s.loss;
+  if (c->targets) {
+    put(e, "valid_pearson_cosine", s.pearson);
+    put(e, "valid_spearman_cosine", s.spearman);
+    return STATUS_OK;
+  }
+  put(e, "valid_cosine_accuracy@1", s.accuracy_1);
+  put(e, "valid_cosine_recall@10", s.recall_10);
+  put(e, "valid_cosine_mrr@10", s.mrr_10);
+  put(e, "valid_cosine_ndcg@10", s.ndcg_10);
+  if (corpus_texts(c) > 2)
+    put(e, "valid_cosine_accuracy", s.triplets);
+  return STATUS_OK;
+}
+
+/* Labels of yes and no separate and rank, other ones correlate. */
+static enum status score_relevant(struct evaluation *e, const struct corpus *c, const float *scores, bool *relevant,
+                                  struct error *err) {
+  struct separation s;
+  struct ranking r;
+  for (size_t i = 0; i < e->count; i++)
+    relevant[i] = c->targets[i] > 0.5f;
+  enum status status = ranking_separation(&s, scores, relevant, e->count, err);
+  status = status ? status : ranking_of_groups(&r, scores, relevant, c->groups, e->count, err);
+  if (status)
+    return status;
+  put(e, "valid_average_precision", s.average_precision);
+  put(e, "valid_accuracy", s.accuracy);
+  put(e, "valid_accuracy_threshold", s.accuracy_threshold);
+  put(e, "valid_f1", s.f1);
+  put(e, "valid_f1_threshold", s.f1_threshold);
+  if (r.lists == e->count) /* no query has several passages */
+    return STATUS_OK;
+  put(e, "valid_map", r.map);
+  put(e, "valid_mrr@10", r.mrr);
+  put(e, "valid_ndcg@10", r.ndcg);
+  return STATUS_OK;
+}
+
+static enum status score_relevances(struct evaluation *e, const struct corpus *c, struct error *err) {
+  float *scores = calloc(e->count, sizeof *scores);
+  bool *relevant = calloc(e->count, sizeof *relevant), binary = true;
+  enum status status = scores && relevant ? STATUS_OK : error_no_memory(err, "the predictions");
+  for (size_t i = 0; !status && i < e->count; i++) {
+    scores[i] = (float)(1 / (1 + exp(-(double)e->logits[i])));
+    binary = binary && (c->targets[i] == 0 || c->targets[i] == 1);
+    e->loss += op_binary_loss(e->logits[i], c->targets[i]) / (double)e->count;
+  }
+  if (!status && binary) {
+    status = score_relevant(e, c, scores, relevant, err);
+  } else if (!status) {
+    double spearman;
+    put(e, "valid_pearson", metric_pearson(scores, c->targets, e->count));
+    status = metric_spearman(&spearman, scores, c->targets, e->count, err);
+    if (!status)
+      put(e, "valid_spearman", spearman);
+  }
+  free(scores);
+  free(relevant);
+  return status;
+}
+
 /* Sums over predicted tokens. */
 struct token_metrics {
   double loss;
@@ -67,6 +147,11 @@ static enum status predict_batch(struct evaluation *e, struct learner *l, const 
                                  struct error *err) {
   struct logits logits;
   enum status status = learner_predict(l, &batch->sequences, &logits, err);
+  if (!status && !e->logits) {
+    e->width = logits.cols;
+    e->logits = calloc(e->rows, logits.cols * sizeof *e->logits);
+    status = e->logits ? STATUS_OK : error_no_memory(err, "the predictions");
+  }
   if (!status)
     memcpy(e->logits + first * logits.cols, logits.data, batch->sequences.count * logits.cols * sizeof(float));
   return status;
@@ -76,9 +161,16 @@ static enum status predict_all(struct evaluation *e, struct token_metrics *metri
                                const struct corpus *c, struct batch *batch, struct report *report, struct error *err) {
   struct batch_limits limits = evaluate_limits(c);
   uint32_t order[EVALUATE_SEQUENCES];
-  for (size_t first = 0; first < e->count;) {
+  struct corpus each = *c; /* texts of an example are predicted one by one */
+  if (e->rows != e->count) {
+    each.count = c->count * corpus_texts(c);
+    each.texts = 1;
+    each.targets = NULL;
+    c = &each;
+  }
+  for (size_t first = 0; first < e->rows;) {
     size_t n = 0, tokens = 0;
-    for (; n < limits.sequences && first + n < e->count; n++) {
+    for (; n < limits.sequences && first + n < e->rows; n++) {
       tokens += c->cu_seqlens[first + n + 1] - c->cu_seqlens[first + n];
       if (tokens > limits.tokens)
         break;
@@ -103,22 +195,28 @@ static void score_tokens(struct evaluation *e, const struct token_metrics *metri
                       json_real((double)metrics->correct / (double)metrics->tokens));
 }
 
+static enum status score_predictions(struct evaluation *e, const struct token_metrics *metrics, const struct learner *l,
+                                     const struct corpus *c, struct error *err) {
+  switch (l->model->output) {
+  case OUTPUT_CLASS: return score_classes(e, c, e->width, err);
+  case OUTPUT_NUMBER: return score_numbers(e, c, err);
+  case OUTPUT_TEXT: score_tokens(e, metrics); return STATUS_OK;
+  case OUTPUT_EMBEDDING: return score_embeddings(e, l, c, err);
+  case OUTPUT_RELEVANCE: return score_relevances(e, c, err);
+  case OUTPUT_COUNT: break;
+  }
+  CHECK(!"an output");
+}
+
 enum status evaluate(struct evaluation *out, struct learner *l, const struct corpus *c, size_t examples,
                      struct batch *batch, struct report *report, struct error *err) {
-  size_t classes = l->model->num_labels;
-  bool language = l->model->language;
   struct token_metrics metrics = {0};
   *out = (struct evaluation){.count = examples && examples < c->count ? examples : c->count};
+  out->rows = out->count * corpus_texts(c);
   out->scores = json_object();
-  out->logits = language ? NULL : calloc(out->count, classes * sizeof *out->logits);
-  enum status status = STATUS_OK;
-  if (!out->scores || (!out->logits && !language))
-    status = error_no_memory(err, "the predictions");
+  enum status status = out->scores ? STATUS_OK : error_no_memory(err, "the predictions");
   status = status ? status : predict_all(out, &metrics, l, c, batch, report, err);
-  if (!status && language)
-    score_tokens(out, &metrics);
-  else if (!status)
-    status = l->model->output == OUTPUT_NUMBER ? score_numbers(out, c, err) : score_classes(out, c, classes, err);
+  status = status ? status : score_predictions(out, &metrics, l, c, err);
   if (!status && !isfinite(out->loss))
     status =
         error_set(err, STATUS_NAN_LOSS, NULL, "the loss on the validation file is not finite; lower learning_rate");

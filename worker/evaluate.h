@@ -15,8 +15,10 @@ struct batch_limits evaluate_limits(const struct corpus *corpus);
 struct evaluation {
   double loss;    /* mean over examples; language models: over predicted tokens */
   json_t *scores; /* {"valid_accuracy": ...}: what fits the task; owned */
-  float *logits;  /* count x num_labels; owned; language models: NULL */
-  size_t count;
+  float *logits;  /* rows x width; owned; language models: NULL; embeddings: of length 1 */
+  size_t width;   /* num_labels, or an embedding's */
+  size_t rows;    /* count, or of each example's texts, one after the other */
+  size_t count;   /* examples */
 };
 
 /* The first `examples` of the corpus (0: all), in order. Polls for "cancel" between batches. */

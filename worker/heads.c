@@ -105,7 +105,8 @@ static enum status settle_with_adapter(struct settling *s, struct error *err) {
   if (!row)
     return error_no_memory(err, "the names of classes");
   head = start.classes;
-  if (start.output != (numbers ? OUTPUT_NUMBER : OUTPUT_CLASS))
+  bool one = start.output == OUTPUT_NUMBER || start.output == OUTPUT_RELEVANCE; /* both are one logit */
+  if (numbers != one || (!one && start.output != OUTPUT_CLASS))
     return other_classes(s, &head, err);
   if (numbers)
     return take_number(s, &head, err);

@@ -37,6 +37,8 @@ static json_t *tasks(const struct inspect *i) {
     json_array_append_new(list, json_string("CAUSAL_LM"));
   if (i->tasks.classifier)
     json_array_append_new(list, json_string("SEQ_CLS"));
+  if (i->tasks.embeds)
+    json_array_append_new(list, json_string("FEATURE_EXTRACTION"));
   return list;
 }
 

@@ -15,6 +15,18 @@ struct step {
   size_t *correct;
 };
 
+/* Embeddings of the first texts of all examples, then of the second ones: in a batch each is told from all others. */
+static void compare_embeddings(struct learner *l, const struct step *s, struct tensor *x) {
+  struct tape *tape = &l->tape;
+  struct tensor *unit = op_unit_rows(tape, x);
+  size_t examples = x->rows / l->texts;
+  if (l->scored)
+    op_squared_error(tape, op_similarity(tape, unit, examples, SIMILARITY_OWN, 1), l->targets, s->weight, s->loss);
+  else
+    op_cross_entropy(tape, op_similarity(tape, unit, examples, SIMILARITY_ALL, l->scale), l->targets, s->weight,
+                     s->loss);
+}
+
 /* The loss that the output asks for. */
 static void end_in_loss(struct learner *l, const struct step *s, struct tensor *x) {
   switch (l->model->output) {
@@ -23,9 +35,17 @@ static void end_in_loss(struct learner *l, const struct step *s, struct tensor *
   case OUTPUT_TEXT:
     op_linear_cross_entropy(&l->tape, x, l->model->head, &l->next, s->weight, s->loss, s->correct);
     return;
+  case OUTPUT_EMBEDDING: compare_embeddings(l, s, x); return;
+  case OUTPUT_RELEVANCE: op_binary_cross_entropy(&l->tape, x, l->targets, s->weight, s->loss); return;
   case OUTPUT_COUNT: break;
   }
   CHECK(!"an output");
+}
+
+/* Do targets have values, or else ids? */
+static bool has_values(const struct learner *l) {
+  enum job_output output = l->model->output;
+  return output == OUTPUT_NUMBER || output == OUTPUT_RELEVANCE || (output == OUTPUT_EMBEDDING && l->scored);
 }
 
 static struct tensor *step_forward(struct learner *l, const struct step *s) {
@@ -91,8 +111,8 @@ static void bring_sequences(struct learner *l, const struct sequences *s) {
 static void bring_targets(struct learner *l, const struct targets *targets) {
   struct place room = l->next_room.targets;
   size_t count = l->model->language ? targets->count : l->sequences.count;
-  l->targets = l->model->output == OUTPUT_NUMBER ? bring(l, room, targets->values, count * sizeof(float))
-                                                 : bring(l, room, targets->ids, count * sizeof(uint32_t));
+  l->targets = has_values(l) ? bring(l, room, targets->values, count * sizeof(float))
+                             : bring(l, room, targets->ids, count * sizeof(uint32_t));
   if (l->model->language)
     l->next =
         (struct next_tokens){bring(l, l->next_room.rows, targets->rows, count * sizeof(uint32_t)), l->targets, count};
@@ -244,7 +264,10 @@ static size_t least(size_t a, size_t b) {
 static struct plan *plan_for(struct learner *l, size_t tokens) {
   size_t part = (tokens * LEARNER_PARTS + l->limits.tokens - 1) / l->limits.tokens;
   size_t most = l->limits.tokens * part / LEARNER_PARTS;
-  struct batch_limits limits = {least(l->limits.sequences, most), most, least(l->limits.longest, most)};
+  size_t sequences = least(l->limits.sequences, most);
+  if (l->texts > 1) /* whole examples */
+    sequences = sequences / l->texts * l->texts;
+  struct batch_limits limits = {sequences, most, least(l->limits.longest, most)};
   struct error err;
   if (part == 0 || part >= LEARNER_PARTS)
     return l->training;

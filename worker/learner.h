@@ -21,6 +21,11 @@ struct learner {
   struct plan *smaller[LEARNER_PARTS - 1]; /* of batches that fill at most 1, 2, ... eighths of it; NULL: none yet */
   struct adamw adamw;
   double orth_lambda;
+  /* OUTPUT_EMBEDDING: */
+  size_t texts; /* sequences an example */
+  bool scored;  /* two of them and a score; else an anchor, its positive, and perhaps a negative */
+  float scale;  /* of cosines, where they have no score */
+  size_t group; /* examples of a micro-batch: an evaluation's loss looks among so many */
   /* Bytes that this process may take: a step that does not fit recomputes checkpoint segments (tape.h), as many as it
      needs. 0: a step may take learner_memory_default, or what the machine has left if that is less. */
   size_t memory_limit;
@@ -48,8 +53,8 @@ struct targets {
 };
 
 /* `sequences` and `targets` below are in host memory (sequences_host).
-   Hyperparameters (adamw's, orth_lambda, memory_limit, recompute_segments, seed) are set by the caller
-   before. STATUS_OUT_OF_MEMORY when a step does not fit whatever is recomputed, naming what it needs. */
+   Hyperparameters (adamw's, orth_lambda, texts, scored, scale, group, memory_limit, recompute_segments, seed) are set
+   by the caller before. STATUS_OUT_OF_MEMORY when a step does not fit whatever is recomputed, naming what it needs. */
 NODISCARD enum status learner_init(struct learner *learner, struct model *model, const struct batch_limits *training,
                                    const struct batch_limits *evaluation, struct error *err);
 void learner_done(struct learner *learner);
@@ -77,8 +82,8 @@ void learner_changed(struct learner *learner);
 /* Clips and updates. */
 NODISCARD enum status learner_update(struct learner *learner, double learning_rate, double *grad_norm,
                                      struct error *err);
-/* (B, num_labels) logits without dropout; of a language model (N, vocabulary), which is large: for comparisons.
-   They live until the next call. */
+/* (B, num_labels) logits or (B, C) embeddings without dropout; of a language model (N, vocabulary), which is large: for
+   comparisons. They live until the next call. */
 struct logits {
   const float *data;
   size_t rows, cols;

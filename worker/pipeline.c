@@ -4,13 +4,16 @@
 #include <string.h>
 
 #include "api/data_use.h"
+#include "api/pair_columns.h"
 #include "worker/backend/cpu/kernels.h"
 #include "worker/data/check.h"
+#include "worker/data/pairs.h"
 #include "worker/data/records.h"
 #include "worker/device.h"
 #include "worker/export/finished.h"
 #include "worker/heads.h"
 #include "worker/inspect.h"
+#include "worker/model/sentence.h"
 #include "worker/peft/peft.h"
 #include "worker/peft/peft_source.h"
 #include "worker/results.h"
@@ -23,6 +26,7 @@ struct run {
   bool language;                       /* OUTPUT_TEXT: a language model; else a classifier */
   struct dataset training, validation; /* classifiers */
   bool new_head;                       /* a classifier starts without the base's head */
+  struct sentence_modules modules;     /* embeddings */
   struct tokenizer *tokenizer;
   struct corpus training_tokens, validation_tokens;
   struct model model;
@@ -36,18 +40,32 @@ static bool first_gives(const struct records *records, const struct record *reco
   return record_given(record, records_column(records, name), name);
 }
 
+struct first_record {
+  const struct records *records;
+  const struct record *record;
+};
+
+static bool first_has(const void *with, const char *name) {
+  const struct first_record *first = with;
+  return first_gives(first->records, first->record, name);
+}
+
 static enum status look_at_data(struct data_given *given, const struct task *task, struct error *err) {
   const struct record *record;
   struct records *records;
   const struct job_spec *spec = &task->spec;
+  struct pair_columns pairs;
   enum status status = records_open(&records, task->training.path, task->training.filename, err);
   if (!status)
     status = records_next(records, &record, err);
   if (!status)
+    pair_columns_find(&pairs, spec, first_has, &(struct first_record){records, record});
+  if (!status)
     *given = (struct data_given){.text = first_gives(records, record, spec->columns.text),
                                  .label = first_gives(records, record, spec->columns.label),
                                  .chat = first_gives(records, record, spec->columns.messages),
-                                 .completion = first_gives(records, record, spec->columns.completion)};
+                                 .completion = first_gives(records, record, spec->columns.completion),
+                                 .pairs = pair_columns_output(&pairs)};
   records_close(records);
   return status ? error_prefix(err, "training file %s", task->training.filename) : STATUS_OK;
 }
@@ -76,14 +94,51 @@ static enum status find_task(struct run *r, const struct task *task, struct erro
                      "\"%.60s\" with \"%.60s\"",
                      task->training.filename, given.chat ? spec->columns.messages : spec->columns.completion,
                      spec->model, spec->columns.text, spec->columns.label);
-  r->language = data_use_of(spec, &given, tasks) != USE_LABELLED;
-  r->output = OUTPUT_TEXT; /* of labels: load_data knows */
+  enum data_use use = data_use_of(spec, &given, tasks);
+  r->language = data_use_is_language(use);
+  r->output = use == USE_EMBEDDING ? OUTPUT_EMBEDDING : use == USE_RANKED ? OUTPUT_RELEVANCE : OUTPUT_TEXT;
   return STATUS_OK;
+}
+
+static bool of_pairs(const struct run *r) {
+  return r->output == OUTPUT_EMBEDDING || r->output == OUTPUT_RELEVANCE;
+}
+
+/* In-batch negatives need others in the batch. */
+static enum status check_batch(const struct run *r, const struct task *task, struct error *err) {
+  const struct hyperparameters *h = &task->spec.hyperparameters;
+  const struct dataset *d = &r->training;
+  if (r->output != OUTPUT_EMBEDDING || d->scored || d->texts > 2)
+    return STATUS_OK;
+  if (d->count < 2)
+    return error_set(err, STATUS_DATASET_INVALID, "training_file",
+                     "training file %s has one example: the negatives of an anchor are other examples' positives",
+                     task->training.filename);
+  if (h->batch_size < 2 && !h->packing)
+    return error_set(err, STATUS_INVALID_VALUE, "batch_size",
+                     "batch_size is 1: the negatives of an anchor are the positives of the other examples in its "
+                     "micro-batch, and there would be none");
+  return STATUS_OK;
+}
+
+static enum status load_pairs(struct run *r, const struct task *task, struct error *err) {
+  const struct task_file *file = &task->training;
+  enum status status = pairs_load(&r->training, file->path, file->filename, &task->spec, r->output, NULL, err);
+  if (status)
+    return error_prefix(err, "training file %s", file->filename);
+  status = check_batch(r, task, err);
+  file = &task->validation;
+  if (status || !file->path)
+    return status;
+  status = pairs_load(&r->validation, file->path, file->filename, &task->spec, r->output, &r->training, err);
+  return status ? error_prefix(err, "validation file %s", file->filename) : STATUS_OK;
 }
 
 static enum status load_data(struct run *r, const struct task *task, struct error *err) {
   struct dataset_columns columns = {task->spec.columns.text, task->spec.columns.text_pair, task->spec.columns.label,
                                     (enum problem_type)task->spec.columns.problem_type, glue_of(&task->spec)};
+  if (of_pairs(r))
+    return load_pairs(r, task, err);
   if (r->language)
     return STATUS_OK; /* read and tokenised in one pass, once the model's limits are known */
   enum status status = dataset_load(&r->training, task->training.path, task->training.filename, &columns, NULL, err);
@@ -110,6 +165,8 @@ static enum status load_model(struct run *r, const struct task *task, const char
   r->model.head_frozen = !task->spec.hyperparameters.train_head;
   if (!status && !r->language)
     r->model.label_names = r->training.label_names;
+  if (!status && r->output == OUTPUT_EMBEDDING)
+    status = sentence_settle(&r->model, &r->modules, (enum embedding_pooling)task->spec.embedding.pooling, err);
   if (!status && r->new_head)
     status = model_new_head(&r->model, seed, err);
   if (status || !task->start)
@@ -130,7 +187,7 @@ static void report_warnings(const struct run *r, const struct task *task, struct
   json_t *warning;
   json_array_foreach(r->training.warnings, i, warning)
       report_message(report, LOG_WARN, "training file: %s", json_string_value(warning));
-  if (r->validation.count && has_pairs(&r->training) != has_pairs(&r->validation))
+  if (r->validation.count && !of_pairs(r) && has_pairs(&r->training) != has_pairs(&r->validation))
     report_message(report, LOG_WARN, "only the %s file has a second text (%s)",
                    has_pairs(&r->training) ? "training" : "validation", task->spec.columns.text_pair);
 }
@@ -205,6 +262,8 @@ static enum status tokenise(struct run *r, const struct task *task, struct repor
   size_t max = (size_t)task->spec.hyperparameters.max_seq_length;
   size_t vocabulary = r->model.vocabulary, types = r->model.token_types;
   max = max < r->model.positions ? max : r->model.positions;
+  if (r->modules.max_seq_length && r->modules.max_seq_length < max) /* more is never read of an embedding's text */
+    max = r->modules.max_seq_length;
   const struct checkpoint *checkpoint = &r->model.checkpoint;
   struct corpus_watch watch = {.beat = beat, .with = report};
   struct pool *pool = r->backend.pool;
@@ -231,6 +290,10 @@ static enum status make_learner(struct run *r, const struct task *task, struct e
   struct batch_limits training = batch_limits_for(&r->training_tokens, &rule);
   struct batch_limits evaluation = task->validation.path ? evaluate_limits(&r->validation_tokens) : training;
   const struct adapter_spec *adapter = &task->spec.adapter;
+  r->learner.texts = r->training.texts;
+  r->learner.scored = r->training.scored;
+  r->learner.scale = (float)task->spec.embedding.scale;
+  r->learner.group = (size_t)h->batch_size;
   r->learner.seed = (uint64_t)task->spec.seed;
   r->learner.memory_limit = (size_t)task->spec.scheduling.memory_limit << 20;
   r->learner.orth_lambda = adapter->peft_type == PEFT_HRA ? adapter->hra.orth_lambda : 0;
@@ -295,10 +358,9 @@ static void say_what(const struct run *r, const struct task *task, struct report
   snprintf(text, sizeof text,
            "%zu training examples, %zu tokens, %s; %zu adapted modules, %zu trainable parameters; about %zu MiB of "
            "memory; on %s (%s), %s matmul, %d threads",
-           c->count, c->cu_seqlens[c->count],
-           job_output_of(r->output)->words,
-           r->model.adapter_count, parameter_trained(&r->model.parameters), r->learner.estimate >> 20, b->device_name,
-           b->ops->processor(b), b->ops->set_matmul ? job_matmul_names[b->matmul] : "its own", pool_threads(b->pool));
+           c->count, c->cu_seqlens[c->count * corpus_texts(c)], job_output_of(r->output)->words, r->model.adapter_count,
+           parameter_trained(&r->model.parameters), r->learner.estimate >> 20, b->device_name, b->ops->processor(b),
+           b->ops->set_matmul ? job_matmul_names[b->matmul] : "its own", pool_threads(b->pool));
   report_data(report, EVENT_MESSAGE, text, json_pack("{s:s}", "device", b->device_name));
   if (backend_emulates_bf16(&r->backend))
     report_message(report, LOG_WARN,
@@ -323,7 +385,9 @@ static enum status train(struct run *r, const struct task *task, struct report *
     return status;
   log_info("data read");
   report_warnings(r, task, report);
-  if (!r->language)
+  if (r->output == OUTPUT_EMBEDDING)
+    status = sentence_modules_read(&r->modules, task->model_dir, err);
+  else if (!r->language)
     status = heads_settle(&r->new_head, &r->training, &r->validation, task, report, err);
   if (status)
     return status;

@@ -1,11 +1,13 @@
 #include "worker/results.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/json.h"
+#include "worker/data/embeddings.h"
 #include "worker/export/export.h"
 #include "worker/file/tar.h"
 #include "worker/peft/peft.h"
@@ -26,7 +28,7 @@ static enum status put_text(struct trainer *t, const struct export *e, const cha
 
 static enum status export_adapter(struct trainer *t, const struct export *e, struct error *err) {
   const struct task *task = t->task;
-  size_t count = COUNT_OF(peft_files) - t->learner->model->language;
+  size_t count = COUNT_OF(peft_files) - !t->learner->model->num_labels;
   char folder[1024], path[1100];
   snprintf(folder, sizeof folder, "%s/adapter", task->output_dir);
   enum status status = file_mkdirs(folder, err);
@@ -40,27 +42,53 @@ static enum status export_adapter(struct trainer *t, const struct export *e, str
   return status ? status : export_announce(e, "adapter.tar", "adapter.tar", true, err);
 }
 
-/* {"index","line","label","prediction","logits"} of each validated example, in the file's order. */
+/* What was predicted of an example, beside where it stands. */
+static void describe_prediction(json_t *line, const struct trainer *t, size_t i, const struct example *x,
+                                const struct dataset *training) {
+  const struct model *m = t->learner->model;
+  const struct evaluation *evaluation = &t->evaluation;
+  const float *row = evaluation->logits + i * evaluation->width;
+  const struct embeddings embeddings = {
+      .rows = evaluation->logits, .width = evaluation->width, .corpus = t->validation};
+  size_t best = 0;
+  switch (m->output) {
+  case OUTPUT_EMBEDDING: /* cosines */
+    if (t->validation->targets)
+      json_object_set_new(line, "label", json_real((double)x->target));
+    json_object_set_new(line, "prediction", json_real(embeddings_cosine(&embeddings, i, 1)));
+    if (x->negative)
+      json_object_set_new(line, "negative", json_real(embeddings_cosine(&embeddings, i, 2)));
+    return;
+  case OUTPUT_RELEVANCE:
+    json_object_set_new(line, "label", json_real((double)x->target));
+    json_object_set_new(line, "prediction", json_real(1 / (1 + exp(-(double)row[0]))));
+    break;
+  case OUTPUT_NUMBER:
+    json_object_set_new(line, "label", json_real((double)x->target));
+    json_object_set_new(line, "prediction", json_real((double)row[0]));
+    break;
+  default:
+    for (size_t c = 0; c < evaluation->width; c++)
+      best = row[c] > row[best] ? c : best;
+    json_object_set_new(line, "label", json_string(training->label_names[x->label]));
+    json_object_set_new(line, "prediction", json_string(training->label_names[best]));
+  }
+  json_t *logits = json_array();
+  for (size_t c = 0; c < evaluation->width; c++)
+    json_array_append_new(logits, json_real((double)row[c]));
+  json_object_set_new(line, "logits", logits);
+}
+
+/* {"index","line","label","prediction","logits"} of each validated example, in the file's order; of embeddings the
+   cosines instead. */
 static enum status export_predictions(struct trainer *t, const struct export *e, const struct dataset *validation,
                                       const struct dataset *training, struct error *err) {
-  size_t classes = t->learner->model->num_labels;
   struct str text;
   str_init(&text, (size_t)1 << 30);
   for (size_t i = 0; i < t->evaluation.count; i++) {
-    const float *row = t->evaluation.logits + i * classes;
     const struct example *x = &validation->examples[i];
-    json_t *line = json_pack("{s:I s:I}", "index", (json_int_t)i, "line", (json_int_t)x->line), *logits = json_array();
-    size_t best = 0;
-    for (size_t c = 0; c < classes; c++) {
-      json_array_append_new(logits, json_real((double)row[c]));
-      best = row[c] > row[best] ? c : best;
-    }
-    bool numbers = t->learner->model->output == OUTPUT_NUMBER;
-    json_object_set_new(line, "label",
-                        numbers ? json_real((double)x->target) : json_string(training->label_names[x->label]));
-    json_object_set_new(line, "prediction",
-                        numbers ? json_real((double)row[0]) : json_string(training->label_names[best]));
-    json_object_set_new(line, "logits", logits);
+    json_t *line = json_pack("{s:I s:I}", "index", (json_int_t)i, "line", (json_int_t)x->line);
+    describe_prediction(line, t, i, x, training);
     json_append(&text, line);
     str_putc(&text, '\n');
     json_decref(line);

@@ -59,8 +59,8 @@ static void add_array(struct hash *hash, const void *array, size_t bytes) {
 }
 
 static void add_corpus(struct hash *hash, const struct corpus *c) {
-  size_t tokens = c->cu_seqlens[c->count];
-  add_array(hash, c->cu_seqlens, (c->count + 1) * sizeof *c->cu_seqlens);
+  size_t sequences = c->count * corpus_texts(c), tokens = c->cu_seqlens[sequences];
+  add_array(hash, c->cu_seqlens, (sequences + 1) * sizeof *c->cu_seqlens);
   add_array(hash, c->token_ids, tokens * sizeof *c->token_ids);
   add_array(hash, c->token_type_ids, tokens);
   add_array(hash, c->labels, c->count * sizeof *c->labels);

@@ -94,10 +94,8 @@ static double score(const struct trainer *t, const char *name) {
   return json_number_value(json_object_get(t->evaluation.scores, name));
 }
 
-/* The columns that hold for every task come first; a score that does not fit it is empty. */
-static const char *const score_names[] = {
-    "valid_accuracy", "valid_f1",         "valid_matthews_correlation", "valid_pearson",
-    "valid_spearman", "valid_perplexity", "valid_mean_token_accuracy",  "valid_combined_score"};
+/* The columns that hold for every task come first; a metric that does not fit it is empty. */
+enum { FIRST_METRIC = METRIC_LOSS + 1 };
 
 static void csv_row(struct trainer *t, bool evaluated) {
   struct str *csv = &t->csv;
@@ -109,10 +107,11 @@ static void csv_row(struct trainer *t, bool evaluated) {
     str_puts(csv, ",,,0,");
   if (evaluated)
     str_printf(csv, "%.9g", t->evaluation.loss);
-  for (size_t i = 0; i < COUNT_OF(score_names); i++) {
-    bool there = evaluated && json_object_get(t->evaluation.scores, score_names[i]);
-    if (there)
-      str_printf(csv, ",%.9g", score(t, score_names[i]));
+  for (int i = FIRST_METRIC; i < METRIC_COUNT; i++) {
+    char name[64];
+    snprintf(name, sizeof name, "valid_%s", job_metric_names[i]);
+    if (evaluated && json_object_get(t->evaluation.scores, name))
+      str_printf(csv, ",%.9g", score(t, name));
     else
       str_putc(csv, ',');
   }
@@ -155,6 +154,11 @@ static const struct {
   const char *score, *as;
 } told[] = {{"valid_accuracy", "accuracy"},
             {"valid_perplexity", "perplexity"},
+            {"valid_spearman_cosine", "Spearman's correlation"},
+            {"valid_cosine_accuracy@1", "accuracy@1"},
+            {"valid_cosine_mrr@10", "MRR@10"},
+            {"valid_average_precision", "average precision"},
+            {"valid_ndcg@10", "NDCG@10"},
             {"valid_mean_token_accuracy", "token accuracy"}};
 
 static void tell_metrics(struct trainer *t, bool evaluated) {
@@ -486,8 +490,8 @@ static enum status train(struct trainer *t, struct error *err) {
 static void start_csv(struct trainer *t) {
   str_init(&t->csv, (size_t)64 << 20);
   str_puts(&t->csv, "step,epoch,train_loss,learning_rate,grad_norm,trained_tokens,valid_loss");
-  for (size_t i = 0; i < COUNT_OF(score_names); i++)
-    str_printf(&t->csv, ",%s", score_names[i]);
+  for (int i = FIRST_METRIC; i < METRIC_COUNT; i++)
+    str_printf(&t->csv, ",valid_%s", job_metric_names[i]);
   str_puts(&t->csv, ",train_mean_token_accuracy\n");
 }
 

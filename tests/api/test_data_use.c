@@ -140,6 +140,48 @@ static void a_task_says_what_is_used(void **state) {
     judge(&cases[i]);
 }
 
+#define PAIR(one, two) "'columns':['" one "','" two "'],'facts':{'" one "':{" GIVEN "},'" two "':{" GIVEN
+#define SCORED(one, two, three) \
+  "'columns':['" one "','" two "','" three "'],'facts':{'" one "':{" GIVEN "},'" two "':{" GIVEN "},'" three "':{" GIVEN
+
+/* Columns say that they are pairs, where the file has nothing else to learn from; else the task does. */
+static void pairs_are_known_by_their_names(void **state) {
+  (void)state;
+  static const struct data_tasks embeds = {.classifier = true, .embeds = true};
+  static const struct use_case cases[] = {
+      {JOB "}", "{" PAIR("anchor", "positive") "}}}", &embeds, USE_EMBEDDING, NULL, NULL},
+      {JOB "}", "{" PAIR("anchor", "positive") "}}}", &any, USE_NOTHING, "dataset.text", "has no column \"text\""},
+      {JOB "}", "{" SCORED("sentence1", "sentence2", "score") "}}}", &embeds, USE_EMBEDDING, NULL, NULL},
+      {JOB "}", "{" SCORED("sentence1", "sentence2", "label") "}}}", &embeds, USE_LABELLED, "dataset.text",
+       "has no column \"text\""},
+      {JOB "}", "{" SCORED("query", "passage", "label") "}}}", &embeds, USE_RANKED, NULL, NULL},
+      {JOB "}", "{" SCORED("query", "document", "score") "}}}", &any, USE_RANKED, NULL, NULL},
+      {JOB "}", "{" SCORED("text", "positive", "label") "}}}", &embeds, USE_LABELLED, NULL, NULL},
+      {JOB ",'task':'embedding'}", "{" SCORED("text", "text_pair", "label") "}}}", &embeds, USE_EMBEDDING, NULL, NULL},
+      {JOB ",'task':'embedding'}", "{" PAIR("text", "label") "}}}", &embeds, USE_EMBEDDING, "dataset.text_pair",
+       "f has no column positive, sentence2, passage, document, answer or text_pair in its first line"},
+      {JOB ",'task':'reranking'}", "{" PAIR("query", "passage") "}}}", &embeds, USE_RANKED, "dataset.label",
+       "f has no column score or label in its first line; dataset.label names it"},
+      {JOB ",'task':'reranking'}", "{" SCORED("query", "passage", "label") ",'below_zero':'line 3: label is -1'}}}",
+       &embeds, USE_RANKED, "training_file", "line 3: label is -1; it must be from 0 to 1"},
+      {JOB "}", "{" SCORED("sentence1", "sentence2", "score") ",'below_zero':'line 3: score is -1'}}}", &embeds,
+       USE_EMBEDDING, NULL, NULL},
+      {JOB "}", "{" SCORED("sentence1", "sentence2", "score") ",'beyond_one':'line 3: score is 5'}}}", &embeds,
+       USE_EMBEDDING, "training_file", "line 3: score is 5; it must be from -1 to 1"},
+      {JOB ",'task':'embedding'}", "{" SCORED("anchor", "query", "positive") "}}}", &embeds, USE_EMBEDDING,
+       "dataset.text", "f has both anchor and query; dataset.text names the one to use"},
+      {JOB ",'task':'embedding','dataset':{'text':'query'}}", "{" SCORED("anchor", "query", "positive") "}}}", &embeds,
+       USE_EMBEDDING, NULL, NULL},
+      {JOB ",'task':'embedding'}", "{" PAIR("anchor", "positive") ",'text':'line 7, column 3: positive is empty'}}}",
+       &embeds, USE_EMBEDDING, "training_file", "line 7, column 3: positive is empty"},
+      {JOB "}", "{'columns':['anchor','positive','negative'],'facts':{'anchor':{" GIVEN "},'positive':{" GIVEN
+       "},'negative':{'first':false,'given':'line 5, column 9'}}}", &embeds, USE_EMBEDDING, "training_file",
+       "line 5, column 9: this line has negative, but the first has not"},
+  };
+  for (size_t i = 0; i < COUNT_OF(cases); i++)
+    judge(&cases[i]);
+}
+
 static void tasks_need_a_model(void **state) {
   (void)state;
   static const struct {
@@ -248,6 +290,7 @@ static void judges_templates(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(judges),
                                      cmocka_unit_test(a_task_says_what_is_used),
+                                     cmocka_unit_test(pairs_are_known_by_their_names),
                                      cmocka_unit_test(tasks_need_a_model), cmocka_unit_test(compares_labels),
                                      cmocka_unit_test(judges_templates),
                                      cmocka_unit_test(labels_have_meaning)};

@@ -78,8 +78,36 @@ struct batch {
   int32_t ids[CELLS_MAX];
   size_t cell[CELLS_MAX]; /* where a token was among the padded ones */
   uint32_t labels[CELLS_MAX], rows[CELLS_MAX];
+  float values[ROWS_MAX];
+  size_t texts;    /* sequences of an example: of an embedding's several, first the first ones */
   size_t examples; /* what the loss is a mean of */
 };
+
+static size_t texts_of(struct reference *ref) {
+  float *texts;
+  size_t count;
+  struct error err;
+  return safetensors_find(&ref->io, "in.texts") && !get(&texts, &count, ref, "in.texts", &err) ? (size_t)texts[0] : 1;
+}
+
+/* What a case's model gives: by the kind of its labels. */
+static enum job_output output_of(bool *scored, struct reference *ref) {
+  const struct st_tensor *labels = safetensors_find(&ref->io, "in.labels");
+  *scored = labels && labels->dtype == ST_F32;
+  if (texts_of(ref) > 1)
+    return OUTPUT_EMBEDDING;
+  if (labels && labels->rank == 2) /* a label a token */
+    return OUTPUT_TEXT;
+  return *scored ? OUTPUT_RELEVANCE : OUTPUT_CLASS;
+}
+
+static enum pooling pooling_of(struct reference *ref) {
+  float *cls;
+  size_t count;
+  struct error err;
+  return safetensors_find(&ref->io, "in.cls") && !get(&cls, &count, ref, "in.cls", &err) && cls[0] != 0 ? POOLING_CLS
+                                                                                                        : POOLING_MEAN;
+}
 
 /* Language models: token i predicts token i + 1 where that has a label (not -100). */
 static void read_next(struct batch *b, const float *labels) {
@@ -105,12 +133,15 @@ static enum status read_batch(struct batch *b, struct reference *ref, bool langu
     return s;
   rows = (size_t)safetensors_find(&ref->io, "in.input_ids")->shape[0];
   CHECK(rows > 0 && rows <= ROWS_MAX && cells <= CELLS_MAX && cells % rows == 0);
-  CHECK(count == (language ? cells : rows));
+  b->texts = texts_of(ref);
+  CHECK(count == (language ? cells : rows / b->texts) && rows % b->texts == 0);
   size_t tokens = 0, width = cells / rows;
   for (size_t r = 0; r < rows; r++) {
     b->offsets[r] = (uint32_t)tokens;
-    if (!language)
-      b->labels[r] = (uint32_t)labels[r];
+    if (!language && r < count) {
+      b->labels[r] = (uint32_t)fabsf(labels[r]);
+      b->values[r] = labels[r];
+    }
     for (size_t i = 0; i < width; i++)
       if (mask[r * width + i] != 0) {
         b->cell[tokens] = r * width + i;
@@ -119,8 +150,8 @@ static enum status read_batch(struct batch *b, struct reference *ref, bool langu
   }
   b->offsets[rows] = (uint32_t)tokens;
   b->sequences = sequences_host(rows, tokens, width, b->offsets, b->ids, NULL);
-  b->targets = (struct targets){.ids = b->labels};
-  b->examples = rows;
+  b->targets = (struct targets){.ids = b->labels, .values = b->values};
+  b->examples = count;
   if (language)
     read_next(b, labels);
   return STATUS_OK;
@@ -238,13 +269,15 @@ static enum status run_case(struct worst *worst, const char *folder, struct back
   s = s ? s : peft_read_config(&spec, path, &ref.arena, err);
   char model_path[1024];
   snprintf(model_path, sizeof model_path, "%s/model", folder);
-  const struct st_tensor *labels = s ? NULL : safetensors_find(&ref.io, "in.labels");
-  bool language = labels && labels->rank == 2; /* a label a token */
-  enum job_output output = language ? OUTPUT_TEXT : OUTPUT_CLASS;
-  s = s ? s : model_open(&model, model_path, output, language ? 0 : 3, 0, backend, err);
+  enum job_output output = s ? OUTPUT_CLASS : output_of(&learner.scored, &ref);
+  size_t num_labels = output == OUTPUT_CLASS ? 3 : output == OUTPUT_RELEVANCE ? 1 : 0;
+  s = s ? s : model_open(&model, model_path, output, num_labels, 0, backend, err);
   s = s ? s : model_adapt(&model, &spec, 0, err);
   s = s ? s : peft_load(&model, path, err);
   if (!s) {
+    model.pooling = pooling_of(&ref);
+    learner.texts = texts_of(&ref);
+    learner.scale = 20;
     for (size_t i = 0; i < model.parameters.count; i++)
       model.parameters.item[i]->decay = true; /* the reference decays everything */
     learner.orth_lambda = json_number_value(json_object_get(about, "lambda_"));
@@ -253,7 +286,7 @@ static enum status run_case(struct worst *worst, const char *folder, struct back
                                    .epsilon = 1e-8,
                                    .weight_decay = json_number_value(json_object_get(optimizer, "weight_decay")),
                                    .max_grad_norm = json_number_value(json_object_get(optimizer, "max_grad_norm"))};
-    struct batch_limits limits = {ROWS_MAX, CELLS_MAX, 128};
+    struct batch_limits limits = {ROWS_MAX / learner.texts * learner.texts, CELLS_MAX, 128};
     s = learner_init(&learner, &model, &limits, &limits, err);
     s = s ? s : compare(worst, &learner, &ref, optimizer, json_integer_value(json_object_get(about, "steps")), err);
     learner_done(&learner);

@@ -52,7 +52,13 @@ VARIANTS = {
     "llama-classifier": (T.LlamaForSequenceClassification, lambda: T.LlamaConfig(num_labels=3, pad_token_id=0, **COMMON)),
 }
 
-plain_batch = golden.batch
+# Embeddings: texts an example, is there a score, pooling. One logit of a pair with binary cross-entropy: a reranker.
+EMBEDDING = {"embedding-pairs": (2, False, "mean"), "embedding-triplets": (3, False, "mean"), "embedding-scored": (2, True, "cls")}
+BERT = ENCODER | dict(num_attention_heads=4)
+VARIANTS |= {name: (T.BertModel, lambda: T.BertConfig(**BERT)) for name in EMBEDDING}
+VARIANTS["reranking"] = (T.BertForSequenceClassification, lambda: T.BertConfig(**BERT | dict(num_labels=1, problem_type="multi_label_classification")))
+
+plain_batch, plain_loss = golden.batch, golden.loss_of
 
 
 def tiny(kind, **kw):
@@ -67,16 +73,51 @@ def batch(kind, config):
         b["input_ids"][b["attention_mask"] == 0] = config.pad_token_id
     if kind == "llama-classifier" or kind in ENCODERS:
         b["labels"] = torch.randint(0, 3, (4,), generator=torch.Generator().manual_seed(8))
+    if kind == "reranking":
+        b["labels"] = torch.tensor([1.0, 0.0, 0.25, 1.0])
+    if kind in EMBEDDING:
+        texts, scored, pooling = EMBEDDING[kind]
+        g = torch.Generator().manual_seed(9)
+        ids, mask = torch.randint(3, config.vocab_size, (4 * texts, 24), generator=g), torch.ones(4 * texts, 24, dtype=torch.long)
+        for i in range(4 * texts):
+            mask[i, 1 + (i * 7) % 24:] = 0
+        b = dict(input_ids=ids * mask, attention_mask=mask, labels=torch.tensor([1.0, -0.5, 0.25, 0.0]) if scored else torch.arange(4),
+                 texts=torch.tensor([texts]), cls=torch.tensor([int(pooling == "cls")]))
     return b
 
 
+def embedding_loss(embeddings, labels, scored):
+    """CosineSimilarityLoss, MultipleNegativesRankingLoss of sentence-transformers."""
+    F = torch.nn.functional
+    if scored:
+        return F.mse_loss(F.cosine_similarity(*embeddings), labels)
+    a, documents = F.normalize(embeddings[0]), F.normalize(torch.cat(embeddings[1:]))
+    return F.cross_entropy(20 * a @ documents.T, labels)
+
+
+def loss_of(kind, model, b, reg):
+    if kind == "reranking":
+        o = model(input_ids=b["input_ids"], attention_mask=b["attention_mask"], labels=b["labels"][:, None])
+        return o.logits, o.loss
+    if kind not in EMBEDDING:
+        return plain_loss(kind, model, b, reg)
+    texts, scored, pooling = EMBEDDING[kind]
+    mask = b["attention_mask"][:, :, None]
+    rows = model(input_ids=b["input_ids"], attention_mask=b["attention_mask"]).last_hidden_state
+    out = rows[:, 0] if pooling == "cls" else (rows * mask).sum(1) / mask.sum(1)
+    return out, embedding_loss(out.chunk(texts), b["labels"], scored)
+
+
 def adapter(kind, method, r):
-    task = TaskType.SEQ_CLS if kind == "llama-classifier" or kind in ENCODERS else TaskType.CAUSAL_LM
+    task = TaskType.SEQ_CLS if kind in ("llama-classifier", "reranking") or kind in ENCODERS else TaskType.CAUSAL_LM
+    if kind in EMBEDDING or kind == "reranking":
+        task = TaskType.FEATURE_EXTRACTION if kind in EMBEDDING else task
+        return HRAConfig(r=r, target_modules=golden.TARGETS["bert"], task_type=task)
     targets = LINEAR if kind in ENCODERS else golden.TARGETS["llama"]
     return HRAConfig(r=r, target_modules=targets, task_type=task)
 
 
-golden.tiny, golden.batch, golden.adapter = tiny, batch, adapter
+golden.tiny, golden.batch, golden.adapter, golden.loss_of = tiny, batch, adapter, loss_of
 if __name__ == "__main__":
     torch.set_num_threads(1)
     for name in VARIANTS:

@@ -61,7 +61,7 @@ static void walk(const struct corpus *c, const uint32_t *order, const struct bat
 
 static void plans_every_order(void **state) {
   (void)state;
-  static const struct batch_rule rules[] = {{1, 0},   {7, 0},  {1000, 0}, {0, 1},   {0, 40},
+  static const struct batch_rule rules[] = {{1, 0},   {7, 0},  {1000, 0}, {0, 1},     {0, 40},
                                             {0, 500}, {3, 90}, {50, 90},  {0, 100000}};
   struct rng rng;
   uint32_t order[COUNT];
@@ -91,7 +91,7 @@ static void limits_are_reached(void **state) {
     struct batch_rule rule;
     size_t sequences, tokens;
   } cases[] = {
-      {{2, 0}, 2, 16}, {{100, 0}, 6, 26}, {{0, 10}, 4, 10}, {{2, 10}, 2, 10},
+      {{2, 0}, 2, 16}, {{100, 0}, 6, 26}, {{0, 10}, 4, 10},  {{2, 10}, 2, 10},
       {{0, 4}, 2, 9},  {{1, 100}, 1, 9},  {{0, 100}, 6, 26},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -142,8 +142,49 @@ static void fills_batches(void **state) {
   corpus_done(&c);
 }
 
+/* Examples of several texts: their tokens count together, and a batch has first all first texts. */
+static void texts_stand_by_their_place(void **state) {
+  (void)state;
+  enum { EXAMPLES = 30, TEXTS = 3 };
+  struct corpus c;
+  struct rng rng;
+  struct batch b;
+  struct error err;
+  uint32_t order[EXAMPLES];
+  rng_init(&rng, 5, 1);
+  make(&c, EXAMPLES * TEXTS, LONGEST, &rng);
+  free(c.loss_mask);
+  c.loss_mask = NULL;
+  c.count = EXAMPLES;
+  c.texts = TEXTS;
+  shuffle(order, EXAMPLES, &rng);
+  static const struct batch_rule rules[] = {{.examples = 7}, {.tokens = 200}, {.examples = 4, .tokens = 150}};
+  for (size_t r = 0; r < COUNT_OF(rules); r++) {
+    struct batch_limits limits = batch_limits_for(&c, &rules[r]);
+    assert_int_equal(batch_init(&b, &limits, false, &err), STATUS_OK);
+    for (size_t first = 0, n; first < EXAMPLES; first += n) {
+      n = batch_next(&c, order, EXAMPLES, first, &rules[r]);
+      batch_fill(&b, &c, order + first, n);
+      assert_int_equal(b.sequences.count, n * TEXTS);
+      assert_true(b.sequences.count <= limits.sequences && b.sequences.tokens <= limits.tokens);
+      assert_true(n == 1 || !rules[r].tokens || b.sequences.tokens <= rules[r].tokens);
+      for (size_t s = 0; s < n * TEXTS; s++) {
+        size_t sequence = order[first + s % n] * TEXTS + s / n, from = c.cu_seqlens[sequence];
+        assert_int_equal(b.cu_seqlens[s + 1] - b.cu_seqlens[s], c.cu_seqlens[sequence + 1] - from);
+        assert_memory_equal(b.token_ids + b.cu_seqlens[s], c.token_ids + from,
+                            (c.cu_seqlens[sequence + 1] - from) * sizeof *c.token_ids);
+      }
+      for (size_t i = 0; i < n; i++)
+        assert_int_equal(b.targets.ids[i], i);
+    }
+    batch_done(&b);
+  }
+  corpus_done(&c);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(texts_stand_by_their_place),
       cmocka_unit_test(plans_every_order),
       cmocka_unit_test(limits_are_reached),
       cmocka_unit_test(fills_batches),

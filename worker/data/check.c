@@ -56,6 +56,8 @@ static const char *kind_name(const struct check *c, enum data_use use) {
   switch (use) {
   case USE_LABELLED: return label && label->labels.kind == LABEL_FLOAT ? "regression" : "classification";
   case USE_TEXT: return "text";
+  case USE_EMBEDDING: return "embedding";
+  case USE_RANKED: return "reranking";
   case USE_CHAT: return "chat";
   case USE_COMPLETION: return "completion";
   case USE_NOTHING: return "table";
@@ -143,7 +145,7 @@ static void fit_report(json_t *report) {
 static enum data_use judge(struct fault_list *faults, const json_t *report) {
   struct job_spec spec = {0};
   const struct data_file file = {.report = report};
-  const struct data_tasks both = {.language = true, .classifier = true};
+  const struct data_tasks both = {.language = true, .classifier = true, .embeds = true};
   field_defaults(&job_sections[0].fields, &spec.columns);
   enum data_use use = data_use(&spec, report, both);
   data_judge(&spec, &file, use, both, faults);

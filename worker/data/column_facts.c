@@ -63,6 +63,17 @@ static enum status keep_error(struct error **out, struct arena *arena, const str
   return STATUS_OK;
 }
 
+static void note_range(struct column_facts *facts, const struct label_value *value, const struct record *record) {
+  double number = value->number.number;
+  if (value->number.form == LABEL_WORD || (number >= 0 && number <= 1))
+    return;
+  bool beyond = number < -1 || number > 1;
+  struct location_count *of = beyond ? &facts->beyond_one : &facts->below_zero;
+  if (of->count == 0)
+    *(beyond ? &facts->beyond : &facts->below) = number;
+  record_count(of, record, facts->index, facts->name);
+}
+
 static enum status add_label(struct columns *c, struct column_facts *facts, const struct record *record,
                              struct error *err) {
   struct label_value value;
@@ -70,8 +81,10 @@ static enum status add_label(struct columns *c, struct column_facts *facts, cons
   uint32_t index;
   if (facts->not_label)
     return STATUS_OK;
-  if (!label_read(&value, record, facts->index, facts->name, &found))
+  if (!label_read(&value, record, facts->index, facts->name, &found)) {
+    note_range(facts, &value, record);
     return labels_add(&facts->labels, &index, &value, record, facts->index, facts->name, err);
+  }
   labels_done(&facts->labels);
   return keep_error(&facts->not_label, &c->arena, &found, err);
 }
@@ -210,11 +223,22 @@ static void put_location(json_t *object, const char *key, struct location place)
   put_string(object, key, text);
 }
 
+static void put_range(json_t *object, const char *key, const struct column_facts *f, const struct location_count *of,
+                      double number) {
+  struct error err;
+  if (of->count == 0)
+    return;
+  location_fault(&err, of->first, f->name, "%.60s is %g", f->name, number);
+  put_string(object, key, err.text);
+}
+
 static void put_labels(json_t *out, struct column_facts *f) {
   struct labels *labels = &f->labels;
   struct error err;
   if (missing(&err, f, true, true, false))
     put_string(out, "unlabelled", err.text);
+  put_range(out, "beyond_one", f, &f->beyond_one, f->beyond);
+  put_range(out, "below_zero", f, &f->below_zero, f->below);
   if (f->not_label) {
     put_string(out, "label", f->not_label->text);
     return;

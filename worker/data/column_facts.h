@@ -25,6 +25,9 @@ struct column_facts {
   struct labels labels;                  /* while there is none */
   struct location_count chats;           /* arrays of messages */
   struct messages_facts turns;           /* their sums */
+  struct location_count beyond_one;      /* numbers that no cosine is: below -1 or above 1 */
+  struct location_count below_zero;      /* numbers from -1 on that no share is */
+  double beyond, below;                  /* the first of each */
   struct error *not_chat;                /* the first array that is not one; NULL: none */
   struct error *unlearnt;                /* the first chat that the assistant says nothing in; NULL: none */
   struct location_count assistant_first; /* chats that the assistant begins */

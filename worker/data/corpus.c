@@ -116,11 +116,11 @@ struct making {
   struct corpus_watch *watch;
 };
 
-static enum status make_example(const struct making *m, struct corpus *part, struct encoding *encoding, size_t i,
-                                struct error *err) {
-  const struct example *e = &m->dataset->examples[i];
-  enum status status =
-      tokenizer_encode(m->tokenizer, encoding, e->text, e->text_length, e->pair, e->pair_length, m->max_length, err);
+/* One sequence: a text, or two of them as a pair. */
+static enum status make_sequence(const struct making *m, struct corpus *part, struct encoding *encoding,
+                                 const struct example *e, const char *text, size_t length, const char *pair,
+                                 size_t pair_length, struct error *err) {
+  enum status status = tokenizer_encode(m->tokenizer, encoding, text, length, pair, pair_length, m->max_length, err);
   if (status)
     return error_prefix(err, "line %zu", e->line);
   for (size_t t = 0; m->type_vocab_size && t < encoding->count; t++)
@@ -130,11 +130,26 @@ static enum status make_example(const struct making *m, struct corpus *part, str
                        "is %zu",
                        e->line, encoding->type_ids[t], m->type_vocab_size);
   part->truncated += encoding->truncated;
+  return corpus_append(part, encoding->ids, encoding->type_ids, NULL, encoding->count, m->vocab_size, err);
+}
+
+static enum status make_example(const struct making *m, struct corpus *part, struct encoding *encoding, size_t i,
+                                struct error *err) {
+  const struct example *e = &m->dataset->examples[i];
+  size_t texts = m->dataset->texts;
   if (m->corpus->labels)
     m->corpus->labels[i] = e->label;
-  else
+  if (m->corpus->targets)
     m->corpus->targets[i] = e->target;
-  return corpus_append(part, encoding->ids, encoding->type_ids, NULL, encoding->count, m->vocab_size, err);
+  if (m->corpus->groups)
+    m->corpus->groups[i] = e->group;
+  if (texts <= 1)
+    return make_sequence(m, part, encoding, e, e->text, e->text_length, e->pair, e->pair_length, err);
+  enum status status = make_sequence(m, part, encoding, e, e->text, e->text_length, NULL, 0, err);
+  status = status ? status : make_sequence(m, part, encoding, e, e->pair, e->pair_length, NULL, 0, err);
+  if (!status && texts > 2)
+    status = make_sequence(m, part, encoding, e, e->negative, e->negative_length, NULL, 0, err);
+  return status;
 }
 
 static void make_part(void *payload, size_t task, int thread) {
@@ -155,18 +170,23 @@ enum status corpus_make(struct corpus *c, const struct dataset *d, const struct 
   enum { RUN_LEAST = 64, RUNS = 8 };
   size_t threads = (size_t)pool_threads(pool), run = d->count / (threads * RUNS) + RUN_LEAST;
   size_t tasks = (d->count + run - 1) / run;
-  bool classes = d->label_kind == LABEL_CLASS;
-  *c = (struct corpus){0};
+  bool classes = d->label_kind == LABEL_CLASS, targets = !classes && (d->texts <= 1 || d->scored);
+  *c = (struct corpus){.texts = d->texts};
   c->labels = classes ? calloc(d->count, sizeof *c->labels) : NULL;
-  c->targets = classes ? NULL : calloc(d->count, sizeof *c->targets);
+  c->targets = !targets ? NULL : calloc(d->count, sizeof *c->targets);
+  c->groups = d->grouped ? calloc(d->count, sizeof *c->groups) : NULL;
   struct making m = {d, tokenizer, max_length, vocab_size, type_vocab_size, run, c, NULL, NULL, watch};
   m.parts = calloc(tasks, sizeof *m.parts);
   m.encodings = calloc(threads, sizeof *m.encodings);
-  enum status status =
-      (c->labels || c->targets) && m.parts && m.encodings ? STATUS_OK : error_no_memory(err, "the tokens of the data");
+  enum status status = (!classes || c->labels) && (!targets || c->targets) && m.parts && m.encodings
+                           ? STATUS_OK
+                           : error_no_memory(err, "the tokens of the data");
+  if (!status && d->grouped && !c->groups)
+    status = error_no_memory(err, "the tokens of the data");
   if (!status) {
     pool_run(pool, tasks, make_part, &m);
     status = corpus_join(c, m.parts, tasks, err);
+    c->count /= corpus_texts(c); /* sequences were counted */
   }
   for (size_t i = 0; m.encodings && i < threads; i++)
     encoding_done(&m.encodings[i]);
@@ -183,6 +203,7 @@ void corpus_done(struct corpus *c) {
   free(c->token_type_ids);
   free(c->labels);
   free(c->targets);
+  free(c->groups);
   free(c->loss_mask);
   *c = (struct corpus){0};
 }

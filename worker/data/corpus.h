@@ -24,18 +24,30 @@ struct note {
 };
 
 struct corpus {
-  size_t count;
-  size_t *cu_seqlens;              /* [count + 1] tokens before each example */
+  size_t count;                    /* examples */
+  size_t texts;                    /* sequences of an example, one after the other: embeddings have several; 0 is 1 */
+  size_t *cu_seqlens;              /* [sequences + 1] tokens before each sequence */
   int32_t *token_ids;              /* [tokens] */
   uint8_t *token_type_ids;         /* [tokens] */
   uint32_t *labels;                /* [count], or NULL */
   float *targets;                  /* [count], or NULL */
+  uint32_t *groups;                /* [count] examples that share their query, from 0; or NULL */
   uint8_t *loss_mask;              /* language models: [tokens] 1 where the token must be predicted; else NULL */
   size_t longest;                  /* tokens of the longest example */
   size_t truncated;                /* examples that were cut to max_length */
   struct note notes[NOTE_COUNT];   /* language models */
   size_t example_size, token_size; /* allocated */
 };
+
+static inline size_t corpus_texts(const struct corpus *c) {
+  return c->texts ? c->texts : 1;
+}
+
+/* Tokens of all sequences of an example. */
+static inline size_t corpus_tokens(const struct corpus *c, size_t example) {
+  size_t texts = corpus_texts(c);
+  return c->cu_seqlens[(example + 1) * texts] - c->cu_seqlens[example * texts];
+}
 
 /* How a long reading is watched; the main thread calls `beat` several times a second. Anything but STATUS_OK ends the
    reading with that status. */

@@ -19,6 +19,9 @@ struct example {
   size_t text_length;
   const char *pair; /* NULL: none */
   size_t pair_length;
+  const char *negative; /* of embeddings; NULL: none */
+  size_t negative_length;
+  uint32_t group; /* of a grouped set: examples with the same text */
   uint32_t label; /* LABEL_CLASS */
   float target;   /* LABEL_FLOAT */
   size_t line;    /* where it begins in the file */
@@ -30,6 +33,9 @@ struct dataset {
   struct example *examples;   /* in the file's order */
   enum label_kind label_kind; /* CLASS: example.label < num_labels; FLOAT: example.target, and num_labels is 1 */
   bool numbered;              /* the classes are 0, 1, 2, ...; label_names are LABEL_0, LABEL_1, ... */
+  size_t texts; /* sequences an example: a text and its pair (and negative) apart; 0 or 1: one sequence */
+  bool scored;  /* embeddings: example.target is a score of text and pair */
+  bool grouped; /* example.group is set */
   size_t num_labels;
   const char **label_names; /* [num_labels]; LABEL_FLOAT: one, "LABEL_0" */
   json_t *warnings;         /* sentences about its labels (label_warnings.h); NULL in a validation set */

@@ -60,12 +60,14 @@ static const struct {
   {{"input_ids"},
    "the lines are token ids: write the text itself, as {\"text\": ...}; each model has a tokenizer of its own"},
   {{"embedding"}, "the lines hold embeddings: models here learn from texts, as {\"text\": ..., \"label\": ...}"},
-  {{"anchor", "positive"},
-   "the lines are pairs for embedding models, which are not trained here; a pair with a label is text, text_pair, "
-   "label"},
+  {{"anchor", "positive"}, NULL},
+  {{"query", "positive"}, NULL},
+  {{"query", "passage"}, NULL},
+  {{"query", "document"}, NULL},
   {{"query", "pos"},
-   "the lines are pairs for embedding models, which are not trained here; a pair with a label is text, text_pair, "
-   "label"},
+   "the lines are queries with lists of passages: write each query with one of its pos as {\"anchor\": ..., "
+   "\"positive\": ...}, and with one of its neg as \"negative\""},
+  {{"sentence1", "sentence2", "score"}, NULL},
   {{"sentence1", "sentence2"},
    "the lines are pairs of sentences: name them by dataset.text \"sentence1\" and dataset.text_pair \"sentence2\""},
   {{"sentence"}, "the texts are in sentence: name it by dataset.text \"sentence\""},

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "worker/adapter/target.h"
@@ -27,33 +28,58 @@ static int visible(const struct dirent *entry) {
   return entry->d_name[0] != '.';
 }
 
+/* What is packed: names relative to a folder. */
+struct packing {
+  struct arena arena;
+  const char *names[64];
+  size_t count;
+};
+
+/* The files of `path`, whose names begin with `within`; and those of the folders in it. */
+static enum status list_files(struct packing *p, const char *path, const char *within, struct error *err) {
+  struct dirent **entries;
+  enum status status = STATUS_OK;
+  int count = scandir(path, &entries, visible, alphasort);
+  if (count < 0)
+    return error_set_errno(err, STATUS_IO, NULL, "cannot read %s", path);
+  for (int i = 0; i < count; i++) {
+    char inner[1400], *name = arena_format(&p->arena, "%s%s", within, entries[i]->d_name);
+    struct stat info;
+    snprintf(inner, sizeof inner, "%s/%s", path, entries[i]->d_name);
+    bool folder = stat(inner, &info) == 0 && S_ISDIR(info.st_mode);
+    if (!status && (!name || p->count == COUNT_OF(p->names)))
+      status = error_no_memory(err, "the names of files");
+    if (!status && folder)
+      status = list_files(p, inner, arena_format(&p->arena, "%s/", name), err);
+    else if (!status)
+      p->names[p->count++] = name;
+    free(entries[i]);
+  }
+  free(entries);
+  return status;
+}
+
 enum status export_pack(const struct export *e, const char *folder, struct error *err) {
   char path[1024], name[300], packed[1100];
-  struct dirent **entries;
+  struct packing packing = {0};
   snprintf(path, sizeof path, "%s/%s", e->output_dir, folder);
   snprintf(name, sizeof name, "%s.tar", folder);
   snprintf(packed, sizeof packed, "%s/%s", e->output_dir, name);
-  int count = scandir(path, &entries, visible, alphasort);
-  if (count < 0)
-    return error_set_errno(err, STATUS_IO, NULL, "cannot read %s", folder);
-  const char **names = calloc((size_t)count + 1, sizeof *names);
-  for (int i = 0; names && i < count; i++)
-    names[i] = entries[i]->d_name;
-  enum status status = names ? tar_pack(packed, path, names, (size_t)count, NULL, NULL, err)
-                             : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to pack %s", folder);
-  for (int i = 0; i < count; i++)
-    free(entries[i]);
-  free(entries);
-  free(names);
+  arena_init(&packing.arena, 1 << 20);
+  enum status status = list_files(&packing, path, "", err);
+  status = status ? status : tar_pack(packed, path, packing.names, packing.count, NULL, NULL, err);
+  arena_done(&packing.arena);
   status = status ? status : file_remove_tree(path, err);
   return status ? status : export_announce(e, name, name, false, err);
 }
 
-/* Is it the tensor `kind` of the module? The base's file may lack the model's prefix ("bert."). */
-static bool is_of(const char *tensor, const char *module, const char *kind) {
-  char name[600];
+/* Is it the tensor `kind` of the module? The base's file may lack the model's prefix ("bert."), or have it where the
+   module's path has none. */
+static bool is_of(const struct model *m, const char *tensor, const char *module, const char *kind) {
+  char name[600], prefixed[700];
   snprintf(name, sizeof name, "%s.%s", module, kind);
-  return target_suffix(name, tensor);
+  snprintf(prefixed, sizeof prefixed, "%s%s", m->ops->prefix, name);
+  return target_suffix(name, tensor) || (m->output == OUTPUT_EMBEDDING && strcmp(prefixed, tensor) == 0);
 }
 
 enum status export_numbers(float *out, const struct export *e, const char *name, struct error *err) {
@@ -61,20 +87,20 @@ enum status export_numbers(float *out, const struct export *e, const char *name,
   for (size_t i = 0; i < m->linear_count; i++) {
     const struct linear *l = m->linears[i];
     const struct adapter *adapter = adapter_of(m->adapters, m->adapter_count, l);
-    if (is_of(name, l->name, "weight") && (adapter || l->trained_weight)) {
+    if (is_of(m, name, l->name, "weight") && (adapter || l->trained_weight)) {
       if (adapter)
         adapter->ops->merge(adapter, m->backend, out);
       else
         memcpy(out, l->trained_weight->data, l->out * l->in * sizeof *out);
       return STATUS_OK;
     }
-    if (l->trained_bias && is_of(name, l->name, "bias")) {
+    if (l->trained_bias && is_of(m, name, l->name, "bias")) {
       memcpy(out, l->trained_bias->data, l->out * sizeof *out);
       return STATUS_OK;
     }
   }
   for (size_t i = 0; i < m->norm_count; i++)
-    if (m->norms[i].norm->trained_bias && is_of(name, m->norms[i].name, "bias")) {
+    if (m->norms[i].norm->trained_bias && is_of(m, name, m->norms[i].name, "bias")) {
       memcpy(out, m->norms[i].norm->trained_bias->data, m->norms[i].norm->channels * sizeof *out);
       return STATUS_OK;
     }

@@ -24,8 +24,8 @@ NODISCARD enum status export_formats(const struct export *e, const struct string
 /* For the formats. Tells the daemon of output_dir/path under `name`. */
 NODISCARD enum status export_announce(const struct export *e, const char *name, const char *path, bool result_file,
                                       struct error *err);
-/* Packs the folder output_dir/folder (its files, in the order of their names) as output_dir/<folder>.tar, removes
-   the folder and announces the archive. */
+/* Packs the folder output_dir/folder (its files and those of folders in it, in the order of their names) as
+   output_dir/<folder>.tar, removes the folder and announces the archive. */
 NODISCARD enum status export_pack(const struct export *e, const char *folder, struct error *err);
 
 /* The numbers of a tensor of the base with everything trained in it, as floats into out: the merged weight of

@@ -1,8 +1,9 @@
 #include "worker/export/finished.h"
 
-#include "worker/peft/peft.h"
 #include "worker/device.h"
 #include "worker/export/export.h"
+#include "worker/model/sentence.h"
+#include "worker/peft/peft.h"
 
 static enum status write(const struct task *task, struct model *model, struct report *report, struct error *err) {
   struct export e = {.model = model,
@@ -19,12 +20,18 @@ enum status finished_export(const struct task *task, struct report *report, stru
   struct model model = {0};
   struct arena arena;
   struct peft_head head;
+  struct sentence_modules modules;
   uint64_t seed = (uint64_t)task->spec.seed;
   arena_init(&arena, (size_t)64 << 20);
   report_data(report, EVENT_PROGRESS, "", json_pack("{s:s}", "phase", "export"));
   enum status status = peft_read_head(&head, task->start, &arena, err);
   status = status ? status : device_open(&backend, NULL, (int)task->threads, err);
   status = status ? status : model_open(&model, task->model_dir, head.output, head.classes.count, seed, &backend, err);
+  if (!status && head.output == OUTPUT_EMBEDDING) {
+    status = sentence_modules_read(&modules, task->model_dir, err);
+    status =
+        status ? status : sentence_settle(&model, &modules, (enum embedding_pooling)task->spec.embedding.pooling, err);
+  }
   model.label_names = status ? NULL : head.classes.names;
   status = status ? status : model_adapt_again(&model, &task->spec.adapter, seed, err);
   status = status ? status : peft_load(&model, task->start, err);

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "worker/export/export.h"
 #include "worker/file/ggml.h"
+#include "worker/model/sentence.h"
 
 static const struct {
   enum st_dtype dtype;
@@ -34,7 +35,7 @@ struct plan {
 static const char *full_name(struct plan *p, const char *name) {
   const struct model *m = p->e->model;
   const char *prefix = m->ops->prefix;
-  bool full = strncmp(name, "lm_head.", 8) == 0;
+  bool full = strncmp(name, "lm_head.", 8) == 0 || m->output == OUTPUT_EMBEDDING;
   for (size_t i = 0; i < m->linear_count && !full; i++) {
     size_t length = strlen(m->linears[i]->name);
     full = strncmp(name, m->linears[i]->name, length) == 0 && name[length] == '.';
@@ -73,10 +74,10 @@ static bool add_made(struct plan *p, const struct linear *l) {
 /* Is a head of the base's file that was replaced. */
 static bool replaced(const struct model *m, const struct checkpoint_tensor *t) {
   char weight[300], bias[300];
+  if (m->language || !m->head)
+    return false;
   snprintf(weight, sizeof weight, "%s.weight", m->head->name);
   snprintf(bias, sizeof bias, "%s.bias", m->head->name);
-  if (m->language)
-    return false;
   return strcmp(t->name, weight) == 0 || strcmp(t->name, bias) == 0 || strncmp(t->name, "lm_head.", 8) == 0;
 }
 
@@ -127,13 +128,12 @@ static enum status write_config(const struct plan *p, const char *folder, struct
   const struct model *m = p->e->model;
   char path[1200], class[100];
   AUTO(json_release) json_t *config = json_deep_copy(m->checkpoint.config);
-  snprintf(class, sizeof class, "%s%s", m->ops->class_prefix,
-           job_output_of(m->output)->class_suffix);
+  snprintf(class, sizeof class, "%s%s", m->ops->class_prefix, job_output_of(m->output)->class_suffix);
   json_object_set_new(config, "architectures", json_pack("[s]", class));
   json_object_set_new(config, "dtype", json_string(types[p->type].torch));
   json_object_set_new(config, "torch_dtype", json_string(types[p->type].torch));
   const struct classes classes = model_classes(m);
-  AUTO(json_release) json_t *labels = m->language ? json_object() : classes_config(&classes, m->output);
+  AUTO(json_release) json_t *labels = m->num_labels ? classes_config(&classes, m->output) : json_object();
   if (!labels || json_object_update(config, labels) != 0)
     return error_no_memory(err, "the merged model");
   char *text = json_dumps(config, JSON_INDENT(2));
@@ -173,6 +173,13 @@ static enum status copy_files(const struct export *e, const char *folder, struct
   return status;
 }
 
+/* What makes a sentence-transformers model of the folder. */
+static enum status write_modules(const struct export *e, const char *folder, struct error *err) {
+  struct sentence_modules modules;
+  enum status status = sentence_modules_read(&modules, e->base_path, err);
+  return status ? status : sentence_modules_write(e->model, &modules, folder, err);
+}
+
 static enum status write_card(const struct export *e, enum export_type type, const char *folder, struct error *err) {
   char path[1200], text[1200];
   snprintf(text, sizeof text,
@@ -201,6 +208,8 @@ enum status export_merged(const struct export *e, enum export_type type, struct 
   status = status ? status : safetensors_write_filled(path, plan.tensors, plan.count, fill, &plan, err);
   status = status ? status : write_config(&plan, folder, err);
   status = status ? status : copy_files(e, folder, err);
+  if (!status && e->model->output == OUTPUT_EMBEDDING)
+    status = write_modules(e, folder, err);
   status = status ? status : write_card(e, type, folder, err);
   free(plan.numbers);
   arena_done(&plan.arena);

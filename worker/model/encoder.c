@@ -244,6 +244,8 @@ static enum status load_head(struct model *m, uint64_t seed, struct error *err) 
   const struct encoder_family *f = e->family;
   double deviation;
   bool made;
+  if (m->output == OUTPUT_EMBEDDING)
+    return STATUS_OK;
   enum status s = load_number(&deviation, m, "initializer_range", 0.02, err);
   s = s ? s
         : load_or_make(m, &e->dense, f->head.prefix, f->head.dense, e->hidden, e->hidden, true, deviation, seed, &made,
@@ -301,6 +303,11 @@ static const struct layer *layer_at(const struct encoder *e, size_t i) {
   return &e->layers[group * e->inner + i % e->inner];
 }
 
+/* The last layer's rows that are read. */
+static enum pooling rows_read(const struct model *m) {
+  return m->output == OUTPUT_EMBEDDING && m->pooling == POOLING_MEAN ? POOLING_NONE : POOLING_CLS;
+}
+
 static struct tensor *embed(struct tape *tape, const struct encoder *e, const struct sequences *sequences) {
   struct dropout d = op_next_dropout(tape, e->hidden_dropout);
   struct tensor *x =
@@ -335,7 +342,7 @@ struct tensor *encoder_forward(struct tape *tape, const struct model *m, const s
   struct tensor *x = embed(tape, e, sequences), *table = relative ? relative_table(tape, relative, sequences) : NULL;
   for (size_t i = 0; i < m->blocks; i++) {
     const struct layer *l = layer_at(e, i);
-    enum pooling rows = i + 1 < m->blocks ? POOLING_NONE : POOLING_CLS; /* the head reads no others */
+    enum pooling rows = i + 1 < m->blocks ? POOLING_NONE : rows_read(m);
     tape_segment_begin(tape, i);
     struct tensor *own = op_pooling(tape, x, sequences, rows);
     struct tensor *q = op_linear(tape, own, &l->query);
@@ -353,6 +360,8 @@ struct tensor *encoder_forward(struct tape *tape, const struct model *m, const s
     x = op_residual_layernorm(tape, op_linear(tape, h, &l->output), x, &l->output_norm, &d);
     tape_segment_end(tape);
   }
+  if (m->output == OUTPUT_EMBEDDING)
+    return rows_read(m) == POOLING_NONE ? op_pooling(tape, x, sequences, m->pooling) : x;
   return head(tape, e, x);
 }
 

@@ -58,7 +58,7 @@ struct tensor *encoder_forward(struct tape *tape, const struct model *model, con
 void encoder_disable_dropout(struct model *model);
 
 #define OPS_OF_ENCODER                                                                                                 \
-  .classifier = true, .load = encoder_load, .forward = encoder_forward, .reserve = encoder_reserve,                    \
+  .classifier = true, .embeds = true, .load = encoder_load, .forward = encoder_forward, .reserve = encoder_reserve,    \
   .disable_dropout = encoder_disable_dropout
 
 #endif

@@ -70,11 +70,17 @@ bool load_has(const struct model *m, const char *prefix, const char *name) {
   return find(&t, m, prefix, name);
 }
 
+/* What the paths of modules begin with: AutoModel, which embeddings come from, is the model without a head around it.
+ */
+static const char *path_prefix(const struct model *m, const char *prefix) {
+  return m->output == OUTPUT_EMBEDDING && strcmp(prefix, m->ops->prefix) == 0 ? "" : prefix;
+}
+
 /* Notes the module that a tensor is of. */
 static enum status note_owner(struct model *m, const char *prefix, const char *name, struct error *err) {
   const char *dot = strrchr(name, '.');
   int length = dot ? (int)(dot - name) : (int)strlen(name);
-  const char *path = arena_format(&m->arena, "%s%.*s", prefix, length, name);
+  const char *path = arena_format(&m->arena, "%s%.*s", path_prefix(m, prefix), length, name);
   if (!path)
     return error_no_memory(err, "the model");
   if (m->owner_count == 0 || (m->owner_count < m->module_max && strcmp(m->owners[m->owner_count - 1], path) != 0))
@@ -203,7 +209,7 @@ static enum status load_parts(struct model *m, struct linear *l, const char *pre
 
 enum status load_linear(struct model *m, struct linear *l, const char *prefix, const char *path, size_t in, size_t out,
                         enum load_bias bias, struct error *err) {
-  *l = (struct linear){.name = arena_format(&m->arena, "%s%s", prefix, path), .in = in, .out = out};
+  *l = (struct linear){.name = arena_format(&m->arena, "%s%s", path_prefix(m, prefix), path), .in = in, .out = out};
   enum status status = l->name ? load_parts(m, l, prefix, path, bias, err) : error_no_memory(err, "the model");
   return status ? status : join(m, l, err);
 }
@@ -217,7 +223,7 @@ enum status load_norm(struct model *m, struct norm *n, const char *prefix, const
   snprintf(name, sizeof name, "%s.bias", path);
   if (!status && bias)
     status = load_floats(&n->bias, m, prefix, name, channels, 0, err);
-  const char *full = arena_format(&m->arena, "%s%s", prefix, path);
+  const char *full = arena_format(&m->arena, "%s%s", path_prefix(m, prefix), path);
   if (status || !full)
     return status ? status : error_no_memory(err, "the model");
   if (m->norm_count == m->module_max)
@@ -260,7 +266,7 @@ enum status load_or_make(struct model *m, struct linear *l, const char *prefix, 
                          bool bias, double deviation, uint64_t seed, bool *made, struct error *err) {
   char name[300];
   struct checkpoint_tensor t;
-  *l = (struct linear){.name = arena_format(&m->arena, "%s%s", prefix, path), .in = in, .out = out};
+  *l = (struct linear){.name = arena_format(&m->arena, "%s%s", path_prefix(m, prefix), path), .in = in, .out = out};
   if (!l->name)
     return error_no_memory(err, "the model");
   snprintf(name, sizeof name, "%s.weight", path);

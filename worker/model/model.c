@@ -33,7 +33,7 @@ static enum status find_architecture(const struct model_ops **out, const struct 
 }
 
 static struct data_tasks tasks_of(const struct model_ops *ops) {
-  return (struct data_tasks){.language = ops->language, .classifier = ops->classifier};
+  return (struct data_tasks){.language = ops->language, .classifier = ops->classifier, .embeds = ops->embeds};
 }
 
 enum status model_tasks(struct data_tasks *out, const char *path, struct error *err) {
@@ -84,8 +84,10 @@ static enum status check_task(const struct model *m, struct error *err) {
   if (!data_tasks_allow(tasks_of(m->ops), m->output))
     return error_set(err, STATUS_UNSUPPORTED_VALUE, "model",
                      "a %s model cannot be trained on this data: it %s; the data ask for %s", m->ops->model_type,
-                     m->language ? "classifies texts" : "generates text",
-                     m->language ? "a language model (chats, prompts or plain text without labels)" : "a classifier");
+                     m->ops->language ? "generates text" : "classifies texts",
+                     m->language                     ? "a language model (chats, prompts or plain text without labels)"
+                     : m->output == OUTPUT_EMBEDDING ? "an encoder"
+                                                     : "a classifier");
   return STATUS_OK;
 }
 
@@ -104,8 +106,11 @@ static enum status load(struct model *m, const char *path, uint64_t seed, struct
 
 enum status model_open(struct model *out, const char *path, enum job_output output, size_t num_labels, uint64_t seed,
                        struct backend *backend, struct error *err) {
-  *out =
-      (struct model){.backend = backend, .output = output, .num_labels = num_labels, .language = output == OUTPUT_TEXT};
+  *out = (struct model){.backend = backend,
+                        .output = output,
+                        .num_labels = num_labels,
+                        .language = output == OUTPUT_TEXT,
+                        .pooling = POOLING_MEAN};
   arena_init(&out->arena, SIZE_MAX / 2);
   out->parameters.arena = &out->arena;
   out->buffers.backend = backend;
@@ -189,7 +194,7 @@ static enum status collect_saved(struct model *m, const struct target_modules *m
                                  struct error *err) {
   static const char *const always[] = {"classifier", "score"};
   struct string_list *saved = &m->modules_to_save;
-  size_t have = saved->count, heads = m->language ? 0 : COUNT_OF(always);
+  size_t have = saved->count, heads = m->num_labels ? COUNT_OF(always) : 0;
   const char **item = arena_array(&m->arena, have + asked->count + COUNT_OF(always), sizeof *item);
   if (!item)
     return error_no_memory(err, "the model");
@@ -253,23 +258,22 @@ static enum status attach(struct model *m, const struct adapter_spec *spec, cons
 
 /* What the model has to offer: linear modules, and those that can be nothing but named. */
 static enum status offer(struct target_modules *out, struct model *m, struct error *err) {
-  const char **names = arena_array(&m->arena, m->linear_count, sizeof *names);
+  const char **names = arena_array(&m->arena, m->linear_count, sizeof *names), *head = m->head ? m->head->name : "";
   const char **others = arena_array(&m->arena, m->owner_count + 1, sizeof *others);
   if (!names || !others)
     return error_no_memory(err, "the model");
-  *out = (struct target_modules){
-      names, m->linear_count, others, 0, m->head->name, m->default_targets, &m->modules_to_save};
+  *out = (struct target_modules){names, m->linear_count, others, 0, head, m->default_targets, &m->modules_to_save};
   for (size_t i = 0; i < m->linear_count; i++)
     names[i] = m->linears[i]->name;
   for (size_t i = 0; i < m->owner_count; i++) {
-    bool linear = strcmp(m->owners[i], m->head->name) == 0;
+    bool linear = strcmp(m->owners[i], head) == 0;
     for (size_t j = 0; j < m->linear_count && !linear; j++)
       linear = strcmp(m->owners[i], names[j]) == 0;
     if (!linear)
       others[out->other_count++] = m->owners[i];
   }
   if (m->language) /* never adapted; a tied one has no tensor of its own */
-    others[out->other_count++] = m->head->name;
+    others[out->other_count++] = head;
   return STATUS_OK;
 }
 

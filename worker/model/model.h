@@ -22,6 +22,7 @@ struct model {
   struct buffers buffers;         /* on the backend: what the model has there beside mapped weights */
   enum job_output output;         /* what it is trained to give */
   bool language;                  /* OUTPUT_TEXT: a causal language model */
+  enum pooling pooling;           /* OUTPUT_EMBEDDING: of the last layer's rows; MEAN or CLS */
   size_t num_labels;              /* classifiers */
   const char *const *label_names; /* classifiers: [num_labels], borrowed; NULL: LABEL_0, LABEL_1, ... */
   size_t vocabulary;              /* rows of the token embedding */
@@ -30,9 +31,9 @@ struct model {
   size_t weight_bytes;            /* of all tensors, as floats */
   size_t mapped_bytes;            /* of the matrices that are used where the files have them */
   size_t blocks;                  /* recompute priorities of tape_segment_begin that its forward uses */
-  const struct linear
-      *head;               /* language: lm_head, always frozen and not among `linears`; classifiers: the last of them */
-  struct linear **linears; /* every linear module that can be adapted, in the model's order */
+  const struct linear *head; /* language: lm_head, always frozen and not among `linears`; classifiers: the last of them;
+                                embeddings: NULL */
+  struct linear **linears;   /* every linear module that can be adapted, in the model's order */
   size_t linear_count;
   struct {
     const char *name;
@@ -60,8 +61,8 @@ struct model_ops {
   const void *family;       /* tells architectures of one file apart, which knows what it is */
   /* Fills linears, norms, sizes and state from config and weights. `seed` for what the file lacks. */
   enum status (*load)(struct model *model, uint64_t seed, struct error *err);
-  bool language, classifier; /* what it can be */
-  /* Classifiers: (B, num_labels) logits. Language models: (N, C), what the head reads. */
+  bool language, classifier, embeds; /* what it can be */
+  /* Classifiers: (B, num_labels) logits. Language models: (N, C), what the head reads. Embeddings: (B, C). */
   struct tensor *(*forward)(struct tape *tape, const struct model *model, const struct sequences *sequences);
   /* Makes tables for sequences of that many tokens; NULL: none are needed. Before the first forward. */
   enum status (*reserve)(struct model *model, size_t longest, struct error *err);

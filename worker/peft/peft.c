@@ -50,9 +50,12 @@ static bool is_bases(const struct st_tensor *t, const struct model *model) {
   const char *name = strncmp(t->name, prefix, sizeof prefix - 1) == 0 ? t->name + sizeof prefix - 1 : t->name;
   const char *bare =
       strncmp(name, model->ops->prefix, strlen(model->ops->prefix)) == 0 ? name + strlen(model->ops->prefix) : name;
+  char prefixed[ST_NAME_MAX + 64];
   struct checkpoint_tensor own;
   struct error ignored;
-  if (!checkpoint_find(&own, &model->checkpoint, name) && !checkpoint_find(&own, &model->checkpoint, bare))
+  snprintf(prefixed, sizeof prefixed, "%s%s", model->ops->prefix, bare);
+  if (!checkpoint_find(&own, &model->checkpoint, name) && !checkpoint_find(&own, &model->checkpoint, bare) &&
+      !checkpoint_find(&own, &model->checkpoint, prefixed))
     return false;
   size_t count = (size_t)st_elements(t), want = 1;
   for (int i = 0; i < own.rank; i++)
@@ -248,6 +251,45 @@ static void write_classifier(struct str *card, const struct model *model, const 
   str_puts(card, head_differs(model) ? ", ignore_mismatched_sizes=True)\n" : ")\n");
 }
 
+/* Embeddings as sentence-transformers makes them, whose default is the mean. */
+static void write_encoder(struct str *card, const struct model *model, const char *base) {
+  bool cls = model->pooling == POOLING_CLS;
+  str_puts(card, "from sentence_transformers import SentenceTransformer\n");
+  if (cls)
+    str_printf(card,
+               "from sentence_transformers.models import Pooling, Transformer\n\nencoder = Transformer(\"%s\")\n"
+               "model = SentenceTransformer(modules=[encoder, "
+               "Pooling(encoder.get_word_embedding_dimension(), \"cls\")])\n",
+               base);
+  else
+    str_printf(card, "\nmodel = SentenceTransformer(\"%s\")\n", base);
+  str_printf(
+      card,
+      "model.load_adapter(\"path/to/this/folder\")\n"
+      "embeddings = model.encode([\"a text\", \"another\"])\n```\n\nIts embeddings are compared by their "
+      "cosine. With PEFT alone, `PeftModel.from_pretrained` of `AutoModel` gives the rows of the tokens; a text's "
+      "embedding is %s.\n\n",
+      cls ? "the first one" : "their mean");
+}
+
+static void write_use(struct str *card, const struct model *model, const char *base) {
+  str_puts(card, "```python\n");
+  if (model->output == OUTPUT_EMBEDDING) {
+    write_encoder(card, model, base);
+    return;
+  }
+  str_printf(card, "from transformers import AutoModel%s\nfrom peft import PeftModel\n\n",
+             job_output_of(model->output)->class_suffix);
+  if (model->language) {
+    str_puts(card, "base = AutoModelForCausalLM.from_pretrained(");
+    write_base(card, model, base);
+    str_puts(card, ")\n");
+  } else {
+    write_classifier(card, model, base);
+  }
+  str_puts(card, "model = PeftModel.from_pretrained(base, \"path/to/this/folder\")\n```\n\n");
+}
+
 static enum status save_card(const struct model *model, const struct adapter_spec *spec, const char *folder,
                              const char *base, struct error *err) {
   enum { CARD_BYTES_MAX = 64 << 20 };
@@ -257,23 +299,14 @@ static enum status save_card(const struct model *model, const struct adapter_spe
   str_init(&card, CARD_BYTES_MAX);
   str_printf(&card,
              "---\nbase_model: %s\nlibrary_name: peft\npipeline_tag: %s\ntags:\n- base_model:adapter:%s\n- "
-             "transformers\n---\n\n"
-             "# %s adapter of %s\n\nTrained by reflectd. %zu adapted modules, %zu trainable parameters.%s\n\n"
-             "```python\nfrom transformers import AutoModel%s\nfrom peft import PeftModel\n\n",
-             base, output->pipeline_tag, base, method_of(spec->peft_type)->peft_type, base, model->adapter_count,
-             parameter_trained(&model->parameters),
-             model->language ? "" : " What its outputs mean is in `labels.json` too.", output->class_suffix);
-  if (model->language) {
-    str_puts(&card, "base = AutoModelForCausalLM.from_pretrained(");
-    write_base(&card, model, base);
-    str_puts(&card, ")\n");
-  } else {
-    write_classifier(&card, model, base);
-  }
-  str_printf(&card,
-             "model = PeftModel.from_pretrained(base, \"path/to/this/folder\")\n```\n\n"
-             "### Framework versions\n\n- PEFT %s\n",
-             PEFT_VERSION);
+             "%s\n---\n\n"
+             "# %s adapter of %s\n\nTrained by reflectd. %zu adapted modules, %zu trainable parameters.%s\n\n",
+             base, output->pipeline_tag, base,
+             model->output == OUTPUT_EMBEDDING ? "sentence-transformers" : "transformers",
+             method_of(spec->peft_type)->peft_type, base, model->adapter_count, parameter_trained(&model->parameters),
+             model->num_labels ? " What its outputs mean is in `labels.json` too." : "");
+  write_use(&card, model, base);
+  str_printf(&card, "### Framework versions\n\n- PEFT %s\n", PEFT_VERSION);
   snprintf(path, sizeof path, "%s/README.md", folder);
   enum status status = card.failed ? error_no_memory(err, "README.md") : file_put(path, card.text, card.length, err);
   str_done(&card);
@@ -283,7 +316,7 @@ static enum status save_card(const struct model *model, const struct adapter_spe
 enum status peft_save_about(const struct model *model, const struct adapter_spec *spec, const char *folder,
                             const char *base, struct error *err) {
   enum status status = save_config(model, spec, folder, base, err);
-  status = status || model->language ? status : save_labels(model, folder, err);
+  status = status || !model->num_labels ? status : save_labels(model, folder, err);
   return status ? status : save_card(model, spec, folder, base, err);
 }
 

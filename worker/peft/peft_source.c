@@ -121,8 +121,11 @@ const struct st_tensor *peft_source_tensor(const struct peft_source *s, const ch
 /* An adapter of somebody else's has no labels.json: of one output, Transformers takes a number. */
 static enum job_output output_of(const struct peft_source *s, size_t count) {
   const char *problem = json_string_value(json_object_get(s->labels, "problem_type"));
+  const char *task = json_string_value(json_object_get(s->config, "task_type"));
   if (count == 0)
-    return OUTPUT_TEXT;
+    return task && strcmp(task, job_output_of(OUTPUT_EMBEDDING)->peft_task_type) == 0 ? OUTPUT_EMBEDDING : OUTPUT_TEXT;
+  if (count == 1 && problem && strcmp(problem, job_output_of(OUTPUT_RELEVANCE)->problem_type) == 0)
+    return OUTPUT_RELEVANCE;
   for (int i = 0; problem && i < OUTPUT_COUNT; i++) {
     const char *own = job_output_of((enum job_output)i)->problem_type;
     if (own && strcmp(own, problem) == 0)
