@@ -117,7 +117,7 @@ $(BIN)/tests/bench: $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/bench/*.c)) $(cal
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,worker)
 
-$(BIN)/tests/fault/torture: $(patsubst %,$(OBJ)/tests/fault/%.o,torture scenario daemon image) $(call ars,base)
+$(BIN)/tests/fault/torture: $(patsubst %,$(OBJ)/tests/fault/%.o,torture scenario crowd daemon image) $(call ars,base)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,base)
 $(BIN)/tests/fault/worker: $(OBJ)/tests/fault/worker.o $(call ars,api)

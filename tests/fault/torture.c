@@ -3,8 +3,10 @@
      fault    such a call fails instead, once and from there on: ENOSPC, EIO, EMFILE
      malloc   an allocation fails
      random   COUNT times the daemon is killed at random
+     crowd    COUNT times the daemon is killed while many clients submit and cancel at once
      worker   COUNT times a worker is killed at random
-     power    COUNT times the power is cut: the file system is copied while it is used, and the copy is judged
+     power    COUNT times the power is cut: the file system is copied while it is used, and the copy is judged; every
+              other time while many clients are at it
    After each the data folder is checked (fsck), a daemon starts on it undisturbed, everything that was acknowledged is
    there and ends as it should, and a second check finds nothing, no leftovers either. Prints TAP. */
 #include <dirent.h>
@@ -17,16 +19,18 @@
 
 #include "base/attr.h"
 #include "base/file.h"
+#include "tests/fault/crowd.h"
 #include "tests/fault/image.h"
 #include "tests/fault/scenario.h"
 
-enum { ROUNDS_MAX = 1 << 20 };
+enum { ROUNDS_MAX = 1 << 20, CROWD_CLIENTS = 24, CROWD_MS = 800 };
 
 struct torture {
   struct place place;
   long count, every, from;
   unsigned seed;
   size_t points, bad;
+  struct crowd *crowd; /* NULL: one client, who does what scenario.h says */
 };
 
 static struct scenario scenario;
@@ -50,7 +54,7 @@ static void judge(struct torture *t, const char *title) {
   } else {
     scenario.daemon = &daemon;
     daemon_call(&scenario.answer, &daemon, "GET", "/livez", NULL, NULL); /* it serves: SIGTERM is heard from now on */
-    bad += scenario_verify(&scenario, title);
+    bad += t->crowd ? crowd_verify(t->crowd, &daemon, title) : scenario_verify(&scenario, title);
     daemon_stop(&daemon, SIGTERM);
     if (!daemon_ended_well(&daemon)) {
       printf("# %s: the next daemon ended with wait status %x\n", title, (unsigned)daemon.status);
@@ -220,6 +224,38 @@ static void at_random(struct torture *t, bool workers) {
   printf("%s - %ld random kills of %s\n", t->bad > bad ? "not ok" : "ok", t->count, workers ? "workers" : "the daemon");
 }
 
+/* They come, and are at it for a while. */
+static void gather_crowd(struct torture *t, const struct daemon *daemon) {
+  char file[128];
+  if (daemon_call(&scenario.answer, daemon, "POST", "/v1/files", "multipart/form-data; boundary=b",
+                  "--b\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nfine-tune\r\n"
+                  "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"t.jsonl\"\r\n\r\n"
+                  "{\"text\":\"good\",\"label\":\"a\"}\n\r\n--b--\r\n") != 200)
+    exit(2);
+  crowd_come(t->crowd, daemon, answer_value(file, &scenario.answer, "id"), CROWD_CLIENTS);
+  sleep_ms((int)(CROWD_MS * fraction(t)));
+}
+
+static void crowded(struct torture *t) {
+  size_t bad = t->bad, acknowledged = 0;
+  t->crowd = crowd_new();
+  for (long i = 0; i < t->count; i++) {
+    char title[64];
+    struct daemon daemon;
+    begin(t);
+    snprintf(title, sizeof title, "crowd %ld", i);
+    if (!daemon_start(&daemon, &t->place, NULL))
+      exit(2);
+    gather_crowd(t, &daemon);
+    daemon_stop(&daemon, SIGKILL);
+    acknowledged += crowd_leave(t->crowd);
+    judge(t, title);
+  }
+  t->crowd = NULL;
+  printf("%s - %ld kills among %d clients, %zu jobs acknowledged\n",
+         t->bad > bad || acknowledged == 0 ? "not ok" : "ok", t->count, CROWD_CLIENTS, acknowledged);
+}
+
 /* ---- power cuts ---- */
 
 struct cut {
@@ -249,11 +285,16 @@ static void one_cut(struct torture *t, struct cut *cut, const char *title) {
   if (!daemon_start(&daemon, &t->place, NULL))
     exit(2);
   scenario.daemon = &daemon;
-  scenario.tick = on_cut;
+  scenario.tick = t->crowd ? NULL : on_cut;
   scenario.context = cut;
-  scenario_run(&scenario);
-  for (cut->left = cut->left < 0 ? -1 : 0; cut->left == 0;) /* the scenario was over before */
+  if (t->crowd)
+    gather_crowd(t, &daemon);
+  else
+    scenario_run(&scenario);
+  for (cut->left = t->crowd || cut->left >= 0 ? 0 : -1; cut->left == 0;) /* the scenario was over before */
     on_cut(cut);
+  if (t->crowd)
+    crowd_leave(t->crowd);
   daemon_stop(&daemon, SIGKILL);
   snprintf(t->place.data, sizeof t->place.data, "%.*s/data", PLACE_BYTES, cut->after);
   if (image_mount(cut->copy, cut->after))
@@ -266,6 +307,7 @@ static void one_cut(struct torture *t, struct cut *cut, const char *title) {
 
 static void power(struct torture *t) {
   struct cut cut = {.torture = t};
+  struct crowd *crowd = crowd_new();
   char mounted[PLACE_BYTES + 64];
   size_t bad = t->bad;
   snprintf(cut.image, sizeof cut.image, "%s/image", t->place.work);
@@ -279,7 +321,8 @@ static void power(struct torture *t) {
   snprintf(t->place.data, sizeof t->place.data, "%.*s/data", PLACE_BYTES, mounted);
   for (long i = 0; i < t->count; i++) {
     char title[64];
-    snprintf(title, sizeof title, "power cut %ld", i);
+    t->crowd = i % 2 ? crowd : NULL;
+    snprintf(title, sizeof title, "power cut %ld%s", i, t->crowd ? " of a crowd" : "");
     one_cut(t, &cut, title);
   }
   image_unmount(mounted);
@@ -305,6 +348,8 @@ static void run(struct torture *t, const char *mode) {
       each_call(t, "malloc", "ENOMEM", all);
   else if (strcmp(mode, "random") == 0 || strcmp(mode, "worker") == 0)
     at_random(t, mode[0] == 'w');
+  else if (strcmp(mode, "crowd") == 0)
+    crowded(t);
   else if (strcmp(mode, "power") == 0)
     power(t);
   else {
@@ -317,7 +362,8 @@ int main(int argc, char **argv) {
   char folder[128], self[PLACE_BYTES];
   struct torture t = {0};
   if (argc < 2)
-    return fprintf(stderr, "usage: torture kill|fault|malloc|random|worker|power [--count N] [--every K] [--from N]\n"),
+    return fprintf(stderr, "usage: torture kill|fault|malloc|random|crowd|worker|power [--count N] [--every K]"
+                           " [--from N]\n"),
            2;
   snprintf(self, sizeof self, "%s", argv[0]); /* BUILD/tests/fault/torture */
   for (int i = 0; i < 3; i++) {

@@ -13,6 +13,7 @@ run() { "$torture" "$@" --work "$work" | grep --line-buffered -E '^(ok|not ok|#)
   run fault --every 401
   run malloc --every 3001 --count 4 # the start of a daemon: the same calls each time
   run random --count 4
+  run crowd --count 4
   run worker --count 4
-  run power --count 1
+  run power --count 2
 } | awk '/^(not )?ok/ {n++} {print} END {print "1.." n + 0}'
