@@ -371,11 +371,12 @@ static void read_written(struct job_spec *out, const json_t *document, struct ar
 
 enum status job_spec_restore(struct job_spec *out, json_t **document, const char *text, struct arena *arena,
                              struct error *err) {
+  static const struct json_limits limits = {.bytes_max = 4 << 20, .depth_max = 64, .values_max = 1 << 20};
   struct fault_list faults = {0};
-  json_error_t fault;
-  *document = json_loads(text, 0, &fault);
-  if (!*document)
-    return error_set(err, STATUS_DAMAGED, NULL, "line %d, column %d: %s", fault.line, fault.column, fault.text);
+  struct error why;
+  enum status status = json_parse(document, text, strlen(text), &limits, &why);
+  if (status)
+    return error_set(err, status == STATUS_OUT_OF_MEMORY ? status : STATUS_DAMAGED, NULL, "%s", why.text);
   if (!json_is_object(*document))
     fault_add(&faults, STATUS_DAMAGED, NULL, "it is no object");
   else if (out)

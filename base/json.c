@@ -2,6 +2,8 @@
 
 #include <ctype.h>
 #include <inttypes.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -148,16 +150,94 @@ static bool write_as_reals(char *text, size_t length) {
   return any;
 }
 
-static json_t *load(const char *text, size_t length, json_error_t *fault) {
-  json_t *value = json_loadb(text, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, fault);
-  char *copy = value || json_error_code(fault) != json_error_numeric_overflow || !length ? NULL : malloc(length);
+/* --- memory ----------------------------------------------------------------------------------- */
+
+/* jansson 2.14 says of a text that it is wrong when it had no memory for its values, and ends the process when it had
+   none for the copy that it makes of a string. So while a document is read, what malloc does not give comes out of a
+   reserve, the text ends soon after, and what was read is thrown away. */
+enum { PIECE_BYTES = 256, RESERVE_BYTES = 1 << 14 };
+static _Thread_local struct {
+  char *begin; /* NULL: no document is being read */
+  size_t size, used;
+  bool starved;
+} reserve;
+
+static void *allocate(size_t bytes) {
+  void *memory = malloc(bytes);
+  if (memory || !reserve.begin)
+    return memory;
+  reserve.starved = true;
+  if (bytes > reserve.size - reserve.used)
+    return NULL;
+  memory = reserve.begin + reserve.used;
+  size_t step = (bytes + 15) & ~(size_t)15;
+  reserve.used = step < reserve.size - reserve.used ? reserve.used + step : reserve.size;
+  return memory;
+}
+
+static void release(void *memory) {
+  uintptr_t at = (uintptr_t)memory, begin = (uintptr_t)reserve.begin;
+  if (!begin || at < begin || at >= begin + reserve.size)
+    free(memory);
+}
+
+static void take_over_memory(void) __attribute__((constructor));
+static void take_over_memory(void) {
+  json_set_alloc_funcs(allocate, release);
+}
+
+struct text {
+  const char *at;
+  size_t left;
+};
+
+static size_t next_piece(void *out, size_t size, void *context) {
+  struct text *text = context;
+  size_t length = text->left < PIECE_BYTES ? text->left : PIECE_BYTES;
+  if (length > size)
+    length = size;
+  if (reserve.starved)
+    return 0;
+  memcpy(out, text->at, length);
+  text->at += length;
+  text->left -= length;
+  return length;
+}
+
+/* *value NULL with STATUS_OK: `fault` says what is wrong with the text. */
+static enum status load(json_t **value, const char *text, size_t length, json_error_t *fault, struct error *err) {
+  struct text rest = {text, length};
+  /* Twice a string that fills the text, and a list of as much beside it. */
+  reserve.size = 4 * length + RESERVE_BYTES;
+  reserve.used = 0;
+  reserve.starved = false;
+  reserve.begin = malloc(reserve.size);
+  if (reserve.begin)
+    *value = json_load_callback(next_piece, &rest, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, fault);
+  bool whole = reserve.begin && !reserve.starved;
+  if (!whole && reserve.begin)
+    json_decref(*value);
+  free(reserve.begin);
+  reserve.begin = NULL;
+  if (whole)
+    return STATUS_OK;
+  *value = NULL;
+  return error_no_memory(err, "a JSON document");
+}
+
+/* Integers beyond 64 bits are read as reals. */
+static enum status load_any(json_t **value, const char *text, size_t length, json_error_t *fault, struct error *err) {
+  enum status status = load(value, text, length, fault, err);
+  if (status || *value || json_error_code(fault) != json_error_numeric_overflow)
+    return status;
+  char *copy = malloc(length);
   if (!copy)
-    return value;
+    return error_no_memory(err, "a JSON document");
   memcpy(copy, text, length);
   if (write_as_reals(copy, length))
-    value = json_loadb(copy, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, fault);
+    status = load(value, copy, length, fault, err);
   free(copy);
-  return value;
+  return status;
 }
 
 enum status json_parse(json_t **out, const char *text, size_t length, const struct json_limits *limits,
@@ -176,11 +256,11 @@ enum status json_parse(json_t **out, const char *text, size_t length, const stru
   if (status)
     return status;
   json_error_t fault;
-  *out = load(text, length, &fault);
-  if (!*out)
+  status = load_any(out, text, length, &fault, err);
+  if (!status && !*out)
     return error_set(err, STATUS_INVALID_JSON, NULL, "line %d, column %d: %s", fault.line, fault.column,
                      plain_words(&fault, text, length));
-  return STATUS_OK;
+  return status;
 }
 
 enum status json_parse_file(json_t **out, const char *path, const struct json_limits *limits, struct error *err) {

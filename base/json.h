@@ -21,7 +21,8 @@ struct json_limits {
 
 /* Parses one JSON document that fills `text`; duplicate keys are refused. An integer beyond 64 bits becomes a real.
    On success the caller owns *out. On failure the status is STATUS_INVALID_JSON (or STATUS_TOO_LARGE for a limit),
-   the text says "line L, column C: what" in plain words, and *out is NULL. `limits` may be NULL. */
+   the text says "line L, column C: what" in plain words, and *out is NULL; STATUS_OUT_OF_MEMORY says nothing of the
+   text. `limits` may be NULL. */
 NODISCARD enum status json_parse(json_t **out, const char *text, size_t length, const struct json_limits *limits,
                                  struct error *err);
 /* The same from a file; errors are prefixed with its path. */

@@ -88,8 +88,9 @@ void admission_judge(const struct job_spec *spec, const struct file_row *trainin
     if (!rows[i])
       continue;
     judge_file(rows[i], files[i].param, pending, faults);
-    if (rows[i]->report && json_parse(&reports[i], rows[i]->report, strlen(rows[i]->report), &limits, NULL))
-      reports[i] = NULL;
+    if (rows[i]->report &&
+        json_parse(&reports[i], rows[i]->report, strlen(rows[i]->report), &limits, NULL) == STATUS_OUT_OF_MEMORY)
+      fault_add(faults, STATUS_OUT_OF_MEMORY, files[i].param, "no memory for what is known of the file");
     files[i].id = rows[i]->id;
     files[i].report = reports[i];
     judge_adapter(&files[i], faults);

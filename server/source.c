@@ -81,8 +81,8 @@ static enum status find_file(struct source *out, json_t **adapter, const struct 
   if (file.status == FILE_ERROR)
     return error_set(err, STATUS_INVALID_VALUE, PARAM, "from_checkpoint: %.64s cannot be used: %s", id,
                      file.status_details ? file.status_details : "its check failed");
-  if (!file.report || json_parse(&report, file.report, strlen(file.report), NULL, NULL))
-    report = NULL;
+  if (file.report && json_parse(&report, file.report, strlen(file.report), NULL, err) == STATUS_OUT_OF_MEMORY)
+    return STATUS_OUT_OF_MEMORY;
   const char *kind = json_string_value(json_object_get(report, "kind"));
   if (!kind || strcmp(kind, "adapter") != 0)
     return invalid(err, id,

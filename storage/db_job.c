@@ -114,9 +114,8 @@ enum status db_job_of_any(struct job_row *out, struct db *db, const char *id, st
 
 enum status db_job_spec(struct job_spec *out, json_t **document, const struct job_row *job, struct arena *arena,
                         struct error *err) {
-  return job_spec_restore(out, document, job->spec, arena, err)
-             ? error_prefix(err, "the stored specification of %s is damaged", job->id)
-             : STATUS_OK;
+  enum status status = job_spec_restore(out, document, job->spec, arena, err);
+  return status == STATUS_DAMAGED ? error_prefix(err, "the stored specification of %s is damaged", job->id) : status;
 }
 
 struct pair {

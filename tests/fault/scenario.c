@@ -162,8 +162,9 @@ static size_t verify_job(struct scenario *s, struct item *job, const char *title
   const char *want = waits ? "cancelled" : strcmp(job->text, "fail") == 0 ? "failed" : "succeeded";
   if (job->seen_succeeded && strcmp(state, "succeeded") != 0)
     return complain(title, job, "had succeeded and is", state);
+  const char *why = strstr(s->answer.body, "\"error\":{");
   if (strcmp(state, want) != 0)
-    return complain(title, job, state, s->answer.body);
+    return complain(title, job, state, why ? why : s->answer.body);
   return strcmp(want, "succeeded") == 0 ? verify_artifact(s, job, title) : 0;
 }
 

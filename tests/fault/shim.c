@@ -10,6 +10,7 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -69,6 +70,13 @@ static int error_of(const char *name) {
                                        : EIO;
 }
 
+/* Where a crash happened, for the log. */
+static void on_crash(int signal) {
+  void *frames[40];
+  backtrace_symbols_fd(frames, backtrace(frames, 40), STDERR_FILENO);
+  raise(signal); /* as it would have been: SA_RESETHAND */
+}
+
 __attribute__((constructor)) static void set_up(void) {
   const char *calls = getenv("FAULT_CALLS"), *at = getenv("FAULT_AT"), *to = getenv("FAULT_LAST");
   const char *error = getenv("FAULT_ERROR");
@@ -76,6 +84,11 @@ __attribute__((constructor)) static void set_up(void) {
   (void)seen_before_arm;
   if (!calls)
     return;
+  void *frame;
+  backtrace(&frame, 1); /* loads what it needs now */
+  struct sigaction crash = {.sa_handler = on_crash, .sa_flags = SA_RESETHAND | SA_NODEFER};
+  sigaction(SIGSEGV, &crash, NULL);
+  sigaction(SIGABRT, &crash, NULL);
   snprintf(word, sizeof word, ",%s,", calls);
   for (int i = 0; i < CALLS; i++) {
     char name[32];

@@ -35,6 +35,24 @@ struct torture {
 
 static struct scenario scenario;
 
+/* The end of a log, where a crash says what it was. */
+static void print_end(const char *path) {
+  enum { LINES_BYTES = 3000 };
+  char text[LINES_BYTES + 1];
+  FILE *log = fopen(path, "r");
+  if (!log)
+    return;
+  size_t length =
+      fseek(log, -LINES_BYTES, SEEK_END) == 0 || fseek(log, 0, SEEK_SET) == 0 ? fread(text, 1, LINES_BYTES, log) : 0;
+  fclose(log);
+  text[length] = '\0';
+  for (char *line = text; *line;) {
+    int bytes = (int)strcspn(line, "\n");
+    printf("#   %.*s\n", bytes, line);
+    line += bytes + (line[bytes] == '\n');
+  }
+}
+
 /* What a daemon has left, and what the next makes of it. */
 static void judge(struct torture *t, const char *title) {
   struct daemon daemon;
@@ -142,6 +160,7 @@ static void inject(struct torture *t, const struct injection *what, long n) {
   }
   if (strcmp(what->error, "KILL") != 0 && !daemon_ended_well(&daemon)) {
     printf("# %s: the daemon ended with wait status %x\n", title, (unsigned)daemon.status);
+    print_end(t->place.log);
     t->bad++;
   }
   judge(t, title);
