@@ -30,9 +30,10 @@ static uint64_t mix_file(uint64_t hash, const char *path) {
 
 /* Changes with the files that decide; others that are added or removed change their folder. */
 static uint64_t version_of(const char *path) {
-  static const char *const names[] = {"config.json",           "model.safetensors", "model.safetensors.index.json",
-                                      "tokenizer.json",        "tokenizer.model",   "tokenizer_config.json",
-                                      "special_tokens_map.json", "vocab.txt",       "chat_template.jinja"};
+  static const char *const names[] = {
+      "config.json",         "model.safetensors",     "model.safetensors.index.json", "tokenizer.json",
+      "tokenizer.model",     "tokenizer_config.json", "special_tokens_map.json",      "vocab.txt",
+      "chat_template.jinja", "pytorch_model.bin",     "pytorch_model.bin.index.json", "spm.model"};
   char file[PATH_BYTES];
   uint64_t hash = mix_file(0xCBF29CE484222325u, path);
   for (size_t i = 0; i < COUNT_OF(names); i++)

@@ -27,8 +27,8 @@ struct search {
   struct arena *arena;
   struct found *found;
   size_t count, size;
-  size_t entries;     /* looked at */
-  const char *id;     /* of the only model looked for; NULL: all, within the bounds */
+  size_t entries; /* looked at */
+  const char *id; /* of the only model looked for; NULL: all, within the bounds */
   bool is_cut;
   bool out_of_memory;
 };
@@ -67,9 +67,11 @@ static size_t count_gguf(const char *folder, struct stat *info) {
 static enum model_format look_inside(const char *folder, struct stat *info) {
   struct stat gguf, weights;
   bool has_config = is_file(folder, "config.json", info);
-  if (has_config && (is_file(folder, "model.safetensors", &weights) ||
-                     is_file(folder, "model.safetensors.index.json", &weights)))
-    return MODEL_SAFETENSORS;
+  static const char *const names[] = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
+                                      "pytorch_model.bin.index.json"};
+  for (size_t i = 0; has_config && i < COUNT_OF(names); i++)
+    if (is_file(folder, names[i], &weights))
+      return i < 2 ? MODEL_SAFETENSORS : MODEL_PYTORCH;
   if (count_gguf(folder, &gguf) == 1) {
     *info = gguf;
     return MODEL_GGUF;
@@ -79,7 +81,8 @@ static enum model_format look_inside(const char *folder, struct stat *info) {
 }
 
 const char *model_format_name(enum model_format format) {
-  static const char *const names[MODEL_FORMAT_COUNT] = {[MODEL_SAFETENSORS] = "safetensors", [MODEL_GGUF] = "gguf"};
+  static const char *const names[MODEL_FORMAT_COUNT] = {
+      [MODEL_SAFETENSORS] = "safetensors", [MODEL_PYTORCH] = "pytorch", [MODEL_GGUF] = "gguf"};
   CHECK(format < MODEL_FORMAT_COUNT);
   return names[format];
 }
@@ -259,15 +262,16 @@ static void settle(struct search *s) {
     qsort(s->found, s->count, sizeof *s->found, by_id);
   for (size_t i = 0; i < s->count; i++) {
     if (kept && strcmp(s->found[kept - 1].model.id, s->found[i].model.id) == 0)
-      log_warn("two models have the id \"%s\": %s is used, not %s", s->found[i].model.id,
-               s->found[kept - 1].model.path, s->found[i].model.path);
+      log_warn("two models have the id \"%s\": %s is used, not %s", s->found[i].model.id, s->found[kept - 1].model.path,
+               s->found[i].model.path);
     else
       s->found[kept++] = s->found[i];
   }
   s->count = kept;
   if (s->is_cut)
     log_warn("the models folder holds more than can be listed: the list ends after %zu models and %zu entries; the"
-             " others can be used by their ids", s->count, s->entries);
+             " others can be used by their ids",
+             s->count, s->entries);
 }
 
 static enum status search(struct search *s, const char *folder, struct error *err) {

@@ -14,9 +14,9 @@
 #include "base/arena.h"
 #include "base/error.h"
 
-enum model_format { MODEL_SAFETENSORS, MODEL_GGUF, MODEL_FORMAT_COUNT };
+enum model_format { MODEL_SAFETENSORS, MODEL_PYTORCH, MODEL_GGUF, MODEL_FORMAT_COUNT };
 
-/* "safetensors" or "gguf". */
+/* "safetensors", "pytorch" or "gguf". */
 const char *model_format_name(enum model_format format);
 
 struct base_model {

@@ -2,6 +2,7 @@
 reported, and with a merged model which Transformers loads to them too. The models are small ones with random weights,
 their tokenizers trained here. TAP lines."""
 
+import collections
 import io
 import json
 import os
@@ -88,7 +89,28 @@ def make_base(kind, folder):
     make_tokenizer, special, model_class, config = KINDS[kind]
     tokenizer = make_tokenizer()
     T.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(folder)
-    model_class(config(tokenizer.get_vocab_size())).save_pretrained(folder)
+    model = model_class(config(tokenizer.get_vocab_size()))
+    model.save_pretrained(folder)
+    if kind in AS_TORCH_SAVE:
+        write_torch(model, folder, AS_TORCH_SAVE[kind])
+
+
+AS_TORCH_SAVE = {"roberta": 1, "electra": 2, "camembert": 1}  # how many files
+
+
+def write_torch(model, folder, shards):
+    """The weights as older checkpoints have them: pytorch_model.bin, whole or in shards, instead of safetensors."""
+    os.unlink(os.path.join(folder, "model.safetensors"))
+    tensors = list(model.half().state_dict().items() if shards > 1 else model.state_dict().items())
+    if shards == 1:
+        torch.save(dict(tensors), os.path.join(folder, "pytorch_model.bin"))
+        return
+    names = [f"pytorch_model-{i + 1:05}-of-{shards:05}.bin" for i in range(shards)]
+    for i, name in enumerate(names):
+        torch.save(collections.OrderedDict(tensors[i::shards]), os.path.join(folder, name))
+    index = {"metadata": {}, "weight_map": {key: names[i % shards] for i, (key, _) in enumerate(tensors)}}
+    with open(os.path.join(folder, "pytorch_model.bin.index.json"), "w", encoding="utf-8") as file:
+        json.dump(index, file)
 
 
 class Encoder:

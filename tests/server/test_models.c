@@ -73,16 +73,33 @@ static void assert_models(struct fixture *f, const char *expected) {
 
 static void test_formats(void **state) {
   struct fixture *f = *state;
-  static const char *const files[] = {
-      "bare/config.json",        "both/config.json",    "both/model.safetensors", "both/extra.gguf",
-      "converted/config.json",   "converted/m.gguf",    "file.gguf",              "folder/q4.gguf",
-      "folder/.partial.gguf",    "sharded/config.json", "sharded/model.safetensors.index.json",
-      "sharded/a.gguf",          "two/a.gguf",          "two/b.gguf",             "none/tokenizer.json",
-      "README.md",               ".hidden.gguf",        "trap.gguf/notes.txt",    "named.gguf/inside.gguf"};
+  static const char *const files[] = {"bare/config.json",
+                                      "both/config.json",
+                                      "both/model.safetensors",
+                                      "both/extra.gguf",
+                                      "converted/config.json",
+                                      "converted/m.gguf",
+                                      "file.gguf",
+                                      "folder/q4.gguf",
+                                      "folder/.partial.gguf",
+                                      "sharded/config.json",
+                                      "sharded/model.safetensors.index.json",
+                                      "sharded/a.gguf",
+                                      "two/a.gguf",
+                                      "two/b.gguf",
+                                      "none/tokenizer.json",
+                                      "old/config.json",
+                                      "old/pytorch_model.bin",
+                                      "old/extra.gguf",
+                                      "both/pytorch_model.bin",
+                                      "README.md",
+                                      ".hidden.gguf",
+                                      "trap.gguf/notes.txt",
+                                      "named.gguf/inside.gguf"};
   for (size_t i = 0; i < COUNT_OF(files); i++)
     put(f, files[i]);
   assert_models(f, "bare=safetensors both=safetensors converted=gguf file.gguf=gguf folder=gguf named.gguf=gguf"
-                   " sharded=safetensors");
+                   " old=pytorch sharded=safetensors");
 }
 
 static void test_unusual_entries(void **state) {
@@ -145,9 +162,9 @@ static void assert_lacks(struct fixture *f, const char *id) {
 
 static void test_folders_of_models(void **state) {
   struct fixture *f = *state;
-  static const char *const files[] = {"org/a/config.json",  "org/b/b.gguf",         "org/loose.gguf", "org/other.gguf",
-                                      "org/.c/config.json", "org/d/e/config.json",  "m/config.json",
-                                      "m/1_Pooling/config.json"};
+  static const char *const files[] = {"org/a/config.json", "org/b/b.gguf",           "org/loose.gguf",
+                                      "org/other.gguf",    "org/.c/config.json",     "org/d/e/config.json",
+                                      "m/config.json",     "m/1_Pooling/config.json"};
   for (size_t i = 0; i < COUNT_OF(files); i++)
     put(f, files[i]);
   assert_models(f, "m=safetensors org/a=safetensors org/b=gguf");
@@ -172,8 +189,8 @@ static void test_cache(void **state) {
   put(f, "hub/models--x--y/snapshots/dd/m.gguf");
   put_text(f, "hub/models--x--y/refs/main", "dd\n");
   put(f, "hub/plain/config.json");
-  static const char *const not_one[] = {"models--", "models--a--", "models----a", "models--a--b--c", "models--empty",
-                                        "datasets--o--d"};
+  static const char *const not_one[] = {"models--",        "models--a--",   "models----a",
+                                        "models--a--b--c", "models--empty", "datasets--o--d"};
   for (size_t i = 0; i < COUNT_OF(not_one) - 2; i++) {
     snprintf(path, sizeof path, "%s/snapshots/ee/config.json", not_one[i]);
     put(f, path);

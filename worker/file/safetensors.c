@@ -334,7 +334,7 @@ static enum status take_shard(struct safetensors *out, struct safetensors *shard
 }
 
 static enum status open_shard(struct safetensors *out, const char *directory, const json_t *weights, const char *file,
-                              struct error *err) {
+                              st_open *open, struct error *err) {
   struct safetensors shard;
   char path[1400];
   if (!shard_ok(file))
@@ -344,7 +344,7 @@ static enum status open_shard(struct safetensors *out, const char *directory, co
   if (access(path, F_OK) != 0 && errno == ENOENT)
     return bad_file(err, "the index names the shard %.80s, which is not in the folder: the download is not complete",
                     file);
-  enum status status = safetensors_open(&shard, path, err);
+  enum status status = open(&shard, path, err);
   if (status)
     return status;
   if (shard.count > json_object_size(weights) - out->count)
@@ -355,7 +355,8 @@ static enum status open_shard(struct safetensors *out, const char *directory, co
   return status;
 }
 
-static enum status read_index(struct safetensors *out, const char *directory, const json_t *index, struct error *err) {
+static enum status read_index(struct safetensors *out, const char *directory, const json_t *index, st_open *open,
+                              struct error *err) {
   AUTO(json_release) json_t *seen = json_object();
   json_t *weights = json_object_get(index, "weight_map"), *value;
   const char *key;
@@ -373,7 +374,7 @@ static enum status read_index(struct safetensors *out, const char *directory, co
       continue;
     if (out->map_count >= ST_SHARDS_MAX)
       return bad_file(err, "more than %d shards", ST_SHARDS_MAX);
-    enum status status = open_shard(out, directory, weights, file, err);
+    enum status status = open_shard(out, directory, weights, file, open, err);
     if (status)
       return status;
     if (json_object_set_new(seen, file, json_true()) != 0)
@@ -385,19 +386,20 @@ static enum status read_index(struct safetensors *out, const char *directory, co
   return STATUS_OK;
 }
 
-enum status safetensors_open_model(struct safetensors *out, const char *directory, struct error *err) {
+enum status safetensors_open_named(struct safetensors *out, const char *directory, const char *name, st_open *open,
+                                   struct error *err) {
   static const struct json_limits limits = {.bytes_max = INDEX_BYTES_MAX, .depth_max = 8, .values_max = 4 << 20};
   AUTO(json_release) json_t *index = NULL;
   char path[1100];
   *out = (struct safetensors){0};
   if (strlen(directory) > 1000)
     return error_set(err, STATUS_IO, NULL, "the path %.80s... is too long", directory);
-  snprintf(path, sizeof path, "%s/model.safetensors", directory);
+  snprintf(path, sizeof path, "%s/%s", directory, name);
   if (access(path, F_OK) == 0)
-    return safetensors_open(out, path, err);
-  snprintf(path, sizeof path, "%s/model.safetensors.index.json", directory);
+    return open(out, path, err);
+  snprintf(path, sizeof path, "%s/%s.index.json", directory, name);
   if (access(path, F_OK) != 0)
-    return bad_file(err, "%s has neither model.safetensors nor model.safetensors.index.json", directory);
+    return bad_file(err, "%s has neither %s nor %s.index.json", directory, name, name);
   enum status status = json_parse_file(&index, path, &limits, err);
   if (status) {
     if (err)
@@ -405,12 +407,16 @@ enum status safetensors_open_model(struct safetensors *out, const char *director
     return STATUS_MODEL_INVALID;
   }
   arena_init(&out->arena, ARENA_MAX);
-  status = read_index(out, directory, index, err);
+  status = read_index(out, directory, index, open, err);
   if (status) {
     safetensors_close(out);
     return err ? error_prefix(err, "%s", path) : status;
   }
   return STATUS_OK;
+}
+
+enum status safetensors_open_model(struct safetensors *out, const char *directory, struct error *err) {
+  return safetensors_open_named(out, directory, "model.safetensors", safetensors_open, err);
 }
 
 /* --- using ---------------------------------------------------------------------------------------- */

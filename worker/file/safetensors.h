@@ -67,6 +67,11 @@ size_t st_dtype_size(enum st_dtype dtype);       /* bytes an element */
 NODISCARD enum status safetensors_open(struct safetensors *out, const char *path, struct error *err);
 /* A model's directory: model.safetensors, or else the shards that model.safetensors.index.json lists. */
 NODISCARD enum status safetensors_open_model(struct safetensors *out, const char *directory, struct error *err);
+/* The same for a file `name`, or the shards that `name`.index.json lists, of any format that `open` makes such a table
+   of. */
+typedef enum status st_open(struct safetensors *out, const char *path, struct error *err);
+NODISCARD enum status safetensors_open_named(struct safetensors *out, const char *directory, const char *name,
+                                             st_open *open, struct error *err);
 /* From memory, which must outlive *out. */
 NODISCARD enum status safetensors_parse(struct safetensors *out, const unsigned char *bytes, size_t length,
                                         struct error *err);

@@ -3,9 +3,11 @@
 #include <string.h>
 #include <strings.h>
 
-#define BEGINS(text, what) {text, sizeof(text) - 1, what}
+#define BEGINS(text, what)                                                                                             \
+  { text, sizeof(text) - 1, what }
 #define PICKLE                                                                                                         \
-  "is a file of PyTorch (a pickle), which is not read, since it can run code; save_pretrained writes safetensors"
+  "is a file of PyTorch (a pickle); a base model's is read as pytorch_model.bin, and save_pretrained writes "          \
+  "safetensors"
 #define PAGE "is a web page, not the file: download it again, by its \"resolve\" address or with hf download"
 
 enum status stand_in_refuse(const void *bytes, size_t length, struct error *err) {

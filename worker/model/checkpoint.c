@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "worker/file/stand_in.h"
+#include "worker/file/torch_file.h"
 #include "worker/model/checkpoint_gguf.h"
 
 enum { ARENA_MAX = 64 << 20, FOLDER_FILES_MAX = 8, CONFIG_BYTES_MAX = 1 << 20 };
@@ -68,15 +69,26 @@ static enum status open_config(struct checkpoint *out, const char *folder, struc
   return refuse_quantized(out->config, err);
 }
 
-/* The weights of a Hugging Face folder, or NULL when it has none. */
-static const char *find_safetensors(struct arena *arena, const char *folder) {
-  static const char *const names[] = {"model.safetensors", "model.safetensors.index.json"};
-  for (size_t i = 0; i < COUNT_OF(names); i++) {
-    char *path = arena_format(arena, "%s/%s", folder, names[i]);
+/* The weights of a Hugging Face folder, in the order in which Transformers looks for them. */
+static const struct weights_file {
+  const char *name;
+  enum status (*open)(struct safetensors *out, const char *directory, struct error *err);
+} weights_files[] = {
+    {"model.safetensors", safetensors_open_model},
+    {"model.safetensors.index.json", safetensors_open_model},
+    {"pytorch_model.bin", torch_file_open_model},
+    {"pytorch_model.bin.index.json", torch_file_open_model},
+};
+
+/* NULL: the folder has none. */
+static const struct weights_file *find_weights(const char **path, struct arena *arena, const char *folder) {
+  for (size_t i = 0; i < COUNT_OF(weights_files); i++) {
+    *path = arena_format(arena, "%s/%s", folder, weights_files[i].name);
     struct stat link; /* a link that leads nowhere is there, and is what the error must be about */
-    if (path && lstat(path, &link) == 0)
-      return path;
+    if (*path && lstat(*path, &link) == 0)
+      return &weights_files[i];
   }
+  *path = NULL;
   return NULL;
 }
 
@@ -127,6 +139,7 @@ static const struct other_file {
     {"", "adapter_model.safetensors", "is an adapter: name its base model, and the adapter to start from beside it"},
     {"snapshots", "", "is of the Hugging Face cache: the model is the folder in it"},
     {"model-0", ".safetensors", "is a shard: model.safetensors.index.json is missing beside it"},
+    {"pytorch_model-0", ".bin", "is a shard: pytorch_model.bin.index.json is missing beside it"},
     {"consolidated", ".safetensors", "has Mistral's own names; the files for Transformers are needed"},
     {"", ".incomplete", "is a download that was not finished"},
     {"", ".safetensors", "is not named model.safetensors, nor does a model.safetensors.index.json name it"},
@@ -159,16 +172,17 @@ static enum status no_weights(const char *folder, struct error *err) {
   if (dir)
     closedir(dir);
   return error_set(err, STATUS_MODEL_INVALID, NULL,
-                   "%s has neither model.safetensors, model.safetensors.index.json nor a .gguf file%s", folder, found);
+                   "%s has no model.safetensors, pytorch_model.bin, index of either's shards or .gguf file%s", folder,
+                   found);
 }
 
 static enum status open_folder(struct checkpoint *out, const char *folder, struct error *err) {
   const char *names[FOLDER_FILES_MAX] = {0};
   size_t count;
-  out->weights_path = find_safetensors(&out->arena, folder);
-  if (out->weights_path) {
+  const struct weights_file *weights = find_weights(&out->weights_path, &out->arena, folder);
+  if (weights) {
     enum status status = open_config(out, folder, err);
-    return status ? status : safetensors_open_model(&out->tensors, folder, err);
+    return status ? status : weights->open(&out->tensors, folder, err);
   }
   enum status status = list_gguf(names, &count, &out->arena, folder, err);
   if (status)

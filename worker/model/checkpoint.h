@@ -1,6 +1,6 @@
-/* The files of a base model, whatever their format: a Hugging Face folder (config.json and
-   safetensors, sharded or not), one .gguf file, or a folder with one .gguf file in it. Everything
-   above sees Hugging Face's names, layouts and config members; a GGUF file's are translated. */
+/* The files of a base model, whatever their format: a Hugging Face folder (config.json and safetensors or PyTorch's
+   pytorch_model.bin, sharded or not), one .gguf file, or a folder with one .gguf file in it. Everything above sees
+   Hugging Face's names, layouts and config members; a GGUF file's are translated. */
 #ifndef WORKER_MODEL_CHECKPOINT_H
 #define WORKER_MODEL_CHECKPOINT_H
 
@@ -20,12 +20,12 @@ struct checkpoint_entry {
 
 struct checkpoint {
   json_t *config;             /* config.json, or the same made from the GGUF's keys */
-  struct safetensors tensors; /* Hugging Face */
+  struct safetensors tensors; /* Hugging Face: of safetensors or PyTorch's files */
   struct gguf gguf;
   bool is_gguf;
   struct checkpoint_entry *entries; /* GGUF: sorted by name; a GGUF's rope_freqs.weight is in the config instead */
   size_t entry_count;
-  const char *weights_path; /* in `arena`: model.safetensors, the index file, or the .gguf */
+  const char *weights_path; /* in `arena`: model.safetensors, pytorch_model.bin, an index file, or the .gguf */
   struct arena arena;
 };
 
@@ -35,10 +35,10 @@ struct checkpoint_tensor {
   int64_t shape[ST_RANK_MAX];
 };
 
-/* `path` is a .gguf file or a folder. A folder with safetensors is a Hugging Face model even if a .gguf
-   lies beside them; without, it must have exactly one .gguf. STATUS_MODEL_INVALID names the file and the
-   member, key or tensor at fault. *out is empty after a failure. Reading an open checkpoint is safe from
-   any number of threads. */
+/* `path` is a .gguf file or a folder. A folder with safetensors, or else a pytorch_model.bin, is a Hugging Face model
+   even if a .gguf lies beside them; without, it must have exactly one .gguf. STATUS_MODEL_INVALID names the file and
+   the member, key or tensor at fault. *out is empty after a failure. Reading an open checkpoint is safe from any
+   number of threads. */
 NODISCARD enum status checkpoint_open(struct checkpoint *out, const char *path, struct error *err);
 void checkpoint_close(struct checkpoint *checkpoint);
 

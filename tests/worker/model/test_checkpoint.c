@@ -236,7 +236,7 @@ static void refuses_what_is_no_model(void **state) {
   open_fails(at("absent"), STATUS_IO, "cannot open");
   assert_int_equal(file_mkdirs(at("empty"), NULL), STATUS_OK);
   open_fails(at("empty"), STATUS_MODEL_INVALID,
-             "has neither model.safetensors, model.safetensors.index.json nor a .gguf file");
+             "has no model.safetensors, pytorch_model.bin, index of either's shards or .gguf file");
   put_text(at("text"), "not a model");
   open_fails(at("text"), STATUS_MODEL_INVALID, "text: is no GGUF file");
   write_folder(at("broken"));
@@ -251,9 +251,10 @@ static void refuses_what_is_no_model(void **state) {
 static void says_what_there_is_instead(void **state) {
   static const char *const names[][2] = {
       {"model.onnx", "; model.onnx cannot be trained"},
-      {"pytorch_model.bin", "; pytorch_model.bin is not read; AutoModel's save_pretrained"},
+      {"model.bin", "; model.bin is not read; AutoModel's save_pretrained"},
       {"weights.safetensors", "; weights.safetensors is not named model.safetensors"},
       {"consolidated.00.safetensors", "; consolidated.00.safetensors has Mistral's own names"},
+      {"pytorch_model-00001-of-00002.bin", "is a shard: pytorch_model.bin.index.json is missing"},
       {"model-00002-of-00002.safetensors", "is a shard: model.safetensors.index.json is missing"},
       {"adapter_model.safetensors", "; adapter_model.safetensors is an adapter"},
   };
