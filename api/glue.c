@@ -133,6 +133,16 @@ size_t glue_class(const struct glue_task *task, const char *label) {
   return in ? (size_t)number.whole : task->class_count;
 }
 
+enum glue_subset glue_subset(const struct glue_task *task, const char *genre) {
+  static const char *const matched[] = {"fiction", "government", "slate", "telephone", "travel"};
+  static const char *const mismatched[] = {"facetoface", "letters", "nineeleven", "oup", "verbatim"};
+  if (strcmp(task->name, "mnli") != 0)
+    return GLUE_SUBSET_NONE;
+  return among(genre, matched, COUNT_OF(matched))         ? GLUE_MATCHED
+         : among(genre, mismatched, COUNT_OF(mismatched)) ? GLUE_MISMATCHED
+                                                          : GLUE_SUBSET_NONE;
+}
+
 const char glue_unlabelled[] = ": GLUE's test files have no labels (they are not published); train and validate on the "
                                "others";
 

@@ -37,6 +37,10 @@ const char *glue_column(const struct glue_task *task, const char *wanted, const 
 
 /* The class that a label means, or class_count: no label of the task. */
 size_t glue_class(const struct glue_task *task, const char *label);
+/* MNLI's validation sets are told apart by the genre of an example's texts: those that the training set has, or others.
+   NONE: another task, or no genre of MNLI's. */
+enum glue_subset { GLUE_SUBSET_NONE, GLUE_MATCHED, GLUE_MISMATCHED };
+enum glue_subset glue_subset(const struct glue_task *task, const char *genre);
 /* Why a label is none: "the label x is none of glue/cola's: ...". -1 is what files without labels have. */
 void glue_refusal(char *out, size_t size, const struct glue_task *task, const char *label);
 /* Behind "no column is named label": why a file of GLUE may have none. */

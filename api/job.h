@@ -47,6 +47,8 @@ enum validation_metric {
   METRIC_SPEARMAN,
   METRIC_PERPLEXITY,
   METRIC_TOKEN_ACCURACY,
+  METRIC_ACCURACY_MATCHED, /* of MNLI's examples whose genre is one of the training set's, and of the others */
+  METRIC_ACCURACY_MISMATCHED,
   METRIC_COMBINED, /* of GLUE's tasks that have two metrics: their mean */
   METRIC_PEARSON_COSINE, /* of embeddings, in the words of sentence-transformers, as all that follow */
   METRIC_SPEARMAN_COSINE,

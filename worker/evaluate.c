@@ -13,6 +13,20 @@ struct batch_limits evaluate_limits(const struct corpus *c) {
   return (struct batch_limits){EVALUATE_SEQUENCES, tokens, c->longest};
 }
 
+/* MNLI's two accuracies, where its examples' genres say which one they count in. */
+static void score_subsets(struct evaluation *e, const struct corpus *c, const uint32_t *predicted) {
+  static const char *const names[] = {
+      [GLUE_MATCHED] = "valid_accuracy_matched", [GLUE_MISMATCHED] = "valid_accuracy_mismatched"};
+  size_t count[COUNT_OF(names)] = {0}, right[COUNT_OF(names)] = {0};
+  for (size_t i = 0; c->subsets && i < e->count; i++) {
+    count[c->subsets[i]]++;
+    right[c->subsets[i]] += predicted[i] == c->labels[i];
+  }
+  for (size_t s = GLUE_MATCHED; s < COUNT_OF(names); s++)
+    if (count[s])
+      json_object_set_new(e->scores, names[s], json_real((double)right[s] / (double)count[s]));
+}
+
 static enum status score_classes(struct evaluation *e, const struct corpus *c, size_t classes, struct error *err) {
   uint32_t *predicted = malloc(e->count * sizeof *predicted);
   if (!predicted)
@@ -26,6 +40,7 @@ static enum status score_classes(struct evaluation *e, const struct corpus *c, s
     e->loss += op_row_loss(row, classes, c->labels[i]) / (double)e->count;
   }
   json_object_set_new(e->scores, "valid_accuracy", json_real(metric_accuracy(predicted, c->labels, e->count)));
+  score_subsets(e, c, predicted);
   if (classes == 2) {
     json_object_set_new(e->scores, "valid_f1", json_real(metric_f1(predicted, c->labels, e->count)));
     json_object_set_new(e->scores, "valid_matthews_correlation",

@@ -145,6 +145,15 @@ static void understands_labels(void **state) {
   assert_null(glue_find(""));
 }
 
+static void knows_mnlis_genres(void **state) {
+  (void)state;
+  const struct glue_task *mnli = glue_find("mnli");
+  assert_int_equal(glue_subset(mnli, "telephone"), GLUE_MATCHED);
+  assert_int_equal(glue_subset(mnli, "verbatim"), GLUE_MISMATCHED);
+  assert_int_equal(glue_subset(mnli, "poems"), GLUE_SUBSET_NONE);
+  assert_int_equal(glue_subset(glue_find("stsb"), "telephone"), GLUE_SUBSET_NONE);
+}
+
 #define FACTS(name) "'" name "':{'first':true,'given':'line 2, column 1'}"
 #define LABEL(name, classes)                                                                                           \
   "'" name "':{'first':true,'given':'line 2, column 1','labels':{'kind':'class','classes':{" classes "}}}"
@@ -192,8 +201,11 @@ static void judges_each_file_by_its_own_names(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(gives_columns_and_metric),          cmocka_unit_test(keeps_what_is_given),
-      cmocka_unit_test(names_columns_as_the_file_does),    cmocka_unit_test(understands_labels),
+      cmocka_unit_test(gives_columns_and_metric),
+      cmocka_unit_test(keeps_what_is_given),
+      cmocka_unit_test(names_columns_as_the_file_does),
+      cmocka_unit_test(understands_labels),
+      cmocka_unit_test(knows_mnlis_genres),
       cmocka_unit_test(judges_each_file_by_its_own_names),
   };
   return cmocka_run_group_tests(tests, NULL, stop);

@@ -3,6 +3,7 @@
    byte by byte; a bad line, an unknown label and "cancel" end it as they should; the log tells when each part of
    the start and the first step ended. */
 #include <fcntl.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -235,6 +236,40 @@ static bool said(const struct outcome *o, const char *what) {
       return true;
   }
   return false;
+}
+
+static double score(const json_t *metrics, const char *name) {
+  return json_number_value(json_object_get(metrics, name));
+}
+
+/* A task of GLUE is measured as GLUE does: MNLI's two sets apart, two scores by their mean. The best is told beside the
+   last. */
+static void glue_is_measured(void **state) {
+  (void)state;
+  struct outcome o;
+  put("mnli.tsv", "genre\tsentence1\tsentence2\tgold_label\nslate\tw1\tw2\tneutral\nslate\tw3\tw4\tentailment\n"
+                  "oup\tw5\tw6\tneutral\nfiction\tw7\tw8\tcontradiction\n");
+  more = "\"task\":\"glue/mnli\",";
+  run_task(&o, "mnli", "mnli.tsv", "mnli.tsv", "");
+  assert_int_equal(o.status, STATUS_OK);
+  const json_t *m = newest(&o, "metrics", "valid_accuracy"), *p = newest(&o, "progress", "best");
+  double whole = score(m, "valid_accuracy_matched") * 3 + score(m, "valid_accuracy_mismatched");
+  assert_non_null(json_object_get(m, "valid_accuracy_mismatched"));
+  assert_true(fabs(whole - score(m, "valid_accuracy") * 4) < 1e-9);
+  assert_true(score(json_object_get(p, "last"), "valid_accuracy") == score(m, "valid_accuracy"));
+  assert_int_equal(json_integer_value(json_object_get(json_object_get(p, "last"), "step")), 4);
+  assert_true(score(json_object_get(p, "best"), "valid_accuracy") >= score(m, "valid_accuracy"));
+  json_decref(o.events);
+  put("stsb.tsv", "sentence1\tsentence2\tscore\nw1\tw2\t1.5\nw3\tw4\t5\nw5\tw6\t0.000\nw7\tw8\t2.2\n");
+  more = "\"task\":\"glue/stsb\",";
+  run_task(&o, "stsb", "stsb.tsv", "stsb.tsv", "");
+  assert_int_equal(o.status, STATUS_OK);
+  m = newest(&o, "metrics", "valid_combined_score");
+  assert_non_null(m);
+  assert_true(fabs(score(m, "valid_combined_score") - (score(m, "valid_pearson") + score(m, "valid_spearman")) / 2) <
+              1e-9);
+  json_decref(o.events);
+  more = "";
 }
 
 /* What is doubtful of the column that the job uses is told by the job too. */
@@ -549,6 +584,7 @@ int main(void) {
                                      cmocka_unit_test(numbers_are_regressed),
                                      cmocka_unit_test(bad_data_is_named),
                                      cmocka_unit_test(schedules_are_judged),
+                                     cmocka_unit_test(glue_is_measured),
                                      cmocka_unit_test(doubts_are_told),
                                      cmocka_unit_test(cancel_stops_it),
                                      cmocka_unit_test(pause_at_the_start_is_told),

@@ -139,6 +139,8 @@ static enum status make_example(const struct making *m, struct corpus *part, str
   size_t texts = m->dataset->texts;
   if (m->corpus->labels)
     m->corpus->labels[i] = e->label;
+  if (m->corpus->subsets)
+    m->corpus->subsets[i] = e->subset;
   if (m->corpus->targets)
     m->corpus->targets[i] = e->target;
   if (m->corpus->groups)
@@ -174,11 +176,12 @@ enum status corpus_make(struct corpus *c, const struct dataset *d, const struct 
   *c = (struct corpus){.texts = d->texts};
   c->labels = classes ? calloc(d->count, sizeof *c->labels) : NULL;
   c->targets = !targets ? NULL : calloc(d->count, sizeof *c->targets);
+  c->subsets = classes ? calloc(d->count, sizeof *c->subsets) : NULL;
   c->groups = d->grouped ? calloc(d->count, sizeof *c->groups) : NULL;
   struct making m = {d, tokenizer, max_length, vocab_size, type_vocab_size, run, c, NULL, NULL, watch};
   m.parts = calloc(tasks, sizeof *m.parts);
   m.encodings = calloc(threads, sizeof *m.encodings);
-  enum status status = (!classes || c->labels) && (!targets || c->targets) && m.parts && m.encodings
+  enum status status = (!classes || (c->labels && c->subsets)) && (!targets || c->targets) && m.parts && m.encodings
                            ? STATUS_OK
                            : error_no_memory(err, "the tokens of the data");
   if (!status && d->grouped && !c->groups)
@@ -204,6 +207,7 @@ void corpus_done(struct corpus *c) {
   free(c->labels);
   free(c->targets);
   free(c->groups);
+  free(c->subsets);
   free(c->loss_mask);
   *c = (struct corpus){0};
 }

@@ -32,6 +32,7 @@ struct corpus {
   uint32_t *labels;                /* [count], or NULL */
   float *targets;                  /* [count], or NULL */
   uint32_t *groups;                /* [count] examples that share their query, from 0; or NULL */
+  uint8_t *subsets;                /* classes: [count] enum glue_subset; else NULL */
   uint8_t *loss_mask;              /* language models: [tokens] 1 where the token must be predicted; else NULL */
   size_t longest;                  /* tokens of the longest example */
   size_t truncated;                /* examples that were cut to max_length */

@@ -11,11 +11,13 @@
 
 static const size_t arena_max = (size_t)64 << 30;
 
+static const char genre_column[] = "genre"; /* of MNLI */
+
 struct loader {
   struct dataset *out;
   struct records *records;
   struct dataset_columns names; /* as this file has them */
-  int text, pair, label;        /* indexes in CSV and TSV; pair -1: none */
+  int text, pair, label, genre; /* indexes in CSV and TSV; pair, genre -1: none */
   const struct dataset *labels_of;
   struct labels labels;
   uint32_t *known; /* of each label, in order of first occurrence: the class of labels_of that it means */
@@ -60,6 +62,7 @@ static enum status find_columns(struct loader *l, struct error *err) {
   if (records_format(l->records) == RECORD_JSONL)
     return STATUS_OK;
   settle_names(l, NULL);
+  l->genre = records_column(l->records, genre_column);
   l->pair = l->names.text_pair ? records_column(l->records, l->names.text_pair) : -1;
   enum status status = find_column(&l->text, l->records, l->names.text, err);
   if (!status && l->names.glue && records_column(l->records, l->names.label) < 0)
@@ -151,6 +154,12 @@ static enum status known_label(struct example *out, struct loader *l, uint32_t i
   return STATUS_OK;
 }
 
+static uint8_t subset_of(const struct loader *l, const struct record *record) {
+  size_t length;
+  const char *genre = l->names.glue ? record_text(&length, record, l->genre, genre_column) : NULL;
+  return genre ? (uint8_t)glue_subset(l->names.glue, genre) : GLUE_SUBSET_NONE;
+}
+
 static enum status add_example(struct loader *l, const struct record *record, struct error *err) {
   struct dataset *d = l->out;
   struct label_value value;
@@ -161,7 +170,7 @@ static enum status add_example(struct loader *l, const struct record *record, st
     return error_no_memory(err, "the examples");
   d->examples = examples;
   struct example *e = &examples[d->count];
-  *e = (struct example){.line = record->line};
+  *e = (struct example){.line = record->line, .subset = subset_of(l, record)};
   enum status status = read_text(&e->text, &e->text_length, l, record, l->text, l->names.text, false, err);
   if (!status)
     status = read_text(&e->pair, &e->pair_length, l, record, l->pair, l->names.text_pair, true, err);
@@ -263,7 +272,7 @@ static enum status load(struct loader *l, struct error *err) {
 
 enum status dataset_load(struct dataset *out, const char *path, const char *filename,
                          const struct dataset_columns *columns, const struct dataset *labels_of, struct error *err) {
-  struct loader l = {.out = out, .names = *columns, .labels_of = labels_of, .pair = -1};
+  struct loader l = {.out = out, .names = *columns, .labels_of = labels_of, .pair = -1, .genre = -1};
   *out = (struct dataset){0};
   arena_init(&out->arena, arena_max);
   if (!labels_init(&l.labels, LABELS_MAX)) {

@@ -25,6 +25,7 @@ struct example {
   uint32_t label; /* LABEL_CLASS */
   float target;   /* LABEL_FLOAT */
   size_t line;    /* where it begins in the file */
+  uint8_t subset; /* enum glue_subset */
 };
 
 struct dataset {

@@ -304,6 +304,27 @@ static void reads_glue(void **state) {
   str_done(&out);
 }
 
+static void tells_mnlis_subsets_apart(void **state) {
+  (void)state;
+  static const char *const cases[][2] = {
+      {"x.tsv", "index\tgenre\tsentence1\tsentence2\tgold_label\n0\tslate\ta\tb\tneutral\n"
+                "1\toup\ta\tb\tentailment\n2\t\ta\tb\tneutral\n"},
+      {"x.jsonl", "{\"genre\":\"slate\",\"premise\":\"a\",\"hypothesis\":\"b\",\"label\":1}\n"
+                  "{\"genre\":\"oup\",\"premise\":\"a\",\"hypothesis\":\"b\",\"label\":0}\n"
+                  "{\"premise\":\"a\",\"hypothesis\":\"b\",\"label\":1}\n"}};
+  const struct dataset_columns asked = {"premise", "hypothesis", "label", PROBLEM_SINGLE_LABEL, glue_find("mnli")};
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    struct dataset d;
+    struct error err;
+    put_data(cases[i][1]);
+    assert_int_equal(dataset_load(&d, data_file, cases[i][0], &asked, NULL, &err), STATUS_OK);
+    assert_int_equal(d.examples[0].subset, GLUE_MATCHED);
+    assert_int_equal(d.examples[1].subset, GLUE_MISMATCHED);
+    assert_int_equal(d.examples[2].subset, GLUE_SUBSET_NONE);
+    dataset_done(&d);
+  }
+}
+
 static void counts_classes_up_to_a_limit(void **state) {
   (void)state;
   struct str text;
@@ -332,6 +353,7 @@ int main(void) {
       cmocka_unit_test(uses_the_columns_it_is_told),
       cmocka_unit_test(makes_what_is_asked_for),
       cmocka_unit_test(reads_glue),
+      cmocka_unit_test(tells_mnlis_subsets_apart),
       cmocka_unit_test(counts_classes_up_to_a_limit),
   };
   return cmocka_run_group_tests(tests, make_data_file, remove_data_file);
