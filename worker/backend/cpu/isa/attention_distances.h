@@ -162,10 +162,10 @@ static inline void add_distances(float *s, const struct work_distances *d, const
 
 /* --- gradients ------------------------------------------------------------------------------------ */
 
-#define BACK (-(ptrdiff_t)DS_STEP)
-MICROKERNEL(rows_by_keys_mr, MICROTILE_ROWS, stride, DS_STEP + 1, DS_STEP, -(ptrdiff_t)stride, true)
+#define BACK (-(ptrdiff_t)stride)
+MICROKERNEL(rows_by_keys_mr, MICROTILE_ROWS, stride, DS_STEP + 1, DS_STEP, BACK, true)
 MICROKERNEL(keys_by_rows_mr, MICROTILE_ROWS, stride, DS_STEP + 1, 1, stride, true)
-MICROKERNEL(distances_by_rows_mr, MICROTILE_ROWS, stride, BACK, DS_STEP + 1, stride, true)
+MICROKERNEL(distances_by_rows_mr, MICROTILE_ROWS, BACK, DS_STEP, DS_STEP + 1, stride, true) /* the last one first */
 MICROKERNEL(distances_by_keys_mr, MICROTILE_ROWS, stride, 1, DS_STEP + 1, stride, true)
 #undef BACK
 
@@ -217,11 +217,11 @@ static inline void sum_distances(const struct work_distances *d, const struct at
     const ptrdiff_t most = least + MICROTILE_ROWS - 1;
     const ptrdiff_t row = larger(first, from + least), row_end = smaller(end, to + most);
     const ptrdiff_t key = larger(from, first - most), key_end = smaller(to, end - least);
-    const float *by_rows = d->ds + (row - least - from) * DS_STEP + (row - first);
+    const float *by_rows = d->ds + (row - most - from) * DS_STEP + (row - first);
     const float *by_keys = d->ds + (key - from) * DS_STEP + (key + least - first);
     for (ptrdiff_t column = 0; column < (ptrdiff_t)h->head_size; column += PANEL) {
       if (d->dkeys)
-        distances_by_rows_mr(d->dkeys + least * stride + column, by_rows, q->rows + (row - first) * stride + column,
+        distances_by_rows_mr(d->dkeys + most * stride + column, by_rows, q->rows + (row - first) * stride + column,
                              (size_t)stride, (size_t)(row_end - row));
       if (d->dqueries)
         distances_by_keys_mr(d->dqueries + least * stride + column, by_keys, k->rows + key * stride + column,

@@ -84,9 +84,9 @@ static inline void rows_pack(const struct rows *r, const float *in, size_t in_st
   static inline void name(float *c, const float *a, const float *b, size_t stride, size_t K) {                         \
     (void)stride;                                                                                                      \
     vf acc[ROWS][2] = {0};                                                                                             \
-    _Pragma("GCC unroll 4") for (ptrdiff_t k = 0; k < (ptrdiff_t)K; k++) {                                             \
-      vf b0 = load(b + k * (B_STEP)), b1 = load(b + k * (B_STEP) + W);                                                 \
-      _Pragma("GCC unroll 16") for (ptrdiff_t i = 0; i < (ROWS); i++) {                                                \
+    _Pragma("GCC unroll 4") for (size_t k = 0; k < K; k++, b += (B_STEP)) {                                            \
+      vf b0 = load(b), b1 = load(b + W);                                                                               \
+      _Pragma("GCC unroll 16") for (size_t i = 0; i < (ROWS); i++) {                                                   \
         float x = a[i * (ROW) + k * (COLUMN)];                                                                         \
         acc[i][0] += x * b0;                                                                                           \
         acc[i][1] += x * b1;                                                                                           \
