@@ -135,7 +135,7 @@ static enum status pop_marked(const struct value **out, size_t *count, struct ma
   if (!m->mark_count)
     return bad(m, "no mark is on the stack");
   size_t first = m->marks[--m->mark_count];
-  *out = m->stack + first;
+  *out = m->stack ? m->stack + first : NULL;
   *count = m->depth - first;
   m->depth = first;
   return STATUS_OK;

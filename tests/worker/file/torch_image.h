@@ -14,7 +14,7 @@ struct torch_image {
 
 static inline void torch_image_put(unsigned char *to, size_t *length, uint64_t value, size_t bytes) {
   for (size_t i = 0; i < bytes; i++)
-    to[(*length)++] = (unsigned char)(value >> (8 * i));
+    to[(*length)++] = i < 8 ? (unsigned char)(value >> (8 * i)) : 0;
 }
 
 static inline void torch_image_copy(unsigned char *to, size_t *length, const void *from, size_t bytes) {
