@@ -83,7 +83,7 @@ libs = $(shell $(PKG_CONFIG) --libs $(PKG_$(1))) -lm
 
 PROGRAMS := $(BIN)/reflectd $(BIN)/reflect-sandbox $(BIN)/reflect-worker $(BIN)/reflect
 FAULT := $(addprefix $(BIN)/tests/fault/,torture worker shim.so simulate load)
-TOOLS := $(BIN)/tests/golden $(BIN)/tests/bench $(FAULT)
+TOOLS := $(BIN)/tests/golden $(BIN)/tests/bench $(BIN)/tests/interop/tokenize $(FAULT)
 # tests/LAYER/.../test_*.c: one cmocka program each, linked with its layer.
 TESTS := $(patsubst tests/%.c,$(BIN)/tests/%,$(foreach layer,$(LAYERS),$(shell find tests/$(layer) -name 'test_*.c' 2>/dev/null)))
 
@@ -111,6 +111,9 @@ $(BIN)/reflect: $(OBJ)/cli/main.o $(call ars,cli)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,cli)
 $(BIN)/tests/golden: $(OBJ)/tests/golden/golden.o $(call ars,worker)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,worker)
+$(BIN)/tests/interop/tokenize: $(OBJ)/tests/interop/tokenize.o $(call ars,worker)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,worker)
 $(BIN)/tests/bench: $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/bench/*.c)) $(call ars,worker)
