@@ -37,13 +37,14 @@ static const struct {
      "format string,kind string,columns array,peft_type string,adapter object,lines integer,examples integer,"
      "bytes integer,labels object?,text_bytes object?,chat object?,warnings array"},
     {"Job", "fine_tuning.job",
-     "id string,created_at integer,model string,task string,organization_id string,status string,training_file string,"
+     "id string,created_at integer,model string,task string,recipe string,organization_id string,status string,"
+     "training_file string,"
      "validation_file string?,seed integer,suffix string?,from_checkpoint string?,result_files array,"
      "hyperparameters object,error object?,fine_tuned_model string?,started_at integer?,finished_at integer?,"
      "trained_tokens integer?,estimated_finish integer?,restarts integer,attempts integer,pausing boolean,"
      "device string?,progress object?,integrations array?,"
-     "metadata object?,method object,adapter object,dataset object,evaluation object,checkpointing object,"
-     "early_stopping object,scheduling object,exports array"},
+     "metadata object?,method object,adapter object,dataset object,embedding object,evaluation object,"
+     "checkpointing object,early_stopping object,scheduling object,exports array"},
     {"Event", "fine_tuning.job.event",
      "id string,created_at integer,level string,message string,type string,data object?"},
     {"Checkpoint", "fine_tuning.job.checkpoint",
