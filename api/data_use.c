@@ -55,17 +55,24 @@ static struct job_spec settled(const struct job_spec *spec, const json_t *report
 }
 
 bool data_use_is_language(enum data_use use) {
-  return use != USE_LABELLED && use != USE_EMBEDDING && use != USE_RANKED;
+  return use != USE_LABELLED && use != USE_LABELS && use != USE_EMBEDDING && use != USE_RANKED;
 }
 
 /* Pairs that the task asks for; or those whose columns say it, in a file that gives nothing else. */
 static enum job_output wants_pairs(const struct job_spec *spec, const struct data_given *given,
                                    struct data_tasks tasks) {
-  bool other = (given->text && (given->label || tasks.language)) || given->chat || given->completion;
+  bool other = (given->text && (given->label || given->labels || tasks.language)) || given->chat || given->completion;
   enum job_output output = spec->task != JOB_TASK_AUTO ? job_task_output((enum job_task)spec->task)
                            : other                     ? OUTPUT_COUNT
                                                        : given->pairs;
   return output != OUTPUT_COUNT && data_tasks_allow(tasks, output) ? output : OUTPUT_COUNT;
+}
+
+/* A list of labels that the task asks for; or that the first record gives, where it has no label. */
+static bool wants_lists(const struct job_spec *spec, const struct data_given *given, struct data_tasks tasks) {
+  if (spec->task != JOB_TASK_AUTO)
+    return job_task_output((enum job_task)spec->task) == OUTPUT_LABELS;
+  return tasks.classifier && given->text && given->labels && !given->label;
 }
 
 /* What the task needs; or what the first record gives. */
@@ -79,6 +86,8 @@ enum data_use data_use_of(const struct job_spec *spec, const struct data_given *
   enum job_output pairs = wants_pairs(spec, given, tasks);
   if (pairs == OUTPUT_EMBEDDING || pairs == OUTPUT_RELEVANCE)
     return pairs == OUTPUT_EMBEDDING ? USE_EMBEDDING : USE_RANKED;
+  if (wants_lists(spec, given, tasks))
+    return USE_LABELS;
   if (wants_labels(spec, given, tasks))
     return USE_LABELLED;
   return given->chat ? USE_CHAT : given->completion ? USE_COMPLETION : given->text ? USE_TEXT : USE_NOTHING;
@@ -96,6 +105,8 @@ enum data_use data_use(const struct job_spec *spec, const json_t *report, struct
   const struct data_given given = {
       .text = first(report, spec->columns.text),
       .label = first(report, spec->columns.label),
+      .labels = first(report, spec->columns.labels) &&
+                json_is_true(json_object_get(column(report, spec->columns.labels), "lists")),
       .chat = first(report, spec->columns.messages) && json_is_true(json_object_get(messages, "chats")),
       .completion = column(report, spec->columns.prompt) && first(report, spec->columns.completion),
       .pairs = pair_columns_output(&pairs)};
@@ -105,6 +116,7 @@ enum data_use data_use(const struct job_spec *spec, const json_t *report, struct
 bool data_tasks_allow(struct data_tasks tasks, enum job_output output) {
   switch (output) {
   case OUTPUT_CLASS:
+  case OUTPUT_LABELS:
   case OUTPUT_NUMBER: return tasks.classifier;
   case OUTPUT_TEXT: return tasks.language;
   case OUTPUT_EMBEDDING: return tasks.embeds;
@@ -183,21 +195,40 @@ static bool need(const struct judging *j, const char *param, const char *name, c
 
 static const char in_every_line[] = "; a classifier needs a label in every line, a language model in none";
 
-static void judge_labelled(const struct judging *j, struct data_tasks tasks) {
-  const char *pair = j->spec->columns.text_pair, *label = j->spec->columns.label;
-  const json_t *facts = column(j->file->report, label);
+static void judge_texts(const struct judging *j) {
+  const char *pair = j->spec->columns.text_pair;
   need(j, "dataset.text", j->spec->columns.text, "text", "");
   const char *fault = pair ? text_of(column(j->file->report, pair), "pair") : NULL;
   if (fault)
     invalid(j, pair, fault, "");
   else if (pair && strcmp(pair, "text_pair") != 0 && !listed(j->file->report, pair))
     lacks(j, "dataset.text_pair", pair);
+}
+
+static void judge_labelled(const struct judging *j, struct data_tasks tasks) {
+  const char *label = j->spec->columns.label;
+  const json_t *facts = column(j->file->report, label);
+  judge_texts(j);
   bool mixed = tasks.language && given(j->file->report, label);
   if (!need(j, "dataset.label", label, "unlabelled", mixed ? in_every_line : "") ||
       !need(j, "dataset.label", label, "label", ""))
     return;
   if (j->spec->columns.problem_type == PROBLEM_REGRESSION && text_of(facts, "regression"))
     invalid(j, label, text_of(facts, "regression"), "");
+}
+
+/* A column with a list of labels in every line. */
+static void judge_lists(const struct judging *j) {
+  const char *labels = j->spec->columns.labels;
+  const json_t *facts = column(j->file->report, labels);
+  char text[300];
+  judge_texts(j);
+  if (!need(j, "dataset.labels", labels, "list", "") || json_is_true(json_object_get(facts, "lists")))
+    return;
+  snprintf(text, sizeof text, "%s: %.64s is no list of labels, as [\"a\", \"b\"] in JSON Lines",
+           text_of(facts, "given") ? text_of(facts, "given") : "no line", labels);
+  char why[200];
+  invalid(j, labels, text, asked(why, j));
 }
 
 /* A column of pairs: its text, or its score. */
@@ -328,6 +359,7 @@ void data_judge(const struct job_spec *spec, const struct data_file *file, enum 
   const char *messages = spec->columns.messages;
   switch (use) {
   case USE_LABELLED: judge_labelled(&j, tasks); return;
+  case USE_LABELS: judge_lists(&j); return;
   case USE_EMBEDDING: judge_pairs(&j, OUTPUT_EMBEDDING); return;
   case USE_RANKED: judge_pairs(&j, OUTPUT_RELEVANCE); return;
   case USE_CHAT:
@@ -352,6 +384,7 @@ void data_judge_names(const struct job_spec *spec, const struct data_file *file,
     const char *param, *name, *usual;
   } named[] = {{"dataset.text", own.columns.text, "text"},
                {"dataset.label", own.columns.label, "label"},
+               {"dataset.labels", spec->columns.labels, "labels"},
                {"dataset.messages", spec->columns.messages, "messages"},
                {"dataset.prompt", spec->columns.prompt, "prompt"},
                {"dataset.completion", spec->columns.completion, "completion"}};
@@ -413,7 +446,7 @@ static void judge_task_labels(const struct judging *j, const struct glue_task *t
   }
 }
 
-void data_judge_labels(const struct job_spec *spec, const struct data_file *training,
+void data_judge_labels(const struct job_spec *spec, enum data_use use, const struct data_file *training,
                        const struct data_file *validation, struct fault_list *faults) {
   const struct data_file *files[] = {training, validation};
   for (size_t i = 0; glue_of(spec) && i < COUNT_OF(files) && files[i]; i++) {
@@ -421,7 +454,11 @@ void data_judge_labels(const struct job_spec *spec, const struct data_file *trai
     const struct judging file = {&own, files[i], faults};
     judge_task_labels(&file, glue_of(spec));
   }
-  const struct job_spec own = settled(spec, training->report);
+  struct job_spec own = settled(spec, training->report);
+  if (use == USE_LABELS)
+    own.columns.label = own.columns.labels;
+  if (use == USE_LABELS && !json_is_true(json_object_get(column(training->report, own.columns.labels), "lists")))
+    return; /* that is said already */
   spec = &own;
   const json_t *known = column(training->report, spec->columns.label);
   const char *kind = text_of(json_object_get(known, "labels"), "kind"), *one = text_of(known, "one_class");

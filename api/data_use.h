@@ -7,6 +7,7 @@
      text       as a text, a completion; prompt: as a prompt; pair: as a second text
      label      as a label; unlabelled: not in every line; regression: as a number; one_class: all labels are one
      labels     {kind "class" | "float", classes {label: where it first occurs}, absent where there are too many}
+     lists      it has lists of labels: `labels` is of what is in them; list: as such
      chats      it has arrays of messages; chat: as chats; unlearnt: unless train_on_inputs
      beyond_one its first number below -1 or above 1; below_zero: its first one from there to 0
      features   {what a chat template may refuse (api/chat_feature.h): where it first occurs} */
@@ -16,7 +17,7 @@
 #include "api/job_task.h"
 
 /* What a job takes from a file. */
-enum data_use { USE_LABELLED, USE_EMBEDDING, USE_RANKED, USE_CHAT, USE_COMPLETION, USE_TEXT, USE_NOTHING };
+enum data_use { USE_LABELLED, USE_LABELS, USE_EMBEDDING, USE_RANKED, USE_CHAT, USE_COMPLETION, USE_TEXT, USE_NOTHING };
 
 /* Is it what language models learn from? Then a validation file may have its own use. */
 bool data_use_is_language(enum data_use use);
@@ -40,6 +41,7 @@ struct data_file {
 /* What a file's first record gives. */
 struct data_given {
   bool text, label, chat, completion; /* completion: the file may give a prompt as well */
+  bool labels;                        /* a list */
   enum job_output pairs;              /* what its columns say of pairs (pair_columns_output); OUTPUT_COUNT: nothing */
 };
 /* The task says it; else a job trains on a text with a label if the first record gives both; on chats, on prompts with
@@ -56,9 +58,9 @@ void data_judge(const struct job_spec *spec, const struct data_file *file, enum 
 /* Of a file whose report has no facts: columns that the job names and the file lacks. */
 void data_judge_names(const struct job_spec *spec, const struct data_file *file, struct fault_list *faults);
 
-/* Of USE_LABELLED: labels of the training file that nothing can be learnt from, since all are one, and labels of the
-   validation file that the training file lacks. `validation` may be NULL. */
-void data_judge_labels(const struct job_spec *spec, const struct data_file *training,
+/* Of USE_LABELLED and USE_LABELS: labels of the training file that nothing can be learnt from, since all are one, and
+   labels of the validation file that the training file lacks. `validation` may be NULL. */
+void data_judge_labels(const struct job_spec *spec, enum data_use use, const struct data_file *training,
                        const struct data_file *validation, struct fault_list *faults);
 
 #endif

@@ -35,7 +35,7 @@ extern const char *const job_matmul_names[]; /* by enum matmul_library, ended by
 /* MATMUL_LIBRARY_COUNT where no row has that name. */
 enum matmul_library job_matmul_parse(const char *name);
 /* What labels make of a job, in Transformers' words; AUTO: the labels themselves decide. */
-enum problem_type { PROBLEM_AUTO, PROBLEM_REGRESSION, PROBLEM_SINGLE_LABEL, PROBLEM_COUNT };
+enum problem_type { PROBLEM_AUTO, PROBLEM_REGRESSION, PROBLEM_SINGLE_LABEL, PROBLEM_MULTI_LABEL, PROBLEM_COUNT };
 extern const char *const job_problem_names[]; /* by enum problem_type, ended by NULL */
 /* What an evaluation measures, in the words of its events without "valid_". */
 enum validation_metric {
@@ -61,6 +61,9 @@ enum validation_metric {
   METRIC_MAP,               /* over each query's passages */
   METRIC_MRR_10,
   METRIC_NDCG_10,
+  METRIC_F1_MICRO,        /* of lists of labels, in scikit-learn's words: over all of them */
+  METRIC_F1_MACRO,        /* the mean over labels */
+  METRIC_SUBSET_ACCURACY, /* lists that are right as a whole */
   METRIC_COUNT
 };
 extern const char *const job_metric_names[]; /* by enum validation_metric, ended by NULL */
@@ -160,6 +163,7 @@ struct job_columns {
   const char *text, *text_pair, *label;  /* column names in CSV, TSV and JSONL; defaults "text",
                                             "text_pair" (used only where present), "label" */
   const char *negative;       /* default "negative" (used only where present) */
+    const char *labels;         /* member of JSONL with a list of labels; default "labels" */
   const char *messages, *prompt, *completion; /* defaults: the same words */
   int problem_type;           /* enum problem_type */
   const char *chat_template;  /* a built-in name, a Jinja source, or NULL: the model's own */

@@ -68,6 +68,9 @@ const char *const job_metric_names[] = {[METRIC_LOSS] = "loss",
                                         [METRIC_MAP] = "map",
                                         [METRIC_MRR_10] = "mrr@10",
                                         [METRIC_NDCG_10] = "ndcg@10",
+                                        [METRIC_F1_MICRO] = "f1_micro",
+                                        [METRIC_F1_MACRO] = "f1_macro",
+                                        [METRIC_SUBSET_ACCURACY] = "subset_accuracy",
                                         [METRIC_COUNT] = NULL};
 const char *const job_pooling_names[] = {[EMBEDDING_AUTO] = "auto",
                                          [EMBEDDING_MEAN] = "mean",
@@ -81,6 +84,7 @@ const char *const job_matmul_names[] = {[MATMUL_AUTO] = "auto",
 const char *const job_problem_names[] = {[PROBLEM_AUTO] = "auto",
                                          [PROBLEM_REGRESSION] = "regression",
                                          [PROBLEM_SINGLE_LABEL] = "single_label_classification",
+                                         [PROBLEM_MULTI_LABEL] = "multi_label_classification",
                                          [PROBLEM_COUNT] = NULL};
 
 #define AT(member) offsetof(struct hyperparameters, member)
@@ -146,6 +150,8 @@ static const struct field dataset[] = {
     {"label", NULL, FIELD_STRING, IN(columns, label), 0, 1, 128, .initial = "label", .doc = "Column of the label."},
     {"negative", NULL, FIELD_STRING, IN(columns, negative), 0, 1, 128, .initial = "negative",
      .doc = "Column of a text that is unlike text (embeddings), used where it is present."},
+    {"labels", NULL, FIELD_STRING, IN(columns, labels), 0, 1, 128, .initial = "labels",
+     .doc = "Member with a list of labels, of multi_label."},
     {"problem_type", NULL, FIELD_CHOICE, IN(columns, problem_type), 0, 0, 0, job_problem_names, "auto",
      .doc = "What labels are: numbers to come near to, or names of classes; auto: fractions make a regression, words "
             "and whole numbers make classes."},

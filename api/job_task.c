@@ -30,6 +30,12 @@ static const struct job_output_row outputs[OUTPUT_COUNT] = {
                        .class_suffix = "ForSequenceClassification",
                        .pipeline_tag = "text-classification",
                        .problem_type = "regression"},
+    [OUTPUT_LABELS] = {.words = "multi-label classification",
+                       .needs = "a text with a list of labels",
+                       .peft_task_type = "SEQ_CLS",
+                       .class_suffix = "ForSequenceClassification",
+                       .pipeline_tag = "text-classification",
+                       .problem_type = "multi_label_classification"},
     [OUTPUT_TEXT] = {.words = "language model",
                      .needs = "chats, prompts with completions, or texts",
                      .peft_task_type = "CAUSAL_LM",
@@ -62,6 +68,7 @@ static void settle_problem_type(struct job_spec *spec, struct fault_list *faults
   enum job_output output = rows[spec->task].output;
   int asked = spec->columns.problem_type, type = output == OUTPUT_CLASS    ? PROBLEM_SINGLE_LABEL
                                                  : output == OUTPUT_NUMBER ? PROBLEM_REGRESSION
+                                                 : output == OUTPUT_LABELS ? PROBLEM_MULTI_LABEL
                                                                            : PROBLEM_AUTO;
   if (asked != PROBLEM_AUTO && asked != type)
     fault_add(faults, STATUS_INVALID_VALUE, "dataset.problem_type",
@@ -85,6 +92,8 @@ static void check_metric(const struct job_spec *spec, struct fault_list *faults)
 }
 
 void job_task_settle(struct job_spec *spec, struct fault_list *faults) {
+  if (spec->task == JOB_TASK_AUTO && spec->columns.problem_type == PROBLEM_MULTI_LABEL)
+    spec->task = JOB_TASK_MULTI_LABEL; /* nothing else has that type */
   if (spec->task == JOB_TASK_AUTO)
     return;
   settle_problem_type(spec, faults);

@@ -74,8 +74,8 @@ static void judge_data(const struct job_spec *spec, const struct data_file *trai
   } else if (both) {
     data_judge(spec, validation, use, tasks, faults);
   }
-  if (use == USE_LABELLED)
-    data_judge_labels(spec, training, both ? validation : NULL, faults);
+  if (use == USE_LABELLED || use == USE_LABELS)
+    data_judge_labels(spec, use, training, both ? validation : NULL, faults);
 }
 
 void admission_judge(const struct job_spec *spec, const struct file_row *training, const struct file_row *validation,

@@ -59,13 +59,14 @@ struct batch_limits batch_limits_for(const struct corpus *c, const struct batch_
                                c->longest};
 }
 
-enum status batch_init(struct batch *b, const struct batch_limits *limits, bool language, struct error *err) {
+enum status batch_init(struct batch *b, const struct batch_limits *limits, size_t answers, bool language,
+                       struct error *err) {
   size_t targets = language ? limits->tokens : limits->sequences;
-  *b = (struct batch){0};
+  *b = (struct batch){.answers = answers};
   b->cu_seqlens = calloc(limits->sequences + 1, sizeof *b->cu_seqlens);
   b->target_ids = calloc(targets, sizeof *b->target_ids);
   b->rows = calloc(targets, sizeof *b->rows);
-  b->target_values = calloc(limits->sequences, sizeof *b->target_values);
+  b->target_values = calloc(limits->sequences * answers, sizeof *b->target_values);
   b->token_ids = calloc(limits->tokens, sizeof *b->token_ids);
   b->token_type_ids = calloc(limits->tokens, 1);
   if (b->cu_seqlens && b->target_ids && b->rows && b->target_values && b->token_ids && b->token_type_ids)
@@ -98,6 +99,14 @@ static void fill_next(struct batch *b, const struct corpus *c, const uint32_t *o
   b->targets = (struct targets){.ids = b->target_ids, .rows = b->rows, .count = n};
 }
 
+/* A row of 0 and 1 for each list of labels. */
+static void fill_answers(struct batch *b, const struct corpus *c, const uint32_t *order, size_t count) {
+  memset(b->target_values, 0, count * b->answers * sizeof *b->target_values);
+  for (size_t i = 0; i < count; i++)
+    for (size_t k = c->cu_marks[order[i]]; k < c->cu_marks[order[i] + 1]; k++)
+      b->target_values[i * b->answers + c->marks[k]] = 1;
+}
+
 void batch_fill(struct batch *b, const struct corpus *c, const uint32_t *order, size_t count) {
   size_t tokens = 0, longest = 0, texts = corpus_texts(c);
   for (size_t s = 0; s < count * texts; s++) { /* the first texts of all examples, then the second ones */
@@ -120,6 +129,8 @@ void batch_fill(struct batch *b, const struct corpus *c, const uint32_t *order, 
   b->cu_seqlens[count * texts] = (uint32_t)tokens;
   b->sequences = sequences_host(count * texts, tokens, longest, b->cu_seqlens, b->token_ids, b->token_type_ids);
   b->targets = (struct targets){.ids = b->target_ids, .values = b->target_values};
+  if (c->marks)
+    fill_answers(b, c, order, count);
   if (c->loss_mask)
     fill_next(b, c, order, count);
 }

@@ -22,11 +22,13 @@ struct batch {
   struct targets targets;
   uint32_t *cu_seqlens, *target_ids, *rows;
   float *target_values;
+  size_t answers;
   int32_t *token_ids;
   uint8_t *token_type_ids;
 };
-/* `language`: room for a target a token. */
-NODISCARD enum status batch_init(struct batch *batch, const struct batch_limits *limits, bool language,
+/* `answers`: target values of an example, 1 or the number of classes of a list. `language`: room for a target a
+   token. */
+NODISCARD enum status batch_init(struct batch *batch, const struct batch_limits *limits, size_t answers, bool language,
                                  struct error *err);
 void batch_done(struct batch *batch);
 /* The examples order[0..count-1] of the corpus: first the first sequence of each, then the second ones. */

@@ -67,6 +67,29 @@ static void put(struct evaluation *e, const char *name, double value) {
   json_object_set_new(e->scores, name, json_real(value));
 }
 
+/* A class is predicted where its probability is above a half. */
+static enum status score_lists(struct evaluation *e, const struct corpus *c, size_t classes, struct error *err) {
+  bool *actual = calloc(e->count * classes, sizeof *actual), *predicted = calloc(e->count * classes, sizeof *predicted);
+  struct list_scores scores;
+  enum status status = actual && predicted ? STATUS_OK : error_no_memory(err, "the predictions");
+  for (size_t i = 0; !status && i < e->count; i++)
+    for (size_t k = c->cu_marks[i]; k < c->cu_marks[i + 1]; k++)
+      actual[i * classes + c->marks[k]] = true;
+  for (size_t i = 0; !status && i < e->count * classes; i++) {
+    predicted[i] = e->logits[i] > 0;
+    e->loss += op_binary_loss(e->logits[i], actual[i]) / (double)(e->count * classes);
+  }
+  if (!status) {
+    metric_lists(&scores, predicted, actual, e->count, classes);
+    put(e, "valid_f1_micro", scores.f1_micro);
+    put(e, "valid_f1_macro", scores.f1_macro);
+    put(e, "valid_subset_accuracy", scores.subset_accuracy);
+  }
+  free(actual);
+  free(predicted);
+  return status;
+}
+
 static enum status score_embeddings(struct evaluation *e, const struct learner *l, const struct corpus *c,
                                     struct error *err) {
   struct embeddings embeddings = {.rows = e->logits,
@@ -215,6 +238,7 @@ static enum status score_predictions(struct evaluation *e, const struct token_me
   switch (l->model->output) {
   case OUTPUT_CLASS: return score_classes(e, c, e->width, err);
   case OUTPUT_NUMBER: return score_numbers(e, c, err);
+  case OUTPUT_LABELS: return score_lists(e, c, e->width, err);
   case OUTPUT_TEXT: score_tokens(e, metrics); return STATUS_OK;
   case OUTPUT_EMBEDDING: return score_embeddings(e, l, c, err);
   case OUTPUT_RELEVANCE: return score_relevances(e, c, err);

@@ -22,8 +22,13 @@ static enum status renumber(struct dataset *d, const size_t *row, const struct c
   for (size_t i = 0; i < head->count; i++)
     if (!(own[i] = arena_string(&d->arena, names[i])))
       return error_no_memory(err, "the names of classes");
-  for (size_t i = 0; i < d->count; i++)
-    d->examples[i].label = (uint32_t)row[d->examples[i].label];
+  for (size_t i = 0; i < d->count; i++) {
+    struct example *e = &d->examples[i];
+    if (!d->lists)
+      e->label = (uint32_t)row[e->label];
+    for (size_t k = 0; k < e->mark_count; k++)
+      d->marks[e->first_mark + k] = (uint32_t)row[d->marks[e->first_mark + k]];
+  }
   d->num_labels = head->count;
   d->label_names = own;
   return STATUS_OK;
@@ -106,7 +111,7 @@ static enum status settle_with_adapter(struct settling *s, struct error *err) {
     return error_no_memory(err, "the names of classes");
   head = start.classes;
   bool one = start.output == OUTPUT_NUMBER || start.output == OUTPUT_RELEVANCE; /* both are one logit */
-  if (numbers != one || (!one && start.output != OUTPUT_CLASS))
+  if (numbers != one || (!one && start.output != (s->training->lists ? OUTPUT_LABELS : OUTPUT_CLASS)))
     return other_classes(s, &head, err);
   if (numbers)
     return take_number(s, &head, err);
@@ -157,10 +162,12 @@ static enum status settle_with_base(bool *fresh, struct settling *s, struct erro
   if (numbers)
     return take_number(s, &base.classes, err);
   report_fit(s, fit, folded, &base.classes, "the base's");
-  if (base.multi_label)
+  if (base.multi_label && !s->training->lists)
     report_message(
         s->report, LOG_WARN,
         "the base judged each class by itself (multi_label_classification); the job learns one class a text");
+  if (!base.multi_label && s->training->lists)
+    report_message(s->report, LOG_WARN, "the base judged one class a text; the job learns each class by itself");
   return take_order(s, row, &base.classes, err);
 }
 

@@ -32,6 +32,9 @@ static void end_in_loss(struct learner *l, const struct step *s, struct tensor *
   switch (l->model->output) {
   case OUTPUT_CLASS: op_cross_entropy(&l->tape, x, l->targets, s->weight, s->loss); return;
   case OUTPUT_NUMBER: op_squared_error(&l->tape, x, l->targets, s->weight, s->loss); return;
+  case OUTPUT_LABELS: /* the mean over classes too */
+    op_binary_cross_entropy(&l->tape, x, l->targets, s->weight / (float)x->cols, s->loss);
+    return;
   case OUTPUT_TEXT:
     op_linear_cross_entropy(&l->tape, x, l->model->head, &l->next, s->weight, s->loss, s->correct);
     return;
@@ -45,7 +48,8 @@ static void end_in_loss(struct learner *l, const struct step *s, struct tensor *
 /* Do targets have values, or else ids? */
 static bool has_values(const struct learner *l) {
   enum job_output output = l->model->output;
-  return output == OUTPUT_NUMBER || output == OUTPUT_RELEVANCE || (output == OUTPUT_EMBEDDING && l->scored);
+  return output == OUTPUT_NUMBER || output == OUTPUT_LABELS || output == OUTPUT_RELEVANCE ||
+         (output == OUTPUT_EMBEDDING && l->scored);
 }
 
 static struct tensor *step_forward(struct learner *l, const struct step *s) {
@@ -74,6 +78,11 @@ static size_t most(size_t a, size_t b) {
   return a > b ? a : b;
 }
 
+/* Target values of a sequence. */
+static size_t answers(const struct learner *l) {
+  return l->model->output == OUTPUT_LABELS ? l->model->num_labels : 1;
+}
+
 /* Room on the backend for the arrays of a batch, where its memory is not the host's. */
 static enum status reserve_room(struct learner *l, const struct batch_limits *limits, struct error *err) {
   if (l->buffers.backend->ops->host_memory ||
@@ -81,7 +90,7 @@ static enum status reserve_room(struct learner *l, const struct batch_limits *li
     return STATUS_OK;
   l->room.sequences = most(l->room.sequences, limits->sequences);
   l->room.tokens = most(l->room.tokens, limits->tokens);
-  size_t tokens = l->room.tokens, targets = most(tokens, l->room.sequences);
+  size_t tokens = l->room.tokens, targets = most(tokens, l->room.sequences * answers(l));
   buffers_release(&l->buffers);
   struct sequences *s = &l->sequences_room;
   enum status status = buffers_new(&l->buffers, &s->cu_seqlens, (l->room.sequences + 1) * sizeof(uint32_t), err);
@@ -110,7 +119,7 @@ static void bring_sequences(struct learner *l, const struct sequences *s) {
 
 static void bring_targets(struct learner *l, const struct targets *targets) {
   struct place room = l->next_room.targets;
-  size_t count = l->model->language ? targets->count : l->sequences.count;
+  size_t count = l->model->language ? targets->count : l->sequences.count * answers(l);
   l->targets = has_values(l) ? bring(l, room, targets->values, count * sizeof(float))
                              : bring(l, room, targets->ids, count * sizeof(uint32_t));
   if (l->model->language)

@@ -47,7 +47,7 @@ struct learner {
 /* What a batch must predict. */
 struct targets {
   const uint32_t *ids;  /* classes of the sequences; language models: [count] the token id that follows rows[i] */
-  const float *values;  /* regression */
+  const float *values;  /* regression; lists of labels: [sequences x num_labels] 0 or 1 */
   const uint32_t *rows; /* language models: [count] rows of the batch whose next token the loss mask has, ascending */
   size_t count;
 };

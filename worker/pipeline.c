@@ -63,6 +63,7 @@ static enum status look_at_data(struct data_given *given, const struct task *tas
   if (!status)
     *given = (struct data_given){.text = first_gives(records, record, spec->columns.text),
                                  .label = first_gives(records, record, spec->columns.label),
+                                 .labels = json_is_array(json_object_get(record->object, spec->columns.labels)),
                                  .chat = first_gives(records, record, spec->columns.messages),
                                  .completion = first_gives(records, record, spec->columns.completion),
                                  .pairs = pair_columns_output(&pairs)};
@@ -96,7 +97,10 @@ static enum status find_task(struct run *r, const struct task *task, struct erro
                      spec->model, spec->columns.text, spec->columns.label);
   enum data_use use = data_use_of(spec, &given, tasks);
   r->language = data_use_is_language(use);
-  r->output = use == USE_EMBEDDING ? OUTPUT_EMBEDDING : use == USE_RANKED ? OUTPUT_RELEVANCE : OUTPUT_TEXT;
+  r->output = use == USE_EMBEDDING ? OUTPUT_EMBEDDING
+              : use == USE_RANKED  ? OUTPUT_RELEVANCE
+              : use == USE_LABELS  ? OUTPUT_LABELS
+                                   : OUTPUT_TEXT; /* of labels: load_data knows */
   return STATUS_OK;
 }
 
@@ -135,8 +139,17 @@ static enum status load_pairs(struct run *r, const struct task *task, struct err
 }
 
 static enum status load_data(struct run *r, const struct task *task, struct error *err) {
-  struct dataset_columns columns = {task->spec.columns.text, task->spec.columns.text_pair, task->spec.columns.label,
-                                    (enum problem_type)task->spec.columns.problem_type, glue_of(&task->spec)};
+  struct dataset_columns columns = {task->spec.columns.text,
+                                    task->spec.columns.text_pair,
+                                    task->spec.columns.label,
+                                    (enum problem_type)task->spec.columns.problem_type,
+                                    false,
+                                    glue_of(&task->spec)};
+  if (r->output == OUTPUT_LABELS) {
+    columns.label = task->spec.columns.labels;
+    columns.problem_type = PROBLEM_SINGLE_LABEL; /* names of classes */
+    columns.lists = true;
+  }
   if (of_pairs(r))
     return load_pairs(r, task, err);
   if (r->language)
@@ -146,7 +159,8 @@ static enum status load_data(struct run *r, const struct task *task, struct erro
     error_prefix(err, "training file %s", task->training.filename);
     return status;
   }
-  r->output = r->training.label_kind == LABEL_FLOAT ? OUTPUT_NUMBER : OUTPUT_CLASS;
+  if (!columns.lists)
+    r->output = r->training.label_kind == LABEL_FLOAT ? OUTPUT_NUMBER : OUTPUT_CLASS;
   if (!task->validation.path)
     return STATUS_OK;
   status = dataset_load(&r->validation, task->validation.path, task->validation.filename, &columns, &r->training, err);

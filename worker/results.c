@@ -63,6 +63,17 @@ static void describe_prediction(json_t *line, const struct trainer *t, size_t i,
     json_object_set_new(line, "label", json_real((double)x->target));
     json_object_set_new(line, "prediction", json_real(1 / (1 + exp(-(double)row[0]))));
     break;
+  case OUTPUT_LABELS: {
+    json_t *labels = json_array(), *predictions = json_array();
+    for (size_t k = t->validation->cu_marks[i]; k < t->validation->cu_marks[i + 1]; k++)
+      json_array_append_new(labels, json_string(training->label_names[t->validation->marks[k]]));
+    for (size_t c = 0; c < evaluation->width; c++)
+      if (row[c] > 0)
+        json_array_append_new(predictions, json_string(training->label_names[c]));
+    json_object_set_new(line, "labels", labels);
+    json_object_set_new(line, "predictions", predictions);
+    break;
+  }
   case OUTPUT_NUMBER:
     json_object_set_new(line, "label", json_real((double)x->target));
     json_object_set_new(line, "prediction", json_real((double)row[0]));

@@ -153,6 +153,7 @@ static enum status run_evaluation(struct trainer *t, struct error *err) {
 static const struct {
   const char *score, *as;
 } told[] = {{"valid_accuracy", "accuracy"},
+            {"valid_f1_micro", "micro F1"},
             {"valid_perplexity", "perplexity"},
             {"valid_spearman_cosine", "Spearman's correlation"},
             {"valid_cosine_accuracy@1", "accuracy@1"},
@@ -512,7 +513,8 @@ static enum status make_room(struct trainer *t, struct error *err) {
     if (!t->best)
       return error_no_memory(err, "the best parameters");
   }
-  return batch_init(&t->batch, &limits, t->learner->model->language, err);
+  return batch_init(&t->batch, &limits, t->training->marks ? t->learner->model->num_labels : 1,
+                    t->learner->model->language, err);
 }
 
 /* How good the model is before it learns; the best is one that has learnt. */

@@ -131,6 +131,15 @@ static void a_task_says_what_is_used(void **state) {
        "},'kind':{" GIVEN "}}}", &any, USE_TEXT, NULL, NULL},
       {JOB ",'task':'classification'}", "{'columns':['messages'],'facts':{'messages':{" GIVEN ",'chats':true}}}", &any,
        USE_LABELLED, "dataset.text", "its columns are \"messages\"; the task classification learns from a text with"},
+      {JOB "}", "{'columns':['text','labels'],'facts':{'text':{" GIVEN "},'labels':{" GIVEN ",'lists':true}}}", &any,
+       USE_LABELS, NULL, NULL},
+      {JOB ",'task':'multi_label'}", "{'columns':['text','labels'],'facts':{'text':{" GIVEN "},'labels':{" GIVEN
+       ",'lists':true,'list':'line 3: labels has an integer'}}}", &encoder, USE_LABELS, "training_file",
+       "has an integer"},
+      {JOB ",'task':'multi_label'}", "{'columns':['text','labels'],'facts':{'text':{" GIVEN "},'labels':{" GIVEN "}}}",
+       &any, USE_LABELS, "training_file", "line 1, column 1: labels is no list of labels, as"},
+      {JOB ",'task':'multi_label'}", "{" TEXT_LABEL "}}}", &any, USE_LABELS, "dataset.labels",
+       "the task multi_label learns from a text with a list of labels"},
       {JOB ",'task':'regression'}", "{" TEXT_LABEL ",'regression':'line 3: no number'}}}", &any, USE_LABELLED,
        "training_file", "line 3: no number"},
       {JOB ",'task':'language_model'}", "{'columns':['review'],'facts':{'review':{" GIVEN "}}}", &any, USE_NOTHING,
@@ -230,7 +239,7 @@ static void compares_labels(void **state) {
     struct data_file training = {"t", "training_file", report_of(text)};
     snprintf(text, sizeof text, "{'facts':{'label':{%s}}}", cases[i].validation ? cases[i].validation : "");
     struct data_file validation = {"v", "validation_file", report_of(text)};
-    data_judge_labels(&spec, &training, cases[i].validation ? &validation : NULL, &faults);
+    data_judge_labels(&spec, USE_LABELLED, &training, cases[i].validation ? &validation : NULL, &faults);
     if (cases[i].says ? !faults.count || !strstr(faults.item[0].text, cases[i].says) : faults.count > 0)
       fail_msg("%s and %s: %s", cases[i].training, text, faults.item[0].text);
     json_decref((json_t *)(uintptr_t)training.report);

@@ -45,6 +45,8 @@ static void decides_what_follows(void **state) {
       {",'task':'classification'", JOB_TASK_CLASSIFICATION, PROBLEM_SINGLE_LABEL},
       {",'task':'regression','dataset':{'problem_type':'regression'}", JOB_TASK_REGRESSION, PROBLEM_REGRESSION},
       {",'task':'regression','evaluation':{'metric':'spearman'}", JOB_TASK_REGRESSION, PROBLEM_REGRESSION},
+      {",'task':'multi_label','evaluation':{'metric':'f1_micro'}", JOB_TASK_MULTI_LABEL, PROBLEM_MULTI_LABEL},
+      {",'dataset':{'problem_type':'multi_label_classification'}", JOB_TASK_MULTI_LABEL, PROBLEM_MULTI_LABEL},
       {",'task':'language_model','evaluation':{'metric':'perplexity'}", JOB_TASK_LANGUAGE_MODEL, PROBLEM_AUTO},
   };
   for (size_t i = 0; i < COUNT_OF(cases); i++) {

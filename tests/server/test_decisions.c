@@ -23,7 +23,7 @@
 #include "server/verdict.h"
 
 /* The default names of what language models learn from. */
-#define NAMES .messages = "messages", .prompt = "prompt", .completion = "completion"
+#define NAMES .labels = "labels", .messages = "messages", .prompt = "prompt", .completion = "completion"
 
 /* Exports go before jobs, one at a time, and take a place from them. */
 static void test_exports(void **state) {

@@ -41,6 +41,12 @@ refused "a label that the training file lacks" "dataset_invalid validation_file"
 accepted "which a regression does not mind" ",\"validation_file\":\"$other\",\"dataset\":{\"problem_type\":\"regression\"}"
 upload words.csv $'text,label\na,1\nb,x'
 refused "a word in a regression" "dataset_invalid training_file" 'line 3, column 3: label is .*x.*, not a number' ',"dataset":{"problem_type":"regression"}'
+upload lists.jsonl $'{"text":"a","labels":["x","y"]}\n{"text":"b","labels":[]}'; lists=$file
+like "$body" '"kind":"multi_label".*"names":\["x","y"\]' "lists of labels are found"
+accepted "and learnt" ',"task":"multi_label"'
+refused "as one label a text" "dataset_invalid training_file" 'labels is a list, not a label' ',"task":"classification","dataset":{"label":"labels"}'
+upload list.jsonl $'{"text":"a","labels":["x"]}\n{"text":"b","labels":["z"]}'; list=$file file=$lists
+refused "a list with a label that the training file lacks" "dataset_invalid validation_file" "$list: line 2, column 22: the label z" ",\"validation_file\":\"$list\""
 upload useless.jsonl $'{"text":"a"}\n{"text":null}'; is "$(value status)" error "a file that no job could use"
 like "$body" 'line 2, column 9: text is null' "is refused with the place"
 stop

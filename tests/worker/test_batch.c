@@ -115,7 +115,7 @@ static void fills_batches(void **state) {
   rng_init(&rng, 3, RNG_SHUFFLE);
   make(&c, COUNT, LONGEST, &rng);
   struct batch_limits limits = batch_limits_for(&c, &rule);
-  assert_int_equal(batch_init(&b, &limits, true, &err), STATUS_OK);
+  assert_int_equal(batch_init(&b, &limits, 1, true, &err), STATUS_OK);
   shuffle(order, COUNT, &rng);
   for (size_t first = 0, n; first < COUNT; first += n) {
     n = batch_next(&c, order, COUNT, first, &rule);
@@ -161,7 +161,7 @@ static void texts_stand_by_their_place(void **state) {
   static const struct batch_rule rules[] = {{.examples = 7}, {.tokens = 200}, {.examples = 4, .tokens = 150}};
   for (size_t r = 0; r < COUNT_OF(rules); r++) {
     struct batch_limits limits = batch_limits_for(&c, &rules[r]);
-    assert_int_equal(batch_init(&b, &limits, false, &err), STATUS_OK);
+    assert_int_equal(batch_init(&b, &limits, 1, false, &err), STATUS_OK);
     for (size_t first = 0, n; first < EXAMPLES; first += n) {
       n = batch_next(&c, order, EXAMPLES, first, &rules[r]);
       batch_fill(&b, &c, order + first, n);

@@ -67,7 +67,7 @@ struct outcome {
 static void settle(struct outcome *o, const char *data, const char *config, const char *labels) {
   char path[5][300];
   struct report report;
-  struct dataset_columns columns = {"text", NULL, "label", PROBLEM_AUTO, NULL};
+  struct dataset_columns columns = {"text", NULL, "label", PROBLEM_AUTO, false, NULL};
   struct dataset validation = {0};
   struct task task = {.model_dir = path[0], .start = labels ? path[1] : NULL};
   *o = (struct outcome){0};

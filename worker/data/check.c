@@ -55,6 +55,7 @@ static const char *kind_name(const struct check *c, enum data_use use) {
   const struct column_facts *label = columns_find(&c->columns, "label");
   switch (use) {
   case USE_LABELLED: return label && label->labels.kind == LABEL_FLOAT ? "regression" : "classification";
+  case USE_LABELS: return "multi_label";
   case USE_TEXT: return "text";
   case USE_EMBEDDING: return "embedding";
   case USE_RANKED: return "reranking";
@@ -65,8 +66,8 @@ static const char *kind_name(const struct check *c, enum data_use use) {
   CHECK(!"a use of data");
 }
 
-static json_t *report_labels(const struct check *c) {
-  const struct column_facts *facts = columns_find(&c->columns, "label");
+static json_t *report_labels(const struct check *c, enum data_use use) {
+  const struct column_facts *facts = columns_find(&c->columns, use == USE_LABELS ? "labels" : "label");
   const struct labels *labels = facts ? &facts->labels : NULL;
   if (!labels || !labels->all.count)
     return json_null();
@@ -177,7 +178,7 @@ static enum status make_report(json_t **report, struct check *c, struct error *e
       json_pack("{s:s, s:s, s:I, s:I, s:I, s:o, s:o, s:o}", "format", record_format_name(records_format(c->records)),
                 "kind", "", "lines", (json_int_t)records_lines(c->records), "examples", (json_int_t)c->examples,
                 "bytes", (json_int_t)records_bytes(c->records), "columns", report_columns(c), "labels",
-                report_labels(c), "text_bytes", text);
+                json_null(), "text_bytes", text);
   if (!out || json_object_set_new(out, "facts", facts) != 0) {
     json_decref(out);
     return error_no_memory(err, "checking a data file");
@@ -189,6 +190,7 @@ static enum status make_report(json_t **report, struct check *c, struct error *e
     return status;
   }
   json_object_set_new(out, "kind", json_string(kind_name(c, use)));
+  json_object_set_new(out, "labels", report_labels(c, use));
   json_object_set_new(out, "chat", report_chat(c, use));
   json_object_set_new(out, "warnings", report_warnings(c, use, &faults));
   fit_report(out);

@@ -89,6 +89,26 @@ static enum status add_label(struct columns *c, struct column_facts *facts, cons
   return keep_error(&facts->not_label, &c->arena, &found, err);
 }
 
+/* A column whose first value is a list is one of lists. */
+static enum status add_list(struct columns *c, struct column_facts *facts, const struct record *record,
+                            struct error *err) {
+  const json_t *list;
+  struct error found;
+  enum status status = STATUS_OK;
+  if (facts->not_list)
+    return STATUS_OK;
+  if (label_list_read(&list, record, facts->index, facts->name, &found)) {
+    labels_done(&facts->labels);
+    return keep_error(&facts->not_list, &c->arena, &found, err);
+  }
+  for (size_t i = 0; !status && i < json_array_size(list); i++) {
+    uint32_t index;
+    struct label_value value = label_of_item(list, i);
+    status = labels_add(&facts->labels, &index, &value, record, facts->index, facts->name, err);
+  }
+  return status;
+}
+
 static enum status add_chat(struct columns *c, struct column_facts *facts, const struct record *record,
                             struct error *err) {
   struct messages_facts turns;
@@ -126,7 +146,8 @@ static enum status add_value(struct columns *c, struct column_facts *facts, cons
     facts->not_text_kind = facts->not_text.count ? facts->not_text_kind : json_kind(value);
     record_count(&facts->not_text, record, facts->index, facts->name);
   }
-  enum status status = add_label(c, facts, record, err);
+  facts->list = facts->list || (facts->given.count == 1 && json_is_array(value));
+  enum status status = facts->list ? add_list(c, facts, record, err) : add_label(c, facts, record, err);
   return status || !json_is_array(value) ? status : add_chat(c, facts, record, err);
 }
 
@@ -232,11 +253,39 @@ static void put_range(json_t *object, const char *key, const struct column_facts
   put_string(object, key, err.text);
 }
 
+/* What is said of a column of lists: each is no label by itself. */
+static void put_lists(json_t *out, struct column_facts *f) {
+  struct labels *labels = &f->labels;
+  struct error err;
+  char text[200];
+  snprintf(text, sizeof text, "line %zu, column %zu: %.60s is a list, not a label; the task multi_label learns lists",
+           f->given.first.line, f->given.first.column, f->name);
+  put_string(out, "label", text);
+  if (f->not_list)
+    put_string(out, "list", f->not_list->text);
+  else if (missing(&err, f, true, true, false))
+    put_string(out, "list", err.text);
+  if (f->not_list || labels_settle(labels, PROBLEM_SINGLE_LABEL, f->name, &err))
+    return;
+  json_object_set_new(out, "lists", json_true());
+  if (labels->class_count < 2) {
+    location_fault(&err, f->given.first, f->name, "%s%.80s; at least two labels are needed",
+                   labels->class_count ? "the only label of all lists is " : "all lists are empty",
+                   labels->class_count ? labels->items[0].name : "");
+    put_string(out, "one_class", err.text);
+  }
+  json_object_set_new(out, "labels", json_pack("{s:s}", "kind", "class"));
+}
+
 static void put_labels(json_t *out, struct column_facts *f) {
   struct labels *labels = &f->labels;
   struct error err;
   if (missing(&err, f, true, true, false))
     put_string(out, "unlabelled", err.text);
+  if (f->list) {
+    put_lists(out, f);
+    return;
+  }
   put_range(out, "beyond_one", f, &f->beyond_one, f->beyond);
   put_range(out, "below_zero", f, &f->below_zero, f->below);
   if (f->not_label) {

@@ -23,6 +23,8 @@ struct column_facts {
   const char *not_text_kind;             /* of the first: "an integer" */
   struct error *not_label;               /* the first that no label can be; NULL: none */
   struct labels labels;                  /* while there is none */
+  bool list;                             /* the first given is a list: `labels` are those in lists */
+  struct error *not_list;                /* the first that is no list of labels; NULL: none */
   struct location_count chats;           /* arrays of messages */
   struct messages_facts turns;           /* their sums */
   struct location_count beyond_one;      /* numbers that no cosine is: below -1 or above 1 */

@@ -166,13 +166,29 @@ static void make_part(void *payload, size_t task, int thread) {
   }
 }
 
+/* The lists of labels, as the data set has them. */
+static enum status copy_marks(struct corpus *c, const struct dataset *d, struct error *err) {
+  const struct example *last = &d->examples[d->count - 1];
+  size_t marks = last->first_mark + last->mark_count;
+  c->marks = calloc(marks + 1, sizeof *c->marks);
+  c->cu_marks = calloc(d->count + 1, sizeof *c->cu_marks);
+  if (!c->marks || !c->cu_marks)
+    return error_no_memory(err, "the labels of the data");
+  if (marks)
+    memcpy(c->marks, d->marks, marks * sizeof *c->marks);
+  for (size_t i = 0; i < d->count; i++)
+    c->cu_marks[i + 1] = d->examples[i].first_mark + d->examples[i].mark_count;
+  return STATUS_OK;
+}
+
 enum status corpus_make(struct corpus *c, const struct dataset *d, const struct tokenizer *tokenizer, size_t max_length,
                         size_t vocab_size, size_t type_vocab_size, struct pool *pool, struct corpus_watch *watch,
                         struct error *err) {
   enum { RUN_LEAST = 64, RUNS = 8 };
   size_t threads = (size_t)pool_threads(pool), run = d->count / (threads * RUNS) + RUN_LEAST;
   size_t tasks = (d->count + run - 1) / run;
-  bool classes = d->label_kind == LABEL_CLASS, targets = !classes && (d->texts <= 1 || d->scored);
+  bool classes = d->label_kind == LABEL_CLASS && !d->lists,
+       targets = !classes && !d->lists && (d->texts <= 1 || d->scored);
   *c = (struct corpus){.texts = d->texts};
   c->labels = classes ? calloc(d->count, sizeof *c->labels) : NULL;
   c->targets = !targets ? NULL : calloc(d->count, sizeof *c->targets);
@@ -186,6 +202,8 @@ enum status corpus_make(struct corpus *c, const struct dataset *d, const struct 
                            : error_no_memory(err, "the tokens of the data");
   if (!status && d->grouped && !c->groups)
     status = error_no_memory(err, "the tokens of the data");
+  if (!status && d->lists)
+    status = copy_marks(c, d, err);
   if (!status) {
     pool_run(pool, tasks, make_part, &m);
     status = corpus_join(c, m.parts, tasks, err);
@@ -205,6 +223,8 @@ void corpus_done(struct corpus *c) {
   free(c->token_ids);
   free(c->token_type_ids);
   free(c->labels);
+  free(c->marks);
+  free(c->cu_marks);
   free(c->targets);
   free(c->groups);
   free(c->subsets);

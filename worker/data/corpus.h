@@ -31,6 +31,8 @@ struct corpus {
   uint8_t *token_type_ids;         /* [tokens] */
   uint32_t *labels;                /* [count], or NULL */
   float *targets;                  /* [count], or NULL */
+  uint32_t *marks;                 /* lists of labels: the classes of all examples, one after the other; or NULL */
+  size_t *cu_marks;                /* [count + 1] marks before each example; or NULL */
   uint32_t *groups;                /* [count] examples that share their query, from 0; or NULL */
   uint8_t *subsets;                /* classes: [count] enum glue_subset; else NULL */
   uint8_t *loss_mask;              /* language models: [tokens] 1 where the token must be predicted; else NULL */

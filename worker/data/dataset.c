@@ -23,6 +23,7 @@ struct loader {
   uint32_t *known; /* of each label, in order of first occurrence: the class of labels_of that it means */
   size_t known_count, known_size;
   size_t size; /* allocated examples */
+  size_t mark_count, mark_size;
 };
 
 /* "a, b, c" of the header's names, cut where it gets long. */
@@ -160,6 +161,33 @@ static uint8_t subset_of(const struct loader *l, const struct record *record) {
   return genre ? (uint8_t)glue_subset(l->names.glue, genre) : GLUE_SUBSET_NONE;
 }
 
+/* The labels of a list, each once. */
+static enum status add_list(struct loader *l, struct example *e, const struct record *record, struct error *err) {
+  const json_t *list;
+  struct example found = {0};
+  enum status status = label_list_read(&list, record, l->label, l->names.label, err);
+  e->first_mark = l->mark_count;
+  for (size_t i = 0; !status && i < json_array_size(list); i++) {
+    struct label_value value = label_of_item(list, i);
+    status = labels_add(&l->labels, &found.label, &value, record, l->label, l->names.label, err);
+    if (!status && l->labels_of)
+      status = known_label(&found, l, found.label, &value, record, err);
+    bool again = false;
+    for (size_t k = e->first_mark; k < l->mark_count; k++)
+      again = again || l->out->marks[k] == found.label;
+    if (status || again)
+      continue;
+    uint32_t *marks = grow(l->out->marks, &l->mark_size, l->mark_count + 1, sizeof *marks);
+    if (!marks)
+      return error_no_memory(err, "the examples");
+    l->out->marks = marks;
+    marks[l->mark_count++] = found.label;
+  }
+  e->mark_count = l->mark_count - e->first_mark;
+  l->out->count += !status;
+  return status;
+}
+
 static enum status add_example(struct loader *l, const struct record *record, struct error *err) {
   struct dataset *d = l->out;
   struct label_value value;
@@ -174,6 +202,8 @@ static enum status add_example(struct loader *l, const struct record *record, st
   enum status status = read_text(&e->text, &e->text_length, l, record, l->text, l->names.text, false, err);
   if (!status)
     status = read_text(&e->pair, &e->pair_length, l, record, l->pair, l->names.text_pair, true, err);
+  if (!status && l->names.lists)
+    return add_list(l, e, record, err);
   if (!status)
     status = label_read(&value, record, l->label, l->names.label, err);
   if (status)
@@ -211,8 +241,21 @@ static enum status one_class(const struct loader *l, struct error *err) {
                         "every example has the label %.80s; at least two are needed", l->labels.items[0].name);
 }
 
+static enum status make_listed(struct loader *l, struct error *err) {
+  const struct labels *labels = &l->labels;
+  if (labels->class_count < 2)
+    return error_set(err, STATUS_DATASET_INVALID, l->names.label,
+                     "all lists of %.60s have %zu different labels; at least two are needed", l->names.label,
+                     labels->class_count);
+  for (size_t i = 0; i < l->mark_count; i++)
+    l->out->marks[i] = labels->class_of[l->out->marks[i]];
+  return name_labels(l->out, labels->class_count, NULL, labels->items, err);
+}
+
 static enum status make_classes(struct loader *l, struct error *err) {
   const struct labels *labels = &l->labels;
+  if (l->names.lists)
+    return make_listed(l, err);
   if (labels->class_count < 2)
     return one_class(l, err);
   l->out->numbered = labels->numbered;
@@ -238,6 +281,7 @@ static enum status take_classes(struct loader *l, const struct glue_task *task, 
 
 static enum status finish_labels(struct loader *l, struct error *err) {
   struct dataset *d = l->out;
+  d->lists = l->names.lists;
   if (classes_of(l))
     return take_classes(l, classes_of(l), err);
   if (l->labels_of) {
@@ -292,6 +336,7 @@ enum status dataset_load(struct dataset *out, const char *path, const char *file
 
 void dataset_done(struct dataset *dataset) {
   free(dataset->examples);
+  free(dataset->marks);
   json_decref(dataset->warnings);
   arena_done(&dataset->arena);
   *dataset = (struct dataset){0};

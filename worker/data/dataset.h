@@ -22,6 +22,7 @@ struct example {
   const char *negative; /* of embeddings; NULL: none */
   size_t negative_length;
   uint32_t group; /* of a grouped set: examples with the same text */
+  size_t first_mark, mark_count; /* of its list in dataset.marks */
   uint32_t label; /* LABEL_CLASS */
   float target;   /* LABEL_FLOAT */
   size_t line;    /* where it begins in the file */
@@ -33,6 +34,8 @@ struct dataset {
   size_t count;               /* at least 1 */
   struct example *examples;   /* in the file's order */
   enum label_kind label_kind; /* CLASS: example.label < num_labels; FLOAT: example.target, and num_labels is 1 */
+  bool lists;                 /* an example has any of the classes: those in marks */
+  uint32_t *marks;            /* of `lists`: the classes of all examples, one after the other, each once an example */
   bool numbered;              /* the classes are 0, 1, 2, ...; label_names are LABEL_0, LABEL_1, ... */
   size_t texts; /* sequences an example: a text and its pair (and negative) apart; 0 or 1: one sequence */
   bool scored;  /* embeddings: example.target is a score of text and pair */
@@ -46,6 +49,7 @@ struct dataset {
 struct dataset_columns {
   const char *text, *text_pair, *label;
   enum problem_type problem_type;
+  bool lists; /* `label` is a list of labels */
   const struct glue_task *glue; /* its names of columns hold where a file has not the job's, and its classes; or NULL */
 };
 

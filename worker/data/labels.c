@@ -65,6 +65,36 @@ enum status label_read(struct label_value *out, const struct record *record, int
   return STATUS_OK;
 }
 
+struct label_value label_of_item(const json_t *list, size_t i) {
+  const json_t *item = json_array_get(list, i);
+  struct label_value value;
+  read_text(&value, json_string_value(item), json_string_length(item), true);
+  return value;
+}
+
+enum status label_list_read(const json_t **out, const struct record *record, int column, const char *name,
+                            struct error *err) {
+  const json_t *list = record->object ? json_object_get(record->object, name) : NULL;
+  if (!record_given(record, column, name))
+    return record_missing(err, record, column, name);
+  if (!json_is_array(list))
+    return record_fault(err, record, column, name, "%.60s must be a list of labels, as [\"a\", \"b\"]%s%s", name,
+                        record->object ? ", not " : " in JSON Lines", record->object ? json_kind(list) : "");
+  for (size_t i = 0; i < json_array_size(list); i++) {
+    const json_t *item = json_array_get(list, i);
+    if (!json_is_string(item))
+      return record_fault(err, record, column, name, "%.60s has %s as its entry %zu; each label must be a string", name,
+                          json_kind(item), i + 1);
+    if (json_string_length(item) == 0 || json_string_length(item) > LABEL_BYTES_MAX)
+      return record_fault(err, record, column, name,
+                          "%.60s has a label of %zu bytes as its entry %zu; 1 to %d are "
+                          "allowed",
+                          name, json_string_length(item), i + 1, LABEL_BYTES_MAX);
+  }
+  *out = list;
+  return STATUS_OK;
+}
+
 /* --- all of them ---------------------------------------------------------------------------------- */
 
 static void count(struct location_count *of, struct location place) {

@@ -64,6 +64,10 @@ void labels_done(struct labels *labels);
    given (record_given) is a fault. */
 NODISCARD enum status label_read(struct label_value *out, const struct record *record, int column, const char *name,
                                  struct error *err);
+/* The list of labels of a JSON line: strings, any number of them, also none; each is read by label_of_item. */
+NODISCARD enum status label_list_read(const json_t **out, const struct record *record, int column, const char *name,
+                                      struct error *err);
+struct label_value label_of_item(const json_t *list, size_t i);
 /* Adds it; *index is its place in order of first occurrence (0 where it is one too many to keep). */
 NODISCARD enum status labels_add(struct labels *labels, uint32_t *index, const struct label_value *value,
                                  const struct record *record, int column, const char *name, struct error *err);

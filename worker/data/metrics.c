@@ -26,16 +26,43 @@ static struct confusion confuse(const uint32_t *predicted, const uint32_t *actua
   return c;
 }
 
+static double f1_of(const struct confusion *c) {
+  double below = 2 * c->tp + c->fp + c->fn;
+  return below > 0 ? 2 * c->tp / below : 0;
+}
+
 double metric_f1(const uint32_t *predicted, const uint32_t *actual, size_t count) {
   struct confusion c = confuse(predicted, actual, count);
-  double below = 2 * c.tp + c.fp + c.fn;
-  return below > 0 ? 2 * c.tp / below : 0;
+  return f1_of(&c);
 }
 
 double metric_matthews(const uint32_t *predicted, const uint32_t *actual, size_t count) {
   struct confusion c = confuse(predicted, actual, count);
   double below = sqrt((c.tp + c.fp) * (c.tp + c.fn)) * sqrt((c.tn + c.fp) * (c.tn + c.fn));
   return below > 0 ? (c.tp * c.tn - c.fp * c.fn) / below : 0;
+}
+
+void metric_lists(struct list_scores *out, const bool *predicted, const bool *actual, size_t count, size_t classes) {
+  struct confusion all = {0};
+  size_t right = 0;
+  *out = (struct list_scores){0};
+  for (size_t k = 0; k < classes; k++) {
+    struct confusion own = {0};
+    for (size_t at = k; at < count * classes; at += classes)
+      *(predicted[at] ? actual[at] ? &own.tp : &own.fp : actual[at] ? &own.fn : &own.tn) += 1;
+    all.tp += own.tp;
+    all.fp += own.fp;
+    all.fn += own.fn;
+    out->f1_macro += f1_of(&own) / (double)classes;
+  }
+  out->f1_micro = f1_of(&all);
+  for (size_t i = 0; i < count; i++) {
+    bool same = true;
+    for (size_t k = 0; k < classes; k++)
+      same = same && predicted[i * classes + k] == actual[i * classes + k];
+    right += same;
+  }
+  out->subset_accuracy = count ? (double)right / (double)count : 0;
 }
 
 /* Running means and sums of products of deviations (Welford). */
@@ -91,8 +118,7 @@ static void rank(double *ranks, struct ranked *work, const float *values, size_t
   }
 }
 
-enum status metric_spearman(double *out, const float *predicted, const float *actual, size_t count,
-                            struct error *err) {
+enum status metric_spearman(double *out, const float *predicted, const float *actual, size_t count, struct error *err) {
   struct moments m = {0};
   double *ranks = calloc(count ? count : 1, 2 * sizeof *ranks);
   struct ranked *work = calloc(count ? count : 1, sizeof *work);

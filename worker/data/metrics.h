@@ -2,6 +2,7 @@
 #ifndef WORKER_DATA_METRICS_H
 #define WORKER_DATA_METRICS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,6 +14,12 @@ double metric_accuracy(const uint32_t *predicted, const uint32_t *actual, size_t
 double metric_f1(const uint32_t *predicted, const uint32_t *actual, size_t count);
 /* Binary: Matthews' correlation, [-1, 1]; 0 when a row or column of the confusion matrix is empty. */
 double metric_matthews(const uint32_t *predicted, const uint32_t *actual, size_t count);
+/* Of lists of labels, as scikit-learn has them: F1 over all labels together, the mean of each label's own, and the
+   share of lists that are right as a whole. Both are [count x classes]. */
+struct list_scores {
+  double f1_micro, f1_macro, subset_accuracy;
+};
+void metric_lists(struct list_scores *out, const bool *predicted, const bool *actual, size_t count, size_t classes);
 /* Pearson's correlation, [-1, 1]; 0 when either side is constant or has fewer than two values. */
 double metric_pearson(const float *predicted, const float *actual, size_t count);
 /* Spearman's: Pearson's of the ranks, equal values sharing their average rank. Fails only for lack of

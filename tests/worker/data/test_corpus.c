@@ -125,7 +125,7 @@ static void classifiers(void **state) {
   (void)state;
   struct tokenizer *tokenizer;
   struct pool *pools[2] = {open_pool(1), open_pool(3)};
-  struct dataset_columns columns = {"text", "text_pair", "label", PROBLEM_AUTO, NULL};
+  struct dataset_columns columns = {"text", "text_pair", "label", PROBLEM_AUTO, false, NULL};
   struct dataset d;
   struct corpus c[2];
   struct error err = {0};

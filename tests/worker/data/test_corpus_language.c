@@ -50,7 +50,7 @@ static void show_example(struct str *out, const struct corpus *c, uint32_t examp
   struct error err = {0};
   struct batch b;
   bool predicted[1000] = {false};
-  assert_int_equal(batch_init(&b, &limits, true, &err), STATUS_OK);
+  assert_int_equal(batch_init(&b, &limits, 1, true, &err), STATUS_OK);
   batch_fill(&b, c, &example, 1);
   for (size_t i = 0; i < b.targets.count; i++) {
     predicted[b.targets.rows[i] + 1] = true;

@@ -14,7 +14,7 @@
 #include "tests/worker/data/data_file.h"
 #include "worker/data/dataset.h"
 
-static const struct dataset_columns columns = {"text", "text_pair", "label", PROBLEM_AUTO, NULL};
+static const struct dataset_columns columns = {"text", "text_pair", "label", PROBLEM_AUTO, false, NULL};
 
 static enum status load(struct dataset *out, const char *name, const char *text, const struct dataset *labels_of,
                         struct error *err) {
@@ -194,7 +194,7 @@ static void validates_with_the_training_labels(void **state) {
 static void uses_the_columns_it_is_told(void **state) {
   (void)state;
   static const char text[] = "id,question,topic\n1,a,x\n2,b,y\n";
-  const struct dataset_columns other = {"question", NULL, "topic", PROBLEM_AUTO, NULL};
+  const struct dataset_columns other = {"question", NULL, "topic", PROBLEM_AUTO, false, NULL};
   struct dataset d;
   struct error err;
   put_data(text);
@@ -204,6 +204,44 @@ static void uses_the_columns_it_is_told(void **state) {
   assert_string_equal(d.label_names[d.examples[1].label], "y");
   assert_int_equal(d.examples[1].line, 3);
   dataset_done(&d);
+}
+
+/* A text may have any of the labels, each once; a validation file has no others. */
+static void reads_lists_of_labels(void **state) {
+  (void)state;
+  static const struct dataset_columns lists = {"text", NULL, "labels", PROBLEM_SINGLE_LABEL, true, NULL};
+  static const struct {
+    const char *text, *says;
+  } bad[] = {
+      {"{\"text\":\"a\",\"labels\":[\"z\"]}", "line 1, column 22: the label z does not occur in the training file"},
+      {"{\"text\":\"a\",\"labels\":[\"x\",0]}", "labels has an integer as its entry 2; each label must be a string"},
+      {"{\"text\":\"a\",\"labels\":[\"\"]}", "a label of 0 bytes as its entry 1"},
+      {"{\"text\":\"a\",\"labels\":\"x\"}", "labels must be a list of labels, as [\"a\", \"b\"], not a string"},
+      {"{\"text\":\"a\"}", "no member labels"},
+  };
+  struct dataset train, valid;
+  struct error err;
+  put_data("{\"text\":\"a\",\"labels\":[\"y\",\"x\",\"y\"]}\n{\"text\":\"b\",\"labels\":[]}\n"
+           "{\"text\":\"c\",\"labels\":[\"0\"]}\n");
+  assert_int_equal(dataset_load(&train, data_file, "x.jsonl", &lists, NULL, &err), STATUS_OK);
+  assert_true(train.lists && train.num_labels == 3 && train.count == 3);
+  assert_string_equal(train.label_names[0], "0");
+  assert_string_equal(train.label_names[2], "y");
+  assert_true(train.examples[0].mark_count == 2 && train.marks[0] == 2 && train.marks[1] == 1);
+  assert_true(train.examples[1].mark_count == 0 && train.examples[2].mark_count == 1 && train.marks[2] == 0);
+  put_data("{\"text\":\"d\",\"labels\":[\"x\"]}\n{\"text\":\"e\",\"labels\":[\"y\",\"0\"]}\n");
+  assert_int_equal(dataset_load(&valid, data_file, "x.jsonl", &lists, &train, &err), STATUS_OK);
+  assert_true(valid.num_labels == 3 && valid.marks[0] == 1 && valid.marks[1] == 2 && valid.marks[2] == 0);
+  dataset_done(&valid);
+  for (size_t i = 0; i < COUNT_OF(bad); i++) {
+    put_data(bad[i].text);
+    if (dataset_load(&valid, data_file, "x.jsonl", &lists, &train, &err) != STATUS_DATASET_INVALID ||
+        !strstr(err.text, bad[i].says))
+      fail_msg("%s: %s", bad[i].text, err.text);
+  }
+  put_data("{\"text\":\"a\",\"labels\":[\"x\"]}\n{\"text\":\"b\",\"labels\":[]}\n");
+  assert_int_equal(dataset_load(&valid, data_file, "x.jsonl", &lists, NULL, &err), STATUS_DATASET_INVALID);
+  dataset_done(&train);
 }
 
 /* problem_type decides what numbers are. */
@@ -284,7 +322,7 @@ static void reads_glue(void **state) {
   for (size_t i = 0; i < COUNT_OF(cases); i++) {
     const struct glue_task *task = glue_find(cases[i].task);
     const struct dataset_columns asked = {task->text[0], task->pair[0], task->label[0],
-                                          task->class_count ? PROBLEM_SINGLE_LABEL : PROBLEM_REGRESSION, task};
+                                          task->class_count ? PROBLEM_SINGLE_LABEL : PROBLEM_REGRESSION, false, task};
     struct dataset d, again;
     struct error err;
     put_data(cases[i].text);
@@ -347,6 +385,7 @@ static void counts_classes_up_to_a_limit(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(reads_lists_of_labels),
       cmocka_unit_test(reads_labels),
       cmocka_unit_test(refuses_what_cannot_be_used),
       cmocka_unit_test(validates_with_the_training_labels),

@@ -1,9 +1,9 @@
 /* Scores equal hand-made and scikit-learn/SciPy values, and are 0 where a formula divides by zero. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <math.h>
 
 #include <cmocka.h>
 
@@ -63,8 +63,22 @@ static void correlates(void **state) {
   near(metric_pearson(large, large, 4), 1);
 }
 
+/* scikit-learn 1.8: f1_score(y, p, average="micro" / "macro", zero_division=0), accuracy_score(y, p). */
+static void lists_of_labels(void **state) {
+  (void)state;
+  static const bool actual[] = {1, 0, 1, 0, 0, 0, 1, 1, 0, 1, 0, 0}, predicted[] = {1, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 1};
+  struct list_scores s;
+  metric_lists(&s, predicted, actual, 4, 3);
+  assert_true(fabs(s.f1_micro - 2.0 * 3 / (2 * 3 + 1 + 2)) < 1e-12);
+  assert_true(fabs(s.f1_macro - (2.0 * 2 / (2 * 2 + 1) + 1 + 0) / 3) < 1e-12);
+  assert_true(s.subset_accuracy == 0.5);
+  metric_lists(&s, predicted, actual, 0, 3);
+  assert_true(s.f1_micro == 0 && s.f1_macro == 0 && s.subset_accuracy == 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(lists_of_labels),
       cmocka_unit_test(scores_classes),
       cmocka_unit_test(is_zero_where_a_score_is_undefined),
       cmocka_unit_test(correlates),
