@@ -350,7 +350,8 @@ static void tells_mnlis_subsets_apart(void **state) {
       {"x.jsonl", "{\"genre\":\"slate\",\"premise\":\"a\",\"hypothesis\":\"b\",\"label\":1}\n"
                   "{\"genre\":\"oup\",\"premise\":\"a\",\"hypothesis\":\"b\",\"label\":0}\n"
                   "{\"premise\":\"a\",\"hypothesis\":\"b\",\"label\":1}\n"}};
-  const struct dataset_columns asked = {"premise", "hypothesis", "label", PROBLEM_SINGLE_LABEL, glue_find("mnli")};
+  const struct dataset_columns asked = {"premise", "hypothesis", "label", PROBLEM_SINGLE_LABEL, false,
+                                        glue_find("mnli")};
   for (size_t i = 0; i < COUNT_OF(cases); i++) {
     struct dataset d;
     struct error err;

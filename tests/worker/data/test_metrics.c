@@ -63,7 +63,7 @@ static void correlates(void **state) {
   near(metric_pearson(large, large, 4), 1);
 }
 
-/* scikit-learn 1.8: f1_score(y, p, average="micro" / "macro", zero_division=0), accuracy_score(y, p). */
+/* scikit-learn 1.9: f1_score(y, p, average="micro" / "macro", zero_division=0), accuracy_score(y, p). */
 static void lists_of_labels(void **state) {
   (void)state;
   static const bool actual[] = {1, 0, 1, 0, 0, 0, 1, 1, 0, 1, 0, 0}, predicted[] = {1, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 1};
