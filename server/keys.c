@@ -11,7 +11,6 @@ struct change {
   const struct key_row *made;     /* NULL: none */
   const struct key_row *replaced; /* by `made`; NULL: none */
   const struct key_row *revoked;  /* NULL: none */
-  const struct audit_row *audit;  /* NULL: seen to elsewhere */
   int64_t now, grace_s;
 };
 
@@ -25,7 +24,7 @@ static enum status store(struct db *db, const void *what, struct error *err) {
     status = db_key_replace(db, replaced->tenant, replaced->id, made->id, change->now + change->grace_s, err);
   if (!status && revoked)
     status = db_key_revoke(db, revoked->tenant, revoked->id, change->now, err);
-  return status || !change->audit ? status : db_audit_add(db, change->audit, err);
+  return status;
 }
 
 static enum status make(char text[KEY_BYTES], struct key_row *row, struct change *change, struct db *db,
@@ -39,9 +38,7 @@ static enum status make(char text[KEY_BYTES], struct key_row *row, struct change
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "making an API key");
   row->created_at = change->now;
   change->made = row;
-  change->audit = audit;
-  if (audit)
-    audit->object = row->id;
+  audit->object = row->id;
   return db_apply(db, store, change, false, err);
 }
 
@@ -62,8 +59,7 @@ enum status keys_rotate(char text[KEY_BYTES], struct key_row *row, const struct 
 }
 
 enum status keys_revoke(const struct key_row *row, struct db *db, struct audit_row *audit, struct error *err) {
-  struct change change = {.revoked = row, .audit = audit, .now = clock_unix()};
-  if (audit)
-    audit->object = row->id;
+  struct change change = {.revoked = row, .now = clock_unix()};
+  audit->object = row->id;
   return db_apply(db, store, &change, true, err);
 }

@@ -13,7 +13,7 @@ enum { KEY_NAME_MAX = 100, KEY_GRACE_S = 24 * 3600, KEY_GRACE_MAX_S = 90 * 24 * 
 
 /* `row` has tenant, name, scope and expires_at; its other members are filled, and `text` is the key, which is stored
    nowhere: whoever holds it wipes it. A tenant that is not there is made. Each in a transaction of its own, with
-   `audit` (NULL: who asks has seen to that by db_with_next), whose object is the key's id. */
+   which the caller has had `audit` stored (db_with_next): its object becomes the key's id. */
 NODISCARD enum status keys_create(char text[KEY_BYTES], struct key_row *row, struct db *db, struct audit_row *audit,
                                   struct arena *arena, struct error *err);
 /* A new key in the place of `old`, which works on for `grace_s` seconds. STATUS_INVALID_VALUE: it was revoked or has

@@ -109,6 +109,7 @@ static int create_key(struct command_state *state, struct error *err) {
   key.expires_at = life ? clock_unix() + life : 0;
   state->audit.tenant = key.tenant;
   state->audit.type = "keys.create";
+  db_with_next(state->db, db_audit_add, &state->audit);
   if (!status)
     status = keys_create(text, &key, state->db, &state->audit, &state->arena, err);
   return status ? command_fault(err) : show(&key, text);
@@ -134,6 +135,7 @@ static int revoke_key(struct command_state *state, struct error *err) {
   struct key_row key;
   enum status status = find(&key, state, err);
   state->audit.type = "keys.delete";
+  db_with_next(state->db, db_audit_add, &state->audit);
   if (!status)
     status = keys_revoke(&key, state->db, &state->audit, err);
   return status ? command_fault(err) : COMMAND_OK;
@@ -147,6 +149,7 @@ static int rotate_key(struct command_state *state, struct error *err) {
   state->audit.type = "keys.rotate";
   if (!status && state->words.grace)
     status = read_duration(&grace_s, state->words.grace, "--grace", KEY_GRACE_MAX_S, err);
+  db_with_next(state->db, db_audit_add, &state->audit);
   if (!status)
     status = keys_rotate(text, &key, &old, grace_s, state->db, &state->audit, &state->arena, err);
   return status ? command_fault(err) : show(&key, text);

@@ -191,11 +191,13 @@ as "$operator"; "$REFLECTD" tenants set gamma --queued-max 5 --data "$work/data"
 is "$(value queued_jobs_max) $(value running_jobs_max)" "5 1" "limits are set on the folder too"
 
 # ---- the audit log ----
-as "$operator" -H 'X-Reflectd-Tenant: gamma'; ask GET '/v1/organization/audit_logs?limit=100'
+as "$operator" -H 'X-Reflectd-Tenant: gamma'; ask POST /v1/organization/admin_api_keys -H 'Content-Type: application/json' -d '{"name":"x"}'
+is "$status" 200 "a key is made over HTTP"; ask GET '/v1/organization/audit_logs?limit=100'
 for type in tenants.update keys.create files.create files.delete jobs.create jobs.cancel; do like "$body" "\"type\":\"$type\"" "the audit log has $type"; done
 like "$body" "\"type\":\"jobs.cancel\"[^}]*\"id\":\"${gamma:4:8}\",\"ip_address\":\"127.0.0.1\"\},\"object_id\":\"$one\",\"result\":\"success\"" "by whom, from where, of what"
 like "$body" '"type":"files.create".*"result":"quota_exceeded"' "and what was refused"
 like "$body" '"actor":\{"type":"local_user"' "and what was done on the folder"
+twice=$(grep -o '"request_id":"[^"]*"' <<< "$body" | sort | uniq -d); is "$twice" "" "each request has one entry"
 ask GET '/v1/organization/audit_logs?limit=1'; last=$(value last_id); ask GET "/v1/organization/audit_logs?limit=1&after=$last"; unlike "$body" "$last" "page by page"
 as "$acme"; ask DELETE "/v1/files/$gamma"; is "$status" 404 "a key in a path names no file"
 
