@@ -139,10 +139,10 @@ like "$body" 'has the scope \\"submit\\"; this needs \\"admin\\"' "and is told w
 as "$beta_admin"; ask POST /v1/organization/tenants/beta "${json[@]}" -d '{"queued_jobs_max":9}'; is "$status $(value code)" "403 insufficient_scope" "nobody sets his own limits"
 
 # ---- the life of a key ----
-as "$beta_admin"; ask POST /v1/organization/admin_api_keys "${json[@]}" -d '{"name":"new","scope":"read","expires_in_s":1}'
+as "$beta_admin"; ask POST /v1/organization/admin_api_keys "${json[@]}" -d '{"name":"new","scope":"read","expires_in_s":4}'
 is "$status $(value scope) $(value tenant)" "200 read beta" "a key is made over HTTP"; new=$(value value) id=$(value id)
 ask GET "/v1/organization/admin_api_keys/$id"; unlike "$body" '"value"' "and shown once"
-as "$new"; ask GET /v1/files; is "$status" 200 "it holds"; sleep 2.1; ask GET /v1/files; is "$status $(value code)" "401 expired_api_key" "and expires"
+as "$new"; ask GET /v1/files; is "$status" 200 "it holds"; sleep 4.1; ask GET /v1/files; is "$status $(value code)" "401 expired_api_key" "and expires"
 as "$beta_admin"; ask POST /v1/organization/admin_api_keys "${json[@]}" -d '{"name":"two"}'; old=$(value value) id=$(value id)
 ask POST "/v1/organization/admin_api_keys/$id/rotate" "${json[@]}" -d '{"grace_s":1}'; new=$(value value)
 as "$new"; ask GET /v1/files; is "$status" 200 "a rotated key holds"; as "$old"; ask GET /v1/files; is "$status" 200 "and the old one with it"
