@@ -3,6 +3,7 @@ reported, and with a merged model which Transformers loads to them too. The mode
 their tokenizers trained here. TAP lines."""
 
 import collections
+import csv
 import io
 import json
 import os
@@ -114,6 +115,8 @@ def write_torch(model, folder, shards):
 
 
 class Encoder:
+    rows, labels = ROWS, sorted(WORDS)
+
     def __init__(self, kind, daemon, base):
         self.kind, self.daemon, self.base = kind, daemon, base
         self.client = openai.OpenAI(base_url=daemon.url + "/v1", api_key="none", max_retries=0)
@@ -130,7 +133,7 @@ class Encoder:
 
     def close(self, model):
         tokenizer = AutoTokenizer.from_pretrained(self.base)
-        batch = tokenizer([row["text"] for row in ROWS], padding=True, return_tensors="pt")
+        batch = tokenizer([row["text"] for row in self.rows], padding=True, return_tensors="pt")
         predictions = [json.loads(line) for line in self.artifact("predictions.jsonl").splitlines()]
         ours = torch.tensor([p["logits"] for p in predictions])
         with torch.no_grad():
@@ -139,18 +142,21 @@ class Encoder:
         print(f"# {len(predictions)} texts, worst relative difference {worst:.2e}")
         assert ours.shape == theirs.shape and worst <= 1e-4, worst
 
-    def step_1_train(self):
-        rows = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
+    def create(self, **more):
+        rows = "".join(json.dumps(row) + "\n" for row in self.rows).encode()
         data = self.client.files.create(file=("rows.jsonl", rows), purpose="fine-tune")
         job = self.client.fine_tuning.jobs.create(
             model=self.kind, training_file=data.id, validation_file=data.id, seed=3,
             method={"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 3, "batch_size": 16, "learning_rate": 1e-2}}},
-            extra_body={"adapter": {"peft_type": "HRA", "r": 4, "target_modules": "all-linear"}, "exports": ["merged:f32"]})
+            extra_body={"adapter": {"peft_type": "HRA", "r": 4, "target_modules": "all-linear"}, "exports": ["merged:f32"]} | more)
         while job.status not in ("succeeded", "failed", "cancelled"):
             time.sleep(0.2)
             job = self.client.fine_tuning.jobs.retrieve(job.id)
         assert job.status == "succeeded", job.error
         self.job = job
+
+    def step_1_train(self):
+        self.create()
 
     def step_2_peft_loads_the_adapter(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -168,14 +174,15 @@ class Encoder:
             merged = self.unpack("merged-f32.tar", folder)
             model, how = AutoModelForSequenceClassification.from_pretrained(merged, output_loading_info=True)
             assert not how["missing_keys"] and not how["mismatched_keys"], how
-            assert model.config.label2id == {name: i for i, name in enumerate(sorted(WORDS))}, model.config.label2id
+            assert model.config.label2id == {name: i for i, name in enumerate(self.labels)}, model.config.label2id
             self.close(model)
+            return model.config
 
     def run(self, number):
         failed = 0
         for name in sorted(name for name in dir(self) if name.startswith("step_")):
             number += 1
-            title = f"{self.kind}: {name[7:].replace('_', ' ')}"
+            title = f"{self.kind}: {name[7:].replace('_', ' ')}{' (several labels)' * (len(self.labels) > len(WORDS))}"
             try:
                 getattr(self, name)()
                 print(f"ok {number} - {title}", flush=True)
@@ -186,6 +193,25 @@ class Encoder:
         return number, failed
 
 
+class SeveralLabels(Encoder):
+    """Some texts have none of the labels, some have two."""
+
+    rows = [{"text": row["text"], "labels": [row["label"]] * (i % 5 > 0) + ["even"] * (i % 2)} for i, row in enumerate(ROWS)]
+    labels = sorted([*WORDS, "even"])
+
+    def step_3_transformers_loads_the_merged_model(self):
+        config = super().step_3_transformers_loads_the_merged_model()
+        assert config.problem_type == "multi_label_classification", config
+
+    def step_4_go_on_from_it(self):
+        before = json.loads(self.artifact("training_manifest.json"))
+        self.create(from_checkpoint=self.job.id, task="multi_label")
+        self.step_2_peft_loads_the_adapter()
+        first = next(csv.DictReader(io.StringIO(self.artifact("step_metrics.csv").decode())))  # before a step
+        print(f"# it ended at a loss of {before['valid_loss']:.6f} and went on at {first['valid_loss']}")
+        assert first["step"] == "0" and abs(float(first["valid_loss"]) - before["valid_loss"]) < 1e-5
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="reflectd-encoders-") as folder:
         bases = {kind: os.path.join(folder, kind) for kind in KINDS}
@@ -194,8 +220,8 @@ def main():
         daemon = Daemon(bases)
         number = failures = 0
         try:
-            for kind, base in bases.items():
-                number, failed = Encoder(kind, daemon, base).run(number)
+            for test, kind in [(Encoder, kind) for kind in bases] + [(SeveralLabels, kind) for kind in ("roberta", "electra")]:
+                number, failed = test(kind, daemon, bases[kind]).run(number)
                 failures += failed
             if failures:
                 print("".join("# " + line + "\n" for line in daemon.log().splitlines()[-40:]), end="")
