@@ -173,7 +173,7 @@ static const char *judge(const char *task, const char *training, const char *val
   for (size_t i = 0; i < COUNT_OF(files); i++)
     data_judge(&spec, &files[i], USE_LABELLED, tasks, &faults);
   if (faults.count == 0)
-    data_judge_labels(&spec, &files[0], &files[1], &faults);
+    data_judge_labels(&spec, USE_LABELLED, &files[0], &files[1], &faults);
   return faults.count ? faults.item[0].text : "";
 }
 

@@ -197,9 +197,9 @@ static void attention_of(outputs out, const struct attention_kernels *a, struct 
   h.window = h.causal && s.m % 3 ? 1 + T / 3 : 0;
   if (s.n % 2)
     h.dropout = (struct dropout){5, 6, 20000, 65536.0f / (65536 - 20000)};
-  float *scratch = malloc(a->scratch(T, D) * sizeof *scratch);
+  float *scratch = malloc(a->scratch(T, D, false) * sizeof *scratch);
   assert_true(scratch && T * h.stride <= ROOM);
-  memset(scratch, 0xFF, a->scratch(T, D) * sizeof *scratch);
+  memset(scratch, 0xFF, a->scratch(T, D, false) * sizeof *scratch);
   if (backward) /* out and lse need not be what the forward pass gives: probabilities below 1 suffice */
     a->backward(out[0], out[1], out[2], in[0], in[1], in[2], in[3], in[4], start[3], &h, scratch);
   else
