@@ -189,6 +189,9 @@ def hard_texts(count, lines):
 
 def differences(folder, cases):
     reference = T.AutoTokenizer.from_pretrained(folder)
+    words = tokenizers.Tokenizer.from_str(reference.backend_tokenizer.to_str())
+    if isinstance(words.pre_tokenizer, pre_tokenizers.ByteLevel):
+        words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     program = os.path.join(os.environ.get("BUILD_DIR", "build"), "tests/interop/tokenize")
     ours = subprocess.run([program, folder], input="".join(json.dumps(c) + "\n" for c in cases).encode(), capture_output=True)
     if ours.returncode:
@@ -196,6 +199,12 @@ def differences(folder, cases):
     answers = ours.stdout.decode().split("\n")
     found = []
     for i, case in enumerate(cases):
+        if "words" in case:
+            theirs = words.encode(case["words"], is_pretokenized=True)
+            firsts = [-1 if w is None or (j and theirs.word_ids[j - 1] == w) else w for j, w in enumerate(theirs.word_ids)]
+            if [[int(x) for x in answers[2 * i + k].split()] for k in (0, 1)] != [theirs.ids, firsts]:
+                found.append((case, answers[2 * i:2 * i + 2], (theirs.ids, firsts)))
+            continue
         theirs = reference(case["text"], case.get("pair"), return_token_type_ids=True)
         types = reference.backend_tokenizer.encode(case["text"], case.get("pair")).type_ids
         if [int(x) for x in answers[2 * i].split()] != theirs["input_ids"]:
@@ -214,7 +223,9 @@ def main():
     lines, failures = read_lines(args.files, args.lines), 0
     cases = [{"text": line} for line in lines]
     cases += [{"text": a, "pair": b} for a, b in zip(lines[::20], lines[1::20])]
+    cases += [{"words": line.split()} for line in lines[::4]]
     hard = [{"text": text} for text in hard_texts(args.hard, lines)]
+    cases += [{"words": [c["text"] for c in hard[i:i + 4] if c["text"]]} for i in range(0, len(hard), 4)]
     for number, (kind, make) in enumerate(KINDS.items(), 1):
         with tempfile.TemporaryDirectory() as folder:
             try:
@@ -223,7 +234,7 @@ def main():
             except Exception as fault:
                 found = [(repr(fault), "", "")]
             failures += bool(found)
-            print(f"{'not ok' if found else 'ok'} {number} - {kind}: {len(lines)} lines, {len(cases) - len(lines)} pairs, "
+            print(f"{'not ok' if found else 'ok'} {number} - {kind}: {len(lines)} lines, {len(cases) - len(lines)} pairs and lists of words, "
                   f"{len(hard)} hard texts, {len(found)} differ")
             for case, ours, theirs in found[:6]:
                 print(f"# {json.dumps(case)}\n#   ours   {ours}\n#   theirs {theirs}", flush=True)

@@ -180,6 +180,11 @@ static bool apply_replace(const struct pre_tokenizer_step *step, struct pre_toke
   return !out->failed;
 }
 
+bool pre_tokenizer_add_space(struct pre_tokenizer_scratch *scratch) {
+  static const struct pre_tokenizer_step step = {.kind = PRE_TOKENIZER_ADD_PREFIX_SPACE};
+  return apply_replace(&step, scratch);
+}
+
 bool pre_tokenizer_apply(const struct pre_tokenizer *pre_tokenizer, struct pre_tokenizer_scratch *scratch) {
   bool ok = true;
   for (size_t i = 0; ok && i < pre_tokenizer->count; i++) {

@@ -67,6 +67,9 @@ struct pre_tokenizer_scratch {
 };
 void pre_tokenizer_scratch_done(struct pre_tokenizer_scratch *scratch);
 
+/* Puts a space before each split that begins with none and is no added token: what ByteLevel's add_prefix_space does,
+   whatever the file says. */
+NODISCARD bool pre_tokenizer_add_space(struct pre_tokenizer_scratch *scratch);
 /* Applies the steps to the splits of text[text_now]. False when memory runs out. */
 NODISCARD bool pre_tokenizer_apply(const struct pre_tokenizer *pre_tokenizer, struct pre_tokenizer_scratch *scratch);
 

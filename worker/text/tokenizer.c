@@ -117,8 +117,15 @@ static bool encode_word(const struct tokenizer *t, struct tokenizer_scratch *scr
   return true;
 }
 
+static bool pre_tokenize(const struct tokenizer *t, struct tokenizer_scratch *scratch, bool word) {
+  if (word && t->pre_tokenizer.byte_level && !pre_tokenizer_add_space(&scratch->pre_tokenizer))
+    return false;
+  return pre_tokenizer_apply(&t->pre_tokenizer, &scratch->pre_tokenizer);
+}
+
+/* `word`: one of a text that is cut into words. */
 static enum status encode_text(const struct tokenizer *t, struct tokenizer_scratch *scratch, struct token_list *list,
-                               const char *param, const char *bytes, size_t length, struct error *err) {
+                               const char *param, const char *bytes, size_t length, bool word, struct error *err) {
   size_t bad;
   if (!utf8_valid(bytes, length, &bad))
     return error_set(err, STATUS_DATASET_INVALID, param, "byte %zu (0x%02X) is not UTF-8", bad + 1,
@@ -126,8 +133,7 @@ static enum status encode_text(const struct tokenizer *t, struct tokenizer_scrat
   list->count = 0;
   pattern_scratch_start(&scratch->normalizer.pattern, length);
   pattern_scratch_start(&scratch->pre_tokenizer.pattern, length);
-  list->failed =
-      !normalize(t, scratch, bytes, length) || !pre_tokenizer_apply(&t->pre_tokenizer, &scratch->pre_tokenizer);
+  list->failed = !normalize(t, scratch, bytes, length) || !pre_tokenize(t, scratch, word);
   const struct normalized_string *text = &scratch->pre_tokenizer.text[scratch->pre_tokenizer.text_now];
   const struct split_list *splits = &scratch->pre_tokenizer.splits[scratch->pre_tokenizer.splits_now];
   for (size_t i = 0; !list->failed && i < splits->count; i++) {
@@ -141,8 +147,7 @@ static enum status encode_text(const struct tokenizer *t, struct tokenizer_scrat
   if (scratch->normalizer.pattern.failed || scratch->pre_tokenizer.pattern.failed)
     return error_set(err, STATUS_MODEL_INVALID, param,
                      "a regular expression of the tokenizer's %s takes too many steps on a text of %zu bytes",
-                     scratch->normalizer.pattern.failed ? "normalizer" : "pre_tokenizer",
-                     length);
+                     scratch->normalizer.pattern.failed ? "normalizer" : "pre_tokenizer", length);
   if (scratch->pre_tokenizer.text[0].full)
     return error_set(err, STATUS_MODEL_INVALID, param,
                      "the tokenizer's normalizer makes more than %d times as much of a text of %zu bytes",
@@ -155,7 +160,7 @@ static enum status encode_text(const struct tokenizer *t, struct tokenizer_scrat
 static enum status prepare(struct encoding *out, struct error *err) {
   out->count = 0;
   out->truncated = false;
-  out->ends = NULL;
+  out->ends = out->words = NULL;
   if (!out->scratch)
     out->scratch = calloc(1, sizeof *out->scratch);
   if (!out->scratch)
@@ -176,13 +181,15 @@ static enum status reserve(struct encoding *out, size_t total, size_t arrays, st
 
 static void append(struct encoding *out, const struct token *tokens, size_t count, int32_t type) {
   for (size_t i = 0; i < count; i++) {
+    if (out->words)
+      out->words[out->count] = tokens[i].end;
     out->ids[out->count] = tokens[i].id;
     out->type_ids[out->count++] = type;
   }
 }
 
 /* Puts what is kept of the texts into the post-processor's template. */
-static enum status compose(const struct tokenizer *t, struct encoding *out, bool pair, size_t max_length,
+static enum status compose(const struct tokenizer *t, struct encoding *out, bool pair, bool words, size_t max_length,
                            struct error *err) {
   const struct post_processor_template *template = pair ? &t->post_processor.pair : &t->post_processor.single;
   const struct token_list *list = out->scratch->list;
@@ -197,10 +204,13 @@ static enum status compose(const struct tokenizer *t, struct encoding *out, bool
       keep[0] = max_length - special;
     out->truncated = keep[0] < list[0].count || keep[1] < list[1].count;
   }
-  enum status status = reserve(out, keep[0] + keep[1] + special, 2, err);
+  size_t total = keep[0] + keep[1] + special;
+  enum status status = reserve(out, total, words ? 3 : 2, err);
+  if (!status && words)
+    out->words = (uint32_t *)(out->type_ids + total);
   for (size_t i = 0; !status && i < template->count; i++) {
     const struct post_processor_piece *piece = &template->pieces[i];
-    const struct token token = {piece->id, 0};
+    const struct token token = {piece->id, WORD_NONE};
     switch (piece->kind) {
     case POST_PROCESSOR_SEQUENCE_A: append(out, list[0].items, keep[0], piece->type_id); break;
     case POST_PROCESSOR_SEQUENCE_B: append(out, list[1].items, keep[1], piece->type_id); break;
@@ -214,17 +224,35 @@ enum status tokenizer_encode(const struct tokenizer *t, struct encoding *out, co
                              const char *pair, size_t pair_length, size_t max_length, struct error *err) {
   enum status status = prepare(out, err);
   if (!status)
-    status = encode_text(t, out->scratch, &out->scratch->list[0], "text", text, length, err);
+    status = encode_text(t, out->scratch, &out->scratch->list[0], "text", text, length, false, err);
   if (!status && pair)
-    status = encode_text(t, out->scratch, &out->scratch->list[1], "text_pair", pair, pair_length, err);
-  return status ? status : compose(t, out, pair != NULL, max_length, err);
+    status = encode_text(t, out->scratch, &out->scratch->list[1], "text_pair", pair, pair_length, false, err);
+  return status ? status : compose(t, out, pair != NULL, false, max_length, err);
+}
+
+enum status tokenizer_encode_words(const struct tokenizer *t, struct encoding *out, const struct word_text *words,
+                                   size_t count, size_t max_length, struct error *err) {
+  enum status status = prepare(out, err);
+  if (status)
+    return status;
+  struct token_list *all = &out->scratch->list[0], *own = &out->scratch->list[1];
+  all->failed = false;
+  for (size_t w = 0; !status && w < count; w++) {
+    status = encode_text(t, out->scratch, own, "tokens", words[w].text, words[w].length, true, err);
+    for (size_t i = 0; !status && i < own->count; i++)
+      token_list_add(all, own->items[i].id, i ? WORD_NONE : (uint32_t)w);
+  }
+  own->count = 0;
+  if (!status && all->failed)
+    status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to tokenise %zu words", count);
+  return status ? status : compose(t, out, false, true, max_length, err);
 }
 
 enum status tokenizer_encode_plain(const struct tokenizer *t, struct encoding *out, const char *text, size_t length,
                                    struct error *err) {
   enum status status = prepare(out, err);
   if (!status)
-    status = encode_text(t, out->scratch, &out->scratch->list[0], "text", text, length, err);
+    status = encode_text(t, out->scratch, &out->scratch->list[0], "text", text, length, false, err);
   if (status)
     return status;
   const struct token_list *list = &out->scratch->list[0];

@@ -12,7 +12,7 @@
 #include "base/str.h"
 #include "worker/file/gguf.h"
 
-struct tokenizer;  /* read-only once open: any number of threads may encode with it */
+struct tokenizer; /* read-only once open: any number of threads may encode with it */
 
 /* One encoded example. The buffers are reused from call to call and owned by the encoding, which belongs to one
    tokenizer: it remembers words. */
@@ -23,10 +23,14 @@ struct encoding {
   uint32_t *ends;    /* [count] of tokenizer_encode_plain: the bytes of text consumed up to and with each token;
                         where a character's bytes fall into several tokens, they share that character's end;
                         NULL after tokenizer_encode */
+  uint32_t *words;   /* [count] of tokenizer_encode_words: the word that a token is the first one of, or WORD_NONE;
+                        NULL after the others */
   bool truncated;    /* tokens were cut off */
   size_t size;       /* allocated elements */
   struct tokenizer_scratch *scratch;
 };
+
+enum { WORD_NONE = UINT32_MAX };
 
 void encoding_init(struct encoding *encoding);
 void encoding_done(struct encoding *encoding);
@@ -49,6 +53,17 @@ void tokenizer_free(struct tokenizer *tokenizer);
 NODISCARD enum status tokenizer_encode(const struct tokenizer *tokenizer, struct encoding *out, const char *text,
                                        size_t length, const char *pair, size_t pair_length, size_t max_length,
                                        struct error *err);
+
+/* Encodes a text that is cut into words, with special tokens, cut to `max_length` tokens, and fills `words`: as the
+   library does it with is_pretokenized. Each word is a text of its own; where the tokens are bytes' (ByteLevel) a space
+   is put before it, as Transformers asks for there (add_prefix_space). A word may have no token. */
+struct word_text {
+  const char *text;
+  size_t length;
+};
+NODISCARD enum status tokenizer_encode_words(const struct tokenizer *tokenizer, struct encoding *out,
+                                             const struct word_text *words, size_t count, size_t max_length,
+                                             struct error *err);
 
 /* Encodes `text` alone, without the special tokens of the post-processor and without a limit, and fills
    `ends`; special tokens written in the text are recognised. What a rendered chat needs. */

@@ -96,6 +96,30 @@ static void reads_a_minimal_file(void **state) {
   tokenizer_free(NULL);
 }
 
+/* Each word is a text of its own. */
+static void encodes_words(void **state) {
+  (void)state;
+  static const struct word_text words[] = {{"ABC", 3}, {" ", 1}, {"x", 1}, {"ab", 2}};
+  static const int32_t ids[] = {2, 3, 4, 1, 3};
+  static const uint32_t firsts[] = {WORD_NONE, 0, WORD_NONE, 2, 3};
+  struct tokenizer *t;
+  struct encoding out;
+  struct error err;
+  assert_int_equal(tokenizer_parse(&t, minimal, strlen(minimal), &err), STATUS_OK);
+  encoding_init(&out);
+  assert_int_equal(tokenizer_encode_words(t, &out, words, 4, 0, &err), STATUS_OK);
+  assert_int_equal(out.count, 5);
+  assert_memory_equal(out.ids, ids, sizeof ids);
+  assert_memory_equal(out.words, firsts, sizeof firsts);
+  assert_int_equal(tokenizer_encode_words(t, &out, words, 4, 4, &err), STATUS_OK);
+  assert_true(out.count == 4 && out.truncated);
+  assert_memory_equal(out.words, firsts, 4 * sizeof *firsts);
+  assert_int_equal(tokenizer_encode(t, &out, "abc", 3, NULL, 0, 0, &err), STATUS_OK);
+  assert_null(out.words);
+  encoding_done(&out);
+  tokenizer_free(t);
+}
+
 static void refuses_other_components_by_name(void **state) {
   (void)state;
   static const struct {
@@ -194,8 +218,7 @@ static void a_text_grows_within_bounds(void **state) {
   str_add(&file, minimal, (size_t)(at - minimal));
   str_puts(&file, "{\"type\":\"Sequence\",\"normalizers\":[");
   for (size_t i = 0; i < 20; i++)
-    str_printf(&file, "%s{\"type\":\"Replace\",\"pattern\":{\"String\":\"o\"},\"content\":\"%s\"}",
-               i ? "," : "", many);
+    str_printf(&file, "%s{\"type\":\"Replace\",\"pattern\":{\"String\":\"o\"},\"content\":\"%s\"}", i ? "," : "", many);
   str_puts(&file, "]}");
   str_puts(&file, at + strlen(replaced));
   assert_int_equal(tokenizer_parse(&t, file.text, file.length, &err), STATUS_OK);
@@ -223,7 +246,7 @@ static void reads_vocab_txt(void **state) {
   encoding_init(&out);
   assert_int_equal(tokenizer_open(&t, dir, &err), STATUS_OK);
   assert_int_equal(tokenizer_encode(t, &out, "Hello \xC3\xA9", 8, "x", 1, 0, &err), STATUS_OK);
-  static const int32_t plain[] = {2, 4, 5, 1, 3, 1, 3};  /* without its accent, e is unknown */
+  static const int32_t plain[] = {2, 4, 5, 1, 3, 1, 3}; /* without its accent, e is unknown */
   assert_int_equal(out.count, 7);
   assert_memory_equal(out.ids, plain, sizeof plain);
   assert_int_equal(out.type_ids[4], 0);
@@ -250,9 +273,17 @@ static void reads_vocab_txt(void **state) {
 /* One megabyte of each: quadratic work would take minutes. */
 static void takes_linear_time(void **state) {
   (void)state;
-  static const char *const units[] = {"a", " ", "^", "a ", "\xCC\x81", "\xCC\x95\xCC\x81",
-      "\xF0\x9F\x91\xA9\xE2\x80\x8D",
-                                      "\xE6\x97\xA5", "[MASK", "[MASK]", "\xE0\xBD\xB2\xE0\xBD\xB1"};
+  static const char *const units[] = {"a",
+                                      " ",
+                                      "^",
+                                      "a ",
+                                      "\xCC\x81",
+                                      "\xCC\x95\xCC\x81",
+                                      "\xF0\x9F\x91\xA9\xE2\x80\x8D",
+                                      "\xE6\x97\xA5",
+                                      "[MASK",
+                                      "[MASK]",
+                                      "\xE0\xBD\xB2\xE0\xBD\xB1"};
   enum { BYTES = 1 << 20 };
   struct tokenizer *t;
   struct encoding out;
@@ -282,6 +313,7 @@ int main(void) {
       cmocka_unit_test(cased_equals_the_reference),
       cmocka_unit_test(added_tokens_and_odd_settings_equal_the_reference),
       cmocka_unit_test(reads_a_minimal_file),
+      cmocka_unit_test(encodes_words),
       cmocka_unit_test(refuses_other_components_by_name),
       cmocka_unit_test(refuses_what_cannot_be_encoded),
       cmocka_unit_test(a_text_grows_within_bounds),
