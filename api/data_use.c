@@ -7,6 +7,7 @@
 #include "api/glue.h"
 #include "api/label.h"
 #include "api/pair_columns.h"
+#include "api/tag_columns.h"
 #include "base/json.h"
 #include "base/str.h"
 
@@ -55,7 +56,7 @@ static struct job_spec settled(const struct job_spec *spec, const json_t *report
 }
 
 bool data_use_is_language(enum data_use use) {
-  return use != USE_LABELLED && use != USE_LABELS && use != USE_EMBEDDING && use != USE_RANKED;
+  return use != USE_LABELLED && use != USE_LABELS && use != USE_TAGS && use != USE_EMBEDDING && use != USE_RANKED;
 }
 
 /* Pairs that the task asks for; or those whose columns say it, in a file that gives nothing else. */
@@ -75,6 +76,13 @@ static bool wants_lists(const struct job_spec *spec, const struct data_given *gi
   return tasks.classifier && given->text && given->labels && !given->label;
 }
 
+/* Words and tags that the task asks for; or that the first record gives, where it is no text with a label. */
+static bool wants_tags(const struct job_spec *spec, const struct data_given *given, struct data_tasks tasks) {
+  if (spec->task != JOB_TASK_AUTO)
+    return job_task_output((enum job_task)spec->task) == OUTPUT_TAGS;
+  return tasks.tags && given->tags && !(given->text && given->label);
+}
+
 /* What the task needs; or what the first record gives. */
 static bool wants_labels(const struct job_spec *spec, const struct data_given *given, struct data_tasks tasks) {
   if (spec->task != JOB_TASK_AUTO)
@@ -86,6 +94,8 @@ enum data_use data_use_of(const struct job_spec *spec, const struct data_given *
   enum job_output pairs = wants_pairs(spec, given, tasks);
   if (pairs == OUTPUT_EMBEDDING || pairs == OUTPUT_RELEVANCE)
     return pairs == OUTPUT_EMBEDDING ? USE_EMBEDDING : USE_RANKED;
+  if (wants_tags(spec, given, tasks))
+    return USE_TAGS;
   if (wants_lists(spec, given, tasks))
     return USE_LABELS;
   if (wants_labels(spec, given, tasks))
@@ -98,8 +108,13 @@ static bool first_has(const void *report, const char *name) {
   return first(report, name);
 }
 
+static bool first_is_list(const json_t *report, const char *name) {
+  return name && first(report, name) && json_object_get(column(report, name), "unlike");
+}
+
 enum data_use data_use(const struct job_spec *spec, const json_t *report, struct data_tasks tasks) {
   const json_t *messages = column(report, spec->columns.messages);
+  struct tag_column tags = tag_column_find(spec, first_has, report);
   struct pair_columns pairs;
   pair_columns_find(&pairs, spec, first_has, report);
   const struct data_given given = {
@@ -108,6 +123,7 @@ enum data_use data_use(const struct job_spec *spec, const json_t *report, struct
       .labels = first(report, spec->columns.labels) &&
                 json_is_true(json_object_get(column(report, spec->columns.labels), "lists")),
       .chat = first(report, spec->columns.messages) && json_is_true(json_object_get(messages, "chats")),
+      .tags = first_is_list(report, spec->columns.tokens) && first_is_list(report, tags.name),
       .completion = column(report, spec->columns.prompt) && first(report, spec->columns.completion),
       .pairs = pair_columns_output(&pairs)};
   return data_use_of(spec, &given, tasks);
@@ -118,6 +134,7 @@ bool data_tasks_allow(struct data_tasks tasks, enum job_output output) {
   case OUTPUT_CLASS:
   case OUTPUT_LABELS:
   case OUTPUT_NUMBER: return tasks.classifier;
+  case OUTPUT_TAGS: return tasks.tags;
   case OUTPUT_TEXT: return tasks.language;
   case OUTPUT_EMBEDDING: return tasks.embeds;
   case OUTPUT_RELEVANCE: return tasks.classifier;
@@ -217,18 +234,37 @@ static void judge_labelled(const struct judging *j, struct data_tasks tasks) {
     invalid(j, label, text_of(facts, "regression"), "");
 }
 
-/* A column with a list of labels in every line. */
-static void judge_lists(const struct judging *j) {
-  const char *labels = j->spec->columns.labels;
-  const json_t *facts = column(j->file->report, labels);
-  char text[300];
-  judge_texts(j);
-  if (!need(j, "dataset.labels", labels, "list", "") || json_is_true(json_object_get(facts, "lists")))
-    return;
-  snprintf(text, sizeof text, "%s: %.64s is no list of labels, as [\"a\", \"b\"] in JSON Lines",
-           text_of(facts, "given") ? text_of(facts, "given") : "no line", labels);
-  char why[200];
-  invalid(j, labels, text, asked(why, j));
+/* A column with a list in every line: of labels, or of words. */
+static bool need_list(const struct judging *j, const char *param, const char *name, const char *fault) {
+  const json_t *facts = column(j->file->report, name);
+  char text[300], why[200];
+  if (!need(j, param, name, fault, ""))
+    return false;
+  if (json_is_true(json_object_get(facts, "lists")) || json_object_get(facts, "unlike"))
+    return true;
+  snprintf(text, sizeof text, "%s: %.64s is no list%s, as [\"a\", \"b\"] in JSON Lines",
+           text_of(facts, "given") ? text_of(facts, "given") : "no line", name,
+           strcmp(fault, "list") == 0 ? " of labels" : " of words");
+  invalid(j, name, text, asked(why, j));
+  return false;
+}
+
+/* A list of words in every line, and a list of as many tags. */
+static void judge_tags(const struct judging *j) {
+  const char *tokens = j->spec->columns.tokens, *id = j->file->id ? j->file->id : "the file";
+  const struct tag_column tags = tag_column_find(j->spec, first_has, j->file->report);
+  bool words = need_list(j, "dataset.tokens", tokens, "words");
+  if (!tags.name)
+    fault_add(j->faults, STATUS_INVALID_VALUE, "dataset.tags",
+              "%s has no list of tags (%s) in its first line; dataset.tags names it", id, tag_column_words);
+  else if (tags.other)
+    fault_add(j->faults, STATUS_INVALID_VALUE, "dataset.tags",
+              "%s has both %.64s and %.64s; dataset.tags names the one to use", id, tags.name, tags.other);
+  else if (need_list(j, "dataset.tags", tags.name, "list") && words) {
+    const char *unlike = text_of(json_object_get(column(j->file->report, tags.name), "unlike"), tokens);
+    if (unlike)
+      invalid(j, tags.name, unlike, "; each word has one tag");
+  }
 }
 
 /* A column of pairs: its text, or its score. */
@@ -359,7 +395,11 @@ void data_judge(const struct job_spec *spec, const struct data_file *file, enum 
   const char *messages = spec->columns.messages;
   switch (use) {
   case USE_LABELLED: judge_labelled(&j, tasks); return;
-  case USE_LABELS: judge_lists(&j); return;
+  case USE_LABELS:
+    judge_texts(&j);
+    need_list(&j, "dataset.labels", own.columns.labels, "list");
+    return;
+  case USE_TAGS: judge_tags(&j); return;
   case USE_EMBEDDING: judge_pairs(&j, OUTPUT_EMBEDDING); return;
   case USE_RANKED: judge_pairs(&j, OUTPUT_RELEVANCE); return;
   case USE_CHAT:
@@ -385,6 +425,8 @@ void data_judge_names(const struct job_spec *spec, const struct data_file *file,
   } named[] = {{"dataset.text", own.columns.text, "text"},
                {"dataset.label", own.columns.label, "label"},
                {"dataset.labels", spec->columns.labels, "labels"},
+               {"dataset.tokens", spec->columns.tokens, "tokens"},
+               {"dataset.tags", spec->columns.tags, "tags"},
                {"dataset.messages", spec->columns.messages, "messages"},
                {"dataset.prompt", spec->columns.prompt, "prompt"},
                {"dataset.completion", spec->columns.completion, "completion"}};
@@ -455,10 +497,12 @@ void data_judge_labels(const struct job_spec *spec, enum data_use use, const str
     judge_task_labels(&file, glue_of(spec));
   }
   struct job_spec own = settled(spec, training->report);
-  if (use == USE_LABELS)
-    own.columns.label = own.columns.labels;
-  if (use == USE_LABELS && !json_is_true(json_object_get(column(training->report, own.columns.labels), "lists")))
-    return; /* that is said already */
+  if (use == USE_LABELS || use == USE_TAGS) {
+    own.columns.label =
+        use == USE_LABELS ? own.columns.labels : tag_column_find(spec, first_has, training->report).name;
+    if (!json_is_true(json_object_get(column(training->report, own.columns.label), "lists")))
+      return; /* that is said already */
+  }
   spec = &own;
   const json_t *known = column(training->report, spec->columns.label);
   const char *kind = text_of(json_object_get(known, "labels"), "kind"), *one = text_of(known, "one_class");
@@ -468,6 +512,8 @@ void data_judge_labels(const struct job_spec *spec, enum data_use use, const str
   if (!regression && one)
     invalid(&j, spec->columns.label, one, "");
   j.file = validation;
+  if (use == USE_TAGS && validation)
+    own.columns.label = tag_column_find(spec, first_has, validation->report).name;
   if (validation && !glue_of(spec))
     compare_labels(&j, known, regression);
 }

@@ -8,6 +8,7 @@
      label      as a label; unlabelled: not in every line; regression: as a number; one_class: all labels are one
      labels     {kind "class" | "float", classes {label: where it first occurs}, absent where there are too many}
      lists      it has lists of labels: `labels` is of what is in them; list: as such
+     words      as a list of a text's words; unlike: {another column of lists: where its list has another length}
      chats      it has arrays of messages; chat: as chats; unlearnt: unless train_on_inputs
      beyond_one its first number below -1 or above 1; below_zero: its first one from there to 0
      features   {what a chat template may refuse (api/chat_feature.h): where it first occurs} */
@@ -17,14 +18,24 @@
 #include "api/job_task.h"
 
 /* What a job takes from a file. */
-enum data_use { USE_LABELLED, USE_LABELS, USE_EMBEDDING, USE_RANKED, USE_CHAT, USE_COMPLETION, USE_TEXT, USE_NOTHING };
+enum data_use {
+  USE_LABELLED,
+  USE_LABELS,
+  USE_TAGS,
+  USE_EMBEDDING,
+  USE_RANKED,
+  USE_CHAT,
+  USE_COMPLETION,
+  USE_TEXT,
+  USE_NOTHING
+};
 
 /* Is it what language models learn from? Then a validation file may have its own use. */
 bool data_use_is_language(enum data_use use);
 
 /* What a base model can learn. Where it can be both, task or else the first record decides. */
 struct data_tasks {
-  bool language, classifier, embeds;
+  bool language, classifier, embeds, tags;
   const json_t *model; /* what is known of it (worker/inspect.h), for its chat template; NULL: nothing */
 };
 /* Can it be trained to give that? */
@@ -42,10 +53,11 @@ struct data_file {
 struct data_given {
   bool text, label, chat, completion; /* completion: the file may give a prompt as well */
   bool labels;                        /* a list */
+  bool tags;                          /* a list of words and one of tags */
   enum job_output pairs;              /* what its columns say of pairs (pair_columns_output); OUTPUT_COUNT: nothing */
 };
-/* The task says it; else a job trains on a text with a label if the first record gives both; on chats, on prompts with
-   completions, or on texts, the first of these that it gives. */
+/* The task says it; else a job trains on words with tags, or on a text with a label, if the first record gives both; on
+   chats, on prompts with completions, or on texts, the first of these that it gives. */
 enum data_use data_use_of(const struct job_spec *spec, const struct data_given *given, struct data_tasks tasks);
 /* The same of a checked file. */
 enum data_use data_use(const struct job_spec *spec, const json_t *report, struct data_tasks tasks);
@@ -58,8 +70,8 @@ void data_judge(const struct job_spec *spec, const struct data_file *file, enum 
 /* Of a file whose report has no facts: columns that the job names and the file lacks. */
 void data_judge_names(const struct job_spec *spec, const struct data_file *file, struct fault_list *faults);
 
-/* Of USE_LABELLED and USE_LABELS: labels of the training file that nothing can be learnt from, since all are one, and
-   labels of the validation file that the training file lacks. `validation` may be NULL. */
+/* Of USE_LABELLED, USE_LABELS and USE_TAGS: labels of the training file that nothing can be learnt from, since all are
+   one, and labels of the validation file that the training file lacks. `validation` may be NULL. */
 void data_judge_labels(const struct job_spec *spec, enum data_use use, const struct data_file *training,
                        const struct data_file *validation, struct fault_list *faults);
 

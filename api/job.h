@@ -64,6 +64,8 @@ enum validation_metric {
   METRIC_F1_MICRO,        /* of lists of labels, in scikit-learn's words: over all of them */
   METRIC_F1_MACRO,        /* the mean over labels */
   METRIC_SUBSET_ACCURACY, /* lists that are right as a whole */
+  METRIC_PRECISION,       /* of entities, that tags stand for */
+  METRIC_RECALL,
   METRIC_COUNT
 };
 extern const char *const job_metric_names[]; /* by enum validation_metric, ended by NULL */
@@ -163,7 +165,8 @@ struct job_columns {
   const char *text, *text_pair, *label;  /* column names in CSV, TSV and JSONL; defaults "text",
                                             "text_pair" (used only where present), "label" */
   const char *negative;       /* default "negative" (used only where present) */
-    const char *labels;         /* member of JSONL with a list of labels; default "labels" */
+  const char *labels;         /* member of JSONL with a list of labels; default "labels" */
+  const char *tokens, *tags;  /* members of JSONL with a text's words and their tags; defaults the same words */
   const char *messages, *prompt, *completion; /* defaults: the same words */
   int problem_type;           /* enum problem_type */
   const char *chat_template;  /* a built-in name, a Jinja source, or NULL: the model's own */

@@ -71,15 +71,13 @@ const char *const job_metric_names[] = {[METRIC_LOSS] = "loss",
                                         [METRIC_F1_MICRO] = "f1_micro",
                                         [METRIC_F1_MACRO] = "f1_macro",
                                         [METRIC_SUBSET_ACCURACY] = "subset_accuracy",
+                                        [METRIC_PRECISION] = "precision",
+                                        [METRIC_RECALL] = "recall",
                                         [METRIC_COUNT] = NULL};
-const char *const job_pooling_names[] = {[EMBEDDING_AUTO] = "auto",
-                                         [EMBEDDING_MEAN] = "mean",
-                                         [EMBEDDING_CLS] = "cls",
-                                         [EMBEDDING_COUNT] = NULL};
-const char *const job_matmul_names[] = {[MATMUL_AUTO] = "auto",
-                                        [MATMUL_NATIVE] = "native",
-                                        [MATMUL_OPENBLAS] = "openblas",
-                                        [MATMUL_LIBRARY_COUNT] = NULL};
+const char *const job_pooling_names[] = {
+    [EMBEDDING_AUTO] = "auto", [EMBEDDING_MEAN] = "mean", [EMBEDDING_CLS] = "cls", [EMBEDDING_COUNT] = NULL};
+const char *const job_matmul_names[] = {
+    [MATMUL_AUTO] = "auto", [MATMUL_NATIVE] = "native", [MATMUL_OPENBLAS] = "openblas", [MATMUL_LIBRARY_COUNT] = NULL};
 
 const char *const job_problem_names[] = {[PROBLEM_AUTO] = "auto",
                                          [PROBLEM_REGRESSION] = "regression",
@@ -152,6 +150,10 @@ static const struct field dataset[] = {
      .doc = "Column of a text that is unlike text (embeddings), used where it is present."},
     {"labels", NULL, FIELD_STRING, IN(columns, labels), 0, 1, 128, .initial = "labels",
      .doc = "Member with a list of labels, of multi_label."},
+    {"tokens", NULL, FIELD_STRING, IN(columns, tokens), 0, 1, 128, .initial = "tokens",
+     .doc = "Member with a list of a text's words, of token_classification."},
+    {"tags", NULL, FIELD_STRING, IN(columns, tags), 0, 1, 128, .initial = "tags",
+     .doc = "Member with a list of their tags; where the first line has no tags, ner_tags or labels is taken."},
     {"problem_type", NULL, FIELD_CHOICE, IN(columns, problem_type), 0, 0, 0, job_problem_names, "auto",
      .doc = "What labels are: numbers to come near to, or names of classes; auto: fractions make a regression, words "
             "and whole numbers make classes."},
@@ -191,8 +193,7 @@ static const struct field checkpointing[] = {
             "makes one. Needs validation_file."},
     {"load_best_at_end", "load_best_model_at_end", FIELD_BOOL, IN(checkpointing, load_best_at_end),
      .doc = "The job's adapter is the one of the best evaluation, not the last. Needs validation_file."},
-    {"every_seconds", NULL, FIELD_INT, IN(checkpointing, every_seconds), 0, 0, 1e9, .initial = "300",
-     .unit = "seconds",
+    {"every_seconds", NULL, FIELD_INT, IN(checkpointing, every_seconds), 0, 0, 1e9, .initial = "300", .unit = "seconds",
      .doc = "How often, besides, the state that a paused or interrupted job goes on from is written, as far as that "
             "takes less than a hundredth of the time; 0: with checkpoints only."},
 };

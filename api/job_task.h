@@ -18,6 +18,7 @@ enum job_output {
   OUTPUT_CLASS,     /* one of several classes for a text or a pair of texts */
   OUTPUT_NUMBER,    /* a number for it */
   OUTPUT_LABELS,    /* which of several classes it has: yes or no for each by itself */
+  OUTPUT_TAGS,      /* one of several classes for each word of a text */
   OUTPUT_TEXT,      /* the next token: a language model */
   OUTPUT_EMBEDDING, /* a vector for a text: texts that mean the same have like ones */
   OUTPUT_RELEVANCE, /* how well the second text of a pair answers the first: between 0 and 1, by its logit */

@@ -62,6 +62,8 @@ static const struct option_row rows[] = {
   {"pooling", OPTION_TEXT, 0, "embedding.pooling", "NAME", "of embeddings: mean or cls; else as the model says"},
   {"scale", OPTION_NUMBER, 0, "embedding.scale", "X", "of cosines in the loss of positives and negatives (20)"},
   {"labels-column", OPTION_TEXT, 0, "dataset.labels", "NAME", "member with a list of labels"},
+  {"tokens-column", OPTION_TEXT, 0, "dataset.tokens", "NAME", "member with a text's words"},
+  {"tags-column", OPTION_TEXT, 0, "dataset.tags", "NAME", "member with the words' tags"},
   {"problem-type", OPTION_TEXT, 0, "dataset.problem_type", "NAME", "regression, single_ or multi_label_classification"},
   {"eval-steps", OPTION_INT, 0, "evaluation.every_steps", "N", "evaluate so often; 0: each epoch"},
   {"eval-examples", OPTION_INT, 0, "evaluation.max_examples", "N", "at most so many; 0: all"},

@@ -74,7 +74,7 @@ static void judge_data(const struct job_spec *spec, const struct data_file *trai
   } else if (both) {
     data_judge(spec, validation, use, tasks, faults);
   }
-  if (use == USE_LABELLED || use == USE_LABELS)
+  if (use == USE_LABELLED || use == USE_LABELS || use == USE_TAGS)
     data_judge_labels(spec, use, training, both ? validation : NULL, faults);
 }
 

@@ -102,6 +102,7 @@ struct data_tasks inspected_tasks(const struct inspected *inspected) {
   struct data_tasks out = {.language = !tasks,
                            .classifier = !tasks,
                            .embeds = !tasks,
+                           .tags = !tasks,
                            .model = inspected ? inspected->report : NULL};
   size_t i;
   json_array_foreach(tasks, i, task) {
@@ -109,6 +110,7 @@ struct data_tasks inspected_tasks(const struct inspected *inspected) {
     out.language |= name && strcmp(name, "CAUSAL_LM") == 0;
     out.classifier |= name && strcmp(name, "SEQ_CLS") == 0;
     out.embeds |= name && strcmp(name, "FEATURE_EXTRACTION") == 0;
+    out.tags |= name && strcmp(name, "TOKEN_CLS") == 0;
   }
   return out;
 }

@@ -59,9 +59,9 @@ struct batch_limits batch_limits_for(const struct corpus *c, const struct batch_
                                c->longest};
 }
 
-enum status batch_init(struct batch *b, const struct batch_limits *limits, size_t answers, bool language,
+enum status batch_init(struct batch *b, const struct batch_limits *limits, size_t answers, bool tokens,
                        struct error *err) {
-  size_t targets = language ? limits->tokens : limits->sequences;
+  size_t targets = tokens ? limits->tokens : limits->sequences;
   *b = (struct batch){.answers = answers};
   b->cu_seqlens = calloc(limits->sequences + 1, sizeof *b->cu_seqlens);
   b->target_ids = calloc(targets, sizeof *b->target_ids);
@@ -99,6 +99,20 @@ static void fill_next(struct batch *b, const struct corpus *c, const uint32_t *o
   b->targets = (struct targets){.ids = b->target_ids, .rows = b->rows, .count = n};
 }
 
+/* The first token of each word gives its tag. */
+static void fill_tags(struct batch *b, const struct corpus *c, const uint32_t *order, size_t count) {
+  size_t n = 0;
+  for (size_t i = 0; i < count; i++)
+    for (size_t k = c->cu_marks[order[i]]; k < c->cu_marks[order[i] + 1]; k++)
+      if (c->mark_rows[k] != WORD_NONE) {
+        b->rows[n] = b->cu_seqlens[i] + c->mark_rows[k];
+        b->target_ids[n++] = c->marks[k];
+      }
+  b->sequences.rows = place_host(b->rows);
+  b->sequences.row_count = n;
+  b->targets = (struct targets){.ids = b->target_ids, .count = n};
+}
+
 /* A row of 0 and 1 for each list of labels. */
 static void fill_answers(struct batch *b, const struct corpus *c, const uint32_t *order, size_t count) {
   memset(b->target_values, 0, count * b->answers * sizeof *b->target_values);
@@ -129,7 +143,9 @@ void batch_fill(struct batch *b, const struct corpus *c, const uint32_t *order, 
   b->cu_seqlens[count * texts] = (uint32_t)tokens;
   b->sequences = sequences_host(count * texts, tokens, longest, b->cu_seqlens, b->token_ids, b->token_type_ids);
   b->targets = (struct targets){.ids = b->target_ids, .values = b->target_values};
-  if (c->marks)
+  if (c->mark_rows)
+    fill_tags(b, c, order, count);
+  else if (c->marks)
     fill_answers(b, c, order, count);
   if (c->loss_mask)
     fill_next(b, c, order, count);

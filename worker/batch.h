@@ -26,9 +26,9 @@ struct batch {
   int32_t *token_ids;
   uint8_t *token_type_ids;
 };
-/* `answers`: target values of an example, 1 or the number of classes of a list. `language`: room for a target a
-   token. */
-NODISCARD enum status batch_init(struct batch *batch, const struct batch_limits *limits, size_t answers, bool language,
+/* `answers`: target values of an example, 1 or the number of classes of a list. `tokens`: room for a target a token, as
+   language models and tags need it. */
+NODISCARD enum status batch_init(struct batch *batch, const struct batch_limits *limits, size_t answers, bool tokens,
                                  struct error *err);
 void batch_done(struct batch *batch);
 /* The examples order[0..count-1] of the corpus: first the first sequence of each, then the second ones. */

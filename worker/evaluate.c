@@ -27,16 +27,21 @@ static void score_subsets(struct evaluation *e, const struct corpus *c, const ui
       json_object_set_new(e->scores, names[s], json_real((double)right[s] / (double)count[s]));
 }
 
+/* The first of the classes with the largest logit. */
+static uint32_t best_class(const float *row, size_t classes) {
+  uint32_t best = 0;
+  for (uint32_t k = 1; k < classes; k++)
+    best = row[k] > row[best] ? k : best;
+  return best;
+}
+
 static enum status score_classes(struct evaluation *e, const struct corpus *c, size_t classes, struct error *err) {
   uint32_t *predicted = malloc(e->count * sizeof *predicted);
   if (!predicted)
     return error_no_memory(err, "the predictions");
   for (size_t i = 0; i < e->count; i++) {
     const float *row = e->logits + i * classes;
-    uint32_t best = 0;
-    for (uint32_t k = 1; k < classes; k++)
-      best = row[k] > row[best] ? k : best;
-    predicted[i] = best;
+    predicted[i] = best_class(row, classes);
     e->loss += op_row_loss(row, classes, c->labels[i]) / (double)e->count;
   }
   json_object_set_new(e->scores, "valid_accuracy", json_real(metric_accuracy(predicted, c->labels, e->count)));
@@ -88,6 +93,28 @@ static enum status score_lists(struct evaluation *e, const struct corpus *c, siz
   free(actual);
   free(predicted);
   return status;
+}
+
+/* Words that have no token are not judged, as nothing is learnt of them. */
+static void score_tags(struct evaluation *e, const struct corpus *c, const struct model *m) {
+  struct tag_counts counts = {0};
+  struct tag_scores scores;
+  const float *row = e->logits;
+  for (size_t i = 0; i < e->count; i++) {
+    for (size_t k = c->cu_marks[i]; k < c->cu_marks[i + 1]; k++) {
+      if (c->mark_rows[k] == WORD_NONE)
+        continue;
+      tag_counts_add(&counts, m->label_names[best_class(row, e->width)], m->label_names[c->marks[k]]);
+      e->loss += op_row_loss(row, e->width, c->marks[k]) / (double)e->rows;
+      row += e->width;
+    }
+    tag_counts_end(&counts);
+  }
+  tag_counts_score(&scores, &counts);
+  put(e, "valid_precision", scores.precision);
+  put(e, "valid_recall", scores.recall);
+  put(e, "valid_f1", scores.f1);
+  put(e, "valid_accuracy", scores.accuracy);
 }
 
 static enum status score_embeddings(struct evaluation *e, const struct learner *l, const struct corpus *c,
@@ -181,7 +208,8 @@ static enum status score_batch(struct token_metrics *metrics, struct learner *l,
   return status;
 }
 
-static enum status predict_batch(struct evaluation *e, struct learner *l, const struct batch *batch, size_t first,
+/* The logits are rows `*row` on of the evaluation. */
+static enum status predict_batch(struct evaluation *e, struct learner *l, const struct batch *batch, size_t *row,
                                  struct error *err) {
   struct logits logits;
   enum status status = learner_predict(l, &batch->sequences, &logits, err);
@@ -190,8 +218,10 @@ static enum status predict_batch(struct evaluation *e, struct learner *l, const 
     e->logits = calloc(e->rows, logits.cols * sizeof *e->logits);
     status = e->logits ? STATUS_OK : error_no_memory(err, "the predictions");
   }
-  if (!status)
-    memcpy(e->logits + first * logits.cols, logits.data, batch->sequences.count * logits.cols * sizeof(float));
+  if (!status) {
+    memcpy(e->logits + *row * logits.cols, logits.data, logits.rows * logits.cols * sizeof(float));
+    *row += logits.rows;
+  }
   return status;
 }
 
@@ -199,16 +229,17 @@ static enum status predict_all(struct evaluation *e, struct token_metrics *metri
                                const struct corpus *c, struct batch *batch, struct report *report, struct error *err) {
   struct batch_limits limits = evaluate_limits(c);
   uint32_t order[EVALUATE_SEQUENCES];
+  size_t sequences = e->count * corpus_texts(c), row = 0;
   struct corpus each = *c; /* texts of an example are predicted one by one */
-  if (e->rows != e->count) {
+  if (sequences != e->count) {
     each.count = c->count * corpus_texts(c);
     each.texts = 1;
     each.targets = NULL;
     c = &each;
   }
-  for (size_t first = 0; first < e->rows;) {
+  for (size_t first = 0; first < sequences;) {
     size_t n = 0, tokens = 0;
-    for (; n < limits.sequences && first + n < e->rows; n++) {
+    for (; n < limits.sequences && first + n < sequences; n++) {
       tokens += c->cu_seqlens[first + n + 1] - c->cu_seqlens[first + n];
       if (tokens > limits.tokens)
         break;
@@ -216,7 +247,7 @@ static enum status predict_all(struct evaluation *e, struct token_metrics *metri
     }
     batch_fill(batch, c, order, n);
     enum status status =
-        l->model->language ? score_batch(metrics, l, batch, err) : predict_batch(e, l, batch, first, err);
+        l->model->language ? score_batch(metrics, l, batch, err) : predict_batch(e, l, batch, &row, err);
     if (!status && report)
       status = report_poll(report, err);
     if (status)
@@ -239,6 +270,7 @@ static enum status score_predictions(struct evaluation *e, const struct token_me
   case OUTPUT_CLASS: return score_classes(e, c, e->width, err);
   case OUTPUT_NUMBER: return score_numbers(e, c, err);
   case OUTPUT_LABELS: return score_lists(e, c, e->width, err);
+  case OUTPUT_TAGS: score_tags(e, c, l->model); return STATUS_OK;
   case OUTPUT_TEXT: score_tokens(e, metrics); return STATUS_OK;
   case OUTPUT_EMBEDDING: return score_embeddings(e, l, c, err);
   case OUTPUT_RELEVANCE: return score_relevances(e, c, err);
@@ -251,7 +283,9 @@ enum status evaluate(struct evaluation *out, struct learner *l, const struct cor
                      struct batch *batch, struct report *report, struct error *err) {
   struct token_metrics metrics = {0};
   *out = (struct evaluation){.count = examples && examples < c->count ? examples : c->count};
-  out->rows = out->count * corpus_texts(c);
+  out->rows = c->mark_rows ? 0 : out->count * corpus_texts(c);
+  for (size_t i = 0; c->mark_rows && i < out->count; i++)
+    out->rows += corpus_words(c, i);
   out->scores = json_object();
   enum status status = out->scores ? STATUS_OK : error_no_memory(err, "the predictions");
   status = status ? status : predict_all(out, &metrics, l, c, batch, report, err);

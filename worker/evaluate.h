@@ -13,11 +13,11 @@ enum { EVALUATE_SEQUENCES = 256, EVALUATE_TOKENS = 4096 };
 struct batch_limits evaluate_limits(const struct corpus *corpus);
 
 struct evaluation {
-  double loss;    /* mean over examples; language models: over predicted tokens */
+  double loss;    /* mean over examples; language models: over predicted tokens; tags: over words */
   json_t *scores; /* {"valid_accuracy": ...}: what fits the task; owned */
   float *logits;  /* rows x width; owned; language models: NULL; embeddings: of length 1 */
   size_t width;   /* num_labels, or an embedding's */
-  size_t rows;    /* count, or of each example's texts, one after the other */
+  size_t rows;    /* count, or of each example's texts or words, one after the other */
   size_t count;   /* examples */
 };
 

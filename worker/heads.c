@@ -24,7 +24,7 @@ static enum status renumber(struct dataset *d, const size_t *row, const struct c
       return error_no_memory(err, "the names of classes");
   for (size_t i = 0; i < d->count; i++) {
     struct example *e = &d->examples[i];
-    if (!d->lists)
+    if (!d->lists && !d->words)
       e->label = (uint32_t)row[e->label];
     for (size_t k = 0; k < e->mark_count; k++)
       d->marks[e->first_mark + k] = (uint32_t)row[d->marks[e->first_mark + k]];
@@ -74,7 +74,13 @@ static void report_fit(struct settling *s, enum classes_fit fit, bool folded, co
                    ours.text, whose, theirs.text);
 }
 
-static enum status other_classes(struct settling *s, const struct classes *head, struct error *err) {
+/* What classes are learnt for. */
+static enum job_output wanted(const struct settling *s) {
+  return s->training->words ? OUTPUT_TAGS : s->training->lists ? OUTPUT_LABELS : OUTPUT_CLASS;
+}
+
+static enum status other_classes(struct settling *s, const struct peft_head *start, struct error *err) {
+  const struct classes *head = &start->classes;
   struct classes data = classes_of(s->training);
   bool numbers = s->training->label_kind == LABEL_FLOAT;
   AUTO(str_done) struct str theirs, ours;
@@ -82,15 +88,16 @@ static enum status other_classes(struct settling *s, const struct classes *head,
   str_init(&ours, 300);
   classes_list(&theirs, head);
   classes_list(&ours, &data);
+  bool other = !numbers && head->count > 1 && start->output != wanted(s);
   return error_set(
       err, STATUS_INVALID_VALUE, "from_checkpoint",
-      "from_checkpoint: the training file has %s%s, but the adapter that the job starts from has %s%s; each "
+      "from_checkpoint: the training file has %s%s, but the adapter that the job starts from has %s%s%s%s; each "
       "of the file's classes must be one of the adapter's",
       numbers ? "numbers" : "the classes ", numbers ? "" : ours.text,
       head->count == 0   ? "no head, as a language model's"
       : head->count == 1 ? "one output for numbers"
                          : "the classes ",
-      head->count < 2 ? "" : theirs.text);
+      head->count < 2 ? "" : theirs.text, other ? " for " : "", other ? job_output_of(start->output)->words : "");
 }
 
 /* The one output of a regression keeps the name it has. */
@@ -111,13 +118,13 @@ static enum status settle_with_adapter(struct settling *s, struct error *err) {
     return error_no_memory(err, "the names of classes");
   head = start.classes;
   bool one = start.output == OUTPUT_NUMBER || start.output == OUTPUT_RELEVANCE; /* both are one logit */
-  if (numbers != one || (!one && start.output != (s->training->lists ? OUTPUT_LABELS : OUTPUT_CLASS)))
-    return other_classes(s, &head, err);
+  if (numbers != one || (!one && start.output != wanted(s)))
+    return other_classes(s, &start, err);
   if (numbers)
     return take_number(s, &head, err);
   enum classes_fit fit = classes_fit(row, &folded, &head, &data);
   if (fit == CLASSES_OTHER)
-    return other_classes(s, &head, err);
+    return other_classes(s, &start, err);
   report_fit(s, fit, folded, &head, "the adapter's");
   return take_order(s, row, &head, err);
 }
@@ -145,7 +152,7 @@ static enum status settle_with_base(bool *fresh, struct settling *s, struct erro
   struct base_head base;
   struct classes data = classes_of(s->training);
   bool numbers = s->training->label_kind == LABEL_FLOAT, folded;
-  enum status status = model_base_head(&base, s->task->model_dir, &s->arena, err);
+  enum status status = model_base_head(&base, s->task->model_dir, wanted(s), &s->arena, err);
   size_t *row = arena_array(&s->arena, data.count, sizeof *row);
   if (status || base.classes.count == 0)
     return status;

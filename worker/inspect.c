@@ -39,6 +39,8 @@ static json_t *tasks(const struct inspect *i) {
     json_array_append_new(list, json_string("SEQ_CLS"));
   if (i->tasks.embeds)
     json_array_append_new(list, json_string("FEATURE_EXTRACTION"));
+  if (i->tasks.tags)
+    json_array_append_new(list, json_string("TOKEN_CLS"));
   return list;
 }
 

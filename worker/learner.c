@@ -30,6 +30,7 @@ static void compare_embeddings(struct learner *l, const struct step *s, struct t
 /* The loss that the output asks for. */
 static void end_in_loss(struct learner *l, const struct step *s, struct tensor *x) {
   switch (l->model->output) {
+  case OUTPUT_TAGS:
   case OUTPUT_CLASS: op_cross_entropy(&l->tape, x, l->targets, s->weight, s->loss); return;
   case OUTPUT_NUMBER: op_squared_error(&l->tape, x, l->targets, s->weight, s->loss); return;
   case OUTPUT_LABELS: /* the mean over classes too */
@@ -65,6 +66,8 @@ static struct tensor *step_forward(struct learner *l, const struct step *s) {
 static void dry_run(struct learner *l, const struct batch_limits *limits, enum goal goal) {
   double loss;
   l->sequences = (struct sequences){.count = limits->sequences, .tokens = limits->tokens, .longest = limits->longest};
+  if (l->model->output == OUTPUT_TAGS)
+    l->sequences.row_count = limits->tokens; /* each token may be a word */
   l->next = (struct next_tokens){.count = limits->tokens};
   tape_plan_begin(&l->tape, goal == GOAL_TRAIN);
   step_forward(l, &(struct step){.goal = goal, .weight = 1, .loss = &loss});
@@ -115,11 +118,15 @@ static void bring_sequences(struct learner *l, const struct sequences *s) {
   l->sequences.cu_seqlens = bring(l, room->cu_seqlens, place_address(s->cu_seqlens), (s->count + 1) * sizeof(uint32_t));
   l->sequences.token_ids = bring(l, room->token_ids, place_address(s->token_ids), s->tokens * sizeof(int32_t));
   l->sequences.token_type_ids = bring(l, room->token_type_ids, place_address(s->token_type_ids), s->tokens);
+  l->sequences.row_count = s->row_count;
+  if (s->row_count)
+    l->sequences.rows = bring(l, l->next_room.rows, place_address(s->rows), s->row_count * sizeof(uint32_t));
 }
 
 static void bring_targets(struct learner *l, const struct targets *targets) {
   struct place room = l->next_room.targets;
-  size_t count = l->model->language ? targets->count : l->sequences.count * answers(l);
+  bool tokens = l->model->language || l->model->output == OUTPUT_TAGS;
+  size_t count = tokens ? targets->count : l->sequences.count * answers(l);
   l->targets = has_values(l) ? bring(l, room, targets->values, count * sizeof(float))
                              : bring(l, room, targets->ids, count * sizeof(uint32_t));
   if (l->model->language)

@@ -46,7 +46,8 @@ struct learner {
 
 /* What a batch must predict. */
 struct targets {
-  const uint32_t *ids;  /* classes of the sequences; language models: [count] the token id that follows rows[i] */
+  const uint32_t *ids;  /* classes of the sequences; language models: [count] the token id that follows rows[i]; tags:
+                           [count] classes of the sequences' rows */
   const float *values;  /* regression; lists of labels: [sequences x num_labels] 0 or 1 */
   const uint32_t *rows; /* language models: [count] rows of the batch whose next token the loss mask has, ascending */
   size_t count;
@@ -67,8 +68,8 @@ size_t learner_bytes(const struct learner *learner);
    orth_lambda times the sum of the adapters' penalties, a part of the step's loss. */
 NODISCARD enum status learner_begin(struct learner *learner, double *penalty, struct error *err);
 /* Forward and backward of one micro-batch, scaled by `weight`: 1 / examples of the whole step, for a language
-   model 1 / predicted tokens of the whole step. *loss is its part of the step's loss, *correct (may be NULL) the
-   tokens a language model predicted right. `dropout_step` tells micro-batches apart. */
+   model 1 / predicted tokens of the whole step, for tags 1 / words. *loss is its part of the step's loss, *correct (may
+   be NULL) the tokens a language model predicted right. `dropout_step` tells micro-batches apart. */
 NODISCARD enum status learner_accumulate(struct learner *learner, const struct sequences *sequences,
                                          const struct targets *targets, float weight, uint64_t dropout_step,
                                          double *loss, size_t *correct, struct error *err);
@@ -82,8 +83,8 @@ void learner_changed(struct learner *learner);
 /* Clips and updates. */
 NODISCARD enum status learner_update(struct learner *learner, double learning_rate, double *grad_norm,
                                      struct error *err);
-/* (B, num_labels) logits or (B, C) embeddings without dropout; of a language model (N, vocabulary), which is large: for
-   comparisons. They live until the next call. */
+/* (B, num_labels) logits, of tags (row_count, num_labels), or (B, C) embeddings without dropout; of a language model
+   (N, vocabulary), which is large: for comparisons. They live until the next call. */
 struct logits {
   const float *data;
   size_t rows, cols;

@@ -5,10 +5,12 @@
 
 #include "api/data_use.h"
 #include "api/pair_columns.h"
+#include "api/tag_columns.h"
 #include "worker/backend/cpu/kernels.h"
 #include "worker/data/check.h"
 #include "worker/data/pairs.h"
 #include "worker/data/records.h"
+#include "worker/data/tags.h"
 #include "worker/device.h"
 #include "worker/export/finished.h"
 #include "worker/heads.h"
@@ -50,6 +52,10 @@ static bool first_has(const void *with, const char *name) {
   return first_gives(first->records, first->record, name);
 }
 
+static bool first_lists(const struct record *record, const char *name) {
+  return name && json_is_array(json_object_get(record->object, name));
+}
+
 static enum status look_at_data(struct data_given *given, const struct task *task, struct error *err) {
   const struct record *record;
   struct records *records;
@@ -58,12 +64,15 @@ static enum status look_at_data(struct data_given *given, const struct task *tas
   enum status status = records_open(&records, task->training.path, task->training.filename, err);
   if (!status)
     status = records_next(records, &record, err);
+  const struct first_record first = {records, status ? NULL : record};
   if (!status)
-    pair_columns_find(&pairs, spec, first_has, &(struct first_record){records, record});
+    pair_columns_find(&pairs, spec, first_has, &first);
   if (!status)
     *given = (struct data_given){.text = first_gives(records, record, spec->columns.text),
                                  .label = first_gives(records, record, spec->columns.label),
                                  .labels = json_is_array(json_object_get(record->object, spec->columns.labels)),
+                                 .tags = first_lists(record, spec->columns.tokens) &&
+                                         first_lists(record, tag_column_find(spec, first_has, &first).name),
                                  .chat = first_gives(records, record, spec->columns.messages),
                                  .completion = first_gives(records, record, spec->columns.completion),
                                  .pairs = pair_columns_output(&pairs)};
@@ -100,6 +109,7 @@ static enum status find_task(struct run *r, const struct task *task, struct erro
   r->output = use == USE_EMBEDDING ? OUTPUT_EMBEDDING
               : use == USE_RANKED  ? OUTPUT_RELEVANCE
               : use == USE_LABELS  ? OUTPUT_LABELS
+              : use == USE_TAGS    ? OUTPUT_TAGS
                                    : OUTPUT_TEXT; /* of labels: load_data knows */
   return STATUS_OK;
 }
@@ -138,6 +148,18 @@ static enum status load_pairs(struct run *r, const struct task *task, struct err
   return status ? error_prefix(err, "validation file %s", file->filename) : STATUS_OK;
 }
 
+static enum status load_tags(struct run *r, const struct task *task, struct error *err) {
+  const struct task_file *file = &task->training;
+  enum status status = tags_load(&r->training, file->path, file->filename, &task->spec, NULL, err);
+  if (status)
+    return error_prefix(err, "training file %s", file->filename);
+  file = &task->validation;
+  if (!file->path)
+    return STATUS_OK;
+  status = tags_load(&r->validation, file->path, file->filename, &task->spec, &r->training, err);
+  return status ? error_prefix(err, "validation file %s", file->filename) : STATUS_OK;
+}
+
 static enum status load_data(struct run *r, const struct task *task, struct error *err) {
   struct dataset_columns columns = {task->spec.columns.text,
                                     task->spec.columns.text_pair,
@@ -152,6 +174,8 @@ static enum status load_data(struct run *r, const struct task *task, struct erro
   }
   if (of_pairs(r))
     return load_pairs(r, task, err);
+  if (r->output == OUTPUT_TAGS)
+    return load_tags(r, task, err);
   if (r->language)
     return STATUS_OK; /* read and tokenised in one pass, once the model's limits are known */
   enum status status = dataset_load(&r->training, task->training.path, task->training.filename, &columns, NULL, err);

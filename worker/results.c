@@ -42,15 +42,48 @@ static enum status export_adapter(struct trainer *t, const struct export *e, str
   return status ? status : export_announce(e, "adapter.tar", "adapter.tar", true, err);
 }
 
+static json_t *row_json(const float *row, size_t width) {
+  json_t *logits = json_array();
+  for (size_t c = 0; c < width; c++)
+    json_array_append_new(logits, json_real((double)row[c]));
+  return logits;
+}
+
+static size_t best_of(const float *row, size_t width) {
+  size_t best = 0;
+  for (size_t c = 0; c < width; c++)
+    best = row[c] > row[best] ? c : best;
+  return best;
+}
+
+/* By word; null of one that has no token, or was cut off. *first is the row of the first, and then of the next text's.
+ */
+static void describe_tags(json_t *line, const struct trainer *t, size_t i, size_t *first,
+                          const struct dataset *training) {
+  const struct corpus *c = t->validation;
+  size_t width = t->evaluation.width;
+  json_t *labels = json_array(), *predictions = json_array(), *logits = json_array();
+  for (size_t k = c->cu_marks[i]; k < c->cu_marks[i + 1]; k++) {
+    bool judged = c->mark_rows[k] != WORD_NONE;
+    const float *row = t->evaluation.logits + *first * width;
+    json_array_append_new(labels, json_string(training->label_names[c->marks[k]]));
+    json_array_append_new(predictions, judged ? json_string(training->label_names[best_of(row, width)]) : json_null());
+    json_array_append_new(logits, judged ? row_json(row, width) : json_null());
+    *first += judged;
+  }
+  json_object_set_new(line, "labels", labels);
+  json_object_set_new(line, "predictions", predictions);
+  json_object_set_new(line, "logits", logits);
+}
+
 /* What was predicted of an example, beside where it stands. */
-static void describe_prediction(json_t *line, const struct trainer *t, size_t i, const struct example *x,
+static void describe_prediction(json_t *line, const struct trainer *t, size_t i, size_t *first, const struct example *x,
                                 const struct dataset *training) {
   const struct model *m = t->learner->model;
   const struct evaluation *evaluation = &t->evaluation;
-  const float *row = evaluation->logits + i * evaluation->width;
+  const float *row = evaluation->logits + i * evaluation->width; /* but of tags */
   const struct embeddings embeddings = {
       .rows = evaluation->logits, .width = evaluation->width, .corpus = t->validation};
-  size_t best = 0;
   switch (m->output) {
   case OUTPUT_EMBEDDING: /* cosines */
     if (t->validation->targets)
@@ -59,6 +92,7 @@ static void describe_prediction(json_t *line, const struct trainer *t, size_t i,
     if (x->negative)
       json_object_set_new(line, "negative", json_real(embeddings_cosine(&embeddings, i, 2)));
     return;
+  case OUTPUT_TAGS: describe_tags(line, t, i, first, training); return;
   case OUTPUT_RELEVANCE:
     json_object_set_new(line, "label", json_real((double)x->target));
     json_object_set_new(line, "prediction", json_real(1 / (1 + exp(-(double)row[0]))));
@@ -79,27 +113,23 @@ static void describe_prediction(json_t *line, const struct trainer *t, size_t i,
     json_object_set_new(line, "prediction", json_real((double)row[0]));
     break;
   default:
-    for (size_t c = 0; c < evaluation->width; c++)
-      best = row[c] > row[best] ? c : best;
     json_object_set_new(line, "label", json_string(training->label_names[x->label]));
-    json_object_set_new(line, "prediction", json_string(training->label_names[best]));
+    json_object_set_new(line, "prediction", json_string(training->label_names[best_of(row, evaluation->width)]));
   }
-  json_t *logits = json_array();
-  for (size_t c = 0; c < evaluation->width; c++)
-    json_array_append_new(logits, json_real((double)row[c]));
-  json_object_set_new(line, "logits", logits);
+  json_object_set_new(line, "logits", row_json(row, evaluation->width));
 }
 
 /* {"index","line","label","prediction","logits"} of each validated example, in the file's order; of embeddings the
-   cosines instead. */
+   cosines instead, of words {"labels","predictions","logits"} by word. */
 static enum status export_predictions(struct trainer *t, const struct export *e, const struct dataset *validation,
                                       const struct dataset *training, struct error *err) {
   struct str text;
+  size_t row = 0; /* of tags: the first of the example's */
   str_init(&text, (size_t)1 << 30);
   for (size_t i = 0; i < t->evaluation.count; i++) {
     const struct example *x = &validation->examples[i];
     json_t *line = json_pack("{s:I s:I}", "index", (json_int_t)i, "line", (json_int_t)x->line);
-    describe_prediction(line, t, i, x, training);
+    describe_prediction(line, t, i, &row, x, training);
     json_append(&text, line);
     str_putc(&text, '\n');
     json_decref(line);

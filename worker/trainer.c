@@ -320,12 +320,14 @@ static size_t step_examples(const struct trainer *t, const uint32_t *order, size
   return done - first;
 }
 
-/* What the step's loss is a mean of: its examples, or the tokens that a language model must predict. */
+/* What the step's loss is a mean of: its examples, or the tokens that a language model must predict, or words. */
 static size_t step_targets(const struct trainer *t, size_t first, size_t examples) {
   const struct corpus *c = t->training;
   size_t targets = 0;
+  for (size_t e = first; c->mark_rows && e < first + examples; e++)
+    targets += corpus_words(c, t->order[e]);
   if (!c->loss_mask)
-    return examples;
+    return c->mark_rows ? targets : examples;
   for (size_t e = first; e < first + examples; e++)
     for (size_t i = c->cu_seqlens[t->order[e]] + 1; i < c->cu_seqlens[t->order[e] + 1]; i++)
       targets += c->loss_mask[i];
@@ -513,8 +515,9 @@ static enum status make_room(struct trainer *t, struct error *err) {
     if (!t->best)
       return error_no_memory(err, "the best parameters");
   }
-  return batch_init(&t->batch, &limits, t->training->marks ? t->learner->model->num_labels : 1,
-                    t->learner->model->language, err);
+  const struct model *m = t->learner->model;
+  return batch_init(&t->batch, &limits, m->output == OUTPUT_LABELS ? m->num_labels : 1,
+                    m->language || m->output == OUTPUT_TAGS, err);
 }
 
 /* How good the model is before it learns; the best is one that has learnt. */

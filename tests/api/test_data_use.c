@@ -63,9 +63,9 @@ static void judge(const struct use_case *c) {
   struct data_file file = {"f", "training_file", report_of(c->report)};
   enum data_use use = data_use(&spec, file.report, *c->tasks);
   data_judge(&spec, &file, use, *c->tasks, &faults);
-  bool right = c->says ? faults.count > 0 && strstr(faults.item[0].text, c->says) &&
-                             strcmp(faults.item[0].param, c->param) == 0
-                       : faults.count == 0;
+  bool right =
+      c->says ? faults.count > 0 && strstr(faults.item[0].text, c->says) && strcmp(faults.item[0].param, c->param) == 0
+              : faults.count == 0;
   if (use != c->use || !right)
     fail_msg("%s with %s: use %d, %s: %s", c->job, c->report, (int)use, faults.item[0].param, faults.item[0].text);
   json_decref((json_t *)(uintptr_t)file.report);
@@ -78,9 +78,10 @@ static void judges(void **state) {
       {JOB "}", "{" TEXT_LABEL "}}}", &language, USE_TEXT, NULL, NULL},
       {JOB "}", "{" TEXT_LABEL ",'unlabelled':'line 4, column 9: label is null'}}}", &any, USE_LABELLED,
        "training_file", "f: line 4, column 9: label is null; a classifier needs a label in every line"},
-      {JOB "}", "{'columns':['text','label'],'facts':{'text':{" GIVEN "},'label':{'first':false,'given':'line 2, "
-       "column 1','unlabelled':'line 1, column 9: label is null'}}}", &any, USE_TEXT, "training_file",
-       "line 1, column 9: label is null; a classifier"},
+      {JOB "}",
+       "{'columns':['text','label'],'facts':{'text':{" GIVEN "},'label':{'first':false,'given':'line 2, "
+       "column 1','unlabelled':'line 1, column 9: label is null'}}}",
+       &any, USE_TEXT, "training_file", "line 1, column 9: label is null; a classifier"},
       {JOB "}", "{'columns':['text','label'],'facts':{'text':{" GIVEN "},'label':{'first':false,'unlabelled':'x'}}}",
        &any, USE_TEXT, NULL, NULL},
       {JOB "}", "{" TEXT_LABEL ",'label':'line 4, column 9: label must be'}}}", &any, USE_LABELLED, "training_file",
@@ -88,11 +89,13 @@ static void judges(void **state) {
       {JOB ",'dataset':{'problem_type':'regression'}}", "{" TEXT_LABEL ",'regression':'line 3: no number'}}}", &any,
        USE_LABELLED, "training_file", "line 3: no number"},
       {JOB ",'dataset':{'text':'review','label':'stars'}}",
-       "{'columns':['text','review','stars'],'facts':{'text':{'first':false,'text':'line 1: text is empty'},'review':{"
-       GIVEN "},'stars':{" GIVEN "}}}", &any, USE_LABELLED, NULL, NULL},
+       "{'columns':['text','review','stars'],'facts':{'text':{'first':false,'text':'line 1: text is "
+       "empty'},'review':{" GIVEN "},'stars':{" GIVEN "}}}",
+       &any, USE_LABELLED, NULL, NULL},
       {JOB ",'dataset':{'text':'review','label':'stars'}}",
        "{'columns':['review','stars'],'facts':{'review':{" GIVEN ",'text':'line 4, column 7: review is empty'},"
-       "'stars':{" GIVEN "}}}", &any, USE_LABELLED, "training_file", "f: line 4, column 7: review is empty"},
+       "'stars':{" GIVEN "}}}",
+       &any, USE_LABELLED, "training_file", "f: line 4, column 7: review is empty"},
       {JOB ",'dataset':{'text_pair':'second'}}", "{" TEXT_LABEL "}}}", &any, USE_LABELLED, "dataset.text_pair",
        "f has no column \"second\"; its columns are \"text\", \"label\""},
       {JOB "}", "{'format':'csv','columns':['review','stars'],'facts':{'review':{" GIVEN "},'stars':{" GIVEN "}}}",
@@ -113,11 +116,14 @@ static void judges(void **state) {
        USE_CHAT, NULL, NULL},
       {JOB "}", "{'columns':['messages'],'facts':{'messages':{" GIVEN ",'chats':true}}}", &encoder, USE_LABELLED,
        "dataset.text", "has no column \"text\""},
-      {JOB "}", "{'columns':['prompt','completion'],'facts':{'prompt':{'first':false},'completion':{" GIVEN
-       ",'text':'line 3: completion is empty'}}}", &any, USE_COMPLETION, "training_file", "completion is empty"},
-      {JOB "}", "{'columns':['text','messages'],'facts':{'text':{" GIVEN "},'messages':{'first':false,'chats':true,"
-       "'given':'line 2, column 9'}}}", &any, USE_TEXT, "training_file",
-       "line 2, column 9: this line has messages, but the first has not"},
+      {JOB "}",
+       "{'columns':['prompt','completion'],'facts':{'prompt':{'first':false},'completion':{" GIVEN
+       ",'text':'line 3: completion is empty'}}}",
+       &any, USE_COMPLETION, "training_file", "completion is empty"},
+      {JOB "}",
+       "{'columns':['text','messages'],'facts':{'text':{" GIVEN "},'messages':{'first':false,'chats':true,"
+       "'given':'line 2, column 9'}}}",
+       &any, USE_TEXT, "training_file", "line 2, column 9: this line has messages, but the first has not"},
   };
   for (size_t i = 0; i < COUNT_OF(cases); i++)
     judge(&cases[i]);
@@ -127,15 +133,17 @@ static void a_task_says_what_is_used(void **state) {
   (void)state;
   static const struct use_case cases[] = {
       {JOB ",'task':'language_model'}", "{" TEXT_LABEL "}}}", &any, USE_TEXT, NULL, NULL},
-      {JOB ",'task':'language_model'}", "{'format':'csv','columns':['text','kind'],'facts':{'text':{" GIVEN
-       "},'kind':{" GIVEN "}}}", &any, USE_TEXT, NULL, NULL},
+      {JOB ",'task':'language_model'}",
+       "{'format':'csv','columns':['text','kind'],'facts':{'text':{" GIVEN "},'kind':{" GIVEN "}}}", &any, USE_TEXT,
+       NULL, NULL},
       {JOB ",'task':'classification'}", "{'columns':['messages'],'facts':{'messages':{" GIVEN ",'chats':true}}}", &any,
        USE_LABELLED, "dataset.text", "its columns are \"messages\"; the task classification learns from a text with"},
       {JOB "}", "{'columns':['text','labels'],'facts':{'text':{" GIVEN "},'labels':{" GIVEN ",'lists':true}}}", &any,
        USE_LABELS, NULL, NULL},
-      {JOB ",'task':'multi_label'}", "{'columns':['text','labels'],'facts':{'text':{" GIVEN "},'labels':{" GIVEN
-       ",'lists':true,'list':'line 3: labels has an integer'}}}", &encoder, USE_LABELS, "training_file",
-       "has an integer"},
+      {JOB ",'task':'multi_label'}",
+       "{'columns':['text','labels'],'facts':{'text':{" GIVEN "},'labels':{" GIVEN
+       ",'lists':true,'list':'line 3: labels has an integer'}}}",
+       &encoder, USE_LABELS, "training_file", "has an integer"},
       {JOB ",'task':'multi_label'}", "{'columns':['text','labels'],'facts':{'text':{" GIVEN "},'labels':{" GIVEN "}}}",
        &any, USE_LABELS, "training_file", "line 1, column 1: labels is no list of labels, as"},
       {JOB ",'task':'multi_label'}", "{" TEXT_LABEL "}}}", &any, USE_LABELS, "dataset.labels",
@@ -149,9 +157,43 @@ static void a_task_says_what_is_used(void **state) {
     judge(&cases[i]);
 }
 
+#define LIST GIVEN ",'lists':true,'unlike':{"
+#define TAGS(name, unlike) "{'columns':['tokens','" name "'],'facts':{'tokens':{" LIST "}},'" name "':{" LIST unlike "}"
+
+/* A list of words with a list of as many tags. */
+static void words_have_tags(void **state) {
+  (void)state;
+  static const struct data_tasks tags = {.classifier = true, .tags = true};
+  static const struct use_case cases[] = {
+      {JOB "}", TAGS("tags", "") "}}}", &tags, USE_TAGS, NULL, NULL},
+      {JOB "}", TAGS("ner_tags", "") "}}}", &tags, USE_TAGS, NULL, NULL},
+      {JOB "}", TAGS("labels", "") "}}}", &tags, USE_TAGS, NULL, NULL},
+      {JOB "}", TAGS("tags", "") "}}}", &language, USE_NOTHING, "dataset.text", "has no column \"text\""},
+      {JOB "}", TAGS("pos", "") "}}}", &tags, USE_LABELLED, "dataset.text", "has no column \"text\""},
+      {JOB ",'task':'token_classification'}", TAGS("pos", "") "}}}", &tags, USE_TAGS, "dataset.tags",
+       "f has no list of tags (tags, ner_tags or labels) in its first line; dataset.tags names it"},
+      {JOB ",'dataset':{'tags':'pos'}}", TAGS("pos", "") "}}}", &tags, USE_TAGS, NULL, NULL},
+      {JOB "}", TAGS("tags", "'tokens':'line 2, column 9: tags has 1 entries, tokens has 2'") "}}}", &tags, USE_TAGS,
+       "training_file", "line 2, column 9: tags has 1 entries, tokens has 2; each word has one tag"},
+      {JOB "}", TAGS("tags", "'other':'line 2'") "}}}", &tags, USE_TAGS, NULL, NULL},
+      {JOB "}", TAGS("tags", "") ",'list':'line 3: an integer'}}}", &tags, USE_TAGS, "training_file", "an integer"},
+      {JOB "}",
+       "{'columns':['tokens','tags'],'facts':{'tokens':{" LIST "},'words':'line 4: no words'},'tags':{" LIST "}}}}",
+       &tags, USE_TAGS, "training_file", "line 4: no words"},
+      {JOB "}",
+       "{'columns':['tokens','tags','labels'],'facts':{'tokens':{" LIST "}},'tags':{" LIST "}},'labels':{" LIST "}}}}",
+       &tags, USE_TAGS, "dataset.tags", "f has both tags and labels; dataset.tags names the one to use"},
+      {JOB ",'task':'token_classification'}", "{" TEXT_LABEL "}}}", &tags, USE_TAGS, "dataset.tokens",
+       "the task token_classification learns from a list of tokens with a list of as many tags"},
+  };
+  for (size_t i = 0; i < COUNT_OF(cases); i++)
+    judge(&cases[i]);
+}
+
 #define PAIR(one, two) "'columns':['" one "','" two "'],'facts':{'" one "':{" GIVEN "},'" two "':{" GIVEN
-#define SCORED(one, two, three) \
-  "'columns':['" one "','" two "','" three "'],'facts':{'" one "':{" GIVEN "},'" two "':{" GIVEN "},'" three "':{" GIVEN
+#define SCORED(one, two, three)                                                                                        \
+  "'columns':['" one "','" two "','" three "'],'facts':{'" one "':{" GIVEN "},'" two "':{" GIVEN "},'" three "':"      \
+                                                                                                             "{" GIVEN
 
 /* Columns say that they are pairs, where the file has nothing else to learn from; else the task does. */
 static void pairs_are_known_by_their_names(void **state) {
@@ -183,9 +225,10 @@ static void pairs_are_known_by_their_names(void **state) {
        USE_EMBEDDING, NULL, NULL},
       {JOB ",'task':'embedding'}", "{" PAIR("anchor", "positive") ",'text':'line 7, column 3: positive is empty'}}}",
        &embeds, USE_EMBEDDING, "training_file", "line 7, column 3: positive is empty"},
-      {JOB "}", "{'columns':['anchor','positive','negative'],'facts':{'anchor':{" GIVEN "},'positive':{" GIVEN
-       "},'negative':{'first':false,'given':'line 5, column 9'}}}", &embeds, USE_EMBEDDING, "training_file",
-       "line 5, column 9: this line has negative, but the first has not"},
+      {JOB "}",
+       "{'columns':['anchor','positive','negative'],'facts':{'anchor':{" GIVEN "},'positive':{" GIVEN
+       "},'negative':{'first':false,'given':'line 5, column 9'}}}",
+       &embeds, USE_EMBEDDING, "training_file", "line 5, column 9: this line has negative, but the first has not"},
   };
   for (size_t i = 0; i < COUNT_OF(cases); i++)
     judge(&cases[i]);
@@ -261,8 +304,7 @@ static void labels_have_meaning(void **state) {
   assert_int_equal(whole.form, LABEL_WHOLE);
   label_number_name(name, &whole);
   assert_string_equal(name, "5");
-  static const char *const words[] = {"",    "-",   "007",   "1.", ".5",
-                                      "1e",  "nan", "1e999", "+1", "1234567890123456789"};
+  static const char *const words[] = {"", "-", "007", "1.", ".5", "1e", "nan", "1e999", "+1", "1234567890123456789"};
   for (size_t i = 0; i < COUNT_OF(words); i++)
     assert_int_equal(label_parse(words[i], strlen(words[i])).form, LABEL_WORD);
 }
@@ -270,7 +312,7 @@ static void labels_have_meaning(void **state) {
 /* What the file has and the model's own template refuses is told with its place, unless the job names a template. */
 static void judges_templates(void **state) {
   (void)state;
-#define CHATS                                                   \
+#define CHATS                                                                                                          \
   "{'columns':['messages'],'facts':{'messages':{" GIVEN ",'chats':true,'features':{'system':'line 7, column 1'}}}}"
   static const struct {
     const char *job, *model, *param, *says;
@@ -299,8 +341,10 @@ static void judges_templates(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(judges),
                                      cmocka_unit_test(a_task_says_what_is_used),
+                                     cmocka_unit_test(words_have_tags),
                                      cmocka_unit_test(pairs_are_known_by_their_names),
-                                     cmocka_unit_test(tasks_need_a_model), cmocka_unit_test(compares_labels),
+                                     cmocka_unit_test(tasks_need_a_model),
+                                     cmocka_unit_test(compares_labels),
                                      cmocka_unit_test(judges_templates),
                                      cmocka_unit_test(labels_have_meaning)};
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -47,6 +47,7 @@ static void decides_what_follows(void **state) {
       {",'task':'regression','evaluation':{'metric':'spearman'}", JOB_TASK_REGRESSION, PROBLEM_REGRESSION},
       {",'task':'multi_label','evaluation':{'metric':'f1_micro'}", JOB_TASK_MULTI_LABEL, PROBLEM_MULTI_LABEL},
       {",'dataset':{'problem_type':'multi_label_classification'}", JOB_TASK_MULTI_LABEL, PROBLEM_MULTI_LABEL},
+      {",'task':'token_classification','evaluation':{'metric':'recall'}", JOB_TASK_TOKEN_CLASSIFICATION, PROBLEM_AUTO},
       {",'task':'language_model','evaluation':{'metric':'perplexity'}", JOB_TASK_LANGUAGE_MODEL, PROBLEM_AUTO},
   };
   for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -67,6 +68,8 @@ static void refuses_what_contradicts(void **state) {
     const char *members, *param, *says;
   } cases[] = {
       {",'task':'summarization'", "task", "task"},
+      {",'task':'token_classification','evaluation':{'metric':'matthews_correlation'}", "evaluation.metric",
+       "it measures loss, accuracy, f1, precision, recall"},
       {",'task':'classification','dataset':{'problem_type':'regression'}", "dataset.problem_type",
        "dataset.problem_type is regression, which is not what the task classification learns"},
       {",'task':'language_model','dataset':{'problem_type':'single_label_classification'}", "dataset.problem_type",

@@ -96,6 +96,8 @@ static enum job_output output_of(bool *scored, struct reference *ref) {
   *scored = labels && labels->dtype == ST_F32;
   if (texts_of(ref) > 1)
     return OUTPUT_EMBEDDING;
+  if (safetensors_find(&ref->io, "in.tags"))
+    return OUTPUT_TAGS;
   if (labels && labels->rank == 2) /* a label a token */
     return OUTPUT_TEXT;
   return *scored ? OUTPUT_RELEVANCE : OUTPUT_CLASS;
@@ -122,8 +124,22 @@ static void read_next(struct batch *b, const float *labels) {
   b->examples = n;
 }
 
+/* Tokens with a label (not -100) have its tag. */
+static void read_tags(struct batch *b, const float *labels) {
+  size_t n = 0;
+  for (uint32_t i = 0; i < b->sequences.tokens; i++)
+    if (labels[b->cell[i]] >= 0) {
+      b->rows[n] = i;
+      b->labels[n++] = (uint32_t)labels[b->cell[i]];
+    }
+  b->sequences.rows = place_host(b->rows);
+  b->sequences.row_count = b->examples = n;
+  b->targets = (struct targets){.ids = b->labels, .count = n};
+}
+
 /* Drops the padding: rows of in.input_ids where in.attention_mask is 1. */
-static enum status read_batch(struct batch *b, struct reference *ref, bool language, struct error *err) {
+static enum status read_batch(struct batch *b, struct reference *ref, enum job_output output, struct error *err) {
+  bool each = output == OUTPUT_TEXT || output == OUTPUT_TAGS; /* token has a label */
   float *ids = NULL, *mask = NULL, *labels = NULL;
   size_t cells = 0, rows = 0, count = 0;
   enum status s = get(&ids, &cells, ref, "in.input_ids", err);
@@ -134,11 +150,11 @@ static enum status read_batch(struct batch *b, struct reference *ref, bool langu
   rows = (size_t)safetensors_find(&ref->io, "in.input_ids")->shape[0];
   CHECK(rows > 0 && rows <= ROWS_MAX && cells <= CELLS_MAX && cells % rows == 0);
   b->texts = texts_of(ref);
-  CHECK(count == (language ? cells : rows / b->texts) && rows % b->texts == 0);
+  CHECK(count == (each ? cells : rows / b->texts) && rows % b->texts == 0);
   size_t tokens = 0, width = cells / rows;
   for (size_t r = 0; r < rows; r++) {
     b->offsets[r] = (uint32_t)tokens;
-    if (!language && r < count) {
+    if (!each && r < count) {
       b->labels[r] = (uint32_t)fabsf(labels[r]);
       b->values[r] = labels[r];
     }
@@ -152,23 +168,26 @@ static enum status read_batch(struct batch *b, struct reference *ref, bool langu
   b->sequences = sequences_host(rows, tokens, width, b->offsets, b->ids, NULL);
   b->targets = (struct targets){.ids = b->labels, .values = b->values};
   b->examples = count;
-  if (language)
+  if (output == OUTPUT_TEXT)
     read_next(b, labels);
+  if (output == OUTPUT_TAGS)
+    read_tags(b, labels);
   return STATUS_OK;
 }
 
 /* Rows of padding are left out of what is compared. */
 static enum status compare_logits(double *worst, const struct logits *logits, const struct batch *b,
-                                  struct reference *ref, bool language, struct error *err) {
+                                  struct reference *ref, enum job_output output, struct error *err) {
   float *want;
   size_t count, V = logits->cols;
   enum status s = get(&want, &count, ref, "out.logits", err);
   if (s)
     return s;
   float *kept = arena_array(&ref->arena, logits->rows * V, sizeof *kept);
-  CHECK(kept && (language || count == logits->rows * V));
+  bool each = output == OUTPUT_TEXT || output == OUTPUT_TAGS;
+  CHECK(kept && (each || count == logits->rows * V));
   for (size_t i = 0; i < logits->rows; i++) {
-    size_t from = language ? b->cell[i] : i;
+    size_t from = output == OUTPUT_TEXT ? b->cell[i] : output == OUTPUT_TAGS ? b->cell[b->rows[i]] : i;
     CHECK((from + 1) * V <= count);
     memcpy(kept + i * V, want + from * V, V * sizeof *kept);
   }
@@ -216,11 +235,11 @@ static enum status compare(struct worst *worst, struct learner *l, struct refere
                            int64_t steps, struct error *err) {
   struct batch *b = arena_alloc(&ref->arena, sizeof *b);
   CHECK(b);
-  bool language = l->model->language;
-  enum status s = read_batch(b, ref, language, err);
+  enum job_output output = l->model->output;
+  enum status s = read_batch(b, ref, output, err);
   struct logits logits;
   s = s ? s : learner_predict(l, &b->sequences, &logits, err);
-  s = s ? s : compare_logits(&worst->output, &logits, b, ref, language, err);
+  s = s ? s : compare_logits(&worst->output, &logits, b, ref, output, err);
   float *want_loss;
   size_t count;
   s = s ? s : get(&want_loss, &count, ref, "step.loss", err);
@@ -270,7 +289,7 @@ static enum status run_case(struct worst *worst, const char *folder, struct back
   char model_path[1024];
   snprintf(model_path, sizeof model_path, "%s/model", folder);
   enum job_output output = s ? OUTPUT_CLASS : output_of(&learner.scored, &ref);
-  size_t num_labels = output == OUTPUT_CLASS ? 3 : output == OUTPUT_RELEVANCE ? 1 : 0;
+  size_t num_labels = output == OUTPUT_CLASS || output == OUTPUT_TAGS ? 3 : output == OUTPUT_RELEVANCE ? 1 : 0;
   s = s ? s : model_open(&model, model_path, output, num_labels, 0, backend, err);
   s = s ? s : model_adapt(&model, &spec, 0, err);
   s = s ? s : peft_load(&model, path, err);

@@ -58,6 +58,12 @@ BERT = ENCODER | dict(num_attention_heads=4)
 VARIANTS |= {name: (T.BertModel, lambda: T.BertConfig(**BERT)) for name in EMBEDDING}
 VARIANTS["reranking"] = (T.BertForSequenceClassification, lambda: T.BertConfig(**BERT | dict(num_labels=1, problem_type="multi_label_classification")))
 
+# Tags of the tokens that have a label.
+TAGS = {kind + "-tags": (getattr(T, base.__name__.replace("Sequence", "Token")), config)
+        for kind, (base, config) in ENCODERS.items() if kind in ("roberta", "deberta-apart")}
+TAGS["bert-tags"] = (T.BertForTokenClassification, lambda: T.BertConfig(**BERT))
+VARIANTS |= TAGS
+
 plain_batch, plain_loss = golden.batch, golden.loss_of
 
 
@@ -69,10 +75,14 @@ def tiny(kind, **kw):
 
 def batch(kind, config):
     b = plain_batch("llama", config)
-    if kind in ENCODERS:
+    if kind in ENCODERS or kind in TAGS:
         b["input_ids"][b["attention_mask"] == 0] = config.pad_token_id
     if kind == "llama-classifier" or kind in ENCODERS:
         b["labels"] = torch.randint(0, 3, (4,), generator=torch.Generator().manual_seed(8))
+    if kind in TAGS:
+        g = torch.Generator().manual_seed(10)
+        tags, first = torch.randint(0, 3, (4, 24), generator=g), torch.rand(4, 24, generator=g) < 0.6
+        b["labels"], b["tags"] = torch.where(first & (b["attention_mask"] == 1), tags, -100), torch.tensor([1])
     if kind == "reranking":
         b["labels"] = torch.tensor([1.0, 0.0, 0.25, 1.0])
     if kind in EMBEDDING:
@@ -99,6 +109,8 @@ def loss_of(kind, model, b, reg):
     if kind == "reranking":
         o = model(input_ids=b["input_ids"], attention_mask=b["attention_mask"], labels=b["labels"][:, None])
         return o.logits, o.loss
+    if kind in TAGS:
+        b = {k: v for k, v in b.items() if k != "tags"}
     if kind not in EMBEDDING:
         return plain_loss(kind, model, b, reg)
     texts, scored, pooling = EMBEDDING[kind]
@@ -110,6 +122,8 @@ def loss_of(kind, model, b, reg):
 
 def adapter(kind, method, r):
     task = TaskType.SEQ_CLS if kind in ("llama-classifier", "reranking") or kind in ENCODERS else TaskType.CAUSAL_LM
+    if kind in TAGS:
+        return HRAConfig(r=r, target_modules=LINEAR, task_type=TaskType.TOKEN_CLS)
     if kind in EMBEDDING or kind == "reranking":
         task = TaskType.FEATURE_EXTRACTION if kind in EMBEDDING else task
         return HRAConfig(r=r, target_modules=golden.TARGETS["bert"], task_type=task)

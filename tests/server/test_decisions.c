@@ -23,7 +23,9 @@
 #include "server/verdict.h"
 
 /* The default names of what language models learn from. */
-#define NAMES .labels = "labels", .messages = "messages", .prompt = "prompt", .completion = "completion"
+#define NAMES                                                                                                          \
+  .labels = "labels", .tokens = "tokens", .tags = "tags", .messages = "messages", .prompt = "prompt",                  \
+  .completion = "completion"
 
 /* Exports go before jobs, one at a time, and take a place from them. */
 static void test_exports(void **state) {
@@ -42,8 +44,8 @@ static void test_exports(void **state) {
 
 static void test_schedule(void **state) {
   (void)state;
-  struct schedule_view view = {.jobs_queued = 5, .jobs_running = 1, .jobs_max = 3, .checks_waiting = 1,
-                               .checks_max = 2, .now_ms = 1000};
+  struct schedule_view view = {
+      .jobs_queued = 5, .jobs_running = 1, .jobs_max = 3, .checks_waiting = 1, .checks_max = 2, .now_ms = 1000};
   struct schedule_plan plan = scheduler_decide(&view);
   assert_int_equal(plan.jobs, 2);
   assert_int_equal(plan.checks, 1);

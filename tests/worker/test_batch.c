@@ -182,9 +182,56 @@ static void texts_stand_by_their_place(void **state) {
   corpus_done(&c);
 }
 
+/* Of words with tags a batch names the rows that have one, with its class. */
+static void tags_stand_on_their_rows(void **state) {
+  (void)state;
+  enum { EXAMPLES = 20, WORDS = 5 };
+  struct corpus c;
+  struct rng rng;
+  struct batch b;
+  struct error err;
+  uint32_t order[EXAMPLES];
+  static uint32_t marks[EXAMPLES * WORDS], rows[EXAMPLES * WORDS];
+  size_t cu_marks[EXAMPLES + 1] = {0};
+  rng_init(&rng, 6, 1);
+  make(&c, EXAMPLES, LONGEST, &rng);
+  free(c.loss_mask);
+  c.loss_mask = NULL;
+  for (uint32_t i = 0; i < EXAMPLES; i++) {
+    cu_marks[i + 1] = cu_marks[i] + WORDS;
+    for (uint32_t w = 0; w < WORDS; w++) {
+      marks[i * WORDS + w] = (uint32_t)rng_below(&rng, 7);
+      rows[i * WORDS + w] = w < length_of(&c, i) ? w : WORD_NONE; /* the others were cut off */
+    }
+  }
+  c.marks = marks;
+  c.mark_rows = rows;
+  c.cu_marks = cu_marks;
+  shuffle(order, EXAMPLES, &rng);
+  const struct batch_rule rule = {.examples = 6};
+  struct batch_limits limits = batch_limits_for(&c, &rule);
+  assert_int_equal(batch_init(&b, &limits, 1, true, &err), STATUS_OK);
+  for (size_t first = 0, n; first < EXAMPLES; first += n) {
+    n = batch_next(&c, order, EXAMPLES, first, &rule);
+    batch_fill(&b, &c, order + first, n);
+    size_t at = 0;
+    for (size_t i = 0; i < n; i++)
+      for (size_t w = 0; w < WORDS && w < length_of(&c, order[first + i]); w++, at++) {
+        assert_int_equal(b.rows[at], b.cu_seqlens[i] + w);
+        assert_int_equal(b.targets.ids[at], marks[order[first + i] * WORDS + w]);
+      }
+    assert_true(b.sequences.row_count == at && b.targets.count == at && place_address(b.sequences.rows) == b.rows);
+  }
+  batch_done(&b);
+  c.marks = c.mark_rows = NULL;
+  c.cu_marks = NULL;
+  corpus_done(&c);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(texts_stand_by_their_place),
+      cmocka_unit_test(tags_stand_on_their_rows),
       cmocka_unit_test(plans_every_order),
       cmocka_unit_test(limits_are_reached),
       cmocka_unit_test(fills_batches),

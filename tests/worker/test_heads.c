@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "worker/data/tags.h"
 #include "worker/heads.h"
 
 static const char golden[] = "tests/golden/cases/bert-hra"; /* its head and its adapter's have 3 outputs */
@@ -81,8 +82,13 @@ static void settle(struct outcome *o, const char *data, const char *config, cons
   unlink(path[4]);
   if (labels && *labels)
     put("job/adapter/labels.json", labels, strlen(labels));
-  if (dataset_load(&o->training, path[2], "data.jsonl", &columns, NULL, &err) ||
-      dataset_load(&validation, path[2], "data.jsonl", &columns, &o->training, &err))
+  static const struct job_spec words = {.columns = {.tokens = "tokens", .tags = "tags"}};
+  if (strstr(data, "tokens")) {
+    if (tags_load(&o->training, path[2], "data.jsonl", &words, NULL, &err) ||
+        tags_load(&validation, path[2], "data.jsonl", &words, &o->training, &err))
+      fail_msg("%s", err.text);
+  } else if (dataset_load(&o->training, path[2], "data.jsonl", &columns, NULL, &err) ||
+             dataset_load(&validation, path[2], "data.jsonl", &columns, &o->training, &err))
     fail_msg("%s", err.text);
   int fd = open(path[3], O_RDWR | O_CREAT | O_TRUNC, 0600);
   report_init(&report, fd, -1);
@@ -164,6 +170,31 @@ static void a_base_of_other_classes_gets_a_new_head(void **state) {
   done(&o, "learns one class a text");
 }
 
+/* A head for tags is that of a token classifier, and no other is. */
+static void tags_have_a_head_of_their_own(void **state) {
+  (void)state;
+#define TAGGED "{\"tokens\": [\"x\", \"y\", \"z\"], \"tags\": [\"a\", \"b\", \"c\"]}\n"
+#define CLASS(name) ", \"architectures\": [\"" name "\"], "
+  struct outcome o;
+  settle(&o, TAGGED, BASE(CLASS("BertForTokenClassification") NAMES("c", "a", "b")), NULL);
+  has_names(&o, "c", "a", "b");
+  assert_false(o.fresh);
+  static const uint32_t classes[] = {1, 2, 0};
+  assert_memory_equal(o.training.marks, classes, sizeof classes);
+  done(&o, "");
+  settle(&o, TAGGED, BASE(CLASS("BertForSequenceClassification") NAMES("c", "a", "b")), NULL);
+  has_names(&o, "a", "b", "c");
+  assert_true(o.fresh);
+  done(&o, "the base's head is that of a BertForSequenceClassification: a new one starts at random");
+  settle(&o, TAGGED, BASE(""), NULL);
+  assert_true(o.fresh);
+  done(&o, "the base's head is that of a model that does not say what");
+  settle(&o, TAGGED, BASE(""), "{" NAMES("a", "b", "c") "}");
+  assert_int_equal(o.status, STATUS_INVALID_VALUE);
+  assert_non_null(strstr(err.text, "has the classes a, b, c (3) for classification"));
+  done(&o, "");
+}
+
 static void an_adapter_keeps_its_classes(void **state) {
   (void)state;
   struct outcome o;
@@ -216,6 +247,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_base_gives_its_order),
       cmocka_unit_test(a_base_of_other_classes_gets_a_new_head),
+      cmocka_unit_test(tags_have_a_head_of_their_own),
       cmocka_unit_test(an_adapter_keeps_its_classes),
       cmocka_unit_test(an_adapter_of_other_classes_is_refused),
   };

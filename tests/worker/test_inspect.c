@@ -52,7 +52,8 @@ static void models_are_known(void **state) {
   struct error err;
   assert_non_null(mkdtemp(path));
   copy_golden(path, "tests/golden/cases/bert-hra/model");
-  reports(path, "bert", "[\"SEQ_CLS\", \"FEATURE_EXTRACTION\"]", "[\"query\", \"key\", \"value\", \"dense\"]");
+  reports(path, "bert", "[\"SEQ_CLS\", \"FEATURE_EXTRACTION\", \"TOKEN_CLS\"]",
+          "[\"query\", \"key\", \"value\", \"dense\"]");
   copy_golden(path, "tests/golden/cases/llama-hra/model");
   reports(path, "llama", "[\"CAUSAL_LM\", \"SEQ_CLS\"]",
           "[\"q_proj\", \"k_proj\", \"v_proj\", \"o_proj\", \"gate_proj\", \"up_proj\", \"down_proj\"]");

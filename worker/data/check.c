@@ -8,6 +8,7 @@
 #include "api/data_use.h"
 #include "api/event.h"
 #include "api/job_fields.h"
+#include "api/tag_columns.h"
 #include "base/json.h"
 #include "worker/data/column_facts.h"
 #include "worker/data/foreign.h"
@@ -56,6 +57,7 @@ static const char *kind_name(const struct check *c, enum data_use use) {
   switch (use) {
   case USE_LABELLED: return label && label->labels.kind == LABEL_FLOAT ? "regression" : "classification";
   case USE_LABELS: return "multi_label";
+  case USE_TAGS: return "token_classification";
   case USE_TEXT: return "text";
   case USE_EMBEDDING: return "embedding";
   case USE_RANKED: return "reranking";
@@ -66,8 +68,21 @@ static const char *kind_name(const struct check *c, enum data_use use) {
   CHECK(!"a use of data");
 }
 
+static bool first_has(const void *with, const char *name) {
+  const struct column_facts *facts = columns_find(with, name);
+  return facts && facts->first;
+}
+
+/* What a job with the default names takes for tags. */
+static const char *tags_of(const struct check *c) {
+  struct job_spec spec = {0};
+  field_defaults(&job_sections[0].fields, &spec.columns);
+  return tag_column_find(&spec, first_has, &c->columns).name;
+}
+
 static json_t *report_labels(const struct check *c, enum data_use use) {
-  const struct column_facts *facts = columns_find(&c->columns, use == USE_LABELS ? "labels" : "label");
+  const char *name = use == USE_TAGS ? tags_of(c) : use == USE_LABELS ? "labels" : "label";
+  const struct column_facts *facts = name ? columns_find(&c->columns, name) : NULL;
   const struct labels *labels = facts ? &facts->labels : NULL;
   if (!labels || !labels->all.count)
     return json_null();
@@ -146,18 +161,23 @@ static void fit_report(json_t *report) {
 static enum data_use judge(struct fault_list *faults, const json_t *report) {
   struct job_spec spec = {0};
   const struct data_file file = {.report = report};
-  const struct data_tasks both = {.language = true, .classifier = true, .embeds = true};
+  const struct data_tasks both = {.language = true, .classifier = true, .embeds = true, .tags = true};
   field_defaults(&job_sections[0].fields, &spec.columns);
   enum data_use use = data_use(&spec, report, both);
   data_judge(&spec, &file, use, both, faults);
   return use;
 }
 
-/* No column can be a text and none a chat: no job can use the file. */
-static enum status refuse(const struct check *c, const struct fault_list *faults, struct error *err) {
-  for (size_t i = 0; i < c->columns.count; i++)
-    if (column_has_texts(&c->columns.items[i]) || column_has_chats(&c->columns.items[i]))
+/* No column can be a text, none a chat and none the words of a text: no job can use the file. Words whose tags do not
+   fit them are of no use either. */
+static enum status refuse(const struct check *c, enum data_use use, const struct fault_list *faults,
+                          struct error *err) {
+  for (size_t i = 0; i < c->columns.count; i++) {
+    const struct column_facts *facts = &c->columns.items[i];
+    bool words = column_has_words(facts) && !(use == USE_TAGS && faults->count);
+    if (column_has_texts(facts) || column_has_chats(facts) || words)
       return STATUS_OK;
+  }
   for (size_t i = 0; i < faults->count; i++)
     if (faults->item[i].status == STATUS_DATASET_INVALID) {
       *err = faults->item[i];
@@ -174,17 +194,16 @@ static enum status make_report(json_t **report, struct check *c, struct error *e
                                       c->text_sum / (double)c->texts, "max", (json_int_t)c->text_max)
                           : json_null();
   json_t *facts = columns_json(&c->columns);
-  json_t *out =
-      json_pack("{s:s, s:s, s:I, s:I, s:I, s:o, s:o, s:o}", "format", record_format_name(records_format(c->records)),
-                "kind", "", "lines", (json_int_t)records_lines(c->records), "examples", (json_int_t)c->examples,
-                "bytes", (json_int_t)records_bytes(c->records), "columns", report_columns(c), "labels",
-                json_null(), "text_bytes", text);
+  json_t *out = json_pack(
+      "{s:s, s:s, s:I, s:I, s:I, s:o, s:o, s:o}", "format", record_format_name(records_format(c->records)), "kind", "",
+      "lines", (json_int_t)records_lines(c->records), "examples", (json_int_t)c->examples, "bytes",
+      (json_int_t)records_bytes(c->records), "columns", report_columns(c), "labels", json_null(), "text_bytes", text);
   if (!out || json_object_set_new(out, "facts", facts) != 0) {
     json_decref(out);
     return error_no_memory(err, "checking a data file");
   }
   enum data_use use = judge(&faults, out);
-  enum status status = refuse(c, &faults, err);
+  enum status status = refuse(c, use, &faults, err);
   if (status) {
     json_decref(out);
     return status;

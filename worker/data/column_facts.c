@@ -6,6 +6,7 @@
 
 #include "base/grow.h"
 #include "base/json.h"
+#include "worker/data/tags.h"
 
 /* A column named otherwise than `label` may be a text: no more of it are kept than a job's labels need at least. */
 enum { ARENA_MAX = 16 << 20, OTHER_LABELS_MAX = 1000, CLASSES_TOLD_MAX = 500, CLASS_BYTES_MAX = 20 << 10 };
@@ -89,6 +90,28 @@ static enum status add_label(struct columns *c, struct column_facts *facts, cons
   return keep_error(&facts->not_label, &c->arena, &found, err);
 }
 
+static enum status add_words(struct columns *c, struct column_facts *facts, const struct record *record,
+                             struct error *err) {
+  const json_t *list;
+  struct error found;
+  if (facts->not_words || !tags_read_words(&list, record, facts->index, facts->name, &found))
+    return STATUS_OK;
+  return keep_error(&facts->not_words, &c->arena, &found, err);
+}
+
+/* Compares the lengths of the record's lists. */
+static enum status compare_lists(struct columns *c, const struct record *record, struct error *err) {
+  enum status status = STATUS_OK;
+  for (size_t a = 0; c->list_count > 1 && a < c->list_count; a++)
+    for (size_t b = 0; !status && b < c->list_count; b++) {
+      const char *name = c->items[c->list[a]].name, *other = c->items[c->list[b]].name;
+      struct error found;
+      if (!c->unlike[a][b] && tags_fit(record, name, other, &found))
+        status = keep_error(&c->unlike[a][b], &c->arena, &found, err);
+    }
+  return status;
+}
+
 /* A column whose first value is a list is one of lists. */
 static enum status add_list(struct columns *c, struct column_facts *facts, const struct record *record,
                             struct error *err) {
@@ -146,8 +169,14 @@ static enum status add_value(struct columns *c, struct column_facts *facts, cons
     facts->not_text_kind = facts->not_text.count ? facts->not_text_kind : json_kind(value);
     record_count(&facts->not_text, record, facts->index, facts->name);
   }
-  facts->list = facts->list || (facts->given.count == 1 && json_is_array(value));
+  if (facts->given.count == 1 && json_is_array(value)) {
+    facts->list = true;
+    if (c->list_count < COLUMN_LISTS_MAX)
+      c->list[c->list_count++] = (size_t)(facts - c->items);
+  }
   enum status status = facts->list ? add_list(c, facts, record, err) : add_label(c, facts, record, err);
+  if (!status && facts->list)
+    status = add_words(c, facts, record, err);
   return status || !json_is_array(value) ? status : add_chat(c, facts, record, err);
 }
 
@@ -189,7 +218,7 @@ static enum status add_members(struct columns *c, const struct record *record, s
   for (size_t i = 0; !status && i < c->count; i++)
     if (c->items[i].seen != c->records)
       record_count(&c->items[i].absent, record, c->items[i].index, c->items[i].name);
-  return status;
+  return status ? status : compare_lists(c, record, err);
 }
 
 enum status columns_add(struct columns *columns, const struct record *record, struct error *err) {
@@ -211,6 +240,10 @@ bool column_has_texts(const struct column_facts *f) {
 
 bool column_has_chats(const struct column_facts *f) {
   return f->chats.count > 0 && f->chats.count == f->given.count && f->absent.count + f->empty.count == 0;
+}
+
+bool column_has_words(const struct column_facts *f) {
+  return f->list && f->given.count > 0 && !f->not_words && f->absent.count + f->empty.count == 0;
 }
 
 /* The first of several counts, as a fault. False when none occurs. */
@@ -265,6 +298,10 @@ static void put_lists(json_t *out, struct column_facts *f) {
     put_string(out, "list", f->not_list->text);
   else if (missing(&err, f, true, true, false))
     put_string(out, "list", err.text);
+  if (f->not_words)
+    put_string(out, "words", f->not_words->text);
+  else if (missing(&err, f, true, true, false))
+    put_string(out, "words", err.text);
   if (f->not_list || labels_settle(labels, PROBLEM_SINGLE_LABEL, f->name, &err))
     return;
   json_object_set_new(out, "lists", json_true());
@@ -385,11 +422,23 @@ static bool put_classes(json_t *out, const struct columns *c) {
   return true;
 }
 
+static void put_unlike(json_t *out, const struct columns *c) {
+  for (size_t a = 0; a < c->list_count; a++) {
+    json_t *unlike = json_object();
+    for (size_t b = 0; b < c->list_count; b++)
+      if (c->unlike[a][b])
+        put_string(unlike, c->items[c->list[b]].name, c->unlike[a][b]->text);
+    json_object_set_new(json_object_get(out, c->items[c->list[a]].name), "unlike", unlike);
+  }
+}
+
 json_t *columns_json(struct columns *columns) {
   json_t *out = json_object();
   bool ok = out != NULL;
   for (size_t i = 0; ok && i < columns->count; i++)
     ok = json_object_set_new(out, columns->items[i].name, column_json(&columns->items[i])) == 0;
+  if (ok)
+    put_unlike(out, columns);
   if (ok && put_classes(out, columns))
     return out;
   json_decref(out);

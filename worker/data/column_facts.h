@@ -8,6 +8,7 @@
 #include "worker/data/labels.h"
 #include "worker/data/messages.h"
 
+enum { COLUMN_LISTS_MAX = 8 };  /* columns of lists whose lengths are compared */
 enum { COLUMN_NAME_MAX = 128 }; /* bytes: a job cannot name a column that has more, so nothing is known of it */
 
 struct column_facts {
@@ -25,6 +26,7 @@ struct column_facts {
   struct labels labels;                  /* while there is none */
   bool list;                             /* the first given is a list: `labels` are those in lists */
   struct error *not_list;                /* the first that is no list of labels; NULL: none */
+  struct error *not_words;               /* the first that is no list of words; NULL: none */
   struct location_count chats;           /* arrays of messages */
   struct messages_facts turns;           /* their sums */
   struct location_count beyond_one;      /* numbers that no cosine is: below -1 or above 1 */
@@ -43,6 +45,9 @@ struct columns {
   size_t count;
   struct column_facts *items; /* in the header's order, or in order of first occurrence */
   size_t size, cursor;
+  size_t list[COLUMN_LISTS_MAX], list_count; /* indexes of columns of lists */
+  /* The first record in which a column's list has another length than another column's; NULL: none. */
+  struct error *unlike[COLUMN_LISTS_MAX][COLUMN_LISTS_MAX];
 };
 
 /* columns_done may be called after it, whatever it returned. */
@@ -51,9 +56,10 @@ void columns_done(struct columns *columns);
 
 NODISCARD enum status columns_add(struct columns *columns, const struct record *record, struct error *err);
 const struct column_facts *columns_find(const struct columns *columns, const char *name);
-/* Can a job train on this column as texts (or completions), or as chats, in some way? */
+/* Can a job train on this column as texts (or completions), as chats, or as lists of words, in some way? */
 bool column_has_texts(const struct column_facts *facts);
 bool column_has_chats(const struct column_facts *facts);
+bool column_has_words(const struct column_facts *facts);
 
 /* After the last record: decides what the labels of each column are, and says what a job can do with it. An object of
    objects by name, as api/data_use.h reads it. NULL when memory runs out. */

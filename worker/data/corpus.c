@@ -116,6 +116,31 @@ struct making {
   struct corpus_watch *watch;
 };
 
+/* A text's words: none may be left without a tag to learn. */
+static enum status make_words(const struct making *m, struct corpus *part, struct encoding *encoding, size_t i,
+                              struct error *err) {
+  const struct example *e = &m->dataset->examples[i];
+  uint32_t *rows = m->corpus->mark_rows + e->first_mark;
+  enum status status = tokenizer_encode_words(m->tokenizer, encoding, m->dataset->words + e->first_mark, e->mark_count,
+                                              m->max_length, err);
+  if (status)
+    return error_prefix(err, "line %zu", e->line);
+  bool any = false;
+  for (size_t w = 0; w < e->mark_count; w++)
+    rows[w] = WORD_NONE;
+  for (size_t t = 0; t < encoding->count; t++)
+    if (encoding->words[t] != WORD_NONE) {
+      rows[encoding->words[t]] = (uint32_t)t;
+      any = true;
+    }
+  if (!any)
+    return error_set(err, STATUS_DATASET_INVALID, NULL,
+                     "line %zu: the model's tokenizer makes nothing of its words that fits into %zu tokens", e->line,
+                     m->max_length);
+  part->truncated += encoding->truncated;
+  return corpus_append(part, encoding->ids, encoding->type_ids, NULL, encoding->count, m->vocab_size, err);
+}
+
 /* One sequence: a text, or two of them as a pair. */
 static enum status make_sequence(const struct making *m, struct corpus *part, struct encoding *encoding,
                                  const struct example *e, const char *text, size_t length, const char *pair,
@@ -145,6 +170,8 @@ static enum status make_example(const struct making *m, struct corpus *part, str
     m->corpus->targets[i] = e->target;
   if (m->corpus->groups)
     m->corpus->groups[i] = e->group;
+  if (m->dataset->words)
+    return make_words(m, part, encoding, i, err);
   if (texts <= 1)
     return make_sequence(m, part, encoding, e, e->text, e->text_length, e->pair, e->pair_length, err);
   enum status status = make_sequence(m, part, encoding, e, e->text, e->text_length, NULL, 0, err);
@@ -166,13 +193,14 @@ static void make_part(void *payload, size_t task, int thread) {
   }
 }
 
-/* The lists of labels, as the data set has them. */
+/* The lists of labels, or the words' tags, as the data set has them. */
 static enum status copy_marks(struct corpus *c, const struct dataset *d, struct error *err) {
   const struct example *last = &d->examples[d->count - 1];
   size_t marks = last->first_mark + last->mark_count;
   c->marks = calloc(marks + 1, sizeof *c->marks);
   c->cu_marks = calloc(d->count + 1, sizeof *c->cu_marks);
-  if (!c->marks || !c->cu_marks)
+  c->mark_rows = d->words ? calloc(marks, sizeof *c->mark_rows) : NULL;
+  if (!c->marks || !c->cu_marks || (d->words && !c->mark_rows))
     return error_no_memory(err, "the labels of the data");
   if (marks)
     memcpy(c->marks, d->marks, marks * sizeof *c->marks);
@@ -187,8 +215,8 @@ enum status corpus_make(struct corpus *c, const struct dataset *d, const struct 
   enum { RUN_LEAST = 64, RUNS = 8 };
   size_t threads = (size_t)pool_threads(pool), run = d->count / (threads * RUNS) + RUN_LEAST;
   size_t tasks = (d->count + run - 1) / run;
-  bool classes = d->label_kind == LABEL_CLASS && !d->lists,
-       targets = !classes && !d->lists && (d->texts <= 1 || d->scored);
+  bool marked = d->lists || d->words, classes = d->label_kind == LABEL_CLASS && !marked,
+       targets = !classes && !marked && (d->texts <= 1 || d->scored);
   *c = (struct corpus){.texts = d->texts};
   c->labels = classes ? calloc(d->count, sizeof *c->labels) : NULL;
   c->targets = !targets ? NULL : calloc(d->count, sizeof *c->targets);
@@ -202,7 +230,7 @@ enum status corpus_make(struct corpus *c, const struct dataset *d, const struct 
                            : error_no_memory(err, "the tokens of the data");
   if (!status && d->grouped && !c->groups)
     status = error_no_memory(err, "the tokens of the data");
-  if (!status && d->lists)
+  if (!status && marked)
     status = copy_marks(c, d, err);
   if (!status) {
     pool_run(pool, tasks, make_part, &m);
@@ -225,6 +253,7 @@ void corpus_done(struct corpus *c) {
   free(c->labels);
   free(c->marks);
   free(c->cu_marks);
+  free(c->mark_rows);
   free(c->targets);
   free(c->groups);
   free(c->subsets);

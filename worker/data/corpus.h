@@ -33,6 +33,8 @@ struct corpus {
   float *targets;                  /* [count], or NULL */
   uint32_t *marks;                 /* lists of labels: the classes of all examples, one after the other; or NULL */
   size_t *cu_marks;                /* [count + 1] marks before each example; or NULL */
+  uint32_t *mark_rows;             /* words with tags, whose classes are the marks: [marks] the index of a word's first
+                                      token in its sequence; WORD_NONE: it has none, or was cut off. Else NULL */
   uint32_t *groups;                /* [count] examples that share their query, from 0; or NULL */
   uint8_t *subsets;                /* classes: [count] enum glue_subset; else NULL */
   uint8_t *loss_mask;              /* language models: [tokens] 1 where the token must be predicted; else NULL */
@@ -50,6 +52,14 @@ static inline size_t corpus_texts(const struct corpus *c) {
 static inline size_t corpus_tokens(const struct corpus *c, size_t example) {
   size_t texts = corpus_texts(c);
   return c->cu_seqlens[(example + 1) * texts] - c->cu_seqlens[example * texts];
+}
+
+/* Words of an example that have a token. */
+static inline size_t corpus_words(const struct corpus *c, size_t example) {
+  size_t words = 0;
+  for (size_t k = c->cu_marks[example]; k < c->cu_marks[example + 1]; k++)
+    words += c->mark_rows[k] != WORD_NONE;
+  return words;
 }
 
 /* How a long reading is watched; the main thread calls `beat` several times a second. Anything but STATUS_OK ends the

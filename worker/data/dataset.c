@@ -337,6 +337,7 @@ enum status dataset_load(struct dataset *out, const char *path, const char *file
 void dataset_done(struct dataset *dataset) {
   free(dataset->examples);
   free(dataset->marks);
+  free(dataset->words);
   json_decref(dataset->warnings);
   arena_done(&dataset->arena);
   *dataset = (struct dataset){0};

@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "worker/data/labels.h"
+#include "worker/text/tokenizer.h"
 
 enum { DATASET_EXAMPLES_MAX = 100 * 1000 * 1000 };
 
@@ -21,12 +22,12 @@ struct example {
   size_t pair_length;
   const char *negative; /* of embeddings; NULL: none */
   size_t negative_length;
-  uint32_t group; /* of a grouped set: examples with the same text */
-  size_t first_mark, mark_count; /* of its list in dataset.marks */
-  uint32_t label; /* LABEL_CLASS */
-  float target;   /* LABEL_FLOAT */
-  size_t line;    /* where it begins in the file */
-  uint8_t subset; /* enum glue_subset */
+  uint32_t group;                /* of a grouped set: examples with the same text */
+  size_t first_mark, mark_count; /* of its list, or of its words, in dataset.marks */
+  uint32_t label;                /* LABEL_CLASS */
+  float target;                  /* LABEL_FLOAT */
+  size_t line;                   /* where it begins in the file */
+  uint8_t subset;                /* enum glue_subset */
 };
 
 struct dataset {
@@ -36,10 +37,11 @@ struct dataset {
   enum label_kind label_kind; /* CLASS: example.label < num_labels; FLOAT: example.target, and num_labels is 1 */
   bool lists;                 /* an example has any of the classes: those in marks */
   uint32_t *marks;            /* of `lists`: the classes of all examples, one after the other, each once an example */
+  struct word_text *words;    /* of words with tags: those of all examples, the class of each in marks; else NULL */
   bool numbered;              /* the classes are 0, 1, 2, ...; label_names are LABEL_0, LABEL_1, ... */
-  size_t texts; /* sequences an example: a text and its pair (and negative) apart; 0 or 1: one sequence */
-  bool scored;  /* embeddings: example.target is a score of text and pair */
-  bool grouped; /* example.group is set */
+  size_t texts;               /* sequences an example: a text and its pair (and negative) apart; 0 or 1: one sequence */
+  bool scored;                /* embeddings: example.target is a score of text and pair */
+  bool grouped;               /* example.group is set */
   size_t num_labels;
   const char **label_names; /* [num_labels]; LABEL_FLOAT: one, "LABEL_0" */
   json_t *warnings;         /* sentences about its labels (label_warnings.h); NULL in a validation set */
@@ -49,7 +51,7 @@ struct dataset {
 struct dataset_columns {
   const char *text, *text_pair, *label;
   enum problem_type problem_type;
-  bool lists; /* `label` is a list of labels */
+  bool lists;                   /* `label` is a list of labels */
   const struct glue_task *glue; /* its names of columns hold where a file has not the job's, and its classes; or NULL */
 };
 

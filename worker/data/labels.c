@@ -83,7 +83,8 @@ enum status label_list_read(const json_t **out, const struct record *record, int
   for (size_t i = 0; i < json_array_size(list); i++) {
     const json_t *item = json_array_get(list, i);
     if (!json_is_string(item))
-      return record_fault(err, record, column, name, "%.60s has %s as its entry %zu; each label must be a string", name,
+      return record_fault(err, record, column, name,
+                          "%.60s has %s as its entry %zu; each label must be a string, the name of a class", name,
                           json_kind(item), i + 1);
     if (json_string_length(item) == 0 || json_string_length(item) > LABEL_BYTES_MAX)
       return record_fault(err, record, column, name,

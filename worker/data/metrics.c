@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 double metric_accuracy(const uint32_t *predicted, const uint32_t *actual, size_t count) {
   size_t right = 0;
@@ -63,6 +64,78 @@ void metric_lists(struct list_scores *out, const bool *predicted, const bool *ac
     right += same;
   }
   out->subset_accuracy = count ? (double)right / (double)count : 0;
+}
+
+/* What follows the first character: behind its first "-", if there is one. */
+static const char *type_of(const char *tag) {
+  const char *rest = tag + (*tag != '\0');
+  while (((unsigned char)*rest & 0xC0) == 0x80) /* within that character */
+    rest++;
+  const char *dash = strchr(rest, '-');
+  rest = dash ? dash + 1 : rest;
+  return *rest ? rest : "_";
+}
+
+static bool one_of(char tag, const char *tags) {
+  return tag && strchr(tags, tag);
+}
+
+/* Does the entity that the word before is in end before this one, and does one begin with it? */
+static bool entity_ends(const struct entity *before, char tag, const char *type) {
+  char last = before->tag;
+  return one_of(last, "ES") || (one_of(last, "BI") && one_of(tag, "BSO")) ||
+         (!one_of(last, "O.") && strcmp(before->type, type) != 0);
+}
+
+static bool entity_begins(const struct entity *before, char tag, const char *type) {
+  return one_of(tag, "BS") || (one_of(before->tag, "ESO") && one_of(tag, "EI")) ||
+         (!one_of(tag, "O.") && strcmp(before->type, type) != 0);
+}
+
+/* Takes a word's tag; *begin is where the entity begins that ends before it. */
+static bool entity_step(struct entity *e, const char *name, size_t position, size_t *begin, const char **type) {
+  char tag = name[0];
+  const char *own = type_of(name);
+  if (!e->type)
+    *e = (struct entity){.tag = 'O', .type = "", .begin = 0};
+  bool ends = entity_ends(e, tag, own);
+  *begin = e->begin;
+  *type = e->type;
+  if (entity_begins(e, tag, own))
+    e->begin = position;
+  e->tag = tag;
+  e->type = own;
+  return ends;
+}
+
+static void step_both(struct tag_counts *c, const char *predicted, const char *actual) {
+  size_t begin[2];
+  const char *type[2];
+  bool found = entity_step(&c->predicted, predicted, c->position, &begin[0], &type[0]);
+  bool there = entity_step(&c->actual, actual, c->position, &begin[1], &type[1]);
+  c->found += found;
+  c->there += there;
+  c->both += found && there && begin[0] == begin[1] && strcmp(type[0], type[1]) == 0;
+  c->position++;
+}
+
+void tag_counts_add(struct tag_counts *c, const char *predicted, const char *actual) {
+  c->words++;
+  c->right += strcmp(predicted, actual) == 0;
+  step_both(c, predicted, actual);
+}
+
+void tag_counts_end(struct tag_counts *c) {
+  step_both(c, "O", "O");
+}
+
+void tag_counts_score(struct tag_scores *out, const struct tag_counts *c) {
+  double both = (double)c->both;
+  *out = (struct tag_scores){.precision = c->found ? both / (double)c->found : 0,
+                             .recall = c->there ? both / (double)c->there : 0,
+                             .accuracy = c->words ? (double)c->right / (double)c->words : 0};
+  double sum = out->precision + out->recall;
+  out->f1 = sum > 0 ? 2 * out->precision * out->recall / sum : 0;
 }
 
 /* Running means and sums of products of deviations (Welford). */

@@ -125,6 +125,7 @@ static const struct encoder_family distilbert = {
                 .positions = 512,
                 .dropout = 0.1,
                 .classifier_dropout = 0.2},
+    .hidden_tag_dropout = true,
     .head = {.prefix = "", .dense = "pre_classifier", .activation = op_relu, .part_of_classifier = true},
     .default_targets = {2, q_v_lin},
 };

@@ -70,6 +70,7 @@ static const struct encoder_family deberta_v2 = {
     .token_types = true,
     .projection = "embeddings.embed_proj",
     .projection_first = true,
+    .hidden_tag_dropout = true,
     .relative = RELATIVE_EMBEDDINGS,
     .head = {.prefix = "", .dense = "pooler.dense", .dropout_before = true},
     .check = check,

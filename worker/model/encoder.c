@@ -87,6 +87,8 @@ static enum status read_dropouts(struct encoder *e, struct model *m, struct erro
   s = s ? s : load_share(&e->attention_dropout, m, f->config.attention_dropout, f->initial.dropout, err);
   double initial = f->initial.classifier_dropout < 0 ? e->hidden_dropout : f->initial.classifier_dropout;
   s = s ? s : load_share(&e->classifier_dropout, m, f->config.classifier_dropout, initial, err);
+  if (!s && m->output == OUTPUT_TAGS && f->hidden_tag_dropout)
+    e->classifier_dropout = e->hidden_dropout;
   e->head_dropout = e->classifier_dropout;
   return s || !f->config.head_dropout ? s : load_share(&e->head_dropout, m, f->config.head_dropout, 0, err);
 }
@@ -247,15 +249,17 @@ static enum status load_head(struct model *m, uint64_t seed, struct error *err) 
   if (m->output == OUTPUT_EMBEDDING)
     return STATUS_OK;
   enum status s = load_number(&deviation, m, "initializer_range", 0.02, err);
-  s = s ? s
-        : load_or_make(m, &e->dense, f->head.prefix, f->head.dense, e->hidden, e->hidden, true, deviation, seed, &made,
-                       err);
+  bool dense = m->output != OUTPUT_TAGS;
+  made = false;
+  if (!s && dense)
+    s = load_or_make(m, &e->dense, f->head.prefix, f->head.dense, e->hidden, e->hidden, true, deviation, seed, &made,
+                     err);
   if (!s && made && !f->head.part_of_classifier)
     s = load_must_save(m, f->head.dense, err);
   m->head = &e->classifier;
   return s ? s
-           : load_or_make(m, &e->classifier, "", m->ops->head, e->hidden, m->num_labels, true, deviation, seed, &made,
-                          err);
+           : load_or_make(m, &e->classifier, "", model_head(m->ops, m->output), e->hidden, m->num_labels, true,
+                          deviation, seed, &made, err);
 }
 
 enum status encoder_load(struct model *m, uint64_t seed, struct error *err) {
@@ -285,6 +289,11 @@ enum status encoder_reserve(struct model *m, size_t longest, struct error *err) 
 
 /* --- forward -------------------------------------------------------------------------------------- */
 
+static struct tensor *tag_head(struct tape *tape, const struct encoder *e, struct tensor *x) {
+  struct dropout d = op_next_dropout(tape, e->classifier_dropout);
+  return op_linear(tape, op_dropout(tape, x, &d), &e->classifier);
+}
+
 static struct tensor *head(struct tape *tape, const struct encoder *e, struct tensor *x) {
   const struct encoder_family *f = e->family;
   struct dropout d;
@@ -305,7 +314,8 @@ static const struct layer *layer_at(const struct encoder *e, size_t i) {
 
 /* The last layer's rows that are read. */
 static enum pooling rows_read(const struct model *m) {
-  return m->output == OUTPUT_EMBEDDING && m->pooling == POOLING_MEAN ? POOLING_NONE : POOLING_CLS;
+  return m->output == OUTPUT_TAGS || (m->output == OUTPUT_EMBEDDING && m->pooling == POOLING_MEAN) ? POOLING_NONE
+                                                                                                   : POOLING_CLS;
 }
 
 static struct tensor *embed(struct tape *tape, const struct encoder *e, const struct sequences *sequences) {
@@ -362,6 +372,8 @@ struct tensor *encoder_forward(struct tape *tape, const struct model *m, const s
   }
   if (m->output == OUTPUT_EMBEDDING)
     return rows_read(m) == POOLING_NONE ? op_pooling(tape, x, sequences, m->pooling) : x;
+  if (m->output == OUTPUT_TAGS)
+    return tag_head(tape, e, op_pooling(tape, x, sequences, POOLING_ROWS));
   return head(tape, e, x);
 }
 

@@ -1,5 +1,6 @@
 /* Encoders of BERT's kind (Devlin et al., 2019): a sum of embeddings, post-norm layers, and a classifier's head on the
-   first token. One row tells such a model from another: names as Transformers has them, what its head does. */
+   first token, or one linear layer on the tokens that have tags. One row tells such a model from another: names as
+   Transformers has them, what its head does. */
 #ifndef WORKER_MODEL_ENCODER_H
 #define WORKER_MODEL_ENCODER_H
 
@@ -34,9 +35,10 @@ struct encoder_family {
   bool token_types; /* may have a table of them */
   /* The linear module that takes embeddings of another width (embedding_size) to hidden; NULL: they have hidden's. */
   const char *projection;
-  bool projection_always; /* of the same width too */
-  bool projection_first;  /* before the embeddings' norm, and without a bias */
-  bool no_output_dropout; /* none between a layer's last linear module and its norm */
+  bool projection_always;  /* of the same width too */
+  bool projection_first;   /* before the embeddings' norm, and without a bias */
+  bool hidden_tag_dropout; /* before the head of tags it is the hidden one, not the classifier's */
+  bool no_output_dropout;  /* none between a layer's last linear module and its norm */
   /* Positions are counted from the padding token's id + 1, as fairseq does: the rows before are never read. */
   bool positions_after_padding;
   enum encoder_relative relative;
@@ -58,7 +60,7 @@ struct tensor *encoder_forward(struct tape *tape, const struct model *model, con
 void encoder_disable_dropout(struct model *model);
 
 #define OPS_OF_ENCODER                                                                                                 \
-  .classifier = true, .embeds = true, .load = encoder_load, .forward = encoder_forward, .reserve = encoder_reserve,    \
-  .disable_dropout = encoder_disable_dropout
+  .classifier = true, .embeds = true, .tags = true, .load = encoder_load, .forward = encoder_forward,                  \
+  .reserve = encoder_reserve, .disable_dropout = encoder_disable_dropout
 
 #endif

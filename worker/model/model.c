@@ -33,7 +33,8 @@ static enum status find_architecture(const struct model_ops **out, const struct 
 }
 
 static struct data_tasks tasks_of(const struct model_ops *ops) {
-  return (struct data_tasks){.language = ops->language, .classifier = ops->classifier, .embeds = ops->embeds};
+  return (struct data_tasks){
+      .language = ops->language, .classifier = ops->classifier, .embeds = ops->embeds, .tags = ops->tags};
 }
 
 enum status model_tasks(struct data_tasks *out, const char *path, struct error *err) {
@@ -54,7 +55,21 @@ static const char *text_of(const json_t *value, struct arena *arena) {
   return json_is_string(value) ? arena_string(arena, json_string_value(value)) : NULL;
 }
 
-enum status model_base_head(struct base_head *out, const char *path, struct arena *arena, struct error *err) {
+const char *model_head(const struct model_ops *ops, enum job_output output) {
+  return output == OUTPUT_TAGS ? "classifier" : ops->head;
+}
+
+/* Where the head of a model of that class judges something else than the job wants; NULL: it does not. A tensor's name
+   alone does not tell. */
+static const char *other_head(const char *class, enum job_output output) {
+  bool tags = class && strstr(class, "ForTokenClassification");
+  if (output == OUTPUT_TAGS)
+    return tags ? NULL : class ? class : "model that does not say what";
+  return tags || (class && strstr(class, "ForMultipleChoice")) ? class : NULL;
+}
+
+enum status model_base_head(struct base_head *out, const char *path, enum job_output output, struct arena *arena,
+                            struct error *err) {
   struct checkpoint checkpoint;
   struct checkpoint_tensor t;
   struct error unnamed;
@@ -65,15 +80,14 @@ enum status model_base_head(struct base_head *out, const char *path, struct aren
   if (status)
     return status;
   status = find_architecture(&ops, &checkpoint, err);
-  snprintf(weight, sizeof weight, "%s.weight", status ? "" : ops->head);
+  snprintf(weight, sizeof weight, "%s.weight", status ? "" : model_head(ops, output));
   if (!status && checkpoint_find(&t, &checkpoint, weight) && t.rank == 2) {
     const json_t *config = checkpoint.config, *made = json_array_get(json_object_get(config, "architectures"), 0);
     const char *class = text_of(made, arena), *problem = json_string_value(json_object_get(config, "problem_type"));
     if (classes_read(&out->classes, config, (size_t)t.shape[0], arena, &unnamed) &&
         unnamed.status == STATUS_OUT_OF_MEMORY)
       status = error_no_memory(err, "the model");
-    out->architecture =
-        class && (strstr(class, "ForTokenClassification") || strstr(class, "ForMultipleChoice")) ? class : NULL;
+    out->architecture = other_head(class, output);
     out->multi_label = problem && strcmp(problem, "multi_label_classification") == 0;
   }
   checkpoint_close(&checkpoint);
@@ -133,7 +147,9 @@ enum status model_new_head(struct model *m, uint64_t seed, struct error *err) {
   double deviation;
   CHECK(head == m->head);
   enum status status = load_number(&deviation, m, "initializer_range", 0.02, err);
-  return status ? status : load_at_random(m, head, m->ops->head, head->bias.buffer != NULL, deviation, seed, err);
+  return status
+             ? status
+             : load_at_random(m, head, model_head(m->ops, m->output), head->bias.buffer != NULL, deviation, seed, err);
 }
 
 struct classes model_classes(const struct model *m) {

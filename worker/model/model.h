@@ -57,12 +57,13 @@ struct model_ops {
   const char *model_type;   /* config.json's */
   const char *class_prefix; /* of Transformers' classes: "Bert" */
   const char *prefix;       /* of tensor names: "bert." */
-  const char *head;         /* a classifier's last layer: "classifier" */
+  const char *head;         /* a classifier's last layer: "classifier.out_proj"; that of tags is "classifier" */
   const void *family;       /* tells architectures of one file apart, which knows what it is */
   /* Fills linears, norms, sizes and state from config and weights. `seed` for what the file lacks. */
   enum status (*load)(struct model *model, uint64_t seed, struct error *err);
-  bool language, classifier, embeds; /* what it can be */
-  /* Classifiers: (B, num_labels) logits. Language models: (N, C), what the head reads. Embeddings: (B, C). */
+  bool language, classifier, embeds, tags; /* what it can be */
+  /* Classifiers: (B, num_labels) logits, of tags (row_count, num_labels). Language models: (N, C), what the head reads.
+   * Embeddings: (B, C). */
   struct tensor *(*forward)(struct tape *tape, const struct model *model, const struct sequences *sequences);
   /* Makes tables for sequences of that many tokens; NULL: none are needed. Before the first forward. */
   enum status (*reserve)(struct model *model, size_t longest, struct error *err);
@@ -82,17 +83,21 @@ void model_close(struct model *model);
 /* What the model at `path` can be trained as: a look at its config alone. */
 NODISCARD enum status model_tasks(struct data_tasks *out, const char *path, struct error *err);
 
-/* The head for classes or numbers that the files at `path` have: a look at its config and its tensors' names. */
+/* The head for classes or numbers, or with OUTPUT_TAGS for tags, that the files at `path` have: a look at its config
+ * and its tensors' names. */
 struct base_head {
   struct classes classes;   /* count 0: there is none */
-  const char *architecture; /* set where it judges something else than a text, "BertForTokenClassification" */
+  const char *architecture; /* set where it judges something else (a word, a text): "BertForTokenClassification" */
   bool multi_label;         /* each class yes or no by itself */
 };
 /* Strings live in `arena`. */
-NODISCARD enum status model_base_head(struct base_head *out, const char *path, struct arena *arena, struct error *err);
+NODISCARD enum status model_base_head(struct base_head *out, const char *path, enum job_output output,
+                                      struct arena *arena, struct error *err);
 /* The classifier's head starts at random instead of from the base's. Before model_adapt. */
 NODISCARD enum status model_new_head(struct model *model, uint64_t seed, struct error *err);
 struct classes model_classes(const struct model *model);
+/* The path of the last layer of the head that gives `output`. */
+const char *model_head(const struct model_ops *ops, enum job_output output);
 
 /* Puts the adapter on its target modules and makes the head and the biases it names trainable.
    STATUS_UNSUPPORTED_TARGET where the spec names what this model has not, or what cannot be adapted (target_check). */

@@ -215,7 +215,7 @@ static enum status save_labels(const struct model *model, const char *folder, st
 static bool head_differs(const struct model *model) {
   char name[100];
   struct checkpoint_tensor t;
-  snprintf(name, sizeof name, "%s.weight", model->ops->head);
+  snprintf(name, sizeof name, "%s.weight", model_head(model->ops, model->output));
   return checkpoint_find(&t, &model->checkpoint, name) && t.shape[0] != (int64_t)model->num_labels;
 }
 

@@ -124,6 +124,8 @@ static enum job_output output_of(const struct peft_source *s, size_t count) {
   const char *task = json_string_value(json_object_get(s->config, "task_type"));
   if (count == 0)
     return task && strcmp(task, job_output_of(OUTPUT_EMBEDDING)->peft_task_type) == 0 ? OUTPUT_EMBEDDING : OUTPUT_TEXT;
+  if (task && strcmp(task, job_output_of(OUTPUT_TAGS)->peft_task_type) == 0)
+    return OUTPUT_TAGS;
   if (count == 1 && problem && strcmp(problem, job_output_of(OUTPUT_RELEVANCE)->problem_type) == 0)
     return OUTPUT_RELEVANCE;
   for (int i = 0; problem && i < OUTPUT_COUNT; i++) {

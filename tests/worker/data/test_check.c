@@ -36,8 +36,8 @@ static void is_described(const json_t *report) {
   const json_t *schemas = json_object_get(json_object_get(document, "components"), "schemas");
   const json_t *schema = json_object_get(schemas, "Validation");
   const char *name;
-  json_object_foreach((json_t *)(uintptr_t)report, name, value)
-    if (!json_object_get(json_object_get(schema, "properties"), name))
+  json_object_foreach((json_t *)(uintptr_t)report, name,
+                      value) if (!json_object_get(json_object_get(schema, "properties"), name))
       fail_msg("the OpenAPI document does not have validation.%s", name);
   json_decref(document);
 }
@@ -62,8 +62,7 @@ static void reports(void **state) {
       {"x.jsonl", "{\"text\":\"abc\"}\n",
        "{'format':'jsonl','kind':'text','lines':1,'examples':1,'bytes':15,'columns':['text'],'labels':null,"
        "'text_bytes':{'min':3,'mean':3.0,'max':3},'chat':null,'warnings':[]}"},
-      {"x.jsonl",
-       CHAT(USER("q") "," SAYS("a")) CHAT(CALLS(CALL("f", "\"{}\""))),
+      {"x.jsonl", CHAT(USER("q") "," SAYS("a")) CHAT(CALLS(CALL("f", "\"{}\""))),
        "{'format':'jsonl','kind':'chat','lines':2,'examples':2,'bytes':207,'columns':['messages'],'labels':null,"
        "'text_bytes':null,'chat':{'turns':3,'assistant_messages':2},'warnings':['in 1 conversations, the first in line "
        "2, the assistant speaks before any user']}"},
@@ -74,10 +73,15 @@ static void reports(void **state) {
        "{'format':'tsv','kind':'completion','lines':2,'examples':1,'bytes':21,'columns':['completion','prompt'],"
        "'labels':null,'text_bytes':null,'chat':null,'warnings':[]}"},
       {"x.jsonl",
-       "{\"tools\":[{\"type\":\"function\"}],\"functions\":null,\"messages\":[" MESSAGE("developer", "\"s\"") ","
-       MESSAGE("user", "[" PART("q") "," PART("") "]") "," WEIGHED("a", "0") "," WEIGHED("b", "1") "]}\n",
+       "{\"tools\":[{\"type\":\"function\"}],\"functions\":null,\"messages\":[" MESSAGE(
+           "developer",
+           "\"s\"") "," MESSAGE("user", "[" PART("q") "," PART("") "]") "," WEIGHED("a", "0") "," WEIGHED("b",
+                                                                                                          "1") "]}\n",
        "{'format':'jsonl','kind':'chat','lines':1,'examples':1,'bytes':270,'columns':['tools','functions','messages'],"
        "'labels':null,'text_bytes':null,'chat':{'turns':3,'assistant_messages':2},'warnings':[]}"},
+      {"x.jsonl", "{\"tokens\":[\"a\",\"b\"],\"tags\":[\"O\",\"B-X\"]}\n",
+       "{'format':'jsonl','kind':'token_classification','lines':1,'examples':1,'bytes':40,'columns':['tokens','tags'],"
+       "'labels':{'kind':'class','count':2,'names':['B-X','O']},'text_bytes':null,'chat':null,'warnings':[]}"},
       {"x.csv", "text,category\na,x\n",
        "{'format':'csv','kind':'text','lines':2,'examples':1,'bytes':18,'columns':['text','category'],'labels':null,"
        "'text_bytes':{'min':1,'mean':1.0,'max':1},'chat':null,'warnings':[]}"},
@@ -111,6 +115,12 @@ static void refuses(void **state) {
       {"x.jsonl", CHAT(SAYS("a")) "{\"prompt\":\"a\",\"completion\":\"b\"}", "messages",
        "line 2, column 1: no member messages"},
       {"x.jsonl", "{\"id\":1}", "", "no column has a text in every line, and none a chat"},
+      {"x.jsonl", "{\"tokens\":[\"a\"],\"tags\":[\"O\"]}\n{\"tokens\":[\"a\"],\"tags\":[\"O\",\"O\"]}", "tags",
+       "line 2, column 24: tags has 2 entries, tokens has 1; each word has one tag"},
+      {"x.jsonl", "{\"tokens\":[\"a\"],\"tags\":[\"O\"]}\n{\"tokens\":[\"\"],\"tags\":[\"O\"]}", "tokens",
+       "line 2, column 11: tokens has an empty word as its entry 1"},
+      {"x.jsonl", "{\"tokens\":[\"a\"],\"tags\":[0]}", "tags",
+       "line 1, column 24: tags has an integer as its entry 1; each label must be a string, the name of a class"},
       {"x.csv", "text,label\na,x\nb\n", "", "line 3, column 1: 1 fields, but the header has 2"},
       {"x.jsonl", "{\"messages\":[]}", "messages", "line 1, column 13: messages must be an array of at least one"},
       {"x.jsonl", "{\"messages\":[1]}", "messages", "message 1 must be an object, not an integer"},
@@ -171,8 +181,10 @@ static void warns_of_columns(void **state) {
       {"x.csv", "text,text_pair,label\na,,x\nb,c,y\n", "classification", NULL},
       {"x.csv", "text,review,category\n,a,x\n,b,y\n", "table",
        "line 2, column 1: text is empty (and so it is in 1 more); a job"},
-      {"x.jsonl", CHAT(USER("q") "," SAYS("a")) "{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},"
-       "{\"role\":\"assistant\",\"content\":\"a\"}],\"text\":\"\",\"label\":null}\n", "chat", NULL},
+      {"x.jsonl",
+       CHAT(USER("q") "," SAYS("a")) "{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},"
+                                     "{\"role\":\"assistant\",\"content\":\"a\"}],\"text\":\"\",\"label\":null}\n",
+       "chat", NULL},
       {"x.jsonl", "{\"prompt\":\"p\",\"completion\":\"\"}", "table", "line 1, column 28: completion is empty; a job"},
       {"x.jsonl", "{\"prompt\":1,\"completion\":\"a\"}", "completion", "line 1, column 11: prompt must be a string"},
       {"x.jsonl", "{\"instruction\":\"a\",\"input\":\"\",\"output\":\"b\"}", "table",

@@ -14,6 +14,7 @@
 #include "tests/worker/data/data_file.h"
 #include "tests/worker/text/family.h"
 #include "worker/data/corpus.h"
+#include "worker/data/tags.h"
 
 enum { LINES = 4000, DATA_MAX = 8 << 20, NEVER = LINES + 1 };
 
@@ -156,6 +157,37 @@ static void classifiers(void **state) {
   tokenizer_free(tokenizer);
 }
 
+/* The first token of each word is its row; what is cut off, or makes no token, has none. */
+static void words(void **state) {
+  (void)state;
+  static const struct job_spec spec = {.columns = {.tokens = "tokens", .tags = "tags"}};
+  struct tokenizer *tokenizer;
+  struct pool *pool = open_pool(2);
+  struct dataset d;
+  struct corpus c;
+  struct error err = {0};
+  put_data("{\"tokens\":[\"the\",\"clips\",\"\\u200b\",\"of\",\"a\"],\"tags\":[\"a\",\"b\",\"a\",\"b\",\"a\"]}\n"
+           "{\"tokens\":[\"of\"],\"tags\":[\"b\"]}\n");
+  assert_int_equal(tokenizer_open(&tokenizer, "tests/worker/text/tokenizers/uncased", &err), STATUS_OK);
+  assert_int_equal(tags_load(&d, data_file, "x.jsonl", &spec, NULL, &err), STATUS_OK);
+  assert_int_equal(corpus_make(&c, &d, tokenizer, 100, 100000, 2, pool, NULL, &err), STATUS_OK);
+  assert_true(c.count == 2 && c.truncated == 0 && !c.labels && c.cu_marks[1] == 5 && c.cu_marks[2] == 6);
+  const uint32_t *rows = c.mark_rows, tokens = (uint32_t)c.cu_seqlens[1];
+  assert_true(rows[0] == 1 && rows[1] == 2 && rows[2] == WORD_NONE && rows[3] > rows[1] && rows[4] == rows[3] + 1);
+  assert_true(rows[4] + 2 == tokens && rows[5] == 1); /* one token, then [SEP] */
+  assert_true(corpus_words(&c, 0) == 4 && corpus_words(&c, 1) == 1);
+  uint32_t cut = rows[3] + 1; /* [SEP] in the place of "of" */
+  corpus_done(&c);
+  assert_int_equal(corpus_make(&c, &d, tokenizer, cut, 100000, 2, pool, NULL, &err), STATUS_OK);
+  assert_true(c.truncated == 1 && c.mark_rows[1] == 2 && c.mark_rows[3] == WORD_NONE && c.mark_rows[4] == WORD_NONE);
+  corpus_done(&c);
+  assert_int_equal(corpus_make(&c, &d, tokenizer, 2, 100000, 2, pool, NULL, &err), STATUS_DATASET_INVALID);
+  assert_non_null(strstr(err.text, "line 1: the model's tokenizer makes nothing of its words that fits into 2 tokens"));
+  dataset_done(&d);
+  tokenizer_free(tokenizer);
+  pool_free(pool);
+}
+
 struct beats {
   size_t count, stop_at;
 };
@@ -235,6 +267,7 @@ int main(void) {
       cmocka_unit_test(any_number_of_threads),
       cmocka_unit_test(the_first_fault),
       cmocka_unit_test(classifiers),
+      cmocka_unit_test(words),
       cmocka_unit_test(long_readings_are_watched),
       cmocka_unit_test(refuses_foreign_ids),
   };

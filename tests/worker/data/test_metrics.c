@@ -1,4 +1,5 @@
-/* Scores equal hand-made and scikit-learn/SciPy values, and are 0 where a formula divides by zero. */
+/* Scores equal hand-made values and those of scikit-learn, SciPy and seqeval, and are 0 where a formula divides by
+ * zero. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -76,11 +77,64 @@ static void lists_of_labels(void **state) {
   assert_true(s.f1_micro == 0 && s.f1_macro == 0 && s.subset_accuracy == 0);
 }
 
+/* seqeval 1.2.2, its default mode: precision_score, recall_score, f1_score, accuracy_score of the same lists. */
+static void entities(void **state) {
+  (void)state;
+  enum { WORDS = 16 };
+  static const struct {
+    const char *actual[WORDS], *predicted[WORDS]; /* "": a text ends */
+    double precision, recall, f1, accuracy;
+  } cases[] = {
+      {{"B-PER", "I-PER", "O", "B-LOC", "", "O", "B-ORG", "I-ORG"},
+       {"B-PER", "I-PER", "O", "B-ORG", "", "O", "B-ORG", "O"},
+       1.0 / 3,
+       1.0 / 3,
+       1.0 / 3,
+       5.0 / 7},
+      {{"I-PER", "I-PER", "O", "I-LOC", "B-LOC"}, {"I-PER", "B-PER", "O", "I-LOC", "I-LOC"}, 0, 0, 0, 0.6},
+      {{"B-A", "", "I-A"}, {"B-A", "", "I-A"}, 1, 1, 1, 1},
+      {{"S-A", "B-B", "I-B", "E-B", "O"}, {"S-A", "B-B", "E-B", "E-B", "S-A"}, 0.25, 0.5, 1.0 / 3, 0.6},
+      {{"NOUN", "VERB", "NOUN", "X"}, {"NOUN", "NOUN", "NOUN", "X"}, 0, 0, 0, 0.75},
+      {{"O", "O"}, {"O", "O"}, 0, 0, 0, 1},
+      {{"B-A-b", "I-A-b", "I-A", "B", "I", "\u00c9-A", "."},
+       {"B-A-b", "I-A", "I-A", "B", "I", "\u00c9-A", "O"},
+       0.5,
+       0.5,
+       0.5,
+       5.0 / 7},
+      {{"O", "B-A"}, {"O", "O"}, 0, 0, 0, 0.5},
+      {{"B-A", "I-B", "I-B", "I-A", "E-A", "I-A"},
+       {"B-A", "I-B", "B-B", "I-A", "E-A", "E-A"},
+       0.6,
+       0.75,
+       2.0 / 3,
+       2.0 / 3},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    struct tag_counts counts = {0};
+    struct tag_scores s;
+    for (size_t w = 0; cases[i].actual[w]; w++)
+      if (*cases[i].actual[w])
+        tag_counts_add(&counts, cases[i].predicted[w], cases[i].actual[w]);
+      else
+        tag_counts_end(&counts);
+    tag_counts_end(&counts);
+    tag_counts_score(&s, &counts);
+    near(s.precision, cases[i].precision);
+    near(s.recall, cases[i].recall);
+    near(s.f1, cases[i].f1);
+    near(s.accuracy, cases[i].accuracy);
+  }
+  struct tag_counts none = {0};
+  struct tag_scores s;
+  tag_counts_score(&s, &none);
+  assert_true(s.precision == 0 && s.recall == 0 && s.f1 == 0 && s.accuracy == 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(lists_of_labels),
-      cmocka_unit_test(scores_classes),
-      cmocka_unit_test(is_zero_where_a_score_is_undefined),
+      cmocka_unit_test(entities),       cmocka_unit_test(lists_of_labels),
+      cmocka_unit_test(scores_classes), cmocka_unit_test(is_zero_where_a_score_is_undefined),
       cmocka_unit_test(correlates),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
