@@ -111,6 +111,34 @@ static bool ends_in_cr(const char *bytes, size_t length) {
   return at < length;
 }
 
+/* "O", or "B-" and the like with a type behind it. */
+static bool is_tag(const char *text, size_t length) {
+  return (length == 1 && *text == 'O') || (length > 2 && memchr("BIESLU", *text, 6) && text[1] == '-');
+}
+
+/* CoNLL's columns: a word in each line with its tag as the last one, empty lines between texts. */
+static bool is_conll(const char *bytes, size_t length) {
+  enum { LINES = 20, LEAST = 2 };
+  static const char document[] = "-DOCSTART-";
+  size_t words = 0;
+  for (size_t i = 0, lines = 0; i < length && lines < LINES; lines++) {
+    const char *line = bytes + i, *end = memchr(line, '\n', length - i);
+    size_t size = end ? (size_t)(end - line) : length - i;
+    i += size + 1;
+    while (size && line[size - 1] && strchr(" \t\r", line[size - 1]))
+      size--;
+    if (begins(line, size, document, sizeof document - 1))
+      return true;
+    size_t last = size;
+    while (last && line[last - 1] != ' ' && line[last - 1] != '\t')
+      last--;
+    if (size && (!last || !is_tag(line + last, size - last)))
+      return false;
+    words += size > 0;
+  }
+  return words >= LEAST;
+}
+
 const char *format_refused(const char *bytes, size_t length) {
   if (begins(bytes, length, "PK\3\4", 4))
     return zip(bytes, length);
@@ -124,6 +152,11 @@ const char *format_refused(const char *bytes, size_t length) {
     says = markup(bytes, length);
   if (!says && ends_in_cr(bytes, length))
     says = "the lines end in CR alone, as on old Macs; save the file with the line ends LF or CRLF";
+  if (!says && is_conll(bytes, length))
+    says = "each line has a word and its tag (CoNLL); JSON Lines has a text in each: python3 -c 'import json,re,sys; "
+           "[print(json.dumps({\"tokens\": [w[0] for w in s], \"tags\": [w[-1] for w in s]})) for t in "
+           "re.split(r\"\\n\\s*\\n\", sys.stdin.read()) if (s := [re.split(\"[ \\t]+\", l.strip()) for l in "
+           "t.split(\"\\n\") if l.strip() and l[:10] != \"-DOCSTART-\"])]' < words.conll > words.jsonl";
   return says;
 }
 
