@@ -96,7 +96,7 @@ struct attention {
   enum pooling queries; /* the rows that q has: NONE, CLS or LAST */
   float scale;
   bool causal;
-  size_t window; /* causal: keys a row sees, its own included; 0: all before it */
+  size_t window; /* rows see keys nearer than so many tokens, on both sides if not causal; 0: all */
   struct dropout dropout;
   struct distances distances; /* each head has its own k and v then, and rows see all keys */
 };

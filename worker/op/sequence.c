@@ -45,7 +45,7 @@ static void add_distances(struct tensor **in, const struct tensor *q, const stru
                           const struct attention *how) {
   const struct distances *d = &how->distances;
   struct tensor *tables[] = {d->keys, d->queries};
-  CHECK(sequences->longest <= d->longest && how->kv_heads == how->heads && !how->causal);
+  CHECK(sequences->longest <= d->longest && how->kv_heads == how->heads && !how->causal && !how->window);
   for (size_t i = 0; i < COUNT_OF(tables); i++)
     if (tables[i]) {
       CHECK(tables[i]->cols == q->cols);

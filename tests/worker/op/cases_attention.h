@@ -15,6 +15,11 @@ static void make_causal(struct trial *t) {
   t->attention.dropout = dropout_make(0.3, 3, 4, 5);
 }
 
+static void make_window(struct trial *t) {
+  make_causal(t);
+  t->attention.causal = false;
+}
+
 static void make_last_query(struct trial *t) {
   make_attention(t);
   t->attention.causal = true;

@@ -89,14 +89,17 @@ static void gradients_of_shared_heads(void **state) {
 static void gradients_in_a_window(void **state) {
   (void)state;
   check_gradients(&(struct attention){.heads = 4, .kv_heads = 2, .scale = 0.7f, .causal = true, .window = 4});
+  check_gradients(&(struct attention){.heads = 4, .kv_heads = 2, .scale = 0.7f, .window = 4});
+  check_gradients(&(struct attention){.heads = 3, .kv_heads = 3, .scale = 0.7f, .window = 2});
 }
 
 static void gradients_with_dropout(void **state) {
   (void)state;
   struct attention how = {.heads = 3, .kv_heads = 3, .scale = 0.7f, .dropout = dropout_make(0.3, 3, 4, 5)};
   check_gradients(&how);
-  how.causal = true;
   how.window = 5;
+  check_gradients(&how);
+  how.causal = true;
   check_gradients(&how);
 }
 
@@ -164,6 +167,8 @@ static void gradients_of_one_row(void **state) {
   check_gradients(&how);
   how.dropout = dropout_make(0.3, 3, 4, 5);
   check_gradients(&how);
+  how.window = 4;
+  check_gradients(&how);
   how.queries = POOLING_LAST;
   how.causal = true;
   check_gradients(&how);
@@ -214,7 +219,8 @@ static double bias_of(const struct attention_heads *h, size_t row, size_t j) {
 static void check_row(const struct heads *t, size_t m, size_t i, double *want_dk, double *want_dv) {
   const struct attention_heads *h = &t->h;
   size_t D = h->head_size, row = h->first + i, to = h->causal ? row + 1 : h->length, at = i * h->stride + m * D;
-  size_t from = h->causal && h->window && row >= h->window ? row + 1 - h->window : 0;
+  size_t from = h->window && row >= h->window ? row + 1 - h->window : 0;
+  to = h->window && row + h->window < to ? row + h->window : to;
   double *p = calloc(h->length, sizeof *p), *dp = calloc(h->length, sizeof *dp), sum = 0, delta = 0;
   double *dq = calloc(D, sizeof *dq);
   assert_true(p && dp && dq);
@@ -321,11 +327,10 @@ static void values_of(const struct backend *b) {
       struct attention_heads h = {.length = lengths[i], .head_size = 20, .count = 1};
       if (dropout)
         h.dropout = some;
-      check_values(b, h);
-      h.causal = true;
-      for (size_t w = 0; w < COUNT_OF(windows); w++) {
+      for (size_t w = 0; w < COUNT_OF(windows); w++) { /* each is causal for every other length */
+        h.causal = (w + i + (size_t)dropout) % 2;
         h.window = windows[w];
-        h.count = 1 + w % 2;
+        h.count = 1 + w / 2 % 2;
         check_values(b, h);
       }
     }
@@ -338,9 +343,9 @@ static void some_rows_of(const struct backend *b) {
     for (size_t window = 0; window < 100; window += 33) {
       struct attention_heads h = {.length = 200, .first = rows[i][0], .rows = rows[i][1], .head_size = 20, .count = 2};
       h.dropout = dropout_make(window ? 0.3 : 0, 3, 4, 5);
+      h.window = window;
       check_values(b, h);
       h.causal = true;
-      h.window = window;
       check_values(b, h);
     }
 }

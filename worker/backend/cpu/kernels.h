@@ -41,11 +41,11 @@ struct attention_heads {
   size_t stride, kv_stride; /* leading dimensions */
   float scale;              /* of the scores */
   bool causal;              /* a row attends to itself and the rows before it */
-  size_t window;            /* causal: to at most so many keys; 0: to all */
+  size_t window;            /* to keys that are nearer than so many tokens; 0: to all */
   struct dropout dropout;   /* of the probabilities; rows are numbered from row_first */
   uint64_t row_first;
   size_t row_step;                      /* from a head's rows to the next head's: of these numbers, and of lse */
-  struct attention_distances distances; /* where there is one query head, not causal */
+  struct attention_distances distances; /* where there is one query head, not causal, no window */
 };
 
 /* One block of a GEMM with a frozen operand (worker/backend/cpu/matmul.h): C = [C +] bias + A B + Q V, C m x n.

@@ -164,7 +164,7 @@ struct attention_args {
   int q_rows, sequences; /* of the batch */
   int queries;
   int causal;
-  int window; /* keys that a row sees, its own included; 0: all before it */
+  int window; /* rows see keys nearer than so many tokens; 0: all */
   float scale;
   int accumulate;   /* dq; dk in the kernel of keys and values */
   int accumulate_v; /* dv */

@@ -30,7 +30,7 @@ static const struct CMUnitTest device_cases[] = {
     cmocka_unit_test(test_unit_rows),
     cmocka_unit_test(test_similarity),
     cmocka_unit_test(test_attention),
-    cmocka_unit_test(test_attention_causal),
+    cmocka_unit_test(test_attention_seen),
     cmocka_unit_test(test_attention_dropout),
     cmocka_unit_test(test_attention_rows),
     cmocka_unit_test(test_attention_wide),

@@ -45,7 +45,8 @@ static double score_or_gradients(struct attention_problem *p, size_t head, size_
 }
 
 static bool attention_visible(const struct attention_args *a, size_t row, size_t key) {
-  return !a->causal || (key <= row && (!a->window || row - key < (size_t)a->window));
+  size_t apart = key < row ? row - key : key - row;
+  return (!a->causal || key <= row) && (!a->window || apart < (size_t)a->window);
 }
 
 /* One row of q, the `place`-th token of a sequence whose keys begin at row `first`. */
@@ -229,13 +230,13 @@ static void test_attention(void **state) {
   check_attention((struct attention_args){.heads = 1, .kv_heads = 1, .head_size = 100, .accumulate_v = 1});
 }
 
-static void test_attention_causal(void **state) {
+static void test_attention_seen(void **state) {
   (void)state;
   check_attention((struct attention_args){.heads = 4, .kv_heads = 2, .head_size = 16, .causal = 1});
   const int windows[] = {1, 5, 32, 33, 64};
-  for (size_t i = 0; i < COUNT_OF(windows); i++)
-    check_attention(
-        (struct attention_args){.heads = 2, .kv_heads = 1, .head_size = 8, .causal = 1, .window = windows[i]});
+  for (size_t i = 0; i < 2 * COUNT_OF(windows); i++)
+    check_attention((struct attention_args){
+        .heads = 2, .kv_heads = 1, .head_size = 8, .causal = i % 2 == 0, .window = windows[i / 2]});
 }
 
 static void test_attention_dropout(void **state) {
@@ -248,14 +249,14 @@ static void test_attention_dropout(void **state) {
 static void test_attention_rows(void **state) {
   (void)state;
   for (int queries = QUERIES_FIRST; queries <= QUERIES_LAST; queries++)
-    for (int causal = 0; causal < 2; causal++)
-      check_attention((struct attention_args){.dropout = causal ? some_dropout : no_dropout,
+    for (int kind = 0; kind < 4; kind++)
+      check_attention((struct attention_args){.dropout = kind & 1 ? some_dropout : no_dropout,
                                               .heads = 4,
                                               .kv_heads = 2,
                                               .head_size = 10,
                                               .queries = queries,
-                                              .causal = causal,
-                                              .window = causal * 7});
+                                              .causal = kind & 1,
+                                              .window = kind & 2 ? 7 : 0});
 }
 
 static void test_attention_wide(void **state) {

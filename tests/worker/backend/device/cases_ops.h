@@ -306,7 +306,7 @@ static void build_attention(struct tape *tape, const struct graph *g, double *lo
   struct attention how = {.heads = 4, .kv_heads = v & 1 ? 2 : 4, .scale = 0.9f};
   how.queries = v & 2 ? POOLING_LAST : v & 4 ? POOLING_CLS : POOLING_NONE;
   how.causal = v & 8;
-  how.window = v & 8 ? 5 : 0;
+  how.window = v & (8 | 32) ? 5 : 0;
   if (v & 16)
     how.dropout = dropout_make(0.2, 3, 4, 5);
   const struct sequences *s = &g->sequences;
@@ -319,7 +319,7 @@ static void build_attention(struct tape *tape, const struct graph *g, double *lo
 
 static void test_op_attention(void **state) {
   (void)state;
-  const int variants[] = {0, 1, 2, 4, 1 | 8, 1 | 16, 2 | 8 | 16, 8 | 16};
+  const int variants[] = {0, 1, 2, 4, 1 | 8, 1 | 16, 2 | 8 | 16, 8 | 16, 1 | 32, 4 | 16 | 32};
   for (size_t i = 0; i < COUNT_OF(variants); i++) {
     struct world w = {.graph = {.build = build_attention}, .prepare = make_sequences, .variant = variants[i]};
     w.graph.x = input_of("x", TOKENS, 32, 20);

@@ -72,7 +72,7 @@ static void softmax_exp_block(const struct work *w, float *s, vf sum[2], const v
 static void block_forward(const struct work *w, float *out, float *lse, const float *q, size_t first, size_t rows,
                           uint64_t row) {
   const struct attention_heads *h = w->h;
-  const size_t D = h->head_size, end = h->causal ? first + rows : h->length, base = window_start(h, first) / BC * BC;
+  const size_t D = h->head_size, end = window_end(h, first + rows - 1), base = window_start(h, first) / BC * BC;
   vf max[BR_PANELS][2], sum[BR_PANELS][2] = {0};
   rows_pack(&w->q, q, h->stride, rows, D);
   memset(w->sum, 0, sums_floats(D) * sizeof *w->sum);

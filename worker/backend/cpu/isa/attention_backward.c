@@ -80,7 +80,7 @@ static float dot(const float *x, const float *y, size_t count) {
 static void block_backward(const struct work *w, float *dq, const float *dout, const float *q, const float *out,
                            const float *lse, size_t first, size_t rows, uint64_t row) {
   const struct attention_heads *h = w->h;
-  const size_t D = h->head_size, end = h->causal ? first + rows : h->length;
+  const size_t D = h->head_size, end = window_end(h, first + rows - 1);
   const struct span all = {first, first + rows};
   rows_pack(&w->q, q, h->stride, rows, D);
   rows_pack(&w->dout, dout, h->stride, rows, D);

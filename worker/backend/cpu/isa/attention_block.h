@@ -43,15 +43,22 @@ static inline void scale_rows(float *out, size_t out_stride, const float *in, si
   }
 }
 
-/* The first key that a row attends to. The last one is the row itself, or the sequence's last. */
+/* The first key that a row attends to; likewise the first row, not causal, that attends to a key. */
 static inline size_t window_start(const struct attention_heads *h, size_t row) {
-  return h->causal && h->window && row >= h->window ? row + 1 - h->window : 0;
+  return h->window && row >= h->window ? row + 1 - h->window : 0;
+}
+
+/* One past the last key that a row attends to. */
+static inline size_t window_end(const struct attention_heads *h, size_t row) {
+  if (h->causal)
+    return row + 1;
+  return h->window && h->window < h->length - row ? row + h->window : h->length;
 }
 
 /* The keys of [from, to) that any of the rows [first, end) attends to. */
 static inline struct span keys_attended(const struct attention_heads *h, size_t first, size_t end, size_t from,
                                         size_t to) {
-  size_t least = window_start(h, first), most = h->causal ? end : h->length;
+  size_t least = window_start(h, first), most = window_end(h, end - 1);
   struct span s = {from > least ? from : least, to < most ? to : most};
   return s.from < s.to ? s : (struct span){from, from};
 }
@@ -59,7 +66,7 @@ static inline struct span keys_attended(const struct attention_heads *h, size_t 
 /* The rows of [first, end) that attend to any of the keys [from, to). */
 static inline struct span rows_attending(const struct attention_heads *h, size_t from, size_t to, size_t first,
                                          size_t end) {
-  size_t least = h->causal ? from : 0, most = h->causal && h->window ? to - 1 + h->window : end;
+  size_t least = h->causal ? from : window_start(h, from), most = h->window ? to - 1 + h->window : end;
   struct span s = {first > least ? first : least, end < most ? end : most};
   return s.from < s.to ? s : (struct span){first, first};
 }
@@ -67,9 +74,9 @@ static inline struct span rows_attending(const struct attention_heads *h, size_t
 /* Sets a panel's masked scores to -infinity. s: the scores of key `base`. */
 static inline void apply_mask(float *s, size_t base, const struct attention_heads *h, struct span keys, size_t first,
                               size_t end) {
-  if (!h->causal)
+  if (!h->causal && !h->window)
     return;
-  size_t all_from = window_start(h, end - 1), all_to = first + 1; /* the keys that no row masks */
+  size_t all_from = window_start(h, end - 1), all_to = window_end(h, first); /* the keys that no row masks */
   for (size_t key = keys.from; key < keys.to; key++) {
     if (key >= all_from && key < all_to) {
       key = all_to - 1;
@@ -78,7 +85,7 @@ static inline void apply_mask(float *s, size_t base, const struct attention_head
     for (size_t j = 0; j < 2; j++) {
       float *at = s + (key - base) * BR + j * W;
       vi distance = lane_numbers + (int32_t)((int64_t)(first + j * W) - (int64_t)key); /* from the key to each row */
-      vi attended = distance >= 0;
+      vi attended = distance > (h->causal ? -1 : -(int32_t)h->window);
       if (h->window)
         attended &= distance < (int32_t)h->window;
       store(at, vselect(attended, load(at), splat(-INFINITY)));

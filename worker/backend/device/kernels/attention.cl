@@ -164,17 +164,19 @@ DEVICE void attention_add_table(float *sums, LOCAL_PTR const float *weights, int
 
 /* Does row `row` of the sequence see key `key` of it? */
 DEVICE int attention_sees(struct attention_args a, struct attention_place p, int row, int key) {
-  return key < p.length && (!a.causal || (key <= row && (a.window == 0 || row - key < a.window)));
+  const int near = a.window == 0 || (row - key < a.window && key - row < a.window);
+  return key < p.length && (!a.causal || key <= row) && near;
 }
 
 /* The first block of keys that rows from `first` on see, and the end of the keys that rows before `end` see. */
 DEVICE int attention_first_key(struct attention_args a, int first) {
-  const int low = a.causal && a.window && first >= a.window ? first + 1 - a.window : 0;
+  const int low = a.window && first >= a.window ? first + 1 - a.window : 0;
   return low / ATTENTION_KEYS * ATTENTION_KEYS;
 }
 
 DEVICE int attention_end_key(struct attention_args a, struct attention_place p, int end) {
-  return a.causal && end < p.length ? end : p.length;
+  const int most = a.causal ? end : a.window ? end - 1 + a.window : p.length;
+  return most < p.length ? most : p.length;
 }
 
 /* What the probabilities of row `row` of q and the keys key + lane + 8 j are multiplied with. */

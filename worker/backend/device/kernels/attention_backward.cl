@@ -107,8 +107,8 @@ KERNEL attention_backward_kv(GLOBAL float *dk, GLOBAL float *dv, GLOBAL const fl
   const int key = GROUP(0) * ATTENTION_KEYS, left = p.length - key;
   const long own_kv = (p.kv + key) * kv_stride + GROUP(1) * D;
   /* The rows of the sequence that see a key of the block, as rows of q. */
-  const int low = a.causal && key > p.first ? key - p.first : 0;
-  const int past = a.causal && a.window ? key + ATTENTION_KEYS - 1 + a.window - p.first : p.rows;
+  const int seeing = a.causal ? key : a.window ? key + 1 - a.window : 0, low = seeing > p.first ? seeing - p.first : 0;
+  const int past = a.window ? key + ATTENTION_KEYS - 1 + a.window - p.first : p.rows;
   const int begin = low / ATTENTION_ROWS * ATTENTION_ROWS, end = left <= 0 ? 0 : past < p.rows ? past : p.rows;
   FIRST_PHASE {
     for (int i = 0; i < ATTENTION_SUMS; i++)
