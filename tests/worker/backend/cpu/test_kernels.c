@@ -194,7 +194,7 @@ static void attention_of(outputs out, const struct attention_kernels *a, struct 
   h.stride = 2 * D + 3, h.kv_stride = D + 2, h.row_step = m + 1;
   h.scale = 0.5f;
   h.causal = s.k % 2;
-  h.window = h.causal && s.m % 3 ? 1 + T / 3 : 0;
+  h.window = s.m % 3 ? 1 + T / 3 : 0;
   if (s.n % 2)
     h.dropout = (struct dropout){5, 6, 20000, 65536.0f / (65536 - 20000)};
   float *scratch = malloc(a->scratch(T, D, false) * sizeof *scratch);
