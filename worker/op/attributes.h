@@ -42,6 +42,13 @@ struct layernorm_attributes {
 /* OP_RMSNORM: const struct norm. in x; out y, rstd (N x groups) */
 /* OP_DROPOUT: const struct dropout. */
 
+/* OP_GEGLU: in gate and up side by side; out y */
+
+/* OP_COLUMNS: in x; out some of its columns */
+struct columns_attributes {
+  size_t first;
+};
+
 /* OP_ROPE */
 struct rope_attributes {
   const struct sequences *sequences;

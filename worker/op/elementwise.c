@@ -47,6 +47,27 @@ struct tensor *op_swiglu(struct tape *tape, struct tensor *gate, struct tensor *
   return y;
 }
 
+static const struct op op_row_geglu = {.name = "geglu", .kind = OP_GEGLU, .saves_inputs = 1 << 0};
+
+struct tensor *op_geglu(struct tape *tape, struct tensor *x) {
+  CHECK(x->cols % 2 == 0);
+  struct tensor *in[NODE_INPUTS] = {x}, *out[NODE_OUTPUTS] = {tape_tensor(tape, x->rows, x->cols / 2)};
+  tape_record(tape, &op_row_geglu, NULL, in, out);
+  out[0]->recompute = true;
+  return out[0];
+}
+
+static const struct op op_row_columns = {.name = "columns", .kind = OP_COLUMNS};
+
+struct tensor *op_columns(struct tape *tape, struct tensor *x, size_t first, size_t count) {
+  CHECK(count > 0 && first <= x->cols && count <= x->cols - first);
+  struct columns_attributes *a = tape_attributes(tape, sizeof *a);
+  *a = (struct columns_attributes){first};
+  struct tensor *in[NODE_INPUTS] = {x}, *out[NODE_OUTPUTS] = {tape_tensor(tape, x->rows, count)};
+  tape_record(tape, &op_row_columns, a, in, out);
+  return out[0];
+}
+
 struct tensor *op_dropout(struct tape *tape, struct tensor *x, const struct dropout *dropout) {
   if (!tape->training || !dropout->threshold)
     return x;

@@ -16,6 +16,8 @@ enum op_kind {
   OP_RELU,
   OP_TANH,
   OP_SWIGLU,
+  OP_GEGLU,
+  OP_COLUMNS,
   OP_ADD,
   OP_ROPE,
   OP_ATTENTION,

@@ -39,7 +39,7 @@ struct tensor *op_embeddings(struct tape *tape, const struct sequences *sequence
 /* LayerNorm over channels. Its bias may be trained (adapter.bias "all"). */
 struct norm {
   size_t channels;
-  struct place weight, bias; /* fp32; RMSNorm has no bias */
+  struct place weight, bias; /* fp32; LayerNorm may have no bias (nowhere), RMSNorm has none */
   struct parameter *trained_bias;
   float epsilon;
 };
@@ -61,6 +61,10 @@ struct tensor *op_rmsnorm(struct tape *tape, struct tensor *x, const struct norm
 struct tensor *op_add(struct tape *tape, struct tensor *x, struct tensor *y);
 /* silu(gate) * up. Its output is recomputed for the backward pass. */
 struct tensor *op_swiglu(struct tape *tape, struct tensor *gate, struct tensor *up);
+/* gelu(gate) * up of a tensor whose first half of the columns is the gate. Likewise recomputed. */
+struct tensor *op_geglu(struct tape *tape, struct tensor *x);
+/* Columns [first, first + count) of x, which several heads or matrices share. */
+struct tensor *op_columns(struct tape *tape, struct tensor *x, size_t first, size_t count);
 
 /* Rotary position embeddings (Su et al., 2021), Transformers' layout: in a head of D channels, c turns
    with c + D / 2. Row p of the tables (D / 2 wide) is for the p-th token of a sequence. */

@@ -139,6 +139,11 @@ static void make_trained_norm(struct trial *t) {
   t->norm.bias = t->norm.trained_bias->at;
 }
 
+static void make_plain_norm(struct trial *t) {
+  make_norm(t);
+  t->norm.bias = (struct place){0};
+}
+
 static struct tensor *layernorm(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
   return op_layernorm(tape, in[0], &t->norm);
 }
@@ -169,6 +174,13 @@ static struct tensor *activations(struct tape *tape, struct trial *t, struct ten
 static struct tensor *swiglu(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
   (void)t;
   return op_add(tape, op_swiglu(tape, in[0], in[1]), op_add(tape, in[0], in[1]));
+}
+
+/* Columns that overlap, and gradients that are added. */
+static struct tensor *geglu(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
+  (void)t;
+  struct tensor *one = op_geglu(tape, op_columns(tape, in[0], 3, 34)), *even = op_columns(tape, in[0], 1, 34);
+  return op_add(tape, op_add(tape, one, op_geglu(tape, even)), op_columns(tape, even, 17, 17));
 }
 
 static void make_rope(struct trial *t) {
@@ -248,12 +260,14 @@ static const struct test_case {
     {"similarity of pairs", {{12, 37}}, NULL, own_similarity, NULL, {OP_UNIT_ROWS, OP_SIMILARITY}},
     {"pooling, some rows", {{N, 21}}, make_rows, picked_rows, NULL, {OP_POOLING}},
     {"layernorm", {{N, 21}}, make_norm, layernorm, NULL, {OP_LAYERNORM}},
+    {"layernorm without bias", {{N, 21}}, make_plain_norm, layernorm, NULL, {OP_LAYERNORM}},
     {"layernorm, trained bias", {{N, 21}}, make_trained_norm, layernorm, NULL, {OP_LAYERNORM}},
     {"layernorm of a sum, dropout", {{N, 21}, {N, 21}}, make_norm, residual_layernorm, NULL, {OP_LAYERNORM}},
     {"rmsnorm of heads", {{N, 21}}, make_rmsnorm, rmsnorm, NULL, {OP_RMSNORM}},
     {"gelu, dropout, tanh", {{N, 37}}, NULL, elementwise, NULL, {OP_GELU, OP_DROPOUT, OP_TANH}},
     {"gelu_tanh, relu", {{N, 37}}, NULL, activations, NULL, {OP_GELU_TANH, OP_RELU}},
     {"swiglu, add", {{N, 37}, {N, 37}}, NULL, swiglu, NULL, {OP_SWIGLU, OP_ADD}},
+    {"geglu, columns", {{N, 37}}, NULL, geglu, NULL, {OP_GEGLU, OP_COLUMNS}},
     {"rope", {{N, 18}}, make_rope, rope, NULL, {OP_ROPE}},
     {"attention", {{N, HEADS *D}, {N, KV *D}, {N, KV *D}}, make_attention, attention, NULL, {OP_ATTENTION}},
     {"attention, causal window, dropout",

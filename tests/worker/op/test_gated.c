@@ -1,4 +1,4 @@
-/* Proves the ops of a LLaMA block (RMSNorm whole and by head, residual sum, SwiGLU, rotary positions, last
+/* Proves the ops of a LLaMA block (RMSNorm whole and by head, residual sum, SwiGLU, GeGLU, rotary positions, last
    rows) and the language model's loss: gradients by differences, values by their formulas in double. */
 #include "tests/worker/engine_impl.h"
 
@@ -99,6 +99,35 @@ static void swiglu_values(void **state) {
   for (size_t i = 0; i < N; i++) {
     double want = (double)gate[i] / (1 + exp(-(double)gate[i])) * (double)up[i];
     assert_true(fabs((double)y[i] - want) <= 1e-6 * fabs(want) + 1e-30);
+  }
+}
+
+/* Of all columns and of some, twice, beside another use of them. */
+static void build_geglu(struct tape *tape, const struct graph *g, double *loss) {
+  struct tensor *x = graph_input(tape, g->x), *y = graph_input(tape, g->y);
+  struct tensor *some = op_columns(tape, x, 3, 10), *one = op_geglu(tape, op_add(tape, x, y));
+  struct tensor *two = op_add(tape, op_columns(tape, y, 10, 10), op_columns(tape, x, 0, 10));
+  graph_loss(tape, op_add(tape, op_geglu(tape, x), op_add(tape, one, op_add(tape, some, op_add(tape, two, some)))),
+             loss);
+}
+
+static void geglu_gradients(void **state) {
+  (void)state;
+  struct graph g = {
+      .build = build_geglu, .backend = &backend, .x = matrix("x", 130, 20, 9), .y = matrix("y", 130, 20, 10)};
+  check_both(&g);
+}
+
+static void geglu_values(void **state) {
+  (void)state;
+  static const float gate[] = {-200, -90, -9, -3, -0.5f, 0, 0.5f, 3, 9, 90, 200};
+  enum { N = COUNT_OF(gate) };
+  float up[N], y[N];
+  fill(up, N, 1);
+  backend.kernels->geglu(y, gate, up, N);
+  for (size_t i = 0; i < N; i++) {
+    double want = 0.5 * (double)gate[i] * erfc(-(double)gate[i] / sqrt(2)) * (double)up[i];
+    assert_true(fabs((double)y[i] - want) <= 1e-6 * fabs(want) + 1e-6);
   }
 }
 
@@ -232,6 +261,8 @@ int main(void) {
       cmocka_unit_test(swiglu_gradients),
       cmocka_unit_test(shared_inputs_gather_gradients),
       cmocka_unit_test(swiglu_values),
+      cmocka_unit_test(geglu_gradients),
+      cmocka_unit_test(geglu_values),
       cmocka_unit_test(rope_gradients),
       cmocka_unit_test(rope_turns_by_distance),
       cmocka_unit_test(loss_gradients),

@@ -124,7 +124,7 @@ struct kernels {
   /* y = x * mask; y may be x. `row_first` numbers the first row. */
   void (*dropout)(float *y, const float *x, uint64_t row_first, size_t rows, size_t cols,
                   const struct dropout *dropout);
-  /* LayerNorm over cols: y = (x - mean) * rstd * weight + bias; mean and rstd (rows) are saved. */
+  /* LayerNorm over cols: y = (x - mean) * rstd * weight + bias; mean and rstd (rows) are saved. bias NULL: 0. */
   void (*layernorm)(float *y, float *mean, float *rstd, const float *x, const float *weight, const float *bias,
                     size_t rows, size_t cols, float epsilon);
   /* dx is written, not added to. */
@@ -141,6 +141,9 @@ struct kernels {
   /* y = silu(gate) * up, silu(x) = x / (1 + e^-x) */
   void (*swiglu)(float *y, const float *gate, const float *up, size_t count);
   void (*swiglu_backward)(float *dgate, float *dup, const float *dy, const float *gate, const float *up, size_t count);
+  /* The same with the exact GELU of the gate. */
+  void (*geglu)(float *y, const float *gate, const float *up, size_t count);
+  void (*geglu_backward)(float *dgate, float *dup, const float *dy, const float *gate, const float *up, size_t count);
   /* A row of logits: returns the log of the sum of their exponentials, and the index of the largest in *top. */
   double (*log_sum_exp)(const float *x, size_t count, size_t *top);
   /* x = weight * exp(x - lse): its softmax, scaled */

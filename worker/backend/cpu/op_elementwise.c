@@ -166,6 +166,47 @@ static void swiglu_panel(void *payload, size_t index, int thread) {
   add_gradients(pass, &e);
 }
 
+/* --- parts of rows -------------------------------------------------------------------------------- */
+
+/* Rows are gate and up side by side; so are their gradients. */
+static void geglu_panel(void *payload, size_t index, int thread) {
+  (void)thread;
+  const struct elementwise_pass *pass = payload;
+  const struct kernels *k = pass->kernels;
+  struct elements e = elements_of(pass, index);
+  size_t F = e.cols / 2, at = e.first_row * F;
+  for (size_t row = 0; row < e.rows; row++) {
+    const float *gate = e.x[0] + row * e.cols;
+    size_t y = at + row * F;
+    if (!pass->backward)
+      k->geglu(cpu_data(pass->node->out[0]) + y, gate, gate + F, F);
+    else
+      k->geglu_backward(e.dx[0] + row * e.cols, e.dx[0] + row * e.cols + F, cpu_grad(pass->node->out[0]) + y, gate,
+                        gate + F, F);
+  }
+  if (pass->backward)
+    add_gradients(pass, &e);
+}
+
+static void columns_panel(void *payload, size_t index, int thread) {
+  (void)thread;
+  const struct elementwise_pass *pass = payload;
+  const struct columns_attributes *a = pass->node->attributes;
+  struct elements e = elements_of(pass, index);
+  size_t count = pass->node->out[0]->cols, at = e.first_row * count;
+  for (size_t row = 0; row < e.rows; row++) {
+    size_t y = at + row * count;
+    if (!pass->backward) {
+      memcpy(cpu_data(pass->node->out[0]) + y, e.x[0] + row * e.cols + a->first, count * sizeof *e.y);
+      continue;
+    }
+    float *dx = pass->grad[0] + e.at + row * e.cols;
+    if (!pass->add[0])
+      memset(dx, 0, e.cols * sizeof *dx);
+    pass->kernels->add(dx + a->first, cpu_grad(pass->node->out[0]) + y, count);
+  }
+}
+
 #define BODY(name, scratch_of)                                                                                         \
   static void name##_forward(struct tape *tape, const struct node *node) {                                             \
     run_panels(tape, node, name##_panel, false);                                                                       \
@@ -182,3 +223,5 @@ BODY(dropout, elementwise_scratch)
 BODY(tanh, NULL)
 BODY(add, NULL)
 BODY(swiglu, elementwise_scratch)
+BODY(geglu, elementwise_scratch)
+BODY(columns, NULL)

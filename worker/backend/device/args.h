@@ -101,6 +101,20 @@ struct elements_args {
   int accumulate_second; /* to the second one */
 };
 
+/* Rows of 2 * cols, of which `count` elements are a half. */
+struct halves_args {
+  long count;
+  int cols;
+  int accumulate;
+};
+
+/* Columns [first, first + cols) of rows of `wide`. */
+struct columns_args {
+  long count; /* of elements: of the columns, or of whole rows for their gradient */
+  int wide, first, cols;
+  int accumulate;
+};
+
 struct dropout_rows_args {
   struct dropout_args dropout;
   int rows, cols;

@@ -110,6 +110,46 @@ const struct op_body device_dropout = {.forward = dropout_forward, .backward = d
 const struct op_body device_add = {.forward = add_forward, .backward = add_backward};
 const struct op_body device_swiglu = {.forward = swiglu_forward, .backward = swiglu_backward};
 
+/* --- parts of rows -------------------------------------------------------------------------------- */
+
+static void geglu_forward(struct tape *tape, const struct node *node) {
+  const struct halves_args args = {elements(node->out[0]), (int)node->out[0]->cols, 0};
+  device_launch_each(tape->backend, DEVICE_geglu_forward, (size_t)args.count,
+                     PLACES(node->out[0]->data, node->in[0]->data), &args);
+}
+
+static void geglu_backward(struct tape *tape, const struct node *node) {
+  bool add;
+  struct place dx = tape_grad(node->in[0], &add);
+  const struct halves_args args = {elements(node->out[0]), (int)node->out[0]->cols, add};
+  if (dx.buffer)
+    device_launch_each(tape->backend, DEVICE_geglu_backward, (size_t)args.count,
+                       PLACES(dx, node->out[0]->grad, node->in[0]->data), &args);
+}
+
+static struct columns_args columns_args_of(const struct node *node, long count, bool accumulate) {
+  const struct columns_attributes *a = node->attributes;
+  return (struct columns_args){count, (int)node->in[0]->cols, (int)a->first, (int)node->out[0]->cols, accumulate};
+}
+
+static void columns_forward(struct tape *tape, const struct node *node) {
+  const struct columns_args args = columns_args_of(node, elements(node->out[0]), false);
+  device_launch_each(tape->backend, DEVICE_columns_forward, (size_t)args.count,
+                     PLACES(node->out[0]->data, node->in[0]->data), &args);
+}
+
+static void columns_backward(struct tape *tape, const struct node *node) {
+  bool add;
+  struct place dx = tape_grad(node->in[0], &add);
+  const struct columns_args args = columns_args_of(node, elements(node->in[0]), add);
+  if (dx.buffer)
+    device_launch_each(tape->backend, DEVICE_columns_backward, (size_t)args.count, PLACES(dx, node->out[0]->grad),
+                       &args);
+}
+
+const struct op_body device_geglu = {.forward = geglu_forward, .backward = geglu_backward};
+const struct op_body device_columns = {.forward = columns_forward, .backward = columns_backward};
+
 /* --- rotation ------------------------------------------------------------------------------------- */
 
 /* y (N x blocks * b) = [y +] each block of x times its b x b matrix of r. */

@@ -124,7 +124,7 @@ static void dropout(outputs out, const struct isa *isa, struct shape s) {
 }
 
 static void layernorm(outputs out, const struct isa *isa, struct shape s) {
-  isa->kernels->layernorm(out[0], out[1], out[2], in[0], in[1], in[2], s.m, s.n, 1e-5f);
+  isa->kernels->layernorm(out[0], out[1], out[2], in[0], in[1], s.n % 2 ? in[2] : NULL, s.m, s.n, 1e-5f);
 }
 
 static void layernorm_backward(outputs out, const struct isa *isa, struct shape s) {
@@ -149,6 +149,14 @@ static void swiglu(outputs out, const struct isa *isa, struct shape s) {
 
 static void swiglu_backward(outputs out, const struct isa *isa, struct shape s) {
   isa->kernels->swiglu_backward(out[0], out[1], in[0], in[1], in[2], s.m * s.n);
+}
+
+static void geglu(outputs out, const struct isa *isa, struct shape s) {
+  isa->kernels->geglu(out[0], in[0], in[1], s.m * s.n);
+}
+
+static void geglu_backward(outputs out, const struct isa *isa, struct shape s) {
+  isa->kernels->geglu_backward(out[0], out[1], in[0], in[1], in[2], s.m * s.n);
 }
 
 /* Where NaN is among the numbers, which one is the largest is nobody's business. */
@@ -249,6 +257,8 @@ static const struct row rows[] = {
     {"rope", rope, 1e-6, true},
     {"swiglu", swiglu, 1e-6, true},
     {"swiglu_backward", swiglu_backward, 1e-6, true},
+    {"geglu", geglu, 1e-6, true},
+    {"geglu_backward", geglu_backward, 1e-6, true},
     {"log_sum_exp", log_sum_exp, 1e-6, true},
     {"softmax_scaled", softmax_scaled, 1e-6, true},
     {"gelu", gelu, 1e-6, true},

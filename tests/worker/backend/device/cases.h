@@ -19,6 +19,8 @@ static const struct CMUnitTest device_cases[] = {
     cmocka_unit_test(test_sum_squares),
     cmocka_unit_test(test_dropout),
     cmocka_unit_test(test_elements),
+    cmocka_unit_test(test_geglu),
+    cmocka_unit_test(test_columns),
     cmocka_unit_test(test_scale),
     cmocka_unit_test(test_rope),
     cmocka_unit_test(test_embeddings),

@@ -125,6 +125,55 @@ static void test_elements(void **state) {
   free(elements_dy);
 }
 
+/* Rows of gate and up side by side, and what is added to. */
+static void test_geglu(void **state) {
+  (void)state;
+  enum { N = 9, F = 37 };
+  float *x = random_floats(2 * N * F, 1), *dy = random_floats(N * F, 2), *start = random_floats(2 * N * F, 3);
+  double *y = array(N * F * sizeof *y), *dx = array(2 * N * F * sizeof *dx);
+  for (int add = 0; add < 2; add++) {
+    for (size_t i = 0; i < N * F; i++) {
+      size_t at = i / F * 2 * F + i % F;
+      double gate = (double)x[at], up = (double)x[at + F], below = 0.5 * erfc(-gate / sqrt(2));
+      double slope = below + gate * exp(-gate * gate / 2) / sqrt(2 * M_PI);
+      y[i] = gate * below * up;
+      dx[at] = (add ? (double)start[at] : 0) + (double)dy[i] * up * slope;
+      dx[at + F] = (add ? (double)start[at + F] : 0) + (double)dy[i] * gate * below;
+    }
+    const struct halves_args args = {N * F, F, add};
+    struct place from = put_floats(x, 2 * N * F), to = put_floats(dy, N * F), back = put_floats(start, 2 * N * F);
+    launch(DEVICE_geglu_forward, groups_of(N * F, ITEMS), 1, 1, POINTERS(to, from), &args);
+    assert_near(get_floats(to, N * F), y, N * F, 2e-6, "geglu");
+    launch(DEVICE_geglu_backward, groups_of(N * F, ITEMS), 1, 1, POINTERS(back, put_floats(dy, N * F), from), &args);
+    assert_near(get_floats(back, 2 * N * F), dx, 2 * N * F, 2e-6, "dx of geglu");
+  }
+  drop_all();
+}
+
+static void test_columns(void **state) {
+  (void)state;
+  enum { N = 9, WIDE = 40, FIRST = 11, COLS = 13 };
+  float *x = random_floats(N * WIDE, 1), *dy = random_floats(N * COLS, 2), *start = random_floats(N * WIDE, 3);
+  struct place from = put_floats(x, N * WIDE), to = put_floats(dy, N * COLS), on_dy = put_floats(dy, N * COLS);
+  struct columns_args args = {N * COLS, WIDE, FIRST, COLS, 0};
+  launch(DEVICE_columns_forward, groups_of(N * COLS, ITEMS), 1, 1, POINTERS(to, from), &args);
+  float *y = get_floats(to, N * COLS);
+  for (size_t i = 0; i < N * COLS; i++)
+    assert_true(y[i] == x[i / COLS * WIDE + FIRST + i % COLS]);
+  args.count = N * WIDE;
+  for (args.accumulate = 0; args.accumulate < 2; args.accumulate++) {
+    struct place dx = put_floats(start, N * WIDE);
+    launch(DEVICE_columns_backward, groups_of(N * WIDE, ITEMS), 1, 1, POINTERS(dx, on_dy), &args);
+    float *got = get_floats(dx, N * WIDE);
+    for (size_t i = 0; i < N * WIDE; i++) {
+      size_t col = i % WIDE;
+      float own = col >= FIRST && col < FIRST + COLS ? dy[i / WIDE * COLS + col - FIRST] : 0;
+      assert_true(got[i] == (args.accumulate ? start[i] : 0) + own);
+    }
+  }
+  drop_all();
+}
+
 static void test_scale(void **state) {
   (void)state;
   enum { N = 11, C = 37 };
@@ -223,7 +272,8 @@ static void test_rows(void **state) {
 /* --- norms ---------------------------------------------------------------------------------------- */
 
 /* LN(dropout(x) + residual) or LN(x), and the way back for the sum of y * dy. */
-static void check_layernorm(size_t N, size_t C, bool residual, const struct dropout_args *dropout, int add) {
+static void check_layernorm(size_t N, size_t C, bool residual, bool biased, const struct dropout_args *dropout,
+                            int add) {
   float *x = random_floats(N * C, 1), *r = random_floats(N * C, 2), *w = random_floats(C, 3), *b = random_floats(C, 4);
   float *dy = random_floats(N * C, 5), *start = random_floats(N * C, 6), *mask = cpu_mask(dropout, N, C);
   double *y = array(N * C * sizeof *y), *ds = array(N * C * sizeof *ds), *dx = array(N * C * sizeof *dx);
@@ -238,7 +288,7 @@ static void check_layernorm(size_t N, size_t C, bool residual, const struct drop
     double rstd = 1 / sqrt(squares + 1e-5);
     for (size_t c = 0; c < C; c++) {
       double g = (double)dy[i * C + c] * (double)w[c] / (double)C;
-      y[i * C + c] = (s[c] - mean) * rstd * (double)w[c] + (double)b[c];
+      y[i * C + c] = (s[c] - mean) * rstd * (double)w[c] + (biased ? (double)b[c] : 0);
       sum += g;
       dot += g * (s[c] - mean) * rstd;
     }
@@ -253,7 +303,7 @@ static void check_layernorm(size_t N, size_t C, bool residual, const struct drop
   struct place sums = put_floats(start, N * C), on_x = put_floats(x, N * C), weight = put_floats(w, C);
   launch(DEVICE_layernorm_forward, groups_of(N, NORM_EACH), 1, 1,
          POINTERS(to, stats, residual ? sums : none, on_x, residual ? put_floats(r, N * C) : none, weight,
-                  put_floats(b, C)),
+                  biased ? put_floats(b, C) : none),
          &args);
   assert_near(get_floats(to, N * C), y, N * C, 1e-5, "layernorm");
   struct place on_dx = put_floats(start, N * C), dresidual = put_floats(start, N * C);
@@ -271,8 +321,8 @@ static void test_layernorm(void **state) {
   const size_t shapes[][2] = {{1, 2}, {7, 31}, {9, 33}, {20, 300}};
   for (size_t s = 0; s < COUNT_OF(shapes); s++)
     for (int add = 0; add < 4; add++) {
-      check_layernorm(shapes[s][0], shapes[s][1], false, &no_dropout, add);
-      check_layernorm(shapes[s][0], shapes[s][1], true, add % 2 ? &some_dropout : &no_dropout, add);
+      check_layernorm(shapes[s][0], shapes[s][1], false, add % 2, &no_dropout, add);
+      check_layernorm(shapes[s][0], shapes[s][1], true, true, add % 2 ? &some_dropout : &no_dropout, add);
     }
 }
 

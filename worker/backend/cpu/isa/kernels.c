@@ -61,8 +61,12 @@ static void layernorm(float *y, float *mean, float *rstd, const float *x, const 
     float m = sum / (float)cols;
     ROW_SUM(squares, (load(x + j) - m) * (load(x + j) - m), (x[j] - m) * (x[j] - m));
     float r = 1.0f / sqrtf(squares / (float)cols + epsilon);
-    for (size_t j = 0; j < cols; j++)
-      y[j] = (x[j] - m) * r * weight[j] + bias[j];
+    if (bias)
+      for (size_t j = 0; j < cols; j++)
+        y[j] = (x[j] - m) * r * weight[j] + bias[j];
+    else
+      for (size_t j = 0; j < cols; j++)
+        y[j] = (x[j] - m) * r * weight[j];
     mean[i] = m;
     rstd[i] = r;
   }
@@ -243,6 +247,39 @@ static void gelu_backward(float *dx, const float *dy, const float *x, size_t cou
     store_part(dx + i, load_part(dy + i, count - i, 0) * gelu_slope(load_part(x + i, count - i, 0)), count - i);
 }
 
+static void geglu(float *y, const float *gate, const float *up, size_t count) {
+  size_t i = 0;
+  for (; i + W <= count; i += W)
+    store(y + i, gelu_vector(load(gate + i)) * load(up + i));
+  if (i < count)
+    store_part(y + i, gelu_vector(load_part(gate + i, count - i, 0)) * load_part(up + i, count - i, 0), count - i);
+}
+
+static inline void geglu_slopes(vf *dgate, vf *dup, vf dy, vf gate, vf up) {
+  vf tail, density;
+  normal(gate, &tail, &density);
+  vf below = vselect(gate > 0.0f, 1.0f - tail, tail);
+  *dgate = dy * up * (below + gate * density);
+  *dup = dy * gate * below;
+}
+
+static void geglu_backward(float *dgate, float *dup, const float *dy, const float *gate, const float *up,
+                           size_t count) {
+  size_t i = 0;
+  vf dg, du;
+  for (; i + W <= count; i += W) {
+    geglu_slopes(&dg, &du, load(dy + i), load(gate + i), load(up + i));
+    store(dgate + i, dg);
+    store(dup + i, du);
+  }
+  if (i < count) {
+    size_t n = count - i;
+    geglu_slopes(&dg, &du, load_part(dy + i, n, 0), load_part(gate + i, n, 0), load_part(up + i, n, 0));
+    store_part(dgate + i, dg, n);
+    store_part(dup + i, du, n);
+  }
+}
+
 /* sigmoid(2 u) with u = sqrt(2 / pi) (x + 0.044715 x^3): x times it is x (1 + tanh u) / 2. */
 static inline vf gelu_tanh_share(vf x) {
   return sigmoid(x * (x * x * 7.135481627e-2f + 1.595769122f));
@@ -310,6 +347,8 @@ const struct kernels ISA_NAME(kernels) = {
     .rope = rope,
     .swiglu = swiglu,
     .swiglu_backward = swiglu_backward,
+    .geglu = geglu,
+    .geglu_backward = geglu_backward,
     .log_sum_exp = log_sum_exp,
     .softmax_scaled = softmax_scaled,
     .gelu = gelu,

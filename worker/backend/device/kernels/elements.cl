@@ -148,6 +148,46 @@ KERNEL swiglu_backward(GLOBAL float *dgate, GLOBAL float *dup, GLOBAL const floa
   }
 }
 
+/* Of rows that are gate and up side by side, `cols` each: y = gelu(gate) * up */
+KERNEL geglu_forward(GLOBAL float *y, GLOBAL const float *x, const struct halves_args a) {
+  FIRST_PHASE {
+    const long i = element_of(ITEM), at = i / a.cols * 2 * a.cols + i % a.cols;
+    if (i < a.count)
+      y[i] = x[at] * normal_below(x[at]) * x[at + a.cols];
+  }
+}
+
+KERNEL geglu_backward(GLOBAL float *dx, GLOBAL const float *dy, GLOBAL const float *x, const struct halves_args a) {
+  FIRST_PHASE {
+    const long i = element_of(ITEM), at = i / a.cols * 2 * a.cols + i % a.cols;
+    if (i < a.count) {
+      const float gate = x[at], below = normal_below(gate);
+      const float density = 0.39894228040143268f * expf(-0.5f * gate * gate);
+      deliver(dx + at, dy[i] * x[at + a.cols] * (below + gate * density), a.accumulate);
+      deliver(dx + at + a.cols, dy[i] * gate * below, a.accumulate);
+    }
+  }
+}
+
+/* y = some columns of x */
+KERNEL columns_forward(GLOBAL float *y, GLOBAL const float *x, const struct columns_args a) {
+  FIRST_PHASE {
+    const long i = element_of(ITEM);
+    if (i < a.count)
+      y[i] = x[i / a.cols * a.wide + a.first + i % a.cols];
+  }
+}
+
+/* dx = [dx +] dy in these columns, 0 in the others */
+KERNEL columns_backward(GLOBAL float *dx, GLOBAL const float *dy, const struct columns_args a) {
+  FIRST_PHASE {
+    const long i = element_of(ITEM), row = i / a.wide;
+    const int col = (int)(i % a.wide) - a.first, theirs = col >= 0 && col < a.cols;
+    if (i < a.count && (theirs || !a.accumulate))
+      deliver(dx + i, theirs ? dy[row * a.cols + col] : 0.0f, a.accumulate);
+  }
+}
+
 /* y = [y +] mask * x. Groups: 8 elements an item, counters of the last group of 64 that do not exist included. */
 KERNEL dropout_rows(GLOBAL float *y, GLOBAL const float *x, const struct dropout_rows_args a) {
   FIRST_PHASE {

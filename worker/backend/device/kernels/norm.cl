@@ -19,7 +19,7 @@ DEVICE float norm_input(GLOBAL const float *x, GLOBAL const float *residual, str
   return residual ? x[i] * dropout_at(a.dropout, row, col) + residual[i] : x[i];
 }
 
-/* y = (s - mean) * rstd * weight + bias, s = norm_input. stats: mean (rows), then rstd (rows). */
+/* y = (s - mean) * rstd * weight + bias, s = norm_input; bias may be NULL. stats: mean (rows), then rstd (rows). */
 KERNEL layernorm_forward(GLOBAL float *y, GLOBAL float *stats, GLOBAL float *sums, GLOBAL const float *x,
                          GLOBAL const float *residual, GLOBAL const float *weight, GLOBAL const float *bias,
                          const struct norm_args a) {
@@ -55,7 +55,7 @@ KERNEL layernorm_forward(GLOBAL float *y, GLOBAL float *stats, GLOBAL float *sum
     const float rstd = 1.0f / sqrtf(part_squares[lane_0] / (float)a.cols + a.epsilon);
     GLOBAL const float *s = residual ? sums : x;
     for (int c = ITEM % NORM_LANES; row < a.rows && c < a.cols; c += NORM_LANES)
-      y[(long)row * a.cols + c] = (s[(long)row * a.cols + c] - mean) * rstd * weight[c] + bias[c];
+      y[(long)row * a.cols + c] = (s[(long)row * a.cols + c] - mean) * rstd * weight[c] + (bias ? bias[c] : 0.0f);
     if (row < a.rows && ITEM == lane_0) {
       stats[row] = mean;
       stats[(long)a.rows + row] = rstd;
