@@ -14,7 +14,7 @@ T = transformers
 ENCODER = dict(vocab_size=99, num_hidden_layers=2, hidden_size=48, intermediate_size=80, num_attention_heads=3,
                max_position_embeddings=40, hidden_dropout_prob=0, attention_probs_dropout_prob=0, initializer_range=0.2, num_labels=3)
 # Every linear module beside the head. (PEFT's "all-linear" adapts heads of two layers as well as saving them.)
-LINEAR = r".*(layers?\.\d+\..*(query|key|value|dense|query_proj|key_proj|value_proj|pos_key_proj|pos_query_proj|attn\.[qkvo]|q_lin|k_lin|v_lin|out_lin|lin1|lin2|ffn|ffn_output)|embeddings_project|embed_proj|embedding_hidden_mapping_in)"
+LINEAR = r".*(layers?\.\d+\..*(query|key|value|dense|query_proj|key_proj|value_proj|pos_key_proj|pos_query_proj|attn\.[qkvo]|q_lin|k_lin|v_lin|out_lin|lin1|lin2|ffn|ffn_output|Wqkv|Wo|Wi)|head\.dense|embeddings_project|embed_proj|embedding_hidden_mapping_in)"
 ENCODERS = {
     "roberta": (T.RobertaForSequenceClassification, lambda: T.RobertaConfig(type_vocab_size=1, **ENCODER)),
     "xlm-roberta": (T.XLMRobertaForSequenceClassification, lambda: T.XLMRobertaConfig(pad_token_id=2, hidden_act="gelu_new", **ENCODER)),
@@ -36,6 +36,18 @@ ENCODERS |= {
     "deberta-no-buckets": deberta(share_att_key=True, position_buckets=-1, max_relative_positions=9),
     "deberta-absolute": (T.DebertaV2ForSequenceClassification, lambda: T.DebertaV2Config(type_vocab_size=2, **ENCODER)),
     "mpnet": (T.MPNetForSequenceClassification, lambda: T.MPNetConfig(**ENCODER)),
+}
+MODERNBERT = dict(vocab_size=99, num_hidden_layers=4, hidden_size=48, intermediate_size=40, num_attention_heads=3, max_position_embeddings=40,
+                  local_attention=6, initializer_range=0.2, num_labels=3, pad_token_id=0, bos_token_id=1, cls_token_id=1, eos_token_id=2, sep_token_id=2)
+modernbert = lambda **members: (T.ModernBertForSequenceClassification, lambda: T.ModernBertConfig(**MODERNBERT | members))
+ENCODERS |= {
+    "modernbert": modernbert(local_rope_theta=300.0),
+    # every bias; a last layer with a window of which each row sees two keys on either side
+    "modernbert-biases": modernbert(attention_bias=True, mlp_bias=True, norm_bias=True, classifier_bias=True, classifier_activation="tanh",
+                                    local_attention=5, num_hidden_layers=3),
+    "modernbert-mean": modernbert(classifier_pooling="mean", num_hidden_layers=3, layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+                                  rope_parameters=dict(full_attention=dict(rope_type="linear", rope_theta=5000.0, factor=2.5),
+                                                       sliding_attention=dict(rope_type="default", rope_theta=100.0))),
 }
 VARIANTS = {
     **ENCODERS,

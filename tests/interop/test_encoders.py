@@ -64,6 +64,7 @@ def unigram():
     return tokenizer
 
 
+MODERNBERT = SHAPE | dict(num_hidden_layers=4, local_attention=8, pad_token_id=1, bos_token_id=0, cls_token_id=0, eos_token_id=2, sep_token_id=2)
 FAIRSEQ = dict(bos_token="<s>", eos_token="</s>", cls_token="<s>", sep_token="</s>", pad_token="<pad>", unk_token="<unk>",
                mask_token="<mask>")
 BERT = dict(pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]")
@@ -82,6 +83,9 @@ KINDS = {  # a base with a head for language modelling, as published ones have i
     "deberta-apart": (word_piece, BERT, T.DebertaV2Model, lambda n: T.DebertaV2Config(
         vocab_size=n, relative_attention=True, pos_att_type=["c2p", "p2c"], max_relative_positions=12, type_vocab_size=2, embedding_size=24, **SHAPE)),
     "mpnet": (unigram, FAIRSEQ, T.MPNetForMaskedLM, lambda n: T.MPNetConfig(vocab_size=n, **SHAPE)),
+    "modernbert": (byte_level, FAIRSEQ, T.ModernBertForMaskedLM, lambda n: T.ModernBertConfig(vocab_size=n, **MODERNBERT)),
+    "modernbert-bare": (word_piece, BERT, T.ModernBertModel, lambda n: T.ModernBertConfig(  # no head in the file
+        vocab_size=n, classifier_pooling="mean", norm_bias=True, attention_bias=True, mlp_bias=True, classifier_bias=True, **MODERNBERT)),
 }
 
 

@@ -37,7 +37,7 @@ test_encoders.KINDS |= {
     "bert": (test_encoders.word_piece, test_encoders.BERT, T.BertForMaskedLM, bert),
     "sentence-bert": (test_encoders.word_piece, test_encoders.BERT, T.BertModel, bert),
 }
-JOBS = {"bert": TRIPLETS, "sentence-bert": SCORED, "distilbert": TRIPLETS, "albert": TRIPLETS, "mpnet": TRIPLETS, "deberta-v2": TRIPLETS}
+JOBS = {"bert": TRIPLETS, "sentence-bert": SCORED, "distilbert": TRIPLETS, "albert": TRIPLETS, "mpnet": TRIPLETS, "modernbert": TRIPLETS, "deberta-v2": TRIPLETS}
 
 
 class Pairs(Encoder):

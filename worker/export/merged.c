@@ -25,25 +25,30 @@ struct plan {
   enum export_type type;
   struct arena arena;
   struct st_tensor *tensors;
-  const char **sources; /* NULL: a trained parameter that the base's files lack */
-  const float **trained;
+  const char **sources; /* NULL: what the base's files lack */
+  const float **made;   /* its numbers */
   size_t count;
   float *numbers; /* of the largest tensor */
 };
+
+static bool belongs(const char *name, const char *module) {
+  size_t length = strlen(module);
+  return strncmp(name, module, length) == 0 && name[length] == '.';
+}
 
 /* Files without the model's prefix get it: with a head beside them only full names are understood. */
 static const char *full_name(struct plan *p, const char *name) {
   const struct model *m = p->e->model;
   const char *prefix = m->ops->prefix;
   bool full = strncmp(name, "lm_head.", 8) == 0 || m->output == OUTPUT_EMBEDDING;
-  for (size_t i = 0; i < m->linear_count && !full; i++) {
-    size_t length = strlen(m->linears[i]->name);
-    full = strncmp(name, m->linears[i]->name, length) == 0 && name[length] == '.';
-  }
+  for (size_t i = 0; i < m->linear_count && !full; i++)
+    full = belongs(name, m->linears[i]->name);
+  for (size_t i = 0; i < m->norm_count && !full; i++)
+    full = belongs(name, m->norms[i].name);
   return full || strncmp(name, prefix, strlen(prefix)) == 0 ? name : arena_format(&p->arena, "%s%s", prefix, name);
 }
 
-static bool add(struct plan *p, const char *name, const char *source, const float *trained, int rank,
+static bool add(struct plan *p, const char *name, const char *source, const float *made, int rank,
                 const int64_t *shape) {
   struct st_tensor *t = &p->tensors[p->count];
   size_t elements = 1;
@@ -54,7 +59,7 @@ static bool add(struct plan *p, const char *name, const char *source, const floa
   }
   t->length = elements * st_dtype_size(t->dtype);
   p->sources[p->count] = source;
-  p->trained[p->count++] = trained;
+  p->made[p->count++] = made;
   return name != NULL;
 }
 
@@ -71,6 +76,24 @@ static bool add_made(struct plan *p, const struct linear *l) {
   return ok && (!l->trained_bias || add(p, bias, NULL, l->trained_bias->data, 1, shape));
 }
 
+/* The numbers of a norm that the base's files have not. */
+static bool add_made_vector(struct plan *p, const char *module, const char *kind, const struct norm *n,
+                            const struct place *at) {
+  struct backend *backend = p->e->model->backend;
+  const char *name = arena_format(&p->arena, "%s.%s", module, kind);
+  float *numbers = arena_array(&p->arena, n->channels, sizeof *numbers);
+  const int64_t shape[1] = {(int64_t)n->channels};
+  if (!name || !numbers)
+    return false;
+  backend->ops->read(backend, numbers, *at, n->channels * sizeof *numbers);
+  return add(p, name, NULL, numbers, 1, shape);
+}
+
+static bool add_made_norm(struct plan *p, const char *module, const struct norm *n) {
+  return add_made_vector(p, module, "weight", n, &n->weight) &&
+         (!n->bias.buffer || add_made_vector(p, module, "bias", n, &n->bias));
+}
+
 /* Is a head of the base's file that was replaced. */
 static bool replaced(const struct model *m, const struct checkpoint_tensor *t) {
   char weight[300], bias[300];
@@ -83,11 +106,11 @@ static bool replaced(const struct model *m, const struct checkpoint_tensor *t) {
 
 static enum status make_plan(struct plan *p, struct error *err) {
   const struct model *m = p->e->model;
-  size_t count = checkpoint_count(&m->checkpoint), most = count + 2 * m->linear_count, largest = 0;
+  size_t count = checkpoint_count(&m->checkpoint), most = count + 2 * (m->linear_count + m->norm_count), largest = 0;
   p->tensors = arena_array(&p->arena, most, sizeof *p->tensors);
   p->sources = arena_array(&p->arena, most, sizeof *p->sources);
-  p->trained = arena_array(&p->arena, most, sizeof *p->trained);
-  if (!p->tensors || !p->sources || !p->trained)
+  p->made = arena_array(&p->arena, most, sizeof *p->made);
+  if (!p->tensors || !p->sources || !p->made)
     return error_no_memory(err, "the merged model");
   for (size_t i = 0; i < count; i++) {
     struct checkpoint_tensor t = checkpoint_at(&m->checkpoint, i);
@@ -99,6 +122,9 @@ static enum status make_plan(struct plan *p, struct error *err) {
   }
   for (size_t i = 0; i < m->linear_count; i++)
     if (m->linears[i]->trained_weight && !add_made(p, m->linears[i]))
+      return error_no_memory(err, "the merged model");
+  for (size_t i = 0; i < m->norm_count; i++)
+    if (m->norms[i].made && !add_made_norm(p, m->norms[i].name, m->norms[i].norm))
       return error_no_memory(err, "the merged model");
   for (size_t i = 0; i < p->count; i++) {
     size_t elements = p->tensors[i].length / st_dtype_size(p->tensors[i].dtype);
@@ -112,7 +138,7 @@ static enum status fill(void *payload, size_t index, unsigned char *bytes, struc
   struct plan *p = payload;
   const struct st_tensor *t = &p->tensors[index];
   size_t elements = t->length / st_dtype_size(t->dtype);
-  const float *numbers = p->trained[index];
+  const float *numbers = p->made[index];
   enum status status = STATUS_OK;
   if (!numbers) {
     status = export_numbers(p->numbers, p->e, p->sources[index], err);

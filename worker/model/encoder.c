@@ -6,8 +6,6 @@
 
 #include "base/json.h"
 
-typedef struct tensor *activation(struct tape *tape, struct tensor *x);
-
 struct layer {
   struct linear query, key, value, attention_output, intermediate, output;
   struct norm attention_norm, output_norm;
@@ -21,7 +19,7 @@ struct encoder {
   size_t groups, inner; /* lists of layers in the file, and layers in each: else depth and 1 */
   size_t embedding;     /* width of the embeddings */
   double hidden_dropout, attention_dropout, classifier_dropout, head_dropout, epsilon;
-  activation *activation, *head_activation;
+  load_activation_op *activation, *head_activation;
   bool positions;            /* has a table of them */
   struct relative *relative; /* NULL: none */
   struct weight token_embedding;
@@ -33,33 +31,6 @@ struct encoder {
 };
 
 /* --- config --------------------------------------------------------------------------------------- */
-
-/* hidden_act, by Transformers' names. Its fast and tanh kinds of GELU are the same approximation, written otherwise. */
-static const struct {
-  const char *name;
-  activation *op;
-} activations[] = {{"gelu", op_gelu},
-                   {"gelu_python", op_gelu},
-                   {"gelu_new", op_gelu_tanh},
-                   {"gelu_pytorch_tanh", op_gelu_tanh},
-                   {"gelu_fast", op_gelu_tanh},
-                   {"relu", op_relu},
-                   {"tanh", op_tanh}};
-
-static enum status read_activation(activation **out, const struct model *m, const char *member, const char *initial,
-                                   struct error *err) {
-  const char *name = initial;
-  enum status status = json_get_string(&name, m->checkpoint.config, member, initial, err);
-  if (status)
-    return err->status = STATUS_MODEL_INVALID;
-  for (size_t i = 0; i < COUNT_OF(activations); i++)
-    if (strcmp(name, activations[i].name) == 0) {
-      *out = activations[i].op;
-      return STATUS_OK;
-    }
-  return error_set(err, STATUS_MODEL_INVALID, "model",
-                   "config.json: %s \"%.40s\" is not supported; gelu, gelu_new, relu and tanh are", member, name);
-}
 
 /* Relative positions are gone from Transformers 5, which reads such a file as if its positions were absolute: another
    model. */
@@ -97,8 +68,8 @@ static enum status read_activations(struct encoder *e, struct model *m, struct e
   const struct encoder_family *f = e->family;
   const char *initial = f->initial.activation ? f->initial.activation : "gelu";
   e->head_activation = f->head.activation;
-  enum status s = read_activation(&e->activation, m, f->config.activation, initial, err);
-  return s || e->head_activation ? s : read_activation(&e->head_activation, m, f->config.head_activation, "gelu", err);
+  enum status s = load_activation(&e->activation, m, f->config.activation, initial, err);
+  return s || e->head_activation ? s : load_activation(&e->head_activation, m, f->config.head_activation, "gelu", err);
 }
 
 /* Sizes and kinds of the embeddings. */

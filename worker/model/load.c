@@ -48,6 +48,33 @@ enum status load_bool(bool *out, const struct model *m, const char *key, bool fa
   return STATUS_OK;
 }
 
+/* hidden_act, by Transformers' names. Its fast and tanh kinds of GELU are the same approximation, written otherwise. */
+static const struct {
+  const char *name;
+  load_activation_op *op;
+} activations[] = {{"gelu", op_gelu},
+                   {"gelu_python", op_gelu},
+                   {"gelu_new", op_gelu_tanh},
+                   {"gelu_pytorch_tanh", op_gelu_tanh},
+                   {"gelu_fast", op_gelu_tanh},
+                   {"relu", op_relu},
+                   {"tanh", op_tanh}};
+
+enum status load_activation(load_activation_op **out, const struct model *m, const char *key, const char *fallback,
+                            struct error *err) {
+  const char *name = fallback;
+  enum status status = json_get_string(&name, m->checkpoint.config, key, fallback, err);
+  if (status)
+    return err->status = STATUS_MODEL_INVALID;
+  for (size_t i = 0; i < COUNT_OF(activations); i++)
+    if (strcmp(name, activations[i].name) == 0) {
+      *out = activations[i].op;
+      return STATUS_OK;
+    }
+  return error_set(err, STATUS_MODEL_INVALID, "model",
+                   "config.json: %s \"%.40s\" is not supported; gelu, gelu_new, relu and tanh are", key, name);
+}
+
 /* --- tensors -------------------------------------------------------------------------------------- */
 
 /* Older BERT files call a norm's weight gamma and its bias beta. */
@@ -214,23 +241,54 @@ enum status load_linear(struct model *m, struct linear *l, const char *prefix, c
   return status ? status : join(m, l, err);
 }
 
-enum status load_norm(struct model *m, struct norm *n, const char *prefix, const char *path, size_t channels,
-                      double epsilon, bool bias, struct error *err) {
+static enum status norm_parts(struct model *m, struct norm *n, const char *prefix, const char *path, bool bias,
+                              struct error *err) {
   char name[300];
-  *n = (struct norm){.channels = channels, .epsilon = (float)epsilon};
   snprintf(name, sizeof name, "%s.weight", path);
-  enum status status = load_floats(&n->weight, m, prefix, name, channels, 0, err);
+  enum status status = load_floats(&n->weight, m, prefix, name, n->channels, 0, err);
   snprintf(name, sizeof name, "%s.bias", path);
-  if (!status && bias)
-    status = load_floats(&n->bias, m, prefix, name, channels, 0, err);
+  return status || !bias ? status : load_floats(&n->bias, m, prefix, name, n->channels, 0, err);
+}
+
+/* A new norm's: ones and zeros. */
+static enum status make_norm_parts(struct model *m, struct norm *n, bool bias, struct error *err) {
+  float *ones = arena_array(&m->arena, n->channels, sizeof *ones);
+  if (!ones)
+    return error_no_memory(err, "the model");
+  for (size_t i = 0; i < n->channels; i++)
+    ones[i] = 1;
+  enum status status = buffers_import(&m->buffers, &n->weight, ones, n->channels * sizeof *ones, err);
+  return status || !bias ? status : buffers_new(&m->buffers, &n->bias, n->channels * sizeof(float), err);
+}
+
+static enum status join_norm(struct model *m, struct norm *n, const char *prefix, const char *path, bool made,
+                             struct error *err) {
   const char *full = arena_format(&m->arena, "%s%s", path_prefix(m, prefix), path);
-  if (status || !full)
-    return status ? status : error_no_memory(err, "the model");
+  if (!full)
+    return error_no_memory(err, "the model");
   if (m->norm_count == m->module_max)
     return error_set(err, STATUS_MODEL_INVALID, "model", "the model has more than %zu norms", m->module_max);
   m->norms[m->norm_count].name = full;
+  m->norms[m->norm_count].made = made;
   m->norms[m->norm_count++].norm = n;
   return STATUS_OK;
+}
+
+enum status load_norm(struct model *m, struct norm *n, const char *prefix, const char *path, size_t channels,
+                      double epsilon, bool bias, struct error *err) {
+  *n = (struct norm){.channels = channels, .epsilon = (float)epsilon};
+  enum status status = norm_parts(m, n, prefix, path, bias, err);
+  return status ? status : join_norm(m, n, prefix, path, false, err);
+}
+
+enum status load_or_make_norm(struct model *m, struct norm *n, const char *prefix, const char *path, size_t channels,
+                              double epsilon, bool bias, struct error *err) {
+  char weight[300];
+  snprintf(weight, sizeof weight, "%s.weight", path);
+  *n = (struct norm){.channels = channels, .epsilon = (float)epsilon};
+  bool made = !load_has(m, prefix, weight);
+  enum status status = made ? make_norm_parts(m, n, bias, err) : norm_parts(m, n, prefix, path, bias, err);
+  return status ? status : join_norm(m, n, prefix, path, made, err);
 }
 
 /* A matrix of normal numbers (Box and Muller) from seed and name. */

@@ -17,6 +17,10 @@ NODISCARD enum status load_share(double *out, const struct model *model, const c
                                  struct error *err);
 NODISCARD enum status load_bool(bool *out, const struct model *model, const char *key, bool fallback,
                                 struct error *err);
+/* A member that names an activation, as Transformers does; `fallback` where it is absent. */
+typedef struct tensor *load_activation_op(struct tape *tape, struct tensor *x);
+NODISCARD enum status load_activation(load_activation_op **out, const struct model *model, const char *key,
+                                      const char *fallback, struct error *err);
 
 /* Tensors are looked up under their name and without the model's prefix ("bert.", "model."). */
 bool load_has(const struct model *model, const char *prefix, const char *name);
@@ -40,6 +44,9 @@ NODISCARD enum status load_linear(struct model *model, struct linear *linear, co
                                   size_t in, size_t out, enum load_bias bias, struct error *err);
 NODISCARD enum status load_norm(struct model *model, struct norm *norm, const char *prefix, const char *path,
                                 size_t channels, double epsilon, bool bias, struct error *err);
+/* One that the file may lack: it is then a new one, of ones and zeros. */
+NODISCARD enum status load_or_make_norm(struct model *model, struct norm *norm, const char *prefix, const char *path,
+                                        size_t channels, double epsilon, bool bias, struct error *err);
 /* A module that the file may lack or have in another shape (a pooler, a classifier's head): it then starts
    at random from `seed` and its name, with normal numbers of that deviation. *made tells. */
 NODISCARD enum status load_or_make(struct model *model, struct linear *linear, const char *prefix, const char *path,

@@ -16,12 +16,30 @@ struct scaling {
   double theta;
 };
 
+/* What one object says, or the top level for it; theta is there where neither does. */
+static enum status read_members(struct scaling *out, const struct model *m, struct error *err) {
+  double partial;
+  enum status status = load_number(&partial, m, "partial_rotary_factor", 1, err);
+  status = status ? status : json_get_number(&out->theta, out->object, "rope_theta", out->theta, err);
+  status = status ? status : json_get_number(&partial, out->object, "partial_rotary_factor", partial, err);
+  if (status)
+    return err->status = STATUS_MODEL_INVALID;
+  if (!(out->theta > 0))
+    return invalid(err, "rope_theta", "it must be positive");
+  if (partial != 1)
+    return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: partial_rotary_factor %g is not supported, 1 is",
+                     partial);
+  const json_t *type = json_object_get(out->object, "rope_type");
+  type = type ? type : json_object_get(out->object, "type");
+  out->type = type ? json_string_value(type) : "default";
+  return out->type ? STATUS_OK : invalid(err, out->member, "rope_type must be a string");
+}
+
 /* One object has it all: rope_scaling (before Transformers 5) where it says anything, else rope_parameters. What it
    lacks is looked for at the top level. Transformers reads `type` where `rope_type` is absent. */
 static enum status read_scaling(struct scaling *out, const struct model *m, struct error *err) {
   static const char *const members[] = {"rope_scaling", "rope_parameters"};
   const json_t *config = m->checkpoint.config, *value;
-  double partial;
   *out = (struct scaling){NULL, members[1], "default", 0};
   for (size_t i = COUNT_OF(members); i-- > 0;) {
     const json_t *object = json_object_get(config, members[i]);
@@ -38,20 +56,27 @@ static enum status read_scaling(struct scaling *out, const struct model *m, stru
                        out->member, key);
   }
   enum status status = load_number(&out->theta, m, "rope_theta", 10000, err);
-  status = status ? status : load_number(&partial, m, "partial_rotary_factor", 1, err);
-  status = status ? status : json_get_number(&out->theta, out->object, "rope_theta", out->theta, err);
-  status = status ? status : json_get_number(&partial, out->object, "partial_rotary_factor", partial, err);
-  if (status)
-    return err->status = STATUS_MODEL_INVALID;
-  if (!(out->theta > 0))
-    return invalid(err, "rope_theta", "it must be positive");
-  if (partial != 1)
-    return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: partial_rotary_factor %g is not supported, 1 is",
-                     partial);
-  const json_t *type = json_object_get(out->object, "rope_type");
-  type = type ? type : json_object_get(out->object, "type");
-  out->type = type ? json_string_value(type) : "default";
-  return out->type ? STATUS_OK : invalid(err, out->member, "rope_type must be a string");
+  return status ? status : read_members(out, m, err);
+}
+
+static enum status read_kind(struct scaling *out, const struct model *m, const struct rotary_kind *kind,
+                             struct error *err) {
+  static const char member[] = "rope_parameters";
+  const json_t *parameters = json_object_get(m->checkpoint.config, member), *value;
+  const char *key;
+  if (json_object_size(json_object_get(m->checkpoint.config, "rope_scaling")))
+    return invalid(err, "rope_scaling", "it is not supported where rotary positions differ from layer to layer");
+  if (parameters && !json_is_null(parameters) && !json_is_object(parameters))
+    return invalid(err, member, "it must be an object");
+  json_object_foreach((json_t *)(uintptr_t)parameters, key, value) {
+    if (!json_is_object(value) && !json_is_null(value))
+      return error_set(err, STATUS_MODEL_INVALID, "model",
+                       "config.json: %s: %.40s: it must be an object for one kind of layers, \"%s\" for example",
+                       member, key, kind->name);
+  }
+  *out = (struct scaling){json_object_get(parameters, kind->name), member, "default", 0};
+  enum status status = load_number(&out->theta, m, kind->theta_member, kind->theta, err);
+  return status ? status : read_members(out, m, err);
 }
 
 static enum status need(double *out, const struct scaling *s, const char *key, struct error *err) {
@@ -110,31 +135,42 @@ static enum status divide(float *f, size_t count, const json_t *divisors, struct
   return STATUS_OK;
 }
 
-enum status rotary_read(struct rotary_config *out, struct model *m, size_t head_size, struct error *err) {
+static enum status make_frequencies(struct rotary_config *out, struct model *m, size_t head_size,
+                                    const struct scaling *s, struct error *err) {
   size_t half = head_size / 2;
-  struct scaling s;
   double factor = 1;
-  enum status status = read_scaling(&s, m, err);
-  if (status)
-    return status;
   float *f = arena_array(&m->arena, half, sizeof *f);
   if (!f)
     return error_no_memory(err, "the model");
   for (size_t k = 0; k < half; k++)
-    f[k] = (float)pow(s.theta, -2.0 * (double)k / (double)head_size);
+    f[k] = (float)pow(s->theta, -2.0 * (double)k / (double)head_size);
   *out = (struct rotary_config){head_size, f};
-  if (strcmp(s.type, "llama3") == 0) {
-    status = scale_llama3(f, half, &s, m, err);
-  } else if (strcmp(s.type, "linear") == 0) {
-    status = need(&factor, &s, "factor", err);
+  enum status status = STATUS_OK;
+  if (strcmp(s->type, "llama3") == 0) {
+    status = scale_llama3(f, half, s, m, err);
+  } else if (strcmp(s->type, "linear") == 0) {
+    status = need(&factor, s, "factor", err);
     for (size_t k = 0; k < half; k++)
       f[k] = (float)((double)f[k] / factor);
-  } else if (strcmp(s.type, "default") != 0) {
+  } else if (strcmp(s->type, "default") != 0) {
     return error_set(err, STATUS_MODEL_INVALID, "model",
-                     "config.json: %s: the type \"%.40s\" is not supported; default, linear and llama3 are", s.member,
-                     s.type);
+                     "config.json: %s: the type \"%.40s\" is not supported; default, linear and llama3 are", s->member,
+                     s->type);
   }
   return status ? status : divide(f, half, json_object_get(m->checkpoint.config, "rope_freqs"), err);
+}
+
+enum status rotary_read(struct rotary_config *out, struct model *m, size_t head_size, struct error *err) {
+  struct scaling s;
+  enum status status = read_scaling(&s, m, err);
+  return status ? status : make_frequencies(out, m, head_size, &s, err);
+}
+
+enum status rotary_read_kind(struct rotary_config *out, struct model *m, size_t head_size,
+                             const struct rotary_kind *kind, struct error *err) {
+  struct scaling s;
+  enum status status = read_kind(&s, m, kind, err);
+  return status ? status : make_frequencies(out, m, head_size, &s, err);
 }
 
 enum status rotary_make(struct rotary *out, struct model *m, const struct rotary_config *config, size_t positions,

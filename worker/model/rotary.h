@@ -13,6 +13,14 @@ struct rotary_config {
    linear and llama3 (Transformers' formulas), and from `rope_freqs`, the divisors that a GGUF file carries instead.
    Another type is STATUS_MODEL_INVALID naming it. After the model's `positions` are read. */
 NODISCARD enum status rotary_read(struct rotary_config *out, struct model *model, size_t head_size, struct error *err);
+/* The same for one kind of layers, in models whose layers differ: from rope_parameters' object of that name, else theta
+   from config.json's member. rope_scaling, which was for all of them, is refused. */
+struct rotary_kind {
+  const char *name, *theta_member;
+  double theta; /* where neither says */
+};
+NODISCARD enum status rotary_read_kind(struct rotary_config *out, struct model *model, size_t head_size,
+                                       const struct rotary_kind *kind, struct error *err);
 /* Tables of `positions` rows, in the model's arena. */
 NODISCARD enum status rotary_make(struct rotary *out, struct model *model, const struct rotary_config *config,
                                   size_t positions, struct error *err);

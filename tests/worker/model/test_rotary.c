@@ -104,12 +104,49 @@ static void what_is_not_understood_is_named(void **state) {
   refuses("{\"rope_scaling\": {\"type\": \"linear\"}}", "factor must be a positive number");
 }
 
+/* The frequencies of one kind of layers are theta^(-2k/HEAD) / factor, or it is refused with `says`. */
+static void kind_gives(const char *config, const char *name, double theta, double factor, const char *says) {
+  const struct rotary_kind kind = {name, "local_rope_theta", 300};
+  struct model m = {.positions = POSITIONS};
+  struct rotary_config rotary;
+  struct error err = {0};
+  arena_init(&m.arena, 1 << 20);
+  m.checkpoint.config = json_loads(config, 0, NULL);
+  assert_non_null(m.checkpoint.config);
+  assert_int_equal(rotary_read_kind(&rotary, &m, HEAD, &kind, &err), says ? STATUS_MODEL_INVALID : STATUS_OK);
+  if (says && !strstr(err.text, says))
+    fail_msg("%s: \"%s\" should say \"%s\"", config, err.text, says);
+  for (int k = 0; !says && k < HEAD / 2; k++)
+    if (fabs((double)rotary.frequencies[k] / (pow(theta, -2.0 * k / HEAD) / factor) - 1) > 1e-6)
+      fail_msg("%s: frequency %d is %g", config, k, (double)rotary.frequencies[k]);
+  json_decref(m.checkpoint.config);
+  arena_done(&m.arena);
+}
+
+static void kinds_of_layers_differ(void **state) {
+  static const char both[] = "{\"local_rope_theta\": 5, \"rope_parameters\": {\"one\": {\"rope_theta\": 777},"
+                             "\"two\": {\"rope_type\": \"linear\", \"factor\": 4}, \"three\": null}}";
+  (void)state;
+  kind_gives("{\"rope_theta\": 777}", "one", 300, 1, NULL);
+  kind_gives("{\"local_rope_theta\": 777, \"rope_scaling\": null, \"rope_parameters\": null}", "one", 777, 1, NULL);
+  kind_gives(both, "one", 777, 1, NULL);
+  kind_gives(both, "two", 5, 4, NULL);
+  kind_gives(both, "three", 5, 1, NULL);
+  kind_gives(both, "four", 5, 1, NULL);
+  kind_gives("{\"rope_parameters\": {\"rope_theta\": 7}}", "one", 0, 0, "rope_parameters: rope_theta: it must be an");
+  kind_gives("{\"rope_parameters\": 7}", "one", 0, 0, "rope_parameters: it must be an object");
+  kind_gives("{\"rope_scaling\": {\"type\": \"linear\", \"factor\": 4}}", "one", 0, 0, "rope_scaling");
+  kind_gives("{\"rope_parameters\": {\"one\": {\"rope_type\": \"yarn\"}}}", "one", 0, 0, "\"yarn\" is not supported");
+  kind_gives("{\"local_rope_theta\": -1}", "one", 0, 0, "must be positive");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(theta_is_found_where_it_stands),
       cmocka_unit_test(scaling_is_found_where_it_stands),
       cmocka_unit_test(llama3_s_length_is_found_where_it_stands),
       cmocka_unit_test(what_is_not_understood_is_named),
+      cmocka_unit_test(kinds_of_layers_differ),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
