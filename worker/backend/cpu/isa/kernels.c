@@ -139,21 +139,27 @@ static inline void swiglu_slopes(vf *dgate, vf *dup, vf dy, vf gate, vf up) {
   *dup = dy * gate * s;
 }
 
-static void swiglu_backward(float *dgate, float *dup, const float *dy, const float *gate, const float *up,
-                            size_t count) {
+/* Of y = act(gate) * up: `slopes` gives both gradients. It is inlined. */
+static inline void gated_backward(void (*slopes)(vf *dgate, vf *dup, vf dy, vf gate, vf up), float *dgate, float *dup,
+                                  const float *dy, const float *gate, const float *up, size_t count) {
   size_t i = 0;
   vf dg, du;
   for (; i + W <= count; i += W) {
-    swiglu_slopes(&dg, &du, load(dy + i), load(gate + i), load(up + i));
+    slopes(&dg, &du, load(dy + i), load(gate + i), load(up + i));
     store(dgate + i, dg);
     store(dup + i, du);
   }
   if (i < count) {
     size_t n = count - i;
-    swiglu_slopes(&dg, &du, load_part(dy + i, n, 0), load_part(gate + i, n, 0), load_part(up + i, n, 0));
+    slopes(&dg, &du, load_part(dy + i, n, 0), load_part(gate + i, n, 0), load_part(up + i, n, 0));
     store_part(dgate + i, dg, n);
     store_part(dup + i, du, n);
   }
+}
+
+static void swiglu_backward(float *dgate, float *dup, const float *dy, const float *gate, const float *up,
+                            size_t count) {
+  gated_backward(swiglu_slopes, dgate, dup, dy, gate, up, count);
 }
 
 static float row_max(const float *x, size_t count) {
@@ -265,19 +271,7 @@ static inline void geglu_slopes(vf *dgate, vf *dup, vf dy, vf gate, vf up) {
 
 static void geglu_backward(float *dgate, float *dup, const float *dy, const float *gate, const float *up,
                            size_t count) {
-  size_t i = 0;
-  vf dg, du;
-  for (; i + W <= count; i += W) {
-    geglu_slopes(&dg, &du, load(dy + i), load(gate + i), load(up + i));
-    store(dgate + i, dg);
-    store(dup + i, du);
-  }
-  if (i < count) {
-    size_t n = count - i;
-    geglu_slopes(&dg, &du, load_part(dy + i, n, 0), load_part(gate + i, n, 0), load_part(up + i, n, 0));
-    store_part(dgate + i, dg, n);
-    store_part(dup + i, du, n);
-  }
+  gated_backward(geglu_slopes, dgate, dup, dy, gate, up, count);
 }
 
 /* sigmoid(2 u) with u = sqrt(2 / pi) (x + 0.044715 x^3): x times it is x (1 + tanh u) / 2. */
