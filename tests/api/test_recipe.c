@@ -13,25 +13,10 @@
 #include "api/job_fields.h"
 #include "api/recipe.h"
 #include "base/json.h"
+#include "tests/api/body.h"
 
-static struct arena arena;
-static json_t *body;
-static struct job_spec spec;
-static struct fault_list faults;
-
-/* Of a body with these members, ' for ". */
 static void parse(const char *members) {
-  char text[800];
-  struct error err;
-  snprintf(text, sizeof text, "{'model':'m','training_file':'f'%s}", members);
-  for (char *p = text; *p; p++)
-    *p = *p == '\'' ? '"' : *p;
-  json_decref(body);
-  arena_done(&arena);
-  arena_init(&arena, 1 << 20);
-  faults = (struct fault_list){0};
-  assert_int_equal(json_parse(&body, text, strlen(text), NULL, &err), STATUS_OK);
-  job_spec_parse(&spec, body, 77, &arena, &faults);
+  parse_body("'training_file':'f'", members, 77);
 }
 
 static void accepted(const char *members) {

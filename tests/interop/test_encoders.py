@@ -216,23 +216,29 @@ class SeveralLabels(Encoder):
         assert first["step"] == "0" and abs(float(first["valid_loss"]) - before["valid_loss"]) < 1e-5
 
 
+def run_all(bases, tests):
+    """Each test, made of the daemon, against one daemon with these bases; the exit status."""
+    daemon = Daemon(bases)
+    number = failures = 0
+    try:
+        for test in tests:
+            number, failed = test(daemon).run(number)
+            failures += failed
+        if failures:
+            print("".join("# " + line + "\n" for line in daemon.log().splitlines()[-40:]), end="")
+    finally:
+        daemon.stop()
+    print(f"1..{number}")
+    return 1 if failures else 0
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="reflectd-encoders-") as folder:
         bases = {kind: os.path.join(folder, kind) for kind in KINDS}
         for kind, base in bases.items():
             make_base(kind, base)
-        daemon = Daemon(bases)
-        number = failures = 0
-        try:
-            for test, kind in [(Encoder, kind) for kind in bases] + [(SeveralLabels, kind) for kind in ("roberta", "electra")]:
-                number, failed = test(kind, daemon, bases[kind]).run(number)
-                failures += failed
-            if failures:
-                print("".join("# " + line + "\n" for line in daemon.log().splitlines()[-40:]), end="")
-        finally:
-            daemon.stop()
-        print(f"1..{number}")
-    return 1 if failures else 0
+        tests = [(Encoder, kind) for kind in bases] + [(SeveralLabels, kind) for kind in ("roberta", "electra")]
+        return run_all(bases, [lambda daemon, test=test, kind=kind: test(kind, daemon, bases[kind]) for test, kind in tests])
 
 
 if __name__ == "__main__":

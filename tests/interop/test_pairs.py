@@ -16,7 +16,6 @@ from peft import PeftModel
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
 import test_encoders
-from daemon import Daemon
 from test_encoders import ROWS, SHAPE, Encoder
 
 TEXTS = [row["text"] for row in ROWS]
@@ -145,18 +144,8 @@ def main():
         for name, value in (("modules.json", MODULES), ("1_Pooling/config.json", POOLED)):
             with open(os.path.join(bases["sentence-bert"], name), "w", encoding="utf-8") as file:
                 json.dump(value, file)
-        daemon = Daemon(bases)
-        number = failures = 0
-        try:
-            for kind, rows in list(JOBS.items()) + [("bert", RANKED), ("mpnet", RANKED)]:
-                number, failed = Pairs(kind, daemon, bases[kind], rows).run(number)
-                failures += failed
-            if failures:
-                print("".join("# " + line + "\n" for line in daemon.log().splitlines()[-40:]), end="")
-        finally:
-            daemon.stop()
-        print(f"1..{number}")
-    return 1 if failures else 0
+        jobs = list(JOBS.items()) + [("bert", RANKED), ("mpnet", RANKED)]
+        return test_encoders.run_all(bases, [lambda daemon, kind=kind, rows=rows: Pairs(kind, daemon, bases[kind], rows) for kind, rows in jobs])
 
 
 if __name__ == "__main__":

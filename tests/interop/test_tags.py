@@ -15,7 +15,6 @@ from tokenizers import pre_tokenizers
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 import test_encoders
-from daemon import Daemon
 from test_encoders import ROWS, SHAPE, WORDS, Encoder
 
 MAX = 24  # tokens: some words are cut off
@@ -122,18 +121,7 @@ def main():
         bases = {kind: os.path.join(folder, kind) for kind in JOBS}
         for kind, base in bases.items():
             test_encoders.make_base(kind, base)
-        daemon = Daemon(bases)
-        number = failures = 0
-        try:
-            for kind, base in bases.items():
-                number, failed = Tags(kind, daemon, base).run(number)
-                failures += failed
-            if failures:
-                print("".join("# " + line + "\n" for line in daemon.log().splitlines()[-40:]), end="")
-        finally:
-            daemon.stop()
-        print(f"1..{number}")
-    return 1 if failures else 0
+        return test_encoders.run_all(bases, [lambda daemon, kind=kind: Tags(kind, daemon, bases[kind]) for kind in bases])
 
 
 if __name__ == "__main__":
