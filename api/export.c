@@ -4,45 +4,48 @@
 
 #include "api/job.h"
 
-static const char *const format_names[EXPORT_FORMAT_COUNT] = {[EXPORT_PEFT] = "peft",
-                                                              [EXPORT_LORA] = "lora",
-                                                              [EXPORT_MERGED] = "merged",
-                                                              [EXPORT_GGUF] = "gguf",
-                                                              [EXPORT_GGUF_LORA] = "gguf-lora"};
 static const char *const type_names[] = {[EXPORT_TYPE_NONE] = "",
                                          [EXPORT_TYPE_F32] = "f32",
                                          [EXPORT_TYPE_F16] = "f16",
                                          [EXPORT_TYPE_BF16] = "bf16",
                                          [EXPORT_TYPE_Q8_0] = "q8_0"};
 
-/* Which element types a format can have; bit i: enum export_type i. */
-static unsigned types_of(enum export_format format) {
-  unsigned half = 1u << EXPORT_TYPE_F16 | 1u << EXPORT_TYPE_BF16;
-  switch (format) {
-  case EXPORT_MERGED: return half | 1u << EXPORT_TYPE_F32;
-  case EXPORT_GGUF: return half | 1u << EXPORT_TYPE_Q8_0;
-  case EXPORT_PEFT:
-  case EXPORT_LORA:
-  case EXPORT_GGUF_LORA: return 1u << EXPORT_TYPE_NONE;
-  case EXPORT_FORMAT_COUNT: break;
-  }
-  CHECK(!"a format");
-}
+#define TYPE(name) (1u << EXPORT_TYPE_##name)
+static const struct {
+  const char *name;
+  unsigned types;           /* bit i: enum export_type i */
+  enum export_type usual;   /* where a name says none */
+  bool low_rank;            /* of methods whose adapter is exactly a LoRA */
+  bool adapter_alone;       /* it has no place for what is trained in full */
+  bool language, gguf_base; /* of language models, of bases that are GGUF files */
+} formats[EXPORT_FORMAT_COUNT] = {
+    [EXPORT_PEFT] = {.name = "peft", .types = TYPE(NONE)},
+    [EXPORT_LORA] = {.name = "lora", .types = TYPE(NONE), .low_rank = true},
+    [EXPORT_MERGED] = {.name = "merged", .types = TYPE(F32) | TYPE(F16) | TYPE(BF16), .usual = EXPORT_TYPE_BF16},
+    [EXPORT_GGUF] = {.name = "gguf",
+                     .types = TYPE(F16) | TYPE(BF16) | TYPE(Q8_0),
+                     .usual = EXPORT_TYPE_F16,
+                     .language = true,
+                     .gguf_base = true},
+    [EXPORT_GGUF_LORA] =
+        {.name = "gguf-lora", .types = TYPE(NONE), .low_rank = true, .adapter_alone = true, .language = true},
+};
+#undef TYPE
 
 bool export_parse(struct export_choice *out, const char *text) {
   const char *colon = strchr(text, ':');
   size_t length = colon ? (size_t)(colon - text) : strlen(text);
   for (int f = 0; f < EXPORT_FORMAT_COUNT; f++) {
-    if (strlen(format_names[f]) != length || memcmp(format_names[f], text, length) != 0)
+    if (strlen(formats[f].name) != length || memcmp(formats[f].name, text, length) != 0)
       continue;
     out->format = (enum export_format)f;
-    out->type = f == EXPORT_MERGED ? EXPORT_TYPE_BF16 : f == EXPORT_GGUF ? EXPORT_TYPE_F16 : EXPORT_TYPE_NONE;
+    out->type = formats[f].usual;
     if (!colon)
       return true;
     for (size_t t = 1; t < COUNT_OF(type_names); t++)
       if (strcmp(type_names[t], colon + 1) == 0) {
         out->type = (enum export_type)t;
-        return types_of(out->format) >> t & 1;
+        return formats[f].types >> t & 1;
       }
     return false;
   }
@@ -50,24 +53,23 @@ bool export_parse(struct export_choice *out, const char *text) {
 }
 
 void export_name(char out[EXPORT_NAME_MAX], struct export_choice choice) {
-  snprintf(out, EXPORT_NAME_MAX, "%s%s%s", format_names[choice.format], choice.type ? ":" : "",
+  snprintf(out, EXPORT_NAME_MAX, "%s%s%s", formats[choice.format].name, choice.type ? ":" : "",
            type_names[choice.type]);
 }
 
 /* Can this adapter be written in the format? */
 static bool supported(struct export_choice choice, const struct adapter_spec *adapter, size_t index,
                       struct fault_list *faults) {
-  bool needs_low_rank = choice.format == EXPORT_LORA || choice.format == EXPORT_GGUF_LORA;
   const struct method *method = method_of(adapter->peft_type);
   bool in_full = adapter->modules_to_save.count > 0 || adapter->bias != BIAS_NONE;
-  if (choice.format == EXPORT_GGUF_LORA && in_full && method->low_rank) {
+  if (formats[choice.format].adapter_alone && in_full && method->low_rank) {
     fault_add(faults, STATUS_UNSUPPORTED_VALUE, "exports",
               "item %zu of exports: a GGUF LoRA has no place for what is trained in full (%s); \"gguf\" and \"merged\" "
               "have it",
               index, adapter->modules_to_save.count ? "modules_to_save" : "bias");
     return false;
   }
-  if (!needs_low_rank || method->low_rank)
+  if (!formats[choice.format].low_rank || method->low_rank)
     return true;
   fault_add(faults, STATUS_UNSUPPORTED_VALUE, "exports",
             "item %zu of exports: %s has no low-rank form, so no LoRA equals it; \"merged\" and \"gguf\" are exact",
@@ -79,12 +81,11 @@ void job_exports_judge(const struct string_list *exports, bool gguf_base, bool c
   for (size_t i = 0; i < exports->count; i++) {
     struct export_choice choice;
     CHECK(export_parse(&choice, exports->item[i]));
-    bool gguf = choice.format == EXPORT_GGUF, lora = choice.format == EXPORT_GGUF_LORA;
-    if (classifier && (gguf || lora))
+    if (classifier && formats[choice.format].language)
       fault_add(faults, STATUS_UNSUPPORTED_VALUE, "exports",
                 "exports: \"%s\" is for language models, and this one is a classifier; \"merged\" is exact",
                 exports->item[i]);
-    else if (gguf && !gguf_base)
+    else if (formats[choice.format].gguf_base && !gguf_base)
       fault_add(faults, STATUS_UNSUPPORTED_VALUE, "exports",
                 "exports: \"%s\" needs a base that is a GGUF file; \"merged\" is exact, and llama.cpp's "
                 "convert_hf_to_gguf.py reads it",
@@ -122,4 +123,23 @@ void job_exports_settle(struct string_list *exports, const struct adapter_spec *
     else if (!seen)
       fault_add(faults, STATUS_OUT_OF_MEMORY, "exports", "exports does not fit into memory");
   }
+}
+
+json_t *export_formats_json(void) {
+  json_t *out = json_array();
+  for (int f = 0; out && f < EXPORT_FORMAT_COUNT; f++) {
+    json_t *types = json_array();
+    for (size_t t = 1; t < COUNT_OF(type_names); t++)
+      if (formats[f].types >> t & 1)
+        json_array_append_new(types, json_string(type_names[t]));
+    json_t *usual = formats[f].usual ? json_string(type_names[formats[f].usual]) : json_null();
+    json_t *row = json_pack("{ss so so sb sb sb sb}", "name", formats[f].name, "types", types, "default_type", usual,
+                            "always", f == EXPORT_PEFT, "needs_exact_lora", formats[f].low_rank, "needs_language_model",
+                            formats[f].language, "needs_gguf_base", formats[f].gguf_base);
+    if (json_array_append_new(out, row) != 0) {
+      json_decref(out);
+      return NULL;
+    }
+  }
+  return out;
 }

@@ -158,7 +158,7 @@ struct adapter_spec {
   };
 };
 
-enum { JOB_KEEP_LAST_MAX = 1000 };
+enum { JOB_KEEP_LAST_MAX = 1000, JOB_METADATA_PAIRS_MAX = 16 };
 
 /* The body's member `dataset`. */
 struct job_columns {
@@ -255,6 +255,10 @@ void job_exports_settle(struct string_list *exports, const struct adapter_spec *
 
 /* The same for what depends on the base model, and on what was trained where that is known already. */
 void job_exports_judge(const struct string_list *exports, bool gguf_base, bool classifier, struct fault_list *faults);
+
+/* An array of {name, types, default_type, always, needs_exact_lora, needs_language_model, needs_gguf_base}: what a list
+   may have. A new reference; NULL: no memory. */
+NODISCARD json_t *export_formats_json(void);
 
 /* The normalised document: the same shape job_spec_parse reads, every default written out, method
    always {"type":"supervised",...} and `adapter` beside it. A new reference. */

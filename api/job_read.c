@@ -257,13 +257,13 @@ static size_t characters(const char *text) {
 }
 
 static const json_t *read_metadata(const json_t *body, struct fault_list *faults) {
-  enum { PAIRS_MAX = 16, KEY_MAX = 64, VALUE_MAX = 512 };
+  enum { KEY_MAX = 64, VALUE_MAX = 512 };
   const json_t *metadata = member(body, "metadata");
   if (!metadata || !object_or_fault(metadata, "metadata", faults))
     return NULL;
-  if (json_object_size(metadata) > PAIRS_MAX)
+  if (json_object_size(metadata) > JOB_METADATA_PAIRS_MAX)
     fault_add(faults, STATUS_INVALID_VALUE, "metadata", "metadata has %zu pairs; at most %d are kept",
-              json_object_size(metadata), PAIRS_MAX);
+              json_object_size(metadata), JOB_METADATA_PAIRS_MAX);
   const char *key;
   json_t *value;
   json_object_foreach((json_t *)(uintptr_t)metadata, key, value) {

@@ -69,6 +69,11 @@ enum job_output job_task_output(enum job_task task) {
   return rows[task].output;
 }
 
+bool job_task_measures(enum job_task task, enum validation_metric metric) {
+  CHECK(task > JOB_TASK_AUTO && task < JOB_TASK_COUNT);
+  return rows[task].metrics >> metric & 1;
+}
+
 static void settle_problem_type(struct job_spec *spec, struct fault_list *faults) {
   enum job_output output = rows[spec->task].output;
   int asked = spec->columns.problem_type, type = output == OUTPUT_CLASS    ? PROBLEM_SINGLE_LABEL
@@ -86,10 +91,10 @@ static void check_metric(const struct job_spec *spec, struct fault_list *faults)
   int metric = spec->evaluation.metric;
   AUTO(str_done) struct str others;
   str_init(&others, 400);
-  if (metric == METRIC_LOSS || rows[spec->task].metrics & 1u << metric)
+  if (metric == METRIC_LOSS || job_task_measures((enum job_task)spec->task, (enum validation_metric)metric))
     return;
   for (int i = 0; i < METRIC_COUNT; i++)
-    if (rows[spec->task].metrics & 1u << i)
+    if (job_task_measures((enum job_task)spec->task, (enum validation_metric)i))
       str_printf(&others, ", %s", job_metric_names[i]);
   fault_add(faults, STATUS_INVALID_VALUE, "evaluation.metric",
             "evaluation.metric is %s, which the task %s does not measure; it measures loss%s", job_metric_names[metric],

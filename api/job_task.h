@@ -39,6 +39,9 @@ const struct job_output_row *job_output_of(enum job_output output);
 /* Not of JOB_TASK_AUTO. */
 enum job_output job_task_output(enum job_task task);
 
+/* Does its evaluation measure that, beside the loss? */
+bool job_task_measures(enum job_task task, enum validation_metric metric);
+
 /* The settings that a task decides: those at their default take its value, those that contradict it are faults. */
 void job_task_settle(struct job_spec *spec, struct fault_list *faults);
 

@@ -14,7 +14,7 @@ static const struct field fields[] = {
      .doc = "Inputs that turn together; 0: boft_block_num decides. One of the two must be 0."},
     {"boft_block_num", NULL, FIELD_INT, AT(boft.boft_block_num), 0, 0, 65536, .initial = "0",
      .doc = "Blocks a module; 0: boft_block_size decides."},
-    {"boft_n_butterfly_factor", NULL, FIELD_INT, AT(boft.boft_n_butterfly_factor), 0, 1, 64, .initial = "1",
+    {"boft_n_butterfly_factor", NULL, FIELD_INT, AT(boft.boft_n_butterfly_factor), 0, 1, 1, .initial = "1",
      .doc = "Factors of the butterfly: 1, which is what PEFT runs on a CPU whatever this says."},
     {"init_weights", NULL, FIELD_BOOL, AT(boft.init_weights), .initial = "true",
      .doc = "true: start at the base model; false: at random."},
@@ -35,11 +35,6 @@ static void validate(struct adapter_spec *adapter, const json_t *given, const ch
     fault_add(faults, STATUS_INVALID_VALUE, param,
               "exactly one of %s and %s.boft_block_num must be above 0; they are %lld and %lld", param, path,
               (long long)boft->boft_block_size, (long long)boft->boft_block_num);
-  snprintf(param, sizeof param, "%s.boft_n_butterfly_factor", path);
-  if (boft->boft_n_butterfly_factor > 1)
-    fault_add(faults, STATUS_UNSUPPORTED_VALUE, param,
-              "%s must be 1: PEFT itself runs one factor without its GPU kernels, so another adapter would not load",
-              param);
 }
 
 const struct method method_boft = {

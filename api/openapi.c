@@ -2,11 +2,11 @@
    refuse a NULL value, each is counted by `set`, and a document with a failure is dropped. */
 #include "api/openapi.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "api/endpoint.h"
+#include "api/field_schema.h"
 #include "api/job_fields.h"
 
 struct builder {
@@ -52,6 +52,9 @@ static const struct {
      "metrics object"},
     {"Model", "model",
      "id string,created integer,owned_by string,format string,usable boolean?,error object?,capabilities object?"},
+    {"Capabilities", "capabilities",
+     "job array,methods array,tasks array,recipes array,precisions array,exports array,devices array,limits object,"
+     "models array"},
     {"Artifact", "fine_tuning.job.artifact",
      "id string,name string,created_at integer,bytes integer,sha256 string,file_id string?"},
     {"Export", "fine_tuning.job.export",
@@ -74,6 +77,7 @@ static const struct {
   const char *schema; /* NULL: bytes */
   bool list;
 } answers[] = {
+    {OP_capabilities, "Capabilities", false},
     {OP_files_create, "File", false},
     {OP_files_list, "File", true},
     {OP_files_retrieve, "File", false},
@@ -150,55 +154,6 @@ static json_t *error_schema(void) {
 
 /* --- the job's body --------------------------------------------------------------------------- */
 
-static const char *type_name(enum field_kind kind) {
-  switch (kind) {
-  case FIELD_BOOL: return "boolean";
-  case FIELD_INT: return "integer";
-  case FIELD_NUMBER: return "number";
-  case FIELD_STRING: return "string";
-  case FIELD_CHOICE: return "string";
-  case FIELD_STRING_LIST: return "array";
-  case FIELD_INT_LIST: return "array";
-  case FIELD_NUMBER_MAP: return "object";
-  }
-  CHECK(!"a field kind");
-}
-
-/* The default as field_write shows it. */
-static json_t *default_json(const struct field *field) {
-  union {
-    bool boolean;
-    int64_t integer;
-    double number;
-    const char *string;
-    int choice;
-    struct string_list strings;
-    struct int_list integers;
-    struct number_map numbers;
-  } value;
-  struct field moved = *field;
-  moved.offset = 0;
-  struct field_table table = {.fields = &moved, .count = 1};
-  field_defaults(&table, &value);
-  json_t *object = field_write(&table, &value), *out = json_incref(json_object_get(object, field->name));
-  json_decref(object);
-  return out;
-}
-
-static void add_bounds(struct builder *b, json_t *schema, const struct field *field) {
-  if ((field->min == 0 && field->max == 0) || field->kind == FIELD_NUMBER_MAP)
-    return;
-  bool number = field->kind == FIELD_NUMBER, value = number || field->kind == FIELD_INT;
-  const char *low = field->flags & FIELD_EXCLUSIVE ? "exclusiveMinimum" : "minimum", *high = "maximum";
-  if (!value) {
-    low = field->kind == FIELD_STRING ? "minLength" : "minItems";
-    high = field->kind == FIELD_STRING ? "maxLength" : "maxItems";
-  }
-  set(b, schema, low, number ? json_real(field->min) : json_integer((json_int_t)field->min));
-  if (!isinf(field->max))
-    set(b, schema, high, number ? json_real(field->max) : json_integer((json_int_t)field->max));
-}
-
 static void add_choices(struct builder *b, json_t *schema, const struct field *field) {
   json_t *names = set(b, schema, "enum", json_array());
   bool words = field->flags & FIELD_BOOL_WORDS;
@@ -213,9 +168,9 @@ static void add_choices(struct builder *b, json_t *schema, const struct field *f
 
 static json_t *field_schema(struct builder *b, const struct field *field) {
   bool required = field->flags & FIELD_REQUIRED;
-  const char *type = type_name(field->kind);
+  const char *type = field_schema_type(field->kind);
   json_t *schema = required ? json_pack("{ss}", "type", type) : json_pack("{s[ss]}", "type", type, "null");
-  add_bounds(b, schema, field);
+  b->bad |= !field_schema_bounds(schema, field);
   if (field->kind == FIELD_STRING_LIST || field->kind == FIELD_INT_LIST)
     set(b, schema, "items", json_pack("{ss}", "type", field->kind == FIELD_INT_LIST ? "integer" : "string"));
   if (field->kind == FIELD_NUMBER_MAP)
@@ -226,7 +181,7 @@ static json_t *field_schema(struct builder *b, const struct field *field) {
   if (field->flags & FIELD_AUTO)
     schema = json_pack("{s[oo]}", "anyOf", json_pack("{ss}", "const", "auto"), schema);
   if (!required)
-    set(b, schema, "default", default_json(field));
+    set(b, schema, "default", field_default_json(field));
   char doc[512];
   snprintf(doc, sizeof doc, "%s%s%s%s", field->doc, field->unit ? " In " : "", field->unit ? field->unit : "",
            field->unit ? "." : "");

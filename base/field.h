@@ -92,6 +92,9 @@ NODISCARD enum status field_set_text(const struct field *field, void *out, const
 /* A new JSON object with every member, defaults included. NULL when memory runs out. */
 NODISCARD json_t *field_write(const struct field_table *table, const void *from);
 
+/* The default of one member, as field_write shows it. NULL when memory runs out. */
+NODISCARD json_t *field_default_json(const struct field *field);
+
 /* The row of that name or alias, or NULL. */
 const struct field *field_find(const struct field_table *table, const char *name);
 

@@ -335,3 +335,21 @@ json_t *field_write(const struct field_table *table, const void *from) {
   }
   return object;
 }
+
+json_t *field_default_json(const struct field *field) {
+  union {
+    bool boolean;
+    int64_t integer;
+    double number;
+    const char *string;
+    int choice;
+    struct string_list strings;
+    struct int_list integers;
+    struct number_map numbers;
+  } value;
+  struct field moved = *field;
+  moved.offset = 0;
+  const struct field_table table = {.fields = &moved, .count = 1};
+  field_defaults(&table, &value);
+  return field->flags & FIELD_NULLABLE ? json_null() : value_json(&moved, &value);
+}

@@ -69,6 +69,9 @@ void devices_find(struct devices *out, const struct config *config) {
   size_t count = list(found, config);
   *out = (struct devices){.cpu = allowed(config->devices, "cpu")};
   for (size_t i = 0; i < count; i++)
+    if (strcmp(found[i].name, "cpu") == 0)
+      snprintf(out->cpu_processor, sizeof out->cpu_processor, "%s", found[i].processor);
+  for (size_t i = 0; i < count; i++)
     if (strcmp(found[i].name, "cpu") != 0 && allowed(config->devices, found[i].name)) {
       log_info("jobs may run on %s, %s", found[i].name, found[i].processor);
       out->other[out->count++] = found[i];

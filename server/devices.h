@@ -9,7 +9,8 @@
 enum { DEVICES_MAX = 16 };
 
 struct devices {
-  bool cpu; /* jobs may run on it */
+  bool cpu;                                 /* jobs may run on it */
+  char cpu_processor[DEVICE_PROCESSOR_MAX]; /* "": the worker did not say */
   size_t count;
   struct device_info other[DEVICES_MAX];
 };

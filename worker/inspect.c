@@ -1,6 +1,7 @@
 #include "worker/inspect.h"
 #include "worker/device.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -44,11 +45,16 @@ static json_t *tasks(const struct inspect *i) {
   return list;
 }
 
+static const char *last_part(const char *path) {
+  const char *dot = strrchr(path, '.');
+  return dot ? dot + 1 : path;
+}
+
 /* The last parts of the modules' names, each once: what target_modules lists. */
 static json_t *target_modules(const struct model *model) {
   json_t *list = json_array();
   for (size_t i = 0; i < model->linear_count; i++) {
-    const char *path = model->linears[i]->name, *dot = strrchr(path, '.'), *name = dot ? dot + 1 : path;
+    const char *name = last_part(model->linears[i]->name);
     size_t at;
     json_t *have;
     bool seen = model->linears[i] == model->head;
@@ -57,6 +63,53 @@ static json_t *target_modules(const struct model *model) {
       json_array_append_new(list, json_string(name));
   }
   return list;
+}
+
+/* What a job adapts that names none. */
+static json_t *default_targets(const struct model *model) {
+  json_t *list = json_array();
+  for (size_t i = 0; model->default_targets && i < model->default_targets->count; i++)
+    json_array_append_new(list, json_string(model->default_targets->item[i]));
+  return list;
+}
+
+static bool counts(json_t *group, const char *name, const struct linear *linear) {
+  json_t *count = json_object_get(group, "count");
+  bool same = strcmp(json_string_value(json_object_get(group, "name")), name) == 0 &&
+              json_integer_value(json_object_get(group, "inputs")) == (json_int_t)linear->in &&
+              json_integer_value(json_object_get(group, "outputs")) == (json_int_t)linear->out;
+  if (same)
+    json_integer_set(count, json_integer_value(count) + 1);
+  return same;
+}
+
+/* How many modules there are of each name and shape: an adapter's parameters follow from it. */
+static json_t *modules(const struct model *model) {
+  json_t *list = json_array(), *group;
+  for (size_t i = 0; i < model->linear_count; i++) {
+    const struct linear *linear = model->linears[i];
+    const char *name = last_part(linear->name);
+    bool counted = linear == model->head;
+    size_t at;
+    json_array_foreach(list, at, group) counted = counted || counts(group, name, linear);
+    if (!counted)
+      json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:i}", "name", name, "inputs", (json_int_t)linear->in,
+                                            "outputs", (json_int_t)linear->out, "count", 1));
+  }
+  return list;
+}
+
+/* As layers_to_transform counts them: the first number in a module's path. */
+static json_int_t layers(const struct model *model) {
+  json_int_t count = 0;
+  for (size_t i = 0; i < model->linear_count; i++) {
+    const char *part = model->linears[i]->name;
+    while ((part = strchr(part, '.')) && !(part[1] >= '0' && part[1] <= '9'))
+      part++;
+    json_int_t next = part ? strtoll(part + 1, NULL, 10) + 1 : 0;
+    count = next > count ? next : count;
+  }
+  return count;
 }
 
 /* A job may name another template, so that a missing or broken one does not spoil the model. */
@@ -84,9 +137,10 @@ enum status inspect_model(json_t **report, const char *path, struct error *err) 
   if (!status) {
     const struct model *m = &i.model;
     *report =
-        json_pack("{s:s, s:o, s:I, s:I, s:I, s:o}", "architecture", m->ops->model_type, "tasks", tasks(&i),
-                  "max_seq_length", (json_int_t)m->positions, "vocab_size", (json_int_t)m->vocabulary, "parameters",
-                  (json_int_t)(m->weight_bytes / sizeof(float)), "target_modules", target_modules(m));
+        json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "architecture", m->ops->model_type, "tasks",
+                  tasks(&i), "max_seq_length", (json_int_t)m->positions, "vocab_size", (json_int_t)m->vocabulary,
+                  "parameters", (json_int_t)(m->weight_bytes / sizeof(float)), "layers", layers(m), "target_modules",
+                  target_modules(m), "default_target_modules", default_targets(m), "modules", modules(m));
     if (!*report)
       status = error_no_memory(err, "the report of a model");
     else if (i.tasks.language)

@@ -8,7 +8,9 @@
 
 /* A new object in *report:
      architecture (config.json's model_type); tasks, in PEFT's words ["CAUSAL_LM", "SEQ_CLS"]; max_seq_length;
-     vocab_size; parameters (numbers in its tensors); target_modules (names that an adapter can be put on);
+     vocab_size; parameters (numbers in its tensors); layers, as layers_to_transform counts them; target_modules (names
+     that an adapter can be put on), default_target_modules; modules [{name, inputs, outputs, count}], one for each name
+     and shape;
      of a language model chat_template: true, with chat_template_refuses {feature (api/chat_feature.h): its words}, or
      false, with chat_template_error.
    A model that no job can use is the error that such a job would end with, and *report is NULL. */

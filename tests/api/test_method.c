@@ -180,8 +180,8 @@ static void boft_has_one_factor(void **state) {
   (void)state;
   accepted("{\"peft_type\":\"BOFT\",\"boft_block_num\":6,\"boft_dropout\":0}");
   assert_true(spec.boft.boft_block_size == 0 && spec.boft.boft_block_num == 6);
-  refused("{\"peft_type\":\"BOFT\",\"boft_n_butterfly_factor\":2}", STATUS_UNSUPPORTED_VALUE,
-          "adapter.boft_n_butterfly_factor", "must be 1");
+  refused("{\"peft_type\":\"BOFT\",\"boft_n_butterfly_factor\":2}", STATUS_INVALID_VALUE,
+          "adapter.boft_n_butterfly_factor", "at most 1");
   refused("{\"peft_type\":\"BOFT\",\"boft_n_butterfly_factor\":0}", STATUS_INVALID_VALUE,
           "adapter.boft_n_butterfly_factor", "at least 1");
   refused("{\"peft_type\":\"BOFT\",\"boft_block_size\":4,\"boft_block_num\":6}", STATUS_INVALID_VALUE,

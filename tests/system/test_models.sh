@@ -7,6 +7,11 @@ call GET /v1/models/tiny; like "$status $body" '^200 .*"usable":true,"error":nul
 call GET /v1/models/broken; like "$body" '"usable":false,"error":\{"code":"model_load_failed","message":"config.json: model_type .*gpt9.* is not supported' "one that cannot be used, and why"
 call GET /v1/models/fragile; like "$body" '"usable":null,"error":null,"capabilities":null' "one over which the worker fell"
 call GET /v1/models; like "$body" '"id":"broken".*"usable":false.*"id":"tiny".*"usable":true' "the list says the same"
+call GET /v1/capabilities; is "$status" 200 "what jobs can ask for"
+like "$body" '"models":\[\{"id":"broken".*"usable":false.*"tasks":null\}.*"id":"encoder".*"tasks":\["classification","regression","multi_label",.*"id":"tiny".*"language_model"' "each model with the tasks that it can learn"
+like "$body" '"devices":\[\{"name":"cpu","processor":"none","memory_bytes":null,"gpu":false,"places":1\}\]' "the devices"
+like "$body" '"limits":\{"upload_bytes_max":[0-9]+.*"tenant":\{"id":"default","queued_jobs_max":null' "limits of the server and of the tenant"
+like "$body" '"path":"method.supervised.hyperparameters","members":\[\{"name":"n_epochs","type":"integer","required":false,"description":"[^"]+","minimum":1,"maximum":100,"default":3,"auto":true' "members with their bounds"
 
 create() { call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' -d "{\"model\":\"$1\",\"training_file\":\"$file\",\"suffix\":\"ok\"}"; job=$(value id); }
 upload train.jsonl

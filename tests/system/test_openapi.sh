@@ -22,6 +22,7 @@ call POST "/v1/fine_tuning/jobs/$job/exports" -H 'Content-Type: application/json
 described Export data.0 "an export"
 call GET /v1/models; described Model data.0 "a model in a list"
 call GET /v1/models/tiny; described Model "" "a model"
+call GET /v1/capabilities; described Capabilities "" "what jobs can ask for"
 submit error; await failed; described Job "" "a job that has failed"
 call DELETE "/v1/files/$file"; described Deleted "" "what is deleted"
 call GET /v1/files/none; described Error "" "an error"

@@ -13,10 +13,14 @@
 #include "base/json.h"
 #include "worker/inspect.h"
 
-static void reports(const char *path, const char *architecture, const char *tasks, const char *modules) {
+/* `shapes`: {name, inputs, outputs, count} each, the first of them. */
+static void reports(const char *path, const char *architecture, const char *tasks, const char *modules,
+                    const char *defaults, const char *shapes) {
   AUTO(json_release) json_t *report = NULL;
   AUTO(json_release) json_t *want_tasks = json_loads(tasks, 0, NULL);
   AUTO(json_release) json_t *want_modules = json_loads(modules, 0, NULL);
+  AUTO(json_release) json_t *want_defaults = json_loads(defaults, 0, NULL);
+  AUTO(json_release) json_t *want_shapes = json_loads(shapes, 0, NULL);
   struct error err;
   if (inspect_model(&report, path, &err))
     fail_msg("%s: %s", path, err.text);
@@ -26,6 +30,10 @@ static void reports(const char *path, const char *architecture, const char *task
     fail_msg("%s", json_dumps(json_object_get(report, "target_modules"), 0));
   assert_true(json_integer_value(json_object_get(report, "parameters")) > 1000);
   assert_true(json_integer_value(json_object_get(report, "max_seq_length")) > 0);
+  assert_int_equal(json_integer_value(json_object_get(report, "layers")), 2);
+  assert_true(json_equal(json_object_get(report, "default_target_modules"), want_defaults));
+  if (!json_equal(json_object_get(report, "modules"), want_shapes))
+    fail_msg("%s", json_dumps(json_object_get(report, "modules"), 0));
 }
 
 /* A golden model has no tokenizer: it gets one of a few words. */
@@ -53,10 +61,20 @@ static void models_are_known(void **state) {
   assert_non_null(mkdtemp(path));
   copy_golden(path, "tests/golden/cases/bert-hra/model");
   reports(path, "bert", "[\"SEQ_CLS\", \"FEATURE_EXTRACTION\", \"TOKEN_CLS\"]",
-          "[\"query\", \"key\", \"value\", \"dense\"]");
+          "[\"query\", \"key\", \"value\", \"dense\"]", "[\"query\", \"value\"]",
+          "[{\"name\": \"query\", \"inputs\": 48, \"outputs\": 48, \"count\": 2}, {\"name\": \"key\", \"inputs\": 48, "
+          "\"outputs\": 48, \"count\": 2}, {\"name\": \"value\", \"inputs\": 48, \"outputs\": 48, \"count\": 2}, "
+          "{\"name\": \"dense\", \"inputs\": 48, \"outputs\": 48, \"count\": 3}, {\"name\": \"dense\", \"inputs\": 48, "
+          "\"outputs\": 80, \"count\": 2}, {\"name\": \"dense\", \"inputs\": 80, \"outputs\": 48, \"count\": 2}]");
   copy_golden(path, "tests/golden/cases/llama-hra/model");
   reports(path, "llama", "[\"CAUSAL_LM\", \"SEQ_CLS\"]",
-          "[\"q_proj\", \"k_proj\", \"v_proj\", \"o_proj\", \"gate_proj\", \"up_proj\", \"down_proj\"]");
+          "[\"q_proj\", \"k_proj\", \"v_proj\", \"o_proj\", \"gate_proj\", \"up_proj\", \"down_proj\"]",
+          "[\"q_proj\", \"v_proj\"]",
+          "[{\"name\": \"q_proj\", \"inputs\": 48, \"outputs\": 48, \"count\": 2}, {\"name\": \"k_proj\", \"inputs\": "
+          "48, \"outputs\": 16, \"count\": 2}, {\"name\": \"v_proj\", \"inputs\": 48, \"outputs\": 16, \"count\": 2}, "
+          "{\"name\": \"o_proj\", \"inputs\": 48, \"outputs\": 48, \"count\": 2}, {\"name\": \"gate_proj\", "
+          "\"inputs\": 48, \"outputs\": 80, \"count\": 2}, {\"name\": \"up_proj\", \"inputs\": 48, \"outputs\": 80, "
+          "\"count\": 2}, {\"name\": \"down_proj\", \"inputs\": 80, \"outputs\": 48, \"count\": 2}]");
   assert_int_equal(file_remove_tree(path, &err), STATUS_OK);
 }
 
