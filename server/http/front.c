@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -20,6 +21,7 @@ enum {
   CONNECTION_BYTES = 192 << 10, /* of libmicrohttpd's for one request's header: our own limits come first */
   AWAY_MAX = 64,                /* connections beyond the limit: probes are answered, all else is told to come later */
   ACCEPTS_MAX = 16,             /* between two runs of libmicrohttpd */
+  UNSENT_BYTES = 128 << 10,     /* of an answer in a socket: who reads nothing is not copied megabytes */
   FRESH_MS = 1000,
   DESCRIPTORS_KEPT = 40,        /* of those that the system allows, for the store, workers and files */
 };
@@ -144,6 +146,7 @@ static void find_room(struct front *front, struct client *client) {
 
 static void admit(struct front *front, int fd, const struct sockaddr_storage *address, socklen_t length) {
   struct client *client = calloc(1, sizeof *client);
+  const int unsent = UNSENT_BYTES;
   if (!client || !tap_open(fd, front->tls != NULL, on_bytes, client)) {
     free(client);
     close(fd);
@@ -153,6 +156,7 @@ static void admit(struct front *front, int fd, const struct sockaddr_storage *ad
   client->fd = fd;
   client->address = *address;
   client->since_ms = clock_boot_ms();
+  setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
   find_room(front, client);
   client->next = front->clients;
   client->link = &front->clients;
@@ -441,7 +445,8 @@ static enum status start(struct front *front, struct error *err) {
   front->daemon = MHD_start_daemon(
       flags, 0, NULL, NULL, on_request, front, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_CONNECTION_LIMIT,
       most, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 0,
-      MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_target, front,
+      MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
+      MHD_OPTION_URI_LOG_CALLBACK, on_target, front,
       MHD_OPTION_NOTIFY_CONNECTION, on_connection, front, MHD_OPTION_NOTIFY_COMPLETED, on_completed, front,
       MHD_OPTION_ARRAY, encrypted, MHD_OPTION_END);
   return front->daemon ? STATUS_OK : error_set(err, STATUS_INTERNAL, NULL, "cannot start the HTTP front");
