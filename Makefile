@@ -187,6 +187,13 @@ $(OBJ)/%.o: %.c
 $(OBJ)/%.inc: %
 	@mkdir -p $(@D)
 	sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/.*/"&\\n"/' $< > $@
+# The dashboard's files are embedded as they are (server/http/web.c), and packed.
+WEB := $(filter-out %.def,$(wildcard server/web/*))
+$(OBJ)/server/web/%.gz: server/web/%
+	@mkdir -p $(@D)
+	gzip -9nc $< > $@
+$(OBJ)/server/http/web.o: $(WEB) $(patsubst %,$(OBJ)/%.gz,$(WEB))
+$(OBJ)/server/http/web.o: EXTRA_CFLAGS += -DWEB_PACKED='"$(OBJ)/server/web"'
 # OpenCL has no folders to include from: the files of the kernels take the place of the lines that include them.
 KERNEL_SOURCES := $(addprefix worker/backend/device/,dialect.h args.h) $(wildcard worker/backend/device/kernels/*.cl)
 $(OBJ)/worker/backend/device/program.cl.inc: worker/backend/device/program.cl $(KERNEL_SOURCES)

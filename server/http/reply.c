@@ -342,6 +342,25 @@ void reply_content(struct request *request, const char *path, int64_t bytes, con
                                            .content_type = "application/octet-stream"});
 }
 
+void reply_fixed(struct request *request, const struct reply_fixed *fixed) {
+  bool same = etag_listed(request_header(request, "If-None-Match"), fixed->etag);
+  struct MHD_Response *response = MHD_create_response_from_buffer(
+      same ? 0 : fixed->length, (void *)(uintptr_t)fixed->bytes, MHD_RESPMEM_PERSISTENT);
+  if (response) {
+    add(response, "ETag", fixed->etag);
+    add(response, "Cache-Control", "no-cache");
+    add(response, "Vary", "Accept-Encoding");
+  }
+  if (response && !same) {
+    add(response, "Content-Type", fixed->content_type);
+    add(response, "Content-Security-Policy", fixed->policy);
+    add(response, "Referrer-Policy", "no-referrer");
+    if (fixed->gzip)
+      add(response, "Content-Encoding", "gzip");
+  }
+  answer(request, same ? 304 : 200, response);
+}
+
 json_t *reply_list(json_t *data, bool more) {
   size_t count = json_array_size(data);
   const json_t *first = json_object_get(json_array_get(data, 0), "id");

@@ -35,6 +35,17 @@ struct reply_file {
 };
 void reply_file(struct request *request, const struct reply_file *file);
 
+/* Bytes of the program itself. A cache asks each time whether they are still these. */
+struct reply_fixed {
+  const char *bytes;
+  size_t length;
+  const char *content_type;
+  const char *etag;   /* with its quotes */
+  const char *policy; /* Content-Security-Policy */
+  bool gzip;          /* they are packed */
+};
+void reply_fixed(struct request *request, const struct reply_fixed *fixed);
+
 /* {"object": "list", "data": [...], "has_more", "first_id", "last_id"}; takes the reference of `data`. */
 json_t *reply_list(json_t *data, bool more);
 

@@ -1,0 +1,83 @@
+/* What several views show of a job: its state, how far it is, what may be done with it. */
+import * as api from './api.js';
+import {confirmed, h, notify} from './dom.js';
+import {duration, metricName, number} from './format.js';
+
+const ended = new Set(['succeeded', 'failed', 'cancelled']);
+export const hasEnded = job => ended.has(job.status);
+export const jobPath = id => `v1/fine_tuning/jobs/${encodeURIComponent(id)}`;
+export const jobLink = id => `#/jobs/${encodeURIComponent(id)}`;
+
+const words = {validating_files: 'checking files'};
+
+export function badge(job) {
+  const state = job.pausing ? 'pausing' : job.status;
+  return h(`span.badge.${state}`, {}, words[state] ?? state);
+}
+
+/* "HRA r=8" */
+export function methodName(job) {
+  const adapter = job.adapter ?? {};
+  const size = ['r', 'oft_block_size', 'boft_block_size'].find(name => adapter[name]);
+  return [adapter.peft_type, adapter.apply_GS ? 'GS' : null, size ? `${size === 'r' ? 'r' : 'block'}=${adapter[size]}` : null].filter(Boolean).join(' ');
+}
+
+const ordinal = n => `${n}${n % 100 >= 11 && n % 100 <= 13 ? 'th' : ['th', 'st', 'nd', 'rd'][n % 10] ?? 'th'}`;
+
+/* One line on how far it is. */
+export function progressText(job) {
+  const progress = job.progress, scheduling = job.scheduling ?? {};
+  if (job.status === 'queued')
+    return typeof scheduling.queue_position === 'number' ? `${ordinal(scheduling.queue_position + 1)} in the queue` : 'waits for a place';
+  if (job.status === 'failed')
+    return job.error?.message ?? 'failed';
+  if (!progress)
+    return {running: 'starting', validating_files: 'the data are read'}[job.status] ?? '';
+  const steps = progress.total_steps ? `step ${number(progress.step)} of ${number(progress.total_steps)}` : progress.phase;
+  if (job.status !== 'running')
+    return steps;
+  const left = progress.seconds_remaining > 0 ? `${duration(progress.seconds_remaining)} left` : progress.phase;
+  return [steps, left].filter(Boolean).join(' · ');
+}
+
+export function progressBar(job) {
+  if (!job.progress?.total_steps || job.status === 'queued' || job.status === 'failed')
+    return null;
+  return h('progress', {value: job.progress.step ?? 0, max: job.progress.total_steps, 'aria-label': progressText(job)});
+}
+
+/* The number to judge it by: its best evaluation, else its loss. */
+export function result(job) {
+  const best = job.progress?.best ?? job.progress?.last;
+  const metric = job.evaluation?.metric && job.evaluation.metric !== 'loss' ? `valid_${job.evaluation.metric}` : 'valid_loss';
+  const name = best && (metric in best ? metric : Object.keys(best).find(key => key !== 'step'));
+  if (name)
+    return {name: metricName(name), value: best[name]};
+  if (typeof job.progress?.train_loss === 'number')
+    return {name: 'training loss', value: job.progress.train_loss};
+  return null;
+}
+
+/* Buttons for what its state allows. `changed` is called with what became of the job. */
+export function actions(job, changed) {
+  const order = (what, done, sure) => async () => {
+    if (sure && !await confirmed(...sure))
+      return;
+    try {
+      changed(await api.post(`${jobPath(job.id)}/${what}`));
+      notify(done);
+    } catch (error) {
+      notify(error.message, 'bad');
+    }
+  };
+  const button = (label, what, done, {sure, kind = ''} = {}) =>
+    h(`button.button.small${kind}`, {type: 'button', 'data-key': `${what}-${job.id}`, onclick: order(what, done, sure)}, label);
+  const running = job.status === 'running';
+  return [
+    running && !job.pausing && button('Checkpoint', 'checkpoint', 'A checkpoint is made after the step that runs.'),
+    (job.status === 'paused' || job.pausing) && button('Resume', 'resume', 'The job goes on.'),
+    (running || job.status === 'queued') && !job.pausing && button('Pause', 'pause', 'The job pauses after the step that runs.'),
+    !hasEnded(job) && button('Cancel', 'cancel', 'The job is cancelled.',
+      {sure: ['Cancel this job? What it has learnt so far is not kept.', 'Cancel the job'], kind: '.danger'}),
+  ].filter(Boolean);
+}

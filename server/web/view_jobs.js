@@ -1,0 +1,84 @@
+/* The queue and all jobs, the newest first. */
+import * as api from './api.js';
+import {every, h, replace} from './dom.js';
+import {ago, jobName, number} from './format.js';
+import {actions, badge, hasEnded, jobLink, methodName, progressBar, progressText, result} from './job_parts.js';
+
+const PAGE = 50;
+const filters = {
+  all: {label: 'All', has: () => true},
+  active: {label: 'Active', has: job => !hasEnded(job)},
+  finished: {label: 'Finished', has: hasEnded},
+};
+
+const firstSteps = () => h('section.card.empty', {},
+  h('h2', {}, 'No jobs yet'),
+  h('p', {}, 'A job trains an adapter of a base model on your data.'),
+  h('ol', {},
+    h('li', {}, 'Upload a file of examples under ', h('a', {href: '#/files'}, 'Files'), '.'),
+    h('li', {}, 'See under ', h('a', {href: '#/models'}, 'Models'), ' that a base model is there.'),
+    h('li', {}, 'Start a job and watch it learn.')),
+  h('a.button.primary', {href: '#/new'}, 'New job'));
+
+export function showJobs(root, signal) {
+  let filter = 'all', limit = PAGE, jobs = [], more = false, shown = '';
+  const chosen = new Set();
+  const compare = h('a.button.small', {hidden: true}), chips = h('div.chips', {role: 'group', 'aria-label': 'Which jobs'});
+  const body = h('div.stack', {}, h('p.soft', {}, 'Loading…'));
+
+  const choose = (job, on) => {
+    if (on)
+      chosen.add(job.id);
+    else
+      chosen.delete(job.id);
+    compare.hidden = chosen.size < 2;
+    compare.textContent = `Compare ${chosen.size} jobs`;
+    compare.href = `#/compare/${[...chosen].map(encodeURIComponent).join(',')}`;
+  };
+
+  const line = job => {
+    const measured = result(job);
+    return h('tr', {},
+      h('td.pick', {}, h('input', {type: 'checkbox', checked: chosen.has(job.id), 'data-key': `pick-${job.id}`,
+        'aria-label': `Choose ${jobName(job)} to compare`, onchange: event => choose(job, event.target.checked)})),
+      h('td.name', {}, h('a.title', {href: jobLink(job.id), 'data-key': job.id}, jobName(job)),
+        h('div.soft.small.wrap', {}, [job.model, methodName(job)].filter(Boolean).join(' · '))),
+      h('td.state', {}, badge(job)),
+      h('td.full.progress', {}, progressBar(job), h('div.small.soft.clamp', {}, progressText(job))),
+      h('td.right.measure', {}, measured && [h('b', {}, number(measured.value)), h('div.small.soft', {}, measured.name)]),
+      h('td.soft.small.when', {}, ago(job.created_at)),
+      h('td.full.orders', {}, h('div.row.end', {}, actions(job, load))));
+  };
+
+  const draw = () => {
+    replace(chips, Object.entries(filters).map(([name, {label, has}]) =>
+      h('button.chip', {type: 'button', 'aria-pressed': String(name === filter), 'data-key': name, onclick: () => { filter = name; draw(); }},
+        label, ' ', h('span.number', {}, jobs.filter(has).length + (more ? '+' : '')))));
+    if (jobs.length === 0) {
+      replace(body, firstSteps());
+      return;
+    }
+    const listed = jobs.filter(filters[filter].has);
+    replace(body,
+      listed.length === 0 ? h('p.card.soft', {}, filter === 'active' ? 'Nothing runs or waits.' : 'No job has ended yet.') :
+        h('div.card.flush', {}, h('div.table', {}, h('table.stacks.jobs', {},
+          h('thead', {}, h('tr', {}, h('th', {}, h('span.hidden-text', {}, 'Compare')), ['Job', 'State', 'Progress'].map(name => h('th', {}, name)),
+            h('th.right', {}, 'Result'), h('th', {}, 'Created'), h('th', {}, h('span.hidden-text', {}, 'Orders')))),
+          h('tbody', {}, listed.map(line))))),
+      more && h('div.row', {}, h('button.button', {type: 'button', 'data-key': 'more', onclick: () => { limit += PAGE; load(); }}, 'Older jobs')));
+  };
+
+  const fetchAll = async () => {
+    jobs = await api.list('v1/fine_tuning/jobs', {signal, most: limit + 1, page: 100});
+    more = jobs.length > limit;
+    jobs.length = Math.min(jobs.length, limit);
+    const now = JSON.stringify([jobs, more, Math.floor(Date.now() / 30000)]);
+    if (now !== shown)
+      draw();
+    shown = now;
+    return jobs.some(job => !hasEnded(job)) ? 2000 : 8000;
+  };
+
+  replace(root, h('div.head', {}, h('h1', {}, 'Jobs'), chips, h('div.row.end', {}, compare)), body);
+  const load = every(2000, fetchAll, signal);
+}
