@@ -33,6 +33,10 @@ static const struct {
     {"File", "file",
      "id string,bytes integer,created_at integer,expires_at integer?,filename string,purpose string,status string,"
      "status_details string?,validation Validation?"},
+    {"Upload", "upload",
+     "id string,bytes integer,created_at integer,expires_at integer,filename string,purpose string,status string,"
+     "bytes_received integer,file File?"},
+    {"UploadPart", "upload.part", "id string,upload_id string,created_at integer,bytes integer,sha256 string"},
     {"Validation", NULL, /* of an adapter: peft_type and adapter in place of what follows them */
      "format string,kind string,columns array,peft_type string,adapter object,lines integer,examples integer,"
      "bytes integer,labels object?,text_bytes object?,chat object?,warnings array"},
@@ -85,6 +89,13 @@ static const struct {
     {OP_files_retrieve, "File", false},
     {OP_files_delete, "Deleted", false},
     {OP_files_content, NULL, false},
+    {OP_uploads_create, "Upload", false},
+    {OP_uploads_list, "Upload", true},
+    {OP_uploads_retrieve, "Upload", false},
+    {OP_parts_create, "UploadPart", false},
+    {OP_parts_list, "UploadPart", true},
+    {OP_uploads_complete, "Upload", false},
+    {OP_uploads_cancel, "Upload", false},
     {OP_jobs_create, "Job", false},
     {OP_jobs_list, "Job", true},
     {OP_jobs_retrieve, "Job", false},
@@ -279,6 +290,23 @@ static json_t *request_body(enum operation op) {
     body = content("multipart/form-data",
                    json_pack("{ss s[ss] s{s{ss} s{ss ss}}}", "type", "object", "required", "purpose", "file",
                              "properties", "purpose", "type", "string", "file", "type", "string", "format", "binary"));
+  else if (op == OP_uploads_create)
+    body = content("application/json",
+                   json_pack("{ss s[sss] s{s{ss si} s{ss si si} s{ss} s{s[ss]} s{ss s[ss] s{s{ss} s{ss si si}}}}}",
+                             "type", "object", "required", "bytes", "filename", "purpose", "properties", "bytes",
+                             "type", "integer", "minimum", 0, "filename", "type", "string", "minLength", 1,
+                             "maxLength", 255, "purpose", "const", "fine-tune", "mime_type", "type", "string", "null",
+                             "expires_after", "type", "object", "required", "anchor", "seconds", "properties",
+                             "anchor", "const", "created_at", "seconds", "type", "integer", "minimum", 3600,
+                             "maximum", 2592000));
+  else if (op == OP_parts_create)
+    body = content("multipart/form-data", json_pack("{ss s[s] s{s{ss ss}}}", "type", "object", "required", "data",
+                                                    "properties", "data", "type", "string", "format", "binary"));
+  else if (op == OP_uploads_complete)
+    body = content("application/json",
+                   json_pack("{ss s[s] s{s{ss s{ss} si} s{s[ss] ss}}}", "type", "object", "required", "part_ids",
+                             "properties", "part_ids", "type", "array", "items", "type", "string", "maxItems", 100000,
+                             "md5", "type", "string", "null", "pattern", "^[0-9a-fA-F]{32}$"));
   else if (op == OP_keys_create)
     body = content("application/json",
                    json_pack("{ss s[s] s{s{ss} s{ss s[sss] ss} s{ss si}}}", "type", "object", "required", "name",

@@ -58,6 +58,8 @@ static const struct field fields[] = {
             "own; 0: any number."},
     {"upload_bytes_max", NULL, FIELD_INT, AT(upload_bytes_max), 0, 1, 1099511627776, .initial = "1073741824",
      .unit = "bytes", .doc = "Largest file that can be uploaded."},
+    {"upload_expires_s", NULL, FIELD_INT, AT(upload_expires_s), 0, 1, 2592000, .initial = "86400", .unit = "seconds",
+     .doc = "Time an upload in parts has to become complete; then its parts are removed."},
     {"body_bytes_max", NULL, FIELD_INT, AT(body_bytes_max), 0, 1024, 67108864, .initial = "1048576", .unit = "bytes",
      .doc = "Largest JSON body of a request."},
     {"bodies_bytes_max", NULL, FIELD_INT, AT(bodies_bytes_max), 0, 1 << 20, 1099511627776, .initial = "67108864",

@@ -38,6 +38,7 @@ struct config {
   int64_t tenant_running_max;
   int64_t tenant_bytes_max;
   int64_t upload_bytes_max;
+  int64_t upload_expires_s;       /* of one that comes in parts */
   int64_t body_bytes_max;         /* of a JSON request */
   int64_t bodies_bytes_max;       /* of all JSON requests that are being received */
   int64_t upload_check_wait_ms;   /* how long an upload's answer waits for the check of its content */

@@ -2,7 +2,7 @@
      reflectd.db                     the store; -wal, -shm: its log and what its readers share
      reflectd.db-reserve             bytes set aside for a full disk
      store.id                        which store belongs here
-     files/<file-id>                 uploaded bytes
+     files/<file-id>, <part-id>      uploaded bytes
      jobs/<job-id>/log.txt           what the job's workers wrote to stderr
      jobs/<job-id>/<lease-token>/    what the worker with that lease made
      jobs/<job-id>/exports/<seq>/    what an export made afterwards

@@ -22,6 +22,7 @@ struct scheduler;
 struct supervisor;
 struct removal;
 struct upload;
+struct joining;
 
 struct server {
   const struct config *config;
@@ -34,6 +35,7 @@ struct server {
   struct removal *removal;  /* bytes that are being removed; NULL: none */
   bool removal_due;         /* removal_start was called when what it is to read was not stored yet */
   struct upload *uploads;   /* that arrive now */
+  struct joining *joinings; /* uploads whose parts are being joined */
   unsigned sweeps;          /* of upkeep.h, so far */
   size_t publishing;        /* uploads that are being made durable */
   uint64_t body_bytes;      /* of JSON requests that are in memory */

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "server/admission.h"
 #include "server/data.h"
+#include "server/http/joining.h"
 #include "server/paths.h"
 #include "server/process.h"
 #include "server/removal.h"
@@ -24,12 +25,14 @@
 #include "storage/db_export.h"
 #include "storage/db_job.h"
 #include "storage/db_state.h"
+#include "storage/db_upload.h"
 
 enum {
   ARENA_BYTES = 64 << 20,
   STATE_ARENA_BYTES = 1 << 16,
   SWEEP_MAX = 100,
   ROOM_SWEEPS = 20,
+  UPLOAD_KEPT_S = 7 * 86400, /* that an upload which has ended can still be looked at */
   /* Deaths of the daemon while a job ran that got no further: so many begin it again at once, the next after a while
      in which others can run, and with the last it has failed, since it may be what kills the daemon. */
   INTERRUPTIONS_FREE = 3,
@@ -200,6 +203,26 @@ static void forget_room(struct server *server) {
     log_warn("jobs that wait for room: %s", err.text);
 }
 
+static enum status expire_upload(struct db *db, const void *what, struct error *err) {
+  const struct upload_row *upload = what;
+  bool ended;
+  return db_upload_end(db, upload->tenant, upload->id, UPLOAD_EXPIRED, NULL, NULL, &ended, err);
+}
+
+static enum status sweep_uploads(struct server *server, struct arena *arena, struct error *err) {
+  struct upload_row *uploads;
+  size_t count;
+  int64_t now = clock_unix();
+  enum status status = db_upload_due(&uploads, &count, server->db, now, SWEEP_MAX, arena, err);
+  for (size_t i = 0; !status && i < count; i++)
+    if (!joining_runs(server, uploads[i].id)) {
+      status = db_apply(server->db, expire_upload, &uploads[i], true, err);
+      if (!status)
+        log_info("%s was not complete in time: its parts are removed", uploads[i].id);
+    }
+  return status ? status : db_upload_forget(server->db, now - UPLOAD_KEPT_S, err);
+}
+
 enum status upkeep_recover(struct server *server, struct error *err) {
   enum status status = db_job_forget_waits(server->db, err);
   bool found = true;
@@ -216,6 +239,10 @@ enum status upkeep_recover(struct server *server, struct error *err) {
   forget_room(server);
   if (!status)
     status = db_export_requeue(server->db, err);
+  AUTO(arena_done) struct arena arena;
+  arena_init(&arena, ARENA_BYTES);
+  if (!status)
+    status = sweep_uploads(server, &arena, err);
   return status ? status : data_keep_unknown(server, err);
 }
 
@@ -233,6 +260,8 @@ void upkeep_sweep(struct server *server) {
   }
   if (status)
     log_error("deleting expired files: %s", err.text);
+  if (sweep_uploads(server, &arena, &err))
+    log_error("uploads that have expired: %s", err.text);
   if (admission_resume(server, &err))
     log_error("jobs that wait for the check of a file: %s", err.text);
   forget_room(server);

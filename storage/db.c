@@ -41,6 +41,8 @@ static const char *const schemas[] = {
 #include "storage/schema_11.sql.inc"
     ,
 #include "storage/schema_12.sql.inc"
+    ,
+#include "storage/schema_13.sql.inc"
 };
 #pragma GCC diagnostic pop
 

@@ -35,6 +35,8 @@ static const char *const rules[] = {
     "SELECT 'tenant ' || name, 'has ' || bytes || ' bytes by its row, and ' || has || ' by what it has stored'"
     " FROM (SELECT name, bytes,"
     " (SELECT ifnull(sum(bytes), 0) FROM file WHERE job_id IS NULL AND file.tenant = tenant.name)"
+    " + (SELECT ifnull(sum(upload_part.bytes), 0) FROM upload_part JOIN upload ON upload.id = upload_id"
+    " WHERE upload.tenant = tenant.name)"
     " + (SELECT ifnull(sum(artifact.bytes), 0) FROM artifact JOIN job ON job.id = job_id"
     " WHERE job.tenant = tenant.name)"
     " + (SELECT ifnull(sum(checkpoint.bytes), 0) FROM checkpoint JOIN job ON job.id = job_id"
@@ -48,6 +50,12 @@ static const char *const rules[] = {
     " WHERE state IN ('validating_files', 'queued', 'running', 'paused'))"
     " GROUP BY state, tenant, priority, block, device_wanted HAVING sum(counted) <> sum(here)",
     "SELECT path, 'is to be removed, and ' || id || ' names it' FROM removal JOIN file USING (path)",
+    "SELECT path, 'is to be removed, and ' || id || ' names it' FROM removal JOIN upload_part USING (path)",
+    "SELECT upload_part.id, 'is a part of ' || upload_id || ', which is ' || status FROM upload_part"
+    " JOIN upload ON upload.id = upload_id WHERE status <> 'pending'",
+    "SELECT id, 'was made for ' || bytes || ' bytes, has ' || arrived || ' by its row and ' || has || ' in parts' FROM"
+    " (SELECT id, bytes, arrived, (SELECT ifnull(sum(bytes), 0) FROM upload_part WHERE upload_id = upload.id) AS has"
+    " FROM upload) WHERE has <> arrived OR has > bytes",
     "SELECT removal.path, 'is to be removed, and ' || job_id || ' has ' || artifact.name || ' in it' FROM removal"
     " JOIN artifact ON substr(artifact.path, 1, length(removal.path) + 1) = removal.path || '/'",
     "SELECT removal.path, 'is to be removed, and ' || job_id || ' has the checkpoint of step ' || step || ' in it'"

@@ -3,6 +3,7 @@
 #include "storage/row.h"
 
 #define AT(member) offsetof(struct content_row, member)
+/* Of parts too. */
 static const struct column upload_columns[] = {
     {"seq", COLUMN_INT, AT(seq), NULL},        {"id", COLUMN_TEXT, AT(owner), NULL},
     {"path", COLUMN_TEXT, AT(path), NULL},     {"bytes", COLUMN_INT, AT(bytes), NULL},
@@ -27,6 +28,8 @@ static const struct {
 } kinds[CONTENT_KIND_COUNT] = {
     [CONTENT_UPLOAD] = {{"a file", sizeof(struct content_row), upload_columns, COUNT_OF(upload_columns)},
                         "SELECT * FROM file WHERE seq > ?1 AND job_id IS NULL ORDER BY seq LIMIT 1"},
+    [CONTENT_PART] = {{"a part of an upload", sizeof(struct content_row), upload_columns, COUNT_OF(upload_columns)},
+                      "SELECT * FROM upload_part WHERE seq > ?1 ORDER BY seq LIMIT 1"},
     [CONTENT_ARTIFACT] = {{"an artifact", sizeof(struct content_row), artifact_columns, COUNT_OF(artifact_columns)},
                           "SELECT * FROM artifact WHERE seq > ?1 ORDER BY seq LIMIT 1"},
     [CONTENT_STATE] = {{"a training state", sizeof(struct content_row), artifact_columns, COUNT_OF(artifact_columns)},

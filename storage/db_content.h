@@ -8,6 +8,7 @@
 
 enum content_kind {
   CONTENT_UPLOAD,
+  CONTENT_PART,       /* of an upload that is not complete */
   CONTENT_ARTIFACT,   /* result files among them */
   CONTENT_STATE,       /* what training goes on from */
   CONTENT_CHECKPOINT, /* a folder */
@@ -16,7 +17,7 @@ enum content_kind {
 
 struct content_row {
   int64_t seq;
-  const char *owner;  /* id of the file, or of the job */
+  const char *owner;  /* id of the file, of the part, or of the job */
   const char *path;   /* relative to the data folder */
   int64_t bytes;      /* 0 for a folder */
   const char *sha256; /* NULL for a folder */

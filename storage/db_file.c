@@ -110,9 +110,9 @@ enum status db_file_list(struct file_row **out, size_t *count, bool *more, struc
                                       : LIST "< ?2 AND purpose = ?5 ORDER BY seq DESC LIMIT ?3",
                       err);
   else if (!status)
-    status = row_open(&stmt, db, &file_type,
-                      page->ascending ? LIST "> ?2 ORDER BY seq LIMIT ?3" : LIST "< ?2 ORDER BY seq DESC LIMIT ?3",
-                      err);
+    status =
+        row_open(&stmt, db, &file_type,
+                 page->ascending ? LIST "> ?2 ORDER BY seq LIMIT ?3" : LIST "< ?2 ORDER BY seq DESC LIMIT ?3", err);
 #undef LIST
   if (status)
     return status;
@@ -190,12 +190,11 @@ enum status db_file_unchecked(struct file_row **out, size_t *count, struct db *d
 enum status db_file_expired(struct file_row **out, size_t *count, struct db *db, int64_t now, int64_t limit,
                             struct arena *arena, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
-  enum status status =
-      row_open(&stmt, db, &file_type,
-               "SELECT * FROM file WHERE expires_at <= ?1 AND NOT EXISTS (SELECT 1 FROM job"
-               " WHERE (training_file = file.id OR validation_file = file.id)"
-               " AND state IN ('validating_files', 'queued', 'running', 'paused')) LIMIT ?2",
-               err);
+  enum status status = row_open(&stmt, db, &file_type,
+                                "SELECT * FROM file WHERE expires_at <= ?1 AND NOT EXISTS (SELECT 1 FROM job"
+                                " WHERE (training_file = file.id OR validation_file = file.id)"
+                                " AND state IN ('validating_files', 'queued', 'running', 'paused')) LIMIT ?2",
+                                err);
   if (status)
     return status;
   stmt_int(&stmt, now);
@@ -205,7 +204,9 @@ enum status db_file_expired(struct file_row **out, size_t *count, struct db *db,
 
 enum status db_file_known(bool *out, struct db *db, const char *id, struct error *err) {
   int64_t rows = 0;
-  enum status status = stmt_number(&rows, db, "SELECT count(*) FROM file WHERE id = ?1", id, err);
+  enum status status = stmt_number(
+      &rows, db, "SELECT (SELECT count(*) FROM file WHERE id = ?1) + (SELECT count(*) FROM upload_part WHERE id = ?1)",
+      id, err);
   *out = rows > 0;
   return status;
 }

@@ -47,7 +47,7 @@ NODISCARD enum status db_file_unchecked(struct file_row **out, size_t *count, st
 /* Files past their time that no open job needs, at most `limit`. */
 NODISCARD enum status db_file_expired(struct file_row **out, size_t *count, struct db *db, int64_t now, int64_t limit,
                                       struct arena *arena, struct error *err);
-/* Is there a row with this id, expired or not? */
+/* Is there a file with this id, expired or not, or a part of an upload? */
 NODISCARD enum status db_file_known(bool *out, struct db *db, const char *id, struct error *err);
 
 #endif

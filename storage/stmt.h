@@ -10,7 +10,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 
-enum { STATEMENTS_MAX = 128 };
+enum { STATEMENTS_MAX = 256 };
 
 struct db {
   sqlite3 *handle;

@@ -1,35 +1,13 @@
 /* /v1/files */
-#include <string.h>
-#include <unistd.h>
-
 #include "base/clock.h"
-#include "base/log.h"
 #include "server/http/audit.h"
+#include "server/http/file_object.h"
 #include "server/http/reply.h"
-#include "server/http/upload.h"
 #include "server/http/wait.h"
-#include "server/limits.h"
-#include "server/paths.h"
 #include "server/removal.h"
 #include "server/scheduler.h"
-#include "storage/db_file.h"
 
 enum { LIST_DEFAULT = 10000, LIST_MAX = 10000 };
-
-/* The report without what only jobs are judged by. */
-static json_t *validation_of(const struct file_row *file) {
-  json_t *report = reply_stored(file->report);
-  json_object_del(report, "facts");
-  return report;
-}
-
-static json_t *file_object(const struct server *server, const struct file_row *file) {
-  return json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:o, s:o, s:o}", "id", file->id, "object", "file", "bytes",
-                   (json_int_t)file->bytes, "created_at", (json_int_t)file->created_at, "filename", file->filename,
-                   "purpose", file->purpose, "status", file_status_name(file->status), "status_details",
-                   reply_message(server, file->status_details), "expires_at", reply_number(file->expires_at),
-                   "validation", validation_of(file));
-}
 
 static void reply_with_file(struct request *request, const char *id) {
   struct file_row file;
@@ -40,41 +18,6 @@ static void reply_with_file(struct request *request, const char *id) {
     reply_json(request, file_object(request->server, &file));
 }
 
-struct insertion {
-  const struct server *server;
-  const struct file_row *row;
-};
-
-/* Others of the tenant may have come first: now its bytes are counted for good. */
-static enum status insert(struct db *db, const void *what, struct error *err) {
-  const struct insertion *insertion = what;
-  const struct file_row *row = insertion->row;
-  enum status status = limits_bytes(insertion->server, row->tenant, row->bytes, "file", err);
-  return status ? status : db_file_insert(db, row, err);
-}
-
-/* The row of bytes that are durable. Without it they are nobody's. */
-static enum status store(struct server *server, const char *tenant, const struct uploaded *uploaded,
-                         struct error *err) {
-  int64_t now = clock_unix();
-  struct file_row row = {.id = uploaded->id,
-                         .tenant = tenant,
-                         .created_at = now,
-                         .expires_at = uploaded->expires_after ? now + uploaded->expires_after : 0,
-                         .filename = uploaded->filename,
-                         .purpose = uploaded->purpose,
-                         .bytes = uploaded->bytes,
-                         .sha256 = uploaded->sha256,
-                         .path = uploaded->path,
-                         .status = FILE_UPLOADED};
-  const struct insertion insertion = {server, &row};
-  enum status status = db_apply(server->db, insert, &insertion, false, err);
-  char path[PATH_BYTES];
-  if (status && !path_format(path, NULL, "%s/%s", server->config->data, uploaded->path))
-    unlink(path);
-  return status;
-}
-
 /* The request then waits for the check, a little. */
 static void on_published(struct request *request, const struct uploaded *uploaded, const struct error *err) {
   struct server *server = request->server;
@@ -82,7 +25,7 @@ static void on_published(struct request *request, const struct uploaded *uploade
   request->audit.object = uploaded->id;
   if (err)
     request->refused = *err;
-  else if (!store(server, request->tenant, uploaded, &request->refused))
+  else if (!file_store(server, request->tenant, uploaded, NULL, NULL, &request->refused))
     scheduler_wake(server->scheduler);
   audit_end(request);
   wait_at_most(request, request->refused.status ? 0 : server->config->upload_check_wait_ms);

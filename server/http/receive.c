@@ -17,7 +17,7 @@
 
 enum {
   ARENA_BYTES = 64 << 20,
-  LITTLE_BYTES = 1 << 20,       /* of a body that is read before its refusal: the connection then lives on */
+  LITTLE_BYTES = 1 << 20, /* of a body that is read before its refusal: the connection then lives on */
   MULTIPART_EXTRA_BYTES = 64 << 10,
 };
 
@@ -69,8 +69,7 @@ static void drop_body(struct request *request) {
 
 static void log_request(const struct request *request) {
   log_scope("request", request->id);
-  log_info("%s %s %d %.1f ms",
-           request->method < HTTP_METHOD_COUNT ? http_method_name(request->method) : "(no method)",
+  log_info("%s %s %d %.1f ms", request->method < HTTP_METHOD_COUNT ? http_method_name(request->method) : "(no method)",
            request->endpoint ? request->endpoint->path : "(no route)", request->http_status,
            (clock_seconds() - request->started) * 1e3);
   log_scope("request", NULL);
@@ -112,27 +111,46 @@ static enum status check_coding(const struct request *request, struct error *err
                    "the body has the Content-Encoding %.31s; only bodies as they are (identity) are read here", coding);
 }
 
+/* A form goes to disk as it comes. */
+static enum status prepare_upload(struct request *request, enum upload_kind kind, int64_t bytes_max,
+                                  struct error *err) {
+  const char *param = kind == UPLOAD_OF_PART ? "data" : "file";
+  if (request->server->draining)
+    return error_set(err, STATUS_DRAINING, NULL, "the server is shutting down");
+  if (request->length > bytes_max + MULTIPART_EXTRA_BYTES)
+    return error_set(err, STATUS_TOO_LARGE, param, "the body has %lld bytes; the limit for a file is %lld",
+                     (long long)request->length, (long long)bytes_max);
+  int64_t least = request->length - MULTIPART_EXTRA_BYTES; /* of a file that will come */
+  if (least > 0) {
+    int64_t arriving = upload_arriving(request->server, request->tenant);
+    enum status status = limits_bytes(request->server, request->tenant, arriving + least, param, err);
+    if (status)
+      return status;
+  }
+  return upload_new(&request->upload, request->server, request->tenant, kind, bytes_max,
+                    request_header(request, "Content-Type"), err);
+}
+
+/* The whole file may be one part. */
+static enum status prepare_part(struct request *request, struct error *err) {
+  struct upload_row upload;
+  enum status status = db_upload_get(&upload, request->server->db, request->tenant, request_param(request, 0),
+                                     clock_unix(), &request->arena, err);
+  if (!status)
+    status = upload_check_pending(&upload, err);
+  return status ? status : prepare_upload(request, UPLOAD_OF_PART, upload.bytes, err);
+}
+
 /* Limits that the header alone can break, and where the body goes. */
 static enum status prepare_body(struct request *request, struct error *err) {
   const struct config *config = request->server->config;
   enum status status = check_coding(request, err);
   if (status)
     return status;
-  if (request->match.op == OP_files_create) {
-    if (request->server->draining)
-      return error_set(err, STATUS_DRAINING, NULL, "the server is shutting down");
-    if (request->length > config->upload_bytes_max + MULTIPART_EXTRA_BYTES)
-      return error_set(err, STATUS_TOO_LARGE, "file", "the body has %lld bytes; the limit for a file is %lld",
-                       (long long)request->length, (long long)config->upload_bytes_max);
-    int64_t least = request->length - MULTIPART_EXTRA_BYTES; /* of a file that will come */
-    if (least > 0) {
-      status = limits_bytes(request->server, request->tenant,
-                            upload_arriving(request->server, request->tenant) + least, "file", err);
-      if (status)
-        return status;
-    }
-    return upload_new(&request->upload, request->server, request->tenant, request_header(request, "Content-Type"), err);
-  }
+  if (request->match.op == OP_files_create)
+    return prepare_upload(request, UPLOAD_OF_FILE, config->upload_bytes_max, err);
+  if (request->match.op == OP_parts_create)
+    return prepare_part(request, err);
   if (request->length > config->body_bytes_max)
     return error_set(err, STATUS_TOO_LARGE, NULL, "the body has %lld bytes; the limit is %lld",
                      (long long)request->length, (long long)config->body_bytes_max);
@@ -144,8 +162,9 @@ static enum status find_place(const struct request *request, struct error *err) 
   enum status away = request->client->away;
   if (!away || request->match.op == OP_livez || request->match.op == OP_readyz)
     return STATUS_OK;
-  return error_set(err, away, NULL, away == STATUS_OVERLOADED ? "the server has as many connections as it can take"
-                                                              : "there are too many connections from this address");
+  return error_set(err, away, NULL,
+                   away == STATUS_OVERLOADED ? "the server has as many connections as it can take"
+                                             : "there are too many connections from this address");
 }
 
 /* Is this from where it may come from? Whoever has shown a key is no page under a name that was rebound. */
@@ -244,8 +263,8 @@ void receive_body(struct request *request, const char *bytes, size_t length) {
   if (request->refused.status) /* read only to be thrown away */
     return;
   log_scope("request", request->id);
-  enum status status = request->upload ? upload_feed(request->upload, bytes, length, &err)
-                                       : keep_body(request, bytes, length, &err);
+  enum status status =
+      request->upload ? upload_feed(request->upload, bytes, length, &err) : keep_body(request, bytes, length, &err);
   log_scope("request", NULL);
   if (!status)
     return;

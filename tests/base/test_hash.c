@@ -34,6 +34,21 @@ static void adds_up(void **state) {
   assert_string_equal(hex, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
+static void gives_known_md5s(void **state) {
+  (void)state;
+  struct md5 md5;
+  char hex[MD5_HEX];
+  md5_begin(&md5);
+  md5_add(&md5, NULL, 0);
+  md5_hex(&md5, hex);
+  assert_string_equal(hex, "d41d8cd98f00b204e9800998ecf8427e");
+  md5_begin(&md5);
+  md5_add(&md5, "message ", 8);
+  md5_add(&md5, "digest", 6);
+  md5_hex(&md5, hex);
+  assert_string_equal(hex, "f96b697d7cb7938d525a2f31aaf161d0");
+}
+
 static void compares_secrets(void **state) {
   (void)state;
   assert_true(hash_equal("secret", "secret", 6));
@@ -44,6 +59,6 @@ static void compares_secrets(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(gives_known_answers), cmocka_unit_test(adds_up),
-                                     cmocka_unit_test(compares_secrets)};
+                                     cmocka_unit_test(gives_known_md5s), cmocka_unit_test(compares_secrets)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

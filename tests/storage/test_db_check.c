@@ -44,6 +44,12 @@ static void run(struct fixture *f, const char *sql) {
   "INSERT INTO artifact (job_id, name, path, bytes, sha256, created_at) VALUES ('" job "', 'a', 'jobs/" job            \
   "/1/a', 7, '00', 1);"
 
+#define UPLOAD_ROWS                                                                                                    \
+  "INSERT INTO upload (id, tenant, created_at, expires_at, filename, purpose, bytes, status)"                          \
+  " VALUES ('upload_1', 'default', 1, 2, 'f', 'fine-tune', 6, 'pending');"                                             \
+  "INSERT INTO upload_part (id, upload_id, created_at, bytes, sha256, path)"                                           \
+  " VALUES ('part_1', 'upload_1', 1, 5, '00', 'files/part_1');"
+
 /* What each job asks for, as the daemon would have stored it: the table `spec`. */
 static void add_spec(struct fixture *f) {
   struct arena arena;
@@ -130,6 +136,12 @@ static void test_rules(void **state) {
       {"INSERT INTO removal VALUES ('files/file-1')", "files/file-1: is to be removed, and file-1 names it"},
       {"INSERT INTO removal VALUES ('jobs/ftjob-done/1')",
        "jobs/ftjob-done/1: is to be removed, and ftjob-done has a in it"},
+      {UPLOAD_ROWS "UPDATE tenant SET bytes = bytes + 4",
+       "tenant default: has 21 bytes by its row, and 17 by what it has stored"},
+      {UPLOAD_ROWS "INSERT INTO removal VALUES ('files/part_1')", "files/part_1: is to be removed, and part_1 names it"},
+      {UPLOAD_ROWS "UPDATE upload SET bytes = 4", "upload_1: was made for 4 bytes, has 5 by its row and 5 in parts"},
+      {UPLOAD_ROWS "DROP TRIGGER upload_end_drops_parts; UPDATE upload SET status = 'cancelled'",
+       "part_1: is a part of upload_1, which is cancelled"},
       {"DROP TRIGGER job_end_is_final", "job_end_is_final: the trigger is gone"},
       {"UPDATE job SET spec = '{\"model\":7}' WHERE id = 'ftjob-queued'",
        "the stored specification of ftjob-queued is damaged"},
