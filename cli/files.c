@@ -9,14 +9,19 @@
 #include "cli/text.h"
 #include "cli/upload.h"
 
+enum { PART_MIB_MAX = 1 << 20 };
+
 struct put_options {
   const char *purpose;
   bool no_wait;
+  int64_t part_mib; /* 0: as ever */
 };
 
 static const struct option_row put_rows[] = {
   {"purpose", OPTION_TEXT, offsetof(struct put_options, purpose), NULL, "NAME", "fine-tune unless given"},
   {"no-wait", OPTION_FLAG, offsetof(struct put_options, no_wait), NULL, NULL, "do not wait until it is checked"},
+  {"part-mib", OPTION_INT, offsetof(struct put_options, part_mib), NULL, "N",
+   "a larger file goes in parts of this size, and goes on after an interruption (64)"},
 };
 static const struct option_table put_table = {put_rows, COUNT_OF(put_rows)};
 
@@ -33,8 +38,14 @@ static enum exit_code files_put(struct cli *cli, const char *const *operands, co
   const struct put_options *options = values;
   AUTO(json_release) json_t *file = NULL;
   (void)document;
-  enum exit_code code =
-      upload_file(cli, &file, operands[0], options->purpose ? options->purpose : "fine-tune", !options->no_wait);
+  struct error err;
+  if (options->part_mib < 0 || options->part_mib > PART_MIB_MAX) {
+    error_set(&err, STATUS_INVALID_VALUE, "part-mib", "--part-mib must be 1 to %d", PART_MIB_MAX);
+    return cli_fail(cli, &err);
+  }
+  uint64_t part_bytes = options->part_mib ? (uint64_t)options->part_mib << 20 : UPLOAD_PART_BYTES;
+  enum exit_code code = upload_file_in_parts(cli, &file, operands[0], options->purpose ? options->purpose : "fine-tune",
+                                             !options->no_wait, part_bytes);
   if (!file)
     return code;
   if (cli->json)

@@ -258,7 +258,7 @@ enum status http_json(struct http *http, json_t **out, const char *method, const
 }
 
 /* Only a file with an end can be sent: opening a pipe would wait for its writer, and a device may have none. */
-static enum status check_readable(const char *path, struct error *err) {
+enum status http_check_readable(const char *path, struct error *err) {
   struct stat info;
   if (stat(path, &info) != 0 || (S_ISREG(info.st_mode) && access(path, R_OK) != 0))
     return error_set_errno(err, STATUS_IO, NULL, "%s", path);
@@ -275,7 +275,7 @@ enum status http_upload(struct http *http, json_t **out, const char *file_path, 
                         const struct http_progress *progress, struct error *err) {
   struct exchange exchange = {.http = http, .progress = progress, .err = err};
   *out = NULL;
-  enum status status = check_readable(file_path, err);
+  enum status status = http_check_readable(file_path, err);
   if (status != STATUS_OK)
     return status;
   str_init(&exchange.answer, ANSWER_BYTES_MAX);
@@ -290,6 +290,50 @@ enum status http_upload(struct http *http, json_t **out, const char *file_path, 
   if (status == STATUS_OK) {
     curl_easy_setopt(http->curl, CURLOPT_MIMEPOST, form);
     status = perform(&exchange, "POST", "/v1/files", NULL, err);
+  }
+  curl_mime_free(form);
+  if (status == STATUS_OK)
+    status = parse_answer(&exchange, out, err);
+  str_done(&exchange.answer);
+  return status;
+}
+
+/* What is still to be sent of such bytes. */
+struct source {
+  const struct http_bytes *bytes;
+  uint64_t sent;
+};
+
+static size_t on_source(char *out, size_t one, size_t length, void *context) {
+  struct source *source = context;
+  uint64_t left = source->bytes->length - source->sent;
+  (void)one; /* libcurl: always 1 */
+  if (left == 0)
+    return 0;
+  ssize_t n = pread(source->bytes->fd, out, length < left ? length : (size_t)left,
+                    (off_t)(source->bytes->offset + source->sent));
+  if (n <= 0) /* the file became shorter, or cannot be read */
+    return CURL_READFUNC_ABORT;
+  source->sent += (uint64_t)n;
+  return (size_t)n;
+}
+
+enum status http_upload_bytes(struct http *http, json_t **out, const char *path, const struct http_bytes *bytes,
+                              const struct http_progress *progress, struct error *err) {
+  struct exchange exchange = {.http = http, .progress = progress, .err = err};
+  struct source source = {bytes, 0};
+  *out = NULL;
+  str_init(&exchange.answer, ANSWER_BYTES_MAX);
+  curl_mime *form = curl_mime_init(http->curl);
+  curl_mimepart *part = form ? curl_mime_addpart(form) : NULL;
+  enum status status = STATUS_OK;
+  if (!part || curl_mime_name(part, "data") != CURLE_OK || curl_mime_filename(part, "part") != CURLE_OK ||
+      curl_mime_type(part, "application/octet-stream") != CURLE_OK ||
+      curl_mime_data_cb(part, (curl_off_t)bytes->length, on_source, NULL, NULL, &source) != CURLE_OK)
+    status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "out of memory");
+  if (status == STATUS_OK) {
+    curl_easy_setopt(http->curl, CURLOPT_MIMEPOST, form);
+    status = perform(&exchange, "POST", path, NULL, err);
   }
   curl_mime_free(form);
   if (status == STATUS_OK)

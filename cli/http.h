@@ -52,6 +52,16 @@ NODISCARD enum status http_json(struct http *http, json_t **out, const char *met
 /* POST /v1/files with the file at `file_path`, streamed. `progress` may be NULL. */
 NODISCARD enum status http_upload(struct http *http, json_t **out, const char *file_path, const char *purpose,
                                   const struct http_progress *progress, struct error *err);
+/* POST of a form with one file, `data`: `length` bytes of `fd` from `offset`. `progress` may be NULL. */
+struct http_bytes {
+  int fd;
+  uint64_t offset, length;
+};
+NODISCARD enum status http_upload_bytes(struct http *http, json_t **out, const char *path,
+                                        const struct http_bytes *bytes, const struct http_progress *progress,
+                                        struct error *err);
+/* Only a file with an end, and bytes in it, can be sent. */
+NODISCARD enum status http_check_readable(const char *path, struct error *err);
 /* GET of any body into `sink`; nothing reaches the sink unless the status is 200. */
 NODISCARD enum status http_download(struct http *http, const char *path, const struct http_sink *sink,
                                     const struct http_progress *progress, struct error *err);

@@ -3,11 +3,13 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "base/json.h"
 #include "cli/screen.h"
 #include "cli/text.h"
+#include "cli/upload_parts.h"
 
 enum { POLL_FIRST_MS = 50, POLL_MAX_MS = 1000, WARNINGS_MAX = 10 };
 
@@ -73,11 +75,19 @@ static void print_warnings(const char *path, const json_t *file) {
 }
 
 enum exit_code upload_file(struct cli *cli, json_t **out, const char *path, const char *purpose, bool wait) {
+  return upload_file_in_parts(cli, out, path, purpose, wait, UPLOAD_PART_BYTES);
+}
+
+enum exit_code upload_file_in_parts(struct cli *cli, json_t **out, const char *path, const char *purpose, bool wait,
+                                    uint64_t part_bytes) {
   struct screen screen;
   struct error err;
   screen_init(&screen, cli->terminal);
   const struct http_progress progress = {screen_report_bytes, &screen};
-  enum status status = http_upload(&cli->http, out, path, purpose, &progress, &err);
+  struct stat info;
+  bool large = stat(path, &info) == 0 && S_ISREG(info.st_mode) && (uint64_t)info.st_size > part_bytes;
+  enum status status = large ? upload_parts(cli, out, path, purpose, part_bytes, &progress, &err)
+                             : http_upload(&cli->http, out, path, purpose, &progress, &err);
   if (status == STATUS_OK && wait) {
     struct str line;
     str_init(&line, 64);

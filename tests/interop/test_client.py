@@ -2,6 +2,7 @@
 strict mode, and that PEFT loads the adapter and computes the logits that the daemon reported. Says TAP lines."""
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -93,6 +94,29 @@ class Flow:
         assert self.valid.bytes == len(as_csv(self.valid_rows))
         assert self.client.files.content(self.valid.id).content == as_csv(self.valid_rows)
         assert {self.train.id, self.valid.id} <= {file.id for file in self.client.files.list(limit=1)}
+
+    def step_1_upload_in_parts(self):
+        content = as_csv(rows_of("train.csv", TRAIN_EACH))
+        chunked = self.client.uploads.upload_file_chunked(
+            file=content, filename="chunks.csv", bytes=len(content), mime_type="text/csv", purpose="fine-tune",
+            part_size=4096, md5=hashlib.md5(content).hexdigest())
+        assert (chunked.status, chunked.file.bytes, chunked.file.filename) == ("completed", len(content), "chunks.csv")
+        upload = self.client.uploads.create(bytes=len(content), filename="order.csv", mime_type="text/csv",
+                                            purpose="fine-tune", expires_after={"anchor": "created_at", "seconds": 3600})
+        middle = len(content) // 2
+        second = self.client.uploads.parts.create(upload.id, data=content[middle:])
+        first = self.client.uploads.parts.create(upload.id, data=("name.bin", content[:middle]))
+        assert (first.object, first.upload_id) == ("upload.part", upload.id)
+        refused(openai.BadRequestError, lambda: self.client.uploads.complete(upload.id, part_ids=[first.id]))
+        done = self.client.uploads.complete(upload.id, part_ids=[first.id, second.id])
+        assert done.file.expires_at == done.file.created_at + 3600, done
+        for file in chunked.file, done.file:
+            assert self.client.files.wait_for_processing(file.id, poll_interval=0.1).status == "processed"
+            assert self.client.files.content(file.id).read() == content
+            self.client.files.delete(file.id)
+        upload = self.client.uploads.create(bytes=5, filename="x.csv", mime_type="text/csv", purpose="fine-tune")
+        assert self.client.uploads.cancel(upload.id).status == "cancelled"
+        refused(openai.ConflictError, lambda: self.client.uploads.parts.create(upload.id, data=b"12345"))
 
     def step_2_bad_data_is_found_at_upload(self):
         file = self.client.files.create(file=("bad.jsonl", b'{"text": "a", "label": "x"}\n{"text": 5,\n'),
