@@ -10,7 +10,7 @@ export function number(value, digits = 4) {
   if (Number.isInteger(value))
     return value.toLocaleString('en');
   const size = Math.abs(value);
-  if (size !== 0 && (size < 1e-3 || size >= 1e6))
+  if (size !== 0 && (size < 1e-4 || size >= 1e6))
     return value.toExponential(2);
   return value.toLocaleString('en', {maximumSignificantDigits: size >= 1000 ? 5 : digits});
 }
@@ -58,4 +58,4 @@ export const shortId = id => id.length > 16 ? `${id.slice(0, id.indexOf('-') + 1
 /* "valid_mean_token_accuracy" -> "validation mean token accuracy" */
 export const metricName = name =>
   name.replace(/^full_valid/, 'full validation').replace(/^valid_/, 'validation ').replace(/^train_/, 'training ')
-    .replace(/^eval_/, 'evaluation ').replaceAll('_', ' ').replace(/\blr\b/, 'learning rate');
+    .replace(/^eval_/, 'evaluation ').replaceAll('_', ' ').replace(/^grad\b/, 'gradient');

@@ -86,7 +86,7 @@ export class Plot {
         ...(this.sync ? {sync: {key: this.sync, setSeries: false}} : {}),
       },
       scales: {x: {time: false}, y: {distr: this.log ? 3 : 1}},
-      axes: [{...axis, space: 60, size: 26, gap: 4}, {...axis, size: 58, space: 34, values: (u, ticks) => ticks.map(tick => tick === null ? '' : number(tick, 3))}],
+      axes: [{...axis, space: 60, size: 26, gap: 4}, {...axis, size: 58, space: 34, values: (u, ticks) => ticks.map(tick => tick === null ? '' : number(tick, 4))}],
       series: [{}, ...this.curves.map(curve => this.#series(curve))],
       hooks: {setCursor: [chart => this.#values(chart.cursor.idx)]},
     };

@@ -77,6 +77,7 @@ export async function showNew(root, query, signal) {
   const drawMethod = () => {
     const chosen = can.methods.find(one => one.peft_type === method.input.value);
     adapter = fieldGroup('adapter', chosen.members.filter(one => one.name !== 'peft_type'), changed, {first: leading.adapter, more: `More of ${chosen.peft_type}`});
+    adapter.element.querySelector('.fields').prepend(method.element);
     replace(methodHost, adapter.element);
   };
   const hyper = fieldGroup(HYPER, section(HYPER), changed, {first: leading[HYPER], more: 'More of the training'});
@@ -162,7 +163,7 @@ export async function showNew(root, query, signal) {
         h('section.card.stack', {}, h('h2', {}, 'Model and data'), fileFields,
           h('details', {open: files.every(file => file.status !== 'processed')}, h('summary', {}, 'Upload a file'), uploader(uploaded, signal)),
           plain, h('div.fields', {}, taskHost, name.element)),
-        h('section.card.stack', {}, h('h2', {}, 'Method'), h('div.fields', {}, method.element), methodHost),
+        h('section.card.stack', {}, h('h2', {}, 'Method'), methodHost),
         h('section.card.stack', {}, h('h2', {}, 'Training'), hyper.element),
         h('section.card.stack', {}, h('h2', {}, 'Everything else'), h('p.soft.small', {}, 'All of it has a default that will do.'),
           groups.map(({path, element}) => h('details', {}, h('summary', {}, sectionTitles[path] ?? title(path)), element)),

@@ -1,0 +1,308 @@
+"""Drives the dashboard in headless Chromium as a user would: uploads, submits, watches the curve move, pauses, compares two
+jobs, downloads the adapter; by keyboard, on a phone, in the dark, with a key. Says TAP lines; skipped where Chromium or
+Playwright is missing.
+Environment: MINILM (a model folder), SHOTS (a folder: pictures of every view are left there)."""
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import sys
+import tarfile
+import tempfile
+import traceback
+import urllib.request
+
+from daemon import Daemon
+
+try:
+    from axe_playwright_python.sync_playwright import Axe
+    from playwright.sync_api import expect, sync_playwright
+except ImportError:
+    print("1..0 # SKIP Playwright and axe are not installed (tests/interop/setup)")
+    sys.exit(0)
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+DATA = "tests/demo_data/train.csv"
+MARKUP = "<img src=x onerror='document.title=1'><b>bold</b>.jsonl"
+SIZES = {"wide": (1280, 900), "phone": (390, 844)}
+KEY = "the-key-of-the-test-of-the-dashboard"
+
+
+def rows(count):
+    """A CSV with `count` of Banking77's examples, of all labels where they are many."""
+    out = io.StringIO()
+    with open(DATA, newline="", encoding="utf-8") as file:
+        lines = list(csv.reader(file))
+    csv.writer(out).writerows([lines[0]] + lines[1::len(lines) // count][:count])
+    return out.getvalue().encode()
+
+
+class Dashboard:
+    def __init__(self, browser):
+        self.browser = browser
+        self.daemon = Daemon({"all-MiniLM-L6-v2": os.environ["MINILM"]})
+        self.complaints = []
+        self.page = self.open(self.daemon.url)
+        self.jobs = []
+
+    def open(self, url, form="wide", theme="light"):
+        width, height = SIZES[form]
+        context = self.browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme,
+                                           has_touch=form == "phone", accept_downloads=True)
+        page = context.new_page()
+        page.set_default_timeout(30000)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else None)
+        page.goto(url + "/")
+        return page
+
+    def go(self, page, where):
+        page.evaluate("where => { location.hash = where; }", where)
+
+    def loss(self):
+        """What the plot of the loss says of itself."""
+        return self.page.get_by_role("img", name="Loss").get_attribute("aria-label")
+
+    def upload(self, name, data):
+        self.page.get_by_label("Files to upload").set_input_files({"name": name, "mimeType": "text/csv", "buffer": data})
+
+    # ---- in the order of a first visit ----
+
+    def step_01_an_empty_server_says_what_to_do(self):
+        expect(self.page.get_by_role("heading", name="No jobs yet")).to_be_visible()
+        self.page.get_by_role("link", name="Files", exact=True).first.click()
+        expect(self.page.get_by_role("heading", name="No files yet")).to_be_visible()
+        self.page.get_by_role("link", name="Compare").click()
+        expect(self.page.get_by_role("heading", name="Choose two jobs or more")).to_be_visible()
+        self.page.get_by_role("link", name="Models").click()
+        expect(self.page.get_by_text("all-MiniLM-L6-v2")).to_be_visible()
+
+    def step_02_uploads_are_checked(self):
+        self.page.get_by_role("link", name="Files", exact=True).click()
+        self.upload("broken.csv", b"text,category\ngood,a\nno label\n")
+        expect(self.page.get_by_role("status").get_by_text("line 3, column 1")).to_be_visible()
+        self.upload("train.csv", rows(600))
+        expect(self.page.get_by_text("600 examples · csv")).to_be_visible()
+        self.upload("held-out.csv", rows(60))
+        expect(self.page.get_by_text("60 examples · csv")).to_be_visible()
+        self.page.get_by_role("link", name="train.csv").click()
+        expect(self.page.get_by_text("text, category")).to_be_visible()
+
+    def step_03_a_fault_stands_at_its_field(self):
+        self.page.get_by_role("link", name="Train on it").click()
+        self.page.get_by_label("Epochs").fill("many")
+        self.page.get_by_role("button", name="Start the job").click()
+        expect(self.page.get_by_label("Epochs")).to_have_attribute("aria-invalid", "true")
+        expect(self.page.get_by_label("Epochs")).to_be_focused()
+
+    def step_04_a_job_is_submitted(self):
+        self.page.get_by_label("Epochs").fill("8")
+        self.page.get_by_label("Name").fill("first")
+        self.page.get_by_label("Label", exact=True).fill("category")
+        self.page.get_by_label("Validation file").select_option(label=next(
+            text for text in self.page.get_by_label("Validation file").locator("option").all_inner_texts() if text.startswith("held-out.csv")))
+        self.page.get_by_role("button", name="Start the job").click()
+        expect(self.page.get_by_role("heading", name="first")).to_be_visible()
+        self.jobs.append(self.page.url.rsplit("/", 1)[1])
+
+    def step_05_the_curve_moves(self):
+        expect(self.page.get_by_role("img", name="Loss")).to_have_attribute("aria-label", re.compile("training loss .* at step"))
+        before = self.loss()
+        self.page.wait_for_function("before => document.querySelector('.plot .canvas').getAttribute('aria-label') !== before", arg=before)
+        assert self.page.locator(".plot canvas").count() >= 3
+        assert "at step" in self.loss()
+
+    def step_06_the_keyboard_reads_the_curve(self):
+        plot = self.page.get_by_role("img", name="Loss")
+        plot.focus()
+        self.page.keyboard.press("Home")
+        expect(self.page.locator(".plot .legend").first).to_contain_text("step 0")
+        self.page.keyboard.press("ArrowRight")
+        expect(self.page.locator(".plot .legend").first).to_contain_text("step 1")
+        self.page.get_by_role("tab", name="Events").focus()
+        self.page.keyboard.press("ArrowRight")
+        expect(self.page.get_by_label("The worker's log")).to_contain_text("training examples")
+
+    def step_07_paused_and_resumed(self):
+        self.page.get_by_role("button", name="Pause").click()
+        expect(self.page.locator(".badge.paused")).to_be_visible()
+        self.page.get_by_role("button", name="Resume").click()
+        expect(self.page.locator(".badge.running")).to_be_visible()
+
+    def step_08_again_with_changes(self):
+        self.page.get_by_role("link", name="Run again with changes").click()
+        expect(self.page.get_by_label("Epochs")).to_have_value("8")
+        self.page.get_by_label("Epochs").fill("1")
+        self.page.get_by_label("Rank (r)").fill("4")
+        self.page.get_by_label("Name").fill("second")
+        self.page.get_by_role("button", name="Start the job").click()
+        expect(self.page.get_by_role("heading", name="second")).to_be_visible()
+        self.jobs.append(self.page.url.rsplit("/", 1)[1])
+        expect(self.page.get_by_text("1st in the queue")).to_be_visible()
+
+    def step_09_cancelled_after_a_question(self):
+        self.go(self.page, f"#/jobs/{self.jobs[0]}")
+        self.page.get_by_role("button", name="Cancel").click()
+        self.page.get_by_role("button", name="No, go back").click()
+        expect(self.page.locator(".badge.running")).to_be_visible()
+        self.page.get_by_role("button", name="Cancel").click()
+        self.page.get_by_role("button", name="Cancel the job").click()
+        expect(self.page.locator(".badge.cancelled")).to_be_visible()
+
+    def step_10_the_adapter_is_downloaded(self):
+        self.go(self.page, f"#/jobs/{self.jobs[1]}")
+        expect(self.page.locator(".badge.succeeded")).to_be_visible(timeout=120000)
+        self.page.get_by_role("tab", name="Files").click()
+        expect(self.page.get_by_role("button", name="Download adapter.tar")).to_be_visible()
+        self.holds_adapter(self.page)
+
+    def holds_adapter(self, page):
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Download adapter", exact=True).click()
+        with tarfile.open(download.value.path()) as tar:
+            assert any(name.endswith("adapter_config.json") for name in tar.getnames()), tar.getnames()
+
+    def step_11_two_jobs_are_compared(self):
+        self.page.get_by_role("link", name="Jobs", exact=True).click()
+        self.page.get_by_label("Choose first to compare").check()
+        self.page.get_by_label("Choose second to compare").check()
+        self.page.get_by_role("link", name="Compare 2 jobs").click()
+        expect(self.page.get_by_role("region", name="Settings that differ").get_by_role("rowheader", name="adapter.r")).to_be_visible()
+        expect(self.page.get_by_role("region", name="Settings that differ").get_by_role("rowheader", name="n_epochs")).to_be_visible()
+        expect(self.page.get_by_role("img", name="Training loss")).to_have_attribute("aria-label", re.compile("first .*second "))
+
+    def step_12_markup_is_only_text(self):
+        self.go(self.page, "#/files")
+        self.upload(MARKUP, b'{"text": "<script>document.title=1</script>", "label": "<b>x</b>"}\n')
+        expect(self.page.get_by_role("link", name=MARKUP)).to_be_visible()
+        request = urllib.request.Request(self.daemon.url + f"/v1/fine_tuning/jobs/{self.jobs[0]}")
+        with urllib.request.urlopen(request) as answer:
+            training = json.load(answer)["training_file"]
+        body = json.dumps({"model": "all-MiniLM-L6-v2", "training_file": training, "dataset": {"label": "category"},
+                                         "metadata": {MARKUP[:60]: MARKUP}, "suffix": "marked",
+                                         "method": {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 1}}}}).encode()
+        request = urllib.request.Request(self.daemon.url + "/v1/fine_tuning/jobs", body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request) as answer:
+            marked = json.load(answer)["id"]
+        self.page.get_by_role("link", name=MARKUP).click()
+        expect(self.page.get_by_role("heading", name=MARKUP)).to_be_visible()
+        self.go(self.page, f"#/jobs/{marked}")
+        self.page.get_by_role("tab", name="Settings").click()
+        expect(self.page.get_by_text(MARKUP).first).to_be_visible()
+        self.go(self.page, f"#/compare/{marked},{self.jobs[1]}")
+        expect(self.page.get_by_text(MARKUP).first).to_be_visible()
+        self.go(self.page, "#/new")
+        expect(self.page.get_by_label("Training file")).to_contain_text(MARKUP)
+        self.go(self.page, "#/nothing/<img src=x>")
+        self.go(self.page, "#/jobs/" + MARKUP)
+        expect(self.page.get_by_text("There is no such job")).to_be_visible()
+        assert self.page.title() == "reflectd" and self.page.locator("main img, main b:text('bold')").count() == 0
+        assert not [text for text in self.complaints if "Content Security Policy" in text], self.complaints
+
+    def step_13_every_view_in_every_form(self):
+        file = self.page.evaluate("fetch('v1/files').then(answer => answer.json()).then(list => list.data.find(file => file.filename === 'train.csv').id)")
+        views = {"jobs": "#/jobs", "job": f"#/jobs/{self.jobs[1]}", "compare": f"#/compare/{','.join(self.jobs)}", "new": "#/new", "files": "#/files",
+                 "file": f"#/files/{file}", "models": "#/models"}
+        wrong = []
+        for form in SIZES:
+            for theme in ("light", "dark"):
+                page = self.open(self.daemon.url, form, theme)
+                for name, where in views.items():
+                    self.go(page, where)
+                    expect(page.locator("main h1").first).to_be_visible()
+                    page.wait_for_timeout(900)
+                    if os.environ.get("SHOTS"):
+                        os.makedirs(os.environ["SHOTS"], exist_ok=True)
+                        page.screenshot(path=os.path.join(os.environ["SHOTS"], f"{name}-{form}-{theme}.png"), full_page=True)
+                    if page.evaluate("document.scrollingElement.scrollWidth > innerWidth"):
+                        wrong.append(f"{name} scrolls sideways: {form}")
+                    for found in Axe().run(page).response["violations"]:
+                        if found["impact"] in ("serious", "critical"):
+                            wrong.append(f"{name} {form} {theme}: {found['id']}: {found['nodes'][0]['html'][:160]}")
+                page.context.close()
+        assert not wrong, "\n".join(wrong)
+
+    def step_14_the_theme_is_chosen(self):
+        ground = lambda: self.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        light = ground()
+        button = self.page.get_by_role("button", name="Theme")
+        for _ in range(2):
+            button.click()
+        assert ground() != light
+        self.page.reload()
+        assert ground() != light
+
+    def step_15_with_a_key(self):
+        folder = tempfile.mkdtemp()
+        path = os.path.join(folder, "key")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(KEY + "\n")
+        os.chmod(path, 0o600)
+        guarded = Daemon({"all-MiniLM-L6-v2": os.environ["MINILM"]}, "--api-key-file", path)
+        try:
+            page = self.open(guarded.url)
+            field = page.get_by_role("textbox", name="API key")
+            field.fill("wrong")
+            page.get_by_role("button", name="Use this key").click()
+            expect(page.get_by_text("The API key is wrong")).to_be_visible()
+            field.fill(KEY)
+            page.get_by_role("button", name="Use this key").click()
+            expect(page.get_by_role("heading", name="No jobs yet")).to_be_visible()
+            page.reload()
+            expect(page.get_by_role("heading", name="No jobs yet")).to_be_visible()
+            self.go(page, "#/files")
+            page.get_by_label("Files to upload").set_input_files({"name": "t.csv", "mimeType": "text/csv", "buffer": rows(40)})
+            page.get_by_role("link", name="t.csv").click()
+            with page.expect_download() as download:
+                page.get_by_role("button", name="Download").click()
+            with open(download.value.path(), "rb") as file:
+                assert file.read() == rows(40)
+            self.go(page, "#/new")
+            page.get_by_label("Label", exact=True).wait_for(state="attached")
+            page.get_by_label("Training file").select_option(index=1)
+            page.get_by_label("Label", exact=True).fill("category")
+            page.get_by_label("Epochs").fill("1")
+            page.get_by_role("button", name="Start the job").click()
+            expect(page.locator(".badge.succeeded")).to_be_visible(timeout=60000)
+            expect(page.get_by_role("img", name="Loss")).to_have_attribute("aria-label", re.compile("training loss .* at step"))
+            self.holds_adapter(page)
+            page.get_by_role("button", name="Key").click()
+            expect(page.get_by_role("textbox", name="API key")).to_be_visible()
+        finally:
+            guarded.stop()
+            shutil.rmtree(folder)
+
+    def step_16_nothing_was_complained_of(self):
+        left = [text for text in self.complaints if "Failed to load resource" not in text]
+        assert not left, left
+
+
+def main():
+    if not CHROMIUM:
+        print("1..0 # SKIP there is no Chromium (Debian's package chromium)")
+        return 0
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        dashboard = Dashboard(browser)
+        steps = sorted(name for name in dir(Dashboard) if name.startswith("step_"))
+        failed = 0
+        print(f"1..{len(steps)}")
+        for number, name in enumerate(steps, 1):
+            try:
+                getattr(dashboard, name)()
+                print(f"ok {number} - dashboard: {name[8:].replace('_', ' ')}")
+            except Exception:
+                failed += 1
+                print(f"not ok {number} - dashboard: {name[8:].replace('_', ' ')}")
+                print("# " + traceback.format_exc().replace("\n", "\n# "))
+        browser.close()
+        if dashboard.daemon.stop() != 0:
+            failed += 1
+        return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
