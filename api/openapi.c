@@ -49,6 +49,12 @@ static const struct {
      "device string?,progress object?,integrations array?,"
      "metadata object?,method object,adapter object,dataset object,embedding object,evaluation object,"
      "checkpointing object,early_stopping object,scheduling object,exports array"},
+    {"Estimate", "fine_tuning.job.estimate",
+     "model string,fits boolean,reason string?,lower array?,suggestion object?,available_memory_bytes integer?,"
+     "learns string?,steps integer?,examples integer?,tokens integer?,evaluations integer?,training_examples integer?,"
+     "truncated_examples integer?,trainable_parameters integer?,adapted_modules integer?,peak_memory_bytes integer?,"
+     "recomputes_activations boolean?,disk_bytes integer?,device string?,threads integer?,duration_seconds object?,"
+     "measured object?,queue_wait_seconds number?,warnings array,job object"},
     {"Event", "fine_tuning.job.event",
      "id string,created_at integer,level string,message string,type string,data object?"},
     {"Checkpoint", "fine_tuning.job.checkpoint",
@@ -97,6 +103,7 @@ static const struct {
     {OP_uploads_complete, "Upload", false},
     {OP_uploads_cancel, "Upload", false},
     {OP_jobs_create, "Job", false},
+    {OP_jobs_estimate, "Estimate", false},
     {OP_jobs_list, "Job", true},
     {OP_jobs_retrieve, "Job", false},
     {OP_jobs_cancel, "Job", false},
@@ -281,7 +288,7 @@ static json_t *answer(enum operation op) {
 
 static json_t *request_body(enum operation op) {
   json_t *body;
-  if (op == OP_jobs_create)
+  if (op == OP_jobs_create || op == OP_jobs_estimate)
     body = content("application/json", ref("JobRequest"));
   else if (op == OP_exports_create)
     body = content("application/json", json_pack("{ss s[s] s{s{ss s{ss}}}}", "type", "object", "required", "exports",
@@ -342,6 +349,11 @@ static json_t *parameters(struct builder *b, enum operation op) {
     b->bad |= json_array_append_new(out, json_pack("{ss ss s{ss} ss}", "name", "X-Reflectd-Tenant", "in", "header",
                                                    "schema", "type", "string", "description",
                                                    "For operators: whose things it is about.")) != 0;
+  if (op == OP_jobs_create)
+    b->bad |= json_array_append_new(out, json_pack("{ss ss s{ss sb} ss}", "name", "dry_run", "in", "query", "schema",
+                                                   "type", "boolean", "default", 0, "description",
+                                                   "Only judge the job and answer with an Estimate; nothing is "
+                                                   "created.")) != 0;
   if (answers_list(op) && op != OP_models_list && op != OP_tenants_list && op != OP_artifacts_list &&
       op != OP_exports_list && op != OP_exports_create) {
     b->bad |=

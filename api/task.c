@@ -4,8 +4,8 @@
 
 enum { PATH_MAX_BYTES = 4096 };
 
-static const char *const kinds[] = {
-    [TASK_TRAIN] = "train", [TASK_CHECK] = "check", [TASK_INSPECT] = "inspect", [TASK_EXPORT] = "export", NULL};
+static const char *const kinds[] = {[TASK_TRAIN] = "train",       [TASK_CHECK] = "check",   [TASK_INSPECT] = "inspect",
+                                    [TASK_ESTIMATE] = "estimate", [TASK_EXPORT] = "export", NULL};
 
 #define AT(member) offsetof(struct task, member)
 static const struct field task_rows[] = {
@@ -35,7 +35,7 @@ static const struct field file_rows[] = {
 static const struct field_table file_fields = {.fields = file_rows, .count = COUNT_OF(file_rows)};
 
 static bool has_spec(enum task_kind kind) {
-  return kind == TASK_TRAIN || kind == TASK_EXPORT;
+  return kind == TASK_TRAIN || kind == TASK_EXPORT || kind == TASK_ESTIMATE;
 }
 
 json_t *task_json(const struct task *task) {
@@ -77,7 +77,8 @@ enum status task_parse(struct task *out, const json_t *document, struct arena *a
   struct fault_list faults = {0};
   *out = (struct task){0};
   field_read(&task_fields, out, document, "", elsewhere, arena, &faults);
-  read_file(&out->training, document, "training", out->kind == TASK_TRAIN || out->kind == TASK_CHECK, arena, &faults);
+  read_file(&out->training, document, "training",
+            out->kind == TASK_TRAIN || out->kind == TASK_CHECK || out->kind == TASK_ESTIMATE, arena, &faults);
   read_file(&out->validation, document, "validation", false, arena, &faults);
   if (out->start || out->kind == TASK_EXPORT)
     check_path(out->start, "start", &faults);
@@ -88,8 +89,10 @@ enum status task_parse(struct task *out, const json_t *document, struct arena *a
   if (out->kind != TASK_CHECK)
     check_path(out->model_dir, "model_dir", &faults);
   if (has_spec(out->kind)) {
-    check_path(out->output_dir, "output_dir", &faults);
-    if (!out->job_id || !out->fine_tuned_model)
+    bool estimates = out->kind == TASK_ESTIMATE;
+    if (!estimates || out->output_dir)
+      check_path(out->output_dir, "output_dir", &faults);
+    if (!estimates && (!out->job_id || !out->fine_tuned_model))
       fault_add(&faults, STATUS_MISSING_PARAMETER, "job_id", "job_id and fine_tuned_model are required");
     const json_t *spec = json_object_get(document, "spec");
     if (spec)

@@ -9,10 +9,11 @@
 #include "api/job.h"
 
 enum task_kind {
-  TASK_TRAIN,   /* train `spec` and publish artifacts in output_dir */
-  TASK_CHECK,   /* read the file `training` from end to end and report what is in it */
-  TASK_INSPECT, /* open the base model in model_dir and report what it is good for */
-  TASK_EXPORT,  /* write the adapter at `start` of a finished job in the formats `exports` to output_dir */
+  TASK_TRAIN,    /* train `spec` and publish artifacts in output_dir */
+  TASK_CHECK,    /* read the file `training` from end to end and report what is in it */
+  TASK_INSPECT,  /* open the base model in model_dir and report what it is good for */
+  TASK_ESTIMATE, /* make ready what trains `spec`, report what it will take, and train nothing */
+  TASK_EXPORT,   /* write the adapter at `start` of a finished job in the formats `exports` to output_dir */
 };
 
 enum { TASK_RESUME_MAX = 16 };
@@ -27,21 +28,22 @@ struct task {
   enum task_kind kind;
   const char *job_id;           /* TRAIN */
   const char *fine_tuned_model; /* TRAIN: the name the adapter will have */
-  const char *model_dir;        /* TRAIN, EXPORT, INSPECT: the base model's folder, or its .gguf file */
-  const char *output_dir;       /* TRAIN: exists and is empty; EXPORT: exists */
-  struct string_list resume;    /* TRAIN: state files of this job (EVENT_STATE), newest first: training goes on from the
-                                   first that is whole and of this job, a warning names each other and why; where none
-                                   is, a warning says that it starts anew. Empty: it starts. At most TASK_RESUME_MAX */
-  const char *start;            /* TRAIN: NULL, or the adapter to start from; EXPORT: the adapter. A folder with
-                                   adapter_config.json and adapter_model.safetensors, or an archive of one */
-  struct string_list exports;   /* EXPORT: normalised */
-  struct task_file training;    /* TRAIN, CHECK */
-  struct task_file validation;  /* path NULL: none */
-  int64_t threads;              /* 0: all cores this process may use */
-  int matmul;                   /* TRAIN: enum matmul_library */
-  const char *device;           /* TRAIN: where it runs ("opencl:0"); NULL: the CPU */
-  bool device_may_fit;          /* TRAIN: the CPU where the job's memory does not fit the device */
-  struct job_spec spec;         /* TRAIN, EXPORT */
+  /* An ESTIMATE has what a TRAIN has, but job_id, fine_tuned_model and resume; output_dir where it runs on a device. */
+  const char *model_dir;       /* TRAIN, EXPORT, INSPECT: the base model's folder, or its .gguf file */
+  const char *output_dir;      /* TRAIN: exists and is empty; EXPORT: exists */
+  struct string_list resume;   /* TRAIN: state files of this job (EVENT_STATE), newest first: training goes on from the
+                                  first that is whole and of this job, a warning names each other and why; where none
+                                  is, a warning says that it starts anew. Empty: it starts. At most TASK_RESUME_MAX */
+  const char *start;           /* TRAIN: NULL, or the adapter to start from; EXPORT: the adapter. A folder with
+                                  adapter_config.json and adapter_model.safetensors, or an archive of one */
+  struct string_list exports;  /* EXPORT: normalised */
+  struct task_file training;   /* TRAIN, CHECK */
+  struct task_file validation; /* path NULL: none */
+  int64_t threads;             /* 0: all cores this process may use */
+  int matmul;                  /* TRAIN: enum matmul_library */
+  const char *device;          /* TRAIN: where it runs ("opencl:0"); NULL: the CPU */
+  bool device_may_fit;         /* TRAIN: the CPU where the job's memory does not fit the device */
+  struct job_spec spec;        /* TRAIN, EXPORT, ESTIMATE */
 };
 
 NODISCARD json_t *task_json(const struct task *task);

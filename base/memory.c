@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* A small file of the kernel's as a string; "" when it cannot be read. */
@@ -32,6 +33,11 @@ size_t memory_resident(void) {
   if (second)
     pages = strtoull(second, NULL, 10);
   return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+size_t memory_peak(void) {
+  struct rusage usage;
+  return getrusage(RUSAGE_SELF, &usage) == 0 ? (size_t)usage.ru_maxrss * 1024 : 0;
 }
 
 /* What a control group's limit leaves; SIZE_MAX: no limit. */

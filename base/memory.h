@@ -6,6 +6,8 @@
 
 /* Pages of this process that are in memory, shared ones included. */
 size_t memory_resident(void);
+/* The most of them that there were so far. */
+size_t memory_peak(void);
 /* What can be taken without swapping: the machine's available memory, or less where the control group's limit
    (memory.max) leaves less. */
 size_t memory_available(void);

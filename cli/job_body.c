@@ -80,6 +80,7 @@ static const struct option_row rows[] = {
   {"memory-limit", OPTION_INT, 0, "scheduling.memory_limit", "MIB", "of the worker; 0: in proportion to the model"},
   {"matmul", OPTION_TEXT, 0, "scheduling.matmul", "NAME", "native or openblas; auto: the server's choice"},
   {"device", OPTION_TEXT, 0, "scheduling.device", "NAME", "auto, cpu, a kind of GPU (opencl), or one (opencl:0)"},
+  {"dry-run", OPTION_FLAG, offsetof(struct create_options, dry_run), NULL, NULL, "estimate it; create none"},
   {"watch", OPTION_FLAG, offsetof(struct create_options, watch), NULL, NULL, "follow the job until it ends"},
 };
 const struct option_table create_option_table = {rows, COUNT_OF(rows)};

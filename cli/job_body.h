@@ -11,7 +11,7 @@
 struct create_options {
   const char *file, *validation;  /* id or path */
   const char *spec;               /* a JSON file with a whole body, or NULL */
-  bool watch;
+  bool watch, dry_run;
 };
 
 /* Rows with a path fill the document, the others struct create_options. */

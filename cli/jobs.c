@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "cli/command.h"
 #include "cli/download.h"
+#include "cli/estimate.h"
 #include "cli/exports.h"
 #include "cli/job_body.h"
 #include "cli/progress.h"
@@ -59,6 +60,24 @@ static enum exit_code add_file(struct cli *cli, json_t *body, const char *member
   return EXIT_DONE;
 }
 
+/* The body with its files, which are uploaded where paths were given. */
+static enum exit_code make_body(struct cli *cli, json_t **body, const struct create_options *options,
+                                json_t *document) {
+  struct error err;
+  if (job_body_make(body, options, document, &err) != STATUS_OK)
+    return cli_fail(cli, &err);
+  enum exit_code code = add_file(cli, *body, "training_file", options->file);
+  return code == EXIT_DONE ? add_file(cli, *body, "validation_file", options->validation) : code;
+}
+
+static enum exit_code jobs_estimate(struct cli *cli, const char *const *operands, const void *values,
+                                    json_t *document) {
+  AUTO(json_release) json_t *body = NULL;
+  (void)operands;
+  enum exit_code code = make_body(cli, &body, values, document);
+  return code == EXIT_DONE ? estimate_show(cli, body) : code;
+}
+
 static enum exit_code jobs_create(struct cli *cli, const char *const *operands, const void *values,
                                   json_t *document) {
   const struct create_options *options = values;
@@ -66,13 +85,11 @@ static enum exit_code jobs_create(struct cli *cli, const char *const *operands, 
   AUTO(json_release) json_t *body = NULL;
   AUTO(json_release) json_t *job = NULL;
   (void)operands;
-  if (job_body_make(&body, options, document, &err) != STATUS_OK)
-    return cli_fail(cli, &err);
-  enum exit_code code = add_file(cli, body, "training_file", options->file);
-  if (code == EXIT_DONE)
-    code = add_file(cli, body, "validation_file", options->validation);
+  enum exit_code code = make_body(cli, &body, options, document);
   if (code != EXIT_DONE)
     return code;
+  if (options->dry_run)
+    return estimate_show(cli, body);
   if (http_json(&cli->http, &job, "POST", jobs_path, body, &err) != STATUS_OK)
     return cli_fail(cli, &err);
   const char *id = text_member(job, "id", "");
@@ -243,6 +260,14 @@ static const struct command commands[] = {
     .options = &create_option_table,
     .values_bytes = sizeof(struct create_options),
     .run = jobs_create,
+  },
+  {
+    .verb = "estimate",
+    .operands = "",
+    .doc = "Judge a job and say what it would take: steps, time, memory, disk; exits 1 if it does not fit",
+    .options = &create_option_table,
+    .values_bytes = sizeof(struct create_options),
+    .run = jobs_estimate,
   },
   {
     .verb = "list",

@@ -130,6 +130,7 @@ static enum status serve(struct server *server, struct error *err) {
   front_close(server->front);
   supervisor_free(server->supervisor);
   inspected_free(server->inspected);
+  questions_free(&server->questions);
   scheduler_close(server->scheduler);
   uv_run(server->uv, UV_RUN_NOWAIT); /* lets what was closed end */
   db_close(server->db);

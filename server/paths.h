@@ -6,6 +6,7 @@
      jobs/<job-id>/log.txt           what the job's workers wrote to stderr
      jobs/<job-id>/<lease-token>/    what the worker with that lease made
      jobs/<job-id>/exports/<seq>/    what an export made afterwards
+     asking/<key>/                   what the driver of a device keeps while a question is worked out
      lost+found/                     what the store does not know of
    A daemon that uses the folder holds a lock on the folder itself. */
 #ifndef SERVER_PATHS_H
@@ -29,6 +30,7 @@ NODISCARD enum status path_format(char out[PATH_BYTES], struct error *err, const
 void path_hide(struct str *out, const char *text, const struct config *config);
 
 #define PATH_FILE "files/%s"
+#define PATH_ASKING "asking/%s"
 #define PATH_JOB "jobs/%s"
 #define PATH_LOG "jobs/%s/log.txt"
 #define PATH_OUTPUT "jobs/%s/%lld"

@@ -20,13 +20,13 @@ enum {
   ARENA_BYTES = 64 << 20,
   CHECKS_SEEN = 64,
   TAKES_BYTES = 4096,
-  LOOK_MS = 1000,        /* the host lacks something, or jobs wait for room: looked at again */
+  LOOK_MS = 1000, /* the host lacks something, or jobs wait for room: looked at again */
 };
 
 struct scheduler {
   struct server *server;
   uv_timer_t timer;
-  bool lacking;          /* host_check said no; whoever wants to know why asks it */
+  bool lacking; /* host_check said no; whoever wants to know why asks it */
 };
 
 static size_t room(size_t waiting, size_t running, size_t max) {
@@ -50,6 +50,7 @@ struct schedule_plan scheduler_decide(const struct schedule_view *view) {
   plan.jobs = room(view->jobs_queued, busy + plan.exports, view->jobs_max);
   plan.checks = room(view->checks_waiting, view->checks_running, view->checks_max);
   plan.inspections = room(view->inspections_waiting, view->inspections_running, 1);
+  plan.questions = room(view->questions_waiting, view->questions_running, 1);
   return plan;
 }
 
@@ -69,6 +70,13 @@ static enum status start_inspection(struct server *server, size_t wanted, size_t
   struct inspected *inspected = wanted ? inspected_next(server->inspected) : NULL;
   enum status status = inspected ? supervisor_start_inspection(server->supervisor, inspected, err) : STATUS_OK;
   *started += inspected && !status;
+  return status;
+}
+
+static enum status start_question(struct server *server, size_t wanted, size_t *started, struct error *err) {
+  struct question *question = wanted ? questions_next(&server->questions) : NULL;
+  enum status status = question ? supervisor_start_asking(server->supervisor, question, err) : STATUS_OK;
+  *started += question && !status;
   return status;
 }
 
@@ -127,7 +135,7 @@ static enum status start_jobs(struct server *server, const struct schedule_plan 
 }
 
 static enum status view_queue(struct schedule_view *view, struct file_row **files, size_t *count, struct server *server,
-                        struct arena *arena, struct error *err) {
+                              struct arena *arena, struct error *err) {
   int64_t queued, exports;
   *view = (struct schedule_view){
       .jobs_running = supervisor_jobs(server->supervisor, "cpu"),
@@ -137,6 +145,8 @@ static enum status view_queue(struct schedule_view *view, struct file_row **file
       .checks_max = CHECKS_MAX,
       .inspections_waiting = inspected_waiting(server->inspected),
       .inspections_running = supervisor_inspections(server->supervisor),
+      .questions_waiting = questions_waiting(&server->questions),
+      .questions_running = supervisor_askings(server->supervisor),
       .draining = server->draining,
       .now_ms = clock_boot_ms(),
       .hold_until_ms = server->hold.until_ms,
@@ -161,6 +171,7 @@ static enum status view_queue(struct schedule_view *view, struct file_row **file
 static enum status carry_out(const struct schedule_plan *plan, const struct file_row *files, size_t count,
                              size_t *started, struct server *server, struct error *err) {
   enum status status = start_inspection(server, plan->inspections, started, err);
+  status = status ? status : start_question(server, plan->questions, started, err);
   status = status ? status : start_checks(server, files, count, plan->checks, started, err);
   status = status ? status : start_exports(server, plan->exports, started, err);
   return status ? status : start_jobs(server, plan, started, err);
@@ -178,7 +189,7 @@ static enum status tick(struct scheduler *scheduler, int64_t *wake_ms, struct er
   if (status)
     return status;
   struct schedule_plan plan = scheduler_decide(&view);
-  size_t wanted = plan.device_jobs + plan.jobs + plan.checks + plan.exports + plan.inspections;
+  size_t wanted = plan.device_jobs + plan.jobs + plan.checks + plan.exports + plan.inspections + plan.questions;
   *wake_ms = plan.wake_ms;
   if (plan.wake_ms >= 0)
     return STATUS_OK; /* it is held */

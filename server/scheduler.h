@@ -18,6 +18,7 @@ struct schedule_view {
   size_t checks_waiting;         /* uploads not checked and not being checked */
   size_t checks_running, checks_max;
   size_t inspections_waiting, inspections_running;
+  size_t questions_waiting, questions_running;
   bool draining;
   int64_t now_ms;                /* boot clock */
   int64_t hold_until_ms;         /* no starts before: a start failed just now; 0: none */
@@ -28,6 +29,7 @@ struct schedule_plan {
   size_t checks;
   size_t exports;
   size_t inspections;
+  size_t questions;
   int64_t wake_ms;    /* look again after so long; -1: when something changes */
 };
 struct schedule_plan scheduler_decide(const struct schedule_view *view);

@@ -12,6 +12,7 @@
 #include "server/cgroup.h"
 #include "server/devices.h"
 #include "server/hold.h"
+#include "server/questions.h"
 #include "server/sandbox.h"
 #include "storage/db.h"
 
@@ -32,6 +33,7 @@ struct server {
   struct scheduler *scheduler;
   struct supervisor *supervisor;
   struct inspected_list *inspected;
+  struct question_list questions;
   struct removal *removal;  /* bytes that are being removed; NULL: none */
   bool removal_due;         /* removal_start was called when what it is to read was not stored yet */
   struct upload *uploads;   /* that arrive now */

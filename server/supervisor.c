@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/asking.h"
 #include "server/checking.h"
 #include "server/exporting.h"
 #include "server/inspecting.h"
@@ -75,6 +76,24 @@ enum status supervisor_start_export(struct supervisor *supervisor, const struct 
   return status ? status : exporting_start(run, export, err);
 }
 
+/* Where the job that it is about would run. */
+static const char *asking_device(const struct supervisor *supervisor, const char *wanted) {
+  const struct devices *devices = &supervisor->server->devices;
+  bool any = strcmp(wanted, "auto") == 0;
+  for (size_t i = 0; i < devices->count; i++) {
+    const struct device_info *device = &devices->other[i];
+    if (any ? device->gpu && supervisor_jobs(supervisor, device->name) == 0 : device_matches(wanted, device->name))
+      return device->name;
+  }
+  return "cpu";
+}
+
+enum status supervisor_start_asking(struct supervisor *supervisor, struct question *question, struct error *err) {
+  struct run *run;
+  enum status status = add(&run, supervisor, &asking_kind, question->key, err);
+  return status ? status : asking_start(run, question, asking_device(supervisor, question->device), err);
+}
+
 static struct run *find(const struct supervisor *supervisor, const struct run_kind *kind, const char *id) {
   for (struct run *run = supervisor->runs; run; run = run->next)
     if (run->kind == kind && strcmp(run->id, id) == 0)
@@ -106,6 +125,10 @@ size_t supervisor_checks(const struct supervisor *supervisor) {
 
 size_t supervisor_inspections(const struct supervisor *supervisor) {
   return count(supervisor, &inspecting_kind);
+}
+
+size_t supervisor_askings(const struct supervisor *supervisor) {
+  return count(supervisor, &asking_kind);
 }
 
 size_t supervisor_exports(const struct supervisor *supervisor) {

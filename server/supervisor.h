@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "server/inspected.h"
+#include "server/questions.h"
 #include "server/server.h"
 #include "storage/db_export.h"
 #include "storage/db_file.h"
@@ -32,6 +33,9 @@ NODISCARD enum status supervisor_start_check(struct supervisor *supervisor, cons
 NODISCARD enum status supervisor_start_inspection(struct supervisor *supervisor, struct inspected *inspected,
                                                   struct error *err);
 
+NODISCARD enum status supervisor_start_asking(struct supervisor *supervisor, struct question *question,
+                                              struct error *err);
+
 /* An export that was claimed just now. */
 NODISCARD enum status supervisor_start_export(struct supervisor *supervisor, const struct export_row *export,
                                               struct error *err);
@@ -42,6 +46,7 @@ size_t supervisor_jobs(const struct supervisor *supervisor, const char *device);
 size_t supervisor_exports(const struct supervisor *supervisor);
 size_t supervisor_checks(const struct supervisor *supervisor);
 size_t supervisor_inspections(const struct supervisor *supervisor);
+size_t supervisor_askings(const struct supervisor *supervisor);
 bool supervisor_idle(const struct supervisor *supervisor);
 
 /* Tells the worker of that job to stop for good. Nothing happens when none runs it. */

@@ -9,12 +9,11 @@
 #include "base/rng.h"
 #include "server/data.h"
 #include "server/host.h"
-#include "server/models.h"
+#include "server/materials.h"
 #include "server/paths.h"
 #include "server/process.h"
 #include "server/removal.h"
 #include "server/reports.h"
-#include "server/source.h"
 #include "storage/db_event.h"
 #include "storage/db_export.h"
 #include "storage/db_file.h"
@@ -229,36 +228,6 @@ const struct run_kind training_kind = {.task = TASK_TRAIN,
 
 /* ---- how it starts ---- */
 
-static enum status find_file(struct task_file *out, struct run *run, const char *tenant, const char *id,
-                             struct error *err) {
-  struct file_row file;
-  enum status status = db_file_get(&file, run->server->db, tenant, id, 0, &run->arena, err);
-  if (status)
-    return status;
-  *out = (struct task_file){.id = file.id,
-                            .path = arena_format(&run->arena, "%s/%s", run->server->config->data, file.path),
-                            .filename = file.filename};
-  return out->path ? STATUS_OK : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "starting %s", run->id);
-}
-
-/* A model that is gone while others are there was taken away: that is the job's end. An empty folder is a mount that is
-   not there. */
-static enum status find_model(struct base_model *out, const char *folder, const char *id, struct arena *arena,
-                              struct error *err) {
-  struct base_model *models;
-  size_t count;
-  enum status status = models_find(out, folder, id, arena, err);
-  if (status != STATUS_MODEL_NOT_FOUND)
-    return status;
-  struct error other;
-  enum status listed = models_list(&models, &count, folder, arena, &other);
-  if (!listed && count == 0)
-    return error_set(err, STATUS_UNAVAILABLE, "models", "the models folder %s holds no model", folder);
-  if (listed)
-    *err = other;
-  return listed ? listed : status;
-}
-
 /* The states that training goes on from, as the worker names them. */
 static enum status find_states(struct string_list *out, struct run *run, struct error *err) {
   struct state_row *states;
@@ -282,17 +251,9 @@ static enum status find_states(struct string_list *out, struct run *run, struct 
 static enum status make_task(struct task *task, struct training *training, const struct job_row *job,
                              struct error *err) {
   struct run *run = &training->run;
-  struct base_model model;
-  struct source source = {0};
   const struct config *config = run->server->config;
   char path[PATH_BYTES];
-  enum status status = find_model(&model, config->models, job->model, &run->arena, err);
-  if (!status)
-    status = find_file(&task->training, run, job->tenant, job->training_file, err);
-  if (!status && job->validation_file)
-    status = find_file(&task->validation, run, job->tenant, job->validation_file, err);
-  if (!status && task->spec.from_checkpoint)
-    status = source_find(&source, NULL, run->server, job->tenant, task->spec.from_checkpoint, &run->arena, err);
+  enum status status = materials_find(task, run, job->tenant, err);
   if (!status)
     status = find_states(&task->resume, run, err);
   if (!status)
@@ -305,12 +266,8 @@ static enum status make_task(struct task *task, struct training *training, const
     status = file_mkdirs(path, err);
   if (status)
     return status;
-  task->start = source.path;
   training->exports = task->spec.exports;
-  task->model_dir = model.path;
   task->output_dir = arena_string(&run->arena, path);
-  task->threads = run_threads(run, task->spec.scheduling.threads);
-  task->matmul = task->spec.scheduling.matmul ? task->spec.scheduling.matmul : config->matmul;
   /* A device that is not there gets no place of its own: the worker then says what there is. */
   bool given = device_matches(job->device_wanted, training->device);
   task->device = arena_string(&run->arena, given ? training->device : job->device_wanted);

@@ -6,12 +6,16 @@
 #include "api/data_use.h"
 #include "api/pair_columns.h"
 #include "api/tag_columns.h"
+#include "base/clock.h"
+#include "base/memory.h"
 #include "worker/backend/cpu/kernels.h"
+#include "worker/course.h"
 #include "worker/data/check.h"
 #include "worker/data/pairs.h"
 #include "worker/data/records.h"
 #include "worker/data/tags.h"
 #include "worker/device.h"
+#include "worker/estimate.h"
 #include "worker/export/finished.h"
 #include "worker/heads.h"
 #include "worker/inspect.h"
@@ -324,7 +328,7 @@ static enum status tokenise(struct run *r, const struct task *task, struct repor
 
 static enum status make_learner(struct run *r, const struct task *task, struct error *err) {
   const struct hyperparameters *h = &task->spec.hyperparameters;
-  struct batch_rule rule = trainer_rule(task);
+  struct batch_rule rule = course_rule(task);
   struct batch_limits training = batch_limits_for(&r->training_tokens, &rule);
   struct batch_limits evaluation = task->validation.path ? evaluate_limits(&r->validation_tokens) : training;
   const struct adapter_spec *adapter = &task->spec.adapter;
@@ -415,7 +419,9 @@ static void phase(struct report *report, const char *name) {
   report_data(report, EVENT_PROGRESS, "", json_pack("{s:s}", "phase", name));
 }
 
-static enum status train(struct run *r, const struct task *task, struct report *report, struct error *err) {
+/* Up to where a step can be made, and the trainer that makes it. */
+static enum status prepare(struct run *r, const struct task *task, struct report *report, struct error *err) {
+  double began = clock_seconds();
   phase(report, "load");
   enum status status = find_task(r, task, err);
   status = status ? status : load_data(r, task, err);
@@ -438,23 +444,93 @@ static enum status train(struct run *r, const struct task *task, struct report *
     return status;
   log_info("tokenised");
   status = make_learner_on_device(r, task, report, err);
-  status = status ? status : report_poll(report, err);
+  r->trainer = (struct trainer){.task = task,
+                                .learner = &r->learner,
+                                .rule = course_rule(task),
+                                .training = &r->training_tokens,
+                                .validation = task->validation.path ? &r->validation_tokens : NULL,
+                                .report = report,
+                                .prepared = clock_seconds() - began};
+  return status ? status : report_poll(report, err);
+}
+
+static enum status train(struct run *r, const struct task *task, struct report *report, struct error *err) {
+  enum status status = prepare(r, task, report, err);
   if (status)
     return status;
   say_what(r, task, report);
   bool validated = task->validation.path != NULL;
-  r->trainer = (struct trainer){.task = task,
-                                .learner = &r->learner,
-                                .rule = trainer_rule(task),
-                                .training = &r->training_tokens,
-                                .validation = validated ? &r->validation_tokens : NULL,
-                                .report = report};
   status = trainer_run(&r->trainer, err);
   if (status)
     return status;
   trainer_progress(&r->trainer, "export", true);
   return results_publish(&r->trainer, r->language ? NULL : &r->training,
                          validated && !r->language ? &r->validation : NULL, err);
+}
+
+/* --- what a job would take ------------------------------------------------------------------------ */
+
+/* What the machine or the job's memory_limit has for this process. 0: nobody knows. */
+static size_t memory_for(const struct task *task) {
+  size_t limit = (size_t)task->spec.scheduling.memory_limit << 20, available = memory_available();
+  return limit ? limit : available ? available + memory_resident() : 0;
+}
+
+/* The job with micro-batches of half as many examples, and so on, until one fits; its memory, or 0. */
+static size_t fit_smaller(struct task *task, struct run *r, size_t room) {
+  struct hyperparameters *h = &task->spec.hyperparameters;
+  struct error err;
+  while (h->batch_size > 1) {
+    h->batch_size = (h->batch_size + 1) / 2;
+    learner_done(&r->learner);
+    r->learner = (struct learner){0};
+    if (make_learner(r, task, &err) == STATUS_OK && (!room || r->learner.estimate <= room))
+      return r->learner.estimate;
+  }
+  return 0;
+}
+
+/* A job that does not fit: why, and what to lower. */
+static json_t *advice(struct run *r, const struct task *task, size_t room, const struct error *why) {
+  struct task smaller = *task;
+  json_t *out = json_pack("{s:b, s:s, s:I, s:[s,s]}", "fits", 0, "reason", why->text, "available_memory_bytes",
+                          (json_int_t)room, "lower", "batch_size", "max_seq_length");
+  size_t bytes = r->training_tokens.count ? fit_smaller(&smaller, r, room) : 0;
+  int64_t batch = smaller.spec.hyperparameters.batch_size, was = task->spec.hyperparameters.batch_size;
+  if (bytes)
+    json_object_set_new(
+        out, "suggestion",
+        json_pack("{s:I, s:I, s:I}", "batch_size", (json_int_t)batch, "gradient_accumulation_steps",
+                  (json_int_t)(task->spec.hyperparameters.gradient_accumulation_steps * ((was + batch - 1) / batch)),
+                  "peak_memory_bytes", (json_int_t)bytes));
+  return out;
+}
+
+static enum status estimate(struct run *r, const struct task *task, struct report *report, struct error *err) {
+  json_t *found;
+  size_t room = memory_for(task);
+  enum status status = prepare(r, task, report, err);
+  size_t needed = status ? 0 : r->learner.estimate;
+  if (!status && room && needed > room && r->backend.ops->host_memory)
+    status = error_set(err, STATUS_OUT_OF_MEMORY, NULL,
+                       "the job takes %zu MiB of memory, and there are %zu MiB now; a smaller batch_size or "
+                       "max_seq_length needs less",
+                       needed >> 20, room >> 20);
+  if (status == STATUS_OUT_OF_MEMORY) {
+    found = advice(r, task, room, err);
+    if (found && needed)
+      json_object_set_new(found, "peak_memory_bytes", json_integer((json_int_t)needed));
+    report_data(report, EVENT_REPORT, "", found);
+    return STATUS_OK;
+  }
+  status = status ? status : trainer_prepare(&r->trainer, err);
+  status = status ? status : estimate_measure(&found, &r->trainer, err);
+  if (status)
+    return status;
+  json_object_set_new(found, "fits", json_true());
+  json_object_set_new(found, "learns", json_string(job_output_of(r->output)->words));
+  report_data(report, EVENT_REPORT, "", found);
+  return STATUS_OK;
 }
 
 static void run_done(struct run *r) {
@@ -483,6 +559,12 @@ enum status pipeline_run(const struct task *task, struct report *report, struct 
   case TASK_TRAIN: {
     struct run run = {0};
     enum status status = train(&run, task, report, err);
+    run_done(&run);
+    return status;
+  }
+  case TASK_ESTIMATE: {
+    struct run run = {0};
+    enum status status = estimate(&run, task, report, err);
     run_done(&run);
     return status;
   }

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "worker/course.h"
 #include "worker/state.h"
 #include "worker/trainer.h"
 
@@ -421,7 +422,7 @@ static enum status take(struct trainer *t, const struct loading *l, struct error
   const struct st_tensor *curve = state_tensor(&l->state, curve_name, ST_U8);
   int64_t position = l->progress.position;
   while (t->progress.epoch < l->progress.epoch)
-    trainer_next_epoch(t);
+    course_next_epoch(t);
   t->progress = l->progress;
   t->progress.position = position;
   memcpy(t->checkpoints, l->checkpoints, sizeof t->checkpoints);

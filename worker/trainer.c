@@ -10,21 +10,14 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/memory.h"
 #include "base/rng.h"
 #include "worker/build.h"
+#include "worker/course.h"
+#include "worker/estimate.h"
 #include "worker/peft/peft.h"
 
 enum { METRIC_EVENTS = 200 }; /* metrics events of a whole run, about */
-
-/* Packing needs no special rows, since batches are never padded: it only changes what ends a micro-batch. */
-struct batch_rule trainer_rule(const struct task *task) {
-  const struct hyperparameters *h = &task->spec.hyperparameters;
-  size_t examples = (size_t)h->batch_size, tokens = (size_t)h->max_batch_tokens;
-  if (!h->packing)
-    return (struct batch_rule){.examples = examples, .tokens = tokens};
-  size_t packed = examples * (size_t)h->max_seq_length;
-  return (struct batch_rule){.tokens = tokens && tokens < packed ? tokens : packed};
-}
 
 double trainer_seconds(const struct trainer *t) {
   return t->progress.seconds + clock_seconds() - t->started;
@@ -79,6 +72,10 @@ void trainer_progress(struct trainer *t, const char *phase, bool force) {
                            (json_int_t)t->progress.tokens);
   if (remaining >= 0)
     json_object_set_new(data, "seconds_remaining", json_real(remaining));
+  json_t *estimate = t->estimated || strcmp(phase, "train") != 0 ? NULL : estimate_of_run(t);
+  t->estimated |= estimate && json_object_set_new(data, "estimate", estimate) == 0;
+  if (strcmp(phase, "export") == 0)
+    json_object_set_new(data, "peak_memory_bytes", json_integer((json_int_t)memory_peak()));
   if (t->progress.step) {
     json_object_set_new(data, "train_loss", json_real(t->progress.train_loss));
     set_train_accuracy(t, data);
@@ -312,14 +309,6 @@ static enum status judge(struct trainer *t, bool *best, struct error *err) {
 
 /* --- steps ---------------------------------------------------------------------------------------- */
 
-/* How many examples from `first` on the next optimiser step takes: gradient_accumulation_steps micro-batches. */
-static size_t step_examples(const struct trainer *t, const uint32_t *order, size_t first) {
-  size_t done = first, count = t->training->count;
-  for (int64_t i = 0; i < t->task->spec.hyperparameters.gradient_accumulation_steps && done < count; i++)
-    done += batch_next(t->training, order, count, done, &t->rule);
-  return done - first;
-}
-
 /* What the step's loss is a mean of: its examples, or the tokens that a language model must predict, or words. */
 static size_t step_targets(const struct trainer *t, size_t first, size_t examples) {
   const struct corpus *c = t->training;
@@ -361,7 +350,7 @@ static enum status accumulate(struct trainer *t, size_t first, size_t end, float
 static enum status train_step(struct trainer *t, struct error *err) {
   struct progress *p = &t->progress;
   const struct progress before = *p;
-  size_t first = (size_t)p->position, examples = step_examples(t, t->order, first), correct = 0;
+  size_t first = (size_t)p->position, examples = course_step(t, t->order, first), correct = 0;
   size_t targets = step_targets(t, first, examples);
   double loss = 0;
   enum status status = learner_begin(t->learner, &loss, err);
@@ -426,62 +415,12 @@ static enum status after_step(struct trainer *t, struct error *err) {
   return status ? status : report_poll(t->report, err);
 }
 
-static void next_order(const struct trainer *t, struct rng *rng, uint32_t *order) {
-  if (t->task->spec.hyperparameters.shuffle)
-    rng_shuffle(rng, order, t->training->count);
-}
-
-void trainer_next_epoch(struct trainer *t) {
-  next_order(t, &t->rng, t->order);
-  t->progress.epoch++;
-  t->progress.position = 0;
-}
-
-/* Steps of the whole run: where tokens end a batch, their number depends on each epoch's order, so the orders
-   are made once ahead of time. */
-static enum status count_steps(struct trainer *t, struct error *err) {
-  const struct hyperparameters *h = &t->task->spec.hyperparameters;
-  size_t count = t->training->count;
-  struct rng rng = t->rng;
-  uint32_t *order = malloc(count * sizeof *order);
-  if (!order)
-    return error_no_memory(err, "the order of the examples");
-  memcpy(order, t->order, count * sizeof *order);
-  t->total_steps = h->max_steps;
-  for (int64_t epoch = 0; h->max_steps == 0 && epoch < h->n_epochs; epoch++) {
-    next_order(t, &rng, order);
-    for (size_t first = 0; first < count; t->total_steps++)
-      first += step_examples(t, order, first);
-  }
-  free(order);
-  return STATUS_OK;
-}
-
-/* The number of steps is known only now: a warm-up that leaves nothing to learn with ends the job, one that does not
-   end is told. */
-static enum status check_schedule(const struct trainer *t, struct error *err) {
-  const struct hyperparameters *h = &t->task->spec.hyperparameters;
-  int64_t warmup = job_warmup_steps(h, t->total_steps), last = t->total_steps - 1;
-  double highest = job_learning_rate(h, last, t->total_steps);
-  if (warmup < t->total_steps)
-    return STATUS_OK;
-  if (highest == 0)
-    return error_set(err, STATUS_INVALID_VALUE, "warmup_steps",
-                     "a warm-up begins with a learning rate of 0, and the job has one step: it would learn nothing; "
-                     "set warmup_steps to 0, n_epochs higher or batch_size lower");
-  report_message(t->report, LOG_WARN,
-                 "the warm-up of %" PRId64 " steps is not over when the job ends, after %" PRId64 ": the learning rate "
-                 "rises to %.3g, not to its peak of %.3g",
-                 warmup, t->total_steps, highest, h->learning_rate * h->learning_rate_multiplier);
-  return STATUS_OK;
-}
-
 static enum status train(struct trainer *t, struct error *err) {
   struct progress *p = &t->progress;
   enum status status = p->step && !p->told ? after_step(t, err) : STATUS_OK;
   while (!status && !finished(t)) {
     if ((size_t)p->position >= t->training->count)
-      trainer_next_epoch(t);
+      course_next_epoch(t);
     status = train_step(t, err);
     status = status ? status : after_step(t, err);
   }
@@ -565,15 +504,19 @@ static enum status settle(struct trainer *t, struct error *err) {
   return t->validation && t->evaluated_step != t->adapter_step ? run_evaluation(t, err) : STATUS_OK;
 }
 
-enum status trainer_run(struct trainer *t, struct error *err) {
+enum status trainer_prepare(struct trainer *t, struct error *err) {
   t->evaluated_step = -1;
   t->progress.position = (int64_t)t->training->count;
   start_csv(t);
   rng_init(&t->rng, (uint64_t)t->task->spec.seed, RNG_SHUFFLE);
   enum status status = make_room(t, err);
-  status = status ? status : count_steps(t, err);
-  status = status ? status : check_schedule(t, err);
+  return status ? status : course_plan(t, err);
+}
+
+enum status trainer_run(struct trainer *t, struct error *err) {
+  enum status status = trainer_prepare(t, err);
   status = status ? status : resume_load(t, err);
+  t->estimated = t->progress.step > 0; /* a former run has */
   t->started = clock_seconds();
   if (!status && t->validation && t->progress.step == 0)
     status = evaluate_first(t, err);

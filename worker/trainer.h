@@ -48,7 +48,11 @@ struct trainer {
   struct progress progress;
   struct resume resume;
   int64_t total_steps;           /* optimiser steps of the whole run */
+  int64_t total_examples;        /* that they take, about, each as often as it comes */
+  int64_t total_tokens;          /* likewise */
   double started, last_progress; /* monotonic seconds */
+  double prepared;               /* seconds from the start of the run until it was ready to train */
+  bool estimated;                /* the estimate (estimate.h) is told */
   struct evaluation evaluation;  /* the newest of this run */
   int64_t evaluated_step;        /* -1: none yet */
   float *best;                   /* load_best_at_end: all parameters at best_step, one after the other; else NULL */
@@ -57,9 +61,8 @@ struct trainer {
   size_t checkpoint_count;
 };
 
-/* What a micro-batch of this task takes. */
-struct batch_rule trainer_rule(const struct task *task);
-
+/* Makes ready what trainer_run begins with, and the plan of its steps. */
+NODISCARD enum status trainer_prepare(struct trainer *trainer, struct error *err);
 /* Evaluates (where there is a validation file), trains to the end, evaluates again; or goes on from one of the task's
    states. The adapter is then the model's parameters, the curve is in csv. Everything else is told through `report`.
    STATUS_PAUSED, STATUS_CANCELLED: it was told to stop; for a pause what was trained is in a state. */
@@ -69,8 +72,6 @@ void trainer_progress(struct trainer *trainer, const char *phase, bool force);
 /* {step, valid_<evaluation.metric>} of the best evaluation so far, and of the newest. */
 NODISCARD json_t *trainer_best(const struct trainer *trainer);
 NODISCARD json_t *trainer_last(const struct trainer *trainer);
-/* Makes the next epoch's order. */
-void trainer_next_epoch(struct trainer *trainer);
 /* Seconds of training, those of former runs among them. */
 double trainer_seconds(const struct trainer *trainer);
 /* What computes: {device, isa, matmul, build}. The results' last bits depend on it, not on the threads. */

@@ -4,19 +4,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "api/job.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/rng.h"
-#include "server/admission.h"
+#include "server/http/estimate.h"
+#include "server/http/job_draft.h"
 #include "server/http/job_object.h"
 #include "server/http/reply.h"
 #include "server/http/wait.h"
 #include "server/limits.h"
-#include "server/models.h"
 #include "server/paths.h"
 #include "server/scheduler.h"
-#include "server/source.h"
 #include "storage/db_event.h"
 #include "storage/db_job.h"
 #include "storage/db_queue.h"
@@ -27,7 +25,6 @@ enum {
   KEY_BYTES_MAX = 255,
   KEY_LIFE_S = 24 * 3600,
   RETRY_LIFE_S = 600,
-  SPEC_BYTES_MAX = 256 << 10,
   MODEL_TAIL = 8,
 };
 
@@ -81,8 +78,8 @@ static enum status store(struct request *request, const struct job_spec *spec, b
   AUTO(str_done) struct str spec_text, metadata_text;
   AUTO(json_release) json_t *document = job_spec_json(spec);
   char id[40];
-  str_init(&spec_text, 2 * SPEC_BYTES_MAX);
-  str_init(&metadata_text, SPEC_BYTES_MAX);
+  str_init(&spec_text, 2 * JOB_DRAFT_BYTES_MAX);
+  str_init(&metadata_text, JOB_DRAFT_BYTES_MAX);
   bool fits = document && json_append(&spec_text, document) &&
               (!spec->metadata || json_append(&metadata_text, spec->metadata));
   rng_id(id, sizeof id, "ftjob-");
@@ -123,112 +120,14 @@ static enum status check_room(struct request *request, struct error *err) {
   return status ? status : limits_bytes(server, request->tenant, 0, NULL, err);
 }
 
-/* The adapter to start from: it must be there and fit the model, and a body without `adapter` means its
-   configuration. *out: the body to go on with, a new reference. */
-static enum status with_source(json_t **out, struct request *request, const json_t *body, struct fault_list *faults,
-                               struct error *err) {
-  AUTO(json_release) json_t *adapter = NULL;
-  struct source source;
-  const char *id = json_string_value(json_object_get(body, "from_checkpoint"));
-  const char *model = json_string_value(json_object_get(body, "model"));
-  *out = json_incref((json_t *)(uintptr_t)body);
-  if (!id)
-    return STATUS_OK;
-  enum status status = source_find(&source, &adapter, request->server, request->tenant, id, &request->arena, err);
-  if (status && status_http(status) < 500) {
-    fault_add(faults, status, "from_checkpoint", "%s", err->text);
-    return STATUS_OK;
-  }
-  if (status)
-    return status;
-  if (model && source.model && strcmp(model, source.model) != 0)
-    fault_add(faults, STATUS_INVALID_VALUE, "from_checkpoint",
-              "%s was made for the model \"%.64s\", the job names \"%.64s\"",
-              id, source.model, model);
-  if (adapter && !json_object_get(body, "adapter")) {
-    json_decref(*out);
-    *out = json_copy((json_t *)(uintptr_t)body);
-    if (!*out || json_object_set(*out, "adapter", adapter) != 0)
-      return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "reading the job");
-  }
-  return STATUS_OK;
-}
-
-/* As it is stored a job has a bound, so that many of them can be read and listed. Names the largest member. */
-static void check_size(const struct job_spec *spec, struct fault_list *faults) {
-  AUTO(json_release) json_t *document = job_spec_json(spec);
-  char path[96] = "";
-  size_t bytes = json_dumpb(document, NULL, 0, JSON_COMPACT);
-  if (bytes <= SPEC_BYTES_MAX)
-    return;
-  for (const json_t *at = document; json_is_object(at);) {
-    const char *name, *largest = "";
-    json_t *value, *next = NULL;
-    size_t most = 0;
-    json_object_foreach((json_t *)(uintptr_t)at, name, value) {
-      size_t size = json_dumpb(value, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
-      if (size > most) {
-        most = size;
-        largest = name;
-        next = value;
-      }
-    }
-    size_t used = strlen(path);
-    snprintf(path + used, sizeof path - used, "%s%s", used ? "." : "", largest);
-    at = next;
-  }
-  fault_add(faults, STATUS_INVALID_VALUE, path, "the job has %zu bytes as it is stored; at most %d are allowed; most"
-            " of them are in %s", bytes, SPEC_BYTES_MAX, path);
-}
-
-/* Everything that can be wrong with a job is reported at once, in `faults`. */
-static enum status validate(struct job_spec *spec, struct base_model *model, bool *pending, struct request *request,
-                            json_t **body, struct fault_list *faults, struct error *err) {
-  uint32_t seed;
-  json_t *whole;
-  *pending = false;
-  rng_secret(&seed, sizeof seed);
-  enum status found = with_source(&whole, request, *body, faults, err);
-  json_decref(*body);
-  *body = whole; /* the spec borrows from it */
-  if (found)
-    return found;
-  job_spec_parse(spec, *body, seed & 0x7FFFFFFF, &request->arena, faults);
-  if (faults->count == 0)
-    check_size(spec, faults);
-  if (faults->count)
-    return STATUS_OK;
-  enum status status = models_find(model, request->server->config->models, spec->model, &request->arena, err);
-  if (status == STATUS_MODEL_NOT_FOUND && access(request->server->config->models, R_OK | X_OK) != 0)
-    return error_set(err, STATUS_UNAVAILABLE, "model", "the models folder of this server cannot be read now");
-  struct job_row tuned;
-  if (status == STATUS_MODEL_NOT_FOUND &&
-      !db_job_of_model(&tuned, request->server->db, request->tenant, spec->model, &request->arena, NULL))
-    fault_add(faults, status, "model", "\"%.128s\" is a fine-tuned model: a job goes on from it with the model "
-              "\"%.64s\" and from_checkpoint \"%.128s\"", spec->model, tuned.model, spec->model);
-  else if (status == STATUS_MODEL_NOT_FOUND)
-    fault_add(faults, status, "model", "%s", err->text);
-  else if (status)
-    return status;
-  else
-    job_exports_judge(&spec->exports, model->format == MODEL_GGUF, false, faults);
-  return admission_check(pending, faults, request->server, request->tenant, spec, &request->arena, err);
-}
-
-void http_jobs_create(struct request *request) {
-  AUTO(json_release) json_t *body = NULL;
-  char body_sha256[HASH_HEX];
+static void create(struct request *request, const json_t *body, const char *body_sha256) {
   struct fault_list faults = {0};
-  struct base_model model;
-  struct job_spec spec;
+  struct job_draft draft = {0};
   struct job_row job;
   struct error err;
-  bool earlier, pending;
+  bool earlier;
   const char *key = request_header(request, "Idempotency-Key");
-  hash_bytes(body_sha256, request->body.text, request->body.length);
-  enum status status = request_json(&body, request, &err);
-  if (!status)
-    status = find_earlier(&job, &earlier, request, key, body_sha256, &err);
+  enum status status = find_earlier(&job, &earlier, request, key, body_sha256, &err);
   if (!status && earlier) {
     job_object_reply(request, &job, true);
     return;
@@ -236,21 +135,37 @@ void http_jobs_create(struct request *request) {
   if (!status)
     status = check_room(request, &err);
   if (!status)
-    status = validate(&spec, &model, &pending, request, &body, &faults, &err);
+    status = job_draft_read(&draft, request, body, &faults, &err);
+  bool sound = !status && !faults.count, waits = sound && draft.pending && wait_for_model(request, &draft.model);
+  if (sound && !waits)
+    status = store(request, &draft.spec, draft.pending, key, body_sha256, &job, &err);
+  job_draft_done(&draft);
+  if (waits)
+    return;
   if (!status && faults.count) {
     reply_faults(request, &faults);
-    return;
-  }
-  if (!status && pending && wait_for_model(request, &model))
-    return;
-  if (!status)
-    status = store(request, &spec, pending, key, body_sha256, &job, &err);
-  if (status) {
+  } else if (status) {
     reply_error(request, &err);
-    return;
+  } else {
+    scheduler_wake(request->server->scheduler);
+    job_object_reply(request, &job, false);
   }
-  scheduler_wake(request->server->scheduler);
-  job_object_reply(request, &job, false);
+}
+
+void http_jobs_create(struct request *request) {
+  AUTO(json_release) json_t *body = NULL;
+  char body_sha256[HASH_HEX];
+  struct error err;
+  bool dry;
+  hash_bytes(body_sha256, request->body.text, request->body.length);
+  enum status status = request_json(&body, request, &err);
+  status = status ? status : query_bool(&dry, &request->query, "dry_run", &err);
+  if (status)
+    reply_error(request, &err);
+  else if (dry)
+    estimate_reply(request, body);
+  else
+    create(request, body, body_sha256);
 }
 
 /* ---- look ---- */

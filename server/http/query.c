@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/str.h"
 
@@ -87,6 +88,14 @@ enum status query_int(int64_t *out, const struct query *query, const char *name,
                      "%s must be an integer in %" PRId64 "..%" PRId64 ", not \"%.32s\"", name, min, max, text);
   *out = value;
   return STATUS_OK;
+}
+
+enum status query_bool(bool *out, const struct query *query, const char *name, struct error *err) {
+  const char *value = query_get(query, name);
+  *out = value && (strcasecmp(value, "true") == 0 || strcmp(value, "1") == 0);
+  if (!value || *out || strcasecmp(value, "false") == 0 || strcmp(value, "0") == 0)
+    return STATUS_OK;
+  return error_set(err, STATUS_INVALID_VALUE, name, "%s must be true or false", name);
 }
 
 enum status query_page(struct page *out, const struct query *query, int64_t limit, int64_t limit_max,

@@ -2,6 +2,7 @@
 #ifndef SERVER_HTTP_QUERY_H
 #define SERVER_HTTP_QUERY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/arena.h"
@@ -26,6 +27,8 @@ const char *query_get(const struct query *query, const char *name);
 /* An integer in min..max, or `fallback` when absent. */
 NODISCARD enum status query_int(int64_t *out, const struct query *query, const char *name, int64_t fallback,
                                 int64_t min, int64_t max, struct error *err);
+/* "true" or "false" (or "1", "0"); false when absent. */
+NODISCARD enum status query_bool(bool *out, const struct query *query, const char *name, struct error *err);
 /* `after`, `limit` (1..limit_max) and `order` ("asc", "desc") of a list. */
 NODISCARD enum status query_page(struct page *out, const struct query *query, int64_t limit, int64_t limit_max,
                                  struct error *err);

@@ -1,7 +1,8 @@
 /* One request, from its head to the end of its answer: what all of http/ knows of it, and what handlers ask it for. A
-   handler is called when the body is complete and answers exactly once by a function of reply.h, or waits once
-   (wait.h). It is called again, as if for the first time, where what it stored could not be kept: it does nothing that
-   cannot be taken back but through the store, or after it has asked to be `alone`. */
+   handler is called when the body is complete and answers exactly once by a function of reply.h, or waits (wait.h) and
+   is called again; then it may wait for something else. It is called again, as if for the first time, where what it
+   stored could not be kept: it does nothing that cannot be taken back but through the store, or after it has asked to
+   be `alone`. */
 #ifndef SERVER_HTTP_REQUEST_H
 #define SERVER_HTTP_REQUEST_H
 

@@ -7,7 +7,7 @@
 #include "server/inspected.h"
 
 void wait_for(struct request *request, const char *key, int64_t wait_ms) {
-  CHECK(request->phase == REQUEST_BODY && !request->waited);
+  CHECK(request->phase == REQUEST_BODY);
   snprintf(request->wait_key, sizeof request->wait_key, "%s", key);
   request->wait_until_ms = wait_ms < 0 ? INT64_MAX : clock_boot_ms() + wait_ms;
   request->phase = REQUEST_WAITING;

@@ -24,6 +24,26 @@ static int stop(void **state) {
   return 0;
 }
 
+/* No folder and no name: nothing is made. */
+static void estimates_need_only_what_they_read(void **state) {
+  (void)state;
+  struct task task = {
+      .kind = TASK_ESTIMATE, .model_dir = "/models/m", .training = {"file-1", "/data/files/1", "a.csv"}};
+  struct fault_list faults = {0};
+  struct error err;
+  struct task got;
+  json_t *body = json_pack("{ss ss}", "model", "m", "training_file", "file-1");
+  job_spec_parse(&task.spec, body, 9, &arena, &faults);
+  json_t *document = task_json(&task);
+  assert_int_equal(task_parse(&got, document, &arena, &err), STATUS_OK);
+  assert_int_equal(got.kind, TASK_ESTIMATE);
+  assert_string_equal(got.spec.model, "m");
+  json_object_del(document, "training");
+  assert_int_equal(task_parse(&got, document, &arena, &err), STATUS_MISSING_PARAMETER);
+  json_decref(document);
+  json_decref(body);
+}
+
 static void train_orders_survive(void **state) {
   (void)state;
   struct task task = {.kind = TASK_TRAIN,
@@ -102,7 +122,8 @@ static void refuses_wrong_orders(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(train_orders_survive), cmocka_unit_test(check_orders_need_no_job),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(estimates_need_only_what_they_read),
+                                     cmocka_unit_test(train_orders_survive), cmocka_unit_test(check_orders_need_no_job),
                                      cmocka_unit_test(refuses_wrong_orders)};
   return cmocka_run_group_tests(tests, start, stop);
 }

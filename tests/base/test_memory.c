@@ -29,7 +29,9 @@ static void what_is_taken_is_resident(void **state) {
   assert_true(before > 0 && after >= before + bytes / 10 * 9);
   assert_true(taken[bytes - 1] == 1);
   assert_true(memory_available() > 0);
+  assert_true(memory_peak() >= after / 10 * 9);
   free(taken);
+  assert_true(memory_peak() >= after / 10 * 9); /* also when it is given back */
 }
 
 int main(void) {

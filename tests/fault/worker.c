@@ -115,6 +115,7 @@ int main(int argc, char **argv) {
     say(EVENT_REPORT, json_pack("{ss s[ss] si s[s]}", "architecture", "tiny", "tasks", "CAUSAL_LM", "SEQ_CLS",
                                 "max_seq_length", 64, "target_modules", "query"));
     break;
+  case TASK_ESTIMATE: say(EVENT_REPORT, json_pack("{sb si}", "fits", 1, "steps", STEPS)); break;
   case TASK_EXPORT: publish(&task, "export.bin", &err, NULL); break;
   }
   json_decref(document);

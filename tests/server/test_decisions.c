@@ -67,9 +67,14 @@ static void test_schedule(void **state) {
   view.inspections_running = 1;
   assert_int_equal(scheduler_decide(&view).inspections, 0);
   view.inspections_running = 0;
+  view.questions_waiting = 2; /* and one estimate, whatever runs */
+  assert_int_equal(scheduler_decide(&view).questions, 1);
+  view.questions_running = 1;
+  assert_int_equal(scheduler_decide(&view).questions, 0);
+  view.questions_running = 0;
   view.draining = true;
   plan = scheduler_decide(&view);
-  assert_int_equal(plan.jobs + plan.checks + plan.inspections, 0);
+  assert_int_equal(plan.jobs + plan.checks + plan.inspections + plan.questions, 0);
 }
 
 /* A GPU is a place of its own beside those of the CPU. */

@@ -1,0 +1,122 @@
+/* POST /v1/fine_tuning/estimate, and a job's creation with dry_run=true: the same checks as creating it, then a worker
+   makes ready what the job would train and says what that takes. Nothing is stored. */
+#include "server/http/estimate.h"
+
+#include "base/clock.h"
+#include "server/http/ask.h"
+#include "server/http/reply.h"
+#include "server/http/wait.h"
+#include "server/supervisor.h"
+#include "storage/db_file.h"
+#include "storage/db_queue.h"
+
+/* Seconds; null: nobody knows. */
+static json_t *queue_wait(struct request *request) {
+  struct server *server = request->server;
+  struct error err;
+  int64_t waiting;
+  if (db_queue_waiting(&waiting, server->db, &err))
+    return json_null();
+  int64_t running = (int64_t)supervisor_jobs(server->supervisor, "cpu");
+  return waiting == 0 && running < server->config->workers_max ? json_integer(0) : json_null();
+}
+
+/* What an estimate does not have is null, so that all have the same members. */
+static void complete(json_t *estimate) {
+  static const char *const names[] = {"reason",
+                                      "lower",
+                                      "suggestion",
+                                      "available_memory_bytes",
+                                      "learns",
+                                      "steps",
+                                      "examples",
+                                      "tokens",
+                                      "evaluations",
+                                      "training_examples",
+                                      "truncated_examples",
+                                      "trainable_parameters",
+                                      "adapted_modules",
+                                      "peak_memory_bytes",
+                                      "recomputes_activations",
+                                      "disk_bytes",
+                                      "device",
+                                      "threads",
+                                      "duration_seconds",
+                                      "measured"};
+  for (size_t i = 0; i < COUNT_OF(names); i++)
+    if (!json_object_get(estimate, names[i]))
+      json_object_set_new(estimate, names[i], json_null());
+}
+
+static json_t *object(struct request *request, const struct job_draft *draft, const struct question *answer) {
+  json_t *out = json_pack("{s:s, s:s}", "object", "fine_tuning.job.estimate", "model", draft->spec.model);
+  if (json_object_update(out, answer->report) != 0) {
+    json_decref(out);
+    return NULL;
+  }
+  complete(out);
+  json_object_set_new(out, "queue_wait_seconds", queue_wait(request));
+  json_object_set(out, "warnings", answer->warnings);
+  json_object_set_new(out, "job", job_spec_json(&draft->spec));
+  return out;
+}
+
+/* A file that is still checked is waited for, once. */
+static bool wait_for_file(struct request *request, const char *id) {
+  struct file_row file;
+  struct error err;
+  if (request->waited || !id ||
+      db_file_get(&file, request->server->db, request->tenant, id, clock_unix(), &request->arena, &err) ||
+      file.status != FILE_UPLOADED)
+    return false;
+  wait_for(request, id, request->server->config->upload_check_wait_ms);
+  return true;
+}
+
+static enum status estimate(struct request *request, struct job_draft *draft, bool *waits, struct error *err) {
+  const struct job_spec *spec = &draft->spec;
+  const struct question *answer = NULL;
+  if (draft->pending) {
+    *waits = wait_for_model(request, &draft->model) || wait_for_file(request, spec->training_file) ||
+             wait_for_file(request, spec->validation_file);
+    return *waits ? STATUS_OK
+                  : error_set(err, STATUS_OVERLOADED, "training_file",
+                              "the job's files or its model are still being checked; ask again in a moment");
+  }
+  if (!json_is_integer(json_object_get(draft->body, "seed"))) /* one that is chosen at random changes nothing */
+    draft->spec.seed = 0;
+  enum status status = ask(&answer, request, TASK_ESTIMATE, spec, &draft->model, err);
+  *waits = !status && !answer;
+  if (status || *waits)
+    return status;
+  if (answer->error.status) {
+    *err = answer->error;
+    return err->status;
+  }
+  reply_json(request, object(request, draft, answer));
+  return STATUS_OK;
+}
+
+void estimate_reply(struct request *request, const json_t *body) {
+  struct fault_list faults = {0};
+  struct job_draft draft;
+  struct error err;
+  bool waits = false;
+  enum status status = job_draft_read(&draft, request, body, &faults, &err);
+  if (!status && faults.count)
+    reply_faults(request, &faults);
+  else if (!status)
+    status = estimate(request, &draft, &waits, &err);
+  job_draft_done(&draft);
+  if (status)
+    reply_error(request, &err);
+}
+
+void http_jobs_estimate(struct request *request) {
+  AUTO(json_release) json_t *body = NULL;
+  struct error err;
+  if (request_json(&body, request, &err))
+    reply_error(request, &err);
+  else
+    estimate_reply(request, body);
+}

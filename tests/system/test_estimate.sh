@@ -1,0 +1,44 @@
+#!/bin/bash
+# What a job would take, before there is one: the real worker's plan is what the job then does; what only training would
+# find out is refused; nothing is stored. Then the ways of the answer, with a worker that plays them.
+. "$(dirname "$0")/lib.sh"
+mkdir "$work/models/bert"; cp "$root"/tests/golden/cases/bert-hra/model/* "$work/models/bert/"
+{ printf '[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n'; printf 'w%d\n' {0..93}; } > "$work/models/bert/vocab.txt"
+reflect=$(dirname "$REFLECTD")/reflect
+start --worker-path "$(dirname "$REFLECTD")/reflect-worker" --upload-check-wait-ms 10000
+estimate() { call POST "${2:-/v1/fine_tuning/estimate}" -H 'Content-Type: application/json' -d "{\"model\":\"bert\",\"training_file\":\"$file\",\"validation_file\":\"$file\",\"seed\":1$1}"; }
+
+upload train.csv "$(echo text,label; for i in {1..30}; do echo "w$i w$((i % 9)) w3,l$((i % 2))"; done)"
+four=',"hyperparameters":{"n_epochs":2,"batch_size":8}'
+estimate "$four"; is "$status" 200 "an estimate"
+like "$body" '"fits":true.*"reason":null.*"queue_wait_seconds":0,"warnings":\[".*a new head starts at random' "of a job that fits and need not wait"
+steps=$(value steps) tokens=$(value tokens) memory=$(value peak_memory_bytes)
+is "$steps $(value examples) $tokens $(value evaluations)" "8 60 300 3" "knows its steps, examples, tokens and evaluations"
+like "$body" '"duration_seconds":\{"low":[0-9.e-]+,"high":[0-9.]+\},"measured":\{"batches":[1-9]' "and how long it takes, by batches that ran"
+first=$body
+estimate "$four" '/v1/fine_tuning/jobs?dry_run=true'; is "$body" "$first" "a dry run is the same, and is not worked out again"
+call GET /v1/fine_tuning/jobs; like "$body" '"data":\[\]' "there is no job"
+call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' -d "{\"model\":\"bert\",\"training_file\":\"$file\",\"validation_file\":\"$file\",\"seed\":1$four}"; job=$(value id)
+await succeeded "$job" 300; is "$(value total_steps) $(value trained_tokens)" "$steps $tokens" "the job does what was estimated"
+estimate ',"hyperparameters":{"n_epochs":1,"batch_size":100,"warmup_steps":5}'
+is "$status $(value code) $(value param)" "400 invalid_value warmup_steps" "what training would refuse is refused"
+estimate ',"hyperparameters":{"batch_size":8},"scheduling":{"memory_limit":5}'
+like "$status $body" '^200 .*"fits":false,"reason":"memory_limit is 5 MiB; this job needs .*"lower":\["batch_size","max_seq_length"\]' "a job that does not fit, why, and what to lower"
+estimate ',"adapter":{"r":0}'; is "$status $(value param)" "400 adapter.r" "a body that is wrong is told as when a job is created"
+out=$("$reflect" --url "$url" jobs estimate --model bert --file "$file" --epochs 2 --batch 8 2> /dev/null); like "$? $out" $'^0 fits +yes\nlearns +classification\nsteps +8\n' "the command line shows it"
+out=$("$reflect" --url "$url" jobs create --dry-run --model bert --file "$file" --memory-limit 5 2> /dev/null); like "$? $out" $'^1 fits +no
+reason +memory_limit is 5 MiB' "and says by its status that a job does not fit"
+stop; is "$code" 0 "exit 0"
+
+rm -r "$work/data"; start --upload-check-wait-ms 3000; upload train.jsonl
+ask() { call POST /v1/fine_tuning/estimate -H 'Content-Type: application/json' -d "{\"model\":\"tiny\",\"training_file\":\"$file\",\"suffix\":\"$1\"}"; }
+ask ok; like "$status $body" '^200 .*"steps":8,.*"tokens":null,.*"warnings":\["a doubt"\]' "what the worker told besides"
+ask wrong; is "$status $(value code) $(value param)" "400 invalid_value warmup_steps" "its refusal"
+ask crash; is "$status $(value code)" "500 worker_crashed" "a worker that dies"
+for i in 1 2 3; do curl -s -o "$work/answer$i" "$url/v1/fine_tuning/estimate" -H 'Content-Type: application/json' -d "{\"model\":\"tiny\",\"training_file\":\"$file\",\"suffix\":\"slow\"}" & waits+=($!); done
+wait "${waits[@]}"; cmp -s "$work/answer1" "$work/answer2" && cmp -s "$work/answer2" "$work/answer3" && ok "all who ask wait for one answer" || not_ok "all who ask wait for one answer"
+upload slow.jsonl; ask ok; is "$status" 200 "a file that is still checked is waited for"
+call POST '/v1/fine_tuning/jobs?dry_run=perhaps' -H 'Content-Type: application/json' -d '{}'; is "$status $(value param)" "400 dry_run" "a dry run is true or false"
+curl -s -o /dev/null "$url/v1/fine_tuning/estimate" -H 'Content-Type: application/json' -d "{\"model\":\"tiny\",\"training_file\":\"$file\",\"suffix\":\"slow\"}" & sleep 0.2
+stop; is "$code" 0 "exit 0, also while somebody waits"
+finish
