@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "api/data_use.h"
 #include "api/pair_columns.h"
@@ -545,13 +546,20 @@ static void run_done(struct run *r) {
   backend_close(&r->backend);
 }
 
+/* A zip may have a data file in it as well. */
+static bool is_adapter(const struct task_file *file) {
+  size_t length = strlen(file->filename);
+  bool zip = length > 4 && strcasecmp(file->filename + length - 4, ".zip") == 0;
+  return archive_named(file->filename) && (!zip || archive_has(file->path, "adapter_config.json"));
+}
+
 enum status pipeline_run(const struct task *task, struct report *report, struct error *err) {
   switch (task->kind) {
   case TASK_CHECK: {
     json_t *found;
     const struct task_file *file = &task->training;
-    enum status status = archive_named(file->filename) ? peft_source_check(&found, file->path, err)
-                                                       : check_file(&found, file->path, file->filename, err);
+    enum status status = is_adapter(file) ? peft_source_check(&found, file->path, err)
+                                          : check_file(&found, file->path, file->filename, err);
     if (!status)
       report_data(report, EVENT_REPORT, "", found);
     return status;

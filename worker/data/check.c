@@ -46,7 +46,8 @@ static enum status check_record(struct check *c, const struct record *record, st
   measure_text(c, record);
   warnings_add(&c->warnings, record);
   if (c->examples++ == 0)
-    c->advice = foreign_advice(c->records, record);
+    c->advice =
+        records_mapping(c->records) ? mapping_says(records_mapping(c->records)) : foreign_advice(c->records, record);
   return STATUS_OK;
 }
 

@@ -5,7 +5,7 @@
 
 enum { MEMBERS_MAX = 4 };
 
-#define WRITE_MESSAGES \
+#define WRITE_MESSAGES                                                                                                 \
   "{\"messages\": [{\"role\": \"user\", \"content\": ...}, {\"role\": \"assistant\", \"content\": ...}]}"
 
 /* The first row whose members a line has all. Rows with more members stand before those with fewer. */
@@ -13,78 +13,78 @@ static const struct {
   const char *members[MEMBERS_MAX];
   const char *advice;
 } known[] = {
-  {{"custom_id", "body"},
-   "the lines are requests of OpenAI's Batch API, which have no answers: write each body's messages and the "
-   "assistant's answer as " WRITE_MESSAGES},
-  {{"custom_id", "response"},
-   "the lines are results of OpenAI's Batch API: write each request's messages and the answer's message as "
-   WRITE_MESSAGES},
-  {{"preferred_output", "non_preferred_output"},
-   "the lines are preference pairs (DPO), which are not trained here: write the input's messages and the preferred "
-   "output as " WRITE_MESSAGES},
-  {{"prompt", "chosen", "rejected"},
-   "the lines are preference pairs (DPO), which are not trained here: write prompt and chosen as {\"prompt\": ..., "
-   "\"completion\": ...}, or as messages"},
-  {{"chosen", "rejected"},
-   "the lines are preference pairs (DPO), which are not trained here: what is chosen or rejected is not learnt; write "
-   "the conversation that ends with the chosen answer as " WRITE_MESSAGES},
-  {{"prompt", "completion", "label"},
-   "the lines are rated completions (KTO): the label is not learnt, and completions that were rated bad would be "
-   "learnt too; leave them out"},
-  {{"prompt", "completion", "text"}, NULL},
-  {{"prompt", "completion"}, NULL},
-  {{"instruction", "input", "output"},
-   "the lines are Alpaca's (instruction, input, output): write the instruction and the input as prompt and the output "
-   "as completion; where every input is empty, dataset.prompt \"instruction\" and dataset.completion \"output\" do"},
-  {{"instruction", "context", "response"},
-   "the lines are Dolly's (instruction, context, response): write the instruction and the context as prompt and the "
-   "response as completion"},
-  {{"instruction", "output"},
-   "the lines are instructions with outputs: name them by dataset.prompt \"instruction\" and dataset.completion "
-   "\"output\""},
-  {{"instruction", "response"},
-   "the lines are instructions with responses: name them by dataset.prompt \"instruction\" and dataset.completion "
-   "\"response\""},
-  {{"question", "answer"},
-   "the lines are questions with answers: name them by dataset.prompt \"question\" and dataset.completion \"answer\""},
-  {{"query", "response"},
-   "the lines are queries with responses: name them by dataset.prompt \"query\" and dataset.completion \"response\""},
-  {{"prompt", "response"},
-   "the lines are prompts with responses: name the response by dataset.completion \"response\""},
-  {{"input", "target"},
-   "the lines are inputs with targets: name them by dataset.prompt \"input\" and dataset.completion \"target\""},
-  {{"inputs", "targets"},
-   "the lines are inputs with targets: name them by dataset.prompt \"inputs\" and dataset.completion \"targets\""},
-  {{"input", "output"},
-   "the lines are inputs with outputs: name them by dataset.prompt \"input\" and dataset.completion \"output\""},
-  {{"input_ids"},
-   "the lines are token ids: write the text itself, as {\"text\": ...}; each model has a tokenizer of its own"},
-  {{"embedding"}, "the lines hold embeddings: models here learn from texts, as {\"text\": ..., \"label\": ...}"},
-  {{"anchor", "positive"}, NULL},
-  {{"query", "positive"}, NULL},
-  {{"query", "passage"}, NULL},
-  {{"query", "document"}, NULL},
-  {{"query", "pos"},
-   "the lines are queries with lists of passages: write each query with one of its pos as {\"anchor\": ..., "
-   "\"positive\": ...}, and with one of its neg as \"negative\""},
-  {{"sentence1", "sentence2", "score"}, NULL},
-  {{"sentence1", "sentence2"},
-   "the lines are pairs of sentences: name them by dataset.text \"sentence1\" and dataset.text_pair \"sentence2\""},
-  {{"sentence"}, "the texts are in sentence: name it by dataset.text \"sentence\""},
-  {{"contents"},
-   "the lines are Gemini's (contents with parts): write them as " WRITE_MESSAGES ", the role model as assistant"},
+    {{"custom_id", "body"},
+     "the lines are requests of OpenAI's Batch API, which have no answers: write each body's messages and the "
+     "assistant's answer as " WRITE_MESSAGES},
+    {{"custom_id", "response"},
+     "the lines are results of OpenAI's Batch API: write each request's messages and the answer's message "
+     "as " WRITE_MESSAGES},
+    {{"preferred_output", "non_preferred_output"},
+     "the lines are preference pairs (DPO), which are not trained here: write the input's messages and the preferred "
+     "output as " WRITE_MESSAGES},
+    {{"prompt", "chosen", "rejected"},
+     "the lines are preference pairs (DPO), which are not trained here: write prompt and chosen as {\"prompt\": ..., "
+     "\"completion\": ...}, or as messages"},
+    {{"chosen", "rejected"},
+     "the lines are preference pairs (DPO), which are not trained here: what is chosen or rejected is not learnt; "
+     "write "
+     "the conversation that ends with the chosen answer as " WRITE_MESSAGES},
+    {{"prompt", "completion", "label"},
+     "the lines are rated completions (KTO): the label is not learnt, and completions that were rated bad would be "
+     "learnt too; leave them out"},
+    {{"prompt", "completion", "text"}, NULL},
+    {{"prompt", "completion"}, NULL},
+    {{"instruction", "input", "output"},
+     "the lines are Alpaca's (instruction, input, output): write the instruction and the input as prompt and the "
+     "output "
+     "as completion; where every input is empty, dataset.prompt \"instruction\" and dataset.completion \"output\" do"},
+    {{"instruction", "context", "response"},
+     "the lines are Dolly's (instruction, context, response): write the instruction and the context as prompt and the "
+     "response as completion"},
+    {{"instruction", "output"},
+     "the lines are instructions with outputs: name them by dataset.prompt \"instruction\" and dataset.completion "
+     "\"output\""},
+    {{"instruction", "response"},
+     "the lines are instructions with responses: name them by dataset.prompt \"instruction\" and dataset.completion "
+     "\"response\""},
+    {{"question", "answer"},
+     "the lines are questions with answers: name them by dataset.prompt \"question\" and dataset.completion "
+     "\"answer\""},
+    {{"query", "response"},
+     "the lines are queries with responses: name them by dataset.prompt \"query\" and dataset.completion \"response\""},
+    {{"prompt", "response"},
+     "the lines are prompts with responses: name the response by dataset.completion \"response\""},
+    {{"input", "target"},
+     "the lines are inputs with targets: name them by dataset.prompt \"input\" and dataset.completion \"target\""},
+    {{"inputs", "targets"},
+     "the lines are inputs with targets: name them by dataset.prompt \"inputs\" and dataset.completion \"targets\""},
+    {{"input", "output"},
+     "the lines are inputs with outputs: name them by dataset.prompt \"input\" and dataset.completion \"output\""},
+    {{"input_ids"},
+     "the lines are token ids: write the text itself, as {\"text\": ...}; each model has a tokenizer of its own"},
+    {{"embedding"}, "the lines hold embeddings: models here learn from texts, as {\"text\": ..., \"label\": ...}"},
+    {{"anchor", "positive"}, NULL},
+    {{"query", "positive"}, NULL},
+    {{"query", "passage"}, NULL},
+    {{"query", "document"}, NULL},
+    {{"query", "pos"},
+     "the lines are queries with lists of passages: write each query with one of its pos as {\"anchor\": ..., "
+     "\"positive\": ...}, and with one of its neg as \"negative\""},
+    {{"sentence1", "sentence2", "score"}, NULL},
+    {{"sentence1", "sentence2"},
+     "the lines are pairs of sentences: name them by dataset.text \"sentence1\" and dataset.text_pair \"sentence2\""},
+    {{"sentence"}, "the texts are in sentence: name it by dataset.text \"sentence\""},
+    {{"contents"},
+     "the lines are Gemini's (contents with parts): write them as " WRITE_MESSAGES ", the role model as assistant"},
 };
 
 static bool has(const struct records *records, const struct record *record, const char *name) {
   return record->object ? json_object_get(record->object, name) != NULL : records_column(records, name) >= 0;
 }
 
-/* ShareGPT's turns are {"from": "human", "value": ...}; others keep ours under its name. */
+/* Messages under another name. */
 static const char *conversations(const json_t *turns) {
   const json_t *turn = json_array_get(turns, 0);
-  if (json_object_get(turn, "from") && json_object_get(turn, "value"))
-    return "the lines are ShareGPT's (conversations with from and value): write them as " WRITE_MESSAGES
-           ", human as user and gpt as assistant";
   if (json_object_get(turn, "role") && json_object_get(turn, "content"))
     return "the messages are in conversations: name it by dataset.messages \"conversations\"";
   return NULL;

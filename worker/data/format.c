@@ -1,14 +1,40 @@
 #include "worker/data/format.h"
 
-#include <stdbool.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/attr.h"
 
+const char *record_format_name(enum record_format format) {
+  static const char *const names[RECORD_FORMAT_COUNT] = {"jsonl", "csv", "tsv"};
+  CHECK(format < RECORD_FORMAT_COUNT);
+  return names[format];
+}
+
+bool format_of_name(enum record_format *out, const char *filename) {
+  static const struct {
+    const char *extension;
+    enum record_format format;
+  } known[] = {{".jsonl", RECORD_JSONL},
+               {".ndjson", RECORD_JSONL},
+               {".json", RECORD_JSONL},
+               {".csv", RECORD_CSV},
+               {".tsv", RECORD_TSV}};
+  const char *dot = filename ? strrchr(filename, '.') : NULL;
+  for (size_t i = 0; dot && i < COUNT_OF(known); i++)
+    if (strcasecmp(dot, known[i].extension) == 0) {
+      *out = known[i].format;
+      return true;
+    }
+  return false;
+}
+
 #define UNPACK "upload what is in it, unpacked, as .jsonl, .csv or .tsv"
 #define EXPORT "save its table as .csv in UTF-8, or as .jsonl"
 #define RECODE "save it as UTF-8"
+#define PANDAS(read)                                                                                                   \
+  "python3 -c 'import pandas; pandas." read ".to_json(\"data.jsonl\", orient=\"records\", lines=True,"                 \
+  " force_ascii=False)'"
 
 /* Where `binary`, the letters may begin a text as well: a control character must follow. */
 static const struct {
@@ -31,9 +57,11 @@ static const struct {
     {"7z\xBC\xAF\x27\x1C", 6, false, "the file is a 7z archive; " UNPACK},
     {"Rar!\x1A\x07", 6, false, "the file is a RAR archive; " UNPACK},
     {"PK\5\6", 4, false, "the file is an empty zip archive"},
-    {"PAR1", 4, true, "the file is Parquet; save it as .jsonl (pandas: to_json(path, orient=\"records\", lines=True))"},
-    {"ARROW1", 6, true, "the file is Arrow; save it as .jsonl (datasets: to_json(path))"},
-    {"\xFF\xFF\xFF\xFF", 4, true, "the file is Arrow; save it as .jsonl (datasets: to_json(path))"},
+    {"PAR1", 4, true, "the file is Parquet; make JSON Lines of it: " PANDAS("read_parquet(\"data.parquet\")")},
+    {"ARROW1", 6, true, "the file is Arrow; make JSON Lines of it: " PANDAS("read_feather(\"data.arrow\")")},
+    {"\xFF\xFF\xFF\xFF", 4, true,
+     "the file is Arrow; make JSON Lines of it: python3 -c 'from datasets import Dataset;"
+     " Dataset.from_file(\"data.arrow\").to_json(\"data.jsonl\", force_ascii=False)'"},
     {"ORC", 3, true, "the file is ORC; save it as .jsonl"},
     {"Obj\x01", 4, false, "the file is Avro; save it as .jsonl"},
     {"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", 8, false, "the file is an Office document (.xls); " EXPORT},
@@ -66,15 +94,18 @@ static bool has_control(const char *bytes, size_t length) {
   return false;
 }
 
+static const char a_zip[] = "the file is a zip archive; " UNPACK;
+
 /* An entry's name is in the first bytes, as archives of office documents begin. */
 static const char *zip(const char *bytes, size_t length) {
   if (has(bytes, length, "opendocument.spreadsheet"))
     return "the file is an OpenDocument spreadsheet (.ods); " EXPORT;
   if (has(bytes, length, "xl/"))
-    return "the file is an Excel workbook (.xlsx); " EXPORT;
+    return "the file is an Excel workbook (.xlsx); make JSON Lines of it: " PANDAS(
+        "read_excel(\"data.xlsx\")") ", or " EXPORT;
   if (has(bytes, length, "[Content_Types].xml") || has(bytes, length, "opendocument"))
     return "the file is an Office document; " EXPORT;
-  return "the file is a zip archive; " UNPACK;
+  return a_zip;
 }
 
 /* UTF-16 and UTF-32 without a mark, of a text that begins with two ASCII characters. */
@@ -158,6 +189,12 @@ const char *format_refused(const char *bytes, size_t length) {
            "re.split(r\"\\n\\s*\\n\", sys.stdin.read()) if (s := [re.split(\"[ \\t]+\", l.strip()) for l in "
            "t.split(\"\\n\") if l.strip() and l[:10] != \"-DOCSTART-\"])]' < words.conll > words.jsonl";
   return says;
+}
+
+enum format_packing format_packing(const char *bytes, size_t length) {
+  if (begins(bytes, length, "\x1F\x8B", 2))
+    return FORMAT_GZIP;
+  return begins(bytes, length, "PK\3\4", 4) && zip(bytes, length) == a_zip ? FORMAT_ZIP : FORMAT_PLAIN;
 }
 
 size_t format_names_delimiter(char *delimiter, const char *bytes, size_t length) {

@@ -44,6 +44,11 @@ static size_t json_column(const char *text, size_t length, const char *field) {
 }
 
 struct location record_location(const struct record *record, int column, const char *field) {
+  for (const struct record_alias *alias = record->aliases; field && alias && alias->member; alias++)
+    if (strcmp(alias->member, field) == 0) {
+      field = alias->source;
+      break;
+    }
   if (record->object)
     return (struct location){record->line, json_column(record->raw, record->raw_length, field)};
   if (column >= 0)

@@ -28,6 +28,11 @@ struct record_value {
   size_t column;
 };
 
+/* A member that is not in the line, and the one that it was made of. */
+struct record_alias {
+  const char *member, *source;
+};
+
 /* Valid until the next call of records_next. */
 struct record {
   size_t line;          /* where it begins, from 1 */
@@ -36,6 +41,7 @@ struct record {
   const struct record_value *values;
   const char *raw; /* JSONL: the line */
   size_t raw_length;
+  const struct record_alias *aliases; /* JSONL: ended by a NULL member; NULL: there are none */
 };
 
 /* Where a field is: `column` is its index for CSV and TSV (-1: the record's start) and unused for JSONL,

@@ -16,12 +16,14 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "worker/data/format.h"
+#include "worker/file/unpack.h"
 
 enum { WINDOW_BYTES = 2 * RECORD_BYTES_MAX, CHUNK_BYTES = 1 << 16, NAMES_MAX = 1 << 20 };
 
 struct records {
-  int fd;      /* -1: from memory, or read to its end */
-  char *owned; /* the window of a file */
+  int fd;                /* -1: from memory, or read to its end */
+  struct unpack *unpack; /* of a packed file; NULL: none */
+  char *owned;           /* the window of a file */
   const char *window;
   size_t start, end; /* the unread part of the window */
   enum record_format format;
@@ -34,20 +36,19 @@ struct records {
   size_t column_count;
   const char *const *columns;
   bool headerless;
-  json_t *object;  /* of the current JSON line */
-  struct str text; /* fields of the current record, each ended by a NUL */
+  enum mapping mapping; /* of all its lines, by the first */
+  json_t *object;       /* of the current JSON line */
+  struct str text;      /* fields of the current record, each ended by a NUL */
   struct record record;
   struct record_value values[RECORD_COLUMNS_MAX];
 };
 
-const char *record_format_name(enum record_format format) {
-  static const char *const names[RECORD_FORMAT_COUNT] = {"jsonl", "csv", "tsv"};
-  CHECK(format < RECORD_FORMAT_COUNT);
-  return names[format];
-}
-
 enum record_format records_format(const struct records *r) {
   return r->format;
+}
+
+enum mapping records_mapping(const struct records *r) {
+  return r->mapping;
 }
 
 bool records_headerless(const struct records *r) {
@@ -113,6 +114,15 @@ static enum status fault(struct error *err, const struct records *r, size_t offs
 
 /* --- the window ----------------------------------------------------------------------------------- */
 
+static enum status read_file(size_t *length, const struct records *r, struct error *err) {
+  ssize_t n;
+  do
+    n = read(r->fd, r->owned + r->end, WINDOW_BYTES - r->end);
+  while (n < 0 && errno == EINTR);
+  *length = n > 0 ? (size_t)n : 0;
+  return n < 0 ? error_set_errno(err, STATUS_IO, NULL, "reading the data file") : STATUS_OK;
+}
+
 /* Reads more of the file behind what is there. Nothing more to come: r->fd is -1 afterwards. */
 static enum status fill(struct records *r, struct error *err) {
   if (r->start > 0 && WINDOW_BYTES - r->end < CHUNK_BYTES) {
@@ -120,14 +130,13 @@ static enum status fill(struct records *r, struct error *err) {
     r->end -= r->start;
     r->start = 0;
   }
-  ssize_t n;
-  do
-    n = read(r->fd, r->owned + r->end, WINDOW_BYTES - r->end);
-  while (n < 0 && errno == EINTR);
-  if (n < 0)
-    return error_set_errno(err, STATUS_IO, NULL, "reading the data file");
-  r->end += (size_t)n;
-  if (n == 0) {
+  size_t length = 0;
+  enum status status = r->unpack ? unpack_read(&length, r->unpack, r->owned + r->end, WINDOW_BYTES - r->end, err)
+                                 : read_file(&length, r, err);
+  if (status)
+    return status;
+  r->end += length;
+  if (length == 0) {
     close(r->fd);
     r->fd = -1;
   }
@@ -346,6 +355,18 @@ static bool goes_on(const char *text, size_t length) {
   return length > 0 && strchr("{[,:", text[length - 1]);
 }
 
+/* A file has lines of one kind. */
+static enum status map(struct records *r, struct error *err) {
+  enum mapping mapping = mapping_of(r->object);
+  if (!r->any)
+    r->mapping = mapping;
+  if (mapping != r->mapping)
+    return fault(err, r, 0, "this line is %s, and the first one is %s; a file has lines of one kind",
+                 mapping_name(mapping), mapping_name(r->mapping));
+  r->record.aliases = mapping_aliases(mapping);
+  return mapping_apply(r->object, mapping, &r->record, err);
+}
+
 static enum status read_json(struct records *r, size_t length, struct error *err) {
   static const struct json_limits limits = {.bytes_max = RECORD_BYTES_MAX};
   struct error why = {0};
@@ -373,28 +394,10 @@ static enum status read_json(struct records *r, size_t length, struct error *err
   r->record.object = r->object;
   r->record.raw = text;
   r->record.raw_length = length;
-  return STATUS_OK;
+  return map(r, err);
 }
 
 /* --- opening and stepping ------------------------------------------------------------------------- */
-
-static bool format_of_name(enum record_format *out, const char *filename) {
-  static const struct {
-    const char *extension;
-    enum record_format format;
-  } known[] = {{".jsonl", RECORD_JSONL},
-               {".ndjson", RECORD_JSONL},
-               {".json", RECORD_JSONL},
-               {".csv", RECORD_CSV},
-               {".tsv", RECORD_TSV}};
-  const char *dot = filename ? strrchr(filename, '.') : NULL;
-  for (size_t i = 0; dot && i < COUNT_OF(known); i++)
-    if (strcasecmp(dot, known[i].extension) == 0) {
-      *out = known[i].format;
-      return true;
-    }
-  return false;
-}
 
 /* By the first line: an object (or an array, which is refused), else by the delimiter that it has. */
 static enum status sniff(struct records *r, struct error *err) {
@@ -491,6 +494,17 @@ static enum status begin(struct records **out, struct records *r, bool known, st
   return status;
 }
 
+/* One that is packed is read through what unpacks it. `name`: of the file in it, where that has one. */
+static enum status open_packed(struct records *r, char name[UNPACK_NAME_MAX], struct error *err) {
+  ssize_t n = pread(r->fd, r->owned, CHUNK_BYTES, 0);
+  switch (format_packing(r->owned, n > 0 ? (size_t)n : 0)) {
+  case FORMAT_PLAIN: return STATUS_OK;
+  case FORMAT_GZIP: return unpack_open(&r->unpack, name, r->fd, UNPACK_GZIP, err);
+  case FORMAT_ZIP: return unpack_open(&r->unpack, name, r->fd, UNPACK_ZIP, err);
+  }
+  CHECK(!"a packing");
+}
+
 enum status records_open(struct records **out, const char *path, const char *filename, struct error *err) {
   struct stat info;
   *out = NULL;
@@ -506,11 +520,19 @@ enum status records_open(struct records **out, const char *path, const char *fil
     status = error_set_errno(err, STATUS_IO, NULL, "cannot open %s", path);
   else if (fstat(r->fd, &info) != 0 || !S_ISREG(info.st_mode))
     status = error_set(err, STATUS_IO, NULL, "%s is not a regular file", path);
+  char name[UNPACK_NAME_MAX] = "";
+  if (!status)
+    status = open_packed(r, name, err);
   if (status) {
     records_close(r);
     return status;
   }
-  return begin(out, r, format_of_name(&r->format, filename), err);
+  if (!name[0])
+    snprintf(name, sizeof name, "%s", filename ? filename : "");
+  char *end = strrchr(name, '.');
+  if (r->unpack && end && strcasecmp(end, ".gz") == 0)
+    *end = '\0';
+  return begin(out, r, format_of_name(&r->format, name), err);
 }
 
 enum status records_open_memory(struct records **out, const char *bytes, size_t length, enum record_format format,
@@ -534,6 +556,7 @@ enum status records_cut(struct records **out, struct records *from, size_t bytes
   r->any = true;
   r->format = from->format;
   r->delimiter = from->delimiter;
+  r->mapping = from->mapping;
   r->line = from->line;
   r->columns = from->columns;
   r->column_count = from->column_count;
@@ -564,6 +587,7 @@ enum status records_cut(struct records **out, struct records *from, size_t bytes
 void records_close(struct records *r) {
   if (!r)
     return;
+  unpack_close(r->unpack);
   if (r->fd >= 0)
     close(r->fd);
   free(r->owned);

@@ -11,9 +11,9 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "worker/data/format.h"
+#include "worker/data/mapping.h"
 #include "worker/data/record.h"
-
-enum record_format { RECORD_JSONL, RECORD_CSV, RECORD_TSV, RECORD_FORMAT_COUNT };
 
 enum {
   RECORD_BYTES_MAX = 1 << 20, /* of one record, quoted newlines included */
@@ -22,12 +22,10 @@ enum {
 
 struct records;
 
-const char *record_format_name(enum record_format format); /* "jsonl" */
-
-/* Opens the file at `path`. `filename` is its name as the user gave it: .jsonl, .ndjson, .json, .csv
-   and .tsv decide the format; for any other name the first line does. What is no text in UTF-8 with lines
-   is refused by what it is. The header of CSV and TSV is read at once (some files of GLUE
-   have none); a line "sep=X" before it names the delimiter. */
+/* Opens the file at `path`; one that is packed by gzip or zip is unpacked as it is read. `filename` is its name as the
+   user gave it: .jsonl, .ndjson, .json, .csv and .tsv decide the format; for any other name the first line does. What
+   is no text in UTF-8 with lines is refused by what it is. The header of CSV and TSV is read at once (some files of
+   GLUE have none); a line "sep=X" before it names the delimiter. */
 NODISCARD enum status records_open(struct records **out, const char *path, const char *filename, struct error *err);
 /* From memory, which must outlive *out. */
 NODISCARD enum status records_open_memory(struct records **out, const char *bytes, size_t length,
@@ -43,6 +41,9 @@ NODISCARD enum status records_next(struct records *records, const struct record 
 NODISCARD enum status records_cut(struct records **out, struct records *records, size_t bytes, struct error *err);
 
 /* A table of GLUE that has no header; its columns have names all the same (format_headerless). */
+/* What the lines are in another tool's terms, known when one was read: each is mapped, and one of another kind is a
+   fault. */
+enum mapping records_mapping(const struct records *records);
 bool records_headerless(const struct records *records);
 char records_delimiter(const struct records *records); /* CSV: a comma, or what is used in its place; 0 for JSONL */
 enum record_format records_format(const struct records *records);

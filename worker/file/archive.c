@@ -77,17 +77,40 @@ static enum status read_entries(struct archive_member *members, size_t count, st
   }
 }
 
+static struct archive *new_archive(void) {
+  struct archive *archive = archive_read_new();
+  if (archive) {
+    archive_read_support_filter_gzip(archive);
+    archive_read_support_format_tar(archive);
+    archive_read_support_format_zip(archive);
+  }
+  return archive;
+}
+
+bool archive_has(const char *path, const char *name) {
+  struct archive_member member = {.name = name};
+  struct archive_entry *entry;
+  bool found = false;
+  struct archive *archive = new_archive();
+  if (archive && archive_read_open_filename(archive, path, BLOCK) == ARCHIVE_OK)
+    for (size_t seen = 0; !found && seen < ENTRIES_MAX; seen++) {
+      int code = archive_read_next_header(archive, &entry);
+      if (code != ARCHIVE_OK && code != ARCHIVE_WARN)
+        break;
+      found = wanted(&member, 1, entry) != NULL;
+    }
+  archive_read_free(archive);
+  return found;
+}
+
 enum status archive_read(struct archive_member *members, size_t count, const char *path, struct error *err) {
   for (size_t i = 0; i < count; i++) {
     members[i].bytes = NULL;
     members[i].length = 0;
   }
-  struct archive *archive = archive_read_new();
+  struct archive *archive = new_archive();
   if (!archive)
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to read an archive");
-  archive_read_support_filter_gzip(archive);
-  archive_read_support_format_tar(archive);
-  archive_read_support_format_zip(archive);
   enum status status = archive_read_open_filename(archive, path, BLOCK) == ARCHIVE_OK
                            ? read_entries(members, count, archive, err)
                            : damaged(archive, err);

@@ -18,6 +18,8 @@ struct archive_member {
    its bytes_max or damaged. After a failure all are NULL. */
 NODISCARD enum status archive_read(struct archive_member *members, size_t count, const char *path, struct error *err);
 void archive_free_members(struct archive_member *members, size_t count);
+/* Is there a regular file of that name in any directory of the archive? False also of what is no archive. */
+bool archive_has(const char *path, const char *name);
 /* By its name alone: .tar, .tar.gz, .tgz, .zip. */
 bool archive_named(const char *filename);
 
