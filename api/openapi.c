@@ -280,6 +280,8 @@ static json_t *answer(enum operation op) {
       out = !answers[i].schema ? content(media_type(op), json_object())
                                : content("application/json",
                                          answers[i].list ? list_schema(answers[i].schema) : ref(answers[i].schema));
+  if (op == OP_metrics)
+    out = content("text/plain", json_pack("{ss}", "type", "string"));
   if (!out)
     out = content("application/json", json_pack("{ss}", "type", "object"));
   json_object_set_new(out, "description", json_string("Success"));

@@ -82,6 +82,7 @@ static const struct field fields[] = {
      .doc = "A worker that says nothing for so long is killed."},
     {"insecure_http", NULL, FIELD_BOOL, AT(insecure_http),
      .doc = "Allow `listen` on an address other than loopback: HTTP is not encrypted."},
+    {"metrics_open", NULL, FIELD_BOOL, AT(metrics_open), .doc = "Show /metrics without a key, where keys are needed."},
     {"log_level", NULL, FIELD_CHOICE, AT(log_level), 0, 0, 0, log_levels, "info", .doc = "Least level that is logged."},
     {"sandbox", NULL, FIELD_CHOICE, AT(sandbox), 0, 0, 0, sandboxes, "auto",
      .doc = "What workers are kept from: auto: all that this machine can; require: no start without landlock and "

@@ -50,6 +50,7 @@ struct config {
   int64_t shutdown_grace_s;       /* from SIGTERM to a worker until it is killed */
   int64_t worker_silence_s;       /* a worker that says nothing for so long is killed */
   bool insecure_http;             /* needed to listen on an address other than loopback */
+  bool metrics_open;              /* /metrics needs no key */
   int log_level;                  /* enum log_level */
   int sandbox;                    /* enum sandbox_mode */
   const char *worker_path;        /* reflect-worker; default: beside this program */

@@ -1,5 +1,6 @@
 #include "server/process.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,6 +20,8 @@
 #include "base/log.h"
 
 enum { WAIT_STEPS = 100, WAIT_STEP_NS = 20 * 1000 * 1000 };
+/* Fields of /proc/PID/stat (proc(5)). */
+enum { USER_TIME = 14, SYSTEM_TIME = 15, START_TIME = 22, VIRTUAL_SIZE = 23, RESIDENT_SIZE = 24 };
 
 /* Reads a short file of /proc, whose sizes stat() does not know. */
 static bool read_proc(char *out, size_t size, const char *path) {
@@ -30,17 +34,23 @@ static bool read_proc(char *out, size_t size, const char *path) {
   return length > 0;
 }
 
+/* The text before field `number` (from 3 on) of /proc/PID/stat, or NULL. The second field is the program's name in
+   parentheses and may hold anything. */
+static const char *stat_field(const char *stat, int number) {
+  const char *p = strrchr(stat, ')');
+  for (int field = 2; p && field < number; field++)
+    p = strchr(p + 1, ' ');
+  return p;
+}
+
 bool process_name(char out[PROCESS_NAME_BYTES], pid_t pid) {
   char path[64], stat[1024], boot[64];
   snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
   if (!read_proc(stat, sizeof stat, path) || !read_proc(boot, sizeof boot, "/proc/sys/kernel/random/boot_id"))
     return false;
   boot[strcspn(boot, "\n")] = '\0';
-  /* The second field is the program's name in parentheses and may hold anything. Field 22 is the start time. */
-  const char *p = strrchr(stat, ')');
-  char state = p && p[1] == ' ' ? p[2] : 'X';
-  for (int field = 2; p && field < 22; field++)
-    p = strchr(p + 1, ' ');
+  const char *name = strrchr(stat, ')'), *p = stat_field(stat, START_TIME);
+  char state = name && name[1] == ' ' ? name[2] : 'X';
   if (!p || state == 'Z' || state == 'X')
     return false;
   snprintf(out, PROCESS_NAME_BYTES, "%ld %llu %.40s", (long)pid, strtoull(p + 1, NULL, 10), boot);
@@ -107,6 +117,33 @@ bool process_output(struct str *out, char *const arguments[], int64_t millisecon
 void process_hide(void) {
   if (prctl(PR_SET_DUMPABLE, 0) != 0)
     log_warn("other processes of this user can read this one's memory: %s", strerror(errno));
+}
+
+static double open_files(void) {
+  DIR *dir = opendir("/proc/self/fd");
+  if (!dir)
+    return -1;
+  double count = -1; /* the one that reads them */
+  for (const struct dirent *entry; (entry = readdir(dir));)
+    count += entry->d_name[0] != '.';
+  closedir(dir);
+  return count;
+}
+
+void process_usage(struct process_usage *out) {
+  char stat[1024];
+  struct rlimit files;
+  *out = (struct process_usage){-1, -1, -1, -1, open_files(), -1};
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0)
+    out->open_files_max = (double)files.rlim_cur;
+  if (!read_proc(stat, sizeof stat, "/proc/self/stat") || !stat_field(stat, RESIDENT_SIZE))
+    return;
+  double ticks = (double)sysconf(_SC_CLK_TCK), page = (double)sysconf(_SC_PAGESIZE);
+  double started = strtod(stat_field(stat, START_TIME), NULL) / ticks; /* after boot */
+  out->cpu_seconds = (strtod(stat_field(stat, USER_TIME), NULL) + strtod(stat_field(stat, SYSTEM_TIME), NULL)) / ticks;
+  out->virtual_bytes = strtod(stat_field(stat, VIRTUAL_SIZE), NULL);
+  out->resident_bytes = strtod(stat_field(stat, RESIDENT_SIZE), NULL) * page;
+  out->start_seconds = (double)clock_unix_ms() / 1e3 - ((double)clock_boot_ms() / 1e3 - started);
 }
 
 int64_t process_memory_kills(void) {

@@ -27,6 +27,12 @@ bool process_output(struct str *out, char *const arguments[], int64_t millisecon
    nor trace it; and it leaves no core file. */
 void process_hide(void);
 
+/* What this process uses, as the metrics process_* of Prometheus name it; -1: not known. */
+struct process_usage {
+  double cpu_seconds, resident_bytes, virtual_bytes, start_seconds, open_files, open_files_max;
+};
+void process_usage(struct process_usage *out);
+
 /* How many processes the kernel has ended for want of memory since it started; -1: it does not say. */
 int64_t process_memory_kills(void);
 

@@ -19,12 +19,15 @@ enum {
   RETRIES_LOGGED = 60, /* a line in the log for so many */
 };
 
-void reports_init(struct reports *reports, struct artifacts *artifacts, const struct lease *lease) {
+void reports_init(struct reports *reports, struct artifacts *artifacts, const struct lease *lease,
+                  const char *device) {
   *reports = (struct reports){.run = artifacts->run,
                               .artifacts = artifacts,
                               .db = artifacts->run->server->db,
                               .lease = *lease,
                               .trained_tokens = -1};
+  reports->pace.step = lease->token == 1 ? 0 : -1;
+  snprintf(reports->pace.device, sizeof reports->pace.device, "%s", device);
   str_init(&reports->progress, PROGRESS_BYTES);
   str_init(&reports->kept, KEPT_BYTES);
 }
@@ -99,6 +102,26 @@ static enum status store_state(struct reports *reports, const struct event *even
   return status ? status : db_state_add(reports->db, &reports->lease, &row, &held, err);
 }
 
+/* What was trained since the last report joins the metrics. What is told again after a fault of the store, or by a run
+   that begins anew, is behind what was counted. */
+static void count_progress(struct reports *reports, const json_t *data) {
+  struct pace *pace = &reports->pace;
+  const char *phase = json_string_value(json_object_get(data, "phase"));
+  int64_t step = json_integer_value(json_object_get(data, "step"));
+  int64_t tokens = json_integer_value(json_object_get(data, "trained_tokens"));
+  double rate = json_number_value(json_object_get(data, "tokens_per_second"));
+  double seconds = rate > 0 ? (double)tokens / rate : 0;
+  if (!phase || strcmp(phase, "train") != 0 || step <= pace->step)
+    return;
+  int64_t steps = step - pace->step, new_tokens = tokens - pace->tokens;
+  double each = (seconds - pace->seconds) / (double)steps;
+  if (pace->step >= 0 && new_tokens >= 0)
+    metrics_trained(&reports->run->server->metrics, pace->device, (uint64_t)steps, (uint64_t)new_tokens, each);
+  pace->step = step;
+  pace->tokens = tokens;
+  pace->seconds = seconds;
+}
+
 static enum status note_progress(struct reports *reports, const struct event *event, struct error *err) {
   int64_t before = reports->trained_tokens;
   enum status status =
@@ -110,6 +133,7 @@ static enum status note_progress(struct reports *reports, const struct event *ev
   str_clear(&reports->progress);
   if (!event->data || !json_append(&reports->progress, event->data))
     return error_set(err, STATUS_WORKER_CRASHED, NULL, "a progress event without its data");
+  count_progress(reports, event->data);
   return STATUS_OK;
 }
 
@@ -179,6 +203,7 @@ static enum status store_message(struct reports *reports, const struct event *ev
     return status;
   if (!device_wanted_valid(device))
     return error_set(err, STATUS_WORKER_CRASHED, "device", "a device that is none: %.40s", device);
+  snprintf(reports->pace.device, sizeof reports->pace.device, "%s", device);
   return db_job_set_device(reports->db, &reports->lease, device, &held, err);
 }
 

@@ -15,6 +15,11 @@ struct reports {
   int64_t told;                 /* seq of the last event before this run: what it tells again is not stored again */
   bool told_otherwise;          /* it told metrics again with other values, which is logged once */
   int64_t last_step;            /* that it told of; 0: none yet */
+  struct pace {
+    int64_t step, tokens;       /* of the job, counted so far; -1: it goes on from where the first report says */
+    double seconds;             /* that they took */
+    char device[DEVICE_NAME_MAX];
+  } pace;                       /* for the metrics */
   int64_t trained_tokens;       /* -1: not known */
   struct str progress;          /* JSON text that the end of the batch writes; empty: nothing new */
   bool in_transaction;          /* events of one read are one transaction */
@@ -25,8 +30,9 @@ struct reports {
   bool muted;                   /* what the worker says is no longer stored */
 };
 
-/* `artifacts` and `lease` outlive them. */
-void reports_init(struct reports *reports, struct artifacts *artifacts, const struct lease *lease);
+/* `artifacts` and `lease` outlive them; `device`: that the job was given. */
+void reports_init(struct reports *reports, struct artifacts *artifacts, const struct lease *lease,
+                  const char *device);
 void reports_done(struct reports *reports);
 /* For struct run_kind: event, batch, stopping. */
 NODISCARD enum status reports_event(struct reports *reports, const struct event *event, const char *line,

@@ -12,6 +12,7 @@
 #include "server/cgroup.h"
 #include "server/devices.h"
 #include "server/hold.h"
+#include "server/metrics.h"
 #include "server/questions.h"
 #include "server/sandbox.h"
 #include "storage/db.h"
@@ -43,6 +44,7 @@ struct server {
   uint64_t body_bytes;      /* of JSON requests that are in memory */
   struct devices devices;   /* that jobs may run on */
   struct attempts attempts; /* wrong keys */
+  struct metrics metrics;   /* what /metrics counts */
   int64_t key_use_after_ms; /* boot clock: until then no last use of a key is noted */
   struct hold hold;         /* the host kept something from running */
   struct sandbox sandbox;   /* of workers */

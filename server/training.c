@@ -30,6 +30,7 @@ struct training {
   struct artifacts artifacts;
   struct reports reports;
   int64_t free_at_exit;         /* bytes of the disk when its process had ended */
+  double began;                 /* clock_seconds */
 };
 
 static struct training *of(struct run *run) {
@@ -149,6 +150,23 @@ static int64_t room_needed(const struct training *training) {
   return training->free_at_exit + left + (left / 4 > ROOM_BYTES ? left / 4 : ROOM_BYTES);
 }
 
+/* For the metrics: how long it ran, and why it runs again. */
+static void count_end(const struct training *training, const struct verdict *verdict) {
+  static const enum metrics_restart reasons[] = {
+      [CAUSE_NOBODY] = RESTART_STOPPED, [CAUSE_HOST] = RESTART_HOST, [CAUSE_CRASH] = RESTART_CRASH};
+  struct metrics *metrics = &training->run.server->metrics;
+  metrics_ran(metrics, verdict->to, clock_seconds() - training->began);
+  if (verdict->to == JOB_QUEUED)
+    metrics->restarts[reasons[verdict->cause]]++;
+}
+
+/* A job's first run: it has never been paused, interrupted or tried before. */
+static void count_start(struct training *training, const struct job_row *job) {
+  training->began = clock_seconds();
+  if (job->attempts == 1 && !job->restarts && !job->interruptions && !job->progress)
+    metrics_waited(&training->run.server->metrics, (double)(job->started_at - job->created_at));
+}
+
 static enum status settle(struct run *run, struct error *err) {
   struct training *training = of(run);
   AUTO(arena_done) struct arena arena;
@@ -176,6 +194,7 @@ static enum status settle(struct run *run, struct error *err) {
   status = db_apply(run->server->db, store_end, &end, true, err);
   if (status)
     return status;
+  count_end(training, verdict);
   log_info("%s is %s%s%s", run->id, job_state_name(verdict->to), verdict->why.text[0] ? ": " : "", verdict->why.text);
   if (verdict->cause == CAUSE_HOST && !end.needs_free)
     hold_begin(&run->server->hold, &verdict->why);
@@ -334,7 +353,7 @@ enum status training_start(struct run *run, const struct job_row *job, const cha
   training->fine_tuned_model = arena_string(&run->arena, job->fine_tuned_model);
   training->artifacts.run = run;
   training->artifacts.output = arena_format(&run->arena, PATH_OUTPUT, run->id, (long long)job->lease_token);
-  reports_init(&training->reports, &training->artifacts, &training->lease);
+  reports_init(&training->reports, &training->artifacts, &training->lease, device);
   enum status status = db_event_last(&training->reports.told, run->server->db, run->id, err);
   if (!status && (!training->fine_tuned_model || !training->artifacts.output))
     status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "starting %s", run->id);
@@ -346,6 +365,7 @@ enum status training_start(struct run *run, const struct job_row *job, const cha
     run_settle(run, settle_refusal);
     return host_caused(status) ? status : STATUS_OK;
   }
+  count_start(training, job);
   log_info("%s runs as process %d", run->id, worker_pid(run->worker));
   struct error store;
   if (db_apply(run->server->db, store_worker, &training, false, &store)) {

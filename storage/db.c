@@ -43,6 +43,8 @@ static const char *const schemas[] = {
 #include "storage/schema_12.sql.inc"
     ,
 #include "storage/schema_13.sql.inc"
+    ,
+#include "storage/schema_14.sql.inc"
 };
 #pragma GCC diagnostic pop
 
@@ -368,6 +370,10 @@ bool db_leave(struct db *db) {
   }
   db->member = db->joined = false;
   return good;
+}
+
+uint64_t db_busy(const struct db *db) {
+  return db->busy;
 }
 
 bool db_gathered(const struct db *db) {

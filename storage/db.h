@@ -64,6 +64,9 @@ void db_reserve(struct db *db);
 /* Can it be written now? Takes and releases the write lock. */
 NODISCARD enum status db_probe(struct db *db, struct error *err);
 
+/* How often it was found locked by another program for too long. */
+uint64_t db_busy(const struct db *db);
+
 /* One page of a list, newest first. It ends early, and says that there is more, when its rows have PAGE_BYTES. */
 enum { PAGE_BYTES = 4 << 20 };
 struct page {

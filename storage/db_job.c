@@ -43,6 +43,8 @@ static const struct column columns[] = {
     {"interruptions", COLUMN_INT, AT(interruptions), NULL},
     {"furthest_step", COLUMN_INT, AT(furthest_step), NULL},
     {"pause_requested_at", COLUMN_INT, AT(pause_requested_at), NULL},
+    {"request_id", COLUMN_TEXT, AT(request_id), NULL},
+    {"peft_type", COLUMN_TEXT, AT(peft_type), NULL},
 };
 #undef AT
 static const struct row_type job_type = {"a job", sizeof(struct job_row), columns, COUNT_OF(columns)};
@@ -63,8 +65,10 @@ enum status db_job_insert(struct db *db, const struct job_row *row, struct error
   enum status status =
       stmt_open(&stmt, db,
                 "INSERT INTO job (id, created_at, model, training_file, validation_file, fine_tuned_model, spec,"
-                " metadata, priority, idempotency_key, body_sha256, state, finished_at, device_wanted, tenant)"
-                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, NULL, ifnull(?13, 'auto'), ?14)",
+                " metadata, priority, idempotency_key, body_sha256, state, finished_at, device_wanted, tenant,"
+                " request_id, peft_type) VALUES"
+                " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, NULL, ifnull(?13, 'auto'), ?14, ?15,"
+                " ifnull(?16, ''))",
                 err);
   if (status)
     return status;
@@ -83,6 +87,8 @@ enum status db_job_insert(struct db *db, const struct job_row *row, struct error
   stmt_text(&stmt, job_state_name(row->state));
   stmt_text(&stmt, row->device_wanted);
   stmt_text(&stmt, row->tenant);
+  stmt_text(&stmt, row->request_id);
+  stmt_text(&stmt, row->peft_type);
   return stmt_run(&stmt, NULL, err);
 }
 

@@ -42,9 +42,12 @@ struct job_row {
   int64_t interruptions;         /* deaths of the daemon while it ran, since then */
   int64_t furthest_step;         /* of a state that was ever stored (db_state.h); 0: none */
   int64_t pause_requested_at;    /* running: 0: not */
+  const char *request_id;        /* of the request that made it; NULL: not known */
+  const char *peft_type;         /* of its adapter; "": not known */
 };
 
-/* The columns above from `id` to `state` are written, and device_wanted; the others begin empty. */
+/* The columns above from `id` to `state` are written, and device_wanted, request_id and peft_type; the others begin
+   empty. */
 NODISCARD enum status db_job_insert(struct db *db, const struct job_row *row, struct error *err);
 /* STATUS_JOB_NOT_FOUND, param "job_id". */
 NODISCARD enum status db_job_get(struct job_row *out, struct db *db, const char *tenant, const char *id,

@@ -1,5 +1,7 @@
 #include "storage/db_queue.h"
 
+#include <string.h>
+
 #include "storage/stmt.h"
 
 enum { BLOCK_JOBS = 512 }; /* places in the order of age: as in job_count's triggers */
@@ -8,6 +10,38 @@ enum status db_queue_jobs(int64_t *out, struct db *db, enum job_state state, str
   CHECK(!job_state_terminal(state));
   return stmt_number(out, db, "SELECT ifnull(sum(jobs), 0) FROM job_count WHERE state = ?1", job_state_name(state),
                      err);
+}
+
+/* The rows (state, adapter or NULL, jobs) of a query. */
+static enum status read_counts(int64_t open[JOB_STATE_COUNT], int64_t finished[JOB_STATE_COUNT][PEFT_COUNT],
+                               struct stmt *stmt, struct error *err) {
+  for (bool row;;) {
+    enum job_state state;
+    enum status status = stmt_step(stmt, &row, err);
+    if (status || !row)
+      return status;
+    const char *name = (const char *)sqlite3_column_text(stmt->handle, 0);
+    const char *type = (const char *)sqlite3_column_text(stmt->handle, 1);
+    if (!name || !job_state_parse(&state, name))
+      continue;
+    enum peft_type peft = type ? method_parse(type) : PEFT_COUNT;
+    if (!type)
+      open[state] = stmt_get_int(stmt, 2);
+    else if (peft < PEFT_COUNT)
+      finished[state][peft] = stmt_get_int(stmt, 2);
+  }
+}
+
+enum status db_queue_count(int64_t open[JOB_STATE_COUNT], int64_t finished[JOB_STATE_COUNT][PEFT_COUNT],
+                           struct db *db, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  memset(open, 0, JOB_STATE_COUNT * sizeof *open);
+  memset(finished, 0, JOB_STATE_COUNT * sizeof *finished);
+  enum status status = stmt_open(&stmt, db,
+                                 "SELECT state, NULL, sum(jobs) FROM job_count GROUP BY state"
+                                 " UNION ALL SELECT state, peft_type, jobs FROM job_finished",
+                                 err);
+  return status ? status : read_counts(open, finished, &stmt, err);
 }
 
 enum status db_queue_waiting(int64_t *out, struct db *db, struct error *err) {

@@ -8,6 +8,10 @@
 
 /* Jobs in a state that they leave again. */
 NODISCARD enum status db_queue_jobs(int64_t *out, struct db *db, enum job_state state, struct error *err);
+/* How many jobs are in each state that they leave again, and how many have ever ended in each other one by their
+   adapter. Ended jobs whose specification is damaged do not count. */
+NODISCARD enum status db_queue_count(int64_t open[JOB_STATE_COUNT], int64_t finished[JOB_STATE_COUNT][PEFT_COUNT],
+                                     struct db *db, struct error *err);
 /* Jobs that wait: validating or queued. */
 NODISCARD enum status db_queue_waiting(int64_t *out, struct db *db, struct error *err);
 /* A tenant's jobs: those that wait, paused ones too, and those that train. */

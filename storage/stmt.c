@@ -10,7 +10,9 @@ enum status stmt_fault(struct db *db, int code, struct error *err) {
     code = SQLITE_FULL; /* of the file that readers and writers share */
   switch (code & 0xFF) {
   case SQLITE_BUSY:
-  case SQLITE_LOCKED: return error_set(err, STATUS_DATABASE_BUSY, NULL, "the database is busy: %s", text);
+  case SQLITE_LOCKED:
+    db->busy++;
+    return error_set(err, STATUS_DATABASE_BUSY, NULL, "the database is busy: %s", text);
   case SQLITE_FULL: return error_set(err, STATUS_NO_SPACE, NULL, "the database cannot grow: %s", text);
   case SQLITE_NOMEM: return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "the database needs memory: %s", text);
   case SQLITE_CORRUPT:

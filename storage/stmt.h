@@ -21,6 +21,7 @@ struct db {
   bool spoilt;      /* and something that was to be taken out of it could not be: none of it is stored */
   bool member;      /* who joined last has begun to change something: a savepoint */
   uint64_t faults;  /* of SQLite, so far */
+  uint64_t busy;    /* those that were a lock */
   uint64_t faults_before; /* db_join */
   enum status (*next)(struct db *db, const void *what, struct error *err); /* db_with_next; NULL: none */
   const void *next_what;

@@ -242,6 +242,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
   client->since_ms = clock_boot_ms();
   client->sent_ms = 0;
   client->completed++;
+  request->delivered = code == MHD_REQUEST_TERMINATED_COMPLETED_OK;
   receive_drop(request);
   *slot = NULL;
   if (goes_on)
@@ -345,6 +346,10 @@ static void cut(struct client *client) {
     refuse(client, &err);
   else
     end(client);
+}
+
+size_t front_connections(const struct front *front) {
+  return front->open;
 }
 
 void front_tick(struct front *front) {

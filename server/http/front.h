@@ -26,6 +26,8 @@ void front_accept(struct front *front);
 int front_fd(const struct front *front);
 void front_run(struct front *front);
 int64_t front_timeout_ms(struct front *front);
+/* Connections that were not told to end. */
+size_t front_connections(const struct front *front);
 /* Every FRONT_TICK_MS: ends waits and cuts connections that are past their deadline. */
 enum { FRONT_TICK_MS = 200 };
 void front_tick(struct front *front);

@@ -157,7 +157,7 @@ static enum status choose_tenant(struct request *request, struct error *err) {
 
 enum status identify(struct request *request, struct error *err) {
   enum scope needed = request->endpoint->scope;
-  if (needed == SCOPE_OPEN)
+  if (needed == SCOPE_OPEN || (request->match.op == OP_metrics && request->server->config->metrics_open))
     return STATUS_OK;
   find_address(request);
   enum status status = authenticate(request, err);

@@ -101,7 +101,9 @@ static enum status store(struct request *request, const struct job_spec *spec, b
                           .idempotency_key = key,
                           .body_sha256 = body_sha256,
                           .state = pending ? JOB_VALIDATING : JOB_QUEUED,
-                          .device_wanted = spec->scheduling.device};
+                          .device_wanted = spec->scheduling.device,
+                          .request_id = request->id,
+                          .peft_type = method_of(spec->adapter.peft_type)->peft_type};
   enum status status = insert(request, row, err);
   return status ? status : db_job_get(row, request->server->db, request->tenant, id, &request->arena, err);
 }

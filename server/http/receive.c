@@ -67,6 +67,14 @@ static void drop_body(struct request *request) {
   str_done(&request->body);
 }
 
+static void count_request(const struct request *request) {
+  struct metrics *metrics = &request->server->metrics;
+  enum operation op = request->endpoint ? request->match.op : OP_COUNT;
+  metrics_request(metrics, op, request->http_status, clock_seconds() - request->started);
+  if (request->delivered)
+    metrics->download_bytes += request->file_bytes;
+}
+
 static void log_request(const struct request *request) {
   log_scope("request", request->id);
   log_info("%s %s %d %.1f ms", request->method < HTTP_METHOD_COUNT ? http_method_name(request->method) : "(no method)",
@@ -78,8 +86,10 @@ static void log_request(const struct request *request) {
 void receive_drop(struct request *request) {
   if (!request)
     return;
-  if (request->http_status)
+  if (request->http_status) {
+    count_request(request);
     log_request(request);
+  }
   wait_forget(request);
   reply_drop(request);
   upload_free(request->upload);
@@ -229,6 +239,7 @@ void receive_header(struct request *request, const char *method) {
   const char *origin = request_header(request, "Origin");
   request->phase = REQUEST_BODY;
   request->method = http_method_parse(method);
+  request->head = strcmp(method, "HEAD") == 0;
   read_framing(request);
   take_request_id(request);
   if (origin && origin_listed(request->server->config, origin))

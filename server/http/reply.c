@@ -61,10 +61,9 @@ void reply_drop(struct request *request) {
   request->response = NULL;
 }
 
-/* A response with that JSON as its body, or NULL. Takes the bytes. */
-static struct MHD_Response *text_response(struct str *text) {
+/* A response with that text as its body, or NULL. Takes the bytes. */
+static struct MHD_Response *text_response(struct str *text, const char *content_type) {
   size_t length;
-  str_putc(text, '\n');
   char *bytes = str_take(text, &length);
   struct MHD_Response *response =
       bytes ? MHD_create_response_from_buffer(length, bytes, MHD_RESPMEM_MUST_FREE) : NULL;
@@ -73,9 +72,15 @@ static struct MHD_Response *text_response(struct str *text) {
     str_done(text);
     return NULL;
   }
-  add(response, "Content-Type", "application/json");
+  add(response, "Content-Type", content_type);
   add(response, "Cache-Control", "no-store");
   return response;
+}
+
+/* The same of JSON. */
+static struct MHD_Response *json_text_response(struct str *text) {
+  str_putc(text, '\n');
+  return text_response(text, "application/json");
 }
 
 /* NULL is no JSON. */
@@ -88,11 +93,12 @@ static void make_text(struct str *out, const json_t *value) {
 static struct MHD_Response *json_response(const json_t *value) {
   struct str text;
   make_text(&text, value);
-  return text_response(&text);
+  return json_text_response(&text);
 }
 
-void reply_json_text(struct request *request, struct str *text, const char *header, const char *header_value) {
-  struct MHD_Response *response = text_response(text);
+/* Takes the response; NULL: there was no memory for it. */
+static void answer_text(struct request *request, struct MHD_Response *response, const char *header,
+                        const char *header_value) {
   if (!response) {
     struct error err;
     error_set(&err, STATUS_OUT_OF_MEMORY, NULL, "the answer is too large for this server's memory");
@@ -102,6 +108,14 @@ void reply_json_text(struct request *request, struct str *text, const char *head
   if (header)
     add(response, header, header_value);
   answer(request, 200, response);
+}
+
+void reply_json_text(struct request *request, struct str *text, const char *header, const char *header_value) {
+  answer_text(request, json_text_response(text), header, header_value);
+}
+
+void reply_text(struct request *request, struct str *text, const char *content_type) {
+  answer_text(request, text_response(text, content_type), NULL, NULL);
 }
 
 void reply_json(struct request *request, json_t *value) {
@@ -318,6 +332,7 @@ void reply_file(struct request *request, const struct reply_file *file) {
              (unsigned long long)(range.first + range.length - 1), (unsigned long long)file->bytes);
     add(response, "Content-Range", content_range);
   }
+  request->file_bytes = request->head ? 0 : range.length;
   answer(request, kind == RANGE_PART ? 206 : 200, response);
 }
 

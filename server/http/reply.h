@@ -14,6 +14,8 @@ void reply_json(struct request *request, json_t *value);
 /* The same of text, whose bytes are taken; one header more, or NULL. */
 enum { REPLY_BYTES_MAX = 32 << 20 };
 void reply_json_text(struct request *request, struct str *text, const char *header, const char *header_value);
+/* Text of another type, whose bytes are taken. */
+void reply_text(struct request *request, struct str *text, const char *content_type);
 void reply_error(struct request *request, const struct error *err);
 /* The answer to a browser that asks what request->page may send. */
 void reply_preflight(struct request *request);

@@ -48,6 +48,7 @@ struct request {
   char *authority;                    /* of an absolute one: what comes before the path; NULL: it was none */
   const char *page;                   /* the Origin of a page that may read the answer (CORS), or NULL */
   enum http_method method;            /* HTTP_METHOD_COUNT before the header is complete */
+  bool head;                          /* it is a HEAD, which counts as a GET */
   struct endpoint_match match;
   const struct endpoint *endpoint;    /* NULL: no such route */
   struct caller caller;
@@ -79,6 +80,8 @@ struct request {
                                          again */
   bool last;                          /* the answer says that its connection ends */
   int http_status;                    /* of the answer; 0: none yet */
+  uint64_t file_bytes;                /* of a file that the answer has */
+  bool delivered;                     /* all of the answer was sent */
   enum status error;                  /* that was answered; STATUS_OK: none */
   int64_t retry_after_s;              /* of an error that passes; 0: as always */
   struct MHD_Response *response;      /* the answer, until it is sent; NULL: there is no memory for one */

@@ -128,6 +128,7 @@ static enum status on_data(void *context, const char *bytes, size_t length, stru
     return error_set(err, STATUS_TOO_LARGE, upload->names[PART_FILE], "the %s larger than the limit of %lld bytes",
                      upload->kind == UPLOAD_OF_PART ? "part is, with those that are there," : "file is",
                      (long long)upload->bytes_max);
+  upload->server->metrics.upload_bytes += length;
   enum status status = charge(upload, length, err);
   return status ? status : file_write(&upload->file, bytes, length, err);
 }

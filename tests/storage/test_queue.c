@@ -47,7 +47,8 @@ static void add(struct fixture *f, int n, const char *tenant, int64_t priority, 
                               .body_sha256 = "aa",
                               .priority = priority,
                               .state = state,
-                              .device_wanted = device};
+                              .device_wanted = device,
+                              .peft_type = n % 3 ? "LORA" : "HRA"};
   assert_int_equal(db_job_insert(f->db, &row, &f->err), STATUS_OK);
 }
 
@@ -133,6 +134,17 @@ static void complain(void *context, const char *what, const char *text) {
     fail_msg("%s %s", what, text);
 }
 
+static void check_count(struct fixture *f, const int64_t in_state[JOB_STATE_COUNT]) {
+  int64_t open[JOB_STATE_COUNT], finished[JOB_STATE_COUNT][PEFT_COUNT];
+  assert_int_equal(db_queue_count(open, finished, f->db, &f->err), STATUS_OK);
+  for (int i = 0; i < JOB_STATE_COUNT; i++) {
+    int64_t ended = 0;
+    for (int type = 0; type < PEFT_COUNT; type++)
+      ended += finished[i][type];
+    assert_int_equal(job_state_terminal((enum job_state)i) ? ended : open[i], in_state[i]);
+  }
+}
+
 static void test_counts(void **state) {
   struct fixture *f = *state;
   static const char *const tenants[] = {TENANT_DEFAULT, "b"};
@@ -162,8 +174,29 @@ static void test_counts(void **state) {
     }
   assert_int_equal(db_queue_waiting(&counted, f->db, &f->err), STATUS_OK);
   assert_int_equal(counted, in_state[JOB_QUEUED] + in_state[JOB_VALIDATING]);
+  check_count(f, in_state);
   assert_int_equal(db_check_rows(f->db, complain, NULL, &f->err), STATUS_OK);
   free(all);
+}
+
+/* What ends counts once and for ever, under its adapter. */
+static void test_finished(void **state) {
+  struct fixture *f = *state;
+  int64_t open[JOB_STATE_COUNT], finished[JOB_STATE_COUNT][PEFT_COUNT];
+  bool moved;
+  for (int n = 0; n < 4; n++)
+    add(f, n, TENANT_DEFAULT, 0, JOB_QUEUED, NULL);
+  assert_int_equal(db_job_move(f->db, "ftjob-0", JOB_QUEUED, JOB_CANCELLED, NULL, 1, &moved, &f->err), STATUS_OK);
+  assert_int_equal(db_job_move(f->db, "ftjob-0", JOB_QUEUED, JOB_CANCELLED, NULL, 1, &moved, &f->err), STATUS_OK);
+  assert_false(moved);
+  assert_int_equal(db_job_move(f->db, "ftjob-1", JOB_QUEUED, JOB_PAUSED, NULL, 1, &moved, &f->err), STATUS_OK);
+  assert_int_equal(db_job_move(f->db, "ftjob-2", JOB_QUEUED, JOB_CANCELLED, NULL, 1, &moved, &f->err), STATUS_OK);
+  assert_int_equal(db_queue_count(open, finished, f->db, &f->err), STATUS_OK);
+  assert_int_equal(open[JOB_PAUSED], 1);
+  assert_int_equal(open[JOB_QUEUED], 1);
+  assert_int_equal(finished[JOB_CANCELLED][PEFT_HRA], 1);
+  assert_int_equal(finished[JOB_CANCELLED][PEFT_LORA], 1);
+  assert_int_equal(finished[JOB_FAILED][PEFT_LORA], 0);
 }
 
 /* A device finds what may run on it behind what may not; of two tenants the one whose turn it is. */
@@ -192,6 +225,7 @@ static void test_far_behind(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(test_counts, set_up, store_done),
+                                     cmocka_unit_test_setup_teardown(test_finished, set_up, store_done),
                                      cmocka_unit_test_setup_teardown(test_far_behind, set_up, store_done)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
