@@ -40,6 +40,11 @@ static const struct {
     {"Validation", NULL, /* of an adapter: peft_type and adapter in place of what follows them */
      "format string,kind string,columns array,peft_type string,adapter object,lines integer,examples integer,"
      "bytes integer,labels object?,text_bytes object?,chat object?,warnings array"},
+    {"FileValidation", "file.validation",
+     "file_id string,filename string,status string,status_details string?,format string?,kind string?,columns array?,"
+     "lines integer?,examples integer,bytes integer,labels object?,label_count integer,label_counts array?,"
+     "text_bytes object?,chat object?,tokens object?,tokens_error string?,duplicates object,conflicts object,"
+     "overlap object?,errors array,error_count integer,warnings array,warning_count integer"},
     {"Job", "fine_tuning.job",
      "id string,created_at integer,model string,task string,recipe string,organization_id string,status string,"
      "training_file string,"
@@ -102,6 +107,7 @@ static const struct {
     {OP_parts_list, "UploadPart", true},
     {OP_uploads_complete, "Upload", false},
     {OP_uploads_cancel, "Upload", false},
+    {OP_files_validation, "FileValidation", false},
     {OP_jobs_create, "Job", false},
     {OP_jobs_estimate, "Estimate", false},
     {OP_jobs_list, "Job", true},
@@ -303,11 +309,10 @@ static json_t *request_body(enum operation op) {
     body = content("application/json",
                    json_pack("{ss s[sss] s{s{ss si} s{ss si si} s{ss} s{s[ss]} s{ss s[ss] s{s{ss} s{ss si si}}}}}",
                              "type", "object", "required", "bytes", "filename", "purpose", "properties", "bytes",
-                             "type", "integer", "minimum", 0, "filename", "type", "string", "minLength", 1,
-                             "maxLength", 255, "purpose", "const", "fine-tune", "mime_type", "type", "string", "null",
-                             "expires_after", "type", "object", "required", "anchor", "seconds", "properties",
-                             "anchor", "const", "created_at", "seconds", "type", "integer", "minimum", 3600,
-                             "maximum", 2592000));
+                             "type", "integer", "minimum", 0, "filename", "type", "string", "minLength", 1, "maxLength",
+                             255, "purpose", "const", "fine-tune", "mime_type", "type", "string", "null",
+                             "expires_after", "type", "object", "required", "anchor", "seconds", "properties", "anchor",
+                             "const", "created_at", "seconds", "type", "integer", "minimum", 3600, "maximum", 2592000));
   else if (op == OP_parts_create)
     body = content("multipart/form-data", json_pack("{ss s[s] s{s{ss ss}}}", "type", "object", "required", "data",
                                                     "properties", "data", "type", "string", "format", "binary"));
@@ -356,6 +361,18 @@ static json_t *parameters(struct builder *b, enum operation op) {
                                                    "type", "boolean", "default", 0, "description",
                                                    "Only judge the job and answer with an Estimate; nothing is "
                                                    "created.")) != 0;
+  static const struct {
+    const char *name, *type, *doc;
+  } surveyed[] = {{"model", "string", "Id of a base model whose tokens are counted."},
+                  {"against", "string", "Id of another file, whose texts this one should not have."},
+                  {"max_seq_length", "integer", "Examples with more tokens are counted."},
+                  {"task", "string", "As of a job, like the names of columns: text, text_pair, label, labels, ..."},
+                  {"text", "string", "Column of the text."},
+                  {"label", "string", "Column of the label."}};
+  for (size_t i = 0; op == OP_files_validation && i < COUNT_OF(surveyed); i++)
+    b->bad |=
+        json_array_append_new(out, json_pack("{ss ss s{ss} ss}", "name", surveyed[i].name, "in", "query", "schema",
+                                             "type", surveyed[i].type, "description", surveyed[i].doc)) != 0;
   if (answers_list(op) && op != OP_models_list && op != OP_tenants_list && op != OP_artifacts_list &&
       op != OP_exports_list && op != OP_exports_create) {
     b->bad |=

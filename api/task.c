@@ -4,8 +4,13 @@
 
 enum { PATH_MAX_BYTES = 4096 };
 
-static const char *const kinds[] = {[TASK_TRAIN] = "train",       [TASK_CHECK] = "check",   [TASK_INSPECT] = "inspect",
-                                    [TASK_ESTIMATE] = "estimate", [TASK_EXPORT] = "export", NULL};
+static const char *const kinds[] = {[TASK_TRAIN] = "train",
+                                    [TASK_CHECK] = "check",
+                                    [TASK_INSPECT] = "inspect",
+                                    [TASK_ESTIMATE] = "estimate",
+                                    [TASK_SURVEY] = "survey",
+                                    [TASK_EXPORT] = "export",
+                                    NULL};
 
 #define AT(member) offsetof(struct task, member)
 static const struct field task_rows[] = {
@@ -35,7 +40,7 @@ static const struct field file_rows[] = {
 static const struct field_table file_fields = {.fields = file_rows, .count = COUNT_OF(file_rows)};
 
 static bool has_spec(enum task_kind kind) {
-  return kind == TASK_TRAIN || kind == TASK_EXPORT || kind == TASK_ESTIMATE;
+  return kind == TASK_TRAIN || kind == TASK_EXPORT || kind == TASK_ESTIMATE || kind == TASK_SURVEY;
 }
 
 json_t *task_json(const struct task *task) {
@@ -78,7 +83,9 @@ enum status task_parse(struct task *out, const json_t *document, struct arena *a
   *out = (struct task){0};
   field_read(&task_fields, out, document, "", elsewhere, arena, &faults);
   read_file(&out->training, document, "training",
-            out->kind == TASK_TRAIN || out->kind == TASK_CHECK || out->kind == TASK_ESTIMATE, arena, &faults);
+            out->kind == TASK_TRAIN || out->kind == TASK_CHECK || out->kind == TASK_ESTIMATE ||
+                out->kind == TASK_SURVEY,
+            arena, &faults);
   read_file(&out->validation, document, "validation", false, arena, &faults);
   if (out->start || out->kind == TASK_EXPORT)
     check_path(out->start, "start", &faults);
@@ -86,10 +93,10 @@ enum status task_parse(struct task *out, const json_t *document, struct arena *a
     check_path(out->resume.item[i], "resume", &faults);
   if (out->kind == TASK_EXPORT && out->exports.count == 0)
     fault_add(&faults, STATUS_MISSING_PARAMETER, "exports", "exports is required");
-  if (out->kind != TASK_CHECK)
+  if (out->kind != TASK_CHECK && (out->kind != TASK_SURVEY || out->model_dir))
     check_path(out->model_dir, "model_dir", &faults);
   if (has_spec(out->kind)) {
-    bool estimates = out->kind == TASK_ESTIMATE;
+    bool estimates = out->kind == TASK_ESTIMATE || out->kind == TASK_SURVEY;
     if (!estimates || out->output_dir)
       check_path(out->output_dir, "output_dir", &faults);
     if (!estimates && (!out->job_id || !out->fine_tuned_model))

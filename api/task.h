@@ -13,6 +13,8 @@ enum task_kind {
   TASK_CHECK,    /* read the file `training` from end to end and report what is in it */
   TASK_INSPECT,  /* open the base model in model_dir and report what it is good for */
   TASK_ESTIMATE, /* make ready what trains `spec`, report what it will take, and train nothing */
+  TASK_SURVEY,   /* read `training` and say what is in it beside `validation` (may be none), for the columns of `spec`;
+                    its   examples' tokens where there is a model_dir */
   TASK_EXPORT,   /* write the adapter at `start` of a finished job in the formats `exports` to output_dir */
 };
 

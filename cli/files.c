@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "cli/command.h"
 #include "cli/download.h"
+#include "cli/file_check.h"
 #include "cli/text.h"
 #include "cli/upload.h"
 
@@ -117,6 +118,11 @@ static enum exit_code files_content(struct cli *cli, const char *const *operands
   return status == STATUS_OK ? EXIT_DONE : cli_fail(cli, &err);
 }
 
+static enum exit_code files_check(struct cli *cli, const char *const *operands, const void *values, json_t *document) {
+  (void)document;
+  return file_check(cli, operands[0], values);
+}
+
 static const struct command commands[] = {
   {
     .verb = "put",
@@ -134,6 +140,15 @@ static const struct command commands[] = {
     .options = &page_option_table,
     .values_bytes = sizeof(struct page_options),
     .run = files_list,
+  },
+  {
+    .verb = "check",
+    .operands = "ID",
+    .operand_count = 1,
+    .doc = "Show what is in a data file: labels, lengths, repeats, errors; exits 1 if lines cannot be used",
+    .options = &check_option_table,
+    .values_bytes = sizeof(struct check_options),
+    .run = files_check,
   },
   {.verb = "get", .operands = "ID", .operand_count = 1, .doc = "Show a file", .run = files_get},
   {.verb = "delete", .operands = "ID", .operand_count = 1, .doc = "Delete a file", .run = files_delete},

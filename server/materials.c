@@ -1,5 +1,7 @@
 #include "server/materials.h"
 
+#include <string.h>
+
 #include "base/clock.h"
 #include "server/models.h"
 #include "server/source.h"
@@ -38,9 +40,11 @@ static enum status find_model(struct base_model *out, const char *folder, const 
 enum status materials_find(struct task *task, struct run *run, const char *tenant, struct error *err) {
   const struct job_spec *spec = &task->spec;
   const struct config *config = run->server->config;
-  struct base_model model;
+  struct base_model model = {0};
   struct source source = {0};
-  enum status status = find_model(&model, config->models, spec->model, &run->arena, err);
+  enum status status = task->kind == TASK_SURVEY && strcmp(spec->model, MATERIALS_NO_MODEL) == 0
+                           ? STATUS_OK
+                           : find_model(&model, config->models, spec->model, &run->arena, err);
   if (!status)
     status = find_file(&task->training, run, tenant, spec->training_file, err);
   if (!status && spec->validation_file)

@@ -39,8 +39,8 @@ static void on_end(void *context, struct run *run) {
   supervisor->ended(supervisor->context, run->known[0] ? run->known : NULL);
 }
 
-static enum status add(struct run **out, struct supervisor *supervisor, const struct run_kind *kind,
-                       const char *id, struct error *err) {
+static enum status add(struct run **out, struct supervisor *supervisor, const struct run_kind *kind, const char *id,
+                       struct error *err) {
   *out = run_new(supervisor->server, kind, id, on_end, supervisor);
   if (!*out)
     return error_set_errno(err, STATUS_OUT_OF_MEMORY, NULL, "starting a worker for %s", id);
@@ -62,15 +62,13 @@ enum status supervisor_start_check(struct supervisor *supervisor, const struct f
   return status ? status : checking_start(run, file, err);
 }
 
-enum status supervisor_start_inspection(struct supervisor *supervisor, struct inspected *inspected,
-                                        struct error *err) {
+enum status supervisor_start_inspection(struct supervisor *supervisor, struct inspected *inspected, struct error *err) {
   struct run *run;
   enum status status = add(&run, supervisor, &inspecting_kind, inspected->id, err);
   return status ? status : inspecting_start(run, inspected, err);
 }
 
-enum status supervisor_start_export(struct supervisor *supervisor, const struct export_row *export,
-                                    struct error *err) {
+enum status supervisor_start_export(struct supervisor *supervisor, const struct export_row *export, struct error *err) {
   struct run *run;
   enum status status = add(&run, supervisor, &exporting_kind, export->job_id, err);
   return status ? status : exporting_start(run, export, err);
@@ -91,7 +89,10 @@ static const char *asking_device(const struct supervisor *supervisor, const char
 enum status supervisor_start_asking(struct supervisor *supervisor, struct question *question, struct error *err) {
   struct run *run;
   enum status status = add(&run, supervisor, &asking_kind, question->key, err);
-  return status ? status : asking_start(run, question, asking_device(supervisor, question->device), err);
+  return status
+             ? status
+             : asking_start(run, question,
+                            question->kind == TASK_SURVEY ? "cpu" : asking_device(supervisor, question->device), err);
 }
 
 static struct run *find(const struct supervisor *supervisor, const struct run_kind *kind, const char *id) {

@@ -5,22 +5,23 @@
 #include <strings.h>
 
 #include "api/data_use.h"
-#include "api/pair_columns.h"
-#include "api/tag_columns.h"
 #include "base/clock.h"
 #include "base/memory.h"
 #include "worker/backend/cpu/kernels.h"
 #include "worker/course.h"
 #include "worker/data/check.h"
+#include "worker/data/look.h"
 #include "worker/data/pairs.h"
-#include "worker/data/records.h"
+#include "worker/data/survey.h"
 #include "worker/data/tags.h"
 #include "worker/device.h"
 #include "worker/estimate.h"
 #include "worker/export/finished.h"
 #include "worker/heads.h"
 #include "worker/inspect.h"
+#include "worker/lengths.h"
 #include "worker/model/sentence.h"
+#include "worker/notes.h"
 #include "worker/peft/peft.h"
 #include "worker/peft/peft_source.h"
 #include "worker/results.h"
@@ -43,48 +44,6 @@ struct run {
 
 /* --- what is trained ------------------------------------------------------------------------------ */
 
-static bool first_gives(const struct records *records, const struct record *record, const char *name) {
-  return record_given(record, records_column(records, name), name);
-}
-
-struct first_record {
-  const struct records *records;
-  const struct record *record;
-};
-
-static bool first_has(const void *with, const char *name) {
-  const struct first_record *first = with;
-  return first_gives(first->records, first->record, name);
-}
-
-static bool first_lists(const struct record *record, const char *name) {
-  return name && json_is_array(json_object_get(record->object, name));
-}
-
-static enum status look_at_data(struct data_given *given, const struct task *task, struct error *err) {
-  const struct record *record;
-  struct records *records;
-  const struct job_spec *spec = &task->spec;
-  struct pair_columns pairs;
-  enum status status = records_open(&records, task->training.path, task->training.filename, err);
-  if (!status)
-    status = records_next(records, &record, err);
-  const struct first_record first = {records, status ? NULL : record};
-  if (!status)
-    pair_columns_find(&pairs, spec, first_has, &first);
-  if (!status)
-    *given = (struct data_given){.text = first_gives(records, record, spec->columns.text),
-                                 .label = first_gives(records, record, spec->columns.label),
-                                 .labels = json_is_array(json_object_get(record->object, spec->columns.labels)),
-                                 .tags = first_lists(record, spec->columns.tokens) &&
-                                         first_lists(record, tag_column_find(spec, first_has, &first).name),
-                                 .chat = first_gives(records, record, spec->columns.messages),
-                                 .completion = first_gives(records, record, spec->columns.completion),
-                                 .pairs = pair_columns_output(&pairs)};
-  records_close(records);
-  return status ? error_prefix(err, "training file %s", task->training.filename) : STATUS_OK;
-}
-
 /* What the daemon judged by the check of the file, the worker judges by its first record. */
 static enum status find_task(struct run *r, const struct task *task, struct error *err) {
   struct data_tasks tasks;
@@ -99,7 +58,7 @@ static enum status find_task(struct run *r, const struct task *task, struct erro
     *err = faults.item[0];
     return err->status;
   }
-  status = look_at_data(&given, task, err);
+  status = look_at_data(&given, spec, task->training.path, task->training.filename, err);
   if (status)
     return status;
   if (!tasks.language && spec->task == JOB_TASK_AUTO && !(given.text && given.label) &&
@@ -263,27 +222,6 @@ static enum status read_language(struct corpus *out, struct run *r, const struct
   return status ? error_prefix(err, "file %s", file->filename) : STATUS_OK;
 }
 
-/* Nothing is cut or left out silently. */
-static void tell_notes(const struct corpus *c, const char *what, size_t max, struct report *report) {
-  static const char *const notes[NOTE_COUNT] = {
-      [NOTE_UNTAUGHT] = "were left out: there is nothing to learn in them",
-      [NOTE_CUT_OFF] = "were left out: cut to max_seq_length they have nothing left to learn",
-      [NOTE_REASONING] = "have reasoning that the chat template leaves out",
-      [NOTE_CONTENT] = "have a message whose content the chat template leaves out",
-      [NOTE_TOOLS] = "have tools that the chat template leaves out",
-      [NOTE_TURN] =
-          "have a turn whose beginning or end the chat template does not show: of it only the assistant's own "
-          "words are learnt"};
-  size_t examples = c->count + c->notes[NOTE_UNTAUGHT].count + c->notes[NOTE_CUT_OFF].count;
-  if (c->truncated)
-    report_message(report, LOG_WARN, "%zu of %zu %s examples were cut to %zu tokens", c->truncated, examples, what,
-                   max);
-  for (size_t i = 0; i < NOTE_COUNT; i++)
-    if (c->notes[i].count)
-      report_message(report, LOG_WARN, "%zu of %zu %s examples, the first in line %zu, %s", c->notes[i].count, examples,
-                     what, c->notes[i].line, notes[i]);
-}
-
 static enum status tokenise_language(struct run *r, const struct task *task, size_t max, struct corpus_watch *watch,
                                      struct report *report, struct error *err) {
   const struct checkpoint *checkpoint = &r->model.checkpoint;
@@ -301,11 +239,15 @@ static enum status tokenise_language(struct run *r, const struct task *task, siz
   return s;
 }
 
+enum { UNCUT = 1 << 24 }; /* tokens of an example: no record has more */
+
 static enum status tokenise(struct run *r, const struct task *task, struct report *report, struct error *err) {
   size_t max = (size_t)task->spec.hyperparameters.max_seq_length;
+  bool whole = task->kind == TASK_SURVEY; /* how long they are */
   size_t vocabulary = r->model.vocabulary, types = r->model.token_types;
-  max = max < r->model.positions ? max : r->model.positions;
-  if (r->modules.max_seq_length && r->modules.max_seq_length < max) /* more is never read of an embedding's text */
+  max = whole ? UNCUT : max < r->model.positions ? max : r->model.positions;
+  if (!whole && r->modules.max_seq_length &&
+      r->modules.max_seq_length < max) /* more is never read of an embedding's text */
     max = r->modules.max_seq_length;
   const struct checkpoint *checkpoint = &r->model.checkpoint;
   struct corpus_watch watch = {.beat = beat, .with = report};
@@ -320,8 +262,8 @@ static enum status tokenise(struct run *r, const struct task *task, struct repor
     s = corpus_make(&r->validation_tokens, &r->validation, r->tokenizer, max, vocabulary, types, pool, &watch, err);
   if (s)
     return s;
-  tell_notes(&r->training_tokens, "training", max, report);
-  tell_notes(&r->validation_tokens, "validation", max, report);
+  notes_tell(&r->training_tokens, "training", max, report);
+  notes_tell(&r->validation_tokens, "validation", max, report);
   return STATUS_OK;
 }
 
@@ -534,6 +476,51 @@ static enum status estimate(struct run *r, const struct task *task, struct repor
   return STATUS_OK;
 }
 
+/* --- what is in a file ---------------------------------------------------------------------------- */
+
+/* Its examples' lengths for the task's model; null, and why, where it has lines that no job could use. */
+static enum status survey_lengths(json_t *report, struct run *r, const struct task *task, struct report *to,
+                                  struct error *err) {
+  enum status status = find_task(r, task, err);
+  status = status ? status : load_data(r, task, err);
+  status = status ? status : load_model(r, task, "cpu", err);
+  status = status ? status : tokenise(r, task, to, err);
+  if (status && status != STATUS_CANCELLED && status != STATUS_PAUSED && status_http(status) < 500) {
+    json_object_set_new(report, "tokens_error", json_string(err->text));
+    return STATUS_OK;
+  }
+  size_t most = (size_t)task->spec.hyperparameters.max_seq_length;
+  most = most < r->model.positions ? most : r->model.positions;
+  if (!status)
+    json_object_set_new(report, "tokens", lengths_json(&r->training_tokens, task->spec.model, most));
+  return status;
+}
+
+static enum status survey(struct run *r, const struct task *task, struct report *to, struct error *err) {
+  const struct task_file *file = &task->training, *other = &task->validation;
+  const struct survey_file one = {file->path, file->filename}, two = {other->path, other->filename};
+  struct data_tasks tasks = {.language = true, .classifier = true, .embeds = true, .tags = true};
+  struct data_given given = {.pairs = OUTPUT_COUNT};
+  struct task alone = *task;
+  json_t *report;
+  enum status status = task->model_dir ? model_tasks(&tasks, task->model_dir, err) : STATUS_OK;
+  if (!status && look_at_data(&given, &task->spec, file->path, file->filename, err) == STATUS_OUT_OF_MEMORY)
+    status = STATUS_OUT_OF_MEMORY;
+  status = status ? status
+                  : survey_data(&report, &one, other->path ? &two : NULL, &task->spec,
+                                data_use_of(&task->spec, &given, tasks), err);
+  if (status)
+    return status;
+  alone.validation = (struct task_file){0};
+  if (task->model_dir)
+    status = survey_lengths(report, r, &alone, to, err);
+  if (status)
+    json_decref(report);
+  else
+    report_data(to, EVENT_REPORT, "", report);
+  return status;
+}
+
 static void run_done(struct run *r) {
   trainer_done(&r->trainer);
   learner_done(&r->learner);
@@ -567,6 +554,12 @@ enum status pipeline_run(const struct task *task, struct report *report, struct 
   case TASK_TRAIN: {
     struct run run = {0};
     enum status status = train(&run, task, report, err);
+    run_done(&run);
+    return status;
+  }
+  case TASK_SURVEY: {
+    struct run run = {0};
+    enum status status = survey(&run, task, report, err);
     run_done(&run);
     return status;
   }

@@ -116,6 +116,7 @@ int main(int argc, char **argv) {
                                 "max_seq_length", 64, "target_modules", "query"));
     break;
   case TASK_ESTIMATE: say(EVENT_REPORT, json_pack("{sb si}", "fits", 1, "steps", STEPS)); break;
+  case TASK_SURVEY: say(EVENT_REPORT, json_pack("{si}", "examples", 2)); break;
   case TASK_EXPORT: publish(&task, "export.bin", &err, NULL); break;
   }
   json_decref(document);

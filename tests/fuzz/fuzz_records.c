@@ -1,6 +1,7 @@
 /* sources: base worker/data/[fmr]*.c worker/chat/conversation.c worker/chat/message.c worker/file/unpack.c */
 /* Any bytes, read as each of the three formats: every record is whole and in its place, every refusal
-   names a line. A line with messages is checked as a chat, and one that passes is read as a conversation in one form.
+   names a line, and the records behind it can be read. A line with messages is checked as a chat, and one that passes
+   is read as a conversation in one form.
  */
 #include <stdio.h>
 #include <string.h>
@@ -63,18 +64,26 @@ static void use(const struct records *records, const struct record *record) {
   CHECK(strncmp(err.text, "line ", 5) == 0);
 }
 
+static bool names_a_line(const struct error *err) {
+  size_t line;
+  return err->status == STATUS_DATASET_INVALID && sscanf(err->text, "line %zu, column", &line) == 1 && line >= 1;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
   for (int format = 0; format < RECORD_FORMAT_COUNT; format++) {
     struct records *records;
     const struct record *record;
     struct error err = {0};
-    size_t line;
     enum status status = records_open_memory(&records, (const char *)bytes, length, (enum record_format)format, &err);
-    while (!status && !(status = records_next(records, &record, &err)) && record)
-      use(records, record);
-    if (status)
-      CHECK(status == STATUS_DATASET_INVALID && sscanf(err.text, "line %zu, column", &line) == 1 && line >= 1);
-    else
+    CHECK(!status || names_a_line(&err));
+    for (bool more = !status; more;) {
+      status = records_next(records, &record, &err);
+      if (!status && record)
+        use(records, record);
+      CHECK(!status || names_a_line(&err));
+      more = status ? records_skip(records) : record != NULL; /* those after a bad one are read as well */
+    }
+    if (!status)
       CHECK(records_bytes(records) == length);
     records_close(records);
   }

@@ -95,6 +95,33 @@ class Flow:
         assert self.client.files.content(self.valid.id).content == as_csv(self.valid_rows)
         assert {self.train.id, self.valid.id} <= {file.id for file in self.client.files.list(limit=1)}
 
+    def step_1_validation(self):
+        report = self.client.get(f"/files/{self.train.id}/validation", cast_to=dict[str, object], options={
+            "params": {"label": "category", "model": MODEL, "against": self.valid.id}})
+        tokenizer = AutoTokenizer.from_pretrained(os.environ["MINILM"])
+        lengths = sorted(len(tokenizer(row["text"]).input_ids) for row in rows_of("train.csv", TRAIN_EACH))
+        tokens = report["tokens"]
+        assert (tokens["total"], tokens["min"], tokens["max"]) == (sum(lengths), lengths[0], lengths[-1]), tokens
+        assert sum(bar["count"] for bar in tokens["histogram"]) == report["examples"] == len(lengths)
+        assert report["label_count"] == INTENTS and {c["count"] for c in report["label_counts"]} == {TRAIN_EACH}
+        valid = {row["text"] for row in self.valid_rows}
+        assert report["overlap"]["count"] == sum(r["text"] in valid for r in rows_of("train.csv", TRAIN_EACH))
+
+    def step_1_what_it_takes(self):
+        body = {"model": MODEL, "training_file": self.train.id, "seed": 5, "adapter": ADAPTER, "dataset": COLUMNS,
+                "hyperparameters": HYPERPARAMETERS}
+        estimate = self.client.post("/fine_tuning/estimate", cast_to=dict[str, object], body=body)
+        assert estimate["fits"] and estimate["steps"] == 2 * INTENTS * TRAIN_EACH // 16, estimate
+        assert 0 < estimate["duration_seconds"]["low"] < estimate["duration_seconds"]["high"]
+        if self.name == "client":
+            dry = self.jobs.create(model=MODEL, training_file=self.train.id, seed=5, hyperparameters=HYPERPARAMETERS,
+                                   extra_body={"adapter": ADAPTER, "dataset": COLUMNS}, extra_query={"dry_run": True})
+            assert dry.to_dict()["tokens"] == estimate["tokens"] and not hasattr(dry, "status")
+        assert not self.jobs.list(metadata={"suite": "none"}).data
+        body["hyperparameters"] = HYPERPARAMETERS | {"n_epochs": 1, "batch_size": 256, "warmup_steps": 4}
+        error = refused(openai.BadRequestError, lambda: self.client.post("/fine_tuning/estimate", cast_to=object, body=body))
+        assert error.param == "warmup_steps", error
+
     def step_1_upload_in_parts(self):
         content = as_csv(rows_of("train.csv", TRAIN_EACH))
         chunked = self.client.uploads.upload_file_chunked(

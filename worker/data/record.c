@@ -101,3 +101,13 @@ enum status record_fault(struct error *err, const struct record *record, int col
   va_end(args);
   return STATUS_DATASET_INVALID;
 }
+
+struct location location_of_byte(const char *text, size_t offset, size_t line) {
+  size_t begin = 0;
+  for (size_t i = 0; i < offset; i++)
+    if (text[i] == '\n') {
+      line++;
+      begin = i + 1;
+    }
+  return (struct location){line, record_characters(text + begin, offset - begin) + 1};
+}

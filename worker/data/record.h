@@ -59,6 +59,9 @@ const char *record_text(size_t *length, const struct record *record, int column,
 /* The fault of a value that is not given: it is absent, null or empty. */
 enum status record_missing(struct error *err, const struct record *record, int column, const char *name) COLD;
 
+/* Of a byte of text that begins in that line. */
+struct location location_of_byte(const char *text, size_t offset, size_t line);
+
 /* Sets a fault about a field: "line L, column C: ...". Returns STATUS_DATASET_INVALID. */
 enum status location_fault(struct error *err, struct location place, const char *field, const char *format, ...)
     PRINTF(4, 5) COLD;

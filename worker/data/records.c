@@ -31,8 +31,9 @@ struct records {
   size_t line;    /* of window[start] */
   size_t blank;
   uint64_t consumed;
-  bool any;           /* a record was found */
-  struct arena arena; /* of the header's names */
+  bool any;                /* a record was found */
+  size_t skip, skip_lines; /* bytes and lines of the record that was read or refused last; 0: it has no end */
+  struct arena arena;      /* of the header's names */
   size_t column_count;
   const char *const *columns;
   bool headerless;
@@ -86,25 +87,11 @@ int records_column(const struct records *r, const char *name) {
 
 /* --- faults --------------------------------------------------------------------------------------- */
 
-/* The place of a byte of the record at the window's start. */
-static size_t position(size_t *column, const struct records *r, size_t offset) {
-  const char *text = r->window + r->start;
-  size_t line = r->line, begin = 0;
-  for (size_t i = 0; i < offset; i++)
-    if (text[i] == '\n') {
-      line++;
-      begin = i + 1;
-    }
-  *column = record_characters(text + begin, offset - begin) + 1;
-  return line;
-}
-
 static enum status fault(struct error *err, const struct records *r, size_t offset, const char *format, ...)
     PRINTF(4, 5);
 static enum status fault(struct error *err, const struct records *r, size_t offset, const char *format, ...) {
   char what[400];
-  struct location place;
-  place.line = position(&place.column, r, offset);
+  const struct location place = location_of_byte(r->window + r->start, offset, r->line);
   va_list args;
   va_start(args, format);
   vsnprintf(what, sizeof what, format, args);
@@ -237,11 +224,11 @@ static enum status read_field(struct records *r, size_t *at, size_t length, stru
       str_putc(&r->text, '"');
     }
     if (i < length && text[i] != delimiter) {
-      size_t column, line = position(&column, r, *at);
+      const struct location open = location_of_byte(r->window + r->start, *at, r->line);
       return fault(err, r, i,
                    "text after a closing quote, which was opened at line %zu, column %zu (a quote inside a quoted "
                    "field is written twice)",
-                   line, column);
+                   open.line, open.column);
     }
   } else {
     while (i < length && text[i] != delimiter) {
@@ -429,6 +416,7 @@ static const char *quoting_note(const struct records *r, size_t length) {
 enum status records_next(struct records *r, const struct record **out, struct error *err) {
   size_t length, next, lines, count = 0;
   *out = NULL;
+  r->skip = 0;
   enum status status = next_raw(r, &length, &next, &lines, err);
   if (!status && next == 0)
     return r->any ? STATUS_OK
@@ -436,6 +424,8 @@ enum status records_next(struct records *r, const struct record **out, struct er
   if (status)
     return status;
   r->record.line = r->line;
+  r->skip = next;
+  r->skip_lines = lines + (next == length);
   status = r->format == RECORD_JSONL ? read_json(r, length, err) : split(r, length, &count, err);
   if (!status && count != r->column_count)
     status = fault(err, r, 0, "%zu fields, but the %s %zu%s", count,
@@ -446,9 +436,18 @@ enum status records_next(struct records *r, const struct record **out, struct er
   r->record.count = count;
   r->record.values = r->values;
   r->any = true;
-  consume(r, next, lines + (next == length));
+  consume(r, next, r->skip_lines);
   *out = &r->record;
   return STATUS_OK;
+}
+
+bool records_skip(struct records *r) {
+  if (!r->skip)
+    return false;
+  consume(r, r->skip, r->skip_lines);
+  r->any = true;
+  r->skip = 0;
+  return true;
 }
 
 static struct records *records_new(struct error *err) {

@@ -35,6 +35,9 @@ void records_close(struct records *records);
 /* The next record, or *out == NULL at the end. A file without any record is a fault. */
 NODISCARD enum status records_next(struct records *records, const struct record **out, struct error *err);
 
+/* Goes past the record that records_next has just refused. False: nobody knows where it ends. */
+bool records_skip(struct records *records);
+
 /* Cuts the next records, about `bytes` bytes of them, off into a reader of their own, for another thread; *out NULL at
    the end. `records`, of which one record was read, must outlive it. What is wrong with a record is reported by its
    reader; when no end of a record can be found, this is reported once all before it has been cut off. */
