@@ -69,6 +69,38 @@ export async function text(path, signal) {
   return (await fetched(path, {headers: headers(), signal})).text();
 }
 
+/* Server-sent events: calls told(name, data, id) for each, until the server ends the stream. EventSource would do, but
+   that it cannot send a key. */
+export async function stream(path, lastId, signal, told) {
+  const more = {Accept: 'text/event-stream', ...(lastId ? {'Last-Event-ID': lastId} : {})};
+  const response = await fetched(path, {headers: headers(more), signal});
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = '', name = '', data = [], id = null;
+  for (;;) {
+    const {done, value} = await reader.read();
+    if (done)
+      return;
+    const lines = (text + value).split('\n');
+    text = lines.pop();
+    for (const line of lines) {
+      const [, field, said] = /^([^:]*)(?:: ?(.*))?$/.exec(line);
+      if (field === 'event')
+        name = said;
+      else if (field === 'data')
+        data.push(said);
+      else if (field === 'id')
+        id = said;
+      if (line === '' && data.length)
+        told(name || 'message', parsed(data.join('\n')), id);
+      if (line === '') {
+        name = '';
+        data = [];
+        id = null;
+      }
+    }
+  }
+}
+
 /* All items of a list, page by page; `most` bounds them. */
 export async function list(path, {signal, most = Infinity, page = 1000} = {}) {
   const out = [];

@@ -2,7 +2,8 @@
 import * as api from './api.js';
 import {h, notify, replace} from './dom.js';
 import {showCompare} from './view_compare.js';
-import {showFile, showFiles} from './view_files.js';
+import {showFile} from './view_file.js';
+import {showFiles} from './view_files.js';
 import {showJob} from './view_job.js';
 import {showJobs} from './view_jobs.js';
 import {showModels} from './view_models.js';
@@ -46,7 +47,9 @@ function askKey(message) {
   if (asking)
     return;
   asking = true;
-  const input = h('input', {type: 'password', id: 'key-input', autocomplete: 'off', required: true, 'aria-describedby': 'key-hint'});
+  const input = h('input', {
+    type: 'password', id: 'key-input', autocomplete: 'off', required: true, 'aria-describedby': 'key-hint',
+  });
   const dialog = h('dialog', {'aria-labelledby': 'key-title'},
     h('form', {method: 'dialog', onsubmit: () => api.setKey(input.value.trim())},
       h('h2', {id: 'key-title'}, 'This server asks for an API key'),

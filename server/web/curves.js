@@ -3,14 +3,15 @@
 import {h} from './dom.js';
 import {metricName} from './format.js';
 import {Plot} from './plot.js';
-import {lossNames, metricNames, smooth} from './series.js';
+import {isEvaluation, isNoisy, lossNames, metricNames, smooth} from './series.js';
 
 const kept = name => Number(sessionStorage.getItem(`reflectd.${name}`));
 const keep = (name, value) => sessionStorage.setItem(`reflectd.${name}`, String(Number(value)));
 
 /* Smoothing and the logarithmic scale, for all plots of a view. `changed` is called with {weight, log}. */
 export function plotControls(changed) {
-  const weight = h('input', {type: 'range', min: '0', max: '0.98', step: '0.02', value: String(kept('smoothing')), id: 'smoothing'});
+  const weight = h('input',
+    {type: 'range', id: 'smoothing', min: '0', max: '0.98', step: '0.02', value: String(kept('smoothing'))});
   const log = h('input', {type: 'checkbox', checked: kept('log') > 0});
   const tell = () => {
     keep('smoothing', weight.value);
@@ -20,7 +21,8 @@ export function plotControls(changed) {
   weight.addEventListener('input', tell);
   log.addEventListener('change', tell);
   return {
-    element: h('div.row.plot-controls', {}, h('label.check.small', {for: 'smoothing'}, 'Smoothing ', weight), h('label.check.small', {}, log, 'Log scale')),
+    element: h('div.row', {},
+      h('label.check.small', {}, 'Smoothing ', weight), h('label.check.small', {}, log, 'Log scale')),
     get weight() { return Number(weight.value); },
     get log() { return log.checked; },
   };
@@ -76,8 +78,8 @@ export class Curves {
   #fill(title) {
     const {plot, names} = this.plots.get(title), steps = this.series.steps(names), curves = [];
     names.slice(0, 6).forEach((name, i) => {
-      const values = this.series.values(steps, name), sparse = /^(full_)?valid/.test(name);
-      const label = metricName(name), weight = sparse ? 0 : this.controls.weight;
+      const values = this.series.values(steps, name), sparse = isEvaluation(name);
+      const label = metricName(name), weight = isNoisy(name) ? this.controls.weight : 0;
       if (weight > 0)
         curves.push({label: `${label} as measured`, plot: i + 1, values, faint: true, quiet: true});
       curves.push({label, plot: i + 1, values: smooth(values, weight), points: sparse});

@@ -41,9 +41,9 @@ export function replace(element, ...children) {
 }
 
 /* Calls f now and every so often, not while nobody looks at the page, until the signal ends it. f may return how many
-   milliseconds to wait this time. */
+   milliseconds to wait this time (Infinity: it is done). */
 export function every(ms, f, signal) {
-  let timer = 0, running = false;
+  let timer = 0, running = false, done = false;
   const run = async () => {
     clearTimeout(timer);
     if (running || signal.aborted)
@@ -55,10 +55,14 @@ export function every(ms, f, signal) {
     } finally {
       running = false;
     }
-    if (!signal.aborted && !document.hidden)
+    done = next === Infinity;
+    if (!done && !signal.aborted && !document.hidden)
       timer = setTimeout(run, next ?? ms);
   };
-  document.addEventListener('visibilitychange', () => { if (!document.hidden) run(); }, {signal});
+  document.addEventListener('visibilitychange', () => {
+    if (!document.hidden && !done)
+      run();
+  }, {signal});
   signal.addEventListener('abort', () => clearTimeout(timer));
   run();
   return run;

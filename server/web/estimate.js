@@ -1,8 +1,80 @@
-/* What a job would take, asked of the server while its form is filled in. */
+/* What a job would take, asked of the server while its form is filled in: it judges the job as it would on creating it,
+   and runs a few batches to see how long they take. */
 import * as api from './api.js';
 import {h, replace} from './dom.js';
+import {bytes, duration, number} from './format.js';
+import {facts} from './parts.js';
 
-export function estimatePanel(signal) {
-  const element = h('div.stack.small', {'aria-live': 'polite'}, h('p.soft', {}, 'Choose a model and a file.'));
-  return {element, ask() {}};
+const WAIT_MS = 600;
+
+function range({low, high}) {
+  const [from, to] = [duration(low), duration(high)];
+  return from === to ? from : `${from} to ${to}`;
+}
+
+/* "batch_size 8 and gradient_accumulation_steps 4 (400 MB)" */
+const suggested = ({peak_memory_bytes: memory, ...lower}) =>
+  `${Object.entries(lower).map(pair => pair.join(' ')).join(' and ')} (${bytes(memory)})`;
+
+const shown = (value, format = number) => value ? format(value) : null;
+
+function figures(estimate) {
+  const {device, threads} = estimate;
+  return facts([
+    ['Takes', shown(estimate.duration_seconds, range)],
+    ['Waits in the queue', shown(estimate.queue_wait_seconds, duration)],
+    ['Memory', shown(estimate.peak_memory_bytes, bytes)],
+    ['Steps', shown(estimate.steps)],
+    ['Examples', shown(estimate.training_examples)],
+    ['Cut to length', shown(estimate.truncated_examples)],
+    ['Tokens', shown(estimate.tokens)],
+    ['Trained parameters', shown(estimate.trainable_parameters)],
+    ['Disk', shown(estimate.disk_bytes, bytes)],
+    ['Runs on', device && threads > 1 ? `${device}, ${threads} threads` : device],
+  ], '.list');
+}
+
+function misfit({reason, suggestion, lower}) {
+  const advice = suggestion ? `It would with ${suggested(suggestion)}.` : lower ? `Lower ${lower.join(' or ')}.` : null;
+  return h('div.callout.bad', {}, h('strong', {}, 'It does not fit'), h('span', {}, reason),
+    advice && h('span', {}, advice));
+}
+
+const warned = warning => h('div.callout.warn', {}, typeof warning === 'string' ? warning : warning.message);
+
+/* {element, ask(body)}: asks when the body has been left alone for a moment. `faulty` gets what is wrong with it. */
+export function estimatePanel(faulty, signal) {
+  const element = h('div.stack.small', {'aria-live': 'polite'});
+  let timer = 0, asked = null, last = '';
+  const say = (...content) => replace(element, ...content);
+  const ask = async body => {
+    const mine = asked = new AbortController();
+    say(h('p.soft', {}, 'A few batches are tried…'));
+    try {
+      const estimate = await api.post('v1/fine_tuning/estimate', body, AbortSignal.any([mine.signal, signal]));
+      faulty([]);
+      say(!estimate.fits && misfit(estimate), figures(estimate), estimate.warnings?.map(warned));
+    } catch (error) {
+      if (mine.signal.aborted || signal.aborted)
+        return;
+      faulty(error.details ?? [error]);
+      say(h('p.soft', {}, 'There is an estimate when the job is right.'));
+    }
+  };
+  signal.addEventListener('abort', () => clearTimeout(timer));
+  return {
+    element,
+    ask(body) {
+      const text = JSON.stringify(body);
+      if (text === last)
+        return;
+      last = text;
+      clearTimeout(timer);
+      asked?.abort();
+      if (body.model && body.training_file)
+        timer = setTimeout(() => ask(body), WAIT_MS);
+      else
+        say(h('p.soft', {}, 'Choose a model and a training file.'));
+    },
+  };
 }

@@ -48,7 +48,8 @@ export function ago(unix) {
     s < 86400 ? `${Math.round(s / 3600)} h ago` : date(unix);
 }
 
-export const date = unix => unix ? new Date(unix * 1000).toLocaleString('en-GB', {dateStyle: 'medium', timeStyle: 'short'}) : '–';
+export const date = unix =>
+  unix ? new Date(unix * 1000).toLocaleString('en-GB', {dateStyle: 'medium', timeStyle: 'short'}) : '–';
 export const time = unix => new Date(unix * 1000).toLocaleTimeString('en-GB');
 
 /* What a person calls the job: its suffix, or the end of its id. */

@@ -2,6 +2,7 @@
 import * as api from './api.js';
 import {confirmed, h, notify} from './dom.js';
 import {duration, metricName, number} from './format.js';
+import {button as make} from './parts.js';
 
 const ended = new Set(['succeeded', 'failed', 'cancelled']);
 export const hasEnded = job => ended.has(job.status);
@@ -19,21 +20,22 @@ export function badge(job) {
 export function methodName(job) {
   const adapter = job.adapter ?? {};
   const size = ['r', 'oft_block_size', 'boft_block_size'].find(name => adapter[name]);
-  return [adapter.peft_type, adapter.apply_GS ? 'GS' : null, size ? `${size === 'r' ? 'r' : 'block'}=${adapter[size]}` : null].filter(Boolean).join(' ');
+  const sized = size && `${size === 'r' ? 'r' : 'block'}=${adapter[size]}`;
+  return [adapter.peft_type, adapter.apply_GS && 'GS', sized].filter(Boolean).join(' ');
 }
 
 const ordinal = n => `${n}${n % 100 >= 11 && n % 100 <= 13 ? 'th' : ['th', 'st', 'nd', 'rd'][n % 10] ?? 'th'}`;
 
 /* One line on how far it is. */
 export function progressText(job) {
-  const progress = job.progress, scheduling = job.scheduling ?? {};
+  const progress = job.progress, position = job.scheduling?.queue_position;
   if (job.status === 'queued')
-    return typeof scheduling.queue_position === 'number' ? `${ordinal(scheduling.queue_position + 1)} in the queue` : 'waits for a place';
+    return typeof position === 'number' ? `${ordinal(position + 1)} in the queue` : 'waits for a place';
   if (job.status === 'failed')
     return job.error?.message ?? 'failed';
   if (!progress)
     return {running: 'starting', validating_files: 'the data are read'}[job.status] ?? '';
-  const steps = progress.total_steps ? `step ${number(progress.step)} of ${number(progress.total_steps)}` : progress.phase;
+  const {step, total_steps: all, phase} = progress, steps = all ? `step ${number(step)} of ${number(all)}` : phase;
   if (job.status !== 'running')
     return steps;
   const left = progress.seconds_remaining > 0 ? `${duration(progress.seconds_remaining)} left` : progress.phase;
@@ -49,7 +51,7 @@ export function progressBar(job) {
 /* The number to judge it by: its best evaluation, else its loss. */
 export function result(job) {
   const best = job.progress?.best ?? job.progress?.last;
-  const metric = job.evaluation?.metric && job.evaluation.metric !== 'loss' ? `valid_${job.evaluation.metric}` : 'valid_loss';
+  const metric = `valid_${job.evaluation?.metric ?? 'loss'}`;
   const name = best && (metric in best ? metric : Object.keys(best).find(key => key !== 'step'));
   if (name)
     return {name: metricName(name), value: best[name]};
@@ -71,12 +73,13 @@ export function actions(job, changed) {
     }
   };
   const button = (label, what, done, {sure, kind = ''} = {}) =>
-    h(`button.button.small${kind}`, {type: 'button', 'data-key': `${what}-${job.id}`, onclick: order(what, done, sure)}, label);
+    make(label, order(what, done, sure), {kind, 'data-key': `${what}-${job.id}`});
   const running = job.status === 'running';
   return [
     running && !job.pausing && button('Checkpoint', 'checkpoint', 'A checkpoint is made after the step that runs.'),
     (job.status === 'paused' || job.pausing) && button('Resume', 'resume', 'The job goes on.'),
-    (running || job.status === 'queued') && !job.pausing && button('Pause', 'pause', 'The job pauses after the step that runs.'),
+    (running || job.status === 'queued') && !job.pausing &&
+      button('Pause', 'pause', 'The job pauses after the step that runs.'),
     !hasEnded(job) && button('Cancel', 'cancel', 'The job is cancelled.',
       {sure: ['Cancel this job? What it has learnt so far is not kept.', 'Cancel the job'], kind: '.danger'}),
   ].filter(Boolean);

@@ -13,6 +13,7 @@ function colour(name) {
   return value;
 }
 
+const ticksText = (chart, ticks) => ticks.map(tick => tick === null ? '' : number(tick));
 const faded = rgb => rgb.replace(/^rgb\((.*)\)$/, 'rgba($1, .38)');
 
 export class Plot {
@@ -25,8 +26,10 @@ export class Plot {
     this.steps = [];
     this.title = title;
     this.legend = h('div.legend', {'aria-live': 'off'});
-    this.canvas = h('div.canvas', {tabindex: '0', role: 'img', onkeydown: event => this.#key(event), onblur: () => this.#point(null)});
-    this.element = h(`figure.plot.card${wide ? '.wide' : ''}`, {}, h('figcaption', {}, h('h2', {}, title), this.legend), this.canvas);
+    this.canvas = h('div.canvas',
+      {tabindex: '0', role: 'img', onkeydown: event => this.#key(event), onblur: () => this.#point(null)});
+    this.element = h(`figure.plot.card${wide ? '.wide' : ''}`, {},
+      h('figcaption', {}, h('h2', {}, title), this.legend), this.canvas);
     this.observer = new ResizeObserver(() => this.#resize());
     this.observer.observe(this.canvas);
     addEventListener('themechange', () => this.#draw(), {signal});
@@ -36,7 +39,8 @@ export class Plot {
     });
   }
 
-  /* curves: [{label, plot: 1 to 6, values (one a step, null: none), faint, points, quiet}]; `quiet` ones are not in the legend. */
+  /* curves: [{label, plot: 1 to 6, values (one a step, null: none), faint, points, quiet}]; those that are `quiet` have
+     no legend. */
   show(steps, curves) {
     const same = this.chart && curves.length === this.curves.length &&
       curves.every((curve, i) => ['label', 'plot', 'faint', 'points'].every(key => curve[key] === this.curves[i][key]));
@@ -51,6 +55,8 @@ export class Plot {
   }
 
   setLog(log) {
+    if (log === this.log)
+      return;
     this.log = log;
     this.#draw();
   }
@@ -58,7 +64,8 @@ export class Plot {
   #name() {
     const told = this.curves.filter(curve => !curve.quiet).map(curve => {
       const last = this.#last(curve);
-      return `${curve.label} ${last === null ? 'no value' : `${number(curve.values[last])} at step ${this.steps[last]}`}`;
+      const value = last === null ? 'no value' : `${number(curve.values[last])} at step ${this.steps[last]}`;
+      return `${curve.label} ${value}`;
     });
     this.canvas.setAttribute('aria-label', `${this.title}: ${told.join(', ')}. Arrow keys read the steps.`);
   }
@@ -86,7 +93,7 @@ export class Plot {
         ...(this.sync ? {sync: {key: this.sync, setSeries: false}} : {}),
       },
       scales: {x: {time: false}, y: {distr: this.log ? 3 : 1}},
-      axes: [{...axis, space: 60, size: 26, gap: 4}, {...axis, size: 58, space: 34, values: (u, ticks) => ticks.map(tick => tick === null ? '' : number(tick, 4))}],
+      axes: [{...axis, space: 60, size: 26, gap: 4}, {...axis, space: 34, size: 58, values: ticksText}],
       series: [{}, ...this.curves.map(curve => this.#series(curve))],
       hooks: {setCursor: [chart => this.#values(chart.cursor.idx)]},
     };
@@ -128,15 +135,16 @@ export class Plot {
 
   /* The value at that step, or the last before it. */
   #values(index) {
-    const shown = this.curves.filter(curve => !curve.quiet);
+    const shown = this.curves.filter(curve => !curve.quiet), pointed = typeof index === 'number';
     const items = shown.map(curve => {
       let at = index ?? this.#last(curve);
       while (at > 0 && (curve.values[at] === null || curve.values[at] === undefined))
         at--;
-      return h('span', {}, h(`i.swatch.plot-${curve.plot}`), shown.length === 1 && index === null ? null : curve.label, ' ',
+      const label = (shown.length > 1 || pointed) && curve.label;
+      return h('span', {}, h(`i.swatch.plot-${curve.plot}`), label, ' ',
         h('b', {}, at === null ? '–' : number(curve.values[at])));
     });
-    replace(this.legend, index === null || index === undefined ? null : h('span', {}, `step ${number(this.steps[index])}`), items);
+    replace(this.legend, pointed && h('span', {}, `step ${number(this.steps[index])}`), items);
   }
 
   #point(index) {

@@ -41,7 +41,8 @@ export class Series {
 
   /* The steps at which any of the names has a value. */
   steps(names) {
-    return [...this.#points.keys()].filter(step => names.some(name => this.#points.get(step)[name] !== undefined)).sort((a, b) => a - b);
+    const measured = ([, point]) => names.some(name => point[name] !== undefined);
+    return [...this.#points].filter(measured).map(([step]) => step).sort((a, b) => a - b);
   }
 
   values(steps, name) {
@@ -49,7 +50,9 @@ export class Series {
   }
 }
 
-/* Which measurements of an evaluation are drawn apart from the loss. */
-const apart = new Set(['total_steps', 'epoch', 'train_loss', 'learning_rate', 'grad_norm', 'tokens_per_second']);
-export const metricNames = series => series.names.filter(name => !apart.has(name) && !/loss$/.test(name) && /^(valid|full_valid|train)_/.test(name));
+/* Measured now and then, on the validation file. */
+export const isEvaluation = name => /^(full_)?valid_/.test(name);
+/* Smoothing says something of what each batch makes jump. */
+export const isNoisy = name => !isEvaluation(name) && /loss|norm|per_second/.test(name);
+export const metricNames = series => series.names.filter(name => isEvaluation(name) && !/loss$/.test(name));
 export const lossNames = series => series.names.filter(name => /loss$/.test(name)).sort();

@@ -7,9 +7,10 @@ import {bytes, number} from './format.js';
 export function uploader(done, signal, {label = 'Drop files here, or choose them'} = {}) {
   const list = h('div.stack', {});
   const send = async file => {
-    const bar = h('progress', {max: 1, value: 0, 'aria-label': `Upload of ${file.name}`}), said = h('p.small.soft', {role: 'status'}, 'Sending…');
-    const item = h('div.stack.small', {}, h('strong.wrap', {}, file.name, ' ', h('span.soft', {}, bytes(file.size))), bar, said);
-    list.prepend(item);
+    const bar = h('progress', {max: 1, value: 0, 'aria-label': `Upload of ${file.name}`});
+    const said = h('p.small.soft', {role: 'status'}, 'Sending…');
+    const size = h('span.soft', {}, bytes(file.size));
+    list.prepend(h('div.stack.small', {}, h('strong.wrap', {}, file.name, ' ', size), bar, said));
     try {
       const stored = await api.upload(file, (sent, total) => {
         bar.max = total;
@@ -26,10 +27,12 @@ export function uploader(done, signal, {label = 'Drop files here, or choose them
       replace(said, h('span.callout.bad', {}, error.message));
     }
   };
-  const input = h('input', {type: 'file', multiple: true, class: 'hidden-text', 'aria-label': 'Files to upload', onchange: () => {
+  const chosen = () => {
     [...input.files].forEach(send);
     input.value = '';
-  }});
+  };
+  const input = h('input.hidden-text',
+    {type: 'file', multiple: true, 'aria-label': 'Files to upload', onchange: chosen});
   const drop = h('div.drop', {
     ondragover: event => {
       event.preventDefault();

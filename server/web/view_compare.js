@@ -1,56 +1,83 @@
 /* Jobs beside each other: their curves in one plot, and what they differ in. */
 import * as api from './api.js';
+import {plotControls} from './curves.js';
 import {every, h, replace} from './dom.js';
 import {duration, jobName, metricName, number} from './format.js';
-import {plotControls} from './curves.js';
 import {badge, hasEnded, jobLink, jobPath, methodName, result} from './job_parts.js';
-import {follow} from './live.js';
+import {readSeries} from './live.js';
+import {card, empty, flush, table} from './parts.js';
 import {Plot} from './plot.js';
-import {lossNames, metricNames, Series, smooth} from './series.js';
+import {isEvaluation, isNoisy, lossNames, metricNames, Series, smooth} from './series.js';
 import {settings, settingText} from './settings.js';
 
 const MOST = 6;
 
-/* Which jobs: a chip for each, and a list to add more from. */
+/* ---- which jobs ---- */
+
+const go = ids => { location.hash = `#/compare/${ids.map(encodeURIComponent).join(',')}`; };
+
+function chosenChip(id, i, chosen, all) {
+  const job = all.find(other => other.id === id), name = job ? jobName(job) : id;
+  const drop = h('button.icon-button', {
+    type: 'button', 'data-key': `drop-${id}`, 'aria-label': `Leave out ${name}`,
+    onclick: () => go(chosen.filter(other => other !== id)),
+  }, '×');
+  return h('span.chip', {}, h(`i.swatch.plot-${i + 1}`), h('a', {href: jobLink(id)}, name), drop);
+}
+
+/* A chip for each, and a list to add more from. */
 function chooser(chosen, all) {
-  const go = ids => { location.hash = `#/compare/${ids.map(encodeURIComponent).join(',')}`; };
-  const others = all.filter(job => !chosen.includes(job.id));
-  const select = h('select.input', {id: 'add', 'data-key': 'add', disabled: !others.length || chosen.length >= MOST,
-    onchange: event => { if (event.target.value) go([...chosen, event.target.value]); }},
-  h('option', {value: ''}, chosen.length >= MOST ? `${MOST} at most` : others.length ? 'Choose a job…' : 'No other jobs'),
-  others.map(job => h('option', {value: job.id}, `${jobName(job)} · ${job.model} · ${methodName(job)} · ${job.status}`)));
-  return h('section.card.stack', {},
-    chosen.length > 0 && h('div.chips', {}, chosen.map((id, i) => {
-      const job = all.find(other => other.id === id);
-      return h('span.chip', {}, h(`i.swatch.plot-${i + 1}`), h('a', {href: jobLink(id)}, job ? jobName(job) : id),
-        h('button.icon-button', {type: 'button', 'data-key': `drop-${id}`, 'aria-label': `Leave out ${job ? jobName(job) : id}`, onclick: () => go(chosen.filter(other => other !== id))}, '×'));
-    })),
+  const others = all.filter(job => !chosen.includes(job.id)), full = chosen.length >= MOST;
+  const add = event => {
+    if (event.target.value)
+      go([...chosen, event.target.value]);
+  };
+  const prompt = full ? `${MOST} at most` : others.length ? 'Choose a job…' : 'No other jobs';
+  const select = h('select.input', {id: 'add', 'data-key': 'add', disabled: full || !others.length, onchange: add},
+    h('option', {value: ''}, prompt), others.map(job => h('option', {value: job.id},
+      [jobName(job), job.model, methodName(job), job.status].join(' · '))));
+  return card(
+    chosen.length > 0 && h('div.chips', {}, chosen.map((id, i) => chosenChip(id, i, chosen, all))),
     h('div.field', {}, h('label', {for: 'add'}, 'Add a job'), select));
 }
 
+/* ---- tables ---- */
+
+/* `rows`: [name, what it is of a job]. */
+function beside(title, jobs, rows) {
+  const head = ['', ...jobs.map((job, i) => h('th', {}, h('span.row', {}, h(`i.swatch.plot-${i + 1}`), jobName(job))))];
+  const body = table(head, rows.map(([name, of]) =>
+    [h('th', {scope: 'row'}, name), ...jobs.map(job => h('td.number.wrap', {}, of(job)))]));
+  for (const [name, value] of Object.entries({tabindex: '0', role: 'region', 'aria-label': title}))
+    body.setAttribute(name, value); /* it scrolls sideways, by the keyboard too */
+  return flush(h('h2.table-title', {}, title), body);
+}
+
 function results(jobs) {
-  const rows = [
-    ['State', job => badge(job)],
-    ['Method', job => methodName(job)],
-    ['Result', job => { const it = result(job); return it ? `${number(it.value)} (${it.name})` : '–'; }],
+  const measured = job => {
+    const best = result(job);
+    return best ? `${number(best.value)} (${best.name})` : '–';
+  };
+  const speed = job => job.progress?.tokens_per_second;
+  return beside('Results', jobs, [
+    ['State', badge],
+    ['Method', methodName],
+    ['Result', measured],
     ['At step', job => number(job.progress?.best?.step)],
     ['Training loss', job => number(job.progress?.train_loss)],
     ['Ran for', job => job.started_at ? duration((job.finished_at ?? Date.now() / 1000) - job.started_at) : '–'],
-    ['Tokens per second', job => job.progress?.tokens_per_second ? number(Math.round(job.progress.tokens_per_second)) : '–'],
-  ];
-  return table('Results', jobs, rows);
+    ['Tokens per second', job => speed(job) ? number(Math.round(speed(job))) : '–'],
+  ]);
 }
-
-const table = (title, jobs, rows) => h('section.card.flush', {}, h('h2.table-title', {}, title), h('div.table', {tabindex: '0', role: 'region', 'aria-label': title}, h('table', {},
-  h('thead', {}, h('tr', {}, h('th', {}, h('span.hidden-text', {}, 'Name')), jobs.map((job, i) => h('th', {}, h('span.row', {}, h(`i.swatch.plot-${i + 1}`), jobName(job)))))),
-  h('tbody', {}, rows.map(([name, value]) => h('tr', {}, h('th', {scope: 'row'}, name), jobs.map(job => h('td.number.wrap', {}, value(job)))))))));
 
 function differences(jobs) {
   const all = jobs.map(settings), names = new Set(all.flatMap(one => [...one.keys()]));
-  const rows = [...names].filter(name => new Set(all.map(one => JSON.stringify(one.get(name) ?? null))).size > 1)
-    .map(name => [name, job => settingText(settings(job).get(name))]);
-  return rows.length ? table('Settings that differ', jobs, rows) : h('section.card', {}, h('p.soft', {}, 'All settings are the same.'));
+  const differ = name => new Set(all.map(one => JSON.stringify(one.get(name) ?? null))).size > 1;
+  const rows = [...names].filter(differ).map(name => [name, job => settingText(settings(job).get(name))]);
+  return rows.length ? beside('Settings that differ', jobs, rows) : h('p.card.soft', {}, 'All settings are the same.');
 }
+
+/* ---- curves ---- */
 
 /* A plot for each name that any of the jobs has measured. */
 class Overlay {
@@ -64,51 +91,60 @@ class Overlay {
   show(jobs, series) {
     this.jobs = jobs;
     this.series = series;
-    const names = [...new Set(series.flatMap(one => [...lossNames(one), ...metricNames(one)]))];
-    for (const name of [...names, 'learning_rate', 'grad_norm'])
+    const measured = series.flatMap(one => [...lossNames(one), ...metricNames(one)]);
+    for (const name of new Set([...measured, 'learning_rate', 'grad_norm']))
       if (series.some(one => one.has(name)))
         this.#fill(name);
   }
 
-  #fill(name) {
+  #plot(name) {
     if (!this.plots.has(name)) {
       const title = metricName(name);
-      const plot = new Plot({title: title[0].toUpperCase() + title.slice(1), sync: 'compare', log: false}, this.signal);
+      const plot = new Plot({title: title[0].toUpperCase() + title.slice(1), sync: 'compare'}, this.signal);
       this.plots.set(name, plot);
       this.element.append(plot.element);
     }
-    const plot = this.plots.get(name), sparse = name.startsWith('valid') || name.startsWith('full_valid'), log = this.controls.log && /loss|norm/.test(name);
-    const steps = [...new Set(this.series.flatMap(one => one.steps([name])))].sort((a, b) => a - b);
-    if (plot.log !== log)
-      plot.setLog(log);
-    plot.show(steps, this.series.map((one, i) => ({label: jobName(this.jobs[i]), plot: i + 1, points: sparse,
-      values: smooth(one.values(steps, name), sparse ? 0 : this.controls.weight)})));
+    return this.plots.get(name);
   }
+
+  #fill(name) {
+    const plot = this.#plot(name), points = isEvaluation(name), weight = isNoisy(name) ? this.controls.weight : 0;
+    const steps = [...new Set(this.series.flatMap(one => one.steps([name])))].sort((a, b) => a - b);
+    plot.setLog(this.controls.log && /loss|norm/.test(name));
+    plot.show(steps, this.series.map((one, i) =>
+      ({label: jobName(this.jobs[i]), plot: i + 1, points, values: smooth(one.values(steps, name), weight)})));
+  }
+}
+
+/* ---- the view ---- */
+
+function tooFew(ids, all) {
+  return empty(ids.length ? 'One more job' : 'Choose two jobs or more',
+    h('p', {}, all.length ? 'Their curves are drawn over each other, with a table of what they differ in.' :
+      'There are no jobs yet: start two with different settings, and compare them here.'),
+    all.length < 2 && h('a.button.primary', {href: '#/new'}, 'New job'));
 }
 
 export async function showCompare(root, wanted, signal) {
   const all = await api.list('v1/fine_tuning/jobs', {signal, most: 200, page: 100});
-  const ids = [...new Set(wanted)].slice(0, MOST), top = h('div', {}, chooser(ids, all)), tables = h('div.stack', {});
+  const ids = [...new Set(wanted)].slice(0, MOST);
   if (ids.length < 2) {
-    replace(root, h('h1', {}, 'Compare'), top, h('section.card.empty', {}, h('h2', {}, ids.length ? 'One more job' : 'Choose two jobs or more'),
-      h('p', {}, all.length ? 'Their curves are drawn over each other, with a table of what they differ in.' : 'There are no jobs yet: start two with different settings, and compare them here.'),
-      all.length < 2 && h('a.button.primary', {href: '#/new'}, 'New job')));
+    replace(root, h('h1', {}, 'Compare'), chooser(ids, all), tooFew(ids, all));
     return;
   }
   let jobs = await Promise.all(ids.map(id => api.get(jobPath(id), signal)));
-  const series = jobs.map(() => new Series()), overlay = new Overlay(signal);
-  replace(root, h('div.head', {}, h('h1', {}, 'Compare'), h('div.end', {}, overlay.controls.element)), top, overlay.element, tables);
-  const drawTables = () => replace(tables, results(jobs), differences(jobs));
-  drawTables();
-  jobs.forEach((job, i) => follow(job, events => {
-    events.forEach(event => { if (event.type === 'metrics') series[i].add(event.data); });
+  const series = jobs.map(() => new Series()), from = jobs.map(() => 0);
+  const overlay = new Overlay(signal), tables = h('div.stack', {});
+  replace(root, h('div.head', {}, h('h1', {}, 'Compare'), h('div.end', {}, overlay.controls.element)),
+    chooser(ids, all), overlay.element, tables);
+  /* Not by a stream a job: a browser has six connections to a server in all. */
+  every(2000, async () => {
+    const ended = jobs.every(hasEnded);
+    const read = async (job, i) => { from[i] = await readSeries(job.id, series[i], from[i], signal); };
+    await Promise.all(jobs.map(read));
     overlay.show(jobs, series);
-  }, signal));
-  every(3000, async () => {
-    if (jobs.every(hasEnded))
-      return 600000;
+    replace(tables, results(jobs), differences(jobs));
     jobs = await Promise.all(jobs.map(job => hasEnded(job) ? job : api.get(jobPath(job.id), signal)));
-    drawTables();
-    return 3000;
+    return ended ? Infinity : 2000;
   }, signal);
 }

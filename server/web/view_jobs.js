@@ -3,16 +3,16 @@ import * as api from './api.js';
 import {every, h, replace} from './dom.js';
 import {ago, jobName, number} from './format.js';
 import {actions, badge, hasEnded, jobLink, methodName, progressBar, progressText, result} from './job_parts.js';
+import {button, empty, flush, table} from './parts.js';
 
 const PAGE = 50;
 const filters = {
   all: {label: 'All', has: () => true},
-  active: {label: 'Active', has: job => !hasEnded(job)},
-  finished: {label: 'Finished', has: hasEnded},
+  active: {label: 'Active', has: job => !hasEnded(job), none: 'Nothing runs or waits.'},
+  finished: {label: 'Finished', has: hasEnded, none: 'No job has ended yet.'},
 };
 
-const firstSteps = () => h('section.card.empty', {},
-  h('h2', {}, 'No jobs yet'),
+const noJobs = () => empty('No jobs yet',
   h('p', {}, 'A job trains an adapter of a base model on your data.'),
   h('ol', {},
     h('li', {}, 'Upload a file of examples under ', h('a', {href: '#/files'}, 'Files'), '.'),
@@ -23,7 +23,8 @@ const firstSteps = () => h('section.card.empty', {},
 export function showJobs(root, signal) {
   let filter = 'all', limit = PAGE, jobs = [], more = false, shown = '';
   const chosen = new Set();
-  const compare = h('a.button.small', {hidden: true}), chips = h('div.chips', {role: 'group', 'aria-label': 'Which jobs'});
+  const compare = h('a.button.small', {hidden: true});
+  const chips = h('div.chips', {role: 'group', 'aria-label': 'Which jobs'});
   const body = h('div.stack', {}, h('p.soft', {}, 'Loading…'));
 
   const choose = (job, on) => {
@@ -36,39 +37,50 @@ export function showJobs(root, signal) {
     compare.href = `#/compare/${[...chosen].map(encodeURIComponent).join(',')}`;
   };
 
-  const line = job => {
+  const row = job => {
     const measured = result(job);
-    return h('tr', {},
-      h('td.pick', {}, h('input', {type: 'checkbox', checked: chosen.has(job.id), 'data-key': `pick-${job.id}`,
-        'aria-label': `Choose ${jobName(job)} to compare`, onchange: event => choose(job, event.target.checked)})),
+    const pick = h('input', {
+      type: 'checkbox', checked: chosen.has(job.id), 'data-key': `pick-${job.id}`,
+      'aria-label': `Choose ${jobName(job)} to compare`, onchange: event => choose(job, event.target.checked),
+    });
+    return [
+      h('td.pick', {}, pick),
       h('td.name', {}, h('a.title', {href: jobLink(job.id), 'data-key': job.id}, jobName(job)),
         h('div.soft.small.wrap', {}, [job.model, methodName(job)].filter(Boolean).join(' · '))),
       h('td.state', {}, badge(job)),
-      h('td.full.progress', {}, progressBar(job), h('div.small.soft.clamp', {}, progressText(job))),
-      h('td.right.measure', {}, measured && [h('b', {}, number(measured.value)), h('div.small.soft', {}, measured.name)]),
+      h('td.full.progress', {}, progressBar(job), h('div.small.soft', {}, progressText(job))),
+      h('td.right.measure', {},
+        measured && [h('b', {}, number(measured.value)), h('div.small.soft', {}, measured.name)]),
       h('td.soft.small.when', {}, ago(job.created_at)),
-      h('td.full.orders', {}, h('div.row.end', {}, actions(job, load))));
+      h('td.full.orders', {}, h('div.row.end', {}, actions(job, load))),
+    ];
   };
 
+  const chip = ([name, {label, has}]) => {
+    const choice = () => {
+      filter = name;
+      draw();
+    };
+    const props = {type: 'button', 'aria-pressed': String(name === filter), 'data-key': name, onclick: choice};
+    return h('button.chip', props, label, ' ', h('span.number', {}, jobs.filter(has).length + (more ? '+' : '')));
+  };
+
+  const head = ['', 'Job', 'State', 'Progress', h('th.right', {}, 'Result'), 'Created', ''];
   const draw = () => {
-    replace(chips, Object.entries(filters).map(([name, {label, has}]) =>
-      h('button.chip', {type: 'button', 'aria-pressed': String(name === filter), 'data-key': name, onclick: () => { filter = name; draw(); }},
-        label, ' ', h('span.number', {}, jobs.filter(has).length + (more ? '+' : '')))));
-    if (jobs.length === 0) {
-      replace(body, firstSteps());
-      return;
-    }
-    const listed = jobs.filter(filters[filter].has);
-    replace(body,
-      listed.length === 0 ? h('p.card.soft', {}, filter === 'active' ? 'Nothing runs or waits.' : 'No job has ended yet.') :
-        h('div.card.flush', {}, h('div.table', {}, h('table.stacks.jobs', {},
-          h('thead', {}, h('tr', {}, h('th', {}, h('span.hidden-text', {}, 'Compare')), ['Job', 'State', 'Progress'].map(name => h('th', {}, name)),
-            h('th.right', {}, 'Result'), h('th', {}, 'Created'), h('th', {}, h('span.hidden-text', {}, 'Orders')))),
-          h('tbody', {}, listed.map(line))))),
-      more && h('div.row', {}, h('button.button', {type: 'button', 'data-key': 'more', onclick: () => { limit += PAGE; load(); }}, 'Older jobs')));
+    const {has, none} = filters[filter], listed = jobs.filter(has);
+    const older = () => {
+      limit += PAGE;
+      load();
+    };
+    replace(chips, Object.entries(filters).map(chip));
+    if (jobs.length === 0)
+      replace(body, noJobs());
+    else
+      replace(body, listed.length ? flush(table(head, listed.map(row), '.stacks.jobs')) : h('p.card.soft', {}, none),
+        more && h('div.row', {}, button('Older jobs', older, {'data-key': 'more'})));
   };
 
-  const fetchAll = async () => {
+  const look = async () => {
     jobs = await api.list('v1/fine_tuning/jobs', {signal, most: limit + 1, page: 100});
     more = jobs.length > limit;
     jobs.length = Math.min(jobs.length, limit);
@@ -80,5 +92,5 @@ export function showJobs(root, signal) {
   };
 
   replace(root, h('div.head', {}, h('h1', {}, 'Jobs'), chips, h('div.row.end', {}, compare)), body);
-  const load = every(2000, fetchAll, signal);
+  const load = every(2000, look, signal);
 }
