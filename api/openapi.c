@@ -62,6 +62,8 @@ static const struct {
      "measured object?,queue_wait_seconds number?,warnings array,job object"},
     {"Event", "fine_tuning.job.event",
      "id string,created_at integer,level string,message string,type string,data object?"},
+    {"Metrics", "fine_tuning.job.metrics",
+     "job_id string,status string,first_step integer?,last_step integer?,has_more boolean,series array"},
     {"Checkpoint", "fine_tuning.job.checkpoint",
      "id string,created_at integer,fine_tuned_model_checkpoint string,fine_tuning_job_id string,step_number integer,"
      "metrics object"},
@@ -117,6 +119,7 @@ static const struct {
     {OP_jobs_resume, "Job", false},
     {OP_jobs_checkpoint, "Job", false},
     {OP_jobs_events, "Event", true},
+    {OP_jobs_metrics, "Metrics", false},
     {OP_jobs_checkpoints, "Checkpoint", true},
     {OP_jobs_logs, NULL, false},
     {OP_artifacts_list, "Artifact", true},
@@ -278,6 +281,11 @@ static json_t *content(const char *media_type, json_t *schema) {
 static const char *media_type(enum operation op) {
   return op == OP_web_page ? "text/html" : op == OP_web_file ? "*/*" : "application/octet-stream";
 }
+/* The same in another form. */
+static const struct {
+  enum operation op;
+  const char *media_type;
+} forms[] = {{OP_jobs_events, "text/event-stream"}, {OP_jobs_metrics, "text/csv"}, {OP_jobs_logs, "text/plain"}};
 
 static json_t *answer(enum operation op) {
   json_t *out = NULL;
@@ -290,6 +298,10 @@ static json_t *answer(enum operation op) {
     out = content("text/plain", json_pack("{ss}", "type", "string"));
   if (!out)
     out = content("application/json", json_pack("{ss}", "type", "object"));
+  for (size_t i = 0; i < COUNT_OF(forms); i++)
+    if (forms[i].op == op)
+      json_object_set_new(json_object_get(out, "content"), forms[i].media_type,
+                          json_pack("{s{ss}}", "schema", "type", "string"));
   json_object_set_new(out, "description", json_string("Success"));
   return out;
 }
@@ -344,6 +356,38 @@ static bool answers_list(enum operation op) {
   return false;
 }
 
+/* Of the query, beside those that all lists have. `min` and `max` 0: any. */
+static const struct {
+  enum operation op;
+  const char *name, *type;
+  int64_t min, max;
+  const char *doc;
+} queries[] = {
+    {OP_jobs_events, "stream", "boolean", 0, 0,
+     "Server-sent events: all that is stored after `after` or Last-Event-ID, then what comes (metrics, log, checkpoint "
+     "with the event's number as id; status, progress: the job as it stands), until `end`."},
+    {OP_jobs_metrics, "from_step", "integer", 0, INT64_MAX, "The first step."},
+    {OP_jobs_metrics, "to_step", "integer", 0, INT64_MAX, "The last step."},
+    {OP_jobs_metrics, "names", "string", 0, 0, "Series, separated by commas; without it all."},
+    {OP_jobs_metrics, "max_points", "integer", 4, 10000,
+     "Of a series; where it has more, its ends and each part's least and greatest stay."},
+    {OP_jobs_metrics, "format", "string", 0, 0, "`json` or `csv`; without it as Accept says."},
+};
+
+static void add_queries(struct builder *b, json_t *out, enum operation op) {
+  for (size_t i = 0; i < COUNT_OF(queries); i++) {
+    if (queries[i].op != op)
+      continue;
+    json_t *schema = json_pack("{ss}", "type", queries[i].type);
+    if (queries[i].max) {
+      set(b, schema, "minimum", json_integer(queries[i].min));
+      set(b, schema, "maximum", json_integer(queries[i].max));
+    }
+    b->bad |= json_array_append_new(out, json_pack("{ss ss so ss}", "name", queries[i].name, "in", "query", "schema",
+                                                   schema, "description", queries[i].doc)) != 0;
+  }
+}
+
 static json_t *parameters(struct builder *b, enum operation op) {
   json_t *out = json_array();
   char name[32];
@@ -381,6 +425,7 @@ static json_t *parameters(struct builder *b, enum operation op) {
     b->bad |= json_array_append_new(out, json_pack("{ss ss s{ss si}}", "name", "limit", "in", "query", "schema", "type",
                                                    "integer", "minimum", 1)) != 0;
   }
+  add_queries(b, out, op);
   return out;
 }
 

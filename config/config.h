@@ -43,6 +43,7 @@ struct config {
   int64_t bodies_bytes_max;       /* of all JSON requests that are being received */
   int64_t upload_check_wait_ms;   /* how long an upload's answer waits for the check of its content */
   int64_t connections_max;
+  int64_t streams_max;
   int64_t connections_per_address; /* of one that is not loopback */
   int64_t header_timeout_s;       /* deadline for a request's header to arrive */
   int64_t request_timeout_s;      /* deadline for a request's header and body to arrive */

@@ -47,6 +47,7 @@ static void on_prepare(uv_prepare_t *prepare) {
   struct loop *loop = prepare->data;
   if (loop->server->removal_due)
     removal_start(loop->server);
+  front_look(loop->server->front);
   bool listens = front_listens(loop->server->front);
   if (listens != (bool)uv_is_active((uv_handle_t *)&loop->accept))
     CHECK((listens ? uv_poll_start(&loop->accept, UV_READABLE, on_accept) : uv_poll_stop(&loop->accept)) == 0);

@@ -45,6 +45,71 @@ static enum status full_path(const char **out, struct reports *reports, const ch
   return *out ? STATUS_OK : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "storing what a worker has written");
 }
 
+/* Values that a run which goes on from a state tells otherwise: they are of its clock. */
+static const char *const of_clock[] = {"tokens_per_second", "seconds_remaining"};
+
+static bool same_metrics(const json_t *data, const char *stored) {
+  AUTO(json_release) json_t *now = json_copy((json_t *)(uintptr_t)data);
+  AUTO(json_release) json_t *then = NULL;
+  if (json_parse(&then, stored, strlen(stored), NULL, NULL))
+    return false;
+  for (size_t i = 0; i < COUNT_OF(of_clock); i++) {
+    json_object_del(now, of_clock[i]);
+    json_object_del(then, of_clock[i]);
+  }
+  return json_equal(now, then);
+}
+
+/* Has a former run of the job told it already? */
+static enum status find_told(bool *out, struct reports *reports, const struct event_row *row, const json_t *data,
+                             struct error *err) {
+  AUTO(arena_done) struct arena arena;
+  const char *stored;
+  int64_t step;
+  arena_init(&arena, LINE_ARENA_BYTES);
+  *out = false;
+  if (reports->lease.token == 1) /* there is none */
+    return STATUS_OK;
+  if (!row->metrics)
+    return db_event_said(out, reports->db, row, reports->told, err);
+  enum status status = json_get_int(&step, data, "step", -1, 0, INT64_MAX, err);
+  if (!status)
+    status = db_event_metrics(&stored, reports->db, row->job_id, step, &arena, err);
+  if (status || !stored)
+    return status;
+  *out = true;
+  if (!reports->told_otherwise && !same_metrics(data, stored)) {
+    log_warn("%s: step %lld has other metrics than before: %.400s was stored, now it is %.400s", row->job_id,
+             (long long)step, stored, row->data);
+    reports->told_otherwise = true;
+  }
+  return STATUS_OK;
+}
+
+static enum status store_event(struct reports *reports, const struct event *event, struct error *err) {
+  AUTO(str_done) struct str data;
+  bool told;
+  str_init(&data, DATA_BYTES);
+  if (event->data && !json_append(&data, event->data))
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "storing an event");
+  struct event_row row = {.job_id = reports->run->id,
+                          .created_at = clock_unix(),
+                          .level = event->level,
+                          .metrics = event->kind == EVENT_METRICS,
+                          .message = event->message,
+                          .data = event->data ? data.text : NULL};
+  enum status status = find_told(&told, reports, &row, event->data, err);
+  return status || told ? status : db_event_add(reports->db, &row, err);
+}
+
+static enum status tell_checkpoint(struct reports *reports, int64_t step, struct error *err) {
+  char text[80];
+  snprintf(text, sizeof text, "Checkpoint created at step %lld", (long long)step);
+  AUTO(json_release) json_t *data = json_pack("{s:{s:I}}", "checkpoint", "step_number", (json_int_t)step);
+  const struct event event = {.kind = EVENT_MESSAGE, .level = LOG_INFO, .message = text, .data = data};
+  return data ? store_event(reports, &event, err) : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "storing a checkpoint");
+}
+
 /* A checkpoint that is not kept: of this run's the worker has removed the bytes. */
 static enum status drop_checkpoint(struct reports *reports, int64_t step, struct error *err) {
   AUTO(arena_done) struct arena arena;
@@ -78,6 +143,8 @@ static enum status store_checkpoint(struct reports *reports, const struct event 
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "storing a checkpoint");
   row.metrics = metrics.text;
   status = db_checkpoint_add(reports->db, &row, err);
+  if (!status)
+    status = tell_checkpoint(reports, row.step, err);
   size_t i;
   json_array_foreach(json_object_get(event->data, "removed_steps"), i, removed) {
     if (!status)
@@ -135,63 +202,6 @@ static enum status note_progress(struct reports *reports, const struct event *ev
     return error_set(err, STATUS_WORKER_CRASHED, NULL, "a progress event without its data");
   count_progress(reports, event->data);
   return STATUS_OK;
-}
-
-/* Values that a run which goes on from a state tells otherwise: they are of its clock. */
-static const char *const of_clock[] = {"tokens_per_second", "seconds_remaining"};
-
-static bool same_metrics(const json_t *data, const char *stored) {
-  AUTO(json_release) json_t *now = json_copy((json_t *)(uintptr_t)data);
-  AUTO(json_release) json_t *then = NULL;
-  if (json_parse(&then, stored, strlen(stored), NULL, NULL))
-    return false;
-  for (size_t i = 0; i < COUNT_OF(of_clock); i++) {
-    json_object_del(now, of_clock[i]);
-    json_object_del(then, of_clock[i]);
-  }
-  return json_equal(now, then);
-}
-
-/* Has a former run of the job told it already? */
-static enum status find_told(bool *out, struct reports *reports, const struct event_row *row, const json_t *data,
-                             struct error *err) {
-  AUTO(arena_done) struct arena arena;
-  const char *stored;
-  int64_t step;
-  arena_init(&arena, LINE_ARENA_BYTES);
-  *out = false;
-  if (reports->lease.token == 1) /* there is none */
-    return STATUS_OK;
-  if (!row->metrics)
-    return db_event_said(out, reports->db, row, reports->told, err);
-  enum status status = json_get_int(&step, data, "step", -1, 0, INT64_MAX, err);
-  if (!status)
-    status = db_event_metrics(&stored, reports->db, row->job_id, step, &arena, err);
-  if (status || !stored)
-    return status;
-  *out = true;
-  if (!reports->told_otherwise && !same_metrics(data, stored)) {
-    log_warn("%s: step %lld has other metrics than before: %.400s was stored, now it is %.400s", row->job_id,
-             (long long)step, stored, row->data);
-    reports->told_otherwise = true;
-  }
-  return STATUS_OK;
-}
-
-static enum status store_event(struct reports *reports, const struct event *event, struct error *err) {
-  AUTO(str_done) struct str data;
-  bool told;
-  str_init(&data, DATA_BYTES);
-  if (event->data && !json_append(&data, event->data))
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "storing an event");
-  struct event_row row = {.job_id = reports->run->id,
-                          .created_at = clock_unix(),
-                          .level = event->level,
-                          .metrics = event->kind == EVENT_METRICS,
-                          .message = event->message,
-                          .data = event->data ? data.text : NULL};
-  enum status status = find_told(&told, reports, &row, event->data, err);
-  return status || told ? status : db_event_add(reports->db, &row, err);
 }
 
 /* A message that names the device is where the job runs from now on. */

@@ -18,9 +18,11 @@
 #include "storage/db.h"
 
 struct uv_loop_s;
+struct feeds;
 struct front;
 struct inspected_list;
 struct scheduler;
+struct streams;
 struct supervisor;
 struct removal;
 struct upload;
@@ -31,6 +33,8 @@ struct server {
   struct db *db;
   struct uv_loop_s *uv;
   struct front *front;
+  struct streams *streams;  /* answers that go on */
+  struct feeds *feeds;      /* jobs that they tell of */
   struct scheduler *scheduler;
   struct supervisor *supervisor;
   struct inspected_list *inspected;

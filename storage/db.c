@@ -402,6 +402,22 @@ bool db_with_none(struct db *db) {
   return waits;
 }
 
+static void on_change(void *context, int operation, const char *schema, const char *table, sqlite3_int64 row) {
+  const struct db *db = context;
+  (void)operation;
+  (void)schema;
+  if (strcmp(table, "job") == 0)
+    db->changed(db->changed_context, false, row);
+  else if (strcmp(table, "event") == 0)
+    db->changed(db->changed_context, true, row);
+}
+
+void db_watch(struct db *db, db_changed *changed, void *context) {
+  db->changed = changed;
+  db->changed_context = context;
+  sqlite3_update_hook(db->handle, changed ? on_change : NULL, db);
+}
+
 void db_reserve(struct db *db) {
   struct statvfs disk;
   struct stat info;

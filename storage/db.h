@@ -57,6 +57,11 @@ NODISCARD bool db_leave(struct db *db);
 bool db_gathered(const struct db *db);
 NODISCARD enum status db_settle(struct db *db, struct error *err);
 
+/* Called for each row of the tables `event` and `job` that changes, before that is stored: `row` is its seq. It asks
+   the store nothing. Only one at a time; NULL: nobody. */
+typedef void db_changed(void *context, bool is_event, int64_t row);
+void db_watch(struct db *db, db_changed *changed, void *context);
+
 /* Sets aside the bytes that such changes need on a full disk, in a file beside the database. Nothing happens when they
    are there, or when the disk has little room now. Called at start and from time to time. */
 void db_reserve(struct db *db);

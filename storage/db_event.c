@@ -119,3 +119,50 @@ enum status db_event_list(struct event_row **out, size_t *count, bool *more, str
     (*out)[i].job_id = job_id;
   return status;
 }
+
+enum status db_event_after(struct event_row **out, size_t *count, struct db *db, const char *job_id, int64_t after,
+                           int64_t limit, struct arena *arena, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  struct row_list list;
+  enum status status = row_open(&stmt, db, &event_type,
+                                "SELECT * FROM event WHERE job_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3", err);
+  if (status)
+    return status;
+  stmt_text(&stmt, job_id);
+  stmt_int(&stmt, after);
+  stmt_int(&stmt, limit);
+  status = row_list(&list, &event_type, &stmt, limit, arena, err);
+  *out = list.rows;
+  *count = list.count;
+  for (size_t i = 0; i < list.count; i++)
+    (*out)[i].job_id = job_id;
+  return status;
+}
+
+static const struct column metrics_columns[] = {
+    {"step", COLUMN_INT, offsetof(struct metrics_row, step), NULL},
+    {"data", COLUMN_TEXT, offsetof(struct metrics_row, data), NULL},
+};
+static const struct row_type metrics_type = {"metrics", sizeof(struct metrics_row), metrics_columns,
+                                             COUNT_OF(metrics_columns)};
+
+enum status db_event_series(struct metrics_row **out, size_t *count, bool *more, struct db *db, const char *job_id,
+                            int64_t first, int64_t last, int64_t limit, struct arena *arena, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  struct row_list list;
+  enum status status = row_open(&stmt, db, &metrics_type,
+                                "SELECT * FROM event WHERE job_id = ?1 AND type = 'metrics'"
+                                " AND step BETWEEN ?2 AND ?3 ORDER BY step, seq LIMIT ?4",
+                                err);
+  if (status)
+    return status;
+  stmt_text(&stmt, job_id);
+  stmt_int(&stmt, first);
+  stmt_int(&stmt, last);
+  stmt_int(&stmt, limit + 1);
+  status = row_list(&list, &metrics_type, &stmt, limit, arena, err);
+  *out = list.rows;
+  *count = list.count;
+  *more = list.more;
+  return status;
+}

@@ -29,6 +29,17 @@ NODISCARD enum status db_event_metrics(const char **out, struct db *db, const ch
 /* Has the job an event with the level, the message and the data of `row` among those up to `last`? */
 NODISCARD enum status db_event_said(bool *out, struct db *db, const struct event_row *row, int64_t last,
                                     struct error *err);
+/* Those after `after`, a seq, oldest first, at most `limit`; a list also ends where it has PAGE_BYTES. */
+NODISCARD enum status db_event_after(struct event_row **out, size_t *count, struct db *db, const char *job_id,
+                                     int64_t after, int64_t limit, struct arena *arena, struct error *err);
+/* Metrics of the steps from `first` to `last`, in the order of their steps. */
+struct metrics_row {
+  int64_t step;
+  const char *data; /* JSON text */
+};
+NODISCARD enum status db_event_series(struct metrics_row **out, size_t *count, bool *more, struct db *db,
+                                      const char *job_id, int64_t first, int64_t last, int64_t limit,
+                                      struct arena *arena, struct error *err);
 /* page->after is a wire id. */
 NODISCARD enum status db_event_list(struct event_row **out, size_t *count, bool *more, struct db *db,
                                     const char *job_id, const struct page *page, struct arena *arena,

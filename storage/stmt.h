@@ -25,6 +25,8 @@ struct db {
   uint64_t faults_before; /* db_join */
   enum status (*next)(struct db *db, const void *what, struct error *err); /* db_with_next; NULL: none */
   const void *next_what;
+  void (*changed)(void *context, bool is_event, int64_t row); /* db_watch; NULL: nobody */
+  void *changed_context;
   size_t count;
   struct {
     const char *sql;

@@ -95,7 +95,12 @@ bool client_late(struct client *client, const struct config *config, int64_t now
   case REQUEST_BODY:
     return now_ms > request->started_ms + timeout_ms + earned_ms(request->body_bytes, BODY_BYTES_PER_S_MIN);
   case REQUEST_WAITING: return false;
-  case REQUEST_ANSWERED: return answer_late(client, timeout_ms, now_ms);
+  case REQUEST_ANSWERED:
+    if (request->quiet) { /* there was nothing to read */
+      client->sent_ms = 0;
+      return false;
+    }
+    return answer_late(client, timeout_ms, now_ms);
   }
   CHECK(!"a phase");
 }

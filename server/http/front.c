@@ -12,8 +12,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/http/client.h"
+#include "server/http/event_stream.h"
 #include "server/http/receive.h"
 #include "server/http/reply.h"
+#include "server/http/stream.h"
 #include "server/http/tap.h"
 #include "server/http/tls.h"
 
@@ -23,6 +25,7 @@ enum {
   ACCEPTS_MAX = 16,             /* between two runs of libmicrohttpd */
   UNSENT_BYTES = 128 << 10,     /* of an answer in a socket: who reads nothing is not copied megabytes */
   FRESH_MS = 1000,
+  END_ROUNDS = 100,             /* of libmicrohttpd, for streams to end in */
   DESCRIPTORS_KEPT = 40,        /* of those that the system allows, for the store, workers and files */
 };
 
@@ -37,6 +40,7 @@ struct front {
   int listen_fd;
   bool paused;              /* nothing is accepted before the next tick */
   struct wait_list waiters;
+  struct streams streams;
   struct request *held;     /* their answers wait until what they have changed or seen is stored */
   bool pending;             /* libmicrohttpd must run: what it cannot know of has changed */
   bool closing;             /* only what waited is answered: nothing else of the daemon works any more */
@@ -355,6 +359,7 @@ size_t front_connections(const struct front *front) {
 void front_tick(struct front *front) {
   int64_t now = clock_boot_ms();
   wait_expire(&front->waiters, now);
+  streams_tick(&front->streams, now);
   front->paused = false;
   for (struct client *client = front->clients; client; client = client->next)
     if (!client->ended && client_late(client, front->server->config, now))
@@ -365,8 +370,13 @@ int front_fd(const struct front *front) {
   return MHD_get_daemon_info(front->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
 }
 
+void front_look(struct front *front) {
+  event_stream_look(front->server->feeds);
+  streams_fill(&front->streams);
+}
+
 void front_run(struct front *front) {
-  front->pending = front->waiters.resumed = false;
+  front->pending = front->waiters.resumed = front->streams.resumed = false;
   if (MHD_run(front->daemon) != MHD_YES)
     log_error("the HTTP front failed");
   settle(front);
@@ -374,7 +384,7 @@ void front_run(struct front *front) {
 
 int64_t front_timeout_ms(struct front *front) {
   MHD_UNSIGNED_LONG_LONG timeout;
-  if (front->pending || front->waiters.resumed)
+  if (front->pending || front->waiters.resumed || front->streams.resumed)
     return 0;
   if (MHD_get_timeout(front->daemon, &timeout) != MHD_YES)
     return -1;
@@ -435,6 +445,9 @@ static void set_limits(struct front *front) {
   front->limit = room - front->away_max - front->accepts_max;
   if (front->limit > wanted)
     front->limit = wanted;
+  front->streams.max = front->limit - front->limit / 4;
+  if (front->streams.max > (size_t)front->server->config->streams_max)
+    front->streams.max = (size_t)front->server->config->streams_max;
 }
 
 static enum status start(struct front *front, struct error *err) {
@@ -470,9 +483,13 @@ enum status front_open(struct front **out, struct server *server, int listen_fd,
   set_limits(front);
   tls_look_at(config->api_key_file);
   enum status status = config->tls_certificate ? tls_open(&front->tls, config, err) : STATUS_OK;
+  server->streams = &front->streams;
+  if (!status)
+    status = event_stream_start(&server->feeds, server, err);
   if (!status)
     status = start(front, err);
   if (status) {
+    event_stream_stop(server->feeds);
     close(listen_fd);
     tls_close(front->tls);
     free(front);
@@ -488,10 +505,13 @@ void front_close(struct front *front) {
   front->closing = true;
   close(front->listen_fd);
   wait_expire(&front->waiters, INT64_MAX);
+  streams_end(&front->streams);
+  int rounds = 0;
   do /* answers what was waiting; none may be suspended when it stops */
     front_run(front);
-  while (front->pending);
+  while (front->pending || (front->streams.first && rounds++ < END_ROUNDS));
   MHD_stop_daemon(front->daemon);
+  event_stream_stop(front->server->feeds);
   tls_close(front->tls);
   free(front);
 }

@@ -22,6 +22,8 @@ void front_reload(struct front *front);
 int front_listen_fd(const struct front *front);
 bool front_listens(const struct front *front);
 void front_accept(struct front *front);
+/* Before the loop sleeps, when no transaction is open: finds what there is to say to those that listen. */
+void front_look(struct front *front);
 /* Run when the descriptor is readable, and again after front_timeout_ms (-1: no limit). */
 int front_fd(const struct front *front);
 void front_run(struct front *front);

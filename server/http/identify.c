@@ -12,7 +12,7 @@
 #include "storage/db_key.h"
 #include "storage/db_tenant.h"
 
-enum { USE_NOTED_S = 60 };
+enum { USE_NOTED_S = 60, AGAIN_ARENA_BYTES = 1 << 16 };
 
 static const char TENANT_HEADER[] = "X-Reflectd-Tenant";
 
@@ -167,4 +167,19 @@ enum status identify(struct request *request, struct error *err) {
     return error_set(err, STATUS_SCOPE, NULL, "the API key %s has the scope \"%s\"; this needs \"%s\"",
                      request->caller.key_id, scope_name(request->caller.scope), scope_name(needed));
   return choose_tenant(request, err);
+}
+
+bool identify_again(const struct request *request) {
+  AUTO(arena_done) struct arena arena;
+  struct db *db = request->server->db;
+  const struct caller *caller = &request->caller;
+  struct key_row key;
+  struct error err;
+  bool found;
+  arena_init(&arena, AGAIN_ARENA_BYTES);
+  if (caller->actor && strcmp(caller->actor, "anyone") == 0)
+    return db_key_any(&found, db, &err) || !found;
+  if (!caller->key_id || db_key_shown(&key, &found, db, caller->key_id, &arena, &err))
+    return true;
+  return found && !key.revoked_at && !(key.expires_at && key.expires_at <= clock_unix());
 }

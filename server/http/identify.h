@@ -8,5 +8,7 @@
    STATUS_RATE_LIMIT (and request->retry_after_s), STATUS_SCOPE, STATUS_TENANT_NOT_FOUND. Where neither the
    configuration nor the store has a key, everybody is the operator. */
 NODISCARD enum status identify(struct request *request, struct error *err);
+/* May whoever was let in still be: is the key what it was, or is there still none? Where the store cannot say, yes. */
+bool identify_again(const struct request *request);
 
 #endif

@@ -12,6 +12,7 @@
 #include "server/http/identify.h"
 #include "server/http/origin.h"
 #include "server/http/reply.h"
+#include "server/http/stream.h"
 #include "server/http/upload.h"
 #include "server/limits.h"
 
@@ -92,6 +93,7 @@ void receive_drop(struct request *request) {
   }
   wait_forget(request);
   reply_drop(request);
+  stream_close(request->stream);
   upload_free(request->upload);
   drop_body(request);
   arena_done(&request->arena);
@@ -287,6 +289,9 @@ void receive_body(struct request *request, const char *bytes, size_t length) {
 
 void receive_undo(struct request *request) {
   reply_drop(request);
+  stream_close(request->stream);
+  request->stream = NULL;
+  request->last = false;
   request->phase = REQUEST_BODY;
   request->http_status = 0;
   request->error = STATUS_OK;

@@ -118,6 +118,23 @@ void reply_text(struct request *request, struct str *text, const char *content_t
   answer_text(request, text_response(text, content_type), NULL, NULL);
 }
 
+void reply_nothing(struct request *request) {
+  answer(request, 204, MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT));
+}
+
+void reply_stream(struct request *request, struct MHD_Response *response, const char *content_type) {
+  if (!response) {
+    answer_text(request, NULL, NULL, NULL);
+    return;
+  }
+  add(response, "Content-Type", content_type);
+  add(response, "Cache-Control", "no-store");
+  add(response, "X-Accel-Buffering", "no"); /* nginx would keep what comes until it has a block of it */
+  add(response, "Connection", "close");
+  request->last = true;
+  answer(request, 200, response);
+}
+
 void reply_json(struct request *request, json_t *value) {
   struct str text;
   make_text(&text, value);
@@ -320,7 +337,8 @@ void reply_file(struct request *request, const struct reply_file *file) {
     reply_beyond(request, file);
     return;
   }
-  struct MHD_Response *response = MHD_create_response_from_fd_at_offset64(range.length, file->fd, range.first);
+  struct MHD_Response *response =
+      MHD_create_response_from_fd_at_offset64(range.length, file->fd, file->first + range.first);
   if (!response) {
     close(file->fd);
     answer(request, 500, NULL);

@@ -16,6 +16,10 @@ enum { REPLY_BYTES_MAX = 32 << 20 };
 void reply_json_text(struct request *request, struct str *text, const char *header, const char *header_value);
 /* Text of another type, whose bytes are taken. */
 void reply_text(struct request *request, struct str *text, const char *content_type);
+/* 204. */
+void reply_nothing(struct request *request);
+/* An answer that goes on (stream.h) and takes its connection with it; NULL answers 500. */
+void reply_stream(struct request *request, struct MHD_Response *response, const char *content_type);
 void reply_error(struct request *request, const struct error *err);
 /* The answer to a browser that asks what request->page may send. */
 void reply_preflight(struct request *request);
@@ -31,6 +35,7 @@ void reply_error_now(struct request *request, const struct error *err);
 struct reply_file {
   int fd;
   uint64_t bytes;
+  uint64_t first;            /* where it begins, of a file that has no ETag */
   const char *sha256;        /* for the ETag; NULL: the content may change, no ETag and no conditions */
   const char *filename;      /* for Content-Disposition; NULL: shown in place */
   const char *content_type;

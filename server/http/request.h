@@ -20,6 +20,7 @@
 struct MHD_Connection;
 struct MHD_Response;
 struct client;
+struct stream;
 struct upload;
 struct wait_list;
 
@@ -74,6 +75,8 @@ struct request {
   char wait_key[64];
   int64_t wait_until_ms;
   bool waited;
+  struct stream *stream;              /* its answer, where that goes on (stream.h); NULL: none */
+  bool quiet;                         /* which has nothing to say now */
   struct request *next_held;          /* front.c */
   bool alone;                         /* what it changes is stored by itself, not with what others change (db_join): a
                                          handler that was called together with others may ask for that, and is called
