@@ -140,7 +140,7 @@ export class Plot {
       let at = index ?? this.#last(curve);
       while (at > 0 && (curve.values[at] === null || curve.values[at] === undefined))
         at--;
-      const label = (shown.length > 1 || pointed) && curve.label;
+      const label = curve.label !== this.title.toLowerCase() && curve.label;
       return h('span', {}, h(`i.swatch.plot-${curve.plot}`), label, ' ',
         h('b', {}, at === null ? '–' : number(curve.values[at])));
     });

@@ -89,7 +89,7 @@ export async function showJob(root, id, signal) {
   const draw = now => {
     const moved = now.status !== job.status;
     job = now;
-    replace(top, head(job, draw));
+    replace(top, head(job, () => {})); /* what an order changes is heard; its answer may be older than that */
     replace(middle, known(job));
     if (moved)
       tabs.again();

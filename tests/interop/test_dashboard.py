@@ -90,6 +90,12 @@ class Dashboard:
         expect(self.page.get_by_text("60 examples · csv")).to_be_visible()
         self.page.get_by_role("link", name="train.csv").click()
         expect(self.page.get_by_text("text, category")).to_be_visible()
+        self.page.get_by_label("Column of the label").select_option("category")
+        expect(self.page.get_by_role("heading", name="Labels", exact=True)).to_be_visible()
+        self.page.get_by_label("Tokens of the model").select_option("all-MiniLM-L6-v2")
+        expect(self.page.get_by_role("heading", name="Tokens of an example")).to_be_visible()
+        self.page.get_by_label("Compared with").select_option(index=1)
+        expect(self.page.get_by_role("heading", name="In both files")).to_be_visible()
 
     def step_03_a_fault_stands_at_its_field(self):
         self.page.get_by_role("link", name="Train on it").click()
