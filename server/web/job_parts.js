@@ -26,11 +26,18 @@ export function methodName(job) {
 
 const ordinal = n => `${n}${n % 100 >= 11 && n % 100 <= 13 ? 'th' : ['th', 'st', 'nd', 'rd'][n % 10] ?? 'th'}`;
 
+/* "2nd in the queue · starts in about 5 min" */
+function queueText({queue_position: position, expected_start: start}) {
+  const place = typeof position === 'number' ? `${ordinal(position + 1)} in the queue` : 'waits for a place';
+  const seconds = start ? start - Date.now() / 1000 : 0;
+  return seconds > 5 ? `${place} · starts in about ${duration(seconds)}` : place;
+}
+
 /* One line on how far it is. */
 export function progressText(job) {
-  const progress = job.progress, position = job.scheduling?.queue_position;
+  const progress = job.progress;
   if (job.status === 'queued')
-    return typeof position === 'number' ? `${ordinal(position + 1)} in the queue` : 'waits for a place';
+    return queueText(job.scheduling);
   if (job.status === 'failed')
     return job.error?.message ?? 'failed';
   if (!progress)

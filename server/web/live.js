@@ -1,30 +1,53 @@
 /* What a job tells while it runs: its curves so far, and then each thing as it happens. */
 import * as api from './api.js';
-import {every} from './dom.js';
-import {hasEnded, jobPath} from './job_parts.js';
+import {jobPath} from './job_parts.js';
 
-const AGAIN_MS = 1500;
+const POINTS = 2000, AGAIN_MS = 3000;
 
 /* Adds what was measured from that step on. Answers the step to go on from. */
 export async function readSeries(id, series, from, signal) {
-  const events = await api.list(`${jobPath(id)}/events`, {signal, most: from ? 200 : 20000});
-  events.filter(event => event.type === 'metrics').reverse().forEach(event => series.add(event.data));
-  return 1;
+  for (;;) {
+    const answer = await api.get(`${jobPath(id)}/metrics?max_points=${POINTS}&from_step=${from}`, signal);
+    for (const {name, steps, values} of answer.series)
+      steps.forEach((step, i) => series.add({step, [name]: values[i]}));
+    if (answer.last_step === null)
+      return from;
+    if (!answer.has_more)
+      return answer.last_step; /* again, since more may be measured at this step */
+    from = answer.last_step + 1;
+  }
 }
 
-/* Calls heard(name, data) for what happens after the event with that id, in its order: "status" with the whole job, and
-   "metrics" or "log" with an event. */
+/* Calls heard(name, data) for what happens after the event with that id, in its order: "status" with the whole job,
+   "progress", and "metrics", "checkpoint" or "log" with an event. A stream that breaks off goes on after what it told;
+   while nobody looks at the page there is none, since a browser has few connections to a server for all its tabs. */
 export function follow(id, after, heard, signal) {
-  const number = event => Number(event.id.split('-')[1]);
-  let last = after ? Number(after.split('-')[1]) : 0;
-  every(AGAIN_MS, async () => {
-    const job = await api.get(jobPath(id), signal);
-    const events = await api.list(`${jobPath(id)}/events`, {signal, most: 200});
-    for (const event of events.filter(one => number(one) > last).reverse()) {
-      last = number(event);
-      heard(event.type === 'metrics' ? 'metrics' : 'log', event);
+  let last = after, ended = false, connection = null;
+  const connect = async () => {
+    if (connection || ended || signal.aborted || document.hidden)
+      return;
+    const mine = connection = new AbortController();
+    try {
+      await api.stream(`${jobPath(id)}/events?stream=true`, last, mine.signal, (name, data, eventId) => {
+        last = eventId ?? last;
+        ended ||= name === 'end';
+        if (name !== 'end')
+          heard(name, data);
+      });
+    } catch (error) {
+      if (error.status === 401 || error.status === 404)
+        ended = true;
     }
-    heard('status', job);
-    return hasEnded(job) ? Infinity : AGAIN_MS;
-  }, signal);
+    if (connection === mine)
+      connection = null;
+    if (!mine.signal.aborted)
+      setTimeout(connect, AGAIN_MS);
+  };
+  const disconnect = () => {
+    connection?.abort();
+    connection = null;
+  };
+  document.addEventListener('visibilitychange', () => document.hidden ? disconnect() : connect(), {signal});
+  signal.addEventListener('abort', disconnect);
+  connect();
 }

@@ -5,6 +5,7 @@ const others = new Set([
   'id', 'object', 'created_at', 'organization_id', 'status', 'result_files', 'error', 'fine_tuned_model', 'started_at',
   'finished_at', 'estimated_finish', 'expected_start', 'integrations', 'trained_tokens', 'restarts', 'device',
   'progress', 'attempts', 'pausing', 'hyperparameters', 'estimate', 'warnings', 'scheduling.queue_position',
+  'scheduling.expected_start',
 ]);
 
 export function settings(job) {
