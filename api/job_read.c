@@ -104,8 +104,9 @@ static void read_method(struct parts *parts, const json_t *body, struct fault_li
   const struct method *sugar = method_named(name);
   if (!sugar && strcmp(name, "supervised") != 0) {
     fault_add(faults, STATUS_UNSUPPORTED_VALUE, "method.type",
-              "method.type must be \"supervised\": no other training "
-              "objective is supported");
+              "method.type \"%.40s\" is not supported: the only objective is \"supervised\"%s", name,
+              strcmp(name, "dpo") == 0 ? "; preference pairs can be learnt as chats that end with the preferred answer"
+                                       : "");
     return;
   }
   only_members(method, "method", "type", name, faults);

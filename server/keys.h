@@ -3,13 +3,12 @@
 #ifndef SERVER_KEYS_H
 #define SERVER_KEYS_H
 
+#include "api/body.h"
 #include "api/key.h"
 #include "base/arena.h"
 #include "base/error.h"
 #include "storage/db_audit.h"
 #include "storage/db_key.h"
-
-enum { KEY_NAME_MAX = 100, KEY_GRACE_S = 24 * 3600, KEY_GRACE_MAX_S = 90 * 24 * 3600 };
 
 /* `row` has tenant, name, scope and expires_at; its other members are filled, and `text` is the key, which is stored
    nowhere: whoever holds it wipes it. A tenant that is not there is made. Each in a transaction of its own, with

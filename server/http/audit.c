@@ -7,8 +7,6 @@
 #include "base/log.h"
 #include "server/http/reply.h"
 
-enum { LIST_DEFAULT = 20, LIST_MAX = 100 };
-
 static struct audit_row *describe(struct request *request) {
   struct audit_row *row = &request->audit;
   const char *object = request->match.count ? request->match.param[0] : NULL;
@@ -66,9 +64,7 @@ void http_audit_list(struct request *request) {
   struct error err;
   size_t count;
   bool more;
-  enum status status = query_page(&page, &request->query, LIST_DEFAULT, LIST_MAX, &err);
-  if (!status && page.ascending)
-    status = error_set(&err, STATUS_INVALID_VALUE, "order", "the audit log is listed newest first");
+  enum status status = query_page(&page, &request->query, request->match.op, &err);
   if (!status)
     status = db_audit_list(&rows, &count, &more, request->server->db, request->tenant, &page, &request->arena, &err);
   if (status) {

@@ -3,8 +3,6 @@
 #include "storage/db_checkpoint.h"
 #include "storage/db_job.h"
 
-enum { LIST_DEFAULT = 10, LIST_MAX = 1000 };
-
 static json_t *checkpoint_object(const struct job_row *job, const struct checkpoint_row *checkpoint) {
   char id[40], model[512];
   snprintf(id, sizeof id, "ftckpt-%lld", (long long)checkpoint->seq);
@@ -22,7 +20,7 @@ void http_jobs_checkpoints(struct request *request) {
   struct error err;
   size_t count;
   bool more;
-  enum status status = query_page(&page, &request->query, LIST_DEFAULT, LIST_MAX, &err);
+  enum status status = query_page(&page, &request->query, request->match.op, &err);
   if (!status)
     status = db_job_get(&job, request->server->db, request->tenant, request_param(request, 0), &request->arena, &err);
   if (!status)

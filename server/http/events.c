@@ -4,15 +4,13 @@
 #include "storage/db_event.h"
 #include "storage/db_job.h"
 
-enum { LIST_DEFAULT = 20, LIST_MAX = 1000 };
-
 static void reply_events(struct request *request, const struct job_row *job) {
   struct page page;
   struct event_row *events;
   struct error err;
   size_t count;
   bool more;
-  enum status status = query_page(&page, &request->query, LIST_DEFAULT, LIST_MAX, &err);
+  enum status status = query_page(&page, &request->query, request->match.op, &err);
   if (!status)
     status = db_event_list(&events, &count, &more, request->server->db, job->id, &page, &request->arena, &err);
   if (status) {

@@ -1,4 +1,5 @@
 /* /v1/fine_tuning/jobs/{job_id}/exports: a finished job's adapter in other formats. */
+#include "api/body.h"
 #include "api/job.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -62,11 +63,11 @@ static enum status judge_base(const struct string_list *formats, const struct jo
 /* The body {"exports": [...]}, judged by the method of the job's adapter and by its base. */
 static enum status read_formats(struct string_list *out, const json_t *body, const struct job_row *job,
                                 struct request *request, struct fault_list *faults, struct error *err) {
-  static const struct field rows[] = {{"exports", NULL, FIELD_STRING_LIST, 0, FIELD_REQUIRED, 1, 16, .doc = ""}};
-  static const struct field_table table = {rows, COUNT_OF(rows)};
   AUTO(json_release) json_t *document = NULL;
+  struct exports_body read;
   struct job_spec spec;
-  field_read(&table, out, body, "", NULL, &request->arena, faults);
+  field_read(body_fields(OP_exports_create), &read, body, "", NULL, &request->arena, faults);
+  *out = read.exports;
   if (faults->count)
     return STATUS_OK;
   enum status status = db_job_spec(&spec, &document, job, &request->arena, err);

@@ -7,8 +7,6 @@
 #include "server/removal.h"
 #include "server/scheduler.h"
 
-enum { LIST_DEFAULT = 10000, LIST_MAX = 10000 };
-
 static void reply_with_file(struct request *request, const char *id) {
   struct file_row file;
   struct error err;
@@ -47,7 +45,7 @@ void http_files_list(struct request *request) {
   struct error err;
   size_t count;
   bool more;
-  enum status status = query_page(&page, &request->query, LIST_DEFAULT, LIST_MAX, &err);
+  enum status status = query_page(&page, &request->query, request->match.op, &err);
   if (!status)
     status = db_file_list(&files, &count, &more, request->server->db, request->tenant, &page,
                           query_get(&request->query, "purpose"), clock_unix(), &request->arena, &err);

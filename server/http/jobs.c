@@ -20,8 +20,6 @@
 #include "storage/db_queue.h"
 
 enum {
-  LIST_DEFAULT = 20,
-  LIST_MAX = 100,
   KEY_BYTES_MAX = 255,
   KEY_LIFE_S = 24 * 3600,
   RETRY_LIFE_S = 600,
@@ -222,19 +220,20 @@ void http_jobs_list(struct request *request) {
   struct page page;
   struct job_filter filter;
   struct job_row *jobs;
-  int64_t positions[LIST_MAX];
+  int64_t *positions;
   struct error err;
   size_t count;
   bool more;
   str_init(&text, REPLY_BYTES_MAX);
-  enum status status = query_page(&page, &request->query, LIST_DEFAULT, LIST_MAX, &err);
-  if (!status && page.ascending)
-    status = error_set(&err, STATUS_INVALID_VALUE, "order", "jobs are listed newest first");
+  enum status status = query_page(&page, &request->query, request->match.op, &err);
   if (!status)
     status = read_filter(&filter, request, &err);
   if (!status)
     status =
         db_job_list(&jobs, &count, &more, request->server->db, request->tenant, &page, &filter, &request->arena, &err);
+  positions = status ? NULL : arena_array(&request->arena, count + 1, sizeof *positions);
+  if (!status && !positions)
+    status = error_set(&err, STATUS_OUT_OF_MEMORY, NULL, "listing jobs");
   if (!status)
     status = db_queue_positions(positions, request->server->db, request->tenant, jobs, count, &err);
   if (!status)

@@ -4,10 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/field.h"
 #include "server/http/reply.h"
-
-enum { LIST_DEFAULT = 20, LIST_MAX = 100, EXPIRES_MAX_S = 10 * 366 * 24 * 3600 };
 
 /* `value`: the key itself, just made; NULL: nobody knows it any more. */
 static json_t *key_object(const struct key_row *key, const char *value) {
@@ -26,23 +23,13 @@ static json_t *key_object(const struct key_row *key, const char *value) {
   return out;
 }
 
-/* The body of a request; none is as an empty one. */
-static enum status read_body(json_t **out, struct request *request, struct error *err) {
-  if (request->body.length > 0)
-    return request_json(out, request, err);
-  *out = json_object();
-  return *out ? STATUS_OK : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "reading the body");
-}
-
 void http_keys_list(struct request *request) {
   struct page page;
   struct key_row *keys;
   struct error err;
   size_t count;
   bool more;
-  enum status status = query_page(&page, &request->query, LIST_DEFAULT, LIST_MAX, &err);
-  if (!status && page.ascending)
-    status = error_set(&err, STATUS_INVALID_VALUE, "order", "keys are listed newest first");
+  enum status status = query_page(&page, &request->query, request->match.op, &err);
   if (!status)
     status = db_key_list(&keys, &count, &more, request->server->db, request->tenant, &page, &request->arena, &err);
   if (status) {
@@ -62,18 +49,7 @@ static void reply_made(struct request *request, const struct key_row *key, char 
 }
 
 void http_keys_create(struct request *request) {
-  struct wanted {
-    const char *name;
-    int scope;
-    int64_t expires_in_s;
-  } wanted;
-  static const char *const scopes[] = {"read", "submit", "admin", NULL};
-  static const struct field rows[] = {
-      {"name", NULL, FIELD_STRING, offsetof(struct wanted, name), FIELD_REQUIRED, 1, KEY_NAME_MAX, .doc = ""},
-      {"scope", NULL, FIELD_CHOICE, offsetof(struct wanted, scope), 0, 0, 0, scopes, "submit", .doc = ""},
-      {"expires_in_s", NULL, FIELD_INT, offsetof(struct wanted, expires_in_s), 0, 0, EXPIRES_MAX_S, .doc = ""},
-  };
-  static const struct field_table table = {rows, COUNT_OF(rows)};
+  struct key_body wanted;
   AUTO(json_release) json_t *body = NULL;
   struct fault_list faults = {0};
   struct error err;
@@ -82,7 +58,7 @@ void http_keys_create(struct request *request) {
     reply_error(request, &err);
     return;
   }
-  field_read(&table, &wanted, body, "", NULL, &request->arena, &faults);
+  field_read(body_fields(OP_keys_create), &wanted, body, "", NULL, &request->arena, &faults);
   if (faults.count) {
     reply_faults(request, &faults);
     return;
@@ -124,26 +100,23 @@ void http_keys_delete(struct request *request) {
 }
 
 void http_keys_rotate(struct request *request) {
-  static const struct field rows[] = {
-      {"grace_s", NULL, FIELD_INT, 0, 0, 0, KEY_GRACE_MAX_S, .initial = "86400", .doc = ""}};
-  static const struct field_table table = {rows, COUNT_OF(rows)};
   AUTO(json_release) json_t *body = NULL;
   struct fault_list faults = {0};
   struct key_row old, key;
   struct error err;
-  int64_t grace_s;
+  struct rotate_body wanted;
   char value[KEY_BYTES];
   enum status status = find(&old, request, &err);
   if (!status)
-    status = read_body(&body, request, &err);
+    status = request_json(&body, request, &err);
   if (!status)
-    field_read(&table, &grace_s, body, "", NULL, &request->arena, &faults);
+    field_read(body_fields(OP_keys_rotate), &wanted, body, "", NULL, &request->arena, &faults);
   if (!status && faults.count) {
     reply_faults(request, &faults);
     return;
   }
   if (!status)
-    status = keys_rotate(value, &key, &old, grace_s, request->server->db, &request->audit, &request->arena, &err);
+    status = keys_rotate(value, &key, &old, wanted.grace_s, request->server->db, &request->audit, &request->arena, &err);
   if (status)
     reply_error(request, &err);
   else

@@ -85,7 +85,7 @@ void http_models_delete(struct request *request) {
   if (status == STATUS_MODEL_NOT_FOUND &&
       models_find(&base, server->config->models, id, &request->arena, &err) == STATUS_OK)
     status =
-        error_set(&err, STATUS_INVALID_REQUEST, "model",
+        error_set(&err, STATUS_NOT_DELETABLE, "model",
                   "\"%.128s\" is a base model of this server and cannot be deleted; only fine-tuned models can", id);
   if (!status && !checkpoint)
     status = removal_of_model(server, &job, &err);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "api/page.h"
 #include "base/str.h"
 
 static int hex(char c) {
@@ -98,15 +99,18 @@ enum status query_bool(bool *out, const struct query *query, const char *name, s
   return error_set(err, STATUS_INVALID_VALUE, name, "%s must be true or false", name);
 }
 
-enum status query_page(struct page *out, const struct query *query, int64_t limit, int64_t limit_max,
-                       struct error *err) {
+enum status query_page(struct page *out, const struct query *query, enum operation op, struct error *err) {
   const char *order = query_get(query, "order");
-  *out = (struct page){.after = query_get(query, "after"), .limit = limit};
+  const struct page_rule *rule = page_rule_of(op);
+  CHECK(rule);
+  *out = (struct page){.after = query_get(query, "after"), .limit = rule->limit};
   if (out->after && !out->after[0])
     out->after = NULL;
   if (order && strcmp(order, "asc") == 0)
     out->ascending = true;
   else if (order && strcmp(order, "desc") != 0)
     return error_set(err, STATUS_INVALID_VALUE, "order", "order must be \"asc\" or \"desc\", not \"%.32s\"", order);
-  return query_int(&out->limit, query, "limit", limit, 1, limit_max, err);
+  if (out->ascending && !rule->both_orders)
+    return error_set(err, STATUS_INVALID_VALUE, "order", "this list has the newest first always");
+  return query_int(&out->limit, query, "limit", rule->limit, 1, rule->limit_max, err);
 }

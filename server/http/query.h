@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "api/endpoint.h"
 #include "base/arena.h"
 #include "base/error.h"
 #include "storage/db.h"
@@ -29,8 +30,7 @@ NODISCARD enum status query_int(int64_t *out, const struct query *query, const c
                                 int64_t min, int64_t max, struct error *err);
 /* "true" or "false" (or "1", "0"); false when absent. */
 NODISCARD enum status query_bool(bool *out, const struct query *query, const char *name, struct error *err);
-/* `after`, `limit` (1..limit_max) and `order` ("asc", "desc") of a list. */
-NODISCARD enum status query_page(struct page *out, const struct query *query, int64_t limit, int64_t limit_max,
-                                 struct error *err);
+/* `after`, `limit` and `order` ("asc", "desc") of a list that has a row in api/page.c. */
+NODISCARD enum status query_page(struct page *out, const struct query *query, enum operation op, struct error *err);
 
 #endif

@@ -2,9 +2,9 @@
    himself; and /v1/organization/audit_logs. */
 #include <string.h>
 
+#include "api/body.h"
 #include "api/tenant.h"
 #include "base/clock.h"
-#include "base/field.h"
 #include "server/http/reply.h"
 #include "server/limits.h"
 #include "storage/db_queue.h"
@@ -76,15 +76,8 @@ static enum status store(struct db *db, const void *what, struct error *err) {
 
 /* A limit that the body does not name stays; null is the option's. */
 static void read_limits(struct tenant_row *tenant, const json_t *body, struct arena *arena, struct fault_list *faults) {
-#define LIMIT(name, member, max)                                                                                       \
-  { name, NULL, FIELD_INT, offsetof(struct tenant_row, member), 0, -1, max, .initial = "-1", .doc = "" }
-  static const struct field rows[] = {LIMIT("queued_jobs_max", queued_max, 1e6),
-                                      LIMIT("running_jobs_max", running_max, 1e6),
-                                      LIMIT("stored_bytes_max", bytes_max, 1e15)};
-#undef LIMIT
-  static const struct field_table table = {rows, COUNT_OF(rows)};
-  struct tenant_row read = *tenant;
-  field_read(&table, &read, body, "", NULL, arena, faults);
+  struct tenant_body read;
+  field_read(body_fields(OP_tenants_update), &read, body, "", NULL, arena, faults);
   if (json_object_get(body, "queued_jobs_max"))
     tenant->queued_max = read.queued_max;
   if (json_object_get(body, "running_jobs_max"))

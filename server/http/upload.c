@@ -5,6 +5,7 @@
 #include <string.h>
 #include <uv.h>
 
+#include "api/body.h"
 #include "api/tenant.h"
 #include "base/rng.h"
 #include "base/str.h"

@@ -38,7 +38,6 @@ const struct uploaded *upload_result(const struct upload *upload);
 NODISCARD enum status upload_check_purpose(const char *purpose, struct error *err);
 /* May an upload that comes in parts still change? */
 NODISCARD enum status upload_check_pending(const struct upload_row *row, struct error *err);
-enum { UPLOAD_EXPIRES_MIN_S = 3600, UPLOAD_EXPIRES_MAX_S = 2592000 };
 NODISCARD enum status upload_feed(struct upload *upload, const char *bytes, size_t length, struct error *err);
 /* The body has ended: checks that all is there, and makes the file durable beside the loop. `published` is called on
    the loop when that has ended, unless upload_end fails; err NULL: it is durable. The daemon does not stop before. */

@@ -3,8 +3,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/body.h"
 #include "base/clock.h"
-#include "base/field.h"
 #include "base/rng.h"
 #include "server/http/audit.h"
 #include "server/http/file_object.h"
@@ -15,8 +15,6 @@
 #include "server/paths.h"
 #include "server/removal.h"
 #include "server/scheduler.h"
-
-enum { LIST_DEFAULT = 20, LIST_MAX = 100, PARTS_DEFAULT = 1000, ORDER_MAX = 100000, NAME_MAX_BYTES = 255 };
 
 static json_t *upload_object(struct request *request, const struct upload_row *upload) {
   const struct server *server = request->server;
@@ -55,38 +53,18 @@ static void reply_with_upload(struct request *request) {
 
 /* ---- its beginning ---- */
 
-struct wanted {
-  int64_t bytes;
-  const char *filename, *purpose, *mime_type; /* the type says nothing that the name does not */
-  const char *anchor;
-  int64_t seconds; /* after which the file expires; 0: it stays */
-};
-
-static void read_wanted(struct wanted *out, const json_t *body, struct arena *arena, struct fault_list *faults) {
-#define AT(member) offsetof(struct wanted, member)
-  static const struct field rows[] = {
-      {"bytes", NULL, FIELD_INT, AT(bytes), FIELD_REQUIRED, 0, 1e15, .doc = ""},
-      {"filename", NULL, FIELD_STRING, AT(filename), FIELD_REQUIRED, 1, NAME_MAX_BYTES, .doc = ""},
-      {"purpose", NULL, FIELD_STRING, AT(purpose), FIELD_REQUIRED, 1, 64, .doc = ""},
-      {"mime_type", NULL, FIELD_STRING, AT(mime_type), 0, 0, 255, .doc = ""},
-  };
-  static const struct field expiry_rows[] = {
-      {"anchor", NULL, FIELD_STRING, AT(anchor), FIELD_REQUIRED, 1, 64, .doc = ""},
-      {"seconds", NULL, FIELD_INT, AT(seconds), FIELD_REQUIRED, UPLOAD_EXPIRES_MIN_S, UPLOAD_EXPIRES_MAX_S, .doc = ""},
-  };
-#undef AT
-  static const struct field_table table = {rows, COUNT_OF(rows)}, expiry = {expiry_rows, COUNT_OF(expiry_rows)};
+static void read_wanted(struct upload_body *out, const json_t *body, struct arena *arena, struct fault_list *faults) {
   static const char *const elsewhere[] = {"expires_after", NULL};
   const json_t *after = json_object_get(body, "expires_after");
-  *out = (struct wanted){0};
-  field_read(&table, out, body, "", elsewhere, arena, faults);
+  *out = (struct upload_body){0};
+  field_read(body_fields(OP_uploads_create), out, body, "", elsewhere, arena, faults);
   if (!after || json_is_null(after))
     return;
   if (!json_is_object(after)) {
     fault_add(faults, STATUS_INVALID_VALUE, "expires_after", "expires_after must be an object");
     return;
   }
-  field_read(&expiry, out, after, "expires_after", NULL, arena, faults);
+  field_read(&upload_expiry_fields, out, after, "expires_after", NULL, arena, faults);
   if (out->anchor && strcmp(out->anchor, "created_at") != 0)
     fault_add(faults, STATUS_INVALID_VALUE, "expires_after.anchor", "expires_after.anchor must be created_at");
 }
@@ -95,7 +73,7 @@ void http_uploads_create(struct request *request) {
   AUTO(json_release) json_t *body = NULL;
   struct server *server = request->server;
   struct fault_list faults = {0};
-  struct wanted wanted;
+  struct upload_body wanted;
   struct error err;
   char id[40];
   enum status status = request_json(&body, request, &err);
@@ -138,7 +116,7 @@ void http_uploads_list(struct request *request) {
   struct error err;
   size_t count;
   bool more;
-  enum status status = query_page(&page, &request->query, LIST_DEFAULT, LIST_MAX, &err);
+  enum status status = query_page(&page, &request->query, request->match.op, &err);
   if (!status)
     status = db_upload_list(&uploads, &count, &more, request->server->db, request->tenant, &page, clock_unix(),
                             &request->arena, &err);
@@ -246,7 +224,7 @@ void http_parts_list(struct request *request) {
   struct error err;
   size_t count;
   bool more;
-  enum status status = query_page(&page, &request->query, PARTS_DEFAULT, PARTS_DEFAULT, &err);
+  enum status status = query_page(&page, &request->query, request->match.op, &err);
   if (!status)
     status = find(&upload, request, &err);
   if (!status)
@@ -264,18 +242,13 @@ void http_parts_list(struct request *request) {
 
 /* ---- its end ---- */
 
-struct completion {
-  struct string_list part_ids;
-  const char *md5;
-};
-
 static int by_id(const void *a, const void *b) {
   return strcmp(((const struct part_row *)a)->id, ((const struct part_row *)b)->id);
 }
 
 /* The parts that the client lists, in its order; together they are the whole file. */
 static enum status plan(struct joining_plan *out, struct request *request, const struct upload_row *upload,
-                        const struct completion *completion, struct error *err) {
+                        const struct completion_body *completion, struct error *err) {
   const struct page all = {.limit = UPLOAD_PARTS_MAX};
   const struct part_row **parts =
       arena_array(&request->arena, completion->part_ids.count + 1, sizeof(struct part_row *));
@@ -342,19 +315,13 @@ static void on_joined(struct request *request, const struct uploaded *uploaded, 
   wait_at_most(request, request->refused.status ? 0 : server->config->upload_check_wait_ms);
 }
 
-static enum status read_completion(struct completion *out, struct request *request, struct fault_list *faults,
+static enum status read_completion(struct completion_body *out, struct request *request, struct fault_list *faults,
                                    struct error *err) {
-  static const struct field rows[] = {
-      {"part_ids", NULL, FIELD_STRING_LIST, offsetof(struct completion, part_ids), FIELD_REQUIRED, 0, ORDER_MAX,
-       .doc = ""},
-      {"md5", NULL, FIELD_STRING, offsetof(struct completion, md5), 0, MD5_HEX - 1, MD5_HEX - 1, .doc = ""},
-  };
-  static const struct field_table table = {rows, COUNT_OF(rows)};
   AUTO(json_release) json_t *body = NULL;
   enum status status = request_json(&body, request, err);
   if (status)
     return status;
-  field_read(&table, out, body, "", NULL, &request->arena, faults);
+  field_read(body_fields(OP_uploads_complete), out, body, "", NULL, &request->arena, faults);
   if (out->md5 && strspn(out->md5, "0123456789abcdefABCDEF") != MD5_HEX - 1)
     fault_add(faults, STATUS_INVALID_VALUE, "md5", "md5 must be 32 hexadecimal digits");
   return STATUS_OK;
@@ -377,7 +344,7 @@ static enum status check_free(const struct request *request, const struct upload
 }
 
 void http_uploads_complete(struct request *request) {
-  struct completion completion = {0};
+  struct completion_body completion = {0};
   struct fault_list faults = {0};
   struct joining_plan joining;
   struct upload_row upload;

@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     }
     if (query_int(&number, &query, "limit", 20, 1, 100, &err) == STATUS_OK)
       CHECK(number >= 1 && number <= 100);
-    if (query_page(&page, &query, 20, 100, &err) == STATUS_OK)
+    if (query_page(&page, &query, OP_files_list, &err) == STATUS_OK)
       CHECK(page.limit >= 1 && page.limit <= 100);
   }
   free(target);

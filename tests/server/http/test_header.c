@@ -71,7 +71,7 @@ static void test_query(void **state) {
   for (size_t i = 0; i < COUNT_OF(bad); i++)
     assert_int_equal(query_parse(&query, bad[i], &arena, &err), STATUS_INVALID_VALUE);
   assert_int_equal(query_parse(&query, "?limit=7&order=asc&after=x", &arena, &err), STATUS_OK);
-  assert_int_equal(query_page(&page, &query, 20, 100, &err), STATUS_OK);
+  assert_int_equal(query_page(&page, &query, OP_files_list, &err), STATUS_OK);
   assert_int_equal(page.limit, 7);
   assert_true(page.ascending);
   assert_string_equal(page.after, "x");

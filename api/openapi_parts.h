@@ -1,0 +1,38 @@
+/* The parts that openapi.c puts together: schemas of what is sent, made from field tables, and of what is answered.
+   Failures of jansson's setters are counted, so that a document with one is dropped. */
+#ifndef API_OPENAPI_PARTS_H
+#define API_OPENAPI_PARTS_H
+
+#include <jansson.h>
+
+#include "api/endpoint.h"
+#include "base/field.h"
+
+struct builder {
+  int bad;
+};
+/* Both take `value` over and return it. */
+json_t *openapi_set(struct builder *b, json_t *object, const char *key, json_t *value);
+json_t *openapi_append(struct builder *b, json_t *array, json_t *value);
+/* {"$ref": "#/components/KIND/NAME"}. */
+json_t *openapi_ref(const char *kind, const char *name);
+
+/* --- what is sent (openapi_sent.c) --- */
+
+json_t *openapi_table_schema(struct builder *b, const struct field_table *table);
+/* The body of a job. */
+json_t *openapi_job_schema(struct builder *b);
+
+/* --- what is answered (openapi_answers.c) --- */
+
+/* Adds a schema for each shape of an answer. */
+void openapi_add_shapes(struct builder *b, json_t *schemas);
+/* {"content": ...} of what the operation answers when it succeeds. */
+json_t *openapi_answer(struct builder *b, enum operation op);
+/* Does it answer bytes, of which a client may want a range? */
+bool openapi_answers_bytes(enum operation op);
+/* Where in the answer the parameter of that name is, which other operations have in their paths ("/id", "/data/0/id");
+   false: nowhere. */
+bool openapi_answer_names(char pointer[32], enum operation op, const char *parameter);
+
+#endif
