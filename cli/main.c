@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/completion.h"
 #include "cli/help.h"
 #include "cli/text.h"
 
@@ -31,7 +32,37 @@ static const struct option_row global_rows[] = {
 };
 static const struct option_table global_table = {global_rows, COUNT_OF(global_rows)};
 
-static const struct noun *const nouns[] = {&files_noun, &jobs_noun, &models_noun, &keys_noun, &bench_noun};
+static const struct noun completion_noun;
+static const struct noun *const nouns[] = {&files_noun, &jobs_noun,  &models_noun,
+                                           &keys_noun,  &bench_noun, &completion_noun};
+
+static enum exit_code print_completion(enum completion_shell shell) {
+  struct str text;
+  str_init(&text, 1 << 20);
+  completion_script(&text, shell, nouns, COUNT_OF(nouns), &global_table);
+  bool whole = !text.failed;
+  fputs(text.text, stdout);
+  str_done(&text);
+  return whole ? EXIT_DONE : EXIT_LOCAL;
+}
+
+#define COMPLETION(shell)                                                                                              \
+  static enum exit_code print_##shell(struct cli *cli, const char *const *operands, const void *values,                \
+                                      json_t *document) {                                                              \
+    (void)cli, (void)operands, (void)values, (void)document;                                                           \
+    return print_completion(COMPLETION_##shell);                                                                       \
+  }
+COMPLETION(BASH)
+COMPLETION(ZSH)
+COMPLETION(FISH)
+#undef COMPLETION
+static const struct command completion_commands[] = {
+  {"bash", "", 0, "Print bash's: put it into ~/.local/share/bash-completion/completions/reflect", NULL, 0, print_BASH},
+  {"zsh", "", 0, "Print zsh's: put it into a folder of $fpath as _reflect", NULL, 0, print_ZSH},
+  {"fish", "", 0, "Print fish's: put it into ~/.config/fish/completions/reflect.fish", NULL, 0, print_FISH},
+};
+static const struct noun completion_noun = {"completion", "Completion of commands and options by shells",
+                                            completion_commands, COUNT_OF(completion_commands), false};
 
 static enum exit_code wrong_usage(const char *text, const char *about) {
   struct str clean;
