@@ -252,8 +252,10 @@ struct field_table job_adapter_fields(struct field rows[JOB_ADAPTER_ROWS], const
 }
 
 const struct job_inert job_inert_top[] = {
-    {"integrations", {"[]"}, "integrations are not supported: nothing is sent to other services; metrics are in the job's events and "
-                                "in step_metrics.csv, which is one of its result_files"},
+    {"integrations",
+     {"[]"},
+     "integrations are not supported: nothing is sent to other services; metrics are in the job's events and "
+     "in step_metrics.csv, which is one of its result_files"},
     {.name = NULL},
 };
 const struct job_inert job_inert_hyper[] = {

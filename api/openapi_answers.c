@@ -76,6 +76,7 @@ static const struct {
   bool list;
 } answers[] = {
     {OP_web_page, NULL, false},
+    {OP_web_docs, NULL, false},
     {OP_web_file, NULL, false},
     {OP_metrics, NULL, false},
     {OP_capabilities, "Capabilities", false},
@@ -182,10 +183,10 @@ static long row_of(enum operation op) {
 
 /* Of answers that are bytes. */
 static const char *media_type(enum operation op) {
-  return op == OP_web_page   ? "text/html"
-         : op == OP_web_file ? "*/*"
-         : op == OP_metrics  ? "text/plain"
-                             : "application/octet-stream";
+  return op == OP_web_page || op == OP_web_docs   ? "text/html"
+         : op == OP_web_file                      ? "*/*"
+         : op == OP_metrics || op == OP_jobs_logs ? "text/plain"
+                                                  : "application/octet-stream";
 }
 
 /* The same in another form. */

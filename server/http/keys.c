@@ -116,7 +116,8 @@ void http_keys_rotate(struct request *request) {
     return;
   }
   if (!status)
-    status = keys_rotate(value, &key, &old, wanted.grace_s, request->server->db, &request->audit, &request->arena, &err);
+    status = keys_rotate(value, &key, &old, wanted.grace_s, request->server->db, &request->audit, &request->arena,
+                         &err);
   if (status)
     reply_error(request, &err);
   else

@@ -72,6 +72,10 @@ void http_web_page(struct request *request) {
   send_named(request, "index.html");
 }
 
+void http_web_docs(struct request *request) {
+  send_named(request, "docs.html");
+}
+
 void http_web_file(struct request *request) {
   send_named(request, request_param(request, 0));
 }

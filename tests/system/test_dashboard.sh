@@ -10,6 +10,9 @@ like "$(header content-security-policy)" "default-src 'none'; script-src 'self';
 unlike "$(header content-security-policy)" 'unsafe|\*|http' "nothing else"
 unlike "$page" '<script>|<style>| style=| on[a-z]+=|https?://' "nothing is inline or from elsewhere"
 call GET / -H 'Accept: application/json'; is "$status $(header content-type)" '200 text/html; charset=utf-8' "whatever is accepted"
+call GET /docs; cmp -s "$work/body" "$root/server/web/docs.html" && ok "the page of the API" || not_ok "the page of the API" "$status"
+unlike "$body" '<script>|<style>| style=| on[a-z]+=|https?://' "has nothing inline or from elsewhere"
+call GET /openapi.json; is "$status" 200 "what it shows needs no key"
 call POST / -d x; is "$status" 405 "it takes GET only"
 call GET /v1/fine_tuning/jobs; is "$status" 401 "what it shows needs the key"
 
