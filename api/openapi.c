@@ -132,6 +132,8 @@ static const struct {
     {OP_jobs_events, "stream", "boolean", 0, 0,
      "Server-sent events: all that is stored after `after` or Last-Event-ID, then what comes (metrics, log, checkpoint "
      "with the event's number as id; status, progress: the job as it stands), until `end`."},
+    {OP_jobs_logs, "tail", "integer", 0, 10000, "Only so many of the last lines."},
+    {OP_jobs_logs, "follow", "boolean", 0, 0, "Goes on with what is written, until the job has ended."},
     {OP_jobs_metrics, "from_step", "integer", 0, INT64_MAX, "The first step."},
     {OP_jobs_metrics, "to_step", "integer", 0, INT64_MAX, "The last step."},
     {OP_jobs_metrics, "names", "string", 0, 0, "Series, separated by commas; without it all."},

@@ -57,7 +57,7 @@ static enum status take_terminal(void *context, const void *bytes, size_t length
 
 static enum status take_output(void *context, const void *bytes, size_t length, struct error *err) {
   (void)context;
-  if (fwrite(bytes, 1, length, stdout) != length)
+  if (fwrite(bytes, 1, length, stdout) != length || fflush(stdout) != 0) /* it may be followed */
     return error_set_errno(err, STATUS_IO, NULL, "standard output");
   return STATUS_OK;
 }

@@ -139,7 +139,8 @@ static void configure(struct exchange *exchange, const char *method, const char 
   curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail);
   curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS_MAX);
   curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-  curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_SECONDS_MAX);
+  curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, exchange->http->patient ? 0L : (long)SILENCE_SECONDS_MAX);
+  curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);
   curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
   curl_easy_setopt(curl, CURLOPT_WRITEDATA, exchange);
   if (exchange->http->authorities)

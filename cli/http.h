@@ -5,6 +5,7 @@
 #define CLI_HTTP_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,7 @@ struct http {
   const char *key;         /* bearer key or NULL, borrowed */
   const char *tenant;      /* whose things an operator asks about, borrowed; NULL: the key's own */
   const char *authorities; /* file with the certificates to trust, borrowed; NULL: those of the system */
+  bool patient;            /* an answer may be silent for as long as it likes: one that is followed */
   enum http_outcome outcome;
   json_t *problem;         /* the server's error object of the last request, or NULL */
 };

@@ -33,6 +33,17 @@ static const struct option_row export_rows[] = {
 };
 static const struct option_table export_table = {export_rows, COUNT_OF(export_rows)};
 
+struct logs_options {
+  bool follow;
+  int64_t tail;
+};
+
+static const struct option_row logs_rows[] = {
+  {"follow", OPTION_FLAG, offsetof(struct logs_options, follow), NULL, NULL, "go on until the job has ended"},
+  {"tail", OPTION_INT, offsetof(struct logs_options, tail), NULL, "N", "only the last N lines"},
+};
+static const struct option_table logs_table = {logs_rows, COUNT_OF(logs_rows)};
+
 struct download_options {
   const char *out, *name;
   bool all;
@@ -225,9 +236,16 @@ static enum exit_code jobs_watch(struct cli *cli, const char *const *operands, c
 static enum exit_code jobs_logs(struct cli *cli, const char *const *operands, const void *values, json_t *document) {
   struct str path;
   struct error err;
-  (void)values, (void)document;
+  const struct logs_options *options = values;
+  (void)document;
   str_init(&path, 4096);
-  enum status status = download_to_output(cli, cli_path(&path, job_prefix, operands[0], "/logs"), &err);
+  cli_path(&path, job_prefix, operands[0], "/logs");
+  if (options->tail > 0)
+    str_printf(&path, "?tail=%lld", (long long)options->tail);
+  if (options->follow)
+    str_puts(&path, options->tail > 0 ? "&follow=true" : "?follow=true");
+  cli->http.patient = options->follow;
+  enum status status = download_to_output(cli, path.text, &err);
   str_done(&path);
   return status == STATUS_OK ? EXIT_DONE : cli_fail(cli, &err);
 }
@@ -321,7 +339,15 @@ static const struct command commands[] = {
     .values_bytes = sizeof(struct page_options),
     .run = jobs_checkpoints,
   },
-  {.verb = "logs", .operands = "ID", .operand_count = 1, .doc = "Print the worker's log", .run = jobs_logs},
+  {
+    .verb = "logs",
+    .operands = "ID",
+    .operand_count = 1,
+    .doc = "Print the worker's log",
+    .options = &logs_table,
+    .values_bytes = sizeof(struct logs_options),
+    .run = jobs_logs,
+  },
   {
     .verb = "download",
     .operands = "ID",

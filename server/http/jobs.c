@@ -1,8 +1,5 @@
 /* /v1/fine_tuning/jobs: submit and look. Handlers write rows and answer; the scheduler acts. */
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
@@ -13,7 +10,6 @@
 #include "server/http/reply.h"
 #include "server/http/wait.h"
 #include "server/limits.h"
-#include "server/paths.h"
 #include "server/scheduler.h"
 #include "storage/db_event.h"
 #include "storage/db_job.h"
@@ -248,32 +244,4 @@ void http_jobs_list(struct request *request) {
 
 void http_jobs_retrieve(struct request *request) {
   job_object_reply_id(request, request_param(request, 0));
-}
-
-void http_jobs_logs(struct request *request) {
-  struct job_row job;
-  struct error err;
-  struct stat info;
-  char path[PATH_BYTES];
-  int fd = -1;
-  enum status status =
-      db_job_get(&job, request->server->db, request->tenant, request_param(request, 0), &request->arena, &err);
-  if (!status)
-    status = path_format(path, &err, "%s/" PATH_LOG, request->server->config->data, job.id);
-  if (!status) {
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0) /* no worker has run yet: an empty log */
-      fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &info) != 0)
-      status = error_set_errno(&err, STATUS_IO, NULL, "cannot open the log");
-  }
-  if (status) {
-    if (fd >= 0)
-      close(fd);
-    reply_error(request, &err);
-    return;
-  }
-  reply_file(request, &(struct reply_file){.fd = fd,
-                                           .bytes = S_ISREG(info.st_mode) ? (uint64_t)info.st_size : 0,
-                                           .content_type = "text/plain; charset=utf-8"});
 }

@@ -198,6 +198,8 @@ static void look_for_gone(struct streams *streams) {
 }
 
 void streams_tick(struct streams *streams, int64_t now_ms) {
+  for (struct stream *stream = streams->first; stream; stream = stream->next)
+    stream->due |= stream->kind->polls;
   if (now_ms - streams->looked_ms < LOOK_MS)
     return;
   streams->looked_ms = now_ms;

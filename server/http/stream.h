@@ -26,6 +26,7 @@ struct stream;
 struct stream_kind {
   const char *content_type;
   const char *keep_alive; /* is said after STREAM_ALIVE_MS without anything; NULL: nothing can be */
+  bool polls;             /* it is asked at every tick: what it tells of wakes nobody */
   /* Calls stream_put or stream_end, or neither: then it is asked again after stream_wake. */
   void (*fill)(struct stream *stream);
   void (*done)(struct stream *stream); /* frees it */

@@ -60,6 +60,12 @@ status=$(curl -sS -I -o /dev/null --max-time 5 -w '%{http_code}' "$url/v1/fine_t
 
 submit crashing; listen crashing "$job"; wait "$listener"
 is "$(ids crashing)" "$(listed)end " "a job whose worker dies is followed to its end"
+submit train; curl -sSN --max-time 40 "$url/v1/fine_tuning/jobs/$job/logs?follow=true" > "$work/followed" & follower=$!
+wait "$follower"; is "$?" 0 "a log that is followed ends with the job"; await succeeded
+call GET "/v1/fine_tuning/jobs/$job/logs"; is "$(< "$work/followed")" "$body" "and is the whole log"; like "$body" "goes on from step 0" "with what the worker wrote"
+call GET "/v1/fine_tuning/jobs/$job/logs?tail=1"; is "$body" "$(tail -1 "$work/followed")" "its last line"
+call GET "/v1/fine_tuning/jobs/$job/logs?tail=0"; is "$status$body" 200 "none"; call GET "/v1/fine_tuning/jobs/$job/logs?tail=-1"; is "$(value param)" tail "less than none"
+is "$("${REFLECTD%d}" --url "$url" jobs logs "$job" --follow --tail 2 | wc -l)" 2 "by the command line"
 submit long; listen long "$job"; until_has long '^event: metrics'; call POST "/v1/fine_tuning/jobs/$job/cancel"; wait "$listener"
 is "$? $(statuses long | awk '{ print $NF }')" "0 cancelled" "a cancelled job's stream ends"
 
