@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "api/data_use.h"
+#include "api/data_fit.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -76,6 +76,8 @@ static void judge_data(const struct job_spec *spec, const struct data_file *trai
   }
   if (use == USE_LABELLED || use == USE_LABELS || use == USE_TAGS)
     data_judge_labels(spec, use, training, both ? validation : NULL, faults);
+  if (faults->count == 0)
+    data_fit_judge(spec, use, training, faults);
 }
 
 void admission_judge(const struct job_spec *spec, const struct file_row *training, const struct file_row *validation,

@@ -239,7 +239,8 @@ static enum status tokenise_language(struct run *r, const struct task *task, siz
   return s;
 }
 
-enum { UNCUT = 1 << 24 }; /* tokens of an example: no record has more */
+enum { USUAL_LENGTH = 512 }; /* of jobs that do not say */
+enum { UNCUT = 1 << 24 };    /* tokens of an example: no record has more */
 
 static enum status tokenise(struct run *r, const struct task *task, struct report *report, struct error *err) {
   size_t max = (size_t)task->spec.hyperparameters.max_seq_length;
@@ -250,6 +251,12 @@ static enum status tokenise(struct run *r, const struct task *task, struct repor
       r->modules.max_seq_length < max) /* more is never read of an embedding's text */
     max = r->modules.max_seq_length;
   const struct checkpoint *checkpoint = &r->model.checkpoint;
+  size_t asked = (size_t)task->spec.hyperparameters.max_seq_length;
+  if (!whole && asked > max && asked != USUAL_LENGTH)
+    report_message(report, LOG_WARN,
+                   "max_seq_length is %zu, but the model takes %zu tokens: longer examples are cut to "
+                   "these",
+                   asked, max);
   struct corpus_watch watch = {.beat = beat, .with = report};
   struct pool *pool = r->backend.pool;
   enum status s = checkpoint->is_gguf ? tokenizer_from_gguf(&r->tokenizer, &checkpoint->gguf, err)

@@ -34,6 +34,10 @@ refused "a line without a label" "dataset_invalid training_file" 'line 2, column
 upload stars.csv $'text,label\na,1\nb,5\nc,3.0'; like "$body" '"names":\["1","3","5"\]' "stars are classes"; stars=$file
 accepted "that a job can learn"
 refused "a task that the model cannot learn" "unsupported_value task" 'encoder cannot learn the task language_model; it can learn classification' ',"task":"language_model"' encoder
+both=",\"validation_file\":\"$file\""
+refused "a metric of two classes" "invalid_value evaluation.metric" 'f1, which is measured of two classes' "$both,\"evaluation\":{\"metric\":\"f1\"}"
+refused "a metric of other data" "invalid_value evaluation.metric" 'does not measure .classification.; it measures loss, accuracy' "$both,\"evaluation\":{\"metric\":\"spearman\"}"
+refused "a warm-up that is all of it" "invalid_value warmup_steps" 'the job has one step' ',"hyperparameters":{"n_epochs":1,"warmup_steps":3}'
 upload one.csv $'text,label\na,x\nb,x'
 refused "one class" "dataset_invalid training_file" 'line 2, column 3: every example has the label x'
 upload other.csv $'text,label\na,3\nb,4'; other=$file file=$stars

@@ -22,7 +22,7 @@ refused "a model that gives no embeddings" "unsupported_value task" 'llama canno
 refused "a metric of another task" "invalid_value evaluation.metric" 'it measures loss, pearson_cosine' ",\"task\":\"embedding\",\"validation_file\":\"$file\",\"evaluation\":{\"metric\":\"accuracy\"}"
 refused "pairs for a reranker" "invalid_value dataset.text_pair" 'no column|dataset.label' ',"task":"reranking","dataset":{"text_pair":"passage"}'
 refused "a class for pairs" "invalid_value dataset.text" 'the task classification learns from a text with a label' ',"task":"classification"'
-batch=1 ends "a batch without negatives fails" failed; like "$body" '"code":"invalid_value".*batch_size is 1: the negatives' "and says why"
+batch=1 refused "a batch without negatives" "invalid_value batch_size" 'batch_size is 1: the negatives'
 ends "pooling that contradicts the base fails" failed ',"embedding":{"pooling":"mean"}' pooled; like "$body" '"param":"embedding.pooling"' "and names the member"
 ends "a module that is not understood" failed '' dense; like "$body" 'the module Dense is not supported' "is named"
 ends "embeddings are trained" succeeded ",\"validation_file\":\"$file\",\"evaluation\":{\"metric\":\"cosine_mrr@10\"},\"exports\":[\"merged:f32\"]" pooled
