@@ -32,7 +32,7 @@ static const struct {
      "validation_file string?,seed integer,suffix string?,from_checkpoint string?,result_files array,"
      "hyperparameters object,error object?,fine_tuned_model string?,started_at integer?,finished_at integer?,"
      "trained_tokens integer?,estimated_finish integer?,restarts integer,attempts integer,pausing boolean,"
-     "device string?,progress object?,integrations array?,"
+     "device string?,progress object?,estimate object?,actual object?,integrations array?,"
      "metadata object?,method object,adapter object,dataset object,embedding object,evaluation object,"
      "checkpointing object,early_stopping object,scheduling object,exports array"},
     {"Event", "fine_tuning.job.event",

@@ -54,19 +54,28 @@ static enum status add(struct question **out, struct question_list *list, struct
   return STATUS_OK;
 }
 
+/* The spec as it is written, and the key of the question about it. False: no memory. */
+static bool make_key(char key[QUESTION_KEY], struct str *written, enum task_kind kind, const char *tenant,
+                     const struct job_spec *spec, uint64_t version) {
+  AUTO(json_release) json_t *document = job_spec_json(spec);
+  AUTO(str_done) struct str text;
+  char sha256[HASH_HEX];
+  str_init(&text, TEXT_BYTES);
+  if (!document || !json_append(written, document))
+    return false;
+  str_printf(&text, "%s\n%d\n%s\n%llx", written->text, (int)kind, tenant, (unsigned long long)version);
+  hash_bytes(sha256, text.text, text.length);
+  snprintf(key, QUESTION_KEY, "ask-%.*s", KEY_DIGITS, sha256);
+  return !text.failed;
+}
+
 enum status questions_ask(struct question **out, struct question_list *list, enum task_kind kind, const char *tenant,
                           const struct job_spec *spec, uint64_t version, struct error *err) {
   AUTO(str_done) struct str text;
-  AUTO(json_release) json_t *document = job_spec_json(spec);
-  char sha256[HASH_HEX], key[QUESTION_KEY];
+  char key[QUESTION_KEY];
   str_init(&text, TEXT_BYTES);
-  bool fits = document && json_append(&text, document);
-  size_t length = text.length;
-  str_printf(&text, "\n%d\n%s\n%llx", (int)kind, tenant, (unsigned long long)version);
-  if (!fits || text.failed)
+  if (!make_key(key, &text, kind, tenant, spec, version))
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "asking a worker");
-  hash_bytes(sha256, text.text, text.length);
-  snprintf(key, sizeof key, "ask-%.*s", KEY_DIGITS, sha256);
   make_room(list);
   *out = find(list, key);
   if (*out)
@@ -79,12 +88,23 @@ enum status questions_ask(struct question **out, struct question_list *list, enu
   snprintf(question->key, sizeof question->key, "%s", key);
   snprintf(question->tenant, sizeof question->tenant, "%s", tenant);
   snprintf(question->device, sizeof question->device, "%s", spec->scheduling.device);
-  question->spec = strndup(text.text, length);
+  question->spec = strndup(text.text, text.length);
   if (question->spec)
     return STATUS_OK;
   list->first = question->next;
   forget(question);
   return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "asking a worker");
+}
+
+const struct question *questions_known(const struct question_list *list, enum task_kind kind, const char *tenant,
+                                       const struct job_spec *spec, uint64_t version) {
+  AUTO(str_done) struct str text;
+  char key[QUESTION_KEY];
+  str_init(&text, TEXT_BYTES);
+  if (!list->first || !make_key(key, &text, kind, tenant, spec, version))
+    return NULL;
+  const struct question *question = find(list, key);
+  return question && question->state == QUESTION_KNOWN && question->report ? question : NULL;
 }
 
 size_t questions_waiting(const struct question_list *list) {

@@ -43,6 +43,9 @@ struct question_list {
 NODISCARD enum status questions_ask(struct question **out, struct question_list *list, enum task_kind kind,
                                     const char *tenant, const struct job_spec *spec, uint64_t version,
                                     struct error *err);
+/* The same where it is known already and fresh; NULL: it is not. */
+const struct question *questions_known(const struct question_list *list, enum task_kind kind, const char *tenant,
+                                       const struct job_spec *spec, uint64_t version);
 /* For the scheduler: how many wait, and the next of them. */
 size_t questions_waiting(const struct question_list *list);
 struct question *questions_next(const struct question_list *list);

@@ -189,12 +189,27 @@ static void count_progress(struct reports *reports, const json_t *data) {
   pace->seconds = seconds;
 }
 
+/* What it will take, as the run's first steps show; it is kept apart. */
+static enum status store_estimate(struct reports *reports, json_t *data, struct error *err) {
+  AUTO(str_done) struct str text;
+  const json_t *estimate = json_object_get(data, "estimate");
+  str_init(&text, DATA_BYTES);
+  if (!json_is_object(estimate))
+    return STATUS_OK;
+  if (!json_append(&text, estimate))
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "storing an estimate");
+  json_object_del(data, "estimate");
+  return db_job_set_estimate(reports->db, reports->lease.job_id, text.text, err);
+}
+
 static enum status note_progress(struct reports *reports, const struct event *event, struct error *err) {
   int64_t before = reports->trained_tokens;
   enum status status =
       json_get_int(&reports->trained_tokens, event->data, "trained_tokens", before, -1, INT64_MAX, err);
   if (!status)
     status = json_get_int(&reports->last_step, event->data, "step", reports->last_step, 0, INT64_MAX, err);
+  if (!status)
+    status = store_estimate(reports, event->data, err);
   if (status)
     return status;
   str_clear(&reports->progress);

@@ -43,6 +43,7 @@ static const struct column columns[] = {
     {"interruptions", COLUMN_INT, AT(interruptions), NULL},
     {"furthest_step", COLUMN_INT, AT(furthest_step), NULL},
     {"pause_requested_at", COLUMN_INT, AT(pause_requested_at), NULL},
+    {"estimate", COLUMN_TEXT, AT(estimate), NULL},
     {"request_id", COLUMN_TEXT, AT(request_id), NULL},
     {"peft_type", COLUMN_TEXT, AT(peft_type), NULL},
 };
@@ -365,6 +366,17 @@ enum status db_job_set_progress(struct db *db, const struct lease *lease, const 
   stmt_text(&stmt, progress);
   stmt_int(&stmt, trained_tokens);
   return run_guarded(&stmt, held, err);
+}
+
+enum status db_job_set_estimate(struct db *db, const char *id, const char *estimate, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  enum status status =
+      stmt_open(&stmt, db, "UPDATE job SET estimate = ?2 WHERE id = ?1 AND estimate IS NULL", err);
+  if (status)
+    return status;
+  stmt_text(&stmt, id);
+  stmt_text(&stmt, estimate);
+  return stmt_run(&stmt, NULL, err);
 }
 
 enum status db_job_held(bool *held, struct db *db, const struct lease *lease, struct error *err) {

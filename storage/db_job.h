@@ -42,6 +42,7 @@ struct job_row {
   int64_t interruptions;         /* deaths of the daemon while it ran, since then */
   int64_t furthest_step;         /* of a state that was ever stored (db_state.h); 0: none */
   int64_t pause_requested_at;    /* running: 0: not */
+  const char *estimate;          /* JSON text: what it was expected to take; NULL: nobody said */
   const char *request_id;        /* of the request that made it; NULL: not known */
   const char *peft_type;         /* of its adapter; "": not known */
 };
@@ -111,6 +112,8 @@ NODISCARD enum status db_job_set_device(struct db *db, const struct lease *lease
                                         struct error *err);
 NODISCARD enum status db_job_set_progress(struct db *db, const struct lease *lease, const char *progress,
                                           int64_t trained_tokens, bool *held, struct error *err);
+/* What it is expected to take, where nobody has said so before. */
+NODISCARD enum status db_job_set_estimate(struct db *db, const char *id, const char *estimate, struct error *err);
 NODISCARD enum status db_job_held(bool *held, struct db *db, const struct lease *lease, struct error *err);
 /* Ends the lease: running -> `to`. `why` fills the error columns when `to` is FAILED, else NULL. A move to
    QUEUED counts a restart. A pause that was requested is no longer. */

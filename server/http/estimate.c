@@ -6,9 +6,12 @@
 #include "server/http/ask.h"
 #include "server/http/reply.h"
 #include "server/http/wait.h"
+#include "server/inspected.h"
 #include "server/supervisor.h"
 #include "storage/db_file.h"
 #include "storage/db_queue.h"
+
+enum { ESTIMATE_BYTES = 1 << 16 };
 
 /* Seconds; null: nobody knows. */
 static json_t *queue_wait(struct request *request) {
@@ -61,6 +64,27 @@ static json_t *object(struct request *request, const struct job_draft *draft, co
   return out;
 }
 
+/* The spec that an estimate is of: a seed that is chosen at random changes nothing. */
+static struct job_spec spec_of(const struct job_draft *draft) {
+  struct job_spec spec = draft->spec;
+  if (!json_is_integer(json_object_get(draft->body, "seed")))
+    spec.seed = 0;
+  return spec;
+}
+
+const char *estimate_known(struct request *request, const struct job_draft *draft) {
+  const struct server *server = request->server;
+  AUTO(str_done) struct str text;
+  const struct job_spec spec = spec_of(draft);
+  str_init(&text, ESTIMATE_BYTES);
+  if (!server->questions.first) /* as for most jobs */
+    return NULL;
+  const struct inspected *inspected = inspected_of(server->inspected, &draft->model);
+  const struct question *known =
+      questions_known(&server->questions, TASK_ESTIMATE, request->tenant, &spec, inspected ? inspected->version : 0);
+  return known && json_append(&text, known->report) ? arena_string(&request->arena, text.text) : NULL;
+}
+
 /* A file that is still checked is waited for, once. */
 static bool wait_for_file(struct request *request, const char *id) {
   struct file_row file;
@@ -83,8 +107,7 @@ static enum status estimate(struct request *request, struct job_draft *draft, bo
                   : error_set(err, STATUS_OVERLOADED, "training_file",
                               "the job's files or its model are still being checked; ask again in a moment");
   }
-  if (!json_is_integer(json_object_get(draft->body, "seed"))) /* one that is chosen at random changes nothing */
-    draft->spec.seed = 0;
+  draft->spec = spec_of(draft);
   enum status status = ask(&answer, request, TASK_ESTIMATE, spec, &draft->model, err);
   *waits = !status && !answer;
   if (status || *waits)

@@ -2,8 +2,10 @@
 #ifndef SERVER_HTTP_ESTIMATE_H
 #define SERVER_HTTP_ESTIMATE_H
 
-#include "server/http/request.h"
+#include "server/http/job_draft.h"
 
+/* The estimate of that job as JSON text, where somebody has asked for it a short time ago; else NULL. */
+const char *estimate_known(struct request *request, const struct job_draft *draft);
 /* Answers with the estimate of the job that `body` asks for, or lets the request wait until a worker has made it. */
 void estimate_reply(struct request *request, const json_t *body);
 

@@ -76,11 +76,21 @@ static json_t *estimated_finish(const struct job_row *job, const json_t *progres
   return json_integer((json_int_t)((double)clock_unix() + json_number_value(left)));
 }
 
+/* Beside the estimate: what it took, once it has ended. */
+static json_t *actual(const struct job_row *job, const json_t *progress) {
+  const json_t *memory = json_object_get(progress, "peak_memory_bytes");
+  if (!job->finished_at || !job->started_at)
+    return json_null();
+  return json_pack("{s:I, s:o, s:o}", "duration_seconds", (json_int_t)(job->finished_at - job->started_at),
+                   "peak_memory_bytes", memory ? json_incref((json_t *)(uintptr_t)memory) : json_null(), "tokens",
+                   job->trained_tokens >= 0 ? json_integer(job->trained_tokens) : json_null());
+}
+
 static json_t *error_member(const struct server *server, const struct job_row *job) {
   if (!job->error_code)
     return json_null();
-  return json_pack("{s:s, s:o, s:s?}", "code", job->error_code, "message",
-                   reply_message(server, job->error_message), "param", job->error_param);
+  return json_pack("{s:s, s:o, s:s?}", "code", job->error_code, "message", reply_message(server, job->error_message),
+                   "param", job->error_param);
 }
 
 /* What was requested. A row whose text is damaged is shown without it. */
@@ -101,17 +111,21 @@ enum status job_object(struct str *out, struct server *server, const struct job_
     return status;
   bool done = job->state == JOB_SUCCEEDED;
   json_t *progress = reply_stored(job->progress);
-  AUTO(json_release) json_t *core = json_pack(
+  AUTO(json_release)
+  json_t *core = json_pack(
       "{s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:s?, s:O, s:o, s:s?, s:o, s:o, s:o, s:n, s:o, s:I, s:s?, s:o, s:I, s:b}",
       "id", job->id, "object", "fine_tuning.job", "created_at", (json_int_t)job->created_at, "organization_id",
       "org-local", "status", job_state_name(job->state), "model", job->model, "training_file", job->training_file,
       "validation_file", job->validation_file, "result_files", results, "error", error_member(server, job),
       "fine_tuned_model", done ? job->fine_tuned_model : NULL, "started_at", reply_number(job->started_at),
       "finished_at", reply_number(job->finished_at), "estimated_finish", estimated_finish(job, progress),
-      "integrations", "trained_tokens",
-      job->trained_tokens >= 0 ? json_integer(job->trained_tokens) : json_null(), "restarts", (json_int_t)job->restarts,
-      "device", job->device, "progress", progress, "attempts", (json_int_t)job->attempts, "pausing",
-      job->state == JOB_RUNNING && job->pause_requested_at != 0);
+      "integrations", "trained_tokens", job->trained_tokens >= 0 ? json_integer(job->trained_tokens) : json_null(),
+      "restarts", (json_int_t)job->restarts, "device", job->device, "progress", progress, "attempts",
+      (json_int_t)job->attempts, "pausing", job->state == JOB_RUNNING && job->pause_requested_at != 0);
+  if (core) {
+    json_object_set_new(core, "estimate", reply_stored(job->estimate));
+    json_object_set_new(core, "actual", actual(job, progress));
+  }
   /* What was requested (method, adapter, seed, suffix, metadata, ...) beside what became of it. */
   str_putc(out, '{');
   if (core) {

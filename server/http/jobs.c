@@ -56,6 +56,8 @@ static enum status insert(struct request *request, const struct job_row *row, st
   if (status)
     return status;
   status = db_job_insert(db, row, err);
+  if (!status && row->estimate)
+    status = db_job_set_estimate(db, row->id, row->estimate, err);
   for (size_t i = 0; !status && i < COUNT_OF(texts); i++) {
     struct event_row event = {.job_id = row->id, .created_at = row->created_at, .level = LOG_INFO, .message = texts[i]};
     status = db_event_add(db, &event, err);
@@ -67,8 +69,9 @@ static enum status insert(struct request *request, const struct job_row *row, st
   return db_commit(db, err);
 }
 
-static enum status store(struct request *request, const struct job_spec *spec, bool pending, const char *key,
+static enum status store(struct request *request, const struct job_draft *draft, const char *key,
                          const char *body_sha256, struct job_row *row, struct error *err) {
+  const struct job_spec *spec = &draft->spec;
   AUTO(str_done) struct str spec_text, metadata_text;
   AUTO(json_release) json_t *document = job_spec_json(spec);
   char id[40];
@@ -94,7 +97,8 @@ static enum status store(struct request *request, const struct job_spec *spec, b
                           .priority = spec->scheduling.priority,
                           .idempotency_key = key,
                           .body_sha256 = body_sha256,
-                          .state = pending ? JOB_VALIDATING : JOB_QUEUED,
+                          .estimate = estimate_known(request, draft),
+                          .state = draft->pending ? JOB_VALIDATING : JOB_QUEUED,
                           .device_wanted = spec->scheduling.device,
                           .request_id = request->id,
                           .peft_type = method_of(spec->adapter.peft_type)->peft_type};
@@ -134,7 +138,7 @@ static void create(struct request *request, const json_t *body, const char *body
     status = job_draft_read(&draft, request, body, &faults, &err);
   bool sound = !status && !faults.count, waits = sound && draft.pending && wait_for_model(request, &draft.model);
   if (sound && !waits)
-    status = store(request, &draft.spec, draft.pending, key, body_sha256, &job, &err);
+    status = store(request, &draft, key, body_sha256, &job, &err);
   job_draft_done(&draft);
   if (waits)
     return;

@@ -116,7 +116,7 @@ class Flow:
         if self.name == "client":
             dry = self.jobs.create(model=MODEL, training_file=self.train.id, seed=5, hyperparameters=HYPERPARAMETERS,
                                    extra_body={"adapter": ADAPTER, "dataset": COLUMNS}, extra_query={"dry_run": True})
-            assert dry.to_dict()["tokens"] == estimate["tokens"] and not hasattr(dry, "status")
+            assert dry.to_dict()["tokens"] == estimate["tokens"] and dry.status is None
         assert not self.jobs.list(metadata={"suite": "none"}).data
         body["hyperparameters"] = HYPERPARAMETERS | {"n_epochs": 1, "batch_size": 256, "warmup_steps": 4}
         error = refused(openai.BadRequestError, lambda: self.client.post("/fine_tuning/estimate", cast_to=object, body=body))

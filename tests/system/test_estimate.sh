@@ -20,6 +20,9 @@ estimate "$four" '/v1/fine_tuning/jobs?dry_run=true'; is "$body" "$first" "a dry
 call GET /v1/fine_tuning/jobs; like "$body" '"data":\[\]' "there is no job"
 call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' -d "{\"model\":\"bert\",\"training_file\":\"$file\",\"validation_file\":\"$file\",\"seed\":1$four}"; job=$(value id)
 await succeeded "$job" 300; is "$(value total_steps) $(value trained_tokens)" "$steps $tokens" "the job does what was estimated"
+like "$body" "\"estimate\":\{\"steps\":8,.*\"peak_memory_bytes\":$memory,.*\"actual\":\{\"duration_seconds\":[0-9]+,\"peak_memory_bytes\":[1-9][0-9]+,\"tokens\":300\}" "and shows what it took beside that"
+call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' -d "{\"model\":\"bert\",\"training_file\":\"$file\",\"seed\":2$four}"; job=$(value id)
+await succeeded "$job" 300; like "$body" '"estimate":\{"steps":8,.*"actual":\{' "a job for which nobody asked says so itself"
 estimate ',"hyperparameters":{"n_epochs":1,"batch_size":100,"warmup_steps":5}'
 is "$status $(value code) $(value param)" "400 invalid_value warmup_steps" "what training would refuse is refused"
 estimate ',"hyperparameters":{"batch_size":8},"scheduling":{"memory_limit":5}'
