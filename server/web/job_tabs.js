@@ -6,7 +6,7 @@ import {hasEnded, jobPath} from './job_parts.js';
 import {button, table} from './parts.js';
 import {settings, settingText} from './settings.js';
 
-const EVENTS_SHOWN = 500;
+const EVENTS_SHOWN = 500, LOG_LINES = 1000;
 
 export function eventsTab() {
   const all = [], steps = h('input', {type: 'checkbox'});
@@ -45,7 +45,7 @@ export function logTab(job, signal) {
     async open() {
       const atEnd = pre.scrollTop + pre.clientHeight >= pre.scrollHeight - 20;
       try {
-        const text = await api.text(`${jobPath(job.id)}/logs`, signal);
+        const text = await api.text(`${jobPath(job.id)}/logs?tail=${LOG_LINES}`, signal);
         pre.textContent = text.split('\n').filter(Boolean).map(logLine).join('\n') || 'The worker has said nothing.';
       } catch (error) {
         if (error.status !== 404)

@@ -1,7 +1,7 @@
 /* Buttons in a row, and the panel of the chosen one; arrow keys move between them. */
 import {h, replace} from './dom.js';
 
-/* `tabs`: {name: {label, element, open() (called when it is shown, and by again())}} */
+/* `tabs`: {name: {label, element, open() (called when it is shown, and by again())}}. again(name) is for that one. */
 export function tabbed(title, tabs) {
   const names = Object.keys(tabs);
   let chosen = null;
@@ -33,6 +33,9 @@ export function tabbed(title, tabs) {
   return {
     element: h('section.card.flush', {},
       h('div.tabs', {role: 'tablist', 'aria-label': title, onkeydown: move}, buttons), panel),
-    again: () => tabs[chosen].open?.(),
+    again(name = chosen) {
+      if (name === chosen)
+        tabs[name].open?.();
+    },
   };
 }

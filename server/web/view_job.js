@@ -106,7 +106,10 @@ export async function showJob(root, id, signal) {
   curves.show(series);
   const heard = {
     status: draw,
-    progress: progress => draw({...job, progress}),
+    progress(progress) {
+      draw({...job, progress});
+      tabs.again('log');
+    },
     metrics(event) {
       events.add([event]);
       series.add(event.data);
