@@ -1,4 +1,4 @@
-# reflectd in a container: four programs, the libraries they load, nothing else.
+# reflectd in a container: five programs, the libraries they load, nothing else.
 #   docker build -t reflectd .
 #   docker build -t reflectd --build-arg GPU=ocl-icd-libopencl1 .     # with the loader of OpenCL, for GPUs
 #   docker build -t reflectd --build-arg CUDA=13.0 .                  # with NVIDIA's libraries: 700 MB more
@@ -14,7 +14,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-RUN make -j"$(nproc)" programs && strip build/reflectd build/reflect-sandbox build/reflect-worker build/reflect
+RUN make -j"$(nproc)" programs && strip build/reflectd build/reflect-sandbox build/reflect-deliver build/reflect-worker build/reflect
 
 # libcuda is the driver's, and comes from the host (docker run --gpus all); cuBLASLt and NVRTC come from here.
 FROM ${BASE} AS cuda
@@ -33,7 +33,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends ${GPU} \
       libarchive13 libnettle8 libseccomp2 libopenblas0-pthread ca-certificates \
     && rm -rf /var/lib/apt/lists/* /var/cache/debconf/* /var/log/* \
     && mkdir -m 0700 /data && mkdir /models && chown 10001:10001 /data
-COPY --from=build /src/build/reflectd /src/build/reflect-sandbox /src/build/reflect-worker /src/build/reflect /usr/local/bin/
+COPY --from=build /src/build/reflectd /src/build/reflect-sandbox /src/build/reflect-deliver /src/build/reflect-worker /src/build/reflect /usr/local/bin/
 COPY --from=cuda /cuda /usr/local/lib
 RUN ldconfig
 COPY LICENSE /usr/share/doc/reflectd/LICENSE

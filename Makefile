@@ -34,6 +34,7 @@ PKG_storage := $(PKG_base) sqlite3
 PKG_server := $(PKG_storage) libmicrohttpd libuv gnutls
 PKG_worker := $(PKG_base) libutf8proc libpcre2-8 libarchive openblas
 PKG_sandbox := $(PKG_base) libseccomp
+PKG_deliver := $(PKG_base) libcurl
 PKG_cli := $(PKG_base) libcurl
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags jansson nettle sqlite3 libmicrohttpd libuv gnutls libutf8proc libpcre2-8 libarchive openblas libcurl)
 
@@ -55,7 +56,7 @@ ISA_amx := $(ISA_bf16) -mamx-tile -mamx-bf16 -DISA=amx -DISA_WIDTH=16 -DATTENTIO
 isa_src = $(wildcard worker/backend/cpu/isa/$(if $(filter amx,$(1)),attention)*.c)
 BF16 := worker/backend/cpu/bf16
 
-LAYERS := base config api storage server sandbox worker cli
+LAYERS := base config api storage server sandbox deliver worker cli
 APART := worker/backend/cpu/isa $(if $(filter amx,$(ISAS)),,$(BF16))
 src_of = $(filter-out %/main.c $(APART:%=%/%),$(shell find $(1) -name '*.c'))
 OBJ_base := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,base))
@@ -64,6 +65,7 @@ OBJ_api := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,api))
 OBJ_storage := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,storage))
 OBJ_server := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,server))
 OBJ_sandbox := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,sandbox))
+OBJ_deliver := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,deliver))
 OBJ_cli := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,cli))
 OBJ_worker := $(patsubst %.c,$(OBJ)/%.o,$(call src_of,worker)) \
   $(foreach isa,$(ISAS),$(patsubst %.c,$(OBJ)/%.$(isa).o,$(call isa_src,$(isa))))
@@ -76,12 +78,13 @@ LINK_api := api base
 LINK_storage := storage api base
 LINK_server := server storage config api base
 LINK_sandbox := sandbox base
+LINK_deliver := deliver base
 LINK_worker := worker api base
 LINK_cli := cli api base
 ars = $(foreach layer,$(LINK_$(1)),$(OBJ)/lib$(layer).a)
 libs = $(shell $(PKG_CONFIG) --libs $(PKG_$(1))) -lm
 
-PROGRAMS := $(BIN)/reflectd $(BIN)/reflect-sandbox $(BIN)/reflect-worker $(BIN)/reflect
+PROGRAMS := $(BIN)/reflectd $(BIN)/reflect-sandbox $(BIN)/reflect-deliver $(BIN)/reflect-worker $(BIN)/reflect
 FAULT := $(addprefix $(BIN)/tests/fault/,torture worker shim.so simulate load)
 TOOLS := $(BIN)/tests/golden $(BIN)/tests/bench $(BIN)/tests/interop/tokenize $(FAULT)
 # tests/LAYER/.../test_*.c: one cmocka program each, linked with its layer.
@@ -104,6 +107,9 @@ $(BIN)/reflectd: $(OBJ)/server/main.o $(call ars,server)
 $(BIN)/reflect-sandbox: $(OBJ)/sandbox/main.o $(call ars,sandbox)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,sandbox)
+$(BIN)/reflect-deliver: $(OBJ)/deliver/main.o $(call ars,deliver)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,deliver)
 $(BIN)/reflect-worker: $(OBJ)/worker/main.o $(call ars,worker)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,worker)

@@ -53,10 +53,42 @@ static const struct field completion_rows[] = {
      .doc = "MD5 of the whole file, in hexadecimal: it is compared."},
 };
 
+#define WEBHOOK(flags)                                                                                                 \
+  {"name", NULL, FIELD_STRING,     offsetof(struct webhook_body, name),                                                \
+   flags,  1,    WEBHOOK_NAME_MAX, .doc = "What people know the endpoint by."},                                        \
+      {"url", NULL, FIELD_STRING,    offsetof(struct webhook_body, url),                                               \
+       flags, 1,    WEBHOOK_URL_MAX, .doc = "Where events are sent, https://."},                                       \
+      {"event_types",                                                                                                  \
+       NULL,                                                                                                           \
+       FIELD_STRING_LIST,                                                                                              \
+       offsetof(struct webhook_body, event_types),                                                                     \
+       flags,                                                                                                          \
+       1,                                                                                                              \
+       16,                                                                                                             \
+       .doc = "What is told, as /v1/webhook_event_types names it."},
+static const struct field webhook_rows[] = {WEBHOOK(FIELD_REQUIRED)};
+static const struct field webhook_change_rows[] = {WEBHOOK(0)};
+#undef WEBHOOK
+static const struct field webhook_test_rows[] = {
+    {"event_type", NULL, FIELD_STRING, offsetof(struct webhook_test_body, event_type), FIELD_REQUIRED, 1, 64,
+     .doc = "What the sample tells of."},
+};
+static const struct field webhook_secret_rows[] = {
+    {"keep_old_secret_active_for_24_hours", NULL, FIELD_BOOL, offsetof(struct webhook_secret_body, keep),
+     .doc = "The old secret signs too for a day."},
+};
+
 static const struct field_table tables[OP_COUNT] = {
-    [OP_uploads_create] = TABLE(upload_rows), [OP_uploads_complete] = TABLE(completion_rows),
-    [OP_keys_create] = TABLE(key_rows),       [OP_keys_rotate] = TABLE(rotate_rows),
-    [OP_tenants_update] = TABLE(tenant_rows), [OP_exports_create] = TABLE(export_rows),
+    [OP_webhooks_create] = TABLE(webhook_rows),
+    [OP_webhooks_update] = TABLE(webhook_change_rows),
+    [OP_webhooks_test] = TABLE(webhook_test_rows),
+    [OP_webhooks_rotate_secret] = TABLE(webhook_secret_rows),
+    [OP_uploads_create] = TABLE(upload_rows),
+    [OP_uploads_complete] = TABLE(completion_rows),
+    [OP_keys_create] = TABLE(key_rows),
+    [OP_keys_rotate] = TABLE(rotate_rows),
+    [OP_tenants_update] = TABLE(tenant_rows),
+    [OP_exports_create] = TABLE(export_rows),
 };
 
 bool body_required(const struct field_table *table) {

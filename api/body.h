@@ -36,6 +36,19 @@ struct completion_body { /* uploads_complete */
   const char *md5;
 };
 
+enum { WEBHOOK_URL_MAX = 2000, WEBHOOK_NAME_MAX = 200 };
+
+struct webhook_body { /* webhooks_create, webhooks_update: what is absent stays */
+  const char *name, *url;
+  struct string_list event_types;
+};
+struct webhook_test_body { /* webhooks_test */
+  const char *event_type;
+};
+struct webhook_secret_body { /* webhooks_rotate_secret */
+  bool keep;
+};
+
 /* The table of the operation's body; NULL: it has none, or one of another kind. */
 const struct field_table *body_fields(enum operation op);
 /* Has it a member that must be there? Else the body itself may be absent. */

@@ -66,6 +66,14 @@ static const struct {
     {"AuditLog", "organization.audit_log",
      "id string,type string,effective_at integer,tenant string,actor object,object_id string?,result string,"
      "request_id string?"},
+    {"WebhookEndpoint", "webhook_endpoint",
+     "id string,created_at integer,updated_at integer,name string,url string,event_types array,"
+     "signing_secret_hint string,signing_secret* string"},
+    {"WebhookTest", "webhook_endpoint.test",
+     "event_type string,status_code integer,success boolean,webhook_endpoint_id string"},
+    {"WebhookDelivery", "webhook_endpoint.delivery",
+     "id string,webhook_endpoint_id string,event_id string,event_type string,job_id string,created_at integer,"
+     "status string,attempts integer,next_attempt_at integer?,status_code integer?,error string?,finished_at integer?"},
     {"Deleted", NULL, "id string,object string,deleted boolean"},
 };
 
@@ -120,6 +128,14 @@ static const struct {
     {OP_tenants_list, "Tenant", true},
     {OP_tenants_retrieve, "Tenant", false},
     {OP_tenants_update, "Tenant", false},
+    {OP_webhooks_create, "WebhookEndpoint", false},
+    {OP_webhooks_list, "WebhookEndpoint", true},
+    {OP_webhooks_retrieve, "WebhookEndpoint", false},
+    {OP_webhooks_update, "WebhookEndpoint", false},
+    {OP_webhooks_delete, "Deleted", false},
+    {OP_webhooks_test, "WebhookTest", false},
+    {OP_webhooks_rotate_secret, "WebhookEndpoint", false},
+    {OP_webhooks_deliveries, "WebhookDelivery", true},
     {OP_audit_list, "AuditLog", true},
 };
 
@@ -223,7 +239,7 @@ bool openapi_answer_names(char pointer[32], enum operation op, const char *param
     const char *parameter, *schema, *member;
   } named[] = {{"file_id", "File", "id"},    {"job_id", "Job", "id"},       {"model", "Model", "id"},
                {"name", "Artifact", "name"}, {"upload_id", "Upload", "id"}, {"key_id", "ApiKey", "id"},
-               {"tenant", "Tenant", "id"}};
+               {"tenant", "Tenant", "id"},   {"webhook_endpoint_id", "WebhookEndpoint", "id"}};
   long row = row_of(op);
   for (size_t i = 0; row >= 0 && answers[row].schema && i < COUNT_OF(named); i++) {
     if (strcmp(named[i].schema, answers[row].schema) != 0 || strcmp(named[i].parameter, parameter) != 0)

@@ -14,6 +14,7 @@ static const char *const log_levels[] = {
     [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error", NULL};
 static const char *const matmuls[] = {"auto", "native", "openblas", NULL}; /* job_matmul_names of api/job.h */
 
+static const char *const webhook_targets[] = {"none", "public", "any", NULL}; /* as in api/webhook.h */
 static const char *const sandboxes[] = {
     [SANDBOX_AUTO] = "auto", [SANDBOX_REQUIRE] = "require", [SANDBOX_OFF] = "off", NULL};
 
@@ -85,6 +86,12 @@ static const struct field fields[] = {
     {"insecure_http", NULL, FIELD_BOOL, AT(insecure_http),
      .doc = "Allow `listen` on an address other than loopback: HTTP is not encrypted."},
     {"metrics_open", NULL, FIELD_BOOL, AT(metrics_open), .doc = "Show /metrics without a key, where keys are needed."},
+    {"webhook_targets", NULL, FIELD_CHOICE, AT(webhook_targets), 0, 0, 0, webhook_targets, "public",
+     .doc = "Addresses that clients may have webhooks sent to: none; those of the public Internet; any, private ones "
+            "and this machine's too."},
+    {"webhook_http", NULL, FIELD_BOOL, AT(webhook_http), .doc = "Send webhooks to http:// too, unencrypted."},
+    {"webhook_retry_s", NULL, FIELD_INT, AT(webhook_retry_s), 0, 0, 604800, .initial = "86400", .unit = "seconds",
+     .doc = "How long a webhook that is not taken is sent again, at longer and longer intervals."},
     {"log_level", NULL, FIELD_CHOICE, AT(log_level), 0, 0, 0, log_levels, "info", .doc = "Least level that is logged."},
     {"sandbox", NULL, FIELD_CHOICE, AT(sandbox), 0, 0, 0, sandboxes, "auto",
      .doc = "What workers are kept from: auto: all that this machine can; require: no start without landlock and "
@@ -299,6 +306,8 @@ static enum status find_beside(const char **out, const char *name, struct arena 
 
 static enum status find_programs(struct config *config, struct arena *arena, struct error *err) {
   enum status status = find_beside(&config->sandbox_path, "reflect-sandbox", arena, err);
+  if (!status)
+    status = find_beside(&config->deliver_path, "reflect-deliver", arena, err);
   return status || config->worker_path ? status : find_beside(&config->worker_path, "reflect-worker", arena, err);
 }
 

@@ -52,11 +52,15 @@ struct config {
   int64_t worker_silence_s;       /* a worker that says nothing for so long is killed */
   bool insecure_http;             /* needed to listen on an address other than loopback */
   bool metrics_open;              /* /metrics needs no key */
+  int webhook_targets;            /* enum webhook_targets of api/webhook.h */
+  bool webhook_http;              /* they may be http:// */
+  int64_t webhook_retry_s;        /* how long one that is not taken is sent again */
   int log_level;                  /* enum log_level */
   int sandbox;                    /* enum sandbox_mode */
   const char *worker_path;        /* reflect-worker; default: beside this program */
 
-  const char *sandbox_path;       /* reflect-sandbox, beside this program */
+  const char *sandbox_path;       /* reflect-sandbox and reflect-deliver, beside this program */
+  const char *deliver_path;
   char host[256];                 /* from `listen`: name or address, without the brackets of IPv6 */
   uint16_t port;                  /* 0: the kernel chooses */
 };

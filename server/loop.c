@@ -9,6 +9,7 @@
 #include "server/scheduler.h"
 #include "server/supervisor.h"
 #include "server/upkeep.h"
+#include "server/webhooks.h"
 
 enum { UPKEEP_MS = 30 * 1000 };
 
@@ -62,6 +63,7 @@ static void close_all(struct loop *loop) {
   loop->stopping = true;
   scheduler_close(loop->server->scheduler);
   loop->server->scheduler = NULL;
+  webhooks_close(loop->server->webhooks);
   uv_close((uv_handle_t *)&loop->accept, NULL);
   uv_close((uv_handle_t *)&loop->poll, NULL);
   uv_close((uv_handle_t *)&loop->timeout, NULL);

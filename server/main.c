@@ -25,6 +25,7 @@
 #include "server/supervisor.h"
 #include "server/tenants_command.h"
 #include "server/upkeep.h"
+#include "server/webhooks.h"
 #include "storage/db_key.h"
 
 enum { CONFIG_ARENA_BYTES = 1 << 20, TEXT_BYTES = 1 << 16 };
@@ -122,6 +123,8 @@ static enum status serve(struct server *server, struct error *err) {
   if (!status)
     status = inspected_new(&server->inspected, server->config, on_model_wanted, server, err);
   if (!status)
+    status = webhooks_new(&server->webhooks, server, err);
+  if (!status)
     status = admission_resume(server, err);
   if (!status)
     status = open_front(server, err);
@@ -132,7 +135,9 @@ static enum status serve(struct server *server, struct error *err) {
   inspected_free(server->inspected);
   questions_free(&server->questions);
   scheduler_close(server->scheduler);
+  webhooks_close(server->webhooks);
   uv_run(server->uv, UV_RUN_NOWAIT); /* lets what was closed end */
+  webhooks_free(server->webhooks);
   db_close(server->db);
   close(lock);
   return status;

@@ -187,6 +187,15 @@ static void write_training(struct str *out, const struct metrics *metrics, const
     sample(out, restarts, (double)metrics->restarts[i], "reason=\"%s\"", reasons[i]);
 }
 
+static void write_deliveries(struct str *out, const struct metrics *metrics) {
+  static const char name[] = "reflectd_webhook_deliveries_total";
+  static const char *const results[] = {
+      [DELIVERY_TAKEN] = "delivered", [DELIVERY_RETRIED] = "retried", [DELIVERY_FAILED] = "failed"};
+  family(out, name, "counter", "Webhooks that were sent, by what became of them: retried ones are sent again.");
+  for (size_t i = 0; i < DELIVERY_COUNT; i++)
+    sample(out, name, (double)metrics->deliveries[i], "result=\"%s\"", results[i]);
+}
+
 static void write_service(struct str *out, const struct metrics *metrics, const struct metrics_view *view) {
   static const char info[] = "reflectd_build_info";
   family(out, info, "gauge", "Always 1; the labels say what was built.");
@@ -195,6 +204,7 @@ static void write_service(struct str *out, const struct metrics *metrics, const 
   single(out, "reflectd_download_bytes_total", "counter", (double)metrics->download_bytes,
          "Bytes of files that were sent.");
   single(out, "reflectd_http_connections", "gauge", (double)view->connections, "Connections that are open.");
+  write_deliveries(out, metrics);
   known(out, "reflectd_artifact_disk_free_bytes", "gauge", (double)view->free_bytes,
         "Bytes that are free on the disk of the data folder.");
   single(out, "reflectd_sqlite_busy_total", "counter", (double)view->store_busy,

@@ -26,6 +26,7 @@ struct streams;
 struct supervisor;
 struct removal;
 struct upload;
+struct webhooks;
 struct joining;
 
 struct server {
@@ -39,6 +40,7 @@ struct server {
   struct supervisor *supervisor;
   struct inspected_list *inspected;
   struct question_list questions;
+  struct webhooks *webhooks;
   struct removal *removal;  /* bytes that are being removed; NULL: none */
   bool removal_due;         /* removal_start was called when what it is to read was not stored yet */
   struct upload *uploads;   /* that arrive now */

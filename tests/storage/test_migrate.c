@@ -23,6 +23,7 @@
 #include "storage/db_queue.h"
 #include "storage/db_state.h"
 #include "storage/db_tenant.h"
+#include "storage/db_webhook.h"
 #include "storage/stmt.h"
 
 #pragma GCC diagnostic push
@@ -136,6 +137,7 @@ static int see_plan(void *context, int columns, char **values, char **names) {
   bool walks = strncmp(detail, "SCAN ", 5) == 0 && !strstr(sql, "FROM job_finished"); /* a sum of counts */
   bool sorts = strstr(detail, "TEMP B-TREE") && !strstr(sql, "job_id = ") &&
                !strstr(sql, "json_each(?1) AS want ORDER BY") && /* what belongs to one job or filter is little */
+               !strstr(sql, "ORDER BY sent_at") && /* endpoints that have something due */
                !strstr(sql, "ORDER BY first.priority");          /* a job a tenant */
   for (size_t i = 0; i < COUNT_OF(fine); i++)
     walks &= !strstr(detail, fine[i]);
@@ -224,6 +226,29 @@ static int ask_for_tenants(struct db *db, struct arena *arena, struct error *err
   return bad;
 }
 
+static int ask_for_webhooks(struct db *db, struct arena *arena, struct error *err) {
+  struct page page = {.limit = 5};
+  struct webhook_row *rows, row = {.id = "we", .tenant = TENANT_DEFAULT, .name = "n", .url = "u", .secret = "s",
+                                   .event_types = "[]"};
+  struct webhook_delivery *told, delivery = {.endpoint_id = "we"};
+  int64_t number;
+  size_t count;
+  bool yes;
+  int bad = db_webhook_insert(db, &row, err);
+  bad |= db_webhook_list(&rows, &count, &yes, db, TENANT_DEFAULT, &page, arena, err);
+  bad |= db_webhook_count(&number, db, TENANT_DEFAULT, err);
+  bad |= db_webhook_update(db, &row, err);
+  bad |= db_webhook_deliveries(&told, &count, &yes, db, "we", &page, arena, err);
+  bad |= db_webhook_due(&rows, &count, db, 1, 5, arena, err);
+  bad |= db_webhook_next(&delivery, &yes, db, "we", 1, arena, err);
+  delivery.endpoint_id = "we";
+  bad |= db_webhook_tried(db, &delivery, 1, err);
+  bad |= db_webhook_forget(db, 1, 5, err);
+  bad |= db_webhook_get(&row, db, TENANT_DEFAULT, "we", arena, err);
+  bad |= db_webhook_delete(db, TENANT_DEFAULT, "we", err);
+  return bad;
+}
+
 static void test_plans(void **state) {
   struct fixture *f = *state;
   struct db *db;
@@ -255,6 +280,7 @@ static void test_plans(void **state) {
   bad |= db_event_add(db, &event, err);
   bad |= db_queue_waiting(&number, db, err);
   bad |= ask_for_tenants(db, arena, err);
+  bad |= ask_for_webhooks(db, arena, err);
   bad |= db_job_same(&job, &more, db, TENANT_DEFAULT, "key", "aa", 0, arena, err);
   bad |= db_job_same(&job, &more, db, TENANT_DEFAULT, NULL, "aa", 0, arena, err);
   bad |= db_job_list(&jobs, &count, &more, db, TENANT_DEFAULT, &page, &(struct job_filter){0}, arena, err);
