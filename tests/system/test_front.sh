@@ -33,7 +33,7 @@ raw "GET /livez HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET /version HTTP/1.0\
 like "$reply" '^HTTP/1.1 200 .*Connection: [Kk]eep-[Aa]live.*"version"' "HTTP/1.0 that keeps its connection"
 raw "GET http://example.org/livez HTTP/1.1\r\nHost: Example.org\r\nConnection: close\r\n\r\n" 3; like "$reply" '^HTTP/1.1 200 ' "an absolute target"
 refused "GET http://example.org/livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" 400 invalid_request "one of another host"
-raw "GET http://x?y HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" 3; like "$reply" '^HTTP/1.1 404 ' "one without a path"
+raw "GET http://x?y HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" 3; like "$reply" '^HTTP/1.1 200 ' "one without a path is the first page"
 raw "\r\nGET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" 3; like "$reply" '^HTTP/1.1 200 ' "an empty line before a request"
 raw "${post}Transfer-Encoding: chunked\r\n\r\n1;x=y\r\n{\r\n1\r\n}\r\n0\r\nX-T: 1\r\n\r\nGET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" 3
 like "$reply" '^HTTP/1.1 400 .*"missing_required_parameter".*"version"' "chunks, with extension and trailer, and the next request"
