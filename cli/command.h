@@ -47,7 +47,7 @@ struct noun {
   bool verb_optional;
 };
 
-extern const struct noun files_noun, jobs_noun, keys_noun, models_noun, webhooks_noun, bench_noun;
+extern const struct noun files_noun, jobs_noun, keys_noun, models_noun, webhooks_noun, bench_noun, verify_noun;
 
 /* Prints the error (the server's details included) to standard error; the exit code that fits it. */
 enum exit_code cli_fail(const struct cli *cli, const struct error *err);

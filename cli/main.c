@@ -18,24 +18,23 @@ struct global_options {
 };
 
 static const struct option_row global_rows[] = {
-  {"url", OPTION_TEXT, offsetof(struct global_options, url), NULL, "URL",
-   "the server; else $REFLECT_URL, else http://127.0.0.1:8080"},
-  {"key", OPTION_TEXT, offsetof(struct global_options, key), NULL, "KEY",
-   "its API key; better in $REFLECT_API_KEY, which other users cannot see"},
-  {"tenant", OPTION_TEXT, offsetof(struct global_options, tenant), NULL, "NAME",
-   "for operators: whose files, jobs and models; else $REFLECT_TENANT"},
-  {"cacert", OPTION_TEXT, offsetof(struct global_options, cacert), NULL, "FILE",
-   "PEM file of the authorities whose https servers are trusted; else $CURL_CA_BUNDLE, else the system's"},
-  {"json", OPTION_FLAG, offsetof(struct global_options, json), NULL, NULL, "print the server's JSON"},
-  {"help", OPTION_FLAG, offsetof(struct global_options, help), NULL, NULL, "print help"},
-  {"version", OPTION_FLAG, offsetof(struct global_options, version), NULL, NULL, "print the version"},
+    {"url", OPTION_TEXT, offsetof(struct global_options, url), NULL, "URL",
+     "the server; else $REFLECT_URL, else http://127.0.0.1:8080"},
+    {"key", OPTION_TEXT, offsetof(struct global_options, key), NULL, "KEY",
+     "its API key; better in $REFLECT_API_KEY, which other users cannot see"},
+    {"tenant", OPTION_TEXT, offsetof(struct global_options, tenant), NULL, "NAME",
+     "for operators: whose files, jobs and models; else $REFLECT_TENANT"},
+    {"cacert", OPTION_TEXT, offsetof(struct global_options, cacert), NULL, "FILE",
+     "PEM file of the authorities whose https servers are trusted; else $CURL_CA_BUNDLE, else the system's"},
+    {"json", OPTION_FLAG, offsetof(struct global_options, json), NULL, NULL, "print the server's JSON"},
+    {"help", OPTION_FLAG, offsetof(struct global_options, help), NULL, NULL, "print help"},
+    {"version", OPTION_FLAG, offsetof(struct global_options, version), NULL, NULL, "print the version"},
 };
 static const struct option_table global_table = {global_rows, COUNT_OF(global_rows)};
 
 static const struct noun completion_noun;
-static const struct noun *const nouns[] = {&files_noun, &jobs_noun,  &models_noun,
-                                           &keys_noun,  &webhooks_noun, &bench_noun,
-                                           &completion_noun};
+static const struct noun *const nouns[] = {&files_noun,    &jobs_noun,  &models_noun, &keys_noun,
+                                           &webhooks_noun, &bench_noun, &verify_noun, &completion_noun};
 
 static enum exit_code print_completion(enum completion_shell shell) {
   struct str text;
@@ -58,9 +57,10 @@ COMPLETION(ZSH)
 COMPLETION(FISH)
 #undef COMPLETION
 static const struct command completion_commands[] = {
-  {"bash", "", 0, "Print bash's: put it into ~/.local/share/bash-completion/completions/reflect", NULL, 0, print_BASH},
-  {"zsh", "", 0, "Print zsh's: put it into a folder of $fpath as _reflect", NULL, 0, print_ZSH},
-  {"fish", "", 0, "Print fish's: put it into ~/.config/fish/completions/reflect.fish", NULL, 0, print_FISH},
+    {"bash", "", 0, "Print bash's: put it into ~/.local/share/bash-completion/completions/reflect", NULL, 0,
+     print_BASH},
+    {"zsh", "", 0, "Print zsh's: put it into a folder of $fpath as _reflect", NULL, 0, print_ZSH},
+    {"fish", "", 0, "Print fish's: put it into ~/.config/fish/completions/reflect.fish", NULL, 0, print_FISH},
 };
 static const struct noun completion_noun = {"completion", "Completion of commands and options by shells",
                                             completion_commands, COUNT_OF(completion_commands), false};
@@ -170,6 +170,8 @@ static enum exit_code dispatch(const char *const *argv, size_t argc) {
     return wrong_usage("no such noun: ", argv[0]);
   if (argc > 1 && argv[1][0] != '-') {
     const struct command *command = find_command(noun, argv[1]);
+    if (!command && noun->verb_optional && noun->commands[0].operand_count > 0)
+      return read_and_run(noun, &noun->commands[0], &global, argv + 1, argc - 1);
     return command ? read_and_run(noun, command, &global, argv + 2, argc - 2) : wrong_usage("no such verb: ", argv[1]);
   }
   if (argc > 1 && strcmp(argv[1], "--help") == 0)

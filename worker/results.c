@@ -7,9 +7,11 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "worker/card.h"
 #include "worker/data/embeddings.h"
 #include "worker/export/export.h"
 #include "worker/file/tar.h"
+#include "worker/manifest.h"
 #include "worker/peft/peft.h"
 
 /* labels.json is a classifier's only. */
@@ -30,9 +32,14 @@ static enum status export_adapter(struct trainer *t, const struct export *e, str
   const struct task *task = t->task;
   size_t count = COUNT_OF(peft_files) - !t->learner->model->num_labels;
   char folder[1024], path[1100];
+  struct card card = {0};
   snprintf(folder, sizeof folder, "%s/adapter", task->output_dir);
   enum status status = file_mkdirs(folder, err);
-  status = status ? status : peft_save(t->learner->model, &task->spec.adapter, folder, task->spec.model, err);
+  if (!status)
+    status = card_make(&card, t, err);
+  if (!status)
+    status = peft_save(t->learner->model, &task->spec.adapter, folder, task->spec.model, &card.text, err);
+  card_done(&card);
   for (size_t i = 0; !status && i < count; i++) {
     snprintf(path, sizeof path, "adapter/%s", peft_files[i]);
     status = export_announce(e, peft_files[i], path, false, err);
@@ -139,71 +146,12 @@ static enum status export_predictions(struct trainer *t, const struct export *e,
   return status;
 }
 
-static json_t *describe_file(const struct task_file *file, struct error *err) {
-  char sha256[HASH_HEX];
-  uint64_t bytes;
-  if (file_hash(sha256, &bytes, file->path, err))
-    return NULL;
-  return json_pack("{s:s s:s s:I s:s}", "id", file->id, "filename", file->filename, "bytes", (json_int_t)bytes,
-                   "sha256", sha256);
-}
-
-static json_t *describe_engine(const struct trainer *t) {
-  json_t *engine = trainer_engine(t);
-  json_object_set_new(engine, "threads", json_integer(pool_threads(t->learner->model->backend->pool)));
-  return engine;
-}
-
-/* Members that most jobs do not have. */
-static void add_course(json_t *manifest, const struct trainer *t) {
-  static const char *const ends[END_COUNT] = {[END_PATIENCE] = "early_stopping", [END_RUNTIME] = "max_runtime"};
-  if (ends[t->progress.ended])
-    json_object_set_new(manifest, "ended_by", json_string(ends[t->progress.ended]));
-  if (t->progress.best_step)
-    json_object_set_new(manifest, "best", trainer_best(t));
-  if (t->progress.last_step)
-    json_object_set_new(manifest, "last", trainer_last(t));
-  if (t->adapter_step != t->progress.step)
-    json_object_set_new(manifest, "adapter_step", json_integer(t->adapter_step));
-  if (t->resume.engines) /* the results are then not those of a run in one piece */
-    json_object_set(manifest, "earlier_engines", t->resume.engines);
-}
-
 static enum status export_manifest(struct trainer *t, const struct export *e, const struct dataset *training,
                                    struct error *err) {
-  const struct task *task = t->task;
-  const struct model *model = t->learner->model;
-  char path[1024], sha256[HASH_HEX];
-  AUTO(json_release) json_t *data = describe_file(&task->training, err);
-  if (!data)
-    return err->status;
-  json_t *labels = json_array();
-  for (size_t i = 0; training && i < training->num_labels; i++)
-    json_array_append_new(labels, json_string(training->label_names[i]));
-  AUTO(json_release)
-  json_t *manifest = json_pack(
-      "{s:s s:s s:s s:o s:O s:I s:I s:I s:o s:o}", "version", REFLECTD_VERSION, "job", task->job_id, "fine_tuned_model",
-      task->fine_tuned_model, "spec", job_spec_json(&task->spec), "training_file", data, "trained_tokens",
-      (json_int_t)t->progress.tokens, "steps", (json_int_t)t->progress.step, "trainable_parameters",
-      (json_int_t)parameter_trained(&model->parameters), "labels", labels, "engine", describe_engine(t));
-  CHECK(manifest);
-  if (task->validation.path) {
-    json_t *other = describe_file(&task->validation, err);
-    if (!other)
-      return err->status;
-    json_object_set_new(manifest, "validation_file", other);
-    json_object_set_new(manifest, "valid_loss", json_real(t->evaluation.loss));
-    json_object_set(manifest, "scores", t->evaluation.scores);
-  }
-  add_course(manifest, t);
-  snprintf(path, sizeof path, "%s/model.safetensors", task->model_dir);
-  if (file_hash(sha256, NULL, path, err) == STATUS_OK) /* a sharded model has no such file */
-    json_object_set_new(manifest, "base_model_sha256", json_string(sha256));
-  snprintf(path, sizeof path, "%s/adapter/adapter_model.safetensors", task->output_dir);
-  enum status status = file_hash(sha256, NULL, path, err);
+  AUTO(json_release) json_t *manifest = NULL;
+  enum status status = manifest_make(&manifest, t, training, e->announced, err);
   if (status)
     return status;
-  json_object_set_new(manifest, "adapter_sha256", json_string(sha256));
   struct str text;
   str_init(&text, (size_t)16 << 20);
   char *pretty = json_dumps(manifest, JSON_INDENT(2));
@@ -223,11 +171,14 @@ enum status results_publish(struct trainer *t, const struct dataset *training, c
                      .base = task->spec.model,
                      .base_path = task->model_dir,
                      .output_dir = task->output_dir,
+                     .announced = json_array(),
                      .report = t->report};
   enum status status = export_adapter(t, &e, err);
   status = status ? status : put_text(t, &e, "step_metrics.csv", &t->csv, err);
   if (!status && validation)
     status = export_predictions(t, &e, validation, training, err);
   status = status ? status : export_manifest(t, &e, training, err);
-  return status ? status : export_formats(&e, &task->spec.exports, err);
+  status = status ? status : export_formats(&e, &task->spec.exports, err);
+  json_decref(e.announced);
+  return status;
 }

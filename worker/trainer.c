@@ -228,7 +228,7 @@ static enum status save_checkpoint(struct trainer *t, struct error *err) {
   snprintf(name, sizeof name, "checkpoint-%" PRId64, step);
   snprintf(path, sizeof path, "%s/%s", task->output_dir, name);
   enum status status = file_mkdirs(path, err);
-  status = status ? status : peft_save(t->learner->model, &task->spec.adapter, path, task->spec.model, err);
+  status = status ? status : peft_save(t->learner->model, &task->spec.adapter, path, task->spec.model, NULL, err);
   if (status)
     return status;
   t->checkpoints[t->checkpoint_count++] = step;

@@ -18,6 +18,9 @@ enum status export_announce(const struct export *e, const char *name, const char
   enum status status = file_hash(sha256, &bytes, full, err);
   if (status)
     return status;
+  if (e->announced && json_array_append_new(e->announced, json_pack("{s:s s:I s:s}", "name", name, "bytes",
+                                                                    (json_int_t)bytes, "sha256", sha256)))
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "announcing %s", name);
   report_data(e->report, EVENT_ARTIFACT, "",
               json_pack("{s:s s:s s:I s:s s:b}", "name", name, "path", path, "bytes", (json_int_t)bytes, "sha256",
                         sha256, "result_file", result_file));

@@ -14,6 +14,7 @@ struct export {
   const char *base;      /* the base model's id, for configs and cards */
   const char *base_path; /* its folder or file: tokenizer files are copied from there */
   const char *output_dir;
+  json_t *announced; /* {name, bytes, sha256} of each file is added; NULL: nobody asks */
   struct report *report;
 };
 

@@ -124,7 +124,7 @@ enum status export_lora(const struct export *e, struct error *err) {
   snprintf(path, sizeof path, "%s/adapter_model.safetensors", folder);
   status = status ? status : file_mkdirs(folder, err);
   status = status ? status : safetensors_write(path, b.tensors, b.count, NULL, NULL, NULL, err);
-  status = status ? status : peft_save_about(e->model, &b.spec, folder, e->base, err);
+  status = status ? status : peft_save_about(e->model, &b.spec, folder, e->base, NULL, err);
   for (size_t i = 0; b.factors && i < e->model->adapter_count; i++)
     lora_done(&b.factors[i]);
   arena_done(&b.arena);

@@ -272,13 +272,20 @@ static void write_encoder(struct str *card, const struct model *model, const cha
       cls ? "the first one" : "their mean");
 }
 
+/* Words of tagged texts were tokenised as if a space stood before each; such tokenizers of bytes do that when they are
+   told to alone. */
+static bool words_need_space(const struct model *model) {
+  const char *type = json_string_value(json_object_get(model->checkpoint.config, "model_type"));
+  return model->output == OUTPUT_TAGS && type && (strcmp(type, "roberta") == 0 || strcmp(type, "modernbert") == 0);
+}
+
 static void write_use(struct str *card, const struct model *model, const char *base) {
   str_puts(card, "```python\n");
   if (model->output == OUTPUT_EMBEDDING) {
     write_encoder(card, model, base);
     return;
   }
-  str_printf(card, "from transformers import AutoModel%s\nfrom peft import PeftModel\n\n",
+  str_printf(card, "from transformers import AutoModel%s, AutoTokenizer\nfrom peft import PeftModel\n\n",
              job_output_of(model->output)->class_suffix);
   if (model->language) {
     str_puts(card, "base = AutoModelForCausalLM.from_pretrained(");
@@ -287,11 +294,22 @@ static void write_use(struct str *card, const struct model *model, const char *b
   } else {
     write_classifier(card, model, base);
   }
-  str_puts(card, "model = PeftModel.from_pretrained(base, \"path/to/this/folder\")\n```\n\n");
+  str_puts(card, "model = PeftModel.from_pretrained(base, \"path/to/this/folder\")\ntokenizer = "
+                 "AutoTokenizer.from_pretrained(");
+  write_base(card, model, base);
+  str_puts(card, words_need_space(model) ? ", add_prefix_space=True)\n```\n\nIts texts are lists of words: "
+                                           "`tokenizer(words, is_split_into_words=True)`.\n\n"
+                                         : ")\n```\n\n");
+}
+
+/* "hra": a tag by which adapters of the method are found. */
+static void write_method(struct str *card, const struct adapter_spec *spec) {
+  for (const char *c = method_of(spec->peft_type)->peft_type; *c; c++)
+    str_putc(card, *c >= 'A' && *c <= 'Z' ? (char)(*c | 0x20) : *c);
 }
 
 static enum status save_card(const struct model *model, const struct adapter_spec *spec, const char *folder,
-                             const char *base, struct error *err) {
+                             const char *base, const struct peft_card *more, struct error *err) {
   enum { CARD_BYTES_MAX = 64 << 20 };
   const struct job_output_row *output = job_output_of(model->output);
   char path[1024];
@@ -299,13 +317,20 @@ static enum status save_card(const struct model *model, const struct adapter_spe
   str_init(&card, CARD_BYTES_MAX);
   str_printf(&card,
              "---\nbase_model: %s\nlibrary_name: peft\npipeline_tag: %s\ntags:\n- base_model:adapter:%s\n- "
-             "%s\n---\n\n"
-             "# %s adapter of %s\n\nTrained by reflectd. %zu adapted modules, %zu trainable parameters.%s\n\n",
+             "%s\n- ",
              base, output->pipeline_tag, base,
-             model->output == OUTPUT_EMBEDDING ? "sentence-transformers" : "transformers",
+             model->output == OUTPUT_EMBEDDING ? "sentence-transformers" : "transformers");
+  write_method(&card, spec);
+  str_puts(&card, "\n- reflectd\n");
+  if (more)
+    str_puts(&card, more->front);
+  str_printf(&card,
+             "---\n\n# %s adapter of %s\n\nTrained by reflectd. %zu adapted modules, %zu trainable parameters.%s\n\n",
              method_of(spec->peft_type)->peft_type, base, model->adapter_count, parameter_trained(&model->parameters),
              model->num_labels ? " What its outputs mean is in `labels.json` too." : "");
   write_use(&card, model, base);
+  if (more)
+    str_puts(&card, more->body);
   str_printf(&card, "### Framework versions\n\n- PEFT %s\n", PEFT_VERSION);
   snprintf(path, sizeof path, "%s/README.md", folder);
   enum status status = card.failed ? error_no_memory(err, "README.md") : file_put(path, card.text, card.length, err);
@@ -314,14 +339,14 @@ static enum status save_card(const struct model *model, const struct adapter_spe
 }
 
 enum status peft_save_about(const struct model *model, const struct adapter_spec *spec, const char *folder,
-                            const char *base, struct error *err) {
+                            const char *base, const struct peft_card *card, struct error *err) {
   enum status status = save_config(model, spec, folder, base, err);
   status = status || !model->num_labels ? status : save_labels(model, folder, err);
-  return status ? status : save_card(model, spec, folder, base, err);
+  return status ? status : save_card(model, spec, folder, base, card, err);
 }
 
 enum status peft_save(const struct model *model, const struct adapter_spec *spec, const char *folder, const char *base,
-                      struct error *err) {
+                      const struct peft_card *card, struct error *err) {
   const struct parameter_list *list = &model->parameters;
   char path[1024];
   enum status status = parameter_download(list, err);
@@ -342,5 +367,5 @@ enum status peft_save(const struct model *model, const struct adapter_spec *spec
   snprintf(path, sizeof path, "%s/adapter_model.safetensors", folder);
   status = safetensors_write(path, tensors, list->count, NULL, NULL, NULL, err);
   free(tensors);
-  return status ? status : peft_save_about(model, spec, folder, base, err);
+  return status ? status : peft_save_about(model, spec, folder, base, card, err);
 }

@@ -17,12 +17,17 @@ NODISCARD enum status peft_start(struct model *model, const struct adapter_spec 
                                  struct error *err);
 /* The head that an adapter holds. Strings live in `arena`. */
 NODISCARD enum status peft_read_head(struct peft_head *out, const char *path, struct arena *arena, struct error *err);
-/* Writes the folder, which exists. `base` is the base model's name, for the card and the config. */
+/* What the card says of a training beside what follows from the adapter: lines of its YAML front matter, and Markdown
+   before the versions. */
+struct peft_card {
+  const char *front, *body;
+};
+/* Writes the folder, which exists. `base` is the base model's name, for the card and the config; `card` may be NULL. */
 NODISCARD enum status peft_save(const struct model *model, const struct adapter_spec *spec, const char *folder,
-                                const char *base, struct error *err);
+                                const char *base, const struct peft_card *card, struct error *err);
 
 /* The same without the tensors: `spec` may describe another form of the adapter (an equal LoRA). */
 NODISCARD enum status peft_save_about(const struct model *model, const struct adapter_spec *spec, const char *folder,
-                                      const char *base, struct error *err);
+                                      const char *base, const struct peft_card *card, struct error *err);
 
 #endif

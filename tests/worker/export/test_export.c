@@ -356,7 +356,7 @@ static void targets_are_listed_as_trained(void **state) {
     struct adapter_spec spec = chain;
     spec.target_modules = (struct module_match){.names = {i ? 3 : 0, given}};
     if (model_open(&other, bert, OUTPUT_CLASS, 3, 1, &f.backend, &f.err) ||
-        model_adapt_again(&other, &spec, 1, &f.err) || peft_save(&other, &spec, f.out, "tiny", &f.err) ||
+        model_adapt_again(&other, &spec, 1, &f.err) || peft_save(&other, &spec, f.out, "tiny", NULL, &f.err) ||
         peft_source_open(&source, f.out, &f.err))
       fail_msg("%s", f.err.text);
     is_json(json_object_get(source.config, "target_modules"), i ? "[\"value\", \"query\"]" : "[\"query\", \"value\"]");

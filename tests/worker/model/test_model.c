@@ -235,7 +235,7 @@ static void a_saved_adapter_loads_again(void **state) {
   assert_non_null(mkdtemp(path));
   start(&r, &spec, 1, false);
   steps(&r, 3);
-  if (peft_save(&r.model, &spec, path, "tiny", &err) || peft_read_config(&read, path, &arena, &err))
+  if (peft_save(&r.model, &spec, path, "tiny", NULL, &err) || peft_read_config(&read, path, &arena, &err))
     fail_msg("%s", err.text);
   assert_int_equal(read.hra.r, 4);
   start(&s, &read, 1, false);
@@ -347,7 +347,7 @@ static void tensors_are_taken_or_named(void **state) {
   assert_non_null(mkdtemp(path));
   start(&r, &spec, 1, false);
   steps(&r, 3);
-  assert_int_equal(peft_save(&r.model, &spec, path, "tiny", &err), STATUS_OK);
+  assert_int_equal(peft_save(&r.model, &spec, path, "tiny", NULL, &err), STATUS_OK);
   start(&s, &spec, 1, false);
   rewrite(path, add_inner_biases);
   if (peft_load(&s.model, path, &err))

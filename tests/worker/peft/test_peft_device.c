@@ -48,7 +48,7 @@ static size_t train(float *out, const char *device, int steps) {
     learner_finish(&learner);
     assert_int_equal(learner_update(&learner, 1e-2, &norm, &err), STATUS_OK);
   }
-  if (peft_save(&model, &spec, folder, "base", &err))
+  if (peft_save(&model, &spec, folder, "base", NULL, &err))
     fail_msg("%s: %s", device, err.text);
   snprintf(path, sizeof path, "%s/adapter_model.safetensors", folder);
   assert_int_equal(safetensors_open(&file, path, &err), STATUS_OK);
