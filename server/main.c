@@ -16,6 +16,7 @@
 #include "server/data.h"
 #include "server/fsck.h"
 #include "server/http/front.h"
+#include "server/http/shown.h"
 #include "server/inspected.h"
 #include "server/keys_command.h"
 #include "server/listen.h"
@@ -133,6 +134,7 @@ static enum status serve(struct server *server, struct error *err) {
   front_close(server->front);
   supervisor_free(server->supervisor);
   inspected_free(server->inspected);
+  shown_free(server->shown);
   questions_free(&server->questions);
   scheduler_close(server->scheduler);
   webhooks_close(server->webhooks);

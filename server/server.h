@@ -28,6 +28,7 @@ struct removal;
 struct upload;
 struct webhooks;
 struct joining;
+struct shown;
 
 struct server {
   const struct config *config;
@@ -45,6 +46,7 @@ struct server {
   bool removal_due;         /* removal_start was called when what it is to read was not stored yet */
   struct upload *uploads;   /* that arrive now */
   struct joining *joinings; /* uploads whose parts are being joined */
+  struct shown *shown;       /* answers that still hold */
   unsigned sweeps;          /* of upkeep.h, so far */
   size_t publishing;        /* uploads that are being made durable */
   uint64_t body_bytes;      /* of JSON requests that are in memory */

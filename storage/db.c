@@ -380,6 +380,11 @@ uint64_t db_busy(const struct db *db) {
   return db->busy;
 }
 
+enum status db_version(struct db_version *out, struct db *db, struct error *err) {
+  out->changes = sqlite3_total_changes64(db->handle);
+  return stmt_number(&out->others, db, "PRAGMA data_version", NULL, err);
+}
+
 bool db_gathered(const struct db *db) {
   return db->group;
 }

@@ -20,7 +20,7 @@
 #include "server/http/tls.h"
 
 enum {
-  CONNECTION_BYTES = 192 << 10, /* of libmicrohttpd's for one request's header: our own limits come first */
+  CONNECTION_BYTES = 64 << 10,  /* of libmicrohttpd's for one request's header: our own limits come first */
   AWAY_MAX = 64,                /* connections beyond the limit: probes are answered, all else is told to come later */
   ACCEPTS_MAX = 16,             /* between two runs of libmicrohttpd */
   UNSENT_BYTES = 128 << 10,     /* of an answer in a socket: who reads nothing is not copied megabytes */

@@ -6,6 +6,7 @@
 #include "base/json_text.h"
 #include "base/log.h"
 #include "server/http/reply.h"
+#include "server/http/shown.h"
 #include "storage/db_artifact.h"
 #include "storage/db_queue.h"
 
@@ -150,6 +151,7 @@ void job_object_reply(struct request *request, const struct job_row *job, bool r
     reply_error(request, &err);
     return;
   }
+  shown_keep(request, job->id, &text);
   reply_json_text(request, &text, replayed ? "Idempotency-Replayed" : NULL, "true");
 }
 

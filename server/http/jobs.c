@@ -8,6 +8,7 @@
 #include "server/http/job_draft.h"
 #include "server/http/job_object.h"
 #include "server/http/reply.h"
+#include "server/http/shown.h"
 #include "server/http/wait.h"
 #include "server/limits.h"
 #include "server/scheduler.h"
@@ -247,5 +248,7 @@ void http_jobs_list(struct request *request) {
 }
 
 void http_jobs_retrieve(struct request *request) {
-  job_object_reply_id(request, request_param(request, 0));
+  const char *id = request_param(request, 0);
+  if (!shown_reply(request, id))
+    job_object_reply_id(request, id);
 }

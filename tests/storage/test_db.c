@@ -547,6 +547,38 @@ static void a_damaged_spec_names_its_job(void **state) {
   assert_null(document);
 }
 
+/* Equal versions: nothing changed between, by whomever. */
+static void a_version_tells_changes(void **state) {
+  struct fixture *f = *state;
+  struct db_version first, then;
+  struct db *beside;
+  bool row;
+#define SAME(a, b) ((a).changes == (b).changes && (a).others == (b).others)
+  add_file(f, "file-1", FILE_PROCESSED, 0);
+  assert_int_equal(db_version(&first, f->db, &f->err), STATUS_OK);
+  assert_int_equal(db_file_known(&row, f->db, "file-1", &f->err), STATUS_OK);
+  assert_int_equal(db_version(&then, f->db, &f->err), STATUS_OK);
+  assert_true(SAME(first, then));
+  add_file(f, "file-2", FILE_PROCESSED, 0);
+  assert_int_equal(db_version(&then, f->db, &f->err), STATUS_OK);
+  assert_false(SAME(first, then));
+  first = then;
+  assert_int_equal(db_open_beside(&beside, f->path, &f->err), STATUS_OK);
+  assert_int_equal(db_removal_add(beside, "files/x", &f->err), STATUS_OK);
+  db_close(beside);
+  assert_int_equal(db_version(&then, f->db, &f->err), STATUS_OK);
+  assert_false(SAME(first, then));
+  /* what is taken back leaves no version that was there before or during it */
+  struct db_version during;
+  first = then;
+  assert_int_equal(db_begin(f->db, &f->err), STATUS_OK);
+  assert_int_equal(db_removal_add(f->db, "files/y", &f->err), STATUS_OK);
+  assert_int_equal(db_version(&during, f->db, &f->err), STATUS_OK);
+  assert_false(SAME(first, during));
+  db_rollback(f->db);
+#undef SAME
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, store_done)
   const struct CMUnitTest tests[] = {
@@ -555,7 +587,7 @@ int main(void) {
       TEST(test_lease),   TEST(test_failure_is_kept), TEST(test_job_pages),     TEST(test_same_request),
       TEST(test_events),  TEST(test_checkpoints),  TEST(test_artifacts),        TEST(test_files),
       TEST(test_end_is_final), TEST(test_pages_are_bounded), TEST(test_unclaim_and_room),
-      TEST(test_absent), TEST(test_removals),
+      TEST(test_absent), TEST(test_removals), TEST(a_version_tells_changes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
