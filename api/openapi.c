@@ -231,7 +231,8 @@ static const struct {
   int http;
   unsigned when;
 } failures[] = {{400, ANY},    {401, KEYED},  {403, ANY}, {404, KEYED},  {405, ANY},    {408, ANY},    {409, ORDERED},
-                {411, BODIED}, {413, BODIED}, {414, ANY}, {415, BODIED}, {416, RANGED}, {422, BODIED}, {429, ANY},
+                {411, BODIED}, {412, RANGED}, {413, BODIED}, {414, ANY}, {415, BODIED}, {416, RANGED}, {422, BODIED},
+                {429, ANY},
                 {431, ANY},    {500, ANY},    {503, ANY}, {505, ANY},    {507, LIMITED}};
 
 static unsigned conditions(const struct endpoint *endpoint, enum operation op, bool body) {

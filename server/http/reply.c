@@ -65,8 +65,7 @@ void reply_drop(struct request *request) {
 static struct MHD_Response *text_response(struct str *text, const char *content_type) {
   size_t length;
   char *bytes = str_take(text, &length);
-  struct MHD_Response *response =
-      bytes ? MHD_create_response_from_buffer(length, bytes, MHD_RESPMEM_MUST_FREE) : NULL;
+  struct MHD_Response *response = bytes ? MHD_create_response_from_buffer(length, bytes, MHD_RESPMEM_MUST_FREE) : NULL;
   if (!response) {
     free(bytes);
     str_done(text);
@@ -193,8 +192,8 @@ static void send_now(struct request *request, int http_status, struct MHD_Respon
   str_init(&text, 32 << 10);
   json_append(&text, body);
   strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &parts));
-  str_printf(&out, "HTTP/1.1 %d %s\r\nDate: %s\r\n", http_status,
-             MHD_get_reason_phrase_for((unsigned)http_status), date);
+  str_printf(&out, "HTTP/1.1 %d %s\r\nDate: %s\r\n", http_status, MHD_get_reason_phrase_for((unsigned)http_status),
+             date);
   MHD_get_response_headers(response, add_line, &out);
   str_printf(&out, "Content-Length: %zu\r\n\r\n%s\n", text.length + 1, text.text);
   client_answer(request->client, out.text, out.length);
@@ -263,9 +262,15 @@ void reply_faults(struct request *request, const struct fault_list *faults) {
   send_error(request, &faults->item[0], object, END_NEVER);
 }
 
-/* Is this ETag among those of an If-None-Match or If-Range header? */
-static bool etag_listed(const char *header, const char *etag) {
-  return header && (strcmp(header, "*") == 0 || strstr(header, etag) != NULL);
+/* Is this ETag among those of an If-None-Match or If-Match header? `strong`: weak ones (W/"...") are others (RFC 9110,
+   8.8.3.2). */
+static bool etag_listed(const char *header, const char *etag, bool strong) {
+  if (header && strcmp(header, "*") == 0)
+    return true;
+  for (const char *at = header; at && (at = strstr(at, etag)); at++)
+    if (!strong || at - header < 2 || memcmp(at - 2, "W/", 2) != 0)
+      return true;
+  return false;
 }
 
 /* attachment; filename="ascii"; filename*=UTF-8''percent-encoded (RFC 6266). */
@@ -322,14 +327,24 @@ void reply_file(struct request *request, const struct reply_file *file) {
   if (file->sha256) {
     snprintf(etag_text, sizeof etag_text, "\"sha256:%s\"", file->sha256);
     etag = etag_text;
-    if (etag_listed(request_header(request, "If-None-Match"), etag)) {
+    const char *match = request_header(request, "If-Match"), *none = request_header(request, "If-None-Match");
+    if (match && !etag_listed(match, etag, true)) {
+      struct error err;
+      error_set(&err, STATUS_PRECONDITION, "If-Match", "the file has the ETag %s", etag);
+      close(file->fd);
+      reply_error(request, &err);
+      return;
+    }
+    if (etag_listed(none, etag, false)) {
       reply_not_modified(request, file, etag);
       return;
     }
   }
-  const char *wanted = etag ? request_header(request, "Range") : NULL;
+  /* Of HEAD a range is ignored; where If-Range names another file, or a date, all of this one is sent (RFC
+     9110, 13.1.5, 14.2). */
+  const char *wanted = etag && !request->head ? request_header(request, "Range") : NULL;
   const char *condition = request_header(request, "If-Range");
-  if (condition && !etag_listed(condition, etag ? etag : "\n"))
+  if (wanted && condition && strcmp(condition, etag) != 0)
     wanted = NULL;
   struct range range;
   enum range_kind kind = range_parse(&range, wanted, file->bytes);
@@ -376,7 +391,7 @@ void reply_content(struct request *request, const char *path, int64_t bytes, con
 }
 
 void reply_fixed(struct request *request, const struct reply_fixed *fixed) {
-  bool same = etag_listed(request_header(request, "If-None-Match"), fixed->etag);
+  bool same = etag_listed(request_header(request, "If-None-Match"), fixed->etag, false);
   struct MHD_Response *response = MHD_create_response_from_buffer(
       same ? 0 : fixed->length, (void *)(uintptr_t)fixed->bytes, MHD_RESPMEM_PERSISTENT);
   if (response) {
