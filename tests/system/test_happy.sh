@@ -89,7 +89,7 @@ like "$body" 'ckpt-step-3.*ckpt-step-2' "the checkpoints that are kept"; unlike 
 like "$body" '"full_valid_mean_token_accuracy":0.5' "a language model's metrics are passed on"
 job=$tuned
 
-call DELETE /v1/models/tiny; is "$status" 400 "a base model is not deleted"
+call DELETE /v1/models/tiny; is "$status" 409 "a base model is not deleted"
 call DELETE "/v1/models/$model"; is "$status $(value deleted)" "200 true" "the tuned model is"
 call GET "/v1/models/$model"; is "$(value code)" model_not_found "and is gone"
 call GET "$artifact"; is "$(value code)" artifact_not_found "with its artifacts"
