@@ -1,4 +1,5 @@
-/* reflect verify: is what lies here, or on the server, what the training's manifest says? Everything is hashed again. */
+/* reflect verify: is what lies here, or on the server, what the training's manifest says? Everything is hashed again.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,11 +17,13 @@ struct verify_options {
 };
 
 static const struct option_row verify_rows[] = {
-  {"base", OPTION_TEXT, offsetof(struct verify_options, base), NULL, "PATH", "hash this base model too: a folder or a .gguf"},
-  {"data", OPTION_TEXT, offsetof(struct verify_options, data), NULL, "FILE", "hash this training file too"},
-  {"validation", OPTION_TEXT, offsetof(struct verify_options, validation), NULL, "FILE", "hash this validation file too"},
-  {"manifest", OPTION_TEXT, offsetof(struct verify_options, manifest), NULL, "FILE",
-   "by this manifest; else the training_manifest.json beside what is verified"},
+    {"base", OPTION_TEXT, offsetof(struct verify_options, base), NULL, "PATH",
+     "hash this base model too: a folder or a .gguf"},
+    {"data", OPTION_TEXT, offsetof(struct verify_options, data), NULL, "FILE", "hash this training file too"},
+    {"validation", OPTION_TEXT, offsetof(struct verify_options, validation), NULL, "FILE",
+     "hash this validation file too"},
+    {"manifest", OPTION_TEXT, offsetof(struct verify_options, manifest), NULL, "FILE",
+     "by this manifest; else the training_manifest.json beside what is verified"},
 };
 static const struct option_table verify_table = {verify_rows, COUNT_OF(verify_rows)};
 
@@ -36,8 +39,8 @@ static void judge(struct verifying *v, const char *what, const char *expected, c
   v->same += *result == 's';
   v->different += *result == 'd';
   v->missing += *result == 'm' && needed;
-  json_array_append_new(v->found, json_pack("{ss ss ss ss?}", "file", what, "result", result, "expected", expected,
-                                            "sha256", sha256));
+  json_array_append_new(
+      v->found, json_pack("{ss ss ss ss?}", "file", what, "result", result, "expected", expected, "sha256", sha256));
   if (v->cli->json)
     return;
   struct str line;
@@ -105,7 +108,8 @@ static enum status judge_named(struct verifying *v, const struct verify_options 
                                struct error *err) {
   const struct {
     const char *path, *member, *what;
-  } data[] = {{options->data, "training_file", "training data"}, {options->validation, "validation_file", "validation data"}};
+  } data[] = {{options->data, "training_file", "training data"},
+              {options->validation, "validation_file", "validation data"}};
   if (options->base && json_array_size(json_object_get(json_object_get(manifest, "base_model"), "files")) == 0)
     return error_set(err, STATUS_INVALID_VALUE, "base", "the manifest names no files of the base model");
   if (options->base)
@@ -147,7 +151,10 @@ static enum status verify_here(struct verifying *v, json_t **manifest, const cha
     return error_set_errno(err, STATUS_IO, NULL, "%s", target);
   bool is_folder = S_ISDIR(info.st_mode);
   const char *slash = strrchr(target, '/'), *name = slash ? slash + 1 : target;
-  snprintf(folder, sizeof folder, "%.*s", is_folder ? (int)strlen(target) : slash ? (int)(slash - target) : 1,
+  snprintf(folder, sizeof folder, "%.*s",
+           is_folder ? (int)strlen(target)
+           : slash   ? (int)(slash - target)
+                     : 1,
            is_folder || slash ? target : ".");
   snprintf(path, sizeof path, "%s/training_manifest.json", folder);
   enum status status = read_manifest(manifest, options->manifest ? options->manifest : path, err);
@@ -227,7 +234,8 @@ static enum exit_code verify(struct cli *cli, const char *const *operands, const
   AUTO(json_release) json_t *manifest = NULL;
   (void)document;
   bool is_job = strncmp(target, "ftjob-", 6) == 0 && stat(target, &info) != 0;
-  enum status status = is_job ? verify_job(&v, &manifest, target, &err) : verify_here(&v, &manifest, target, options, &err);
+  enum status status =
+      is_job ? verify_job(&v, &manifest, target, &err) : verify_here(&v, &manifest, target, options, &err);
   if (!status)
     status = judge_named(&v, options, manifest, &err);
   AUTO(json_release) json_t *out = json_pack("{so sb}", "files", v.found, "verified", v.different + v.missing == 0);
@@ -241,15 +249,15 @@ static enum exit_code verify(struct cli *cli, const char *const *operands, const
 }
 
 static const struct command commands[] = {
-  {
-    .verb = "run",
-    .operands = "FOLDER|FILE|JOB",
-    .operand_count = 1,
-    .doc = "Hash an adapter, its base model and its data again, and compare with the training's manifest",
-    .options = &verify_table,
-    .values_bytes = sizeof(struct verify_options),
-    .run = verify,
-  },
+    {
+        .verb = "run",
+        .operands = "FOLDER|FILE|JOB",
+        .operand_count = 1,
+        .doc = "Hash an adapter, its base model and its data again, and compare with the training's manifest",
+        .options = &verify_table,
+        .values_bytes = sizeof(struct verify_options),
+        .run = verify,
+    },
 };
 
 const struct noun verify_noun = {"verify", "Is an adapter what was trained?", commands, COUNT_OF(commands), true};
