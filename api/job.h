@@ -177,6 +177,7 @@ struct job_spec {
   const char *training_file;    /* file id */
   const char *validation_file;  /* file id or NULL */
   const char *suffix;           /* 1..64 bytes or NULL */
+  const char *display_name;     /* 1..128 bytes or NULL */
   int task;                     /* enum job_task (api/job_task.h); default: what the data say */
   int recipe;                   /* enum recipe (api/recipe.h): what it stands for is in the other members */
   int64_t seed;                 /* 0..2147483647; chosen at random when absent (see job_spec_parse) */
@@ -222,6 +223,17 @@ struct job_spec {
    `seed_if_absent`. Strings live in `arena`; `metadata` borrows from `body`. */
 void job_spec_parse(struct job_spec *out, const json_t *body, int64_t seed_if_absent, struct arena *arena,
                     struct fault_list *faults);
+
+/* What may be changed of a job that exists (suffix, display_name, metadata, scheduling.priority), by the rules of JSON
+   merge patch: `document`, as job_spec_json wrote it, is changed and read into *out. Adds a fault for each change that
+   is none of these or has a wrong value. *out borrows metadata from `document`. */
+void job_spec_amend(struct job_spec *out, json_t *document, const json_t *changes, struct arena *arena,
+                    struct fault_list *faults);
+
+/* The body of a job like the one whose spec `document` is (job_spec_json), with `changes` as a JSON merge patch. Of
+   another method only what all methods have is kept of the adapter, and not the old method's own learning rate. A new
+   reference; NULL: no memory. */
+json_t *job_spec_derive(const json_t *document, const json_t *changes);
 
 /* A spec back from the text of job_spec_json that the store keeps: nothing that was judged then is judged again, and a
    member that an older version did not write has its default. *document is a new reference, from which `metadata`

@@ -23,6 +23,7 @@ static const struct field top[] = {
             "authors had them. All are written out in the job."},
     {"suffix", NULL, FIELD_STRING, AT(suffix), 0, 1, 64,
      .doc = "Part of the fine-tuned model's name: letters, digits, dot, dash and underscore."},
+    {"display_name", NULL, FIELD_STRING, AT(display_name), 0, 1, 128, .doc = "What people call the job."},
     {"seed", NULL, FIELD_INT, AT(seed), FIELD_NULLABLE, 0, 2147483647, .initial = "-1",
      .doc = "The same seed on the same data and machine gives the same adapter, byte for byte; chosen at random when "
             "absent."},

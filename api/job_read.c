@@ -356,8 +356,7 @@ static const json_t *written(const json_t *object, const char *name, struct faul
 }
 
 /* The members of the written document, each in the one place that it has there. */
-static void read_written(struct job_spec *out, const json_t *document, struct arena *arena,
-                         struct fault_list *faults) {
+static void read_written(struct job_spec *out, const json_t *document, struct arena *arena, struct fault_list *faults) {
   const json_t *adapter = written(document, "adapter", faults);
   const json_t *method = written(json_object_get(document, "method"), "supervised", faults);
   const json_t *hyper = written(method, "hyperparameters", faults);
@@ -368,6 +367,44 @@ static void read_written(struct job_spec *out, const json_t *document, struct ar
   if (adapter)
     job_adapter_restore(&out->adapter, adapter, arena, faults);
   read_sections(out, document, arena, faults);
+}
+
+/* Adds a fault for each member that is none of `names` (ended by NULL). */
+static void allow(const json_t *changes, const char *path, const char *const *names, struct fault_list *faults) {
+  const char *name;
+  json_t *value;
+  json_object_foreach((json_t *)(uintptr_t)changes, name, value) {
+    char param[96];
+    const char *const *known = names;
+    while (*known && strcmp(*known, name) != 0)
+      known++;
+    snprintf(param, sizeof param, "%s%.64s", path, name);
+    if (!*known)
+      fault_add(faults, STATUS_UNKNOWN_PARAMETER, param,
+                "%s cannot be changed in a job that exists; a clone of the job"
+                " can have another",
+                param);
+  }
+}
+
+void job_spec_amend(struct job_spec *out, json_t *document, const json_t *changes, struct arena *arena,
+                    struct fault_list *faults) {
+  static const char *const top[] = {"suffix", "display_name", "metadata", "scheduling", NULL};
+  static const char *const scheduling[] = {"priority", NULL};
+  const json_t *planned = member(changes, "scheduling");
+  allow(changes, "", top, faults);
+  if (json_object_get(changes, "scheduling") &&
+      object_or_fault(json_object_get(changes, "scheduling"), "scheduling", faults))
+    allow(planned, "scheduling.", scheduling, faults);
+  if (faults->count)
+    return;
+  if (!json_merge(document, changes)) {
+    fault_add(faults, STATUS_OUT_OF_MEMORY, NULL, "the change does not fit into memory");
+    return;
+  }
+  read_written(out, document, arena, faults);
+  out->metadata = read_metadata(document, faults);
+  check_suffix(out->suffix, faults);
 }
 
 enum status job_spec_restore(struct job_spec *out, json_t **document, const char *text, struct arena *arena,

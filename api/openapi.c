@@ -69,17 +69,34 @@ static json_t *part_schema(void) {
                    "properties", "data", "type", "string", "format", "binary");
 }
 
+/* What may be changed of a job that exists, and of one that is made like it. */
+static json_t *update_schema(void) {
+  return json_pack("{ss sb s{s{s[ss]} s{s[ss]} s{s[ss]} s{ss sb s{s{ss si si} s{s[ss] ss}}}}}", "type", "object",
+                   "additionalProperties", 0, "properties", "display_name", "type", "string", "null", "suffix", "type",
+                   "string", "null", "metadata", "type", "object", "null", "scheduling", "type", "object",
+                   "additionalProperties", 0, "properties", "priority", "type", "integer", "minimum", -100, "maximum",
+                   100, "before", "type", "string", "null", "description",
+                   "Id of a queued job of the same priority, or \"all\"; null: behind all.");
+}
+
+static json_t *clone_schema(void) {
+  return json_pack("{ss ss}", "type", "object", "description",
+                   "Members of a JobRequest that differ, as a JSON merge patch.");
+}
+
 /* A body whose members may all be absent may be absent itself. */
 static json_t *request_body(struct builder *b, enum operation op) {
   const struct field_table *table = body_fields(op);
   bool job = op == OP_jobs_create || op == OP_jobs_estimate;
-  json_t *body = job                     ? content("application/json", openapi_ref("schemas", "JobRequest"))
-                 : op == OP_files_create ? content("multipart/form-data", upload_schema())
-                 : op == OP_parts_create ? content("multipart/form-data", part_schema())
-                 : table                 ? content("application/json", body_schema(b, op, table))
-                                         : NULL;
+  json_t *body = job                   ? content("application/json", openapi_ref("schemas", "JobRequest"))
+                 : op == OP_jobs_clone ? content("application/json", clone_schema())
+                 : op == OP_jobs_update || op == OP_jobs_modify ? content("application/json", update_schema())
+                 : op == OP_files_create                        ? content("multipart/form-data", upload_schema())
+                 : op == OP_parts_create                        ? content("multipart/form-data", part_schema())
+                 : table                                        ? content("application/json", body_schema(b, op, table))
+                                                                : NULL;
   if (body)
-    set(b, body, "required", json_boolean(!table || body_required(table)));
+    set(b, body, "required", json_boolean(op != OP_jobs_clone && (!table || body_required(table))));
   return body;
 }
 

@@ -33,8 +33,13 @@ static const struct {
      "hyperparameters object,error object?,fine_tuned_model string?,started_at integer?,finished_at integer?,"
      "trained_tokens integer?,estimated_finish integer?,restarts integer,attempts integer,pausing boolean,"
      "device string?,progress object?,estimate object?,actual object?,integrations array?,"
+     "display_name string?,cloned_from string?,"
      "metadata object?,method object,adapter object,dataset object,embedding object,evaluation object,"
      "checkpointing object,early_stopping object,scheduling object,exports array"},
+    {"QueueEntry", "queue.entry",
+     "id string,status JobStatus,model string,display_name string?,suffix string?,priority integer,"
+     "queue_position integer?,jobs_of_others_ahead integer?,expected_start integer?,created_at integer,"
+     "started_at integer?,estimated_finish integer?,device string?,device_wanted string"},
     {"Event", "fine_tuning.job.event",
      "id string,created_at integer,level string,message string,type string,data object?"},
     {"Checkpoint", "fine_tuning.job.checkpoint",
@@ -105,6 +110,11 @@ static const struct {
     {OP_jobs_estimate, "Estimate", false},
     {OP_jobs_list, "Job", true},
     {OP_jobs_retrieve, "Job", false},
+    {OP_jobs_update, "Job", false},
+    {OP_jobs_modify, "Job", false},
+    {OP_jobs_clone, "Job", false},
+    {OP_jobs_delete, "Deleted", false},
+    {OP_queue_list, "QueueEntry", true},
     {OP_jobs_cancel, "Job", false},
     {OP_jobs_pause, "Job", false},
     {OP_jobs_resume, "Job", false},

@@ -342,6 +342,26 @@ enum status json_get_bool(bool *out, const json_t *object, const char *key, bool
   return STATUS_OK;
 }
 
+bool json_merge(json_t *target, const json_t *patch) {
+  const char *name;
+  json_t *value;
+  json_object_foreach((json_t *)(uintptr_t)patch, name, value) {
+    json_t *there = json_object_get(target, name);
+    if (json_is_null(value)) {
+      json_object_del(target, name);
+    } else if (!json_is_object(value)) {
+      if (json_object_set(target, name, value) != 0)
+        return false;
+    } else {
+      if (!json_is_object(there) && json_object_set_new(target, name, json_object()) != 0)
+        return false;
+      if (!json_merge(json_object_get(target, name), value))
+        return false;
+    }
+  }
+  return true;
+}
+
 static int append(const char *bytes, size_t length, void *payload) {
   return str_add(payload, bytes, length) ? 0 : -1;
 }

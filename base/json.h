@@ -43,6 +43,9 @@ NODISCARD enum status json_get_bool(bool *out, const json_t *object, const char 
 /* Compact text of a value, appended. Reals have 15 significant digits: what a person wrote comes
    back as written (0.06, not 0.059999999999999998). False when it does not fit. */
 bool json_append(struct str *out, const json_t *value);
+/* Lays `patch` over the object `target` by the rules of RFC 7396: objects member by member, null removes, all else
+   replaces. False: no memory, and `target` is changed in part. */
+bool json_merge(json_t *target, const json_t *patch);
 /* "a string", "an object", ... for messages. */
 const char *json_kind(const json_t *value);
 

@@ -165,10 +165,14 @@ static void object_text(struct str *out, json_t *object) {
 }
 
 enum exit_code cli_show(struct cli *cli, const char *method, const char *path) {
+  return cli_send(cli, method, path, NULL);
+}
+
+enum exit_code cli_send(struct cli *cli, const char *method, const char *path, const json_t *body) {
   struct error err;
   struct str text;
   AUTO(json_release) json_t *answer = NULL;
-  if (http_json(&cli->http, &answer, method, path, NULL, &err) != STATUS_OK)
+  if (http_json(&cli->http, &answer, method, path, body, &err) != STATUS_OK)
     return cli_fail(cli, &err);
   if (cli->json)
     return cli_print_json(answer);

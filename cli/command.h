@@ -47,7 +47,8 @@ struct noun {
   bool verb_optional;
 };
 
-extern const struct noun files_noun, jobs_noun, keys_noun, models_noun, webhooks_noun, bench_noun, verify_noun;
+extern const struct noun files_noun, jobs_noun, queue_noun, keys_noun, models_noun, webhooks_noun, bench_noun,
+    verify_noun;
 
 /* Prints the error (the server's details included) to standard error; the exit code that fits it. */
 enum exit_code cli_fail(const struct cli *cli, const struct error *err);
@@ -68,6 +69,8 @@ enum exit_code cli_list(struct cli *cli, const char *path, const struct page_opt
                         const struct text_column *columns, size_t column_count);
 /* A request whose answer is one object: JSON, or its members as lines "name: value". */
 enum exit_code cli_show(struct cli *cli, const char *method, const char *path);
+/* The same with a body. */
+enum exit_code cli_send(struct cli *cli, const char *method, const char *path, const json_t *body);
 /* "/prefix/{id}suffix" with the id percent-encoded, into out (cleared first). */
 const char *cli_path(struct str *out, const char *prefix, const char *id, const char *suffix);
 

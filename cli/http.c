@@ -245,7 +245,7 @@ enum status http_json(struct http *http, json_t **out, const char *method, const
   if (status == STATUS_OK) {
     if (body)
       headers = curl_slist_append(NULL, "Content-Type: application/json");
-    if (strcmp(method, "POST") == 0) {
+    if (strcmp(method, "POST") == 0 || strcmp(method, "PATCH") == 0) {
       curl_easy_setopt(http->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)text.length);
       curl_easy_setopt(http->curl, CURLOPT_POSTFIELDS, text.text);
     }

@@ -9,6 +9,7 @@
 #include "cli/exports.h"
 #include "cli/job_body.h"
 #include "cli/progress.h"
+#include "cli/queue.h"
 #include "cli/text.h"
 #include "cli/upload.h"
 #include "cli/watch.h"
@@ -89,27 +90,45 @@ static enum exit_code jobs_estimate(struct cli *cli, const char *const *operands
   return code == EXIT_DONE ? estimate_show(cli, body) : code;
 }
 
-static enum exit_code jobs_create(struct cli *cli, const char *const *operands, const void *values,
-                                  json_t *document) {
-  const struct create_options *options = values;
-  struct error err;
-  AUTO(json_release) json_t *body = NULL;
+static enum exit_code submit(struct cli *cli, const char *path, const json_t *body, bool watch) {
   AUTO(json_release) json_t *job = NULL;
-  (void)operands;
-  enum exit_code code = make_body(cli, &body, options, document);
-  if (code != EXIT_DONE)
-    return code;
-  if (options->dry_run)
-    return estimate_show(cli, body);
-  if (http_json(&cli->http, &job, "POST", jobs_path, body, &err) != STATUS_OK)
+  struct error err;
+  if (http_json(&cli->http, &job, "POST", path, body, &err) != STATUS_OK)
     return cli_fail(cli, &err);
   const char *id = text_member(job, "id", "");
   if (!cli->json)
     cli_print_text(id);
-  else if (!options->watch)
+  else if (!watch)
     cli_print_json(job);
   fflush(stdout);
-  return options->watch ? watch_job(cli, id, WATCH_PATIENCE_SECONDS) : EXIT_DONE;
+  return watch ? watch_job(cli, id, WATCH_PATIENCE_SECONDS) : EXIT_DONE;
+}
+
+static enum exit_code jobs_create(struct cli *cli, const char *const *operands, const void *values,
+                                  json_t *document) {
+  const struct create_options *options = values;
+  AUTO(json_release) json_t *body = NULL;
+  (void)operands;
+  enum exit_code code = make_body(cli, &body, options, document);
+  if (code != EXIT_DONE)
+    return code;
+  return options->dry_run ? estimate_show(cli, body) : submit(cli, jobs_path, body, options->watch);
+}
+
+static enum exit_code jobs_clone(struct cli *cli, const char *const *operands, const void *values, json_t *document) {
+  const struct create_options *options = values;
+  AUTO(json_release) json_t *changes = NULL;
+  AUTO(str_done) struct str path;
+  struct error err;
+  str_init(&path, 4096);
+  if (options->dry_run) {
+    error_set(&err, STATUS_INVALID_VALUE, "dry-run", "a clone has no --dry-run: see reflect jobs estimate");
+    return cli_fail(cli, &err);
+  }
+  enum exit_code code = make_body(cli, &changes, options, document);
+  if (code != EXIT_DONE)
+    return code;
+  return submit(cli, cli_path(&path, job_prefix, operands[0], "/clone"), changes, options->watch);
 }
 
 static void cell_id(struct str *out, const json_t *item) {
@@ -294,6 +313,30 @@ static const struct command commands[] = {
     .options = &page_option_table,
     .values_bytes = sizeof(struct page_options),
     .run = jobs_list,
+  },
+  {
+    .verb = "clone",
+    .operands = "ID",
+    .operand_count = 1,
+    .doc = "Start a job like another, with what the options say instead; prints its id",
+    .options = &create_option_table,
+    .values_bytes = sizeof(struct create_options),
+    .run = jobs_clone,
+  },
+  {
+    .verb = "set",
+    .operands = "ID",
+    .operand_count = 1,
+    .doc = "Change a job's priority, place in the queue, names or metadata",
+    .options = &queue_set_table,
+    .run = queue_set,
+  },
+  {
+    .verb = "delete",
+    .operands = "ID",
+    .operand_count = 1,
+    .doc = "Delete a job that has ended, with all that it made",
+    .run = queue_delete,
   },
   {.verb = "get", .operands = "ID", .operand_count = 1, .doc = "Show a job", .run = jobs_get},
   {

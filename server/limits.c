@@ -15,7 +15,7 @@ struct limits limits_of(const struct config *config, const struct tenant_row *te
                          .bytes_max = in_force(tenant->bytes_max, config->tenant_bytes_max)};
 }
 
-enum status limits_job(const struct server *server, const char *tenant, struct error *err) {
+enum status limits_jobs(const struct server *server, const char *tenant, int64_t jobs, struct error *err) {
   AUTO(arena_done) struct arena arena;
   struct tenant_row row;
   arena_init(&arena, ARENA_BYTES);
@@ -26,7 +26,7 @@ enum status limits_job(const struct server *server, const char *tenant, struct e
   if (max == 0)
     return STATUS_OK;
   status = db_queue_of_tenant(&queued, &running, server->db, tenant, err);
-  return status || queued < max
+  return status || queued + jobs <= max
              ? status
              : error_set(err, STATUS_QUEUE_FULL, NULL, "%lld jobs of the tenant %s are waiting; its limit is %lld",
                          (long long)queued, tenant, (long long)max);

@@ -13,8 +13,9 @@ struct limits {
 };
 struct limits limits_of(const struct config *config, const struct tenant_row *tenant);
 
-/* May one more job wait? STATUS_QUEUE_FULL names the limit and what is there. */
-NODISCARD enum status limits_job(const struct server *server, const char *tenant, struct error *err);
+/* May so many more jobs wait? STATUS_QUEUE_FULL names the limit and what is there. */
+NODISCARD enum status limits_jobs(const struct server *server, const char *tenant, int64_t jobs,
+                                  struct error *err);
 /* Is there room for so many bytes more (0: for anything)? STATUS_QUOTA, with `param`, names the limit and what is
    there. */
 NODISCARD enum status limits_bytes(const struct server *server, const char *tenant, int64_t bytes, const char *param,

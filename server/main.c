@@ -14,6 +14,7 @@
 #include "server/backup.h"
 #include "server/command.h"
 #include "server/data.h"
+#include "server/forecast.h"
 #include "server/fsck.h"
 #include "server/http/front.h"
 #include "server/http/shown.h"
@@ -136,6 +137,7 @@ static enum status serve(struct server *server, struct error *err) {
   inspected_free(server->inspected);
   shown_free(server->shown);
   questions_free(&server->questions);
+  forecast_free(server->forecaster);
   scheduler_close(server->scheduler);
   webhooks_close(server->webhooks);
   uv_run(server->uv, UV_RUN_NOWAIT); /* lets what was closed end */

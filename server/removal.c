@@ -7,15 +7,17 @@
 #include <uv.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "server/paths.h"
 #include "storage/artifact.h"
 #include "storage/db_artifact.h"
 #include "storage/db_export.h"
+#include "storage/db_job_change.h"
 #include "storage/db_removal.h"
 #include "storage/db_state.h"
 
-enum { ARENA_BYTES = 1 << 16 };
+enum { ARENA_BYTES = 1 << 16, CHECKPOINTS_MAX = 10000 };
 
 typedef enum status visit_leftover(void *context, const char *path, struct error *err);
 
@@ -23,7 +25,7 @@ typedef enum status visit_leftover(void *context, const char *path, struct error
 struct removal {
   uv_work_t work;
   struct server *server;
-  char path[PATH_BYTES];  /* relative to the data folder, as it is noted */
+  char path[PATH_BYTES]; /* relative to the data folder, as it is noted */
   enum status status;
   struct error err;
 };
@@ -72,6 +74,85 @@ static enum status delete_model(struct db *db, const void *what, struct error *e
 enum status removal_of_model(struct server *server, const struct job_row *job, struct error *err) {
   struct of_job of = {server, job, NULL};
   enum status status = db_apply(server->db, delete_model, &of, true, err);
+  if (!status)
+    removal_start(server);
+  return status;
+}
+
+/* Everything by which another job can name what this one made, as a JSON array. */
+static enum status list_names(struct str *out, struct db *db, const struct job_row *job, struct arena *arena,
+                              struct error *err) {
+  struct checkpoint_row *checkpoints;
+  struct artifact_row *artifacts;
+  struct page page = {.limit = CHECKPOINTS_MAX};
+  size_t count, artifact_count;
+  bool more;
+  enum status status = db_checkpoint_list(&checkpoints, &count, &more, db, job->id, &page, arena, err);
+  if (!status)
+    status = db_artifact_list(&artifacts, &artifact_count, db, job->id, arena, err);
+  if (status)
+    return status;
+  AUTO(json_release) json_t *names = json_pack("[ss]", job->id, job->fine_tuned_model);
+  for (size_t i = 0; i < count; i++) {
+    json_array_append_new(names, json_sprintf("ftckpt-%lld", (long long)checkpoints[i].seq));
+    json_array_append_new(names,
+                          json_sprintf("%s:ckpt-step-%lld", job->fine_tuned_model, (long long)checkpoints[i].step));
+  }
+  for (size_t i = 0; i < artifact_count; i++)
+    if (artifacts[i].file_id)
+      json_array_append_new(names, json_string(artifacts[i].file_id));
+  return names && json_append(out, names) ? STATUS_OK : error_no_memory(err, "looking for jobs");
+}
+
+static enum status check_unneeded(struct server *server, const struct job_row *job, struct arena *arena,
+                                  struct error *err) {
+  AUTO(str_done) struct str names;
+  struct export_row *exports;
+  const char *needs = NULL;
+  size_t count = 0;
+  str_init(&names, 1 << 20);
+  if (!job_state_terminal(job->state))
+    return error_set(err, STATUS_JOB_NOT_FINISHED, "job_id", "the job is %s: cancel it first, or wait",
+                     job_state_name(job->state));
+  enum status status = db_export_list(&exports, &count, server->db, job->id, arena, err);
+  for (size_t i = 0; !status && i < count; i++)
+    if (exports[i].state == EXPORT_QUEUED || exports[i].state == EXPORT_RUNNING)
+      return error_set(err, STATUS_JOB_NOT_FINISHED, "job_id", "the job's export %s is being made: wait for its end",
+                       exports[i].format);
+  if (!status)
+    status = list_names(&names, server->db, job, arena, err);
+  if (!status)
+    status = db_job_that_needs(&needs, server->db, job->tenant, names.text, arena, err);
+  return status || !needs ? status
+                          : error_set(err, STATUS_JOB_IN_USE, "job_id",
+                                      "%s starts from what the job made and has not"
+                                      " ended",
+                                      needs);
+}
+
+static enum status delete_job(struct db *db, const void *what, struct error *err) {
+  const struct of_job *of = what;
+  const char *id = of->job->id;
+  char path[PATH_BYTES];
+  enum status status = db_artifact_delete_of_job(db, id, err);
+  if (!status)
+    status = db_checkpoint_delete_of_job(db, id, err);
+  if (!status)
+    status = db_export_delete_of_job(db, id, err);
+  if (!status)
+    status = db_file_delete_of_job(db, id, err);
+  if (!status)
+    status = db_job_delete(db, of->job->tenant, id, err);
+  if (!status)
+    status = path_format(path, err, PATH_JOB, id);
+  return status ? status : db_removal_add(db, path, err);
+}
+
+enum status removal_of_job(struct server *server, const struct job_row *job, struct arena *arena, struct error *err) {
+  struct of_job of = {server, job, NULL};
+  enum status status = check_unneeded(server, job, arena, err);
+  if (!status)
+    status = db_apply(server->db, delete_job, &of, true, err);
   if (!status)
     removal_start(server);
   return status;

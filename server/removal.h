@@ -13,6 +13,10 @@
 NODISCARD enum status removal_of_file(struct server *server, const struct file_row *file, struct error *err);
 /* The adapter of a job that has succeeded, with all that was made of it. */
 NODISCARD enum status removal_of_model(struct server *server, const struct job_row *job, struct error *err);
+/* A job that has ended, with all that it made and its events. STATUS_JOB_NOT_FINISHED; STATUS_JOB_IN_USE when a job
+   that has not ended starts from what it made. */
+NODISCARD enum status removal_of_job(struct server *server, const struct job_row *job, struct arena *arena,
+                                     struct error *err);
 /* A checkpoint of a job that has ended; with the last one of a job that made no adapter goes all that it left. */
 NODISCARD enum status removal_of_checkpoint(struct server *server, const struct job_row *job,
                                             const struct checkpoint_row *checkpoint, struct error *err);

@@ -19,6 +19,7 @@
 
 struct uv_loop_s;
 struct feeds;
+struct forecast_cache;
 struct front;
 struct inspected_list;
 struct scheduler;
@@ -42,6 +43,7 @@ struct server {
   struct inspected_list *inspected;
   struct question_list questions;
   struct webhooks *webhooks;
+  struct forecast_cache *forecaster; /* NULL: nobody has asked */
   struct removal *removal;  /* bytes that are being removed; NULL: none */
   bool removal_due;         /* removal_start was called when what it is to read was not stored yet */
   struct upload *uploads;   /* that arrive now */

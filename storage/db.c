@@ -49,6 +49,8 @@ static const char *const schemas[] = {
 #include "storage/schema_15.sql.inc"
     ,
 #include "storage/schema_16.sql.inc"
+    ,
+#include "storage/schema_17.sql.inc"
 };
 #pragma GCC diagnostic pop
 

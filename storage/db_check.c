@@ -46,7 +46,7 @@ static const char *const rules[] = {
     "SELECT 'tenant ' || tenant, 'has ' || sum(counted) || ' jobs that are ' || state || ' by their count (priority '"
     " || priority || ', block ' || block || '), and ' || sum(here) || ' by their rows' FROM"
     " (SELECT state, tenant, priority, block, device_wanted, jobs AS counted, 0 AS here FROM job_count UNION ALL"
-    " SELECT state, tenant, priority, seq / 512, device_wanted, 0, 1 FROM job"
+    " SELECT state, tenant, priority, place >> 41, device_wanted, 0, 1 FROM job"
     " WHERE state IN ('validating_files', 'queued', 'running', 'paused'))"
     " GROUP BY state, tenant, priority, block, device_wanted HAVING sum(counted) <> sum(here)",
     "SELECT path, 'is to be removed, and ' || id || ' names it' FROM removal JOIN file USING (path)",

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "storage/row.h"
+#include "storage/job_rows.h"
 
 static bool parse_state(void *member, const char *word) {
   return job_state_parse(member, word);
@@ -46,15 +46,18 @@ static const struct column columns[] = {
     {"estimate", COLUMN_TEXT, AT(estimate), NULL},
     {"request_id", COLUMN_TEXT, AT(request_id), NULL},
     {"peft_type", COLUMN_TEXT, AT(peft_type), NULL},
+    {"place", COLUMN_INT, AT(place), NULL},
+    {"cloned_from", COLUMN_TEXT, AT(cloned_from), NULL},
+    {"from_checkpoint", COLUMN_TEXT, AT(from_checkpoint), NULL},
 };
 #undef AT
-static const struct row_type job_type = {"a job", sizeof(struct job_row), columns, COUNT_OF(columns)};
+const struct row_type job_rows = {"a job", sizeof(struct job_row), columns, COUNT_OF(columns)};
 
 /* At most `limit` rows of a list. */
 static enum status read_list(struct job_row **out, size_t *count, bool *more, struct stmt *stmt, int64_t limit,
                              struct arena *arena, struct error *err) {
   struct row_list list;
-  enum status status = row_list(&list, &job_type, stmt, limit, arena, err);
+  enum status status = row_list(&list, &job_rows, stmt, limit, arena, err);
   *out = list.rows;
   *count = list.count;
   *more = list.more;
@@ -67,9 +70,9 @@ enum status db_job_insert(struct db *db, const struct job_row *row, struct error
       stmt_open(&stmt, db,
                 "INSERT INTO job (id, created_at, model, training_file, validation_file, fine_tuned_model, spec,"
                 " metadata, priority, idempotency_key, body_sha256, state, finished_at, device_wanted, tenant,"
-                " request_id, peft_type) VALUES"
+                " request_id, peft_type, cloned_from, from_checkpoint) VALUES"
                 " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, NULL, ifnull(?13, 'auto'), ?14, ?15,"
-                " ifnull(?16, ''))",
+                " ifnull(?16, ''), ?17, ?18)",
                 err);
   if (status)
     return status;
@@ -90,6 +93,8 @@ enum status db_job_insert(struct db *db, const struct job_row *row, struct error
   stmt_text(&stmt, row->tenant);
   stmt_text(&stmt, row->request_id);
   stmt_text(&stmt, row->peft_type);
+  stmt_text(&stmt, row->cloned_from);
+  stmt_text(&stmt, row->from_checkpoint);
   return stmt_run(&stmt, NULL, err);
 }
 
@@ -97,13 +102,13 @@ static enum status get(struct job_row *out, struct db *db, const char *sql, cons
                        struct arena *arena, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   bool found = false;
-  enum status status = row_open(&stmt, db, &job_type, sql, err);
+  enum status status = row_open(&stmt, db, &job_rows, sql, err);
   if (status)
     return status;
   stmt_text(&stmt, id);
   if (tenant)
     stmt_text(&stmt, tenant);
-  status = row_next(out, &found, &job_type, &stmt, arena, err);
+  status = row_next(out, &found, &job_rows, &stmt, arena, err);
   if (!status && !found)
     return error_set(err, STATUS_JOB_NOT_FOUND, "job_id", "no job has the id %.64s", id);
   return status;
@@ -175,7 +180,7 @@ enum status db_job_list(struct job_row **out, size_t *count, bool *more, struct 
   if (!status && filter->metadata)
     status = find_rarest(&pair, db, tenant, filter->metadata, arena, err);
   if (!status)
-    status = row_open(&stmt, db, &job_type, sql, err);
+    status = row_open(&stmt, db, &job_rows, sql, err);
   if (status)
     return status;
   stmt_int(&stmt, after);
@@ -194,13 +199,13 @@ enum status db_job_next(struct job_row *out, bool *found, struct db *db, enum jo
                         struct arena *arena, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   *found = false;
-  enum status status = row_open(&stmt, db, &job_type,
+  enum status status = row_open(&stmt, db, &job_rows,
                                 "SELECT * FROM job WHERE state = ?1 AND seq > ?2 ORDER BY seq LIMIT 1", err);
   if (status)
     return status;
   stmt_text(&stmt, job_state_name(state));
   stmt_int(&stmt, after);
-  return row_next(out, found, &job_type, &stmt, arena, err);
+  return row_next(out, found, &job_rows, &stmt, arena, err);
 }
 
 static const struct column model_columns[] = {
@@ -233,7 +238,7 @@ enum status db_job_of_model(struct job_row *out, struct db *db, const char *tena
                             struct arena *arena, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   bool found = false;
-  enum status status = row_open(&stmt, db, &job_type,
+  enum status status = row_open(&stmt, db, &job_rows,
                                 "SELECT * FROM job WHERE fine_tuned_model = ?1 AND state = 'succeeded'"
                                 " AND model_deleted = 0 AND tenant = ?2",
                                 err);
@@ -241,7 +246,7 @@ enum status db_job_of_model(struct job_row *out, struct db *db, const char *tena
     return status;
   stmt_text(&stmt, name);
   stmt_text(&stmt, tenant);
-  status = row_next(out, &found, &job_type, &stmt, arena, err);
+  status = row_next(out, &found, &job_rows, &stmt, arena, err);
   if (!status && !found)
     return error_set(err, STATUS_MODEL_NOT_FOUND, "model", "no model has the id %.128s", name);
   return status;
@@ -261,7 +266,7 @@ enum status db_job_same(struct job_row *out, bool *found, struct db *db, const c
   AUTO(stmt_done) struct stmt stmt = {0};
   *found = false;
   enum status status =
-      row_open(&stmt, db, &job_type,
+      row_open(&stmt, db, &job_rows,
                key ? "SELECT * FROM job WHERE tenant = ?3 AND idempotency_key = ?1 AND created_at >= ?2"
                      " ORDER BY created_at DESC, seq DESC LIMIT 1"
                    : "SELECT * FROM job WHERE tenant = ?3 AND body_sha256 = ?1 AND created_at >= ?2"
@@ -272,7 +277,7 @@ enum status db_job_same(struct job_row *out, bool *found, struct db *db, const c
   stmt_text(&stmt, key ? key : body_sha256);
   stmt_int(&stmt, since);
   stmt_text(&stmt, tenant);
-  return row_next(out, found, &job_type, &stmt, arena, err);
+  return row_next(out, found, &job_rows, &stmt, arena, err);
 }
 
 enum status db_job_claim(struct job_row *out, bool *found, struct db *db, const struct job_place *place, int64_t now,
@@ -280,7 +285,7 @@ enum status db_job_claim(struct job_row *out, bool *found, struct db *db, const 
   AUTO(stmt_done) struct stmt stmt = {0};
   *found = false;
   enum status status =
-      row_open(&stmt, db, &job_type,
+      row_open(&stmt, db, &job_rows,
                "UPDATE job SET state = 'running', lease_token = lease_token + 1, started_at = ?1, worker = NULL,"
                " progress = iif(furthest_step > 0, progress, NULL),"
                " trained_tokens = iif(furthest_step > 0, trained_tokens, NULL), needs_free = 0, run_after = 0,"
@@ -291,10 +296,11 @@ enum status db_job_claim(struct job_row *out, bool *found, struct db *db, const 
                " WHERE (lane.device_wanted IN (SELECT value FROM json_each(?3))) <> ?4"
                " AND first.seq = (SELECT seq FROM job AS waits WHERE waits.state = 'queued'"
                " AND waits.tenant = lane.tenant AND waits.device_wanted = lane.device_wanted"
-               " AND waits.needs_free <= ?2 AND waits.run_after <= ?6 ORDER BY waits.priority DESC, waits.seq LIMIT 1)"
+               " AND waits.needs_free <= ?2 AND waits.run_after <= ?6"
+               " ORDER BY waits.priority DESC, waits.place LIMIT 1)"
                " AND (SELECT ifnull(sum(jobs), 0) FROM job_count AS runs WHERE runs.state = 'running'"
                " AND runs.tenant = lane.tenant) < ifnull(nullif(ifnull(tenant.running_max, ?5), 0), 9e18)"
-               " ORDER BY first.priority DESC, tenant.turn, first.seq LIMIT 1)"
+               " ORDER BY first.priority DESC, tenant.turn, first.place LIMIT 1)"
                " AND state = 'queued' RETURNING *",
                err);
   if (status)
@@ -305,7 +311,7 @@ enum status db_job_claim(struct job_row *out, bool *found, struct db *db, const 
   stmt_int(&stmt, place->others);
   stmt_int(&stmt, place->running_max);
   stmt_int(&stmt, place->now_ms);
-  status = row_next(out, found, &job_type, &stmt, arena, err);
+  status = row_next(out, found, &job_rows, &stmt, arena, err);
   bool row = *found;
   while (!status && row)
     status = stmt_step(&stmt, &row, err);

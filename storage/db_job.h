@@ -45,10 +45,13 @@ struct job_row {
   const char *estimate;          /* JSON text: what it was expected to take; NULL: nobody said */
   const char *request_id;        /* of the request that made it; NULL: not known */
   const char *peft_type;         /* of its adapter; "": not known */
+  int64_t place;                 /* of two queued ones of a tenant and priority, that of the lesser is next */
+  const char *cloned_from;       /* id of the job that it is a copy of; NULL: none */
+  const char *from_checkpoint;   /* of its spec; NULL: none */
 };
 
-/* The columns above from `id` to `state` are written, and device_wanted, request_id and peft_type; the others begin
-   empty. */
+/* The columns above from `id` to `state` are written, device_wanted, request_id, peft_type, cloned_from and
+   from_checkpoint; the others begin empty. */
 NODISCARD enum status db_job_insert(struct db *db, const struct job_row *row, struct error *err);
 /* STATUS_JOB_NOT_FOUND, param "job_id". */
 NODISCARD enum status db_job_get(struct job_row *out, struct db *db, const char *tenant, const char *id,

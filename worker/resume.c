@@ -297,6 +297,14 @@ static enum status check_checkpoints(struct loading *l, struct error *err) {
   return STATUS_OK;
 }
 
+/* What may be changed of a job that has begun, and nothing of its training depends on. */
+static void forget_changeable(json_t *spec) {
+  static const char *const members[] = {"metadata", "display_name", "suffix"};
+  for (size_t i = 0; i < COUNT_OF(members); i++)
+    json_object_del(spec, members[i]);
+  json_object_del(json_object_get(spec, "scheduling"), "priority");
+}
+
 /* The spec as this build would write it: a newer one has more members, at their defaults. */
 static enum status check_spec(const struct loading *l, const struct trainer *t, struct error *err) {
   const struct st_tensor *tensor = state_tensor(&l->state, spec_name, ST_U8);
@@ -314,6 +322,8 @@ static enum status check_spec(const struct loading *l, const struct trainer *t, 
   if (status)
     return error_prefix(err, "the job it is of");
   then = job_spec_json(&spec);
+  forget_changeable(now);
+  forget_changeable(then);
   const char *member;
   json_t *value;
   json_object_foreach(now, member, value) if (!json_equal(value, json_object_get(then, member))) return error_set(

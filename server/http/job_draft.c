@@ -3,10 +3,29 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/rng.h"
 #include "server/admission.h"
+#include "server/limits.h"
 #include "server/source.h"
-#include "storage/db_job.h"
+#include "storage/db_event.h"
+#include "storage/db_queue.h"
+
+enum { MODEL_TAIL = 8 };
+
+enum status job_draft_room(const struct request *request, int64_t jobs, struct error *err) {
+  struct server *server = request->server;
+  int64_t waiting;
+  if (server->draining)
+    return error_set(err, STATUS_DRAINING, NULL, "the server is shutting down");
+  enum status status = db_queue_waiting(&waiting, server->db, err);
+  if (!status && waiting + jobs > server->config->queue_max)
+    return error_set(err, STATUS_QUEUE_FULL, NULL, "%lld jobs are waiting; the limit is %lld", (long long)waiting,
+                     (long long)server->config->queue_max);
+  if (!status)
+    status = limits_jobs(server, request->tenant, jobs, err);
+  return status ? status : limits_bytes(server, request->tenant, 0, NULL, err);
+}
 
 /* The adapter to start from: it must be there and fit the model, and a body without `adapter` means its
    configuration. *out: the body to go on with, a new reference. */
@@ -38,8 +57,8 @@ static enum status with_source(json_t **out, struct request *request, const json
   return STATUS_OK;
 }
 
-/* As it is stored a job has a bound, so that many of them can be read and listed. Names the largest member. */
-static void check_size(const struct job_spec *spec, struct fault_list *faults) {
+/* Names the largest member. */
+void job_draft_check_size(const struct job_spec *spec, struct fault_list *faults) {
   AUTO(json_release) json_t *document = job_spec_json(spec);
   char path[96] = "";
   size_t bytes = json_dumpb(document, NULL, 0, JSON_COMPACT);
@@ -100,7 +119,7 @@ enum status job_draft_read(struct job_draft *out, struct request *request, const
     return status;
   job_spec_parse(&out->spec, out->body, seed & 0x7FFFFFFF, &request->arena, faults);
   if (faults->count == 0)
-    check_size(&out->spec, faults);
+    job_draft_check_size(&out->spec, faults);
   if (faults->count)
     return STATUS_OK;
   status = find_model(out, request, faults, err);
@@ -112,4 +131,48 @@ enum status job_draft_read(struct job_draft *out, struct request *request, const
 void job_draft_done(struct job_draft *draft) {
   json_decref(draft->body);
   draft->body = NULL;
+}
+
+enum status job_draft_row(struct job_row *row, const struct job_spec *spec, struct arena *arena, struct error *err) {
+  AUTO(str_done) struct str text;
+  AUTO(json_release) json_t *document = job_spec_json(spec);
+  str_init(&text, 2 * JOB_DRAFT_BYTES_MAX);
+  row->spec = document && json_append(&text, document) ? arena_string(arena, text.text) : NULL;
+  str_clear(&text);
+  row->metadata = spec->metadata && json_append(&text, spec->metadata) ? arena_string(arena, text.text) : NULL;
+  row->fine_tuned_model = arena_format(arena, "ft:%s:local:%s:%.*s", spec->model, spec->suffix ? spec->suffix : "",
+                                       MODEL_TAIL, row->id + strlen("ftjob-"));
+  row->model = spec->model;
+  row->training_file = spec->training_file;
+  row->validation_file = spec->validation_file;
+  row->priority = spec->scheduling.priority;
+  row->device_wanted = spec->scheduling.device;
+  row->from_checkpoint = spec->from_checkpoint;
+  return row->spec && row->fine_tuned_model && (row->metadata || !spec->metadata) ? STATUS_OK
+                                                                                  : error_no_memory(err, "the job");
+}
+
+enum status job_draft_new(struct job_row *out, const struct job_draft *draft, const struct request *request,
+                          struct arena *arena, struct error *err) {
+  char id[40];
+  rng_id(id, sizeof id, "ftjob-");
+  *out = (struct job_row){.id = arena_string(arena, id),
+                          .tenant = request->tenant,
+                          .created_at = clock_unix(),
+                          .request_id = request->id,
+                          .peft_type = method_of(draft->spec.adapter.peft_type)->peft_type,
+                          .state = draft->pending ? JOB_VALIDATING : JOB_QUEUED};
+  return out->id ? job_draft_row(out, &draft->spec, arena, err) : error_no_memory(err, "the job");
+}
+
+enum status job_draft_add(struct db *db, const struct job_row *row, struct error *err) {
+  const char *texts[] = {"Created fine-tuning job", job_state_name(row->state)};
+  enum status status = db_job_insert(db, row, err);
+  if (!status && row->estimate)
+    status = db_job_set_estimate(db, row->id, row->estimate, err);
+  for (size_t i = 0; !status && i < COUNT_OF(texts); i++) {
+    struct event_row event = {.job_id = row->id, .created_at = row->created_at, .level = LOG_INFO, .message = texts[i]};
+    status = db_event_add(db, &event, err);
+  }
+  return status;
 }

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/json_text.h"
 #include "base/log.h"
+#include "server/forecast.h"
 #include "server/http/reply.h"
 #include "server/http/shown.h"
 #include "storage/db_artifact.h"
@@ -51,8 +52,16 @@ static void put_hyperparameters(struct str *out, struct json_text spec) {
   str_putc(out, '}');
 }
 
+static void put_number(struct str *out, const char *name, int64_t number, bool known) {
+  str_printf(out, "%s\"%s\":", out->text[out->length - 1] == '{' ? "" : ",", name);
+  if (known)
+    str_printf(out, "%lld", (long long)number);
+  else
+    str_puts(out, "null");
+}
+
 /* What was requested, as its text is, but for what `core` says too and with the job's place in the queue. */
-static void put_spec(struct str *out, struct json_text spec, const json_t *core, int64_t position) {
+static void put_spec(struct str *out, struct json_text spec, const json_t *core, int64_t position, int64_t start) {
   struct json_text name, value;
   for (size_t offset = 0; json_text_next(&name, &value, &offset, spec);) {
     bool scheduling = name.length == strlen("scheduling") && memcmp(name.at, "scheduling", name.length) == 0;
@@ -62,19 +71,17 @@ static void put_spec(struct str *out, struct json_text spec, const json_t *core,
     put_member(out, name, value);
     if (!scheduling)
       continue;
-    str_puts(out, out->text[out->length - 1] == '{' ? "\"queue_position\":" : ",\"queue_position\":");
-    if (position >= 0)
-      str_printf(out, "%lld}", (long long)position);
-    else
-      str_puts(out, "null}");
+    put_number(out, "queue_position", position, position >= 0);
+    put_number(out, "expected_start", start, start > 0);
+    str_putc(out, '}');
   }
 }
 
-static json_t *estimated_finish(const struct job_row *job, const json_t *progress) {
+int64_t job_object_finish(const struct job_row *job, const json_t *progress) {
   const json_t *left = json_object_get(progress, "seconds_remaining");
   if (job->state != JOB_RUNNING || !json_is_number(left) || json_number_value(left) < 0)
-    return json_null();
-  return json_integer((json_int_t)((double)clock_unix() + json_number_value(left)));
+    return 0;
+  return (int64_t)((double)clock_unix() + json_number_value(left));
 }
 
 /* Beside the estimate: what it took, once it has ended. */
@@ -107,22 +114,27 @@ enum status job_object(struct str *out, struct server *server, const struct job_
                        struct arena *arena, struct error *err) {
   AUTO(json_release) json_t *results = NULL;
   struct json_text spec = read_spec(job);
+  int64_t start;
   enum status status = result_files(&results, server, job, arena, err);
+  if (!status)
+    status = forecast_start(&start, NULL, server, job, position, err);
   if (status)
     return status;
   bool done = job->state == JOB_SUCCEEDED;
   json_t *progress = reply_stored(job->progress);
   AUTO(json_release)
   json_t *core = json_pack(
-      "{s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:s?, s:O, s:o, s:s?, s:o, s:o, s:o, s:n, s:o, s:I, s:s?, s:o, s:I, s:b}",
+      "{s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:s?, s:O, s:o, s:s?, s:o, s:o, s:o, s:n, s:o, s:I, s:s?, s:o, s:I, s:b, "
+      "s:s?}",
       "id", job->id, "object", "fine_tuning.job", "created_at", (json_int_t)job->created_at, "organization_id",
       "org-local", "status", job_state_name(job->state), "model", job->model, "training_file", job->training_file,
       "validation_file", job->validation_file, "result_files", results, "error", error_member(server, job),
       "fine_tuned_model", done ? job->fine_tuned_model : NULL, "started_at", reply_number(job->started_at),
-      "finished_at", reply_number(job->finished_at), "estimated_finish", estimated_finish(job, progress),
+      "finished_at", reply_number(job->finished_at), "estimated_finish", reply_number(job_object_finish(job, progress)),
       "integrations", "trained_tokens", job->trained_tokens >= 0 ? json_integer(job->trained_tokens) : json_null(),
       "restarts", (json_int_t)job->restarts, "device", job->device, "progress", progress, "attempts",
-      (json_int_t)job->attempts, "pausing", job->state == JOB_RUNNING && job->pause_requested_at != 0);
+      (json_int_t)job->attempts, "pausing", job->state == JOB_RUNNING && job->pause_requested_at != 0, "cloned_from",
+      job->cloned_from);
   if (core) {
     json_object_set_new(core, "estimate", reply_stored(job->estimate));
     json_object_set_new(core, "actual", actual(job, progress));
@@ -130,7 +142,7 @@ enum status job_object(struct str *out, struct server *server, const struct job_
   /* What was requested (method, adapter, seed, suffix, metadata, ...) beside what became of it. */
   str_putc(out, '{');
   if (core) {
-    put_spec(out, spec, core, position);
+    put_spec(out, spec, core, position, start);
     put_hyperparameters(out, spec);
   }
   size_t at = out->length;

@@ -12,6 +12,8 @@
    files. */
 NODISCARD enum status job_object(struct str *out, struct server *server, const struct job_row *job, int64_t position,
                                  struct arena *arena, struct error *err);
+/* When a running job is expected to end by its progress, which may be NULL; 0: nobody knows. */
+int64_t job_object_finish(const struct job_row *job, const json_t *progress);
 /* The answer to a request: the object, or why there is none. `replayed`: the request was carried out before. */
 void job_object_reply(struct request *request, const struct job_row *job, bool replayed);
 void job_object_reply_id(struct request *request, const char *id);

@@ -3,16 +3,15 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
-#include "base/rng.h"
 #include "server/http/estimate.h"
 #include "server/http/job_draft.h"
 #include "server/http/job_object.h"
 #include "server/http/reply.h"
 #include "server/http/shown.h"
 #include "server/http/wait.h"
-#include "server/limits.h"
+#include "server/paths.h"
+#include "server/removal.h"
 #include "server/scheduler.h"
-#include "storage/db_event.h"
 #include "storage/db_job.h"
 #include "storage/db_queue.h"
 
@@ -20,7 +19,6 @@ enum {
   KEY_BYTES_MAX = 255,
   KEY_LIFE_S = 24 * 3600,
   RETRY_LIFE_S = 600,
-  MODEL_TAIL = 8,
 };
 
 /* ---- submit ---- */
@@ -49,79 +47,12 @@ static enum status find_earlier(struct job_row *job, bool *found, struct request
   return db_job_same(job, found, db, request->tenant, NULL, body_sha256, now - RETRY_LIFE_S, &request->arena, err);
 }
 
-/* The row and its first events, durable when this returns. */
-static enum status insert(struct request *request, const struct job_row *row, struct error *err) {
-  struct db *db = request->server->db;
-  const char *texts[] = {"Created fine-tuning job", job_state_name(row->state)};
-  enum status status = db_begin(db, err);
-  if (status)
-    return status;
-  status = db_job_insert(db, row, err);
-  if (!status && row->estimate)
-    status = db_job_set_estimate(db, row->id, row->estimate, err);
-  for (size_t i = 0; !status && i < COUNT_OF(texts); i++) {
-    struct event_row event = {.job_id = row->id, .created_at = row->created_at, .level = LOG_INFO, .message = texts[i]};
-    status = db_event_add(db, &event, err);
-  }
-  if (status) {
-    db_rollback(db);
-    return status;
-  }
-  return db_commit(db, err);
+static enum status add(struct db *db, const void *what, struct error *err) {
+  return job_draft_add(db, what, err);
 }
 
-static enum status store(struct request *request, const struct job_draft *draft, const char *key,
-                         const char *body_sha256, struct job_row *row, struct error *err) {
-  const struct job_spec *spec = &draft->spec;
-  AUTO(str_done) struct str spec_text, metadata_text;
-  AUTO(json_release) json_t *document = job_spec_json(spec);
-  char id[40];
-  str_init(&spec_text, 2 * JOB_DRAFT_BYTES_MAX);
-  str_init(&metadata_text, JOB_DRAFT_BYTES_MAX);
-  bool fits = document && json_append(&spec_text, document) &&
-              (!spec->metadata || json_append(&metadata_text, spec->metadata));
-  rng_id(id, sizeof id, "ftjob-");
-  request->audit.object = arena_string(&request->arena, id);
-  const char *name = arena_format(&request->arena, "ft:%s:local:%s:%.*s", spec->model, spec->suffix ? spec->suffix : "",
-                                  MODEL_TAIL, id + strlen("ftjob-"));
-  if (!fits || !name)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "storing the job");
-  *row = (struct job_row){.id = id,
-                          .tenant = request->tenant,
-                          .created_at = clock_unix(),
-                          .model = spec->model,
-                          .training_file = spec->training_file,
-                          .validation_file = spec->validation_file,
-                          .fine_tuned_model = name,
-                          .spec = spec_text.text,
-                          .metadata = spec->metadata ? metadata_text.text : NULL,
-                          .priority = spec->scheduling.priority,
-                          .idempotency_key = key,
-                          .body_sha256 = body_sha256,
-                          .estimate = estimate_known(request, draft),
-                          .state = draft->pending ? JOB_VALIDATING : JOB_QUEUED,
-                          .device_wanted = spec->scheduling.device,
-                          .request_id = request->id,
-                          .peft_type = method_of(spec->adapter.peft_type)->peft_type};
-  enum status status = insert(request, row, err);
-  return status ? status : db_job_get(row, request->server->db, request->tenant, id, &request->arena, err);
-}
-
-static enum status check_room(struct request *request, struct error *err) {
-  struct server *server = request->server;
-  int64_t waiting;
-  if (server->draining)
-    return error_set(err, STATUS_DRAINING, NULL, "the server is shutting down");
-  enum status status = db_queue_waiting(&waiting, server->db, err);
-  if (!status && waiting >= server->config->queue_max)
-    return error_set(err, STATUS_QUEUE_FULL, NULL, "%lld jobs are waiting; the limit is %lld", (long long)waiting,
-                     (long long)server->config->queue_max);
-  if (!status)
-    status = limits_job(server, request->tenant, err);
-  return status ? status : limits_bytes(server, request->tenant, 0, NULL, err);
-}
-
-static void create(struct request *request, const json_t *body, const char *body_sha256) {
+/* A new job of a body, or the answer why there is none. `source`: the job that it is a copy of, or NULL. */
+static void create(struct request *request, const json_t *body, const char *source, const char *body_sha256) {
   struct fault_list faults = {0};
   struct job_draft draft = {0};
   struct job_row job;
@@ -134,12 +65,20 @@ static void create(struct request *request, const json_t *body, const char *body
     return;
   }
   if (!status)
-    status = check_room(request, &err);
+    status = job_draft_room(request, 1, &err);
   if (!status)
     status = job_draft_read(&draft, request, body, &faults, &err);
-  bool sound = !status && !faults.count, waits = sound && draft.pending && wait_for_model(request, &draft.model);
-  if (sound && !waits)
-    status = store(request, &draft, key, body_sha256, &job, &err);
+  bool waits = !status && !faults.count && draft.pending && wait_for_model(request, &draft.model);
+  if (!status && !faults.count && !waits)
+    status = job_draft_new(&job, &draft, request, &request->arena, &err);
+  if (!status && !faults.count && !waits) {
+    job.estimate = estimate_known(request, &draft);
+    job.cloned_from = source;
+    job.idempotency_key = key;
+    job.body_sha256 = body_sha256;
+    request->audit.object = job.id;
+    status = db_apply(request->server->db, add, &job, false, &err);
+  }
   job_draft_done(&draft);
   if (waits)
     return;
@@ -149,7 +88,7 @@ static void create(struct request *request, const json_t *body, const char *body
     reply_error(request, &err);
   } else {
     scheduler_wake(request->server->scheduler);
-    job_object_reply(request, &job, false);
+    job_object_reply_id(request, job.id);
   }
 }
 
@@ -166,7 +105,49 @@ void http_jobs_create(struct request *request) {
   else if (dry)
     estimate_reply(request, body);
   else
-    create(request, body, body_sha256);
+    create(request, body, NULL, body_sha256);
+}
+
+void http_jobs_clone(struct request *request) {
+  AUTO(json_release) json_t *changes = NULL;
+  AUTO(json_release) json_t *document = NULL;
+  AUTO(json_release) json_t *body = NULL;
+  AUTO(str_done) struct str named;
+  char body_sha256[HASH_HEX];
+  struct job_row source;
+  struct error err;
+  str_init(&named, request->body.length + 256);
+  enum status status =
+      db_job_get(&source, request->server->db, request->tenant, request_param(request, 0), &request->arena, &err);
+  if (!status && request->body.length == 0)
+    changes = json_object();
+  else if (!status)
+    status = request_json(&changes, request, &err);
+  if (!status)
+    status = db_job_spec(NULL, &document, &source, &request->arena, &err);
+  if (!status && !(body = job_spec_derive(document, changes)))
+    status = error_no_memory(&err, "the clone");
+  if (status) {
+    reply_error(request, &err);
+    return;
+  }
+  str_printf(&named, "clone of %s: ", source.id); /* the same changes of another job make another job */
+  str_add(&named, request->body.text, request->body.length);
+  hash_bytes(body_sha256, named.text, named.length);
+  create(request, body, source.id, body_sha256);
+}
+
+void http_jobs_delete(struct request *request) {
+  struct job_row job;
+  struct error err;
+  enum status status =
+      db_job_get(&job, request->server->db, request->tenant, request_param(request, 0), &request->arena, &err);
+  if (!status)
+    status = removal_of_job(request->server, &job, &request->arena, &err);
+  if (status)
+    reply_error(request, &err);
+  else
+    reply_json(request, json_pack("{s:s, s:s, s:b}", "id", job.id, "object", "fine_tuning.job.deleted", "deleted", 1));
 }
 
 /* ---- look ---- */
@@ -198,9 +179,9 @@ static enum status read_filter(struct job_filter *out, struct request *request, 
 
 static enum status list_text(struct str *out, struct request *request, const struct job_row *jobs,
                              const int64_t *positions, size_t count, bool more, struct error *err) {
-  AUTO(json_release) json_t *list =
-      json_pack("{s:s, s:b, s:s?, s:s?}", "object", "list", "has_more", more, "first_id", count ? jobs[0].id : NULL,
-                "last_id", count ? jobs[count - 1].id : NULL);
+  AUTO(json_release)
+  json_t *list = json_pack("{s:s, s:b, s:s?, s:s?}", "object", "list", "has_more", more, "first_id",
+                           count ? jobs[0].id : NULL, "last_id", count ? jobs[count - 1].id : NULL);
   if (!list || !json_append(out, list))
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "listing jobs");
   out->text[out->length - 1] = ','; /* its closing brace */

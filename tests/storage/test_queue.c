@@ -103,7 +103,7 @@ static int64_t position(const struct job_row *of, const struct job_row *all, siz
   int64_t n = 0;
   for (size_t i = 0; i < count; i++)
     n += all[i].state == JOB_QUEUED &&
-         (all[i].priority > of->priority || (all[i].priority == of->priority && all[i].seq < of->seq));
+         (all[i].priority > of->priority || (all[i].priority == of->priority && all[i].place < of->place));
   return of->state == JOB_QUEUED ? n : -1;
 }
 
@@ -223,9 +223,68 @@ static void test_far_behind(void **state) {
   }
 }
 
+/* The tenant's queued jobs of a priority in the order in which they start, by pages. */
+static size_t read_order(struct job_row *out, struct fixture *f, int64_t priority) {
+  struct job_row *jobs, last;
+  size_t n = 0, count;
+  bool more = true, any = false;
+  while (more) {
+    assert_int_equal(
+        db_queue_list(&jobs, &count, &more, f->db, TENANT_DEFAULT, any ? &last : NULL, 70, &f->arena, &f->err),
+        STATUS_OK);
+    for (size_t i = 0; i < count; i++)
+      if (jobs[i].priority == priority)
+        out[n++] = jobs[i];
+    any = count > 0;
+    if (any)
+      last = jobs[count - 1];
+  }
+  return n;
+}
+
+static void move_in(struct job_row *order, size_t count, size_t from, size_t to) {
+  struct job_row job = order[from];
+  memmove(&order[from], &order[from + 1], (count - from - 1) * sizeof *order);
+  to -= to > from;
+  memmove(&order[to + 1], &order[to], (count - 1 - to) * sizeof *order);
+  order[to] = job;
+}
+
+/* Moved any number of times, most often before the same job, the queue is in the order that was asked for. */
+static void test_moves(void **state) {
+  struct fixture *f = *state;
+  struct job_row *order = malloc(JOBS * sizeof *order), *got = malloc(JOBS * sizeof *got);
+  uint32_t seed = 7;
+  fill(f);
+  size_t count = read_order(order, f, 1);
+  assert_true(count > 100);
+  assert_int_equal(db_begin(f->db, &f->err), STATUS_OK);
+  for (int i = 0; i < 1500; i++) {
+    size_t from = draw(&seed, (uint32_t)count), to = i % 3 ? count / 2 : draw(&seed, (uint32_t)count + 1);
+    struct job_row job, before;
+    if (from == to)
+      continue;
+    assert_int_equal(db_job_of_any(&job, f->db, order[from].id, &f->arena, &f->err), STATUS_OK);
+    if (to < count)
+      assert_int_equal(db_job_of_any(&before, f->db, order[to].id, &f->arena, &f->err), STATUS_OK);
+    assert_int_equal(db_queue_move(f->db, &job, 1, to < count ? &before : NULL, &f->err), STATUS_OK);
+    move_in(order, count, from, to);
+  }
+  assert_int_equal(db_commit(f->db, &f->err), STATUS_OK);
+  assert_int_equal(read_order(got, f, 1), count);
+  for (size_t i = 0; i < count; i++)
+    assert_string_equal(got[i].id, order[i].id);
+  size_t all = read_all(got, f, TENANT_DEFAULT);
+  check_positions(f, TENANT_DEFAULT, got, all);
+  assert_int_equal(db_check_rows(f->db, complain, NULL, &f->err), STATUS_OK);
+  free(order);
+  free(got);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(test_counts, set_up, store_done),
                                      cmocka_unit_test_setup_teardown(test_finished, set_up, store_done),
+                                     cmocka_unit_test_setup_teardown(test_moves, set_up, store_done),
                                      cmocka_unit_test_setup_teardown(test_far_behind, set_up, store_done)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

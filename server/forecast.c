@@ -1,0 +1,178 @@
+#include "server/forecast.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/json.h"
+
+enum { ARENA_BYTES = 16 << 20, FRESH_MS = 1000, HALVINGS = 60 };
+
+struct forecast_cache {
+  struct arena arena;
+  struct forecast forecast;
+  int64_t made_ms; /* boot clock */
+};
+
+int64_t forecast_others(const struct forecast *forecast, const struct job_row *job, int64_t position) {
+  int64_t own = position, turn = 0, others = 0; /* own jobs of its priority that go before it */
+  for (size_t i = 0; i < forecast->lane_count; i++) {
+    const struct queue_lane *lane = &forecast->lanes[i];
+    if (strcmp(lane->tenant, job->tenant) != 0)
+      continue;
+    turn = lane->turn;
+    own -= lane->priority > job->priority ? lane->jobs : 0;
+  }
+  own = own > 0 ? own : 0;
+  for (size_t i = 0; i < forecast->lane_count; i++) {
+    const struct queue_lane *lane = &forecast->lanes[i];
+    if (strcmp(lane->tenant, job->tenant) == 0 || lane->priority < job->priority)
+      continue;
+    int64_t turns = own + (lane->turn < turn);
+    others += lane->priority > job->priority || lane->jobs < turns ? lane->jobs : turns;
+  }
+  return others;
+}
+
+/* How many jobs, each as long as the others, begin on a place up to that time. */
+static double begun(const struct forecast *forecast, const char *wanted, double seconds) {
+  double n = 0;
+  for (size_t i = 0; i < forecast->places; i++) {
+    double free_in = forecast->place[i].free_in;
+    if (free_in >= 0 && free_in <= seconds && device_matches(wanted, forecast->place[i].device))
+      n += 1 + (forecast->job_seconds > 0 ? floor((seconds - free_in) / forecast->job_seconds) : 0);
+  }
+  return n;
+}
+
+double forecast_seconds(const struct forecast *forecast, const char *device_wanted, int64_t ahead) {
+  double low = 0, high = 0, need = (double)ahead + 1;
+  for (size_t i = 0; i < forecast->places; i++)
+    high = fmax(high, forecast->place[i].free_in);
+  if (begun(forecast, device_wanted, 0) >= need)
+    return 0;
+  if (forecast->job_seconds > 0)
+    high += forecast->job_seconds * need;
+  if (begun(forecast, device_wanted, high) < need)
+    return -1;
+  for (int i = 0; i < HALVINGS && high - low > 0.5; i++) {
+    double middle = (low + high) / 2;
+    if (begun(forecast, device_wanted, middle) >= need)
+      high = middle;
+    else
+      low = middle;
+  }
+  return high;
+}
+
+/* ---- how it is made ---- */
+
+/* How long a running job will still take; < 0: it has not said. */
+static double seconds_left(const struct job_row *job) {
+  AUTO(json_release) json_t *progress = NULL;
+  if (!job->progress || json_parse(&progress, job->progress, strlen(job->progress), NULL, NULL))
+    return -1;
+  const json_t *left = json_object_get(progress, "seconds_remaining");
+  return json_is_number(left) && json_number_value(left) >= 0 ? json_number_value(left) : -1;
+}
+
+static void list_places(struct forecast *out, const struct server *server) {
+  out->places = 0;
+  for (int64_t i = 0; server->devices.cpu && i < server->config->workers_max && i < 64; i++) {
+    out->place[out->places].device = "cpu";
+    out->place[out->places++].free_in = 0;
+  }
+  for (size_t i = 0; i < server->devices.count; i++) {
+    out->place[out->places].device = server->devices.other[i].name;
+    out->place[out->places++].free_in = 0;
+  }
+}
+
+/* A free place on the device that a running job has, or else on any: it has not said where it runs. */
+static size_t place_of(const struct forecast *forecast, const char *device) {
+  size_t any = forecast->places;
+  for (size_t i = 0; i < forecast->places; i++)
+    if (forecast->place[i].free_in == 0) {
+      if (device && strcmp(forecast->place[i].device, device) == 0)
+        return i;
+      any = i;
+    }
+  return any;
+}
+
+static enum status make(struct forecast_cache *f, struct server *server, struct error *err) {
+  int64_t seconds, jobs, now = clock_unix();
+  double known[FORECAST_PLACES_MAX] = {0}, sum;
+  size_t running = 0;
+  bool found = true;
+  struct forecast *out = &f->forecast;
+  arena_reset(&f->arena);
+  list_places(out, server);
+  enum status status = db_queue_lanes(&out->lanes, &out->lane_count, server->db, &f->arena, err);
+  if (!status)
+    status = db_queue_seconds(&seconds, &jobs, server->db, err);
+  sum = status ? 0 : (double)seconds;
+  for (int64_t after = 0; !status && found && running < out->places;) {
+    struct job_row job;
+    status = db_job_next(&job, &found, server->db, JOB_RUNNING, after, &f->arena, err);
+    if (status || !found)
+      break;
+    after = job.seq;
+    size_t at = place_of(out, job.device);
+    if (at == out->places)
+      break;
+    double left = seconds_left(&job), since = (double)(now > job.started_at ? now - job.started_at : 0);
+    if (left >= 0) {
+      sum += since + left;
+      jobs++;
+    }
+    known[at] = since;
+    out->place[at].free_in = left >= 0 ? fmax(left, 0.5) : -1;
+    running++;
+  }
+  if (status)
+    return status;
+  out->job_seconds = jobs ? fmax(sum / (double)jobs, 0.1) : -1;
+  for (size_t i = 0; i < out->places; i++) /* as long as the others */
+    if (out->place[i].free_in < 0 && out->job_seconds > 0)
+      out->place[i].free_in = fmax(out->job_seconds - known[i], 0.5);
+  return STATUS_OK;
+}
+
+enum status forecast_start(int64_t *out, int64_t *others, struct server *server, const struct job_row *job,
+                           int64_t position, struct error *err) {
+  int64_t now_ms = clock_boot_ms();
+  *out = 0;
+  if (others)
+    *others = 0;
+  if (position < 0)
+    return STATUS_OK;
+  if (!server->forecaster) {
+    server->forecaster = calloc(1, sizeof *server->forecaster);
+    if (!server->forecaster)
+      return error_no_memory(err, "the forecast");
+    arena_init(&server->forecaster->arena, ARENA_BYTES);
+  }
+  struct forecast_cache *f = server->forecaster;
+  if (f->made_ms == 0 || now_ms - f->made_ms >= FRESH_MS) {
+    f->made_ms = 0;
+    enum status status = make(f, server, err);
+    if (status)
+      return status;
+    f->made_ms = now_ms;
+  }
+  int64_t ahead = forecast_others(&f->forecast, job, position);
+  if (others)
+    *others = ahead;
+  double seconds = forecast_seconds(&f->forecast, job->device_wanted, position + ahead);
+  *out = seconds < 0 ? 0 : clock_unix() + (int64_t)seconds;
+  return STATUS_OK;
+}
+
+void forecast_free(struct forecast_cache *forecaster) {
+  if (forecaster)
+    arena_done(&forecaster->arena);
+  free(forecaster);
+}

@@ -1,0 +1,59 @@
+/* Proves: a forecast counts the jobs of others that go before by priorities and turns, and says when a place is free
+   for the job. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "server/forecast.h"
+
+static struct queue_lane lanes[] = {
+    {"a", 5, 2, 7}, {"a", 0, 10, 7}, {"b", 5, 3, 2}, {"b", 0, 4, 2}, {"c", 0, 1, 9}, {"c", -3, 50, 9},
+};
+static struct forecast forecast = {.lanes = lanes, .lane_count = COUNT_OF(lanes)};
+
+static int64_t others(const char *tenant, int64_t priority, int64_t position) {
+  return forecast_others(&forecast, &(struct job_row){.tenant = tenant, .priority = priority}, position);
+}
+
+static void test_others(void **state) {
+  (void)state;
+  assert_int_equal(others("a", 5, 0), 1); /* b's turn lies longer ago */
+  assert_int_equal(others("a", 5, 1), 2);
+  assert_int_equal(others("b", 5, 0), 0);
+  assert_int_equal(others("b", 5, 2), 2);
+  assert_int_equal(others("a", 0, 2), 3 + 1); /* its first of that priority */
+  assert_int_equal(others("a", 0, 2 + 9), 3 + 4 + 1);
+  assert_int_equal(others("c", -3, 1), 12 + 7);
+  assert_int_equal(others("new", 9, 0), 0);
+}
+
+static void test_start(void **state) {
+  (void)state;
+  struct forecast f = {.places = 3, .job_seconds = 100};
+  f.place[0].device = f.place[1].device = "cpu";
+  f.place[2].device = "cuda:0";
+  f.place[0].free_in = 50;
+  f.place[1].free_in = 80;
+  f.place[2].free_in = 400;
+  assert_true(forecast_seconds(&f, "cpu", 0) >= 50 && forecast_seconds(&f, "cpu", 0) <= 51);
+  assert_true(forecast_seconds(&f, "cpu", 1) >= 80 && forecast_seconds(&f, "cpu", 1) <= 81);
+  assert_true(forecast_seconds(&f, "cpu", 5) >= 280 && forecast_seconds(&f, "cpu", 5) <= 281);
+  assert_true(forecast_seconds(&f, "cuda", 0) >= 400 && forecast_seconds(&f, "cuda", 0) <= 401);
+  assert_true(forecast_seconds(&f, "opencl", 0) < 0);
+  f.place[1].free_in = 0;
+  assert_true(forecast_seconds(&f, "auto", 0) == 0);
+  f.job_seconds = -1; /* nobody knows how long the one will take that begins there */
+  assert_true(forecast_seconds(&f, "cpu", 0) == 0);
+  assert_true(forecast_seconds(&f, "cpu", 1) >= 50 && forecast_seconds(&f, "cpu", 1) <= 51);
+  assert_true(forecast_seconds(&f, "cpu", 2) < 0);
+  f.place[0].free_in = -1;
+  assert_true(forecast_seconds(&f, "cpu", 1) < 0);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_others), cmocka_unit_test(test_start)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
