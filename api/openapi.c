@@ -159,7 +159,7 @@ static const struct {
     {OP_jobs_metrics, "format", "string", 0, 0, "`json` or `csv`; without it as Accept says."},
     {OP_files_validation, "model", "string", 0, 0, "Id of a base model whose tokens are counted."},
     {OP_files_validation, "against", "string", 0, 0, "Id of another file, whose texts this one should not have."},
-    {OP_files_validation, "max_seq_length", "integer", 0, 0, "Examples with more tokens are counted."},
+    {OP_files_validation, "max_seq_length", "integer", 4, 131072, "Examples with more tokens are counted."},
     {OP_files_validation, "task", "string", 0, 0,
      "As of a job, like the names of columns: text, text_pair, label, ..."},
     {OP_files_validation, "text", "string", 0, 0, "Column of the text."},
@@ -171,6 +171,8 @@ static void add_queries(struct builder *b, json_t *list, enum operation op) {
     if (queries[i].op != op)
       continue;
     json_t *schema = json_pack("{ss}", "type", queries[i].type);
+    if (op == OP_jobs_metrics && strcmp(queries[i].name, "format") == 0)
+      set(b, schema, "enum", json_pack("[ss]", "json", "csv"));
     if (queries[i].max) {
       set(b, schema, "minimum", json_integer(queries[i].min));
       set(b, schema, "maximum", json_integer(queries[i].max));

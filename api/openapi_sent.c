@@ -210,7 +210,9 @@ static void add_rules(struct builder *b, json_t *schema) {
       "           {'required': ['load_best_at_end'], 'properties': {'load_best_at_end': {'const': true}}},"
       "           {'required': ['load_best_model_at_end'],"
       "            'properties': {'load_best_model_at_end': {'const': true}}}]}}}]},"
-      "  'then': {'required': ['validation_file'], 'properties': {'validation_file': {'type': 'string'}}}}]";
+      "  'then': {'required': ['validation_file'], 'properties': {'validation_file': {'type': 'string'}}}},"
+      " {'if': {'required': ['recipe'], 'properties': {'recipe': {'type': 'string'}}},"
+      "  'then': {'required': ['task'], 'properties': {'task': {'type': 'string', 'pattern': '^glue/'}}}}]";
   char json[sizeof text];
   for (size_t i = 0; i < sizeof text; i++)
     json[i] = text[i] == '\'' ? '"' : text[i];
