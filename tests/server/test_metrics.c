@@ -236,7 +236,7 @@ static void every_status(void **state) {
 static void many_devices(void **state) {
   (void)state;
   struct metrics metrics = {0};
-  char name[DEVICE_NAME_MAX];
+  char name[DEVICE_NAME_MAX + 16];
   for (int i = 0; i < 2 * DEVICES_MAX; i++) {
     snprintf(name, sizeof name, "cuda:%d", i);
     metrics_trained(&metrics, name, 1, 1, 1);
