@@ -13,7 +13,11 @@ submit error; await failed
 submit wait; await running
 call GET "/v1/files/$file/content"; bytes=${#body}
 call GET /v1/nothing
-call GET /metrics
+for _ in {1..100}; do # the one that runs tells of its first step in a moment
+  call GET /metrics
+  [[ $(sample reflectd_train_steps_total) -ge 3 ]] && break
+  sleep 0.1
+done
 is "$status" 200 "nobody has a key: everybody sees the metrics"
 like "$headers" 'Content-Type: text/plain; version=0\.0\.4; charset=utf-8' "in Prometheus' format"
 route='method="GET",route="/v1/files/{file_id}/content",code="200"'
