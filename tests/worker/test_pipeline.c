@@ -370,6 +370,14 @@ static void goes_on_from_a_state(void **state) {
   same_file(&whole, &o, "predictions.jsonl");
   same_file(&whole, &o, "training_manifest.json");
   json_decref(o.events);
+  /* What may be changed of a job that waits is no other job. */
+  more = ONE_STATE "\"suffix\":\"other\",\"metadata\":{\"a\":\"b\"},\"scheduling\":{\"priority\":3},";
+  run_task(&o, "changed", "classes.csv", "classes.csv", "");
+  assert_int_equal(o.status, STATUS_OK);
+  assert_true(said(&o, "Training goes on after step 20 of 32"));
+  same_file(&whole, &o, "step_metrics.csv");
+  same_file(&whole, &o, "predictions.jsonl");
+  json_decref(o.events);
   json_decref(whole.events);
   resume = more = "";
 }
@@ -390,9 +398,9 @@ static void a_state_of_another_job_is_refused(void **state) {
   char path[400];
   make_state(&whole, path);
   resume = path;
-  more = ONE_STATE "\"suffix\":\"other\",";
-  refuses_foreign_state("suffix", "classes.csv",
-                        "state-20.safetensors cannot be used: it is of a job with another suffix");
+  more = ONE_STATE "\"early_stopping\":{\"patience\":9},";
+  refuses_foreign_state("stopping", "classes.csv",
+                        "state-20.safetensors cannot be used: it is of a job with another early_stopping");
   more = ONE_STATE;
   hyperparameters = "\"n_epochs\":4,\"batch_size\":8,\"learning_rate\":0.03";
   refuses_foreign_state("rate", "classes.csv", "it is of a job with another method");
