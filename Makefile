@@ -1,4 +1,4 @@
-# reflectd: four programs from one tree. Objects live in build/obj/MODE; release programs in build/,
+# reflectd: five programs from one tree. Objects live in build/obj/MODE; release programs in build/,
 # those of the other modes in build/MODE/. A new source file needs no edit here.
 #   make [MODE=release|debug|asan|tsan] [WERROR=1]      check  demo  bench  tidy  fuzz  clean
 MODE ?= release

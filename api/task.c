@@ -16,6 +16,8 @@ static const char *const kinds[] = {[TASK_TRAIN] = "train",
 static const struct field task_rows[] = {
     {"kind", NULL, FIELD_CHOICE, AT(kind), FIELD_REQUIRED, .choices = kinds},
     {"job_id", NULL, FIELD_STRING, AT(job_id), .min = 1, .max = 128},
+    {"request_id", NULL, FIELD_STRING, AT(request_id), .min = 1, .max = 128},
+    {"attempt", NULL, FIELD_INT, AT(attempt), .max = 1e9},
     {"fine_tuned_model", NULL, FIELD_STRING, AT(fine_tuned_model), .min = 1, .max = 1024},
     {"model_dir", NULL, FIELD_STRING, AT(model_dir), .min = 1, .max = PATH_MAX_BYTES},
     {"output_dir", NULL, FIELD_STRING, AT(output_dir), .min = 1, .max = PATH_MAX_BYTES},

@@ -29,6 +29,8 @@ struct task_file {
 struct task {
   enum task_kind kind;
   const char *job_id;           /* TRAIN */
+  const char *request_id;       /* TRAIN: of the request that made the job, for the log; NULL: not known */
+  int64_t attempt;              /* TRAIN: for the log */
   const char *fine_tuned_model; /* TRAIN: the name the adapter will have */
   /* An ESTIMATE has what a TRAIN has, but job_id, fine_tuned_model and resume; output_dir where it runs on a device. */
   const char *model_dir;       /* TRAIN, EXPORT, INSPECT: the base model's folder, or its .gguf file */

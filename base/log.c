@@ -1,6 +1,7 @@
 /* Structured log lines, written with one write() each so that processes never mix them. */
 #include "base/log.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,18 +19,46 @@ static struct {
 } setup = {.component = "reflectd", .level = LOG_INFO};
 
 static _Thread_local struct {
-  char key[16];
-  char value[64];
-} scope;
+  const char *key; /* NULL: none */
+  bool is_number;
+  int64_t number;
+  char text[80];
+} scopes[LOG_SCOPES];
 
 void log_setup(const char *component, enum log_level level) {
   setup.component = component;
   setup.level = level;
 }
 
+/* The place of that key, or, to be used, a free one; -1: there is none. */
+static int place_of(const char *key, bool use) {
+  int free_place = -1;
+  for (int i = 0; i < LOG_SCOPES; i++) {
+    if (scopes[i].key && strcmp(scopes[i].key, key) == 0)
+      return i;
+    if (!scopes[i].key && free_place < 0)
+      free_place = i;
+  }
+  CHECK(!use || free_place >= 0);
+  return use ? free_place : -1;
+}
+
 void log_scope(const char *key, const char *value) {
-  snprintf(scope.key, sizeof scope.key, "%s", value ? key : "");
-  snprintf(scope.value, sizeof scope.value, "%s", value ? value : "");
+  int place = place_of(key, value != NULL);
+  if (place < 0)
+    return;
+  scopes[place].key = value ? key : NULL;
+  scopes[place].is_number = false;
+  snprintf(scopes[place].text, sizeof scopes[place].text, "%s", value ? value : "");
+}
+
+void log_scope_number(const char *key, int64_t value) {
+  int place = place_of(key, value >= 0);
+  if (place < 0)
+    return;
+  scopes[place].key = value >= 0 ? key : NULL;
+  scopes[place].is_number = true;
+  scopes[place].number = value;
 }
 
 bool log_level_parse(enum log_level *out, const char *name) {
@@ -72,30 +101,60 @@ static size_t escape(char *line, size_t at, size_t size, const char *text) {
   return at;
 }
 
-void log_line(enum log_level level, const char *format, ...) {
-  if (level < setup.level)
-    return;
-  char text[2048], line[4608];
-  va_list args;
-  va_start(args, format);
-  vsnprintf(text, sizeof text, format, args);
-  va_end(args);
+/* Appends ,"key": and the text or the number, where there is room for all of it. */
+static size_t add_member(char *line, size_t at, size_t size, const char *key, const char *text, double number) {
+  if ((!text && isnan(number)) || at + strlen(key) + 48 > size)
+    return at;
+  at += (size_t)snprintf(line + at, size - at, ",\"%s\":", key);
+  if (!text)
+    return at + (size_t)snprintf(line + at, size - at, "%.9g", number);
+  line[at++] = '"';
+  at = escape(line, at, size - 8, text);
+  line[at++] = '"';
+  return at;
+}
+
+static void write_line(enum log_level level, const struct log_member *members, size_t count, const char *text) {
+  enum { MESSAGE_BYTES = 2200 }; /* of the line, kept for the message */
+  char line[4608], stamp[32];
   struct timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
   struct tm utc;
+  clock_gettime(CLOCK_REALTIME, &now);
   gmtime_r(&now.tv_sec, &utc);
-  char stamp[32];
   strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
   size_t n = (size_t)snprintf(line, sizeof line, "{\"ts\":\"%s.%03ldZ\",\"level\":\"%s\",\"component\":\"%s\"", stamp,
                               now.tv_nsec / 1000000, level_names[level], setup.component);
-  if (scope.key[0]) {
-    n += (size_t)snprintf(line + n, sizeof line - n, ",\"%s\":\"", scope.key);
-    n = escape(line, n, sizeof line - 64, scope.value);
-    line[n++] = '"';
-  }
+  for (size_t i = 0; i < LOG_SCOPES; i++)
+    if (scopes[i].key)
+      n = add_member(line, n, sizeof line - MESSAGE_BYTES, scopes[i].key, scopes[i].is_number ? NULL : scopes[i].text,
+                     (double)scopes[i].number);
+  for (size_t i = 0; i < count; i++)
+    n = add_member(line, n, sizeof line - MESSAGE_BYTES, members[i].key, members[i].text, members[i].number);
   n += (size_t)snprintf(line + n, sizeof line - n, ",\"msg\":\"");
   n = escape(line, n, sizeof line - 16, text);
   memcpy(line + n, "\"}\n", 3);
   ssize_t ignored = write(STDERR_FILENO, line, n + 3);
   (void)ignored; /* nothing is left to tell when stderr is gone */
+}
+
+void log_line(enum log_level level, const char *format, ...) {
+  if (level < setup.level)
+    return;
+  char text[2048];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  write_line(level, NULL, 0, text);
+}
+
+void log_members(enum log_level level, const struct log_member *members, size_t count, const char *format, ...) {
+  if (level < setup.level)
+    return;
+  char text[2048];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  write_line(level, members, count, text);
 }

@@ -4,6 +4,8 @@
 #define BASE_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "base/attr.h"
 
@@ -11,10 +13,20 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
 /* Lines below `level` are dropped. Call once, from main, before any thread starts. */
 void log_setup(const char *component, enum log_level level);
-/* A name of every following line's context ("job" = "ftjob-1"); NULL value removes it. The value
-   is copied (at most 63 bytes). Per thread. */
+/* A member of every following line ("job": "ftjob-1"), until a NULL value, or a number below 0, takes it away. The key
+   is a literal, the value is copied (at most 79 bytes); there are at most LOG_SCOPES. Per thread. */
+enum { LOG_SCOPES = 6 };
 void log_scope(const char *key, const char *value);
+void log_scope_number(const char *key, int64_t value);
 void log_line(enum log_level level, const char *format, ...) PRINTF(2, 3);
+/* A line with members of its own. */
+struct log_member {
+  const char *key;
+  const char *text; /* NULL: the number is meant; where that is NAN, nothing */
+  double number;
+};
+void log_members(enum log_level level, const struct log_member *members, size_t count, const char *format, ...)
+    PRINTF(4, 5);
 /* False when no level has that name ("debug", "info", "warn", "error"). */
 bool log_level_parse(enum log_level *out, const char *name);
 

@@ -21,6 +21,22 @@ enum {
   RETRIES_LOGGED = 60, /* a line in the log for so many */
 };
 
+/* ---- the daemon's log of it ---- */
+
+static const char *const log_keys[] = {[TASK_TRAIN] = "job",      [TASK_CHECK] = "file",  [TASK_INSPECT] = "model",
+                                       [TASK_ESTIMATE] = "model", [TASK_SURVEY] = "file", [TASK_EXPORT] = "job"};
+
+void run_log_begin(const struct run *run) {
+  log_scope(log_keys[run->kind->task], run->id);
+  if (run->attempt)
+    log_scope_number("attempt", run->attempt);
+}
+
+void run_log_end(const struct run *run) {
+  log_scope(log_keys[run->kind->task], NULL);
+  log_scope_number("attempt", -1);
+}
+
 /* ---- its life ---- */
 
 struct run *run_new(struct server *server, const struct run_kind *kind, const char *id, run_ended *ended,
@@ -54,7 +70,10 @@ void run_end(struct run *run) {
 
 static void on_timer(uv_timer_t *timer) {
   struct run *run = timer->data;
-  run->again(run->again_context);
+  void (*again)(void *context) = run->again;
+  run_log_begin(run);
+  again(run->again_context);
+  run_log_end(run);
 }
 
 void run_again(struct run *run, void (*again)(void *context), void *context) {
@@ -95,15 +114,19 @@ static bool on_line(void *context, const char *text, size_t length, struct error
   arena_init(&arena, LINE_ARENA_BYTES);
   if (event_parse(&event, text, length, &arena, err))
     return false;
+  run_log_begin(run);
   enum status status = run->kind->event(run, &event, text, length, err);
+  run_log_end(run);
   json_decref(event.data);
   return status == STATUS_OK;
 }
 
 static void on_batch(void *context) {
   struct run *run = context;
+  run_log_begin(run);
   if (run->kind->batch)
     run->kind->batch(run);
+  run_log_end(run);
 }
 
 static void on_exited(void *context) {
@@ -123,11 +146,13 @@ static void remove_scratch(const struct run *run) {
 
 static void on_end(void *context, const struct death *death) {
   struct run *run = context;
+  run_log_begin(run);
   remove_scratch(run);
   run->worker = NULL;
   run->death = *death;
   run->death.short_of_memory |= cgroup_end(run->cgroup);
   run->kind->ended(run);
+  run_log_end(run);
 }
 
 static enum status log_path(char out[PATH_BYTES], const struct run *run, struct error *err) {

@@ -44,6 +44,7 @@ struct run {
   struct worker *worker;       /* NULL once it has ended */
   char id[64];                 /* of the job, the file or the model (its beginning) */
   struct arena arena;          /* lives as long as the run */
+  int64_t attempt;             /* of a job; 0: it has none */
   const char *output;          /* its worker's output folder; NULL: none */
   char cgroup[PATH_BYTES];     /* its worker's; "": none */
   enum stop stop;
@@ -63,6 +64,9 @@ struct run {
 /* A run with its owner's call. NULL: no memory. */
 struct run *run_new(struct server *server, const struct run_kind *kind, const char *id, run_ended *ended,
                     void *context);
+/* Lines of the log are about it from here to there. */
+void run_log_begin(const struct run *run);
+void run_log_end(const struct run *run);
 /* Calls the owner, then frees it. */
 void run_end(struct run *run);
 /* Starts the run's worker with its task. */

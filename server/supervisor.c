@@ -53,7 +53,13 @@ enum status supervisor_start_job(struct supervisor *supervisor, const struct job
                                  struct error *err) {
   struct run *run;
   enum status status = add(&run, supervisor, &training_kind, job->id, err);
-  return status ? status : training_start(run, job, device, err);
+  if (status)
+    return status;
+  run->attempt = job->attempts;
+  run_log_begin(run);
+  status = training_start(run, job, device, err);
+  run_log_end(run);
+  return status;
 }
 
 enum status supervisor_start_check(struct supervisor *supervisor, const struct file_row *file, struct error *err) {

@@ -298,7 +298,11 @@ static enum status make_task(struct task *task, struct training *training, const
 static enum status start_worker(struct training *training, const struct job_row *job, struct error *err) {
   struct run *run = &training->run;
   AUTO(json_release) json_t *document = NULL;
-  struct task task = {.kind = TASK_TRAIN, .job_id = job->id, .fine_tuned_model = training->fine_tuned_model};
+  struct task task = {.kind = TASK_TRAIN,
+                      .job_id = job->id,
+                      .request_id = job->request_id,
+                      .attempt = job->attempts,
+                      .fine_tuned_model = training->fine_tuned_model};
   enum status status = db_job_spec(&task.spec, &document, job, &run->arena, err);
   if (!status)
     status = make_task(&task, training, job, err);

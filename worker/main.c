@@ -46,6 +46,9 @@ static enum status run(const char *path, struct report *report, struct error *er
   if (status)
     return status;
   log_scope("job", task.job_id);
+  log_scope("request_id", task.request_id);
+  if (task.attempt)
+    log_scope_number("attempt", task.attempt);
   /* OpenCL's drivers for a CPU compile by starting programs. Where the kernel has no filter the daemon has said so. */
   if (!path && !(task.device && strncmp(task.device, "opencl", 6) == 0))
     confine_forbid_exec();

@@ -1,5 +1,6 @@
 #include "server/http/receive.h"
 
+#include <math.h>
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,12 +77,31 @@ static void count_request(const struct request *request) {
     metrics->download_bytes += request->file_bytes;
 }
 
+/* The job that it is about, by its path or because it made it. */
+static const char *job_of(const struct request *request) {
+  const char *object = request->audit.object;
+  if (request->endpoint && strstr(request->endpoint->path, "{job_id}"))
+    return request->match.param[0];
+  return object && strncmp(object, "ftjob-", 6) == 0 ? object : NULL;
+}
+
 static void log_request(const struct request *request) {
-  log_scope("request", request->id);
-  log_info("%s %s %d %.1f ms", request->method < HTTP_METHOD_COUNT ? http_method_name(request->method) : "(no method)",
-           request->endpoint ? request->endpoint->path : "(no route)", request->http_status,
-           (clock_seconds() - request->started) * 1e3);
-  log_scope("request", NULL);
+  const char *method = request->head                             ? "HEAD"
+                       : request->method < HTTP_METHOD_COUNT ? http_method_name(request->method)
+                                                             : "(no method)";
+  const char *route = request->endpoint ? request->endpoint->path : "(no route)";
+  const struct log_member members[] = {
+      {"request_id", request->id, NAN},
+      {"method", method, NAN},
+      {"route", route, NAN},
+      {"status", NULL, request->http_status},
+      {"duration_s", NULL, clock_seconds() - request->started},
+      {"error", request->error ? status_code(request->error) : NULL, NAN},
+      {"key_id", request->caller.key_id, NAN},
+      {"tenant", request->tenant, NAN},
+      {"job", job_of(request), NAN},
+  };
+  log_members(LOG_INFO, members, COUNT_OF(members), "%s %s %d", method, route, request->http_status);
 }
 
 void receive_drop(struct request *request) {
@@ -275,10 +295,10 @@ void receive_body(struct request *request, const char *bytes, size_t length) {
   request->body_bytes += length;
   if (request->refused.status) /* read only to be thrown away */
     return;
-  log_scope("request", request->id);
+  log_scope("request_id", request->id);
   enum status status =
       request->upload ? upload_feed(request->upload, bytes, length, &err) : keep_body(request, bytes, length, &err);
-  log_scope("request", NULL);
+  log_scope("request_id", NULL);
   if (!status)
     return;
   upload_free(request->upload); /* its bytes take no room any longer */
@@ -299,7 +319,7 @@ void receive_undo(struct request *request) {
 }
 
 void receive_end(struct request *request) {
-  log_scope("request", request->id);
+  log_scope("request_id", request->id);
   request->audited_before = request->audited;
   audit_begin(request);
   if (request->refused.status)
@@ -307,6 +327,6 @@ void receive_end(struct request *request) {
   else
     handlers[request->match.op](request);
   audit_end(request);
-  log_scope("request", NULL);
+  log_scope("request_id", NULL);
   CHECK(request->phase == REQUEST_WAITING || request->http_status != 0 || request->alone);
 }

@@ -162,6 +162,6 @@ for text in "$get\r\n$last" "${get}A : b\r\n\r\n" "${chunks}1\r\n{\r\n1\r\n}\r\n
   ask "$text"; is "${pieces//$'\r'/}" "$(grep -E '^HTTP|code' <<< "${reply//$'\r'/}")" "in pieces of one byte: ${text:0:20}"
 done
 stop; is "$code" 0 "exit 0"
-like "$(< "$work/log")" '\(no method\) \(no route\) 400 ' "what was refused is in the log"
+like "$(< "$work/log")" '\(no method\) \(no route\) 400"' "what was refused is in the log"
 unlike "$(< "$work/log")" 'was not seen as it came' "libmicrohttpd read nothing by itself"
 finish

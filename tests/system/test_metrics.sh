@@ -43,6 +43,12 @@ is "$(comm -13 <(sort <<< "$described") <(echo "$asked"))" "" "the dashboard ask
 is "$(comm -13 <(echo "$asked") <(grep ^reflectd_ <<< "$described" | sort))" "" "and for all of the daemon's own"
 "$REFLECTD" fsck --data "$work/data" > "$work/said" 2>&1; is "$?" 0 "fsck finds nothing"
 
+# ---- the log ----
+line=$(grep '"route":"/v1/files/{file_id}/content"' "$work/log" | tail -1)
+like "$line" '"request_id":"req_[a-z0-9]+","method":"GET","route":"/v1/files/\{file_id\}/content","status":200,"duration_s":[0-9.e-]+,"tenant":"default","msg":"GET /v1/files/\{file_id\}/content 200"' "a request's line has members of its own"
+like "$(grep '"POST"' "$work/log" | tail -3)" "\"tenant\":\"default\",\"job\":\"$job\"" "that which makes a job names it"
+like "$(grep '"job":' "$work/log" | grep 'runs as process' | tail -1)" "\"job\":\"$job\",\"attempt\":1," "what the daemon says of a run names job and attempt"
+
 # ---- who may see it ----
 reader=$(keys create --name scraper --scope read) other=$(keys create --name other --tenant other --scope admin)
 call GET /metrics; is "$status $(value code)" "401 invalid_api_key" "with keys it needs one"
