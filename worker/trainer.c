@@ -159,6 +159,18 @@ static const struct {
             {"valid_ndcg@10", "NDCG@10"},
             {"valid_mean_token_accuracy", "token accuracy"}};
 
+static void set_telemetry(const struct trainer *t, json_t *data) {
+  const struct model *model = t->learner->model;
+  struct adapter_telemetry mean;
+  double angle_max;
+  if (!adapter_telemetry(model->adapters, model->adapter_count, &mean, &angle_max))
+    return;
+  json_object_set_new(data, "adapter_angle", json_real(mean.angle));
+  json_object_set_new(data, "adapter_angle_max", json_real(angle_max));
+  json_object_set_new(data, "adapter_defect", json_real(mean.defect));
+  json_object_set_new(data, "adapter_defect_max", json_real(mean.defect_max));
+}
+
 static void tell_metrics(struct trainer *t, bool evaluated) {
   char text[256];
   int n = snprintf(text, sizeof text, "Step %" PRId64 "/%" PRId64 ":", t->progress.step, t->total_steps);
@@ -170,6 +182,7 @@ static void tell_metrics(struct trainer *t, bool evaluated) {
     set_train_accuracy(t, data);
     json_object_set_new(data, "learning_rate", json_real(t->progress.learning_rate));
     json_object_set_new(data, "grad_norm", json_real(t->progress.grad_norm));
+    set_telemetry(t, data);
     json_object_set_new(data, "tokens_per_second",
                         json_real((double)t->progress.tokens / fmax(trainer_seconds(t), 1e-9)));
   }

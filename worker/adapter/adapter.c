@@ -1,5 +1,7 @@
 #include "worker/adapter/adapter.h"
 
+#include <math.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -308,4 +310,21 @@ void adapter_backward_factors(struct adapter *const *adapters, size_t count, str
     backward_in_stages(&job, count);
   else
     pool_run(backend->pool, count, backward_one, &job);
+}
+
+bool adapter_telemetry(struct adapter *const *adapters, size_t count, struct adapter_telemetry *mean,
+                       double *angle_max) {
+  *mean = (struct adapter_telemetry){0};
+  *angle_max = 0;
+  if (count == 0 || !adapters[0]->ops->telemetry)
+    return false;
+  for (size_t i = 0; i < count; i++) {
+    struct adapter_telemetry one;
+    adapters[i]->ops->telemetry(adapters[i], &one);
+    mean->angle += one.angle / (double)count;
+    mean->defect += one.defect / (double)count;
+    mean->defect_max = fmax(mean->defect_max, one.defect_max);
+    *angle_max = fmax(*angle_max, one.angle);
+  }
+  return true;
 }

@@ -31,6 +31,13 @@ struct adapter {
   double penalty;                 /* of the last forward factors: HRA's ||I - Uh^T Uh||_F; 0 when there is none */
 };
 
+/* How far a map that should be orthogonal turns, and how far what it is made of is from orthogonal. */
+struct adapter_telemetry {
+  double angle;              /* radians, 0 to pi: its cosine is the mean real part of the eigenvalues of the map
+                                where it can turn: 1 - tr(M^-1 S) / r of HRA, tr(R) / in of OFT and BOFT */
+  double defect, defect_max; /* mean and greatest of |I - Uh^T Uh| beside the diagonal (HRA), of | |R e_j|^2 - 1 | */
+};
+
 /* One const row a method, in its own file. */
 struct adapter_ops {
   /* Makes the parameters (initialised from `seed` and the layer's name) and memory of a new adapter.
@@ -54,6 +61,9 @@ struct adapter_ops {
   /* The exact low-rank form: merged = weight + B A with A rank x in, B out x rank. Needs the forward factors. NULL:
      the method has none. */
   void (*low_rank)(const struct adapter *adapter, struct backend *backend, float *A, float *B);
+  /* Of the last forward factors, which must have been made; little work, all on the host. NULL: the method's change is
+     no orthogonal map. */
+  void (*telemetry)(const struct adapter *adapter, struct adapter_telemetry *out);
 };
 
 #define METHOD(name, lower) extern const struct adapter_ops adapter_##lower;
@@ -102,5 +112,10 @@ NODISCARD enum status adapter_forward_factors(struct adapter *const *adapters, s
                                               struct error *err);
 void adapter_backward_factors(struct adapter *const *adapters, size_t count, struct backend *backend,
                               double penalty_weight);
+
+/* The means over the adapters, the greatest angle and the greatest defect_max of them. False when the method has none.
+ */
+bool adapter_telemetry(struct adapter *const *adapters, size_t count, struct adapter_telemetry *mean,
+                       double *angle_max);
 
 #endif

@@ -79,4 +79,5 @@ static void boft_backward_factors(struct adapter *a, struct backend *backend) {
 const struct adapter_ops adapter_boft = {.attach = boft_attach,
                                          .forward_factors = boft_forward_factors,
                                          .backward_factors = boft_backward_factors,
-                                         .merge = cayley_merge};
+                                         .merge = cayley_merge,
+                                         .telemetry = cayley_telemetry};

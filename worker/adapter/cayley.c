@@ -213,3 +213,20 @@ void cayley_merge(const struct adapter *a, struct backend *backend, float *merge
   free(r_t);
   free(scale);
 }
+
+void cayley_telemetry(const struct adapter *a, struct adapter_telemetry *out) {
+  const struct cayley_host *h = a->state;
+  size_t b = a->rotation.block, in = b * a->rotation.blocks;
+  double trace = 0;
+  *out = (struct adapter_telemetry){0};
+  for (size_t i = 0; i < in; i++) {
+    const float *row = h->r_t + i * b; /* a column of R */
+    double length = 0;
+    for (size_t k = 0; k < b; k++)
+      length += (double)row[k] * (double)row[k];
+    trace += (double)row[i % b];
+    out->defect += fabs(length - 1) / (double)in;
+    out->defect_max = fmax(out->defect_max, fabs(length - 1));
+  }
+  out->angle = acos(fmax(-1, fmin(1, trace / (double)in)));
+}

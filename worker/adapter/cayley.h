@@ -38,6 +38,9 @@ void cayley_series(float *r, const float *q, size_t b, int terms, const struct k
 void cayley_series_backward(float *g_q, const float *g_r, const float *q, size_t b, int terms,
                             const struct kernels *kernels, float *scratch);
 
+/* `telemetry` of an adapter that rotates (adapter.h). */
+struct adapter_telemetry;
+void cayley_telemetry(const struct adapter *adapter, struct adapter_telemetry *out);
 /* W' = scale * (W blockdiag(R)^T) of an adapter that rotates. */
 void cayley_merge(const struct adapter *adapter, struct backend *backend, float *merged);
 

@@ -249,6 +249,30 @@ static void hra_low_rank(const struct adapter *a, struct backend *b, float *A, f
   free(up_back);
 }
 
+/* tr(I - H) = tr(M^-1 S), and H is orthogonal, so 1 minus its share of each of the r dimensions is the mean cosine.
+   With Gram-Schmidt M^-1 = 2 S^-1: always a reflection of the whole span. */
+static void hra_telemetry(const struct adapter *a, struct adapter_telemetry *out) {
+  size_t r = a->rank;
+  const double *S = own(a, GRAM);
+  double *inverse = own(a, HALF), trace = 2 * (double)r, sum = 0;
+  *out = (struct adapter_telemetry){0};
+  if (!a->spec->hra.apply_GS) {
+    trace = 0;
+    invert_upper(inverse, own(a, L_OF_S), r);
+    for (size_t i = 0; i < r; i++)
+      for (size_t j = i; j < r; j++)
+        trace += inverse[i * r + j] * S[j * r + i];
+  }
+  for (size_t i = 0; i < r; i++)
+    for (size_t j = 0; j < i; j++) {
+      double cosine = fabs(S[i * r + j]) / sqrt(S[i * r + i] * S[j * r + j]);
+      sum += cosine;
+      out->defect_max = fmax(out->defect_max, cosine);
+    }
+  out->angle = acos(fmax(-1, fmin(1, 1 - trace / (double)r)));
+  out->defect = r > 1 ? 2 * sum / (double)(r * (r - 1)) : 0;
+}
+
 const struct adapter_ops adapter_hra = {.attach = hra_attach,
                                         .forward_ask = hra_forward_ask,
                                         .forward_solve = hra_forward_solve,
@@ -257,4 +281,5 @@ const struct adapter_ops adapter_hra = {.attach = hra_attach,
                                         .backward_solve = hra_backward_solve,
                                         .backward_factors = hra_backward_factors,
                                         .merge = adapter_merge_low_rank,
-                                        .low_rank = hra_low_rank};
+                                        .low_rank = hra_low_rank,
+                                        .telemetry = hra_telemetry};

@@ -119,4 +119,5 @@ static void oft_backward_factors(struct adapter *a, struct backend *backend) {
 const struct adapter_ops adapter_oft = {.attach = oft_attach,
                                         .forward_factors = oft_forward_factors,
                                         .backward_factors = oft_backward_factors,
-                                        .merge = cayley_merge};
+                                        .merge = cayley_merge,
+                                        .telemetry = cayley_telemetry};

@@ -192,6 +192,47 @@ static void penalty_gradients(void **state) {
   gradients_of(6, false, 3.0);
 }
 
+/* Against the dense map: the mean cosine over r dimensions by its trace, the cosines between the reflections. */
+static void telemetry_is_that_of_the_dense_map(void **state) {
+  (void)state;
+  const int64_t ranks[] = {1, 2, 5, 8};
+  for (size_t n = 0; n < 2 * COUNT_OF(ranks); n++) {
+    size_t r = (size_t)ranks[n / 2];
+    bool gs = n % 2;
+    struct fixture *f = make((int64_t)r, gs, false);
+    struct adapter_telemetry told;
+    double H[IN * IN], trace = 0, most = 0, sum = 0, angle_max;
+    const float *U = f->adapter->parameters[0]->data;
+    prepare(f);
+    reference(H, U, r, gs);
+    for (size_t i = 0; i < IN; i++)
+      trace += 1 - H[i * IN + i];
+    for (size_t i = 0; i < r; i++)
+      for (size_t j = 0; j < r; j++) {
+        double dot = 0, ni = 0, nj = 0;
+        for (size_t k = 0; k < IN; k++) {
+          double a = (double)U[k * r + i], b = (double)U[k * r + j];
+          dot += a * b, ni += a * a, nj += b * b;
+        }
+        double cosine = i == j ? 0 : fabs(dot) / sqrt(ni * nj);
+        sum += cosine;
+        most = fmax(most, cosine);
+      }
+    assert_true(adapter_telemetry(&f->adapter, 1, &told, &angle_max));
+    assert_true(fabs(cos(told.angle) - (1 - trace / (double)r)) < 1e-6);
+    assert_true(angle_max == told.angle);
+    assert_true(fabs(told.defect_max - most) < 1e-6);
+    assert_true(fabs(told.defect - (r > 1 ? sum / (double)(r * (r - 1)) : 0)) < 1e-6);
+  }
+  struct fixture *f = make(8, false, true);
+  struct adapter_telemetry told;
+  double angle_max;
+  prepare(f);
+  assert_true(adapter_telemetry(&f->adapter, 1, &told, &angle_max));
+  assert_true(told.angle < 1e-3);
+  assert_true(fabs(told.defect_max - 1) < 1e-6); /* pairs are equal at the start */
+}
+
 static void singular_parameters_are_refused(void **state) {
   (void)state;
   struct error err;
@@ -216,9 +257,13 @@ static void singular_parameters_are_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(merge_is_the_definition), cmocka_unit_test(paired_start_is_the_identity),
-      cmocka_unit_test(chain_gradients),         cmocka_unit_test(gram_schmidt_gradients),
-      cmocka_unit_test(penalty_gradients),       cmocka_unit_test(singular_parameters_are_refused),
+      cmocka_unit_test(merge_is_the_definition),
+      cmocka_unit_test(paired_start_is_the_identity),
+      cmocka_unit_test(chain_gradients),
+      cmocka_unit_test(gram_schmidt_gradients),
+      cmocka_unit_test(penalty_gradients),
+      cmocka_unit_test(telemetry_is_that_of_the_dense_map),
+      cmocka_unit_test(singular_parameters_are_refused),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -370,6 +370,29 @@ static void seeds_and_names_decide_the_start(void **state) {
 }
 
 /* The constraint is met, and a second `prepare` finds nothing left to do. */
+/* Blocks of two with the same skew-symmetric Q: the Cayley transform turns each plane by 2 atan(q). */
+static void telemetry_tells_the_angle(void **state) {
+  (void)state;
+  struct fixture *f = make("{\"peft_type\":\"BOFT\",\"boft_block_size\":2}", 1);
+  struct adapter_telemetry told;
+  double angle_max;
+  float *R = f->adapter->parameters[0]->data;
+  prepare(f, &backend);
+  assert_true(adapter_telemetry(&f->adapter, 1, &told, &angle_max));
+  assert_true(told.angle < 1e-3 && told.defect_max < 1e-6);
+  for (size_t i = 0; i < f->adapter->parameters[0]->count; i += 4) {
+    R[i + 1] = 0.3f;
+    R[i + 2] = -0.3f;
+  }
+  prepare(f, &backend);
+  assert_true(adapter_telemetry(&f->adapter, 1, &told, &angle_max));
+  assert_true(fabs(told.angle - 2 * atan(0.3)) < 1e-5 && fabs(angle_max - told.angle) < 1e-12);
+  assert_true(told.defect_max < 1e-6);
+  f = make("{\"peft_type\":\"LORA\",\"r\":4}", 1);
+  prepare(f, &backend);
+  assert_false(adapter_telemetry(&f->adapter, 1, &told, &angle_max)); /* no orthogonal map */
+}
+
 static void constrained_rotations_stay_near_the_identity(void **state) {
   (void)state;
   static const char *const texts[] = {
@@ -463,6 +486,7 @@ int main(void) {
       cmocka_unit_test(training_starts_at_the_base_model),
       cmocka_unit_test(seeds_and_names_decide_the_start),
       cmocka_unit_test(constrained_rotations_stay_near_the_identity),
+      cmocka_unit_test(telemetry_tells_the_angle),
       cmocka_unit_test(dropout_masks_what_lora_reads),
       cmocka_unit_test(layers_that_do_not_fit_are_refused),
   };
