@@ -1,4 +1,4 @@
-/* sources: base server/http/query.c */
+/* sources: base api/page.c server/http/query.c */
 /* Any request target: its query is refused with a word, or all of its pairs are text, and what is asked of it by name
    and number answers within its bounds. */
 #include <stddef.h>

@@ -144,9 +144,9 @@ is "$status $(value scope) $(value tenant)" "200 read beta" "a key is made over 
 ask GET "/v1/organization/admin_api_keys/$id"; unlike "$body" '"value"' "and shown once"
 as "$new"; ask GET /v1/files; is "$status" 200 "it holds"; sleep 4.1; ask GET /v1/files; is "$status $(value code)" "401 expired_api_key" "and expires"
 as "$beta_admin"; ask POST /v1/organization/admin_api_keys "${json[@]}" -d '{"name":"two"}'; old=$(value value) id=$(value id)
-ask POST "/v1/organization/admin_api_keys/$id/rotate" "${json[@]}" -d '{"grace_s":1}'; new=$(value value)
+ask POST "/v1/organization/admin_api_keys/$id/rotate" "${json[@]}" -d '{"grace_s":4}'; new=$(value value)
 as "$new"; ask GET /v1/files; is "$status" 200 "a rotated key holds"; as "$old"; ask GET /v1/files; is "$status" 200 "and the old one with it"
-sleep 2.1; ask GET /v1/files; like "$status $body" "^401 .*expired_api_key|^401 .*replaced by ${new:4:8}" "for a while"
+sleep 5.1; ask GET /v1/files; like "$status $body" "^401 .*expired_api_key|^401 .*replaced by ${new:4:8}" "for a while"
 as "$new"; keys revoke "${new:4:8}"; ask GET /v1/files; is "$status $(value code)" "401 invalid_api_key" "one that the operator revokes is refused at once"
 as "$beta_admin"; ask DELETE "/v1/organization/admin_api_keys/${beta:4:8}"; is "$status $(value deleted)" "200 true" "over HTTP too"
 as "$beta"; ask GET /v1/files; is "$status" 401 "from the next request on"
