@@ -51,19 +51,23 @@ struct of_job {
   const struct checkpoint_row *checkpoint;
 };
 
+/* The rows of all that a job has made. */
+static enum status delete_made(struct db *db, const char *id, struct error *err) {
+  enum status status = db_artifact_delete_of_job(db, id, err);
+  if (!status)
+    status = db_checkpoint_delete_of_job(db, id, err);
+  if (!status)
+    status = db_export_delete_of_job(db, id, err);
+  return status ? status : db_file_delete_of_job(db, id, err);
+}
+
 static enum status delete_model(struct db *db, const void *what, struct error *err) {
   const struct of_job *of = what;
   const char *id = of->job->id;
   char path[PATH_BYTES];
   enum status status = db_job_delete_model(db, id, err);
   if (!status)
-    status = db_artifact_delete_of_job(db, id, err);
-  if (!status)
-    status = db_checkpoint_delete_of_job(db, id, err);
-  if (!status)
-    status = db_export_delete_of_job(db, id, err);
-  if (!status)
-    status = db_file_delete_of_job(db, id, err);
+    status = delete_made(db, id, err);
   if (!status)
     status = path_format(path, err, PATH_EXPORTS, id);
   if (!status)
@@ -134,13 +138,7 @@ static enum status delete_job(struct db *db, const void *what, struct error *err
   const struct of_job *of = what;
   const char *id = of->job->id;
   char path[PATH_BYTES];
-  enum status status = db_artifact_delete_of_job(db, id, err);
-  if (!status)
-    status = db_checkpoint_delete_of_job(db, id, err);
-  if (!status)
-    status = db_export_delete_of_job(db, id, err);
-  if (!status)
-    status = db_file_delete_of_job(db, id, err);
+  enum status status = delete_made(db, id, err);
   if (!status)
     status = db_job_delete(db, of->job->tenant, id, err);
   if (!status)

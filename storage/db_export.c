@@ -1,7 +1,5 @@
 #include "storage/db_export.h"
 
-#include <string.h>
-
 #include "storage/row.h"
 
 static const char *const names[EXPORT_STATE_COUNT] = {[EXPORT_QUEUED] = "queued",
@@ -15,11 +13,9 @@ const char *export_state_name(enum export_state state) {
 }
 
 static bool parse_state(void *member, const char *word) {
-  enum export_state state = 0;
-  while (state < EXPORT_STATE_COUNT && strcmp(names[state], word) != 0)
-    state++;
-  *(enum export_state *)member = state;
-  return state < EXPORT_STATE_COUNT;
+  size_t at = row_word(names, EXPORT_STATE_COUNT, word);
+  *(enum export_state *)member = (enum export_state)at;
+  return at < EXPORT_STATE_COUNT;
 }
 
 #define AT(member) offsetof(struct export_row, member)

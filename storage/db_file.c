@@ -1,7 +1,5 @@
 #include "storage/db_file.h"
 
-#include <string.h>
-
 #include "storage/row.h"
 
 static const char *const status_names[] = {
@@ -14,11 +12,9 @@ const char *file_status_name(enum file_status status) {
 }
 
 static bool parse_status(void *member, const char *word) {
-  enum file_status status = 0;
-  while (status < FILE_STATUS_COUNT && strcmp(status_names[status], word) != 0)
-    status++;
-  *(enum file_status *)member = status;
-  return status < FILE_STATUS_COUNT;
+  size_t at = row_word(status_names, FILE_STATUS_COUNT, word);
+  *(enum file_status *)member = (enum file_status)at;
+  return at < FILE_STATUS_COUNT;
 }
 
 #define AT(member) offsetof(struct file_row, member)

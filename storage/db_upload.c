@@ -1,7 +1,5 @@
 #include "storage/db_upload.h"
 
-#include <string.h>
-
 #include "storage/row.h"
 
 static const char *const status_names[UPLOAD_STATUS_COUNT] = {[UPLOAD_PENDING] = "pending",
@@ -15,11 +13,9 @@ const char *upload_status_name(enum upload_status status) {
 }
 
 static bool parse_status(void *member, const char *word) {
-  enum upload_status status = 0;
-  while (status < UPLOAD_STATUS_COUNT && strcmp(status_names[status], word) != 0)
-    status++;
-  *(enum upload_status *)member = status;
-  return status < UPLOAD_STATUS_COUNT;
+  size_t at = row_word(status_names, UPLOAD_STATUS_COUNT, word);
+  *(enum upload_status *)member = (enum upload_status)at;
+  return at < UPLOAD_STATUS_COUNT;
 }
 
 #define AT(member) offsetof(struct upload_row, member)

@@ -13,12 +13,9 @@ const char *webhook_delivery_status(enum delivery_status status) {
 }
 
 static bool parse_status(void *member, const char *word) {
-  for (size_t i = 0; i < COUNT_OF(statuses); i++)
-    if (strcmp(statuses[i], word) == 0) {
-      *(enum delivery_status *)member = (enum delivery_status)i;
-      return true;
-    }
-  return false;
+  size_t at = row_word(statuses, COUNT_OF(statuses), word);
+  *(enum delivery_status *)member = (enum delivery_status)at;
+  return at < COUNT_OF(statuses);
 }
 
 #define AT(member) offsetof(struct webhook_row, member)

@@ -6,6 +6,13 @@
 
 enum { SQL_BYTES_MAX = 4096 };
 
+size_t row_word(const char *const *names, size_t count, const char *word) {
+  size_t at = 0;
+  while (at < count && strcmp(names[at], word) != 0)
+    at++;
+  return at;
+}
+
 enum status row_open(struct stmt *out, struct db *db, const struct row_type *type, const char *sql,
                      struct error *err) {
   if (stmt_find(out, db, sql))

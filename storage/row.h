@@ -29,6 +29,9 @@ struct row_type {
   size_t count;
 };
 
+/* For a `parse`: where the word stands among the names; `count` when it is none of them. */
+size_t row_word(const char *const *names, size_t count, const char *word);
+
 /* As stmt_open. The one * of `sql` stands for the columns of the type, in their order. */
 NODISCARD enum status row_open(struct stmt *out, struct db *db, const struct row_type *type, const char *sql,
                                struct error *err);

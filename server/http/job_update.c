@@ -106,27 +106,28 @@ static const char *describe(const struct change *change, struct arena *arena) {
   return text && !text[0] && strcmp(job->spec, old->spec) != 0 ? "Names or metadata were changed" : text;
 }
 
-static enum status store(struct request *request, const struct change *change, struct error *err) {
-  struct db *db = request->server->db;
-  const char *message = describe(change, &request->arena);
-  if (!message)
-    return error_no_memory(err, "the change");
-  if (!message[0])
-    return STATUS_OK;
-  enum status status = db_begin(db, err);
-  if (status)
-    return status;
+struct storing {
+  const struct change *change;
+  const char *message;
+  struct arena *arena;
+};
+
+static enum status write_change(struct db *db, const void *what, struct error *err) {
+  const struct storing *storing = what;
+  const struct change *change = storing->change;
   struct event_row event = {
-      .job_id = change->job.id, .created_at = clock_unix(), .level = LOG_INFO, .message = message};
-  status = db_job_update(db, &change->job, err);
+      .job_id = change->job.id, .created_at = clock_unix(), .level = LOG_INFO, .message = storing->message};
+  enum status status = db_job_update(db, &change->job, err);
   if (!status && change->moves)
-    status = move(db, change, &request->arena, err);
-  if (!status)
-    status = db_event_add(db, &event, err);
-  if (!status)
-    return db_commit(db, err);
-  db_rollback(db);
-  return status;
+    status = move(db, change, storing->arena, err);
+  return status ? status : db_event_add(db, &event, err);
+}
+
+static enum status store(struct request *request, const struct change *change, struct error *err) {
+  struct storing storing = {change, describe(change, &request->arena), &request->arena};
+  if (!storing.message)
+    return error_no_memory(err, "the change");
+  return storing.message[0] ? db_apply(request->server->db, write_change, &storing, false, err) : STATUS_OK;
 }
 
 /* The job as it will be, from what was sent. */
