@@ -11,7 +11,6 @@ import sys
 import tarfile
 import tempfile
 import time
-import traceback
 import urllib.request
 
 import openai
@@ -20,6 +19,7 @@ from peft import PeftModel
 from transformers import AutoTokenizer, pipeline
 
 from daemon import Daemon
+from steps import refused, run_steps
 
 MODEL = "all-MiniLM-L6-v2"
 LINEARS = (r".*encoder\.layer\.\d+\.(attention\.self\.(query|key|value)|attention\.output\.dense"
@@ -47,15 +47,6 @@ def as_csv(rows):
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().encode()
-
-
-def refused(kind, call):
-    """The exception of `kind` that the call must raise."""
-    try:
-        call()
-    except kind as error:
-        return error
-    raise AssertionError(f"expected {kind.__name__}")
 
 
 class Flow:
@@ -325,22 +316,6 @@ class Flow:
         assert self.client.models.delete(self.job.fine_tuned_model).deleted
         refused(openai.NotFoundError, lambda: self.client.models.retrieve(self.job.fine_tuned_model))
 
-    def run(self, number):
-        """Runs every step; [(ok, line)]. After a failure the rest fails too: each step needs the ones before."""
-        steps = sorted(name for name in dir(self) if name.startswith("step_"))
-        failures = 0
-        for name in steps:
-            number += 1
-            title = f"{self.name}: {name[7:].replace('_', ' ')}"
-            try:
-                getattr(self, name)()
-                print(f"ok {number} - {title}", flush=True)
-            except Exception:
-                failures += 1
-                print(f"not ok {number} - {title}")
-                print("".join("# " + line + "\n" for line in traceback.format_exc().splitlines()), end="", flush=True)
-        return len(steps), failures
-
 
 def main():
     assert openai.__version__ == "3.54.0", openai.__version__
@@ -348,8 +323,8 @@ def main():
     total = failures = 0
     try:
         for name, strict in (("client", False), ("strict client", True)):
-            count, failed = Flow(name, daemon, strict).run(total)
-            total, failures = total + count, failures + failed
+            total, failed = run_steps(Flow(name, daemon, strict), name, total)
+            failures += failed
         if failures:
             print("".join("# " + line + "\n" for line in daemon.log().splitlines()[-40:]), end="")
     finally:

@@ -12,10 +12,10 @@ import shutil
 import sys
 import tarfile
 import tempfile
-import traceback
 import urllib.request
 
 from daemon import Daemon
+from steps import run_steps
 
 try:
     from axe_playwright_python.sync_playwright import Axe
@@ -295,17 +295,8 @@ def main():
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         dashboard = Dashboard(browser)
-        steps = sorted(name for name in dir(Dashboard) if name.startswith("step_"))
-        failed = 0
-        print(f"1..{len(steps)}")
-        for number, name in enumerate(steps, 1):
-            try:
-                getattr(dashboard, name)()
-                print(f"ok {number} - dashboard: {name[8:].replace('_', ' ')}")
-            except Exception:
-                failed += 1
-                print(f"not ok {number} - dashboard: {name[8:].replace('_', ' ')}")
-                print("# " + traceback.format_exc().replace("\n", "\n# "))
+        steps, failed = run_steps(dashboard, "dashboard")
+        print(f"1..{steps}")
         browser.close()
         if dashboard.daemon.stop() != 0:
             failed += 1

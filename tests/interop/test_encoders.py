@@ -12,7 +12,6 @@ import sys
 import tarfile
 import tempfile
 import time
-import traceback
 import urllib.request
 
 import openai
@@ -24,6 +23,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from daemon import Daemon
+from steps import run_steps
 
 WORDS = {"good": "fine lovely bright kind calm", "bad": "awful dull cruel loud grim", "odd": "blue wooden seventh oblique"}
 ROWS = [{"text": f"The {a} day was {b}, {'very' if i % 2 else 'not so'} {a} \u2014 caf\u00e9 {i}!", "label": label}
@@ -183,18 +183,7 @@ class Encoder:
             return model.config
 
     def run(self, number):
-        failed = 0
-        for name in sorted(name for name in dir(self) if name.startswith("step_")):
-            number += 1
-            title = f"{self.kind}: {name[7:].replace('_', ' ')}{' (several labels)' * (len(self.labels) > len(WORDS))}"
-            try:
-                getattr(self, name)()
-                print(f"ok {number} - {title}", flush=True)
-            except Exception:
-                failed += 1
-                print(f"not ok {number} - {title}")
-                print("".join("# " + line + "\n" for line in traceback.format_exc().splitlines()), end="", flush=True)
-        return number, failed
+        return run_steps(self, self.kind, number, " (several labels)" * (len(self.labels) > len(WORDS)))
 
 
 class SeveralLabels(Encoder):

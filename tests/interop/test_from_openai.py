@@ -5,11 +5,11 @@ import json
 import os
 import sys
 import time
-import traceback
 
 import openai
 
 from daemon import Daemon
+from steps import refused, run_steps
 
 MODEL = "smollm2.gguf"
 LINES = 10  # OpenAI's least
@@ -41,15 +41,6 @@ PROMPTS = [{"prompt": f"{i} plus 1 ->", "completion": f" {i + 1}"} for i in rang
 VISION = [{"messages": [ask([{"type": "image_url", "image_url": {"url": "https://example.org/a.jpg"}}]), say("A cat.")]}]
 PREFERENCES = [{"input": {"messages": [ask()], "tools": [], "parallel_tool_calls": True},
                 "preferred_output": [say("Mild.")], "non_preferred_output": [say("No.")]} for i in range(LINES)]
-
-
-def refused(kind, call):
-    """The exception of `kind` that the call must raise."""
-    try:
-        call()
-    except kind as error:
-        return error
-    raise AssertionError(f"expected {kind.__name__}")
 
 
 class Habits:
@@ -152,26 +143,12 @@ class Habits:
             model=self.job.fine_tuned_model, messages=[ask()]))
         assert self.client.models.delete(self.job.fine_tuned_model).deleted
 
-    def run(self):
-        failures = 0
-        steps = sorted(name for name in dir(self) if name.startswith("step_"))
-        for number, name in enumerate(steps, 1):
-            title = name.split("_", 2)[2].replace("_", " ")
-            try:
-                getattr(self, name)()
-                print(f"ok {number} - from OpenAI: {title}", flush=True)
-            except Exception:
-                failures += 1
-                print(f"not ok {number} - from OpenAI: {title}")
-                print("".join("# " + line + "\n" for line in traceback.format_exc().splitlines()), end="", flush=True)
-        print(f"1..{len(steps)}")
-        return failures
-
 
 def main():
     daemon = Daemon({MODEL: os.environ["SMOLLM2"]})
     try:
-        failures = Habits(daemon).run()
+        steps, failures = run_steps(Habits(daemon), "from OpenAI")
+        print(f"1..{steps}")
     finally:
         status = daemon.stop()
     return 1 if failures or status else 0

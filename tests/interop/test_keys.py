@@ -4,23 +4,20 @@ retry on what a retry cannot change. Says TAP lines."""
 import os
 import subprocess
 import sys
-import traceback
 
 import openai
 
 from daemon import Daemon
+from steps import refused, run_steps
 
 LINE = b'{"text":"good","label":"a"}\n'
 
 
-def refused(kind, code, call):
+def refused_as(kind, code, call):
     """The call must raise `kind` with that code."""
-    try:
-        call()
-    except kind as error:
-        assert error.code == code, f"{error.code}, not {code}: {error}"
-        return error
-    raise AssertionError(f"expected {kind.__name__}")
+    error = refused(kind, call)
+    assert error.code == code, f"{error.code}, not {code}: {error}"
+    return error
 
 
 class Keys:
@@ -41,7 +38,7 @@ class Keys:
 
     def step_2_a_wrong_key(self):
         self.key = self.command("keys", "create", "--name", "a", "--tenant", "a")
-        refused(openai.AuthenticationError, "invalid_api_key", self.client("unused").files.list)
+        refused_as(openai.AuthenticationError, "invalid_api_key", self.client("unused").files.list)
 
     def step_3_a_key(self):
         self.file = self.client(self.key).files.create(file=("a.jsonl", LINE), purpose="fine-tune")
@@ -50,39 +47,28 @@ class Keys:
     def step_4_a_scope(self):
         reader = self.client(self.command("keys", "create", "--name", "r", "--tenant", "a", "--scope", "read"))
         assert reader.files.retrieve(self.file.id).bytes == len(LINE)
-        refused(openai.PermissionDeniedError, "insufficient_scope", lambda: reader.files.delete(self.file.id))
+        refused_as(openai.PermissionDeniedError, "insufficient_scope", lambda: reader.files.delete(self.file.id))
 
     def step_5_another_tenant(self):
         other = self.client(self.command("keys", "create", "--name", "b", "--tenant", "b"))
-        refused(openai.NotFoundError, "file_not_found", lambda: other.files.retrieve(self.file.id))
-        refused(openai.NotFoundError, "file_not_found", lambda: other.files.content(self.file.id))
+        refused_as(openai.NotFoundError, "file_not_found", lambda: other.files.retrieve(self.file.id))
+        refused_as(openai.NotFoundError, "file_not_found", lambda: other.files.content(self.file.id))
         assert other.files.list().data == []
 
     def step_6_a_limit_costs_no_retries(self):
         self.command("tenants", "set", "a", "--bytes-max", str(len(LINE)))
-        refused(openai.RateLimitError, "quota_exceeded",
-                lambda: self.client(self.key).files.create(file=("b.jsonl", LINE), purpose="fine-tune"))
+        refused_as(openai.RateLimitError, "quota_exceeded",
+                   lambda: self.client(self.key).files.create(file=("b.jsonl", LINE), purpose="fine-tune"))
         assert self.daemon.log().count("POST /v1/files 429") == 1
 
     def step_7_a_revoked_key(self):
         self.command("keys", "revoke", self.key[4:12])
-        refused(openai.AuthenticationError, "invalid_api_key", self.client(self.key).files.list)
-
-    def run(self):
-        steps = sorted(name for name in dir(self) if name.startswith("step_"))
-        failed = 0
-        for number, name in enumerate(steps, 1):
-            try:
-                getattr(self, name)()
-                print(f"ok {number} - keys: {name[7:].replace('_', ' ')}")
-            except Exception:
-                failed += 1
-                print(f"not ok {number} - keys: {name[7:].replace('_', ' ')}")
-                print("# " + traceback.format_exc().replace("\n", "\n# "))
-        print(f"1..{len(steps)}")
-        self.daemon.stop()
-        return failed
+        refused_as(openai.AuthenticationError, "invalid_api_key", self.client(self.key).files.list)
 
 
 if __name__ == "__main__":
-    sys.exit(Keys().run() > 0)
+    keys = Keys()
+    steps, failed = run_steps(keys, "keys")
+    print(f"1..{steps}")
+    keys.daemon.stop()
+    sys.exit(failed > 0)

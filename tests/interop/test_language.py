@@ -8,7 +8,6 @@ import sys
 import tarfile
 import tempfile
 import time
-import traceback
 import urllib.request
 import zipfile
 
@@ -21,6 +20,7 @@ from safetensors.numpy import load
 from transformers import AutoModelForCausalLM
 
 from daemon import Daemon
+from steps import run_steps
 
 MODEL = "smollm2.gguf"
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -154,26 +154,12 @@ class Language:
         assert worst < 1e-6, worst
         PeftModel.from_pretrained(base(), self.unpack("adapter.tar"))
 
-    def run(self):
-        failures = 0
-        steps = sorted(name for name in dir(self) if name.startswith("step_"))
-        for number, name in enumerate(steps, 1):
-            title = name.split("_", 2)[2].replace("_", " ")
-            try:
-                getattr(self, name)()
-                print(f"ok {number} - language model: {title}", flush=True)
-            except Exception:
-                failures += 1
-                print(f"not ok {number} - language model: {title}")
-                print("".join("# " + line + "\n" for line in traceback.format_exc().splitlines()), end="", flush=True)
-        print(f"1..{len(steps)}")
-        return failures
-
 
 def main():
     daemon = Daemon({MODEL: os.environ["SMOLLM2"]})
     try:
-        failures = Language(daemon).run()
+        steps, failures = run_steps(Language(daemon), "language model")
+        print(f"1..{steps}")
         if failures:
             print("".join("# " + line + "\n" for line in daemon.log().splitlines()[-40:]), end="")
     finally:

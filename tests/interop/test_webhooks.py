@@ -6,11 +6,11 @@ import os
 import queue
 import sys
 import threading
-import traceback
 
 import openai
 
 from daemon import Daemon
+from steps import run_steps
 
 LINE = b'{"text":"good","label":"a"}\n'
 WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system", "fake_worker")
@@ -111,21 +111,12 @@ class Webhooks:
 
 def main():
     webhooks = Webhooks()
-    steps = sorted(name for name in dir(webhooks) if name.startswith("step_"))
-    failed = 0
     try:
-        for number, name in enumerate(steps, 1):
-            try:
-                getattr(webhooks, name)()
-                print(f"ok {number} - webhooks: {name[7:].replace('_', ' ')}")
-            except Exception:
-                failed += 1
-                print(f"not ok {number} - webhooks: {name[7:].replace('_', ' ')}")
-                print("".join("# " + line + "\n" for line in traceback.format_exc().splitlines()), end="")
+        steps, failed = run_steps(webhooks, "webhooks")
     finally:
         webhooks.daemon.stop()
         webhooks.receiver.shutdown()
-    print(f"1..{len(steps)}")
+    print(f"1..{steps}")
     return failed > 0
 
 

@@ -1,0 +1,28 @@
+"""Tests whose methods named step_* run in the order of their names: each is one result, a line of TAP."""
+
+import traceback
+
+
+def run_steps(test, label, number=0, remark=""):
+    """Runs all steps of `test`, the first as number + 1; (the last's number, how many failed)."""
+    failed = 0
+    for name in sorted(name for name in dir(test) if name.startswith("step_")):
+        number += 1
+        title = f"{number} - {label}: {name.split('_', 2)[2].replace('_', ' ')}{remark}"
+        try:
+            getattr(test, name)()
+            print(f"ok {title}", flush=True)
+        except Exception:
+            failed += 1
+            print(f"not ok {title}")
+            print("".join("# " + line + "\n" for line in traceback.format_exc().splitlines()), end="", flush=True)
+    return number, failed
+
+
+def refused(kind, call):
+    """The exception of `kind` that the call must raise."""
+    try:
+        call()
+    except kind as error:
+        return error
+    raise AssertionError(f"expected {kind.__name__}")
