@@ -4,7 +4,7 @@ import {h} from './dom.js';
 
 const titles = {
   n_epochs: 'Epochs', r: 'Rank (r)', apply_GS: 'Gram-Schmidt (apply_GS)', lora_alpha: 'LoRA alpha',
-  lr_scheduler_type: 'Learning rate schedule', suffix: 'Name', max_seq_length: 'Longest sequence',
+  lr_scheduler_type: 'Learning rate schedule', max_seq_length: 'Longest sequence',
 };
 export const title = name => titles[name] ?? (name[0].toUpperCase() + name.slice(1)).replaceAll('_', ' ');
 

@@ -106,7 +106,7 @@ class Dashboard:
 
     def step_04_a_job_is_submitted(self):
         self.page.get_by_label("Epochs").fill("8")
-        self.page.get_by_label("Name").fill("first")
+        self.page.get_by_label("Suffix").fill("first")
         self.page.get_by_label("Label", exact=True).fill("category")
         self.page.get_by_label("Validation file").select_option(label=next(
             text for text in self.page.get_by_label("Validation file").locator("option").all_inner_texts() if text.startswith("held-out.csv")))
@@ -144,7 +144,7 @@ class Dashboard:
         expect(self.page.get_by_label("Epochs")).to_have_value("8")
         self.page.get_by_label("Epochs").fill("1")
         self.page.get_by_label("Rank (r)").fill("4")
-        self.page.get_by_label("Name").fill("second")
+        self.page.get_by_label("Suffix").fill("second")
         self.page.get_by_role("button", name="Start the job").click()
         expect(self.page.get_by_role("heading", name="second")).to_be_visible()
         self.jobs.append(self.page.url.rsplit("/", 1)[1])
