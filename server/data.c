@@ -11,9 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/disk.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "server/host.h"
 #include "server/paths.h"
 #include "storage/db_file.h"
 #include "storage/db_removal.h"
@@ -30,7 +30,7 @@ enum status data_lock(int *lock, const struct config *config, struct error *err)
     return error_set_errno(err, STATUS_IO, "data", "cannot use the data folder %s", config->data);
   enum status status = STATUS_OK;
   struct statfs disk;
-  const char *network = fstatfs(fd, &disk) == 0 ? host_network_name((int64_t)disk.f_type) : NULL;
+  const char *network = fstatfs(fd, &disk) == 0 ? disk_network_name((int64_t)disk.f_type) : NULL;
   if (network)
     log_warn("the data folder %s is on a network file system (%s): a crash may damage the database there, and a second"
              " machine may not see that the folder is in use; use a disk of this machine", config->data, network);

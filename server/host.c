@@ -36,20 +36,6 @@ enum status host_check(const struct config *config, struct error *err) {
   return check_disk(config, err);
 }
 
-const char *host_network_name(int64_t type) {
-  static const struct {
-    int64_t type; /* f_type of statfs */
-    const char *name;
-  } known[] = {{0x6969, "NFS"},       {0xFF534D42, "CIFS"}, {0xFE534D42, "SMB"},  {0x517B, "SMB"},
-               {0x5346414F, "AFS"},   {0x564C, "NCP"},      {0x00C36400, "Ceph"}, {0x0BD00BD0, "Lustre"},
-               {0x47504653, "GPFS"},  {0x01021997, "9P"},   {0x01161970, "GFS2"}, {0x7461636F, "OCFS2"},
-               {0x19830326, "BeeGFS"}};
-  for (size_t i = 0; i < COUNT_OF(known); i++)
-    if ((known[i].type & 0xFFFFFFFF) == (type & 0xFFFFFFFF)) /* as some kernels sign it */
-      return known[i].name;
-  return NULL;
-}
-
 int64_t host_free_bytes(const struct config *config) {
   struct statvfs disk;
   uint64_t bytes;

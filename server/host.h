@@ -16,10 +16,6 @@ NODISCARD enum status host_check(const struct config *config, struct error *err)
 /* Bytes of the data folder's disk that are free; 2^60 when there are more, or where that is not known. */
 int64_t host_free_bytes(const struct config *config);
 
-/* The network file system that has this f_type (statfs), or NULL: SQLite's locks and syncs are only sure on a disk of
-   the machine's own. */
-const char *host_network_name(int64_t type);
-
 /* Does this error come from the host, so that the same can succeed later? Else it is the job's own. */
 bool host_caused(enum status status);
 

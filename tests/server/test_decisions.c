@@ -7,7 +7,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -175,16 +174,6 @@ static void test_training(void **state) {
   assert_int_equal(judge(&why, &e), JOB_FAILED);
   assert_int_equal(why.status, STATUS_OUT_OF_MEMORY);
   assert_non_null(strstr(why.text, "memory_limit"));
-}
-
-static void test_network_name(void **state) {
-  (void)state;
-  struct statfs disk;
-  assert_string_equal(host_network_name(0x6969), "NFS");
-  assert_string_equal(host_network_name((int32_t)0xFF534D42), "CIFS"); /* f_type is signed on some machines */
-  assert_null(host_network_name(0xEF53));                              /* ext4 */
-  assert_int_equal(statfs("/proc", &disk), 0);
-  assert_null(host_network_name((int64_t)disk.f_type));
 }
 
 /* The host is at fault, not the job: it waits again, and *why says for what. */
@@ -359,7 +348,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_exports),       cmocka_unit_test(test_schedule),    cmocka_unit_test(test_gpus),
       cmocka_unit_test(test_training),      cmocka_unit_test(test_stopped),     cmocka_unit_test(test_crashes),
-      cmocka_unit_test(test_network_name),  cmocka_unit_test(test_host),        cmocka_unit_test(test_hold),
+      cmocka_unit_test(test_host),          cmocka_unit_test(test_hold),
       cmocka_unit_test(test_check),         cmocka_unit_test(test_admission),   cmocka_unit_test(test_data),
       cmocka_unit_test(test_process_names), cmocka_unit_test(test_matmul_names)};
   return cmocka_run_group_tests(tests, NULL, NULL);
