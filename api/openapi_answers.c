@@ -49,7 +49,7 @@ static const struct {
      "id string,created integer,owned_by string,format string,usable boolean?,error object?,capabilities object?"},
     {"Capabilities", "capabilities",
      "job array,methods array,tasks array,recipes array,precisions array,exports array,devices array,limits object,"
-     "models array"},
+     "caller object,models array"},
     {"Artifact", "fine_tuning.job.artifact",
      "id string,name string,created_at integer,bytes integer,sha256 string,file_id string?"},
     {"Metrics", "fine_tuning.job.metrics",

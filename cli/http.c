@@ -52,12 +52,25 @@ static int on_progress(void *context, curl_off_t down_total, curl_off_t down, cu
   return 0;
 }
 
+/* Does the URL name this machine? Then no proxy of the environment can be meant. */
+static bool is_loopback(const char *url) {
+  CURLU *parts = curl_url();
+  char *host = NULL;
+  bool loopback = parts && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
+                  curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+                  (strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 || strcmp(host, "[::1]") == 0);
+  curl_free(host);
+  curl_url_cleanup(parts);
+  return loopback;
+}
+
 enum status http_open(struct http *http, const char *url, const char *key, struct error *err) {
   *http = (struct http){.url = url, .key = key && *key ? key : NULL};
   if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
     return error_set(err, STATUS_INVALID_VALUE, "url", "not a http:// or https:// address: %s", url);
   if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || !(http->curl = curl_easy_init()))
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "libcurl cannot start");
+  http->loopback = is_loopback(url);
   return STATUS_OK;
 }
 
@@ -81,18 +94,6 @@ void http_escape(struct str *out, const char *text) {
       str_putc(out, digits[byte & 15]);
     }
   }
-}
-
-/* Does the URL name this machine? Then no proxy of the environment can be meant. */
-static bool is_loopback(const char *url) {
-  CURLU *parts = curl_url();
-  char *host = NULL;
-  bool loopback = parts && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
-                  curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-                  (strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 || strcmp(host, "[::1]") == 0);
-  curl_free(host);
-  curl_url_cleanup(parts);
-  return loopback;
 }
 
 /* The server's {"error": {...}} becomes *err and http->problem. */
@@ -145,7 +146,7 @@ static void configure(struct exchange *exchange, const char *method, const char 
   curl_easy_setopt(curl, CURLOPT_WRITEDATA, exchange);
   if (exchange->http->authorities)
     curl_easy_setopt(curl, CURLOPT_CAINFO, exchange->http->authorities);
-  if (is_loopback(url))
+  if (exchange->http->loopback)
     curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
   if (exchange->progress) {
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);

@@ -20,6 +20,7 @@ enum http_outcome { HTTP_FINE, HTTP_REFUSED, HTTP_BROKEN };
 struct http {
   void *curl;              /* CURL * */
   const char *url;         /* "http://host:port", borrowed */
+  bool loopback;           /* it names this machine */
   const char *key;         /* bearer key or NULL, borrowed */
   const char *tenant;      /* whose things an operator asks about, borrowed; NULL: the key's own */
   const char *authorities; /* file with the certificates to trust, borrowed; NULL: those of the system */

@@ -1,5 +1,8 @@
 /* /v1/capabilities: all that a form for a job needs. */
 #include "api/capabilities.h"
+
+#include <string.h>
+
 #include "base/cpu.h"
 #include "server/http/model_object.h"
 #include "server/http/reply.h"
@@ -35,6 +38,13 @@ static json_t *limits(const struct server *server, const struct tenant_row *tena
                    "body_bytes_max", (json_int_t)config->body_bytes_max, "queued_jobs_max",
                    (json_int_t)config->queue_max, "running_jobs_max", (json_int_t)config->workers_max, "threads_max",
                    config->threads ? (int)config->threads : cpu_allowed(), "tenant", of_tenant);
+}
+
+/* Whom the server takes the client for. `key_id` null: of the configured key, and where no key is needed. */
+static json_t *caller(const struct caller *caller) {
+  bool needed = !caller->actor || strcmp(caller->actor, "anyone") != 0;
+  return json_pack("{s:s, s:s?, s:b}", "scope", scope_name(caller->scope), "key_id", caller->key_id, "key_needed",
+                   needed);
 }
 
 /* A model with the names of the tasks that a job of it can have. */
@@ -73,6 +83,7 @@ void http_capabilities(struct request *request) {
   json_object_set_new(out, "object", json_string("capabilities"));
   json_object_set_new(out, "devices", devices(request->server));
   json_object_set_new(out, "limits", limits(request->server, &tenant));
+  json_object_set_new(out, "caller", caller(&request->caller));
   json_object_set_new(out, "models", found);
   reply_json(request, out);
 }

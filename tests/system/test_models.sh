@@ -11,6 +11,7 @@ call GET /v1/capabilities; is "$status" 200 "what jobs can ask for"
 like "$body" '"models":\[\{"id":"broken".*"usable":false.*"tasks":null\}.*"id":"encoder".*"tasks":\["classification","regression","multi_label",.*"id":"tiny".*"language_model"' "each model with the tasks that it can learn"
 like "$body" '"devices":\[\{"name":"cpu","processor":"none","memory_bytes":null,"gpu":false,"places":1\}\]' "the devices"
 like "$body" '"limits":\{"upload_bytes_max":[0-9]+.*"tenant":\{"id":"default","queued_jobs_max":null' "limits of the server and of the tenant"
+like "$body" '"caller":\{"scope":"admin","key_id":null,"key_needed":false\}' "whom the server takes us for"
 like "$body" '"path":"method.supervised.hyperparameters","members":\[\{"name":"n_epochs","type":"integer","required":false,"description":"[^"]+","minimum":1,"maximum":100,"default":3,"auto":true' "members with their bounds"
 
 create() { call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' -d "{\"model\":\"$1\",\"training_file\":\"$file\",\"suffix\":\"ok\"}"; job=$(value id); }
