@@ -14,6 +14,7 @@ static enum exit_code exit_of(const struct cli *cli, const struct error *err) {
     case HTTP_REFUSED:
       return EXIT_REFUSED;
     case HTTP_BROKEN:
+    case HTTP_NO_STREAM:
       return EXIT_UNREACHABLE;
     case HTTP_FINE:
       break;

@@ -5,6 +5,7 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@ enum {
   SILENCE_SECONDS_MAX = 120, /* a transfer without a byte for so long is given up */
   ANSWER_BYTES_MAX = 64 << 20,
   REPORT_INTERVAL_MS = 100,
+  GREETING_MS = 15000, /* a stream that is silent for so long from its start is kept back by something between */
 };
 
 /* The state of one request. `answer` gathers the body unless a sink takes it. */
@@ -27,7 +29,18 @@ struct exchange {
   int64_t reported_ms;
   struct error *err;
   enum status sink_status;
+  const struct http_listening *listening; /* NULL: no stream is asked for */
+  int64_t begun_ms;
+  bool heard, nothing; /* a byte of the stream; 204 */
 };
+
+/* Anything else that comes with status 200 is no stream: a list of an older server, a page of something between. */
+static bool is_stream(CURL *curl) {
+  const char *type = NULL;
+  static const char wanted[] = "text/event-stream";
+  curl_easy_getinfo(curl, CURLINFO_CONTENT_TYPE, &type);
+  return type && strncasecmp(type, wanted, sizeof wanted - 1) == 0;
+}
 
 static size_t on_body(char *bytes, size_t one, size_t length, void *context) {
   struct exchange *exchange = context;
@@ -36,6 +49,12 @@ static size_t on_body(char *bytes, size_t one, size_t length, void *context) {
   curl_easy_getinfo(exchange->http->curl, CURLINFO_RESPONSE_CODE, &code);
   if (!exchange->sink || code != 200)
     return str_add(&exchange->answer, bytes, length) ? length : 0;
+  exchange->heard = true;
+  if (exchange->listening && !is_stream(exchange->http->curl)) {
+    exchange->http->outcome = HTTP_NO_STREAM;
+    exchange->sink_status = error_set(exchange->err, STATUS_UNAVAILABLE, NULL, "the answer is no stream of events");
+    return 0;
+  }
   exchange->sink_status = exchange->sink->take(exchange->sink->context, bytes, length, exchange->err);
   return exchange->sink_status == STATUS_OK ? length : 0;
 }
@@ -50,6 +69,20 @@ static int on_progress(void *context, curl_off_t down_total, curl_off_t down, cu
     exchange->progress->report(exchange->progress->context, done, total);
   }
   return 0;
+}
+
+/* Not 0 ends the stream. */
+static int on_waiting(void *context, curl_off_t down_total, curl_off_t down, curl_off_t up_total, curl_off_t up) {
+  struct exchange *exchange = context;
+  (void)down_total, (void)down, (void)up_total, (void)up;
+  if (exchange->listening->stop()) {
+    exchange->sink_status = error_set(exchange->err, STATUS_CANCELLED, NULL, "interrupted");
+  } else if (!exchange->heard && clock_boot_ms() - exchange->begun_ms > GREETING_MS) {
+    exchange->http->outcome = HTTP_NO_STREAM;
+    exchange->sink_status =
+        error_set(exchange->err, STATUS_UNAVAILABLE, NULL, "nothing came in %d seconds", GREETING_MS / 1000);
+  }
+  return exchange->sink_status != STATUS_OK;
 }
 
 /* Does the URL name this machine? Then no proxy of the environment can be meant. */
@@ -153,6 +186,11 @@ static void configure(struct exchange *exchange, const char *method, const char 
     curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
     curl_easy_setopt(curl, CURLOPT_XFERINFODATA, exchange);
   }
+  if (exchange->listening) {
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_waiting);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, exchange);
+  }
 }
 
 /* What an exchange that has run came to. */
@@ -165,7 +203,8 @@ static enum status judge(struct exchange *exchange, CURLcode result, const char 
     return refusal(exchange->http, &exchange->answer, code, what, err);
   if (result != CURLE_OK)
     return no_answer(exchange, result, detail, what, err);
-  if (code == 200)
+  exchange->nothing = code == 204;
+  if (code == 200 || (code == 204 && exchange->listening))
     return STATUS_OK;
   exchange->http->outcome = HTTP_BROKEN;
   return error_set(err, STATUS_INTERNAL, NULL, "%s: HTTP %ld is no answer of this interface; is --url right?", what,
@@ -350,5 +389,23 @@ enum status http_download(struct http *http, const char *path, const struct http
   str_init(&exchange.answer, ANSWER_BYTES_MAX);
   enum status status = perform(&exchange, "GET", path, NULL, err);
   str_done(&exchange.answer);
+  return status;
+}
+
+enum status http_listen(struct http *http, bool *nothing, const char *path, const struct http_listening *listening,
+                        struct error *err) {
+  struct exchange exchange = {
+      .http = http, .sink = &listening->sink, .listening = listening, .begun_ms = clock_boot_ms(), .err = err};
+  struct curl_slist *headers = curl_slist_append(NULL, "Accept: text/event-stream");
+  struct str again;
+  str_init(&again, 2048);
+  str_init(&exchange.answer, ANSWER_BYTES_MAX);
+  str_printf(&again, "Last-Event-ID: %s", listening->last_event);
+  if (*listening->last_event)
+    headers = curl_slist_append(headers, again.text);
+  enum status status = perform(&exchange, "GET", path, headers, err);
+  *nothing = exchange.nothing;
+  str_done(&exchange.answer);
+  str_done(&again);
   return status;
 }

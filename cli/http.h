@@ -14,8 +14,8 @@
 
 /* What became of the last request. REFUSED: the server answered 4xx. BROKEN: no connection, no
    complete answer, an answer that is not the contract's, or 5xx; 408 and 429 too: worth trying
-   again later. */
-enum http_outcome { HTTP_FINE, HTTP_REFUSED, HTTP_BROKEN };
+   again later. NO_STREAM, of http_listen alone: what answered has no stream, or keeps it back. */
+enum http_outcome { HTTP_FINE, HTTP_REFUSED, HTTP_BROKEN, HTTP_NO_STREAM };
 
 struct http {
   void *curl;              /* CURL * */
@@ -68,5 +68,16 @@ NODISCARD enum status http_check_readable(const char *path, struct error *err);
 /* GET of any body into `sink`; nothing reaches the sink unless the status is 200. */
 NODISCARD enum status http_download(struct http *http, const char *path, const struct http_sink *sink,
                                     const struct http_progress *progress, struct error *err);
+
+/* GET of server-sent events, for as long as they come. The bytes go into `sink`. STATUS_CANCELLED: `stop` said so,
+   which is asked about once a second and after a signal. STATUS_OK: the stream has ended; *nothing: it said (204) that
+   nothing more will come, so that connecting again is of no use. */
+struct http_listening {
+  const char *last_event; /* the id after which it is to begin; "": at the beginning */
+  struct http_sink sink;
+  bool (*stop)(void);
+};
+NODISCARD enum status http_listen(struct http *http, bool *nothing, const char *path,
+                                  const struct http_listening *listening, struct error *err);
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "cli/text.h"
 
-enum { BAR_MIN = 8, BAR_MAX = 30, LINE_BYTES_MAX = 400, PIECE_MAX = 8 };
+enum { BAR_MIN = 8, BAR_MAX = 30, LINE_BYTES_MAX = 400, PIECE_MAX = 10 };
 
 /* A line under construction: pieces separated by two spaces, in the order of their importance. */
 struct line {
@@ -72,6 +72,7 @@ void progress_read(struct job_progress *out, const json_t *job) {
     .step = read_count(progress, "step"),
     .total_steps = read_count(progress, "total_steps"),
     .loss = read_number(progress, "train_loss", NAN),
+    .learning_rate = read_number(progress, "learning_rate", -1),
     .token_accuracy = read_number(progress, "train_mean_token_accuracy", NAN),
     .tokens_per_second = read_number(progress, "tokens_per_second", 0),
     .seconds_remaining = read_number(progress, "seconds_remaining", -1),
@@ -107,18 +108,20 @@ void progress_job(struct str *out, const struct job_progress *progress, size_t c
       str_printf(line_piece(&line), "step %lld/%lld", (long long)progress->step, (long long)progress->total_steps);
     if (isfinite(progress->loss))
       str_printf(line_piece(&line), "loss %.4f", progress->loss);
-    if (progress->token_accuracy >= 0 && progress->token_accuracy <= 1)
-      str_printf(line_piece(&line), "accuracy %.3f", progress->token_accuracy);
-    if (progress->tokens_per_second > 0 && progress->tokens_per_second < 1e15) {
-      struct str *piece = line_piece(&line);
-      text_count(piece, (uint64_t)llround(progress->tokens_per_second));
-      str_puts(piece, " tok/s");
-    }
     if (progress->seconds_remaining >= 0) {
       struct str *piece = line_piece(&line);
       text_duration(piece, progress->seconds_remaining);
       str_puts(piece, " left");
     }
+    if (progress->tokens_per_second > 0 && progress->tokens_per_second < 1e15) {
+      struct str *piece = line_piece(&line);
+      text_count(piece, (uint64_t)llround(progress->tokens_per_second));
+      str_puts(piece, " tok/s");
+    }
+    if (progress->learning_rate >= 0)
+      str_printf(line_piece(&line), "lr %.3g", progress->learning_rate);
+    if (progress->token_accuracy >= 0 && progress->token_accuracy <= 1)
+      str_printf(line_piece(&line), "accuracy %.3f", progress->token_accuracy);
     if (line.count == 0)
       waiting_line(&line, progress);
   }

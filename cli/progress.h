@@ -14,6 +14,7 @@ struct job_progress {
   const char *phase;          /* "train"; borrowed; NULL: none yet */
   int64_t step, total_steps;  /* total 0: unknown */
   double loss;                /* NAN: unknown */
+  double learning_rate;       /* negative: unknown */
   double token_accuracy;      /* of a language model; NAN: unknown */
   double tokens_per_second;   /* 0: unknown */
   double seconds_remaining;   /* negative: unknown */
@@ -24,8 +25,8 @@ struct job_progress {
    type are unknown. */
 void progress_read(struct job_progress *out, const json_t *job);
 
-/* "[=====>    ]  45%  step 120/266  loss 1.2345  accuracy 0.612  1,234 tok/s  1:05 left", at most `columns` wide: the
-   bar shrinks first, then pieces are left out from the right. `columns` 0: no bar, no limit. */
+/* "[=====>    ]  45%  step 120/266  loss 1.2345  1:05 left  1,234 tok/s  lr 0.00095  accuracy 0.612", at most
+   `columns` wide: the bar shrinks first, then pieces are left out from the right. `columns` 0: no bar, no limit. */
 void progress_job(struct str *out, const struct job_progress *progress, size_t columns);
 
 /* The same for bytes: "[===>   ]  45%  1.2 MB of 2.6 MB  0.8 MB/s". `total` 0: unknown. */

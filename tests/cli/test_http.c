@@ -247,19 +247,37 @@ static void quiet_end(int saved) {
   close(saved);
 }
 
-static void watching_ends_as_the_job_does(void **state) {
 #define NO_EVENTS OK_HEAD "{\"object\": \"list\", \"data\": [], \"has_more\": false}"
 #define RUNNING OK_HEAD "{\"id\": \"j\", \"status\": \"running\"}"
 #define ENDED(status) OK_HEAD "{\"id\": \"j\", \"status\": \"" status "\", \"error\": null}"
 #define BUSY "HTTP/1.1 503 Busy\r\nConnection: close\r\n\r\n"
+#define STREAM "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\nretry: 10\n\n"
+#define SAYS_RUNNING "event: status\ndata: {\"id\": \"j\", \"status\": \"running\"}\n\n"
+#define SAYS(id) \
+  "id: " id "\nevent: log\ndata: {\"id\": \"ftevent-" id "\", \"message\": \"m\", \"type\": \"message\"}\n\n"
+#define SAYS_END "id: end\nevent: end\ndata: {\"job_id\": \"j\", \"status\": \"succeeded\"}\n\n"
+#define FULL \
+  "HTTP/1.1 503 Full\r\nConnection: close\r\n\r\n{\"error\": {\"message\": \"full\", \"code\": \"server_overloaded\"}}"
+
+static void watching_ends_as_the_job_does(void **state) {
   static const struct {
     const char *answers[8];
     enum exit_code code;
+    const char *asked; /* once, of all that was asked; NULL: nothing is looked for */
   } cases[] = {
-    {{RUNNING, NO_EVENTS, BUSY, ENDED("succeeded"), NO_EVENTS}, EXIT_DONE},
-    {{ENDED("failed"), NO_EVENTS}, EXIT_UNSUCCESSFUL},
-    {{ENDED("cancelled"), NO_EVENTS}, EXIT_UNSUCCESSFUL},
-    {{"HTTP/1.1 404 No\r\nConnection: close\r\n\r\n{}"}, EXIT_REFUSED},
+    /* The stream goes on where it was cut. */
+    {{STREAM SAYS_RUNNING SAYS("7"), STREAM SAYS("8") SAYS_END, ENDED("succeeded"), NO_EVENTS}, EXIT_DONE,
+     "Last-Event-ID: ftevent-7\r\n"},
+    {{BUSY, STREAM SAYS_END, ENDED("failed"), NO_EVENTS}, EXIT_UNSUCCESSFUL, NULL},
+    {{"HTTP/1.1 204 No\r\nConnection: close\r\n\r\n", ENDED("cancelled"), NO_EVENTS}, EXIT_UNSUCCESSFUL, NULL},
+    /* There is no stream: it is asked. */
+    {{NO_EVENTS, RUNNING, NO_EVENTS, BUSY, ENDED("succeeded"), NO_EVENTS}, EXIT_DONE, "stream=true"},
+    {{FULL, ENDED("succeeded"), NO_EVENTS}, EXIT_DONE, "stream=true"},
+    {{STREAM, ENDED("succeeded"), NO_EVENTS}, EXIT_DONE, "stream=true"},
+    {{STREAM "event: log\ndata: {\"id\n\n", ENDED("succeeded"), NO_EVENTS}, EXIT_DONE, "stream=true"},
+    {{"HTTP/1.1 406 No\r\nConnection: close\r\n\r\n", ENDED("failed"), NO_EVENTS}, EXIT_UNSUCCESSFUL, NULL},
+    {{"HTTP/1.1 404 No\r\nConnection: close\r\n\r\n{\"error\": {\"message\": \"no\", \"code\": \"job_not_found\"}}"},
+     EXIT_REFUSED, "stream=true"},
   };
   (void)state;
   for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -274,6 +292,11 @@ static void watching_ends_as_the_job_does(void **state) {
     assert_int_equal(code, cases[i].code);
     http_close(&cli.http);
     canned_join(&server);
+    if (cases[i].asked) {
+      const char *found = strstr(server.requests.text, cases[i].asked);
+      assert_non_null(found);
+      assert_null(strstr(found + 1, cases[i].asked));
+    }
     str_done(&server.requests);
   }
 }

@@ -32,7 +32,7 @@ static void a_wide_line_has_everything(void **state) {
   (void)state;
   line_of(&line, running_job(), 100);
   assert_string_equal(line.text,
-                      "[=============>                ]   45%  step 120/266  loss 1.2346  1,234 tok/s  1:05 left");
+                      "[=============>                ]   45%  step 120/266  loss 1.2346  1:05 left  1,234 tok/s");
   str_done(&line);
 }
 
@@ -41,13 +41,19 @@ static void a_language_model_tells_its_token_accuracy(void **state) {
   json_t *job = running_job();
   json_t *progress = json_object_get(job, "progress");
   (void)state;
+  json_object_set_new(progress, "learning_rate", json_real(0.00095));
   json_object_set_new(progress, "train_mean_token_accuracy", json_real(0.61249));
-  line_of(&line, json_incref(job), 80);
-  assert_string_equal(line.text, " 45%  step 120/266  loss 1.2346  accuracy 0.612  1,234 tok/s  1:05 left");
+  line_of(&line, json_incref(job), 0);
+  assert_string_equal(line.text, " 45%  step 120/266  loss 1.2346  1:05 left  1,234 tok/s  lr 0.00095  accuracy 0.612");
   str_done(&line);
+  line_of(&line, json_incref(job), 79); /* what matters least is left out first, and the bar takes the room */
+  assert_string_equal(line.text,
+                      "[===>    ]   45%  step 120/266  loss 1.2346  1:05 left  1,234 tok/s  lr 0.00095");
+  str_done(&line);
+  json_object_del(progress, "learning_rate");
   json_object_set_new(progress, "train_mean_token_accuracy", json_real(61.249));
   line_of(&line, job, 0);
-  assert_string_equal(line.text, " 45%  step 120/266  loss 1.2346  1,234 tok/s  1:05 left");
+  assert_string_equal(line.text, " 45%  step 120/266  loss 1.2346  1:05 left  1,234 tok/s");
   str_done(&line);
 }
 
@@ -55,7 +61,7 @@ static void a_plain_line_has_no_bar(void **state) {
   struct str line;
   (void)state;
   line_of(&line, running_job(), 0);
-  assert_string_equal(line.text, " 45%  step 120/266  loss 1.2346  1,234 tok/s  1:05 left");
+  assert_string_equal(line.text, " 45%  step 120/266  loss 1.2346  1:05 left  1,234 tok/s");
   str_done(&line);
 }
 
@@ -75,7 +81,7 @@ static void other_phases_are_named(void **state) {
   (void)state;
   json_object_set_new(json_object_get(job, "progress"), "phase", json_string("evaluate"));
   line_of(&line, job, 0);
-  assert_string_equal(line.text, " 45%  evaluate  step 120/266  loss 1.2346  1,234 tok/s  1:05 left");
+  assert_string_equal(line.text, " 45%  evaluate  step 120/266  loss 1.2346  1:05 left  1,234 tok/s");
   str_done(&line);
 }
 

@@ -54,10 +54,20 @@ set -m # so that the watch does not ignore SIGINT
 "$reflect" jobs watch "$job" > "$work/said" 2> "$work/told" & watch=$!
 set +m
 sleep 1; kill -INT "$watch"; wait "$watch"; is "$?" 130 "an interrupted watch ends as interrupted"
-like "$(< "$work/told")" "the job goes on.*jobs cancel $job" "and says what that means"
+like "$(< "$work/told")" "the job goes on.*jobs watch $job.*jobs cancel $job" "and says what that means, and how to come back"
 call GET "/v1/fine_tuning/jobs/$job"; is "$(value status)" running "the job goes on"
 run jobs cancel "$job"; is "$code" 0 "it is cancelled"
 run jobs watch "$job"; is "$code" 1 "and was no success"
+
+run jobs create --model tiny --suffix train --file "$file"; job=$said
+(timeout 30 "$reflect" jobs watch "$job" > "$work/watched" 2> "$work/watched.err"; echo "$?" > "$work/watched.code") & watch=$!
+(timeout 30 "$reflect" --json jobs watch "$job" > "$work/lines" 2> /dev/null) & lines=$!
+sleep 0.5; stop; start --listen "$address"; wait "$watch" "$lines"
+is "$(< "$work/watched.code")" 0 "a watch goes on through a restart of the server"
+listed=$("$reflect" --json jobs events "$job" --limit 1000 | grep -c '"id": "ftevent-')
+is "$(grep -c '"id":"ftevent-' "$work/lines")" "$listed" "as JSON it has each event once, in a line"
+is "$(grep -o '"id":"ftevent-[0-9]*"' "$work/lines" | sort | uniq -d | wc -l)" 0 "and none twice"
+like "$(tail -1 "$work/lines")" "\"id\":\"$job\".*\"status\":\"succeeded\"|\"status\":\"succeeded\".*\"id\":\"$job\"" "and ends with the job"
 stop
 run files list; is "$code" 4 "no server"; like "$told" 'is reflectd running' "asks whether it runs"
 run --url "ftp://$address" files list; is "$code" 2 "no such kind of URL"
