@@ -5,10 +5,13 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/rng.h"
+#include "server/host.h"
 #include "server/paths.h"
 #include "storage/artifact.h"
 #include "storage/db_artifact.h"
 #include "storage/db_file.h"
+
+enum { READS_MAX = 4 }; /* of artifacts that the disk does not give back */
 
 enum status artifacts_note(struct artifacts *artifacts, const struct event *event, struct error *err) {
   const char *name, *path, *sha256;
@@ -46,13 +49,13 @@ static void verify(uv_work_t *work) {
   struct artifacts *artifacts = work->data;
   struct error *broken = &artifacts->broken;
   char folder[PATH_BYTES];
-  enum status status =
-      path_format(folder, broken, "%s/%s", artifacts->run->server->config->data, artifacts->output);
+  enum status status = path_format(folder, broken, "%s/%s", artifacts->run->server->config->data, artifacts->output);
   for (size_t i = 0; !status && i < artifacts->count; i++) {
     const struct announced *item = &artifacts->item[i];
     status = artifact_verify(folder, item->path, item->bytes, item->sha256, broken);
   }
   artifacts->is_broken = status != STATUS_OK;
+  artifacts->reads++;
 }
 
 static void on_verified(uv_work_t *work, int code);
@@ -66,9 +69,10 @@ static void queue(void *context) {
 static void on_verified(uv_work_t *work, int code) {
   (void)code; /* never cancelled */
   struct artifacts *artifacts = work->data;
-  /* Files or memory of the machine were used up: that says nothing of the artifacts. */
-  enum status why = artifacts->is_broken ? artifacts->broken.status : STATUS_OK;
-  if ((why == STATUS_UNAVAILABLE || why == STATUS_OUT_OF_MEMORY) && !artifacts->run->server->draining)
+  /* What the machine could not do says nothing of the artifacts. Only its disk may stay as it is. */
+  bool again = artifacts->is_broken && host_caused(artifacts->broken.status) &&
+               (artifacts->broken.status != STATUS_IO || artifacts->reads < READS_MAX);
+  if (again && !artifacts->run->server->draining)
     run_again(artifacts->run, queue, artifacts);
   else
     artifacts->verified(artifacts->run);

@@ -6,7 +6,7 @@
 
 struct announced {
   const char *name;
-  const char *path;  /* relative to the output folder */
+  const char *path; /* relative to the output folder */
   int64_t bytes;
   const char *sha256;
   bool result_file;
@@ -14,14 +14,15 @@ struct announced {
 enum { ANNOUNCED_MAX = 256 };
 
 struct artifacts {
-  struct run *run;          /* whose they are */
-  const char *output;       /* its folder, relative to the data folder */
+  struct run *run;    /* whose they are */
+  const char *output; /* its folder, relative to the data folder */
   size_t count;
   struct announced item[ANNOUNCED_MAX];
-  uv_work_t work;           /* reads them beside the loop */
+  uv_work_t work; /* reads them beside the loop */
   void (*verified)(struct run *run);
+  int reads; /* how often they were, for what a disk cannot read it may read later */
   bool is_broken;
-  struct error broken;      /* the first that is not as announced */
+  struct error broken; /* the first that is not as announced, or could not be read */
 };
 
 /* An artifact event. */

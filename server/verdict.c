@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "server/host.h"
 #include "server/process.h"
 
 enum { RETRY_MS = 2000, RETRY_MS_MAX = 60 * 1000 };
@@ -71,13 +72,19 @@ static enum status judge(struct error *why, const struct evidence *evidence) {
   return STATUS_OK;
 }
 
+/* An artifact may be as announced: the machine could not read it. */
+static bool unread(const struct evidence *evidence) {
+  return evidence->broken && host_caused(evidence->broken->status);
+}
+
 /* As `judge`, and the artifacts must be there. */
 static enum status judge_training(struct error *why, const struct evidence *evidence) {
   if (judge(why, evidence))
     return why->status;
   if (evidence->broken) {
     *why = *evidence->broken;
-    return error_prefix(why, "an artifact is not what the worker announced");
+    return error_prefix(why, unread(evidence) ? "an artifact cannot be read back"
+                                              : "an artifact is not what the worker announced");
   }
   if (evidence->artifact_count == 0) {
     error_set(why, STATUS_WORKER_CRASHED, NULL, "the worker ended without an artifact");
@@ -87,10 +94,10 @@ static enum status judge_training(struct error *why, const struct evidence *evid
   return STATUS_OK;
 }
 
-/* It died, and nothing says that it would again. */
+/* It died, or what it made cannot be read, and nothing says that it would be so again. */
 static bool crashed(const struct evidence *evidence) {
   const struct death *death = &evidence->death;
-  return death->fault == WORKER_FAULT_SILENT ||
+  return unread(evidence) || death->fault == WORKER_FAULT_SILENT ||
          (death->fault == WORKER_FAULT_NONE && (death->signal || (death->exit_status != 0 && !evidence->error_event)));
 }
 

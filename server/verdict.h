@@ -43,7 +43,7 @@ struct evidence {
   enum stop stop;
   const struct error *error_event; /* its own; NULL: none */
   size_t artifact_count;           /* that it announced */
-  const struct error *broken;      /* the first announced artifact that is not as announced; NULL: none */
+  const struct error *broken;      /* the first artifact that is not as announced, or cannot be read; NULL: none */
   const char *log_tail;            /* the last lines of its log; "" when empty */
 };
 
@@ -52,7 +52,8 @@ enum cause {
   CAUSE_NOBODY, /* it was told to leave */
   CAUSE_JOB,    /* it succeeded, or failed as it would again */
   CAUSE_HOST,   /* STATUS_UNAVAILABLE: the worker could not be executed; STATUS_NO_SPACE: the disk was full */
-  CAUSE_CRASH,  /* the worker died without a reason of its own: it can be the job's fault or not */
+  CAUSE_CRASH,  /* the worker died without a reason of its own, or the disk does not give its artifacts back: it can be
+                   the job's fault or not */
 };
 struct verdict {
   enum job_state to;

@@ -47,6 +47,11 @@ bool artifact_path_stays(const char *path) {
   return path_valid(path, true);
 }
 
+/* Nothing is there, or something that a link, a pipe or a folder leads to: opening it again changes nothing. */
+static bool leads_nowhere(int number) {
+  return number == ENOENT || number == ENOTDIR || number == ELOOP || number == EXDEV || number == ENXIO;
+}
+
 enum status artifact_open(int *fd, int64_t *bytes, const char *folder, const char *path, struct error *err) {
   struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
                          .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
@@ -60,11 +65,11 @@ enum status artifact_open(int *fd, int64_t *bytes, const char *folder, const cha
   close(dir);
   errno = number;
   if (*fd < 0)
-    return error_set_errno(err, STATUS_IO, NULL, "cannot open %s", path);
+    return error_set_errno(err, leads_nowhere(number) ? STATUS_DAMAGED : STATUS_IO, NULL, "cannot open %s", path);
   if (fstat(*fd, &info) != 0 || !S_ISREG(info.st_mode)) {
     close(*fd);
     *fd = -1;
-    return error_set(err, STATUS_IO, NULL, "%s is not a regular file", path);
+    return error_set(err, STATUS_DAMAGED, NULL, "%s is not a regular file", path);
   }
   *bytes = info.st_size;
   return STATUS_OK;
@@ -89,9 +94,9 @@ enum status artifact_verify(const char *folder, const char *path, int64_t bytes,
   close(fd);
   hash_hex(&hash, digest);
   if (!status && size != bytes)
-    status = error_set(err, STATUS_IO, NULL, "%s has %lld bytes; %lld were announced", path, (long long)size,
+    status = error_set(err, STATUS_DAMAGED, NULL, "%s has %lld bytes; %lld were announced", path, (long long)size,
                        (long long)bytes);
   if (!status && strcmp(digest, sha256) != 0)
-    status = error_set(err, STATUS_IO, NULL, "%s has SHA-256 %s; %s was announced", path, digest, sha256);
+    status = error_set(err, STATUS_DAMAGED, NULL, "%s has SHA-256 %s; %s was announced", path, digest, sha256);
   return status;
 }

@@ -17,9 +17,10 @@ bool artifact_path_valid(const char *path);
 /* The same, but names may begin with a dot: nothing that it leads to lies outside of the folder. */
 bool artifact_path_stays(const char *path);
 
-/* Opens a regular file at `path` below `folder` for reading; *bytes is its size. The caller closes *fd. */
+/* Opens a regular file at `path` below `folder` for reading; *bytes is its size. The caller closes *fd.
+   STATUS_DAMAGED: there is none; STATUS_IO or what else the machine caused: there may be one. */
 NODISCARD enum status artifact_open(int *fd, int64_t *bytes, const char *folder, const char *path, struct error *err);
-/* Has it exactly this size and content? Reads all of it. */
+/* Has it exactly this size and content (else STATUS_DAMAGED)? Reads all of it. */
 NODISCARD enum status artifact_verify(const char *folder, const char *path, int64_t bytes, const char *sha256,
                                       struct error *err);
 

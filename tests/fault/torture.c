@@ -1,6 +1,6 @@
-/* torture MODE [--count N] [--every K] [--from N] [--seed S] [--work FOLDER]
+/* torture MODE [--count N] [--every K] [--from N] [--seed S] [--error NAME] [--work FOLDER]
      kill     the daemon dies at the Nth call that touches a file or a socket, for each N (every Kth)
-     fault    such a call fails instead, once and from there on: ENOSPC, EIO, EMFILE
+     fault    such a call fails instead, once and from there on: ENOSPC, EIO, EMFILE (or the one of --error)
      malloc   an allocation fails
      random   COUNT times the daemon is killed at random
      crowd    COUNT times the daemon is killed while many clients submit and cancel at once
@@ -355,13 +355,16 @@ static const char *option(int argc, char **argv, const char *name, const char *o
   return otherwise;
 }
 
-static void run(struct torture *t, const char *mode) {
+/* `only`: one of the errors of `fault`; "": all. */
+static void run(struct torture *t, const char *mode, const char *only) {
   static const char *const errors[] = {"ENOSPC", "EIO", "EMFILE"};
   if (strcmp(mode, "kill") == 0)
     each_call(t, "file,socket", "KILL", false);
   else if (strcmp(mode, "fault") == 0)
-    for (size_t i = 0; i < 2 * COUNT_OF(errors); i++)
-      each_call(t, i / 2 == 2 ? "open,pipe,socketpair" : "file", errors[i / 2], i % 2);
+    for (size_t i = 0; i < 2 * COUNT_OF(errors); i++) {
+      if (!only[0] || strcmp(only, errors[i / 2]) == 0)
+        each_call(t, i / 2 == 2 ? "open,pipe,socketpair" : "file", errors[i / 2], i % 2);
+    }
   else if (strcmp(mode, "malloc") == 0)
     for (int all = 0; all < 2; all++)
       each_call(t, "malloc", "ENOMEM", all);
@@ -382,7 +385,7 @@ int main(int argc, char **argv) {
   struct torture t = {0};
   if (argc < 2)
     return fprintf(stderr, "usage: torture kill|fault|malloc|random|crowd|worker|power [--count N] [--every K]"
-                           " [--from N]\n"),
+                           " [--from N] [--error ENOSPC|EIO|EMFILE]\n"),
            2;
   snprintf(self, sizeof self, "%s", argv[0]); /* BUILD/tests/fault/torture */
   for (int i = 0; i < 3; i++) {
@@ -398,7 +401,7 @@ int main(int argc, char **argv) {
   t.seed = (unsigned)strtol(option(argc, argv, "--seed", "1"), NULL, 10);
   if (t.every < 1 || t.from < 1)
     return 2;
-  run(&t, argv[1]);
+  run(&t, argv[1], option(argc, argv, "--error", ""));
   if (t.bad)
     printf("# the daemons' log: %s\n", t.place.log);
   else

@@ -142,7 +142,7 @@ static void test_training(void **state) {
   struct error why, reported, broken;
   (void)state;
   error_set(&reported, STATUS_NAN_LOSS, NULL, "not finite");
-  error_set(&broken, STATUS_IO, NULL, "a.bin has another hash");
+  error_set(&broken, STATUS_DAMAGED, NULL, "a.bin has another hash");
   struct evidence good = {.artifact_count = 1, .log_tail = ""}, e = good;
   assert_int_equal(judge(&why, &e), JOB_SUCCEEDED);
   e.artifact_count = 0;
@@ -152,6 +152,14 @@ static void test_training(void **state) {
   e.broken = &broken;
   assert_int_equal(judge(&why, &e), JOB_FAILED);
   assert_non_null(strstr(why.text, "another hash"));
+  error_set(&broken, STATUS_IO, NULL, "reading a.bin: Input/output error"); /* that is no fault of the job */
+  e.attempt = 1;
+  e.attempts_max = 2;
+  assert_int_equal(judge(&why, &e), JOB_QUEUED);
+  assert_string_equal(why.text, "an artifact cannot be read back: reading a.bin: Input/output error");
+  e.attempt = 2;
+  assert_int_equal(judge(&why, &e), JOB_FAILED);
+  assert_non_null(strstr(why.text, "2 attempts"));
   e = good;
   e.error_event = &reported; /* with status 0: the complaint counts */
   assert_int_equal(judge(&why, &e), JOB_FAILED);
