@@ -11,6 +11,8 @@ const char *const webhook_events[] = {"fine_tuning.job.succeeded", "fine_tuning.
                                       "fine_tuning.job.cancelled", "fine_tuning.job.running",
                                       "fine_tuning.job.paused",    NULL};
 
+#define NAME_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._"
+
 static enum status refuse(struct error *err, const char *why) {
   return error_set(err, STATUS_INVALID_VALUE, "url", "url %s", why);
 }
@@ -37,11 +39,18 @@ static enum status check_authority(const char *text, size_t length, enum webhook
   if (start == end || (size_t)(end - start) >= sizeof host)
     return refuse(err, "must name a host");
   snprintf(host, sizeof host, "%.*s", (int)(end - start), start);
+  /* Nothing that means another thing to whoever connects: %31 would be a digit. */
+  if (bracket ? !address_text_v6(host) : host[strspn(host, NAME_LETTERS)] != '\0')
+    return refuse(err, "must name a host by letters, digits, - . and _, or by an address");
   size_t digits = after < text + length && *after == ':' ? strspn(after + 1, "0123456789") : 0;
   long port = digits > 0 && digits < 6 ? strtol(after + 1, NULL, 10) : 0;
   if (after < text + length && (after + 1 + digits != text + length || port < 1 || port > 65535))
     return refuse(err, "must have a port of 1 to 65535 or none");
   size_t tail = strlen(host);
+  if (host[tail - 1] == '.') /* the root, which may be named */
+    host[--tail] = '\0';
+  if (!tail)
+    return refuse(err, "must name a host");
   bool local = strcasecmp(host, "localhost") == 0 || (tail > 10 && strcasecmp(host + tail - 10, ".localhost") == 0);
   if (targets == WEBHOOK_PUBLIC && (local || address_text_private(host)))
     return refuse(err, "must lead to the public Internet: this server sends no webhooks to private addresses");

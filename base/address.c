@@ -71,10 +71,15 @@ bool address_public(const struct sockaddr *address) {
   return false;
 }
 
+bool address_text_v6(const char *host) {
+  struct in6_addr v6;
+  return inet_pton(AF_INET6, host, &v6) == 1;
+}
+
 bool address_text_private(const char *host) {
   struct in_addr v4;
   struct in6_addr v6;
-  if (inet_pton(AF_INET, host, &v4) == 1)
+  if (inet_aton(host, &v4))
     return !public_v4(ntohl(v4.s_addr));
   return inet_pton(AF_INET6, host, &v6) == 1 && !public_v6(v6.s6_addr);
 }
