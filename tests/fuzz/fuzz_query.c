@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/page.h"
 #include "base/str.h"
 #include "server/http/query.h"
 
@@ -34,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     if (query_int(&number, &query, "limit", 20, 1, 100, &err) == STATUS_OK)
       CHECK(number >= 1 && number <= 100);
     if (query_page(&page, &query, OP_files_list, &err) == STATUS_OK)
-      CHECK(page.limit >= 1 && page.limit <= 100);
+      CHECK(page.limit >= 1 && page.limit <= page_rule_of(OP_files_list)->limit_max);
   }
   free(target);
   return 0;

@@ -1,0 +1,111 @@
+/* Proves: a job's events are told in their order from any place on, its metrics by their steps, and nothing of another
+   job is among them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "api/tenant.h"
+#include "storage/db_event.h"
+#include "storage/db_queue.h"
+#include "tests/storage/store.h"
+
+enum { STEPS = 9 };
+
+static void add(struct fixture *f, const char *job, const char *message, int64_t step) {
+  char data[40];
+  snprintf(data, sizeof data, "{\"step\":%d}", (int)step);
+  const struct event_row row = {.job_id = job,
+                                .created_at = 7,
+                                .level = LOG_INFO,
+                                .metrics = step > 0,
+                                .message = message,
+                                .data = step > 0 ? data : NULL};
+  assert_int_equal(db_event_add(f->db, &row, &f->err), STATUS_OK);
+}
+
+/* Two jobs that run side by side. The steps of the first are told from the last to the first, and one of them twice. */
+static int set_up(void **state) {
+  struct fixture *f = store_new();
+  for (int i = 0; i < 2; i++) {
+    const struct job_row row = {.id = i ? "ftjob-b" : "ftjob-a",
+                                .tenant = TENANT_DEFAULT,
+                                .created_at = 100,
+                                .model = "tiny",
+                                .training_file = "file-1",
+                                .fine_tuned_model = i ? "ft:b" : "ft:a",
+                                .spec = "{}",
+                                .body_sha256 = "aa",
+                                .state = JOB_QUEUED};
+    assert_int_equal(db_job_insert(f->db, &row, &f->err), STATUS_OK);
+  }
+  add(f, "ftjob-a", "begun", 0);
+  for (int64_t step = STEPS; step >= 1; step--) {
+    add(f, "ftjob-a", "trained", step);
+    add(f, "ftjob-b", "trained", 100 + step);
+  }
+  add(f, "ftjob-a", "again", 3);
+  *state = f;
+  return 0;
+}
+
+static void test_after(void **state) {
+  struct fixture *f = *state;
+  struct event_row *rows;
+  size_t count, all = 0;
+  int64_t after = 0;
+  do {
+    assert_int_equal(db_event_after(&rows, &count, f->db, "ftjob-a", after, 4, &f->arena, &f->err), STATUS_OK);
+    for (size_t i = 0; i < count; i++) {
+      assert_true(rows[i].seq > after);
+      after = rows[i].seq;
+      assert_string_equal(rows[i].job_id, "ftjob-a");
+    }
+    all += count;
+  } while (count == 4);
+  assert_int_equal(all, STEPS + 2);
+  assert_string_equal(rows[count - 1].message, "again");
+  assert_int_equal(db_event_after(&rows, &count, f->db, "ftjob-a", after, 4, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(count, 0);
+  add(f, "ftjob-b", "of another", 0);
+  assert_int_equal(db_event_after(&rows, &count, f->db, "ftjob-a", after, 4, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(count, 0);
+  assert_int_equal(db_event_after(&rows, &count, f->db, "ftjob-none", 0, 4, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(count, 0);
+}
+
+static void test_series(void **state) {
+  struct fixture *f = *state;
+  struct metrics_row *rows;
+  size_t count;
+  bool more;
+  assert_int_equal(db_event_series(&rows, &count, &more, f->db, "ftjob-a", 2, 5, 10, &f->arena, &f->err), STATUS_OK);
+  static const int64_t steps[] = {2, 3, 3, 4, 5};
+  assert_int_equal(count, COUNT_OF(steps));
+  assert_false(more);
+  for (size_t i = 0; i < count; i++)
+    assert_int_equal(rows[i].step, steps[i]);
+  assert_string_equal(rows[1].data, "{\"step\":3}");
+  assert_int_equal(db_event_series(&rows, &count, &more, f->db, "ftjob-a", 1, INT64_MAX, 4, &f->arena, &f->err),
+                   STATUS_OK);
+  assert_int_equal(count, 4);
+  assert_true(more);
+  assert_int_equal(rows[3].step, 3);
+  assert_int_equal(db_event_series(&rows, &count, &more, f->db, "ftjob-a", STEPS + 1, 99, 4, &f->arena, &f->err),
+                   STATUS_OK);
+  assert_int_equal(count, 0);
+  assert_false(more);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup_teardown(test_after, set_up, store_done),
+      cmocka_unit_test_setup_teardown(test_series, set_up, store_done),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
