@@ -1,4 +1,4 @@
-/* The option table and its four sources. */
+/* The option table and its sources. */
 #include "config/config.h"
 
 #include <ctype.h>
@@ -198,6 +198,29 @@ static enum status read_file(struct config *out, const char *path, struct arena 
   return error_prefix(err, "%s", path);
 }
 
+/* Files that a service manager keeps for this program alone (systemd's LoadCredential): each is the value of the option
+   of its name, where nobody else gave one. api_key has its file's. */
+static enum status read_credentials(struct config *config, char *const *environment, struct arena *arena,
+                                    struct error *err) {
+  static const char prefix[] = "CREDENTIALS_DIRECTORY=";
+  const struct {
+    const char *name, **option;
+    bool given;
+  } credentials[] = {{"api_key", &config->api_key_file, config->api_key || config->api_key_file},
+                     {"tls_certificate", &config->tls_certificate, config->tls_certificate},
+                     {"tls_key", &config->tls_key, config->tls_key}};
+  while (*environment && strncmp(*environment, prefix, sizeof prefix - 1) != 0)
+    environment++;
+  for (size_t i = 0; *environment && i < COUNT_OF(credentials); i++) {
+    const char *path = arena_format(arena, "%s/%s", *environment + sizeof prefix - 1, credentials[i].name);
+    if (!path)
+      return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "reading the credentials");
+    if (!credentials[i].given && access(path, F_OK) == 0)
+      *credentials[i].option = path;
+  }
+  return STATUS_OK;
+}
+
 /* --- what follows from the options ------------------------------------------------------------ */
 
 static enum status split_listen(struct config *config, struct error *err) {
@@ -345,6 +368,8 @@ enum status config_load(struct config *out, enum config_action *action, int argc
     status = read_flags(out, argc, argv, NULL, arena, err);
   out->config = file;
   if (!status)
+    status = read_credentials(out, environment, arena, err);
+  if (!status)
     status = split_listen(out, err);
   if (!status)
     status = check_tls(out, err);
@@ -383,11 +408,13 @@ static void help_line(struct str *out, const struct field *field) {
 }
 
 void config_help(struct str *out) {
-  str_puts(out,
-           "Usage: reflectd [--OPTION VALUE]...\n\n"
-           "A fine-tuning service over HTTP. Each option can also be set as REFLECTD_<OPTION> in the environment\n"
-           "(REFLECTD_QUEUE_MAX=50) or in the JSON file that --config names (\"queue_max\": 50). Flags win over the\n"
-           "environment, the environment over the file.\n\n");
+  str_puts(
+      out,
+      "Usage: reflectd [--OPTION VALUE]...\n\n"
+      "A fine-tuning service over HTTP. Each option can also be set as REFLECTD_<OPTION> in the environment\n"
+      "(REFLECTD_QUEUE_MAX=50) or in the JSON file that --config names (\"queue_max\": 50). Flags win over the\n"
+      "environment, the environment over the file. What none of them sets of api_key, tls_certificate and tls_key\n"
+      "may be a file of that name in $CREDENTIALS_DIRECTORY, where systemd puts credentials.\n\n");
   for (size_t i = 0; i < config_fields.count; i++)
     help_line(out, &config_fields.fields[i]);
   str_puts(out, "  --list-devices                 Print the devices that jobs can run on, and leave.\n"

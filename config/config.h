@@ -1,6 +1,7 @@
 /* The daemon's options. One table (config.c) describes each; precedence is defaults, then the file
    named by --config or REFLECTD_CONFIG (a JSON object), then environment REFLECTD_<NAME>, then
-   command line flags --name. An unknown member or flag is an error; an unknown REFLECTD_ variable is
+   command line flags --name. Where none of them says so, keys are files in $CREDENTIALS_DIRECTORY
+   (systemd's LoadCredential). An unknown member or flag is an error; an unknown REFLECTD_ variable is
    one only if it is nearly an option's name. */
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H

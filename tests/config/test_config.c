@@ -156,6 +156,37 @@ static void keys_come_from_files_too(void **state) {
   refused(load(FLAGS("--api-key-file", file), NULL), "api_key_file", "at least 16");
 }
 
+static void credentials_are_options_that_nobody_gave(void **state) {
+  char folder[] = "/tmp/test_config_XXXXXX", variable[80], path[3][64];
+  static const char *const names[] = {"api_key", "tls_certificate", "tls_key"};
+  (void)state;
+  assert_non_null(mkdtemp(folder));
+  snprintf(variable, sizeof variable, "CREDENTIALS_DIRECTORY=%s", folder);
+  accepted(load(NULL, FLAGS(variable)));
+  assert_null(config.api_key);
+  assert_null(config.tls_certificate);
+  for (int i = 0; i < 3; i++) {
+    snprintf(path[i], sizeof path[i], "%s/%s", folder, names[i]);
+    assert_int_equal(file_put(path[i], "a-key-from-a-credential\n", 24, &err), STATUS_OK);
+  }
+  accepted(load(NULL, FLAGS(variable)));
+  assert_string_equal(config.api_key, "a-key-from-a-credential");
+  assert_string_equal(config.api_key_file, path[0]);
+  assert_string_equal(config.tls_certificate, path[1]);
+  assert_string_equal(config.tls_key, path[2]);
+  accepted(load(FLAGS("--tls-key", "other.pem"), FLAGS(variable, "REFLECTD_API_KEY=a-key-of-the-environment")));
+  assert_string_equal(config.api_key, "a-key-of-the-environment");
+  assert_null(config.api_key_file);
+  assert_string_equal(config.tls_key, "other.pem");
+  assert_int_equal(unlink(path[2]), 0);
+  refused(load(NULL, FLAGS(variable)), "tls_key", "is needed beside tls_certificate");
+  assert_int_equal(unlink(path[1]), 0);
+  assert_int_equal(file_put(path[0], "short\n", 6, &err), STATUS_OK);
+  refused(load(NULL, FLAGS(variable)), "api_key_file", "16");
+  assert_int_equal(unlink(path[0]), 0);
+  assert_int_equal(rmdir(folder), 0);
+}
+
 static void descriptions_hide_the_key(void **state) {
   (void)state;
   struct str text;
@@ -214,11 +245,11 @@ static void example_is_current_and_loads(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(starts_with_defaults),        cmocka_unit_test(later_sources_win),
-      cmocka_unit_test(flags_have_two_forms),        cmocka_unit_test(wrong_options_are_refused),
-      cmocka_unit_test(listen_is_taken_apart),       cmocka_unit_test(other_addresses_need_consent),
-      cmocka_unit_test(keys_come_from_files_too),    cmocka_unit_test(descriptions_hide_the_key),
-      cmocka_unit_test(help_names_every_option),     cmocka_unit_test(some_flags_ask_for_texts),
-      cmocka_unit_test(example_is_current_and_loads)};
+      cmocka_unit_test(starts_with_defaults),      cmocka_unit_test(later_sources_win),
+      cmocka_unit_test(flags_have_two_forms),      cmocka_unit_test(wrong_options_are_refused),
+      cmocka_unit_test(listen_is_taken_apart),     cmocka_unit_test(other_addresses_need_consent),
+      cmocka_unit_test(keys_come_from_files_too),  cmocka_unit_test(credentials_are_options_that_nobody_gave),
+      cmocka_unit_test(descriptions_hide_the_key), cmocka_unit_test(help_names_every_option),
+      cmocka_unit_test(some_flags_ask_for_texts),  cmocka_unit_test(example_is_current_and_loads)};
   return cmocka_run_group_tests(tests, start, stop);
 }
