@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "server/http/front.h"
+#include "server/process.h"
 #include "server/removal.h"
 #include "server/scheduler.h"
 #include "server/supervisor.h"
@@ -86,6 +87,7 @@ static void on_tick(uv_timer_t *timer) {
 static void on_upkeep(uv_timer_t *timer) {
   struct loop *loop = timer->data;
   upkeep_sweep(loop->server);
+  process_reap(loop->server->uv);
 }
 
 static void on_signal(uv_signal_t *handle, int number) {

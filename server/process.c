@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include <uv.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -112,6 +113,29 @@ bool process_output(struct str *out, char *const arguments[], int64_t millisecon
   }
   close(ends[0]);
   return ok;
+}
+
+struct child {
+  pid_t pid;
+  bool known;
+};
+
+static void match_child(uv_handle_t *handle, void *context) {
+  struct child *child = context;
+  if (handle->type == UV_PROCESS && uv_process_get_pid((uv_process_t *)handle) == child->pid)
+    child->known = true;
+}
+
+void process_reap(uv_loop_t *uv) {
+  for (;;) {
+    siginfo_t info = {.si_pid = 0};
+    if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
+      return;
+    struct child child = {.pid = info.si_pid};
+    uv_walk(uv, match_child, &child);
+    if (child.known || waitpid(child.pid, NULL, WNOHANG) != child.pid)
+      return;
+  }
 }
 
 void process_hide(void) {

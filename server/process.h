@@ -23,6 +23,11 @@ bool process_kill_named(const char *name);
    cannot be started or takes longer. The loop waits: for the daemon's start only. */
 bool process_output(struct str *out, char *const arguments[], int64_t milliseconds);
 
+struct uv_loop_s;
+/* A container's first process inherits what others in it leave behind: lets go of those that have ended. Children of
+   `uv` are libuv's; ones that ended behind one of these in the kernel's list wait for the next call. */
+void process_reap(struct uv_loop_s *uv);
+
 /* Other processes of this user, workers among them, can no longer read this one's memory, environment and open files,
    nor trace it; and it leaves no core file. */
 void process_hide(void);
