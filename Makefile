@@ -135,7 +135,7 @@ $(BIN)/tests/fault/worker: $(OBJ)/tests/fault/worker.o $(call ars,api)
 $(BIN)/tests/fault/simulate: $(OBJ)/tests/fault/simulate.o $(call ars,server)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,server)
-$(BIN)/tests/fault/load: $(patsubst %,$(OBJ)/tests/fault/%.o,load daemon) $(call ars,storage)
+$(BIN)/tests/fault/load: $(patsubst %,$(OBJ)/tests/fault/%.o,load load_stream daemon) $(call ars,storage)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,storage)
 # Loaded into a program of any mode, so of none itself.

@@ -1,5 +1,7 @@
 /* load idle               memory and start of a daemon that has nothing to do
    load submit [SECONDS]    jobs that 64 clients submit at once, each answered when it is durable
+   load stream [SUBSCRIBERS [EVENTS]]
+                            clients that follow one job's events, and how late each hears of each
    load queue [JOBS]        a long queue: the time of a claim, of pages of the list and of a look at one job
    Prints what it measured, on the machine as it is, and the processor time that the daemon took for it. */
 #include <jansson.h>
@@ -17,7 +19,7 @@
 #include "base/file.h"
 #include "storage/db_file.h"
 #include "storage/db_job.h"
-#include "tests/fault/daemon.h"
+#include "tests/fault/load.h"
 
 enum { CLIENTS = 64, SAMPLES_MAX = 1 << 17, CLAIMS = 500, PAGES = 200, ARENA_BYTES = 1 << 20 };
 
@@ -35,14 +37,14 @@ static int compare(const void *a, const void *b) {
   return x < y ? -1 : x > y;
 }
 
-static void print_times(const char *what, double *ms, size_t count) {
+void load_times(const char *what, double *ms, size_t count) {
   qsort(ms, count, sizeof *ms, compare);
   if (count)
     printf("%s: %zu, p50 %.2f ms, p99 %.2f ms, longest %.2f ms\n", what, count, ms[count / 2], ms[count * 99 / 100],
            ms[count - 1]);
 }
 
-static void print_memory(pid_t pid, const char *when) {
+void load_memory(pid_t pid, const char *when) {
   char path[64], line[256];
   snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
   FILE *file = fopen(path, "r");
@@ -53,7 +55,7 @@ static void print_memory(pid_t pid, const char *when) {
     fclose(file);
 }
 
-static void must_start(struct daemon *daemon, const struct place *place) {
+void load_start(struct daemon *daemon, const struct place *place) {
   if (daemon_start(daemon, place, NULL))
     return;
   fprintf(stderr, "the daemon does not start: %s\n", place->log);
@@ -63,14 +65,14 @@ static void must_start(struct daemon *daemon, const struct place *place) {
 static void idle(const struct place *place) {
   struct daemon daemon;
   double began = seconds_now();
-  must_start(&daemon, place);
+  load_start(&daemon, place);
   printf("start to serving: %.0f ms\n", 1e3 * (seconds_now() - began));
   sleep_ms(1000);
-  print_memory(daemon.pid, "when idle");
+  load_memory(daemon.pid, "when idle");
   daemon_stop(&daemon, SIGTERM);
 }
 
-static void upload(char id[128], const struct daemon *daemon) {
+void load_upload(char id[128], const struct daemon *daemon) {
   if (daemon_call(&answer, daemon, "POST", "/v1/files", "multipart/form-data; boundary=b",
                   "--b\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nfine-tune\r\n"
                   "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"t.jsonl\"\r\n\r\n"
@@ -100,8 +102,8 @@ static void submit(const struct place *place, double seconds) {
   char file[128];
   struct shared *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   CHECK(shared != MAP_FAILED);
-  must_start(&daemon, place);
-  upload(file, &daemon);
+  load_start(&daemon, place);
+  load_upload(file, &daemon);
   double until = seconds_now() + seconds;
   for (int i = 0; i < CLIENTS; i++)
     if (fork() == 0) {
@@ -112,8 +114,8 @@ static void submit(const struct place *place, double seconds) {
     wait(NULL);
   printf("durable submissions: %.0f a second by %d clients; %ld not accepted\n", (double)shared->count / seconds,
          CLIENTS, (long)shared->refused);
-  print_times("submissions", shared->ms, (size_t)(shared->count < SAMPLES_MAX ? shared->count : SAMPLES_MAX));
-  print_memory(daemon.pid, "afterwards");
+  load_times("submissions", shared->ms, (size_t)(shared->count < SAMPLES_MAX ? shared->count : SAMPLES_MAX));
+  load_memory(daemon.pid, "afterwards");
   daemon_stop(&daemon, SIGTERM);
 }
 
@@ -192,12 +194,11 @@ static void claims(struct db *db, bool durable) {
   }
   if (!durable)
     db_rollback(db);
-  print_times(durable ? "durable claims" : "claims without the disk", ms, CLAIMS);
-  print_times("  their processor time", cpu, CLAIMS);
+  load_times(durable ? "durable claims" : "claims without the disk", ms, CLAIMS);
+  load_times("  their processor time", cpu, CLAIMS);
 }
 
-/* Of a process, in seconds. */
-static double processor_time(pid_t pid) {
+double load_processor(pid_t pid) {
   char path[64], text[1024];
   unsigned long user = 0, system = 0;
   snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
@@ -215,7 +216,7 @@ static double processor_time(pid_t pid) {
 /* Asks for `target` again and again; where it ends with "ftjob-", of another job each time. */
 static void look(const char *what, const struct daemon *daemon, const char *target, long jobs) {
   static double ms[PAGES];
-  double before = processor_time(daemon->pid);
+  double before = load_processor(daemon->pid);
   bool any = target[strlen(target) - 1] == '-';
   for (int i = 0; i < PAGES; i++) {
     char full[200], number[32];
@@ -225,8 +226,8 @@ static void look(const char *what, const struct daemon *daemon, const char *targ
     CHECK(daemon_call(&answer, daemon, "GET", full, NULL, NULL) == 200);
     ms[i] = 1e3 * (seconds_now() - began);
   }
-  print_times(what, ms, PAGES);
-  printf("  processor: %.2f ms each\n", 1e3 * (processor_time(daemon->pid) - before) / PAGES);
+  load_times(what, ms, PAGES);
+  printf("  processor: %.2f ms each\n", 1e3 * (load_processor(daemon->pid) - before) / PAGES);
 }
 
 static void queue(const struct place *place, long jobs) {
@@ -234,7 +235,7 @@ static void queue(const struct place *place, long jobs) {
   struct db *db;
   struct error err;
   char path[PLACE_BYTES + 128];
-  must_start(&daemon, place);
+  load_start(&daemon, place);
   daemon_stop(&daemon, SIGTERM);
   snprintf(path, sizeof path, "%s/reflectd.db", place->data);
   if (db_open(&db, path, false, &err)) {
@@ -246,23 +247,24 @@ static void queue(const struct place *place, long jobs) {
   claims(db, true);
   db_close(db);
   double began = seconds_now();
-  must_start(&daemon, place);
+  load_start(&daemon, place);
   printf("start to serving with %ld queued: %.0f ms\n", jobs, 1e3 * (seconds_now() - began));
   look("pages of 20 jobs", &daemon, "/v1/fine_tuning/jobs?limit=20", jobs);
   look("pages of 100 jobs", &daemon, "/v1/fine_tuning/jobs?limit=100", jobs);
   look("pages of 100 jobs from anywhere", &daemon, "/v1/fine_tuning/jobs?limit=100&after=ftjob-", jobs);
-  look("pages of 100 jobs with metadata", &daemon,
-       "/v1/fine_tuning/jobs?limit=100&metadata[team]=b&after=ftjob-", jobs);
-  look("pages of 100 jobs without metadata", &daemon,
-       "/v1/fine_tuning/jobs?limit=100&metadata=null&after=ftjob-", jobs);
+  look("pages of 100 jobs with metadata", &daemon, "/v1/fine_tuning/jobs?limit=100&metadata[team]=b&after=ftjob-",
+       jobs);
+  look("pages of 100 jobs without metadata", &daemon, "/v1/fine_tuning/jobs?limit=100&metadata=null&after=ftjob-",
+       jobs);
   look("looks at one job", &daemon, "/v1/fine_tuning/jobs/ftjob-", jobs);
-  print_memory(daemon.pid, "afterwards");
+  load_memory(daemon.pid, "afterwards");
   daemon_stop(&daemon, SIGTERM);
 }
 
 int main(int argc, char **argv) {
   char folder[128], self[PLACE_BYTES];
   struct place place;
+  bool right = true;
   const char *mode = argc > 1 ? argv[1] : "";
   snprintf(self, sizeof self, "%s", argv[0]); /* BUILD/tests/fault/load */
   for (int i = 0; i < 3; i++) {
@@ -278,8 +280,11 @@ int main(int argc, char **argv) {
     submit(&place, argc > 2 ? strtod(argv[2], NULL) : 10);
   else if (strcmp(mode, "queue") == 0)
     queue(&place, argc > 2 ? strtol(argv[2], NULL, 10) : 100000);
+  else if (strcmp(mode, "stream") == 0)
+    right =
+        load_stream(&place, argc > 2 ? strtol(argv[2], NULL, 10) : 1000, argc > 3 ? strtol(argv[3], NULL, 10) : 100);
   else
-    fprintf(stderr, "usage: load idle | submit [SECONDS] | queue [JOBS]\n");
+    fprintf(stderr, "usage: load idle | submit [SECONDS] | stream [SUBSCRIBERS [EVENTS]] | queue [JOBS]\n");
   place_remove(&place);
-  return 0;
+  return right ? 0 : 1;
 }

@@ -1,12 +1,14 @@
 /* A worker that trains nothing, fast: it reads its task as reflect-worker does, says what that would say, and publishes
    files by the same calls. The job's suffix says how the run goes: "wait" goes on until it is told to stop, "quiet"
-   does so without a word, "fail" ends with an error, anything else succeeds after a few steps. */
+   does so without a word, "timed-N" says N times a second's tenth apart when it said so, "fail" ends with an error,
+   anything else succeeds after a few steps. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "api/event.h"
@@ -14,7 +16,7 @@
 #include "base/file.h"
 #include "base/json.h"
 
-enum { ARENA_BYTES = 4 << 20, TASK_FD = 3, STEPS = 3, WAIT_MS = 20, WEIGHT_BYTES = 3000 };
+enum { ARENA_BYTES = 4 << 20, TASK_FD = 3, STEPS = 3, WAIT_MS = 20, TIMED_MS = 100, WEIGHT_BYTES = 3000 };
 
 static void say(enum event_kind kind, json_t *data) {
   AUTO(str_done) struct str line;
@@ -65,6 +67,13 @@ static void step(const struct task *task, json_int_t n, struct error *err) {
   say(EVENT_CHECKPOINT, json_pack("{sI ss s{sf}}", "step", n, "path", path, "metrics", "train_loss", 1.0 / (double)n));
 }
 
+/* By the clock that all processes of the machine share. */
+static double seconds_now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 static void train(const struct task *task, struct error *err) {
   static const char *const artifacts[] = {"adapter_model.safetensors", "metrics.csv"};
   const char *suffix = task->spec.suffix ? task->spec.suffix : "";
@@ -80,7 +89,11 @@ static void train(const struct task *task, struct error *err) {
     }
     say(EVENT_PROGRESS, json_pack("{ss si si sf}", "phase", "train", "step", n, "trained_tokens", n, "percent", 1.0));
   }
-  for (int n = 1; n <= STEPS; n++)
+  int times = 0;
+  sscanf(suffix, "timed-%d", &times);
+  for (int n = 1; n <= times && !told(TIMED_MS); n++)
+    say(EVENT_METRICS, json_pack("{si sf}", "step", n, "train_loss", seconds_now()));
+  for (int n = 1; times == 0 && n <= STEPS; n++)
     step(task, n, err);
   if (strcmp(suffix, "fail") == 0) {
     error_set(err, STATUS_NAN_LOSS, NULL, "the loss is not finite at step 3");
