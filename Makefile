@@ -1,6 +1,7 @@
 # reflectd: five programs from one tree. Objects live in build/obj/MODE; release programs in build/,
 # those of the other modes in build/MODE/. A new source file needs no edit here.
 #   make [MODE=release|debug|asan|tsan] [WERROR=1]      check  demo  bench  tidy  fuzz  clean
+#   make install [DESTDIR=/stage] [prefix=/usr/local]   install-programs
 MODE ?= release
 ifeq ($(origin CC),default)
 CC := gcc
@@ -225,6 +226,28 @@ $(OBJ)/storage/db.o $(OBJ)/tests/storage/test_migrate.o: $(patsubst %,$(OBJ)/%.i
 $(OBJ)/worker/chat/chat_template_open.o: $(patsubst %,$(OBJ)/%.inc,$(wildcard worker/chat/templates/*.jinja))
 
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
+
+# The five programs find each other beside themselves. The image and the package are made of what lands here.
+prefix ?= /usr/local
+bindir := $(DESTDIR)$(prefix)/bin
+sharedir := $(DESTDIR)$(prefix)/share
+unitdir := $(DESTDIR)$(if $(filter /usr,$(prefix)),/lib,$(prefix)/lib)/systemd/system
+.PHONY: install install-programs
+install-programs: $(PROGRAMS)
+	install -d $(bindir)
+	install $(INSTALL_STRIP) $(PROGRAMS) $(bindir)
+# With what systemd needs to run the daemon, and what a shell needs to complete `reflect`. RUN: what starts a program
+# that was built for another processor.
+RUN ?=
+install: install-programs
+	install -d $(unitdir) $(DESTDIR)$(prefix)/lib/sysusers.d $(DESTDIR)/etc/reflectd $(sharedir)/bash-completion/completions \
+	  $(sharedir)/zsh/vendor-completions $(sharedir)/fish/vendor_completions.d
+	sed 's|/usr/bin/|$(prefix)/bin/|' config/reflectd.service > $(unitdir)/reflectd.service
+	install -m 644 config/sysusers.conf $(DESTDIR)$(prefix)/lib/sysusers.d/reflectd.conf
+	test -e $(DESTDIR)/etc/reflectd/reflectd.json || install -m 644 config/service.json $(DESTDIR)/etc/reflectd/reflectd.json
+	$(RUN) $(BIN)/reflect completion bash > $(sharedir)/bash-completion/completions/reflect
+	$(RUN) $(BIN)/reflect completion zsh > $(sharedir)/zsh/vendor-completions/_reflect
+	$(RUN) $(BIN)/reflect completion fish > $(sharedir)/fish/vendor_completions.d/reflect.fish
 
 check: ; tests/check
 demo: programs ; tests/demo
