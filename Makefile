@@ -1,7 +1,7 @@
 # reflectd: five programs from one tree. Objects live in build/obj/MODE; release programs in build/,
 # those of the other modes in build/MODE/. A new source file needs no edit here.
 #   make [MODE=release|debug|asan|tsan] [WERROR=1]      check  demo  bench  tidy  fuzz  clean
-#   make install [DESTDIR=/stage] [prefix=/usr/local]   install-programs
+#   make install [DESTDIR=/stage] [prefix=/usr/local]   install-programs  package
 MODE ?= release
 ifeq ($(origin CC),default)
 CC := gcc
@@ -232,7 +232,7 @@ prefix ?= /usr/local
 bindir := $(DESTDIR)$(prefix)/bin
 sharedir := $(DESTDIR)$(prefix)/share
 unitdir := $(DESTDIR)$(if $(filter /usr,$(prefix)),/lib,$(prefix)/lib)/systemd/system
-.PHONY: install install-programs
+.PHONY: install install-programs package
 install-programs: $(PROGRAMS)
 	install -d $(bindir)
 	install $(INSTALL_STRIP) $(PROGRAMS) $(bindir)
@@ -248,6 +248,13 @@ install: install-programs
 	$(RUN) $(BIN)/reflect completion bash > $(sharedir)/bash-completion/completions/reflect
 	$(RUN) $(BIN)/reflect completion zsh > $(sharedir)/zsh/vendor-completions/_reflect
 	$(RUN) $(BIN)/reflect completion fish > $(sharedir)/fish/vendor_completions.d/reflect.fish
+# The Debian package, in BUILD/package, from the tracked files alone.
+package:
+	rm -rf $(BUILD)/package
+	mkdir -p $(BUILD)/package/reflectd
+	git ls-files -z | xargs -0 cp -P --parents -t $(BUILD)/package/reflectd
+	cd $(BUILD)/package/reflectd && env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL dpkg-buildpackage -us -uc -b
+	@ls $(BUILD)/package/*.deb
 
 check: ; tests/check
 demo: programs ; tests/demo
