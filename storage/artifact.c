@@ -2,10 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/str.h"
@@ -26,9 +25,7 @@ bool artifact_name_valid(const char *name) {
   return segment_valid(name, strlen(name), false);
 }
 
-static bool path_valid(const char *path, bool hidden) {
-  if (strlen(path) > PATH_BYTES_MAX)
-    return false;
+static bool segments_valid(const char *path, bool hidden) {
   for (;;) {
     size_t length = strcspn(path, "/");
     if (!segment_valid(path, length, hidden))
@@ -40,11 +37,11 @@ static bool path_valid(const char *path, bool hidden) {
 }
 
 bool artifact_path_valid(const char *path) {
-  return path_valid(path, false);
+  return strlen(path) <= PATH_BYTES_MAX && segments_valid(path, false);
 }
 
 bool artifact_path_stays(const char *path) {
-  return path_valid(path, true);
+  return strlen(path) <= PATH_BYTES_MAX && segments_valid(path, true);
 }
 
 /* Nothing is there, or something that a link, a pipe or a folder leads to: opening it again changes nothing. */
@@ -52,20 +49,36 @@ static bool leads_nowhere(int number) {
   return number == ENOENT || number == ENOTDIR || number == ELOOP || number == EXDEV || number == ENXIO;
 }
 
+/* Segment by segment, so that none is a link even if it becomes one meanwhile; openat2 would do it in one call, but
+   what filters system calls (RestrictSUIDSGID of systemd) may deny it. */
+static int open_below(int dir, const char *path) {
+  char name[NAME_BYTES_MAX + 1];
+  for (;;) {
+    size_t length = strcspn(path, "/");
+    bool last = path[length] == '\0';
+    snprintf(name, sizeof name, "%.*s", (int)length, path);
+    int fd = openat(dir, name, O_NOFOLLOW | O_CLOEXEC | (last ? O_RDONLY | O_NONBLOCK : O_PATH | O_DIRECTORY));
+    int number = errno;
+    close(dir);
+    errno = number;
+    if (fd < 0 || last)
+      return fd;
+    dir = fd;
+    path += length + 1;
+  }
+}
+
 enum status artifact_open(int *fd, int64_t *bytes, const char *folder, const char *path, struct error *err) {
-  struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
-                         .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
   struct stat info;
   *fd = -1;
+  if (!segments_valid(path, true))
+    return error_set(err, STATUS_DAMAGED, NULL, "%s may not be opened", path);
   int dir = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (dir < 0)
     return error_set_errno(err, STATUS_IO, NULL, "cannot open the folder of %s", path);
-  *fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
-  int number = errno;
-  close(dir);
-  errno = number;
+  *fd = open_below(dir, path);
   if (*fd < 0)
-    return error_set_errno(err, leads_nowhere(number) ? STATUS_DAMAGED : STATUS_IO, NULL, "cannot open %s", path);
+    return error_set_errno(err, leads_nowhere(errno) ? STATUS_DAMAGED : STATUS_IO, NULL, "cannot open %s", path);
   if (fstat(*fd, &info) != 0 || !S_ISREG(info.st_mode)) {
     close(*fd);
     *fd = -1;

@@ -45,13 +45,24 @@ static void test_open(void **state) {
   assert_int_equal(artifact_open(&fd, &bytes, folder, "good", &err), STATUS_OK);
   assert_int_equal(bytes, 5);
   close(fd);
+  char name[181] = "", deep[600], full[800];
+  memset(name, 'd', 180);
+  snprintf(deep, sizeof deep, "%s/%s/%s/good", name, name, name);
+  snprintf(full, sizeof full, "%s/%.542s", folder, deep);
+  assert_int_equal(file_mkdirs(full, &err), STATUS_OK);
+  snprintf(full, sizeof full, "%s/%s", folder, deep);
+  assert_int_equal(file_put(full, "hello, deep", 11, &err), STATUS_OK);
+  assert_int_equal(artifact_open(&fd, &bytes, folder, deep, &err), STATUS_OK);
+  assert_int_equal(bytes, 11);
+  close(fd);
   snprintf(path, sizeof path, "%s/link", folder);
   assert_int_equal(symlink("good", path), 0);
   snprintf(path, sizeof path, "%s/out", folder);
   assert_int_equal(symlink("/etc", path), 0);
   snprintf(path, sizeof path, "%s/pipe", folder);
   assert_int_equal(mkfifo(path, 0600), 0);
-  static const char *const refused[] = {"link", "out/hostname", "../x", "/etc/hostname", "pipe", ".", "none"};
+  static const char *const refused[] = {"link", "out/hostname", "../x",  "/etc/hostname", "pipe", ".", "none",
+                                        "",     "good/none",    "good/", "link/none"};
   for (size_t i = 0; i < COUNT_OF(refused); i++) {
     assert_int_equal(artifact_open(&fd, &bytes, folder, refused[i], &err), STATUS_DAMAGED);
     assert_int_equal(fd, -1);
