@@ -234,6 +234,8 @@ void job_spec_amend(struct job_spec *out, json_t *document, const json_t *change
    another method only what all methods have is kept of the adapter, and not the old method's own learning rate. A new
    reference; NULL: no memory. */
 json_t *job_spec_derive(const json_t *document, const json_t *changes);
+/* What is left of an adapter when its method becomes another: a new reference; NULL: no memory. */
+json_t *job_adapter_shared(const json_t *adapter);
 
 /* A spec back from the text of job_spec_json that the store keeps: nothing that was judged then is judged again, and a
    member that an older version did not write has its default. *document is a new reference, from which `metadata`

@@ -5,8 +5,7 @@
 #include "api/job.h"
 #include "base/json.h"
 
-/* What is left of an adapter when its method becomes another. */
-static json_t *shared_of(const json_t *adapter) {
+json_t *job_adapter_shared(const json_t *adapter) {
   static const char *const shared[] = {"target_modules", "exclude_modules", "layers_to_transform", "layers_pattern",
                                        "modules_to_save"};
   json_t *out = json_object();
@@ -20,7 +19,7 @@ static void change_method(json_t *body, const char *from, const char *to) {
   enum peft_type old = method_parse(from);
   if (strcasecmp(from, to) == 0)
     return;
-  json_object_set_new(body, "adapter", shared_of(json_object_get(body, "adapter")));
+  json_object_set_new(body, "adapter", job_adapter_shared(json_object_get(body, "adapter")));
   json_t *method = json_object_get(json_object_get(body, "method"), "supervised");
   json_t *hyper = json_object_get(method, "hyperparameters"), *rate = json_object_get(hyper, "learning_rate");
   if (old < PEFT_COUNT && json_is_number(rate) && json_number_value(rate) == method_of(old)->learning_rate)

@@ -88,8 +88,9 @@ static json_t *clone_schema(void) {
 static json_t *request_body(struct builder *b, enum operation op) {
   const struct field_table *table = body_fields(op);
   bool job = op == OP_jobs_create || op == OP_jobs_estimate;
-  json_t *body = job                   ? content("application/json", openapi_ref("schemas", "JobRequest"))
-                 : op == OP_jobs_clone ? content("application/json", clone_schema())
+  json_t *body = job                      ? content("application/json", openapi_ref("schemas", "JobRequest"))
+                 : op == OP_jobs_clone    ? content("application/json", clone_schema())
+                 : op == OP_sweeps_create ? content("application/json", openapi_sweep_schema(b))
                  : op == OP_jobs_update || op == OP_jobs_modify ? content("application/json", update_schema())
                  : op == OP_files_create                        ? content("multipart/form-data", upload_schema())
                  : op == OP_parts_create                        ? content("multipart/form-data", part_schema())
@@ -146,6 +147,11 @@ static const struct {
 } queries[] = {
     {OP_files_list, "purpose", "string", 0, 0, "Files of that purpose alone."},
     {OP_jobs_create, "dry_run", "boolean", 0, 0, "Only judge the job and answer with an Estimate; nothing is created."},
+    {OP_jobs_list, "sweep", "string", 0, 0, "Jobs of that sweep alone; not together with metadata."},
+    {OP_sweeps_create, "dry_run", "boolean", 0, 0,
+     "Only judge the jobs and answer with a SweepEstimate; nothing is created."},
+    {OP_sweeps_delete, "keep_jobs", "boolean", 0, 0, "Delete the sweep alone: its jobs stay, as jobs of no sweep."},
+    {OP_sweeps_results, "format", "string", 0, 0, "`json`, `csv` or `markdown`; without it as Accept says."},
     {OP_jobs_events, "stream", "boolean", 0, 0,
      "Server-sent events: all that is stored after `after` or Last-Event-ID, then what comes (metrics, log, checkpoint "
      "with the event's number as id; status, progress: the job as it stands), until `end`."},
@@ -171,6 +177,8 @@ static void add_queries(struct builder *b, json_t *list, enum operation op) {
     if (queries[i].op != op)
       continue;
     json_t *schema = json_pack("{ss}", "type", queries[i].type);
+    if (op == OP_sweeps_results)
+      set(b, schema, "enum", json_pack("[sss]", "json", "csv", "markdown"));
     if (op == OP_jobs_metrics && strcmp(queries[i].name, "format") == 0)
       set(b, schema, "enum", json_pack("[ss]", "json", "csv"));
     if (queries[i].max) {
@@ -249,10 +257,9 @@ enum { ANY = 0, KEYED = 1, NAMED = 2, BODIED = 4, ORDERED = 8, LIMITED = 16, RAN
 static const struct {
   int http;
   unsigned when;
-} failures[] = {{400, ANY},    {401, KEYED},  {403, ANY}, {404, KEYED},  {405, ANY},    {408, ANY},    {409, ORDERED},
-                {411, BODIED}, {412, RANGED}, {413, BODIED}, {414, ANY}, {415, BODIED}, {416, RANGED}, {422, BODIED},
-                {429, ANY},
-                {431, ANY},    {500, ANY},    {503, ANY}, {505, ANY},    {507, LIMITED}};
+} failures[] = {{400, ANY},    {401, KEYED},  {403, ANY},    {404, KEYED}, {405, ANY},    {408, ANY},    {409, ORDERED},
+                {411, BODIED}, {412, RANGED}, {413, BODIED}, {414, ANY},   {415, BODIED}, {416, RANGED}, {422, BODIED},
+                {429, ANY},    {431, ANY},    {500, ANY},    {503, ANY},   {505, ANY},    {507, LIMITED}};
 
 static unsigned conditions(const struct endpoint *endpoint, enum operation op, bool body) {
   bool writes = endpoint->method != HTTP_GET, named = strchr(endpoint->path, '{');

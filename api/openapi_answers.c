@@ -33,9 +33,17 @@ static const struct {
      "hyperparameters object,error object?,fine_tuned_model string?,started_at integer?,finished_at integer?,"
      "trained_tokens integer?,estimated_finish integer?,restarts integer,attempts integer,pausing boolean,"
      "device string?,progress object?,estimate object?,actual object?,integrations array?,"
-     "display_name string?,cloned_from string?,"
+     "display_name string?,cloned_from string?,sweep object?,"
      "metadata object?,method object,adapter object,dataset object,embedding object,evaluation object,"
      "checkpointing object,early_stopping object,scheduling object,exports array"},
+    {"Sweep", "fine_tuning.sweep",
+     "id string,created_at integer,name string?,status string,metric string,goal string,fields array,job_count "
+     "integer,job_counts object,best object?,jobs array,request object?"},
+    {"SweepResults", "fine_tuning.sweep.results",
+     "sweep_id string,name string?,metric string,goal string,fields array,data array"},
+    {"SweepEstimate", "fine_tuning.sweep.estimate",
+     "name string?,metric string,goal string,fields array,job_count integer,fits boolean,duration_seconds object?,"
+     "jobs array,warnings array"},
     {"QueueEntry", "queue.entry",
      "id string,status JobStatus,model string,display_name string?,suffix string?,priority integer,"
      "queue_position integer?,jobs_of_others_ahead integer?,expected_start integer?,created_at integer,"
@@ -114,6 +122,12 @@ static const struct {
     {OP_jobs_modify, "Job", false},
     {OP_jobs_clone, "Job", false},
     {OP_jobs_delete, "Deleted", false},
+    {OP_sweeps_create, "Sweep", false},
+    {OP_sweeps_list, "Sweep", true},
+    {OP_sweeps_retrieve, "Sweep", false},
+    {OP_sweeps_delete, "Deleted", false},
+    {OP_sweeps_results, "SweepResults", false},
+    {OP_sweeps_cancel, "Sweep", false},
     {OP_queue_list, "QueueEntry", true},
     {OP_jobs_cancel, "Job", false},
     {OP_jobs_pause, "Job", false},
@@ -219,7 +233,11 @@ static const char *media_type(enum operation op) {
 static const struct {
   enum operation op;
   const char *media_type;
-} forms[] = {{OP_jobs_events, "text/event-stream"}, {OP_jobs_metrics, "text/csv"}, {OP_jobs_logs, "text/plain"}};
+} forms[] = {{OP_jobs_events, "text/event-stream"},
+             {OP_jobs_metrics, "text/csv"},
+             {OP_jobs_logs, "text/plain"},
+             {OP_sweeps_results, "text/csv"},
+             {OP_sweeps_results, "text/markdown"}};
 
 json_t *openapi_answer(struct builder *b, enum operation op) {
   long row = row_of(op);
@@ -227,9 +245,11 @@ json_t *openapi_answer(struct builder *b, enum operation op) {
   json_t *out = json_object(), *types = openapi_set(b, out, "content", json_object());
   json_t *content = openapi_set(b, types, row >= 0 && !schema ? media_type(op) : "application/json", json_object());
   openapi_set(b, content, "schema",
-              row < 0             ? json_pack("{ss}", "type", "object")
-              : !schema           ? json_object()
-              : answers[row].list ? list_schema(schema)
+              row < 0                  ? json_pack("{ss}", "type", "object")
+              : !schema                ? json_object()
+              : answers[row].list      ? list_schema(schema)
+              : op == OP_sweeps_create ? json_pack("{s[oo]}", "anyOf", openapi_ref("schemas", schema),
+                                                   openapi_ref("schemas", "SweepEstimate"))
               : op == OP_jobs_create
                   ? json_pack("{s[oo]}", "anyOf", openapi_ref("schemas", schema), openapi_ref("schemas", "Estimate"))
                   : openapi_ref("schemas", schema));
@@ -247,9 +267,10 @@ bool openapi_answers_bytes(enum operation op) {
 bool openapi_answer_names(char pointer[32], enum operation op, const char *parameter) {
   static const struct {
     const char *parameter, *schema, *member;
-  } named[] = {{"file_id", "File", "id"},    {"job_id", "Job", "id"},       {"model", "Model", "id"},
-               {"name", "Artifact", "name"}, {"upload_id", "Upload", "id"}, {"key_id", "ApiKey", "id"},
-               {"tenant", "Tenant", "id"},   {"webhook_endpoint_id", "WebhookEndpoint", "id"}};
+  } named[] = {
+      {"file_id", "File", "id"},    {"job_id", "Job", "id"},       {"model", "Model", "id"},
+      {"name", "Artifact", "name"}, {"upload_id", "Upload", "id"}, {"key_id", "ApiKey", "id"},
+      {"tenant", "Tenant", "id"},   {"sweep_id", "Sweep", "id"},   {"webhook_endpoint_id", "WebhookEndpoint", "id"}};
   long row = row_of(op);
   for (size_t i = 0; row >= 0 && answers[row].schema && i < COUNT_OF(named); i++) {
     if (strcmp(named[i].schema, answers[row].schema) != 0 || strcmp(named[i].parameter, parameter) != 0)

@@ -22,6 +22,8 @@ json_t *openapi_ref(const char *kind, const char *name);
 json_t *openapi_table_schema(struct builder *b, const struct field_table *table);
 /* The body of a job. */
 json_t *openapi_job_schema(struct builder *b);
+/* And of a sweep. */
+json_t *openapi_sweep_schema(struct builder *b);
 
 /* --- what is answered (openapi_answers.c) --- */
 

@@ -6,6 +6,8 @@
 
 #include "api/field_schema.h"
 #include "api/job_fields.h"
+#include "api/sweep.h"
+#include "api/variant.h"
 
 static json_t *set(struct builder *b, json_t *object, const char *key, json_t *value) {
   return openapi_set(b, object, key, value);
@@ -191,6 +193,15 @@ static json_t *methods_schema(struct builder *b) {
                    "among the hyperparameters.");
 }
 
+/* JSON with single quotes. */
+static json_t *rules_of(const char *text) {
+  char json[4096];
+  CHECK(strlen(text) < sizeof json);
+  for (size_t i = 0; i <= strlen(text); i++)
+    json[i] = text[i] == '\'' ? '"' : text[i];
+  return json_loads(json, 0, NULL);
+}
+
 /* Rules between members: what may not stand together, and what is judged by evaluations. As JSON, since it is data. */
 static void add_rules(struct builder *b, json_t *schema) {
   static const char text[] =
@@ -213,10 +224,7 @@ static void add_rules(struct builder *b, json_t *schema) {
       "  'then': {'required': ['validation_file'], 'properties': {'validation_file': {'type': 'string'}}}},"
       " {'if': {'required': ['recipe'], 'properties': {'recipe': {'type': 'string'}}},"
       "  'then': {'required': ['task'], 'properties': {'task': {'type': 'string', 'pattern': '^glue/'}}}}]";
-  char json[sizeof text];
-  for (size_t i = 0; i < sizeof text; i++)
-    json[i] = text[i] == '\'' ? '"' : text[i];
-  set(b, schema, "allOf", json_loads(json, 0, NULL));
+  set(b, schema, "allOf", rules_of(text));
 }
 
 json_t *openapi_job_schema(struct builder *b) {
@@ -237,5 +245,44 @@ json_t *openapi_job_schema(struct builder *b) {
                 "maxLength", 64, "additionalProperties", "type", "string", "maxLength", 512));
   add_inert(b, schema, job_inert_top);
   add_rules(b, schema);
+  return schema;
+}
+
+/* --- the sweep -------------------------------------------------------------------------------- */
+
+json_t *openapi_sweep_schema(struct builder *b) {
+  static const char field[] = "^[^.]+(\\.[^.]+)*$";
+  static const char rules[] =
+      "[{'not': {'required': ['grid', 'list'],"
+      "          'properties': {'grid': {'type': 'object'}, 'list': {'type': 'array'}}}},"
+      " {'anyOf': [{'required': ['grid'], 'properties': {'grid': {'type': 'object'}}},"
+      "            {'required': ['list'], 'properties': {'list': {'type': 'array'}}},"
+      "            {'required': ['methods'], 'properties': {'methods': {'type': ['array', 'string']}}}]}]";
+  json_t *schema = openapi_table_schema(b, &sweep_fields), *properties = json_object_get(schema, "properties");
+  json_t *metrics = set(b, json_object_get(properties, "metric"), "enum", json_pack("[ns]", SWEEP_TRAIN_LOSS));
+  for (int i = 0; i < METRIC_COUNT; i++)
+    openapi_append(b, metrics, json_string(job_metric_names[i]));
+  json_t *methods = set(b, json_object_get(json_object_get(properties, "methods"), "items"), "enum", json_array());
+  for (size_t i = 0; i < VARIANT_COUNT; i++)
+    openapi_append(b, methods, json_string(variants[i].name));
+  set(b, json_object_get(properties, "methods"), "pattern", json_string("^(hra|hra-gs|hra-lambda|lora|oft|boft)$"));
+  set(b, json_object_get(properties, "methods"), "uniqueItems", json_true());
+  set(b, properties, "job",
+      json_pack("{ss ss}", "type", "object", "description",
+                "The members of a JobRequest; what each job has of it with its own values must be one."));
+  set(b, properties, "grid",
+      json_pack("{s[ss] si si s{ss si} s{ss si si sb} ss}", "type", "object", "null", "minProperties", 1,
+                "maxProperties", SWEEP_FIELDS_MAX, "propertyNames", "pattern", field, "maxLength", SWEEP_PATH_MAX - 1,
+                "additionalProperties", "type", "array", "minItems", 1, "maxItems", SWEEP_JOBS_MAX, "uniqueItems", 1,
+                "description",
+                "Fields with a list of values each: a job for each combination. A field is a path in a job's body "
+                "(adapter.r); of a hyperparameter its name is enough (learning_rate)."));
+  set(b, properties, "list",
+      json_pack("{s[ss] si si sb s{ss si s{ss si}} ss}", "type", "array", "null", "minItems", 1, "maxItems",
+                SWEEP_JOBS_MAX, "uniqueItems", 1, "items", "type", "object", "maxProperties", SWEEP_FIELDS_MAX,
+                "propertyNames", "pattern", field, "maxLength", SWEEP_PATH_MAX - 1, "description",
+                "Or the combinations one by one, each {field: value}."));
+  openapi_append(b, json_object_get(schema, "required"), json_string("job"));
+  set(b, schema, "allOf", rules_of(rules));
   return schema;
 }

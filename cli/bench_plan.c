@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "api/glue.h"
+#include "api/variant.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "cli/job_body.h"
@@ -23,8 +24,7 @@ static const struct option_row rows[] = {
     {"validation", OPTION_TEXT, offsetof(struct bench_options, validation), NULL, "PATH", "and its validation data"},
     {"tasks", OPTION_TEXT, offsetof(struct bench_options, tasks), NULL, "A,B",
      "of GLUE (cola,sst2); or that task's name"},
-    {"methods", OPTION_TEXT, offsetof(struct bench_options, methods), NULL, "A,B",
-     "of hra, hra-gs, hra-lambda, lora, oft, boft; all of them"},
+    {"methods", OPTION_TEXT, offsetof(struct bench_options, methods), NULL, "A,B", "of " VARIANT_NAMES "; all of them"},
     {"seeds", OPTION_TEXT, offsetof(struct bench_options, seeds), NULL, "0-4", "or 0,3,7; 0-4"},
     {"r", OPTION_INT, offsetof(struct bench_options, r), NULL, "N", "reflections of HRA (8); the others match it"},
     {"size", OPTION_TEXT, offsetof(struct bench_options, sizes), NULL, "METHOD=N,...", "another rank or block size"},
@@ -49,48 +49,6 @@ static const struct option_row rows[] = {
 };
 const struct option_table bench_option_table = {rows, COUNT_OF(rows)};
 
-/* --- methods -------------------------------------------------------------------------------------- */
-
-/* What an input of an adapted module costs in parameters at size n, where a model's modules have as many outputs as
-   inputs in sum, as those of a transformer's layer have. */
-static double cost_rank(double n) {
-  return n;
-}
-static double cost_lora(double n) {
-  return 2 * n;
-}
-static double cost_oft(double n) {
-  return (n - 1) / 2;
-}
-static double cost_boft(double n) {
-  return n + 1;
-}
-
-static const struct bench_method {
-  const char *name, *peft_type;
-  const char *size, *word; /* the member that has it, and what it is called */
-  double (*cost)(double size);
-  bool power;      /* sizes are powers of two, so that they divide the modules' inputs */
-  const char *set; /* one more member, and its JSON; NULL: none */
-  const char *to;
-} methods[] = {
-    {"hra", "HRA", "r", "r", cost_rank, false, NULL, NULL},
-    {"hra-gs", "HRA", "r", "r", cost_rank, false, "apply_GS", "true"},
-    {"hra-lambda", "HRA", "r", "r", cost_rank, false, "orth_lambda", "1e-4"},
-    {"lora", "LORA", "r", "r", cost_lora, false, NULL, NULL},
-    {"oft", "OFT", "oft_block_size", "block", cost_oft, true, NULL, NULL},
-    {"boft", "BOFT", "boft_block_size", "block", cost_boft, true, NULL, NULL},
-};
-
-/* The size whose cost is nearest; of two the smaller. */
-static int64_t matched(const struct bench_method *method, double cost) {
-  int64_t best = method->power ? 2 : 1;
-  for (int64_t n = best; n <= 1024; n = method->power ? 2 * n : n + 1)
-    if (fabs(method->cost((double)n) - cost) < fabs(method->cost((double)best) - cost))
-      best = n;
-  return best;
-}
-
 /* --- lists ---------------------------------------------------------------------------------------- */
 
 static enum status wrong(struct error *err, const char *option, const char *text, const char *wanted) {
@@ -107,22 +65,15 @@ static bool next_item(const char **at, size_t *length, const char **rest) {
   return true;
 }
 
-static const struct bench_method *find_method(const char *name, size_t length) {
-  for (size_t i = 0; i < COUNT_OF(methods); i++)
-    if (strlen(methods[i].name) == length && memcmp(methods[i].name, name, length) == 0)
-      return &methods[i];
-  return NULL;
-}
-
 /* The number that "X,METHOD=X" gives a method; NAN: none. Everything in the list is checked. */
-static enum status value_for(double *out, const char *option, const char *list, const struct bench_method *method,
+static enum status value_for(double *out, const char *option, const char *list, const struct variant *method,
                              struct error *err) {
   const char *item, *rest = list;
   size_t length;
   *out = NAN;
   while (next_item(&item, &length, &rest)) {
     const char *equals = memchr(item, '=', length), *number = equals ? equals + 1 : item;
-    const struct bench_method *named = equals ? find_method(item, (size_t)(equals - item)) : NULL;
+    const struct variant *named = equals ? variant_find(item, (size_t)(equals - item)) : NULL;
     char *end;
     double value = strtod(number, &end);
     if ((equals && !named) || end == number || end != item + length || !isfinite(value) || value <= 0)
@@ -244,19 +195,6 @@ static enum status read_tasks(struct bench_plan *plan, const struct bench_option
 
 /* --- runs ----------------------------------------------------------------------------------------- */
 
-/* What all methods share stays, their own members are the method's. */
-static json_t *adapter_of(const json_t *base, const struct bench_method *method, int64_t size) {
-  static const char *const shared[] = {"target_modules", "exclude_modules", "layers_to_transform", "layers_pattern",
-                                       "modules_to_save"};
-  json_t *out = json_pack("{s:s, s:I}", "peft_type", method->peft_type, method->size, (json_int_t)size);
-  for (size_t i = 0; i < COUNT_OF(shared); i++)
-    if (json_object_get(base, shared[i]))
-      json_object_set(out, shared[i], json_object_get(base, shared[i]));
-  if (method->set)
-    json_object_set_new(out, method->set, json_loads(method->to, JSON_DECODE_ANY, NULL));
-  return out;
-}
-
 static enum status set_key(struct bench_run *run, struct error *err) {
   AUTO(json_release) json_t *whole = json_pack("{s:O, s:s}", "body", run->body, "data", run->task->data);
   char *text = whole ? json_dumps(whole, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
@@ -268,12 +206,11 @@ static enum status set_key(struct bench_run *run, struct error *err) {
 }
 
 static enum status make_body(struct bench_run *run, const struct bench_plan *plan, const json_t *base,
-                             const struct bench_method *method, int64_t size, double rate, bool glue,
-                             struct error *err) {
+                             const struct variant *method, int64_t size, double rate, bool glue, struct error *err) {
   char text[200];
   run->body = json_deep_copy(base);
   json_t *body = run->body;
-  if (!body || json_object_set_new(body, "adapter", adapter_of(json_object_get(base, "adapter"), method, size)))
+  if (!body || json_object_set_new(body, "adapter", variant_adapter(json_object_get(base, "adapter"), method, size)))
     return error_no_memory(err, "the plan");
   if (glue) {
     snprintf(text, sizeof text, "glue/%s", run->task->name);
@@ -294,7 +231,7 @@ static enum status make_body(struct bench_run *run, const struct bench_plan *pla
 }
 
 /* A method's runs of one task. */
-static enum status add_method(struct bench_plan *plan, struct bench_task *task, const struct bench_method *method,
+static enum status add_method(struct bench_plan *plan, struct bench_task *task, const struct variant *method,
                               const struct bench_options *options, const json_t *base, const int64_t *seeds,
                               size_t seed_count, struct error *err) {
   double rate, asked;
@@ -304,7 +241,7 @@ static enum status add_method(struct bench_plan *plan, struct bench_task *task, 
     return wrong(err, "size", options->sizes, "whole numbers");
   if (status)
     return status;
-  int64_t size = isnan(asked) ? matched(method, (double)(options->r ? options->r : 8)) : (int64_t)asked;
+  int64_t size = isnan(asked) ? variant_matched(method, (double)(options->r ? options->r : 8)) : (int64_t)asked;
   const char *words = arena_format(&plan->arena, "%s %lld", method->word, (long long)size);
   for (size_t i = 0; !status && i < seed_count; i++) {
     if (plan->run_count == BENCH_RUNS_MAX)
@@ -324,9 +261,9 @@ static enum status add_task(struct bench_plan *plan, struct bench_task *task, co
   size_t length;
   enum status status = STATUS_OK;
   while (!status && next_item(&item, &length, &rest)) {
-    const struct bench_method *method = find_method(item, length);
+    const struct variant *method = variant_find(item, length);
     if (!method)
-      return wrong(err, "methods", list, "some of hra, hra-gs, hra-lambda, lora, oft, boft");
+      return wrong(err, "methods", list, "some of " VARIANT_NAMES);
     for (size_t i = 0; i < plan->run_count; i++)
       if (plan->runs[i].task == task && strcmp(plan->runs[i].method, method->name) == 0)
         return wrong(err, "methods", list, "each method once");

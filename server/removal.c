@@ -146,11 +146,35 @@ static enum status delete_job(struct db *db, const void *what, struct error *err
   return status ? status : db_removal_add(db, path, err);
 }
 
+struct of_sweep {
+  const struct server *server;
+  const struct job_row *jobs;
+  size_t count;
+  const struct sweep_row *sweep; /* NULL: none */
+};
+
+static enum status delete_jobs(struct db *db, const void *what, struct error *err) {
+  const struct of_sweep *all = what;
+  enum status status = STATUS_OK;
+  for (size_t i = 0; !status && i < all->count; i++) {
+    struct of_job of = {all->server, &all->jobs[i], NULL};
+    status = delete_job(db, &of, err);
+  }
+  return status || !all->sweep ? status : db_sweep_delete(db, all->sweep->tenant, all->sweep->id, err);
+}
+
 enum status removal_of_job(struct server *server, const struct job_row *job, struct arena *arena, struct error *err) {
-  struct of_job of = {server, job, NULL};
-  enum status status = check_unneeded(server, job, arena, err);
+  return removal_of_sweep(server, NULL, job, 1, arena, err);
+}
+
+enum status removal_of_sweep(struct server *server, const struct sweep_row *sweep, const struct job_row *jobs,
+                             size_t count, struct arena *arena, struct error *err) {
+  const struct of_sweep all = {server, jobs, count, sweep};
+  enum status status = STATUS_OK;
+  for (size_t i = 0; !status && i < count; i++)
+    status = check_unneeded(server, &jobs[i], arena, err);
   if (!status)
-    status = db_apply(server->db, delete_job, &of, true, err);
+    status = db_apply(server->db, delete_jobs, &all, true, err);
   if (!status)
     removal_start(server);
   return status;

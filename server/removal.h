@@ -8,6 +8,7 @@
 #include "storage/db_checkpoint.h"
 #include "storage/db_file.h"
 #include "storage/db_job.h"
+#include "storage/db_sweep.h"
 
 /* STATUS_FILE_IN_USE when a job that has not ended needs it. The bytes of a result are its job's artifact and stay. */
 NODISCARD enum status removal_of_file(struct server *server, const struct file_row *file, struct error *err);
@@ -17,6 +18,10 @@ NODISCARD enum status removal_of_model(struct server *server, const struct job_r
    that has not ended starts from what it made. */
 NODISCARD enum status removal_of_job(struct server *server, const struct job_row *job, struct arena *arena,
                                      struct error *err);
+/* All these jobs and the sweep (may be NULL) that they were made in, or none of it; the same conditions hold for each.
+ */
+NODISCARD enum status removal_of_sweep(struct server *server, const struct sweep_row *sweep, const struct job_row *jobs,
+                                       size_t count, struct arena *arena, struct error *err);
 /* A checkpoint of a job that has ended; with the last one of a job that made no adapter goes all that it left. */
 NODISCARD enum status removal_of_checkpoint(struct server *server, const struct job_row *job,
                                             const struct checkpoint_row *checkpoint, struct error *err);

@@ -51,6 +51,8 @@ static const char *const schemas[] = {
 #include "storage/schema_16.sql.inc"
     ,
 #include "storage/schema_17.sql.inc"
+    ,
+#include "storage/schema_18.sql.inc"
 };
 #pragma GCC diagnostic pop
 

@@ -49,6 +49,8 @@ static const struct column columns[] = {
     {"place", COLUMN_INT, AT(place), NULL},
     {"cloned_from", COLUMN_TEXT, AT(cloned_from), NULL},
     {"from_checkpoint", COLUMN_TEXT, AT(from_checkpoint), NULL},
+    {"sweep", COLUMN_TEXT, AT(sweep), NULL},
+    {"sweep_values", COLUMN_TEXT, AT(sweep_values), NULL},
 };
 #undef AT
 const struct row_type job_rows = {"a job", sizeof(struct job_row), columns, COUNT_OF(columns)};
@@ -70,9 +72,9 @@ enum status db_job_insert(struct db *db, const struct job_row *row, struct error
       stmt_open(&stmt, db,
                 "INSERT INTO job (id, created_at, model, training_file, validation_file, fine_tuned_model, spec,"
                 " metadata, priority, idempotency_key, body_sha256, state, finished_at, device_wanted, tenant,"
-                " request_id, peft_type, cloned_from, from_checkpoint) VALUES"
+                " request_id, peft_type, cloned_from, from_checkpoint, sweep, sweep_values) VALUES"
                 " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, NULL, ifnull(?13, 'auto'), ?14, ?15,"
-                " ifnull(?16, ''), ?17, ?18)",
+                " ifnull(?16, ''), ?17, ?18, ?19, ?20)",
                 err);
   if (status)
     return status;
@@ -95,6 +97,8 @@ enum status db_job_insert(struct db *db, const struct job_row *row, struct error
   stmt_text(&stmt, row->peft_type);
   stmt_text(&stmt, row->cloned_from);
   stmt_text(&stmt, row->from_checkpoint);
+  stmt_text(&stmt, row->sweep);
+  stmt_text(&stmt, row->sweep_values);
   return stmt_run(&stmt, NULL, err);
 }
 
@@ -166,7 +170,10 @@ enum status db_job_list(struct job_row **out, size_t *count, bool *more, struct 
   int64_t after;
   const char *sql = "SELECT * FROM job WHERE tenant = ?3 AND seq < ?1 ORDER BY seq DESC LIMIT ?2";
   enum status status = row_cursor(&after, db, "SELECT seq FROM job WHERE id = ?1 AND tenant = ?2", tenant, page, err);
-  if (filter->metadata_null) /* and no pair at the same time */
+  if (filter->sweep)
+    sql = "SELECT * FROM job INDEXED BY job_of_sweep WHERE tenant = ?3 AND sweep = ?4 AND seq < ?1"
+          " ORDER BY seq DESC LIMIT ?2";
+  else if (filter->metadata_null) /* and no pair at the same time */
     sql = "SELECT * FROM job INDEXED BY job_without_metadata WHERE tenant = ?3 AND metadata IS NULL"
           " AND ?4 IS NULL AND seq < ?1 ORDER BY seq DESC LIMIT ?2";
   else if (filter->metadata)
@@ -186,7 +193,9 @@ enum status db_job_list(struct job_row **out, size_t *count, bool *more, struct 
   stmt_int(&stmt, after);
   stmt_int(&stmt, page->limit + 1);
   stmt_text(&stmt, tenant);
-  if (filter->metadata || filter->metadata_null)
+  if (filter->sweep)
+    stmt_text(&stmt, filter->sweep);
+  else if (filter->metadata || filter->metadata_null)
     stmt_text(&stmt, filter->metadata);
   if (filter->metadata && !filter->metadata_null) {
     stmt_text(&stmt, pair.key);

@@ -48,10 +48,12 @@ struct job_row {
   int64_t place;                 /* of two queued ones of a tenant and priority, that of the lesser is next */
   const char *cloned_from;       /* id of the job that it is a copy of; NULL: none */
   const char *from_checkpoint;   /* of its spec; NULL: none */
+  const char *sweep;             /* id of the sweep that it was made in; NULL: none */
+  const char *sweep_values;      /* JSON object: its values of what differs there; NULL: none */
 };
 
-/* The columns above from `id` to `state` are written, device_wanted, request_id, peft_type, cloned_from and
-   from_checkpoint; the others begin empty. */
+/* The columns above from `id` to `state` are written, device_wanted, request_id, peft_type, cloned_from,
+   from_checkpoint, sweep and sweep_values; the others begin empty. */
 NODISCARD enum status db_job_insert(struct db *db, const struct job_row *row, struct error *err);
 /* STATUS_JOB_NOT_FOUND, param "job_id". */
 NODISCARD enum status db_job_get(struct job_row *out, struct db *db, const char *tenant, const char *id,
@@ -68,6 +70,7 @@ NODISCARD enum status db_job_spec(struct job_spec *out, json_t **document, const
 struct job_filter {
   const char *metadata;  /* JSON object of strings, not empty, that the job's metadata must contain; NULL: any */
   bool metadata_null;    /* only jobs without metadata */
+  const char *sweep;     /* only jobs of that sweep; NULL: any. Not together with metadata */
 };
 NODISCARD enum status db_job_list(struct job_row **out, size_t *count, bool *more, struct db *db, const char *tenant,
                                   const struct page *page, const struct job_filter *filter, struct arena *arena,

@@ -51,7 +51,7 @@ static void complete(json_t *estimate) {
       json_object_set_new(estimate, names[i], json_null());
 }
 
-static json_t *object(struct request *request, const struct job_draft *draft, const struct question *answer) {
+json_t *estimate_object(struct request *request, const struct job_draft *draft, const struct question *answer) {
   json_t *out = json_pack("{s:s, s:s}", "object", "fine_tuning.job.estimate", "model", draft->spec.model);
   if (json_object_update(out, answer->report) != 0) {
     json_decref(out);
@@ -97,18 +97,24 @@ static bool wait_for_file(struct request *request, const char *id) {
   return true;
 }
 
+enum status estimate_wait(struct request *request, const struct job_draft *draft, bool *waits, struct error *err) {
+  const struct job_spec *spec = &draft->spec;
+  *waits = draft->pending && (wait_for_model(request, &draft->model) || wait_for_file(request, spec->training_file) ||
+                              wait_for_file(request, spec->validation_file));
+  return *waits || !draft->pending
+             ? STATUS_OK
+             : error_set(err, STATUS_OVERLOADED, "training_file",
+                         "the job's files or its model are still being checked; ask again in a moment");
+}
+
 static enum status estimate(struct request *request, struct job_draft *draft, bool *waits, struct error *err) {
   const struct job_spec *spec = &draft->spec;
   const struct question *answer = NULL;
-  if (draft->pending) {
-    *waits = wait_for_model(request, &draft->model) || wait_for_file(request, spec->training_file) ||
-             wait_for_file(request, spec->validation_file);
-    return *waits ? STATUS_OK
-                  : error_set(err, STATUS_OVERLOADED, "training_file",
-                              "the job's files or its model are still being checked; ask again in a moment");
-  }
+  enum status status = estimate_wait(request, draft, waits, err);
+  if (status || *waits)
+    return status;
   draft->spec = spec_of(draft);
-  enum status status = ask(&answer, request, TASK_ESTIMATE, spec, &draft->model, err);
+  status = ask(&answer, request, TASK_ESTIMATE, spec, &draft->model, err);
   *waits = !status && !answer;
   if (status || *waits)
     return status;
@@ -116,7 +122,7 @@ static enum status estimate(struct request *request, struct job_draft *draft, bo
     *err = answer->error;
     return err->status;
   }
-  reply_json(request, object(request, draft, answer));
+  reply_json(request, estimate_object(request, draft, answer));
   return STATUS_OK;
 }
 

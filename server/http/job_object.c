@@ -94,6 +94,12 @@ static json_t *actual(const struct job_row *job, const json_t *progress) {
                    job->trained_tokens >= 0 ? json_integer(job->trained_tokens) : json_null());
 }
 
+/* {"id", "values"} of the sweep that it was made in. */
+static json_t *sweep_member(const struct job_row *job) {
+  return job->sweep ? json_pack("{s:s, s:o}", "id", job->sweep, "values", reply_stored(job->sweep_values))
+                    : json_null();
+}
+
 static json_t *error_member(const struct server *server, const struct job_row *job) {
   if (!job->error_code)
     return json_null();
@@ -138,6 +144,7 @@ enum status job_object(struct str *out, struct server *server, const struct job_
   if (core) {
     json_object_set_new(core, "estimate", reply_stored(job->estimate));
     json_object_set_new(core, "actual", actual(job, progress));
+    json_object_set_new(core, "sweep", sweep_member(job));
   }
   /* What was requested (method, adapter, seed, suffix, metadata, ...) beside what became of it. */
   str_putc(out, '{');

@@ -152,7 +152,7 @@ void http_jobs_delete(struct request *request) {
 
 /* ---- look ---- */
 
-/* metadata[key]=value and metadata=null of the query. */
+/* metadata[key]=value, metadata=null and sweep=id of the query. */
 static enum status read_filter(struct job_filter *out, struct request *request, struct error *err) {
   AUTO(json_release) json_t *wanted = json_object();
   AUTO(str_done) struct str text;
@@ -170,6 +170,9 @@ static enum status read_filter(struct job_filter *out, struct request *request, 
       return error_set(err, STATUS_INVALID_VALUE, "metadata",
                        "metadata is filtered by metadata[KEY]=VALUE or metadata=null");
   }
+  out->sweep = query_get(query, "sweep");
+  if (out->sweep && (out->metadata_null || json_object_size(wanted) > 0))
+    return error_set(err, STATUS_INVALID_VALUE, "sweep", "jobs are filtered by sweep or by metadata, not by both");
   if (json_object_size(wanted) == 0)
     return STATUS_OK;
   if (json_append(&text, wanted))

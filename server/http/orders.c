@@ -1,5 +1,7 @@
 /* What is ordered of a job: cancel, pause, resume, checkpoint. Each order is noted in the store before its worker hears
    of it, so that it outlives the daemon. Repeating one changes nothing and is answered as the first was. */
+#include "server/http/orders.h"
+
 #include "base/clock.h"
 #include "server/http/job_object.h"
 #include "server/http/reply.h"
@@ -15,6 +17,12 @@ struct order {
   enum job_state to; /* of a job that no worker has */
   enum log_level level;
   const char *message;
+};
+
+struct orders_of_jobs {
+  struct server *server;
+  const struct job_row *jobs;
+  size_t count;
 };
 
 /* The move of a job that no worker has, and its event. */
@@ -37,9 +45,19 @@ static enum status add_event(struct db *db, const char *job_id, const char *mess
   return db_event_add(db, &event, err);
 }
 
-static enum status store_cancel_request(struct db *db, const void *what, struct error *err) {
-  const struct job_row *job = what;
-  return db_job_request_cancel(db, job->id, clock_unix(), err);
+/* Each as its state demands: those that have ended stay as they are. */
+static enum status store_cancels(struct db *db, const void *what, struct error *err) {
+  const struct orders_of_jobs *all = what;
+  enum status status = STATUS_OK;
+  for (size_t i = 0; !status && i < all->count; i++) {
+    const struct job_row *job = &all->jobs[i];
+    const struct order order = {all->server, job, JOB_CANCELLED, LOG_WARN, "The job was cancelled"};
+    if (job->state == JOB_RUNNING)
+      status = db_job_request_cancel(db, job->id, clock_unix(), err);
+    else if (!job_state_terminal(job->state))
+      status = store_move(db, &order, err);
+  }
+  return status;
 }
 
 static enum status store_pause_request(struct db *db, const void *what, struct error *err) {
@@ -56,30 +74,23 @@ static enum status store_pause_withdrawal(struct db *db, const void *what, struc
 
 /* ---- the orders ---- */
 
+enum status orders_cancel(struct server *server, const struct job_row *jobs, size_t count, struct error *err) {
+  const struct orders_of_jobs all = {server, jobs, count};
+  enum status status = db_apply(server->db, store_cancels, &all, true, err);
+  if (status)
+    return status;
+  removal_start(server);
+  for (size_t i = 0; i < count; i++)
+    if (jobs[i].state == JOB_RUNNING)
+      supervisor_cancel(server->supervisor, jobs[i].id);
+  return STATUS_OK;
+}
+
 static enum status cancel(struct server *server, const struct job_row *job, struct error *err) {
-  const struct order order = {server, job, JOB_CANCELLED, LOG_WARN, "The job was cancelled"};
-  enum status status;
-  switch (job->state) {
-  case JOB_VALIDATING:
-  case JOB_QUEUED:
-  case JOB_PAUSED:
-    status = db_apply(server->db, store_move, &order, true, err);
-    if (!status)
-      removal_start(server);
-    return status;
-  case JOB_RUNNING:
-    status = db_apply(server->db, store_cancel_request, job, true, err);
-    if (!status)
-      supervisor_cancel(server->supervisor, job->id);
-    return status;
-  case JOB_CANCELLED: return STATUS_OK;
-  case JOB_SUCCEEDED:
-  case JOB_FAILED:
+  if (job->state == JOB_SUCCEEDED || job->state == JOB_FAILED)
     return error_set(err, STATUS_JOB_FINISHED, "job_id", "the job has %s and cannot be cancelled",
                      job_state_name(job->state));
-  case JOB_STATE_COUNT: break;
-  }
-  CHECK(!"a state");
+  return job->state == JOB_CANCELLED ? STATUS_OK : orders_cancel(server, job, 1, err);
 }
 
 static enum status pause(struct server *server, const struct job_row *job, struct error *err) {

@@ -23,6 +23,13 @@ described Export data.0 "an export"
 call GET /v1/models; described Model data.0 "a model in a list"
 call GET /v1/models/tiny; described Model "" "a model"
 call GET /v1/capabilities; described Capabilities "" "what jobs can ask for"
+post() { call POST "$1" -H 'Content-Type: application/json' -d "{\"job\":{\"model\":\"tiny\",\"training_file\":\"$file\",\"suffix\":\"ok\"},\"grid\":{\"seed\":[1,2]}}"; }
+post '/v1/fine_tuning/sweeps?dry_run=true'; described SweepEstimate "" "what a sweep would take"; described Estimate jobs.0.estimate "and each of its jobs"
+post /v1/fine_tuning/sweeps; described Sweep "" "a sweep as it is created"; sweep=$(value id)
+call GET "/v1/fine_tuning/sweeps/$sweep/results"; described SweepResults "" "a sweep's results"
+call GET /v1/fine_tuning/sweeps; described Sweep data.0 "a sweep in a list"
+call GET "/v1/fine_tuning/jobs?sweep=$sweep"; described Job data.0 "a job of a sweep"; like "$body" "\"sweep\":\{\"id\":\"$sweep" "which it names"
+call POST "/v1/fine_tuning/sweeps/$sweep/cancel"; described Sweep "" "a sweep that is cancelled"
 submit error; await failed; described Job "" "a job that has failed"
 call DELETE "/v1/files/$file"; described Deleted "" "what is deleted"
 call GET /v1/files/none; described Error "" "an error"

@@ -51,6 +51,7 @@ as "$operator" -H 'X-Reflectd-Tenant: nobody'; ask GET /v1/files; is "$status $(
 as "$beta_admin" -H 'X-Reflectd-Tenant: acme'; ask GET /v1/files; is "$status $(value code)" "403 insufficient_scope" "nobody else may"
 
 # ---- every route with every id ----
+as "$acme"; ask POST /v1/fine_tuning/sweeps "${json[@]}" -d "{\"job\":{\"model\":\"tiny\",\"training_file\":\"$file\",\"suffix\":\"ok\"},\"grid\":{\"seed\":[1,2]}}"; sweep=$(value id)
 as "$beta"; put train.jsonl; own=$file; create ',"suffix":"ok"'; reach succeeded; own_job=$job
 call GET /openapi.json; printf '%s' "$body" > "$work/openapi"
 absent() { # of the same kind and length
@@ -61,7 +62,7 @@ absent() { # of the same kind and length
     *) echo "${1::-3}$(rev <<< "${1: -3}")"x ;;
   esac
 }
-foreign=("$data" "$result" "$archive" "$done_job" "$running_job" "$checkpoint" "$name" "$checkpoint_name" "$key_id" acme "$entry" adapter_model.safetensors)
+foreign=("$data" "$result" "$archive" "$done_job" "$running_job" "$checkpoint" "$name" "$checkpoint_name" "$key_id" acme "$entry" "$sweep" adapter_model.safetensors)
 mkdir "$work/out"; tried=0 wrong= targets=() ids=()
 # queue NUMBER METHOD TARGET KEY: one more request of a single curl, since each of them takes longer to start than to run.
 queue() {
@@ -107,7 +108,7 @@ for id in "${foreign[@]}"; do
 done
 is "$wrong" "" "jobs cannot name another's files, models, checkpoints"
 as "$beta_admin"; wrong=
-for list in files fine_tuning/jobs "fine_tuning/jobs/$own_job/events" "fine_tuning/jobs/$own_job/checkpoints" organization/admin_api_keys organization/audit_logs; do
+for list in files fine_tuning/jobs fine_tuning/sweeps "fine_tuning/jobs/$own_job/events" "fine_tuning/jobs/$own_job/checkpoints" organization/admin_api_keys organization/audit_logs; do
   for id in "${foreign[@]}" "$event"; do
     ask GET "/v1/$list?after=$id"; [[ "$status $(value code)" == "400 invalid_cursor" ]] || wrong+="$list after $id: $status $body"$'\n'
   done
@@ -116,6 +117,7 @@ done
 is "$wrong" "" "lists neither show another's nor begin after it"
 as "$beta"
 ask GET '/v1/fine_tuning/jobs?metadata%5Bteam%5D=red'; like "$body" '"data":\[\]' "metadata finds no job of another's"
+ask GET "/v1/fine_tuning/jobs?sweep=$sweep"; like "$body" '"data":\[\]' "nor does its sweep"
 ask GET /v1/models; unlike "$body" "$name" "no model of another's is listed"; like "$body" '"id":"tiny"' "base models are everybody's"
 as "$acme" -H 'Idempotency-Key: k'; file=$data; create ',"suffix":"ok"'; first=$job; create ',"suffix":"ok"'; is "$job" "$first" "a key finds its own request"
 as "$beta" -H 'Idempotency-Key: k'; file=$own; create ',"suffix":"ok"'; is "$status" 200 "and is another's too"; [[ $job != "$first" ]] && ok "for a job of its own" || not_ok "for a job of its own"

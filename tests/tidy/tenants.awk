@@ -17,7 +17,7 @@ function base(  path) {
 }
 
 function check() {
-  own = sql ~ /(FROM|INTO|UPDATE|JOIN) (OR [A-Z]+ )?(job|file|job_metadata|api_key|audit|webhook_endpoint|upload)([^a-z_]|$)/
+  own = sql ~ /(FROM|INTO|UPDATE|JOIN) (OR [A-Z]+ )?(job|file|job_metadata|api_key|audit|webhook_endpoint|upload|sweep)([^a-z_]|$)/
   of_job = sql ~ /(FROM|INTO|UPDATE) (event|checkpoint|artifact|export|training_state|webhook_delivery|upload_part)([^a-z_]|$)/
   if (((own && sql !~ /(tenant|owner)( =|\)|,)/) || of_job) && !(name in kind) && !(base() in kind) && !(of_job && sql ~ /tenant =/))
     print FILENAME ":" line ": " name ": no tenant is named: " substr(sql, 1, 90)
