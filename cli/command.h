@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "cli/http.h"
 #include "cli/options.h"
+#include "cli/profile.h"
 
 /* The exit statuses of the program. */
 enum exit_code {
@@ -26,6 +27,7 @@ struct cli {
   struct http http;
   bool json;      /* print the server's JSON */
   bool terminal;  /* standard error is one: draw progress there */
+  const struct connection *flags; /* what the command line says of the server */
 };
 
 struct command {
@@ -45,10 +47,12 @@ struct noun {
   const struct command *commands;
   size_t count;
   bool verb_optional;
+  bool is_local; /* needs no server: `cli->http` is not open */
 };
 
 extern const struct noun files_noun, jobs_noun, queue_noun, keys_noun, models_noun, webhooks_noun, bench_noun,
-    verify_noun, doctor_noun;
+    verify_noun, doctor_noun,
+    profiles_noun;
 
 /* Prints the error (the server's details included) to standard error; the exit code that fits it. */
 enum exit_code cli_fail(const struct cli *cli, const struct error *err);

@@ -66,4 +66,4 @@ static const struct command commands[] = {
     },
 };
 
-const struct noun doctor_noun = {"doctor", "Does everything work?", commands, COUNT_OF(commands), true};
+const struct noun doctor_noun = {"doctor", "Does everything work?", commands, COUNT_OF(commands), .verb_optional = true};

@@ -412,4 +412,4 @@ static const struct command commands[] = {
   {.verb = "exports", .operands = "ID", .operand_count = 1, .doc = "List a job's exports", .run = jobs_exports},
 };
 
-const struct noun jobs_noun = {"jobs", "Fine-tuning jobs", commands, COUNT_OF(commands), false};
+const struct noun jobs_noun = {"jobs", "Fine-tuning jobs", commands, COUNT_OF(commands), .verb_optional = false};

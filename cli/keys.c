@@ -113,4 +113,4 @@ static const struct command commands[] = {
     {.verb = "revoke", .operands = "ID", .operand_count = 1, .doc = "Refuse a key from now on", .run = keys_revoke},
 };
 
-const struct noun keys_noun = {"keys", "API keys", commands, COUNT_OF(commands), true};
+const struct noun keys_noun = {"keys", "API keys", commands, COUNT_OF(commands), .verb_optional = true};

@@ -11,20 +11,25 @@
 #include "cli/text.h"
 
 static const char default_url[] = "http://127.0.0.1:8080";
+enum { SETTINGS_BYTES = 4 << 20 };
 
 struct global_options {
-  const char *url, *key, *tenant, *cacert;
+  struct connection flags;
+  const char *profile;
   bool json, help, version;
 };
 
 static const struct option_row global_rows[] = {
-    {"url", OPTION_TEXT, offsetof(struct global_options, url), NULL, "URL",
-     "the server; else $REFLECT_URL, else http://127.0.0.1:8080"},
-    {"key", OPTION_TEXT, offsetof(struct global_options, key), NULL, "KEY",
+    {"url", OPTION_TEXT, offsetof(struct global_options, flags.url), NULL, "URL",
+     "the server; else $REFLECT_URL, the profile's, http://127.0.0.1:8080"},
+    {"key", OPTION_TEXT, offsetof(struct global_options, flags.key), NULL, "KEY",
      "its API key; better in $REFLECT_API_KEY, which other users cannot see"},
-    {"tenant", OPTION_TEXT, offsetof(struct global_options, tenant), NULL, "NAME",
+    {"key-file", OPTION_TEXT, offsetof(struct global_options, flags.key_file), NULL, "FILE", "or a file with the key"},
+    {"profile", OPTION_TEXT, offsetof(struct global_options, profile), NULL, "NAME",
+     "a server of `reflect profiles list`; else $REFLECT_PROFILE, else the one in use"},
+    {"tenant", OPTION_TEXT, offsetof(struct global_options, flags.tenant), NULL, "NAME",
      "for operators: whose files, jobs and models; else $REFLECT_TENANT"},
-    {"cacert", OPTION_TEXT, offsetof(struct global_options, cacert), NULL, "FILE",
+    {"cacert", OPTION_TEXT, offsetof(struct global_options, flags.cacert), NULL, "FILE",
      "PEM file of the authorities whose https servers are trusted; else $CURL_CA_BUNDLE, else the system's"},
     {"json", OPTION_FLAG, offsetof(struct global_options, json), NULL, NULL, "print the server's JSON"},
     {"help", OPTION_FLAG, offsetof(struct global_options, help), NULL, NULL, "print help"},
@@ -34,7 +39,7 @@ static const struct option_table global_table = {global_rows, COUNT_OF(global_ro
 
 static const struct noun completion_noun;
 static const struct noun *const nouns[] = {&files_noun, &jobs_noun,     &queue_noun, &models_noun, &keys_noun,
-                                           &webhooks_noun, &bench_noun, &verify_noun, &doctor_noun, &completion_noun};
+                                           &webhooks_noun, &bench_noun, &verify_noun, &doctor_noun, &profiles_noun, &completion_noun};
 
 static enum exit_code print_completion(enum completion_shell shell) {
   struct str text;
@@ -63,7 +68,7 @@ static const struct command completion_commands[] = {
     {"fish", "", 0, "Print fish's: put it into ~/.config/fish/completions/reflect.fish", NULL, 0, print_FISH},
 };
 static const struct noun completion_noun = {"completion", "Completion of commands and options by shells",
-                                            completion_commands, COUNT_OF(completion_commands), false};
+                                            completion_commands, COUNT_OF(completion_commands), .is_local = true};
 
 static enum exit_code wrong_usage(const char *text, const char *about) {
   struct str clean;
@@ -103,23 +108,55 @@ static const struct command *find_command(const struct noun *noun, const char *v
   return NULL;
 }
 
+static const char *environment(const char *name) {
+  const char *value = getenv(name);
+  return value && *value ? value : NULL;
+}
+
+/* The server that is meant; *used is the profile that says so, or NULL. */
+static enum status find_server(struct connection *out, const struct global_options *global, struct arena *arena,
+                               struct error *err) {
+  const struct connection from_environment = {.url = environment("REFLECT_URL"),
+                                              .key = environment("REFLECT_API_KEY"),
+                                              .tenant = environment("REFLECT_TENANT"),
+                                              .cacert = environment("CURL_CA_BUNDLE")};
+  const struct profile *used;
+  struct profiles profiles;
+  if (global->flags.key && global->flags.key_file)
+    return error_set(err, STATUS_INVALID_VALUE, "key-file", "--key and --key-file are both given");
+  enum status status = profiles_read(&profiles, arena, err);
+  if (!status)
+    status = connection_resolve(out, &used, &global->flags, global->profile, &from_environment,
+                                environment("REFLECT_PROFILE"), &profiles, err);
+  if (!status)
+    status = connection_read_key(out, arena, err);
+  if (!out->url)
+    out->url = default_url;
+  return status;
+}
+
 /* Connects and runs. */
-static enum exit_code run(const struct command *command, const struct global_options *global,
+static enum exit_code run(const struct noun *noun, const struct command *command, const struct global_options *global,
                           const struct operands *operands, const void *values, json_t *document) {
-  const char *url = global->url ? global->url : getenv("REFLECT_URL");
-  const char *key = global->key ? global->key : getenv("REFLECT_API_KEY");
-  struct cli cli = {.json = global->json, .terminal = isatty(STDERR_FILENO) && isatty(STDOUT_FILENO)};
-  const char *bundle = getenv("CURL_CA_BUNDLE"), *tenant = getenv("REFLECT_TENANT");
+  AUTO(arena_done) struct arena arena;
+  struct cli cli = {
+      .json = global->json, .terminal = isatty(STDERR_FILENO) && isatty(STDOUT_FILENO), .flags = &global->flags};
+  struct connection server = {0};
   struct error err;
   enum exit_code code;
-  if (http_open(&cli.http, url && *url ? url : default_url, key, &err) == STATUS_OK) {
-    cli.http.authorities = global->cacert ? global->cacert : bundle && *bundle ? bundle : NULL;
-    cli.http.tenant = global->tenant ? global->tenant : tenant && *tenant ? tenant : NULL;
+  arena_init(&arena, SETTINGS_BYTES);
+  if (noun->is_local)
+    return command->run(&cli, operands->item, values, document);
+  if (find_server(&server, global, &arena, &err) == STATUS_OK &&
+      http_open(&cli.http, server.url, server.key, &err) == STATUS_OK) {
+    cli.http.authorities = server.cacert;
+    cli.http.tenant = server.tenant;
     code = command->run(&cli, operands->item, values, document);
   } else {
     code = cli_fail(&cli, &err);
   }
-  http_close(&cli.http);
+  if (cli.http.curl)
+    http_close(&cli.http);
   return code;
 }
 
@@ -143,7 +180,7 @@ static enum exit_code read_and_run(const struct noun *noun, const struct command
   else if (operands.count > command->operand_count)
     code = wrong_usage("too many arguments: ", operands.item[command->operand_count]);
   else
-    code = run(command, global, &operands, values, document);
+    code = run(noun, command, global, &operands, values, document);
   json_decref(document);
   free(values);
   return code;

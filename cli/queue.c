@@ -79,7 +79,7 @@ static const struct command commands[] = {
     },
 };
 
-const struct noun queue_noun = {"queue", "The queue", commands, COUNT_OF(commands), true};
+const struct noun queue_noun = {"queue", "The queue", commands, COUNT_OF(commands), .verb_optional = true};
 
 /* ---- jobs ---- */
 

@@ -19,7 +19,7 @@ static const struct option_row global_rows[] = {{"url", OPTION_TEXT, 0, NULL, "U
 static const struct option_table global = {global_rows, COUNT_OF(global_rows)};
 static const struct command commands[] = {{"create", "", 0, "Start a job", &own, 0, NULL},
                                           {"get", "ID", 1, "Show it", NULL, 0, NULL}};
-static const struct noun jobs = {"jobs", "Jobs", commands, COUNT_OF(commands), false};
+static const struct noun jobs = {"jobs", "Jobs", commands, COUNT_OF(commands), .verb_optional = false};
 static const struct noun *const nouns[] = {&jobs};
 
 /* What bash offers for the words, the last of which is being typed. */

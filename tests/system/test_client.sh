@@ -5,7 +5,7 @@ reflect=$(dirname "$REFLECTD")/reflect
 mkdir -p "$work/models/broken" && echo '{}' > "$work/models/broken/config.json"
 start
 export REFLECT_URL=$url
-unset REFLECT_API_KEY
+unset REFLECT_API_KEY; export XDG_CONFIG_HOME=$work/none
 # run ARGUMENT...: sets code, said (standard output) and told (standard error).
 run() { timeout 20 "$reflect" "$@" > "$work/said" 2> "$work/told"; code=$?; said=$(< "$work/said") told=$(< "$work/told"); }
 good='{"text":"good","label":"a"}'
