@@ -384,4 +384,5 @@ static const struct command commands[] = {
     },
 };
 
-const struct noun bench_noun = {"bench", "Comparison of adapter methods", commands, COUNT_OF(commands), .verb_optional = true};
+const struct noun bench_noun = {"bench", "Comparison of adapter methods", commands, COUNT_OF(commands),
+                                .verb_optional = true};

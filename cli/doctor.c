@@ -66,4 +66,5 @@ static const struct command commands[] = {
     },
 };
 
-const struct noun doctor_noun = {"doctor", "Does everything work?", commands, COUNT_OF(commands), .verb_optional = true};
+const struct noun doctor_noun = {"doctor", "Does everything work?", commands, COUNT_OF(commands),
+                                 .verb_optional = true};

@@ -163,4 +163,5 @@ static const struct command commands[] = {
   },
 };
 
-const struct noun files_noun = {"files", "Data files and results", commands, COUNT_OF(commands), .verb_optional = false};
+const struct noun files_noun = {"files", "Data files and results", commands, COUNT_OF(commands),
+                                .verb_optional = false};

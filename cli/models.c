@@ -59,4 +59,5 @@ static const struct command commands[] = {
   {.verb = "delete", .operands = "ID", .operand_count = 1, .doc = "Delete an adapter", .run = models_delete},
 };
 
-const struct noun models_noun = {"models", "Base models and finished adapters", commands, COUNT_OF(commands), .verb_optional = true};
+const struct noun models_noun = {"models", "Base models and finished adapters", commands, COUNT_OF(commands),
+                                 .verb_optional = true};

@@ -260,4 +260,5 @@ static const struct command commands[] = {
     },
 };
 
-const struct noun verify_noun = {"verify", "Is an adapter what was trained?", commands, COUNT_OF(commands), .verb_optional = true};
+const struct noun verify_noun = {"verify", "Is an adapter what was trained?", commands, COUNT_OF(commands),
+                                 .verb_optional = true};

@@ -26,6 +26,9 @@ def main():
         python = os.path.join(docs, "examples", "train_and_load.py")
         tests = [(title, ["bash", "-euo", "pipefail", "-c", commands]) for title, commands in blocks(os.path.join(docs, "tasks.md"))]
         tests.append(("the Python example ends with PEFT", [sys.executable, "-B", python, daemon.url, os.environ["MINILM"]]))
+        for task in ("classify", "tags", "chat"):
+            pasted = f"reflect init --task {task} --folder {task} | sed -n 's/^  //p' > {task}.sh; bash -eu {task}.sh"
+            tests.append((f"what reflect init --task {task} prints", ["bash", "-euo", "pipefail", "-c", pasted]))
         for number, (title, command) in enumerate(tests, 1):
             done = subprocess.run(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, timeout=300, text=True,
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
