@@ -236,7 +236,7 @@ unitdir := $(DESTDIR)$(if $(filter /usr,$(prefix)),/lib,$(prefix)/lib)/systemd/s
 install-programs: $(PROGRAMS)
 	install -d $(bindir)
 	install $(INSTALL_STRIP) $(PROGRAMS) $(bindir)
-# With what systemd needs to run the daemon, and what a shell needs to complete `reflect`. RUN: what starts a program
+# With pages of the manual, what systemd needs to run the daemon, and what a shell needs to complete `reflect`. RUN: what starts a program
 # that was built for another processor.
 RUN ?=
 install: install-programs
@@ -245,6 +245,10 @@ install: install-programs
 	sed 's|/usr/bin/|$(prefix)/bin/|' config/reflectd.service > $(unitdir)/reflectd.service
 	install -m 644 config/sysusers.conf $(DESTDIR)$(prefix)/lib/sysusers.d/reflectd.conf
 	test -e $(DESTDIR)/etc/reflectd/reflectd.json || install -m 644 config/service.json $(DESTDIR)/etc/reflectd/reflectd.json
+	install -d $(addprefix $(sharedir)/man/,man1 man5 man8)
+	$(RUN) $(BIN)/reflect --man > $(sharedir)/man/man1/reflect.1
+	$(RUN) $(BIN)/reflectd --man > $(sharedir)/man/man8/reflectd.8
+	$(RUN) $(BIN)/reflectd --man-config > $(sharedir)/man/man5/reflectd.conf.5
 	$(RUN) $(BIN)/reflect completion bash > $(sharedir)/bash-completion/completions/reflect
 	$(RUN) $(BIN)/reflect completion zsh > $(sharedir)/zsh/vendor-completions/_reflect
 	$(RUN) $(BIN)/reflect completion fish > $(sharedir)/fish/vendor_completions.d/reflect.fish

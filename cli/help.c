@@ -3,6 +3,17 @@
 
 #include <string.h>
 
+const struct help_exit help_exits[] = {
+    {EXIT_DONE, "done"},
+    {EXIT_UNSUCCESSFUL, "a job or an export did not succeed, a file is not valid, or doctor found a fault"},
+    {EXIT_USAGE, "wrong usage"},
+    {EXIT_REFUSED, "the server refused the request"},
+    {EXIT_UNREACHABLE, "the server cannot be reached or failed"},
+    {EXIT_LOCAL, "a local file cannot be read or written, or a download is damaged"},
+    {130, "a watch was interrupted; the job goes on"},
+};
+const size_t help_exit_count = COUNT_OF(help_exits);
+
 static void options_text(struct str *out, const struct option_table *table) {
   for (size_t i = 0; i < table->count; i++) {
     const struct option_row *row = &table->rows[i];
@@ -37,11 +48,9 @@ void help_program(struct str *out, const struct noun *const *nouns, size_t noun_
   }
   str_puts(out, "\nOptions of every command\n");
   options_text(out, global);
-  str_puts(out, "\n`reflect NOUN VERB --help` lists a command's own options.\n"
-                "\nExit status: 0 done; 1 a job or an export did not succeed, or a file is not valid; 2 wrong usage;\n"
-                "3 the server refused the request; 4 the server cannot be reached or failed;\n"
-                "5 a local file cannot be read or written, or a download is damaged;\n"
-                "130 a watch was interrupted (the job goes on).\n");
+  str_puts(out, "\n`reflect NOUN VERB --help` lists a command's own options, `man reflect` all.\n\nExit status\n");
+  for (size_t i = 0; i < help_exit_count; i++)
+    str_printf(out, "  %-28d%s\n", help_exits[i].code, help_exits[i].doc);
 }
 
 void help_noun(struct str *out, const struct noun *noun) {

@@ -13,4 +13,12 @@ void help_noun(struct str *out, const struct noun *noun);
 /* `reflect jobs create --help`. */
 void help_command(struct str *out, const struct noun *noun, const struct command *command);
 
+/* What the exit statuses mean. */
+struct help_exit {
+  int code;
+  const char *doc;
+};
+extern const struct help_exit help_exits[];
+extern const size_t help_exit_count;
+
 #endif

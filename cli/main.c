@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/completion.h"
 #include "cli/help.h"
+#include "cli/manual.h"
 #include "cli/text.h"
 
 static const char default_url[] = "http://127.0.0.1:8080";
@@ -16,7 +17,7 @@ enum { SETTINGS_BYTES = 4 << 20 };
 struct global_options {
   struct connection flags;
   const char *profile;
-  bool json, help, version;
+  bool json, help, version, man;
 };
 
 static const struct option_row global_rows[] = {
@@ -34,6 +35,7 @@ static const struct option_row global_rows[] = {
     {"json", OPTION_FLAG, offsetof(struct global_options, json), NULL, NULL, "print the server's JSON"},
     {"help", OPTION_FLAG, offsetof(struct global_options, help), NULL, NULL, "print help"},
     {"version", OPTION_FLAG, offsetof(struct global_options, version), NULL, NULL, "print the version"},
+    {"man", OPTION_FLAG, offsetof(struct global_options, man), NULL, NULL, "print the manual's page"},
 };
 static const struct option_table global_table = {global_rows, COUNT_OF(global_rows)};
 
@@ -93,6 +95,14 @@ static enum exit_code print_help(const struct noun *noun, const struct command *
   fputs(text.text, stdout);
   str_done(&text);
   return EXIT_DONE;
+}
+
+static enum exit_code print_manual(void) {
+  AUTO(str_done) struct str text;
+  str_init(&text, 1 << 20);
+  manual_program(&text, nouns, COUNT_OF(nouns), &global_table);
+  fputs(text.text, stdout);
+  return text.failed ? EXIT_LOCAL : EXIT_DONE;
 }
 
 static const struct noun *find_noun(const char *name) {
@@ -197,6 +207,8 @@ static enum exit_code dispatch(const char *const *argv, size_t argc) {
     return wrong_usage(err.text, "");
   argv += used;
   argc -= used;
+  if (global.man)
+    return print_manual();
   if (global.version) {
     puts("reflect " REFLECTD_VERSION);
     return EXIT_DONE;

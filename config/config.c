@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/man.h"
 
 static const char *const log_levels[] = {
     [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error", NULL};
@@ -101,6 +102,20 @@ static const struct field fields[] = {
 };
 #undef AT
 const struct field_table config_fields = {.fields = fields, .count = COUNT_OF(fields)};
+
+/* Instead of serving. */
+static const struct {
+  const char *flag;
+  enum config_action action;
+  const char *doc;
+} config_actions[] = {
+    {"--list-devices", CONFIG_LIST_DEVICES, "Print the devices that jobs can run on, and leave."},
+    {"--write-example", CONFIG_WRITE_EXAMPLE, "Print a configuration file with every default, and leave."},
+    {"--man", CONFIG_MAN, "Print the manual's page, reflectd(8), and leave."},
+    {"--man-config", CONFIG_MAN_FILE, "Print the page of the configuration file, reflectd.conf(5), and leave."},
+    {"--version", CONFIG_VERSION, "Print the version, and leave."},
+    {"--help", CONFIG_HELP, "Print this, and leave."},
+};
 
 /* --- the sources ------------------------------------------------------------------------------ */
 
@@ -336,14 +351,11 @@ static enum status find_programs(struct config *config, struct arena *arena, str
 
 static enum config_action action_of(int argc, char **argv) {
   for (int i = 1; i < argc; i++) {
-    if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+    if (strcmp(argv[i], "-h") == 0)
       return CONFIG_HELP;
-    if (strcmp(argv[i], "--version") == 0)
-      return CONFIG_VERSION;
-    if (strcmp(argv[i], "--write-example") == 0)
-      return CONFIG_WRITE_EXAMPLE;
-    if (strcmp(argv[i], "--list-devices") == 0)
-      return CONFIG_LIST_DEVICES;
+    for (size_t a = 0; a < COUNT_OF(config_actions); a++)
+      if (strcmp(argv[i], config_actions[a].flag) == 0)
+        return config_actions[a].action;
   }
   return CONFIG_RUN;
 }
@@ -417,10 +429,64 @@ void config_help(struct str *out) {
       "may be a file of that name in $CREDENTIALS_DIRECTORY, where systemd puts credentials.\n\n");
   for (size_t i = 0; i < config_fields.count; i++)
     help_line(out, &config_fields.fields[i]);
-  str_puts(out, "  --list-devices                 Print the devices that jobs can run on, and leave.\n"
-                "  --write-example                Print a configuration file with every default, and leave.\n"
-                "  --version                      Print the version, and leave.\n"
-                "  --help                         Print this, and leave.\n");
+  for (size_t i = 0; i < COUNT_OF(config_actions); i++)
+    str_printf(out, "  %-30s %s\n", config_actions[i].flag, config_actions[i].doc);
+}
+
+/* A row's sentence, with its default and its choices. */
+static void manual_row(struct str *out, const struct field *field) {
+  AUTO(str_done) struct str text;
+  str_init(&text, 4096);
+  str_puts(&text, field->doc);
+  if (field->initial)
+    str_printf(&text, " Default: %s%s%s.", field->initial, field->unit ? " " : "", field->unit ? field->unit : "");
+  for (const char *const *choice = field->choices; choice && *choice; choice++)
+    str_printf(&text, "%s%s", choice == field->choices ? " One of: " : ", ", *choice);
+  if (field->choices)
+    str_putc(&text, '.');
+  man_text(out, text.text);
+}
+
+void config_manual_options(struct str *out) {
+  for (size_t i = 0; i < config_fields.count; i++) {
+    const struct field *field = &config_fields.fields[i];
+    char name[64], flag[80];
+    dashed(name, field->name);
+    snprintf(flag, sizeof flag, "--%s", name);
+    man_item(out, flag, field->kind == FIELD_BOOL ? "" : field->kind == FIELD_INT ? "N" : "TEXT");
+    manual_row(out, field);
+  }
+  for (size_t i = 0; i < COUNT_OF(config_actions); i++) {
+    man_item(out, config_actions[i].flag, "");
+    man_text(out, config_actions[i].doc);
+  }
+}
+
+void config_manual_file(struct str *out) {
+  man_begin(out, "REFLECTD.CONF", "reflectd.conf", 5, "the configuration file of the fine-tuning service reflectd");
+  man_section(out, "DESCRIPTION");
+  man_text(out, "The file that --config or REFLECTD_CONFIG names is one JSON object. Every member may be left out; one "
+                "that is unknown, or that is not of its kind, keeps the daemon from starting, with its name. The "
+                "environment (REFLECTD_LISTEN=...) goes before the file, and the command line (--listen ...) before "
+                "both. reflectd --write-example prints a file with every default.");
+  man_section(out, "MEMBERS");
+  for (size_t i = 0; i < config_fields.count; i++) {
+    const struct field *field = &config_fields.fields[i];
+    if (strcmp(field->name, "config") == 0) /* a file cannot name another one */
+      continue;
+    man_item(out, field->name,
+             field->kind == FIELD_BOOL  ? "true or false"
+             : field->kind == FIELD_INT ? "a whole number"
+                                        : "a string");
+    manual_row(out, field);
+    if (field->kind == FIELD_INT && field->max > field->min) {
+      char bounds[100];
+      snprintf(bounds, sizeof bounds, "From %.0f to %.0f.", field->min, field->max);
+      man_text(out, bounds);
+    }
+  }
+  man_section(out, "SEE ALSO");
+  str_puts(out, ".BR reflectd (8)\n");
 }
 
 /* A file cannot name another one; a key belongs into a file of its own. */

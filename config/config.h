@@ -67,11 +67,19 @@ struct config {
 };
 
 /* What the command line asks for. */
-enum config_action { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION, CONFIG_WRITE_EXAMPLE, CONFIG_LIST_DEVICES };
+enum config_action {
+  CONFIG_RUN,
+  CONFIG_HELP,
+  CONFIG_VERSION,
+  CONFIG_WRITE_EXAMPLE,
+  CONFIG_LIST_DEVICES,
+  CONFIG_MAN,
+  CONFIG_MAN_FILE,
+};
 
 /* Reads everything and checks it. argv[0] is the program's name and is skipped; `environment` is
-   environ or a test's stand-in. With --help, --version or --write-example *action says so and nothing
-   else is read; with --list-devices everything is. On failure err->param is the option's name and *out
+   environ or a test's stand-in. With --list-devices *action says so and everything is read; with any other action
+   (--help, --version, ...) nothing else is. On failure err->param is the option's name and *out
    is unspecified. */
 NODISCARD enum status config_load(struct config *out, enum config_action *action, int argc, char **argv,
                                   char *const *environment, struct arena *arena, struct error *err);
@@ -84,6 +92,9 @@ NODISCARD enum status config_check_exposure(const struct config *config, bool ke
 
 /* The text of --help, made from the table; appended. */
 void config_help(struct str *out);
+/* Of the manual, from the same table; appended: the options of reflectd(8), and all of reflectd.conf(5). */
+void config_manual_options(struct str *out);
+void config_manual_file(struct str *out);
 /* config/example.json: every option at its default; appended. */
 void config_example(struct str *out);
 /* The options in force as one JSON object, with api_key masked: for the log; appended. */

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/man.h"
 #include "server/admission.h"
 #include "server/backup.h"
 #include "server/command.h"
@@ -227,6 +228,37 @@ static void help(struct str *out) {
   }
 }
 
+static void manual(struct str *out) {
+  man_begin(out, "REFLECTD", "reflectd", 8, "a fine-tuning service over HTTP");
+  man_section(out, "SYNOPSIS");
+  man_term(out, "reflectd", "[--OPTION VALUE]...");
+  str_puts(out, ".br\n");
+  man_term(out, "reflectd", "COMMAND [--OPTION VALUE]...");
+  man_section(out, "DESCRIPTION");
+  man_text(out,
+           "reflectd takes data and jobs over HTTP, keeps them in its data folder, and trains each job in a process "
+           "of its own. It stays in the foreground and writes its log, a JSON object a line, to standard error.");
+  man_paragraph(out);
+  man_text(out,
+           "SIGTERM lets running jobs write down where they are, and ends it; a second one ends it at once. SIGHUP "
+           "reads the certificate again.");
+  man_section(out, "OPTIONS");
+  man_text(out, "Each can also be set in the environment (REFLECTD_QUEUE_MAX=50) and, by its name with underscores, in "
+                "the file that --config names. Flags win over the environment, the environment over the file.");
+  config_manual_options(out);
+  man_section(out, "COMMANDS");
+  man_text(out, "They take the options above too.");
+  for (size_t i = 0; i < COUNT_OF(commands); i++) {
+    man_item(out, commands[i].name, commands[i].takes);
+    man_text(out, commands[i].does);
+  }
+  man_section(out, "EXIT STATUS");
+  man_text(out, "0: it was told to end, or the command is done. 1: it failed, or fsck found a fault. 2: wrong usage or "
+                "configuration.");
+  man_section(out, "SEE ALSO");
+  str_puts(out, ".BR reflect (1),\n.BR reflectd.conf (5)\n");
+}
+
 int main(int argc, char **argv) {
   AUTO(arena_done) struct arena arena;
   struct config config;
@@ -245,6 +277,8 @@ int main(int argc, char **argv) {
   switch (action) {
   case CONFIG_HELP: help(&text); return print(&text);
   case CONFIG_WRITE_EXAMPLE: config_example(&text); return print(&text);
+  case CONFIG_MAN: manual(&text); return print(&text);
+  case CONFIG_MAN_FILE: config_manual_file(&text); return print(&text);
   case CONFIG_VERSION: str_printf(&text, "reflectd %s\n", REFLECTD_VERSION); return print(&text);
   case CONFIG_LIST_DEVICES: return devices_print(&text, &config, &err) ? command_fault(&err) : print(&text);
   case CONFIG_RUN: break;
