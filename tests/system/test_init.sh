@@ -4,18 +4,21 @@
 reflect=$(cd "$(dirname "$REFLECTD")" && pwd)/reflect
 unset REFLECT_API_KEY REFLECT_PROFILE; export XDG_CONFIG_HOME=$work/none
 run() { timeout 20 "$reflect" "$@" > "$work/said" 2> "$work/told"; code=$?; said=$(< "$work/said") told=$(< "$work/told"); }
-mkdir "$work/models/encoder-one"; echo '{}' > "$work/models/encoder-one/config.json"
-start; export REFLECT_URL=$url
-call GET /v1/models/tiny; call GET /v1/models/encoder-one
+for model in bert llama; do
+  mkdir "$work/models/$model"; cp "$root"/tests/golden/cases/$model-hra/model/* "$work/models/$model/"
+  { printf '[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n'; printf 'w%d\n' {0..93}; } > "$work/models/$model/vocab.txt"
+done
+start --worker-path "$(dirname "$reflect")/reflect-worker" --devices cpu; export REFLECT_URL=$url
+call GET /v1/models/bert; call GET /v1/models/llama
 
-run init --folder "$work/it's here"; is "$code $told" "0 " "a beginning"; like "$said" 'classification with encoder-one' "with a model that fits"
-sed -n 's/^  //p' "$work/said" | sed '$d' > "$work/commands" # what the stand-in makes is no adapter: there is none to download
+run init --folder "$work/it's here"; is "$code $told" "0 " "a beginning"; like "$said" 'classification with bert' "with a model that fits"
+sed -n 's/^  //p' "$work/said" > "$work/commands"
 (cd "$work" && PATH=$(dirname "$reflect"):$PATH timeout 20 bash -eu commands > pasted 2>&1); is "$?" 0 "what it printed, pasted"
-like "$(< "$work/pasted")" 'succeeded: ' "trains"; is "$(ls "$work/it's here")" $'job.json\ntrain.jsonl\nvalidation.jsonl' "from these files"
+like "$(< "$work/pasted")" 'succeeded: ' "trains"; is "$(ls "$work/it's here")" $'adapter\njob.json\ntrain.jsonl\nvalidation.jsonl' "and leaves an adapter"
 echo mine > "$work/it's here/train.jsonl"; rm "$work/it's here/job.json"
 run init --folder "$work/it's here"; is "$code" 2 "again"; like "$told" "train.jsonl is there already" "it overwrites nothing"
 is "$(< "$work/it's here/train.jsonl")" mine "not one file"; is "$(ls "$work/it's here/job.json" 2>/dev/null)" "" "and writes none beside"
-run --json init --task chat --folder "$work/chat"; is "$code" 0 "of chats"; like "$said" '"model": "tiny",[^}]*"task": "language_model"' "with a language model"
+run --json init --task chat --folder "$work/chat"; is "$code" 0 "of chats"; like "$said" '"model": "llama",[^}]*"task": "language_model"' "with a language model"
 for task in regression labels tags embed rerank; do
   run init --task $task --model some/model --folder "$work/$task"; is "$code" 0 "of $task, with a model that is named"
 done
