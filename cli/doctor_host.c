@@ -15,6 +15,7 @@
 #include "base/disk.h"
 #include "base/memory.h"
 #include "cli/findings.h"
+#include "cli/layers.h"
 #include "cli/program.h"
 #include "cli/text.h"
 
@@ -24,21 +25,9 @@ enum {
   FSCK_SECONDS = 3600, /* every byte is hashed */
   FAULTS_SHOWN = 5,
   OPEN_FILES = 2 * 2048 + 256, /* what a daemon with its default of connections wants */
-  LAYERS_MAX = 16,
 };
 static const size_t MEMORY_LOW = (size_t)2 << 30;
 static const uint64_t DISK_LOW = (uint64_t)2 << 30;
-
-/* The next line of a text, without its end; NULL: there is none. */
-static char *next_line(char **rest) {
-  char *line = *rest;
-  if (!*line)
-    return NULL;
-  size_t length = strcspn(line, "\n");
-  *rest = line + length + (line[length] == '\n');
-  line[length] = '\0';
-  return line;
-}
 
 /* Asks a program that lies beside this one. False: it could not be asked, which is a finding. */
 static bool ask(struct findings *findings, const char *check, struct str *said, int *code, const char *program,
@@ -85,7 +74,7 @@ static void look_at_devices(struct findings *findings) {
            ASK_SECONDS))
     return;
   char *rest = said.text;
-  for (char *line; (line = next_line(&rest));) {
+  for (char *line; (line = program_line(&rest));) {
     struct device_info device;
     /* Drivers' own words, and the log, come between. */
     if (strncmp(line, "{\"name\":", 8) != 0 || device_info_parse(&device, line, strlen(line), &err) != STATUS_OK)
@@ -135,7 +124,7 @@ static void try_escapes(struct findings *findings, const char *const *arguments,
   if (!ask(findings, "sandbox", &said, &code, "reflect-worker", arguments, ASK_SECONDS))
     return;
   char *rest = said.text;
-  for (char *line; (line = next_line(&rest));)
+  for (char *line; (line = program_line(&rest));)
     last = line;
   if (code == 0)
     finding(findings, FINDING_OK, "sandbox", NULL, "%s", last);
@@ -146,39 +135,30 @@ static void try_escapes(struct findings *findings, const char *const *arguments,
 }
 
 static void look_at_sandbox(struct findings *findings) {
-  AUTO(str_done) struct str said, there;
-  int code;
-  char missing[LAYERS_MAX][32];
+  AUTO(str_done) struct str there;
+  struct layers layers;
+  struct error err;
   const char *arguments[2 * LAYERS_MAX + 2] = {"--sandbox-test"};
-  size_t count = 0;
-  str_init(&said, SAID_BYTES);
+  size_t count = 1;
   str_init(&there, SAID_BYTES);
-  if (!ask(findings, "layers", &said, &code, "reflect-sandbox", (const char *const[]){"--probe", NULL}, ASK_SECONDS))
+  if (layers_probe(&layers, &err) != STATUS_OK) {
+    finding(findings, FINDING_FAIL, "layers", "install all programs of one version into one folder", "%s", err.text);
     return;
-  char *rest = said.text;
-  for (char *line; (line = next_line(&rest));) {
-    char name[32], answer[8];
-    int detail = 0;
-    if (sscanf(line, "%31s %7s %n", name, answer, &detail) != 2)
-      continue;
-    if (strcmp(answer, "yes") == 0) {
-      str_printf(&there, "%s%s", there.length ? ", " : "", name);
-      if (line[detail])
-        str_printf(&there, " (%s)", line + detail);
-    } else if (count < LAYERS_MAX) {
+  }
+  for (size_t i = 0; i < layers.count; i++) {
+    const struct layer *layer = &layers.item[i];
+    if (!layer->there)
       finding(
           findings, FINDING_WARN, "layers",
           "a newer kernel, or a container that allows it; the daemon leaves it out, sandbox=require refuses to start",
-          "%s: %s", name, line + detail);
-      memcpy(missing[count], name, sizeof name);
-      arguments[1 + 2 * count] = "--without";
-      arguments[2 + 2 * count] = missing[count];
-      count++;
-    }
+          "%s: %s", layer->name, layer->detail);
+    else
+      str_printf(&there, "%s%s%s%s%s", there.length ? ", " : "", layer->name, layer->detail[0] ? " (" : "",
+                 layer->detail, layer->detail[0] ? ")" : "");
   }
-  finding(findings, there.length && code == 0 ? FINDING_OK : FINDING_FAIL, "layers", NULL, "%s",
-          there.length ? there.text : "reflect-sandbox --probe says nothing");
-  try_escapes(findings, arguments, count == 0);
+  finding(findings, FINDING_OK, "layers", NULL, "%s", there.text);
+  layers_without(&layers, arguments, &count);
+  try_escapes(findings, arguments, count == 1);
   bool groups = access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0;
   finding(findings, groups ? FINDING_OK : FINDING_WARN, "cgroup",
           groups ? NULL : "without it a worker's mapped model does not count against its limit of memory",
@@ -226,7 +206,7 @@ static void look_at_data(struct findings *findings, const char *data) {
            FSCK_SECONDS))
     return;
   char *rest = said.text;
-  for (char *line; (line = next_line(&rest)); last = line)
+  for (char *line; (line = program_line(&rest)); last = line)
     if (code != 0 && *rest && shown++ < FAULTS_SHOWN)
       finding(findings, FINDING_FAIL, "data", NULL, "%s", line);
   finding(findings, code == 0 ? FINDING_OK : FINDING_FAIL, "data",

@@ -82,7 +82,7 @@ static void look_at_models(struct findings *findings, const json_t *capabilities
   }
   bool none = usable + unknown == 0;
   finding(findings, none ? FINDING_FAIL : FINDING_OK, "models",
-          none ? "put one into the models folder of the server" : NULL,
+          none ? "put one into the models folder of the server: reflect models add FOLDER --models DIR" : NULL,
           "%zu that jobs can use, %zu not looked at yet, %zu that cannot be used", usable, unknown, unusable);
 }
 

@@ -1,5 +1,6 @@
 /* reflect models: base models and finished adapters. */
 #include "cli/command.h"
+#include "cli/model_add.h"
 #include "cli/text.h"
 
 static void cell_id(struct str *out, const json_t *model) {
@@ -53,9 +54,23 @@ static enum exit_code models_delete(struct cli *cli, const char *const *operands
   return model_request(cli, "DELETE", operands[0]);
 }
 
+static enum exit_code models_add(struct cli *cli, const char *const *operands, const void *values, json_t *document) {
+  (void)document;
+  return model_add(cli, operands[0], values);
+}
+
 static const struct command commands[] = {
   {.verb = "list", .operands = "", .doc = "List base models and adapters", .run = models_list},
   {.verb = "get", .operands = "ID", .operand_count = 1, .doc = "Show a model", .run = models_get},
+  {
+    .verb = "add",
+    .operands = "FOLDER|FILE.gguf",
+    .operand_count = 1,
+    .doc = "Put a base model into the models folder of this machine's daemon, if jobs can use it",
+    .options = &model_add_table,
+    .values_bytes = sizeof(struct model_add_options),
+    .run = models_add,
+  },
   {.verb = "delete", .operands = "ID", .operand_count = 1, .doc = "Delete an adapter", .run = models_delete},
 };
 

@@ -88,3 +88,13 @@ enum status program_run(struct str *said, int *code, const char *const *argument
   return ended ? STATUS_OK
                : error_set(err, STATUS_UNAVAILABLE, NULL, "%s was not done after %d seconds", arguments[0], seconds);
 }
+
+char *program_line(char **rest) {
+  char *line = *rest;
+  if (!*line)
+    return NULL;
+  size_t length = strcspn(line, "\n");
+  *rest = line + length + (line[length] == '\n');
+  line[length] = '\0';
+  return line;
+}

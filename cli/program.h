@@ -16,4 +16,7 @@ bool program_find(char out[PATH_MAX], const char *name);
 NODISCARD enum status program_run(struct str *said, int *code, const char *const *arguments, int seconds,
                                   struct error *err);
 
+/* The next line of what was said, without its end; *rest moves behind it. NULL: there is none. */
+char *program_line(char **rest);
+
 #endif
