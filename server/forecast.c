@@ -36,6 +36,16 @@ int64_t forecast_others(const struct forecast *forecast, const struct job_row *j
   return others;
 }
 
+int64_t forecast_position(const struct forecast *forecast, const struct job_row *job) {
+  int64_t before = 0;
+  for (size_t i = 0; i < forecast->lane_count; i++) {
+    const struct queue_lane *lane = &forecast->lanes[i];
+    if (strcmp(lane->tenant, job->tenant) == 0 && lane->priority >= job->priority)
+      before += lane->jobs;
+  }
+  return before;
+}
+
 /* How many jobs, each as long as the others, begin on a place up to that time. */
 static double begun(const struct forecast *forecast, const char *wanted, double seconds) {
   double n = 0;
@@ -141,14 +151,9 @@ static enum status make(struct forecast_cache *f, struct server *server, struct 
   return STATUS_OK;
 }
 
-enum status forecast_start(int64_t *out, int64_t *others, struct server *server, const struct job_row *job,
-                           int64_t position, struct error *err) {
+/* The one that is kept, made anew where it is old. */
+static enum status fresh(const struct forecast **out, struct server *server, struct error *err) {
   int64_t now_ms = clock_boot_ms();
-  *out = 0;
-  if (others)
-    *others = 0;
-  if (position < 0)
-    return STATUS_OK;
   if (!server->forecaster) {
     server->forecaster = calloc(1, sizeof *server->forecaster);
     if (!server->forecaster)
@@ -156,18 +161,42 @@ enum status forecast_start(int64_t *out, int64_t *others, struct server *server,
     arena_init(&server->forecaster->arena, ARENA_BYTES);
   }
   struct forecast_cache *f = server->forecaster;
-  if (f->made_ms == 0 || now_ms - f->made_ms >= FRESH_MS) {
-    f->made_ms = 0;
-    enum status status = make(f, server, err);
-    if (status)
-      return status;
+  *out = &f->forecast;
+  if (f->made_ms && now_ms - f->made_ms < FRESH_MS)
+    return STATUS_OK;
+  f->made_ms = 0;
+  enum status status = make(f, server, err);
+  if (!status)
     f->made_ms = now_ms;
-  }
-  int64_t ahead = forecast_others(&f->forecast, job, position);
+  return status;
+}
+
+enum status forecast_start(int64_t *out, int64_t *others, struct server *server, const struct job_row *job,
+                           int64_t position, struct error *err) {
+  const struct forecast *forecast;
+  *out = 0;
+  if (others)
+    *others = 0;
+  if (position < 0)
+    return STATUS_OK;
+  enum status status = fresh(&forecast, server, err);
+  if (status)
+    return status;
+  int64_t ahead = forecast_others(forecast, job, position);
   if (others)
     *others = ahead;
-  double seconds = forecast_seconds(&f->forecast, job->device_wanted, position + ahead);
+  double seconds = forecast_seconds(forecast, job->device_wanted, position + ahead);
   *out = seconds < 0 ? 0 : clock_unix() + (int64_t)seconds;
+  return STATUS_OK;
+}
+
+enum status forecast_wait(double *out, struct server *server, const struct job_row *job, struct error *err) {
+  const struct forecast *forecast;
+  enum status status = fresh(&forecast, server, err);
+  if (status)
+    return status;
+  int64_t position = forecast_position(forecast, job);
+  *out = forecast_seconds(forecast, job->device_wanted, position + forecast_others(forecast, job, position));
   return STATUS_OK;
 }
 

@@ -22,6 +22,8 @@ struct forecast {
 /* Queued jobs of other tenants that are likely to start before the one that has that position among its own
    (db_queue_positions): those of higher priority, and of equal priority as many as there are turns. Pure. */
 int64_t forecast_others(const struct forecast *forecast, const struct job_row *job, int64_t position);
+/* How many queued jobs of its tenant go before one that comes now with its priority. Pure. */
+int64_t forecast_position(const struct forecast *forecast, const struct job_row *job);
 /* Seconds until it starts when `ahead` jobs of all go before it; < 0: nobody knows. Pure. */
 double forecast_seconds(const struct forecast *forecast, const char *device_wanted, int64_t ahead);
 
@@ -29,6 +31,10 @@ double forecast_seconds(const struct forecast *forecast, const char *device_want
    not NULL: forecast_others. Fails only when the store does. */
 NODISCARD enum status forecast_start(int64_t *out, int64_t *others, struct server *server, const struct job_row *job,
                                      int64_t position, struct error *err);
+
+/* Seconds that a job which comes now would wait (its tenant, priority and device_wanted are asked for); < 0: nobody
+   knows. Fails only when the store does. */
+NODISCARD enum status forecast_wait(double *out, struct server *server, const struct job_row *job, struct error *err);
 
 /* The daemon's, kept with it. NULL is fine. */
 struct forecast_cache;

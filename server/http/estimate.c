@@ -2,26 +2,28 @@
    makes ready what the job would train and says what that takes. Nothing is stored. */
 #include "server/http/estimate.h"
 
+#include <math.h>
+
 #include "base/clock.h"
+#include "server/forecast.h"
 #include "server/http/ask.h"
 #include "server/http/reply.h"
 #include "server/http/wait.h"
 #include "server/inspected.h"
-#include "server/supervisor.h"
 #include "storage/db_file.h"
-#include "storage/db_queue.h"
 
 enum { ESTIMATE_BYTES = 1 << 16 };
 
 /* Seconds; null: nobody knows. */
-static json_t *queue_wait(struct request *request) {
-  struct server *server = request->server;
+static json_t *queue_wait(struct request *request, const struct job_spec *spec) {
   struct error err;
-  int64_t waiting;
-  if (db_queue_waiting(&waiting, server->db, &err))
+  double seconds;
+  const struct job_row job = {.tenant = request->tenant,
+                              .priority = spec->scheduling.priority,
+                              .device_wanted = spec->scheduling.device ? spec->scheduling.device : "auto"};
+  if (forecast_wait(&seconds, request->server, &job, &err) || seconds < 0)
     return json_null();
-  int64_t running = (int64_t)supervisor_jobs(server->supervisor, "cpu");
-  return waiting == 0 && running < server->config->workers_max ? json_integer(0) : json_null();
+  return json_integer((json_int_t)ceil(seconds));
 }
 
 /* What an estimate does not have is null, so that all have the same members. */
@@ -58,7 +60,7 @@ json_t *estimate_object(struct request *request, const struct job_draft *draft, 
     return NULL;
   }
   complete(out);
-  json_object_set_new(out, "queue_wait_seconds", queue_wait(request));
+  json_object_set_new(out, "queue_wait_seconds", queue_wait(request, &draft->spec));
   json_object_set(out, "warnings", answer->warnings);
   json_object_set_new(out, "job", job_spec_json(&draft->spec));
   return out;

@@ -30,6 +30,19 @@ static void test_others(void **state) {
   assert_int_equal(others("new", 9, 0), 0);
 }
 
+static int64_t position(const char *tenant, int64_t priority) {
+  return forecast_position(&forecast, &(struct job_row){.tenant = tenant, .priority = priority});
+}
+
+static void test_position(void **state) {
+  (void)state;
+  assert_int_equal(position("a", 0), 12); /* behind those of its own priority */
+  assert_int_equal(position("a", 1), 2);
+  assert_int_equal(position("a", 6), 0);
+  assert_int_equal(position("c", -3), 51);
+  assert_int_equal(position("new", 0), 0);
+}
+
 static void test_start(void **state) {
   (void)state;
   struct forecast f = {.places = 3, .job_seconds = 100};
@@ -54,6 +67,7 @@ static void test_start(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_others), cmocka_unit_test(test_start)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_others), cmocka_unit_test(test_position),
+                                     cmocka_unit_test(test_start)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

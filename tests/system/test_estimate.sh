@@ -41,6 +41,9 @@ ask crash; is "$status $(value code)" "500 worker_crashed" "a worker that dies"
 for i in 1 2 3; do curl -s -o "$work/answer$i" "$url/v1/fine_tuning/estimate" -H 'Content-Type: application/json' -d "{\"model\":\"tiny\",\"training_file\":\"$file\",\"suffix\":\"slow\"}" & waits+=($!); done
 wait "${waits[@]}"; cmp -s "$work/answer1" "$work/answer2" && cmp -s "$work/answer2" "$work/answer3" && ok "all who ask wait for one answer" || not_ok "all who ask wait for one answer"
 upload slow.jsonl; ask ok; is "$status" 200 "a file that is still checked is waited for"
+submit wait; await running; for _ in {1..50}; do call GET "/v1/fine_tuning/jobs/$job"; [[ $body == *'"seconds_remaining":50'* ]] && break; sleep 0.1; done; sleep 1.1
+ask ok; like "$body" '"queue_wait_seconds":(49|5[01]),' "where a job runs, the queue's forecast says how long one more would wait"
+submit wait; sleep 1.1; ask ok; like "$body" '"queue_wait_seconds":(9[5-9]|10[0-9]),' "and behind one that waits twice as long"
 call POST '/v1/fine_tuning/jobs?dry_run=perhaps' -H 'Content-Type: application/json' -d '{}'; is "$status $(value param)" "400 dry_run" "a dry run is true or false"
 curl -s -o /dev/null "$url/v1/fine_tuning/estimate" -H 'Content-Type: application/json' -d "{\"model\":\"tiny\",\"training_file\":\"$file\",\"suffix\":\"slow\"}" & sleep 0.2
 stop; is "$code" 0 "exit 0, also while somebody waits"
