@@ -17,7 +17,7 @@
 #include "storage/db_removal.h"
 #include "storage/db_state.h"
 
-enum { ARENA_BYTES = 1 << 16, CHECKPOINTS_MAX = 10000 };
+enum { ARENA_BYTES = 1 << 16, CHECKPOINTS_MAX = 10000, NAMES_BYTES = 1 << 20 };
 
 typedef enum status visit_leftover(void *context, const char *path, struct error *err);
 
@@ -29,6 +29,74 @@ struct removal {
   enum status status;
   struct error err;
 };
+
+/* ---- who needs it ---- */
+
+static void add_checkpoint(json_t *names, const struct job_row *job, const struct checkpoint_row *checkpoint) {
+  json_array_append_new(names, json_sprintf("ftckpt-%lld", (long long)checkpoint->seq));
+  json_array_append_new(names, json_sprintf("%s:ckpt-step-%lld", job->fine_tuned_model, (long long)checkpoint->step));
+}
+
+/* Everything by which another job can name what this one made: an array. */
+static enum status list_names(json_t **out, struct db *db, const struct job_row *job, struct arena *arena,
+                              struct error *err) {
+  struct checkpoint_row *checkpoints;
+  struct artifact_row *artifacts;
+  struct page page = {.limit = CHECKPOINTS_MAX};
+  size_t count, artifact_count;
+  bool more;
+  *out = NULL;
+  enum status status = db_checkpoint_list(&checkpoints, &count, &more, db, job->id, &page, arena, err);
+  if (!status)
+    status = db_artifact_list(&artifacts, &artifact_count, db, job->id, arena, err);
+  if (status)
+    return status;
+  *out = json_pack("[ss]", job->id, job->fine_tuned_model);
+  for (size_t i = 0; i < count; i++)
+    add_checkpoint(*out, job, &checkpoints[i]);
+  for (size_t i = 0; i < artifact_count; i++)
+    if (artifacts[i].file_id)
+      json_array_append_new(*out, json_string(artifacts[i].file_id));
+  return STATUS_OK;
+}
+
+/* Refuses where a job that has not ended starts from one of the names: its run, and each that follows it after a
+   pause or a crash, reads the adapter. */
+static enum status check_names(struct server *server, const struct job_row *job, const json_t *names,
+                               enum status refusal, const char *param, struct arena *arena, struct error *err) {
+  AUTO(str_done) struct str text;
+  const char *needs;
+  str_init(&text, NAMES_BYTES);
+  if (!names || !json_append(&text, names))
+    return error_no_memory(err, "looking for jobs");
+  enum status status = db_job_that_needs(&needs, server->db, job->tenant, text.text, arena, err);
+  return status || !needs
+             ? status
+             : error_set(err, refusal, param, "%s starts from what %s made and has not ended; cancel it first or wait",
+                         needs, job->id);
+}
+
+static enum status check_made(struct server *server, const struct job_row *job, enum status refusal, const char *param,
+                              struct arena *arena, struct error *err) {
+  AUTO(json_release) json_t *names = NULL;
+  enum status status = list_names(&names, server->db, job, arena, err);
+  return status ? status : check_names(server, job, names, refusal, param, arena, err);
+}
+
+static enum status check_ended(struct server *server, const struct job_row *job, struct arena *arena,
+                               struct error *err) {
+  struct export_row *exports;
+  size_t count = 0;
+  if (!job_state_terminal(job->state))
+    return error_set(err, STATUS_JOB_NOT_FINISHED, "job_id", "the job is %s: cancel it first, or wait",
+                     job_state_name(job->state));
+  enum status status = db_export_list(&exports, &count, server->db, job->id, arena, err);
+  for (size_t i = 0; !status && i < count; i++)
+    if (exports[i].state == EXPORT_QUEUED || exports[i].state == EXPORT_RUNNING)
+      return error_set(err, STATUS_JOB_NOT_FINISHED, "job_id", "the job's export %s is being made: wait for its end",
+                       exports[i].format);
+  return status;
+}
 
 /* ---- the rows ---- */
 
@@ -75,63 +143,14 @@ static enum status delete_model(struct db *db, const void *what, struct error *e
   return status ? status : removal_of_leftovers(db, of->server->config, id, 0, err);
 }
 
-enum status removal_of_model(struct server *server, const struct job_row *job, struct error *err) {
+enum status removal_of_model(struct server *server, const struct job_row *job, struct arena *arena, struct error *err) {
   struct of_job of = {server, job, NULL};
-  enum status status = db_apply(server->db, delete_model, &of, true, err);
+  enum status status = check_made(server, job, STATUS_MODEL_IN_USE, "model", arena, err);
+  if (!status)
+    status = db_apply(server->db, delete_model, &of, true, err);
   if (!status)
     removal_start(server);
   return status;
-}
-
-/* Everything by which another job can name what this one made, as a JSON array. */
-static enum status list_names(struct str *out, struct db *db, const struct job_row *job, struct arena *arena,
-                              struct error *err) {
-  struct checkpoint_row *checkpoints;
-  struct artifact_row *artifacts;
-  struct page page = {.limit = CHECKPOINTS_MAX};
-  size_t count, artifact_count;
-  bool more;
-  enum status status = db_checkpoint_list(&checkpoints, &count, &more, db, job->id, &page, arena, err);
-  if (!status)
-    status = db_artifact_list(&artifacts, &artifact_count, db, job->id, arena, err);
-  if (status)
-    return status;
-  AUTO(json_release) json_t *names = json_pack("[ss]", job->id, job->fine_tuned_model);
-  for (size_t i = 0; i < count; i++) {
-    json_array_append_new(names, json_sprintf("ftckpt-%lld", (long long)checkpoints[i].seq));
-    json_array_append_new(names,
-                          json_sprintf("%s:ckpt-step-%lld", job->fine_tuned_model, (long long)checkpoints[i].step));
-  }
-  for (size_t i = 0; i < artifact_count; i++)
-    if (artifacts[i].file_id)
-      json_array_append_new(names, json_string(artifacts[i].file_id));
-  return names && json_append(out, names) ? STATUS_OK : error_no_memory(err, "looking for jobs");
-}
-
-static enum status check_unneeded(struct server *server, const struct job_row *job, struct arena *arena,
-                                  struct error *err) {
-  AUTO(str_done) struct str names;
-  struct export_row *exports;
-  const char *needs = NULL;
-  size_t count = 0;
-  str_init(&names, 1 << 20);
-  if (!job_state_terminal(job->state))
-    return error_set(err, STATUS_JOB_NOT_FINISHED, "job_id", "the job is %s: cancel it first, or wait",
-                     job_state_name(job->state));
-  enum status status = db_export_list(&exports, &count, server->db, job->id, arena, err);
-  for (size_t i = 0; !status && i < count; i++)
-    if (exports[i].state == EXPORT_QUEUED || exports[i].state == EXPORT_RUNNING)
-      return error_set(err, STATUS_JOB_NOT_FINISHED, "job_id", "the job's export %s is being made: wait for its end",
-                       exports[i].format);
-  if (!status)
-    status = list_names(&names, server->db, job, arena, err);
-  if (!status)
-    status = db_job_that_needs(&needs, server->db, job->tenant, names.text, arena, err);
-  return status || !needs ? status
-                          : error_set(err, STATUS_JOB_IN_USE, "job_id",
-                                      "%s starts from what the job made and has not"
-                                      " ended",
-                                      needs);
 }
 
 static enum status delete_job(struct db *db, const void *what, struct error *err) {
@@ -171,8 +190,11 @@ enum status removal_of_sweep(struct server *server, const struct sweep_row *swee
                              size_t count, struct arena *arena, struct error *err) {
   const struct of_sweep all = {server, jobs, count, sweep};
   enum status status = STATUS_OK;
-  for (size_t i = 0; !status && i < count; i++)
-    status = check_unneeded(server, &jobs[i], arena, err);
+  for (size_t i = 0; !status && i < count; i++) {
+    status = check_ended(server, &jobs[i], arena, err);
+    if (!status)
+      status = check_made(server, &jobs[i], STATUS_JOB_IN_USE, "job_id", arena, err);
+  }
   if (!status)
     status = db_apply(server->db, delete_jobs, &all, true, err);
   if (!status)
@@ -192,9 +214,13 @@ static enum status delete_checkpoint(struct db *db, const void *what, struct err
 }
 
 enum status removal_of_checkpoint(struct server *server, const struct job_row *job,
-                                  const struct checkpoint_row *checkpoint, struct error *err) {
+                                  const struct checkpoint_row *checkpoint, struct arena *arena, struct error *err) {
   struct of_job of = {server, job, checkpoint};
-  enum status status = db_apply(server->db, delete_checkpoint, &of, true, err);
+  AUTO(json_release) json_t *names = json_array();
+  add_checkpoint(names, job, checkpoint);
+  enum status status = check_names(server, job, names, STATUS_MODEL_IN_USE, "model", arena, err);
+  if (!status)
+    status = db_apply(server->db, delete_checkpoint, &of, true, err);
   if (!status)
     removal_start(server);
   return status;

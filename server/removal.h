@@ -12,8 +12,10 @@
 
 /* STATUS_FILE_IN_USE when a job that has not ended needs it. The bytes of a result are its job's artifact and stay. */
 NODISCARD enum status removal_of_file(struct server *server, const struct file_row *file, struct error *err);
-/* The adapter of a job that has succeeded, with all that was made of it. */
-NODISCARD enum status removal_of_model(struct server *server, const struct job_row *job, struct error *err);
+/* The adapter of a job that has succeeded, with all that was made of it. STATUS_MODEL_IN_USE when a job that has not
+   ended starts from what it made. */
+NODISCARD enum status removal_of_model(struct server *server, const struct job_row *job, struct arena *arena,
+                                       struct error *err);
 /* A job that has ended, with all that it made and its events. STATUS_JOB_NOT_FINISHED; STATUS_JOB_IN_USE when a job
    that has not ended starts from what it made. */
 NODISCARD enum status removal_of_job(struct server *server, const struct job_row *job, struct arena *arena,
@@ -22,9 +24,11 @@ NODISCARD enum status removal_of_job(struct server *server, const struct job_row
  */
 NODISCARD enum status removal_of_sweep(struct server *server, const struct sweep_row *sweep, const struct job_row *jobs,
                                        size_t count, struct arena *arena, struct error *err);
-/* A checkpoint of a job that has ended; with the last one of a job that made no adapter goes all that it left. */
+/* A checkpoint of a job that has ended; with the last one of a job that made no adapter goes all that it left.
+   STATUS_MODEL_IN_USE when a job that has not ended starts from it. */
 NODISCARD enum status removal_of_checkpoint(struct server *server, const struct job_row *job,
-                                            const struct checkpoint_row *checkpoint, struct error *err);
+                                            const struct checkpoint_row *checkpoint, struct arena *arena,
+                                            struct error *err);
 
 /* What runs of the job have left in their folders and no row names: noted for removal, in the transaction that made it
    so. `keep`: the lease token of a run whose folder stays as it is; 0: none. */

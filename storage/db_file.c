@@ -147,6 +147,9 @@ enum status db_file_delete(struct db *db, const char *tenant, const char *id, st
   enum status status = stmt_number2(&users, db,
                                     "SELECT count(*) FROM (SELECT 1 FROM job"
                                     " WHERE (training_file = ?1 OR validation_file = ?1) AND +tenant = ?2"
+                                    " AND state IN ('validating_files', 'queued', 'running', 'paused')"
+                                    " UNION ALL SELECT 1 FROM job INDEXED BY job_of_source WHERE tenant = ?2"
+                                    " AND from_checkpoint = ?1"
                                     " AND state IN ('validating_files', 'queued', 'running', 'paused') LIMIT 1001)",
                                     id, tenant, err);
   if (!status && users > 0)
@@ -189,6 +192,9 @@ enum status db_file_expired(struct file_row **out, size_t *count, struct db *db,
   enum status status = row_open(&stmt, db, &file_type,
                                 "SELECT * FROM file WHERE expires_at <= ?1 AND NOT EXISTS (SELECT 1 FROM job"
                                 " WHERE (training_file = file.id OR validation_file = file.id)"
+                                " AND state IN ('validating_files', 'queued', 'running', 'paused'))"
+                                " AND NOT EXISTS (SELECT 1 FROM job INDEXED BY job_of_source"
+                                " WHERE job.tenant = file.tenant AND from_checkpoint = file.id"
                                 " AND state IN ('validating_files', 'queued', 'running', 'paused')) LIMIT ?2",
                                 err);
   if (status)

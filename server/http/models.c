@@ -63,7 +63,7 @@ static enum status delete_checkpoint(bool *found, struct request *request, const
   if (!status && !job_state_terminal(job.state))
     status = error_set(err, STATUS_FILE_IN_USE, "model",
                        "%s has not ended: its checkpoints are still its own; cancel it first or wait", job.id);
-  return status ? status : removal_of_checkpoint(server, &job, &checkpoint, err);
+  return status ? status : removal_of_checkpoint(server, &job, &checkpoint, &request->arena, err);
 }
 
 void http_models_delete(struct request *request) {
@@ -88,7 +88,7 @@ void http_models_delete(struct request *request) {
         error_set(&err, STATUS_NOT_DELETABLE, "model",
                   "\"%.128s\" is a base model of this server and cannot be deleted; only fine-tuned models can", id);
   if (!status && !checkpoint)
-    status = removal_of_model(server, &job, &err);
+    status = removal_of_model(server, &job, &request->arena, &err);
   if (status)
     reply_error(request, &err);
   else

@@ -281,10 +281,47 @@ static void test_moves(void **state) {
   free(got);
 }
 
+/* What a job starts from is a file that it needs: it is neither deleted nor does it expire before the job has ended. */
+static void test_source(void **state) {
+  struct fixture *f = *state;
+  struct file_row *rows;
+  size_t count;
+  bool moved;
+  const struct file_row file = {.id = "file-2",
+                                .tenant = TENANT_DEFAULT,
+                                .created_at = 100,
+                                .expires_at = 500,
+                                .filename = "adapter.tar",
+                                .purpose = "fine-tune",
+                                .sha256 = "00",
+                                .path = "files/file-2",
+                                .status = FILE_PROCESSED};
+  const struct job_row job = {.id = "ftjob-1",
+                              .tenant = TENANT_DEFAULT,
+                              .created_at = 100,
+                              .model = "tiny",
+                              .training_file = "file-1",
+                              .fine_tuned_model = "ft:1",
+                              .spec = "{}",
+                              .body_sha256 = "aa",
+                              .state = JOB_QUEUED,
+                              .from_checkpoint = "file-2"};
+  assert_int_equal(db_file_insert(f->db, &file, &f->err), STATUS_OK);
+  assert_int_equal(db_job_insert(f->db, &job, &f->err), STATUS_OK);
+  assert_int_equal(db_file_delete(f->db, TENANT_DEFAULT, "file-2", &f->err), STATUS_FILE_IN_USE);
+  assert_int_equal(db_file_expired(&rows, &count, f->db, 500, 10, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(count, 0);
+  assert_int_equal(db_job_move(f->db, "ftjob-1", JOB_QUEUED, JOB_CANCELLED, NULL, 1, &moved, &f->err), STATUS_OK);
+  assert_int_equal(db_file_expired(&rows, &count, f->db, 500, 10, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(count, 1);
+  assert_int_equal(db_file_delete(f->db, TENANT_DEFAULT, "file-2", &f->err), STATUS_OK);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(test_counts, set_up, store_done),
                                      cmocka_unit_test_setup_teardown(test_finished, set_up, store_done),
                                      cmocka_unit_test_setup_teardown(test_moves, set_up, store_done),
-                                     cmocka_unit_test_setup_teardown(test_far_behind, set_up, store_done)};
+                                     cmocka_unit_test_setup_teardown(test_far_behind, set_up, store_done),
+                                     cmocka_unit_test_setup_teardown(test_source, set_up, store_done)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

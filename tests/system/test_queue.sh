@@ -73,7 +73,15 @@ for id in "$copy" "$lora" "$same" "$first"; do call POST "/v1/fine_tuning/jobs/$
 # ---- deleting ----
 submit wait ",\"from_checkpoint\":\"${named[c]}\""; needs=$job; await running
 call DELETE "/v1/fine_tuning/jobs/${named[c]}"; is "$status $(value code)" "409 job_in_use" "what another job starts from stays"
+call GET "/v1/fine_tuning/jobs/${named[c]}"; model=$(value fine_tuned_model)
+call DELETE "/v1/models/$model"; is "$status $(value code)" "409 model_in_use" "and so does its model"; like "$body" "$needs starts from" "which names that job"
+call GET "/v1/fine_tuning/jobs/${named[c]}/checkpoints"; ckpt=$(value id) at=$(value fine_tuned_model_checkpoint)
 call POST "/v1/fine_tuning/jobs/$needs/cancel"; await cancelled "$needs"
+submit wait; await running; holds=$job; submit wait ",\"from_checkpoint\":\"$ckpt\""; starts=$job
+call DELETE "/v1/models/$at"; is "$status $(value code)" "409 model_in_use" "a checkpoint that a queued job starts from stays"
+call POST "/v1/fine_tuning/jobs/$starts/pause"; call DELETE "/v1/models/$model"; is "$status $(value code)" "409 model_in_use" "with its model, for a paused job too"
+call POST "/v1/fine_tuning/jobs/$starts/cancel"; call POST "/v1/fine_tuning/jobs/$holds/cancel"; await cancelled "$holds"
+call DELETE "/v1/models/$at"; is "$status $(value deleted)" "200 true" "then it is deleted"
 call DELETE "/v1/fine_tuning/jobs/${named[c]}"; is "$status $(value deleted)" "200 true" "a job is deleted"
 call GET "/v1/fine_tuning/jobs/${named[c]}"; is "$status" 404 "and gone"; events "${named[c]}"; is "$status" 404 "with its events"
 call GET /v1/models; unlike "$body" "${named[c]: -8}" "and its model"
