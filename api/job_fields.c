@@ -209,7 +209,8 @@ static const struct field scheduling[] = {
     {"threads", NULL, FIELD_INT, IN(scheduling, threads), 0, 0, 1024,
      .doc = "Threads of the worker; 0: the server's choice."},
     {"priority", NULL, FIELD_INT, IN(scheduling, priority), 0, -100, 100,
-     .doc = "Jobs of higher priority start first."},
+     .doc = "Jobs of higher priority start first; where the server preempts (`preemption` of its capabilities), they "
+            "make lower ones that run save their state and wait."},
     {"max_runtime", NULL, FIELD_INT, IN(scheduling, max_runtime), 0, 0, 1e9, .unit = "seconds",
      .doc = "Time that training may take, pauses not counted: then it ends after the step that runs, the job succeeds "
             "with the adapter so far and a warning says so; 0: no limit."},

@@ -41,6 +41,9 @@ static const struct field fields[] = {
      .doc = "Web pages that may use this server, as https://HOST, with commas: CORS. By default only its own."},
     {"workers_max", NULL, FIELD_INT, AT(workers_max), 0, 1, 64, .initial = "1",
      .doc = "Jobs that train at the same time."},
+    {"preemption", NULL, FIELD_INT, AT(preemption), 0, 0, 200,
+     .doc = "A job that waits makes one that runs with a priority lower by so much or more save its state and wait; "
+            "0: never, since whoever submits a job chooses its priority."},
     {"threads", NULL, FIELD_INT, AT(threads), 0, 0, 1024,
      .doc = "Threads of one worker; 0: the cores divided by workers_max."},
     {"matmul", NULL, FIELD_CHOICE, AT(matmul), 0, 0, 0, matmuls, "auto",

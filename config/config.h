@@ -31,6 +31,7 @@ struct config {
   const char *allowed_hosts;      /* names that the server has, with commas; "*": any; NULL: see origin.h */
   const char *allowed_origins;    /* of pages that may use it, with commas; NULL: none but its own */
   int64_t workers_max;            /* jobs that train at the same time */
+  int64_t preemption;             /* difference of priorities from which a job makes another leave; 0: never */
   int64_t threads;                /* of one worker; 0: all cores divided by workers_max */
   int matmul;                     /* of jobs that do not say: enum matmul_library of api/job.h */
   const char *devices;            /* "auto", or devices that jobs may run on, with commas (api/device.h) */

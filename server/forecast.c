@@ -47,29 +47,31 @@ int64_t forecast_position(const struct forecast *forecast, const struct job_row 
 }
 
 /* How many jobs, each as long as the others, begin on a place up to that time. */
-static double begun(const struct forecast *forecast, const char *wanted, double seconds) {
+static double begun(const struct forecast *forecast, const struct job_row *job, double seconds) {
   double n = 0;
   for (size_t i = 0; i < forecast->places; i++) {
-    double free_in = forecast->place[i].free_in;
-    if (free_in >= 0 && free_in <= seconds && device_matches(wanted, forecast->place[i].device))
+    bool yields = forecast->preemption && forecast->place[i].busy &&
+                  job->priority - forecast->place[i].priority >= forecast->preemption;
+    double free_in = yields ? 0 : forecast->place[i].free_in;
+    if (free_in >= 0 && free_in <= seconds && device_matches(job->device_wanted, forecast->place[i].device))
       n += 1 + (forecast->job_seconds > 0 ? floor((seconds - free_in) / forecast->job_seconds) : 0);
   }
   return n;
 }
 
-double forecast_seconds(const struct forecast *forecast, const char *device_wanted, int64_t ahead) {
+double forecast_seconds(const struct forecast *forecast, const struct job_row *job, int64_t ahead) {
   double low = 0, high = 0, need = (double)ahead + 1;
   for (size_t i = 0; i < forecast->places; i++)
     high = fmax(high, forecast->place[i].free_in);
-  if (begun(forecast, device_wanted, 0) >= need)
+  if (begun(forecast, job, 0) >= need)
     return 0;
   if (forecast->job_seconds > 0)
     high += forecast->job_seconds * need;
-  if (begun(forecast, device_wanted, high) < need)
+  if (begun(forecast, job, high) < need)
     return -1;
   for (int i = 0; i < HALVINGS && high - low > 0.5; i++) {
     double middle = (low + high) / 2;
-    if (begun(forecast, device_wanted, middle) >= need)
+    if (begun(forecast, job, middle) >= need)
       high = middle;
     else
       low = middle;
@@ -88,16 +90,19 @@ static double seconds_left(const struct job_row *job) {
   return json_is_number(left) && json_number_value(left) >= 0 ? json_number_value(left) : -1;
 }
 
+static void list_place(struct forecast *out, const char *device) {
+  out->place[out->places].device = device;
+  out->place[out->places].busy = false;
+  out->place[out->places++].free_in = 0;
+}
+
 static void list_places(struct forecast *out, const struct server *server) {
   out->places = 0;
-  for (int64_t i = 0; server->devices.cpu && i < server->config->workers_max && i < 64; i++) {
-    out->place[out->places].device = "cpu";
-    out->place[out->places++].free_in = 0;
-  }
-  for (size_t i = 0; i < server->devices.count; i++) {
-    out->place[out->places].device = server->devices.other[i].name;
-    out->place[out->places++].free_in = 0;
-  }
+  out->preemption = server->config->preemption;
+  for (int64_t i = 0; server->devices.cpu && i < server->config->workers_max && i < 64; i++)
+    list_place(out, "cpu");
+  for (size_t i = 0; i < server->devices.count; i++)
+    list_place(out, server->devices.other[i].name);
 }
 
 /* A free place on the device that a running job has, or else on any: it has not said where it runs. */
@@ -140,6 +145,8 @@ static enum status make(struct forecast_cache *f, struct server *server, struct 
     }
     known[at] = since;
     out->place[at].free_in = left >= 0 ? fmax(left, 0.5) : -1;
+    out->place[at].busy = true;
+    out->place[at].priority = job.priority;
     running++;
   }
   if (status)
@@ -185,7 +192,7 @@ enum status forecast_start(int64_t *out, int64_t *others, struct server *server,
   int64_t ahead = forecast_others(forecast, job, position);
   if (others)
     *others = ahead;
-  double seconds = forecast_seconds(forecast, job->device_wanted, position + ahead);
+  double seconds = forecast_seconds(forecast, job, position + ahead);
   *out = seconds < 0 ? 0 : clock_unix() + (int64_t)seconds;
   return STATUS_OK;
 }
@@ -196,7 +203,7 @@ enum status forecast_wait(double *out, struct server *server, const struct job_r
   if (status)
     return status;
   int64_t position = forecast_position(forecast, job);
-  *out = forecast_seconds(forecast, job->device_wanted, position + forecast_others(forecast, job, position));
+  *out = forecast_seconds(forecast, job, position + forecast_others(forecast, job, position));
   return STATUS_OK;
 }
 

@@ -13,7 +13,10 @@ struct forecast {
   struct {
     const char *device;
     double free_in; /* seconds until what runs there has ended; < 0: nobody knows */
+    bool busy;
+    int64_t priority; /* of the job that runs there */
   } place[FORECAST_PLACES_MAX];
+  int64_t preemption; /* config */
   double job_seconds; /* that a job takes; < 0: nobody knows */
   struct queue_lane *lanes;
   size_t lane_count;
@@ -24,8 +27,9 @@ struct forecast {
 int64_t forecast_others(const struct forecast *forecast, const struct job_row *job, int64_t position);
 /* How many queued jobs of its tenant go before one that comes now with its priority. Pure. */
 int64_t forecast_position(const struct forecast *forecast, const struct job_row *job);
-/* Seconds until it starts when `ahead` jobs of all go before it; < 0: nobody knows. Pure. */
-double forecast_seconds(const struct forecast *forecast, const char *device_wanted, int64_t ahead);
+/* Seconds until it starts when `ahead` jobs of all go before it, its device_wanted and priority being asked for; < 0:
+   nobody knows. Pure. */
+double forecast_seconds(const struct forecast *forecast, const struct job_row *job, int64_t ahead);
 
 /* The unix time at which it is expected to start; 0: nobody knows, or it is not queued (position < 0). *others, where
    not NULL: forecast_others. Fails only when the store does. */

@@ -168,8 +168,10 @@ static void write_jobs(struct str *out, const struct metrics *metrics, const str
 static void write_training(struct str *out, const struct metrics *metrics, const struct metrics_view *view) {
   static const char tokens[] = "reflectd_train_tokens_total", step[] = "reflectd_train_step_duration_seconds";
   static const char restarts[] = "reflectd_worker_restarts_total", workers[] = "reflectd_workers";
-  static const char *const reasons[] = {
-      [RESTART_CRASH] = "crash", [RESTART_HOST] = "host", [RESTART_STOPPED] = "stopped"};
+  static const char *const reasons[] = {[RESTART_CRASH] = "crash",
+                                        [RESTART_HOST] = "host",
+                                        [RESTART_STOPPED] = "stopped",
+                                        [RESTART_PREEMPTED] = "preempted"};
   single(out, "reflectd_train_steps_total", "counter", (double)metrics->steps, "Steps that were trained.");
   family(out, tokens, "counter", "Tokens that were trained on, by device.");
   for (size_t i = 0; i < metrics->devices; i++)

@@ -24,7 +24,7 @@ struct histogram {
 };
 
 /* Why a job that ran is queued again. */
-enum metrics_restart { RESTART_CRASH, RESTART_HOST, RESTART_STOPPED, RESTART_COUNT };
+enum metrics_restart { RESTART_CRASH, RESTART_HOST, RESTART_STOPPED, RESTART_PREEMPTED, RESTART_COUNT };
 
 /* What became of a webhook that was sent. */
 enum metrics_delivery { DELIVERY_TAKEN, DELIVERY_RETRIED, DELIVERY_FAILED, DELIVERY_COUNT };

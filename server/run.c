@@ -226,7 +226,7 @@ void run_stop(struct run *run, enum stop stop, bool at_once) {
     worker_stop(run->worker, "cancel", 0, 0);
   else if (run->stop == STOP_CANCEL || !run->kind->resumes)
     worker_stop(run->worker, "cancel", term_ms, term_ms + grace_ms);
-  else if (stop == STOP_PAUSE) /* nobody is in a hurry */
+  else if (stop == STOP_PAUSE || stop == STOP_PREEMPT) /* nobody is in a hurry */
     worker_stop(run->worker, "pause", silence_ms, silence_ms);
   else /* SIGTERM would cost what it is about to write */
     worker_stop(run->worker, "pause", grace_ms, grace_ms);

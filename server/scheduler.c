@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "server/host.h"
 #include "server/inspected.h"
-#include "server/supervisor.h"
+#include "storage/db_event.h"
 #include "storage/db_export.h"
 #include "storage/db_file.h"
 #include "storage/db_job.h"
@@ -20,6 +20,7 @@ enum {
   ARENA_BYTES = 64 << 20,
   CHECKS_SEEN = 64,
   TAKES_BYTES = 4096,
+  RUNNING_MAX = 64 + DEVICES_MAX,
   LOOK_MS = 1000, /* the host lacks something, or jobs wait for room: looked at again */
 };
 
@@ -53,6 +54,24 @@ struct schedule_plan scheduler_decide(const struct schedule_view *view) {
   plan.questions = room(view->questions_waiting, view->questions_running, 1);
   return plan;
 }
+
+const struct running_job *scheduler_victim(const struct running_job *jobs, size_t count, int64_t priority,
+                                           int64_t difference) {
+  const struct running_job *victim = NULL;
+  for (size_t i = 0; i < count; i++) {
+    const struct running_job *job = &jobs[i];
+    if (job->leaves)
+      return NULL;
+    if (difference == 0 || priority - job->priority < difference)
+      continue;
+    if (!victim || job->priority < victim->priority ||
+        (job->priority == victim->priority && job->began > victim->began))
+      victim = job;
+  }
+  return victim;
+}
+
+/* ---- starting ---- */
 
 static enum status start_checks(struct server *server, const struct file_row *files, size_t count, size_t wanted,
                                 size_t *started, struct error *err) {
@@ -95,19 +114,24 @@ static enum status start_exports(struct server *server, size_t wanted, size_t *s
   return status;
 }
 
+/* What a place of the device takes now, or, NULL, one of the CPU. `takes` lives as long. */
+static struct job_place place_of(struct server *server, const struct device_info *device, struct str *takes) {
+  str_init(takes, TAKES_BYTES);
+  devices_takes(takes, &server->devices, device);
+  return (struct job_place){.free_bytes = host_free_bytes(server->config),
+                            .devices = takes->text,
+                            .others = !device,
+                            .running_max = server->config->tenant_running_max,
+                            .now_ms = clock_boot_ms()};
+}
+
 /* The first job that wants the device, or, NULL, the CPU. */
 static enum status start_job(bool *found, struct server *server, const struct device_info *device, struct error *err) {
   AUTO(arena_done) struct arena arena;
   AUTO(str_done) struct str takes;
   struct job_row job;
   arena_init(&arena, ARENA_BYTES);
-  str_init(&takes, TAKES_BYTES);
-  devices_takes(&takes, &server->devices, device);
-  const struct job_place place = {.free_bytes = host_free_bytes(server->config),
-                                  .devices = takes.text,
-                                  .others = !device,
-                                  .running_max = server->config->tenant_running_max,
-                                  .now_ms = clock_boot_ms()};
+  const struct job_place place = place_of(server, device, &takes);
   enum status status = db_job_claim(&job, found, server->db, &place, clock_unix(), &arena, err);
   const char *name = device ? device->name : "cpu";
   return status || !*found ? status : supervisor_start_job(server->supervisor, &job, name, err);
@@ -133,6 +157,80 @@ static enum status start_jobs(struct server *server, const struct schedule_plan 
   }
   return status;
 }
+
+/* ---- making room ---- */
+
+struct preemption {
+  const struct running_job *victim;
+  const struct job_row *job, *waits;
+};
+
+/* Both are told; who another tenant's job is, is not theirs to know. */
+static enum status store_preemption(struct db *db, const void *what, struct error *err) {
+  const struct preemption *it = what;
+  bool same = strcmp(it->job->tenant, it->waits->tenant) == 0;
+  char text[240];
+  struct event_row event = {.created_at = clock_unix(), .level = LOG_INFO, .message = text};
+  event.job_id = it->job->id;
+  snprintf(text, sizeof text, "Making room for %s of priority %lld (this one has %lld): the job saves its state",
+           same ? it->waits->id : "a job", (long long)it->waits->priority, (long long)it->job->priority);
+  enum status status = db_event_add(db, &event, err);
+  event.job_id = it->waits->id;
+  snprintf(text, sizeof text, "%s of priority %lld makes room for this one: it starts when that has saved its state",
+           same ? it->job->id : "A job", (long long)it->job->priority);
+  return status ? status : db_event_add(db, &event, err);
+}
+
+/* Tells one of `jobs`, all those of a full device, to leave for the first that waits for it, if it outweighs one. */
+static enum status make_room(bool *made, struct server *server, const struct device_info *device,
+                             const struct running_job *jobs, size_t count, struct error *err) {
+  AUTO(arena_done) struct arena arena;
+  AUTO(str_done) struct str takes;
+  struct job_row waits, job;
+  bool found;
+  arena_init(&arena, ARENA_BYTES);
+  const struct job_place place = place_of(server, device, &takes);
+  enum status status = db_job_first(&waits, &found, server->db, &place, &arena, err);
+  if (status || !found)
+    return status;
+  const struct running_job *victim = scheduler_victim(jobs, count, waits.priority, server->config->preemption);
+  if (!victim)
+    return STATUS_OK;
+  status = db_job_of_any(&job, server->db, victim->id, &arena, err);
+  struct preemption it = {victim, &job, &waits};
+  if (!status)
+    status = db_apply(server->db, store_preemption, &it, false, err);
+  if (status)
+    return status;
+  log_info("%s of priority %lld makes room for %s of priority %lld", job.id, (long long)job.priority, waits.id,
+           (long long)waits.priority);
+  supervisor_preempt(server->supervisor, victim->id);
+  *made = true;
+  return STATUS_OK;
+}
+
+/* One job leaves at a time: whoever waits may get its place, on whatever device that is. */
+static enum status preempt(struct server *server, struct error *err) {
+  struct running_job jobs[RUNNING_MAX], there[RUNNING_MAX];
+  bool made = false;
+  enum status status = STATUS_OK;
+  size_t count = server->config->preemption ? supervisor_running(jobs, RUNNING_MAX, server->supervisor) : 0;
+  for (size_t i = 0; i < count; i++)
+    if (jobs[i].leaves)
+      return STATUS_OK;
+  for (size_t d = 0; count && !status && !made && d <= server->devices.count; d++) {
+    const struct device_info *device = d < server->devices.count ? &server->devices.other[d] : NULL;
+    size_t n = 0, places = device ? 1 : (size_t)server->config->workers_max;
+    for (size_t i = 0; i < count; i++)
+      if (strcmp(jobs[i].device, device ? device->name : "cpu") == 0)
+        there[n++] = jobs[i];
+    if (n > 0 && n + (device ? 0 : supervisor_exports(server->supervisor)) >= places)
+      status = make_room(&made, server, device, there, n, err);
+  }
+  return status;
+}
+
+/* ---- its turn ---- */
 
 static enum status view_queue(struct schedule_view *view, struct file_row **files, size_t *count, struct server *server,
                               struct arena *arena, struct error *err) {
@@ -204,6 +302,8 @@ static enum status tick(struct scheduler *scheduler, int64_t *wake_ms, struct er
   scheduler->lacking = false;
   if (wanted > 0)
     status = carry_out(&plan, files, count, &started, server, err);
+  if (!status && view.jobs_queued > 0)
+    status = preempt(server, err);
   if (!status && (started > 0 || wanted == 0))
     hold_end(&server->hold);
   if (!status && started < wanted)

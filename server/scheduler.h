@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "server/server.h"
+#include "server/supervisor.h"
 
 struct schedule_view {
   size_t jobs_queued;
@@ -33,6 +34,12 @@ struct schedule_plan {
   int64_t wake_ms;    /* look again after so long; -1: when something changes */
 };
 struct schedule_plan scheduler_decide(const struct schedule_view *view);
+
+/* Which of a full device's jobs makes room for one of that priority, which waits: the one of the lowest priority, and
+   of these the one that began last. NULL: none, since none is lower by `difference` (0: none ever is) or one leaves
+   already. Pure. */
+const struct running_job *scheduler_victim(const struct running_job *jobs, size_t count, int64_t priority,
+                                           int64_t difference);
 
 NODISCARD enum status scheduler_new(struct scheduler **out, struct server *server, struct error *err);
 /* Closes its timer; the loop must turn once more before it is freed by itself. NULL is fine. */

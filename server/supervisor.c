@@ -126,6 +126,18 @@ size_t supervisor_jobs(const struct supervisor *supervisor, const char *device) 
   return n;
 }
 
+size_t supervisor_running(struct running_job *out, size_t max, const struct supervisor *supervisor) {
+  size_t n = 0;
+  for (const struct run *run = supervisor->runs; run && n < max; run = run->next)
+    if (run->kind == &training_kind)
+      out[n++] = (struct running_job){.id = run->id,
+                                      .device = training_device(run),
+                                      .priority = training_priority(run),
+                                      .began = training_began(run),
+                                      .leaves = run->stop != STOP_NONE || !run->worker};
+  return n;
+}
+
 size_t supervisor_checks(const struct supervisor *supervisor) {
   return count(supervisor, &checking_kind);
 }
@@ -156,6 +168,12 @@ void supervisor_pause(struct supervisor *supervisor, const char *job_id) {
   struct run *run = find(supervisor, &training_kind, job_id);
   if (run)
     run_stop(run, STOP_PAUSE, false);
+}
+
+void supervisor_preempt(struct supervisor *supervisor, const char *job_id) {
+  struct run *run = find(supervisor, &training_kind, job_id);
+  if (run)
+    run_stop(run, STOP_PREEMPT, false);
 }
 
 void supervisor_resume(struct supervisor *supervisor, const char *job_id) {

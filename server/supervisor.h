@@ -40,6 +40,16 @@ NODISCARD enum status supervisor_start_asking(struct supervisor *supervisor, str
 NODISCARD enum status supervisor_start_export(struct supervisor *supervisor, const struct export_row *export,
                                               struct error *err);
 
+/* A job that trains. */
+struct running_job {
+  const char *id;
+  const char *device; /* that it was given */
+  int64_t priority;
+  double began; /* clock_seconds */
+  bool leaves;  /* it was told to, or its worker has ended */
+};
+/* At most `max` of them; the strings live until the loop turns. */
+size_t supervisor_running(struct running_job *out, size_t max, const struct supervisor *supervisor);
 bool supervisor_is_checking(const struct supervisor *supervisor, const char *file_id);
 /* Jobs that were given to that device ("cpu"). */
 size_t supervisor_jobs(const struct supervisor *supervisor, const char *device);
@@ -54,6 +64,8 @@ void supervisor_cancel(struct supervisor *supervisor, const char *job_id);
 /* Tells it to pause; and that the job goes on after all. */
 void supervisor_pause(struct supervisor *supervisor, const char *job_id);
 void supervisor_resume(struct supervisor *supervisor, const char *job_id);
+/* Tells it to save its state and to leave its place to a job of higher priority: it is queued again. */
+void supervisor_preempt(struct supervisor *supervisor, const char *job_id);
 /* Tells it to publish a checkpoint. False: it does not listen, or no worker runs the job. */
 bool supervisor_checkpoint(struct supervisor *supervisor, const char *job_id);
 /* Stops every worker; running jobs go back to the queue. `at_once`: without grace. */

@@ -25,6 +25,7 @@ struct training {
   struct run run;
   struct lease lease;
   char device[DEVICE_NAME_MAX]; /* that it was given */
+  int64_t priority;
   const char *fine_tuned_model;
   struct string_list exports;   /* formats that it leaves, normalised */
   struct artifacts artifacts;
@@ -39,6 +40,14 @@ static struct training *of(struct run *run) {
 
 const char *training_device(const struct run *run) {
   return ((const struct training *)run)->device;
+}
+
+int64_t training_priority(const struct run *run) {
+  return ((const struct training *)run)->priority;
+}
+
+double training_began(const struct run *run) {
+  return ((const struct training *)run)->began;
 }
 
 /* ---- how it ends ---- */
@@ -82,9 +91,10 @@ static void say_queued(char *out, size_t size, const struct end *end) {
     return;
   case CAUSE_NOBODY:
     snprintf(out, size, "%s",
-             run->server->draining      ? "The server is shutting down: the job is queued again"
-             : run->stop == STOP_RESUME ? "The job had paused already: it is queued again"
-                                        : "The run was interrupted by the server: the job is queued again");
+             run->server->draining       ? "The server is shutting down: the job is queued again"
+             : run->stop == STOP_PREEMPT ? "The job has made room: it is queued again, and goes on from its saved state"
+             : run->stop == STOP_RESUME  ? "The job had paused already: it is queued again"
+                                         : "The run was interrupted by the server: the job is queued again");
     return;
   case CAUSE_JOB: break;
   }
@@ -156,13 +166,13 @@ static void count_end(const struct training *training, const struct verdict *ver
       [CAUSE_NOBODY] = RESTART_STOPPED, [CAUSE_HOST] = RESTART_HOST, [CAUSE_CRASH] = RESTART_CRASH};
   struct metrics *metrics = &training->run.server->metrics;
   metrics_ran(metrics, verdict->to, clock_seconds() - training->began);
+  bool preempted = training->run.stop == STOP_PREEMPT;
   if (verdict->to == JOB_QUEUED)
-    metrics->restarts[reasons[verdict->cause]]++;
+    metrics->restarts[preempted ? RESTART_PREEMPTED : reasons[verdict->cause]]++;
 }
 
 /* A job's first run: it has never been paused, interrupted or tried before. */
 static void count_start(struct training *training, const struct job_row *job) {
-  training->began = clock_seconds();
   if (job->attempts == 1 && !job->restarts && !job->interruptions && !job->progress)
     metrics_waited(&training->run.server->metrics, (double)(job->started_at - job->created_at));
 }
@@ -353,6 +363,8 @@ static enum status settle_refusal(struct run *run, struct error *err) {
 enum status training_start(struct run *run, const struct job_row *job, const char *device, struct error *err) {
   struct training *training = of(run);
   snprintf(training->device, sizeof training->device, "%s", device);
+  training->priority = job->priority;
+  training->began = clock_seconds();
   training->lease = (struct lease){.job_id = run->id, .token = job->lease_token};
   training->fine_tuned_model = arena_string(&run->arena, job->fine_tuned_model);
   training->artifacts.run = run;

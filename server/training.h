@@ -12,5 +12,8 @@ NODISCARD enum status training_start(struct run *run, const struct job_row *job,
                                      struct error *err);
 /* The device that it was given. */
 const char *training_device(const struct run *run);
+int64_t training_priority(const struct run *run);
+/* clock_seconds when it was started. */
+double training_began(const struct run *run);
 
 #endif

@@ -29,8 +29,9 @@ struct death {
 /* What we had requested of it; what was promised later in this list outweighs what stands before it. */
 enum stop {
   STOP_NONE,
-  STOP_RESUME, /* to pause, and then that the job goes on after all */
-  STOP_DRAIN,  /* to leave, so that the job can go on later */
+  STOP_RESUME,  /* to pause, and then that the job goes on after all */
+  STOP_PREEMPT, /* to leave for a job of higher priority */
+  STOP_DRAIN,   /* to leave, so that the job can go on later */
   STOP_PAUSE,
   STOP_CANCEL,
 };

@@ -289,37 +289,53 @@ enum status db_job_same(struct job_row *out, bool *found, struct db *db, const c
   return row_next(out, found, &job_rows, &stmt, arena, err);
 }
 
-enum status db_job_claim(struct job_row *out, bool *found, struct db *db, const struct job_place *place, int64_t now,
+enum status db_job_first(struct job_row *out, bool *found, struct db *db, const struct job_place *place,
                          struct arena *arena, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   *found = false;
   enum status status =
       row_open(&stmt, db, &job_rows,
-               "UPDATE job SET state = 'running', lease_token = lease_token + 1, started_at = ?1, worker = NULL,"
-               " progress = iif(furthest_step > 0, progress, NULL),"
-               " trained_tokens = iif(furthest_step > 0, trained_tokens, NULL), needs_free = 0, run_after = 0,"
-               " attempts = attempts + 1, pause_requested_at = NULL"
-               " WHERE seq = (SELECT first.seq"
+               "SELECT * FROM job WHERE seq = (SELECT first.seq"
                " FROM (SELECT DISTINCT tenant, device_wanted FROM job_count WHERE state = 'queued') AS lane"
                " CROSS JOIN tenant ON tenant.name = lane.tenant CROSS JOIN job AS first"
-               " WHERE (lane.device_wanted IN (SELECT value FROM json_each(?3))) <> ?4"
+               " WHERE (lane.device_wanted IN (SELECT value FROM json_each(?2))) <> ?3"
                " AND first.seq = (SELECT seq FROM job AS waits WHERE waits.state = 'queued'"
                " AND waits.tenant = lane.tenant AND waits.device_wanted = lane.device_wanted"
-               " AND waits.needs_free <= ?2 AND waits.run_after <= ?6"
+               " AND waits.needs_free <= ?1 AND waits.run_after <= ?5"
                " ORDER BY waits.priority DESC, waits.place LIMIT 1)"
                " AND (SELECT ifnull(sum(jobs), 0) FROM job_count AS runs WHERE runs.state = 'running'"
-               " AND runs.tenant = lane.tenant) < ifnull(nullif(ifnull(tenant.running_max, ?5), 0), 9e18)"
-               " ORDER BY first.priority DESC, tenant.turn, first.place LIMIT 1)"
-               " AND state = 'queued' RETURNING *",
+               " AND runs.tenant = lane.tenant) < ifnull(nullif(ifnull(tenant.running_max, ?4), 0), 9e18)"
+               " ORDER BY first.priority DESC, tenant.turn, first.place LIMIT 1)",
                err);
   if (status)
     return status;
-  stmt_int(&stmt, now);
   stmt_int(&stmt, place->free_bytes);
   stmt_text(&stmt, place->devices);
   stmt_int(&stmt, place->others);
   stmt_int(&stmt, place->running_max);
   stmt_int(&stmt, place->now_ms);
+  return row_next(out, found, &job_rows, &stmt, arena, err);
+}
+
+enum status db_job_claim(struct job_row *out, bool *found, struct db *db, const struct job_place *place, int64_t now,
+                         struct arena *arena, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  struct job_row first;
+  enum status status = db_job_first(&first, found, db, place, arena, err);
+  if (status || !*found)
+    return status;
+  *found = false;
+  status = row_open(&stmt, db, &job_rows,
+                    "UPDATE job SET state = 'running', lease_token = lease_token + 1, started_at = ?2, worker = NULL,"
+                    " progress = iif(furthest_step > 0, progress, NULL),"
+                    " trained_tokens = iif(furthest_step > 0, trained_tokens, NULL), needs_free = 0, run_after = 0,"
+                    " attempts = attempts + 1, pause_requested_at = NULL"
+                    " WHERE seq = ?1 AND state = 'queued' RETURNING *",
+                    err);
+  if (status)
+    return status;
+  stmt_int(&stmt, first.seq);
+  stmt_int(&stmt, now);
   status = row_next(out, found, &job_rows, &stmt, arena, err);
   bool row = *found;
   while (!status && row)

@@ -106,6 +106,9 @@ struct job_place {
 };
 NODISCARD enum status db_job_claim(struct job_row *out, bool *found, struct db *db, const struct job_place *place,
                                    int64_t now, struct arena *arena, struct error *err);
+/* The one that it would take now. */
+NODISCARD enum status db_job_first(struct job_row *out, bool *found, struct db *db, const struct job_place *place,
+                                   struct arena *arena, struct error *err);
 
 /* Guarded writes: *held false: the lease is lost and nothing was written. */
 struct lease {

@@ -1,11 +1,12 @@
 /* simulate [--seeds N] [--from SEED] [--steps N] [--trace]
    The queue without processes, sockets or disks: the store in memory, the scheduler's and the verdict's own functions,
    and clocks and chance that follow from the seed. Each seed is a history: jobs are submitted, claimed, stalled,
-   killed, cancelled, paused and resumed, the daemon drains and dies, the disk fills, the wall clock jumps. After each
-   step: a token never falls, one lease of a job at most is good, and no other writes anything; states change only as
-   they may; attempts stay below their limit; places are never exceeded; and at the end, when nothing disturbs any more,
-   every job ends, and the rows agree with each other (db_check.h). The first seed that breaks one of these is printed
-   with its step; --from SEED --seeds 1 --trace shows it again. */
+   killed, cancelled, paused and resumed, make room for others, the daemon drains and dies, the disk fills, the wall
+   clock jumps. After each step: a token never falls, one lease of a job at most is good, and no other writes anything;
+   states change only as they may; attempts stay below their limit; places are never exceeded; one job at a time makes
+   room, and only for one of higher priority, which it does not take the place of again; and at the end, when nothing
+   disturbs any more, every job ends, and the rows agree with each other (db_check.h). The first seed that breaks one of
+   these is printed with its step; --from SEED --seeds 1 --trace shows it again. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@ enum {
   JOBS_MAX = 6,
   LEASES_MAX = 64,
   PLACES = 2,
+  DIFFERENCE = 1, /* of priorities, from which jobs make room */
   ATTEMPTS = 3,
   ARENA_BYTES = 1 << 20,
   CALM_STEPS = 2000,
@@ -41,13 +43,14 @@ struct holder {
   bool writing; /* its process is not gone: it may still write, whatever the daemon thinks */
   bool stalled;
   enum stop stop;
-  int64_t step;
+  int64_t step, priority, began;
 };
 
 struct known {
   char id[24];
   enum job_state state;
   int64_t token, needs_free;
+  int64_t yielded; /* times that it made room since nothing disturbs */
 };
 
 struct world {
@@ -176,9 +179,47 @@ static void claim(struct world *w, bool *found) {
                             .job = job,
                             .good = true,
                             .writing = true,
-                            .step = row.furthest_step};
+                            .step = row.furthest_step,
+                            .priority = row.priority,
+                            .began = w->now_ms};
   if (!w->calm && below(w, 12) == 0)
     refuse(w, holder);
+}
+
+/* As the scheduler's own: whose stop is told, and what must hold of it. */
+static void preempt(struct world *w) {
+  struct running_job jobs[PLACES];
+  struct holder *holders[PLACES];
+  struct job_row waits;
+  struct error err;
+  size_t n = 0;
+  bool found;
+  const struct job_place place = {
+      .free_bytes = w->disk_full ? 100 : 1000000, .devices = "[]", .others = true, .now_ms = w->now_ms};
+  for (size_t i = 0; i < w->holders; i++)
+    if (w->holder[i].good) {
+      const struct holder *holder = holders[n] = &w->holder[i];
+      jobs[n++] = (struct running_job){.id = holder->lease.job_id,
+                                       .device = "cpu",
+                                       .priority = holder->priority,
+                                       .began = (double)holder->began,
+                                       .leaves = holder->stop != STOP_NONE};
+    }
+  if (n < PLACES || w->draining || w->now_ms < w->hold_until_ms)
+    return;
+  must(w, db_job_first(&waits, &found, w->db, &place, &w->arena, &err), &err);
+  const struct running_job *victim = found ? scheduler_victim(jobs, n, waits.priority, DIFFERENCE) : NULL;
+  if (!victim)
+    return;
+  for (size_t i = 0; i < n; i++)
+    if (jobs[i].leaves || jobs[i].priority < victim->priority)
+      broken(w, "another job leaves already, or is of lower priority");
+  if (victim->priority >= waits.priority)
+    broken(w, "a job makes room for one that it outweighs");
+  struct holder *holder = holders[victim - jobs];
+  holder->stop = STOP_PREEMPT;
+  if (w->calm && ++w->job[holder->job].yielded >= JOBS_MAX) /* each of the others has run once by then */
+    broken(w, "a job makes room again and again");
 }
 
 static void tick(struct world *w) {
@@ -199,6 +240,7 @@ static void tick(struct world *w) {
     claim(w, &found);
   if (running(w) > PLACES)
     broken(w, "more jobs run than there are places");
+  preempt(w);
 }
 
 /* A worker says something: it is heard only with a good lease. */

@@ -90,6 +90,23 @@ static void test_gpus(void **state) {
   assert_int_equal(scheduler_decide(&view).device_jobs, 0);
 }
 
+/* The lowest makes room, of equal ones the last to begin; nobody for a job that does not outweigh it, and one at a
+   time. */
+static void test_victim(void **state) {
+  (void)state;
+  struct running_job jobs[] = {{"a", "cpu", 2, 10, false}, {"b", "cpu", 0, 20, false}, {"c", "cpu", 0, 30, false}};
+  assert_ptr_equal(scheduler_victim(jobs, 3, 5, 5), &jobs[2]);
+  assert_null(scheduler_victim(jobs, 3, 4, 5));
+  assert_null(scheduler_victim(jobs, 3, 100, 0)); /* never */
+  assert_ptr_equal(scheduler_victim(jobs, 1, 3, 1), &jobs[0]);
+  assert_null(scheduler_victim(jobs, 1, 2, 1));
+  jobs[1].began = 40;
+  assert_ptr_equal(scheduler_victim(jobs, 3, 1, 1), &jobs[1]);
+  jobs[0].leaves = true;
+  assert_null(scheduler_victim(jobs, 3, 100, 1));
+  assert_null(scheduler_victim(jobs, 0, 100, 1));
+}
+
 static enum job_state judge(struct error *why, const struct evidence *evidence) {
   struct verdict verdict = verdict_of_training(evidence);
   *why = verdict.why;
@@ -226,6 +243,9 @@ static void test_stopped(void **state) {
   e.stop = STOP_RESUME;
   assert_int_equal(judge(&why, &e), JOB_QUEUED);
   assert_int_equal(verdict_of_training(&e).cause, CAUSE_NOBODY);
+  e.stop = STOP_PREEMPT;
+  assert_int_equal(judge(&why, &e), JOB_QUEUED);
+  assert_int_equal(verdict_of_training(&e).cause, CAUSE_NOBODY); /* no attempt is counted */
   e.stop = STOP_PAUSE;
   assert_int_equal(judge(&why, &e), JOB_PAUSED);
   e.death.signal = SIGKILL; /* it took too long: what it went on from holds */
@@ -233,7 +253,8 @@ static void test_stopped(void **state) {
   e.death = (struct death){0};
   e.artifact_count = 1; /* it was done */
   assert_int_equal(judge(&why, &e), JOB_SUCCEEDED);
-  assert_true(STOP_CANCEL > STOP_PAUSE && STOP_PAUSE > STOP_DRAIN); /* run_stop goes by that */
+  assert_true(STOP_CANCEL > STOP_PAUSE && STOP_PAUSE > STOP_DRAIN &&
+              STOP_DRAIN > STOP_PREEMPT); /* run_stop goes by that */
 }
 
 static void test_check(void **state) {
@@ -355,8 +376,8 @@ static void test_matmul_names(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_exports),       cmocka_unit_test(test_schedule),    cmocka_unit_test(test_gpus),
-      cmocka_unit_test(test_training),      cmocka_unit_test(test_stopped),     cmocka_unit_test(test_crashes),
-      cmocka_unit_test(test_host),          cmocka_unit_test(test_hold),
+      cmocka_unit_test(test_victim),        cmocka_unit_test(test_training),    cmocka_unit_test(test_stopped),
+      cmocka_unit_test(test_crashes),       cmocka_unit_test(test_host),        cmocka_unit_test(test_hold),
       cmocka_unit_test(test_check),         cmocka_unit_test(test_admission),   cmocka_unit_test(test_data),
       cmocka_unit_test(test_process_names), cmocka_unit_test(test_matmul_names)};
   return cmocka_run_group_tests(tests, NULL, NULL);

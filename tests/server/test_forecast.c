@@ -43,6 +43,10 @@ static void test_position(void **state) {
   assert_int_equal(position("new", 0), 0);
 }
 
+static double seconds(const struct forecast *f, int64_t priority, const char *device, int64_t ahead) {
+  return forecast_seconds(f, &(struct job_row){.device_wanted = device, .priority = priority}, ahead);
+}
+
 static void test_start(void **state) {
   (void)state;
   struct forecast f = {.places = 3, .job_seconds = 100};
@@ -51,23 +55,40 @@ static void test_start(void **state) {
   f.place[0].free_in = 50;
   f.place[1].free_in = 80;
   f.place[2].free_in = 400;
-  assert_true(forecast_seconds(&f, "cpu", 0) >= 50 && forecast_seconds(&f, "cpu", 0) <= 51);
-  assert_true(forecast_seconds(&f, "cpu", 1) >= 80 && forecast_seconds(&f, "cpu", 1) <= 81);
-  assert_true(forecast_seconds(&f, "cpu", 5) >= 280 && forecast_seconds(&f, "cpu", 5) <= 281);
-  assert_true(forecast_seconds(&f, "cuda", 0) >= 400 && forecast_seconds(&f, "cuda", 0) <= 401);
-  assert_true(forecast_seconds(&f, "opencl", 0) < 0);
+  assert_true(seconds(&f, 0, "cpu", 0) >= 50 && seconds(&f, 0, "cpu", 0) <= 51);
+  assert_true(seconds(&f, 0, "cpu", 1) >= 80 && seconds(&f, 0, "cpu", 1) <= 81);
+  assert_true(seconds(&f, 0, "cpu", 5) >= 280 && seconds(&f, 0, "cpu", 5) <= 281);
+  assert_true(seconds(&f, 0, "cuda", 0) >= 400 && seconds(&f, 0, "cuda", 0) <= 401);
+  assert_true(seconds(&f, 0, "opencl", 0) < 0);
   f.place[1].free_in = 0;
-  assert_true(forecast_seconds(&f, "auto", 0) == 0);
+  assert_true(seconds(&f, 0, "auto", 0) == 0);
   f.job_seconds = -1; /* nobody knows how long the one will take that begins there */
-  assert_true(forecast_seconds(&f, "cpu", 0) == 0);
-  assert_true(forecast_seconds(&f, "cpu", 1) >= 50 && forecast_seconds(&f, "cpu", 1) <= 51);
-  assert_true(forecast_seconds(&f, "cpu", 2) < 0);
+  assert_true(seconds(&f, 0, "cpu", 0) == 0);
+  assert_true(seconds(&f, 0, "cpu", 1) >= 50 && seconds(&f, 0, "cpu", 1) <= 51);
+  assert_true(seconds(&f, 0, "cpu", 2) < 0);
   f.place[0].free_in = -1;
-  assert_true(forecast_seconds(&f, "cpu", 1) < 0);
+  assert_true(seconds(&f, 0, "cpu", 1) < 0);
+}
+
+/* A place whose job has to yield is free at once, also where nobody knows how long it would have taken. */
+static void test_preemption(void **state) {
+  (void)state;
+  struct forecast f = {.places = 2, .job_seconds = 100, .preemption = 5};
+  f.place[0].device = f.place[1].device = "cpu";
+  f.place[0].busy = f.place[1].busy = true;
+  f.place[0].free_in = -1;
+  f.place[1].free_in = 300;
+  f.place[1].priority = 3;
+  assert_true(seconds(&f, 4, "cpu", 0) >= 300);
+  assert_true(seconds(&f, 5, "cpu", 0) == 0);
+  assert_true(seconds(&f, 5, "cpu", 1) >= 100 && seconds(&f, 5, "cpu", 1) <= 101);
+  assert_true(seconds(&f, 8, "cpu", 1) == 0);
+  f.preemption = 0;
+  assert_true(seconds(&f, 100, "cpu", 0) >= 300);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_others), cmocka_unit_test(test_position),
-                                     cmocka_unit_test(test_start)};
+                                     cmocka_unit_test(test_start), cmocka_unit_test(test_preemption)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -291,6 +291,7 @@ static void test_plans(void **state) {
   bad |= db_queue_positions(&number, db, TENANT_DEFAULT, jobs, count, err);
   bad |= db_job_next(&job, &more, db, JOB_VALIDATING, 0, arena, err);
   bad |= db_job_models(&models, &count, &more, db, TENANT_DEFAULT, arena, err);
+  bad |= db_job_first(&job, &more, db, &(struct job_place){1, "[]", true, 0, 0}, arena, err);
   bad |= db_job_claim(&job, &more, db, &(struct job_place){1, "[]", true, 0, 0}, 5, arena, err);
   struct lease lease = {.job_id = "ftjob-a", .token = 1};
   bad |= db_job_set_progress(db, &lease, "{}", 1, &more, err);

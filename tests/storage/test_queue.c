@@ -216,6 +216,8 @@ static void test_far_behind(void **state) {
   assert_int_equal(db_file_delete(f->db, TENANT_DEFAULT, "file-1", &f->err), STATUS_FILE_IN_USE);
   assert_non_null(strstr(f->err.text, "more than 1000 jobs that have not ended"));
   for (size_t i = 0; i < COUNT_OF(ids); i++) {
+    assert_int_equal(db_job_first(&job, &found, f->db, &gpu, &f->arena, &f->err), STATUS_OK); /* and stays queued */
+    assert_true(found == (ids[i] != NULL) && (!found || strcmp(job.id, ids[i]) == 0));
     assert_int_equal(db_job_claim(&job, &found, f->db, &gpu, 1, &f->arena, &f->err), STATUS_OK);
     assert_int_equal(found, ids[i] != NULL);
     if (found)
