@@ -11,8 +11,8 @@
 
 static void what_is_missing_is_left_out(void **state) {
   (void)state;
-  const struct layers layers = {
-      .count = 3, .item = {{"parent", false, ""}, {"landlock", true, "ABI 7"}, {"seccomp", false, "no"}}};
+  const struct layers layers = {.count = 3,
+                                .item = {{"parent", false, ""}, {"landlock", true, "ABI 7"}, {"seccomp", false, "no"}}};
   const char *arguments[8] = {"first"};
   size_t count = 1;
   layers_without(&layers, arguments, &count);
