@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "api/variant.h"
 #include "base/json.h"
 
 #define HYPER "method.supervised.hyperparameters."
@@ -82,8 +83,16 @@ static const struct option_row rows[] = {
   {"device", OPTION_TEXT, 0, "scheduling.device", "NAME", "auto, cpu, a kind of GPU (opencl), or one (opencl:0)"},
   {"dry-run", OPTION_FLAG, offsetof(struct create_options, dry_run), NULL, NULL, "estimate it; create none"},
   {"watch", OPTION_FLAG, offsetof(struct create_options, watch), NULL, NULL, "follow the job until it ends"},
+  /* of a sweep alone */
+  {"grid", OPTION_PAIR, 0, "grid", "OPTION=A,B", "a job for each value of that option (lr=1e-4,3e-4); may be repeated"},
+  {"methods", OPTION_LIST, 0, "methods", "A,B", "compare " VARIANT_NAMES ", at as many parameters"},
+  {"name", OPTION_TEXT, 0, "name", "NAME", "what people know the sweep by"},
+  {"sweep", OPTION_TEXT, offsetof(struct create_options, sweep), NULL, "FILE",
+   "the sweep as JSON, for all else; options go over it"},
 };
-const struct option_table create_option_table = {rows, COUNT_OF(rows)};
+enum { OF_SWEEPS = 4 };
+const struct option_table create_option_table = {rows, COUNT_OF(rows) - OF_SWEEPS};
+const struct option_table sweep_option_table = {rows, COUNT_OF(rows)};
 
 /* PEFT's shorthand is a string; as a list it would name a module. */
 static void name_all_linear(json_t *document) {

@@ -11,11 +11,13 @@
 struct create_options {
   const char *file, *validation;  /* id or path */
   const char *spec;               /* a JSON file with a whole body, or NULL */
+  const char *sweep;              /* a JSON file with a whole sweep, or NULL */
   bool watch, dry_run;
 };
 
 /* Rows with a path fill the document, the others struct create_options. */
 extern const struct option_table create_option_table;
+extern const struct option_table sweep_option_table; /* the same, and what a sweep has besides */
 
 /* The body: the spec file's document with the options' `document` laid over it (values are
    shared, not copied); the server fills in every default. The caller owns *out (NULL on failure).

@@ -8,10 +8,10 @@
 #include "cli/estimate.h"
 #include "cli/exports.h"
 #include "cli/job_body.h"
+#include "cli/job_files.h"
 #include "cli/progress.h"
 #include "cli/queue.h"
 #include "cli/text.h"
-#include "cli/upload.h"
 #include "cli/watch.h"
 
 static const char jobs_path[] = "/v1/fine_tuning/jobs";
@@ -56,37 +56,11 @@ static const struct option_row download_rows[] = {
 };
 static const struct option_table download_table = {download_rows, COUNT_OF(download_rows)};
 
-/* Puts a file's id into the body, uploading a path first. */
-static enum exit_code add_file(struct cli *cli, json_t *body, const char *member, const char *id_or_path) {
-  AUTO(json_release) json_t *file = NULL;
-  const char *id = id_or_path;
-  if (!id_or_path)
-    return EXIT_DONE;
-  if (!job_body_is_file_id(id_or_path)) {
-    enum exit_code code = upload_file(cli, &file, id_or_path, "fine-tune", true);
-    if (code != EXIT_DONE)
-      return code;
-    id = text_member(file, "id", "");
-  }
-  json_object_set_new(body, member, json_string(id));
-  return EXIT_DONE;
-}
-
-/* The body with its files, which are uploaded where paths were given. */
-static enum exit_code make_body(struct cli *cli, json_t **body, const struct create_options *options,
-                                json_t *document) {
-  struct error err;
-  if (job_body_make(body, options, document, &err) != STATUS_OK)
-    return cli_fail(cli, &err);
-  enum exit_code code = add_file(cli, *body, "training_file", options->file);
-  return code == EXIT_DONE ? add_file(cli, *body, "validation_file", options->validation) : code;
-}
-
 static enum exit_code jobs_estimate(struct cli *cli, const char *const *operands, const void *values,
                                     json_t *document) {
   AUTO(json_release) json_t *body = NULL;
   (void)operands;
-  enum exit_code code = make_body(cli, &body, values, document);
+  enum exit_code code = job_files_body(cli, &body, values, document);
   return code == EXIT_DONE ? estimate_show(cli, body) : code;
 }
 
@@ -109,7 +83,7 @@ static enum exit_code jobs_create(struct cli *cli, const char *const *operands, 
   const struct create_options *options = values;
   AUTO(json_release) json_t *body = NULL;
   (void)operands;
-  enum exit_code code = make_body(cli, &body, options, document);
+  enum exit_code code = job_files_body(cli, &body, options, document);
   if (code != EXIT_DONE)
     return code;
   return options->dry_run ? estimate_show(cli, body) : submit(cli, jobs_path, body, options->watch);
@@ -125,7 +99,7 @@ static enum exit_code jobs_clone(struct cli *cli, const char *const *operands, c
     error_set(&err, STATUS_INVALID_VALUE, "dry-run", "a clone has no --dry-run: see reflect jobs estimate");
     return cli_fail(cli, &err);
   }
-  enum exit_code code = make_body(cli, &changes, options, document);
+  enum exit_code code = job_files_body(cli, &changes, options, document);
   if (code != EXIT_DONE)
     return code;
   return submit(cli, cli_path(&path, job_prefix, operands[0], "/clone"), changes, options->watch);

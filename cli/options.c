@@ -95,8 +95,7 @@ static json_t *parse_list(const struct option_row *row, const char *text, struct
   return NULL;
 }
 
-/* The value of `row` as JSON. A new reference, NULL on failure. PAIR is not a value of its own. */
-static json_t *parse_json(const struct option_row *row, const char *text, struct error *err) {
+json_t *options_value(const struct option_row *row, const char *text, struct error *err) {
   int64_t integer = 0;
   double number = 0;
   bool boolean = false;
@@ -154,7 +153,7 @@ static enum status set_pair(json_t *document, const struct option_row *row, cons
   int length = snprintf(path, sizeof path, "%s.%.*s", row->path, (int)(equals - text), text);
   if (length < 0 || (size_t)length >= sizeof path)
     return wrong_value(row, text, "a shorter key", err);
-  json_t *value = parse_json(row, equals + 1, err);
+  json_t *value = options_value(row, equals + 1, err);
   return value ? options_set_path(document, path, value, err) : STATUS_INVALID_VALUE;
 }
 
@@ -185,7 +184,7 @@ static enum status set_option(const struct match *match, const char *text, struc
     return set_member(match->target->values, match->row, text, err);
   if (match->row->kind == OPTION_PAIR)
     return set_pair(match->target->document, match->row, text, err);
-  json_t *value = parse_json(match->row, text, err);
+  json_t *value = options_value(match->row, text, err);
   return value ? options_set_path(match->target->document, match->row->path, value, err) : STATUS_INVALID_VALUE;
 }
 

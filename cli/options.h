@@ -54,6 +54,10 @@ NODISCARD enum status options_parse(struct operands *out, size_t *used, const ch
                                     const struct option_target *targets, size_t target_count, bool stop_at_operand,
                                     struct error *err);
 
+/* The value that such an option has in a document, of any kind but PAIR: a new reference. NULL: it is none of that kind
+   (STATUS_INVALID_VALUE, param = the option). */
+NODISCARD json_t *options_value(const struct option_row *row, const char *text, struct error *err);
+
 /* Sets the member at a dotted path, making the objects on the way. Takes over the reference to
    `value` even when it fails (STATUS_OUT_OF_MEMORY, or STATUS_INVALID_VALUE when a member on the way
    is no object). */

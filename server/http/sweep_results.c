@@ -1,7 +1,7 @@
 #include "server/http/sweep_results.h"
 
+#include <ctype.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "server/http/reply.h"
@@ -130,12 +130,13 @@ static void put_csv(struct str *out, const char *text) {
     str_putc(out, '"');
 }
 
-/* On one line; what others wrote makes neither a cell nor markup. */
+/* On one line; what others wrote makes neither a cell nor markup. Within a word a _ is none. */
 static void put_markdown(struct str *out, const char *text) {
-  for (; *text; text++) {
-    if (strchr("|\\`*_<>[]&#!~$", *text))
+  for (const char *c = text; *c; c++) {
+    bool within = *c == '_' && c > text && isalnum((unsigned char)c[-1]) && isalnum((unsigned char)c[1]);
+    if (strchr("|\\`*_<>[]&#!~$", *c) && !within)
       str_putc(out, '\\');
-    str_putc(out, (unsigned char)*text < ' ' ? ' ' : *text);
+    str_putc(out, (unsigned char)*c < ' ' ? ' ' : *c);
   }
 }
 

@@ -4,6 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 mkdir "$work/models/bert"; cp "$root"/tests/golden/cases/bert-hra/model/* "$work/models/bert/"
 { printf '[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n'; printf 'w%d\n' {0..93}; } > "$work/models/bert/vocab.txt"
+REFLECT=${REFLECT:-$(dirname "$REFLECTD")/reflect}
 json=(-H 'Content-Type: application/json')
 # sweep JOB_MEMBERS MEMBERS [QUERY]: sets sweep to the id.
 sweep() { call POST "/v1/fine_tuning/sweeps${3:-}" "${json[@]}" -d "{\"job\":{\"model\":\"${model:-bert}\",\"training_file\":\"$file\"$1}$2}"; sweep=$(value id); }
@@ -80,6 +81,29 @@ sweep=$methods; get; rows=$(jobs) left=$(jobs | head -1); call DELETE "/v1/fine_
 call GET "/v1/fine_tuning/jobs/$left"; is "$status" 404 "they are gone"; get; is "$status $(value code)" "404 sweep_not_found" "and so is the sweep"
 for _ in {1..50}; do gone=yes; for id in $rows; do [[ -e $work/data/jobs/$id ]] && gone=no; done; [[ $gone == yes ]] && break; sleep 0.1; done
 is "$gone" yes "and their bytes"
+
+# ---- the command line ----
+export REFLECT_URL=$url; job=(--model bert --file "$file" --validation "$file" --batch 8 --threads 1)
+"$REFLECT" sweeps create "${job[@]}" --grid lr=1e-3,1e-2 --grid epochs=1,2 --metric accuracy --dry-run > "$work/out" 2>&1
+like "$? $(< "$work/out")" '^0 FITS +STEPS +PARAMETERS .*yes +3 +[1-9][0-9]* .*n_epochs = 1.*yes +6 +' "reflect sweeps create --dry-run"
+sweep=$("$REFLECT" sweeps create "${job[@]}" --grid lr=1e-3,1e-2 --grid r=2,4 --epochs 1 --metric accuracy --name 'By hand'); get
+is "$(value id) $(value name) $(value metric) $(value job_count)" "$sweep By hand accuracy 4" "reflect sweeps create"
+like "$body" '"fields":\["learning_rate","adapter.r"\]' "makes fields of options"
+"$REFLECT" sweeps watch "$sweep" > "$work/out" 2> "$work/said"; is "$?" 0 "reflect sweeps watch succeeds when all jobs do"
+like "$(< "$work/said")" '4 of 4 jobs have ended, running: 0; the best so far: accuracy [0-9.]+ \(learning_rate' "tells the best"
+like "$(< "$work/out")" 'ranked by accuracy.RANK +JOB +STATUS.*1 +ftjob-.* succeeded .*4 +ftjob-' "and shows the table"
+"$REFLECT" sweeps results "$sweep" --format csv > "$work/out"; like "$(< "$work/out")" '^rank,job_id,status,learning_rate,adapter.r,' "reflect sweeps results --format"
+like "$("$REFLECT" sweeps list)" "$sweep +finished +4/4 +accuracy +[0-9.]+ .*By hand" "reflect sweeps list"
+like "$("$REFLECT" sweeps show "$sweep")" 'job_count: 4' "reflect sweeps show"
+echo "{\"job\":{\"model\":\"bert\",\"training_file\":\"$file\",\"hyperparameters\":{\"n_epochs\":1}},\"methods\":[\"hra\"]}" > "$work/sweep.json"
+other=$("$REFLECT" sweeps create --sweep "$work/sweep.json" --methods hra,oft --name over); call GET "/v1/fine_tuning/sweeps/$other"
+is "$(value name) $(value job_count) $(value metric)" "over 2 train_loss" "a file, and options over it"
+"$REFLECT" sweeps cancel "$other" > "$work/out" && ok "reflect sweeps cancel" || not_ok "reflect sweeps cancel" "$(< "$work/out")"
+"$REFLECT" sweeps create "${job[@]}" --grid target-modules=query > "$work/out" 2>&1; is "$?" 2 "an option of several values is no field"
+"$REFLECT" sweeps create "${job[@]}" --grid lr=much > "$work/out" 2>&1; like "$? $(< "$work/out")" '^2 .*--lr takes a number, not .much' "a value that is none"
+"$REFLECT" sweeps create "${job[@]}" --grid r=4,300 > "$work/out" 2>&1; like "$? $(< "$work/out")" '^3 .*job 2 of 2 \(adapter.r = 300\)' "the server's refusal"
+"$REFLECT" sweeps delete "$sweep" > "$work/out"; like "$(< "$work/out")" 'deleted: true' "reflect sweeps delete"
+like "$("$REFLECT" completion bash)" "'sweeps create'\\) words='.* --grid .*--methods" "completion knows it"
 call GET '/v1/organization/audit_logs?limit=100'; like "$body" '"sweeps.delete"' "the audit log has it"
 stop
 "$REFLECTD" fsck --data "$work/data" > "$work/fsck" && ok "the data folder is in order" || not_ok "the data folder is in order" "$(< "$work/fsck")"

@@ -63,6 +63,8 @@ absent() { # of the same kind and length
   esac
 }
 foreign=("$data" "$result" "$archive" "$done_job" "$running_job" "$checkpoint" "$name" "$checkpoint_name" "$key_id" acme "$entry" "$sweep" adapter_model.safetensors)
+declare -A lacking # what stands for each id
+for id in "${foreign[@]}"; do lacking[$id]=$(absent "$id"); done
 mkdir "$work/out"; tried=0 wrong= targets=() ids=()
 # queue NUMBER METHOD TARGET KEY: one more request of a single curl, since each of them takes longer to start than to run.
 queue() {
@@ -78,7 +80,7 @@ for who_key in "$beta" "$beta_admin" "$operator"; do
         target=${path//\{name\}/adapter_model.safetensors}; target=${target/\{*\}/$id}
         targets+=("${method^^} $target"); ids+=("$id")
         queue "$tried.theirs" "${method^^}" "$target" "$who_key"
-        queue "$tried.nobodys" "${method^^}" "${target/"$id"/$(absent "$id")}" "$who_key"
+        queue "$tried.nobodys" "${method^^}" "${target/"$id"/${lacking[$id]}}" "$who_key"
         tried=$((tried + 1))
       done
     done
@@ -87,7 +89,7 @@ done
 sed -i '$d' "$work/requests"; curl -sS --max-time 120 -K "$work/requests"
 sed -i -E '/^(date|x-request-id|openai-processing-ms|content-length):/Id' "$work"/out/*.head
 for ((n = 0; n < tried; n++)); do
-  id=${ids[n]} gone=$(absent "${ids[n]}")
+  id=${ids[n]} gone=${lacking[${ids[n]}]}
   theirs=$(< "$work/out/$n.theirs.head")$(< "$work/out/$n.theirs.body") nobodys=$(< "$work/out/$n.nobodys.head")$(< "$work/out/$n.nobodys.body")
   [[ ${theirs//"$id"/ID} == "${nobodys//"$gone"/ID}" ]] || wrong+="${targets[n]}: $theirs / $nobodys"$'\n'
   [[ $theirs =~ ^HTTP/1.1\ 40[34] ]] || wrong+="${targets[n]}: $theirs"$'\n'
