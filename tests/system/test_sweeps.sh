@@ -12,6 +12,11 @@ refused() { sweep "$1" "$2"; is "$status $(value code) $(value param)" "$3" "$4"
 get() { call GET "/v1/fine_tuning/sweeps/$sweep${1:-}"; }
 # finished: polls until none of its jobs is open.
 finished() { for _ in {1..200}; do get; [[ $(value status) == finished ]] && return; sleep 0.1; done; not_ok "a sweep ends" "$body"; }
+# removed ID...: waits until the bytes of these jobs are gone, and sets gone.
+removed() {
+  local id
+  for _ in {1..100}; do gone=yes; for id; do [[ -e $work/data/jobs/$id ]] && gone=no; done; [[ $gone == yes ]] && return; sleep 0.1; done
+}
 jobs() { grep -o '"id":"ftjob-[^"]*"' <<< "$body" | cut -d'"' -f4; }
 
 start --worker-path "$(dirname "$REFLECTD")/reflect-worker" --upload-check-wait-ms 10000 --workers-max 2
@@ -79,7 +84,7 @@ call DELETE "/v1/fine_tuning/sweeps/$grid?keep_jobs=true"; is "$status $(value d
 call GET "/v1/fine_tuning/jobs/$left"; like "$body" '"sweep":null' "which are no sweep's then"
 sweep=$methods; get; rows=$(jobs) left=$(jobs | head -1); call DELETE "/v1/fine_tuning/sweeps/$methods"; is "$status" 200 "and with them"
 call GET "/v1/fine_tuning/jobs/$left"; is "$status" 404 "they are gone"; get; is "$status $(value code)" "404 sweep_not_found" "and so is the sweep"
-for _ in {1..50}; do gone=yes; for id in $rows; do [[ -e $work/data/jobs/$id ]] && gone=no; done; [[ $gone == yes ]] && break; sleep 0.1; done
+removed $rows
 is "$gone" yes "and their bytes"
 
 # ---- the command line ----
@@ -102,7 +107,8 @@ is "$(value name) $(value job_count) $(value metric)" "over 2 train_loss" "a fil
 "$REFLECT" sweeps create "${job[@]}" --grid target-modules=query > "$work/out" 2>&1; is "$?" 2 "an option of several values is no field"
 "$REFLECT" sweeps create "${job[@]}" --grid lr=much > "$work/out" 2>&1; like "$? $(< "$work/out")" '^2 .*--lr takes a number, not .much' "a value that is none"
 "$REFLECT" sweeps create "${job[@]}" --grid r=4,300 > "$work/out" 2>&1; like "$? $(< "$work/out")" '^3 .*job 2 of 2 \(adapter.r = 300\)' "the server's refusal"
-"$REFLECT" sweeps delete "$sweep" > "$work/out"; like "$(< "$work/out")" 'deleted: true' "reflect sweeps delete"
+get; rows=$(jobs); "$REFLECT" sweeps delete "$sweep" > "$work/out"; like "$(< "$work/out")" 'deleted: true' "reflect sweeps delete"
+removed $rows
 like "$("$REFLECT" completion bash)" "'sweeps create'\\) words='.* --grid .*--methods" "completion knows it"
 call GET '/v1/organization/audit_logs?limit=100'; like "$body" '"sweeps.delete"' "the audit log has it"
 stop
