@@ -186,13 +186,30 @@ enum status admission_check(bool *pending, struct fault_list *faults, struct ser
   return status;
 }
 
+struct judged {
+  const struct job_row *job;
+  const struct error *why; /* NULL: nothing is wrong */
+};
+
+static enum status store_judged(struct db *db, const void *what, struct error *err) {
+  const struct judged *it = what;
+  bool moved;
+  struct event_row event = {.job_id = it->job->id,
+                            .created_at = clock_unix(),
+                            .level = it->why ? LOG_ERROR : LOG_INFO,
+                            .message = it->why ? it->why->text : "queued"};
+  enum status status = db_job_move(db, it->job->id, JOB_VALIDATING, it->why ? JOB_FAILED : JOB_QUEUED, it->why,
+                                   event.created_at, &moved, err);
+  return status || !moved ? status : db_event_add(db, &event, err);
+}
+
 /* One validating job. */
 static enum status resume_job(struct server *server, const struct job_row *job, struct arena *arena,
                               struct error *err) {
   AUTO(json_release) json_t *document = NULL;
   struct job_spec spec;
   struct fault_list faults = {0};
-  bool pending = false, moved;
+  bool pending = false;
   enum status status = db_job_spec(&spec, &document, job, arena, err);
   if (status == STATUS_DAMAGED) {
     log_error("%s", err->text);
@@ -203,24 +220,8 @@ static enum status resume_job(struct server *server, const struct job_row *job, 
   }
   if (status || (faults.count == 0 && pending))
     return status;
-  struct event_row event = {.job_id = job->id, .created_at = clock_unix(), .level = LOG_INFO, .message = "queued"};
-  const struct error *why = faults.count ? &faults.item[0] : NULL;
-  if (why) {
-    event.level = LOG_ERROR;
-    event.message = why->text;
-  }
-  status = db_begin(server->db, err);
-  if (status)
-    return status;
-  status = db_job_move(server->db, job->id, JOB_VALIDATING, why ? JOB_FAILED : JOB_QUEUED, why, event.created_at,
-                       &moved, err);
-  if (!status && moved)
-    status = db_event_add(server->db, &event, err);
-  if (status) {
-    db_rollback(server->db);
-    return status;
-  }
-  return db_commit(server->db, err);
+  const struct judged judged = {job, faults.count ? &faults.item[0] : NULL};
+  return db_apply(server->db, store_judged, &judged, false, err);
 }
 
 /* The next validating job, in memory of its own: any number of them may wait. *after: the last that was seen. */

@@ -77,19 +77,17 @@ static enum status read_formats(struct string_list *out, const json_t *body, con
   return faults->count ? STATUS_OK : judge_base(out, job, request, faults, err);
 }
 
-static enum status add_all(struct request *request, const struct job_row *job, const struct string_list *formats,
-                           struct error *err) {
-  struct db *db = request->server->db;
-  enum status status = db_begin(db, err);
-  if (status)
-    return status;
-  for (size_t i = 1; !status && i < formats->count; i++) /* the first is "peft", which is there */
-    status = db_export_add(db, job->id, formats->item[i], EXPORT_QUEUED, clock_unix(), err);
-  if (status) {
-    db_rollback(db);
-    return status;
-  }
-  return db_commit(db, err);
+struct wanted {
+  const struct job_row *job;
+  const struct string_list *formats;
+};
+
+static enum status add_all(struct db *db, const void *what, struct error *err) {
+  const struct wanted *wanted = what;
+  enum status status = STATUS_OK;
+  for (size_t i = 1; !status && i < wanted->formats->count; i++) /* the first is "peft", which is there */
+    status = db_export_add(db, wanted->job->id, wanted->formats->item[i], EXPORT_QUEUED, clock_unix(), err);
+  return status;
 }
 
 void http_exports_create(struct request *request) {
@@ -114,8 +112,9 @@ void http_exports_create(struct request *request) {
     reply_faults(request, &faults);
     return;
   }
+  const struct wanted wanted = {&job, &formats};
   if (!status)
-    status = add_all(request, &job, &formats, &err);
+    status = db_apply(request->server->db, add_all, &wanted, false, &err);
   if (status) {
     reply_error(request, &err);
     return;
