@@ -22,6 +22,7 @@ static const struct {
 } adapter_files[] = {
   {"adapter_config.json", true}, {"adapter_model.safetensors", true}, {"README.md", false}, {"labels.json", false},
   {"training_manifest.json", false}, {"step_metrics.csv", false},
+  {"events.out.tfevents.0.reflectd", false},
 };
 
 static enum status take_file(void *context, const void *bytes, size_t length, struct error *err) {

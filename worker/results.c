@@ -10,9 +10,11 @@
 #include "worker/card.h"
 #include "worker/data/embeddings.h"
 #include "worker/export/export.h"
+#include "worker/file/event_file.h"
 #include "worker/file/tar.h"
 #include "worker/manifest.h"
 #include "worker/peft/peft.h"
+#include "worker/tensorboard.h"
 
 /* labels.json is a classifier's only. */
 static const char *const peft_files[] = {"adapter_config.json", "adapter_model.safetensors", "README.md",
@@ -47,6 +49,15 @@ static enum status export_adapter(struct trainer *t, const struct export *e, str
   snprintf(path, sizeof path, "%s/adapter.tar", task->output_dir);
   status = status ? status : tar_pack(path, folder, peft_files, count, NULL, NULL, err);
   return status ? status : export_announce(e, "adapter.tar", "adapter.tar", true, err);
+}
+
+/* The curve, in two forms. */
+static enum status export_curve(struct trainer *t, const struct export *e, struct error *err) {
+  char path[1100];
+  snprintf(path, sizeof path, "%s/" EVENT_FILE_NAME, t->task->output_dir);
+  enum status status = put_text(t, e, "step_metrics.csv", &t->csv, err);
+  status = status ? status : tensorboard_write(path, &t->csv, err);
+  return status ? status : export_announce(e, EVENT_FILE_NAME, EVENT_FILE_NAME, true, err);
 }
 
 static json_t *row_json(const float *row, size_t width) {
@@ -174,7 +185,7 @@ enum status results_publish(struct trainer *t, const struct dataset *training, c
                      .announced = json_array(),
                      .report = t->report};
   enum status status = export_adapter(t, &e, err);
-  status = status ? status : put_text(t, &e, "step_metrics.csv", &t->csv, err);
+  status = status ? status : export_curve(t, &e, err);
   if (!status && validation)
     status = export_predictions(t, &e, validation, training, err);
   status = status ? status : export_manifest(t, &e, training, err);

@@ -1,5 +1,5 @@
-/* What a finished job leaves: the PEFT folder, its archive, the curve, the predictions, and the
-   manifest that says how they were made. Each file is published, then announced. */
+/* What a finished job leaves: the PEFT folder, its archive, the curve (as CSV and for TensorBoard), the predictions,
+   and the manifest that says how they were made. Each file is published, then announced. */
 #ifndef WORKER_RESULTS_H
 #define WORKER_RESULTS_H
 

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import struct
 import sys
 import tarfile
 import tempfile
@@ -16,12 +17,14 @@ import urllib.request
 import openai
 import torch
 from peft import PeftModel
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import AutoTokenizer, pipeline
 
 from daemon import Daemon
 from steps import refused, run_steps
 
 MODEL = "all-MiniLM-L6-v2"
+EVENTS = "events.out.tfevents.0.reflectd"
 LINEARS = (r".*encoder\.layer\.\d+\.(attention\.self\.(query|key|value)|attention\.output\.dense"
            r"|intermediate\.dense|output\.dense)")
 INTENTS, TRAIN_EACH, VALID_EACH = 8, 20, 8
@@ -222,7 +225,7 @@ class Flow:
         assert after.status == "succeeded" and at < self.job.progress["total_steps"], (after.error, at)
         hashes = [{file["name"]: file["sha256"] for file in json.loads(self.request("artifacts", of=one))["data"]}
                   for one in (self.job.id, job.id)]
-        for name in ("adapter_model.safetensors", "step_metrics.csv"):
+        for name in ("adapter_model.safetensors", "step_metrics.csv", EVENTS):
             assert hashes[0][name] == hashes[1][name], name
         steps = [event.data["step"] for event in self.jobs.list_events(job.id, limit=100) if event.type == "metrics"]
         assert len(steps) == len(set(steps)), steps
@@ -241,6 +244,25 @@ class Flow:
             found = [path for path, _, names in os.walk(folder) if "adapter_config.json" in names]
             assert len(found) == 1, found
             self.compare_logits(found[0])
+
+    def step_c_curve_in_tensorboard(self):
+        """Every number of step_metrics.csv, and nothing else, as TensorBoard reads the event file."""
+        prefixes = {"train": "train", "valid": "eval", "adapter": "adapter"}
+        want = {}
+        for row in csv.DictReader(io.StringIO(self.request("artifacts/step_metrics.csv").decode())):
+            for column, value in row.items():
+                prefix, _, rest = column.partition("_")
+                tag = f"{prefixes[prefix]}/{rest}" if prefix in prefixes else f"train/{column}"
+                if column != "step" and value:
+                    want.setdefault(tag, []).append((int(row["step"]), 0.0, struct.unpack("f", struct.pack("f", float(value)))[0]))
+        with tempfile.TemporaryDirectory() as folder:
+            with open(os.path.join(folder, EVENTS), "wb") as file:
+                file.write(self.request(f"artifacts/{EVENTS}"))
+            events = EventAccumulator(folder, size_guidance={"scalars": 0, "tensors": 0})
+            events.Reload()
+            got = {tag: [(one.step, one.wall_time, one.value) for one in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+        assert {"train/loss", "train/learning_rate", "train/grad_norm", "eval/loss", "eval/accuracy"} <= set(got), set(got)
+        assert got == want, (set(got) ^ set(want), got["train/loss"][:3], want["train/loss"][:3])
 
     def request(self, path, body=None, of=None):
         url = f"{self.daemon.url}/v1/fine_tuning/jobs/{of or self.job.id}/{path}"

@@ -183,7 +183,7 @@ static void classes_are_learned_and_repeatable(void **state) {
   assert_int_equal(json_integer_value(json_object_get(last, "step")), 32);
   assert_true(json_number_value(json_object_get(last, "valid_accuracy")) > 0.9);
   assert_non_null(json_object_get(last, "valid_matthews_correlation"));
-  assert_int_equal(artifacts(&one), 8);
+  assert_int_equal(artifacts(&one), 9);
   assert_non_null(newest(&one, "checkpoint", "metrics"));
   run_task(&two, "two", "classes.csv", "classes.csv", "");
   char path[400], a[HASH_HEX], b[HASH_HEX];
@@ -206,7 +206,7 @@ static void numbers_are_regressed(void **state) {
   const json_t *last = newest(&o, "metrics", "valid_pearson");
   assert_non_null(last);
   assert_true(json_number_value(json_object_get(last, "valid_pearson")) > 0.8);
-  assert_int_equal(artifacts(&o), 8);
+  assert_int_equal(artifacts(&o), 9);
   json_decref(o.events);
 }
 
@@ -528,7 +528,7 @@ static void ends_when_its_time_is_over(void **state) {
   json_array_foreach(o.events, i, event) states +=
       strcmp(json_string_value(json_object_get(event, "event")), "state") == 0;
   assert_true(states >= 2); /* the last one at the end */
-  assert_int_equal(artifacts(&o), 7);
+  assert_int_equal(artifacts(&o), 8);
   json_decref(o.events);
   more = "";
   hyperparameters = usual;
