@@ -236,8 +236,8 @@ unitdir := $(DESTDIR)$(if $(filter /usr,$(prefix)),/lib,$(prefix)/lib)/systemd/s
 install-programs: $(PROGRAMS)
 	install -d $(bindir)
 	install $(INSTALL_STRIP) $(PROGRAMS) $(bindir)
-# With pages of the manual, what systemd needs to run the daemon, and what a shell needs to complete `reflect`. RUN: what starts a program
-# that was built for another processor.
+# With pages of the manual, what systemd needs to run the daemon, and what a shell needs to complete `reflect`. RUN: what
+# starts a program that was built for another processor.
 RUN ?=
 install: install-programs
 	install -d $(unitdir) $(DESTDIR)$(prefix)/lib/sysusers.d $(DESTDIR)/etc/reflectd $(sharedir)/bash-completion/completions \
@@ -246,6 +246,7 @@ install: install-programs
 	install -m 644 config/sysusers.conf $(DESTDIR)$(prefix)/lib/sysusers.d/reflectd.conf
 	test -e $(DESTDIR)/etc/reflectd/reflectd.json || install -m 644 config/service.json $(DESTDIR)/etc/reflectd/reflectd.json
 	install -d $(addprefix $(sharedir)/man/,man1 man5 man8)
+	install -m 644 docs/man/*.8 $(sharedir)/man/man8
 	$(RUN) $(BIN)/reflect --man > $(sharedir)/man/man1/reflect.1
 	$(RUN) $(BIN)/reflectd --man > $(sharedir)/man/man8/reflectd.8
 	$(RUN) $(BIN)/reflectd --man-config > $(sharedir)/man/man5/reflectd.conf.5
