@@ -213,8 +213,10 @@ static enum status note_progress(struct reports *reports, const struct event *ev
   if (status)
     return status;
   str_clear(&reports->progress);
-  if (!event->data || !json_append(&reports->progress, event->data))
+  if (!event->data)
     return error_set(err, STATUS_WORKER_CRASHED, NULL, "a progress event without its data");
+  if (!json_append(&reports->progress, event->data))
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "storing the progress");
   count_progress(reports, event->data);
   return STATUS_OK;
 }
