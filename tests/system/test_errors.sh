@@ -65,10 +65,10 @@ fails silent worker_unresponsive 'said nothing for 1 seconds'
 fails error nan_loss 'not finite at step 3'
 fails reasonless worker_crashed 'exited with status 7.*no idea'
 fails noartifact worker_crashed 'without an artifact'
-fails badhash io_error 'SHA-256'
+fails badhash content_damaged 'SHA-256'
 fails babble worker_crashed 'no event'
 fails longline worker_crashed 'line of more than'
-fails link io_error 'adapter.bin'
+fails link content_damaged 'adapter.bin'
 like "$body" '"result_files":\[\]' "a failed job has no results"
 [[ -e $work/data/jobs/$job/1 ]] && not_ok "and leaves no output" || ok "and leaves no output"
 

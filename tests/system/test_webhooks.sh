@@ -22,16 +22,16 @@ test_it() { call POST "/v1/webhook_endpoints/$endpoint/test" -H 'Content-Type: a
 # ---- what is refused, by default ----
 start
 make "$hook/" succeeded; is "$status $(value param)" "400 url" "http is not allowed by default"
-for to_private in https://127.0.0.1/ https://localhost:9/ https://10.1.2.3/x 'https://[::1]/' https://user@example.com/ ftp://example.com/ 'https://example.com/#x' https:///x https://example.com:0/; do
+for to_private in https://127.0.0.1/ https://localhost:9/ https://10.1.2.3/x 'https://[::1]/' https://user@example.com/ ftp://example.com/ 'https://example.com/#x' https:///x https://example.com:0/ https://2130706433/ https://0x7f.1/ https://localhost./; do
   make "$to_private" succeeded; is "$status $(value param)" "400 url" "$to_private is refused"
 done
 make https://example.invalid/ nothing; is "$status $(value code)" "400 unsupported_value" "an event that there is none of is refused"
-make https://2130706433/ succeeded; is "$status" 200 "what a name means is seen later"
-test_it; like "$status $body" '400 .*not one of the public Internet' "127.0.0.1 in another form is refused when it is connected to"
 stop
-start --webhook-http
-make http://0x7f.1:9/ succeeded; test_it; like "$status $body" '400 .*not one of the public Internet' "and so over http"
-stop
+# What a name means is seen when it is connected to: here the address was allowed when it came.
+start --webhook-targets any; make https://127.0.0.1:9/ succeeded; is "$status" 200 "any address, where that is configured"; stop
+start; test_it; like "$status $body" '400 .*not one of the public Internet' "and no more, when it is connected to"; stop
+start --webhook-http --webhook-targets any; make http://127.0.0.1:9/ succeeded; stop
+start --webhook-http; test_it; like "$status $body" '400 .*not one of the public Internet' "and so over http"; stop
 
 # ---- what is told ----
 start --webhook-http --webhook-targets any
