@@ -12,21 +12,14 @@ enum { POLL_MS = 500 };
 
 static const char prefix[] = "/v1/fine_tuning/jobs/", suffix[] = "/exports";
 
-static void cell_format(struct str *out, const json_t *item) {
-  text_clean(out, text_member(item, "format", "-"));
-}
-static void cell_status(struct str *out, const json_t *item) {
-  text_clean(out, text_member(item, "status", "-"));
-}
-static void cell_created(struct str *out, const json_t *item) {
-  text_time(out, json_integer_value(json_object_get(item, "created_at")));
-}
 static void cell_error(struct str *out, const json_t *item) {
   text_clean(out, text_member(json_object_get(item, "error"), "message", ""));
 }
 
-static const struct text_column columns[] = {
-  {"FORMAT", cell_format}, {"STATUS", cell_status}, {"ASKED", cell_created}, {"ERROR", cell_error}};
+static const struct text_column columns[] = {{"FORMAT", text_cell, "format"},
+                                             {"STATUS", text_cell, "status"},
+                                             {"ASKED", text_cell_time, "created_at"},
+                                             {"ERROR", cell_error, NULL}};
 
 /* The body {"exports": [...]} of "a,b". A new reference; NULL: there is an empty name. */
 static json_t *body_of(const char *formats) {

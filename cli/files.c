@@ -56,28 +56,14 @@ static enum exit_code files_put(struct cli *cli, const char *const *operands, co
   return code;
 }
 
-static void cell_id(struct str *out, const json_t *file) {
-  text_clean(out, text_member(file, "id", "-"));
-}
-static void cell_status(struct str *out, const json_t *file) {
-  text_clean(out, text_member(file, "status", "-"));
-}
 static void cell_bytes(struct str *out, const json_t *file) {
   json_int_t bytes = json_integer_value(json_object_get(file, "bytes"));
   text_bytes(out, bytes > 0 ? (uint64_t)bytes : 0);
 }
-static void cell_created(struct str *out, const json_t *file) {
-  text_time(out, json_integer_value(json_object_get(file, "created_at")));
-}
-static void cell_purpose(struct str *out, const json_t *file) {
-  text_clean(out, text_member(file, "purpose", "-"));
-}
-static void cell_name(struct str *out, const json_t *file) {
-  text_clean(out, text_member(file, "filename", "-"));
-}
 static const struct text_column columns[] = {
-  {"ID", cell_id},           {"STATUS", cell_status},   {"SIZE", cell_bytes},
-  {"CREATED", cell_created}, {"PURPOSE", cell_purpose}, {"NAME", cell_name},
+    {"ID", text_cell, "id"},           {"STATUS", text_cell, "status"},
+    {"SIZE", cell_bytes, NULL},        {"CREATED", text_cell_time, "created_at"},
+    {"PURPOSE", text_cell, "purpose"}, {"NAME", text_cell, "filename"},
 };
 
 static enum exit_code files_list(struct cli *cli, const char *const *operands, const void *values, json_t *document) {

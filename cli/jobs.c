@@ -105,17 +105,8 @@ static enum exit_code jobs_clone(struct cli *cli, const char *const *operands, c
   return submit(cli, cli_path(&path, job_prefix, operands[0], "/clone"), changes, options->watch);
 }
 
-static void cell_id(struct str *out, const json_t *item) {
-  text_clean(out, text_member(item, "id", "-"));
-}
-static void cell_created(struct str *out, const json_t *item) {
-  text_time(out, json_integer_value(json_object_get(item, "created_at")));
-}
 static void cell_status(struct str *out, const json_t *job) {
   text_clean(out, json_is_true(json_object_get(job, "pausing")) ? "pausing" : text_member(job, "status", "-"));
-}
-static void cell_model(struct str *out, const json_t *job) {
-  text_clean(out, text_member(job, "model", "-"));
 }
 static void cell_method(struct str *out, const json_t *job) {
   const json_t *adapter = json_object_get(job, "adapter");
@@ -130,12 +121,6 @@ static void cell_progress(struct str *out, const json_t *job) {
   else
     str_putc(out, '-');
 }
-static void cell_tuned(struct str *out, const json_t *job) {
-  text_clean(out, text_member(job, "fine_tuned_model", "-"));
-}
-static void cell_level(struct str *out, const json_t *event) {
-  text_clean(out, text_member(event, "level", "-"));
-}
 static void cell_message(struct str *out, const json_t *event) {
   text_clean(out, text_member(event, "message", ""));
 }
@@ -149,13 +134,20 @@ static void cell_metrics(struct str *out, const json_t *checkpoint) {
 }
 
 static const struct text_column job_columns[] = {
-  {"ID", cell_id},         {"STATUS", cell_status},     {"STEP", cell_progress}, {"MODEL", cell_model},
-  {"METHOD", cell_method}, {"CREATED", cell_created},   {"ADAPTER", cell_tuned},
+    {"ID", text_cell, "id"},
+    {"STATUS", cell_status, NULL},
+    {"STEP", cell_progress, NULL},
+    {"MODEL", text_cell, "model"},
+    {"METHOD", cell_method, NULL},
+    {"CREATED", text_cell_time, "created_at"},
+    {"ADAPTER", text_cell, "fine_tuned_model"},
 };
 static const struct text_column event_columns[] = {
-  {"TIME", cell_created}, {"LEVEL", cell_level}, {"MESSAGE", cell_message}};
-static const struct text_column checkpoint_columns[] = {
-  {"ID", cell_id}, {"STEP", cell_step}, {"CREATED", cell_created}, {"METRICS", cell_metrics}};
+    {"TIME", text_cell_time, "created_at"}, {"LEVEL", text_cell, "level"}, {"MESSAGE", cell_message, NULL}};
+static const struct text_column checkpoint_columns[] = {{"ID", text_cell, "id"},
+                                                        {"STEP", cell_step, NULL},
+                                                        {"CREATED", text_cell_time, "created_at"},
+                                                        {"METRICS", cell_metrics, NULL}};
 
 static enum exit_code jobs_list(struct cli *cli, const char *const *operands, const void *values, json_t *document) {
   (void)operands, (void)document;

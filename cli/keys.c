@@ -8,15 +8,6 @@
 
 static const char path[] = "/v1/organization/admin_api_keys";
 
-static void cell_id(struct str *out, const json_t *key) {
-  text_clean(out, text_member(key, "id", "-"));
-}
-static void cell_scope(struct str *out, const json_t *key) {
-  text_clean(out, text_member(key, "scope", "-"));
-}
-static void cell_name(struct str *out, const json_t *key) {
-  text_clean(out, text_member(key, "name", "-"));
-}
 static void time_of(struct str *out, const json_t *key, const char *member, const char *never) {
   const json_t *time = json_object_get(key, member);
   if (json_is_integer(time))
@@ -33,9 +24,9 @@ static void cell_expires(struct str *out, const json_t *key) {
 static void cell_revoked(struct str *out, const json_t *key) {
   time_of(out, key, "revoked_at", "-");
 }
-static const struct text_column columns[] = {{"ID", cell_id},           {"SCOPE", cell_scope},
-                                             {"LAST USED", cell_used},  {"EXPIRES", cell_expires},
-                                             {"REVOKED", cell_revoked}, {"NAME", cell_name}};
+static const struct text_column columns[] = {{"ID", text_cell, "id"},         {"SCOPE", text_cell, "scope"},
+                                             {"LAST USED", cell_used, NULL},  {"EXPIRES", cell_expires, NULL},
+                                             {"REVOKED", cell_revoked, NULL}, {"NAME", text_cell, "name"}};
 
 static enum exit_code keys_list(struct cli *cli, const char *const *operands, const void *values, json_t *document) {
   (void)operands, (void)document;

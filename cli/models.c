@@ -3,18 +3,6 @@
 #include "cli/model_add.h"
 #include "cli/text.h"
 
-static void cell_id(struct str *out, const json_t *model) {
-  text_clean(out, text_member(model, "id", "-"));
-}
-static void cell_owner(struct str *out, const json_t *model) {
-  text_clean(out, text_member(model, "owned_by", "-"));
-}
-static void cell_format(struct str *out, const json_t *model) {
-  text_clean(out, text_member(model, "format", "-"));
-}
-static void cell_created(struct str *out, const json_t *model) {
-  text_time(out, json_integer_value(json_object_get(model, "created")));
-}
 /* Whether a job can use it; null: not known yet. Servers before that, and adapters, have no such member. */
 static void cell_status(struct str *out, const json_t *model) {
   const json_t *usable = json_object_get(model, "usable");
@@ -26,8 +14,9 @@ static void cell_status(struct str *out, const json_t *model) {
 static void cell_error(struct str *out, const json_t *model) {
   text_clean(out, text_member(json_object_get(model, "error"), "message", ""));
 }
-static const struct text_column columns[] = {{"ID", cell_id},           {"FORMAT", cell_format}, {"OWNER", cell_owner},
-                                             {"CREATED", cell_created}, {"STATUS", cell_status}, {"ERROR", cell_error}};
+static const struct text_column columns[] = {{"ID", text_cell, "id"},          {"FORMAT", text_cell, "format"},
+                                             {"OWNER", text_cell, "owned_by"}, {"CREATED", text_cell_time, "created"},
+                                             {"STATUS", cell_status, NULL},    {"ERROR", cell_error, NULL}};
 
 static enum exit_code models_list(struct cli *cli, const char *const *operands, const void *values,
                                   json_t *document) {

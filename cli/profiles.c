@@ -18,17 +18,10 @@ static void cell_name(struct str *out, const json_t *item) {
   str_puts(out, json_is_true(json_object_get(item, "in_use")) ? "* " : "  ");
   text_clean(out, text_member(item, "name", "-"));
 }
-static void cell_url(struct str *out, const json_t *item) {
-  text_clean(out, text_member(item, "base_url", "-"));
-}
-static void cell_key(struct str *out, const json_t *item) {
-  text_clean(out, text_member(item, "key", "-"));
-}
-static void cell_tenant(struct str *out, const json_t *item) {
-  text_clean(out, text_member(item, "tenant", "-"));
-}
-static const struct text_column columns[] = {
-    {"  NAME", cell_name}, {"URL", cell_url}, {"KEY", cell_key}, {"TENANT", cell_tenant}};
+static const struct text_column columns[] = {{"  NAME", cell_name, NULL},
+                                             {"URL", text_cell, "base_url"},
+                                             {"KEY", text_cell, "key"},
+                                             {"TENANT", text_cell, "tenant"}};
 
 static enum exit_code show(const struct cli *cli, const struct profiles *profiles) {
   AUTO(json_release) json_t *list = json_array();

@@ -29,12 +29,6 @@ static void cell_when(struct str *out, const json_t *item, const char *member) {
   else
     str_putc(out, '-');
 }
-static void cell_id(struct str *out, const json_t *item) {
-  text_clean(out, text_member(item, "id", "-"));
-}
-static void cell_status(struct str *out, const json_t *item) {
-  text_clean(out, text_member(item, "status", "-"));
-}
 static void cell_priority(struct str *out, const json_t *item) {
   str_printf(out, "%lld", (long long)json_integer_value(json_object_get(item, "priority")));
 }
@@ -51,16 +45,14 @@ static void cell_starts(struct str *out, const json_t *item) {
 static void cell_ends(struct str *out, const json_t *item) {
   cell_when(out, item, "estimated_finish");
 }
-static void cell_model(struct str *out, const json_t *item) {
-  text_clean(out, text_member(item, "model", "-"));
-}
 static void cell_name(struct str *out, const json_t *item) {
   text_clean(out, text_member(item, "display_name", text_member(item, "suffix", "-")));
 }
 
 static const struct text_column columns[] = {
-    {"ID", cell_id},         {"STATUS", cell_status}, {"PRIORITY", cell_priority}, {"AHEAD", cell_ahead},
-    {"STARTS", cell_starts}, {"ENDS", cell_ends},     {"MODEL", cell_model},       {"NAME", cell_name},
+    {"ID", text_cell, "id"},       {"STATUS", text_cell, "status"}, {"PRIORITY", cell_priority, NULL},
+    {"AHEAD", cell_ahead, NULL},   {"STARTS", cell_starts, NULL},   {"ENDS", cell_ends, NULL},
+    {"MODEL", text_cell, "model"}, {"NAME", cell_name, NULL},
 };
 
 static enum exit_code queue_list(struct cli *cli, const char *const *operands, const void *values, json_t *document) {

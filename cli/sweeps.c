@@ -100,55 +100,10 @@ static enum exit_code make_body(struct cli *cli, json_t **body, const struct cre
 
 /* ---- tables ---- */
 
-static void cell_text(struct str *out, const json_t *item, const char *member) {
-  text_clean(out, text_member(item, member, "-"));
-}
-static void cell_number(struct str *out, const json_t *item, const char *member) {
-  const json_t *value = json_object_get(item, member);
-  if (json_is_integer(value))
-    str_printf(out, "%lld", (long long)json_integer_value(value));
-  else if (json_is_real(value))
-    str_printf(out, "%.6g", json_real_value(value));
-  else
-    str_putc(out, '-');
-}
-static void cell_id(struct str *out, const json_t *item) {
-  cell_text(out, item, "id");
-}
-static void cell_job(struct str *out, const json_t *item) {
-  cell_text(out, item, "job_id");
-}
-static void cell_status(struct str *out, const json_t *item) {
-  cell_text(out, item, "status");
-}
-static void cell_name(struct str *out, const json_t *item) {
-  cell_text(out, item, "name");
-}
-static void cell_metric(struct str *out, const json_t *item) {
-  cell_text(out, item, "metric");
-}
-static void cell_created(struct str *out, const json_t *item) {
-  text_time(out, json_integer_value(json_object_get(item, "created_at")));
-}
 static void cell_values(struct str *out, const json_t *item) {
   char text[400];
   sweep_describe(text, sizeof text, json_object_get(item, "values"));
   text_clean(out, text[0] ? text : "-");
-}
-static void cell_rank(struct str *out, const json_t *item) {
-  cell_number(out, item, "rank");
-}
-static void cell_parameters(struct str *out, const json_t *item) {
-  cell_number(out, item, "trainable_parameters");
-}
-static void cell_value(struct str *out, const json_t *item) {
-  cell_number(out, item, "value");
-}
-static void cell_best(struct str *out, const json_t *item) {
-  cell_number(out, item, "best");
-}
-static void cell_loss(struct str *out, const json_t *item) {
-  cell_number(out, item, "train_loss");
 }
 static void cell_seconds(struct str *out, const json_t *item) {
   const json_t *seconds = json_object_get(item, "duration_seconds");
@@ -168,44 +123,52 @@ static long long job_count(const json_t *sweep) {
 static void cell_ended(struct str *out, const json_t *sweep) {
   str_printf(out, "%lld/%lld", ended(sweep), job_count(sweep));
 }
-static void cell_leader(struct str *out, const json_t *sweep) {
-  cell_number(out, json_object_get(sweep, "best"), "value");
+static void cell_leader(struct str *out, const json_t *best) {
+  text_cell(out, json_object_get(best, "value"));
 }
 
 static const struct text_column sweep_columns[] = {
-    {"ID", cell_id},       {"STATUS", cell_status},   {"ENDED", cell_ended}, {"METRIC", cell_metric},
-    {"BEST", cell_leader}, {"CREATED", cell_created}, {"NAME", cell_name}};
+    {"ID", text_cell, "id"},         {"STATUS", text_cell, "status"}, {"ENDED", cell_ended, NULL},
+    {"METRIC", text_cell, "metric"}, {"BEST", cell_leader, "best"},   {"CREATED", text_cell_time, "created_at"},
+    {"NAME", text_cell, "name"}};
 static const struct text_column result_columns[] = {
-    {"RANK", cell_rank},   {"JOB", cell_job},   {"STATUS", cell_status},   {"PARAMETERS", cell_parameters},
-    {"VALUE", cell_value}, {"BEST", cell_best}, {"TRAIN LOSS", cell_loss}, {"TIME", cell_seconds},
-    {"WITH", cell_values},
+    {"RANK", text_cell, "rank"},
+    {"JOB", text_cell, "job_id"},
+    {"STATUS", text_cell, "status"},
+    {"PARAMETERS", text_cell, "trainable_parameters"},
+    {"VALUE", text_cell, "value"},
+    {"BEST", text_cell, "best"},
+    {"TRAIN LOSS", text_cell, "train_loss"},
+    {"TIME", cell_seconds, NULL},
+    {"WITH", cell_values, NULL},
 };
 
-static void cell_fits(struct str *out, const json_t *item) {
-  const json_t *fits = json_object_get(json_object_get(item, "estimate"), "fits");
+static void cell_fits(struct str *out, const json_t *estimate) {
+  const json_t *fits = json_object_get(estimate, "fits");
   str_puts(out, json_is_true(fits) ? "yes" : json_is_false(fits) ? "no" : "-");
 }
-static void cell_steps(struct str *out, const json_t *item) {
-  cell_number(out, json_object_get(item, "estimate"), "steps");
+static void cell_steps(struct str *out, const json_t *estimate) {
+  text_cell(out, json_object_get(estimate, "steps"));
 }
-static void cell_trained(struct str *out, const json_t *item) {
-  cell_number(out, json_object_get(item, "estimate"), "trainable_parameters");
+static void cell_trained(struct str *out, const json_t *estimate) {
+  text_cell(out, json_object_get(estimate, "trainable_parameters"));
 }
-static void cell_memory(struct str *out, const json_t *item) {
-  const json_t *bytes = json_object_get(json_object_get(item, "estimate"), "peak_memory_bytes");
+static void cell_memory(struct str *out, const json_t *estimate) {
+  const json_t *bytes = json_object_get(estimate, "peak_memory_bytes");
   if (json_is_integer(bytes))
     text_bytes(out, (uint64_t)json_integer_value(bytes));
   else
     str_putc(out, '-');
 }
-static void cell_at_most(struct str *out, const json_t *item) {
-  const json_t *seconds = json_object_get(json_object_get(item, "estimate"), "duration_seconds");
+static void cell_at_most(struct str *out, const json_t *estimate) {
+  const json_t *seconds = json_object_get(estimate, "duration_seconds");
   const json_t *high = json_object_get(seconds, "high");
   text_duration(out, json_is_number(high) ? json_number_value(high) : -1);
 }
 static const struct text_column estimate_columns[] = {
-    {"FITS", cell_fits},     {"STEPS", cell_steps},     {"PARAMETERS", cell_trained},
-    {"MEMORY", cell_memory}, {"AT MOST", cell_at_most}, {"WITH", cell_values},
+    {"FITS", cell_fits, "estimate"},          {"STEPS", cell_steps, "estimate"},
+    {"PARAMETERS", cell_trained, "estimate"}, {"MEMORY", cell_memory, "estimate"},
+    {"AT MOST", cell_at_most, "estimate"},    {"WITH", cell_values, NULL},
 };
 
 static void print_table(const struct text_column *columns, size_t count, const json_t *items) {
@@ -243,7 +206,7 @@ static void describe(struct str *out, const json_t *sweep) {
   str_puts(out, "; the best so far: ");
   text_clean(out, text_member(sweep, "metric", "?"));
   str_puts(out, " ");
-  cell_value(out, best);
+  text_cell(out, json_object_get(best, "value"));
   str_puts(out, " (");
   cell_values(out, best);
   str_putc(out, ')');

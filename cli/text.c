@@ -140,6 +140,23 @@ static void table_cell(struct str *out, const char *text, size_t width, bool las
     str_putc(out, ' ');
 }
 
+void text_cell(struct str *out, const json_t *value) {
+  if (json_is_integer(value))
+    str_printf(out, "%lld", (long long)json_integer_value(value));
+  else if (json_is_real(value))
+    str_printf(out, "%.6g", json_real_value(value));
+  else
+    text_clean(out, json_is_string(value) ? json_string_value(value) : "-");
+}
+
+void text_cell_time(struct str *out, const json_t *value) {
+  text_time(out, json_integer_value(value));
+}
+
+static void write_cell(struct str *out, const struct text_column *column, const json_t *item) {
+  column->cell(out, column->member ? json_object_get(item, column->member) : item);
+}
+
 void text_table(struct str *out, const struct text_column *columns, size_t column_count, const json_t *items) {
   struct str cell;
   size_t width[16] = {0}, index = 0;
@@ -150,7 +167,7 @@ void text_table(struct str *out, const struct text_column *columns, size_t colum
     width[c] = text_width(columns[c].title);
     json_array_foreach(items, index, item) {
       str_clear(&cell);
-      columns[c].cell(&cell, item);
+      write_cell(&cell, &columns[c], item);
       size_t cell_width = text_width(cell.text);
       width[c] = cell_width > width[c] ? cell_width : width[c];
     }
@@ -161,7 +178,7 @@ void text_table(struct str *out, const struct text_column *columns, size_t colum
   json_array_foreach(items, index, item) {
     for (size_t c = 0; c < column_count; c++) {
       str_clear(&cell);
-      columns[c].cell(&cell, item);
+      write_cell(&cell, &columns[c], item);
       table_cell(out, cell.text, width[c], c + 1 == column_count);
     }
     str_putc(out, '\n');

@@ -24,11 +24,16 @@ void text_time(struct str *out, int64_t unix_seconds);
 /* "1,234,567". */
 void text_count(struct str *out, uint64_t count);
 
-/* A column of a list: its title and how an item's cell is written. */
+/* A column of a list: its title, and how a cell is written, of that member of the item or of the item itself. */
 struct text_column {
   const char *title;
-  void (*cell)(struct str *out, const json_t *item);
+  void (*cell)(struct str *out, const json_t *value);
+  const char *member; /* NULL: the item */
 };
+/* A string or a number as it is; "-" for anything else. */
+void text_cell(struct str *out, const json_t *value);
+/* As text_time. */
+void text_cell_time(struct str *out, const json_t *value);
 /* The items of an array as aligned columns under a line of titles. */
 void text_table(struct str *out, const struct text_column *columns, size_t column_count, const json_t *items);
 

@@ -8,15 +8,6 @@
 static const char path[] = "/v1/webhook_endpoints";
 static const char prefix[] = "/v1/webhook_endpoints/";
 
-static void cell_id(struct str *out, const json_t *row) {
-  text_clean(out, text_member(row, "id", "-"));
-}
-static void cell_name(struct str *out, const json_t *row) {
-  text_clean(out, text_member(row, "name", "-"));
-}
-static void cell_url(struct str *out, const json_t *row) {
-  text_clean(out, text_member(row, "url", "-"));
-}
 static void cell_events(struct str *out, const json_t *row) {
   const json_t *types = json_object_get(row, "event_types"), *type;
   size_t i;
@@ -26,7 +17,7 @@ static void cell_events(struct str *out, const json_t *row) {
   }
 }
 static const struct text_column columns[] = {
-    {"ID", cell_id}, {"NAME", cell_name}, {"URL", cell_url}, {"EVENTS", cell_events}};
+    {"ID", text_cell, "id"}, {"NAME", text_cell, "name"}, {"URL", text_cell, "url"}, {"EVENTS", cell_events, NULL}};
 
 static enum exit_code webhooks_list(struct cli *cli, const char *const *operands, const void *values,
                                     json_t *document) {
@@ -116,15 +107,6 @@ static enum exit_code webhooks_delete(struct cli *cli, const char *const *operan
   return code;
 }
 
-static void cell_job(struct str *out, const json_t *row) {
-  text_clean(out, text_member(row, "job_id", "-"));
-}
-static void cell_event(struct str *out, const json_t *row) {
-  text_clean(out, text_member(row, "event_type", "-"));
-}
-static void cell_status(struct str *out, const json_t *row) {
-  text_clean(out, text_member(row, "status", "-"));
-}
 static void cell_attempts(struct str *out, const json_t *row) {
   str_printf(out, "%lld", (long long)json_integer_value(json_object_get(row, "attempts")));
 }
@@ -135,11 +117,9 @@ static void cell_answer(struct str *out, const json_t *row) {
   else
     text_clean(out, text_member(row, "error", "-"));
 }
-static void cell_time(struct str *out, const json_t *row) {
-  text_time(out, json_integer_value(json_object_get(row, "created_at")));
-}
-static const struct text_column told[] = {{"TIME", cell_time},     {"EVENT", cell_event},    {"JOB", cell_job},
-                                          {"STATUS", cell_status}, {"TRIED", cell_attempts}, {"ANSWER", cell_answer}};
+static const struct text_column told[] = {{"TIME", text_cell_time, "created_at"}, {"EVENT", text_cell, "event_type"},
+                                          {"JOB", text_cell, "job_id"},           {"STATUS", text_cell, "status"},
+                                          {"TRIED", cell_attempts, NULL},         {"ANSWER", cell_answer, NULL}};
 
 static enum exit_code webhooks_deliveries(struct cli *cli, const char *const *operands, const void *values,
                                           json_t *document) {

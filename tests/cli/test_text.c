@@ -77,8 +77,20 @@ static void cell_size(struct str *out, const json_t *item) {
   text_bytes(out, (uint64_t)json_integer_value(json_object_get(item, "size")));
 }
 
+static void cells_are_members(void **state) {
+  static const struct text_column columns[] = {
+      {"ID", text_cell, "id"}, {"N", text_cell, "n"}, {"AT", text_cell_time, "at"}, {"SIZE", cell_size, NULL}};
+  json_t *items =
+      json_pack("[{s:s, s:i, s:i}, {s:b, s:f, s:i}]", "id", "a", "n", -3, "size", 5, "id", 1, "n", 0.25, "at", 0);
+  (void)state;
+  assert_non_null(items);
+  ASSERT_TEXT(text_table(&out, columns, COUNT_OF(columns), items),
+              "ID  N     AT  SIZE\na   -3    -   5 B\n-   0.25  -   0 B\n");
+  json_decref(items);
+}
+
 static void tables_are_aligned(void **state) {
-  static const struct text_column columns[] = {{"NAME", cell_name}, {"SIZE", cell_size}};
+  static const struct text_column columns[] = {{"NAME", cell_name, NULL}, {"SIZE", cell_size, NULL}};
   json_t *items = json_pack("[{s:s,s:i}, {s:n,s:i}]", "name", "caf\xc3\xa9-long", "size", 5, "name", "size", 2500);
   (void)state;
   assert_non_null(items);
@@ -89,11 +101,9 @@ static void tables_are_aligned(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(what_is_hidden_is_shown),
-    cmocka_unit_test(json_stays_exact),
-    cmocka_unit_test(sizes_are_short),
-    cmocka_unit_test(durations_and_counts),
-    cmocka_unit_test(tables_are_aligned),
+      cmocka_unit_test(what_is_hidden_is_shown), cmocka_unit_test(json_stays_exact),
+      cmocka_unit_test(sizes_are_short),         cmocka_unit_test(durations_and_counts),
+      cmocka_unit_test(cells_are_members),       cmocka_unit_test(tables_are_aligned),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
