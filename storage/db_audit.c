@@ -41,22 +41,12 @@ enum status db_audit_add(struct db *db, const void *what, struct error *err) {
 
 enum status db_audit_list(struct audit_row **out, size_t *count, bool *more, struct db *db, const char *tenant,
                           const struct page *page, struct arena *arena, struct error *err) {
-  AUTO(stmt_done) struct stmt stmt = {0};
   struct row_list list;
-  int64_t after;
-  enum status status = row_cursor(&after, db,
-                                  "SELECT seq FROM audit WHERE 'audit_log-' || seq = ?1"
-                                  " AND seq = CAST(substr(?1, 11) AS INTEGER) AND tenant = ?2",
-                                  tenant, page, err);
-  if (!status)
-    status = row_open(&stmt, db, &audit_type,
-                      "SELECT * FROM audit WHERE tenant = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3", err);
-  if (status)
-    return status;
-  stmt_text(&stmt, tenant);
-  stmt_int(&stmt, after);
-  stmt_int(&stmt, page->limit + 1);
-  status = row_list(&list, &audit_type, &stmt, page->limit, arena, err);
+  enum status status = row_page(&list, &audit_type, db,
+                                "SELECT seq FROM audit WHERE 'audit_log-' || seq = ?1"
+                                " AND seq = CAST(substr(?1, 11) AS INTEGER) AND tenant = ?2",
+                                "SELECT * FROM audit WHERE tenant = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3", tenant,
+                                page, arena, err);
   *out = list.rows;
   *count = list.count;
   *more = list.more;

@@ -55,22 +55,12 @@ enum status db_checkpoint_add(struct db *db, const struct checkpoint_row *row, s
 
 enum status db_checkpoint_list(struct checkpoint_row **out, size_t *count, bool *more, struct db *db,
                                const char *job_id, const struct page *page, struct arena *arena, struct error *err) {
-  AUTO(stmt_done) struct stmt stmt = {0};
   struct row_list list;
-  int64_t after;
-  enum status status = row_cursor(&after, db,
-                                  "SELECT seq FROM checkpoint WHERE 'ftckpt-' || seq = ?1"
-                                  " AND seq = CAST(substr(?1, 8) AS INTEGER) AND job_id = ?2",
-                                  job_id, page, err);
-  if (!status)
-    status = row_open(&stmt, db, &checkpoint_type,
-                      "SELECT * FROM checkpoint WHERE job_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3", err);
-  if (status)
-    return status;
-  stmt_text(&stmt, job_id);
-  stmt_int(&stmt, after);
-  stmt_int(&stmt, page->limit + 1);
-  status = row_list(&list, &checkpoint_type, &stmt, page->limit, arena, err);
+  enum status status = row_page(&list, &checkpoint_type, db,
+                                "SELECT seq FROM checkpoint WHERE 'ftckpt-' || seq = ?1"
+                                " AND seq = CAST(substr(?1, 8) AS INTEGER) AND job_id = ?2",
+                                "SELECT * FROM checkpoint WHERE job_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3",
+                                job_id, page, arena, err);
   *out = list.rows;
   *count = list.count;
   *more = list.more;

@@ -96,22 +96,12 @@ static const struct row_type event_type = {"an event", sizeof(struct event_row),
 
 enum status db_event_list(struct event_row **out, size_t *count, bool *more, struct db *db, const char *job_id,
                           const struct page *page, struct arena *arena, struct error *err) {
-  AUTO(stmt_done) struct stmt stmt = {0};
   struct row_list list;
-  int64_t after;
-  enum status status = row_cursor(&after, db,
-                                  "SELECT seq FROM event WHERE 'ftevent-' || seq = ?1"
-                                  " AND seq = CAST(substr(?1, 9) AS INTEGER) AND job_id = ?2",
-                                  job_id, page, err);
-  if (!status)
-    status = row_open(&stmt, db, &event_type,
-                      "SELECT * FROM event WHERE job_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3", err);
-  if (status)
-    return status;
-  stmt_text(&stmt, job_id);
-  stmt_int(&stmt, after);
-  stmt_int(&stmt, page->limit + 1);
-  status = row_list(&list, &event_type, &stmt, page->limit, arena, err);
+  enum status status = row_page(&list, &event_type, db,
+                                "SELECT seq FROM event WHERE 'ftevent-' || seq = ?1"
+                                " AND seq = CAST(substr(?1, 9) AS INTEGER) AND job_id = ?2",
+                                "SELECT * FROM event WHERE job_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3", job_id,
+                                page, arena, err);
   *out = list.rows;
   *count = list.count;
   *more = list.more;

@@ -69,20 +69,10 @@ enum status db_key_shown(struct key_row *out, bool *found, struct db *db, const 
 
 enum status db_key_list(struct key_row **out, size_t *count, bool *more, struct db *db, const char *tenant,
                         const struct page *page, struct arena *arena, struct error *err) {
-  AUTO(stmt_done) struct stmt stmt = {0};
   struct row_list list;
-  int64_t after;
-  enum status status =
-      row_cursor(&after, db, "SELECT seq FROM api_key WHERE id = ?1 AND tenant = ?2", tenant, page, err);
-  if (!status)
-    status = row_open(&stmt, db, &key_type,
-                      "SELECT * FROM api_key WHERE tenant = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3", err);
-  if (status)
-    return status;
-  stmt_text(&stmt, tenant);
-  stmt_int(&stmt, after);
-  stmt_int(&stmt, page->limit + 1);
-  status = row_list(&list, &key_type, &stmt, page->limit, arena, err);
+  enum status status = row_page(&list, &key_type, db, "SELECT seq FROM api_key WHERE id = ?1 AND tenant = ?2",
+                                "SELECT * FROM api_key WHERE tenant = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3",
+                                tenant, page, arena, err);
   *out = list.rows;
   *count = list.count;
   *more = list.more;

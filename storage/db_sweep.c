@@ -72,19 +72,10 @@ enum status db_sweep_get(struct sweep_row *out, struct db *db, const char *tenan
 
 enum status db_sweep_list(struct sweep_row **out, size_t *count, bool *more, struct db *db, const char *tenant,
                           const struct page *page, struct arena *arena, struct error *err) {
-  AUTO(stmt_done) struct stmt stmt = {0};
   struct row_list list;
-  int64_t after;
-  enum status status = row_cursor(&after, db, "SELECT seq FROM sweep WHERE id = ?1 AND tenant = ?2", tenant, page, err);
-  if (!status)
-    status = row_open(&stmt, db, &sweep_type,
-                      "SELECT * FROM sweep WHERE tenant = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3", err);
-  if (status)
-    return status;
-  stmt_text(&stmt, tenant);
-  stmt_int(&stmt, after);
-  stmt_int(&stmt, page->limit + 1);
-  status = row_list(&list, &sweep_type, &stmt, page->limit, arena, err);
+  enum status status = row_page(&list, &sweep_type, db, "SELECT seq FROM sweep WHERE id = ?1 AND tenant = ?2",
+                                "SELECT * FROM sweep WHERE tenant = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3", tenant,
+                                page, arena, err);
   *out = list.rows;
   *count = list.count;
   *more = list.more;

@@ -93,23 +93,12 @@ enum status db_upload_get(struct upload_row *out, struct db *db, const char *ten
 
 enum status db_upload_list(struct upload_row **out, size_t *count, bool *more, struct db *db, const char *tenant,
                            const struct page *page, int64_t now, struct arena *arena, struct error *err) {
-  AUTO(stmt_done) struct stmt stmt = {0};
   struct row_list list;
-  int64_t after;
   enum status status =
-      row_cursor(&after, db, "SELECT seq FROM upload WHERE id = ?1 AND tenant = ?2", tenant, page, err);
-  if (!status)
-    status =
-        row_open(&stmt, db, &upload_type,
-                 page->ascending ? "SELECT * FROM upload WHERE tenant = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3"
-                                 : "SELECT * FROM upload WHERE tenant = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3",
-                 err);
-  if (status)
-    return status;
-  stmt_text(&stmt, tenant);
-  stmt_int(&stmt, after);
-  stmt_int(&stmt, page->limit + 1);
-  status = row_list(&list, &upload_type, &stmt, page->limit, arena, err);
+      row_page(&list, &upload_type, db, "SELECT seq FROM upload WHERE id = ?1 AND tenant = ?2",
+               page->ascending ? "SELECT * FROM upload WHERE tenant = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3"
+                               : "SELECT * FROM upload WHERE tenant = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3",
+               tenant, page, arena, err);
   *out = list.rows;
   *count = list.count;
   *more = list.more;

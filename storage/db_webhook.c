@@ -91,20 +91,11 @@ enum status db_webhook_get(struct webhook_row *out, struct db *db, const char *t
 
 enum status db_webhook_list(struct webhook_row **out, size_t *count, bool *more, struct db *db, const char *tenant,
                             const struct page *page, struct arena *arena, struct error *err) {
-  AUTO(stmt_done) struct stmt stmt = {0};
   struct row_list list;
-  int64_t after;
   enum status status =
-      row_cursor(&after, db, "SELECT seq FROM webhook_endpoint WHERE id = ?1 AND tenant = ?2", tenant, page, err);
-  if (!status)
-    status = row_open(&stmt, db, &endpoint_type,
-                      "SELECT * FROM webhook_endpoint WHERE tenant = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3", err);
-  if (status)
-    return status;
-  stmt_text(&stmt, tenant);
-  stmt_int(&stmt, after);
-  stmt_int(&stmt, page->limit + 1);
-  status = row_list(&list, &endpoint_type, &stmt, page->limit, arena, err);
+      row_page(&list, &endpoint_type, db, "SELECT seq FROM webhook_endpoint WHERE id = ?1 AND tenant = ?2",
+               "SELECT * FROM webhook_endpoint WHERE tenant = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3", tenant, page,
+               arena, err);
   *out = list.rows;
   *count = list.count;
   *more = list.more;
@@ -148,23 +139,13 @@ enum status db_webhook_delete(struct db *db, const char *tenant, const char *id,
 enum status db_webhook_deliveries(struct webhook_delivery **out, size_t *count, bool *more, struct db *db,
                                   const char *endpoint_id, const struct page *page, struct arena *arena,
                                   struct error *err) {
-  AUTO(stmt_done) struct stmt stmt = {0};
   struct row_list list;
-  int64_t after;
-  enum status status = row_cursor(&after, db,
-                                  "SELECT seq FROM webhook_delivery WHERE 'whd-' || seq = ?1"
-                                  " AND seq = CAST(substr(?1, 5) AS INTEGER) AND endpoint_id = ?2",
-                                  endpoint_id, page, err);
-  if (!status)
-    status =
-        row_open(&stmt, db, &delivery_type,
-                 "SELECT * FROM webhook_delivery WHERE endpoint_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3", err);
-  if (status)
-    return status;
-  stmt_text(&stmt, endpoint_id);
-  stmt_int(&stmt, after);
-  stmt_int(&stmt, page->limit + 1);
-  status = row_list(&list, &delivery_type, &stmt, page->limit, arena, err);
+  enum status status =
+      row_page(&list, &delivery_type, db,
+               "SELECT seq FROM webhook_delivery WHERE 'whd-' || seq = ?1"
+               " AND seq = CAST(substr(?1, 5) AS INTEGER) AND endpoint_id = ?2",
+               "SELECT * FROM webhook_delivery WHERE endpoint_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3",
+               endpoint_id, page, arena, err);
   *out = list.rows;
   *count = list.count;
   *more = list.more;

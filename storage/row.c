@@ -106,3 +106,20 @@ enum status row_cursor(int64_t *seq, struct db *db, const char *sql, const char 
     return error_set(err, STATUS_INVALID_CURSOR, "after", "after names nothing in this list: %.64s", page->after);
   return status;
 }
+
+enum status row_page(struct row_list *out, const struct row_type *type, struct db *db, const char *cursor,
+                     const char *rows, const char *owner, const struct page *page, struct arena *arena,
+                     struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  int64_t after;
+  *out = (struct row_list){0};
+  enum status status = row_cursor(&after, db, cursor, owner, page, err);
+  if (!status)
+    status = row_open(&stmt, db, type, rows, err);
+  if (status)
+    return status;
+  stmt_text(&stmt, owner);
+  stmt_int(&stmt, after);
+  stmt_int(&stmt, page->limit + 1);
+  return row_list(out, type, &stmt, page->limit, arena, err);
+}

@@ -54,4 +54,10 @@ NODISCARD enum status row_list(struct row_list *out, const struct row_type *type
 NODISCARD enum status row_cursor(int64_t *seq, struct db *db, const char *sql, const char *owner,
                                  const struct page *page, struct error *err);
 
+/* A page of the rows that belong to `owner`. `cursor` as for row_cursor; `rows` has three parameters: the owner, the
+   seq after which the page begins, and how many rows are read. */
+NODISCARD enum status row_page(struct row_list *out, const struct row_type *type, struct db *db, const char *cursor,
+                               const char *rows, const char *owner, const struct page *page, struct arena *arena,
+                               struct error *err);
+
 #endif
