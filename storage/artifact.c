@@ -46,7 +46,7 @@ bool artifact_path_stays(const char *path) {
 
 /* Nothing is there, or something that a link, a pipe or a folder leads to: opening it again changes nothing. */
 static bool leads_nowhere(int number) {
-  return number == ENOENT || number == ENOTDIR || number == ELOOP || number == EXDEV || number == ENXIO;
+  return number == ENOENT || number == ENOTDIR || number == ELOOP || number == ENXIO;
 }
 
 /* Segment by segment, so that none is a link even if it becomes one meanwhile; openat2 would do it in one call, but
