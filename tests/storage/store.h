@@ -3,7 +3,7 @@
 #define TESTS_STORAGE_STORE_H
 
 #include "base/file.h"
-#include "storage/db.h"
+#include "storage/db_job.h"
 
 struct fixture {
   char folder[64];
@@ -22,6 +22,19 @@ static inline struct fixture *store_new(void) {
   arena_init(&f->arena, 64 << 20);
   assert_int_equal(db_open(&f->db, f->path, true, &f->err), STATUS_OK);
   return f;
+}
+
+/* A job that waits and has nothing of its own. `id` is borrowed; its adapter is called as the job. */
+static inline struct job_row store_job(const char *id, const char *tenant) {
+  return (struct job_row){.id = id,
+                          .tenant = tenant,
+                          .created_at = 100,
+                          .model = "tiny",
+                          .training_file = "file-1",
+                          .fine_tuned_model = id,
+                          .spec = "{}",
+                          .body_sha256 = "aa",
+                          .state = JOB_QUEUED};
 }
 
 static inline int store_done(void **state) {

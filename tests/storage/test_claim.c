@@ -30,19 +30,10 @@ static void test_claim_by_device(void **state) {
   struct job_row job;
   bool found, held;
   for (size_t i = 0; i < COUNT_OF(wanted); i++) {
-    char id[16], name[16];
+    char id[16];
     snprintf(id, sizeof id, "ftjob-%zu", i);
-    snprintf(name, sizeof name, "ft:%zu", i);
-    struct job_row row = {.id = id,
-                          .tenant = TENANT_DEFAULT,
-                          .created_at = 100,
-                          .model = "tiny",
-                          .training_file = "file-1",
-                          .fine_tuned_model = name,
-                          .spec = "{}",
-                          .body_sha256 = "aa",
-                          .state = JOB_QUEUED,
-                          .device_wanted = wanted[i]};
+    struct job_row row = store_job(id, TENANT_DEFAULT);
+    row.device_wanted = wanted[i];
     assert_int_equal(db_job_insert(f->db, &row, &f->err), STATUS_OK);
   }
   const struct {

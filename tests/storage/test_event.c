@@ -12,7 +12,6 @@
 
 #include "api/tenant.h"
 #include "storage/db_event.h"
-#include "storage/db_queue.h"
 #include "tests/storage/store.h"
 
 enum { STEPS = 9 };
@@ -33,15 +32,7 @@ static void add(struct fixture *f, const char *job, const char *message, int64_t
 static int set_up(void **state) {
   struct fixture *f = store_new();
   for (int i = 0; i < 2; i++) {
-    const struct job_row row = {.id = i ? "ftjob-b" : "ftjob-a",
-                                .tenant = TENANT_DEFAULT,
-                                .created_at = 100,
-                                .model = "tiny",
-                                .training_file = "file-1",
-                                .fine_tuned_model = i ? "ft:b" : "ft:a",
-                                .spec = "{}",
-                                .body_sha256 = "aa",
-                                .state = JOB_QUEUED};
+    const struct job_row row = store_job(i ? "ftjob-b" : "ftjob-a", TENANT_DEFAULT);
     assert_int_equal(db_job_insert(f->db, &row, &f->err), STATUS_OK);
   }
   add(f, "ftjob-a", "begun", 0);

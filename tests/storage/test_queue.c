@@ -34,21 +34,13 @@ static uint32_t draw(uint32_t *seed, uint32_t below) {
 
 static void add(struct fixture *f, int n, const char *tenant, int64_t priority, enum job_state state,
                 const char *device) {
-  char id[24], name[24];
+  char id[24];
   snprintf(id, sizeof id, "ftjob-%d", n);
-  snprintf(name, sizeof name, "ft:%d", n);
-  const struct job_row row = {.id = id,
-                              .tenant = tenant,
-                              .created_at = 100,
-                              .model = "tiny",
-                              .training_file = "file-1",
-                              .fine_tuned_model = name,
-                              .spec = "{}",
-                              .body_sha256 = "aa",
-                              .priority = priority,
-                              .state = state,
-                              .device_wanted = device,
-                              .peft_type = n % 3 ? "LORA" : "HRA"};
+  struct job_row row = store_job(id, tenant);
+  row.priority = priority;
+  row.state = state;
+  row.device_wanted = device;
+  row.peft_type = n % 3 ? "LORA" : "HRA";
   assert_int_equal(db_job_insert(f->db, &row, &f->err), STATUS_OK);
 }
 

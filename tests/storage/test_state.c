@@ -21,15 +21,7 @@ static const char JOB[] = "ftjob-a";
 
 static int set_up(void **state) {
   struct fixture *f = store_new();
-  struct job_row row = {.id = JOB,
-                        .tenant = TENANT_DEFAULT,
-                        .created_at = 100,
-                        .model = "tiny",
-                        .training_file = "file-1",
-                        .fine_tuned_model = "ft:a",
-                        .spec = "{}",
-                        .body_sha256 = "aa",
-                        .state = JOB_QUEUED};
+  struct job_row row = store_job(JOB, TENANT_DEFAULT);
   assert_int_equal(db_job_insert(f->db, &row, &f->err), STATUS_OK);
   *state = f;
   return 0;

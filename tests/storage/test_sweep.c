@@ -29,19 +29,10 @@ static void add_sweep(struct fixture *f, const char *id, const char *tenant) {
 }
 
 static void add_job(struct fixture *f, const char *id, const char *tenant, const char *sweep, const char *spec) {
-  char name[32];
-  snprintf(name, sizeof name, "ft:%s", id);
-  const struct job_row row = {.id = id,
-                              .tenant = tenant,
-                              .created_at = 1,
-                              .model = "m",
-                              .training_file = "file-1",
-                              .fine_tuned_model = name,
-                              .spec = spec,
-                              .body_sha256 = "aa",
-                              .state = JOB_QUEUED,
-                              .sweep = sweep,
-                              .sweep_values = sweep ? "{\"seed\":1}" : NULL};
+  struct job_row row = store_job(id, tenant);
+  row.spec = spec;
+  row.sweep = sweep;
+  row.sweep_values = sweep ? "{\"seed\":1}" : NULL;
   assert_int_equal(db_job_insert(f->db, &row, &f->err), STATUS_OK);
 }
 

@@ -30,17 +30,7 @@ static void add_endpoint(struct fixture *f, const char *id, const char *tenant, 
 }
 
 static void add_job(struct fixture *f, const char *id, const char *tenant) {
-  char name[32];
-  snprintf(name, sizeof name, "ft:%s", id);
-  const struct job_row row = {.id = id,
-                              .tenant = tenant,
-                              .created_at = 1,
-                              .model = "m",
-                              .training_file = "file-1",
-                              .fine_tuned_model = name,
-                              .spec = "{}",
-                              .body_sha256 = "aa",
-                              .state = JOB_QUEUED};
+  const struct job_row row = store_job(id, tenant);
   assert_int_equal(db_job_insert(f->db, &row, &f->err), STATUS_OK);
 }
 
