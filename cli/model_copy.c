@@ -47,9 +47,13 @@ static enum status copy_bytes(int from, int to, const char *source, struct error
       status = error_set_errno(err, STATUS_IO, NULL, "%s", source);
     if (got <= 0)
       break;
-    for (ssize_t done = 0, put; !status && done<got; done += put> 0 ? put : 0)
-      if ((put = write(to, chunk + done, (size_t)(got - done))) < 0 && errno != EINTR)
-        status = error_set_errno(err, errno == ENOSPC ? STATUS_NO_SPACE : STATUS_IO, NULL, "copying %s", source);
+    for (ssize_t done = 0; !status && done < got;) {
+      ssize_t put = write(to, chunk + done, (size_t)(got - done));
+      if (put >= 0)
+        done += put;
+      else if (errno != EINTR)
+        status = error_set_errno(err, STATUS_IO, NULL, "copying %s", source);
+    }
   }
   free(chunk);
   return status;
