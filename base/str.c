@@ -80,6 +80,18 @@ bool str_printf(struct str *s, const char *format, ...) {
   return ok;
 }
 
+bool str_csv(struct str *s, const char *text) {
+  if (!strpbrk(text, ",\"\r\n"))
+    return str_puts(s, text);
+  str_putc(s, '"');
+  for (; *text; text++) {
+    if (*text == '"')
+      str_putc(s, '"');
+    str_putc(s, *text);
+  }
+  return str_putc(s, '"');
+}
+
 char *str_take(struct str *s, size_t *length) {
   if (s->failed || !grow(s, 0))
     return NULL;

@@ -25,6 +25,8 @@ bool str_add(struct str *s, const char *bytes, size_t length);
 bool str_puts(struct str *s, const char *text);
 bool str_putc(struct str *s, char c);
 bool str_printf(struct str *s, const char *format, ...) PRINTF(2, 3);
+/* A field of CSV (RFC 4180): what has a comma, a quote or a line end is quoted. */
+bool str_csv(struct str *s, const char *text);
 
 /* Gives the text away: the caller frees it; the string is empty again. NULL if it failed. */
 NODISCARD char *str_take(struct str *s, size_t *length);

@@ -117,25 +117,10 @@ void bench_markdown(struct str *out, const struct bench_cell *cells, size_t coun
 
 /* --- CSV ------------------------------------------------------------------------------------------ */
 
-/* RFC 4180: what has a delimiter, a quote or a line end is quoted. */
-static void put_field(struct str *out, const char *text) {
-  if (!strpbrk(text, ",\"\r\n")) {
-    str_puts(out, text);
-    return;
-  }
-  str_putc(out, '"');
-  for (; *text; text++) {
-    if (*text == '"')
-      str_putc(out, '"');
-    str_putc(out, *text);
-  }
-  str_putc(out, '"');
-}
-
 static void put_fields(struct str *out, const char *const *texts, size_t count) {
   for (size_t i = 0; i < count; i++) {
     str_puts(out, i ? "," : "");
-    put_field(out, texts[i]);
+    str_csv(out, texts[i]);
   }
 }
 
@@ -168,7 +153,7 @@ void bench_csv(struct str *out, const struct bench_cell *cells, size_t count) {
       put_number(out, means[k]->deviation);
     }
     str_putc(out, ',');
-    put_field(out, c->error);
+    str_csv(out, c->error);
     str_puts(out, "\r\n");
   }
 }
@@ -190,7 +175,7 @@ void bench_runs_csv(struct str *out, const struct bench_result *results, size_t 
     put_count(out, r->measured, r->parameters);
     put_number(out, r->measured ? r->seconds : (double)NAN);
     str_putc(out, ',');
-    put_field(out, r->error);
+    str_csv(out, r->error);
     str_puts(out, "\r\n");
   }
 }

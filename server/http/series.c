@@ -149,22 +149,13 @@ json_t *series_json(const struct series *series) {
   return NULL;
 }
 
-static void put_name(struct str *out, const char *name) {
-  bool plain = !strpbrk(name, ",\"\r\n");
-  str_putc(out, ',');
-  if (!plain)
-    str_putc(out, '"');
-  for (; *name; name++)
-    str_puts(out, (char[]){*name, *name == '"' ? '"' : '\0', '\0'});
-  if (!plain)
-    str_putc(out, '"');
-}
-
 void series_csv(struct str *out, const struct series_list *list) {
   size_t at[SERIES_MAX] = {0};
   str_puts(out, "step");
-  for (size_t i = 0; i < list->count; i++)
-    put_name(out, list->item[i].name);
+  for (size_t i = 0; i < list->count; i++) {
+    str_putc(out, ',');
+    str_csv(out, list->item[i].name);
+  }
   str_puts(out, "\r\n");
   for (;;) {
     int64_t step = INT64_MAX;

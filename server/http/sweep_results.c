@@ -117,30 +117,21 @@ json_t *sweep_results_json(const struct sweep_results *results) {
 /* How a table is written: what stands before, between and after the cells, and how a cell's text is. */
 struct form {
   const char *before, *between, *after;
-  void (*put)(struct str *out, const char *text);
+  bool (*put)(struct str *out, const char *text);
 };
 
-static void put_csv(struct str *out, const char *text) {
-  bool plain = !strpbrk(text, ",\"\r\n");
-  if (!plain)
-    str_putc(out, '"');
-  for (; *text; text++)
-    str_puts(out, (char[]){*text, *text == '"' ? '"' : '\0', '\0'});
-  if (!plain)
-    str_putc(out, '"');
-}
-
 /* On one line; what others wrote makes neither a cell nor markup. Within a word a _ is none. */
-static void put_markdown(struct str *out, const char *text) {
+static bool put_markdown(struct str *out, const char *text) {
   for (const char *c = text; *c; c++) {
     bool within = *c == '_' && c > text && isalnum((unsigned char)c[-1]) && isalnum((unsigned char)c[1]);
     if (strchr("|\\`*_<>[]&#!~$", *c) && !within)
       str_putc(out, '\\');
     str_putc(out, (unsigned char)*c < ' ' ? ' ' : *c);
   }
+  return !out->failed;
 }
 
-static const struct form csv = {"", ",", "\r\n", put_csv}, markdown = {"| ", " | ", " |\n", put_markdown};
+static const struct form csv = {"", ",", "\r\n", str_csv}, markdown = {"| ", " | ", " |\n", put_markdown};
 
 static void put_value(struct str *out, const struct form *form, const json_t *value) {
   AUTO(str_done) struct str text;

@@ -1,5 +1,5 @@
-/* A str grows to its maximum and then fails for good until cleared; UTF-8 is judged as Unicode
-   defines it; edit distances are right and bounded. */
+/* A str grows to its maximum and then fails for good until cleared; fields of CSV are quoted as they must be; UTF-8 is
+   judged as Unicode defines it; edit distances are right and bounded. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -40,6 +40,22 @@ static void fails_beyond_its_maximum(void **state) {
   assert_true(str_printf(&s, "%s", "wxyz"));
   assert_false(str_printf(&s, "%d", 1));
   str_done(&s);
+}
+
+static void quotes_fields(void **state) {
+  static const struct {
+    const char *text, *field;
+  } cases[] = {
+      {"", ""},          {"a b;'", "a b;'"}, {"a,b", "\"a,b\""}, {"\"a\"", "\"\"\"a\"\"\""}, {"a\nb", "\"a\nb\""},
+      {"a\r", "\"a\r\""}};
+  (void)state;
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    struct str s;
+    str_init(&s, 100);
+    assert_true(str_csv(&s, cases[i].text));
+    assert_string_equal(s.text, cases[i].field);
+    str_done(&s);
+  }
 }
 
 static void gives_its_text_away(void **state) {
@@ -115,7 +131,10 @@ static void measures_edit_distance(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(grows_and_stays_terminated),
-                                     cmocka_unit_test(fails_beyond_its_maximum), cmocka_unit_test(gives_its_text_away),
-                                     cmocka_unit_test(judges_utf8), cmocka_unit_test(measures_edit_distance)};
+                                     cmocka_unit_test(fails_beyond_its_maximum),
+                                     cmocka_unit_test(gives_its_text_away),
+                                     cmocka_unit_test(quotes_fields),
+                                     cmocka_unit_test(judges_utf8),
+                                     cmocka_unit_test(measures_edit_distance)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
