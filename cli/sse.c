@@ -47,10 +47,12 @@ static void field(struct sse *sse, const char *name, size_t name_length, const c
       str_putc(&sse->data, '\n');
     sse->has_data = true;
     str_add(&sse->data, value, length);
+  } else if (memchr(value, '\0', length)) { /* no name and no id: they are read as C strings */
+    return;
   } else if (name_length == 5 && memcmp(name, "event", 5) == 0) {
     str_clear(&sse->name);
     str_add(&sse->name, value, length);
-  } else if (name_length == 2 && memcmp(name, "id", 2) == 0 && !memchr(value, '\0', length)) {
+  } else if (name_length == 2 && memcmp(name, "id", 2) == 0) {
     str_clear(&sse->id);
     str_add(&sse->id, value, length);
   } else if (name_length == 5 && memcmp(name, "retry", 5) == 0) {

@@ -8,7 +8,7 @@
 #include "base/str.h"
 
 struct sse_event {
-  const char *name; /* "message" where the stream gives none */
+  const char *name; /* "message" where the stream gives none, or one with a NUL byte */
   const char *id;   /* the last one that the stream gave; "" */
   const char *data; /* its lines joined by newlines; a NUL byte in it ends it early */
 };

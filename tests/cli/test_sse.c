@@ -54,6 +54,20 @@ static void bytes_become_events_however_they_are_cut(void **state) {
     }
 }
 
+static void a_name_and_an_id_have_no_zero_byte(void **state) {
+  static const char stream[] = "id: 1\nid: \0002\nevent: \0x\ndata: a\n\n";
+  struct sse sse;
+  struct str seen;
+  struct error err;
+  (void)state;
+  str_init(&seen, 1000);
+  sse_init(&sse, note, &seen);
+  assert_int_equal(sse_feed(&sse, stream, sizeof stream - 1, &err), STATUS_OK);
+  assert_string_equal(seen.text, "message|1|a;");
+  sse_done(&sse);
+  str_done(&seen);
+}
+
 static void a_new_connection_begins_anew_with_the_last_id(void **state) {
   (void)state;
   struct sse sse;
@@ -99,6 +113,7 @@ static void there_is_an_end_to_what_is_kept(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(bytes_become_events_however_they_are_cut),
+                                     cmocka_unit_test(a_name_and_an_id_have_no_zero_byte),
                                      cmocka_unit_test(a_new_connection_begins_anew_with_the_last_id),
                                      cmocka_unit_test(there_is_an_end_to_what_is_kept)};
   return cmocka_run_group_tests(tests, NULL, NULL);
