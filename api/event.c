@@ -8,7 +8,7 @@
 static const char *const kinds[] = {
     [EVENT_MESSAGE] = "message",       [EVENT_METRICS] = "metrics", [EVENT_PROGRESS] = "progress",
     [EVENT_CHECKPOINT] = "checkpoint", [EVENT_STATE] = "state",     [EVENT_ARTIFACT] = "artifact",
-    [EVENT_REPORT] = "report",         [EVENT_ERROR] = "error"};
+    [EVENT_REPORT] = "report",         [EVENT_ERROR] = "error",     [EVENT_GENERATION] = "generation"};
 
 static const char *const levels[] = {
     [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error"};
@@ -109,6 +109,7 @@ static enum status check_data(enum event_kind kind, const json_t *data, struct e
   case EVENT_MESSAGE:
   case EVENT_REPORT:
   case EVENT_ERROR:
+  case EVENT_GENERATION:
   case EVENT_KIND_COUNT: return STATUS_OK;
   }
   CHECK(!"an event kind");

@@ -44,6 +44,8 @@ enum event_kind {
   EVENT_REPORT,
   /* code, param or null, message, data {line, column, ...} or null: why the worker will exit */
   EVENT_ERROR,
+  /* GENERATE: data as generation_event_json (api/generation.h) makes it */
+  EVENT_GENERATION,
   EVENT_KIND_COUNT
 };
 

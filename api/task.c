@@ -4,13 +4,9 @@
 
 enum { PATH_MAX_BYTES = 4096 };
 
-static const char *const kinds[] = {[TASK_TRAIN] = "train",
-                                    [TASK_CHECK] = "check",
-                                    [TASK_INSPECT] = "inspect",
-                                    [TASK_ESTIMATE] = "estimate",
-                                    [TASK_SURVEY] = "survey",
-                                    [TASK_EXPORT] = "export",
-                                    NULL};
+static const char *const kinds[] = {
+    [TASK_TRAIN] = "train",   [TASK_CHECK] = "check",   [TASK_INSPECT] = "inspect",   [TASK_ESTIMATE] = "estimate",
+    [TASK_SURVEY] = "survey", [TASK_EXPORT] = "export", [TASK_GENERATE] = "generate", NULL};
 
 #define AT(member) offsetof(struct task, member)
 static const struct field task_rows[] = {
@@ -27,6 +23,7 @@ static const struct field task_rows[] = {
     {"device_may_fit", NULL, FIELD_BOOL, AT(device_may_fit), .initial = "false"},
     {"resume", NULL, FIELD_STRING_LIST, AT(resume), .min = 0, .max = TASK_RESUME_MAX},
     {"exports", NULL, FIELD_STRING_LIST, AT(exports), .min = 0, .max = 16},
+    {"memory_bytes", NULL, FIELD_INT, AT(memory_bytes), .max = 0x1p53},
     {"threads", NULL, FIELD_INT, AT(threads), .max = 1024},
 };
 #undef AT
@@ -97,6 +94,8 @@ enum status task_parse(struct task *out, const json_t *document, struct arena *a
     fault_add(&faults, STATUS_MISSING_PARAMETER, "exports", "exports is required");
   if (out->kind != TASK_CHECK && (out->kind != TASK_SURVEY || out->model_dir))
     check_path(out->model_dir, "model_dir", &faults);
+  if (out->kind == TASK_GENERATE)
+    check_path(out->output_dir, "output_dir", &faults);
   if (has_spec(out->kind)) {
     bool estimates = out->kind == TASK_ESTIMATE || out->kind == TASK_SURVEY;
     if (!estimates || out->output_dir)

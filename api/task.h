@@ -16,6 +16,8 @@ enum task_kind {
   TASK_SURVEY,   /* read `training` and say what is in it beside `validation` (may be none), for the columns of `spec`;
                     its   examples' tokens where there is a model_dir */
   TASK_EXPORT,   /* write the adapter at `start` of a finished job in the formats `exports` to output_dir */
+  TASK_GENERATE, /* hold the base model in model_dir and answer the lines of api/generation.h until they end; the
+                    adapters are folders of output_dir */
 };
 
 enum { TASK_RESUME_MAX = 16 };
@@ -33,8 +35,8 @@ struct task {
   int64_t attempt;              /* TRAIN: for the log */
   const char *fine_tuned_model; /* TRAIN: the name the adapter will have */
   /* An ESTIMATE has what a TRAIN has, but job_id, fine_tuned_model and resume; output_dir where it runs on a device. */
-  const char *model_dir;       /* TRAIN, EXPORT, INSPECT: the base model's folder, or its .gguf file */
-  const char *output_dir;      /* TRAIN: exists and is empty; EXPORT: exists */
+  const char *model_dir;       /* TRAIN, EXPORT, INSPECT, GENERATE: the base model's folder, or its .gguf file */
+  const char *output_dir;      /* TRAIN: exists and is empty; EXPORT, GENERATE: exists */
   struct string_list resume;   /* TRAIN: state files of this job (EVENT_STATE), newest first: training goes on from the
                                   first that is whole and of this job, a warning names each other and why; where none
                                   is, a warning says that it starts anew. Empty: it starts. At most TASK_RESUME_MAX */
@@ -43,6 +45,7 @@ struct task {
   struct string_list exports;  /* EXPORT: normalised */
   struct task_file training;   /* TRAIN, CHECK */
   struct task_file validation; /* path NULL: none */
+  int64_t memory_bytes;        /* GENERATE: of the KV caches and adapters together, at most */
   int64_t threads;             /* 0: all cores this process may use */
   int matmul;                  /* TRAIN: enum matmul_library */
   const char *device;          /* TRAIN: where it runs ("opencl:0"); NULL: the CPU */

@@ -30,6 +30,7 @@ static enum status on_event(struct run *run, const struct event *event, const ch
   case EVENT_METRICS:
   case EVENT_CHECKPOINT:
   case EVENT_STATE:
+  case EVENT_GENERATION:
   case EVENT_ARTIFACT:
     return error_set(err, STATUS_WORKER_CRASHED, NULL, "an event that a look at a model does not send");
   case EVENT_KIND_COUNT: break;

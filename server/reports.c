@@ -245,7 +245,8 @@ static enum status handle(struct reports *reports, const struct event *event, st
   case EVENT_ERROR:
     run_note_error(reports->run, event);
     return STATUS_OK;
-  case EVENT_REPORT: return error_set(err, STATUS_WORKER_CRASHED, NULL, "a report, which training does not send");
+  case EVENT_REPORT:
+  case EVENT_GENERATION: return error_set(err, STATUS_WORKER_CRASHED, NULL, "an answer, which training does not send");
   case EVENT_KIND_COUNT: break;
   }
   CHECK(!"an event kind");

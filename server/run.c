@@ -23,8 +23,9 @@ enum {
 
 /* ---- the daemon's log of it ---- */
 
-static const char *const log_keys[] = {[TASK_TRAIN] = "job",      [TASK_CHECK] = "file",  [TASK_INSPECT] = "model",
-                                       [TASK_ESTIMATE] = "model", [TASK_SURVEY] = "file", [TASK_EXPORT] = "job"};
+static const char *const log_keys[] = {
+    [TASK_TRAIN] = "job",   [TASK_CHECK] = "file", [TASK_INSPECT] = "model", [TASK_ESTIMATE] = "model",
+    [TASK_SURVEY] = "file", [TASK_EXPORT] = "job", [TASK_GENERATE] = "model"};
 
 void run_log_begin(const struct run *run) {
   log_scope(log_keys[run->kind->task], run->id);

@@ -587,6 +587,7 @@ enum status pipeline_run(const struct task *task, struct report *report, struct 
     enum status status = finished_export(task, report, err);
     return status == STATUS_PAUSED ? error_set(err, STATUS_CANCELLED, NULL, "told to stop") : status;
   }
+  case TASK_GENERATE: return error_set(err, STATUS_UNSUPPORTED_VALUE, "kind", "this worker does not generate yet");
   }
   CHECK(!"a kind of task");
 }

@@ -110,6 +110,8 @@ static void refuses_wrong_orders(void **state) {
   refused("{\"kind\":\"check\",\"training\":null}", "training");
   refused("{\"kind\":\"check\",\"training\":{\"id\":\"f\",\"path\":\"relative\",\"filename\":\"n\"}}", "training");
   refused("{\"kind\":\"check\",\"training\":{\"id\":\"f\",\"path\":\"/p\"}}", "training.filename");
+  refused("{\"kind\":\"generate\",\"model_dir\":\"/m\"}", "output_dir");
+  refused("{\"kind\":\"generate\",\"output_dir\":\"/o\"}", "model_dir");
   refused("{\"kind\":\"train\",\"job_id\":\"j\",\"fine_tuned_model\":\"m\",\"output_dir\":\"/o\",\"training\":" FILE1
           "}",
           "model_dir");

@@ -131,6 +131,7 @@ int main(int argc, char **argv) {
   case TASK_ESTIMATE: say(EVENT_REPORT, json_pack("{sb si}", "fits", 1, "steps", STEPS)); break;
   case TASK_SURVEY: say(EVENT_REPORT, json_pack("{si}", "examples", 2)); break;
   case TASK_EXPORT: publish(&task, "export.bin", &err, NULL); break;
+  case TASK_GENERATE: break; /* it is not asked */
   }
   json_decref(document);
   arena_done(&arena);

@@ -1,0 +1,113 @@
+/* What a worker that generates (TASK_GENERATE) is told, a line each on its standard input, and what it answers
+   (EVENT_GENERATION of api/event.h). It holds one base model and, beside it, the adapters that requests name. Several
+   requests run at a time, each joins and leaves by itself; answers to one request come in order. */
+#ifndef API_GENERATION_H
+#define API_GENERATION_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/field.h"
+#include "base/str.h"
+
+enum {
+  GENERATION_LINE_MAX = 4 << 20, /* bytes of a line to the worker, its newline included */
+  GENERATION_TOP_LOGPROBS_MAX = 20,
+  GENERATION_STOP_MAX = 4,
+  GENERATION_LOGIT_BIAS_MAX = 300,
+};
+
+enum generation_kind {
+  GENERATION_CHAT,           /* `messages` by the model's chat template */
+  GENERATION_COMPLETION,     /* what follows `prompt` */
+  GENERATION_EMBEDDING,      /* of `prompt` */
+  GENERATION_CLASSIFICATION, /* of `prompt`, or of the pair of it and `prompt_pair` */
+  GENERATION_KIND_COUNT
+};
+
+/* How the next token is chosen: Transformers' names and order of logits processors and warpers. */
+struct sampling {
+  double temperature;                         /* 0 to 2; 0: the token of the largest logit (greedy) */
+  double top_p;                               /* (0, 1]; 1: off */
+  int64_t top_k;                              /* 0: off */
+  double min_p;                               /* [0, 1]; 0: off */
+  double repetition_penalty;                  /* (0, 10], over prompt and completion; 1: off */
+  double presence_penalty, frequency_penalty; /* -2 to 2, over the completion, as OpenAI defines them */
+  struct number_map logit_bias;               /* token ids as text: -100 to 100 */
+  int64_t seed;                               /* the same seed gives the same tokens, whatever else runs */
+};
+
+struct generation_request {
+  int64_t id;
+  enum generation_kind kind;
+  const char *adapter;      /* the name of its folder below the task's output_dir; NULL: the base model alone */
+  json_t *messages, *tools; /* CHAT: arrays, as OpenAI's API has them; borrowed; tools may be NULL */
+  const char *prompt;       /* text; NULL: prompt_ids */
+  const char *prompt_pair;
+  struct int_list prompt_ids; /* token ids */
+  int64_t max_tokens;         /* of the completion; 0: as many as the context has room for */
+  struct string_list stop;    /* texts that end the completion, and are no part of it */
+  struct sampling sampling;
+  bool logprobs;        /* each token's, of the model's own distribution: before penalties and warpers */
+  int64_t top_logprobs; /* and so many of the likeliest */
+};
+
+/* A line to the worker. */
+struct generation_line {
+  enum generation_line_kind {
+    GENERATION_LINE_REQUEST, /* `request` */
+    GENERATION_LINE_CANCEL,  /* request `id` ends, with GENERATION_CANCELLED */
+    GENERATION_LINE_FORGET,  /* `adapter` is not asked for again: its memory is free when its requests have ended */
+  } kind;
+  struct generation_request request;
+  int64_t id;
+  const char *adapter;
+};
+
+/* One line with its newline, appended. False when it does not fit. */
+bool generation_line_write(struct str *out, const struct generation_line *line);
+/* A line without its newline. Strings live in `arena`, JSON in *document, which the caller releases after use. */
+NODISCARD enum status generation_line_parse(struct generation_line *out, json_t **document, const char *text,
+                                            size_t length, struct arena *arena, struct error *err);
+
+enum finish_reason {
+  FINISH_STOP,   /* the model ended it, or a stop text */
+  FINISH_LENGTH, /* max_tokens, or the context is full */
+  FINISH_CANCELLED,
+  FINISH_REASON_COUNT
+};
+extern const char *const generation_finish_names[]; /* by enum finish_reason, ended by NULL */
+
+/* What is said of a request. STARTED comes once before its DELTAs; FINISHED, EMBEDDING, CLASSIFICATION and FAILED are
+   the last of it. */
+struct generation_event {
+  enum generation_event_type {
+    GENERATION_STARTED,  /* prompt_tokens */
+    GENERATION_DELTA,    /* text, tokens, logprobs */
+    GENERATION_FINISHED, /* finish_reason, tokens: of the whole completion */
+    GENERATION_VECTOR,   /* vector, prompt_tokens */
+    GENERATION_SCORES,   /* scores, prompt_tokens */
+    GENERATION_FAILED,   /* code, param, message */
+    GENERATION_EVENT_COUNT
+  } type;
+  int64_t id;
+  int64_t prompt_tokens, tokens;
+  const char *text; /* whole characters of UTF-8; may be "" */
+  json_t *logprobs; /* an array of what OpenAI's chat completions have in logprobs.content; NULL: not asked for */
+  enum finish_reason finish_reason;
+  const char *vector;  /* little-endian fp32 in base64, as OpenAI's embeddings with encoding_format "base64" */
+  json_t *scores;      /* an array of {"label", "score"}, the highest first */
+  enum status code;    /* FAILED: not STATUS_OK */
+  const char *param;   /* FAILED: a member of the request, or NULL */
+  const char *message; /* FAILED */
+};
+
+/* The `data` of an EVENT_GENERATION; NULL when memory runs out. */
+NODISCARD json_t *generation_event_json(const struct generation_event *event);
+/* The daemon trusts none of it. Strings and JSON are borrowed from `data`. */
+NODISCARD enum status generation_event_parse(struct generation_event *out, const json_t *data, struct error *err);
+
+#endif
