@@ -15,6 +15,7 @@ ENCODER = dict(vocab_size=99, num_hidden_layers=2, hidden_size=48, intermediate_
                max_position_embeddings=40, hidden_dropout_prob=0, attention_probs_dropout_prob=0, initializer_range=0.2, num_labels=3)
 # Every linear module beside the head. (PEFT's "all-linear" adapts heads of two layers as well as saving them.)
 LINEAR = r".*(layers?\.\d+\..*(query|key|value|dense|query_proj|key_proj|value_proj|pos_key_proj|pos_query_proj|attn\.[qkvo]|q_lin|k_lin|v_lin|out_lin|lin1|lin2|ffn|ffn_output|Wqkv|Wo|Wi)|head\.dense|embeddings_project|embed_proj|embedding_hidden_mapping_in)"
+FUSED = ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"]
 ENCODERS = {
     "roberta": (T.RobertaForSequenceClassification, lambda: T.RobertaConfig(type_vocab_size=1, **ENCODER)),
     "xlm-roberta": (T.XLMRobertaForSequenceClassification, lambda: T.XLMRobertaConfig(pad_token_id=2, hidden_act="gelu_new", **ENCODER)),
@@ -61,6 +62,13 @@ VARIANTS = {
     "mistral": (T.MistralForCausalLM, lambda: T.MistralConfig(sliding_window=5, attn_implementation="eager", **COMMON)),
     "qwen2": (T.Qwen2ForCausalLM, lambda: T.Qwen2Config(tie_word_embeddings=True, **COMMON)),
     "qwen3": (T.Qwen3ForCausalLM, lambda: T.Qwen3Config(head_dim=12, tie_word_embeddings=True, **COMMON)),
+    # every fourth layer without rotary positions, and these with a window
+    "smollm3": (T.SmolLM3ForCausalLM, lambda: T.SmolLM3Config(
+        use_sliding_window=True, sliding_window=5, no_rope_layer_interval=2, mlp_bias=True, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+        attn_implementation="eager", **COMMON)),
+    "olmo2": (T.Olmo2ForCausalLM, lambda: T.Olmo2Config(attention_bias=True, **COMMON)),
+    "phi3": (T.Phi3ForCausalLM, lambda: T.Phi3Config(
+        sliding_window=5, pad_token_id=0, bos_token_id=1, eos_token_id=2, attn_implementation="eager", **COMMON)),
     "llama-classifier": (T.LlamaForSequenceClassification, lambda: T.LlamaConfig(num_labels=3, pad_token_id=0, **COMMON)),
 }
 
@@ -139,7 +147,7 @@ def adapter(kind, method, r):
     if kind in EMBEDDING or kind == "reranking":
         task = TaskType.FEATURE_EXTRACTION if kind in EMBEDDING else task
         return HRAConfig(r=r, target_modules=golden.TARGETS["bert"], task_type=task)
-    targets = LINEAR if kind in ENCODERS else golden.TARGETS["llama"]
+    targets = LINEAR if kind in ENCODERS else FUSED if kind == "phi3" else golden.TARGETS["llama"]
     return HRAConfig(r=r, target_modules=targets, task_type=task)
 
 

@@ -15,10 +15,14 @@ static const struct {
              [EXPORT_TYPE_BF16] = {GGML_BF16, 32, "bf16"},
              [EXPORT_TYPE_Q8_0] = {GGML_Q8_0, 7, "q8_0"}};
 
-/* The architecture's name in GGUF. Mistral is a llama there. */
+/* The architecture's name in GGUF, or NULL: it is not written. Mistral is a llama there. */
 static const char *architecture(const struct model *m) {
-  const char *type = m->ops->model_type;
-  return strcmp(type, "mistral") == 0 ? "llama" : type;
+  static const char *const names[][2] = {
+      {"llama", "llama"}, {"mistral", "llama"}, {"qwen2", "qwen2"}, {"qwen3", "qwen3"}};
+  for (size_t i = 0; m->language && i < COUNT_OF(names); i++)
+    if (strcmp(names[i][0], m->ops->model_type) == 0)
+      return names[i][1];
+  return NULL;
 }
 
 /* How many heads' rows llama.cpp wants interleaved in this tensor; 0: none. */
@@ -42,10 +46,10 @@ static void interleave(float *out, const float *in, size_t rows, size_t cols, si
 }
 
 static enum status check_architecture(const struct model *m, struct error *err) {
-  if (m->language && strcmp(m->ops->model_type, "bert") != 0)
+  if (architecture(m))
     return STATUS_OK;
   return error_set(err, STATUS_UNSUPPORTED_VALUE, "exports",
-                   "only language models of the LLaMA family go into GGUF, not a %s %s", m->ops->model_type,
+                   "only LLaMA, Mistral, Qwen2 and Qwen3 language models go into GGUF, not a %s %s", m->ops->model_type,
                    m->language ? "model" : "classifier");
 }
 

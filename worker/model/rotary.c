@@ -37,7 +37,7 @@ static enum status read_members(struct scaling *out, const struct model *m, stru
 
 /* One object has it all: rope_scaling (before Transformers 5) where it says anything, else rope_parameters. What it
    lacks is looked for at the top level. Transformers reads `type` where `rope_type` is absent. */
-static enum status read_scaling(struct scaling *out, const struct model *m, struct error *err) {
+static enum status read_scaling(struct scaling *out, const struct model *m, double theta, struct error *err) {
   static const char *const members[] = {"rope_scaling", "rope_parameters"};
   const json_t *config = m->checkpoint.config, *value;
   *out = (struct scaling){NULL, members[1], "default", 0};
@@ -55,7 +55,7 @@ static enum status read_scaling(struct scaling *out, const struct model *m, stru
                        "config.json: %s: %.40s: rotary positions that differ from layer to layer are not supported",
                        out->member, key);
   }
-  enum status status = load_number(&out->theta, m, "rope_theta", 10000, err);
+  enum status status = load_number(&out->theta, m, "rope_theta", theta, err);
   return status ? status : read_members(out, m, err);
 }
 
@@ -160,9 +160,10 @@ static enum status make_frequencies(struct rotary_config *out, struct model *m, 
   return status ? status : divide(f, half, json_object_get(m->checkpoint.config, "rope_freqs"), err);
 }
 
-enum status rotary_read(struct rotary_config *out, struct model *m, size_t head_size, struct error *err) {
+enum status rotary_read(struct rotary_config *out, struct model *m, size_t head_size, double theta,
+                        struct error *err) {
   struct scaling s;
-  enum status status = read_scaling(&s, m, err);
+  enum status status = read_scaling(&s, m, theta, err);
   return status ? status : make_frequencies(out, m, head_size, &s, err);
 }
 

@@ -11,8 +11,10 @@ struct rotary_config {
 
 /* From rope_parameters (Transformers 5) or rope_scaling (before), with rope_theta in it or beside it; types default,
    linear and llama3 (Transformers' formulas), and from `rope_freqs`, the divisors that a GGUF file carries instead.
-   Another type is STATUS_MODEL_INVALID naming it. After the model's `positions` are read. */
-NODISCARD enum status rotary_read(struct rotary_config *out, struct model *model, size_t head_size, struct error *err);
+   `theta` is that where config.json has none. Another type is STATUS_MODEL_INVALID naming it. After the model's
+   `positions` are read. */
+NODISCARD enum status rotary_read(struct rotary_config *out, struct model *model, size_t head_size, double theta,
+                                  struct error *err);
 /* The same for one kind of layers, in models whose layers differ: from rope_parameters' object of that name, else theta
    from config.json's member. rope_scaling, which was for all of them, is refused. */
 struct rotary_kind {

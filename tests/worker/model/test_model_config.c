@@ -253,8 +253,30 @@ static void a_head_of_its_own_is_used(void **state) {
   refuses("llama-hra", "{\"tie_word_embeddings\":\"yes\"}", "tie_word_embeddings must be true or false");
 }
 
+static void layers_without_rotary_positions_are_read(void **state) {
+  (void)state;
+  loads("smollm3-hra", "{\"no_rope_layers\":null}");
+  loads("smollm3-hra", "{\"no_rope_layers\":[true,false,1],\"layer_types\":null}");
+  refuses("smollm3-hra", "{\"no_rope_layers\":[1]}", "no_rope_layers must have one entry for each");
+  refuses("smollm3-hra", "{\"no_rope_layers\":[1,\"none\"]}", "no_rope_layers: entry 1 is neither 0 nor 1");
+  refuses("smollm3-hra", "{\"no_rope_layers\":null,\"no_rope_layer_interval\":0}", "no_rope_layer_interval");
+  refuses("smollm3-hra", "{\"layer_types\":null,\"use_sliding_window\":\"yes\"}", "use_sliding_window");
+}
+
+static void families_are_held_to_their_classes(void **state) {
+  (void)state;
+  refuses("phi3-hra", "{\"attention_bias\":true}", "a phi3 model has no such biases");
+  refuses("phi3-hra", "{\"num_key_value_heads\":6}", "qkv_proj.weight");
+  refuses("phi3-hra", "{\"resid_pdrop\":1.5}", "resid_pdrop");
+  refuses("phi3-hra", "{\"model_type\":\"llama\"}", "no tensor model.layers.0.self_attn.q_proj.weight");
+  refuses("olmo2-hra", "{\"model_type\":\"llama\"}", "no tensor model.layers.0.input_layernorm.weight");
+  refuses("olmo2-hra", "{\"mlp_bias\":true}", "olmo2 model has no such biases");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(layers_without_rotary_positions_are_read),
+      cmocka_unit_test(families_are_held_to_their_classes),
       cmocka_unit_test(broken_models_are_named),
       cmocka_unit_test(relative_positions_are_read),
       cmocka_unit_test(modernbert_is_read_as_its_config_says),

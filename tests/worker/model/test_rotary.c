@@ -19,7 +19,7 @@ static enum status read_config(float out[HEAD / 2], const char *config, struct e
   arena_init(&m.arena, 1 << 20);
   m.checkpoint.config = json_loads(config, 0, NULL);
   assert_non_null(m.checkpoint.config);
-  enum status status = rotary_read(&rotary, &m, HEAD, err);
+  enum status status = rotary_read(&rotary, &m, HEAD, 10000, err);
   if (!status)
     memcpy(out, rotary.frequencies, HEAD / 2 * sizeof *out);
   json_decref(m.checkpoint.config);

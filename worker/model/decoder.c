@@ -1,0 +1,370 @@
+#include "worker/model/decoder.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+
+static const char PREFIX[] = "model.";
+
+struct layer {
+  struct linear q, k, v, o, gate, up, down;
+  struct linear qkv, gate_up; /* fused: instead of q, k, v; of gate and up */
+  struct norm attention_norm, mlp_norm, q_norm, k_norm;
+  size_t window; /* 0: none */
+  bool rope;
+};
+
+struct decoder {
+  const struct decoder_family *family;
+  size_t hidden, heads, kv_heads, head_size, intermediate, layer_count;
+  double epsilon, attention_dropout, residual_dropout;
+  enum load_bias qkv_bias, o_bias, mlp_bias;
+  struct weight token_embedding;
+  struct layer *layers;
+  struct norm norm;
+  struct linear head; /* lm_head or score */
+  struct rotary_config rotary_config;
+  struct rotary rotary;
+  size_t reserved; /* rows of the rotary tables */
+};
+
+/* --- config --------------------------------------------------------------------------------------- */
+
+static enum status read_sizes(struct decoder *d, struct model *m, struct error *err) {
+  const struct decoder_family *f = d->family;
+  enum status s = load_size(&d->hidden, m, "hidden_size", 4096, 1 << 16, err);
+  s = s ? s : load_size(&d->heads, m, "num_attention_heads", 32, 1 << 10, err);
+  if (s)
+    return s;
+  /* null means as many as heads, absent the class's number */
+  bool shared = f->initial.kv_heads && !json_object_get(m->checkpoint.config, "num_key_value_heads");
+  size_t share = d->heads > d->hidden ? 1 : d->hidden / d->heads;
+  s = load_size(&d->kv_heads, m, "num_key_value_heads", shared ? f->initial.kv_heads : d->heads, 1 << 10, err);
+  s = s ? s
+        : load_size(&d->head_size, m, "head_dim", f->initial.head_size ? f->initial.head_size : share, 1 << 12, err);
+  s = s ? s : load_size(&d->intermediate, m, "intermediate_size", f->initial.intermediate, 1 << 20, err);
+  s = s ? s : load_size(&d->layer_count, m, "num_hidden_layers", 32, 1000, err);
+  s = s ? s : load_size(&m->vocabulary, m, "vocab_size", f->initial.vocabulary, 1 << 24, err);
+  s = s ? s : load_size(&m->positions, m, "max_position_embeddings", f->initial.positions, 1 << 24, err);
+  if (s)
+    return s;
+  if (d->heads % d->kv_heads != 0)
+    return error_set(err, STATUS_MODEL_INVALID, "model",
+                     "config.json: num_attention_heads %zu is no multiple of num_key_value_heads %zu%s", d->heads,
+                     d->kv_heads, shared ? " (the default, since it is absent)" : "");
+  if (d->head_size % 2 != 0)
+    return error_set(err, STATUS_MODEL_INVALID, "model",
+                     "config.json: head_dim %zu is odd: rotary positions turn pairs", d->head_size);
+  return STATUS_OK;
+}
+
+static enum status read_numbers(struct decoder *d, struct model *m, struct error *err) {
+  enum status s = load_number(&d->epsilon, m, "rms_norm_eps", 1e-6, err);
+  s = s ? s : load_share(&d->attention_dropout, m, "attention_dropout", 0, err);
+  return s || !d->family->residual_dropout ? s : load_share(&d->residual_dropout, m, "resid_pdrop", 0, err);
+}
+
+/* Whether config.json asks for the biases of a family. Where Transformers has none in the class, the model would not be
+   the one that it runs. A GGUF file is read as llama.cpp does, which takes the biases that are there. */
+static enum status read_bias(bool *out, const struct model *m, const char *member, enum decoder_bias bias,
+                             struct error *err) {
+  enum status s = load_bool(out, m, member, false, err);
+  if (s || !*out || bias != BIAS_NEVER || m->checkpoint.is_gguf)
+    return s;
+  return error_set(err, STATUS_MODEL_INVALID, "model",
+                   "config.json: %s is true, but a %s model has no such biases; set it to false, or name the "
+                   "model_type whose biases these are",
+                   member, m->ops->model_type);
+}
+
+static enum status read_kind(struct decoder *d, struct model *m, struct error *err) {
+  bool attention = false, mlp = false, always = d->family->attention_bias == BIAS_ALWAYS_QKV;
+  const char *act = "silu";
+  enum status s = read_bias(&attention, m, "attention_bias", d->family->attention_bias, err);
+  s = s ? s : read_bias(&mlp, m, "mlp_bias", d->family->mlp_bias, err);
+  if (s)
+    return s;
+  if (json_get_string(&act, m->checkpoint.config, "hidden_act", "silu", err) ||
+      (strcmp(act, "silu") != 0 && strcmp(act, "swish") != 0))
+    return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: hidden_act \"%.40s\" is not supported, silu is",
+                     act);
+  d->qkv_bias = attention || always ? LOAD_BIAS : LOAD_NO_BIAS;
+  d->o_bias = attention && !always ? LOAD_BIAS : LOAD_NO_BIAS;
+  d->mlp_bias = mlp ? LOAD_BIAS : LOAD_NO_BIAS;
+  return STATUS_OK;
+}
+
+/* Which layers have rotary positions: no_rope_layers says 1 for each that has, else every n-th has none. */
+static enum status read_rope_layers(struct decoder *d, struct model *m, struct error *err) {
+  static const char member[] = "no_rope_layers";
+  const json_t *said = json_object_get(m->checkpoint.config, member);
+  size_t every = 4;
+  if (!d->family->no_rope_layers || json_is_null(said))
+    said = NULL;
+  if (said && (!json_is_array(said) || json_array_size(said) < d->layer_count))
+    return error_set(err, STATUS_MODEL_INVALID, "model",
+                     "config.json: %s must have one entry for each of num_hidden_layers", member);
+  enum status s = d->family->no_rope_layers && !said
+                      ? load_size(&every, m, "no_rope_layer_interval", every, 1 << 16, err)
+                      : STATUS_OK;
+  for (size_t i = 0; !s && i < d->layer_count; i++) {
+    const json_t *one = json_array_get(said, i);
+    if (said && !json_is_integer(one) && !json_is_boolean(one))
+      return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: %s: entry %zu is neither 0 nor 1", member, i);
+    d->layers[i].rope = said                        ? json_is_true(one) || json_integer_value(one) != 0
+                        : d->family->no_rope_layers ? (i + 1) % every != 0
+                                                    : true;
+  }
+  return s;
+}
+
+static enum status bad_types(struct error *err, const char *what) {
+  return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: layer_types: %s", what);
+}
+
+/* The layers, one by one, as layer_types says, else from `first` on, or those without rotary positions. `size` 0:
+   switched off. */
+static enum status read_layer_types(struct decoder *d, const json_t *types, size_t first, size_t size,
+                                    struct error *err) {
+  bool said = types && !json_is_null(types);
+  if (said && json_array_size(types) != d->layer_count)
+    return bad_types(err, "it must have one entry for each of num_hidden_layers");
+  for (size_t i = 0; i < d->layer_count; i++) {
+    const char *type = json_string_value(json_array_get(types, i));
+    bool usual = d->family->windows == WINDOWS_NO_ROPE ? !d->layers[i].rope : i >= first;
+    bool windowed = said ? type && strcmp(type, "sliding_attention") == 0 : usual;
+    if (said && !windowed && !(type && strcmp(type, "full_attention") == 0))
+      return bad_types(err, "an entry is neither \"full_attention\" nor \"sliding_attention\"");
+    if (said && windowed && !size)
+      return bad_types(err, "it has \"sliding_attention\", but use_sliding_window and sliding_window give no window");
+    d->layers[i].window = windowed ? size : 0;
+  }
+  return STATUS_OK;
+}
+
+/* A null sliding_window is none. (A Mistral with layer_types is a Ministral to Transformers.) */
+static enum status read_windows(struct decoder *d, struct model *m, struct error *err) {
+  const struct decoder_family *f = d->family;
+  const json_t *config = m->checkpoint.config, *window = json_object_get(config, "sliding_window");
+  bool used = f->windows == WINDOWS_ALL;
+  size_t size = 0;
+  int64_t first = 0;
+  if (f->windows == WINDOWS_NONE)
+    return STATUS_OK;
+  enum status s = used ? STATUS_OK : load_bool(&used, m, "use_sliding_window", false, err);
+  if (!s && used && (window ? !json_is_null(window) : f->initial.window > 0))
+    s = load_size(&size, m, "sliding_window", f->initial.window, 1 << 24, err);
+  if (!s && f->windows == WINDOWS_SWITCHED &&
+      json_get_int(&first, config, "max_window_layers", 28, 0, INT32_MAX, err)) {
+    error_prefix(err, "config.json");
+    s = err->status = STATUS_MODEL_INVALID;
+  }
+  return s ? s : read_layer_types(d, json_object_get(config, "layer_types"), (size_t)first, size, err);
+}
+
+static enum status read_config(struct decoder *d, struct model *m, struct error *err) {
+  enum status s = read_sizes(d, m, err);
+  s = s ? s : read_numbers(d, m, err);
+  s = s ? s : read_kind(d, m, err);
+  if (s)
+    return s;
+  d->layers = arena_array(&m->arena, d->layer_count, sizeof *d->layers);
+  if (!d->layers)
+    return error_no_memory(err, "the model");
+  s = read_rope_layers(d, m, err);
+  s = s ? s : read_windows(d, m, err);
+  return s ? s : rotary_read(&d->rotary_config, m, d->head_size, d->family->initial.theta, err);
+}
+
+/* --- weights -------------------------------------------------------------------------------------- */
+
+static enum status layer_linear(struct model *m, struct linear *linear, size_t layer, const char *name, size_t in,
+                                size_t out, enum load_bias bias, struct error *err) {
+  char path[128];
+  snprintf(path, sizeof path, "layers.%zu.%s", layer, name);
+  return load_linear(m, linear, PREFIX, path, in, out, bias, err);
+}
+
+static enum status layer_norm(struct model *m, struct norm *norm, size_t layer, const char *name, size_t channels,
+                              struct error *err) {
+  const struct decoder *d = m->state;
+  char path[128];
+  snprintf(path, sizeof path, "layers.%zu.%s", layer, name);
+  return load_norm(m, norm, PREFIX, path, channels, d->epsilon, false, err);
+}
+
+static enum status load_attention(struct model *m, size_t i, struct error *err) {
+  struct decoder *d = m->state;
+  struct layer *y = &d->layers[i];
+  size_t C = d->hidden, Q = d->heads * d->head_size, K = d->kv_heads * d->head_size;
+  bool rows = d->family->qk_norm == QK_NORM_ROWS;
+  enum status s = STATUS_OK;
+  if (d->family->fused) {
+    s = layer_linear(m, &y->qkv, i, "self_attn.qkv_proj", C, Q + 2 * K, d->qkv_bias, err);
+  } else {
+    s = layer_linear(m, &y->q, i, "self_attn.q_proj", C, Q, d->qkv_bias, err);
+    s = s ? s : layer_linear(m, &y->k, i, "self_attn.k_proj", C, K, d->qkv_bias, err);
+    s = s ? s : layer_linear(m, &y->v, i, "self_attn.v_proj", C, K, d->qkv_bias, err);
+  }
+  s = s ? s : layer_linear(m, &y->o, i, "self_attn.o_proj", Q, C, d->o_bias, err);
+  if (!s && d->family->qk_norm)
+    s = layer_norm(m, &y->q_norm, i, "self_attn.q_norm", rows ? Q : d->head_size, err);
+  if (!s && d->family->qk_norm)
+    s = layer_norm(m, &y->k_norm, i, "self_attn.k_norm", rows ? K : d->head_size, err);
+  return s;
+}
+
+static enum status load_mlp(struct model *m, size_t i, struct error *err) {
+  struct decoder *d = m->state;
+  struct layer *y = &d->layers[i];
+  size_t C = d->hidden, F = d->intermediate;
+  enum status s = STATUS_OK;
+  if (d->family->fused) {
+    s = layer_linear(m, &y->gate_up, i, "mlp.gate_up_proj", C, 2 * F, d->mlp_bias, err);
+  } else {
+    s = layer_linear(m, &y->gate, i, "mlp.gate_proj", C, F, d->mlp_bias, err);
+    s = s ? s : layer_linear(m, &y->up, i, "mlp.up_proj", C, F, d->mlp_bias, err);
+  }
+  return s ? s : layer_linear(m, &y->down, i, "mlp.down_proj", F, C, d->mlp_bias, err);
+}
+
+static enum status load_layer(struct model *m, size_t i, struct error *err) {
+  static const char *const names[NORMS_COUNT][2] = {
+      [NORMS_BEFORE] = {"input_layernorm", "post_attention_layernorm"},
+      [NORMS_AFTER] = {"post_attention_layernorm", "post_feedforward_layernorm"},
+  };
+  struct decoder *d = m->state;
+  const char *const *name = names[d->family->norms];
+  enum status s = layer_norm(m, &d->layers[i].attention_norm, i, name[0], d->hidden, err);
+  s = s ? s : load_attention(m, i, err);
+  s = s ? s : layer_norm(m, &d->layers[i].mlp_norm, i, name[1], d->hidden, err);
+  return s ? s : load_mlp(m, i, err);
+}
+
+/* The token embedding, which a tied model's file may have under lm_head's name alone. */
+static enum status load_token_embedding(struct model *m, struct error *err) {
+  struct decoder *d = m->state;
+  bool tied;
+  enum status s = load_bool(&tied, m, "tie_word_embeddings", d->family->initial.tied, err);
+  bool other = m->language && tied && !load_has(m, PREFIX, "embed_tokens.weight") && load_has(m, "", "lm_head.weight");
+  return s ? s
+           : load_matrix(&d->token_embedding, m, other ? "" : PREFIX, other ? "lm_head.weight" : "embed_tokens.weight",
+                         m->vocabulary, d->hidden, err);
+}
+
+/* lm_head is the file's own where it has one, even if the two are said to be tied: Transformers ties them only when
+   they are equal. An untied model without one would have random numbers there. */
+static enum status load_head(struct model *m, uint64_t seed, struct error *err) {
+  struct decoder *d = m->state;
+  m->head = &d->head;
+  if (m->language) {
+    bool tied, own = load_has(m, "", "lm_head.weight");
+    d->head = (struct linear){.name = "lm_head", .in = d->hidden, .out = m->vocabulary, .weight = d->token_embedding};
+    enum status s = load_bool(&tied, m, "tie_word_embeddings", d->family->initial.tied, err);
+    if (!s && !own && !tied)
+      s = error_set(err, STATUS_MODEL_INVALID, "model",
+                    "the model's files have no tensor lm_head.weight, and config.json does not set tie_word_embeddings "
+                    "to true; set it if embed_tokens is meant to be both");
+    return s || !own ? s : load_operand(&d->head.weight, m, "", "lm_head.weight", m->vocabulary, d->hidden, err);
+  }
+  double deviation;
+  bool made;
+  enum status s = load_number(&deviation, m, "initializer_range", 0.02, err);
+  return s ? s : load_or_make(m, &d->head, "", "score", d->hidden, m->num_labels, false, deviation, seed, &made, err);
+}
+
+enum status decoder_load(struct model *m, uint64_t seed, struct error *err) {
+  struct decoder *d = m->state = arena_alloc(&m->arena, sizeof *d);
+  if (!d)
+    return error_no_memory(err, "the model");
+  *d = (struct decoder){.family = m->ops->family};
+  m->default_targets = &d->family->default_targets;
+  enum status s = read_config(d, m, err);
+  m->blocks = 2 * d->layer_count;
+  s = s ? s : load_token_embedding(m, err);
+  for (size_t i = 0; !s && i < d->layer_count; i++)
+    s = load_layer(m, i, err);
+  s = s ? s : load_norm(m, &d->norm, PREFIX, "norm", d->hidden, d->epsilon, false, err);
+  return s ? s : load_head(m, seed, err);
+}
+
+enum status decoder_reserve(struct model *m, size_t longest, struct error *err) {
+  struct decoder *d = m->state;
+  if (longest <= d->reserved)
+    return STATUS_OK;
+  d->reserved = longest;
+  return rotary_make(&d->rotary, m, &d->rotary_config, longest, err);
+}
+
+/* --- forward -------------------------------------------------------------------------------------- */
+
+static struct tensor *drop(struct tape *tape, struct tensor *x, double p) {
+  struct dropout dropout = op_next_dropout(tape, p);
+  return op_dropout(tape, x, &dropout);
+}
+
+static struct tensor *attend(struct tape *tape, const struct decoder *d, const struct layer *y, struct tensor *x,
+                             const struct sequences *sequences, enum pooling rows) {
+  size_t Q = d->heads * d->head_size, K = d->kv_heads * d->head_size;
+  struct tensor *qkv = d->family->fused ? op_linear(tape, x, &y->qkv) : NULL;
+  struct tensor *q = qkv ? op_columns(tape, qkv, 0, Q) : op_linear(tape, x, &y->q);
+  struct tensor *k = qkv ? op_columns(tape, qkv, Q, K) : op_linear(tape, x, &y->k);
+  struct tensor *v = qkv ? op_columns(tape, qkv, Q + K, K) : op_linear(tape, x, &y->v);
+  if (d->family->qk_norm) {
+    q = op_rmsnorm(tape, q, &y->q_norm);
+    k = op_rmsnorm(tape, k, &y->k_norm);
+  }
+  if (y->rope) {
+    q = op_rope(tape, q, sequences, &d->rotary);
+    k = op_rope(tape, k, sequences, &d->rotary);
+  }
+  struct attention how = {.heads = d->heads,
+                          .kv_heads = d->kv_heads,
+                          .queries = rows,
+                          .scale = 1.0f / sqrtf((float)d->head_size),
+                          .causal = true,
+                          .window = y->window,
+                          .dropout = op_next_dropout(tape, d->attention_dropout)};
+  q = op_pooling(tape, q, sequences, rows);
+  return op_linear(tape, op_attention(tape, q, k, v, sequences, &how), &y->o);
+}
+
+static struct tensor *feed_forward(struct tape *tape, const struct decoder *d, const struct layer *y,
+                                   struct tensor *x) {
+  size_t F = d->intermediate;
+  struct tensor *both = d->family->fused ? op_linear(tape, x, &y->gate_up) : NULL;
+  struct tensor *gate = both ? op_columns(tape, both, 0, F) : op_linear(tape, x, &y->gate);
+  struct tensor *up = both ? op_columns(tape, both, F, F) : op_linear(tape, x, &y->up);
+  return op_linear(tape, op_swiglu(tape, gate, up), &y->down);
+}
+
+struct tensor *decoder_forward(struct tape *tape, const struct model *m, const struct sequences *sequences) {
+  const struct decoder *d = m->state;
+  bool before = d->family->norms == NORMS_BEFORE;
+  struct tensor *x = op_embeddings(tape, sequences, &d->token_embedding, (struct place){0}, (struct place){0}), *h;
+  for (size_t i = 0; i < d->layer_count; i++) {
+    const struct layer *y = &d->layers[i];
+    bool scored = !m->language && i + 1 == d->layer_count; /* a classifier's head reads the last row alone */
+    enum pooling rows = scored ? POOLING_LAST : POOLING_NONE;
+    tape_segment_begin(tape, d->layer_count + i);
+    struct tensor *own = op_pooling(tape, x, sequences, rows);
+    h = attend(tape, d, y, before ? op_rmsnorm(tape, x, &y->attention_norm) : x, sequences, rows);
+    h = before ? h : op_rmsnorm(tape, h, &y->attention_norm);
+    x = op_add(tape, own, drop(tape, h, d->residual_dropout));
+    tape_segment_end(tape);
+    tape_segment_begin(tape, i); /* the wide half first: two products give back more than half of the layer's memory */
+    h = feed_forward(tape, d, y, before ? op_rmsnorm(tape, x, &y->mlp_norm) : x);
+    h = before ? h : op_rmsnorm(tape, h, &y->mlp_norm);
+    x = op_add(tape, x, drop(tape, h, d->residual_dropout));
+    tape_segment_end(tape);
+  }
+  x = op_rmsnorm(tape, x, &d->norm);
+  return m->language ? x : op_linear(tape, x, &d->head);
+}
+
+void decoder_disable_dropout(struct model *m) {
+  struct decoder *d = m->state;
+  d->attention_dropout = d->residual_dropout = 0;
+}
