@@ -6,9 +6,10 @@
 #include "base/json.h"
 
 static const char *const kinds[] = {
-    [EVENT_MESSAGE] = "message",       [EVENT_METRICS] = "metrics", [EVENT_PROGRESS] = "progress",
-    [EVENT_CHECKPOINT] = "checkpoint", [EVENT_STATE] = "state",     [EVENT_ARTIFACT] = "artifact",
-    [EVENT_REPORT] = "report",         [EVENT_ERROR] = "error",     [EVENT_GENERATION] = "generation"};
+    [EVENT_MESSAGE] = "message",      [EVENT_METRICS] = "metrics",       [EVENT_PROGRESS] = "progress",
+    [EVENT_TELEMETRY] = "telemetry",  [EVENT_CHECKPOINT] = "checkpoint", [EVENT_STATE] = "state",
+    [EVENT_ARTIFACT] = "artifact",    [EVENT_REPORT] = "report",         [EVENT_ERROR] = "error",
+    [EVENT_GENERATION] = "generation"};
 
 static const char *const levels[] = {
     [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error"};
@@ -94,6 +95,34 @@ static enum status check_checkpoint(const json_t *data, struct error *err) {
                                                                        : STATUS_OK;
 }
 
+static bool numbers(const json_t *list, size_t length) {
+  const json_t *value;
+  size_t i;
+  json_array_foreach(list, i, value) {
+    if (!json_is_number(value) && !json_is_null(value))
+      return false;
+  }
+  return json_is_array(list) && json_array_size(list) == length;
+}
+
+static enum status check_telemetry(const json_t *data, struct error *err) {
+  const json_t *modules = json_object_get(data, "modules"), *name;
+  size_t count_of = json_array_size(modules), i;
+  if (!count(json_object_get(data, "step")))
+    return bad_field(err, "step", "an integer of at least 0");
+  json_array_foreach(modules, i, name) {
+    if (!plain(name, 512))
+      return bad_field(err, "modules", "names of modules");
+  }
+  if (count_of == 0)
+    return bad_field(err, "modules", "a list of at least one name");
+  if (!numbers(json_object_get(data, "angle"), count_of))
+    return bad_field(err, "angle", "a number or null for each module");
+  return numbers(json_object_get(data, "defect"), count_of)
+             ? STATUS_OK
+             : bad_field(err, "defect", "a number or null for each module");
+}
+
 static enum status check_data(enum event_kind kind, const json_t *data, struct error *err) {
   if (data && !json_is_object(data))
     return bad_field(err, "data", "an object");
@@ -103,6 +132,7 @@ static enum status check_data(enum event_kind kind, const json_t *data, struct e
   case EVENT_METRICS:
     return count(json_object_get(data, "step")) ? STATUS_OK : bad_field(err, "step", "an integer of at least 0");
   case EVENT_PROGRESS: return plain(json_object_get(data, "phase"), 32) ? STATUS_OK : bad_field(err, "phase", "a word");
+  case EVENT_TELEMETRY: return check_telemetry(data, err);
   case EVENT_CHECKPOINT: return check_checkpoint(data, err);
   case EVENT_STATE: return check_state(data, err);
   case EVENT_ARTIFACT: return check_artifact(data, err);

@@ -30,6 +30,10 @@ enum event_kind {
   /* data {phase ("load"|"tokenise"|"train"|"evaluate"|"export"), step, total_steps, epoch, percent,
      seconds_remaining, tokens_per_second, train_loss, trained_tokens}: only the last one is kept, in the job */
   EVENT_PROGRESS,
+  /* data {step, modules [name...], angle [number or null...], defect [...]}: of each adapted module, in the order of
+     `modules`, how far its map turns (radians) and its defect (worker/adapter/adapter.h). Before the metrics of that
+     step; kept for ever, about fifty steps of a run */
+  EVENT_TELEMETRY,
   /* data {step, path (relative to output_dir), bytes, metrics {...}, removed_steps [step...]}: an adapter's folder. The
      checkpoints of removed_steps are not kept any more; of those the worker deletes the ones of this run, the daemon
      those of former runs */

@@ -163,6 +163,7 @@ static const struct {
     {OP_jobs_metrics, "max_points", "integer", 4, 10000,
      "Of a series; where it has more, its ends and each part's least and greatest stay."},
     {OP_jobs_metrics, "format", "string", 0, 0, "`json` or `csv`; without it as Accept says."},
+    {OP_jobs_telemetry, "from_step", "integer", 0, INT64_MAX, "The first step."},
     {OP_files_validation, "model", "string", 0, 0, "Id of a base model whose tokens are counted."},
     {OP_files_validation, "against", "string", 0, 0, "Id of another file, whose texts this one should not have."},
     {OP_files_validation, "max_seq_length", "integer", 4, 131072, "Examples with more tokens are counted."},

@@ -62,6 +62,8 @@ static const struct {
      "id string,name string,created_at integer,bytes integer,sha256 string,file_id string?"},
     {"Metrics", "fine_tuning.job.metrics",
      "job_id string,status string,first_step integer?,last_step integer?,has_more boolean,series array"},
+    {"Telemetry", "fine_tuning.job.telemetry",
+     "job_id string,status string,has_more boolean,steps array,modules array"},
     {"Estimate", "fine_tuning.job.estimate",
      "model string,fits boolean,reason string?,lower array?,suggestion object?,available_memory_bytes integer?,"
      "learns string?,steps integer?,examples integer?,tokens integer?,evaluations integer?,training_examples integer?,"
@@ -135,6 +137,7 @@ static const struct {
     {OP_jobs_checkpoint, "Job", false},
     {OP_jobs_events, "Event", true},
     {OP_jobs_metrics, "Metrics", false},
+    {OP_jobs_telemetry, "Telemetry", false},
     {OP_jobs_checkpoints, "Checkpoint", true},
     {OP_jobs_logs, NULL, false},
     {OP_artifacts_list, "Artifact", true},

@@ -38,6 +38,7 @@ static enum status on_event(struct run *run, const struct event *event, const ch
     return STATUS_OK;
   case EVENT_PROGRESS: return STATUS_OK;
   case EVENT_METRICS:
+  case EVENT_TELEMETRY:
   case EVENT_CHECKPOINT:
   case EVENT_STATE:
   case EVENT_GENERATION:

@@ -10,6 +10,7 @@
 #include "storage/db_event.h"
 #include "storage/db_removal.h"
 #include "storage/db_state.h"
+#include "storage/db_telemetry.h"
 
 enum {
   DATA_BYTES = 4 * EVENT_LINE_MAX,
@@ -100,6 +101,19 @@ static enum status store_event(struct reports *reports, const struct event *even
                           .data = event->data ? data.text : NULL};
   enum status status = find_told(&told, reports, &row, event->data, err);
   return status || told ? status : db_event_add(reports->db, &row, err);
+}
+
+static enum status store_telemetry(struct reports *reports, const struct event *event, struct error *err) {
+  AUTO(str_done) struct str data;
+  struct telemetry_row row;
+  str_init(&data, DATA_BYTES);
+  enum status status = json_get_int(&row.step, event->data, "step", -1, 0, INT64_MAX, err);
+  if (status)
+    return status;
+  if (!json_append(&data, event->data))
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "storing telemetry");
+  row.data = data.text;
+  return db_telemetry_add(reports->db, reports->lease.job_id, &row, err);
 }
 
 static enum status tell_checkpoint(struct reports *reports, int64_t step, struct error *err) {
@@ -239,6 +253,7 @@ static enum status handle(struct reports *reports, const struct event *event, st
   case EVENT_MESSAGE: return store_message(reports, event, err);
   case EVENT_METRICS: return store_event(reports, event, err);
   case EVENT_PROGRESS: return note_progress(reports, event, err);
+  case EVENT_TELEMETRY: return store_telemetry(reports, event, err);
   case EVENT_CHECKPOINT: return store_checkpoint(reports, event, err);
   case EVENT_STATE: return store_state(reports, event, err);
   case EVENT_ARTIFACT: return artifacts_note(reports->artifacts, event, err);

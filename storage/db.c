@@ -53,6 +53,8 @@ static const char *const schemas[] = {
 #include "storage/schema_17.sql.inc"
     ,
 #include "storage/schema_18.sql.inc"
+    ,
+#include "storage/schema_19.sql.inc"
 };
 #pragma GCC diagnostic pop
 

@@ -249,7 +249,7 @@ size_t learner_bytes(const struct learner *l) {
   return l->tape.memory_bytes;
 }
 
-static enum status prepare(struct learner *l, struct error *err) {
+enum status learner_factors(struct learner *l, struct error *err) {
   if (l->prepared)
     return STATUS_OK;
   enum status status = adapter_forward_factors(l->model->adapters, l->model->adapter_count, l->model->backend, err);
@@ -259,7 +259,7 @@ static enum status prepare(struct learner *l, struct error *err) {
 
 enum status learner_begin(struct learner *l, double *penalty, struct error *err) {
   l->prepared = false; /* the factors' gradients must be zero */
-  enum status status = prepare(l, err);
+  enum status status = learner_factors(l, err);
   if (status)
     return status;
   parameter_zero_grads(&l->model->parameters);
@@ -325,7 +325,7 @@ enum status learner_update(struct learner *l, double learning_rate, double *grad
 
 enum status learner_score(struct learner *l, const struct sequences *s, const struct targets *targets, double *loss,
                           size_t *correct, struct error *err) {
-  enum status status = prepare(l, err);
+  enum status status = learner_factors(l, err);
   if (status)
     return status;
   tape_begin(&l->tape, l->evaluation, false);
@@ -364,7 +364,7 @@ static enum status fetch_logits(struct learner *l, struct logits *out, const str
 }
 
 enum status learner_predict(struct learner *l, const struct sequences *s, struct logits *logits, struct error *err) {
-  enum status status = prepare(l, err);
+  enum status status = learner_factors(l, err);
   if (!status && l->model->language)
     status = plan_logits(l, s, err);
   if (status)

@@ -64,6 +64,8 @@ size_t learner_memory_default(const struct model *model);
 /* Bytes of activations and gradients a step needs. */
 size_t learner_bytes(const struct learner *learner);
 
+/* The adapters' factors are those of the parameters after this. */
+NODISCARD enum status learner_factors(struct learner *learner, struct error *err);
 /* Starts a step: factors from parameters, gradients to zero. *penalty (may be NULL) receives
    orth_lambda times the sum of the adapters' penalties, a part of the step's loss. */
 NODISCARD enum status learner_begin(struct learner *learner, double *penalty, struct error *err);

@@ -355,6 +355,20 @@ static const struct st_tensor *find_floats(const struct loading *l, enum part pa
   return same ? tensor : NULL;
 }
 
+/* Columns that the state's curve has not yet, since an older build wrote it; -1: it has others than this one. Before
+   the first step t->csv is its first line. */
+static int columns_missing(const struct st_tensor *curve, const struct trainer *t) {
+  const char *end = curve->length ? memchr(curve->bytes, '\n', curve->length) : NULL, *rest;
+  size_t length = end ? (size_t)(end - (const char *)curve->bytes) : 0;
+  if (length == 0 || length >= t->csv.length || memcmp(curve->bytes, t->csv.text, length) != 0 ||
+      !strchr(",\n", t->csv.text[length]))
+    return -1;
+  int missing = 0;
+  for (rest = t->csv.text + length; (rest = strchr(rest, ',')); rest++)
+    missing++;
+  return missing;
+}
+
 static enum status check_tensors(const struct loading *l, const struct trainer *t, struct error *err) {
   const struct parameter_list *list = &t->learner->model->parameters;
   enum { MOST_CURVE = 64 << 20 };
@@ -367,7 +381,7 @@ static enum status check_tensors(const struct loading *l, const struct trainer *
                          list->item[i]->key);
   if (!curve || curve->length > MOST_CURVE)
     return refuse(err, "it has no step_metrics.csv");
-  return STATUS_OK;
+  return columns_missing(curve, t) < 0 ? refuse(err, "its step_metrics.csv has other columns") : STATUS_OK;
 }
 
 static enum status check(struct loading *l, struct trainer *t, struct error *err) {
@@ -428,8 +442,19 @@ static void compare_engines(struct trainer *t, const struct loading *l) {
   json_array_append(t->resume.engines, entry);
 }
 
+static void take_curve(struct trainer *t, const struct st_tensor *curve) {
+  const char *at = (const char *)curve->bytes, *end = at + curve->length, *line;
+  int missing = columns_missing(curve, t);
+  at = (const char *)memchr(at, '\n', curve->length) + 1;
+  for (; at < end && (line = memchr(at, '\n', (size_t)(end - at))); at = line + 1) {
+    str_add(&t->csv, at, (size_t)(line - at));
+    for (int i = 0; i < missing; i++)
+      str_putc(&t->csv, ',');
+    str_putc(&t->csv, '\n');
+  }
+}
+
 static enum status take(struct trainer *t, const struct loading *l, struct error *err) {
-  const struct st_tensor *curve = state_tensor(&l->state, curve_name, ST_U8);
   int64_t position = l->progress.position;
   while (t->progress.epoch < l->progress.epoch)
     course_next_epoch(t);
@@ -437,9 +462,7 @@ static enum status take(struct trainer *t, const struct loading *l, struct error
   t->progress.position = position;
   memcpy(t->checkpoints, l->checkpoints, sizeof t->checkpoints);
   t->checkpoint_count = l->checkpoint_count;
-  str_clear(&t->csv);
-  if (curve->length)
-    str_add(&t->csv, (const char *)curve->bytes, curve->length);
+  take_curve(t, state_tensor(&l->state, curve_name, ST_U8));
   t->resume.step = t->progress.step;
   t->resume.told = t->progress.told;
   compare_engines(t, l);

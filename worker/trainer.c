@@ -17,7 +17,8 @@
 #include "worker/estimate.h"
 #include "worker/peft/peft.h"
 
-enum { METRIC_EVENTS = 200 }; /* metrics events of a whole run, about */
+/* Events of a whole run, about. */
+enum { METRIC_EVENTS = 200, MODULE_EVENTS = 50 };
 
 double trainer_seconds(const struct trainer *t) {
   return t->progress.seconds + clock_seconds() - t->started;
@@ -94,7 +95,7 @@ static double score(const struct trainer *t, const char *name) {
 /* The columns that hold for every task come first; a metric that does not fit it is empty. */
 enum { FIRST_METRIC = METRIC_LOSS + 1 };
 
-static void csv_row(struct trainer *t, bool evaluated) {
+static void csv_row(struct trainer *t, bool evaluated, bool measured) {
   struct str *csv = &t->csv;
   const struct progress *p = &t->progress;
   str_printf(csv, "%" PRId64 ",%.6f,", p->step, epoch_of(t));
@@ -113,9 +114,11 @@ static void csv_row(struct trainer *t, bool evaluated) {
       str_putc(csv, ',');
   }
   if (t->progress.step && t->learner->model->language)
-    str_printf(csv, ",%.9g\n", t->progress.train_accuracy);
+    str_printf(csv, ",%.9g", t->progress.train_accuracy);
   else
-    str_puts(csv, ",\n");
+    str_putc(csv, ',');
+  telemetry_csv(&t->telemetry, measured, csv);
+  str_putc(csv, '\n');
 }
 
 /* Where GLUE measures a task by two scores, it ranks models by their mean. */
@@ -159,16 +162,15 @@ static const struct {
             {"valid_ndcg@10", "NDCG@10"},
             {"valid_mean_token_accuracy", "token accuracy"}};
 
-static void set_telemetry(const struct trainer *t, json_t *data) {
-  const struct model *model = t->learner->model;
-  struct adapter_telemetry mean;
-  double angle_max;
-  if (!adapter_telemetry(model->adapters, model->adapter_count, &mean, &angle_max))
-    return;
-  json_object_set_new(data, "adapter_angle", json_real(mean.angle));
-  json_object_set_new(data, "adapter_angle_max", json_real(angle_max));
-  json_object_set_new(data, "adapter_defect", json_real(mean.defect));
-  json_object_set_new(data, "adapter_defect_max", json_real(mean.defect_max));
+/* Before the metrics of the same step. */
+static void tell_modules(struct trainer *t) {
+  json_t *data = telemetry_by_module(&t->telemetry, t->progress.step);
+  if (data)
+    report_data(t->report, EVENT_TELEMETRY, "", data);
+  else if (t->telemetry.count && !t->too_many_modules)
+    report_message(t->report, LOG_WARN, "%zu modules are adapted: too many to tell the telemetry of each",
+                   t->telemetry.count);
+  t->too_many_modules = !data;
 }
 
 static void tell_metrics(struct trainer *t, bool evaluated) {
@@ -182,7 +184,7 @@ static void tell_metrics(struct trainer *t, bool evaluated) {
     set_train_accuracy(t, data);
     json_object_set_new(data, "learning_rate", json_real(t->progress.learning_rate));
     json_object_set_new(data, "grad_norm", json_real(t->progress.grad_norm));
-    set_telemetry(t, data);
+    telemetry_set(&t->telemetry, data);
     json_object_set_new(data, "tokens_per_second",
                         json_real((double)t->progress.tokens / fmax(trainer_seconds(t), 1e-9)));
   }
@@ -400,6 +402,11 @@ static bool due(const struct trainer *t, int64_t every) {
   return finished(t) || (every > 0 ? t->progress.step % every == 0 : epoch_ends);
 }
 
+/* Is it one of about `events` steps, the first and the last among them? */
+static bool is_told(const struct trainer *t, int64_t events) {
+  return t->progress.step == 1 || t->progress.step % (t->total_steps / events + 1) == 0 || finished(t);
+}
+
 static enum status after_step(struct trainer *t, struct error *err) {
   const struct job_spec *spec = &t->task->spec;
   struct progress *p = &t->progress;
@@ -410,12 +417,16 @@ static enum status after_step(struct trainer *t, struct error *err) {
   enum status status = evaluated ? run_evaluation(t, err) : STATUS_OK;
   if (!status && evaluated)
     status = judge(t, &best, err);
+  bool tell = evaluated || is_told(t, METRIC_EVENTS), by_module = is_told(t, MODULE_EVENTS);
+  if (!status && (tell || by_module))
+    status = telemetry_measure(&t->telemetry, t->learner, err);
   if (status)
     return status;
-  int64_t every = t->total_steps / METRIC_EVENTS + 1;
-  if (evaluated || p->step == 1 || p->step % every == 0 || finished(t))
+  if (by_module)
+    tell_modules(t);
+  if (tell)
     tell_metrics(t, evaluated);
-  csv_row(t, evaluated);
+  csv_row(t, evaluated, tell || by_module);
   bool wanted = t->report->checkpoint;
   bool checkpoint = wanted || due(t, spec->checkpointing.every_steps) || (best && spec->checkpointing.keep_best);
   t->report->checkpoint = false;
@@ -447,7 +458,9 @@ static void start_csv(struct trainer *t) {
   str_puts(&t->csv, "step,epoch,train_loss,learning_rate,grad_norm,trained_tokens,valid_loss");
   for (int i = FIRST_METRIC; i < METRIC_COUNT; i++)
     str_printf(&t->csv, ",valid_%s", job_metric_names[i]);
-  str_puts(&t->csv, ",train_mean_token_accuracy\n");
+  str_puts(&t->csv, ",train_mean_token_accuracy");
+  telemetry_csv_names(&t->csv);
+  str_putc(&t->csv, '\n');
 }
 
 static enum status make_room(struct trainer *t, struct error *err) {
@@ -480,7 +493,7 @@ static enum status evaluate_first(struct trainer *t, struct error *err) {
   if (status)
     return status;
   tell_metrics(t, true);
-  csv_row(t, true);
+  csv_row(t, true, false);
   return STATUS_OK;
 }
 
@@ -521,8 +534,11 @@ enum status trainer_prepare(struct trainer *t, struct error *err) {
   t->evaluated_step = -1;
   t->progress.position = (int64_t)t->training->count;
   start_csv(t);
+  enum status status = telemetry_init(&t->telemetry, t->learner->model, err);
+  if (status)
+    return status;
   rng_init(&t->rng, (uint64_t)t->task->spec.seed, RNG_SHUFFLE);
-  enum status status = make_room(t, err);
+  status = make_room(t, err);
   return status ? status : course_plan(t, err);
 }
 
@@ -543,6 +559,7 @@ enum status trainer_run(struct trainer *t, struct error *err) {
 void trainer_done(struct trainer *t) {
   batch_done(&t->batch);
   evaluation_done(&t->evaluation);
+  telemetry_done(&t->telemetry);
   str_done(&t->csv);
   resume_done(t);
   free(t->order);

@@ -10,6 +10,7 @@
 #include "worker/learner.h"
 #include "worker/report.h"
 #include "worker/resume.h"
+#include "worker/telemetry.h"
 
 /* Why training ended before its last step. */
 enum training_end { END_NOT, END_PATIENCE, END_RUNTIME, END_COUNT };
@@ -53,6 +54,8 @@ struct trainer {
   double started, last_progress; /* monotonic seconds */
   double prepared;               /* seconds from the start of the run until it was ready to train */
   bool estimated;                /* the estimate (estimate.h) is told */
+  struct telemetry telemetry;    /* of the newest step that it was measured at */
+  bool too_many_modules;         /* it was told that they are not told one by one */
   struct evaluation evaluation;  /* the newest of this run */
   int64_t evaluated_step;        /* -1: none yet */
   float *best;                   /* load_best_at_end: all parameters at best_step, one after the other; else NULL */

@@ -28,6 +28,10 @@ static void goes_through_unchanged(void **state) {
        .message = "step 3",
        .data = json_pack("{si sf}", "step", 3, "train_loss", 0.25)},
       {.kind = EVENT_PROGRESS, .level = LOG_INFO, .message = "", .data = json_pack("{ss}", "phase", "train")},
+      {.kind = EVENT_TELEMETRY,
+       .level = LOG_INFO,
+       .message = "",
+       .data = json_pack("{si s[ss] s[fi] s[fn]}", "step", 3, "modules", "a", "b", "angle", 0.5, 0, "defect", 0.25)},
       {.kind = EVENT_CHECKPOINT,
        .level = LOG_INFO,
        .message = "",
@@ -70,6 +74,10 @@ static void goes_through_unchanged(void **state) {
 #define ARTIFACT(name, path, bytes, sha)                                                                               \
   "{\"event\":\"artifact\",\"data\":{\"name\":" name ",\"path\":" path ",\"bytes\":" bytes ",\"sha256\":" sha "}}"
 
+#define TELEMETRY(step, modules, angle, defect)                                                                        \
+  "{\"event\":\"telemetry\",\"data\":{\"step\":" step ",\"modules\":" modules ",\"angle\":" angle                     \
+  ",\"defect\":" defect "}}"
+
 static void believes_nothing_malformed(void **state) {
   (void)state;
   static const char *const lines[] = {
@@ -108,6 +116,14 @@ static void believes_nothing_malformed(void **state) {
       STATE("1", "\"a\"", "\"ABC\""),
       "{\"event\":\"checkpoint\",\"data\":{\"step\":1,\"path\":\"a\",\"removed_steps\":3}}",
       "{\"event\":\"checkpoint\",\"data\":{\"step\":1,\"path\":\"a\",\"removed_steps\":[-1]}}",
+      TELEMETRY("-1", "[\"a\"]", "[1]", "[1]"),
+      TELEMETRY("1", "[]", "[]", "[]"),
+      TELEMETRY("1", "{}", "[]", "[]"),
+      TELEMETRY("1", "[3]", "[1]", "[1]"),
+      TELEMETRY("1", "[\"a\\n\"]", "[1]", "[1]"),
+      TELEMETRY("1", "[\"a\"]", "[1,2]", "[1]"),
+      TELEMETRY("1", "[\"a\"]", "[1]", "[\"1\"]"),
+      TELEMETRY("1", "[\"a\"]", "[1]", "1"),
       "{\"event\":\"message\",\"data\":{\"a\":[[[[[[[[1]]]]]]]]}}"};
   arena_init(&arena, 1 << 20);
   for (size_t i = 0; i < COUNT_OF(lines); i++) {

@@ -23,9 +23,11 @@ step() { [[ $body =~ \"progress\":\{[^}]*\"step\":([0-9]+) ]] && echo "${BASH_RE
 reach() { local n=400; while ((n-- > 0)); do call GET "/v1/fine_tuning/jobs/$job"; (($(step) >= $1)) && return 0; sleep 0.03; done; return 1; }
 # made: the hashes of what the job has made, by name.
 made() { call GET "/v1/fine_tuning/jobs/$job/artifacts"; grep -o '"name":"[^"]*"\|"sha256":"[^"]*"' <<< "$body" | paste - - | grep -E 'safetensors|csv|adapter.tar|jsonl' | sort; }
+modules() { call GET "/v1/fine_tuning/jobs/$job/telemetry"; echo "${body#*has_more}"; }
 same() { # DESCRIPTION
   await succeeded "$job" 900 && ok "$1: succeeds" || { not_ok "$1: succeeds" "$body"; return; }
   is "$(made)" "$want" "$1: every file is that of the job in one piece"
+  is "$(modules)" "$telemetry" "$1: the same telemetry by module"
   call GET "/v1/fine_tuning/jobs/$job/events?limit=1000"
   is "$(grep -o '"type":"metrics"' <<< "$body" | wc -l)" "$metrics" "$1: as many metrics"
   like "$body" 'goes on' "$1: it went on"
@@ -40,6 +42,7 @@ is "$(value status)" processed "the data are good"
 create; await succeeded "$job" 900 && ok "a job in one piece" || { not_ok "a job in one piece" "$body"; finish; }
 want=$(made) total=$((150 * epochs))
 like "$want" 'adapter_model.safetensors' "has its files"
+telemetry=$(modules); like "$telemetry" ',?'"$total"'\],"modules":\[\{"name":"bert.encoder' "and telemetry up to its last step"
 call GET "/v1/fine_tuning/jobs/$job/events?limit=1000"; metrics=$(grep -o '"type":"metrics"' <<< "$body" | wc -l)
 call GET "/v1/fine_tuning/jobs/$job/checkpoints?limit=100"; checkpoints=$(grep -o '"step_number":[0-9]*' <<< "$body" | tr '\n' ' ')
 

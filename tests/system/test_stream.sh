@@ -49,6 +49,13 @@ call GET "/v1/fine_tuning/jobs/$job/metrics?format=xml"; is "$(value param)" for
 call GET "/v1/fine_tuning/jobs/$job/metrics?from_step=5&to_step=4"; is "$(value param)" to_step "a range that is none"
 call GET /v1/fine_tuning/jobs/ftjob-none/metrics; is "$status" 404 "no such job"
 
+call GET "/v1/fine_tuning/jobs/$job/telemetry"
+is "$body" "{\"object\":\"fine_tuning.job.telemetry\",\"job_id\":\"$job\",\"status\":\"succeeded\",\"has_more\":false,\"steps\":[10,20,30,40],\"modules\":[{\"name\":\"a.query\",\"angle\":[0.1,0.2,0.3,0.4],\"defect\":[0.5,0.5,0.5,0.5]},{\"name\":\"a.value\",\"angle\":[null,null,null,null],\"defect\":[1,1,1,1]}]}" "telemetry by module"
+call GET "/v1/fine_tuning/jobs/$job/telemetry?from_step=21"; like "$body" '"steps":\[30,40\],"modules":\[\{"name":"a.query","angle":\[0.3,0.4\]' "from a step on"
+call GET "/v1/fine_tuning/jobs/$job/telemetry?from_step=41"; like "$body" '"steps":\[\],"modules":\[\]' "none yet"
+call GET "/v1/fine_tuning/jobs/$job/telemetry?from_step=x"; is "$status $(value param)" "400 from_step" "a step that is none"
+call GET /v1/fine_tuning/jobs/ftjob-none/telemetry; is "$status" 404 "of no such job"
+
 call GET "/v1/fine_tuning/jobs/$job/events?stream=true" -H 'Last-Event-ID: end'; is "$status" 204 "after the end there is nothing"
 call GET "/v1/fine_tuning/jobs/$job/events?stream=true&after=ftevent-999999"; is "$(value code)" invalid_cursor "after an event that is none"
 call GET "/v1/fine_tuning/jobs/$job/events?stream=true&after=x"; is "$(value code)" invalid_cursor "after what is no id"

@@ -2,175 +2,9 @@
    artifacts are those announced, with their sizes and hashes; the same task gives the same adapter
    byte by byte; a bad line, an unknown label and "cancel" end it as they should; the log tells when each part of
    the start and the first step ended. */
-#include <fcntl.h>
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
-#include "base/file.h"
-#include "base/json.h"
-#include "worker/pipeline.h"
-#include "worker/state.h"
-
-static char root[] = "/tmp/reflectd-test-XXXXXX";
-
-static void put(const char *name, const char *text) {
-  char path[300];
-  struct error err;
-  snprintf(path, sizeof path, "%s/%s", root, name);
-  assert_int_equal(file_put(path, text, strlen(text), &err), STATUS_OK);
-}
-
-/* The golden model has 99 words and no tokenizer: w0 .. w93 and the five special tokens. */
-static int setup(void **state) {
-  (void)state;
-  struct error err;
-  char path[300], *bytes;
-  size_t length;
-  struct str vocabulary;
-  log_setup("reflect-worker", LOG_WARN);
-  assert_non_null(mkdtemp(root));
-  snprintf(path, sizeof path, "%s/model", root);
-  assert_int_equal(file_mkdirs(path, &err), STATUS_OK);
-  const char *const files[] = {"config.json", "model.safetensors"};
-  for (size_t i = 0; i < COUNT_OF(files); i++) {
-    snprintf(path, sizeof path, "tests/golden/cases/bert-hra/model/%s", files[i]);
-    assert_int_equal(file_read(&bytes, &length, path, 1 << 20, &err), STATUS_OK);
-    snprintf(path, sizeof path, "%s/model/%s", root, files[i]);
-    assert_int_equal(file_put(path, bytes, length, &err), STATUS_OK);
-    free(bytes);
-  }
-  str_init(&vocabulary, 1 << 16);
-  str_puts(&vocabulary, "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n");
-  for (int i = 0; i < 94; i++)
-    str_printf(&vocabulary, "w%d\n", i);
-  put("model/vocab.txt", vocabulary.text);
-  str_done(&vocabulary);
-  struct str csv, jsonl;
-  str_init(&csv, 1 << 16);
-  str_init(&jsonl, 1 << 16);
-  str_puts(&csv, "text,label\n");
-  for (int i = 0; i < 60; i++) {
-    str_printf(&csv, "w%d w%d,%s\n", i % 7, 20 + i % 3, i % 3 ? "yes" : "no");
-    str_printf(&jsonl, "{\"text\": \"w%d w%d\", \"label\": %d.5}\n", i % 7, 20 + i % 3, i % 3);
-  }
-  put("classes.csv", csv.text);
-  put("numbers.jsonl", jsonl.text);
-  str_done(&csv);
-  str_done(&jsonl);
-  return 0;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  struct error err;
-  return file_remove_tree(root, &err) != STATUS_OK;
-}
-
-struct outcome {
-  enum status status;
-  struct error err;
-  json_t *events;
-  char output[300];
-};
-
-static const char usual[] = "\"n_epochs\":4,\"batch_size\":8,\"learning_rate\":0.02";
-static const char *hyperparameters = usual;
-static const char *more = "";   /* members of the spec */
-static const char *resume = ""; /* states, quoted */
-
-/* Runs a task on data files of the root; events are read back from a file. */
-static void run_task(struct outcome *o, const char *name, const char *training, const char *validation,
-                     const char *control) {
-  char document[4000], path[300], data[2][300];
-  struct arena arena;
-  struct task task;
-  struct report report;
-  json_t *json;
-  int pipes[2];
-  *o = (struct outcome){.events = json_array()};
-  arena_init(&arena, 1 << 20);
-  snprintf(o->output, sizeof o->output, "%s/%s", root, name);
-  assert_int_equal(file_mkdirs(o->output, &o->err), STATUS_OK);
-  snprintf(data[0], sizeof data[0], "%s/%s", root, training);
-  snprintf(data[1], sizeof data[1], "%s/%s", root, validation ? validation : "");
-  snprintf(
-      document, sizeof document,
-      "{\"kind\":\"train\",\"job_id\":\"ftjob-1\",\"fine_tuned_model\":\"ft:tiny\",\"model_dir\":\"%s/model\","
-      "\"output_dir\":\"%s\",\"resume\":[%s],\"threads\":2,\"training\":{\"id\":\"file-1\",\"path\":\"%s\","
-      "\"filename\":\"%s\"},%s%s%s%s%s"
-      "\"spec\":{\"model\":\"tiny\",\"training_file\":\"file-1\",%s%s\"seed\":3,\"method\":{\"type\":\"supervised\","
-      "\"supervised\":{\"hyperparameters\":{%s}}},"
-      "\"adapter\":{\"target_modules\":\"all-linear\",\"r\":4}}}",
-      root, o->output, resume, data[0], training, validation ? "\"validation\":{\"id\":\"file-2\",\"path\":\"" : "",
-      validation ? data[1] : "", validation ? "\",\"filename\":\"" : "", validation ? validation : "",
-      validation ? "\"}," : "", validation ? "\"validation_file\":\"file-2\"," : "", more, hyperparameters);
-  if (json_parse(&json, document, strlen(document), NULL, &o->err) || task_parse(&task, json, &arena, &o->err))
-    fail_msg("%s", o->err.text);
-  snprintf(path, sizeof path, "%s/%s.events", root, name);
-  int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
-  assert_true(fd >= 0 && pipe(pipes) == 0);
-  assert_true(write(pipes[1], control, strlen(control)) == (ssize_t)strlen(control));
-  report_init(&report, fd, pipes[0]);
-  o->status = pipeline_run(&task, &report, &o->err);
-  close(pipes[0]);
-  close(pipes[1]);
-  close(fd);
-  char *text, *line;
-  size_t length;
-  assert_int_equal(file_read(&text, &length, path, 1 << 22, &(struct error){0}), STATUS_OK);
-  for (line = text; *line;) {
-    struct event event;
-    struct error err;
-    size_t n = strcspn(line, "\n");
-    assert_int_equal(event_parse(&event, line, n, &arena, &err), STATUS_OK);
-    json_t *one = json_loadb(line, n, 0, NULL);
-    json_array_append_new(o->events, one);
-    json_decref(event.data);
-    line += n + 1;
-  }
-  free(text);
-  json_decref(json);
-  arena_done(&arena);
-}
-
-/* The data of the newest event of that kind which has the member. */
-static const json_t *newest(const struct outcome *o, const char *kind, const char *member) {
-  for (size_t i = json_array_size(o->events); i-- > 0;) {
-    const json_t *event = json_array_get(o->events, i), *data = json_object_get(event, "data");
-    if (strcmp(json_string_value(json_object_get(event, "event")), kind) == 0 && json_object_get(data, member))
-      return data;
-  }
-  return NULL;
-}
-
-/* Every announced file is there with its size and hash; returns how many. */
-static size_t artifacts(const struct outcome *o) {
-  size_t index, count = 0;
-  json_t *event;
-  json_array_foreach(o->events, index, event) {
-    const json_t *data = json_object_get(event, "data");
-    if (strcmp(json_string_value(json_object_get(event, "event")), "artifact") != 0)
-      continue;
-    char path[700], sha256[HASH_HEX];
-    uint64_t bytes;
-    struct error err;
-    snprintf(path, sizeof path, "%s/%s", o->output, json_string_value(json_object_get(data, "path")));
-    assert_int_equal(file_hash(sha256, &bytes, path, &err), STATUS_OK);
-    assert_string_equal(sha256, json_string_value(json_object_get(data, "sha256")));
-    assert_int_equal(bytes, json_integer_value(json_object_get(data, "bytes")));
-    count++;
-  }
-  return count;
-}
+#include "tests/worker/pipeline.h"
 
 static void classes_are_learned_and_repeatable(void **state) {
   (void)state;
@@ -195,6 +29,39 @@ static void classes_are_learned_and_repeatable(void **state) {
   assert_string_equal(a, b);
   json_decref(one.events);
   json_decref(two.events);
+}
+
+/* Of each module at each step of a short run, before the metrics of that step, which have the same over all modules. */
+static void telemetry_is_told_by_module(void **state) {
+  (void)state;
+  struct outcome o;
+  size_t i, k, steps = 0, count = 0;
+  const json_t *event, *value, *before = NULL;
+  run_task(&o, "telemetry", "classes.csv", "classes.csv", "");
+  assert_int_equal(o.status, STATUS_OK);
+  json_array_foreach(o.events, i, event) {
+    const char *kind = json_string_value(json_object_get(event, "event"));
+    const json_t *data = json_object_get(event, "data"), *step = json_object_get(data, "step");
+    if (strcmp(kind, "telemetry") == 0) {
+      before = data;
+      steps++;
+    }
+    if (strcmp(kind, "metrics") != 0 || json_integer_value(step) == 0)
+      continue;
+    double sum = 0, most = 0;
+    assert_true(json_equal(json_object_get(before, "step"), step));
+    count = json_array_size(json_object_get(before, "modules"));
+    json_array_foreach(json_object_get(before, "angle"), k, value) {
+      sum += json_number_value(value) / (double)count;
+      most = fmax(most, json_number_value(value));
+    }
+    assert_true(sum > 0 || json_number_value(json_object_get(data, "learning_rate")) == 0);
+    assert_true(fabs(sum - json_number_value(json_object_get(data, "adapter_angle"))) < 1e-5 * sum + 1e-12);
+    assert_true(fabs(most - json_number_value(json_object_get(data, "adapter_angle_max"))) < 1e-5 * most + 1e-12);
+  }
+  assert_int_equal(steps, 32);
+  assert_int_equal(count, 13); /* two layers of six, and the pooler */
+  json_decref(o.events);
 }
 
 static void numbers_are_regressed(void **state) {
@@ -228,14 +95,6 @@ static void bad_data_is_named(void **state) {
   json_decref(o.events);
 }
 
-static bool said(const struct outcome *o, const char *what) {
-  for (size_t i = 0; i < json_array_size(o->events); i++) {
-    const char *text = json_string_value(json_object_get(json_array_get(o->events, i), "message"));
-    if (text && strstr(text, what))
-      return true;
-  }
-  return false;
-}
 
 static double score(const json_t *metrics, const char *name) {
   return json_number_value(json_object_get(metrics, name));
@@ -325,151 +184,6 @@ static void pause_at_the_start_is_told(void **state) {
   assert_int_equal(o.status, STATUS_PAUSED);
   assert_null(newest(&o, "state", "path"));
   json_decref(o.events);
-}
-
-/* A file of the output as text; the caller frees it. */
-static char *file_of(const struct outcome *o, const char *name) {
-  char path[700], *text;
-  size_t length;
-  struct error err;
-  snprintf(path, sizeof path, "%s/%s", o->output, name);
-  assert_int_equal(file_read(&text, &length, path, 1 << 22, &err), STATUS_OK);
-  return text;
-}
-
-static void same_file(const struct outcome *a, const struct outcome *b, const char *name) {
-  char *x = file_of(a, name), *y = file_of(b, name);
-  assert_string_equal(x, y);
-  free(x);
-  free(y);
-}
-
-#define ONE_STATE "\"checkpointing\":{\"every_steps\":20},"
-
-/* Runs the task once and leaves the path of its state after step 20, quoted, in `path`. There is always time for the
-   first state, and one is written at the end. */
-static void make_state(struct outcome *whole, char path[400]) {
-  more = ONE_STATE;
-  run_task(whole, "whole", "classes.csv", "classes.csv", "");
-  assert_int_equal(whole->status, STATUS_OK);
-  snprintf(path, 400, "\"%s/state-20.safetensors\"", whole->output);
-}
-
-static void goes_on(const struct outcome *whole, const char *name) {
-  struct outcome o;
-  run_task(&o, name, "classes.csv", "classes.csv", "");
-  assert_true(o.status == STATUS_OK && said(&o, "Training goes on after step 20 of 32"));
-  same_file(whole, &o, "step_metrics.csv");
-  same_file(whole, &o, "predictions.jsonl");
-  if (strcmp(name, "on") == 0)
-    same_file(whole, &o, "training_manifest.json");
-  json_decref(o.events);
-}
-
-/* What may be changed of a job that waits makes it no other job. */
-static void goes_on_from_a_state(void **state) {
-  (void)state;
-  struct outcome whole;
-  char path[400];
-  make_state(&whole, path);
-  resume = path;
-  goes_on(&whole, "on");
-  more = ONE_STATE "\"suffix\":\"other\",\"metadata\":{\"a\":\"b\"},\"scheduling\":{\"priority\":3},";
-  goes_on(&whole, "changed");
-  json_decref(whole.events);
-  resume = more = "";
-}
-
-static void refuses_foreign_state(const char *name, const char *data, const char *says) {
-  struct outcome o;
-  run_task(&o, name, data, data, "");
-  assert_int_equal(o.status, STATUS_OK);
-  if (!said(&o, says) || !said(&o, "training starts anew"))
-    fail_msg("%s: %s", name, json_dumps(o.events, JSON_INDENT(1)));
-  assert_non_null(newest(&o, "state", "path"));
-  json_decref(o.events);
-}
-
-static void a_state_of_another_job_is_refused(void **state) {
-  (void)state;
-  struct outcome whole;
-  char path[400];
-  make_state(&whole, path);
-  resume = path;
-  more = ONE_STATE "\"early_stopping\":{\"patience\":9},";
-  refuses_foreign_state("stopping", "classes.csv",
-                        "state-20.safetensors cannot be used: it is of a job with another early_stopping");
-  more = ONE_STATE;
-  hyperparameters = "\"n_epochs\":4,\"batch_size\":8,\"learning_rate\":0.03";
-  refuses_foreign_state("rate", "classes.csv", "it is of a job with another method");
-  hyperparameters = usual;
-  put("others.csv", "text,label\nw1 w2,yes\nw3,no\n");
-  refuses_foreign_state("data", "others.csv", "it is of other training data");
-  resume = "\"/nowhere/state-1.safetensors\"";
-  refuses_foreign_state("nowhere", "classes.csv", "No such file");
-  json_decref(whole.events);
-  resume = more = "";
-}
-
-/* The same state as another build would have left it: it serves, and the job says what differs. */
-static void another_engine_is_told(void **state) {
-  (void)state;
-  struct outcome whole, o;
-  struct state s;
-  struct error err;
-  char path[400], other[400], quoted[402];
-  make_state(&whole, path);
-  path[strlen(path) - 1] = '\0';
-  assert_int_equal(state_open(&s, path + 1, &err), STATUS_OK);
-  json_object_set_new(json_object_get(s.numbers, "engine"), "isa", json_string("abacus"));
-  snprintf(other, sizeof other, "%s/other.safetensors", root);
-  assert_int_equal(state_write(other, s.file.tensors, s.file.count, s.numbers, NULL, NULL, &err), STATUS_OK);
-  state_close(&s);
-  snprintf(quoted, sizeof quoted, "\"%s\"", other);
-  resume = quoted;
-  run_task(&o, "engine", "classes.csv", "classes.csv", "");
-  assert_int_equal(o.status, STATUS_OK);
-  assert_true(said(&o, "computed by another engine (isa abacus, not "));
-  char *manifest = file_of(&o, "training_manifest.json");
-  assert_non_null(strstr(manifest, "\"earlier_engines\""));
-  assert_non_null(strstr(manifest, "\"abacus\""));
-  assert_non_null(strstr(manifest, "\"until_step\": 20"));
-  free(manifest);
-  same_file(&whole, &o, "step_metrics.csv");
-  json_decref(o.events);
-  json_decref(whole.events);
-  resume = more = "";
-}
-
-/* Numbers that their digest agrees with are checked as well. */
-static void a_state_that_does_not_fit_is_refused(void **state) {
-  (void)state;
-  static const struct {
-    const char *member;
-    json_int_t value;
-    const char *says;
-  } rows[] = {{"position", 61, "do not fit"}, {"step", 33, "do not fit"}, {"epoch", 21, "do not fit"},
-              {"step", -1, "step is -1"},     {"epoch", 0, "do not fit"}, {"best_step", 21, "do not fit"}};
-  struct outcome whole;
-  char path[400], other[400], quoted[402];
-  make_state(&whole, path);
-  path[strlen(path) - 1] = '\0';
-  snprintf(other, sizeof other, "%s/other.safetensors", root);
-  snprintf(quoted, sizeof quoted, "\"%s\"", other);
-  resume = quoted;
-  for (size_t i = 0; i < COUNT_OF(rows); i++) {
-    struct state s;
-    struct error err;
-    char name[32];
-    assert_int_equal(state_open(&s, path + 1, &err), STATUS_OK);
-    json_object_set_new(json_object_get(s.numbers, "progress"), rows[i].member, json_integer(rows[i].value));
-    assert_int_equal(state_write(other, s.file.tensors, s.file.count, s.numbers, NULL, NULL, &err), STATUS_OK);
-    state_close(&s);
-    snprintf(name, sizeof name, "unfit%zu", i);
-    refuses_foreign_state(name, "classes.csv", rows[i].says);
-  }
-  json_decref(whole.events);
-  resume = more = "";
 }
 
 /* On a metric that stays at its best training ends; the adapter is the best one's and what is told fits it. */
@@ -587,13 +301,18 @@ static void log_tells_when(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(classes_are_learned_and_repeatable), cmocka_unit_test(numbers_are_regressed),
-      cmocka_unit_test(bad_data_is_named), cmocka_unit_test(schedules_are_judged), cmocka_unit_test(glue_is_measured),
-      cmocka_unit_test(doubts_are_told), cmocka_unit_test(cancel_stops_it),
-      cmocka_unit_test(pause_at_the_start_is_told), cmocka_unit_test(goes_on_from_a_state),
-      cmocka_unit_test(a_state_of_another_job_is_refused), cmocka_unit_test(another_engine_is_told),
-      cmocka_unit_test(a_state_that_does_not_fit_is_refused), cmocka_unit_test(stops_early),
-      cmocka_unit_test(a_metric_that_is_not_measured_is_refused), cmocka_unit_test(ends_when_its_time_is_over),
+      cmocka_unit_test(classes_are_learned_and_repeatable),
+      cmocka_unit_test(telemetry_is_told_by_module),
+      cmocka_unit_test(numbers_are_regressed),
+      cmocka_unit_test(bad_data_is_named),
+      cmocka_unit_test(schedules_are_judged),
+      cmocka_unit_test(glue_is_measured),
+      cmocka_unit_test(doubts_are_told),
+      cmocka_unit_test(cancel_stops_it),
+      cmocka_unit_test(pause_at_the_start_is_told),
+      cmocka_unit_test(stops_early),
+      cmocka_unit_test(a_metric_that_is_not_measured_is_refused),
+      cmocka_unit_test(ends_when_its_time_is_over),
       cmocka_unit_test(log_tells_when),
   };
   return cmocka_run_group_tests(tests, setup, teardown);

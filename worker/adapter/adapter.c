@@ -311,20 +311,3 @@ void adapter_backward_factors(struct adapter *const *adapters, size_t count, str
   else
     pool_run(backend->pool, count, backward_one, &job);
 }
-
-bool adapter_telemetry(struct adapter *const *adapters, size_t count, struct adapter_telemetry *mean,
-                       double *angle_max) {
-  *mean = (struct adapter_telemetry){0};
-  *angle_max = 0;
-  if (count == 0 || !adapters[0]->ops->telemetry)
-    return false;
-  for (size_t i = 0; i < count; i++) {
-    struct adapter_telemetry one;
-    adapters[i]->ops->telemetry(adapters[i], &one);
-    mean->angle += one.angle / (double)count;
-    mean->defect += one.defect / (double)count;
-    mean->defect_max = fmax(mean->defect_max, one.defect_max);
-    *angle_max = fmax(*angle_max, one.angle);
-  }
-  return true;
-}

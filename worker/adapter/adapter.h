@@ -113,9 +113,4 @@ NODISCARD enum status adapter_forward_factors(struct adapter *const *adapters, s
 void adapter_backward_factors(struct adapter *const *adapters, size_t count, struct backend *backend,
                               double penalty_weight);
 
-/* The means over the adapters, the greatest angle and the greatest defect_max of them. False when the method has none.
- */
-bool adapter_telemetry(struct adapter *const *adapters, size_t count, struct adapter_telemetry *mean,
-                       double *angle_max);
-
 #endif
