@@ -69,8 +69,17 @@ VARIANTS = {
     "olmo2": (T.Olmo2ForCausalLM, lambda: T.Olmo2Config(attention_bias=True, **COMMON)),
     "phi3": (T.Phi3ForCausalLM, lambda: T.Phi3Config(
         sliding_window=5, pad_token_id=0, bos_token_id=1, eos_token_id=2, attn_implementation="eager", **COMMON)),
+    "granite": (T.GraniteForCausalLM, lambda: T.GraniteConfig(
+        embedding_multiplier=1.5, attention_multiplier=0.25, residual_multiplier=0.22, logits_scaling=0.5, attention_bias=True, **COMMON)),
+    "gemma": (T.GemmaForCausalLM, lambda: T.GemmaConfig(head_dim=12, **COMMON)),
+    # windows in all but every second layer, with rotary positions of their own; norms around
+    "gemma3": (T.Gemma3ForCausalLM, lambda: T.Gemma3TextConfig(
+        head_dim=12, query_pre_attn_scalar=20, sliding_window=5, sliding_window_pattern=2, attn_implementation="eager",
+        rope_parameters=dict(full_attention=dict(rope_type="linear", rope_theta=5000.0, factor=2.5),
+                             sliding_attention=dict(rope_type="default", rope_theta=100.0)), **COMMON)),
     "llama-classifier": (T.LlamaForSequenceClassification, lambda: T.LlamaConfig(num_labels=3, pad_token_id=0, **COMMON)),
 }
+DECODERS = "smollm3", "olmo2", "phi3", "granite", "gemma", "gemma3"  # their norms have numbers of their own
 
 # Embeddings: texts an example, is there a score, pooling. One logit of a pair with binary cross-entropy: a reranker.
 EMBEDDING = {"embedding-pairs": (2, False, "mean"), "embedding-triplets": (3, False, "mean"), "embedding-scored": (2, True, "cls")}
@@ -90,7 +99,11 @@ plain_batch, plain_loss = golden.batch, golden.loss_of
 def tiny(kind, **kw):
     make, config = VARIANTS[kind]
     config = config()
-    return make(config), config
+    model = make(config)
+    for name, p in model.named_parameters() if kind in DECODERS else ():
+        if "norm" in name:
+            p.data += 0.2 * torch.randn_like(p)
+    return model, config
 
 
 def batch(kind, config):

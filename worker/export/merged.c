@@ -154,7 +154,9 @@ static enum status write_config(const struct plan *p, const char *folder, struct
   const struct model *m = p->e->model;
   char path[1200], class[100];
   AUTO(json_release) json_t *config = json_deep_copy(m->checkpoint.config);
-  snprintf(class, sizeof class, "%s%s", m->ops->class_prefix, job_output_of(m->output)->class_suffix);
+  bool other = m->num_labels && m->ops->classifier_prefix;
+  snprintf(class, sizeof class, "%s%s", other ? m->ops->classifier_prefix : m->ops->class_prefix,
+           job_output_of(m->output)->class_suffix);
   json_object_set_new(config, "architectures", json_pack("[s]", class));
   json_object_set_new(config, "dtype", json_string(types[p->type].torch));
   json_object_set_new(config, "torch_dtype", json_string(types[p->type].torch));

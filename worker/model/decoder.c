@@ -10,23 +10,33 @@ static const char PREFIX[] = "model.";
 
 struct layer {
   struct linear q, k, v, o, gate, up, down;
-  struct linear qkv, gate_up; /* fused: instead of q, k, v; of gate and up */
-  struct norm attention_norm, mlp_norm, q_norm, k_norm;
+  struct linear qkv, gate_up;                   /* fused: instead of q, k, v; of gate and up */
+  struct norm attention_norm, mlp_norm;         /* before them */
+  struct norm attention_out_norm, mlp_out_norm; /* after them */
+  struct norm q_norm, k_norm;
   size_t window; /* 0: none */
   bool rope;
+};
+
+/* Layers whose rotary positions differ: of models where the windowed ones have their own. */
+enum { GLOBAL, LOCAL, KINDS };
+static const struct rotary_kind kinds[KINDS] = {
+    {"full_attention", "rope_theta", 1000000, ROTARY_SCALING_TAKEN},
+    {"sliding_attention", "rope_local_base_freq", 10000, ROTARY_SCALING_IGNORED},
 };
 
 struct decoder {
   const struct decoder_family *family;
   size_t hidden, heads, kv_heads, head_size, intermediate, layer_count;
   double epsilon, attention_dropout, residual_dropout;
+  double score_scale, embedding_scale, residual_scale, logits_scale;
   enum load_bias qkv_bias, o_bias, mlp_bias;
   struct weight token_embedding;
   struct layer *layers;
   struct norm norm;
-  struct linear head; /* lm_head or score */
-  struct rotary_config rotary_config;
-  struct rotary rotary;
+  struct linear head;                        /* lm_head or score */
+  struct rotary_config rotary_config[KINDS]; /* LOCAL: where it differs */
+  struct rotary rotary[KINDS];
   size_t reserved; /* rows of the rotary tables */
 };
 
@@ -66,6 +76,27 @@ static enum status read_numbers(struct decoder *d, struct model *m, struct error
   return s || !d->family->residual_dropout ? s : load_share(&d->residual_dropout, m, "resid_pdrop", 0, err);
 }
 
+/* What scores, embeddings, residual branches and logits are multiplied with. */
+static enum status read_scales(struct decoder *d, struct model *m, struct error *err) {
+  const struct decoder_family *f = d->family;
+  double scalar = (double)d->head_size, divisor = 1;
+  d->embedding_scale = f->scaled_embeddings ? sqrt((double)d->hidden) : 1;
+  d->residual_scale = d->logits_scale = 1;
+  enum status s = f->attention_scalar ? load_number(&scalar, m, "query_pre_attn_scalar", 256, err) : STATUS_OK;
+  d->score_scale = 1 / sqrt(scalar);
+  if (!s && f->multipliers) {
+    s = load_number(&d->embedding_scale, m, "embedding_multiplier", 1, err);
+    s = s ? s : load_number(&d->score_scale, m, "attention_multiplier", 1, err);
+    s = s ? s : load_number(&d->residual_scale, m, "residual_multiplier", 1, err);
+    s = s ? s : load_number(&divisor, m, "logits_scaling", 1, err);
+    d->logits_scale = 1 / divisor;
+  }
+  if (!s && !(scalar > 0 && divisor > 0))
+    return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: %s must be positive",
+                     scalar > 0 ? "logits_scaling" : "query_pre_attn_scalar");
+  return s;
+}
+
 /* Whether config.json asks for the biases of a family. Where Transformers has none in the class, the model would not be
    the one that it runs. A GGUF file is read as llama.cpp does, which takes the biases that are there. */
 static enum status read_bias(bool *out, const struct model *m, const char *member, enum decoder_bias bias,
@@ -79,17 +110,38 @@ static enum status read_bias(bool *out, const struct model *m, const char *membe
                    member, m->ops->model_type);
 }
 
+/* Gemma's first files say "gelu" and mean the approximation. */
+static enum status read_activation(struct decoder *d, struct model *m, struct error *err) {
+  static const char *const names[][2] = {{"silu", "swish"}, {"gelu_pytorch_tanh", "gelu"}};
+  const char *member = d->family->activation ? d->family->activation : "hidden_act";
+  const char *const *known = names[d->family->gelu], *act = NULL;
+  if (json_get_string(&act, m->checkpoint.config, member, known[0], err))
+    return err->status = STATUS_MODEL_INVALID;
+  if (strcmp(act, known[0]) != 0 && strcmp(act, known[1]) != 0)
+    return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: %s \"%.40s\" is not supported, %s is", member,
+                     act, known[0]);
+  return STATUS_OK;
+}
+
+/* What changes what a model computes and is not built. */
+static enum status refuse_unbuilt(const struct model *m, struct error *err) {
+  static const char *const members[] = {"attn_logit_softcapping", "final_logit_softcapping",
+                                        "use_bidirectional_attention"};
+  for (size_t i = 0; i < COUNT_OF(members); i++) {
+    const json_t *value = json_object_get(m->checkpoint.config, members[i]);
+    if (value && !json_is_null(value) && !json_is_false(value))
+      return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: %s is not supported: it must be null",
+                       members[i]);
+  }
+  return STATUS_OK;
+}
+
 static enum status read_kind(struct decoder *d, struct model *m, struct error *err) {
   bool attention = false, mlp = false, always = d->family->attention_bias == BIAS_ALWAYS_QKV;
-  const char *act = "silu";
   enum status s = read_bias(&attention, m, "attention_bias", d->family->attention_bias, err);
   s = s ? s : read_bias(&mlp, m, "mlp_bias", d->family->mlp_bias, err);
   if (s)
     return s;
-  if (json_get_string(&act, m->checkpoint.config, "hidden_act", "silu", err) ||
-      (strcmp(act, "silu") != 0 && strcmp(act, "swish") != 0))
-    return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: hidden_act \"%.40s\" is not supported, silu is",
-                     act);
   d->qkv_bias = attention || always ? LOAD_BIAS : LOAD_NO_BIAS;
   d->o_bias = attention && !always ? LOAD_BIAS : LOAD_NO_BIAS;
   d->mlp_bias = mlp ? LOAD_BIAS : LOAD_NO_BIAS;
@@ -124,16 +176,17 @@ static enum status bad_types(struct error *err, const char *what) {
   return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: layer_types: %s", what);
 }
 
-/* The layers, one by one, as layer_types says, else from `first` on, or those without rotary positions. `size` 0:
-   switched off. */
+/* The layers, one by one, as layer_types says, else by the family's rule: from `first` on, all but every `first`-th, or
+   those without rotary positions. `size` 0: switched off. */
 static enum status read_layer_types(struct decoder *d, const json_t *types, size_t first, size_t size,
                                     struct error *err) {
   bool said = types && !json_is_null(types);
+  enum decoder_windows how = d->family->windows;
   if (said && json_array_size(types) != d->layer_count)
     return bad_types(err, "it must have one entry for each of num_hidden_layers");
   for (size_t i = 0; i < d->layer_count; i++) {
     const char *type = json_string_value(json_array_get(types, i));
-    bool usual = d->family->windows == WINDOWS_NO_ROPE ? !d->layers[i].rope : i >= first;
+    bool usual = how == WINDOWS_NO_ROPE ? !d->layers[i].rope : how == WINDOWS_PATTERN ? (i + 1) % first : i >= first;
     bool windowed = said ? type && strcmp(type, "sliding_attention") == 0 : usual;
     if (said && !windowed && !(type && strcmp(type, "full_attention") == 0))
       return bad_types(err, "an entry is neither \"full_attention\" nor \"sliding_attention\"");
@@ -148,7 +201,7 @@ static enum status read_layer_types(struct decoder *d, const json_t *types, size
 static enum status read_windows(struct decoder *d, struct model *m, struct error *err) {
   const struct decoder_family *f = d->family;
   const json_t *config = m->checkpoint.config, *window = json_object_get(config, "sliding_window");
-  bool used = f->windows == WINDOWS_ALL;
+  bool used = f->windows == WINDOWS_ALL || f->windows == WINDOWS_PATTERN;
   size_t size = 0;
   int64_t first = 0;
   if (f->windows == WINDOWS_NONE)
@@ -156,18 +209,20 @@ static enum status read_windows(struct decoder *d, struct model *m, struct error
   enum status s = used ? STATUS_OK : load_bool(&used, m, "use_sliding_window", false, err);
   if (!s && used && (window ? !json_is_null(window) : f->initial.window > 0))
     s = load_size(&size, m, "sliding_window", f->initial.window, 1 << 24, err);
-  if (!s && f->windows == WINDOWS_SWITCHED &&
-      json_get_int(&first, config, "max_window_layers", 28, 0, INT32_MAX, err)) {
-    error_prefix(err, "config.json");
-    s = err->status = STATUS_MODEL_INVALID;
-  }
+  if (!s && f->windows == WINDOWS_SWITCHED)
+    s = load_count(&first, m, "max_window_layers", 28, 0, INT32_MAX, err);
+  if (!s && f->windows == WINDOWS_PATTERN)
+    s = load_count(&first, m, "sliding_window_pattern", 6, 1, INT32_MAX, err);
   return s ? s : read_layer_types(d, json_object_get(config, "layer_types"), (size_t)first, size, err);
 }
 
 static enum status read_config(struct decoder *d, struct model *m, struct error *err) {
   enum status s = read_sizes(d, m, err);
   s = s ? s : read_numbers(d, m, err);
+  s = s ? s : read_scales(d, m, err);
   s = s ? s : read_kind(d, m, err);
+  s = s ? s : read_activation(d, m, err);
+  s = s ? s : refuse_unbuilt(m, err);
   if (s)
     return s;
   d->layers = arena_array(&m->arena, d->layer_count, sizeof *d->layers);
@@ -175,7 +230,11 @@ static enum status read_config(struct decoder *d, struct model *m, struct error 
     return error_no_memory(err, "the model");
   s = read_rope_layers(d, m, err);
   s = s ? s : read_windows(d, m, err);
-  return s ? s : rotary_read(&d->rotary_config, m, d->head_size, d->family->initial.theta, err);
+  if (!s && d->family->windows != WINDOWS_PATTERN)
+    return rotary_read(&d->rotary_config[GLOBAL], m, d->head_size, d->family->initial.theta, err);
+  for (size_t kind = 0; !s && kind < KINDS; kind++)
+    s = rotary_read_kind(&d->rotary_config[kind], m, d->head_size, &kinds[kind], err);
+  return s;
 }
 
 /* --- weights -------------------------------------------------------------------------------------- */
@@ -192,7 +251,7 @@ static enum status layer_norm(struct model *m, struct norm *norm, size_t layer, 
   const struct decoder *d = m->state;
   char path[128];
   snprintf(path, sizeof path, "layers.%zu.%s", layer, name);
-  return load_norm(m, norm, PREFIX, path, channels, d->epsilon, false, err);
+  return load_rmsnorm(m, norm, PREFIX, path, channels, d->epsilon, d->family->norms_from_one, 1, err);
 }
 
 static enum status load_attention(struct model *m, size_t i, struct error *err) {
@@ -231,15 +290,24 @@ static enum status load_mlp(struct model *m, size_t i, struct error *err) {
 }
 
 static enum status load_layer(struct model *m, size_t i, struct error *err) {
-  static const char *const names[NORMS_COUNT][2] = {
-      [NORMS_BEFORE] = {"input_layernorm", "post_attention_layernorm"},
-      [NORMS_AFTER] = {"post_attention_layernorm", "post_feedforward_layernorm"},
+  /* before attention, after it, before the feed-forward layer, after it */
+  static const char *const names[NORMS_COUNT][4] = {
+      [NORMS_BEFORE] = {"input_layernorm", NULL, "post_attention_layernorm", NULL},
+      [NORMS_AFTER] = {NULL, "post_attention_layernorm", NULL, "post_feedforward_layernorm"},
+      [NORMS_AROUND] = {"input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm",
+                        "post_feedforward_layernorm"},
   };
   struct decoder *d = m->state;
+  struct layer *y = &d->layers[i];
+  struct norm *const norms[4] = {&y->attention_norm, &y->attention_out_norm, &y->mlp_norm, &y->mlp_out_norm};
   const char *const *name = names[d->family->norms];
-  enum status s = layer_norm(m, &d->layers[i].attention_norm, i, name[0], d->hidden, err);
-  s = s ? s : load_attention(m, i, err);
-  s = s ? s : layer_norm(m, &d->layers[i].mlp_norm, i, name[1], d->hidden, err);
+  enum status s = STATUS_OK;
+  for (size_t n = 0; !s && n < COUNT_OF(norms); n++) {
+    if (name[n])
+      s = layer_norm(m, norms[n], i, name[n], d->hidden, err);
+    if (!s && n == 1)
+      s = load_attention(m, i, err);
+  }
   return s ? s : load_mlp(m, i, err);
 }
 
@@ -286,16 +354,21 @@ enum status decoder_load(struct model *m, uint64_t seed, struct error *err) {
   s = s ? s : load_token_embedding(m, err);
   for (size_t i = 0; !s && i < d->layer_count; i++)
     s = load_layer(m, i, err);
-  s = s ? s : load_norm(m, &d->norm, PREFIX, "norm", d->hidden, d->epsilon, false, err);
+  s = s ? s
+        : load_rmsnorm(m, &d->norm, PREFIX, "norm", d->hidden, d->epsilon, d->family->norms_from_one,
+                       (float)d->logits_scale, err);
   return s ? s : load_head(m, seed, err);
 }
 
 enum status decoder_reserve(struct model *m, size_t longest, struct error *err) {
   struct decoder *d = m->state;
-  if (longest <= d->reserved)
-    return STATUS_OK;
-  d->reserved = longest;
-  return rotary_make(&d->rotary, m, &d->rotary_config, longest, err);
+  enum status s = STATUS_OK;
+  for (size_t kind = 0; !s && longest > d->reserved && kind < KINDS; kind++)
+    if (d->rotary_config[kind].frequencies)
+      s = rotary_make(&d->rotary[kind], m, &d->rotary_config[kind], longest, err);
+  if (!s && longest > d->reserved)
+    d->reserved = longest;
+  return s;
 }
 
 /* --- forward -------------------------------------------------------------------------------------- */
@@ -317,13 +390,14 @@ static struct tensor *attend(struct tape *tape, const struct decoder *d, const s
     k = op_rmsnorm(tape, k, &y->k_norm);
   }
   if (y->rope) {
-    q = op_rope(tape, q, sequences, &d->rotary);
-    k = op_rope(tape, k, sequences, &d->rotary);
+    const struct rotary *rotary = &d->rotary[d->family->windows == WINDOWS_PATTERN && y->window ? LOCAL : GLOBAL];
+    q = op_rope(tape, q, sequences, rotary);
+    k = op_rope(tape, k, sequences, rotary);
   }
   struct attention how = {.heads = d->heads,
                           .kv_heads = d->kv_heads,
                           .queries = rows,
-                          .scale = 1.0f / sqrtf((float)d->head_size),
+                          .scale = (float)d->score_scale,
                           .causal = true,
                           .window = y->window,
                           .dropout = op_next_dropout(tape, d->attention_dropout)};
@@ -337,27 +411,41 @@ static struct tensor *feed_forward(struct tape *tape, const struct decoder *d, c
   struct tensor *both = d->family->fused ? op_linear(tape, x, &y->gate_up) : NULL;
   struct tensor *gate = both ? op_columns(tape, both, 0, F) : op_linear(tape, x, &y->gate);
   struct tensor *up = both ? op_columns(tape, both, F, F) : op_linear(tape, x, &y->up);
-  return op_linear(tape, op_swiglu(tape, gate, up), &y->down);
+  struct tensor *h = d->family->gelu ? op_geglu_tanh(tape, gate, up) : op_swiglu(tape, gate, up);
+  return op_linear(tape, h, &y->down);
+}
+
+static struct tensor *times(struct tape *tape, struct tensor *x, double factor) {
+  return factor == 1 ? x : op_multiply(tape, x, (float)factor);
+}
+
+/* The RMSNorm where the family has one there. */
+static struct tensor *normalised(struct tape *tape, struct tensor *x, const struct norm *norm) {
+  return norm->channels ? op_rmsnorm(tape, x, norm) : x;
+}
+
+/* x + the branch h */
+static struct tensor *residual(struct tape *tape, const struct decoder *d, struct tensor *x, struct tensor *h,
+                               const struct norm *norm) {
+  h = drop(tape, normalised(tape, h, norm), d->residual_dropout);
+  return op_add(tape, x, times(tape, h, d->residual_scale));
 }
 
 struct tensor *decoder_forward(struct tape *tape, const struct model *m, const struct sequences *sequences) {
   const struct decoder *d = m->state;
-  bool before = d->family->norms == NORMS_BEFORE;
   struct tensor *x = op_embeddings(tape, sequences, &d->token_embedding, (struct place){0}, (struct place){0}), *h;
+  x = times(tape, x, d->embedding_scale);
   for (size_t i = 0; i < d->layer_count; i++) {
     const struct layer *y = &d->layers[i];
     bool scored = !m->language && i + 1 == d->layer_count; /* a classifier's head reads the last row alone */
     enum pooling rows = scored ? POOLING_LAST : POOLING_NONE;
     tape_segment_begin(tape, d->layer_count + i);
-    struct tensor *own = op_pooling(tape, x, sequences, rows);
-    h = attend(tape, d, y, before ? op_rmsnorm(tape, x, &y->attention_norm) : x, sequences, rows);
-    h = before ? h : op_rmsnorm(tape, h, &y->attention_norm);
-    x = op_add(tape, own, drop(tape, h, d->residual_dropout));
+    h = attend(tape, d, y, normalised(tape, x, &y->attention_norm), sequences, rows);
+    x = residual(tape, d, op_pooling(tape, x, sequences, rows), h, &y->attention_out_norm);
     tape_segment_end(tape);
     tape_segment_begin(tape, i); /* the wide half first: two products give back more than half of the layer's memory */
-    h = feed_forward(tape, d, y, before ? op_rmsnorm(tape, x, &y->mlp_norm) : x);
-    h = before ? h : op_rmsnorm(tape, h, &y->mlp_norm);
-    x = op_add(tape, x, drop(tape, h, d->residual_dropout));
+    h = feed_forward(tape, d, y, normalised(tape, x, &y->mlp_norm));
+    x = residual(tape, d, x, h, &y->mlp_out_norm);
     tape_segment_end(tape);
   }
   x = op_rmsnorm(tape, x, &d->norm);

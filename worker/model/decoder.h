@@ -6,8 +6,8 @@
 #include "worker/model/load.h"
 #include "worker/model/rotary.h"
 
-/* Where a layer has RMSNorms: before attention and feed-forward (pre-norm), or after them (post-norm). */
-enum decoder_norms { NORMS_BEFORE, NORMS_AFTER, NORMS_COUNT };
+/* Where a layer has RMSNorms: before attention and feed-forward (pre-norm), after them (post-norm), or both. */
+enum decoder_norms { NORMS_BEFORE, NORMS_AFTER, NORMS_AROUND, NORMS_COUNT };
 
 /* RMSNorm of q and k: none, of each head, or of all heads together. */
 enum decoder_qk_norm { QK_NORM_NONE, QK_NORM_HEADS, QK_NORM_ROWS };
@@ -18,6 +18,7 @@ enum decoder_windows {
   WINDOWS_ALL,      /* all, where sliding_window is a number */
   WINDOWS_SWITCHED, /* where use_sliding_window is true: from max_window_layers on */
   WINDOWS_NO_ROPE,  /* where use_sliding_window is true: those without rotary positions */
+  WINDOWS_PATTERN,  /* all but every sliding_window_pattern-th; these have rotary positions of their own */
 };
 
 /* Biases of the modules of attention, and of the feed-forward layer. */
@@ -41,6 +42,13 @@ struct decoder_family {
   bool fused;          /* q, k and v are one module, gate and up too */
   bool no_rope_layers; /* some layers have no rotary positions (NoPE, Kazemnejad et al., 2023) */
   bool residual_dropout;
+  bool gelu;              /* the gate's activation is GELU by tanh, not SiLU */
+  const char *activation; /* config.json's member for it; NULL: hidden_act */
+  bool norms_from_one;    /* files have the norms' weights minus one */
+  bool scaled_embeddings; /* times sqrt(hidden_size) */
+  bool attention_scalar;  /* scores are divided by sqrt(query_pre_attn_scalar), not sqrt(head_dim) */
+  bool multipliers;       /* config.json has embedding_multiplier, attention_multiplier, residual_multiplier and
+                             logits_scaling */
   struct string_list default_targets;
 };
 

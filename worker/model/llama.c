@@ -1,6 +1,6 @@
 /* The families of decoders, a row each: LLaMA 1 to 3 and SmolLM2 (Touvron et al., 2023), Mistral (Jiang et al., 2023),
-   Qwen2, 2.5 and 3, SmolLM3, OLMo 2 (Walsh et al., 2024), Phi-3 and 4 (Abdin et al., 2024). Numbers are those of the
-   classes in Transformers. */
+   Qwen2, 2.5 and 3, SmolLM3, OLMo 2 (Walsh et al., 2024), Phi-3 and 4 (Abdin et al., 2024), Granite 3, Gemma 1 and 3
+   (Gemma Team, 2024 and 2025). Numbers are those of the classes in Transformers. */
 #include "worker/model/decoder.h"
 
 static const char *q_v[] = {"q_proj", "v_proj"}, *qkv[] = {"qkv_proj"};
@@ -93,3 +93,56 @@ static const struct decoder_family phi3 = {
 };
 const struct model_ops model_phi3 = {
     .model_type = "phi3", .class_prefix = "Phi3", .family = &phi3, .classifier = true, OPS_OF_DECODER};
+
+static const struct decoder_family granite = {
+    .initial = {.intermediate = 11008, .vocabulary = 32000, .positions = 2048, .theta = 10000},
+    .attention_bias = BIAS_SWITCHED,
+    .mlp_bias = BIAS_SWITCHED,
+    .multipliers = true,
+    TARGETS_Q_V,
+};
+const struct model_ops model_granite = {
+    .model_type = "granite", .class_prefix = "Granite", .family = &granite, OPS_OF_DECODER};
+
+static const struct decoder_family gemma = {
+    .initial = {.intermediate = 24576,
+                .kv_heads = 16,
+                .head_size = 256,
+                .vocabulary = 256000,
+                .positions = 8192,
+                .theta = 10000,
+                .tied = true},
+    .attention_bias = BIAS_SWITCHED,
+    .gelu = true,
+    .norms_from_one = true,
+    .scaled_embeddings = true,
+    TARGETS_Q_V,
+};
+const struct model_ops model_gemma = {
+    .model_type = "gemma", .class_prefix = "Gemma", .family = &gemma, .classifier = true, OPS_OF_DECODER};
+
+static const struct decoder_family gemma3_text = {
+    .initial = {.intermediate = 9216,
+                .kv_heads = 4,
+                .head_size = 256,
+                .vocabulary = 262208,
+                .positions = 131072,
+                .window = 4096,
+                .tied = true},
+    .norms = NORMS_AROUND,
+    .qk_norm = QK_NORM_HEADS,
+    .windows = WINDOWS_PATTERN,
+    .attention_bias = BIAS_SWITCHED,
+    .gelu = true,
+    .activation = "hidden_activation",
+    .norms_from_one = true,
+    .scaled_embeddings = true,
+    .attention_scalar = true,
+    TARGETS_Q_V,
+};
+const struct model_ops model_gemma3_text = {.model_type = "gemma3_text",
+                                            .class_prefix = "Gemma3",
+                                            .classifier_prefix = "Gemma3Text",
+                                            .family = &gemma3_text,
+                                            .classifier = true,
+                                            OPS_OF_DECODER};

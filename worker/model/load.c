@@ -281,6 +281,26 @@ enum status load_norm(struct model *m, struct norm *n, const char *prefix, const
   return status ? status : join_norm(m, n, prefix, path, false, err);
 }
 
+enum status load_rmsnorm(struct model *m, struct norm *n, const char *prefix, const char *path, size_t channels,
+                         double epsilon, float offset, float factor, struct error *err) {
+  struct checkpoint_tensor t;
+  const float *given;
+  char name[300];
+  if (offset == 0 && factor == 1)
+    return load_norm(m, n, prefix, path, channels, epsilon, false, err);
+  *n = (struct norm){.channels = channels, .epsilon = (float)epsilon};
+  snprintf(name, sizeof name, "%s.weight", path);
+  enum status status = expect(&t, m, prefix, name, channels, 0, err);
+  status = status ? status : convert(&given, m, &t, channels, err);
+  float *weight = status ? NULL : arena_array(&m->arena, channels, sizeof *weight);
+  if (!status && !weight)
+    status = error_no_memory(err, "the model");
+  for (size_t i = 0; !status && i < channels; i++)
+    weight[i] = factor * (offset + given[i]);
+  status = status ? status : buffers_import(&m->buffers, &n->weight, weight, channels * sizeof *weight, err);
+  return status ? status : join_norm(m, n, prefix, path, false, err);
+}
+
 enum status load_or_make_norm(struct model *m, struct norm *n, const char *prefix, const char *path, size_t channels,
                               double epsilon, bool bias, struct error *err) {
   char weight[300];

@@ -44,6 +44,9 @@ NODISCARD enum status load_linear(struct model *model, struct linear *linear, co
                                   size_t in, size_t out, enum load_bias bias, struct error *err);
 NODISCARD enum status load_norm(struct model *model, struct norm *norm, const char *prefix, const char *path,
                                 size_t channels, double epsilon, bool bias, struct error *err);
+/* An RMSNorm of whose weight the file has another form: weight = factor * (offset + the file's). */
+NODISCARD enum status load_rmsnorm(struct model *model, struct norm *norm, const char *prefix, const char *path,
+                                   size_t channels, double epsilon, float offset, float factor, struct error *err);
 /* One that the file may lack: it is then a new one, of ones and zeros. */
 NODISCARD enum status load_or_make_norm(struct model *model, struct norm *norm, const char *prefix, const char *path,
                                         size_t channels, double epsilon, bool bias, struct error *err);

@@ -10,7 +10,7 @@ static const struct model_ops *const architectures[] = {
     &model_bert,       &model_roberta, &model_xlm_roberta, &model_camembert, &model_electra,
     &model_distilbert, &model_albert,  &model_deberta_v2,  &model_mpnet,     &model_modernbert,
     &model_llama,      &model_mistral, &model_qwen2,       &model_qwen3,     &model_smollm3,
-    &model_olmo2,      &model_phi3};
+    &model_olmo2,      &model_phi3,    &model_granite,     &model_gemma,     &model_gemma3_text};
 
 enum { MODULES_MAX = 8192 };
 
@@ -18,7 +18,7 @@ enum { MODULES_MAX = 8192 };
 static enum status find_architecture(const struct model_ops **out, const struct checkpoint *checkpoint,
                                      struct error *err) {
   const char *type = json_string_value(json_object_get(checkpoint->config, "model_type"));
-  char names[400] = "";
+  char names[600] = "";
   for (size_t i = 0; i < COUNT_OF(architectures); i++) {
     size_t used = strlen(names);
     snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", architectures[i]->model_type);

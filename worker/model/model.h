@@ -55,11 +55,12 @@ struct model {
 
 /* What one architecture is: a row in model.c's table, the code in its own file. */
 struct model_ops {
-  const char *model_type;   /* config.json's */
-  const char *class_prefix; /* of Transformers' classes: "Bert" */
-  const char *prefix;       /* of tensor names: "bert." */
-  const char *head;         /* a classifier's last layer: "classifier.out_proj"; that of tags is "classifier" */
-  const void *family;       /* tells architectures of one file apart, which knows what it is */
+  const char *model_type;        /* config.json's */
+  const char *class_prefix;      /* of Transformers' classes: "Bert" */
+  const char *classifier_prefix; /* of its ForSequenceClassification where that is another; NULL: it is not */
+  const char *prefix;            /* of tensor names: "bert." */
+  const char *head;              /* a classifier's last layer: "classifier.out_proj"; that of tags is "classifier" */
+  const void *family;            /* tells architectures of one file apart, which knows what it is */
   /* Fills linears, norms, sizes and state from config and weights. `seed` for what the file lacks. */
   enum status (*load)(struct model *model, uint64_t seed, struct error *err);
   bool language, classifier, embeds, tags; /* what it can be */
@@ -74,7 +75,7 @@ struct model_ops {
 
 extern const struct model_ops model_bert, model_roberta, model_xlm_roberta, model_camembert, model_electra,
     model_distilbert, model_albert, model_deberta_v2, model_mpnet, model_modernbert, model_llama, model_mistral,
-    model_qwen2, model_qwen3, model_smollm3, model_olmo2, model_phi3;
+    model_qwen2, model_qwen3, model_smollm3, model_olmo2, model_phi3, model_granite, model_gemma, model_gemma3_text;
 
 /* Loads the model at `path` (checkpoint.h) with the head that gives `output`, of num_labels outputs (OUTPUT_NUMBER: 1;
    OUTPUT_TEXT: 0). STATUS_MODEL_INVALID names the file, tensor or member at fault, STATUS_UNSUPPORTED_VALUE an output

@@ -15,8 +15,8 @@ enum kind { GLOBAL, LOCAL, KINDS };
 
 /* layer_types' names; theta's member, and what it is where config.json does not say. */
 static const struct rotary_kind kinds[KINDS] = {
-    {"full_attention", "global_rope_theta", 160000},
-    {"sliding_attention", "local_rope_theta", 10000},
+    {"full_attention", "global_rope_theta", 160000, ROTARY_SCALING_REFUSED},
+    {"sliding_attention", "local_rope_theta", 10000, ROTARY_SCALING_REFUSED},
 };
 
 struct layer {

@@ -64,7 +64,8 @@ static enum status read_kind(struct scaling *out, const struct model *m, const s
   static const char member[] = "rope_parameters";
   const json_t *parameters = json_object_get(m->checkpoint.config, member), *value;
   const char *key;
-  if (json_object_size(json_object_get(m->checkpoint.config, "rope_scaling")))
+  const json_t *scaling = json_object_get(m->checkpoint.config, "rope_scaling");
+  if (json_object_size(scaling) && kind->scaling == ROTARY_SCALING_REFUSED)
     return invalid(err, "rope_scaling", "it is not supported where rotary positions differ from layer to layer");
   if (parameters && !json_is_null(parameters) && !json_is_object(parameters))
     return invalid(err, member, "it must be an object");
@@ -75,6 +76,8 @@ static enum status read_kind(struct scaling *out, const struct model *m, const s
                        member, key, kind->name);
   }
   *out = (struct scaling){json_object_get(parameters, kind->name), member, "default", 0};
+  if (json_object_size(scaling) && kind->scaling == ROTARY_SCALING_TAKEN)
+    *out = (struct scaling){scaling, "rope_scaling", "default", 0};
   enum status status = load_number(&out->theta, m, kind->theta_member, kind->theta, err);
   return status ? status : read_members(out, m, err);
 }
@@ -160,8 +163,7 @@ static enum status make_frequencies(struct rotary_config *out, struct model *m, 
   return status ? status : divide(f, half, json_object_get(m->checkpoint.config, "rope_freqs"), err);
 }
 
-enum status rotary_read(struct rotary_config *out, struct model *m, size_t head_size, double theta,
-                        struct error *err) {
+enum status rotary_read(struct rotary_config *out, struct model *m, size_t head_size, double theta, struct error *err) {
   struct scaling s;
   enum status status = read_scaling(&s, m, theta, err);
   return status ? status : make_frequencies(out, m, head_size, &s, err);

@@ -16,10 +16,12 @@ struct rotary_config {
 NODISCARD enum status rotary_read(struct rotary_config *out, struct model *model, size_t head_size, double theta,
                                   struct error *err);
 /* The same for one kind of layers, in models whose layers differ: from rope_parameters' object of that name, else theta
-   from config.json's member. rope_scaling, which was for all of them, is refused. */
+   from config.json's member. */
 struct rotary_kind {
   const char *name, *theta_member;
   double theta; /* where neither says */
+  /* What rope_scaling, of which there is one for all of them, is to this kind. */
+  enum rotary_scaling { ROTARY_SCALING_REFUSED, ROTARY_SCALING_TAKEN, ROTARY_SCALING_IGNORED } scaling;
 };
 NODISCARD enum status rotary_read_kind(struct rotary_config *out, struct model *model, size_t head_size,
                                        const struct rotary_kind *kind, struct error *err);

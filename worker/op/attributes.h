@@ -42,7 +42,8 @@ struct layernorm_attributes {
 /* OP_RMSNORM: const struct norm. in x; out y, rstd (N x groups) */
 /* OP_DROPOUT: const struct dropout. */
 
-/* OP_GEGLU: in gate and up side by side; out y */
+/* OP_GEGLU: in gate and up side by side; out y. OP_GEGLU_TANH: in gate, up; out y */
+/* OP_MULTIPLY: const float, the factor. in x; out y */
 
 /* OP_COLUMNS: in x; out some of its columns */
 struct columns_attributes {

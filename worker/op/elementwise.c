@@ -47,6 +47,22 @@ struct tensor *op_swiglu(struct tape *tape, struct tensor *gate, struct tensor *
   return y;
 }
 
+static const struct op op_row_geglu_tanh = {
+    .name = "geglu_tanh", .kind = OP_GEGLU_TANH, .saves_inputs = 1 << 0 | 1 << 1};
+static const struct op op_row_multiply = {.name = "multiply", .kind = OP_MULTIPLY};
+
+struct tensor *op_geglu_tanh(struct tape *tape, struct tensor *gate, struct tensor *up) {
+  struct tensor *y = record(tape, &op_row_geglu_tanh, NULL, gate, up);
+  y->recompute = true;
+  return y;
+}
+
+struct tensor *op_multiply(struct tape *tape, struct tensor *x, float factor) {
+  float *own = tape_attributes(tape, sizeof *own);
+  *own = factor;
+  return record(tape, &op_row_multiply, own, x, NULL);
+}
+
 static const struct op op_row_geglu = {.name = "geglu", .kind = OP_GEGLU, .saves_inputs = 1 << 0};
 
 struct tensor *op_geglu(struct tape *tape, struct tensor *x) {

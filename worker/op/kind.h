@@ -17,6 +17,8 @@ enum op_kind {
   OP_TANH,
   OP_SWIGLU,
   OP_GEGLU,
+  OP_GEGLU_TANH,
+  OP_MULTIPLY,
   OP_COLUMNS,
   OP_ADD,
   OP_ROPE,

@@ -61,6 +61,10 @@ struct tensor *op_rmsnorm(struct tape *tape, struct tensor *x, const struct norm
 struct tensor *op_add(struct tape *tape, struct tensor *x, struct tensor *y);
 /* silu(gate) * up. Its output is recomputed for the backward pass. */
 struct tensor *op_swiglu(struct tape *tape, struct tensor *gate, struct tensor *up);
+/* gelu(gate) * up by GELU's approximation with tanh. Likewise recomputed. */
+struct tensor *op_geglu_tanh(struct tape *tape, struct tensor *gate, struct tensor *up);
+/* factor * x */
+struct tensor *op_multiply(struct tape *tape, struct tensor *x, float factor);
 /* gelu(gate) * up of a tensor whose first half of the columns is the gate. Likewise recomputed. */
 struct tensor *op_geglu(struct tape *tape, struct tensor *x);
 /* Columns [first, first + count) of x, which several heads or matrices share. */

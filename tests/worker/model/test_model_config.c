@@ -271,6 +271,17 @@ static void families_are_held_to_their_classes(void **state) {
   refuses("phi3-hra", "{\"model_type\":\"llama\"}", "no tensor model.layers.0.self_attn.q_proj.weight");
   refuses("olmo2-hra", "{\"model_type\":\"llama\"}", "no tensor model.layers.0.input_layernorm.weight");
   refuses("olmo2-hra", "{\"mlp_bias\":true}", "olmo2 model has no such biases");
+  refuses("granite-hra", "{\"logits_scaling\":0}", "logits_scaling must be positive");
+  refuses("granite-hra", "{\"residual_multiplier\":\"half\"}", "residual_multiplier");
+  loads("gemma-hra", "{\"hidden_act\":\"gelu\"}");
+  refuses("gemma-hra", "{\"hidden_act\":\"silu\"}", "hidden_act \"silu\" is not supported, gelu_pytorch_tanh is");
+  refuses("gemma-hra", "{\"use_bidirectional_attention\":true}", "use_bidirectional_attention is not supported");
+  refuses("gemma3-hra", "{\"hidden_activation\":\"relu\"}", "hidden_activation \"relu\"");
+  refuses("gemma3-hra", "{\"query_pre_attn_scalar\":0}", "query_pre_attn_scalar must be positive");
+  refuses("gemma3-hra", "{\"final_logit_softcapping\":30.0}", "final_logit_softcapping is not supported");
+  refuses("gemma3-hra", "{\"layer_types\":null,\"sliding_window_pattern\":0}", "sliding_window_pattern");
+  loads("gemma3-hra", "{\"layer_types\":null,\"sliding_window_pattern\":2,\"rope_parameters\":null,\"rope_scaling\":"
+                      "{\"rope_type\":\"linear\",\"factor\":8.0}}");
 }
 
 int main(void) {

@@ -62,8 +62,8 @@ static void scaling_is_found_where_it_stands(void **state) {
   gives("{\"rope_scaling\": {\"rope_type\": \"linear\", \"type\": \"default\", \"factor\": 4}}", 10000, 4);
   gives("{\"rope_parameters\": {\"type\": \"linear\", \"rope_theta\": 777, \"factor\": 2.5}}", 777, 2.5);
   /* both: rope_scaling is taken whole, and what it lacks is not looked for in the other */
-  gives("{\"rope_parameters\": {\"rope_theta\": 777}, \"rope_scaling\": {\"type\": \"linear\", \"factor\": 4}}",
-        10000, 4);
+  gives("{\"rope_parameters\": {\"rope_theta\": 777}, \"rope_scaling\": {\"type\": \"linear\", \"factor\": 4}}", 10000,
+        4);
   gives("{\"rope_parameters\": {\"rope_theta\": 777}, \"rope_scaling\": {}}", 777, 1);
 }
 
@@ -105,8 +105,9 @@ static void what_is_not_understood_is_named(void **state) {
 }
 
 /* The frequencies of one kind of layers are theta^(-2k/HEAD) / factor, or it is refused with `says`. */
-static void kind_gives(const char *config, const char *name, double theta, double factor, const char *says) {
-  const struct rotary_kind kind = {name, "local_rope_theta", 300};
+static void scaled_kind_gives(const char *config, const char *name, double theta, double factor, const char *says,
+                              enum rotary_scaling scaling) {
+  const struct rotary_kind kind = {name, "local_rope_theta", 300, scaling};
   struct model m = {.positions = POSITIONS};
   struct rotary_config rotary;
   struct error err = {0};
@@ -121,6 +122,20 @@ static void kind_gives(const char *config, const char *name, double theta, doubl
       fail_msg("%s: frequency %d is %g", config, k, (double)rotary.frequencies[k]);
   json_decref(m.checkpoint.config);
   arena_done(&m.arena);
+}
+
+static void kind_gives(const char *config, const char *name, double theta, double factor, const char *says) {
+  scaled_kind_gives(config, name, theta, factor, says, ROTARY_SCALING_REFUSED);
+}
+
+/* One scaling for all layers belongs to one kind of them. */
+static void a_kind_takes_the_scaling_or_not(void **state) {
+  static const char config[] =
+      "{\"local_rope_theta\": 5, \"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 8}}";
+  (void)state;
+  scaled_kind_gives(config, "one", 5, 8, NULL, ROTARY_SCALING_TAKEN);
+  scaled_kind_gives(config, "one", 5, 1, NULL, ROTARY_SCALING_IGNORED);
+  scaled_kind_gives(config, "one", 5, 1, "rope_scaling", ROTARY_SCALING_REFUSED);
 }
 
 static void kinds_of_layers_differ(void **state) {
@@ -147,6 +162,7 @@ int main(void) {
       cmocka_unit_test(llama3_s_length_is_found_where_it_stands),
       cmocka_unit_test(what_is_not_understood_is_named),
       cmocka_unit_test(kinds_of_layers_differ),
+      cmocka_unit_test(a_kind_takes_the_scaling_or_not),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -176,6 +176,11 @@ static struct tensor *swiglu(struct tape *tape, struct trial *t, struct tensor *
   return op_add(tape, op_swiglu(tape, in[0], in[1]), op_add(tape, in[0], in[1]));
 }
 
+static struct tensor *geglu_tanh(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
+  (void)t;
+  return op_add(tape, op_geglu_tanh(tape, in[0], in[1]), op_multiply(tape, op_add(tape, in[0], in[1]), -1.75f));
+}
+
 /* Columns that overlap, and gradients that are added. */
 static struct tensor *geglu(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
   (void)t;
@@ -267,6 +272,7 @@ static const struct test_case {
     {"gelu, dropout, tanh", {{N, 37}}, NULL, elementwise, NULL, {OP_GELU, OP_DROPOUT, OP_TANH}},
     {"gelu_tanh, relu", {{N, 37}}, NULL, activations, NULL, {OP_GELU_TANH, OP_RELU}},
     {"swiglu, add", {{N, 37}, {N, 37}}, NULL, swiglu, NULL, {OP_SWIGLU, OP_ADD}},
+    {"geglu_tanh, multiply", {{N, 37}, {N, 37}}, NULL, geglu_tanh, NULL, {OP_GEGLU_TANH, OP_MULTIPLY}},
     {"geglu, columns", {{N, 37}}, NULL, geglu, NULL, {OP_GEGLU, OP_COLUMNS}},
     {"rope", {{N, 18}}, make_rope, rope, NULL, {OP_ROPE}},
     {"attention", {{N, HEADS *D}, {N, KV *D}, {N, KV *D}}, make_attention, attention, NULL, {OP_ATTENTION}},

@@ -102,6 +102,34 @@ static void swiglu_values(void **state) {
   }
 }
 
+/* Inputs that others use too: gradients are added. */
+static void build_geglu_tanh(struct tape *tape, const struct graph *g, double *loss) {
+  struct tensor *x = graph_input(tape, g->x), *y = graph_input(tape, g->y);
+  struct tensor *one = op_geglu_tanh(tape, x, y), *two = op_geglu_tanh(tape, y, op_multiply(tape, x, 0.5f));
+  graph_loss(tape, op_add(tape, op_multiply(tape, one, -3.0f), op_add(tape, two, op_multiply(tape, x, 2.0f))), loss);
+}
+
+static void geglu_tanh_gradients(void **state) {
+  (void)state;
+  struct graph g = {
+      .build = build_geglu_tanh, .backend = &backend, .x = matrix("x", 130, 21, 9), .y = matrix("y", 130, 21, 10)};
+  check_both(&g);
+}
+
+static void geglu_tanh_values(void **state) {
+  (void)state;
+  static const float gate[] = {-200, -90, -9, -3, -0.5f, 0, 0.5f, 3, 9, 90, 200};
+  enum { N = COUNT_OF(gate) };
+  float up[N], y[N];
+  fill(up, N, 1);
+  backend.kernels->geglu_tanh(y, gate, up, N);
+  for (size_t i = 0; i < N; i++) {
+    double g = (double)gate[i], u = sqrt(2 / M_PI) * (g + 0.044715 * g * g * g);
+    double want = 0.5 * g * (1 + tanh(u)) * (double)up[i];
+    assert_true(fabs((double)y[i] - want) <= 1e-6 * fabs(want) + 1e-6);
+  }
+}
+
 /* Of all columns and of some, twice, beside another use of them. */
 static void build_geglu(struct tape *tape, const struct graph *g, double *loss) {
   struct tensor *x = graph_input(tape, g->x), *y = graph_input(tape, g->y);
@@ -263,6 +291,8 @@ int main(void) {
       cmocka_unit_test(swiglu_values),
       cmocka_unit_test(geglu_gradients),
       cmocka_unit_test(geglu_values),
+      cmocka_unit_test(geglu_tanh_gradients),
+      cmocka_unit_test(geglu_tanh_values),
       cmocka_unit_test(rope_gradients),
       cmocka_unit_test(rope_turns_by_distance),
       cmocka_unit_test(loss_gradients),

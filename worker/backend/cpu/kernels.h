@@ -144,6 +144,11 @@ struct kernels {
   /* The same with the exact GELU of the gate. */
   void (*geglu)(float *y, const float *gate, const float *up, size_t count);
   void (*geglu_backward)(float *dgate, float *dup, const float *dy, const float *gate, const float *up, size_t count);
+  /* The same with GELU's approximation with tanh. */
+  void (*geglu_tanh)(float *y, const float *gate, const float *up, size_t count);
+  void (*geglu_tanh_backward)(float *dgate, float *dup, const float *dy, const float *gate, const float *up,
+                              size_t count);
+  void (*multiply)(float *y, const float *x, float factor, size_t count); /* y = factor * x */
   /* A row of logits: returns the log of the sum of their exponentials, and the index of the largest in *top. */
   double (*log_sum_exp)(const float *x, size_t count, size_t *top);
   /* x = weight * exp(x - lse): its softmax, scaled */

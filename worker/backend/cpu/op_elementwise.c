@@ -166,6 +166,31 @@ static void swiglu_panel(void *payload, size_t index, int thread) {
   add_gradients(pass, &e);
 }
 
+static void geglu_tanh_panel(void *payload, size_t index, int thread) {
+  (void)thread;
+  const struct elementwise_pass *pass = payload;
+  struct elements e = elements_of(pass, index);
+  if (!pass->backward) {
+    pass->kernels->geglu_tanh(e.y, e.x[0], e.x[1], e.count);
+    return;
+  }
+  pass->kernels->geglu_tanh_backward(e.dx[0], e.dx[1], e.dy, e.x[0], e.x[1], e.count);
+  add_gradients(pass, &e);
+}
+
+static void multiply_panel(void *payload, size_t index, int thread) {
+  (void)thread;
+  const struct elementwise_pass *pass = payload;
+  const float *factor = pass->node->attributes;
+  struct elements e = elements_of(pass, index);
+  if (!pass->backward) {
+    pass->kernels->multiply(e.y, e.x[0], *factor, e.count);
+    return;
+  }
+  pass->kernels->multiply(e.dx[0], e.dy, *factor, e.count);
+  add_gradients(pass, &e);
+}
+
 /* --- parts of rows -------------------------------------------------------------------------------- */
 
 /* Rows are gate and up side by side; so are their gradients. */
@@ -223,5 +248,7 @@ BODY(dropout, elementwise_scratch)
 BODY(tanh, NULL)
 BODY(add, NULL)
 BODY(swiglu, elementwise_scratch)
+BODY(geglu_tanh, elementwise_scratch)
+BODY(multiply, elementwise_scratch)
 BODY(geglu, elementwise_scratch)
 BODY(columns, NULL)

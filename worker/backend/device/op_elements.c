@@ -88,18 +88,61 @@ static void add_backward(struct tape *tape, const struct node *node) {
   }
 }
 
-static void swiglu_forward(struct tape *tape, const struct node *node) {
+static void gated_forward(struct tape *tape, const struct node *node, enum device_kernel kernel) {
   const struct elements_args args = {.count = elements(node->in[0])};
-  device_launch_each(tape->backend, DEVICE_swiglu_forward, (size_t)args.count,
+  device_launch_each(tape->backend, kernel, (size_t)args.count,
                      PLACES(node->out[0]->data, node->in[0]->data, node->in[1]->data), &args);
 }
 
-static void swiglu_backward(struct tape *tape, const struct node *node) {
+static void gated_backward(struct tape *tape, const struct node *node, enum device_kernel kernel) {
   bool add_gate, add_up;
   struct place dgate = tape_grad(node->in[0], &add_gate), dup = tape_grad(node->in[1], &add_up);
   const struct elements_args args = {elements(node->in[0]), add_gate, add_up};
-  device_launch_each(tape->backend, DEVICE_swiglu_backward, (size_t)args.count,
+  device_launch_each(tape->backend, kernel, (size_t)args.count,
                      PLACES(dgate, dup, node->out[0]->grad, node->in[0]->data, node->in[1]->data), &args);
+}
+
+static void swiglu_forward(struct tape *tape, const struct node *node) {
+  gated_forward(tape, node, DEVICE_swiglu_forward);
+}
+
+static void swiglu_backward(struct tape *tape, const struct node *node) {
+  gated_backward(tape, node, DEVICE_swiglu_backward);
+}
+
+static void geglu_tanh_forward(struct tape *tape, const struct node *node) {
+  gated_forward(tape, node, DEVICE_geglu_tanh_forward);
+}
+
+static void geglu_tanh_backward(struct tape *tape, const struct node *node) {
+  gated_backward(tape, node, DEVICE_geglu_tanh_backward);
+}
+
+/* --- times a number ------------------------------------------------------------------------------- */
+
+static void multiply(struct tape *tape, const struct node *node, struct place to, struct place from, bool add) {
+  const float *factor = node->attributes;
+  tape->backend->ops->copy(tape->backend, &(struct strided_copy){.to = to,
+                                                                 .from = from,
+                                                                 .rows = node->in[0]->rows,
+                                                                 .cols = node->in[0]->cols,
+                                                                 .to_row = node->in[0]->cols,
+                                                                 .to_col = 1,
+                                                                 .from_row = node->in[0]->cols,
+                                                                 .from_col = 1,
+                                                                 .scale = *factor,
+                                                                 .accumulate = add});
+}
+
+static void multiply_forward(struct tape *tape, const struct node *node) {
+  multiply(tape, node, node->out[0]->data, node->in[0]->data, false);
+}
+
+static void multiply_backward(struct tape *tape, const struct node *node) {
+  bool add;
+  struct place dx = tape_grad(node->in[0], &add);
+  if (dx.buffer)
+    multiply(tape, node, dx, node->out[0]->grad, add);
 }
 
 const struct op_body device_gelu = {.forward = gelu_forward, .backward = gelu_backward};
@@ -109,6 +152,8 @@ const struct op_body device_tanh = {.forward = tanh_forward, .backward = tanh_ba
 const struct op_body device_dropout = {.forward = dropout_forward, .backward = dropout_backward};
 const struct op_body device_add = {.forward = add_forward, .backward = add_backward};
 const struct op_body device_swiglu = {.forward = swiglu_forward, .backward = swiglu_backward};
+const struct op_body device_geglu_tanh = {.forward = geglu_tanh_forward, .backward = geglu_tanh_backward};
+const struct op_body device_multiply = {.forward = multiply_forward, .backward = multiply_backward};
 
 /* --- parts of rows -------------------------------------------------------------------------------- */
 

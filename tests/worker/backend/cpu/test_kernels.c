@@ -159,6 +159,18 @@ static void geglu_backward(outputs out, const struct isa *isa, struct shape s) {
   isa->kernels->geglu_backward(out[0], out[1], in[0], in[1], in[2], s.m * s.n);
 }
 
+static void geglu_tanh(outputs out, const struct isa *isa, struct shape s) {
+  isa->kernels->geglu_tanh(out[0], in[0], in[1], s.m * s.n);
+}
+
+static void geglu_tanh_backward(outputs out, const struct isa *isa, struct shape s) {
+  isa->kernels->geglu_tanh_backward(out[0], out[1], in[0], in[1], in[2], s.m * s.n);
+}
+
+static void multiply(outputs out, const struct isa *isa, struct shape s) {
+  isa->kernels->multiply(out[0], in[0], 0.7f, s.m * s.n);
+}
+
 /* Where NaN is among the numbers, which one is the largest is nobody's business. */
 static void log_sum_exp(outputs out, const struct isa *isa, struct shape s) {
   size_t top;
@@ -259,6 +271,9 @@ static const struct row rows[] = {
     {"swiglu_backward", swiglu_backward, 1e-6, true},
     {"geglu", geglu, 1e-6, true},
     {"geglu_backward", geglu_backward, 1e-6, true},
+    {"geglu_tanh", geglu_tanh, 1e-6, true},
+    {"geglu_tanh_backward", geglu_tanh_backward, 1e-6, true},
+    {"multiply", multiply, 0, true},
     {"log_sum_exp", log_sum_exp, 1e-6, true},
     {"softmax_scaled", softmax_scaled, 1e-6, true},
     {"gelu", gelu, 1e-6, true},

@@ -84,6 +84,10 @@ WANT(want_tanh, out[0][i] = tanh(x))
 WANT(want_tanh_slope, out[0][i] = dy * (1 - y * y))
 WANT(want_swiglu, out[0][i] = x * SIGMOID(x) * y)
 WANT(want_swiglu_slopes, out[0][i] = dy * y * SIGMOID(x) * (1 + x * (1 - SIGMOID(x))), out[1][i] = dy * x * SIGMOID(x))
+WANT(want_geglu_tanh, double t = tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)); out[0][i] = x * 0.5 * (1 + t) * y)
+WANT(want_geglu_tanh_slopes, double u = sqrt(2 / M_PI) * (x + 0.044715 * x * x * x), t = tanh(u);
+     out[0][i] = dy * y * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * sqrt(2 / M_PI) * (1 + 3 * 0.044715 * x * x));
+     out[1][i] = dy * x * 0.5 * (1 + t))
 
 static void test_elements(void **state) {
   (void)state;
@@ -110,6 +114,8 @@ static void test_elements(void **state) {
   check_elements(DEVICE_tanh_backward, 1, (const float *[]){dy, y}, 2, true, want_tanh_slope);
   check_elements(DEVICE_swiglu_forward, 1, (const float *[]){x, y}, 2, false, want_swiglu);
   check_elements(DEVICE_swiglu_backward, 2, (const float *[]){dy, x, y}, 3, true, want_swiglu_slopes);
+  check_elements(DEVICE_geglu_tanh_forward, 1, (const float *[]){x, y}, 2, false, want_geglu_tanh);
+  check_elements(DEVICE_geglu_tanh_backward, 2, (const float *[]){dy, x, y}, 3, true, want_geglu_tanh_slopes);
   struct place to = put_floats(x, COUNT);
   const struct strided_copy_args turned = {3, 5, 1, 3, 7, 1, 2.0f, 1};
   launch(DEVICE_strided_copy, 1, 1, 1, POINTERS(to, put_floats(y, COUNT)), &turned);

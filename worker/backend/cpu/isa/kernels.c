@@ -292,6 +292,31 @@ static void gelu_tanh(float *y, const float *x, size_t count) {
     store_part(y + i, load_part(x + i, count - i, 0) * gelu_tanh_share(load_part(x + i, count - i, 0)), count - i);
 }
 
+static void geglu_tanh(float *y, const float *gate, const float *up, size_t count) {
+  size_t i = 0;
+  for (; i + W <= count; i += W)
+    store(y + i, load(gate + i) * gelu_tanh_share(load(gate + i)) * load(up + i));
+  if (i < count) {
+    vf g = load_part(gate + i, count - i, 0);
+    store_part(y + i, g * gelu_tanh_share(g) * load_part(up + i, count - i, 0), count - i);
+  }
+}
+
+static inline void geglu_tanh_slopes(vf *dgate, vf *dup, vf dy, vf gate, vf up) {
+  *dgate = dy * up * gelu_tanh_slope(gate);
+  *dup = dy * gate * gelu_tanh_share(gate);
+}
+
+static void geglu_tanh_backward(float *dgate, float *dup, const float *dy, const float *gate, const float *up,
+                                size_t count) {
+  gated_backward(geglu_tanh_slopes, dgate, dup, dy, gate, up, count);
+}
+
+static void multiply(float *y, const float *x, float factor, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    y[i] = factor * x[i];
+}
+
 static void gelu_tanh_backward(float *dx, const float *dy, const float *x, size_t count) {
   size_t i = 0;
   for (; i + W <= count; i += W)
@@ -347,6 +372,9 @@ const struct kernels ISA_NAME(kernels) = {
     .softmax_scaled = softmax_scaled,
     .gelu = gelu,
     .gelu_backward = gelu_backward,
+    .geglu_tanh = geglu_tanh,
+    .geglu_tanh_backward = geglu_tanh_backward,
+    .multiply = multiply,
     .gelu_tanh = gelu_tanh,
     .gelu_tanh_backward = gelu_tanh_backward,
     .attention = &ISA_NAME(attention_kernels),

@@ -80,15 +80,17 @@ KERNEL gelu_tanh_forward(GLOBAL float *y, GLOBAL const float *x, const struct el
   }
 }
 
+DEVICE float gelu_tanh_slope(float x) {
+  const float share = gelu_tanh_share(x);
+  return share + x * share * (1.0f - share) * (x * x * 2.140644488e-1f + 1.595769122f);
+}
+
 KERNEL gelu_tanh_backward(GLOBAL float *dx, GLOBAL const float *dy, GLOBAL const float *x,
                           const struct elements_args a) {
   FIRST_PHASE {
     const long i = element_of(ITEM);
-    if (i < a.count) {
-      const float share = gelu_tanh_share(x[i]);
-      const float slope = share + x[i] * share * (1.0f - share) * (x[i] * x[i] * 2.140644488e-1f + 1.595769122f);
-      deliver(dx + i, dy[i] * slope, a.accumulate);
-    }
+    if (i < a.count)
+      deliver(dx + i, dy[i] * gelu_tanh_slope(x[i]), a.accumulate);
   }
 }
 
@@ -144,6 +146,30 @@ KERNEL swiglu_backward(GLOBAL float *dgate, GLOBAL float *dup, GLOBAL const floa
         deliver(dgate + i, dy[i] * up[i] * s * (1.0f + gate[i] * (1.0f - s)), a.accumulate);
       if (dup)
         deliver(dup + i, dy[i] * gate[i] * s, a.accumulate_second);
+    }
+  }
+}
+
+/* y = gelu(gate) * up by the approximation with tanh */
+KERNEL geglu_tanh_forward(GLOBAL float *y, GLOBAL const float *gate, GLOBAL const float *up,
+                          const struct elements_args a) {
+  FIRST_PHASE {
+    const long i = element_of(ITEM);
+    if (i < a.count)
+      y[i] = gate[i] * gelu_tanh_share(gate[i]) * up[i];
+  }
+}
+
+/* Either gradient may be NULL. */
+KERNEL geglu_tanh_backward(GLOBAL float *dgate, GLOBAL float *dup, GLOBAL const float *dy, GLOBAL const float *gate,
+                           GLOBAL const float *up, const struct elements_args a) {
+  FIRST_PHASE {
+    const long i = element_of(ITEM);
+    if (i < a.count) {
+      if (dgate)
+        deliver(dgate + i, dy[i] * up[i] * gelu_tanh_slope(gate[i]), a.accumulate);
+      if (dup)
+        deliver(dup + i, dy[i] * gate[i] * gelu_tanh_share(gate[i]), a.accumulate_second);
     }
   }
 }
