@@ -61,6 +61,11 @@ export async function post(path, json, signal) {
   return (await fetched(path, {method: 'POST', headers: headers(type), signal, ...body})).json();
 }
 
+export async function patch(path, json) {
+  const options = {method: 'PATCH', headers: headers({'Content-Type': 'application/json'}), body: JSON.stringify(json)};
+  return (await fetched(path, options)).json();
+}
+
 export async function remove(path) {
   return (await fetched(path, {method: 'DELETE', headers: headers()})).json();
 }

@@ -8,10 +8,13 @@ import {showJob} from './view_job.js';
 import {showJobs} from './view_jobs.js';
 import {showModels} from './view_models.js';
 import {showNew} from './view_new.js';
+import {showSweep} from './view_sweep.js';
+import {showSweeps} from './view_sweeps.js';
 
 /* A view fills `root` and does what it does until the signal ends it. */
 const views = {
   jobs: (root, rest, query, signal) => rest ? showJob(root, rest, signal) : showJobs(root, signal),
+  sweeps: (root, rest, query, signal) => rest ? showSweep(root, rest, signal) : showSweeps(root, signal),
   compare: (root, rest, query, signal) => showCompare(root, rest ? rest.split(',') : [], signal),
   files: (root, rest, query, signal) => rest ? showFile(root, rest, signal) : showFiles(root, signal),
   models: (root, rest, query, signal) => showModels(root, signal),

@@ -3,7 +3,7 @@
 import * as api from './api.js';
 import {h, replace} from './dom.js';
 import {bytes, duration, number} from './format.js';
-import {facts} from './parts.js';
+import {facts, table} from './parts.js';
 
 const WAIT_MS = 600;
 
@@ -32,6 +32,22 @@ function figures(estimate) {
     ['Disk', shown(estimate.disk_bytes, bytes)],
     ['Runs on', device && threads > 1 ? `${device}, ${threads} threads` : device],
   ], '.list');
+}
+
+/* What a job that has ended took, beside what was expected of it; null where one of the two is not known. */
+export function compared({estimate, actual, progress}) {
+  if (!estimate || !actual)
+    return null;
+  const rows = [
+    ['Time', shown(estimate.duration_seconds, range), shown(actual.duration_seconds, duration)],
+    ['Memory', shown(estimate.peak_memory_bytes, bytes), shown(actual.peak_memory_bytes, bytes)],
+    ['Steps', shown(estimate.steps), shown(progress?.step)],
+    ['Tokens', shown(estimate.tokens), shown(actual.tokens)],
+  ];
+  const cells = ([name, expected, took]) =>
+    [h('th', {scope: 'row'}, name), h('td.right', {}, expected ?? '–'), h('td.right', {}, took ?? '–')];
+  return h('div.compared', {}, h('h2', {}, 'Estimate and actual'),
+    table(['', h('th.right', {scope: 'col'}, 'Estimated'), h('th.right', {scope: 'col'}, 'Actual')], rows.map(cells)));
 }
 
 function misfit({reason, suggestion, lower}) {

@@ -52,8 +52,10 @@ export const date = unix =>
   unix ? new Date(unix * 1000).toLocaleString('en-GB', {dateStyle: 'medium', timeStyle: 'short'}) : '–';
 export const time = unix => new Date(unix * 1000).toLocaleTimeString('en-GB');
 
-/* What a person calls the job. */
-export const jobName = job => job.display_name || job.suffix || shortId(job.id);
+/* What a person calls the job; one of a sweep by what it differs in. */
+const varied = job => Object.entries(job.sweep?.values ?? {})
+  .map(([name, value]) => `${name.split('.').at(-1)}=${value}`).join(', ');
+export const jobName = job => job.display_name || job.suffix || varied(job) || shortId(job.id);
 export const shortId = id => id.length > 16 ? `${id.slice(0, id.indexOf('-') + 1)}…${id.slice(-6)}` : id;
 
 /* "valid_mean_token_accuracy" -> "validation mean token accuracy" */

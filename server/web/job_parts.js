@@ -1,13 +1,14 @@
 /* What several views show of a job: its state, how far it is, what may be done with it. */
 import * as api from './api.js';
 import {confirmed, h, notify} from './dom.js';
-import {duration, metricName, number} from './format.js';
+import {duration, jobName, metricName, number} from './format.js';
 import {button as make} from './parts.js';
 
 const ended = new Set(['succeeded', 'failed', 'cancelled']);
 export const hasEnded = job => ended.has(job.status);
 export const jobPath = id => `v1/fine_tuning/jobs/${encodeURIComponent(id)}`;
 export const jobLink = id => `#/jobs/${encodeURIComponent(id)}`;
+export const sweepLink = id => `#/sweeps/${encodeURIComponent(id)}`;
 
 const words = {validating_files: 'checking files'};
 
@@ -24,7 +25,7 @@ export function methodName(job) {
   return [adapter.peft_type, adapter.apply_GS && 'GS', sized].filter(Boolean).join(' ');
 }
 
-const ordinal = n => `${n}${n % 100 >= 11 && n % 100 <= 13 ? 'th' : ['th', 'st', 'nd', 'rd'][n % 10] ?? 'th'}`;
+export const ordinal = n => `${n}${n % 100 >= 11 && n % 100 <= 13 ? 'th' : ['th', 'st', 'nd', 'rd'][n % 10] ?? 'th'}`;
 
 /* "2nd in the queue · starts in about 5 min" */
 function queueText({queue_position: position, expected_start: start}) {
@@ -65,6 +66,23 @@ export function result(job) {
   if (typeof job.progress?.train_loss === 'number')
     return {name: 'training loss', value: job.progress.train_loss};
   return null;
+}
+
+/* Deletes jobs that have ended, with what they made, after a question. True: they are gone. */
+export async function discard(jobs) {
+  const [what, whose] = jobs.length === 1 ? [`the job ${jobName(jobs[0])}`, 'its'] : [`${jobs.length} jobs`, 'their'];
+  const question = `Delete ${what}, with ${whose} adapter, checkpoints, curves and log? This cannot be undone.`;
+  if (!await confirmed(question, jobs.length === 1 ? 'Delete the job' : 'Delete the jobs'))
+    return false;
+  try {
+    for (const job of jobs)
+      await api.remove(jobPath(job.id));
+    notify(jobs.length === 1 ? 'The job is deleted.' : 'The jobs are deleted.');
+    return true;
+  } catch (error) {
+    notify(error.message, 'bad');
+    return false;
+  }
 }
 
 /* Buttons for what its state allows. `changed` is called with what became of the job. */

@@ -18,6 +18,20 @@ export async function readSeries(id, series, from, signal) {
   }
 }
 
+/* Telemetry by module of the steps from that one on, added to `known` ({steps, modules}). Answers what is known now. */
+export async function readTelemetry(id, known, signal) {
+  const from = known.steps.length ? known.steps.at(-1) + 1 : 0;
+  const {steps, modules, has_more: more} = await api.get(`${jobPath(id)}/telemetry?from_step=${from}`, signal);
+  if (!steps.length)
+    return known;
+  const joined = modules.map((module, i) => {
+    const {angle = [], defect = []} = known.modules[i] ?? {};
+    return {name: module.name, angle: [...angle, ...module.angle], defect: [...defect, ...module.defect]};
+  });
+  const now = {steps: [...known.steps, ...steps], modules: joined};
+  return more ? readTelemetry(id, now, signal) : now;
+}
+
 /* Calls heard(name, data) for what happens after the event with that id, in its order: "status" with the whole job,
    "progress", and "metrics", "checkpoint" or "log" with an event. A stream that breaks off goes on after what it told;
    while nobody looks at the page there is none, since a browser has few connections to a server for all its tabs. */

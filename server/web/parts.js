@@ -19,6 +19,14 @@ export function table(head, rows, kind = '') {
     h('tbody', {}, rows.map(cells => h('tr', {}, cells)))));
 }
 
+/* A table under a title that may be wider than the page: it scrolls sideways, by the keyboard too. */
+export function scrolled(title, head, rows, kind = '') {
+  const body = table(head, rows, kind);
+  for (const [name, value] of Object.entries({tabindex: '0', role: 'region', 'aria-label': title}))
+    body.setAttribute(name, value);
+  return flush(h('h2.table-title', {}, title), body);
+}
+
 export const card = (...content) => h('section.card.stack', {}, content);
 export const flush = (...content) => h('section.card.flush', {}, content);
 

@@ -5,7 +5,7 @@ import {number} from './format.js';
 const HEIGHT = 210;
 
 /* uPlot draws on a canvas, which knows no variables of CSS: the colours as they are now. */
-function colour(name) {
+export function colour(name) {
   const probe = document.body.appendChild(h('i', {}));
   probe.style.color = `var(--${name})`;
   const value = getComputedStyle(probe).color;
@@ -13,6 +13,8 @@ function colour(name) {
   return value;
 }
 
+/* Between two steps there is nothing. */
+const whole = Array.from({length: 10}, (_, i) => [1, 2, 5].map(n => n * 10 ** i)).flat();
 const ticksText = (chart, ticks) => ticks.map(tick => tick === null ? '' : number(tick));
 const faded = rgb => rgb.replace(/^rgb\((.*)\)$/, 'rgba($1, .38)');
 
@@ -84,7 +86,7 @@ export class Plot {
     const options = {
       width: this.canvas.clientWidth,
       height: this.height,
-      padding: [10, 10, 0, 0],
+      padding: [10, 18, 0, 0],
       legend: {show: false},
       cursor: {
         y: false,
@@ -93,7 +95,7 @@ export class Plot {
         ...(this.sync ? {sync: {key: this.sync, setSeries: false}} : {}),
       },
       scales: {x: {time: false}, y: {distr: this.log ? 3 : 1}},
-      axes: [{...axis, space: 60, size: 26, gap: 4}, {...axis, space: 34, size: 58, values: ticksText}],
+      axes: [{...axis, space: 60, size: 26, gap: 4, incrs: whole}, {...axis, space: 34, size: 58, values: ticksText}],
       series: [{}, ...this.curves.map(curve => this.#series(curve))],
       hooks: {setCursor: [chart => this.#values(chart.cursor.idx)]},
     };

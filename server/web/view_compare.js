@@ -1,16 +1,13 @@
 /* Jobs beside each other: their curves in one plot, and what they differ in. */
 import * as api from './api.js';
-import {plotControls} from './curves.js';
 import {every, h, replace} from './dom.js';
-import {duration, jobName, metricName, number} from './format.js';
+import {duration, jobName, number} from './format.js';
 import {badge, hasEnded, jobLink, jobPath, methodName, result} from './job_parts.js';
 import {readSeries} from './live.js';
-import {card, empty, flush, table} from './parts.js';
-import {Plot} from './plot.js';
-import {isEvaluation, isNoisy, lossNames, metricNames, Series, smooth} from './series.js';
+import {MOST, Overlay} from './overlay.js';
+import {card, empty, scrolled} from './parts.js';
+import {Series} from './series.js';
 import {settings, settingText} from './settings.js';
-
-const MOST = 6;
 
 /* ---- which jobs ---- */
 
@@ -46,11 +43,8 @@ function chooser(chosen, all) {
 /* `rows`: [name, what it is of a job]. */
 function beside(title, jobs, rows) {
   const head = ['', ...jobs.map((job, i) => h('th', {}, h('span.row', {}, h(`i.swatch.plot-${i + 1}`), jobName(job))))];
-  const body = table(head, rows.map(([name, of]) =>
+  return scrolled(title, head, rows.map(([name, of]) =>
     [h('th', {scope: 'row'}, name), ...jobs.map(job => h('td.number.wrap', {}, of(job)))]));
-  for (const [name, value] of Object.entries({tabindex: '0', role: 'region', 'aria-label': title}))
-    body.setAttribute(name, value); /* it scrolls sideways, by the keyboard too */
-  return flush(h('h2.table-title', {}, title), body);
 }
 
 function results(jobs) {
@@ -75,45 +69,6 @@ function differences(jobs) {
   const differ = name => new Set(all.map(one => JSON.stringify(one.get(name) ?? null))).size > 1;
   const rows = [...names].filter(differ).map(name => [name, job => settingText(settings(job).get(name))]);
   return rows.length ? beside('Settings that differ', jobs, rows) : h('p.card.soft', {}, 'All settings are the same.');
-}
-
-/* ---- curves ---- */
-
-/* A plot for each name that any of the jobs has measured. */
-class Overlay {
-  constructor(signal) {
-    this.signal = signal;
-    this.plots = new Map();
-    this.controls = plotControls(() => this.show(this.jobs, this.series));
-    this.element = h('div.plots', {});
-  }
-
-  show(jobs, series) {
-    this.jobs = jobs;
-    this.series = series;
-    const measured = series.flatMap(one => [...lossNames(one), ...metricNames(one)]);
-    for (const name of new Set([...measured, 'learning_rate', 'grad_norm']))
-      if (series.some(one => one.has(name)))
-        this.#fill(name);
-  }
-
-  #plot(name) {
-    if (!this.plots.has(name)) {
-      const title = metricName(name);
-      const plot = new Plot({title: title[0].toUpperCase() + title.slice(1), sync: 'compare'}, this.signal);
-      this.plots.set(name, plot);
-      this.element.append(plot.element);
-    }
-    return this.plots.get(name);
-  }
-
-  #fill(name) {
-    const plot = this.#plot(name), points = isEvaluation(name), weight = isNoisy(name) ? this.controls.weight : 0;
-    const steps = [...new Set(this.series.flatMap(one => one.steps([name])))].sort((a, b) => a - b);
-    plot.setLog(this.controls.log && /loss|norm/.test(name));
-    plot.show(steps, this.series.map((one, i) =>
-      ({label: jobName(this.jobs[i]), plot: i + 1, points, values: smooth(one.values(steps, name), weight)})));
-  }
 }
 
 /* ---- the view ---- */
@@ -142,7 +97,7 @@ export async function showCompare(root, wanted, signal) {
     const ended = jobs.every(hasEnded);
     const read = async (job, i) => { from[i] = await readSeries(job.id, series[i], from[i], signal); };
     await Promise.all(jobs.map(read));
-    overlay.show(jobs, series);
+    overlay.show(jobs.map(jobName), series);
     replace(tables, results(jobs), differences(jobs));
     jobs = await Promise.all(jobs.map(job => hasEnded(job) ? job : api.get(jobPath(job.id), signal)));
     return ended ? Infinity : 2000;

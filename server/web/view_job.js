@@ -2,13 +2,20 @@
 import * as api from './api.js';
 import {Curves} from './curves.js';
 import {h, notify, replace} from './dom.js';
+import {compared} from './estimate.js';
 import {ago, date, duration, jobName, metricName, number} from './format.js';
-import {actions, badge, hasEnded, jobPath, methodName, progressBar, progressText} from './job_parts.js';
+import {HeatMap} from './heatmap.js';
+import {
+  actions, badge, discard, hasEnded, jobPath, methodName, progressBar, progressText, sweepLink,
+} from './job_parts.js';
 import {eventsTab, filesTab, logTab, settingsTab} from './job_tabs.js';
-import {follow, readSeries} from './live.js';
+import {follow, readSeries, readTelemetry} from './live.js';
 import {button, empty, facts, link} from './parts.js';
 import {Series} from './series.js';
+import {settingText} from './settings.js';
 import {tabbed} from './tabs.js';
+
+const SELDOM_MS = 2000;
 
 function failure({code, message, param}) {
   return h('div.callout.bad', {role: 'alert'}, h('strong', {}, code), h('span', {}, message),
@@ -19,12 +26,17 @@ function head(job, changed) {
   const id = encodeURIComponent(job.id);
   const take = () => api.download(`${jobPath(job.id)}/artifacts/adapter.tar`, 'adapter.tar')
     .catch(error => notify(error.message, 'bad'));
+  const drop = async () => {
+    if (await discard([job]))
+      location.hash = '#/jobs';
+  };
   return [
     h('div.head', {}, h('h1', {}, jobName(job)), badge(job), h('div.row.end', {},
       actions(job, changed),
       job.status === 'succeeded' && button('Download adapter', take, {kind: '.primary', 'data-key': 'adapter'}),
       link('Run again with changes', `#/new?from=${id}`, {'data-key': 'again'}),
-      link('Compare', `#/compare/${id}`, {'data-key': 'compare'}))),
+      link('Compare', `#/compare/${id}`, {'data-key': 'compare'}),
+      hasEnded(job) && button('Delete', drop, {kind: '.danger', 'data-key': 'delete'}))),
     job.error && failure(job.error),
     !hasEnded(job) && h('div.stack', {}, progressBar(job), h('p.soft.small', {}, progressText(job))),
   ];
@@ -43,6 +55,7 @@ function known(job) {
     ['Training loss', progress.train_loss === undefined ? null : number(progress.train_loss)],
     ['Tokens trained', job.trained_tokens ? number(job.trained_tokens) : null],
     ['Speed', progress.tokens_per_second ? `${number(Math.round(progress.tokens_per_second))} tokens/s` : null],
+    ['Sweep', job.sweep && h('a', {href: sweepLink(job.sweep.id)}, settingText(Object.values(job.sweep.values ?? {})))],
     ['Device', job.device],
     [hasEnded(job) ? 'Ran for' : 'Runs for', ran ? duration(ran) : null],
     ['Created', ago(job.created_at)],
@@ -59,6 +72,28 @@ function once(draw) {
       pending = 0;
       draw();
     });
+  };
+}
+
+/* Calls f, which waits for an answer, at most every two seconds; what comes between is done once afterwards. */
+function seldom(f, signal) {
+  let last = 0, pending = 0;
+  const run = async () => {
+    pending = Infinity;
+    last = Date.now();
+    try {
+      await f();
+    } finally {
+      pending = 0;
+    }
+  };
+  signal.addEventListener('abort', () => clearTimeout(pending));
+  return () => {
+    const wait = last + SELDOM_MS - Date.now();
+    if (wait <= 0 && !pending)
+      return run();
+    pending ||= setTimeout(run, Math.max(wait, 0));
+    return null;
   };
 }
 
@@ -90,13 +125,13 @@ export async function showJob(root, id, signal) {
     const moved = now.status !== job.status;
     job = now;
     replace(top, head(job, () => {})); /* what an order changes is heard; its answer may be older than that */
-    replace(middle, known(job));
+    replace(middle, known(job), compared(job));
     if (moved)
       tabs.again();
   };
-  const drawCurves = once(() => curves.show(series));
+  const heat = new HeatMap(signal), drawCurves = once(() => curves.show(series));
   replace(root, top, middle, h('div.head', {}, h('h2', {}, 'Curves'), h('div.end', {}, curves.controls.element)),
-    curves.element, tabs.element);
+    curves.element, heat.element, tabs.element);
   draw(job);
 
   /* What came before: the events first, so that nothing between them and the curves is missed. */
@@ -104,6 +139,9 @@ export async function showJob(root, id, signal) {
   events.add(past.toReversed());
   await readSeries(id, series, 0, signal);
   curves.show(series);
+  /* It is told before the metrics of its step. */
+  const readHeat = seldom(async () => heat.show(await readTelemetry(id, heat.data, signal)), signal);
+  await readHeat();
   const heard = {
     status: draw,
     progress(progress) {
@@ -114,6 +152,7 @@ export async function showJob(root, id, signal) {
       events.add([event]);
       series.add(event.data);
       drawCurves();
+      readHeat();
     },
     log: event => events.add([event]),
     checkpoint(event) {

@@ -2,8 +2,11 @@
 import * as api from './api.js';
 import {every, h, replace} from './dom.js';
 import {ago, jobName, number} from './format.js';
-import {actions, badge, hasEnded, jobLink, methodName, progressBar, progressText, result} from './job_parts.js';
+import {
+  actions, badge, discard, hasEnded, jobLink, methodName, progressBar, progressText, result,
+} from './job_parts.js';
 import {button, empty, flush, table} from './parts.js';
+import {queuePanel} from './queue.js';
 
 const PAGE = 50;
 const filters = {
@@ -24,6 +27,12 @@ export function showJobs(root, signal) {
   let filter = 'all', limit = PAGE, jobs = [], more = false, shown = '';
   const chosen = new Set();
   const compare = h('a.button.small', {hidden: true});
+  const drop = button('', async () => {
+    if (await discard(jobs.filter(job => chosen.has(job.id))))
+      chosen.clear();
+    load();
+  }, {kind: '.danger', hidden: true});
+  const queue = queuePanel(() => load());
   const chips = h('div.chips', {role: 'group', 'aria-label': 'Which jobs'});
   const body = h('div.stack', {}, h('p.soft', {}, 'Loading…'));
 
@@ -32,6 +41,12 @@ export function showJobs(root, signal) {
       chosen.add(job.id);
     else
       chosen.delete(job.id);
+    tellChosen();
+  };
+  const tellChosen = () => {
+    const picked = jobs.filter(job => chosen.has(job.id));
+    drop.hidden = !picked.length || !picked.every(hasEnded);
+    drop.textContent = picked.length === 1 ? 'Delete 1 job' : `Delete ${picked.length} jobs`;
     compare.hidden = chosen.size < 2;
     compare.textContent = `Compare ${chosen.size} jobs`;
     compare.href = `#/compare/${[...chosen].map(encodeURIComponent).join(',')}`;
@@ -82,8 +97,12 @@ export function showJobs(root, signal) {
 
   const look = async () => {
     jobs = await api.list('v1/fine_tuning/jobs', {signal, most: limit + 1, page: 100});
+    const waits = jobs.some(job => job.status === 'queued');
+    queue.show(waits ? await api.list('v1/queue', {signal, most: 200, page: 100}) : [], jobs);
     more = jobs.length > limit;
     jobs.length = Math.min(jobs.length, limit);
+    [...chosen].filter(id => !jobs.some(job => job.id === id)).forEach(id => chosen.delete(id));
+    tellChosen();
     const now = JSON.stringify([jobs, more, Math.floor(Date.now() / 30000)]);
     if (now !== shown)
       draw();
@@ -91,6 +110,7 @@ export function showJobs(root, signal) {
     return jobs.some(job => !hasEnded(job)) ? 2000 : 8000;
   };
 
-  replace(root, h('div.head', {}, h('h1', {}, 'Jobs'), chips, h('div.row.end', {}, compare)), body);
+  replace(root, h('div.head', {}, h('h1', {}, 'Jobs'), chips, h('div.row.end', {}, drop, compare)), queue.element,
+    body);
   const load = every(2000, look, signal);
 }

@@ -172,7 +172,35 @@ class Dashboard:
         with tarfile.open(download.value.path()) as tar:
             assert any(name.endswith("adapter_config.json") for name in tar.getnames()), tar.getnames()
 
-    def step_11_two_jobs_are_compared(self):
+    def step_11_what_was_expected_stands_beside_what_it_took(self):
+        table = self.page.locator(".compared")
+        expect(table.get_by_role("row", name="Steps 38 38")).to_be_visible()
+        expect(table.get_by_role("row", name=re.compile("^Time .* s .* s$"))).to_be_visible()
+        expect(table.get_by_role("row", name=re.compile("^Memory .*B .*B$"))).to_be_visible()
+
+    def step_12_modules_tell_how_far_they_turn(self):
+        heat = self.page.get_by_role("img", name=re.compile("^Rotation angle of 12 modules"))
+        expect(heat).to_have_attribute("aria-label", re.compile("at step 38 the most is 0[.]"))
+        legend = self.page.locator(".heat-map .legend")
+        heat.focus()
+        self.page.keyboard.press("ArrowDown")
+        expect(legend).to_contain_text("layer.0.attention.self.query")
+        expect(legend).to_contain_text("step 38")
+        last = legend.locator("b").inner_text()
+        self.page.keyboard.press("Home")
+        expect(legend).to_contain_text("step 1")
+        first = legend.locator("b").inner_text()
+        assert float(first.split()[0]) < float(last.split()[0]), (first, last)
+        shown = lambda: heat.evaluate("canvas => canvas.toDataURL()")
+        box, before = heat.bounding_box(), shown()
+        self.page.mouse.move(box["x"] + box["width"] - 4, box["y"] + 4)
+        expect(legend).to_contain_text(last)
+        self.page.get_by_role("button", name="Orthogonality defect").click()
+        heat = self.page.get_by_role("img", name=re.compile("^Orthogonality defect of 12 modules"))
+        expect(heat).to_be_visible()
+        assert heat.evaluate("canvas => canvas.toDataURL()") != before
+
+    def step_13_two_jobs_are_compared(self):
         self.page.get_by_role("link", name="Jobs", exact=True).click()
         self.page.get_by_label("Choose first to compare").check()
         self.page.get_by_label("Choose second to compare").check()
@@ -181,7 +209,106 @@ class Dashboard:
         expect(self.page.get_by_role("region", name="Settings that differ").get_by_role("rowheader", name="n_epochs")).to_be_visible()
         expect(self.page.get_by_role("img", name="Training loss")).to_have_attribute("aria-label", re.compile("first .*second "))
 
-    def step_12_markup_is_only_text(self):
+    def queued(self):
+        """Names of the jobs that wait, as the page has them."""
+        return self.page.locator("table.queue a.title").all_inner_texts()
+
+    def ask(self, path, body=None, method=None):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.daemon.url + path, data, {"Content-Type": "application/json"} if data else {}, method=method)
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)
+
+    def job_like_the_first(self, epochs, **members):
+        first = self.ask(f"/v1/fine_tuning/jobs/{self.jobs[0]}")
+        return {"model": first["model"], "training_file": first["training_file"], "validation_file": first["validation_file"],
+                "dataset": {"label": "category"}, "adapter": {"r": 4, "target_modules": ["query"]},
+                "method": {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": epochs}}}, **members}
+
+    def step_14_the_queue_is_reordered(self):
+        self.waiting = [self.ask("/v1/fine_tuning/jobs", self.job_like_the_first(100, suffix=name))["id"] for name in ("runs", "alpha", "beta", "gamma")]
+        self.go(self.page, "#/jobs")
+        row = lambda name: self.page.locator("table.queue tr", has_text=name)
+        expect(self.page.locator("table.queue a.title")).to_have_text(["alpha", "beta", "gamma"])
+        row("gamma").get_by_role("button", name="to the front").click()
+        expect(self.page.get_by_text("gamma is 1st in the queue.")).to_be_visible()
+        expect(self.page.locator("table.queue a.title")).to_have_text(["gamma", "alpha", "beta"])
+        row("gamma").get_by_role("button", name="Move gamma down").click()
+        expect(self.page.locator("table.queue a.title")).to_have_text(["alpha", "gamma", "beta"])
+        assert [job["suffix"] for job in self.ask("/v1/queue")["data"]] == ["runs", "alpha", "gamma", "beta"]
+
+    def step_15_by_keyboard_and_by_priority(self):
+        names = self.page.locator("table.queue a.title")
+        names.filter(has_text="beta").focus()
+        self.page.keyboard.press("Alt+ArrowUp")
+        expect(names).to_have_text(["alpha", "beta", "gamma"])
+        expect(names.filter(has_text="beta")).to_be_focused()
+        self.page.keyboard.press("Alt+ArrowDown")
+        expect(names).to_have_text(["alpha", "gamma", "beta"])
+        priority = self.page.get_by_label("Priority of beta")
+        priority.select_text()
+        self.page.keyboard.type("7")
+        self.page.wait_for_timeout(4500)
+        expect(priority).to_have_value("7")  # what is being typed stays, though the queue is asked for again
+        priority.press("Enter")
+        expect(names).to_have_text(["beta", "alpha", "gamma"])
+        self.page.get_by_role("button", name="Move gamma up").focus()
+        self.page.keyboard.press("Enter")
+        expect(names).to_have_text(["beta", "gamma", "alpha"])
+        self.page.keyboard.press("Enter")
+        expect(names).to_have_text(["gamma", "beta", "alpha"])  # it takes the priority of the one that it passes
+        expect(self.page.get_by_label("Priority of gamma")).to_have_value("7")
+        self.page.get_by_label("Priority of alpha").fill("1000")
+        self.page.keyboard.press("Enter")
+        expect(self.page.get_by_role("status").get_by_text(re.compile("scheduling.priority"))).to_be_visible()
+
+    def step_16_jobs_are_deleted_after_a_question(self):
+        for job in self.waiting:
+            self.ask(f"/v1/fine_tuning/jobs/{job}/cancel", method="POST")
+        self.go(self.page, f"#/jobs/{self.waiting[0]}")
+        expect(self.page.locator(".badge.cancelled")).to_be_visible()
+        self.page.get_by_role("button", name="Delete").click()
+        self.page.get_by_role("button", name="No, go back").click()
+        self.page.get_by_role("button", name="Delete").click()
+        self.page.get_by_role("button", name="Delete the job").click()
+        expect(self.page.get_by_role("heading", name="Jobs")).to_be_visible()
+        expect(self.page.get_by_role("link", name="runs", exact=True)).to_have_count(0)
+        for name in ("alpha", "beta", "gamma"):
+            self.page.get_by_label(f"Choose {name} to compare").check()
+        self.page.get_by_role("button", name="Delete 3 jobs").click()
+        self.page.get_by_role("button", name="Delete the jobs").click()
+        expect(self.page.get_by_text("The jobs are deleted.")).to_be_visible()
+        expect(self.page.get_by_role("link", name="gamma", exact=True)).to_have_count(0)
+        assert {job["id"] for job in self.ask("/v1/fine_tuning/jobs")["data"]} == set(self.jobs)
+
+    def step_17_a_sweep_is_compared(self):
+        self.page.get_by_role("link", name="Sweeps").click()
+        expect(self.page.get_by_role("heading", name="No sweeps yet")).to_be_visible()
+        body = {"name": "ranks", "job": self.job_like_the_first(1), "grid": {"adapter.r": [2, 4]}}
+        self.sweep = self.ask("/v1/fine_tuning/sweeps", body)["id"]
+        self.page.get_by_role("link", name="ranks").click()
+        expect(self.page.get_by_role("heading", name="ranks")).to_be_visible()
+        expect(self.page.locator(".head .badge.succeeded")).to_have_text("finished", timeout=120000)
+        table = self.page.get_by_role("region", name="Jobs by validation loss, the lowest first")
+        results = self.ask(f"/v1/fine_tuning/sweeps/{self.sweep}/results")["data"]
+        expect(table.locator("tbody tr")).to_have_count(2)
+        for i, row in enumerate(results):
+            expect(table.locator("tbody tr").nth(i).locator("td").nth(1)).to_have_text(str(i + 1))
+            expect(table.locator("tbody tr").nth(i).locator("td").nth(2)).to_have_text(str(row["values"]["adapter.r"]))
+        plot = self.page.get_by_role("img", name="Training loss")
+        expect(plot).to_have_attribute("aria-label", re.compile("Training loss: [24] [0-9.]+ at step .*, [24] [0-9.]+ at step "))
+        self.page.get_by_label("Draw the curves of 2").uncheck()
+        expect(plot).to_have_attribute("aria-label", re.compile("Training loss: 4 [0-9.]+ at step [0-9]+[.] Arrow"))
+        with self.page.expect_download() as download:
+            self.page.get_by_role("button", name="Download table").click()
+        with open(download.value.path(), encoding="utf-8") as file:
+            assert file.read().startswith("rank,job_id,status,adapter.r")
+        self.page.get_by_role("link", name="Open the job 2").click()
+        expect(self.page.get_by_role("heading", name="r=2")).to_be_visible()
+        self.page.locator(".facts a").click()
+        expect(self.page.get_by_role("heading", name="ranks")).to_be_visible()
+
+    def step_18_markup_is_only_text(self):
         self.go(self.page, "#/files")
         self.upload(MARKUP, b'{"text": "<script>document.title=1</script>", "label": "<b>x</b>"}\n')
         expect(self.page.get_by_role("link", name=MARKUP)).to_be_visible()
@@ -209,10 +336,10 @@ class Dashboard:
         assert self.page.title() == "reflectd" and self.page.locator("main img, main b:text('bold')").count() == 0
         assert not [text for text in self.complaints if "Content Security Policy" in text], self.complaints
 
-    def step_13_every_view_in_every_form(self):
+    def step_19_every_view_in_every_form(self):
         file = self.page.evaluate("fetch('v1/files').then(answer => answer.json()).then(list => list.data.find(file => file.filename === 'train.csv').id)")
         views = {"jobs": "#/jobs", "job": f"#/jobs/{self.jobs[1]}", "compare": f"#/compare/{','.join(self.jobs)}", "new": "#/new", "files": "#/files",
-                 "file": f"#/files/{file}", "models": "#/models"}
+                 "file": f"#/files/{file}", "models": "#/models", "sweeps": "#/sweeps", "sweep": f"#/sweeps/{self.sweep}"}
         wrong = []
         for form in SIZES:
             for theme in ("light", "dark"):
@@ -232,7 +359,7 @@ class Dashboard:
                 page.context.close()
         assert not wrong, "\n".join(wrong)
 
-    def step_14_the_theme_is_chosen(self):
+    def step_20_the_theme_is_chosen(self):
         ground = lambda: self.page.evaluate("getComputedStyle(document.body).backgroundColor")
         light = ground()
         button = self.page.get_by_role("button", name="Theme")
@@ -242,7 +369,20 @@ class Dashboard:
         self.page.reload()
         assert ground() != light
 
-    def step_15_with_a_key(self):
+    def step_21_the_sweep_is_deleted_and_the_api_is_documented(self):
+        self.go(self.page, f"#/sweeps/{self.sweep}")
+        self.page.get_by_role("button", name="Delete").click()
+        self.page.get_by_role("button", name="Delete the sweep").click()
+        expect(self.page.get_by_role("heading", name="No sweeps yet")).to_be_visible()
+        assert not self.ask("/v1/fine_tuning/sweeps")["data"]
+        self.go(self.page, f"#/sweeps/{MARKUP}")
+        expect(self.page.get_by_text("There is no such sweep")).to_be_visible()
+        self.page.get_by_role("link", name="API").click()
+        expect(self.page.get_by_role("heading", name="The API")).to_be_visible()
+        expect(self.page.get_by_text("/v1/fine_tuning/jobs/{job_id}/telemetry")).to_be_visible()
+        self.page.go_back()
+
+    def step_22_with_a_key(self):
         folder = tempfile.mkdtemp()
         path = os.path.join(folder, "key")
         with open(path, "w", encoding="utf-8") as file:
@@ -282,7 +422,7 @@ class Dashboard:
             guarded.stop()
             shutil.rmtree(folder)
 
-    def step_16_nothing_was_complained_of(self):
+    def step_23_nothing_was_complained_of(self):
         left = [text for text in self.complaints if "Failed to load resource" not in text]
         assert not left, left
 
