@@ -13,7 +13,7 @@ static const char *const kinds[] = {[GENERATION_CHAT] = "chat",
 const char *const generation_finish_names[] = {
     [FINISH_STOP] = "stop", [FINISH_LENGTH] = "length", [FINISH_CANCELLED] = "cancelled", NULL};
 
-enum { NAME_BYTES = 128, TEXT_BYTES = GENERATION_LINE_MAX, STOP_BYTES = 1024 };
+enum { NAME_BYTES = 128, TEXT_BYTES = GENERATION_LINE_MAX };
 
 /* --- lines to the worker -------------------------------------------------------------------------- */
 
@@ -87,8 +87,9 @@ static void check_request(const struct generation_request *request, struct fault
   if (request->tools && !json_is_array(request->tools))
     fault_add(faults, STATUS_INVALID_VALUE, "tools", "tools must be an array, not %s", json_kind(request->tools));
   for (size_t i = 0; i < request->stop.count; i++)
-    if (strlen(request->stop.item[i]) < 1 || strlen(request->stop.item[i]) > STOP_BYTES)
-      fault_add(faults, STATUS_INVALID_VALUE, "stop", "stop[%zu] must have 1 to %d bytes", i, STOP_BYTES);
+    if (strlen(request->stop.item[i]) < 1 || strlen(request->stop.item[i]) > GENERATION_STOP_BYTES)
+      fault_add(faults, STATUS_INVALID_VALUE, "stop", "stop[%zu] must have 1 to %d bytes", i,
+                GENERATION_STOP_BYTES);
   if (request->sampling.logit_bias.count > GENERATION_LOGIT_BIAS_MAX)
     fault_add(faults, STATUS_INVALID_VALUE, "logit_bias", "logit_bias must have at most %d members",
               GENERATION_LOGIT_BIAS_MAX);

@@ -17,6 +17,7 @@ enum {
   GENERATION_LINE_MAX = 4 << 20, /* bytes of a line to the worker, its newline included */
   GENERATION_TOP_LOGPROBS_MAX = 20,
   GENERATION_STOP_MAX = 4,
+  GENERATION_STOP_BYTES = 1024, /* of each */
   GENERATION_LOGIT_BIAS_MAX = 300,
 };
 

@@ -253,14 +253,14 @@ struct field_table job_adapter_fields(struct field rows[JOB_ADAPTER_ROWS], const
   return (struct field_table){.fields = rows, .count = common + method->fields.count};
 }
 
-const struct job_inert job_inert_top[] = {
+const struct inert_member job_inert_top[] = {
     {"integrations",
      {"[]"},
      "integrations are not supported: nothing is sent to other services; metrics are in the job's events and "
      "in step_metrics.csv, which is one of its result_files"},
     {.name = NULL},
 };
-const struct job_inert job_inert_hyper[] = {
+const struct inert_member job_inert_hyper[] = {
     {"optim", {"\"adamw\"", "\"adamw_torch\""}, "the only optimiser is adamw"},
     {.name = NULL},
 };

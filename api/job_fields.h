@@ -3,6 +3,7 @@
 #ifndef API_JOB_FIELDS_H
 #define API_JOB_FIELDS_H
 
+#include "api/inert.h"
 #include "api/job.h"
 
 extern const struct field_table job_fields;             /* into struct job_spec */
@@ -27,14 +28,7 @@ struct field_table job_adapter_fields(struct field rows[JOB_ADAPTER_ROWS], const
 #include "api/methods.def"
 #undef METHOD
 
-/* Members that are accepted with the values that ask for what happens anyway, so that bodies written
-   for other servers work; anything else they could ask for is refused by name. */
-struct job_inert {
-  const char *name;
-  const char *accepted[3];          /* JSON texts; null is always accepted */
-  const char *refusal;
-};
-extern const struct job_inert job_inert_top[], job_inert_hyper[];  /* ended by a row without name */
+extern const struct inert_member job_inert_top[], job_inert_hyper[]; /* ended by a row without name */
 
 /* Reads `adapter` (NULL: absent) and settles its defaults. */
 void job_adapter_parse(struct adapter_spec *out, const json_t *object, const char *path, struct arena *arena,

@@ -143,37 +143,12 @@ static void read_parts(struct parts *parts, const json_t *body, struct fault_lis
     parts->adapter = hold(adapter);
 }
 
-/* A copy of `object` without its inert members, whose values it checks. A new reference. */
-static json_t *without_inert(const json_t *object, const struct job_inert *rows, const char *path,
-                             struct fault_list *faults) {
-  json_t *rest = json_copy((json_t *)(uintptr_t)object);
-  for (; rest && rows->name; rows++) {
-    const json_t *value = json_object_get(rest, rows->name);
-    if (!value)
-      continue;
-    bool fine = json_is_null(value);
-    for (size_t i = 0; !fine && i < COUNT_OF(rows->accepted) && rows->accepted[i]; i++) {
-      json_t *accepted = json_loads(rows->accepted[i], JSON_DECODE_ANY, NULL);
-      fine = json_equal(accepted, value);
-      json_decref(accepted);
-    }
-    char param[96];
-    snprintf(param, sizeof param, "%s%s%s", path, *path ? "." : "", rows->name);
-    if (!fine)
-      fault_add(faults, STATUS_UNSUPPORTED_VALUE, param, "%s: %s", param, rows->refusal);
-    json_object_del(rest, rows->name);
-  }
-  if (!rest)
-    fault_add(faults, STATUS_OUT_OF_MEMORY, path, "the body does not fit into memory");
-  return rest;
-}
-
 static void read_hyperparameters(struct hyperparameters *out, const struct parts *parts, struct arena *arena,
                                  struct fault_list *faults) {
   field_defaults(&job_hyper_fields, out);
   if (!parts->hyper)
     return;
-  AUTO(json_release) json_t *rest = without_inert(parts->hyper, job_inert_hyper, parts->hyper_path, faults);
+  AUTO(json_release) json_t *rest = inert_without(parts->hyper, job_inert_hyper, parts->hyper_path, faults);
   if (rest)
     field_read(&job_hyper_fields, out, rest, parts->hyper_path, NULL, arena, faults);
 }
@@ -314,7 +289,7 @@ void job_spec_parse(struct job_spec *out, const json_t *body, int64_t seed_if_ab
   *out = (struct job_spec){0};
   if (!object_or_fault(body, "body", faults))
     return;
-  AUTO(json_release) json_t *rest = without_inert(body, job_inert_top, "", faults);
+  AUTO(json_release) json_t *rest = inert_without(body, job_inert_top, "", faults);
   if (!rest)
     return;
   const char *task = json_string_value(json_object_get(rest, "task"));

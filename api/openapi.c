@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/body.h"
+#include "api/generation_body.h"
 #include "api/openapi_parts.h"
 #include "api/page.h"
 
@@ -26,6 +27,14 @@ json_t *openapi_ref(const char *kind, const char *name) {
   char path[96];
   snprintf(path, sizeof path, "#/components/%s/%s", kind, name);
   return json_pack("{ss}", "$ref", path);
+}
+
+json_t *openapi_json(const char *text) {
+  char json[4096];
+  CHECK(strlen(text) < sizeof json);
+  for (size_t i = 0; i <= strlen(text); i++)
+    json[i] = text[i] == '\'' ? '"' : text[i];
+  return json_loads(json, 0, NULL);
 }
 
 static json_t *content(const char *media_type, json_t *schema) {
@@ -88,8 +97,10 @@ static json_t *clone_schema(void) {
 static json_t *request_body(struct builder *b, enum operation op) {
   const struct field_table *table = body_fields(op);
   bool job = op == OP_jobs_create || op == OP_jobs_estimate;
+  bool asks = generation_body_fields(op) != NULL;
   json_t *body = job                      ? content("application/json", openapi_ref("schemas", "JobRequest"))
                  : op == OP_jobs_clone    ? content("application/json", clone_schema())
+                 : asks                   ? content("application/json", openapi_generation_schema(b, op))
                  : op == OP_sweeps_create ? content("application/json", openapi_sweep_schema(b))
                  : op == OP_jobs_update || op == OP_jobs_modify ? content("application/json", update_schema())
                  : op == OP_files_create                        ? content("multipart/form-data", upload_schema())

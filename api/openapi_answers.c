@@ -58,6 +58,12 @@ static const struct {
     {"Capabilities", "capabilities",
      "job array,methods array,tasks array,recipes array,precisions array,exports array,devices array,limits object,"
      "caller object,models array"},
+    {"ChatCompletion", "chat.completion",
+     "id string,created integer,model string,choices array,usage object,system_fingerprint string"},
+    {"Completion", "text_completion",
+     "id string,created integer,model string,choices array,usage object,system_fingerprint string"},
+    {"Embeddings", "list", "model string,data array,usage object"},
+    {"Classifications", "list", "model string,data array,usage object"},
     {"Artifact", "fine_tuning.job.artifact",
      "id string,name string,created_at integer,bytes integer,sha256 string,file_id string?"},
     {"Metrics", "fine_tuning.job.metrics",
@@ -147,6 +153,10 @@ static const struct {
     {OP_models_list, "Model", true},
     {OP_models_retrieve, "Model", false},
     {OP_models_delete, "Deleted", false},
+    {OP_chat_create, "ChatCompletion", false},
+    {OP_completions_create, "Completion", false},
+    {OP_embeddings_create, "Embeddings", false},
+    {OP_classify_create, "Classifications", false},
     {OP_keys_list, "ApiKey", true},
     {OP_keys_create, "ApiKey", false},
     {OP_keys_retrieve, "ApiKey", false},
@@ -237,6 +247,8 @@ static const struct {
   enum operation op;
   const char *media_type;
 } forms[] = {{OP_jobs_events, "text/event-stream"},
+             {OP_chat_create, "text/event-stream"},
+             {OP_completions_create, "text/event-stream"},
              {OP_jobs_metrics, "text/csv"},
              {OP_jobs_logs, "text/plain"},
              {OP_sweeps_results, "text/csv"},

@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "api/endpoint.h"
+#include "api/inert.h"
 #include "base/field.h"
 
 struct builder {
@@ -17,13 +18,20 @@ json_t *openapi_append(struct builder *b, json_t *array, json_t *value);
 /* {"$ref": "#/components/KIND/NAME"}. */
 json_t *openapi_ref(const char *kind, const char *name);
 
+/* A value from text that has single quotes for double ones; at most 4 KiB. */
+json_t *openapi_json(const char *text);
+
 /* --- what is sent (openapi_sent.c) --- */
 
 json_t *openapi_table_schema(struct builder *b, const struct field_table *table);
+/* Members that are taken with the values that ask for what happens anyway. */
+void openapi_add_inert(struct builder *b, json_t *schema, const struct inert_member *rows);
 /* The body of a job. */
 json_t *openapi_job_schema(struct builder *b);
 /* And of a sweep. */
 json_t *openapi_sweep_schema(struct builder *b);
+/* And of what is asked of a model (openapi_generation.c). */
+json_t *openapi_generation_schema(struct builder *b, enum operation op);
 
 /* --- what is answered (openapi_answers.c) --- */
 

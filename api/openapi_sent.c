@@ -116,8 +116,7 @@ json_t *openapi_table_schema(struct builder *b, const struct field_table *table)
   return schema;
 }
 
-/* Members that are taken with the values that ask for what happens anyway. */
-static void add_inert(struct builder *b, json_t *schema, const struct job_inert *rows) {
+void openapi_add_inert(struct builder *b, json_t *schema, const struct inert_member *rows) {
   for (; rows->name; rows++) {
     json_t *inert = set(b, json_object_get(schema, "properties"), rows->name, json_object());
     json_t *values = set(b, inert, "enum", json_pack("[n]"));
@@ -136,7 +135,7 @@ static json_t *nullable(struct builder *b, json_t *object_schema) {
 
 static json_t *hyper_schema(struct builder *b) {
   json_t *schema = openapi_table_schema(b, &job_hyper_fields);
-  add_inert(b, schema, job_inert_hyper);
+  openapi_add_inert(b, schema, job_inert_hyper);
   return nullable(b, schema);
 }
 
@@ -193,15 +192,6 @@ static json_t *methods_schema(struct builder *b) {
                    "among the hyperparameters.");
 }
 
-/* JSON with single quotes. */
-static json_t *rules_of(const char *text) {
-  char json[4096];
-  CHECK(strlen(text) < sizeof json);
-  for (size_t i = 0; i <= strlen(text); i++)
-    json[i] = text[i] == '\'' ? '"' : text[i];
-  return json_loads(json, 0, NULL);
-}
-
 /* Rules between members: what may not stand together, and what is judged by evaluations. As JSON, since it is data. */
 static void add_rules(struct builder *b, json_t *schema) {
   static const char text[] =
@@ -224,7 +214,7 @@ static void add_rules(struct builder *b, json_t *schema) {
       "  'then': {'required': ['validation_file'], 'properties': {'validation_file': {'type': 'string'}}}},"
       " {'if': {'required': ['recipe'], 'properties': {'recipe': {'type': 'string'}}},"
       "  'then': {'required': ['task'], 'properties': {'task': {'type': 'string', 'pattern': '^glue/'}}}}]";
-  set(b, schema, "allOf", rules_of(text));
+  set(b, schema, "allOf", openapi_json(text));
 }
 
 json_t *openapi_job_schema(struct builder *b) {
@@ -243,7 +233,7 @@ json_t *openapi_job_schema(struct builder *b) {
   set(b, properties, "metadata",
       json_pack("{s[ss] si s{si} s{ss si}}", "type", "object", "null", "maxProperties", 16, "propertyNames",
                 "maxLength", 64, "additionalProperties", "type", "string", "maxLength", 512));
-  add_inert(b, schema, job_inert_top);
+  openapi_add_inert(b, schema, job_inert_top);
   add_rules(b, schema);
   return schema;
 }
@@ -283,6 +273,6 @@ json_t *openapi_sweep_schema(struct builder *b) {
                 "propertyNames", "pattern", field, "maxLength", SWEEP_PATH_MAX - 1, "description",
                 "Or the combinations one by one, each {field: value}."));
   openapi_append(b, json_object_get(schema, "required"), json_string("job"));
-  set(b, schema, "allOf", rules_of(rules));
+  set(b, schema, "allOf", openapi_json(rules));
   return schema;
 }

@@ -52,6 +52,10 @@ struct config {
   int64_t attempts_max;           /* of a job whose worker dies, since training last got further */
   int64_t shutdown_grace_s;       /* from SIGTERM to a worker until it is killed */
   int64_t worker_silence_s;       /* a worker that says nothing for so long is killed */
+  int64_t serving_max;            /* base models that are held to be asked at the same time; 0: none is */
+  int64_t serving_idle_s;         /* how long one is held that nobody asks */
+  int64_t serving_memory_mib;     /* of each for what it is asked: KV caches and adapters */
+  int64_t serving_queue_max;      /* completions, vectors and the like that are not there yet */
   bool insecure_http;             /* needed to listen on an address other than loopback */
   bool metrics_open;              /* /metrics needs no key */
   int webhook_targets;            /* enum webhook_targets of api/webhook.h */

@@ -25,6 +25,7 @@
 #include "server/loop.h"
 #include "server/process.h"
 #include "server/scheduler.h"
+#include "server/servings.h"
 #include "server/supervisor.h"
 #include "server/tenants_command.h"
 #include "server/upkeep.h"
@@ -90,6 +91,7 @@ static enum status open_front(struct server *server, struct error *err) {
   return status;
 }
 
+/* One is to be looked at, or to be held. */
 static void on_model_wanted(void *context) {
   struct server *server = context;
   scheduler_wake(server->scheduler);
@@ -108,6 +110,7 @@ static void on_run_ended(void *context, const char *known) {
 }
 
 static enum status serve(struct server *server, struct error *err) {
+  struct serving_list servings;
   int lock;
   enum status status = data_lock(&lock, server->config, err);
   if (status)
@@ -125,6 +128,9 @@ static enum status serve(struct server *server, struct error *err) {
     status = supervisor_new(&server->supervisor, server, on_run_ended, server, err);
   if (!status)
     status = inspected_new(&server->inspected, server->config, on_model_wanted, server, err);
+  server->servings = &servings;
+  if (!status)
+    status = servings_open(&servings, server, on_model_wanted, server, err);
   if (!status)
     status = webhooks_new(&server->webhooks, server, err);
   if (!status)

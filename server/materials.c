@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "server/models.h"
 #include "server/source.h"
 #include "storage/db_file.h"
 
@@ -19,10 +18,8 @@ static enum status find_file(struct task_file *out, struct run *run, const char 
   return out->path ? STATUS_OK : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "starting %s", run->id);
 }
 
-/* A model that is gone while others are there was taken away: that is the job's end. An empty folder is a mount that is
-   not there. */
-static enum status find_model(struct base_model *out, const char *folder, const char *id, struct arena *arena,
-                              struct error *err) {
+enum status materials_model(struct base_model *out, const char *folder, const char *id, struct arena *arena,
+                            struct error *err) {
   struct base_model *models;
   size_t count;
   enum status status = models_find(out, folder, id, arena, err);
@@ -44,7 +41,7 @@ enum status materials_find(struct task *task, struct run *run, const char *tenan
   struct source source = {0};
   enum status status = task->kind == TASK_SURVEY && strcmp(spec->model, MATERIALS_NO_MODEL) == 0
                            ? STATUS_OK
-                           : find_model(&model, config->models, spec->model, &run->arena, err);
+                           : materials_model(&model, config->models, spec->model, &run->arena, err);
   if (!status)
     status = find_file(&task->training, run, tenant, spec->training_file, err);
   if (!status && spec->validation_file)

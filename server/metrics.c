@@ -7,7 +7,7 @@
 /* ---- what is counted ---- */
 
 static const short codes[] = {200, 202, 204, 206, 304, 400, 401, 403, 404, 405, 408, 409, 410, 411,
-                              412, 413, 414, 415, 416, 422, 424, 429, 431, 500, 503, 505, 507};
+                              412, 413, 414, 415, 416, 422, 424, 429, 431, 499, 500, 503, 505, 507};
 _Static_assert(COUNT_OF(codes) == METRICS_CODES, "a column for each status");
 
 /* Seconds. Requests take from parts of a millisecond to minutes of an upload; jobs wait and run up to days. */
@@ -17,6 +17,9 @@ static const double job_bounds[METRICS_BUCKETS] = {1,   5,    15,   30,    60,  
                                                    600, 1800, 3600, 10800, 21600, 43200, 86400};
 static const double step_bounds[METRICS_BUCKETS] = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
                                                     1,     2.5,  5,     10,   30,  60,   300};
+
+static const double token_bounds[METRICS_BUCKETS] = {0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05,
+                                                     0.075, 0.1,    0.2,   0.35, 0.5,  1,    2.5};
 
 static void observe(struct histogram *histogram, const double bounds[METRICS_BUCKETS], double value, uint64_t times) {
   size_t bucket = 0;
@@ -40,6 +43,21 @@ void metrics_waited(struct metrics *metrics, double seconds) {
 
 void metrics_ran(struct metrics *metrics, enum job_state to, double seconds) {
   observe(&metrics->run[to], job_bounds, seconds, 1);
+}
+
+void metrics_generated(struct metrics *metrics, enum generation_kind kind, enum metrics_generation how,
+                       int64_t prompt_tokens, int64_t completion_tokens) {
+  metrics->generations[kind][how]++;
+  metrics->prompt_tokens += (uint64_t)prompt_tokens;
+  metrics->completion_tokens += (uint64_t)completion_tokens;
+}
+
+void metrics_first_token(struct metrics *metrics, double seconds) {
+  observe(&metrics->first_token, step_bounds, seconds, 1);
+}
+
+void metrics_token_time(struct metrics *metrics, double seconds) {
+  observe(&metrics->token_time, token_bounds, seconds, 1);
 }
 
 void metrics_trained(struct metrics *metrics, const char *device, uint64_t steps, uint64_t tokens,
@@ -184,9 +202,38 @@ static void write_training(struct str *out, const struct metrics *metrics, const
   sample(out, workers, (double)view->checking, "state=\"checking\"");
   sample(out, workers, (double)view->exporting, "state=\"exporting\"");
   sample(out, workers, (double)view->inspecting, "state=\"inspecting\"");
+  sample(out, workers, (double)view->serving, "state=\"serving\"");
   family(out, restarts, "counter", "Runs that ended so that their job is queued again, by reason.");
   for (size_t i = 0; i < RESTART_COUNT; i++)
     sample(out, restarts, (double)metrics->restarts[i], "reason=\"%s\"", reasons[i]);
+}
+
+static void write_generation(struct str *out, const struct metrics *metrics, const struct metrics_view *view) {
+  static const char requests[] = "reflectd_generation_requests_total", tokens[] = "reflectd_generation_tokens_total";
+  static const char first[] = "reflectd_generation_time_to_first_token_seconds";
+  static const char each[] = "reflectd_generation_time_per_output_token_seconds";
+  static const char *const kinds[] = {[GENERATION_CHAT] = "chat",
+                                      [GENERATION_COMPLETION] = "completion",
+                                      [GENERATION_EMBEDDING] = "embedding",
+                                      [GENERATION_CLASSIFICATION] = "classification"};
+  static const char *const results[] = {
+      [GENERATION_ANSWERED] = "answered", [GENERATION_LEFT] = "cancelled", [GENERATION_REFUSED] = "failed"};
+  family(out, requests, "counter", "What was asked of models: completions, vectors, texts to classify.");
+  for (size_t kind = 0; kind < GENERATION_KIND_COUNT; kind++)
+    for (size_t how = 0; how < METRICS_GENERATION_COUNT; how++)
+      sample(out, requests, (double)metrics->generations[kind][how], "kind=\"%s\",result=\"%s\"", kinds[kind],
+             results[how]);
+  family(out, tokens, "counter", "Tokens that models have read and written.");
+  sample(out, tokens, (double)metrics->prompt_tokens, "type=\"prompt\"");
+  sample(out, tokens, (double)metrics->completion_tokens, "type=\"completion\"");
+  family(out, first, "histogram", "Time from a request to the first token of a completion, with loading the model.");
+  samples(out, first, &metrics->first_token, step_bounds, "");
+  family(out, each, "histogram", "Time that each further token of a completion took.");
+  samples(out, each, &metrics->token_time, token_bounds, "");
+  single(out, "reflectd_generation_models", "gauge", (double)view->models_ready,
+         "Base models that are held in memory to be asked.");
+  single(out, "reflectd_generation_requests", "gauge", (double)view->generations,
+         "What was asked of models and has no whole answer yet.");
 }
 
 static void write_deliveries(struct str *out, const struct metrics *metrics) {
@@ -227,5 +274,6 @@ void metrics_write(struct str *out, const struct metrics *metrics, const struct 
   write_requests(out, metrics);
   write_jobs(out, metrics, view);
   write_training(out, metrics, view);
+  write_generation(out, metrics, view);
   write_process(out, &view->process);
 }

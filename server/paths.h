@@ -7,6 +7,7 @@
      jobs/<job-id>/<lease-token>/    what the worker with that lease made
      jobs/<job-id>/exports/<seq>/    what an export made afterwards
      asking/<key>/                   what the driver of a device keeps while a question is worked out
+     serving/<number>/<adapter>/     links to the files of the adapters that a base model is asked with
      lost+found/                     what the store does not know of
    A daemon that uses the folder holds a lock on the folder itself. */
 #ifndef SERVER_PATHS_H
@@ -31,6 +32,8 @@ void path_hide(struct str *out, const char *text, const struct config *config);
 
 #define PATH_FILE "files/%s"
 #define PATH_ASKING "asking/%s"
+#define PATH_SERVING "serving"
+#define PATH_SERVING_MODEL "serving/%llu"
 #define PATH_JOB "jobs/%s"
 #define PATH_LOG "jobs/%s/log.txt"
 #define PATH_OUTPUT "jobs/%s/%lld"

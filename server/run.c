@@ -223,10 +223,11 @@ void run_stop(struct run *run, enum stop stop, bool at_once) {
     run->kind->stopping(run);
   if (!run->worker)
     return;
+  const char *cancel = run->kind->reads_lines ? NULL : "cancel";
   if (at_once)
-    worker_stop(run->worker, "cancel", 0, 0);
+    worker_stop(run->worker, cancel, 0, 0);
   else if (run->stop == STOP_CANCEL || !run->kind->resumes)
-    worker_stop(run->worker, "cancel", term_ms, term_ms + grace_ms);
+    worker_stop(run->worker, cancel, term_ms, term_ms + grace_ms);
   else if (stop == STOP_PAUSE || stop == STOP_PREEMPT) /* nobody is in a hurry */
     worker_stop(run->worker, "pause", silence_ms, silence_ms);
   else /* SIGTERM would cost what it is about to write */

@@ -28,6 +28,7 @@ struct run_kind {
   void (*ended)(struct run *run);    /* all was handed over: run->death says how it ended */
   void (*stopping)(struct run *run); /* run_stop; NULL: nothing */
   void (*done)(struct run *run);     /* frees what is the kind's own; NULL: nothing */
+  bool reads_lines;                  /* more than orders: the end of its input is what stops it */
   bool resumes;                      /* told to pause, its worker leaves what a later run goes on from */
 };
 

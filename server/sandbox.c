@@ -106,8 +106,7 @@ static enum status add_number(struct sandbox_command *command, const char *optio
   return text ? STATUS_OK : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "starting a worker");
 }
 
-/* Of the file, or of all files in the folder. */
-static uint64_t model_bytes(const char *path) {
+uint64_t sandbox_model_bytes(const char *path) {
   struct stat info;
   uint64_t sum = 0;
   DIR *dir = opendir(path);
@@ -138,7 +137,7 @@ static uint64_t memory_of(const struct task *task) {
 
 uint64_t sandbox_memory(const struct task *task) {
   uint64_t bytes = memory_of(task);
-  return bytes && task->model_dir ? bytes + model_bytes(task->model_dir) : bytes;
+  return bytes && task->model_dir ? bytes + sandbox_model_bytes(task->model_dir) : bytes;
 }
 
 static bool writes(const struct task *task) {
@@ -162,15 +161,15 @@ enum status sandbox_command(struct sandbox_command *out, const struct sandbox *s
   add_option(out, "--read", task->start);
   for (size_t i = 0; i < task->resume.count; i++)
     add_option(out, "--read", task->resume.item[i]);
-  if (writes(task))
-    add_option(out, "--write", task->output_dir);
+  if (writes(task) || task->kind == TASK_GENERATE) /* which adapters are put into while it runs */
+    add_option(out, writes(task) ? "--write" : "--read", task->output_dir);
   add_option(out, "--device", device_of(task, arena));
   if (task->output_dir && on_device(task))
     add_option(out, "--scratch", arena_format(arena, "%s/%s", task->output_dir, SANDBOX_SCRATCH));
   for (size_t i = 0; i < sandbox->without_count; i++)
     add_option(out, "--without", sandbox->without[i]);
   add_option(out, "--cgroup", cgroup[0] ? cgroup : NULL);
-  uint64_t file_bytes = writes(task) ? model_bytes(task->model_dir) * FILE_GROWTH + FILE_BYTES : 0;
+  uint64_t file_bytes = writes(task) ? sandbox_model_bytes(task->model_dir) * FILE_GROWTH + FILE_BYTES : 0;
   enum status status = add_number(out, "--parent", (uint64_t)getpid(), arena, err);
   status = status ? status : add_number(out, "--memory", memory_of(task), arena, err);
   status = status ? status : add_number(out, "--file-bytes", file_bytes, arena, err);

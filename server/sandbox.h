@@ -29,6 +29,9 @@ NODISCARD enum status sandbox_open(struct sandbox *out, const struct config *con
 /* Bytes that the task's worker may hold, its model's mapped weights included; 0: no limit. */
 uint64_t sandbox_memory(const struct task *task);
 
+/* Of a model: of its file, or of all files in its folder. */
+uint64_t sandbox_model_bytes(const char *path);
+
 /* `cgroup`: that the worker joins; "": none. Strings live in `arena`, or are the arguments'. */
 NODISCARD enum status sandbox_command(struct sandbox_command *out, const struct sandbox *sandbox,
                                       const struct config *config, const struct task *task, const char *cgroup,

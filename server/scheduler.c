@@ -51,6 +51,8 @@ struct schedule_plan scheduler_decide(const struct schedule_view *view) {
   plan.jobs = room(view->jobs_queued, busy + plan.exports, view->jobs_max);
   plan.checks = room(view->checks_waiting, view->checks_running, view->checks_max);
   plan.inspections = room(view->inspections_waiting, view->inspections_running, 1);
+  plan.servings = room(view->servings_waiting, view->servings_running, view->servings_max);
+  plan.retire = view->servings_waiting > plan.servings;
   plan.questions = room(view->questions_waiting, view->questions_running, 1);
   return plan;
 }
@@ -96,6 +98,18 @@ static enum status start_question(struct server *server, size_t wanted, size_t *
   struct question *question = wanted ? questions_next(&server->questions) : NULL;
   enum status status = question ? supervisor_start_asking(server->supervisor, question, err) : STATUS_OK;
   *started += question && !status;
+  return status;
+}
+
+static enum status start_servings(struct server *server, size_t wanted, size_t *started, struct error *err) {
+  enum status status = STATUS_OK;
+  for (; !status && wanted > 0; wanted--) {
+    struct serving *serving = servings_next(server->servings);
+    if (!serving)
+      break;
+    status = supervisor_start_serving(server->supervisor, serving, err);
+    *started += !status;
+  }
   return status;
 }
 
@@ -245,6 +259,9 @@ static enum status view_queue(struct schedule_view *view, struct file_row **file
       .inspections_running = supervisor_inspections(server->supervisor),
       .questions_waiting = questions_waiting(&server->questions),
       .questions_running = supervisor_askings(server->supervisor),
+      .servings_waiting = servings_waiting(server->servings),
+      .servings_running = supervisor_servings(server->supervisor),
+      .servings_max = (size_t)server->config->serving_max,
       .draining = server->draining,
       .now_ms = clock_boot_ms(),
       .hold_until_ms = server->hold.until_ms,
@@ -269,6 +286,7 @@ static enum status view_queue(struct schedule_view *view, struct file_row **file
 static enum status carry_out(const struct schedule_plan *plan, const struct file_row *files, size_t count,
                              size_t *started, struct server *server, struct error *err) {
   enum status status = start_inspection(server, plan->inspections, started, err);
+  status = status ? status : start_servings(server, plan->servings, started, err);
   status = status ? status : start_question(server, plan->questions, started, err);
   status = status ? status : start_checks(server, files, count, plan->checks, started, err);
   status = status ? status : start_exports(server, plan->exports, started, err);
@@ -287,7 +305,8 @@ static enum status tick(struct scheduler *scheduler, int64_t *wake_ms, struct er
   if (status)
     return status;
   struct schedule_plan plan = scheduler_decide(&view);
-  size_t wanted = plan.device_jobs + plan.jobs + plan.checks + plan.exports + plan.inspections + plan.questions;
+  size_t wanted = plan.device_jobs + plan.jobs + plan.checks + plan.exports + plan.inspections + plan.questions +
+                  plan.servings;
   *wake_ms = plan.wake_ms;
   if (plan.wake_ms >= 0)
     return STATUS_OK; /* it is held */
@@ -300,6 +319,8 @@ static enum status tick(struct scheduler *scheduler, int64_t *wake_ms, struct er
     return STATUS_OK;
   }
   scheduler->lacking = false;
+  if (plan.retire)
+    supervisor_retire_serving(server->supervisor);
   if (wanted > 0)
     status = carry_out(&plan, files, count, &started, server, err);
   if (!status && view.jobs_queued > 0)

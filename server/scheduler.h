@@ -20,6 +20,8 @@ struct schedule_view {
   size_t checks_running, checks_max;
   size_t inspections_waiting, inspections_running;
   size_t questions_waiting, questions_running;
+  size_t servings_waiting; /* base models that are asked for */
+  size_t servings_running, servings_max;
   bool draining;
   int64_t now_ms;                /* boot clock */
   int64_t hold_until_ms;         /* no starts before: a start failed just now; 0: none */
@@ -31,6 +33,8 @@ struct schedule_plan {
   size_t exports;
   size_t inspections;
   size_t questions;
+  size_t servings;
+  bool retire;        /* a base model that nobody asks is to make room for one that is asked for */
   int64_t wake_ms;    /* look again after so long; -1: when something changes */
 };
 struct schedule_plan scheduler_decide(const struct schedule_view *view);

@@ -25,6 +25,7 @@ struct inspected_list;
 struct scheduler;
 struct streams;
 struct supervisor;
+struct serving_list;
 struct removal;
 struct upload;
 struct webhooks;
@@ -42,6 +43,7 @@ struct server {
   struct supervisor *supervisor;
   struct inspected_list *inspected;
   struct question_list questions;
+  struct serving_list *servings; /* what is asked of models */
   struct webhooks *webhooks;
   struct forecast_cache *forecaster; /* NULL: nobody has asked */
   struct removal *removal;  /* bytes that are being removed; NULL: none */

@@ -7,6 +7,7 @@
 #include "server/checking.h"
 #include "server/exporting.h"
 #include "server/inspecting.h"
+#include "server/serving.h"
 #include "server/training.h"
 
 struct supervisor {
@@ -101,6 +102,22 @@ enum status supervisor_start_asking(struct supervisor *supervisor, struct questi
                             question->kind == TASK_SURVEY ? "cpu" : asking_device(supervisor, question->device), err);
 }
 
+enum status supervisor_start_serving(struct supervisor *supervisor, struct serving *serving, struct error *err) {
+  struct run *run;
+  enum status status = add(&run, supervisor, &serving_kind, serving->model, err);
+  return status ? status : serving_start(run, serving, err);
+}
+
+/* The one that was asked nothing for the longest time. */
+void supervisor_retire_serving(struct supervisor *supervisor) {
+  struct run *idlest = NULL;
+  for (struct run *run = supervisor->runs; run; run = run->next)
+    if (run->kind == &serving_kind && serving_idle(run) && (!idlest || serving_idle_ms(run) < serving_idle_ms(idlest)))
+      idlest = run;
+  if (idlest)
+    serving_retire(idlest);
+}
+
 static struct run *find(const struct supervisor *supervisor, const struct run_kind *kind, const char *id) {
   for (struct run *run = supervisor->runs; run; run = run->next)
     if (run->kind == kind && strcmp(run->id, id) == 0)
@@ -154,6 +171,10 @@ size_t supervisor_exports(const struct supervisor *supervisor) {
   return count(supervisor, &exporting_kind);
 }
 
+size_t supervisor_servings(const struct supervisor *supervisor) {
+  return count(supervisor, &serving_kind);
+}
+
 bool supervisor_idle(const struct supervisor *supervisor) {
   return !supervisor->runs;
 }
@@ -189,5 +210,8 @@ bool supervisor_checkpoint(struct supervisor *supervisor, const char *job_id) {
 
 void supervisor_drain(struct supervisor *supervisor, bool at_once) {
   for (struct run *run = supervisor->runs; run; run = run->next)
-    run_stop(run, STOP_DRAIN, at_once || run->kind != &training_kind);
+    if (run->kind == &serving_kind && !at_once)
+      serving_drain(run);
+    else
+      run_stop(run, STOP_DRAIN, at_once || run->kind != &training_kind);
 }

@@ -10,6 +10,7 @@
 #include "server/inspected.h"
 #include "server/questions.h"
 #include "server/server.h"
+#include "server/servings.h"
 #include "storage/db_export.h"
 #include "storage/db_file.h"
 #include "storage/db_job.h"
@@ -36,6 +37,12 @@ NODISCARD enum status supervisor_start_inspection(struct supervisor *supervisor,
 NODISCARD enum status supervisor_start_asking(struct supervisor *supervisor, struct question *question,
                                               struct error *err);
 
+/* A base model that is asked for. */
+NODISCARD enum status supervisor_start_serving(struct supervisor *supervisor, struct serving *serving,
+                                               struct error *err);
+/* Lets one of those go that nobody asks, so that another one can start. */
+void supervisor_retire_serving(struct supervisor *supervisor);
+
 /* An export that was claimed just now. */
 NODISCARD enum status supervisor_start_export(struct supervisor *supervisor, const struct export_row *export,
                                               struct error *err);
@@ -56,6 +63,7 @@ size_t supervisor_jobs(const struct supervisor *supervisor, const char *device);
 size_t supervisor_exports(const struct supervisor *supervisor);
 size_t supervisor_checks(const struct supervisor *supervisor);
 size_t supervisor_inspections(const struct supervisor *supervisor);
+size_t supervisor_servings(const struct supervisor *supervisor);
 size_t supervisor_askings(const struct supervisor *supervisor);
 bool supervisor_idle(const struct supervisor *supervisor);
 
@@ -68,7 +76,8 @@ void supervisor_resume(struct supervisor *supervisor, const char *job_id);
 void supervisor_preempt(struct supervisor *supervisor, const char *job_id);
 /* Tells it to publish a checkpoint. False: it does not listen, or no worker runs the job. */
 bool supervisor_checkpoint(struct supervisor *supervisor, const char *job_id);
-/* Stops every worker; running jobs go back to the queue. `at_once`: without grace. */
+/* Stops every worker; running jobs go back to the queue, and what models are asked is answered in the time that
+   workers have. `at_once`: without grace. */
 void supervisor_drain(struct supervisor *supervisor, bool at_once);
 
 #endif

@@ -31,6 +31,7 @@ struct worker {
   int64_t exited_ms;      /* NEVER, or when it was reaped */
   bool output_ended;
   bool paused; /* its output is not read for now */
+  bool rests;
   int open_handles;
   int64_t memory_kills; /* of the machine, when it started */
   size_t length;        /* of the unfinished line */
@@ -165,7 +166,8 @@ static void on_tick(uv_timer_t *timer) {
     worker->term_at_ms = NEVER;
     signal_group(worker, SIGTERM);
   }
-  if (worker->kill_at_ms == NEVER && !worker->paused && now - worker->heard_ms > worker->options.silence_ms) {
+  if (worker->kill_at_ms == NEVER && !worker->paused && !worker->rests &&
+      now - worker->heard_ms > worker->options.silence_ms) {
     char text[sizeof worker->death.fault_text];
     snprintf(text, sizeof text, "the worker said nothing for %" PRId64 " seconds and was killed",
              worker->options.silence_ms / 1000);
@@ -319,10 +321,39 @@ static void sooner(int64_t *at, int64_t other) {
     *at = other;
 }
 
+/* The stream to it is open, and it reads. */
+static bool listens(const struct worker *worker) {
+  return worker->exited_ms == NEVER && !uv_is_closing((const uv_handle_t *)&worker->control);
+}
+
 bool worker_order(struct worker *worker, const char *order) {
   char line[32];
   uv_buf_t buffer = uv_buf_init(line, (unsigned)snprintf(line, sizeof line, "%s\n", order));
-  return worker->exited_ms == NEVER && uv_try_write((uv_stream_t *)&worker->control, &buffer, 1) >= 0;
+  return listens(worker) && uv_try_write((uv_stream_t *)&worker->control, &buffer, 1) >= 0;
+}
+
+static void on_sent(uv_write_t *write, int status) {
+  (void)status; /* a worker that does not read has ended, or will be ended */
+  free(write);
+}
+
+bool worker_send(struct worker *worker, const char *line, size_t length) {
+  uv_write_t *write = listens(worker) ? malloc(sizeof *write + length) : NULL;
+  if (!write)
+    return false;
+  char *copy = (char *)(write + 1);
+  memcpy(copy, line, length);
+  uv_buf_t buffer = uv_buf_init(copy, (unsigned)length);
+  if (uv_write(write, (uv_stream_t *)&worker->control, &buffer, 1, on_sent) == 0)
+    return true;
+  free(write);
+  return false;
+}
+
+void worker_rest(struct worker *worker, bool rests) {
+  if (worker->rests && !rests)
+    worker->heard_ms = clock_boot_ms();
+  worker->rests = rests;
 }
 
 void worker_stop(struct worker *worker, const char *order, int64_t term_ms, int64_t kill_ms) {
@@ -333,7 +364,11 @@ void worker_stop(struct worker *worker, const char *order, int64_t term_ms, int6
   if (first || worker->term_at_ms != NEVER)
     sooner(&worker->term_at_ms, now + term_ms);
   sooner(&worker->kill_at_ms, now + kill_ms);
-  if (!first && strcmp(order, worker->stop_order) == 0)
+  if (!order) {
+    close_handle((uv_handle_t *)&worker->control);
+    return;
+  }
+  if (!first && worker->stop_order && strcmp(order, worker->stop_order) == 0)
     return;
   worker->stop_order = order;
   /* A worker that reads nothing fills its pipe: the signals follow anyway. */

@@ -49,8 +49,13 @@ void worker_reject(struct worker *worker, const struct error *err);
 int worker_pid(const struct worker *worker);
 /* Writes a control line (api/event.h); false: the worker does not listen. */
 bool worker_order(struct worker *worker, const char *order);
-/* Writes the line `order` (a literal: "cancel", "pause") now, sends SIGTERM after `term_ms` and SIGKILL after
-   `kill_ms`. A second call can only shorten the times; it writes what is another order than the last. */
+/* Writes a line of any length, its newline included, as the worker reads. False: it does not listen. */
+bool worker_send(struct worker *worker, const char *line, size_t length);
+/* It has nothing to say for now, and is not killed for saying nothing; or it has again. */
+void worker_rest(struct worker *worker, bool rests);
+/* Writes the line `order` (a literal: "cancel", "pause"; NULL: the end of the stream) now, sends SIGTERM after
+   `term_ms` and SIGKILL after `kill_ms`. A second call can only shorten the times; it writes what is another order
+   than the last. */
 void worker_stop(struct worker *worker, const char *order, int64_t term_ms, int64_t kill_ms);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "api/generation_body.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/http/reply.h"
@@ -25,8 +26,10 @@ static struct audit_row *describe(struct request *request) {
   return row;
 }
 
+/* What a model is asked changes nothing. */
 static bool is_audited(const struct request *request) {
-  return request->caller.actor && request->endpoint->method != HTTP_GET && !request->audited;
+  return request->caller.actor && request->endpoint->method != HTTP_GET && !request->audited &&
+         !generation_body_fields(request->match.op);
 }
 
 void audit_begin(struct request *request) {

@@ -359,6 +359,7 @@ size_t front_connections(const struct front *front) {
 void front_tick(struct front *front) {
   int64_t now = clock_boot_ms();
   wait_expire(&front->waiters, now);
+  wait_look(&front->waiters);
   streams_tick(&front->streams, now);
   front->paused = false;
   for (struct client *client = front->clients; client; client = client->next)

@@ -9,6 +9,7 @@
 #include "server/host.h"
 #include "server/http/front.h"
 #include "server/http/reply.h"
+#include "server/servings.h"
 #include "server/supervisor.h"
 #include "storage/db_queue.h"
 
@@ -28,6 +29,9 @@ static void look(struct metrics_view *view, const struct server *server) {
                                 .checking = (int64_t)supervisor_checks(server->supervisor),
                                 .exporting = (int64_t)supervisor_exports(server->supervisor),
                                 .inspecting = (int64_t)supervisor_inspections(server->supervisor),
+                                .serving = (int64_t)supervisor_servings(server->supervisor),
+                                .models_ready = (int64_t)servings_ready(server->servings),
+                                .generations = (int64_t)server->servings->count,
                                 .connections = (int64_t)front_connections(server->front),
                                 .free_bytes = host_free_bytes(server->config)};
   process_usage(&view->process);

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rng.h"
+#include "server/http/answering.h"
 #include "server/http/audit.h"
 #include "server/http/client.h"
 #include "server/http/identify.h"
@@ -114,6 +115,7 @@ void receive_drop(struct request *request) {
   wait_forget(request);
   reply_drop(request);
   stream_close(request->stream);
+  answering_free(request->answering);
   upload_free(request->upload);
   drop_body(request);
   arena_done(&request->arena);
@@ -311,6 +313,8 @@ void receive_undo(struct request *request) {
   reply_drop(request);
   stream_close(request->stream);
   request->stream = NULL;
+  answering_free(request->answering);
+  request->answering = NULL;
   request->last = false;
   request->phase = REQUEST_BODY;
   request->http_status = 0;

@@ -153,7 +153,7 @@ void reply_preflight(struct request *request) {
   answer(request, 204, response);
 }
 
-static json_t *error_object(const struct server *server, const struct error *err) {
+json_t *reply_error_object(const struct server *server, const struct error *err) {
   return json_pack("{s:o, s:s, s:o, s:s}", "message", reply_message(server, err->text), "type",
                    status_type(err->status), "param", reply_message(server, err->param[0] ? err->param : NULL), "code",
                    status_code(err->status));
@@ -239,23 +239,23 @@ static void send_error(struct request *request, const struct error *err, json_t 
 }
 
 void reply_error(struct request *request, const struct error *err) {
-  send_error(request, err, error_object(request->server, err), END_NEVER);
+  send_error(request, err, reply_error_object(request->server, err), END_NEVER);
 }
 
 void reply_error_and_close(struct request *request, const struct error *err) {
-  send_error(request, err, error_object(request->server, err), END_AFTER);
+  send_error(request, err, reply_error_object(request->server, err), END_AFTER);
 }
 
 void reply_error_now(struct request *request, const struct error *err) {
-  send_error(request, err, error_object(request->server, err), END_NOW);
+  send_error(request, err, reply_error_object(request->server, err), END_NOW);
 }
 
 void reply_faults(struct request *request, const struct fault_list *faults) {
   CHECK(faults->count > 0);
-  json_t *object = error_object(request->server, &faults->item[0]);
+  json_t *object = reply_error_object(request->server, &faults->item[0]);
   json_t *details = json_array();
   for (size_t i = 0; i < faults->count; i++)
-    json_array_append_new(details, error_object(request->server, &faults->item[i]));
+    json_array_append_new(details, reply_error_object(request->server, &faults->item[i]));
   if (faults->more)
     json_object_set_new(object, "more", json_integer((json_int_t)faults->more));
   json_object_set_new(object, "details", details);
@@ -312,7 +312,7 @@ static void reply_beyond(struct request *request, const struct reply_file *file)
   struct error err;
   char text[64];
   error_set(&err, STATUS_RANGE, "Range", "the file has %llu bytes", (unsigned long long)file->bytes);
-  AUTO(json_release) json_t *body = json_pack("{s:o}", "error", error_object(request->server, &err));
+  AUTO(json_release) json_t *body = json_pack("{s:o}", "error", reply_error_object(request->server, &err));
   struct MHD_Response *response = json_response(body);
   snprintf(text, sizeof text, "bytes */%llu", (unsigned long long)file->bytes);
   if (response)

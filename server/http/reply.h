@@ -60,6 +60,9 @@ json_t *reply_list(json_t *data, bool more);
    and never sent under its hash. */
 void reply_content(struct request *request, const char *path, int64_t bytes, const char *sha256, const char *filename);
 
+/* The error as its answer has it under "error". */
+json_t *reply_error_object(const struct server *server, const struct error *err);
+
 /* Helpers to build objects: an absent text or a 0 becomes null. New references.
    What happened, said by the daemon or a worker, without the operator's paths. */
 json_t *reply_message(const struct server *server, const char *text);

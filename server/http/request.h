@@ -19,6 +19,7 @@
 
 struct MHD_Connection;
 struct MHD_Response;
+struct answering;
 struct client;
 struct stream;
 struct upload;
@@ -75,6 +76,8 @@ struct request {
   char wait_key[64];
   int64_t wait_until_ms;
   bool waited;
+  struct answering *answering;        /* what it asks of a model (answering.h); NULL: nothing */
+  bool gone;                          /* its client has left while it waited for that */
   struct stream *stream;              /* its answer, where that goes on (stream.h); NULL: none */
   bool quiet;                         /* which has nothing to say now */
   struct request *next_held;          /* front.c */

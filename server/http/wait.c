@@ -1,9 +1,11 @@
 #include "server/http/wait.h"
 
 #include <microhttpd.h>
+#include <poll.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "server/http/client.h"
 #include "server/inspected.h"
 
 void wait_for(struct request *request, const char *key, int64_t wait_ms) {
@@ -65,4 +67,23 @@ void wait_over(struct wait_list *list, const char *key) {
 
 void wait_expire(struct wait_list *list, int64_t now_ms) {
   resume(list, NULL, now_ms);
+}
+
+static bool has_left(const struct request *request) {
+  struct pollfd polled = {.fd = request->client->fd, .events = POLLRDHUP};
+  return poll(&polled, 1, 0) > 0 && polled.revents;
+}
+
+void wait_look(struct wait_list *list) {
+  for (struct request **link = &list->first; *link;) {
+    struct request *request = *link;
+    if (!request->answering || !has_left(request)) {
+      link = &request->next_waiting;
+      continue;
+    }
+    *link = request->next_waiting;
+    request->gone = true;
+    list->resumed = true;
+    MHD_resume_connection(request->connection);
+  }
 }

@@ -12,7 +12,7 @@ struct wait_list {
 
 /* Lets the request wait until wait_over(key) or until `wait_ms` have passed (-1: however long); the handler is then
    called again with `waited` set, or `refused` is answered when that was set meanwhile. A client that leaves is not
-   noticed before. */
+   noticed before, but of a request that asks something of a model (wait_look). */
 void wait_for(struct request *request, const char *key, int64_t wait_ms);
 /* While it waits: `wait_ms` from now and no longer. */
 void wait_at_most(struct request *request, int64_t wait_ms);
@@ -25,5 +25,7 @@ void wait_forget(struct request *request);
 /* Lets those that wait for `key` go on; those whose time is over. */
 void wait_over(struct wait_list *list, const char *key);
 void wait_expire(struct wait_list *list, int64_t now_ms);
+/* Lets those go on that ask something of a model for a client that has left: `gone` is set. */
+void wait_look(struct wait_list *list);
 
 #endif

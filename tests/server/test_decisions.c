@@ -71,6 +71,15 @@ static void test_schedule(void **state) {
   view.questions_running = 1;
   assert_int_equal(scheduler_decide(&view).questions, 0);
   view.questions_running = 0;
+  view.servings_waiting = 3; /* base models have places of their own; where they are too few, one leaves */
+  view.servings_running = 1;
+  view.servings_max = 2;
+  plan = scheduler_decide(&view);
+  assert_int_equal(plan.servings, 1);
+  assert_true(plan.retire);
+  view.servings_max = 4;
+  assert_false(scheduler_decide(&view).retire);
+  view.servings_waiting = 0;
   view.draining = true;
   plan = scheduler_decide(&view);
   assert_int_equal(plan.jobs + plan.checks + plan.inspections + plan.questions, 0);
