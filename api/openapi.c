@@ -161,6 +161,8 @@ static const struct {
     {OP_jobs_list, "sweep", "string", 0, 0, "Jobs of that sweep alone; not together with metadata."},
     {OP_sweeps_create, "dry_run", "boolean", 0, 0,
      "Only judge the jobs and answer with a SweepEstimate; nothing is created."},
+    {OP_sweeps_retrieve, "stream", "boolean", 0, 0,
+     "Server-sent events: status, the sweep as it stands, whenever something of it has changed, until `end`."},
     {OP_sweeps_delete, "keep_jobs", "boolean", 0, 0, "Delete the sweep alone: its jobs stay, as jobs of no sweep."},
     {OP_sweeps_results, "format", "string", 0, 0, "`json`, `csv` or `markdown`; without it as Accept says."},
     {OP_jobs_events, "stream", "boolean", 0, 0,
@@ -209,10 +211,10 @@ static json_t *parameters(struct builder *b, enum operation op) {
   if (endpoint_of(op)->scope != SCOPE_OPEN)
     add_parameter(b, out, "header", "X-Reflectd-Tenant", path_schema("tenant"),
                   "For operators: whose things it is about.");
-  if (op == OP_jobs_create)
+  if (op == OP_jobs_create || op == OP_jobs_clone || op == OP_sweeps_create)
     add_parameter(b, out, "header", "Idempotency-Key",
                   json_pack("{ss si si}", "type", "string", "minLength", 1, "maxLength", 255),
-                  "A repeated request with the same key answers the job that the first one made.");
+                  "A repeated request with the same key is answered with what the first one made.");
   add_queries(b, out, op);
   if (page_rule_of(op))
     add_page(b, out, page_rule_of(op));

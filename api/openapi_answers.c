@@ -251,6 +251,7 @@ static const struct {
              {OP_completions_create, "text/event-stream"},
              {OP_jobs_metrics, "text/csv"},
              {OP_jobs_logs, "text/plain"},
+             {OP_sweeps_retrieve, "text/event-stream"},
              {OP_sweeps_results, "text/csv"},
              {OP_sweeps_results, "text/markdown"}};
 

@@ -114,7 +114,7 @@ enum exit_code cli_list(struct cli *cli, const char *path, const struct page_opt
   struct error err;
   struct str target;
   AUTO(json_release) json_t *answer = NULL;
-  char separator = '?';
+  char separator = strchr(path, '?') ? '&' : '?';
   str_init(&target, 4096);
   str_puts(&target, path);
   if (page->limit) {

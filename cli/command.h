@@ -61,7 +61,8 @@ void cli_print_text(const char *foreign);
 /* Prints a value as JSON, indented, with a newline. */
 enum exit_code cli_print_json(const json_t *value);
 
-/* A list endpoint: GET path?limit=&after=, then the answer as JSON or as a table. */
+/* A list endpoint: GET path?limit=&after=, whose path may have a query already, then the answer as JSON or as a
+   table. */
 struct text_column;
 struct page_options {
   int64_t limit;      /* 0: the server's default */

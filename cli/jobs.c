@@ -7,6 +7,7 @@
 #include "cli/download.h"
 #include "cli/estimate.h"
 #include "cli/exports.h"
+#include "cli/follow.h"
 #include "cli/job_body.h"
 #include "cli/job_files.h"
 #include "cli/progress.h"
@@ -25,6 +26,17 @@ static const struct option_row watch_rows[] = {
    "how long an unreachable server is asked again (600)"},
 };
 static const struct option_table watch_table = {watch_rows, COUNT_OF(watch_rows)};
+
+struct list_options {
+  struct page_options page;
+  const char *sweep;
+};
+static const struct option_row list_rows[] = {
+  {"limit", OPTION_INT, offsetof(struct list_options, page.limit), NULL, "N", "how many; newest first"},
+  {"after", OPTION_TEXT, offsetof(struct list_options, page.after), NULL, "ID", "continue after this one"},
+  {"sweep", OPTION_TEXT, offsetof(struct list_options, sweep), NULL, "ID", "the jobs of this sweep alone"},
+};
+static const struct option_table list_table = {list_rows, COUNT_OF(list_rows)};
 
 struct export_options {
   bool no_wait;
@@ -75,7 +87,7 @@ static enum exit_code submit(struct cli *cli, const char *path, const json_t *bo
   else if (!watch)
     cli_print_json(job);
   fflush(stdout);
-  return watch ? watch_job(cli, id, WATCH_PATIENCE_SECONDS) : EXIT_DONE;
+  return watch ? watch_job(cli, id, FOLLOW_PATIENCE_SECONDS) : EXIT_DONE;
 }
 
 static enum exit_code jobs_create(struct cli *cli, const char *const *operands, const void *values,
@@ -150,8 +162,16 @@ static const struct text_column checkpoint_columns[] = {{"ID", text_cell, "id"},
                                                         {"METRICS", cell_metrics, NULL}};
 
 static enum exit_code jobs_list(struct cli *cli, const char *const *operands, const void *values, json_t *document) {
+  const struct list_options *options = values;
+  AUTO(str_done) struct str path;
   (void)operands, (void)document;
-  return cli_list(cli, jobs_path, values, job_columns, COUNT_OF(job_columns));
+  str_init(&path, 4096);
+  str_puts(&path, jobs_path);
+  if (options->sweep) {
+    str_puts(&path, "?sweep=");
+    http_escape(&path, options->sweep);
+  }
+  return cli_list(cli, path.text, &options->page, job_columns, COUNT_OF(job_columns));
 }
 
 /* A list below a job. */
@@ -215,7 +235,7 @@ static enum exit_code jobs_checkpoint(struct cli *cli, const char *const *operan
 static enum exit_code jobs_watch(struct cli *cli, const char *const *operands, const void *values, json_t *document) {
   const struct watch_options *options = values;
   (void)document;
-  return watch_job(cli, operands[0], options->patience_seconds ? options->patience_seconds : WATCH_PATIENCE_SECONDS);
+  return watch_job(cli, operands[0], options->patience_seconds ? options->patience_seconds : FOLLOW_PATIENCE_SECONDS);
 }
 
 static enum exit_code jobs_logs(struct cli *cli, const char *const *operands, const void *values, json_t *document) {
@@ -276,8 +296,8 @@ static const struct command commands[] = {
     .verb = "list",
     .operands = "",
     .doc = "List jobs",
-    .options = &page_option_table,
-    .values_bytes = sizeof(struct page_options),
+    .options = &list_table,
+    .values_bytes = sizeof(struct list_options),
     .run = jobs_list,
   },
   {

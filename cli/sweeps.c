@@ -1,18 +1,18 @@
 /* reflect sweeps: jobs that are made and compared together. */
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "api/sweep.h"
 #include "base/json.h"
 #include "cli/command.h"
 #include "cli/download.h"
+#include "cli/follow.h"
 #include "cli/job_files.h"
 #include "cli/text.h"
 
 static const char sweeps_path[] = "/v1/fine_tuning/sweeps";
 static const char prefix[] = "/v1/fine_tuning/sweeps/";
-enum { WATCH_SECONDS = 2, PATIENCE_SECONDS = 600, OUTPUT_BYTES_MAX = 16 << 20 };
+enum { OUTPUT_BYTES_MAX = 16 << 20 };
 
 /* ---- create ---- */
 
@@ -48,7 +48,7 @@ static enum status read_values(json_t *grid, const char *name, const char *texts
 }
 
 /* What is a sweep's own leaves the document of the job. */
-static json_t *take(json_t *document, const char *name) {
+static json_t *take_member(json_t *document, const char *name) {
   json_t *value = json_object_get(document, name);
   json_incref(value);
   json_object_del(document, name);
@@ -57,8 +57,8 @@ static json_t *take(json_t *document, const char *name) {
 
 /* The members of the sweep that options give; in place of those of the file. */
 static enum status put_own(json_t *body, json_t *document, struct error *err) {
-  AUTO(json_release) json_t *texts = take(document, "grid");
-  json_t *methods = take(document, "methods"), *label = take(document, "name");
+  AUTO(json_release) json_t *texts = take_member(document, "grid");
+  json_t *methods = take_member(document, "methods"), *label = take_member(document, "name");
   const char *name;
   json_t *value, *grid = json_object();
   enum status status = STATUS_OK;
@@ -212,37 +212,79 @@ static void describe(struct str *out, const json_t *sweep) {
   str_putc(out, ')');
 }
 
-/* Asks until none of its jobs is open; a server that cannot be reached is asked again for a while. */
-static enum exit_code watch(struct cli *cli, const char *id) {
-  AUTO(str_done) struct str path, line, before;
-  int silent = 0;
-  str_init(&path, 4096);
+/* ---- watching ---- */
+
+struct watch {
+  struct cli *cli;
+  struct str path, before; /* of the sweep; the line that was printed last */
+  bool all_succeeded;
+};
+
+/* The sweep as it stands, in a line, where that is another than the one before. */
+static void show(struct watch *watch, const json_t *sweep) {
+  AUTO(str_done) struct str line;
   str_init(&line, 1 << 16);
-  str_init(&before, 1 << 16);
-  cli_path(&path, prefix, id, "");
-  for (;;) {
-    AUTO(json_release) json_t *sweep = NULL;
-    struct error err;
-    if (http_json(&cli->http, &sweep, "GET", path.text, NULL, &err)) {
-      if (cli->http.outcome != HTTP_BROKEN || (silent += WATCH_SECONDS) > PATIENCE_SECONDS)
-        return cli_fail(cli, &err);
-      sleep(WATCH_SECONDS);
-      continue;
-    }
-    silent = 0;
-    str_clear(&line);
-    describe(&line, sweep);
-    if (strcmp(line.text, before.text) != 0)
-      fprintf(stderr, "%s\n", line.text);
-    str_clear(&before);
-    str_puts(&before, line.text);
-    if (strcmp(text_member(sweep, "status", ""), "finished") == 0) {
-      long long succeeded = json_integer_value(json_object_get(json_object_get(sweep, "job_counts"), "succeeded"));
-      enum exit_code code = show_results(cli, id);
-      return code != EXIT_DONE ? code : succeeded == job_count(sweep) ? EXIT_DONE : EXIT_UNSUCCESSFUL;
-    }
-    sleep(WATCH_SECONDS);
+  describe(&line, sweep);
+  if (strcmp(line.text, watch->before.text) != 0)
+    fprintf(stderr, "%s\n", line.text);
+  str_clear(&watch->before);
+  str_puts(&watch->before, line.text);
+}
+
+static enum status take(void *context, const char *name, json_t *data, bool *ended, struct error *err) {
+  (void)err;
+  if (strcmp(name, "status") == 0)
+    show(context, data);
+  *ended = strcmp(name, "end") == 0;
+  return STATUS_OK;
+}
+
+static enum status look(void *context, bool *ended, struct error *err) {
+  struct watch *watch = context;
+  AUTO(json_release) json_t *sweep = NULL;
+  enum status status = http_json(&watch->cli->http, &sweep, "GET", watch->path.text, NULL, err);
+  if (status)
+    return status;
+  show(watch, sweep);
+  *ended = strcmp(text_member(sweep, "status", ""), "finished") == 0;
+  watch->all_succeeded =
+      json_integer_value(json_object_get(json_object_get(sweep, "job_counts"), "succeeded")) == job_count(sweep);
+  return STATUS_OK;
+}
+
+static void note(void *context, const char *what, const char *foreign) {
+  (void)context;
+  cli_note(what, foreign);
+}
+
+/* Until none of its jobs is open; then what came of them. */
+static enum exit_code watch(struct cli *cli, const char *id) {
+  struct watch watch = {.cli = cli};
+  AUTO(str_done) struct str stream;
+  struct error err;
+  str_init(&watch.path, 4096);
+  str_init(&watch.before, 1 << 16);
+  str_init(&stream, 4096);
+  cli_path(&watch.path, prefix, id, "");
+  cli_path(&stream, prefix, id, "?stream=true");
+  const struct follow follow = {.cli = cli,
+                                .path = stream.text,
+                                .patience_seconds = FOLLOW_PATIENCE_SECONDS,
+                                .take = take,
+                                .look = look,
+                                .note = note,
+                                .context = &watch};
+  enum status status = follow_to_end(&follow, &err);
+  str_done(&watch.path);
+  str_done(&watch.before);
+  if (status && follow_interrupted()) {
+    cli_note("reflect: no longer watching; its jobs go on. To come back: reflect sweeps watch", id);
+    follow_end_interrupted();
   }
+  if (status)
+    return cli_fail(cli, &err);
+  enum exit_code code = show_results(cli, id);
+  return code != EXIT_DONE ? code : watch.all_succeeded ? EXIT_DONE : EXIT_UNSUCCESSFUL;
 }
 
 /* ---- the commands ---- */

@@ -10,6 +10,4 @@
    for `patience_seconds`. An interrupt ends the program, not the job. */
 enum exit_code watch_job(struct cli *cli, const char *job_id, int64_t patience_seconds);
 
-enum { WATCH_PATIENCE_SECONDS = 600 };
-
 #endif

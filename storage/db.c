@@ -55,6 +55,8 @@ static const char *const schemas[] = {
 #include "storage/schema_18.sql.inc"
     ,
 #include "storage/schema_19.sql.inc"
+    ,
+#include "storage/schema_20.sql.inc"
 };
 #pragma GCC diagnostic pop
 

@@ -4,11 +4,17 @@
 
 #define AT(member) offsetof(struct sweep_row, member)
 static const struct column columns[] = {
-    {"seq", COLUMN_INT, AT(seq), NULL},          {"id", COLUMN_TEXT, AT(id), NULL},
-    {"tenant", COLUMN_TEXT, AT(tenant), NULL},   {"created_at", COLUMN_INT, AT(created_at), NULL},
-    {"name", COLUMN_TEXT, AT(name), NULL},       {"metric", COLUMN_TEXT, AT(metric), NULL},
-    {"goal", COLUMN_TEXT, AT(goal), NULL},       {"fields", COLUMN_TEXT, AT(fields), NULL},
+    {"seq", COLUMN_INT, AT(seq), NULL},
+    {"id", COLUMN_TEXT, AT(id), NULL},
+    {"tenant", COLUMN_TEXT, AT(tenant), NULL},
+    {"created_at", COLUMN_INT, AT(created_at), NULL},
+    {"name", COLUMN_TEXT, AT(name), NULL},
+    {"metric", COLUMN_TEXT, AT(metric), NULL},
+    {"goal", COLUMN_TEXT, AT(goal), NULL},
+    {"fields", COLUMN_TEXT, AT(fields), NULL},
     {"request", COLUMN_TEXT, AT(request), NULL},
+    {"idempotency_key", COLUMN_TEXT, AT(idempotency_key), NULL},
+    {"body_sha256", COLUMN_TEXT, AT(body_sha256), NULL},
 };
 #undef AT
 static const struct row_type sweep_type = {"a sweep", sizeof(struct sweep_row), columns, COUNT_OF(columns)};
@@ -39,8 +45,8 @@ static const struct row_type member_type = {"a job of a sweep", sizeof(struct sw
 enum status db_sweep_insert(struct db *db, const struct sweep_row *row, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   enum status status = stmt_open(&stmt, db,
-                                 "INSERT INTO sweep (id, tenant, created_at, name, metric, goal, fields, request)"
-                                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                                 "INSERT INTO sweep (id, tenant, created_at, name, metric, goal, fields, request,"
+                                 " idempotency_key, body_sha256) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
                                  err);
   if (status)
     return status;
@@ -52,6 +58,8 @@ enum status db_sweep_insert(struct db *db, const struct sweep_row *row, struct e
   stmt_text(&stmt, row->goal);
   stmt_text(&stmt, row->fields);
   stmt_text(&stmt, row->request);
+  stmt_text(&stmt, row->idempotency_key);
+  stmt_text(&stmt, row->body_sha256);
   return stmt_run(&stmt, NULL, err);
 }
 
@@ -80,6 +88,25 @@ enum status db_sweep_list(struct sweep_row **out, size_t *count, bool *more, str
   *count = list.count;
   *more = list.more;
   return status;
+}
+
+enum status db_sweep_same(struct sweep_row *out, bool *found, struct db *db, const char *tenant, const char *key,
+                          const char *body_sha256, int64_t since, struct arena *arena, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  *found = false;
+  enum status status =
+      row_open(&stmt, db, &sweep_type,
+               key ? "SELECT * FROM sweep WHERE tenant = ?3 AND idempotency_key = ?1 AND created_at >= ?2"
+                     " ORDER BY created_at DESC, seq DESC LIMIT 1"
+                   : "SELECT * FROM sweep WHERE tenant = ?3 AND body_sha256 = ?1 AND created_at >= ?2"
+                     " AND idempotency_key IS NULL ORDER BY created_at DESC, seq DESC LIMIT 1",
+               err);
+  if (status)
+    return status;
+  stmt_text(&stmt, key ? key : body_sha256);
+  stmt_int(&stmt, since);
+  stmt_text(&stmt, tenant);
+  return row_next(out, found, &sweep_type, &stmt, arena, err);
 }
 
 enum status db_sweep_delete(struct db *db, const char *tenant, const char *id, struct error *err) {

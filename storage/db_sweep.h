@@ -2,6 +2,7 @@
 #ifndef STORAGE_DB_SWEEP_H
 #define STORAGE_DB_SWEEP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "api/job_state.h"
@@ -18,6 +19,8 @@ struct sweep_row {
   const char *goal;    /* "minimize", "maximize" */
   const char *fields;  /* JSON array of strings */
   const char *request; /* JSON object */
+  const char *idempotency_key; /* NULL: none */
+  const char *body_sha256;     /* NULL: not known */
 };
 
 /* What a comparison needs of a job. */
@@ -38,6 +41,10 @@ NODISCARD enum status db_sweep_get(struct sweep_row *out, struct db *db, const c
                                    struct arena *arena, struct error *err);
 NODISCARD enum status db_sweep_list(struct sweep_row **out, size_t *count, bool *more, struct db *db,
                                     const char *tenant, const struct page *page, struct arena *arena,
+                                    struct error *err);
+/* The newest since `since` that came with the key or, where that is NULL, without one and with a body of that hash. */
+NODISCARD enum status db_sweep_same(struct sweep_row *out, bool *found, struct db *db, const char *tenant,
+                                    const char *key, const char *body_sha256, int64_t since, struct arena *arena,
                                     struct error *err);
 /* Its jobs are those of no sweep then. */
 NODISCARD enum status db_sweep_delete(struct db *db, const char *tenant, const char *id, struct error *err);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "server/http/estimate.h"
+#include "server/http/idempotency.h"
 #include "server/http/job_draft.h"
 #include "server/http/job_object.h"
 #include "server/http/reply.h"
@@ -15,36 +16,16 @@
 #include "storage/db_job.h"
 #include "storage/db_queue.h"
 
-enum {
-  KEY_BYTES_MAX = 255,
-  KEY_LIFE_S = 24 * 3600,
-  RETRY_LIFE_S = 600,
-};
-
 /* ---- submit ---- */
 
-/* Was this request carried out before? By its Idempotency-Key, or, for the official client's automatic
-   retries, which send none, by the same body a short time ago. */
-static enum status find_earlier(struct job_row *job, bool *found, struct request *request, const char *key,
-                                const char *body_sha256, struct error *err) {
-  struct db *db = request->server->db;
-  int64_t now = clock_unix();
-  const char *retry = request_header(request, "x-stainless-retry-count");
+/* Was this request carried out before? */
+static enum status find_earlier(struct job_row *job, bool *found, struct request *request,
+                                const struct idempotency *sent, const char *body_sha256, struct error *err) {
   *found = false;
-  if (key) {
-    if (!key[0] || strlen(key) > KEY_BYTES_MAX)
-      return error_set(err, STATUS_INVALID_VALUE, "Idempotency-Key", "the Idempotency-Key must have 1 to %d bytes",
-                       KEY_BYTES_MAX);
-    enum status status =
-        db_job_same(job, found, db, request->tenant, key, body_sha256, now - KEY_LIFE_S, &request->arena, err);
-    if (!status && *found && strcmp(job->body_sha256, body_sha256) != 0)
-      return error_set(err, STATUS_KEY_REUSED, "Idempotency-Key",
-                       "this Idempotency-Key came with another body before, which made %s", job->id);
-    return status;
-  }
-  if (!retry || !retry[0] || strcmp(retry, "0") == 0)
-    return STATUS_OK;
-  return db_job_same(job, found, db, request->tenant, NULL, body_sha256, now - RETRY_LIFE_S, &request->arena, err);
+  enum status status = sent->wanted ? db_job_same(job, found, request->server->db, request->tenant, sent->key,
+                                                  body_sha256, sent->since, &request->arena, err)
+                                    : STATUS_OK;
+  return status || !*found ? status : idempotency_check(sent, body_sha256, job->id, job->body_sha256, err);
 }
 
 static enum status add(struct db *db, const void *what, struct error *err) {
@@ -57,9 +38,10 @@ static void create(struct request *request, const json_t *body, const char *sour
   struct job_draft draft = {0};
   struct job_row job;
   struct error err;
-  bool earlier;
-  const char *key = request_header(request, "Idempotency-Key");
-  enum status status = find_earlier(&job, &earlier, request, key, body_sha256, &err);
+  bool earlier = false;
+  struct idempotency sent;
+  enum status status = idempotency_read(&sent, request, &err);
+  status = status ? status : find_earlier(&job, &earlier, request, &sent, body_sha256, &err);
   if (!status && earlier) {
     job_object_reply(request, &job, true);
     return;
@@ -74,7 +56,7 @@ static void create(struct request *request, const json_t *body, const char *sour
   if (!status && !faults.count && !waits) {
     job.estimate = estimate_known(request, &draft);
     job.cloned_from = source;
-    job.idempotency_key = key;
+    job.idempotency_key = sent.key;
     job.body_sha256 = body_sha256;
     request->audit.object = job.id;
     status = db_apply(request->server->db, add, &job, false, &err);

@@ -8,6 +8,7 @@
 #include "base/rng.h"
 #include "server/http/ask.h"
 #include "server/http/estimate.h"
+#include "server/http/idempotency.h"
 #include "server/http/job_draft.h"
 #include "server/http/reply.h"
 #include "server/http/sweep_object.h"
@@ -119,6 +120,22 @@ static enum status read_draft(struct sweep_draft *out, struct request *request, 
 
 /* ---- store ---- */
 
+/* Was this request carried out before? *id stays NULL where it was not. */
+static enum status find_earlier(const char **id, struct idempotency *sent, char body_sha256[HASH_HEX],
+                                struct request *request, struct error *err) {
+  struct sweep_row sweep;
+  bool found = false;
+  hash_bytes(body_sha256, request->body.text, request->body.length);
+  enum status status = idempotency_read(sent, request, err);
+  if (!status && sent->wanted)
+    status = db_sweep_same(&sweep, &found, request->server->db, request->tenant, sent->key, body_sha256, sent->since,
+                           &request->arena, err);
+  if (status || !found)
+    return status;
+  *id = sweep.id;
+  return idempotency_check(sent, body_sha256, sweep.id, sweep.body_sha256, err);
+}
+
 struct addition {
   struct sweep_row sweep;
   struct job_row *jobs;
@@ -160,7 +177,7 @@ static enum status make_row(struct job_row *out, struct request *request, const 
 }
 
 static enum status store(const char **id, struct request *request, const struct sweep_draft *draft, const json_t *body,
-                         struct error *err) {
+                         const struct idempotency *sent, const char *body_sha256, struct error *err) {
   char text[40];
   struct arena *arena = &request->arena;
   struct addition addition = {.count = draft->count};
@@ -173,6 +190,8 @@ static enum status store(const char **id, struct request *request, const struct 
                                       .name = draft->spec.name,
                                       .metric = draft->metric,
                                       .goal = sweep_goal_names[sweep_goal_of(draft->metric)],
+                                      .idempotency_key = sent->key,
+                                      .body_sha256 = body_sha256,
                                       .fields = text_of(sweep_varied(&draft->spec), arena),
                                       .request = text_of(json_deep_copy(body), arena)};
   if (!*id || !addition.jobs || !addition.sweep.fields || !addition.sweep.request)
@@ -291,28 +310,43 @@ static bool wait_for_models(struct request *request, const struct sweep_draft *d
   return false;
 }
 
+/* Makes the sweep, or estimates it, unless it waits for something or there are faults. *id: what was made. */
+static enum status judge_and_make(const char **id, struct request *request, const json_t *body, bool dry,
+                                  const struct idempotency *sent, const char *body_sha256, struct fault_list *faults,
+                                  struct error *err) {
+  struct sweep_draft draft = {0};
+  bool waits = false;
+  enum status status = read_draft(&draft, request, body, faults, err);
+  if (!status && !faults->count && dry)
+    status = estimate(request, &draft, &waits, err);
+  else if (!status && !faults->count && !wait_for_models(request, &draft))
+    status = store(id, request, &draft, body, sent, body_sha256, err);
+  draft_done(&draft);
+  return status;
+}
+
 void http_sweeps_create(struct request *request) {
   AUTO(json_release) json_t *body = NULL;
   struct fault_list faults = {0};
-  struct sweep_draft draft = {0};
+  struct idempotency sent = {0};
   struct error err;
-  const char *id = NULL;
-  bool dry, waits = false;
+  const char *earlier = NULL, *id = NULL;
+  char body_sha256[HASH_HEX];
+  bool dry;
   enum status status = request_json(&body, request, &err);
   status = status ? status : query_bool(&dry, &request->query, "dry_run", &err);
-  status = status ? status : read_draft(&draft, request, body, &faults, &err);
-  bool judged = !status && !faults.count;
-  if (judged && dry)
-    status = estimate(request, &draft, &waits, &err);
-  else if (judged && !(waits = wait_for_models(request, &draft)))
-    status = store(&id, request, &draft, body, &err);
-  draft_done(&draft);
-  if (status)
+  if (!status && !dry)
+    status = find_earlier(&earlier, &sent, body_sha256, request, &err);
+  if (!status && !earlier)
+    status = judge_and_make(&id, request, body, dry, &sent, body_sha256, &faults, &err);
+  if (status) {
     reply_error(request, &err);
-  else if (faults.count)
+  } else if (faults.count) {
     reply_faults(request, &faults);
-  else if (!waits && !dry) {
+  } else if (earlier) {
+    sweep_object_reply(request, earlier, true);
+  } else if (id) {
     scheduler_wake(request->server->scheduler);
-    sweep_object_reply(request, id);
+    sweep_object_reply(request, id, false);
   }
 }

@@ -27,15 +27,15 @@ static json_t *jobs_json(const struct sweep_member *jobs, size_t count) {
   return out;
 }
 
-enum status sweep_object(json_t **out, struct request *request, const struct sweep_row *sweep, struct error *err) {
+enum status sweep_object(json_t **out, struct db *db, const struct sweep_row *sweep, struct arena *arena,
+                         struct error *err) {
   struct sweep_member *jobs;
   struct sweep_results results = {0};
   size_t count, counts[JOB_STATE_COUNT] = {0};
   *out = NULL;
-  enum status status =
-      db_sweep_members(&jobs, &count, request->server->db, request->tenant, sweep->id, &request->arena, err);
+  enum status status = db_sweep_members(&jobs, &count, db, sweep->tenant, sweep->id, arena, err);
   if (!status)
-    status = sweep_results_make(&results, sweep, jobs, count, clock_unix(), &request->arena, err);
+    status = sweep_results_make(&results, sweep, jobs, count, clock_unix(), arena, err);
   for (size_t i = 0; !status && i < count; i++)
     counts[jobs[i].state]++;
   if (!status)
@@ -49,15 +49,21 @@ enum status sweep_object(json_t **out, struct request *request, const struct swe
   return status || *out ? status : error_no_memory(err, "the sweep");
 }
 
-void sweep_object_reply(struct request *request, const char *id) {
+void sweep_object_reply(struct request *request, const char *id, bool replayed) {
+  AUTO(json_release) json_t *out = NULL;
   struct sweep_row sweep;
   struct error err;
-  json_t *out = NULL;
+  struct str text;
+  str_init(&text, REPLY_BYTES_MAX);
   enum status status = db_sweep_get(&sweep, request->server->db, request->tenant, id, &request->arena, &err);
   if (!status)
-    status = sweep_object(&out, request, &sweep, &err);
-  if (status)
-    reply_error(request, &err);
-  else
-    reply_json(request, out);
+    status = sweep_object(&out, request->server->db, &sweep, &request->arena, &err);
+  if (!status && !json_append(&text, out))
+    status = error_no_memory(&err, "the sweep");
+  if (!status) {
+    reply_json_text(request, &text, replayed ? "Idempotency-Replayed" : NULL, "true");
+    return;
+  }
+  str_done(&text);
+  reply_error(request, &err);
 }

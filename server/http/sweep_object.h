@@ -7,9 +7,9 @@
 #include "storage/db_sweep.h"
 
 /* *out: a new reference. */
-NODISCARD enum status sweep_object(json_t **out, struct request *request, const struct sweep_row *sweep,
+NODISCARD enum status sweep_object(json_t **out, struct db *db, const struct sweep_row *sweep, struct arena *arena,
                                    struct error *err);
-/* The answer to a request: the object, or why there is none. */
-void sweep_object_reply(struct request *request, const char *id);
+/* The answer to a request: the object, or why there is none. replayed: the request was carried out before. */
+void sweep_object_reply(struct request *request, const char *id, bool replayed);
 
 #endif

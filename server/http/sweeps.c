@@ -8,6 +8,7 @@
 #include "server/http/reply.h"
 #include "server/http/sweep_object.h"
 #include "server/http/sweep_results.h"
+#include "server/http/sweep_stream.h"
 #include "server/removal.h"
 #include "storage/db_sweep.h"
 
@@ -58,7 +59,7 @@ void http_sweeps_list(struct request *request) {
     status = db_sweep_list(&rows, &count, &more, request->server->db, request->tenant, &page, &request->arena, &err);
   for (size_t i = 0; !status && i < count; i++) {
     json_t *item;
-    status = sweep_object(&item, request, &rows[i], &err);
+    status = sweep_object(&item, request->server->db, &rows[i], &request->arena, &err);
     if (!status && json_array_append_new(data, item) != 0)
       status = error_no_memory(&err, "listing sweeps");
   }
@@ -69,7 +70,14 @@ void http_sweeps_list(struct request *request) {
 }
 
 void http_sweeps_retrieve(struct request *request) {
-  sweep_object_reply(request, request_param(request, 0));
+  struct error err;
+  bool stream;
+  if (query_bool(&stream, &request->query, "stream", &err))
+    reply_error(request, &err);
+  else if (stream)
+    sweep_stream_open(request, request_param(request, 0));
+  else
+    sweep_object_reply(request, request_param(request, 0), false);
 }
 
 enum format { FORMAT_JSON, FORMAT_CSV, FORMAT_MARKDOWN, FORMAT_COUNT };
@@ -149,7 +157,7 @@ void http_sweeps_cancel(struct request *request) {
   if (status)
     reply_error(request, &err);
   else
-    sweep_object_reply(request, sweep.id);
+    sweep_object_reply(request, sweep.id, false);
 }
 
 void http_sweeps_delete(struct request *request) {

@@ -1,5 +1,6 @@
 /* Proves: a sweep and its jobs are seen by their tenant alone, jobs come in the order in which they were made with what
-   a comparison needs, a job that is deleted has left its sweep, and a sweep that is deleted leaves its jobs. */
+   a comparison needs, a job that is deleted has left its sweep, a sweep that is deleted leaves its jobs, and
+   one that was sent before is found by its key or, without one, by its body. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -121,11 +122,48 @@ static void leaves_its_jobs(void **state) {
   assert_null(job.sweep);
 }
 
+static void same(struct fixture *f, const char *tenant, const char *key, const char *sha256, int64_t since,
+                 const char *id) {
+  struct sweep_row row;
+  bool found;
+  assert_int_equal(db_sweep_same(&row, &found, f->db, tenant, key, sha256, since, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(found, id != NULL);
+  if (id)
+    assert_string_equal(row.id, id);
+}
+
+static void is_found_when_sent_again(void **state) {
+  struct fixture *f = *state;
+  struct sweep_row row = {.id = "sweep-k",
+                          .tenant = TENANT_DEFAULT,
+                          .created_at = 5,
+                          .metric = "accuracy",
+                          .goal = "maximize",
+                          .fields = "[]",
+                          .request = "{}",
+                          .idempotency_key = "k",
+                          .body_sha256 = "hash"};
+  assert_int_equal(db_sweep_insert(f->db, &row, &f->err), STATUS_OK);
+  row.id = "sweep-b";
+  row.idempotency_key = NULL;
+  assert_int_equal(db_sweep_insert(f->db, &row, &f->err), STATUS_OK);
+  same(f, TENANT_DEFAULT, "k", "hash", 5, "sweep-k");
+  same(f, TENANT_DEFAULT, "k", "another", 5, "sweep-k"); /* whose body is compared by who asks */
+  same(f, TENANT_DEFAULT, "k", "hash", 6, NULL);
+  same(f, "acme", "k", "hash", 5, NULL);
+  same(f, TENANT_DEFAULT, "other", "hash", 5, NULL);
+  same(f, TENANT_DEFAULT, NULL, "hash", 5, "sweep-b");
+  same(f, TENANT_DEFAULT, NULL, "another", 5, NULL);
+  assert_int_equal(db_sweep_delete(f->db, TENANT_DEFAULT, "sweep-b", &f->err), STATUS_OK);
+  same(f, TENANT_DEFAULT, NULL, "hash", 5, NULL); /* what came with a key is no retry without one */
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(belongs_to_a_tenant, setup, store_done),
       cmocka_unit_test_setup_teardown(is_left_by_a_deleted_job, setup, store_done),
       cmocka_unit_test_setup_teardown(leaves_its_jobs, setup, store_done),
+      cmocka_unit_test_setup_teardown(is_found_when_sent_again, setup, store_done),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -95,6 +95,10 @@ sweep=$("$REFLECT" sweeps create "${job[@]}" --grid lr=1e-3,1e-2 --grid r=2,4 --
 is "$(value id) $(value name) $(value metric) $(value job_count)" "$sweep By hand accuracy 4" "reflect sweeps create"
 like "$body" '"fields":\["learning_rate","adapter.r"\]' "makes fields of options"
 "$REFLECT" sweeps watch "$sweep" > "$work/out" 2> "$work/said"; is "$?" 0 "reflect sweeps watch succeeds when all jobs do"
+unlike "$(< "$work/said")" 'asking every second' "by its stream"
+stream() { curl -sN -m 20 "$url/v1/fine_tuning/sweeps/$sweep?stream=true" "$@"; }
+body=$(stream); like "$body" '^retry: 3000.event: status.data: \{"id":"'"$sweep"'".*"status":"finished".*id: end.event: end.data: \{"sweep_id":"'"$sweep"'","status":"finished"\}' "the stream tells a finished sweep and ends"
+is "$(stream -o /dev/null -w '%{http_code}' -H 'Last-Event-ID: end')" 204 "whoever heard the end has nothing to hear"
 like "$(< "$work/said")" '4 of 4 jobs have ended, running: 0; the best so far: accuracy [0-9.]+ \(learning_rate' "tells the best"
 like "$(< "$work/out")" 'ranked by accuracy.RANK +JOB +STATUS.*1 +ftjob-.* succeeded .*4 +ftjob-' "and shows the table"
 "$REFLECT" sweeps results "$sweep" --format csv > "$work/out"; like "$(< "$work/out")" '^rank,job_id,status,learning_rate,adapter.r,' "reflect sweeps results --format"
@@ -117,11 +121,25 @@ stop
 # ---- what waits and runs ----
 rm -r "$work/data"; model=tiny; start --workers-max 1 --queue-max 6
 upload train.jsonl
+key() { call POST /v1/fine_tuning/sweeps "${json[@]}" -H "Idempotency-Key: $1" -d "{\"job\":{\"model\":\"tiny\",\"training_file\":\"$file\",\"suffix\":\"$2\"},\"grid\":{\"seed\":[1,2]}}"; }
+key k ok; is "$status" 200 "a sweep with an Idempotency-Key"; sweep=$(value id); key k ok; is "$status $(value id)" "200 $sweep" "sent again is the same"
+like "$headers" 'Idempotency-Replayed: true' "and says that it is a replay"
+call GET /v1/fine_tuning/sweeps; is "$(value first_id) $(value has_more)" "$sweep false" "it is made once"
+key k other; is "$status $(value code) $(value param)" "422 idempotency_key_reused Idempotency-Key" "the key with another body"
+key "$(printf 'k%.0s' {1..256})" ok; is "$status $(value param)" "400 Idempotency-Key" "a key of too many bytes"
+retry() { call POST /v1/fine_tuning/sweeps "${json[@]}" -H "x-stainless-retry-count: $1" -d "{\"job\":{\"model\":\"tiny\",\"training_file\":\"$file\"},\"grid\":{\"seed\":[3]}}"; }
+retry 0; other=$(value id); retry 1; is "$(value id)" "$other" "a client's automatic retry makes no second"
+like "$("$REFLECT" --url "$url" jobs list --sweep "$other" --limit 5 | sed 1d | wc -l) $("$REFLECT" --url "$url" jobs list --sweep "$other" --limit 1 --json)" "^1 .*\"id\": *\"$other\"" "reflect jobs list --sweep"
+for sweep in "$sweep" "$other"; do call POST "/v1/fine_tuning/sweeps/$sweep/cancel"; finished; call DELETE "/v1/fine_tuning/sweeps/$sweep"; done
 sweep ',"suffix":"wait"' ',"list":[{"seed":1},{"seed":2},{"seed":3,"adapter.r":4}]'; is "$status $(value metric) $(value status)" "200 train_loss queued" "without validation data the training loss is compared"
 like "$body" '"fields":\["seed","adapter.r"\]' "fields of a list are all that any has"; open=($(jobs))
 sweep "" ',"grid":{"seed":[1,2,3,4,5,6]}'; is "$status $(value code)" "429 too_many_queued_jobs" "a sweep that the queue has no room for is refused whole"
 sweep=$(call GET /v1/fine_tuning/sweeps; value first_id); await running "${open[0]}"
 get; is "$(value status)" running "a sweep runs as soon as a job does"
+curl -sN -m 30 "$url/v1/fine_tuning/sweeps/$sweep?stream=true" > "$work/heard" & listener=$!
+for _ in {1..100}; do grep -q '"status":"running"' "$work/heard" && break; sleep 0.1; done; like "$(< "$work/heard")" '"status":"running"' "its stream tells it"
+call POST "/v1/fine_tuning/jobs/${open[2]}/cancel"
+for _ in {1..100}; do grep -q '"cancelled":1' "$work/heard" && break; sleep 0.1; done; like "$(< "$work/heard")" '"cancelled":0.*event: status.*"cancelled":1' "and what changes"; kill $listener; wait $listener 2> /dev/null
 call DELETE "/v1/fine_tuning/sweeps/$sweep"; is "$status $(value code)" "409 job_not_finished" "it is not deleted while it does"
 stop KILL; start --workers-max 1; get; is "$(value job_count)" 3 "it outlives the daemon"
 await running "${open[0]}"; call POST "/v1/fine_tuning/sweeps/$sweep/cancel"; is "$status" 200 "a sweep is cancelled"
