@@ -271,6 +271,31 @@ static enum status parse_answer(struct exchange *exchange, json_t **out, struct 
   return status;
 }
 
+/* `text`: what the body is written to, which lives until the request is over. */
+static enum status set_body(struct http *http, struct curl_slist **headers, struct str *text, const json_t *body,
+                            struct error *err) {
+  if (!json_append(text, body))
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "out of memory");
+  *headers = curl_slist_append(*headers, "Content-Type: application/json");
+  curl_easy_setopt(http->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)text->length);
+  curl_easy_setopt(http->curl, CURLOPT_POSTFIELDS, text->text);
+  return STATUS_OK;
+}
+
+enum status http_stream(struct http *http, const char *path, const json_t *body, const struct http_sink *sink,
+                        struct error *err) {
+  struct exchange exchange = {.http = http, .sink = sink, .err = err};
+  struct curl_slist *headers = NULL;
+  AUTO(str_done) struct str text;
+  str_init(&exchange.answer, ANSWER_BYTES_MAX);
+  str_init(&text, ANSWER_BYTES_MAX);
+  enum status status = set_body(http, &headers, &text, body, err);
+  if (status == STATUS_OK)
+    status = perform(&exchange, "POST", path, headers, err);
+  str_done(&exchange.answer);
+  return status;
+}
+
 enum status http_json(struct http *http, json_t **out, const char *method, const char *path, const json_t *body,
                       struct error *err) {
   struct exchange exchange = {.http = http, .err = err};
@@ -279,18 +304,13 @@ enum status http_json(struct http *http, json_t **out, const char *method, const
   *out = NULL;
   str_init(&exchange.answer, ANSWER_BYTES_MAX);
   str_init(&text, ANSWER_BYTES_MAX);
-  enum status status = STATUS_OK;
-  if (body && !json_append(&text, body))
-    status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "out of memory");
-  if (status == STATUS_OK) {
-    if (body)
-      headers = curl_slist_append(NULL, "Content-Type: application/json");
-    if (strcmp(method, "POST") == 0 || strcmp(method, "PATCH") == 0) {
-      curl_easy_setopt(http->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)text.length);
-      curl_easy_setopt(http->curl, CURLOPT_POSTFIELDS, text.text);
-    }
-    status = perform(&exchange, method, path, headers, err);
+  enum status status = body ? set_body(http, &headers, &text, body, err) : STATUS_OK;
+  if (!body && (strcmp(method, "POST") == 0 || strcmp(method, "PATCH") == 0)) {
+    curl_easy_setopt(http->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)0);
+    curl_easy_setopt(http->curl, CURLOPT_POSTFIELDS, "");
   }
+  if (status == STATUS_OK)
+    status = perform(&exchange, method, path, headers, err);
   if (status == STATUS_OK)
     status = parse_answer(&exchange, out, err);
   str_done(&text);

@@ -69,6 +69,10 @@ NODISCARD enum status http_check_readable(const char *path, struct error *err);
 NODISCARD enum status http_download(struct http *http, const char *path, const struct http_sink *sink,
                                     const struct http_progress *progress, struct error *err);
 
+/* POST whose answer, of any kind, goes into `sink` as it comes, likewise. */
+NODISCARD enum status http_stream(struct http *http, const char *path, const json_t *body,
+                                  const struct http_sink *sink, struct error *err);
+
 /* GET of server-sent events, for as long as they come. The bytes go into `sink`. STATUS_CANCELLED: `stop` said so,
    which is asked about once a second and after a signal. STATUS_OK: the stream has ended; *nothing: it said (204) that
    nothing more will come, so that connecting again is of no use. */
