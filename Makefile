@@ -48,8 +48,8 @@ KERNEL := -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast
 ISAS_x86_64 := avx2 avx512 amx
 ISAS := generic $(ISAS_$(ARCH))
 ISA_generic := -Wno-psabi -DISA=generic -DISA_WIDTH=4
-ISA_avx2 := -mavx2 -mfma -DISA=avx2 -DISA_WIDTH=8
-ISA_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=512 -DISA=avx512 -DISA_WIDTH=16
+ISA_avx2 := -mavx2 -mfma -mf16c -DISA=avx2 -DISA_WIDTH=8
+ISA_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c -mprefer-vector-width=512 -DISA=avx512 -DISA_WIDTH=16
 FLAGS_avx512 := $(filter-out -D%,$(ISA_avx512))
 ISA_bf16 := $(FLAGS_avx512) -mavx512bf16
 ISA_amx := $(ISA_bf16) -mamx-tile -mamx-bf16 -DISA=amx -DISA_WIDTH=16 -DATTENTION_TILES

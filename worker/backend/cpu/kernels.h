@@ -93,6 +93,21 @@ struct gemm_ukernel {
 
 enum { GEMM_NR_MAX = 32, GEMM_VNNI_MAX = 2 };
 
+/* Few rows times a frozen weight: Y (m x n) = X (m x k) times the transpose of n rows of the weight. Each sum has one
+   order, which depends on the type and k alone. */
+struct gemv {
+  float *y;
+  size_t ldy;
+  const float *x;
+  size_t ldx;
+  const unsigned char *const *rows; /* where the weight's n rows lie */
+  uint32_t type;                    /* enum ggml_type: one that gemv_reads */
+  size_t m, n;
+  size_t k; /* a multiple of GEMV_GROUP */
+};
+
+enum { GEMV_GROUP = 32 };
+
 /* scratch: scratch(...) floats. lse: the log-sum-exp of each row of scores. backward writes dq, dk and dv. */
 struct attention_kernels {
   const char *name;
@@ -116,6 +131,8 @@ struct kernels {
      prefetch_floats floats from `prefetch` on. */
   void (*gemm_skinny)(float *y, const float *x, const float *u, size_t m, size_t k, size_t R, const float *prefetch,
                       size_t prefetch_floats);
+  bool (*gemv_reads)(uint32_t type); /* of F32 always; rows of the types that it does not read are to be decoded */
+  void (*gemv)(const struct gemv *gemv);
   /* out[j] += sum over rows of x (rows x cols) */
   void (*column_sums)(float *out, const float *x, size_t rows, size_t cols);
   /* y (rows x cols) += bias, broadcast */

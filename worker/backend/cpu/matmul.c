@@ -2,15 +2,23 @@
 
 #include <string.h>
 
+#include "worker/backend/cpu/matmul_gemv.h"
 #include "worker/backend/cpu/matmul_native.h"
 #include "worker/backend/cpu/matmul_openblas.h"
 
 size_t matmul_scratch(const struct backend *b, size_t rows, size_t k, size_t R) {
-  return b->matmul == MATMUL_OPENBLAS ? matmul_openblas_scratch(b, rows, k) : matmul_native_scratch(b, rows, k, R);
+  size_t gemv = matmul_gemv_scratch(b, rows, k);
+  size_t gemm =
+      b->matmul == MATMUL_OPENBLAS ? matmul_openblas_scratch(b, rows, k) : matmul_native_scratch(b, rows, k, R);
+  return gemv > gemm ? gemv : gemm;
 }
 
 void matmul_run(const struct backend *b, const struct matmul *p, float *scratch) {
-  if (p->rows > 0)
+  if (p->rows == 0)
+    return;
+  if (matmul_gemv_serves(b, p))
+    matmul_gemv_run(b, p, scratch);
+  else
     (b->matmul == MATMUL_OPENBLAS ? matmul_openblas_run : matmul_native_run)(b, p, scratch);
 }
 

@@ -5,6 +5,9 @@
    there is no packed or dequantised copy of it in memory. The bias and an adapter's low-rank part are rows of the
    packed block, in fp32.
 
+   A forward matmul of at most 16 rows (a generated token, a classifier's head) packs nothing: it reads the weight once,
+   by GEMV kernels, whichever library is chosen for taller ones (matmul_gemv.h).
+
    With precision bf16, A and B are rounded to bf16 (nearest, ties to even); accumulation is fp32. */
 #ifndef WORKER_BACKEND_CPU_MATMUL_H
 #define WORKER_BACKEND_CPU_MATMUL_H

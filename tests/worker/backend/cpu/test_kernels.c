@@ -47,6 +47,15 @@ static void gemm_skinny(outputs out, const struct isa *isa, struct shape s) {
   isa->kernels->gemm_skinny(out[0], in[0], in[1], s.m, s.k, 8 + s.n / 8 % 5 * 8, in[2], s.n);
 }
 
+static void gemv(outputs out, const struct isa *isa, struct shape s) {
+  const unsigned char *rows[1037];
+  size_t k = (s.k + GEMV_GROUP - 1) / GEMV_GROUP * GEMV_GROUP, n = s.n < ROOM / k ? s.n : ROOM / k;
+  for (size_t j = 0; j < n; j++)
+    rows[j] = (const unsigned char *)(in[1] + j * k);
+  isa->kernels->gemv(
+      &(struct gemv){.y = out[0], .ldy = n + 1, .x = in[0], .ldx = k, .rows = rows, .m = s.m, .n = n, .k = k});
+}
+
 /* One block, packed as the microkernel wants it; B from columns or from rows. */
 static void gemm_of(outputs out, const struct gemm_ukernel *u, struct shape s) {
   size_t R = s.n % 3 ? 4 : 0, rank_k = u->rank_k && R ? u->rank_k(R) : 0, rank_rows = u->rank_k ? 0 : R;
@@ -258,6 +267,7 @@ static const struct row rows[] = {
     {"gemm_bf16_emulated", gemm_bf16_emulated, 1e-6, true},
     {"the set's bf16 GEMM", gemm_bf16, 1e-4, true},
     {"gemm_skinny", gemm_skinny, 1e-6, true},
+    {"gemv", gemv, 1e-6, true},
     {"column_sums", column_sums, 1e-6, true},
     {"add_bias", add_bias, 0, true},
     {"add", add, 0, true},
@@ -287,9 +297,9 @@ static const struct row rows[] = {
     {"the set's bf16 attention", attention_bf16, 5e-2, false},
     {"the set's bf16 attention_backward", attention_bf16_backward, 5e-2, false},
 };
-/* struct kernels has a pointer for `isa`, which is no kernel, and one for both passes of attention; three more rows are
-   those of bf16. */
-_Static_assert(COUNT_OF(rows) == sizeof(struct kernels) / sizeof(void *) - 1 + 1 + 3, "each kernel has a row");
+/* struct kernels has pointers for `isa` and `gemv_reads`, which are no kernels, and one for both passes of attention;
+   three more rows are those of bf16. */
+_Static_assert(COUNT_OF(rows) == sizeof(struct kernels) / sizeof(void *) - 2 + 1 + 3, "each kernel has a row");
 
 static void randomise(float *out, size_t count, float from, float to, uint64_t stream) {
   struct rng rng;

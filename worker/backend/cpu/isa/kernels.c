@@ -5,6 +5,7 @@
 #include "worker/backend/cpu/isa/gemm.h"
 #include "worker/backend/cpu/isa/gemm_skinny.h"
 #include "worker/backend/cpu/isa/gemm_ukernel.h"
+#include "worker/backend/cpu/isa/gemv.h"
 
 /* Several vectors a turn: a turn of one takes one cycle or two, as the place of its code happens to be. */
 static void add(float *y, const float *x, size_t count) {
@@ -355,6 +356,8 @@ const struct kernels ISA_NAME(kernels) = {
     .gemm_bf16_emulated = &ISA_NAME(gemm_ukernel_bf16_emulated),
     .gemm = ISA_NAME(gemm),
     .gemm_skinny = ISA_NAME(gemm_skinny),
+    .gemv_reads = ISA_NAME(gemv_reads),
+    .gemv = ISA_NAME(gemv),
     .column_sums = column_sums,
     .add_bias = add_bias,
     .add = add,
