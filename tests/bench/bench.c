@@ -17,6 +17,7 @@
 #include "base/json.h"
 #include "base/rng.h"
 #include "tests/bench/gemm.h"
+#include "tests/bench/gemv.h"
 #include "tests/bench/ops.h"
 #include "worker/backend/cpu/cpu.h"
 #include "worker/device.h"
@@ -286,15 +287,17 @@ static int bench_train(int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
-  int status = argc > 1 && strcmp(argv[1], "gemm") == 0  ? bench_gemm(argc - 2, argv + 2)
-               : argc > 1 && strcmp(argv[1], "ops") == 0 ? bench_ops(argc - 2, argv + 2)
-                                                         : bench_train(argc, argv);
+  int status = argc > 1 && strcmp(argv[1], "gemm") == 0   ? bench_gemm(argc - 2, argv + 2)
+               : argc > 1 && strcmp(argv[1], "gemv") == 0 ? bench_gemv(argc - 2, argv + 2)
+               : argc > 1 && strcmp(argv[1], "ops") == 0  ? bench_ops(argc - 2, argv + 2)
+                                                          : bench_train(argc, argv);
   if (status == 2)
     fputs("usage: bench train --model DIR [--method hra|hra_gs|lora|oft|boft] [--r 8] [--batch 4] [--seq 128] "
           "[--steps 4]\n"
           "         [--precision fp32|bf16] [--no-dropout] [--lengths FILE] [--threads N] [--isa NAME]\n"
           "         [--matmul auto|native|openblas] [--device NAME] [--recompute BLOCKS] [--memory-limit MIB]\n"
           "       bench gemm [--threads N] [--isa NAME] [--matmul NAME] [--runs 10] [--only TEXT]\n"
+          "       bench gemv [--threads N] [--isa NAME] [--runs 5] [--only TYPE]\n"
           "       bench ops [--threads N] [--isa NAME] [--matmul NAME] [--precision fp32|bf16] [--runs 10]\n"
           "                 [--only TEXT]\n",
           stderr);
