@@ -323,7 +323,9 @@ void generation_body_parse(struct generation_body *out, enum operation op, const
   const char *const *others = kind == GENERATION_CHAT         ? of_chat
                               : kind == GENERATION_COMPLETION ? of_completion
                                                               : of_input;
-  *out = (struct generation_body){.n = 1, .request = {.kind = kind}};
+  /* What the table has no rows for leaves everything as it is. */
+  *out = (struct generation_body){
+      .n = 1, .request = {.kind = kind, .sampling = {.temperature = 1, .top_p = 1, .repetition_penalty = 1}}};
   AUTO(json_release) json_t *rest = inert_without(body, bodies[op].inert, "", faults);
   if (!rest)
     return;

@@ -43,10 +43,25 @@ static void parse(enum operation op, const char *text) {
   generation_body_parse(&body, op, document, &arena, &faults);
 }
 
+/* A worker takes it, too. */
 static void takes(enum operation op, const char *text) {
   parse(op, text);
   if (faults.count)
     fail_msg("%s: %s", text, faults.item[0].text);
+  AUTO(json_release) json_t *read = NULL;
+  AUTO(str_done) struct str written;
+  struct error err;
+  struct generation_line line = {.kind = GENERATION_LINE_REQUEST, .request = body.request}, got;
+  str_init(&written, GENERATION_LINE_MAX);
+  line.request.id = 1;
+  line.request.sampling.seed = 1;
+  if (body.input_count) {
+    line.request.prompt = body.input[0].text;
+    line.request.prompt_ids = body.input[0].ids;
+  }
+  assert_true(generation_line_write(&written, &line));
+  if (generation_line_parse(&got, &read, written.text, written.length - 1, &arena, &err))
+    fail_msg("%s: a worker refuses it: %s", text, err.text);
 }
 
 /* One fault, of that member, with that code. */

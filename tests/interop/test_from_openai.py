@@ -139,8 +139,8 @@ class Habits:
         assert refused(openai.ConflictError, lambda: self.jobs.cancel(self.job.id)).code == "job_already_finished"
         assert refused(openai.ConflictError, lambda: self.jobs.pause(self.job.id)).code == "job_not_pausable"
         assert refused(openai.ConflictError, lambda: self.client.models.delete(MODEL)).code == "model_not_deletable"
-        refused(openai.NotFoundError, lambda: self.client.chat.completions.create(
-            model=self.job.fine_tuned_model, messages=[ask()]))
+        answer = self.client.chat.completions.create(model=self.job.fine_tuned_model, messages=[ask()], max_tokens=4)
+        assert answer.model == self.job.fine_tuned_model and answer.usage.completion_tokens <= 4
         assert self.client.models.delete(self.job.fine_tuned_model).deleted
 
 
