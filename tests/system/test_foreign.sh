@@ -37,15 +37,9 @@ is "$(value status)" error "a file of both is refused"; like "$body" "line 7, co
 
 gzip -k "$work/chat.jsonl"; put chat.jsonl.gz; like "$body" '"status":"processed".*"format":"jsonl","kind":"chat","lines":6' "a file that is compressed by gzip"
 learn "$file"; is "$adapter" "$sharegpt" "is learnt as it is unpacked"
-python3 - "$work" << 'END'
-import sys, zipfile
-with zipfile.ZipFile(sys.argv[1] + "/data.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-    archive.write(sys.argv[1] + "/chat.jsonl", "data/chat.jsonl")
-with zipfile.ZipFile(sys.argv[1] + "/two.zip", "w") as archive:
-    archive.writestr("a.csv", "text\n"); archive.writestr("b.csv", "text\n")
-with zipfile.ZipFile(sys.argv[1] + "/book.xlsx", "w") as archive:
-    archive.writestr("[Content_Types].xml", "<x/>"); archive.writestr("xl/workbook.xml", "<x/>")
-END
+mkdir -p "$work"/zip/{data,xl}; cp "$work/chat.jsonl" "$work/zip/data/"; echo text | tee "$work/zip/a.csv" > "$work/zip/b.csv"
+echo '<x/>' | tee "$work/zip/[Content_Types].xml" > "$work/zip/xl/workbook.xml"
+(cd "$work/zip" && zip -q ../data.zip data/chat.jsonl && zip -q ../two.zip a.csv b.csv && zip -q ../book.xlsx '[Content_Types].xml' xl/workbook.xml)
 put data.zip; like "$body" '"status":"processed".*"kind":"chat"' "a zip with a data file"
 learn "$file"; is "$adapter" "$sharegpt" "likewise"
 put two.zip; like "$body" '"status":"error".*several files \(a.csv, b.csv\)' "a zip with two is refused"
