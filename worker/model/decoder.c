@@ -351,6 +351,8 @@ enum status decoder_load(struct model *m, uint64_t seed, struct error *err) {
   m->default_targets = &d->family->default_targets;
   enum status s = read_config(d, m, err);
   m->blocks = 2 * d->layer_count;
+  m->kv_layers = d->layer_count;
+  m->kv_cols = d->kv_heads * d->head_size;
   s = s ? s : load_token_embedding(m, err);
   for (size_t i = 0; !s && i < d->layer_count; i++)
     s = load_layer(m, i, err);
@@ -399,6 +401,7 @@ static struct tensor *attend(struct tape *tape, const struct decoder *d, const s
                           .queries = rows,
                           .scale = (float)d->score_scale,
                           .causal = true,
+                          .layer = (size_t)(y - d->layers),
                           .window = y->window,
                           .dropout = op_next_dropout(tape, d->attention_dropout)};
   q = op_pooling(tape, q, sequences, rows);

@@ -10,16 +10,27 @@
 #include "worker/op/linear.h"
 #include "worker/tensor/tape.h"
 
+/* Keys and values of the tokens that a sequence has had, layer by layer (KV cache), in host memory. */
+struct kv_cache {
+  size_t past;          /* tokens in it */
+  size_t capacity;      /* tokens that there is room for */
+  size_t cols;          /* kv_heads * D */
+  float *keys, *values; /* [layers][capacity][cols] */
+};
+
 /* The sequences of a batch. Its arrays outlive the step. */
 struct sequences {
-  size_t count;                /* B */
-  size_t tokens;               /* N */
-  size_t longest;              /* T: tokens of the longest one */
-  struct place cu_seqlens;     /* uint32 [B + 1]: sequence b is rows cu_seqlens[b] .. cu_seqlens[b + 1] - 1 */
-  struct place token_ids;      /* int32 [N] */
-  struct place token_type_ids; /* uint8 [N]; nowhere: all 0 */
-  size_t row_count;            /* of what POOLING_ROWS reads; 0: nothing does */
-  struct place rows;           /* uint32 [row_count], ascending */
+  size_t count;                   /* B */
+  size_t tokens;                  /* N */
+  size_t longest;                 /* T: tokens of the longest one, those in its cache among them */
+  struct place cu_seqlens;        /* uint32 [B + 1]: sequence b is rows cu_seqlens[b] .. cu_seqlens[b + 1] - 1 */
+  struct place token_ids;         /* int32 [N] */
+  struct place token_type_ids;    /* uint8 [N]; nowhere: all 0 */
+  struct kv_cache *const *caches; /* [B]: the batch has of each sequence the tokens that follow those in its cache, and
+                                     op_attention puts theirs beside them; `past` is the caller's to move. Not while
+                                     training, and on a backend of host memory alone. NULL: whole sequences */
+  size_t row_count;               /* of what POOLING_ROWS reads; 0: nothing does */
+  struct place rows;              /* uint32 [row_count], ascending */
 };
 /* The same in host memory. */
 struct sequences sequences_host(size_t count, size_t tokens, size_t longest, const uint32_t *cu_seqlens,
@@ -105,6 +116,7 @@ struct attention {
   float scale;
   bool causal;
   size_t window; /* rows see keys nearer than so many tokens, on both sides if not causal; 0: all */
+  size_t layer;  /* of the KV caches, where sequences have them */
   struct dropout dropout;
   struct distances distances; /* each head has its own k and v then, and rows see all keys */
 };

@@ -60,6 +60,7 @@ struct tensor *op_attention(struct tape *tape, struct tensor *q, struct tensor *
   if (!tape->training)
     a->how.dropout.threshold = 0;
   CHECK(a->how.queries <= POOLING_LAST);
+  CHECK(!sequences->caches || (!tape->training && tape->backend->ops->host_memory));
   CHECK(q->rows == (a->how.queries == POOLING_NONE ? sequences->tokens : sequences->count));
   CHECK(q->cols % a->how.heads == 0 && a->how.heads % a->how.kv_heads == 0);
   CHECK(k->cols == v->cols && k->cols / a->how.kv_heads == q->cols / a->how.heads);

@@ -21,10 +21,11 @@ struct attention_pass {
   size_t scratch_floats; /* a thread */
 };
 
-/* Where a task's numbers begin in q and in k. */
+/* Where a task's numbers begin in q and in k; of a sequence with a cache, where the cache has all keys and values. */
 struct task_place {
   struct attention_heads heads;
   size_t q, kv;
+  float *keys, *values; /* NULL: no cache */
 };
 
 /* Which input has the table of distances' keys, and which that of its queries; 0: none. */
@@ -58,10 +59,14 @@ static struct task_place place_of(const struct node *n, size_t b, size_t kv) {
   const uint32_t *cu_seqlens = place_address(a->sequences->cu_seqlens);
   size_t group = a->how.heads / a->how.kv_heads, D = n->in[0]->cols / a->how.heads, first = cu_seqlens[b];
   bool all = a->how.queries == POOLING_NONE;
-  size_t length = cu_seqlens[b + 1] - first, q = all ? first : b;
-  return (struct task_place){.heads = {.length = length,
-                                       .first = a->how.queries == POOLING_LAST ? length - 1 : 0,
-                                       .rows = all ? length : 1,
+  const struct kv_cache *cache = a->sequences->caches ? a->sequences->caches[b] : NULL;
+  size_t past = cache ? cache->past : 0, rows = cu_seqlens[b + 1] - first, q = all ? first : b, length = past + rows;
+  size_t in_cache = cache ? a->how.layer * cache->capacity * cache->cols + kv * D : 0;
+  return (struct task_place){.keys = cache ? cache->keys + in_cache : NULL,
+                             .values = cache ? cache->values + in_cache : NULL,
+                             .heads = {.length = length,
+                                       .first = a->how.queries == POOLING_LAST ? length - 1 : past,
+                                       .rows = all ? rows : 1,
                                        .head_size = D,
                                        .count = group,
                                        .stride = n->in[0]->cols,
@@ -122,12 +127,26 @@ static struct attention_pass make_pass(const struct tape *tape, const struct nod
                                  .scratch_floats = thread_floats(tape, node)};
 }
 
+/* Puts a head's new keys and values beside those in the cache. */
+static void fill_cache(const struct attention_pass *pass, const struct task_place *p, size_t past) {
+  const struct attention_heads *h = &p->heads;
+  for (size_t i = past; i < h->length; i++) {
+    size_t from = p->kv + (i - past) * h->kv_stride, to = i * h->kv_stride;
+    memcpy(p->keys + to, pass->k + from, h->head_size * sizeof(float));
+    memcpy(p->values + to, pass->v + from, h->head_size * sizeof(float));
+  }
+}
+
 static void forward_task(void *payload, size_t task, int thread) {
   const struct attention_pass *pass = payload;
   const struct attention_attributes *a = pass->node->attributes;
-  struct task_place p = place_of(pass->node, task / a->how.kv_heads, task % a->how.kv_heads);
-  pass->kernels->forward(pass->out + p.q, pass->lse + p.heads.row_first, pass->q + p.q, pass->k + p.kv, pass->v + p.kv,
-                         &p.heads, pass->scratch + (size_t)thread * pass->scratch_floats);
+  size_t b = task / a->how.kv_heads;
+  struct task_place p = place_of(pass->node, b, task % a->how.kv_heads);
+  if (p.keys)
+    fill_cache(pass, &p, a->sequences->caches[b]->past);
+  pass->kernels->forward(pass->out + p.q, pass->lse + p.heads.row_first, pass->q + p.q,
+                         p.keys ? p.keys : pass->k + p.kv, p.values ? p.values : pass->v + p.kv, &p.heads,
+                         pass->scratch + (size_t)thread * pass->scratch_floats);
 }
 
 static void attention_forward(struct tape *tape, const struct node *node) {

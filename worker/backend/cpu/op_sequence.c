@@ -123,7 +123,8 @@ static void rope_panel(void *payload, size_t index, int thread) {
   for (size_t i = first; i < first + rows; i++) {
     while (cu_seqlens[b + 1] <= i)
       b++;
-    size_t position = (i - cu_seqlens[b]) * half;
+    size_t past = a->sequences->caches ? a->sequences->caches[b]->past : 0;
+    size_t position = (past + i - cu_seqlens[b]) * half;
     pass->kernels->rope(pass->to + i * C, pass->from + i * C, all_cos + position, all_sin + position, heads, half,
                         pass->direction);
     if (pass->sum)
