@@ -23,9 +23,11 @@ static const struct field request_rows[] = {
     {"id", NULL, FIELD_INT, AT(id), FIELD_REQUIRED, .min = 1, .max = 0x1p53},
     {"kind", NULL, FIELD_CHOICE, AT(kind), FIELD_REQUIRED, .choices = kinds},
     {"adapter", NULL, FIELD_STRING, AT(adapter), .min = 1, .max = NAME_BYTES},
+    {"chat_template", NULL, FIELD_STRING, AT(chat_template), .min = 1, .max = 1 << 18},
     {"prompt", NULL, FIELD_STRING, AT(prompt), .max = TEXT_BYTES},
     {"prompt_pair", NULL, FIELD_STRING, AT(prompt_pair), .max = TEXT_BYTES},
     {"prompt_ids", NULL, FIELD_INT_LIST, AT(prompt_ids), .max = TEXT_BYTES},
+    {"pooling", NULL, FIELD_CHOICE, AT(pooling), .choices = job_pooling_names, .initial = "auto"},
     {"max_tokens", NULL, FIELD_INT, AT(max_tokens), .max = 1 << 24},
     {"stop", NULL, FIELD_STRING_LIST, AT(stop), .max = GENERATION_STOP_MAX},
     {"temperature", NULL, FIELD_NUMBER, HOW(temperature), .max = 2, .initial = "1"},
@@ -80,8 +82,8 @@ static void check_request(const struct generation_request *request, struct fault
   bool chat = request->kind == GENERATION_CHAT, ids = request->prompt_ids.count > 0;
   if (request->adapter && !is_folder(request->adapter))
     fault_add(faults, STATUS_INVALID_VALUE, "adapter", "adapter must be the name of a folder");
-  if (chat && !json_is_array(request->messages))
-    fault_add(faults, STATUS_MISSING_PARAMETER, "messages", "messages is required, and an array");
+  if (chat && json_array_size(request->messages) == 0)
+    fault_add(faults, STATUS_MISSING_PARAMETER, "messages", "messages is required, an array that is not empty");
   if (!chat && !request->prompt == !ids)
     fault_add(faults, STATUS_MISSING_PARAMETER, "prompt", "one of prompt and prompt_ids is required");
   if (request->tools && !json_is_array(request->tools))

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "api/job.h"
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/field.h"
@@ -44,11 +45,13 @@ struct sampling {
 struct generation_request {
   int64_t id;
   enum generation_kind kind;
-  const char *adapter;      /* the name of its folder below the task's output_dir; NULL: the base model alone */
-  json_t *messages, *tools; /* CHAT: arrays, as OpenAI's API has them; borrowed; tools may be NULL */
-  const char *prompt;       /* text; NULL: prompt_ids */
+  const char *adapter;       /* the name of its folder below the task's output_dir; NULL: the base model alone */
+  json_t *messages, *tools;  /* CHAT: arrays, as OpenAI's API has them; borrowed; tools may be NULL */
+  const char *chat_template; /* CHAT: as the job of the adapter named it; NULL: the model's own */
+  const char *prompt;        /* text; NULL: prompt_ids */
   const char *prompt_pair;
   struct int_list prompt_ids; /* token ids */
+  int pooling;                /* EMBEDDING: enum embedding_pooling, as the job of the adapter had it */
   int64_t max_tokens;         /* of the completion; 0: as many as the context has room for */
   struct string_list stop;    /* texts that end the completion, and are no part of it */
   struct sampling sampling;

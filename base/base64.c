@@ -18,3 +18,16 @@ enum status base64_read(unsigned char **out, size_t *length, const char *text, s
   *out = NULL;
   return error_set(err, STATUS_INVALID_VALUE, NULL, "the text is no base64");
 }
+
+bool base64_add(struct str *out, const void *bytes, size_t length) {
+  enum { PART = 768 };
+  char text[BASE64_ENCODE_RAW_LENGTH(PART)];
+  const uint8_t *from = bytes;
+  for (size_t done = 0; done < length; done += PART) {
+    size_t part = length - done < PART ? length - done : PART;
+    base64_encode_raw(text, part, from + done);
+    if (!str_add(out, text, BASE64_ENCODE_RAW_LENGTH(part)))
+      return false;
+  }
+  return true;
+}

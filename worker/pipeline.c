@@ -17,6 +17,7 @@
 #include "worker/device.h"
 #include "worker/estimate.h"
 #include "worker/export/finished.h"
+#include "worker/generate/serve.h"
 #include "worker/heads.h"
 #include "worker/inspect.h"
 #include "worker/lengths.h"
@@ -587,7 +588,7 @@ enum status pipeline_run(const struct task *task, struct report *report, struct 
     enum status status = finished_export(task, report, err);
     return status == STATUS_PAUSED ? error_set(err, STATUS_CANCELLED, NULL, "told to stop") : status;
   }
-  case TASK_GENERATE: return error_set(err, STATUS_UNSUPPORTED_VALUE, "kind", "this worker does not generate yet");
+  case TASK_GENERATE: return serve(task, report, err);
   }
   CHECK(!"a kind of task");
 }

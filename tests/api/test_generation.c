@@ -105,6 +105,7 @@ static void refuses(void **state) {
       {"{\"request\": {\"kind\": \"completion\", \"prompt\": \"x\"}}", "id"},
       {"{\"request\": {\"id\": 1, \"kind\": \"poem\", \"prompt\": \"x\"}}", "kind"},
       {"{\"request\": {\"id\": 1, \"kind\": \"chat\"}}", "messages"},
+      {"{\"request\": {\"id\": 1, \"kind\": \"chat\", \"messages\": []}}", "messages"},
       {"{\"request\": {\"id\": 1, \"kind\": \"completion\"}}", "prompt"},
       {"{\"request\": {\"id\": 1, \"kind\": \"completion\", \"prompt\": \"x\", \"prompt_ids\": [1]}}", "prompt"},
       {"{\"request\": {\"id\": 1, \"kind\": \"completion\", \"prompt\": \"x\", \"adapter\": \"../a\"}}", "adapter"},

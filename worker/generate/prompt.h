@@ -1,0 +1,30 @@
+/* What a base model reads and where it stops: its tokenizer, chat template and end tokens. */
+#ifndef WORKER_GENERATE_PROMPT_H
+#define WORKER_GENERATE_PROMPT_H
+
+#include "worker/chat/chat_template.h"
+#include "worker/generate/active.h"
+#include "worker/text/eos.h"
+
+struct prompts {
+  struct tokenizer *tokenizer;
+  struct chat_template *chat; /* what was asked for last; NULL: nothing yet */
+  char *chat_name;            /* its name or source; NULL: the model's own */
+  struct eos eos;
+  size_t vocabulary;
+  const char *path; /* of the base model; borrowed */
+  struct checkpoint *checkpoint;
+  struct encoding encoding;
+};
+
+/* `checkpoint` is the base's, and outlives it. */
+NODISCARD enum status prompts_open(struct prompts *out, const char *path, struct checkpoint *checkpoint,
+                                   size_t vocabulary, struct error *err);
+void prompts_done(struct prompts *prompts);
+
+/* Sets the request's ids (with room for `room` more; its limit is not set), type_ids and prompt. STATUS_CONTEXT_LENGTH
+   for more than `most` tokens. */
+NODISCARD enum status prompts_read(struct active *active, struct prompts *prompts, size_t most, size_t room,
+                                   struct error *err);
+
+#endif
