@@ -1,6 +1,6 @@
 #!/bin/bash
 # What models are asked, as the daemon carries it: answers whole and streamed, choices, who may ask for what, models that
-# are loaded, crash, make room and are let go; with a worker that stands in. What a model really says: test_chat.sh.
+# are loaded, crash, make room and are let go; with a worker that stands in. What a model really says: tests/interop/test_chat.py.
 . "$(dirname "$0")/lib.sh"
 for model in heavy late encoder; do mkdir -p "$work/models/$model"; echo '{}' > "$work/models/$model/config.json"; done
 echo a-key-of-sixteen-bytes > "$work/key"
