@@ -254,11 +254,12 @@ enum status learner_factors(struct learner *l, struct error *err) {
     return STATUS_OK;
   enum status status = adapter_forward_factors(l->model->adapters, l->model->adapter_count, l->model->backend, err);
   l->prepared = !status;
+  l->accumulated = l->accumulated && status;
   return status;
 }
 
 enum status learner_begin(struct learner *l, double *penalty, struct error *err) {
-  l->prepared = false; /* the factors' gradients must be zero */
+  l->prepared = l->prepared && !l->accumulated;
   enum status status = learner_factors(l, err);
   if (status)
     return status;
@@ -299,6 +300,7 @@ static struct plan *plan_for(struct learner *l, size_t tokens) {
 enum status learner_accumulate(struct learner *l, const struct sequences *s, const struct targets *targets,
                                float weight, uint64_t dropout_step, double *loss, size_t *correct, struct error *err) {
   struct backend *backend = l->model->backend;
+  l->accumulated = true;
   l->tape.seed = l->seed;
   l->tape.step = dropout_step;
   tape_begin(&l->tape, plan_for(l, s->tokens), true);

@@ -33,6 +33,7 @@ struct learner {
   size_t recompute_segments;  /* at least so many are; learner_init raises it */
   uint64_t seed;              /* of dropout */
   bool prepared;              /* the adapters' factors are those of the parameters */
+  bool accumulated;           /* the factors' gradients are not zero any more */
   struct sequences sequences; /* of the step that runs, where the backend reads them */
   struct place targets;       /* likewise */
   struct next_tokens next;    /* likewise, of a language model */
