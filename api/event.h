@@ -35,8 +35,7 @@ enum event_kind {
      step; kept for ever, about fifty steps of a run */
   EVENT_TELEMETRY,
   /* data {step, path (relative to output_dir), bytes, metrics {...}, removed_steps [step...]}: an adapter's folder. The
-     checkpoints of removed_steps are not kept any more; of those the worker deletes the ones of this run, the daemon
-     those of former runs */
+     checkpoints of removed_steps are not kept any more: the daemon deletes them, when no other job starts from them */
   EVENT_CHECKPOINT,
   /* data {step, path (relative to output_dir), bytes, sha256}: what training goes on from, durable under its name.
      The worker keeps the newest two of a run in its folder; all of former runs are the daemon's to delete, once a

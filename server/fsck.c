@@ -60,14 +60,14 @@ static enum status check_there(const struct fsck *fsck, const char *path, struct
   return status;
 }
 
-/* A worker removes checkpoints and states that are not kept before the store hears of it. */
+/* A worker removes states that are not kept before the store hears of it. */
 static enum status tell_broken(struct fsck *fsck, enum content_kind kind, const struct content_row *row,
                                const struct error *why) {
   char what[PATH_BYTES];
   bool known, running = false;
   snprintf(what, sizeof what, "%s (%s)", row->path, row->owner);
   enum status status = STATUS_OK;
-  if (kind == CONTENT_CHECKPOINT || kind == CONTENT_STATE)
+  if (kind == CONTENT_STATE)
     status = db_content_job(&known, &running, fsck->db, row->owner, fsck->err);
   if (!status && running)
     note(fsck, what, why->text);
@@ -212,9 +212,11 @@ static enum status check_job_folder(struct fsck *fsck, const char *folder, const
   if (!status)
     status = db_content_job(&known, &running, fsck->db, name, fsck->err);
   if (!status && !known) {
-    if (settled(fsck, path))
+    bool noted;
+    status = db_removal_noted(&noted, fsck->db, path, fsck->err);
+    if (!status && !noted && settled(fsck, path))
       fault(fsck, path, "it belongs to no job");
-    return STATUS_OK;
+    return status;
   }
   if (!status && running && !fsck->alive)
     note(fsck, name, "was running when the daemon died: the next start queues it again");

@@ -79,6 +79,7 @@ static void close_all(struct loop *loop) {
 static void on_tick(uv_timer_t *timer) {
   struct loop *loop = timer->data;
   front_tick(loop->server->front);
+  removal_of_events(loop->server);
   if (loop->server->draining && !loop->stopping && supervisor_idle(loop->server->supervisor) &&
       !loop->server->removal && loop->server->publishing == 0)
     close_all(loop);
@@ -133,6 +134,7 @@ enum status loop_run(struct server *server, struct error *err) {
   if (set_up(&loop, server->uv))
     return error_set(err, STATUS_INTERNAL, NULL, "cannot set up the event loop");
   scheduler_wake(server->scheduler);
+  server->events_due = true;
   removal_start(server);
   uv_run(server->uv, UV_RUN_DEFAULT);
   CHECK(loop.stopping);

@@ -12,12 +12,13 @@
 #include "server/paths.h"
 #include "storage/artifact.h"
 #include "storage/db_artifact.h"
+#include "storage/db_event.h"
 #include "storage/db_export.h"
 #include "storage/db_job_change.h"
 #include "storage/db_removal.h"
 #include "storage/db_state.h"
 
-enum { ARENA_BYTES = 1 << 16, CHECKPOINTS_MAX = 10000, NAMES_BYTES = 1 << 20 };
+enum { ARENA_BYTES = 1 << 16, CHECKPOINTS_MAX = 10000, NAMES_BYTES = 1 << 20, EVENTS_AT_ONCE = 1000 };
 
 typedef enum status visit_leftover(void *context, const char *path, struct error *err);
 
@@ -198,6 +199,8 @@ enum status removal_of_sweep(struct server *server, const struct sweep_row *swee
   if (!status)
     status = db_apply(server->db, delete_jobs, &all, true, err);
   if (!status)
+    server->events_due = true;
+  if (!status)
     removal_start(server);
   return status;
 }
@@ -224,6 +227,22 @@ enum status removal_of_checkpoint(struct server *server, const struct job_row *j
   if (!status)
     removal_start(server);
   return status;
+}
+
+static enum status forget_events(struct db *db, const void *what, struct error *err) {
+  bool *const *more = what;
+  return db_event_forget(*more, db, EVENTS_AT_ONCE, err);
+}
+
+void removal_of_events(struct server *server) {
+  struct error err;
+  bool more, *out = &more;
+  if (!server->events_due || server->draining)
+    return;
+  if (db_apply(server->db, forget_events, &out, true, &err))
+    log_warn("events of jobs that were deleted: %s", err.text); /* tried again at the next tick */
+  else
+    server->events_due = more;
 }
 
 /* ---- what runs have left ---- */

@@ -1,5 +1,6 @@
 /* Deleting. Rows go at once and for good, with a note of the bytes that were theirs (storage/db_removal.h); the bytes
-   follow beside the loop, one file or folder at a time, and what a crash left of them at the next start. Deleting
+   follow beside the loop, one file or folder at a time, and a job's events on it, in pieces; what a crash left of both
+   goes at the next start. Deleting
    works on a full disk. */
 #ifndef SERVER_REMOVAL_H
 #define SERVER_REMOVAL_H
@@ -30,6 +31,8 @@ NODISCARD enum status removal_of_checkpoint(struct server *server, const struct 
                                             const struct checkpoint_row *checkpoint, struct arena *arena,
                                             struct error *err);
 
+/* At each tick of the loop: a piece of the events of jobs that were deleted, so small that nobody waits for it. */
+void removal_of_events(struct server *server);
 /* What runs of the job have left in their folders and no row names: noted for removal, in the transaction that made it
    so. `keep`: the lease token of a run whose folder stays as it is; 0: none. */
 NODISCARD enum status removal_of_leftovers(struct db *db, const struct config *config, const char *job_id, int64_t keep,

@@ -5,10 +5,10 @@
 #include "api/device.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/removal.h"
 #include "storage/artifact.h"
 #include "storage/db_checkpoint.h"
 #include "storage/db_event.h"
-#include "storage/db_removal.h"
 #include "storage/db_state.h"
 #include "storage/db_telemetry.h"
 
@@ -124,18 +124,6 @@ static enum status tell_checkpoint(struct reports *reports, int64_t step, struct
   return data ? store_event(reports, &event, err) : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "storing a checkpoint");
 }
 
-/* A checkpoint that is not kept: of this run's the worker has removed the bytes. */
-static enum status drop_checkpoint(struct reports *reports, int64_t step, struct error *err) {
-  AUTO(arena_done) struct arena arena;
-  const char *path, *output = reports->artifacts->output;
-  size_t length = strlen(output);
-  arena_init(&arena, LINE_ARENA_BYTES);
-  enum status status = db_checkpoint_path(&path, reports->db, reports->lease.job_id, step, &arena, err);
-  if (!status && path && (strncmp(path, output, length) != 0 || path[length] != '/'))
-    status = db_removal_add(reports->db, path, err);
-  return status ? status : db_checkpoint_delete(reports->db, reports->lease.job_id, step, err);
-}
-
 static enum status store_checkpoint(struct reports *reports, const struct event *event, struct error *err) {
   AUTO(str_done) struct str metrics;
   const char *path;
@@ -162,8 +150,11 @@ static enum status store_checkpoint(struct reports *reports, const struct event 
   size_t i;
   json_array_foreach(json_object_get(event->data, "removed_steps"), i, removed) {
     if (!status)
-      status = drop_checkpoint(reports, json_integer_value(removed), err);
+      status = db_checkpoint_drop(reports->db, row.job_id, json_integer_value(removed), err);
   }
+  int64_t forgotten = 0;
+  status = status ? status : db_checkpoint_forget_dropped(reports->db, &forgotten, err);
+  reports->forgotten += forgotten;
   return status;
 }
 
@@ -277,6 +268,7 @@ static void roll_back(struct reports *reports) {
   if (reports->in_transaction)
     db_rollback(reports->db);
   reports->in_transaction = false;
+  reports->forgotten = 0;
   reports->artifacts->count = reports->artifacts_stored;
   str_clear(&reports->progress);
 }
@@ -374,6 +366,9 @@ static enum status commit(struct reports *reports, struct error *err) {
   str_clear(&reports->progress);
   str_clear(&reports->kept);
   reports->tries = 0;
+  if (reports->forgotten > 0)
+    removal_start(reports->run->server);
+  reports->forgotten = 0;
   return STATUS_OK;
 }
 

@@ -47,6 +47,7 @@ struct server {
   struct webhooks *webhooks;
   struct forecast_cache *forecaster; /* NULL: nobody has asked */
   struct removal *removal;  /* bytes that are being removed; NULL: none */
+  bool events_due;          /* there may be events of jobs that were deleted */
   bool removal_due;         /* removal_start was called when what it is to read was not stored yet */
   struct upload *uploads;   /* that arrive now */
   struct joining *joinings; /* uploads whose parts are being joined */

@@ -223,6 +223,12 @@ static enum status sweep_uploads(struct server *server, struct arena *arena, str
   return status ? status : db_upload_forget(server->db, now - UPLOAD_KEPT_S, err);
 }
 
+static enum status forget_dropped(struct db *db, const void *what, struct error *err) {
+  int64_t forgotten;
+  (void)what;
+  return db_checkpoint_forget_dropped(db, &forgotten, err);
+}
+
 enum status upkeep_recover(struct server *server, struct error *err) {
   enum status status = db_job_forget_waits(server->db, err);
   bool found = true;
@@ -262,6 +268,8 @@ void upkeep_sweep(struct server *server) {
     log_error("deleting expired files: %s", err.text);
   if (sweep_uploads(server, &arena, &err))
     log_error("uploads that have expired: %s", err.text);
+  if (db_apply(server->db, forget_dropped, NULL, true, &err))
+    log_error("checkpoints that are kept no more: %s", err.text);
   if (admission_resume(server, &err))
     log_error("jobs that wait for the check of a file: %s", err.text);
   forget_room(server);

@@ -57,6 +57,8 @@ static const char *const schemas[] = {
 #include "storage/schema_19.sql.inc"
     ,
 #include "storage/schema_20.sql.inc"
+    ,
+#include "storage/schema_21.sql.inc"
 };
 #pragma GCC diagnostic pop
 

@@ -49,6 +49,9 @@ static const char *const rules[] = {
     " SELECT state, tenant, priority, place >> 41, device_wanted, 0, 1 FROM job"
     " WHERE state IN ('validating_files', 'queued', 'running', 'paused'))"
     " GROUP BY state, tenant, priority, block, device_wanted HAVING sum(counted) <> sum(here)",
+    "SELECT job_id, 'has events, but there is no such job' FROM (SELECT DISTINCT job_id FROM event)"
+    " WHERE job_id NOT IN (SELECT id FROM job) AND job_id NOT IN (SELECT job_id FROM event_removal)",
+    "SELECT id, 'is to lose its events and was not deleted' FROM job JOIN event_removal ON job_id = id",
     "SELECT path, 'is to be removed, and ' || id || ' names it' FROM removal JOIN file USING (path)",
     "SELECT path, 'is to be removed, and ' || id || ' names it' FROM removal JOIN upload_part USING (path)",
     "SELECT upload_part.id, 'is a part of ' || upload_id || ', which is ' || status FROM upload_part"

@@ -40,7 +40,8 @@ enum status db_checkpoint_add(struct db *db, const struct checkpoint_row *row, s
     status = stmt_open(&stmt, db,
                        "INSERT INTO checkpoint (job_id, created_at, step, path, metrics, bytes)"
                        " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
-                       " ON CONFLICT (job_id, step) DO UPDATE SET path = excluded.path, bytes = excluded.bytes",
+                       " ON CONFLICT (job_id, step) DO UPDATE SET path = excluded.path, bytes = excluded.bytes,"
+                       " dropped = 0",
                        err);
   if (status)
     return status;
@@ -109,28 +110,38 @@ enum status db_checkpoint_of_name(struct checkpoint_row *out, bool *found, struc
   return row_next(out, found, &checkpoint_type, &stmt, arena, err);
 }
 
-enum status db_checkpoint_path(const char **out, struct db *db, const char *job_id, int64_t step, struct arena *arena,
-                               struct error *err) {
+enum status db_checkpoint_drop(struct db *db, const char *job_id, int64_t step, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
-  bool row = false;
-  *out = NULL;
-  enum status status = stmt_open(&stmt, db, "SELECT path FROM checkpoint WHERE job_id = ?1 AND step = ?2", err);
+  enum status status = stmt_open(&stmt, db, "UPDATE checkpoint SET dropped = 1 WHERE job_id = ?1 AND step = ?2", err);
   if (status)
     return status;
   stmt_text(&stmt, job_id);
   stmt_int(&stmt, step);
-  status = stmt_step(&stmt, &row, err);
-  if (status || !row)
-    return status;
-  *out = stmt_get_text(&stmt, 0, arena);
-  return *out ? STATUS_OK : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "finding a checkpoint");
+  return stmt_run(&stmt, NULL, err);
+}
+
+/* Dropped, and named by no job that has not ended. */
+#define UNUSED                                                                                                         \
+  " WHERE dropped AND checkpoint.seq > 0 AND NOT EXISTS (SELECT 1 FROM job AS owner"                                   \
+  " CROSS JOIN job AS user INDEXED BY job_of_source ON user.tenant = owner.tenant AND user.from_checkpoint IN"         \
+  " ('ftckpt-' || checkpoint.seq, owner.fine_tuned_model || ':ckpt-step-' || checkpoint.step)"                         \
+  " WHERE owner.id = checkpoint.job_id AND user.state IN ('validating_files', 'queued', 'running', 'paused'))"
+
+static enum status run(struct db *db, const char *sql, int64_t *rows, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  enum status status = stmt_open(&stmt, db, sql, err);
+  return status ? status : stmt_run(&stmt, rows, err);
+}
+
+enum status db_checkpoint_forget_dropped(struct db *db, int64_t *forgotten, struct error *err) {
+  enum status status = run(db, "INSERT OR IGNORE INTO removal SELECT path FROM checkpoint" UNUSED, NULL, err);
+  return status ? status : run(db, "DELETE FROM checkpoint" UNUSED, forgotten, err);
 }
 
 enum status db_checkpoint_delete_in(struct db *db, const char *job_id, const char *folder, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
-  enum status status = stmt_open(&stmt, db,
-                                 "DELETE FROM checkpoint WHERE job_id = ?1 AND path >= ?2 || '/' AND path < ?2 || '0'",
-                                 err);
+  enum status status =
+      stmt_open(&stmt, db, "DELETE FROM checkpoint WHERE job_id = ?1 AND path >= ?2 || '/' AND path < ?2 || '0'", err);
   if (status)
     return status;
   stmt_text(&stmt, job_id);

@@ -29,13 +29,15 @@ NODISCARD enum status db_checkpoint_get(struct checkpoint_row *out, bool *found,
 /* By the name that clients see: "<fine_tuned_model>:ckpt-step-<step>". */
 NODISCARD enum status db_checkpoint_of_name(struct checkpoint_row *out, bool *found, struct db *db, const char *tenant,
                                             const char *name, struct arena *arena, struct error *err);
-/* Where the job's checkpoint of that step lies. *out NULL: it has none. */
-NODISCARD enum status db_checkpoint_path(const char **out, struct db *db, const char *job_id, int64_t step,
-                                         struct arena *arena, struct error *err);
+/* The job keeps it no more. Making it again keeps it. */
+NODISCARD enum status db_checkpoint_drop(struct db *db, const char *job_id, int64_t step, struct error *err);
+/* Of all jobs: forgets those that were dropped, and notes their bytes for removal (db_removal.h), unless a job that has
+   not ended starts from one: that stays until nobody needs it. *forgotten: how many. In a transaction. */
+NODISCARD enum status db_checkpoint_forget_dropped(struct db *db, int64_t *forgotten, struct error *err);
 /* Forgets those that lay in a folder that is gone. */
 NODISCARD enum status db_checkpoint_delete_in(struct db *db, const char *job_id, const char *folder,
                                               struct error *err);
-/* Forgets a checkpoint whose folder its worker has removed. */
+/* Forgets a checkpoint; its bytes are the caller's to note. */
 NODISCARD enum status db_checkpoint_delete(struct db *db, const char *job_id, int64_t step, struct error *err);
 NODISCARD enum status db_checkpoint_count(int64_t *out, struct db *db, const char *job_id, struct error *err);
 NODISCARD enum status db_checkpoint_delete_of_job(struct db *db, const char *job_id, struct error *err);

@@ -39,10 +39,9 @@ enum status db_event_metrics(const char **out, struct db *db, const char *job_id
   AUTO(stmt_done) struct stmt stmt = {0};
   bool row = false;
   *out = NULL;
-  enum status status =
-      stmt_open(&stmt, db,
-                "SELECT data FROM event WHERE job_id = ?1 AND type = 'metrics' AND step = ?2 ORDER BY seq LIMIT 1",
-                err);
+  enum status status = stmt_open(
+      &stmt, db, "SELECT data FROM event WHERE job_id = ?1 AND type = 'metrics' AND step = ?2 ORDER BY seq LIMIT 1",
+      err);
   if (status)
     return status;
   stmt_text(&stmt, job_id);
@@ -72,8 +71,7 @@ enum status db_event_said(bool *out, struct db *db, const struct event_row *row,
 }
 
 static bool parse_level(void *member, const char *word) {
-  *(enum log_level *)member =
-      strcmp(word, "error") == 0 ? LOG_ERROR : strcmp(word, "warn") == 0 ? LOG_WARN : LOG_INFO;
+  *(enum log_level *)member = strcmp(word, "error") == 0 ? LOG_ERROR : strcmp(word, "warn") == 0 ? LOG_WARN : LOG_INFO;
   return true;
 }
 
@@ -114,8 +112,8 @@ enum status db_event_after(struct event_row **out, size_t *count, struct db *db,
                            int64_t limit, struct arena *arena, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
   struct row_list list;
-  enum status status = row_open(&stmt, db, &event_type,
-                                "SELECT * FROM event WHERE job_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3", err);
+  enum status status =
+      row_open(&stmt, db, &event_type, "SELECT * FROM event WHERE job_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3", err);
   if (status)
     return status;
   stmt_text(&stmt, job_id);
@@ -154,5 +152,29 @@ enum status db_event_series(struct metrics_row **out, size_t *count, bool *more,
   *out = list.rows;
   *count = list.count;
   *more = list.more;
+  return status;
+}
+
+enum status db_event_forget(bool *more, struct db *db, int64_t limit, struct error *err) {
+  AUTO(stmt_done) struct stmt events = {0};
+  AUTO(stmt_done) struct stmt done = {0};
+  int64_t rows = 0;
+  *more = false;
+  enum status status = stmt_open(&events, db,
+                                 "DELETE FROM event WHERE seq IN (SELECT seq FROM event INDEXED BY event_of_job"
+                                 " WHERE job_id = (SELECT min(job_id) FROM event_removal) LIMIT ?1)",
+                                 err);
+  if (status)
+    return status;
+  stmt_int(&events, limit);
+  status = stmt_run(&events, &rows, err);
+  *more = rows > 0;
+  if (status || rows == limit)
+    return status;
+  rows = 0;
+  status =
+      stmt_open(&done, db, "DELETE FROM event_removal WHERE job_id = (SELECT min(job_id) FROM event_removal)", err);
+  status = status ? status : stmt_run(&done, &rows, err);
+  *more = rows > 0;
   return status;
 }

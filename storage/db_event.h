@@ -45,4 +45,8 @@ NODISCARD enum status db_event_list(struct event_row **out, size_t *count, bool 
                                     const char *job_id, const struct page *page, struct arena *arena,
                                     struct error *err);
 
+/* Deletes `limit` events at most of those whose job was deleted: they can be so many that all at once would take
+   seconds. *more: there may be others. In a transaction. */
+NODISCARD enum status db_event_forget(bool *more, struct db *db, int64_t limit, struct error *err);
+
 #endif

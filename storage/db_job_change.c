@@ -77,7 +77,6 @@ enum status db_job_update(struct db *db, const struct job_row *row, struct error
 enum status db_job_delete(struct db *db, const char *tenant, const char *id, struct error *err) {
   enum status status = forget_pairs(db, id, tenant, err);
   if (!status)
-    status = run_for(db, "DELETE FROM event WHERE job_id = (SELECT id FROM job WHERE id = ?1 AND tenant = ?2)", id,
-                     tenant, err);
+    status = run_for(db, "INSERT INTO event_removal SELECT id FROM job WHERE id = ?1 AND tenant = ?2", id, tenant, err);
   return status ? status : run_for(db, "DELETE FROM job WHERE id = ?1 AND tenant = ?2", id, tenant, err);
 }

@@ -233,7 +233,7 @@ static json_t *checkpoint_metrics(const struct trainer *t) {
   return metrics;
 }
 
-/* Checkpoints hold the adapter. */
+/* Checkpoints hold the adapter. The daemon removes those that are not kept: another job may start from one. */
 static enum status save_checkpoint(struct trainer *t, struct error *err) {
   const struct task *task = t->task;
   int64_t step = t->progress.step;
@@ -247,18 +247,11 @@ static enum status save_checkpoint(struct trainer *t, struct error *err) {
   if (status)
     return status;
   t->checkpoints[t->checkpoint_count++] = step;
-  AUTO(json_release) json_t *removed = forget_old(t);
   int64_t bytes = file_tree_bytes(path);
   report_data(t->report, EVENT_CHECKPOINT, "",
-              json_pack("{s:I s:s s:I s:o s:O}", "step", (json_int_t)step, "path", name, "bytes", (json_int_t)bytes,
-                        "metrics", checkpoint_metrics(t), "removed_steps", removed));
-  const json_t *old;
-  size_t i;
-  json_array_foreach(removed, i, old) {
-    snprintf(path, sizeof path, "%s/checkpoint-%" PRId64, task->output_dir, (int64_t)json_integer_value(old));
-    status = status ? status : file_remove_tree(path, err); /* of a former run: there is none */
-  }
-  return status;
+              json_pack("{s:I s:s s:I s:o s:o}", "step", (json_int_t)step, "path", name, "bytes", (json_int_t)bytes,
+                        "metrics", checkpoint_metrics(t), "removed_steps", forget_old(t)));
+  return STATUS_OK;
 }
 
 /* --- the best evaluation -------------------------------------------------------------------------- */

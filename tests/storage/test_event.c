@@ -1,5 +1,5 @@
 /* Proves: a job's events are told in their order from any place on, its metrics by their steps, and nothing of another
-   job is among them. */
+   job is among them; those of a deleted job go in pieces. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +12,7 @@
 
 #include "api/tenant.h"
 #include "storage/db_event.h"
+#include "storage/db_job_change.h"
 #include "tests/storage/store.h"
 
 enum { STEPS = 9 };
@@ -93,10 +94,42 @@ static void test_series(void **state) {
   assert_false(more);
 }
 
+static int64_t count(struct fixture *f, const char *job) {
+  struct event_row *rows;
+  size_t n;
+  assert_int_equal(db_event_after(&rows, &n, f->db, job, 0, 1000, &f->arena, &f->err), STATUS_OK);
+  return (int64_t)n;
+}
+
+/* The events of a job that is deleted go piece by piece; those of others stay, and numbers are not used again. */
+static void test_forget(void **state) {
+  struct fixture *f = *state;
+  struct event_row *rows;
+  size_t n;
+  bool moved, more = true;
+  int64_t of_a = count(f, "ftjob-a"), last;
+  assert_int_equal(db_event_last(&last, f->db, "ftjob-a", &f->err), STATUS_OK);
+  assert_int_equal(db_job_move(f->db, "ftjob-a", JOB_QUEUED, JOB_CANCELLED, NULL, 9, &moved, &f->err), STATUS_OK);
+  assert_int_equal(db_job_delete(f->db, TENANT_DEFAULT, "ftjob-a", &f->err), STATUS_OK);
+  for (int64_t left = of_a; left > 0; left = left > 4 ? left - 4 : 0) {
+    assert_int_equal(count(f, "ftjob-a"), left);
+    assert_true(more);
+    assert_int_equal(db_event_forget(&more, f->db, 4, &f->err), STATUS_OK);
+  }
+  while (more)
+    assert_int_equal(db_event_forget(&more, f->db, 4, &f->err), STATUS_OK);
+  assert_int_equal(count(f, "ftjob-a"), 0);
+  assert_int_equal(count(f, "ftjob-b"), STEPS);
+  add(f, "ftjob-b", "later", 0);
+  assert_int_equal(db_event_after(&rows, &n, f->db, "ftjob-b", last, 10, &f->arena, &f->err), STATUS_OK);
+  assert_int_equal(n, 1);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_after, set_up, store_done),
       cmocka_unit_test_setup_teardown(test_series, set_up, store_done),
+      cmocka_unit_test_setup_teardown(test_forget, set_up, store_done),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

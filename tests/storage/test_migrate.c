@@ -196,7 +196,8 @@ static int ask_for_states(struct db *db, const struct lease *lease, struct arena
   bad |= db_event_last(&number, db, lease->job_id, err);
   bad |= db_event_metrics(&text, db, lease->job_id, 1, arena, err);
   bad |= db_event_said(&yes, db, &event, 1, err);
-  bad |= db_checkpoint_path(&text, db, lease->job_id, 1, arena, err);
+  bad |= db_checkpoint_drop(db, lease->job_id, 1, err);
+  bad |= db_checkpoint_forget_dropped(db, &number, err);
   bad |= db_checkpoint_delete_in(db, lease->job_id, "p", err);
   bad |= db_job_request_pause(db, lease->job_id, 1, err);
   bad |= db_job_withdraw_pause(db, lease->job_id, err);

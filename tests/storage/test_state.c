@@ -196,7 +196,6 @@ static void test_checkpoint_again(void **state) {
   struct fixture *f = *state;
   struct page page = {.limit = 5};
   struct checkpoint_row *rows, row = {.job_id = JOB, .created_at = 1, .step = 4, .path = "jobs/a/1/c", .metrics = "{}"};
-  const char *path;
   size_t count;
   bool more, named;
   assert_int_equal(db_checkpoint_add(f->db, &row, &f->err), STATUS_OK);
@@ -218,16 +217,54 @@ static void test_checkpoint_again(void **state) {
     assert_int_equal(named, paths[i].named);
   }
   assert_int_equal(db_checkpoint_delete_in(f->db, JOB, "jobs/a/1", &f->err), STATUS_OK);
-  assert_int_equal(db_checkpoint_path(&path, f->db, JOB, 5, &f->arena, &f->err), STATUS_OK);
-  assert_null(path);
-  assert_int_equal(db_checkpoint_path(&path, f->db, JOB, 4, &f->arena, &f->err), STATUS_OK);
-  assert_string_equal(path, "jobs/a/2/c");
+  assert_int_equal(db_checkpoint_list(&rows, &count, &more, f->db, JOB, &page, &f->arena, &f->err), STATUS_OK);
+  assert_true(count == 1 && rows[0].step == 4);
+}
+
+static void forget(struct fixture *f, int64_t expected) {
+  int64_t forgotten = -1;
+  assert_int_equal(db_checkpoint_forget_dropped(f->db, &forgotten, &f->err), STATUS_OK);
+  assert_int_equal(forgotten, expected);
+}
+
+/* One that its job keeps no more stays as long as a job that has not ended starts from it, by either of its names. */
+static void test_checkpoint_dropped(void **state) {
+  struct fixture *f = *state;
+  struct checkpoint_row *rows, row = {.job_id = JOB, .path = "jobs/a/1/c", .metrics = "{}"};
+  struct page page = {.limit = 10};
+  struct job_row waits = store_job("waits", TENANT_DEFAULT), other = store_job("other", TENANT_DEFAULT);
+  char id[40], name[80];
+  size_t count;
+  bool more, moved;
+  for (row.step = 1; row.step <= 3; row.step++)
+    assert_int_equal(db_checkpoint_add(f->db, &row, &f->err), STATUS_OK);
+  assert_int_equal(db_checkpoint_list(&rows, &count, &more, f->db, JOB, &page, &f->arena, &f->err), STATUS_OK);
+  snprintf(id, sizeof id, "ftckpt-%lld", (long long)rows[2].seq); /* of step 1; newest first */
+  snprintf(name, sizeof name, "%s:ckpt-step-2", job_of(f).fine_tuned_model);
+  waits.from_checkpoint = id;
+  other.from_checkpoint = name;
+  assert_int_equal(db_job_insert(f->db, &waits, &f->err), STATUS_OK);
+  assert_int_equal(db_job_insert(f->db, &other, &f->err), STATUS_OK);
+  for (int64_t step = 1; step <= 2; step++)
+    assert_int_equal(db_checkpoint_drop(f->db, JOB, step, &f->err), STATUS_OK);
+  forget(f, 0);
+  assert_int_equal(db_job_move(f->db, "waits", JOB_QUEUED, JOB_CANCELLED, NULL, 9, &moved, &f->err), STATUS_OK);
+  forget(f, 1);
+  assert_int_equal(db_checkpoint_add(f->db, &(struct checkpoint_row){.job_id = JOB, .step = 2, .path = "jobs/a/2/c",
+                                                                     .metrics = "{}"}, &f->err), STATUS_OK);
+  assert_int_equal(db_job_move(f->db, "other", JOB_QUEUED, JOB_CANCELLED, NULL, 9, &moved, &f->err), STATUS_OK);
+  forget(f, 0); /* it was made again */
+  assert_int_equal(db_checkpoint_drop(f->db, JOB, 2, &f->err), STATUS_OK);
+  forget(f, 1);
+  assert_int_equal(db_checkpoint_list(&rows, &count, &more, f->db, JOB, &page, &f->arena, &f->err), STATUS_OK);
+  assert_true(count == 1 && rows[0].step == 3);
 }
 
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, store_done)
   const struct CMUnitTest tests[] = {TEST(test_newest_two), TEST(test_went_back), TEST(test_end_drops_all),
                                      TEST(test_attempts),   TEST(test_waits),     TEST(test_pause),
-                                     TEST(test_told_again), TEST(test_checkpoint_again)};
+                                     TEST(test_told_again), TEST(test_checkpoint_again),
+                                     TEST(test_checkpoint_dropped)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
