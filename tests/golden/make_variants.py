@@ -89,7 +89,7 @@ VARIANTS["reranking"] = (T.BertForSequenceClassification, lambda: T.BertConfig(*
 
 # Tags of the tokens that have a label.
 TAGS = {kind + "-tags": (getattr(T, base.__name__.replace("Sequence", "Token")), config)
-        for kind, (base, config) in ENCODERS.items() if kind in ("roberta", "deberta-apart")}
+        for kind, (base, config) in ENCODERS.items() if kind in ("roberta", "deberta-apart", "modernbert-mean")}
 TAGS["bert-tags"] = (T.BertForTokenClassification, lambda: T.BertConfig(**BERT))
 VARIANTS |= TAGS
 

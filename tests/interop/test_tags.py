@@ -39,7 +39,7 @@ TAGGED = [tagged(i, row["text"]) for i, row in enumerate(ROWS)]
 test_encoders.KINDS |= {
     "bert": (test_encoders.word_piece, test_encoders.BERT, T.BertForMaskedLM, lambda n: T.BertConfig(vocab_size=n, **SHAPE)),
 }
-JOBS = ("bert", "roberta", "xlm-roberta", "electra", "albert", "distilbert", "deberta-v2", "mpnet")
+JOBS = ("bert", "roberta", "xlm-roberta", "electra", "albert", "distilbert", "deberta-v2", "mpnet", "modernbert", "modernbert-bare")
 
 
 class Tags(Encoder):

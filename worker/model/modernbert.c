@@ -1,6 +1,6 @@
-/* ModernBERT (Warner et al., 2024): a pre-norm encoder with rotary positions, GeGLU, and attention that in most layers
-   sees a window on both sides of a token alone; the two kinds of layers turn at rates of their own. As a classifier, or
-   for embeddings. Module and tensor names are Transformers'. */
+/* ModernBERT (Warner et al., 2024): a pre-norm encoder with rotary positions, GeGLU, and attention that in most
+   layers sees a window on both sides of a token alone; the two kinds of layers turn at rates of their own. As a
+   classifier, for tags, or for embeddings. Module and tensor names are Transformers'. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -247,9 +247,15 @@ static struct tensor *attend(struct tape *tape, const struct modernbert *b, cons
   return drop(tape, op_linear(tape, x, &l->attention_output), b->attention_dropout);
 }
 
+/* Which rows of the last layer become one; of tags, none do: the head reads each token that has one. */
+static enum pooling pooling_of(const struct model *m) {
+  const struct modernbert *b = m->state;
+  return m->output == OUTPUT_TAGS ? POOLING_ROWS : m->output == OUTPUT_EMBEDDING ? m->pooling : b->pooling;
+}
+
 static struct tensor *modernbert_forward(struct tape *tape, const struct model *m, const struct sequences *sequences) {
   const struct modernbert *b = m->state;
-  enum pooling pooling = m->output == OUTPUT_EMBEDDING ? m->pooling : b->pooling;
+  enum pooling pooling = pooling_of(m);
   struct tensor *x = op_embeddings(tape, sequences, &b->token_embedding, (struct place){0}, (struct place){0});
   x = drop(tape, op_layernorm(tape, x, &b->embedding_norm), b->embedding_dropout);
   for (size_t i = 0; i < b->layer_count; i++) {
@@ -267,8 +273,8 @@ static struct tensor *modernbert_forward(struct tape *tape, const struct model *
     tape_segment_end(tape);
   }
   x = op_layernorm(tape, x, &b->final_norm);
-  if (pooling == POOLING_MEAN)
-    x = op_pooling(tape, x, sequences, POOLING_MEAN);
+  if (pooling != POOLING_CLS)
+    x = op_pooling(tape, x, sequences, pooling);
   if (m->output == OUTPUT_EMBEDDING)
     return x;
   x = op_layernorm(tape, b->head_activation(tape, op_linear(tape, x, &b->dense)), &b->head_norm);
@@ -287,6 +293,7 @@ const struct model_ops model_modernbert = {.model_type = "modernbert",
                                            .load = modernbert_load,
                                            .classifier = true,
                                            .embeds = true,
+                                           .tags = true,
                                            .forward = modernbert_forward,
                                            .reserve = modernbert_reserve,
                                            .disable_dropout = modernbert_disable_dropout};
