@@ -94,9 +94,9 @@ call DELETE "/v1/models/$model"; is "$status $(value deleted)" "200 true" "the t
 call GET "/v1/models/$model"; is "$(value code)" model_not_found "and is gone"
 call GET "$artifact"; is "$(value code)" artifact_not_found "with its artifacts"
 call GET "/v1/files/$result"; is "$(value code)" file_not_found "and its result files"
-[[ -e $work/data/jobs/$job/1 ]] && not_ok "and its folder" || ok "and its folder"
+gone "$work/data/jobs/$job/1" "and its folder"
 call DELETE "/v1/files/$file"; is "$(value deleted)" true "the upload is deleted"
-[[ -e $work/data/files/$file ]] && not_ok "with its bytes" || ok "with its bytes"
+gone "$work/data/files/$file" "with its bytes"
 
 upload train.jsonl; submit env; await succeeded
 call GET "/v1/fine_tuning/jobs/$job/artifacts/env.txt"; like "$body" PATH= "a worker knows where programs are"
