@@ -70,7 +70,7 @@ fails babble worker_crashed 'no event'
 fails longline worker_crashed 'line of more than'
 fails link content_damaged 'adapter.bin'
 like "$body" '"result_files":\[\]' "a failed job has no results"
-[[ -e $work/data/jobs/$job/1 ]] && not_ok "and leaves no output" || ok "and leaves no output"
+gone "$work/data/jobs/$job/1" "and leaves no output"
 
 submit wait; running=$job; await running
 call DELETE "/v1/files/$good"; expect "409 file_in_use file_id" "a file that a job needs"; like "$headers" 'x-should-retry: false' "is not retried"

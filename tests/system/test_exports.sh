@@ -78,7 +78,7 @@ await succeeded
 job=$first; call GET "/v1/fine_tuning/jobs/$job"; model=$(value fine_tuned_model)
 call DELETE "/v1/models/$model"; is "$status" 200 "the adapter is deleted"
 call GET "/v1/fine_tuning/jobs/$job/exports"; like "$body" '"data":\[\]' "and its exports with it"
-[[ -e $work/data/jobs/$job/exports ]] && not_ok "their files are gone" || ok "their files are gone"
+gone "$work/data/jobs/$job/exports" "their files are gone"
 stop
 is "$code" 0 "the daemon ends well"
 finish

@@ -39,8 +39,9 @@ make "$hook/dead" succeeded; dead=$endpoint
 call POST "/v1/webhook_endpoints/$dead" -H 'Content-Type: application/json' -d "{\"url\":\"$hook/slow\"}"
 is "$status $(value url)" "200 $hook/slow" "an endpoint is changed"
 make "$hook/a" succeeded failed; good=$endpoint
+lacks() { [[ $body == *"$1"* ]] && not_ok "$2" "$body" || ok "$2"; } # as it is: a secret has a + sometimes
 like "$status $secret" '^200 whsec_[A-Za-z0-9+/]{43}=$' "an endpoint is made, with a secret"
-call GET "/v1/webhook_endpoints/$good"; unlike "$body" "$secret" "which is not shown again"; like "$body" "whsec_\.\.\.${secret: -4}" "but for its end"
+call GET "/v1/webhook_endpoints/$good"; lacks "$secret" "which is not shown again"; is "$(value signing_secret_hint)" "whsec_...${secret: -4}" "but for its end"
 call GET /v1/webhook_endpoints; like "$body" "\"first_id\":\"$good\"" "they are listed, newest first"
 call GET /v1/webhook_event_types; like "$body" '"fine_tuning.job.cancelled"' "so are the events"
 test_it; is "$status $(value status_code) $(value success)" "200 200 true" "a test is answered with what the receiver said"
@@ -58,7 +59,7 @@ echo 503 > "$work/answer"
 submit error; await failed; until_told 2 "$job"
 call GET "/v1/webhook_endpoints/$good/deliveries"; is "$(value status) $(value status_code)" "pending 503" "what is not taken stays"
 call POST "/v1/webhook_endpoints/$good/rotate_secret" -H 'Content-Type: application/json' -d '{"keep_old_secret_active_for_24_hours":true}'
-like "$(value signing_secret)" '^whsec_' "a secret is replaced"; unlike "$body" "$secret" "by another"
+like "$(value signing_secret)" '^whsec_' "a secret is replaced"; lacks "$secret" "by another"
 stop KILL
 echo 302 > "$work/answer"; before=$(told "$job")
 start --webhook-http --webhook-targets any
