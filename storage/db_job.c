@@ -272,21 +272,12 @@ enum status db_job_delete_model(struct db *db, const char *id, struct error *err
 
 enum status db_job_same(struct job_row *out, bool *found, struct db *db, const char *tenant, const char *key,
                         const char *body_sha256, int64_t since, struct arena *arena, struct error *err) {
-  AUTO(stmt_done) struct stmt stmt = {0};
-  *found = false;
-  enum status status =
-      row_open(&stmt, db, &job_rows,
-               key ? "SELECT * FROM job WHERE tenant = ?3 AND idempotency_key = ?1 AND created_at >= ?2"
-                     " ORDER BY created_at DESC, seq DESC LIMIT 1"
-                   : "SELECT * FROM job WHERE tenant = ?3 AND body_sha256 = ?1 AND created_at >= ?2"
-                     " AND idempotency_key IS NULL ORDER BY created_at DESC, seq DESC LIMIT 1",
-               err);
-  if (status)
-    return status;
-  stmt_text(&stmt, key ? key : body_sha256);
-  stmt_int(&stmt, since);
-  stmt_text(&stmt, tenant);
-  return row_next(out, found, &job_rows, &stmt, arena, err);
+  return row_same(out, found, &job_rows, db,
+                  "SELECT * FROM job WHERE tenant = ?3 AND idempotency_key = ?1 AND created_at >= ?2"
+                  " ORDER BY created_at DESC, seq DESC LIMIT 1",
+                  "SELECT * FROM job WHERE tenant = ?3 AND body_sha256 = ?1 AND created_at >= ?2"
+                  " AND idempotency_key IS NULL ORDER BY created_at DESC, seq DESC LIMIT 1",
+                  tenant, key, body_sha256, since, arena, err);
 }
 
 enum status db_job_first(struct job_row *out, bool *found, struct db *db, const struct job_place *place,

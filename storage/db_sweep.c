@@ -92,21 +92,12 @@ enum status db_sweep_list(struct sweep_row **out, size_t *count, bool *more, str
 
 enum status db_sweep_same(struct sweep_row *out, bool *found, struct db *db, const char *tenant, const char *key,
                           const char *body_sha256, int64_t since, struct arena *arena, struct error *err) {
-  AUTO(stmt_done) struct stmt stmt = {0};
-  *found = false;
-  enum status status =
-      row_open(&stmt, db, &sweep_type,
-               key ? "SELECT * FROM sweep WHERE tenant = ?3 AND idempotency_key = ?1 AND created_at >= ?2"
-                     " ORDER BY created_at DESC, seq DESC LIMIT 1"
-                   : "SELECT * FROM sweep WHERE tenant = ?3 AND body_sha256 = ?1 AND created_at >= ?2"
-                     " AND idempotency_key IS NULL ORDER BY created_at DESC, seq DESC LIMIT 1",
-               err);
-  if (status)
-    return status;
-  stmt_text(&stmt, key ? key : body_sha256);
-  stmt_int(&stmt, since);
-  stmt_text(&stmt, tenant);
-  return row_next(out, found, &sweep_type, &stmt, arena, err);
+  return row_same(out, found, &sweep_type, db,
+                  "SELECT * FROM sweep WHERE tenant = ?3 AND idempotency_key = ?1 AND created_at >= ?2"
+                  " ORDER BY created_at DESC, seq DESC LIMIT 1",
+                  "SELECT * FROM sweep WHERE tenant = ?3 AND body_sha256 = ?1 AND created_at >= ?2"
+                  " AND idempotency_key IS NULL ORDER BY created_at DESC, seq DESC LIMIT 1",
+                  tenant, key, body_sha256, since, arena, err);
 }
 
 enum status db_sweep_delete(struct db *db, const char *tenant, const char *id, struct error *err) {

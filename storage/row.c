@@ -123,3 +123,17 @@ enum status row_page(struct row_list *out, const struct row_type *type, struct d
   stmt_int(&stmt, page->limit + 1);
   return row_list(out, type, &stmt, page->limit, arena, err);
 }
+
+enum status row_same(void *out, bool *found, const struct row_type *type, struct db *db, const char *by_key,
+                     const char *by_body, const char *tenant, const char *key, const char *body_sha256, int64_t since,
+                     struct arena *arena, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  *found = false;
+  enum status status = row_open(&stmt, db, type, key ? by_key : by_body, err);
+  if (status)
+    return status;
+  stmt_text(&stmt, key ? key : body_sha256);
+  stmt_int(&stmt, since);
+  stmt_text(&stmt, tenant);
+  return row_next(out, found, type, &stmt, arena, err);
+}

@@ -60,4 +60,11 @@ NODISCARD enum status row_page(struct row_list *out, const struct row_type *type
                                const char *rows, const char *owner, const struct page *page, struct arena *arena,
                                struct error *err);
 
+/* What a client sent before: the newest row since then of its Idempotency-Key, or, with `key` NULL, of its body that
+   came without one. *found false: there is none. Both queries have three parameters: that text, since when, and whose
+   it is. */
+NODISCARD enum status row_same(void *out, bool *found, const struct row_type *type, struct db *db, const char *by_key,
+                               const char *by_body, const char *tenant, const char *key, const char *body_sha256,
+                               int64_t since, struct arena *arena, struct error *err);
+
 #endif
