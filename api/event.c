@@ -145,13 +145,6 @@ static enum status check_data(enum event_kind kind, const json_t *data, struct e
   CHECK(!"an event kind");
 }
 
-static int index_of(const char *const *names, size_t name_count, const char *name) {
-  for (size_t i = 0; name && i < name_count; i++)
-    if (strcmp(names[i], name) == 0)
-      return (int)i;
-  return -1;
-}
-
 /* Everything but `data`; strings are borrowed from `object`. */
 static enum status read_head(struct event *out, const json_t *object, struct error *err) {
   const char *kind, *level, *code;
@@ -166,7 +159,7 @@ static enum status read_head(struct event *out, const json_t *object, struct err
     status = json_get_string(&out->param, object, "param", NULL, err);
   if (status)
     return status;
-  int kind_index = index_of(kinds, COUNT_OF(kinds), kind), level_index = index_of(levels, COUNT_OF(levels), level);
+  int kind_index = str_index(kinds, COUNT_OF(kinds), kind), level_index = str_index(levels, COUNT_OF(levels), level);
   if (kind_index < 0)
     return bad_field(err, "event", "the name of an event");
   if (level_index < 0)

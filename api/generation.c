@@ -90,8 +90,7 @@ static void check_request(const struct generation_request *request, struct fault
     fault_add(faults, STATUS_INVALID_VALUE, "tools", "tools must be an array, not %s", json_kind(request->tools));
   for (size_t i = 0; i < request->stop.count; i++)
     if (strlen(request->stop.item[i]) < 1 || strlen(request->stop.item[i]) > GENERATION_STOP_BYTES)
-      fault_add(faults, STATUS_INVALID_VALUE, "stop", "stop[%zu] must have 1 to %d bytes", i,
-                GENERATION_STOP_BYTES);
+      fault_add(faults, STATUS_INVALID_VALUE, "stop", "stop[%zu] must have 1 to %d bytes", i, GENERATION_STOP_BYTES);
   if (request->sampling.logit_bias.count > GENERATION_LOGIT_BIAS_MAX)
     fault_add(faults, STATUS_INVALID_VALUE, "logit_bias", "logit_bias must have at most %d members",
               GENERATION_LOGIT_BIAS_MAX);
@@ -134,20 +133,9 @@ enum status generation_line_parse(struct generation_line *out, json_t **document
 
 /* --- answers -------------------------------------------------------------------------------------- */
 
-static const char *const types[] = {[GENERATION_STARTED] = "started",
-                                    [GENERATION_DELTA] = "delta",
-                                    [GENERATION_FINISHED] = "finished",
-                                    [GENERATION_VECTOR] = "vector",
-                                    [GENERATION_SCORES] = "scores",
-                                    [GENERATION_FAILED] = "failed",
-                                    NULL};
-
-static int index_of(const char *const *names, const char *name) {
-  for (int i = 0; name && names[i]; i++)
-    if (strcmp(names[i], name) == 0)
-      return i;
-  return -1;
-}
+static const char *const types[] = {
+    [GENERATION_STARTED] = "started", [GENERATION_DELTA] = "delta",   [GENERATION_FINISHED] = "finished",
+    [GENERATION_VECTOR] = "vector",   [GENERATION_SCORES] = "scores", [GENERATION_FAILED] = "failed"};
 
 json_t *generation_event_json(const struct generation_event *event) {
   json_t *out = json_pack("{sI ss}", "id", (json_int_t)event->id, "type", types[event->type]);
@@ -201,7 +189,8 @@ static enum status get_array(json_t **out, const json_t *data, const char *name,
 }
 
 static enum status read_finish(struct generation_event *out, const json_t *data, struct error *err) {
-  int reason = index_of(generation_finish_names, json_string_value(json_object_get(data, "finish_reason")));
+  int reason = str_index(generation_finish_names, FINISH_REASON_COUNT,
+                         json_string_value(json_object_get(data, "finish_reason")));
   if (reason < 0)
     return bad(err, "finish_reason", "the name of one");
   out->finish_reason = (enum finish_reason)reason;
@@ -219,7 +208,7 @@ static enum status read_failure(struct generation_event *out, const json_t *data
 
 enum status generation_event_parse(struct generation_event *out, const json_t *data, struct error *err) {
   *out = (struct generation_event){0};
-  int type = index_of(types, json_string_value(json_object_get(data, "type")));
+  int type = str_index(types, GENERATION_EVENT_COUNT, json_string_value(json_object_get(data, "type")));
   if (type < 0)
     return bad(err, "type", "the name of one");
   out->type = (enum generation_event_type)type;

@@ -156,3 +156,10 @@ void str_nearer(const char **best, size_t *distance, const char *candidate, cons
     *best = candidate;
   }
 }
+
+int str_index(const char *const *names, size_t count, const char *name) {
+  for (size_t i = 0; name && i < count; i++)
+    if (strcmp(names[i], name) == 0)
+      return (int)i;
+  return -1;
+}

@@ -35,6 +35,9 @@ NODISCARD char *str_take(struct str *s, size_t *length);
    *bad is the offset of the first byte that is wrong. `bad` may be NULL. */
 bool utf8_valid(const char *text, size_t length, size_t *bad);
 
+/* Where `name` stands among the names; -1: nowhere, or it is NULL. */
+int str_index(const char *const *names, size_t count, const char *name);
+
 /* Levenshtein distance, for "did you mean": at most `limit` + 1 is returned. */
 size_t str_distance(const char *a, const char *b, size_t limit);
 /* Takes `candidate` as the best so far where it is nearer to `name` than *distance, which is then its own. */

@@ -107,6 +107,17 @@ static void judges_utf8(void **state) {
   }
 }
 
+static void finds_names(void **state) {
+  static const char *const names[] = {"one", "two", "three"};
+  (void)state;
+  assert_int_equal(str_index(names, 3, "one"), 0);
+  assert_int_equal(str_index(names, 3, "three"), 2);
+  assert_int_equal(str_index(names, 2, "three"), -1);
+  assert_int_equal(str_index(names, 3, "thre"), -1);
+  assert_int_equal(str_index(names, 3, ""), -1);
+  assert_int_equal(str_index(names, 3, NULL), -1);
+}
+
 static void measures_edit_distance(void **state) {
   (void)state;
   assert_int_equal(str_distance("kitten", "sitting", 9), 3);
@@ -135,6 +146,7 @@ int main(void) {
                                      cmocka_unit_test(gives_its_text_away),
                                      cmocka_unit_test(quotes_fields),
                                      cmocka_unit_test(judges_utf8),
-                                     cmocka_unit_test(measures_edit_distance)};
+                                     cmocka_unit_test(measures_edit_distance),
+                                     cmocka_unit_test(finds_names)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
