@@ -183,12 +183,21 @@ static bool resize_cache(struct generator *g, struct active *a, size_t capacity)
   return true;
 }
 
-/* The request that came last, after this one, and has a cache: it makes room, and its tokens are computed again. */
-static struct active *youngest_after(struct active *a) {
-  struct active *found = NULL;
-  for (a = a->next; a; a = a->next)
-    found = a->cache_bytes ? a : found;
-  return found;
+/* Takes the caches of requests that came after this one, the last first, until `bytes` more fit: their tokens are
+   computed again. Takes none where that would not be enough. */
+static bool make_room(struct generator *g, struct active *a, size_t bytes) {
+  size_t younger = 0;
+  for (const struct active *other = a->next; other; other = other->next)
+    younger += other->cache_bytes;
+  if (g->memory_used - younger + bytes > g->memory)
+    return false;
+  while (g->memory_used + bytes > g->memory) {
+    struct active *last = NULL;
+    for (struct active *other = a->next; other; other = other->next)
+      last = other->cache_bytes ? other : last;
+    drop_cache(g, last);
+  }
+  return true;
 }
 
 /* Makes room for `tokens` tokens. False: the request waits for the older ones. */
@@ -199,10 +208,7 @@ static bool reserve_cache(struct generator *g, struct active *a, size_t tokens) 
   capacity = (capacity + CAPACITY_STEP - 1) / CAPACITY_STEP * CAPACITY_STEP;
   capacity = capacity < a->limit ? capacity : a->limit;
   size_t bytes = capacity * token_bytes(a->served);
-  struct active *other;
-  while (g->memory_used - a->cache_bytes + bytes > g->memory && (other = youngest_after(a)))
-    drop_cache(g, other);
-  if (g->memory_used - a->cache_bytes + bytes <= g->memory && resize_cache(g, a, capacity))
+  if (make_room(g, a, bytes - a->cache_bytes) && resize_cache(g, a, capacity))
     return true;
   if (g->memory_used > a->cache_bytes)
     return false;
@@ -318,29 +324,39 @@ struct batch {
   size_t count, tokens, longest;
 };
 
-/* So many of its tokens take part; 0: none. */
-static void join(struct generator *g, struct batch *b, struct active *a, size_t rows) {
+/* So many of its tokens take part; returns how many do. */
+static size_t join(struct generator *g, struct batch *b, struct active *a, size_t rows) {
   size_t total = a->cache.past + rows;
   if (rows == 0 || b->count == BATCH_SEQUENCES || a->ended ||
       (a->served->model.language && !reserve_cache(g, a, total)))
-    return;
+    return 0;
   b->of[b->count] = a;
   b->rows[b->count++] = rows;
   b->tokens += rows;
   b->longest = total > b->longest ? total : b->longest;
+  return rows;
 }
 
-/* Those that decode, then prompts as they came. A text that is not generated from comes whole. */
+static bool decodes(const struct active *a) {
+  return a->count - a->cache.past == 1;
+}
+
+/* In the order in which they came, so that nobody takes the cache of one that has joined. Parts of prompts have the
+   room that those who decode leave. A text that is not generated from comes whole. */
 static void compose(struct generator *g, struct batch *b, const struct served *served) {
-  size_t room = limits_of(g, served).tokens;
+  size_t left = limits_of(g, served).tokens, decoding = 0;
   *b = (struct batch){0};
-  for (struct active *a = g->active; a; a = a->next)
-    if (a->served == served && a->count - a->cache.past == 1)
-      join(g, b, a, 1);
+  for (const struct active *a = g->active; a; a = a->next)
+    decoding += a->served == served && decodes(a) && decoding < BATCH_SEQUENCES;
+  left -= decoding;
   for (struct active *a = g->active; a; a = a->next) {
-    size_t waits = a->count - a->cache.past, left = room - b->tokens;
-    if (a->served == served && waits > 1)
-      join(g, b, a, served->model.language ? (waits < left ? waits : left) : waits <= left ? waits : 0);
+    size_t waits = a->count - a->cache.past;
+    if (a->served != served)
+      continue;
+    if (decodes(a))
+      join(g, b, a, 1);
+    else
+      left -= join(g, b, a, served->model.language ? (waits < left ? waits : left) : waits <= left ? waits : 0);
   }
 }
 

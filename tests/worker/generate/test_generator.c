@@ -336,6 +336,36 @@ static void little_memory_changes_nothing(void **state) {
   close_service(&s);
 }
 
+/* One that waits for an older one takes nothing from a younger one before that helps; then it does, whatever the
+   younger one was about to do. */
+static void the_younger_makes_room_while_it_decodes(void **state) {
+  static const int64_t tokens[] = {0, 33, 50, 23};
+  struct told roomy[4];
+  struct service s;
+  (void)state;
+  for (int little = 0; little < 2; little++) {
+    int64_t token = 2 * 2 * 2 * 8 * (int64_t)sizeof(float);
+    open_service(&s, "llama-hra", little ? token * 75 : 0, 2); /* caches of 40, 57 and 30 tokens */
+    ask(&s, 1, NULL, 0.9, tokens[1]);
+    for (int i = 0; i < 20; i++)
+      step(&s);
+    ask(&s, 2, NULL, 0.9, tokens[2]);
+    ask(&s, 3, NULL, 0.9, tokens[3]);
+    for (int i = 0; i < 8; i++)
+      step(&s);
+    assert_true(told[3].count >= 8 || told[3].ended);
+    run(&s);
+    for (size_t k = 1; k <= 3; k++) {
+      assert_int_equal(told[k].reason, FINISH_LENGTH);
+      assert_int_equal(told[k].count, tokens[k]);
+      if (little)
+        assert_string_equal(told[k].text, roomy[k].text);
+    }
+    memcpy(roomy, told, sizeof roomy);
+    close_service(&s);
+  }
+}
+
 static void requests_leave(void **state) {
   struct service s;
   struct told alone;
@@ -437,6 +467,7 @@ int main(void) {
       cmocka_unit_test(caches_change_nothing),
       cmocka_unit_test(company_changes_nothing),
       cmocka_unit_test(little_memory_changes_nothing),
+      cmocka_unit_test(the_younger_makes_room_while_it_decodes),
       cmocka_unit_test(requests_leave),
       cmocka_unit_test(stops_and_faults),
       cmocka_unit_test(classes_have_scores),
