@@ -19,6 +19,19 @@ def run_steps(test, label, number=0, remark=""):
     return number, failed
 
 
+def run_beside(daemon, test, label):
+    """All steps of a class of tests of `daemon`, which is stopped after them: the exit status. Where one failed, what the daemon
+    said last."""
+    try:
+        number, failed = run_steps(test(daemon), label)
+        print(f"1..{number}")
+        if failed:
+            print("".join("# " + line + "\n" for line in daemon.log().splitlines()[-40:]), end="")
+    finally:
+        status = daemon.stop()
+    return 1 if failed or status else 0
+
+
 def refused(kind, call):
     """The exception of `kind` that the call must raise."""
     try:

@@ -11,7 +11,7 @@ import urllib.request
 import openai
 
 from daemon import Daemon
-from steps import refused, run_steps
+from steps import refused, run_beside
 
 MODEL, ENCODER = "smollm2.gguf", "minilm"
 WEATHER = {"type": "function", "function": {"name": "get_current_weather", "description": "The weather of a place now",
@@ -175,12 +175,7 @@ class Chat:
 def main():
     daemon = Daemon({MODEL: os.environ["SMOLLM2"], ENCODER: os.environ["MINILM"]}, "--serving-memory-mib", "256",
                     *sys.argv[1:])
-    try:
-        steps, failures = run_steps(Chat(daemon), "chat")
-        print(f"1..{steps}")
-    finally:
-        status = daemon.stop()
-    return 1 if failures or status else 0
+    return run_beside(daemon, Chat, "chat")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import time
 import openai
 
 from daemon import Daemon
-from steps import refused, run_steps
+from steps import refused, run_beside
 
 MODEL = "smollm2.gguf"
 LINES = 10  # OpenAI's least
@@ -146,12 +146,7 @@ class Habits:
 
 def main():
     daemon = Daemon({MODEL: os.environ["SMOLLM2"]})
-    try:
-        steps, failures = run_steps(Habits(daemon), "from OpenAI")
-        print(f"1..{steps}")
-    finally:
-        status = daemon.stop()
-    return 1 if failures or status else 0
+    return run_beside(daemon, Habits, "from OpenAI")
 
 
 if __name__ == "__main__":

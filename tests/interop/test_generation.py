@@ -18,7 +18,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from daemon import Daemon
-from steps import run_steps
+from steps import run_beside
 
 MODEL, NEAR = "smollm2.gguf", 1e-3
 PROMPTS, TOKENS = int(os.environ.get("PROMPTS", 6)), int(os.environ.get("TOKENS", 24))
@@ -114,14 +114,7 @@ class Generation:
 def main():
     torch.set_num_threads(2)
     daemon = Daemon({MODEL: os.environ["SMOLLM2"]})
-    try:
-        steps, failures = run_steps(Generation(daemon), "generation")
-        print(f"1..{steps}")
-        if failures:
-            print("".join("# " + line + "\n" for line in daemon.log().splitlines()[-40:]), end="")
-    finally:
-        status = daemon.stop()
-    return 1 if failures or status else 0
+    return run_beside(daemon, Generation, "generation")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from safetensors.numpy import load
 from transformers import AutoModelForCausalLM
 
 from daemon import Daemon
-from steps import run_steps
+from steps import run_beside
 
 MODEL = "smollm2.gguf"
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -157,14 +157,7 @@ class Language:
 
 def main():
     daemon = Daemon({MODEL: os.environ["SMOLLM2"]})
-    try:
-        steps, failures = run_steps(Language(daemon), "language model")
-        print(f"1..{steps}")
-        if failures:
-            print("".join("# " + line + "\n" for line in daemon.log().splitlines()[-40:]), end="")
-    finally:
-        status = daemon.stop()
-    return 1 if failures or status else 0
+    return run_beside(daemon, Language, "language model")
 
 
 if __name__ == "__main__":
