@@ -53,14 +53,20 @@ static int by_value(const void *a, const void *b) {
   return x->row < y->row ? -1 : x->row > y->row;
 }
 
-static void softmax(struct score *scores, const float *row, size_t count) {
+/* Of logits. */
+static void softmax(struct score *scores, size_t count) {
   double most = -INFINITY, sum = 0;
   for (size_t i = 0; i < count; i++)
-    most = fmax(most, (double)row[i]);
+    most = fmax(most, scores[i].value);
   for (size_t i = 0; i < count; i++)
-    sum += scores[i].value = exp((double)row[i] - most);
+    sum += scores[i].value = exp(scores[i].value - most);
   for (size_t i = 0; i < count; i++)
     scores[i].value /= sum;
+}
+
+static void sigmoid(struct score *scores, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    scores[i].value = 1 / (1 + exp(-scores[i].value));
 }
 
 json_t *answer_scores(const struct model *m, const float *row, size_t count) {
@@ -68,9 +74,11 @@ json_t *answer_scores(const struct model *m, const float *row, size_t count) {
   json_t *out = json_array();
   bool ok = scores && out;
   for (size_t i = 0; ok && i < count; i++)
-    scores[i] = (struct score){i, m->output == OUTPUT_NUMBER ? (double)row[i] : 1 / (1 + exp(-(double)row[i]))};
+    scores[i] = (struct score){i, (double)row[i]};
   if (ok && m->output == OUTPUT_CLASS)
-    softmax(scores, row, count);
+    softmax(scores, count);
+  else if (ok && m->output != OUTPUT_NUMBER)
+    sigmoid(scores, count);
   if (ok)
     qsort(scores, count, sizeof *scores, by_value);
   for (size_t i = 0; ok && i < count; i++) {
