@@ -1,6 +1,8 @@
-/* Structured log lines, written with one write() each so that processes never mix them. */
+/* Structured log lines. One write() has whole lines, and at most what a pipe takes whole, so that processes never mix
+   them. */
 #include "base/log.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -24,6 +26,13 @@ static _Thread_local struct {
   int64_t number;
   char text[80];
 } scopes[LOG_SCOPES];
+
+/* log_gather. */
+static _Thread_local struct {
+  bool on;
+  size_t length;
+  char text[PIPE_BUF];
+} gathered;
 
 void log_setup(const char *component, enum log_level level) {
   setup.component = component;
@@ -79,12 +88,22 @@ static size_t character(const char *text) {
   return 0;
 }
 
+/* How many bytes, at most `most`, are ASCII that JSON shows as it is. */
+static size_t plain(const char *text, size_t most) {
+  size_t n = 0;
+  while (n < most && text[n] >= 0x20 && text[n] < 0x7F && text[n] != '"' && text[n] != '\\')
+    n++;
+  return n;
+}
+
 /* Appends `text` to the line as the inside of a JSON string; returns the new length. Bytes that are
    not UTF-8 become U+FFFD, so that a line is always valid JSON. */
 static size_t escape(char *line, size_t at, size_t size, const char *text) {
   while (*text && at + 8 < size) {
+    size_t n = plain(text, size - 8 - at);
+    if (n == 0)
+      n = character(text);
     unsigned char c = (unsigned char)*text;
-    size_t n = character(text);
     if (n == 0) {
       at += (size_t)snprintf(line + at, size - at, "\\ufffd");
     } else if (c == '"' || c == '\\') {
@@ -101,40 +120,87 @@ static size_t escape(char *line, size_t at, size_t size, const char *text) {
   return at;
 }
 
+/* Appends bytes that fit. */
+static size_t put(char *line, size_t at, const char *text) {
+  size_t length = strlen(text);
+  memcpy(line + at, text, length);
+  return at + length;
+}
+
 /* Appends ,"key": and the text or the number, where there is room for all of it. */
 static size_t add_member(char *line, size_t at, size_t size, const char *key, const char *text, double number) {
   if ((!text && isnan(number)) || at + strlen(key) + 48 > size)
     return at;
-  at += (size_t)snprintf(line + at, size - at, ",\"%s\":", key);
-  if (!text)
-    return at + (size_t)snprintf(line + at, size - at, "%.9g", number);
+  at = put(line, at, ",\"");
+  at = put(line, at, key);
+  at = put(line, at, "\":");
+  if (!text) /* digits of a fraction cost more than all else of a line */
+    return at + (size_t)(fabs(number) < 1e9 && number == (int)number
+                             ? snprintf(line + at, size - at, "%d", (int)number)
+                             : snprintf(line + at, size - at, "%.9g", number));
   line[at++] = '"';
   at = escape(line, at, size - 8, text);
   line[at++] = '"';
   return at;
 }
 
+/* The time as in "2026-11-25T12:34:56"; what is known of a second is not made again in it. */
+static const char *stamp_of(time_t second) {
+  static _Thread_local struct {
+    time_t second;
+    char text[32];
+  } last;
+  struct tm utc;
+  if (!last.text[0] || last.second != second) {
+    gmtime_r(&second, &utc);
+    strftime(last.text, sizeof last.text, "%Y-%m-%dT%H:%M:%S", &utc);
+    last.second = second;
+  }
+  return last.text;
+}
+
+static void write_out(const char *text, size_t length) {
+  ssize_t ignored = write(STDERR_FILENO, text, length);
+  (void)ignored; /* nothing is left to tell when stderr is gone */
+}
+
+void log_flush(void) {
+  if (gathered.length)
+    write_out(gathered.text, gathered.length);
+  gathered.length = 0;
+}
+
+void log_gather(bool on) {
+  log_flush();
+  gathered.on = on;
+}
+
 static void write_line(enum log_level level, const struct log_member *members, size_t count, const char *text) {
   enum { MESSAGE_BYTES = 2200 }; /* of the line, kept for the message */
-  char line[4608], stamp[32];
+  char line[4608];
   struct timespec now;
-  struct tm utc;
   clock_gettime(CLOCK_REALTIME, &now);
-  gmtime_r(&now.tv_sec, &utc);
-  strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
-  size_t n = (size_t)snprintf(line, sizeof line, "{\"ts\":\"%s.%03ldZ\",\"level\":\"%s\",\"component\":\"%s\"", stamp,
-                              now.tv_nsec / 1000000, level_names[level], setup.component);
+  size_t n = (size_t)snprintf(line, sizeof line, "{\"ts\":\"%s.%03ldZ\",\"level\":\"%s\",\"component\":\"%s\"",
+                              stamp_of(now.tv_sec), now.tv_nsec / 1000000, level_names[level], setup.component);
   for (size_t i = 0; i < LOG_SCOPES; i++)
     if (scopes[i].key)
       n = add_member(line, n, sizeof line - MESSAGE_BYTES, scopes[i].key, scopes[i].is_number ? NULL : scopes[i].text,
                      (double)scopes[i].number);
   for (size_t i = 0; i < count; i++)
     n = add_member(line, n, sizeof line - MESSAGE_BYTES, members[i].key, members[i].text, members[i].number);
-  n += (size_t)snprintf(line + n, sizeof line - n, ",\"msg\":\"");
+  n = put(line, n, ",\"msg\":\"");
   n = escape(line, n, sizeof line - 16, text);
-  memcpy(line + n, "\"}\n", 3);
-  ssize_t ignored = write(STDERR_FILENO, line, n + 3);
-  (void)ignored; /* nothing is left to tell when stderr is gone */
+  n = put(line, n, "\"}\n");
+  if (gathered.length + n > sizeof gathered.text)
+    log_flush();
+  if (!gathered.on || n > sizeof gathered.text) {
+    write_out(line, n);
+    return;
+  }
+  memcpy(gathered.text + gathered.length, line, n);
+  gathered.length += n;
+  if (level >= LOG_WARN)
+    log_flush();
 }
 
 void log_line(enum log_level level, const char *format, ...) {

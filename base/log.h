@@ -27,6 +27,11 @@ struct log_member {
 };
 void log_members(enum log_level level, const struct log_member *members, size_t count, const char *format, ...)
     PRINTF(4, 5);
+/* From now on this thread's lines are written together: by log_flush, or when the next one has no room beside them in
+   what a pipe takes whole. A warning or an error is written at once, with what came before it. For a thread that calls
+   log_flush whenever it is about to wait; what kills the process before that takes them away. */
+void log_gather(bool on);
+void log_flush(void);
 /* False when no level has that name ("debug", "info", "warn", "error"). */
 bool log_level_parse(enum log_level *out, const char *name);
 

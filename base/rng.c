@@ -71,6 +71,19 @@ void rng_secret(void *out, size_t length) {
   CHECK(length <= 256 && getrandom(out, length, 0) == (ssize_t)length);
 }
 
+/* One of the kernel's bytes. They are fetched many at a time: a server names each request that comes. */
+static unsigned char secret_byte(void) {
+  static _Thread_local struct {
+    unsigned char bytes[256];
+    size_t left;
+  } pool;
+  if (pool.left == 0) {
+    rng_secret(pool.bytes, sizeof pool.bytes);
+    pool.left = sizeof pool.bytes;
+  }
+  return pool.bytes[--pool.left];
+}
+
 void rng_id(char *out, size_t size, const char *prefix) {
   static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
   enum { RANDOM_LETTERS = 24 };
@@ -78,11 +91,9 @@ void rng_id(char *out, size_t size, const char *prefix) {
   CHECK(size > at + RANDOM_LETTERS);
   memcpy(out, prefix, at);
   for (size_t made = 0; made < RANDOM_LETTERS;) {
-    unsigned char bytes[32];
-    rng_secret(bytes, sizeof bytes);
-    for (size_t i = 0; i < sizeof bytes && made < RANDOM_LETTERS; i++)
-      if (bytes[i] < 252) /* a multiple of 36, so that no letter is likelier */
-        out[at + made++] = letters[bytes[i] % 36];
+    unsigned char byte = secret_byte();
+    if (byte < 252) /* a multiple of 36, so that no letter is likelier */
+      out[at + made++] = letters[byte % 36];
   }
   out[at + RANDOM_LETTERS] = '\0';
 }

@@ -34,7 +34,8 @@ void rng_shuffle(struct rng *rng, uint32_t *items, size_t count);
 
 /* Bytes from the kernel, for identifiers and keys. Aborts if the kernel has none. */
 void rng_secret(void *out, size_t length);
-/* `prefix` and 24 random characters of [a-z0-9] into out[size], NUL-terminated; size must fit. */
+/* `prefix` and 24 random characters of [a-z0-9] into out[size], NUL-terminated; size must fit. No secret: who forks
+   makes the same ones as his parent. */
 void rng_id(char *out, size_t size, const char *prefix);
 
 #endif

@@ -58,6 +58,7 @@ static void on_prepare(uv_prepare_t *prepare) {
     uv_timer_stop(&loop->timeout);
   else
     CHECK(uv_timer_start(&loop->timeout, on_timeout, (uint64_t)ms, 0) == 0);
+  log_flush();
 }
 
 static void close_all(struct loop *loop) {
@@ -136,7 +137,9 @@ enum status loop_run(struct server *server, struct error *err) {
   scheduler_wake(server->scheduler);
   server->events_due = true;
   removal_start(server);
+  log_gather(true);
   uv_run(server->uv, UV_RUN_DEFAULT);
+  log_gather(false);
   CHECK(loop.stopping);
   return STATUS_OK;
 }

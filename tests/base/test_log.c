@@ -1,5 +1,7 @@
-/* Every log line is one valid JSON object on one line, whatever text goes in. */
+/* Every log line is one valid JSON object on one line, whatever text goes in; lines that are gathered stay whole. */
+#include <fcntl.h>
 #include <jansson.h>
+#include <limits.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -140,9 +142,54 @@ static void members_and_numbers(void **state) {
   json_decref(object);
 }
 
+/* What is gathered comes in whole lines, in its order: when it is asked for, at a warning, and before it has more bytes
+   than a pipe takes whole. */
+static void gathers_lines(void **state) {
+  enum { LINES = 100 };
+  char text[PIPE_BUF + 1], *line;
+  int ends[2], old = dup(STDERR_FILENO), lines = 0;
+  ssize_t n;
+  (void)state;
+  assert_int_equal(pipe2(ends, O_NONBLOCK | O_DIRECT), 0); /* a read gives what one write gave */
+  dup2(ends[1], STDERR_FILENO);
+  log_gather(true);
+  log_info("first");
+  assert_int_equal(read(ends[0], text, sizeof text), -1);
+  log_flush();
+  assert_true(read(ends[0], text, sizeof text) > 0);
+  log_flush(); /* there is nothing more */
+  assert_int_equal(read(ends[0], text, sizeof text), -1);
+  log_info("before");
+  log_warn("it");
+  n = read(ends[0], text, sizeof text);
+  assert_true(n > 0);
+  text[n] = '\0';
+  assert_non_null(strstr(text, "\"before\"}\n{"));
+  assert_non_null(strstr(text, "\"it\"}\n"));
+  for (int i = 0; i < LINES; i++)
+    log_info("line %d", i);
+  log_gather(false);
+  dup2(old, STDERR_FILENO);
+  close(old);
+  while ((n = read(ends[0], text, sizeof text)) > 0) {
+    assert_true(n <= PIPE_BUF && text[n - 1] == '\n');
+    text[n - 1] = '\0';
+    for (char *rest = text; (line = strtok_r(rest, "\n", &rest)); lines++) {
+      char want[24];
+      snprintf(want, sizeof want, "line %d", lines);
+      json_t *object = json_loads(line, 0, NULL);
+      assert_string_equal(json_string_value(json_object_get(object, "msg")), want);
+      json_decref(object);
+    }
+  }
+  assert_int_equal(lines, LINES);
+  close(ends[0]);
+  close(ends[1]);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(escapes_everything), cmocka_unit_test(replaces_what_is_not_utf8),
                                      cmocka_unit_test(cuts_long_texts), cmocka_unit_test(scopes_and_drops),
-                                     cmocka_unit_test(members_and_numbers)};
+                                     cmocka_unit_test(members_and_numbers), cmocka_unit_test(gathers_lines)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
