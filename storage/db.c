@@ -390,9 +390,33 @@ uint64_t db_busy(const struct db *db) {
   return db->busy;
 }
 
+/* The index of SQLite's log (https://sqlite.org/walformat.html, 2.1) lies in memory that all processes share. It begins
+   with two copies of its header, written one after the other by who commits and read in the other order, so that two
+   that are the same are one header. It holds a counter, the log's salts, its length and the sum of all of it. */
 enum status db_version(struct db_version *out, struct db *db, struct error *err) {
+  enum { REGION_BYTES = 32768 }; /* in which the index is shared */
+  unsigned char second[sizeof out->index];
+  sqlite3_file *file = NULL;
+  void volatile *index = NULL;
   out->changes = sqlite3_total_changes64(db->handle);
-  return stmt_number(&out->others, db, "PRAGMA data_version", NULL, err);
+  int code = sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_FILE_POINTER, (void *)&file);
+  if (code == SQLITE_OK)
+    code = file->pMethods->xShmMap(file, 0, REGION_BYTES, false, &index);
+  if (code != SQLITE_OK)
+    return stmt_fault(db, code, err);
+  if (!index)
+    return error_set(err, STATUS_DATABASE_BUSY, NULL, "the database has no log yet");
+  const unsigned char *header = (const unsigned char *)(uintptr_t)index;
+  memcpy(out->index, header, sizeof out->index);
+  file->pMethods->xShmBarrier(file);
+  memcpy(second, header + sizeof out->index, sizeof second);
+  if (memcmp(out->index, second, sizeof second) != 0)
+    return error_set(err, STATUS_DATABASE_BUSY, NULL, "something is being stored");
+  return STATUS_OK;
+}
+
+bool db_version_same(const struct db_version *a, const struct db_version *b) {
+  return a->changes == b->changes && memcmp(a->index, b->index, sizeof a->index) == 0;
 }
 
 bool db_gathered(const struct db *db) {

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "storage/version.h"
 
 struct db;
 
@@ -62,12 +63,10 @@ NODISCARD enum status db_settle(struct db *db, struct error *err);
 typedef void db_changed(void *context, bool is_event, int64_t row);
 void db_watch(struct db *db, db_changed *changed, void *context);
 
-/* Two that are equal: nothing was stored, and nothing changed that may be, between them. */
-struct db_version {
-  int64_t changes; /* of rows, by this connection; those that were taken back count too */
-  int64_t others;  /* SQLite's number for what other connections stored */
-};
+/* It is found without a lock or a call of the system: a reader may ask at each request. STATUS_DATABASE_BUSY: something
+   is being stored just now. */
 NODISCARD enum status db_version(struct db_version *out, struct db *db, struct error *err);
+bool db_version_same(const struct db_version *a, const struct db_version *b);
 
 /* Sets aside the bytes that such changes need on a full disk, in a file beside the database. Nothing happens when they
    are there, or when the disk has little room now. Called at start and from time to time. */

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "storage/version.h"
 
 enum { STATEMENTS_MAX = 256 };
 
@@ -27,6 +28,10 @@ struct db {
   const void *next_what;
   void (*changed)(void *context, bool is_event, int64_t row); /* db_watch; NULL: nobody */
   void *changed_context;
+  struct {
+    struct db_version version;
+    bool known, any;
+  } keys; /* db_key_any */
   size_t count;
   struct {
     const char *sql;

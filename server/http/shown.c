@@ -44,8 +44,7 @@ bool shown_reply(struct request *request, const char *job_id) {
   shown->asks = db_version(&shown->version, server->db, &err) ? NULL : request;
   shown->second = clock_unix();
   if (!shown->asks || strcmp(entry->job_id, job_id) != 0 || strcmp(entry->tenant, request->tenant) != 0 ||
-      entry->second != shown->second || shown->version.changes != entry->version.changes ||
-      shown->version.others != entry->version.others)
+      entry->second != shown->second || !db_version_same(&shown->version, &entry->version))
     return false;
   str_init(&text, REPLY_BYTES_MAX);
   str_add(&text, entry->text, entry->length);

@@ -55,7 +55,7 @@ static enum status look(struct str *out, struct watcher *watcher, struct error *
   char hash[HASH_HEX];
   arena_init(&arena, ARENA_BYTES);
   enum status status = db_version(&now, watcher->stream.request->server->db, err);
-  if (status || (watcher->said[0] && now.changes == watcher->seen.changes && now.others == watcher->seen.others))
+  if (status || (watcher->said[0] && db_version_same(&now, &watcher->seen)))
     return status;
   status = read_sweep(out, watcher, &arena, err);
   if (status)

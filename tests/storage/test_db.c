@@ -553,30 +553,28 @@ static void a_version_tells_changes(void **state) {
   struct db_version first, then;
   struct db *beside;
   bool row;
-#define SAME(a, b) ((a).changes == (b).changes && (a).others == (b).others)
   add_file(f, "file-1", FILE_PROCESSED, 0);
   assert_int_equal(db_version(&first, f->db, &f->err), STATUS_OK);
   assert_int_equal(db_file_known(&row, f->db, "file-1", &f->err), STATUS_OK);
   assert_int_equal(db_version(&then, f->db, &f->err), STATUS_OK);
-  assert_true(SAME(first, then));
+  assert_true(db_version_same(&first, &then));
   add_file(f, "file-2", FILE_PROCESSED, 0);
   assert_int_equal(db_version(&then, f->db, &f->err), STATUS_OK);
-  assert_false(SAME(first, then));
+  assert_false(db_version_same(&first, &then));
   first = then;
   assert_int_equal(db_open_beside(&beside, f->path, &f->err), STATUS_OK);
   assert_int_equal(db_removal_add(beside, "files/x", &f->err), STATUS_OK);
   db_close(beside);
   assert_int_equal(db_version(&then, f->db, &f->err), STATUS_OK);
-  assert_false(SAME(first, then));
+  assert_false(db_version_same(&first, &then));
   /* what is taken back leaves no version that was there before or during it */
   struct db_version during;
   first = then;
   assert_int_equal(db_begin(f->db, &f->err), STATUS_OK);
   assert_int_equal(db_removal_add(f->db, "files/y", &f->err), STATUS_OK);
   assert_int_equal(db_version(&during, f->db, &f->err), STATUS_OK);
-  assert_false(SAME(first, during));
+  assert_false(db_version_same(&first, &during));
   db_rollback(f->db);
-#undef SAME
 }
 
 int main(void) {

@@ -98,6 +98,31 @@ static struct audit_row entry(const char *tenant, const char *type) {
                             .request = "req_1"};
 }
 
+/* Whether there is a key is remembered, but never longer than it holds: not over a change that is taken back, and not
+   over one of another program. */
+static void any_follows_changes(void **state) {
+  struct fixture *f = *state;
+  struct db *beside;
+  bool any;
+  for (int i = 0; i < 2; i++) {
+    assert_int_equal(db_key_any(&any, f->db, &f->err), STATUS_OK);
+    assert_false(any);
+  }
+  assert_int_equal(db_begin(f->db, &f->err), STATUS_OK);
+  add_key(f, "a", "undone", 0);
+  assert_int_equal(db_key_any(&any, f->db, &f->err), STATUS_OK);
+  assert_true(any);
+  db_rollback(f->db);
+  assert_int_equal(db_key_any(&any, f->db, &f->err), STATUS_OK);
+  assert_false(any);
+  assert_int_equal(db_open_beside(&beside, f->path, &f->err), STATUS_OK);
+  struct fixture other = {.db = beside, .err = f->err};
+  add_key(&other, "a", "beside", 0);
+  assert_int_equal(db_key_any(&any, f->db, &f->err), STATUS_OK);
+  assert_true(any);
+  db_close(beside);
+}
+
 /* How many entries a tenant has. */
 static size_t entries(struct fixture *f, const char *tenant) {
   struct audit_row *rows;
@@ -168,6 +193,6 @@ static void what_comes_with_the_next_change(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, store_done)
   const struct CMUnitTest tests[] = {TEST(keys_are_a_tenants), TEST(keys_end), TEST(the_audit_log_only_grows),
-                                     TEST(what_comes_with_the_next_change)};
+                                     TEST(what_comes_with_the_next_change), TEST(any_follows_changes)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
