@@ -20,7 +20,8 @@
 #include "server/http/tls.h"
 
 enum {
-  CONNECTION_BYTES = 64 << 10,  /* of libmicrohttpd's for one request's header: our own limits come first */
+  CONNECTION_BYTES = 36 << 10,  /* of libmicrohttpd's for one request's header: our own limits come first. Above 32 KB
+                                   it maps them, and who sends little takes little. */
   AWAY_MAX = 64,                /* connections beyond the limit: probes are answered, all else is told to come later */
   ACCEPTS_MAX = 16,             /* between two runs of libmicrohttpd */
   UNSENT_BYTES = 128 << 10,     /* of an answer in a socket: who reads nothing is not copied megabytes */

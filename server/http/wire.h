@@ -12,7 +12,7 @@
 #include "base/error.h"
 
 enum {
-  WIRE_HEAD_BYTES_MAX = 32 << 10, /* of a request's head, or of a body's trailer */
+  WIRE_HEAD_BYTES_MAX = 16 << 10, /* of a request's head, or of a body's trailer */
   WIRE_FIELDS_MAX = 100,
   WIRE_ARGUMENTS_MAX = 100, /* of a target */
   WIRE_KEPT = 64,

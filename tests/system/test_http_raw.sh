@@ -103,6 +103,9 @@ bad 400 invalid_request "two Host" "${get}Host: x\r\n\r\n"
 bad 400 invalid_request "two Authorization" "${get}Authorization: Bearer a\r\nAuthorization: Bearer b\r\n\r\n"
 bad 431 header_too_large "a field of 40 KB" "${get}A: $(x 40000 x)\r\n\r\n"
 bad 431 header_too_large "a name of 40 KB" "${get}$(x 40000 x): a\r\n\r\n"
+bad 431 header_too_large "a field of 16 KB" "${get}A: $(x 16384 x)\r\n\r\n"
+kept 200 "a head of almost 16 KB" "${get}A: $(x 16000 x)\r\n\r\n"
+kept 200 "a head of 99 fields and almost 16 KB" "${get}$(x 98 "A: $(x 156 x)\\\\r\\\\n")\r\n"
 bad 431 header_too_large "200 fields" "${get}$(x 200 'A: b\\r\\n')\r\n"
 
 # ---- how long a body is ----
