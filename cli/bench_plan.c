@@ -276,8 +276,8 @@ static enum status fill(struct bench_plan *plan, const struct bench_options *opt
                         struct error *err) {
   const struct create_options create = {.spec = options->spec};
   AUTO(json_release) json_t *base = NULL;
-  int64_t *seeds;
-  size_t seed_count;
+  int64_t *seeds = NULL;
+  size_t seed_count = 0;
   enum status status = job_body_make(&base, &create, document, err);
   if (!status && !json_object_get(base, "model"))
     status = error_set(err, STATUS_MISSING_PARAMETER, "model", "--model is missing");
