@@ -72,6 +72,10 @@ VARIANTS = {
     "granite": (T.GraniteForCausalLM, lambda: T.GraniteConfig(
         embedding_multiplier=1.5, attention_multiplier=0.25, residual_multiplier=0.22, logits_scaling=0.5, attention_bias=True, **COMMON)),
     "gemma": (T.GemmaForCausalLM, lambda: T.GemmaConfig(head_dim=12, **COMMON)),
+    # windows in every second layer, scores and logits soft-capped
+    "gemma2": (T.Gemma2ForCausalLM, lambda: T.Gemma2Config(
+        head_dim=12, query_pre_attn_scalar=20, sliding_window=5, attn_logit_softcapping=2.0, final_logit_softcapping=3.0,
+        attn_implementation="eager", **COMMON)),
     # windows in all but every second layer, with rotary positions of their own; norms around
     "gemma3": (T.Gemma3ForCausalLM, lambda: T.Gemma3TextConfig(
         head_dim=12, query_pre_attn_scalar=20, sliding_window=5, sliding_window_pattern=2, attn_implementation="eager",
@@ -79,7 +83,7 @@ VARIANTS = {
                              sliding_attention=dict(rope_type="default", rope_theta=100.0)), **COMMON)),
     "llama-classifier": (T.LlamaForSequenceClassification, lambda: T.LlamaConfig(num_labels=3, pad_token_id=0, **COMMON)),
 }
-DECODERS = "smollm3", "olmo2", "phi3", "granite", "gemma", "gemma3"  # their norms have numbers of their own
+DECODERS = "smollm3", "olmo2", "phi3", "granite", "gemma", "gemma2", "gemma3"  # their norms have numbers of their own
 
 # Embeddings: texts an example, is there a score, pooling. One logit of a pair with binary cross-entropy: a reranker.
 EMBEDDING = {"embedding-pairs": (2, False, "mean"), "embedding-triplets": (3, False, "mean"), "embedding-scored": (2, True, "cls")}

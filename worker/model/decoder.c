@@ -30,6 +30,7 @@ struct decoder {
   size_t hidden, heads, kv_heads, head_size, intermediate, layer_count;
   double epsilon, attention_dropout, residual_dropout;
   double score_scale, embedding_scale, residual_scale, logits_scale;
+  double attention_softcap, logits_softcap; /* 0: none */
   enum load_bias qkv_bias, o_bias, mlp_bias;
   struct weight token_embedding;
   struct layer *layers;
@@ -97,6 +98,26 @@ static enum status read_scales(struct decoder *d, struct model *m, struct error 
   return s;
 }
 
+/* null is none */
+static enum status read_softcap(double *out, struct model *m, const char *member, double initial, struct error *err) {
+  const json_t *value = json_object_get(m->checkpoint.config, member);
+  *out = 0;
+  if (value ? json_is_null(value) : initial == 0)
+    return STATUS_OK;
+  enum status s = load_number(out, m, member, initial, err);
+  if (!s && !(*out > 0))
+    return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: %s must be positive or null", member);
+  return s;
+}
+
+static enum status read_softcaps(struct decoder *d, struct model *m, struct error *err) {
+  const struct decoder_family *f = d->family;
+  if (!f->softcaps)
+    return STATUS_OK;
+  enum status s = read_softcap(&d->attention_softcap, m, "attn_logit_softcapping", f->initial.attention_softcap, err);
+  return s ? s : read_softcap(&d->logits_softcap, m, "final_logit_softcapping", f->initial.logits_softcap, err);
+}
+
 /* Whether config.json asks for the biases of a family. Where Transformers has none in the class, the model would not be
    the one that it runs. A GGUF file is read as llama.cpp does, which takes the biases that are there. */
 static enum status read_bias(bool *out, const struct model *m, const char *member, enum decoder_bias bias,
@@ -123,11 +144,11 @@ static enum status read_activation(struct decoder *d, struct model *m, struct er
   return STATUS_OK;
 }
 
-/* What changes what a model computes and is not built. */
-static enum status refuse_unbuilt(const struct model *m, struct error *err) {
-  static const char *const members[] = {"attn_logit_softcapping", "final_logit_softcapping",
-                                        "use_bidirectional_attention"};
-  for (size_t i = 0; i < COUNT_OF(members); i++) {
+/* What changes what a model computes and is not built, for the family or at all. */
+static enum status refuse_unbuilt(const struct decoder *d, const struct model *m, struct error *err) {
+  static const char *const members[] = {"use_bidirectional_attention", "attn_logit_softcapping",
+                                        "final_logit_softcapping"};
+  for (size_t i = 0; i < (d->family->softcaps ? 1 : COUNT_OF(members)); i++) {
     const json_t *value = json_object_get(m->checkpoint.config, members[i]);
     if (value && !json_is_null(value) && !json_is_false(value))
       return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: %s is not supported: it must be null",
@@ -182,11 +203,12 @@ static enum status read_layer_types(struct decoder *d, const json_t *types, size
                                     struct error *err) {
   bool said = types && !json_is_null(types);
   enum decoder_windows how = d->family->windows;
+  bool pattern = how == WINDOWS_PATTERN || how == WINDOWS_EVERY_SECOND;
   if (said && json_array_size(types) != d->layer_count)
     return bad_types(err, "it must have one entry for each of num_hidden_layers");
   for (size_t i = 0; i < d->layer_count; i++) {
     const char *type = json_string_value(json_array_get(types, i));
-    bool usual = how == WINDOWS_NO_ROPE ? !d->layers[i].rope : how == WINDOWS_PATTERN ? (i + 1) % first : i >= first;
+    bool usual = how == WINDOWS_NO_ROPE ? !d->layers[i].rope : pattern ? (i + 1) % first != 0 : i >= first;
     bool windowed = said ? type && strcmp(type, "sliding_attention") == 0 : usual;
     if (said && !windowed && !(type && strcmp(type, "full_attention") == 0))
       return bad_types(err, "an entry is neither \"full_attention\" nor \"sliding_attention\"");
@@ -201,9 +223,9 @@ static enum status read_layer_types(struct decoder *d, const json_t *types, size
 static enum status read_windows(struct decoder *d, struct model *m, struct error *err) {
   const struct decoder_family *f = d->family;
   const json_t *config = m->checkpoint.config, *window = json_object_get(config, "sliding_window");
-  bool used = f->windows == WINDOWS_ALL || f->windows == WINDOWS_PATTERN;
+  bool used = f->windows == WINDOWS_ALL || f->windows == WINDOWS_PATTERN || f->windows == WINDOWS_EVERY_SECOND;
   size_t size = 0;
-  int64_t first = 0;
+  int64_t first = f->windows == WINDOWS_EVERY_SECOND ? 2 : 0;
   if (f->windows == WINDOWS_NONE)
     return STATUS_OK;
   enum status s = used ? STATUS_OK : load_bool(&used, m, "use_sliding_window", false, err);
@@ -222,7 +244,8 @@ static enum status read_config(struct decoder *d, struct model *m, struct error 
   s = s ? s : read_scales(d, m, err);
   s = s ? s : read_kind(d, m, err);
   s = s ? s : read_activation(d, m, err);
-  s = s ? s : refuse_unbuilt(m, err);
+  s = s ? s : read_softcaps(d, m, err);
+  s = s ? s : refuse_unbuilt(d, m, err);
   if (s)
     return s;
   d->layers = arena_array(&m->arena, d->layer_count, sizeof *d->layers);
@@ -329,7 +352,11 @@ static enum status load_head(struct model *m, uint64_t seed, struct error *err) 
   m->head = &d->head;
   if (m->language) {
     bool tied, own = load_has(m, "", "lm_head.weight");
-    d->head = (struct linear){.name = "lm_head", .in = d->hidden, .out = m->vocabulary, .weight = d->token_embedding};
+    d->head = (struct linear){.name = "lm_head",
+                              .in = d->hidden,
+                              .out = m->vocabulary,
+                              .weight = d->token_embedding,
+                              .softcap = (float)d->logits_softcap};
     enum status s = load_bool(&tied, m, "tie_word_embeddings", d->family->initial.tied, err);
     if (!s && !own && !tied)
       s = error_set(err, STATUS_MODEL_INVALID, "model",
@@ -400,6 +427,7 @@ static struct tensor *attend(struct tape *tape, const struct decoder *d, const s
                           .kv_heads = d->kv_heads,
                           .queries = rows,
                           .scale = (float)d->score_scale,
+                          .softcap = (float)d->attention_softcap,
                           .causal = true,
                           .layer = (size_t)(y - d->layers),
                           .window = y->window,

@@ -19,6 +19,7 @@ enum decoder_windows {
   WINDOWS_SWITCHED, /* where use_sliding_window is true: from max_window_layers on */
   WINDOWS_NO_ROPE,  /* where use_sliding_window is true: those without rotary positions */
   WINDOWS_PATTERN,  /* all but every sliding_window_pattern-th; these have rotary positions of their own */
+  WINDOWS_EVERY_SECOND, /* from the first on */
 };
 
 /* Biases of the modules of attention, and of the feed-forward layer. */
@@ -32,7 +33,7 @@ struct decoder_family {
   /* What Transformers takes where config.json lacks a member. 0: as many as heads; hidden_size / heads; no window. */
   struct {
     size_t intermediate, kv_heads, head_size, vocabulary, positions, window;
-    double theta;
+    double theta, attention_softcap, logits_softcap;
     bool tied;
   } initial;
   enum decoder_norms norms;
@@ -47,6 +48,7 @@ struct decoder_family {
   bool norms_from_one;    /* files have the norms' weights minus one */
   bool scaled_embeddings; /* times sqrt(hidden_size) */
   bool attention_scalar;  /* scores are divided by sqrt(query_pre_attn_scalar), not sqrt(head_dim) */
+  bool softcaps;          /* config.json may have attn_logit_softcapping and final_logit_softcapping */
   bool multipliers;       /* config.json has embedding_multiplier, attention_multiplier, residual_multiplier and
                              logits_scaling */
   struct string_list default_targets;

@@ -1,5 +1,5 @@
 /* The families of decoders, a row each: LLaMA 1 to 3 and SmolLM2 (Touvron et al., 2023), Mistral (Jiang et al., 2023),
-   Qwen2, 2.5 and 3, SmolLM3, OLMo 2 (Walsh et al., 2024), Phi-3 and 4 (Abdin et al., 2024), Granite 3, Gemma 1 and 3
+   Qwen2, 2.5 and 3, SmolLM3, OLMo 2 (Walsh et al., 2024), Phi-3 and 4 (Abdin et al., 2024), Granite 3, Gemma 1 to 3
    (Gemma Team, 2024 and 2025). Numbers are those of the classes in Transformers. */
 #include "worker/model/decoder.h"
 
@@ -121,6 +121,31 @@ static const struct decoder_family gemma = {
 const struct model_ops model_gemma = {
     .model_type = "gemma", .class_prefix = "Gemma", .family = &gemma, .classifier = true, OPS_OF_DECODER};
 
+static const struct decoder_family gemma2 = {
+    .initial = {.intermediate = 9216,
+                .kv_heads = 4,
+                .head_size = 256,
+                .vocabulary = 256000,
+                .positions = 8192,
+                .window = 4096,
+                .theta = 10000,
+                .attention_softcap = 50,
+                .logits_softcap = 30,
+                .tied = true},
+    .norms = NORMS_AROUND,
+    .windows = WINDOWS_EVERY_SECOND,
+    .attention_bias = BIAS_SWITCHED,
+    .gelu = true,
+    .activation = "hidden_activation",
+    .norms_from_one = true,
+    .scaled_embeddings = true,
+    .attention_scalar = true,
+    .softcaps = true,
+    TARGETS_Q_V,
+};
+const struct model_ops model_gemma2 = {
+    .model_type = "gemma2", .class_prefix = "Gemma2", .family = &gemma2, .classifier = true, OPS_OF_DECODER};
+
 static const struct decoder_family gemma3_text = {
     .initial = {.intermediate = 9216,
                 .kv_heads = 4,
@@ -138,6 +163,7 @@ static const struct decoder_family gemma3_text = {
     .norms_from_one = true,
     .scaled_embeddings = true,
     .attention_scalar = true,
+    .softcaps = true,
     TARGETS_Q_V,
 };
 const struct model_ops model_gemma3_text = {.model_type = "gemma3_text",

@@ -10,7 +10,8 @@ static const struct model_ops *const architectures[] = {
     &model_bert,       &model_roberta, &model_xlm_roberta, &model_camembert, &model_electra,
     &model_distilbert, &model_albert,  &model_deberta_v2,  &model_mpnet,     &model_modernbert,
     &model_llama,      &model_mistral, &model_qwen2,       &model_qwen3,     &model_smollm3,
-    &model_olmo2,      &model_phi3,    &model_granite,     &model_gemma,     &model_gemma3_text};
+    &model_olmo2,      &model_phi3,    &model_granite,     &model_gemma,     &model_gemma2,
+    &model_gemma3_text};
 
 enum { MODULES_MAX = 8192 };
 

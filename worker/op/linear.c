@@ -23,11 +23,15 @@ static struct tensor *record(struct tape *tape, struct tensor *x, const struct l
   return out[0];
 }
 
+static struct tensor *soft_capped(struct tape *tape, struct tensor *y, float softcap) {
+  return op_multiply(tape, op_tanh(tape, op_multiply(tape, y, 1 / softcap)), softcap);
+}
+
 struct tensor *op_linear(struct tape *tape, struct tensor *x, const struct linear *l) {
   const struct rotation *rotation = l->rotation;
-  CHECK(x->cols == l->in && !((l->low_rank || rotation) && l->trained_weight));
+  CHECK(x->cols == l->in && !((l->low_rank || rotation) && l->trained_weight) && !(rotation && l->softcap > 0));
   if (!rotation)
-    return record(tape, x, l);
+    return l->softcap > 0 ? soft_capped(tape, record(tape, x, l), l->softcap) : record(tape, x, l);
   struct linear *base = tape_attributes(tape, sizeof *base);
   *base = *l;
   base->rotation = NULL;

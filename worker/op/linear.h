@@ -43,6 +43,7 @@ struct linear {
   size_t in, out;
   struct weight weight;                            /* out x in; of `trained_weight` if there is one */
   struct place bias;                               /* fp32 [out], or nowhere */
+  float softcap;                                   /* y becomes softcap * tanh(y / softcap); 0: it does not */
   struct parameter *trained_weight, *trained_bias; /* NULL: frozen */
   const struct low_rank *low_rank;                 /* of its adapter; NULL: none */
   const struct rotation *rotation;                 /* of its adapter; NULL: none */

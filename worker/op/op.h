@@ -36,7 +36,7 @@ struct sequences {
 struct sequences sequences_host(size_t count, size_t tokens, size_t longest, const uint32_t *cu_seqlens,
                                 const int32_t *token_ids, const uint8_t *token_type_ids);
 
-/* (N, in) -> (N, out) */
+/* (N, in) -> (N, out); soft-capped where linear->softcap says so. */
 struct tensor *op_linear(struct tape *tape, struct tensor *x, const struct linear *linear);
 /* Around the linear layer of an adapter that rotates (op_linear puts them there): columns of x turned in blocks;
    x * scale + the layer's bias. */
@@ -108,12 +108,14 @@ struct distances {
   struct place bias;      /* fp32 (rows, heads), frozen: bias[d] (T5, Raffel et al., 2020) */
 };
 
-/* softmax(scale Q K^T) V within each sequence. q: (N, heads * D), or (B, heads * D) -> the same shape;
-   k, v: (N, kv_heads * D), where kv_heads divides heads: head h reads k and v of h / (heads / kv_heads). */
+/* softmax(scale Q K^T) V within each sequence, the scores soft-capped before where there is a softcap.
+   q: (N, heads * D), or (B, heads * D) -> the same shape; k, v: (N, kv_heads * D), where kv_heads divides heads: head h
+   reads k and v of h / (heads / kv_heads). */
 struct attention {
   size_t heads, kv_heads;
   enum pooling queries; /* the rows that q has: NONE, CLS or LAST */
   float scale;
+  float softcap; /* scaled scores become softcap * tanh(score / softcap) (Gemma Team, 2024); 0: they do not */
   bool causal;
   size_t window; /* rows see keys nearer than so many tokens, on both sides if not causal; 0: all */
   size_t layer;  /* of the KV caches, where sequences have them */
@@ -141,7 +143,7 @@ void op_binary_cross_entropy(struct tape *tape, struct tensor *logits, struct pl
                              double *loss);
 
 /* What a language model predicts next: softmax cross-entropy of the rows `rows` of x (N, C) through the frozen
-   head, a few hundred rows at a time: logits of a whole batch never exist. */
+   head and its softcap, a few hundred rows at a time: logits of a whole batch never exist. */
 struct next_tokens {
   struct place rows;    /* uint32 [count] of x, ascending */
   struct place targets; /* uint32 [count] ids below head->out */

@@ -278,7 +278,12 @@ static void families_are_held_to_their_classes(void **state) {
   refuses("gemma-hra", "{\"use_bidirectional_attention\":true}", "use_bidirectional_attention is not supported");
   refuses("gemma3-hra", "{\"hidden_activation\":\"relu\"}", "hidden_activation \"relu\"");
   refuses("gemma3-hra", "{\"query_pre_attn_scalar\":0}", "query_pre_attn_scalar must be positive");
-  refuses("gemma3-hra", "{\"final_logit_softcapping\":30.0}", "final_logit_softcapping is not supported");
+  refuses("gemma-hra", "{\"final_logit_softcapping\":30.0}", "final_logit_softcapping is not supported");
+  loads("gemma3-hra", "{\"final_logit_softcapping\":30.0}");
+  loads("gemma2-hra", "{\"final_logit_softcapping\":null,\"attn_logit_softcapping\":\"(absent)\"}");
+  refuses("gemma2-hra", "{\"attn_logit_softcapping\":0}", "attn_logit_softcapping must be positive or null");
+  refuses("gemma2-hra", "{\"final_logit_softcapping\":\"30\"}", "final_logit_softcapping");
+  refuses("gemma2-hra", "{\"use_bidirectional_attention\":true}", "use_bidirectional_attention is not supported");
   refuses("gemma3-hra", "{\"layer_types\":null,\"sliding_window_pattern\":0}", "sliding_window_pattern");
   loads("gemma3-hra", "{\"layer_types\":null,\"sliding_window_pattern\":2,\"rope_parameters\":null,\"rope_scaling\":"
                       "{\"rope_type\":\"linear\",\"factor\":8.0}}");

@@ -15,6 +15,11 @@ static void make_causal(struct trial *t) {
   t->attention.dropout = dropout_make(0.3, 3, 4, 5);
 }
 
+static void make_softcap(struct trial *t) {
+  make_causal(t);
+  t->attention.softcap = 0.6f;
+}
+
 static void make_window(struct trial *t) {
   make_causal(t);
   t->attention.causal = false;

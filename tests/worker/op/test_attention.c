@@ -93,6 +93,15 @@ static void gradients_in_a_window(void **state) {
   check_gradients(&(struct attention){.heads = 3, .kv_heads = 3, .scale = 0.7f, .window = 2});
 }
 
+static void gradients_under_a_softcap(void **state) {
+  (void)state;
+  struct attention how = {.heads = 4, .kv_heads = 2, .scale = 0.7f, .softcap = 0.9f, .causal = true};
+  check_gradients(&how);
+  how.window = 4;
+  how.dropout = dropout_make(0.3, 3, 4, 5);
+  check_gradients(&how);
+}
+
 static void gradients_with_dropout(void **state) {
   (void)state;
   struct attention how = {.heads = 3, .kv_heads = 3, .scale = 0.7f, .dropout = dropout_make(0.3, 3, 4, 5)};
@@ -215,6 +224,11 @@ static double bias_of(const struct attention_heads *h, size_t row, size_t j) {
   return x->bias ? (double)x->bias[table_row(h, row, j) / h->stride * x->bias_stride] : 0;
 }
 
+/* tanh of the scaled score, which the softcap is times; 0: there is none. */
+static double ratio_of(const struct attention_heads *h, double score) {
+  return h->softcap > 0 ? tanh((double)h->scale * score / (double)h->softcap) : 0;
+}
+
 /* The formula in double for row i of those that ask: adds to the gradients of k and v that `want` has. */
 static void check_row(const struct heads *t, size_t m, size_t i, double *want_dk, double *want_dv) {
   const struct attention_heads *h = &t->h;
@@ -222,10 +236,14 @@ static void check_row(const struct heads *t, size_t m, size_t i, double *want_dk
   size_t from = h->window && row >= h->window ? row + 1 - h->window : 0;
   to = h->window && row + h->window < to ? row + h->window : to;
   double *p = calloc(h->length, sizeof *p), *dp = calloc(h->length, sizeof *dp), sum = 0, delta = 0;
-  double *dq = calloc(D, sizeof *dq);
-  assert_true(p && dp && dq);
-  for (size_t j = from; j < to; j++)
-    sum += p[j] = exp((double)h->scale * score_of(t, m, i, j, NULL, NULL, 0) + bias_of(h, row, j));
+  double *dq = calloc(D, sizeof *dq), *ratio = calloc(h->length, sizeof *ratio);
+  assert_true(p && dp && dq && ratio);
+  for (size_t j = from; j < to; j++) {
+    double score = score_of(t, m, i, j, NULL, NULL, 0);
+    ratio[j] = ratio_of(h, score);
+    score = h->softcap > 0 ? (double)h->softcap * ratio[j] : (double)h->scale * score;
+    sum += p[j] = exp(score + bias_of(h, row, j));
+  }
   assert_true(fabs(log(sum) - (double)t->lse[m * h->row_step + i]) < 2e-6 * tolerance);
   for (size_t j = from; j < to; j++) {
     double mask = (double)t->mask[(m * h->row_step + i) * h->length + j];
@@ -237,7 +255,7 @@ static void check_row(const struct heads *t, size_t m, size_t i, double *want_dk
     delta += p[j] * dp[j];
   }
   for (size_t j = from; j < to; j++)
-    score_of(t, m, i, j, dq, want_dk + j * D, p[j] * (dp[j] - delta) * (double)h->scale);
+    score_of(t, m, i, j, dq, want_dk + j * D, p[j] * (dp[j] - delta) * (double)h->scale * (1 - ratio[j] * ratio[j]));
   for (size_t d = 0; d < D; d++) {
     double out = 0;
     for (size_t j = from; j < to; j++)
@@ -245,7 +263,7 @@ static void check_row(const struct heads *t, size_t m, size_t i, double *want_dk
     assert_true(fabs(out - (double)t->out[at + d]) < 4e-6 * tolerance);
     assert_true(fabs(dq[d] - (double)t->dq[at + d]) < 1e-5 * tolerance);
   }
-  free(p), free(dp), free(dq);
+  free(p), free(dp), free(dq), free(ratio);
 }
 
 enum { TABLE_ROWS = 90 };
@@ -399,6 +417,19 @@ static void head_sizes_of(const struct backend *b) {
     check_values(b, (struct attention_heads){.length = 71, .head_size = sizes[i], .count = 3, .causal = i % 2});
 }
 
+/* From one that hardly binds to one that nearly all scores reach; the scale is 0.3. */
+static void softcaps_of(const struct backend *b) {
+  static const float softcaps[] = {50, 1, 0.2f, 0.01f};
+  for (size_t i = 0; i < COUNT_OF(softcaps); i++)
+    for (size_t window = 0; window < 100; window += 33) {
+      struct attention_heads h = {.length = 131, .head_size = 20, .count = 2, .softcap = softcaps[i], .window = window};
+      h.dropout = dropout_make(window ? 0.3 : 0, 3, 4, 5);
+      check_values(b, h);
+      h.causal = true;
+      check_values(b, h);
+    }
+}
+
 /* For each set that this processor runs. */
 static void each_isa(void (*check)(const struct backend *b)) {
   for (const struct isa *isa = isa_next(NULL); isa; isa = isa_next(isa)) {
@@ -426,6 +457,11 @@ static void values_of_some_rows(void **state) {
   each_isa(some_rows_of);
 }
 
+static void values_under_a_softcap(void **state) {
+  (void)state;
+  each_isa(softcaps_of);
+}
+
 static void values_of_distances(void **state) {
   (void)state;
   each_isa(distances_of);
@@ -446,6 +482,8 @@ int main(void) {
       cmocka_unit_test(gradients),
       cmocka_unit_test(gradients_of_shared_heads),
       cmocka_unit_test(gradients_in_a_window),
+      cmocka_unit_test(gradients_under_a_softcap),
+      cmocka_unit_test(values_under_a_softcap),
       cmocka_unit_test(gradients_with_dropout),
       cmocka_unit_test(gradients_of_distances),
       cmocka_unit_test(gradients_of_one_row),

@@ -231,6 +231,11 @@ static void make_head(struct trial *t) {
   t->next = (struct next_tokens){import(t, target_rows, sizeof target_rows), t->targets, COUNT_OF(target_rows)};
 }
 
+static void make_capped_head(struct trial *t) {
+  make_head(t);
+  t->linear.softcap = 0.8f;
+}
+
 static struct tensor *linear_cross_entropy(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
   op_linear_cross_entropy(tape, in[0], &t->linear, &t->next, 0.1f, tape_attributes(tape, sizeof(double)), &t->correct);
   return NULL;
@@ -282,6 +287,12 @@ static const struct test_case {
      attention,
      NULL,
      {OP_ATTENTION}},
+    {"attention, causal window, dropout, softcap",
+     {{N, HEADS *D}, {N, KV *D}, {N, KV *D}},
+     make_softcap,
+     attention,
+     NULL,
+     {OP_ATTENTION}},
     {"attention, window, dropout",
      {{N, HEADS *D}, {N, KV *D}, {N, KV *D}},
      make_window,
@@ -323,6 +334,12 @@ static const struct test_case {
     {"squared error", {{B, 1}}, make_values, squared_error, NULL, {OP_SQUARED_ERROR}},
     {"binary cross entropy", {{B, 7}}, make_answers, binary_cross_entropy, NULL, {OP_BINARY_CROSS_ENTROPY}},
     {"linear + cross entropy", {{N, IN}}, make_head, linear_cross_entropy, NULL, {OP_LINEAR_CROSS_ENTROPY}},
+    {"linear + cross entropy, softcap",
+     {{N, IN}},
+     make_capped_head,
+     linear_cross_entropy,
+     NULL,
+     {OP_LINEAR_CROSS_ENTROPY}},
 };
 
 /* --- running one ---------------------------------------------------------------------------------- */

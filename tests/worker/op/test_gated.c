@@ -234,14 +234,14 @@ static void build_speech(struct tape *tape, const struct graph *g, double *loss)
   op_linear_cross_entropy(tape, graph_input(tape, g->x), &s->head, &s->tokens, 0.02f, loss, NULL);
 }
 
-/* More rows than one chunk, some of them left out, the last ones too. */
-static void loss_gradients(void **state) {
-  (void)state;
-  enum { N = 600, C = 11, V = 37 };
+/* More rows than one chunk, some of them left out, the last ones too; more logits than one piece. */
+static void check_loss(float softcap) {
+  enum { N = 600, C = 11, V = 300 };
   static uint32_t rows[N], labels[N];
   struct parameter *w = matrix("w", V, C, 3);
-  struct speech s = {.head = {.name = "lm_head", .in = C, .out = V, .weight = weight_of(w->data, V, C)},
-                     .tokens = {place_host(rows), place_host(labels), 0}};
+  struct speech s = {
+      .head = {.name = "lm_head", .in = C, .out = V, .weight = weight_of(w->data, V, C), .softcap = softcap},
+      .tokens = {place_host(rows), place_host(labels), 0}};
   for (uint32_t i = 0; i < N - 5; i++)
     if (i % 4 != 1) {
       labels[s.tokens.count] = i * 7 % V;
@@ -256,11 +256,18 @@ static void loss_gradients(void **state) {
       logits[v] = 0;
       for (size_t c = 0; c < C; c++)
         logits[v] += w->data[v * C + c] * g.x->data[rows[i] * C + c];
+      logits[v] = softcap > 0 ? softcap * tanhf(logits[v] / softcap) : logits[v];
     }
     want += 0.02 * op_row_loss(logits, V, labels[i]);
   }
   assert_true(fabs(loss - want) < 1e-5 * want);
   assert_true(g.x->grad[1 * C] == 0 && g.x->grad[(N - 1) * C] == 0); /* rows that nobody asked about */
+}
+
+static void loss_gradients(void **state) {
+  (void)state;
+  check_loss(0);
+  check_loss(0.7f);
 }
 
 static void long_rows_of_logits(void **state) {

@@ -40,6 +40,7 @@ struct attention_heads {
   size_t count;             /* query heads */
   size_t stride, kv_stride; /* leading dimensions */
   float scale;              /* of the scores */
+  float softcap;            /* of the scores then; 0: none */
   bool causal;              /* a row attends to itself and the rows before it */
   size_t window;            /* to keys that are nearer than so many tokens; 0: to all */
   struct dropout dropout;   /* of the probabilities; rows are numbered from row_first */
@@ -170,6 +171,9 @@ struct kernels {
   double (*log_sum_exp)(const float *x, size_t count, size_t *top);
   /* x = weight * exp(x - lse): its softmax, scaled */
   void (*softmax_scaled)(float *x, size_t count, float lse, float weight);
+  /* y = softcap * tanh(x / softcap), also in place; and dx = dy (1 - (y / softcap)^2), also in place. */
+  void (*softcap)(float *y, const float *x, size_t count, float softcap);
+  void (*softcap_backward)(float *dx, const float *dy, const float *y, size_t count, float softcap);
   void (*gelu)(float *y, const float *x, size_t count);                            /* exact, by erf */
   void (*gelu_backward)(float *dx, const float *dy, const float *x, size_t count); /* dx = dy * gelu'(x) */
   void (*gelu_tanh)(float *y, const float *x, size_t count);                       /* its approximation with tanh */

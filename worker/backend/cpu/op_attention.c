@@ -72,6 +72,7 @@ static struct task_place place_of(const struct node *n, size_t b, size_t kv) {
                                        .stride = n->in[0]->cols,
                                        .kv_stride = n->in[1]->cols,
                                        .scale = a->how.scale,
+                                       .softcap = a->how.softcap,
                                        .causal = a->how.causal,
                                        .window = a->how.window,
                                        .dropout = a->how.dropout,

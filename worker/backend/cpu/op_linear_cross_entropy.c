@@ -9,6 +9,7 @@
 enum {
   CHUNK = 256, /* rows whose logits exist at a time */
   ROW_TASKS = 16,
+  PIECE = 256, /* logits of a row whose soft-capped values are kept while they become their gradient */
 };
 
 struct chunk {
@@ -23,6 +24,26 @@ struct chunk {
   bool right[CHUNK];
 };
 
+/* A row's logits become their gradient: weight * softmax, less what the target takes, times the slope of a softcap. */
+static void row_gradient(const struct chunk *c, float *row, float lse, size_t target) {
+  const float weight = c->a->weight, softcap = c->a->head->softcap;
+  size_t V = c->a->head->out;
+  if (!(softcap > 0)) {
+    c->kernels->softmax_scaled(row, V, lse, weight);
+    row[target] -= weight;
+    return;
+  }
+  for (size_t first = 0; first < V; first += PIECE) {
+    float capped[PIECE];
+    size_t count = V - first < PIECE ? V - first : PIECE;
+    memcpy(capped, row + first, count * sizeof *capped);
+    c->kernels->softmax_scaled(row + first, count, lse, weight);
+    if (target >= first && target < first + count)
+      row[target] -= weight;
+    c->kernels->softcap_backward(row + first, row + first, capped, count, softcap);
+  }
+}
+
 static void softmax_task(void *payload, size_t task, int thread) {
   (void)thread;
   struct chunk *c = payload;
@@ -30,13 +51,13 @@ static void softmax_task(void *payload, size_t task, int thread) {
   for (size_t i = first; i < first + count; i++) {
     size_t top, target = c->targets[i];
     float *row = c->logits + i * V;
+    if (c->a->head->softcap > 0)
+      c->kernels->softcap(row, row, V, c->a->head->softcap);
     double lse = c->kernels->log_sum_exp(row, V, &top);
     c->losses[i] = lse - (double)row[target];
     c->right[i] = top == target;
-    if (!c->gradient)
-      continue;
-    c->kernels->softmax_scaled(row, V, (float)lse, c->a->weight);
-    row[target] -= c->a->weight;
+    if (c->gradient)
+      row_gradient(c, row, (float)lse, target);
   }
 }
 

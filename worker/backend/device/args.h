@@ -180,6 +180,7 @@ struct attention_args {
   int causal;
   int window; /* rows see keys nearer than so many tokens; 0: all */
   float scale;
+  float softcap; /* of the scaled scores; 0: none */
   int accumulate;   /* dq; dk in the kernel of keys and values */
   int accumulate_v; /* dv */
   /* Of what distances add (struct distances): distance d has row index[d + longest - 1] - first of tables that have
@@ -202,6 +203,7 @@ struct cross_entropy_args {
   int rows, cols;
   float weight;
   int accumulate;
+  float softcap; /* of the logits; 0: none */
 };
 
 /* Of a loss of each element by itself. */

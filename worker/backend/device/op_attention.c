@@ -19,6 +19,7 @@ static struct attention_args attention_args_of(const struct node *node) {
                                  .causal = a->how.causal,
                                  .window = (int)a->how.window,
                                  .scale = a->how.scale,
+                                 .softcap = a->how.softcap,
                                  .longest = (int)a->how.distances.longest,
                                  .first = (int)a->how.distances.first,
                                  .table_rows = node->in[3] ? (int)node->in[3]->rows : INT_MAX};

@@ -37,7 +37,7 @@ static size_t loss_scratch(const struct tape *tape, const struct node *node) {
 static void cross_entropy_forward(struct tape *tape, const struct node *node) {
   const struct loss_attributes *a = node->attributes;
   const struct tensor *x = node->in[0];
-  const struct cross_entropy_args args = {(int)x->rows, (int)x->cols, a->weight, 0};
+  const struct cross_entropy_args args = {.rows = (int)x->rows, .cols = (int)x->cols, .weight = a->weight};
   device_launch(tape->backend, DEVICE_cross_entropy, x->rows, 1, 1,
                 PLACES(tape->scratch, NOWHERE, NOWHERE, x->data, a->targets), &args);
   *a->loss = sum_losses(tape->backend, tape->scratch, x->rows) * (double)a->weight;
@@ -48,7 +48,8 @@ static void cross_entropy_backward(struct tape *tape, const struct node *node) {
   const struct tensor *x = node->in[0];
   bool add;
   struct place dx = tape_grad(node->in[0], &add);
-  const struct cross_entropy_args args = {(int)x->rows, (int)x->cols, a->weight, add};
+  const struct cross_entropy_args args = {
+      .rows = (int)x->rows, .cols = (int)x->cols, .weight = a->weight, .accumulate = add};
   if (dx.buffer)
     device_launch(tape->backend, DEVICE_cross_entropy, x->rows, 1, 1, PLACES(NOWHERE, NOWHERE, dx, x->data, a->targets),
                   &args);
@@ -126,7 +127,8 @@ static void linear_cross_entropy_forward(struct tape *tape, const struct node *n
   for (size_t first = 0; first < t->count; first += CHUNK) {
     size_t rows = t->count - first < CHUNK ? t->count - first : CHUNK, at = first * sizeof(uint32_t);
     const struct rows_args picked = {(int)rows, (int)C, 0};
-    const struct cross_entropy_args softmax = {(int)rows, (int)V, a->weight, 0};
+    const struct cross_entropy_args softmax = {
+        .rows = (int)rows, .cols = (int)V, .weight = a->weight, .softcap = a->head->softcap};
     bool gradient = node->out[0] != NULL;
     device_launch_each(b, DEVICE_pick_rows, rows * C, PLACES(x, node->in[0]->data, place_at(t->rows, at)), &picked);
     const struct device_matmul forward = {.precision = b->precision,

@@ -192,6 +192,14 @@ static void softmax_scaled(outputs out, const struct isa *isa, struct shape s) {
   isa->kernels->softmax_scaled(out[0], s.n, range, 0.7f);
 }
 
+static void softcap(outputs out, const struct isa *isa, struct shape s) {
+  isa->kernels->softcap(out[0], in[0], s.m * s.n, 0.8f * range);
+}
+
+static void softcap_backward(outputs out, const struct isa *isa, struct shape s) {
+  isa->kernels->softcap_backward(out[0], in[0], in[1], s.m * s.n, 1.5f * range);
+}
+
 static void gelu(outputs out, const struct isa *isa, struct shape s) {
   isa->kernels->gelu(out[0], in[0], s.m * s.n);
 }
@@ -286,6 +294,8 @@ static const struct row rows[] = {
     {"multiply", multiply, 0, true},
     {"log_sum_exp", log_sum_exp, 1e-6, true},
     {"softmax_scaled", softmax_scaled, 1e-6, true},
+    {"softcap", softcap, 1e-6, true},
+    {"softcap_backward", softcap_backward, 1e-6, true},
     {"gelu", gelu, 1e-6, true},
     {"gelu_backward", gelu_backward, 1e-6, true},
     {"gelu_tanh", gelu_tanh, 1e-6, true},

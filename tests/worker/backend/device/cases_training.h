@@ -28,7 +28,7 @@ static void check_cross_entropy(size_t N, size_t C, bool in_place, bool add) {
   }
   struct place logits = put_floats(x, N * C), to = in_place ? logits : put_floats(start, N * C);
   struct place on_losses = put_floats(losses, N), on_hits = put(labels, N * sizeof *labels);
-  const struct cross_entropy_args args = {(int)N, (int)C, 0.5f, add};
+  const struct cross_entropy_args args = {.rows = (int)N, .cols = (int)C, .weight = 0.5f, .accumulate = add};
   launch(DEVICE_cross_entropy, N, 1, 1, POINTERS(on_losses, on_hits, to, logits, put(labels, N * sizeof *labels)),
          &args);
   assert_near(get_floats(on_losses, N), loss, N, 1e-5, "loss");

@@ -82,6 +82,8 @@ static void block_forward(const struct work *w, float *out, float *lse, const fl
     of[p] = (struct span){first + p * PANEL, first + ((p + 1) * PANEL < rows ? (p + 1) * PANEL : rows)};
     struct span keys = keys_attended(h, of[p].from, of[p].to, 0, end);
     compute_scores(w->s, base, &w->k, &w->q, p, keys, D);
+    if (h->softcap > 0)
+      cap_scores(w->s + p * PANEL + (keys.from - base) * BR, h, keys.to - keys.from);
     apply_mask(w->s + p * PANEL, base, h, keys, of[p].from, of[p].to);
   }
   for (size_t from = base; h->distances.index && from < end; from += BC)

@@ -22,9 +22,10 @@ struct work {
 };
 
 /* A panel's scores become the P of P V, and dP becomes dS. Two factors are left out, the scale of scores and that of
-   dropout: dq, dk and dv are multiplied with them in the end. */
+   dropout: dq, dk and dv are multiplied with them in the end. `into` takes a capped score to its tanh, whose slope is
+   1 - tanh^2; 0: there is no softcap. Masked scores are -infinity. */
 static inline void softmax_backward(float *s, float *ds, const struct work *w, size_t p, const float *mask,
-                                    size_t keys) {
+                                    float into, size_t keys) {
   const float factor = w->h->scale * LOG2_E, scale = w->h->dropout.scale;
   const float *lse = w->lse + p * PANEL, *delta = w->delta + p * PANEL;
   for (size_t i = 0; i < keys; i++, s += BR, ds += BR) {
@@ -34,6 +35,10 @@ static inline void softmax_backward(float *s, float *ds, const struct work *w, s
       const float *here = mask ? mask + i * PANEL + j * W : NULL;
       vf g = load(ds + j * W), d = load(delta + j * W);
       g = mask ? apply_dropout(g, here) * scale - d : g - d;
+      if (into != 0) {
+        vf ratio = load(s + j * W) * into;
+        g *= vmax(1.0f - ratio * ratio, splat(0));
+      }
       store(ds + j * W, y[j] * g);
       store(s + j * W, mask ? apply_dropout(y[j], here) : y[j]);
     }
@@ -45,6 +50,8 @@ static void panel_scores(const struct work *w, size_t p, struct span rows, size_
   if (keys.from == keys.to)
     return;
   compute_scores(w->s, from, &w->k, &w->q, p, keys, w->h->head_size);
+  if (w->h->softcap > 0)
+    cap_scores(w->s + p * PANEL + (keys.from - from) * BR, w->h, keys.to - keys.from);
   apply_mask(w->s + p * PANEL, from, w->h, keys, rows.from, rows.to);
 }
 
@@ -52,14 +59,14 @@ static void panel_backward(const struct work *w, size_t p, struct span rows, uin
   const struct attention_heads *h = w->h;
   struct span keys = keys_attended(h, rows.from, rows.to, from, to);
   const size_t n = keys.to - keys.from, at = p * PANEL + (keys.from - from) * BR;
-  float *s = w->s + at, *ds = w->ds + at;
+  float *s = w->s + at, *ds = w->ds + at, into = h->softcap > 0 ? h->scale / h->softcap : 0;
   if (n) {
     compute_scores(w->ds, from, &w->v, &w->dout, p, keys, h->head_size);
     if (h->dropout.threshold) {
       dropout_panel(w->mask, &h->dropout, row, from / BC);
-      softmax_backward(s, ds, w, p, w->mask + (keys.from - from) * PANEL, n);
+      softmax_backward(s, ds, w, p, w->mask + (keys.from - from) * PANEL, into, n);
     } else {
-      softmax_backward(s, ds, w, p, NULL, n);
+      softmax_backward(s, ds, w, p, NULL, into, n);
     }
   }
   zero_outside(w->s + p * PANEL, keys, from, sum_over_rows_end(from, to));

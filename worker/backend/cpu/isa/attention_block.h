@@ -71,6 +71,14 @@ static inline struct span rows_attending(const struct attention_heads *h, size_t
   return s.from < s.to ? s : (struct span){first, first};
 }
 
+/* Soft-caps a panel's scores, which are not yet times the scale, for a span of `keys` keys. */
+static inline void cap_scores(float *s, const struct attention_heads *h, size_t keys) {
+  const float into = h->scale / h->softcap, out_of = h->softcap / h->scale;
+  for (size_t i = 0; i < keys; i++, s += BR)
+    for (size_t j = 0; j < PANEL; j += W)
+      store(s + j, vtanh(load(s + j) * into) * out_of);
+}
+
 /* Sets a panel's masked scores to -infinity. s: the scores of key `base`. */
 static inline void apply_mask(float *s, size_t base, const struct attention_heads *h, struct span keys, size_t first,
                               size_t end) {

@@ -209,6 +209,21 @@ static void softmax_scaled(float *x, size_t count, float lse, float weight) {
     store_part(x + i, vexp(load_part(x + i, count - i, -INFINITY) - lse) * weight, count - i);
 }
 
+static void softcap(float *y, const float *x, size_t count, float cap) {
+  size_t i = 0;
+  for (; i + W <= count; i += W)
+    store(y + i, vtanh(load(x + i) / cap) * cap);
+  if (i < count)
+    store_part(y + i, vtanh(load_part(x + i, count - i, 0) / cap) * cap, count - i);
+}
+
+static void softcap_backward(float *dx, const float *dy, const float *y, size_t count, float cap) {
+  for (size_t i = 0; i < count; i++) {
+    float ratio = y[i] / cap;
+    dx[i] = dy[i] * (1 - ratio * ratio);
+  }
+}
+
 /* The normal distribution: *tail = P(Z < -|x|), *density = its density at x. The tail is the density
    times a polynomial in t = 1 / (1 + |x| / 4), fitted by least squares on [0, 9]: error below 3e-7. */
 static inline void normal(vf x, vf *tail, vf *density) {
@@ -373,6 +388,8 @@ const struct kernels ISA_NAME(kernels) = {
     .geglu_backward = geglu_backward,
     .log_sum_exp = log_sum_exp,
     .softmax_scaled = softmax_scaled,
+    .softcap = softcap,
+    .softcap_backward = softcap_backward,
     .gelu = gelu,
     .gelu_backward = gelu_backward,
     .geglu_tanh = geglu_tanh,

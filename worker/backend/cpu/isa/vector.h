@@ -166,6 +166,18 @@ static inline vf vexp(vf x) {
   return (vf)(~tiny & (vi)vexp_floor(x));
 }
 
+/* Near 0 an odd polynomial, fitted by least squares on [0, 0.6] to a relative error below 1e-7; beyond, 1 less what is
+   left. */
+static inline vf vtanh(vf x) {
+  vf a = vmax(x, -x), z = x * x;
+  vf p = z * -5.895130691e-3f + 2.079594739e-2f;
+  p = p * z - 5.378382277e-2f;
+  p = p * z + 1.333192403e-1f;
+  p = p * z - 3.333329800e-1f;
+  vf far = 1.0f - 2.0f / (vexp_floor(vmax(splat(-40.0f), -a) * -2.0f) + 1.0f);
+  return vselect(a < 0.6f, x + x * z * p, vselect(x < 0.0f, -far, far));
+}
+
 /* 2^x for x < 128, the same way; 0 up to -127: there f is 0 and p is 1, whose exponent n takes away. Two at once,
    step by step: each fills the gaps of the other's chain of steps. */
 static inline void vexp2(vf x[2]) {

@@ -179,6 +179,12 @@ DEVICE int attention_end_key(struct attention_args a, struct attention_place p, 
   return most < p.length ? most : p.length;
 }
 
+/* The scaled score, soft-capped where there is a softcap. */
+DEVICE float attention_score(struct attention_args a, float dot) {
+  const float score = a.scale * dot;
+  return a.softcap > 0.0f ? a.softcap * tanhf(score / a.softcap) : score;
+}
+
 /* What the probabilities of row `row` of q and the keys key + lane + 8 j are multiplied with. */
 DEVICE void attention_mask(float mask[ATTENTION_EACH], struct attention_args a, int head, long row, int key, int lane) {
   for (int j = 0; j < ATTENTION_EACH; j++)
@@ -257,7 +263,7 @@ KERNEL attention_forward(GLOBAL float *out, GLOBAL float *lse, GLOBAL const floa
       for (int j = 0; j < ATTENTION_EACH; j++) {
         const int n = lane + j * ATTENTION_LANES;
         const int seen = attention_sees(a, p, p.first + first + row, key + n);
-        MINE(score)[j] = seen ? a.scale * MINE(score)[j] : -INFINITY;
+        MINE(score)[j] = seen ? attention_score(a, MINE(score)[j]) : -INFINITY;
         weights[row][n] = MINE(score)[j];
       }
     }

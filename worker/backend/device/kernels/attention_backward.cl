@@ -35,8 +35,9 @@ DEVICE void attention_slopes(LOCAL_PTR float *probabilities, LOCAL_PTR float *sl
   attention_mask(mask, a, head, p.q + row, key, lane);
   for (int j = 0; j < ATTENTION_EACH; j++) {
     const int n = lane + j * ATTENTION_LANES, seen = inside && attention_sees(a, p, p.first + row, key + n);
-    const float probability = seen ? expf(a.scale * score[j] - lse[at]) : 0.0f;
-    slopes[n] = a.scale * probability * (mask[j] * product[j] - delta[at]);
+    const float capped = attention_score(a, score[j]), ratio = a.softcap > 0.0f ? capped / a.softcap : 0.0f;
+    const float probability = seen ? expf(capped - lse[at]) : 0.0f;
+    slopes[n] = a.scale * probability * (mask[j] * product[j] - delta[at]) * (1.0f - ratio * ratio);
     if (probabilities)
       probabilities[n] = probability * mask[j];
   }

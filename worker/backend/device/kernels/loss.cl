@@ -16,7 +16,12 @@ DEVICE void loss_largest(LOCAL_PTR float *value, LOCAL_PTR int *where) {
   }
 }
 
-/* losses[row] = log of the sum of exp(logits) - the label's logit; hits[row]: is the largest one the label's?
+DEVICE float loss_capped(struct cross_entropy_args a, float logit) {
+  return a.softcap > 0.0f ? a.softcap * tanhf(logit / a.softcap) : logit;
+}
+
+/* Logits are soft-capped where there is a softcap.
+   losses[row] = log of the sum of exp(logits) - the label's logit; hits[row]: is the largest one the label's?
    gradient (may be the logits) = [gradient +] weight * (softmax - 1 at the label). Each of the three may be NULL. */
 KERNEL cross_entropy(GLOBAL float *losses, GLOBAL int *hits, GLOBAL float *gradient, GLOBAL const float *logits,
                      GLOBAL const int *labels, const struct cross_entropy_args a) {
@@ -35,13 +40,14 @@ KERNEL cross_entropy(GLOBAL float *losses, GLOBAL int *hits, GLOBAL float *gradi
       }
     value[ITEM] = largest;
     where[ITEM] = at;
-    MINE(of_label)[0] = logits[row + label];
+    MINE(of_label)[0] = loss_capped(a, logits[row + label]);
   }
   loss_largest(value, where);
   PHASE {
+    const float largest = loss_capped(a, value[0]);
     float sum = 0.0f;
     for (int c = ITEM; c < a.cols; c += GROUP_ITEMS)
-      sum += expf(logits[row + c] - value[0]);
+      sum += expf(loss_capped(a, logits[row + c]) - largest);
     part[ITEM] = sum;
   }
   for (int apart = GROUP_ITEMS / 2; apart > 0; apart /= 2) {
@@ -51,13 +57,16 @@ KERNEL cross_entropy(GLOBAL float *losses, GLOBAL int *hits, GLOBAL float *gradi
     }
   }
   PHASE {
-    const float lse = value[0] + logf(part[0]);
+    const float lse = loss_capped(a, value[0]) + logf(part[0]);
     if (ITEM == 0 && losses)
       losses[GROUP(0)] = lse - MINE(of_label)[0];
     if (ITEM == 0 && hits)
       hits[GROUP(0)] = where[0] == label;
-    for (int c = ITEM; gradient && c < a.cols; c += GROUP_ITEMS)
-      deliver(gradient + row + c, a.weight * (expf(logits[row + c] - lse) - (c == label ? 1.0f : 0.0f)), a.accumulate);
+    for (int c = ITEM; gradient && c < a.cols; c += GROUP_ITEMS) {
+      const float logit = loss_capped(a, logits[row + c]), ratio = a.softcap > 0.0f ? logit / a.softcap : 0.0f;
+      const float slope = a.weight * (1.0f - ratio * ratio);
+      deliver(gradient + row + c, slope * (expf(logit - lse) - (c == label ? 1.0f : 0.0f)), a.accumulate);
+    }
   }
 }
 
