@@ -45,7 +45,7 @@ static void end_backward(struct tape *tape, const struct node *node) {
 
 static const struct op_body input_body = {.forward = input_forward, .backward = input_backward};
 static const struct op_body end_body = {.forward = end_forward, .backward = end_backward};
-static const struct op op_input = {.name = "input", .body = &input_body};
+static const struct op op_bench_input = {.name = "input", .body = &input_body};
 static const struct op op_end = {.name = "end", .body = &end_body};
 
 static void *watched(struct tape *tape, struct watch *watch) {
@@ -60,7 +60,7 @@ static void build(struct tape *tape, const struct one_op *op, struct watch *watc
     struct tensor *in[NODE_INPUTS] = {0};
     struct tensor *out[NODE_OUTPUTS] = {tape_tensor(tape, op->sequences->tokens, op->cols[i])};
     out[0]->needs_grad = true;
-    tape_record(tape, &op_input, watched(tape, watch), in, out);
+    tape_record(tape, &op_bench_input, watched(tape, watch), in, out);
     inputs[i] = out[0];
   }
   double start = clock_seconds();

@@ -21,13 +21,13 @@ static void input_backward(struct tape *tape, const struct node *node) {
 }
 
 static const struct op_body input_body = {.forward = input_forward, .backward = input_backward};
-static const struct op op_input = {.name = "input", .body = &input_body};
+static const struct op op_graph_input = {.name = "input", .body = &input_body};
 
 struct tensor *graph_input(struct tape *tape, struct parameter *p) {
   struct tensor *in[NODE_INPUTS] = {0};
   struct tensor *out[NODE_OUTPUTS] = {tape_tensor(tape, (size_t)p->shape[0], (size_t)p->shape[1])};
   out[0]->needs_grad = true;
-  tape_record(tape, &op_input, p, in, out);
+  tape_record(tape, &op_graph_input, p, in, out);
   return out[0];
 }
 

@@ -42,7 +42,12 @@ struct layernorm_attributes {
 /* OP_RMSNORM: const struct norm. in x; out y, rstd (N x groups) */
 /* OP_DROPOUT: const struct dropout. */
 
-/* OP_GEGLU: in gate and up side by side; out y. OP_GEGLU_TANH: in gate, up; out y */
+/* OP_GEGLU: in gate and up side by side; out y */
+struct geglu_attributes {
+  bool gate_last; /* up stands before it */
+};
+
+/* OP_GEGLU_TANH: in gate, up; out y. OP_SWISH: const float, beta of x * sigmoid(beta x). in x; out y */
 /* OP_MULTIPLY: const float, the factor. in x; out y */
 
 /* OP_COLUMNS: in x; out some of its columns */
@@ -56,11 +61,29 @@ struct rope_attributes {
   const struct rotary *rotary;
 };
 
-/* OP_ATTENTION: in q, k, v[, distances.keys][, distances.queries]; out O, log-sum-exp (H x rows of q) */
+/* OP_ATTENTION: in q, k, v[, distances.keys][, distances.queries]; out O, log-sum-exp (H x rows of q).
+   OP_CROSS_ATTENTION: in q, k, v; likewise */
 struct attention_attributes {
-  const struct sequences *sequences;
+  const struct sequences *sequences; /* of q */
+  const struct sequences *keys;      /* of k and v; OP_ATTENTION: the same */
   struct attention how;
 };
+
+/* OP_CONV2D: in X; out Y, and Q where there is a low-rank adapter. */
+struct conv2d_attributes {
+  const struct linear *linear;
+  struct images in, out;
+  struct dropout dropout; /* of what low_rank->down reads; threshold 0: none */
+};
+
+/* OP_GROUP_NORM: in x; out y, mean and rstd (2 x images * groups) */
+struct group_norm_attributes {
+  const struct norm *norm;
+  size_t images, groups;
+  bool silu;
+};
+
+/* OP_UPSAMPLE: const struct images, of x. in x; out y. OP_CONCAT: in x, y; out both. OP_ADD_ROWS: in x, rows; out y */
 
 /* OP_UNIT_ROWS: in x; out y, 1 / length (1 x N) */
 

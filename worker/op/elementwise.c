@@ -65,12 +65,40 @@ struct tensor *op_multiply(struct tape *tape, struct tensor *x, float factor) {
 
 static const struct op op_row_geglu = {.name = "geglu", .kind = OP_GEGLU, .saves_inputs = 1 << 0};
 
-struct tensor *op_geglu(struct tape *tape, struct tensor *x) {
+static struct tensor *record_geglu(struct tape *tape, struct tensor *x, bool gate_last) {
   CHECK(x->cols % 2 == 0);
+  struct geglu_attributes *a = tape_attributes(tape, sizeof *a);
+  a->gate_last = gate_last;
   struct tensor *in[NODE_INPUTS] = {x}, *out[NODE_OUTPUTS] = {tape_tensor(tape, x->rows, x->cols / 2)};
-  tape_record(tape, &op_row_geglu, NULL, in, out);
+  tape_record(tape, &op_row_geglu, a, in, out);
   out[0]->recompute = true;
   return out[0];
+}
+
+struct tensor *op_geglu(struct tape *tape, struct tensor *x) {
+  return record_geglu(tape, x, false);
+}
+
+struct tensor *op_geglu_gate_last(struct tape *tape, struct tensor *x) {
+  return record_geglu(tape, x, true);
+}
+
+static const struct op op_row_swish = {.name = "swish", .kind = OP_SWISH, .saves_inputs = 1 << 0};
+
+static struct tensor *record_swish(struct tape *tape, struct tensor *x, float beta) {
+  float *own = tape_attributes(tape, sizeof *own);
+  *own = beta;
+  struct tensor *y = record(tape, &op_row_swish, own, x, NULL);
+  y->recompute = true;
+  return y;
+}
+
+struct tensor *op_silu(struct tape *tape, struct tensor *x) {
+  return record_swish(tape, x, 1.0f);
+}
+
+struct tensor *op_quick_gelu(struct tape *tape, struct tensor *x) {
+  return record_swish(tape, x, 1.702f);
 }
 
 static const struct op op_row_columns = {.name = "columns", .kind = OP_COLUMNS};

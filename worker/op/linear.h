@@ -37,6 +37,16 @@ struct rotation {
   struct place scale, grad_scale; /* out; nowhere: none */
 };
 
+/* How a convolution reads its input: torch's Conv2d with groups 1 and dilation 1. Its weight is a linear layer's of the
+   patches under the kernel: out x in, in = channels * kernel[0] * kernel[1], a row in the file's order (channel, kernel
+   row, kernel column), and so are an adapter's factors. */
+struct convolution {
+  size_t channels;            /* of the input */
+  size_t kernel[2];           /* rows, columns */
+  size_t stride[2];           /* likewise */
+  size_t before[2], after[2]; /* rows and columns of zeros around the input */
+};
+
 /* y = x W^T + b, perhaps with an adapter, perhaps with trainable parts. At most one of low_rank and rotation. */
 struct linear {
   const char *name; /* the module's path, "bert.encoder.layer.0.attention.self.query" */
@@ -47,6 +57,7 @@ struct linear {
   struct parameter *trained_weight, *trained_bias; /* NULL: frozen */
   const struct low_rank *low_rank;                 /* of its adapter; NULL: none */
   const struct rotation *rotation;                 /* of its adapter; NULL: none */
+  const struct convolution *convolution;           /* of a Conv2d; NULL: it is linear */
 };
 
 #endif

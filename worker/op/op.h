@@ -76,8 +76,13 @@ struct tensor *op_swiglu(struct tape *tape, struct tensor *gate, struct tensor *
 struct tensor *op_geglu_tanh(struct tape *tape, struct tensor *gate, struct tensor *up);
 /* factor * x */
 struct tensor *op_multiply(struct tape *tape, struct tensor *x, float factor);
-/* gelu(gate) * up of a tensor whose first half of the columns is the gate. Likewise recomputed. */
+/* gelu(gate) * up of a tensor whose first half of the columns is the gate, or its last. Likewise recomputed. */
 struct tensor *op_geglu(struct tape *tape, struct tensor *x);
+struct tensor *op_geglu_gate_last(struct tape *tape, struct tensor *x);
+/* x * sigmoid(x), and CLIP's approximation of GELU, x * sigmoid(1.702 x) (Hendrycks and Gimpel, 2016): both are Swish
+   (Ramachandran et al., 2017). Likewise recomputed. */
+struct tensor *op_silu(struct tape *tape, struct tensor *x);
+struct tensor *op_quick_gelu(struct tape *tape, struct tensor *x);
 /* Columns [first, first + count) of x, which several heads or matrices share. */
 struct tensor *op_columns(struct tape *tape, struct tensor *x, size_t first, size_t count);
 
@@ -125,6 +130,12 @@ struct attention {
 struct tensor *op_attention(struct tape *tape, struct tensor *q, struct tensor *k, struct tensor *v,
                             const struct sequences *sequences, const struct attention *attention);
 
+/* The same where queries and keys are of different sequences: sequence b of `queries` (all its rows ask) sees all of
+   sequence b of `keys`. Not causal, no window, no distances. */
+struct tensor *op_cross_attention(struct tape *tape, struct tensor *q, struct tensor *k, struct tensor *v,
+                                  const struct sequences *queries, const struct sequences *keys,
+                                  const struct attention *attention);
+
 /* Rows brought to length 1 (a row of zeros stays one). */
 struct tensor *op_unit_rows(struct tape *tape, struct tensor *x);
 /* Scaled products of the first M rows of x (N, C) with the others: of each with every other, (M, N - M); or, where N is
@@ -132,11 +143,44 @@ struct tensor *op_unit_rows(struct tape *tape, struct tensor *x);
 enum similarity { SIMILARITY_ALL, SIMILARITY_OWN };
 struct tensor *op_similarity(struct tape *tape, struct tensor *x, size_t first, enum similarity which, float scale);
 
+/* --- images --------------------------------------------------------------------------------------- */
+
+/* Images or their feature maps, channels last: a tensor has a row a pixel, image by image and line by line. How many of
+   which size: rows = count * height * width. */
+struct images {
+  size_t count, height, width;
+};
+
+static inline size_t images_rows(const struct images *images) {
+  return images->count * images->height * images->width;
+}
+
+/* What a convolution makes of a height or width (axis 0 or 1): 0 where the kernel does not fit. */
+size_t op_convolution_size(const struct convolution *convolution, size_t size, int axis);
+
+/* An fp32 array of the host enters the graph, on any backend. `numbers` may be NULL in a dry run. -> (rows, cols) */
+struct tensor *op_input(struct tape *tape, const float *numbers, size_t rows, size_t cols);
+/* Conv2d, with its adapter's low-rank product. (rows, channels) -> (rows of *images, out); *images becomes the
+   output's. */
+struct tensor *op_conv2d(struct tape *tape, struct tensor *x, struct images *images, const struct linear *linear);
+/* GroupNorm (Wu and He, 2018): each image's channels in `groups` of neighbours, over all its pixels; then SiLU where
+   `silu` is set. Its output is recomputed for the backward pass. */
+struct tensor *op_group_norm(struct tape *tape, struct tensor *x, const struct images *images, const struct norm *norm,
+                             size_t groups, bool silu);
+/* Nearest neighbour, twice as high and as wide; *images becomes the output's. */
+struct tensor *op_upsample(struct tape *tape, struct tensor *x, struct images *images);
+/* (N, Cx), (N, Cy) -> (N, Cx + Cy) */
+struct tensor *op_concat(struct tape *tape, struct tensor *x, struct tensor *y);
+/* x + rows[image]: (N, C), (images, C) -> (N, C), where images divides N. */
+struct tensor *op_add_rows(struct tape *tape, struct tensor *x, struct tensor *rows);
+
+/* --- losses --------------------------------------------------------------------------------------- */
+
 /* Losses end a tape. *loss, there when the backend has synchronised, is weight * sum over rows; `weight` is 1 /
    (examples of the whole optimiser step), so that gradient accumulation equals one large batch. Targets: uint32 [B]
    classes. */
 void op_cross_entropy(struct tape *tape, struct tensor *logits, struct place targets, float weight, double *loss);
-/* logits (B, 1) against fp32 [B] targets: squared error. */
+/* Against as many targets of fp32: squared error, the sum over elements. */
 void op_squared_error(struct tape *tape, struct tensor *logits, struct place targets, float weight, double *loss);
 /* logits (B, L) against fp32 [B, L] targets of 0 and 1, each a question of its own: the sum is over elements. */
 void op_binary_cross_entropy(struct tape *tape, struct tensor *logits, struct place targets, float weight,

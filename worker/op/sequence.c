@@ -56,7 +56,7 @@ static void add_distances(struct tensor **in, const struct tensor *q, const stru
 struct tensor *op_attention(struct tape *tape, struct tensor *q, struct tensor *k, struct tensor *v,
                             const struct sequences *sequences, const struct attention *attention) {
   struct attention_attributes *a = tape_attributes(tape, sizeof *a);
-  *a = (struct attention_attributes){sequences, *attention};
+  *a = (struct attention_attributes){sequences, sequences, *attention};
   if (!tape->training)
     a->how.dropout.threshold = 0;
   CHECK(a->how.queries <= POOLING_LAST);
@@ -69,6 +69,29 @@ struct tensor *op_attention(struct tape *tape, struct tensor *q, struct tensor *
     add_distances(in + 3, q, sequences, &a->how);
   struct tensor *out[NODE_OUTPUTS] = {tape_tensor(tape, q->rows, q->cols), tape_tensor(tape, a->how.heads, q->rows)};
   tape_record(tape, &op_row_attention, a, in, out);
+  return out[0];
+}
+
+static const struct op op_row_cross_attention = {.name = "cross_attention",
+                                                 .kind = OP_CROSS_ATTENTION,
+                                                 .saves_inputs = 1 << 0 | 1 << 1 | 1 << 2,
+                                                 .saves_outputs = 1 << 0 | 1 << 1};
+
+struct tensor *op_cross_attention(struct tape *tape, struct tensor *q, struct tensor *k, struct tensor *v,
+                                  const struct sequences *queries, const struct sequences *keys,
+                                  const struct attention *attention) {
+  struct attention_attributes *a = tape_attributes(tape, sizeof *a);
+  *a = (struct attention_attributes){queries, keys, *attention};
+  if (!tape->training)
+    a->how.dropout.threshold = 0;
+  CHECK(!a->how.causal && !a->how.window && !a->how.distances.index.buffer && a->how.queries == POOLING_NONE);
+  CHECK(queries->count == keys->count && !queries->caches && !keys->caches);
+  CHECK(q->rows == queries->tokens && k->rows == keys->tokens && v->rows == keys->tokens);
+  CHECK(q->cols % a->how.heads == 0 && a->how.heads % a->how.kv_heads == 0);
+  CHECK(k->cols == v->cols && k->cols / a->how.kv_heads == q->cols / a->how.heads);
+  struct tensor *in[NODE_INPUTS] = {q, k, v};
+  struct tensor *out[NODE_OUTPUTS] = {tape_tensor(tape, q->rows, q->cols), tape_tensor(tape, a->how.heads, q->rows)};
+  tape_record(tape, &op_row_cross_attention, a, in, out);
   return out[0];
 }
 

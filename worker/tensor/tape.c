@@ -51,15 +51,20 @@ void tape_plan_begin(struct tape *tape, bool training) {
   struct plan *plan = calloc(1, sizeof *plan);
   start(tape, plan, true, training);
   tape->unplanned = !plan;
+  tape->lacking = NULL;
 }
 
 enum status tape_plan_place(struct tape *tape, struct plan **out, struct error *err) {
   *out = tape->plan;
   tape->plan = NULL;
-  if (!tape->unplanned && plan_place(*out))
+  if (!tape->unplanned && !tape->lacking && plan_place(*out))
     return STATUS_OK;
   tape_plan_free(*out);
   *out = NULL;
+  if (tape->lacking)
+    return error_set(err, STATUS_UNSUPPORTED_VALUE, "scheduling.device",
+                     "%s does not have the op %s yet, which this model needs; the CPU has it",
+                     tape->backend->device_name, tape->lacking);
   return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to plan a step: it has %d buffers", tape->next_buffer);
 }
 
@@ -155,6 +160,11 @@ struct tensor *tape_tensor(struct tape *tape, size_t rows, size_t cols) {
 static void run_op(struct tape *tape, const struct node *node, bool backward) {
   const struct op_body *body = node->op->body ? node->op->body : tape->backend->ops->bodies[node->op->kind];
   tape->scratch = (struct place){0};
+  if (!body) {
+    CHECK(tape->dry);
+    tape->lacking = tape->lacking ? tape->lacking : node->op->name;
+    return;
+  }
   if (body->scratch)
     take_buffer(tape, body->scratch(tape, node), &tape->scratch);
   if (!tape->dry && (!backward || body->backward))

@@ -64,6 +64,7 @@ struct tape {
   size_t node_count;
   struct plan *plan;   /* buffers of this topology */
   bool unplanned;      /* memory ran out in a dry run: reported when it ends */
+  const char *lacking; /* likewise: the first op that the backend does not have; NULL: none */
   struct place memory; /* what the plan's offsets point into */
   size_t memory_bytes;
   struct place scratch; /* of the op that runs */
@@ -82,7 +83,8 @@ void tape_done(struct tape *tape);
 
 /* Starts a dry run; what follows (forward, then tape_backward if training) is noted, not computed. */
 void tape_plan_begin(struct tape *tape, bool training);
-/* Ends it: places the buffers and makes the block of memory. The plan is kept in *out (owned by the
+/* Ends it: places the buffers and makes the block of memory. STATUS_UNSUPPORTED_VALUE names the op that the backend
+   does not have. The plan is kept in *out (owned by the
    caller, freed by tape_plan_free), so that one tape can serve several topologies (training,
    evaluation) in one block as large as the largest. */
 NODISCARD enum status tape_plan_end(struct tape *tape, struct plan **out, struct error *err);

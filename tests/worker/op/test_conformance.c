@@ -4,6 +4,7 @@
 
 #include "tests/worker/backend/cuda/with_cuda.h"
 #include "tests/worker/op/cases_attention.h"
+#include "tests/worker/op/cases_image.h"
 #include "worker/backend/cpu/cpu.h"
 #include "worker/backend/cpu/isa.h"
 #include "worker/device.h"
@@ -188,6 +189,17 @@ static struct tensor *geglu(struct tape *tape, struct trial *t, struct tensor *c
   return op_add(tape, op_add(tape, one, op_geglu(tape, even)), op_columns(tape, even, 17, 17));
 }
 
+static struct tensor *swish(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
+  (void)t;
+  return op_add(tape, op_add(tape, op_silu(tape, in[0]), op_quick_gelu(tape, in[0])), in[0]);
+}
+
+/* The gate behind, and gradients that are added. */
+static struct tensor *geglu_gate_last(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
+  (void)t;
+  return op_add(tape, op_geglu_gate_last(tape, in[0]), op_columns(tape, in[0], 2, 17));
+}
+
 static void make_rope(struct trial *t) {
   t->rotary = (struct rotary){6, numbers(t, longest * 3, 22), numbers(t, longest * 3, 23)};
 }
@@ -279,6 +291,24 @@ static const struct test_case {
     {"swiglu, add", {{N, 37}, {N, 37}}, NULL, swiglu, NULL, {OP_SWIGLU, OP_ADD}},
     {"geglu_tanh, multiply", {{N, 37}, {N, 37}}, NULL, geglu_tanh, NULL, {OP_GEGLU_TANH, OP_MULTIPLY}},
     {"geglu, columns", {{N, 37}}, NULL, geglu, NULL, {OP_GEGLU, OP_COLUMNS}},
+    {"geglu, gate last", {{N, 34}}, NULL, geglu_gate_last, NULL, {OP_GEGLU, OP_COLUMNS}},
+    {"silu, quick_gelu", {{N, 37}}, NULL, swish, NULL, {OP_SWISH}},
+    {"conv2d", {{IMAGE_ROWS, 7}}, make_conv2d, conv2d, NULL, {OP_CONV2D}},
+    {"conv2d, strides", {{IMAGE_ROWS, 7}}, make_strided_conv2d, conv2d, NULL, {OP_CONV2D}},
+    {"conv2d, low rank, dropout", {{IMAGE_ROWS, 7}}, make_low_rank_conv2d, conv2d, see_low_rank_conv2d, {OP_CONV2D}},
+    {"group_norm", {{IMAGE_ROWS, 18}}, make_group_norm, group_norm, NULL, {OP_GROUP_NORM}},
+    {"upsample, concat, add_rows",
+     {{IMAGE_ROWS, 18}, {IMAGE_ROWS, 7}, {2, 18}},
+     NULL,
+     image_moves,
+     NULL,
+     {OP_UPSAMPLE, OP_CONCAT, OP_ADD_ROWS}},
+    {"cross attention",
+     {{5, HEADS *D}, {N, KV *D}, {N, KV *D}},
+     make_cross_attention,
+     cross_attention,
+     NULL,
+     {OP_CROSS_ATTENTION}},
     {"rope", {{N, 18}}, make_rope, rope, NULL, {OP_ROPE}},
     {"attention", {{N, HEADS *D}, {N, KV *D}, {N, KV *D}}, make_attention, attention, NULL, {OP_ATTENTION}},
     {"attention, causal window, dropout",
@@ -387,7 +417,7 @@ static void run_step(struct trial *t, const struct test_case *test) {
   tape_done(&tape);
 }
 
-static void try_case(struct trial *t, const struct test_case *test, struct backend *backend) {
+static void start_case(struct trial *t, const struct test_case *test, struct backend *backend) {
   *t = (struct trial){.backend = backend, .buffers = {.backend = backend}};
   arena_init(&t->arena, (size_t)1 << 26);
   t->list = (struct parameter_list){.arena = &t->arena, .buffers = &t->buffers};
@@ -407,6 +437,9 @@ static void try_case(struct trial *t, const struct test_case *test, struct backe
   }
   if (test->make)
     test->make(t);
+}
+
+static void run_case(struct trial *t, const struct test_case *test) {
   run_step(t, test);
   static const char *const names[] = {"gradient of input 1", "gradient of input 2", "gradient of input 3"};
   for (size_t i = 0; i < 3 && t->in[i]; i++)
@@ -415,6 +448,11 @@ static void try_case(struct trial *t, const struct test_case *test, struct backe
     see(t, "gradient of a parameter", t->list.item[i]->grad_at, t->list.item[i]->count);
   if (test->see)
     test->see(t);
+}
+
+static void try_case(struct trial *t, const struct test_case *test, struct backend *backend) {
+  start_case(t, test, backend);
+  run_case(t, test);
 }
 
 static void end_case(struct trial *t) {
@@ -465,6 +503,29 @@ static void compare(const struct test_case *test, const struct candidate *c, con
   }
 }
 
+/* Does the backend lack an op of the case? Then its plan must fail and name one. */
+static bool lacks(const struct test_case *test, const struct backend *backend) {
+  for (size_t k = 0; k < COUNT_OF(test->kinds); k++)
+    if (!backend->ops->bodies[test->kinds[k]])
+      return true;
+  return false;
+}
+
+static void refuses(struct trial *t, const struct test_case *test) {
+  struct step step = {test, t, NULL};
+  struct tape tape;
+  struct plan *plan;
+  struct error err;
+  double loss = 0;
+  assert_int_equal(tape_init(&tape, t->backend, &err), STATUS_OK);
+  tape_plan_begin(&tape, true);
+  build(&tape, &step, &loss);
+  tape_backward(&tape);
+  assert_int_equal(tape_plan_end(&tape, &plan, &err), STATUS_UNSUPPORTED_VALUE);
+  assert_non_null(strstr(err.text, "does not have the op "));
+  tape_done(&tape);
+}
+
 static void conforms(void **state) {
   const struct candidate *c = *state;
   struct candidate generic = {.name = "generic", .isa = "generic", .matmul = MATMUL_NATIVE, .precision = c->precision};
@@ -473,9 +534,15 @@ static void conforms(void **state) {
   open_candidate(&reference, &generic);
   open_candidate(&backend, c);
   for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    bool refused = lacks(&cases[i], &backend);
     try_case(&want, &cases[i], &reference);
-    try_case(&got, &cases[i], &backend);
-    compare(&cases[i], c, &got, &want);
+    start_case(&got, &cases[i], &backend);
+    if (refused)
+      refuses(&got, &cases[i]);
+    else {
+      run_case(&got, &cases[i]);
+      compare(&cases[i], c, &got, &want);
+    }
     end_case(&got);
     end_case(&want);
   }

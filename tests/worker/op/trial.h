@@ -33,6 +33,8 @@ struct trial {
   struct next_tokens next;
   struct attention attention;
   struct dropout dropout;
+  struct convolution convolution;
+  struct sequences queries; /* of cross attention */
   size_t correct;
   float *seen; /* all numbers that came of it, one after the other */
   size_t count;

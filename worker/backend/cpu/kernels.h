@@ -119,6 +119,14 @@ struct attention_kernels {
                    const float *out, const float *lse, const struct attention_heads *heads, float *scratch);
 };
 
+/* The columns of one image in a GroupNorm: z = (x - mean) * scale + shift, y = z or silu(z); backward
+   dx = dz * scale + (x - mean) * pull + push. */
+struct group_norm_columns {
+  const float *mean, *scale, *shift;
+  const float *pull, *push; /* backward */
+  bool silu;
+};
+
 struct kernels {
   const char *isa;
   const struct attention_kernels *attention;
@@ -167,6 +175,16 @@ struct kernels {
   void (*geglu_tanh_backward)(float *dgate, float *dup, const float *dy, const float *gate, const float *up,
                               size_t count);
   void (*multiply)(float *y, const float *x, float factor, size_t count); /* y = factor * x */
+  /* out[j] += sum over rows of (x - mean[j])^2 */
+  void (*column_squares)(float *out, const float *x, const float *mean, size_t rows, size_t cols);
+  void (*group_norm)(float *y, const float *x, const struct group_norm_columns *columns, size_t rows, size_t cols);
+  /* sum[j] += sum over rows of dz, dot[j] += that of dz * (x - mean[j]) */
+  void (*group_norm_sums)(float *sum, float *dot, const float *dy, const float *x,
+                          const struct group_norm_columns *columns, size_t rows, size_t cols);
+  void (*group_norm_backward)(float *dx, const float *dy, const float *x, const struct group_norm_columns *columns,
+                              size_t rows, size_t cols);
+  void (*swish)(float *y, const float *x, float beta, size_t count); /* y = x * sigmoid(beta x) */
+  void (*swish_backward)(float *dx, const float *dy, const float *x, float beta, size_t count);
   /* A row of logits: returns the log of the sum of their exponentials, and the index of the largest in *top. */
   double (*log_sum_exp)(const float *x, size_t count, size_t *top);
   /* x = weight * exp(x - lse): its softmax, scaled */

@@ -1,11 +1,11 @@
 #include "worker/backend/cpu/matmul_native.h"
 
 #include <stdint.h>
-#include <string.h>
+
+#include "worker/backend/cpu/packed_b.h"
 
 /* Blocking. C is cut into tasks of MC x NC, k into parts of KC. */
 enum {
-  B_BLOCK_FLOATS = 64 << 10, /* a packed KC x NC block of B: half of a small L2 */
   NC_MAX = 4096,
   KC_MAX = 1024,
   KC_MAX_ROWS = 256,     /* where rows of B are packed: NC is then large, so that long pieces of the rows are read */
@@ -14,7 +14,6 @@ enum {
   TASKS_PER_THREAD = 8,  /* but all cores have work until the end */
   TASKS_PER_THREAD_MIN = 4,
   PACK_A_ROWS = 64, /* of a task that packs A */
-  CACHE_LINE_FLOATS = 16,
   PREFETCH_ROWS = 8,
 };
 
@@ -31,23 +30,6 @@ struct gemm {
   size_t thread_floats;
 };
 
-static size_t ceil_div(size_t n, size_t d) {
-  return (n + d - 1) / d;
-}
-
-static size_t round_up(size_t n, size_t to) {
-  return ceil_div(n, to) * to;
-}
-
-/* The low-rank part either extends k, or is R further rows of a panel. */
-static size_t rank_k(const struct gemm_ukernel *u, size_t R) {
-  return u->rank_k ? u->rank_k(R) : 0;
-}
-
-static size_t rank_rows(const struct gemm_ukernel *u, size_t R) {
-  return u->rank_k ? 0 : R;
-}
-
 /* Room for the decoded columns of one panel, or for vnni decoded rows of a block, which are fewer. */
 static size_t decode_floats(const struct gemm_ukernel *u) {
   return u->nr * KC_MAX;
@@ -55,75 +37,41 @@ static size_t decode_floats(const struct gemm_ukernel *u) {
 
 /* --- packing B ------------------------------------------------------------------------------------ */
 
-/* A packed block: columns [j, j + nc) and rows [k, k + kc) of B. */
-struct packed_b {
-  float *panels;
-  size_t j, nc;
-  size_t k, kc;
-  size_t panel_rows;
+/* Columns [j, j + nc) and rows [k, k + kc) of B. */
+struct part_of_b {
+  struct packed_b packed;
+  size_t j, k, kc;
 };
 
-/* Row 0 of a panel is the bias, then follow kc rows of B, then R rows of V. */
-static float *panel_row(const struct gemm *g, const struct packed_b *b, size_t panel, size_t row) {
-  return b->panels + (panel * b->panel_rows + row) * g->u->nr;
-}
-
-static size_t panel_columns(const struct gemm *g, const struct packed_b *b, size_t panel) {
-  size_t nr = g->u->nr, left = b->nc - panel * nr;
-  return left < nr ? left : nr;
-}
-
-/* Packs one fp32 row of all panels, times `scale`; NULL: zeros. */
-static void pack_fp32_row(const struct gemm *g, const struct packed_b *b, size_t row, const float *from, float scale) {
-  size_t nr = g->u->nr;
-  for (size_t p = 0; p * nr < b->nc; p++) {
-    float *to = panel_row(g, b, p, row);
-    size_t n = panel_columns(g, b, p);
-    for (size_t j = 0; j < n; j++)
-      to[j] = from ? from[p * nr + j] * scale : 0.0f;
-    memset(to + n, 0, (nr - n) * sizeof *to);
-  }
-}
-
 /* B is the weight's transpose: a column of B is a row of the weight. */
-static void pack_b_columns(const struct gemm *g, const struct packed_b *b, float *decoded) {
+static void pack_b_columns(const struct gemm *g, const struct part_of_b *b, float *decoded) {
   size_t nr = g->u->nr;
   const float *columns[GEMM_NR_MAX];
-  for (size_t p = 0; p * nr < b->nc; p++) {
-    size_t n = panel_columns(g, b, p);
+  for (size_t p = 0; p * nr < b->packed.nc; p++) {
+    size_t n = packed_columns(&b->packed, p);
     for (size_t j = 0; j < n; j++)
       columns[j] = weight_part(g->p->weight, b->j + p * nr + j, b->k, b->kc, decoded + j * b->kc);
-    g->u->pack_b_columns(panel_row(g, b, p, 1), columns, n, b->kc);
+    g->u->pack_b_columns(packed_row(&b->packed, p, 1), columns, n, b->kc);
   }
 }
 
 /* B is the weight. The pieces of its rows are too short for the hardware to prefetch the next row's piece. */
-static void pack_b_rows(const struct gemm *g, const struct packed_b *b, float *decoded) {
+static void pack_b_rows(const struct gemm *g, const struct part_of_b *b, float *decoded) {
   const struct gemm_ukernel *u = g->u;
   const struct weight *w = g->p->weight;
   const float *rows[GEMM_VNNI_MAX], *pieces[GEMM_VNNI_MAX];
-  size_t padded = round_up(b->kc, u->k_block);
+  size_t padded = round_up(b->kc, u->k_block), nc = b->packed.nc;
   for (size_t k = 0; k < padded; k += u->vnni) {
     for (size_t i = 0; i < u->vnni; i++)
-      rows[i] = k + i < b->kc ? weight_part(w, b->k + k + i, b->j, b->nc, decoded + i * b->nc) : NULL;
+      rows[i] = k + i < b->kc ? weight_part(w, b->k + k + i, b->j, nc, decoded + i * nc) : NULL;
     for (size_t i = 0; i < u->vnni; i++)
-      weight_prefetch(w, b->k + k + i + PREFETCH_ROWS, b->j, b->nc);
-    for (size_t p = 0; p * u->nr < b->nc; p++) {
+      weight_prefetch(w, b->k + k + i + PREFETCH_ROWS, b->j, nc);
+    for (size_t p = 0; p * u->nr < nc; p++) {
       for (size_t i = 0; i < u->vnni; i++)
         pieces[i] = rows[i] ? rows[i] + p * u->nr : NULL;
-      u->pack_b_rows(panel_row(g, b, p, 1 + k / u->vnni), pieces, panel_columns(g, b, p));
+      u->pack_b_rows(packed_row(&b->packed, p, 1 + k / u->vnni), pieces, packed_columns(&b->packed, p));
     }
   }
-}
-
-static void pack_v(const struct gemm *g, const struct packed_b *b, size_t row) {
-  const struct matmul *p = g->p;
-  const struct gemm_ukernel *u = g->u;
-  const float *v = p->v + b->j;
-  for (size_t r = 0; r < rank_rows(u, p->R); r++)
-    pack_fp32_row(g, b, row + r, v + r * g->n, p->sign);
-  for (size_t i = 0; rank_k(u, p->R) && i * u->nr < b->nc; i++)
-    u->pack_v(panel_row(g, b, i, row), v + i * u->nr, g->n, panel_columns(g, b, i), p->R, p->sign);
 }
 
 /* --- tasks ---------------------------------------------------------------------------------------- */
@@ -140,22 +88,18 @@ static void block_task(void *payload, size_t index, int thread) {
     bool last = k + g->kc >= g->k;
     size_t kc = last ? g->k - k : g->kc, R = last ? p->R : 0;
     size_t kc_padded = round_up(kc, u->k_block), kc_all = kc_padded + rank_k(u, R);
-    struct packed_b b = {.panels = scratch + decode_floats(u),
-                         .j = j,
-                         .nc = n,
-                         .k = k,
-                         .kc = kc,
-                         .panel_rows = 1 + kc_all / u->vnni + rank_rows(u, R)};
-    pack_fp32_row(g, &b, 0, k == 0 && p->bias ? p->bias + j : NULL, 1);
+    struct part_of_b b = {
+        .packed = {u, scratch + decode_floats(u), n, 1 + kc_all / u->vnni + rank_rows(u, R)}, .j = j, .k = k, .kc = kc};
+    packed_fp32_row(&b.packed, 0, k == 0 && p->bias ? p->bias + j : NULL, 1);
     (p->transposed ? pack_b_columns : pack_b_rows)(g, &b, scratch);
     if (R)
-      pack_v(g, &b, 1 + kc_padded / u->vnni);
+      packed_v(&b.packed, 1 + kc_padded / u->vnni, p->v + j, g->n, R, p->sign);
     u->macrokernel(&(struct gemm_block){.c = p->c + i * g->n + j,
                                         .ldc = g->n,
                                         .a = g->a + (i * g->lda + k * u->m_block) * u->element_size,
                                         .lda = g->lda,
                                         .q = R ? p->q + i * R : NULL,
-                                        .panels = b.panels,
+                                        .panels = b.packed.panels,
                                         .m = m,
                                         .n = n,
                                         .k = kc_all,

@@ -1,6 +1,7 @@
-/* Attention over sequences of different lengths: a task is a sequence and a head of k and v, with the group of heads of
-   q that share it. Where tables of distances have gradients, which all sequences add to, a backward task is a head of
-   one of a few parts of the sequences, so that sums do not depend on the number of threads. */
+/* Attention over sequences of different lengths, or from such sequences to others: a task is a sequence and a head of k
+   and v, with the group of heads of q that share it. Where tables of distances have gradients, which all sequences add
+   to, a backward task is a head of one of a few parts of the sequences, so that sums do not depend on the number of
+   threads. */
 #include <string.h>
 
 #include "worker/backend/cpu/op.h"
@@ -56,11 +57,12 @@ static struct attention_distances distances_of(const struct node *n, size_t from
 
 static struct task_place place_of(const struct node *n, size_t b, size_t kv) {
   const struct attention_attributes *a = n->attributes;
-  const uint32_t *cu_seqlens = place_address(a->sequences->cu_seqlens);
+  const uint32_t *cu_seqlens = place_address(a->sequences->cu_seqlens), *keys = place_address(a->keys->cu_seqlens);
   size_t group = a->how.heads / a->how.kv_heads, D = n->in[0]->cols / a->how.heads, first = cu_seqlens[b];
   bool all = a->how.queries == POOLING_NONE;
   const struct kv_cache *cache = a->sequences->caches ? a->sequences->caches[b] : NULL;
-  size_t past = cache ? cache->past : 0, rows = cu_seqlens[b + 1] - first, q = all ? first : b, length = past + rows;
+  size_t past = cache ? cache->past : 0, rows = cu_seqlens[b + 1] - first, q = all ? first : b;
+  size_t length = past + keys[b + 1] - keys[b];
   size_t in_cache = cache ? a->how.layer * cache->capacity * cache->cols + kv * D : 0;
   return (struct task_place){.keys = cache ? cache->keys + in_cache : NULL,
                              .values = cache ? cache->values + in_cache : NULL,
@@ -80,7 +82,7 @@ static struct task_place place_of(const struct node *n, size_t b, size_t kv) {
                                        .row_step = n->in[0]->rows,
                                        .distances = distances_of(n, kv * group * D)},
                              .q = q * n->in[0]->cols + kv * group * D,
-                             .kv = first * n->in[1]->cols + kv * D};
+                             .kv = keys[b] * n->in[1]->cols + kv * D};
 }
 
 /* What distances add is in fp32, whatever the precision. */
@@ -92,7 +94,7 @@ static const struct attention_kernels *kernels_for(const struct tape *tape, cons
 static size_t thread_floats(const struct tape *tape, const struct node *node) {
   const struct attention_attributes *a = node->attributes;
   return kernels_for(tape, node)
-      ->scratch(a->sequences->longest, node->in[0]->cols / a->how.heads, a->how.distances.index.buffer != NULL);
+      ->scratch(a->keys->longest, node->in[0]->cols / a->how.heads, a->how.distances.index.buffer != NULL);
 }
 
 /* Parts of the sequences that sum the gradients of tables apart; 0: there are none to sum. */
@@ -237,4 +239,6 @@ static void attention_backward(struct tape *tape, const struct node *node) {
 }
 
 const struct op_body cpu_attention = {
+    .forward = attention_forward, .backward = attention_backward, .scratch = attention_scratch};
+const struct op_body cpu_cross_attention = {
     .forward = attention_forward, .backward = attention_backward, .scratch = attention_scratch};

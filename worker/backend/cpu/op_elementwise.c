@@ -178,6 +178,19 @@ static void geglu_tanh_panel(void *payload, size_t index, int thread) {
   add_gradients(pass, &e);
 }
 
+static void swish_panel(void *payload, size_t index, int thread) {
+  (void)thread;
+  const struct elementwise_pass *pass = payload;
+  const float *beta = pass->node->attributes;
+  struct elements e = elements_of(pass, index);
+  if (!pass->backward) {
+    pass->kernels->swish(e.y, e.x[0], *beta, e.count);
+    return;
+  }
+  pass->kernels->swish_backward(e.dx[0], e.dy, e.x[0], *beta, e.count);
+  add_gradients(pass, &e);
+}
+
 static void multiply_panel(void *payload, size_t index, int thread) {
   (void)thread;
   const struct elementwise_pass *pass = payload;
@@ -197,17 +210,19 @@ static void multiply_panel(void *payload, size_t index, int thread) {
 static void geglu_panel(void *payload, size_t index, int thread) {
   (void)thread;
   const struct elementwise_pass *pass = payload;
+  const struct geglu_attributes *a = pass->node->attributes;
   const struct kernels *k = pass->kernels;
   struct elements e = elements_of(pass, index);
-  size_t F = e.cols / 2, at = e.first_row * F;
+  size_t F = e.cols / 2, at = e.first_row * F, gate = a->gate_last ? F : 0, up = F - gate;
   for (size_t row = 0; row < e.rows; row++) {
-    const float *gate = e.x[0] + row * e.cols;
+    const float *x = e.x[0] + row * e.cols;
     size_t y = at + row * F;
-    if (!pass->backward)
-      k->geglu(cpu_data(pass->node->out[0]) + y, gate, gate + F, F);
-    else
-      k->geglu_backward(e.dx[0] + row * e.cols, e.dx[0] + row * e.cols + F, cpu_grad(pass->node->out[0]) + y, gate,
-                        gate + F, F);
+    if (!pass->backward) {
+      k->geglu(cpu_data(pass->node->out[0]) + y, x + gate, x + up, F);
+      continue;
+    }
+    float *dx = e.dx[0] + row * e.cols;
+    k->geglu_backward(dx + gate, dx + up, cpu_grad(pass->node->out[0]) + y, x + gate, x + up, F);
   }
   if (pass->backward)
     add_gradients(pass, &e);
@@ -249,6 +264,7 @@ BODY(tanh, NULL)
 BODY(add, NULL)
 BODY(swiglu, elementwise_scratch)
 BODY(geglu_tanh, elementwise_scratch)
+BODY(swish, elementwise_scratch)
 BODY(multiply, elementwise_scratch)
 BODY(geglu, elementwise_scratch)
 BODY(columns, NULL)

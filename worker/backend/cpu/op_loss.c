@@ -39,9 +39,10 @@ static void squared_error_forward(struct tape *tape, const struct node *node) {
   (void)tape;
   const struct loss_attributes *a = node->attributes;
   const float *targets = place_floats(a->targets), *x = cpu_data(node->in[0]);
+  size_t count = node->in[0]->rows * node->in[0]->cols;
   double sum = 0;
-  for (size_t b = 0; b < node->in[0]->rows; b++) {
-    double d = (double)x[b] - (double)targets[b];
+  for (size_t i = 0; i < count; i++) {
+    double d = (double)x[i] - (double)targets[i];
     sum += d * d;
   }
   *a->loss = sum * (double)a->weight;
@@ -51,11 +52,12 @@ static void squared_error_backward(struct tape *tape, const struct node *node) {
   (void)tape;
   const struct loss_attributes *a = node->attributes;
   const float *targets = place_floats(a->targets), *x = cpu_data(node->in[0]);
+  size_t count = node->in[0]->rows * node->in[0]->cols;
   bool accumulate;
   float *dx = cpu_take_grad(node->in[0], &accumulate);
-  for (size_t b = 0; dx && b < node->in[0]->rows; b++) {
-    float g = 2 * a->weight * (x[b] - targets[b]);
-    dx[b] = accumulate ? dx[b] + g : g;
+  for (size_t i = 0; dx && i < count; i++) {
+    float g = 2 * a->weight * (x[i] - targets[i]);
+    dx[i] = accumulate ? dx[i] + g : g;
   }
 }
 

@@ -101,10 +101,11 @@ struct elements_args {
   int accumulate_second; /* to the second one */
 };
 
-/* Rows of 2 * cols, of which `count` elements are a half. */
+/* Rows of 2 * cols, of which `count` elements are a half: the gate begins at column `gate`, 0 or cols. */
 struct halves_args {
   long count;
   int cols;
+  int gate;
   int accumulate;
 };
 

@@ -157,8 +157,14 @@ const struct op_body device_multiply = {.forward = multiply_forward, .backward =
 
 /* --- parts of rows -------------------------------------------------------------------------------- */
 
+static struct halves_args halves_args_of(const struct node *node, bool accumulate) {
+  const struct geglu_attributes *a = node->attributes;
+  int cols = (int)node->out[0]->cols;
+  return (struct halves_args){elements(node->out[0]), cols, a->gate_last ? cols : 0, accumulate};
+}
+
 static void geglu_forward(struct tape *tape, const struct node *node) {
-  const struct halves_args args = {elements(node->out[0]), (int)node->out[0]->cols, 0};
+  const struct halves_args args = halves_args_of(node, false);
   device_launch_each(tape->backend, DEVICE_geglu_forward, (size_t)args.count,
                      PLACES(node->out[0]->data, node->in[0]->data), &args);
 }
@@ -166,7 +172,7 @@ static void geglu_forward(struct tape *tape, const struct node *node) {
 static void geglu_backward(struct tape *tape, const struct node *node) {
   bool add;
   struct place dx = tape_grad(node->in[0], &add);
-  const struct halves_args args = {elements(node->out[0]), (int)node->out[0]->cols, add};
+  const struct halves_args args = halves_args_of(node, add);
   if (dx.buffer)
     device_launch_each(tape->backend, DEVICE_geglu_backward, (size_t)args.count,
                        PLACES(dx, node->out[0]->grad, node->in[0]->data), &args);

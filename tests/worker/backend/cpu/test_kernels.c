@@ -180,6 +180,37 @@ static void multiply(outputs out, const struct isa *isa, struct shape s) {
   isa->kernels->multiply(out[0], in[0], 0.7f, s.m * s.n);
 }
 
+static void column_squares(outputs out, const struct isa *isa, struct shape s) {
+  isa->kernels->column_squares(out[0], in[0], in[1], s.m, s.n);
+}
+
+static struct group_norm_columns group_norm_columns(struct shape s) {
+  return (struct group_norm_columns){in[2], in[3], in[4], in[5], in[4] + 1, s.k % 2};
+}
+
+static void group_norm(outputs out, const struct isa *isa, struct shape s) {
+  struct group_norm_columns columns = group_norm_columns(s);
+  isa->kernels->group_norm(out[0], in[0], &columns, s.m, s.n);
+}
+
+static void group_norm_sums(outputs out, const struct isa *isa, struct shape s) {
+  struct group_norm_columns columns = group_norm_columns(s);
+  isa->kernels->group_norm_sums(out[0], out[1], in[0], in[1], &columns, s.m, s.n);
+}
+
+static void group_norm_backward(outputs out, const struct isa *isa, struct shape s) {
+  struct group_norm_columns columns = group_norm_columns(s);
+  isa->kernels->group_norm_backward(out[0], in[0], in[1], &columns, s.m, s.n);
+}
+
+static void swish(outputs out, const struct isa *isa, struct shape s) {
+  isa->kernels->swish(out[0], in[0], 1.702f, s.m * s.n);
+}
+
+static void swish_backward(outputs out, const struct isa *isa, struct shape s) {
+  isa->kernels->swish_backward(out[0], in[0], in[1], 1.702f, s.m * s.n);
+}
+
 /* Where NaN is among the numbers, which one is the largest is nobody's business. */
 static void log_sum_exp(outputs out, const struct isa *isa, struct shape s) {
   size_t top;
@@ -292,6 +323,12 @@ static const struct row rows[] = {
     {"geglu_tanh", geglu_tanh, 1e-6, true},
     {"geglu_tanh_backward", geglu_tanh_backward, 1e-6, true},
     {"multiply", multiply, 0, true},
+    {"column_squares", column_squares, 1e-6, true},
+    {"group_norm", group_norm, 1e-6, true},
+    {"group_norm_sums", group_norm_sums, 2e-6, true},
+    {"group_norm_backward", group_norm_backward, 2e-6, true},
+    {"swish", swish, 1e-6, true},
+    {"swish_backward", swish_backward, 1e-6, true},
     {"log_sum_exp", log_sum_exp, 1e-6, true},
     {"softmax_scaled", softmax_scaled, 1e-6, true},
     {"softcap", softcap, 1e-6, true},

@@ -137,16 +137,17 @@ static void test_geglu(void **state) {
   enum { N = 9, F = 37 };
   float *x = random_floats(2 * N * F, 1), *dy = random_floats(N * F, 2), *start = random_floats(2 * N * F, 3);
   double *y = array(N * F * sizeof *y), *dx = array(2 * N * F * sizeof *dx);
-  for (int add = 0; add < 2; add++) {
+  for (int variant = 0; variant < 4; variant++) {
+    int add = variant % 2, first = variant / 2 * F;
     for (size_t i = 0; i < N * F; i++) {
-      size_t at = i / F * 2 * F + i % F;
-      double gate = (double)x[at], up = (double)x[at + F], below = 0.5 * erfc(-gate / sqrt(2));
+      size_t row = i / F * 2 * F + i % F, at = row + (size_t)first, other = row + F - (size_t)first;
+      double gate = (double)x[at], up = (double)x[other], below = 0.5 * erfc(-gate / sqrt(2));
       double slope = below + gate * exp(-gate * gate / 2) / sqrt(2 * M_PI);
       y[i] = gate * below * up;
       dx[at] = (add ? (double)start[at] : 0) + (double)dy[i] * up * slope;
-      dx[at + F] = (add ? (double)start[at + F] : 0) + (double)dy[i] * gate * below;
+      dx[other] = (add ? (double)start[other] : 0) + (double)dy[i] * gate * below;
     }
-    const struct halves_args args = {N * F, F, add};
+    const struct halves_args args = {N * F, F, first, add};
     struct place from = put_floats(x, 2 * N * F), to = put_floats(dy, N * F), back = put_floats(start, 2 * N * F);
     launch(DEVICE_geglu_forward, groups_of(N * F, ITEMS), 1, 1, POINTERS(to, from), &args);
     assert_near(get_floats(to, N * F), y, N * F, 2e-6, "geglu");

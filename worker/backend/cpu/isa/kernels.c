@@ -6,6 +6,7 @@
 #include "worker/backend/cpu/isa/gemm_skinny.h"
 #include "worker/backend/cpu/isa/gemm_ukernel.h"
 #include "worker/backend/cpu/isa/gemv.h"
+#include "worker/backend/cpu/isa/group_norm.h"
 
 /* Several vectors a turn: a turn of one takes one cycle or two, as the place of its code happens to be. */
 static void add(float *y, const float *x, size_t count) {
@@ -116,11 +117,6 @@ static void rope(float *y, const float *x, const float *cos, const float *sin, s
       y[c] = a * cos[c] - b * s;
       y[c + half] = b * cos[c] + a * s;
     }
-}
-
-/* 1 / (1 + e^-x); fp32 holds e^88. */
-static inline vf sigmoid(vf x) {
-  return 1.0f / (1.0f + vexp_floor(-vmax(splat(-88.0f), x)));
 }
 
 static void swiglu(float *y, const float *gate, const float *up, size_t count) {
@@ -395,6 +391,12 @@ const struct kernels ISA_NAME(kernels) = {
     .geglu_tanh = geglu_tanh,
     .geglu_tanh_backward = geglu_tanh_backward,
     .multiply = multiply,
+    .column_squares = ISA_NAME(column_squares),
+    .group_norm = ISA_NAME(group_norm),
+    .group_norm_sums = ISA_NAME(group_norm_sums),
+    .group_norm_backward = ISA_NAME(group_norm_backward),
+    .swish = ISA_NAME(swish),
+    .swish_backward = ISA_NAME(swish_backward),
     .gelu_tanh = gelu_tanh,
     .gelu_tanh_backward = gelu_tanh_backward,
     .attention = &ISA_NAME(attention_kernels),

@@ -208,4 +208,9 @@ static inline vf vlog(vf x) {
   return y + z * (2.0f + z * z * 0.666666667f);
 }
 
+/* 1 / (1 + e^-x); fp32 holds e^88. */
+static inline vf sigmoid(vf x) {
+  return 1.0f / (1.0f + vexp_floor(-vmax(splat(-88.0f), x)));
+}
+
 #endif

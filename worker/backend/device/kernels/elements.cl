@@ -174,23 +174,24 @@ KERNEL geglu_tanh_backward(GLOBAL float *dgate, GLOBAL float *dup, GLOBAL const 
   }
 }
 
-/* Of rows that are gate and up side by side, `cols` each: y = gelu(gate) * up */
+/* Of rows that are gate and up side by side, in either order, `cols` each: y = gelu(gate) * up */
 KERNEL geglu_forward(GLOBAL float *y, GLOBAL const float *x, const struct halves_args a) {
   FIRST_PHASE {
-    const long i = element_of(ITEM), at = i / a.cols * 2 * a.cols + i % a.cols;
+    const long i = element_of(ITEM), at = i / a.cols * 2 * a.cols + i % a.cols + a.gate;
     if (i < a.count)
-      y[i] = x[at] * normal_below(x[at]) * x[at + a.cols];
+      y[i] = x[at] * normal_below(x[at]) * x[at + a.cols - 2 * a.gate];
   }
 }
 
 KERNEL geglu_backward(GLOBAL float *dx, GLOBAL const float *dy, GLOBAL const float *x, const struct halves_args a) {
   FIRST_PHASE {
-    const long i = element_of(ITEM), at = i / a.cols * 2 * a.cols + i % a.cols;
+    const long i = element_of(ITEM), at = i / a.cols * 2 * a.cols + i % a.cols + a.gate;
+    const long up = at + a.cols - 2 * a.gate;
     if (i < a.count) {
       const float gate = x[at], below = normal_below(gate);
       const float density = 0.39894228040143268f * expf(-0.5f * gate * gate);
-      deliver(dx + at, dy[i] * x[at + a.cols] * (below + gate * density), a.accumulate);
-      deliver(dx + at + a.cols, dy[i] * gate * below, a.accumulate);
+      deliver(dx + at, dy[i] * x[up] * (below + gate * density), a.accumulate);
+      deliver(dx + up, dy[i] * gate * below, a.accumulate);
     }
   }
 }
