@@ -1,5 +1,5 @@
-"""Proves that each kind of encoder's tokenizer gives the ids that Transformers' AutoTokenizer gives: of lines of text, of
-pairs, and of strings made to be hard. The tokenizers are trained here, in the configuration of the published ones. TAP lines.
+"""Proves that each kind of encoder's tokenizer gives the ids that Transformers' AutoTokenizer gives, and a spm.model those of
+sentencepiece itself: of lines of text, of pairs, and of strings made to be hard. The tokenizers are trained here, in the configuration of the published ones. TAP lines.
 
     test_tokenizers.py [--lines N] [--hard N] [FILE...]      without files: this repository's texts
 """
@@ -9,9 +9,11 @@ import glob
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
+import unicodedata
 
 import sentencepiece
 import tokenizers
@@ -150,9 +152,63 @@ def deberta(lines, folder, json_too, **settings):
         tokenizer.save_pretrained(folder)
 
 
+class Transformers:
+    def __init__(self, folder):
+        self.tokenizer = T.AutoTokenizer.from_pretrained(folder)
+        self.words = tokenizers.Tokenizer.from_str(self.tokenizer.backend_tokenizer.to_str())
+        if isinstance(self.words.pre_tokenizer, pre_tokenizers.ByteLevel):
+            self.words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+
+    def answers(self, case):
+        """The two lines that the program prints of a case: ids, and where words begin or the types."""
+        if "words" in case:
+            theirs = self.words.encode(case["words"], is_pretokenized=True)
+            return [theirs.ids, [-1 if w is None or (j and theirs.word_ids[j - 1] == w) else w for j, w in enumerate(theirs.word_ids)]]
+        ids = self.tokenizer(case["text"], case.get("pair"))["input_ids"]
+        return [ids, self.tokenizer.backend_tokenizer.encode(case["text"], case.get("pair")).type_ids]
+
+
+PUNCTUATION = "([" + "".join(re.escape(chr(c)) for c in range(sys.maxunicode + 1) if unicodedata.category(chr(c)).startswith("P") or
+                             33 <= c <= 47 or 58 <= c <= 64 or 91 <= c <= 96 or 123 <= c <= 126) + "])"
+
+
+class SentencePiece:
+    """What DeBERTa's published tokenizer does: sentencepiece encodes what is between special tokens."""
+
+    def __init__(self, folder):
+        self.model = sentencepiece.SentencePieceProcessor(model_file=os.path.join(folder, "spm.model"))
+        with open(os.path.join(folder, "tokenizer_config.json"), encoding="utf-8") as file:
+            settings = json.load(file)
+        self.lower, self.punctuation = settings["do_lower_case"], settings.get("split_by_punct")
+        self.special = {name: self.model.piece_to_id(name) for name in BERT[:-1]}
+        self.special["[MASK]"] = self.model.get_piece_size()
+
+    def text(self, text):
+        ids = []
+        for part in re.split(r"(\[(?:PAD|UNK|CLS|SEP|MASK)\])", text):
+            if part in self.special:
+                ids.append(self.special[part])
+                continue
+            part = part.lower() if self.lower else part
+            for word in re.split(PUNCTUATION, part) if self.punctuation else [part]:
+                ids += self.model.encode(word)
+        return ids
+
+    def answers(self, case):
+        cls, sep = [self.special["[CLS]"]], [self.special["[SEP]"]]
+        if "words" in case:
+            words = [self.text(word) for word in case["words"]]
+            firsts = [i if not k else -1 for i, word in enumerate(words) for k in range(len(word))]
+            return [cls + sum(words, []) + sep, [-1] + firsts + [-1]]
+        first = cls + self.text(case["text"]) + sep
+        second = self.text(case["pair"]) + sep if "pair" in case else []
+        return [first + second, [0] * len(first) + [1] * len(second)]
+
+
 KINDS = {
     "deberta-v3 (spm.model)": lambda lines, folder: deberta(lines, folder, False, do_lower_case=False),
-    "deberta-v3 (lower case, punctuation)": lambda lines, folder: deberta(lines, folder, False, do_lower_case=True, split_by_punct=True),
+    "deberta-v3 (spm.model, punctuation)": lambda lines, folder: deberta(lines, folder, False, do_lower_case=False, split_by_punct=True),
+    "deberta-v3 (spm.model, lower case)": lambda lines, folder: deberta(lines, folder, False, do_lower_case=True),
     "deberta-v3 (tokenizer.json)": lambda lines, folder: deberta(lines, folder, True),
     "roberta": roberta,
     "xlm-r, camembert": fairseq_unigram,
@@ -188,29 +244,17 @@ def hard_texts(count, lines):
 
 
 def differences(folder, cases):
-    reference = T.AutoTokenizer.from_pretrained(folder)
-    words = tokenizers.Tokenizer.from_str(reference.backend_tokenizer.to_str())
-    if isinstance(words.pre_tokenizer, pre_tokenizers.ByteLevel):
-        words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    reference = (SentencePiece if os.path.exists(os.path.join(folder, "spm.model")) else Transformers)(folder)
     program = os.path.join(os.environ.get("BUILD_DIR", "build"), "tests/interop/tokenize")
     ours = subprocess.run([program, folder], input="".join(json.dumps(c) + "\n" for c in cases).encode(), capture_output=True)
     if ours.returncode:
         raise RuntimeError(ours.stderr.decode(errors="replace"))
-    answers = ours.stdout.decode().split("\n")
+    answers = [[int(x) for x in line.split()] for line in ours.stdout.decode().split("\n")]
     found = []
     for i, case in enumerate(cases):
-        if "words" in case:
-            theirs = words.encode(case["words"], is_pretokenized=True)
-            firsts = [-1 if w is None or (j and theirs.word_ids[j - 1] == w) else w for j, w in enumerate(theirs.word_ids)]
-            if [[int(x) for x in answers[2 * i + k].split()] for k in (0, 1)] != [theirs.ids, firsts]:
-                found.append((case, answers[2 * i:2 * i + 2], (theirs.ids, firsts)))
-            continue
-        theirs = reference(case["text"], case.get("pair"), return_token_type_ids=True)
-        types = reference.backend_tokenizer.encode(case["text"], case.get("pair")).type_ids
-        if [int(x) for x in answers[2 * i].split()] != theirs["input_ids"]:
-            found.append((case, answers[2 * i], theirs["input_ids"]))
-        elif [int(x) for x in answers[2 * i + 1].split()] != types:
-            found.append((case, answers[2 * i + 1], types))
+        theirs = reference.answers(case)
+        if answers[2 * i:2 * i + 2] != theirs:
+            found.append((case, answers[2 * i:2 * i + 2], theirs))
     return found
 
 

@@ -22,34 +22,51 @@ static uint32_t offset_of(uint32_t unit) {
   return (unit >> 10) << ((unit & 1u << 9) >> 6);
 }
 
-/* Walks the trie to the end of the first key. */
-static bool first_value(const struct charsmap *map, const char *chunk, size_t length, size_t *value) {
+/* Walks the trie along `chunk`. False when no key is a prefix of it; else the value of the first one on the way, or of
+   the last where `longest`, and that key's length. */
+static bool walk(const struct charsmap *map, const char *chunk, size_t length, bool longest, size_t *value,
+                 size_t *key_length) {
+  bool found = false;
   size_t at = offset_of(little_endian(map->units));
   for (size_t i = 0; i < length && chunk[i]; i++) {
     unsigned char byte = (unsigned char)chunk[i];
     at ^= byte;
     if (at >= map->unit_count)
-      return false;
+      break;
     uint32_t unit = little_endian(map->units + 4 * at);
     if ((unit & (1u << 31 | 0xFF)) != byte)
-      return false;
+      break;
     at ^= offset_of(unit);
+    if (at >= map->unit_count)
+      break;
     if (unit >> 8 & 1) {
-      if (at >= map->unit_count)
-        return false;
       *value = little_endian(map->units + 4 * at) & ~(1u << 31);
-      return true;
+      *key_length = i + 1;
+      found = true;
+      if (!longest)
+        break;
     }
   }
-  return false;
+  return found;
+}
+
+/* Returns the length of the key, or 0. */
+static size_t find(const struct charsmap *map, const char *chunk, size_t length, bool longest, const char **text,
+                   size_t *text_length) {
+  size_t at, key_length;
+  if (!walk(map, chunk, length, longest, &at, &key_length) || at >= map->texts_length)
+    return 0;
+  *text = map->texts + at;
+  *text_length = strnlen(*text, map->texts_length - at);
+  return ((unsigned char)**text & 0xC0) != 0x80 ? key_length : 0; /* not in the middle of a character */
 }
 
 bool charsmap_find(const struct charsmap *map, const char *chunk, size_t length, const char **text,
                    size_t *text_length) {
-  size_t at;
-  if (!first_value(map, chunk, length, &at) || at >= map->texts_length)
-    return false;
-  *text = map->texts + at;
-  *text_length = strnlen(*text, map->texts_length - at);
-  return ((unsigned char)**text & 0xC0) != 0x80;  /* not in the middle of a character */
+  return find(map, chunk, length, false, text, text_length) > 0;
+}
+
+size_t charsmap_longest(const struct charsmap *map, const char *chunk, size_t length, const char **text,
+                        size_t *text_length) {
+  return find(map, chunk, length, true, text, text_length);
 }

@@ -21,5 +21,8 @@ NODISCARD bool charsmap_open(struct charsmap *map, const unsigned char *bytes, s
 /* What stands for `chunk`: the text of the shortest key that it begins with. */
 bool charsmap_find(const struct charsmap *map, const char *chunk, size_t length, const char **text,
                    size_t *text_length);
+/* What stands for the longest key that `chunk` begins with, and the length of that key; 0: there is none. */
+size_t charsmap_longest(const struct charsmap *map, const char *chunk, size_t length, const char **text,
+                        size_t *text_length);
 
 #endif

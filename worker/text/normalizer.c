@@ -181,6 +181,21 @@ static void map_chars(const struct charsmap *map, struct normalized_string *out,
     transform_put(&mapper.transform, mapper.last, mapper.change);
 }
 
+static void map_longest(const struct charsmap *map, struct normalized_string *out, const struct normalized_string *in) {
+  const char *text;
+  size_t text_length, n;
+  for (size_t i = 0; i < in->length; i += n) {
+    n = charsmap_longest(map, in->bytes + i, in->length - i, &text, &text_length);
+    if (n) {
+      const struct alignment key = {in->alignments[i].start, in->alignments[i + n - 1].end};
+      normalized_add(out, text, text_length, key);
+    } else {
+      utf8_decode(in->bytes + i, &n);
+      normalized_add_part(out, in, i, i + n);
+    }
+  }
+}
+
 static void apply_step(const struct normalizer_step *step, struct normalizer_scratch *scratch,
                        struct normalized_string *out, const struct normalized_string *in, bool ascii) {
   switch (step->kind) {
@@ -192,6 +207,7 @@ static void apply_step(const struct normalizer_step *step, struct normalizer_scr
   case NORMALIZER_PREPEND: prepend(step->content, out, in); break;
   case NORMALIZER_REPLACE: replace(step, &scratch->pattern, out, in); break;
   case NORMALIZER_PRECOMPILED: map_chars(&step->charsmap, out, in); break;
+  case NORMALIZER_SENTENCEPIECE: map_longest(&step->charsmap, out, in); break;
   case NORMALIZER_CLEAN_TEXT:
   case NORMALIZER_CHINESE_CHARS:
   case NORMALIZER_BERT_STRIP_ACCENTS:

@@ -24,7 +24,8 @@ enum normalizer_kind {
   NORMALIZER_STRIP,
   NORMALIZER_PREPEND,
   NORMALIZER_REPLACE,
-  NORMALIZER_PRECOMPILED,
+  NORMALIZER_PRECOMPILED,   /* the table of characters as the library tokenizers applies it: by grapheme clusters */
+  NORMALIZER_SENTENCEPIECE, /* the same table as sentencepiece applies it: at each place the longest key */
 };
 
 struct normalizer_step {
@@ -32,7 +33,7 @@ struct normalizer_step {
   bool left, right;        /* STRIP */
   struct pattern pattern;  /* REPLACE */
   const char *content;     /* REPLACE, PREPEND */
-  struct charsmap charsmap;
+  struct charsmap charsmap; /* PRECOMPILED, SENTENCEPIECE */
 };
 
 /* A normal form has at most so many times the bytes of its text, and so many more: what Unicode and real files need is

@@ -19,6 +19,7 @@ struct spm {
   struct protobuf_field charsmap; /* bytes NULL: none */
   uint64_t model_type;
   bool byte_fallback;
+  bool adds_prefix, removes_spaces; /* add_dummy_prefix, remove_extra_whitespaces of the normalizer */
   int32_t unknown; /* the first piece of that kind, or -1 */
   float *scores;
   unsigned char *kinds;
@@ -73,9 +74,14 @@ static void read_trainer(struct spm *spm, struct protobuf message) {
 
 static void read_normalizer(struct spm *spm, struct protobuf message) {
   struct protobuf_field field;
-  while (protobuf_next(&message, &field))
+  while (protobuf_next(&message, &field)) {
     if (field.number == 2 && field.is_bytes && field.length)
       spm->charsmap = field;
+    else if (field.number == 3 && !field.is_bytes)
+      spm->adds_prefix = field.value != 0;
+    else if (field.number == 4 && !field.is_bytes)
+      spm->removes_spaces = field.value != 0;
+  }
 }
 
 static enum status read_spm(struct spm *spm, struct vocab *vocab, const char *bytes, size_t length, struct error *err) {
@@ -139,29 +145,54 @@ static enum status add_special(struct tokenizer *t, const char *text, struct err
   return added_add(&t->added, &t->vocab, &t->normalizer, text, strlen(text), &token, err);
 }
 
-/* DebertaV2Tokenizer of transformers 5: it ignores the model's table of characters. */
+/* The model's table of characters, applied by a step of `kind`. */
+static enum status add_charsmap(struct tokenizer *t, const struct spm *spm, enum normalizer_kind kind,
+                                struct error *err) {
+  struct normalizer_step map = {.kind = kind};
+  if (!spm->charsmap.bytes)
+    return STATUS_OK;
+  unsigned char *bytes = arena_alloc(&t->arena, spm->charsmap.length);
+  if (!bytes)
+    return error_no_memory(err, "the tokenizer");
+  memcpy(bytes, spm->charsmap.bytes, spm->charsmap.length);
+  if (!charsmap_open(&map.charsmap, bytes, spm->charsmap.length))
+    return broken(err, "the table of characters");
+  CHECK(normalizer_add(&t->normalizer, map));
+  return STATUS_OK;
+}
+
+/* Puts `content` for each match of an expression. */
+static enum status add_replace(struct tokenizer *t, const char *expression, const char *content, struct error *err) {
+  struct normalizer_step step = {.kind = NORMALIZER_REPLACE, .content = content};
+  enum status status = pattern_regex(&step.pattern, expression, err);
+  CHECK(status || normalizer_add(&t->normalizer, step));
+  return status;
+}
+
+/* sentencepiece's own normalizer, which the published models were trained behind. Tokenizers of Transformers 5 leave
+   the table of characters out and take characters that are rare for unknown ones. */
 static enum status build_deberta(struct tokenizer *t, const struct spm *spm, const json_t *config, struct error *err) {
   static const char *const specials[] = {"[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"};
   bool lowercase, punctuation;
   enum status status = component_bool(&lowercase, config, "do_lower_case", false, "tokenizer_config.json", err);
   if (!status)
     status = component_bool(&punctuation, config, "split_by_punct", false, "tokenizer_config.json", err);
+  CHECK(status || !lowercase || normalizer_add(&t->normalizer, (struct normalizer_step){.kind = NORMALIZER_LOWERCASE}));
+  status = status ? status : add_charsmap(t, spm, NORMALIZER_SENTENCEPIECE, err);
+  if (!status && spm->removes_spaces)
+    status = add_replace(t, "\\A +| +\\z", "", err);
+  if (!status && spm->removes_spaces)
+    status = add_replace(t, " {2,}", " ", err);
+  if (!status && punctuation && spm->removes_spaces) /* what is between is a text of its own, without spaces behind */
+    status = add_replace(t, " +(?=[!-/:-@\\[-`{-~]|\\p{P})", "", err);
   if (status)
     return status;
-  struct normalizer_step spaces = {.kind = NORMALIZER_REPLACE, .content = " "};
-  status = pattern_regex(&spaces.pattern, "\\s{2,}|[\\n\\r\\t]", err);
-  if (status)
-    return status;
-  struct normalizer_step strip = {.kind = NORMALIZER_STRIP, .right = true};
-  CHECK((!lowercase || normalizer_add(&t->normalizer, (struct normalizer_step){.kind = NORMALIZER_LOWERCASE})) &&
-        normalizer_add(&t->normalizer, spaces) &&
-        normalizer_add(&t->normalizer, (struct normalizer_step){.kind = NORMALIZER_NFC}) &&
-        normalizer_add(&t->normalizer, strip) &&
-        (!punctuation || pre_tokenizer_add_split(&t->pre_tokenizer, pattern_punctuation, SPLIT_ISOLATED)) &&
-        pre_tokenizer_add_metaspace(&t->pre_tokenizer, METASPACE, PREPEND_ALWAYS, true) &&
-        decoder_add(&t->decoder,
-                    (struct decoder_step){.kind = DECODER_METASPACE, .content = METASPACE, .drops_first = true}));
-  t->unigram.byte_fallback = false;
+  CHECK((!punctuation || pre_tokenizer_add_split(&t->pre_tokenizer, pattern_punctuation, SPLIT_ISOLATED)) &&
+        pre_tokenizer_add_metaspace(&t->pre_tokenizer, METASPACE,
+                                    spm->adds_prefix ? PREPEND_ALWAYS : PREPEND_NEVER, true) &&
+        decoder_add(&t->decoder, (struct decoder_step){.kind = DECODER_METASPACE,
+                                                       .content = METASPACE,
+                                                       .drops_first = spm->adds_prefix}));
   status = tokenizer_add_kinds(t, spm->kinds, false, err);
   for (size_t i = 0; !status && i < COUNT_OF(specials); i++)
     status = add_special(t, specials[i], err);
@@ -173,23 +204,16 @@ static enum status build_deberta(struct tokenizer *t, const struct spm *spm, con
 /* T5: the table of characters, words at white space, and 100 sentinels behind the pieces. */
 static enum status build_t5(struct tokenizer *t, const struct spm *spm, const json_t *config, struct error *err) {
   enum { SENTINELS = 100 };
-  struct normalizer_step map = {.kind = NORMALIZER_PRECOMPILED};
   (void)config;
-  if (spm->charsmap.bytes) {
-    unsigned char *bytes = arena_alloc(&t->arena, spm->charsmap.length);
-    if (!bytes)
-      return error_no_memory(err, "the tokenizer");
-    memcpy(bytes, spm->charsmap.bytes, spm->charsmap.length);
-    if (!charsmap_open(&map.charsmap, bytes, spm->charsmap.length))
-      return broken(err, "the table of characters");
-    CHECK(normalizer_add(&t->normalizer, map));
-  }
+  enum status status = add_charsmap(t, spm, NORMALIZER_PRECOMPILED, err);
+  if (status)
+    return status;
   CHECK(pre_tokenizer_add_split(&t->pre_tokenizer, pattern_space, SPLIT_REMOVED) &&
         pre_tokenizer_add_metaspace(&t->pre_tokenizer, METASPACE, PREPEND_ALWAYS, true) &&
         decoder_add(&t->decoder,
                     (struct decoder_step){.kind = DECODER_METASPACE, .content = METASPACE, .drops_first = true}));
   t->unigram.byte_fallback = false;
-  enum status status = tokenizer_add_kinds(t, spm->kinds, true, err);
+  status = tokenizer_add_kinds(t, spm->kinds, true, err);
   for (int i = SENTINELS - 1; !status && i >= 0; i--) {
     char name[24];
     snprintf(name, sizeof name, "<extra_id_%d>", i);
@@ -243,7 +267,7 @@ static enum status build(struct tokenizer *t, const struct spm *spm, const char 
 
 enum status tokenizer_build_spm(struct tokenizer *t, const char *bytes, size_t length, const char *architecture,
                                 const json_t *config, struct error *err) {
-  struct spm spm = {.model_type = MODEL_UNIGRAM, .unknown = -1};
+  struct spm spm = {.model_type = MODEL_UNIGRAM, .unknown = -1, .adds_prefix = true, .removes_spaces = true};
   enum status status = read_spm(&spm, &t->vocab, bytes, length, err);
   if (!status)
     status = build_model(t, &spm, err);

@@ -38,7 +38,7 @@ static void assert_decoded(const struct tokenizer *t, const char *shown, const j
   str_done(&text);
 }
 
-/* What is left out of a case is the text itself, or zeros. */
+/* What is left out of a case is the text itself, or zeros; ends that are left out are not looked at. */
 static void check_case(const struct tokenizer *t, struct encoding *out, const json_t *c) {
   const json_t *text = json_object_get(c, "text"), *pair = json_object_get(c, "pair");
   const json_t *types = json_object_get(c, "types"), *decoded = json_object_get(c, "decoded");
@@ -57,7 +57,8 @@ static void check_case(const struct tokenizer *t, struct encoding *out, const js
   assert_decoded(t, shown, decoded ? decoded : text, out, false);
   assert_decoded(t, shown, skipped ? skipped : text, out, true);
   assert_int_equal(tokenizer_encode_plain(t, out, json_string_value(text), json_string_length(text), &err), STATUS_OK);
-  assert_ints("ends", shown, json_object_get(c, "ends"), (const int32_t *)out->ends, out->count);
+  if (json_object_get(c, "ends"))
+    assert_ints("ends", shown, json_object_get(c, "ends"), (const int32_t *)out->ends, out->count);
   free(shown);
 }
 
