@@ -163,8 +163,10 @@ static struct tensor *run_rope(struct tape *tape, struct tensor *const in[], con
 
 static void rope(struct bench *b) {
   const struct model_shape *s = b->shape;
-  struct rotary rotary = {
-      .head_size = s->hidden / s->heads, .cos = place_host(b->numbers), .sin = place_host(b->numbers)};
+  struct rotary rotary = {.head_size = s->hidden / s->heads,
+                          .turned = s->hidden / s->heads,
+                          .cos = place_host(b->numbers),
+                          .sin = place_host(b->numbers)};
   measure(b, "rope q", (struct one_op){.run = run_rope, .cols = {s->hidden}, .extra = &rotary}, moved(b, 2, s->hidden),
           moved(b, 2, s->hidden));
 }

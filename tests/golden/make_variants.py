@@ -50,6 +50,8 @@ ENCODERS |= {
                                   rope_parameters=dict(full_attention=dict(rope_type="linear", rope_theta=5000.0, factor=2.5),
                                                        sliding_attention=dict(rope_type="default", rope_theta=100.0))),
 }
+PHI3 = dict(pad_token_id=0, bos_token_id=1, eos_token_id=2)
+LONGROPE = dict(rope_type="longrope", rope_theta=500.0, partial_rotary_factor=0.75, short_factor=[1.0, 1.25, 1.5], long_factor=[1.1, 2.5, 4.0])
 VARIANTS = {
     **ENCODERS,
     # heads wider than hidden_size / heads, every bias, an untied head, LLaMA 3's scaling of the frequencies
@@ -69,6 +71,12 @@ VARIANTS = {
     "olmo2": (T.Olmo2ForCausalLM, lambda: T.Olmo2Config(attention_bias=True, **COMMON)),
     "phi3": (T.Phi3ForCausalLM, lambda: T.Phi3Config(
         sliding_window=5, pad_token_id=0, bos_token_id=1, eos_token_id=2, attn_implementation="eager", **COMMON)),
+    # a part of each head turns, by other angles in sequences of more than 12 tokens, or (mini) of more than 30
+    "phi3-long": (T.Phi3ForCausalLM, lambda: T.Phi3Config(original_max_position_embeddings=12, rope_parameters=LONGROPE, **PHI3 | COMMON)),
+    "phi4-mini": (T.Phi3ForCausalLM, lambda: T.Phi3Config(
+        original_max_position_embeddings=30, tie_word_embeddings=True, rope_parameters=LONGROPE, **PHI3 | COMMON)),
+    "qwen3-yarn": (T.Qwen3ForCausalLM, lambda: T.Qwen3Config(head_dim=12, tie_word_embeddings=True, rope_parameters=dict(
+        rope_type="yarn", rope_theta=300.0, factor=4.0, original_max_position_embeddings=16, beta_fast=4.0, beta_slow=0.5), **COMMON)),
     "granite": (T.GraniteForCausalLM, lambda: T.GraniteConfig(
         embedding_multiplier=1.5, attention_multiplier=0.25, residual_multiplier=0.22, logits_scaling=0.5, attention_bias=True, **COMMON)),
     "gemma": (T.GemmaForCausalLM, lambda: T.GemmaConfig(head_dim=12, **COMMON)),
@@ -83,7 +91,7 @@ VARIANTS = {
                              sliding_attention=dict(rope_type="default", rope_theta=100.0)), **COMMON)),
     "llama-classifier": (T.LlamaForSequenceClassification, lambda: T.LlamaConfig(num_labels=3, pad_token_id=0, **COMMON)),
 }
-DECODERS = "smollm3", "olmo2", "phi3", "granite", "gemma", "gemma2", "gemma3"  # their norms have numbers of their own
+DECODERS = "smollm3", "olmo2", "phi3", "phi3-long", "phi4-mini", "granite", "gemma", "gemma2", "gemma3"  # their norms have numbers of their own
 
 # Embeddings: texts an example, is there a score, pooling. One logit of a pair with binary cross-entropy: a reranker.
 EMBEDDING = {"embedding-pairs": (2, False, "mean"), "embedding-triplets": (3, False, "mean"), "embedding-scored": (2, True, "cls")}
@@ -164,7 +172,7 @@ def adapter(kind, method, r):
     if kind in EMBEDDING or kind == "reranking":
         task = TaskType.FEATURE_EXTRACTION if kind in EMBEDDING else task
         return HRAConfig(r=r, target_modules=golden.TARGETS["bert"], task_type=task)
-    targets = LINEAR if kind in ENCODERS else FUSED if kind == "phi3" else golden.TARGETS["llama"]
+    targets = LINEAR if kind in ENCODERS else FUSED if kind.startswith("phi") else golden.TARGETS["llama"]
     return HRAConfig(r=r, target_modules=targets, task_type=task)
 
 

@@ -170,7 +170,11 @@ static bool resize_cache(struct generator *g, struct active *a, size_t capacity)
   float *numbers = malloc(bytes);
   if (!numbers)
     return false;
-  struct kv_cache old = a->cache, made = {old.past, capacity, row, numbers, numbers + m->kv_layers * capacity * row};
+  struct kv_cache old = a->cache, made = old;
+  made.capacity = capacity;
+  made.cols = row;
+  made.keys = numbers;
+  made.values = numbers + m->kv_layers * capacity * row;
   for (size_t layer = 0; old.past && layer < m->kv_layers; layer++) {
     memcpy(made.keys + layer * capacity * row, old.keys + layer * old.capacity * row, old.past * row * sizeof(float));
     memcpy(made.values + layer * capacity * row, old.values + layer * old.capacity * row,
@@ -198,6 +202,14 @@ static bool make_room(struct generator *g, struct active *a, size_t bytes) {
     drop_cache(g, last);
   }
   return true;
+}
+
+/* A sequence that has become longer than what is in its cache was computed for: its tokens are computed again. */
+static void renew_cache(struct active *a) {
+  size_t most = a->served->model.cache_most;
+  if (most && a->cache.total <= most && a->count > most)
+    a->cache.past = 0;
+  a->cache.total = a->count;
 }
 
 /* Makes room for `tokens` tokens. False: the request waits for the older ones. */
@@ -346,8 +358,11 @@ static bool decodes(const struct active *a) {
 static void compose(struct generator *g, struct batch *b, const struct served *served) {
   size_t left = limits_of(g, served).tokens, decoding = 0;
   *b = (struct batch){0};
-  for (const struct active *a = g->active; a; a = a->next)
-    decoding += a->served == served && decodes(a) && decoding < BATCH_SEQUENCES;
+  for (struct active *a = g->active; a; a = a->next)
+    if (a->served == served) {
+      renew_cache(a);
+      decoding += decodes(a) && decoding < BATCH_SEQUENCES;
+    }
   left -= decoding;
   for (struct active *a = g->active; a; a = a->next) {
     size_t waits = a->count - a->cache.past;

@@ -254,7 +254,7 @@ static enum status read_config(struct decoder *d, struct model *m, struct error 
   s = read_rope_layers(d, m, err);
   s = s ? s : read_windows(d, m, err);
   if (!s && d->family->windows != WINDOWS_PATTERN)
-    return rotary_read(&d->rotary_config[GLOBAL], m, d->head_size, d->family->initial.theta, err);
+    return rotary_read(&d->rotary_config[GLOBAL], m, d->head_size, &d->family->rotary, err);
   for (size_t kind = 0; !s && kind < KINDS; kind++)
     s = rotary_read_kind(&d->rotary_config[kind], m, d->head_size, &kinds[kind], err);
   return s;
@@ -380,6 +380,7 @@ enum status decoder_load(struct model *m, uint64_t seed, struct error *err) {
   m->blocks = 2 * d->layer_count;
   m->kv_layers = d->layer_count;
   m->kv_cols = d->kv_heads * d->head_size;
+  m->cache_most = s ? 0 : d->rotary_config[GLOBAL].short_most;
   s = s ? s : load_token_embedding(m, err);
   for (size_t i = 0; !s && i < d->layer_count; i++)
     s = load_layer(m, i, err);

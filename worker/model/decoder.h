@@ -33,9 +33,10 @@ struct decoder_family {
   /* What Transformers takes where config.json lacks a member. 0: as many as heads; hidden_size / heads; no window. */
   struct {
     size_t intermediate, kv_heads, head_size, vocabulary, positions, window;
-    double theta, attention_softcap, logits_softcap;
+    double attention_softcap, logits_softcap;
     bool tied;
   } initial;
+  struct rotary_class rotary;
   enum decoder_norms norms;
   enum decoder_qk_norm qk_norm;
   enum decoder_windows windows;

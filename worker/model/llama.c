@@ -7,7 +7,8 @@ static const char *q_v[] = {"q_proj", "v_proj"}, *qkv[] = {"qkv_proj"};
 #define TARGETS_Q_V .default_targets = {2, q_v}
 
 static const struct decoder_family llama = {
-    .initial = {.intermediate = 11008, .vocabulary = 32000, .positions = 2048, .theta = 10000},
+    .initial = {.intermediate = 11008, .vocabulary = 32000, .positions = 2048},
+    .rotary = {.theta = 10000},
     .attention_bias = BIAS_SWITCHED,
     .mlp_bias = BIAS_SWITCHED,
     TARGETS_Q_V,
@@ -20,8 +21,8 @@ static const struct decoder_family mistral = {
                 .kv_heads = 8,
                 .vocabulary = 32000,
                 .positions = 131072,
-                .window = 4096,
-                .theta = 10000},
+                .window = 4096},
+    .rotary = {.theta = 10000},
     .windows = WINDOWS_ALL,
     TARGETS_Q_V,
 };
@@ -33,8 +34,8 @@ static const struct decoder_family qwen2 = {
                 .kv_heads = 32,
                 .vocabulary = 151936,
                 .positions = 32768,
-                .window = 4096,
-                .theta = 10000},
+                .window = 4096},
+    .rotary = {.theta = 10000},
     .windows = WINDOWS_SWITCHED,
     .attention_bias = BIAS_ALWAYS_QKV,
     TARGETS_Q_V,
@@ -48,8 +49,8 @@ static const struct decoder_family qwen3 = {
                 .head_size = 128,
                 .vocabulary = 151936,
                 .positions = 32768,
-                .window = 4096,
-                .theta = 10000},
+                .window = 4096},
+    .rotary = {.theta = 10000},
     .qk_norm = QK_NORM_HEADS,
     .windows = WINDOWS_SWITCHED,
     .attention_bias = BIAS_SWITCHED,
@@ -63,8 +64,8 @@ static const struct decoder_family smollm3 = {
                 .kv_heads = 4,
                 .vocabulary = 128256,
                 .positions = 32768,
-                .theta = 2000000,
                 .tied = true},
+    .rotary = {.theta = 2000000},
     .windows = WINDOWS_NO_ROPE,
     .attention_bias = BIAS_SWITCHED,
     .mlp_bias = BIAS_SWITCHED,
@@ -75,7 +76,8 @@ const struct model_ops model_smollm3 = {
     .model_type = "smollm3", .class_prefix = "SmolLM3", .family = &smollm3, .classifier = true, OPS_OF_DECODER};
 
 static const struct decoder_family olmo2 = {
-    .initial = {.intermediate = 11008, .vocabulary = 50304, .positions = 2048, .theta = 10000},
+    .initial = {.intermediate = 11008, .vocabulary = 50304, .positions = 2048},
+    .rotary = {.theta = 10000},
     .norms = NORMS_AFTER,
     .qk_norm = QK_NORM_ROWS,
     .attention_bias = BIAS_SWITCHED,
@@ -85,7 +87,8 @@ const struct model_ops model_olmo2 = {
     .model_type = "olmo2", .class_prefix = "Olmo2", .family = &olmo2, .classifier = true, OPS_OF_DECODER};
 
 static const struct decoder_family phi3 = {
-    .initial = {.intermediate = 8192, .vocabulary = 32064, .positions = 4096, .theta = 10000},
+    .initial = {.intermediate = 8192, .vocabulary = 32064, .positions = 4096},
+    .rotary = {.theta = 10000, .original_positions = 4096, .partial = true, .longrope_alone = true},
     .windows = WINDOWS_ALL,
     .fused = true,
     .residual_dropout = true,
@@ -95,7 +98,8 @@ const struct model_ops model_phi3 = {
     .model_type = "phi3", .class_prefix = "Phi3", .family = &phi3, .classifier = true, OPS_OF_DECODER};
 
 static const struct decoder_family granite = {
-    .initial = {.intermediate = 11008, .vocabulary = 32000, .positions = 2048, .theta = 10000},
+    .initial = {.intermediate = 11008, .vocabulary = 32000, .positions = 2048},
+    .rotary = {.theta = 10000},
     .attention_bias = BIAS_SWITCHED,
     .mlp_bias = BIAS_SWITCHED,
     .multipliers = true,
@@ -110,8 +114,8 @@ static const struct decoder_family gemma = {
                 .head_size = 256,
                 .vocabulary = 256000,
                 .positions = 8192,
-                .theta = 10000,
                 .tied = true},
+    .rotary = {.theta = 10000},
     .attention_bias = BIAS_SWITCHED,
     .gelu = true,
     .norms_from_one = true,
@@ -128,10 +132,10 @@ static const struct decoder_family gemma2 = {
                 .vocabulary = 256000,
                 .positions = 8192,
                 .window = 4096,
-                .theta = 10000,
                 .attention_softcap = 50,
                 .logits_softcap = 30,
                 .tied = true},
+    .rotary = {.theta = 10000},
     .norms = NORMS_AROUND,
     .windows = WINDOWS_EVERY_SECOND,
     .attention_bias = BIAS_SWITCHED,

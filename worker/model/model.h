@@ -31,6 +31,8 @@ struct model {
   size_t weight_bytes;            /* of all tensors, as floats */
   size_t mapped_bytes;            /* of the matrices that are used where the files have them */
   size_t kv_layers, kv_cols;      /* language: layers of a KV cache, and floats of a token's keys in one of them */
+  size_t cache_most;              /* language: keys of sequences of up to so many tokens are others than those of longer
+                                     ones, so that a KV cache does not outlast that length; 0: they are not */
   size_t blocks;                  /* recompute priorities of tape_segment_begin that its forward uses */
   const struct linear *head; /* language: lm_head, always frozen and not among `linears`; classifiers: the last of them;
                                 embeddings: NULL */

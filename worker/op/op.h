@@ -13,6 +13,7 @@
 /* Keys and values of the tokens that a sequence has had, layer by layer (KV cache), in host memory. */
 struct kv_cache {
   size_t past;          /* tokens in it */
+  size_t total;         /* tokens that the sequence has, those that are not in it yet among them */
   size_t capacity;      /* tokens that there is room for */
   size_t cols;          /* kv_heads * D */
   float *keys, *values; /* [layers][capacity][cols] */
@@ -86,11 +87,14 @@ struct tensor *op_quick_gelu(struct tape *tape, struct tensor *x);
 /* Columns [first, first + count) of x, which several heads or matrices share. */
 struct tensor *op_columns(struct tape *tape, struct tensor *x, size_t first, size_t count);
 
-/* Rotary position embeddings (Su et al., 2021), Transformers' layout: in a head of D channels, c turns
-   with c + D / 2. Row p of the tables (D / 2 wide) is for the p-th token of a sequence. */
+/* Rotary position embeddings (Su et al., 2021), Transformers' layout: of a head's first `turned` channels, c turns with
+   c + turned / 2; the others stay. Row p of the tables (turned / 2 wide) is for the p-th token of a sequence, or
+   row long_row + p where the whole sequence has more than short_most tokens. */
 struct rotary {
-  size_t head_size;
-  struct place cos, sin; /* fp32 */
+  size_t head_size, turned; /* even */
+  struct place cos, sin;    /* fp32 */
+  size_t short_most;        /* 0: all sequences have the same rows */
+  size_t long_row;
 };
 struct tensor *op_rope(struct tape *tape, struct tensor *x, const struct sequences *sequences,
                        const struct rotary *rotary);

@@ -27,7 +27,7 @@ static const struct op op_row_rope = {.name = "rope", .kind = OP_ROPE};
 
 struct tensor *op_rope(struct tape *tape, struct tensor *x, const struct sequences *sequences,
                        const struct rotary *rotary) {
-  CHECK(x->cols % rotary->head_size == 0);
+  CHECK(x->cols % rotary->head_size == 0 && rotary->turned <= rotary->head_size);
   struct rope_attributes *a = tape_attributes(tape, sizeof *a);
   *a = (struct rope_attributes){sequences, rotary};
   struct tensor *in[NODE_INPUTS] = {x}, *out[NODE_OUTPUTS] = {tape_tensor(tape, x->rows, x->cols)};

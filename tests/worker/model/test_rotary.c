@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -13,13 +14,15 @@
 
 enum { HEAD = 8, POSITIONS = 64 };
 
+static const struct rotary_class plain = {.theta = 10000};
+
 static enum status read_config(float out[HEAD / 2], const char *config, struct error *err) {
   struct model m = {.positions = POSITIONS};
   struct rotary_config rotary;
   arena_init(&m.arena, 1 << 20);
   m.checkpoint.config = json_loads(config, 0, NULL);
   assert_non_null(m.checkpoint.config);
-  enum status status = rotary_read(&rotary, &m, HEAD, 10000, err);
+  enum status status = rotary_read(&rotary, &m, HEAD, &plain, err);
   if (!status)
     memcpy(out, rotary.frequencies, HEAD / 2 * sizeof *out);
   json_decref(m.checkpoint.config);
@@ -94,8 +97,9 @@ static void llama3_s_length_is_found_where_it_stands(void **state) {
 
 static void what_is_not_understood_is_named(void **state) {
   (void)state;
-  refuses("{\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 4}}",
-          "rope_scaling: the type \"yarn\" is not supported");
+  refuses("{\"rope_scaling\": {\"type\": \"dynamic\", \"factor\": 4}}",
+          "rope_scaling: the type \"dynamic\" is not supported");
+  refuses("{\"partial_rotary_factor\": 0.5}", "partial_rotary_factor 0.5 is not supported, 1 is");
   refuses("{\"rope_parameters\": {\"rope_type\": 3}}", "rope_parameters: rope_type must be a string");
   refuses("{\"rope_parameters\": {\"full_attention\": {\"rope_theta\": 5}}}", "full_attention");
   refuses("{\"rope_scaling\": 4}", "rope_scaling: it must be an object");
@@ -151,8 +155,112 @@ static void kinds_of_layers_differ(void **state) {
   kind_gives("{\"rope_parameters\": {\"rope_theta\": 7}}", "one", 0, 0, "rope_parameters: rope_theta: it must be an");
   kind_gives("{\"rope_parameters\": 7}", "one", 0, 0, "rope_parameters: it must be an object");
   kind_gives("{\"rope_scaling\": {\"type\": \"linear\", \"factor\": 4}}", "one", 0, 0, "rope_scaling");
-  kind_gives("{\"rope_parameters\": {\"one\": {\"rope_type\": \"yarn\"}}}", "one", 0, 0, "\"yarn\" is not supported");
+  kind_gives("{\"rope_parameters\": {\"one\": {\"rope_type\": \"dynamic\"}}}", "one", 0, 0, "\"dynamic\" is not");
+  kind_gives("{\"rope_parameters\": {\"one\": {\"rope_type\": \"longrope\", \"short_factor\": [1, 1, 1, 1],"
+             "\"long_factor\": [1, 1, 1, 1]}}}",
+             "one", 0, 0, "longrope is not supported where");
   kind_gives("{\"local_rope_theta\": -1}", "one", 0, 0, "must be positive");
+}
+
+/* A config as a whole, for a class of that kind. */
+static struct rotary_config read_all(struct model *m, const char *text, const struct rotary_class *class,
+                                     const char *says) {
+  struct rotary_config rotary = {0};
+  struct error err = {0};
+  *m = (struct model){.positions = POSITIONS};
+  arena_init(&m->arena, 1 << 20);
+  m->checkpoint.config = json_loads(text, 0, NULL);
+  assert_non_null(m->checkpoint.config);
+  assert_int_equal(rotary_read(&rotary, m, HEAD, class, &err), says ? STATUS_MODEL_INVALID : STATUS_OK);
+  if (says && !strstr(err.text, says))
+    fail_msg("%s: \"%s\" should say \"%s\"", text, err.text, says);
+  return rotary;
+}
+
+static void done(struct model *m) {
+  json_decref(m->checkpoint.config);
+  arena_done(&m->arena);
+}
+
+static void near(const float *got, const float *want, size_t count) {
+  for (size_t k = 0; k < count; k++)
+    if (fabsf(got[k] / want[k] - 1) > 2e-6F)
+      fail_msg("frequency %zu is %.9g, not %.9g", k, (double)got[k], (double)want[k]);
+}
+
+/* The numbers are Transformers' for theta 10000 and heads of 8, positions up to 64. */
+static void yarn_blends(void **state) {
+  static const struct {
+    const char *members;
+    float want[HEAD / 2];
+    double attention_factor;
+  } cases[] = {
+      {"\"factor\": 4, \"original_max_position_embeddings\": 16", {1, 0.025F, 0.0025F, 0.00025F}, 1.138629436111989},
+      {"\"factor\": 4, \"original_max_position_embeddings\": 16, \"beta_fast\": 2, \"beta_slow\": 0.25, "
+       "\"mscale\": 0.5, \"mscale_all_dim\": 2",
+       {1, 0.0625F, 0.0025F, 0.00025F},
+       0.8371949816203595},
+      {"\"factor\": 4, \"original_max_position_embeddings\": 32, \"beta_fast\": 4, \"beta_slow\": 0.5, "
+       "\"truncate\": false, \"attention_factor\": 1.5",
+       {1, 0.0256643984F, 0.0025F, 0.00025F},
+       1.5},
+      {"\"original_max_position_embeddings\": 16", {1, 0.025F, 0.0025F, 0.00025F}, 1.138629436111989},
+  };
+  (void)state;
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    char text[300];
+    struct model m;
+    snprintf(text, sizeof text, "{\"rope_scaling\": {\"type\": \"yarn\", %s}}", cases[i].members);
+    struct rotary_config rotary = read_all(&m, text, &plain, NULL);
+    near(rotary.frequencies, cases[i].want, HEAD / 2);
+    assert_true(fabs(rotary.attention_factor - cases[i].attention_factor) < 1e-9);
+    done(&m);
+  }
+}
+
+static const struct rotary_class phi3 = {
+    .theta = 10000, .original_positions = 16, .partial = true, .longrope_alone = true};
+#define LONGROPE "\"short_factor\": [1, 1.25, 1.5], \"long_factor\": [1.1, 2.5, 4]"
+
+/* Six of eight channels turn; the class's length goes before the object's. */
+static void longrope_has_two_sets(void **state) {
+  static const char *const names[] = {"longrope", "su", "yarn"};
+  (void)state;
+  for (size_t i = 0; i < COUNT_OF(names); i++) {
+    char text[300];
+    struct model m;
+    snprintf(text, sizeof text,
+             "{\"partial_rotary_factor\": 0.75, \"rope_scaling\": {\"type\": \"%s\", "
+             "\"original_max_position_embeddings\": 32, " LONGROPE "}}",
+             names[i]);
+    struct rotary_config rotary = read_all(&m, text, &phi3, NULL);
+    const float third = powf(10000, -1.0F / 3);
+    near(rotary.frequencies, (float[]){1, third / 1.25F, third * third / 1.5F}, 3);
+    near(rotary.long_frequencies, (float[]){1 / 1.1F, third / 2.5F, third * third / 4}, 3);
+    assert_int_equal(rotary.turned, 6);
+    assert_int_equal(rotary.short_most, 16);
+    assert_true(fabs(rotary.attention_factor - sqrt(1 + log(4) / log(16))) < 1e-12);
+    done(&m);
+  }
+}
+
+static void what_longrope_lacks_is_named(void **state) {
+  static const char *const cases[][2] = {
+      {"{\"rope_scaling\": {\"type\": \"longrope\", " LONGROPE "}}", "short_factor: it must have a number for each of"},
+      {"{\"partial_rotary_factor\": 0.75, \"rope_scaling\": {\"type\": \"su\"}}", "short_factor"},
+      {"{\"partial_rotary_factor\": 0.75, \"rope_scaling\": {\"type\": \"su\", \"short_factor\": [1, 1, 1], "
+       "\"long_factor\": [1, 1, 0]}}",
+       "long_factor: its numbers must be positive"},
+      {"{\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}}", "\"linear\" is none of this model_type"},
+      {"{\"partial_rotary_factor\": 0.4}", "is 3: rotary positions turn pairs"},
+      {"{\"partial_rotary_factor\": 1.5}", "partial_rotary_factor 1.5 is not supported"},
+  };
+  (void)state;
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    struct model m;
+    (void)read_all(&m, cases[i][0], &phi3, cases[i][1]);
+    done(&m);
+  }
 }
 
 int main(void) {
@@ -161,6 +269,9 @@ int main(void) {
       cmocka_unit_test(scaling_is_found_where_it_stands),
       cmocka_unit_test(llama3_s_length_is_found_where_it_stands),
       cmocka_unit_test(what_is_not_understood_is_named),
+      cmocka_unit_test(yarn_blends),
+      cmocka_unit_test(longrope_has_two_sets),
+      cmocka_unit_test(what_longrope_lacks_is_named),
       cmocka_unit_test(kinds_of_layers_differ),
       cmocka_unit_test(a_kind_takes_the_scaling_or_not),
   };

@@ -201,7 +201,18 @@ static struct tensor *geglu_gate_last(struct tape *tape, struct trial *t, struct
 }
 
 static void make_rope(struct trial *t) {
-  t->rotary = (struct rotary){6, numbers(t, longest * 3, 22), numbers(t, longest * 3, 23)};
+  t->rotary = (struct rotary){
+      .head_size = 6, .turned = 6, .cos = numbers(t, longest * 3, 22), .sin = numbers(t, longest * 3, 23)};
+}
+
+/* A part of each head; two of the four sequences are long. */
+static void make_partial_rope(struct trial *t) {
+  t->rotary = (struct rotary){.head_size = 6,
+                              .turned = 4,
+                              .cos = numbers(t, (longest + 6) * 2, 22),
+                              .sin = numbers(t, (longest + 6) * 2, 23),
+                              .short_most = 6,
+                              .long_row = 6};
 }
 
 static struct tensor *rope(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
@@ -310,6 +321,7 @@ static const struct test_case {
      NULL,
      {OP_CROSS_ATTENTION}},
     {"rope", {{N, 18}}, make_rope, rope, NULL, {OP_ROPE}},
+    {"rope of a part, by length", {{N, 18}}, make_partial_rope, rope, NULL, {OP_ROPE}},
     {"attention", {{N, HEADS *D}, {N, KV *D}, {N, KV *D}}, make_attention, attention, NULL, {OP_ATTENTION}},
     {"attention, causal window, dropout",
      {{N, HEADS *D}, {N, KV *D}, {N, KV *D}},

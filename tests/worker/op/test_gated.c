@@ -181,23 +181,26 @@ static void build_ropes(struct tape *tape, const struct graph *g, double *loss) 
   graph_loss(tape, op_add(tape, op_swiglu(tape, one, two), op_add(tape, x, one)), loss);
 }
 
-static void make_turning(struct turning *t) {
+/* Six channels a head, of which so many turn. */
+static void make_turning(struct turning *t, size_t turned) {
   for (int i = 0; i < 13 * 3; i++) {
     t->cos[i] = cosf((float)i * 0.3f);
     t->sin[i] = sinf((float)i * 0.3f);
   }
-  t->rotary = (struct rotary){6, place_host(t->cos), place_host(t->sin)};
+  t->rotary = (struct rotary){.head_size = 6, .turned = turned, .cos = place_host(t->cos), .sin = place_host(t->sin)};
 }
 
 static void rope_gradients(void **state) {
   (void)state;
-  struct turning t;
-  make_turning(&t);
-  struct graph g = {
-      .build = build_rope, .backend = &backend, .x = matrix("x", 30, 18, 9), .sequences = four, .extra = &t};
-  check_both(&g);
-  g.build = build_ropes;
-  check_both(&g);
+  for (size_t turned = 4; turned <= 6; turned += 2) {
+    struct turning t;
+    make_turning(&t, turned);
+    struct graph g = {
+        .build = build_rope, .backend = &backend, .x = matrix("x", 30, 18, 9), .sequences = four, .extra = &t};
+    check_both(&g);
+    g.build = build_ropes;
+    check_both(&g);
+  }
 }
 
 /* The dot product of two turned heads depends on the distance of their positions alone. */
@@ -213,11 +216,11 @@ static void rope_turns_by_distance(void **state) {
     }
   double dots[2] = {0};
   for (int at = 0; at < 2; at++) {
-    backend.kernels->rope(a, x, cos[3 + 2 * at], sin[3 + 2 * at], 1, 8, 1);
-    backend.kernels->rope(b, y, cos[6 + 2 * at], sin[6 + 2 * at], 1, 8, 1);
+    backend.kernels->rope(a, x, cos[3 + 2 * at], sin[3 + 2 * at], 1, 8, 0, 1);
+    backend.kernels->rope(b, y, cos[6 + 2 * at], sin[6 + 2 * at], 1, 8, 0, 1);
     for (int c = 0; c < 16; c++)
       dots[at] += (double)a[c] * (double)b[c];
-    backend.kernels->rope(a, a, cos[3 + 2 * at], sin[3 + 2 * at], 1, 8, -1);
+    backend.kernels->rope(a, a, cos[3 + 2 * at], sin[3 + 2 * at], 1, 8, 0, -1);
     for (int c = 0; c < 16; c++)
       assert_true(fabsf(a[c] - x[c]) < 1e-6f);
   }

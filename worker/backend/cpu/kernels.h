@@ -160,9 +160,10 @@ struct kernels {
   void (*rmsnorm)(float *y, float *rstd, const float *x, const float *weight, size_t rows, size_t cols, float epsilon);
   void (*rmsnorm_backward)(float *dx, const float *dy, const float *x, const float *rstd, const float *weight,
                            size_t rows, size_t cols);
-  /* Rotary position embedding of one row: heads of 2 * half columns; columns c and c + half are rotated by the angle
-     whose cosine and sine are cos[c] and sin[c]. y may be x. direction -1 rotates back. */
-  void (*rope)(float *y, const float *x, const float *cos, const float *sin, size_t heads, size_t half,
+  /* Rotary position embedding of one row: heads of 2 * half + rest columns; columns c and c + half of the first
+     2 * half are rotated by the angle whose cosine and sine are cos[c] and sin[c]. y may be x. direction -1 rotates
+     back. */
+  void (*rope)(float *y, const float *x, const float *cos, const float *sin, size_t heads, size_t half, size_t rest,
                float direction);
   /* y = silu(gate) * up, silu(x) = x / (1 + e^-x) */
   void (*swiglu)(float *y, const float *gate, const float *up, size_t count);

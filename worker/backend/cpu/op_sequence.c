@@ -118,15 +118,18 @@ static void rope_panel(void *payload, size_t index, int thread) {
   const struct rope_attributes *a = n->attributes;
   const uint32_t *cu_seqlens = place_address(a->sequences->cu_seqlens);
   const float *all_cos = place_floats(a->rotary->cos), *all_sin = place_floats(a->rotary->sin);
-  size_t C = n->in[0]->cols, half = a->rotary->head_size / 2, heads = C / a->rotary->head_size;
+  const struct rotary *r = a->rotary;
+  size_t C = n->in[0]->cols, half = r->turned / 2, heads = C / r->head_size;
   size_t first, rows = cpu_panel(&first, n->in[0]->rows, index, pass->panels), b = 0;
   for (size_t i = first; i < first + rows; i++) {
     while (cu_seqlens[b + 1] <= i)
       b++;
-    size_t past = a->sequences->caches ? a->sequences->caches[b]->past : 0;
-    size_t position = (past + i - cu_seqlens[b]) * half;
-    pass->kernels->rope(pass->to + i * C, pass->from + i * C, all_cos + position, all_sin + position, heads, half,
-                        pass->direction);
+    const struct kv_cache *cache = a->sequences->caches ? a->sequences->caches[b] : NULL;
+    size_t length = cache ? cache->total : cu_seqlens[b + 1] - cu_seqlens[b];
+    size_t row = (cache ? cache->past : 0) + i - cu_seqlens[b];
+    size_t at = (row + (r->short_most && length > r->short_most ? r->long_row : 0)) * half;
+    pass->kernels->rope(pass->to + i * C, pass->from + i * C, all_cos + at, all_sin + at, heads, half,
+                        r->head_size - r->turned, pass->direction);
     if (pass->sum)
       pass->kernels->add(pass->sum + i * C, pass->to + i * C, C);
   }

@@ -137,8 +137,10 @@ struct norm_args {
 
 struct rope_args {
   int rows, heads, half_head; /* a row is heads x (2 * half_head) */
+  int turning;                /* pairs of a head that turn: its first 2 * turning columns */
   int sequences;
-  float direction; /* 1, or -1: back */
+  int short_most, long_row; /* sequences of more than short_most tokens read the tables from long_row on; 0: none do */
+  float direction;          /* 1, or -1: back */
   int accumulate;
 };
 

@@ -69,8 +69,15 @@ static void turn(struct tape *tape, const struct node *node, struct place y, str
   const struct rope_attributes *a = node->attributes;
   const struct rotary *r = a->rotary;
   size_t N = node->in[0]->rows, C = node->in[0]->cols;
-  const struct rope_args args = {
-      (int)N, (int)(C / r->head_size), (int)(r->head_size / 2), (int)a->sequences->count, direction, accumulate};
+  const struct rope_args args = {.rows = (int)N,
+                                 .heads = (int)(C / r->head_size),
+                                 .half_head = (int)(r->head_size / 2),
+                                 .turning = (int)(r->turned / 2),
+                                 .sequences = (int)a->sequences->count,
+                                 .short_most = (int)r->short_most,
+                                 .long_row = (int)r->long_row,
+                                 .direction = direction,
+                                 .accumulate = accumulate};
   device_launch_each(tape->backend, DEVICE_rope, N * C / 2, PLACES(y, x, r->cos, r->sin, a->sequences->cu_seqlens),
                      &args);
 }

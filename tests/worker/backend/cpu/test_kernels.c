@@ -149,7 +149,7 @@ static void rmsnorm_backward(outputs out, const struct isa *isa, struct shape s)
 }
 
 static void rope(outputs out, const struct isa *isa, struct shape s) {
-  isa->kernels->rope(out[0], in[0], in[1], in[2], s.m, s.k, s.n % 2 ? 1 : -1);
+  isa->kernels->rope(out[0], in[0], in[1], in[2], s.m, s.k, s.n % 3, s.n % 2 ? 1 : -1);
 }
 
 static void swiglu(outputs out, const struct isa *isa, struct shape s) {

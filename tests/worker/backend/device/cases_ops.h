@@ -292,7 +292,7 @@ static void make_sequences(struct world *w) {
   w->graph.sequences = (struct sequences){.count = 4, .tokens = TOKENS, .longest = 35};
   w->graph.sequences.cu_seqlens = import(w, ops_cu_seqlens, sizeof ops_cu_seqlens);
   w->graph.sequences.token_ids = import(w, ops_token_ids, sizeof ops_token_ids);
-  w->rotary = (struct rotary){8, numbers(w, 35 * 4, 5), numbers(w, 35 * 4, 6)};
+  w->rotary = (struct rotary){8, 8, numbers(w, 35 * 4, 5), numbers(w, 35 * 4, 6), 0, 0};
   w->linear = (struct linear){.in = 32, .out = 10, .weight = weight_of(fetched(w, place_host(NULL), 320), 10, 32)};
   float *tokens = arena_array(&ops_arena, 320, sizeof *tokens);
   assert_non_null(tokens);

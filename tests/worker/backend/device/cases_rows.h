@@ -215,7 +215,13 @@ static void test_rope(void **state) {
                           other * (double)sines[angle] * (back ? -1 : 1) + (back ? (double)x[i * C + j] : 0);
       }
     struct place to = put_floats(x, N * C);
-    const struct rope_args args = {N, HEADS, HALF, 2, back ? -1.0f : 1.0f, back};
+    const struct rope_args args = {.rows = N,
+                                   .heads = HEADS,
+                                   .half_head = HALF,
+                                   .turning = HALF,
+                                   .sequences = 2,
+                                   .direction = back ? -1.0f : 1.0f,
+                                   .accumulate = back};
     launch(DEVICE_rope, groups_of(N * C / 2, ITEMS), 1, 1,
            POINTERS(to, put_floats(x, N * C), put_floats(cosines, POSITIONS * HALF),
                     put_floats(sines, POSITIONS * HALF), put(cu_seqlens, sizeof cu_seqlens)),

@@ -109,14 +109,18 @@ static void rmsnorm_backward(float *dx, const float *dy, const float *x, const f
   }
 }
 
-static void rope(float *y, const float *x, const float *cos, const float *sin, size_t heads, size_t half,
+static void rope(float *y, const float *x, const float *cos, const float *sin, size_t heads, size_t half, size_t rest,
                  float direction) {
-  for (size_t h = 0; h < heads; h++, x += 2 * half, y += 2 * half)
+  const size_t head_size = 2 * half + rest;
+  for (size_t h = 0; h < heads; h++, x += head_size, y += head_size) {
     for (size_t c = 0; c < half; c++) {
       float a = x[c], b = x[c + half], s = direction * sin[c];
       y[c] = a * cos[c] - b * s;
       y[c + half] = b * cos[c] + a * s;
     }
+    for (size_t c = 2 * half; c < head_size; c++)
+      y[c] = x[c];
+  }
 }
 
 static void swiglu(float *y, const float *gate, const float *up, size_t count) {

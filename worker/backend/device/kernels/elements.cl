@@ -245,8 +245,8 @@ KERNEL scale_columns(GLOBAL float *y, GLOBAL const float *x, GLOBAL const float 
   }
 }
 
-/* Where in its sequence a row is: a search for the last sequence that begins no later. */
-DEVICE int position_of(GLOBAL const int *cu_seqlens, int sequences, int row) {
+/* The sequence that a row is of: a search for the last one that begins no later. */
+DEVICE int sequence_of(GLOBAL const int *cu_seqlens, int sequences, int row) {
   int low = 0, high = sequences;
   while (high - low > 1) {
     const int middle = (low + high) / 2;
@@ -255,23 +255,40 @@ DEVICE int position_of(GLOBAL const int *cu_seqlens, int sequences, int row) {
     else
       high = middle;
   }
-  return row - cu_seqlens[low];
+  return low;
 }
 
-/* Rotary positions: of each head, column c turns with column c + half_head by the angle whose cosine and sine are
-   (position, c) of the tables. An item a pair of columns. */
+/* Where in its sequence a row is. */
+DEVICE int position_of(GLOBAL const int *cu_seqlens, int sequences, int row) {
+  return row - cu_seqlens[sequence_of(cu_seqlens, sequences, row)];
+}
+
+/* The row of the tables for a row of tokens. */
+DEVICE int rope_row(GLOBAL const int *cu_seqlens, struct rope_args a, int row) {
+  const int sequence = sequence_of(cu_seqlens, a.sequences, row), first = cu_seqlens[sequence];
+  const int is_long = a.short_most && cu_seqlens[sequence + 1] - first > a.short_most;
+  return row - first + (is_long ? a.long_row : 0);
+}
+
+/* Rotary positions: of each head, column c of the first `turning` ones turns with column c + turning by the angle whose
+   cosine and sine are (position, c) of the tables; columns from 2 * turning on stay. An item a pair of columns. */
 KERNEL rope(GLOBAL float *y, GLOBAL const float *x, GLOBAL const float *cosines, GLOBAL const float *sines,
             GLOBAL const int *cu_seqlens, const struct rope_args a) {
   FIRST_PHASE {
     const long i = element_of(ITEM);
     const int pairs = a.heads * a.half_head, row = (int)(i / pairs), c = (int)(i % a.half_head);
     if (row < a.rows) {
-      const long at = (long)row * 2 * pairs + (long)(i % pairs / a.half_head) * 2 * a.half_head + c;
-      const long angle = (long)position_of(cu_seqlens, a.sequences, row) * a.half_head + c;
-      const float first = x[at], second = x[at + a.half_head], cosine = cosines[angle];
-      const float sine = a.direction * sines[angle];
-      deliver(y + at, first * cosine - second * sine, a.accumulate);
-      deliver(y + at + a.half_head, second * cosine + first * sine, a.accumulate);
+      const long head = (long)row * 2 * pairs + (long)(i % pairs / a.half_head) * 2 * a.half_head;
+      if (c < a.turning) {
+        const long at = head + c, angle = (long)rope_row(cu_seqlens, a, row) * a.turning + c;
+        const float first = x[at], second = x[at + a.turning], cosine = cosines[angle];
+        const float sine = a.direction * sines[angle];
+        deliver(y + at, first * cosine - second * sine, a.accumulate);
+        deliver(y + at + a.turning, second * cosine + first * sine, a.accumulate);
+      } else {
+        deliver(y + head + 2 * c, x[head + 2 * c], a.accumulate);
+        deliver(y + head + 2 * c + 1, x[head + 2 * c + 1], a.accumulate);
+      }
     }
   }
 }
