@@ -28,9 +28,17 @@ static void options_text(struct str *out, const struct option_table *table) {
   }
 }
 
+void help_name(struct str *out, const struct noun *noun, const struct command *command) {
+  str_puts(out, noun->name);
+  if (noun->count > 1 || !noun->verb_optional)
+    str_printf(out, " %s", command->verb);
+}
+
 static void command_line(struct str *out, const struct noun *noun, const struct command *command) {
   size_t begin = out->length;
-  str_printf(out, "  %s %s%s%s", noun->name, command->verb, *command->operands ? " " : "", command->operands);
+  str_puts(out, "  ");
+  help_name(out, noun, command);
+  str_printf(out, "%s%s", *command->operands ? " " : "", command->operands);
   do
     str_putc(out, ' ');
   while (!out->failed && out->length < begin + 30);
@@ -39,7 +47,7 @@ static void command_line(struct str *out, const struct noun *noun, const struct 
 
 void help_program(struct str *out, const struct noun *const *nouns, size_t noun_count,
                   const struct option_table *global) {
-  str_puts(out, "usage: reflect [OPTION...] NOUN VERB [ARGUMENT...]\n"
+  str_puts(out, "usage: reflect [OPTION...] COMMAND [ARGUMENT...]\n"
                 "Talks to a reflectd server: uploads data, trains adapters, fetches them.\n");
   for (size_t n = 0; n < noun_count; n++) {
     str_printf(out, "\n%s\n", nouns[n]->doc);
@@ -48,20 +56,26 @@ void help_program(struct str *out, const struct noun *const *nouns, size_t noun_
   }
   str_puts(out, "\nOptions of every command\n");
   options_text(out, global);
-  str_puts(out, "\n`reflect NOUN VERB --help` lists a command's own options, `man reflect` all.\n\nExit status\n");
+  str_puts(out, "\n`reflect COMMAND --help` lists a command's own options, `man reflect` all.\n\nExit status\n");
   for (size_t i = 0; i < help_exit_count; i++)
     str_printf(out, "  %-28d%s\n", help_exits[i].code, help_exits[i].doc);
 }
 
 void help_noun(struct str *out, const struct noun *noun) {
+  if (noun->count == 1 && noun->verb_optional) {
+    help_command(out, noun, &noun->commands[0]);
+    return;
+  }
   str_printf(out, "usage: reflect %s VERB [ARGUMENT...]\n\n%s\n", noun->name, noun->doc);
   for (size_t c = 0; c < noun->count; c++)
     command_line(out, noun, &noun->commands[c]);
 }
 
 void help_command(struct str *out, const struct noun *noun, const struct command *command) {
-  str_printf(out, "usage: reflect %s %s%s%s%s\n%s.\n", noun->name, command->verb, *command->operands ? " " : "",
-             command->operands, command->options ? " [OPTION...]" : "", command->doc);
+  str_puts(out, "usage: reflect ");
+  help_name(out, noun, command);
+  str_printf(out, "%s%s%s\n%s.\n", *command->operands ? " " : "", command->operands,
+             command->options ? " [OPTION...]" : "", command->doc);
   if (command->options) {
     str_puts(out, "\nOptions\n");
     options_text(out, command->options);

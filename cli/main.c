@@ -74,13 +74,19 @@ static const struct command completion_commands[] = {
 static const struct noun completion_noun = {"completion", "Completion of commands and options by shells",
                                             completion_commands, COUNT_OF(completion_commands), .is_local = true};
 
-static enum exit_code wrong_usage(const char *text, const char *about) {
-  struct str clean;
-  str_init(&clean, 1 << 16);
-  text_clean(&clean, text);
-  text_clean(&clean, about);
-  fprintf(stderr, "reflect: %s\ntry: reflect --help\n", clean.text);
-  str_done(&clean);
+/* Says what is wrong, and whose help tells how it goes: the command's, the noun's or the program's. */
+static enum exit_code wrong_usage(const struct noun *noun, const struct command *command, const char *text,
+                                  const char *about) {
+  AUTO(str_done) struct str said;
+  str_init(&said, 1 << 16);
+  text_clean(&said, text);
+  text_clean(&said, about);
+  str_puts(&said, "\ntry: reflect ");
+  if (command)
+    help_name(&said, noun, command);
+  else if (noun)
+    str_puts(&said, noun->name);
+  fprintf(stderr, "reflect: %s%s--help\n", said.text, noun ? " " : "");
   return EXIT_USAGE;
 }
 
@@ -184,13 +190,13 @@ static enum exit_code read_and_run(const struct noun *noun, const struct command
   CHECK(values && document);
   const struct option_target targets[] = {{&global_table, global, NULL}, {command->options, values, document}};
   if (options_parse(&operands, &used, argv, argc, targets, command->options ? 2 : 1, false, &err) != STATUS_OK)
-    code = wrong_usage(err.text, "");
+    code = wrong_usage(noun, command, err.text, "");
   else if (global->help)
     code = print_help(noun, command);
   else if (operands.count < command->operand_count)
-    code = wrong_usage("missing: ", command->operands);
+    code = wrong_usage(noun, command, "missing: ", command->operands);
   else if (operands.count > command->operand_count)
-    code = wrong_usage("too many arguments: ", operands.item[command->operand_count]);
+    code = wrong_usage(noun, command, "too many arguments: ", operands.item[command->operand_count]);
   else
     code = run(noun, command, global, &operands, values, document);
   json_decref(document);
@@ -205,7 +211,7 @@ static enum exit_code dispatch(const char *const *argv, size_t argc) {
   struct error err;
   size_t used = 0;
   if (options_parse(&none, &used, argv, argc, &target, 1, true, &err) != STATUS_OK)
-    return wrong_usage(err.text, "");
+    return wrong_usage(NULL, NULL, err.text, "");
   argv += used;
   argc -= used;
   if (global.man)
@@ -215,20 +221,21 @@ static enum exit_code dispatch(const char *const *argv, size_t argc) {
     return EXIT_DONE;
   }
   if (argc == 0)
-    return global.help ? print_help(NULL, NULL) : wrong_usage("what shall be done?", "");
+    return global.help ? print_help(NULL, NULL) : wrong_usage(NULL, NULL, "what shall be done?", "");
   const struct noun *noun = find_noun(argv[0]);
   if (!noun)
-    return wrong_usage("no such noun: ", argv[0]);
+    return wrong_usage(NULL, NULL, "no such command: ", argv[0]);
   if (argc > 1 && argv[1][0] != '-') {
     const struct command *command = find_command(noun, argv[1]);
     if (!command && noun->verb_optional && noun->commands[0].operand_count > 0)
       return read_and_run(noun, &noun->commands[0], &global, argv + 1, argc - 1);
-    return command ? read_and_run(noun, command, &global, argv + 2, argc - 2) : wrong_usage("no such verb: ", argv[1]);
+    return command ? read_and_run(noun, command, &global, argv + 2, argc - 2)
+                   : wrong_usage(noun, NULL, "no such verb: ", argv[1]);
   }
   if (argc > 1 && strcmp(argv[1], "--help") == 0)
     return print_help(noun, NULL);
   return noun->verb_optional ? read_and_run(noun, &noun->commands[0], &global, argv + 1, argc - 1)
-                             : wrong_usage("a verb is missing after: ", argv[0]);
+                             : wrong_usage(noun, NULL, "a verb is missing after: ", argv[0]);
 }
 
 int main(int argc, char **argv) {

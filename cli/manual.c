@@ -31,16 +31,20 @@ static const struct command *had_before(const struct noun *const *nouns, size_t 
 
 static void command_entry(struct str *out, const struct noun *const *nouns, size_t noun_count, const struct noun *noun,
                           const struct command *command) {
-  char name[80], text[200];
-  snprintf(name, sizeof name, "%s %s", noun->name, command->verb);
-  man_item(out, name, command->operands);
+  AUTO(str_done) struct str name, text;
+  str_init(&name, 1 << 10);
+  str_init(&text, 1 << 10);
+  help_name(&name, noun, command);
+  man_item(out, name.text, command->operands);
   man_text(out, command->doc);
   str_puts(out, ".br\n");
   const struct noun *first_noun = noun;
   const struct command *first = command->options ? had_before(nouns, noun_count, command, &first_noun) : NULL;
   if (first) {
-    snprintf(text, sizeof text, "Its options are those of %s %s.", first_noun->name, first->verb);
-    man_text(out, text);
+    str_puts(&text, "Its options are those of ");
+    help_name(&text, first_noun, first);
+    str_puts(&text, ".");
+    man_text(out, text.text);
   } else if (command->options) {
     man_indent(out);
     options(out, command->options);
@@ -69,7 +73,7 @@ void manual_program(struct str *out, const struct noun *const *nouns, size_t nou
                     const struct option_table *global) {
   man_begin(out, "REFLECT", "reflect", 1, "the command line of the fine-tuning service reflectd");
   man_section(out, "SYNOPSIS");
-  man_term(out, "reflect", "[OPTION...] NOUN VERB [ARGUMENT...]");
+  man_term(out, "reflect", "[OPTION...] COMMAND [ARGUMENT...]");
   man_section(out, "DESCRIPTION");
   man_text(out,
            "reflect talks to a reflectd server: it uploads data, trains adapters, follows and fetches them. What is "
