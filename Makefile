@@ -133,7 +133,7 @@ $(BIN)/tests/fault/torture: $(patsubst %,$(OBJ)/tests/fault/%.o,torture scenario
 $(BIN)/tests/fault/worker: $(OBJ)/tests/fault/worker.o $(call ars,api)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,api)
-$(BIN)/tests/fault/simulate: $(OBJ)/tests/fault/simulate.o $(call ars,server)
+$(BIN)/tests/fault/simulate: $(patsubst %,$(OBJ)/tests/fault/%.o,simulate simulate_queue) $(call ars,server)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,server)
 $(BIN)/tests/fault/load: $(patsubst %,$(OBJ)/tests/fault/%.o,load load_stream daemon) $(call ars,storage)

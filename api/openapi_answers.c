@@ -32,7 +32,7 @@ static const struct {
      "validation_file string?,seed integer,suffix string?,from_checkpoint string?,result_files array,"
      "hyperparameters object,error object?,fine_tuned_model string?,started_at integer?,finished_at integer?,"
      "trained_tokens integer?,estimated_finish integer?,restarts integer,attempts integer,pausing boolean,"
-     "device string?,progress object?,estimate object?,actual object?,integrations array?,"
+     "waiting_for string?,device string?,progress object?,estimate object?,actual object?,integrations array?,"
      "display_name string?,cloned_from string?,sweep object?,"
      "metadata object?,method object,adapter object,dataset object,embedding object,evaluation object,"
      "checkpointing object,early_stopping object,scheduling object,exports array"},
@@ -47,7 +47,7 @@ static const struct {
     {"QueueEntry", "queue.entry",
      "id string,status JobStatus,model string,display_name string?,suffix string?,priority integer,"
      "queue_position integer?,jobs_of_others_ahead integer?,expected_start integer?,created_at integer,"
-     "started_at integer?,estimated_finish integer?,device string?,device_wanted string"},
+     "started_at integer?,estimated_finish integer?,device string?,device_wanted string,waiting_for string?"},
     {"Event", "fine_tuning.job.event",
      "id string,created_at integer,level string,message string,type string,data object?"},
     {"Checkpoint", "fine_tuning.job.checkpoint",

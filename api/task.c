@@ -5,8 +5,9 @@
 enum { PATH_MAX_BYTES = 4096 };
 
 static const char *const kinds[] = {
-    [TASK_TRAIN] = "train",   [TASK_CHECK] = "check",   [TASK_INSPECT] = "inspect",   [TASK_ESTIMATE] = "estimate",
-    [TASK_SURVEY] = "survey", [TASK_EXPORT] = "export", [TASK_GENERATE] = "generate", NULL};
+    [TASK_TRAIN] = "train", [TASK_CHECK] = "check",   [TASK_INSPECT] = "inspect", [TASK_ESTIMATE] = "estimate",
+    [TASK_PLAN] = "plan",   [TASK_SURVEY] = "survey", [TASK_EXPORT] = "export",   [TASK_GENERATE] = "generate",
+    NULL};
 
 #define AT(member) offsetof(struct task, member)
 static const struct field task_rows[] = {
@@ -24,6 +25,7 @@ static const struct field task_rows[] = {
     {"resume", NULL, FIELD_STRING_LIST, AT(resume), .min = 0, .max = TASK_RESUME_MAX},
     {"exports", NULL, FIELD_STRING_LIST, AT(exports), .min = 0, .max = 16},
     {"memory_bytes", NULL, FIELD_INT, AT(memory_bytes), .max = 0x1p53},
+    {"memory_bytes_max", NULL, FIELD_INT, AT(memory_bytes_max), .max = 0x1p53},
     {"threads", NULL, FIELD_INT, AT(threads), .max = 1024},
 };
 #undef AT
@@ -39,7 +41,8 @@ static const struct field file_rows[] = {
 static const struct field_table file_fields = {.fields = file_rows, .count = COUNT_OF(file_rows)};
 
 static bool has_spec(enum task_kind kind) {
-  return kind == TASK_TRAIN || kind == TASK_EXPORT || kind == TASK_ESTIMATE || kind == TASK_SURVEY;
+  return kind == TASK_TRAIN || kind == TASK_EXPORT || kind == TASK_ESTIMATE || kind == TASK_PLAN ||
+         kind == TASK_SURVEY;
 }
 
 json_t *task_json(const struct task *task) {
@@ -83,7 +86,7 @@ enum status task_parse(struct task *out, const json_t *document, struct arena *a
   field_read(&task_fields, out, document, "", elsewhere, arena, &faults);
   read_file(&out->training, document, "training",
             out->kind == TASK_TRAIN || out->kind == TASK_CHECK || out->kind == TASK_ESTIMATE ||
-                out->kind == TASK_SURVEY,
+                out->kind == TASK_PLAN || out->kind == TASK_SURVEY,
             arena, &faults);
   read_file(&out->validation, document, "validation", false, arena, &faults);
   if (out->start || out->kind == TASK_EXPORT)
@@ -97,7 +100,7 @@ enum status task_parse(struct task *out, const json_t *document, struct arena *a
   if (out->kind == TASK_GENERATE)
     check_path(out->output_dir, "output_dir", &faults);
   if (has_spec(out->kind)) {
-    bool estimates = out->kind == TASK_ESTIMATE || out->kind == TASK_SURVEY;
+    bool estimates = out->kind == TASK_ESTIMATE || out->kind == TASK_PLAN || out->kind == TASK_SURVEY;
     if (!estimates || out->output_dir)
       check_path(out->output_dir, "output_dir", &faults);
     if (!estimates && (!out->job_id || !out->fine_tuned_model))

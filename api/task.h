@@ -13,6 +13,7 @@ enum task_kind {
   TASK_CHECK,    /* read the file `training` from end to end and report what is in it */
   TASK_INSPECT,  /* open the base model in model_dir and report what it is good for */
   TASK_ESTIMATE, /* make ready what trains `spec`, report what it will take, and train nothing */
+  TASK_PLAN,     /* make ready what trains `spec`, report what memory it is planned to take, and run nothing */
   TASK_SURVEY,   /* read `training` and say what is in it beside `validation` (may be none), for the columns of `spec`;
                     its   examples' tokens where there is a model_dir */
   TASK_EXPORT,   /* write the adapter at `start` of a finished job in the formats `exports` to output_dir */
@@ -34,7 +35,8 @@ struct task {
   const char *request_id;       /* TRAIN: of the request that made the job, for the log; NULL: not known */
   int64_t attempt;              /* TRAIN: for the log */
   const char *fine_tuned_model; /* TRAIN: the name the adapter will have */
-  /* An ESTIMATE has what a TRAIN has, but job_id, fine_tuned_model and resume; output_dir where it runs on a device. */
+  /* An ESTIMATE and a PLAN have what a TRAIN has, but job_id, fine_tuned_model and resume; output_dir where they run on
+     a device. */
   const char *model_dir;       /* TRAIN, EXPORT, INSPECT, GENERATE: the base model's folder, or its .gguf file */
   const char *output_dir;      /* TRAIN: exists and is empty; EXPORT, GENERATE: exists */
   struct string_list resume;   /* TRAIN: state files of this job (EVENT_STATE), newest first: training goes on from the
@@ -45,12 +47,15 @@ struct task {
   struct string_list exports;  /* EXPORT: normalised */
   struct task_file training;   /* TRAIN, CHECK */
   struct task_file validation; /* path NULL: none */
-  int64_t memory_bytes;        /* GENERATE: of the KV caches and adapters together, at most */
+  int64_t memory_bytes;        /* GENERATE: of the KV caches and adapters together, at most; TRAIN, ESTIMATE, PLAN: a
+                                  step is planned so that the process takes no more, as far as that can be; 0: see
+                                  learner.h */
+  int64_t memory_bytes_max;    /* TRAIN, ESTIMATE: what is planned to take more does not fit; 0: no limit */
   int64_t threads;             /* 0: all cores this process may use */
   int matmul;                  /* TRAIN: enum matmul_library */
   const char *device;          /* TRAIN: where it runs ("opencl:0"); NULL: the CPU */
   bool device_may_fit;         /* TRAIN: the CPU where the job's memory does not fit the device */
-  struct job_spec spec;        /* TRAIN, EXPORT, ESTIMATE */
+  struct job_spec spec;        /* TRAIN, EXPORT, ESTIMATE, PLAN */
 };
 
 NODISCARD json_t *task_json(const struct task *task);

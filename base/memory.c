@@ -40,31 +40,48 @@ size_t memory_peak(void) {
   return getrusage(RUSAGE_SELF, &usage) == 0 ? (size_t)usage.ru_maxrss * 1024 : 0;
 }
 
-/* What a control group's limit leaves; SIZE_MAX: no limit. */
-static size_t group_left(const char *group) {
+static unsigned long long group_number(const char *group, const char *name) {
   char path[640], text[64];
-  snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.max", group);
+  snprintf(path, sizeof path, "/sys/fs/cgroup%s/%s", group, name);
   read_text(text, sizeof text, path);
-  unsigned long long limit = strtoull(text, NULL, 10); /* "max": 0 */
-  snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.current", group);
-  read_text(text, sizeof text, path);
-  unsigned long long used = strtoull(text, NULL, 10);
-  if (!limit)
-    return SIZE_MAX;
-  return limit > used ? (size_t)(limit - used) : 1;
+  return strtoull(text, NULL, 10); /* "max": 0 */
 }
 
-size_t memory_available(void) {
+/* A control group's limit; SIZE_MAX: none. */
+static size_t group_limit(const char *group) {
+  unsigned long long limit = group_number(group, "memory.max");
+  return limit ? (size_t)limit : SIZE_MAX;
+}
+
+/* What that leaves. */
+static size_t group_left(const char *group) {
+  size_t limit = group_limit(group), used = (size_t)group_number(group, "memory.current");
+  if (limit == SIZE_MAX)
+    return SIZE_MAX;
+  return limit > used ? limit - used : 1;
+}
+
+/* What /proc/meminfo says by that name, or what a control group says, our own or the root that a container sees,
+   where that is less. */
+static size_t least(const char *name, size_t (*of_group)(const char *group)) {
   char text[8192], group[512];
   read_text(text, sizeof text, "/proc/meminfo");
-  size_t available = memory_field(text, "MemAvailable");
+  size_t bytes = memory_field(text, name);
   read_text(group, sizeof group, "/proc/self/cgroup"); /* "0::/path" */
   group[strcspn(group, "\n")] = 0;
   const char *const groups[] = {strncmp(group, "0::/", 4) == 0 ? group + 3 : "", ""};
   for (int i = 0; i < 2; i++) {
-    size_t left = group_left(groups[i]);
-    if (left < available)
-      available = left;
+    size_t most = of_group(groups[i]);
+    if (most < bytes)
+      bytes = most;
   }
-  return available;
+  return bytes;
+}
+
+size_t memory_available(void) {
+  return least("MemAvailable", group_left);
+}
+
+size_t memory_total(void) {
+  return least("MemTotal", group_limit);
 }

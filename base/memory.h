@@ -11,6 +11,8 @@ size_t memory_peak(void);
 /* What can be taken without swapping: the machine's available memory, or less where the control group's limit
    (memory.max) leaves less. */
 size_t memory_available(void);
+/* What there is at all: the machine's memory, or the control group's limit where that is less. */
+size_t memory_total(void);
 /* The number behind "name:" in lines like /proc/meminfo's ("MemAvailable:   123 kB"), in bytes; 0: none. */
 size_t memory_field(const char *text, const char *name);
 

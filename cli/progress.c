@@ -76,6 +76,7 @@ void progress_read(struct job_progress *out, const json_t *job) {
     .token_accuracy = read_number(progress, "train_mean_token_accuracy", NAN),
     .tokens_per_second = read_number(progress, "tokens_per_second", 0),
     .seconds_remaining = read_number(progress, "seconds_remaining", -1),
+    .waiting_for = text_member(job, "waiting_for", NULL),
     .jobs_ahead = read_count(json_object_get(job, "scheduling"), "queue_position"),
   };
 }
@@ -85,6 +86,11 @@ static void waiting_line(struct line *line, const struct job_progress *progress)
   text_clean(piece, progress->pausing ? "pausing" : progress->status);
   if (strcmp(progress->status, "paused") == 0 && progress->total_steps > 0)
     str_printf(line_piece(line), "step %lld/%lld", (long long)progress->step, (long long)progress->total_steps);
+  if (progress->waiting_for && strcmp(progress->waiting_for, "slot") != 0) {
+    piece = line_piece(line);
+    str_puts(piece, "waits for ");
+    text_clean(piece, progress->waiting_for);
+  }
   if (progress->jobs_ahead > 0)
     str_printf(line_piece(line), "%lld ahead in the queue", (long long)progress->jobs_ahead);
 }

@@ -18,6 +18,7 @@ struct job_progress {
   double token_accuracy;      /* of a language model; NAN: unknown */
   double tokens_per_second;   /* 0: unknown */
   double seconds_remaining;   /* negative: unknown */
+  const char *waiting_for;    /* what a queued job waits for; NULL: nothing, or unknown */
   int64_t jobs_ahead;         /* in the queue; 0: none, or unknown */
 };
 

@@ -42,6 +42,11 @@ static void cell_ahead(struct str *out, const json_t *item) {
 static void cell_starts(struct str *out, const json_t *item) {
   cell_when(out, item, "expected_start");
 }
+/* A place is what all wait for that say nothing else. */
+static void cell_waits(struct str *out, const json_t *item) {
+  const char *what = text_member(item, "waiting_for", "-");
+  text_clean(out, strcmp(what, "slot") == 0 ? "-" : what);
+}
 static void cell_ends(struct str *out, const json_t *item) {
   cell_when(out, item, "estimated_finish");
 }
@@ -51,8 +56,8 @@ static void cell_name(struct str *out, const json_t *item) {
 
 static const struct text_column columns[] = {
     {"ID", text_cell, "id"},       {"STATUS", text_cell, "status"}, {"PRIORITY", cell_priority, NULL},
-    {"AHEAD", cell_ahead, NULL},   {"STARTS", cell_starts, NULL},   {"ENDS", cell_ends, NULL},
-    {"MODEL", text_cell, "model"}, {"NAME", cell_name, NULL},
+    {"AHEAD", cell_ahead, NULL},   {"WAITS FOR", cell_waits, NULL}, {"STARTS", cell_starts, NULL},
+    {"ENDS", cell_ends, NULL},     {"MODEL", text_cell, "model"},   {"NAME", cell_name, NULL},
 };
 
 static enum exit_code queue_list(struct cli *cli, const char *const *operands, const void *values, json_t *document) {

@@ -45,7 +45,13 @@ static const struct field fields[] = {
      .doc = "A job that waits makes one that runs with a priority lower by so much or more save its state and wait; "
             "0: never, since whoever submits a job chooses its priority."},
     {"threads", NULL, FIELD_INT, AT(threads), 0, 0, 1024,
-     .doc = "Threads of one worker; 0: the cores divided by workers_max."},
+     .doc = "Threads of one worker; 0: core_budget divided by workers_max."},
+    {"memory_budget_mib", NULL, FIELD_INT, AT(memory_budget_mib), 0, 0, 1 << 30, .unit = "MiB",
+     .doc = "Memory that jobs, exports and base models that are held may take together: a job waits until it fits. 0: "
+            "the machine's, or the control group's limit, less an eighth (from 512 MiB to 4 GiB) for all else."},
+    {"core_budget", NULL, FIELD_INT, AT(core_budget), 0, 0, 1024, .unit = "cores",
+     .doc = "Cores that the threads of jobs and exports may take together. 0: those that this process may use, or "
+            "workers_max where that is more."},
     {"matmul", NULL, FIELD_CHOICE, AT(matmul), 0, 0, 0, matmuls, "auto",
      .doc = "What multiplies by the base models' weights in jobs that do not say: native, openblas, or auto (native "
             "where it has kernels for this processor)."},

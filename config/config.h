@@ -32,7 +32,9 @@ struct config {
   const char *allowed_origins;    /* of pages that may use it, with commas; NULL: none but its own */
   int64_t workers_max;            /* jobs that train at the same time */
   int64_t preemption;             /* difference of priorities from which a job makes another leave; 0: never */
-  int64_t threads;                /* of one worker; 0: all cores divided by workers_max */
+  int64_t threads;                /* of one worker; 0: core_budget divided by workers_max */
+  int64_t memory_budget_mib;      /* that jobs and what serves models may take together; 0: see server/budget.h */
+  int64_t core_budget;            /* of jobs together; 0: see there */
   int matmul;                     /* of jobs that do not say: enum matmul_library of api/job.h */
   const char *devices;            /* "auto", or devices that jobs may run on, with commas (api/device.h) */
   int64_t queue_max;              /* jobs that may wait */

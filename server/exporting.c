@@ -17,7 +17,10 @@ struct exporting {
   int64_t seq;          /* of its row */
   const char *format;
   struct artifacts artifacts;
+  struct budget_need need;
 };
+
+enum { OWN_MIB = 256 }; /* of an export, beside its base's weights */
 
 static struct exporting *of(struct run *run) {
   return (struct exporting *)run;
@@ -146,12 +149,22 @@ static enum status make_task(struct task *task, struct exporting *exporting, con
   task->model_dir = model.path;
   task->start = source.path;
   task->output_dir = arena_string(&run->arena, path);
-  task->threads = run_threads(run, 0);
+  task->threads = budget_threads(&run->server->budget, config, 0);
   if (!formats || !task->output_dir)
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "starting an export of %s", run->id);
   formats[0] = exporting->format;
   task->exports = (struct string_list){1, formats};
   return STATUS_OK;
+}
+
+/* The base's weights are pages of its files; what is written goes through little memory. */
+static struct budget_need need_of(const struct task *task) {
+  int64_t weights = budget_mib((int64_t)sandbox_model_bytes(task->model_dir));
+  return (struct budget_need){.memory_mib = weights + OWN_MIB, .cores = task->threads};
+}
+
+struct budget_need exporting_need(const struct run *run) {
+  return ((const struct exporting *)run)->need;
 }
 
 static enum status start_worker(struct exporting *exporting, const struct job_row *job, struct error *err) {
@@ -161,6 +174,8 @@ static enum status start_worker(struct exporting *exporting, const struct job_ro
   enum status status = db_job_spec(&task.spec, &document, job, &run->arena, err);
   if (!status)
     status = make_task(&task, exporting, job, err);
+  if (!status)
+    exporting->need = need_of(&task);
   return status ? status : run_start_worker(run, &task, err);
 }
 

@@ -7,6 +7,8 @@
 #include "storage/db_export.h"
 
 extern const struct run_kind exporting_kind;
+/* What it takes of the budget. */
+struct budget_need exporting_need(const struct run *run);
 /* As training_start. */
 NODISCARD enum status exporting_start(struct run *run, const struct export_row *export, struct error *err);
 

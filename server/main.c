@@ -8,9 +8,11 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "base/cpu.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/man.h"
+#include "base/memory.h"
 #include "server/admission.h"
 #include "server/backup.h"
 #include "server/command.h"
@@ -122,6 +124,9 @@ static enum status serve(struct server *server, struct error *err) {
     cgroups_open(&server->cgroups, "/proc/self/cgroup", "/sys/fs/cgroup", getpid());
   if (!status)
     devices_find(&server->devices, server->config);
+  server->budget = budget_of(server->config, memory_total(), cpu_allowed());
+  log_info("jobs may take %lld MiB of memory and %lld cores together", (long long)server->budget.memory_mib,
+           (long long)server->budget.cores);
   if (!status)
     status = scheduler_new(&server->scheduler, server, err);
   if (!status)

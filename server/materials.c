@@ -52,7 +52,7 @@ enum status materials_find(struct task *task, struct run *run, const char *tenan
     return status;
   task->start = source.path;
   task->model_dir = model.path;
-  task->threads = run_threads(run, spec->scheduling.threads);
+  task->threads = budget_threads(&run->server->budget, config, spec->scheduling.threads);
   task->matmul = spec->scheduling.matmul ? spec->scheduling.matmul : config->matmul;
   return STATUS_OK;
 }

@@ -236,6 +236,20 @@ static void write_generation(struct str *out, const struct metrics *metrics, con
          "What was asked of models and has no whole answer yet.");
 }
 
+static void write_budget(struct str *out, const struct metrics_view *view) {
+  static const char used[] = "reflectd_budget_memory_used_bytes";
+  if (view->budget_bytes) {
+    single(out, "reflectd_budget_memory_bytes", "gauge", (double)view->budget_bytes,
+           "Memory that jobs, exports and base models that are held may take together.");
+    family(out, used, "gauge", "What they are planned to take of it; idle: models that nobody asks, which make room.");
+    sample(out, used, (double)view->budget_used_bytes, "state=\"busy\"");
+    sample(out, used, (double)view->budget_idle_bytes, "state=\"idle\"");
+  }
+  single(out, "reflectd_budget_cores", "gauge", (double)view->budget_cores,
+         "Cores that the threads of jobs and exports may take together.");
+  single(out, "reflectd_budget_cores_used", "gauge", (double)view->budget_used_cores, "Cores that they take.");
+}
+
 static void write_deliveries(struct str *out, const struct metrics *metrics) {
   static const char name[] = "reflectd_webhook_deliveries_total";
   static const char *const results[] = {
@@ -274,6 +288,7 @@ void metrics_write(struct str *out, const struct metrics *metrics, const struct 
   write_requests(out, metrics);
   write_jobs(out, metrics, view);
   write_training(out, metrics, view);
+  write_budget(out, view);
   write_generation(out, metrics, view);
   write_process(out, &view->process);
 }

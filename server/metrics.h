@@ -76,6 +76,8 @@ struct metrics_view {
   int64_t finished[JOB_STATE_COUNT][PEFT_COUNT]; /* jobs so far; of the others */
   int64_t training, checking, exporting, inspecting, serving; /* workers */
   int64_t models_ready, generations;                          /* base models in memory; what they are asked */
+  int64_t budget_bytes, budget_used_bytes, budget_idle_bytes; /* memory; idle: of models that nobody asks */
+  int64_t budget_cores, budget_used_cores;
   int64_t connections;
   int64_t free_bytes;                            /* of the disk */
   uint64_t store_busy;                           /* how often the store was locked by another */

@@ -26,7 +26,8 @@ void reports_init(struct reports *reports, struct artifacts *artifacts, const st
                               .artifacts = artifacts,
                               .db = artifacts->run->server->db,
                               .lease = *lease,
-                              .trained_tokens = -1};
+                              .trained_tokens = -1,
+                              .memory_mib = BUDGET_UNKNOWN};
   reports->pace.step = lease->token == 1 ? 0 : -1;
   snprintf(reports->pace.device, sizeof reports->pace.device, "%s", device);
   str_init(&reports->progress, PROGRESS_BYTES);
@@ -239,6 +240,19 @@ static enum status store_message(struct reports *reports, const struct event *ev
   return db_job_set_device(reports->db, &reports->lease, device, &held, err);
 }
 
+/* What it takes at most of the host's memory. */
+static enum status store_plan(struct reports *reports, const struct event *event, struct error *err) {
+  int64_t bytes;
+  bool held;
+  enum status status = json_get_int(&bytes, event->data, "peak_memory_bytes", -1, 0, INT64_MAX, err);
+  if (status || bytes < 0)
+    return status ? status : error_set(err, STATUS_WORKER_CRASHED, NULL, "a plan without its peak_memory_bytes");
+  reports->memory_mib = budget_mib(bytes);
+  status = db_job_held(&held, reports->db, &reports->lease, err);
+  return status || !held ? status
+                         : db_job_set_needs(reports->db, reports->lease.job_id, reports->memory_mib, err);
+}
+
 static enum status handle(struct reports *reports, const struct event *event, struct error *err) {
   switch (event->kind) {
   case EVENT_MESSAGE: return store_message(reports, event, err);
@@ -251,7 +265,7 @@ static enum status handle(struct reports *reports, const struct event *event, st
   case EVENT_ERROR:
     run_note_error(reports->run, event);
     return STATUS_OK;
-  case EVENT_REPORT:
+  case EVENT_REPORT: return store_plan(reports, event, err);
   case EVENT_GENERATION: return error_set(err, STATUS_WORKER_CRASHED, NULL, "an answer, which training does not send");
   case EVENT_KIND_COUNT: break;
   }

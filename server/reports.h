@@ -21,6 +21,7 @@ struct reports {
     char device[DEVICE_NAME_MAX];
   } pace;                       /* for the metrics */
   int64_t trained_tokens;       /* -1: not known */
+  int64_t memory_mib;           /* that the worker has planned to take; BUDGET_UNKNOWN: it has not said */
   struct str progress;          /* JSON text that the end of the batch writes; empty: nothing new */
   bool in_transaction;          /* events of one read are one transaction */
   struct str kept;              /* their lines, until the store has them */

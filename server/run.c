@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/cpu.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "storage/db_event.h"
@@ -24,8 +23,8 @@ enum {
 /* ---- the daemon's log of it ---- */
 
 static const char *const log_keys[] = {
-    [TASK_TRAIN] = "job",   [TASK_CHECK] = "file", [TASK_INSPECT] = "model", [TASK_ESTIMATE] = "model",
-    [TASK_SURVEY] = "file", [TASK_EXPORT] = "job", [TASK_GENERATE] = "model"};
+    [TASK_TRAIN] = "job",  [TASK_CHECK] = "file",  [TASK_INSPECT] = "model", [TASK_ESTIMATE] = "model",
+    [TASK_PLAN] = "model", [TASK_SURVEY] = "file", [TASK_EXPORT] = "job",    [TASK_GENERATE] = "model"};
 
 void run_log_begin(const struct run *run) {
   log_scope(log_keys[run->kind->task], run->id);
@@ -202,15 +201,6 @@ struct evidence run_evidence(const struct run *run) {
                            .stop = run->stop,
                            .error_event = run->has_error_event ? &run->error_event : NULL,
                            .log_tail = ""};
-}
-
-int run_threads(const struct run *run, int64_t requested) {
-  const struct config *config = run->server->config;
-  int64_t cores = cpu_allowed();
-  int64_t share = cores > config->workers_max ? cores / config->workers_max : 1;
-  int64_t most = config->threads ? config->threads : cores;
-  int64_t threads = requested ? requested : config->threads ? config->threads : share;
-  return (int)(threads < most ? threads : most);
 }
 
 void run_stop(struct run *run, enum stop stop, bool at_once) {

@@ -83,8 +83,6 @@ void run_settle(struct run *run, run_store *settle);
 void run_stop(struct run *run, enum stop stop, bool at_once);
 /* A run that is to pause will be queued again instead. */
 void run_resume(struct run *run);
-/* Threads for a worker of which so many were requested (0: none in particular): never more than the operator allows. */
-int run_threads(const struct run *run, int64_t requested);
 /* What verdict.h judges by; the kind adds what it knows besides. */
 struct evidence run_evidence(const struct run *run);
 

@@ -141,7 +141,8 @@ uint64_t sandbox_memory(const struct task *task) {
 }
 
 static bool writes(const struct task *task) {
-  return task->kind == TASK_TRAIN || task->kind == TASK_EXPORT || (task->kind == TASK_ESTIMATE && task->output_dir);
+  bool asks = task->kind == TASK_ESTIMATE || task->kind == TASK_PLAN;
+  return task->kind == TASK_TRAIN || task->kind == TASK_EXPORT || (asks && task->output_dir);
 }
 
 /* "opencl" of "opencl:0": what its driver needs is opened too. */

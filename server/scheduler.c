@@ -9,6 +9,8 @@
 #include "base/log.h"
 #include "server/host.h"
 #include "server/inspected.h"
+#include "server/needs.h"
+#include "server/serving.h"
 #include "storage/db_event.h"
 #include "storage/db_export.h"
 #include "storage/db_file.h"
@@ -28,6 +30,10 @@ struct scheduler {
   struct server *server;
   uv_timer_t timer;
   bool lacking; /* host_check said no; whoever wants to know why asks it */
+  char next[64];           /* the job that is next and waits, as its row says */
+  const char *waiting_for; /* what it waits for (budget_waits_for); NULL: none waits but for a place */
+  bool said;               /* since this daemon started */
+  bool blocked;            /* it would start if others ended */
 };
 
 static size_t room(size_t waiting, size_t running, size_t max) {
@@ -94,21 +100,48 @@ static enum status start_inspection(struct server *server, size_t wanted, size_t
   return status;
 }
 
-static enum status start_question(struct server *server, size_t wanted, size_t *started, struct error *err) {
-  struct question *question = wanted ? questions_next(&server->questions) : NULL;
+/* One at a time; jobs that are looked at in the same turn may have asked it. */
+static enum status start_question(struct server *server, size_t *started, struct error *err) {
+  bool busy = supervisor_askings(server->supervisor) > 0;
+  struct question *question = busy ? NULL : questions_next(&server->questions);
   enum status status = question ? supervisor_start_asking(server->supervisor, question, err) : STATUS_OK;
   *started += question && !status;
   return status;
 }
 
+/* One that does not fit beside what runs is refused, unless models that nobody asks can make room. What a job takes
+   whose worker has not said so yet is seen by what memory there is. */
+static enum status start_serving(struct server *server, struct serving *serving, bool *started, struct error *err) {
+  struct budget_use use = supervisor_use(server->supervisor);
+  const struct budget_need need = serving_need(server->config, serving);
+  const struct budget *budget = &server->budget;
+  use.unknown = 0;
+  enum budget_verdict verdict = budget_judge(budget, &use, &need);
+  *started = verdict == BUDGET_START;
+  if (*started)
+    return supervisor_start_serving(server->supervisor, serving, err);
+  if (verdict == BUDGET_END_IDLE)
+    supervisor_retire_serving(server->supervisor);
+  if (verdict == BUDGET_END_IDLE || use.leaving_mib)
+    return STATUS_OK; /* the next turn */
+  struct error why = {0};
+  error_set(&why, STATUS_UNAVAILABLE, "model",
+            "holding %.128s takes %lld MiB of memory, and of the %lld MiB that this server has for models and jobs "
+            "(memory_budget_mib) %lld MiB are taken",
+            serving->model, (long long)need.memory_mib, (long long)budget->memory_mib, (long long)use.memory_mib);
+  servings_ended(serving, &why);
+  return STATUS_OK;
+}
+
 static enum status start_servings(struct server *server, size_t wanted, size_t *started, struct error *err) {
   enum status status = STATUS_OK;
-  for (; !status && wanted > 0; wanted--) {
+  bool one = true;
+  for (; !status && one && wanted > 0; wanted--) {
     struct serving *serving = servings_next(server->servings);
     if (!serving)
       break;
-    status = supervisor_start_serving(server->supervisor, serving, err);
-    *started += !status;
+    status = start_serving(server, serving, &one, err);
+    *started += !status && one;
   }
   return status;
 }
@@ -139,37 +172,144 @@ static struct job_place place_of(struct server *server, const struct device_info
                             .now_ms = clock_boot_ms()};
 }
 
-/* The first job that wants the device, or, NULL, the CPU. */
-static enum status start_job(bool *found, struct server *server, const struct device_info *device, struct error *err) {
-  AUTO(arena_done) struct arena arena;
-  AUTO(str_done) struct str takes;
+/* ---- starting jobs ---- */
+
+/* The job that is next, and the place that is free for it: a device's, or, NULL, one of the CPU's. */
+struct head {
   struct job_row job;
-  arena_init(&arena, ARENA_BYTES);
-  const struct job_place place = place_of(server, device, &takes);
-  enum status status = db_job_claim(&job, found, server->db, &place, clock_unix(), &arena, err);
-  const char *name = device ? device->name : "cpu";
-  return status || !*found ? status : supervisor_start_job(server->supervisor, &job, name, err);
+  const struct device_info *device;
+};
+
+static bool goes_before(const struct job_row *a, const struct job_row *b) {
+  return a->priority != b->priority ? a->priority > b->priority : a->place < b->place;
 }
 
-static enum status start_jobs(struct server *server, const struct schedule_plan *plan, size_t *started,
-                              struct error *err) {
+/* Of one place. */
+static enum status look_at_place(struct head *out, bool *found, struct server *server,
+                                 const struct device_info *device, struct arena *arena, struct error *err) {
+  AUTO(str_done) struct str takes;
+  struct job_row job;
+  bool one;
+  const struct job_place place = place_of(server, device, &takes);
+  enum status status = db_job_first(&job, &one, server->db, &place, arena, err);
+  if (status || !one || (*found && !goes_before(&job, &out->job)))
+    return status;
+  *out = (struct head){.job = job, .device = device};
+  *found = true;
+  return STATUS_OK;
+}
+
+/* Of all places that are free. A job that may go to a device goes there. */
+static enum status find_head(struct head *out, bool *found, struct server *server, bool cpu, struct arena *arena,
+                             struct error *err) {
   enum status status = STATUS_OK;
-  bool found = true;
-  size_t asked = 0;
-  for (size_t i = 0; !status && i < server->devices.count && asked < plan->device_jobs; i++) {
-    const struct device_info *device = &server->devices.other[i];
-    if (supervisor_jobs(server->supervisor, device->name) > 0)
-      continue;
-    status = start_job(&found, server, device, err);
-    *started += !status && found;
-    asked++;
+  *found = false;
+  for (size_t i = 0; !status && i < server->devices.count; i++)
+    if (supervisor_jobs(server->supervisor, server->devices.other[i].name) == 0)
+      status = look_at_place(out, found, server, &server->devices.other[i], arena, err);
+  return status || !cpu ? status : look_at_place(out, found, server, NULL, arena, err);
+}
+
+/* The rows say what the next job waits for, as long as it does; NULL: nothing but a place. */
+static enum status tell_waiting(struct scheduler *scheduler, const char *id, const char *waiting_for,
+                                struct error *err) {
+  bool same = (waiting_for != NULL) == (scheduler->waiting_for != NULL) &&
+              (!waiting_for ||
+               (strcmp(waiting_for, scheduler->waiting_for) == 0 && strcmp(id, scheduler->next) == 0));
+  if (same && scheduler->said)
+    return STATUS_OK;
+  enum status status = db_job_set_waiting(scheduler->server->db, waiting_for ? id : NULL, waiting_for, err);
+  if (status)
+    return status;
+  scheduler->said = true;
+  scheduler->waiting_for = waiting_for;
+  snprintf(scheduler->next, sizeof scheduler->next, "%s", waiting_for ? id : "");
+  return STATUS_OK;
+}
+
+struct misfit {
+  const struct job_row *job;
+  struct error why;
+};
+
+static enum status store_misfit(struct db *db, const void *what, struct error *err) {
+  const struct misfit *it = what;
+  struct event_row event = {
+      .job_id = it->job->id, .created_at = clock_unix(), .level = LOG_ERROR, .message = it->why.text};
+  bool moved;
+  enum status status = db_job_move(db, it->job->id, JOB_QUEUED, JOB_FAILED, &it->why, clock_unix(), &moved, err);
+  return status || !moved ? status : db_event_add(db, &event, err);
+}
+
+/* It would wait for ever. */
+static enum status fail_job(struct server *server, const struct job_row *job, const struct budget_need *need,
+                            struct error *err) {
+  struct misfit it = {.job = job};
+  error_set(&it.why, STATUS_OUT_OF_MEMORY, NULL,
+            "the job takes %lld MiB of memory, and this server's memory_budget_mib is %lld MiB. A smaller batch_size "
+            "or max_seq_length needs less.",
+            (long long)need->memory_mib, (long long)server->budget.memory_mib);
+  log_info("%s is failed: %s", job->id, it.why.text);
+  return db_apply(server->db, store_misfit, &it, true, err);
+}
+
+static enum status start_job(struct server *server, const struct head *head, const struct budget_need *need,
+                             struct arena *arena, struct error *err) {
+  AUTO(str_done) struct str takes;
+  struct job_row job;
+  bool found;
+  const struct job_place place = place_of(server, head->device, &takes);
+  enum status status = db_job_claim(&job, &found, server->db, &place, clock_unix(), arena, err);
+  const char *name = head->device ? head->device->name : "cpu";
+  return status || !found ? status : supervisor_start_job(server->supervisor, &job, name, need, err);
+}
+
+/* What the verdict says of the job that is next. *go: the next one can be looked at. */
+static enum status carry_out_verdict(bool *go, struct server *server, const struct head *head,
+                                     enum budget_verdict verdict, const struct budget_need *need, struct arena *arena,
+                                     struct error *err) {
+  *go = false;
+  switch (verdict) {
+  case BUDGET_START: *go = true; return start_job(server, head, need, arena, err);
+  case BUDGET_NEVER: *go = true; return fail_job(server, &head->job, need, err);
+  case BUDGET_ASK: return needs_ask(go, server, &head->job, err);
+  case BUDGET_END_IDLE: supervisor_retire_serving(server->supervisor); return STATUS_OK;
+  case BUDGET_WAIT_MEMORY:
+  case BUDGET_WAIT_CORES: break;
   }
-  found = true;
-  for (size_t wanted = plan->jobs; !status && found && wanted > 0; wanted--) {
-    status = start_job(&found, server, NULL, err);
-    *started += !status && found;
+  return STATUS_OK;
+}
+
+/* In the order of the queue, whatever device a job wants: while one waits for memory or cores, no other starts that
+   would be behind it. So the largest one has its turn. */
+static enum status start_jobs(struct scheduler *scheduler, const struct schedule_plan *plan, size_t *started,
+                              struct error *err) {
+  struct server *server = scheduler->server;
+  const char *waiting_for = NULL;
+  char id[sizeof scheduler->next] = "";
+  size_t cpu = plan->jobs, devices = plan->device_jobs;
+  enum status status = STATUS_OK;
+  scheduler->blocked = false;
+  for (bool go = true; !status && go && cpu + devices > 0;) {
+    AUTO(arena_done) struct arena arena;
+    struct head head;
+    bool found;
+    arena_init(&arena, ARENA_BYTES);
+    status = find_head(&head, &found, server, cpu > 0, &arena, err);
+    if (status || !found)
+      break;
+    struct budget_need need = needs_of(server, &head.job, head.device);
+    struct budget_use use = supervisor_use(server->supervisor);
+    enum budget_verdict verdict = budget_judge(&server->budget, &use, &need);
+    status = carry_out_verdict(&go, server, &head, verdict, &need, &arena, err);
+    *started += !status && verdict == BUDGET_START;
+    if (verdict == BUDGET_START)
+      *(head.device ? &devices : &cpu) -= 1;
+    waiting_for = go ? NULL : budget_waits_for(verdict);
+    scheduler->blocked = verdict == BUDGET_WAIT_MEMORY || verdict == BUDGET_WAIT_CORES;
+    snprintf(id, sizeof id, "%s", head.job.id);
   }
-  return status;
+  return status ? status : tell_waiting(scheduler, id, waiting_for, err);
 }
 
 /* ---- making room ---- */
@@ -223,8 +363,9 @@ static enum status make_room(bool *made, struct server *server, const struct dev
   return STATUS_OK;
 }
 
-/* One job leaves at a time: whoever waits may get its place, on whatever device that is. */
-static enum status preempt(struct server *server, struct error *err) {
+/* One job leaves at a time: whoever waits may get its place or its memory, on whatever device that is. */
+static enum status preempt(const struct scheduler *scheduler, struct error *err) {
+  struct server *server = scheduler->server;
   struct running_job jobs[RUNNING_MAX], there[RUNNING_MAX];
   bool made = false;
   enum status status = STATUS_OK;
@@ -238,7 +379,8 @@ static enum status preempt(struct server *server, struct error *err) {
     for (size_t i = 0; i < count; i++)
       if (strcmp(jobs[i].device, device ? device->name : "cpu") == 0)
         there[n++] = jobs[i];
-    if (n > 0 && n + (device ? 0 : supervisor_exports(server->supervisor)) >= places)
+    bool full = n + (device ? 0 : supervisor_exports(server->supervisor)) >= places;
+    if (n > 0 && (full || scheduler->blocked))
       status = make_room(&made, server, device, there, n, err);
   }
   return status;
@@ -282,15 +424,17 @@ static enum status view_queue(struct schedule_view *view, struct file_row **file
   return STATUS_OK;
 }
 
-/* Starts what is planned. */
-static enum status carry_out(const struct schedule_plan *plan, const struct file_row *files, size_t count,
-                             size_t *started, struct server *server, struct error *err) {
+/* Starts what is planned. Jobs go before models, which could take again what one waits for; and they may have a
+   question. */
+static enum status carry_out(struct scheduler *scheduler, const struct schedule_plan *plan,
+                             const struct file_row *files, size_t count, size_t *started, struct error *err) {
+  struct server *server = scheduler->server;
   enum status status = start_inspection(server, plan->inspections, started, err);
-  status = status ? status : start_servings(server, plan->servings, started, err);
-  status = status ? status : start_question(server, plan->questions, started, err);
   status = status ? status : start_checks(server, files, count, plan->checks, started, err);
   status = status ? status : start_exports(server, plan->exports, started, err);
-  return status ? status : start_jobs(server, plan, started, err);
+  status = status ? status : start_jobs(scheduler, plan, started, err);
+  status = status ? status : start_servings(server, plan->servings, started, err);
+  return status ? status : start_question(server, started, err);
 }
 
 /* Reads the queue, decides, starts. */
@@ -322,10 +466,12 @@ static enum status tick(struct scheduler *scheduler, int64_t *wake_ms, struct er
   if (plan.retire)
     supervisor_retire_serving(server->supervisor);
   if (wanted > 0)
-    status = carry_out(&plan, files, count, &started, server, err);
+    status = carry_out(scheduler, &plan, files, count, &started, err);
+  else
+    status = tell_waiting(scheduler, NULL, NULL, err);
   if (!status && view.jobs_queued > 0)
-    status = preempt(server, err);
-  if (!status && (started > 0 || wanted == 0))
+    status = preempt(scheduler, err);
+  if (!status && (started > 0 || wanted == 0 || scheduler->waiting_for))
     hold_end(&server->hold);
   if (!status && started < wanted)
     *wake_ms = LOOK_MS; /* jobs that wait for room on the disk */

@@ -9,6 +9,7 @@
 
 #include "config/config.h"
 #include "server/attempts.h"
+#include "server/budget.h"
 #include "server/cgroup.h"
 #include "server/devices.h"
 #include "server/hold.h"
@@ -60,6 +61,7 @@ struct server {
   struct metrics metrics;   /* what /metrics counts */
   int64_t key_use_after_ms; /* boot clock: until then no last use of a key is noted */
   struct hold hold;         /* the host kept something from running */
+  struct budget budget;     /* what runs may take together */
   struct sandbox sandbox;   /* of workers */
   struct cgroups cgroups;   /* theirs */
   bool draining;            /* SIGTERM came: no new work */

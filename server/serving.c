@@ -113,9 +113,25 @@ static void look(void *context) {
 }
 
 /* Its weights are its file's pages; beside them there is what it was given for requests. */
-static enum status check_memory(const struct serving *serving, const struct task *task, struct error *err) {
-  uint64_t available = memory_available(), takes = (uint64_t)task->memory_bytes;
-  takes += sandbox_model_bytes(serving->path);
+struct budget_need serving_need(const struct config *config, const struct serving *serving) {
+  int64_t weights = budget_mib((int64_t)sandbox_model_bytes(serving->path));
+  return (struct budget_need){.memory_mib = weights + config->serving_memory_mib};
+}
+
+void serving_count(struct budget_use *use, const struct run *run) {
+  const struct serving *serving = ((const struct serving_run *)run)->serving;
+  int64_t mib = serving_need(run->server->config, serving).memory_mib;
+  if (serving->state == SERVING_LEAVING)
+    use->leaving_mib += mib;
+  else if (serving_idle(run))
+    use->idle_mib += mib;
+  else
+    use->memory_mib += mib;
+}
+
+static enum status check_memory(const struct run *run, const struct serving *serving, struct error *err) {
+  uint64_t available = memory_available();
+  uint64_t takes = (uint64_t)serving_need(run->server->config, serving).memory_mib * MIB;
   if (available == 0 || available >= takes)
     return STATUS_OK;
   return error_set(err, STATUS_UNAVAILABLE, "model",
@@ -129,11 +145,11 @@ enum status serving_start(struct run *run, struct serving *serving, struct error
                             .model_dir = serving->path,
                             .output_dir = serving->folder,
                             .memory_bytes = config->serving_memory_mib * MIB,
-                            .threads = run_threads(run, 0),
+                            .threads = budget_threads(&run->server->budget, config, 0),
                             .matmul = config->matmul};
   of(run)->serving = serving;
   serving->state = SERVING_LOADING;
-  enum status status = check_memory(serving, &task, err);
+  enum status status = check_memory(run, serving, err);
   bool short_of_memory = status != STATUS_OK;
   status = status ? status : run_start_worker(run, &task, err);
   if (!status) {

@@ -6,6 +6,10 @@
 #include "server/servings.h"
 
 extern const struct run_kind serving_kind;
+/* What holding a base model takes of the budget. */
+struct budget_need serving_need(const struct config *config, const struct serving *serving);
+/* Counts a run of that kind among the busy, the idle or those that leave. */
+void serving_count(struct budget_use *use, const struct run *run);
 
 /* Starts the run's worker. The status says what of the host kept it from starting; what was asked has failed then, for
    that reason or for its own. */

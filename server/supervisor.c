@@ -51,14 +51,14 @@ static enum status add(struct run **out, struct supervisor *supervisor, const st
 }
 
 enum status supervisor_start_job(struct supervisor *supervisor, const struct job_row *job, const char *device,
-                                 struct error *err) {
+                                 const struct budget_need *need, struct error *err) {
   struct run *run;
   enum status status = add(&run, supervisor, &training_kind, job->id, err);
   if (status)
     return status;
   run->attempt = job->attempts;
   run_log_begin(run);
-  status = training_start(run, job, device, err);
+  status = training_start(run, job, device, need, err);
   run_log_end(run);
   return status;
 }
@@ -81,13 +81,16 @@ enum status supervisor_start_export(struct supervisor *supervisor, const struct 
   return status ? status : exporting_start(run, export, err);
 }
 
-/* Where the job that it is about would run. */
-static const char *asking_device(const struct supervisor *supervisor, const char *wanted) {
+/* Where the job that it is about would run. What it takes of the host's memory is planned for the CPU, where it may. */
+static const char *asking_device(const struct supervisor *supervisor, const struct question *question) {
   const struct devices *devices = &supervisor->server->devices;
-  bool any = strcmp(wanted, "auto") == 0;
+  bool any = strcmp(question->device, "auto") == 0;
+  if (question->kind == TASK_SURVEY || (question->kind == TASK_PLAN && any))
+    return "cpu";
   for (size_t i = 0; i < devices->count; i++) {
     const struct device_info *device = &devices->other[i];
-    if (any ? device->gpu && supervisor_jobs(supervisor, device->name) == 0 : device_matches(wanted, device->name))
+    if (any ? device->gpu && supervisor_jobs(supervisor, device->name) == 0
+            : device_matches(question->device, device->name))
       return device->name;
   }
   return "cpu";
@@ -96,10 +99,7 @@ static const char *asking_device(const struct supervisor *supervisor, const char
 enum status supervisor_start_asking(struct supervisor *supervisor, struct question *question, struct error *err) {
   struct run *run;
   enum status status = add(&run, supervisor, &asking_kind, question->key, err);
-  return status
-             ? status
-             : asking_start(run, question,
-                            question->kind == TASK_SURVEY ? "cpu" : asking_device(supervisor, question->device), err);
+  return status ? status : asking_start(run, question, asking_device(supervisor, question), err);
 }
 
 enum status supervisor_start_serving(struct supervisor *supervisor, struct serving *serving, struct error *err) {
@@ -153,6 +153,21 @@ size_t supervisor_running(struct running_job *out, size_t max, const struct supe
                                       .began = training_began(run),
                                       .leaves = run->stop != STOP_NONE || !run->worker};
   return n;
+}
+
+struct budget_use supervisor_use(const struct supervisor *supervisor) {
+  struct budget_use use = {0};
+  for (const struct run *run = supervisor->runs; run; run = run->next) {
+    struct budget_need need = {0};
+    if (run->kind == &training_kind)
+      need = training_need(run);
+    else if (run->kind == &exporting_kind)
+      need = exporting_need(run);
+    else if (run->kind == &serving_kind)
+      serving_count(&use, run);
+    budget_count(&use, &need);
+  }
+  return use;
 }
 
 size_t supervisor_checks(const struct supervisor *supervisor) {

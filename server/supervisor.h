@@ -28,7 +28,7 @@ void supervisor_free(struct supervisor *supervisor);
    and the status is STATUS_OK.
    A job that was claimed just now. */
 NODISCARD enum status supervisor_start_job(struct supervisor *supervisor, const struct job_row *job,
-                                           const char *device, struct error *err);
+                                           const char *device, const struct budget_need *need, struct error *err);
 NODISCARD enum status supervisor_start_check(struct supervisor *supervisor, const struct file_row *file,
                                              struct error *err);
 NODISCARD enum status supervisor_start_inspection(struct supervisor *supervisor, struct inspected *inspected,
@@ -40,7 +40,7 @@ NODISCARD enum status supervisor_start_asking(struct supervisor *supervisor, str
 /* A base model that is asked for. */
 NODISCARD enum status supervisor_start_serving(struct supervisor *supervisor, struct serving *serving,
                                                struct error *err);
-/* Lets one of those go that nobody asks, so that another one can start. */
+/* Lets one of those go that nobody asks, so that another one or a job can start. */
 void supervisor_retire_serving(struct supervisor *supervisor);
 
 /* An export that was claimed just now. */
@@ -58,6 +58,8 @@ struct running_job {
 /* At most `max` of them; the strings live until the loop turns. */
 size_t supervisor_running(struct running_job *out, size_t max, const struct supervisor *supervisor);
 bool supervisor_is_checking(const struct supervisor *supervisor, const char *file_id);
+/* What all that runs has of the budget. */
+struct budget_use supervisor_use(const struct supervisor *supervisor);
 /* Jobs that were given to that device ("cpu"). */
 size_t supervisor_jobs(const struct supervisor *supervisor, const char *device);
 size_t supervisor_exports(const struct supervisor *supervisor);

@@ -32,6 +32,7 @@ struct training {
   struct reports reports;
   int64_t free_at_exit;         /* bytes of the disk when its process had ended */
   double began;                 /* clock_seconds */
+  struct budget_need need;      /* as it was given */
 };
 
 static struct training *of(struct run *run) {
@@ -44,6 +45,14 @@ const char *training_device(const struct run *run) {
 
 int64_t training_priority(const struct run *run) {
   return ((const struct training *)run)->priority;
+}
+
+struct budget_need training_need(const struct run *run) {
+  const struct training *training = (const struct training *)run;
+  struct budget_need need = training->need;
+  if (training->reports.memory_mib != BUDGET_UNKNOWN)
+    need.memory_mib = training->reports.memory_mib;
+  return need;
 }
 
 double training_began(const struct run *run) {
@@ -300,6 +309,10 @@ static enum status make_task(struct task *task, struct training *training, const
   /* A device that is not there gets no place of its own: the worker then says what there is. */
   bool given = device_matches(job->device_wanted, training->device);
   task->device = arena_string(&run->arena, given ? training->device : job->device_wanted);
+  task->memory_bytes_max = budget_bytes(run->server->budget.memory_mib);
+  task->memory_bytes = budget_bytes(training->need.memory_mib);
+  if (training->need.memory_mib == BUDGET_UNKNOWN)
+    task->memory_bytes = task->memory_bytes_max;
   task->device_may_fit = strcmp(job->device_wanted, "auto") == 0 && run->server->devices.cpu;
   return task->output_dir && task->device ? STATUS_OK
                                           : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "starting %s", run->id);
@@ -360,8 +373,10 @@ static enum status settle_refusal(struct run *run, struct error *err) {
   return status;
 }
 
-enum status training_start(struct run *run, const struct job_row *job, const char *device, struct error *err) {
+enum status training_start(struct run *run, const struct job_row *job, const char *device,
+                           const struct budget_need *need, struct error *err) {
   struct training *training = of(run);
+  training->need = *need;
   snprintf(training->device, sizeof training->device, "%s", device);
   training->priority = job->priority;
   training->began = clock_seconds();

@@ -51,6 +51,8 @@ static const struct column columns[] = {
     {"from_checkpoint", COLUMN_TEXT, AT(from_checkpoint), NULL},
     {"sweep", COLUMN_TEXT, AT(sweep), NULL},
     {"sweep_values", COLUMN_TEXT, AT(sweep_values), NULL},
+    {"ifnull(needs_memory, -1)", COLUMN_INT, AT(needs_memory), NULL},
+    {"waiting_for", COLUMN_TEXT, AT(waiting_for), NULL},
 };
 #undef AT
 const struct row_type job_rows = {"a job", sizeof(struct job_row), columns, COUNT_OF(columns)};
@@ -320,7 +322,7 @@ enum status db_job_claim(struct job_row *out, bool *found, struct db *db, const 
                     "UPDATE job SET state = 'running', lease_token = lease_token + 1, started_at = ?2, worker = NULL,"
                     " progress = iif(furthest_step > 0, progress, NULL),"
                     " trained_tokens = iif(furthest_step > 0, trained_tokens, NULL), needs_free = 0, run_after = 0,"
-                    " attempts = attempts + 1, pause_requested_at = NULL"
+                    " attempts = attempts + 1, pause_requested_at = NULL, waiting_for = NULL"
                     " WHERE seq = ?1 AND state = 'queued' RETURNING *",
                     err);
   if (status)
@@ -399,6 +401,37 @@ enum status db_job_set_estimate(struct db *db, const char *id, const char *estim
   stmt_text(&stmt, id);
   stmt_text(&stmt, estimate);
   return stmt_run(&stmt, NULL, err);
+}
+
+enum status db_job_set_needs(struct db *db, const char *id, int64_t memory_mib, struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  enum status status = stmt_open(&stmt, db, "UPDATE job SET needs_memory = ?2 WHERE id = ?1", err);
+  if (status)
+    return status;
+  stmt_text(&stmt, id);
+  stmt_int(&stmt, memory_mib);
+  return stmt_run(&stmt, NULL, err);
+}
+
+static enum status set_waiting(struct db *db, const char *sql, const char *id, const char *waiting_for,
+                               struct error *err) {
+  AUTO(stmt_done) struct stmt stmt = {0};
+  enum status status = stmt_open(&stmt, db, sql, err);
+  if (status)
+    return status;
+  stmt_text(&stmt, id);
+  stmt_text(&stmt, waiting_for);
+  return stmt_run(&stmt, NULL, err);
+}
+
+enum status db_job_set_waiting(struct db *db, const char *id, const char *waiting_for, struct error *err) {
+  enum status status = set_waiting(db,
+                                   "UPDATE job SET waiting_for = NULL WHERE waiting_for IS NOT NULL"
+                                   " AND (id IS NOT ?1 OR waiting_for IS NOT ?2)",
+                                   id, waiting_for, err);
+  return status || !id ? status
+                       : set_waiting(db, "UPDATE job SET waiting_for = ?2 WHERE id = ?1 AND state = 'queued'", id,
+                                     waiting_for, err);
 }
 
 enum status db_job_held(bool *held, struct db *db, const struct lease *lease, struct error *err) {

@@ -50,6 +50,8 @@ struct job_row {
   const char *from_checkpoint;   /* of its spec; NULL: none */
   const char *sweep;             /* id of the sweep that it was made in; NULL: none */
   const char *sweep_values;      /* JSON object: its values of what differs there; NULL: none */
+  int64_t needs_memory;          /* MiB that it takes at most; 0: nobody could say; -1: nobody was asked */
+  const char *waiting_for;       /* queued and next to start: "memory" or "cores"; NULL: neither */
 };
 
 /* The columns above from `id` to `state` are written, device_wanted, request_id, peft_type, cloned_from,
@@ -123,6 +125,10 @@ NODISCARD enum status db_job_set_progress(struct db *db, const struct lease *lea
                                           int64_t trained_tokens, bool *held, struct error *err);
 /* What it is expected to take, where nobody has said so before. */
 NODISCARD enum status db_job_set_estimate(struct db *db, const char *id, const char *estimate, struct error *err);
+/* MiB that it takes at most; 0: nobody could say. */
+NODISCARD enum status db_job_set_needs(struct db *db, const char *id, int64_t memory_mib, struct error *err);
+/* What the job that is next waits for; none of the others does. `id` NULL: none waits. */
+NODISCARD enum status db_job_set_waiting(struct db *db, const char *id, const char *waiting_for, struct error *err);
 NODISCARD enum status db_job_held(bool *held, struct db *db, const struct lease *lease, struct error *err);
 /* Ends the lease: running -> `to`. `why` fills the error columns when `to` is FAILED, else NULL. A move to
    QUEUED counts a restart. A pause that was requested is no longer. */

@@ -116,6 +116,26 @@ static json_t *describe(const struct trainer *t, const struct pace *pace) {
   return out;
 }
 
+static bool takes_host_memory(const struct trainer *t) {
+  return t->learner->model->backend->ops->host_memory;
+}
+
+void estimate_tell_plan(const struct trainer *t, struct report *report) {
+  if (takes_host_memory(t))
+    report_data(report, EVENT_REPORT, "",
+                json_pack("{s:I}", "peak_memory_bytes", (json_int_t)t->learner->estimate));
+}
+
+enum status estimate_check(const struct trainer *t, struct error *err) {
+  size_t most = (size_t)t->task->memory_bytes_max, takes = t->learner->estimate;
+  if (!most || !takes_host_memory(t) || takes <= most)
+    return STATUS_OK;
+  return error_set(err, STATUS_OUT_OF_MEMORY, NULL,
+                   "the job takes %zu MiB of memory, and this server's memory_budget_mib is %zu MiB. A smaller "
+                   "batch_size or max_seq_length needs less.",
+                   takes >> 20, most >> 20);
+}
+
 /* --- what is measured ----------------------------------------------------------------------------- */
 
 /* Forward and backward of one micro-batch of the job, whose gradients nobody uses. */

@@ -7,7 +7,14 @@
 
 #include "base/error.h"
 
+struct report;
 struct trainer;
+
+/* Of a trainer that is prepared, on a backend whose memory is the host's; on others nothing.
+   Tells the daemon what memory is planned, which it counts beside what else runs: EVENT_REPORT {peak_memory_bytes}. */
+void estimate_tell_plan(const struct trainer *trainer, struct report *report);
+/* Does the plan fit the task's memory_bytes_max? STATUS_OUT_OF_MEMORY says what to lower. */
+NODISCARD enum status estimate_check(const struct trainer *trainer, struct error *err);
 
 /* {steps, examples, tokens, evaluations, trainable_parameters, adapted_modules, peak_memory_bytes, disk_bytes, device,
    threads, recomputes_activations, truncated_examples, duration_seconds {low, high}, measured {batches, tokens,

@@ -174,10 +174,13 @@ static size_t default_limit(const struct learner *l) {
 
 /* The fewest recomputed blocks that fit a training step into the limit. */
 static enum status fit(struct learner *l, const struct batch_limits *limits, size_t beside, struct error *err) {
-  size_t limit = default_limit(l), bytes = 0;
+  size_t most = default_limit(l), bytes = 0;
   size_t low = l->recompute_segments, high = l->model->blocks, measured = SIZE_MAX;
   if (l->memory_limit)
-    limit = l->memory_limit > beside ? l->memory_limit - beside : 0;
+    most = l->memory_limit > beside ? l->memory_limit - beside : 0;
+  size_t limit = most, goal = l->memory_goal > beside ? l->memory_goal - beside : 0;
+  if (l->memory_goal && l->model->backend->ops->host_memory && goal < limit)
+    limit = goal;
   while (low < high) {
     size_t middle = low == l->recompute_segments ? low : (low + high) / 2; /* mostly nothing must be done */
     enum status status = measure(l, &bytes, limits, middle, err);
@@ -191,7 +194,7 @@ static enum status fit(struct learner *l, const struct batch_limits *limits, siz
   }
   l->recompute_segments = l->tape.recompute_segments = low;
   enum status status = low == measured ? STATUS_OK : measure(l, &bytes, limits, low, err);
-  if (!status && l->memory_limit && bytes > limit)
+  if (!status && l->memory_limit && bytes > most)
     status =
         error_set(err, STATUS_OUT_OF_MEMORY, "scheduling.memory_limit",
                   "memory_limit is %zu MiB; this job needs %zu MiB: %zu for the model and the data, %zu for a step "

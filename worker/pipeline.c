@@ -289,6 +289,7 @@ static enum status make_learner(struct run *r, const struct task *task, struct e
   r->learner.group = (size_t)h->batch_size;
   r->learner.seed = (uint64_t)task->spec.seed;
   r->learner.memory_limit = (size_t)task->spec.scheduling.memory_limit << 20;
+  r->learner.memory_goal = (size_t)task->memory_bytes;
   r->learner.orth_lambda = adapter->peft_type == PEFT_HRA ? adapter->hra.orth_lambda : 0;
   r->learner.adamw = (struct adamw){.beta1 = h->adam_beta1,
                                     .beta2 = h->adam_beta2,
@@ -407,8 +408,10 @@ static enum status prepare(struct run *r, const struct task *task, struct report
 
 static enum status train(struct run *r, const struct task *task, struct report *report, struct error *err) {
   enum status status = prepare(r, task, report, err);
+  status = status ? status : estimate_check(&r->trainer, err);
   if (status)
     return status;
+  estimate_tell_plan(&r->trainer, report);
   say_what(r, task, report);
   bool validated = task->validation.path != NULL;
   status = trainer_run(&r->trainer, err);
@@ -421,10 +424,11 @@ static enum status train(struct run *r, const struct task *task, struct report *
 
 /* --- what a job would take ------------------------------------------------------------------------ */
 
-/* What the machine or the job's memory_limit has for this process. 0: nobody knows. */
+/* What the machine, the server's budget or the job's memory_limit has for this process. 0: nobody knows. */
 static size_t memory_for(const struct task *task) {
   size_t limit = (size_t)task->spec.scheduling.memory_limit << 20, available = memory_available();
-  return limit ? limit : available ? available + memory_resident() : 0;
+  size_t room = limit ? limit : available ? available + memory_resident() : 0, most = (size_t)task->memory_bytes_max;
+  return most && (!room || most < room) ? most : room;
 }
 
 /* The job with micro-batches of half as many examples, and so on, until one fits; its memory, or 0. */
@@ -461,7 +465,13 @@ static enum status estimate(struct run *r, const struct task *task, struct repor
   json_t *found;
   size_t room = memory_for(task);
   enum status status = prepare(r, task, report, err);
+  if (task->kind == TASK_PLAN) {
+    if (!status)
+      estimate_tell_plan(&r->trainer, report);
+    return status;
+  }
   size_t needed = status ? 0 : r->learner.estimate;
+  status = status ? status : estimate_check(&r->trainer, err);
   if (!status && room && needed > room && r->backend.ops->host_memory)
     status = error_set(err, STATUS_OUT_OF_MEMORY, NULL,
                        "the job takes %zu MiB of memory, and there are %zu MiB now; a smaller batch_size or "
@@ -548,6 +558,14 @@ static bool is_adapter(const struct task_file *file) {
   return archive_named(file->filename) && (!zip || archive_has(file->path, "adapter_config.json"));
 }
 
+typedef enum status run_task(struct run *run, const struct task *task, struct report *report, struct error *err);
+static enum status carry_out(run_task *what, const struct task *task, struct report *report, struct error *err) {
+  struct run run = {0};
+  enum status status = what(&run, task, report, err);
+  run_done(&run);
+  return status;
+}
+
 enum status pipeline_run(const struct task *task, struct report *report, struct error *err) {
   switch (task->kind) {
   case TASK_CHECK: {
@@ -559,24 +577,10 @@ enum status pipeline_run(const struct task *task, struct report *report, struct 
       report_data(report, EVENT_REPORT, "", found);
     return status;
   }
-  case TASK_TRAIN: {
-    struct run run = {0};
-    enum status status = train(&run, task, report, err);
-    run_done(&run);
-    return status;
-  }
-  case TASK_SURVEY: {
-    struct run run = {0};
-    enum status status = survey(&run, task, report, err);
-    run_done(&run);
-    return status;
-  }
-  case TASK_ESTIMATE: {
-    struct run run = {0};
-    enum status status = estimate(&run, task, report, err);
-    run_done(&run);
-    return status;
-  }
+  case TASK_TRAIN: return carry_out(train, task, report, err);
+  case TASK_SURVEY: return carry_out(survey, task, report, err);
+  case TASK_ESTIMATE:
+  case TASK_PLAN: return carry_out(estimate, task, report, err);
   case TASK_INSPECT: {
     json_t *found;
     enum status status = inspect_model(&found, task->model_dir, err);

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "base/cpu.h"
 #include "server/http/model_object.h"
 #include "server/http/reply.h"
 #include "server/inspected.h"
@@ -34,11 +33,13 @@ static json_t *limits(const struct server *server, const struct tenant_row *tena
   json_t *of_tenant =
       json_pack("{s:s, s:o, s:o, s:o}", "id", tenant->name, "queued_jobs_max", reply_number(own.queued_max),
                 "running_jobs_max", reply_number(own.running_max), "stored_bytes_max", reply_number(own.bytes_max));
-  return json_pack("{s:I, s:I, s:I, s:I, s:i, s:o, s:o}", "upload_bytes_max", (json_int_t)config->upload_bytes_max,
-                   "body_bytes_max", (json_int_t)config->body_bytes_max, "queued_jobs_max",
-                   (json_int_t)config->queue_max, "running_jobs_max", (json_int_t)config->workers_max, "threads_max",
-                   config->threads ? (int)config->threads : cpu_allowed(), "preemption",
-                   reply_number(config->preemption), "tenant", of_tenant);
+  int64_t threads = config->threads ? config->threads : server->budget.processors, cores = server->budget.cores;
+  return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:o, s:o}", "upload_bytes_max",
+                   (json_int_t)config->upload_bytes_max, "body_bytes_max", (json_int_t)config->body_bytes_max,
+                   "queued_jobs_max", (json_int_t)config->queue_max, "running_jobs_max",
+                   (json_int_t)config->workers_max, "threads_max", (json_int_t)(threads < cores ? threads : cores),
+                   "memory_budget_mib", reply_number(server->budget.memory_mib), "core_budget", (json_int_t)cores,
+                   "preemption", reply_number(config->preemption), "tenant", of_tenant);
 }
 
 /* Whom the server takes the client for. `key_id` null: of the configured key, and where no key is needed. */

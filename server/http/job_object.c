@@ -77,6 +77,12 @@ static void put_spec(struct str *out, struct json_text spec, const json_t *core,
   }
 }
 
+const char *job_object_waits_for(const struct job_row *job) {
+  if (job->state != JOB_QUEUED)
+    return NULL;
+  return job->waiting_for ? job->waiting_for : job->needs_free > 0 ? "disk" : "slot";
+}
+
 int64_t job_object_finish(const struct job_row *job, const json_t *progress) {
   const json_t *left = json_object_get(progress, "seconds_remaining");
   if (job->state != JOB_RUNNING || !json_is_number(left) || json_number_value(left) < 0)
@@ -127,6 +133,7 @@ enum status job_object(struct str *out, struct server *server, const struct job_
   if (status)
     return status;
   bool done = job->state == JOB_SUCCEEDED;
+  const char *waits_for = job_object_waits_for(job);
   json_t *progress = reply_stored(job->progress);
   AUTO(json_release)
   json_t *core = json_pack(
@@ -145,6 +152,7 @@ enum status job_object(struct str *out, struct server *server, const struct job_
     json_object_set_new(core, "estimate", reply_stored(job->estimate));
     json_object_set_new(core, "actual", actual(job, progress));
     json_object_set_new(core, "sweep", sweep_member(job));
+    json_object_set_new(core, "waiting_for", waits_for ? json_string(waits_for) : json_null());
   }
   /* What was requested (method, adapter, seed, suffix, metadata, ...) beside what became of it. */
   str_putc(out, '{');

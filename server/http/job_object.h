@@ -12,6 +12,9 @@
    files. */
 NODISCARD enum status job_object(struct str *out, struct server *server, const struct job_row *job, int64_t position,
                                  struct arena *arena, struct error *err);
+/* What a queued job waits for: "memory", "cores" (server/budget.h), "disk", or "slot", which is a place or its turn.
+   NULL: it is not queued. */
+const char *job_object_waits_for(const struct job_row *job);
 /* When a running job is expected to end by its progress, which may be NULL; 0: nobody knows. */
 int64_t job_object_finish(const struct job_row *job, const json_t *progress);
 /* The answer to a request: the object, or why there is none. `replayed`: the request was carried out before. */

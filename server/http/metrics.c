@@ -25,6 +25,7 @@ static int64_t training(const struct server *server) {
 /* A store that does not answer leaves out its numbers alone: that is when the others are wanted most. */
 static void look(struct metrics_view *view, const struct server *server) {
   struct error err;
+  const struct budget_use use = supervisor_use(server->supervisor);
   *view = (struct metrics_view){.training = training(server),
                                 .checking = (int64_t)supervisor_checks(server->supervisor),
                                 .exporting = (int64_t)supervisor_exports(server->supervisor),
@@ -32,6 +33,11 @@ static void look(struct metrics_view *view, const struct server *server) {
                                 .serving = (int64_t)supervisor_servings(server->supervisor),
                                 .models_ready = (int64_t)servings_ready(server->servings),
                                 .generations = (int64_t)server->servings->count,
+                                .budget_bytes = budget_bytes(server->budget.memory_mib),
+                                .budget_used_bytes = budget_bytes(use.memory_mib + use.leaving_mib),
+                                .budget_idle_bytes = budget_bytes(use.idle_mib),
+                                .budget_cores = server->budget.cores,
+                                .budget_used_cores = use.cores,
                                 .connections = (int64_t)front_connections(server->front),
                                 .free_bytes = host_free_bytes(server->config)};
   process_usage(&view->process);

@@ -24,7 +24,7 @@ static enum status entry(json_t **out, struct request *request, const struct job
     return status;
   bool waits = job->state == JOB_QUEUED;
   AUTO(json_release) json_t *progress = reply_stored(job->progress);
-  *out = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:o, s:o, s:o, s:I, s:o, s:o, s:s?, s:s}", "id", job->id,
+  *out = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:o, s:o, s:o, s:I, s:o, s:o, s:s?, s:s, s:s?}", "id", job->id,
                    "object", "queue.entry", "status", job_state_name(job->state), "model", job->model, "display_name",
                    spec_text(job, "display_name"), "suffix", spec_text(job, "suffix"), "priority",
                    (json_int_t)job->priority, "queue_position", waits ? json_integer(position) : json_null(),
@@ -32,7 +32,7 @@ static enum status entry(json_t **out, struct request *request, const struct job
                    reply_number(start), "created_at", (json_int_t)job->created_at, "started_at",
                    reply_number(waits ? 0 : job->started_at), "estimated_finish",
                    reply_number(job_object_finish(job, progress)), "device", waits ? NULL : job->device,
-                   "device_wanted", job->device_wanted);
+                   "device_wanted", job->device_wanted, "waiting_for", job_object_waits_for(job));
   return *out ? STATUS_OK : error_no_memory(err, "the queue");
 }
 

@@ -27,18 +27,21 @@ export function methodName(job) {
 
 export const ordinal = n => `${n}${n % 100 >= 11 && n % 100 <= 13 ? 'th' : ['th', 'st', 'nd', 'rd'][n % 10] ?? 'th'}`;
 
+const lacks = {memory: 'waits for memory', cores: 'waits for cores', disk: 'waits for room on the disk'};
+
 /* "2nd in the queue · starts in about 5 min" */
-function queueText({queue_position: position, expected_start: start}) {
+function queueText({scheduling: {queue_position: position, expected_start: start}, waiting_for: what}) {
   const place = typeof position === 'number' ? `${ordinal(position + 1)} in the queue` : 'waits for a place';
   const seconds = start ? start - Date.now() / 1000 : 0;
-  return seconds > 5 ? `${place} · starts in about ${duration(seconds)}` : place;
+  const when = seconds > 5 ? `starts in about ${duration(seconds)}` : null;
+  return [place, lacks[what], when].filter(Boolean).join(' · ');
 }
 
 /* One line on how far it is. */
 export function progressText(job) {
   const progress = job.progress;
   if (job.status === 'queued')
-    return queueText(job.scheduling);
+    return queueText(job);
   if (job.status === 'failed')
     return job.error?.message ?? 'failed';
   if (!progress)

@@ -4,7 +4,7 @@
 const others = new Set([
   'id', 'object', 'created_at', 'organization_id', 'status', 'result_files', 'error', 'fine_tuned_model', 'started_at',
   'finished_at', 'estimated_finish', 'expected_start', 'integrations', 'trained_tokens', 'restarts', 'device',
-  'progress', 'attempts', 'pausing', 'hyperparameters', 'estimate', 'actual', 'cloned_from', 'sweep',
+  'progress', 'attempts', 'pausing', 'waiting_for', 'hyperparameters', 'estimate', 'actual', 'cloned_from', 'sweep',
   'warnings', 'scheduling.queue_position', 'scheduling.expected_start',
 ]);
 

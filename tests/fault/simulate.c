@@ -2,11 +2,14 @@
    The queue without processes, sockets or disks: the store in memory, the scheduler's and the verdict's own functions,
    and clocks and chance that follow from the seed. Each seed is a history: jobs are submitted, claimed, stalled,
    killed, cancelled, paused and resumed, make room for others, the daemon drains and dies, the disk fills, the wall
-   clock jumps. After each step: a token never falls, one lease of a job at most is good, and no other writes anything;
-   states change only as they may; attempts stay below their limit; places are never exceeded; one job at a time makes
-   room, and only for one of higher priority, which it does not take the place of again; and at the end, when nothing
-   disturbs any more, every job ends, and the rows agree with each other (db_check.h). The first seed that breaks one of
-   these is printed with its step; --from SEED --seeds 1 --trace shows it again. */
+   clock jumps. Jobs take memory and cores of a budget, of which a model that is held has a part, and some say only when
+   they run, or when they are asked, what they take. After each step: a token never falls, one lease of a job at most is
+   good, and no other writes anything; states change only as they may; attempts stay below their limit; places and
+   budget are never exceeded; no job starts while one that goes before it waits for memory or cores, and none waits for
+   others where there are none; one job at a time makes room, and only for one of higher priority, which it does not
+   take the place of again; and at the end, when nothing disturbs any more, every job ends, and the rows agree with each
+   other (db_check.h). The first seed that breaks one of these is printed with its step; --from SEED --seeds 1 --trace
+   shows it again. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,87 +18,13 @@
 
 #include "api/job.h"
 #include "base/attr.h"
-#include "server/scheduler.h"
-#include "server/verdict.h"
 #include "storage/db_artifact.h"
 #include "storage/db_check.h"
 #include "storage/db_file.h"
-#include "storage/db_job.h"
-#include "storage/db_queue.h"
 #include "storage/db_state.h"
-
-enum {
-  JOBS_MAX = 6,
-  LEASES_MAX = 64,
-  PLACES = 2,
-  DIFFERENCE = 1, /* of priorities, from which jobs make room */
-  ATTEMPTS = 3,
-  ARENA_BYTES = 1 << 20,
-  CALM_STEPS = 2000,
-  YEAR = 31536000
-};
-
-/* Somebody who was once given a job. */
-struct holder {
-  struct lease lease;
-  size_t job;
-  bool good;    /* the daemon knows it: nobody else may have the job */
-  bool writing; /* its process is not gone: it may still write, whatever the daemon thinks */
-  bool stalled;
-  enum stop stop;
-  int64_t step, priority, began;
-};
-
-struct known {
-  char id[24];
-  enum job_state state;
-  int64_t token, needs_free;
-  int64_t yielded; /* times that it made room since nothing disturbs */
-};
-
-struct world {
-  struct db *db;
-  struct arena arena;
-  uint64_t random, seed;
-  int64_t now_ms, unix_s, hold_until_ms;
-  bool draining, disk_full, calm, trace;
-  size_t jobs, holders;
-  struct known job[JOBS_MAX];
-  struct holder holder[LEASES_MAX];
-  long step;
-  const char *did;
-};
+#include "tests/fault/simulate_queue.h"
 
 static char *spec_text;
-
-static uint64_t draw(struct world *w) { /* splitmix64 */
-  uint64_t z = (w->random += 0x9E3779B97F4A7C15u);
-  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-  z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-  return z ^ (z >> 31);
-}
-
-static size_t below(struct world *w, size_t n) {
-  return (size_t)(draw(w) % n);
-}
-
-static void broken(const struct world *w, const char *what) {
-  printf("not ok - seed %llu, step %ld (%s): %s\n", (unsigned long long)w->seed, w->step, w->did, what);
-  printf("# simulate --from %llu --seeds 1 --trace\n", (unsigned long long)w->seed);
-  exit(1);
-}
-
-static void must(const struct world *w, enum status status, const struct error *err) {
-  if (status)
-    broken(w, err->text);
-}
-
-static struct job_row row_of(struct world *w, size_t job) {
-  struct job_row row;
-  struct error err;
-  must(w, db_job_of_any(&row, w->db, w->job[job].id, &w->arena, &err), &err);
-  return row;
-}
 
 /* ---- what happens ---- */
 
@@ -105,7 +34,11 @@ static void submit(struct world *w) {
   if (w->jobs == JOBS_MAX || w->draining)
     return;
   struct known *job = &w->job[w->jobs];
-  *job = (struct known){.state = below(w, 3) ? JOB_QUEUED : JOB_VALIDATING};
+  static const int64_t takes[] = {100, 300, 500, 800, MEMORY, MEMORY + 1};
+  *job = (struct known){.state = below(w, 3) ? JOB_QUEUED : JOB_VALIDATING,
+                        .takes = takes[below(w, COUNT_OF(takes))],
+                        .cores = 1 + (int64_t)below(w, CORES),
+                        .unplanned = below(w, 8) == 0};
   snprintf(job->id, sizeof job->id, "ftjob-%zu", w->jobs++);
   snprintf(model, sizeof model, "ft:%s", job->id);
   struct job_row row = {.id = job->id,
@@ -121,128 +54,6 @@ static void submit(struct world *w) {
   must(w, db_job_insert(w->db, &row, &err), &err);
 }
 
-static void move(struct world *w, size_t job, enum job_state from, enum job_state to) {
-  struct error err, why = {0};
-  bool moved;
-  error_set(&why, STATUS_DATASET_INVALID, NULL, "a bad line");
-  must(w, db_job_move(w->db, w->job[job].id, from, to, to == JOB_FAILED ? &why : NULL, w->unix_s, &moved, &err), &err);
-}
-
-static struct holder *good_holder(struct world *w, size_t job) {
-  for (size_t i = 0; i < w->holders; i++)
-    if (w->holder[i].good && w->holder[i].job == job)
-      return &w->holder[i];
-  return NULL;
-}
-
-static size_t running(const struct world *w) {
-  size_t n = 0;
-  for (size_t i = 0; i < w->holders; i++)
-    n += w->holder[i].good;
-  return n;
-}
-
-/* The claim is given back: the worker could not be started. */
-static void refuse(struct world *w, struct holder *holder) {
-  struct error err;
-  bool held;
-  must(w, db_job_unclaim(w->db, &holder->lease, &held, &err), &err);
-  if (!held)
-    broken(w, "a claim that was just made is lost");
-  holder->good = holder->writing = false;
-  w->hold_until_ms = w->now_ms + 1000;
-}
-
-static void claim(struct world *w, bool *found) {
-  struct job_row row;
-  struct error err;
-  const struct job_place place = {
-      .free_bytes = w->disk_full ? 100 : 1000000, .devices = "[]", .others = true, .now_ms = w->now_ms};
-  must(w, db_job_claim(&row, found, w->db, &place, w->unix_s, &w->arena, &err), &err);
-  if (!*found)
-    return;
-  size_t job = (size_t)(row.id[6] - '0');
-  if (good_holder(w, job))
-    broken(w, "a job that runs was handed out again");
-  if (row.attempts > ATTEMPTS)
-    broken(w, "a job has more attempts than it may have");
-  if (w->job[job].needs_free > place.free_bytes)
-    broken(w, "a job was claimed without the room it waits for");
-  if (w->holders == LEASES_MAX) { /* the oldest that is of no use any more is forgotten */
-    size_t at = 0;
-    while (w->holder[at].good)
-      at++;
-    memmove(&w->holder[at], &w->holder[at + 1], (--w->holders - at) * sizeof *w->holder);
-  }
-  struct holder *holder = &w->holder[w->holders++];
-  *holder = (struct holder){.lease = {.job_id = w->job[job].id, .token = row.lease_token},
-                            .job = job,
-                            .good = true,
-                            .writing = true,
-                            .step = row.furthest_step,
-                            .priority = row.priority,
-                            .began = w->now_ms};
-  if (!w->calm && below(w, 12) == 0)
-    refuse(w, holder);
-}
-
-/* As the scheduler's own: whose stop is told, and what must hold of it. */
-static void preempt(struct world *w) {
-  struct running_job jobs[PLACES];
-  struct holder *holders[PLACES];
-  struct job_row waits;
-  struct error err;
-  size_t n = 0;
-  bool found;
-  const struct job_place place = {
-      .free_bytes = w->disk_full ? 100 : 1000000, .devices = "[]", .others = true, .now_ms = w->now_ms};
-  for (size_t i = 0; i < w->holders; i++)
-    if (w->holder[i].good) {
-      const struct holder *holder = holders[n] = &w->holder[i];
-      jobs[n++] = (struct running_job){.id = holder->lease.job_id,
-                                       .device = "cpu",
-                                       .priority = holder->priority,
-                                       .began = (double)holder->began,
-                                       .leaves = holder->stop != STOP_NONE};
-    }
-  if (n < PLACES || w->draining || w->now_ms < w->hold_until_ms)
-    return;
-  must(w, db_job_first(&waits, &found, w->db, &place, &w->arena, &err), &err);
-  const struct running_job *victim = found ? scheduler_victim(jobs, n, waits.priority, DIFFERENCE) : NULL;
-  if (!victim)
-    return;
-  for (size_t i = 0; i < n; i++)
-    if (jobs[i].leaves || jobs[i].priority < victim->priority)
-      broken(w, "another job leaves already, or is of lower priority");
-  if (victim->priority >= waits.priority)
-    broken(w, "a job makes room for one that it outweighs");
-  struct holder *holder = holders[victim - jobs];
-  holder->stop = STOP_PREEMPT;
-  if (w->calm && ++w->job[holder->job].yielded >= JOBS_MAX) /* each of the others has run once by then */
-    broken(w, "a job makes room again and again");
-}
-
-static void tick(struct world *w) {
-  struct error err;
-  int64_t queued;
-  must(w, db_queue_jobs(&queued, w->db, JOB_QUEUED, &err), &err);
-  const struct schedule_view view = {.jobs_queued = (size_t)queued,
-                                     .jobs_running = running(w),
-                                     .jobs_max = PLACES,
-                                     .draining = w->draining,
-                                     .now_ms = w->now_ms,
-                                     .hold_until_ms = w->hold_until_ms};
-  struct schedule_plan plan = scheduler_decide(&view);
-  if (w->draining && plan.jobs > 0)
-    broken(w, "a daemon that drains starts jobs");
-  bool found = true;
-  for (size_t i = 0; i < plan.jobs && found; i++)
-    claim(w, &found);
-  if (running(w) > PLACES)
-    broken(w, "more jobs run than there are places");
-  preempt(w);
-}
-
 /* A worker says something: it is heard only with a good lease. */
 static void speak(struct world *w, struct holder *holder) {
   struct error err;
@@ -251,6 +62,8 @@ static void speak(struct world *w, struct holder *holder) {
     return;
   char path[64];
   holder->step++;
+  if (holder->good)
+    tell_plan(w, holder);
   if (below(w, 3)) {
     must(w, db_job_set_progress(w->db, &holder->lease, "{\"step\":1}", holder->step, &held, &err), &err);
   } else {
@@ -275,6 +88,13 @@ static void store_success(struct world *w, const struct holder *holder) {
                                    .sha256 = "00",
                                    .created_at = w->unix_s};
   must(w, db_artifact_add(w->db, &row, &err), &err);
+}
+
+static void retry_later(struct world *w, size_t job, int64_t attempts) {
+  struct error err;
+  int64_t until_ms = w->now_ms + verdict_retry_ms(attempts, (uint32_t)draw(w));
+  w->job[job].waits_until_ms = until_ms;
+  must(w, db_job_wait_until(w->db, w->job[job].id, until_ms, &err), &err);
 }
 
 /* The daemon learns that a worker has ended. */
@@ -306,10 +126,7 @@ static void end(struct world *w, struct holder *holder, const struct evidence *s
   if (verdict.to == JOB_SUCCEEDED)
     store_success(w, holder);
   if (verdict.cause == CAUSE_CRASH && verdict.to == JOB_QUEUED)
-    must(w,
-         db_job_wait_until(w->db, holder->lease.job_id, w->now_ms + verdict_retry_ms(job.attempts, (uint32_t)draw(w)),
-                           &err),
-         &err);
+    retry_later(w, holder->job, job.attempts);
   holder->good = false;
 }
 
@@ -394,6 +211,9 @@ static void restart(struct world *w) {
     holder->writing = below(w, 2);
   }
   must(w, db_job_forget_waits(w->db, &err), &err);
+  for (size_t i = 0; i < w->jobs; i++)
+    w->job[i].waits_until_ms = 0;
+  w->model = MODEL_NONE;
   w->draining = false;
   w->hold_until_ms = 0;
 }
@@ -413,7 +233,8 @@ static void jump(struct world *w) {
 static void something(struct world *w) {
   static const char *const names[] = {"submit",   "submit",  "tick",   "tick",  "tick",  "speak",  "speak",
                                       "speak",    "finish",  "finish", "crash", "stall", "cancel", "pause",
-                                      "validate", "restart", "drain",  "disk",  "jump",  "wait"};
+                                      "validate", "restart", "drain",  "disk",  "jump",  "wait",
+                                      "model",    "model"};
   size_t n = below(w, COUNT_OF(names));
   struct holder *holder = w->holders ? &w->holder[below(w, w->holders)] : NULL;
   size_t job = w->jobs ? below(w, w->jobs) : 0;
@@ -422,6 +243,8 @@ static void something(struct world *w) {
     submit(w);
   else if (strcmp(name, "tick") == 0)
     tick(w);
+  else if (strcmp(name, "model") == 0)
+    ask_model(w);
   else if (strcmp(name, "restart") == 0)
     restart(w);
   else if (strcmp(name, "drain") == 0 && below(w, 4) == 0)
@@ -510,6 +333,8 @@ static void calm_down(struct world *w) {
     check(w);
     tick(w);
     check(w);
+    if (w->model == MODEL_LEAVING || i % 7 == 0)
+      ask_model(w); /* somebody goes on asking */
     for (size_t k = 0; k < w->holders; k++)
       finish(w, &w->holder[k]);
     check(w);

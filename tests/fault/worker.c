@@ -16,7 +16,15 @@
 #include "base/file.h"
 #include "base/json.h"
 
-enum { ARENA_BYTES = 4 << 20, TASK_FD = 3, STEPS = 3, WAIT_MS = 20, TIMED_MS = 100, WEIGHT_BYTES = 3000 };
+enum {
+  ARENA_BYTES = 4 << 20,
+  TASK_FD = 3,
+  STEPS = 3,
+  WAIT_MS = 20,
+  TIMED_MS = 100,
+  WEIGHT_BYTES = 3000,
+  PEAK_BYTES = 1 << 20
+};
 
 static void say(enum event_kind kind, json_t *data) {
   AUTO(str_done) struct str line;
@@ -81,6 +89,7 @@ static void train(const struct task *task, struct error *err) {
   while (strcmp(suffix, "quiet") == 0)
     if (told(-1))
       exit(STATUS_CANCELLED);
+  say(EVENT_REPORT, json_pack("{si}", "peak_memory_bytes", PEAK_BYTES));
   say(EVENT_MESSAGE, NULL);
   for (int n = 1; strcmp(suffix, "wait") == 0; n++) {
     if (told(WAIT_MS)) {
@@ -129,6 +138,7 @@ int main(int argc, char **argv) {
                                 "max_seq_length", 64, "target_modules", "query"));
     break;
   case TASK_ESTIMATE: say(EVENT_REPORT, json_pack("{sb si}", "fits", 1, "steps", STEPS)); break;
+  case TASK_PLAN: say(EVENT_REPORT, json_pack("{si}", "peak_memory_bytes", PEAK_BYTES)); break;
   case TASK_SURVEY: say(EVENT_REPORT, json_pack("{si}", "examples", 2)); break;
   case TASK_EXPORT: publish(&task, "export.bin", &err, NULL); break;
   case TASK_GENERATE: break; /* it is not asked */

@@ -104,6 +104,7 @@ static void test_older(void **state) {
                      STATUS_OK);
     assert_true(found);
     assert_string_equal(job.id, "ftjob-a");
+    assert_true(job.needs_memory == -1 && !job.waiting_for); /* nobody was asked */
     assert_int_equal(db_job_models(&models, &count, &more, db, TENANT_DEFAULT, &f->arena, &f->err), STATUS_OK);
     assert_int_equal(count, 1);
     assert_string_equal(models[0].name, "ft:b");
@@ -296,6 +297,8 @@ static void test_plans(void **state) {
   bad |= db_job_claim(&job, &more, db, &(struct job_place){1, "[]", true, 0, 0}, 5, arena, err);
   struct lease lease = {.job_id = "ftjob-a", .token = 1};
   bad |= db_job_set_progress(db, &lease, "{}", 1, &more, err);
+  bad |= db_job_set_needs(db, "ftjob-a", 1, err);
+  bad |= db_job_set_waiting(db, "ftjob-a", "memory", err);
   bad |= ask_for_states(db, &lease, arena, err);
   bad |= db_job_unclaim(db, &lease, &more, err);
   bad |= db_job_release(db, &lease, JOB_QUEUED, NULL, 5, &more, err);

@@ -33,6 +33,22 @@ out=$("$reflect" --url "$url" jobs create --dry-run --model bert --file "$file" 
 reason +memory_limit is 5 MiB' "and says by its status that a job does not fit"
 stop; is "$code" 0 "exit 0"
 
+# ---- a budget, with real plans ----
+start --worker-path "$(dirname "$REFLECTD")/reflect-worker" --workers-max 2 --memory-budget-mib 8
+estimate "$four"; like "$status $body" '^200 .*"fits":false,"reason":"the job takes [0-9]+ MiB of memory, and this server.s memory_budget_mib is 8 MiB' "an estimate knows the server's budget"
+create() { call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' -d "{\"model\":\"bert\",\"training_file\":\"$file\",\"validation_file\":\"$file\",\"seed\":$1,\"hyperparameters\":{\"n_epochs\":100,\"batch_size\":8}}"; job=$(value id); }
+create 3; await failed "$job" 300; like "$body" '"error":\{"code":"out_of_memory","message":"the job takes [0-9]+ MiB of memory, and this server.s memory_budget_mib is 8 MiB. A smaller batch_size' "a job that begins alone finds out by itself"
+needs=$((memory / 1048576 + 3)) # each process has a little more or less
+stop; start --worker-path "$(dirname "$REFLECTD")/reflect-worker" --workers-max 2 --memory-budget-mib $((needs * 3 / 2))
+create 4; one=$job; await running "$one" 100; create 5; two=$job
+for _ in {1..200}; do call GET /metrics; [[ $body == *'memory_used_bytes{state="busy"} 0'* ]] || break; sleep 0.05; done
+used=$(sed -n 's/^reflectd_budget_memory_used_bytes{state="busy"} //p' <<< "$body")
+((used > 0 && used / 1048576 <= needs)) && ok "what the first one planned is counted" || not_ok "what the first one planned is counted" "$used of $memory"
+call GET "/v1/fine_tuning/jobs/$two"; is "$(value status) $(value waiting_for)" "queued memory" "a second one does not fit beside it"
+call GET "/v1/fine_tuning/jobs/$two/events"; unlike "$body" 'could not be planned' "whose memory a worker could plan"
+call POST "/v1/fine_tuning/jobs/$one/cancel"; await running "$two" 100 && ok "then it runs" || not_ok "then it runs" "$body"
+call POST "/v1/fine_tuning/jobs/$two/cancel"; await cancelled "$two"; stop
+
 rm -r "$work/data"; start --upload-check-wait-ms 3000; upload train.jsonl
 ask() { call POST /v1/fine_tuning/estimate -H 'Content-Type: application/json' -d "{\"model\":\"tiny\",\"training_file\":\"$file\",\"suffix\":\"$1\"}"; }
 ask ok; like "$status $body" '^200 .*"steps":8,.*"tokens":null,.*"warnings":\["a doubt"\]' "what the worker told besides"
