@@ -163,6 +163,71 @@ DECODER(decode_q5_1)(float *out, const unsigned char *in, size_t blocks) {
   }
 }
 
+/* What the four bits of IQ4_NL and IQ4_XS stand for, and those of MXFP4: twice the numbers of E2M1 (OCP Microscaling
+   Formats, 2023). */
+static const int8_t iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+static const int8_t mxfp4_values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+static inline void decode_values(float *out, float d, const int8_t *values, const unsigned char *in) {
+  unsigned char q[SMALL_ELEMENTS];
+  unpack_4(q, in);
+  for (size_t i = 0; i < SMALL_ELEMENTS; i++)
+    out[i] = d * (float)values[q[i]];
+}
+
+/* scale, 16 bytes */
+DECODER(decode_iq4_nl)(float *out, const unsigned char *in, size_t blocks) {
+  for (; blocks > 0; blocks--, in += 18, out += SMALL_ELEMENTS)
+    decode_values(out, half_at(in), iq4_values, in + 2);
+}
+
+/* half of 2^(e - 127) */
+static float half_of_e8m0(unsigned char e) {
+  return float_of(e < 2 ? 0x00200000u << e : (uint32_t)(e - 1) << 23);
+}
+
+/* the scale's exponent, 16 bytes */
+DECODER(decode_mxfp4)(float *out, const unsigned char *in, size_t blocks) {
+  for (; blocks > 0; blocks--, in += 17, out += SMALL_ELEMENTS)
+    decode_values(out, half_of_e8m0(in[0]), mxfp4_values, in + 1);
+}
+
+/* scale, upper pairs of bits of 8 group scales, their lower halves in 4 bytes, then 16 bytes a group of 32 */
+DECODER(decode_iq4_xs)(float *out, const unsigned char *in, size_t blocks) {
+  for (; blocks > 0; blocks--, in += 136, out += K_ELEMENTS)
+    for (size_t group = 0; group < 8; group++) {
+      int low = in[4 + group / 2] >> group % 2 * 4 & 15, high = load16(in + 2) >> 2 * group & 3;
+      decode_values(out + group * 32, half_at(in) * (float)((low | high << 4) - 32), iq4_values, in + 8 + group * 16);
+    }
+}
+
+/* 16 bytes with scale and minimum of 16 elements in their halves, 64 bytes of pairs of bits, scale, scale of the
+   minima */
+DECODER(decode_q2_k)(float *out, const unsigned char *in, size_t blocks) {
+  for (; blocks > 0; blocks--, in += 84, out += K_ELEMENTS)
+    for (size_t group = 0; group < 16; group++) {
+      const unsigned char *q = in + 16 + group / 8 * 32 + group % 2 * 16;
+      unsigned shift = (unsigned)(group % 8 / 2 * 2);
+      float d = half_at(in + 80) * (float)(in[group] & 15), m = half_at(in + 82) * (float)(in[group] >> 4);
+      for (size_t i = 0; i < 16; i++)
+        out[group * 16 + i] = d * (float)(q[i] >> shift & 3) - m;
+    }
+}
+
+/* 32 bytes of third bits (0 takes 4 away), 64 of pairs of bits, 12 of scales of 16 elements (6 bits: the halves of the
+   first 8 bytes, and pairs of bits in the last 4), scale */
+DECODER(decode_q3_k)(float *out, const unsigned char *in, size_t blocks) {
+  for (; blocks > 0; blocks--, in += 110, out += K_ELEMENTS)
+    for (size_t group = 0; group < 16; group++) {
+      const unsigned char *high = in + group % 2 * 16, *q = in + 32 + group / 8 * 32 + group % 2 * 16, *s = in + 96;
+      unsigned shift = (unsigned)(group % 8 / 2 * 2);
+      int scale = (s[group % 8] >> group / 8 * 4 & 15) | (s[8 + group % 4] >> group / 4 * 2 & 3) << 4;
+      float d = half_at(in + 108) * (float)(scale - 32);
+      for (size_t i = 0; i < 16; i++)
+        out[group * 16 + i] = d * (float)((q[i] >> shift & 3) - (high[i] >> group / 2 & 1 ? 0 : 4));
+    }
+}
+
 /* Scale and minimum of group `i` (32 elements) of Q4_K and Q5_K: 6 bits each, in 12 bytes. Groups 0..3
    have bytes of their own, whose upper two bits are the upper bits of groups 4..7. */
 static void scale_and_minimum(float *scale, float *minimum, const unsigned char *packed, size_t i) {
@@ -235,6 +300,11 @@ static const struct {
     [GGML_Q4_1] = {{"Q4_1", SMALL_ELEMENTS, 20}, decode_q4_1},
     [GGML_Q5_0] = {{"Q5_0", SMALL_ELEMENTS, 22}, decode_q5_0},
     [GGML_Q5_1] = {{"Q5_1", SMALL_ELEMENTS, 24}, decode_q5_1},
+    [GGML_IQ4_NL] = {{"IQ4_NL", SMALL_ELEMENTS, 18}, decode_iq4_nl},
+    [GGML_MXFP4] = {{"MXFP4", SMALL_ELEMENTS, 17}, decode_mxfp4},
+    [GGML_IQ4_XS] = {{"IQ4_XS", K_ELEMENTS, 136}, decode_iq4_xs},
+    [GGML_Q2_K] = {{"Q2_K", K_ELEMENTS, 84}, decode_q2_k},
+    [GGML_Q3_K] = {{"Q3_K", K_ELEMENTS, 110}, decode_q3_k},
     [GGML_Q4_K] = {{"Q4_K", K_ELEMENTS, 144}, decode_q4_k},
     [GGML_Q5_K] = {{"Q5_K", K_ELEMENTS, 176}, decode_q5_k},
     [GGML_Q6_K] = {{"Q6_K", K_ELEMENTS, 210}, decode_q6_k},

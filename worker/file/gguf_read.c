@@ -35,10 +35,9 @@ static const unsigned char sizes[GGUF_TYPE_COUNT] = {
 
 /* What files in the wild have and this engine does not read, for the message. */
 static const char *const other_types[] = {
-    [9] = "Q8_1",     [10] = "Q2_K",  [11] = "Q3_K",   [15] = "Q8_K",  [16] = "IQ2_XXS", [17] = "IQ2_XS",
-    [18] = "IQ3_XXS", [19] = "IQ1_S", [20] = "IQ4_NL", [21] = "IQ3_S", [22] = "IQ2_S",   [23] = "IQ4_XS",
-    [24] = "I8",      [25] = "I16",   [26] = "I32",    [27] = "I64",   [28] = "F64",     [29] = "IQ1_M",
-    [34] = "TQ1_0",   [35] = "TQ2_0", [39] = "MXFP4",
+    [9] = "Q8_1",   [15] = "Q8_K",  [16] = "IQ2_XXS", [17] = "IQ2_XS", [18] = "IQ3_XXS", [19] = "IQ1_S",
+    [21] = "IQ3_S", [22] = "IQ2_S", [24] = "I8",      [25] = "I16",    [26] = "I32",     [27] = "I64",
+    [28] = "F64",   [29] = "IQ1_M", [34] = "TQ1_0",   [35] = "TQ2_0",
 };
 
 static enum status bad_file(struct error *err, const char *format, ...) PRINTF(2, 3);
@@ -286,8 +285,8 @@ static enum status take_type(struct gguf_tensor *out, struct cursor *cursor, str
   if (!ggml_type_info((uint32_t)type)) {
     const char *known = type < COUNT_OF(other_types) && other_types[type] ? other_types[type] : "unknown";
     return bad_item(err, "tensor", name,
-                    "its type is %s (%" PRIu64 "); F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K and Q6_K "
-                    "can be read",
+                    "its type is %s (%" PRIu64 "); F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K to Q6_K, IQ4_NL, "
+                    "IQ4_XS and MXFP4 can be read",
                     known, type);
   }
   out->type = (enum ggml_type)type;

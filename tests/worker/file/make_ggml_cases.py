@@ -10,7 +10,7 @@ from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, quants
 
 # Where a block's half-precision scales lie; each block gets one of SPECIAL there, or keeps random bytes.
 SCALES = {"Q8_0": [0], "Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q4_K": [0, 2], "Q5_K": [0, 2],
-          "Q6_K": [208]}
+          "Q6_K": [208], "Q2_K": [80, 82], "Q3_K": [108], "IQ4_NL": [0], "IQ4_XS": [0]}
 SPECIAL = [0x7C00, 0xFC00, 0x7E00, 0x0000, 0x8000, 0x0001, 0x83FF, 0x7BFF, 0x3C00]
 BLOCKS = 128
 
@@ -51,7 +51,8 @@ def encoded(name):
 
 
 np.seterr(all="ignore")
-for case in ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K"]:
+for case in ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K", "Q2_K", "Q3_K",
+             "IQ4_NL", "IQ4_XS", "MXFP4"]:
     print(f'    {{GGML_{case}, "{decoded(case)}"}},')
 print()
 for case in ["F32", "F16", "BF16", "Q8_0"]:

@@ -23,18 +23,23 @@ static uint32_t next(uint32_t *state) {
 
 /* Where the half-precision scales of a block lie; the count. */
 static size_t scales_of(size_t at[SCALES_MAX], enum ggml_type type) {
-  at[0] = type == GGML_Q6_K ? 208 : 0;
-  at[1] = 2;
+  at[0] = type == GGML_Q6_K ? 208 : type == GGML_Q3_K ? 108 : type == GGML_Q2_K ? 80 : 0;
+  at[1] = at[0] + 2;
   switch (type) {
   case GGML_F32:
   case GGML_F16:
+  case GGML_MXFP4:
   case GGML_BF16: return 0;
   case GGML_Q8_0:
   case GGML_Q4_0:
   case GGML_Q5_0:
+  case GGML_Q3_K:
+  case GGML_IQ4_NL:
+  case GGML_IQ4_XS:
   case GGML_Q6_K: return 1;
   case GGML_Q4_1:
   case GGML_Q5_1:
+  case GGML_Q2_K:
   case GGML_Q4_K:
   case GGML_Q5_K: return 2;
   }
@@ -67,6 +72,11 @@ static void decodes_like_the_reference(void **state) {
       {GGML_Q4_K, "a878e2ea990447497e57fda43e7a4c2f18d40ef0a1cf9cf8d59134bd28511a5e"},
       {GGML_Q5_K, "a1024e01f6b8809b9d3705d8686b4dd7e00ff81e6b7ed8ec18187ef82d4a8c09"},
       {GGML_Q6_K, "0b51804d12a5bed93074d31dc2875b43a20065169698e4791acc613b41fe93c6"},
+      {GGML_Q2_K, "a7029e7203fdbdc839d4ba6bf033bebe556ae7983455b6589ca6e325fdac55cb"},
+      {GGML_Q3_K, "47cdfebba44b2352c05c02f3c1965384a3301b7d5b173a1f0db78e989e2a2a3a"},
+      {GGML_IQ4_NL, "9385aab77780ce98eb0a3627d2773d40abfe5150347522b33e332d60b2c84254"},
+      {GGML_IQ4_XS, "4ea689bd7875b196bb4f8a547403f9314c7cfbf306d213a257f31c8bb7b081f8"},
+      {GGML_MXFP4, "97a83afcd012e312b9aa8af68070dda2652ae898d1ddb846ff7f9f3cdc61dc21"},
   };
   (void)state;
   for (size_t c = 0; c < COUNT_OF(cases); c++) {
@@ -191,7 +201,8 @@ static void knows_its_types_only(void **state) {
   (void)state;
   for (uint32_t type = 0; type < 64; type++) {
     const struct ggml_type_info *info = ggml_type_info(type);
-    bool known = type <= 3 || (type >= 6 && type <= 8) || (type >= 12 && type <= 14) || type == 30;
+    bool known = type <= 3 || (type >= 6 && type <= 8) || (type >= 10 && type <= 14) || type == 20 || type == 23 ||
+                 type == 30 || type == 39;
     assert_int_equal(info != NULL, known);
   }
   assert_null(ggml_type_info(UINT32_MAX));

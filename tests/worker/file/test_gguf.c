@@ -137,8 +137,8 @@ static void refuses_bad_tensors(void **state) {
     else
       refused("a tensor's name has 128 bytes; 1 to 127 are read");
   }
-  one_tensor(0, 8, 10, 0, 64);
-  refused("tensor t: its type is Q2_K (10); F32, F16, ");
+  one_tensor(0, 8, 16, 0, 64);
+  refused("tensor t: its type is IQ2_XXS (16); F32, F16, ");
   one_tensor(0, 8, 4, 0, 64);
   refused("tensor t: its type is unknown (4)");
   one_tensor(0, 8, UINT32_MAX, 0, 64);

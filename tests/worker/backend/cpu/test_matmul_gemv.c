@@ -34,7 +34,8 @@ static const struct {
   size_t scales, at;
 } types[] = {{GGML_F32, 0, 0},  {GGML_F16, 0, 0},  {GGML_BF16, 0, 0},  {GGML_Q8_0, 1, 0},
              {GGML_Q4_0, 1, 0}, {GGML_Q4_1, 2, 0}, {GGML_Q5_0, 1, 0},  {GGML_Q5_1, 2, 0},
-             {GGML_Q4_K, 2, 0}, {GGML_Q5_K, 2, 0}, {GGML_Q6_K, 1, 208}};
+             {GGML_Q4_K, 2, 0}, {GGML_Q5_K, 2, 0}, {GGML_Q6_K, 1, 208}, {GGML_Q2_K, 2, 80},
+             {GGML_Q3_K, 1, 108}, {GGML_IQ4_NL, 1, 0}, {GGML_IQ4_XS, 1, 0}};
 
 /* Random numbers, or random bytes with scales from 2^-8 to 2^-7, of both signs. */
 static struct weight make(size_t row, size_t out, size_t in, size_t heads) {

@@ -41,10 +41,14 @@ static unsigned char *random_weight(enum ggml_type type, size_t rows, size_t col
   rng_init(&rng, 78, 1);
   for (size_t i = 0; i < *bytes; i++)
     data[i] = (unsigned char)rng_below(&rng, 256);
-  bool last = type == GGML_Q6_K, two = type != GGML_Q4_0 && type != GGML_Q5_0 && !last;
+  bool two = type == GGML_Q4_1 || type == GGML_Q5_1 || type == GGML_Q2_K || type == GGML_Q4_K || type == GGML_Q5_K;
+  size_t at = type == GGML_Q6_K ? 208 : type == GGML_Q3_K ? 108 : type == GGML_Q2_K ? 80 : 0;
   for (unsigned char *block = data; block < data + *bytes; block += info->bytes)
-    for (size_t i = 0; i < (two ? 2 : 1); i++)
-      (block + (last ? 208 : 0) + 2 * i)[1] = (unsigned char)(0x18 + rng_below(&rng, 4)); /* some 2^-9 */
+    for (size_t i = 0; i < (two ? 2 : 1); i++) /* some 2^-9 */
+      if (type == GGML_MXFP4)
+        block[0] = (unsigned char)(117 + rng_below(&rng, 4));
+      else
+        (block + at + 2 * i)[1] = (unsigned char)(0x18 + rng_below(&rng, 4));
   return data;
 }
 
@@ -114,12 +118,13 @@ static void test_matmul(void **state) {
 
 static void test_matmul_weights(void **state) {
   (void)state;
-  const enum ggml_type types[] = {GGML_F32,  GGML_F16,  GGML_BF16, GGML_Q8_0, GGML_Q4_0, GGML_Q4_1,
-                                  GGML_Q5_0, GGML_Q5_1, GGML_Q4_K, GGML_Q5_K, GGML_Q6_K};
+  const enum ggml_type types[] = {GGML_F32,  GGML_F16,  GGML_BF16, GGML_Q8_0, GGML_Q4_0,   GGML_Q4_1,
+                                  GGML_Q5_0, GGML_Q5_1, GGML_Q2_K, GGML_Q3_K, GGML_Q4_K,   GGML_Q5_K,
+                                  GGML_Q6_K, GGML_IQ4_NL, GGML_IQ4_XS, GGML_MXFP4};
   for (size_t t = 0; t < COUNT_OF(types); t++)
     for (int transposed = 0; transposed < 2; transposed++)
       for (int heads = 0; heads < 4; heads += 3) {
-        int wide = types[t] >= GGML_Q4_K && types[t] <= GGML_Q6_K ? 512 : 96, other = 36;
+        int wide = ggml_type_info(types[t])->block == 256 ? 512 : 96, other = 36;
         check_product((struct product){7, transposed ? other : wide, transposed ? wide : other, 0, types[t], false,
                                        transposed, false, false, false, heads, false});
         check_product((struct product){5, transposed ? other : wide, transposed ? wide : other, 8, types[t], false,
@@ -193,7 +198,8 @@ static void assert_rows(const void *got, bool bf16, const float *want, int first
 static void test_decode(void **state) {
   (void)state;
   enum { ROWS = 12, FIRST = 3, COUNT = 7 };
-  const enum ggml_type types[] = {GGML_F32, GGML_F16, GGML_BF16, GGML_Q8_0, GGML_Q4_0, GGML_Q5_1, GGML_Q4_K, GGML_Q6_K};
+  const enum ggml_type types[] = {GGML_F32,  GGML_F16,  GGML_BF16, GGML_Q8_0, GGML_Q4_0,   GGML_Q5_1,
+                                  GGML_Q2_K, GGML_Q3_K, GGML_Q4_K, GGML_Q6_K, GGML_IQ4_XS, GGML_MXFP4};
   for (size_t t = 0; t < COUNT_OF(types); t++)
     for (int variant = 0; variant < 4; variant++) {
       int cols = ggml_type_info(types[t])->block == 1 ? 21 : 256, stride = (cols + 7) / 8 * 8, bf16 = variant & 1;

@@ -9,10 +9,15 @@ enum {
   WEIGHT_Q5_0 = 6,
   WEIGHT_Q5_1 = 7,
   WEIGHT_Q8_0 = 8,
+  WEIGHT_Q2_K = 10,
+  WEIGHT_Q3_K = 11,
   WEIGHT_Q4_K = 12,
   WEIGHT_Q5_K = 13,
   WEIGHT_Q6_K = 14,
+  WEIGHT_IQ4_NL = 20,
+  WEIGHT_IQ4_XS = 23,
   WEIGHT_BF16 = 30,
+  WEIGHT_MXFP4 = 39,
 };
 
 /* With bf16 (1, not 0) to the nearest one, ties to even; NaN stays NaN. */
@@ -94,6 +99,46 @@ DEVICE void decode_q6_k(float out[4], GLOBAL const uchar *block, int at) {
   }
 }
 
+/* What four bits stand for: of MXFP4, or of IQ4_NL and IQ4_XS; four signed bytes a word. */
+DEVICE float value_of_4(int mxfp4, uint q) {
+  const uint low = mxfp4 ? (q & 4u ? 0x0C080604u : 0x03020100u) : (q & 4u ? 0xF6EADDCFu : 0xBFAD9881u);
+  const uint high = mxfp4 ? (q & 4u ? 0xF4F8FAFCu : 0xFDFEFF00u) : (q & 4u ? 0x71594535u : 0x26190D01u);
+  return (float)signed_byte((q & 8u ? high : low) >> (q % 4u * 8u) & 255u);
+}
+
+/* IQ4_NL and MXFP4, and groups of 32 of IQ4_XS: scale, upper pairs of bits of 8 group scales, their lower halves in 4
+   bytes, 16 bytes a group. */
+DEVICE void decode_values(float out[4], GLOBAL const uchar *block, int type, int at) {
+  const int g = at / 32, in_group = at % 32, mxfp4 = type == WEIGHT_MXFP4;
+  GLOBAL const uchar *bytes = block + (mxfp4 ? 1 : type == WEIGHT_IQ4_NL ? 2 : 8 + g * 16);
+  const uint e = block[0]; /* MXFP4: the scale is half of 2^(e - 127) */
+  float d = mxfp4 ? float_of_bits(e < 2u ? 0x00200000u << e : (e - 1u) << 23) : load_half(block);
+  if (type == WEIGHT_IQ4_XS) {
+    const uint low = (uint)block[4 + g / 2] >> (g % 2 * 4) & 15u, high = load_16(block + 2) >> (2 * g) & 3u;
+    d *= (float)((int)(low | high << 4) - 32);
+  }
+  for (int i = in_group; i < in_group + 4; i++)
+    out[i - in_group] = d * value_of_4(mxfp4, (uint)bytes[i % 16] >> (i / 16 * 4) & 15u);
+}
+
+/* Of a block of 256 in groups of 16. Q2_K: 16 bytes with scale and minimum in their halves, 64 of pairs of bits, scale,
+   scale of the minima. Q3_K: 32 bytes of third bits (0 takes 4 away), 64 of pairs of bits, 12 of scales of 6 bits,
+   scale. */
+DEVICE void decode_k23(float out[4], GLOBAL const uchar *block, int type, int at) {
+  const int g = at / 16, part = at / 32, in_part = at % 32, three = type == WEIGHT_Q3_K;
+  GLOBAL const uchar *pairs = block + (three ? 32 : 16) + at / 128 * 32, *packed = block + 96;
+  const uint low = (uint)packed[three ? g % 8 : 0] >> (g / 8 * 4) & 15u;
+  const uint high = three ? (uint)packed[8 + g % 4] >> (g / 4 * 2) & 3u : 0u;
+  const float scale = three ? (float)((int)(low | high << 4) - 32) : (float)(int)(block[g] & 15u);
+  const float d = load_half(block + (three ? 108 : 80)) * scale;
+  const float m = three ? 0.0f : load_half(block + 82) * (float)(int)((uint)block[g] >> 4);
+  for (int i = in_part; i < in_part + 4; i++) {
+    const int q = (int)((uint)pairs[i] >> (part % 4 * 2) & 3u);
+    const int less = three && ((uint)block[i] >> part & 1u) == 0u ? 4 : 0;
+    out[i - in_part] = d * (float)(q - less) - m;
+  }
+}
+
 /* Types whose every number stands alone: a row may end within the four. F32 is aligned to its size. */
 DEVICE void decode_plain(float out[4], GLOBAL const uchar *weight, int type, long at, int count) {
   for (int i = 0; i < count; i++)
@@ -136,6 +181,10 @@ DEVICE void weight_run(float out[4], GLOBAL const uchar *weight, struct weight_a
       out[i] = d * (float)signed_byte(block[2 + in_block + i]);
   } else if (w.type == WEIGHT_Q6_K) {
     decode_q6_k(out, block, in_block);
+  } else if (w.type == WEIGHT_Q2_K || w.type == WEIGHT_Q3_K) {
+    decode_k23(out, block, w.type, in_block);
+  } else if (w.type == WEIGHT_IQ4_NL || w.type == WEIGHT_IQ4_XS || w.type == WEIGHT_MXFP4) {
+    decode_values(out, block, w.type, in_block);
   } else if (w.block == 256) {
     decode_k45(out, block, w.type, in_block);
   } else {
