@@ -212,6 +212,16 @@ static enum status compare_parameters(double *worst, const struct model *m, stru
   return STATUS_OK;
 }
 
+/* A Conv1D's weight is in x out in files. */
+static void turn_conv1d(float *merged, const struct linear *l, struct reference *ref) {
+  float *copy = arena_array(&ref->arena, l->in * l->out, sizeof *copy);
+  CHECK(copy);
+  memcpy(copy, merged, l->in * l->out * sizeof *copy);
+  for (size_t i = 0; i < l->in; i++)
+    for (size_t j = 0; j < l->out; j++)
+      merged[i * l->out + j] = copy[j * l->in + i];
+}
+
 static enum status compare_merged(double *worst, struct learner *l, struct reference *ref, struct error *err) {
   enum status status = learner_begin(l, NULL, err);
   for (size_t i = 0; !status && i < l->model->adapter_count; i++) {
@@ -225,6 +235,8 @@ static enum status compare_merged(double *worst, struct learner *l, struct refer
     CHECK(merged);
     status = get(&want, &count, ref, name, err);
     a->ops->merge(a, l->model->backend, merged);
+    if (a->linear->conv1d)
+      turn_conv1d(merged, a->linear, ref);
     *worst = fmax(*worst, status ? 0 : norm_error(merged, want, count));
     return status;
   }

@@ -89,6 +89,9 @@ VARIANTS = {
         head_dim=12, query_pre_attn_scalar=20, sliding_window=5, sliding_window_pattern=2, attn_implementation="eager",
         rope_parameters=dict(full_attention=dict(rope_type="linear", rope_theta=5000.0, factor=2.5),
                              sliding_attention=dict(rope_type="default", rope_theta=100.0)), **COMMON)),
+    "gpt2": (T.GPT2LMHeadModel, lambda: T.GPT2Config(
+        n_embd=48, n_inner=80, n_head=6, n_layer=2, n_positions=64, vocab_size=99, initializer_range=0.2, scale_attn_by_inverse_layer_idx=True,
+        embd_pdrop=0, attn_pdrop=0, resid_pdrop=0, bos_token_id=1, eos_token_id=2)),
     "llama-classifier": (T.LlamaForSequenceClassification, lambda: T.LlamaConfig(num_labels=3, pad_token_id=0, **COMMON)),
 }
 DECODERS = "smollm3", "olmo2", "phi3", "phi3-long", "phi4-mini", "granite", "gemma", "gemma2", "gemma3"  # their norms have numbers of their own
@@ -172,6 +175,8 @@ def adapter(kind, method, r):
     if kind in EMBEDDING or kind == "reranking":
         task = TaskType.FEATURE_EXTRACTION if kind in EMBEDDING else task
         return HRAConfig(r=r, target_modules=golden.TARGETS["bert"], task_type=task)
+    if kind == "gpt2":  # PEFT has LoRA alone for its modules
+        return golden.LoraConfig(r=r, lora_alpha=2 * r, target_modules=["c_attn", "c_proj", "c_fc"], task_type=task, fan_in_fan_out=True)
     targets = LINEAR if kind in ENCODERS else FUSED if kind.startswith("phi") else golden.TARGETS["llama"]
     return HRAConfig(r=r, target_modules=targets, task_type=task)
 
@@ -180,5 +185,6 @@ golden.tiny, golden.batch, golden.adapter, golden.loss_of = tiny, batch, adapter
 if __name__ == "__main__":
     torch.set_num_threads(1)
     for name in VARIANTS:
-        if not sys.argv[2:] or name + "-hra" in sys.argv[2:]:
-            golden.run(sys.argv[1], name + "-hra", name, "hra", r=4)
+        method = "lora" if name == "gpt2" else "hra"
+        if not sys.argv[2:] or f"{name}-{method}" in sys.argv[2:]:
+            golden.run(sys.argv[1], f"{name}-{method}", name, method, r=4)

@@ -85,6 +85,19 @@ static bool is_of(const struct model *m, const char *tensor, const char *module,
   return target_suffix(name, tensor) || (m->output == OUTPUT_EMBEDDING && strcmp(prefixed, tensor) == 0);
 }
 
+/* From out x in to the file's in x out. */
+static enum status transpose(float *numbers, const struct linear *l, struct error *err) {
+  float *copy = malloc(l->out * l->in * sizeof *copy);
+  if (!copy)
+    return error_no_memory(err, "the merged model");
+  memcpy(copy, numbers, l->out * l->in * sizeof *copy);
+  for (size_t i = 0; i < l->in; i++)
+    for (size_t j = 0; j < l->out; j++)
+      numbers[i * l->out + j] = copy[j * l->in + i];
+  free(copy);
+  return STATUS_OK;
+}
+
 enum status export_numbers(float *out, const struct export *e, const char *name, struct error *err) {
   const struct model *m = e->model;
   for (size_t i = 0; i < m->linear_count; i++) {
@@ -95,7 +108,7 @@ enum status export_numbers(float *out, const struct export *e, const char *name,
         adapter->ops->merge(adapter, m->backend, out);
       else
         memcpy(out, l->trained_weight->data, l->out * l->in * sizeof *out);
-      return STATUS_OK;
+      return l->conv1d ? transpose(out, l, err) : STATUS_OK;
     }
     if (l->trained_bias && is_of(m, name, l->name, "bias")) {
       memcpy(out, l->trained_bias->data, l->out * sizeof *out);

@@ -345,31 +345,6 @@ static enum status load_token_embedding(struct model *m, struct error *err) {
                          m->vocabulary, d->hidden, err);
 }
 
-/* lm_head is the file's own where it has one, even if the two are said to be tied: Transformers ties them only when
-   they are equal. An untied model without one would have random numbers there. */
-static enum status load_head(struct model *m, uint64_t seed, struct error *err) {
-  struct decoder *d = m->state;
-  m->head = &d->head;
-  if (m->language) {
-    bool tied, own = load_has(m, "", "lm_head.weight");
-    d->head = (struct linear){.name = "lm_head",
-                              .in = d->hidden,
-                              .out = m->vocabulary,
-                              .weight = d->token_embedding,
-                              .softcap = (float)d->logits_softcap};
-    enum status s = load_bool(&tied, m, "tie_word_embeddings", d->family->initial.tied, err);
-    if (!s && !own && !tied)
-      s = error_set(err, STATUS_MODEL_INVALID, "model",
-                    "the model's files have no tensor lm_head.weight, and config.json does not set tie_word_embeddings "
-                    "to true; set it if embed_tokens is meant to be both");
-    return s || !own ? s : load_operand(&d->head.weight, m, "", "lm_head.weight", m->vocabulary, d->hidden, err);
-  }
-  double deviation;
-  bool made;
-  enum status s = load_number(&deviation, m, "initializer_range", 0.02, err);
-  return s ? s : load_or_make(m, &d->head, "", "score", d->hidden, m->num_labels, false, deviation, seed, &made, err);
-}
-
 enum status decoder_load(struct model *m, uint64_t seed, struct error *err) {
   struct decoder *d = m->state = arena_alloc(&m->arena, sizeof *d);
   if (!d)
@@ -387,7 +362,10 @@ enum status decoder_load(struct model *m, uint64_t seed, struct error *err) {
   s = s ? s
         : load_rmsnorm(m, &d->norm, PREFIX, "norm", d->hidden, d->epsilon, d->family->norms_from_one,
                        (float)d->logits_scale, err);
-  return s ? s : load_head(m, seed, err);
+  s = s ? s : load_decoder_head(m, &d->head, &d->token_embedding, d->family->initial.tied, seed, err);
+  if (m->language)
+    d->head.softcap = (float)d->logits_softcap;
+  return s;
 }
 
 enum status decoder_reserve(struct model *m, size_t longest, struct error *err) {

@@ -181,15 +181,17 @@ enum status load_matrix(struct weight *out, struct model *m, const char *prefix,
   return status ? status : import_weight(m, out, err);
 }
 
+static enum status import_operand(struct model *m, struct weight *w, struct error *err) {
+  const struct backend *backend = m->backend;
+  if (backend->ops->rounds_weights && backend->precision == PRECISION_BF16 && w->type == GGML_F32)
+    return import_rounded(m, w, err);
+  return import_weight(m, w, err);
+}
+
 enum status load_operand(struct weight *out, struct model *m, const char *prefix, const char *name, size_t rows,
                          size_t cols, struct error *err) {
-  const struct backend *backend = m->backend;
   enum status status = find_matrix(out, m, prefix, name, rows, cols, err);
-  if (status)
-    return status;
-  if (backend->ops->rounds_weights && backend->precision == PRECISION_BF16 && out->type == GGML_F32)
-    return import_rounded(m, out, err);
-  return import_weight(m, out, err);
+  return status ? status : import_operand(m, out, err);
 }
 
 enum status load_floats_from(struct place *out, struct model *m, const char *prefix, const char *name, size_t rows,
@@ -238,6 +240,31 @@ enum status load_linear(struct model *m, struct linear *l, const char *prefix, c
                         enum load_bias bias, struct error *err) {
   *l = (struct linear){.name = arena_format(&m->arena, "%s%s", path_prefix(m, prefix), path), .in = in, .out = out};
   enum status status = l->name ? load_parts(m, l, prefix, path, bias, err) : error_no_memory(err, "the model");
+  return status ? status : join(m, l, err);
+}
+
+enum status load_conv1d(struct model *m, struct linear *l, const char *prefix, const char *path, size_t in, size_t out,
+                        struct error *err) {
+  struct checkpoint_tensor t;
+  const float *given = NULL;
+  char name[300];
+  *l = (struct linear){
+      .name = arena_format(&m->arena, "%s%s", path_prefix(m, prefix), path), .in = in, .out = out, .conv1d = true};
+  if (!l->name)
+    return error_no_memory(err, "the model");
+  snprintf(name, sizeof name, "%s.weight", path);
+  enum status status = expect(&t, m, prefix, name, in, out, err);
+  status = status ? status : convert(&given, m, &t, in * out, err);
+  float *turned = status ? NULL : arena_array(&m->arena, in * out, sizeof *turned);
+  if (!status && !turned)
+    status = error_no_memory(err, "the model");
+  for (size_t i = 0; !status && i < in; i++)
+    for (size_t j = 0; j < out; j++)
+      turned[j * in + i] = given[i * out + j];
+  l->weight = weight_of(turned, out, in);
+  status = status ? status : import_operand(m, &l->weight, err);
+  snprintf(name, sizeof name, "%s.bias", path);
+  status = status ? status : load_floats(&l->bias, m, prefix, name, out, 0, err);
   return status ? status : join(m, l, err);
 }
 
@@ -352,6 +379,26 @@ enum status load_or_make(struct model *m, struct linear *l, const char *prefix, 
   enum status status = *made ? load_at_random(m, l, path, bias, deviation, seed, err)
                              : load_parts(m, l, prefix, path, bias ? LOAD_BIAS : LOAD_NO_BIAS, err);
   return status ? status : join(m, l, err);
+}
+
+enum status load_decoder_head(struct model *m, struct linear *head, const struct weight *token_embedding, bool tied,
+                              uint64_t seed, struct error *err) {
+  size_t hidden = token_embedding->cols;
+  m->head = head;
+  if (m->language) {
+    bool own = load_has(m, "", "lm_head.weight");
+    *head = (struct linear){.name = "lm_head", .in = hidden, .out = m->vocabulary, .weight = *token_embedding};
+    enum status s = load_bool(&tied, m, "tie_word_embeddings", tied, err);
+    if (!s && !own && !tied)
+      s = error_set(err, STATUS_MODEL_INVALID, "model",
+                    "the model's files have no tensor lm_head.weight, and config.json does not set tie_word_embeddings "
+                    "to true; set it if the token embedding is meant to be both");
+    return s || !own ? s : load_operand(&head->weight, m, "", "lm_head.weight", m->vocabulary, hidden, err);
+  }
+  double deviation;
+  bool made;
+  enum status s = load_number(&deviation, m, "initializer_range", 0.02, err);
+  return s ? s : load_or_make(m, head, "", m->ops->head, hidden, m->num_labels, false, deviation, seed, &made, err);
 }
 
 enum status load_must_save(struct model *m, const char *name, struct error *err) {

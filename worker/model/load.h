@@ -42,6 +42,14 @@ enum load_bias { LOAD_NO_BIAS, LOAD_BIAS, LOAD_BIAS_IF_THERE };
 /* The linear module `prefix``path` (its name from then on); it joins the model's list. */
 NODISCARD enum status load_linear(struct model *model, struct linear *linear, const char *prefix, const char *path,
                                   size_t in, size_t out, enum load_bias bias, struct error *err);
+/* The same for a module of Transformers' Conv1D, whose weight is in x out: it is transposed when it is loaded. */
+NODISCARD enum status load_conv1d(struct model *model, struct linear *linear, const char *prefix, const char *path,
+                                  size_t in, size_t out, struct error *err);
+/* The head of a language model, or a classifier's, as its output is. lm_head is the file's own where it has one, even
+   if it is said to be tied to the token embedding: Transformers ties them only when they are equal. An untied model
+   without one would have random numbers there. */
+NODISCARD enum status load_decoder_head(struct model *model, struct linear *head, const struct weight *token_embedding,
+                                        bool tied, uint64_t seed, struct error *err);
 NODISCARD enum status load_norm(struct model *model, struct norm *norm, const char *prefix, const char *path,
                                 size_t channels, double epsilon, bool bias, struct error *err);
 /* An RMSNorm of whose weight the file has another form: weight = factor * (offset + the file's). */

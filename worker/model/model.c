@@ -11,7 +11,7 @@ static const struct model_ops *const architectures[] = {
     &model_distilbert, &model_albert,  &model_deberta_v2,  &model_mpnet,     &model_modernbert,
     &model_llama,      &model_mistral, &model_qwen2,       &model_qwen3,     &model_smollm3,
     &model_olmo2,      &model_phi3,    &model_granite,     &model_gemma,     &model_gemma2,
-    &model_gemma3_text};
+    &model_gemma3_text, &model_gpt2};
 
 enum { MODULES_MAX = 8192 };
 
@@ -228,10 +228,12 @@ static enum status collect_saved(struct model *m, const struct target_modules *m
       found = target_suffix(m->linears[j]->name, name);
     for (size_t j = 0; j < heads && !found; j++)
       found = strcmp(always[j], name) == 0;
+    for (size_t j = 0; j < m->linear_count && found; j++)
+      found = !(m->linears[j]->conv1d && target_saves(name, m->linears[j]->name));
     if (!found)
       return target_refuse(modules, "modules_to_save", name,
-                           "cannot be trained in full here: linear modules can, but containers, embeddings, norms and "
-                           "lm_head cannot",
+                           "cannot be trained in full here: linear modules can, but containers, embeddings, norms, "
+                           "Conv1D modules and lm_head cannot",
                            err);
     if (!seen)
       item[saved->count++] = arena_string(&m->arena, name);
@@ -295,6 +297,17 @@ static enum status offer(struct target_modules *out, struct model *m, struct err
   return STATUS_OK;
 }
 
+/* PEFT has LoRA alone for Conv1D. */
+static enum status check_conv1d(const struct model *m, const struct adapter_spec *spec, const bool *selected,
+                                struct error *err) {
+  for (size_t i = 0; i < m->linear_count; i++)
+    if (selected[i] && m->linears[i]->conv1d && spec->peft_type != PEFT_LORA)
+      return error_set(err, STATUS_UNSUPPORTED_TARGET, "adapter.target_modules",
+                       "%s is a Conv1D module: PEFT puts LoRA alone on those, and could not load a %s adapter of them",
+                       m->linears[i]->name, method_of(spec->peft_type)->peft_type);
+  return STATUS_OK;
+}
+
 static enum status adapt(struct model *m, const struct adapter_spec *spec, bool strict, uint64_t seed,
                          struct error *err) {
   struct target_modules modules;
@@ -304,6 +317,7 @@ static enum status adapt(struct model *m, const struct adapter_spec *spec, bool 
   if (!status && strict)
     status = target_check(&modules, spec, err);
   status = status ? status : target_select(selected, &modules, spec, err);
+  status = status ? status : check_conv1d(m, spec, selected, err);
   return status ? status : attach(m, spec, selected, seed, err);
 }
 

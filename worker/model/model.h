@@ -79,7 +79,7 @@ struct model_ops {
 extern const struct model_ops model_bert, model_roberta, model_xlm_roberta, model_camembert, model_electra,
     model_distilbert, model_albert, model_deberta_v2, model_mpnet, model_modernbert, model_llama, model_mistral,
     model_qwen2, model_qwen3, model_smollm3, model_olmo2, model_phi3, model_granite, model_gemma, model_gemma2,
-    model_gemma3_text;
+    model_gemma3_text, model_gpt2;
 
 /* Loads the model at `path` (checkpoint.h) with the head that gives `output`, of num_labels outputs (OUTPUT_NUMBER: 1;
    OUTPUT_TEXT: 0). STATUS_MODEL_INVALID names the file, tensor or member at fault, STATUS_UNSUPPORTED_VALUE an output

@@ -51,6 +51,7 @@ struct convolution {
 struct linear {
   const char *name; /* the module's path, "bert.encoder.layer.0.attention.self.query" */
   size_t in, out;
+  bool conv1d;                                     /* its file has the weight transposed, in x out (GPT-2's Conv1D) */
   struct weight weight;                            /* out x in; of `trained_weight` if there is one */
   struct place bias;                               /* fp32 [out], or nowhere */
   float softcap;                                   /* y becomes softcap * tanh(y / softcap); 0: it does not */

@@ -180,6 +180,9 @@ static enum status save_config(const struct model *model, const struct adapter_s
   const char *pattern = spec->target_modules.pattern;
   if (!pattern || strcmp(pattern, "all-linear") == 0)
     json_object_set_new(config, "target_modules", pattern ? adapted_paths(model) : adapted_names(model, spec));
+  for (size_t i = 0; i < model->adapter_count; i++)
+    if (model->adapters[i]->linear->conv1d)
+      json_object_set_new(config, "fan_in_fan_out", json_true());
   json_object_set_new(config, "task_type", json_string(job_output_of(model->output)->peft_task_type));
   json_object_set_new(config, "base_model_name_or_path", json_string(base));
   json_object_set_new(config, "inference_mode", json_true());

@@ -159,7 +159,8 @@ static json_t *trainable_part(const json_t *config, const struct method *method)
   const char *key;
   json_t *value;
   json_object_foreach((json_t *)(uintptr_t)config, key, value) {
-    if (job_adapter_has(method, key) || strcmp(key, "peft_type") == 0)
+    /* fan_in_fan_out follows from the module's class, whatever is said: PEFT sets it right */
+    if ((job_adapter_has(method, key) && strcmp(key, "fan_in_fan_out") != 0) || strcmp(key, "peft_type") == 0)
       json_object_set(part, key, value);
   }
   /* PEFT runs one butterfly factor on a CPU and keeps what the config said; the tensors tell. */

@@ -24,6 +24,7 @@
 #include "worker/peft/peft_source.h"
 
 static const char tiny_gguf[] = "tests/worker/export/tiny.gguf", bert[] = "tests/golden/cases/bert-hra/model";
+static const char gpt2[] = "tests/golden/cases/gpt2-lora/model";
 static const uint32_t offsets[] = {0, 7, 8, 20};
 static const int32_t ids[] = {3, 9, 27, 81, 45, 36, 10, 5, 98, 97, 96, 12, 13, 14, 15, 16, 17, 18, 19, 4};
 
@@ -171,6 +172,57 @@ static void merged_has_the_merged_numbers(void **state) {
   safetensors_close(&tensors);
   archive_free_members(&file, 1);
   close_model(&f);
+}
+
+/* GPT-2's files have Conv1D weights in x out. */
+static void merged_conv1d_is_as_in_its_file(void **state) {
+  (void)state;
+  struct fixture f;
+  struct archive_member file = {.name = "model.safetensors", .bytes_max = 1 << 26};
+  struct safetensors tensors;
+  char path[100], key[300];
+  open_model(&f, gpt2, 0, &lora);
+  if (write_format(&f, "merged:f32"))
+    fail_msg("%s", f.err.text);
+  snprintf(path, sizeof path, "%s/merged-f32.tar", f.out);
+  assert_int_equal(archive_read(&file, 1, path, &f.err), STATUS_OK);
+  assert_int_equal(safetensors_parse(&tensors, (unsigned char *)file.bytes, file.length, &f.err), STATUS_OK);
+  assert_int_equal(f.model.adapter_count, 8);
+  for (size_t i = 0; i < f.model.adapter_count; i++) {
+    const struct adapter *a = f.model.adapters[i];
+    size_t in = a->linear->in, out = a->linear->out;
+    float *got = calloc(in * out, 4), *want = merged_of(&f, a);
+    snprintf(key, sizeof key, "%s.weight", a->linear->name);
+    const struct st_tensor *t = safetensors_find(&tensors, key);
+    assert_true(t && t->shape[0] == (int64_t)in && t->shape[1] == (int64_t)out);
+    assert_int_equal(st_to_f32(got, t, &f.err), STATUS_OK);
+    for (size_t k = 0; k < in * out; k++)
+      assert_true(got[k % in * out + k / in] == want[k]);
+    free(got), free(want);
+  }
+  safetensors_close(&tensors);
+  archive_free_members(&file, 1);
+  assert_int_equal(peft_save_about(&f.model, &f.spec, f.out, "gpt2", NULL, &f.err), STATUS_OK);
+  snprintf(path, sizeof path, "%s/adapter_config.json", f.out);
+  json_t *config;
+  assert_int_equal(json_parse_file(&config, path, NULL, &f.err), STATUS_OK);
+  assert_true(json_is_true(json_object_get(config, "fan_in_fan_out")));
+  json_decref(config);
+  close_model(&f);
+}
+
+static void conv1d_takes_lora_alone(void **state) {
+  struct backend backend;
+  struct model model;
+  struct error err;
+  struct adapter_spec spec = chain;
+  (void)state;
+  assert_int_equal(cpu_open(&backend, 2, NULL, &err), STATUS_OK);
+  assert_int_equal(model_open(&model, gpt2, OUTPUT_TEXT, 0, 1, &backend, &err), STATUS_OK);
+  assert_int_equal(model_adapt(&model, &spec, 1, &err), STATUS_UNSUPPORTED_TARGET);
+  assert_non_null(strstr(err.text, "transformer.h.0.attn.c_attn is a Conv1D module: PEFT puts LoRA alone on those"));
+  model_close(&model);
+  backend_close(&backend);
 }
 
 static json_t *member_of(struct fixture *f, const char *archive, const char *name) {
@@ -371,6 +423,7 @@ static void targets_are_listed_as_trained(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(merged_conv1d_is_as_in_its_file), cmocka_unit_test(conv1d_takes_lora_alone),
       cmocka_unit_test(lora_is_the_adapter),          cmocka_unit_test(merged_has_the_merged_numbers),
       cmocka_unit_test(classes_are_exported),         cmocka_unit_test(an_exported_gguf_says_the_same),
       cmocka_unit_test(gguf_lora_is_the_adapter),     cmocka_unit_test(refuses_what_has_no_form),

@@ -262,7 +262,7 @@ static void caches_change_nothing(void **state) {
   static const char *const cases[] = {"llama-hra",   "llama-lora", "llama-oft",   "llama-boft",
                                       "mistral-hra", "qwen3-hra",  "smollm3-hra", "olmo2-hra",
                                       "gemma2-hra",  "gemma3-hra", "phi3-hra",    "phi3-long-hra",
-                                      "granite-hra"};
+                                      "granite-hra", "gpt2-lora"};
   (void)state;
   for (size_t i = 0; i < COUNT_OF(cases); i++) {
     struct service s;

@@ -273,6 +273,10 @@ static void families_are_held_to_their_classes(void **state) {
   refuses("olmo2-hra", "{\"mlp_bias\":true}", "olmo2 model has no such biases");
   refuses("granite-hra", "{\"logits_scaling\":0}", "logits_scaling must be positive");
   refuses("granite-hra", "{\"residual_multiplier\":\"half\"}", "residual_multiplier");
+  loads("gpt2-lora", "{\"n_inner\":80,\"scale_attn_weights\":false}");
+  refuses("gpt2-lora", "{\"n_inner\":null}", "transformer.h.0.mlp.c_fc.weight has rank 2, shape [48, 80]");
+  refuses("gpt2-lora", "{\"add_cross_attention\":true}", "add_cross_attention is not supported");
+  refuses("gpt2-lora", "{\"n_head\":7}", "n_embd 48 is no multiple of n_head 7");
   loads("gemma-hra", "{\"hidden_act\":\"gelu\"}");
   refuses("gemma-hra", "{\"hidden_act\":\"silu\"}", "hidden_act \"silu\" is not supported, gelu_pytorch_tanh is");
   refuses("gemma-hra", "{\"use_bidirectional_attention\":true}", "use_bidirectional_attention is not supported");

@@ -16,7 +16,8 @@ static void embeddings_forward(struct tape *tape, const struct node *node) {
   size_t C = node->out[0]->cols;
   for (size_t b = 0; b < s->count; b++)
     for (size_t i = cu_seqlens[b]; i < cu_seqlens[b + 1]; i++) {
-      const float *position = positions ? positions + (i - cu_seqlens[b]) * C : NULL;
+      size_t past = s->caches ? s->caches[b]->past : 0;
+      const float *position = positions ? positions + (past + i - cu_seqlens[b]) * C : NULL;
       const float *type = types ? types + (type_ids ? type_ids[i] : 0) * C : NULL;
       float *y = cpu_data(node->out[0]) + i * C;
       const float *token = weight_part(a->token_embedding, (size_t)ids[i], 0, C, y);
