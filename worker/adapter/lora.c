@@ -54,8 +54,13 @@ static enum status lora_attach(struct adapter *a, struct parameter_list *paramet
     return status;
   int64_t rank = (int64_t)r, in = (int64_t)a->linear->in, out = (int64_t)a->linear->out;
   double *scale = a->state = arena_alloc(parameters->arena, sizeof *scale);
-  a->parameters[A] = adapter_parameter(a, parameters, "lora_A.weight", 2, (const int64_t[]){rank, in});
-  a->parameters[B] = adapter_parameter(a, parameters, "lora_B.weight", 2, (const int64_t[]){out, rank});
+  const struct convolution *c = a->linear->convolution; /* A reads patches, B is of one pixel */
+  int64_t channels = c ? (int64_t)c->channels : in, height = c ? (int64_t)c->kernel[0] : 1;
+  int64_t width = c ? (int64_t)c->kernel[1] : 1;
+  int dimensions = c ? 4 : 2;
+  a->parameters[A] =
+      adapter_parameter(a, parameters, "lora_A.weight", dimensions, (const int64_t[]){rank, channels, height, width});
+  a->parameters[B] = adapter_parameter(a, parameters, "lora_B.weight", dimensions, (const int64_t[]){out, rank, 1, 1});
   if (!scale || !a->parameters[A] || !a->parameters[B])
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the adapter of %s", module);
   status = adapter_low_rank(a, parameters, (size_t)rank, err);

@@ -263,7 +263,7 @@ enum status target_select(bool *selected, const struct target_modules *modules, 
     status = matches(&excluded, &refuse, path, "adapter.exclude_modules", err);
     excluded |= is_saved(modules, path);
     if (!status && all)
-      selected[i] = strcmp(path, modules->head) != 0;
+      selected[i] = strcmp(path, modules->head) != 0 && !(modules->convolutions && modules->convolutions[i]);
     else if (!status)
       status = matches(&selected[i], &want, path, "adapter.target_modules", err);
     selected[i] = selected[i] && !excluded && layer_allowed(spec, path);

@@ -15,6 +15,7 @@ struct target_modules {
   const char *head;                   /* the output layer's path: never part of "all-linear" */
   const struct string_list *defaults; /* where target_modules is null */
   const struct string_list *saved;    /* names in modules_to_save: never adapted */
+  const bool *convolutions;           /* [count]: never part of "all-linear"; NULL: there are none */
 };
 
 /* selected[i] tells whether names[i] is adapted. Nothing selected is STATUS_UNSUPPORTED_TARGET: the

@@ -69,7 +69,17 @@ static enum status open_config(struct checkpoint *out, const char *folder, struc
   return refuse_quantized(out->config, err);
 }
 
-/* The weights of a Hugging Face folder, in the order in which Transformers looks for them. */
+#define DIFFUSERS "diffusion_pytorch_model"
+
+static enum status open_diffusers_safetensors(struct safetensors *out, const char *directory, struct error *err) {
+  return safetensors_open_named(out, directory, DIFFUSERS ".safetensors", safetensors_open, err);
+}
+
+static enum status open_diffusers_torch(struct safetensors *out, const char *directory, struct error *err) {
+  return safetensors_open_named(out, directory, DIFFUSERS ".bin", torch_file_open, err);
+}
+
+/* The weights of a Hugging Face folder, in the order in which Transformers looks for them; then diffusers' names. */
 static const struct weights_file {
   const char *name;
   enum status (*open)(struct safetensors *out, const char *directory, struct error *err);
@@ -78,6 +88,9 @@ static const struct weights_file {
     {"model.safetensors.index.json", safetensors_open_model},
     {"pytorch_model.bin", torch_file_open_model},
     {"pytorch_model.bin.index.json", torch_file_open_model},
+    {DIFFUSERS ".safetensors", open_diffusers_safetensors},
+    {DIFFUSERS ".safetensors.index.json", open_diffusers_safetensors},
+    {DIFFUSERS ".bin", open_diffusers_torch},
 };
 
 /* NULL: the folder has none. */

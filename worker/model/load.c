@@ -57,7 +57,9 @@ static const struct {
                    {"gelu_new", op_gelu_tanh},
                    {"gelu_pytorch_tanh", op_gelu_tanh},
                    {"gelu_fast", op_gelu_tanh},
+                   {"quick_gelu", op_quick_gelu},
                    {"relu", op_relu},
+                   {"silu", op_silu},
                    {"tanh", op_tanh}};
 
 enum status load_activation(load_activation_op **out, const struct model *m, const char *key, const char *fallback,
@@ -72,7 +74,8 @@ enum status load_activation(load_activation_op **out, const struct model *m, con
       return STATUS_OK;
     }
   return error_set(err, STATUS_MODEL_INVALID, "model",
-                   "config.json: %s \"%.40s\" is not supported; gelu, gelu_new, relu and tanh are", key, name);
+                   "config.json: %s \"%.40s\" is not supported; gelu, gelu_new, quick_gelu, relu, silu and tanh are",
+                   key, name);
 }
 
 /* --- tensors -------------------------------------------------------------------------------------- */
@@ -100,7 +103,7 @@ bool load_has(const struct model *m, const char *prefix, const char *name) {
 /* What the paths of modules begin with: AutoModel, which embeddings come from, is the model without a head around it.
  */
 static const char *path_prefix(const struct model *m, const char *prefix) {
-  return m->output == OUTPUT_EMBEDDING && strcmp(prefix, m->ops->prefix) == 0 ? "" : prefix;
+  return (m->component || m->output == OUTPUT_EMBEDDING) && strcmp(prefix, m->ops->prefix) == 0 ? "" : prefix;
 }
 
 /* Notes the module that a tensor is of. */
@@ -120,6 +123,11 @@ static enum status expect(struct checkpoint_tensor *t, struct model *m, const ch
                           size_t rows, size_t cols, struct error *err) {
   if (!find(t, m, prefix, name))
     return error_set(err, STATUS_MODEL_INVALID, "model", "the model's files have no tensor %s%s", prefix, name);
+  if (t->rank == 4 && cols) { /* a convolution: a matrix, as the caller knows; or a linear layer that an older file of
+                                  AutoencoderKL has as a convolution of one pixel */
+    t->rank = 2;
+    t->shape[1] *= t->shape[2] * t->shape[3];
+  }
   if (t->rank != (cols ? 2 : 1) || t->shape[0] != (int64_t)rows || (cols && t->shape[1] != (int64_t)cols))
     return error_set(err, STATUS_MODEL_INVALID, "model",
                      "tensor %s has rank %d, shape [%lld, %lld]; config.json asks for [%zu, %zu]", t->name, t->rank,
@@ -240,6 +248,42 @@ enum status load_linear(struct model *m, struct linear *l, const char *prefix, c
                         enum load_bias bias, struct error *err) {
   *l = (struct linear){.name = arena_format(&m->arena, "%s%s", path_prefix(m, prefix), path), .in = in, .out = out};
   enum status status = l->name ? load_parts(m, l, prefix, path, bias, err) : error_no_memory(err, "the model");
+  return status ? status : join(m, l, err);
+}
+
+/* A convolution's weight must have the shape that its kernel says: as a matrix other kernels would pass too. */
+static enum status check_kernel(const struct model *m, const struct linear *l, const char *prefix, const char *path,
+                                struct error *err) {
+  const struct convolution *c = l->convolution;
+  struct checkpoint_tensor t;
+  char name[300];
+  snprintf(name, sizeof name, "%s.weight", path);
+  if (!find(&t, m, prefix, name))
+    return error_set(err, STATUS_MODEL_INVALID, "model", "the model's files have no tensor %s%s", prefix, name);
+  if (t.rank == 4 && t.shape[0] == (int64_t)l->out && t.shape[1] == (int64_t)c->channels &&
+      t.shape[2] == (int64_t)c->kernel[0] && t.shape[3] == (int64_t)c->kernel[1])
+    return STATUS_OK;
+  int64_t shape[4] = {0};
+  for (int i = 0; i < t.rank && i < 4; i++)
+    shape[i] = t.shape[i];
+  return error_set(err, STATUS_MODEL_INVALID, "model",
+                   "tensor %s has rank %d, shape [%lld, %lld, %lld, %lld]; config.json asks for [%zu, %zu, %zu, %zu]",
+                   t.name, t.rank, (long long)shape[0], (long long)shape[1], (long long)shape[2], (long long)shape[3],
+                   l->out, c->channels, c->kernel[0], c->kernel[1]);
+}
+
+enum status load_conv(struct model *m, struct linear *l, const char *prefix, const char *path,
+                      const struct convolution *convolution, size_t out, enum load_bias bias, struct error *err) {
+  struct convolution *own = arena_alloc(&m->arena, sizeof *own);
+  if (!own)
+    return error_no_memory(err, "the model");
+  *own = *convolution;
+  *l = (struct linear){.name = arena_format(&m->arena, "%s%s", path_prefix(m, prefix), path),
+                       .in = own->channels * own->kernel[0] * own->kernel[1],
+                       .out = out,
+                       .convolution = own};
+  enum status status = l->name ? check_kernel(m, l, prefix, path, err) : error_no_memory(err, "the model");
+  status = status ? status : load_parts(m, l, prefix, path, bias, err);
   return status ? status : join(m, l, err);
 }
 

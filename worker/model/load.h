@@ -42,6 +42,10 @@ enum load_bias { LOAD_NO_BIAS, LOAD_BIAS, LOAD_BIAS_IF_THERE };
 /* The linear module `prefix``path` (its name from then on); it joins the model's list. */
 NODISCARD enum status load_linear(struct model *model, struct linear *linear, const char *prefix, const char *path,
                                   size_t in, size_t out, enum load_bias bias, struct error *err);
+/* The same for a Conv2d: its tensor is [out, channels, kernel rows, kernel columns]. *convolution is copied. */
+NODISCARD enum status load_conv(struct model *model, struct linear *linear, const char *prefix, const char *path,
+                                const struct convolution *convolution, size_t out, enum load_bias bias,
+                                struct error *err);
 /* The same for a module of Transformers' Conv1D, whose weight is in x out: it is transposed when it is loaded. */
 NODISCARD enum status load_conv1d(struct model *model, struct linear *linear, const char *prefix, const char *path,
                                   size_t in, size_t out, struct error *err);

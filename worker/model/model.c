@@ -7,26 +7,37 @@
 #include "worker/model/load.h"
 
 static const struct model_ops *const architectures[] = {
-    &model_bert,       &model_roberta, &model_xlm_roberta, &model_camembert, &model_electra,
-    &model_distilbert, &model_albert,  &model_deberta_v2,  &model_mpnet,     &model_modernbert,
-    &model_llama,      &model_mistral, &model_qwen2,       &model_qwen3,     &model_smollm3,
-    &model_olmo2,      &model_phi3,    &model_granite,     &model_gemma,     &model_gemma2,
-    &model_gemma3_text, &model_gpt2};
+    &model_bert,   &model_roberta,    &model_xlm_roberta, &model_camembert,  &model_electra, &model_distilbert,
+    &model_albert, &model_deberta_v2, &model_mpnet,       &model_modernbert, &model_llama,   &model_mistral,
+    &model_qwen2,  &model_qwen3,      &model_smollm3,     &model_olmo2,      &model_phi3,    &model_granite,
+    &model_gemma,  &model_gemma2,     &model_gemma3_text, &model_gpt2};
+
+static const struct model_ops *const components[] = {&model_clip_text, &model_unet_2d_condition, &model_autoencoder_kl};
 
 enum { MODULES_MAX = 8192 };
+
+/* The row of `rows` whose model_type is `type`, or NULL and the names of all. */
+static const struct model_ops *find_row(char names[600], const struct model_ops *const *rows, size_t count,
+                                        const char *type) {
+  names[0] = '\0';
+  for (size_t i = 0; i < count; i++) {
+    size_t used = strlen(names);
+    snprintf(names + used, 600 - used, "%s%s", i ? ", " : "", rows[i]->model_type);
+    if (type && strcmp(rows[i]->model_type, type) == 0)
+      return rows[i];
+  }
+  return NULL;
+}
 
 /* The row of config.json's model_type. */
 static enum status find_architecture(const struct model_ops **out, const struct checkpoint *checkpoint,
                                      struct error *err) {
   const char *type = json_string_value(json_object_get(checkpoint->config, "model_type"));
-  char names[600] = "";
-  for (size_t i = 0; i < COUNT_OF(architectures); i++) {
-    size_t used = strlen(names);
-    snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", architectures[i]->model_type);
-    if (type && strcmp(architectures[i]->model_type, type) == 0) {
-      *out = architectures[i];
-      return STATUS_OK;
-    }
+  char names[600];
+  const struct model_ops *found = find_row(names, architectures, COUNT_OF(architectures), type);
+  if (found) {
+    *out = found;
+    return STATUS_OK;
   }
   bool remote = json_object_get(checkpoint->config, "auto_map") != NULL;
   return error_set(err, STATUS_MODEL_INVALID, "model",
@@ -107,10 +118,25 @@ static enum status check_task(const struct model *m, struct error *err) {
   return STATUS_OK;
 }
 
+/* By _class_name of diffusers' config, or Transformers' model_type. */
+static enum status find_component(const struct model_ops **out, const struct checkpoint *checkpoint,
+                                  struct error *err) {
+  const char *class = json_string_value(json_object_get(checkpoint->config, "_class_name"));
+  const char *type = class ? class : json_string_value(json_object_get(checkpoint->config, "model_type"));
+  char names[600];
+  *out = find_row(names, components, COUNT_OF(components), type);
+  return *out ? STATUS_OK
+              : error_set(err, STATUS_MODEL_INVALID, "model",
+                          "config.json: \"%.40s\" is no component of a diffusion pipeline that is supported: %s",
+                          type ? type : "(neither _class_name nor model_type)", names);
+}
+
 static enum status load(struct model *m, const char *path, uint64_t seed, struct error *err) {
   enum status status = checkpoint_open(&m->checkpoint, path, err);
-  status = status ? status : find_architecture(&m->ops, &m->checkpoint, err);
-  status = status ? status : check_task(m, err);
+  if (!status)
+    status = (m->component ? find_component : find_architecture)(&m->ops, &m->checkpoint, err);
+  if (!status && !m->component)
+    status = check_task(m, err);
   if (status)
     return status;
   m->module_max = MODULES_MAX;
@@ -120,6 +146,17 @@ static enum status load(struct model *m, const char *path, uint64_t seed, struct
   return m->linears && m->norms && m->owners ? m->ops->load(m, seed, err) : error_no_memory(err, "the model");
 }
 
+static enum status open_model(struct model *m, const char *path, uint64_t seed, struct error *err) {
+  arena_init(&m->arena, SIZE_MAX / 2);
+  m->parameters.arena = &m->arena;
+  m->buffers.backend = m->backend;
+  m->parameters.buffers = &m->buffers;
+  enum status status = load(m, path, seed, err);
+  if (status)
+    model_close(m);
+  return status;
+}
+
 enum status model_open(struct model *out, const char *path, enum job_output output, size_t num_labels, uint64_t seed,
                        struct backend *backend, struct error *err) {
   *out = (struct model){.backend = backend,
@@ -127,14 +164,12 @@ enum status model_open(struct model *out, const char *path, enum job_output outp
                         .num_labels = num_labels,
                         .language = output == OUTPUT_TEXT,
                         .pooling = POOLING_MEAN};
-  arena_init(&out->arena, SIZE_MAX / 2);
-  out->parameters.arena = &out->arena;
-  out->buffers.backend = backend;
-  out->parameters.buffers = &out->buffers;
-  enum status status = load(out, path, seed, err);
-  if (status)
-    model_close(out);
-  return status;
+  return open_model(out, path, seed, err);
+}
+
+enum status model_open_component(struct model *out, const char *path, struct backend *backend, struct error *err) {
+  *out = (struct model){.backend = backend, .component = true, .output = OUTPUT_COUNT};
+  return open_model(out, path, 0, err);
 }
 
 void model_close(struct model *m) {
@@ -180,6 +215,9 @@ static enum status train_vector(struct parameter **out, struct model *m, const c
 }
 
 static enum status train_module(struct model *m, struct linear *l, struct error *err) {
+  if (l->convolution)
+    return error_set(err, STATUS_UNSUPPORTED_TARGET, "adapter.modules_to_save",
+                     "%s is a convolution, which cannot be trained in full here; linear modules can", l->name);
   enum status status = train(&l->trained_weight, m, l->name, "weight", l->out, l->in, err);
   if (status)
     return status;
@@ -282,9 +320,15 @@ static enum status offer(struct target_modules *out, struct model *m, struct err
   const char **others = arena_array(&m->arena, m->owner_count + 1, sizeof *others);
   if (!names || !others)
     return error_no_memory(err, "the model");
-  *out = (struct target_modules){names, m->linear_count, others, 0, head, m->default_targets, &m->modules_to_save};
-  for (size_t i = 0; i < m->linear_count; i++)
+  bool *convolutions = arena_array(&m->arena, m->linear_count, sizeof *convolutions);
+  if (!convolutions)
+    return error_no_memory(err, "the model");
+  *out = (struct target_modules){names,       m->linear_count, others, 0, head, m->default_targets, &m->modules_to_save,
+                                 convolutions};
+  for (size_t i = 0; i < m->linear_count; i++) {
     names[i] = m->linears[i]->name;
+    convolutions[i] = m->linears[i]->convolution != NULL;
+  }
   for (size_t i = 0; i < m->owner_count; i++) {
     bool linear = strcmp(m->owners[i], head) == 0;
     for (size_t j = 0; j < m->linear_count && !linear; j++)

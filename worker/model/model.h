@@ -21,6 +21,7 @@ struct model {
   struct backend *backend;
   struct buffers buffers;         /* on the backend: what the model has there beside mapped weights */
   enum job_output output;         /* what it is trained to give */
+  bool component;                 /* of a diffusion pipeline (model_open_component): it has no output of those */
   bool language;                  /* OUTPUT_TEXT: a causal language model */
   enum pooling pooling;           /* OUTPUT_EMBEDDING: of the last layer's rows; MEAN or CLS */
   size_t num_labels;              /* classifiers */
@@ -58,7 +59,7 @@ struct model {
 
 /* What one architecture is: a row in model.c's table, the code in its own file. */
 struct model_ops {
-  const char *model_type;        /* config.json's */
+  const char *model_type;        /* config.json's; of a component the same, or its _class_name */
   const char *class_prefix;      /* of Transformers' classes: "Bert" */
   const char *classifier_prefix; /* of its ForSequenceClassification where that is another; NULL: it is not */
   const char *prefix;            /* of tensor names: "bert." */
@@ -80,12 +81,17 @@ extern const struct model_ops model_bert, model_roberta, model_xlm_roberta, mode
     model_distilbert, model_albert, model_deberta_v2, model_mpnet, model_modernbert, model_llama, model_mistral,
     model_qwen2, model_qwen3, model_smollm3, model_olmo2, model_phi3, model_granite, model_gemma, model_gemma2,
     model_gemma3_text, model_gpt2;
+extern const struct model_ops model_clip_text, model_unet_2d_condition, model_autoencoder_kl;
 
 /* Loads the model at `path` (checkpoint.h) with the head that gives `output`, of num_labels outputs (OUTPUT_NUMBER: 1;
    OUTPUT_TEXT: 0). STATUS_MODEL_INVALID names the file, tensor or member at fault, STATUS_UNSUPPORTED_VALUE an output
    that the architecture has not. */
 NODISCARD enum status model_open(struct model *out, const char *path, enum job_output output, size_t num_labels,
                                  uint64_t seed, struct backend *backend, struct error *err);
+/* A component of a diffusion pipeline, in diffusers' layout: CLIPTextModel (its forward gives (N, C): the rows of all
+   tokens), UNet2DConditionModel (unet.h) or AutoencoderKL (autoencoder_kl.h). */
+NODISCARD enum status model_open_component(struct model *out, const char *path, struct backend *backend,
+                                           struct error *err);
 void model_close(struct model *model);
 /* What the model at `path` can be trained as: a look at its config alone. */
 NODISCARD enum status model_tasks(struct data_tasks *out, const char *path, struct error *err);

@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+"""Reference cases of diffusion pipelines' components, in the form of make_golden.py's cases, smaller; diffusers is needed.
+
+usage: make_images.py OUT_DIR [NAME...]
+"""
+import os, sys
+import torch, transformers
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from safetensors.torch import load_file, save_file
+import make_golden as golden
+
+UNET = dict(sample_size=8, in_channels=4, out_channels=4, layers_per_block=1, block_out_channels=(8, 16), norm_num_groups=4,
+            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+            cross_attention_dim=32, attention_head_dim=2)
+# What Stable Diffusion 2.x has otherwise: linear projections, heads of one width; and three levels, two layers each.
+SECOND = UNET | dict(block_out_channels=(8, 8, 16), down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+                     up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"), attention_head_dim=(1, 2, 4),
+                     use_linear_projection=True, layers_per_block=2)
+VAE = dict(block_out_channels=(4, 8), down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
+           latent_channels=2, norm_num_groups=2, layers_per_block=1, sample_size=32)
+CLIP = dict(vocab_size=99, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+            max_position_embeddings=16, projection_dim=16, eos_token_id=98, bos_token_id=97, pad_token_id=98)
+
+golden.TARGETS |= {
+    # every linear layer: of the time embedding and the feed-forward too
+    "unet-linear": ["to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2", "time_emb_proj", "linear_1", "linear_2"],
+    # convolutions of all kinds: with strides, of one pixel, at both ends
+    "unetconv": ["to_q", "conv1", "conv2", "conv_shortcut", "proj_in", "downsamplers.0.conv", "upsamplers.0.conv", "conv_in", "conv_out"],
+}
+# name: what its targets are called, the UNet, the method
+UNETS = {
+    "unet-hra": ("unet", UNET, "hra"),
+    "unet-hra_gs": ("unet", UNET, "hra_gs"),
+    "unet-oft": ("unet", UNET, "oft"),
+    "unet-linear-lora": ("unet-linear", UNET, "lora"),
+    "unet-second-hra": ("unet", SECOND, "hra"),
+    "unetconv-hra": ("unetconv", UNET, "hra"),
+    "unetconv-hra_reg": ("unetconv", UNET, "hra_reg"),
+    "unetconv-lora": ("unetconv", UNET, "lora"),
+}
+PLAIN = {
+    "clip": ("clip", lambda: transformers.CLIPTextModel(transformers.CLIPTextConfig(**CLIP))),
+    "clip-gelu": ("clip", lambda: transformers.CLIPTextModel(transformers.CLIPTextConfig(hidden_act="gelu", **CLIP))),
+    "vae": ("vae", lambda: AutoencoderKL(**VAE)),
+}
+
+
+def older(folder):
+    """AutoencoderKL's attention as files of Stable Diffusion 1.5 have it."""
+    path = os.path.join(folder, "model", "diffusion_pytorch_model.safetensors")
+    names = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+    tensors = {}
+    for key, value in load_file(path).items():
+        for new, old in names.items():
+            if f".{new}." in key:
+                key = key.replace(new, old)
+                value = value[:, :, None, None].contiguous() if value.ndim == 2 else value
+        tensors[key] = value
+    save_file(tensors, path)
+
+
+if __name__ == "__main__":
+    out, want = sys.argv[1], sys.argv[2:]
+    torch.set_num_threads(1)
+    for name, (kind, config, method) in UNETS.items():
+        if not want or name in want:
+            golden.tiny = lambda *_, config=config, **__: (lambda m: (m, m.config))(UNet2DConditionModel(**config))
+            golden.run(out, name, kind, method, r=4, reg=golden.REG if method == "hra_reg" else 0.0)
+    for name, (kind, make) in PLAIN.items():
+        if not want or name in want:
+            golden.tiny = lambda *_, make=make: (lambda m: (m, m.config))(make())
+            golden.plain(out, name, kind)
+    if not want or "vae-older" in want:
+        golden.tiny = lambda *_: (lambda m: (m, m.config))(AutoencoderKL(**VAE))
+        golden.plain(out, "vae-older", "vae")
+        older(os.path.join(out, "vae-older"))
