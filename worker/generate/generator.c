@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "worker/generate/answer.h"
+#include "worker/generate/cache.h"
 #include "worker/generate/prompt.h"
 
 enum {
@@ -15,7 +16,6 @@ enum {
   BATCH_TOKENS = 512, /* of prompts beside the tokens of those that decode: how long these wait */
   SERVED_MAX = 16,
   REQUESTS_MAX = 1024,
-  CAPACITY_STEP = 64, /* tokens that a cache grows by at least */
 };
 
 struct generator {
@@ -25,8 +25,9 @@ struct generator {
   struct data_tasks tasks; /* what the base can be */
   struct prompts prompts;
   struct tape tape;
-  size_t context, memory, memory_used; /* bytes of KV caches */
-  struct served *served;               /* newest first */
+  size_t context;
+  struct cache_memory caches;
+  struct served *served; /* newest first */
   size_t served_count;
   uint64_t clock;
   struct active *active; /* in the order in which they came */
@@ -99,9 +100,9 @@ static void drop_unused(struct generator *g) {
 }
 
 static struct served_limits limits_of(const struct generator *g, const struct served *s) {
-  if (s->model.language)
+  if (s->model->language)
     return (struct served_limits){BATCH_SEQUENCES, BATCH_TOKENS, g->context};
-  size_t longest = s->model.positions < g->context ? s->model.positions : g->context;
+  size_t longest = s->model->positions < g->context ? s->model->positions : g->context;
   return (struct served_limits){BATCH_SEQUENCES, longest > BATCH_TOKENS ? longest : BATCH_TOKENS, longest};
 }
 
@@ -138,96 +139,27 @@ static enum status find_served(struct served **out, struct generator *g, const s
   struct served *s = g->served;
   const char *name = request->adapter ? request->adapter : "";
   while (s && (strcmp(s->name, name) != 0 || s->forgotten ||
-               (!request->adapter && !answers(s->model.output, request->kind))))
+               (!request->adapter && !answers(s->model->output, request->kind))))
     s = s->next;
   enum status status = s ? STATUS_OK : make_served(&s, g, request, err);
   if (status)
     return status;
-  if (!answers(s->model.output, request->kind))
+  if (!answers(s->model->output, request->kind))
     return error_set(err, STATUS_UNSUPPORTED_VALUE, "model", "the model does %s: it cannot answer this request",
-                     job_output_of(s->model.output)->words);
+                     job_output_of(s->model->output)->words);
   *out = s;
   return STATUS_OK;
 }
 
 /* --- KV caches ------------------------------------------------------------------------------------ */
 
-static size_t token_bytes(const struct served *s) {
-  return 2 * s->model.kv_layers * s->model.kv_cols * sizeof(float);
-}
-
-static void drop_cache(struct generator *g, struct active *a) {
-  free(a->cache.keys);
-  g->memory_used -= a->cache_bytes;
-  a->cache = (struct kv_cache){0};
-  a->cache_bytes = 0;
-}
-
-/* A cache with room for `capacity` tokens, with what is in the old one. */
-static bool resize_cache(struct generator *g, struct active *a, size_t capacity) {
-  const struct model *m = &a->served->model;
-  size_t bytes = capacity * token_bytes(a->served), row = m->kv_cols;
-  float *numbers = malloc(bytes);
-  if (!numbers)
-    return false;
-  struct kv_cache old = a->cache, made = old;
-  made.capacity = capacity;
-  made.cols = row;
-  made.keys = numbers;
-  made.values = numbers + m->kv_layers * capacity * row;
-  for (size_t layer = 0; old.past && layer < m->kv_layers; layer++) {
-    memcpy(made.keys + layer * capacity * row, old.keys + layer * old.capacity * row, old.past * row * sizeof(float));
-    memcpy(made.values + layer * capacity * row, old.values + layer * old.capacity * row,
-           old.past * row * sizeof(float));
-  }
-  free(old.keys);
-  g->memory_used += bytes - a->cache_bytes;
-  a->cache = made;
-  a->cache_bytes = bytes;
-  return true;
-}
-
-/* Takes the caches of requests that came after this one, the last first, until `bytes` more fit: their tokens are
-   computed again. Takes none where that would not be enough. */
-static bool make_room(struct generator *g, struct active *a, size_t bytes) {
-  size_t younger = 0;
-  for (const struct active *other = a->next; other; other = other->next)
-    younger += other->cache_bytes;
-  if (g->memory_used - younger + bytes > g->memory)
-    return false;
-  while (g->memory_used + bytes > g->memory) {
-    struct active *last = NULL;
-    for (struct active *other = a->next; other; other = other->next)
-      last = other->cache_bytes ? other : last;
-    drop_cache(g, last);
-  }
-  return true;
-}
-
-/* A sequence that has become longer than what is in its cache was computed for: its tokens are computed again. */
-static void renew_cache(struct active *a) {
-  size_t most = a->served->model.cache_most;
-  if (most && a->cache.total <= most && a->count > most)
-    a->cache.past = 0;
-  a->cache.total = a->count;
-}
-
-/* Makes room for `tokens` tokens. False: the request waits for the older ones. */
+/* Makes room for `tokens` tokens. False: the request waits for the older ones, or has failed. */
 static bool reserve_cache(struct generator *g, struct active *a, size_t tokens) {
-  if (tokens <= a->cache.capacity)
+  struct error err = {0};
+  if (cache_reserve(&g->caches, a, tokens, &err))
     return true;
-  size_t doubled = 2 * a->cache.capacity, capacity = tokens > doubled ? tokens : doubled;
-  capacity = (capacity + CAPACITY_STEP - 1) / CAPACITY_STEP * CAPACITY_STEP;
-  capacity = capacity < a->limit ? capacity : a->limit;
-  size_t bytes = capacity * token_bytes(a->served);
-  if (make_room(g, a, bytes - a->cache_bytes) && resize_cache(g, a, capacity))
-    return true;
-  if (g->memory_used > a->cache_bytes)
-    return false;
-  struct error err;
-  (void)error_set(&err, STATUS_OUT_OF_MEMORY, NULL, "the KV cache of %zu tokens takes %zu MiB, and there are %zu MiB",
-                  capacity, bytes >> 20, g->memory >> 20);
-  fail(g, a, &err);
+  if (err.status)
+    fail(g, a, &err);
   return false;
 }
 
@@ -239,7 +171,7 @@ static enum status begin(struct generator *g, struct active *a, struct error *er
   enum status status = find_served(&served, g, request, err);
   if (status)
     return status;
-  bool language = served->model.language;
+  bool language = served->model->language;
   size_t most = language ? g->context - 1 : limits_of(g, served).longest, room = 0;
   if (language)
     room = request->max_tokens && (size_t)request->max_tokens < g->context ? (size_t)request->max_tokens : g->context;
@@ -249,7 +181,7 @@ static enum status begin(struct generator *g, struct active *a, struct error *er
   a->limit = a->prompt + room < g->context ? a->prompt + room : g->context;
   if (language)
     status =
-        sampler_init(&a->sampler, &a->request.sampling, served->model.vocabulary, a->ids, a->prompt, &a->arena, err);
+        sampler_init(&a->sampler, &a->request.sampling, served->model->vocabulary, a->ids, a->prompt, &a->arena, err);
   if (status)
     return status;
   detokenizer_init(&a->text, g->prompts.tokenizer, &a->request.stop, a->prompt);
@@ -264,7 +196,7 @@ static enum status begin(struct generator *g, struct active *a, struct error *er
 static void active_free(struct generator *g, struct active *a) {
   if (a->served) {
     a->served->requests--;
-    drop_cache(g, a);
+    cache_drop(&g->caches, a);
     detokenizer_done(&a->text);
   }
   json_decref(a->document);
@@ -340,7 +272,7 @@ struct batch {
 static size_t join(struct generator *g, struct batch *b, struct active *a, size_t rows) {
   size_t total = a->cache.past + rows;
   if (rows == 0 || b->count == BATCH_SEQUENCES || a->ended ||
-      (a->served->model.language && !reserve_cache(g, a, total)))
+      (a->served->model->language && !reserve_cache(g, a, total)))
     return 0;
   b->of[b->count] = a;
   b->rows[b->count++] = rows;
@@ -360,7 +292,7 @@ static void compose(struct generator *g, struct batch *b, const struct served *s
   *b = (struct batch){0};
   for (struct active *a = g->active; a; a = a->next)
     if (a->served == served) {
-      renew_cache(a);
+      cache_renew(a);
       decoding += decodes(a) && decoding < BATCH_SEQUENCES;
     }
   left -= decoding;
@@ -371,7 +303,7 @@ static void compose(struct generator *g, struct batch *b, const struct served *s
     if (decodes(a))
       join(g, b, a, 1);
     else
-      left -= join(g, b, a, served->model.language ? (waits < left ? waits : left) : waits <= left ? waits : 0);
+      left -= join(g, b, a, served->model->language ? (waits < left ? waits : left) : waits <= left ? waits : 0);
   }
 }
 
@@ -417,12 +349,12 @@ static void judge(struct generator *g, struct active *a, const float *row, size_
   AUTO(json_release) json_t *scores = NULL;
   struct generation_event event = {.prompt_tokens = (int64_t)a->prompt};
   str_init(&vector, 1 << 20);
-  if (a->served->model.output == OUTPUT_EMBEDDING) {
+  if (a->served->model->output == OUTPUT_EMBEDDING) {
     event.type = GENERATION_VECTOR;
     event.vector = answer_vector(&vector, row, cols, a->served->normalised) ? vector.text : NULL;
   } else {
     event.type = GENERATION_SCORES;
-    event.scores = scores = answer_scores(&a->served->model, row, cols);
+    event.scores = scores = answer_scores(a->served->model, row, cols);
   }
   if (event.vector || event.scores) {
     say(g, a, event);
@@ -450,17 +382,17 @@ static enum status run(struct generator *g, struct served *served, const struct 
     size_t at = cu_seqlens[i], past = a->cache.past;
     memcpy(ids + at, a->ids + past, b->rows[i] * sizeof *ids);
     for (size_t k = 0; k < b->rows[i]; k++)
-      types[at + k] = a->type_ids && served->model.token_types ? a->type_ids[past + k] : 0;
+      types[at + k] = a->type_ids && served->model->token_types ? a->type_ids[past + k] : 0;
     caches[i] = &a->cache;
     cu_seqlens[i + 1] = (uint32_t)(at + b->rows[i]);
   }
   struct sequences sequences = sequences_host(b->count, b->tokens, b->longest, cu_seqlens, ids, types);
-  sequences.caches = served->model.language ? caches : NULL;
+  sequences.caches = served->model->language ? caches : NULL;
   enum status status = served_forward(&rows, &cols, served, &g->tape, &sequences, err);
   for (size_t i = 0; !status && i < b->count; i++) {
     struct active *a = b->of[i];
     const float *row = rows + i * cols;
-    if (!served->model.language) {
+    if (!served->model->language) {
       judge(g, a, row, cols);
       continue;
     }
@@ -496,6 +428,10 @@ bool generator_busy(const struct generator *g) {
   return g->active != NULL;
 }
 
+size_t generator_requests(const struct generator *g) {
+  return g->active_count;
+}
+
 /* --- life ----------------------------------------------------------------------------------------- */
 
 enum { MEMORY_DEFAULT = 1 << 30 };
@@ -509,14 +445,14 @@ static enum status open_base(struct generator *g, struct error *err) {
   enum status status = served_open(&base, g->path, NULL, output_of(request.kind), EMBEDDING_AUTO, g->backend, err);
   if (status)
     return status;
-  g->context = base->model.positions;
-  if (base->model.language && g->memory / token_bytes(base) < g->context)
-    g->context = g->memory / token_bytes(base);
-  size_t vocabulary = base->model.vocabulary;
+  g->context = base->model->positions;
+  if (base->model->language && g->caches.limit / cache_token_bytes(base->model) < g->context)
+    g->context = g->caches.limit / cache_token_bytes(base->model);
+  size_t vocabulary = base->model->vocabulary;
   served_close(base);
   if (g->context < 2)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "%zu MiB are no room for a KV cache", g->memory >> 20);
-  return prompts_open(&g->prompts, g->path, &g->checkpoint, vocabulary, err);
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "%zu MiB are no room for a KV cache", g->caches.limit >> 20);
+  return prompts_open(&g->prompts, g->path, &g->checkpoint, NULL, vocabulary, err);
 }
 
 enum status generator_open(struct generator **out, const struct task *task, struct backend *backend,
@@ -528,7 +464,7 @@ enum status generator_open(struct generator **out, const struct task *task, stru
   *g = (struct generator){.path = task->model_dir,
                           .folder = task->output_dir,
                           .backend = backend,
-                          .memory = task->memory_bytes ? (size_t)task->memory_bytes : MEMORY_DEFAULT,
+                          .caches.limit = task->memory_bytes ? (size_t)task->memory_bytes : MEMORY_DEFAULT,
                           .tell = tell,
                           .told = context};
   enum status status = checkpoint_open(&g->checkpoint, g->path, err);
@@ -540,6 +476,39 @@ enum status generator_open(struct generator **out, const struct task *task, stru
   else
     *out = g;
   return status;
+}
+
+enum status generator_over(struct generator **out, const struct generator_base *base, generator_tell *tell,
+                           void *context, struct error *err) {
+  struct generator *g = calloc(1, sizeof *g);
+  *out = NULL;
+  if (!g)
+    return error_no_memory(err, "the models");
+  *g = (struct generator){.path = base->path,
+                          .backend = base->model->backend,
+                          .context = base->context,
+                          .caches.limit = base->memory,
+                          .tell = tell,
+                          .told = context};
+  enum status status = tape_init(&g->tape, g->backend, err);
+  if (!status)
+    status =
+        prompts_open(&g->prompts, base->path, &base->model->checkpoint, base->tokenizer, base->model->vocabulary, err);
+  status = status ? status : served_borrow(&g->served, base->model, err);
+  if (!status) {
+    g->served_count = 1;
+    struct served_limits limits = limits_of(g, g->served);
+    status = served_plan(g->served, &g->tape, &limits, err);
+  }
+  if (status)
+    generator_close(g);
+  else
+    *out = g;
+  return status;
+}
+
+size_t generator_bytes(const struct generator *g) {
+  return g->tape.memory_bytes;
 }
 
 void generator_close(struct generator *g) {

@@ -7,7 +7,8 @@
 
 #include "api/generation.h"
 #include "api/task.h"
-#include "worker/backend/backend.h"
+#include "worker/model/model.h"
+#include "worker/text/tokenizer.h"
 
 struct generator;
 
@@ -18,6 +19,20 @@ typedef void generator_tell(void *context, const struct generation_event *event)
    where it cannot be used. */
 NODISCARD enum status generator_open(struct generator **out, const struct task *task, struct backend *backend,
                                      generator_tell *tell, void *context, struct error *err);
+/* A language model that is open already, with its adapter. All of it is its owner's and outlives the generator; its
+   adapter's factors must be those of its parameters at each step. */
+struct generator_base {
+  struct model *model; /* on a backend in the host's memory */
+  const struct tokenizer *tokenizer;
+  const char *path; /* of the base model */
+  size_t context;   /* tokens of prompt and completion together at most */
+  size_t memory;    /* bytes of KV caches */
+};
+/* Requests without an adapter are that model's. */
+NODISCARD enum status generator_over(struct generator **out, const struct generator_base *base, generator_tell *tell,
+                                     void *context, struct error *err);
+/* Of a batch's activations. */
+size_t generator_bytes(const struct generator *generator);
 void generator_close(struct generator *generator);
 
 /* Tokens of prompt and completion together at most. */
@@ -31,6 +46,8 @@ void generator_hear(struct generator *generator, const struct generation_line *l
                     json_t *document);
 /* Is there something to compute? */
 bool generator_busy(const struct generator *generator);
+/* Requests that have not ended. */
+size_t generator_requests(const struct generator *generator);
 /* Computes a batch. A failure is of the worker, not of a request. */
 NODISCARD enum status generator_step(struct generator *generator, struct error *err);
 

@@ -6,12 +6,15 @@
 #include "base/json.h"
 #include "worker/chat/conversation.h"
 
-enum status prompts_open(struct prompts *p, const char *path, struct checkpoint *checkpoint, size_t vocabulary,
-                         struct error *err) {
+enum status prompts_open(struct prompts *p, const char *path, struct checkpoint *checkpoint,
+                         const struct tokenizer *tokenizer, size_t vocabulary, struct error *err) {
   *p = (struct prompts){.path = path, .checkpoint = checkpoint, .vocabulary = vocabulary};
   encoding_init(&p->encoding);
   const struct gguf *gguf = checkpoint->is_gguf ? &checkpoint->gguf : NULL;
-  enum status status = gguf ? tokenizer_from_gguf(&p->tokenizer, gguf, err) : tokenizer_open(&p->tokenizer, path, err);
+  enum status status = tokenizer ? STATUS_OK
+                       : gguf    ? tokenizer_from_gguf(&p->own, gguf, err)
+                                 : tokenizer_open(&p->own, path, err);
+  p->tokenizer = tokenizer ? tokenizer : p->own;
   return status ? status : eos_find(&p->eos, path, gguf, checkpoint->config, p->tokenizer, vocabulary, err);
 }
 
@@ -19,7 +22,7 @@ void prompts_done(struct prompts *p) {
   chat_template_free(p->chat);
   free(p->chat_name);
   encoding_done(&p->encoding);
-  tokenizer_free(p->tokenizer);
+  tokenizer_free(p->own);
 }
 
 /* --- chats ---------------------------------------------------------------------------------------- */

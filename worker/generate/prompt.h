@@ -7,7 +7,8 @@
 #include "worker/text/eos.h"
 
 struct prompts {
-  struct tokenizer *tokenizer;
+  const struct tokenizer *tokenizer;
+  struct tokenizer *own;      /* NULL: it is somebody else's */
   struct chat_template *chat; /* what was asked for last; NULL: nothing yet */
   char *chat_name;            /* its name or source; NULL: the model's own */
   struct eos eos;
@@ -17,9 +18,9 @@ struct prompts {
   struct encoding encoding;
 };
 
-/* `checkpoint` is the base's, and outlives it. */
+/* `checkpoint` is the base's, and outlives it; so does `tokenizer` (NULL: it opens one). */
 NODISCARD enum status prompts_open(struct prompts *out, const char *path, struct checkpoint *checkpoint,
-                                   size_t vocabulary, struct error *err);
+                                   const struct tokenizer *tokenizer, size_t vocabulary, struct error *err);
 void prompts_done(struct prompts *prompts);
 
 /* Sets the request's ids (with room for `room` more; its limit is not set), type_ids and prompt. STATUS_CONTEXT_LENGTH

@@ -12,7 +12,8 @@ struct served {
   struct served *next;
   char name[SERVED_NAME]; /* of the adapter; "": the base */
   struct arena arena;
-  struct model model;
+  struct model *model; /* `own`, or somebody else's */
+  struct model own;
   struct adapter_spec spec;
   bool normalised;   /* OUTPUT_EMBEDDING: vectors are brought to length 1 */
   struct plan *plan; /* of the tape */
@@ -34,6 +35,8 @@ NODISCARD enum status served_open(struct served **out, const char *path, const c
 /* Makes tables and the tape's plan for batches of that size. */
 NODISCARD enum status served_plan(struct served *served, struct tape *tape, const struct served_limits *limits,
                                   struct error *err);
+/* A model that is open already, and stays its owner's: who computes sees to its adapters' factors. */
+NODISCARD enum status served_borrow(struct served **out, struct model *model, struct error *err);
 void served_close(struct served *served);
 
 /* One forward pass without gradients. Of a language model with KV caches: a row of logits (vocabulary) of each
