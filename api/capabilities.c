@@ -53,7 +53,7 @@ static json_t *job_members(void) {
   push(&out, top);
   push(&out, section("method.supervised.hyperparameters", &job_hyper_fields));
   for (size_t i = 0; i < JOB_SECTION_COUNT; i++)
-    push(&out, section(job_sections[i].name, &job_sections[i].fields));
+    push(&out, section(job_sections[i].path, &job_sections[i].fields));
   return out;
 }
 

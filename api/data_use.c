@@ -418,6 +418,31 @@ void data_judge(const struct job_spec *spec, const struct data_file *file, enum 
   CHECK(!"a use of data");
 }
 
+void data_judge_generate(const struct job_spec *spec, const struct data_file *validation, enum data_use use,
+                         struct fault_list *faults) {
+  const struct generate_spec *g = &spec->generate;
+  const struct {
+    const char *param, *name;
+  } named[] = {{"evaluation.generate.prompt", g->prompt}, {"evaluation.generate.answer", g->answer}};
+  struct judging j = {spec, validation, faults};
+  if (!g->present)
+    return;
+  if (!data_use_is_language(use)) {
+    fault_add(faults, STATUS_INVALID_VALUE, "evaluation.generate",
+              "evaluation.generate is for language models, and %s has data for another kind", validation->id);
+    return;
+  }
+  for (size_t i = 0; i < COUNT_OF(named); i++)
+    if (named[i].name && !listed(validation->report, named[i].name))
+      lacks(&j, named[i].param, named[i].name);
+    else if (!named[i].name && use == USE_TEXT)
+      fault_add(faults, STATUS_MISSING_PARAMETER, named[i].param,
+                "%s has plain texts: %s must name a column that has it", validation->id, named[i].param);
+  if (use == USE_CHAT && g->prompt && !g->answer)
+    fault_add(faults, STATUS_MISSING_PARAMETER, named[1].param,
+              "evaluation.generate.prompt names a column, and so must %s", named[1].param);
+}
+
 void data_judge_names(const struct job_spec *spec, const struct data_file *file, struct fault_list *faults) {
   const struct job_spec own = settled(spec, file->report);
   const struct {

@@ -67,6 +67,11 @@ enum data_use data_use(const struct job_spec *spec, const json_t *report, struct
 void data_judge(const struct job_spec *spec, const struct data_file *file, enum data_use use, struct data_tasks tasks,
                 struct fault_list *faults);
 
+/* Adds a fault where evaluation.generate cannot ask from the validation file, which has that use: a column that it
+   names and the file lacks, or plain texts where it names none. */
+void data_judge_generate(const struct job_spec *spec, const struct data_file *validation, enum data_use use,
+                         struct fault_list *faults);
+
 /* Of a file whose report has no facts: columns that the job names and the file lacks. */
 void data_judge_names(const struct job_spec *spec, const struct data_file *file, struct fault_list *faults);
 

@@ -49,10 +49,10 @@ enum validation_metric {
   METRIC_TOKEN_ACCURACY,
   METRIC_ACCURACY_MATCHED, /* of MNLI's examples whose genre is one of the training set's, and of the others */
   METRIC_ACCURACY_MISMATCHED,
-  METRIC_COMBINED, /* of GLUE's tasks that have two metrics: their mean */
+  METRIC_COMBINED,       /* of GLUE's tasks that have two metrics: their mean */
   METRIC_PEARSON_COSINE, /* of embeddings, in the words of sentence-transformers, as all that follow */
   METRIC_SPEARMAN_COSINE,
-  METRIC_COSINE_ACCURACY, /* of triplets */
+  METRIC_COSINE_ACCURACY,   /* of triplets */
   METRIC_COSINE_ACCURACY_1, /* of a search among all positives and negatives, as to NDCG */
   METRIC_COSINE_RECALL_10,
   METRIC_COSINE_MRR_10,
@@ -66,6 +66,7 @@ enum validation_metric {
   METRIC_SUBSET_ACCURACY, /* lists that are right as a whole */
   METRIC_PRECISION,       /* of entities, that tags stand for */
   METRIC_RECALL,
+  METRIC_EXACT_MATCH, /* of language models that evaluation.generate lets answer */
   METRIC_COUNT
 };
 extern const char *const job_metric_names[]; /* by enum validation_metric, ended by NULL */
@@ -160,6 +161,43 @@ struct adapter_spec {
 
 enum { JOB_KEEP_LAST_MAX = 1000, JOB_METADATA_PAIRS_MAX = 16 };
 
+/* What is compared of an answer that a language model writes, and of the expected one. */
+enum extractor {
+  EXTRACT_EXACT,        /* the text, without white space around it */
+  EXTRACT_FIRST_NUMBER, /* numbers are compared by their value */
+  EXTRACT_LAST_NUMBER,
+  EXTRACT_REGEX,  /* the last match of `pattern`, or its first group where it has one */
+  EXTRACT_CHOICE, /* nothing is generated: the likeliest of `choices` after the prompt */
+  EXTRACT_COUNT
+};
+extern const char *const job_extractor_names[]; /* by enum extractor, ended by NULL */
+enum generate_preset { GENERATE_PRESET_NONE, GENERATE_PRESET_GSM8K, GENERATE_PRESET_COUNT };
+extern const char *const job_generate_preset_names[]; /* ended by NULL */
+/* HRA_AUTHORS: numbers are read as HRA's authors' evaluation of GSM8K does: the first that matches
+   [\-+]?\d*[\.,/]?\d+ ("1,234" of "1,234,567"), rounded to a whole number, halves to even ones. */
+enum generate_compat { GENERATE_COMPAT_NONE, GENERATE_COMPAT_HRA_AUTHORS, GENERATE_COMPAT_COUNT };
+extern const char *const job_generate_compat_names[]; /* ended by NULL */
+
+#define GENERATE_PLACEHOLDER "{prompt}"
+
+/* The body's member `evaluation.generate`: at each evaluation a language model answers prompts of the validation file,
+   and what is extracted of its answers is compared with what is expected. */
+struct generate_spec {
+  bool present;                /* false: nothing is generated, and all else is zero */
+  int preset;                  /* enum generate_preset: what it stands for is in the other members */
+  int compat;                  /* enum generate_compat */
+  const char *prompt, *answer; /* columns; NULL: a chat up to its last answer and that; the job's prompt, completion */
+  const char *prompt_template; /* around the prompt of a column, in place of GENERATE_PLACEHOLDER; NULL: nothing is */
+  int extractor;               /* enum extractor */
+  const char *after;           /* an answer is what follows the last of these; NULL: all of it */
+  const char *answer_after;    /* the same of the expected answer, which is taken whole where it has none */
+  const char *pattern;         /* REGEX */
+  struct string_list choices;  /* CHOICE */
+  struct string_list stop;     /* texts that end an answer, and are no part of it */
+  int64_t max_tokens;          /* of an answer; default 256 */
+  int64_t max_examples;        /* 0: all; default 100 */
+};
+
 /* The body's member `dataset`. */
 struct job_columns {
   const char *text, *text_pair, *label;  /* column names in CSV, TSV and JSONL; defaults "text",
@@ -193,6 +231,7 @@ struct job_spec {
     int64_t max_examples;       /* 0: all */
     int metric;                 /* enum validation_metric: what the best is judged by; default loss */
   } evaluation;
+  struct generate_spec generate; /* evaluation.generate */
   struct {
     int64_t every_steps;        /* 0: at the end of each epoch */
     int64_t keep_last;          /* checkpoints kept; default 3 */

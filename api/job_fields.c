@@ -74,9 +74,20 @@ const char *const job_metric_names[] = {[METRIC_LOSS] = "loss",
                                         [METRIC_SUBSET_ACCURACY] = "subset_accuracy",
                                         [METRIC_PRECISION] = "precision",
                                         [METRIC_RECALL] = "recall",
+                                        [METRIC_EXACT_MATCH] = "exact_match",
                                         [METRIC_COUNT] = NULL};
 const char *const job_pooling_names[] = {
     [EMBEDDING_AUTO] = "auto", [EMBEDDING_MEAN] = "mean", [EMBEDDING_CLS] = "cls", [EMBEDDING_COUNT] = NULL};
+const char *const job_extractor_names[] = {[EXTRACT_EXACT] = "exact",
+                                           [EXTRACT_FIRST_NUMBER] = "first_number",
+                                           [EXTRACT_LAST_NUMBER] = "last_number",
+                                           [EXTRACT_REGEX] = "regex",
+                                           [EXTRACT_CHOICE] = "choice",
+                                           [EXTRACT_COUNT] = NULL};
+const char *const job_generate_preset_names[] = {
+    [GENERATE_PRESET_NONE] = "none", [GENERATE_PRESET_GSM8K] = "gsm8k", [GENERATE_PRESET_COUNT] = NULL};
+const char *const job_generate_compat_names[] = {
+    [GENERATE_COMPAT_NONE] = "none", [GENERATE_COMPAT_HRA_AUTHORS] = "hra-authors", [GENERATE_COMPAT_COUNT] = NULL};
 const char *const job_matmul_names[] = {
     [MATMUL_AUTO] = "auto", [MATMUL_NATIVE] = "native", [MATMUL_OPENBLAS] = "openblas", [MATMUL_LIBRARY_COUNT] = NULL};
 
@@ -184,6 +195,37 @@ static const struct field evaluation[] = {
      .doc = "What the best evaluation is judged by; the initial one does not count. loss and perplexity are better "
             "lower, the others higher."},
 };
+static const struct field generate[] = {
+    {"preset", NULL, FIELD_CHOICE, IN(generate, preset), 0, 0, 0, job_generate_preset_names, "none",
+     .doc = "Settings for members that are not given, all written out in the job: gsm8k, as HRA's authors ask it."},
+    {"compat", NULL, FIELD_CHOICE, IN(generate, compat), 0, 0, 0, job_generate_compat_names, "none",
+     .doc = "hra-authors: numbers are read as in HRA's authors' evaluation, its faults among it: at most one separator "
+            "in a number, and rounded to whole ones."},
+    {"prompt", NULL, FIELD_STRING, IN(generate, prompt), 0, 1, 128,
+     .doc = "Column of what is asked, for data of chats as a user's message; null: the chat up to its last answer, or "
+            "what dataset.prompt names."},
+    {"answer", NULL, FIELD_STRING, IN(generate, answer), 0, 1, 128,
+     .doc = "Column of the expected answer; null: the last answer of the chat, or what dataset.completion names."},
+    {"prompt_template", NULL, FIELD_STRING, IN(generate, prompt_template), 0, 1, 65536,
+     .doc = "Text around the prompt of a column, which stands for " GENERATE_PLACEHOLDER " in it; null: none."},
+    {"extractor", NULL, FIELD_CHOICE, IN(generate, extractor), 0, 0, 0, job_extractor_names, "exact",
+     .doc = "What of an answer, and of the expected one, is compared: the text (exact), its first or last number, the "
+            "last match of pattern (regex); choice: the likeliest of choices after the prompt, nothing is generated."},
+    {"after", NULL, FIELD_STRING, IN(generate, after), 0, 1, 1024,
+     .doc = "An answer is what follows the last of these texts; one without it is wrong."},
+    {"answer_after", NULL, FIELD_STRING, IN(generate, answer_after), 0, 1, 1024,
+     .doc = "The same of the expected answer; one without it is taken whole."},
+    {"pattern", NULL, FIELD_STRING, IN(generate, pattern), 0, 1, 4096,
+     .doc = "Regular expression of the extractor regex; where it has a group, the first one is the answer."},
+    {"choices", NULL, FIELD_STRING_LIST, IN(generate, choices), 0, 0, 64,
+     .doc = "Texts of the extractor choice that may follow the prompt, white space before them among it."},
+    {"stop", NULL, FIELD_STRING_LIST, IN(generate, stop), 0, 0, 4,
+     .doc = "Texts that end an answer, and are no part of it."},
+    {"max_tokens", NULL, FIELD_INT, IN(generate, max_tokens), 0, 1, 131072, .initial = "256", .unit = "tokens",
+     .doc = "An answer is cut off there."},
+    {"max_examples", NULL, FIELD_INT, IN(generate, max_examples), 0, 0, 1e9, .initial = "100", .unit = "examples",
+     .doc = "How many examples of the validation file are answered; 0: all."},
+};
 static const struct field checkpointing[] = {
     {"every_steps", NULL, FIELD_INT, IN(checkpointing, every_steps), 0, 0, 1e9, .unit = "optimiser steps",
      .doc = "How often a checkpoint is written; 0: at the end of each epoch."},
@@ -226,12 +268,13 @@ static const struct field scheduling[] = {
 };
 #undef IN
 const struct job_section job_sections[JOB_SECTION_COUNT] = {
-    {"dataset", offsetof(struct job_spec, columns), FIELDS(dataset)},
-    {"embedding", offsetof(struct job_spec, embedding), FIELDS(embedding)},
-    {"evaluation", offsetof(struct job_spec, evaluation), FIELDS(evaluation)},
-    {"checkpointing", offsetof(struct job_spec, checkpointing), FIELDS(checkpointing)},
-    {"early_stopping", offsetof(struct job_spec, early_stopping), FIELDS(early_stopping)},
-    {"scheduling", offsetof(struct job_spec, scheduling), FIELDS(scheduling)},
+    {"dataset", NULL, "dataset", offsetof(struct job_spec, columns), FIELDS(dataset)},
+    {"embedding", NULL, "embedding", offsetof(struct job_spec, embedding), FIELDS(embedding)},
+    {"evaluation", NULL, "evaluation", offsetof(struct job_spec, evaluation), FIELDS(evaluation)},
+    {"evaluation.generate", "evaluation", "generate", offsetof(struct job_spec, generate), FIELDS(generate)},
+    {"checkpointing", NULL, "checkpointing", offsetof(struct job_spec, checkpointing), FIELDS(checkpointing)},
+    {"early_stopping", NULL, "early_stopping", offsetof(struct job_spec, early_stopping), FIELDS(early_stopping)},
+    {"scheduling", NULL, "scheduling", offsetof(struct job_spec, scheduling), FIELDS(scheduling)},
 };
 
 #define AT(member) offsetof(struct adapter_spec, member)

@@ -9,14 +9,16 @@
 extern const struct field_table job_fields;             /* into struct job_spec */
 extern const struct field_table job_hyper_fields;       /* into struct hyperparameters */
 
-/* The members that are plain objects of their own. */
+/* The members that are plain objects of their own. One that is a member of another may be absent, or null: its struct
+   begins with a bool that says whether it is there. */
 struct job_section {
-  const char *name;                 /* "dataset" */
+  const char *path;                 /* "dataset", "evaluation.generate" */
+  const char *parent, *name;        /* NULL, "dataset"; "evaluation", "generate" */
   size_t offset;                    /* into struct job_spec */
   struct field_table fields;        /* into the section's struct */
 };
-enum { JOB_SECTION_COUNT = 6 };
-extern const struct job_section job_sections[JOB_SECTION_COUNT];
+enum { JOB_SECTION_COUNT = 7 };
+extern const struct job_section job_sections[JOB_SECTION_COUNT]; /* parents first */
 
 /* All rows of an adapter of this method, its own first; `rows` backs the table. The members
    peft_type, target_modules and exclude_modules are not rows. */
@@ -29,6 +31,12 @@ struct field_table job_adapter_fields(struct field rows[JOB_ADAPTER_ROWS], const
 #undef METHOD
 
 extern const struct inert_member job_inert_top[], job_inert_hyper[]; /* ended by a row without name */
+
+/* evaluation.generate as it is read: `given` with the members of its preset beneath it. A new reference, or NULL, with
+   a fault where memory runs out. */
+json_t *job_generate_lay(const json_t *given, struct fault_list *faults);
+/* Adds a fault for what contradicts in it, and settles where the job runs. */
+void job_generate_settle(struct job_spec *spec, struct fault_list *faults);
 
 /* Reads `adapter` (NULL: absent) and settles its defaults. */
 void job_adapter_parse(struct adapter_spec *out, const json_t *object, const char *path, struct arena *arena,

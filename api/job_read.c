@@ -153,28 +153,44 @@ static void read_hyperparameters(struct hyperparameters *out, const struct parts
     field_read(&job_hyper_fields, out, rest, parts->hyper_path, NULL, arena, faults);
 }
 
+/* Members of sections that are sections of their own. */
+static const char *const sections_within[] = {"generate", NULL};
+
 static void read_sections(struct job_spec *out, const json_t *body, struct arena *arena, struct fault_list *faults) {
   for (size_t i = 0; i < JOB_SECTION_COUNT; i++) {
     const struct job_section *section = &job_sections[i];
     void *at = (char *)out + section->offset;
-    const json_t *value = member(body, section->name);
+    const json_t *value = member(section->parent ? member(body, section->parent) : body, section->name);
+    bool parent = strcmp(section->name, "evaluation") == 0;
     if (value)
-      field_read(&section->fields, at, value, section->name, NULL, arena, faults);
-    else
+      field_read(&section->fields, at, value, section->path, parent ? sections_within : NULL, arena, faults);
+    else if (!section->parent)
       field_defaults(&section->fields, at);
+    if (section->parent)
+      *(bool *)at = value != NULL;
   }
 }
 
 /* The members of a recipe go beneath what the body gives: its sections, of which `rest` is a copy, ... */
 static void lay_sections(json_t *rest, const json_t *members) {
   for (size_t i = 0; i < JOB_SECTION_COUNT; i++) {
-    const char *name = job_sections[i].name;
+    const char *name = job_sections[i].path;
     const json_t *given = member(rest, name);
     if (json_object_get(members, name) && (!given || json_is_object(given)))
       json_object_set_new(rest, name, recipe_lay(json_object_get(members, name), given, &job_sections[i].fields));
   }
   if (!member(rest, "seed") && json_object_get(members, "seed"))
     json_object_set(rest, "seed", json_object_get(members, "seed"));
+}
+
+/* The same of the preset of evaluation.generate. `rest` is a copy, its sections are not. */
+static void lay_generate(json_t *rest, struct fault_list *faults) {
+  const json_t *evaluation = member(rest, "evaluation"), *generate = member(evaluation, "generate");
+  json_t *own = json_is_object(generate) ? json_copy((json_t *)(uintptr_t)evaluation) : NULL;
+  json_t *laid = own ? job_generate_lay(generate, faults) : NULL;
+  if (laid && json_object_set_new(own, "generate", laid) == 0)
+    json_object_set(rest, "evaluation", own);
+  json_decref(own);
 }
 
 /* ... and the two parts. Of another method than the recipe's only its modules are taken. */
@@ -217,7 +233,8 @@ static void check_validation(const struct job_spec *spec, struct fault_list *fau
     const char *name;
   } rows[] = {{spec->early_stopping.patience > 0, "early_stopping.patience"},
               {spec->checkpointing.keep_best, "checkpointing.keep_best"},
-              {spec->checkpointing.load_best_at_end, "checkpointing.load_best_at_end"}};
+              {spec->checkpointing.load_best_at_end, "checkpointing.load_best_at_end"},
+              {spec->generate.present, "evaluation.generate"}};
   for (size_t i = 0; i < COUNT_OF(rows) && !spec->validation_file; i++)
     if (rows[i].asked)
       fault_add(faults, STATUS_MISSING_PARAMETER, rows[i].name,
@@ -299,6 +316,7 @@ void job_spec_parse(struct job_spec *out, const json_t *body, int64_t seed_if_ab
   AUTO(json_release)
   json_t *members = recipe ? recipe_members(recipe, task, member(body, "validation_file") != NULL, faults) : NULL;
   lay_sections(rest, members);
+  lay_generate(rest, faults);
   field_read(&job_fields, out, rest, "", elsewhere, arena, faults);
   read_parts(&parts, body, faults);
   lay_parts(&parts, members);
@@ -311,6 +329,7 @@ void job_spec_parse(struct job_spec *out, const json_t *body, int64_t seed_if_ab
   check_validation(out, faults);
   glue_settle(out, rest);
   job_task_settle(out, faults);
+  job_generate_settle(out, faults);
   job_exports_settle(&out->exports, &out->adapter, arena, faults);
   if (out->seed < 0)
     out->seed = seed_if_absent & INT32_MAX;

@@ -53,9 +53,13 @@ json_t *job_spec_json(const struct job_spec *spec) {
                              field_write(&job_hyper_fields, &spec->hyperparameters));
   int bad = json_object_set_new(out, "method", method);
   bad |= json_object_set_new(out, "adapter", job_spec_adapter(&spec->adapter));
-  for (size_t i = 0; i < JOB_SECTION_COUNT; i++)
-    bad |= json_object_set_new(out, job_sections[i].name,
-                               field_write(&job_sections[i].fields, (const char *)spec + job_sections[i].offset));
+  for (size_t i = 0; i < JOB_SECTION_COUNT; i++) {
+    const struct job_section *section = &job_sections[i];
+    const void *at = (const char *)spec + section->offset;
+    bool absent = section->parent && !*(const bool *)at;
+    bad |= json_object_set_new(section->parent ? json_object_get(out, section->parent) : out, section->name,
+                               absent ? json_null() : field_write(&section->fields, at));
+  }
   bad |= json_object_set_new(out, "metadata", spec->metadata ? json_deep_copy(spec->metadata) : json_null());
   if (!bad)
     return out;

@@ -206,6 +206,8 @@ static void add_rules(struct builder *b, json_t *schema) {
       "           {'required': ['patience'], 'properties': {'patience': {'type': 'integer', 'minimum': 1}}},"
       "           {'required': ['early_stopping_patience'],"
       "            'properties': {'early_stopping_patience': {'type': 'integer', 'minimum': 1}}}]}}},"
+      "         {'required': ['evaluation'], 'properties': {'evaluation': {'type': 'object', 'required': ['generate'],"
+      "           'properties': {'generate': {'type': 'object'}}}}},"
       "         {'required': ['checkpointing'], 'properties': {'checkpointing': {'type': 'object', 'anyOf': ["
       "           {'required': ['keep_best'], 'properties': {'keep_best': {'const': true}}},"
       "           {'required': ['load_best_at_end'], 'properties': {'load_best_at_end': {'const': true}}},"
@@ -228,8 +230,12 @@ json_t *openapi_job_schema(struct builder *b) {
   set(b, old, "deprecated", json_true());
   set(b, old, "description", json_string("The older place of method.supervised.hyperparameters."));
   set(b, properties, "adapter", json_pack("{so}", "oneOf", adapters));
-  for (size_t i = 0; i < JOB_SECTION_COUNT; i++)
-    set(b, properties, job_sections[i].name, nullable(b, openapi_table_schema(b, &job_sections[i].fields)));
+  for (size_t i = 0; i < JOB_SECTION_COUNT; i++) {
+    const struct job_section *section = &job_sections[i];
+    json_t *within = section->parent ? json_object_get(properties, section->parent) : schema;
+    set(b, json_object_get(within, "properties"), section->name,
+        nullable(b, openapi_table_schema(b, &section->fields)));
+  }
   set(b, properties, "metadata",
       json_pack("{s[ss] si s{si} s{ss si}}", "type", "object", "null", "maxProperties", 16, "propertyNames",
                 "maxLength", 64, "additionalProperties", "type", "string", "maxLength", 512));

@@ -68,12 +68,16 @@ static void judge_data(const struct job_spec *spec, const struct data_file *trai
   enum data_use use = data_use(spec, training->report, tasks);
   data_judge(spec, training, use, tasks, faults);
   bool both = validation && has_facts(validation);
+  enum data_use other = use;
   if (both && data_use_is_language(use)) {
     const struct data_tasks language = {.language = true, .model = tasks.model};
-    data_judge(spec, validation, data_use(spec, validation->report, language), language, faults);
+    other = data_use(spec, validation->report, language);
+    data_judge(spec, validation, other, language, faults);
   } else if (both) {
     data_judge(spec, validation, use, tasks, faults);
   }
+  if (both)
+    data_judge_generate(spec, validation, other, faults);
   if (use == USE_LABELLED || use == USE_LABELS || use == USE_TAGS)
     data_judge_labels(spec, use, training, both ? validation : NULL, faults);
   if (faults->count == 0)

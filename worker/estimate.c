@@ -20,6 +20,7 @@ struct pace {
   size_t batches;
   double seconds, tokens;
   double fastest, slowest; /* seconds a token */
+  double generation_low, generation_high; /* seconds of evaluation.generate, an evaluation */
 };
 
 static void pace_add(struct pace *pace, double seconds, double tokens) {
@@ -86,9 +87,11 @@ static double disk_bytes(const struct trainer *t) {
 }
 
 static json_t *duration(const struct trainer *t, const struct pace *pace) {
-  double tokens = (double)t->total_tokens, judged = (double)evaluations(t) * evaluation_tokens(t);
+  double tokens = (double)t->total_tokens, count = (double)evaluations(t), judged = count * evaluation_tokens(t);
   double low = t->prepared + pace->fastest * FASTER * (tokens + EVALUATION_LOW * judged);
   double high = t->prepared + 1 + pace->slowest * SLOWER * (tokens + EVALUATION_HIGH * judged);
+  low += count * FASTER * pace->generation_low;
+  high += count * SLOWER * pace->generation_high;
   double limit = (double)t->task->spec.scheduling.max_runtime; /* of training */
   if (limit > 0) {
     low = fmin(low, t->prepared + limit);
@@ -173,6 +176,12 @@ enum status estimate_measure(json_t **out, struct trainer *t, struct error *err)
     if (spent >= LONG_SECONDS || (spent >= MEASURE_SECONDS && n + 1 >= BATCHES_MIN))
       break;
   }
+  if (t->generation) {
+    enum status status = generation_eval_measure(&pace.generation_low, &pace.generation_high, t->generation, t->learner,
+                                                 trainer_beat, t, err);
+    if (status)
+      return status;
+  }
   *out = describe(t, &pace);
   return *out ? STATUS_OK : error_no_memory(err, "an estimate");
 }
@@ -184,5 +193,7 @@ json_t *estimate_of_run(const struct trainer *t) {
   if (p->step < t->total_steps && (p->step < BATCHES_MIN || seconds < MEASURE_SECONDS))
     return NULL;
   pace_add(&pace, seconds, (double)p->tokens);
+  if (t->generation)
+    pace.generation_low = pace.generation_high = t->generation->seconds;
   return describe(t, &pace);
 }

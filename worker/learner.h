@@ -30,6 +30,7 @@ struct learner {
      needs. 0: a step may take learner_memory_default, or what the machine has left if that is less. */
   size_t memory_limit;
   size_t memory_goal;         /* the same, as far as that can be: what does not fit is planned none the less; 0: none */
+  size_t reserved;            /* of them what others will take: evaluations that generate */
   size_t estimate;            /* bytes that this process will have taken when it has trained: by learner_init */
   size_t recompute_segments;  /* at least so many are; learner_init raises it */
   uint64_t seed;              /* of dropout */
@@ -56,9 +57,9 @@ struct targets {
 };
 
 /* `sequences` and `targets` below are in host memory (sequences_host).
-   Hyperparameters (adamw's, orth_lambda, texts, scored, scale, group, memory_limit, memory_goal, recompute_segments,
-   seed) are set
-   by the caller before. STATUS_OUT_OF_MEMORY when a step does not fit whatever is recomputed, naming what it needs. */
+   Hyperparameters (adamw's, orth_lambda, texts, scored, scale, group, memory_limit, memory_goal, reserved,
+   recompute_segments, seed) are set by the caller before. STATUS_OUT_OF_MEMORY when a step does not fit whatever is
+   recomputed, naming what it needs. */
 NODISCARD enum status learner_init(struct learner *learner, struct model *model, const struct batch_limits *training,
                                    const struct batch_limits *evaluation, struct error *err);
 void learner_done(struct learner *learner);

@@ -39,6 +39,7 @@ struct run {
   struct tokenizer *tokenizer;
   struct corpus training_tokens, validation_tokens;
   struct model model;
+  struct generation_eval generation;
   struct learner learner;
   struct trainer trainer;
 };
@@ -231,8 +232,7 @@ static enum status tokenise_language(struct run *r, const struct task *task, siz
                            r->tokenizer, r->model.vocabulary, err);
   if (!s && eos.id < 0)
     report_message(report, LOG_WARN,
-                   "the model names no end of text (eos_token): texts and completions end without "
-                   "one, so the model does not learn to stop after them");
+                   "the model names no end of text (eos_token): it does not learn to stop after what it writes");
   if (!s)
     s = read_language(&r->training_tokens, r, task, &task->training, &eos, max, watch, err);
   if (!s && task->validation.path)
@@ -244,20 +244,18 @@ enum { USUAL_LENGTH = 512 }; /* of jobs that do not say */
 enum { UNCUT = 1 << 24 };    /* tokens of an example: no record has more */
 
 static enum status tokenise(struct run *r, const struct task *task, struct report *report, struct error *err) {
-  size_t max = (size_t)task->spec.hyperparameters.max_seq_length;
+  size_t asked = (size_t)task->spec.hyperparameters.max_seq_length;
   bool whole = task->kind == TASK_SURVEY; /* how long they are */
   size_t vocabulary = r->model.vocabulary, types = r->model.token_types;
-  max = whole ? UNCUT : max < r->model.positions ? max : r->model.positions;
+  size_t max = whole ? UNCUT : asked < r->model.positions ? asked : r->model.positions;
   if (!whole && r->modules.max_seq_length &&
       r->modules.max_seq_length < max) /* more is never read of an embedding's text */
     max = r->modules.max_seq_length;
   const struct checkpoint *checkpoint = &r->model.checkpoint;
-  size_t asked = (size_t)task->spec.hyperparameters.max_seq_length;
   if (!whole && asked > max && asked != USUAL_LENGTH)
     report_message(report, LOG_WARN,
-                   "max_seq_length is %zu, but the model takes %zu tokens: longer examples are cut to "
-                   "these",
-                   asked, max);
+                   "max_seq_length is %zu, but the model takes %zu tokens: longer examples are cut to these", asked,
+                   max);
   struct corpus_watch watch = {.beat = beat, .with = report};
   struct pool *pool = r->backend.pool;
   enum status s = checkpoint->is_gguf ? tokenizer_from_gguf(&r->tokenizer, &checkpoint->gguf, err)
@@ -282,7 +280,9 @@ static enum status make_learner(struct run *r, const struct task *task, struct e
   struct batch_rule rule = course_rule(task);
   struct batch_limits training = batch_limits_for(&r->training_tokens, &rule);
   struct batch_limits evaluation = task->validation.path ? evaluate_limits(&r->validation_tokens) : training;
-  const struct adapter_spec *adapter = &task->spec.adapter;
+  bool hra = task->spec.adapter.peft_type == PEFT_HRA;
+  generation_eval_limits(&r->generation, &evaluation);
+  r->learner.reserved = r->generation.bytes;
   r->learner.texts = r->training.texts;
   r->learner.scored = r->training.scored;
   r->learner.scale = (float)task->spec.embedding.scale;
@@ -290,7 +290,7 @@ static enum status make_learner(struct run *r, const struct task *task, struct e
   r->learner.seed = (uint64_t)task->spec.seed;
   r->learner.memory_limit = (size_t)task->spec.scheduling.memory_limit << 20;
   r->learner.memory_goal = (size_t)task->memory_bytes;
-  r->learner.orth_lambda = adapter->peft_type == PEFT_HRA ? adapter->hra.orth_lambda : 0;
+  r->learner.orth_lambda = hra ? task->spec.adapter.hra.orth_lambda : 0;
   r->learner.adamw = (struct adamw){.beta1 = h->adam_beta1,
                                     .beta2 = h->adam_beta2,
                                     .epsilon = h->adam_epsilon,
@@ -395,12 +395,14 @@ static enum status prepare(struct run *r, const struct task *task, struct report
   if (status)
     return status;
   log_info("tokenised");
-  status = make_learner_on_device(r, task, report, err);
+  status = generation_eval_open(&r->generation, task, &r->model, r->tokenizer, err);
+  status = status ? status : make_learner_on_device(r, task, report, err);
   r->trainer = (struct trainer){.task = task,
                                 .learner = &r->learner,
                                 .rule = course_rule(task),
                                 .training = &r->training_tokens,
                                 .validation = task->validation.path ? &r->validation_tokens : NULL,
+                                .generation = task->spec.generate.present ? &r->generation : NULL,
                                 .report = report,
                                 .prepared = clock_seconds() - began};
   return status ? status : report_poll(report, err);
@@ -413,13 +415,12 @@ static enum status train(struct run *r, const struct task *task, struct report *
     return status;
   estimate_tell_plan(&r->trainer, report);
   say_what(r, task, report);
-  bool validated = task->validation.path != NULL;
   status = trainer_run(&r->trainer, err);
   if (status)
     return status;
   trainer_progress(&r->trainer, "export", true);
-  return results_publish(&r->trainer, r->language ? NULL : &r->training,
-                         validated && !r->language ? &r->validation : NULL, err);
+  return results_publish(&r->trainer, r->language ? NULL : &r->training, r->validation.count ? &r->validation : NULL,
+                         err);
 }
 
 /* --- what a job would take ------------------------------------------------------------------------ */
@@ -451,13 +452,13 @@ static json_t *advice(struct run *r, const struct task *task, size_t room, const
   json_t *out = json_pack("{s:b, s:s, s:I, s:[s,s]}", "fits", 0, "reason", why->text, "available_memory_bytes",
                           (json_int_t)room, "lower", "batch_size", "max_seq_length");
   size_t bytes = r->training_tokens.count ? fit_smaller(&smaller, r, room) : 0;
-  int64_t batch = smaller.spec.hyperparameters.batch_size, was = task->spec.hyperparameters.batch_size;
+  const struct hyperparameters *h = &task->spec.hyperparameters;
+  int64_t batch = smaller.spec.hyperparameters.batch_size, parts = (h->batch_size + batch - 1) / batch;
   if (bytes)
-    json_object_set_new(
-        out, "suggestion",
-        json_pack("{s:I, s:I, s:I}", "batch_size", (json_int_t)batch, "gradient_accumulation_steps",
-                  (json_int_t)(task->spec.hyperparameters.gradient_accumulation_steps * ((was + batch - 1) / batch)),
-                  "peak_memory_bytes", (json_int_t)bytes));
+    json_object_set_new(out, "suggestion",
+                        json_pack("{s:I, s:I, s:I}", "batch_size", (json_int_t)batch, "gradient_accumulation_steps",
+                                  (json_int_t)(h->gradient_accumulation_steps * parts), "peak_memory_bytes",
+                                  (json_int_t)bytes));
   return out;
 }
 
@@ -542,6 +543,7 @@ static enum status survey(struct run *r, const struct task *task, struct report 
 static void run_done(struct run *r) {
   trainer_done(&r->trainer);
   learner_done(&r->learner);
+  generation_eval_done(&r->generation);
   model_close(&r->model);
   corpus_done(&r->training_tokens);
   corpus_done(&r->validation_tokens);

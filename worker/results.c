@@ -188,6 +188,8 @@ enum status results_publish(struct trainer *t, const struct dataset *training, c
   status = status ? status : export_curve(t, &e, err);
   if (!status && validation)
     status = export_predictions(t, &e, validation, training, err);
+  if (!status && t->generation)
+    status = put_text(t, &e, "generations.jsonl", &t->generation->samples, err);
   status = status ? status : export_manifest(t, &e, training, err);
   status = status ? status : export_formats(&e, &task->spec.exports, err);
   json_decref(e.announced);

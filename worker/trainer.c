@@ -135,11 +135,22 @@ static void add_combined(const struct trainer *t, json_t *scores) {
   json_object_set_new(scores, "valid_combined_score", json_real(sum / 2));
 }
 
+enum status trainer_beat(void *trainer, struct error *err) {
+  struct trainer *t = trainer;
+  trainer_progress(t, "evaluate", false);
+  return report_poll(t->report, err);
+}
+
 static enum status run_evaluation(struct trainer *t, struct error *err) {
   struct evaluation fresh;
   trainer_progress(t, "evaluate", true);
   enum status status = evaluate(&fresh, t->learner, t->validation, (size_t)t->task->spec.evaluation.max_examples,
                                 &t->batch, t->report, err);
+  if (!status && t->generation) {
+    status = generation_eval_run(t->generation, t->learner, fresh.scores, trainer_beat, t, err);
+    if (status)
+      evaluation_done(&fresh);
+  }
   if (status)
     return status;
   add_combined(t, fresh.scores);
@@ -160,7 +171,8 @@ static const struct {
             {"valid_cosine_mrr@10", "MRR@10"},
             {"valid_average_precision", "average precision"},
             {"valid_ndcg@10", "NDCG@10"},
-            {"valid_mean_token_accuracy", "token accuracy"}};
+            {"valid_mean_token_accuracy", "token accuracy"},
+            {"valid_exact_match", "exact match"}};
 
 /* Before the metrics of the same step. */
 static void tell_modules(struct trainer *t) {

@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "worker/batch.h"
 #include "worker/evaluate.h"
+#include "worker/generation_eval.h"
 #include "worker/learner.h"
 #include "worker/report.h"
 #include "worker/resume.h"
@@ -40,6 +41,7 @@ struct trainer {
   struct learner *learner;
   const struct corpus *training;
   const struct corpus *validation; /* NULL: none */
+  struct generation_eval *generation; /* evaluation.generate; NULL: none */
   struct report *report;
   struct batch batch;     /* of training and of evaluation */
   struct batch_rule rule; /* what a micro-batch takes */
@@ -72,6 +74,8 @@ NODISCARD enum status trainer_prepare(struct trainer *trainer, struct error *err
 NODISCARD enum status trainer_run(struct trainer *trainer, struct error *err);
 /* Tells how far it is; not more often than twice a second unless forced. */
 void trainer_progress(struct trainer *trainer, const char *phase, bool force);
+/* Tells that an evaluation goes on, and hears whether it is to end: a generation_beat of the trainer. */
+NODISCARD enum status trainer_beat(void *trainer, struct error *err);
 /* {step, valid_<evaluation.metric>} of the best evaluation so far, and of the newest. */
 NODISCARD json_t *trainer_best(const struct trainer *trainer);
 NODISCARD json_t *trainer_last(const struct trainer *trainer);

@@ -19,6 +19,7 @@ const leading = {
 const ownFields = ['model', 'training_file', 'validation_file', 'task', 'suffix'];
 const sectionTitles = {
   dataset: 'Other columns, chat template', embedding: 'Embeddings', evaluation: 'Evaluation',
+  'evaluation.generate': 'Evaluation by answers',
   checkpointing: 'Checkpoints', early_stopping: 'Early stopping', scheduling: 'Scheduling',
 };
 

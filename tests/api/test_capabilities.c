@@ -75,8 +75,8 @@ static json_t *copy(const json_t *value) {
 
 /* Values that other members must go with are not tried here. */
 static bool alone(const char *path, const char *name) {
-  static const char *const others[] = {"recipe",          "task",   "layers_pattern", "layers_to_transform",
-                                       "from_checkpoint", "exports"};
+  static const char *const others[] = {"recipe",          "task",    "layers_pattern", "layers_to_transform",
+                                       "from_checkpoint", "exports", "compat",         "extractor"};
   for (size_t i = 0; i < COUNT_OF(others); i++)
     if (strcmp(name, others[i]) == 0)
       return false;

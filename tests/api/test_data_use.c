@@ -338,6 +338,32 @@ static void judges_templates(void **state) {
   }
 }
 
+static void generation_asks_of_columns(void **state) {
+  (void)state;
+  static const struct {
+    struct generate_spec generate;
+    enum data_use use;
+    const char *param; /* NULL: nothing is wrong */
+  } rows[] = {
+      {{.present = false, .prompt = "none"}, USE_TEXT, NULL},
+      {{.present = true}, USE_COMPLETION, NULL},
+      {{.present = true, .answer = "number"}, USE_COMPLETION, NULL},
+      {{.present = true, .answer = "none"}, USE_COMPLETION, "evaluation.generate.answer"},
+      {{.present = true, .answer = "number"}, USE_TEXT, "evaluation.generate.prompt"},
+      {{.present = true, .prompt = "number"}, USE_CHAT, "evaluation.generate.answer"},
+      {{.present = true}, USE_LABELLED, "evaluation.generate"},
+  };
+  json_t *report = json_pack("{s:[s,s]}", "columns", "prompt", "number");
+  for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    struct fault_list faults = {0};
+    struct job_spec own = {.generate = rows[i].generate};
+    data_judge_generate(&own, &(struct data_file){"file-2", "validation_file", report}, rows[i].use, &faults);
+    if (faults.count != (rows[i].param != NULL) || (faults.count && strcmp(faults.item[0].param, rows[i].param) != 0))
+      fail_msg("%zu: %zu faults, %s", i, faults.count, faults.item[0].text);
+  }
+  json_decref(report);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(judges),
                                      cmocka_unit_test(a_task_says_what_is_used),
@@ -346,6 +372,7 @@ int main(void) {
                                      cmocka_unit_test(tasks_need_a_model),
                                      cmocka_unit_test(compares_labels),
                                      cmocka_unit_test(judges_templates),
+                                     cmocka_unit_test(generation_asks_of_columns),
                                      cmocka_unit_test(labels_have_meaning)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

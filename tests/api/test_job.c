@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -400,6 +401,86 @@ static void settles_exports(void **state) {
     assert_string_equal(spec.exports.item[i], want[i]);
 }
 
+#define GENERATE(rest) BODY(",\"validation_file\":\"file-2\",\"evaluation\":{\"generate\":{" rest "}}")
+
+static void generation_is_read_with_its_preset(void **state) {
+  (void)state;
+  accepted(BODY(""));
+  assert_false(spec.generate.present);
+  json_t *written = job_spec_json(&spec);
+  assert_true(json_is_null(json_object_get(json_object_get(written, "evaluation"), "generate")));
+  json_decref(written);
+  accepted(GENERATE(""));
+  assert_true(spec.generate.present && spec.generate.extractor == EXTRACT_EXACT && spec.generate.max_tokens == 256);
+  assert_int_equal(spec.generate.max_examples, 100);
+  assert_string_equal(spec.scheduling.device, "cpu");
+  accepted(GENERATE("\"preset\":\"gsm8k\",\"max_tokens\":64"));
+  assert_int_equal(spec.generate.extractor, EXTRACT_FIRST_NUMBER);
+  assert_int_equal(spec.generate.max_tokens, 64);
+  assert_string_equal(spec.generate.after, "The answer is: ");
+  assert_int_equal(spec.generate.stop.count, 4);
+  assert_non_null(strstr(spec.generate.prompt_template, "### Instruction:\n{prompt}\n\n### Response: Let's think"));
+}
+
+static void written_generation_reads_back(void **state) {
+  (void)state;
+  struct job_spec again;
+  struct error err;
+  json_t *document;
+  accepted(GENERATE("\"preset\":\"gsm8k\",\"compat\":\"hra-authors\",\"prompt\":\"question\",\"answer\":\"answer\""));
+  json_t *written = job_spec_json(&spec);
+  char *text = json_dumps(written, 0);
+  assert_int_equal(job_spec_restore(&again, &document, text, &arena, &err), STATUS_OK);
+  json_t *twice = job_spec_json(&again);
+  assert_true(json_equal(written, twice));
+  assert_true(again.generate.present && again.generate.compat == GENERATE_COMPAT_HRA_AUTHORS);
+  assert_string_equal(again.generate.prompt, "question");
+  free(text);
+  json_decref(document);
+  json_decref(written);
+  json_decref(twice);
+}
+
+static void contradictions_of_generation_are_named(void **state) {
+  static const struct {
+    const char *members;
+    enum status status;
+    const char *param, *says;
+  } rows[] = {
+      {"\"max_token\":9", STATUS_UNKNOWN_PARAMETER, "max_token", "max_tokens"},
+      {"\"max_tokens\":0", STATUS_INVALID_VALUE, "max_tokens", "1"},
+      {"\"extractor\":\"regex\"", STATUS_MISSING_PARAMETER, "pattern", "required"},
+      {"\"pattern\":\"a\"", STATUS_INVALID_VALUE, "pattern", "regex"},
+      {"\"extractor\":\"choice\"", STATUS_MISSING_PARAMETER, "choices", "required"},
+      {"\"choices\":[\"a\",\"b\"]", STATUS_INVALID_VALUE, "choices", "choice"},
+      {"\"extractor\":\"choice\",\"choices\":[\"a\"]", STATUS_INVALID_VALUE, "choices", "nothing to choose"},
+      {"\"extractor\":\"choice\",\"choices\":[\"a\",\"b\"],\"after\":\"x\"", STATUS_INVALID_VALUE, "after",
+       "no answer"},
+      {"\"prompt_template\":\"Q: \"", STATUS_INVALID_VALUE, "prompt_template", "{prompt}"},
+      {"\"prompt_template\":\"{prompt}{prompt}\"", STATUS_INVALID_VALUE, "prompt_template", "once"},
+      {"\"compat\":\"hra-authors\"", STATUS_INVALID_VALUE, "compat", "numbers"},
+      {"\"stop\":[\"a\",\"b\",\"c\",\"d\",\"e\"]", STATUS_INVALID_VALUE, "stop", "4"},
+      {"\"preset\":\"gsm9k\"", STATUS_UNSUPPORTED_VALUE, "preset", "gsm8k"},
+  };
+  (void)state;
+  for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    char text[400], param[80];
+    snprintf(text, sizeof text, GENERATE("%s"), rows[i].members);
+    snprintf(param, sizeof param, "evaluation.generate.%s", rows[i].param);
+    refused(text, rows[i].status, param, rows[i].says);
+  }
+  refused(BODY(",\"evaluation\":{\"generate\":{}}"), STATUS_MISSING_PARAMETER, "evaluation.generate",
+          "needs a validation_file");
+  refused(BODY(",\"validation_file\":\"f\",\"evaluation\":{\"metric\":\"exact_match\"}"), STATUS_MISSING_PARAMETER,
+          "evaluation.generate", "exact_match");
+  refused(BODY(",\"validation_file\":\"f\",\"evaluation\":{\"generate\":[]}"), STATUS_INVALID_VALUE,
+          "evaluation.generate", "must be an object");
+  refused(BODY(",\"task\":\"classification\",\"validation_file\":\"f\",\"evaluation\":{\"generate\":{}}"),
+          STATUS_INVALID_VALUE, "evaluation.generate", "classification");
+  refused(BODY(",\"scheduling\":{\"device\":\"opencl\"},\"validation_file\":\"f\",\"evaluation\":{\"generate\":{}}"),
+          STATUS_UNSUPPORTED_VALUE, "scheduling.device", "runs on the CPU");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(fills_in_every_default),
                                      cmocka_unit_test(reads_a_full_body),
@@ -417,6 +498,9 @@ int main(void) {
                                      cmocka_unit_test(damaged_specs_are_not_restored),
                                      cmocka_unit_test(peft_config_has_pefts_names_only),
                                      cmocka_unit_test(methods_are_found),
+                                     cmocka_unit_test(generation_is_read_with_its_preset),
+                                     cmocka_unit_test(written_generation_reads_back),
+                                     cmocka_unit_test(contradictions_of_generation_are_named),
                                      cmocka_unit_test(reports_a_full_arena)};
   return cmocka_run_group_tests(tests, start, stop);
 }

@@ -23,6 +23,7 @@ struct regex {
 struct regex_scratch {
   pcre2_match_data *data;
   pcre2_match_context *limits;
+  int groups; /* of the last match, with itself, as pcre2_match counts them; 0: more than there is room for */
 };
 
 enum status regex_open(struct regex **out, const char *expression, struct error *err) {
@@ -79,7 +80,7 @@ static struct regex_scratch *scratch_new(void) {
   struct regex_scratch *scratch = calloc(1, sizeof *scratch);
   if (!scratch)
     return NULL;
-  scratch->data = pcre2_match_data_create(1, NULL);
+  scratch->data = pcre2_match_data_create(2, NULL);
   scratch->limits = pcre2_match_context_create(NULL);
   if (!scratch->data || !scratch->limits) {
     regex_scratch_free(scratch);
@@ -126,5 +127,13 @@ enum regex_found regex_find(const struct regex *regex, struct regex_scratch **sc
   const PCRE2_SIZE *place = pcre2_get_ovector_pointer((*scratch)->data);
   *start = place[0];
   *end = place[1];
+  (*scratch)->groups = found;
   return REGEX_FOUND;
+}
+
+bool regex_first_group(const struct regex_scratch *scratch, size_t *start, size_t *end) {
+  const PCRE2_SIZE *place = pcre2_get_ovector_pointer(scratch->data);
+  *start = place[2];
+  *end = place[3];
+  return scratch->groups != 1 && place[2] != PCRE2_UNSET;
 }

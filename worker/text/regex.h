@@ -23,5 +23,7 @@ enum regex_found { REGEX_NONE, REGEX_FOUND, REGEX_FAILED };
    none are left, or when memory runs out. *scratch is made at need. */
 enum regex_found regex_find(const struct regex *regex, struct regex_scratch **scratch, uint64_t *steps,
                             const char *text, size_t from, size_t length, size_t *start, size_t *end);
+/* Where the first group of the last match is; false: it has none, or that took no part. */
+bool regex_first_group(const struct regex_scratch *scratch, size_t *start, size_t *end);
 
 #endif

@@ -323,7 +323,7 @@ static enum part read_group(struct reader *r) {
     refuse(r, "a group of a kind that is not supported");
   if (r->depth++ > DEPTH_MAX)
     refuse(r, "it is nested too deeply");
-  str_printf(r->out, "(%s", kind < COUNT_OF(kinds) ? kinds[kind] : "?:");
+  str_printf(r->out, "(%s", kind < COUNT_OF(kinds) ? kinds[kind] : "");
   if (kind >= 6)
     r->any_case = kind == 6;
   r->letter = 0;
