@@ -110,4 +110,14 @@ struct linear_cross_entropy_attributes {
   size_t *correct; /* NULL: not asked for */
 };
 
+/* OP_LINEAR_PREFERENCE: in x; out the token losses, which become the tokens' weights[, x's gradient as above] */
+struct linear_preference_attributes {
+  const struct linear *head;
+  const struct next_tokens *tokens;
+  const struct preference *how;
+  const struct completions *completions;
+  double *loss;
+  struct preference_scores *scores;
+};
+
 #endif

@@ -67,3 +67,20 @@ void op_linear_cross_entropy(struct tape *tape, struct tensor *x, const struct l
   if (gradient)
     out[0]->grad_written = true; /* the loss's gradient is 1: its op is reached without one */
 }
+
+static const struct op op_row_linear_preference = {
+    .name = "linear+preference", .kind = OP_LINEAR_PREFERENCE, .saves_outputs = 1 << 1};
+
+void op_linear_preference(struct tape *tape, struct tensor *x, const struct linear *head,
+                          const struct next_tokens *tokens, const struct preference *how,
+                          const struct completions *completions, double *loss, struct preference_scores *scores) {
+  CHECK(x->cols == head->in && !head->bias.buffer && !head->low_rank && !head->rotation);
+  struct linear_preference_attributes *a = tape_attributes(tape, sizeof *a);
+  *a = (struct linear_preference_attributes){head, tokens, how, completions, loss, scores};
+  bool gradient = tape->training && x->needs_grad;
+  struct tensor *in[NODE_INPUTS] = {x}, *out[NODE_OUTPUTS] = {tape_tensor(tape, tokens->count, 1)};
+  if (gradient)
+    out[1] = tape_tensor(tape, tokens->count, x->cols);
+  tape_record(tape, &op_row_linear_preference, a, in, out);
+  out[0]->grad_written = gradient; /* the loss's gradient is 1 */
+}

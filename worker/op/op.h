@@ -8,6 +8,7 @@
 
 #include "worker/op/dropout.h"
 #include "worker/op/linear.h"
+#include "worker/op/preference.h"
 #include "worker/tensor/tape.h"
 
 /* Keys and values of the tokens that a sequence has had, layer by layer (KV cache), in host memory. */
@@ -201,6 +202,12 @@ struct next_tokens {
    target's. `tokens` is read when the op runs: a dry run needs its count only. */
 void op_linear_cross_entropy(struct tape *tape, struct tensor *x, const struct linear *head,
                              const struct next_tokens *tokens, float weight, double *loss, size_t *correct);
+
+/* The same rows as the completions of preference.h, and the loss that is made of their token losses. `tokens`,
+   `completions` (in host memory) and `scores` are read and written when the op runs; *loss as above. */
+void op_linear_preference(struct tape *tape, struct tensor *x, const struct linear *head,
+                          const struct next_tokens *tokens, const struct preference *how,
+                          const struct completions *completions, double *loss, struct preference_scores *scores);
 
 /* log of the sum of exp(x), in double; the cross-entropy of one row on the host: that minus the target's logit. */
 double op_log_sum_exp(const float *x, size_t count);

@@ -264,6 +264,30 @@ static struct tensor *linear_cross_entropy(struct tape *tape, struct trial *t, s
   return NULL;
 }
 
+static void make_pairs(struct trial *t) {
+  static const uint32_t cu_rows[] = {0, 2, 3, 5, 6};
+  static const double reference[] = {-7, -3, -9, -4};
+  static const uint8_t prompt[] = {1, 0, 0, 0, 0, 0};
+  make_head(t);
+  t->preference =
+      (struct preference){.loss = PREFERENCE_SIGMOID, .beta = 0.5, .label_smoothing = 0.1, .sft_weight = 0.3};
+  t->completions = (struct completions){
+      .count = 4, .cu_rows = cu_rows, .prompt = prompt, .reference = reference, .weight = 0.5, .token_weight = 1.0 / 3};
+}
+
+static struct tensor *linear_preference(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
+  op_linear_preference(tape, in[0], &t->linear, &t->next, &t->preference, &t->completions,
+                       tape_attributes(tape, sizeof(double)), &t->scores);
+  return NULL;
+}
+
+static void see_scores(struct trial *t) {
+  const struct preference_scores *s = &t->scores;
+  see_host(t, "rewards", (float[]){(float)s->chosen_rewards, (float)s->rejected_rewards}, 2);
+  see_host(t, "log-probabilities", (float[]){(float)s->chosen_logps, (float)s->rejected_logps}, 2);
+  see_host(t, "counts", (float[]){(float)s->chosen, (float)s->rejected, (float)s->right}, 3);
+}
+
 struct shape {
   size_t rows, cols;
 };
@@ -382,6 +406,7 @@ static const struct test_case {
      linear_cross_entropy,
      NULL,
      {OP_LINEAR_CROSS_ENTROPY}},
+    {"linear + preference", {{N, IN}}, make_pairs, linear_preference, see_scores, {OP_LINEAR_PREFERENCE}},
 };
 
 /* --- running one ---------------------------------------------------------------------------------- */
@@ -423,6 +448,8 @@ static void run_step(struct trial *t, const struct test_case *test) {
   const struct node *last = tape.nodes[tape.node_count - 1];
   if (!step.output && last->op->kind == OP_LINEAR_CROSS_ENTROPY)
     see_host(t, "loss", (float[]){(float)*((const struct linear_cross_entropy_attributes *)last->attributes)->loss}, 1);
+  else if (!step.output && last->op->kind == OP_LINEAR_PREFERENCE)
+    see_host(t, "loss", (float[]){(float)*((const struct linear_preference_attributes *)last->attributes)->loss}, 1);
   else if (!step.output)
     see_host(t, "loss", (float[]){(float)*((const struct loss_attributes *)last->attributes)->loss}, 1);
   tape_plan_free(plan);

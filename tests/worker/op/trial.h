@@ -31,6 +31,9 @@ struct trial {
   struct weight embedding;
   struct place position_embedding, token_type_embedding, targets, rows;
   struct next_tokens next;
+  struct preference preference;
+  struct completions completions;
+  struct preference_scores scores;
   struct attention attention;
   struct dropout dropout;
   struct convolution convolution;

@@ -34,4 +34,5 @@ const struct op_body *const cpu_bodies[OP_KINDS] = {
     [OP_SQUARED_ERROR] = &cpu_squared_error,
     [OP_BINARY_CROSS_ENTROPY] = &cpu_binary_cross_entropy,
     [OP_LINEAR_CROSS_ENTROPY] = &cpu_linear_cross_entropy,
+    [OP_LINEAR_PREFERENCE] = &cpu_linear_preference,
 };

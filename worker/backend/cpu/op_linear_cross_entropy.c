@@ -1,5 +1,6 @@
 /* The head of a language model and its loss in one op, a chunk of rows at a time. The forward pass makes the gradient
-   of the rows at once, while their logits are there: the head's matmul never runs twice. */
+   of the rows at once, while their logits are there: the head's matmul never runs twice. A preference's loss is known
+   only when all rows are: then their gradients are multiplied by what each weighs in it. */
 #include <math.h>
 #include <string.h>
 
@@ -13,10 +14,11 @@ enum {
 };
 
 struct chunk {
-  const struct linear_cross_entropy_attributes *a;
   const struct kernels *kernels;
   const uint32_t *targets; /* of the chunk's rows */
-  size_t rows;
+  size_t rows, V;
+  float weight;    /* of the rows' gradient */
+  float softcap;   /* 0: none */
   float *x;        /* rows x C */
   float *logits;   /* rows x V; then their gradient */
   float *gradient; /* rows x C, or NULL when nobody asks */
@@ -26,9 +28,9 @@ struct chunk {
 
 /* A row's logits become their gradient: weight * softmax, less what the target takes, times the slope of a softcap. */
 static void row_gradient(const struct chunk *c, float *row, float lse, size_t target) {
-  const float weight = c->a->weight, softcap = c->a->head->softcap;
-  size_t V = c->a->head->out;
-  if (!(softcap > 0)) {
+  const float weight = c->weight;
+  size_t V = c->V;
+  if (!(c->softcap > 0)) {
     c->kernels->softmax_scaled(row, V, lse, weight);
     row[target] -= weight;
     return;
@@ -40,20 +42,20 @@ static void row_gradient(const struct chunk *c, float *row, float lse, size_t ta
     c->kernels->softmax_scaled(row + first, count, lse, weight);
     if (target >= first && target < first + count)
       row[target] -= weight;
-    c->kernels->softcap_backward(row + first, row + first, capped, count, softcap);
+    c->kernels->softcap_backward(row + first, row + first, capped, count, c->softcap);
   }
 }
 
 static void softmax_task(void *payload, size_t task, int thread) {
   (void)thread;
   struct chunk *c = payload;
-  size_t first, count = cpu_panel(&first, c->rows, task, ROW_TASKS), V = c->a->head->out;
+  size_t first, count = cpu_panel(&first, c->rows, task, ROW_TASKS);
   for (size_t i = first; i < first + count; i++) {
     size_t top, target = c->targets[i];
-    float *row = c->logits + i * V;
-    if (c->a->head->softcap > 0)
-      c->kernels->softcap(row, row, V, c->a->head->softcap);
-    double lse = c->kernels->log_sum_exp(row, V, &top);
+    float *row = c->logits + i * c->V;
+    if (c->softcap > 0)
+      c->kernels->softcap(row, row, c->V, c->softcap);
+    double lse = c->kernels->log_sum_exp(row, c->V, &top);
     c->losses[i] = lse - (double)row[target];
     c->right[i] = top == target;
     if (c->gradient)
@@ -61,28 +63,57 @@ static void softmax_task(void *payload, size_t task, int thread) {
   }
 }
 
+/* Losses of the chunk that begins at row `first` of the next tokens, and their rows' gradient where it is asked for. */
+static void run_chunk(struct chunk *c, struct tape *tape, const struct tensor *x, const struct linear *head,
+                      const struct next_tokens *tokens, size_t first) {
+  const uint32_t *rows = place_address(tokens->rows), *targets = place_address(tokens->targets);
+  size_t C = x->cols, left = tokens->count - first;
+  c->kernels = tape->backend->kernels;
+  c->V = head->out;
+  c->softcap = head->softcap;
+  c->x = cpu_scratch(tape);
+  c->logits = c->x + CHUNK * C;
+  float *scratch = c->logits + CHUNK * head->out;
+  c->rows = left < CHUNK ? left : CHUNK;
+  c->targets = targets + first;
+  for (size_t i = 0; i < c->rows; i++)
+    memcpy(c->x + i * C, cpu_data(x) + rows[first + i] * C, C * sizeof *c->x);
+  struct matmul matmul = {.c = c->logits, .a = c->x, .rows = c->rows, .weight = &head->weight, .transposed = true};
+  matmul_run(tape->backend, &matmul, scratch);
+  pool_run(tape->backend->pool, ROW_TASKS, softmax_task, c);
+  matmul = (struct matmul){.c = c->gradient, .a = c->logits, .rows = c->rows, .weight = &head->weight};
+  if (c->gradient)
+    matmul_run(tape->backend, &matmul, scratch);
+}
+
+/* dx += the rows' gradient. */
+static void add_gradient(const struct tape *tape, const struct node *node, const struct next_tokens *tokens,
+                         const struct tensor *gradient) {
+  const uint32_t *rows = place_address(tokens->rows);
+  size_t C = node->in[0]->cols;
+  bool accumulate;
+  float *dx = cpu_take_grad(node->in[0], &accumulate);
+  if (!accumulate)
+    memset(dx, 0, node->in[0]->rows * C * sizeof *dx);
+  for (size_t i = 0; i < tokens->count; i++)
+    tape->backend->kernels->add(dx + rows[i] * C, cpu_data(gradient) + i * C, C);
+}
+
+static size_t chunk_scratch(const struct tape *tape, const struct node *node, const struct linear *head) {
+  size_t deepest = head->out > head->in ? head->out : head->in;
+  return CHUNK * (node->in[0]->cols + head->out) + matmul_scratch(tape->backend, CHUNK, deepest, 0);
+}
+
+/* --- each token's loss ---------------------------------------------------------------------------- */
+
 static void linear_cross_entropy_forward(struct tape *tape, const struct node *node) {
   const struct linear_cross_entropy_attributes *a = node->attributes;
-  const uint32_t *rows = place_address(a->tokens->rows), *targets = place_address(a->tokens->targets);
-  const float *x = cpu_data(node->in[0]);
   size_t C = node->in[0]->cols, correct = 0;
   double sum = 0;
-  struct chunk c = {.a = a, .kernels = tape->backend->kernels, .x = cpu_scratch(tape)};
-  c.logits = c.x + CHUNK * C;
-  float *scratch = c.logits + CHUNK * a->head->out;
+  struct chunk c = {.weight = a->weight};
   for (size_t first = 0; first < a->tokens->count; first += CHUNK) {
-    size_t left = a->tokens->count - first;
-    c.rows = left < CHUNK ? left : CHUNK;
-    c.targets = targets + first;
     c.gradient = node->out[0] ? cpu_data(node->out[0]) + first * C : NULL;
-    for (size_t i = 0; i < c.rows; i++)
-      memcpy(c.x + i * C, x + rows[first + i] * C, C * sizeof *c.x);
-    struct matmul matmul = {.c = c.logits, .a = c.x, .rows = c.rows, .weight = &a->head->weight, .transposed = true};
-    matmul_run(tape->backend, &matmul, scratch);
-    pool_run(tape->backend->pool, ROW_TASKS, softmax_task, &c);
-    matmul = (struct matmul){.c = c.gradient, .a = c.logits, .rows = c.rows, .weight = &a->head->weight};
-    if (c.gradient)
-      matmul_run(tape->backend, &matmul, scratch);
+    run_chunk(&c, tape, node->in[0], a->head, a->tokens, first);
     for (size_t i = 0; i < c.rows; i++) {
       sum += c.losses[i];
       correct += c.right[i];
@@ -95,22 +126,46 @@ static void linear_cross_entropy_forward(struct tape *tape, const struct node *n
 
 static void linear_cross_entropy_backward(struct tape *tape, const struct node *node) {
   const struct linear_cross_entropy_attributes *a = node->attributes;
-  const uint32_t *rows = place_address(a->tokens->rows);
-  size_t C = node->in[0]->cols;
-  bool accumulate;
-  float *dx = cpu_take_grad(node->in[0], &accumulate);
-  if (!accumulate)
-    memset(dx, 0, node->in[0]->rows * C * sizeof *dx);
-  for (size_t i = 0; i < a->tokens->count; i++)
-    tape->backend->kernels->add(dx + rows[i] * C, cpu_data(node->out[0]) + i * C, C);
+  add_gradient(tape, node, a->tokens, node->out[0]);
 }
 
 static size_t linear_cross_entropy_scratch(const struct tape *tape, const struct node *node) {
   const struct linear_cross_entropy_attributes *a = node->attributes;
-  size_t deepest = a->head->out > a->head->in ? a->head->out : a->head->in;
-  return CHUNK * (node->in[0]->cols + a->head->out) + matmul_scratch(tape->backend, CHUNK, deepest, 0);
+  return chunk_scratch(tape, node, a->head);
 }
 
 const struct op_body cpu_linear_cross_entropy = {.forward = linear_cross_entropy_forward,
                                                  .backward = linear_cross_entropy_backward,
                                                  .scratch = linear_cross_entropy_scratch};
+
+/* --- a preference's ------------------------------------------------------------------------------- */
+
+static void linear_preference_forward(struct tape *tape, const struct node *node) {
+  const struct linear_preference_attributes *a = node->attributes;
+  size_t C = node->in[0]->cols;
+  float *losses = cpu_data(node->out[0]), *gradient = node->out[1] ? cpu_data(node->out[1]) : NULL;
+  struct chunk c = {.weight = 1};
+  for (size_t first = 0; first < a->tokens->count; first += CHUNK) {
+    c.gradient = gradient ? gradient + first * C : NULL;
+    run_chunk(&c, tape, node->in[0], a->head, a->tokens, first);
+    for (size_t i = 0; i < c.rows; i++)
+      losses[first + i] = (float)c.losses[i];
+  }
+  *a->loss = preference_weigh(a->scores, a->how, a->completions, losses);
+  for (size_t i = 0; gradient && i < a->tokens->count; i++)
+    for (size_t k = 0; k < C; k++)
+      gradient[i * C + k] *= losses[i];
+}
+
+static void linear_preference_backward(struct tape *tape, const struct node *node) {
+  const struct linear_preference_attributes *a = node->attributes;
+  add_gradient(tape, node, a->tokens, node->out[1]);
+}
+
+static size_t linear_preference_scratch(const struct tape *tape, const struct node *node) {
+  const struct linear_preference_attributes *a = node->attributes;
+  return chunk_scratch(tape, node, a->head);
+}
+
+const struct op_body cpu_linear_preference = {
+    .forward = linear_preference_forward, .backward = linear_preference_backward, .scratch = linear_preference_scratch};

@@ -34,6 +34,7 @@ const struct op_body *const device_bodies[OP_KINDS] = {
     [OP_SQUARED_ERROR] = &device_squared_error,
     [OP_BINARY_CROSS_ENTROPY] = &device_binary_cross_entropy,
     [OP_LINEAR_CROSS_ENTROPY] = &device_linear_cross_entropy,
+    [OP_LINEAR_PREFERENCE] = &device_linear_preference,
 };
 
 /* --- what keeps the first fault ------------------------------------------------------------------- */

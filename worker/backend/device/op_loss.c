@@ -110,67 +110,131 @@ const struct op_body device_binary_cross_entropy = {.forward = binary_cross_entr
 
 enum { CHUNK = 256 }; /* rows whose logits exist at a time */
 
-static size_t linear_cross_entropy_scratch(const struct tape *tape, const struct node *node) {
-  (void)tape;
-  const struct linear_cross_entropy_attributes *a = node->attributes;
-  return device_part(CHUNK * node->in[0]->cols) + device_part(CHUNK * a->head->out) + 2 * device_part(a->tokens->count);
-}
+/* The rows of a head whose losses are asked for, and where to. */
+struct head_rows {
+  struct tensor *x;
+  const struct linear *head;
+  const struct next_tokens *tokens;
+  float weight;                /* of the gradient */
+  struct place losses, hits;   /* a number a row; hits may be nowhere */
+  struct place gradient;       /* rows x C, or nowhere */
+  struct place picked, logits; /* scratch: CHUNK rows of C and of V */
+};
 
 /* The gradient of a chunk's rows is made at once, while their logits are there: the head's matmul never runs twice. */
-static void linear_cross_entropy_forward(struct tape *tape, const struct node *node) {
-  const struct linear_cross_entropy_attributes *a = node->attributes;
-  const struct next_tokens *t = a->tokens;
-  struct backend *b = tape->backend;
-  size_t C = node->in[0]->cols, V = a->head->out;
-  struct place rest = tape->scratch, x = device_take(&rest, CHUNK * C), logits = device_take(&rest, CHUNK * V);
-  struct place losses = device_take(&rest, t->count), hits = device_take(&rest, t->count);
-  for (size_t first = 0; first < t->count; first += CHUNK) {
-    size_t rows = t->count - first < CHUNK ? t->count - first : CHUNK, at = first * sizeof(uint32_t);
-    const struct rows_args picked = {(int)rows, (int)C, 0};
-    const struct cross_entropy_args softmax = {
-        .rows = (int)rows, .cols = (int)V, .weight = a->weight, .softcap = a->head->softcap};
-    bool gradient = node->out[0] != NULL;
-    device_launch_each(b, DEVICE_pick_rows, rows * C, PLACES(x, node->in[0]->data, place_at(t->rows, at)), &picked);
-    const struct device_matmul forward = {.precision = b->precision,
-                                          .c = logits,
-                                          .a = x,
-                                          .rows = rows,
-                                          .weight = &a->head->weight,
-                                          .transposed = true,
-                                          .alpha = 1};
-    device_matmul(b, &forward);
-    device_launch(b, DEVICE_cross_entropy, rows, 1, 1,
-                  PLACES(place_at(losses, at), place_at(hits, at), gradient ? logits : NOWHERE, logits,
-                         place_at(t->targets, at)),
-                  &softmax);
-    if (gradient) {
-      const struct device_matmul backward = {.precision = b->precision,
-                                             .c = place_at(node->out[0]->data, first * C * sizeof(float)),
-                                             .a = logits,
-                                             .rows = rows,
-                                             .weight = &a->head->weight,
-                                             .alpha = 1};
-      device_matmul(b, &backward);
-    }
-  }
-  *a->loss = sum_losses(b, losses, t->count) * (double)a->weight;
-  if (a->correct)
-    *a->correct = count_hits(b, hits, t->count);
+static void run_chunk(struct backend *b, const struct head_rows *r, size_t first) {
+  const struct next_tokens *t = r->tokens;
+  size_t C = r->x->cols, V = r->head->out, at = first * sizeof(uint32_t);
+  size_t rows = t->count - first < CHUNK ? t->count - first : CHUNK;
+  const struct rows_args picked = {(int)rows, (int)C, 0};
+  const struct cross_entropy_args softmax = {
+      .rows = (int)rows, .cols = (int)V, .weight = r->weight, .softcap = r->head->softcap};
+  bool gradient = r->gradient.buffer != NULL;
+  device_launch_each(b, DEVICE_pick_rows, rows * C, PLACES(r->picked, r->x->data, place_at(t->rows, at)), &picked);
+  const struct device_matmul forward = {.precision = b->precision,
+                                        .c = r->logits,
+                                        .a = r->picked,
+                                        .rows = rows,
+                                        .weight = &r->head->weight,
+                                        .transposed = true,
+                                        .alpha = 1};
+  device_matmul(b, &forward);
+  device_launch(b, DEVICE_cross_entropy, rows, 1, 1,
+                PLACES(place_at(r->losses, at), r->hits.buffer ? place_at(r->hits, at) : NOWHERE,
+                       gradient ? r->logits : NOWHERE, r->logits, place_at(t->targets, at)),
+                &softmax);
+  if (!gradient)
+    return;
+  const struct device_matmul backward = {.precision = b->precision,
+                                         .c = place_at(r->gradient, first * C * sizeof(float)),
+                                         .a = r->logits,
+                                         .rows = rows,
+                                         .weight = &r->head->weight,
+                                         .alpha = 1};
+  device_matmul(b, &backward);
 }
 
-static void linear_cross_entropy_backward(struct tape *tape, const struct node *node) {
-  const struct linear_cross_entropy_attributes *a = node->attributes;
+/* dx += the rows' gradient. */
+static void add_gradient(struct tape *tape, const struct node *node, const struct next_tokens *tokens,
+                         struct place gradient) {
   size_t C = node->in[0]->cols;
   bool add;
   struct place dx = tape_grad(node->in[0], &add);
   const struct fill_args zeros = {(long)(node->in[0]->rows * C), 0};
   if (!add)
     device_launch_each(tape->backend, DEVICE_fill_with, node->in[0]->rows * C, &dx, &zeros);
-  const struct rows_args args = {(int)a->tokens->count, (int)C, 0};
-  device_launch_each(tape->backend, DEVICE_scatter_rows, a->tokens->count * C,
-                     PLACES(dx, node->out[0]->data, a->tokens->rows), &args);
+  const struct rows_args args = {(int)tokens->count, (int)C, 0};
+  device_launch_each(tape->backend, DEVICE_scatter_rows, tokens->count * C, PLACES(dx, gradient, tokens->rows), &args);
+}
+
+static size_t linear_cross_entropy_scratch(const struct tape *tape, const struct node *node) {
+  (void)tape;
+  const struct linear_cross_entropy_attributes *a = node->attributes;
+  return device_part(CHUNK * node->in[0]->cols) + device_part(CHUNK * a->head->out) + 2 * device_part(a->tokens->count);
+}
+
+static void linear_cross_entropy_forward(struct tape *tape, const struct node *node) {
+  const struct linear_cross_entropy_attributes *a = node->attributes;
+  struct place rest = tape->scratch;
+  size_t count = a->tokens->count;
+  struct head_rows r = {.x = node->in[0], .head = a->head, .tokens = a->tokens, .weight = a->weight};
+  r.picked = device_take(&rest, CHUNK * r.x->cols);
+  r.logits = device_take(&rest, CHUNK * a->head->out);
+  r.losses = device_take(&rest, count);
+  r.hits = device_take(&rest, count);
+  if (node->out[0])
+    r.gradient = node->out[0]->data;
+  for (size_t first = 0; first < count; first += CHUNK)
+    run_chunk(tape->backend, &r, first);
+  *a->loss = sum_losses(tape->backend, r.losses, count) * (double)a->weight;
+  if (a->correct)
+    *a->correct = count_hits(tape->backend, r.hits, count);
+}
+
+static void linear_cross_entropy_backward(struct tape *tape, const struct node *node) {
+  const struct linear_cross_entropy_attributes *a = node->attributes;
+  add_gradient(tape, node, a->tokens, node->out[0]->data);
 }
 
 const struct op_body device_linear_cross_entropy = {.forward = linear_cross_entropy_forward,
                                                     .backward = linear_cross_entropy_backward,
                                                     .scratch = linear_cross_entropy_scratch};
+
+static size_t linear_preference_scratch(const struct tape *tape, const struct node *node) {
+  (void)tape;
+  const struct linear_preference_attributes *a = node->attributes;
+  return device_part(CHUNK * node->in[0]->cols) + device_part(CHUNK * a->head->out);
+}
+
+/* The host makes weights of the losses, and then the rows' gradients are multiplied by them. */
+static void linear_preference_forward(struct tape *tape, const struct node *node) {
+  const struct linear_preference_attributes *a = node->attributes;
+  struct backend *b = tape->backend;
+  struct place rest = tape->scratch;
+  size_t count = a->tokens->count, C = node->in[0]->cols;
+  struct head_rows r = {.x = node->in[0], .head = a->head, .tokens = a->tokens, .weight = 1};
+  r.picked = device_take(&rest, CHUNK * C);
+  r.logits = device_take(&rest, CHUNK * a->head->out);
+  r.losses = node->out[0]->data;
+  if (node->out[1])
+    r.gradient = node->out[1]->data;
+  for (size_t first = 0; first < count; first += CHUNK)
+    run_chunk(b, &r, first);
+  float *losses = arena_array(&tape->arena, count + 1, sizeof *losses);
+  CHECK(losses);
+  device_read(b, losses, r.losses, count * sizeof *losses);
+  *a->loss = preference_weigh(a->scores, a->how, a->completions, losses);
+  if (!node->out[1])
+    return;
+  device_write(b, r.losses, losses, count * sizeof *losses);
+  const struct rows_args args = {(int)count, (int)C, 0};
+  device_launch_each(b, DEVICE_scale_rows, count * C, PLACES(r.gradient, r.losses), &args);
+}
+
+static void linear_preference_backward(struct tape *tape, const struct node *node) {
+  const struct linear_preference_attributes *a = node->attributes;
+  add_gradient(tape, node, a->tokens, node->out[1]->data);
+}
+
+const struct op_body device_linear_preference = {
+    .forward = linear_preference_forward, .backward = linear_preference_backward, .scratch = linear_preference_scratch};

@@ -279,6 +279,12 @@ static void test_rows(void **state) {
       assert_true(got_x[from] == x[from] + g[i * C + c] && got[i * C + c] == got_x[from]);
     }
   assert_memory_equal(got_x + 5 * C, x + 5 * C, 4 * C * sizeof(float));
+  const float scale[PICKED] = {2, -0.5f, 0};
+  on_g = put_floats(g, PICKED * C);
+  launch(DEVICE_scale_rows, 1, 1, 1, POINTERS(on_g, put_floats(scale, PICKED)), &args);
+  got = get_floats(on_g, PICKED * C);
+  for (size_t i = 0; i < PICKED * C; i++)
+    assert_true(got[i] == g[i] * scale[i / C]);
   drop_all();
 }
 

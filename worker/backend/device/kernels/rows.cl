@@ -46,6 +46,15 @@ KERNEL scatter_rows(GLOBAL float *dx, GLOBAL const float *dy, GLOBAL const int *
   }
 }
 
+/* Row i of x *= scale[i]. */
+KERNEL scale_rows(GLOBAL float *x, GLOBAL const float *scale, const struct rows_args a) {
+  FIRST_PHASE {
+    const long i = element_of(ITEM);
+    if (i < (long)a.rows * a.cols)
+      x[i] *= scale[i / a.cols];
+  }
+}
+
 /* y (rows x cols): row i is the mean of the rows of sequence i of x. */
 KERNEL mean_rows(GLOBAL float *y, GLOBAL const float *x, GLOBAL const int *cu_seqlens, const struct mean_args a) {
   FIRST_PHASE {
