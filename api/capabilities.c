@@ -6,6 +6,7 @@
 #include "api/field_schema.h"
 #include "api/glue.h"
 #include "api/job_fields.h"
+#include "api/objective.h"
 #include "api/recipe.h"
 #include "base/json.h"
 
@@ -88,6 +89,17 @@ static json_t *methods(void) {
   return out;
 }
 
+/* What each objective (method.type) has beside the hyperparameters of all. */
+static json_t *objectives(void) {
+  json_t *out = json_array();
+  for (int i = 0; i < OBJECTIVE_COUNT; i++) {
+    const struct field_table fields = objective_fields((enum objective)i);
+    push(&out, json_pack("{ss ss so}", "name", objective_names[i], "needs", objective_needs((enum objective)i),
+                         "members", field_schema_members(&fields)));
+  }
+  return out;
+}
+
 /* --- tasks, recipes, exports ---------------------------------------------------------------------- */
 
 static json_t *metrics_of(enum job_task task) {
@@ -146,6 +158,7 @@ static json_t *precisions(void) {
 }
 
 json_t *capabilities_json(void) {
-  return json_pack("{so so so so so so}", "job", job_members(), "methods", methods(), "tasks", tasks(), "recipes",
-                   recipes(), "precisions", precisions(), "exports", export_formats_json());
+  return json_pack("{so so so so so so so}", "job", job_members(), "methods", methods(), "objectives", objectives(),
+                   "tasks", tasks(), "recipes", recipes(), "precisions", precisions(), "exports",
+                   export_formats_json());
 }

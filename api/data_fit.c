@@ -33,6 +33,7 @@ static enum job_output output_of(const struct job_spec *spec, enum data_use use,
   case USE_CHAT:
   case USE_COMPLETION:
   case USE_TEXT:
+  case USE_PREFERENCE:
   case USE_NOTHING: return OUTPUT_TEXT;
   }
   CHECK(!"a use of data");

@@ -6,6 +6,7 @@
 #include "api/chat_feature.h"
 #include "api/glue.h"
 #include "api/label.h"
+#include "api/objective.h"
 #include "api/pair_columns.h"
 #include "api/tag_columns.h"
 #include "base/json.h"
@@ -91,6 +92,8 @@ static bool wants_labels(const struct job_spec *spec, const struct data_given *g
 }
 
 enum data_use data_use_of(const struct job_spec *spec, const struct data_given *given, struct data_tasks tasks) {
+  if (spec->objective != OBJECTIVE_SUPERVISED)
+    return USE_PREFERENCE;
   enum job_output pairs = wants_pairs(spec, given, tasks);
   if (pairs == OUTPUT_EMBEDDING || pairs == OUTPUT_RELEVANCE)
     return pairs == OUTPUT_EMBEDDING ? USE_EMBEDDING : USE_RANKED;
@@ -100,7 +103,22 @@ enum data_use data_use_of(const struct job_spec *spec, const struct data_given *
     return USE_LABELS;
   if (wants_labels(spec, given, tasks))
     return USE_LABELLED;
-  return given->chat ? USE_CHAT : given->completion ? USE_COMPLETION : given->text ? USE_TEXT : USE_NOTHING;
+  return given->chat         ? USE_CHAT
+         : given->completion ? USE_COMPLETION
+         : given->text       ? USE_TEXT
+         : given->preference ? USE_PREFERENCE
+                             : USE_NOTHING;
+}
+
+/* The column that tells of the file's pairs of answers, or rated ones; NULL: it has none. `kind` NULL: any. */
+static const char *find_completions(const json_t *report, const char *kind) {
+  static const char *const names[] = {"preferred_output", "chosen", "label"};
+  for (size_t i = 0; i < COUNT_OF(names); i++) {
+    const char *found = text_of(column(report, names[i]), "completions");
+    if (found && (!kind || strcmp(found, kind) == 0))
+      return names[i];
+  }
+  return NULL;
 }
 
 /* By the first record, as the worker does. */
@@ -125,6 +143,7 @@ enum data_use data_use(const struct job_spec *spec, const json_t *report, struct
       .chat = first(report, spec->columns.messages) && json_is_true(json_object_get(messages, "chats")),
       .tags = first_is_list(report, spec->columns.tokens) && first_is_list(report, tags.name),
       .completion = column(report, spec->columns.prompt) && first(report, spec->columns.completion),
+      .preference = find_completions(report, "pair") != NULL,
       .pairs = pair_columns_output(&pairs)};
   return data_use_of(spec, &given, tasks);
 }
@@ -374,6 +393,32 @@ static void judge_template(const struct judging *j, const json_t *model) {
   }
 }
 
+/* What the objective learns from. */
+static void judge_preference(const struct judging *j, struct data_tasks tasks) {
+  const struct job_spec *s = j->spec;
+  const json_t *report = j->file->report;
+  const char *name = find_completions(report, s->objective == OBJECTIVE_KTO ? NULL : "pair");
+  const char *id = j->file->id ? j->file->id : "the file", *why = text_of(tasks.model, "chat_template_error");
+  if (s->objective == OBJECTIVE_SUPERVISED) {
+    fault_add(j->faults, STATUS_INVALID_VALUE, "method.type",
+              "%s has pairs of answers, which method.type dpo, orpo and kto learn from", id);
+    return;
+  }
+  if (!name) {
+    fault_add(j->faults, STATUS_DATASET_INVALID, j->file->param ? j->file->param : "method.type",
+              "%s: the first line is not what method.type %s learns from: %s", id, objective_names[s->objective],
+              objective_needs((enum objective)s->objective));
+    return;
+  }
+  const char *fault = text_of(column(report, name), "preference");
+  if (fault)
+    invalid(j, name, fault, "");
+  bool chats = json_is_true(json_object_get(column(report, name), "chats")) ||
+               json_is_true(json_object_get(column(report, "completion"), "chats"));
+  if (chats && why && !s->columns.chat_template)
+    fault_add(j->faults, STATUS_INVALID_VALUE, "dataset.chat_template", "%s", why);
+}
+
 static void judge_nothing(const struct judging *j) {
   const struct job_spec *s = j->spec;
   if (listed(j->file->report, s->columns.messages))
@@ -413,6 +458,7 @@ void data_judge(const struct job_spec *spec, const struct data_file *file, enum 
     judge_others(&j, use);
     return;
   case USE_TEXT: judge_text(&j, tasks); return;
+  case USE_PREFERENCE: judge_preference(&j, tasks); return;
   case USE_NOTHING: judge_nothing(&j); return;
   }
   CHECK(!"a use of data");

@@ -10,6 +10,8 @@
      lists      it has lists of labels: `labels` is of what is in them; list: as such
      words      as a list of a text's words; unlike: {another column of lists: where its list has another length}
      chats      it has arrays of messages; chat: as chats; unlearnt: unless train_on_inputs
+     completions  its first one is a preferred or a rated answer, "pair" or "rated"; preference: the fault of preference
+                  tuning
      beyond_one its first number below -1 or above 1; below_zero: its first one from there to 0
      features   {what a chat template may refuse (api/chat_feature.h): where it first occurs} */
 #ifndef API_DATA_USE_H
@@ -27,6 +29,7 @@ enum data_use {
   USE_CHAT,
   USE_COMPLETION,
   USE_TEXT,
+  USE_PREFERENCE, /* what the job's objective asks for */
   USE_NOTHING
 };
 
@@ -54,10 +57,11 @@ struct data_given {
   bool text, label, chat, completion; /* completion: the file may give a prompt as well */
   bool labels;                        /* a list */
   bool tags;                          /* a list of words and one of tags */
+  bool preference;                    /* a pair of answers */
   enum job_output pairs;              /* what its columns say of pairs (pair_columns_output); OUTPUT_COUNT: nothing */
 };
-/* The task says it; else a job trains on words with tags, or on a text with a label, if the first record gives both; on
-   chats, on prompts with completions, or on texts, the first of these that it gives. */
+/* The objective or the task says it; else a job trains on words with tags, or on a text with a label, if the first
+   record gives both; on chats, on prompts with completions, or on texts, the first of these that it gives. */
 enum data_use data_use_of(const struct job_spec *spec, const struct data_given *given, struct data_tasks tasks);
 /* The same of a checked file. */
 enum data_use data_use(const struct job_spec *spec, const json_t *report, struct data_tasks tasks);

@@ -67,6 +67,8 @@ enum validation_metric {
   METRIC_PRECISION,       /* of entities, that tags stand for */
   METRIC_RECALL,
   METRIC_EXACT_MATCH, /* of language models that evaluation.generate lets answer */
+  METRIC_REWARDS_ACCURACIES, /* of preference tuning, in TRL's words: pairs whose chosen answer has the larger reward */
+  METRIC_REWARDS_MARGINS,    /* mean reward of chosen answers, minus that of the rejected ones */
   METRIC_COUNT
 };
 extern const char *const job_metric_names[]; /* by enum validation_metric, ended by NULL */
@@ -76,7 +78,7 @@ extern const char *const job_pooling_names[]; /* by enum embedding_pooling, ende
 /* METHOD_ONLY is written "hra_only" for HRA, as PEFT does. */
 enum adapter_bias { BIAS_NONE, BIAS_ALL, BIAS_METHOD_ONLY, BIAS_COUNT };
 
-/* Members of method.supervised.hyperparameters. */
+/* Members of method.<type>.hyperparameters. */
 struct hyperparameters {
   int64_t n_epochs;                     /* 1..100; default 3 */
   int64_t batch_size;                   /* examples a micro-batch, 1..256; default 16 */
@@ -99,6 +101,12 @@ struct hyperparameters {
   int64_t max_batch_tokens;             /* tokens a micro-batch at most; 0: batch_size alone decides */
   bool train_on_inputs;                 /* language models: prompts are trained too */
   bool shuffle;                         /* each epoch in another order; default true */
+  /* of preference tuning (api/objective.h) */
+  double beta;                                 /* (0, 2]; default 0.1 */
+  int loss_type;                               /* dpo: enum dpo_loss */
+  double label_smoothing;                      /* dpo: [0, 0.5) */
+  double rpo_alpha;                            /* dpo: weight of the chosen answers' token loss */
+  double desirable_weight, undesirable_weight; /* kto; default 1 */
 };
 
 /* Which modules: a list of names (suffix match), a regular expression (PEFT: Python re.fullmatch on
@@ -216,6 +224,7 @@ struct job_spec {
   const char *validation_file;  /* file id or NULL */
   const char *suffix;           /* 1..64 bytes or NULL */
   const char *display_name;     /* 1..128 bytes or NULL */
+  int objective;                /* enum objective (api/objective.h): method.type; default supervised */
   int task;                     /* enum job_task (api/job_task.h); default: what the data say */
   int recipe;                   /* enum recipe (api/recipe.h): what it stands for is in the other members */
   int64_t seed;                 /* 0..2147483647; chosen at random when absent (see job_spec_parse) */
@@ -314,7 +323,7 @@ void job_exports_judge(const struct string_list *exports, bool gguf_base, bool c
 NODISCARD json_t *export_formats_json(void);
 
 /* The normalised document: the same shape job_spec_parse reads, every default written out, method
-   always {"type":"supervised",...} and `adapter` beside it. A new reference. */
+   always {"type":<objective>,...} and `adapter` beside it. A new reference. */
 NODISCARD json_t *job_spec_json(const struct job_spec *spec);
 /* The `adapter` member of that document. A new reference. */
 NODISCARD json_t *job_spec_adapter(const struct adapter_spec *adapter);

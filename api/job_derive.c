@@ -20,7 +20,8 @@ static void change_method(json_t *body, const char *from, const char *to) {
   if (strcasecmp(from, to) == 0)
     return;
   json_object_set_new(body, "adapter", job_adapter_shared(json_object_get(body, "adapter")));
-  json_t *method = json_object_get(json_object_get(body, "method"), "supervised");
+  json_t *method = json_object_get(body, "method");
+  method = json_object_get(method, json_string_value(json_object_get(method, "type")));
   json_t *hyper = json_object_get(method, "hyperparameters"), *rate = json_object_get(hyper, "learning_rate");
   if (old < PEFT_COUNT && json_is_number(rate) && json_number_value(rate) == method_of(old)->learning_rate)
     json_object_del(hyper, "learning_rate");

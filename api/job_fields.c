@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/job_task.h"
+#include "api/objective.h"
 #include "api/recipe.h"
 
 #define FIELDS(rows)                                                                                                   \
@@ -75,6 +76,8 @@ const char *const job_metric_names[] = {[METRIC_LOSS] = "loss",
                                         [METRIC_PRECISION] = "precision",
                                         [METRIC_RECALL] = "recall",
                                         [METRIC_EXACT_MATCH] = "exact_match",
+                                        [METRIC_REWARDS_ACCURACIES] = "rewards/accuracies",
+                                        [METRIC_REWARDS_MARGINS] = "rewards/margins",
                                         [METRIC_COUNT] = NULL};
 const char *const job_pooling_names[] = {
     [EMBEDDING_AUTO] = "auto", [EMBEDDING_MEAN] = "mean", [EMBEDDING_CLS] = "cls", [EMBEDDING_COUNT] = NULL};
@@ -109,7 +112,7 @@ static const struct field hyper[] = {
      1000, .initial = "1", .doc = "Scales learning_rate."},
     {"learning_rate", NULL, FIELD_NUMBER, AT(learning_rate), FIELD_AUTO | FIELD_EXCLUSIVE | FIELD_NULLABLE, 0, 10,
      .doc = "Peak of the schedule; the default depends on the method (HRA 0.002, LoRA 0.0002, OFT and BOFT "
-            "0.001)."},
+            "0.001; of preference tuning a tenth of these)."},
     {"max_steps", NULL, FIELD_INT, AT(max_steps), FIELD_NULLABLE, 0, 1e9, .unit = "optimiser steps",
      .doc = "Stop after so many; null or 0: n_epochs decides."},
     {"max_seq_length", NULL, FIELD_INT, AT(max_seq_length), 0, 4, 131072, .initial = "512", .unit = "tokens",
@@ -150,6 +153,15 @@ static const struct field hyper[] = {
 };
 #undef AT
 const struct field_table job_hyper_fields = FIELDS(hyper);
+
+struct field_table job_hyper_fields_of(struct field rows[JOB_HYPER_ROWS], int objective) {
+  const struct field_table own = objective_fields((enum objective)objective);
+  CHECK(own.count + COUNT_OF(hyper) <= JOB_HYPER_ROWS);
+  if (own.count)
+    memcpy(rows, own.fields, own.count * sizeof *rows);
+  memcpy(rows + own.count, hyper, sizeof hyper);
+  return (struct field_table){.fields = rows, .count = own.count + COUNT_OF(hyper)};
+}
 
 /* Offsets into the section: the members of struct job_spec's anonymous structs. */
 #define IN(section, member) (offsetof(struct job_spec, section.member) - offsetof(struct job_spec, section))

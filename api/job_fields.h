@@ -7,7 +7,10 @@
 #include "api/job.h"
 
 extern const struct field_table job_fields;             /* into struct job_spec */
-extern const struct field_table job_hyper_fields;       /* into struct hyperparameters */
+extern const struct field_table job_hyper_fields;       /* into struct hyperparameters: those of every objective */
+/* The same with those that an objective (api/objective.h) has of its own, first; `rows` backs the table. */
+enum { JOB_HYPER_ROWS = 48 };
+struct field_table job_hyper_fields_of(struct field rows[JOB_HYPER_ROWS], int objective);
 
 /* The members that are plain objects of their own. One that is a member of another may be absent, or null: its struct
    begins with a bool that says whether it is there. */

@@ -9,12 +9,14 @@
 #include "api/glue.h"
 #include "api/job_fields.h"
 #include "api/job_task.h"
+#include "api/objective.h"
 #include "api/recipe.h"
 #include "base/json.h"
 #include "base/str.h"
 
 /* What `method` and the deprecated `hyperparameters` lead to. NULL: absent. */
 struct parts {
+  enum objective objective;
   json_t *hyper, *adapter; /* new references */
   char hyper_path[64], adapter_path[64];
 };
@@ -102,13 +104,13 @@ static void read_method(struct parts *parts, const json_t *body, struct fault_li
   }
   const char *name = json_string_value(type);
   const struct method *sugar = method_named(name);
-  if (!sugar && strcmp(name, "supervised") != 0) {
+  enum objective objective = objective_parse(name);
+  if (!sugar && objective == OBJECTIVE_COUNT) {
     fault_add(faults, STATUS_UNSUPPORTED_VALUE, "method.type",
-              "method.type \"%.40s\" is not supported: the only objective is \"supervised\"%s", name,
-              strcmp(name, "dpo") == 0 ? "; preference pairs can be learnt as chats that end with the preferred answer"
-                                       : "");
+              "method.type \"%.40s\" is not supported; it is supervised, dpo, orpo or kto", name);
     return;
   }
+  parts->objective = sugar ? OBJECTIVE_SUPERVISED : objective;
   only_members(method, "method", "type", name, faults);
   const json_t *hyper = hyperparameters_of(method, name, parts->hyper_path, faults);
   if (!sugar) {
@@ -145,12 +147,14 @@ static void read_parts(struct parts *parts, const json_t *body, struct fault_lis
 
 static void read_hyperparameters(struct hyperparameters *out, const struct parts *parts, struct arena *arena,
                                  struct fault_list *faults) {
-  field_defaults(&job_hyper_fields, out);
+  struct field rows[JOB_HYPER_ROWS];
+  const struct field_table fields = job_hyper_fields_of(rows, parts->objective);
+  field_defaults(&fields, out);
   if (!parts->hyper)
     return;
   AUTO(json_release) json_t *rest = inert_without(parts->hyper, job_inert_hyper, parts->hyper_path, faults);
   if (rest)
-    field_read(&job_hyper_fields, out, rest, parts->hyper_path, NULL, arena, faults);
+    field_read(&fields, out, rest, parts->hyper_path, NULL, arena, faults);
 }
 
 /* Members of sections that are sections of their own. */
@@ -295,6 +299,12 @@ enum matmul_library job_matmul_parse(const char *name) {
   return (enum matmul_library)library;
 }
 
+/* Preferences move a model that can answer already: a tenth of the method's rate. */
+static double default_rate(const struct job_spec *spec) {
+  double rate = method_of(spec->adapter.peft_type)->learning_rate;
+  return spec->objective == OBJECTIVE_SUPERVISED ? rate : rate / 10;
+}
+
 /* Members that are not rows of job_fields. */
 static const char *const elsewhere[] = {"method",     "hyperparameters", "adapter",        "dataset",    "embedding",
                                         "evaluation", "checkpointing",   "early_stopping", "scheduling", "metadata",
@@ -319,6 +329,7 @@ void job_spec_parse(struct job_spec *out, const json_t *body, int64_t seed_if_ab
   lay_generate(rest, faults);
   field_read(&job_fields, out, rest, "", elsewhere, arena, faults);
   read_parts(&parts, body, faults);
+  out->objective = (int)parts.objective;
   lay_parts(&parts, members);
   read_hyperparameters(&out->hyperparameters, &parts, arena, faults);
   job_adapter_parse(&out->adapter, parts.adapter, parts.adapter_path, arena, faults);
@@ -328,13 +339,14 @@ void job_spec_parse(struct job_spec *out, const json_t *body, int64_t seed_if_ab
   check_device(out->scheduling.device, faults);
   check_validation(out, faults);
   glue_settle(out, rest);
+  objective_settle(out, faults);
   job_task_settle(out, faults);
   job_generate_settle(out, faults);
   job_exports_settle(&out->exports, &out->adapter, arena, faults);
   if (out->seed < 0)
     out->seed = seed_if_absent & INT32_MAX;
   if (out->hyperparameters.learning_rate == 0)
-    out->hyperparameters.learning_rate = method_of(out->adapter.peft_type)->learning_rate;
+    out->hyperparameters.learning_rate = default_rate(out);
   check_schedule(out, parts.hyper_path, faults);
   json_decref(parts.hyper);
   json_decref(parts.adapter);
@@ -352,12 +364,17 @@ static const json_t *written(const json_t *object, const char *name, struct faul
 /* The members of the written document, each in the one place that it has there. */
 static void read_written(struct job_spec *out, const json_t *document, struct arena *arena, struct fault_list *faults) {
   const json_t *adapter = written(document, "adapter", faults);
-  const json_t *method = written(json_object_get(document, "method"), "supervised", faults);
-  const json_t *hyper = written(method, "hyperparameters", faults);
-  *out = (struct job_spec){.metadata = member(document, "metadata")};
+  const json_t *method = json_object_get(document, "method");
+  const char *type = json_string_value(json_object_get(method, "type"));
+  enum objective objective = objective_parse(type ? type : "");
+  objective = objective == OBJECTIVE_COUNT ? OBJECTIVE_SUPERVISED : objective;
+  const json_t *hyper = written(written(method, objective_names[objective], faults), "hyperparameters", faults);
+  struct field rows[JOB_HYPER_ROWS];
+  const struct field_table fields = job_hyper_fields_of(rows, (int)objective);
+  *out = (struct job_spec){.objective = (int)objective, .metadata = member(document, "metadata")};
   field_read(&job_fields, out, document, "", elsewhere, arena, faults);
   if (hyper)
-    field_read(&job_hyper_fields, &out->hyperparameters, hyper, "hyperparameters", NULL, arena, faults);
+    field_read(&fields, &out->hyperparameters, hyper, "hyperparameters", NULL, arena, faults);
   if (adapter)
     job_adapter_restore(&out->adapter, adapter, arena, faults);
   read_sections(out, document, arena, faults);

@@ -3,6 +3,7 @@
 
 #include "api/job.h"
 #include "api/job_fields.h"
+#include "api/objective.h"
 
 static json_t *modules_json(const struct module_match *match) {
   if (match->pattern)
@@ -48,9 +49,12 @@ json_t *job_spec_peft_config(const struct adapter_spec *adapter) {
 }
 
 json_t *job_spec_json(const struct job_spec *spec) {
+  struct field rows[JOB_HYPER_ROWS];
+  const struct field_table hyper = job_hyper_fields_of(rows, spec->objective);
+  const char *type = objective_names[spec->objective];
   json_t *out = field_write(&job_fields, spec);
-  json_t *method = json_pack("{ss s{so}}", "type", "supervised", "supervised", "hyperparameters",
-                             field_write(&job_hyper_fields, &spec->hyperparameters));
+  json_t *method =
+      json_pack("{ss s{so}}", "type", type, type, "hyperparameters", field_write(&hyper, &spec->hyperparameters));
   int bad = json_object_set_new(out, "method", method);
   bad |= json_object_set_new(out, "adapter", job_spec_adapter(&spec->adapter));
   for (size_t i = 0; i < JOB_SECTION_COUNT; i++) {

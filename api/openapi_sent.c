@@ -6,6 +6,7 @@
 
 #include "api/field_schema.h"
 #include "api/job_fields.h"
+#include "api/objective.h"
 #include "api/sweep.h"
 #include "api/variant.h"
 
@@ -133,8 +134,10 @@ static json_t *nullable(struct builder *b, json_t *object_schema) {
 
 /* --- the job ---------------------------------------------------------------------------------- */
 
-static json_t *hyper_schema(struct builder *b) {
-  json_t *schema = openapi_table_schema(b, &job_hyper_fields);
+static json_t *hyper_schema(struct builder *b, enum objective objective) {
+  struct field rows[JOB_HYPER_ROWS];
+  const struct field_table fields = job_hyper_fields_of(rows, (int)objective);
+  json_t *schema = openapi_table_schema(b, &fields);
   openapi_add_inert(b, schema, job_inert_hyper);
   return nullable(b, schema);
 }
@@ -173,12 +176,13 @@ static json_t *method_schema(const char *name, json_t *hyper) {
                    "additionalProperties", 0, "properties", "hyperparameters", hyper);
 }
 
-/* "supervised"; or an adapter's name, whose hyperparameters carry members of both kinds. */
+/* An objective; or an adapter's name, whose hyperparameters carry members of both kinds. */
 static json_t *methods_schema(struct builder *b) {
   json_t *methods = json_array();
-  openapi_append(b, methods, method_schema("supervised", hyper_schema(b)));
+  for (int i = 0; i < OBJECTIVE_COUNT; i++)
+    openapi_append(b, methods, method_schema(objective_names[i], hyper_schema(b, (enum objective)i)));
   for (int i = 0; i < PEFT_COUNT; i++) {
-    json_t *both = hyper_schema(b), *adapter = adapter_schema(b, (enum peft_type)i);
+    json_t *both = hyper_schema(b, OBJECTIVE_SUPERVISED), *adapter = adapter_schema(b, (enum peft_type)i);
     json_object_del(json_object_get(adapter, "properties"), "peft_type");
     b->bad |= json_object_update(json_object_get(both, "properties"), json_object_get(adapter, "properties"));
     if (json_object_get(adapter, "allOf"))
@@ -196,7 +200,7 @@ static json_t *methods_schema(struct builder *b) {
 static void add_rules(struct builder *b, json_t *schema) {
   static const char text[] =
       "[{'if': {'required': ['adapter'], 'properties': {'adapter': {'type': 'object'}}},"
-      "  'then': {'properties': {'method': {'properties': {'type': {'const': 'supervised'}}}}}},"
+      "  'then': {'properties': {'method': {'properties': {'type': {'enum': ['supervised', 'dpo', 'orpo', 'kto']}}}}}},"
       " {'if': {'required': ['hyperparameters'], 'properties': {'hyperparameters': {'type': 'object'}}},"
       "  'then': {'properties': {'method': {'additionalProperties': {'properties': {'hyperparameters': {'type': "
       "'null'}}},"
@@ -226,7 +230,7 @@ json_t *openapi_job_schema(struct builder *b) {
     openapi_append(b, adapters, adapter_schema(b, (enum peft_type)i));
   openapi_append(b, adapters, json_pack("{ss}", "type", "null"));
   set(b, properties, "method", methods_schema(b));
-  json_t *old = set(b, properties, "hyperparameters", hyper_schema(b));
+  json_t *old = set(b, properties, "hyperparameters", hyper_schema(b, OBJECTIVE_SUPERVISED));
   set(b, old, "deprecated", json_true());
   set(b, old, "description", json_string("The older place of method.supervised.hyperparameters."));
   set(b, properties, "adapter", json_pack("{so}", "oneOf", adapters));

@@ -5,11 +5,12 @@
 #include <string.h>
 
 #include "api/job_fields.h"
+#include "api/objective.h"
 #include "api/variant.h"
 #include "base/json.h"
 #include "base/str.h"
 
-#define HYPER "method.supervised.hyperparameters."
+#define HYPER ".hyperparameters."
 
 const char *const sweep_goal_names[] = {"auto", "minimize", "maximize", NULL};
 static const char *const matches[] = {"trainable_parameters", NULL};
@@ -43,14 +44,25 @@ enum sweep_goal sweep_goal_of(const char *metric) {
 
 /* As it is shown: a hyperparameter by its name alone. */
 static const char *shown(const char *field) {
-  size_t prefix = strlen(HYPER);
-  return strncmp(field, HYPER, prefix) == 0 && field[prefix] ? field + prefix : field;
+  const char *found = strncmp(field, "method.", strlen("method.")) == 0 ? strstr(field, HYPER) : NULL;
+  return found && found[strlen(HYPER)] ? found + strlen(HYPER) : field;
+}
+
+/* Of any objective. */
+static bool is_hyper(const char *field) {
+  bool found = field_find(&job_hyper_fields, field) != NULL;
+  for (int i = 0; i < OBJECTIVE_COUNT; i++) {
+    const struct field_table own = objective_fields((enum objective)i);
+    found = found || field_find(&own, field);
+  }
+  return found;
 }
 
 /* Where it stands in this job's body, whose hyperparameters are in one of three places. */
 static void place(char out[2 * SWEEP_PATH_MAX], const char *field, const json_t *job) {
   const char *type = json_string_value(json_object_get(json_object_get(job, "method"), "type"));
-  bool hyper = !strchr(field, '.') && !field_find(&job_fields, field) && field_find(&job_hyper_fields, field);
+  field = shown(field);
+  bool hyper = !strchr(field, '.') && !field_find(&job_fields, field) && is_hyper(field);
   if (!hyper)
     snprintf(out, 2 * SWEEP_PATH_MAX, "%s", field);
   else if (json_is_object(json_object_get(job, "hyperparameters")))

@@ -51,6 +51,13 @@ static const struct option_row rows[] = {
   {"packing", OPTION_FLAG, 0, HYPER "packing", NULL, "fill micro-batches by tokens"},
   {"max-batch-tokens", OPTION_INT, 0, HYPER "max_batch_tokens", "N", "tokens a micro-batch at most"},
   {"train-on-inputs", OPTION_FLAG, 0, HYPER "train_on_inputs", NULL, "learn prompts too"},
+  {"objective", OPTION_TEXT, 0, "method.type", "NAME", "supervised, or preference tuning: dpo, orpo, kto"},
+  {"beta", OPTION_NUMBER, 0, HYPER "beta", "X", "preferences: how near the reference; ORPO: weight of the odds ratio"},
+  {"loss-type", OPTION_TEXT, 0, HYPER "loss_type", "NAME", "DPO: sigmoid, ipo, robust"},
+  {"label-smoothing", OPTION_NUMBER, 0, HYPER "label_smoothing", "X", "DPO: share of pairs the wrong way round"},
+  {"rpo-alpha", OPTION_NUMBER, 0, HYPER "rpo_alpha", "X", "DPO: weight of the preferred answers' token loss"},
+  {"desirable-weight", OPTION_NUMBER, 0, HYPER "desirable_weight", "X", "KTO: of completions labelled true"},
+  {"undesirable-weight", OPTION_NUMBER, 0, HYPER "undesirable_weight", "X", "KTO: of completions labelled false"},
   {"shuffle", OPTION_BOOL, 0, HYPER "shuffle", "BOOL", "another order each epoch (true)"},
   {"chat-template", OPTION_TEXT, 0, "dataset.chat_template", "NAME", "chatml, llama-3, ... or a Jinja template"},
   {"messages-column", OPTION_TEXT, 0, "dataset.messages", "NAME", "member with a chat's messages"},
@@ -109,6 +116,22 @@ static void name_all_linear(json_t *document) {
     json_object_set_new(adapter, "target_modules", json_string("all-linear"));
 }
 
+/* Options write hyperparameters in one place; they belong below the type that the method has. */
+static bool name_objective(json_t *method) {
+  json_t *given = json_object_get(method, "supervised");
+  const char *type = json_string_value(json_object_get(method, "type"));
+  if (!json_is_object(method))
+    return true;
+  if (!json_object_get(method, "type"))
+    return json_object_set_new(method, "type", json_string("supervised")) == 0;
+  if (!type || !given || strcmp(type, "supervised") == 0)
+    return true;
+  json_t *own = json_object_get(method, type);
+  bool done =
+      json_is_object(own) ? json_object_update_recursive(own, given) == 0 : json_object_set(method, type, given) == 0;
+  return done && json_object_del(method, "supervised") == 0;
+}
+
 enum status job_body_make(json_t **out, const struct create_options *options, json_t *document,
                           struct error *err) {
   json_t *body = NULL;
@@ -131,9 +154,10 @@ enum status job_body_make(json_t **out, const struct create_options *options, js
     json_decref(body);
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "out of memory");
   }
-  json_t *method = json_object_get(body, "method");
-  if (json_is_object(method) && !json_object_get(method, "type"))
-    json_object_set_new(method, "type", json_string("supervised"));
+  if (!name_objective(json_object_get(body, "method"))) {
+    json_decref(body);
+    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "out of memory");
+  }
   *out = body;
   return STATUS_OK;
 }

@@ -69,7 +69,12 @@ enum status batch_init(struct batch *b, const struct batch_limits *limits, size_
   b->target_values = calloc(limits->sequences * answers, sizeof *b->target_values);
   b->token_ids = calloc(limits->tokens, sizeof *b->token_ids);
   b->token_type_ids = calloc(limits->tokens, 1);
-  if (b->cu_seqlens && b->target_ids && b->rows && b->target_values && b->token_ids && b->token_type_ids)
+  b->cu_rows = calloc(limits->sequences + 1, sizeof *b->cu_rows);
+  b->reference = calloc(limits->sequences, sizeof *b->reference);
+  b->desirable = calloc(limits->sequences, 1);
+  b->prompt = calloc(targets, 1);
+  bool completions = b->cu_rows && b->reference && b->desirable && b->prompt;
+  if (completions && b->cu_seqlens && b->target_ids && b->rows && b->target_values && b->token_ids && b->token_type_ids)
     return STATUS_OK;
   batch_done(b);
   return error_no_memory(err, "a batch");
@@ -82,21 +87,52 @@ void batch_done(struct batch *b) {
   free(b->target_values);
   free(b->token_ids);
   free(b->token_type_ids);
+  free(b->cu_rows);
+  free(b->reference);
+  free(b->desirable);
+  free(b->prompt);
   *b = (struct batch){0};
 }
 
+/* Which sequences of which examples a batch has. */
+struct choice {
+  const uint32_t *order;
+  size_t count, first_text, texts;
+};
+
+/* Of the corpus, the s-th of the batch. */
+static size_t sequence_of(const struct corpus *c, const struct choice *of, size_t s) {
+  return of->order[s % of->count] * corpus_texts(c) + of->first_text + s / of->count;
+}
+
 /* Token i predicts token i + 1 of the same sequence where the loss mask has that. */
-static void fill_next(struct batch *b, const struct corpus *c, const uint32_t *order, size_t count) {
-  size_t n = 0;
-  for (size_t i = 0; i < count; i++) {
-    const uint8_t *loss_mask = c->loss_mask + c->cu_seqlens[order[i]];
-    for (uint32_t row = b->cu_seqlens[i]; row + 1 < b->cu_seqlens[i + 1]; row++)
-      if (loss_mask[row + 1 - b->cu_seqlens[i]]) {
-        b->rows[n] = row;
-        b->target_ids[n++] = (uint32_t)b->token_ids[row + 1];
-      }
+static void fill_next(struct batch *b, const struct corpus *c, const struct choice *of) {
+  size_t n = 0, sequences = of->count * of->texts;
+  for (size_t s = 0; s < sequences; s++) {
+    size_t sequence = sequence_of(c, of, s);
+    const uint8_t *loss_mask = c->loss_mask + c->cu_seqlens[sequence];
+    bool prompts = c->learns_prompts && of->first_text + s / of->count == 0;
+    b->cu_rows[s] = (uint32_t)n;
+    if (c->reference)
+      b->reference[s] = c->reference[sequence];
+    if (c->desirable)
+      b->desirable[s] = c->desirable[of->order[s % of->count]];
+    for (uint32_t row = b->cu_seqlens[s]; row + 1 < b->cu_seqlens[s + 1]; row++) {
+      bool within = loss_mask[row + 1 - b->cu_seqlens[s]];
+      if (!within && !prompts)
+        continue;
+      b->prompt[n] = !within;
+      b->rows[n] = row;
+      b->target_ids[n++] = (uint32_t)b->token_ids[row + 1];
+    }
   }
-  b->targets = (struct targets){.ids = b->target_ids, .rows = b->rows, .count = n};
+  b->cu_rows[sequences] = (uint32_t)n;
+  b->completions = (struct completions){.count = sequences,
+                                        .cu_rows = b->cu_rows,
+                                        .prompt = c->learns_prompts ? b->prompt : NULL,
+                                        .reference = c->reference ? b->reference : NULL,
+                                        .desirable = c->desirable ? b->desirable : NULL};
+  b->targets = (struct targets){.ids = b->target_ids, .rows = b->rows, .count = n, .completions = &b->completions};
 }
 
 /* The first token of each word gives its tag. */
@@ -121,10 +157,12 @@ static void fill_answers(struct batch *b, const struct corpus *c, const uint32_t
       b->target_values[i * b->answers + c->marks[k]] = 1;
 }
 
-void batch_fill(struct batch *b, const struct corpus *c, const uint32_t *order, size_t count) {
-  size_t tokens = 0, longest = 0, texts = corpus_texts(c);
+void batch_fill_texts(struct batch *b, const struct corpus *c, const uint32_t *order, size_t count, size_t first_text,
+                      size_t texts) {
+  const struct choice of = {order, count, first_text, texts};
+  size_t tokens = 0, longest = 0;
   for (size_t s = 0; s < count * texts; s++) { /* the first texts of all examples, then the second ones */
-    size_t sequence = order[s % count] * texts + s / count;
+    size_t sequence = sequence_of(c, &of, s);
     size_t from = c->cu_seqlens[sequence], length = c->cu_seqlens[sequence + 1] - from;
     memcpy(b->token_ids + tokens, c->token_ids + from, length * sizeof *b->token_ids);
     memcpy(b->token_type_ids + tokens, c->token_type_ids + from, length);
@@ -148,5 +186,9 @@ void batch_fill(struct batch *b, const struct corpus *c, const uint32_t *order, 
   else if (c->marks)
     fill_answers(b, c, order, count);
   if (c->loss_mask)
-    fill_next(b, c, order, count);
+    fill_next(b, c, &of);
+}
+
+void batch_fill(struct batch *b, const struct corpus *c, const uint32_t *order, size_t count) {
+  batch_fill_texts(b, c, order, count, 0, corpus_texts(c));
 }

@@ -20,8 +20,11 @@ struct batch_limits batch_limits_for(const struct corpus *corpus, const struct b
 struct batch {
   struct sequences sequences;
   struct targets targets;
-  uint32_t *cu_seqlens, *target_ids, *rows;
+  struct completions completions; /* language models: of the sequences; its weights and kl are the caller's to set */
+  uint32_t *cu_seqlens, *cu_rows, *target_ids, *rows;
   float *target_values;
+  double *reference;
+  uint8_t *prompt, *desirable;
   size_t answers;
   int32_t *token_ids;
   uint8_t *token_type_ids;
@@ -33,5 +36,8 @@ NODISCARD enum status batch_init(struct batch *batch, const struct batch_limits 
 void batch_done(struct batch *batch);
 /* The examples order[0..count-1] of the corpus: first the first sequence of each, then the second ones. */
 void batch_fill(struct batch *batch, const struct corpus *corpus, const uint32_t *order, size_t count);
+/* Only `texts` of their sequences, from that one on. */
+void batch_fill_texts(struct batch *batch, const struct corpus *corpus, const uint32_t *order, size_t count,
+                      size_t first_text, size_t texts);
 
 #endif

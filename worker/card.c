@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/objective.h"
 #include "base/json.h"
 #include "worker/manifest.h"
 
@@ -156,13 +157,18 @@ static void put_curve(struct str *out, const struct trainer *t) {
 static void put_settings(struct str *out, const struct trainer *t) {
   static const char *const shown[] = {"n_epochs",      "batch_size",        "gradient_accumulation_steps",
                                       "learning_rate", "lr_scheduler_type", "warmup_ratio",
-                                      "weight_decay",  "max_seq_length",    "precision"};
+                                      "weight_decay",  "max_seq_length",    "precision",
+                                      "beta",          "loss_type",         "label_smoothing",
+                                      "rpo_alpha",     "desirable_weight",  "undesirable_weight"};
   AUTO(json_release) json_t *spec = job_spec_json(&t->task->spec);
-  const json_t *method = json_object_get(json_object_get(spec, "method"), "supervised");
+  const char *objective = objective_names[t->task->spec.objective];
+  const json_t *method = json_object_get(json_object_get(spec, "method"), objective);
   const json_t *hyper = json_object_get(method, "hyperparameters"), *adapter = json_object_get(spec, "adapter");
   const char *name;
   json_t *value;
   str_puts(out, "## Settings\n\n| setting | value |\n|---|---|\n");
+  if (t->task->spec.objective != OBJECTIVE_SUPERVISED)
+    str_printf(out, "| objective | %s |\n", objective);
   str_printf(out, "| seed | %" JSON_INTEGER_FORMAT " |\n", json_integer_value(json_object_get(spec, "seed")));
   for (size_t i = 0; i < COUNT_OF(shown); i++) {
     value = json_object_get(hyper, shown[i]);

@@ -57,6 +57,15 @@ static double evaluation_tokens(const struct trainer *t) {
   return examples > 0 && examples < (double)c->count ? tokens * examples / (double)c->count : tokens;
 }
 
+/* What the reference of preference tuning goes over, forward only, before the first step. */
+static double reference_tokens(const struct trainer *t) {
+  double tokens = 0;
+  const struct corpus *const of[] = {t->training, t->validation};
+  for (size_t i = 0; preference_has_reference(&t->learner->preference) && i < COUNT_OF(of); i++)
+    tokens += of[i] ? (double)of[i]->cu_seqlens[of[i]->count * corpus_texts(of[i])] : 0;
+  return tokens;
+}
+
 /* Bytes of the exports beside the adapter, which is there as a folder and as an archive. */
 static double export_bytes(const struct trainer *t, double adapter) {
   static const double bytes[] = {[EXPORT_TYPE_NONE] = 0,
@@ -88,6 +97,7 @@ static double disk_bytes(const struct trainer *t) {
 
 static json_t *duration(const struct trainer *t, const struct pace *pace) {
   double tokens = (double)t->total_tokens, count = (double)evaluations(t), judged = count * evaluation_tokens(t);
+  judged += reference_tokens(t);
   double low = t->prepared + pace->fastest * FASTER * (tokens + EVALUATION_LOW * judged);
   double high = t->prepared + 1 + pace->slowest * SLOWER * (tokens + EVALUATION_HIGH * judged);
   low += count * FASTER * pace->generation_low;
@@ -148,7 +158,9 @@ static enum status run_batch(struct trainer *t, size_t first, size_t count, uint
   enum status status = learner_begin(t->learner, NULL, err);
   if (status)
     return status;
-  batch_fill(&t->batch, t->training, t->order + first, count);
+  status = trainer_fill(t, first, count, 1, 1, err);
+  if (status)
+    return status;
   status = learner_accumulate(t->learner, &t->batch.sequences, &t->batch.targets, 1, number, &loss, &correct, err);
   if (!status)
     learner_finish(t->learner);

@@ -7,9 +7,11 @@
 #include "worker/data/embeddings.h"
 #include "worker/data/metrics.h"
 #include "worker/data/ranking.h"
+#include "worker/preferences.h"
 
 struct batch_limits evaluate_limits(const struct corpus *c) {
-  size_t tokens = c->longest > EVALUATE_TOKENS ? c->longest : EVALUATE_TOKENS;
+  size_t together = c->loss_mask ? c->longest * corpus_texts(c) : c->longest; /* completions are told as pairs */
+  size_t tokens = together > EVALUATE_TOKENS ? together : EVALUATE_TOKENS;
   return (struct batch_limits){EVALUATE_SEQUENCES, tokens, c->longest};
 }
 
@@ -279,6 +281,15 @@ static enum status score_predictions(struct evaluation *e, const struct token_me
   CHECK(!"an output");
 }
 
+static enum status score_preferences(struct evaluation *e, struct learner *l, const struct corpus *c,
+                                     struct batch *batch, struct report *report, struct error *err) {
+  struct preference_scores scores;
+  enum status status = preference_evaluate(&e->loss, &scores, l, c, e->count, batch, report, err);
+  if (!status)
+    preference_put(e->scores, "valid_", &scores);
+  return status;
+}
+
 enum status evaluate(struct evaluation *out, struct learner *l, const struct corpus *c, size_t examples,
                      struct batch *batch, struct report *report, struct error *err) {
   struct token_metrics metrics = {0};
@@ -288,8 +299,12 @@ enum status evaluate(struct evaluation *out, struct learner *l, const struct cor
     out->rows += corpus_words(c, i);
   out->scores = json_object();
   enum status status = out->scores ? STATUS_OK : error_no_memory(err, "the predictions");
-  status = status ? status : predict_all(out, &metrics, l, c, batch, report, err);
-  status = status ? status : score_predictions(out, &metrics, l, c, err);
+  if (!status && l->preference.loss != PREFERENCE_NONE) {
+    status = score_preferences(out, l, c, batch, report, err);
+  } else {
+    status = status ? status : predict_all(out, &metrics, l, c, batch, report, err);
+    status = status ? status : score_predictions(out, &metrics, l, c, err);
+  }
   if (!status && !isfinite(out->loss))
     status =
         error_set(err, STATUS_NAN_LOSS, NULL, "the loss on the validation file is not finite; lower learning_rate");

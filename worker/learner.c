@@ -6,7 +6,7 @@
 #include "base/memory.h"
 
 /* What a step ends in. */
-enum goal { GOAL_TRAIN, GOAL_SCORE, GOAL_PREDICT };
+enum goal { GOAL_TRAIN, GOAL_SCORE, GOAL_LOG_PROBS, GOAL_PREDICT };
 
 struct step {
   enum goal goal;
@@ -27,6 +27,17 @@ static void compare_embeddings(struct learner *l, const struct step *s, struct t
                      s->loss);
 }
 
+/* Of a language model. */
+static void end_in_next_tokens(struct learner *l, const struct step *s, struct tensor *x) {
+  static const struct preference none = {.loss = PREFERENCE_NONE};
+  const struct linear *head = l->model->head;
+  if (l->preference.loss == PREFERENCE_NONE)
+    op_linear_cross_entropy(&l->tape, x, head, &l->next, s->weight, s->loss, s->correct);
+  else
+    op_linear_preference(&l->tape, x, head, &l->next, s->goal == GOAL_LOG_PROBS ? &none : &l->preference,
+                         &l->completions, s->loss, &l->scores);
+}
+
 /* The loss that the output asks for. */
 static void end_in_loss(struct learner *l, const struct step *s, struct tensor *x) {
   switch (l->model->output) {
@@ -36,9 +47,7 @@ static void end_in_loss(struct learner *l, const struct step *s, struct tensor *
   case OUTPUT_LABELS: /* the mean over classes too */
     op_binary_cross_entropy(&l->tape, x, l->targets, s->weight / (float)x->cols, s->loss);
     return;
-  case OUTPUT_TEXT:
-    op_linear_cross_entropy(&l->tape, x, l->model->head, &l->next, s->weight, s->loss, s->correct);
-    return;
+  case OUTPUT_TEXT: end_in_next_tokens(l, s, x); return;
   case OUTPUT_EMBEDDING: compare_embeddings(l, s, x); return;
   case OUTPUT_RELEVANCE: op_binary_cross_entropy(&l->tape, x, l->targets, s->weight, s->loss); return;
   case OUTPUT_COUNT: break;
@@ -129,9 +138,23 @@ static void bring_targets(struct learner *l, const struct targets *targets) {
   size_t count = tokens ? targets->count : l->sequences.count * answers(l);
   l->targets = has_values(l) ? bring(l, room, targets->values, count * sizeof(float))
                              : bring(l, room, targets->ids, count * sizeof(uint32_t));
+  if (targets->completions)
+    l->completions = *targets->completions;
   if (l->model->language)
     l->next =
         (struct next_tokens){bring(l, l->next_room.rows, targets->rows, count * sizeof(uint32_t)), l->targets, count};
+}
+
+/* --- the reference -------------------------------------------------------------------------------- */
+
+static void enable_adapters(const struct model *m, bool on) {
+  for (size_t i = 0; i < m->linear_count; i++) {
+    const struct adapter *adapter = adapter_of(m->adapters, m->adapter_count, m->linears[i]);
+    if (adapter && on)
+      adapter_put(m->linears[i], adapter);
+    else if (adapter)
+      adapter_disable(m->linears[i]);
+  }
 }
 
 /* --- memory --------------------------------------------------------------------------------------- */
@@ -210,7 +233,7 @@ static enum status reserve(struct model *m, size_t longest, struct error *err) {
 enum status learner_init(struct learner *l, struct model *model, const struct batch_limits *training,
                          const struct batch_limits *evaluation, struct error *err) {
   l->model = model;
-  l->training = l->evaluation = l->logits = NULL;
+  l->training = l->evaluation = l->reference = l->logits = NULL;
   memset(l->smaller, 0, sizeof l->smaller);
   l->limits = *training;
   l->prepared = false;
@@ -231,6 +254,11 @@ enum status learner_init(struct learner *l, struct model *model, const struct ba
     status = plan(l, &l->training, training, GOAL_TRAIN, err);
   if (!status)
     status = plan(l, &l->evaluation, evaluation, model->language ? GOAL_SCORE : GOAL_PREDICT, err);
+  if (!status && l->reference_base) {
+    enable_adapters(model, false);
+    status = plan(l, &l->reference, evaluation, GOAL_LOG_PROBS, err);
+    enable_adapters(model, true);
+  }
   l->estimate = beside + l->tape.memory_bytes;
   return status ? status : adamw_init(&l->adamw, &model->parameters, model->backend, err);
 }
@@ -240,6 +268,7 @@ void learner_done(struct learner *l) {
     tape_plan_free(l->smaller[i]);
   tape_plan_free(l->training);
   tape_plan_free(l->evaluation);
+  tape_plan_free(l->reference);
   tape_plan_free(l->logits);
   adamw_done(&l->adamw);
   if (l->buffers.backend)
@@ -338,6 +367,26 @@ enum status learner_score(struct learner *l, const struct sequences *s, const st
   bring_targets(l, targets);
   step_forward(l, &(struct step){GOAL_SCORE, 1, loss, correct});
   return l->model->backend->ops->synchronise(l->model->backend, err);
+}
+
+enum status learner_log_probs(struct learner *l, const struct sequences *s, const struct targets *targets, bool base,
+                              double *logps, struct error *err) {
+  double loss;
+  enum status status = base ? STATUS_OK : learner_factors(l, err);
+  CHECK(l->preference.loss != PREFERENCE_NONE && (!base || l->reference));
+  if (status)
+    return status;
+  if (base)
+    enable_adapters(l->model, false);
+  tape_begin(&l->tape, base ? l->reference : l->evaluation, false);
+  bring_sequences(l, s);
+  bring_targets(l, targets);
+  l->completions.logps = logps;
+  step_forward(l, &(struct step){GOAL_LOG_PROBS, 1, &loss, NULL});
+  status = l->model->backend->ops->synchronise(l->model->backend, err);
+  if (base)
+    enable_adapters(l->model, true);
+  return status;
 }
 
 /* The logits of a language model's whole batch are planned for that batch, when it is asked for. */

@@ -17,6 +17,7 @@ struct learner {
   struct model *model;
   struct tape tape;
   struct plan *training, *evaluation;
+  struct plan *reference;                  /* an evaluation with the adapters switched off; NULL: none is asked for */
   struct batch_limits limits;              /* of `training` */
   struct plan *smaller[LEARNER_PARTS - 1]; /* of batches that fill at most 1, 2, ... eighths of it; NULL: none yet */
   struct adamw adamw;
@@ -25,7 +26,11 @@ struct learner {
   size_t texts; /* sequences an example */
   bool scored;  /* two of them and a score; else an anchor, its positive, and perhaps a negative */
   float scale;  /* of cosines, where they have no score */
-  size_t group; /* examples of a micro-batch: an evaluation's loss looks among so many */
+  size_t group; /* examples of a micro-batch: an evaluation's loss looks among so many; likewise KTO's */
+  /* OUTPUT_TEXT: */
+  struct preference preference;    /* the loss of whole completions; PREFERENCE_NONE: each token's */
+  bool reference_base;             /* the reference is the base model: adapters are switched off for it */
+  struct preference_scores scores; /* of the newest batch of completions */
   /* Bytes that this process may take: a step that does not fit recomputes checkpoint segments (tape.h), as many as it
      needs. 0: a step may take learner_memory_default, or what the machine has left if that is less. */
   size_t memory_limit;
@@ -39,6 +44,7 @@ struct learner {
   struct sequences sequences; /* of the step that runs, where the backend reads them */
   struct place targets;       /* likewise */
   struct next_tokens next;    /* likewise, of a language model */
+  struct completions completions; /* of the step that runs */
   struct buffers buffers;     /* on a backend with memory of its own: what the host gives a step */
   struct sequences sequences_room;
   struct next_tokens next_room;
@@ -54,11 +60,12 @@ struct targets {
   const float *values;  /* regression; lists of labels: [sequences x num_labels] 0 or 1 */
   const uint32_t *rows; /* language models: [count] rows of the batch whose next token the loss mask has, ascending */
   size_t count;
+  const struct completions *completions; /* what the rows are; asked for where a preference is learnt */
 };
 
 /* `sequences` and `targets` below are in host memory (sequences_host).
-   Hyperparameters (adamw's, orth_lambda, texts, scored, scale, group, memory_limit, memory_goal, reserved,
-   recompute_segments, seed) are set by the caller before. STATUS_OUT_OF_MEMORY when a step does not fit whatever is
+   Hyperparameters (adamw's, orth_lambda, texts, scored, scale, group, preference, reference_base, memory_limit,
+   memory_goal, reserved, recompute_segments, seed) are set by the caller before. STATUS_OUT_OF_MEMORY when a step does not fit whatever is
    recomputed, naming what it needs. */
 NODISCARD enum status learner_init(struct learner *learner, struct model *model, const struct batch_limits *training,
                                    const struct batch_limits *evaluation, struct error *err);
@@ -74,14 +81,20 @@ NODISCARD enum status learner_factors(struct learner *learner, struct error *err
    orth_lambda times the sum of the adapters' penalties, a part of the step's loss. */
 NODISCARD enum status learner_begin(struct learner *learner, double *penalty, struct error *err);
 /* Forward and backward of one micro-batch, scaled by `weight`: 1 / examples of the whole step, for a language
-   model 1 / predicted tokens of the whole step, for tags 1 / words. *loss is its part of the step's loss, *correct (may
-   be NULL) the tokens a language model predicted right. `dropout_step` tells micro-batches apart. */
+   model 1 / predicted tokens of the whole step, for tags 1 / words; of a preference targets->completions has the
+   weights. *loss is its part of the step's loss, *correct (may be NULL) the tokens a language model predicted right.
+   `dropout_step` tells micro-batches apart. */
 NODISCARD enum status learner_accumulate(struct learner *learner, const struct sequences *sequences,
                                          const struct targets *targets, float weight, uint64_t dropout_step,
                                          double *loss, size_t *correct, struct error *err);
-/* Language models, without dropout or gradients: the sum of the predicted tokens' losses. */
+/* Language models, without dropout or gradients: the sum of the predicted tokens' losses; of a preference its loss and
+   learner->scores. */
 NODISCARD enum status learner_score(struct learner *learner, const struct sequences *sequences,
                                     const struct targets *targets, double *loss, size_t *correct, struct error *err);
+/* The same pass of a preference: logps[completions->count] are the completions' log-probabilities; `base`: with the
+   adapters switched off, where reference_base is set. */
+NODISCARD enum status learner_log_probs(struct learner *learner, const struct sequences *sequences,
+                                        const struct targets *targets, bool base, double *logps, struct error *err);
 /* Gradients of all parameters are complete after this: those of the factors and of the penalty are in them. */
 void learner_finish(struct learner *learner);
 /* The parameters' data on the host were changed: steps go on with them. */

@@ -25,6 +25,7 @@
 #include "worker/notes.h"
 #include "worker/peft/peft.h"
 #include "worker/peft/peft_source.h"
+#include "worker/preferences.h"
 #include "worker/results.h"
 #include "worker/trainer.h"
 
@@ -216,6 +217,8 @@ static enum status read_language(struct corpus *out, struct run *r, const struct
                                      .chat_template = spec->columns.chat_template,
                                      .eos = *eos,
                                      .train_on_inputs = spec->hyperparameters.train_on_inputs,
+                                     .objective = spec->objective,
+                                     .group = (size_t)spec->hyperparameters.batch_size,
                                      .max_length = max,
                                      .vocabulary = r->model.vocabulary};
   const struct checkpoint *checkpoint = &r->model.checkpoint;
@@ -287,6 +290,9 @@ static enum status make_learner(struct run *r, const struct task *task, struct e
   r->learner.scored = r->training.scored;
   r->learner.scale = (float)task->spec.embedding.scale;
   r->learner.group = (size_t)h->batch_size;
+  r->learner.preference = preference_of(&task->spec);
+  r->learner.reference_base = preference_has_reference(&r->learner.preference) && !task->start;
+  evaluation = preference_limits(&r->learner.preference, &r->training_tokens, &training, &evaluation);
   r->learner.seed = (uint64_t)task->spec.seed;
   r->learner.memory_limit = (size_t)task->spec.scheduling.memory_limit << 20;
   r->learner.memory_goal = (size_t)task->memory_bytes;
@@ -415,7 +421,8 @@ static enum status train(struct run *r, const struct task *task, struct report *
     return status;
   estimate_tell_plan(&r->trainer, report);
   say_what(r, task, report);
-  status = trainer_run(&r->trainer, err);
+  status = preference_references(&r->training_tokens, &r->validation_tokens, &r->learner, report, err);
+  status = status ? status : trainer_run(&r->trainer, err);
   if (status)
     return status;
   trainer_progress(&r->trainer, "export", true);

@@ -27,7 +27,9 @@ static const char curve_name[] = "step_metrics.csv", spec_name[] = "spec.json";
   { ROW(member, FIELD_INT), .max = 9007199254740992.0 }
 #define NUMBER(member)                                                                                                 \
   { ROW(member, FIELD_NUMBER) }
-/* The last two are absent in states of older builds. */
+#define SCORE(member, type)                                                                                            \
+  { MEMBER(scores.member, type) }
+/* Those after `seconds` are absent in states of older builds. */
 static const struct field progress_rows[] = {
     COUNTER(step),
     COUNTER(micro_steps),
@@ -47,6 +49,14 @@ static const struct field progress_rows[] = {
     NUMBER(seconds),
     {MEMBER(last_step, FIELD_INT), .max = 9007199254740992.0},
     {MEMBER(last, FIELD_NUMBER)},
+    SCORE(chosen, FIELD_INT),
+    SCORE(rejected, FIELD_INT),
+    SCORE(pairs, FIELD_INT),
+    SCORE(right, FIELD_INT),
+    SCORE(chosen_rewards, FIELD_NUMBER),
+    SCORE(rejected_rewards, FIELD_NUMBER),
+    SCORE(chosen_logps, FIELD_NUMBER),
+    SCORE(rejected_logps, FIELD_NUMBER),
 };
 static const struct field_table progress_fields = {.fields = progress_rows, .count = COUNT_OF(progress_rows)};
 
@@ -67,6 +77,8 @@ static void add_corpus(struct hash *hash, const struct corpus *c) {
   add_array(hash, c->labels, c->count * sizeof *c->labels);
   add_array(hash, c->targets, c->count * sizeof *c->targets);
   add_array(hash, c->loss_mask, tokens);
+  if (c->desirable)
+    add_array(hash, c->desirable, c->count);
 }
 
 /* Data are what is learnt from them: token ids, loss mask, classes in their order. */

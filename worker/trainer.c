@@ -14,6 +14,7 @@
 #include "base/rng.h"
 #include "worker/build.h"
 #include "worker/course.h"
+#include "worker/curve.h"
 #include "worker/estimate.h"
 #include "worker/peft/peft.h"
 
@@ -32,12 +33,19 @@ json_t *trainer_engine(const struct trainer *t) {
                    job_matmul_names[b->matmul], "build", build);
 }
 
-static double epoch_of(const struct trainer *t) {
+double trainer_epoch(const struct trainer *t) {
   return (double)t->progress.examples / (double)t->training->count;
 }
 
-static void set_train_accuracy(const struct trainer *t, json_t *data) {
-  if (t->learner->model->language)
+bool trainer_prefers(const struct trainer *t) {
+  return t->learner->preference.loss != PREFERENCE_NONE;
+}
+
+/* What of the newest step is told beside its loss. */
+static void set_train_scores(const struct trainer *t, json_t *data) {
+  if (trainer_prefers(t))
+    preference_put(data, "", &t->progress.scores);
+  else if (t->learner->model->language)
     json_object_set_new(data, "train_mean_token_accuracy", json_real(t->progress.train_accuracy));
 }
 
@@ -67,7 +75,7 @@ void trainer_progress(struct trainer *t, const char *phase, bool force) {
   int64_t step = t->progress.step;
   double remaining = step ? seconds / (double)step * (double)(t->total_steps - step) : -1;
   json_t *data = json_pack("{s:s s:I s:I s:f s:f s:f s:I}", "phase", phase, "step", (json_int_t)t->progress.step,
-                           "total_steps", (json_int_t)t->total_steps, "epoch", epoch_of(t), "percent",
+                           "total_steps", (json_int_t)t->total_steps, "epoch", trainer_epoch(t), "percent",
                            100.0 * (double)t->progress.step / (double)t->total_steps, "tokens_per_second",
                            seconds > 0 ? (double)t->progress.tokens / seconds : 0.0, "trained_tokens",
                            (json_int_t)t->progress.tokens);
@@ -79,7 +87,7 @@ void trainer_progress(struct trainer *t, const char *phase, bool force) {
     json_object_set_new(data, "peak_memory_bytes", json_integer((json_int_t)memory_peak()));
   if (t->progress.step) {
     json_object_set_new(data, "train_loss", json_real(t->progress.train_loss));
-    set_train_accuracy(t, data);
+    set_train_scores(t, data);
   }
   if (t->progress.best_step) {
     json_object_set_new(data, "best", trainer_best(t));
@@ -90,35 +98,6 @@ void trainer_progress(struct trainer *t, const char *phase, bool force) {
 
 static double score(const struct trainer *t, const char *name) {
   return json_number_value(json_object_get(t->evaluation.scores, name));
-}
-
-/* The columns that hold for every task come first; a metric that does not fit it is empty. */
-enum { FIRST_METRIC = METRIC_LOSS + 1 };
-
-static void csv_row(struct trainer *t, bool evaluated, bool measured) {
-  struct str *csv = &t->csv;
-  const struct progress *p = &t->progress;
-  str_printf(csv, "%" PRId64 ",%.6f,", p->step, epoch_of(t));
-  if (p->step)
-    str_printf(csv, "%.9g,%.9g,%.9g,%" PRId64 ",", p->train_loss, p->learning_rate, p->grad_norm, p->tokens);
-  else
-    str_puts(csv, ",,,0,");
-  if (evaluated)
-    str_printf(csv, "%.9g", t->evaluation.loss);
-  for (int i = FIRST_METRIC; i < METRIC_COUNT; i++) {
-    char name[64];
-    snprintf(name, sizeof name, "valid_%s", job_metric_names[i]);
-    if (evaluated && json_object_get(t->evaluation.scores, name))
-      str_printf(csv, ",%.9g", score(t, name));
-    else
-      str_putc(csv, ',');
-  }
-  if (t->progress.step && t->learner->model->language)
-    str_printf(csv, ",%.9g", t->progress.train_accuracy);
-  else
-    str_putc(csv, ',');
-  telemetry_csv(&t->telemetry, measured, csv);
-  str_putc(csv, '\n');
 }
 
 /* Where GLUE measures a task by two scores, it ranks models by their mean. */
@@ -172,7 +151,9 @@ static const struct {
             {"valid_average_precision", "average precision"},
             {"valid_ndcg@10", "NDCG@10"},
             {"valid_mean_token_accuracy", "token accuracy"},
-            {"valid_exact_match", "exact match"}};
+            {"valid_exact_match", "exact match"},
+             {"valid_rewards/accuracies", "reward accuracy"},
+             {"valid_rewards/margins", "reward margin"}};
 
 /* Before the metrics of the same step. */
 static void tell_modules(struct trainer *t) {
@@ -189,11 +170,11 @@ static void tell_metrics(struct trainer *t, bool evaluated) {
   char text[256];
   int n = snprintf(text, sizeof text, "Step %" PRId64 "/%" PRId64 ":", t->progress.step, t->total_steps);
   json_t *data = json_pack("{s:I s:I s:f}", "step", (json_int_t)t->progress.step, "total_steps",
-                           (json_int_t)t->total_steps, "epoch", epoch_of(t));
+                           (json_int_t)t->total_steps, "epoch", trainer_epoch(t));
   if (t->progress.step) {
     n += snprintf(text + n, sizeof text - (size_t)n, " training loss=%.4f", t->progress.train_loss);
     json_object_set_new(data, "train_loss", json_real(t->progress.train_loss));
-    set_train_accuracy(t, data);
+    set_train_scores(t, data);
     json_object_set_new(data, "learning_rate", json_real(t->progress.learning_rate));
     json_object_set_new(data, "grad_norm", json_real(t->progress.grad_norm));
     telemetry_set(&t->telemetry, data);
@@ -232,7 +213,7 @@ static json_t *forget_old(struct trainer *t) {
 
 static json_t *checkpoint_metrics(const struct trainer *t) {
   json_t *metrics = json_pack("{s:I s:f}", "step", (json_int_t)t->progress.step, "train_loss", t->progress.train_loss);
-  set_train_accuracy(t, metrics);
+  set_train_scores(t, metrics);
   if (t->evaluated_step != t->progress.step)
     return metrics;
   bool full = t->evaluation.count == t->validation->count;
@@ -240,7 +221,7 @@ static json_t *checkpoint_metrics(const struct trainer *t) {
     json_object_set_new(metrics, "full_valid_loss", json_real(t->evaluation.loss));
   json_object_set_new(metrics, "valid_loss", json_real(t->evaluation.loss));
   json_object_update(metrics, t->evaluation.scores);
-  if (full && t->learner->model->language)
+  if (full && t->learner->model->language && !trainer_prefers(t))
     json_object_set_new(metrics, "full_valid_mean_token_accuracy", json_real(score(t, "valid_mean_token_accuracy")));
   return metrics;
 }
@@ -335,7 +316,7 @@ static size_t step_targets(const struct trainer *t, size_t first, size_t example
   size_t targets = 0;
   for (size_t e = first; c->mark_rows && e < first + examples; e++)
     targets += corpus_words(c, t->order[e]);
-  if (!c->loss_mask)
+  if (!c->loss_mask || trainer_prefers(t))
     return c->mark_rows ? targets : examples;
   for (size_t e = first; e < first + examples; e++)
     for (size_t i = c->cu_seqlens[t->order[e]] + 1; i < c->cu_seqlens[t->order[e] + 1]; i++)
@@ -343,19 +324,36 @@ static size_t step_targets(const struct trainer *t, size_t first, size_t example
   return targets;
 }
 
+/* The step's completions whose token loss it has: rpo_alpha's and ORPO's. */
+static double step_token_weight(const struct trainer *t, size_t first, size_t examples) {
+  if (t->learner->preference.sft_weight <= 0)
+    return 0;
+  return 1 / (double)preference_tokens(t->training, t->order + first, examples);
+}
+
+enum status trainer_fill(struct trainer *t, size_t first, size_t count, double weight, double token_weight,
+                         struct error *err) {
+  if (trainer_prefers(t))
+    return preference_fill(&t->batch, t->learner, t->training, t->order + first, count, weight, token_weight, err);
+  batch_fill(&t->batch, t->training, t->order + first, count);
+  return STATUS_OK;
+}
+
 /* Adds the gradients of order[first..end-1]. */
 static enum status accumulate(struct trainer *t, size_t first, size_t end, float weight, double *loss, size_t *correct,
                               struct error *err) {
-  double part;
+  double part, token_weight = step_token_weight(t, first, end - first);
   size_t part_correct = 0;
   enum status status = STATUS_OK;
   while (!status && first < end) {
     size_t n = batch_next(t->training, t->order, end, first, &t->rule);
-    batch_fill(&t->batch, t->training, t->order + first, n);
-    status = learner_accumulate(t->learner, &t->batch.sequences, &t->batch.targets, weight,
-                                (uint64_t)t->progress.micro_steps++, &part, &part_correct, err);
+    status = trainer_fill(t, first, n, (double)weight, token_weight, err);
+    if (!status)
+      status = learner_accumulate(t->learner, &t->batch.sequences, &t->batch.targets, weight,
+                                  (uint64_t)t->progress.micro_steps++, &part, &part_correct, err);
     if (status)
       return status;
+    preference_scores_add(&t->progress.scores, &t->learner->scores);
     *loss += part;
     *correct += part_correct;
     t->progress.tokens += (int64_t)t->batch.sequences.tokens;
@@ -373,6 +371,7 @@ static enum status train_step(struct trainer *t, struct error *err) {
   size_t first = (size_t)p->position, examples = course_step(t, t->order, first), correct = 0;
   size_t targets = step_targets(t, first, examples);
   double loss = 0;
+  p->scores = (struct preference_scores){0};
   enum status status = learner_begin(t->learner, &loss, err);
   if (!status)
     status = accumulate(t, first, first + examples, 1.0f / (float)targets, &loss, &correct, err);
@@ -431,7 +430,7 @@ static enum status after_step(struct trainer *t, struct error *err) {
     tell_modules(t);
   if (tell)
     tell_metrics(t, evaluated);
-  csv_row(t, evaluated, tell || by_module);
+  curve_row(t, evaluated, tell || by_module);
   bool wanted = t->report->checkpoint;
   bool checkpoint = wanted || due(t, spec->checkpointing.every_steps) || (best && spec->checkpointing.keep_best);
   t->report->checkpoint = false;
@@ -457,16 +456,6 @@ static enum status train(struct trainer *t, struct error *err) {
 }
 
 /* --- the whole run -------------------------------------------------------------------------------- */
-
-static void start_csv(struct trainer *t) {
-  str_init(&t->csv, (size_t)64 << 20);
-  str_puts(&t->csv, "step,epoch,train_loss,learning_rate,grad_norm,trained_tokens,valid_loss");
-  for (int i = FIRST_METRIC; i < METRIC_COUNT; i++)
-    str_printf(&t->csv, ",valid_%s", job_metric_names[i]);
-  str_puts(&t->csv, ",train_mean_token_accuracy");
-  telemetry_csv_names(&t->csv);
-  str_putc(&t->csv, '\n');
-}
 
 static enum status make_room(struct trainer *t, struct error *err) {
   struct batch_limits limits = batch_limits_for(t->training, &t->rule);
@@ -498,7 +487,7 @@ static enum status evaluate_first(struct trainer *t, struct error *err) {
   if (status)
     return status;
   tell_metrics(t, true);
-  csv_row(t, true, false);
+  curve_row(t, true, false);
   return STATUS_OK;
 }
 
@@ -538,7 +527,7 @@ static enum status settle(struct trainer *t, struct error *err) {
 enum status trainer_prepare(struct trainer *t, struct error *err) {
   t->evaluated_step = -1;
   t->progress.position = (int64_t)t->training->count;
-  start_csv(t);
+  curve_start(t);
   enum status status = telemetry_init(&t->telemetry, t->learner->model, err);
   if (status)
     return status;

@@ -9,6 +9,7 @@
 #include "worker/evaluate.h"
 #include "worker/generation_eval.h"
 #include "worker/learner.h"
+#include "worker/preferences.h"
 #include "worker/report.h"
 #include "worker/resume.h"
 #include "worker/telemetry.h"
@@ -26,6 +27,7 @@ struct progress {
   int64_t position;                  /* in the epoch's order: the next example */
   double train_loss, train_accuracy; /* of the newest step; of its predicted tokens (language models) */
   double learning_rate, grad_norm;   /* likewise */
+  struct preference_scores scores;   /* likewise, of preference tuning */
   bool told;                         /* its evaluation, metrics and checkpoint are done */
   int ended;                         /* enum training_end */
   int64_t best_step;                 /* of the best evaluation after a step; 0: none yet */
@@ -68,6 +70,9 @@ struct trainer {
 
 /* Makes ready what trainer_run begins with, and the plan of its steps. */
 NODISCARD enum status trainer_prepare(struct trainer *trainer, struct error *err);
+/* Makes t->batch of order[first..first+count-1]: preference_fill, or batch_fill. */
+NODISCARD enum status trainer_fill(struct trainer *trainer, size_t first, size_t count, double weight,
+                                   double token_weight, struct error *err);
 /* Evaluates (where there is a validation file), trains to the end, evaluates again; or goes on from one of the task's
    states. The adapter is then the model's parameters, the curve is in csv. Everything else is told through `report`.
    STATUS_PAUSED, STATUS_CANCELLED: it was told to stop; for a pause what was trained is in a state. */
@@ -79,6 +84,10 @@ NODISCARD enum status trainer_beat(void *trainer, struct error *err);
 /* {step, valid_<evaluation.metric>} of the best evaluation so far, and of the newest. */
 NODISCARD json_t *trainer_best(const struct trainer *trainer);
 NODISCARD json_t *trainer_last(const struct trainer *trainer);
+/* Passes over the data so far. */
+double trainer_epoch(const struct trainer *trainer);
+/* Is it preference tuning? */
+bool trainer_prefers(const struct trainer *trainer);
 /* Seconds of training, those of former runs among them. */
 double trainer_seconds(const struct trainer *trainer);
 /* What computes: {device, isa, matmul, build}. The results' last bits depend on it, not on the threads. */

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "api/objective.h"
 #include "base/clock.h"
 #include "base/json_text.h"
 #include "base/log.h"
@@ -42,8 +43,11 @@ static void put_member(struct str *out, struct json_text name, struct json_text 
 static void put_hyperparameters(struct str *out, struct json_text spec) {
   static const char *const names[] = {"n_epochs", "batch_size", "learning_rate_multiplier"};
   struct json_text all = {"", 0}, value;
-  if (json_text_get(&all, spec, "method") && json_text_get(&all, all, "supervised"))
-    (void)json_text_get(&all, all, "hyperparameters");
+  struct json_text method = {"", 0};
+  (void)json_text_get(&method, spec, "method");
+  for (int i = 0; i < OBJECTIVE_COUNT; i++)
+    if (json_text_get(&all, method, objective_names[i]) && json_text_get(&all, all, "hyperparameters"))
+      break;
   str_puts(out, out->text[out->length - 1] == '{' ? "" : ",");
   str_puts(out, "\"hyperparameters\":{");
   for (size_t i = 0; i < COUNT_OF(names); i++)

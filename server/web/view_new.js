@@ -124,7 +124,8 @@ class JobForm {
   settle() {
     const model = this.models.find(one => one.id === this.model.input.value);
     if (!this.task || model !== this.taskModel) {
-      const had = this.task?.value, names = ['auto', ...model?.tasks ?? this.can.tasks.map(one => one.name)];
+      const had = this.task?.value, all = model?.tasks ?? this.can.tasks.map(one => one.name);
+      const names = [ 'auto', ...all.filter(one => one !== 'preference') ]; /* which needs a method.type of its own */
       this.task = field('task', {...this.member('task'), enum: names}, this.changed);
       this.task.set(names.includes(had) ? had : 'auto');
       this.taskModel = model;

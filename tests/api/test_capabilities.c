@@ -171,6 +171,8 @@ static void tasks_recipes_and_exports_are_taken(void **state) {
   assert_int_equal(json_array_size(json_object_get(capabilities, "tasks")), JOB_TASK_COUNT - 1);
   json_array_foreach(json_object_get(capabilities, "tasks"), i, row) {
     json_t *body = body_with("", "task", json_string(text_of(row, "name")));
+    if (strcmp(text_of(row, "name"), "preference") == 0)
+      json_object_set_new(body, "method", json_pack("{s:s}", "type", "dpo"));
     json_object_set_new(body, "evaluation", json_pack("{s:s}", "metric", text_of(row, "default_metric")));
     assert_true(taken(body));
   }
@@ -188,8 +190,9 @@ static void tasks_recipes_and_exports_are_taken(void **state) {
 static void models_have_tasks_by_what_they_can_be(void **state) {
   (void)state;
   AUTO(json_release) json_t *found = capabilities_tasks((struct data_tasks){.language = true});
-  assert_int_equal(json_array_size(found), 1);
+  assert_int_equal(json_array_size(found), 2);
   assert_string_equal(json_string_value(json_array_get(found, 0)), "language_model");
+  assert_string_equal(json_string_value(json_array_get(found, 1)), "preference");
 }
 
 int main(void) {

@@ -142,7 +142,8 @@ static void accepts_the_method_as_sugar(void **state) {
 
 static void refuses_other_methods(void **state) {
   (void)state;
-  refused(BODY(",\"method\":{\"type\":\"dpo\",\"dpo\":{}}"), STATUS_UNSUPPORTED_VALUE, "method.type", "supervised");
+  refused(BODY(",\"method\":{\"type\":\"grpo\",\"grpo\":{}}"), STATUS_UNSUPPORTED_VALUE, "method.type",
+          "it is supervised, dpo, orpo or kto");
   refused(BODY(",\"method\":{\"type\":\"reinforcement\"}"), STATUS_UNSUPPORTED_VALUE, "method.type", "supervised");
   refused(BODY(",\"method\":{}"), STATUS_MISSING_PARAMETER, "method.type", "required");
   refused(BODY(",\"method\":{\"type\":3}"), STATUS_INVALID_VALUE, "method.type", "string");

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "api/job.h"
+#include "api/objective.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "cli/job_body.h"
@@ -77,8 +78,9 @@ static void the_server_reads_what_was_meant(void **state) {
   json_decref(body);
 }
 
-/* Does the server know the option with this method? A value may be refused for its bounds, never as unknown. */
-static bool is_known(const struct option_row *row, const char *method) {
+/* Does the server know the option with this method and objective? A value may be refused for its bounds, never as
+ * unknown. */
+static bool is_known(const struct option_row *row, const char *method, const char *objective) {
   static const char *const sample[] = {
     [OPTION_FLAG] = "", [OPTION_BOOL] = "true", [OPTION_TEXT] = "x",
     [OPTION_INT] = "1", [OPTION_NUMBER] = "0.5", [OPTION_LIST] = "a,b", [OPTION_PAIR] = "k=v",
@@ -86,11 +88,12 @@ static bool is_known(const struct option_row *row, const char *method) {
   struct job_spec spec;
   struct fault_list faults = {0};
   struct arena arena;
-  char argument[128], about[64];
+  char argument[128], about[64], towards[64];
   bool known = true;
   snprintf(about, sizeof about, "--method=%s", method);
   snprintf(argument, sizeof argument, "--%s%s%s", row->name, row->kind == OPTION_FLAG ? "" : "=", sample[row->kind]);
-  json_t *body = BODY(about, argument);
+  snprintf(towards, sizeof towards, "--objective=%s", objective);
+  json_t *body = BODY(about, towards, argument);
   arena_init(&arena, 1 << 20);
   job_spec_parse(&spec, body, 0, &arena, &faults);
   for (size_t f = 0; f < faults.count; f++)
@@ -101,20 +104,42 @@ static bool is_known(const struct option_row *row, const char *method) {
   return known;
 }
 
-/* Every option of the table is one that the server knows, with one method at least. */
+/* Every option of the table is one that the server knows, with one method and objective at least. */
 static void the_server_knows_every_option(void **state) {
   size_t checked = 0;
   (void)state;
   for (size_t i = 0; i < create_option_table.count; i++) {
     const struct option_row *row = &create_option_table.rows[i];
     bool known = !row->path;
-    for (int m = 0; m < PEFT_COUNT && !known; m++)
-      known = is_known(row, method_of((enum peft_type)m)->name);
+    for (int m = 0; m < PEFT_COUNT * OBJECTIVE_COUNT && !known; m++)
+      known = is_known(row, method_of((enum peft_type)(m % PEFT_COUNT))->name, objective_names[m / PEFT_COUNT]);
     if (!known)
       fail_msg("--%s: no method knows it", row->name);
     checked += row->path != NULL;
   }
   assert_true(checked > 20);
+}
+
+/* Hyperparameters stand below the objective, wherever that is said. */
+static void options_are_the_objectives(void **state) {
+  static const char text[] = "{\"method\": {\"type\": \"dpo\", \"dpo\": {\"hyperparameters\": {\"beta\": 0.5}}}}";
+  char path[] = "/tmp/reflect-spec-XXXXXX";
+  struct error err;
+  (void)state;
+  int fd = mkstemp(path);
+  assert_true(fd >= 0);
+  close(fd);
+  assert_int_equal(file_put(path, text, sizeof text - 1, &err), STATUS_OK);
+  json_t *body = BODY("--spec", path, "--epochs", "1"), *said = BODY("--objective", "kto", "--beta", "0.25");
+  json_t *want = json_pack("{s:{s:s,s:{s:{s:f,s:i}}}}", "method", "type", "dpo", "dpo", "hyperparameters", "beta", 0.5,
+                           "n_epochs", 1);
+  json_t *also = json_pack("{s:{s:s,s:{s:{s:f}}}}", "method", "type", "kto", "kto", "hyperparameters", "beta", 0.25);
+  assert_true(json_equal(body, want) && json_equal(said, also));
+  json_decref(body);
+  json_decref(said);
+  json_decref(want);
+  json_decref(also);
+  unlink(path);
 }
 
 static void options_go_over_a_spec_file(void **state) {
@@ -167,10 +192,13 @@ static void ids_and_paths_differ(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(the_server_reads_what_was_meant),
-      cmocka_unit_test(all_linear_is_no_module), cmocka_unit_test(the_server_knows_every_option),
-    cmocka_unit_test(options_go_over_a_spec_file),     cmocka_unit_test(a_spec_that_is_no_object_is_refused),
-    cmocka_unit_test(ids_and_paths_differ),
+      cmocka_unit_test(the_server_reads_what_was_meant),
+      cmocka_unit_test(all_linear_is_no_module),
+      cmocka_unit_test(the_server_knows_every_option),
+      cmocka_unit_test(options_are_the_objectives),
+      cmocka_unit_test(options_go_over_a_spec_file),
+      cmocka_unit_test(a_spec_that_is_no_object_is_refused),
+      cmocka_unit_test(ids_and_paths_differ),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,8 @@
 /* golden [OPTION VALUE]... DIR...: runs every reference case found beneath each DIR (made by make_golden.py with
-   PyTorch and PEFT) and compares outputs, loss, gradients, five AdamW steps and a merged weight. Prints one line a case
-   with the worst errors; exits non-zero when any fails or none was found. A model or method that is not built counts as
-   a failure. --backend: an instruction set or a matmul library of the CPU, or a device. */
+   PyTorch and PEFT, by make_preferences.py with TRL) and compares outputs, loss, gradients, five AdamW steps and a
+   merged weight. Prints one line a case with the worst errors; exits non-zero when any fails or none was found. A model
+   or method that is not built counts as a failure. --backend: an instruction set or a matmul library of the CPU, or a
+   device. */
 #include <dirent.h>
 #include <math.h>
 #include <stdio.h>
@@ -9,12 +10,15 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "api/job_fields.h"
+#include "api/objective.h"
 #include "base/json.h"
 #include "tests/golden/images.h"
 #include "worker/backend/cpu/cpu.h"
 #include "worker/backend/cpu/isa.h"
 #include "worker/device.h"
 #include "worker/peft/peft.h"
+#include "worker/preferences.h"
 
 /* The tolerances of each comparison. The references are float32's: bf16 has 8 bits, and AdamW makes steps of one length
    from gradients that are all but zero. */
@@ -24,7 +28,7 @@ static const struct tolerance {
 
 enum { ROWS_MAX = 64, CELLS_MAX = 4096 };
 
-struct batch {
+struct given {
   struct sequences sequences;
   struct targets targets;
   uint32_t offsets[ROWS_MAX + 1];
@@ -49,7 +53,7 @@ static size_t texts_of(struct reference *ref) {
 static enum job_output output_of(bool *scored, struct reference *ref) {
   const struct st_tensor *labels = safetensors_find(&ref->io, "in.labels");
   *scored = labels && labels->dtype == ST_F32;
-  if (texts_of(ref) > 1)
+  if (texts_of(ref) > 1 && !(labels && labels->rank == 2))
     return OUTPUT_EMBEDDING;
   if (safetensors_find(&ref->io, "in.tags"))
     return OUTPUT_TAGS;
@@ -68,7 +72,7 @@ static enum pooling pooling_of(struct reference *ref) {
 }
 
 /* Language models: token i predicts token i + 1 where that has a label (not -100). */
-static void read_next(struct batch *b, const float *labels) {
+static void read_next(struct given *b, const float *labels) {
   size_t n = 0;
   for (size_t s = 0; s < b->sequences.count; s++)
     for (uint32_t i = b->offsets[s]; i + 1 < b->offsets[s + 1]; i++)
@@ -81,7 +85,7 @@ static void read_next(struct batch *b, const float *labels) {
 }
 
 /* Tokens with a label (not -100) have its tag. */
-static void read_tags(struct batch *b, const float *labels) {
+static void read_tags(struct given *b, const float *labels) {
   size_t n = 0;
   for (uint32_t i = 0; i < b->sequences.tokens; i++)
     if (labels[b->cell[i]] >= 0) {
@@ -94,7 +98,7 @@ static void read_tags(struct batch *b, const float *labels) {
 }
 
 /* Drops the padding: rows of in.input_ids where in.attention_mask is 1. */
-static enum status read_batch(struct batch *b, struct reference *ref, enum job_output output, struct error *err) {
+static enum status read_batch(struct given *b, struct reference *ref, enum job_output output, struct error *err) {
   bool each = output == OUTPUT_TEXT || output == OUTPUT_TAGS; /* token has a label */
   float *ids = NULL, *mask = NULL, *labels = NULL;
   size_t cells = 0, rows = 0, count = 0;
@@ -132,7 +136,7 @@ static enum status read_batch(struct batch *b, struct reference *ref, enum job_o
 }
 
 /* Rows of padding are left out of what is compared. */
-static enum status compare_logits(double *worst, const struct logits *logits, const struct batch *b,
+static enum status compare_logits(double *worst, const struct logits *logits, const struct given *b,
                                   struct reference *ref, enum job_output output, struct error *err) {
   float *want;
   size_t count, V = logits->cols;
@@ -151,9 +155,96 @@ static enum status compare_logits(double *worst, const struct logits *logits, co
   return STATUS_OK;
 }
 
-static enum status compare(struct worst *worst, struct learner *l, struct reference *ref, const json_t *optimizer,
-                           int64_t steps, struct error *err) {
-  struct batch *b = arena_alloc(&ref->arena, sizeof *b);
+/* --- preference tuning ---------------------------------------------------------------------------- */
+
+/* The rows as a corpus: an example has one of the first half and one of the second. */
+struct pairs {
+  struct corpus corpus;
+  struct batch batch;
+  uint32_t order[ROWS_MAX];
+};
+
+static enum status read_pairs(struct pairs *p, const struct given *b, const float *labels, bool learns_prompts,
+                              struct reference *ref, struct error *err) {
+  size_t examples = b->sequences.count / 2;
+  for (size_t e = 0; e < examples; e++)
+    for (size_t text = 0; text < 2; text++) {
+      size_t row = e + text * examples, from = b->offsets[row], count = b->offsets[row + 1] - from;
+      uint8_t mask[CELLS_MAX];
+      for (size_t i = 0; i < count; i++)
+        mask[i] = labels[b->cell[from + i]] >= 0;
+      enum status status = corpus_append(&p->corpus, b->ids + from, NULL, mask, count, SIZE_MAX, err);
+      if (status)
+        return status;
+    }
+  p->corpus.texts = 2;
+  p->corpus.count = examples;
+  p->corpus.learns_prompts = learns_prompts;
+  for (uint32_t e = 0; e < examples; e++)
+    p->order[e] = e;
+  if (safetensors_find(&ref->io, "in.desirable")) {
+    float *desirable;
+    enum status status = reference_get(&desirable, &examples, ref, "in.desirable", err);
+    p->corpus.desirable = calloc(p->corpus.count + 1, 1);
+    CHECK(p->corpus.desirable && (status || examples == p->corpus.count));
+    for (size_t e = 0; !status && e < examples; e++)
+      p->corpus.desirable[e] = desirable[e] != 0;
+    if (status)
+      return status;
+  }
+  const struct batch_limits limits = {ROWS_MAX, CELLS_MAX, 128};
+  return batch_init(&p->batch, &limits, 1, true, err);
+}
+
+/* The reference by the base model, beside TRL's. */
+static enum status compare_reference(double *worst, struct pairs *p, struct learner *l, struct reference *ref,
+                                     struct error *err) {
+  float *want, got[ROWS_MAX];
+  size_t count, examples = p->corpus.count;
+  enum status status = preference_references(&p->corpus, &(struct corpus){0}, l, NULL, err);
+  status = status ? status : reference_get(&want, &count, ref, "out.reference", err);
+  for (size_t i = 0; !status && i < 2 * examples; i++)
+    got[i] = (float)p->corpus.reference[i % examples * 2 + i / examples];
+  if (!status)
+    *worst = fmax(*worst, reference_max_error(got, want, count));
+  return status;
+}
+
+static enum status start_pairs(struct pairs *p, struct worst *worst, struct learner *l, const struct given *b,
+                               bool learns_prompts, struct reference *ref, struct error *err) {
+  float *labels;
+  size_t count;
+  if (l->preference.loss == PREFERENCE_NONE)
+    return STATUS_OK;
+  enum status status = reference_get(&labels, &count, ref, "in.labels", err);
+  status = status ? status : read_pairs(p, b, labels, learns_prompts, ref, err);
+  if (status || !preference_has_reference(&l->preference))
+    return status;
+  return compare_reference(&worst->output, p, l, ref, err);
+}
+
+/* One micro-batch: the whole case. */
+static enum status accumulate(struct pairs *p, struct learner *l, const struct given *b, double *loss,
+                              struct error *err) {
+  size_t examples = p->corpus.count;
+  if (l->preference.loss == PREFERENCE_NONE)
+    return learner_accumulate(l, &b->sequences, &b->targets, 1.0f / (float)b->examples, 0, loss, NULL, err);
+  double tokens = (double)preference_tokens(&p->corpus, p->order, examples);
+  enum status status =
+      preference_fill(&p->batch, l, &p->corpus, p->order, examples, 1 / (double)examples, 1 / tokens, err);
+  return status ? status : learner_accumulate(l, &p->batch.sequences, &p->batch.targets, 1, 0, loss, NULL, err);
+}
+
+/* --- a case --------------------------------------------------------------------------------------- */
+
+static enum status compare(struct worst *worst, struct learner *l, struct reference *ref, const json_t *about,
+                           struct error *err) {
+  const json_t *optimizer = json_object_get(about, "optimizer");
+  int64_t steps = json_integer_value(json_object_get(about, "steps"));
+  struct pairs *pairs = arena_alloc(&ref->arena, sizeof *pairs);
+  CHECK(pairs);
+  *pairs = (struct pairs){0};
+  struct given *b = arena_alloc(&ref->arena, sizeof *b);
   CHECK(b);
   enum job_output output = l->model->output;
   enum status s = read_batch(b, ref, output, err);
@@ -166,12 +257,14 @@ static enum status compare(struct worst *worst, struct learner *l, struct refere
   double top = 0; /* losses are compared relative to the largest one */
   for (size_t i = 0; !s && i < count; i++)
     top = fmax(top, fabs((double)want_loss[i]));
+  bool prompts = json_is_true(json_object_get(json_object_get(about, "preference"), "train_on_inputs"));
+  s = s ? s : start_pairs(pairs, worst, l, b, prompts, ref, err);
   double lr = json_number_value(json_object_get(optimizer, "lr")), penalty = 0, loss, norm;
   for (int64_t step = 0; !s && step < steps; step++) {
     s = learner_begin(l, &penalty, err);
     if (s)
       return s;
-    s = learner_accumulate(l, &b->sequences, &b->targets, 1.0f / (float)b->examples, 0, &loss, NULL, err);
+    s = accumulate(pairs, l, b, &loss, err);
     if (s)
       return s;
     learner_finish(l);
@@ -186,7 +279,25 @@ static enum status compare(struct worst *worst, struct learner *l, struct refere
   }
   s = s ? s : parameter_download(&l->model->parameters, err);
   s = s ? s : reference_parameters(&worst->parameter, l->model, ref, "step.", false, err);
+  corpus_done(&pairs->corpus);
+  batch_done(&pairs->batch);
   return s ? s : reference_merged(&worst->merged, l, ref, err);
+}
+
+/* What the case learns of completions: the job's hyperparameters. */
+static struct preference preference_in(const json_t *about, struct arena *arena) {
+  struct field rows[JOB_HYPER_ROWS];
+  struct fault_list faults = {0};
+  struct job_spec spec = {0};
+  const json_t *given = json_object_get(about, "preference");
+  const char *elsewhere[] = {"objective", NULL}, *name = json_string_value(json_object_get(given, "objective"));
+  spec.objective = name ? (int)objective_parse(name) : OBJECTIVE_SUPERVISED;
+  const struct field_table fields = job_hyper_fields_of(rows, spec.objective);
+  field_defaults(&fields, &spec.hyperparameters);
+  if (given)
+    field_read(&fields, &spec.hyperparameters, given, "", elsewhere, arena, &faults);
+  CHECK(faults.count == 0);
+  return preference_of(&spec);
 }
 
 /* A language model or an encoder of text with an adapter. */
@@ -209,6 +320,8 @@ static enum status run_texts(struct worst *worst, const char *folder, const json
     model.pooling = pooling_of(ref);
     learner.texts = texts_of(ref);
     learner.scale = 20;
+    learner.preference = preference_in(about, &ref->arena);
+    learner.reference_base = preference_has_reference(&learner.preference);
     for (size_t i = 0; i < model.parameters.count; i++)
       model.parameters.item[i]->decay = true; /* the reference decays everything */
     learner.orth_lambda = json_number_value(json_object_get(about, "lambda_"));
@@ -219,7 +332,7 @@ static enum status run_texts(struct worst *worst, const char *folder, const json
                                    .max_grad_norm = json_number_value(json_object_get(optimizer, "max_grad_norm"))};
     struct batch_limits limits = {ROWS_MAX / learner.texts * learner.texts, CELLS_MAX, 128};
     s = learner_init(&learner, &model, &limits, &limits, err);
-    s = s ? s : compare(worst, &learner, ref, optimizer, json_integer_value(json_object_get(about, "steps")), err);
+    s = s ? s : compare(worst, &learner, ref, about, err);
     learner_done(&learner);
   }
   model_close(&model);

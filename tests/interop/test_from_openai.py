@@ -40,7 +40,7 @@ FUNCTIONS = [{"messages": [ask(), {"role": "assistant", "function_call": CALL}],
 PROMPTS = [{"prompt": f"{i} plus 1 ->", "completion": f" {i + 1}"} for i in range(LINES)]
 VISION = [{"messages": [ask([{"type": "image_url", "image_url": {"url": "https://example.org/a.jpg"}}]), say("A cat.")]}]
 PREFERENCES = [{"input": {"messages": [ask()], "tools": [], "parallel_tool_calls": True},
-                "preferred_output": [say("Mild.")], "non_preferred_output": [say("No.")]} for i in range(LINES)]
+                "preferred_output": [say(f"Mild, {i} degrees.")], "non_preferred_output": [say("No.")]} for i in range(LINES)]
 
 
 class Habits:
@@ -76,13 +76,10 @@ class Habits:
     def step_2_what_is_not_trained_is_refused_with_the_reason(self):
         vision = self.upload("vision", VISION)
         assert vision.status == "error" and "image_url; only text is supported" in vision.status_details, vision
-        preferences = self.upload("preferences", PREFERENCES)
-        assert "preference pairs (DPO)" in " ".join(preferences.validation["warnings"]), preferences
-        for kind, block in (("dpo", {"hyperparameters": {"beta": 0.1}}),
-                            ("reinforcement", {"grader": {"type": "string_check", "name": "same", "operation": "eq",
-                                                          "input": "a", "reference": "b"}})):
-            error = refused(openai.BadRequestError, lambda: self.create(method={"type": kind, kind: block}))
-            assert error.param == "method.type" and kind in error.message and "supervised" in error.message, error.body
+        grader = {"type": "string_check", "name": "same", "operation": "eq", "input": "a", "reference": "b"}
+        error = refused(openai.BadRequestError, lambda: self.create(
+            method={"type": "reinforcement", "reinforcement": {"grader": grader}}))
+        assert error.param == "method.type" and "supervised, dpo, orpo or kto" in error.message, error.body
         wandb = {"type": "wandb", "wandb": {"project": "p"}}
         error = refused(openai.BadRequestError, lambda: self.create(integrations=[wandb]))
         assert error.param == "integrations" and "step_metrics.csv" in error.message, error.body
@@ -108,6 +105,24 @@ class Habits:
         self.job = self.wait(job)
         assert self.job.fine_tuned_model.startswith(f"ft:{MODEL}:local:one-word:"), self.job.fine_tuned_model
         assert self.job.trained_tokens > 0 and self.job.finished_at >= self.job.created_at
+
+    def step_4b_preferences(self):
+        file = self.upload("preferences", PREFERENCES)
+        assert file.status == "processed" and file.validation["kind"] == "preference" and not file.validation["warnings"], file
+        error = refused(openai.BadRequestError, lambda: self.create(training_file=file.id))
+        assert error.param == "method.type" and "dpo" in error.message, error.body
+        equal = [dict(line, non_preferred_output=line["preferred_output"]) for line in PREFERENCES]
+        bad = self.upload("equal", PREFERENCES[:1] + equal)
+        method = {"type": "dpo", "dpo": {"hyperparameters": {
+            "beta": 0.2, "batch_size": 4, "learning_rate_multiplier": "auto", "n_epochs": 1}}}
+        error = refused(openai.BadRequestError, lambda: self.create(training_file=bad.id, method=method))
+        assert error.param == "training_file" and "line 2" in error.message and "are equal" in error.message, error.body
+        job = self.create(training_file=file.id, validation_file=file.id, method=method)
+        assert job.method.type == "dpo" and job.method.dpo.hyperparameters.beta == 0.2 and job.hyperparameters.n_epochs == 1, job
+        job = self.wait(job)
+        metrics = [event.data for event in self.jobs.list_events(job.id) if event.type == "metrics"]
+        assert any("rewards/margins" in data and "logps/chosen" in data for data in metrics), metrics
+        assert abs(metrics[-1]["valid_loss"] - 0.6931) < 1e-3 and metrics[0]["valid_rewards/chosen"] != 0, metrics
 
     def step_5_the_older_place_of_hyperparameters(self):
         job = self.create(training_file=self.prompts.id, hyperparameters={"n_epochs": 2})

@@ -84,6 +84,7 @@ static const char usual[] = "\"n_epochs\":4,\"batch_size\":8,\"learning_rate\":0
 static const char *hyperparameters = usual;
 static const char *more = "";   /* members of the spec */
 static const char *resume = ""; /* states, quoted */
+static const char *objective = "supervised";
 static int threads = 2;
 
 /* Runs a task on data files of the root; events are read back from a file. */
@@ -101,18 +102,17 @@ static inline void run_task(struct outcome *o, const char *name, const char *tra
   assert_int_equal(file_mkdirs(o->output, &o->err), STATUS_OK);
   snprintf(data[0], sizeof data[0], "%s/%s", root, training);
   snprintf(data[1], sizeof data[1], "%s/%s", root, validation ? validation : "");
-  snprintf(
-      document, sizeof document,
-      "{\"kind\":\"train\",\"job_id\":\"ftjob-1\",\"fine_tuned_model\":\"ft:tiny\",\"model_dir\":\"%s/model\","
-      "\"output_dir\":\"%s\",\"resume\":[%s],\"threads\":%d,\"training\":{\"id\":\"file-1\",\"path\":\"%s\","
-      "\"filename\":\"%s\"},%s%s%s%s%s"
-      "\"spec\":{\"model\":\"tiny\",\"training_file\":\"file-1\",%s%s\"seed\":3,\"method\":{\"type\":\"supervised\","
-      "\"supervised\":{\"hyperparameters\":{%s}}},"
-      "\"adapter\":{\"target_modules\":\"all-linear\",\"r\":4}}}",
-      root, o->output, resume, threads, data[0], training,
-      validation ? "\"validation\":{\"id\":\"file-2\",\"path\":\"" : "", validation ? data[1] : "",
-      validation ? "\",\"filename\":\"" : "", validation ? validation : "", validation ? "\"}," : "",
-      validation ? "\"validation_file\":\"file-2\"," : "", more, hyperparameters);
+  snprintf(document, sizeof document,
+           "{\"kind\":\"train\",\"job_id\":\"ftjob-1\",\"fine_tuned_model\":\"ft:tiny\",\"model_dir\":\"%s/model\","
+           "\"output_dir\":\"%s\",\"resume\":[%s],\"threads\":%d,\"training\":{\"id\":\"file-1\",\"path\":\"%s\","
+           "\"filename\":\"%s\"},%s%s%s%s%s"
+           "\"spec\":{\"model\":\"tiny\",\"training_file\":\"file-1\",%s%s\"seed\":3,\"method\":{\"type\":\"%s\","
+           "\"%s\":{\"hyperparameters\":{%s}}},"
+           "\"adapter\":{\"target_modules\":\"all-linear\",\"r\":4}}}",
+           root, o->output, resume, threads, data[0], training,
+           validation ? "\"validation\":{\"id\":\"file-2\",\"path\":\"" : "", validation ? data[1] : "",
+           validation ? "\",\"filename\":\"" : "", validation ? validation : "", validation ? "\"}," : "",
+           validation ? "\"validation_file\":\"file-2\"," : "", more, objective, objective, hyperparameters);
   if (json_parse(&json, document, strlen(document), NULL, &o->err) || task_parse(&task, json, &arena, &o->err))
     fail_msg("%s", o->err.text);
   snprintf(path, sizeof path, "%s/%s.events", root, name);

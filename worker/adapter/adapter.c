@@ -39,6 +39,11 @@ void adapter_put(struct linear *linear, const struct adapter *adapter) {
   linear->rotation = adapter->rotation.block ? &adapter->rotation : NULL;
 }
 
+void adapter_disable(struct linear *linear) {
+  linear->low_rank = NULL;
+  linear->rotation = NULL;
+}
+
 struct adapter *adapter_of(struct adapter *const *adapters, size_t count, const struct linear *linear) {
   for (size_t i = 0; i < count; i++)
     if (adapters[i]->linear == linear)

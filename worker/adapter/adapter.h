@@ -78,6 +78,8 @@ NODISCARD enum status adapter_new(struct adapter **out, const struct adapter_spe
 
 /* The layer multiplies with the adapter from now on. */
 void adapter_put(struct linear *linear, const struct adapter *adapter);
+/* It multiplies without one. */
+void adapter_disable(struct linear *linear);
 /* The adapter of that layer, or NULL. */
 struct adapter *adapter_of(struct adapter *const *adapters, size_t count, const struct linear *linear);
 

@@ -8,6 +8,7 @@
 #include "api/data_use.h"
 #include "api/event.h"
 #include "api/job_fields.h"
+#include "api/objective.h"
 #include "api/tag_columns.h"
 #include "base/json.h"
 #include "worker/data/column_facts.h"
@@ -64,6 +65,7 @@ static const char *kind_name(const struct check *c, enum data_use use) {
   case USE_RANKED: return "reranking";
   case USE_CHAT: return "chat";
   case USE_COMPLETION: return "completion";
+  case USE_PREFERENCE: return "preference";
   case USE_NOTHING: return "table";
   }
   CHECK(!"a use of data");
@@ -165,6 +167,7 @@ static enum data_use judge(struct fault_list *faults, const json_t *report) {
   const struct data_tasks both = {.language = true, .classifier = true, .embeds = true, .tags = true};
   field_defaults(&job_sections[0].fields, &spec.columns);
   enum data_use use = data_use(&spec, report, both);
+  spec.objective = use == USE_PREFERENCE ? OBJECTIVE_DPO : OBJECTIVE_SUPERVISED;
   data_judge(&spec, &file, use, both, faults);
   return use;
 }

@@ -29,7 +29,7 @@ enum status columns_init(struct columns *columns, const struct records *records,
   const char *const *names;
   size_t count = records_columns(records, &names);
   enum status status = STATUS_OK;
-  *columns = (struct columns){0};
+  *columns = (struct columns){.source = records};
   arena_init(&columns->arena, ARENA_MAX);
   for (size_t i = 0; !status && i < count; i++)
     if (strlen(names[i]) <= COLUMN_NAME_MAX)
@@ -221,10 +221,27 @@ static enum status add_members(struct columns *c, const struct record *record, s
   return status ? status : compare_lists(c, record, err);
 }
 
+static enum status add_completions(struct columns *c, const struct record *record, struct error *err) {
+  struct completions_record completions;
+  struct error found;
+  if (c->records == 1)
+    c->completions = completions_kind_of(c->source, record);
+  if (c->completions == COMPLETIONS_NONE || c->not_completions)
+    return STATUS_OK;
+  if (completions_read(&completions, c->source, record, c->completions, &found) == STATUS_OK) {
+    completions_done(&completions);
+    return STATUS_OK;
+  }
+  return keep_error(&c->not_completions, &c->arena, &found, err);
+}
+
 enum status columns_add(struct columns *columns, const struct record *record, struct error *err) {
   enum status status = STATUS_OK;
   if (columns->records++ == 0)
     columns->first_line = record->line;
+  status = add_completions(columns, record, err);
+  if (status)
+    return status;
   if (record->object)
     return add_members(columns, record, err);
   for (size_t i = 0; !status && i < columns->count; i++)
@@ -432,13 +449,28 @@ static void put_unlike(json_t *out, const struct columns *c) {
   }
 }
 
+/* Told of the column that only such records have. */
+static void put_completions(json_t *out, const struct columns *c) {
+  const char *name = c->completions == COMPLETIONS_RATED        ? "label"
+                     : json_object_get(out, "preferred_output") ? "preferred_output"
+                                                                : "chosen";
+  json_t *facts = json_object_get(out, name);
+  if (c->completions == COMPLETIONS_NONE || !facts)
+    return;
+  put_string(facts, "completions", c->completions == COMPLETIONS_RATED ? "rated" : "pair");
+  if (c->not_completions)
+    put_string(facts, "preference", c->not_completions->text);
+}
+
 json_t *columns_json(struct columns *columns) {
   json_t *out = json_object();
   bool ok = out != NULL;
   for (size_t i = 0; ok && i < columns->count; i++)
     ok = json_object_set_new(out, columns->items[i].name, column_json(&columns->items[i])) == 0;
-  if (ok)
+  if (ok) {
     put_unlike(out, columns);
+    put_completions(out, columns);
+  }
   if (ok && put_classes(out, columns))
     return out;
   json_decref(out);

@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "worker/data/completions.h"
 #include "worker/data/labels.h"
 #include "worker/data/messages.h"
 
@@ -39,6 +40,9 @@ struct column_facts {
 };
 
 struct columns {
+  const struct records *source;
+  enum completions_kind completions; /* of the first record */
+  struct error *not_completions;     /* the first record that preference tuning cannot use; NULL: none */
   struct arena arena;
   size_t records;
   size_t first_line;

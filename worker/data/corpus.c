@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/grow.h"
 
 /* Makes room for so many more examples and tokens. */
 static bool reserve(struct corpus *c, size_t examples, size_t more, bool masked) {
@@ -51,6 +52,20 @@ enum status corpus_append(struct corpus *c, const int32_t *token_ids, const int3
   return STATUS_OK;
 }
 
+/* Room for the ratings of so many examples. */
+static bool reserve_ratings(struct corpus *c, size_t examples) {
+  uint8_t *desirable = grow(c->desirable, &c->desirable_size, examples, sizeof *desirable);
+  c->desirable = desirable ? desirable : c->desirable;
+  return desirable != NULL;
+}
+
+enum status corpus_rate(struct corpus *c, bool desirable, struct error *err) {
+  if (!reserve_ratings(c, c->count))
+    return error_no_memory(err, "the tokens of the data");
+  c->desirable[c->count - 1] = desirable;
+  return STATUS_OK;
+}
+
 static enum status join_part(struct corpus *c, const struct corpus *part, struct error *err) {
   size_t tokens = part->count ? part->cu_seqlens[part->count] : 0;
   if (!reserve(c, part->count, tokens, part->loss_mask != NULL))
@@ -64,6 +79,10 @@ static enum status join_part(struct corpus *c, const struct corpus *part, struct
   }
   if (tokens && part->loss_mask)
     memcpy(c->loss_mask + at, part->loss_mask, tokens);
+  if (part->desirable && !reserve_ratings(c, c->count + part->count))
+    return error_no_memory(err, "the tokens of the data");
+  if (part->desirable)
+    memcpy(c->desirable + c->count, part->desirable, part->count);
   c->count += part->count;
   c->longest = part->longest > c->longest ? part->longest : c->longest;
   c->truncated += part->truncated;
@@ -258,5 +277,7 @@ void corpus_done(struct corpus *c) {
   free(c->groups);
   free(c->subsets);
   free(c->loss_mask);
+  free(c->desirable);
+  free(c->reference);
   *c = (struct corpus){0};
 }

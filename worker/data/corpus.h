@@ -25,7 +25,8 @@ struct note {
 
 struct corpus {
   size_t count;                    /* examples */
-  size_t texts;                    /* sequences of an example, one after the other: embeddings have several; 0 is 1 */
+  size_t texts;                    /* sequences of an example, one after the other: embeddings have several, and the
+                                      completions of preference tuning (worker/preferences.h) two; 0 is 1 */
   size_t *cu_seqlens;              /* [sequences + 1] tokens before each sequence */
   int32_t *token_ids;              /* [tokens] */
   uint8_t *token_type_ids;         /* [tokens] */
@@ -38,6 +39,10 @@ struct corpus {
   uint32_t *groups;                /* [count] examples that share their query, from 0; or NULL */
   uint8_t *subsets;                /* classes: [count] enum glue_subset; else NULL */
   uint8_t *loss_mask;              /* language models: [tokens] 1 where the token must be predicted; else NULL */
+  bool learns_prompts;             /* pairs: the chosen sequences' other tokens are predicted too, but not compared */
+  uint8_t *desirable;              /* rated completions: [count] 0 or 1; else NULL */
+  size_t desirable_size;           /* allocated */
+  double *reference;               /* completions: [sequences] their log-probability by the reference; or NULL */
   size_t longest;                  /* tokens of the longest example */
   size_t truncated;                /* examples that were cut to max_length */
   struct note notes[NOTE_COUNT];   /* language models */
@@ -87,6 +92,8 @@ struct language_options {
   const char *chat_template;                         /* dataset.chat_template: a name, a source, or NULL */
   struct eos eos;                                    /* its `id` ends a text or a completion */
   bool train_on_inputs;                              /* the loss mask has every token, not only answers */
+  int objective;                                     /* enum objective */
+  size_t group;                                      /* of KTO: examples of a micro-batch */
   size_t max_length;                                 /* tokens; longer examples are cut */
   size_t vocabulary;
 };
@@ -96,6 +103,8 @@ struct language_options {
      completion  prompt + completion + EOS as one text, with the special tokens of the post-processor; the loss mask
                  has the completion's tokens and EOS
      text        text + EOS with those special tokens; the loss mask has every token but the first
+   A job of preference tuning reads records of completions.h instead, into two sequences an example (preferences.h), of
+   which the loss mask has the answers; where either has nothing left after the cut, the example is left out.
    All records are of the first one's kind. EOS is added unless the post-processor's template ends in it.
    An example is cut at max_length and counted; one of which the loss mask has no token, or none after the cut, is left
    out and noted. A file of which nothing is left is a fault (STATUS_DATASET_INVALID), and so is what an upload
@@ -108,6 +117,8 @@ NODISCARD enum status corpus_read(struct corpus *out, const char *path, const ch
 /* One more example. `token_type_ids` NULL: all 0; `loss_mask` is asked for language models. */
 NODISCARD enum status corpus_append(struct corpus *corpus, const int32_t *token_ids, const int32_t *token_type_ids,
                                     const uint8_t *loss_mask, size_t count, size_t vocab_size, struct error *err);
+/* Of rated completions: the newest example is wanted, or not. */
+NODISCARD enum status corpus_rate(struct corpus *corpus, bool desirable, struct error *err);
 /* What one task made. Joining frees the parts: the first fault in order, or all of them behind the corpus. */
 struct corpus_part {
   struct corpus corpus;

@@ -3,180 +3,58 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/objective.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "worker/chat/chat_template.h"
 #include "worker/chat/conversation.h"
+#include "worker/data/completions.h"
 #include "worker/data/corpus.h"
+#include "worker/data/example_tokens.h"
 #include "worker/data/messages.h"
+#include "worker/data/mismatched.h"
 #include "worker/data/records.h"
 
-enum example_kind { KIND_CHAT, KIND_COMPLETION, KIND_TEXT, KIND_NONE };
+enum example_kind { KIND_CHAT, KIND_COMPLETION, KIND_TEXT, KIND_PAIR, KIND_RATED, KIND_NONE };
 
 struct reader {
   struct corpus *corpus;
-  const struct tokenizer *tokenizer;
   const struct language_options *options;
   struct records *records;
   enum example_kind kind; /* of every record */
   size_t first_line;
   int columns[2]; /* CSV, TSV: prompt and completion, or text */
   struct chat_template *chat;
-  struct chat_text text; /* what is tokenised, and which bytes of it are learnt */
-  struct encoding encoding;
-  struct tokenizer_template template;
+  struct example_tokens example; /* under construction */
   struct corpus_watch *watch;
   int thread;
-  int32_t *token_ids; /* the example under construction */
-  uint8_t *loss_mask;
-  size_t count, size;
 };
-
-/* --- the example's tokens ------------------------------------------------------------------------- */
-
-static bool add_token(struct reader *r, int32_t id, bool in_loss) {
-  if (r->count == r->size) {
-    size_t want = r->size * 2 + 1024;
-    int32_t *token_ids = realloc(r->token_ids, want * sizeof *token_ids);
-    r->token_ids = token_ids ? token_ids : r->token_ids;
-    uint8_t *mask = realloc(r->loss_mask, want);
-    r->loss_mask = mask ? mask : r->loss_mask;
-    if (!token_ids || !mask)
-      return false;
-    r->size = want;
-  }
-  r->token_ids[r->count] = id;
-  r->loss_mask[r->count++] = in_loss;
-  return true;
-}
-
-static bool is_space(const char *text, size_t from, size_t to) {
-  while (from < to && strchr(" \t\r\n", text[from]))
-    from++;
-  return from == to;
-}
-
-/* What follows what is said in a turn. It ends with a token that stands for its end, which the model must learn in
-   order to stop; the white space after that is the template's. */
-struct turn_end {
-  bool open;  /* it has not come to its end */
-  bool ended; /* a token that can be the end came: the first `kept` tokens go up to it */
-  bool blank; /* only white space came after that */
-  size_t kept;
-};
-
-static bool ends_turn(const struct reader *r, int32_t id) {
-  return tokenizer_is_added(r->tokenizer, id) || eos_has(&r->options->eos, id);
-}
-
-static void mask_out(struct reader *r, size_t from) {
-  if (!r->options->train_on_inputs)
-    memset(r->loss_mask + from, 0, r->count - from);
-}
-
-/* The last token is in the span. The model's EOS ends the turn, whatever the template writes after it. */
-static void add_within_turn(struct reader *r, struct turn_end *t, bool said, bool space) {
-  int32_t id = r->token_ids[r->count - 1];
-  if (said)
-    *t = (struct turn_end){.open = true, .kept = r->count};
-  else if (!t->open)
-    mask_out(r, r->count - 1);
-  else if (!space && ends_turn(r, id))
-    *t = (struct turn_end){.open = !eos_has(&r->options->eos, id), .ended = true, .blank = true, .kept = r->count};
-  else
-    t->blank = t->blank && space;
-}
-
-/* The span is over. Where it had no such token, the next one is the end if only white space stands before it. */
-static void close_turn(struct reader *r, struct turn_end *t) {
-  if (t->ended && t->blank)
-    mask_out(r, t->kept);
-  t->open = t->open && !t->ended;
-  t->ended = false;
-  t->kept = r->count;
-}
-
-static void add_after_turn(struct reader *r, struct turn_end *t, bool space) {
-  bool ends = t->open && !space && ends_turn(r, r->token_ids[r->count - 1]);
-  if (ends)
-    memset(r->loss_mask + t->kept, 1, r->count - t->kept);
-  t->open = t->open && space;
-}
-
-/* Tokenises the text. A token is in the loss mask if it covers a byte of a span. */
-static enum status add_text(struct reader *r, struct error *err) {
-  const struct chat_text *t = &r->text;
-  const struct encoding *e = &r->encoding;
-  enum status status = tokenizer_encode_plain(r->tokenizer, &r->encoding, t->text.text, t->text.length, err);
-  size_t start = 0, span = 0, entered = SIZE_MAX;
-  bool turns = r->kind == KIND_CHAT && !t->has_generation;
-  struct turn_end turn = {0};
-  for (size_t i = 0; !status && i < e->count; i++) {
-    size_t end = e->ends[i];
-    start = i > 0 && e->ends[i - 1] != end ? e->ends[i - 1] : i > 0 ? start : 0;
-    for (; span < t->span_count && t->spans[span].end <= start; span++)
-      close_turn(r, &turn);
-    bool within = span < t->span_count && t->spans[span].begin < end;
-    bool space = is_space(t->text.text, start, end);
-    if (!add_token(r, e->ids[i], r->options->train_on_inputs || within))
-      return error_no_memory(err, "the tokens of the data");
-    if (within && entered != span)
-      turn = (struct turn_end){.open = turns, .kept = r->count - 1};
-    if (turns && within)
-      add_within_turn(r, &turn, start < t->spans[span].said, space);
-    else if (turns)
-      add_after_turn(r, &turn, space);
-    entered = within ? span : entered;
-  }
-  close_turn(r, &turn);
-  /* A template that ends the last turn with nothing leaves it to the trainer. */
-  if (!status && turn.open && r->options->eos.id >= 0 && !add_token(r, r->options->eos.id, true))
-    return error_no_memory(err, "the tokens of the data");
-  return status;
-}
-
-static bool add_special(struct reader *r, const int32_t *ids, size_t count, bool in_loss) {
-  bool ok = true;
-  for (size_t i = 0; ok && i < count; i++)
-    ok = add_token(r, ids[i], in_loss);
-  return ok;
-}
-
-/* Plain texts have the post-processor's special tokens around them, and EOS, which is in the loss mask. */
-static enum status add_templated(struct reader *r, struct error *err) {
-  const struct tokenizer_template *t = &r->template;
-  bool inputs = r->options->train_on_inputs || r->kind == KIND_TEXT;
-  if (!add_special(r, t->before, t->before_count, inputs))
-    return error_no_memory(err, "the tokens of the data");
-  enum status status = add_text(r, err);
-  if (status)
-    return status;
-  int32_t eos = r->options->eos.id;
-  bool ends = t->after_count > 0 && t->after[t->after_count - 1] == eos;
-  bool ok = add_special(r, t->after, t->after_count, true);
-  return ok && (ends || eos < 0 || add_token(r, eos, true)) ? STATUS_OK
-                                                            : error_no_memory(err, "the tokens of the data");
-}
 
 static void note(struct corpus *c, enum corpus_note what, size_t line) {
   c->notes[what].line = c->notes[what].count++ ? c->notes[what].line : line;
 }
 
-/* Cuts the example and keeps it, unless there is nothing to learn. */
-static enum status keep_example(struct reader *r, const struct record *record, struct error *err) {
-  size_t before = 0, after = 0, kept = r->count;
+/* Tokens that are kept of the example under construction; 0: nothing of them is learnt, which is noted. */
+static size_t keep_tokens(struct reader *r, const struct record *record) {
+  size_t before = 0, after = 0, kept = r->example.count;
   if (r->options->max_length && kept > r->options->max_length)
     kept = r->options->max_length;
-  for (size_t i = 1; i < r->count; i++) { /* nothing predicts the first token */
-    before += r->loss_mask[i];
-    after += i < kept ? r->loss_mask[i] : 0;
+  for (size_t i = 1; i < r->example.count; i++) { /* nothing predicts the first token */
+    before += r->example.loss_mask[i];
+    after += i < kept ? r->example.loss_mask[i] : 0;
   }
-  if (after == 0) {
+  if (after == 0)
     note(r->corpus, before == 0 ? NOTE_UNTAUGHT : NOTE_CUT_OFF, record->line);
+  return after ? kept : 0;
+}
+
+/* Cuts the example and keeps it, unless there is nothing to learn. */
+static enum status keep_example(struct reader *r, const struct record *record, struct error *err) {
+  size_t kept = keep_tokens(r, record);
+  if (kept == 0)
     return STATUS_OK;
-  }
-  r->corpus->truncated += kept < r->count;
-  return corpus_append(r->corpus, r->token_ids, NULL, r->loss_mask, kept, r->options->vocabulary, err);
+  r->corpus->truncated += kept < r->example.count;
+  return corpus_append(r->corpus, r->example.token_ids, NULL, r->example.loss_mask, kept, r->options->vocabulary, err);
 }
 
 /* --- records -------------------------------------------------------------------------------------- */
@@ -191,8 +69,22 @@ static bool has(const struct record *record, const struct reader *r, const char 
   return record_given(record, record->object ? -1 : records_column(r->records, name), name);
 }
 
+static bool prefers(const struct reader *r) {
+  return r->options->objective != OBJECTIVE_SUPERVISED;
+}
+
+/* KTO takes pairs as one completion that is wanted and one that is not. */
+static enum example_kind kind_of_completions(const struct reader *r, const struct record *record) {
+  enum completions_kind kind = completions_kind_of(r->records, record);
+  return kind == COMPLETIONS_PAIR                                              ? KIND_PAIR
+         : kind == COMPLETIONS_RATED && r->options->objective == OBJECTIVE_KTO ? KIND_RATED
+                                                                               : KIND_NONE;
+}
+
 static enum example_kind kind_of(const struct reader *r, const struct record *record) {
   const struct language_options *o = r->options;
+  if (prefers(r))
+    return kind_of_completions(r, record);
   if (record->object && has(record, r, o->messages))
     return KIND_CHAT;
   if (has_prompt(record, r) && has(record, r, o->completion))
@@ -209,10 +101,27 @@ static const char *find_silent(const struct reader *r, const struct record *reco
   return NULL;
 }
 
+/* Messages or texts, as the first record has them. */
+static enum status find_completions(struct reader *r, const struct record *record, struct error *err) {
+  struct completions_record first;
+  if (r->kind == KIND_NONE)
+    return record_fault(err, record, -1, NULL, "method.type %s learns from %s; this record has not these",
+                        objective_names[r->options->objective], objective_needs((enum objective)r->options->objective));
+  enum completions_kind kind = r->kind == KIND_PAIR ? COMPLETIONS_PAIR : COMPLETIONS_RATED;
+  enum status status = completions_read(&first, r->records, record, kind, err);
+  if (!status)
+    r->example.chats = first.chat;
+  completions_done(&first);
+  return status;
+}
+
 static enum status find_kind(struct reader *r, const struct record *record, struct error *err) {
   const struct language_options *o = r->options;
   r->kind = kind_of(r, record);
   r->first_line = record->line;
+  r->example.chats = r->kind == KIND_CHAT;
+  if (prefers(r))
+    return find_completions(r, record, err);
   const char *silent = r->kind == KIND_NONE ? find_silent(r, record) : NULL;
   if (silent)
     return record_missing(err, record, records_column(r->records, silent), silent);
@@ -233,6 +142,8 @@ static const char *kind_member(const struct language_options *o, enum example_ki
   case KIND_CHAT: return o->messages;
   case KIND_COMPLETION: return o->completion;
   case KIND_TEXT: return o->text;
+  case KIND_PAIR: return "a pair of answers";
+  case KIND_RATED: return "a completion with a label";
   case KIND_NONE: return "nothing to learn from";
   }
   CHECK(!"a kind of data");
@@ -244,7 +155,7 @@ static enum status check_kind(const struct reader *r, const struct record *recor
   const char *want = kind_member(r->options, r->kind);
   if (kind == r->kind)
     return STATUS_OK;
-  if (kind == KIND_NONE)
+  if (kind == KIND_NONE && !prefers(r))
     return record_missing(err, record, r->columns[r->kind == KIND_COMPLETION], want);
   return record_fault(err, record, -1, want, "this line has %.60s, but line %zu has %.60s",
                       kind_member(r->options, kind), r->first_line, want);
@@ -282,30 +193,29 @@ static enum status read_plain(struct reader *r, const struct record *record, str
   const struct language_options *o = r->options;
   const char *names[2] = {r->kind == KIND_TEXT ? o->text : o->prompt, o->completion}, *part = NULL;
   size_t length = 0, begin = 0, parts = r->kind == KIND_TEXT ? 1 : 2;
-  str_clear(&r->text.text);
+  str_clear(&r->example.text.text);
   for (size_t i = 0; i < parts; i++) {
     enum status status = get_text(&part, &length, record, r->columns[i], names[i], err);
     if (status)
       return status;
-    begin = r->text.text.length;
-    str_add(&r->text.text, part, length);
+    begin = r->example.text.text.length;
+    str_add(&r->example.text.text, part, length);
   }
   if (length == 0)
     return record_fault(err, record, r->columns[parts - 1], names[parts - 1], "%.60s is empty", names[parts - 1]);
-  if (r->text.text.failed || !set_span(&r->text, begin, r->text.text.length))
+  if (r->example.text.text.failed || !set_span(&r->example.text, begin, r->example.text.text.length))
     return error_no_memory(err, "the tokens of the data");
-  enum status status = add_templated(r, err);
+  enum status status = example_tokens_add_templated(&r->example, r->kind == KIND_TEXT, err);
   return status ? status : keep_example(r, record, err);
 }
 
-static enum status render_chat(struct reader *r, const struct record *record, struct error *err) {
-  const char *name = r->options->messages;
+static enum status render_chat(struct reader *r, const struct record *record, const char *name, struct error *err) {
   struct conversation conversation;
   if (!conversation_read(&conversation, record->object, name))
     return error_no_memory(err, "the tokens of the data");
   struct error found = {0};
   enum status status =
-      chat_template_render(r->chat, &r->text, conversation.messages, conversation.tools, false, &found);
+      chat_template_render(r->chat, &r->example.text, conversation.messages, conversation.tools, false, &found);
   conversation_done(&conversation);
   if (!status)
     return STATUS_OK;
@@ -314,7 +224,7 @@ static enum status render_chat(struct reader *r, const struct record *record, st
                    place.line, place.column, found.text);
 }
 
-static enum status read_chat(struct reader *r, const struct record *record, struct error *err) {
+static void note_lost(struct reader *r, const struct record *record) {
   static const struct {
     enum chat_lost bit;
     enum corpus_note note;
@@ -322,6 +232,12 @@ static enum status read_chat(struct reader *r, const struct record *record, stru
               {CHAT_LOST_CONTENT, NOTE_CONTENT},
               {CHAT_LOST_TOOLS, NOTE_TOOLS},
               {CHAT_LOST_TURN, NOTE_TURN}};
+  for (size_t i = 0; i < COUNT_OF(lost); i++)
+    if (r->example.text.lost & lost[i].bit)
+      note(r->corpus, lost[i].note, record->line);
+}
+
+static enum status read_chat(struct reader *r, const struct record *record, struct error *err) {
   const char *name = r->options->messages;
   struct messages_facts facts;
   enum status status = messages_check(&facts, record, name, err);
@@ -329,23 +245,78 @@ static enum status read_chat(struct reader *r, const struct record *record, stru
     return status;
   if (!r->options->train_on_inputs && messages_check_learnt(&facts, record, name, err))
     return STATUS_DATASET_INVALID;
-  status = render_chat(r, record, err);
+  status = render_chat(r, record, name, err);
   if (status)
     return status;
-  for (size_t i = 0; i < COUNT_OF(lost); i++)
-    if (r->text.lost & lost[i].bit)
-      note(r->corpus, lost[i].note, record->line);
-  status = add_text(r, err);
+  note_lost(r, record);
+  status = example_tokens_add_text(&r->example, err);
   return status ? status : keep_example(r, record, err);
+}
+
+/* --- completions ---------------------------------------------------------------------------------- */
+
+/* The tokens of one of a record's completions after its prompt. */
+static enum status make_completion(struct reader *r, const struct record *record, const struct completions_record *c,
+                                   size_t index, struct error *err) {
+  r->example.count = 0;
+  if (c->chat) {
+    struct record chat = *record;
+    chat.object = c->chats[index];
+    chat.aliases = c->aliases[index];
+    enum status status = render_chat(r, &chat, "messages", err);
+    if (status)
+      return status;
+    note_lost(r, record);
+    return example_tokens_add_text(&r->example, err);
+  }
+  str_clear(&r->example.text.text);
+  if (c->prompt_length)
+    str_add(&r->example.text.text, c->prompt, c->prompt_length);
+  str_add(&r->example.text.text, c->texts[index], c->lengths[index]);
+  if (r->example.text.text.failed || !set_span(&r->example.text, c->prompt_length, r->example.text.text.length))
+    return error_no_memory(err, "the tokens of the data");
+  return example_tokens_add_templated(&r->example, r->kind == KIND_TEXT, err);
+}
+
+/* A pair is kept whole, or not at all. */
+static enum status read_completions(struct reader *r, const struct record *record, struct error *err) {
+  struct corpus *corpus = r->corpus;
+  struct completions_record c;
+  bool rates = r->options->objective == OBJECTIVE_KTO, cut = false;
+  size_t before = corpus->count;
+  enum completions_kind kind = r->kind == KIND_PAIR ? COMPLETIONS_PAIR : COMPLETIONS_RATED;
+  enum status status = completions_read(&c, r->records, record, kind, err);
+  if (!status && c.chat != r->example.chats)
+    status = record_fault(err, record, -1, NULL, "this line has %s, but line %zu has %s", c.chat ? "messages" : "texts",
+                          r->first_line, r->example.chats ? "messages" : "texts");
+  for (size_t i = 0; !status && i < c.count; i++) {
+    status = make_completion(r, record, &c, i, err);
+    size_t kept = status ? 0 : keep_tokens(r, record);
+    if (!status && kept == 0 && !rates) {
+      corpus->count = before;
+      break;
+    }
+    cut = cut || kept < r->example.count;
+    if (kept)
+      status =
+          corpus_append(corpus, r->example.token_ids, NULL, r->example.loss_mask, kept, r->options->vocabulary, err);
+    if (!status && kept && rates)
+      status = corpus_rate(corpus, c.count == 1 ? c.desirable : i == 0, err);
+  }
+  corpus->truncated += !status && cut && corpus->count > before;
+  completions_done(&c);
+  return status;
 }
 
 static enum status read_record(struct reader *r, const struct record *record, struct error *err) {
   enum status status = corpus_beat(r->watch, r->thread, err);
   status = status ? status : check_kind(r, record, err);
-  r->count = 0;
+  r->example.count = 0;
   if (status)
     return status;
-  return r->kind == KIND_CHAT ? read_chat(r, record, err) : read_plain(r, record, err);
+  return prefers(r)             ? read_completions(r, record, err)
+         : r->kind == KIND_CHAT ? read_chat(r, record, err)
+                                : read_plain(r, record, err);
 }
 
 /* Its lines and columns are the template's, not the data's. */
@@ -355,21 +326,6 @@ static enum status open_template(struct reader *r, const char *model_path, const
 }
 
 /* --- the file ------------------------------------------------------------------------------------- */
-
-static void reader_init(struct reader *r) {
-  chat_text_init(&r->text);
-  encoding_init(&r->encoding);
-  r->token_ids = NULL;
-  r->loss_mask = NULL;
-  r->size = 0;
-}
-
-static void reader_done(struct reader *r) {
-  chat_text_done(&r->text);
-  encoding_done(&r->encoding);
-  free(r->token_ids);
-  free(r->loss_mask);
-}
 
 /* Every record, from the one at hand on. */
 static enum status read_records(struct reader *r, const struct record *record, struct error *err) {
@@ -446,13 +402,13 @@ static enum status read_rest(struct reader *r, struct pool *pool, struct error *
   enum status status = b.records && b.parts && b.readers ? STATUS_OK : error_no_memory(err, "the tokens of the data");
   for (size_t i = 0; b.readers && i < threads; i++) {
     b.readers[i] = *r;
-    reader_init(&b.readers[i]);
+    example_tokens_init(&b.readers[i].example);
   }
   do
     status = status ? status : read_blocks(&b, r, pool, err);
   while (!status && b.count == b.max);
   for (size_t i = 0; b.readers && i < threads; i++)
-    reader_done(&b.readers[i]);
+    example_tokens_done(&b.readers[i].example);
   free(b.records);
   free(b.parts);
   free(b.readers);
@@ -464,11 +420,25 @@ static enum status nothing_left(const struct reader *r, struct error *err) {
   if (cut->count == 0)
     return error_set(err, STATUS_DATASET_INVALID, r->kind == KIND_CHAT ? "chat_template" : NULL,
                      "none of %zu examples teaches anything: %s", untaught->count,
-                     r->kind == KIND_CHAT ? "the chat template puts nothing that the assistant says into the text"
-                                          : "each is a single token, and the model names no end of text");
+                     r->example.chats ? "the chat template puts nothing that the assistant says into the text"
+                                      : "each is a single token, and the model names no end of text");
   return error_set(err, STATUS_DATASET_INVALID, "max_seq_length",
                    "nothing is left of %zu examples after cutting them to %zu tokens: what they teach comes later",
                    cut->count + untaught->count, r->options->max_length);
+}
+
+/* Sequences become examples. */
+static enum status finish_completions(struct reader *r, struct error *err) {
+  const struct language_options *o = r->options;
+  struct corpus *c = r->corpus;
+  if (o->objective == OBJECTIVE_KTO)
+    return mismatched_add(c, o->group, o->max_length, o->vocabulary, err);
+  if (!prefers(r))
+    return STATUS_OK;
+  c->texts = 2;
+  c->count /= 2;
+  c->learns_prompts = o->train_on_inputs;
+  return STATUS_OK;
 }
 
 static enum status read_all(struct reader *r, const char *model_path, const struct gguf *gguf, struct pool *pool,
@@ -477,28 +447,31 @@ static enum status read_all(struct reader *r, const char *model_path, const stru
   enum status status = records_next(r->records, &record, err);
   if (!status)
     status = find_kind(r, record, err);
-  if (!status && r->kind == KIND_CHAT)
+  if (!status && r->example.chats)
     status = open_template(r, model_path, gguf, err);
   if (!status)
     status = read_record(r, record, err);
   if (!status)
     status = read_rest(r, pool, err);
-  return status || r->corpus->count ? status : nothing_left(r, err);
+  status = status || r->corpus->count ? status : nothing_left(r, err);
+  return status ? status : finish_completions(r, err);
 }
 
 enum status corpus_read(struct corpus *out, const char *path, const char *filename, const struct tokenizer *tokenizer,
                         const struct language_options *options, const char *model_path, const struct gguf *gguf,
                         struct pool *pool, struct corpus_watch *watch, struct error *err) {
-  struct reader r = {.corpus = out, .tokenizer = tokenizer, .options = options, .watch = watch};
+  struct reader r = {
+      .corpus = out, .options = options, .example = {.tokenizer = tokenizer, .eos = &options->eos}, .watch = watch};
   *out = (struct corpus){0};
-  reader_init(&r);
-  tokenizer_get_template(tokenizer, &r.template);
+  example_tokens_init(&r.example);
+  r.example.inputs = options->train_on_inputs && !prefers(&r);
+  tokenizer_get_template(tokenizer, &r.example.template);
   enum status status = records_open(&r.records, path, filename, err);
   if (!status)
     status = read_all(&r, model_path, gguf, pool, err);
   records_close(r.records);
   chat_template_free(r.chat);
-  reader_done(&r);
+  example_tokens_done(&r.example);
   if (status)
     corpus_done(out);
   return status;

@@ -19,19 +19,11 @@ static const struct {
     {{"custom_id", "response"},
      "the lines are results of OpenAI's Batch API: write each request's messages and the answer's message "
      "as " WRITE_MESSAGES},
-    {{"preferred_output", "non_preferred_output"},
-     "the lines are preference pairs (DPO), which are not trained here: write the input's messages and the preferred "
-     "output as " WRITE_MESSAGES},
-    {{"prompt", "chosen", "rejected"},
-     "the lines are preference pairs (DPO), which are not trained here: write prompt and chosen as {\"prompt\": ..., "
-     "\"completion\": ...}, or as messages"},
-    {{"chosen", "rejected"},
-     "the lines are preference pairs (DPO), which are not trained here: what is chosen or rejected is not learnt; "
-     "write "
-     "the conversation that ends with the chosen answer as " WRITE_MESSAGES},
+    {{"preferred_output", "non_preferred_output"}, NULL},
+    {{"chosen", "rejected"}, NULL},
     {{"prompt", "completion", "label"},
-     "the lines are rated completions (KTO): the label is not learnt, and completions that were rated bad would be "
-     "learnt too; leave them out"},
+     "the lines are rated completions: method.type \"kto\" learns from their labels; a supervised job would learn "
+     "those that were rated bad too"},
     {{"prompt", "completion", "text"}, NULL},
     {{"prompt", "completion"}, NULL},
     {{"instruction", "input", "output"},

@@ -2,6 +2,7 @@
 
 #include "api/pair_columns.h"
 #include "api/tag_columns.h"
+#include "worker/data/completions.h"
 #include "worker/data/records.h"
 
 static bool first_gives(const struct records *records, const struct record *record, const char *name) {
@@ -41,6 +42,7 @@ enum status look_at_data(struct data_given *given, const struct job_spec *spec, 
                                          first_lists(record, tag_column_find(spec, first_has, &first).name),
                                  .chat = first_gives(records, record, spec->columns.messages),
                                  .completion = first_gives(records, record, spec->columns.completion),
+                                 .preference = completions_kind_of(records, record) == COMPLETIONS_PAIR,
                                  .pairs = pair_columns_output(&pairs)};
   records_close(records);
   return status ? error_prefix(err, "training file %s", filename) : STATUS_OK;

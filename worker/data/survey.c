@@ -1,4 +1,5 @@
 #include "worker/data/survey.h"
+#include "worker/data/completions.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,6 +89,11 @@ struct survey {
   struct places duplicates, conflicts, overlap;
 };
 
+/* All that a record of preference tuning says. */
+static const char *const completions_members[] = {"input",  "preferred_output", "non_preferred_output", "prompt",
+                                                  "chosen", "rejected",         "completion",           "label",
+                                                  "tools"};
+
 static uint64_t mix(uint64_t hash, const char *bytes, size_t length) {
   for (size_t i = 0; i < length; i++)
     hash = (hash ^ (unsigned char)bytes[i]) * 0x100000001B3u;
@@ -118,6 +124,11 @@ static uint64_t identity(const struct survey *s, const struct record *record) {
   case USE_COMPLETION:
     hash = mix_column(s, hash, record, c->prompt);
     hash = mix_column(s, hash, record, c->completion);
+    break;
+  case USE_PREFERENCE:
+    for (size_t i = 0; i < COUNT_OF(completions_members); i++)
+      hash = record->object ? mix_member(hash, record, completions_members[i])
+                            : mix_column(s, hash, record, completions_members[i]);
     break;
   case USE_EMBEDDING:
   case USE_RANKED:
@@ -196,6 +207,13 @@ static enum status judge(struct survey *s, const struct record *record, struct l
     return status ? status : label_list_read(&list, record, -1, c->labels, err);
   }
   case USE_TEXT: return need_text(s, record, c->text, err);
+  case USE_PREFERENCE: {
+    struct completions_record pair;
+    enum status status = completions_read(&pair, s->records, record, COMPLETIONS_PAIR, err);
+    if (!status)
+      completions_done(&pair);
+    return status;
+  }
   case USE_NOTHING: return STATUS_OK;
   }
   CHECK(!"a use of data");
