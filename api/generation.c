@@ -11,7 +11,8 @@ static const char *const kinds[] = {[GENERATION_CHAT] = "chat",
                                     NULL};
 
 const char *const generation_finish_names[] = {
-    [FINISH_STOP] = "stop", [FINISH_LENGTH] = "length", [FINISH_CANCELLED] = "cancelled", NULL};
+    [FINISH_STOP] = "stop", [FINISH_LENGTH] = "length", [FINISH_CANCELLED] = "cancelled",
+    [FINISH_TOOL_CALLS] = "tool_calls", NULL};
 
 enum { NAME_BYTES = 128, TEXT_BYTES = GENERATION_LINE_MAX };
 
@@ -144,7 +145,8 @@ json_t *generation_event_json(const struct generation_event *event) {
   case GENERATION_STARTED: more = json_pack("{sI}", "prompt_tokens", (json_int_t)event->prompt_tokens); break;
   case GENERATION_DELTA:
     more =
-        json_pack("{ss sI sO*}", "text", event->text, "tokens", (json_int_t)event->tokens, "logprobs", event->logprobs);
+        json_pack("{ss sI sO* sO*}", "text", event->text, "tokens", (json_int_t)event->tokens, "tool_calls",
+                  event->tool_calls, "logprobs", event->logprobs);
     break;
   case GENERATION_FINISHED:
     more = json_pack("{ss sI}", "finish_reason", generation_finish_names[event->finish_reason], "tokens",
@@ -222,6 +224,8 @@ enum status generation_event_parse(struct generation_event *out, const json_t *d
   case GENERATION_DELTA:
     status = get_text(&out->text, data, "text", err);
     status = status ? status : get_count(&out->tokens, data, "tokens", err);
+    if (!status && json_object_get(data, "tool_calls"))
+      status = get_array(&out->tool_calls, data, "tool_calls", err);
     return status || !json_object_get(data, "logprobs") ? status : get_array(&out->logprobs, data, "logprobs", err);
   case GENERATION_FINISHED: return read_finish(out, data, err);
   case GENERATION_VECTOR:

@@ -81,6 +81,7 @@ enum finish_reason {
   FINISH_STOP,   /* the model ended it, or a stop text */
   FINISH_LENGTH, /* max_tokens, or the context is full */
   FINISH_CANCELLED,
+  FINISH_TOOL_CALLS, /* the model ended it, and calls functions */
   FINISH_REASON_COUNT
 };
 extern const char *const generation_finish_names[]; /* by enum finish_reason, ended by NULL */
@@ -100,6 +101,7 @@ struct generation_event {
   int64_t id;
   int64_t prompt_tokens, tokens;
   const char *text; /* whole characters of UTF-8; may be "" */
+  json_t *tool_calls; /* DELTA: an array of calls as OpenAI's streams have them, each whole; NULL: none */
   json_t *logprobs; /* an array of what OpenAI's chat completions have in logprobs.content; NULL: not asked for */
   enum finish_reason finish_reason;
   const char *vector;  /* little-endian fp32 in base64, as OpenAI's embeddings with encoding_format "base64" */

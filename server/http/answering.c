@@ -47,6 +47,12 @@ static void take_delta(struct answer_part *part, const struct generation_event *
     metrics_first_token(metrics, (double)(part->first_ms - whole->request->started_ms) / 1000);
   }
   bool fits = str_puts(&part->text, event->text);
+  if (event->tool_calls) {
+    if (!part->tool_calls)
+      part->tool_calls = json_array();
+    fits &= json_array_extend(part->tool_calls, event->tool_calls) == 0;
+    part->calls = true;
+  }
   if (event->logprobs) {
     if (!part->logprobs)
       part->logprobs = json_array();
@@ -214,6 +220,7 @@ void answering_free(struct answering *whole) {
     }
     str_done(&part->text);
     json_decref(part->logprobs);
+    json_decref(part->tool_calls);
     json_decref(part->scores);
     free(part->vector);
   }
@@ -271,12 +278,14 @@ static void add_chunk(struct str *out, const struct answering *whole, json_t *ch
 /* What came of the part since it was told of last. */
 static void tell(struct str *out, struct answer_part *part) {
   bool first = part->started && !part->greeted;
-  if (part->told || !(first || part->text.length || part->ended))
+  if (part->told || !(first || part->text.length || part->tool_calls || part->ended))
     return;
   add_chunk(out, part->whole, json_pack("[o]", part->whole->kind->choice(part, first, part->ended)));
   str_clear(&part->text);
   json_decref(part->logprobs);
   part->logprobs = NULL;
+  json_decref(part->tool_calls);
+  part->tool_calls = NULL;
   part->greeted = true;
   part->told = part->ended;
 }

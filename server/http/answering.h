@@ -18,7 +18,9 @@ struct answer_part {
   size_t index;
   bool started, ended;
   struct str text;   /* of a stream: what is not told yet */
-  json_t *logprobs;  /* likewise; NULL: none */
+  json_t *logprobs;   /* likewise; NULL: none */
+  json_t *tool_calls; /* likewise */
+  bool calls;         /* there were some */
   size_t text_offset; /* characters of tokens whose log-probabilities were told */
   int64_t prompt_tokens, tokens;
   enum finish_reason finish_reason;

@@ -136,6 +136,8 @@ static void answers_go_through_unchanged(void **state) {
   const struct generation_event events[] = {
       {.type = GENERATION_STARTED, .id = 1, .prompt_tokens = 12},
       {.type = GENERATION_DELTA, .id = 1, .text = "caf\xC3\xA9", .tokens = 2, .logprobs = logprobs},
+      {.type = GENERATION_DELTA, .id = 1, .text = "", .tokens = 1, .tool_calls = logprobs},
+      {.type = GENERATION_FINISHED, .id = 1, .finish_reason = FINISH_TOOL_CALLS, .tokens = 3},
       {.type = GENERATION_DELTA, .id = 1, .text = "", .tokens = 1},
       {.type = GENERATION_FINISHED, .id = 1, .finish_reason = FINISH_LENGTH, .tokens = 64},
       {.type = GENERATION_VECTOR, .id = 2, .vector = "AACAPw==", .prompt_tokens = 3},
@@ -158,6 +160,7 @@ static void answers_go_through_unchanged(void **state) {
     assert_int_equal(got.param != NULL, sent->param != NULL);
     assert_true(!sent->message || strcmp(got.message, sent->message) == 0);
     assert_true(!sent->vector || strcmp(got.vector, sent->vector) == 0);
+    assert_true(sent->tool_calls ? json_equal(got.tool_calls, logprobs) : !got.tool_calls);
     assert_true(sent->logprobs ? json_equal(got.logprobs, logprobs) : !got.logprobs);
     assert_true(sent->scores ? json_equal(got.scores, scores) : !got.scores);
     json_decref(data);
@@ -177,6 +180,7 @@ static void refuses_answers(void **state) {
       {"{\"id\": 1, \"type\": \"delta\", \"tokens\": 1}", "text"},
       {"{\"id\": 1, \"type\": \"delta\", \"text\": \"a\"}", "tokens"},
       {"{\"id\": 1, \"type\": \"delta\", \"text\": \"a\", \"tokens\": 1, \"logprobs\": {}}", "logprobs"},
+      {"{\"id\": 1, \"type\": \"delta\", \"text\": \"a\", \"tokens\": 1, \"tool_calls\": 1}", "tool_calls"},
       {"{\"id\": 1, \"type\": \"finished\", \"tokens\": 1, \"finish_reason\": \"bored\"}", "finish_reason"},
       {"{\"id\": 1, \"type\": \"vector\", \"prompt_tokens\": 1}", "vector"},
       {"{\"id\": 1, \"type\": \"scores\", \"scores\": 1, \"prompt_tokens\": 1}", "scores"},

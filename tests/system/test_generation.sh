@@ -33,6 +33,13 @@ like "$(grep finish "$work/body" | grep -v '"choices":\[\]' | tail -1)" '"finish
 like "$(grep '^data' "$work/body" | tail -2 | head -1)" '"choices":\[\],"usage":\{"prompt_tokens":5,' "tells its usage last"
 is "$(grep '^data' "$work/body" | tail -1)" "data: [DONE]" "and ends"
 
+tools=',"tools":[{"type":"function","function":{"name":"f"}}]'
+chat call-me "$tools"; like "$body" '"message":\{"role":"assistant","content":null,"refusal":null,"tool_calls":\[\{"id":"abcdefgh1","type":"function","function":\{"name":"f","arguments":"\{\}"\}\}\]\}' "a function is called"
+like "$body" '"finish_reason":"tool_calls"' "which ends the answer"
+chat call-me "$tools,\"stream\":true" -N; like "$(< "$work/body")" '"delta":\{"role":"assistant","tool_calls":\[\{"index":0,"id":"abcdefgh1",.*"content":null' "and so it does in a stream"
+like "$(< "$work/body")" '"finish_reason":"tool_calls".*DONE' "that ends so"
+chat call-me "$tools,\"tool_choice\":\"none\""; like "$body" '"content":"no tools","refusal":null\}' "unless none is to be called"
+
 ask completions '{"model":"tiny","prompt":["a","b"],"n":2,"seed":3,"echo":true}'
 is "$(grep -o '"text":"[^"]*"' <<< "$body" | cut -d'"' -f4 | tr '\n' '|')" "aI am the base of seed 3|aI am the base of seed 4|bI am the base of seed 3|bI am the base of seed 4|" "completions of two prompts"
 like "$body" '"object":"text_completion".*"prompt_tokens":10,"completion_tokens":16' "their usage"

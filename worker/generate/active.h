@@ -5,6 +5,7 @@
 #include "worker/generate/detokenizer.h"
 #include "worker/generate/sampler.h"
 #include "worker/generate/served.h"
+#include "worker/generate/tool_calls.h"
 
 struct active {
   struct active *next;
@@ -19,8 +20,9 @@ struct active {
   size_t cache_bytes;
   struct sampler sampler;
   struct detokenizer text;
-  size_t told; /* tokens of the completion, the one that ended it among them */
-  bool ended;  /* it goes */
+  struct tool_calls calls; /* in what it tells */
+  size_t told;             /* tokens of the completion, the one that ended it among them */
+  bool ended;              /* it goes */
 };
 
 #endif

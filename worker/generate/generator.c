@@ -185,6 +185,8 @@ static enum status begin(struct generator *g, struct active *a, struct error *er
   if (status)
     return status;
   detokenizer_init(&a->text, g->prompts.tokenizer, &a->request.stop, a->prompt);
+  tool_calls_init(&a->calls, request->kind == GENERATION_CHAT ? request->tools : NULL,
+                  (uint64_t)request->sampling.seed * 1000003 + a->prompt);
   a->served = served;
   served->requests++;
   served->used = ++g->clock;
@@ -198,6 +200,7 @@ static void active_free(struct generator *g, struct active *a) {
     a->served->requests--;
     cache_drop(&g->caches, a);
     detokenizer_done(&a->text);
+    tool_calls_done(&a->calls);
   }
   json_decref(a->document);
   arena_done(&a->arena);
@@ -311,18 +314,21 @@ static void compose(struct generator *g, struct batch *b, const struct served *s
 static void told_token(struct generator *g, struct active *a, const float *logits, int32_t id, bool last) {
   struct str text;
   struct error err;
-  AUTO(json_release) json_t *logprobs = NULL;
+  AUTO(json_release) json_t *logprobs = NULL, *calls = NULL;
   str_init(&text, 1 << 20);
   if (a->request.logprobs)
     logprobs =
         answer_logprobs(g->prompts.tokenizer, logits, a->sampler.vocabulary, id, (size_t)a->request.top_logprobs);
-  if (!detokenizer_next(&a->text, &text, a->ids, a->count, last) || (a->request.logprobs && !logprobs)) {
+  bool ok = detokenizer_next(&a->text, &text, a->ids, a->count, last);
+  ok = ok && tool_calls_next(&a->calls, &text, &calls, last || a->text.stopped);
+  if (!ok || (a->request.logprobs && !logprobs)) {
     (void)error_no_memory(&err, "an answer");
     fail(g, a, &err);
   } else {
     a->told++;
     say(g, a,
-        (struct generation_event){.type = GENERATION_DELTA, .text = text.text, .tokens = 1, .logprobs = logprobs});
+        (struct generation_event){
+            .type = GENERATION_DELTA, .text = text.text, .tokens = 1, .tool_calls = calls, .logprobs = logprobs});
   }
   str_done(&text);
 }
@@ -337,7 +343,7 @@ static void decode(struct generator *g, struct active *a, const float *logits) {
   if (a->ended)
     return;
   if (eos || a->text.stopped)
-    finish(g, a, FINISH_STOP);
+    finish(g, a, a->calls.count ? FINISH_TOOL_CALLS : FINISH_STOP);
   else if (a->count == a->limit)
     finish(g, a, FINISH_LENGTH);
 }

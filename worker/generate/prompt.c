@@ -52,6 +52,9 @@ static enum status encode_chat(struct prompts *p, const struct generation_reques
     return error_no_memory(err, "a chat");
   chat_text_init(&text);
   status = chat_template_render(p->chat, &text, chat.messages, chat.tools, true, err);
+  if (!status && text.lost & CHAT_LOST_TOOLS)
+    status = error_set(err, STATUS_UNSUPPORTED_VALUE, "tools",
+                       "tools: the model's chat template does not write them, so the model would not know of them");
   if (!status)
     status = tokenizer_encode_plain(p->tokenizer, &p->encoding, text.text.text, text.text.length, err);
   chat_text_done(&text);

@@ -18,7 +18,7 @@
 #include "worker/generate/generator.h"
 #include "worker/generate/served.h"
 
-enum { PROMPT = 7, TOKENS = 20, REQUESTS = 6, VOCABULARY = 99 };
+enum { PROMPT = 7, TOKENS = 20, REQUESTS = 6, VOCABULARY = 99, CHAT = REQUESTS + 1 };
 
 /* A golden model with a tokenizer of one token a word, since its files have none. */
 static char folder[64];
@@ -79,7 +79,7 @@ static void hear(void *context, const struct generation_event *event) {
   assert_false(t->ended);
   t->last = *event;
   switch (event->type) {
-  case GENERATION_STARTED: assert_int_equal(event->prompt_tokens, PROMPT); break;
+  case GENERATION_STARTED: assert_true(event->prompt_tokens == PROMPT || event->id == CHAT); break;
   case GENERATION_DELTA:
     t->count += (size_t)event->tokens;
     strncat(t->text, event->text, sizeof t->text - strlen(t->text) - 1);
@@ -439,6 +439,34 @@ static void stops_and_faults(void **state) {
   close_service(&s);
 }
 
+/* A template that leaves the tools out would leave the model without them. */
+static void tools_must_be_written(void **state) {
+  struct service s;
+  (void)state;
+  open_service(&s, "llama-hra", 0, 2);
+  json_t *messages = json_pack("[{s:s, s:s}]", "role", "user", "content", "w9");
+  json_t *tools = json_pack("[{s:s, s:{s:s}}]", "type", "function", "function", "name", "w5");
+  struct generation_line line = {.kind = GENERATION_LINE_REQUEST,
+                                 .request = {.id = 1,
+                                             .kind = GENERATION_CHAT,
+                                             .messages = messages,
+                                             .tools = tools,
+                                             .chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}",
+                                             .max_tokens = 1,
+                                             .sampling = {.top_p = 1, .repetition_penalty = 1}}};
+  send(&s, &line);
+  assert_int_equal(told[1].code, STATUS_UNSUPPORTED_VALUE);
+  assert_string_equal(told[1].param, "tools");
+  line.request.id = CHAT;
+  line.request.tools = NULL;
+  send(&s, &line);
+  if (told[CHAT].code)
+    fail_msg("%s", told[CHAT].message);
+  json_decref(messages);
+  json_decref(tools);
+  close_service(&s);
+}
+
 /* --- classifiers ---------------------------------------------------------------------------------- */
 
 static void classes_have_scores(void **state) {
@@ -471,6 +499,7 @@ int main(void) {
       cmocka_unit_test(the_younger_makes_room_while_it_decodes),
       cmocka_unit_test(requests_leave),
       cmocka_unit_test(stops_and_faults),
+      cmocka_unit_test(tools_must_be_written),
       cmocka_unit_test(classes_have_scores),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
