@@ -121,7 +121,7 @@ static void pairs(void **state) {
     want += s.how.sft_weight * sft / 14;
     if (!(fabs(loss - want) <= 2e-5 * fabs(want)))
       fail_msg("kind %zu: %.9g, not %.9g", k, loss, want);
-    graph_check(&g, x, 60, 3e-3);
+    graph_check(&g, x, 20, 3e-3);
     assert_int_equal(scores.chosen, 3);
     assert_int_equal(scores.rejected, 3);
     assert_true(scores.right <= 3);
@@ -144,7 +144,7 @@ static void rated(void **state) {
   assert_true(fabs(loss - want) <= 2e-5 * fabs(want));
   assert_true(fabs(scores.chosen_rewards - rewards[1]) < 1e-5 && fabs(scores.rejected_rewards - rewards[0]) < 1e-5);
   assert_int_equal(scores.chosen, 3);
-  graph_check(&g, x, 60, 3e-3);
+  graph_check(&g, x, 20, 3e-3);
 }
 
 static void log_probabilities_alone(void **state) {
