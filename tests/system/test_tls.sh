@@ -16,6 +16,9 @@ call GET /livez --cacert "$work/two.crt"; is "$status" 000 "another authority vo
 call GET /livez; is "$status" 200 "the next client is served"
 upload train.jsonl; is "$status" 200 "an upload"
 call GET "/v1/files/$file/content"; is "$body" "$(< "$work/train.jsonl")" "a download"
+submit train; await running # events as they come, over several records
+curl -sN --max-time 60 "$url/v1/fine_tuning/jobs/$job/events?stream=true" > "$work/stream"; is $? 0 "a stream of events ends with its job"
+is "$(grep -c '"message":"step [0-9]*"' "$work/stream")" 40 "and has all of them"; like "$(tail -n 5 "$work/stream")" 'event: end' "with its end"
 head -c 40000000 /dev/zero > "$work/big"
 call POST /v1/files -F purpose=batch -F "file=@$work/big" -H Expect:; is "$status $(value code)" "400 invalid_file_purpose" "an upload that is refused is answered"
 call GET /livez -H 'A: x' -H $'B\x01: x'; is "$status $(value code)" "400 invalid_request" "what libmicrohttpd would let pass is seen, decrypted"
