@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "worker/course.h"
 #include "worker/trainer.h"
 
@@ -137,6 +138,12 @@ void estimate_tell_plan(const struct trainer *t, struct report *report) {
   if (takes_host_memory(t))
     report_data(report, EVENT_REPORT, "",
                 json_pack("{s:I}", "peak_memory_bytes", (json_int_t)t->learner->estimate));
+}
+
+size_t estimate_room(const struct task *task) {
+  size_t limit = (size_t)task->spec.scheduling.memory_limit << 20, available = memory_available();
+  size_t room = limit ? limit : available ? available + memory_resident() : 0, most = (size_t)task->memory_bytes_max;
+  return most && (!room || most < room) ? most : room;
 }
 
 enum status estimate_check(const struct trainer *t, struct error *err) {

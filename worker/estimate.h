@@ -8,11 +8,14 @@
 #include "base/error.h"
 
 struct report;
+struct task;
 struct trainer;
 
 /* Of a trainer that is prepared, on a backend whose memory is the host's; on others nothing.
    Tells the daemon what memory is planned, which it counts beside what else runs: EVENT_REPORT {peak_memory_bytes}. */
 void estimate_tell_plan(const struct trainer *trainer, struct report *report);
+/* What the machine, the server's budget or the job's memory_limit has for this process. 0: nobody knows. */
+size_t estimate_room(const struct task *task);
 /* Does the plan fit the task's memory_bytes_max? STATUS_OUT_OF_MEMORY says what to lower. */
 NODISCARD enum status estimate_check(const struct trainer *trainer, struct error *err);
 

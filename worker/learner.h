@@ -65,8 +65,8 @@ struct targets {
 
 /* `sequences` and `targets` below are in host memory (sequences_host).
    Hyperparameters (adamw's, orth_lambda, texts, scored, scale, group, preference, reference_base, memory_limit,
-   memory_goal, reserved, recompute_segments, seed) are set by the caller before. STATUS_OUT_OF_MEMORY when a step does not fit whatever is
-   recomputed, naming what it needs. */
+   memory_goal, reserved, recompute_segments, seed) are set by the caller before. STATUS_OUT_OF_MEMORY when a step does
+   not fit whatever is recomputed, naming what it needs. */
 NODISCARD enum status learner_init(struct learner *learner, struct model *model, const struct batch_limits *training,
                                    const struct batch_limits *evaluation, struct error *err);
 void learner_done(struct learner *learner);

@@ -6,7 +6,6 @@
 
 #include "api/data_use.h"
 #include "base/clock.h"
-#include "base/memory.h"
 #include "worker/backend/cpu/kernels.h"
 #include "worker/course.h"
 #include "worker/data/check.h"
@@ -432,13 +431,6 @@ static enum status train(struct run *r, const struct task *task, struct report *
 
 /* --- what a job would take ------------------------------------------------------------------------ */
 
-/* What the machine, the server's budget or the job's memory_limit has for this process. 0: nobody knows. */
-static size_t memory_for(const struct task *task) {
-  size_t limit = (size_t)task->spec.scheduling.memory_limit << 20, available = memory_available();
-  size_t room = limit ? limit : available ? available + memory_resident() : 0, most = (size_t)task->memory_bytes_max;
-  return most && (!room || most < room) ? most : room;
-}
-
 /* The job with micro-batches of half as many examples, and so on, until one fits; its memory, or 0. */
 static size_t fit_smaller(struct task *task, struct run *r, size_t room) {
   struct hyperparameters *h = &task->spec.hyperparameters;
@@ -471,7 +463,7 @@ static json_t *advice(struct run *r, const struct task *task, size_t room, const
 
 static enum status estimate(struct run *r, const struct task *task, struct report *report, struct error *err) {
   json_t *found;
-  size_t room = memory_for(task);
+  size_t room = estimate_room(task);
   enum status status = prepare(r, task, report, err);
   if (task->kind == TASK_PLAN) {
     if (!status)

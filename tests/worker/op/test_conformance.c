@@ -5,6 +5,7 @@
 #include "tests/worker/backend/cuda/with_cuda.h"
 #include "tests/worker/op/cases_attention.h"
 #include "tests/worker/op/cases_image.h"
+#include "tests/worker/op/cases_loss.h"
 #include "worker/backend/cpu/cpu.h"
 #include "worker/backend/cpu/isa.h"
 #include "worker/device.h"
@@ -217,75 +218,6 @@ static void make_partial_rope(struct trial *t) {
 
 static struct tensor *rope(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
   return op_add(tape, op_rope(tape, in[0], &t->sequences, &t->rotary), in[0]);
-}
-
-static void make_targets(struct trial *t) {
-  t->targets = import(t, targets, sizeof targets);
-}
-
-static struct tensor *cross_entropy(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
-  op_cross_entropy(tape, in[0], t->targets, 0.25f, tape_attributes(tape, sizeof(double)));
-  return NULL;
-}
-
-static void make_values(struct trial *t) {
-  t->targets = import(t, values, sizeof values);
-}
-
-static struct tensor *squared_error(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
-  op_squared_error(tape, in[0], t->targets, 0.25f, tape_attributes(tape, sizeof(double)));
-  return NULL;
-}
-
-static void make_answers(struct trial *t) {
-  static const float answers[B * 7] = {1, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-                                       1, 1, 1, 1, 1, 1, 1, 0, 1, 0, 1, 0, 1, 0};
-  t->targets = import(t, answers, sizeof answers);
-}
-
-static struct tensor *binary_cross_entropy(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
-  op_binary_cross_entropy(tape, in[0], t->targets, 0.25f, tape_attributes(tape, sizeof(double)));
-  return NULL;
-}
-
-static void make_head(struct trial *t) {
-  t->linear = (struct linear){.name = "lm_head", .in = IN, .out = V, .weight = weight(t, GGML_F32, V, IN, 24)};
-  make_targets(t);
-  t->next = (struct next_tokens){import(t, target_rows, sizeof target_rows), t->targets, COUNT_OF(target_rows)};
-}
-
-static void make_capped_head(struct trial *t) {
-  make_head(t);
-  t->linear.softcap = 0.8f;
-}
-
-static struct tensor *linear_cross_entropy(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
-  op_linear_cross_entropy(tape, in[0], &t->linear, &t->next, 0.1f, tape_attributes(tape, sizeof(double)), &t->correct);
-  return NULL;
-}
-
-static void make_pairs(struct trial *t) {
-  static const uint32_t cu_rows[] = {0, 2, 3, 5, 6};
-  static const double reference[] = {-7, -3, -9, -4};
-  static const uint8_t prompt[] = {1, 0, 0, 0, 0, 0};
-  make_head(t);
-  t->preference =
-      (struct preference){.loss = PREFERENCE_SIGMOID, .beta = 0.5, .label_smoothing = 0.1, .sft_weight = 0.3};
-  t->completions = (struct completions){
-      .count = 4, .cu_rows = cu_rows, .prompt = prompt, .reference = reference, .weight = 0.5, .token_weight = 1.0 / 3};
-}
-
-static struct tensor *linear_preference(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
-  op_linear_preference(tape, in[0], &t->linear, &t->next, &t->preference, &t->completions,
-                       tape_attributes(tape, sizeof(double)), &t->scores);
-  return NULL;
-}
-
-static void see_scores(struct trial *t) {
-  const struct preference_scores *s = &t->scores;
-  see_host(t, "rewards", (float[]){(float)s->chosen_rewards, (float)s->rejected_rewards}, 2);
-  see_host(t, "log-probabilities", (float[]){(float)s->chosen_logps, (float)s->rejected_logps}, 2);
-  see_host(t, "counts", (float[]){(float)s->chosen, (float)s->rejected, (float)s->right}, 3);
 }
 
 struct shape {
