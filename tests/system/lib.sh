@@ -15,6 +15,8 @@ not_ok() { count=$((count + 1)); failures=$((failures + 1)); echo "not ok $count
 is() { [[ $1 == "$2" ]] && ok "$3" || not_ok "$3" "got:  ${1:0:400}" "want: ${2:0:400}"; }
 like() { [[ $1 =~ $2 ]] && ok "$3" || not_ok "$3" "got:  ${1:0:400}" "want: $2"; }
 unlike() { [[ $1 =~ $2 ]] && not_ok "$3" "got:  ${1:0:400}" "unwanted: $2" || ok "$3"; }
+# soon COMMAND...: until it succeeds, ten seconds at most.
+soon() { local n=200; until "$@"; do ((n-- > 0)) || return 1; sleep 0.05; done; }
 # gone PATH TITLE: bytes are removed beside the loop, after the answer.
 gone() { for _ in {1..100}; do [[ -e $1 ]] || { ok "$2"; return; }; sleep 0.05; done; not_ok "$2" "$1 is there"; }
 alive() { local stat; stat=$(< "/proc/$1/stat") 2>/dev/null && [[ ! $stat =~ \)\ [ZX] ]]; } # a process that is no zombie

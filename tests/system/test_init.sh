@@ -9,7 +9,7 @@ for model in bert llama; do
   { printf '[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n'; printf 'w%d\n' {0..93}; } > "$work/models/$model/vocab.txt"
 done
 start --worker-path "$(dirname "$reflect")/reflect-worker" --devices cpu; export REFLECT_URL=$url
-call GET /v1/models/bert; call GET /v1/models/llama
+usable() { call GET "/v1/models/$1"; [[ $body == *'"usable":true'* ]]; }; soon usable bert; soon usable llama
 
 run init --folder "$work/it's here"; is "$code $told" "0 " "a beginning"; like "$said" 'classification with bert' "with a model that fits"
 sed -n 's/^  //p' "$work/said" > "$work/commands"

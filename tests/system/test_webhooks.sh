@@ -49,7 +49,7 @@ upload train.jsonl; submit ok; await succeeded; done_job=$job
 until_told 1 "$done_job"
 like "$(grep -F "$done_job" "$work/requests")" "^/a evt_[0-9a-f]{24} 1 \{\"id\":\"evt_[0-9a-f]{24}\",\"object\":\"event\",\"created_at\":[0-9]+,\"type\":\"fine_tuning.job.succeeded\",\"data\":\{\"id\":\"$done_job\"\}\}$" \
   "a job that succeeds is told of, though another receiver never answers"
-call GET "/v1/webhook_endpoints/$good/deliveries"
+noted() { call GET "/v1/webhook_endpoints/$good/deliveries"; [[ $(value status) != pending ]]; }; soon noted
 is "$(value status) $(value attempts) $(value status_code)" "delivered 1 200" "and what became of that is shown"
 submit wait; await running; call POST "/v1/fine_tuning/jobs/$job/cancel"; await cancelled
 is "$(told "$job")" 0 "nobody asked for cancelled ones"
