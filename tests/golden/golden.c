@@ -360,6 +360,12 @@ struct totals {
   int passed, failed;
 };
 
+/* Image models have no devices yet: that they say so is all there is to see there. */
+static bool is_refused(enum status status, const struct backend *backend, const struct error *err) {
+  return status == STATUS_UNSUPPORTED_VALUE && !backend->ops->host_memory &&
+         strcmp(err->param, "scheduling.device") == 0 && strstr(err->text, "image models");
+}
+
 static void run_one(const char *folder, const char *name, struct backend *backend, struct totals *totals) {
   struct worst w = {0};
   struct error err = {0};
@@ -367,6 +373,10 @@ static void run_one(const char *folder, const char *name, struct backend *backen
   const struct tolerance *most = &tolerances[backend->precision];
   bool ok = !status && w.output <= most->output && w.loss <= most->output && w.gradient <= most->gradient &&
             w.parameter <= most->parameter && w.merged <= most->parameter;
+  if (is_refused(status, backend, &err)) {
+    printf("ok %-18s # SKIP %s\n", name, err.text);
+    return;
+  }
   if (status)
     printf("not ok %-18s %s\n", name, err.text);
   else if (w.output_only)

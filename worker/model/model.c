@@ -169,6 +169,9 @@ enum status model_open(struct model *out, const char *path, enum job_output outp
 
 enum status model_open_component(struct model *out, const char *path, struct backend *backend, struct error *err) {
   *out = (struct model){.backend = backend, .component = true, .output = OUTPUT_COUNT};
+  if (!backend->ops->host_memory)
+    return error_set(err, STATUS_UNSUPPORTED_VALUE, "scheduling.device",
+                     "%s does not have what image models need yet; the CPU has it", backend->device_name);
   return open_model(out, path, 0, err);
 }
 

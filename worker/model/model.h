@@ -89,7 +89,8 @@ extern const struct model_ops model_clip_text, model_unet_2d_condition, model_au
 NODISCARD enum status model_open(struct model *out, const char *path, enum job_output output, size_t num_labels,
                                  uint64_t seed, struct backend *backend, struct error *err);
 /* A component of a diffusion pipeline, in diffusers' layout: CLIPTextModel (its forward gives (N, C): the rows of all
-   tokens), UNet2DConditionModel (unet.h) or AutoencoderKL (autoencoder_kl.h). */
+   tokens), UNet2DConditionModel (unet.h) or AutoencoderKL (autoencoder_kl.h). On the CPU alone: of a device
+   STATUS_UNSUPPORTED_VALUE names "scheduling.device". */
 NODISCARD enum status model_open_component(struct model *out, const char *path, struct backend *backend,
                                            struct error *err);
 void model_close(struct model *model);
