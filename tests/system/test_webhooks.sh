@@ -85,14 +85,14 @@ call GET "/v1/webhook_endpoints/$good/deliveries"; is "$status $(value code)" "4
 stop; is "$code" 0 "exit 0"
 # ---- who the receiver is ----
 if command -v openssl > /dev/null; then
-  openssl s_server -accept 127.0.0.1:0 -cert "$here/tls/one.crt" -key "$here/tls/one.key" -quiet -naccept 8 < /dev/null > "$work/tls_said" 2>&1 & tls=$!
-  tls_port() { ss -ltnpH 2> /dev/null | sed -n "s/.*127.0.0.1:\([0-9]*\) .*pid=$tls,.*/\1/p"; }
-  for _ in {1..50}; do tls_at=$(tls_port); [[ -n $tls_at ]] && break; sleep 0.1; done
+  mkfifo "$work/in"; exec {in}<> "$work/in" # it leaves when its input ends
+  openssl s_server -accept 127.0.0.1:0 -cert "$here/tls/one.crt" -key "$here/tls/one.key" -naccept 8 <&"$in" > "$work/tls_said" 2>&1 & tls=$!
+  accepts() { tls_at=$(sed -n 's/^ACCEPT .*:\([0-9]*\)$/\1/p' "$work/tls_said"); [[ -n $tls_at ]]; }; soon accepts
   start --webhook-targets any
   make "https://127.0.0.1:$tls_at/" failed; is "$status" 200 "an https:// receiver"
   test_it; like "$(value code) $body" '^webhook_delivery_failed .*certificate' "one whose certificate nobody vouches for is not trusted"
   unlike "$(< "$work/tls_said")" 'webhook|POST' "and hears nothing"
-  stop; kill "$tls" 2> /dev/null; wait "$tls" 2> /dev/null
+  stop; kill "$tls" 2> /dev/null; wait "$tls" 2> /dev/null; exec {in}>&-
 else
   ok "a receiver that nobody vouches for # SKIP there is no openssl"
 fi

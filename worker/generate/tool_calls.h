@@ -1,7 +1,6 @@
 /* Calls of functions in what a model writes, as it comes: what is none is text. The three ways of writing them:
      <tool_call>{"name": ..., "arguments": {...}}</tool_call>    Hermes, Qwen
-     [TOOL_CALLS][{"name": ..., "arguments": {...}}, ...]        Mistral; the marker may be a special token, which is no
-   text
+     [TOOL_CALLS][{"name": ..., "arguments": {...}}, ...]        Mistral; no marker where that is a special token
      {"name": ..., "parameters": {...}}                          Llama 3.1: the whole answer */
 #ifndef WORKER_GENERATE_TOOL_CALLS_H
 #define WORKER_GENERATE_TOOL_CALLS_H
