@@ -167,6 +167,9 @@ class Transformers:
         ids = self.tokenizer(case["text"], case.get("pair"))["input_ids"]
         return [ids, self.tokenizer.backend_tokenizer.encode(case["text"], case.get("pair")).type_ids]
 
+    def ties(self, ours, theirs):
+        return False
+
 
 PUNCTUATION = "([" + "".join(re.escape(chr(c)) for c in range(sys.maxunicode + 1) if unicodedata.category(chr(c)).startswith("P") or
                              33 <= c <= 47 or 58 <= c <= 64 or 91 <= c <= 96 or 123 <= c <= 126) + "])"
@@ -190,7 +193,9 @@ class SentencePiece:
                 ids.append(self.special[part])
                 continue
             part = part.lower() if self.lower else part
-            for word in re.split(PUNCTUATION, part) if self.punctuation else [part]:
+            # Ours splits what is normalized: "..." that stands for an ellipsis is three marks. No published model splits.
+            normal = self.model.normalize(part).replace("\u2581", " ") if self.punctuation else part
+            for word in re.split(PUNCTUATION, normal) if self.punctuation else [part]:
                 ids += self.model.encode(word)
         return ids
 
@@ -203,6 +208,13 @@ class SentencePiece:
         first = cls + self.text(case["text"]) + sep
         second = self.text(case["pair"]) + sep if "pair" in case else []
         return [first + second, [0] * len(first) + [1] * len(second)]
+
+    def ties(self, ours, theirs):
+        """The same pieces in another order or number, as likely as theirs: sentencepiece adds float32 along the text, and its
+        rounding decides between them (of long rows of one character)."""
+        score = lambda ids: sum(self.model.get_score(i) for i in ids if i < self.model.get_piece_size())
+        text = lambda ids: "".join(self.model.id_to_piece(i) for i in ids if i < self.model.get_piece_size())
+        return text(ours[0]) == text(theirs[0]) and abs(score(ours[0]) - score(theirs[0])) < 1e-3
 
 
 KINDS = {
@@ -246,15 +258,16 @@ def hard_texts(count, lines):
 def differences(folder, cases):
     reference = (SentencePiece if os.path.exists(os.path.join(folder, "spm.model")) else Transformers)(folder)
     program = os.path.join(os.environ.get("BUILD_DIR", "build"), "tests/interop/tokenize")
-    ours = subprocess.run([program, folder], input="".join(json.dumps(c) + "\n" for c in cases).encode(), capture_output=True)
-    if ours.returncode:
-        raise RuntimeError(ours.stderr.decode(errors="replace"))
-    answers = [[int(x) for x in line.split()] for line in ours.stdout.decode().split("\n")]
+    run = subprocess.run([program, folder], input="".join(json.dumps(c) + "\n" for c in cases).encode(), capture_output=True)
+    if run.returncode:
+        raise RuntimeError(run.stderr.decode(errors="replace"))
+    answers = [[int(x) for x in line.split()] for line in run.stdout.decode().split("\n")]
     found = []
     for i, case in enumerate(cases):
         theirs = reference.answers(case)
-        if answers[2 * i:2 * i + 2] != theirs:
-            found.append((case, answers[2 * i:2 * i + 2], theirs))
+        ours = answers[2 * i:2 * i + 2]
+        if ours != theirs and not reference.ties(ours, theirs):
+            found.append((case, ours, theirs))
     return found
 
 
