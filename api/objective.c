@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "api/job_task.h"
+#include "base/str.h"
 
 #define PAIRS_OF_ANSWERS                                                                                               \
   "pairs of answers in each line: input, preferred_output and non_preferred_output as OpenAI has them, or prompt, "    \
@@ -60,10 +61,8 @@ struct field_table objective_fields(enum objective objective) {
 }
 
 enum objective objective_parse(const char *name) {
-  int i = 0;
-  while (i < OBJECTIVE_COUNT && strcmp(objective_names[i], name) != 0)
-    i++;
-  return (enum objective)i;
+  int found = str_index(objective_names, OBJECTIVE_COUNT, name);
+  return found < 0 ? OBJECTIVE_COUNT : (enum objective)found;
 }
 
 const char *objective_needs(enum objective objective) {
