@@ -13,6 +13,7 @@ FROM ${BASE} AS build
 RUN apt-get update && apt-get install -y --no-install-recommends \
       gcc libc6-dev make pkg-config libmicrohttpd-dev libjansson-dev libsqlite3-dev libuv1-dev \
       libutf8proc-dev libpcre2-dev libcurl4-openssl-dev libarchive-dev nettle-dev opencl-c-headers libseccomp-dev libopenblas-dev \
+      libpng-dev libjpeg62-turbo-dev libwebp-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
@@ -34,7 +35,8 @@ ARG GPU=
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install -y --no-install-recommends ${GPU} \
       libmicrohttpd12 libjansson4 libsqlite3-0 libuv1 libutf8proc2 libpcre2-8-0 libcurl4 \
-      libarchive13 libnettle8 libseccomp2 libopenblas0-pthread ca-certificates \
+      libarchive13 libnettle8 libseccomp2 libopenblas0-pthread libpng16-16 libjpeg62-turbo libwebp7 libwebpdemux2 \
+      ca-certificates \
     && apt-get clean && rm -rf /var/lib/apt/lists/* /var/cache/debconf/* /var/cache/apt/*.bin /var/log/* \
     && mkdir -m 0700 /data && mkdir /models && chown 10001:10001 /data
 COPY --from=cuda /cuda /usr/local/lib

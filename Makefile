@@ -33,11 +33,12 @@ PKG_config := $(PKG_base)
 PKG_api := $(PKG_base)
 PKG_storage := $(PKG_base) sqlite3
 PKG_server := $(PKG_storage) libmicrohttpd libuv gnutls
-PKG_worker := $(PKG_base) libutf8proc libpcre2-8 libarchive openblas
+PKG_worker := $(PKG_base) libutf8proc libpcre2-8 libarchive libpng libjpeg libwebp libwebpdemux openblas
 PKG_sandbox := $(PKG_base) libseccomp
 PKG_deliver := $(PKG_base) libcurl
 PKG_cli := $(PKG_base) libcurl
-PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags jansson nettle sqlite3 libmicrohttpd libuv gnutls libutf8proc libpcre2-8 libarchive openblas libcurl)
+PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags jansson nettle sqlite3 libmicrohttpd libuv gnutls libutf8proc libpcre2-8 libarchive libpng libjpeg libwebp libwebpdemux openblas \
+  libcurl)
 
 CPPFLAGS := -I. -D_GNU_SOURCE -DREFLECTD_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
 CFLAGS = -std=c17 $(WARN) $(MODE_$(MODE)) -MMD -MP -pthread $(EXTRA_CFLAGS)
