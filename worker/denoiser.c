@@ -13,6 +13,10 @@ static void dry_run(struct denoiser *d, bool training) {
   tape_backward(tape);
 }
 
+static void dry_run_training(void *payload) {
+  dry_run(payload, true);
+}
+
 static enum status check_size(const struct denoiser *d, struct error *err) {
   size_t multiple = unet_sizes(d->learner.model).multiple, height = d->images.height, width = d->images.width;
   if (images_rows(&d->images) > 0 && height % multiple == 0 && width % multiple == 0)
@@ -34,12 +38,17 @@ enum status denoiser_init(struct denoiser *d, struct model *unet, const struct i
   if (status)
     return status;
   parameter_upload(&unet->parameters);
+  size_t beside = 0;
+  status = learner_fit(l, &(struct learner_step){dry_run_training, d, "batch_size or resolution"}, &beside, err);
+  if (status)
+    return status;
   dry_run(d, true);
   status = tape_plan_end(&l->tape, &l->training, err);
   if (status)
     return status;
   dry_run(d, false);
   status = tape_plan_end(&l->tape, &l->evaluation, err);
+  l->estimate = beside + l->tape.memory_bytes;
   return status ? status : adamw_init(&l->adamw, &unet->parameters, unet->backend, err);
 }
 

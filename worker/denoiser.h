@@ -8,12 +8,14 @@
 #include "worker/model/unet.h"
 
 struct denoiser {
-  struct learner learner; /* its model, memory and optimiser; adamw's settings and orth_lambda are set before */
+  struct learner learner; /* its model, memory and optimiser; adamw's settings, orth_lambda and the
+                            limits of memory are set before */
   struct images images;   /* the latents of a batch: all have this size */
   size_t text_tokens;     /* of each image */
 };
 
 /* STATUS_INVALID_VALUE when the latents have a size that the model cannot halve as often as it does;
+   STATUS_OUT_OF_MEMORY when a step does not fit learner.memory_limit whatever is recomputed;
    STATUS_UNSUPPORTED_VALUE naming the op that the backend does not have. */
 NODISCARD enum status denoiser_init(struct denoiser *denoiser, struct model *unet, const struct images *images,
                                     size_t text_tokens, struct error *err);

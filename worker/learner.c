@@ -177,10 +177,10 @@ static size_t beside_steps(const struct learner *l) {
   return memory_resident() + m->mapped_bytes + l->reserved + 2 * parameter_elements(&m->parameters) * sizeof(float);
 }
 
-static enum status measure(struct learner *l, size_t *bytes, const struct batch_limits *limits, size_t blocks,
+static enum status measure(struct learner *l, size_t *bytes, const struct learner_step *step, size_t blocks,
                            struct error *err) {
   l->tape.recompute_segments = blocks;
-  dry_run(l, limits, GOAL_TRAIN);
+  step->dry_run(step->payload);
   return tape_plan_measure(&l->tape, bytes, err);
 }
 
@@ -195,9 +195,8 @@ static size_t default_limit(const struct learner *l) {
   return !available || share < rest ? share : rest;
 }
 
-/* The fewest recomputed blocks that fit a training step into the limit. */
-static enum status fit(struct learner *l, const struct batch_limits *limits, size_t beside, struct error *err) {
-  size_t most = default_limit(l), bytes = 0;
+enum status learner_fit(struct learner *l, const struct learner_step *step, size_t *out, struct error *err) {
+  size_t most = default_limit(l), bytes = 0, beside = *out = beside_steps(l);
   size_t low = l->recompute_segments, high = l->model->blocks, measured = SIZE_MAX;
   if (l->memory_limit)
     most = l->memory_limit > beside ? l->memory_limit - beside : 0;
@@ -206,7 +205,7 @@ static enum status fit(struct learner *l, const struct batch_limits *limits, siz
     limit = goal;
   while (low < high) {
     size_t middle = low == l->recompute_segments ? low : (low + high) / 2; /* mostly nothing must be done */
-    enum status status = measure(l, &bytes, limits, middle, err);
+    enum status status = measure(l, &bytes, step, middle, err);
     if (status)
       return status;
     measured = middle;
@@ -216,14 +215,19 @@ static enum status fit(struct learner *l, const struct batch_limits *limits, siz
       low = middle + 1;
   }
   l->recompute_segments = l->tape.recompute_segments = low;
-  enum status status = low == measured ? STATUS_OK : measure(l, &bytes, limits, low, err);
+  enum status status = low == measured ? STATUS_OK : measure(l, &bytes, step, low, err);
   if (!status && l->memory_limit && bytes > most)
     status =
         error_set(err, STATUS_OUT_OF_MEMORY, "scheduling.memory_limit",
                   "memory_limit is %zu MiB; this job needs %zu MiB: %zu for the model and the data, %zu for a step "
-                  "that recomputes all it can. A smaller batch_size or max_seq_length needs less.",
-                  l->memory_limit >> 20, (beside + bytes) >> 20, beside >> 20, bytes >> 20);
+                  "that recomputes all it can. A smaller %s needs less.",
+                  l->memory_limit >> 20, (beside + bytes) >> 20, beside >> 20, bytes >> 20, step->smaller);
   return status;
+}
+
+static void dry_run_training(void *payload) {
+  struct learner *l = payload;
+  dry_run(l, &l->limits, GOAL_TRAIN);
 }
 
 static enum status reserve(struct model *m, size_t longest, struct error *err) {
@@ -247,9 +251,9 @@ enum status learner_init(struct learner *l, struct model *model, const struct ba
   status = status ? status : reserve_room(l, training, err);
   status = status ? status : reserve_room(l, evaluation, err);
   parameter_upload(&model->parameters);
-  size_t beside = beside_steps(l);
+  size_t beside = 0;
   if (!status)
-    status = fit(l, training, beside, err);
+    status = learner_fit(l, &(struct learner_step){dry_run_training, l, "batch_size or max_seq_length"}, &beside, err);
   if (!status)
     status = plan(l, &l->training, training, GOAL_TRAIN, err);
   if (!status)

@@ -69,6 +69,17 @@ struct targets {
    not fit whatever is recomputed, naming what it needs. */
 NODISCARD enum status learner_init(struct learner *learner, struct model *model, const struct batch_limits *training,
                                    const struct batch_limits *evaluation, struct error *err);
+/* For another kind of learner (denoiser.h): what notes the dry run of a training step on learner->tape, and what the
+   client may make smaller where the step does not fit. */
+struct learner_step {
+  void (*dry_run)(void *payload);
+  void *payload;
+  const char *smaller;
+};
+/* Sets recompute_segments to the fewest with which the step fits the limits, and *beside to what training takes beside
+   its steps. Errors as learner_init's. */
+NODISCARD enum status learner_fit(struct learner *learner, const struct learner_step *step, size_t *beside,
+                                  struct error *err);
 void learner_done(struct learner *learner);
 /* Memory for a step that is in proportion to the model: three times its weights as floats, at least 1 GiB. */
 size_t learner_memory_default(const struct model *model);

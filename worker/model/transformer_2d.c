@@ -85,9 +85,9 @@ enum status transformer_2d_load(struct model *m, struct transformer_2d *t, const
   return status ? status : load_projection(m, &t->proj_out, name, s, err);
 }
 
-static struct tensor *block_forward(struct tape *tape, const struct transformer_block *b, struct tensor *x,
-                                    const struct sequences *pixels, struct tensor *text, const struct sequences *texts,
-                                    const struct attention *how) {
+static struct tensor *attend(struct tape *tape, const struct transformer_block *b, struct tensor *x,
+                             const struct sequences *pixels, struct tensor *text, const struct sequences *texts,
+                             const struct attention *how) {
   struct tensor *h = op_layernorm(tape, x, &b->norm1);
   struct tensor *q = op_linear(tape, h, &b->attn1.to_q), *k = op_linear(tape, h, &b->attn1.to_k);
   h = op_attention(tape, q, k, op_linear(tape, h, &b->attn1.to_v), pixels, how);
@@ -95,19 +95,31 @@ static struct tensor *block_forward(struct tape *tape, const struct transformer_
   q = op_linear(tape, op_layernorm(tape, x, &b->norm2), &b->attn2.to_q);
   k = op_linear(tape, text, &b->attn2.to_k);
   h = op_cross_attention(tape, q, k, op_linear(tape, text, &b->attn2.to_v), pixels, texts, how);
-  x = op_add(tape, op_linear(tape, h, &b->attn2.to_out), x);
-  h = op_geglu_gate_last(tape, op_linear(tape, op_layernorm(tape, x, &b->norm3), &b->wide));
+  return op_add(tape, op_linear(tape, h, &b->attn2.to_out), x);
+}
+
+static struct tensor *feed_forward(struct tape *tape, const struct transformer_block *b, struct tensor *x) {
+  struct tensor *h = op_geglu_gate_last(tape, op_linear(tape, op_layernorm(tape, x, &b->norm3), &b->wide));
   return op_add(tape, op_linear(tape, h, &b->out), x);
 }
 
 struct tensor *transformer_2d_forward(struct tape *tape, const struct transformer_2d *t, struct tensor *x,
-                                      const struct images *images, struct tensor *text, const struct sequences *texts) {
+                                      const struct images *images, struct tensor *text, const struct sequences *texts,
+                                      struct transformer_segments segments) {
   const struct attention how = {
       .heads = t->heads, .kv_heads = t->heads, .scale = 1 / sqrtf((float)(x->cols / t->heads))};
   const struct sequences *pixels = diffusers_sequences(tape, images->count, images->height * images->width);
+  tape_segment_begin(tape, segments.attention);
   struct tensor *h = op_group_norm(tape, x, images, &t->norm, t->groups, false);
   h = op_linear(tape, h, &t->proj_in); /* one pixel: the same, whether it is a convolution or linear */
-  for (size_t i = 0; i < t->layers; i++)
-    h = block_forward(tape, &t->blocks[i], h, pixels, text, texts, &how);
+  tape_segment_end(tape);
+  for (size_t i = 0; i < t->layers; i++) {
+    tape_segment_begin(tape, segments.attention);
+    h = attend(tape, &t->blocks[i], h, pixels, text, texts, &how);
+    tape_segment_end(tape);
+    tape_segment_begin(tape, segments.feed_forward);
+    h = feed_forward(tape, &t->blocks[i], h);
+    tape_segment_end(tape);
+  }
   return op_add(tape, op_linear(tape, h, &t->proj_out), x);
 }

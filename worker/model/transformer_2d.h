@@ -17,8 +17,13 @@ struct transformer_shape {
 };
 NODISCARD enum status transformer_2d_load(struct model *model, struct transformer_2d *transformer, const char *path,
                                           struct transformer_shape shape, struct error *err);
+/* Recompute priorities of its segments (tape_segment_begin). */
+struct transformer_segments {
+  size_t feed_forward, attention;
+};
 /* text: rows of all images' texts, which `texts` tells apart. */
 struct tensor *transformer_2d_forward(struct tape *tape, const struct transformer_2d *transformer, struct tensor *x,
-                                      const struct images *images, struct tensor *text, const struct sequences *texts);
+                                      const struct images *images, struct tensor *text, const struct sequences *texts,
+                                      struct transformer_segments segments);
 
 #endif

@@ -102,6 +102,26 @@ static enum status read_config(struct model *m, struct unet *u, struct error *er
   return s;
 }
 
+/* --- segments ------------------------------------------------------------------------------------- */
+
+/* Kinds of checkpoint segments: what frees most memory for the least work comes first, in a kind those with the most
+   pixels. */
+enum segment_kind { SEGMENT_FEED_FORWARD, SEGMENT_ATTENTION, SEGMENT_RESNET, SEGMENT_KINDS };
+
+/* Layers of one size of images, on the way down and up. */
+static size_t layers_of_size(const struct unet *u) {
+  return 2 * u->layers + 1;
+}
+
+/* The middle has one more. */
+static size_t segment_places(const struct unet *u) {
+  return u->count * layers_of_size(u) + 1;
+}
+
+static size_t segment_priority(const struct unet *u, enum segment_kind kind, size_t place) {
+  return kind * segment_places(u) + place;
+}
+
 /* --- loading -------------------------------------------------------------------------------------- */
 
 static struct resnet_shape resnet_shape(const struct unet *u, size_t in, size_t out) {
@@ -182,6 +202,7 @@ static enum status unet_load(struct model *m, uint64_t seed, struct error *err) 
   if (s)
     return s;
   m->default_targets = &of_attention;
+  m->blocks = SEGMENT_KINDS * segment_places(u);
   size_t C = u->channels[0];
   s = diffusers_conv3(m, &u->conv_in, "conv_in", u->in_channels, C, err);
   s = s ? s : load_linear(m, &u->time_1, "", "time_embedding.linear_1", C, 4 * C, LOAD_BIAS, err);
@@ -221,10 +242,25 @@ static struct tensor *embed_time(struct tape *tape, const struct unet *u, const 
   return op_silu(tape, op_linear(tape, op_silu(tape, x), &u->time_2));
 }
 
-static struct tensor *layer(struct pass *p, const struct level *level, size_t j, struct tensor *x) {
-  x = resnet_block_forward(p->tape, &level->resnets[j], x, &p->images, p->time);
-  return level->attentions ? transformer_2d_forward(p->tape, &level->attentions[j], x, &p->images, p->text, p->texts)
-                           : x;
+/* A residual block that reads x, and behind it `skip` where that is not NULL; `place`: among the segments. */
+static struct tensor *resnet(struct pass *p, const struct resnet_block *b, size_t place, struct tensor *x,
+                             struct tensor *skip) {
+  tape_segment_begin(p->tape, segment_priority(p->unet, SEGMENT_RESNET, place));
+  x = resnet_block_forward(p->tape, b, skip ? op_concat(p->tape, x, skip) : x, &p->images, p->time);
+  tape_segment_end(p->tape);
+  return x;
+}
+
+static struct tensor *transformer(struct pass *p, const struct transformer_2d *t, size_t place, struct tensor *x) {
+  return transformer_2d_forward(p->tape, t, x, &p->images, p->text, p->texts,
+                                (struct transformer_segments){segment_priority(p->unet, SEGMENT_FEED_FORWARD, place),
+                                                              segment_priority(p->unet, SEGMENT_ATTENTION, place)});
+}
+
+static struct tensor *layer(struct pass *p, const struct level *level, size_t j, size_t place, struct tensor *x,
+                            struct tensor *skip) {
+  x = resnet(p, &level->resnets[j], place, x, skip);
+  return level->attentions ? transformer(p, &level->attentions[j], place, x) : x;
 }
 
 struct skips {
@@ -237,7 +273,7 @@ static struct tensor *go_down(struct pass *p, struct skips *skips, struct tensor
   for (size_t i = 0; i < p->unet->count; i++) {
     const struct level *level = &p->unet->down[i];
     for (size_t j = 0; j < level->layers; j++)
-      x = skips->item[skips->count++] = layer(p, level, j, x);
+      x = skips->item[skips->count++] = layer(p, level, j, i * layers_of_size(p->unet) + j, x, NULL);
     if (level->sampler.name)
       x = skips->item[skips->count++] = op_conv2d(p->tape, x, &p->images, &level->sampler);
   }
@@ -247,8 +283,9 @@ static struct tensor *go_down(struct pass *p, struct skips *skips, struct tensor
 static struct tensor *go_up(struct pass *p, struct skips *skips, struct tensor *x) {
   for (size_t i = 0; i < p->unet->count; i++) {
     const struct level *level = &p->unet->up[i];
+    size_t place = (p->unet->count - 1 - i) * layers_of_size(p->unet) + p->unet->layers;
     for (size_t j = 0; j < level->layers; j++)
-      x = layer(p, level, j, op_concat(p->tape, x, skips->item[--skips->count]));
+      x = layer(p, level, j, place + j, x, skips->item[--skips->count]);
     if (level->sampler.name) {
       x = op_upsample(p->tape, x, &p->images);
       x = op_conv2d(p->tape, x, &p->images, &level->sampler);
@@ -273,9 +310,10 @@ struct tensor *unet_forward(struct tape *tape, const struct model *m, const stru
   p.texts = diffusers_sequences(tape, count, input->text_tokens);
   struct tensor *x = op_input(tape, input->sample, images_rows(&input->images), u->in_channels);
   x = go_down(&p, &skips, op_conv2d(tape, x, &p.images, &u->conv_in));
-  x = resnet_block_forward(tape, &u->middle[0], x, &p.images, p.time);
-  x = transformer_2d_forward(tape, &u->middle_attention, x, &p.images, p.text, p.texts);
-  x = go_up(&p, &skips, resnet_block_forward(tape, &u->middle[1], x, &p.images, p.time));
+  size_t middle = segment_places(u) - 1;
+  x = resnet(&p, &u->middle[0], middle, x, NULL);
+  x = resnet(&p, &u->middle[1], middle, transformer(&p, &u->middle_attention, middle, x), NULL);
+  x = go_up(&p, &skips, x);
   x = op_group_norm(tape, x, &p.images, &u->conv_norm_out, u->groups, true);
   return op_conv2d(tape, x, &p.images, &u->conv_out);
 }
