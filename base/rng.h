@@ -11,7 +11,7 @@
 #include "base/attr.h"
 
 /* Streams keep the uses of one seed apart. */
-enum rng_stream { RNG_INIT = 1, RNG_SHUFFLE, RNG_DROPOUT };
+enum rng_stream { RNG_INIT = 1, RNG_SHUFFLE, RNG_DROPOUT, RNG_LATENTS };
 
 struct rng {
   uint64_t seed;

@@ -11,6 +11,9 @@
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"                  \
   "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
+#define CLIP_REGEX                                                                                                     \
+  "<\\|startoftext\\|>|<\\|endoftext\\|>|'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+"
+
 static const char config_name[] = "tokenizer_config.json";
 
 /* --- pipelines ------------------------------------------------------------------------------------ */
@@ -116,6 +119,31 @@ static enum status apply_llama(json_t *file, const struct tokenizer_config *conf
   return status ? status : set_member(file, "decoder", decoder, err);
 }
 
+/* Lowercase words that a suffix ends; spaces part them and are gone. */
+static enum status apply_clip(json_t *file, const struct tokenizer_config *config, struct error *err) {
+  enum status status = bare_model(file, "BPE", err);
+  json_t *model = json_object_get(file, "model");
+  if (!status)
+    status = set_member(model, "end_of_word_suffix", json_string("</w>"), err);
+  if (!status)
+    status = set_member(model, "unk_token", json_string(tokenizer_config_token(config, "unk_token")), err);
+  if (!status)
+    status =
+        set_member(file, "normalizer",
+                   json_pack("{s:s,s:[{s:s},{s:s,s:{s:s},s:s},{s:s}]}", "type", "Sequence", "normalizers", "type",
+                             "NFC", "type", "Replace", "pattern", "Regex", "\\s+", "content", " ", "type", "Lowercase"),
+                   err);
+  if (!status)
+    status = set_member(file, "pre_tokenizer",
+                        json_pack("{s:s,s:[{s:s,s:{s:s},s:s,s:b},{s:s,s:b,s:b}]}", "type", "Sequence", "pretokenizers",
+                                  "type", "Split", "pattern", "Regex", CLIP_REGEX, "behavior", "Removed", "invert", 1,
+                                  "type", "ByteLevel", "add_prefix_space", 0, "use_regex", 1),
+                        err);
+  if (!status)
+    status = set_member(file, "post_processor", NULL, err);
+  return status ? status : set_member(file, "decoder", json_pack("{s:s}", "type", "ByteLevel"), err);
+}
+
 enum status tokenizer_class_apply(json_t *file, const struct tokenizer_config *config, struct error *err) {
   switch (config->class) {
   case TOKENIZER_CLASS_BACKEND: break;
@@ -123,6 +151,7 @@ enum status tokenizer_class_apply(json_t *file, const struct tokenizer_config *c
   case TOKENIZER_CLASS_GPT2:
   case TOKENIZER_CLASS_QWEN2: return apply_bytes(file, config, err);
   case TOKENIZER_CLASS_LLAMA: return apply_llama(file, config, err);
+  case TOKENIZER_CLASS_CLIP: return apply_clip(file, config, err);
   }
   return STATUS_OK;
 }

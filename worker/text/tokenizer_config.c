@@ -26,6 +26,9 @@ static const struct class {
     {"GPT2Tokenizer", TOKENIZER_CLASS_GPT2, {"<|endoftext|>", "<|endoftext|>", "<|endoftext|>"}},
     {"LlamaTokenizer", TOKENIZER_CLASS_LLAMA, {"<s>", "</s>", "<unk>"}},
     {"Qwen2Tokenizer", TOKENIZER_CLASS_QWEN2, {NULL, "<|endoftext|>", "<|endoftext|>", NULL, "<|endoftext|>"}},
+    {"CLIPTokenizer",
+     TOKENIZER_CLASS_CLIP,
+     {"<|startoftext|>", "<|endoftext|>", "<|endoftext|>", NULL, "<|endoftext|>"}},
 };
 
 /* "BertTokenizerFast" is BertTokenizer; NULL: a class that takes the file's pipeline. */

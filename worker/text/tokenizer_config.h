@@ -14,6 +14,7 @@ enum tokenizer_class {
   TOKENIZER_CLASS_GPT2,
   TOKENIZER_CLASS_LLAMA,
   TOKENIZER_CLASS_QWEN2,
+  TOKENIZER_CLASS_CLIP,
 };
 
 /* "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token". */

@@ -53,18 +53,23 @@ enum status tokenizer_read_added(struct tokenizer *t, const json_t *list, bool n
   return status;
 }
 
-/* [CLS] A [SEP] B [SEP]. */
-static enum status post_process_bert(struct tokenizer *t, const struct tokenizer_config *config, struct error *err) {
-  static const char *const names[] = {"cls_token", "sep_token"};
-  int32_t ids[COUNT_OF(names)];
-  for (size_t i = 0; i < COUNT_OF(names); i++) {
+/* The frame that a class puts around texts: BERT's [CLS] A [SEP] B [SEP], CLIP's <|startoftext|> A <|endoftext|>
+   <|endoftext|> B <|endoftext|>. */
+static enum status post_process(struct tokenizer *t, const struct tokenizer_config *config, struct error *err) {
+  static const char *const of_bert[] = {"cls_token", "sep_token"}, *const of_clip[] = {"bos_token", "eos_token"};
+  bool bert = config->class == TOKENIZER_CLASS_BERT;
+  const char *const *names = bert ? of_bert : of_clip;
+  int32_t ids[COUNT_OF(of_bert)];
+  if (!bert && config->class != TOKENIZER_CLASS_CLIP)
+    return STATUS_OK;
+  for (size_t i = 0; i < COUNT_OF(ids); i++) {
     const char *text = tokenizer_config_token(config, names[i]);
     ids[i] = text ? tokenizer_id(t, text) : -1;
     if (ids[i] < 0)
-      return error_set(err, STATUS_MODEL_INVALID, names[i], "tokenizer_config.json: BertTokenizer needs a %s",
-                       names[i]);
+      return error_set(err, STATUS_MODEL_INVALID, names[i], "tokenizer_config.json: %s needs a %s",
+                       bert ? "BertTokenizer" : "CLIPTokenizer", names[i]);
   }
-  post_processor_set(&t->post_processor, ids[0], ids[1], -1, 1);
+  post_processor_set(&t->post_processor, ids[0], ids[1], bert ? -1 : ids[1], bert);
   return STATUS_OK;
 }
 
@@ -99,8 +104,8 @@ enum status tokenizer_read_file(struct tokenizer *t, json_t *file, const struct 
     status = tokenizer_class_added(&added, file, config, err);
   if (!status)
     status = read_json(t, file, added, false, err);
-  if (!status && config->class == TOKENIZER_CLASS_BERT)
-    status = post_process_bert(t, config, err);
+  if (!status)
+    status = post_process(t, config, err);
   json_decref(added);
   return status;
 }

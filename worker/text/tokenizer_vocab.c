@@ -107,10 +107,11 @@ enum status tokenizer_read_merges(struct tokenizer *t, const char *dir, const st
   AUTO(json_release) json_t *vocab = NULL;
   AUTO(json_release) json_t *merges = json_array();
   char path[1088];
-  if (config->class != TOKENIZER_CLASS_GPT2 && config->class != TOKENIZER_CLASS_QWEN2)
+  bool clip = config->class == TOKENIZER_CLASS_CLIP;
+  if (!clip && config->class != TOKENIZER_CLASS_GPT2 && config->class != TOKENIZER_CLASS_QWEN2)
     return error_set(err, STATUS_MODEL_INVALID, "tokenizer_class",
-                     "%s: vocab.json and merges.txt without a tokenizer.json need the tokenizer_class GPT2Tokenizer or "
-                     "Qwen2Tokenizer",
+                     "%s: vocab.json and merges.txt without a tokenizer.json need the tokenizer_class GPT2Tokenizer, "
+                     "Qwen2Tokenizer or CLIPTokenizer",
                      dir);
   snprintf(path, sizeof path, "%s/vocab.json", dir);
   enum status status = component_blame(err, json_parse_file(&vocab, path, &limits, err), "vocab.json");
@@ -121,7 +122,7 @@ enum status tokenizer_read_merges(struct tokenizer *t, const char *dir, const st
   json_t *file = json_pack("{s:{s:s,s:O?,s:O?}}", "model", "type", "BPE", "vocab", vocab, "merges", merges);
   if (!status)
     status = file ? tokenizer_read_file(t, file, config, err) : error_no_memory(err, "the tokenizer");
-  if (!status)
+  if (!status && !clip)
     status = read_frame(t, config, err);
   return status ? error_prefix(err, "%s", dir) : STATUS_OK;
 }

@@ -33,6 +33,16 @@ def bpe():
     return t
 
 
+def clip():
+    t = Tokenizer(models.BPE(unk_token="<|endoftext|>", end_of_word_suffix="</w>"))
+    t.normalizer = normalizers.Lowercase()
+    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Whitespace(), pre_tokenizers.ByteLevel(False)])
+    t.train_from_iterator(CORPUS, trainers.BpeTrainer(
+        vocab_size=400, special_tokens=["<|startoftext|>", "<|endoftext|>"], show_progress=False, end_of_word_suffix="</w>",
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    return t
+
+
 def wordpiece():
     t = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     t.normalizer, t.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
@@ -80,6 +90,9 @@ def main():
     folder("gpt2", b, {}, {"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": True, "additional_special_tokens": ["<x>"]})
     folder("qwen2", b, {}, {"tokenizer_class": "PreTrainedTokenizerFast", "additional_special_tokens": ["<x>"]}, "qwen2")
     folder("merges", b, {"merges.txt": ""}, {"tokenizer_class": "GPT2Tokenizer", "bos_token": "<s>", "add_bos_token": True})
+    c, clips = clip(), {"tokenizer_class": "CLIPTokenizer", "pad_token": "!"}
+    folder("clip", c, {}, clips, "clip_text_model")
+    folder("clip_merges", c, {"merges.txt": ""}, clips, "clip_text_model")
     folder("bert", w, {}, {"do_lower_case": False, "additional_special_tokens": ["<x>"]}, "bert")
     folder("bert_accents", w, {}, {"strip_accents": False, "tokenize_chinese_chars": False}, "bert")
     folder("bert_words", w, {}, {"bare": True}, "bert")

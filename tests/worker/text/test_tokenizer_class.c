@@ -39,7 +39,8 @@ static void check_directory(const char *name) {
 static void directories_equal_the_reference(void **state) {
   (void)state;
   static const char *const names[] = {"decoder", "added_json", "specials", "map",          "named",      "gpt2",
-                                      "qwen2",   "merges",     "bert",     "bert_accents", "bert_words", "bert_fast"};
+                                      "qwen2",   "merges",     "bert",     "bert_accents", "bert_words", "bert_fast",
+                                      "clip",    "clip_merges"};
   for (size_t i = 0; i < COUNT_OF(names); i++)
     check_directory(names[i]);
 }

@@ -1,0 +1,317 @@
+#include "worker/diffusion/diffusion_pipeline.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "worker/file/directory.h"
+#include "worker/model/autoencoder_kl.h"
+#include "worker/model/load.h"
+#include "worker/model/unet.h"
+
+enum { TEXT_TOKENS_MAX = 1 << 12, SIDE_MAX = 1 << 14 };
+
+static const char index_name[] = "model_index.json";
+
+static enum status invalid(struct error *err, const char *file, const char *member, const char *what) {
+  return error_set(err, STATUS_MODEL_INVALID, "model", "%s: %s %s", file, member, what);
+}
+
+/* A file of the pipeline that must be there: a JSON object. */
+static enum status read_file(json_t **out, const char *path, const char *name, struct error *err) {
+  static const struct json_limits limits = {.bytes_max = 1 << 20};
+  enum status status = directory_json(out, path, name, &limits, err);
+  return status || *out ? status : error_set(err, STATUS_MODEL_INVALID, "model", "%s has no %s", path, name);
+}
+
+/* --- model_index.json ----------------------------------------------------------------------------- */
+
+/* The components that are used, and their classes. A scheduler's are read with its file. */
+static const struct {
+  const char *name;
+  const char *classes[3];
+} components[] = {{"tokenizer", {"CLIPTokenizer", "CLIPTokenizerFast"}},
+                  {"text_encoder", {"CLIPTextModel"}},
+                  {"unet", {"UNet2DConditionModel"}},
+                  {"vae", {"AutoencoderKL"}},
+                  {"scheduler", {NULL}}};
+
+/* A component is ["library", "Class"], or [null, null]. */
+static const char *class_of(const json_t *index, const char *name) {
+  return json_string_value(json_array_get(json_object_get(index, name), 1));
+}
+
+static bool is_one_of(const char *class, const char *const *classes) {
+  bool found = !*classes;
+  for (; !found && *classes; classes++)
+    found = strcmp(class, *classes) == 0;
+  return found;
+}
+
+/* What would change the pictures, and is not here. */
+static enum status check_others(json_t *index, struct error *err) {
+  static const char *const idle[] = {"safety_checker", "feature_extractor"};
+  const char *key;
+  json_t *value;
+  json_object_foreach(index, key, value) {
+    bool known = !class_of(index, key);
+    for (size_t i = 0; i < COUNT_OF(components); i++)
+      known |= strcmp(key, components[i].name) == 0;
+    for (size_t i = 0; i < COUNT_OF(idle); i++)
+      known |= strcmp(key, idle[i]) == 0;
+    if (!known)
+      return error_set(err, STATUS_MODEL_INVALID, "model", "%s: the component %.60s (%.60s) is not supported",
+                       index_name, key, class_of(index, key));
+  }
+  return STATUS_OK;
+}
+
+static enum status check_index(json_t *index, struct error *err) {
+  const char *class = json_string_value(json_object_get(index, "_class_name"));
+  if (!class || strcmp(class, "StableDiffusionPipeline") != 0)
+    return error_set(err, STATUS_MODEL_INVALID, "model",
+                     "%s: _class_name \"%.60s\" is not supported; StableDiffusionPipeline is", index_name,
+                     class ? class : "(absent)");
+  for (size_t i = 0; i < COUNT_OF(components); i++) {
+    class = class_of(index, components[i].name);
+    if (!class)
+      return invalid(err, index_name, components[i].name, "must be the library and the class of a component");
+    if (!is_one_of(class, components[i].classes))
+      return error_set(err, STATUS_MODEL_INVALID, "model", "%s: the class %.60s of %s is not supported; %s is",
+                       index_name, class, components[i].name, components[i].classes[0]);
+  }
+  return check_others(index, err);
+}
+
+/* --- the scheduler -------------------------------------------------------------------------------- */
+
+static const char scheduler_name[] = "scheduler/scheduler_config.json";
+
+/* Classes whose noise schedule is Ho et al.'s, so that any of our samplers may take its steps. */
+static const struct {
+  const char *class;
+  enum denoising_method method;
+} schedulers[] = {{"DDIMScheduler", DENOISING_DDIM},
+                  {"DPMSolverMultistepScheduler", DENOISING_DPM_SOLVER_2M},
+                  {"PNDMScheduler", DENOISING_DPM_SOLVER_2M},
+                  {"DDPMScheduler", DENOISING_DPM_SOLVER_2M},
+                  {"LMSDiscreteScheduler", DENOISING_DPM_SOLVER_2M},
+                  {"EulerDiscreteScheduler", DENOISING_DPM_SOLVER_2M},
+                  {"EulerAncestralDiscreteScheduler", DENOISING_DPM_SOLVER_2M},
+                  {"HeunDiscreteScheduler", DENOISING_DPM_SOLVER_2M},
+                  {"UniPCMultistepScheduler", DENOISING_DPM_SOLVER_2M}};
+
+/* DPMSolverMultistepScheduler's own members: what is here is its form with the defaults. */
+static enum status check_dpm_solver(const json_t *config, struct error *err) {
+  static const struct {
+    const char *key;
+    const char *want; /* as JSON; absent or null is the same */
+  } rows[] = {{"algorithm_type", "\"dpmsolver++\""},
+              {"solver_order", "2"},
+              {"solver_type", "\"midpoint\""},
+              {"lower_order_final", "true"},
+              {"euler_at_final", "false"},
+              {"final_sigmas_type", "\"zero\""},
+              {"variance_type", "null"}};
+  for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    const json_t *value = json_object_get(config, rows[i].key);
+    AUTO(json_release) json_t *want = json_loads(rows[i].want, JSON_DECODE_ANY, NULL);
+    if (value && !json_is_null(value) && !json_equal(value, want))
+      return error_set(err, STATUS_MODEL_INVALID, "model", "%s: %s must be %s", scheduler_name, rows[i].key,
+                       rows[i].want);
+  }
+  return STATUS_OK;
+}
+
+static enum status open_scheduler(struct diffusion_pipeline *p, const char *path, const json_t *index,
+                                  struct error *err) {
+  const char *class = class_of(index, "scheduler");
+  AUTO(json_release) json_t *config = NULL;
+  size_t i = 0;
+  while (i < COUNT_OF(schedulers) && strcmp(class, schedulers[i].class) != 0)
+    i++;
+  if (i == COUNT_OF(schedulers))
+    return error_set(err, STATUS_MODEL_INVALID, "model",
+                     "%s: the class %.60s of scheduler is not supported; DDIMScheduler, DPMSolverMultistepScheduler "
+                     "and those that share their noise schedule are",
+                     index_name, class);
+  p->method = schedulers[i].method;
+  enum status status = read_file(&config, path, scheduler_name, err);
+  if (!status && strcmp(class, "DPMSolverMultistepScheduler") == 0)
+    status = check_dpm_solver(config, err);
+  return status ? status : noise_schedule_read(&p->schedule, config, &p->arena, err);
+}
+
+/* --- the components ------------------------------------------------------------------------------- */
+
+static enum status open_component(struct model *out, const char *path, const char *name, const struct model_ops *ops,
+                                  struct backend *backend, struct error *err) {
+  char folder[DIRECTORY_PATH_BYTES];
+  snprintf(folder, sizeof folder, "%s/%s", path, name);
+  enum status status = model_open_component(out, folder, backend, err);
+  if (!status && out->ops != ops)
+    return error_set(err, STATUS_MODEL_INVALID, "model", "%s/config.json is of a %s, not of a %s", name,
+                     out->ops->model_type, ops->model_type);
+  return status == STATUS_MODEL_INVALID ? error_prefix(err, "%s", name) : status;
+}
+
+/* Prompts have as many rows as the tokenizer pads to (model_max_length), which the text encoder must have positions
+   for. */
+static enum status open_tokenizer(struct diffusion_pipeline *p, const char *path, struct error *err) {
+  static const char name[] = "tokenizer/tokenizer_config.json";
+  char folder[DIRECTORY_PATH_BYTES];
+  int64_t length = 0;
+  AUTO(json_release) json_t *config = NULL;
+  snprintf(folder, sizeof folder, "%s/tokenizer", path);
+  enum status status = tokenizer_open(&p->tokenizer, folder, err);
+  status = status ? status : read_file(&config, path, name, err);
+  if (status)
+    return status;
+  if (!json_is_integer(json_object_get(config, "model_max_length")))
+    return invalid(err, name, "model_max_length", "must be a whole number: prompts are padded to it");
+  if (json_get_int(&length, config, "model_max_length", 0, 2, TEXT_TOKENS_MAX, err))
+    return error_prefix(err, "%s", name);
+  p->text_tokens = (size_t)length;
+  if (p->text_tokens > p->text_encoder.positions)
+    return error_set(err, STATUS_MODEL_INVALID, "model", "%s: model_max_length %zu is more than the text encoder's %zu",
+                     name, p->text_tokens, p->text_encoder.positions);
+  if ((size_t)tokenizer_vocab_size(p->tokenizer) > p->text_encoder.vocabulary)
+    return error_set(err, STATUS_MODEL_INVALID, "model",
+                     "the tokenizer has %d tokens, the text encoder's vocab_size is %zu",
+                     (int)tokenizer_vocab_size(p->tokenizer), p->text_encoder.vocabulary);
+  return STATUS_OK;
+}
+
+static enum status check_text_encoder(struct diffusion_pipeline *p, struct error *err) {
+  if (json_is_true(json_object_get(p->text_encoder.checkpoint.config, "use_attention_mask")))
+    return invalid(err, "text_encoder/config.json", "use_attention_mask", "is not supported; false is");
+  enum status status = load_size(&p->text_cols, &p->text_encoder, "hidden_size", 512, SIZE_MAX / 2, err);
+  size_t want = unet_sizes(&p->unet).cross_attention_dim;
+  if (!status && p->text_cols != want)
+    return error_set(err, STATUS_MODEL_INVALID, "model",
+                     "the text encoder's hidden_size %zu is not the UNet's cross_attention_dim %zu", p->text_cols,
+                     want);
+  return status;
+}
+
+/* How latents of the UNet and of the VAE belong together. */
+static enum status check_latents(struct diffusion_pipeline *p, struct error *err) {
+  struct unet_sizes unet = unet_sizes(&p->unet);
+  struct autoencoder_kl_sizes vae = autoencoder_kl_sizes(&p->vae);
+  const json_t *config = p->vae.checkpoint.config;
+  static const char *const fixed[] = {"shift_factor", "latents_mean", "latents_std"};
+  size_t sample = 0;
+  if (unet.in_channels != vae.latent_channels || unet.out_channels != vae.latent_channels)
+    return error_set(err, STATUS_MODEL_INVALID, "model",
+                     "the UNet takes %zu channels and gives %zu, the VAE's latents have %zu", unet.in_channels,
+                     unet.out_channels, vae.latent_channels);
+  if (vae.image_channels != 3)
+    return error_set(err, STATUS_MODEL_INVALID, "model", "the VAE's pictures have %zu channels, not 3",
+                     vae.image_channels);
+  for (size_t i = 0; i < COUNT_OF(fixed); i++)
+    if (json_object_get(config, fixed[i]) && !json_is_null(json_object_get(config, fixed[i])))
+      return invalid(err, "vae/config.json", fixed[i], "is not supported; null is");
+  p->latent_scale = vae.scale;
+  p->side_multiple = vae.scale * unet.multiple;
+  enum status status = load_size(&sample, &p->unet, "sample_size", 64, SIDE_MAX, err);
+  status = status ? status : load_number(&p->scaling_factor, &p->vae, "scaling_factor", 0.18215, err);
+  p->side = sample * vae.scale;
+  if (!status && !(p->scaling_factor > 0))
+    return invalid(err, "vae/config.json", "scaling_factor", "must be more than 0");
+  return status;
+}
+
+static enum status open_all(struct diffusion_pipeline *p, const char *path, struct backend *backend,
+                            struct error *err) {
+  AUTO(json_release) json_t *index = NULL;
+  enum status s = read_file(&index, path, index_name, err);
+  s = s ? s : check_index(index, err);
+  s = s ? s : open_scheduler(p, path, index, err);
+  s = s ? s : open_component(&p->text_encoder, path, "text_encoder", &model_clip_text, backend, err);
+  s = s ? s : open_component(&p->unet, path, "unet", &model_unet_2d_condition, backend, err);
+  s = s ? s : open_component(&p->vae, path, "vae", &model_autoencoder_kl, backend, err);
+  s = s ? s : open_tokenizer(p, path, err);
+  s = s ? s : check_text_encoder(p, err);
+  return s ? s : check_latents(p, err);
+}
+
+bool diffusion_pipeline_is(const char *path) {
+  char file[DIRECTORY_PATH_BYTES];
+  return directory_find(file, path, index_name);
+}
+
+enum status diffusion_pipeline_open(struct diffusion_pipeline *out, const char *path, struct backend *backend,
+                                    struct error *err) {
+  *out = (struct diffusion_pipeline){0};
+  arena_init(&out->arena, (size_t)64 << 20);
+  enum status status = open_all(out, path, backend, err);
+  if (status)
+    diffusion_pipeline_close(out);
+  return status;
+}
+
+void diffusion_pipeline_close(struct diffusion_pipeline *p) {
+  tokenizer_free(p->tokenizer);
+  model_close(&p->vae);
+  model_close(&p->unet);
+  model_close(&p->text_encoder);
+  arena_done(&p->arena);
+  *p = (struct diffusion_pipeline){0};
+}
+
+/* --- prompts -------------------------------------------------------------------------------------- */
+
+/* All of its tokens, framed and padded, in ids[text_tokens]. */
+static enum status tokenize(int32_t *ids, const struct diffusion_pipeline *p, const char *text, const char *param,
+                            struct error *err) {
+  struct encoding encoding;
+  encoding_init(&encoding);
+  enum status status = tokenizer_encode(p->tokenizer, &encoding, text, strlen(text), NULL, 0, 0, err);
+  if (status == STATUS_DATASET_INVALID)
+    status = error_set(err, STATUS_INVALID_VALUE, param, "%s is no text that the model's tokenizer can read", param);
+  if (!status && encoding.count > p->text_tokens)
+    status = error_set(err, STATUS_INVALID_VALUE, param,
+                       "%s has %zu tokens with those that frame it; the text encoder reads %zu", param, encoding.count,
+                       p->text_tokens);
+  for (size_t i = 0; !status && i < p->text_tokens; i++)
+    ids[i] = i < encoding.count ? encoding.ids[i] : tokenizer_pad_id(p->tokenizer);
+  encoding_done(&encoding);
+  return status;
+}
+
+static enum status run(float *out, struct diffusion_pipeline *p, const struct sequences *sequences, struct error *err) {
+  struct model *m = &p->text_encoder;
+  struct tape tape;
+  struct plan *plan = NULL;
+  enum status status = tape_init(&tape, m->backend, err);
+  if (status)
+    return status;
+  tape_plan_begin(&tape, false);
+  m->ops->forward(&tape, m, sequences);
+  status = tape_plan_end(&tape, &plan, err);
+  if (!status) {
+    tape_begin(&tape, plan, false);
+    const struct tensor *x = m->ops->forward(&tape, m, sequences);
+    CHECK(x->rows == p->text_tokens && x->cols == p->text_cols);
+    m->backend->ops->read(m->backend, out, x->data, x->rows * x->cols * sizeof *out);
+    status = m->backend->ops->synchronise(m->backend, err);
+  }
+  tape_plan_free(plan);
+  tape_done(&tape);
+  return status;
+}
+
+enum status diffusion_pipeline_encode(float *out, struct diffusion_pipeline *p, const char *text, const char *param,
+                                      struct error *err) {
+  const uint32_t offsets[] = {0, (uint32_t)p->text_tokens};
+  struct arena arena;
+  arena_init(&arena, TEXT_TOKENS_MAX * sizeof(int32_t) + 64);
+  int32_t *ids = arena_array(&arena, p->text_tokens, sizeof *ids);
+  enum status status = ids ? tokenize(ids, p, text, param, err) : error_no_memory(err, "a prompt");
+  if (!status) {
+    struct sequences sequences = sequences_host(1, p->text_tokens, p->text_tokens, offsets, ids, NULL);
+    status = run(out, p, &sequences, err);
+  }
+  arena_done(&arena);
+  return status;
+}
