@@ -175,14 +175,16 @@ enum extractor {
   EXTRACT_FIRST_NUMBER, /* numbers are compared by their value */
   EXTRACT_LAST_NUMBER,
   EXTRACT_REGEX,  /* the last match of `pattern`, or its first group where it has one */
+  EXTRACT_MATH,   /* LaTeX in the last \boxed of an answer, or behind `after`, compared as MATH's are */
   EXTRACT_CHOICE, /* nothing is generated: the likeliest of `choices` after the prompt */
   EXTRACT_COUNT
 };
 extern const char *const job_extractor_names[]; /* by enum extractor, ended by NULL */
-enum generate_preset { GENERATE_PRESET_NONE, GENERATE_PRESET_GSM8K, GENERATE_PRESET_COUNT };
+enum generate_preset { GENERATE_PRESET_NONE, GENERATE_PRESET_GSM8K, GENERATE_PRESET_MATH, GENERATE_PRESET_COUNT };
 extern const char *const job_generate_preset_names[]; /* ended by NULL */
 /* HRA_AUTHORS: numbers are read as HRA's authors' evaluation of GSM8K does: the first that matches
-   [\-+]?\d*[\.,/]?\d+ ("1,234" of "1,234,567"), rounded to a whole number, halves to even ones. */
+   [\-+]?\d*[\.,/]?\d+ ("1,234" of "1,234,567"), rounded to a whole number, halves to even ones; answers of MATH are
+   compared as theirs does (worker/data/math_answer.h). */
 enum generate_compat { GENERATE_COMPAT_NONE, GENERATE_COMPAT_HRA_AUTHORS, GENERATE_COMPAT_COUNT };
 extern const char *const job_generate_compat_names[]; /* ended by NULL */
 

@@ -85,10 +85,13 @@ const char *const job_extractor_names[] = {[EXTRACT_EXACT] = "exact",
                                            [EXTRACT_FIRST_NUMBER] = "first_number",
                                            [EXTRACT_LAST_NUMBER] = "last_number",
                                            [EXTRACT_REGEX] = "regex",
+                                           [EXTRACT_MATH] = "math",
                                            [EXTRACT_CHOICE] = "choice",
                                            [EXTRACT_COUNT] = NULL};
-const char *const job_generate_preset_names[] = {
-    [GENERATE_PRESET_NONE] = "none", [GENERATE_PRESET_GSM8K] = "gsm8k", [GENERATE_PRESET_COUNT] = NULL};
+const char *const job_generate_preset_names[] = {[GENERATE_PRESET_NONE] = "none",
+                                                 [GENERATE_PRESET_GSM8K] = "gsm8k",
+                                                 [GENERATE_PRESET_MATH] = "math",
+                                                 [GENERATE_PRESET_COUNT] = NULL};
 const char *const job_generate_compat_names[] = {
     [GENERATE_COMPAT_NONE] = "none", [GENERATE_COMPAT_HRA_AUTHORS] = "hra-authors", [GENERATE_COMPAT_COUNT] = NULL};
 const char *const job_matmul_names[] = {
@@ -209,10 +212,11 @@ static const struct field evaluation[] = {
 };
 static const struct field generate[] = {
     {"preset", NULL, FIELD_CHOICE, IN(generate, preset), 0, 0, 0, job_generate_preset_names, "none",
-     .doc = "Settings for members that are not given, all written out in the job: gsm8k, as HRA's authors ask it."},
+     .doc = "Settings for members that are not given, all written out in the job: gsm8k and math, as HRA's "
+            "authors ask them."},
     {"compat", NULL, FIELD_CHOICE, IN(generate, compat), 0, 0, 0, job_generate_compat_names, "none",
      .doc = "hra-authors: numbers are read as in HRA's authors' evaluation, its faults among it: at most one separator "
-            "in a number, and rounded to whole ones."},
+            "in a number, and rounded to whole ones; of math, 5 is also 500 and 0.05, and brackets are left out."},
     {"prompt", NULL, FIELD_STRING, IN(generate, prompt), 0, 1, 128,
      .doc = "Column of what is asked, for data of chats as a user's message; null: the chat up to its last answer, or "
             "what dataset.prompt names."},
@@ -222,7 +226,8 @@ static const struct field generate[] = {
      .doc = "Text around the prompt of a column, which stands for " GENERATE_PLACEHOLDER " in it; null: none."},
     {"extractor", NULL, FIELD_CHOICE, IN(generate, extractor), 0, 0, 0, job_extractor_names, "exact",
      .doc = "What of an answer, and of the expected one, is compared: the text (exact), its first or last number, the "
-            "last match of pattern (regex); choice: the likeliest of choices after the prompt, nothing is generated."},
+            "last match of pattern (regex); math: what is in the last \\boxed, or behind `after`, as LaTeX that says "
+            "the same; choice: the likeliest of choices after the prompt, nothing is generated."},
     {"after", NULL, FIELD_STRING, IN(generate, after), 0, 1, 1024,
      .doc = "An answer is what follows the last of these texts; one without it is wrong."},
     {"answer_after", NULL, FIELD_STRING, IN(generate, answer_after), 0, 1, 1024,

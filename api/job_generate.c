@@ -12,20 +12,28 @@
 enum { CHOICES_MIN = 2 };
 
 /* What HRA's authors ask a model that learnt MetaMathQA: Stanford Alpaca's instruction, and MetaMath's way of ending an
-   answer; GSM8K's own answers end with #### and the number. */
-static json_t *gsm8k(void) {
-  return json_pack("{s:s, s:s, s:s, s:s, s:[s,s,s,s], s:i}", "prompt_template",
+   answer; GSM8K's own answers end with #### and the number, MATH's have theirs in \boxed. */
+static const struct preset {
+  const char *answer_after; /* NULL: not given */
+  enum extractor extractor;
+  int max_tokens;
+} presets[GENERATE_PRESET_COUNT] = {[GENERATE_PRESET_GSM8K] = {"#### ", EXTRACT_FIRST_NUMBER, 1024},
+                                    [GENERATE_PRESET_MATH] = {NULL, EXTRACT_MATH, 2048}};
+
+static json_t *preset_members(const struct preset *p) {
+  return json_pack("{s:s, s:s, s:s, s:s*, s:[s,s,s,s], s:i}", "prompt_template",
                    "Below is an instruction that describes a task. Write a response that appropriately completes the "
                    "request.\n\n### Instruction:\n" GENERATE_PLACEHOLDER "\n\n### Response: Let's think step by step.",
-                   "extractor", job_extractor_names[EXTRACT_FIRST_NUMBER], "after", "The answer is: ", "answer_after",
-                   "#### ", "stop", "Instruction:", "Instruction", "Response:", "Response", "max_tokens", 1024);
+                   "extractor", job_extractor_names[p->extractor], "after", "The answer is: ", "answer_after",
+                   p->answer_after, "stop", "Instruction:", "Instruction", "Response:", "Response", "max_tokens",
+                   p->max_tokens);
 }
 
 json_t *job_generate_lay(const json_t *given, struct fault_list *faults) {
   static const struct field_table none = {0};
-  const char *preset = json_string_value(json_object_get(given, "preset"));
-  AUTO(json_release)
-  json_t *members = preset && strcmp(preset, job_generate_preset_names[GENERATE_PRESET_GSM8K]) == 0 ? gsm8k() : NULL;
+  int preset =
+      str_index(job_generate_preset_names, GENERATE_PRESET_COUNT, json_string_value(json_object_get(given, "preset")));
+  AUTO(json_release) json_t *members = preset > GENERATE_PRESET_NONE ? preset_members(&presets[preset]) : NULL;
   json_t *out = recipe_lay(members, given, &none);
   if (!out)
     fault_add(faults, STATUS_OUT_OF_MEMORY, "evaluation.generate", "evaluation.generate does not fit into memory");
@@ -49,7 +57,8 @@ static void judge_member(const struct generate_spec *g, enum extractor only, con
 
 static void judge_texts(const struct generate_spec *g, struct fault_list *faults) {
   const char *template = g->prompt_template, *at = template ? strstr(template, GENERATE_PLACEHOLDER) : NULL;
-  bool numbers = g->extractor == EXTRACT_FIRST_NUMBER || g->extractor == EXTRACT_LAST_NUMBER;
+  bool numbers =
+      g->extractor == EXTRACT_FIRST_NUMBER || g->extractor == EXTRACT_LAST_NUMBER || g->extractor == EXTRACT_MATH;
   if (template && (!at || strstr(at + 1, GENERATE_PLACEHOLDER)))
     fault_add(faults, STATUS_INVALID_VALUE, "evaluation.generate.prompt_template",
               "evaluation.generate.prompt_template must have " GENERATE_PLACEHOLDER

@@ -75,7 +75,7 @@ static const struct option_row rows[] = {
   {"problem-type", OPTION_TEXT, 0, "dataset.problem_type", "NAME", "regression, single_ or multi_label_classification"},
   {"eval-steps", OPTION_INT, 0, "evaluation.every_steps", "N", "evaluate so often; 0: each epoch"},
   {"eval-examples", OPTION_INT, 0, "evaluation.max_examples", "N", "at most so many; 0: all"},
-  {"eval-preset", OPTION_TEXT, 0, "evaluation.generate.preset", "NAME", "let a language model answer: gsm8k"},
+  {"eval-preset", OPTION_TEXT, 0, "evaluation.generate.preset", "NAME", "let a language model answer: gsm8k, math"},
   {"eval-extractor", OPTION_TEXT, 0, "evaluation.generate.extractor", "NAME",
    "let it answer, and compare: exact, first_number, last_number, regex, choice"},
   {"eval-prompt-column", OPTION_TEXT, 0, "evaluation.generate.prompt", "NAME", "column of what is asked then"},

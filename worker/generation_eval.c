@@ -207,7 +207,7 @@ static bool judge(struct generation_eval *e, size_t i, struct str *extracted, js
   const struct question *q = &e->questions.item[i];
   const struct generation_answer *a = &e->answers[i];
   bool found = extract_answer(&e->extract, extracted, a->text.text);
-  bool right = found && strcmp(extracted->text, q->expected) == 0;
+  bool right = found && extract_equal(&e->extract, extracted->text, q->expected);
   json_object_set_new(line, "output", json_string(a->text.text));
   if (e->generator)
     json_object_set_new(line, "finish_reason", json_string(generation_finish_names[a->reason]));

@@ -421,6 +421,10 @@ static void generation_is_read_with_its_preset(void **state) {
   assert_string_equal(spec.generate.after, "The answer is: ");
   assert_int_equal(spec.generate.stop.count, 4);
   assert_non_null(strstr(spec.generate.prompt_template, "### Instruction:\n{prompt}\n\n### Response: Let's think"));
+  accepted(GENERATE("\"preset\":\"math\""));
+  assert_int_equal(spec.generate.extractor, EXTRACT_MATH);
+  assert_int_equal(spec.generate.max_tokens, 2048);
+  assert_null(spec.generate.answer_after);
 }
 
 static void written_generation_reads_back(void **state) {

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "worker/data/math_answer.h"
+
 enum status extract_open(struct extract *out, const struct generate_spec *spec, struct error *err) {
   *out = (struct extract){.spec = spec};
   if (spec->extractor != EXTRACT_REGEX || !regex_open(&out->regex, spec->pattern, err))
@@ -136,11 +138,21 @@ static const char *behind(const char *text, const char *marker) {
   return found;
 }
 
-static bool find_answer(struct extract *e, struct str *out, const char *text, bool authors) {
+/* What is boxed, or all of `text` up to the end of its sentence where that is `enough`. */
+static bool find_math(struct str *out, const char *text, bool enough) {
+  const char *at = text, *end = strstr(text, ".\n");
+  size_t length = end ? (size_t)(end - text) : strlen(text);
+  bool boxed = math_answer_boxed(&at, &length, text);
+  return (boxed || enough) && math_answer_put(out, at, length);
+}
+
+static bool find_answer(struct extract *e, struct str *out, const char *text, bool expected) {
+  bool authors = !expected && e->spec->compat == GENERATE_COMPAT_HRA_AUTHORS;
   switch ((enum extractor)e->spec->extractor) {
   case EXTRACT_FIRST_NUMBER:
   case EXTRACT_LAST_NUMBER: return find_number(e->spec, out, text, authors);
   case EXTRACT_REGEX: return find_match(e, out, text);
+  case EXTRACT_MATH: return find_math(out, text, expected || e->spec->after);
   case EXTRACT_EXACT:
   case EXTRACT_CHOICE: return put_trimmed(out, text, strlen(text));
   case EXTRACT_COUNT: break;
@@ -151,14 +163,20 @@ static bool find_answer(struct extract *e, struct str *out, const char *text, bo
 bool extract_answer(struct extract *e, struct str *out, const char *answer) {
   const char *text = e->spec->after ? behind(answer, e->spec->after) : answer;
   str_clear(out);
-  return text && find_answer(e, out, text, e->spec->compat == GENERATE_COMPAT_HRA_AUTHORS);
+  return text && find_answer(e, out, text, false);
 }
 
 bool extract_expected(struct extract *e, struct str *out, const char *expected) {
   const char *marked = e->spec->answer_after ? behind(expected, e->spec->answer_after) : NULL;
   const char *text = marked ? marked : expected;
   str_clear(out);
-  if (find_answer(e, out, text, false))
+  if (find_answer(e, out, text, true))
     return true;
   return e->spec->extractor == EXTRACT_REGEX && put_trimmed(out, text, strlen(text));
+}
+
+bool extract_equal(const struct extract *e, const char *answer, const char *expected) {
+  if (e->spec->extractor == EXTRACT_MATH)
+    return math_answer_equal(answer, expected, e->spec->compat == GENERATE_COMPAT_HRA_AUTHORS);
+  return strcmp(answer, expected) == 0;
 }

@@ -96,6 +96,23 @@ static void matches_and_texts(void **state) {
   CHECK_ROWS(&(struct generate_spec){.extractor = EXTRACT_EXACT}, exact);
 }
 
+/* The box, or what the marker leads to; an expected answer without either is taken whole. */
+static void mathematics(void **state) {
+  static const struct row marked[] = {{"so $x$. The answer is: \\dfrac12.\nInstruction", "\\frac{1}{2}"},
+                                      {"The answer is: $\\boxed{5}$ or so.", "5"},
+                                      {"\\boxed{5}", NULL}};
+  static const struct row boxed[] = {{"thus \\boxed{7}.", "7"}, {"thus 7.", NULL}};
+  static const struct row expected[] = {{"We find $\\boxed{3}$.", "3"}, {"1/2", "\\frac{1}{2}"}};
+  struct extract e = {.spec = &(struct generate_spec){.extractor = EXTRACT_MATH}};
+  (void)state;
+  check(&(struct generate_spec){.extractor = EXTRACT_MATH, .after = "The answer is: "}, marked, COUNT_OF(marked),
+        false);
+  CHECK_ROWS(&(struct generate_spec){.extractor = EXTRACT_MATH}, boxed);
+  check(&(struct generate_spec){.extractor = EXTRACT_MATH}, expected, COUNT_OF(expected), true);
+  assert_true(extract_equal(&e, "0.5", "\\frac{1}{2}"));
+  assert_false(extract_equal(&e, "5", "500"));
+}
+
 static void a_bad_pattern_is_named(void **state) {
   struct extract e;
   struct error err;
@@ -111,9 +128,8 @@ static void a_bad_pattern_is_named(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(numbers_have_values),
-      cmocka_unit_test(authors_faults_are_asked_for),
-      cmocka_unit_test(matches_and_texts),
+      cmocka_unit_test(numbers_have_values),    cmocka_unit_test(authors_faults_are_asked_for),
+      cmocka_unit_test(matches_and_texts),      cmocka_unit_test(mathematics),
       cmocka_unit_test(a_bad_pattern_is_named),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
