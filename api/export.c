@@ -13,11 +13,12 @@ static const char *const type_names[] = {[EXPORT_TYPE_NONE] = "",
 #define TYPE(name) (1u << EXPORT_TYPE_##name)
 static const struct {
   const char *name;
-  unsigned types;           /* bit i: enum export_type i */
-  enum export_type usual;   /* where a name says none */
-  bool low_rank;            /* of methods whose adapter is exactly a LoRA */
-  bool adapter_alone;       /* it has no place for what is trained in full */
-  bool language, gguf_base; /* of language models, of bases that are GGUF files */
+  unsigned types;         /* bit i: enum export_type i */
+  enum export_type usual; /* where a name says none */
+  bool low_rank;          /* of methods whose adapter is exactly a LoRA */
+  bool adapter_alone;     /* it has no place for what is trained in full */
+  bool language, image;   /* of language models, of image models */
+  bool gguf_base;         /* of bases that are GGUF files */
 } formats[EXPORT_FORMAT_COUNT] = {
     [EXPORT_PEFT] = {.name = "peft", .types = TYPE(NONE)},
     [EXPORT_LORA] = {.name = "lora", .types = TYPE(NONE), .low_rank = true},
@@ -29,6 +30,10 @@ static const struct {
                      .gguf_base = true},
     [EXPORT_GGUF_LORA] =
         {.name = "gguf-lora", .types = TYPE(NONE), .low_rank = true, .adapter_alone = true, .language = true},
+    [EXPORT_DIFFUSERS_LORA] =
+        {.name = "diffusers-lora", .types = TYPE(NONE), .low_rank = true, .adapter_alone = true, .image = true},
+    [EXPORT_KOHYA_LORA] =
+        {.name = "kohya-lora", .types = TYPE(NONE), .low_rank = true, .adapter_alone = true, .image = true},
 };
 #undef TYPE
 
@@ -64,9 +69,8 @@ static bool supported(struct export_choice choice, const struct adapter_spec *ad
   bool in_full = adapter->modules_to_save.count > 0 || adapter->bias != BIAS_NONE;
   if (formats[choice.format].adapter_alone && in_full && method->low_rank) {
     fault_add(faults, STATUS_UNSUPPORTED_VALUE, "exports",
-              "item %zu of exports: a GGUF LoRA has no place for what is trained in full (%s); \"gguf\" and \"merged\" "
-              "have it",
-              index, adapter->modules_to_save.count ? "modules_to_save" : "bias");
+              "item %zu of exports: %s has no place for what is trained in full (%s); \"merged\" has it", index,
+              formats[choice.format].name, adapter->modules_to_save.count ? "modules_to_save" : "bias");
     return false;
   }
   if (!formats[choice.format].low_rank || method->low_rank)
@@ -77,14 +81,27 @@ static bool supported(struct export_choice choice, const struct adapter_spec *ad
   return false;
 }
 
-void job_exports_judge(const struct string_list *exports, bool gguf_base, bool classifier, struct fault_list *faults) {
+/* What a format is for that this model is not; NULL: nothing. */
+static const char *other_model(enum export_format format, enum export_model model) {
+  if (formats[format].language && (model == EXPORT_MODEL_TEXT || model == EXPORT_MODEL_IMAGE))
+    return "language models";
+  return formats[format].image && (model == EXPORT_MODEL_TEXT || model == EXPORT_MODEL_LANGUAGE) ? "image models"
+                                                                                                 : NULL;
+}
+
+void job_exports_judge(const struct string_list *exports, bool gguf_base, enum export_model model,
+                       struct fault_list *faults) {
+  static const char *const words[] = {[EXPORT_MODEL_LANGUAGE] = "a language model",
+                                      [EXPORT_MODEL_TEXT] = "a classifier or an encoder",
+                                      [EXPORT_MODEL_IMAGE] = "an image model"};
   for (size_t i = 0; i < exports->count; i++) {
     struct export_choice choice;
     CHECK(export_parse(&choice, exports->item[i]));
-    if (classifier && formats[choice.format].language)
+    const char *other = other_model(choice.format, model);
+    if (other)
       fault_add(faults, STATUS_UNSUPPORTED_VALUE, "exports",
-                "exports: \"%s\" is for language models, and this one is a classifier; \"merged\" is exact",
-                exports->item[i]);
+                "exports: \"%s\" is for %s, and this one is %s; \"merged\" is exact", exports->item[i], other,
+                words[model]);
     else if (formats[choice.format].gguf_base && !gguf_base)
       fault_add(faults, STATUS_UNSUPPORTED_VALUE, "exports",
                 "exports: \"%s\" needs a base that is a GGUF file; \"merged\" is exact, and llama.cpp's "
@@ -108,7 +125,9 @@ void job_exports_settle(struct string_list *exports, const struct adapter_spec *
     char name[EXPORT_NAME_MAX];
     if (!export_parse(&choice, given.item[i])) {
       fault_add(faults, STATUS_UNSUPPORTED_VALUE, "exports",
-                "item %zu of exports must be peft, lora, merged[:f32|f16|bf16], gguf[:f16|bf16|q8_0] or gguf-lora", i);
+                "item %zu of exports must be peft, lora, merged[:f32|f16|bf16], gguf[:f16|bf16|q8_0], gguf-lora, "
+                "diffusers-lora or kohya-lora",
+                i);
       continue;
     }
     if (!supported(choice, adapter, i, faults))
@@ -133,9 +152,10 @@ json_t *export_formats_json(void) {
       if (formats[f].types >> t & 1)
         json_array_append_new(types, json_string(type_names[t]));
     json_t *usual = formats[f].usual ? json_string(type_names[formats[f].usual]) : json_null();
-    json_t *row = json_pack("{ss so so sb sb sb sb}", "name", formats[f].name, "types", types, "default_type", usual,
-                            "always", f == EXPORT_PEFT, "needs_exact_lora", formats[f].low_rank, "needs_language_model",
-                            formats[f].language, "needs_gguf_base", formats[f].gguf_base);
+    json_t *row =
+        json_pack("{ss so so sb sb sb sb sb}", "name", formats[f].name, "types", types, "default_type", usual, "always",
+                  f == EXPORT_PEFT, "needs_exact_lora", formats[f].low_rank, "needs_language_model",
+                  formats[f].language, "needs_image_model", formats[f].image, "needs_gguf_base", formats[f].gguf_base);
     if (json_array_append_new(out, row) != 0) {
       json_decref(out);
       return NULL;

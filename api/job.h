@@ -295,17 +295,19 @@ NODISCARD enum status job_spec_restore(struct job_spec *out, json_t **document, 
 
 /* What a trained adapter is written as, besides PEFT's own format. */
 enum export_format {
-  EXPORT_PEFT,      /* "peft": as trained */
-  EXPORT_LORA,      /* "lora": an equal LoRA adapter (HRA, LoRA) */
-  EXPORT_MERGED,    /* "merged:TYPE": the base with the adapter in it, as safetensors; TYPE f32, f16, bf16 */
-  EXPORT_GGUF,      /* "gguf:TYPE": the same as one GGUF file; TYPE f16, bf16, q8_0 */
-  EXPORT_GGUF_LORA, /* "gguf-lora": the equal LoRA as GGUF */
+  EXPORT_PEFT,           /* "peft": as trained */
+  EXPORT_LORA,           /* "lora": an equal LoRA adapter (HRA, LoRA) */
+  EXPORT_MERGED,         /* "merged:TYPE": the base with the adapter in it, as safetensors; TYPE f32, f16, bf16 */
+  EXPORT_GGUF,           /* "gguf:TYPE": the same as one GGUF file; TYPE f16, bf16, q8_0 */
+  EXPORT_GGUF_LORA,      /* "gguf-lora": the equal LoRA as GGUF */
+  EXPORT_DIFFUSERS_LORA, /* "diffusers-lora": the equal LoRA of a UNet as diffusers' load_lora_weights reads it */
+  EXPORT_KOHYA_LORA,     /* "kohya-lora": the same under the names of kohya's sd-scripts */
   EXPORT_FORMAT_COUNT
 };
 enum export_type { EXPORT_TYPE_NONE, EXPORT_TYPE_F32, EXPORT_TYPE_F16, EXPORT_TYPE_BF16, EXPORT_TYPE_Q8_0 };
 struct export_choice {
   enum export_format format;
-  enum export_type type; /* NONE for peft, lora, gguf-lora */
+  enum export_type type; /* NONE where the format has one type */
 };
 /* Parses "merged" (default type bf16), "gguf" (default f16), "gguf:q8_0", ... False for anything else. */
 bool export_parse(struct export_choice *out, const char *text);
@@ -313,15 +315,20 @@ bool export_parse(struct export_choice *out, const char *text);
 enum { EXPORT_NAME_MAX = 32 };
 void export_name(char out[EXPORT_NAME_MAX], struct export_choice choice);
 /* Normalises a list (defaults written out, duplicates dropped, "peft" first); faults name the item and what the
-   adapter cannot be ("lora" of OFT and BOFT, which have no low-rank form; "gguf-lora" of what is trained in full). */
+   adapter cannot be ("lora" of OFT and BOFT, which have no low-rank form; "gguf-lora" and what is for image models of
+   what is trained in full). */
 void job_exports_settle(struct string_list *exports, const struct adapter_spec *adapter, struct arena *arena,
                         struct fault_list *faults);
 
-/* The same for what depends on the base model, and on what was trained where that is known already. */
-void job_exports_judge(const struct string_list *exports, bool gguf_base, bool classifier, struct fault_list *faults);
+/* What is known of the model that is trained. */
+enum export_model { EXPORT_MODEL_ANY, EXPORT_MODEL_LANGUAGE, EXPORT_MODEL_TEXT, EXPORT_MODEL_IMAGE };
+/* The same for what depends on the base model, and on what is trained; ANY: not known yet, TEXT: no language model (a
+   classifier, an encoder). */
+void job_exports_judge(const struct string_list *exports, bool gguf_base, enum export_model model,
+                       struct fault_list *faults);
 
-/* An array of {name, types, default_type, always, needs_exact_lora, needs_language_model, needs_gguf_base}: what a list
-   may have. A new reference; NULL: no memory. */
+/* An array of {name, types, default_type, always, needs_exact_lora, needs_language_model, needs_image_model,
+   needs_gguf_base}: what a list may have. A new reference; NULL: no memory. */
 NODISCARD json_t *export_formats_json(void);
 
 /* The normalised document: the same shape job_spec_parse reads, every default written out, method

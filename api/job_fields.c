@@ -34,7 +34,8 @@ static const struct field top[] = {
     {"exports", NULL, FIELD_STRING_LIST, AT(exports), 0, 0, 16,
      .doc = "Formats to leave the adapter in besides \"peft\", which is always made: \"lora\" (an equal LoRA; HRA and "
             "LoRA), \"merged\" or \"merged:f32|f16|bf16\" (the whole model as safetensors), \"gguf\" or "
-            "\"gguf:f16|bf16|q8_0\" (the whole model as one GGUF file), \"gguf-lora\"."},
+            "\"gguf:f16|bf16|q8_0\" (the whole model as one GGUF file), \"gguf-lora\"; of image models "
+            "\"diffusers-lora\" and \"kohya-lora\"."},
 };
 #undef AT
 const struct field_table job_fields = FIELDS(top);

@@ -52,7 +52,8 @@ static void add_pattern(struct builder *b, json_t *schema, const char *name) {
               {"md5", "^[0-9a-fA-F]{32}$"},
               {"from_checkpoint", "^(ftjob-|ftckpt-|file-|ft:)"},
               {"device", "^(auto|(cpu|opencl|cuda)(:(0|[1-9][0-9]{0,2}))?)$"}};
-  static const char exports[] = "^(peft|lora|merged(:(f32|f16|bf16))?|gguf(:(f16|bf16|q8_0))?|gguf-lora)$";
+  static const char exports[] = "^(peft|lora|merged(:(f32|f16|bf16))?|gguf(:(f16|bf16|q8_0))?|gguf-lora|"
+                                "diffusers-lora|kohya-lora)$";
   for (size_t i = 0; i < COUNT_OF(rows); i++)
     if (strcmp(rows[i].name, name) == 0)
       set(b, schema, "pattern", json_string(rows[i].pattern));

@@ -30,7 +30,8 @@ static const struct option_row rows[] = {
   {"oft-block-size", OPTION_INT, 0, "adapter.oft_block_size", "N", "OFT: inputs that turn together"},
   {"boft-block-size", OPTION_INT, 0, "adapter.boft_block_size", "N", "BOFT: likewise"},
   {"from-checkpoint", OPTION_TEXT, 0, "from_checkpoint", "ID", "start from a job's, checkpoint's or uploaded adapter"},
-  {"export", OPTION_LIST, 0, "exports", "A,B", "more formats: lora, merged[:TYPE], gguf[:TYPE], gguf-lora"},
+  {"export", OPTION_LIST, 0, "exports", "A,B", "more formats: lora, merged[:TYPE], gguf[:TYPE], gguf-lora, "
+                                             "diffusers-lora, kohya-lora"},
   {"target-modules", OPTION_LIST, 0, "adapter.target_modules", "A,B", "names of the modules to adapt, or all-linear"},
   {"target-regex", OPTION_TEXT, 0, "adapter.target_modules", "RE", "or a pattern"},
   {"exclude-modules", OPTION_LIST, 0, "adapter.exclude_modules", "A,B", "modules left alone"},

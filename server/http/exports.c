@@ -56,7 +56,7 @@ static enum status judge_base(const struct string_list *formats, const struct jo
   status = db_artifact_get(&labels, request->server->db, job->id, "labels.json", &request->arena, err);
   if (status && status != STATUS_ARTIFACT_NOT_FOUND)
     return status;
-  job_exports_judge(formats, model.format == MODEL_GGUF, status == STATUS_OK, faults);
+  job_exports_judge(formats, model.format == MODEL_GGUF, status ? EXPORT_MODEL_ANY : EXPORT_MODEL_TEXT, faults);
   return STATUS_OK;
 }
 

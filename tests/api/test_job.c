@@ -231,19 +231,33 @@ static void checks_the_rest(void **state) {
   refused(BODY(",\"adapter\":{\"peft_type\":\"OFT\"},\"exports\":[\"merged\",\"gguf-lora\"]"), STATUS_UNSUPPORTED_VALUE,
           "exports", "no low-rank form");
   refused(BODY(",\"adapter\":{\"bias\":\"all\"},\"exports\":[\"lora\",\"gguf-lora\"]"), STATUS_UNSUPPORTED_VALUE,
-          "exports", "item 1 of exports: a GGUF LoRA has no place for what is trained in full (bias)");
+          "exports", "item 1 of exports: gguf-lora has no place for what is trained in full (bias); \"merged\" has it");
   refused(BODY(",\"adapter\":{\"modules_to_save\":[\"x\"]},\"exports\":[\"gguf-lora\"]"), STATUS_UNSUPPORTED_VALUE,
           "exports", "(modules_to_save)");
+  refused(BODY(",\"adapter\":{\"bias\":\"all\"},\"exports\":[\"kohya-lora\"]"), STATUS_UNSUPPORTED_VALUE, "exports",
+          "kohya-lora has no place for what is trained in full (bias)");
+  refused(BODY(",\"adapter\":{\"peft_type\":\"OFT\"},\"exports\":[\"diffusers-lora\"]"), STATUS_UNSUPPORTED_VALUE,
+          "exports", "no low-rank form");
   struct fault_list faults = {0};
   static const char *formats[] = {"peft", "merged:bf16", "gguf:f16", "gguf-lora"};
-  job_exports_judge(&(struct string_list){4, formats}, true, false, &faults);
+  job_exports_judge(&(struct string_list){4, formats}, true, EXPORT_MODEL_LANGUAGE, &faults);
   assert_int_equal(faults.count, 0);
-  job_exports_judge(&(struct string_list){4, formats}, false, false, &faults);
+  job_exports_judge(&(struct string_list){4, formats}, false, EXPORT_MODEL_ANY, &faults);
   assert_int_equal(faults.count, 1);
   assert_non_null(strstr(faults.item[0].text, "\"gguf:f16\" needs a base that is a GGUF file"));
-  job_exports_judge(&(struct string_list){4, formats}, true, true, &faults);
+  job_exports_judge(&(struct string_list){4, formats}, true, EXPORT_MODEL_TEXT, &faults);
   assert_int_equal(faults.count, 3);
-  assert_non_null(strstr(faults.item[2].text, "\"gguf-lora\" is for language models"));
+  assert_non_null(strstr(faults.item[2].text, "\"gguf-lora\" is for language models, and this one is a classifier"));
+  static const char *of_images[] = {"peft", "lora", "diffusers-lora", "kohya-lora", "gguf-lora"};
+  faults.count = 0;
+  job_exports_judge(&(struct string_list){4, of_images}, false, EXPORT_MODEL_IMAGE, &faults);
+  assert_int_equal(faults.count, 0);
+  job_exports_judge(&(struct string_list){5, of_images}, false, EXPORT_MODEL_IMAGE, &faults);
+  assert_int_equal(faults.count, 1);
+  assert_non_null(strstr(faults.item[0].text, "for language models, and this one is an image model"));
+  job_exports_judge(&(struct string_list){4, of_images}, false, EXPORT_MODEL_LANGUAGE, &faults);
+  assert_int_equal(faults.count, 3);
+  assert_non_null(strstr(faults.item[1].text, "\"diffusers-lora\" is for image models, and this one is a language "));
   refused(BODY(",\"validation_fil\":\"x\""), STATUS_UNKNOWN_PARAMETER, "validation_fil",
           "did you mean validation_file?");
   refused(BODY(",\"early_stopping\":{\"patience\":2}"), STATUS_MISSING_PARAMETER, "early_stopping.patience",
@@ -325,12 +339,15 @@ static void damaged_specs_are_not_restored(void **state) {
 static void written_specs_read_back(void **state) {
   (void)state;
   static const char *const bodies[] = {
-      BODY(""), BODY(",\"seed\":3,\"suffix\":\"x\",\"metadata\":{\"a\":\"b\"}"), ADAPTER("\"apply_GS\":true"),
+      BODY(""),
+      BODY(",\"seed\":3,\"suffix\":\"x\",\"metadata\":{\"a\":\"b\"}"),
+      ADAPTER("\"apply_GS\":true"),
       ADAPTER("\"lambda\":0.1,\"target_modules\":[\"q\"],\"layers_to_transform\":3,\"layers_pattern\":\"h\",\"bias\":"
               "\"all\""),
       HYPER("\"learning_rate\":0.0123456789012345678,\"max_steps\":10,\"warmup_steps\":3"),
       ADAPTER("\"peft_type\":\"LORA\",\"target_modules\":\"all-linear\",\"rank_pattern\":{\"q\":4}"),
-      ADAPTER("\"peft_type\":\"OFT\",\"r\":4"), ADAPTER("\"peft_type\":\"BOFT\",\"boft_block_num\":2"),
+      ADAPTER("\"peft_type\":\"OFT\",\"r\":4"),
+      ADAPTER("\"peft_type\":\"BOFT\",\"boft_block_num\":2"),
       BODY(",\"exports\":[\"merged\",\"lora\"],\"dataset\":{\"text\":\"t\"},\"scheduling\":{\"priority\":-3}")};
   for (size_t i = 0; i < COUNT_OF(bodies); i++) {
     struct str first, second;

@@ -130,6 +130,8 @@ static enum status write_one(const struct export *e, struct export_choice choice
   case EXPORT_MERGED: return export_merged(e, choice.type, err);
   case EXPORT_GGUF: return export_gguf(e, choice.type, err);
   case EXPORT_GGUF_LORA: return export_gguf_lora(e, err);
+  case EXPORT_DIFFUSERS_LORA: return export_diffusers_lora(e, err);
+  case EXPORT_KOHYA_LORA: return export_kohya_lora(e, err);
   case EXPORT_FORMAT_COUNT: break;
   }
   CHECK(!"a format");

@@ -1,11 +1,15 @@
 #include "worker/export/finished.h"
 
+#include <stdio.h>
+#include <unistd.h>
+
 #include "worker/device.h"
 #include "worker/export/export.h"
 #include "worker/model/sentence.h"
 #include "worker/peft/peft.h"
 
-static enum status write(const struct task *task, struct model *model, struct report *report, struct error *err) {
+static enum status write_formats(const struct task *task, struct model *model, struct report *report,
+                                 struct error *err) {
   struct export e = {.model = model,
                      .spec = &task->spec.adapter,
                      .base = task->spec.model,
@@ -13,6 +17,17 @@ static enum status write(const struct task *task, struct model *model, struct re
                      .output_dir = task->output_dir,
                      .report = report};
   return export_formats(&e, &task->exports, err);
+}
+
+/* Of a diffusion pipeline what is trained is its UNet. */
+static enum status open_base(struct model *out, const struct task *task, const struct peft_head *head,
+                             struct backend *backend, struct error *err) {
+  char unet[1024], config[1100];
+  snprintf(unet, sizeof unet, "%s/unet", task->model_dir);
+  snprintf(config, sizeof config, "%s/config.json", unet);
+  return access(config, R_OK) == 0 ? model_open_component(out, unet, backend, err)
+                                   : model_open(out, task->model_dir, head->output, head->classes.count,
+                                                (uint64_t)task->spec.seed, backend, err);
 }
 
 enum status finished_export(const struct task *task, struct report *report, struct error *err) {
@@ -26,8 +41,8 @@ enum status finished_export(const struct task *task, struct report *report, stru
   report_data(report, EVENT_PROGRESS, "", json_pack("{s:s}", "phase", "export"));
   enum status status = peft_read_head(&head, task->start, &arena, err);
   status = status ? status : device_open(&backend, NULL, (int)task->threads, err);
-  status = status ? status : model_open(&model, task->model_dir, head.output, head.classes.count, seed, &backend, err);
-  if (!status && head.output == OUTPUT_EMBEDDING) {
+  status = status ? status : open_base(&model, task, &head, &backend, err);
+  if (!status && model.output == OUTPUT_EMBEDDING) {
     status = sentence_modules_read(&modules, task->model_dir, err);
     status =
         status ? status : sentence_settle(&model, &modules, (enum embedding_pooling)task->spec.embedding.pooling, err);
@@ -35,7 +50,7 @@ enum status finished_export(const struct task *task, struct report *report, stru
   model.label_names = status ? NULL : head.classes.names;
   status = status ? status : model_adapt_again(&model, &task->spec.adapter, seed, err);
   status = status ? status : peft_load(&model, task->start, err);
-  status = status ? status : write(task, &model, report, err);
+  status = status ? status : write_formats(task, &model, report, err);
   model_close(&model);
   backend_close(&backend);
   arena_done(&arena);

@@ -49,8 +49,10 @@ static enum status check_architecture(const struct model *m, struct error *err) 
   if (architecture(m))
     return STATUS_OK;
   return error_set(err, STATUS_UNSUPPORTED_VALUE, "exports",
-                   "only LLaMA, Mistral, Qwen2 and Qwen3 language models go into GGUF, not a %s %s", m->ops->model_type,
-                   m->language ? "model" : "classifier");
+                   "only LLaMA, Mistral, Qwen2 and Qwen3 language models go into GGUF, not a %s%s", m->ops->model_type,
+                   m->component  ? ""
+                   : m->language ? " model"
+                                 : " classifier");
 }
 
 /* --- the merged model ----------------------------------------------------------------------------- */

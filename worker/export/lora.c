@@ -34,6 +34,19 @@ void lora_done(struct lora_factors *f) {
   free(f->B);
 }
 
+void lora_tensors(struct st_tensor *A, struct st_tensor *B, const struct linear *l, size_t rank,
+                  const struct lora_factors *f) {
+  const struct convolution *c = l->convolution;
+  int64_t r = (int64_t)rank, in = (int64_t)(c ? c->channels : l->in), out = (int64_t)l->out;
+  int64_t height = c ? (int64_t)c->kernel[0] : 1, width = c ? (int64_t)c->kernel[1] : 1;
+  *A = (struct st_tensor){.dtype = ST_F32, .rank = c ? 4 : 2, .shape = {r, in, height, width}};
+  *B = (struct st_tensor){.dtype = ST_F32, .rank = c ? 4 : 2, .shape = {out, r, 1, 1}};
+  A->bytes = (const unsigned char *)f->A;
+  B->bytes = (const unsigned char *)f->B;
+  A->length = rank * l->in * sizeof *f->A;
+  B->length = rank * l->out * sizeof *f->B;
+}
+
 /* Everything that the written file consists of. */
 struct building {
   struct arena arena;
@@ -43,16 +56,13 @@ struct building {
   struct adapter_spec spec;
 };
 
-static bool add(struct building *b, const char *module, const char *suffix, const float *data, size_t rows,
-                size_t cols) {
-  char *key = arena_format(&b->arena, "base_model.model.%s.%s", module, suffix);
-  b->tensors[b->count++] = (struct st_tensor){.name = key,
-                                              .dtype = ST_F32,
-                                              .rank = 2,
-                                              .shape = {(int64_t)rows, (int64_t)cols},
-                                              .bytes = (const unsigned char *)data,
-                                              .length = rows * cols * sizeof(float)};
-  return key != NULL;
+static enum status add(struct building *b, const struct adapter *a, const struct lora_factors *f, struct error *err) {
+  struct st_tensor *A = &b->tensors[b->count++], *B = &b->tensors[b->count++];
+  const char *module = a->linear->name;
+  lora_tensors(A, B, a->linear, a->rank, f);
+  A->name = arena_format(&b->arena, "base_model.model.%s.lora_A.weight", module);
+  B->name = arena_format(&b->arena, "base_model.model.%s.lora_B.weight", module);
+  return A->name && B->name ? STATUS_OK : error_no_memory(err, "writing a LoRA adapter");
 }
 
 /* Parameters that are not an adapter's: heads, biases, modules_to_save. They are LoRA's as they are. */
@@ -105,11 +115,8 @@ static enum status build(struct building *b, const struct export *e, struct erro
   if (!b->factors || !b->tensors)
     return error_no_memory(err, "writing a LoRA adapter");
   for (size_t i = 0; !status && i < m->adapter_count; i++) {
-    const struct adapter *a = m->adapters[i];
-    status = lora_factors(&b->factors[i], e, a, err);
-    if (!status && (!add(b, a->linear->name, "lora_A.weight", b->factors[i].A, a->rank, a->linear->in) ||
-                    !add(b, a->linear->name, "lora_B.weight", b->factors[i].B, a->linear->out, a->rank)))
-      status = error_no_memory(err, "writing a LoRA adapter");
+    status = lora_factors(&b->factors[i], e, m->adapters[i], err);
+    status = status ? status : add(b, m->adapters[i], &b->factors[i], err);
   }
   add_others(b, m);
   return status;

@@ -14,4 +14,9 @@ NODISCARD enum status lora_factors(struct lora_factors *out, const struct export
                                    struct error *err);
 void lora_done(struct lora_factors *factors);
 
+/* A and B of that rank as PEFT, diffusers and kohya shape them: matrices, or of a convolution one from its input to
+   `rank` channels, and one of a pixel from there. */
+void lora_tensors(struct st_tensor *A, struct st_tensor *B, const struct linear *linear, size_t rank,
+                  const struct lora_factors *factors);
+
 #endif

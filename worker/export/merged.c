@@ -1,5 +1,5 @@
-/* "merged": the base model with the adapter in it, as a Hugging Face folder in one archive. One tensor is in
-   memory at a time. */
+/* "merged": the base model with the adapter in it, as a folder of Transformers or diffusers in one archive. One tensor
+   is in memory at a time. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,12 +149,22 @@ static enum status fill(void *payload, size_t index, unsigned char *bytes, struc
   return status;
 }
 
-/* The base's config with what changed. */
+static enum status put_config(const json_t *config, const char *folder, struct error *err) {
+  char path[1200], *text = json_dumps(config, JSON_INDENT(2));
+  snprintf(path, sizeof path, "%s/config.json", folder);
+  enum status status = text ? file_put(path, text, strlen(text), err) : error_no_memory(err, "the merged model");
+  free(text);
+  return status;
+}
+
+/* The base's config with what changed: of diffusers' nothing, its config has no type and no head. */
 static enum status write_config(const struct plan *p, const char *folder, struct error *err) {
   const struct model *m = p->e->model;
-  char path[1200], class[100];
+  char class[100];
   AUTO(json_release) json_t *config = json_deep_copy(m->checkpoint.config);
   bool other = m->num_labels && m->ops->classifier_prefix;
+  if (m->component)
+    return put_config(config, folder, err);
   snprintf(class, sizeof class, "%s%s", other ? m->ops->classifier_prefix : m->ops->class_prefix,
            job_output_of(m->output)->class_suffix);
   json_object_set_new(config, "architectures", json_pack("[s]", class));
@@ -164,11 +174,7 @@ static enum status write_config(const struct plan *p, const char *folder, struct
   AUTO(json_release) json_t *labels = m->num_labels ? classes_config(&classes, m->output) : json_object();
   if (!labels || json_object_update(config, labels) != 0)
     return error_no_memory(err, "the merged model");
-  char *text = json_dumps(config, JSON_INDENT(2));
-  snprintf(path, sizeof path, "%s/config.json", folder);
-  enum status status = text ? file_put(path, text, strlen(text), err) : error_no_memory(err, "the merged model");
-  free(text);
-  return status;
+  return put_config(config, folder, err);
 }
 
 static enum status copy_files(const struct export *e, const char *folder, struct error *err) {
@@ -185,7 +191,8 @@ static enum status copy_files(const struct export *e, const char *folder, struct
                                       "generation_config.json"};
   enum { BYTES_MAX = 128 << 20 };
   enum status status = STATUS_OK;
-  for (size_t i = 0; !status && !e->model->checkpoint.is_gguf && i < COUNT_OF(names); i++) {
+  bool copied = !e->model->checkpoint.is_gguf && !e->model->component;
+  for (size_t i = 0; !status && copied && i < COUNT_OF(names); i++) {
     char from[1200], to[1200], *bytes;
     size_t length;
     snprintf(from, sizeof from, "%s/%s", e->base_path, names[i]);
@@ -211,10 +218,13 @@ static enum status write_modules(const struct export *e, const char *folder, str
 static enum status write_card(const struct export *e, enum export_type type, const char *folder, struct error *err) {
   char path[1200], text[1200];
   snprintf(text, sizeof text,
-           "---\nbase_model: %s\nlibrary_name: transformers\n---\n\n# %s with a %s adapter merged into it\n\n"
+           "---\nbase_model: %s\nlibrary_name: %s\n---\n\n# %s with a %s adapter merged into it\n\n"
            "Written by reflectd in %s.%s\n",
-           e->base, e->base, method_of(e->spec->peft_type)->peft_type, types[type].torch,
-           e->model->checkpoint.is_gguf
+           e->base, e->model->component ? "diffusers" : "transformers", e->base,
+           method_of(e->spec->peft_type)->peft_type, types[type].torch,
+           e->model->component ? " It is the pipeline's UNet: `DiffusionPipeline.from_pretrained(base, "
+                                 "unet=UNet2DConditionModel.from_pretrained(folder))`."
+           : e->model->checkpoint.is_gguf
                ? " The base was a GGUF file, which has no tokenizer files: take them from the model it was made of."
                : "");
   snprintf(path, sizeof path, "%s/README.md", folder);
@@ -230,7 +240,7 @@ enum status export_merged(const struct export *e, enum export_type type, struct 
   arena_init(&plan.arena, (size_t)1 << 30);
   snprintf(name, sizeof name, "merged-%s", types[type].name);
   snprintf(folder, sizeof folder, "%s/%s", e->output_dir, name);
-  snprintf(path, sizeof path, "%s/model.safetensors", folder);
+  snprintf(path, sizeof path, "%s/%smodel.safetensors", folder, e->model->component ? "diffusion_pytorch_" : "");
   enum status status = make_plan(&plan, err);
   status = status ? status : file_mkdirs(folder, err);
   status = status ? status : safetensors_write_filled(path, plan.tensors, plan.count, fill, &plan, err);

@@ -183,7 +183,8 @@ static enum status save_config(const struct model *model, const struct adapter_s
   for (size_t i = 0; i < model->adapter_count; i++)
     if (model->adapters[i]->linear->conv1d)
       json_object_set_new(config, "fan_in_fan_out", json_true());
-  json_object_set_new(config, "task_type", json_string(job_output_of(model->output)->peft_task_type));
+  json_object_set_new(config, "task_type",
+                      model->component ? json_null() : json_string(job_output_of(model->output)->peft_task_type));
   json_object_set_new(config, "base_model_name_or_path", json_string(base));
   json_object_set_new(config, "inference_mode", json_true());
   json_object_set_new(config, "peft_version", json_string(PEFT_VERSION));
@@ -282,8 +283,21 @@ static bool words_need_space(const struct model *model) {
   return model->output == OUTPUT_TAGS && type && (strcmp(type, "roberta") == 0 || strcmp(type, "modernbert") == 0);
 }
 
+/* A UNet in its pipeline. */
+static void write_pipeline(struct str *card, const char *base) {
+  str_printf(card,
+             "from diffusers import DiffusionPipeline\nfrom peft import PeftModel\n\n"
+             "pipeline = DiffusionPipeline.from_pretrained(\"%s\")\n"
+             "pipeline.unet = PeftModel.from_pretrained(pipeline.unet, \"path/to/this/folder\")\n```\n\n",
+             base);
+}
+
 static void write_use(struct str *card, const struct model *model, const char *base) {
   str_puts(card, "```python\n");
+  if (model->component) {
+    write_pipeline(card, base);
+    return;
+  }
   if (model->output == OUTPUT_EMBEDDING) {
     write_encoder(card, model, base);
     return;
@@ -314,15 +328,16 @@ static void write_method(struct str *card, const struct adapter_spec *spec) {
 static enum status save_card(const struct model *model, const struct adapter_spec *spec, const char *folder,
                              const char *base, const struct peft_card *more, struct error *err) {
   enum { CARD_BYTES_MAX = 64 << 20 };
-  const struct job_output_row *output = job_output_of(model->output);
   char path[1024];
   struct str card;
   str_init(&card, CARD_BYTES_MAX);
   str_printf(&card,
              "---\nbase_model: %s\nlibrary_name: peft\npipeline_tag: %s\ntags:\n- base_model:adapter:%s\n- "
              "%s\n- ",
-             base, output->pipeline_tag, base,
-             model->output == OUTPUT_EMBEDDING ? "sentence-transformers" : "transformers");
+             base, model->component ? "text-to-image" : job_output_of(model->output)->pipeline_tag, base,
+             model->component                    ? "diffusers"
+             : model->output == OUTPUT_EMBEDDING ? "sentence-transformers"
+                                                 : "transformers");
   write_method(&card, spec);
   str_puts(&card, "\n- reflectd\n");
   if (more)
@@ -348,11 +363,25 @@ enum status peft_save_about(const struct model *model, const struct adapter_spec
   return status ? status : save_card(model, spec, folder, base, card, err);
 }
 
+/* PEFT's HRA takes a kernel's height for its width too, so an adapter of another kernel is not what it reads. */
+static enum status check_kernels(const struct model *model, const struct adapter_spec *spec, struct error *err) {
+  for (size_t i = 0; spec->peft_type == PEFT_HRA && i < model->adapter_count; i++) {
+    const struct linear *l = model->adapters[i]->linear;
+    if (l->convolution && l->convolution->kernel[0] != l->convolution->kernel[1])
+      return error_set(err, STATUS_UNSUPPORTED_VALUE, "exports",
+                       "PEFT cannot hold the HRA adapter of %.200s: its kernel has %zu x %zu pixels, and PEFT's HRA "
+                       "reads square ones alone; \"lora\" and \"merged\" are exact",
+                       l->name, l->convolution->kernel[0], l->convolution->kernel[1]);
+  }
+  return STATUS_OK;
+}
+
 enum status peft_save(const struct model *model, const struct adapter_spec *spec, const char *folder, const char *base,
                       const struct peft_card *card, struct error *err) {
   const struct parameter_list *list = &model->parameters;
   char path[1024];
-  enum status status = parameter_download(list, err);
+  enum status status = check_kernels(model, spec, err);
+  status = status ? status : parameter_download(list, err);
   if (status)
     return status;
   struct st_tensor *tensors = calloc(list->count, sizeof *tensors);
