@@ -25,7 +25,7 @@ static const struct {
     {"UploadPart", "upload.part", "id string,upload_id string,created_at integer,bytes integer,sha256 string"},
     {"Validation", NULL, /* of an adapter: peft_type and adapter in place of what follows them */
      "format string,kind* string,columns* array,peft_type* string,adapter* object,lines* integer,examples* integer,"
-     "bytes* integer,labels* object?,text_bytes* object?,chat* object?,warnings* array"},
+     "bytes* integer,labels* object?,text_bytes* object?,chat* object?,images* object,warnings* array"},
     {"Job", "fine_tuning.job",
      "id string,created_at integer,model string,task string,recipe string,organization_id string,status JobStatus,"
      "training_file string,"

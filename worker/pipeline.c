@@ -2,13 +2,11 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "api/data_use.h"
 #include "base/clock.h"
 #include "worker/backend/cpu/kernels.h"
 #include "worker/course.h"
-#include "worker/data/check.h"
 #include "worker/data/look.h"
 #include "worker/data/pairs.h"
 #include "worker/data/survey.h"
@@ -23,10 +21,10 @@
 #include "worker/model/sentence.h"
 #include "worker/notes.h"
 #include "worker/peft/peft.h"
-#include "worker/peft/peft_source.h"
 #include "worker/preferences.h"
 #include "worker/results.h"
 #include "worker/trainer.h"
+#include "worker/upload.h"
 
 /* Everything a training run holds; zero means not there yet. */
 struct run {
@@ -552,13 +550,6 @@ static void run_done(struct run *r) {
   backend_close(&r->backend);
 }
 
-/* A zip may have a data file in it as well. */
-static bool is_adapter(const struct task_file *file) {
-  size_t length = strlen(file->filename);
-  bool zip = length > 4 && strcasecmp(file->filename + length - 4, ".zip") == 0;
-  return archive_named(file->filename) && (!zip || archive_has(file->path, "adapter_config.json"));
-}
-
 typedef enum status run_task(struct run *run, const struct task *task, struct report *report, struct error *err);
 static enum status carry_out(run_task *what, const struct task *task, struct report *report, struct error *err) {
   struct run run = {0};
@@ -571,9 +562,7 @@ enum status pipeline_run(const struct task *task, struct report *report, struct 
   switch (task->kind) {
   case TASK_CHECK: {
     json_t *found;
-    const struct task_file *file = &task->training;
-    enum status status = is_adapter(file) ? peft_source_check(&found, file->path, err)
-                                          : check_file(&found, file->path, file->filename, err);
+    enum status status = upload_check(&found, &task->training, err);
     if (!status)
       report_data(report, EVENT_REPORT, "", found);
     return status;

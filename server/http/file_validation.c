@@ -75,6 +75,9 @@ static enum status find_file(struct file_row *file, bool *waits, struct request 
   const char *kind = json_string_value(json_object_get(report, "kind"));
   if (kind && strcmp(kind, "adapter") == 0)
     return error_set(err, STATUS_INVALID_VALUE, param, "%s is an adapter, not data", id);
+  if (kind && strcmp(kind, "images") == 0)
+    return error_set(err, STATUS_INVALID_VALUE, param,
+                     "%s is an archive of images: what there is to say of it is the file's own \"validation\"", id);
   return STATUS_OK;
 }
 

@@ -1,4 +1,4 @@
-/* sources: base worker/file/unpack.c */
+/* sources: base worker/file/unpack.c worker/file/archive.c */
 /* Any bytes as a packed data file: refused with a word, or unpacked to a bounded number of bytes. */
 #include <fcntl.h>
 #include <stddef.h>

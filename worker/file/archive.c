@@ -87,6 +87,58 @@ static struct archive *new_archive(void) {
   return archive;
 }
 
+bool archive_litter(const char *path) {
+  const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+  return strncmp(path, "__MACOSX/", 9) == 0 || name[0] == '.' || strcmp(name, "Thumbs.db") == 0 ||
+         strcmp(name, "desktop.ini") == 0;
+}
+
+/* The file at which the archive stands, with what it adds to the bytes so far. */
+static enum status hand_over(const struct archive_walk *walk, struct archive *archive, const char *name,
+                             uint64_t *bytes, struct error *err) {
+  struct archive_member member = {.name = name, .bytes_max = walk->member_bytes_max};
+  enum status status = take(&member, archive, err);
+  if (!status && (*bytes += member.length) > walk->bytes_max)
+    status = error_set(err, STATUS_DATASET_INVALID, NULL, "the files in the archive have more than %llu bytes",
+                       (unsigned long long)walk->bytes_max);
+  if (!status)
+    status = walk->take(walk->with, name, (const unsigned char *)member.bytes, member.length, err);
+  archive_free_members(&member, 1);
+  return status;
+}
+
+static enum status walk_entries(const struct archive_walk *walk, struct archive *archive, struct error *err) {
+  struct archive_entry *entry;
+  uint64_t bytes = 0;
+  for (size_t seen = 0;; seen++) {
+    int code = archive_read_next_header(archive, &entry);
+    if (code == ARCHIVE_EOF)
+      return STATUS_OK;
+    if (code != ARCHIVE_OK && code != ARCHIVE_WARN)
+      return damaged(archive, err);
+    if (seen == ENTRIES_MAX)
+      return error_set(err, STATUS_DATASET_INVALID, NULL, "the archive has more than %d entries", ENTRIES_MAX);
+    const char *name = archive_entry_pathname(entry);
+    if (archive_entry_filetype(entry) != AE_IFREG || !name || archive_litter(name) || !walk->wanted(walk->with, name))
+      continue;
+    enum status status = archive_entry_is_encrypted(entry)
+                             ? error_set(err, STATUS_DATASET_INVALID, NULL, "%.100s in the archive is encrypted", name)
+                             : hand_over(walk, archive, name, &bytes, err);
+    if (status)
+      return status;
+  }
+}
+
+enum status archive_walk(const char *path, const struct archive_walk *walk, struct error *err) {
+  struct archive *archive = new_archive();
+  if (!archive)
+    return error_no_memory(err, "reading an archive");
+  enum status status = archive_read_open_filename(archive, path, BLOCK) == ARCHIVE_OK ? walk_entries(walk, archive, err)
+                                                                                      : damaged(archive, err);
+  archive_read_free(archive);
+  return status;
+}
+
 bool archive_has(const char *path, const char *name) {
   struct archive_member member = {.name = name};
   struct archive_entry *entry;

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "worker/file/archive.h"
+
 /* Text of people is packed to a tenth, tables of repeated words to a fiftieth: beyond this it is made to be large. */
 enum { BLOCK = 64 << 10, ENTRIES_MAX = 10000, FREE_BYTES = 64 << 20, RATIO_MAX = 200 };
 
@@ -37,13 +39,6 @@ static enum status start(struct unpack *unpack, int fd, enum unpack_kind kind, s
   return archive_read_open_fd(unpack->archive, fd, BLOCK) == ARCHIVE_OK ? STATUS_OK : damaged(unpack->archive, err);
 }
 
-/* What systems put beside one's files. */
-static bool is_litter(const char *path) {
-  const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-  return strncmp(path, "__MACOSX/", 9) == 0 || name[0] == '.' || strcmp(name, "Thumbs.db") == 0 ||
-         strcmp(name, "desktop.ini") == 0;
-}
-
 /* Goes to the next data file; *found false: there is none. */
 static enum status next_file(struct unpack *unpack, bool *found, char name[UNPACK_NAME_MAX], struct error *err) {
   struct archive_entry *entry;
@@ -57,7 +52,7 @@ static enum status next_file(struct unpack *unpack, bool *found, char name[UNPAC
     if (seen == ENTRIES_MAX)
       return error_set(err, STATUS_DATASET_INVALID, NULL, "the archive has more than %d entries", ENTRIES_MAX);
     const char *path = archive_entry_pathname(entry);
-    if (archive_entry_filetype(entry) != AE_IFREG || (path && is_litter(path)))
+    if (archive_entry_filetype(entry) != AE_IFREG || (path && archive_litter(path)))
       continue;
     const char *slash = path ? strrchr(path, '/') : NULL;
     snprintf(name, UNPACK_NAME_MAX, "%s", slash ? slash + 1 : path ? path : "");
