@@ -157,6 +157,7 @@ bool data_tasks_allow(struct data_tasks tasks, enum job_output output) {
   case OUTPUT_TEXT: return tasks.language;
   case OUTPUT_EMBEDDING: return tasks.embeds;
   case OUTPUT_RELEVANCE: return tasks.classifier;
+  case OUTPUT_IMAGE: return tasks.images;
   case OUTPUT_COUNT: break;
   }
   CHECK(!"an output");
@@ -165,13 +166,18 @@ bool data_tasks_allow(struct data_tasks tasks, enum job_output output) {
 void data_judge_task(const struct job_spec *spec, struct data_tasks tasks, struct fault_list *faults) {
   AUTO(str_done) struct str others;
   str_init(&others, 400);
-  if (spec->task == JOB_TASK_AUTO || data_tasks_allow(tasks, job_task_output((enum job_task)spec->task)))
+  bool unnamed = spec->task == JOB_TASK_AUTO && tasks.images && !tasks.language && !tasks.classifier;
+  if (!unnamed && (spec->task == JOB_TASK_AUTO || data_tasks_allow(tasks, job_task_output((enum job_task)spec->task))))
     return;
   for (int i = JOB_TASK_AUTO + 1; i < JOB_TASK_COUNT; i++)
     if (data_tasks_allow(tasks, job_task_output((enum job_task)i)))
       str_printf(&others, "%s%s", others.length ? ", " : "", job_task_names[i]);
-  fault_add(faults, STATUS_UNSUPPORTED_VALUE, "task", "%.200s cannot learn the task %s; it can learn %s", spec->model,
-            job_task_names[spec->task], others.text);
+  if (unnamed)
+    fault_add(faults, STATUS_MISSING_PARAMETER, "task",
+              "%.200s is a diffusion pipeline: task must say what it learns (%s)", spec->model, others.text);
+  else
+    fault_add(faults, STATUS_UNSUPPORTED_VALUE, "task", "%.200s cannot learn the task %s; it can learn %s", spec->model,
+              job_task_names[spec->task], others.text);
 }
 
 /* --- faults --------------------------------------------------------------------------------------- */

@@ -39,6 +39,7 @@ bool data_use_is_language(enum data_use use);
 /* What a base model can learn. Where it can be both, task or else the first record decides. */
 struct data_tasks {
   bool language, classifier, embeds, tags;
+  bool images; /* it is a diffusion pipeline, and nothing of the above */
   const json_t *model; /* what is known of it (worker/inspect.h), for its chat template; NULL: nothing */
 };
 /* Can it be trained to give that? */
@@ -70,6 +71,11 @@ enum data_use data_use(const struct job_spec *spec, const json_t *report, struct
    (STATUS_DATASET_INVALID with line and column; its param is the file's, or the column where that is NULL). */
 void data_judge(const struct job_spec *spec, const struct data_file *file, enum data_use use, struct data_tasks tasks,
                 struct fault_list *faults);
+
+/* Of an archive of images, or of a job that learns from one: a fault where the two do not belong together, or where an
+   image has no prompt. Nothing else of such a file is judged. *images: the job learns from images. */
+void data_judge_images(bool *images, const struct job_spec *spec, const struct data_file *file,
+                       struct fault_list *faults);
 
 /* Adds a fault where evaluation.generate cannot ask from the validation file, which has that use: a column that it
    names and the file lacks, or plain texts where it names none. */

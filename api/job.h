@@ -220,6 +220,21 @@ struct job_columns {
   const char *chat_template;  /* a built-in name, a Jinja source, or NULL: the model's own */
 };
 
+/* The body's member `image`, of tasks that learn from pictures; in the words of diffusers' train_dreambooth. */
+struct image_spec {
+  const char *instance_prompt;            /* of pictures that have no text of their own; NULL: each has one */
+  bool with_prior_preservation;           /* pictures of the class, which the base makes, are learnt beside them */
+  double prior_loss_weight;               /* of these in the loss; default 1 */
+  const char *class_prompt;               /* what they are made and learnt with */
+  int64_t num_class_images;               /* default 100 */
+  int64_t resolution;                     /* pixels of a side; 0: the model's own */
+  bool center_crop;                       /* false: a square anywhere, by the seed */
+  struct string_list validation_prompts;  /* a preview of each is made at every evaluation; count 0: none */
+  int64_t num_validation_images;          /* of a prompt; default 4 */
+  int64_t num_inference_steps;            /* of previews and class images; default 25 */
+  double guidance_scale;                  /* likewise; default 7.5 */
+};
+
 struct job_spec {
   const char *model;            /* a base model's id: a folder's name under the models directory */
   const char *training_file;    /* file id */
@@ -237,6 +252,7 @@ struct job_spec {
     int pooling;                /* enum embedding_pooling */
     double scale;               /* of cosines in the loss of positives and negatives; default 20 */
   } embedding;
+  struct image_spec image;
   struct {
     int64_t every_steps;        /* 0: at the end of each epoch only */
     int64_t max_examples;       /* 0: all */

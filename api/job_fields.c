@@ -288,6 +288,7 @@ static const struct field scheduling[] = {
 const struct job_section job_sections[JOB_SECTION_COUNT] = {
     {"dataset", NULL, "dataset", offsetof(struct job_spec, columns), FIELDS(dataset)},
     {"embedding", NULL, "embedding", offsetof(struct job_spec, embedding), FIELDS(embedding)},
+    {"image", NULL, "image", offsetof(struct job_spec, image), {.fields = job_image_rows, .count = JOB_IMAGE_ROWS}},
     {"evaluation", NULL, "evaluation", offsetof(struct job_spec, evaluation), FIELDS(evaluation)},
     {"evaluation.generate", "evaluation", "generate", offsetof(struct job_spec, generate), FIELDS(generate)},
     {"checkpointing", NULL, "checkpointing", offsetof(struct job_spec, checkpointing), FIELDS(checkpointing)},

@@ -20,7 +20,7 @@ struct job_section {
   size_t offset;                    /* into struct job_spec */
   struct field_table fields;        /* into the section's struct */
 };
-enum { JOB_SECTION_COUNT = 7 };
+enum { JOB_SECTION_COUNT = 8 };
 extern const struct job_section job_sections[JOB_SECTION_COUNT]; /* parents first */
 
 /* All rows of an adapter of this method, its own first; `rows` backs the table. The members
@@ -34,6 +34,13 @@ struct field_table job_adapter_fields(struct field rows[JOB_ADAPTER_ROWS], const
 #undef METHOD
 
 extern const struct inert_member job_inert_top[], job_inert_hyper[]; /* ended by a row without name */
+
+/* The rows of `image`, in job_image.c; what its tasks give where a body gives nothing, as a recipe does (recipe.h: a
+   new reference, or NULL where `task` is another); and what contradicts in it. */
+enum { JOB_IMAGE_ROWS = 11 };
+extern const struct field job_image_rows[JOB_IMAGE_ROWS];
+NODISCARD json_t *job_image_members(const char *task, struct fault_list *faults);
+void job_image_settle(const struct job_spec *spec, struct fault_list *faults);
 
 /* evaluation.generate as it is read: `given` with the members of its preset beneath it. A new reference, or NULL, with
    a fault where memory runs out. */

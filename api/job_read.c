@@ -307,8 +307,8 @@ static double default_rate(const struct job_spec *spec) {
 
 /* Members that are not rows of job_fields. */
 static const char *const elsewhere[] = {"method",     "hyperparameters", "adapter",        "dataset",    "embedding",
-                                        "evaluation", "checkpointing",   "early_stopping", "scheduling", "metadata",
-                                        NULL};
+                                        "image",      "evaluation",      "checkpointing",  "early_stopping",
+                                        "scheduling", "metadata",        NULL};
 
 void job_spec_parse(struct job_spec *out, const json_t *body, int64_t seed_if_absent, struct arena *arena,
                     struct fault_list *faults) {
@@ -325,6 +325,8 @@ void job_spec_parse(struct job_spec *out, const json_t *body, int64_t seed_if_ab
   const char *recipe = json_string_value(json_object_get(rest, "recipe"));
   AUTO(json_release)
   json_t *members = recipe ? recipe_members(recipe, task, member(body, "validation_file") != NULL, faults) : NULL;
+  if (!members && task)
+    members = job_image_members(task, faults);
   lay_sections(rest, members);
   lay_generate(rest, faults);
   field_read(&job_fields, out, rest, "", elsewhere, arena, faults);
@@ -343,6 +345,7 @@ void job_spec_parse(struct job_spec *out, const json_t *body, int64_t seed_if_ab
   job_task_settle(out, faults);
   job_generate_settle(out, faults);
   job_exports_settle(&out->exports, &out->adapter, arena, faults);
+  job_image_settle(out, faults);
   if (out->seed < 0)
     out->seed = seed_if_absent & INT32_MAX;
   if (out->hyperparameters.learning_rate == 0)

@@ -57,6 +57,7 @@ static const struct job_output_row outputs[OUTPUT_COUNT] = {
                           .class_suffix = "ForSequenceClassification",
                           .pipeline_tag = "text-ranking",
                           .problem_type = "multi_label_classification"}, /* whose loss it is, of one label */
+    [OUTPUT_IMAGE] = {.words = "image generation", .needs = "an archive of images", .pipeline_tag = "text-to-image"},
 };
 
 const struct job_output_row *job_output_of(enum job_output output) {

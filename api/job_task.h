@@ -22,6 +22,7 @@ enum job_output {
   OUTPUT_TEXT,      /* the next token: a language model */
   OUTPUT_EMBEDDING, /* a vector for a text: texts that mean the same have like ones */
   OUTPUT_RELEVANCE, /* how well the second text of a pair answers the first: between 0 and 1, by its logit */
+  OUTPUT_IMAGE,     /* pictures from a prompt: a diffusion model */
   OUTPUT_COUNT
 };
 
@@ -29,8 +30,8 @@ enum job_output {
 struct job_output_row {
   const char *words;          /* "classification" */
   const char *needs;          /* "a text with a label": what its data must have */
-  const char *peft_task_type; /* "SEQ_CLS" */
-  const char *class_suffix;   /* "ForSequenceClassification": of Transformers' classes that have its head */
+  const char *peft_task_type; /* "SEQ_CLS"; NULL: PEFT has none for it */
+  const char *class_suffix;   /* "ForSequenceClassification": of Transformers' classes with its head; NULL: none */
   const char *pipeline_tag;   /* of the Hugging Face hub */
   const char *problem_type;   /* Transformers' word in a config; NULL: the class has none */
 };

@@ -34,7 +34,7 @@ static const struct {
      "trained_tokens integer?,estimated_finish integer?,restarts integer,attempts integer,pausing boolean,"
      "waiting_for string?,device string?,progress object?,estimate object?,actual object?,integrations array?,"
      "display_name string?,cloned_from string?,sweep object?,"
-     "metadata object?,method object,adapter object,dataset object,embedding object,evaluation object,"
+     "metadata object?,method object,adapter object,dataset object,embedding object,image object,evaluation object,"
      "checkpointing object,early_stopping object,scheduling object,exports array"},
     {"Sweep", "fine_tuning.sweep",
      "id string,created_at integer,name string?,status string,metric string,goal string,fields array,job_count "

@@ -11,7 +11,16 @@
 #include "base/attr.h"
 
 /* Streams keep the uses of one seed apart. */
-enum rng_stream { RNG_INIT = 1, RNG_SHUFFLE, RNG_DROPOUT, RNG_LATENTS };
+enum rng_stream {
+  RNG_INIT = 1,
+  RNG_SHUFFLE,
+  RNG_DROPOUT,
+  RNG_LATENTS,   /* what sampling begins with */
+  RNG_CROP,      /* and what image models learn from: where a picture is cropped, */
+  RNG_TIMESTEP,  /* how noisy it is, */
+  RNG_POSTERIOR, /* which of the VAE's latents it has, */
+  RNG_NOISE,     /* and the noise */
+};
 
 struct rng {
   uint64_t seed;

@@ -51,6 +51,13 @@ static bool has_facts(const struct data_file *file) {
 static void judge_data(const struct job_spec *spec, const struct data_file *training,
                        const struct data_file *validation, struct data_tasks tasks, struct fault_list *faults) {
   const struct data_file *files[] = {training, validation};
+  size_t before = faults->count;
+  bool images = false;
+  for (size_t i = 0; i < COUNT_OF(files); i++)
+    if (files[i])
+      data_judge_images(&images, spec, files[i], faults);
+  if (images || faults->count > before)
+    return;
   for (size_t i = 0; i < COUNT_OF(files); i++)
     if (files[i] && !has_facts(files[i]))
       data_judge_names(spec, files[i], faults);

@@ -103,6 +103,7 @@ struct data_tasks inspected_tasks(const struct inspected *inspected) {
                            .classifier = !tasks,
                            .embeds = !tasks,
                            .tags = !tasks,
+                           .images = !tasks,
                            .model = inspected ? inspected->report : NULL};
   size_t i;
   json_array_foreach(tasks, i, task) {
@@ -111,6 +112,7 @@ struct data_tasks inspected_tasks(const struct inspected *inspected) {
     out.classifier |= name && strcmp(name, "SEQ_CLS") == 0;
     out.embeds |= name && strcmp(name, "FEATURE_EXTRACTION") == 0;
     out.tags |= name && strcmp(name, "TOKEN_CLS") == 0;
+    out.images |= name && strcmp(name, "TEXT_TO_IMAGE") == 0;
   }
   return out;
 }

@@ -24,6 +24,8 @@ static bool is_weights(const char *name, size_t form) {
 /* What is read beside the weights. */
 static bool is_about(const char *name) {
   static const char *const names[] = {"config.json",
+                                      "model_index.json",
+                                      "scheduler_config.json",
                                       "tokenizer.json",
                                       "tokenizer_config.json",
                                       "special_tokens_map.json",
@@ -45,17 +47,18 @@ static int visible(const struct dirent *entry) {
   return entry->d_name[0] != '.';
 }
 
-static enum status add(json_t *list, const char *name, const char *path, struct error *err) {
+static enum status add(json_t *list, const char *within, const char *name, const char *path, struct error *err) {
   char sha256[HASH_HEX];
   uint64_t bytes;
   enum status status = file_hash(sha256, &bytes, path, err);
-  if (!status && json_array_append_new(
-                     list, json_pack("{s:s s:I s:s}", "name", name, "bytes", (json_int_t)bytes, "sha256", sha256)))
+  if (!status && json_array_append_new(list, json_pack("{s:s+ s:I s:s}", "name", within, name, "bytes",
+                                                       (json_int_t)bytes, "sha256", sha256)))
     status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "listing the base model's files");
   return status;
 }
 
-static enum status add_folder(json_t *list, const char *folder, struct error *err) {
+/* `within`: what names begin with, "" or "unet/". */
+static enum status add_folder(json_t *list, const char *folder, const char *within, struct error *err) {
   struct dirent **entries;
   char path[1400];
   size_t form = 0;
@@ -72,10 +75,24 @@ static enum status add_folder(json_t *list, const char *folder, struct error *er
     snprintf(path, sizeof path, "%s/%s", folder, name);
     if (!status && ((form < COUNT_OF(weights) && is_weights(name, form)) || is_about(name)) && stat(path, &info) == 0 &&
         S_ISREG(info.st_mode))
-      status = add(list, name, path, err);
+      status = add(list, within, name, path, err);
     free(entries[i]);
   }
   free(entries);
+  return status;
+}
+
+/* Of a diffusion pipeline: the folders of those components that are used. */
+static enum status add_components(json_t *list, const char *path, struct error *err) {
+  static const char *const names[] = {"scheduler/", "text_encoder/", "tokenizer/", "unet/", "vae/"};
+  char folder[1400];
+  struct stat info;
+  snprintf(folder, sizeof folder, "%s/model_index.json", path);
+  enum status status = STATUS_OK;
+  for (size_t i = 0; stat(folder, &info) == 0 && !status && i < COUNT_OF(names); i++) {
+    snprintf(folder, sizeof folder, "%s/%s", path, names[i]);
+    status = add_folder(list, folder, names[i], err);
+  }
   return status;
 }
 
@@ -88,7 +105,10 @@ enum status base_files(json_t **out, const char *path, struct error *err) {
   if (!status && stat(path, &info) != 0)
     status = error_set_errno(err, STATUS_IO, NULL, "cannot read %s", path);
   if (!status)
-    status = S_ISDIR(info.st_mode) ? add_folder(list, path, err) : add(list, slash ? slash + 1 : path, path, err);
+    status = S_ISDIR(info.st_mode) ? add_folder(list, path, "", err)
+                                   : add(list, "", slash ? slash + 1 : path, path, err);
+  if (!status && S_ISDIR(info.st_mode))
+    status = add_components(list, path, err);
   if (status)
     json_decref(list);
   else

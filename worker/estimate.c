@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "worker/course.h"
+#include "worker/image_samples.h"
 #include "worker/trainer.h"
 
 /* Batches are measured for about so long; the first one, which meets cold memory, counts only where it is the only one.
@@ -96,9 +97,19 @@ static double disk_bytes(const struct trainer *t) {
   return (double)kept * adapter + RESUME_KEPT * state + export_bytes(t, adapter);
 }
 
+/* Likewise of pictures that a training makes. */
+static double sampled_tokens(const struct trainer *t) {
+  const struct image_spec *image = &t->task->spec.image;
+  if (!t->images)
+    return 0;
+  double previews = 1 + (double)occasions(t, t->task->spec.evaluation.every_steps);
+  double passes = previews * (double)image_samples_passes(image, false) + (double)image_samples_passes(image, true);
+  return passes * (double)t->images->encoder.pipeline->text_tokens;
+}
+
 static json_t *duration(const struct trainer *t, const struct pace *pace) {
   double tokens = (double)t->total_tokens, count = (double)evaluations(t), judged = count * evaluation_tokens(t);
-  judged += reference_tokens(t);
+  judged += reference_tokens(t) + sampled_tokens(t);
   double low = t->prepared + pace->fastest * FASTER * (tokens + EVALUATION_LOW * judged);
   double high = t->prepared + 1 + pace->slowest * SLOWER * (tokens + EVALUATION_HIGH * judged);
   low += count * FASTER * pace->generation_low;
@@ -160,15 +171,18 @@ enum status estimate_check(const struct trainer *t, struct error *err) {
 
 /* Forward and backward of one micro-batch of the job, whose gradients nobody uses. */
 static enum status run_batch(struct trainer *t, size_t first, size_t count, uint64_t number, struct error *err) {
-  double loss;
+  double loss = 0;
   size_t correct;
   enum status status = learner_begin(t->learner, NULL, err);
   if (status)
     return status;
-  status = trainer_fill(t, first, count, 1, 1, err);
-  if (status)
-    return status;
-  status = learner_accumulate(t->learner, &t->batch.sequences, &t->batch.targets, 1, number, &loss, &correct, err);
+  if (t->images) {
+    status = image_training_accumulate(t->images, t, first, first + count, &loss, err);
+  } else {
+    status = trainer_fill(t, first, count, 1, 1, err);
+    if (!status)
+      status = learner_accumulate(t->learner, &t->batch.sequences, &t->batch.targets, 1, number, &loss, &correct, err);
+  }
   if (!status)
     learner_finish(t->learner);
   return status;
@@ -181,6 +195,7 @@ enum status estimate_measure(json_t **out, struct trainer *t, struct error *err)
   course_next_epoch(t);
   for (uint64_t n = 0; first < count && n < BATCHES_MAX; n++) {
     size_t taken = batch_next(t->training, t->order, count, first, &t->rule);
+    int64_t before = t->progress.tokens;
     double start = clock_seconds();
     enum status status = run_batch(t, first, taken, n, err);
     status = status ? status : report_poll(t->report, err);
@@ -188,7 +203,8 @@ enum status estimate_measure(json_t **out, struct trainer *t, struct error *err)
       return status;
     if (n == 1)
       pace = (struct pace){0};
-    pace_add(&pace, clock_seconds() - start, (double)t->batch.sequences.tokens);
+    double tokens = t->images ? (double)(t->progress.tokens - before) : (double)t->batch.sequences.tokens;
+    pace_add(&pace, clock_seconds() - start, tokens);
     spent = clock_seconds() - began;
     first += taken;
     trainer_progress(t, "estimate", false);

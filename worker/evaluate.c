@@ -276,6 +276,7 @@ static enum status score_predictions(struct evaluation *e, const struct token_me
   case OUTPUT_TEXT: score_tokens(e, metrics); return STATUS_OK;
   case OUTPUT_EMBEDDING: return score_embeddings(e, l, c, err);
   case OUTPUT_RELEVANCE: return score_relevances(e, c, err);
+  case OUTPUT_IMAGE:
   case OUTPUT_COUNT: break;
   }
   CHECK(!"an output");

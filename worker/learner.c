@@ -50,6 +50,7 @@ static void end_in_loss(struct learner *l, const struct step *s, struct tensor *
   case OUTPUT_TEXT: end_in_next_tokens(l, s, x); return;
   case OUTPUT_EMBEDDING: compare_embeddings(l, s, x); return;
   case OUTPUT_RELEVANCE: op_binary_cross_entropy(&l->tape, x, l->targets, s->weight, s->loss); return;
+  case OUTPUT_IMAGE: /* denoiser.h has its steps */
   case OUTPUT_COUNT: break;
   }
   CHECK(!"an output");

@@ -16,6 +16,7 @@
 #include "worker/export/finished.h"
 #include "worker/generate/serve.h"
 #include "worker/heads.h"
+#include "worker/image_pipeline.h"
 #include "worker/inspect.h"
 #include "worker/lengths.h"
 #include "worker/model/sentence.h"
@@ -567,10 +568,12 @@ enum status pipeline_run(const struct task *task, struct report *report, struct 
       report_data(report, EVENT_REPORT, "", found);
     return status;
   }
-  case TASK_TRAIN: return carry_out(train, task, report, err);
+  case TASK_TRAIN:
+    return image_pipeline_is(task) ? image_pipeline_run(task, report, err) : carry_out(train, task, report, err);
   case TASK_SURVEY: return carry_out(survey, task, report, err);
   case TASK_ESTIMATE:
-  case TASK_PLAN: return carry_out(estimate, task, report, err);
+  case TASK_PLAN:
+    return image_pipeline_is(task) ? image_pipeline_run(task, report, err) : carry_out(estimate, task, report, err);
   case TASK_INSPECT: {
     json_t *found;
     enum status status = inspect_model(&found, task->model_dir, err);

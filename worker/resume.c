@@ -91,6 +91,8 @@ static void identify(struct trainer *t) {
   add_corpus(&hash, t->training);
   if (t->validation)
     add_corpus(&hash, t->validation);
+  if (t->images)
+    image_training_identify(&hash, t->images);
   for (size_t i = 0; i < model->num_labels && model->label_names; i++)
     add_array(&hash, model->label_names[i], strlen(model->label_names[i]));
   hash_hex(&hash, t->resume.data);

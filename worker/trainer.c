@@ -16,6 +16,7 @@
 #include "worker/course.h"
 #include "worker/curve.h"
 #include "worker/estimate.h"
+#include "worker/image_samples.h"
 #include "worker/peft/peft.h"
 
 /* Events of a whole run, about. */
@@ -123,8 +124,9 @@ enum status trainer_beat(void *trainer, struct error *err) {
 static enum status run_evaluation(struct trainer *t, struct error *err) {
   struct evaluation fresh;
   trainer_progress(t, "evaluate", true);
-  enum status status = evaluate(&fresh, t->learner, t->validation, (size_t)t->task->spec.evaluation.max_examples,
-                                &t->batch, t->report, err);
+  size_t most = (size_t)t->task->spec.evaluation.max_examples;
+  enum status status = t->images ? image_training_evaluate(&fresh, t->images, t, most, err)
+                                 : evaluate(&fresh, t->learner, t->validation, most, &t->batch, t->report, err);
   if (!status && t->generation) {
     status = generation_eval_run(t->generation, t->learner, fresh.scores, trainer_beat, t, err);
     if (status)
@@ -373,7 +375,9 @@ static enum status train_step(struct trainer *t, struct error *err) {
   double loss = 0;
   p->scores = (struct preference_scores){0};
   enum status status = learner_begin(t->learner, &loss, err);
-  if (!status)
+  if (!status && t->images)
+    status = image_training_accumulate(t->images, t, first, first + examples, &loss, err);
+  else if (!status)
     status = accumulate(t, first, first + examples, 1.0f / (float)targets, &loss, &correct, err);
   if (!status && !isfinite(loss))
     status = error_set(err, STATUS_NAN_LOSS, NULL,
@@ -417,8 +421,10 @@ static enum status after_step(struct trainer *t, struct error *err) {
   double limit = (double)spec->scheduling.max_runtime;
   if (limit > 0 && !finished(t) && trainer_seconds(t) >= limit)
     p->ended = END_RUNTIME;
-  bool evaluated = t->validation && due(t, spec->evaluation.every_steps), best = false;
+  bool judged = due(t, spec->evaluation.every_steps), evaluated = t->validation && judged, best = false;
   enum status status = evaluated ? run_evaluation(t, err) : STATUS_OK;
+  if (!status && judged && t->images)
+    status = image_samples_preview(t->images, t, err);
   if (!status && evaluated)
     status = judge(t, &best, err);
   bool tell = evaluated || is_told(t, METRIC_EVENTS), by_module = is_told(t, MODULE_EVENTS);
@@ -543,6 +549,8 @@ enum status trainer_run(struct trainer *t, struct error *err) {
   t->started = clock_seconds();
   if (!status && t->validation && t->progress.step == 0)
     status = evaluate_first(t, err);
+  if (!status && t->images && t->progress.step == 0)
+    status = image_samples_preview(t->images, t, err);
   t->started = t->resume.last = clock_seconds();
   status = status ? status : train(t, err);
   if (status == STATUS_PAUSED)

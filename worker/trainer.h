@@ -8,6 +8,7 @@
 #include "worker/batch.h"
 #include "worker/evaluate.h"
 #include "worker/generation_eval.h"
+#include "worker/image_training.h"
 #include "worker/learner.h"
 #include "worker/preferences.h"
 #include "worker/report.h"
@@ -41,8 +42,9 @@ struct progress {
 struct trainer {
   const struct task *task;
   struct learner *learner;
-  const struct corpus *training;
+  const struct corpus *training;   /* of pictures: how many there are, with the tokens of their prompts */
   const struct corpus *validation; /* NULL: none */
+  struct image_training *images;   /* what is learnt from pictures; NULL: texts are learnt from */
   struct generation_eval *generation; /* evaluation.generate; NULL: none */
   struct report *report;
   struct batch batch;     /* of training and of evaluation */

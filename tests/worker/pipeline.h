@@ -85,6 +85,7 @@ static const char *hyperparameters = usual;
 static const char *more = "";   /* members of the spec */
 static const char *resume = ""; /* states, quoted */
 static const char *objective = "supervised";
+static const char *adapter_members = "\"target_modules\":\"all-linear\",\"r\":4";
 static int threads = 2;
 
 /* Runs a task on data files of the root; events are read back from a file. */
@@ -108,11 +109,12 @@ static inline void run_task(struct outcome *o, const char *name, const char *tra
            "\"filename\":\"%s\"},%s%s%s%s%s"
            "\"spec\":{\"model\":\"tiny\",\"training_file\":\"file-1\",%s%s\"seed\":3,\"method\":{\"type\":\"%s\","
            "\"%s\":{\"hyperparameters\":{%s}}},"
-           "\"adapter\":{\"target_modules\":\"all-linear\",\"r\":4}}}",
+           "\"adapter\":{%s}}}",
            root, o->output, resume, threads, data[0], training,
            validation ? "\"validation\":{\"id\":\"file-2\",\"path\":\"" : "", validation ? data[1] : "",
            validation ? "\",\"filename\":\"" : "", validation ? validation : "", validation ? "\"}," : "",
-           validation ? "\"validation_file\":\"file-2\"," : "", more, objective, objective, hyperparameters);
+           validation ? "\"validation_file\":\"file-2\"," : "", more, objective, objective, hyperparameters,
+           adapter_members);
   if (json_parse(&json, document, strlen(document), NULL, &o->err) || task_parse(&task, json, &arena, &o->err))
     fail_msg("%s", o->err.text);
   snprintf(path, sizeof path, "%s/%s.events", root, name);

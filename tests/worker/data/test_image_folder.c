@@ -8,61 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <cmocka.h>
 
 #include "api/openapi.h"
 #include "base/json.h"
 #include "tests/worker/data/data_file.h"
+#include "tests/worker/image_archive.h"
 #include "worker/data/image_folder.h"
-#include "worker/image/image_png.h"
 #include "worker/upload.h"
 
-/* A file of an archive: its text, or a PNG of that width (and a height of 3), all of the first letter of its path. */
-struct member {
-  const char *path, *text;
-  size_t width;
-};
-
-static void add(struct archive *a, const struct member *m) {
-  unsigned char *bytes = NULL;
-  size_t length = m->text ? strlen(m->text) : 0;
-  if (!m->text) {
-    struct image image;
-    assert_int_equal(image_alloc(&image, m->width, 3, NULL), STATUS_OK);
-    memset(image.pixels, m->path[0], 9 * m->width);
-    assert_int_equal(image_png_encode(&bytes, &length, &image, NULL), STATUS_OK);
-    image_done(&image);
-  }
-  struct archive_entry *entry = archive_entry_new();
-  archive_entry_set_pathname(entry, m->path);
-  archive_entry_set_filetype(entry, AE_IFREG);
-  archive_entry_set_perm(entry, 0600);
-  archive_entry_set_size(entry, (la_int64_t)length);
-  assert_int_equal(archive_write_header(a, entry), ARCHIVE_OK);
-  assert_int_equal(archive_write_data(a, m->text ? m->text : (const char *)bytes, length), length);
-  archive_entry_free(entry);
-  free(bytes);
-}
-
-/* data_file becomes an archive of them, ended by one without a path. */
 static void pack(bool zip, const struct member *members) {
-  struct archive *a = archive_write_new();
-  if (zip) {
-    archive_write_set_format_zip(a);
-  } else {
-    archive_write_add_filter_gzip(a);
-    archive_write_set_format_pax_restricted(a);
-  }
-  assert_int_equal(archive_write_open_filename(a, data_file), ARCHIVE_OK);
-  for (; members->path; members++)
-    add(a, members);
-  assert_int_equal(archive_write_close(a), ARCHIVE_OK);
-  archive_write_free(a);
+  pack_images(data_file, zip, members);
 }
-
-#define ARCHIVE(...) ((const struct member[]){__VA_ARGS__, {.path = NULL}})
 
 static enum status keep_width(void *with, size_t index, struct image *image, struct error *err) {
   (void)err;
@@ -77,10 +34,10 @@ static void pictures_come_in_the_archives_order_with_their_texts(void **state) {
     struct image_folder folder;
     size_t widths[2] = {0};
     pack(zip,
-         ARCHIVE({"a/z.png", NULL, 5}, {"__MACOSX/._z.png", "junk", 0}, {"a/.hidden.png", "junk", 0},
-                 {"a/b/y.PNG", NULL, 7}, {"a/readme.txt", "hello", 0},
-                 {"a/metadata.jsonl",
-                  "{\"file_name\":\"b/y.PNG\",\"text\":\"a \\u00e9\",\"other\":1}\n\n{\"file_name\":\"z.png\"}", 0}));
+         ARCHIVE(PICTURE("a/z.png", 5, 3), TEXT("__MACOSX/._z.png", "junk"), TEXT("a/.hidden.png", "junk"),
+                 PICTURE("a/b/y.PNG", 7, 3), TEXT("a/readme.txt", "hello"),
+                 TEXT("a/metadata.jsonl",
+                      "{\"file_name\":\"b/y.PNG\",\"text\":\"a \\u00e9\",\"other\":1}\n\n{\"file_name\":\"z.png\"}")));
     assert_int_equal(image_folder_open(&folder, data_file, NULL), STATUS_OK);
     assert_int_equal(folder.count, 2);
     assert_string_equal(folder.items[0].path, "a/z.png");
@@ -100,8 +57,8 @@ static void the_report(void **state) {
   struct error err;
   json_t *report;
   const struct task_file file = {.path = data_file, .filename = "x.zip"};
-  pack(true, ARCHIVE({"a.png", NULL, 5}, {"b.png", NULL, 9},
-                     {"metadata.jsonl", "{\"file_name\":\"a.png\",\"text\":\"t\"}\n{\"file_name\":\"b.png\"}\n", 0}));
+  pack(true, ARCHIVE(PICTURE("a.png", 5, 3), PICTURE("b.png", 9, 3),
+                     TEXT("metadata.jsonl", "{\"file_name\":\"a.png\",\"text\":\"t\"}\n{\"file_name\":\"b.png\"}\n")));
   assert_int_equal(upload_check(&report, &file, &err), STATUS_OK);
   json_object_del(report, "bytes");
   char *text = json_dumps(report, JSON_COMPACT);
@@ -120,27 +77,26 @@ static void the_report(void **state) {
 
 static void what_is_wrong_is_named(void **state) {
   (void)state;
-#define LINE(text)                                                                                                     \
-  { "d/metadata.jsonl", text, 0 }
+#define LINE(text) TEXT("d/metadata.jsonl", text)
   static const struct {
     struct member members[4];
     const char *why;
   } cases[] = {
-      {{{"a.png", "\x89PNG\r\n\x1a\n", 0}}, "a.png: the PNG is truncated"},
-      {{{"a.png", NULL, 5}, {"b.jpg", "GIF", 0}}, "b.jpg: the file does not begin as"},
-      {{{"a.png", NULL, 5}, {"a.png", NULL, 5}}, "the archive has a.png twice"},
-      {{{"d/a.png", NULL, 5}, {"d/b.png", NULL, 5}, LINE("{\"file_name\":\"a.png\"}\n")},
+      {{TEXT("a.png", "\x89PNG\r\n\x1a\n")}, "a.png: the PNG is truncated"},
+      {{PICTURE("a.png", 5, 3), TEXT("b.jpg", "GIF")}, "b.jpg: the file does not begin as"},
+      {{PICTURE("a.png", 5, 3), PICTURE("a.png", 5, 3)}, "the archive has a.png twice"},
+      {{PICTURE("d/a.png", 5, 3), PICTURE("d/b.png", 5, 3), LINE("{\"file_name\":\"a.png\"}\n")},
        "d/metadata.jsonl has no line for the image d/b.png"},
-      {{{"d/a.png", NULL, 5}, LINE("\n{\"file_name\":\"c.png\"}\n")},
+      {{PICTURE("d/a.png", 5, 3), LINE("\n{\"file_name\":\"c.png\"}\n")},
        "d/metadata.jsonl, line 2: the archive has no image d/c.png"},
-      {{{"d/a.png", NULL, 5}, LINE("{\"file_name\":\"../x.png\"}")}, "line 1: the archive has no image d/../x.png"},
-      {{{"d/a.png", NULL, 5}, LINE("{\"file_name\":\"a.png\"}\n{\"file_name\":\"a.png\"}\n")},
+      {{PICTURE("d/a.png", 5, 3), LINE("{\"file_name\":\"../x.png\"}")}, "line 1: the archive has no image d/../x.png"},
+      {{PICTURE("d/a.png", 5, 3), LINE("{\"file_name\":\"a.png\"}\n{\"file_name\":\"a.png\"}\n")},
        "line 2: d/a.png has been given in line 1"},
-      {{{"d/a.png", NULL, 5}, LINE("{\"file_name\":\"a.png\"\n")}, "d/metadata.jsonl, line 1: line 1, column"},
-      {{{"d/a.png", NULL, 5}, LINE("{\"text\":\"a\"}\n")}, "line 1: it has no file_name"},
-      {{{"d/a.png", NULL, 5}, LINE("{\"file_name\":\"a.png\",\"text\":3}\n")}, "line 1: text must be a string"},
-      {{{"d/a.png", NULL, 5}, LINE("[1]")}, "line 1: it must be an object, not an array"},
-      {{{"d/a.png", NULL, 5}, LINE(""), {"metadata.jsonl", "", 0}}, "has metadata.jsonl twice"},
+      {{PICTURE("d/a.png", 5, 3), LINE("{\"file_name\":\"a.png\"\n")}, "d/metadata.jsonl, line 1: line 1, column"},
+      {{PICTURE("d/a.png", 5, 3), LINE("{\"text\":\"a\"}\n")}, "line 1: it has no file_name"},
+      {{PICTURE("d/a.png", 5, 3), LINE("{\"file_name\":\"a.png\",\"text\":3}\n")}, "line 1: text must be a string"},
+      {{PICTURE("d/a.png", 5, 3), LINE("[1]")}, "line 1: it must be an object, not an array"},
+      {{PICTURE("d/a.png", 5, 3), LINE(""), TEXT("metadata.jsonl", "")}, "has metadata.jsonl twice"},
   };
   const struct task_file file = {.path = data_file, .filename = "x.tar.gz"};
   for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -161,12 +117,12 @@ static void other_archives_are_no_pictures(void **state) {
   assert_false(image_folder_is(data_file));
   struct error err = {0};
   json_t *report;
-  pack(true, ARCHIVE({"x.csv", "text,label\na,b\nc,d\n", 0}));
+  pack(true, ARCHIVE(TEXT("x.csv", "text,label\na,b\nc,d\n")));
   assert_false(image_folder_is(data_file));
   assert_int_equal(upload_check(&report, &(struct task_file){.path = data_file, .filename = "x.zip"}, &err), STATUS_OK);
   assert_string_equal(json_string_value(json_object_get(report, "kind")), "classification");
   json_decref(report);
-  pack(false, ARCHIVE({"adapter_config.json", "{}", 0}, {"sample.png", "x", 0}));
+  pack(false, ARCHIVE(TEXT("adapter_config.json", "{}"), TEXT("sample.png", "x")));
   assert_int_not_equal(upload_check(&report, &(struct task_file){.path = data_file, .filename = "x.tar.gz"}, &err),
                        STATUS_OK);
   assert_non_null(strstr(err.text, "adapter_model.safetensors"));

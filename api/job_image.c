@@ -1,0 +1,70 @@
+/* The member `image` of a job: what is learnt from pictures, and what previews are made. */
+#include <string.h>
+
+#include "api/job_fields.h"
+#include "api/job_task.h"
+
+#define AT(member) offsetof(struct image_spec, member)
+const struct field job_image_rows[JOB_IMAGE_ROWS] = {
+    {"instance_prompt", NULL, FIELD_STRING, AT(instance_prompt), 0, 1, 8192,
+     .doc = "Prompt of the images that have no text in metadata.jsonl: \"a photo of sks dog\"."},
+    {"with_prior_preservation", NULL, FIELD_BOOL, AT(with_prior_preservation),
+     .doc = "Learn images of the class beside those of the subject, so that the class stays what it is; the base model "
+            "makes them."},
+    {"prior_loss_weight", NULL, FIELD_NUMBER, AT(prior_loss_weight), 0, 0, 1000, .initial = "1",
+     .doc = "Weight of their loss."},
+    {"class_prompt", NULL, FIELD_STRING, AT(class_prompt), 0, 1, 8192,
+     .doc = "Prompt that they are made and learnt with: \"a photo of a dog\"."},
+    {"num_class_images", NULL, FIELD_INT, AT(num_class_images), 0, 1, 10000, .initial = "100", .unit = "images",
+     .doc = "How many of them are made."},
+    {"resolution", NULL, FIELD_INT, AT(resolution), 0, 0, 4096, .unit = "pixels",
+     .doc = "Side of the square that images are brought to: resized by their shorter side, then cropped; 0: what the "
+            "model was trained at."},
+    {"center_crop", NULL, FIELD_BOOL, AT(center_crop),
+     .doc = "Crop from the middle; false: from anywhere, as the seed decides."},
+    {"validation_prompts", "validation_prompt", FIELD_STRING_LIST, AT(validation_prompts), 0, 0, 16,
+     .doc = "Previews of these are made at each evaluation, and are artifacts of the job; null: none."},
+    {"num_validation_images", NULL, FIELD_INT, AT(num_validation_images), 0, 1, 64, .initial = "4", .unit = "images",
+     .doc = "Previews of each prompt."},
+    {"num_inference_steps", NULL, FIELD_INT, AT(num_inference_steps), 0, 1, 1000, .initial = "25",
+     .unit = "sampler steps", .doc = "Of previews and class images."},
+    {"guidance_scale", NULL, FIELD_NUMBER, AT(guidance_scale), 0, 0, 100, .initial = "7.5",
+     .doc = "Classifier-free guidance of previews and class images; 1 and less: none."},
+};
+#undef AT
+
+static bool learns_images(const char *task) {
+  for (int i = JOB_TASK_AUTO + 1; i < JOB_TASK_COUNT; i++)
+    if (strcmp(job_task_names[i], task) == 0)
+      return job_task_output((enum job_task)i) == OUTPUT_IMAGE;
+  return false;
+}
+
+/* Diffusers' settings, with the rate of HRA's authors: an image a step, since a few are all there is. */
+json_t *job_image_members(const char *task, struct fault_list *faults) {
+  if (!learns_images(task))
+    return NULL;
+  json_t *out =
+      json_pack("{s:{s:f, s:s, s:f, s:f, s:i, s:i}, s:{s:i}, s:{s:i}}", "hyperparameters", "learning_rate", 1e-4,
+                "lr_scheduler_type", "constant", "warmup_ratio", 0.0, "weight_decay", 0.01, "batch_size", 1, "n_epochs",
+                100, "evaluation", "every_steps", 100, "checkpointing", "every_steps", 500);
+  if (!out)
+    fault_add(faults, STATUS_OUT_OF_MEMORY, "task", "the task's settings do not fit into memory");
+  return out;
+}
+
+void job_image_settle(const struct job_spec *spec, struct fault_list *faults) {
+  const struct image_spec *image = &spec->image;
+  if (spec->task == JOB_TASK_AUTO || job_task_output((enum job_task)spec->task) != OUTPUT_IMAGE)
+    return;
+  if (image->with_prior_preservation && !image->class_prompt)
+    fault_add(faults, STATUS_MISSING_PARAMETER, "image.class_prompt",
+              "image.with_prior_preservation needs image.class_prompt: what the images of the class are made with");
+  if (!image->with_prior_preservation && image->class_prompt)
+    fault_add(faults, STATUS_INVALID_VALUE, "image.class_prompt",
+              "image.class_prompt is used with image.with_prior_preservation only, which is false");
+  if (spec->generate.present)
+    fault_add(faults, STATUS_INVALID_VALUE, "evaluation.generate",
+              "evaluation.generate is for language models; image.validation_prompts makes previews");
+  job_exports_judge(&spec->exports, false, EXPORT_MODEL_IMAGE, faults);
+}

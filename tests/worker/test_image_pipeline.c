@@ -1,0 +1,209 @@
+/* Proves of jobs that learn from pictures: they learn, the same seed gives the same adapter on any number of threads, a
+   training goes on from a state as if it had never stopped, pictures of the class are learnt beside the subject's, and
+   what cannot be learnt is refused by its name. On the tiny pipeline of tests/worker/diffusion. */
+#include "tests/worker/pipeline.h"
+
+#include "tests/worker/image_archive.h"
+#include "worker/image/image_decode.h"
+
+#define TASK "\"task\":\"subject-driven\","
+#define PROMPT "\"instance_prompt\":\"a photo of a red dog\""
+#define IMAGES(rest) TASK "\"image\":{" PROMPT ",\"resolution\":16" rest "},"
+#define STEPS "\"n_epochs\":6,\"batch_size\":2,\"learning_rate\":0.02"
+
+static void pack(const char *name, const struct member *members) {
+  char path[300];
+  snprintf(path, sizeof path, "%s/%s", root, name);
+  pack_images(path, true, members);
+}
+
+static int set_up(void **state) {
+  char here[200], target[300], model[300];
+  (void)state;
+  log_setup("reflect-worker", LOG_WARN);
+  assert_non_null(mkdtemp(root));
+  assert_non_null(getcwd(here, sizeof here));
+  snprintf(target, sizeof target, "%s/tests/worker/diffusion/pipeline", here);
+  snprintf(model, sizeof model, "%s/model", root);
+  assert_int_equal(symlink(target, model), 0);
+  pack("dogs.zip", ARCHIVE(PICTURE("a.png", 20, 31), PICTURE("b.png", 40, 16), PICTURE("c.png", 16, 16)));
+  pack("more.zip", ARCHIVE(PICTURE("d.png", 20, 20), PICTURE("e.png", 17, 30)));
+  hyperparameters = STEPS;
+  adapter_members = "\"r\":4";
+  return 0;
+}
+
+static void run(struct outcome *o, const char *name, const char *spec, const char *validation) {
+  more = spec;
+  run_task(o, name, "dogs.zip", validation, "");
+  if (o->status)
+    fail_msg("%s: %s", name, o->err.text);
+}
+
+static void same_adapter(const struct outcome *a, const struct outcome *b, bool same) {
+  const char *const name = "adapter/adapter_model.safetensors";
+  char path[2][700], sha256[2][HASH_HEX];
+  const struct outcome *const of[] = {a, b};
+  for (int i = 0; i < 2; i++) {
+    snprintf(path[i], sizeof path[i], "%s/%s", of[i]->output, name);
+    assert_int_equal(file_hash(sha256[i], NULL, path[i], NULL), STATUS_OK);
+  }
+  assert_int_equal(strcmp(sha256[0], sha256[1]) == 0, same);
+}
+
+static void it_learns_and_shows_previews(void **state) {
+  (void)state;
+  struct outcome o;
+  hyperparameters = "\"n_epochs\":60,\"batch_size\":3,\"learning_rate\":0.02";
+  run(&o, "learns",
+      IMAGES(",\"validation_prompts\":[\"a dog\",\"a painting of a dog\"],\"num_validation_images\":2,"
+             "\"num_inference_steps\":3,\"center_crop\":true") "\"evaluation\":{\"every_steps\":40},",
+      "dogs.zip");
+  hyperparameters = STEPS;
+  /* adapter x3, adapter.tar, two curves, manifest; 3 times 4 previews: before, in between, at the end */
+  assert_int_equal(artifacts(&o), 7 + 12);
+  const json_t *first = NULL, *last = newest(&o, "metrics", "valid_loss");
+  for (size_t i = 0; !first && i < json_array_size(o.events); i++)
+    if (json_object_get(json_object_get(json_array_get(o.events, i), "data"), "valid_loss"))
+      first = json_object_get(json_array_get(o.events, i), "data");
+  double before = json_number_value(json_object_get(first, "valid_loss"));
+  double after = json_number_value(json_object_get(last, "valid_loss"));
+  if (!(after < 0.95 * before))
+    fail_msg("the loss went from %g to %g", before, after);
+  struct image images[2];
+  char path[2][700];
+  for (int i = 0; i < 2; i++) {
+    size_t length;
+    char *bytes;
+    snprintf(path[i], sizeof path[i], "%s/preview-%d-2-1.png", o.output, i ? 60 : 0);
+    assert_int_equal(file_read(&bytes, &length, path[i], 1 << 20, NULL), STATUS_OK);
+    assert_int_equal(image_decode(&images[i], (unsigned char *)bytes, length, NULL), STATUS_OK);
+    assert_int_equal(images[i].width, 16);
+    free(bytes);
+  }
+  assert_memory_not_equal(images[0].pixels, images[1].pixels, 3 * 16 * 16);
+  image_done(&images[0]);
+  image_done(&images[1]);
+  char *config = file_of(&o, "adapter/adapter_config.json");
+  assert_non_null(strstr(config, "\"task_type\": null"));
+  assert_non_null(strstr(config, "\"to_out.0\""));
+  free(config);
+  json_decref(o.events);
+}
+
+static void any_number_of_threads(void **state) {
+  (void)state;
+  struct outcome one, three;
+  threads = 1;
+  run(&one, "one", IMAGES(""), NULL);
+  threads = 3;
+  run(&three, "three", IMAGES(""), NULL);
+  threads = 2;
+  same_adapter(&one, &three, true);
+  same_file(&one, &three, "step_metrics.csv");
+  json_decref(one.events);
+  json_decref(three.events);
+}
+
+static void it_goes_on_from_a_state(void **state) {
+  (void)state;
+  struct outcome whole, on;
+  char path[400];
+  const char *spec =
+      IMAGES(",\"with_prior_preservation\":true,\"class_prompt\":\"a photo of a dog\","
+             "\"num_class_images\":2,\"num_inference_steps\":2") "\"checkpointing\":{\"every_steps\":7},";
+  run(&whole, "whole", spec, "more.zip");
+  snprintf(path, sizeof path, "\"%s/state-7.safetensors\"", whole.output);
+  resume = path;
+  run(&on, "on", spec, "more.zip");
+  assert_true(said(&on, "Training goes on after step 7 of 12"));
+  same_adapter(&whole, &on, true);
+  same_file(&whole, &on, "step_metrics.csv");
+  json_decref(on.events);
+  /* of other pictures it is refused */
+  more = spec;
+  run_task(&on, "other", "more.zip", "more.zip", "");
+  assert_true(said(&on, "another number of steps") || said(&on, "it is of other training data"));
+  resume = "";
+  json_decref(on.events);
+  json_decref(whole.events);
+}
+
+#define PRIOR(weight)                                                                                                  \
+  IMAGES(",\"with_prior_preservation\":true,\"class_prompt\":\"a photo of a dog\",\"num_class_images\":2,"             \
+         "\"num_inference_steps\":2,\"prior_loss_weight\":" weight)
+
+/* Of weight 0 they are learnt from without any effect; of another they have one. */
+static void pictures_of_the_class_have_their_weight(void **state) {
+  (void)state;
+  struct outcome none, zero, some;
+  run(&none, "none", IMAGES(""), NULL);
+  run(&zero, "zero", PRIOR("0"), NULL);
+  run(&some, "some", PRIOR("2"), NULL);
+  same_adapter(&none, &zero, true);
+  same_adapter(&none, &some, false);
+  json_decref(none.events);
+  json_decref(zero.events);
+  json_decref(some.events);
+}
+
+/* An image's own text is its prompt. */
+static void texts_are_prompts(void **state) {
+  (void)state;
+  struct outcome same, other, by_default;
+#define LINE(name, text) "{\"file_name\":\"" name "\",\"text\":\"" text "\"}\n"
+  pack("same.zip",
+       ARCHIVE(PICTURE("a.png", 20, 31), PICTURE("b.png", 40, 16), PICTURE("c.png", 16, 16),
+               TEXT("metadata.jsonl", LINE("a.png", "a photo of a red dog") LINE("b.png", "a photo of a red dog")
+                                          LINE("c.png", "a photo of a red dog"))));
+  pack("other.zip", ARCHIVE(PICTURE("a.png", 20, 31), PICTURE("b.png", 40, 16), PICTURE("c.png", 16, 16),
+                            TEXT("metadata.jsonl", LINE("a.png", "two cats") "{\"file_name\":\"b.png\"}\n"
+                                                                             "{\"file_name\":\"c.png\"}")));
+  run(&by_default, "default", IMAGES(""), NULL);
+  more = IMAGES("");
+  run_task(&same, "same", "same.zip", NULL, "");
+  run_task(&other, "other_text", "other.zip", NULL, "");
+  assert_int_equal(same.status, STATUS_OK);
+  assert_int_equal(other.status, STATUS_OK);
+  same_adapter(&by_default, &same, true);
+  same_adapter(&by_default, &other, false);
+  json_decref(same.events);
+  json_decref(other.events);
+  json_decref(by_default.events);
+}
+
+static void what_cannot_be_learnt_is_named(void **state) {
+  (void)state;
+  static const struct {
+    const char *spec, *data, *param, *why;
+  } cases[] = {
+      {TASK "\"image\":{" PROMPT ",\"resolution\":17},", "dogs.zip", "image.resolution", "is a multiple of"},
+      {TASK "\"image\":{\"resolution\":16},", "dogs.zip", "image.instance_prompt", "a.png: image.instance_prompt is"},
+      {IMAGES(",\"validation_prompts\":\"a dog a dog a dog a dog a dog a dog a dog a dog a dog a dog a dog a dog\""),
+       "dogs.zip", "image.validation_prompts", "the text encoder reads 20"},
+      {IMAGES(",\"num_inference_steps\":1000"), "bad.zip", "", "training file bad.zip: b.png: the PNG is truncated"},
+  };
+  pack("bad.zip", ARCHIVE(PICTURE("a.png", 20, 31), TEXT("b.png", "\x89PNG\r\n\x1a\n")));
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    struct outcome o;
+    char name[20];
+    snprintf(name, sizeof name, "bad-%zu", i);
+    more = cases[i].spec;
+    run_task(&o, name, cases[i].data, NULL, "");
+    if (!o.status || strcmp(o.err.param, cases[i].param) != 0 || !strstr(o.err.text, cases[i].why))
+      fail_msg("case %zu: %s: %s", i, o.err.param, o.err.text);
+    json_decref(o.events);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(it_learns_and_shows_previews),
+      cmocka_unit_test(any_number_of_threads),
+      cmocka_unit_test(it_goes_on_from_a_state),
+      cmocka_unit_test(pictures_of_the_class_have_their_weight),
+      cmocka_unit_test(texts_are_prompts),
+      cmocka_unit_test(what_cannot_be_learnt_is_named),
+  };
+  return cmocka_run_group_tests(tests, set_up, teardown);
+}

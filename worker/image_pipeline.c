@@ -1,0 +1,280 @@
+#include "worker/image_pipeline.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/job_task.h"
+#include "base/clock.h"
+#include "worker/course.h"
+#include "worker/data/image_folder.h"
+#include "worker/device.h"
+#include "worker/estimate.h"
+#include "worker/image_samples.h"
+#include "worker/peft/peft.h"
+#include "worker/results.h"
+#include "worker/trainer.h"
+
+/* Everything a run holds; zero means not there yet. */
+struct run {
+  const struct task *task;
+  struct report *report;
+  struct backend backend;
+  struct diffusion_pipeline pipeline;
+  struct image_training images;
+  struct corpus training, validation; /* what the trainer counts: an example a picture */
+  struct trainer trainer;
+};
+
+bool image_pipeline_is(const struct task *task) {
+  int learns = task->spec.task;
+  return learns != JOB_TASK_AUTO && job_task_output((enum job_task)learns) == OUTPUT_IMAGE;
+}
+
+static void phase(const struct run *r, const char *name) {
+  log_info("phase %s", name);
+  report_data(r->report, EVENT_PROGRESS, "", json_pack("{s:s}", "phase", name));
+}
+
+/* --- the model ------------------------------------------------------------------------------------ */
+
+/* The ops on images are the CPU's alone: where the server chose another device, the CPU it is. */
+static enum status open_backend(struct run *r, struct error *err) {
+  const struct task *task = r->task;
+  bool elsewhere = task->device && strcmp(task->device, "cpu") != 0 && task->device_may_fit;
+  if (elsewhere)
+    report_message(r->report, LOG_WARN, "image models run on the CPU alone so far, and so does this job, not on %s",
+                   task->device);
+  enum status status = device_open(&r->backend, elsewhere ? "cpu" : task->device, (int)task->threads, err);
+  if (status)
+    return status;
+  backend_set_precision(&r->backend, (enum precision)task->spec.hyperparameters.precision);
+  backend_set_matmul(&r->backend, (enum matmul_library)task->matmul);
+  return STATUS_OK;
+}
+
+static enum status open_model(struct run *r, struct error *err) {
+  const struct image_spec *image = &r->task->spec.image;
+  enum status status = open_backend(r, err);
+  status = status ? status : diffusion_pipeline_open(&r->pipeline, r->task->model_dir, &r->backend, err);
+  if (status)
+    return status;
+  size_t side = image->resolution ? (size_t)image->resolution : r->pipeline.side;
+  return image_encoder_init(&r->images.encoder, &r->pipeline, side, err);
+}
+
+static enum status adapt(struct run *r, struct error *err) {
+  const struct job_spec *spec = &r->task->spec;
+  struct model *unet = &r->pipeline.unet;
+  uint64_t seed = (uint64_t)spec->seed;
+  unet->output = OUTPUT_IMAGE;
+  if (!r->task->start)
+    return model_adapt(unet, &spec->adapter, seed, err);
+  enum status status = model_adapt_again(unet, &spec->adapter, seed, err);
+  return status ? status : peft_start(unet, &spec->adapter, r->task->start, err);
+}
+
+/* Steps. The other components stay: previews need them. */
+static enum status make_denoiser(struct run *r, struct error *err) {
+  const struct hyperparameters *h = &r->task->spec.hyperparameters;
+  const struct diffusion_pipeline *p = &r->pipeline;
+  struct denoiser *d = &r->images.denoiser;
+  struct learner *l = &d->learner;
+  bool hra = r->task->spec.adapter.peft_type == PEFT_HRA;
+  l->seed = (uint64_t)r->task->spec.seed;
+  l->orth_lambda = hra ? r->task->spec.adapter.hra.orth_lambda : 0;
+  l->adamw = (struct adamw){.beta1 = h->adam_beta1,
+                            .beta2 = h->adam_beta2,
+                            .epsilon = h->adam_epsilon,
+                            .weight_decay = h->weight_decay,
+                            .max_grad_norm = h->max_grad_norm,
+                            .uncorrected = !h->adam_bias_correction};
+  l->memory_limit = (size_t)r->task->spec.scheduling.memory_limit << 20;
+  l->memory_goal = (size_t)r->task->memory_bytes;
+  l->reserved = p->vae.mapped_bytes + p->text_encoder.mapped_bytes + r->images.encoder.tape.memory_bytes;
+  enum status status = denoiser_init(d, &r->pipeline.unet, &r->images.encoder.latents, p->text_tokens, err);
+  return status ? status : image_training_init(&r->images, err);
+}
+
+/* --- data ----------------------------------------------------------------------------------------- */
+
+/* A data file on its way into a set. */
+struct reading {
+  struct run *r;
+  const struct image_folder *folder;
+  struct image_set *set;
+  uint64_t use; /* crops of two files differ */
+};
+
+static enum status take(void *with, size_t index, struct image *image, struct error *err) {
+  struct reading *reading = with;
+  struct run *r = reading->r;
+  const struct job_spec *spec = &r->task->spec;
+  const struct image_item *item = &reading->folder->items[index];
+  struct rng rng;
+  uint32_t prompt;
+  rng_init(&rng, (uint64_t)spec->seed, RNG_CROP | reading->use << 8 | (uint64_t)index << 16);
+  const char *text = item->text ? item->text : spec->image.instance_prompt;
+  enum status status = text ? image_encoder_prompt(&prompt, &r->images.encoder, text,
+                                                   item->text ? "the text" : "image.instance_prompt", err)
+                            : error_set(err, STATUS_MISSING_PARAMETER, "image.instance_prompt",
+                                        "image.instance_prompt is required, since metadata.jsonl has no text");
+  if (!status)
+    status = image_set_add(reading->set, &r->images.encoder, image, prompt, spec->image.center_crop ? NULL : &rng, err);
+  image_done(image);
+  if (status)
+    return item->text || !text ? error_prefix(err, "%.200s", item->path) : status;
+  report_data(r->report, EVENT_PROGRESS, "", json_pack("{s:s}", "phase", "encode"));
+  return report_poll(r->report, err);
+}
+
+/* What the trainer counts. */
+static enum status count_examples(struct corpus *out, const struct run *r, size_t count, struct error *err) {
+  *out = (struct corpus){.count = count, .longest = r->pipeline.text_tokens};
+  out->cu_seqlens = malloc((count + 1) * sizeof *out->cu_seqlens);
+  if (!out->cu_seqlens)
+    return error_no_memory(err, "the examples");
+  for (size_t i = 0; i <= count; i++)
+    out->cu_seqlens[i] = i * r->pipeline.text_tokens;
+  return STATUS_OK;
+}
+
+static enum status read_images(struct run *r, const struct task_file *file, const char *name, struct image_set *set,
+                               struct corpus *corpus, struct error *err) {
+  struct image_folder folder;
+  enum status status = image_folder_open(&folder, file->path, err);
+  if (status)
+    return error_prefix(err, "%s file %s", name, file->filename);
+  struct reading reading = {.r = r, .folder = &folder, .set = set, .use = set == &r->images.validation};
+  status = image_folder_each(&folder, file->path, take, &reading, err);
+  image_folder_close(&folder);
+  if (status)
+    return status == STATUS_DATASET_INVALID ? error_prefix(err, "%s file %s", name, file->filename) : status;
+  return count_examples(corpus, r, set->count, err);
+}
+
+static enum status read_data(struct run *r, struct error *err) {
+  const struct task *task = r->task;
+  enum status status = read_images(r, &task->training, "training", &r->images.training, &r->training, err);
+  if (!status && task->validation.path)
+    status = read_images(r, &task->validation, "validation", &r->images.validation, &r->validation, err);
+  return status;
+}
+
+/* Previews and class images that cannot be made are refused before anything is learnt. */
+static enum status check_samples(struct run *r, struct error *err) {
+  const struct image_spec *image = &r->task->spec.image;
+  uint32_t ignored;
+  enum status status = STATUS_OK;
+  for (size_t i = 0; !status && i < image->validation_prompts.count; i++)
+    status = image_encoder_prompt(&ignored, &r->images.encoder, image->validation_prompts.item[i],
+                                  "image.validation_prompts", err);
+  if (!status && (size_t)image->num_inference_steps > r->pipeline.schedule.count)
+    status = error_set(err, STATUS_INVALID_VALUE, "image.num_inference_steps",
+                       "image.num_inference_steps is %lld; the model's noise schedule has %zu steps",
+                       (long long)image->num_inference_steps, r->pipeline.schedule.count);
+  return status;
+}
+
+/* --- the run -------------------------------------------------------------------------------------- */
+
+static void make_trainer(struct run *r, double began) {
+  r->trainer = (struct trainer){.task = r->task,
+                                .learner = &r->images.denoiser.learner,
+                                .rule = course_rule(r->task),
+                                .training = &r->training,
+                                .validation = r->task->validation.path ? &r->validation : NULL,
+                                .images = &r->images,
+                                .report = r->report,
+                                .prepared = clock_seconds() - began};
+}
+
+static void say_what(const struct run *r) {
+  const struct backend *b = &r->backend;
+  const struct model *unet = &r->pipeline.unet;
+  char text[800];
+  snprintf(text, sizeof text,
+           "%zu training images of %zu x %zu pixels%s; %zu adapted modules, %zu trainable parameters; about %zu MiB of "
+           "memory; on %s (%s), %s matmul, %d threads",
+           r->training.count, r->images.encoder.side, r->images.encoder.side,
+           r->images.classes.count ? " with images of the class" : "", unet->adapter_count,
+           parameter_trained(&unet->parameters), r->images.denoiser.learner.estimate >> 20, b->device_name,
+           b->ops->processor(b), b->ops->set_matmul ? job_matmul_names[b->matmul] : "its own", pool_threads(b->pool));
+  report_data(r->report, EVENT_MESSAGE, text, json_pack("{s:s}", "device", b->device_name));
+}
+
+static enum status train(struct run *r, struct error *err) {
+  double began = clock_seconds();
+  phase(r, "load");
+  enum status status = open_model(r, err);
+  phase(r, "encode");
+  status = status ? status : read_data(r, err);
+  status = status ? status : check_samples(r, err);
+  status = status ? status : image_samples_of_class(&r->images, &r->task->spec, r->report, err);
+  status = status ? status : adapt(r, err);
+  status = status ? status : make_denoiser(r, err);
+  if (status)
+    return status;
+  make_trainer(r, began);
+  status = estimate_check(&r->trainer, err);
+  if (status)
+    return status;
+  estimate_tell_plan(&r->trainer, r->report);
+  say_what(r);
+  status = trainer_run(&r->trainer, err);
+  if (status)
+    return status;
+  trainer_progress(&r->trainer, "export", true);
+  return results_publish(&r->trainer, NULL, NULL, err);
+}
+
+static enum status plan(struct run *r, struct error *err) {
+  enum status status = open_model(r, err);
+  status = status ? status : adapt(r, err);
+  status = status ? status : make_denoiser(r, err);
+  if (status)
+    return status;
+  make_trainer(r, clock_seconds());
+  estimate_tell_plan(&r->trainer, r->report);
+  return STATUS_OK;
+}
+
+/* Class images are not made for it: the training's stand for them, which take as long to learn. */
+static enum status estimate(struct run *r, struct error *err) {
+  double began = clock_seconds();
+  json_t *found;
+  enum status status = open_model(r, err);
+  status = status ? status : read_data(r, err);
+  status = status ? status : check_samples(r, err);
+  status = status ? status : adapt(r, err);
+  status = status ? status : make_denoiser(r, err);
+  if (status)
+    return status;
+  if (r->task->spec.image.with_prior_preservation)
+    r->images.classes = r->images.training;
+  make_trainer(r, began);
+  status = estimate_check(&r->trainer, err);
+  status = status ? status : trainer_prepare(&r->trainer, err);
+  status = status ? status : estimate_measure(&found, &r->trainer, err);
+  if (r->images.classes.moments == r->images.training.moments)
+    r->images.classes = (struct image_set){0};
+  if (status)
+    return status;
+  json_object_set_new(found, "fits", json_true());
+  json_object_set_new(found, "learns", json_string(job_output_of(OUTPUT_IMAGE)->words));
+  report_data(r->report, EVENT_REPORT, "", found);
+  return STATUS_OK;
+}
+
+enum status image_pipeline_run(const struct task *task, struct report *report, struct error *err) {
+  struct run run = {.task = task, .report = report}, *r = &run;
+  enum status status = task->kind == TASK_TRAIN  ? train(r, err)
+                       : task->kind == TASK_PLAN ? plan(r, err)
+                                                 : estimate(r, err);
+  trainer_done(&r->trainer);
+  image_training_done(&r->images);
+  corpus_done(&r->training);
+  corpus_done(&r->validation);
+  diffusion_pipeline_close(&r->pipeline);
+  backend_close(&r->backend);
+  return status;
+}

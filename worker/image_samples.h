@@ -1,0 +1,22 @@
+/* Pictures that a training makes: previews of what it has learnt, and the base model's pictures of a class. */
+#ifndef WORKER_IMAGE_SAMPLES_H
+#define WORKER_IMAGE_SAMPLES_H
+
+#include "worker/image_training.h"
+#include "worker/report.h"
+
+/* Previews of a run that are kept: the newest. */
+enum { IMAGE_SAMPLES_KEPT = 128 };
+
+/* Makes training->classes: num_class_images pictures of class_prompt, by the UNet as it is, which has no adapter yet.
+   Nothing where the job has no prior preservation. */
+NODISCARD enum status image_samples_of_class(struct image_training *training, const struct job_spec *spec,
+                                             struct report *report, struct error *err);
+/* One preview of each validation prompt's, by the adapter as it is now: preview-<step>-<prompt>-<number>.png in the
+   task's output folder, from 1 each. The same seed begins them at every step. */
+NODISCARD enum status image_samples_preview(struct image_training *training, struct trainer *trainer,
+                                            struct error *err);
+/* Passes through the UNet, forward only, that all of these take: one evaluation's previews, or the class's pictures. */
+int64_t image_samples_passes(const struct image_spec *image, bool of_class);
+
+#endif
