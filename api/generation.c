@@ -8,11 +8,17 @@ static const char *const kinds[] = {[GENERATION_CHAT] = "chat",
                                     [GENERATION_COMPLETION] = "completion",
                                     [GENERATION_EMBEDDING] = "embedding",
                                     [GENERATION_CLASSIFICATION] = "classification",
+                                    [GENERATION_IMAGE] = "image",
                                     NULL};
 
 const char *const generation_finish_names[] = {
     [FINISH_STOP] = "stop", [FINISH_LENGTH] = "length", [FINISH_CANCELLED] = "cancelled",
     [FINISH_TOOL_CALLS] = "tool_calls", NULL};
+
+const char *const image_scheduler_names[] = {[IMAGE_SCHEDULER_AUTO] = "auto",
+                                             [IMAGE_SCHEDULER_DDIM] = "DDIMScheduler",
+                                             [IMAGE_SCHEDULER_DPM] = "DPMSolverMultistepScheduler",
+                                             NULL};
 
 enum { NAME_BYTES = 128, TEXT_BYTES = GENERATION_LINE_MAX };
 
@@ -40,6 +46,12 @@ static const struct field request_rows[] = {
     {"frequency_penalty", NULL, FIELD_NUMBER, HOW(frequency_penalty), .min = -2, .max = 2},
     {"logit_bias", NULL, FIELD_NUMBER_MAP, HOW(logit_bias), .min = -100, .max = 100},
     {"seed", NULL, FIELD_INT, HOW(seed), .max = 0x1p53},
+    {"negative_prompt", NULL, FIELD_STRING, AT(image.negative_prompt), .max = TEXT_BYTES},
+    {"width", NULL, FIELD_INT, AT(image.width), .max = GENERATION_IMAGE_SIDE_MAX},
+    {"height", NULL, FIELD_INT, AT(image.height), .max = GENERATION_IMAGE_SIDE_MAX},
+    {"num_inference_steps", NULL, FIELD_INT, AT(image.num_inference_steps), .max = GENERATION_STEPS_MAX},
+    {"guidance_scale", NULL, FIELD_NUMBER, AT(image.guidance_scale), .max = 1000},
+    {"scheduler", NULL, FIELD_CHOICE, AT(image.scheduler), .choices = image_scheduler_names},
     {"logprobs", NULL, FIELD_BOOL, AT(logprobs), .initial = "false"},
     {"top_logprobs", NULL, FIELD_INT, AT(top_logprobs), .max = GENERATION_TOP_LOGPROBS_MAX},
 };
@@ -80,6 +92,11 @@ static bool is_folder(const char *name) {
 
 /* What is asked, and what of it belongs to its kind. */
 static void check_request(const struct generation_request *request, struct fault_list *faults) {
+  const struct image_options *image = &request->image;
+  if (request->kind == GENERATION_IMAGE && (image->num_inference_steps < 1 || !request->prompt))
+    fault_add(faults, STATUS_MISSING_PARAMETER, "prompt", "an image needs prompt and num_inference_steps");
+  if (image->width * image->height > GENERATION_IMAGE_PIXELS_MAX)
+    fault_add(faults, STATUS_INVALID_VALUE, "size", "an image has at most %d pixels", GENERATION_IMAGE_PIXELS_MAX);
   bool chat = request->kind == GENERATION_CHAT, ids = request->prompt_ids.count > 0;
   if (request->adapter && !is_folder(request->adapter))
     fault_add(faults, STATUS_INVALID_VALUE, "adapter", "adapter must be the name of a folder");

@@ -20,6 +20,9 @@ enum {
   GENERATION_STOP_MAX = 4,
   GENERATION_STOP_BYTES = 1024, /* of each */
   GENERATION_LOGIT_BIAS_MAX = 300,
+  GENERATION_IMAGE_SIDE_MAX = 4096,
+  GENERATION_IMAGE_PIXELS_MAX = 1 << 20, /* so that its PNG goes into an answer */
+  GENERATION_STEPS_MAX = 1000,
 };
 
 enum generation_kind {
@@ -27,6 +30,7 @@ enum generation_kind {
   GENERATION_COMPLETION,     /* what follows `prompt` */
   GENERATION_EMBEDDING,      /* of `prompt` */
   GENERATION_CLASSIFICATION, /* of `prompt`, or of the pair of it and `prompt_pair` */
+  GENERATION_IMAGE,          /* a picture of `prompt` */
   GENERATION_KIND_COUNT
 };
 
@@ -42,6 +46,24 @@ struct sampling {
   int64_t seed;                               /* the same seed gives the same tokens, whatever else runs */
 };
 
+/* diffusers' classes of samplers. */
+enum image_scheduler {
+  IMAGE_SCHEDULER_AUTO, /* the model's; where it names none of these, the last */
+  IMAGE_SCHEDULER_DDIM,
+  IMAGE_SCHEDULER_DPM,
+  IMAGE_SCHEDULER_COUNT
+};
+extern const char *const image_scheduler_names[]; /* by enum image_scheduler, ended by NULL */
+
+/* How a picture is made: diffusers' names. */
+struct image_options {
+  const char *negative_prompt; /* NULL: "" */
+  int64_t width, height;       /* pixels; 0: the model's size */
+  int64_t num_inference_steps;
+  double guidance_scale; /* 1 and less: no classifier-free guidance */
+  int scheduler;         /* enum image_scheduler */
+};
+
 struct generation_request {
   int64_t id;
   enum generation_kind kind;
@@ -54,9 +76,10 @@ struct generation_request {
   int pooling;                /* EMBEDDING: enum embedding_pooling, as the job of the adapter had it */
   int64_t max_tokens;         /* of the completion; 0: as many as the context has room for */
   struct string_list stop;    /* texts that end the completion, and are no part of it */
-  struct sampling sampling;
-  bool logprobs;        /* each token's, of the model's own distribution: before penalties and warpers */
-  int64_t top_logprobs; /* and so many of the likeliest */
+  struct sampling sampling;   /* of an IMAGE the seed alone */
+  struct image_options image; /* IMAGE */
+  bool logprobs;              /* each token's, of the model's own distribution: before penalties and warpers */
+  int64_t top_logprobs;       /* and so many of the likeliest */
 };
 
 /* A line to the worker. */
@@ -100,9 +123,9 @@ struct generation_event {
   } type;
   int64_t id;
   int64_t prompt_tokens, tokens;
-  const char *text; /* whole characters of UTF-8; may be "" */
+  const char *text;   /* whole characters of UTF-8; may be ""; of an IMAGE a part of its PNG in base64 */
   json_t *tool_calls; /* DELTA: an array of calls as OpenAI's streams have them, each whole; NULL: none */
-  json_t *logprobs; /* an array of what OpenAI's chat completions have in logprobs.content; NULL: not asked for */
+  json_t *logprobs;   /* an array of what OpenAI's chat completions have in logprobs.content; NULL: not asked for */
   enum finish_reason finish_reason;
   const char *vector;  /* little-endian fp32 in base64, as OpenAI's embeddings with encoding_format "base64" */
   json_t *scores;      /* an array of {"label", "score"}, the highest first */

@@ -5,7 +5,7 @@
 
 #include "base/json.h"
 
-enum { NAME_BYTES = 512, USER_BYTES = 512, METADATA_MAX = 16 };
+enum { NAME_BYTES = 512, USER_BYTES = 512, METADATA_MAX = 16, PROMPT_BYTES = 32000 };
 
 #define TABLE(rows)                                                                                                    \
   { .fields = (rows), .count = COUNT_OF(rows) }
@@ -77,6 +77,29 @@ static const struct field embedding_rows[] = {
     {"user", NULL, FIELD_STRING, AT(user), 0, 0, USER_BYTES, .doc = "Not used."},
 };
 static const struct field classify_rows[] = {MODEL};
+#define IMAGE(member) offsetof(struct generation_body, request.image.member)
+static const struct field image_rows[] = {
+    {"model", NULL, FIELD_STRING, AT(model), FIELD_REQUIRED, 1, NAME_BYTES,
+     .doc = "Id of a diffusion pipeline, name of a fine-tuned model of one, or of a checkpoint."},
+    {"prompt", NULL, FIELD_STRING, AT(request.prompt), FIELD_REQUIRED, 1, PROMPT_BYTES,
+     .doc = "What the image shows; as many tokens as the model's text encoder reads."},
+    {"n", NULL, FIELD_INT, AT(n), 0, 1, GENERATION_IMAGES_MAX, .initial = "1",
+     .doc = "Images; each has the seed after that of the one before."},
+    {"size", NULL, FIELD_STRING, AT(size), 0, 1, 16,
+     .doc = "WIDTHxHEIGHT in pixels, or auto: what the model was trained at."},
+    {"negative_prompt", NULL, FIELD_STRING, IMAGE(negative_prompt), 0, 0, PROMPT_BYTES,
+     .doc = "What the guidance leads away from."},
+    {"num_inference_steps", NULL, FIELD_INT, IMAGE(num_inference_steps), 0, 1, GENERATION_STEPS_MAX, .initial = "50",
+     .doc = "Steps of the sampler."},
+    {"guidance_scale", NULL, FIELD_NUMBER, IMAGE(guidance_scale), 0, 0, 100, .initial = "7.5",
+     .doc = "Of classifier-free guidance; 1 and less: there is none."},
+    {"scheduler", NULL, FIELD_CHOICE, IMAGE(scheduler), 0, 0, 0, image_scheduler_names, "auto",
+     .doc = "The sampler, as diffusers calls it; auto: the model's, or DPMSolverMultistepScheduler."},
+    {"seed", NULL, FIELD_INT, HOW(seed), FIELD_NULLABLE, 0, 0x1p52, .initial = "-1",
+     .doc = "The same seed gives the same image, whatever else runs; absent: another one each time."},
+    {"user", NULL, FIELD_STRING, AT(user), 0, 0, USER_BYTES, .doc = "Not used."},
+};
+#undef IMAGE
 static const struct field stream_rows[] = {
     {"include_usage", NULL, FIELD_BOOL, AT(include_usage), .doc = "Tell the numbers of tokens in a last chunk."},
     {"include_obfuscation", NULL, FIELD_BOOL, AT(include_obfuscation), .doc = "Not used."},
@@ -86,7 +109,8 @@ static const struct field stream_rows[] = {
 const struct field_table generation_stream_fields = TABLE(stream_rows);
 
 static const struct field_table chat_fields = TABLE(chat_rows), completion_fields = TABLE(completion_rows),
-                                embedding_fields = TABLE(embedding_rows), classify_fields = TABLE(classify_rows);
+                                embedding_fields = TABLE(embedding_rows), classify_fields = TABLE(classify_rows),
+                                image_fields = TABLE(image_rows);
 
 static const char TEXT_ALONE[] = "this server's models read and write text alone";
 static const struct inert_member chat_inert[] = {
@@ -110,6 +134,20 @@ static const struct inert_member completion_inert[] = {
     {"suffix", {"\"\""}, "a text is only gone on with here, not filled in"},
     {.name = NULL},
 };
+static const struct inert_member image_inert[] = {
+    {"response_format",
+     {"\"b64_json\""},
+     "images are answered in base64 alone, and kept behind no URL: ask for b64_json"},
+    {"output_format", {"\"png\""}, "images are PNG files here"},
+    {"output_compression", {"100"}, "PNG loses nothing"},
+    {"quality", {"\"auto\"", "\"standard\""}, "how much work an image is says num_inference_steps"},
+    {"style", {NULL}, "an image's style follows from prompt and training"},
+    {"background", {"\"auto\"", "\"opaque\""}, "no image has a transparent background here"},
+    {"moderation", {"\"auto\"", "\"low\""}, "this server moderates nothing"},
+    {"stream", {"false"}, "images are answered whole"},
+    {"partial_images", {"0"}, "images are answered whole"},
+    {.name = NULL},
+};
 static const struct inert_member no_inert[] = {{.name = NULL}};
 
 static const struct {
@@ -121,6 +159,7 @@ static const struct {
     [OP_completions_create] = {GENERATION_COMPLETION, &completion_fields, completion_inert},
     [OP_embeddings_create] = {GENERATION_EMBEDDING, &embedding_fields, no_inert},
     [OP_classify_create] = {GENERATION_CLASSIFICATION, &classify_fields, no_inert},
+    [OP_images_generate] = {GENERATION_IMAGE, &image_fields, image_inert},
 };
 
 const struct field_table *generation_body_fields(enum operation op) {
@@ -314,14 +353,35 @@ static void check_completion(struct generation_body *body, struct fault_list *fa
     fault_add(faults, STATUS_INVALID_VALUE, "n", "n choices of each prompt are more than %d", GENERATION_INPUTS_MAX);
 }
 
+/* "512x768"; what a model cannot make of it is the worker's to say. */
+static void read_size(struct generation_body *out, struct fault_list *faults) {
+  struct image_options *image = &out->request.image;
+  int width, height, end = 0;
+  if (!out->size || strcmp(out->size, "auto") == 0)
+    return;
+  bool digits = out->size[strspn(out->size, "0123456789x")] == '\0';
+  if (!digits || sscanf(out->size, "%5dx%5d%n", &width, &height, &end) != 2 || out->size[end] || width < 1 ||
+      height < 1 || width > GENERATION_IMAGE_SIDE_MAX || height > GENERATION_IMAGE_SIDE_MAX) {
+    fault_add(faults, STATUS_INVALID_VALUE, "size", "size must be auto or WIDTHxHEIGHT, each from 1 to %d",
+              GENERATION_IMAGE_SIDE_MAX);
+    return;
+  }
+  if (width * height > GENERATION_IMAGE_PIXELS_MAX)
+    fault_add(faults, STATUS_INVALID_VALUE, "size", "size is %dx%d; an image has at most %d pixels (1024x1024)", width,
+              height, GENERATION_IMAGE_PIXELS_MAX);
+  image->width = width;
+  image->height = height;
+}
+
 void generation_body_parse(struct generation_body *out, enum operation op, const json_t *body, struct arena *arena,
                            struct fault_list *faults) {
   static const char *const of_chat[] = {"messages", "tools", "stream_options", "metadata", NULL};
   static const char *const of_completion[] = {"prompt", "stream_options", NULL};
-  static const char *const of_input[] = {"input", NULL};
+  static const char *const of_input[] = {"input", NULL}, *const of_image[] = {NULL};
   const enum generation_kind kind = bodies[op].kind;
   const char *const *others = kind == GENERATION_CHAT         ? of_chat
                               : kind == GENERATION_COMPLETION ? of_completion
+                              : kind == GENERATION_IMAGE      ? of_image
                                                               : of_input;
   /* What the table has no rows for leaves everything as it is. */
   *out = (struct generation_body){
@@ -331,7 +391,9 @@ void generation_body_parse(struct generation_body *out, enum operation op, const
     return;
   field_read(bodies[op].fields, out, rest, "", others, arena, faults);
   out->request.kind = kind;
-  if (kind == GENERATION_CHAT)
+  if (kind == GENERATION_IMAGE)
+    read_size(out, faults);
+  else if (kind == GENERATION_CHAT)
     read_messages(out, body, faults);
   else
     read_inputs(out, body, kind == GENERATION_COMPLETION ? "prompt" : "input", arena, faults);

@@ -1,5 +1,5 @@
-/* Bodies of what is asked of a model: /v1/chat/completions, /v1/completions and /v1/embeddings as OpenAI's API has
-   them, and /v1/classify. What a request is to a worker is api/generation.h. */
+/* Bodies of what is asked of a model: /v1/chat/completions, /v1/completions, /v1/embeddings and /v1/images/generations
+   as OpenAI's API has them, and /v1/classify. What a request is to a worker is api/generation.h. */
 #ifndef API_GENERATION_BODY_H
 #define API_GENERATION_BODY_H
 
@@ -7,7 +7,12 @@
 #include "api/generation.h"
 #include "api/inert.h"
 
-enum { GENERATION_CHOICES_MAX = 16, GENERATION_INPUTS_MAX = 2048, GENERATION_COMPLETION_LOGPROBS_MAX = 5 };
+enum {
+  GENERATION_CHOICES_MAX = 16,
+  GENERATION_INPUTS_MAX = 2048,
+  GENERATION_COMPLETION_LOGPROBS_MAX = 5,
+  GENERATION_IMAGES_MAX = 10,
+};
 
 /* What a model reads, but for a chat's messages. */
 struct generation_input {
@@ -19,9 +24,10 @@ struct generation_input {
 struct generation_body {
   const char *model;
   struct generation_request request; /* of all choices: without id, adapter and prompt. A seed of -1: none was given */
-  struct generation_input *input;    /* not of a chat */
+  struct generation_input *input;    /* not of a chat, nor of an image, whose prompt is the request's */
   size_t input_count;
-  int64_t n;                   /* choices of each input */
+  int64_t n;                   /* choices of each input, or images */
+  const char *size;            /* of an image, as it was written; NULL: auto */
   int64_t completion_logprobs; /* of a completion; -1: none are wanted */
   int64_t best_of;             /* of a completion: n, or 0 */
   bool echo;                   /* of a completion: the prompt comes first */

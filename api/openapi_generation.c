@@ -71,6 +71,10 @@ json_t *openapi_generation_schema(struct builder *b, enum operation op) {
   bool chat = op == OP_chat_create, completes = chat || op == OP_completions_create;
   const char *input = chat ? "messages" : completes ? "prompt" : "input";
   openapi_add_inert(b, schema, generation_body_inert(op));
+  if (op == OP_images_generate) {
+    openapi_set(b, json_object_get(properties, "size"), "pattern", json_string("^(auto|[0-9]{1,5}x[0-9]{1,5})$"));
+    return schema;
+  }
   openapi_set(b, properties, input, chat ? messages_schema() : input_schema(op));
   openapi_append(b, json_object_get(schema, "required"), json_string(input));
   refine(b, properties);

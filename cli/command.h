@@ -51,7 +51,8 @@ struct noun {
 };
 
 extern const struct noun files_noun, jobs_noun, sweeps_noun, queue_noun, keys_noun, models_noun, webhooks_noun,
-    bench_noun, verify_noun, doctor_noun, profiles_noun, init_noun, chat_noun, embed_noun, classify_noun;
+    bench_noun, verify_noun, doctor_noun, profiles_noun, init_noun, chat_noun, embed_noun, classify_noun,
+    images_noun;
 
 /* Prints the error (the server's details included) to standard error; the exit code that fits it. */
 enum exit_code cli_fail(const struct cli *cli, const struct error *err);

@@ -43,7 +43,7 @@ static const struct noun completion_noun;
 static const struct noun *const nouns[] = {&init_noun,   &files_noun,    &jobs_noun,   &sweeps_noun,   &queue_noun,
                                            &models_noun, &keys_noun,     &bench_noun,  &verify_noun,   &webhooks_noun,
                                            &doctor_noun, &profiles_noun, &chat_noun,   &embed_noun,    &classify_noun,
-                                           &completion_noun};
+                                           &images_noun, &completion_noun};
 
 static enum exit_code print_completion(enum completion_shell shell) {
   struct str text;

@@ -103,15 +103,24 @@ static enum status allow_all(const struct rules *rules, const struct plan_paths 
   return status;
 }
 
-/* A cache of models is a folder of links. Whoever made the folder is trusted with what they lead to. */
-static enum status allow_links(const struct rules *rules, const char *folder, struct error *err) {
+/* A cache of models is a folder of links, and so are the folders of a pipeline's components in it. Whoever made the
+   folder is trusted with what they lead to. */
+static enum status allow_links(const struct rules *rules, const char *folder, int depth, struct error *err) {
   DIR *dir = opendir(folder);
   enum status status = STATUS_OK;
   if (!dir)
     return STATUS_OK;
   for (struct dirent *entry; !status && (entry = readdir(dir));) {
     struct stat info;
-    if (fstatat(dirfd(dir), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISLNK(info.st_mode))
+    if (fstatat(dirfd(dir), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0)
+      continue;
+    if (S_ISDIR(info.st_mode) && depth > 0 && entry->d_name[0] != '.') {
+      char inside[PATH_MAX];
+      if (snprintf(inside, sizeof inside, "%s/%s", folder, entry->d_name) < (int)sizeof inside)
+        status = allow_links(rules, inside, depth - 1, err);
+      continue;
+    }
+    if (!S_ISLNK(info.st_mode))
       continue;
     int fd = openat(dirfd(dir), entry->d_name, O_PATH | O_CLOEXEC);
     if (fd < 0)
@@ -199,7 +208,7 @@ static enum status allow_plan(const struct rules *rules, const struct plan *plan
   if (!status && plan->model)
     status = allow(rules, plan->model, READ, 0, err);
   if (!status && plan->model)
-    status = allow_links(rules, plan->model, err);
+    status = allow_links(rules, plan->model, 1, err);
   if (!status)
     status = allow_all(rules, &plan->read, READ, err);
   if (!status)

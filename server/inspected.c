@@ -34,10 +34,18 @@ static uint64_t version_of(const char *path) {
       "config.json",         "model.safetensors",     "model.safetensors.index.json", "tokenizer.json",
       "tokenizer.model",     "tokenizer_config.json", "special_tokens_map.json",      "vocab.txt",
       "chat_template.jinja", "pytorch_model.bin",     "pytorch_model.bin.index.json", "spm.model"};
+  static const char *const of_pipelines[] = {"model_index.json", "scheduler/scheduler_config.json",
+                                             "text_encoder",     "text_encoder/config.json",
+                                             "tokenizer",        "tokenizer/tokenizer_config.json",
+                                             "unet",             "unet/config.json",
+                                             "vae",              "vae/config.json"};
   char file[PATH_BYTES];
   uint64_t hash = mix_file(0xCBF29CE484222325u, path);
   for (size_t i = 0; i < COUNT_OF(names); i++)
     if (!path_format(file, NULL, "%s/%s", path, names[i]))
+      hash = mix_file(hash, file);
+  for (size_t i = 0; i < COUNT_OF(of_pipelines); i++)
+    if (!path_format(file, NULL, "%s/%s", path, of_pipelines[i]))
       hash = mix_file(hash, file);
   return hash;
 }

@@ -215,10 +215,11 @@ static void write_generation(struct str *out, const struct metrics *metrics, con
   static const char *const kinds[] = {[GENERATION_CHAT] = "chat",
                                       [GENERATION_COMPLETION] = "completion",
                                       [GENERATION_EMBEDDING] = "embedding",
-                                      [GENERATION_CLASSIFICATION] = "classification"};
+                                      [GENERATION_CLASSIFICATION] = "classification",
+                                      [GENERATION_IMAGE] = "image"};
   static const char *const results[] = {
       [GENERATION_ANSWERED] = "answered", [GENERATION_LEFT] = "cancelled", [GENERATION_REFUSED] = "failed"};
-  family(out, requests, "counter", "What was asked of models: completions, vectors, texts to classify.");
+  family(out, requests, "counter", "What was asked of models: completions, vectors, texts to classify, images.");
   for (size_t kind = 0; kind < GENERATION_KIND_COUNT; kind++)
     for (size_t how = 0; how < METRICS_GENERATION_COUNT; how++)
       sample(out, requests, (double)metrics->generations[kind][how], "kind=\"%s\",result=\"%s\"", kinds[kind],

@@ -66,6 +66,8 @@ static size_t count_gguf(const char *folder, struct stat *info) {
    it holds none. *info is of the file that tells. */
 static enum model_format look_inside(const char *folder, struct stat *info) {
   struct stat gguf, weights;
+  if (is_file(folder, "model_index.json", info))
+    return MODEL_DIFFUSERS;
   bool has_config = is_file(folder, "config.json", info);
   static const char *const names[] = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
                                       "pytorch_model.bin.index.json"};
@@ -82,7 +84,10 @@ static enum model_format look_inside(const char *folder, struct stat *info) {
 
 const char *model_format_name(enum model_format format) {
   static const char *const names[MODEL_FORMAT_COUNT] = {
-      [MODEL_SAFETENSORS] = "safetensors", [MODEL_PYTORCH] = "pytorch", [MODEL_GGUF] = "gguf"};
+      [MODEL_SAFETENSORS] = "safetensors",
+      [MODEL_PYTORCH] = "pytorch",
+      [MODEL_GGUF] = "gguf",
+      [MODEL_DIFFUSERS] = "diffusers"};
   CHECK(format < MODEL_FORMAT_COUNT);
   return names[format];
 }

@@ -11,6 +11,7 @@
 #include "base/cpu.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "server/paths.h"
 #include "server/process.h"
 
 enum { PROBE_MS = 5000, PROBE_BYTES = 1 << 14 };
@@ -106,7 +107,7 @@ static enum status add_number(struct sandbox_command *command, const char *optio
   return text ? STATUS_OK : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "starting a worker");
 }
 
-uint64_t sandbox_model_bytes(const char *path) {
+static uint64_t folder_bytes(const char *path) {
   struct stat info;
   uint64_t sum = 0;
   DIR *dir = opendir(path);
@@ -116,6 +117,19 @@ uint64_t sandbox_model_bytes(const char *path) {
     if (fstatat(dirfd(dir), entry->d_name, &info, 0) == 0 && S_ISREG(info.st_mode))
       sum += (uint64_t)info.st_size;
   closedir(dir);
+  return sum;
+}
+
+/* Of a diffusion pipeline the weights are in its components' folders; what else lies there is not read. */
+uint64_t sandbox_model_bytes(const char *path) {
+  static const char *const components[] = {"text_encoder", "unet", "vae"};
+  char part[PATH_BYTES];
+  uint64_t sum = folder_bytes(path);
+  if (path_format(part, NULL, "%s/model_index.json", path) || access(part, F_OK) != 0)
+    return sum;
+  for (size_t i = 0; i < COUNT_OF(components); i++)
+    if (!path_format(part, NULL, "%s/%s", path, components[i]))
+      sum += folder_bytes(part);
   return sum;
 }
 

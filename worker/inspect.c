@@ -1,11 +1,14 @@
 #include "worker/inspect.h"
-#include "worker/device.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/generation.h"
 #include "base/json.h"
 #include "worker/chat/probe.h"
+#include "worker/device.h"
+#include "worker/diffusion/diffusion_pipeline.h"
 #include "worker/model/model.h"
 #include "worker/text/tokenizer.h"
 
@@ -130,9 +133,40 @@ static void look_at_template(json_t *report, const struct inspect *i) {
     json_object_set_new(report, "chat_template_refuses", refused);
 }
 
+/* What its UNet can be adapted in, and the pictures that it makes where a request does not say how. */
+static json_t *pipeline_report(const struct diffusion_pipeline *p) {
+  const struct model *unet = &p->unet;
+  size_t bytes = unet->weight_bytes + p->text_encoder.weight_bytes + p->vae.weight_bytes;
+  char size[64];
+  snprintf(size, sizeof size, "%zux%zu", p->side, p->side);
+  return json_pack("{s:s, s:[s], s:I, s:I, s:I, s:o, s:o, s:o, s:{s:s, s:I, s:s}}", "architecture",
+                   "StableDiffusionPipeline", "tasks", "TEXT_TO_IMAGE", "max_seq_length", (json_int_t)p->text_tokens,
+                   "vocab_size", (json_int_t)p->text_encoder.vocabulary, "parameters",
+                   (json_int_t)(bytes / sizeof(float)), "target_modules", target_modules(unet),
+                   "default_target_modules", default_targets(unet), "modules", modules(unet), "image", "size", size,
+                   "size_multiple", (json_int_t)p->side_multiple, "scheduler",
+                   image_scheduler_names[p->method == DENOISING_DDIM ? IMAGE_SCHEDULER_DDIM : IMAGE_SCHEDULER_DPM]);
+}
+
+static enum status inspect_pipeline(json_t **report, const char *path, struct error *err) {
+  struct backend backend = {0};
+  struct diffusion_pipeline pipeline = {.tokenizer = NULL};
+  enum status status = device_open(&backend, NULL, 1, err);
+  status = status ? status : diffusion_pipeline_open(&pipeline, path, &backend, err);
+  if (!status)
+    *report = pipeline_report(&pipeline);
+  if (!status && !*report)
+    status = error_no_memory(err, "the report of a model");
+  diffusion_pipeline_close(&pipeline);
+  backend_close(&backend);
+  return status;
+}
+
 enum status inspect_model(json_t **report, const char *path, struct error *err) {
   struct inspect i = {.path = path};
   *report = NULL;
+  if (diffusion_pipeline_is(path))
+    return inspect_pipeline(report, path, err);
   enum status status = open_all(&i, err);
   if (!status) {
     const struct model *m = &i.model;

@@ -33,7 +33,8 @@ static const char *param_of(const struct answering *answering, const char *param
   static const char *const names[] = {[GENERATION_CHAT] = "messages",
                                       [GENERATION_COMPLETION] = "prompt",
                                       [GENERATION_EMBEDDING] = "input",
-                                      [GENERATION_CLASSIFICATION] = "input"};
+                                      [GENERATION_CLASSIFICATION] = "input",
+                                      [GENERATION_IMAGE] = "prompt"};
   if (param && strncmp(param, "prompt", 6) == 0)
     return names[answering->body.request.kind];
   return param && strcmp(param, "adapter") == 0 ? "model" : param;

@@ -1,6 +1,6 @@
 /* A request that asks something of a model, from its body to the end of the answer: the parts that it asks for
    (choices, vectors), what came of them so far, and how that is told: as a whole, or in server-sent events as it comes.
-   What an answer looks like is its kind's (chat.c, completions.c, embeddings.c, classify.c). */
+   What an answer looks like is its kind's (chat.c, completions.c, embeddings.c, classify.c, images.c). */
 #ifndef SERVER_HTTP_ANSWERING_H
 #define SERVER_HTTP_ANSWERING_H
 
@@ -17,7 +17,7 @@ struct answer_part {
   const struct generation_input *input; /* NULL: a chat's messages */
   size_t index;
   bool started, ended;
-  struct str text;   /* of a stream: what is not told yet */
+  struct str text;   /* of a stream: what is not told yet; of an image: its PNG in base64 */
   json_t *logprobs;   /* likewise; NULL: none */
   json_t *tool_calls; /* likewise */
   bool calls;         /* there were some */

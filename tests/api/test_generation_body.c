@@ -213,6 +213,56 @@ static void classifiers_judge_texts_and_pairs(void **state) {
   refuses(OP_classify_create, "{'model':'m','input':'a','stream':true}", "stream", STATUS_UNKNOWN_PARAMETER);
 }
 
+static void images_are_as_the_client_asks(void **state) {
+  (void)state;
+  takes(OP_images_generate, "{'model':'m','prompt':'a dog'}");
+  assert_int_equal(body.request.kind, GENERATION_IMAGE);
+  assert_string_equal(body.request.prompt, "a dog");
+  assert_true(body.n == 1 && body.request.image.width == 0 && body.request.image.num_inference_steps == 50);
+  assert_true(body.request.image.guidance_scale == 7.5 && body.request.sampling.seed == -1);
+  assert_int_equal(body.request.image.scheduler, IMAGE_SCHEDULER_AUTO);
+  takes(OP_images_generate, "{'model':'m','prompt':'a','n':10,'size':'512x768','seed':3,'negative_prompt':'b',"
+                            "'user':'u','num_inference_steps':20,'guidance_scale':0,'scheduler':'DDIMScheduler',"
+                            "'response_format':'b64_json','quality':'auto','background':'opaque','style':null,"
+                            "'output_format':'png','output_compression':100,'moderation':'low','stream':false}");
+  assert_true(body.n == 10 && body.request.image.width == 512 && body.request.image.height == 768);
+  assert_true(body.request.image.num_inference_steps == 20 && body.request.image.guidance_scale == 0);
+  assert_int_equal(body.request.image.scheduler, IMAGE_SCHEDULER_DDIM);
+  assert_string_equal(body.request.image.negative_prompt, "b");
+  takes(OP_images_generate, "{'model':'m','prompt':'a','n':null,'size':null,'seed':null}");
+  takes(OP_images_generate, "{'model':'m','prompt':'a','size':'auto'}");
+  static const struct {
+    const char *more, *param;
+    enum status status;
+  } rows[] = {
+      {"'n':11", "n", STATUS_INVALID_VALUE},
+      {"'size':'512'", "size", STATUS_INVALID_VALUE},
+      {"'size':'512x'", "size", STATUS_INVALID_VALUE},
+      {"'size':'512x512x3'", "size", STATUS_INVALID_VALUE},
+      {"'size':'0x512'", "size", STATUS_INVALID_VALUE},
+      {"'size':'-8x8'", "size", STATUS_INVALID_VALUE},
+      {"'size':'99999x8'", "size", STATUS_INVALID_VALUE},
+      {"'size':'1025x1024'", "size", STATUS_INVALID_VALUE},
+      {"'num_inference_steps':0", "num_inference_steps", STATUS_INVALID_VALUE},
+      {"'guidance_scale':-1", "guidance_scale", STATUS_INVALID_VALUE},
+      {"'response_format':'url'", "response_format", STATUS_UNSUPPORTED_VALUE},
+      {"'quality':'hd'", "quality", STATUS_UNSUPPORTED_VALUE},
+      {"'style':'vivid'", "style", STATUS_UNSUPPORTED_VALUE},
+      {"'background':'transparent'", "background", STATUS_UNSUPPORTED_VALUE},
+      {"'output_format':'webp'", "output_format", STATUS_UNSUPPORTED_VALUE},
+      {"'stream':true", "stream", STATUS_UNSUPPORTED_VALUE},
+      {"'temperature':1", "temperature", STATUS_UNKNOWN_PARAMETER},
+  };
+  for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    char text[120];
+    snprintf(text, sizeof text, "{'model':'m','prompt':'a',%s}", rows[i].more);
+    refuses(OP_images_generate, text, rows[i].param, rows[i].status);
+  }
+  refuses(OP_images_generate, "{'model':'m'}", "prompt", STATUS_MISSING_PARAMETER);
+  refuses(OP_images_generate, "{'model':'m','prompt':['a']}", "prompt", STATUS_INVALID_VALUE);
+  refuses(OP_images_generate, "{'model':'m','prompt':''}", "prompt", STATUS_INVALID_VALUE);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(a_chat_has_openai_defaults, start, stop),
@@ -222,6 +272,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(prompts_are_texts_or_ids, start, stop),
       cmocka_unit_test_setup_teardown(embeddings_are_as_the_client_asks, start, stop),
       cmocka_unit_test_setup_teardown(classifiers_judge_texts_and_pairs, start, stop),
+      cmocka_unit_test_setup_teardown(images_are_as_the_client_asks, start, stop),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,7 +18,8 @@ def blocks(path):
 def main():
     here = os.path.dirname(os.path.abspath(__file__))
     docs = os.path.join(here, "..", "..", "docs")
-    daemon = Daemon({"all-MiniLM-L6-v2": os.environ["MINILM"], "smollm2.gguf": os.environ["SMOLLM2"]})
+    daemon = Daemon({"all-MiniLM-L6-v2": os.environ["MINILM"], "smollm2.gguf": os.environ["SMOLLM2"],
+                     "painter": os.path.join(here, "..", "worker", "diffusion", "pipeline")})
     build = os.path.abspath(os.environ.get("BUILD_DIR", "build"))
     environment = os.environ | {"REFLECT_URL": daemon.url, "PATH": build + ":" + os.environ["PATH"]}
     failures = number = 0

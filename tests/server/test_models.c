@@ -95,11 +95,14 @@ static void test_formats(void **state) {
                                       "README.md",
                                       ".hidden.gguf",
                                       "trap.gguf/notes.txt",
-                                      "named.gguf/inside.gguf"};
+                                      "named.gguf/inside.gguf",
+                                      "pipeline/model_index.json",
+                                      "pipeline/unet/config.json",
+                                      "org/pipeline/model_index.json"};
   for (size_t i = 0; i < COUNT_OF(files); i++)
     put(f, files[i]);
   assert_models(f, "bare=safetensors both=safetensors converted=gguf file.gguf=gguf folder=gguf named.gguf=gguf"
-                   " old=pytorch sharded=safetensors");
+                   " old=pytorch org/pipeline=diffusers pipeline=diffusers sharded=safetensors");
 }
 
 static void test_unusual_entries(void **state) {

@@ -62,6 +62,14 @@ for name in config.json model.safetensors vocab.txt; do
   cp "$work/models/encoder/$name" "$work/models/models--org--linked/blobs/$name"
   ln -s "../../blobs/$name" "$work/models/models--org--linked/snapshots/1/$name"
 done
+# And a pipeline in it, whose components are folders of links.
+mkdir -p "$work/models/models--org--painter/"{blobs,snapshots/1}
+(cd "$root/tests/worker/diffusion/pipeline" && find . -type f) | while read -r name; do
+  blob=${name#./} blob=${blob//\//-} up=$(tr -cd / <<< "${name#./}" | sed 's|/|../|g')
+  mkdir -p "$(dirname "$work/models/models--org--painter/snapshots/1/$name")"
+  cp "$root/tests/worker/diffusion/pipeline/$name" "$work/models/models--org--painter/blobs/$blob"
+  ln -s "../../${up}blobs/$blob" "$work/models/models--org--painter/snapshots/1/$name"
+done
 export SECRET_OF_OPERATOR=x
 start --worker-path "$worker" --upload-check-wait-ms 10000
 like "$(< "$work/log")" 'workers run in a sandbox: parent, descriptors, environment' "the log says which layers there are"
@@ -87,6 +95,8 @@ call POST "/v1/fine_tuning/jobs/$job/exports" -H 'Content-Type: application/json
 for _ in {1..100}; do call GET "/v1/fine_tuning/jobs/$job/exports"; [[ $body == *'"succeeded"'* || $body == *'"failed"'* ]] && break; sleep 0.1; done
 like "$body" '"status":"succeeded"' "it is exported in it"
 on org/linked 1 cpu; await succeeded && ok "a model of links" || not_ok "a model of links" "$body"
+call POST /v1/images/generations -H 'Content-Type: application/json' -d '{"model":"org/painter","prompt":"a dog","num_inference_steps":2}'
+is "$status" 200 "images by a pipeline of links"
 call GET /v1/models; like "$body" '"id":"encoder"[^{]*"usable":true' "models are looked at in it"
 if [[ $("$worker" --list-devices 2> /dev/null) == *'"opencl:0"'* ]]; then
   on encoder 1 opencl:0; await succeeded "" 2400 && ok "a job on a device" || not_ok "a job on a device" "$body"

@@ -78,6 +78,25 @@ static void models_are_known(void **state) {
   assert_int_equal(file_remove_tree(path, &err), STATUS_OK);
 }
 
+static void pipelines_are_known(void **state) {
+  (void)state;
+  AUTO(json_release) json_t *report = NULL;
+  AUTO(json_release)
+  json_t *image = json_pack("{ss si ss}", "size", "16x16", "size_multiple", 4, "scheduler",
+                            "DPMSolverMultistepScheduler");
+  AUTO(json_release) json_t *tasks = json_pack("[s]", "TEXT_TO_IMAGE");
+  struct error err;
+  if (inspect_model(&report, "tests/worker/diffusion/pipeline", &err))
+    fail_msg("%s", err.text);
+  assert_string_equal(json_string_value(json_object_get(report, "architecture")), "StableDiffusionPipeline");
+  assert_true(json_equal(json_object_get(report, "tasks"), tasks));
+  assert_true(json_equal(json_object_get(report, "image"), image));
+  assert_int_equal(json_integer_value(json_object_get(report, "max_seq_length")), 20);
+  assert_true(json_integer_value(json_object_get(report, "parameters")) > 30000);
+  assert_true(json_array_size(json_object_get(report, "target_modules")) > 10);
+  assert_true(json_array_size(json_object_get(report, "default_target_modules")) > 0);
+}
+
 static void broken_ones_are_named(void **state) {
   (void)state;
   char path[] = "/tmp/reflectd-test-XXXXXX", config[100];
@@ -95,6 +114,7 @@ static void broken_ones_are_named(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(models_are_known), cmocka_unit_test(broken_ones_are_named)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(models_are_known), cmocka_unit_test(pipelines_are_known),
+                                     cmocka_unit_test(broken_ones_are_named)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,8 +23,8 @@ enum status denoising_init(struct denoising *out, enum denoising_method method, 
                            size_t steps, size_t elements, struct arena *arena, struct error *err) {
   *out = (struct denoising){.method = method, .schedule = schedule, .count = steps, .elements = elements};
   if (steps < 1 || steps >= schedule->count)
-    return error_set(err, STATUS_INVALID_VALUE, "steps", "steps is %zu; it must be from 1 to %zu", steps,
-                     schedule->count - 1);
+    return error_set(err, STATUS_INVALID_VALUE, "num_inference_steps",
+                     "num_inference_steps is %zu; it must be from 1 to %zu", steps, schedule->count - 1);
   size_t *timesteps = arena_array(arena, steps, sizeof *timesteps);
   out->before = method == DENOISING_DPM_SOLVER_2M ? arena_array(arena, elements, sizeof *out->before) : NULL;
   if (!timesteps || (method == DENOISING_DPM_SOLVER_2M && !out->before))

@@ -152,7 +152,11 @@ static enum status open_component(struct model *out, const char *path, const cha
   if (!status && out->ops != ops)
     return error_set(err, STATUS_MODEL_INVALID, "model", "%s/config.json is of a %s, not of a %s", name,
                      out->ops->model_type, ops->model_type);
-  return status == STATUS_MODEL_INVALID ? error_prefix(err, "%s", name) : status;
+  if (status == STATUS_MODEL_INVALID) {
+    (void)error_prefix(err, "%s", name);
+    snprintf(err->param, sizeof err->param, "model");
+  }
+  return status;
 }
 
 /* Prompts have as many rows as the tokenizer pads to (model_max_length), which the text encoder must have positions

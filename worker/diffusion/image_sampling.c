@@ -23,7 +23,10 @@ static enum status plan(struct image_sampling *s, struct error *err) {
     return status;
   tape_plan_begin(&s->tape, false);
   unet_forward(&s->tape, s->unet, &input);
-  return tape_plan_end(&s->tape, &s->plan, err);
+  status = tape_plan_end(&s->tape, &s->plan, err);
+  if (!status && s->bytes < s->tape.memory_bytes)
+    s->bytes = s->tape.memory_bytes;
+  return status;
 }
 
 static enum status predict(const float **out, struct image_sampling *s, struct error *err) {
@@ -32,6 +35,28 @@ static enum status predict(const float **out, struct image_sampling *s, struct e
   tape_begin(&s->tape, s->plan, false);
   *out = place_floats(unet_forward(&s->tape, s->unet, &input)->data);
   return s->unet->backend->ops->synchronise(s->unet->backend, err);
+}
+
+/* --- the VAE -------------------------------------------------------------------------------------- */
+
+static struct tensor *decode(struct tape *tape, const struct image_sampling *s, struct images *images) {
+  *images = (struct images){1, s->height, s->width};
+  size_t channels = autoencoder_kl_sizes(&s->pipeline->vae).latent_channels;
+  struct tensor *z = op_input(tape, s->latents, images_rows(images), channels);
+  return autoencoder_kl_decode(tape, &s->pipeline->vae, z, images);
+}
+
+static enum status measure_decoding(struct image_sampling *s, struct error *err) {
+  struct images images;
+  struct tape tape;
+  enum status status = tape_init(&tape, s->pipeline->vae.backend, err);
+  if (status)
+    return status;
+  tape_plan_begin(&tape, false);
+  decode(&tape, s, &images);
+  status = tape_plan_measure(&tape, &s->bytes, err);
+  tape_done(&tape);
+  return status;
 }
 
 /* --- beginning ------------------------------------------------------------------------------------ */
@@ -69,7 +94,8 @@ static enum status begin(struct image_sampling *s, const struct image_request *r
   if (!s->texts || !s->latents)
     return error_no_memory(err, "a picture");
   noise_schedule_noise(s->latents, elements, request->seed, RNG_LATENTS);
-  status = encode(s, request, err);
+  status = measure_decoding(s, err);
+  status = status ? status : encode(s, request, err);
   return status ? status : plan(s, err);
 }
 
@@ -113,13 +139,6 @@ bool image_sampling_over(const struct image_sampling *s) {
 
 /* --- the picture ---------------------------------------------------------------------------------- */
 
-static struct tensor *decode(struct tape *tape, const struct image_sampling *s, struct images *images) {
-  *images = (struct images){1, s->height, s->width};
-  size_t channels = autoencoder_kl_sizes(&s->pipeline->vae).latent_channels;
-  struct tensor *z = op_input(tape, s->latents, images_rows(images), channels);
-  return autoencoder_kl_decode(tape, &s->pipeline->vae, z, images);
-}
-
 enum status image_sampling_decode(struct image *out, struct image_sampling *s, struct error *err) {
   struct backend *backend = s->pipeline->vae.backend;
   struct images images;
@@ -127,6 +146,7 @@ enum status image_sampling_decode(struct image *out, struct image_sampling *s, s
   struct tape tape;
   CHECK(image_sampling_over(s));
   *out = (struct image){0};
+  tape_done(&s->tape);
   for (size_t i = 0; i < s->denoising.elements; i++)
     s->latents[i] = s->latents[i] / (float)s->pipeline->scaling_factor;
   enum status status = tape_init(&tape, backend, err);

@@ -25,6 +25,7 @@ struct image_sampling {
   struct denoising denoising;
   size_t width, height; /* of the latents */
   size_t passes;        /* images of a batch: with the prompt, and before it without */
+  size_t bytes;         /* of memory that a step takes, or the decoding, which comes when that is free again */
   double guidance_scale;
   float *texts;   /* [passes][text_tokens][text_cols] */
   float *latents; /* [passes][pixels][channels], all the same */
@@ -32,13 +33,13 @@ struct image_sampling {
 
 /* `unet`: the pipeline's, or another one opened from its files that has an adapter on it, whose factors are made
    (adapter_forward_factors); both outlive it. STATUS_INVALID_VALUE names the member of the request ("size", "prompt",
-   "negative_prompt", "steps"). Empty after a failure. */
+   "negative_prompt", "num_inference_steps"). Empty after a failure. */
 NODISCARD enum status image_sampling_begin(struct image_sampling *out, struct diffusion_pipeline *pipeline,
                                            struct model *unet, const struct image_request *request, struct error *err);
 /* One step of the sampler; not after the last one. */
 NODISCARD enum status image_sampling_step(struct image_sampling *sampling, struct error *err);
 bool image_sampling_over(const struct image_sampling *sampling);
-/* After the last step. The picture is the caller's. */
+/* After the last step, once. The picture is the caller's. */
 NODISCARD enum status image_sampling_decode(struct image *out, struct image_sampling *sampling, struct error *err);
 void image_sampling_done(struct image_sampling *sampling);
 

@@ -168,6 +168,8 @@ static bool reserve_cache(struct generator *g, struct active *a, size_t tokens) 
 static enum status begin(struct generator *g, struct active *a, struct error *err) {
   const struct generation_request *request = &a->request;
   struct served *served = NULL;
+  if (request->kind == GENERATION_IMAGE)
+    return error_set(err, STATUS_UNSUPPORTED_VALUE, "model", "the model makes no images: a diffusion pipeline does");
   enum status status = find_served(&served, g, request, err);
   if (status)
     return status;

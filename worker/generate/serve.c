@@ -7,12 +7,14 @@
 #include <unistd.h>
 
 #include "worker/device.h"
-#include "worker/generate/generator.h"
+#include "worker/diffusion/diffusion_pipeline.h"
+#include "worker/generate/image_generator.h"
 
 enum { REQUEST_ARENA_BYTES = 256 << 20 };
 
 struct service {
-  struct generator *generator;
+  struct generator *generator;    /* one of these */
+  struct image_generator *images; /* of a diffusion pipeline */
   struct report *report;
   struct str heard; /* lines that were read, the last one perhaps in part */
   bool over;        /* there will be no more */
@@ -47,7 +49,14 @@ static void hear_line(struct service *s, const char *text, size_t length) {
     arena_done(&arena);
     return;
   }
-  generator_hear(s->generator, &line, &arena, document);
+  if (s->images)
+    image_generator_hear(s->images, &line, &arena, document);
+  else
+    generator_hear(s->generator, &line, &arena, document);
+}
+
+static bool busy(const struct service *s) {
+  return s->images ? image_generator_busy(s->images) : generator_busy(s->generator);
 }
 
 static void hear_lines(struct service *s) {
@@ -65,7 +74,7 @@ static void hear_lines(struct service *s) {
 static enum status listen(struct service *s, struct error *err) {
   struct pollfd fd = {.fd = s->report->in, .events = POLLIN};
   char part[1 << 16];
-  while (!s->over && poll(&fd, 1, generator_busy(s->generator) ? 0 : -1) > 0) {
+  while (!s->over && poll(&fd, 1, busy(s) ? 0 : -1) > 0) {
     ssize_t n = read(fd.fd, part, sizeof part);
     if (n < 0 && errno == EINTR)
       continue;
@@ -80,16 +89,23 @@ static enum status listen(struct service *s, struct error *err) {
 
 static enum status answer(struct service *s, struct error *err) {
   report_data(s->report, EVENT_REPORT, "",
-              json_pack("{sI so}", "context", (json_int_t)generator_context(s->generator), "kinds",
-                        generator_kinds(s->generator)));
+              s->images ? json_pack("{s[s]}", "kinds", "image")
+                        : json_pack("{sI so}", "context", (json_int_t)generator_context(s->generator), "kinds",
+                                    generator_kinds(s->generator)));
   enum status status = STATUS_OK;
   while (!status && !s->report->gone) {
     status = listen(s, err);
     if (s->over)
       break;
-    status = status ? status : generator_step(s->generator, err);
+    if (!status)
+      status = s->images ? image_generator_step(s->images, err) : generator_step(s->generator, err);
   }
   return status;
+}
+
+static enum status open_model(struct service *s, const struct task *task, struct backend *backend, struct error *err) {
+  return diffusion_pipeline_is(task->model_dir) ? image_generator_open(&s->images, task, backend, tell, s, err)
+                                                : generator_open(&s->generator, task, backend, tell, s, err);
 }
 
 enum status serve(const struct task *task, struct report *report, struct error *err) {
@@ -97,9 +113,10 @@ enum status serve(const struct task *task, struct report *report, struct error *
   struct service s = {.report = report};
   str_init(&s.heard, GENERATION_LINE_MAX + (1 << 16));
   enum status status = device_open(&backend, NULL, (int)task->threads, err);
-  status = status ? status : generator_open(&s.generator, task, &backend, tell, &s, err);
+  status = status ? status : open_model(&s, task, &backend, err);
   status = status ? status : answer(&s, err);
   generator_close(s.generator);
+  image_generator_close(s.images);
   backend_close(&backend);
   str_done(&s.heard);
   return status;

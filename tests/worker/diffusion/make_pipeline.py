@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes a tiny pipeline of random weights as diffusers saves one, tests/worker/diffusion/pipeline/, and the pictures that diffusers makes
-with it of the noise that this engine begins with (philox.py): pipeline.json.
-Needs `pip install diffusers transformers tokenizers torch`:
+with it of the noise that this engine begins with (philox.py): pipeline.json. One is made with an adapter of PEFT's on the UNet, adapter/.
+Needs `pip install diffusers transformers tokenizers peft torch`:
 
     python3 -B tests/worker/diffusion/make_pipeline.py
 """
@@ -14,19 +14,21 @@ import numpy as np
 import torch
 from diffusers import (AutoencoderKL, DDIMScheduler, DPMSolverMultistepScheduler, PNDMScheduler, StableDiffusionPipeline,
                        UNet2DConditionModel)
+from peft import HRAConfig, get_peft_model
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from philox import latents
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PIPELINE = os.path.join(HERE, "pipeline")
+PIPELINE, ADAPTER = os.path.join(HERE, "pipeline"), os.path.join(HERE, "adapter")
 CORPUS = ["a photo of a red dog on the beach", "a painting of a small house by the sea", "two cats, and a bird"]
 CASES = [
     dict(prompt="a photo of a dog", seed=7, width=16, height=16, steps=5, guidance_scale=7.5, method="ddim"),
     dict(prompt="A  painting of the Sea!", negative_prompt="a red house", seed=2 ** 40 + 3, width=24, height=16, steps=8, guidance_scale=3.0,
          method="dpm_solver_2m"),
     dict(prompt="", seed=0, width=16, height=24, steps=4, guidance_scale=1.0, method="dpm_solver_2m"),
+    dict(prompt="a photo of a dog", seed=7, width=16, height=16, steps=5, guidance_scale=7.5, method="ddim", adapter=True),
 ]
 
 
@@ -76,7 +78,23 @@ def make():
     shutil.rmtree(PIPELINE + ".new")
 
 
+def adapt(unet):
+    """HRA on linear layers and convolutions, not at its beginning."""
+    torch.manual_seed(2)
+    model = get_peft_model(unet, HRAConfig(r=4, target_modules=["to_q", "to_k", "to_v", "conv1"]))
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if "hra_u" in name:
+                p.copy_(torch.randn_like(p))
+    shutil.rmtree(ADAPTER, ignore_errors=True)
+    model.save_pretrained(ADAPTER)
+    os.remove(os.path.join(ADAPTER, "README.md"))
+    return model.eval()
+
+
 def picture(pipe, case):
+    if case.get("adapter"):
+        pipe.unet = adapt(pipe.unet)
     scheduler = DDIMScheduler if case["method"] == "ddim" else DPMSolverMultistepScheduler
     pipe.scheduler = scheduler.from_config(pipe.scheduler.config, clip_sample=False)
     start = torch.from_numpy(latents(case["seed"], 4, case["height"] // 2, case["width"] // 2))

@@ -154,7 +154,7 @@ static void refused(void **state) {
   struct error err;
   assert_int_equal(noise_schedule_read(&schedule, config, &arena, &err), STATUS_OK);
   assert_int_equal(denoising_init(&d, DENOISING_DDIM, &schedule, 1000, 1, &arena, &err), STATUS_INVALID_VALUE);
-  assert_non_null(strstr(err.text, "steps is 1000; it must be from 1 to 999"));
+  assert_non_null(strstr(err.text, "num_inference_steps is 1000; it must be from 1 to 999"));
 }
 
 int main(void) {

@@ -1,6 +1,6 @@
 /* Proves, on a tiny pipeline of random weights (make_pipeline.py): that the pictures are those of diffusers'
-   StableDiffusionPipeline, with its samplers, guidance and prompts; that an adapter changes them and the number of
-   threads does not; and that what cannot be used is refused by the file and the member. */
+   StableDiffusionPipeline, with its samplers, guidance and prompts, and with PEFT's adapter on the UNet; that the
+   number of threads does not change them; and that what cannot be used is refused by the file and the member. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,8 +17,10 @@
 #include "base/json.h"
 #include "worker/backend/cpu/cpu.h"
 #include "worker/diffusion/image_sampling.h"
+#include "worker/peft/peft.h"
 
 #define PIPELINE "tests/worker/diffusion/pipeline"
+#define ADAPTER "tests/worker/diffusion/adapter"
 
 static json_t *cases;
 
@@ -67,18 +69,34 @@ static void open_pipeline(struct diffusion_pipeline *out, struct backend *backen
     fail_msg("%s", err.text);
 }
 
+/* The UNet with PEFT's adapter on it. */
+static void open_adapted(struct model *out, struct arena *arena, struct backend *backend) {
+  static struct adapter_spec spec; /* outlives the model */
+  struct error err;
+  enum status s = peft_read_config(&spec, ADAPTER, arena, &err);
+  s = s ? s : model_open_component(out, PIPELINE "/unet", backend, &err);
+  s = s ? s : model_adapt_again(out, &spec, 0, &err);
+  s = s ? s : peft_load(out, ADAPTER, &err);
+  s = s ? s : adapter_forward_factors(out->adapters, out->adapter_count, backend, &err);
+  if (s)
+    fail_msg("%s", err.text);
+}
+
 static void pictures_equal_the_reference(void **state) {
   (void)state;
   struct diffusion_pipeline pipeline;
   struct backend backend;
+  struct model adapted;
   size_t index;
   json_t *c;
   open_pipeline(&pipeline, &backend, 1);
+  open_adapted(&adapted, &pipeline.arena, &backend);
   assert_int_equal(pipeline.side, 16);
   assert_int_equal(pipeline.text_tokens, 20);
   json_array_foreach(cases, index, c) {
     struct image_request request = request_of(c);
-    struct image image = sample(&pipeline, &pipeline.unet, &request);
+    bool with = json_is_true(json_object_get(c, "adapter"));
+    struct image image = sample(&pipeline, with ? &adapted : &pipeline.unet, &request);
     unsigned char *want;
     size_t length, off = 0;
     struct error err;
@@ -96,22 +114,9 @@ static void pictures_equal_the_reference(void **state) {
     free(want);
     image_done(&image);
   }
+  model_close(&adapted);
   diffusion_pipeline_close(&pipeline);
   backend_close(&backend);
-}
-
-/* With an HRA adapter that is not at its beginning. */
-static void adapt(struct model *model) {
-  struct adapter_spec spec = {.peft_type = PEFT_HRA};
-  static const char *names[] = {"to_q", "conv1"};
-  struct error err;
-  spec.hra.r = 4;
-  spec.target_modules.names = (struct string_list){2, names};
-  assert_int_equal(model_open_component(model, PIPELINE "/unet", model->backend, &err), STATUS_OK);
-  assert_int_equal(model_adapt(model, &spec, 3, &err), STATUS_OK);
-  for (size_t i = 0; i < model->parameters.count; i++)
-    model->parameters.item[i]->data[0] += 2;
-  assert_int_equal(adapter_forward_factors(model->adapters, model->adapter_count, model->backend, &err), STATUS_OK);
 }
 
 static void same(const struct image *a, const struct image *b, bool expected) {
@@ -128,8 +133,8 @@ static void what_a_picture_depends_on(void **state) {
     struct diffusion_pipeline pipeline;
     struct backend backend;
     open_pipeline(&pipeline, &backend, threads);
-    struct model adapted = {.backend = &backend};
-    adapt(&adapted);
+    struct model adapted;
+    open_adapted(&adapted, &pipeline.arena, &backend);
     image[threads - 1][0] = sample(&pipeline, &pipeline.unet, &request);
     image[threads - 1][1] = sample(&pipeline, &adapted, &request);
     model_close(&adapted);
@@ -156,7 +161,7 @@ static void requests_are_refused_by_member(void **state) {
        "negative_prompt has"},
       {{.prompt = "a", .width = 18, .height = 16, .steps = 2}, "size", "18x16"},
       {{.prompt = "a", .width = 16, .height = 0, .steps = 2}, "size", "multiples of 4"},
-      {{.prompt = "a", .width = 16, .height = 16, .steps = 1000}, "steps", "from 1 to 999"},
+      {{.prompt = "a", .width = 16, .height = 16, .steps = 1000}, "num_inference_steps", "from 1 to 999"},
       {{.prompt = "\xff", .width = 16, .height = 16, .steps = 2}, "prompt", "no text"},
   };
   struct diffusion_pipeline pipeline;
