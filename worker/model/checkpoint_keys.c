@@ -160,6 +160,37 @@ static enum status translate_frequencies(struct translation *t, struct error *er
   return STATUS_OK;
 }
 
+static bool says(const struct gguf_string *type, const char *name) {
+  return type->text && type->length == strlen(name) && memcmp(type->text, name, type->length) == 0;
+}
+
+/* llama.cpp's yarn is Transformers' where nothing but its factor, context and betas are set. */
+static enum status translate_yarn(struct translation *t, struct error *err) {
+  static const char *const others[] = {"rope.scaling.attn_factor", "rope.scaling.yarn_ext_factor",
+                                       "rope.scaling.yarn_attn_factor", "rope.scaling.yarn_log_multiplier"};
+  double factor, fast, slow;
+  uint64_t context;
+  char key[128];
+  for (size_t i = 0; i < COUNT_OF(others); i++) {
+    key_of(key, t, others[i]);
+    if (gguf_find(t->gguf, key))
+      return error_set(err, STATUS_MODEL_INVALID, NULL, "key %s is not supported", key);
+  }
+  enum status status = get_positive(&factor, t, "rope.scaling.factor", 0, err);
+  status = status ? status : get_positive(&fast, t, "rope.scaling.yarn_beta_fast", 32, err);
+  status = status ? status : get_positive(&slow, t, "rope.scaling.yarn_beta_slow", 1, err);
+  key_of(key, t, "rope.scaling.original_context_length");
+  status = status ? status : gguf_get_u64(&context, t->gguf, key, 0, err);
+  if (status)
+    return status;
+  json_t *scaling = json_pack("{s:s, s:f, s:f, s:f}", "rope_type", "yarn", "factor", factor, "beta_fast", fast,
+                              "beta_slow", slow);
+  if (context) /* else max_position_embeddings */
+    json_object_set_new(scaling, "original_max_position_embeddings", json_integer((json_int_t)context));
+  set(t, "rope_scaling", scaling);
+  return STATUS_OK;
+}
+
 static enum status translate_rope(struct translation *t, struct error *err) {
   struct gguf_string type;
   char key[128];
@@ -171,11 +202,13 @@ static enum status translate_rope(struct translation *t, struct error *err) {
   if (status)
     return status;
   set(t, "rope_theta", json_real(theta));
-  bool none = !type.text || (type.length == 4 && memcmp(type.text, "none", 4) == 0);
-  if (!none && (type.length != 6 || memcmp(type.text, "linear", 6) != 0))
-    return error_set(err, STATUS_MODEL_INVALID, NULL, "key %s: \"%.*s\" is not supported; none and linear are", key,
-                     (int)(type.length < 40 ? type.length : 40), type.text);
-  if (!none)
+  bool linear = says(&type, "linear"), yarn = says(&type, "yarn");
+  if (type.text && !linear && !yarn && !says(&type, "none"))
+    return error_set(err, STATUS_MODEL_INVALID, NULL, "key %s: \"%.*s\" is not supported; none, linear and yarn are",
+                     key, (int)(type.length < 40 ? type.length : 40), type.text);
+  if (yarn)
+    status = translate_yarn(t, err);
+  else if (linear)
     status = get_positive(&factor, t, "rope.scaling.factor", 0, err);
   else if (!type.text) /* how older files say "linear" */
     status = get_positive(&factor, t, "rope.scale_linear", 1, err);
