@@ -1,0 +1,50 @@
+#!/bin/bash
+# A job that learns a subject from pictures, with the real worker on a tiny diffusion pipeline: what an upload says, what is refused
+# and where, an estimate, the job to its adapter and previews, and that one that is paused or killed leaves the same bytes.
+. "$(dirname "$0")/lib.sh"
+cp -r "$root/tests/worker/diffusion/pipeline" "$work/models/painter"
+pictures=$root/tests/fuzz/corpus/image
+mkdir "$work/dogs"
+cp "$pictures/png-exif-6" "$work/dogs/a.png"; cp "$pictures/jpeg-420" "$work/dogs/b.jpg"; cp "$pictures/webp-exif-6" "$work/dogs/c.webp"
+(cd "$work/dogs" && zip -q ../dogs.zip ./*)
+start --worker-path "$(dirname "$REFLECTD")/reflect-worker" --upload-check-wait-ms 10000
+
+send() { call POST /v1/files -F purpose=fine-tune -F "file=@$work/$1"; file=$(value id); }
+post() { call POST "/v1/fine_tuning/jobs${2:-}" -H 'Content-Type: application/json' -d "{\"model\":\"painter\",\"training_file\":\"$file\",\"task\":\"${task:-subject-driven}\",\"seed\":1,\"hyperparameters\":{\"max_steps\":${steps:-6},\"learning_rate\":0.01},\"adapter\":{\"r\":4}$1}"; job=$(value id); }
+refused() { post "$3"; is "$status $(value code) $(value param)" "400 $2" "$1"; like "$body" "$4" "$1: says so"; }
+artifact() { call GET "/v1/fine_tuning/jobs/$job/artifacts/$1"; }
+
+printf '\x89PNG\r\n\x1a\n' > "$work/dogs/d.png"; (cd "$work/dogs" && zip -q ../bad.zip ./*); rm "$work/dogs/d.png"
+send bad.zip; like "$body" '"status":"error"' "a damaged picture"; like "$body" 'd.png: the PNG is truncated after 8 bytes' "is named"
+echo '{"file_name":"e.png"}' > "$work/dogs/metadata.jsonl"; (cd "$work/dogs" && zip -q ../bad.zip metadata.jsonl && zip -qd ../bad.zip d.png)
+send bad.zip; like "$body" 'metadata.jsonl, line 1: the archive has no image e.png' "so is a line"
+upload text.jsonl; texts=$file
+send dogs.zip; like "$body" '"kind":"images","examples":3,' "pictures"; like "$body" '"width":\{"min":23,"max":29\}' "turned as EXIF says"
+call GET "/v1/files/$file/validation"; is "$status $(value code)" "400 invalid_value" "their report is the file's"
+
+prompt=',"image":{"instance_prompt":"a photo of a red dog","resolution":16'
+refused "no prompt" "missing_required_parameter image.instance_prompt" '' 'not every image'
+refused "no class" "missing_required_parameter image.class_prompt" "$prompt,\"with_prior_preservation\":true}" 'class_prompt'
+refused "a setting that is none" "unknown_parameter image.prompt" "$prompt,\"prompt\":\"x\"}" 'not a known parameter'
+task=classification refused "another task" "unsupported_value task" '' 'can learn subject-driven'
+file=$texts refused "texts" "dataset_invalid training_file" "$prompt}" 'is no archive of images'
+
+post "$prompt}" '?dry_run=true'; is "$status" 200 "an estimate"; like "$body" '"fits":true' "fits"; like "$body" '"learns":"image generation"' "says what is learnt"
+rest=',"with_prior_preservation":true,"class_prompt":"a dog","num_class_images":2,"num_inference_steps":2,"validation_prompts":["a dog"],"num_validation_images":1}'
+post "$prompt$rest"; is "$status" 200 "a job"; like "$body" '"image":\{"instance_prompt":"a photo of a red dog"' "is written out"
+await succeeded "$job" 60 && ok "it succeeds" || not_ok "it succeeds" "$body"
+artifact preview-6-1-1.png; is "$status" 200 "a preview"; is "$(head -c 4 "$work/body" | tail -c 3)" PNG "is a PNG"
+artifact adapter_config.json; like "$body" '"peft_type": "HRA"' "the adapter"; artifact README.md; like "$body" 'pipeline.unet = PeftModel' "and how it is used"
+artifact training_manifest.json; like "$body" 'unet/diffusion_pytorch_model.safetensors' "the manifest has the pipeline's files"
+
+sum() { call GET "/v1/fine_tuning/jobs/$job/artifacts/adapter_model.safetensors"; sha256sum < "$work/body"; }
+steps=300; post "$prompt},\"checkpointing\":{\"every_steps\":50}"; await succeeded "$job" 600 && whole=$(sum) || not_ok "a long one" "$body"
+post "$prompt},\"checkpointing\":{\"every_steps\":50}"
+ran() { call GET "/v1/fine_tuning/jobs/$job/checkpoints"; [[ $body =~ step- ]]; }
+soon ran; call POST "/v1/fine_tuning/jobs/$job/pause"; await paused "$job" 600 && ok "it pauses" || not_ok "it pauses" "$body"
+call POST "/v1/fine_tuning/jobs/$job/resume"; soon ran
+worker=$(pgrep -P "$pid" -f reflect-worker | head -1); [[ -n $worker ]] && kill -KILL "$worker"
+await succeeded "$job" 600 && ok "it goes on after a pause and a crash" || not_ok "it goes on" "$body"
+call GET "/v1/fine_tuning/jobs/$job/logs"; like "$body" 'Training goes on after step' "from its state"
+is "$(sum)" "$whole" "the same bytes"
+finish
