@@ -1,5 +1,6 @@
 /* bench gemm ...: the products alone (gemm.c)
    bench ops ...: each op of a step alone (ops.c)
+   bench unet ...: training steps of a diffusion model's UNet (unet.c)
    bench train --model DIR [--method hra|hra_gs|lora|oft|boft] [--r R] [--batch B] [--seq T] [--steps S]
                [--precision fp32|bf16] [--no-dropout] [--lengths FILE] [--threads N] [--isa NAME] [--matmul NAME]
                [--device NAME] [--recompute BLOCKS] [--memory-limit MIB]
@@ -19,6 +20,7 @@
 #include "tests/bench/gemm.h"
 #include "tests/bench/gemv.h"
 #include "tests/bench/ops.h"
+#include "tests/bench/unet.h"
 #include "worker/backend/cpu/cpu.h"
 #include "worker/device.h"
 #include "worker/learner.h"
@@ -290,16 +292,20 @@ int main(int argc, char **argv) {
   int status = argc > 1 && strcmp(argv[1], "gemm") == 0   ? bench_gemm(argc - 2, argv + 2)
                : argc > 1 && strcmp(argv[1], "gemv") == 0 ? bench_gemv(argc - 2, argv + 2)
                : argc > 1 && strcmp(argv[1], "ops") == 0  ? bench_ops(argc - 2, argv + 2)
+               : argc > 1 && strcmp(argv[1], "unet") == 0 ? bench_unet(argc - 2, argv + 2)
                                                           : bench_train(argc, argv);
   if (status == 2)
-    fputs("usage: bench train --model DIR [--method hra|hra_gs|lora|oft|boft] [--r 8] [--batch 4] [--seq 128] "
-          "[--steps 4]\n"
-          "         [--precision fp32|bf16] [--no-dropout] [--lengths FILE] [--threads N] [--isa NAME]\n"
-          "         [--matmul auto|native|openblas] [--device NAME] [--recompute BLOCKS] [--memory-limit MIB]\n"
-          "       bench gemm [--threads N] [--isa NAME] [--matmul NAME] [--runs 10] [--only TEXT]\n"
-          "       bench gemv [--threads N] [--isa NAME] [--runs 5] [--only TYPE]\n"
-          "       bench ops [--threads N] [--isa NAME] [--matmul NAME] [--precision fp32|bf16] [--runs 10]\n"
-          "                 [--only TEXT]\n",
-          stderr);
+    fputs(
+        "usage: bench train --model DIR [--method hra|hra_gs|lora|oft|boft] [--r 8] [--batch 4] [--seq 128] "
+        "[--steps 4]\n"
+        "         [--precision fp32|bf16] [--no-dropout] [--lengths FILE] [--threads N] [--isa NAME]\n"
+        "         [--matmul auto|native|openblas] [--device NAME] [--recompute BLOCKS] [--memory-limit MIB]\n"
+        "       bench gemm [--threads N] [--isa NAME] [--matmul NAME] [--runs 10] [--only TEXT]\n"
+        "       bench gemv [--threads N] [--isa NAME] [--runs 5] [--only TYPE]\n"
+        "       bench ops [--threads N] [--isa NAME] [--matmul NAME] [--precision fp32|bf16] [--runs 10]\n"
+        "                 [--only TEXT]\n"
+        "       bench unet --model DIR [--method hra|lora] [--r 8] [--side 64] [--batch 1] [--steps 1] [--threads N]\n"
+        "                  [--isa NAME] [--recompute SEGMENTS] [--memory-limit MIB]\n",
+        stderr);
   return status;
 }
