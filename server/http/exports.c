@@ -45,9 +45,19 @@ void http_exports_list(struct request *request) {
     reply_exports(request, job.id);
 }
 
-/* What the job's base and the kind of its model rule out. A classifier's adapter comes with labels.json. */
-static enum status judge_base(const struct string_list *formats, const struct job_row *job, struct request *request,
-                              struct fault_list *faults, struct error *err) {
+/* What the job's task says of its model; without one, that a classifier's adapter comes with labels.json. */
+static enum export_model model_of(const struct job_spec *spec, bool classifies) {
+  if (spec->task == JOB_TASK_AUTO)
+    return classifies ? EXPORT_MODEL_TEXT : EXPORT_MODEL_ANY;
+  enum job_output output = job_task_output((enum job_task)spec->task);
+  return output == OUTPUT_IMAGE  ? EXPORT_MODEL_IMAGE
+         : output == OUTPUT_TEXT ? EXPORT_MODEL_LANGUAGE
+                                 : EXPORT_MODEL_TEXT;
+}
+
+/* What the job's base and the kind of its model rule out. */
+static enum status judge_base(const struct string_list *formats, const struct job_row *job, const struct job_spec *spec,
+                              struct request *request, struct fault_list *faults, struct error *err) {
   struct base_model model;
   struct artifact_row labels;
   enum status status = models_find(&model, request->server->config->models, job->model, &request->arena, err);
@@ -56,7 +66,7 @@ static enum status judge_base(const struct string_list *formats, const struct jo
   status = db_artifact_get(&labels, request->server->db, job->id, "labels.json", &request->arena, err);
   if (status && status != STATUS_ARTIFACT_NOT_FOUND)
     return status;
-  job_exports_judge(formats, model.format == MODEL_GGUF, status ? EXPORT_MODEL_ANY : EXPORT_MODEL_TEXT, faults);
+  job_exports_judge(formats, model.format == MODEL_GGUF, model_of(spec, status == STATUS_OK), faults);
   return STATUS_OK;
 }
 
@@ -74,7 +84,7 @@ static enum status read_formats(struct string_list *out, const json_t *body, con
   if (status)
     return status;
   job_exports_settle(out, &spec.adapter, &request->arena, faults);
-  return faults->count ? STATUS_OK : judge_base(out, job, request, faults, err);
+  return faults->count ? STATUS_OK : judge_base(out, job, &spec, request, faults, err);
 }
 
 struct wanted {

@@ -69,6 +69,20 @@ reflect images painter --prompt 'a dog' --steps 2 --n 2 --seed 1 > out; is "$(< 
 like "$(reflect --json images painter --prompt 'a dog' --steps 2)" '"b64_json": "' "or as JSON"
 out=$(reflect images painter --prompt 'a dog' --size 5x5 2>&1); is $? 3 "what is refused"; like "$out" 'multiples of 4' "with the reason"
 like "$(reflect models list)" 'painter .*diffusers .*usable' "reflect models list"
+
+# ---- exports of what learnt a subject ----
+tar -cf dogs.tar image-1.png image-2.png
+call POST /v1/files -F purpose=fine-tune -F file=@dogs.tar; is "$status" 200 "an archive of images"; data=$(value id)
+post "{\"model\":\"painter\",\"training_file\":\"$data\",\"task\":\"subject-driven\",\"adapter\":{\"r\":4},\"image\":{\"instance_prompt\":\"a dog\",\"resolution\":16},\"hyperparameters\":{\"n_epochs\":2,\"batch_size\":2}}" fine_tuning/jobs
+is "$status" 200 "a job learns a subject"; job=$(value id)
+job_ended() { call GET "/v1/fine_tuning/jobs/$job"; [[ $(value status) == succeeded ]]; }
+soon job_ended; is "$(value status)" succeeded "and ends"
+post '{"exports":["gguf-lora"]}' "fine_tuning/jobs/$job/exports"; like "$body" 'is for language models, and this one is an image model' "what is for language models is refused"
+post '{"exports":["diffusers-lora","kohya-lora","merged:f32"]}' "fine_tuning/jobs/$job/exports"; is "$status" 200 "it can be exported"
+exports_ended() { call GET "/v1/fine_tuning/jobs/$job/exports"; [[ $(grep -o '"status":"succeeded"' <<< "$body" | wc -l) == 3 ]]; }
+soon exports_ended; is "$(grep -o '"status":"succeeded"' <<< "$body" | wc -l)" 3 "as each of the formats"
+call GET "/v1/fine_tuning/jobs/$job/artifacts"; like "$body" 'pytorch_lora_weights.safetensors.*' "whose files are its artifacts"
+
 mkdir other && reflect models add "$root/tests/worker/diffusion/pipeline" --models other --name mine > out 2>&1; like "$(< out)" '^mine: StableDiffusionPipeline, ' "reflect models add"
 [[ -s other/mine/unet/diffusion_pytorch_model.safetensors ]] && ok "copies its folders" || not_ok "copies its folders"
 out=$(reflect models add models/xl --models other --name xl 2>&1); like "$out" 'StableDiffusionXLPipeline' "what cannot be used is not added"

@@ -147,6 +147,21 @@ static void pictures_of_the_class_have_their_weight(void **state) {
   json_decref(some.events);
 }
 
+static void it_is_exported_as_asked(void **state) {
+  (void)state;
+  struct outcome o;
+  run(&o, "exported", IMAGES("") "\"exports\":[\"lora\",\"merged:f16\",\"diffusers-lora\",\"kohya-lora\"],", NULL);
+  static const char *const names[] = {"lora.tar", "merged-f16.tar", "pytorch_lora_weights.safetensors",
+                                      "kohya_lora.safetensors"};
+  for (size_t i = 0; i < COUNT_OF(names); i++) {
+    char path[700];
+    snprintf(path, sizeof path, "%s/%s", o.output, names[i]);
+    if (access(path, R_OK) != 0)
+      fail_msg("no %s", names[i]);
+  }
+  json_decref(o.events);
+}
+
 /* An image's own text is its prompt. */
 static void texts_are_prompts(void **state) {
   (void)state;
@@ -198,11 +213,9 @@ static void what_cannot_be_learnt_is_named(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(it_learns_and_shows_previews),
-      cmocka_unit_test(any_number_of_threads),
-      cmocka_unit_test(it_goes_on_from_a_state),
-      cmocka_unit_test(pictures_of_the_class_have_their_weight),
-      cmocka_unit_test(texts_are_prompts),
+      cmocka_unit_test(it_learns_and_shows_previews),   cmocka_unit_test(any_number_of_threads),
+      cmocka_unit_test(it_goes_on_from_a_state),        cmocka_unit_test(pictures_of_the_class_have_their_weight),
+      cmocka_unit_test(it_is_exported_as_asked),        cmocka_unit_test(texts_are_prompts),
       cmocka_unit_test(what_cannot_be_learnt_is_named),
   };
   return cmocka_run_group_tests(tests, set_up, teardown);
