@@ -89,7 +89,7 @@ static const struct option_row rows[] = {
   {"eval-examples", OPTION_INT, 0, "evaluation.max_examples", "N", "at most so many; 0: all"},
   {"eval-preset", OPTION_TEXT, 0, "evaluation.generate.preset", "NAME", "let a language model answer: gsm8k, math"},
   {"eval-extractor", OPTION_TEXT, 0, "evaluation.generate.extractor", "NAME",
-   "let it answer, and compare: exact, first_number, last_number, regex, choice"},
+   "let it answer, and compare: exact, first_number, last_number, regex, math, choice"},
   {"eval-prompt-column", OPTION_TEXT, 0, "evaluation.generate.prompt", "NAME", "column of what is asked then"},
   {"eval-answer-column", OPTION_TEXT, 0, "evaluation.generate.answer", "NAME", "column of the expected answer"},
   {"eval-max-tokens", OPTION_INT, 0, "evaluation.generate.max_tokens", "N", "of an answer (256)"},
