@@ -227,6 +227,7 @@ struct image_spec {
   double prior_loss_weight;               /* of these in the loss; default 1 */
   const char *class_prompt;               /* what they are made and learnt with */
   int64_t num_class_images;               /* default 100 */
+  double snr_gamma;                       /* min-SNR weighting (Hang et al., 2023); 0: none */
   int64_t resolution;                     /* pixels of a side; 0: the model's own */
   bool center_crop;                       /* false: a square anywhere, by the seed */
   struct string_list validation_prompts;  /* a preview of each is made at every evaluation; count 0: none */

@@ -17,6 +17,10 @@ const struct field job_image_rows[JOB_IMAGE_ROWS] = {
      .doc = "Prompt that they are made and learnt with: \"a photo of a dog\"."},
     {"num_class_images", NULL, FIELD_INT, AT(num_class_images), 0, 1, 10000, .initial = "100", .unit = "images",
      .doc = "How many of them are made."},
+    {"snr_gamma", NULL, FIELD_NUMBER, AT(snr_gamma), 0, 0, 1000,
+     .doc =
+         "Time steps whose signal is more than so many times the noise weigh less (min-SNR; 5 is usual); 0: all weigh "
+         "the same."},
     {"resolution", NULL, FIELD_INT, AT(resolution), 0, 0, 4096, .unit = "pixels",
      .doc = "Side of the square that images are brought to: resized by their shorter side, then cropped; 0: what the "
             "model was trained at."},

@@ -75,6 +75,7 @@ static const struct option_row rows[] = {
   {"prior-loss-weight", OPTION_NUMBER, 0, "image.prior_loss_weight", "X", "of these in the loss (1)"},
   {"class-prompt", OPTION_TEXT, 0, "image.class_prompt", "TEXT", "what the base makes these with"},
   {"num-class-images", OPTION_INT, 0, "image.num_class_images", "N", "how many (100)"},
+  {"snr-gamma", OPTION_NUMBER, 0, "image.snr_gamma", "X", "min-SNR weighting of time steps; 5 is usual"},
   {"resolution", OPTION_INT, 0, "image.resolution", "N", "pixels of a side; else the model's own"},
   {"center-crop", OPTION_FLAG, 0, "image.center_crop", NULL, "crop from the middle, not anywhere"},
   {"validation-prompt", OPTION_TEXT, 0, "image.validation_prompts", "TEXT", "make previews of it at each evaluation"},

@@ -49,15 +49,26 @@ static struct unet_input make_input(struct image_training *it, const struct imag
                              .encoder_states = image_encoder_rows(e, set->prompts[index])};
 }
 
+/* What min-SNR (Hang et al., 2023) weighs a time step by: the signal-to-noise ratio, at most gamma, over itself; where
+   velocities are predicted, over one more. 1 where gamma is 0. */
+static double snr_weight(const struct noise_schedule *schedule, size_t t, double gamma) {
+  double snr = schedule->alphas[t] / (1 - schedule->alphas[t]);
+  double over = schedule->prediction == PREDICTION_V ? snr + 1 : snr;
+  return gamma > 0 ? (snr < gamma ? snr : gamma) / over : 1;
+}
+
 /* Forward and backward of one picture; `share` of the step's loss. */
 static enum status learn(struct image_training *it, const struct image_set *set, size_t index, enum use use,
-                         uint64_t seed, uint64_t number, double share, double *loss, struct error *err) {
+                         const struct job_spec *spec, uint64_t number, double share, double *loss, struct error *err) {
+  const struct noise_schedule *schedule = &it->encoder.pipeline->schedule;
+  const uint64_t seed = (uint64_t)spec->seed;
   struct rng rng;
   double part = 0;
   rng_init(&rng, seed, stream(RNG_TIMESTEP, use, number));
-  const float timestep = (float)rng_below(&rng, it->encoder.pipeline->schedule.count);
+  const size_t t = rng_below(&rng, schedule->count);
+  const float timestep = (float)t;
   struct unet_input input = make_input(it, set, index, use, seed, number, &timestep);
-  double weight = share / (double)image_encoder_elements(&it->encoder);
+  double weight = share * snr_weight(schedule, t, spec->image.snr_gamma) / (double)image_encoder_elements(&it->encoder);
   enum status status = denoiser_accumulate(&it->denoiser, &input, it->target, (float)weight, &part, err);
   *loss += part;
   return status;
@@ -66,18 +77,19 @@ static enum status learn(struct image_training *it, const struct image_set *set,
 enum status image_training_accumulate(struct image_training *it, struct trainer *t, size_t first, size_t end,
                                       double *loss, struct error *err) {
   const struct job_spec *spec = &t->task->spec;
-  const uint64_t seed = (uint64_t)spec->seed;
   const double share = 1 / (double)(end - first);
   enum status status = STATUS_OK;
   for (size_t e = first; !status && e < end; e++) {
     uint64_t number = (uint64_t)t->progress.examples + (e - first);
-    status = learn(it, &it->training, t->order[e], USE_INSTANCE, seed, number, share, loss, err);
+    status = learn(it, &it->training, t->order[e], USE_INSTANCE, spec, number, share, loss, err);
     if (!status && it->classes.count)
-      status = learn(it, &it->classes, number % it->classes.count, USE_CLASS, seed, number,
+      status = learn(it, &it->classes, number % it->classes.count, USE_CLASS, spec, number,
                      share * spec->image.prior_loss_weight, loss, err);
     t->progress.tokens += (int64_t)it->encoder.pipeline->text_tokens * (it->classes.count ? 2 : 1);
-    if (!status && e + 1 < end)
+    if (!status && e + 1 < end) {
+      trainer_progress(t, "train", false);
       status = report_poll(t->report, err);
+    }
   }
   return status;
 }
@@ -99,14 +111,14 @@ static enum status judge(struct image_training *it, size_t index, size_t part, u
   return status;
 }
 
-enum status image_training_evaluate(struct evaluation *out, struct image_training *it, const struct trainer *t,
+enum status image_training_evaluate(struct evaluation *out, struct image_training *it, struct trainer *t,
                                     size_t examples, struct error *err) {
   size_t count = examples && examples < it->validation.count ? examples : it->validation.count;
   double loss = 0;
   enum status status = STATUS_OK;
   for (size_t i = 0; !status && i < count * TIMESTEPS_JUDGED; i++) {
     status = judge(it, i / TIMESTEPS_JUDGED, i % TIMESTEPS_JUDGED, (uint64_t)t->task->spec.seed, &loss, err);
-    status = status ? status : report_poll(t->report, err);
+    status = status ? status : trainer_beat(t, err);
   }
   if (status)
     return status;

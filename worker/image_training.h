@@ -30,9 +30,9 @@ void image_training_done(struct image_training *training);
 NODISCARD enum status image_training_accumulate(struct image_training *training, struct trainer *trainer, size_t first,
                                                 size_t end, double *loss, struct error *err);
 /* The loss on the first `examples` validation pictures (0: all): of each at four time steps spread over all of them,
-   with noise that is always the same. Polls for "cancel" between passes. */
+   with noise that is always the same. */
 NODISCARD enum status image_training_evaluate(struct evaluation *out, struct image_training *training,
-                                              const struct trainer *trainer, size_t examples, struct error *err);
+                                              struct trainer *trainer, size_t examples, struct error *err);
 /* Adds what is learnt from. */
 void image_training_identify(struct hash *hash, const struct image_training *training);
 

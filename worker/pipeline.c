@@ -563,7 +563,7 @@ enum status pipeline_run(const struct task *task, struct report *report, struct 
   switch (task->kind) {
   case TASK_CHECK: {
     json_t *found;
-    enum status status = upload_check(&found, &task->training, err);
+    enum status status = upload_check(&found, &task->training, report, err);
     if (!status)
       report_data(report, EVENT_REPORT, "", found);
     return status;

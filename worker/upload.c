@@ -8,13 +8,20 @@
 #include "worker/file/archive.h"
 #include "worker/peft/peft_source.h"
 
+/* The daemon hears that the worker is alive. */
+static enum status beat(void *with, struct error *err) {
+  struct report *report = with;
+  report_data(report, EVENT_PROGRESS, "", json_pack("{s:s}", "phase", "check"));
+  return report_poll(report, err);
+}
+
 /* An archive is an adapter or has pictures; a zip may have a data file in it as well. */
-enum status upload_check(json_t **report, const struct task_file *file, struct error *err) {
+enum status upload_check(json_t **found, const struct task_file *file, struct report *report, struct error *err) {
   size_t length = strlen(file->filename);
   bool zip = length > 4 && strcasecmp(file->filename + length - 4, ".zip") == 0;
   bool archive = archive_named(file->filename), adapter = archive && archive_has(file->path, "adapter_config.json");
   if (archive && !adapter && image_folder_is(file->path))
-    return image_folder_check(report, file->path, file->filename, err);
-  return adapter || (archive && !zip) ? peft_source_check(report, file->path, err)
-                                      : check_file(report, file->path, file->filename, err);
+    return image_folder_check(found, file->path, file->filename, beat, report, err);
+  return adapter || (archive && !zip) ? peft_source_check(found, file->path, err)
+                                      : check_file(found, file->path, file->filename, err);
 }

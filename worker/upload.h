@@ -5,8 +5,11 @@
 #include <jansson.h>
 
 #include "api/task.h"
+#include "worker/report.h"
 
-/* The report of worker/data/check.h, worker/peft/peft_source.h or worker/data/image_folder.h. */
-NODISCARD enum status upload_check(json_t **report, const struct task_file *file, struct error *err);
+/* What worker/data/check.h, worker/peft/peft_source.h or worker/data/image_folder.h say of it. A long check is told of
+   through `report`. */
+NODISCARD enum status upload_check(json_t **found, const struct task_file *file, struct report *report,
+                                   struct error *err);
 
 #endif

@@ -229,6 +229,8 @@ enum status image_folder_each(const struct image_folder *folder, const char *pat
 
 struct sizes {
   size_t width_min, width_max, height_min, height_max;
+  image_folder_beat *beat;
+  void *with;
 };
 
 static void widen(size_t *min, size_t *max, size_t value, bool first) {
@@ -238,11 +240,10 @@ static void widen(size_t *min, size_t *max, size_t value, bool first) {
 
 static enum status measure(void *with, size_t index, struct image *image, struct error *err) {
   struct sizes *s = with;
-  (void)err;
   widen(&s->width_min, &s->width_max, image->width, index == 0);
   widen(&s->height_min, &s->height_max, image->height, index == 0);
   image_done(image);
-  return STATUS_OK;
+  return s->beat ? s->beat(s->with, err) : STATUS_OK;
 }
 
 static json_t *describe(const struct image_folder *f, const struct sizes *s, const char *filename, json_int_t bytes) {
@@ -262,9 +263,10 @@ static json_t *describe(const struct image_folder *f, const struct sizes *s, con
                    (json_int_t)f->count, "bytes", bytes, "columns", columns, "images", images, "warnings", warnings);
 }
 
-enum status image_folder_check(json_t **report, const char *path, const char *filename, struct error *err) {
+enum status image_folder_check(json_t **report, const char *path, const char *filename, image_folder_beat *beat,
+                               void *with, struct error *err) {
   struct image_folder folder;
-  struct sizes sizes = {0};
+  struct sizes sizes = {.beat = beat, .with = with};
   struct stat info;
   *report = NULL;
   if (stat(path, &info) != 0)

@@ -32,8 +32,11 @@ typedef enum status image_folder_take(void *with, size_t index, struct image *im
 NODISCARD enum status image_folder_each(const struct image_folder *folder, const char *path, image_folder_take *take,
                                         void *with, struct error *err);
 
-/* The check of an upload: decodes all of it. A new object: {format "zip" | "tar", kind "images", examples, bytes,
-   columns ["image", perhaps "text"], images {count, with_text, width {min, max}, height {min, max}}, warnings}. */
-NODISCARD enum status image_folder_check(json_t **report, const char *path, const char *filename, struct error *err);
+/* The check of an upload: decodes all of it, and calls `beat` after each picture (NULL: nobody waits), which may end
+   it. A new object: {format "zip" | "tar", kind "images", examples, bytes, columns ["image", perhaps "text"], images
+   {count, with_text, width {min, max}, height {min, max}}, warnings}. */
+typedef enum status image_folder_beat(void *with, struct error *err);
+NODISCARD enum status image_folder_check(json_t **report, const char *path, const char *filename,
+                                         image_folder_beat *beat, void *with, struct error *err);
 
 #endif
