@@ -17,6 +17,7 @@ function base(model) {
       ['Format', model.format],
       ['Parameters', can.parameters && number(can.parameters)],
       ['Longest sequence', can.max_seq_length && `${number(can.max_seq_length)} tokens`],
+      ['Size of images', can.image?.size.replace('x', ' × ')],
       ['Modules to adapt', can.target_modules?.join(', ')],
     ]));
 }

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Images of prompts with the real worker on a tiny diffusion pipeline: what the model is said to be good for, images by
-# HTTP and by the command line, what is refused and by which name, and who leaves.
+# HTTP and by the command line, of the base and of adapters, what is refused and by which name, and who leaves.
 . "$(dirname "$0")/lib.sh"
 cp -r "$root/tests/worker/diffusion/pipeline" "$work/models/painter"
 mkdir -p "$work/models/broken" && cp -r "$work/models/painter/." "$work/models/broken/" && rm "$work/models/broken/vae/config.json"
@@ -53,6 +53,21 @@ refused "{$ask,\"steps\":3}" "unknown_parameter steps" "a member that is none" '
 refused '{"model":"broken","prompt":"a"}' "model_load_failed model" "a pipeline that cannot be used" 'vae'
 post '{"model":"painter","messages":[{"role":"user","content":"hi"}]}' chat/completions; is "$status $(value code) $(value param)" "400 unsupported_value model" "a chat with it"
 post '{"model":"bert","prompt":"a"}'; is "$status $(value code) $(value param)" "400 unsupported_value model" "an image of no pipeline"
+
+# ---- adapters ----
+for i in 1 2; do post "{$ask,\"seed\":$i}"; image | base64 -d > "$work/dog$i.png"; done
+(cd "$work" && tar -cf dogs.tar dog1.png dog2.png)
+call POST /v1/files -F purpose=fine-tune -F "file=@$work/dogs.tar"; file=$(value id)
+post "{\"model\":\"painter\",\"training_file\":\"$file\",\"task\":\"subject-driven\",\"seed\":1,\"image\":{\"instance_prompt\":\"a photo of a dog\",\"resolution\":16},\"adapter\":{\"r\":4},\"hyperparameters\":{\"max_steps\":6,\"batch_size\":1,\"learning_rate\":0.1},\"checkpointing\":{\"every_steps\":3}}" fine_tuning/jobs
+job=$(value id); await succeeded "$job" 200 && ok "a job learns from them" || not_ok "a job learns from them" "$body"
+tuned=$(value fine_tuned_model)
+post "{\"model\":\"$tuned\",\"prompt\":\"a photo of a dog\",\"num_inference_steps\":4,\"seed\":7}"; adapted=$(image)
+[[ $status == 200 && $adapted == iVBOR* && $adapted != "$first" ]] && ok "a fine-tuned model makes images of its own" || not_ok "a fine-tuned model makes images of its own" "$body"
+call GET "/v1/fine_tuning/jobs/$job/checkpoints"; checkpoint=$(grep -o '"fine_tuned_model_checkpoint":"[^"]*"' "$work/body" | tail -1 | cut -d'"' -f4)
+post "{\"model\":\"$checkpoint\",\"prompt\":\"a photo of a dog\",\"num_inference_steps\":4,\"seed\":7}"
+[[ $status == 200 && $(image) != "$first" && $(image) != "$adapted" ]] && ok "so does its first checkpoint" || not_ok "so does its first checkpoint" "$checkpoint: $body"
+post "{$ask,\"seed\":7}"; is "$(image)" "$first" "and the base is as it was"
+post "{\"model\":\"$tuned\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}" chat/completions; is "$status $(value param)" "400 model" "a chat with it"
 
 # ---- who leaves ----
 call POST /v1/images/generations -H 'Content-Type: application/json' -d '{"model":"painter","prompt":"a","num_inference_steps":999,"size":"128x128"}' --max-time 1
