@@ -105,6 +105,22 @@ struct reading {
   uint64_t use; /* crops of two files differ */
 };
 
+/* The prompt of a picture: its own, or the job's. */
+static enum status item_prompt(uint32_t *prompt, const struct reading *reading, const struct image_item *item,
+                               struct error *err) {
+  struct image_encoder *encoder = &reading->r->images.encoder;
+  const char *text = item->text ? item->text : reading->r->task->spec.image.instance_prompt;
+  if (!text)
+    return error_set(err, STATUS_MISSING_PARAMETER, "image.instance_prompt",
+                     "image.instance_prompt is required: metadata.jsonl has no text of %.200s", item->path);
+  enum status status =
+      image_encoder_prompt(prompt, encoder, text, item->text ? "the text" : "image.instance_prompt", err);
+  if (status != STATUS_INVALID_VALUE || !item->text)
+    return status;
+  struct error why = *err;
+  return error_set(err, STATUS_DATASET_INVALID, reading->use ? "validation_file" : "training_file", "%s", why.text);
+}
+
 static enum status take(void *with, size_t index, struct image *image, struct error *err) {
   struct reading *reading = with;
   struct run *r = reading->r;
@@ -113,16 +129,12 @@ static enum status take(void *with, size_t index, struct image *image, struct er
   struct rng rng;
   uint32_t prompt;
   rng_init(&rng, (uint64_t)spec->seed, RNG_CROP | reading->use << 8 | (uint64_t)index << 16);
-  const char *text = item->text ? item->text : spec->image.instance_prompt;
-  enum status status = text ? image_encoder_prompt(&prompt, &r->images.encoder, text,
-                                                   item->text ? "the text" : "image.instance_prompt", err)
-                            : error_set(err, STATUS_MISSING_PARAMETER, "image.instance_prompt",
-                                        "image.instance_prompt is required, since metadata.jsonl has no text");
+  enum status status = item_prompt(&prompt, reading, item, err);
   if (!status)
     status = image_set_add(reading->set, &r->images.encoder, image, prompt, spec->image.center_crop ? NULL : &rng, err);
   image_done(image);
   if (status)
-    return item->text || !text ? error_prefix(err, "%.200s", item->path) : status;
+    return status == STATUS_DATASET_INVALID ? error_prefix(err, "%.200s", item->path) : status;
   report_data(r->report, EVENT_PROGRESS, "", json_pack("{s:s}", "phase", "encode"));
   return report_poll(r->report, err);
 }

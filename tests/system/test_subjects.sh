@@ -18,6 +18,7 @@ printf '\x89PNG\r\n\x1a\n' > "$work/dogs/d.png"; (cd "$work/dogs" && zip -q ../b
 send bad.zip; like "$body" '"status":"error"' "a damaged picture"; like "$body" 'd.png: the PNG is truncated after 8 bytes' "is named"
 echo '{"file_name":"e.png"}' > "$work/dogs/metadata.jsonl"; (cd "$work/dogs" && zip -q ../bad.zip metadata.jsonl && zip -qd ../bad.zip d.png)
 send bad.zip; like "$body" 'metadata.jsonl, line 1: the archive has no image e.png' "so is a line"
+printf '{"file_name":"a.png","text":"%s"}\n' "$(printf 'dog %.0s' {1..90})" > "$work/dogs/metadata.jsonl"; (cd "$work/dogs" && zip -q ../long.zip a.png metadata.jsonl); rm "$work/dogs/metadata.jsonl"
 upload text.jsonl; texts=$file
 send dogs.zip; like "$body" '"kind":"images","examples":3,' "pictures"; like "$body" '"width":\{"min":23,"max":29\}' "turned as EXIF says"
 call GET "/v1/files/$file/validation"; is "$status $(value code)" "400 invalid_value" "their report is the file's"
@@ -29,7 +30,8 @@ refused "a setting that is none" "unknown_parameter image.prompt" "$prompt,\"pro
 task=classification refused "another task" "unsupported_value task" '' 'can learn subject-driven'
 file=$texts refused "texts" "dataset_invalid training_file" "$prompt}" 'is no archive of images'
 
-post "$prompt}" '?dry_run=true'; is "$status" 200 "an estimate"; like "$body" '"fits":true' "fits"; like "$body" '"learns":"image generation"' "says what is learnt"
+send long.zip; post "$prompt}"; await failed "$job" 60; is "$(value code) $(value param)" "dataset_invalid training_file" "a text that is too long"; like "$body" 'long.zip: a.png: the text has [0-9]+ tokens' "is the data's fault"
+send dogs.zip; post "$prompt}" '?dry_run=true'; is "$status" 200 "an estimate"; like "$body" '"fits":true' "fits"; like "$body" '"learns":"image generation"' "says what is learnt"
 rest=',"with_prior_preservation":true,"class_prompt":"a dog","num_class_images":2,"num_inference_steps":2,"validation_prompts":["a dog"],"num_validation_images":1}'
 post "$prompt$rest"; is "$status" 200 "a job"; like "$body" '"image":\{"instance_prompt":"a photo of a red dog"' "is written out"
 await succeeded "$job" 60 && ok "it succeeds" || not_ok "it succeeds" "$body"
