@@ -1,8 +1,9 @@
 /* bench ops [--threads N] [--isa NAME] [--matmul NAME] [--precision fp32|bf16] [--runs R] [--only TEXT]
-   Each op of a step alone, forward and backward apart, at the shapes of MiniLM 32 x 128 and SmolLM2 4 x 512 (HRA r=8,
-   weights in floats); the best of R runs. One JSON line each: milliseconds, and GFLOP/s or GB/s of what the op cannot
-   do without: its multiply-adds times two, or its inputs and outputs moved once. "share" is that over what this machine
-   reaches (host.h, the first line): of the best product, or of a copy. A share above 1 worked in a cache.
+   Each op of a step alone, forward and backward apart, at the shapes of MiniLM 32 x 128, SmolLM2 4 x 512 (HRA r=8,
+   weights in floats) and a level of Stable Diffusion 1.5's UNet; the best of R runs. One JSON line each: milliseconds,
+   and GFLOP/s or GB/s of what the op cannot do without: its multiply-adds times two, or its inputs and outputs moved
+   once. "share" is that over what this machine reaches (host.h, the first line): of the best product, or of a copy. A
+   share above 1 worked in a cache.
    --only: ops whose name contains TEXT. */
 #include "tests/bench/ops.h"
 
@@ -35,6 +36,8 @@ struct model_shape {
 
 static const struct model_shape minilm = {"MiniLM 32 x 128", 32, 128, 384, 1536, 12, 12, 30522, 6};
 static const struct model_shape smollm2 = {"SmolLM2 4 x 512", 4, 512, 576, 1536, 9, 3, 49152, 30};
+/* The second level of Stable Diffusion 1.5's UNet: 32 x 32 pixels. The vocabulary is room for a kernel's weights. */
+static const struct model_shape unet = {"UNet 64 x 64", 1, 32 * 32, 640, 2560, 8, 8, 9 * 640, 16};
 
 struct bench {
   struct backend backend;
@@ -322,6 +325,28 @@ static void smollm2_ops(struct bench *b) {
   adamw(b, 6, 1);
 }
 
+/* --- images ------------------------------------------------------------------------------------------------------- */
+
+static struct tensor *run_conv2d(struct tape *tape, struct tensor *const in[], const struct one_op *op) {
+  struct images images = *(const struct images *)op->more;
+  return op_conv2d(tape, in[0], &images, op->extra);
+}
+
+/* 3 x 3, as many channels out as in; backward is the gradient of the input. */
+static void conv2d(struct bench *b, const char *name, size_t side, size_t stride) {
+  size_t C = b->shape->hidden, in = 9 * C;
+  const struct convolution c = {C, {3, 3}, {stride, stride}, {1, 1}, {1, 1}};
+  const struct linear l = {.name = name, .in = in, .out = C, .convolution = &c, .weight = weight_of(b->numbers, C, in)};
+  const struct images images = {1, side, side};
+  const struct work work = {.flops = 2 * tokens(b) / (double)(stride * stride) * (double)in * (double)C};
+  measure(b, name, (struct one_op){.run = run_conv2d, .cols = {C}, .extra = &l, .more = &images}, work, work);
+}
+
+static void unet_ops(struct bench *b) {
+  conv2d(b, "conv2d 3 x 3", 32, 1);
+  conv2d(b, "conv2d 3 x 3, stride 2", 32, 2);
+}
+
 static void measure_model(struct bench *b, const struct model_shape *s, void (*ops)(struct bench *b)) {
   struct rng rng;
   arena_init(&b->arena, (size_t)1 << 30);
@@ -380,6 +405,7 @@ int bench_ops(int argc, char **argv) {
          b.host.read_gbs, b.host.copy_gbs);
   measure_model(&b, &minilm, minilm_ops);
   measure_model(&b, &smollm2, smollm2_ops);
+  measure_model(&b, &unet, unet_ops);
   backend_close(&b.backend);
   return 0;
 }

@@ -1,7 +1,8 @@
 /* Convolutions as implicit GEMMs (Chetlur et al., "cuDNN", 2014): A, whose row is what the kernel sees at one pixel, is
    gathered a tile at a time and never exists as a whole; B is packed from the weight where its file has it. Sums follow
    chunks of channels, in a chunk the taps of the kernel, in a tap the channels: so a tap of a chunk is one piece of a
-   pixel's row. They run on the pool, by our GEMM microkernels whichever matmul library is chosen.
+   pixel's row. Transposed with a stride, the pixels that the same taps see are a GEMM of their own. They run on the
+   pool, by our GEMM microkernels whichever matmul library is chosen.
 
    Legend: K = taps * channels; a tap is a place of the kernel. */
 #ifndef WORKER_BACKEND_CPU_CONV_H
