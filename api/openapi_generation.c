@@ -72,7 +72,8 @@ json_t *openapi_generation_schema(struct builder *b, enum operation op) {
   const char *input = chat ? "messages" : completes ? "prompt" : "input";
   openapi_add_inert(b, schema, generation_body_inert(op));
   if (op == OP_images_generate) {
-    openapi_set(b, json_object_get(properties, "size"), "pattern", json_string("^(auto|[0-9]{1,5}x[0-9]{1,5})$"));
+    openapi_set(b, json_object_get(properties, "size"), "pattern",
+                json_string("^(auto|[1-9][0-9]{0,3}x[1-9][0-9]{0,3})$"));
     return schema;
   }
   openapi_set(b, properties, input, chat ? messages_schema() : input_schema(op));
