@@ -90,8 +90,12 @@ static enum status make_denoiser(struct run *r, struct error *err) {
                             .uncorrected = !h->adam_bias_correction};
   l->memory_limit = (size_t)r->task->spec.scheduling.memory_limit << 20;
   l->memory_goal = (size_t)r->task->memory_bytes;
-  l->reserved = p->vae.mapped_bytes + p->text_encoder.mapped_bytes + r->images.encoder.tape.memory_bytes;
-  enum status status = denoiser_init(d, &r->pipeline.unet, &r->images.encoder.latents, p->text_tokens, err);
+  size_t samples;
+  enum status status = image_samples_memory(&samples, &r->images, &r->task->spec.image, err);
+  if (status)
+    return status;
+  l->reserved = p->vae.mapped_bytes + p->text_encoder.mapped_bytes + r->images.encoder.tape.memory_bytes + samples;
+  status = denoiser_init(d, &r->pipeline.unet, &r->images.encoder.latents, p->text_tokens, err);
   return status ? status : image_training_init(&r->images, err);
 }
 

@@ -8,6 +8,8 @@
 #include "base/file.h"
 #include "worker/diffusion/image_sampling.h"
 #include "worker/image/image_png.h"
+#include "worker/model/autoencoder_kl.h"
+#include "worker/model/unet.h"
 #include "worker/trainer.h"
 
 /* Class pictures and previews begin with other noise. */
@@ -99,6 +101,38 @@ enum status image_samples_preview(struct image_training *it, struct trainer *t, 
       status = keep(it, t, &image, name, err);
       image_done(&image);
     }
+  return status;
+}
+
+/* What a tape needs for one pass through the UNet, with the text and without, or through the VAE's decoder. */
+static enum status measure(size_t *bytes, const struct image_encoder *e, size_t passes, bool decodes,
+                           struct error *err) {
+  struct diffusion_pipeline *p = e->pipeline;
+  struct images images = {passes, e->latents.height, e->latents.width};
+  struct tape tape;
+  enum status status = tape_init(&tape, p->unet.backend, err);
+  if (status)
+    return status;
+  tape_plan_begin(&tape, false);
+  if (decodes)
+    autoencoder_kl_decode(&tape, &p->vae, op_input(&tape, NULL, images_rows(&images), e->channels), &images);
+  else
+    unet_forward(&tape, &p->unet, &(struct unet_input){.images = images, .text_tokens = p->text_tokens});
+  status = tape_plan_measure(&tape, bytes, err);
+  tape_done(&tape);
+  return status;
+}
+
+enum status image_samples_memory(size_t *bytes, const struct image_training *it, const struct image_spec *image,
+                                 struct error *err) {
+  size_t denoising, decoding;
+  *bytes = 0;
+  if (!image->validation_prompts.count && !image->with_prior_preservation)
+    return STATUS_OK;
+  enum status status = measure(&denoising, &it->encoder, image->guidance_scale > 1 ? 2 : 1, false, err);
+  status = status ? status : measure(&decoding, &it->encoder, 1, true, err);
+  if (!status)
+    *bytes = denoising > decoding ? denoising : decoding; /* the one is free when the other begins */
   return status;
 }
 

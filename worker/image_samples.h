@@ -16,6 +16,10 @@ NODISCARD enum status image_samples_of_class(struct image_training *training, co
    task's output folder, from 1 each. The same seed begins them at every step. */
 NODISCARD enum status image_samples_preview(struct image_training *training, struct trainer *trainer,
                                             struct error *err);
+/* Bytes that making one of them takes at a time, beside the models and the steps; 0 where the job makes none. The
+   encoder of *training is there. */
+NODISCARD enum status image_samples_memory(size_t *bytes, const struct image_training *training,
+                                           const struct image_spec *image, struct error *err);
 /* Passes through the UNet, forward only, that all of these take: one evaluation's previews, or the class's pictures. */
 int64_t image_samples_passes(const struct image_spec *image, bool of_class);
 

@@ -4,7 +4,9 @@
 #include "tests/worker/pipeline.h"
 
 #include "tests/worker/image_archive.h"
+#include "worker/device.h"
 #include "worker/image/image_decode.h"
+#include "worker/image_samples.h"
 
 #define TASK "\"task\":\"subject-driven\","
 #define PROMPT "\"instance_prompt\":\"a photo of a red dog\""
@@ -211,12 +213,40 @@ static void what_cannot_be_learnt_is_named(void **state) {
   }
 }
 
+/* What previews take at a time, which the plan that the daemon counts with has. */
+static void previews_are_planned_for(void **state) {
+  (void)state;
+  struct backend backend;
+  struct diffusion_pipeline pipeline;
+  struct image_training training = {0};
+  const char *prompts[] = {"a dog"};
+  struct image_spec image = {.guidance_scale = 1};
+  size_t none, one, two, larger;
+  assert_int_equal(device_open(&backend, NULL, 1, NULL), STATUS_OK);
+  assert_int_equal(diffusion_pipeline_open(&pipeline, "tests/worker/diffusion/pipeline", &backend, NULL), STATUS_OK);
+  assert_int_equal(image_encoder_init(&training.encoder, &pipeline, 16, NULL), STATUS_OK);
+  assert_int_equal(image_samples_memory(&none, &training, &image, NULL), STATUS_OK);
+  image.validation_prompts = (struct string_list){1, prompts};
+  assert_int_equal(image_samples_memory(&one, &training, &image, NULL), STATUS_OK);
+  image.guidance_scale = 7.5;
+  assert_int_equal(image_samples_memory(&two, &training, &image, NULL), STATUS_OK);
+  image_encoder_done(&training.encoder);
+  assert_int_equal(image_encoder_init(&training.encoder, &pipeline, 64, NULL), STATUS_OK);
+  assert_int_equal(image_samples_memory(&larger, &training, &image, NULL), STATUS_OK);
+  assert_int_equal(none, 0);
+  /* the decoder's feature maps have at least 4 channels at every pixel */
+  assert_true(one > 0 && two > one && larger > two + 2 * 4 * (64 * 64 - 16 * 16) * sizeof(float));
+  image_encoder_done(&training.encoder);
+  diffusion_pipeline_close(&pipeline);
+  backend_close(&backend);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(it_learns_and_shows_previews),   cmocka_unit_test(any_number_of_threads),
       cmocka_unit_test(it_goes_on_from_a_state),        cmocka_unit_test(pictures_of_the_class_have_their_weight),
       cmocka_unit_test(it_is_exported_as_asked),        cmocka_unit_test(texts_are_prompts),
-      cmocka_unit_test(what_cannot_be_learnt_is_named),
+      cmocka_unit_test(what_cannot_be_learnt_is_named), cmocka_unit_test(previews_are_planned_for),
   };
   return cmocka_run_group_tests(tests, set_up, teardown);
 }
