@@ -1,7 +1,9 @@
 /* Proves the ops of image models: a convolution, plain and with a low-rank adapter, against the sum that defines it,
-   in double, for kernels that are not square, strides, uneven padding and weights in fp16; GroupNorm, Swish and cross
-   attention against their formulas; every gradient by differences; and that a backend that lacks an op says which. */
+   in double, for kernels that are not square, strides, uneven padding and weights in fp16, and of HRA against its
+   reflections; GroupNorm, Swish and cross attention against their formulas; every gradient by differences; and that a
+   backend that lacks an op says which. */
 #include "tests/worker/engine_impl.h"
+#include "worker/adapter/adapter.h"
 #include "worker/op/attributes.h"
 
 static struct backend backend;
@@ -94,7 +96,7 @@ static struct conv_world make_conv(const struct conv_case *c, bool adapter) {
 }
 
 /* The patch that the kernel sees at a pixel of the output, in the weight's order; zeros outside. */
-static void patch_of(double *to, const struct conv_case *c, const float *x, size_t image, size_t y, size_t at) {
+static void patch_of(double *to, const struct conv_case *c, const double *x, size_t image, size_t y, size_t at) {
   const struct convolution *v = &c->convolution;
   for (size_t ch = 0; ch < v->channels; ch++)
     for (size_t i = 0; i < v->kernel[0]; i++)
@@ -103,7 +105,7 @@ static void patch_of(double *to, const struct conv_case *c, const float *x, size
         long col = (long)(at * v->stride[1] + j) - (long)v->before[1];
         bool inside = row >= 0 && row < (long)c->images.height && col >= 0 && col < (long)c->images.width;
         size_t pixel = inside ? (image * c->images.height + (size_t)row) * c->images.width + (size_t)col : 0;
-        *to++ = inside ? (double)x[pixel * v->channels + ch] : 0;
+        *to++ = inside ? x[pixel * v->channels + ch] : 0;
       }
 }
 
@@ -150,7 +152,7 @@ static void add_pixel(struct conv_reference *r, const struct conv_world *w, cons
   }
 }
 
-static struct conv_reference reference_of(const struct conv_case *c, const struct conv_world *w, const float *x) {
+static struct conv_reference reference_of(const struct conv_case *c, const struct conv_world *w, const double *x) {
   size_t in = w->linear.in, height = op_convolution_size(&c->convolution, c->images.height, 0),
          width = op_convolution_size(&c->convolution, c->images.width, 1);
   struct conv_reference r = {.down = arena_array(&arena, in * RANK, sizeof(double)),
@@ -163,6 +165,14 @@ static struct conv_reference reference_of(const struct conv_case *c, const struc
     add_pixel(&r, w, patch, pixel);
   }
   return r;
+}
+
+static double *doubles_of(const struct parameter *p) {
+  double *numbers = arena_array(&arena, p->count, sizeof *numbers);
+  assert_non_null(numbers);
+  for (size_t i = 0; i < p->count; i++)
+    numbers[i] = (double)p->data[i];
+  return numbers;
 }
 
 static void near(const float *got, const double *want, size_t count) {
@@ -184,7 +194,7 @@ static void convolutions(void **state) {
       struct graph g = {.build = build_conv, .backend = &backend, .extra = &w};
       g.x = matrix("x", images_rows(&c->images), c->convolution.channels, 9);
       double loss = graph_run(&g, true);
-      struct conv_reference want = reference_of(c, &w, g.x->data);
+      struct conv_reference want = reference_of(c, &w, doubles_of(g.x));
       assert_true(fabs(loss - want.loss) <= 1e-5 * (1 + fabs(want.loss)));
       if (adapter) {
         near(place_floats(w.low.grad_down), want.down, w.linear.in * RANK);
@@ -214,6 +224,74 @@ static void adapted_gradients(void **state) {
     check(&g);
     w.low.dropout = 0.3; /* the same mask each time */
     check(&g);
+  }
+}
+
+/* HRA by its definition: what the kernel sees is reflected, by the last column of U first, then multiplied. */
+static double reflected_loss(const struct conv_case *c, const struct conv_world *w, const double *x, const double *u,
+                             size_t r) {
+  size_t in = w->linear.in, out = w->linear.out, height = op_convolution_size(&c->convolution, c->images.height, 0),
+         width = op_convolution_size(&c->convolution, c->images.width, 1);
+  const float *weight = (const float *)(const void *)w->linear.weight.bytes, *bias = place_floats(w->linear.bias);
+  double *patch = calloc(in, sizeof *patch), loss = 0;
+  assert_non_null(patch);
+  for (size_t pixel = 0; pixel < c->images.count * height * width; pixel++) {
+    patch_of(patch, c, x, pixel / width / height, pixel / width % height, pixel % width);
+    for (size_t k = r; k-- > 0;) {
+      double dot = 0, square = 0;
+      for (size_t i = 0; i < in; i++) {
+        dot += u[i * r + k] * patch[i];
+        square += u[i * r + k] * u[i * r + k];
+      }
+      for (size_t i = 0; i < in; i++)
+        patch[i] -= 2 * dot / square * u[i * r + k];
+    }
+    for (size_t o = 0; o < out; o++) {
+      double y = (double)bias[o];
+      for (size_t i = 0; i < in; i++)
+        y += patch[i] * (double)weight[o * in + i];
+      loss += loss_weight_of(pixel * out + o) * y;
+    }
+  }
+  free(patch);
+  return loss;
+}
+
+static void reflected_convolutions(void **state) {
+  (void)state;
+  enum { R = 3, POINTS = 40 };
+  static const struct adapter_spec spec = {.peft_type = PEFT_HRA, .hra = {.r = R}};
+  for (size_t i = 0; i < COUNT_OF(conv_cases); i++) {
+    const struct conv_case *c = &conv_cases[i];
+    struct conv_world w = make_conv(c, false);
+    struct parameter_list parameters = {.arena = &arena};
+    struct adapter *adapter;
+    struct error err;
+    assert_int_equal(adapter_new(&adapter, &spec, &w.linear, &parameters, 1, &err), STATUS_OK);
+    struct parameter *u = parameters.item[0];
+    fill(u->data, u->count, 21);
+    adapter_put(&w.linear, adapter);
+    struct graph g = {.build = build_conv, .backend = &backend, .extra = &w};
+    g.x = matrix("x", images_rows(&c->images), c->convolution.channels, 9);
+    parameter_upload(&parameters);
+    assert_int_equal(adapter_forward_factors(&adapter, 1, &backend, &err), STATUS_OK);
+    double loss = graph_run(&g, true), *ud = doubles_of(u), *xd = doubles_of(g.x);
+    adapter_backward_factors(&adapter, 1, &backend, 0);
+    double want = reflected_loss(c, &w, xd, ud, R);
+    assert_true(fabs(loss - want) <= 1e-5 * (1 + fabs(want)));
+    for (size_t n = 0; n < 2 * POINTS; n++) {
+      const struct parameter *p = n % 2 ? u : g.x;
+      double *at = n % 2 ? ud : xd, step = 1e-5;
+      size_t k = (n / 2 * 7919 + 13) % p->count;
+      double old = at[k];
+      at[k] = old + step;
+      double above = reflected_loss(c, &w, xd, ud, R);
+      at[k] = old - step;
+      double slope = (above - reflected_loss(c, &w, xd, ud, R)) / (2 * step);
+      at[k] = old;
+      if (!(fabs(slope - (double)p->grad[k]) <= 2e-4 * (1 + fabs(slope))))
+        fail_msg("case %zu: the gradient %zu of %s is %g, not %g", i, k, p->key, (double)p->grad[k], slope);
+    }
   }
 }
 
@@ -484,6 +562,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(convolutions),
       cmocka_unit_test(adapted_gradients),
+      cmocka_unit_test(reflected_convolutions),
       cmocka_unit_test(shared_inputs_and_threads),
       cmocka_unit_test(half_weights),
       cmocka_unit_test(group_norms),
