@@ -8,6 +8,8 @@
 #include "api/job_fields.h"
 #include "api/objective.h"
 #include "api/recipe.h"
+#include "api/sweep.h"
+#include "api/variant.h"
 #include "base/json.h"
 
 /* Takes the reference of `value`. */
@@ -157,8 +159,17 @@ static json_t *precisions(void) {
   return names(field->choices);
 }
 
+/* What a sweep has beside its job, its grid and its list. */
+static json_t *sweep(void) {
+  json_t *methods = json_array();
+  for (size_t i = 0; i < VARIANT_COUNT; i++)
+    push(&methods, json_string(variants[i].name));
+  return json_pack("{so so si}", "members", field_schema_members(&sweep_fields), "methods", methods, "jobs_max",
+                   SWEEP_JOBS_MAX);
+}
+
 json_t *capabilities_json(void) {
-  return json_pack("{so so so so so so so}", "job", job_members(), "methods", methods(), "objectives", objectives(),
+  return json_pack("{so so so so so so so so}", "job", job_members(), "methods", methods(), "objectives", objectives(),
                    "tasks", tasks(), "recipes", recipes(), "precisions", precisions(), "exports",
-                   export_formats_json());
+                   export_formats_json(), "sweep", sweep());
 }

@@ -4,7 +4,8 @@
 
 #include "api/data_use.h"
 
-/* {job: [{path, members}], methods, tasks, recipes, precisions, exports}. A new reference; NULL: no memory. */
+/* {job: [{path, members}], methods, tasks, objectives, recipes, precisions, exports, sweep}. A new reference; NULL: no
+   memory. */
 NODISCARD json_t *capabilities_json(void);
 /* Names of the tasks that a model can learn. A new reference. */
 NODISCARD json_t *capabilities_tasks(struct data_tasks can);

@@ -56,8 +56,8 @@ static const struct {
     {"Model", "model",
      "id string,created integer,owned_by string,format string,usable boolean?,error object?,capabilities object?"},
     {"Capabilities", "capabilities",
-     "job array,methods array,objectives array,tasks array,recipes array,precisions array,exports array,devices array,"
-     "limits object,caller object,models array"},
+     "job array,methods array,objectives array,tasks array,recipes array,precisions array,exports array,sweep object,"
+     "devices array,limits object,caller object,models array"},
     {"ChatCompletion", "chat.completion",
      "id string,created integer,model string,choices array,usage object,system_fingerprint string"},
     {"Completion", "text_completion",

@@ -18,7 +18,7 @@ const views = {
   compare: (root, rest, query, signal) => showCompare(root, rest ? rest.split(',') : [], signal),
   files: (root, rest, query, signal) => rest ? showFile(root, rest, signal) : showFiles(root, signal),
   models: (root, rest, query, signal) => showModels(root, signal),
-  new: (root, rest, query, signal) => showNew(root, query, signal),
+  new: (root, rest, query, signal) => showNew(root, rest === 'sweep', query, signal),
 };
 
 const main = document.getElementById('main'), keyButton = document.getElementById('key');

@@ -4,7 +4,7 @@ import {h} from './dom.js';
 
 const titles = {
   n_epochs: 'Epochs', r: 'Rank (r)', apply_GS: 'Gram-Schmidt (apply_GS)', lora_alpha: 'LoRA alpha',
-  lr_scheduler_type: 'Learning rate schedule', max_seq_length: 'Longest sequence',
+  lr_scheduler_type: 'Learning rate schedule', max_seq_length: 'Longest sequence', rpo_alpha: 'RPO alpha',
 };
 export const title = name => titles[name] ?? (name[0].toUpperCase() + name.slice(1)).replaceAll('_', ' ');
 
@@ -13,12 +13,23 @@ const same = (a, b) => JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
 
 /* ---- texts and values ---- */
 
-/* "a, b" -> ["a", "b"]; what may also be one text, and is no list of plain names, stays one. */
+/* What is no number stays text: the server says what is wrong with it. */
+const readNumber = text => Number.isNaN(Number(text)) ? text : Number(text);
+const isNumeric = member => ['integer', 'number'].some(type => typesOf(member).includes(type));
+
+/* One value of a member. */
+function readOne(text, member) {
+  const choices = member.enum ?? (typesOf(member).includes('boolean') ? [true, false] : []);
+  return choices.find(choice => String(choice) === text) ?? (isNumeric(member) ? readNumber(text) : text);
+}
+
+/* "a, b" -> ["a", "b"], or what such items are read as (`of`: a member); what may also be one text, and is no list of
+   plain names, stays one. */
 function readList(text, member) {
   if (typesOf(member).includes('string') && (text === 'all-linear' || /[\\*()[\]|^$+?]/.test(text)))
     return text;
   const items = text.split(',').map(item => item.trim()).filter(Boolean);
-  return member.items === 'integer' ? items.map(Number) : items;
+  return items.map(item => readOne(item, member.of ?? {type: member.items}));
 }
 
 /* "a=1, b=2" -> {a: 1, b: 2} */
@@ -29,9 +40,6 @@ function readMap(text, member) {
   };
   return Object.fromEntries(text.split(',').map(item => item.trim()).filter(Boolean).map(pair));
 }
-
-/* What is no number stays text: the server says what is wrong with it. */
-const readNumber = text => Number.isNaN(Number(text)) ? text : Number(text);
 
 function textOf(value) {
   if (value === null || value === undefined)
@@ -85,7 +93,7 @@ function placeholder(member, types) {
 }
 
 function textInput(member, props) {
-  const types = typesOf(member), numeric = types.includes('integer') || types.includes('number');
+  const types = typesOf(member), numeric = isNumeric(member);
   const read = numeric ? readNumber : types.includes('array') ? readList : types.includes('object') ? readMap : String;
   const input = h('input', {
     ...props, type: 'text', autocomplete: 'off', spellcheck: 'false', required: member.required,
@@ -101,7 +109,7 @@ function textInput(member, props) {
   };
 }
 
-/* {path, element, input, value, set(value), fault(text)} */
+/* {path, member, element, input, value, set(value), fault(text)} */
 export function field(path, member, changed) {
   const id = `field-${path}`, ticked = typesOf(member).includes('boolean') && !member.enum;
   const said = h('p.fault', {id: `${id}-fault`, role: 'alert', hidden: true});
@@ -120,7 +128,7 @@ export function field(path, member, changed) {
   const label = member.title ?? title(member.name), hint = h('p.hint', {id: `${id}-hint`}, words);
   const element = h('div.field', {},
     ticked ? h('label.check', {for: id}, input, label) : [h('label', {for: id}, label), input], hint, said);
-  return {path, element, input, get value() { return get(); }, set, fault};
+  return {path, member, element, input, get value() { return get(); }, set, fault};
 }
 
 /* The fields of a table of members: those named in `first` (all, where it is left out) are shown, the others are behind

@@ -8,6 +8,9 @@ const others = new Set([
   'warnings', 'scheduling.queue_position', 'scheduling.expected_start',
 ]);
 
+/* A hyperparameter by its name alone. */
+export const shortPath = path => path.replace(/^method\.\w+\.hyperparameters\./, '');
+
 export function settings(job) {
   const out = new Map();
   const walk = (object, prefix) => {
@@ -18,7 +21,7 @@ export function settings(job) {
       if (value !== null && typeof value === 'object' && !Array.isArray(value))
         walk(value, `${path}.`);
       else
-        out.set(path.replace('method.supervised.hyperparameters.', ''), value);
+        out.set(shortPath(path), value);
     }
   };
   walk(job, '');

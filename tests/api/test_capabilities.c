@@ -11,6 +11,8 @@
 
 #include "api/capabilities.h"
 #include "api/job_task.h"
+#include "api/objective.h"
+#include "api/sweep.h"
 #include "base/json.h"
 
 static json_t *capabilities;
@@ -187,6 +189,32 @@ static void tasks_recipes_and_exports_are_taken(void **state) {
   assert_true(json_array_size(json_object_get(capabilities, "precisions")) == PRECISION_COUNT);
 }
 
+/* Each objective's own members are taken under its name, and each method that a sweep can compare by a sweep. */
+static void objectives_and_sweeps_are_taken(void **state) {
+  (void)state;
+  const json_t *row, *member;
+  size_t i, j;
+  assert_int_equal(json_array_size(json_object_get(capabilities, "objectives")), OBJECTIVE_COUNT);
+  json_array_foreach(json_object_get(capabilities, "objectives"), i, row)
+      json_array_foreach(json_object_get(row, "members"), j, member) {
+    const char *name = text_of(row, "name");
+    json_t *own = json_pack("{s{sO}}", "hyperparameters", text_of(member, "name"), json_object_get(member, "default"));
+    if (!taken(body_with("", "method", json_pack("{ss so}", "type", name, name, own))))
+      fail_msg("%s: the default of %s is refused", name, text_of(member, "name"));
+  }
+  AUTO(arena_done) struct arena arena;
+  struct sweep_spec spec;
+  struct fault_list faults = {0};
+  const json_t *sweep = json_object_get(capabilities, "sweep");
+  AUTO(json_release) json_t *body = json_pack("{s{ss ss} sO}", "job", "model", "m", "training_file", "file-1",
+                                              "methods", json_object_get(sweep, "methods"));
+  arena_init(&arena, 1 << 20);
+  sweep_parse(&spec, body, &arena, &faults);
+  assert_int_equal(faults.count, 0);
+  assert_int_equal(spec.count, json_array_size(json_object_get(sweep, "methods")));
+  assert_int_equal(json_integer_value(json_object_get(sweep, "jobs_max")), SWEEP_JOBS_MAX);
+}
+
 static void models_have_tasks_by_what_they_can_be(void **state) {
   (void)state;
   AUTO(json_release) json_t *found = capabilities_tasks((struct data_tasks){.language = true});
@@ -198,6 +226,7 @@ static void models_have_tasks_by_what_they_can_be(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_member_is_taken_within_its_bounds), cmocka_unit_test(every_method_is_whole),
-      cmocka_unit_test(tasks_recipes_and_exports_are_taken), cmocka_unit_test(models_have_tasks_by_what_they_can_be)};
+      cmocka_unit_test(tasks_recipes_and_exports_are_taken), cmocka_unit_test(models_have_tasks_by_what_they_can_be),
+      cmocka_unit_test(objectives_and_sweeps_are_taken)};
   return cmocka_run_group_tests(tests, start, stop);
 }

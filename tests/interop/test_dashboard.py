@@ -1,7 +1,7 @@
 """Drives the dashboard in headless Chromium as a user would: uploads, submits, watches the curve move, pauses, compares two
 jobs, downloads the adapter; by keyboard, on a phone, in the dark, with a key. Says TAP lines; skipped where Chromium or
 Playwright is missing.
-Environment: MINILM (a model folder), SHOTS (a folder: pictures of every view are left there)."""
+Environment: MINILM (a model folder), SMOLLM2 (a GGUF file), SHOTS (a folder: pictures of every view are left there)."""
 
 import csv
 import io
@@ -284,10 +284,31 @@ class Dashboard:
     def step_17_a_sweep_is_compared(self):
         self.page.get_by_role("link", name="Sweeps").click()
         expect(self.page.get_by_role("heading", name="No sweeps yet")).to_be_visible()
-        body = {"name": "ranks", "job": self.job_like_the_first(1), "grid": {"adapter.r": [2, 4]}}
-        self.sweep = self.ask("/v1/fine_tuning/sweeps", body)["id"]
-        self.page.get_by_role("link", name="ranks").click()
+        self.go(self.page, f"#/new/sweep?from={self.jobs[1]}")
+        start = self.page.get_by_role("button", name="Start the sweep")
+        start.click()
+        expect(self.page.get_by_text("what is to differ is missing")).to_be_visible()
+        self.page.get_by_label("Field", exact=True).select_option("adapter.r")
+        self.page.get_by_label("Values").fill("2, many")
+        start.click()
+        expect(self.page.get_by_label("Values")).to_have_attribute("aria-invalid", "true")
+        expect(self.page.get_by_label("Values")).to_be_focused()
+        self.page.get_by_label("Values").fill("2, 4")
+        self.page.get_by_label("Name", exact=True).fill("ranks")
+        self.page.get_by_label("Suffix").fill("")
+        self.page.get_by_role("button", name="Vary another field").click()
+        second = self.page.get_by_label("Field", exact=True).nth(1)
+        expect(second).to_be_focused()
+        assert second.locator("option[value='adapter.r']").is_disabled()
+        second.select_option("lr_scheduler_type")
+        self.page.get_by_label("Values").nth(1).fill("linear, cosine")
+        expect(self.page.locator(".side tbody tr")).to_have_count(4, timeout=60000)
+        self.page.get_by_role("button", name="Remove this field").nth(1).click()
+        expect(self.page.locator(".side tbody tr")).to_have_count(2, timeout=60000)
+        start.click()
         expect(self.page.get_by_role("heading", name="ranks")).to_be_visible()
+        self.sweep = self.page.url.rsplit("/", 1)[1]
+        assert self.ask(f"/v1/fine_tuning/sweeps/{self.sweep}")["job_count"] == 2
         expect(self.page.locator(".head .badge.succeeded")).to_have_text("finished", timeout=120000)
         table = self.page.get_by_role("region", name="Jobs by validation loss, the lowest first")
         results = self.ask(f"/v1/fine_tuning/sweeps/{self.sweep}/results")["data"]
@@ -338,7 +359,7 @@ class Dashboard:
 
     def step_19_every_view_in_every_form(self):
         file = self.page.evaluate("fetch('v1/files').then(answer => answer.json()).then(list => list.data.find(file => file.filename === 'train.csv').id)")
-        views = {"jobs": "#/jobs", "job": f"#/jobs/{self.jobs[1]}", "compare": f"#/compare/{','.join(self.jobs)}", "new": "#/new", "files": "#/files",
+        views = {"jobs": "#/jobs", "job": f"#/jobs/{self.jobs[1]}", "compare": f"#/compare/{','.join(self.jobs)}", "new": "#/new", "new-sweep": f"#/new/sweep?from={self.jobs[1]}", "files": "#/files",
                  "file": f"#/files/{file}", "models": "#/models", "sweeps": "#/sweeps", "sweep": f"#/sweeps/{self.sweep}"}
         wrong = []
         for form in SIZES:
@@ -422,7 +443,46 @@ class Dashboard:
             guarded.stop()
             shutil.rmtree(folder)
 
-    def step_23_nothing_was_complained_of(self):
+    def step_23_answers_are_preferred(self):
+        """method.type offers what the model can learn, with the members that each objective has."""
+        self.go(self.page, "#/new")
+        expect(self.page.get_by_label("Training method")).to_have_text("supervised (default)")
+        preferring = Daemon({"smollm2.gguf": os.environ["SMOLLM2"]})
+        try:
+            page = self.open(preferring.url)
+            self.go(page, "#/files")
+            lines = "".join(json.dumps({"prompt": f"{n} plus 1?", "chosen": f"{n + 1}", "rejected": "None."}) + "\n" for n in range(8))
+            page.get_by_label("Files to upload").set_input_files({"name": "pairs.jsonl", "mimeType": "text/plain", "buffer": lines.encode()})
+            page.get_by_role("link", name="Train on it").click()
+            page.get_by_label("Epochs").fill("2")
+            method = page.get_by_label("Training method")
+            fields = {"supervised": [], "dpo": ["Beta", "Loss type", "Label smoothing", "RPO alpha"], "orpo": ["Beta"],
+                      "kto": ["Beta", "Desirable weight", "Undesirable weight"]}
+            assert method.locator("option").evaluate_all("all => all.map(one => one.value)") == list(fields)
+            for name, own in fields.items():
+                method.select_option(name)
+                for label in set(sum(fields.values(), [])):
+                    expect(page.get_by_label(label, exact=True)).to_have_count(int(label in own))
+                expect(page.get_by_label("Epochs")).to_have_value("2")
+                expect(page.get_by_label("Task", exact=True)).to_be_visible(visible=name == "supervised")
+            method.select_option("dpo")
+            expect(page.get_by_text("dpo learns from pairs of answers")).to_be_visible()
+            page.get_by_label("Beta", exact=True).fill("3")
+            page.get_by_role("button", name="Start the job").click()
+            expect(page.get_by_label("Beta", exact=True)).to_have_attribute("aria-invalid", "true")
+            page.get_by_label("Beta", exact=True).fill("0.3")
+            page.get_by_label("Batch size").fill("4")
+            page.get_by_role("button", name="Start the job").click()
+            expect(page.locator(".badge.succeeded")).to_be_visible(timeout=120000)
+            page.get_by_role("tab", name="Settings").click()
+            expect(page.get_by_text("method.type", exact=True)).to_be_visible()
+            page.get_by_role("link", name="Run again with changes").click()
+            expect(page.get_by_label("Training method")).to_have_value("dpo")
+            expect(page.get_by_label("Beta", exact=True)).to_have_value("0.3")
+        finally:
+            preferring.stop()
+
+    def step_24_nothing_was_complained_of(self):
         left = [text for text in self.complaints if "Failed to load resource" not in text]
         assert not left, left
 
