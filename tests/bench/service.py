@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +20,32 @@ sys.path.insert(0, os.path.join(here, "..", "interop"))
 from daemon import Daemon  # noqa: E402
 
 DEMO = os.path.join(here, "..", "demo_data", "train.csv")
+
+
+NGINX = """
+daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
+events {{ worker_connections 256; }}
+http {{
+  access_log off; sendfile on; tcp_nopush on; open_file_cache max=8; keepalive_requests 1000000000; root {folder};
+  default_type application/json; client_body_temp_path {folder}/a; proxy_temp_path {folder}/b;
+  fastcgi_temp_path {folder}/c; uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;
+  server {{ listen 127.0.0.1:{port}; }}
+}}
+"""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def start_nginx(folder):
+    """An nginx with one worker that serves the files of the folder: (process, URL)."""
+    port = free_port()
+    with open(f"{folder}/nginx.conf", "w", encoding="utf-8") as out:
+        out.write(NGINX.format(folder=folder, port=port))
+    return subprocess.Popen(["nginx", "-p", folder, "-c", f"{folder}/nginx.conf"]), f"http://127.0.0.1:{port}"
 
 
 def dataset_of(path):
