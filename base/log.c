@@ -127,6 +127,16 @@ static size_t put(char *line, size_t at, const char *text) {
   return at + length;
 }
 
+/* A number to a millionth, from its digits: printf's conversion of a fraction costs more than all else of a line. */
+static int print_number(char *out, size_t size, double number) {
+  if (!(fabs(number) < 1e9))
+    return snprintf(out, size, "%.9g", number);
+  if (number == (int)number)
+    return snprintf(out, size, "%d", (int)number);
+  long long millionths = llround(fabs(number) * 1e6);
+  return snprintf(out, size, "%s%lld.%06lld", number < 0 ? "-" : "", millionths / 1000000, millionths % 1000000);
+}
+
 /* Appends ,"key": and the text or the number, where there is room for all of it. */
 static size_t add_member(char *line, size_t at, size_t size, const char *key, const char *text, double number) {
   if ((!text && isnan(number)) || at + strlen(key) + 48 > size)
@@ -134,10 +144,8 @@ static size_t add_member(char *line, size_t at, size_t size, const char *key, co
   at = put(line, at, ",\"");
   at = put(line, at, key);
   at = put(line, at, "\":");
-  if (!text) /* digits of a fraction cost more than all else of a line */
-    return at + (size_t)(fabs(number) < 1e9 && number == (int)number
-                             ? snprintf(line + at, size - at, "%d", (int)number)
-                             : snprintf(line + at, size - at, "%.9g", number));
+  if (!text)
+    return at + (size_t)print_number(line + at, size - at, number);
   line[at++] = '"';
   at = escape(line, at, size - 8, text);
   line[at++] = '"';

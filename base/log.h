@@ -23,7 +23,7 @@ void log_line(enum log_level level, const char *format, ...) PRINTF(2, 3);
 struct log_member {
   const char *key;
   const char *text; /* NULL: the number is meant; where that is NAN, nothing */
-  double number;
+  double number;    /* shown to a millionth */
 };
 void log_members(enum log_level level, const struct log_member *members, size_t count, const char *format, ...)
     PRINTF(4, 5);

@@ -1,5 +1,6 @@
 #include "server/http/reply.h"
 
+#include <math.h>
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +25,7 @@ static void add(struct MHD_Response *response, const char *name, const char *val
 /* What every answer has. */
 static void add_common(const struct request *request, struct MHD_Response *response) {
   char text[32];
-  snprintf(text, sizeof text, "%.0f", (clock_seconds() - request->started) * 1e3);
+  snprintf(text, sizeof text, "%lld", llround((clock_seconds() - request->started) * 1e3));
   add(response, "x-request-id", request->id);
   add(response, "openai-processing-ms", text);
   add(response, "X-Content-Type-Options", "nosniff");

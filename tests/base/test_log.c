@@ -120,8 +120,11 @@ static void members_and_numbers(void **state) {
   assert_string_equal(json_string_value(json_object_get(object, "request_id")), "req_1");
   assert_int_equal(json_integer_value(json_object_get(object, "attempt")), 2);
   json_decref(object);
-  const struct log_member members[] = {{"status", NULL, 200},   {"duration_s", NULL, 0.0125}, {"key_id", NULL, NAN},
-                                       {"tenant", "a\"b", NAN}, {"long", text, NAN},          {"last", "y", NAN}};
+  const struct log_member members[] = {{"status", NULL, 200},  {"duration_s", NULL, 0.0125},
+                                       {"little", NULL, 4e-7}, {"carried", NULL, 1.9999997},
+                                       {"below", NULL, -0.25}, {"large", NULL, 2.5e12},
+                                       {"key_id", NULL, NAN},  {"tenant", "a\"b", NAN},
+                                       {"long", text, NAN},    {"last", "y", NAN}};
   capturing = members;
   capturing_count = COUNT_OF(members);
   capture(line, LOG_INFO, text);
@@ -129,6 +132,10 @@ static void members_and_numbers(void **state) {
   object = parsed(line);
   assert_int_equal(json_integer_value(json_object_get(object, "status")), 200);
   assert_true(json_real_value(json_object_get(object, "duration_s")) == 0.0125);
+  assert_true(json_real_value(json_object_get(object, "little")) == 0);
+  assert_true(json_real_value(json_object_get(object, "carried")) == 2);
+  assert_true(json_real_value(json_object_get(object, "below")) == -0.25);
+  assert_true(json_number_value(json_object_get(object, "large")) == 2.5e12);
   assert_null(json_object_get(object, "key_id"));
   assert_string_equal(json_string_value(json_object_get(object, "tenant")), "a\"b");
   json_decref(object);
@@ -188,8 +195,8 @@ static void gathers_lines(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(escapes_everything), cmocka_unit_test(replaces_what_is_not_utf8),
-                                     cmocka_unit_test(cuts_long_texts), cmocka_unit_test(scopes_and_drops),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(escapes_everything),  cmocka_unit_test(replaces_what_is_not_utf8),
+                                     cmocka_unit_test(cuts_long_texts),     cmocka_unit_test(scopes_and_drops),
                                      cmocka_unit_test(members_and_numbers), cmocka_unit_test(gathers_lines)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
