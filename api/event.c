@@ -9,7 +9,7 @@ static const char *const kinds[] = {
     [EVENT_MESSAGE] = "message",      [EVENT_METRICS] = "metrics",       [EVENT_PROGRESS] = "progress",
     [EVENT_TELEMETRY] = "telemetry",  [EVENT_CHECKPOINT] = "checkpoint", [EVENT_STATE] = "state",
     [EVENT_ARTIFACT] = "artifact",    [EVENT_REPORT] = "report",         [EVENT_ERROR] = "error",
-    [EVENT_GENERATION] = "generation"};
+    [EVENT_GENERATION] = "generation", [EVENT_ALIVE] = "alive"};
 
 static const char *const levels[] = {
     [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error"};
@@ -126,7 +126,7 @@ static enum status check_telemetry(const json_t *data, struct error *err) {
 static enum status check_data(enum event_kind kind, const json_t *data, struct error *err) {
   if (data && !json_is_object(data))
     return bad_field(err, "data", "an object");
-  if (!data && kind != EVENT_MESSAGE && kind != EVENT_ERROR)
+  if (!data && kind != EVENT_MESSAGE && kind != EVENT_ERROR && kind != EVENT_ALIVE)
     return bad_field(err, "data", "an object");
   switch (kind) {
   case EVENT_METRICS:
@@ -140,6 +140,7 @@ static enum status check_data(enum event_kind kind, const json_t *data, struct e
   case EVENT_REPORT:
   case EVENT_ERROR:
   case EVENT_GENERATION:
+  case EVENT_ALIVE:
   case EVENT_KIND_COUNT: return STATUS_OK;
   }
   CHECK(!"an event kind");

@@ -49,6 +49,9 @@ enum event_kind {
   EVENT_ERROR,
   /* GENERATE: data as generation_event_json (api/generation.h) makes it */
   EVENT_GENERATION,
+  /* Nothing but that it still computes, where nothing else was said for a second: a step may take longer than the
+     daemon waits for a worker that is silent. Not kept */
+  EVENT_ALIVE,
   EVENT_KIND_COUNT
 };
 

@@ -36,7 +36,8 @@ static enum status on_event(struct run *run, const struct event *event, const ch
     if (event->level >= LOG_WARN && json_array_size(question->warnings) < WARNINGS_MAX)
       json_array_append_new(question->warnings, json_string(event->message));
     return STATUS_OK;
-  case EVENT_PROGRESS: return STATUS_OK;
+  case EVENT_PROGRESS:
+  case EVENT_ALIVE: return STATUS_OK;
   case EVENT_METRICS:
   case EVENT_TELEMETRY:
   case EVENT_CHECKPOINT:

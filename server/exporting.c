@@ -103,7 +103,8 @@ static enum status on_event(struct run *run, const struct event *event, const ch
   case EVENT_ARTIFACT: return artifacts_note(&of(run)->artifacts, event, err);
   case EVENT_ERROR: run_note_error(run, event); return STATUS_OK;
   case EVENT_MESSAGE: log_info("export of %s: %s", run->id, event->message); return STATUS_OK;
-  case EVENT_PROGRESS: return STATUS_OK;
+  case EVENT_PROGRESS:
+  case EVENT_ALIVE: return STATUS_OK;
   case EVENT_METRICS:
   case EVENT_TELEMETRY:
   case EVENT_CHECKPOINT:

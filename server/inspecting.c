@@ -26,7 +26,8 @@ static enum status on_event(struct run *run, const struct event *event, const ch
     return STATUS_OK;
   case EVENT_ERROR: run_note_error(run, event); return STATUS_OK;
   case EVENT_MESSAGE:
-  case EVENT_PROGRESS: return STATUS_OK;
+  case EVENT_PROGRESS:
+  case EVENT_ALIVE: return STATUS_OK;
   case EVENT_METRICS:
   case EVENT_TELEMETRY:
   case EVENT_CHECKPOINT:

@@ -34,7 +34,8 @@ static enum status on_event(struct run *run, const struct event *event, const ch
   }
   case EVENT_ERROR: run_note_error(run, event); return STATUS_OK;
   case EVENT_MESSAGE: log_line(event->level, "%s: %s", serving->model, event->message); return STATUS_OK;
-  case EVENT_PROGRESS: return STATUS_OK;
+  case EVENT_PROGRESS:
+  case EVENT_ALIVE: return STATUS_OK;
   case EVENT_METRICS:
   case EVENT_CHECKPOINT:
   case EVENT_STATE:

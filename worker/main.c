@@ -13,6 +13,7 @@
 #include "worker/device.h"
 #include "worker/escape/escape.h"
 #include "worker/pipeline.h"
+#include "worker/thread/pool.h"
 
 enum { TASK_FD = 3, TASK_BYTES_MAX = 4 << 20 };
 
@@ -89,6 +90,7 @@ int main(int argc, char **argv) {
   log_setup("reflect-worker", LOG_INFO);
   signal(SIGPIPE, SIG_IGN);
   report_init(&report, STDOUT_FILENO, argc == 1 ? STDIN_FILENO : -1);
+  pool_watch(report_beat, &report);
   enum status status = run(argc == 2 ? argv[1] : NULL, &report, &err);
   if (status == STATUS_PAUSED) {
     log_info("paused");

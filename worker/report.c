@@ -6,8 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 void report_init(struct report *report, int out, int in) {
-  *report = (struct report){.out = out, .in = in};
+  *report = (struct report){.out = out, .in = in, .said = clock_seconds()};
 }
 
 /* The other end is gone. */
@@ -35,6 +37,7 @@ static void say(struct report *report, const struct event *event) {
       lose(report);
   }
   str_done(&line);
+  report->said = clock_seconds();
 }
 
 void report_message(struct report *report, enum log_level level, const char *format, ...) {
@@ -57,6 +60,13 @@ void report_error(struct report *report, const struct error *err) {
                               .message = err->text,
                               .code = err->status,
                               .param = err->param[0] ? err->param : NULL});
+}
+
+void report_beat(void *with) {
+  enum { SECONDS = 1 };
+  struct report *report = with;
+  if (!report->gone && clock_seconds() - report->said >= SECONDS)
+    say(report, &(struct event){.kind = EVENT_ALIVE, .level = LOG_INFO, .message = ""});
 }
 
 static void hear_line(struct report *report, const char *line) {

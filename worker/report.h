@@ -14,6 +14,7 @@ struct report {
   enum status stop; /* STATUS_CANCELLED or STATUS_PAUSED once it was heard; the daemon's end is a pause; else OK */
   bool gone;        /* nobody reads what is said */
   bool checkpoint;  /* "checkpoint" was heard; the trainer clears it */
+  double said;      /* when something was said, by clock_seconds */
 };
 
 void report_init(struct report *report, int out, int in);
@@ -21,6 +22,8 @@ void report_init(struct report *report, int out, int in);
 void report_message(struct report *report, enum log_level level, const char *format, ...) PRINTF(3, 4);
 void report_data(struct report *report, enum event_kind kind, const char *message, json_t *data);
 void report_error(struct report *report, const struct error *err);
+/* For pool_watch: EVENT_ALIVE where nothing was said for a second. `report`: struct report. */
+void report_beat(void *report);
 /* Reads control lines without waiting. STATUS_CANCELLED or STATUS_PAUSED once the worker was told to stop. */
 NODISCARD enum status report_poll(struct report *report, struct error *err);
 

@@ -46,6 +46,7 @@ static void goes_through_unchanged(void **state) {
        .code = STATUS_DATASET_INVALID,
        .param = "training_file",
        .data = json_pack("{si}", "line", 3)},
+      {.kind = EVENT_ALIVE, .level = LOG_INFO, .message = ""},
       {.kind = EVENT_REPORT, .level = LOG_INFO, .message = "", .data = json_pack("{si}", "lines", 9)},
   };
   for (size_t i = 0; i < COUNT_OF(events); i++) {

@@ -31,6 +31,11 @@ struct pool {
   bool stop;
 };
 
+static struct {
+  pool_beat *beat;
+  void *with;
+} watch;
+
 static void work(struct pool *pool, int thread) {
   for (;;) {
     size_t task = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
@@ -113,7 +118,14 @@ int pool_threads(const struct pool *pool) {
   return pool->threads;
 }
 
+void pool_watch(pool_beat *beat, void *with) {
+  watch.beat = beat;
+  watch.with = with;
+}
+
 void pool_run(struct pool *pool, size_t count, pool_task *task, void *payload) {
+  if (watch.beat)
+    watch.beat(watch.with);
   if (pool->threads == 1 || count < 2) {
     for (size_t i = 0; i < count; i++)
       task(payload, i, 0);

@@ -17,6 +17,10 @@ typedef void pool_task(void *payload, size_t task, int thread);
 NODISCARD enum status pool_new(struct pool **out, int threads, struct error *err);
 void pool_free(struct pool *pool);
 int pool_threads(const struct pool *pool);
+/* `beat` is called by whoever calls pool_run, before each parallel loop, of any pool: it learns that a long computation
+   goes on. NULL: nobody does. */
+typedef void pool_beat(void *with);
+void pool_watch(pool_beat *beat, void *with);
 /* Returns when every task has ended. Not reentrant. */
 void pool_run(struct pool *pool, size_t count, pool_task *task, void *payload);
 

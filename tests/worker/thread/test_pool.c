@@ -28,9 +28,34 @@ static void pool_runs_each_task_once(void **state) {
   pool_free(pool);
 }
 
+static void count_beat(void *with) {
+  ++*(int *)with;
+}
+
+/* Each loop is told of, whether threads share it or not, until nobody listens. */
+static void loops_are_told_of(void **state) {
+  (void)state;
+  static atomic_int ran[3];
+  struct pool *one, *four;
+  struct error err;
+  int beats = 0;
+  assert_int_equal(pool_new(&one, 1, &err), STATUS_OK);
+  assert_int_equal(pool_new(&four, 4, &err), STATUS_OK);
+  pool_watch(count_beat, &beats);
+  pool_run(one, COUNT_OF(ran), count_task, ran);
+  pool_run(four, COUNT_OF(ran), count_task, ran);
+  assert_int_equal(beats, 2);
+  pool_watch(NULL, NULL);
+  pool_run(four, COUNT_OF(ran), count_task, ran);
+  assert_int_equal(beats, 2);
+  pool_free(one);
+  pool_free(four);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(pool_runs_each_task_once),
+      cmocka_unit_test(loops_are_told_of),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
