@@ -379,6 +379,7 @@ struct method {
   double learning_rate;                 /* default */
   struct field_table fields;            /* the method's own members and `bias`, offsets into struct adapter_spec */
   bool low_rank;                        /* an adapter of it is exactly a LoRA */
+  bool on_conv2d, on_conv1d;            /* it may be on torch's Conv2d, on Transformers' Conv1D, as in PEFT */
   const char *const *not_peft;          /* members that adapter_config.json must not carry, ended by NULL */
   const struct method_fixed *fixed;     /* PEFT's members that can only have one value here, ended by a NULL name */
   /* Rules between fields: adds faults, and settles defaults that depend on other fields. `given` is

@@ -51,6 +51,7 @@ const struct method method_hra = {
     .learning_rate = 2e-3,
     .fields = {.fields = fields, .count = COUNT_OF(fields)},
     .low_rank = true,
+    .on_conv2d = true,
     .not_peft = not_peft,
     .fixed = fixed,
     .validate = validate,

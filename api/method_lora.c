@@ -59,6 +59,8 @@ const struct method method_lora = {
     .learning_rate = 2e-4,
     .fields = {.fields = fields, .count = COUNT_OF(fields)},
     .low_rank = true,
+    .on_conv2d = true,
+    .on_conv1d = true,
     .not_peft = not_peft,
     .fixed = fixed,
     .validate = validate,

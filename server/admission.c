@@ -152,6 +152,54 @@ static void judge_targets(const struct job_spec *spec, const json_t *model, stru
   }
 }
 
+/* Why the method can be on none of the modules of that name; NULL: on some it can, or there are none. */
+static const char *refused_type(const json_t *modules, const char *name, const struct method *method) {
+  const char *refused = NULL;
+  const json_t *module;
+  size_t at;
+  json_array_foreach(modules, at, module) {
+    const char *own = json_string_value(json_object_get(module, "name"));
+    const char *type = json_string_value(json_object_get(module, "type"));
+    if (!own || !type || strcmp(own, name) != 0)
+      continue;
+    bool conv2d = strcmp(type, "Conv2d") == 0, conv1d = strcmp(type, "Conv1D") == 0;
+    if ((!conv2d || method->on_conv2d) && (!conv1d || method->on_conv1d))
+      return NULL;
+    refused = conv2d ? "convolutions, which hra and lora can be on" : "Conv1D modules, which PEFT puts LoRA alone on";
+  }
+  return refused;
+}
+
+/* What is named, or is the default, may be modules that the method cannot be on. Where others are excluded or a pattern
+   selects, training judges. */
+static void judge_types(const struct job_spec *spec, const json_t *model, struct fault_list *faults) {
+  const struct adapter_spec *adapter = &spec->adapter;
+  const struct method *method = method_of(adapter->peft_type);
+  const struct string_list *names = &adapter->target_modules.names;
+  const json_t *modules = json_object_get(model, "modules");
+  const json_t *defaults = json_object_get(model, "default_target_modules");
+  if (spec->from_checkpoint || adapter->target_modules.pattern || adapter->exclude_modules.pattern ||
+      adapter->exclude_modules.names.count)
+    return;
+  size_t count = names->count ? names->count : json_array_size(defaults);
+  for (size_t i = 0; i < count; i++) {
+    const char *name = names->count ? names->item[i] : json_string_value(json_array_get(defaults, i));
+    const char *dot = name ? strrchr(name, '.') : NULL;
+    const char *refused = name ? refused_type(modules, dot ? dot + 1 : name, method) : NULL;
+    if (refused)
+      fault_add(faults, STATUS_UNSUPPORTED_TARGET, "adapter.target_modules",
+                "%s cannot be on \"%.100s\" of %.200s: those are %s", method->name, name, spec->model, refused);
+  }
+}
+
+static void judge_resolution(const struct job_spec *spec, const json_t *model, struct fault_list *faults) {
+  json_int_t multiple = json_integer_value(json_object_get(json_object_get(model, "image"), "size_multiple"));
+  if (multiple > 0 && spec->image.resolution % multiple != 0)
+    fault_add(faults, STATUS_INVALID_VALUE, "image.resolution",
+              "image.resolution is %lld; %.200s learns images whose side is a multiple of %lld",
+              (long long)spec->image.resolution, spec->model, (long long)multiple);
+}
+
 /* What the base model can learn; a fault where it cannot be used. One that is not there any more, training names. */
 static struct data_tasks judge_model(bool *pending, struct fault_list *faults, struct server *server,
                                      const struct job_spec *spec, struct arena *arena) {
@@ -163,8 +211,11 @@ static struct data_tasks judge_model(bool *pending, struct fault_list *faults, s
   if (inspected && inspected->state == INSPECTED_KNOWN && inspected->error.status)
     fault_add(faults, inspected->error.status, "model", "the model %.200s cannot be used: %s", spec->model,
               inspected->error.text);
-  else if (inspected && inspected->state == INSPECTED_KNOWN)
+  else if (inspected && inspected->state == INSPECTED_KNOWN) {
     judge_targets(spec, inspected->report, faults);
+    judge_types(spec, inspected->report, faults);
+    judge_resolution(spec, inspected->report, faults);
+  }
   struct data_tasks tasks = inspected_tasks(inspected && inspected->state == INSPECTED_KNOWN ? inspected : NULL);
   data_judge_task(spec, tasks, faults);
   return tasks;

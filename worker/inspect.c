@@ -76,9 +76,15 @@ static json_t *default_targets(const struct model *model) {
   return list;
 }
 
+/* As torch and Transformers call its class. */
+static const char *type_of(const struct linear *linear) {
+  return linear->convolution ? "Conv2d" : linear->conv1d ? "Conv1D" : "Linear";
+}
+
 static bool counts(json_t *group, const char *name, const struct linear *linear) {
   json_t *count = json_object_get(group, "count");
-  bool same = strcmp(json_string_value(json_object_get(group, "name")), name) == 0 &&
+  bool same = strcmp(json_string_value(json_object_get(group, "type")), type_of(linear)) == 0 &&
+              strcmp(json_string_value(json_object_get(group, "name")), name) == 0 &&
               json_integer_value(json_object_get(group, "inputs")) == (json_int_t)linear->in &&
               json_integer_value(json_object_get(group, "outputs")) == (json_int_t)linear->out;
   if (same)
@@ -86,7 +92,7 @@ static bool counts(json_t *group, const char *name, const struct linear *linear)
   return same;
 }
 
-/* How many modules there are of each name and shape: an adapter's parameters follow from it. */
+/* How many modules there are of each name, type and shape: an adapter's parameters follow from it. */
 static json_t *modules(const struct model *model) {
   json_t *list = json_array(), *group;
   for (size_t i = 0; i < model->linear_count; i++) {
@@ -96,8 +102,9 @@ static json_t *modules(const struct model *model) {
     size_t at;
     json_array_foreach(list, at, group) counted = counted || counts(group, name, linear);
     if (!counted)
-      json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:i}", "name", name, "inputs", (json_int_t)linear->in,
-                                            "outputs", (json_int_t)linear->out, "count", 1));
+      json_array_append_new(list,
+                            json_pack("{s:s, s:s, s:I, s:I, s:i}", "name", name, "type", type_of(linear), "inputs",
+                                      (json_int_t)linear->in, "outputs", (json_int_t)linear->out, "count", 1));
   }
   return list;
 }

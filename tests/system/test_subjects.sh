@@ -3,6 +3,7 @@
 # and where, an estimate, the job to its adapter and previews, and that one that is paused or killed leaves the same bytes.
 . "$(dirname "$0")/lib.sh"
 cp -r "$root/tests/worker/diffusion/pipeline" "$work/models/painter"
+mkdir "$work/models/gpt2"; cp "$root"/tests/golden/cases/gpt2-lora/model/* "$work/models/gpt2/"; printf '<|endoftext|>\nw1\nw2\n' > "$work/models/gpt2/vocab.txt"
 pictures=$root/tests/fuzz/corpus/image
 mkdir "$work/dogs"
 cp "$pictures/png-exif-6" "$work/dogs/a.png"; cp "$pictures/jpeg-420" "$work/dogs/b.jpg"; cp "$pictures/webp-exif-6" "$work/dogs/c.webp"
@@ -27,6 +28,11 @@ prompt=',"image":{"instance_prompt":"a photo of a red dog","resolution":16'
 refused "no prompt" "missing_required_parameter image.instance_prompt" '' 'not every image'
 refused "no class" "missing_required_parameter image.class_prompt" "$prompt,\"with_prior_preservation\":true}" 'class_prompt'
 refused "a setting that is none" "unknown_parameter image.prompt" "$prompt,\"prompt\":\"x\"}" 'not a known parameter'
+refused "a size that the model cannot have" "invalid_value image.resolution" ',"image":{"instance_prompt":"x","resolution":18}' 'a multiple of 4'
+call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' -d "{\"model\":\"painter\",\"training_file\":\"$file\",\"task\":\"subject-driven\",\"image\":{\"instance_prompt\":\"x\"},\"adapter\":{\"peft_type\":\"BOFT\",\"target_modules\":[\"to_q\",\"conv1\"]}}"
+is "$status $(value param)" "400 adapter.target_modules" "a method on modules that it cannot be on"; like "$body" 'boft cannot be on .*conv1.* convolutions, which hra and lora can be on' "is refused with those that can"
+call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' -d "{\"model\":\"gpt2\",\"training_file\":\"$texts\"}"
+is "$status $(value param)" "400 adapter.target_modules" "so is the default of a model"; like "$body" 'hra cannot be on .*c_attn.* Conv1D' "whose modules are of another kind"
 task=classification refused "another task" "unsupported_value task" '' 'can learn subject-driven'
 file=$texts refused "texts" "dataset_invalid training_file" "$prompt}" 'is no archive of images'
 

@@ -13,7 +13,7 @@
 #include "base/json.h"
 #include "worker/inspect.h"
 
-/* `shapes`: {name, inputs, outputs, count} each, the first of them. */
+/* `shapes`: {name, type, inputs, outputs, count} each, the first of them. */
 static void reports(const char *path, const char *architecture, const char *tasks, const char *modules,
                     const char *defaults, const char *shapes) {
   AUTO(json_release) json_t *report = NULL;
@@ -62,19 +62,23 @@ static void models_are_known(void **state) {
   copy_golden(path, "tests/golden/cases/bert-hra/model");
   reports(path, "bert", "[\"SEQ_CLS\", \"FEATURE_EXTRACTION\", \"TOKEN_CLS\"]",
           "[\"query\", \"key\", \"value\", \"dense\"]", "[\"query\", \"value\"]",
-          "[{\"name\": \"query\", \"inputs\": 48, \"outputs\": 48, \"count\": 2}, {\"name\": \"key\", \"inputs\": 48, "
-          "\"outputs\": 48, \"count\": 2}, {\"name\": \"value\", \"inputs\": 48, \"outputs\": 48, \"count\": 2}, "
-          "{\"name\": \"dense\", \"inputs\": 48, \"outputs\": 48, \"count\": 3}, {\"name\": \"dense\", \"inputs\": 48, "
-          "\"outputs\": 80, \"count\": 2}, {\"name\": \"dense\", \"inputs\": 80, \"outputs\": 48, \"count\": 2}]");
+          "[{\"name\": \"query\", \"type\": \"Linear\", \"inputs\": 48, \"outputs\": 48, \"count\": 2}, {\"name\": "
+          "\"key\", \"type\": \"Linear\", \"inputs\": 48, \"outputs\": 48, \"count\": 2}, {\"name\": \"value\", "
+          "\"type\": \"Linear\", \"inputs\": 48, \"outputs\": 48, \"count\": 2}, {\"name\": \"dense\", \"type\": "
+          "\"Linear\", \"inputs\": 48, \"outputs\": 48, \"count\": 3}, {\"name\": \"dense\", \"type\": \"Linear\", "
+          "\"inputs\": 48, \"outputs\": 80, \"count\": 2}, {\"name\": \"dense\", \"type\": \"Linear\", \"inputs\": 80, "
+          "\"outputs\": 48, \"count\": 2}]");
   copy_golden(path, "tests/golden/cases/llama-hra/model");
   reports(path, "llama", "[\"CAUSAL_LM\", \"SEQ_CLS\"]",
           "[\"q_proj\", \"k_proj\", \"v_proj\", \"o_proj\", \"gate_proj\", \"up_proj\", \"down_proj\"]",
           "[\"q_proj\", \"v_proj\"]",
-          "[{\"name\": \"q_proj\", \"inputs\": 48, \"outputs\": 48, \"count\": 2}, {\"name\": \"k_proj\", \"inputs\": "
-          "48, \"outputs\": 16, \"count\": 2}, {\"name\": \"v_proj\", \"inputs\": 48, \"outputs\": 16, \"count\": 2}, "
-          "{\"name\": \"o_proj\", \"inputs\": 48, \"outputs\": 48, \"count\": 2}, {\"name\": \"gate_proj\", "
-          "\"inputs\": 48, \"outputs\": 80, \"count\": 2}, {\"name\": \"up_proj\", \"inputs\": 48, \"outputs\": 80, "
-          "\"count\": 2}, {\"name\": \"down_proj\", \"inputs\": 80, \"outputs\": 48, \"count\": 2}]");
+          "[{\"name\": \"q_proj\", \"type\": \"Linear\", \"inputs\": 48, \"outputs\": 48, \"count\": 2}, {\"name\": "
+          "\"k_proj\", \"type\": \"Linear\", \"inputs\": 48, \"outputs\": 16, \"count\": 2}, {\"name\": \"v_proj\", "
+          "\"type\": \"Linear\", \"inputs\": 48, \"outputs\": 16, \"count\": 2}, {\"name\": \"o_proj\", \"type\": "
+          "\"Linear\", \"inputs\": 48, \"outputs\": 48, \"count\": 2}, {\"name\": \"gate_proj\", \"type\": \"Linear\", "
+          "\"inputs\": 48, \"outputs\": 80, \"count\": 2}, {\"name\": \"up_proj\", \"type\": \"Linear\", \"inputs\": "
+          "48, \"outputs\": 80, \"count\": 2}, {\"name\": \"down_proj\", \"type\": \"Linear\", \"inputs\": 80, "
+          "\"outputs\": 48, \"count\": 2}]");
   assert_int_equal(file_remove_tree(path, &err), STATUS_OK);
 }
 
@@ -82,8 +86,8 @@ static void pipelines_are_known(void **state) {
   (void)state;
   AUTO(json_release) json_t *report = NULL;
   AUTO(json_release)
-  json_t *image = json_pack("{ss si ss}", "size", "16x16", "size_multiple", 4, "scheduler",
-                            "DPMSolverMultistepScheduler");
+  json_t *image =
+      json_pack("{ss si ss}", "size", "16x16", "size_multiple", 4, "scheduler", "DPMSolverMultistepScheduler");
   AUTO(json_release) json_t *tasks = json_pack("[s]", "TEXT_TO_IMAGE");
   struct error err;
   if (inspect_model(&report, "tests/worker/diffusion/pipeline", &err))
@@ -95,6 +99,9 @@ static void pipelines_are_known(void **state) {
   assert_true(json_integer_value(json_object_get(report, "parameters")) > 30000);
   assert_true(json_array_size(json_object_get(report, "target_modules")) > 10);
   assert_true(json_array_size(json_object_get(report, "default_target_modules")) > 0);
+  const json_t *first = json_array_get(json_object_get(report, "modules"), 0);
+  assert_string_equal(json_string_value(json_object_get(first, "name")), "conv_in");
+  assert_string_equal(json_string_value(json_object_get(first, "type")), "Conv2d");
 }
 
 static void broken_ones_are_named(void **state) {

@@ -27,7 +27,7 @@ enum status adapter_new(struct adapter **out, const struct adapter_spec *spec, c
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the adapter of %s", linear->name);
   **out = (struct adapter){.ops = adapter_ops_of(spec->peft_type), .spec = spec, .linear = linear};
   enum status status = (*out)->ops->attach(*out, parameters, seed, err);
-  if (!status && linear->convolution && (*out)->rotation.block)
+  if (!status && linear->convolution && !method_of(spec->peft_type)->on_conv2d)
     return error_set(err, STATUS_UNSUPPORTED_TARGET, "adapter.target_modules",
                      "%s is a convolution: %s adapts linear modules only; hra and lora adapt both", linear->name,
                      method_of(spec->peft_type)->name);

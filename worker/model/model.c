@@ -348,7 +348,7 @@ static enum status offer(struct target_modules *out, struct model *m, struct err
 static enum status check_conv1d(const struct model *m, const struct adapter_spec *spec, const bool *selected,
                                 struct error *err) {
   for (size_t i = 0; i < m->linear_count; i++)
-    if (selected[i] && m->linears[i]->conv1d && spec->peft_type != PEFT_LORA)
+    if (selected[i] && m->linears[i]->conv1d && !method_of(spec->peft_type)->on_conv1d)
       return error_set(err, STATUS_UNSUPPORTED_TARGET, "adapter.target_modules",
                        "%s is a Conv1D module: PEFT puts LoRA alone on those, and could not load a %s adapter of them",
                        m->linears[i]->name, method_of(spec->peft_type)->peft_type);
