@@ -19,6 +19,7 @@ static const struct images small = {2, 8, 8}, large = {4, 64, 64};
 enum { TEXT_TOKENS = 5, CHANNELS = 4, ELEMENTS = 2 * 8 * 8 * CHANNELS };
 
 struct run {
+  struct adapter_spec spec; /* the adapters go on reading it */
   struct backend backend;
   struct model model;
   struct denoiser denoiser;
@@ -26,13 +27,12 @@ struct run {
 
 static enum status start(struct run *r, const struct learner *limits, const struct images *images, struct error *err) {
   static const char *targets[] = {"to_q", "to_out.0", "ff.net.0.proj", "conv1", "conv_shortcut", "downsamplers.0.conv"};
-  struct adapter_spec spec = {.peft_type = PEFT_HRA, .hra = {.r = 4}};
   struct rng rng;
-  spec.target_modules.names = (struct string_list){COUNT_OF(targets), targets};
-  *r = (struct run){.denoiser.learner = *limits};
+  *r = (struct run){.denoiser.learner = *limits, .spec = {.peft_type = PEFT_HRA, .hra = {.r = 4}}};
+  r->spec.target_modules.names = (struct string_list){COUNT_OF(targets), targets};
   assert_int_equal(cpu_open(&r->backend, 2, NULL, err), STATUS_OK);
   assert_int_equal(model_open_component(&r->model, path, &r->backend, err), STATUS_OK);
-  assert_int_equal(model_adapt(&r->model, &spec, 1, err), STATUS_OK);
+  assert_int_equal(model_adapt(&r->model, &r->spec, 1, err), STATUS_OK);
   rng_init(&rng, 5, 1);
   for (size_t i = 0; i < r->model.parameters.count; i++) /* no pairs: the adapters do something */
     for (size_t j = 0; j < r->model.parameters.item[i]->count; j++)
