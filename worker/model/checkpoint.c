@@ -79,7 +79,16 @@ static enum status open_diffusers_torch(struct safetensors *out, const char *dir
   return safetensors_open_named(out, directory, DIFFUSERS ".bin", torch_file_open, err);
 }
 
-/* The weights of a Hugging Face folder, in the order in which Transformers looks for them; then diffusers' names. */
+static enum status open_half(struct safetensors *out, const char *directory, struct error *err) {
+  return safetensors_open_named(out, directory, "model.fp16.safetensors", safetensors_open, err);
+}
+
+static enum status open_diffusers_half(struct safetensors *out, const char *directory, struct error *err) {
+  return safetensors_open_named(out, directory, DIFFUSERS ".fp16.safetensors", safetensors_open, err);
+}
+
+/* The weights of a Hugging Face folder, in the order in which Transformers looks for them; then diffusers' names, and
+   the variant of half precision, which is all that some pipelines were fetched with. */
 static const struct weights_file {
   const char *name;
   enum status (*open)(struct safetensors *out, const char *directory, struct error *err);
@@ -91,6 +100,8 @@ static const struct weights_file {
     {DIFFUSERS ".safetensors", open_diffusers_safetensors},
     {DIFFUSERS ".safetensors.index.json", open_diffusers_safetensors},
     {DIFFUSERS ".bin", open_diffusers_torch},
+    {"model.fp16.safetensors", open_half},
+    {DIFFUSERS ".fp16.safetensors", open_diffusers_half},
 };
 
 /* NULL: the folder has none. */

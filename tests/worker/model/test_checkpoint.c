@@ -100,6 +100,27 @@ static void says_what_there_is_instead(void **state) {
   open_fails(at("made"), STATUS_MODEL_INVALID, "weights quantized by bitsandbytes are not read");
 }
 
+/* What diffusers fetches with variant="fp16"; a full one beside it wins. */
+static void reads_a_variant(void **state) {
+  static const char *const names[] = {"variant/model.fp16.safetensors",
+                                      "variant/diffusion_pytorch_model.fp16.safetensors"};
+  struct checkpoint c;
+  (void)state;
+  for (size_t i = 0; i < COUNT_OF(names); i++) {
+    write_folder(at("variant"));
+    assert_int_equal(link(at("variant/model.safetensors"), at(names[i])), 0);
+    open_ok(&c, at("variant"));
+    assert_string_equal(c.weights_path, at("variant/model.safetensors"));
+    checkpoint_close(&c);
+    assert_int_equal(unlink(at("variant/model.safetensors")), 0);
+    open_ok(&c, at("variant"));
+    assert_string_equal(c.weights_path, at(names[i]));
+    assert_int_equal(checkpoint_count(&c), 4);
+    checkpoint_close(&c);
+    assert_int_equal(unlink(at(names[i])), 0);
+  }
+}
+
 static void a_folder_has_one_gguf(void **state) {
   struct checkpoint c;
   (void)state;
@@ -145,6 +166,7 @@ int main(void) {
       cmocka_unit_test(reads_a_folder),
       cmocka_unit_test(refuses_what_is_no_model),
       cmocka_unit_test(says_what_there_is_instead),
+      cmocka_unit_test(reads_a_variant),
       cmocka_unit_test(a_folder_has_one_gguf),
       cmocka_unit_test(tells_models_apart),
   };
