@@ -131,6 +131,7 @@ struct lora_spec {
   double lora_dropout;      /* of the adapter's input, [0, 1) */
   bool use_rslora;          /* alpha / sqrt(r) instead */
   int init_lora_weights;    /* enum lora_init */
+  double loraplus_lr_ratio; /* LoRA+: B learns with so many times the learning rate, >= 1; default 1 */
   struct number_map rank_pattern, alpha_pattern; /* other r, alpha for modules whose path ends in a match of the key */
 };
 

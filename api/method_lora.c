@@ -26,11 +26,14 @@ static const struct field fields[] = {
      .doc = "Another r for modules: an object from a regular expression for the end of a module's path to its r."},
     {"alpha_pattern", NULL, FIELD_NUMBER_MAP, AT(lora.alpha_pattern), 0, 1e-6, 1e6,
      .doc = "Another lora_alpha for modules, likewise."},
+    {"loraplus_lr_ratio", NULL, FIELD_NUMBER, AT(lora.loraplus_lr_ratio), 0, 1, 1e6, .initial = "1",
+     .doc = "LoRA+: B, and biases that are trained, learn with so many times the learning rate. Its authors use 16, "
+            "with a lower learning_rate."},
     {"bias", NULL, FIELD_CHOICE, AT(bias), 0, 0, 0, bias_names, "none",
      .doc = "Which biases are trained too: none, all, or those of adapted modules."},
 };
 
-static const char *const not_peft[] = {NULL};
+static const char *const not_peft[] = {"loraplus_lr_ratio", NULL}; /* PEFT's optimiser has it, not its config */
 static const struct method_fixed fixed[] = {
     {"use_dora", "false"},          {"lora_bias", "false"},       {"fan_in_fan_out", "false"},
     {"use_qalora", "false"},        {"loftq_config", "{}"},       {"layer_replication", "null"},

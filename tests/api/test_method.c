@@ -148,6 +148,7 @@ static void names_what_is_wrong_with_lora(void **state) {
   refused(LORA("\"rank_pattern\":{\"q\":0}"), STATUS_INVALID_VALUE, "adapter.rank_pattern[\"q\"]", "at least 1");
   refused(LORA("\"rank_pattern\":[4]"), STATUS_INVALID_VALUE, "adapter.rank_pattern", "an object of numbers");
   refused(LORA("\"alpha_pattern\":{\"q\":\"4\"}"), STATUS_INVALID_VALUE, "adapter.alpha_pattern[\"q\"]", "a number");
+  refused(LORA("\"loraplus_lr_ratio\":0.5"), STATUS_INVALID_VALUE, "adapter.loraplus_lr_ratio", "at least 1");
   refused(LORA("\"bias\":\"hra_only\""), STATUS_UNSUPPORTED_VALUE, "adapter.bias", "lora_only");
   refused(LORA("\"apply_GS\":true"), STATUS_UNKNOWN_PARAMETER, "adapter.apply_GS", "not a known");
   refused(LORA("\"use_dora\":true"), STATUS_UNSUPPORTED_VALUE, "adapter.use_dora", "only false is supported");
@@ -197,7 +198,7 @@ static void written_specs_read_back(void **state) {
       "{\"peft_type\":\"HRA\",\"orth_lambda\":0.1,\"apply_GS\":false}",
       "{\"peft_type\":\"HRA\",\"apply_GS\":true}",
       "{\"peft_type\":\"LORA\",\"rank_pattern\":{\"z\":4,\"a\":2},\"alpha_pattern\":{\"b\":0.5,\"a\":3},"
-      "\"init_lora_weights\":false}",
+      "\"init_lora_weights\":false,\"loraplus_lr_ratio\":16}",
       "{\"peft_type\":\"OFT\",\"r\":3,\"coft\":true}",
       "{\"peft_type\":\"BOFT\",\"boft_block_num\":3,\"init_weights\":false}"};
   for (size_t i = 0; i < COUNT_OF(texts); i++) {

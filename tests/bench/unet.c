@@ -58,7 +58,8 @@ static bool parse(struct options *o, int argc, char **argv) {
 static struct adapter_spec adapter(const struct options *o) {
   struct adapter_spec spec = {.peft_type = strcmp(o->method, "hra") == 0 ? PEFT_HRA : PEFT_LORA};
   spec.hra = (struct hra_spec){.r = o->r, .init_weights = true};
-  spec.lora = (struct lora_spec){.r = o->r, .lora_alpha = (double)o->r, .init_lora_weights = LORA_INIT_TRUE};
+  spec.lora = (struct lora_spec){
+      .r = o->r, .lora_alpha = (double)o->r, .init_lora_weights = LORA_INIT_TRUE, .loraplus_lr_ratio = 1};
   return spec;
 }
 

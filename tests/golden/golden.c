@@ -313,6 +313,9 @@ static enum status run_texts(struct worst *worst, const char *folder, const json
   enum status s = peft_read_config(&spec, path, &ref->arena, err);
   enum job_output output = s ? OUTPUT_CLASS : output_of(&learner.scored, ref);
   size_t num_labels = output == OUTPUT_CLASS || output == OUTPUT_TAGS ? 3 : output == OUTPUT_RELEVANCE ? 1 : 0;
+  json_t *ratio = json_object_get(optimizer, "loraplus_lr_ratio");
+  if (!s && ratio)
+    spec.lora.loraplus_lr_ratio = json_number_value(ratio);
   s = s ? s : model_open(&model, model_path, output, num_labels, 0, backend, err);
   s = s ? s : model_adapt(&model, &spec, 0, err);
   s = s ? s : peft_load(&model, path, err);
@@ -322,8 +325,8 @@ static enum status run_texts(struct worst *worst, const char *folder, const json
     learner.scale = 20;
     learner.preference = preference_in(about, &ref->arena);
     learner.reference_base = preference_has_reference(&learner.preference);
-    for (size_t i = 0; i < model.parameters.count; i++)
-      model.parameters.item[i]->decay = true; /* the reference decays everything */
+    for (size_t i = 0; !ratio && i < model.parameters.count; i++)
+      model.parameters.item[i]->decay = true; /* the reference decays everything, but PEFT's LoRA+ no vectors */
     learner.orth_lambda = json_number_value(json_object_get(about, "lambda_"));
     learner.adamw = (struct adamw){.beta1 = 0.9,
                                    .beta2 = 0.999,

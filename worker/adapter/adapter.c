@@ -152,6 +152,12 @@ struct parameter *adapter_parameter(struct adapter *adapter, struct parameter_li
   return key ? parameter_add_shaped(parameters, key, rank, shape) : NULL;
 }
 
+void adapter_lr_ratios(const struct adapter_spec *spec, const struct parameter_list *parameters) {
+  const struct adapter_ops *ops = adapter_ops_of(spec->peft_type);
+  for (size_t i = 0; ops->lr_ratio && i < parameters->count; i++)
+    parameters->item[i]->lr_ratio = ops->lr_ratio(spec, parameters->item[i]);
+}
+
 bool adapter_owns(struct adapter *const *adapters, size_t count, const struct parameter *parameter) {
   for (size_t a = 0; a < count; a++)
     for (size_t k = 0; k < ADAPTER_PARAMETERS_MAX; k++)

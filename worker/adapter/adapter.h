@@ -64,6 +64,8 @@ struct adapter_ops {
   /* Of the last forward factors, which must have been made; little work, all on the host. NULL: the method's change is
      no orthogonal map. */
   void (*telemetry)(const struct adapter *adapter, struct adapter_telemetry *out);
+  /* How many times the run's learning rate a parameter learns with, whatever it is of. NULL: all learn with that. */
+  double (*lr_ratio)(const struct adapter_spec *spec, const struct parameter *parameter);
 };
 
 #define METHOD(name, lower) extern const struct adapter_ops adapter_##lower;
@@ -104,6 +106,9 @@ void adapter_rng(struct rng *rng, const struct adapter *adapter, uint64_t seed, 
 /* PEFT's key "base_model.model.<module>.<suffix>" with a new parameter; NULL when memory runs out. */
 struct parameter *adapter_parameter(struct adapter *adapter, struct parameter_list *parameters, const char *suffix,
                                     int rank, const int64_t *shape);
+
+/* Sets how fast each parameter of a run learns. */
+void adapter_lr_ratios(const struct adapter_spec *spec, const struct parameter_list *parameters);
 
 /* Is it a parameter of one of them? (Heads, biases and modules trained in full are not.) */
 bool adapter_owns(struct adapter *const *adapters, size_t count, const struct parameter *parameter);

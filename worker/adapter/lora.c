@@ -133,8 +133,14 @@ static void lora_low_rank(const struct adapter *a, struct backend *b, float *to_
     to_b[i] = scale * a->parameters[B]->data[i];
 }
 
+/* LoRA+ (Hayou et al., 2024), whose groups are those of PEFT's create_loraplus_optimizer: B and all vectors. */
+static double lora_lr_ratio(const struct adapter_spec *spec, const struct parameter *p) {
+  return p->rank == 1 || strstr(p->key, ".lora_B.") ? spec->lora.loraplus_lr_ratio : 1;
+}
+
 const struct adapter_ops adapter_lora = {.attach = lora_attach,
                                          .forward_factors = lora_forward_factors,
                                          .backward_factors = lora_backward_factors,
                                          .merge = adapter_merge_low_rank,
-                                         .low_rank = lora_low_rank};
+                                         .low_rank = lora_low_rank,
+                                         .lr_ratio = lora_lr_ratio};

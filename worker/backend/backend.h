@@ -52,13 +52,15 @@ struct core {
 struct adamw_slice {
   struct place p, grad, m, v;
   size_t count;
-  bool decay; /* weight decay applies */
+  double lr_ratio; /* its learning rate is so many times the step's */
+  bool decay;      /* weight decay applies */
 };
 
 /* One AdamW update (Loshchilov and Hutter, 2019) in torch's form: step_size = lr / (1 - beta1^t),
-   root_scale = 1 / sqrt(1 - beta2^t), decay = 1 - lr * weight_decay; gradients are multiplied by grad_scale first. */
+   root_scale = 1 / sqrt(1 - beta2^t), decay = lr * weight_decay; gradients are multiplied by grad_scale first. */
 struct adamw_step {
-  float grad_scale, beta1, beta2, epsilon, step_size, root_scale, decay;
+  float grad_scale, beta1, beta2, epsilon, root_scale;
+  double step_size, decay;
 };
 
 /* What a backend is. Functions that return nothing cannot fail on the CPU; on a device the first fault is kept and told

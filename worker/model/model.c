@@ -314,7 +314,9 @@ static enum status attach(struct model *m, const struct adapter_spec *spec, cons
         if (!status)
           freeze_head(m, m->linears[i], &spec->modules_to_save);
       }
-  return status ? status : train_biases(m, spec->bias, err);
+  status = status ? status : train_biases(m, spec->bias, err);
+  adapter_lr_ratios(spec, &m->parameters);
+  return status;
 }
 
 /* What the model has to offer: linear modules, and those that can be nothing but named. */

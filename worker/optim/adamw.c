@@ -34,6 +34,7 @@ enum status adamw_init(struct adamw *adamw, const struct parameter_list *paramet
                                             .m = at,
                                             .v = place_at(at, bytes),
                                             .count = p->frozen ? 0 : p->count,
+                                            .lr_ratio = p->lr_ratio,
                                             .decay = p->decay};
     at = place_at(at, 2 * bytes);
   }
@@ -63,9 +64,9 @@ enum status adamw_update(struct adamw *adamw, double learning_rate, double *norm
       .beta1 = (float)adamw->beta1,
       .beta2 = (float)adamw->beta2,
       .epsilon = (float)adamw->epsilon,
-      .step_size = (float)(corrected ? learning_rate / (1 - pow(adamw->beta1, (double)adamw->steps)) : learning_rate),
+      .step_size = corrected ? learning_rate / (1 - pow(adamw->beta1, (double)adamw->steps)) : learning_rate,
       .root_scale = (float)(corrected ? 1 / sqrt(1 - pow(adamw->beta2, (double)adamw->steps)) : 1),
-      .decay = (float)(1 - learning_rate * adamw->weight_decay),
+      .decay = learning_rate * adamw->weight_decay,
   };
   backend->ops->adamw(backend, adamw->slices, adamw->slice_count, &step);
   return STATUS_OK;

@@ -1,5 +1,6 @@
 /* AdamW (Loshchilov and Hutter, 2019) with global-norm clipping, in torch's order of operations:
-   p <- p (1 - lr wd); m, v; p <- p - lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps). */
+   p <- p (1 - lr wd); m, v; p <- p - lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps).
+   lr of a parameter is its lr_ratio times the step's. */
 #ifndef WORKER_OPTIM_ADAMW_H
 #define WORKER_OPTIM_ADAMW_H
 

@@ -71,7 +71,7 @@ struct parameter *parameter_add_shaped(struct parameter_list *list, const char *
   struct parameter *p = arena_alloc(list->arena, sizeof *p);
   if (!p)
     return NULL;
-  *p = (struct parameter){.rank = rank, .count = 1, .decay = true};
+  *p = (struct parameter){.rank = rank, .count = 1, .lr_ratio = 1, .decay = true};
   for (int i = 0; i < rank; i++) {
     p->shape[i] = shape[i];
     p->count *= (size_t)shape[i];

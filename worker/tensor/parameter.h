@@ -19,8 +19,9 @@ struct parameter {
   float *data;
   float *grad; /* zeroed before each step; ops add to it */
   struct place at, grad_at;
-  bool decay;  /* weight decay applies (not to biases and norms) */
-  bool frozen; /* saved like the others, but never changed */
+  double lr_ratio; /* its learning rate is so many times the step's; 1 at first */
+  bool decay;      /* weight decay applies (not to biases and norms) */
+  bool frozen;     /* saved like the others, but never changed */
 };
 
 /* Every trainable parameter of a run, in the order in which they were made. Memory is the arena's. On a backend with

@@ -102,7 +102,7 @@ static enum status adapt(struct model *model, enum peft_type type, const char *c
   struct adapter_spec spec = {.peft_type = type};
   spec.hra.r = 4;
   spec.oft.oft_block_size = 4;
-  spec.lora = (struct lora_spec){.r = 4, .lora_alpha = 4, .init_lora_weights = LORA_INIT_TRUE};
+  spec.lora = (struct lora_spec){.r = 4, .lora_alpha = 4, .init_lora_weights = LORA_INIT_TRUE, .loraplus_lr_ratio = 1};
   spec.target_modules.pattern = pattern;
   spec.target_modules.names = (struct string_list){count, (const char **)(uintptr_t)targets};
   spec.modules_to_save = (struct string_list){saved ? 1 : 0, (const char **)(uintptr_t)saved};

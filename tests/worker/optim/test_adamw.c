@@ -1,5 +1,5 @@
-/* Steps of AdamW are those of its formula, with and without the correction of its moments; what is frozen stays, and
-   counts in no norm. */
+/* Steps of AdamW are those of its formula, with and without the correction of its moments, and at a rate of a
+   parameter's own; what is frozen stays, and counts in no norm. */
 #include "tests/worker/engine_impl.h"
 
 #include "worker/optim/adamw.h"
@@ -36,7 +36,9 @@ static double by_hand(double p, double grad, double lr, double wd, double eps, b
 static void steps_as_the_formula(void **state) {
   (void)state;
   static const float start[] = {1, -0.5f, 0.25f}, grad[] = {0.3f, -0.2f, 0.001f};
-  for (int corrected = 0; corrected < 2; corrected++) {
+  for (int k = 0; k < 4; k++) {
+    bool corrected = k % 2 == 0;
+    double ratio = k < 2 ? 1 : 16;
     struct parameter_list list = {.arena = &arena};
     struct adamw adamw = {
         .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-6, .weight_decay = 0.01, .uncorrected = !corrected};
@@ -47,14 +49,15 @@ static void steps_as_the_formula(void **state) {
     memcpy(trained->grad, grad, sizeof grad);
     memcpy(frozen->data, start, sizeof start);
     memcpy(frozen->grad, start, sizeof start);
+    trained->lr_ratio = ratio;
     frozen->frozen = true;
     assert_int_equal(adamw_init(&adamw, &list, &backend, &err), STATUS_OK);
     for (int t = 0; t < 2; t++)
       assert_int_equal(adamw_update(&adamw, 0.01, &norm, &err), STATUS_OK);
     assert_true(fabs(norm - sqrt(0.09 + 0.04 + 1e-6)) < 1e-6);
     for (size_t i = 0; i < COUNT_OF(start); i++) {
-      double want = by_hand((double)start[i], (double)grad[i], 0.01, 0.01, 1e-6, corrected);
-      if (fabs((double)trained->data[i] - want) > 1e-6)
+      double want = by_hand((double)start[i], (double)grad[i], 0.01 * ratio, 0.01, 1e-6, corrected);
+      if (fabs((double)trained->data[i] - want) > 1e-6 * ratio)
         fail_msg("%g, not %g", (double)trained->data[i], want);
       assert_true(frozen->data[i] == start[i]);
     }

@@ -80,8 +80,11 @@ double factors_grad_squares(struct backend *backend, const struct adamw_slice *s
 
 void factors_adamw(struct backend *backend, const struct adamw_slice *slices, size_t count,
                    const struct adamw_step *s) {
-  for (size_t i = 0; i < count; i++)
-    backend->kernels->adamw(place_floats(slices[i].p), place_floats(slices[i].m), place_floats(slices[i].v),
-                            place_floats(slices[i].grad), slices[i].count, s->grad_scale, s->beta1, s->beta2,
-                            s->epsilon, s->step_size, s->root_scale, slices[i].decay ? s->decay : 1.0f);
+  for (size_t i = 0; i < count; i++) {
+    const struct adamw_slice *of = &slices[i];
+    float decay = (float)(of->decay ? 1 - of->lr_ratio * s->decay : 1);
+    backend->kernels->adamw(place_floats(of->p), place_floats(of->m), place_floats(of->v), place_floats(of->grad),
+                            of->count, s->grad_scale, s->beta1, s->beta2, s->epsilon,
+                            (float)(of->lr_ratio * s->step_size), s->root_scale, decay);
+  }
 }

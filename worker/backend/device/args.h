@@ -222,7 +222,8 @@ struct trained_tensor {
   long p, m, v, grad;
   long count;
   long first_group; /* its work-groups, TRAINED_EACH numbers each, are numbered through from the table's first row on */
-  long decay;       /* weight decay applies */
+  float lr_ratio;   /* its learning rate is so many times the step's */
+  float decay;      /* the same where weight decay applies, else 0 */
 };
 
 /* The rows that share their buffers. */

@@ -15,7 +15,7 @@ static bool same_place(struct place a, struct place b) {
 
 static bool same(const struct adamw_slice *a, const struct adamw_slice *b) {
   return same_place(a->p, b->p) && same_place(a->m, b->m) && same_place(a->v, b->v) && same_place(a->grad, b->grad) &&
-         a->count == b->count && a->decay == b->decay;
+         a->count == b->count && a->lr_ratio == b->lr_ratio && a->decay == b->decay;
 }
 
 static bool is_there(const struct device_table *t, const struct adamw_slice *slices, size_t count) {
@@ -64,7 +64,8 @@ static void bring_table(struct backend *backend, const struct adamw_slice *slice
                                       .grad = floats_at(s->grad),
                                       .count = (long)s->count,
                                       .first_group = (long)t->groups,
-                                      .decay = s->decay};
+                                      .lr_ratio = (float)s->lr_ratio,
+                                      .decay = s->decay ? (float)s->lr_ratio : 0};
     t->groups += device_groups(s->count, EACH);
   }
   device_write(backend, t->at, rows, bytes);
@@ -120,9 +121,9 @@ void device_adamw_update(struct backend *backend, const struct adamw_slice *slic
                             .beta1 = s->beta1,
                             .beta2 = s->beta2,
                             .epsilon = s->epsilon,
-                            .step_size = s->step_size,
+                            .step_size = (float)s->step_size,
                             .root_scale = s->root_scale,
-                            .decay = s->decay};
+                            .decay = (float)s->decay};
   size_t groups = 0;
   bring_table(backend, slices, count);
   while (next_rows(&args.rows, &groups, slices, count)) {

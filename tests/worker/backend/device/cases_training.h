@@ -102,7 +102,8 @@ static size_t make_table(struct trained_tensor table[1 + TENSORS], struct traine
                                            .grad = at + 200,
                                            .count = tensor_counts[i],
                                            .first_group = groups,
-                                           .decay = i != 1};
+                                           .lr_ratio = i == 2 ? 4.0f : 1.0f,
+                                           .decay = i == 1 ? 0.0f : i == 2 ? 4.0f : 1.0f};
     groups += (long)groups_of((size_t)tensor_counts[i], GROUP_NUMBERS);
   }
   *rows = (struct trained_rows){1, TENSORS, 2};
@@ -140,7 +141,7 @@ static void test_adamw(void **state) {
                             .epsilon = 1e-8f,
                             .step_size = 0.01f,
                             .root_scale = 3.0f,
-                            .decay = 0.9f};
+                            .decay = 0.1f};
   size_t groups = make_table(table, &args.rows);
   float *p = random_floats(TRAINED, 1), *m = random_floats(TRAINED, 2), *v = random_floats(TRAINED, 3);
   float *g = random_floats(TRAINED, 4);
@@ -154,10 +155,11 @@ static void test_adamw(void **state) {
   }
   for (size_t t = 1; t <= TENSORS; t++)
     for (long i = 0; i < table[t].count; i++) {
-      double grad = (double)g[table[t].grad + i] * 0.5, decay = table[t].decay ? (double)args.decay : 1;
+      double grad = (double)g[table[t].grad + i] * 0.5, decay = 1 - (double)table[t].decay * (double)args.decay;
       double first = beta1 * (double)m[table[t].m + i] + (1 - beta1) * grad;
       double second = beta2 * (double)v[table[t].v + i] + (1 - beta2) * grad * grad;
-      want[0][table[t].p + i] = (double)p[table[t].p + i] * decay - 0.01 * first / (sqrt(second) * 3 + 1e-8);
+      double size = (double)table[t].lr_ratio * 0.01;
+      want[0][table[t].p + i] = (double)p[table[t].p + i] * decay - size * first / (sqrt(second) * 3 + 1e-8);
       want[1][table[t].m + i] = first;
       want[2][table[t].v + i] = second;
     }

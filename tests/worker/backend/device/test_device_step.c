@@ -51,7 +51,8 @@ static int close_both(void **state) {
 
 enum { LARGEST = 10000 };
 
-/* `count` parameters of mixed sizes, every third without weight decay and every seventh frozen, after two steps. */
+/* `count` parameters of mixed sizes, every third without weight decay, every fifth faster and every seventh frozen,
+   after two steps. */
 static struct parameter_list train(struct backend *backend, struct buffers *buffers, size_t count, double *norm) {
   struct parameter_list list = {.arena = &arena, .buffers = buffers};
   struct adamw adamw = {.beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .weight_decay = 0.01, .max_grad_norm = 1};
@@ -61,6 +62,7 @@ static struct parameter_list train(struct backend *backend, struct buffers *buff
     struct parameter *p = parameter_add(&list, "p", 1, (int64_t)(1 + i * 977 % LARGEST), 0);
     assert_non_null(p);
     p->decay = i % 3 != 0;
+    p->lr_ratio = i % 5 == 1 ? 16 : 1;
     p->frozen = i % 7 == 6;
     fill(p->data, p->count, i + 1);
     fill(p->grad, p->count, i + 1000);

@@ -44,13 +44,13 @@ KERNEL sum_squares(GLOBAL float *parts, GLOBAL const float *grad, GLOBAL const s
 }
 
 /* One AdamW update in torch's form: step_size = lr / (1 - beta1^t), root_scale = 1 / sqrt(1 - beta2^t),
-   decay = 1 - lr * weight_decay. */
+   decay = lr * weight_decay; a tensor's lr is its lr_ratio times that. */
 KERNEL adamw(GLOBAL float *p, GLOBAL float *m, GLOBAL float *v, GLOBAL const float *grad,
              GLOBAL const struct trained_tensor *table, const struct adamw_args a) {
   const int group = a.rows.first_group + GROUP(0);
   const struct trained_tensor t = trained_tensor_of(table, a.rows, group);
   const long first = (group - t.first_group) * TRAINED_EACH;
-  const float decay = t.decay ? a.decay : 1.0f;
+  const float kept = 1.0f - t.decay * a.decay, step_size = t.lr_ratio * a.step_size;
   FIRST_PHASE {
     for (int turn = 0; turn < TRAINED_TURNS; turn++) {
       const long i = first + turn * GROUP_ITEMS + ITEM;
@@ -60,7 +60,7 @@ KERNEL adamw(GLOBAL float *p, GLOBAL float *m, GLOBAL float *v, GLOBAL const flo
         const float second_moment = a.beta2 * v[t.v + i] + (1.0f - a.beta2) * g * g;
         m[t.m + i] = first_moment;
         v[t.v + i] = second_moment;
-        p[t.p + i] = p[t.p + i] * decay - a.step_size * first_moment / (sqrtf(second_moment) * a.root_scale + a.epsilon);
+        p[t.p + i] = p[t.p + i] * kept - step_size * first_moment / (sqrtf(second_moment) * a.root_scale + a.epsilon);
       }
     }
   }
