@@ -5,7 +5,7 @@ void data_judge_images(bool *images, const struct job_spec *spec, const struct d
                        struct fault_list *faults) {
   const json_t *found = json_object_get(file->report, "images");
   json_int_t count = json_integer_value(json_object_get(found, "count"));
-  bool learns = spec->task != JOB_TASK_AUTO && job_task_output((enum job_task)spec->task) == OUTPUT_IMAGE;
+  bool learns = job_task_images(spec->task);
   *images = learns;
   if (learns && !found)
     fault_add(faults, STATUS_DATASET_INVALID, file->param, "%s is no archive of images, which the task %s learns from",

@@ -40,7 +40,7 @@ const struct field job_image_rows[JOB_IMAGE_ROWS] = {
 static bool learns_images(const char *task) {
   for (int i = JOB_TASK_AUTO + 1; i < JOB_TASK_COUNT; i++)
     if (strcmp(job_task_names[i], task) == 0)
-      return job_task_output((enum job_task)i) == OUTPUT_IMAGE;
+      return job_task_images(i);
   return false;
 }
 
@@ -59,7 +59,7 @@ json_t *job_image_members(const char *task, struct fault_list *faults) {
 
 void job_image_settle(const struct job_spec *spec, struct fault_list *faults) {
   const struct image_spec *image = &spec->image;
-  if (spec->task == JOB_TASK_AUTO || job_task_output((enum job_task)spec->task) != OUTPUT_IMAGE)
+  if (!job_task_images(spec->task))
     return;
   if (image->with_prior_preservation && !image->class_prompt)
     fault_add(faults, STATUS_MISSING_PARAMETER, "image.class_prompt",

@@ -70,6 +70,10 @@ enum job_output job_task_output(enum job_task task) {
   return rows[task].output;
 }
 
+bool job_task_images(int task) {
+  return task != JOB_TASK_AUTO && job_task_output((enum job_task)task) == OUTPUT_IMAGE;
+}
+
 bool job_task_measures(enum job_task task, enum validation_metric metric) {
   CHECK(task > JOB_TASK_AUTO && task < JOB_TASK_COUNT);
   return rows[task].metrics >> metric & 1;

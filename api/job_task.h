@@ -39,6 +39,8 @@ const struct job_output_row *job_output_of(enum job_output output);
 
 /* Not of JOB_TASK_AUTO. */
 enum job_output job_task_output(enum job_task task);
+/* Is a diffusion model trained? Such a task never follows from model and data: JOB_TASK_AUTO is none. */
+bool job_task_images(int task);
 
 /* Does its evaluation measure that, beside the loss? */
 bool job_task_measures(enum job_task task, enum validation_metric metric);

@@ -26,13 +26,12 @@ struct run {
 };
 
 bool image_pipeline_is(const struct task *task) {
-  int learns = task->spec.task;
-  return learns != JOB_TASK_AUTO && job_task_output((enum job_task)learns) == OUTPUT_IMAGE;
+  return job_task_images(task->spec.task);
 }
 
 static void phase(const struct run *r, const char *name) {
   log_info("phase %s", name);
-  report_data(r->report, EVENT_PROGRESS, "", json_pack("{s:s}", "phase", name));
+  report_phase(r->report, name);
 }
 
 /* --- the model ------------------------------------------------------------------------------------ */
@@ -139,7 +138,7 @@ static enum status take(void *with, size_t index, struct image *image, struct er
   image_done(image);
   if (status)
     return status == STATUS_DATASET_INVALID ? error_prefix(err, "%.200s", item->path) : status;
-  report_data(r->report, EVENT_PROGRESS, "", json_pack("{s:s}", "phase", "encode"));
+  report_phase(r->report, "encode");
   return report_poll(r->report, err);
 }
 

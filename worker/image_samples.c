@@ -16,7 +16,7 @@
 static const uint64_t CLASS_SEEDS = (uint64_t)1 << 40, PREVIEW_SEEDS = (uint64_t)2 << 40;
 
 static enum status beat(struct report *report, const char *phase, struct error *err) {
-  report_data(report, EVENT_PROGRESS, "", json_pack("{s:s}", "phase", phase));
+  report_phase(report, phase);
   return report_poll(report, err);
 }
 

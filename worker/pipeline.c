@@ -200,7 +200,7 @@ static void report_warnings(const struct run *r, const struct task *task, struct
 /* The daemon hears that the worker is alive, and the worker that it is to stop. */
 static enum status beat(void *with, struct error *err) {
   struct report *report = with;
-  report_data(report, EVENT_PROGRESS, "", json_pack("{s:s}", "phase", "tokenise"));
+  report_phase(report, "tokenise");
   return report_poll(report, err);
 }
 
@@ -372,7 +372,7 @@ static void say_what(const struct run *r, const struct task *task, struct report
 /* The log tells where the time of a start goes (tests/bench/start reads it). */
 static void phase(struct report *report, const char *name) {
   log_info("phase %s", name);
-  report_data(report, EVENT_PROGRESS, "", json_pack("{s:s}", "phase", name));
+  report_phase(report, name);
 }
 
 /* Up to where a step can be made, and the trainer that makes it. */

@@ -89,7 +89,7 @@ static enum status make_reference(struct corpus *c, struct learner *l, struct re
       status = report_poll(report, err);
     if (!status && report && clock_seconds() - told > 0.5) {
       told = clock_seconds();
-      report_data(report, EVENT_PROGRESS, "", json_pack("{s:s}", "phase", "reference"));
+      report_phase(report, "reference");
     }
   }
   batch_done(&batch);
@@ -101,7 +101,7 @@ enum status preference_references(struct corpus *training, struct corpus *valida
   if (!preference_has_reference(&l->preference))
     return STATUS_OK;
   if (report)
-    report_data(report, EVENT_PROGRESS, "", json_pack("{s:s}", "phase", "reference"));
+    report_phase(report, "reference");
   enum status status = make_reference(training, l, report, err);
   return status || validation->count == 0 ? status : make_reference(validation, l, report, err);
 }

@@ -54,6 +54,10 @@ void report_data(struct report *report, enum event_kind kind, const char *messag
   json_decref(data);
 }
 
+void report_phase(struct report *report, const char *phase) {
+  report_data(report, EVENT_PROGRESS, "", json_pack("{s:s}", "phase", phase));
+}
+
 void report_error(struct report *report, const struct error *err) {
   say(report, &(struct event){.kind = EVENT_ERROR,
                               .level = LOG_ERROR,

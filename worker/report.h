@@ -21,6 +21,8 @@ void report_init(struct report *report, int out, int in);
 /* One line each; `data` is consumed (may be NULL). A pipe that is gone sets `gone` and `stop`. */
 void report_message(struct report *report, enum log_level level, const char *format, ...) PRINTF(3, 4);
 void report_data(struct report *report, enum event_kind kind, const char *message, json_t *data);
+/* What it does now: EVENT_PROGRESS that says no more. */
+void report_phase(struct report *report, const char *phase);
 void report_error(struct report *report, const struct error *err);
 /* For pool_watch: EVENT_ALIVE where nothing was said for a second. `report`: struct report. */
 void report_beat(void *report);

@@ -11,7 +11,7 @@
 /* The daemon hears that the worker is alive. */
 static enum status beat(void *with, struct error *err) {
   struct report *report = with;
-  report_data(report, EVENT_PROGRESS, "", json_pack("{s:s}", "phase", "check"));
+  report_phase(report, "check");
   return report_poll(report, err);
 }
 

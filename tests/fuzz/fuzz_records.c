@@ -1,4 +1,4 @@
-/* sources: base worker/data/[fr]*.c worker/data/m[ae]*.c worker/chat/[cm][oe][ns][vs]*.c worker/file/[au][rn]*.c */
+/* sources: base worker/data/[dfr][eo]*.c worker/data/m[ae]*.c worker/chat/[cm][oe][ns][vs]*.c worker/file/[au]*.c */
 /* Any bytes, read as each of the three formats: every record is whole and in its place, every refusal
    names a line, and the records behind it can be read. A line with messages is checked as a chat, and one that passes
    is read as a conversation in one form.

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "worker/data/decimal.h"
 #include "worker/data/math_answer.h"
 
 enum status extract_open(struct extract *out, const struct generate_spec *spec, struct error *err) {
@@ -26,34 +27,14 @@ static bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
 
-/* Three digits and no fourth follow the comma. */
-static bool is_group(const char *comma) {
-  return is_digit(comma[1]) && is_digit(comma[2]) && is_digit(comma[3]) && !is_digit(comma[4]);
-}
-
-/* Digits with commas between thousands, and decimals: where they end. NULL: none begin here. The value is one division
-   of whole numbers, so that a decimal and a fraction of the same value are equal. */
-static const char *read_digits(double *value, const char *at) {
-  const char *from = at;
-  double whole = 0, scale = 1;
-  for (; is_digit(*at) || (*at == ',' && at > from && is_digit(at[-1]) && is_group(at)); at++)
-    whole = *at == ',' ? whole : whole * 10 + (*at - '0');
-  bool any = at > from;
-  if (*at == '.' && is_digit(at[1]))
-    for (at++, any = true; is_digit(*at); at++, scale *= 10)
-      whole = whole * 10 + (*at - '0');
-  *value = whole / scale;
-  return any ? at : NULL;
-}
-
 /* The number that begins here: a sign, unless it stands behind a letter or digit, digits, and perhaps a denominator. */
 static const char *read_number(double *value, const char *at, const char *text) {
   double below;
   bool sign = (*at == '-' || *at == '+') && (at == text || !isalnum((unsigned char)at[-1]));
-  const char *end = read_digits(value, at + sign);
+  const char *end = decimal_read(value, at + sign, NULL);
   if (!end)
     return NULL;
-  const char *over = *end == '/' ? read_digits(&below, end + 1) : NULL;
+  const char *over = *end == '/' ? decimal_read(&below, end + 1, NULL) : NULL;
   if (over && below != 0)
     *value /= below;
   if (*at == '-')

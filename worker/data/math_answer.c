@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "worker/data/decimal.h"
+
 /* --- finding -------------------------------------------------------------------------------------- */
 
 /* Behind the brace that closes the one at *at; NULL: it is not closed. */
@@ -163,21 +165,6 @@ struct span {
   const char *at, *end;
 };
 
-/* Digits, with commas between thousands, and decimals. Returns where they end, NULL: none begin here. */
-static const char *read_decimal(double *value, struct span s) {
-  double whole = 0, scale = 1;
-  const char *at = s.at;
-  for (; at < s.end && (is_digit(*at) || (*at == ',' && at > s.at && s.end - at > 3 && digits(at + 1) == 3)); at++)
-    whole = *at == ',' ? whole : whole * 10 + (*at - '0');
-  if (at == s.at)
-    return NULL;
-  if (at + 1 < s.end && *at == '.' && is_digit(at[1]))
-    for (at++; at < s.end && is_digit(*at); at++, scale *= 10)
-      whole = whole * 10 + (*at - '0');
-  *value = whole / scale;
-  return at;
-}
-
 /* A decimal or a \frac of two, with a sign before it or in it, and nothing else. */
 static bool read_value(double *value, struct span s) {
   double sign = 1, above, below;
@@ -185,7 +172,7 @@ static bool read_value(double *value, struct span s) {
     sign = *s.at++ == '-' ? -1 : 1;
   if (s.end - s.at < 5 || strncmp(s.at, "\\frac", 5) != 0) {
     *value = 0;
-    const char *end = read_decimal(value, s);
+    const char *end = decimal_read(value, s.at, s.end);
     *value *= sign;
     return end == s.end;
   }
@@ -198,7 +185,8 @@ static bool read_value(double *value, struct span s) {
     sign = -sign;
     over.at++;
   }
-  if (read_decimal(&above, over) != over.end || read_decimal(&below, under) != under.end || below == 0)
+  if (decimal_read(&above, over.at, over.end) != over.end || decimal_read(&below, under.at, under.end) != under.end ||
+      below == 0)
     return false;
   *value = sign * above / below;
   return true;

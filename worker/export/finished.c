@@ -38,7 +38,7 @@ enum status finished_export(const struct task *task, struct report *report, stru
   struct sentence_modules modules;
   uint64_t seed = (uint64_t)task->spec.seed;
   arena_init(&arena, (size_t)64 << 20);
-  report_data(report, EVENT_PROGRESS, "", json_pack("{s:s}", "phase", "export"));
+  report_phase(report, "export");
   enum status status = peft_read_head(&head, task->start, &arena, err);
   status = status ? status : device_open(&backend, NULL, (int)task->threads, err);
   status = status ? status : open_base(&model, task, &head, &backend, err);
