@@ -69,7 +69,9 @@ static unsigned use_tensor(const struct gguf *gguf, const struct gguf_tensor *te
         tensor->length <= length - (size_t)(tensor->bytes - bytes));
   for (int i = 0; i + 1 < tensor->rank; i++)
     rows *= (size_t)tensor->shape[i];
-  CHECK(rows * columns <= 2 * tensor->length); /* 4.5 bits an element at the least */
+  const struct ggml_type_info *type = ggml_type_info((uint32_t)tensor->type);
+  CHECK(type && columns % type->block == 0);
+  CHECK(tensor->length == rows * (columns / type->block) * type->bytes);
   float *out = rows * columns <= ELEMENTS_MAX ? malloc(rows * columns * sizeof *out) : NULL;
   if (out) {
     CHECK(gguf_to_f32(out, tensor, 0, rows, &err) == STATUS_OK);
