@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "api/single_file.h"
 #include "api/task.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -55,12 +56,33 @@ static enum status read_verdict(json_t **report, char *said, int code, struct er
   return status;
 }
 
+/* What lies beside a single file and belongs to it; of any other model nothing. */
+struct beside {
+  size_t count;
+  const char *parts[SINGLE_FILE_PARTS]; /* below the file's folder */
+  char paths[SINGLE_FILE_PARTS][PATH_MAX];
+};
+
+static void find_beside(struct beside *out, const char *source) {
+  struct single_file file;
+  struct stat info;
+  *out = (struct beside){0};
+  if (stat(source, &info) != 0 || !S_ISREG(info.st_mode) || !single_file_find(&file, source))
+    return;
+  for (size_t i = 0; i < SINGLE_FILE_PARTS; i++) {
+    char *path = out->paths[out->count];
+    int length = snprintf(path, PATH_MAX, "%s/%s", file.folder, single_file_parts[i]);
+    if (length < PATH_MAX && stat(path, &info) == 0)
+      out->parts[out->count++] = single_file_parts[i];
+  }
+}
+
 /* As the daemon does it: the files of a model are others' bytes, and are read by a worker that can do no harm. */
-static enum status look_at(json_t **report, const char *model, struct error *err) {
+static enum status look_at(json_t **report, const char *model, const struct beside *beside, struct error *err) {
   AUTO(str_done) struct str said, text;
   char sandbox[PATH_MAX], worker[PATH_MAX], order[] = "/tmp/reflect-task-XXXXXX";
   struct layers layers;
-  const char *arguments[2 * LAYERS_MAX + 16];
+  const char *arguments[2 * LAYERS_MAX + 2 * SINGLE_FILE_PARTS + 16];
   size_t count = 0;
   int code = 0;
   str_init(&said, SAID_BYTES);
@@ -85,6 +107,10 @@ static enum status look_at(json_t **report, const char *model, struct error *err
     arguments[count++] = sandbox;
     layers_without(&layers, arguments, &count);
     const char *const rest[] = {"--model", model, "--read", order, "--", worker, order, NULL};
+    for (size_t i = 0; i < beside->count; i++) {
+      arguments[count++] = "--read";
+      arguments[count++] = beside->paths[i];
+    }
     for (size_t i = 0; i < COUNT_OF(rest); i++)
       arguments[count++] = rest[i];
     status = program_run(&said, &code, arguments, LOOK_SECONDS, err);
@@ -109,6 +135,8 @@ static void last_name(char out[NAME_BYTES], const char *path, const char *source
   snprintf(out, NAME_BYTES, "%.*s", (int)(end - begin), path + begin);
   if (out[0] == '\0' || strcmp(out, ".") == 0 || strcmp(out, "..") == 0)
     snprintf(out, NAME_BYTES, "%s", strrchr(source, '/') + 1);
+  if (single_file_named(out)) /* it becomes a folder, with what lies beside it */
+    out[strlen(out) - strlen(".safetensors")] = '\0';
 }
 
 /* The id that the model gets. */
@@ -119,9 +147,10 @@ static enum status check_name(const char *id, const char *source, struct error *
   if (!model_id_valid(id))
     return error_set(err, STATUS_INVALID_VALUE, "name", "\"%s\" cannot be a model's name: --name NAME, or ORG/NAME",
                      id);
-  if (S_ISREG(info.st_mode) && (!is_gguf(source) || !is_gguf(id) || strchr(id, '/')))
+  if (S_ISREG(info.st_mode) && !single_file_named(source) && (!is_gguf(source) || !is_gguf(id) || strchr(id, '/')))
     return error_set(err, STATUS_INVALID_VALUE, "name",
-                     "a model that is one file must end in .gguf, here and as its name (ORG/NAME is for folders)");
+                     "a model that is one file must end in .gguf, here and as its name (ORG/NAME is for folders), or "
+                     "in .safetensors");
   return STATUS_OK;
 }
 
@@ -140,6 +169,7 @@ enum exit_code model_add(struct cli *cli, const char *path, const struct model_a
   const char *folder = options->models ? options->models : getenv("REFLECTD_MODELS"), *id = options->name;
   AUTO(json_release) json_t *report = NULL;
   char source[PATH_MAX], own_name[NAME_BYTES];
+  struct beside beside;
   struct error err;
   uint64_t bytes = 0;
   enum status status = STATUS_OK;
@@ -154,8 +184,12 @@ enum exit_code model_add(struct cli *cli, const char *path, const struct model_a
   if (!status)
     status = check_name(id, source, &err);
   if (!status)
-    status = look_at(&report, source, &err);
+    find_beside(&beside, source);
   if (!status)
+    status = look_at(&report, source, &beside, &err);
+  if (!status && single_file_named(source))
+    status = model_copy_parts(source, beside.parts, beside.count, folder, id, options->link, &bytes, &err);
+  else if (!status)
     status = model_copy(source, folder, id, options->link, &bytes, &err);
   if (status == STATUS_MODEL_INVALID) {
     cli_note("reflect: no job could use this model, so it is not added:", err.text);

@@ -134,8 +134,52 @@ static enum status make_parent(char out[PATH_MAX], const char *models, const cha
   return slash ? file_sync_dir(models, err) : STATUS_OK;
 }
 
-enum status model_copy(const char *source, const char *models, const char *id, bool link, uint64_t *bytes,
-                       struct error *err) {
+/* What is copied: a folder or file, or a file with parts of its folder, which become one. */
+struct content {
+  const char *source;
+  bool becomes_folder;
+  const char *const *parts;
+  size_t count;
+};
+
+static enum status copy_part(struct copying *copying, const char *folder, const char *part, const char *target) {
+  char from[PATH_MAX], to[PATH_MAX];
+  const char *slash = strchr(part, '/');
+  enum status status = join(from, folder, part, copying->err);
+  status = status ? status : join(to, target, part, copying->err);
+  if (status)
+    return status;
+  char *between = slash ? strrchr(to, '/') : NULL;
+  if (between) {
+    *between = '\0';
+    if (mkdir(to, FOLDER_MODE) != 0 || chmod(to, FOLDER_MODE) != 0)
+      return error_set_errno(copying->err, STATUS_IO, NULL, "%s", to);
+    *between = '/';
+  }
+  status = copy_entry(copying, from, to, 1);
+  if (!status && between) {
+    *between = '\0';
+    status = file_sync_dir(to, copying->err);
+  }
+  return status;
+}
+
+static enum status copy_content(struct copying *copying, const struct content *content, const char *target) {
+  if (!content->becomes_folder)
+    return copy_entry(copying, content->source, target, 0);
+  const char *name = strrchr(content->source, '/') + 1;
+  char folder[PATH_MAX];
+  snprintf(folder, sizeof folder, "%.*s", (int)(name - 1 - content->source), content->source);
+  if (mkdir(target, FOLDER_MODE) != 0 || chmod(target, FOLDER_MODE) != 0)
+    return error_set_errno(copying->err, STATUS_IO, NULL, "%s", target);
+  enum status status = copy_part(copying, folder, name, target);
+  for (size_t i = 0; !status && i < content->count; i++)
+    status = copy_part(copying, folder, content->parts[i], target);
+  return status ? status : file_sync_dir(target, copying->err);
+}
+
+static enum status publish(const struct content *content, const char *models, const char *id, bool link,
+                           uint64_t *bytes, struct error *err) {
   struct copying copying = {.link = link, .err = err};
   char parent[PATH_MAX], target[PATH_MAX], hidden[PATH_MAX], name[64];
   struct stat info;
@@ -149,7 +193,7 @@ enum status model_copy(const char *source, const char *models, const char *id, b
     status = join(hidden, parent, name, err);
   if (status)
     return status;
-  status = copy_entry(&copying, source, hidden, 0);
+  status = copy_content(&copying, content, hidden);
   if (!status && renameat2(AT_FDCWD, hidden, AT_FDCWD, target, RENAME_NOREPLACE) != 0)
     status = error_set_errno(err, STATUS_IO, NULL, "%s", target);
   if (!status)
@@ -160,4 +204,15 @@ enum status model_copy(const char *source, const char *models, const char *id, b
     (void)!file_remove_tree(hidden, &other);
   }
   return status;
+}
+
+enum status model_copy(const char *source, const char *models, const char *id, bool link, uint64_t *bytes,
+                       struct error *err) {
+  return publish(&(struct content){.source = source}, models, id, link, bytes, err);
+}
+
+enum status model_copy_parts(const char *source, const char *const *parts, size_t count, const char *models,
+                             const char *id, bool link, uint64_t *bytes, struct error *err) {
+  const struct content content = {.source = source, .becomes_folder = true, .parts = parts, .count = count};
+  return publish(&content, models, id, link, bytes, err);
 }

@@ -3,6 +3,7 @@
 #define CLI_MODEL_COPY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -16,5 +17,10 @@ bool model_id_valid(const char *id);
    source writes into the model. All may read them. *bytes is the model's size. */
 NODISCARD enum status model_copy(const char *source, const char *models, const char *id, bool link, uint64_t *bytes,
                                  struct error *err);
+
+/* The same for a file that becomes the folder models/id, with what of its own folder belongs to it: `parts`, paths of
+   one or two names below that folder, of files or folders. */
+NODISCARD enum status model_copy_parts(const char *source, const char *const *parts, size_t count, const char *models,
+                                       const char *id, bool link, uint64_t *bytes, struct error *err);
 
 #endif

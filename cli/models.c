@@ -53,7 +53,7 @@ static const struct command commands[] = {
   {.verb = "get", .operands = "ID", .operand_count = 1, .doc = "Show a model", .run = models_get},
   {
     .verb = "add",
-    .operands = "FOLDER|FILE.gguf",
+    .operands = "FOLDER|FILE.gguf|FILE.safetensors",
     .operand_count = 1,
     .doc = "Put a base model into the models folder of this machine's daemon, if jobs can use it",
     .options = &model_add_table,

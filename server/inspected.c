@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "api/single_file.h"
 #include "base/log.h"
 #include "server/paths.h"
 
@@ -40,6 +41,7 @@ static uint64_t version_of(const char *path) {
                                              "unet",             "unet/config.json",
                                              "vae",              "vae/config.json"};
   char file[PATH_BYTES];
+  struct single_file single;
   uint64_t hash = mix_file(0xCBF29CE484222325u, path);
   for (size_t i = 0; i < COUNT_OF(names); i++)
     if (!path_format(file, NULL, "%s/%s", path, names[i]))
@@ -47,7 +49,7 @@ static uint64_t version_of(const char *path) {
   for (size_t i = 0; i < COUNT_OF(of_pipelines); i++)
     if (!path_format(file, NULL, "%s/%s", path, of_pipelines[i]))
       hash = mix_file(hash, file);
-  return hash;
+  return single_file_find(&single, path) ? mix_file(hash, single.path) : hash;
 }
 
 static struct inspected *find(const struct inspected_list *list, const char *id) {

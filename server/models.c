@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "api/single_file.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -68,6 +69,9 @@ static enum model_format look_inside(const char *folder, struct stat *info) {
   struct stat gguf, weights;
   if (is_file(folder, "model_index.json", info))
     return MODEL_DIFFUSERS;
+  struct single_file single;
+  if (single_file_find(&single, folder) && stat(single.path, info) == 0)
+    return MODEL_SINGLE_FILE;
   bool has_config = is_file(folder, "config.json", info);
   static const char *const names[] = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
                                       "pytorch_model.bin.index.json"};
@@ -83,11 +87,11 @@ static enum model_format look_inside(const char *folder, struct stat *info) {
 }
 
 const char *model_format_name(enum model_format format) {
-  static const char *const names[MODEL_FORMAT_COUNT] = {
-      [MODEL_SAFETENSORS] = "safetensors",
-      [MODEL_PYTORCH] = "pytorch",
-      [MODEL_GGUF] = "gguf",
-      [MODEL_DIFFUSERS] = "diffusers"};
+  static const char *const names[MODEL_FORMAT_COUNT] = {[MODEL_SAFETENSORS] = "safetensors",
+                                                        [MODEL_PYTORCH] = "pytorch",
+                                                        [MODEL_GGUF] = "gguf",
+                                                        [MODEL_DIFFUSERS] = "diffusers",
+                                                        [MODEL_SINGLE_FILE] = "single_file"};
   CHECK(format < MODEL_FORMAT_COUNT);
   return names[format];
 }

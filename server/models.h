@@ -1,10 +1,11 @@
 /* Base models: what lies in the models folder. A folder with config.json, with model_index.json (a diffusion pipeline
-   of diffusers) or with one .gguf file is a model, and so is a file that ends in .gguf; the name of either is the id. A
-   folder that is none may hold such folders: "org/name". "models--org--name" (in the models folder, or in "hub" there)
-   is that of the Hugging Face hub's cache: the model "org/name" is the snapshot that refs/main names, else the newest.
-   Of two models with one id the one outside the cache counts, and the log says so. Symbolic links are
-   followed. The models' files are looked for, never read. Nothing is cached here: a model that is copied in
-   is there at once. A client's text is only ever compared with names, never used as a path. */
+   of diffusers), with a single file of Stable Diffusion (api/single_file.h) or with one .gguf file is a model, and so
+   is a file that ends in .gguf; the name of either is the id. A folder that is none may hold such folders: "org/name".
+   "models--org--name" (in the models folder, or in "hub" there) is that of the Hugging Face hub's cache: the model
+   "org/name" is the snapshot that refs/main names, else the newest. Of two models with one id the one outside the cache
+   counts, and the log says so. Symbolic links are followed. The models' files are looked for, never read. Nothing is
+   cached here: a model that is copied in is there at once. A client's text is only ever compared with names, never used
+   as a path. */
 #ifndef SERVER_MODELS_H
 #define SERVER_MODELS_H
 
@@ -14,9 +15,16 @@
 #include "base/arena.h"
 #include "base/error.h"
 
-enum model_format { MODEL_SAFETENSORS, MODEL_PYTORCH, MODEL_GGUF, MODEL_DIFFUSERS, MODEL_FORMAT_COUNT };
+enum model_format {
+  MODEL_SAFETENSORS,
+  MODEL_PYTORCH,
+  MODEL_GGUF,
+  MODEL_DIFFUSERS,
+  MODEL_SINGLE_FILE,
+  MODEL_FORMAT_COUNT
+};
 
-/* "safetensors", "pytorch", "gguf" or "diffusers". */
+/* "safetensors", "pytorch", "gguf", "diffusers" or "single_file". */
 const char *model_format_name(enum model_format format);
 
 struct base_model {

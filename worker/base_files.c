@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "api/single_file.h"
 #include "base/file.h"
 
 static bool ends(const char *name, const char *with) {
@@ -87,11 +88,14 @@ static enum status add_components(json_t *list, const char *path, struct error *
   static const char *const names[] = {"scheduler/", "text_encoder/", "tokenizer/", "unet/", "vae/"};
   char folder[1400];
   struct stat info;
+  struct single_file file;
   snprintf(folder, sizeof folder, "%s/model_index.json", path);
+  bool whole = stat(folder, &info) == 0, single = single_file_find(&file, path);
   enum status status = STATUS_OK;
-  for (size_t i = 0; stat(folder, &info) == 0 && !status && i < COUNT_OF(names); i++) {
+  for (size_t i = 0; (whole || single) && !status && i < COUNT_OF(names); i++) {
     snprintf(folder, sizeof folder, "%s/%s", path, names[i]);
-    status = add_folder(list, folder, names[i], err);
+    if (whole || stat(folder, &info) == 0) /* beside a single file most may be missing */
+      status = add_folder(list, folder, names[i], err);
   }
   return status;
 }
@@ -105,8 +109,8 @@ enum status base_files(json_t **out, const char *path, struct error *err) {
   if (!status && stat(path, &info) != 0)
     status = error_set_errno(err, STATUS_IO, NULL, "cannot read %s", path);
   if (!status)
-    status = S_ISDIR(info.st_mode) ? add_folder(list, path, "", err)
-                                   : add(list, "", slash ? slash + 1 : path, path, err);
+    status =
+        S_ISDIR(info.st_mode) ? add_folder(list, path, "", err) : add(list, "", slash ? slash + 1 : path, path, err);
   if (!status && S_ISDIR(info.st_mode))
     status = add_components(list, path, err);
   if (status)

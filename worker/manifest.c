@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/single_file.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "worker/base_files.h"
@@ -45,7 +46,8 @@ static void add_weights(json_t *manifest, const json_t *base) {
   size_t index, count = 0;
   json_array_foreach(base, index, file) {
     const char *name = json_string_value(json_object_get(file, "name"));
-    if (strcmp(name, "model.safetensors") == 0 || strcmp(name, "pytorch_model.bin") == 0 || strstr(name, ".gguf")) {
+    if (strcmp(name, "model.safetensors") == 0 || strcmp(name, "pytorch_model.bin") == 0 || strstr(name, ".gguf") ||
+        (single_file_named(name) && !strchr(name, '/'))) {
       only = file;
       count++;
     }

@@ -170,7 +170,7 @@ static enum status run(const struct options *o, struct error *err) {
   d.learner.recompute_segments = (size_t)o->recompute;
   d.learner.memory_limit = (size_t)o->memory_limit << 20;
   enum status s = cpu_open(&backend, o->threads, o->isa, err);
-  s = s ? s : model_open_component(&model, o->model, &backend, err);
+  s = s ? s : model_open_component(&model, o->model, NULL, &backend, err);
   s = s ? s : model_adapt(&model, &spec, 0, err);
   s = s ? s : denoiser_init(&d, &model, &images, TEXT_TOKENS, err);
   s = s ? s : steps(o, &d, err);

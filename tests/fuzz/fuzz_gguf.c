@@ -1,4 +1,4 @@
-/* sources: base worker/file worker/model/checkpoint.c worker/model/checkpoint_gguf.c worker/model/checkpoint_keys.c */
+/* sources: base api/single_file.c worker/file worker/model/checkpoint*.c */
 /* Any bytes are either refused or a GGUF whose every value and tensor lies within them: all of it can be
    read, as the type it is and as any other, and seen as a Hugging Face checkpoint. */
 #include <stdlib.h>

@@ -237,7 +237,7 @@ enum status images_run(struct worst *worst, const char *folder, const json_t *ab
   char path[1024];
   snprintf(path, sizeof path, "%s/model", folder);
   worst->output_only = strncmp(kind, "unet", 4) != 0;
-  enum status s = model_open_component(&model, path, backend, err);
+  enum status s = model_open_component(&model, path, NULL, backend, err);
   if (!s)
     s = strcmp(kind, "clip") == 0  ? run_clip(worst, ref, &model, err)
         : strcmp(kind, "vae") == 0 ? run_vae(worst, ref, &model, err)

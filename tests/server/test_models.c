@@ -98,11 +98,19 @@ static void test_formats(void **state) {
                                       "named.gguf/inside.gguf",
                                       "pipeline/model_index.json",
                                       "pipeline/unet/config.json",
-                                      "org/pipeline/model_index.json"};
+                                      "org/pipeline/model_index.json",
+                                      "single/sd.safetensors",
+                                      "single/tokenizer/vocab.json",
+                                      "single/unet/config.json",
+                                      "loose/sd.safetensors",
+                                      "pair/a.safetensors",
+                                      "pair/b.safetensors",
+                                      "pair/tokenizer/vocab.json"};
   for (size_t i = 0; i < COUNT_OF(files); i++)
     put(f, files[i]);
   assert_models(f, "bare=safetensors both=safetensors converted=gguf file.gguf=gguf folder=gguf named.gguf=gguf"
-                   " old=pytorch org/pipeline=diffusers pipeline=diffusers sharded=safetensors");
+                   " old=pytorch org/pipeline=diffusers pipeline=diffusers sharded=safetensors"
+                   " single=single_file");
 }
 
 static void test_unusual_entries(void **state) {

@@ -31,7 +31,7 @@ static enum status start(struct run *r, const struct learner *limits, const stru
   *r = (struct run){.denoiser.learner = *limits, .spec = {.peft_type = PEFT_HRA, .hra = {.r = 4}}};
   r->spec.target_modules.names = (struct string_list){COUNT_OF(targets), targets};
   assert_int_equal(cpu_open(&r->backend, 2, NULL, err), STATUS_OK);
-  assert_int_equal(model_open_component(&r->model, path, &r->backend, err), STATUS_OK);
+  assert_int_equal(model_open_component(&r->model, path, NULL, &r->backend, err), STATUS_OK);
   assert_int_equal(model_adapt(&r->model, &r->spec, 1, err), STATUS_OK);
   rng_init(&rng, 5, 1);
   for (size_t i = 0; i < r->model.parameters.count; i++) /* no pairs: the adapters do something */

@@ -123,32 +123,51 @@ static enum status check_dpm_solver(const json_t *config, struct error *err) {
   return STATUS_OK;
 }
 
-static enum status open_scheduler(struct diffusion_pipeline *p, const char *path, const json_t *index,
-                                  struct error *err) {
-  const char *class = class_of(index, "scheduler");
-  AUTO(json_release) json_t *config = NULL;
+/* `from`: the file that names the class. */
+static enum status take_scheduler(struct diffusion_pipeline *p, const json_t *config, const char *class,
+                                  const char *from, struct error *err) {
   size_t i = 0;
-  while (i < COUNT_OF(schedulers) && strcmp(class, schedulers[i].class) != 0)
+  while (class && i < COUNT_OF(schedulers) && strcmp(class, schedulers[i].class) != 0)
     i++;
-  if (i == COUNT_OF(schedulers))
+  if (!class || i == COUNT_OF(schedulers))
     return error_set(err, STATUS_MODEL_INVALID, "model",
                      "%s: the class %.60s of scheduler is not supported; DDIMScheduler, DPMSolverMultistepScheduler "
                      "and those that share their noise schedule are",
-                     index_name, class);
+                     from, class ? class : "(absent)");
   p->method = schedulers[i].method;
-  enum status status = read_file(&config, path, scheduler_name, err);
-  if (!status && strcmp(class, "DPMSolverMultistepScheduler") == 0)
-    status = check_dpm_solver(config, err);
+  enum status status = strcmp(class, "DPMSolverMultistepScheduler") == 0 ? check_dpm_solver(config, err) : STATUS_OK;
   return status ? status : noise_schedule_read(&p->schedule, config, &p->arena, err);
+}
+
+/* How a folder of diffusers says what it is made of: model_index.json has the classes. */
+static enum status open_index(struct diffusion_pipeline *p, const char *path, struct error *err) {
+  AUTO(json_release) json_t *index = NULL;
+  AUTO(json_release) json_t *config = NULL;
+  enum status s = read_file(&index, path, index_name, err);
+  s = s ? s : check_index(index, err);
+  s = s ? s : read_file(&config, path, scheduler_name, err);
+  return s ? s : take_scheduler(p, config, class_of(index, "scheduler"), index_name, err);
+}
+
+/* Of a single file the scheduler's config alone has its class; what else it is made of its tensors tell. */
+static enum status open_single_file(struct diffusion_pipeline *p, const struct single_file *file, struct error *err) {
+  AUTO(json_release) json_t *config = NULL;
+  char tokenizer[DIRECTORY_PATH_BYTES];
+  if (!directory_find(tokenizer, file->folder, single_file_parts[0]))
+    return error_set(err, STATUS_MODEL_INVALID, "model",
+                     "%s has no folder tokenizer beside it: the tokenizer is not in such a file; the folder of the "
+                     "pipeline that the file is of is needed (vocab.json, merges.txt, tokenizer_config.json)",
+                     file->path);
+  enum status status = checkpoint_single_file_scheduler(&config, file, err);
+  const char *class = json_string_value(json_object_get(config, "_class_name"));
+  return status ? status : take_scheduler(p, config, class, scheduler_name, err);
 }
 
 /* --- the components ------------------------------------------------------------------------------- */
 
 static enum status open_component(struct model *out, const char *path, const char *name, const struct model_ops *ops,
                                   struct backend *backend, struct error *err) {
-  char folder[DIRECTORY_PATH_BYTES];
-  snprintf(folder, sizeof folder, "%s/%s", path, name);
-  enum status status = model_open_component(out, folder, backend, err);
+  enum status status = model_open_component(out, path, name, backend, err);
   if (!status && out->ops != ops)
     return error_set(err, STATUS_MODEL_INVALID, "model", "%s/config.json is of a %s, not of a %s", name,
                      out->ops->model_type, ops->model_type);
@@ -163,7 +182,7 @@ static enum status open_component(struct model *out, const char *path, const cha
    for. */
 static enum status open_tokenizer(struct diffusion_pipeline *p, const char *path, struct error *err) {
   static const char name[] = "tokenizer/tokenizer_config.json";
-  char folder[DIRECTORY_PATH_BYTES];
+  char folder[PATH_MAX + 16];
   int64_t length = 0;
   AUTO(json_release) json_t *config = NULL;
   snprintf(folder, sizeof folder, "%s/tokenizer", path);
@@ -227,21 +246,21 @@ static enum status check_latents(struct diffusion_pipeline *p, struct error *err
 
 static enum status open_all(struct diffusion_pipeline *p, const char *path, struct backend *backend,
                             struct error *err) {
-  AUTO(json_release) json_t *index = NULL;
-  enum status s = read_file(&index, path, index_name, err);
-  s = s ? s : check_index(index, err);
-  s = s ? s : open_scheduler(p, path, index, err);
+  struct single_file file;
+  bool single = single_file_find(&file, path);
+  enum status s = single ? open_single_file(p, &file, err) : open_index(p, path, err);
   s = s ? s : open_component(&p->text_encoder, path, "text_encoder", &model_clip_text, backend, err);
   s = s ? s : open_component(&p->unet, path, "unet", &model_unet_2d_condition, backend, err);
   s = s ? s : open_component(&p->vae, path, "vae", &model_autoencoder_kl, backend, err);
-  s = s ? s : open_tokenizer(p, path, err);
+  s = s ? s : open_tokenizer(p, single ? file.folder : path, err);
   s = s ? s : check_text_encoder(p, err);
   return s ? s : check_latents(p, err);
 }
 
 bool diffusion_pipeline_is(const char *path) {
-  char file[DIRECTORY_PATH_BYTES];
-  return directory_find(file, path, index_name);
+  char index[DIRECTORY_PATH_BYTES];
+  struct single_file file;
+  return directory_find(index, path, index_name) || single_file_find(&file, path);
 }
 
 enum status diffusion_pipeline_open(struct diffusion_pipeline *out, const char *path, struct backend *backend,

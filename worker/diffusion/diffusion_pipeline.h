@@ -1,6 +1,7 @@
 /* A diffusion pipeline on disk, in the layout that diffusers saves a StableDiffusionPipeline in (Rombach et al.,
    "High-resolution image synthesis with latent diffusion models", 2022): model_index.json, which names the classes of
-   the components, and a folder for each: tokenizer, text_encoder, unet, vae, scheduler. What it lists beside these
+   the components, and a folder for each: tokenizer, text_encoder, unet, vae, scheduler; or a single file
+   (api/single_file.h). What the index lists beside these
    (safety_checker, feature_extractor) is neither read nor run. */
 #ifndef WORKER_DIFFUSION_DIFFUSION_PIPELINE_H
 #define WORKER_DIFFUSION_DIFFUSION_PIPELINE_H
@@ -24,7 +25,7 @@ struct diffusion_pipeline {
   size_t side;                  /* of pixels: what the UNet was trained at (its sample_size) */
 };
 
-/* Is there a model_index.json in the folder `path`? */
+/* Is there a model_index.json in the folder `path`, or is the model a single file? */
 bool diffusion_pipeline_is(const char *path);
 /* Opens all components. The backend outlives the pipeline. STATUS_MODEL_INVALID names the file and the member, class or
    tensor that cannot be used; STATUS_UNSUPPORTED_VALUE as model_open_component. *out is empty after a failure. */

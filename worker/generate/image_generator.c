@@ -78,11 +78,10 @@ static void drop_adapted(struct image_generator *g, struct adapted **at) {
 }
 
 static enum status open_unet(struct adapted *a, struct image_generator *g, struct error *err) {
-  char folder[4400], unet[4400];
+  char folder[4400];
   snprintf(folder, sizeof folder, "%s/%s", g->folder, a->name);
-  snprintf(unet, sizeof unet, "%s/unet", g->path);
   enum status s = peft_read_config(&a->spec, folder, &a->arena, err);
-  s = s ? s : model_open_component(&a->unet, unet, g->backend, err);
+  s = s ? s : model_open_component(&a->unet, g->path, "unet", g->backend, err);
   s = s ? s : model_adapt_again(&a->unet, &a->spec, 0, err);
   s = s ? s : peft_load(&a->unet, folder, err);
   return s ? s : adapter_forward_factors(a->unet.adapters, a->unet.adapter_count, g->backend, err);

@@ -1,4 +1,4 @@
-/* One view of two formats. What differs beyond the container is in checkpoint_gguf.c. */
+/* One view of three formats. What differs beyond the container is in checkpoint_gguf.c and checkpoint_ldm.c. */
 #include "worker/model/checkpoint.h"
 
 #include <dirent.h>
@@ -11,9 +11,11 @@
 
 #include "base/json.h"
 #include "base/str.h"
+#include "worker/file/directory.h"
 #include "worker/file/stand_in.h"
 #include "worker/file/torch_file.h"
 #include "worker/model/checkpoint_gguf.h"
+#include "worker/model/checkpoint_ldm.h"
 
 enum { ARENA_MAX = 64 << 20, FOLDER_FILES_MAX = 8, CONFIG_BYTES_MAX = 1 << 20 };
 
@@ -228,6 +230,53 @@ enum status checkpoint_open(struct checkpoint *out, const char *path, struct err
   enum status status = S_ISDIR(info.st_mode) ? open_folder(out, path, err) : open_gguf(out, path, err);
   if (status)
     checkpoint_close(out);
+  return status;
+}
+
+/* --- single files --------------------------------------------------------------------------------- */
+
+static enum status open_single_file(struct checkpoint *out, const struct single_file *file, const char *name,
+                                    struct error *err) {
+  char config[DIRECTORY_PATH_BYTES];
+  const char *beside = arena_format(&out->arena, "%s/%s", file->folder, name);
+  out->weights_path = arena_string(&out->arena, file->path);
+  if (!beside || !out->weights_path)
+    return error_no_memory(err, "a checkpoint's tables");
+  enum status status = safetensors_open(&out->tensors, file->path, err);
+  status = status ? status : checkpoint_ldm_check(&out->tensors, err);
+  if (!status)
+    status = directory_find(config, beside, "config.json")
+                 ? open_config(out, beside, err)
+                 : checkpoint_ldm_config(&out->config, &out->tensors, name, err);
+  return status ? status : checkpoint_ldm_translate(out, name, err);
+}
+
+enum status checkpoint_open_component(struct checkpoint *out, const char *path, const char *name, struct error *err) {
+  struct single_file file;
+  char folder[PATH_MAX];
+  if (!single_file_find(&file, path)) {
+    snprintf(folder, sizeof folder, "%s/%s", path, name);
+    return checkpoint_open(out, folder, err);
+  }
+  *out = (struct checkpoint){0};
+  arena_init(&out->arena, ARENA_MAX);
+  enum status status = open_single_file(out, &file, name, err);
+  if (status)
+    checkpoint_close(out);
+  return status;
+}
+
+enum status checkpoint_single_file_scheduler(json_t **out, const struct single_file *file, struct error *err) {
+  static const struct json_limits limits = {.bytes_max = CONFIG_BYTES_MAX};
+  struct safetensors tensors;
+  *out = NULL;
+  enum status status = directory_json(out, file->folder, "scheduler/scheduler_config.json", &limits, err);
+  if (status || *out)
+    return status;
+  status = safetensors_open(&tensors, file->path, err);
+  status = status ? status : checkpoint_ldm_check(&tensors, err);
+  status = status ? status : checkpoint_ldm_config(out, &tensors, "scheduler", err);
+  safetensors_close(&tensors);
   return status;
 }
 

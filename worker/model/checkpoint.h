@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 
+#include "api/single_file.h"
 #include "base/hash.h"
 #include "worker/backend/weight.h"
 #include "worker/file/gguf.h"
@@ -40,6 +41,14 @@ struct checkpoint_tensor {
    the member, key or tensor at fault. *out is empty after a failure. Reading an open checkpoint is safe from any
    number of threads. */
 NODISCARD enum status checkpoint_open(struct checkpoint *out, const char *path, struct error *err);
+/* The component `name` ("unet", "vae", "text_encoder") of the diffusion pipeline at `path`: that folder of it in
+   diffusers' layout, or its part of a single file (api/single_file.h), whose config is the folder's where one lies
+   beside the file. As above; of a single file the text names the component's tensors as diffusers does. */
+NODISCARD enum status checkpoint_open_component(struct checkpoint *out, const char *path, const char *name,
+                                                struct error *err);
+/* The config of a single file's scheduler, which the caller owns. */
+NODISCARD enum status checkpoint_single_file_scheduler(json_t **out, const struct single_file *file,
+                                                       struct error *err);
 void checkpoint_close(struct checkpoint *checkpoint);
 
 /* By Hugging Face's name, exactly. False when there is no such tensor. */

@@ -131,8 +131,10 @@ static enum status find_component(const struct model_ops **out, const struct che
                           type ? type : "(neither _class_name nor model_type)", names);
 }
 
-static enum status load(struct model *m, const char *path, uint64_t seed, struct error *err) {
-  enum status status = checkpoint_open(&m->checkpoint, path, err);
+/* `part`: of a diffusion pipeline at `path`; NULL: the folder of the model itself. */
+static enum status load(struct model *m, const char *path, const char *part, uint64_t seed, struct error *err) {
+  enum status status =
+      part ? checkpoint_open_component(&m->checkpoint, path, part, err) : checkpoint_open(&m->checkpoint, path, err);
   if (!status)
     status = (m->component ? find_component : find_architecture)(&m->ops, &m->checkpoint, err);
   if (!status && !m->component)
@@ -146,12 +148,12 @@ static enum status load(struct model *m, const char *path, uint64_t seed, struct
   return m->linears && m->norms && m->owners ? m->ops->load(m, seed, err) : error_no_memory(err, "the model");
 }
 
-static enum status open_model(struct model *m, const char *path, uint64_t seed, struct error *err) {
+static enum status open_model(struct model *m, const char *path, const char *part, uint64_t seed, struct error *err) {
   arena_init(&m->arena, SIZE_MAX / 2);
   m->parameters.arena = &m->arena;
   m->buffers.backend = m->backend;
   m->parameters.buffers = &m->buffers;
-  enum status status = load(m, path, seed, err);
+  enum status status = load(m, path, part, seed, err);
   if (status)
     model_close(m);
   return status;
@@ -164,15 +166,16 @@ enum status model_open(struct model *out, const char *path, enum job_output outp
                         .num_labels = num_labels,
                         .language = output == OUTPUT_TEXT,
                         .pooling = POOLING_MEAN};
-  return open_model(out, path, seed, err);
+  return open_model(out, path, NULL, seed, err);
 }
 
-enum status model_open_component(struct model *out, const char *path, struct backend *backend, struct error *err) {
+enum status model_open_component(struct model *out, const char *path, const char *part, struct backend *backend,
+                                 struct error *err) {
   *out = (struct model){.backend = backend, .component = true, .output = OUTPUT_COUNT};
   if (!backend->ops->host_memory)
     return error_set(err, STATUS_UNSUPPORTED_VALUE, "scheduling.device",
                      "%s does not have what image models need yet; the CPU has it", backend->device_name);
-  return open_model(out, path, 0, err);
+  return open_model(out, path, part, 0, err);
 }
 
 void model_close(struct model *m) {

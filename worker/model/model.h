@@ -88,11 +88,12 @@ extern const struct model_ops model_clip_text, model_unet_2d_condition, model_au
    that the architecture has not. */
 NODISCARD enum status model_open(struct model *out, const char *path, enum job_output output, size_t num_labels,
                                  uint64_t seed, struct backend *backend, struct error *err);
-/* A component of a diffusion pipeline, in diffusers' layout: CLIPTextModel (its forward gives (N, C): the rows of all
+/* The component `part` ("unet") of the diffusion pipeline at `path` (checkpoint_open_component), or the one that the
+   folder `path` is (NULL): CLIPTextModel (its forward gives (N, C): the rows of all
    tokens), UNet2DConditionModel (unet.h) or AutoencoderKL (autoencoder_kl.h). On the CPU alone: of a device
    STATUS_UNSUPPORTED_VALUE names "scheduling.device". */
-NODISCARD enum status model_open_component(struct model *out, const char *path, struct backend *backend,
-                                           struct error *err);
+NODISCARD enum status model_open_component(struct model *out, const char *path, const char *part,
+                                           struct backend *backend, struct error *err);
 void model_close(struct model *model);
 /* What the model at `path` can be trained as: a look at its config alone. */
 NODISCARD enum status model_tasks(struct data_tasks *out, const char *path, struct error *err);

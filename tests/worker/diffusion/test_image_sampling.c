@@ -74,7 +74,7 @@ static void open_adapted(struct model *out, struct arena *arena, struct backend 
   static struct adapter_spec spec; /* outlives the model */
   struct error err;
   enum status s = peft_read_config(&spec, ADAPTER, arena, &err);
-  s = s ? s : model_open_component(out, PIPELINE "/unet", backend, &err);
+  s = s ? s : model_open_component(out, PIPELINE, "unet", backend, &err);
   s = s ? s : model_adapt_again(out, &spec, 0, &err);
   s = s ? s : peft_load(out, ADAPTER, &err);
   s = s ? s : adapter_forward_factors(out->adapters, out->adapter_count, backend, &err);

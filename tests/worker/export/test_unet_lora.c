@@ -47,7 +47,7 @@ static void open_unet(struct fixture *f, const struct adapter_spec *spec) {
   f->spec = *spec;
   f->spec.target_modules.names = (struct string_list){spec->peft_type == PEFT_OFT ? 3 : COUNT_OF(targets), targets};
   assert_int_equal(cpu_open(&f->backend, 2, NULL, &f->err), STATUS_OK);
-  if (model_open_component(&f->model, base, &f->backend, &f->err) || model_adapt(&f->model, &f->spec, 1, &f->err))
+  if (model_open_component(&f->model, base, NULL, &f->backend, &f->err) || model_adapt(&f->model, &f->spec, 1, &f->err))
     fail_msg("%s", f->err.text);
   rng_init(&rng, 3, 99);
   for (size_t i = 0; i < f->model.parameters.count; i++)
@@ -254,11 +254,11 @@ static void merged_predicts_the_same(void **state) {
     snprintf(path, sizeof path, "%s/merged-f32.tar", f.out);
     snprintf(folder, sizeof folder, "%s/opened", f.out);
     unpack(path, folder, &f.err);
-    if (model_open_component(&merged, folder, &f.backend, &f.err))
+    if (model_open_component(&merged, folder, NULL, &f.backend, &f.err))
       fail_msg("%s", f.err.text);
     assert_int_equal(checkpoint_count(&merged.checkpoint), checkpoint_count(&f.model.checkpoint));
     assert_true(json_equal(merged.checkpoint.config, f.model.checkpoint.config));
-    assert_int_equal(model_open_component(&plain, base, &f.backend, &f.err), STATUS_OK);
+    assert_int_equal(model_open_component(&plain, base, NULL, &f.backend, &f.err), STATUS_OK);
     predict(want, &f.model);
     predict(got, &merged);
     predict(base_out, &plain);

@@ -49,7 +49,7 @@ static const char *open_changed(struct model *out, const char *name, const char 
   free(text);
   json_decref(config);
   json_decref(more);
-  enum status status = model_open_component(out, directory, &backend, &err);
+  enum status status = model_open_component(out, directory, NULL, &backend, &err);
   assert_true(status == STATUS_OK || status == STATUS_MODEL_INVALID);
   return status ? err.text : "";
 }
