@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "worker/denoiser.h"
+#include "worker/diffusion/noise_schedule.h"
 #include "worker/model/autoencoder_kl.h"
 #include "worker/peft/peft.h"
 
@@ -45,15 +46,44 @@ static enum status get_images(float **out, struct images *images, struct referen
 struct unet_batch {
   struct unet_input input;
   float *target, *want;
-  size_t elements; /* of the target */
+  size_t elements;     /* of the target */
+  double prior_weight; /* of DreamBooth's second half, which is of the class; 0: there is none */
+  size_t passes;       /* with prior preservation one for each picture, as a job has them */
 };
 
-static enum status read_batch(struct unet_batch *b, struct reference *ref, struct error *err) {
+/* Latents, noise and time steps as the scheduler mixes them: an image's noisy latents, and what is predicted of them.
+ */
+static enum status mix(struct unet_batch *b, float **sample, struct reference *ref, const json_t *scheduler,
+                       struct error *err) {
+  float *noise = NULL, *latents = NULL, *timesteps = NULL;
+  size_t count = 0;
+  struct images *images = &b->input.images, same;
+  struct noise_schedule schedule;
+  enum status s = noise_schedule_read(&schedule, scheduler, &ref->arena, err);
+  s = s ? s : get_images(&latents, images, ref, "in.latents", err);
+  s = s ? s : get_images(&noise, &same, ref, "in.noise", err);
+  s = s ? s : reference_get(&timesteps, &count, ref, "in.timestep", err);
+  if (s)
+    return s;
+  size_t elements = (size_t)st_elements(safetensors_find(&ref->io, "in.latents")), each = elements / images->count;
+  *sample = arena_array(&ref->arena, elements, sizeof **sample);
+  b->target = arena_array(&ref->arena, elements, sizeof *b->target);
+  CHECK(*sample && b->target);
+  for (size_t i = 0; i < images->count; i++)
+    noise_schedule_mix(*sample + i * each, b->target + i * each, latents + i * each, noise + i * each, each, &schedule,
+                       (size_t)timesteps[i]);
+  return STATUS_OK;
+}
+
+static enum status read_batch(struct unet_batch *b, struct reference *ref, const json_t *about, struct error *err) {
   float *sample = NULL, *timesteps = NULL, *text = NULL;
   size_t count = 0;
   struct images same;
-  enum status s = get_images(&sample, &b->input.images, ref, "in.sample", err);
-  s = s ? s : get_images(&b->target, &same, ref, "in.target", err);
+  const json_t *scheduler = json_object_get(about, "scheduler");
+  b->prior_weight = json_number_value(json_object_get(about, "prior_loss_weight"));
+  enum status s =
+      scheduler ? mix(b, &sample, ref, scheduler, err) : get_images(&sample, &b->input.images, ref, "in.sample", err);
+  s = s || scheduler ? s : get_images(&b->target, &same, ref, "in.target", err);
   s = s ? s : get_images(&b->want, &same, ref, "out.sample", err);
   s = s ? s : reference_get(&timesteps, &count, ref, "in.timestep", err);
   s = s ? s : reference_get(&text, &count, ref, "in.encoder_hidden_states", err);
@@ -64,7 +94,51 @@ static enum status read_batch(struct unet_batch *b, struct reference *ref, struc
   b->input.encoder_states = text;
   b->input.text_tokens = (size_t)safetensors_find(&ref->io, "in.encoder_hidden_states")->shape[1];
   b->elements = (size_t)st_elements(safetensors_find(&ref->io, "in.target"));
+  b->passes = b->prior_weight > 0 ? b->input.images.count : 1;
   return STATUS_OK;
+}
+
+/* What a pass of the batch reads, and where its numbers of target and want begin. */
+static struct unet_input pass_of(const struct unet_batch *b, const struct model *model, size_t pass, size_t *first) {
+  struct unet_input input = b->input;
+  size_t images = input.images.count / b->passes;
+  input.images.count = images;
+  *first = pass * (b->elements / b->passes);
+  input.sample += *first;
+  input.timesteps += pass * images;
+  input.encoder_states += pass * images * input.text_tokens * unet_sizes(model).cross_attention_dim;
+  return input;
+}
+
+/* Forward and backward of the batch. With prior preservation: the mean over the first half, plus the weighted mean over
+   the second. */
+static enum status accumulate(struct denoiser *d, const struct unet_batch *b, double *loss, struct error *err) {
+  enum status s = STATUS_OK;
+  *loss = 0;
+  for (size_t i = 0; !s && i < b->passes; i++) {
+    size_t first;
+    struct unet_input input = pass_of(b, d->learner.model, i, &first);
+    double weight = 1 / (double)b->elements, part = 0;
+    if (b->prior_weight > 0)
+      weight *= i < b->passes / 2 ? 2 : 2 * b->prior_weight;
+    s = denoiser_accumulate(d, &input, b->target + first, (float)weight, &part, err);
+    *loss += part;
+  }
+  return s;
+}
+
+static enum status compare_output(struct worst *worst, struct denoiser *d, const struct unet_batch *b,
+                                  struct error *err) {
+  enum status s = STATUS_OK;
+  for (size_t i = 0; !s && i < b->passes; i++) {
+    const float *out;
+    size_t first;
+    struct unet_input input = pass_of(b, d->learner.model, i, &first);
+    s = denoiser_predict(d, &input, &out, err);
+    if (!s)
+      worst->output = fmax(worst->output, reference_max_error(out, b->want + first, b->elements / b->passes));
+  }
+  return s;
 }
 
 static enum status compare_steps(struct worst *worst, struct denoiser *d, const struct unet_batch *b,
@@ -78,7 +152,7 @@ static enum status compare_steps(struct worst *worst, struct denoiser *d, const 
   enum status s = reference_get(&want, &count, ref, "step.loss", err);
   for (json_int_t step = 0; !s && step < steps; step++) {
     s = learner_begin(l, &penalty, err);
-    s = s ? s : denoiser_accumulate(d, &b->input, b->target, 1.0f / (float)b->elements, &loss, err);
+    s = s ? s : accumulate(d, b, &loss, err);
     if (s)
       return s;
     learner_finish(l);
@@ -97,13 +171,13 @@ static enum status run_unet(struct worst *worst, const char *folder, const json_
   struct adapter_spec spec;
   struct unet_batch b;
   struct denoiser d = {0};
-  const float *out;
+  size_t first;
   char path[1024];
   snprintf(path, sizeof path, "%s/adapter", folder);
   enum status s = peft_read_config(&spec, path, &ref->arena, err);
   s = s ? s : model_adapt(model, &spec, 0, err);
   s = s ? s : peft_load(model, path, err);
-  s = s ? s : read_batch(&b, ref, err);
+  s = s ? s : read_batch(&b, ref, about, err);
   if (s)
     return s;
   for (size_t i = 0; i < model->parameters.count; i++)
@@ -114,10 +188,9 @@ static enum status run_unet(struct worst *worst, const char *folder, const json_
                                    .epsilon = 1e-8,
                                    .weight_decay = json_number_value(json_object_get(optimizer, "weight_decay")),
                                    .max_grad_norm = json_number_value(json_object_get(optimizer, "max_grad_norm"))};
-  s = denoiser_init(&d, model, &b.input.images, b.input.text_tokens, err);
-  s = s ? s : denoiser_predict(&d, &b.input, &out, err);
-  if (!s)
-    worst->output = reference_max_error(out, b.want, b.elements);
+  struct unet_input input = pass_of(&b, model, 0, &first);
+  s = denoiser_init(&d, model, &input.images, input.text_tokens, err);
+  s = s ? s : compare_output(worst, &d, &b, err);
   s = s ? s : compare_steps(worst, &d, &b, ref, about, err);
   denoiser_done(&d);
   return s;

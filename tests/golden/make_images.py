@@ -3,9 +3,9 @@
 
 usage: make_images.py OUT_DIR [NAME...]
 """
-import os, sys
+import json, os, sys
 import torch, transformers
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 import make_golden as golden
 
@@ -38,6 +38,13 @@ UNETS = {
     "unetconv-hra_reg": ("unetconv", UNET, "hra_reg"),
     "unetconv-lora": ("unetconv", UNET, "lora"),
 }
+# DreamBooth with prior preservation: two pictures of the instance, then two of its class, in one batch. Their latents and noise are what
+# is given: the noisy latents and what is to be predicted of them follow from the scheduler.
+SCHEDULE = dict(num_train_timesteps=1000, beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", set_alpha_to_one=False, steps_offset=1)
+DREAMBOOTH = {
+    "dreambooth-hra": ("hra", dict(SCHEDULE, prediction_type="epsilon"), 0.7),
+    "dreambooth-v-lora": ("lora", dict(SCHEDULE, prediction_type="v_prediction"), 1.0),
+}
 PLAIN = {
     "clip": ("clip", lambda: transformers.CLIPTextModel(transformers.CLIPTextConfig(**CLIP))),
     "clip-gelu": ("clip", lambda: transformers.CLIPTextModel(transformers.CLIPTextConfig(hidden_act="gelu", **CLIP))),
@@ -59,6 +66,37 @@ def older(folder):
     save_file(tensors, path)
 
 
+def dreambooth(out, name, method, config, weight):
+    """golden.run with train_dreambooth's batch and loss."""
+    scheduler = DDPMScheduler.from_config(dict(config, clip_sample=False))
+
+    def batch(kind, cfg):
+        torch.manual_seed(99)
+        b = dict(latents=torch.randn(4, 4, 8, 8), noise=torch.randn(4, 4, 8, 8), timestep=torch.tensor([3, 401, 250, 999]),
+                 encoder_hidden_states=torch.randn(4, 5, UNET["cross_attention_dim"]))
+        epsilon = config["prediction_type"] == "epsilon"
+        b["target"] = b["noise"].clone() if epsilon else scheduler.get_velocity(b["latents"], b["noise"], b["timestep"])
+        return b
+
+    def loss_of(kind, model, b, reg):
+        noisy = scheduler.add_noise(b["latents"], b["noise"], b["timestep"])
+        predicted = model(noisy, b["timestep"], b["encoder_hidden_states"]).sample
+        instance, of_class = torch.chunk(predicted, 2)
+        target, prior = torch.chunk(b["target"], 2)
+        mse = torch.nn.functional.mse_loss
+        return predicted, mse(instance, target) + weight * mse(of_class, prior)
+
+    golden.tiny = lambda *_, **__: (lambda m: (m, m.config))(UNet2DConditionModel(**UNET))
+    golden.batch, golden.loss_of = batch, loss_of
+    golden.run(out, name, "unet", method, r=4)
+    path = os.path.join(out, name, "case.json")
+    with open(path) as f:
+        case = json.load(f)
+    case |= dict(scheduler=config, prior_loss_weight=weight)
+    with open(path, "w") as f:
+        json.dump(case, f, indent=1)
+
+
 if __name__ == "__main__":
     out, want = sys.argv[1], sys.argv[2:]
     torch.set_num_threads(1)
@@ -74,3 +112,6 @@ if __name__ == "__main__":
         golden.tiny = lambda *_: (lambda m: (m, m.config))(AutoencoderKL(**VAE))
         golden.plain(out, "vae-older", "vae")
         older(os.path.join(out, "vae-older"))
+    for name, (method, config, weight) in DREAMBOOTH.items():
+        if not want or name in want:
+            dreambooth(out, name, method, config, weight)
