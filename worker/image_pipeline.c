@@ -103,7 +103,6 @@ static enum status make_denoiser(struct run *r, struct error *err) {
 /* A data file on its way into a set. */
 struct reading {
   struct run *r;
-  const struct image_folder *folder;
   struct image_set *set;
   uint64_t use; /* crops of two files differ */
 };
@@ -124,14 +123,13 @@ static enum status item_prompt(uint32_t *prompt, const struct reading *reading, 
   return error_set(err, STATUS_DATASET_INVALID, reading->use ? "validation_file" : "training_file", "%s", why.text);
 }
 
-static enum status take(void *with, size_t index, struct image *image, struct error *err) {
+static enum status take(void *with, const struct image_item *item, struct image *image, struct error *err) {
   struct reading *reading = with;
   struct run *r = reading->r;
   const struct job_spec *spec = &r->task->spec;
-  const struct image_item *item = &reading->folder->items[index];
   struct rng rng;
   uint32_t prompt;
-  rng_init(&rng, (uint64_t)spec->seed, RNG_CROP | reading->use << 8 | (uint64_t)index << 16);
+  rng_init(&rng, (uint64_t)spec->seed, RNG_CROP | reading->use << 8 | (uint64_t)item->example << 16);
   enum status status = item_prompt(&prompt, reading, item, err);
   if (!status)
     status = image_set_add(reading->set, &r->images.encoder, image, prompt, spec->image.center_crop ? NULL : &rng, err);
@@ -159,7 +157,7 @@ static enum status read_images(struct run *r, const struct task_file *file, cons
   enum status status = image_folder_open(&folder, file->path, err);
   if (status)
     return error_prefix(err, "%s file %s", name, file->filename);
-  struct reading reading = {.r = r, .folder = &folder, .set = set, .use = set == &r->images.validation};
+  struct reading reading = {.r = r, .set = set, .use = set == &r->images.validation};
   status = image_folder_each(&folder, file->path, take, &reading, err);
   image_folder_close(&folder);
   if (status)

@@ -84,31 +84,53 @@ static enum status sort_paths(struct image_item ***out, const struct image_folde
   return STATUS_OK;
 }
 
-/* One line: a picture's, with its text. */
-static enum status read_line(struct listing *l, struct image_item *const *sorted, const json_t *line, size_t number,
-                             struct error *err) {
-  struct image_folder *f = l->folder;
-  const char *file, *text;
+/* The picture that member `key` of a line names; *out NULL: it names none. A picture has one line at most. */
+static enum status read_path(struct image_item **out, const struct listing *l, struct image_item *const *sorted,
+                             const json_t *line, const char *key, size_t number, struct error *err) {
+  const char *file;
   char path[4096];
-  if (!json_is_object(line))
-    return error_set(err, STATUS_DATASET_INVALID, NULL, "it must be an object, not %s", json_kind(line));
   struct error why;
-  if (json_get_string(&file, line, "file_name", NULL, &why) || json_get_string(&text, line, "text", NULL, &why))
+  *out = NULL;
+  if (json_get_string(&file, line, key, NULL, &why))
     return error_set(err, STATUS_DATASET_INVALID, NULL, "%s", why.text);
   if (!file)
-    return error_set(err, STATUS_DATASET_INVALID, NULL, "it has no file_name");
-  if (text && strlen(text) > TEXT_BYTES_MAX)
-    return error_set(err, STATUS_DATASET_INVALID, NULL, "text has more than %d bytes", TEXT_BYTES_MAX);
+    return STATUS_OK;
   snprintf(path, sizeof path, "%s%s", l->directory, file);
-  const struct image_item key = {.path = path}, *wanted = &key;
-  struct image_item *const *found = bsearch(&wanted, sorted, f->count, sizeof *sorted, compare_paths);
+  const struct image_item wanted = {.path = path}, *at = &wanted;
+  struct image_item *const *found = bsearch(&at, sorted, l->folder->count, sizeof *sorted, compare_paths);
   if (!found)
     return error_set(err, STATUS_DATASET_INVALID, NULL, "the archive has no image %.200s", path);
   if ((*found)->line)
     return error_set(err, STATUS_DATASET_INVALID, NULL, "%.200s has been given in line %zu", path, (*found)->line);
   (*found)->line = number;
-  (*found)->text = text ? arena_string(&f->arena, text) : NULL;
-  return text && !(*found)->text ? error_no_memory(err, METADATA) : STATUS_OK;
+  *out = *found;
+  return STATUS_OK;
+}
+
+/* One line: a picture's, with its text and its hint. */
+static enum status read_line(struct listing *l, struct image_item *const *sorted, const json_t *line, size_t number,
+                             struct error *err) {
+  struct image_folder *f = l->folder;
+  struct image_item *item, *hint;
+  const char *text;
+  struct error why;
+  if (!json_is_object(line))
+    return error_set(err, STATUS_DATASET_INVALID, NULL, "it must be an object, not %s", json_kind(line));
+  enum status status = read_path(&item, l, sorted, line, "file_name", number, err);
+  if (!status && !item)
+    status = error_set(err, STATUS_DATASET_INVALID, NULL, "it has no file_name");
+  status = status ? status : read_path(&hint, l, sorted, line, "conditioning_image", number, err);
+  if (status)
+    return status;
+  item->hint = hint;
+  if (hint)
+    hint->of = item;
+  if (json_get_string(&text, line, "text", NULL, &why))
+    return error_set(err, STATUS_DATASET_INVALID, NULL, "%s", why.text);
+  if (text && strlen(text) > TEXT_BYTES_MAX)
+    return error_set(err, STATUS_DATASET_INVALID, NULL, "text has more than %d bytes", TEXT_BYTES_MAX);
+  item->text = text ? arena_string(&f->arena, text) : NULL;
+  return text && !item->text ? error_no_memory(err, METADATA) : STATUS_OK;
 }
 
 static enum status read_metadata(struct listing *l, struct image_item *const *sorted, struct error *err) {
@@ -152,6 +174,8 @@ static enum status list(struct listing *l, const char *path, struct error *err) 
   status = status ? status : sort_paths(&sorted, l->folder, err);
   if (!status && l->metadata)
     status = read_metadata(l, sorted, err);
+  for (size_t i = 0; !status && i < l->folder->count; i++)
+    l->folder->items[i].example = l->folder->items[i].of ? SIZE_MAX : l->folder->examples++;
   free(sorted);
   return status;
 }
@@ -190,39 +214,77 @@ bool image_folder_is(const char *path) {
 /* --- pictures ------------------------------------------------------------------------------------- */
 
 struct decoding {
-  const struct image_folder *folder;
+  struct image_folder *folder;
+  bool hints; /* those, or the others */
   size_t next;
   image_folder_take *take;
   void *with;
 };
+
+static void find_next(struct decoding *d) {
+  while (d->next < d->folder->count && (d->folder->items[d->next].of != NULL) != d->hints)
+    d->next++;
+}
 
 static bool is_next(void *with, const char *path) {
   const struct decoding *d = with;
   return d->next < d->folder->count && strcmp(d->folder->items[d->next].path, path) == 0;
 }
 
+static enum status check_hint(const struct image_item *hint, struct error *err) {
+  const struct image_item *of = hint->of;
+  return hint->width == of->width && hint->height == of->height
+             ? STATUS_OK
+             : error_set(
+                   err, STATUS_DATASET_INVALID, NULL,
+                   "line %zu of %s: the conditioning_image %.200s is %zu x %zu pixels, its image %.200s %zu x %zu",
+                   hint->line, METADATA, hint->path, hint->width, hint->height, of->path, of->width, of->height);
+}
+
 static enum status decode(void *with, const char *path, const unsigned char *bytes, size_t length, struct error *err) {
   struct decoding *d = with;
+  struct image_item *item = &d->folder->items[d->next];
   struct image image;
   enum status status = image_decode(&image, bytes, length, err);
   if (status)
     return error_prefix(err, "%.200s", path);
-  return d->take(d->with, d->next++, &image, err);
+  item->width = image.width;
+  item->height = image.height;
+  status = item->of ? check_hint(item, err) : STATUS_OK;
+  if (status) {
+    image_done(&image);
+    return status;
+  }
+  status = d->take(d->with, item, &image, err);
+  d->next++;
+  find_next(d);
+  return status;
 }
 
-enum status image_folder_each(const struct image_folder *folder, const char *path, image_folder_take *take, void *with,
-                              struct error *err) {
-  struct decoding decoding = {.folder = folder, .take = take, .with = with};
+static enum status walk(struct decoding *d, const char *path, struct error *err) {
   const struct archive_walk walk = {.wanted = is_next,
                                     .take = decode,
-                                    .with = &decoding,
+                                    .with = d,
                                     .member_bytes_max = IMAGE_BYTES_MAX,
                                     .bytes_max = ARCHIVE_BYTES_MAX};
+  find_next(d);
+  if (d->next == d->folder->count)
+    return STATUS_OK;
   enum status status = archive_walk(path, &walk, err);
-  if (!status && decoding.next < folder->count)
+  if (!status && d->next < d->folder->count)
     status =
-        error_set(err, STATUS_DATASET_INVALID, NULL, "%.200s cannot be found again", folder->items[decoding.next].path);
+        error_set(err, STATUS_DATASET_INVALID, NULL, "%.200s cannot be found again", d->folder->items[d->next].path);
   return status;
+}
+
+enum status image_folder_each(struct image_folder *folder, const char *path, image_folder_take *take, void *with,
+                              struct error *err) {
+  return walk(&(struct decoding){.folder = folder, .take = take, .with = with}, path, err);
+}
+
+enum status image_folder_each_hint(struct image_folder *folder, const char *path, image_folder_take *take, void *with,
+                                   struct error *err) {
+  return walk(&(struct decoding){.folder = folder, .hints = true, .take = take, .with = with}, path, err);
 }
 
 /* --- the check ------------------------------------------------------------------------------------ */
@@ -238,29 +300,39 @@ static void widen(size_t *min, size_t *max, size_t value, bool first) {
   *max = first || value > *max ? value : *max;
 }
 
-static enum status measure(void *with, size_t index, struct image *image, struct error *err) {
+static enum status measure(void *with, const struct image_item *item, struct image *image, struct error *err) {
   struct sizes *s = with;
-  widen(&s->width_min, &s->width_max, image->width, index == 0);
-  widen(&s->height_min, &s->height_max, image->height, index == 0);
+  if (!item->of) {
+    widen(&s->width_min, &s->width_max, image->width, item->example == 0);
+    widen(&s->height_min, &s->height_max, image->height, item->example == 0);
+  }
   image_done(image);
   return s->beat ? s->beat(s->with, err) : STATUS_OK;
 }
 
+static void warn_of_lacking(json_t *warnings, const char *what, size_t have, size_t examples) {
+  if (have && have < examples)
+    json_array_append_new(warnings, json_sprintf("%zu of %zu images have no %s", examples - have, examples, what));
+}
+
 static json_t *describe(const struct image_folder *f, const struct sizes *s, const char *filename, json_int_t bytes) {
-  size_t texts = 0, length = strlen(filename);
+  size_t texts = 0, hints = f->count - f->examples, length = strlen(filename);
   for (size_t i = 0; i < f->count; i++)
     texts += f->items[i].text != NULL;
-  json_t *columns = texts ? json_pack("[s, s]", "image", "text") : json_pack("[s]", "image");
-  json_t *warnings = json_array();
-  if (texts && texts < f->count)
-    json_array_append_new(warnings, json_sprintf("%zu of %zu images have no text", f->count - texts, f->count));
-  json_t *images =
-      json_pack("{s:I, s:I, s:{s:I, s:I}, s:{s:I, s:I}}", "count", (json_int_t)f->count, "with_text", (json_int_t)texts,
-                "width", "min", (json_int_t)s->width_min, "max", (json_int_t)s->width_max, "height", "min",
-                (json_int_t)s->height_min, "max", (json_int_t)s->height_max);
+  json_t *columns = json_pack("[s]", "image"), *warnings = json_array();
+  if (texts)
+    json_array_append_new(columns, json_string("text"));
+  if (hints)
+    json_array_append_new(columns, json_string("conditioning_image"));
+  warn_of_lacking(warnings, "text", texts, f->examples);
+  warn_of_lacking(warnings, "conditioning_image", hints, f->examples);
+  json_t *images = json_pack("{s:I, s:I, s:I, s:{s:I, s:I}, s:{s:I, s:I}}", "count", (json_int_t)f->examples,
+                             "with_text", (json_int_t)texts, "with_conditioning_image", (json_int_t)hints, "width",
+                             "min", (json_int_t)s->width_min, "max", (json_int_t)s->width_max, "height", "min",
+                             (json_int_t)s->height_min, "max", (json_int_t)s->height_max);
   bool zip = length > 4 && strcasecmp(filename + length - 4, ".zip") == 0;
   return json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:o}", "format", zip ? "zip" : "tar", "kind", "images", "examples",
-                   (json_int_t)f->count, "bytes", bytes, "columns", columns, "images", images, "warnings", warnings);
+                   (json_int_t)f->examples, "bytes", bytes, "columns", columns, "images", images, "warnings", warnings);
 }
 
 enum status image_folder_check(json_t **report, const char *path, const char *filename, image_folder_beat *beat,
@@ -275,6 +347,7 @@ enum status image_folder_check(json_t **report, const char *path, const char *fi
   if (status)
     return status;
   status = image_folder_each(&folder, path, measure, &sizes, err);
+  status = status ? status : image_folder_each_hint(&folder, path, measure, &sizes, err);
   if (!status && !(*report = describe(&folder, &sizes, filename, (json_int_t)info.st_size)))
     status = error_no_memory(err, "the report of a file");
   image_folder_close(&folder);

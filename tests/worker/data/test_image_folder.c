@@ -29,9 +29,9 @@ static int make_files(void **state) {
   return listener.out < 0 || make_data_file(state);
 }
 
-static enum status keep_width(void *with, size_t index, struct image *image, struct error *err) {
+static enum status keep_width(void *with, const struct image_item *item, struct image *image, struct error *err) {
   (void)err;
-  ((size_t *)with)[index] = image->width;
+  ((size_t *)with)[item->of ? item->of->example : item->example] = image->width;
   image_done(image);
   return STATUS_OK;
 }
@@ -71,7 +71,8 @@ static void the_report(void **state) {
   json_object_del(report, "bytes");
   char *text = json_dumps(report, JSON_COMPACT);
   assert_string_equal(text, "{\"format\":\"zip\",\"kind\":\"images\",\"examples\":2,\"columns\":[\"image\",\"text\"],"
-                            "\"images\":{\"count\":2,\"with_text\":1,\"width\":{\"min\":5,\"max\":9},\"height\":"
+                            "\"images\":{\"count\":2,\"with_text\":1,\"with_conditioning_image\":0,\"width\":{\"min\":"
+                            "5,\"max\":9},\"height\":"
                             "{\"min\":3,\"max\":3}},\"warnings\":[\"1 of 2 images have no text\"]}");
   free(text);
   json_t *document = openapi_document(), *value;
@@ -80,6 +81,37 @@ static void the_report(void **state) {
   const char *name;
   json_object_foreach(report, name, value) assert_non_null(json_object_get(described, name));
   json_decref(document);
+  json_decref(report);
+}
+
+/* Hints may lie before or behind their pictures, in any order, and are no examples. */
+static void hints_belong_to_their_pictures(void **state) {
+  (void)state;
+  struct image_folder folder;
+  struct error err;
+  json_t *report;
+  size_t widths[2] = {0}, of_hints[2] = {0};
+  pack(true,
+       ARCHIVE(PICTURE("h/b.png", 7, 3), PICTURE("a.png", 5, 3), PICTURE("b.png", 7, 3), PICTURE("h/a.png", 5, 3),
+               TEXT("metadata.jsonl", "{\"file_name\":\"a.png\",\"text\":\"t\",\"conditioning_image\":\"h/a.png\"}\n"
+                                      "{\"file_name\":\"b.png\",\"conditioning_image\":\"h/b.png\"}\n")));
+  assert_int_equal(image_folder_open(&folder, data_file, NULL), STATUS_OK);
+  assert_int_equal(folder.count, 4);
+  assert_int_equal(folder.examples, 2);
+  assert_ptr_equal(folder.items[0].of, &folder.items[2]);
+  assert_ptr_equal(folder.items[1].hint, &folder.items[3]);
+  assert_int_equal(folder.items[2].example, 1);
+  assert_int_equal(image_folder_each(&folder, data_file, keep_width, widths, NULL), STATUS_OK);
+  assert_int_equal(image_folder_each_hint(&folder, data_file, keep_width, of_hints, NULL), STATUS_OK);
+  assert_true(widths[0] == 5 && widths[1] == 7 && of_hints[0] == 5 && of_hints[1] == 7);
+  image_folder_close(&folder);
+  const struct task_file file = {.path = data_file, .filename = "x.zip"};
+  assert_int_equal(upload_check(&report, &file, &listener, &err), STATUS_OK);
+  char *text = json_dumps(report, JSON_COMPACT);
+  assert_non_null(strstr(text, "\"examples\":2,"));
+  assert_non_null(strstr(text, "\"columns\":[\"image\",\"text\",\"conditioning_image\"]"));
+  assert_non_null(strstr(text, "\"with_conditioning_image\":2,"));
+  free(text);
   json_decref(report);
 }
 
@@ -100,6 +132,15 @@ static void what_is_wrong_is_named(void **state) {
       {{PICTURE("d/a.png", 5, 3), LINE("{\"file_name\":\"../x.png\"}")}, "line 1: the archive has no image d/../x.png"},
       {{PICTURE("d/a.png", 5, 3), LINE("{\"file_name\":\"a.png\"}\n{\"file_name\":\"a.png\"}\n")},
        "line 2: d/a.png has been given in line 1"},
+      {{PICTURE("d/a.png", 5, 3), LINE("{\"file_name\":\"a.png\",\"conditioning_image\":\"h.png\"}\n")},
+       "d/metadata.jsonl, line 1: the archive has no image d/h.png"},
+      {{PICTURE("d/a.png", 5, 3), LINE("{\"file_name\":\"a.png\",\"conditioning_image\":\"a.png\"}\n")},
+       "line 1: d/a.png has been given in line 1"},
+      {{PICTURE("d/a.png", 5, 3), PICTURE("d/b.png", 5, 4),
+        LINE("\n{\"file_name\":\"a.png\",\"conditioning_image\":\"b.png\"}\n")},
+       "line 2 of metadata.jsonl: the conditioning_image d/b.png is 5 x 4 pixels, its image d/a.png 5 x 3"},
+      {{PICTURE("d/a.png", 5, 3), LINE("{\"file_name\":\"a.png\",\"conditioning_image\":3}\n")},
+       "line 1: conditioning_image must be a string"},
       {{PICTURE("d/a.png", 5, 3), LINE("{\"file_name\":\"a.png\"\n")}, "d/metadata.jsonl, line 1: line 1, column"},
       {{PICTURE("d/a.png", 5, 3), LINE("{\"text\":\"a\"}\n")}, "line 1: it has no file_name"},
       {{PICTURE("d/a.png", 5, 3), LINE("{\"file_name\":\"a.png\",\"text\":3}\n")}, "line 1: text must be a string"},
@@ -142,6 +183,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(pictures_come_in_the_archives_order_with_their_texts),
       cmocka_unit_test(the_report),
+      cmocka_unit_test(hints_belong_to_their_pictures),
       cmocka_unit_test(what_is_wrong_is_named),
       cmocka_unit_test(other_archives_are_no_pictures),
   };
