@@ -35,11 +35,12 @@ size_t op_convolution_size(const struct convolution *c, size_t size, int axis) {
 static const struct op op_plain = {.name = "conv2d", .kind = OP_CONV2D};
 static const struct op op_adapted = {
     .name = "conv2d+adapter", .kind = OP_CONV2D, .saves_inputs = 1 << 0, .saves_outputs = 1 << 1};
+static const struct op op_trained = {.name = "conv2d+weight", .kind = OP_CONV2D, .saves_inputs = 1 << 0};
 
 struct tensor *op_conv2d(struct tape *tape, struct tensor *x, struct images *images, const struct linear *l) {
   const struct convolution *c = l->convolution;
   const struct low_rank *low = l->low_rank;
-  CHECK(c && x->cols == c->channels && x->rows == images_rows(images) && !l->rotation && !l->trained_weight);
+  CHECK(c && x->cols == c->channels && x->rows == images_rows(images) && !l->rotation && !(low && l->trained_weight));
   CHECK(l->in == c->channels * c->kernel[0] * c->kernel[1]);
   struct images to = {images->count, op_convolution_size(c, images->height, 0),
                       op_convolution_size(c, images->width, 1)};
@@ -55,8 +56,8 @@ struct tensor *op_conv2d(struct tape *tape, struct tensor *x, struct images *ima
   struct tensor *in[NODE_INPUTS] = {x}, *out[NODE_OUTPUTS] = {tape_tensor(tape, images_rows(&to), l->out)};
   if (low)
     out[1] = tape_tensor(tape, images_rows(&to), low->R);
-  out[0]->needs_grad = low || l->trained_bias;
-  tape_record(tape, low ? &op_adapted : &op_plain, a, in, out);
+  out[0]->needs_grad = low || l->trained_weight || l->trained_bias;
+  tape_record(tape, low ? &op_adapted : l->trained_weight ? &op_trained : &op_plain, a, in, out);
   return out[0];
 }
 

@@ -123,7 +123,7 @@ static double loss_weight_of(size_t i) {
 
 /* The sum over all pixels of loss_weight * y, and what the factors gather, in double. */
 struct conv_reference {
-  double loss, *down, *up, *core;
+  double loss, *weight, *down, *up, *core;
 };
 
 static void add_pixel(struct conv_reference *r, const struct conv_world *w, const double *patch, size_t pixel) {
@@ -135,8 +135,10 @@ static void add_pixel(struct conv_reference *r, const struct conv_world *w, cons
       q[k] += patch[i] * (double)place_floats(w->low.down)[i * RANK + k];
   for (size_t o = 0; o < out; o++) {
     double y = (double)bias[o], dy = loss_weight_of(pixel * out + o);
-    for (size_t i = 0; i < in; i++)
+    for (size_t i = 0; i < in; i++) {
       y += patch[i] * (double)weight[o * in + i];
+      r->weight[o * in + i] += dy * patch[i];
+    }
     for (size_t k = 0; w->low.R && k < RANK; k++) {
       y += (double)w->low.sign * q[k] * (double)place_floats(w->low.up_t)[k * out + o];
       c[k] += dy * (double)place_floats(w->low.up_back)[o * RANK + k];
@@ -155,11 +157,12 @@ static void add_pixel(struct conv_reference *r, const struct conv_world *w, cons
 static struct conv_reference reference_of(const struct conv_case *c, const struct conv_world *w, const double *x) {
   size_t in = w->linear.in, height = op_convolution_size(&c->convolution, c->images.height, 0),
          width = op_convolution_size(&c->convolution, c->images.width, 1);
-  struct conv_reference r = {.down = arena_array(&arena, in * RANK, sizeof(double)),
+  struct conv_reference r = {.weight = arena_array(&arena, w->linear.out * in, sizeof(double)),
+                             .down = arena_array(&arena, in * RANK, sizeof(double)),
                              .up = arena_array(&arena, w->linear.out * RANK, sizeof(double)),
                              .core = arena_array(&arena, (size_t)RANK * RANK, sizeof(double))};
   double *patch = arena_array(&arena, in, sizeof *patch);
-  assert_true(r.down && r.up && r.core && patch);
+  assert_true(r.weight && r.down && r.up && r.core && patch);
   for (size_t pixel = 0; pixel < c->images.count * height * width; pixel++) {
     patch_of(patch, c, x, pixel / width / height, pixel / width % height, pixel % width);
     add_pixel(&r, w, patch, pixel);
@@ -203,6 +206,24 @@ static void convolutions(void **state) {
       } else
         graph_check(&g, g.x, 60, 3e-3); /* with an adapter, `back` factors that belong together are needed */
     }
+}
+
+/* dW is the sum over pixels of what the kernel saw there. */
+static void trained_weights(void **state) {
+  (void)state;
+  for (size_t i = 0; i < COUNT_OF(conv_cases); i++) {
+    const struct conv_case *c = &conv_cases[i];
+    struct conv_world w = make_conv(c, false);
+    struct parameter *weight = matrix("w", c->out, w.linear.in, 4);
+    w.linear.trained_weight = weight;
+    w.linear.weight = weight_of(weight->data, c->out, w.linear.in);
+    struct graph g = {.build = build_conv, .backend = &backend, .extra = &w};
+    g.x = matrix("x", images_rows(&c->images), c->convolution.channels, 9);
+    graph_run(&g, true);
+    near(weight->grad, reference_of(c, &w, doubles_of(g.x)).weight, weight->count);
+    graph_check(&g, weight, 20, 3e-3);
+    graph_check(&g, g.x, 20, 3e-3);
+  }
 }
 
 /* dX of the adapter's part is its own convolution's: with up_back = up and down_back = down, that of the whole. */
@@ -561,6 +582,7 @@ static void lacking_ops_are_named(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(convolutions),
+      cmocka_unit_test(trained_weights),
       cmocka_unit_test(adapted_gradients),
       cmocka_unit_test(reflected_convolutions),
       cmocka_unit_test(shared_inputs_and_threads),

@@ -1,6 +1,6 @@
-/* Conv2d: the frozen weight's part as an implicit GEMM (conv.h), and an adapter's low-rank product, whose R columns
-   are so few that nothing is gathered for them: for one tap of the kernel, the pixels of a line that are seen are rows
-   that lie `stride` pixels apart, which is a GEMM where they are. */
+/* Conv2d: the weight's part as an implicit GEMM (conv.h), and an adapter's low-rank product, whose R columns are so few
+   that nothing is gathered for them: for one tap of the kernel, the pixels of a line that are seen are rows that lie
+   `stride` pixels apart, which is a GEMM where they are. So is the gradient of a weight that is trained. */
 #include <string.h>
 
 #include "worker/backend/cpu/conv.h"
@@ -20,6 +20,7 @@ struct conv_pass {
   float *back;    /* down_back_t tap by tap, R x C */
   float *dropped; /* rows of the input x C */
   float *share;   /* the adapter's part of dX: dX itself, or with dropout `dropped` */
+  float *slabs;   /* of a trained weight: a tap's out x C each */
   float *scratch; /* of conv_run */
 };
 
@@ -44,7 +45,8 @@ static size_t conv2d_scratch(const struct tape *tape, const struct node *node) {
   const struct conv2d_attributes *a = node->attributes;
   const struct linear *l = a->linear;
   size_t R = rank_of(l);
-  return images_rows(&a->out) * R + panels_of(&a->out) * partial_floats(l) + R * l->in + dropped_floats(a) +
+  size_t slabs = l->trained_weight ? l->out * l->in : 0;
+  return images_rows(&a->out) * R + panels_of(&a->out) * partial_floats(l) + R * l->in + dropped_floats(a) + slabs +
          conv_scratch(tape->backend, l, R);
 }
 
@@ -67,7 +69,8 @@ static struct conv_pass make_pass(const struct tape *tape, const struct node *no
   p.partial = p.c + images_rows(&a->out) * p.R;
   p.back = p.partial + p.panels * p.partial_floats;
   p.dropped = p.back + p.R * l->in;
-  p.scratch = p.dropped + dropped_floats(a);
+  p.slabs = p.dropped + dropped_floats(a);
+  p.scratch = p.slabs + (l->trained_weight ? l->out * l->in : 0);
   p.seen = a->dropout.threshold ? p.dropped : p.x;
   return p;
 }
@@ -248,6 +251,32 @@ static void input_gradient(struct conv_pass *p, const struct node *node) {
     p->backend->kernels->add(dx.c, p->share, images_rows(in) * p->C);
 }
 
+/* Output channels of a task of a weight's gradient. */
+enum { GRAD_ROWS = 32 };
+
+/* dW += dY^T X of one tap, for some of the output channels: line by line, then in the order of the file. */
+static void weight_gradient_task(void *payload, size_t index, int thread) {
+  (void)thread;
+  const struct conv_pass *p = payload;
+  const struct images *in = &p->a->in, *out = &p->a->out;
+  const size_t *kernel = p->taps.convolution->kernel, taps = p->kernel_taps, C = p->C, tap = index % taps;
+  const size_t first = index / taps * GRAD_ROWS, rows = p->out - first < GRAD_ROWS ? p->out - first : GRAD_ROWS;
+  const struct stretch s = stretch_of(p, tap % kernel[1]);
+  float *slab = p->slabs + (tap * p->out + first) * C, *grad = place_floats(p->a->linear->trained_weight->grad_at);
+  memset(slab, 0, rows * C * sizeof *slab);
+  for (size_t line = 0; line < out->count * out->height; line++) {
+    size_t seen = conv_seen(&p->taps, line % out->height, tap / kernel[1], 0), image = line / out->height;
+    if (seen == SIZE_MAX || s.from >= s.to)
+      continue;
+    p->backend->kernels->gemm(slab, C, p->dy + (line * out->width + s.from) * p->out + first, 1, p->out,
+                              p->x + ((image * in->height + seen) * in->width + s.seen) * C,
+                              p->taps.convolution->stride[1] * C, rows, C, s.to - s.from, 1.0f, true);
+  }
+  for (size_t o = 0; o < rows; o++)
+    for (size_t c = 0; c < C; c++)
+      grad[((first + o) * C + c) * taps + tap] += slab[o * C + c];
+}
+
 static void conv2d_backward(struct tape *tape, const struct node *node) {
   struct conv_pass p = make_pass(tape, node);
   const struct linear *l = p.a->linear;
@@ -257,6 +286,8 @@ static void conv2d_backward(struct tape *tape, const struct node *node) {
     pool_run(tape->backend->pool, p.panels, factor_gradients_panel, &p);
     sum_partials(&p);
   }
+  if (l->trained_weight)
+    pool_run(tape->backend->pool, p.kernel_taps * ((l->out + GRAD_ROWS - 1) / GRAD_ROWS), weight_gradient_task, &p);
   input_gradient(&p, node);
   if (l->trained_bias)
     tape->backend->kernels->column_sums(place_floats(l->trained_bias->grad_at), p.dy, images_rows(&p.a->out), l->out);
