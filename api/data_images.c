@@ -13,7 +13,14 @@ void data_judge_images(bool *images, const struct job_spec *spec, const struct d
   else if (learns && !spec->image.instance_prompt && json_integer_value(json_object_get(found, "with_text")) < count)
     fault_add(faults, STATUS_MISSING_PARAMETER, "image.instance_prompt",
               "image.instance_prompt is required: not every image of %s has a text in metadata.jsonl", file->id);
+  else if (learns && spec->task == JOB_TASK_CONTROLLABLE && spec->image.conditioning == CONDITIONING_IMAGE &&
+           json_integer_value(json_object_get(found, "with_conditioning_image")) < count)
+    fault_add(faults, STATUS_DATASET_INVALID, file->param,
+              "not every image of %s has a conditioning_image in metadata.jsonl, which the task %s learns from; "
+              "image.conditioning \"canny\" needs none",
+              file->id, job_task_names[spec->task]);
   else if (!learns && found)
-    fault_add(faults, STATUS_DATASET_INVALID, file->param, "%s is an archive of images, which the task %s learns from",
-              file->id, job_task_names[JOB_TASK_SUBJECT_DRIVEN]);
+    fault_add(faults, STATUS_DATASET_INVALID, file->param,
+              "%s is an archive of images, which the tasks %s and %s learn from", file->id,
+              job_task_names[JOB_TASK_SUBJECT_DRIVEN], job_task_names[JOB_TASK_CONTROLLABLE]);
 }

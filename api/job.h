@@ -69,6 +69,8 @@ enum validation_metric {
   METRIC_EXACT_MATCH, /* of language models that evaluation.generate lets answer */
   METRIC_REWARDS_ACCURACIES, /* of preference tuning, in TRL's words: pairs whose chosen answer has the larger reward */
   METRIC_REWARDS_MARGINS,    /* mean reward of chosen answers, minus that of the rejected ones */
+  METRIC_CANNY_IOU,          /* of previews whose hints are edges: theirs against the hints' */
+  METRIC_CANNY_F1,
   METRIC_COUNT
 };
 extern const char *const job_metric_names[]; /* by enum validation_metric, ended by NULL */
@@ -221,6 +223,11 @@ struct job_columns {
   const char *chat_template;  /* a built-in name, a Jinja source, or NULL: the model's own */
 };
 
+/* Where the hints of controllable generation come from: pictures of the archive, or edges that are found in the picture
+   itself. */
+enum conditioning { CONDITIONING_IMAGE, CONDITIONING_CANNY, CONDITIONING_COUNT };
+extern const char *const job_conditioning_names[]; /* by enum conditioning, ended by NULL */
+
 /* The body's member `image`, of tasks that learn from pictures; in the words of diffusers' train_dreambooth. */
 struct image_spec {
   const char *instance_prompt;            /* of pictures that have no text of their own; NULL: each has one */
@@ -231,6 +238,7 @@ struct image_spec {
   double snr_gamma;                       /* min-SNR weighting (Hang et al., 2023); 0: none */
   int64_t resolution;                     /* pixels of a side; 0: the model's own */
   bool center_crop;                       /* false: a square anywhere, by the seed */
+  int conditioning;                       /* enum conditioning; of the task "controllable" */
   struct string_list validation_prompts;  /* a preview of each is made at every evaluation; count 0: none */
   int64_t num_validation_images;          /* of a prompt; default 4 */
   int64_t num_inference_steps;            /* of previews and class images; default 25 */

@@ -79,6 +79,8 @@ const char *const job_metric_names[] = {[METRIC_LOSS] = "loss",
                                         [METRIC_EXACT_MATCH] = "exact_match",
                                         [METRIC_REWARDS_ACCURACIES] = "rewards/accuracies",
                                         [METRIC_REWARDS_MARGINS] = "rewards/margins",
+                                        [METRIC_CANNY_IOU] = "canny_iou",
+                                        [METRIC_CANNY_F1] = "canny_f1",
                                         [METRIC_COUNT] = NULL};
 const char *const job_pooling_names[] = {
     [EMBEDDING_AUTO] = "auto", [EMBEDDING_MEAN] = "mean", [EMBEDDING_CLS] = "cls", [EMBEDDING_COUNT] = NULL};

@@ -4,6 +4,9 @@
 #include "api/job_fields.h"
 #include "api/job_task.h"
 
+const char *const job_conditioning_names[] = {
+    [CONDITIONING_IMAGE] = "conditioning_image", [CONDITIONING_CANNY] = "canny", [CONDITIONING_COUNT] = NULL};
+
 #define AT(member) offsetof(struct image_spec, member)
 const struct field job_image_rows[JOB_IMAGE_ROWS] = {
     {"instance_prompt", NULL, FIELD_STRING, AT(instance_prompt), 0, 1, 8192,
@@ -26,10 +29,15 @@ const struct field job_image_rows[JOB_IMAGE_ROWS] = {
             "model was trained at."},
     {"center_crop", NULL, FIELD_BOOL, AT(center_crop),
      .doc = "Crop from the middle; false: from anywhere, as the seed decides."},
+    {"conditioning", NULL, FIELD_CHOICE, AT(conditioning), 0, 0, 0, job_conditioning_names, "conditioning_image",
+     .doc =
+         "Hints of the task controllable: the pictures that metadata.jsonl names as conditioning_image, or the edges "
+         "of the image itself (Canny's, thresholds 100 and 200)."},
     {"validation_prompts", "validation_prompt", FIELD_STRING_LIST, AT(validation_prompts), 0, 0, 16,
      .doc = "Previews of these are made at each evaluation, and are artifacts of the job; null: none."},
     {"num_validation_images", NULL, FIELD_INT, AT(num_validation_images), 0, 1, 64, .initial = "4", .unit = "images",
-     .doc = "Previews of each prompt."},
+     .doc =
+         "Previews of each prompt; of the task controllable: so many images of the validation file, with their hints."},
     {"num_inference_steps", NULL, FIELD_INT, AT(num_inference_steps), 0, 1, 1000, .initial = "25",
      .unit = "sampler steps", .doc = "Of previews and class images."},
     {"guidance_scale", NULL, FIELD_NUMBER, AT(guidance_scale), 0, 0, 100, .initial = "7.5",
@@ -44,17 +52,41 @@ static bool learns_images(const char *task) {
   return false;
 }
 
-/* Diffusers' settings, with the rate of HRA's authors: an image a step, since a few are all there is. */
+/* Diffusers' settings, with the rates of HRA's authors. Of a subject an image a step, since a few are all there is. */
 json_t *job_image_members(const char *task, struct fault_list *faults) {
   if (!learns_images(task))
     return NULL;
-  json_t *out =
-      json_pack("{s:{s:f, s:s, s:f, s:f, s:i, s:i}, s:{s:i}, s:{s:i}}", "hyperparameters", "learning_rate", 1e-4,
-                "lr_scheduler_type", "constant", "warmup_ratio", 0.0, "weight_decay", 0.01, "batch_size", 1, "n_epochs",
-                100, "evaluation", "every_steps", 100, "checkpointing", "every_steps", 500);
+  bool controllable = strcmp(task, job_task_names[JOB_TASK_CONTROLLABLE]) == 0;
+  json_t *out = json_pack("{s:{s:f, s:s, s:f, s:f, s:i, s:i}, s:{s:i}, s:{s:i}}", "hyperparameters", "learning_rate",
+                          controllable ? 9e-4 : 1e-4, "lr_scheduler_type", "constant", "warmup_ratio", 0.0,
+                          "weight_decay", 0.01, "batch_size", controllable ? 8 : 1, "n_epochs", controllable ? 20 : 100,
+                          "evaluation", "every_steps", 100, "checkpointing", "every_steps", 500);
   if (!out)
     fault_add(faults, STATUS_OUT_OF_MEMORY, "task", "the task's settings do not fit into memory");
   return out;
+}
+
+/* Hints come from pictures, which neither classes nor prompts have. */
+static void settle_hints(const struct job_spec *spec, struct fault_list *faults) {
+  const struct image_spec *image = &spec->image;
+  bool controllable = spec->task == JOB_TASK_CONTROLLABLE, edges = image->conditioning == CONDITIONING_CANNY;
+  if (!controllable && edges)
+    fault_add(faults, STATUS_INVALID_VALUE, "image.conditioning", "image.conditioning is for the task %s alone",
+              job_task_names[JOB_TASK_CONTROLLABLE]);
+  if (!controllable)
+    return;
+  if (image->with_prior_preservation)
+    fault_add(faults, STATUS_INVALID_VALUE, "image.with_prior_preservation",
+              "image.with_prior_preservation is not for the task %s: images of a class have no hints",
+              job_task_names[spec->task]);
+  if (image->validation_prompts.count)
+    fault_add(faults, STATUS_INVALID_VALUE, "image.validation_prompts",
+              "image.validation_prompts is not for the task %s: previews have prompts and hints of the validation file",
+              job_task_names[spec->task]);
+  if (!edges && spec->evaluation.metric != METRIC_LOSS)
+    fault_add(faults, STATUS_INVALID_VALUE, "evaluation.metric",
+              "evaluation.metric is %s, which is measured where image.conditioning is canny",
+              job_metric_names[spec->evaluation.metric]);
 }
 
 void job_image_settle(const struct job_spec *spec, struct fault_list *faults) {
@@ -67,6 +99,7 @@ void job_image_settle(const struct job_spec *spec, struct fault_list *faults) {
   if (!image->with_prior_preservation && image->class_prompt)
     fault_add(faults, STATUS_INVALID_VALUE, "image.class_prompt",
               "image.class_prompt is used with image.with_prior_preservation only, which is false");
+  settle_hints(spec, faults);
   if (spec->generate.present)
     fault_add(faults, STATUS_INVALID_VALUE, "evaluation.generate",
               "evaluation.generate is for language models; image.validation_prompts makes previews");

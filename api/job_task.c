@@ -10,7 +10,7 @@ const char *const job_task_names[] = {[JOB_TASK_AUTO] = "auto",
 
 static const struct {
   enum job_output output;
-  unsigned metrics; /* bits by enum validation_metric */
+  uint64_t metrics; /* bits by enum validation_metric */
 } rows[JOB_TASK_COUNT] = {
 #define JOB_TASK(id, name, output, metrics) [JOB_TASK_##id] = {OUTPUT_##output, (metrics)},
 #include "api/job_tasks.def"

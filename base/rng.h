@@ -20,6 +20,7 @@ enum rng_stream {
   RNG_TIMESTEP,  /* how noisy it is, */
   RNG_POSTERIOR, /* which of the VAE's latents it has, */
   RNG_NOISE,     /* and the noise */
+  RNG_CONDITIONING, /* the beginning of what embeds hints */
 };
 
 struct rng {

@@ -21,6 +21,7 @@ static const struct {
   bool required;
 } adapter_files[] = {
   {"adapter_config.json", true}, {"adapter_model.safetensors", true}, {"README.md", false}, {"labels.json", false},
+  {"conditioning_embedding.safetensors", false},
   {"training_manifest.json", false}, {"step_metrics.csv", false},
   {"events.out.tfevents.0.reflectd", false},
 };

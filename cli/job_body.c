@@ -79,6 +79,7 @@ static const struct option_row rows[] = {
   {"snr-gamma", OPTION_NUMBER, 0, "image.snr_gamma", "X", "min-SNR weighting of time steps; 5 is usual"},
   {"resolution", OPTION_INT, 0, "image.resolution", "N", "pixels of a side; else the model's own"},
   {"center-crop", OPTION_FLAG, 0, "image.center_crop", NULL, "crop from the middle, not anywhere"},
+  {"conditioning", OPTION_TEXT, 0, "image.conditioning", "NAME", "hints: conditioning_image (of the data) or canny"},
   {"validation-prompt", OPTION_TEXT, 0, "image.validation_prompts", "TEXT", "make previews of it at each evaluation"},
   {"num-validation-images", OPTION_INT, 0, "image.num_validation_images", "N", "so many (4)"},
   {"num-inference-steps", OPTION_INT, 0, "image.num_inference_steps", "N", "sampler steps of an image (25)"},

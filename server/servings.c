@@ -24,8 +24,10 @@ enum status servings_open(struct serving_list *list, struct server *server, serv
 
 /* --- adapters ------------------------------------------------------------------------------------- */
 
-/* What a worker reads of an adapter; only a classifier has the last one. */
-static const char *const adapter_files[] = {"adapter_config.json", "adapter_model.safetensors", "labels.json"};
+/* What a worker reads of an adapter; those from the third on have some adapters only. */
+static const char *const adapter_files[] = {"adapter_config.json", "adapter_model.safetensors", "labels.json",
+                                            "conditioning_embedding.safetensors"};
+enum { ADAPTER_FILES_ALWAYS = 2 };
 
 static enum status link_files(const char *folder, const char *source, struct error *err) {
   char from[PATH_BYTES], to[PATH_BYTES];
@@ -33,7 +35,7 @@ static enum status link_files(const char *folder, const char *source, struct err
   for (size_t i = 0; !status && i < COUNT_OF(adapter_files); i++) {
     status = path_format(from, err, "%s/%s", source, adapter_files[i]);
     status = status ? status : path_format(to, err, "%s/%s", folder, adapter_files[i]);
-    bool may_lack = strcmp(adapter_files[i], "labels.json") == 0;
+    bool may_lack = i >= ADAPTER_FILES_ALWAYS;
     if (!status && link(from, to) != 0 && errno != EEXIST && !(errno == ENOENT && may_lack))
       status = error_set_errno(err, STATUS_IO, "model", "cannot link %s of the adapter", adapter_files[i]);
   }

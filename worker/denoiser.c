@@ -6,7 +6,7 @@ static void dry_run(struct denoiser *d, bool training) {
   struct tape *tape = &d->learner.tape;
   double loss;
   tape_plan_begin(tape, training);
-  struct tensor *x = unet_forward(tape, d->learner.model, &(struct unet_input){d->images, d->text_tokens, 0, 0, 0});
+  struct tensor *x = unet_forward(tape, d->learner.model, &(struct unet_input){d->images, d->text_tokens, 0, 0, 0, 0});
   if (!training)
     return;
   op_squared_error(tape, x, (struct place){0}, 1, &loss);

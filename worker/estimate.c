@@ -21,7 +21,7 @@ enum { FOLDER_BYTES = 1 << 16 }; /* of an adapter beside its weights */
 struct pace {
   size_t batches;
   double seconds, tokens;
-  double fastest, slowest; /* seconds a token */
+  double fastest, slowest;                /* seconds a token */
   double generation_low, generation_high; /* seconds of evaluation.generate, an evaluation */
 };
 
@@ -99,11 +99,10 @@ static double disk_bytes(const struct trainer *t) {
 
 /* Likewise of pictures that a training makes. */
 static double sampled_tokens(const struct trainer *t) {
-  const struct image_spec *image = &t->task->spec.image;
   if (!t->images)
     return 0;
   double previews = 1 + (double)occasions(t, t->task->spec.evaluation.every_steps);
-  double passes = previews * (double)image_samples_passes(image, false) + (double)image_samples_passes(image, true);
+  double passes = previews * (double)image_samples_passes(t->task, false) + (double)image_samples_passes(t->task, true);
   return passes * (double)t->images->encoder.pipeline->text_tokens;
 }
 
@@ -147,8 +146,7 @@ static bool takes_host_memory(const struct trainer *t) {
 
 void estimate_tell_plan(const struct trainer *t, struct report *report) {
   if (takes_host_memory(t))
-    report_data(report, EVENT_REPORT, "",
-                json_pack("{s:I}", "peak_memory_bytes", (json_int_t)t->learner->estimate));
+    report_data(report, EVENT_REPORT, "", json_pack("{s:I}", "peak_memory_bytes", (json_int_t)t->learner->estimate));
 }
 
 size_t estimate_room(const struct task *task) {

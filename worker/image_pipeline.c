@@ -10,6 +10,8 @@
 #include "worker/device.h"
 #include "worker/estimate.h"
 #include "worker/image_samples.h"
+#include "worker/model/unet.h"
+#include "worker/peft/conditioning_file.h"
 #include "worker/peft/peft.h"
 #include "worker/results.h"
 #include "worker/trainer.h"
@@ -61,7 +63,11 @@ static enum status open_model(struct run *r, struct error *err) {
   return image_encoder_init(&r->images.encoder, &r->pipeline, side, err);
 }
 
-static enum status adapt(struct run *r, struct error *err) {
+static bool is_controllable(const struct run *r) {
+  return r->task->spec.task == JOB_TASK_CONTROLLABLE;
+}
+
+static enum status put_adapter(struct run *r, struct error *err) {
   const struct job_spec *spec = &r->task->spec;
   struct model *unet = &r->pipeline.unet;
   uint64_t seed = (uint64_t)spec->seed;
@@ -70,6 +76,16 @@ static enum status adapt(struct run *r, struct error *err) {
     return model_adapt(unet, &spec->adapter, seed, err);
   enum status status = model_adapt_again(unet, &spec->adapter, seed, err);
   return status ? status : peft_start(unet, &spec->adapter, r->task->start, err);
+}
+
+static enum status adapt(struct run *r, struct error *err) {
+  struct diffusion_pipeline *p = &r->pipeline;
+  enum status status = put_adapter(r, err);
+  if (!status && is_controllable(r))
+    status = unet_condition(&p->unet, p->latent_scale, (uint64_t)r->task->spec.seed, err);
+  if (!status && r->task->start && (status = conditioning_file_load(&p->unet, r->task->start, err)))
+    error_prefix(err, "from_checkpoint");
+  return status;
 }
 
 /* Steps. The other components stay: previews need them. */
@@ -90,7 +106,7 @@ static enum status make_denoiser(struct run *r, struct error *err) {
   l->memory_limit = (size_t)r->task->spec.scheduling.memory_limit << 20;
   l->memory_goal = (size_t)r->task->memory_bytes;
   size_t samples;
-  enum status status = image_samples_memory(&samples, &r->images, &r->task->spec.image, err);
+  enum status status = image_samples_memory(&samples, &r->images, r->task, err);
   if (status)
     return status;
   l->reserved = p->vae.mapped_bytes + p->text_encoder.mapped_bytes + r->images.encoder.tape.memory_bytes + samples;
@@ -123,21 +139,53 @@ static enum status item_prompt(uint32_t *prompt, const struct reading *reading, 
   return error_set(err, STATUS_DATASET_INVALID, reading->use ? "validation_file" : "training_file", "%s", why.text);
 }
 
+/* Where a picture is cropped, and its hint. */
+static struct rng *crop_of(struct rng *rng, const struct reading *reading, const struct image_item *item) {
+  const struct job_spec *spec = &reading->r->task->spec;
+  rng_init(rng, (uint64_t)spec->seed, RNG_CROP | reading->use << 8 | (uint64_t)item->example << 16);
+  return spec->image.center_crop ? NULL : rng;
+}
+
+static enum status beat(struct run *r, struct error *err) {
+  report_phase(r->report, "encode");
+  return report_poll(r->report, err);
+}
+
 static enum status take(void *with, const struct image_item *item, struct image *image, struct error *err) {
   struct reading *reading = with;
   struct run *r = reading->r;
-  const struct job_spec *spec = &r->task->spec;
   struct rng rng;
   uint32_t prompt;
-  rng_init(&rng, (uint64_t)spec->seed, RNG_CROP | reading->use << 8 | (uint64_t)item->example << 16);
+  const bool edges = is_controllable(r) && r->task->spec.image.conditioning == CONDITIONING_CANNY;
   enum status status = item_prompt(&prompt, reading, item, err);
   if (!status)
-    status = image_set_add(reading->set, &r->images.encoder, image, prompt, spec->image.center_crop ? NULL : &rng, err);
+    status = image_set_add(reading->set, &r->images.encoder, image, prompt, crop_of(&rng, reading, item), err);
+  if (!status && edges)
+    status =
+        image_set_hint(reading->set, &r->images.encoder, item->example, image, true, crop_of(&rng, reading, item), err);
   image_done(image);
   if (status)
     return status == STATUS_DATASET_INVALID ? error_prefix(err, "%.200s", item->path) : status;
-  report_phase(r->report, "encode");
-  return report_poll(r->report, err);
+  return beat(r, err);
+}
+
+static enum status take_hint(void *with, const struct image_item *item, struct image *image, struct error *err) {
+  struct reading *reading = with;
+  struct rng rng;
+  enum status status = image_set_hint(reading->set, &reading->r->images.encoder, item->of->example, image, false,
+                                      crop_of(&rng, reading, item->of), err);
+  image_done(image);
+  return status ? status : beat(reading->r, err);
+}
+
+/* The hints that the archive has: one for each picture. */
+static enum status read_hints(struct reading *reading, struct image_folder *folder, const char *path,
+                              struct error *err) {
+  for (size_t i = 0; i < folder->count; i++)
+    if (!folder->items[i].of && !folder->items[i].hint)
+      return error_set(err, STATUS_DATASET_INVALID, NULL, "metadata.jsonl has no conditioning_image of %.200s",
+                       folder->items[i].path);
+  return image_folder_each_hint(folder, path, take_hint, reading, err);
 }
 
 /* What the trainer counts. */
@@ -159,6 +207,8 @@ static enum status read_images(struct run *r, const struct task_file *file, cons
     return error_prefix(err, "%s file %s", name, file->filename);
   struct reading reading = {.r = r, .set = set, .use = set == &r->images.validation};
   status = image_folder_each(&folder, file->path, take, &reading, err);
+  if (!status && is_controllable(r) && r->task->spec.image.conditioning == CONDITIONING_IMAGE)
+    status = read_hints(&reading, &folder, file->path, err);
   image_folder_close(&folder);
   if (status)
     return status == STATUS_DATASET_INVALID ? error_prefix(err, "%s file %s", name, file->filename) : status;

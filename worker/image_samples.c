@@ -3,10 +3,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "api/job_task.h"
 #include "base/file.h"
 #include "worker/diffusion/image_sampling.h"
+#include "worker/image/canny.h"
 #include "worker/image/image_png.h"
 #include "worker/model/autoencoder_kl.h"
 #include "worker/model/unet.h"
@@ -20,9 +23,10 @@ static enum status beat(struct report *report, const char *phase, struct error *
   return report_poll(report, err);
 }
 
+/* hint NULL: there is none. */
 static enum status sample(struct image *out, struct image_training *it, const struct image_spec *spec,
-                          const char *prompt, uint64_t seed, const char *phase, struct report *report,
-                          struct error *err) {
+                          const char *prompt, const struct image *hint, uint64_t seed, const char *phase,
+                          struct report *report, struct error *err) {
   struct diffusion_pipeline *p = it->encoder.pipeline;
   struct image_sampling sampling;
   const struct image_request request = {.prompt = prompt,
@@ -31,6 +35,7 @@ static enum status sample(struct image *out, struct image_training *it, const st
                                         .steps = (size_t)spec->num_inference_steps,
                                         .guidance_scale = spec->guidance_scale,
                                         .seed = seed,
+                                        .hint = hint,
                                         .method = p->method};
   enum status status = image_sampling_begin(&sampling, p, &p->unet, &request, err);
   if (status)
@@ -52,8 +57,8 @@ enum status image_samples_of_class(struct image_training *it, const struct job_s
   enum status status = image_encoder_prompt(&prompt, &it->encoder, spec->image.class_prompt, "image.class_prompt", err);
   for (int64_t i = 0; !status && i < spec->image.num_class_images; i++) {
     struct image image;
-    status = sample(&image, it, &spec->image, spec->image.class_prompt, (uint64_t)spec->seed + CLASS_SEEDS * (i + 1),
-                    "class_images", report, err);
+    status = sample(&image, it, &spec->image, spec->image.class_prompt, NULL,
+                    (uint64_t)spec->seed + CLASS_SEEDS * (i + 1), "class_images", report, err);
     if (status)
       return status;
     status = image_set_add(&it->classes, &it->encoder, &image, prompt, NULL, err);
@@ -67,7 +72,8 @@ static enum status keep(struct image_training *it, const struct trainer *t, cons
                         struct error *err) {
   char path[1100];
   unsigned char *bytes;
-  size_t length;
+  size_t length, i;
+  json_t *kept;
   enum status status = image_png_encode(&bytes, &length, image, err);
   if (status)
     return status;
@@ -76,6 +82,7 @@ static enum status keep(struct image_training *it, const struct trainer *t, cons
   free(bytes);
   if (status)
     return status;
+  json_array_foreach(it->previews, i, kept) if (strcmp(json_string_value(kept), name) == 0) return STATUS_OK;
   if (json_array_append_new(it->previews, json_string(name)) != 0)
     return error_no_memory(err, "a preview");
   if (json_array_size(it->previews) <= IMAGE_SAMPLES_KEPT)
@@ -86,23 +93,94 @@ static enum status keep(struct image_training *it, const struct trainer *t, cons
   return json_array_remove(it->previews, 0) == 0 ? STATUS_OK : error_no_memory(err, "a preview");
 }
 
+/* Preview `number` of prompt `p`, both from 0. */
+static enum status preview(struct image *out, struct image_training *it, struct trainer *t, int64_t step,
+                           const char *prompt, const struct image *hint, size_t p, int64_t number, struct error *err) {
+  char name[100];
+  enum status status =
+      sample(out, it, &t->task->spec.image, prompt, hint,
+             (uint64_t)t->task->spec.seed + PREVIEW_SEEDS * (uint64_t)(number + 1), "preview", t->report, err);
+  if (status)
+    return status;
+  snprintf(name, sizeof name, "preview-%" PRId64 "-%zu-%" PRId64 ".png", step, p + 1, number + 1);
+  status = keep(it, t, out, name, err);
+  if (status)
+    image_done(out);
+  return status;
+}
+
 enum status image_samples_preview(struct image_training *it, struct trainer *t, struct error *err) {
   const struct image_spec *spec = &t->task->spec.image;
   enum status status = learner_factors(t->learner, err);
   for (size_t p = 0; p < spec->validation_prompts.count; p++)
     for (int64_t i = 0; !status && i < spec->num_validation_images; i++) {
-      char name[100];
       struct image image;
-      status = sample(&image, it, spec, spec->validation_prompts.item[p],
-                      (uint64_t)t->task->spec.seed + PREVIEW_SEEDS * (uint64_t)(i + 1), "preview", t->report, err);
-      if (status)
-        return status;
-      snprintf(name, sizeof name, "preview-%" PRId64 "-%zu-%" PRId64 ".png", t->progress.step, p + 1, i + 1);
-      status = keep(it, t, &image, name, err);
-      image_done(&image);
+      status = preview(&image, it, t, t->progress.step, spec->validation_prompts.item[p], NULL, p, i, err);
+      if (!status)
+        image_done(&image);
     }
   return status;
 }
+
+/* --- previews by hints ---------------------------------------------------------------------------- */
+
+static void add_likeness(struct canny_likeness *sum, const unsigned char *edges, const unsigned char *wanted,
+                         size_t count) {
+  struct canny_likeness l = canny_compare(edges, wanted, count);
+  sum->iou += l.iou;
+  sum->f1 += l.f1;
+}
+
+/* Adds how like the edges of a preview are to its hint, which is edges. */
+static enum status compare_edges(struct canny_likeness *sum, const struct image *image, const struct image *hint,
+                                 struct error *err) {
+  const size_t pixels = image->width * image->height;
+  unsigned char *edges = malloc(2 * pixels);
+  if (!edges)
+    return error_no_memory(err, "the edges of a preview");
+  enum status status = canny_edges(edges, image, CANNY_LOW, CANNY_HIGH, err);
+  for (size_t i = 0; i < pixels; i++)
+    edges[pixels + i] = hint->pixels[3 * i] > 0;
+  if (!status)
+    add_likeness(sum, edges, edges + pixels, pixels);
+  free(edges);
+  return status;
+}
+
+static enum status preview_hint(struct canny_likeness *sum, struct image_training *it, struct trainer *t, int64_t step,
+                                size_t index, struct error *err) {
+  const char *prompt = it->encoder.prompts[it->validation.prompts[index]];
+  struct image image, hint;
+  enum status status = image_set_hint_of(&hint, &it->validation, index, err);
+  if (status)
+    return status;
+  status = preview(&image, it, t, step, prompt, &hint, index, 0, err);
+  if (!status) {
+    status = compare_edges(sum, &image, &hint, err);
+    image_done(&image);
+  }
+  image_done(&hint);
+  return status;
+}
+
+enum status image_samples_controlled(struct image_training *it, struct trainer *t, int64_t step, json_t *scores,
+                                     struct error *err) {
+  const struct image_spec *spec = &t->task->spec.image;
+  const size_t asked = (size_t)spec->num_validation_images, have = it->validation.count,
+               count = asked < have ? asked : have;
+  struct canny_likeness sum = {0, 0};
+  enum status status = learner_factors(t->learner, err);
+  for (size_t i = 0; !status && i < count; i++)
+    status = preview_hint(&sum, it, t, step, i, err);
+  if (status || spec->conditioning != CONDITIONING_CANNY)
+    return status;
+  return json_object_set_new(scores, "valid_canny_iou", json_real(sum.iou / (double)count)) == 0 &&
+                 json_object_set_new(scores, "valid_canny_f1", json_real(sum.f1 / (double)count)) == 0
+             ? STATUS_OK
+             : error_no_memory(err, "an evaluation");
+}
+
+/* --- what they take ------------------------------------------------------------------------------- */
 
 /* What a tape needs for one pass through the UNet, with the text and without, or through the VAE's decoder. */
 static enum status measure(size_t *bytes, const struct image_encoder *e, size_t passes, bool decodes,
@@ -123,22 +201,31 @@ static enum status measure(size_t *bytes, const struct image_encoder *e, size_t 
   return status;
 }
 
-enum status image_samples_memory(size_t *bytes, const struct image_training *it, const struct image_spec *image,
+/* Previews of one evaluation. */
+static int64_t preview_count(const struct task *task) {
+  const struct image_spec *image = &task->spec.image;
+  if (task->spec.task == JOB_TASK_CONTROLLABLE)
+    return task->validation.path ? image->num_validation_images : 0;
+  return (int64_t)image->validation_prompts.count * image->num_validation_images;
+}
+
+enum status image_samples_memory(size_t *bytes, const struct image_training *it, const struct task *task,
                                  struct error *err) {
   size_t denoising, decoding;
   *bytes = 0;
-  if (!image->validation_prompts.count && !image->with_prior_preservation)
+  if (!preview_count(task) && !task->spec.image.with_prior_preservation)
     return STATUS_OK;
-  enum status status = measure(&denoising, &it->encoder, image->guidance_scale > 1 ? 2 : 1, false, err);
+  enum status status = measure(&denoising, &it->encoder, task->spec.image.guidance_scale > 1 ? 2 : 1, false, err);
   status = status ? status : measure(&decoding, &it->encoder, 1, true, err);
   if (!status)
     *bytes = denoising > decoding ? denoising : decoding; /* the one is free when the other begins */
   return status;
 }
 
-int64_t image_samples_passes(const struct image_spec *image, bool of_class) {
+int64_t image_samples_passes(const struct task *task, bool of_class) {
+  const struct image_spec *image = &task->spec.image;
   int64_t guided = image->guidance_scale > 1 ? 2 : 1, steps = image->num_inference_steps * guided;
   if (of_class)
     return image->with_prior_preservation ? image->num_class_images * steps : 0;
-  return (int64_t)image->validation_prompts.count * image->num_validation_images * steps;
+  return preview_count(task) * steps;
 }

@@ -2,6 +2,7 @@
 #ifndef WORKER_IMAGE_SAMPLES_H
 #define WORKER_IMAGE_SAMPLES_H
 
+#include "api/task.h"
 #include "worker/image_training.h"
 #include "worker/report.h"
 
@@ -16,11 +17,16 @@ NODISCARD enum status image_samples_of_class(struct image_training *training, co
    task's output folder, from 1 each. The same seed begins them at every step. */
 NODISCARD enum status image_samples_preview(struct image_training *training, struct trainer *trainer,
                                             struct error *err);
+/* Of controllable generation: previews of the first num_validation_images validation pictures, with their prompts and
+   hints, called preview-<step>-<picture>-1.png. Where hints are edges, valid_canny_iou and valid_canny_f1 join the
+   scores: means over these previews of how like their own edges are to the hints'. */
+NODISCARD enum status image_samples_controlled(struct image_training *training, struct trainer *trainer, int64_t step,
+                                               json_t *scores, struct error *err);
 /* Bytes that making one of them takes at a time, beside the models and the steps; 0 where the job makes none. The
    encoder of *training is there. */
 NODISCARD enum status image_samples_memory(size_t *bytes, const struct image_training *training,
-                                           const struct image_spec *image, struct error *err);
+                                           const struct task *task, struct error *err);
 /* Passes through the UNet, forward only, that all of these take: one evaluation's previews, or the class's pictures. */
-int64_t image_samples_passes(const struct image_spec *image, bool of_class);
+int64_t image_samples_passes(const struct task *task, bool of_class);
 
 #endif

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "base/grow.h"
+#include "worker/image/canny.h"
+#include "worker/image/image_png.h"
 #include "worker/image/resize.h"
 #include "worker/model/autoencoder_kl.h"
 #include "worker/model/unet.h"
@@ -100,21 +102,29 @@ static enum status run(float *moments, struct image_encoder *e, struct error *er
   return backend->ops->synchronise(backend, err);
 }
 
+/* Both sides as long as the encoder's. */
+static enum status bring_to_size(struct image *out, const struct image_encoder *e, const struct image *image,
+                                 struct rng *rng, struct error *err) {
+  struct image resized;
+  enum status status = resize_shorter_side(&resized, image, e->side, err);
+  if (status)
+    return status;
+  status = resize_crop(out, &resized, e->side, rng, err);
+  image_done(&resized);
+  return status;
+}
+
 enum status image_set_add(struct image_set *set, struct image_encoder *e, const struct image *image, uint32_t prompt,
                           struct rng *rng, struct error *err) {
   size_t numbers = 2 * image_encoder_elements(e);
-  struct image resized, cropped;
+  struct image cropped;
   float *moments = grow(set->moments, &set->moment_size, (set->count + 1) * numbers, sizeof *moments);
   set->moments = moments ? moments : set->moments;
   uint32_t *prompts = grow(set->prompts, &set->prompt_size, set->count + 1, sizeof *prompts);
   set->prompts = prompts ? prompts : set->prompts;
   if (!moments || !prompts)
     return error_no_memory(err, "the images' latents");
-  enum status status = resize_shorter_side(&resized, image, e->side, err);
-  if (status)
-    return status;
-  status = resize_crop(&cropped, &resized, e->side, rng, err);
-  image_done(&resized);
+  enum status status = bring_to_size(&cropped, e, image, rng, err);
   if (status)
     return status;
   image_floats(e->pixels, &cropped);
@@ -125,9 +135,47 @@ enum status image_set_add(struct image_set *set, struct image_encoder *e, const 
   return status;
 }
 
+/* The picture becomes its edges. */
+static enum status draw_edges(struct image *image, struct error *err) {
+  size_t pixels = image->width * image->height;
+  unsigned char *edges = malloc(pixels);
+  enum status status =
+      edges ? canny_edges(edges, image, CANNY_LOW, CANNY_HIGH, err) : error_no_memory(err, "the edges of an image");
+  for (size_t i = 0; !status && i < 3 * pixels; i++)
+    image->pixels[i] = edges[i / 3] ? 255 : 0;
+  free(edges);
+  return status;
+}
+
+enum status image_set_hint(struct image_set *set, const struct image_encoder *e, size_t index,
+                           const struct image *image, bool edges, struct rng *rng, struct error *err) {
+  struct image hint;
+  const size_t had = set->hint_size;
+  struct packed_image *hints = grow(set->hints, &set->hint_size, index + 1, sizeof *hints);
+  if (!hints)
+    return error_no_memory(err, "the images' hints");
+  set->hints = hints;
+  memset(hints + had, 0, (set->hint_size - had) * sizeof *hints);
+  enum status status = bring_to_size(&hint, e, image, rng, err);
+  if (status)
+    return status;
+  status = edges ? draw_edges(&hint, err) : STATUS_OK;
+  status = status ? status : image_png_encode(&hints[index].png, &hints[index].length, &hint, err);
+  image_done(&hint);
+  return status;
+}
+
+enum status image_set_hint_of(struct image *out, const struct image_set *set, size_t index, struct error *err) {
+  int upright;
+  return image_png_decode(out, &upright, set->hints[index].png, set->hints[index].length, err);
+}
+
 void image_set_done(struct image_set *set) {
   free(set->moments);
   free(set->prompts);
+  for (size_t i = 0; i < set->hint_size; i++)
+    free(set->hints[i].png);
+  free(set->hints);
   *set = (struct image_set){0};
 }
 

@@ -34,14 +34,25 @@ const float *image_encoder_rows(const struct image_encoder *encoder, uint32_t pr
 size_t image_encoder_elements(const struct image_encoder *encoder);
 
 struct image_set {
-  size_t count, moment_size, prompt_size;
+  size_t count, moment_size, prompt_size, hint_size;
   float *moments;    /* [count][pixels of the latents][2 * channels]: mean, then log-variance */
   uint32_t *prompts; /* [count] of the encoder's */
+  struct packed_image {
+    unsigned char *png;
+    size_t length;
+  } * hints; /* [count], of the side's size; NULL: the pictures have none */
 };
 
 /* One more picture: resized by its shorter side, cropped to the square (`rng` as resize_crop), encoded. */
 NODISCARD enum status image_set_add(struct image_set *set, struct image_encoder *encoder, const struct image *image,
                                     uint32_t prompt, struct rng *rng, struct error *err);
+/* The hint of picture `index`: resized and cropped likewise. With `edges` what is given is the picture itself, and the
+   hint its edges (canny.h), white on black, found when it has its size. */
+NODISCARD enum status image_set_hint(struct image_set *set, const struct image_encoder *encoder, size_t index,
+                                     const struct image *image, bool edges, struct rng *rng, struct error *err);
+/* It again; the caller's to end. */
+NODISCARD enum status image_set_hint_of(struct image *out, const struct image_set *set, size_t index,
+                                        struct error *err);
 void image_set_done(struct image_set *set);
 /* Latents of a picture, drawn from what the VAE says of them: scaling_factor * (mean + exp(log-variance / 2) * noise),
    the log-variance between -30 and 20, with the normal numbers of (seed, stream). out: image_encoder_elements. */

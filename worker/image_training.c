@@ -11,7 +11,10 @@ enum status image_training_init(struct image_training *it, struct error *err) {
   size_t elements = image_encoder_elements(&it->encoder);
   it->sample = malloc(4 * elements * sizeof *it->sample);
   it->previews = json_array();
-  if (!it->sample || !it->previews)
+  const bool hints = unet_hint_scale(&it->encoder.pipeline->unet) > 0;
+  if (hints)
+    it->hint = malloc(3 * it->encoder.side * it->encoder.side * sizeof *it->hint);
+  if (!it->sample || !it->previews || (hints && !it->hint))
     return error_no_memory(err, "a step");
   it->noise = it->sample + elements;
   it->noisy = it->noise + elements;
@@ -26,6 +29,7 @@ void image_training_done(struct image_training *it) {
   denoiser_done(&it->denoiser);
   image_encoder_done(&it->encoder);
   free(it->sample);
+  free(it->hint);
   json_decref(it->previews);
 }
 
@@ -34,19 +38,32 @@ static uint64_t stream(enum rng_stream kind, enum use use, uint64_t number) {
   return (uint64_t)kind | (uint64_t)use << 8 | number << 16;
 }
 
+static enum status read_hint(struct image_training *it, const struct image_set *set, size_t index, struct error *err) {
+  struct image hint;
+  enum status status = image_set_hint_of(&hint, set, index, err);
+  if (status)
+    return status;
+  image_unit_floats(it->hint, &hint);
+  image_done(&hint);
+  return STATUS_OK;
+}
+
 /* Makes the noisy latents of a picture and what is to be predicted of them. */
-static struct unet_input make_input(struct image_training *it, const struct image_set *set, size_t index, enum use use,
-                                    uint64_t seed, uint64_t number, const float *timestep) {
+static enum status make_input(struct unet_input *out, struct image_training *it, const struct image_set *set,
+                              size_t index, enum use use, uint64_t seed, uint64_t number, const float *timestep,
+                              struct error *err) {
   const struct image_encoder *e = &it->encoder;
   size_t elements = image_encoder_elements(e);
   image_set_draw(it->sample, set, e, index, seed, stream(RNG_POSTERIOR, use, number));
   noise_schedule_noise(it->noise, elements, seed, stream(RNG_NOISE, use, number));
   noise_schedule_mix(it->noisy, it->target, it->sample, it->noise, elements, &e->pipeline->schedule, (size_t)*timestep);
-  return (struct unet_input){.images = e->latents,
+  *out = (struct unet_input){.images = e->latents,
                              .text_tokens = e->pipeline->text_tokens,
                              .sample = it->noisy,
                              .timesteps = timestep,
-                             .encoder_states = image_encoder_rows(e, set->prompts[index])};
+                             .encoder_states = image_encoder_rows(e, set->prompts[index]),
+                             .hints = it->hint};
+  return it->hint ? read_hint(it, set, index, err) : STATUS_OK;
 }
 
 /* What min-SNR (Hang et al., 2023) weighs a time step by: the signal-to-noise ratio, at most gamma, over itself; where
@@ -67,9 +84,10 @@ static enum status learn(struct image_training *it, const struct image_set *set,
   rng_init(&rng, seed, stream(RNG_TIMESTEP, use, number));
   const size_t t = rng_below(&rng, schedule->count);
   const float timestep = (float)t;
-  struct unet_input input = make_input(it, set, index, use, seed, number, &timestep);
+  struct unet_input input;
   double weight = share * snr_weight(schedule, t, spec->image.snr_gamma) / (double)image_encoder_elements(&it->encoder);
-  enum status status = denoiser_accumulate(&it->denoiser, &input, it->target, (float)weight, &part, err);
+  enum status status = make_input(&input, it, set, index, use, seed, number, &timestep, err);
+  status = status ? status : denoiser_accumulate(&it->denoiser, &input, it->target, (float)weight, &part, err);
   *loss += part;
   return status;
 }
@@ -101,8 +119,9 @@ static enum status judge(struct image_training *it, size_t index, size_t part, u
   const uint64_t number = index * TIMESTEPS_JUDGED + part;
   const float *predicted;
   double sum = 0;
-  struct unet_input input = make_input(it, &it->validation, index, USE_VALIDATION, seed, number, &timestep);
-  enum status status = denoiser_predict(&it->denoiser, &input, &predicted, err);
+  struct unet_input input;
+  enum status status = make_input(&input, it, &it->validation, index, USE_VALIDATION, seed, number, &timestep, err);
+  status = status ? status : denoiser_predict(&it->denoiser, &input, &predicted, err);
   for (size_t i = 0; !status && i < elements; i++) {
     double difference = (double)predicted[i] - (double)it->target[i];
     sum += difference * difference;
@@ -133,6 +152,8 @@ static void identify_set(struct hash *hash, const struct image_training *it, con
   if (count) {
     hash_add(hash, set->moments, count * 2 * image_encoder_elements(&it->encoder) * sizeof *set->moments);
     hash_add(hash, set->prompts, count * sizeof *set->prompts);
+    for (size_t i = 0; set->hints && i < count; i++)
+      hash_add(hash, set->hints[i].png, set->hints[i].length);
   }
 }
 

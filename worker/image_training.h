@@ -3,7 +3,8 @@
 
    An example is a pass of its own through the UNet: latents drawn anew from what the VAE says of the picture, noise,
    and a time step, all by (seed, number of the example), so that a training that goes on goes on exactly. With prior
-   preservation a picture of the class follows each, and weighs prior_loss_weight. */
+   preservation a picture of the class follows each, and weighs prior_loss_weight; of controllable generation each has
+   its hint. */
 #ifndef WORKER_IMAGE_TRAINING_H
 #define WORKER_IMAGE_TRAINING_H
 
@@ -19,6 +20,7 @@ struct image_training {
   struct denoiser denoiser; /* of one picture */
   struct image_set training, classes, validation;
   float *sample, *noise, *noisy, *target; /* [elements] each, one block */
+  float *hint;                            /* [side][side][3]; NULL: there are none */
   json_t *previews;                       /* names of the files, oldest first */
 };
 

@@ -13,12 +13,24 @@
 #include "worker/file/event_file.h"
 #include "worker/file/tar.h"
 #include "worker/manifest.h"
+#include "worker/model/conditioning_embedding.h"
 #include "worker/peft/peft.h"
 #include "worker/tensorboard.h"
 
-/* labels.json is a classifier's only. */
-static const char *const peft_files[] = {"adapter_config.json", "adapter_model.safetensors", "README.md",
-                                         "labels.json"};
+enum { PEFT_FILES_MAX = 5 };
+
+/* Names of an adapter's files. */
+static size_t list_files(const char *names[PEFT_FILES_MAX], const struct trainer *t) {
+  size_t count = 0;
+  names[count++] = "adapter_config.json";
+  names[count++] = "adapter_model.safetensors";
+  names[count++] = "README.md";
+  if (t->learner->model->num_labels) /* a classifier's only */
+    names[count++] = "labels.json";
+  if (t->images && t->images->hint)
+    names[count++] = conditioning_embedding_file;
+  return count;
+}
 
 static enum status put_text(struct trainer *t, const struct export *e, const char *name, const struct str *text,
                             struct error *err) {
@@ -32,7 +44,8 @@ static enum status put_text(struct trainer *t, const struct export *e, const cha
 
 static enum status export_adapter(struct trainer *t, const struct export *e, struct error *err) {
   const struct task *task = t->task;
-  size_t count = COUNT_OF(peft_files) - !t->learner->model->num_labels;
+  const char *names[PEFT_FILES_MAX];
+  size_t count = list_files(names, t);
   char folder[1024], path[1100];
   struct card card = {0};
   snprintf(folder, sizeof folder, "%s/adapter", task->output_dir);
@@ -43,11 +56,11 @@ static enum status export_adapter(struct trainer *t, const struct export *e, str
     status = peft_save(t->learner->model, &task->spec.adapter, folder, task->spec.model, &card.text, err);
   card_done(&card);
   for (size_t i = 0; !status && i < count; i++) {
-    snprintf(path, sizeof path, "adapter/%s", peft_files[i]);
-    status = export_announce(e, peft_files[i], path, false, err);
+    snprintf(path, sizeof path, "adapter/%s", names[i]);
+    status = export_announce(e, names[i], path, false, err);
   }
   snprintf(path, sizeof path, "%s/adapter.tar", task->output_dir);
-  status = status ? status : tar_pack(path, folder, peft_files, count, NULL, NULL, err);
+  status = status ? status : tar_pack(path, folder, names, count, NULL, NULL, err);
   return status ? status : export_announce(e, "adapter.tar", "adapter.tar", true, err);
 }
 

@@ -121,7 +121,8 @@ enum status trainer_beat(void *trainer, struct error *err) {
   return report_poll(t->report, err);
 }
 
-static enum status run_evaluation(struct trainer *t, struct error *err) {
+/* Of the parameters as they are, which are those of `step`. */
+static enum status run_evaluation(struct trainer *t, int64_t step, struct error *err) {
   struct evaluation fresh;
   trainer_progress(t, "evaluate", true);
   size_t most = (size_t)t->task->spec.evaluation.max_examples;
@@ -129,6 +130,11 @@ static enum status run_evaluation(struct trainer *t, struct error *err) {
                                  : evaluate(&fresh, t->learner, t->validation, most, &t->batch, t->report, err);
   if (!status && t->generation) {
     status = generation_eval_run(t->generation, t->learner, fresh.scores, trainer_beat, t, err);
+    if (status)
+      evaluation_done(&fresh);
+  }
+  if (!status && t->images && t->images->hint) {
+    status = image_samples_controlled(t->images, t, step, fresh.scores, err);
     if (status)
       evaluation_done(&fresh);
   }
@@ -154,8 +160,9 @@ static const struct {
             {"valid_ndcg@10", "NDCG@10"},
             {"valid_mean_token_accuracy", "token accuracy"},
             {"valid_exact_match", "exact match"},
-             {"valid_rewards/accuracies", "reward accuracy"},
-             {"valid_rewards/margins", "reward margin"}};
+            {"valid_rewards/accuracies", "reward accuracy"},
+            {"valid_rewards/margins", "reward margin"},
+            {"valid_canny_iou", "canny IoU"}};
 
 /* Before the metrics of the same step. */
 static void tell_modules(struct trainer *t) {
@@ -422,7 +429,7 @@ static enum status after_step(struct trainer *t, struct error *err) {
   if (limit > 0 && !finished(t) && trainer_seconds(t) >= limit)
     p->ended = END_RUNTIME;
   bool judged = due(t, spec->evaluation.every_steps), evaluated = t->validation && judged, best = false;
-  enum status status = evaluated ? run_evaluation(t, err) : STATUS_OK;
+  enum status status = evaluated ? run_evaluation(t, p->step, err) : STATUS_OK;
   if (!status && judged && t->images)
     status = image_samples_preview(t->images, t, err);
   if (!status && evaluated)
@@ -488,7 +495,7 @@ static enum status make_room(struct trainer *t, struct error *err) {
 /* How good the model is before it learns; the best is one that has learnt. */
 static enum status evaluate_first(struct trainer *t, struct error *err) {
   double value;
-  enum status status = run_evaluation(t, err);
+  enum status status = run_evaluation(t, t->progress.step, err);
   status = status ? status : validation_metric(&value, t, err);
   if (status)
     return status;
@@ -527,7 +534,7 @@ static enum status settle(struct trainer *t, struct error *err) {
     report_message(t->report, LOG_INFO, "The adapter is that of step %" PRId64 ", the best: valid_%s=%.4f",
                    t->adapter_step, metric_name(t), p->best);
   }
-  return t->validation && t->evaluated_step != t->adapter_step ? run_evaluation(t, err) : STATUS_OK;
+  return t->validation && t->evaluated_step != t->adapter_step ? run_evaluation(t, t->adapter_step, err) : STATUS_OK;
 }
 
 enum status trainer_prepare(struct trainer *t, struct error *err) {

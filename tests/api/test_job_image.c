@@ -14,6 +14,7 @@
 #include "tests/api/body.h"
 
 #define TASK ",'task':'subject-driven'"
+#define CONTROL ",'task':'controllable'"
 
 static void parse(const char *members) {
   parse_body("'training_file':'f'", members, 1);
@@ -39,6 +40,12 @@ static void the_task_gives_settings_that_a_body_may_change(void **state) {
   assert_int_equal(spec.hyperparameters.n_epochs, 100);
   assert_int_equal(spec.evaluation.every_steps, 7);
   assert_int_equal(spec.image.validation_prompts.count, 1);
+  parse(CONTROL ",'image':{'conditioning':'canny'},'evaluation':{'metric':'canny_iou'}");
+  assert_int_equal(faults.count, 0);
+  assert_int_equal(spec.hyperparameters.batch_size, 8);
+  assert_true(spec.hyperparameters.learning_rate == 9e-4 && spec.hyperparameters.weight_decay == 0.01);
+  assert_int_equal(spec.image.conditioning, CONDITIONING_CANNY);
+  assert_int_equal(spec.evaluation.metric, METRIC_CANNY_IOU);
   parse("");
   assert_int_equal(spec.hyperparameters.batch_size, 16);
 }
@@ -54,6 +61,13 @@ static void what_contradicts_is_refused(void **state) {
       {TASK ",'image':{'num_class_images':0}", "image.num_class_images", "num_class_images"},
       {TASK ",'exports':['merged','gguf-lora']", "exports", "is for language models, and this one is an image model"},
       {TASK ",'evaluation':{'metric':'accuracy'}", "evaluation.metric", "it measures loss"},
+      {TASK ",'image':{'conditioning':'canny'}", "image.conditioning", "is for the task controllable alone"},
+      {CONTROL ",'image':{'conditioning':'depth'}", "image.conditioning", "canny"},
+      {CONTROL ",'image':{'with_prior_preservation':true,'class_prompt':'a'}", "image.with_prior_preservation",
+       "have no hints"},
+      {CONTROL ",'image':{'validation_prompts':['a']}", "image.validation_prompts", "hints of the validation file"},
+      {CONTROL ",'evaluation':{'metric':'canny_f1'}", "evaluation.metric", "where image.conditioning is canny"},
+      {TASK ",'evaluation':{'metric':'canny_f1'}", "evaluation.metric", "it measures loss"},
       {TASK ",'method':{'type':'dpo'}", "task", "method.type dpo is preference tuning"},
   };
   for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -79,7 +93,11 @@ static void files_belong_to_tasks(void **state) {
        true},
       {"", "{\"images\":{\"count\":3,\"with_text\":3}}", "training_file", "f is an archive of images", false},
       {",'task':'classification'", "{\"images\":{\"count\":3,\"with_text\":3}}", "training_file",
-       "which the task subject-driven learns from", false},
+       "which the tasks subject-driven and controllable learn from", false},
+      {CONTROL, "{\"images\":{\"count\":3,\"with_text\":3,\"with_conditioning_image\":3}}", NULL, NULL, true},
+      {CONTROL, "{\"images\":{\"count\":3,\"with_text\":3,\"with_conditioning_image\":2}}", "training_file",
+       "not every image of f has a conditioning_image", true},
+      {CONTROL ",'image':{'conditioning':'canny'}", "{\"images\":{\"count\":3,\"with_text\":3}}", NULL, NULL, true},
       {"", "{\"columns\":[\"text\"]}", NULL, NULL, false},
   };
   for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -106,7 +124,7 @@ static void models_belong_to_tasks(void **state) {
     const char *says;
   } cases[] = {{TASK, pipeline, NULL},
                {"", encoder, NULL},
-               {"", pipeline, "is a diffusion pipeline: task must say what it learns (subject-driven)"},
+               {"", pipeline, "is a diffusion pipeline: task must say what it learns (subject-driven, controllable)"},
                {TASK, encoder, "cannot learn the task subject-driven; it can learn classification"},
                {",'task':'classification'", pipeline, "it can learn subject-driven"}};
   for (size_t i = 0; i < COUNT_OF(cases); i++) {

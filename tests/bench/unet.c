@@ -86,7 +86,7 @@ static struct batch make_batch(const struct model *m, const struct images *image
   b.text = noise(images->count * TEXT_TOKENS * sizes.cross_attention_dim, rng);
   for (size_t i = 0; i < images->count; i++)
     b.timesteps[i] = (float)rng_below(rng, 1000);
-  b.input = (struct unet_input){*images, TEXT_TOKENS, b.sample, b.timesteps, b.text};
+  b.input = (struct unet_input){*images, TEXT_TOKENS, b.sample, b.timesteps, b.text, NULL};
   return b;
 }
 

@@ -7,6 +7,7 @@
 #include "worker/denoiser.h"
 #include "worker/diffusion/noise_schedule.h"
 #include "worker/model/autoencoder_kl.h"
+#include "worker/peft/conditioning_file.h"
 #include "worker/peft/peft.h"
 
 bool images_is_case(const json_t *about) {
@@ -45,6 +46,7 @@ static enum status get_images(float **out, struct images *images, struct referen
 
 struct unet_batch {
   struct unet_input input;
+  struct images hints; /* their size; width 0: there are none */
   float *target, *want;
   size_t elements;     /* of the target */
   double prior_weight; /* of DreamBooth's second half, which is of the class; 0: there is none */
@@ -76,7 +78,7 @@ static enum status mix(struct unet_batch *b, float **sample, struct reference *r
 }
 
 static enum status read_batch(struct unet_batch *b, struct reference *ref, const json_t *about, struct error *err) {
-  float *sample = NULL, *timesteps = NULL, *text = NULL;
+  float *sample = NULL, *timesteps = NULL, *text = NULL, *hints = NULL;
   size_t count = 0;
   struct images same;
   const json_t *scheduler = json_object_get(about, "scheduler");
@@ -87,11 +89,14 @@ static enum status read_batch(struct unet_batch *b, struct reference *ref, const
   s = s ? s : get_images(&b->want, &same, ref, "out.sample", err);
   s = s ? s : reference_get(&timesteps, &count, ref, "in.timestep", err);
   s = s ? s : reference_get(&text, &count, ref, "in.encoder_hidden_states", err);
+  if (!s && safetensors_find(&ref->io, "in.hint"))
+    s = get_images(&hints, &b->hints, ref, "in.hint", err);
   if (s)
     return s;
   b->input.sample = sample;
   b->input.timesteps = timesteps;
   b->input.encoder_states = text;
+  b->input.hints = hints;
   b->input.text_tokens = (size_t)safetensors_find(&ref->io, "in.encoder_hidden_states")->shape[1];
   b->elements = (size_t)st_elements(safetensors_find(&ref->io, "in.target"));
   b->passes = b->prior_weight > 0 ? b->input.images.count : 1;
@@ -106,6 +111,8 @@ static struct unet_input pass_of(const struct unet_batch *b, const struct model 
   *first = pass * (b->elements / b->passes);
   input.sample += *first;
   input.timesteps += pass * images;
+  if (input.hints)
+    input.hints += pass * images * b->hints.width * b->hints.height * 3;
   input.encoder_states += pass * images * input.text_tokens * unet_sizes(model).cross_attention_dim;
   return input;
 }
@@ -169,7 +176,7 @@ static enum status run_unet(struct worst *worst, const char *folder, const json_
                             struct model *model, struct error *err) {
   const json_t *optimizer = json_object_get(about, "optimizer");
   struct adapter_spec spec;
-  struct unet_batch b;
+  struct unet_batch b = {.hints = {0}};
   struct denoiser d = {0};
   size_t first;
   char path[1024];
@@ -178,6 +185,9 @@ static enum status run_unet(struct worst *worst, const char *folder, const json_
   s = s ? s : model_adapt(model, &spec, 0, err);
   s = s ? s : peft_load(model, path, err);
   s = s ? s : read_batch(&b, ref, about, err);
+  if (!s && b.hints.width)
+    s = unet_condition(model, b.hints.width / b.input.images.width, 0, err);
+  s = s ? s : conditioning_file_load(model, path, err);
   if (s)
     return s;
   for (size_t i = 0; i < model->parameters.count; i++)

@@ -6,6 +6,7 @@ usage: make_images.py OUT_DIR [NAME...]
 import json, os, sys
 import torch, transformers
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+from diffusers.models.controlnets.controlnet import ControlNetConditioningEmbedding
 from safetensors.torch import load_file, save_file
 import make_golden as golden
 
@@ -45,6 +46,8 @@ DREAMBOOTH = {
     "dreambooth-hra": ("hra", dict(SCHEDULE, prediction_type="epsilon"), 0.7),
     "dreambooth-v-lora": ("lora", dict(SCHEDULE, prediction_type="v_prediction"), 1.0),
 }
+# Conditioned on hints, as HRA's authors have it: diffusers' embedding, trained too, added to what conv_in gives.
+HINTS = {"unet-hint-hra": ("unet", UNET, "hra")}
 PLAIN = {
     "clip": ("clip", lambda: transformers.CLIPTextModel(transformers.CLIPTextConfig(**CLIP))),
     "clip-gelu": ("clip", lambda: transformers.CLIPTextModel(transformers.CLIPTextConfig(hidden_act="gelu", **CLIP))),
@@ -97,6 +100,34 @@ def dreambooth(out, name, method, config, weight):
         json.dump(case, f, indent=1)
 
 
+def with_hints(out, name, config, kind, method):
+    """The UNet, whose hints are twice as high and wide as its latents."""
+    hints = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(11))
+    embedding = ControlNetConditioningEmbedding(config["block_out_channels"][0], block_out_channels=(16, 32))
+    start, batch, get_peft_model = golden.tiny, golden.batch, golden.get_peft_model
+
+    def adapted(model, spec):
+        model = get_peft_model(model, spec)
+        unet = model.get_base_model()
+        unet.controlnet_cond_embedding = embedding
+        unet.conv_in.register_forward_hook(lambda module, given, output: output + embedding(hints))
+        save = model.save_pretrained
+
+        def save_both(folder):
+            save(folder)
+            tensors = {f"controlnet_cond_embedding.{k}": v.contiguous() for k, v in embedding.state_dict().items()}
+            save_file(tensors, os.path.join(folder, "conditioning_embedding.safetensors"))
+        model.save_pretrained = save_both
+        return model
+
+    golden.batch = lambda *given: batch(*given) | {"hint": hints}
+    golden.get_peft_model = adapted
+    golden.run(out, name, kind, method, r=4)
+    golden.batch, golden.get_peft_model = batch, get_peft_model
+    path = os.path.join(out, name, "io.safetensors")
+    save_file({k.replace("base_model.model.controlnet", "controlnet"): v for k, v in load_file(path).items()}, path)
+
+
 if __name__ == "__main__":
     out, want = sys.argv[1], sys.argv[2:]
     torch.set_num_threads(1)
@@ -104,6 +135,10 @@ if __name__ == "__main__":
         if not want or name in want:
             golden.tiny = lambda *_, config=config, **__: (lambda m: (m, m.config))(UNet2DConditionModel(**config))
             golden.run(out, name, kind, method, r=4, reg=golden.REG if method == "hra_reg" else 0.0)
+    for name, (kind, config, method) in HINTS.items():
+        if not want or name in want:
+            golden.tiny = lambda *_, config=config, **__: (lambda m: (m, m.config))(UNet2DConditionModel(**config))
+            with_hints(out, name, config, kind, method)
     for name, (kind, make) in PLAIN.items():
         if not want or name in want:
             golden.tiny = lambda *_, make=make: (lambda m: (m, m.config))(make())

@@ -59,7 +59,7 @@ static double step(struct run *r) {
   }
   for (size_t i = 0; i < COUNT_OF(text); i++)
     text[i] = 2 * rng_uniform(&rng) - 1;
-  const struct unet_input input = {small, TEXT_TOKENS, sample, timesteps, text};
+  const struct unet_input input = {small, TEXT_TOKENS, sample, timesteps, text, NULL};
   assert_int_equal(learner_begin(&r->denoiser.learner, NULL, &err), STATUS_OK);
   assert_int_equal(denoiser_accumulate(&r->denoiser, &input, target, 1.0f / ELEMENTS, &loss, &err), STATUS_OK);
   learner_finish(&r->denoiser.learner);

@@ -1,10 +1,12 @@
 /* Proves of jobs that learn from pictures: they learn, the same seed gives the same adapter on any number of threads, a
-   training goes on from a state as if it had never stopped, pictures of the class are learnt beside the subject's, and
-   what cannot be learnt is refused by its name. On the tiny pipeline of tests/worker/diffusion. */
+   training goes on from a state as if it had never stopped, pictures of the class are learnt beside the subject's,
+   hints control what is made, and what cannot be learnt is refused by its name. On the tiny pipeline of
+   tests/worker/diffusion. */
 #include "tests/worker/pipeline.h"
 
 #include "tests/worker/image_archive.h"
 #include "worker/device.h"
+#include "worker/file/safetensors.h"
 #include "worker/image/image_decode.h"
 #include "worker/image_samples.h"
 
@@ -189,6 +191,89 @@ static void texts_are_prompts(void **state) {
   json_decref(by_default.events);
 }
 
+#define HINTED(rest)                                                                                                   \
+  "\"task\":\"controllable\",\"image\":{" PROMPT ",\"resolution\":16,\"num_inference_steps\":2" rest "},"
+#define EMBEDDING "adapter/conditioning_embedding.safetensors"
+
+static double first_of(const struct outcome *o, const char *member) {
+  for (size_t i = 0; i < json_array_size(o->events); i++) {
+    const json_t *data = json_object_get(json_array_get(o->events, i), "data");
+    if (json_object_get(data, member))
+      return json_number_value(json_object_get(data, member));
+  }
+  fail_msg("no %s", member);
+  return 0;
+}
+
+static void hints_are_learnt_and_previews_follow_them(void **state) {
+  (void)state;
+  struct outcome o, one;
+  hyperparameters = "\"n_epochs\":16,\"batch_size\":3,\"learning_rate\":0.02";
+  run(&o, "edges", HINTED(",\"conditioning\":\"canny\"") "\"evaluation\":{\"every_steps\":8,\"metric\":\"canny_f1\"},",
+      "dogs.zip");
+  /* adapter x4, adapter.tar, two curves, manifest; previews of three pictures at three times */
+  assert_int_equal(artifacts(&o), 8 + 9);
+  const json_t *last = newest(&o, "metrics", "valid_canny_iou");
+  double iou = json_number_value(json_object_get(last, "valid_canny_iou")),
+         f1 = json_number_value(json_object_get(last, "valid_canny_f1"));
+  assert_true(iou >= 0 && iou <= f1 && f1 <= 1);
+  assert_true(json_number_value(json_object_get(last, "valid_loss")) < 0.97 * first_of(&o, "valid_loss"));
+  struct safetensors file;
+  char path[700];
+  snprintf(path, sizeof path, "%s/%s", o.output, EMBEDDING);
+  assert_int_equal(safetensors_open(&file, path, NULL), STATUS_OK);
+  assert_int_equal(file.count, 2 * 4); /* the VAE halves once: conv_in, two blocks, conv_out */
+  const struct st_tensor *zero = safetensors_find(&file, "controlnet_cond_embedding.conv_out.weight");
+  assert_true(zero && zero->rank == 4 && zero->shape[0] == 4 && zero->shape[1] == 32 && zero->shape[3] == 3);
+  size_t moved = 0;
+  for (size_t i = 0; i < zero->length; i++)
+    moved += zero->bytes[i] != 0;
+  assert_true(moved > zero->length / 2); /* they have learnt */
+  safetensors_close(&file);
+  /* On one thread it is the same. */
+  threads = 1;
+  run(&one, "edges-one",
+      HINTED(",\"conditioning\":\"canny\"") "\"evaluation\":{\"every_steps\":8,\"metric\":\"canny_f1\"},", "dogs.zip");
+  threads = 2;
+  hyperparameters = STEPS;
+  same_adapter(&o, &one, true);
+  same_file(&o, &one, EMBEDDING);
+  same_file(&o, &one, "step_metrics.csv");
+  json_decref(o.events);
+  json_decref(one.events);
+}
+
+static void hints_of_the_archive(void **state) {
+  (void)state;
+  struct outcome whole, on, other;
+  char path[400];
+#define HINT(name, hint) "{\"file_name\":\"" name "\",\"conditioning_image\":\"" hint "\"}\n"
+  pack("hints.zip",
+       ARCHIVE(PICTURE("y.png", 20, 31), PICTURE("a.png", 20, 31), PICTURE("b.png", 40, 16), PICTURE("x.png", 40, 16),
+               TEXT("metadata.jsonl", HINT("a.png", "y.png") HINT("b.png", "x.png"))));
+  pack("others.zip",
+       ARCHIVE(PICTURE("z.png", 20, 31), PICTURE("a.png", 20, 31), PICTURE("b.png", 40, 16), PICTURE("x.png", 40, 16),
+               TEXT("metadata.jsonl", HINT("a.png", "z.png") HINT("b.png", "x.png"))));
+  more = HINTED(",\"num_validation_images\":1") "\"checkpointing\":{\"every_steps\":4},";
+  run_task(&whole, "hinted", "hints.zip", "hints.zip", "");
+  assert_int_equal(whole.status, STATUS_OK);
+  assert_null(newest(&whole, "metrics", "valid_canny_iou"));
+  snprintf(path, sizeof path, "\"%s/state-4.safetensors\"", whole.output);
+  resume = path;
+  run_task(&on, "hinted-on", "hints.zip", "hints.zip", "");
+  assert_true(said(&on, "Training goes on after step 4 of 6"));
+  same_adapter(&whole, &on, true);
+  same_file(&whole, &on, EMBEDDING);
+  json_decref(on.events);
+  /* Another hint is other data. */
+  run_task(&other, "hinted-other", "others.zip", "hints.zip", "");
+  assert_true(said(&other, "it is of other training data"));
+  resume = "";
+  same_adapter(&whole, &other, false);
+  json_decref(other.events);
+  json_decref(whole.events);
+}
+
 static void what_cannot_be_learnt_is_named(void **state) {
   (void)state;
   static const struct {
@@ -199,7 +284,10 @@ static void what_cannot_be_learnt_is_named(void **state) {
       {IMAGES(",\"validation_prompts\":\"a dog a dog a dog a dog a dog a dog a dog a dog a dog a dog a dog a dog\""),
        "dogs.zip", "image.validation_prompts", "the text encoder reads 20"},
       {IMAGES(",\"num_inference_steps\":1000"), "bad.zip", "", "training file bad.zip: b.png: the PNG is truncated"},
+      {HINTED(""), "half.zip", "", "training file half.zip: metadata.jsonl has no conditioning_image of b.png"},
   };
+  pack("half.zip", ARCHIVE(PICTURE("a.png", 20, 31), PICTURE("b.png", 20, 31), PICTURE("h.png", 20, 31),
+                           TEXT("metadata.jsonl", HINT("a.png", "h.png") "{\"file_name\":\"b.png\"}\n")));
   pack("bad.zip", ARCHIVE(PICTURE("a.png", 20, 31), TEXT("b.png", "\x89PNG\r\n\x1a\n")));
   for (size_t i = 0; i < COUNT_OF(cases); i++) {
     struct outcome o;
@@ -220,19 +308,19 @@ static void previews_are_planned_for(void **state) {
   struct diffusion_pipeline pipeline;
   struct image_training training = {0};
   const char *prompts[] = {"a dog"};
-  struct image_spec image = {.guidance_scale = 1};
+  struct task task = {.spec.image = {.guidance_scale = 1, .num_validation_images = 1}};
   size_t none, one, two, larger;
   assert_int_equal(device_open(&backend, NULL, 1, NULL), STATUS_OK);
   assert_int_equal(diffusion_pipeline_open(&pipeline, "tests/worker/diffusion/pipeline", &backend, NULL), STATUS_OK);
   assert_int_equal(image_encoder_init(&training.encoder, &pipeline, 16, NULL), STATUS_OK);
-  assert_int_equal(image_samples_memory(&none, &training, &image, NULL), STATUS_OK);
-  image.validation_prompts = (struct string_list){1, prompts};
-  assert_int_equal(image_samples_memory(&one, &training, &image, NULL), STATUS_OK);
-  image.guidance_scale = 7.5;
-  assert_int_equal(image_samples_memory(&two, &training, &image, NULL), STATUS_OK);
+  assert_int_equal(image_samples_memory(&none, &training, &task, NULL), STATUS_OK);
+  task.spec.image.validation_prompts = (struct string_list){1, prompts};
+  assert_int_equal(image_samples_memory(&one, &training, &task, NULL), STATUS_OK);
+  task.spec.image.guidance_scale = 7.5;
+  assert_int_equal(image_samples_memory(&two, &training, &task, NULL), STATUS_OK);
   image_encoder_done(&training.encoder);
   assert_int_equal(image_encoder_init(&training.encoder, &pipeline, 64, NULL), STATUS_OK);
-  assert_int_equal(image_samples_memory(&larger, &training, &image, NULL), STATUS_OK);
+  assert_int_equal(image_samples_memory(&larger, &training, &task, NULL), STATUS_OK);
   assert_int_equal(none, 0);
   /* the decoder's feature maps have at least 4 channels at every pixel */
   assert_true(one > 0 && two > one && larger > two + 2 * 4 * (64 * 64 - 16 * 16) * sizeof(float));
@@ -243,10 +331,16 @@ static void previews_are_planned_for(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(it_learns_and_shows_previews),   cmocka_unit_test(any_number_of_threads),
-      cmocka_unit_test(it_goes_on_from_a_state),        cmocka_unit_test(pictures_of_the_class_have_their_weight),
-      cmocka_unit_test(it_is_exported_as_asked),        cmocka_unit_test(texts_are_prompts),
-      cmocka_unit_test(what_cannot_be_learnt_is_named), cmocka_unit_test(previews_are_planned_for),
+      cmocka_unit_test(it_learns_and_shows_previews),
+      cmocka_unit_test(any_number_of_threads),
+      cmocka_unit_test(it_goes_on_from_a_state),
+      cmocka_unit_test(pictures_of_the_class_have_their_weight),
+      cmocka_unit_test(it_is_exported_as_asked),
+      cmocka_unit_test(texts_are_prompts),
+      cmocka_unit_test(hints_are_learnt_and_previews_follow_them),
+      cmocka_unit_test(hints_of_the_archive),
+      cmocka_unit_test(what_cannot_be_learnt_is_named),
+      cmocka_unit_test(previews_are_planned_for),
   };
   return cmocka_run_group_tests(tests, set_up, teardown);
 }

@@ -13,7 +13,8 @@ static struct unet_input input_of(const struct image_sampling *s, const float *t
                              .text_tokens = s->pipeline->text_tokens,
                              .sample = s->latents,
                              .timesteps = timesteps,
-                             .encoder_states = s->texts};
+                             .encoder_states = s->texts,
+                             .hints = s->hints};
 }
 
 static enum status plan(struct image_sampling *s, struct error *err) {
@@ -71,6 +72,34 @@ static enum status check_size(const struct diffusion_pipeline *p, const struct i
                    request->width, request->height, multiple);
 }
 
+static enum status check_hint(const struct image_sampling *s, const struct image_request *request, struct error *err) {
+  const bool wanted = unet_hint_scale(s->unet) > 0;
+  const struct image *hint = request->hint;
+  if (wanted != (hint != NULL))
+    return error_set(err, STATUS_INVALID_VALUE, "conditioning_image",
+                     wanted ? "conditioning_image is required: the model makes pictures of a prompt and a hint"
+                            : "conditioning_image is for models of the task controllable; this one reads no hints");
+  if (!hint || (hint->width == request->width && hint->height == request->height))
+    return STATUS_OK;
+  return error_set(err, STATUS_INVALID_VALUE, "conditioning_image",
+                   "conditioning_image is %zux%zu; the picture is to be %zux%zu", hint->width, hint->height,
+                   request->width, request->height);
+}
+
+/* The same for each pass. */
+static enum status take_hint(struct image_sampling *s, const struct image *hint, struct error *err) {
+  const size_t count = hint ? 3 * hint->width * hint->height : 0;
+  if (!hint)
+    return STATUS_OK;
+  s->hints = arena_array(&s->arena, s->passes * count, sizeof *s->hints);
+  if (!s->hints)
+    return error_no_memory(err, "a picture");
+  image_unit_floats(s->hints, hint);
+  for (size_t i = 1; i < s->passes; i++)
+    memcpy(s->hints + i * count, s->hints, count * sizeof *s->hints);
+  return STATUS_OK;
+}
+
 static enum status encode(struct image_sampling *s, const struct image_request *request, struct error *err) {
   struct diffusion_pipeline *p = s->pipeline;
   const char *negative = request->negative_prompt ? request->negative_prompt : "";
@@ -94,7 +123,8 @@ static enum status begin(struct image_sampling *s, const struct image_request *r
   if (!s->texts || !s->latents)
     return error_no_memory(err, "a picture");
   noise_schedule_noise(s->latents, elements, request->seed, RNG_LATENTS);
-  status = measure_decoding(s, err);
+  status = take_hint(s, request->hint, err);
+  status = status ? status : measure_decoding(s, err);
   status = status ? status : encode(s, request, err);
   return status ? status : plan(s, err);
 }
@@ -109,6 +139,7 @@ enum status image_sampling_begin(struct image_sampling *out, struct diffusion_pi
                                  .guidance_scale = request->guidance_scale};
   arena_init(&out->arena, SIZE_MAX / 2);
   enum status status = check_size(pipeline, request, err);
+  status = status ? status : check_hint(out, request, err);
   status = status ? status : begin(out, request, err);
   if (status)
     image_sampling_done(out);

@@ -11,8 +11,9 @@ struct image_request {
   const char *negative_prompt; /* what the guidance leads away from; NULL: "" */
   size_t width, height;        /* pixels: multiples of the pipeline's side_multiple */
   size_t steps;
-  double guidance_scale; /* of classifier-free guidance; 1 and less: there is none */
-  uint64_t seed;         /* of the noise, by Philox, channels last */
+  double guidance_scale;    /* of classifier-free guidance; 1 and less: there is none */
+  uint64_t seed;            /* of the noise, by Philox, channels last */
+  const struct image *hint; /* of the picture's size, where the UNet has a conditioning embedding; else NULL */
   enum denoising_method method;
 };
 
@@ -29,11 +30,12 @@ struct image_sampling {
   double guidance_scale;
   float *texts;   /* [passes][text_tokens][text_cols] */
   float *latents; /* [passes][pixels][channels], all the same */
+  float *hints;   /* [passes][pixels of the picture][3], likewise: the hint stays where the prompt is left out */
 };
 
 /* `unet`: the pipeline's, or another one opened from its files that has an adapter on it, whose factors are made
    (adapter_forward_factors); both outlive it. STATUS_INVALID_VALUE names the member of the request ("size", "prompt",
-   "negative_prompt", "num_inference_steps"). Empty after a failure. */
+   "negative_prompt", "num_inference_steps", "conditioning_image"). Empty after a failure. */
 NODISCARD enum status image_sampling_begin(struct image_sampling *out, struct diffusion_pipeline *pipeline,
                                            struct model *unet, const struct image_request *request, struct error *err);
 /* One step of the sampler; not after the last one. */

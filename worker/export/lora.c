@@ -69,7 +69,7 @@ static enum status add(struct building *b, const struct adapter *a, const struct
 static void add_others(struct building *b, const struct model *m) {
   for (size_t i = 0; i < m->parameters.count; i++) {
     const struct parameter *p = m->parameters.item[i];
-    if (!adapter_owns(m->adapters, m->adapter_count, p))
+    if (!p->file && !adapter_owns(m->adapters, m->adapter_count, p))
       b->tensors[b->count++] = (struct st_tensor){.name = p->key,
                                                   .dtype = ST_F32,
                                                   .rank = p->rank,

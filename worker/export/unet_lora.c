@@ -79,7 +79,7 @@ static enum status check_model(const struct model *m, struct error *err) {
   if (!m->component)
     return error_set(err, STATUS_UNSUPPORTED_VALUE, "exports", "this is no image model; \"lora\" is the equal LoRA");
   for (size_t i = 0; i < m->parameters.count; i++)
-    if (!adapter_owns(m->adapters, m->adapter_count, m->parameters.item[i]))
+    if (!m->parameters.item[i]->file && !adapter_owns(m->adapters, m->adapter_count, m->parameters.item[i]))
       return error_set(err, STATUS_UNSUPPORTED_VALUE, "exports",
                        "it has no place for what is trained in full (%.200s); \"merged\" has it",
                        m->parameters.item[i]->key);

@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "worker/diffusion/image_sampling.h"
 #include "worker/image/image_png.h"
+#include "worker/model/unet.h"
+#include "worker/peft/conditioning_file.h"
 #include "worker/peft/peft.h"
 
 enum {
@@ -84,6 +86,9 @@ static enum status open_unet(struct adapted *a, struct image_generator *g, struc
   s = s ? s : model_open_component(&a->unet, g->path, "unet", g->backend, err);
   s = s ? s : model_adapt_again(&a->unet, &a->spec, 0, err);
   s = s ? s : peft_load(&a->unet, folder, err);
+  if (!s && conditioning_file_is(folder))
+    s = unet_condition(&a->unet, g->pipeline.latent_scale, 0, err);
+  s = s ? s : conditioning_file_load(&a->unet, folder, err);
   return s ? s : adapter_forward_factors(a->unet.adapters, a->unet.adapter_count, g->backend, err);
 }
 

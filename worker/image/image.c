@@ -54,6 +54,12 @@ void image_floats(float *out, const struct image *image) {
     out[i] = ((float)image->pixels[i] / 255.0f - 0.5f) / 0.5f;
 }
 
+void image_unit_floats(float *out, const struct image *image) {
+  size_t count = 3 * image->width * image->height;
+  for (size_t i = 0; i < count; i++)
+    out[i] = (float)image->pixels[i] / 255.0f;
+}
+
 void image_from_floats(struct image *image, const float *numbers) {
   size_t count = 3 * image->width * image->height;
   for (size_t i = 0; i < count; i++) {

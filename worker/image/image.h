@@ -24,6 +24,8 @@ NODISCARD enum status image_turn(struct image *image, int orientation, struct er
 /* Numbers from -1 to 1 and back, channels last, as diffusers' VAE has them: pixel / 255 * 2 - 1. What is beyond is
    clamped, halves are rounded to the even number. `count`: 3 * width * height. */
 void image_floats(float *out, const struct image *image);
+/* Likewise from 0 to 1, as diffusers has hints: pixel / 255. */
+void image_unit_floats(float *out, const struct image *image);
 void image_from_floats(struct image *image, const float *numbers);
 
 #endif

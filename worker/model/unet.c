@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "worker/model/conditioning_embedding.h"
 #include "worker/model/transformer_2d.h"
 
 /* A block of the way down or up: layers of a ResnetBlock2D, perhaps followed by a Transformer2DModel. */
@@ -23,6 +24,8 @@ struct unet {
   struct level down[DIFFUSERS_BLOCKS_MAX], up[DIFFUSERS_BLOCKS_MAX];
   struct resnet_block middle[2];
   struct transformer_2d middle_attention;
+  struct conditioning_embedding embedding;
+  size_t hint_scale; /* 0: there is no embedding */
 };
 
 enum { PLAIN, CROSS, TYPES };
@@ -216,6 +219,20 @@ static enum status unet_load(struct model *m, uint64_t seed, struct error *err) 
   return s ? s : diffusers_conv3(m, &u->conv_out, "conv_out", C, u->out_channels, err);
 }
 
+enum status unet_condition(struct model *m, size_t scale, uint64_t seed, struct error *err) {
+  struct unet *u = m->state;
+  CHECK(!u->hint_scale);
+  enum status status = conditioning_embedding_make(&u->embedding, m, u->channels[0], scale, seed, err);
+  if (!status)
+    u->hint_scale = scale;
+  return status;
+}
+
+size_t unet_hint_scale(const struct model *m) {
+  const struct unet *u = m->state;
+  return u->hint_scale;
+}
+
 /* --- forward -------------------------------------------------------------------------------------- */
 
 /* Of a step: what every layer reads. */
@@ -294,6 +311,16 @@ static struct tensor *go_up(struct pass *p, struct skips *skips, struct tensor *
   return x;
 }
 
+/* What the hints say, added to what conv_in makes of the latents. */
+static struct tensor *add_hints(struct pass *p, const struct unet_input *input, struct tensor *x) {
+  const size_t scale = p->unet->hint_scale;
+  if (!scale)
+    return x;
+  const struct images size = {input->images.count, scale * input->images.height, scale * input->images.width};
+  struct tensor *hints = op_input(p->tape, input->hints, images_rows(&size), CONDITIONING_CHANNELS);
+  return op_add(p->tape, x, conditioning_embedding_forward(p->tape, &p->unet->embedding, hints, &size));
+}
+
 struct unet_sizes unet_sizes(const struct model *m) {
   const struct unet *u = m->state;
   return (struct unet_sizes){u->in_channels, u->out_channels, u->cross_attention_dim, (size_t)1 << (u->count - 1)};
@@ -309,7 +336,8 @@ struct tensor *unet_forward(struct tape *tape, const struct model *m, const stru
   p.text = op_input(tape, input->encoder_states, count * input->text_tokens, u->cross_attention_dim);
   p.texts = diffusers_sequences(tape, count, input->text_tokens);
   struct tensor *x = op_input(tape, input->sample, images_rows(&input->images), u->in_channels);
-  x = go_down(&p, &skips, op_conv2d(tape, x, &p.images, &u->conv_in));
+  x = add_hints(&p, input, op_conv2d(tape, x, &p.images, &u->conv_in));
+  x = go_down(&p, &skips, x);
   size_t middle = segment_places(u) - 1;
   x = resnet(&p, &u->middle[0], middle, x, NULL);
   x = resnet(&p, &u->middle[1], middle, transformer(&p, &u->middle_attention, middle, x), NULL);

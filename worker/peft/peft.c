@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "worker/adapter/target.h"
+#include "worker/model/conditioning_embedding.h"
 
 static const char PEFT_VERSION[] = "0.21.2";
 
@@ -108,7 +109,9 @@ static enum status fill(struct model *model, const struct peft_source *source, s
   enum status status = STATUS_OK;
   for (size_t i = 0; !status && i < list->count; i++) {
     const struct parameter *p = list->item[i];
-    const struct st_tensor *t = peft_source_tensor(source, p->key);
+    const struct st_tensor *t = p->file ? NULL : peft_source_tensor(source, p->key);
+    if (p->file) /* another one's */
+      continue;
     if (!t)
       status = no_tensor(model, source, p->key, err);
     else if (!same_shape(t, p))
@@ -376,28 +379,36 @@ static enum status check_kernels(const struct model *model, const struct adapter
   return STATUS_OK;
 }
 
-enum status peft_save(const struct model *model, const struct adapter_spec *spec, const char *folder, const char *base,
-                      const struct peft_card *card, struct error *err) {
+/* The parameters that belong in `file` (NULL: PEFT's); where there are none, there is no file. */
+static enum status write_parameters(const struct model *model, const char *file, const char *folder,
+                                    struct error *err) {
   const struct parameter_list *list = &model->parameters;
   char path[1024];
-  enum status status = check_kernels(model, spec, err);
-  status = status ? status : parameter_download(list, err);
-  if (status)
-    return status;
-  struct st_tensor *tensors = calloc(list->count, sizeof *tensors);
+  size_t count = 0;
+  struct st_tensor *tensors = calloc(list->count + 1, sizeof *tensors);
   if (!tensors)
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to write the adapter");
   for (size_t i = 0; i < list->count; i++) {
     const struct parameter *p = list->item[i];
-    tensors[i] = (struct st_tensor){.name = p->key,
-                                    .dtype = ST_F32,
-                                    .rank = p->rank,
-                                    .shape = {p->shape[0], p->shape[1], p->shape[2], p->shape[3]},
-                                    .bytes = (const unsigned char *)p->data,
-                                    .length = p->count * sizeof(float)};
+    if (p->file == file)
+      tensors[count++] = (struct st_tensor){.name = p->key,
+                                            .dtype = ST_F32,
+                                            .rank = p->rank,
+                                            .shape = {p->shape[0], p->shape[1], p->shape[2], p->shape[3]},
+                                            .bytes = (const unsigned char *)p->data,
+                                            .length = p->count * sizeof(float)};
   }
-  snprintf(path, sizeof path, "%s/adapter_model.safetensors", folder);
-  status = safetensors_write(path, tensors, list->count, NULL, NULL, NULL, err);
+  snprintf(path, sizeof path, "%s/%s", folder, file ? file : "adapter_model.safetensors");
+  enum status status = file && !count ? STATUS_OK : safetensors_write(path, tensors, count, NULL, NULL, NULL, err);
   free(tensors);
+  return status;
+}
+
+enum status peft_save(const struct model *model, const struct adapter_spec *spec, const char *folder, const char *base,
+                      const struct peft_card *card, struct error *err) {
+  enum status status = check_kernels(model, spec, err);
+  status = status ? status : parameter_download(&model->parameters, err);
+  status = status ? status : write_parameters(model, NULL, folder, err);
+  status = status ? status : write_parameters(model, conditioning_embedding_file, folder, err);
   return status ? status : peft_save_about(model, spec, folder, base, card, err);
 }

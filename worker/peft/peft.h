@@ -1,5 +1,6 @@
 /* Adapters on disk, in the format of PEFT 0.21: a folder with adapter_config.json,
-   adapter_model.safetensors and README.md; a classifier's also has labels.json (classes_config), which PEFT ignores. */
+   adapter_model.safetensors and README.md; a classifier's also has labels.json (classes_config), and one of
+   controllable generation conditioning_embedding.safetensors (conditioning_file.h), which PEFT ignores. */
 #ifndef WORKER_PEFT_PEFT_H
 #define WORKER_PEFT_PEFT_H
 
@@ -10,7 +11,7 @@
 NODISCARD enum status peft_read_config(struct adapter_spec *out, const char *path, struct arena *arena,
                                        struct error *err);
 /* Fills the parameters of a model that was adapted with that spec from the adapter at `path`. Every parameter must
-   be there with its shape, and nothing else. */
+   be there with its shape, and nothing else; those of another file are not filled. */
 NODISCARD enum status peft_load(struct model *model, const char *path, struct error *err);
 /* The same for a job that starts from another's adapter: its spec must mean the same as the adapter's. */
 NODISCARD enum status peft_start(struct model *model, const struct adapter_spec *spec, const char *path,

@@ -10,7 +10,8 @@
 #include "worker/backend/backend.h"
 
 struct parameter {
-  const char *key; /* in adapter_model.safetensors: "base_model.model.<module>.hra_u" */
+  const char *key;  /* in its file: "base_model.model.<module>.hra_u" */
+  const char *file; /* NULL: adapter_model.safetensors; else another one beside it, which PEFT does not know */
   int rank;
   int64_t shape[4]; /* outermost first */
   size_t count;     /* elements */

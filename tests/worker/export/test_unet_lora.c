@@ -210,7 +210,7 @@ static void predict(float *out, struct model *model) {
     sample[i] = sinf((float)i);
   for (size_t i = 0; i < COUNT_OF(text); i++)
     text[i] = cosf((float)i);
-  const struct unet_input input = {images, TEXT_TOKENS, sample, timestep, text};
+  const struct unet_input input = {images, TEXT_TOKENS, sample, timestep, text, NULL};
   assert_int_equal(denoiser_init(&d, model, &images, TEXT_TOKENS, &err), STATUS_OK);
   assert_int_equal(denoiser_predict(&d, &input, &numbers, &err), STATUS_OK);
   memcpy(out, numbers, PIXELS * CHANNELS * sizeof *out);
