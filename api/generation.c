@@ -47,6 +47,7 @@ static const struct field request_rows[] = {
     {"logit_bias", NULL, FIELD_NUMBER_MAP, HOW(logit_bias), .min = -100, .max = 100},
     {"seed", NULL, FIELD_INT, HOW(seed), .max = 0x1p53},
     {"negative_prompt", NULL, FIELD_STRING, AT(image.negative_prompt), .max = TEXT_BYTES},
+    {"conditioning_image", NULL, FIELD_STRING, AT(image.conditioning_image), .max = GENERATION_HINT_BYTES},
     {"width", NULL, FIELD_INT, AT(image.width), .max = GENERATION_IMAGE_SIDE_MAX},
     {"height", NULL, FIELD_INT, AT(image.height), .max = GENERATION_IMAGE_SIDE_MAX},
     {"num_inference_steps", NULL, FIELD_INT, AT(image.num_inference_steps), .max = GENERATION_STEPS_MAX},

@@ -23,6 +23,7 @@ enum {
   GENERATION_IMAGE_SIDE_MAX = 4096,
   GENERATION_IMAGE_PIXELS_MAX = 1 << 20, /* so that its PNG goes into an answer */
   GENERATION_STEPS_MAX = 1000,
+  GENERATION_HINT_BYTES = 3 << 20, /* of a conditioning image in base64: a line has room for it */
 };
 
 enum generation_kind {
@@ -57,8 +58,9 @@ extern const char *const image_scheduler_names[]; /* by enum image_scheduler, en
 
 /* How a picture is made: diffusers' names. */
 struct image_options {
-  const char *negative_prompt; /* NULL: "" */
-  int64_t width, height;       /* pixels; 0: the model's size */
+  const char *negative_prompt;    /* NULL: "" */
+  const char *conditioning_image; /* a PNG, JPEG or WebP in base64; NULL: none */
+  int64_t width, height;          /* pixels; 0: the conditioning image's, or the model's size */
   int64_t num_inference_steps;
   double guidance_scale; /* 1 and less: no classifier-free guidance */
   int scheduler;         /* enum image_scheduler */

@@ -10,10 +10,10 @@
 #include "cli/command.h"
 #include "cli/text.h"
 
-enum { NAME_BYTES = 4096 };
+enum { NAME_BYTES = 4096, HINT_FILE_BYTES = 48 << 20 };
 
 struct images_options {
-  const char *output;
+  const char *output, *conditioning_image;
 };
 
 static const struct option_row rows[] = {
@@ -23,6 +23,8 @@ static const struct option_row rows[] = {
     {"n", OPTION_INT, 0, "n", "N", "images, each with the seed after that of the one before"},
     {"size", OPTION_TEXT, 0, "size", "WIDTHxHEIGHT", "in pixels; what the model was trained at if not said"},
     {"negative-prompt", OPTION_TEXT, 0, "negative_prompt", "TEXT", "what the guidance leads away from"},
+    {"conditioning-image", OPTION_TEXT, offsetof(struct images_options, conditioning_image), NULL, "FILE",
+     "hint of a controllable model: a PNG, JPEG or WebP of the image's size"},
     {"steps", OPTION_INT, 0, "num_inference_steps", "N", "steps of the sampler; 50 by default"},
     {"guidance-scale", OPTION_NUMBER, 0, "guidance_scale", "G", "of classifier-free guidance; 7.5 by default"},
     {"scheduler", OPTION_TEXT, 0, "scheduler", "CLASS", "DDIMScheduler or DPMSolverMultistepScheduler"},
@@ -75,6 +77,22 @@ static enum status write_images(const json_t *answer, const char *output, struct
   return status;
 }
 
+static enum status add_hint(json_t *document, const char *path, struct error *err) {
+  AUTO(str_done) struct str text;
+  char *bytes;
+  size_t length;
+  str_init(&text, 2 * (size_t)HINT_FILE_BYTES);
+  if (!path)
+    return STATUS_OK;
+  enum status status = file_read(&bytes, &length, path, HINT_FILE_BYTES, err);
+  if (status)
+    return status;
+  bool added = base64_add(&text, bytes, length) &&
+               json_object_set_new(document, "conditioning_image", json_string(text.text)) == 0;
+  free(bytes);
+  return added ? STATUS_OK : error_no_memory(err, path);
+}
+
 static enum exit_code images(struct cli *cli, const char *const *operands, const void *values, json_t *document) {
   const struct images_options *options = values;
   const char *output = options->output ? options->output : "image.png";
@@ -87,6 +105,7 @@ static enum exit_code images(struct cli *cli, const char *const *operands, const
     status = error_set(&err, STATUS_INVALID_VALUE, "model", "the model is not UTF-8");
   else if (!cli->json)
     status = check_free(output, n ? (size_t)json_integer_value(n) : 1, &err);
+  status = status ? status : add_hint(document, options->conditioning_image, &err);
   status = status ? status : http_json(&cli->http, &answer, "POST", "/v1/images/generations", document, &err);
   if (!status && cli->json)
     return cli_print_json(answer);

@@ -229,6 +229,9 @@ static void images_are_as_the_client_asks(void **state) {
   assert_true(body.request.image.num_inference_steps == 20 && body.request.image.guidance_scale == 0);
   assert_int_equal(body.request.image.scheduler, IMAGE_SCHEDULER_DDIM);
   assert_string_equal(body.request.image.negative_prompt, "b");
+  assert_null(body.request.image.conditioning_image);
+  takes(OP_images_generate, "{'model':'m','prompt':'a','conditioning_image':'aGVsbG8='}");
+  assert_string_equal(body.request.image.conditioning_image, "aGVsbG8=");
   takes(OP_images_generate, "{'model':'m','prompt':'a','n':null,'size':null,'seed':null}");
   takes(OP_images_generate, "{'model':'m','prompt':'a','size':'auto'}");
   static const struct {
@@ -261,6 +264,8 @@ static void images_are_as_the_client_asks(void **state) {
   refuses(OP_images_generate, "{'model':'m'}", "prompt", STATUS_MISSING_PARAMETER);
   refuses(OP_images_generate, "{'model':'m','prompt':['a']}", "prompt", STATUS_INVALID_VALUE);
   refuses(OP_images_generate, "{'model':'m','prompt':''}", "prompt", STATUS_INVALID_VALUE);
+  refuses(OP_images_generate, "{'model':'m','prompt':'a','conditioning_image':3}", "conditioning_image",
+          STATUS_INVALID_VALUE);
 }
 
 int main(void) {

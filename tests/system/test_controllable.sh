@@ -46,4 +46,11 @@ artifact step_metrics.csv; like "$body" 'canny_iou' "are measured"
 model=$(call GET "/v1/fine_tuning/jobs/$job"; value fine_tuned_model)
 call POST /v1/images/generations -H 'Content-Type: application/json' -d "{\"model\":\"$model\",\"prompt\":\"a dog\",\"size\":\"16x16\",\"num_inference_steps\":2}"
 is "$status $(value code) $(value param)" "400 invalid_value conditioning_image" "no picture without a hint"
+reflect() { "$(dirname "$REFLECTD")/reflect" --url "$url" "$@"; }
+made() { reflect images "$model" --prompt "a dog" --steps 2 --seed 3 --conditioning-image "$1" --output "$2"; }
+artifact preview-4-1-1.png; cp "$work/body" "$work/first.png"; artifact preview-0-1-1.png; cp "$work/body" "$work/second.png"
+made "$work/first.png" "$work/one.png" > "$work/out" 2>&1 && made "$work/first.png" "$work/again.png" > "$work/out" 2>&1 && ok "an image of a hint" || not_ok "an image of a hint" "$(cat "$work/out")"
+cmp -s "$work/one.png" "$work/again.png" && ok "is the same again" || not_ok "is the same again" "$(cmp "$work/one.png" "$work/again.png")"
+made "$work/second.png" "$work/two.png" > "$work/out" 2>&1; [[ -s $work/two.png ]] && ! cmp -s "$work/one.png" "$work/two.png" && ok "and another with another hint" || not_ok "and another with another hint" "$(cat "$work/out")"
+made "$work/dogs/metadata.jsonl" "$work/none.png" > "$work/out" 2>&1 && not_ok "no image as a hint" "it is taken" || like "$(cat "$work/out")" 'conditioning_image: the file does not begin as' "no image as a hint"
 finish

@@ -7,6 +7,7 @@
 #include "base/base64.h"
 #include "base/log.h"
 #include "worker/diffusion/image_sampling.h"
+#include "worker/image/image_decode.h"
 #include "worker/image/image_png.h"
 #include "worker/model/unet.h"
 #include "worker/peft/conditioning_file.h"
@@ -233,24 +234,60 @@ static enum status check_memory(const struct image_generator *g, const struct im
                    request->width, request->height, (takes >> 20) + 1, g->memory >> 20);
 }
 
-static enum status begin(struct image_generator *g, const struct waiting *w, struct error *err) {
+/* The request's hint; of no pixels where it has none. */
+static enum status read_hint(struct image *out, const struct image_options *o, struct error *err) {
+  unsigned char *bytes;
+  size_t length;
+  struct error why;
+  *out = (struct image){0};
+  if (!o->conditioning_image)
+    return STATUS_OK;
+  enum status status = base64_read(&bytes, &length, o->conditioning_image, &why);
+  if (!status) {
+    status = image_decode(out, bytes, length, &why);
+    free(bytes);
+  }
+  if (status == STATUS_OUT_OF_MEMORY || !status) {
+    *err = why;
+    return status;
+  }
+  return error_set(err, STATUS_INVALID_VALUE, "conditioning_image", "conditioning_image: %s", why.text);
+}
+
+static enum status begin_sampling(struct image_generator *g, const struct waiting *w, const struct image *hint,
+                                  struct error *err) {
   const struct image_options *o = &w->request.image;
-  size_t side = g->pipeline.side;
+  const size_t side = g->pipeline.side, width = hint->pixels ? hint->width : side,
+               height = hint->pixels ? hint->height : side;
   const struct image_request request = {.prompt = w->request.prompt,
                                         .negative_prompt = o->negative_prompt,
-                                        .width = o->width ? (size_t)o->width : side,
-                                        .height = o->height ? (size_t)o->height : side,
+                                        .width = o->width ? (size_t)o->width : width,
+                                        .height = o->height ? (size_t)o->height : height,
                                         .steps = (size_t)o->num_inference_steps,
                                         .guidance_scale = o->guidance_scale,
                                         .seed = (uint64_t)w->request.sampling.seed,
+                                        .hint = hint->pixels ? hint : NULL,
                                         .method = sampler_of(g, o->scheduler)};
   struct model *unet;
+  if (hint->pixels && request.width * request.height > GENERATION_IMAGE_PIXELS_MAX)
+    return error_set(err, STATUS_INVALID_VALUE, "conditioning_image",
+                     "conditioning_image is %zux%zu; an image has at most %d pixels", hint->width, hint->height,
+                     GENERATION_IMAGE_PIXELS_MAX);
   enum status status = find_unet(&unet, g, w->request.adapter, err);
   status = status ? status : image_sampling_begin(&g->sampling, &g->pipeline, unet, &request, err);
   if (status)
     return status;
   g->begun = true;
-  status = check_memory(g, &request, err);
+  return check_memory(g, &request, err);
+}
+
+static enum status begin(struct image_generator *g, const struct waiting *w, struct error *err) {
+  struct image hint;
+  enum status status = read_hint(&hint, &w->request.image, err);
+  if (status)
+    return status;
+  status = begin_sampling(g, w, &hint, err);
+  image_done(&hint);
   if (!status)
     say(g, w, (struct generation_event){.type = GENERATION_STARTED});
   return status;

@@ -14,10 +14,13 @@
 
 #include "base/base64.h"
 #include "base/file.h"
+#include "base/rng.h"
 #include "worker/backend/cpu/cpu.h"
 #include "worker/diffusion/image_sampling.h"
 #include "worker/generate/image_generator.h"
 #include "worker/image/image_png.h"
+#include "worker/model/unet.h"
+#include "worker/peft/peft.h"
 
 #define PIPELINE "tests/worker/diffusion/pipeline"
 enum { REQUESTS = 8 };
@@ -115,7 +118,7 @@ static void send(const char *text) {
 }
 
 static void ask(int id, const char *more) {
-  char text[1000];
+  char text[20000];
   snprintf(text, sizeof text,
            "{\"request\":{\"id\":%d,\"kind\":\"image\",\"prompt\":\"a dog\",\"num_inference_steps\":3,"
            "\"guidance_scale\":4,\"seed\":9%s}}",
@@ -129,7 +132,36 @@ static void run(void) {
     assert_int_equal(image_generator_step(generator, &err), STATUS_OK);
 }
 
-/* What the sampler gives for the same. */
+static void sampled(struct image *out, struct diffusion_pipeline *pipeline, struct model *unet,
+                    const struct image_request *request) {
+  struct image_sampling sampling;
+  struct error err;
+  assert_int_equal(image_sampling_begin(&sampling, pipeline, unet, request, &err), STATUS_OK);
+  while (!image_sampling_over(&sampling))
+    assert_int_equal(image_sampling_step(&sampling, &err), STATUS_OK);
+  assert_int_equal(image_sampling_decode(out, &sampling, &err), STATUS_OK);
+  image_sampling_done(&sampling);
+}
+
+/* What was told is what the sampler gives for the same. */
+static void assert_shows(const struct told *t, struct diffusion_pipeline *pipeline, struct model *unet,
+                         const struct image_request *request) {
+  struct image want, got;
+  struct error err;
+  unsigned char *png;
+  size_t length;
+  int orientation;
+  sampled(&want, pipeline, unet, request);
+  assert_int_equal(base64_read(&png, &length, t->png.text, &err), STATUS_OK);
+  assert_int_equal(image_png_decode(&got, &orientation, png, length, &err), STATUS_OK);
+  assert_int_equal(got.width, request->width);
+  assert_int_equal(got.height, request->height);
+  assert_memory_equal(got.pixels, want.pixels, 3 * got.width * got.height);
+  image_done(&want);
+  image_done(&got);
+  free(png);
+}
+
 static void assert_is_sampled(const struct told *t, struct diffusion_pipeline *pipeline) {
   const struct image_request request = {.prompt = "a dog",
                                         .width = 16,
@@ -138,25 +170,7 @@ static void assert_is_sampled(const struct told *t, struct diffusion_pipeline *p
                                         .guidance_scale = 4,
                                         .seed = 9,
                                         .method = DENOISING_DPM_SOLVER_2M};
-  struct image_sampling sampling;
-  struct image want, got;
-  struct error err;
-  unsigned char *png;
-  size_t length;
-  int orientation;
-  assert_int_equal(image_sampling_begin(&sampling, pipeline, &pipeline->unet, &request, &err), STATUS_OK);
-  while (!image_sampling_over(&sampling))
-    assert_int_equal(image_sampling_step(&sampling, &err), STATUS_OK);
-  assert_int_equal(image_sampling_decode(&want, &sampling, &err), STATUS_OK);
-  assert_int_equal(base64_read(&png, &length, t->png.text, &err), STATUS_OK);
-  assert_int_equal(image_png_decode(&got, &orientation, png, length, &err), STATUS_OK);
-  assert_int_equal(got.width, 16);
-  assert_int_equal(got.height, 16);
-  assert_memory_equal(got.pixels, want.pixels, 3 * 16 * 16);
-  image_sampling_done(&sampling);
-  image_done(&want);
-  image_done(&got);
-  free(png);
+  assert_shows(t, pipeline, &pipeline->unet, &request);
 }
 
 static void pictures_come_in_order(void **state) {
@@ -223,11 +237,110 @@ static void memory_has_a_limit(void **state) {
   image_generator_close(generator);
 }
 
+/* An adapter of controllable generation as folder/hinted: PEFT's, and an embedding that is not without effect. */
+static void make_hinted(struct model *unet) {
+  char path[200];
+  struct error err;
+  struct arena arena;
+  struct adapter_spec spec;
+  struct rng rng;
+  arena_init(&arena, 1 << 20);
+  rng_init(&rng, 1, 2);
+  assert_int_equal(model_open_component(unet, PIPELINE "/unet", NULL, &backend, &err), STATUS_OK);
+  assert_int_equal(peft_read_config(&spec, "tests/worker/diffusion/adapter", &arena, &err), STATUS_OK);
+  assert_int_equal(model_adapt_again(unet, &spec, 0, &err), STATUS_OK);
+  assert_int_equal(peft_load(unet, "tests/worker/diffusion/adapter", &err), STATUS_OK);
+  assert_int_equal(unet_condition(unet, 2, 1, &err), STATUS_OK);
+  for (size_t i = 0; i < unet->parameters.count; i++)
+    for (size_t k = 0; unet->parameters.item[i]->file && k < unet->parameters.item[i]->count; k++)
+      unet->parameters.item[i]->data[k] += 0.5f * (2 * rng_uniform(&rng) - 1);
+  snprintf(path, sizeof path, "%s/hinted", folder);
+  assert_int_equal(file_mkdirs(path, &err), STATUS_OK);
+  assert_int_equal(peft_save(unet, &spec, path, "painter", NULL, &err), STATUS_OK);
+  assert_int_equal(adapter_forward_factors(unet->adapters, unet->adapter_count, &backend, &err), STATUS_OK);
+  arena_done(&arena);
+}
+
+static void draw_hint(struct image *hint, size_t width, size_t height, unsigned char from) {
+  assert_int_equal(image_alloc(hint, width, height, NULL), STATUS_OK);
+  for (size_t i = 0; i < 3 * width * height; i++)
+    hint->pixels[i] = (unsigned char)(from + 37 * i % 101);
+}
+
+static void ask_hinted(int id, const char *adapter, const struct image *hint, const char *more) {
+  struct str text;
+  unsigned char *png;
+  size_t length;
+  str_init(&text, 1 << 20);
+  str_printf(&text, "%s%s%s%s,\"conditioning_image\":\"", more, adapter ? ",\"adapter\":\"" : "",
+             adapter ? adapter : "", adapter ? "\"" : "");
+  assert_int_equal(image_png_encode(&png, &length, hint, NULL), STATUS_OK);
+  assert_true(base64_add(&text, png, length) && str_puts(&text, "\""));
+  ask(id, text.text);
+  free(png);
+  str_done(&text);
+}
+
+static void refused(size_t id, const char *param) {
+  if (told[id].code != STATUS_INVALID_VALUE || strcmp(told[id].param, param) != 0)
+    fail_msg("request %zu: %d, %s", id, told[id].code, told[id].param);
+}
+
+static void hints_say_what_is_made(void **state) {
+  (void)state;
+  struct image hint, other, small;
+  struct model unet;
+  make_hinted(&unet);
+  draw_hint(&hint, 16, 16, 0);
+  draw_hint(&other, 16, 16, 100);
+  draw_hint(&small, 8, 16, 0);
+  open_generator(0);
+  ask_hinted(0, "hinted", &hint, "");
+  ask_hinted(1, "hinted", &other, "");
+  ask(2, ",\"adapter\":\"hinted\"");
+  ask_hinted(3, NULL, &hint, "");
+  ask_hinted(4, "hinted", &small, ",\"width\":16,\"height\":16");
+  ask(5, ",\"adapter\":\"hinted\",\"conditioning_image\":\"???\"");
+  ask(6, ",\"adapter\":\"hinted\",\"conditioning_image\":\"aGVsbG8=\"");
+  ask_hinted(7, "hinted", &small, "");
+  run();
+  for (size_t i = 2; i < 7; i++)
+    refused(i, "conditioning_image");
+  struct image_request request = {.width = 16, .height = 16, .guidance_scale = 4, .seed = 9, .steps = 3};
+  request.prompt = "a dog";
+  request.hint = &hint;
+  request.method = DENOISING_DPM_SOLVER_2M;
+  assert_string_not_equal(told[0].png.text, told[1].png.text);
+  struct diffusion_pipeline pipeline;
+  assert_int_equal(diffusion_pipeline_open(&pipeline, PIPELINE, &backend, NULL), STATUS_OK);
+  assert_shows(&told[0], &pipeline, &unet, &request);
+  /* Its size is the hint's where none is asked for. */
+  request.width = 8;
+  request.hint = &small;
+  assert_shows(&told[7], &pipeline, &unet, &request);
+  /* The hint stays where the prompt is left out: two passes that are alike are guided nowhere. */
+  struct image guided, plain;
+  request.prompt = "";
+  sampled(&guided, &pipeline, &unet, &request);
+  request.guidance_scale = 1;
+  sampled(&plain, &pipeline, &unet, &request);
+  assert_memory_equal(guided.pixels, plain.pixels, 3 * 8 * 16);
+  image_done(&guided);
+  image_done(&plain);
+  image_done(&hint);
+  image_done(&other);
+  image_done(&small);
+  image_generator_close(generator);
+  diffusion_pipeline_close(&pipeline);
+  model_close(&unet);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(pictures_come_in_order),
       cmocka_unit_test(who_is_cancelled_leaves_the_others),
       cmocka_unit_test(memory_has_a_limit),
+      cmocka_unit_test(hints_say_what_is_made),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }
