@@ -66,18 +66,19 @@ void export_name(char out[EXPORT_NAME_MAX], struct export_choice choice) {
 static bool supported(struct export_choice choice, const struct adapter_spec *adapter, size_t index,
                       struct fault_list *faults) {
   const struct method *method = method_of(adapter->peft_type);
+  bool low_rank = adapter_spec_low_rank(adapter);
   bool in_full = adapter->modules_to_save.count > 0 || adapter->bias != BIAS_NONE;
-  if (formats[choice.format].adapter_alone && in_full && method->low_rank) {
+  if (formats[choice.format].adapter_alone && in_full && low_rank) {
     fault_add(faults, STATUS_UNSUPPORTED_VALUE, "exports",
               "item %zu of exports: %s has no place for what is trained in full (%s); \"merged\" has it", index,
               formats[choice.format].name, adapter->modules_to_save.count ? "modules_to_save" : "bias");
     return false;
   }
-  if (!formats[choice.format].low_rank || method->low_rank)
+  if (!formats[choice.format].low_rank || low_rank)
     return true;
   fault_add(faults, STATUS_UNSUPPORTED_VALUE, "exports",
             "item %zu of exports: %s has no low-rank form, so no LoRA equals it; \"merged\" and \"gguf\" are exact",
-            index, method->peft_type);
+            index, method->low_rank ? "use_dora" : method->peft_type);
   return false;
 }
 

@@ -132,6 +132,7 @@ struct lora_spec {
   double lora_alpha;        /* the change is scaled by alpha / r; default 8 */
   double lora_dropout;      /* of the adapter's input, [0, 1) */
   bool use_rslora;          /* alpha / sqrt(r) instead */
+  bool use_dora;            /* DoRA: lengths of the weight's rows are trained beside LoRA */
   int init_lora_weights;    /* enum lora_init */
   double loraplus_lr_ratio; /* LoRA+: B learns with so many times the learning rate, >= 1; default 1 */
   struct number_map rank_pattern, alpha_pattern; /* other r, alpha for modules whose path ends in a match of the key */
@@ -396,6 +397,8 @@ struct method {
   void (*validate)(struct adapter_spec *adapter, const json_t *given, const char *path, struct fault_list *faults);
 };
 const struct method *method_of(enum peft_type type);
+/* Is an adapter of it exactly a LoRA? A DoRA is none, whatever its method says. */
+bool adapter_spec_low_rank(const struct adapter_spec *adapter);
 /* PEFT_COUNT when no row has that peft_type (case does not matter). */
 enum peft_type method_parse(const char *peft_type);
 

@@ -15,6 +15,11 @@ const struct method *method_of(enum peft_type type) {
   return methods[type];
 }
 
+bool adapter_spec_low_rank(const struct adapter_spec *adapter) {
+  bool dora = adapter->peft_type == PEFT_LORA && adapter->lora.use_dora;
+  return method_of(adapter->peft_type)->low_rank && !dora;
+}
+
 enum peft_type method_parse(const char *peft_type) {
   for (size_t i = 0; i < COUNT_OF(methods); i++)
     if (strcasecmp(methods[i]->peft_type, peft_type) == 0)

@@ -18,6 +18,9 @@ static const struct field fields[] = {
     {"lora_dropout", NULL, FIELD_NUMBER, AT(lora.lora_dropout), 0, 0, 0.99,
      .doc = "Dropout of the adapter's input while training."},
     {"use_rslora", NULL, FIELD_BOOL, AT(lora.use_rslora), .doc = "Scale by lora_alpha / sqrt(r) instead."},
+    {"use_dora", NULL, FIELD_BOOL, AT(lora.use_dora),
+     .doc = "DoRA: LoRA turns the weight's rows, and their lengths are trained as a vector of their own. For linear "
+            "modules; a step takes longer."},
     {"init_lora_weights", NULL, FIELD_CHOICE, AT(lora.init_lora_weights), FIELD_BOOL_WORDS, .choices = init_names,
      .initial = "true",
      .doc = "true: A uniform, B zero, so that training starts at the base model; gaussian: A normal, B zero; false: "
@@ -35,7 +38,7 @@ static const struct field fields[] = {
 
 static const char *const not_peft[] = {"loraplus_lr_ratio", NULL}; /* PEFT's optimiser has it, not its config */
 static const struct method_fixed fixed[] = {
-    {"use_dora", "false"},          {"lora_bias", "false"},       {"fan_in_fan_out", "false"},
+    {"lora_bias", "false"},         {"fan_in_fan_out", "false"},
     {"use_qalora", "false"},        {"loftq_config", "{}"},       {"layer_replication", "null"},
     {"megatron_config", "null"},    {"eva_config", "null"},       {"corda_config", "null"},
     {"lora_ga_config", "null"},     {"target_parameters", "null"}, {"trainable_token_indices", "null"},
@@ -61,7 +64,7 @@ const struct method method_lora = {
     .bias_only = "lora_only",
     .learning_rate = 2e-4,
     .fields = {.fields = fields, .count = COUNT_OF(fields)},
-    .low_rank = true,
+    .low_rank = true, /* DoRA is not: adapter_spec_low_rank */
     .on_conv2d = true,
     .on_conv1d = true,
     .not_peft = not_peft,

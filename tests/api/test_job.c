@@ -230,6 +230,8 @@ static void checks_the_rest(void **state) {
   refused(BODY(",\"exports\":[\"gguf:f32\"]"), STATUS_UNSUPPORTED_VALUE, "exports", "item 0");
   refused(BODY(",\"adapter\":{\"peft_type\":\"OFT\"},\"exports\":[\"merged\",\"gguf-lora\"]"), STATUS_UNSUPPORTED_VALUE,
           "exports", "no low-rank form");
+  refused(BODY(",\"adapter\":{\"peft_type\":\"LORA\",\"use_dora\":true},\"exports\":[\"lora\"]"),
+          STATUS_UNSUPPORTED_VALUE, "exports", "use_dora has no low-rank form");
   refused(BODY(",\"adapter\":{\"bias\":\"all\"},\"exports\":[\"lora\",\"gguf-lora\"]"), STATUS_UNSUPPORTED_VALUE,
           "exports", "item 1 of exports: gguf-lora has no place for what is trained in full (bias); \"merged\" has it");
   refused(BODY(",\"adapter\":{\"modules_to_save\":[\"x\"]},\"exports\":[\"gguf-lora\"]"), STATUS_UNSUPPORTED_VALUE,

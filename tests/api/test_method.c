@@ -151,7 +151,8 @@ static void names_what_is_wrong_with_lora(void **state) {
   refused(LORA("\"loraplus_lr_ratio\":0.5"), STATUS_INVALID_VALUE, "adapter.loraplus_lr_ratio", "at least 1");
   refused(LORA("\"bias\":\"hra_only\""), STATUS_UNSUPPORTED_VALUE, "adapter.bias", "lora_only");
   refused(LORA("\"apply_GS\":true"), STATUS_UNKNOWN_PARAMETER, "adapter.apply_GS", "not a known");
-  refused(LORA("\"use_dora\":true"), STATUS_UNSUPPORTED_VALUE, "adapter.use_dora", "only false is supported");
+  refused(LORA("\"use_dora\":1"), STATUS_INVALID_VALUE, "adapter.use_dora", "true or false");
+  refused(LORA("\"lora_bias\":true"), STATUS_UNSUPPORTED_VALUE, "adapter.lora_bias", "only false is supported");
   refused(LORA("\"lora_bias\":true"), STATUS_UNSUPPORTED_VALUE, "adapter.lora_bias", "only false");
   refused(LORA("\"kasa_config\":{}"), STATUS_UNSUPPORTED_VALUE, "adapter.kasa_config", "only null");
   refused(LORA("\"loftq_config\":{\"loftq_bits\":4}"), STATUS_UNSUPPORTED_VALUE, "adapter.loftq_config", "only {}");
@@ -198,7 +199,7 @@ static void written_specs_read_back(void **state) {
       "{\"peft_type\":\"HRA\",\"orth_lambda\":0.1,\"apply_GS\":false}",
       "{\"peft_type\":\"HRA\",\"apply_GS\":true}",
       "{\"peft_type\":\"LORA\",\"rank_pattern\":{\"z\":4,\"a\":2},\"alpha_pattern\":{\"b\":0.5,\"a\":3},"
-      "\"init_lora_weights\":false,\"loraplus_lr_ratio\":16}",
+      "\"init_lora_weights\":false,\"loraplus_lr_ratio\":16,\"use_dora\":true}",
       "{\"peft_type\":\"OFT\",\"r\":3,\"coft\":true}",
       "{\"peft_type\":\"BOFT\",\"boft_block_num\":3,\"init_weights\":false}"};
   for (size_t i = 0; i < COUNT_OF(texts); i++) {

@@ -106,7 +106,7 @@ static void describes_every_method(void **state) {
   json_t *lora = at(json_array_get(adapters, PEFT_LORA), "properties", NULL);
   json_t *starts = at(lora, "init_lora_weights", "enum", NULL);
   assert_true(among(starts, json_true()) && among(starts, json_false()) && among(starts, json_string("gaussian")));
-  assert_true(!among(starts, json_string("true")) && among(at(lora, "use_dora", "enum", NULL), json_false()));
+  assert_true(!among(starts, json_string("true")) && among(at(lora, "lora_bias", "enum", NULL), json_false()));
   assert_true(json_number_value(at(lora, "rank_pattern", "additionalProperties", "maximum", NULL)) == 1024);
 }
 

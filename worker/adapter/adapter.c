@@ -10,14 +10,14 @@
 #include "base/rng.h"
 #include "worker/backend/cpu/kernels.h"
 
-const struct adapter_ops *adapter_ops_of(enum peft_type type) {
+const struct adapter_ops *adapter_ops_of(const struct adapter_spec *spec) {
   static const struct adapter_ops *const rows[PEFT_COUNT] = {
 #define METHOD(name, lower) [PEFT_##name] = &adapter_##lower,
 #include "api/methods.def"
 #undef METHOD
   };
-  CHECK(type < PEFT_COUNT);
-  return rows[type];
+  CHECK(spec->peft_type < PEFT_COUNT);
+  return spec->peft_type == PEFT_LORA && spec->lora.use_dora ? &adapter_dora : rows[spec->peft_type];
 }
 
 enum status adapter_new(struct adapter **out, const struct adapter_spec *spec, const struct linear *linear,
@@ -25,7 +25,7 @@ enum status adapter_new(struct adapter **out, const struct adapter_spec *spec, c
   *out = arena_alloc(parameters->arena, sizeof **out);
   if (!*out)
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the adapter of %s", linear->name);
-  **out = (struct adapter){.ops = adapter_ops_of(spec->peft_type), .spec = spec, .linear = linear};
+  **out = (struct adapter){.ops = adapter_ops_of(spec), .spec = spec, .linear = linear};
   enum status status = (*out)->ops->attach(*out, parameters, seed, err);
   if (!status && linear->convolution && !method_of(spec->peft_type)->on_conv2d)
     return error_set(err, STATUS_UNSUPPORTED_TARGET, "adapter.target_modules",
@@ -37,11 +37,13 @@ enum status adapter_new(struct adapter **out, const struct adapter_spec *spec, c
 void adapter_put(struct linear *linear, const struct adapter *adapter) {
   linear->low_rank = adapter->low.R ? &adapter->low : NULL;
   linear->rotation = adapter->rotation.block ? &adapter->rotation : NULL;
+  linear->scale = adapter->scale.scale.buffer ? &adapter->scale : NULL;
 }
 
 void adapter_disable(struct linear *linear) {
   linear->low_rank = NULL;
   linear->rotation = NULL;
+  linear->scale = NULL;
 }
 
 struct adapter *adapter_of(struct adapter *const *adapters, size_t count, const struct linear *linear) {
@@ -88,25 +90,38 @@ static enum status reserve(struct adapter *adapter, struct parameter_list *param
   return STATUS_OK;
 }
 
-enum status adapter_low_rank(struct adapter *adapter, struct parameter_list *parameters, size_t rank,
+enum status adapter_low_rank(struct adapter *adapter, struct parameter_list *parameters, size_t rank, bool with_scale,
                              struct error *err) {
   struct low_rank *low = &adapter->low;
+  struct output_scale *s = &adapter->scale;
   size_t in = adapter->linear->in, out = adapter->linear->out, R = (rank + 7) / 8 * 8;
+  size_t scales = with_scale ? out : 0;
   adapter->rank = rank;
   *low = (struct low_rank){.R = R};
-  const struct part parts[] = {{&low->down, in * R},        {&low->up_t, R * out},     {&low->up_back, out * R},
-                               {&low->down_back_t, R * in}, {&low->grad_down, in * R}, {&low->grad_up, out * R},
-                               {&low->grad_core, R * R}};
-  return reserve(adapter, parameters, parts, COUNT_OF(parts), 3, err);
+  const struct part parts[] = {{&low->down, in * R},        {&low->up_t, R * out},    {&low->up_back, out * R},
+                               {&low->down_back_t, R * in}, {&s->scale, scales},      {&low->grad_down, in * R},
+                               {&low->grad_up, out * R},    {&low->grad_core, R * R}, {&s->grad_scale, scales}};
+  return reserve(adapter, parameters, parts, COUNT_OF(parts), 4, err);
+}
+
+enum status adapter_vectors(struct adapter *adapter, struct parameter_list *parameters, struct place *vectors,
+                            size_t count, struct error *err) {
+  enum { MAX = 4 };
+  struct part parts[MAX];
+  CHECK(count <= MAX);
+  for (size_t i = 0; i < count; i++)
+    parts[i] = (struct part){&vectors[i], adapter->linear->out};
+  return reserve(adapter, parameters, parts, count, 0, err);
 }
 
 enum status adapter_rotation(struct adapter *adapter, struct parameter_list *parameters, size_t block, bool with_scale,
                              struct error *err) {
   struct rotation *o = &adapter->rotation;
+  struct output_scale *s = &adapter->scale;
   size_t in = adapter->linear->in, out = with_scale ? adapter->linear->out : 0;
   *o = (struct rotation){.block = block, .blocks = in / block};
   const struct part parts[] = {
-      {&o->r, in * block}, {&o->r_t, in * block}, {&o->scale, out}, {&o->grad_r, in * block}, {&o->grad_scale, out}};
+      {&o->r, in * block}, {&o->r_t, in * block}, {&s->scale, out}, {&o->grad_r, in * block}, {&s->grad_scale, out}};
   return reserve(adapter, parameters, parts, COUNT_OF(parts), 2, err);
 }
 
@@ -153,7 +168,7 @@ struct parameter *adapter_parameter(struct adapter *adapter, struct parameter_li
 }
 
 void adapter_lr_ratios(const struct adapter_spec *spec, const struct parameter_list *parameters) {
-  const struct adapter_ops *ops = adapter_ops_of(spec->peft_type);
+  const struct adapter_ops *ops = adapter_ops_of(spec);
   for (size_t i = 0; ops->lr_ratio && i < parameters->count; i++)
     parameters->item[i]->lr_ratio = ops->lr_ratio(spec, parameters->item[i]);
 }

@@ -3,7 +3,8 @@
    parameters' gradients. Factors have one of two shapes (worker/op/linear.h):
    - a low-rank change of the weight, W' = W + sign * up * down^T: LoRA (lora.c), and HRA exactly, since
      H = I - U M^-1 U^T gives W H = W - (W U M^-1) U^T (hra.c);
-   - a rotation of the input in blocks, y = (x blockdiag(R)) W^T: OFT and BOFT (oft.c, boft.c). */
+   - a rotation of the input in blocks, y = (x blockdiag(R)) W^T: OFT and BOFT (oft.c, boft.c).
+   With either there may be a factor of each output: BOFT, and DoRA, which is LoRA with one (dora.c). */
 #ifndef WORKER_ADAPTER_ADAPTER_H
 #define WORKER_ADAPTER_ADAPTER_H
 
@@ -13,7 +14,7 @@
 
 struct backend;
 
-enum { ADAPTER_PARAMETERS_MAX = 2 };
+enum { ADAPTER_PARAMETERS_MAX = 3 };
 
 struct adapter {
   const struct adapter_ops *ops;
@@ -22,6 +23,7 @@ struct adapter {
   size_t rank;                                          /* of a low-rank method */
   struct low_rank low;                                  /* R 0: the method rotates */
   struct rotation rotation;                             /* block 0: the method changes the weight */
+  struct output_scale scale;                            /* nowhere: the outputs have no factors */
   struct parameter *parameters[ADAPTER_PARAMETERS_MAX]; /* the method's own; unused: NULL */
   void *state;                                          /* likewise */
   struct place grads;                                   /* those of the factors, one after the other */
@@ -72,7 +74,9 @@ struct adapter_ops {
 #include "api/methods.def"
 #undef METHOD
 
-const struct adapter_ops *adapter_ops_of(enum peft_type type);
+extern const struct adapter_ops adapter_dora; /* LoRA with use_dora */
+
+const struct adapter_ops *adapter_ops_of(const struct adapter_spec *spec);
 
 /* A new adapter for `linear`, in the list's arena. It has no effect before adapter_put. */
 NODISCARD enum status adapter_new(struct adapter **out, const struct adapter_spec *spec, const struct linear *linear,
@@ -85,9 +89,12 @@ void adapter_disable(struct linear *linear);
 /* The adapter of that layer, or NULL. */
 struct adapter *adapter_of(struct adapter *const *adapters, size_t count, const struct linear *linear);
 
-/* Memory for the factors of a low-rank method, where the list's parameters are. */
+/* Memory for the factors of a low-rank method, where the list's parameters are; with_scale: `scale` too. */
 NODISCARD enum status adapter_low_rank(struct adapter *adapter, struct parameter_list *parameters, size_t rank,
-                                       struct error *err);
+                                       bool with_scale, struct error *err);
+/* The same for `count` vectors of `out` numbers of the method's own. */
+NODISCARD enum status adapter_vectors(struct adapter *adapter, struct parameter_list *parameters, struct place *vectors,
+                                      size_t count, struct error *err);
 /* Floats that so many take in a buffer, so that a kernel may be given what is next to them. */
 size_t adapter_room(size_t count);
 /* Sets the gradients of the factors to zero. */

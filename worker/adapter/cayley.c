@@ -22,7 +22,7 @@ size_t cayley_scratch(size_t b, int terms) {
 }
 
 static size_t scale_count(const struct adapter *a) {
-  return a->rotation.scale.buffer ? a->linear->out : 0;
+  return a->scale.scale.buffer ? a->linear->out : 0;
 }
 
 enum status cayley_reserve(struct adapter *a, struct parameter_list *parameters, int terms, struct error *err) {
@@ -38,8 +38,8 @@ enum status cayley_reserve(struct adapter *a, struct parameter_list *parameters,
     h->r = place_floats(o->r);
     h->r_t = place_floats(o->r_t);
     h->grad_r = place_floats(o->grad_r);
-    h->scale = place_floats(o->scale);
-    h->grad_scale = place_floats(o->grad_scale);
+    h->scale = place_floats(a->scale.scale);
+    h->grad_scale = place_floats(a->scale.grad_scale);
     return STATUS_OK;
   }
   float *copies = arena_array(arena, 3 * count + 2 * scales + 1, sizeof *copies);
@@ -76,7 +76,7 @@ void cayley_end_forward(struct adapter *a, struct backend *backend) {
     backend->ops->write(backend, o->r, h->r, count * sizeof *h->r);
     backend->ops->write(backend, o->r_t, h->r_t, count * sizeof *h->r_t);
     if (scale_count(a))
-      backend->ops->write(backend, o->scale, h->scale, scale_count(a) * sizeof *h->scale);
+      backend->ops->write(backend, a->scale.scale, h->scale, scale_count(a) * sizeof *h->scale);
     bring_parameters(a, backend, parameter_push); /* which a constraint may have changed */
   }
   adapter_zero_grads(a, backend);
@@ -88,7 +88,7 @@ const struct cayley_host *cayley_begin_backward(struct adapter *a, struct backen
   if (!backend->ops->host_memory) {
     backend->ops->read(backend, h->grad_r, o->grad_r, o->blocks * o->block * o->block * sizeof *h->grad_r);
     if (scale_count(a))
-      backend->ops->read(backend, h->grad_scale, o->grad_scale, scale_count(a) * sizeof *h->grad_scale);
+      backend->ops->read(backend, h->grad_scale, a->scale.grad_scale, scale_count(a) * sizeof *h->grad_scale);
     bring_parameters(a, backend, parameter_pull);
   }
   return h;
@@ -200,7 +200,7 @@ void cayley_merge(const struct adapter *a, struct backend *backend, float *merge
   const struct rotation *o = &a->rotation;
   size_t in = a->linear->in, out = a->linear->out, b = o->block;
   float *row = malloc(in * sizeof *row), *r_t = adapter_fetch(backend, o->r_t, o->blocks * b * b);
-  float *scale = adapter_fetch(backend, o->scale, scale_count(a));
+  float *scale = adapter_fetch(backend, a->scale.scale, scale_count(a));
   CHECK(row);
   weight_read(merged, &a->linear->weight);
   for (size_t j = 0; j < out; j++, merged += in) {

@@ -71,7 +71,7 @@ static enum status hra_attach(struct adapter *a, struct parameter_list *paramete
   a->given.host = arena_array(parameters->arena, a->given_count, sizeof(double));
   if (!a->parameters[0] || !a->state || !a->told.host || !a->given.host)
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the adapter of %s", module);
-  enum status status = adapter_low_rank(a, parameters, r, err);
+  enum status status = adapter_low_rank(a, parameters, r, false, err);
   if (status)
     return status;
   a->low.sign = -1;

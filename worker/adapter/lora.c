@@ -3,17 +3,19 @@
 
    Backward, from the accumulated X^T C and dY^T Q with C = dY (s B), Q = X A^T:
      dA = (X^T C)^T,  dB = s dY^T Q. */
+#include "worker/adapter/lora.h"
+
 #include <math.h>
 #include <string.h>
 
 #include "base/rng.h"
-#include "worker/adapter/adapter.h"
 #include "worker/adapter/target.h"
 
-enum { A, B };
+enum { A = LORA_A, B = LORA_B };
 
 static double scale_of(const struct adapter *a) {
-  return *(const double *)a->state;
+  const struct lora_state *state = a->state;
+  return state->scale;
 }
 
 static void fill_normal(float *out, size_t count, double deviation, struct rng *rng) {
@@ -44,7 +46,7 @@ static void lora_initialise(struct adapter *a, uint64_t seed) {
   CHECK(!"a way to initialise");
 }
 
-static enum status lora_attach(struct adapter *a, struct parameter_list *parameters, uint64_t seed, struct error *err) {
+enum status lora_attach(struct adapter *a, struct parameter_list *parameters, uint64_t seed, struct error *err) {
   const struct lora_spec *spec = &a->spec->lora;
   const char *module = a->linear->name;
   double r = (double)spec->r, alpha = spec->lora_alpha;
@@ -53,7 +55,7 @@ static enum status lora_attach(struct adapter *a, struct parameter_list *paramet
   if (status)
     return status;
   int64_t rank = (int64_t)r, in = (int64_t)a->linear->in, out = (int64_t)a->linear->out;
-  double *scale = a->state = arena_alloc(parameters->arena, sizeof *scale);
+  struct lora_state *state = a->state = arena_alloc(parameters->arena, sizeof *state);
   const struct convolution *c = a->linear->convolution; /* A reads patches, B is of one pixel */
   int64_t channels = c ? (int64_t)c->channels : in, height = c ? (int64_t)c->kernel[0] : 1;
   int64_t width = c ? (int64_t)c->kernel[1] : 1;
@@ -61,19 +63,19 @@ static enum status lora_attach(struct adapter *a, struct parameter_list *paramet
   a->parameters[A] =
       adapter_parameter(a, parameters, "lora_A.weight", dimensions, (const int64_t[]){rank, channels, height, width});
   a->parameters[B] = adapter_parameter(a, parameters, "lora_B.weight", dimensions, (const int64_t[]){out, rank, 1, 1});
-  if (!scale || !a->parameters[A] || !a->parameters[B])
+  if (!state || !a->parameters[A] || !a->parameters[B])
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the adapter of %s", module);
-  status = adapter_low_rank(a, parameters, (size_t)rank, err);
+  status = adapter_low_rank(a, parameters, (size_t)rank, spec->use_dora, err);
   if (status)
     return status;
-  *scale = alpha / (spec->use_rslora ? sqrt(r) : r);
+  *state = (struct lora_state){.scale = alpha / (spec->use_rslora ? sqrt(r) : r)};
   a->low.sign = 1;
   a->low.dropout = spec->lora_dropout;
   lora_initialise(a, seed);
   return STATUS_OK;
 }
 
-static void lora_forward_factors(struct adapter *a, struct backend *b) {
+void lora_forward_factors(struct adapter *a, struct backend *b) {
   const struct low_rank *low = &a->low;
   size_t in = a->linear->in, out = a->linear->out, r = a->rank, R = low->R;
   struct place pa = a->parameters[A]->at, pb = a->parameters[B]->at;
@@ -99,7 +101,7 @@ static void lora_forward_factors(struct adapter *a, struct backend *b) {
   adapter_zero_grads(a, b);
 }
 
-static void lora_backward_factors(struct adapter *a, struct backend *b) {
+void lora_backward_factors(struct adapter *a, struct backend *b) {
   const struct low_rank *low = &a->low;
   size_t in = a->linear->in, out = a->linear->out, r = a->rank, R = low->R;
   b->ops->copy(b, &(struct strided_copy){.to = a->parameters[A]->grad_at,
@@ -134,7 +136,7 @@ static void lora_low_rank(const struct adapter *a, struct backend *b, float *to_
 }
 
 /* LoRA+ (Hayou et al., 2024), whose groups are those of PEFT's create_loraplus_optimizer: B and all vectors. */
-static double lora_lr_ratio(const struct adapter_spec *spec, const struct parameter *p) {
+double lora_lr_ratio(const struct adapter_spec *spec, const struct parameter *p) {
   return p->rank == 1 || strstr(p->key, ".lora_B.") ? spec->lora.loraplus_lr_ratio : 1;
 }
 

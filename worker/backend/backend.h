@@ -113,6 +113,13 @@ struct backend_ops {
   void (*weight_times)(struct backend *backend, struct place y, const struct weight *weight, struct place u, size_t R,
                        bool transposed);
 
+  /* y_i = 1 / sqrt(squares_i + U_i . V_i); U, V: rows x R, sums in double on the CPU. */
+  void (*inverse_norms)(struct backend *backend, struct place y, struct place squares, struct place U, struct place V,
+                        size_t rows, size_t R);
+  /* to = [to +] x * y, `count` elements */
+  void (*multiply)(struct backend *backend, struct place to, struct place x, struct place y, size_t count,
+                   bool accumulate);
+
   /* Sum of the squares of all gradients: waits for it. */
   double (*grad_squares)(struct backend *backend, const struct adamw_slice *slices, size_t count);
   void (*adamw)(struct backend *backend, const struct adamw_slice *slices, size_t count, const struct adamw_step *step);

@@ -14,11 +14,7 @@ struct linear_attributes {
 
 /* OP_ROTATE: const struct rotation. in X; out Z. */
 
-/* OP_SCALE: in Z W^T; out Y */
-struct scale_attributes {
-  const struct rotation *rotation;
-  const struct linear *linear; /* for its bias */
-};
+/* OP_SCALE: const struct linear, for its scale and its bias. in Z; out Y */
 
 /* OP_EMBEDDINGS: out X */
 struct embeddings_attributes {

@@ -40,7 +40,8 @@ static const struct op op_trained = {.name = "conv2d+weight", .kind = OP_CONV2D,
 struct tensor *op_conv2d(struct tape *tape, struct tensor *x, struct images *images, const struct linear *l) {
   const struct convolution *c = l->convolution;
   const struct low_rank *low = l->low_rank;
-  CHECK(c && x->cols == c->channels && x->rows == images_rows(images) && !l->rotation && !(low && l->trained_weight));
+  CHECK(c && x->cols == c->channels && x->rows == images_rows(images));
+  CHECK(!l->rotation && !l->scale && !(low && l->trained_weight));
   CHECK(l->in == c->channels * c->kernel[0] * c->kernel[1]);
   struct images to = {images->count, op_convolution_size(c, images->height, 0),
                       op_convolution_size(c, images->width, 1)};

@@ -27,19 +27,38 @@ static struct tensor *soft_capped(struct tape *tape, struct tensor *y, float sof
   return op_multiply(tape, op_tanh(tape, op_multiply(tape, y, 1 / softcap)), softcap);
 }
 
-struct tensor *op_linear(struct tape *tape, struct tensor *x, const struct linear *l) {
-  const struct rotation *rotation = l->rotation;
-  CHECK(x->cols == l->in && !((l->low_rank || rotation) && l->trained_weight) && !(rotation && l->softcap > 0));
-  if (!rotation)
-    return l->softcap > 0 ? soft_capped(tape, record(tape, x, l), l->softcap) : record(tape, x, l);
-  struct linear *base = tape_attributes(tape, sizeof *base);
-  *base = *l;
-  base->rotation = NULL;
-  bool scaled = rotation->scale.buffer != NULL;
-  if (scaled) { /* the bias comes after the scale */
-    base->bias = (struct place){0};
-    base->trained_bias = NULL;
+/* Its matmul, with the adapter's rotation before it or its low-rank change in it. */
+static struct tensor *product(struct tape *tape, struct tensor *x, const struct linear *l) {
+  return record(tape, l->rotation ? op_rotate(tape, x, l->rotation) : x, l);
+}
+
+/* y = Z * scale + b. DoRA has dropout before the whole product, the frozen one too, where it is not a part of the base
+   model's own output (PEFT; Liu et al., 2024): with d = dropout(x), y = Z(d) * scale + (x - d) W^T + b. */
+static struct tensor *scaled(struct tape *tape, struct tensor *x, const struct linear *l) {
+  double p = l->low_rank ? l->low_rank->dropout : 0;
+  struct dropout own = p > 0 ? op_next_dropout(tape, p) : (struct dropout){0};
+  struct tensor *kept = op_dropout(tape, x, &own);
+  struct linear *bare = tape_attributes(tape, sizeof *bare);
+  *bare = *l;
+  bare->bias = (struct place){0};
+  bare->trained_bias = NULL;
+  if (p > 0) {
+    struct low_rank *low = tape_attributes(tape, sizeof *low);
+    *low = *l->low_rank;
+    low->dropout = 0;
+    bare->low_rank = low;
   }
-  struct tensor *y = record(tape, op_rotate(tape, x, rotation), base);
-  return scaled ? op_scale(tape, y, rotation, l) : y;
+  if (kept == x)
+    return op_scale(tape, product(tape, x, bare), l);
+  struct linear *plain = tape_attributes(tape, sizeof *plain);
+  *plain = *l;
+  plain->low_rank = NULL;
+  struct tensor *dropped = op_add(tape, x, op_multiply(tape, kept, -1));
+  return op_add(tape, op_scale(tape, product(tape, kept, bare), bare), record(tape, dropped, plain));
+}
+
+struct tensor *op_linear(struct tape *tape, struct tensor *x, const struct linear *l) {
+  CHECK(x->cols == l->in && !((l->low_rank || l->rotation) && l->trained_weight));
+  struct tensor *y = l->scale ? scaled(tape, x, l) : product(tape, x, l);
+  return l->softcap > 0 ? soft_capped(tape, y, l->softcap) : y;
 }

@@ -26,15 +26,22 @@ struct low_rank {
 };
 
 /* A rotation of the input in blocks of `block` columns, each a row vector times its R_i:
-     forward   Z_i = X_i R_i;  Y = (Z W^T) * scale + b
+     forward   Z_i = X_i R_i;  Y = Z W^T + b
      backward  dX_i = dZ_i R_i^T
-     accumulated  grad_r_i += X_i^T dZ_i,  grad_scale += column sums of dY * (Z W^T)  (over the step) */
+     accumulated  grad_r_i += X_i^T dZ_i  (over the step) */
 struct rotation {
   size_t block, blocks;
   /* places of fp32 */
   struct place r, r_t;            /* blocks x block x block: the R_i, and transposed */
   struct place grad_r;            /* blocks x block x block */
-  struct place scale, grad_scale; /* out; nowhere: none */
+};
+
+/* A factor of each output, before the bias; Z is what the layer without both gives:
+     forward   Y = Z * scale + b
+     backward  dZ = dY * scale
+     accumulated  grad_scale += column sums of dY * Z  (over the step) */
+struct output_scale {
+  struct place scale, grad_scale; /* fp32 [out] */
 };
 
 /* How a convolution reads its input: torch's Conv2d with groups 1 and dilation 1. Its weight is a linear layer's of the
@@ -58,6 +65,7 @@ struct linear {
   struct parameter *trained_weight, *trained_bias; /* NULL: frozen */
   const struct low_rank *low_rank;                 /* of its adapter; NULL: none */
   const struct rotation *rotation;                 /* of its adapter; NULL: none */
+  const struct output_scale *scale;                /* likewise; with any of the two */
   const struct convolution *convolution;           /* of a Conv2d; NULL: it is linear */
 };
 

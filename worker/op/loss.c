@@ -56,7 +56,7 @@ static const struct op op_row_linear_cross_entropy = {
 
 void op_linear_cross_entropy(struct tape *tape, struct tensor *x, const struct linear *head,
                              const struct next_tokens *tokens, float weight, double *loss, size_t *correct) {
-  CHECK(x->cols == head->in && !head->bias.buffer && !head->low_rank && !head->rotation);
+  CHECK(x->cols == head->in && !head->bias.buffer && !head->low_rank && !head->rotation && !head->scale);
   struct linear_cross_entropy_attributes *a = tape_attributes(tape, sizeof *a);
   *a = (struct linear_cross_entropy_attributes){head, tokens, weight, loss, correct};
   bool gradient = tape->training && x->needs_grad;
@@ -74,7 +74,7 @@ static const struct op op_row_linear_preference = {
 void op_linear_preference(struct tape *tape, struct tensor *x, const struct linear *head,
                           const struct next_tokens *tokens, const struct preference *how,
                           const struct completions *completions, double *loss, struct preference_scores *scores) {
-  CHECK(x->cols == head->in && !head->bias.buffer && !head->low_rank && !head->rotation);
+  CHECK(x->cols == head->in && !head->bias.buffer && !head->low_rank && !head->rotation && !head->scale);
   struct linear_preference_attributes *a = tape_attributes(tape, sizeof *a);
   *a = (struct linear_preference_attributes){head, tokens, how, completions, loss, scores};
   bool gradient = tape->training && x->needs_grad;

@@ -40,11 +40,10 @@ struct sequences sequences_host(size_t count, size_t tokens, size_t longest, con
 
 /* (N, in) -> (N, out); soft-capped where linear->softcap says so. */
 struct tensor *op_linear(struct tape *tape, struct tensor *x, const struct linear *linear);
-/* Around the linear layer of an adapter that rotates (op_linear puts them there): columns of x turned in blocks;
-   x * scale + the layer's bias. */
+/* Around the linear layer of an adapter that rotates or scales (op_linear puts them there): columns of x turned in
+   blocks; x * linear->scale + the layer's bias. */
 struct tensor *op_rotate(struct tape *tape, struct tensor *x, const struct rotation *rotation);
-struct tensor *op_scale(struct tape *tape, struct tensor *x, const struct rotation *rotation,
-                        const struct linear *linear);
+struct tensor *op_scale(struct tape *tape, struct tensor *x, const struct linear *linear);
 /* Sum of three frozen tables' rows: token_embedding[id] + position_embedding[index in its sequence] +
    token_type_embedding[type]; the last two, rows of C floats, may be nowhere. -> (N, C) */
 struct tensor *op_embeddings(struct tape *tape, const struct sequences *sequences, const struct weight *token_embedding,

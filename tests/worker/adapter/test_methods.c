@@ -20,6 +20,8 @@ static const char *const variants[] = {
     "{\"peft_type\":\"LORA\",\"init_lora_weights\":false}",
     "{\"peft_type\":\"LORA\",\"lora_dropout\":0.3}",
     "{\"peft_type\":\"LORA\",\"rank_pattern\":{\"dense\":2},\"alpha_pattern\":{\"3.dense\":6}}",
+    "{\"peft_type\":\"LORA\",\"use_dora\":true}",
+    "{\"peft_type\":\"LORA\",\"use_dora\":true,\"r\":3,\"init_lora_weights\":false,\"lora_dropout\":0.3}",
     "{\"peft_type\":\"OFT\",\"oft_block_size\":8,\"num_cayley_neumann_terms\":3}",
     "{\"peft_type\":\"OFT\",\"oft_block_size\":3,\"use_cayley_neumann\":false}",
     "{\"peft_type\":\"OFT\",\"r\":2,\"num_cayley_neumann_terms\":7}",
@@ -191,9 +193,14 @@ static void close_to(const struct fixture *f, const char *what, const float *a, 
     fail_msg("%s: %s is off by %g of %g", f->text, what, diff, norm);
 }
 
-/* The gradient that is in `p` against central differences. */
+/* The gradient that is in `p` against central differences. The lengths that DoRA divides by are constants of its A and
+   B, so what is multiplied with is held. */
 static void check_gradient(struct fixture *f, struct graph *g, struct parameter *p) {
   enum { POINTS = 30 };
+  bool held = strstr(p->key, "lora_") && !strstr(p->key, "magnitude") && f->spec.lora.use_dora;
+  float scale[OUT];
+  if (held)
+    memcpy(scale, place_floats(f->adapter->scale.scale), sizeof scale);
   float step = 1e-2f, numeric[POINTS], have[POINTS];
   for (size_t n = 0; n < POINTS; n++) {
     size_t i = (n * 7919 + 13) % p->count;
@@ -202,6 +209,8 @@ static void check_gradient(struct fixture *f, struct graph *g, struct parameter 
     for (int k = 0; k < 4; k++) {
       p->data[i] = old + step * (float[]){-2, -1, 1, 2}[k];
       prepare(f, g->backend);
+      if (held)
+        memcpy(place_floats(f->adapter->scale.scale), scale, sizeof scale);
       at[k] = graph_run(g, false);
     }
     p->data[i] = old;
@@ -306,10 +315,11 @@ static void merged_and_low_rank_forms_are_the_adapter(void **state) {
     plain.weight = weight_of(merged, OUT, IN);
     plain.low_rank = NULL;
     plain.rotation = NULL;
+    plain.scale = NULL;
     evaluate(f, &f->linear, by_adapter);
     evaluate(f, &plain, by_merged);
     close_to(f, "the merged output", by_adapter, by_merged, ROWS * OUT, 1e-6);
-    assert_int_equal(ops->low_rank != NULL, method_of(f->spec.peft_type)->low_rank);
+    assert_int_equal(ops->low_rank != NULL, adapter_spec_low_rank(&f->spec));
     if (!ops->low_rank)
       continue;
     size_t r = f->adapter->rank;
@@ -363,7 +373,8 @@ static void seeds_and_names_decide_the_start(void **state) {
         constant = p->data[j] == p->data[0];
       assert_memory_equal(p->data, same->list.item[i]->data, p->count * sizeof(float));
       assert_int_equal(p->count, list.item[i]->count);
-      if (!constant && memcmp(p->data, list.item[i]->data, p->count * sizeof(float)) == 0)
+      bool follows = strstr(p->key, "magnitude") != NULL; /* from the weight */
+      if (!constant && !follows && memcmp(p->data, list.item[i]->data, p->count * sizeof(float)) == 0)
         fail_msg("%s: two layers start with the same %s", f->text, p->key);
     }
   }
@@ -472,7 +483,43 @@ static void layers_that_do_not_fit_are_refused(void **state) {
           "boft_block_num 5 does not divide");
   refused("{\"peft_type\":\"LORA\",\"rank_pattern\":{\"(\":2}}", 21, STATUS_INVALID_VALUE, "adapter.rank_pattern",
           "no regular expression");
+  refused("{\"peft_type\":\"LORA\",\"use_dora\":true}", 21, STATUS_INVALID_VALUE, "adapter.use_dora",
+          "row 0 of layer.3.dense is all zeros");
   refused("{\"peft_type\":\"HRA\",\"r\":22,\"apply_GS\":true}", 21, STATUS_INVALID_VALUE, "adapter.r", "layer.3.dense");
+}
+
+/* y = x W^T + b + (c - 1) o (d W^T) + c o s (d A^T B^T), d = dropout(x), c = m / |W + s B A|. */
+static void dora_is_pefts_definition(void **state) {
+  (void)state;
+  static float d[ROWS * IN], want[ROWS * OUT], gelu[ROWS * OUT], y[ROWS * OUT];
+  struct fixture *f = make_trained("{\"peft_type\":\"LORA\",\"r\":4,\"use_dora\":true,\"lora_dropout\":0.4}", ROWS);
+  struct graph g = graph_of(f);
+  f->y = y;
+  prepare(f, &backend);
+  graph_run(&g, false);
+  struct dropout mask = dropout_make(0.4, 0, 0, 0);
+  const float *A = f->list.item[0]->data, *B = f->list.item[1]->data, *m = f->list.item[2]->data;
+  backend.kernels->dropout(d, f->x->data, 0, ROWS, IN, &mask);
+  for (size_t o = 0; o < OUT; o++) {
+    double change[IN], squares = 0;
+    for (size_t i = 0; i < IN; i++) {
+      change[i] = 0;
+      for (size_t j = 0; j < 4; j++)
+        change[i] += 8.0 / 4 * (double)B[o * 4 + j] * (double)A[j * IN + i];
+      squares += pow((double)weights(f)[o * IN + i] + change[i], 2);
+    }
+    double c = (double)m[o] / sqrt(squares);
+    for (size_t n = 0; n < ROWS; n++) {
+      double sum = (double)f->bias->data[o];
+      for (size_t i = 0; i < IN; i++) {
+        double w = (double)weights(f)[o * IN + i], at = (double)d[n * IN + i];
+        sum += (double)f->x->data[n * IN + i] * w + (c - 1) * at * w + c * at * change[i];
+      }
+      want[n * OUT + o] = (float)sum;
+    }
+  }
+  backend.kernels->gelu(gelu, want, ROWS * OUT);
+  close_to(f, "the output of DoRA with dropout", gelu, y, ROWS * OUT, 1e-6);
 }
 
 int main(void) {
@@ -487,6 +534,7 @@ int main(void) {
       cmocka_unit_test(constrained_rotations_stay_near_the_identity),
       cmocka_unit_test(telemetry_tells_the_angle),
       cmocka_unit_test(dropout_masks_what_lora_reads),
+      cmocka_unit_test(dora_is_pefts_definition),
       cmocka_unit_test(layers_that_do_not_fit_are_refused),
   };
   return cmocka_run_group_tests(tests, setup, teardown);

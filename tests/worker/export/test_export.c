@@ -128,6 +128,8 @@ static void check_lora(struct fixture *f) {
 static const struct adapter_spec chain = {.peft_type = PEFT_HRA, .hra = {.r = 4}};
 static const struct adapter_spec gram_schmidt = {.peft_type = PEFT_HRA, .hra = {.r = 5, .apply_GS = true}};
 static const struct adapter_spec lora = {.peft_type = PEFT_LORA, .lora = {.r = 3, .lora_alpha = 7, .use_rslora = true}};
+static const struct adapter_spec dora = {.peft_type = PEFT_LORA,
+                                         .lora = {.r = 3, .lora_alpha = 7, .use_dora = true}};
 static const struct adapter_spec oft = {.peft_type = PEFT_OFT, .oft = {.oft_block_size = 8, .eps = 1}};
 
 static void lora_is_the_adapter(void **state) {
@@ -360,6 +362,9 @@ static void refuses_what_has_no_form(void **state) {
   open_model(&f, tiny_gguf, 0, &oft);
   refused(&f, "lora", "no low-rank form");
   refused(&f, "gguf-lora", "no low-rank form");
+  close_model(&f);
+  open_model(&f, tiny_gguf, 0, &dora);
+  refused(&f, "lora", "use_dora has no low-rank form");
   close_model(&f);
   open_model(&f, bert, 3, &chain);
   refused(&f, "gguf", "bert classifier");

@@ -70,17 +70,17 @@ static void make_rotation(struct trial *t) {
                                   .blocks = IN / BLOCK,
                                   .r = numbers(t, IN * BLOCK, 12),
                                   .r_t = numbers(t, IN * BLOCK, 13),
-                                  .grad_r = zeros(t, IN * BLOCK),
-                                  .scale = numbers(t, OUT, 14),
-                                  .grad_scale = zeros(t, OUT)};
+                                  .grad_r = zeros(t, IN * BLOCK)};
+  t->scale = (struct output_scale){.scale = numbers(t, OUT, 14), .grad_scale = zeros(t, OUT)};
   t->linear.rotation = &t->rotation;
+  t->linear.scale = &t->scale;
   t->linear.trained_bias = trained(t, "b", 1, OUT, 0, 11);
   t->linear.bias = t->linear.trained_bias->at;
 }
 
 static void see_rotation(struct trial *t) {
   see(t, "grad_r", t->rotation.grad_r, IN * BLOCK);
-  see(t, "grad_scale", t->rotation.grad_scale, OUT);
+  see(t, "grad_scale", t->scale.grad_scale, OUT);
 }
 
 static void make_embeddings(struct trial *t) {

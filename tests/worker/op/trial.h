@@ -26,6 +26,7 @@ struct trial {
   struct linear linear;
   struct low_rank low;
   struct rotation rotation;
+  struct output_scale scale;
   struct norm norm;
   struct rotary rotary;
   struct weight embedding;

@@ -101,6 +101,8 @@ static const struct backend_ops cpu_ops = {.name = "cpu",
                                            .add_times_core = factors_add_times_core,
                                            .copy = factors_copy,
                                            .weight_times = factors_weight_times,
+                                           .inverse_norms = factors_inverse_norms,
+                                           .multiply = factors_multiply,
                                            .grad_squares = factors_grad_squares,
                                            .adamw = factors_adamw};
 

@@ -1,5 +1,6 @@
 #include "worker/backend/cpu/factors.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "worker/backend/cpu/kernels.h"
@@ -69,6 +70,27 @@ void factors_weight_times(struct backend *backend, struct place y, const struct 
     matmul_skinny_transposed(place_floats(y), weight, place_floats(u), R, backend->kernels);
   else
     matmul_skinny(place_floats(y), weight, place_floats(u), R, backend->kernels);
+}
+
+void factors_inverse_norms(struct backend *backend, struct place to, struct place squares, struct place at_u,
+                           struct place at_v, size_t rows, size_t R) {
+  (void)backend;
+  const float *U = place_floats(at_u), *V = place_floats(at_v);
+  for (size_t i = 0; i < rows; i++) {
+    double sum = (double)place_floats(squares)[i];
+    for (size_t j = 0; j < R; j++)
+      sum += (double)U[i * R + j] * (double)V[i * R + j];
+    place_floats(to)[i] = (float)(1 / sqrt(sum));
+  }
+}
+
+void factors_multiply(struct backend *backend, struct place at, struct place at_x, struct place at_y, size_t count,
+                      bool accumulate) {
+  (void)backend;
+  float *to = place_floats(at);
+  const float *x = place_floats(at_x), *y = place_floats(at_y);
+  for (size_t i = 0; i < count; i++)
+    to[i] = (accumulate ? to[i] : 0.0f) + x[i] * y[i];
 }
 
 double factors_grad_squares(struct backend *backend, const struct adamw_slice *slices, size_t count) {

@@ -14,6 +14,10 @@ void factors_add_times_core(struct backend *backend, struct place dU, struct pla
 void factors_copy(struct backend *backend, const struct strided_copy *copy);
 void factors_weight_times(struct backend *backend, struct place y, const struct weight *weight, struct place u,
                           size_t R, bool transposed);
+void factors_inverse_norms(struct backend *backend, struct place y, struct place squares, struct place U,
+                           struct place V, size_t rows, size_t R);
+void factors_multiply(struct backend *backend, struct place to, struct place x, struct place y, size_t count,
+                      bool accumulate);
 double factors_grad_squares(struct backend *backend, const struct adamw_slice *slices, size_t count);
 void factors_adamw(struct backend *backend, const struct adamw_slice *slices, size_t count,
                    const struct adamw_step *step);

@@ -1,4 +1,4 @@
-/* What adapters that rotate put around a linear layer. */
+/* What adapters put around a linear layer. */
 #include <string.h>
 
 #include "worker/backend/cpu/op.h"
@@ -86,8 +86,8 @@ static void scale_panel(void *payload, size_t index, int thread) {
   (void)thread;
   const struct rotate_pass *pass = payload;
   const struct node *n = pass->node;
-  const struct scale_attributes *a = n->attributes;
-  const float *s = place_floats(a->rotation->scale), *bias = place_floats(a->linear->bias);
+  const struct linear *l = n->attributes;
+  const float *s = place_floats(l->scale->scale), *bias = place_floats(l->bias);
   size_t C = n->in[0]->cols, first, rows = cpu_panel(&first, n->in[0]->rows, index, pass->panels);
   float *partial = pass->scratch + index * C;
   if (pass->backward)
@@ -115,13 +115,13 @@ static void scale_forward(struct tape *tape, const struct node *node) {
 }
 
 static void scale_backward(struct tape *tape, const struct node *node) {
-  const struct scale_attributes *a = node->attributes;
+  const struct linear *l = node->attributes;
   size_t C = node->in[0]->cols;
   struct rotate_pass pass = make_pass(tape, node, true);
   pool_run(tape->backend->pool, pass.panels, scale_panel, &pass);
   for (size_t p = 0; p < pass.panels; p++)
-    pass.kernels->add(place_floats(a->rotation->grad_scale), pass.scratch + p * C, C);
-  const struct parameter *bias = a->linear->trained_bias;
+    pass.kernels->add(place_floats(l->scale->grad_scale), pass.scratch + p * C, C);
+  const struct parameter *bias = l->trained_bias;
   if (bias)
     pass.kernels->column_sums(place_floats(bias->grad_at), cpu_grad(node->out[0]), node->in[0]->rows, C);
 }

@@ -122,6 +122,10 @@ struct dropout_rows_args {
   int accumulate;
 };
 
+struct inverse_norms_args {
+  int rows, R;
+};
+
 struct scale_args {
   int rows, cols;
   int accumulate;

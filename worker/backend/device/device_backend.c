@@ -178,6 +178,8 @@ static const struct backend_ops ops = {.bodies = device_bodies,
                                        .add_times_core = device_factors_add_times_core,
                                        .copy = device_factors_copy,
                                        .weight_times = device_factors_weight_times,
+                                       .inverse_norms = device_factors_inverse_norms,
+                                       .multiply = device_factors_multiply,
                                        .grad_squares = device_adamw_grad_squares,
                                        .adamw = device_adamw_update};
 

@@ -89,3 +89,15 @@ void device_factors_weight_times(struct backend *backend, struct place y, const 
   device_launch(backend, DEVICE_matmul, device_groups(N, TILE), device_groups(R, TILE), 1,
                 PLACES(y, u, weight->place, NOWHERE, NOWHERE, NOWHERE), &args);
 }
+
+void device_factors_inverse_norms(struct backend *backend, struct place y, struct place squares, struct place U,
+                                  struct place V, size_t rows, size_t R) {
+  const struct inverse_norms_args args = {(int)rows, (int)R};
+  device_launch_each(backend, DEVICE_inverse_norms, rows, PLACES(y, squares, U, V), &args);
+}
+
+void device_factors_multiply(struct backend *backend, struct place to, struct place x, struct place y, size_t count,
+                             bool accumulate) {
+  const struct elements_args args = {.count = (long)count, .accumulate = accumulate};
+  device_launch_each(backend, DEVICE_multiply_to, count, PLACES(to, x, y), &args);
+}

@@ -14,5 +14,9 @@ void device_factors_add_times_core(struct backend *backend, struct place dU, str
 void device_factors_copy(struct backend *backend, const struct strided_copy *copy);
 void device_factors_weight_times(struct backend *backend, struct place y, const struct weight *weight, struct place u,
                                  size_t R, bool transposed);
+void device_factors_inverse_norms(struct backend *backend, struct place y, struct place squares, struct place U,
+                                  struct place V, size_t rows, size_t R);
+void device_factors_multiply(struct backend *backend, struct place to, struct place x, struct place y, size_t count,
+                             bool accumulate);
 
 #endif

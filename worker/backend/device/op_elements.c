@@ -278,29 +278,29 @@ const struct op_body device_rotate = {
 
 /* --- scale ---------------------------------------------------------------------------------------- */
 
-static void scale_columns(struct backend *backend, struct place y, struct place x, const struct scale_attributes *a,
+static void scale_columns(struct backend *backend, struct place y, struct place x, const struct linear *l,
                           struct place bias, size_t N, size_t C, bool accumulate) {
   const struct scale_args args = {(int)N, (int)C, accumulate};
-  device_launch_each(backend, DEVICE_scale_columns, N * C, PLACES(y, x, a->rotation->scale, bias), &args);
+  device_launch_each(backend, DEVICE_scale_columns, N * C, PLACES(y, x, l->scale->scale, bias), &args);
 }
 
 static void scale_forward(struct tape *tape, const struct node *node) {
-  const struct scale_attributes *a = node->attributes;
-  scale_columns(tape->backend, node->out[0]->data, node->in[0]->data, a, a->linear->bias, node->in[0]->rows,
+  const struct linear *l = node->attributes;
+  scale_columns(tape->backend, node->out[0]->data, node->in[0]->data, l, l->bias, node->in[0]->rows,
                 node->in[0]->cols, false);
 }
 
 static void scale_backward(struct tape *tape, const struct node *node) {
-  const struct scale_attributes *a = node->attributes;
+  const struct linear *l = node->attributes;
   size_t N = node->in[0]->rows, C = node->in[0]->cols;
   struct place dy = node->out[0]->grad;
   bool add;
   struct place dx = tape_grad(node->in[0], &add);
   if (dx.buffer)
-    scale_columns(tape->backend, dx, dy, a, NOWHERE, N, C, add);
-  device_column_sums(tape->backend, a->rotation->grad_scale, dy, node->in[0]->data, N, C, tape->scratch);
-  if (a->linear->trained_bias)
-    device_column_sums(tape->backend, a->linear->trained_bias->grad_at, dy, NOWHERE, N, C, tape->scratch);
+    scale_columns(tape->backend, dx, dy, l, NOWHERE, N, C, add);
+  device_column_sums(tape->backend, l->scale->grad_scale, dy, node->in[0]->data, N, C, tape->scratch);
+  if (l->trained_bias)
+    device_column_sums(tape->backend, l->trained_bias->grad_at, dy, NOWHERE, N, C, tape->scratch);
 }
 
 static size_t scale_scratch(const struct tape *tape, const struct node *node) {

@@ -22,6 +22,7 @@ struct world {
   struct linear linear;
   struct low_rank low;
   struct rotation rotation;
+  struct output_scale scale;
   struct norm norm;
   struct rotary rotary;
   struct next_tokens next;
@@ -78,7 +79,7 @@ static void collect(struct world *w, struct outcome *o) {
                            w->low.grad_up,
                            w->low.grad_core,
                            w->rotation.grad_r,
-                           w->rotation.grad_scale,
+                           w->scale.grad_scale,
                            w->list[w->side].count ? w->list[w->side].item[0]->grad_at : place_host(NULL)};
   const size_t counts[] = {l->in * w->low.R, l->out * w->low.R, w->low.R * w->low.R, l->in * w->rotation.block, l->out,
                            w->list[w->side].count ? w->list[w->side].item[0]->count : 0};
@@ -97,6 +98,7 @@ static struct outcome run_side(struct world *w, int side) {
   w->list[side] = (struct parameter_list){.arena = &ops_arena, .buffers = &w->buffers[side]};
   w->low = (struct low_rank){0};
   w->rotation = (struct rotation){0};
+  w->scale = (struct output_scale){0};
   if (w->prepare)
     w->prepare(w);
   for (int i = 0; i < 3 && inputs[i]; i++)
@@ -179,9 +181,11 @@ static void make_linear(struct world *w) {
     w->rotation.r = numbers(w, IN * BLOCK, 9);
     w->rotation.r_t = numbers(w, IN * BLOCK, 10);
     w->rotation.grad_r = numbers(w, IN * BLOCK, 11);
-    w->rotation.scale = v & SCALED ? numbers(w, OUT, 12) : place_host(NULL);
-    w->rotation.grad_scale = v & SCALED ? numbers(w, OUT, 13) : place_host(NULL);
     l->rotation = &w->rotation;
+  }
+  if (v & SCALED) {
+    w->scale = (struct output_scale){numbers(w, OUT, 12), numbers(w, OUT, 13)};
+    l->scale = &w->scale;
   }
   if (v & TRAINED)
     l->trained_bias = parameter_add(&w->list[w->side], "b", 1, OUT, 0);

@@ -73,6 +73,7 @@ static void check_elements(enum device_kernel kernel, int outputs, const float *
 #define SIGMOID(x) (1 / (1 + exp(-(x))))
 WANT(want_add_to, out[0][i] = x)
 WANT(want_add, out[0][i] = x + y)
+WANT(want_multiply, out[0][i] = x * y)
 WANT(want_gelu, out[0][i] = x * 0.5 * erfc(-x / sqrt(2)))
 WANT(want_gelu_slope, out[0][i] = dy * (0.5 * erfc(-x / sqrt(2)) + x * exp(-x * x / 2) / sqrt(2 * M_PI)))
 WANT(want_gelu_tanh, out[0][i] = x * 0.5 * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))))
@@ -103,6 +104,7 @@ static void test_elements(void **state) {
   const float *x = elements_x, *y = elements_y, *dy = elements_dy;
   check_elements(DEVICE_add_to, 1, (const float *[]){x}, 1, true, want_add_to);
   check_elements(DEVICE_add_forward, 1, (const float *[]){x, y}, 2, false, want_add);
+  check_elements(DEVICE_multiply_to, 1, (const float *[]){x, y}, 2, true, want_multiply);
   check_elements(DEVICE_gelu_forward, 1, (const float *[]){x}, 1, false, want_gelu);
   check_elements(DEVICE_gelu_backward, 1, (const float *[]){dy, x}, 2, true, want_gelu_slope);
   check_elements(DEVICE_gelu_tanh_forward, 1, (const float *[]){x}, 1, false, want_gelu_tanh);
@@ -120,6 +122,19 @@ static void test_elements(void **state) {
   const struct strided_copy_args turned = {3, 5, 1, 3, 7, 1, 2.0f, 1};
   launch(DEVICE_strided_copy, 1, 1, 1, POINTERS(to, put_floats(y, COUNT)), &turned);
   float *copied = get_floats(to, COUNT);
+  const struct inverse_norms_args rows_of_4 = {COUNT / 4, 4};
+  float *squared = array(COUNT * sizeof *squared);
+  for (size_t i = 0; i < COUNT; i++)
+    squared[i] = dy[i] * dy[i];
+  struct place norms = put_floats(x, COUNT), squares = put_floats(squared, COUNT), u = put_floats(x, COUNT);
+  launch(DEVICE_inverse_norms, groups_of(COUNT / 4, ITEMS), 1, 1, POINTERS(norms, squares, u, u), &rows_of_4);
+  const float *inverse = get_floats(norms, COUNT);
+  for (size_t i = 0; i < COUNT / 4; i++) {
+    double sum = pow((double)dy[i], 2);
+    for (size_t j = 0; j < 4; j++)
+      sum += pow((double)x[4 * i + j], 2);
+    assert_true(fabs((double)inverse[i] * sqrt(sum) - 1) < 1e-5);
+  }
   for (size_t i = 0; i < 20; i++)
     assert_true(fabs((double)copied[i] - (double)(x[i] + (i < 15 ? 2 * y[i % 3 * 7 + i / 3] : 0))) < 1e-5);
   launch(DEVICE_fill_with, groups_of(COUNT, ITEMS), 1, 1, &to, &(struct fill_args){COUNT - 1, 2.5f});

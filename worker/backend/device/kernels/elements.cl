@@ -43,6 +43,29 @@ KERNEL add_forward(GLOBAL float *y, GLOBAL const float *x, GLOBAL const float *z
   }
 }
 
+/* y = [y +] x z */
+KERNEL multiply_to(GLOBAL float *y, GLOBAL const float *x, GLOBAL const float *z, const struct elements_args a) {
+  FIRST_PHASE {
+    const long i = element_of(ITEM);
+    if (i < a.count)
+      deliver(y + i, x[i] * z[i], a.accumulate);
+  }
+}
+
+/* y = 1 / sqrt(squares + the rows of u times those of v) */
+KERNEL inverse_norms(GLOBAL float *y, GLOBAL const float *squares, GLOBAL const float *u, GLOBAL const float *v,
+                     const struct inverse_norms_args a) {
+  FIRST_PHASE {
+    const long i = element_of(ITEM);
+    if (i < a.rows) {
+      float sum = 0.0f;
+      for (int j = 0; j < a.R; j++)
+        sum += u[i * a.R + j] * v[i * a.R + j];
+      y[i] = 1.0f / sqrtf(squares[i] + sum);
+    }
+  }
+}
+
 /* P(Z < x) of the normal distribution. */
 DEVICE float normal_below(float x) {
   return 0.5f * (1.0f + erff(x * 0.70710678118654752f));
