@@ -62,12 +62,15 @@ static enum status check_file(const json_t *data, struct error *err) {
 
 static enum status check_artifact(const json_t *data, struct error *err) {
   const json_t *name = json_object_get(data, "name"), *result = json_object_get(data, "result_file");
+  const json_t *preview = json_object_get(data, "preview");
   if (!plain(name, 128) || strchr(json_string_value(name), '/'))
     return bad_field(err, "name", "1 to 128 bytes without '/'");
   enum status status = check_file(data, err);
   if (status)
     return status;
-  return result && !json_is_boolean(result) ? bad_field(err, "result_file", "true or false") : STATUS_OK;
+  if (result && !json_is_boolean(result))
+    return bad_field(err, "result_file", "true or false");
+  return preview && !json_is_boolean(preview) ? bad_field(err, "preview", "true or false") : STATUS_OK;
 }
 
 static enum status check_state(const json_t *data, struct error *err) {

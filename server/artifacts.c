@@ -11,38 +11,74 @@
 #include "storage/db_artifact.h"
 #include "storage/db_file.h"
 
-enum { READS_MAX = 4 }; /* of artifacts that the disk does not give back */
+enum {
+  READS_MAX = 4,      /* of artifacts that the disk does not give back */
+  PREVIEWS_MAX = 128, /* of a job: the newest */
+};
 
-enum status artifacts_note(struct artifacts *artifacts, const struct event *event, struct error *err) {
-  const char *name, *path, *sha256;
-  struct arena *arena = &artifacts->run->arena;
-  struct announced *item = &artifacts->item[artifacts->count];
-  if (artifacts->count == ANNOUNCED_MAX)
-    return error_set(err, STATUS_WORKER_CRASHED, NULL, "more than %d artifacts", ANNOUNCED_MAX);
-  enum status status = json_get_string(&name, event->data, "name", "", err);
+/* Its texts are the event's. */
+static enum status read_event(struct announced *out, const struct event *event, struct error *err) {
+  *out = (struct announced){0};
+  enum status status = json_get_string(&out->name, event->data, "name", "", err);
   if (!status)
-    status = json_get_string(&path, event->data, "path", "", err);
+    status = json_get_string(&out->path, event->data, "path", "", err);
   if (!status)
-    status = json_get_string(&sha256, event->data, "sha256", "", err);
+    status = json_get_string(&out->sha256, event->data, "sha256", "", err);
   if (!status)
-    status = json_get_int(&item->bytes, event->data, "bytes", -1, 0, INT64_MAX, err);
+    status = json_get_int(&out->bytes, event->data, "bytes", -1, 0, INT64_MAX, err);
   if (!status)
-    status = json_get_bool(&item->result_file, event->data, "result_file", false, err);
+    status = json_get_bool(&out->result_file, event->data, "result_file", false, err);
   if (status)
     return status;
-  if (!artifact_name_valid(name) || !artifact_path_valid(path) || strlen(sha256) != HASH_HEX - 1)
+  if (!artifact_name_valid(out->name) || !artifact_path_valid(out->path) || strlen(out->sha256) != HASH_HEX - 1)
     return error_set(err, STATUS_WORKER_CRASHED, NULL, "an artifact whose name, path or hash is not allowed: %.80s",
-                     name);
+                     out->name);
+  return STATUS_OK;
+}
+
+enum status artifacts_note(struct artifacts *artifacts, const struct event *event, struct error *err) {
+  struct announced read, *item = &artifacts->item[artifacts->count];
+  struct arena *arena = &artifacts->run->arena;
+  if (artifacts->count == ANNOUNCED_MAX)
+    return error_set(err, STATUS_WORKER_CRASHED, NULL, "more than %d artifacts", ANNOUNCED_MAX);
+  enum status status = read_event(&read, event, err);
+  if (status)
+    return status;
   for (size_t i = 0; i < artifacts->count; i++)
-    if (strcmp(artifacts->item[i].name, name) == 0)
-      return error_set(err, STATUS_WORKER_CRASHED, "name", "the artifact %.80s twice", name);
-  item->name = arena_string(arena, name);
-  item->path = arena_string(arena, path);
-  item->sha256 = arena_string(arena, sha256);
+    if (strcmp(artifacts->item[i].name, read.name) == 0)
+      return error_set(err, STATUS_WORKER_CRASHED, "name", "the artifact %.80s twice", read.name);
+  *item = read;
+  item->name = arena_string(arena, read.name);
+  item->path = arena_string(arena, read.path);
+  item->sha256 = arena_string(arena, read.sha256);
   if (!item->name || !item->path || !item->sha256)
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "noting an artifact");
   artifacts->count++;
   return STATUS_OK;
+}
+
+bool artifacts_is_preview(const struct event *event) {
+  return json_is_true(json_object_get(event->data, "preview"));
+}
+
+enum status artifacts_store_preview(const struct artifacts *artifacts, const struct event *event, int64_t *forgotten,
+                                    struct error *err) {
+  char path[PATH_BYTES];
+  struct announced item;
+  int64_t gone = 0;
+  enum status status = read_event(&item, event, err);
+  status = status ? status : path_format(path, err, "%s/%s", artifacts->output, item.path);
+  if (status)
+    return status;
+  struct artifact_row row = {.job_id = artifacts->run->id,
+                             .name = item.name,
+                             .path = path,
+                             .bytes = item.bytes,
+                             .sha256 = item.sha256,
+                             .created_at = clock_unix()};
+  status = db_artifact_add_preview(artifacts->run->server->db, &row, PREVIEWS_MAX, &gone, err);
+  *forgotten += gone;
+  return status;
 }
 
 static void verify(uv_work_t *work) {

@@ -261,7 +261,9 @@ static enum status handle(struct reports *reports, const struct event *event, st
   case EVENT_TELEMETRY: return store_telemetry(reports, event, err);
   case EVENT_CHECKPOINT: return store_checkpoint(reports, event, err);
   case EVENT_STATE: return store_state(reports, event, err);
-  case EVENT_ARTIFACT: return artifacts_note(reports->artifacts, event, err);
+  case EVENT_ARTIFACT:
+    return artifacts_is_preview(event) ? artifacts_store_preview(reports->artifacts, event, &reports->forgotten, err)
+                                       : artifacts_note(reports->artifacts, event, err);
   case EVENT_ALIVE: return STATUS_OK;
   case EVENT_ERROR:
     run_note_error(reports->run, event);

@@ -28,7 +28,7 @@ struct reports {
   size_t artifacts_stored;      /* how many were noted before them */
   bool stalled;                 /* the store cannot take them now: the worker's output waits */
   unsigned tries;
-  int64_t forgotten;            /* checkpoints whose bytes can go once their transaction is stored */
+  int64_t forgotten;            /* checkpoints and previews whose bytes can go once their transaction is stored */
   bool muted;                   /* what the worker says is no longer stored */
 };
 

@@ -61,6 +61,8 @@ static const char *const schemas[] = {
 #include "storage/schema_21.sql.inc"
     ,
 #include "storage/schema_22.sql.inc"
+    ,
+#include "storage/schema_23.sql.inc"
 };
 #pragma GCC diagnostic pop
 

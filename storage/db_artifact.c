@@ -15,12 +15,13 @@ static const struct column columns[] = {
 #undef AT
 static const struct row_type artifact_type = {"an artifact", sizeof(struct artifact_row), columns, COUNT_OF(columns)};
 
-enum status db_artifact_add(struct db *db, const struct artifact_row *row, struct error *err) {
+static enum status insert_artifact(struct db *db, const struct artifact_row *row, bool is_preview, struct error *err) {
   AUTO(stmt_done) struct stmt stmt = {0};
-  enum status status = stmt_open(&stmt, db,
-                                 "INSERT INTO artifact (job_id, name, path, bytes, sha256, file_id, created_at)"
-                                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                                 err);
+  enum status status =
+      stmt_open(&stmt, db,
+                "INSERT INTO artifact (job_id, name, path, bytes, sha256, file_id, created_at, is_preview)"
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                err);
   if (status)
     return status;
   stmt_text(&stmt, row->job_id);
@@ -30,7 +31,62 @@ enum status db_artifact_add(struct db *db, const struct artifact_row *row, struc
   stmt_text(&stmt, row->sha256);
   stmt_text(&stmt, row->file_id);
   stmt_int(&stmt, row->created_at);
+  stmt_int(&stmt, is_preview);
   return stmt_run(&stmt, NULL, err);
+}
+
+enum status db_artifact_add(struct db *db, const struct artifact_row *row, struct error *err) {
+  return insert_artifact(db, row, false, err);
+}
+
+/* The preview that had the name. */
+static enum status forget_same_name(struct db *db, const struct artifact_row *row, struct error *err) {
+  static const char *const statements[] = {
+      "INSERT OR IGNORE INTO removal SELECT path FROM artifact"
+      " WHERE job_id = ?1 AND name = ?2 AND is_preview AND path <> ?3",
+      "DELETE FROM artifact WHERE job_id = ?1 AND name = ?2 AND is_preview",
+  };
+  enum status status = STATUS_OK;
+  for (size_t i = 0; !status && i < COUNT_OF(statements); i++) {
+    AUTO(stmt_done) struct stmt stmt = {0};
+    status = stmt_open(&stmt, db, statements[i], err);
+    if (status)
+      return status;
+    stmt_text(&stmt, row->job_id);
+    stmt_text(&stmt, row->name);
+    if (i == 0)
+      stmt_text(&stmt, row->path);
+    status = stmt_run(&stmt, NULL, err);
+  }
+  return status;
+}
+
+/* Of the job's previews the newest `keep` stay. */
+static enum status forget_oldest(struct db *db, const char *job_id, int64_t keep, int64_t *forgotten,
+                                 struct error *err) {
+#define OLDEST                                                                                                         \
+  " FROM artifact WHERE job_id = ?1 AND is_preview AND seq <="                                                         \
+  " (SELECT seq FROM artifact WHERE job_id = ?1 AND is_preview ORDER BY seq DESC LIMIT 1 OFFSET ?2)"
+  static const char *const statements[] = {"INSERT OR IGNORE INTO removal SELECT path" OLDEST, "DELETE" OLDEST};
+#undef OLDEST
+  enum status status = STATUS_OK;
+  for (size_t i = 0; !status && i < COUNT_OF(statements); i++) {
+    AUTO(stmt_done) struct stmt stmt = {0};
+    status = stmt_open(&stmt, db, statements[i], err);
+    if (status)
+      return status;
+    stmt_text(&stmt, job_id);
+    stmt_int(&stmt, keep);
+    status = stmt_run(&stmt, forgotten, err);
+  }
+  return status;
+}
+
+enum status db_artifact_add_preview(struct db *db, const struct artifact_row *row, int64_t keep, int64_t *forgotten,
+                                    struct error *err) {
+  enum status status = forget_same_name(db, row, err);
+  status = status ? status : insert_artifact(db, row, true, err);
+  return status ? status : forget_oldest(db, row->job_id, keep, forgotten, err);
 }
 
 enum status db_artifact_list(struct artifact_row **out, size_t *count, struct db *db, const char *job_id,

@@ -18,9 +18,9 @@ static const char *const rules[] = {
     "SELECT id, 'has more restarts (' || restarts || ') than leases (' || lease_token || ')' FROM job"
     " WHERE restarts > lease_token",
     "SELECT id, 'has succeeded and has no artifact' FROM job WHERE state = 'succeeded' AND model_deleted = 0"
-    " AND NOT EXISTS (SELECT 1 FROM artifact WHERE job_id = job.id)",
+    " AND NOT EXISTS (SELECT 1 FROM artifact WHERE job_id = job.id AND NOT is_preview)",
     "SELECT id, 'has artifacts and is ' || state FROM job WHERE state <> 'succeeded'"
-    " AND EXISTS (SELECT 1 FROM artifact WHERE job_id = job.id)",
+    " AND EXISTS (SELECT 1 FROM artifact WHERE job_id = job.id AND NOT is_preview)",
     "SELECT id, 'has artifacts, but its model was deleted' FROM job WHERE model_deleted <> 0"
     " AND EXISTS (SELECT 1 FROM artifact WHERE job_id = job.id)",
     "SELECT id, 'has failed without a reason' FROM job WHERE state = 'failed' AND error_code IS NULL",

@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "api/job_task.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "worker/diffusion/image_sampling.h"
 #include "worker/image/canny.h"
 #include "worker/image/image_png.h"
@@ -67,30 +67,24 @@ enum status image_samples_of_class(struct image_training *it, const struct job_s
   return status;
 }
 
-/* The file is on disk, and will be announced with the results; of too many the oldest goes. */
-static enum status keep(struct image_training *it, const struct trainer *t, const struct image *image, const char *name,
-                        struct error *err) {
-  char path[1100];
+/* The file is on disk, and the daemon learns of it at once. */
+static enum status publish(const struct trainer *t, const struct image *image, const char *name, struct error *err) {
+  char path[1100], sha256[HASH_HEX];
   unsigned char *bytes;
-  size_t length, i;
-  json_t *kept;
+  size_t length;
   enum status status = image_png_encode(&bytes, &length, image, err);
   if (status)
     return status;
   snprintf(path, sizeof path, "%s/%s", t->task->output_dir, name);
   status = file_put(path, bytes, length, err);
+  hash_bytes(sha256, bytes, length);
   free(bytes);
   if (status)
     return status;
-  json_array_foreach(it->previews, i, kept) if (strcmp(json_string_value(kept), name) == 0) return STATUS_OK;
-  if (json_array_append_new(it->previews, json_string(name)) != 0)
-    return error_no_memory(err, "a preview");
-  if (json_array_size(it->previews) <= IMAGE_SAMPLES_KEPT)
-    return STATUS_OK;
-  snprintf(path, sizeof path, "%s/%s", t->task->output_dir, json_string_value(json_array_get(it->previews, 0)));
-  if (unlink(path) != 0)
-    return error_set_errno(err, STATUS_IO, NULL, "removing %s", path);
-  return json_array_remove(it->previews, 0) == 0 ? STATUS_OK : error_no_memory(err, "a preview");
+  report_data(t->report, EVENT_ARTIFACT, "",
+              json_pack("{s:s s:s s:I s:s s:b}", "name", name, "path", name, "bytes", (json_int_t)length, "sha256",
+                        sha256, "preview", true));
+  return STATUS_OK;
 }
 
 /* Preview `number` of prompt `p`, both from 0. */
@@ -103,7 +97,7 @@ static enum status preview(struct image *out, struct image_training *it, struct 
   if (status)
     return status;
   snprintf(name, sizeof name, "preview-%" PRId64 "-%zu-%" PRId64 ".png", step, p + 1, number + 1);
-  status = keep(it, t, out, name, err);
+  status = publish(t, out, name, err);
   if (status)
     image_done(out);
   return status;

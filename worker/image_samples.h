@@ -6,9 +6,6 @@
 #include "worker/image_training.h"
 #include "worker/report.h"
 
-/* Previews of a run that are kept: the newest. */
-enum { IMAGE_SAMPLES_KEPT = 128 };
-
 /* Makes training->classes: num_class_images pictures of class_prompt, by the UNet as it is, which has no adapter yet.
    Nothing where the job has no prior preservation. */
 NODISCARD enum status image_samples_of_class(struct image_training *training, const struct job_spec *spec,

@@ -10,11 +10,10 @@ enum use { USE_INSTANCE, USE_CLASS, USE_VALIDATION };
 enum status image_training_init(struct image_training *it, struct error *err) {
   size_t elements = image_encoder_elements(&it->encoder);
   it->sample = malloc(4 * elements * sizeof *it->sample);
-  it->previews = json_array();
   const bool hints = unet_hint_scale(&it->encoder.pipeline->unet) > 0;
   if (hints)
     it->hint = malloc(3 * it->encoder.side * it->encoder.side * sizeof *it->hint);
-  if (!it->sample || !it->previews || (hints && !it->hint))
+  if (!it->sample || (hints && !it->hint))
     return error_no_memory(err, "a step");
   it->noise = it->sample + elements;
   it->noisy = it->noise + elements;
@@ -30,7 +29,6 @@ void image_training_done(struct image_training *it) {
   image_encoder_done(&it->encoder);
   free(it->sample);
   free(it->hint);
-  json_decref(it->previews);
 }
 
 /* Random numbers of one kind for one example. */

@@ -21,7 +21,6 @@ struct image_training {
   struct image_set training, classes, validation;
   float *sample, *noise, *noisy, *target; /* [elements] each, one block */
   float *hint;                            /* [side][side][3]; NULL: there are none */
-  json_t *previews;                       /* names of the files, oldest first */
 };
 
 /* Memory for a pass. Encoder and denoiser are there already. */

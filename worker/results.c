@@ -170,18 +170,6 @@ static enum status export_predictions(struct trainer *t, const struct export *e,
   return status;
 }
 
-/* Pictures that the training made on its way. */
-static enum status export_previews(const struct trainer *t, const struct export *e, struct error *err) {
-  enum status status = STATUS_OK;
-  size_t i;
-  json_t *name;
-  json_array_foreach(t->images->previews, i, name) {
-    const char *file = json_string_value(name);
-    status = status ? status : export_announce(e, file, file, false, err);
-  }
-  return status;
-}
-
 static enum status export_manifest(struct trainer *t, const struct export *e, const struct dataset *training,
                                    struct error *err) {
   AUTO(json_release) json_t *manifest = NULL;
@@ -215,8 +203,6 @@ enum status results_publish(struct trainer *t, const struct dataset *training, c
     status = export_predictions(t, &e, validation, training, err);
   if (!status && t->generation)
     status = put_text(t, &e, "generations.jsonl", &t->generation->samples, err);
-  if (!status && t->images)
-    status = export_previews(t, &e, err);
   status = status ? status : export_manifest(t, &e, training, err);
   status = status ? status : export_formats(&e, &task->spec.exports, err);
   json_decref(e.announced);

@@ -22,9 +22,9 @@ static const struct web_file {
 };
 
 /* Scripts, styles, pictures and requests of this server alone: a script that some name or message smuggled into the
-   page would not run. */
+   page would not run. Pictures that need a key are fetched with it, and shown as blobs. */
 static const char POLICY[] =
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /* Does an Accept-Encoding take gzip? */

@@ -74,6 +74,10 @@ export async function text(path, signal) {
   return (await fetched(path, {headers: headers(), signal})).text();
 }
 
+export async function blob(path, signal) {
+  return (await fetched(path, {headers: headers(), signal})).blob();
+}
+
 /* Server-sent events: calls told(name, data, id) for each, until the server ends the stream. EventSource would do, but
    that it cannot send a key. */
 export async function stream(path, lastId, signal, told) {
@@ -146,7 +150,7 @@ export function upload(file, onProgress, signal) {
 export async function download(path, name) {
   let href = path;
   if (key())
-    href = URL.createObjectURL(await (await fetched(path, {headers: headers()})).blob());
+    href = URL.createObjectURL(await blob(path));
   const link = document.createElement('a');
   link.href = href;
   link.download = name;

@@ -49,7 +49,7 @@ export function progressText(job) {
   const {step, total_steps: all, phase} = progress, steps = all ? `step ${number(step)} of ${number(all)}` : phase;
   if (job.status !== 'running')
     return steps;
-  const left = progress.seconds_remaining > 0 ? `${duration(progress.seconds_remaining)} left` : progress.phase;
+  const left = progress.seconds_remaining > 0 ? `${duration(progress.seconds_remaining)} left` : all && phase;
   return [steps, left].filter(Boolean).join(' · ');
 }
 

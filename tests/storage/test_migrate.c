@@ -262,7 +262,7 @@ static void test_plans(void **state) {
   struct event_row *events;
   struct checkpoint_row *checkpoints;
   struct export_row *exports, export;
-  struct artifact_row *artifacts;
+  struct artifact_row *artifacts, preview = {.job_id = "ftjob-a", .name = "a", .path = "p", .sha256 = "00"};
   struct error why = {.status = STATUS_IO};
   int64_t number;
   size_t count;
@@ -308,6 +308,7 @@ static void test_plans(void **state) {
   bad |= db_checkpoint_list(&checkpoints, &count, &more, db, "ftjob-a", &page, arena, err);
   bad |= db_checkpoint_delete_of_job(db, "ftjob-a", err);
   bad |= db_artifact_list(&artifacts, &count, db, "ftjob-a", arena, err);
+  bad |= db_artifact_add_preview(db, &preview, 1, &number, err);
   bad |= db_export_add(db, "ftjob-a", "lora", EXPORT_QUEUED, 1, err);
   bad |= db_export_queued(&number, db, err);
   bad |= db_export_list(&exports, &count, db, "ftjob-a", arena, err);

@@ -46,13 +46,22 @@ artifact adapter_config.json; like "$body" '"peft_type": "HRA"' "the adapter"; a
 artifact training_manifest.json; like "$body" 'unet/diffusion_pytorch_model.safetensors' "the manifest has the pipeline's files"
 
 sum() { call GET "/v1/fine_tuning/jobs/$job/artifacts/adapter_model.safetensors"; sha256sum < "$work/body"; }
-steps=300; post "$prompt},\"checkpointing\":{\"every_steps\":50}"; await succeeded "$job" 600 && whole=$(sum) || not_ok "a long one" "$body"
-post "$prompt},\"checkpointing\":{\"every_steps\":50}"
+previews() { call GET "/v1/fine_tuning/jobs/$job/artifacts"; grep -oE '"name":"preview[^}]*"sha256":"[0-9a-f]*"' <<< "$body"; }
+long="$prompt,\"num_inference_steps\":2,\"validation_prompts\":[\"a dog\"],\"num_validation_images\":1},\"evaluation\":{\"every_steps\":50},\"checkpointing\":{\"every_steps\":50}"
+steps=300; post "$long"; await succeeded "$job" 600 && whole=$(sum) || not_ok "a long one" "$body"
+shown=$(previews); is "$(wc -l <<< "$shown")" 7 "previews at each evaluation"
+post "$long"
 ran() { call GET "/v1/fine_tuning/jobs/$job/checkpoints"; [[ $body =~ step- ]]; }
 soon ran; call POST "/v1/fine_tuning/jobs/$job/pause"; await paused "$job" 600 && ok "it pauses" || not_ok "it pauses" "$body"
+artifact preview-0-1-1.png; is "$status" 200 "previews are there before the job has ended"
 call POST "/v1/fine_tuning/jobs/$job/resume"; soon ran
 worker=$(pgrep -P "$pid" -f reflect-worker | head -1); [[ -n $worker ]] && kill -KILL "$worker"
 await succeeded "$job" 600 && ok "it goes on after a pause and a crash" || not_ok "it goes on" "$body"
 call GET "/v1/fine_tuning/jobs/$job/logs"; like "$body" 'Training goes on after step' "from its state"
 is "$(sum)" "$whole" "the same bytes"
+is "$(previews | sort)" "$(sort <<< "$shown")" "and the same previews"
+post "$long"; soon ran; call POST "/v1/fine_tuning/jobs/$job/cancel"; await cancelled "$job" 60
+artifact preview-0-1-1.png; is "$status" 200 "a cancelled job keeps its previews"
+call DELETE "/v1/fine_tuning/jobs/$job"; is "$status" 200 "it is deleted"; artifact preview-0-1-1.png; is "$status" 404 "with them"
+stop; "$REFLECTD" fsck --data "$work/data" > "$work/fsck" 2>&1; is "$?" 0 "and the store is whole" || cat "$work/fsck"
 finish
