@@ -3,6 +3,7 @@ import {h, replace} from './dom.js';
 import {bytes, number} from './format.js';
 import {body, field, fieldGroup, title, valueAt} from './form.js';
 import {card} from './parts.js';
+import {learnsPictures} from './pictures.js';
 import {trains} from './view_files.js';
 
 const HYPER = 'method.supervised.hyperparameters'; /* where the server lists those that all objectives have */
@@ -11,6 +12,8 @@ const leading = {
   hyper: ['n_epochs', 'batch_size', 'learning_rate', 'max_seq_length'],
   adapter: ['r', 'lora_alpha', 'oft_block_size', 'boft_block_size', 'target_modules'],
   dataset: ['text', 'label'],
+  image: ['instance_prompt', 'with_prior_preservation', 'class_prompt', 'conditioning', 'resolution',
+    'validation_prompts'],
 };
 const ownFields = ['model', 'training_file', 'validation_file', 'task', 'suffix'];
 /* What a section of the form is called, by the path of its fields. */
@@ -58,8 +61,12 @@ export class JobForm {
       this.drawMethod();
       this.changed();
     });
-    this.groups = Object.fromEntries(can.job.filter(one => one.path && one.path !== HYPER && one.path !== 'dataset')
+    const apart = ['', HYPER, 'dataset', 'image'];
+    this.groups = Object.fromEntries(can.job.filter(one => !apart.includes(one.path))
       .map(one => [one.path, fieldGroup(one.path, one.members, this.changed)]));
+    this.image = fieldGroup('image', this.section('image'), this.changed,
+      {first: leading.image, more: 'More of the pictures'});
+    this.pictures = card(h('h2', {}, 'Pictures'), this.image.element);
     const isPlain = one => leading.dataset.includes(one.name), columns = this.section('dataset');
     const plain = columns.filter(isPlain).map(one => ({...one, suggest: 'columns'}));
     this.plain = fieldGroup('dataset', plain, this.changed);
@@ -79,7 +86,8 @@ export class JobForm {
     const groups = [this.adapter, this.hyper, ...Object.values(this.groups), this.rest];
     const own = [this.model, this.training, this.validation, this.objective, this.suffix, this.method];
     const supervised = this.supervised ? [this.task, ...this.plain.fields] : [];
-    return [...own, ...supervised, ...groups.flatMap(group => group.fields)];
+    const pictures = this.pictures.hidden ? [] : this.image.fields;
+    return [...own, ...supervised, ...pictures, ...groups.flatMap(group => group.fields)];
   }
 
   get supervised() {
@@ -142,7 +150,9 @@ export class JobForm {
         this[name].set(had);
       replace(this.hosts[name], this[name].element);
     };
-    draw('task', 'task', {...this.member('task'), enum: ['auto', ...tasks]});
+    const task = this.member('task'), pictures = learnsPictures(tasks); /* they say nothing of what is learnt of them */
+    draw('task', 'task', pictures ? {...task, required: true, enum: tasks} : {...task, enum: ['auto', ...tasks]});
+    this.pictures.hidden = !pictures;
     draw('objective', 'method.type', {name: 'type', title: 'Training method', type: 'string', enum: objectives,
       default: 'supervised', description: 'By examples (supervised), or by which answers are preferred.'});
     this.drawn = chosen;
@@ -177,7 +187,7 @@ export class JobForm {
     if (target)
       target.input.placeholder = able?.default_target_modules?.join(', ') ?? 'the usual ones';
     const columns = this.files.find(file => file.id === this.training.input.value)?.validation?.columns ?? [];
-    this.plain.element.hidden = columns.length === 0 || !this.supervised;
+    this.plain.element.hidden = columns.length === 0 || !this.supervised || !this.pictures.hidden;
     const options = names => names.map(name => h('option', {value: name}));
     replace(this.lists.columns, options(columns));
     replace(this.lists.modules, options(['all-linear', ...able?.target_modules ?? []]));
@@ -190,6 +200,7 @@ export class JobForm {
     return [
       card(h('h2', {}, 'Model and data'), files, upload, this.plain.element,
         h('div.fields', {}, objective, task, this.suffix.element), this.needs, Object.values(this.lists)),
+      this.pictures,
       vary,
       card(h('h2', {}, 'Adapter'), method),
       card(h('h2', {}, 'Training'), hyper),

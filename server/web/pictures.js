@@ -6,7 +6,8 @@ import {hasEnded, jobPath} from './job_parts.js';
 
 const NAME = /^preview-(\d+)-(\d+)-(\d+)\.png$/;
 
-export const makesPictures = job => ['subject-driven', 'controllable'].includes(job.task);
+const TASKS = ['subject-driven', 'controllable'];
+export const learnsPictures = tasks => tasks.some(task => TASKS.includes(task));
 
 /* {step: [{artifact, prompt, number}]}, the newest step first. */
 function bySteps(artifacts) {

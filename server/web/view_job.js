@@ -11,7 +11,7 @@ import {
 import {eventsTab, filesTab, logTab, settingsTab} from './job_tabs.js';
 import {follow, readSeries, readTelemetry} from './live.js';
 import {button, empty, facts, link} from './parts.js';
-import {makesPictures, picturesTab} from './pictures.js';
+import {learnsPictures, picturesTab} from './pictures.js';
 import {Series} from './series.js';
 import {settingText} from './settings.js';
 import {tabbed} from './tabs.js';
@@ -117,7 +117,7 @@ export async function showJob(root, id, signal) {
   const top = h('div.stack', {}), middle = h('section.card', {});
   const series = new Series(), curves = new Curves(signal), events = eventsTab();
   const tabs = tabbed('More of this job', {
-    ...makesPictures(job) && {pictures: {label: 'Pictures', ...picturesTab(job, signal)}},
+    ...learnsPictures([job.task]) && {pictures: {label: 'Pictures', ...picturesTab(job, signal)}},
     events: {label: 'Events', ...events},
     log: {label: 'Log', ...logTab(job, signal)},
     files: {label: 'Files', ...filesTab(job, signal)},
@@ -144,19 +144,19 @@ export async function showJob(root, id, signal) {
   /* It is told before the metrics of its step. */
   const readHeat = seldom(async () => heat.show(await readTelemetry(id, heat.data, signal)), signal);
   await readHeat();
+  const readPictures = seldom(async () => tabs.again('pictures'), signal);
   const heard = {
     status: draw,
     progress(progress) {
       draw({...job, progress});
       tabs.again('log');
+      readPictures();
     },
     metrics(event) {
       events.add([event]);
       series.add(event.data);
       drawCurves();
       readHeat();
-      if (Object.keys(event.data).some(name => name.startsWith('valid_')))
-        tabs.again('pictures');
     },
     log: event => events.add([event]),
     checkpoint(event) {

@@ -13,6 +13,7 @@ import sys
 import tarfile
 import tempfile
 import urllib.request
+import zipfile
 
 from daemon import Daemon
 from steps import run_steps
@@ -447,6 +448,7 @@ class Dashboard:
         """method.type offers what the model can learn, with the members that each objective has."""
         self.go(self.page, "#/new")
         expect(self.page.get_by_label("Training method")).to_have_text("supervised (default)")
+        expect(self.page.get_by_label("Instance prompt")).to_be_hidden()
         preferring = Daemon({"smollm2.gguf": os.environ["SMOLLM2"]})
         try:
             page = self.open(preferring.url)
@@ -482,7 +484,39 @@ class Dashboard:
         finally:
             preferring.stop()
 
-    def step_24_nothing_was_complained_of(self):
+    def step_24_previews_of_pictures(self):
+        """They are seen while the job trains, by prompt and step; a prompt full of markup is only text."""
+        prompt = "a <b>dog</b>"
+        painting = Daemon({"painter": "tests/worker/diffusion/pipeline"})
+        try:
+            page = self.open(painting.url)
+            self.go(page, "#/files")
+            packed = io.BytesIO()
+            with zipfile.ZipFile(packed, "w") as archive:
+                for name in ("png-exif-6", "webp-exif-6"):
+                    archive.write(f"tests/fuzz/corpus/image/{name}", name.split("-", 1)[0] + "." + name.split("-", 1)[0])
+            page.get_by_label("Files to upload").set_input_files(
+                {"name": "dogs.zip", "mimeType": "application/zip", "buffer": packed.getvalue()})
+            page.get_by_role("link", name="Train on it").click()
+            page.get_by_label("Task", exact=True).select_option("subject-driven")
+            page.get_by_label("Instance prompt").fill("a photo of a red dog")
+            page.get_by_label("Resolution").fill("16")
+            page.get_by_label("Validation prompts").fill(prompt)
+            for more, fields in {"More of the pictures": {"Num validation images": "1", "Num inference steps": "2"},
+                                 "More of the training": {"Max steps": "6000"}}.items():
+                page.get_by_text(more).click()
+                for label, value in fields.items():
+                    page.get_by_label(label).fill(value)
+            page.get_by_role("button", name="Start the job").click()
+            expect(page.get_by_role("img", name=f"{prompt}, at step 0")).to_be_visible()
+            expect(page.get_by_role("img", name=f"{prompt}, at step 100")).to_be_visible()
+            expect(page.locator(".badge.running")).to_be_visible()
+            sizes = page.locator(".pictures img").evaluate_all("all => all.map(one => one.naturalWidth)")
+            assert len(sizes) >= 2 and set(sizes) == {16}, sizes
+        finally:
+            painting.stop()
+
+    def step_25_nothing_was_complained_of(self):
         left = [text for text in self.complaints if "Failed to load resource" not in text]
         assert not left, left
 
