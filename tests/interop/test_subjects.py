@@ -1,5 +1,5 @@
 """Proves that a subject-driven job (DreamBooth) is what diffusers and PEFT compute: a step with prior preservation, from the images to
-the loss and the updated adapter, for HRA and LoRA; and that PEFT loads the adapter onto diffusers' UNet. TAP lines."""
+the loss and the updated adapter, for HRA, LoRA and DoRA; and that PEFT loads the adapter onto diffusers' UNet. TAP lines."""
 
 import io
 import json
@@ -26,6 +26,7 @@ INSTANCE, CLASS = 0, 1  # worker/image_training.c
 SEED, SIDE, RATE, WEIGHT = 5, 16, 1e-2, 0.7
 PROMPT, CLASS_PROMPT = "a photo of a red dog", "a photo of a dog"
 CASES = {"HRA": ({"peft_type": "HRA", "r": 4}, 0), "LORA": ({"peft_type": "LORA", "r": 2, "init_lora_weights": "gaussian"}, 0),
+         "DoRA": ({"peft_type": "LORA", "r": 2, "use_dora": True, "init_lora_weights": "gaussian"}, 0),
          "min-SNR": ({"peft_type": "HRA", "r": 4}, 0.5)}
 
 
