@@ -1,8 +1,6 @@
 #include "worker/export/finished.h"
 
-#include <stdio.h>
-#include <unistd.h>
-
+#include "api/job_task.h"
 #include "worker/device.h"
 #include "worker/export/export.h"
 #include "worker/model/sentence.h"
@@ -22,13 +20,9 @@ static enum status write_formats(const struct task *task, struct model *model, s
 /* Of a diffusion pipeline what is trained is its UNet. */
 static enum status open_base(struct model *out, const struct task *task, const struct peft_head *head,
                              struct backend *backend, struct error *err) {
-  char config[1100];
-  struct single_file file;
-  snprintf(config, sizeof config, "%s/unet/config.json", task->model_dir);
-  bool image = access(config, R_OK) == 0 || single_file_find(&file, task->model_dir);
-  return image ? model_open_component(out, task->model_dir, "unet", backend, err)
-               : model_open(out, task->model_dir, head->output, head->classes.count, (uint64_t)task->spec.seed, backend,
-                            err);
+  if (job_task_images(task->spec.task))
+    return model_open_component(out, task->model_dir, "unet", backend, err);
+  return model_open(out, task->model_dir, head->output, head->classes.count, (uint64_t)task->spec.seed, backend, err);
 }
 
 enum status finished_export(const struct task *task, struct report *report, struct error *err) {

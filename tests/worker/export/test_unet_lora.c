@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <math.h>
 
+#include "api/job_task.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/rng.h"
@@ -293,6 +294,7 @@ static void finished_adapters_of_pipelines(void **state) {
   task.output_dir = f.out;
   task.start = adapter;
   task.spec.model = "tiny";
+  task.spec.task = JOB_TASK_SUBJECT_DRIVEN;
   task.spec.adapter = f.spec;
   if (finished_export(&task, &f.report, &f.err))
     fail_msg("%s", f.err.text);
