@@ -1,7 +1,7 @@
 /* bench gemm ...: the products alone (gemm.c)
    bench ops ...: each op of a step alone (ops.c)
    bench unet ...: training steps of a diffusion model's UNet (unet.c)
-   bench train --model DIR [--method hra|hra_gs|lora|oft|boft] [--r R] [--batch B] [--seq T] [--steps S]
+   bench train --model DIR [--method hra|hra_gs|lora|dora|oft|boft] [--r R] [--batch B] [--seq T] [--steps S]
                [--precision fp32|bf16] [--no-dropout] [--lengths FILE] [--threads N] [--isa NAME] [--matmul NAME]
                [--device NAME] [--recompute BLOCKS] [--memory-limit MIB]
    Trains on random tokens as the reference benchmark does (every Linear of the blocks adapted; two classes,
@@ -87,6 +87,7 @@ static enum status read_adapter(struct adapter_spec *out, const struct options *
   } rows[] = {{"hra", "HRA", "r", 0, ""},
               {"hra_gs", "HRA", "r", 0, ",\"apply_GS\":true"},
               {"lora", "LORA", "r", 0, ",\"lora_alpha\":16"},
+              {"dora", "LORA", "r", 0, ",\"lora_alpha\":16,\"use_dora\":true"},
               {"oft", "OFT", "oft_block_size", 32, ""},
               {"boft", "BOFT", "boft_block_size", 4, ""}};
   static const char bert[] = "\".*encoder.*\\\\.((query|key|value)(_proj)?|dense)\"";
@@ -296,7 +297,7 @@ int main(int argc, char **argv) {
                                                           : bench_train(argc, argv);
   if (status == 2)
     fputs(
-        "usage: bench train --model DIR [--method hra|hra_gs|lora|oft|boft] [--r 8] [--batch 4] [--seq 128] "
+        "usage: bench train --model DIR [--method hra|hra_gs|lora|dora|oft|boft] [--r 8] [--batch 4] [--seq 128] "
         "[--steps 4]\n"
         "         [--precision fp32|bf16] [--no-dropout] [--lengths FILE] [--threads N] [--isa NAME]\n"
         "         [--matmul auto|native|openblas] [--device NAME] [--recompute BLOCKS] [--memory-limit MIB]\n"
