@@ -33,6 +33,8 @@ call POST /v1/files -F purpose=fine-tune -F "file=@$work/big.jsonl" -H 'Transfer
 head -c 300000 /dev/zero > "$work/big.jsonl"
 call POST /v1/files -F purpose=fine-tune -F "file=@$work/big.jsonl"; is "$status" 413 "refused by its Content-Length alone"
 is "$(find "$work/data/files" -type f | wc -l)" 1 "refused uploads leave nothing behind"
+head -c 100000 /dev/zero > "$work/big.jsonl"
+call POST /v1/files -F purpose=fine-tune -F "file=@$work/big.jsonl"; is "$status $(value bytes)" "200 100000" "a file of just the limit, whatever the form around it takes"
 upload bad.jsonl; is "$status $(value status)" "200 error" "a bad data file is stored as such"
 like "$(value status_details)" 'line 3, column 17: the line is not valid JSON' "with the place"
 bad=$file
