@@ -269,7 +269,8 @@ static const struct field early_stopping[] = {
 };
 static const struct field scheduling[] = {
     {"threads", NULL, FIELD_INT, IN(scheduling, threads), 0, 0, 1024,
-     .doc = "Threads of the worker; 0: the server's choice."},
+     .doc = "Threads of the worker, at most as many as the server gives a job (`limits.threads_max` of its "
+            "capabilities); 0: the server's choice."},
     {"priority", NULL, FIELD_INT, IN(scheduling, priority), 0, -100, 100,
      .doc = "Jobs of higher priority start first; where the server preempts (`preemption` of its capabilities), they "
             "make lower ones that run save their state and wait."},

@@ -232,12 +232,21 @@ static void judge_device(const struct job_spec *spec, const struct server *serve
             wanted, names.text);
 }
 
+static void judge_threads(const struct job_spec *spec, const struct server *server, struct fault_list *faults) {
+  int64_t most = budget_threads_max(&server->budget, server->config);
+  if (spec->scheduling.threads > most)
+    fault_add(faults, STATUS_INVALID_VALUE, "scheduling.threads",
+              "scheduling.threads is %lld; a job has at most %lld on this server, and 0 means its choice",
+              (long long)spec->scheduling.threads, (long long)most);
+}
+
 enum status admission_check(bool *pending, struct fault_list *faults, struct server *server, const char *tenant,
                             const struct job_spec *spec, struct arena *arena, struct error *err) {
   struct file_row places[2], *training, *validation;
   *pending = false;
   struct data_tasks tasks = judge_model(pending, faults, server, spec, arena);
   judge_device(spec, server, faults);
+  judge_threads(spec, server, faults);
   enum status status =
       find_file(&training, &places[0], faults, server, tenant, spec->training_file, "training_file", arena, err);
   if (!status)

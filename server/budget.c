@@ -29,10 +29,14 @@ struct budget budget_of(const struct config *config, uint64_t memory_bytes, int 
   return out;
 }
 
+int64_t budget_threads_max(const struct budget *budget, const struct config *config) {
+  return lesser(config->threads ? config->threads : budget->processors, budget->cores);
+}
+
 int budget_threads(const struct budget *budget, const struct config *config, int64_t requested) {
   int64_t share = greater(lesser(budget->cores, budget->processors) / config->workers_max, 1);
-  int64_t most = lesser(config->threads ? config->threads : budget->processors, budget->cores);
-  return (int)lesser(requested ? requested : config->threads ? config->threads : share, most);
+  return (int)lesser(requested ? requested : config->threads ? config->threads : share,
+                     budget_threads_max(budget, config));
 }
 
 int64_t budget_mib(int64_t bytes) {

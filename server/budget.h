@@ -23,6 +23,8 @@ struct budget budget_of(const struct config *config, uint64_t memory_bytes, int 
 /* Threads for a worker of which so many were requested (0: none in particular): a share, and never more than the
    operator allows. */
 int budget_threads(const struct budget *budget, const struct config *config, int64_t requested);
+/* The most that the operator allows one. */
+int64_t budget_threads_max(const struct budget *budget, const struct config *config);
 
 enum { BUDGET_UNKNOWN = -1 };
 /* Rounded up. */

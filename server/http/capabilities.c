@@ -33,12 +33,12 @@ static json_t *limits(const struct server *server, const struct tenant_row *tena
   json_t *of_tenant =
       json_pack("{s:s, s:o, s:o, s:o}", "id", tenant->name, "queued_jobs_max", reply_number(own.queued_max),
                 "running_jobs_max", reply_number(own.running_max), "stored_bytes_max", reply_number(own.bytes_max));
-  int64_t threads = config->threads ? config->threads : server->budget.processors, cores = server->budget.cores;
   return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:o, s:o}", "upload_bytes_max",
                    (json_int_t)config->upload_bytes_max, "body_bytes_max", (json_int_t)config->body_bytes_max,
                    "queued_jobs_max", (json_int_t)config->queue_max, "running_jobs_max",
-                   (json_int_t)config->workers_max, "threads_max", (json_int_t)(threads < cores ? threads : cores),
-                   "memory_budget_mib", reply_number(server->budget.memory_mib), "core_budget", (json_int_t)cores,
+                   (json_int_t)config->workers_max, "threads_max",
+                   (json_int_t)budget_threads_max(&server->budget, config), "memory_budget_mib",
+                   reply_number(server->budget.memory_mib), "core_budget", (json_int_t)server->budget.cores,
                    "preemption", reply_number(config->preemption), "tenant", of_tenant);
 }
 

@@ -6,6 +6,7 @@
 #include "server/http/estimate.h"
 #include "server/http/idempotency.h"
 #include "server/http/job_draft.h"
+#include "server/http/job_fit.h"
 #include "server/http/job_object.h"
 #include "server/http/reply.h"
 #include "server/http/shown.h"
@@ -50,7 +51,10 @@ static void create(struct request *request, const json_t *body, const char *sour
     status = job_draft_room(request, 1, &err);
   if (!status)
     status = job_draft_read(&draft, request, body, &faults, &err);
-  bool waits = !status && !faults.count && draft.pending && wait_for_model(request, &draft.model);
+  bool waits = !status && !faults.count &&
+               (draft.pending ? wait_for_model(request, &draft.model) : job_fit_wait(request, &draft, 1));
+  if (!status && !faults.count && !waits)
+    job_fit_judge(request, &draft, &faults);
   if (!status && !faults.count && !waits)
     status = job_draft_new(&job, &draft, request, &request->arena, &err);
   if (!status && !faults.count && !waits) {

@@ -10,6 +10,7 @@
 #include "server/http/estimate.h"
 #include "server/http/idempotency.h"
 #include "server/http/job_draft.h"
+#include "server/http/job_fit.h"
 #include "server/http/reply.h"
 #include "server/http/sweep_object.h"
 #include "server/http/wait.h"
@@ -310,6 +311,15 @@ static bool wait_for_models(struct request *request, const struct sweep_draft *d
   return false;
 }
 
+static void judge_fit(struct request *request, const struct sweep_draft *draft, struct fault_list *faults) {
+  for (size_t i = 0; i < draft->count; i++) {
+    struct fault_list own = {0};
+    job_fit_judge(request, &draft->drafts[i], &own);
+    for (size_t k = 0; k < own.count; k++)
+      blame(faults, draft, i, &own.item[k]);
+  }
+}
+
 /* Makes the sweep, or estimates it, unless it waits for something or there are faults. *id: what was made. */
 static enum status judge_and_make(const char **id, struct request *request, const json_t *body, bool dry,
                                   const struct idempotency *sent, const char *body_sha256, struct fault_list *faults,
@@ -319,7 +329,11 @@ static enum status judge_and_make(const char **id, struct request *request, cons
   enum status status = read_draft(&draft, request, body, faults, err);
   if (!status && !faults->count && dry)
     status = estimate(request, &draft, &waits, err);
-  else if (!status && !faults->count && !wait_for_models(request, &draft))
+  else if (!status && !faults->count)
+    waits = wait_for_models(request, &draft) || job_fit_wait(request, draft.drafts, draft.count);
+  if (!status && !faults->count && !dry && !waits)
+    judge_fit(request, &draft, faults);
+  if (!status && !faults->count && !dry && !waits)
     status = store(id, request, &draft, body, sent, body_sha256, err);
   draft_done(&draft);
   return status;

@@ -34,10 +34,14 @@ reason +memory_limit is 5 MiB' "and says by its status that a job does not fit"
 stop; is "$code" 0 "exit 0"
 
 # ---- a budget, with real plans ----
-start --worker-path "$(dirname "$REFLECTD")/reflect-worker" --workers-max 2 --memory-budget-mib 8
+start --worker-path "$(dirname "$REFLECTD")/reflect-worker" --workers-max 2 --memory-budget-mib 8 --upload-check-wait-ms 10000
 estimate "$four"; like "$status $body" '^200 .*"fits":false,"reason":"the job takes [0-9]+ MiB of memory, and this server.s memory_budget_mib is 8 MiB' "an estimate knows the server's budget"
 create() { call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' -d "{\"model\":\"bert\",\"training_file\":\"$file\",\"validation_file\":\"$file\",\"seed\":$1,\"hyperparameters\":{\"n_epochs\":100,\"batch_size\":8}}"; job=$(value id); }
-create 3; await failed "$job" 300; like "$body" '"error":\{"code":"out_of_memory","message":"the job takes [0-9]+ MiB of memory, and this server.s memory_budget_mib is 8 MiB. A smaller batch_size' "a job that begins alone finds out by itself"
+call GET /v1/fine_tuning/jobs; stored=$(grep -o '"object":"fine_tuning.job"' <<< "$body" | wc -l)
+create 3; like "$status $body" '^400 .*"message":"the job takes [0-9]+ MiB of memory, and this server.s memory_budget_mib is 8 MiB. A batch_size smaller than 8 or a smaller max_seq_length needs less.","type":"invalid_request_error","param":"batch_size"' "a job that can never fit is refused when it is created"
+call POST /v1/fine_tuning/sweeps -H 'Content-Type: application/json' -d "{\"job\":{\"model\":\"bert\",\"training_file\":\"$file\",\"hyperparameters\":{\"batch_size\":8}},\"grid\":{\"seed\":[1,2]}}"
+like "$status $body" '^400 .*job 1 of 2 \(.*the job takes [0-9]+ MiB' "so is a sweep of such jobs"
+call GET /v1/fine_tuning/jobs; is "$(grep -o '"object":"fine_tuning.job"' <<< "$body" | wc -l)" "$stored" "nothing was stored"
 needs=$((memory / 1048576 + 3)) # each process has a little more or less
 stop; start --worker-path "$(dirname "$REFLECTD")/reflect-worker" --workers-max 2 --memory-budget-mib $((needs * 3 / 2))
 create 4; one=$job; await running "$one" 100; create 5; two=$job

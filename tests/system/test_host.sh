@@ -69,7 +69,9 @@ await failed && like "$body" model_not_found "a model that was deleted fails its
 mv "$work/tiny" "$work/models/tiny"
 
 # ---- what the operator allows ----
-submit env ',"seed":8,"scheduling":{"threads":64}'; await succeeded
+submit env ',"seed":8,"scheduling":{"threads":64}'; is "$status $(value param)" "400 scheduling.threads" "more threads than the operator gives are refused"
+like "$body" 'scheduling.threads is 64; a job has at most 2 on this server' "with how many there are"
+submit env ',"seed":8,"scheduling":{"threads":2}'; await succeeded
 call GET "/v1/fine_tuning/jobs/$job/logs"; like "$body" 'threads 2$' "a job takes no more threads than the operator gives"
 like "$body" 'matmul openblas' "a job that does not say has the operator's matmul"
 call GET "/v1/fine_tuning/jobs/$job/artifacts/env.txt"; like "$body" 'OPENBLAS_NUM_THREADS=1' "OpenBLAS starts no threads"

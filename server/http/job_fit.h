@@ -1,0 +1,19 @@
+/* Can the server's budget of memory ever hold a job? Asked before it is accepted: one that can not would wait for its
+   turn only to fail. Where it is far from the limit that costs nothing; else a worker plans it, and the answer to the
+   request waits for that a moment. Where nobody knows in time the job is accepted, and its turn finds out. */
+#ifndef SERVER_HTTP_JOB_FIT_H
+#define SERVER_HTTP_JOB_FIT_H
+
+#include "server/http/job_draft.h"
+
+/* Asks for the plans of all drafts that need one. True: the request waits, and its handler is called again. */
+NODISCARD bool job_fit_wait(struct request *request, const struct job_draft *drafts, size_t count);
+/* A fault where its plan is known, and takes more than there is. */
+void job_fit_judge(struct request *request, const struct job_draft *draft, struct fault_list *faults);
+
+/* Bytes that a job of a model with so many parameters and layers takes at most, roughly: the worker itself, its
+   weights, and what a step of so many tokens keeps of each layer, whose width follows from the two. Layers 0: nobody
+   knows how many. Pure. */
+double job_fit_bound(int64_t parameters, int64_t layers, int64_t tokens);
+
+#endif
