@@ -16,8 +16,8 @@ static size_t list(struct device_info out[DEVICES_MAX], const struct config *con
   size_t count = 0;
   char *arguments[] = {(char *)(uintptr_t)config->worker_path, (char *)(uintptr_t) "--list-devices", NULL};
   str_init(&text, LIST_BYTES);
-  if (!process_output(&text, arguments, LIST_MS))
-    log_error("the worker did not list the devices within %d seconds", LIST_MS / 1000);
+  if (process_output(&text, arguments, LIST_MS, &err))
+    log_error("the worker's list of devices: %s", err.text);
   for (char *line = text.text, *end; line && count < DEVICES_MAX && (end = strchr(line, '\n')); line = end + 1)
     if (device_info_parse(&out[count], line, (size_t)(end - line), &err))
       log_error("the worker's list of devices: %s", err.text);

@@ -93,26 +93,31 @@ static bool read_all(struct str *out, int fd, int64_t milliseconds) {
   return false;
 }
 
-bool process_output(struct str *out, char *const arguments[], int64_t milliseconds) {
+enum status process_output(struct str *out, char *const arguments[], int64_t milliseconds, struct error *err) {
   int ends[2];
   pid_t pid;
   posix_spawn_file_actions_t actions;
+  enum status status = STATUS_OK;
   if (pipe2(ends, O_CLOEXEC) != 0)
-    return false;
+    return error_set_errno(err, STATUS_UNAVAILABLE, NULL, "a pipe");
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-  bool ok = posix_spawn(&pid, arguments[0], &actions, NULL, arguments, environ) == 0;
+  int fault = posix_spawn(&pid, arguments[0], &actions, NULL, arguments, environ);
   posix_spawn_file_actions_destroy(&actions);
   close(ends[1]);
-  if (ok) {
-    ok = read_all(out, ends[0], milliseconds);
+  if (fault) {
+    status = error_set(err, STATUS_UNAVAILABLE, NULL, "cannot run %s: %s", arguments[0], strerror(fault));
+  } else {
+    if (!read_all(out, ends[0], milliseconds))
+      status = error_set(err, STATUS_UNAVAILABLE, NULL, "%s did not end within %lld ms", arguments[0],
+                         (long long)milliseconds);
     kill(pid, SIGKILL); /* what it had to write is here */
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
     }
   }
   close(ends[0]);
-  return ok;
+  return status;
 }
 
 struct child {

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/error.h"
 #include "base/str.h"
 
 enum { PROCESS_NAME_BYTES = 96 };
@@ -19,9 +20,10 @@ bool process_name(char out[PROCESS_NAME_BYTES], pid_t pid);
    False when it is still there then. */
 bool process_kill_named(const char *name);
 
-/* What a program writes on standard output until it ends, or closes it, appended; then it is killed. False when it
-   cannot be started or takes longer. The loop waits: for the daemon's start only. */
-bool process_output(struct str *out, char *const arguments[], int64_t milliseconds);
+/* What a program writes on standard output until it ends, or closes it, appended; then it is killed. STATUS_UNAVAILABLE
+   when it cannot be started or takes longer, and which. The loop waits: for the daemon's start only. */
+NODISCARD enum status process_output(struct str *out, char *const arguments[], int64_t milliseconds,
+                                     struct error *err);
 
 struct uv_loop_s;
 /* A container's first process inherits what others in it leave behind: lets go of those that have ended. Children of

@@ -14,7 +14,7 @@
 #include "server/paths.h"
 #include "server/process.h"
 
-enum { PROBE_MS = 5000, PROBE_BYTES = 1 << 14 };
+enum { PROBE_MS = 30000, PROBE_BYTES = 1 << 14 };
 
 static const uint64_t MIB = 1 << 20;
 /* A check reads its file line by line; an inspection maps the weights and reads a tokenizer. What needs more is a bomb.
@@ -66,8 +66,9 @@ enum status sandbox_open(struct sandbox *out, const struct config *config, struc
     snprintf(out->without[out->without_count++], SANDBOX_NAME_BYTES, "all");
     return STATUS_OK;
   }
-  if (!process_output(&text, arguments, PROBE_MS))
-    return error_set(err, STATUS_INVALID_VALUE, "sandbox", "cannot run %s", config->sandbox_path);
+  status = process_output(&text, arguments, PROBE_MS, err);
+  if (status)
+    return status;
   for (char *line = text.text, *end; !status && line && (end = strchr(line, '\n')); line = end + 1) {
     char name[SANDBOX_NAME_BYTES], why[256];
     bool has;

@@ -1,4 +1,5 @@
-/* Proves: children that nobody waits for are let go, and the loop still hears how its own ended. */
+/* Proves: children that nobody waits for are let go, and the loop still hears how its own ended; of a program that is
+   asked something it is said whether it could not be started or was too slow. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -76,8 +77,26 @@ static void children_of_the_loop_are_its_own(void **state) {
   assert_gone(other);
 }
 
+static void what_a_program_writes(void **state) {
+  (void)state;
+  struct error err;
+  struct str text;
+  char shell[] = "/bin/sh", command[] = "-c", yes[] = "echo yes", slow[] = "echo no; exec sleep 60";
+  char none[] = "/nowhere/program";
+  char *says[] = {shell, command, yes, NULL}, *sleeps[] = {shell, command, slow, NULL}, *is_none[] = {none, NULL};
+  str_init(&text, 100);
+  assert_int_equal(process_output(&text, says, 30000, &err), STATUS_OK);
+  assert_string_equal(text.text, "yes\n");
+  assert_int_equal(process_output(&text, is_none, 30000, &err), STATUS_UNAVAILABLE);
+  assert_string_equal(err.text, "cannot run /nowhere/program: No such file or directory");
+  assert_int_equal(process_output(&text, sleeps, 50, &err), STATUS_UNAVAILABLE);
+  assert_string_equal(err.text, "/bin/sh did not end within 50 ms");
+  str_done(&text);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(strangers_are_let_go, start, stop),
-                                     cmocka_unit_test_setup_teardown(children_of_the_loop_are_its_own, start, stop)};
+                                     cmocka_unit_test_setup_teardown(children_of_the_loop_are_its_own, start, stop),
+                                     cmocka_unit_test(what_a_program_writes)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
