@@ -7,12 +7,15 @@
 #include "worker/denoiser.h"
 #include "worker/diffusion/noise_schedule.h"
 #include "worker/model/autoencoder_kl.h"
+#include "worker/model/clip_text.h"
+#include "worker/model/vision_transformer.h"
 #include "worker/peft/conditioning_file.h"
 #include "worker/peft/peft.h"
 
 bool images_is_case(const json_t *about) {
   const char *model = json_string_value(json_object_get(about, "model"));
-  return model && (strncmp(model, "unet", 4) == 0 || strcmp(model, "clip") == 0 || strcmp(model, "vae") == 0);
+  return model && (strncmp(model, "unet", 4) == 0 || strncmp(model, "clip", 4) == 0 || strcmp(model, "vae") == 0 ||
+                   strcmp(model, "vit") == 0);
 }
 
 /* torch's (images, channels, height, width) as channels last, or the other way. */
@@ -232,13 +235,19 @@ static struct tensor *clip_forward(struct tape *tape, const struct model *model,
   return model->ops->forward(tape, model, given);
 }
 
-static enum status run_clip(struct worst *worst, struct reference *ref, const struct model *model, struct error *err) {
+static struct tensor *text_embed(struct tape *tape, const struct model *model, void *given) {
+  return clip_text_embed(tape, model, given);
+}
+
+/* `name`: what is wanted of it. */
+static enum status run_text(struct worst *worst, struct reference *ref, const struct model *model, const char *name,
+                            forward_function *forward, struct error *err) {
   float *ids = NULL, *want = NULL;
   size_t tokens = 0, count = 0;
   const float *out;
   struct tape tape = {0};
   enum status s = reference_get(&ids, &tokens, ref, "in.input_ids", err);
-  s = s ? s : reference_get(&want, &count, ref, "out.last_hidden_state", err);
+  s = s ? s : reference_get(&want, &count, ref, name, err);
   if (s)
     return s;
   size_t texts = (size_t)safetensors_find(&ref->io, "in.input_ids")->shape[0], each = tokens / texts;
@@ -250,10 +259,39 @@ static enum status run_clip(struct worst *worst, struct reference *ref, const st
   for (size_t i = 0; i <= texts; i++)
     offsets[i] = (uint32_t)(i * each);
   struct sequences sequences = sequences_host(texts, tokens, each, offsets, token_ids, NULL);
-  s = run_forward(&tape, model, clip_forward, &sequences, &out, err);
+  s = run_forward(&tape, model, forward, &sequences, &out, err);
   if (!s)
     worst->output = reference_max_error(out, want, count);
   tape_done(&tape);
+  return s;
+}
+
+static struct tensor *image_embed(struct tape *tape, const struct model *model, void *given) {
+  return vision_transformer_embed(tape, model, given);
+}
+
+/* Embeddings of pictures one by one, each of length 1, as the reference's are. */
+static enum status run_vision(struct worst *worst, struct reference *ref, const struct model *model,
+                              struct error *err) {
+  struct vision_sizes sizes = vision_transformer_sizes(model);
+  float *pixels = NULL, *want = NULL;
+  size_t count = 0;
+  struct images images;
+  enum status s = get_images(&pixels, &images, ref, "in.pixel_values", err);
+  s = s ? s : reference_get(&want, &count, ref, "out.image_embeds", err);
+  if (s)
+    return s;
+  float *patches = arena_array(&ref->arena, sizes.patches, sizeof *patches);
+  CHECK(patches && images.height == sizes.side && images.width == sizes.side && count == images.count * sizes.cols);
+  for (size_t i = 0; !s && i < images.count; i++) {
+    struct tape tape = {0};
+    const float *out;
+    vision_transformer_patches(patches, model, pixels + i * 3 * sizes.side * sizes.side);
+    s = run_forward(&tape, model, image_embed, patches, &out, err);
+    if (!s)
+      worst->output = fmax(worst->output, reference_max_error(out, want + i * sizes.cols, sizes.cols));
+    tape_done(&tape);
+  }
   return s;
 }
 
@@ -313,6 +351,21 @@ static enum status run_vae(struct worst *worst, struct reference *ref, const str
   return s;
 }
 
+/* Both parts of a CLIPModel. */
+static enum status run_clip_model(struct worst *worst, const char *path, struct reference *ref, struct backend *backend,
+                                  struct error *err) {
+  struct model model;
+  enum status s = model_open_encoder(&model, path, &model_clip_text, backend, err);
+  s = s ? s : run_text(worst, ref, &model, "out.text_embeds", text_embed, err);
+  model_close(&model);
+  double text = worst->output;
+  s = s ? s : model_open_encoder(&model, path, &model_clip_vision, backend, err);
+  s = s ? s : run_vision(worst, ref, &model, err);
+  model_close(&model);
+  worst->output = fmax(worst->output, text);
+  return s;
+}
+
 enum status images_run(struct worst *worst, const char *folder, const json_t *about, struct reference *ref,
                        struct backend *backend, struct error *err) {
   const char *kind = json_string_value(json_object_get(about, "model"));
@@ -320,11 +373,16 @@ enum status images_run(struct worst *worst, const char *folder, const json_t *ab
   char path[1024];
   snprintf(path, sizeof path, "%s/model", folder);
   worst->output_only = strncmp(kind, "unet", 4) != 0;
-  enum status s = model_open_component(&model, path, NULL, backend, err);
+  if (strcmp(kind, "clip-model") == 0)
+    return run_clip_model(worst, path, ref, backend, err);
+  bool vit = strcmp(kind, "vit") == 0;
+  enum status s = vit ? model_open_encoder(&model, path, &model_vit, backend, err)
+                      : model_open_component(&model, path, NULL, backend, err);
   if (!s)
-    s = strcmp(kind, "clip") == 0  ? run_clip(worst, ref, &model, err)
-        : strcmp(kind, "vae") == 0 ? run_vae(worst, ref, &model, err)
-                                   : run_unet(worst, folder, about, ref, &model, err);
+    s = vit                         ? run_vision(worst, ref, &model, err)
+        : strcmp(kind, "clip") == 0 ? run_text(worst, ref, &model, "out.last_hidden_state", clip_forward, err)
+        : strcmp(kind, "vae") == 0  ? run_vae(worst, ref, &model, err)
+                                    : run_unet(worst, folder, about, ref, &model, err);
   model_close(&model);
   return s;
 }

@@ -54,6 +54,34 @@ PLAIN = {
     "vae": ("vae", lambda: AutoencoderKL(**VAE)),
 }
 
+# Encoders whose embeddings are compared; pixels are 8-bit and normalised by their processors already.
+VISION = dict(hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=12, patch_size=4)
+ENCODERS = {
+    "clip-model": lambda: transformers.CLIPModel(transformers.CLIPConfig(text_config=CLIP, vision_config=VISION, projection_dim=8)),
+    "vit-dino": lambda: transformers.ViTModel(transformers.ViTConfig(**VISION), add_pooling_layer=False),
+}
+
+
+def encoder(out, name, model):
+    """Embeddings of length 1: CLIP's projected ones, and the class token of ViT."""
+    folder = os.path.join(out, name)
+    model.eval().save_pretrained(os.path.join(folder, "model"))
+    g = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        pixels = torch.randn(2, 3, 12, 12, generator=g)
+        io = {"in.pixel_values": pixels}
+        if name == "clip-model":
+            ids = torch.randint(0, 97, (2, 9), generator=g)
+            ids[:, 0], ids[:, 8] = 97, 98
+            result = model(input_ids=ids, pixel_values=pixels)
+            io |= {"in.input_ids": ids, "out.text_embeds": result.text_embeds, "out.image_embeds": result.image_embeds}
+        else:
+            state = model(pixels).last_hidden_state[:, 0]
+            io["out.image_embeds"] = state / state.norm(dim=-1, keepdim=True)
+    save_file({k: v.contiguous() for k, v in io.items()}, os.path.join(folder, "io.safetensors"))
+    with open(os.path.join(folder, "case.json"), "w") as f:
+        json.dump(dict(name=name, model="vit" if name == "vit-dino" else name, method=None), f)
+
 
 def older(folder):
     """AutoencoderKL's attention as files of Stable Diffusion 1.5 have it."""
@@ -150,3 +178,7 @@ if __name__ == "__main__":
     for name, (method, config, weight) in DREAMBOOTH.items():
         if not want or name in want:
             dreambooth(out, name, method, config, weight)
+    for name, make in ENCODERS.items():
+        if not want or name in want:
+            torch.manual_seed(0)
+            encoder(out, name, make())

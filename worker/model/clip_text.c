@@ -1,5 +1,7 @@
 /* CLIP's text encoder (Radford et al., 2021), as diffusion models are conditioned on it: a causal transformer with
    norms before its halves; what it gives is the last layer's rows of all tokens, padding too, after the final norm. */
+#include "worker/model/clip_text.h"
+
 #include <math.h>
 #include <stdio.h>
 
@@ -18,6 +20,7 @@ struct clip_text {
   struct place position_embedding;
   struct layer *layers;
   struct norm final_norm;
+  struct linear projection; /* out 0: there is none */
 };
 
 enum { WIDTH_MAX = 1 << 16, LAYERS_MAX = 1000, VOCABULARY_MAX = 1 << 24, POSITIONS_MAX = 1 << 16 };
@@ -80,7 +83,8 @@ static enum status clip_text_load(struct model *m, uint64_t seed, struct error *
                       c->hidden, err);
   for (size_t i = 0; !s && i < c->layer_count; i++)
     s = load_layer(m, c, &c->layers[i], i, err);
-  return s ? s : load_norm(m, &c->final_norm, PREFIX, "final_layer_norm", c->hidden, c->epsilon, true, err);
+  s = s ? s : load_norm(m, &c->final_norm, PREFIX, "final_layer_norm", c->hidden, c->epsilon, true, err);
+  return s ? s : load_embedding_projection(m, &c->projection, "text_projection", c->hidden, err);
 }
 
 static struct tensor *clip_text_forward(struct tape *tape, const struct model *m, const struct sequences *sequences) {
@@ -100,8 +104,20 @@ static struct tensor *clip_text_forward(struct tape *tape, const struct model *m
   return op_layernorm(tape, x, &c->final_norm);
 }
 
+size_t clip_text_cols(const struct model *m) {
+  const struct clip_text *c = m->state;
+  return c->projection.out;
+}
+
+struct tensor *clip_text_embed(struct tape *tape, const struct model *m, const struct sequences *sequences) {
+  const struct clip_text *c = m->state;
+  struct tensor *x = op_pooling(tape, clip_text_forward(tape, m, sequences), sequences, POOLING_LAST);
+  return op_unit_rows(tape, op_linear(tape, x, &c->projection));
+}
+
 const struct model_ops model_clip_text = {.model_type = "clip_text_model",
                                           .class_prefix = "CLIPText",
+                                          .part = "text_config",
                                           .prefix = PREFIX,
                                           .load = clip_text_load,
                                           .forward = clip_text_forward};

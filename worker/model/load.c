@@ -251,6 +251,17 @@ enum status load_linear(struct model *m, struct linear *l, const char *prefix, c
   return status ? status : join(m, l, err);
 }
 
+enum status load_embedding_projection(struct model *m, struct linear *l, const char *path, size_t in,
+                                      struct error *err) {
+  struct checkpoint_tensor t;
+  char name[100];
+  snprintf(name, sizeof name, "%s.weight", path);
+  *l = (struct linear){.out = 0};
+  return checkpoint_find(&t, &m->checkpoint, name)
+             ? load_linear(m, l, "", path, in, (size_t)t.shape[0], LOAD_NO_BIAS, err)
+             : STATUS_OK;
+}
+
 /* A convolution's weight must have the shape that its kernel says: as a matrix other kernels would pass too. */
 static enum status check_kernel(const struct model *m, const struct linear *l, const char *prefix, const char *path,
                                 struct error *err) {

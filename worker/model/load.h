@@ -42,6 +42,10 @@ enum load_bias { LOAD_NO_BIAS, LOAD_BIAS, LOAD_BIAS_IF_THERE };
 /* The linear module `prefix``path` (its name from then on); it joins the model's list. */
 NODISCARD enum status load_linear(struct model *model, struct linear *linear, const char *prefix, const char *path,
                                   size_t in, size_t out, enum load_bias bias, struct error *err);
+/* One without a bias, of as many outputs as the file has, and without a prefix: a projection that CLIP's embeddings end
+   with. linear->out 0: the file has none. */
+NODISCARD enum status load_embedding_projection(struct model *model, struct linear *linear, const char *path, size_t in,
+                                                struct error *err);
 /* The same for a Conv2d: its tensor is [out, channels, kernel rows, kernel columns]. *convolution is copied. */
 NODISCARD enum status load_conv(struct model *model, struct linear *linear, const char *prefix, const char *path,
                                 const struct convolution *convolution, size_t out, enum load_bias bias,

@@ -131,11 +131,30 @@ static enum status find_component(const struct model_ops **out, const struct che
                           type ? type : "(neither _class_name nor model_type)", names);
 }
 
+/* Of a CLIPModel, the part that m->ops are of: its config is a member of the whole's. */
+static enum status enter_encoder(struct model *m, struct error *err) {
+  json_t *config = m->checkpoint.config, *own = json_object_get(config, m->ops->part ? m->ops->part : "");
+  const char *type = json_string_value(json_object_get(config, "model_type"));
+  if (type && strcmp(type, m->ops->model_type) == 0)
+    return STATUS_OK;
+  if (!type || !m->ops->part || strcmp(type, "clip") != 0)
+    return error_set(err, STATUS_MODEL_INVALID, "model",
+                     "config.json: model_type \"%.40s\" is not supported here; %s%s is", type ? type : "(absent)",
+                     m->ops->part ? "clip or " : "", m->ops->model_type);
+  if (!json_is_object(own))
+    return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: %s must be an object", m->ops->part);
+  m->checkpoint.config = json_incref(own);
+  json_decref(config);
+  return STATUS_OK;
+}
+
 /* `part`: of a diffusion pipeline at `path`; NULL: the folder of the model itself. */
 static enum status load(struct model *m, const char *path, const char *part, uint64_t seed, struct error *err) {
   enum status status =
       part ? checkpoint_open_component(&m->checkpoint, path, part, err) : checkpoint_open(&m->checkpoint, path, err);
-  if (!status)
+  if (!status && m->ops)
+    status = enter_encoder(m, err);
+  else if (!status)
     status = (m->component ? find_component : find_architecture)(&m->ops, &m->checkpoint, err);
   if (!status && !m->component)
     status = check_task(m, err);
@@ -169,13 +188,24 @@ enum status model_open(struct model *out, const char *path, enum job_output outp
   return open_model(out, path, NULL, seed, err);
 }
 
-enum status model_open_component(struct model *out, const char *path, const char *part, struct backend *backend,
-                                 struct error *err) {
-  *out = (struct model){.backend = backend, .component = true, .output = OUTPUT_COUNT};
+/* ops NULL: the config says. */
+static enum status open_component(struct model *out, const char *path, const char *part, const struct model_ops *ops,
+                                  struct backend *backend, struct error *err) {
+  *out = (struct model){.backend = backend, .component = true, .output = OUTPUT_COUNT, .ops = ops};
   if (!backend->ops->host_memory)
     return error_set(err, STATUS_UNSUPPORTED_VALUE, "scheduling.device",
                      "%s does not have what image models need yet; the CPU has it", backend->device_name);
   return open_model(out, path, part, 0, err);
+}
+
+enum status model_open_component(struct model *out, const char *path, const char *part, struct backend *backend,
+                                 struct error *err) {
+  return open_component(out, path, part, NULL, backend, err);
+}
+
+enum status model_open_encoder(struct model *out, const char *path, const struct model_ops *ops,
+                               struct backend *backend, struct error *err) {
+  return open_component(out, path, NULL, ops, backend, err);
 }
 
 void model_close(struct model *m) {

@@ -62,6 +62,7 @@ struct model_ops {
   const char *model_type;        /* config.json's; of a component the same, or its _class_name */
   const char *class_prefix;      /* of Transformers' classes: "Bert" */
   const char *classifier_prefix; /* of its ForSequenceClassification where that is another; NULL: it is not */
+  const char *part;              /* a part of CLIPModel: the member of config.json that has its own */
   const char *prefix;            /* of tensor names: "bert." */
   const char *head;              /* a classifier's last layer: "classifier.out_proj"; that of tags is "classifier" */
   const void *family;            /* tells architectures of one file apart, which knows what it is */
@@ -82,6 +83,7 @@ extern const struct model_ops model_bert, model_roberta, model_xlm_roberta, mode
     model_qwen2, model_qwen3, model_smollm3, model_olmo2, model_phi3, model_granite, model_gemma, model_gemma2,
     model_gemma3_text, model_gpt2;
 extern const struct model_ops model_clip_text, model_unet_2d_condition, model_autoencoder_kl;
+extern const struct model_ops model_clip_vision, model_vit;
 
 /* Loads the model at `path` (checkpoint.h) with the head that gives `output`, of num_labels outputs (OUTPUT_NUMBER: 1;
    OUTPUT_TEXT: 0). STATUS_MODEL_INVALID names the file, tensor or member at fault, STATUS_UNSUPPORTED_VALUE an output
@@ -94,6 +96,10 @@ NODISCARD enum status model_open(struct model *out, const char *path, enum job_o
    STATUS_UNSUPPORTED_VALUE names "scheduling.device". */
 NODISCARD enum status model_open_component(struct model *out, const char *path, const char *part,
                                            struct backend *backend, struct error *err);
+/* The encoder in the folder `path` that is of those ops: by its model_type, or the part of a CLIPModel. Likewise on the
+   CPU alone. */
+NODISCARD enum status model_open_encoder(struct model *out, const char *path, const struct model_ops *ops,
+                                         struct backend *backend, struct error *err);
 void model_close(struct model *model);
 /* What the model at `path` can be trained as: a look at its config alone. */
 NODISCARD enum status model_tasks(struct data_tasks *out, const char *path, struct error *err);
