@@ -244,6 +244,7 @@ struct image_spec {
   int64_t num_validation_images;          /* of a prompt; default 4 */
   int64_t num_inference_steps;            /* of previews and class images; default 25 */
   double guidance_scale;                  /* likewise; default 7.5 */
+  const char *clip_model, *dino_model;    /* encoders that previews are measured with, ids of models; NULL: none */
 };
 
 struct job_spec {

@@ -37,7 +37,7 @@ extern const struct inert_member job_inert_top[], job_inert_hyper[]; /* ended by
 
 /* The rows of `image`, in job_image.c; what its tasks give where a body gives nothing, as a recipe does (recipe.h: a
    new reference, or NULL where `task` is another); and what contradicts in it. */
-enum { JOB_IMAGE_ROWS = 13 };
+enum { JOB_IMAGE_ROWS = 15 };
 extern const struct field job_image_rows[JOB_IMAGE_ROWS];
 NODISCARD json_t *job_image_members(const char *task, struct fault_list *faults);
 void job_image_settle(const struct job_spec *spec, struct fault_list *faults);

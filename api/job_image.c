@@ -42,6 +42,12 @@ const struct field job_image_rows[JOB_IMAGE_ROWS] = {
      .unit = "sampler steps", .doc = "Of previews and class images."},
     {"guidance_scale", NULL, FIELD_NUMBER, AT(guidance_scale), 0, 0, 100, .initial = "7.5",
      .doc = "Classifier-free guidance of previews and class images; 1 and less: none."},
+    {"clip_model", NULL, FIELD_STRING, AT(clip_model), 0, 1, 255,
+     .doc =
+         "A CLIPModel in the models folder that measures previews: valid_clip_t, how like their prompts they are, and "
+         "valid_clip_i, how like the training images (cosines of embeddings); null: none."},
+    {"dino_model", NULL, FIELD_STRING, AT(dino_model), 0, 1, 255,
+     .doc = "A ViTModel of DINO's in the models folder that measures them likewise: valid_dino; null: none."},
 };
 #undef AT
 
@@ -89,6 +95,15 @@ static void settle_hints(const struct job_spec *spec, struct fault_list *faults)
               job_metric_names[spec->evaluation.metric]);
 }
 
+/* Encoders compare previews of prompts with the subject. */
+static void settle_encoder(const char *id, const char *param, const struct job_spec *spec, struct fault_list *faults) {
+  if (id && spec->task != JOB_TASK_SUBJECT_DRIVEN)
+    fault_add(faults, STATUS_INVALID_VALUE, param, "%s is for the task %s alone", param,
+              job_task_names[JOB_TASK_SUBJECT_DRIVEN]);
+  else if (id && !spec->image.validation_prompts.count)
+    fault_add(faults, STATUS_INVALID_VALUE, param, "%s measures previews: it needs image.validation_prompts", param);
+}
+
 void job_image_settle(const struct job_spec *spec, struct fault_list *faults) {
   const struct image_spec *image = &spec->image;
   if (!job_task_images(spec->task))
@@ -100,6 +115,8 @@ void job_image_settle(const struct job_spec *spec, struct fault_list *faults) {
     fault_add(faults, STATUS_INVALID_VALUE, "image.class_prompt",
               "image.class_prompt is used with image.with_prior_preservation only, which is false");
   settle_hints(spec, faults);
+  settle_encoder(image->clip_model, "image.clip_model", spec, faults);
+  settle_encoder(image->dino_model, "image.dino_model", spec, faults);
   if (spec->generate.present)
     fault_add(faults, STATUS_INVALID_VALUE, "evaluation.generate",
               "evaluation.generate is for language models; image.validation_prompts makes previews");

@@ -19,6 +19,8 @@ static const struct field task_rows[] = {
     {"model_dir", NULL, FIELD_STRING, AT(model_dir), .min = 1, .max = PATH_MAX_BYTES},
     {"output_dir", NULL, FIELD_STRING, AT(output_dir), .min = 1, .max = PATH_MAX_BYTES},
     {"start", NULL, FIELD_STRING, AT(start), .min = 1, .max = PATH_MAX_BYTES},
+    {"clip_dir", NULL, FIELD_STRING, AT(clip_dir), .min = 1, .max = PATH_MAX_BYTES},
+    {"dino_dir", NULL, FIELD_STRING, AT(dino_dir), .min = 1, .max = PATH_MAX_BYTES},
     {"matmul", NULL, FIELD_CHOICE, AT(matmul), .choices = job_matmul_names, .initial = "auto"},
     {"device", NULL, FIELD_STRING, AT(device), .min = 1, .max = 15},
     {"device_may_fit", NULL, FIELD_BOOL, AT(device_may_fit), .initial = "false"},
@@ -91,6 +93,10 @@ enum status task_parse(struct task *out, const json_t *document, struct arena *a
   read_file(&out->validation, document, "validation", false, arena, &faults);
   if (out->start || out->kind == TASK_EXPORT)
     check_path(out->start, "start", &faults);
+  if (out->clip_dir)
+    check_path(out->clip_dir, "clip_dir", &faults);
+  if (out->dino_dir)
+    check_path(out->dino_dir, "dino_dir", &faults);
   for (size_t i = 0; i < out->resume.count; i++)
     check_path(out->resume.item[i], "resume", &faults);
   if (out->kind == TASK_EXPORT && out->exports.count == 0)

@@ -44,6 +44,8 @@ struct task {
                                   is, a warning says that it starts anew. Empty: it starts. At most TASK_RESUME_MAX */
   const char *start;           /* TRAIN: NULL, or the adapter to start from; EXPORT: the adapter. A folder with
                                   adapter_config.json and adapter_model.safetensors, or an archive of one */
+  const char *clip_dir;        /* the model of spec.image.clip_model; NULL: none */
+  const char *dino_dir;        /* likewise of dino_model */
   struct string_list exports;  /* EXPORT: normalised */
   struct task_file training;   /* TRAIN, CHECK */
   struct task_file validation; /* path NULL: none */

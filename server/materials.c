@@ -1,5 +1,6 @@
 #include "server/materials.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -34,6 +35,20 @@ enum status materials_model(struct base_model *out, const char *folder, const ch
   return listed ? listed : status;
 }
 
+/* An encoder that the job's previews are measured with: `param` named it. */
+static enum status find_encoder(const char **out, struct run *run, const char *id, const char *param,
+                                struct error *err) {
+  struct base_model model;
+  if (!id)
+    return STATUS_OK;
+  enum status status = materials_model(&model, run->server->config->models, id, &run->arena, err);
+  if (status == STATUS_MODEL_NOT_FOUND)
+    snprintf(err->param, sizeof err->param, "%s", param);
+  if (!status)
+    *out = model.path;
+  return status;
+}
+
 enum status materials_find(struct task *task, struct run *run, const char *tenant, struct error *err) {
   const struct job_spec *spec = &task->spec;
   const struct config *config = run->server->config;
@@ -48,6 +63,8 @@ enum status materials_find(struct task *task, struct run *run, const char *tenan
     status = find_file(&task->validation, run, tenant, spec->validation_file, err);
   if (!status && spec->from_checkpoint)
     status = source_find(&source, NULL, run->server, tenant, spec->from_checkpoint, &run->arena, err);
+  status = status ? status : find_encoder(&task->clip_dir, run, spec->image.clip_model, "image.clip_model", err);
+  status = status ? status : find_encoder(&task->dino_dir, run, spec->image.dino_model, "image.dino_model", err);
   if (status)
     return status;
   task->start = source.path;

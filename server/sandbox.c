@@ -175,6 +175,8 @@ enum status sandbox_command(struct sandbox_command *out, const struct sandbox *s
   add_option(out, "--read", task->training.path);
   add_option(out, "--read", task->validation.path);
   add_option(out, "--read", task->start);
+  add_option(out, "--read", task->clip_dir);
+  add_option(out, "--read", task->dino_dir);
   for (size_t i = 0; i < task->resume.count; i++)
     add_option(out, "--read", task->resume.item[i]);
   if (writes(task) || task->kind == TASK_GENERATE) /* which adapters are put into while it runs */

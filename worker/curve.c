@@ -25,6 +25,9 @@ void curve_start(struct trainer *t) {
   for (int i = 0; trainer_prefers(t) && i < PREFERENCE_METRICS; i++)
     if (has_own_column(i))
       str_printf(&t->csv, ",valid_%s", preference_metric_names[i]);
+  for (int i = 0; t->images && i < IMAGE_METRIC_COUNT; i++)
+    if (image_metrics_has(&t->images->metrics, i))
+      str_printf(&t->csv, ",%s", image_metric_names[i]);
   telemetry_csv_names(&t->csv);
   str_putc(&t->csv, '\n');
 }
@@ -69,6 +72,9 @@ void curve_row(struct trainer *t, bool evaluated, bool measured) {
   put(csv, accuracy ? p->train_accuracy : (double)NAN);
   if (trainer_prefers(t))
     put_preference(t, evaluated);
+  for (int i = 0; t->images && i < IMAGE_METRIC_COUNT; i++)
+    if (image_metrics_has(&t->images->metrics, i))
+      put(csv, t->images->measured_step == p->step ? image_metrics_value(&t->images->metrics, i) : (double)NAN);
   telemetry_csv(&t->telemetry, measured, csv);
   str_putc(csv, '\n');
 }

@@ -60,7 +60,8 @@ static enum status open_model(struct run *r, struct error *err) {
   if (status)
     return status;
   size_t side = image->resolution ? (size_t)image->resolution : r->pipeline.side;
-  return image_encoder_init(&r->images.encoder, &r->pipeline, side, err);
+  status = image_encoder_init(&r->images.encoder, &r->pipeline, side, err);
+  return status ? status : image_metrics_open(&r->images.metrics, r->task, &r->backend, err);
 }
 
 static bool is_controllable(const struct run *r) {
@@ -105,11 +106,13 @@ static enum status make_denoiser(struct run *r, struct error *err) {
                             .uncorrected = !h->adam_bias_correction};
   l->memory_limit = (size_t)r->task->spec.scheduling.memory_limit << 20;
   l->memory_goal = (size_t)r->task->memory_bytes;
-  size_t samples;
+  size_t samples, metrics;
   enum status status = image_samples_memory(&samples, &r->images, r->task, err);
+  status = status ? status : image_metrics_memory(&metrics, &r->images.metrics, err);
   if (status)
     return status;
-  l->reserved = p->vae.mapped_bytes + p->text_encoder.mapped_bytes + r->images.encoder.tape.memory_bytes + samples;
+  l->reserved =
+      p->vae.mapped_bytes + p->text_encoder.mapped_bytes + r->images.encoder.tape.memory_bytes + samples + metrics;
   status = denoiser_init(d, &r->pipeline.unet, &r->images.encoder.latents, p->text_tokens, err);
   return status ? status : image_training_init(&r->images, err);
 }
@@ -163,6 +166,8 @@ static enum status take(void *with, const struct image_item *item, struct image 
   if (!status && edges)
     status =
         image_set_hint(reading->set, &r->images.encoder, item->example, image, true, crop_of(&rng, reading, item), err);
+  if (!status && !reading->use)
+    status = image_metrics_instance(&r->images.metrics, image, err);
   image_done(image);
   if (status)
     return status == STATUS_DATASET_INVALID ? error_prefix(err, "%.200s", item->path) : status;

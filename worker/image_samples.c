@@ -106,13 +106,17 @@ static enum status preview(struct image *out, struct image_training *it, struct 
 enum status image_samples_preview(struct image_training *it, struct trainer *t, struct error *err) {
   const struct image_spec *spec = &t->task->spec.image;
   enum status status = learner_factors(t->learner, err);
+  image_metrics_begin(&it->metrics);
   for (size_t p = 0; p < spec->validation_prompts.count; p++)
     for (int64_t i = 0; !status && i < spec->num_validation_images; i++) {
       struct image image;
       status = preview(&image, it, t, t->progress.step, spec->validation_prompts.item[p], NULL, p, i, err);
-      if (!status)
-        image_done(&image);
+      if (status)
+        break;
+      status = image_metrics_preview(&it->metrics, &image, p, err);
+      image_done(&image);
     }
+  it->measured_step = status ? -1 : t->progress.step;
   return status;
 }
 

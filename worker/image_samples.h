@@ -11,7 +11,8 @@
 NODISCARD enum status image_samples_of_class(struct image_training *training, const struct job_spec *spec,
                                              struct report *report, struct error *err);
 /* One preview of each validation prompt's, by the adapter as it is now: preview-<step>-<prompt>-<number>.png in the
-   task's output folder, from 1 each. The same seed begins them at every step. */
+   task's output folder, from 1 each. The same seed begins them at every step. They are measured
+   (training->metrics). */
 NODISCARD enum status image_samples_preview(struct image_training *training, struct trainer *trainer,
                                             struct error *err);
 /* Of controllable generation: previews of the first num_validation_images validation pictures, with their prompts and

@@ -106,7 +106,7 @@ static enum status run(float *moments, struct image_encoder *e, struct error *er
 static enum status bring_to_size(struct image *out, const struct image_encoder *e, const struct image *image,
                                  struct rng *rng, struct error *err) {
   struct image resized;
-  enum status status = resize_shorter_side(&resized, image, e->side, err);
+  enum status status = resize_shorter_side(&resized, image, e->side, RESIZE_BILINEAR, err);
   if (status)
     return status;
   status = resize_crop(out, &resized, e->side, rng, err);

@@ -10,6 +10,7 @@ enum use { USE_INSTANCE, USE_CLASS, USE_VALIDATION };
 enum status image_training_init(struct image_training *it, struct error *err) {
   size_t elements = image_encoder_elements(&it->encoder);
   it->sample = malloc(4 * elements * sizeof *it->sample);
+  it->measured_step = -1;
   const bool hints = unet_hint_scale(&it->encoder.pipeline->unet) > 0;
   if (hints)
     it->hint = malloc(3 * it->encoder.side * it->encoder.side * sizeof *it->hint);
@@ -26,6 +27,7 @@ void image_training_done(struct image_training *it) {
   image_set_done(&it->classes);
   image_set_done(&it->validation);
   denoiser_done(&it->denoiser);
+  image_metrics_close(&it->metrics);
   image_encoder_done(&it->encoder);
   free(it->sample);
   free(it->hint);

@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "worker/denoiser.h"
 #include "worker/evaluate.h"
+#include "worker/image_metrics.h"
 #include "worker/image_set.h"
 
 struct trainer;
@@ -21,6 +22,8 @@ struct image_training {
   struct image_set training, classes, validation;
   float *sample, *noise, *noisy, *target; /* [elements] each, one block */
   float *hint;                            /* [side][side][3]; NULL: there are none */
+  struct image_metrics metrics;           /* of previews; empty where the job asks for none */
+  int64_t measured_step;                  /* of the previews that they are of; -1: none yet */
 };
 
 /* Memory for a pass. Encoder and denoiser are there already. */

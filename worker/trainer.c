@@ -175,6 +175,20 @@ static void tell_modules(struct trainer *t) {
   t->too_many_modules = !data;
 }
 
+/* Were previews of this step measured? */
+static bool measured_previews(const struct trainer *t) {
+  bool any = false;
+  for (int i = 0; t->images && i < IMAGE_METRIC_COUNT; i++)
+    any = any || image_metrics_has(&t->images->metrics, i);
+  return any && t->images->measured_step == t->progress.step;
+}
+
+static void set_previews(struct trainer *t, json_t *data) {
+  for (int i = 0; measured_previews(t) && i < IMAGE_METRIC_COUNT; i++)
+    if (image_metrics_has(&t->images->metrics, i))
+      json_object_set_new(data, image_metric_names[i], json_real(image_metrics_value(&t->images->metrics, i)));
+}
+
 static void tell_metrics(struct trainer *t, bool evaluated) {
   char text[256];
   int n = snprintf(text, sizeof text, "Step %" PRId64 "/%" PRId64 ":", t->progress.step, t->total_steps);
@@ -200,6 +214,7 @@ static void tell_metrics(struct trainer *t, bool evaluated) {
     if (glue_of(&t->task->spec) && t->progress.step && t->task->spec.evaluation.metric > METRIC_ACCURACY)
       n += snprintf(text + n, sizeof text - (size_t)n, ", %s=%.4f", metric_name(t), t->progress.last);
   }
+  set_previews(t, data);
   report_data(t->report, EVENT_METRICS, text, data);
 }
 
@@ -434,7 +449,7 @@ static enum status after_step(struct trainer *t, struct error *err) {
     status = image_samples_preview(t->images, t, err);
   if (!status && evaluated)
     status = judge(t, &best, err);
-  bool tell = evaluated || is_told(t, METRIC_EVENTS), by_module = is_told(t, MODULE_EVENTS);
+  bool tell = evaluated || measured_previews(t) || is_told(t, METRIC_EVENTS), by_module = is_told(t, MODULE_EVENTS);
   if (!status && (tell || by_module))
     status = telemetry_measure(&t->telemetry, t->learner, err);
   if (status)
@@ -493,14 +508,15 @@ static enum status make_room(struct trainer *t, struct error *err) {
 }
 
 /* How good the model is before it learns; the best is one that has learnt. */
-static enum status evaluate_first(struct trainer *t, struct error *err) {
+static enum status tell_first(struct trainer *t, struct error *err) {
   double value;
-  enum status status = run_evaluation(t, t->progress.step, err);
-  status = status ? status : validation_metric(&value, t, err);
-  if (status)
+  enum status status = t->validation ? run_evaluation(t, t->progress.step, err) : STATUS_OK;
+  if (!status && t->validation)
+    status = validation_metric(&value, t, err);
+  if (status || (!t->validation && !measured_previews(t)))
     return status;
-  tell_metrics(t, true);
-  curve_row(t, true, false);
+  tell_metrics(t, t->validation);
+  curve_row(t, t->validation, false);
   return STATUS_OK;
 }
 
@@ -554,10 +570,10 @@ enum status trainer_run(struct trainer *t, struct error *err) {
   status = status ? status : resume_load(t, err);
   t->estimated = t->progress.step > 0; /* a former run has */
   t->started = clock_seconds();
-  if (!status && t->validation && t->progress.step == 0)
-    status = evaluate_first(t, err);
   if (!status && t->images && t->progress.step == 0)
     status = image_samples_preview(t->images, t, err);
+  if (!status && t->progress.step == 0)
+    status = tell_first(t, err);
   t->started = t->resume.last = clock_seconds();
   status = status ? status : train(t, err);
   if (status == STATUS_PAUSED)

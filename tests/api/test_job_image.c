@@ -68,6 +68,8 @@ static void what_contradicts_is_refused(void **state) {
       {CONTROL ",'image':{'validation_prompts':['a']}", "image.validation_prompts", "hints of the validation file"},
       {CONTROL ",'evaluation':{'metric':'canny_f1'}", "evaluation.metric", "where image.conditioning is canny"},
       {TASK ",'evaluation':{'metric':'canny_f1'}", "evaluation.metric", "it measures loss"},
+      {TASK ",'image':{'clip_model':'a'}", "image.clip_model", "needs image.validation_prompts"},
+      {CONTROL ",'image':{'dino_model':'a'}", "image.dino_model", "is for the task subject-driven alone"},
       {TASK ",'method':{'type':'dpo'}", "task", "method.type dpo is preference tuning"},
   };
   for (size_t i = 0; i < COUNT_OF(cases); i++) {

@@ -98,6 +98,15 @@ exports_ended() { call GET "/v1/fine_tuning/jobs/$job/exports"; [[ $(grep -o '"s
 soon exports_ended; is "$(grep -o '"status":"succeeded"' <<< "$body" | wc -l)" 3 "as each of the formats"
 call GET "/v1/fine_tuning/jobs/$job/artifacts"; like "$body" 'pytorch_lora_weights.safetensors.*' "whose files are its artifacts"
 
+# ---- previews that other models measure ----
+cp -r "$root/tests/worker/encoders/clip" "$root/tests/worker/encoders/dino" models/
+measured() { post "{\"model\":\"painter\",\"training_file\":\"$data\",\"task\":\"subject-driven\",\"adapter\":{\"r\":4},\"image\":{\"instance_prompt\":\"a dog\",\"resolution\":16,\"validation_prompts\":[\"a dog\"],\"num_inference_steps\":2,$1},\"hyperparameters\":{\"n_epochs\":2,\"batch_size\":2}}" fine_tuning/jobs; }
+measured '"clip_model":"clip","dino_model":"dino"'; is "$status" 200 "a job whose previews are measured"; job=$(value id)
+soon job_ended; call GET "/v1/fine_tuning/jobs/$job/events"; like "$body" '"valid_clip_t":-?[0-9.e-]+,"valid_clip_i":-?[0-9.e-]+,"valid_dino":-?[0-9.e-]+' "tells CLIP-T, CLIP-I and DINO"
+measured '"clip_model":"clip2"'; is "$status $(value code) $(value param)" "404 model_not_found image.clip_model" "an encoder that is not there"
+measured '"clip_model":"dino"'; job=$(value id); job_failed() { call GET "/v1/fine_tuning/jobs/$job"; [[ $(value status) == failed ]]; }
+soon job_failed; like "$body" '"message":"image.clip_model: config.json: model_type ..vit.. is not supported here; clip' "one of another kind fails the job by its name"
+
 mkdir other && reflect models add "$root/tests/worker/diffusion/pipeline" --models other --name mine > out 2>&1; like "$(< out)" '^mine: StableDiffusionPipeline, ' "reflect models add"
 [[ -s other/mine/unet/diffusion_pytorch_model.safetensors ]] && ok "copies its folders" || not_ok "copies its folders"
 out=$(reflect models add models/xl --models other --name xl 2>&1); like "$out" 'StableDiffusionXLPipeline' "what cannot be used is not added"

@@ -84,6 +84,7 @@ static const char usual[] = "\"n_epochs\":4,\"batch_size\":8,\"learning_rate\":0
 static const char *hyperparameters = usual;
 static const char *more = "";   /* members of the spec */
 static const char *resume = ""; /* states, quoted */
+static const char *encoders = ""; /* "clip_dir" and "dino_dir", each with a comma */
 static const char *objective = "supervised";
 static const char *adapter_members = "\"target_modules\":\"all-linear\",\"r\":4";
 static int threads = 2;
@@ -105,12 +106,12 @@ static inline void run_task(struct outcome *o, const char *name, const char *tra
   snprintf(data[1], sizeof data[1], "%s/%s", root, validation ? validation : "");
   snprintf(document, sizeof document,
            "{\"kind\":\"train\",\"job_id\":\"ftjob-1\",\"fine_tuned_model\":\"ft:tiny\",\"model_dir\":\"%s/model\","
-           "\"output_dir\":\"%s\",\"resume\":[%s],\"threads\":%d,\"training\":{\"id\":\"file-1\",\"path\":\"%s\","
+           "\"output_dir\":\"%s\",\"resume\":[%s],%s\"threads\":%d,\"training\":{\"id\":\"file-1\",\"path\":\"%s\","
            "\"filename\":\"%s\"},%s%s%s%s%s"
            "\"spec\":{\"model\":\"tiny\",\"training_file\":\"file-1\",%s%s\"seed\":3,\"method\":{\"type\":\"%s\","
            "\"%s\":{\"hyperparameters\":{%s}}},"
            "\"adapter\":{%s}}}",
-           root, o->output, resume, threads, data[0], training,
+           root, o->output, resume, encoders, threads, data[0], training,
            validation ? "\"validation\":{\"id\":\"file-2\",\"path\":\"" : "", validation ? data[1] : "",
            validation ? "\",\"filename\":\"" : "", validation ? validation : "", validation ? "\"}," : "",
            validation ? "\"validation_file\":\"file-2\"," : "", more, objective, objective, hyperparameters,

@@ -4,6 +4,8 @@
    tests/worker/diffusion. */
 #include "tests/worker/pipeline.h"
 
+#include <math.h>
+
 #include "tests/worker/image_archive.h"
 #include "worker/device.h"
 #include "worker/file/safetensors.h"
@@ -93,6 +95,45 @@ static void it_learns_and_shows_previews(void **state) {
   assert_non_null(strstr(config, "\"to_out.0\""));
   free(config);
   json_decref(o.events);
+}
+
+#define MEASURED ",\"validation_prompts\":[\"a dog\"],\"num_validation_images\":2,\"num_inference_steps\":2"
+#define ENCODERS                                                                                                       \
+  "\"clip_dir\":\"%s/tests/worker/encoders/clip\",\"dino_dir\":\"%s/tests/worker/encoders/dino\","
+
+/* At the start, in between and at the end, with a validation file or without; the adapter is the same. */
+static void previews_are_measured(void **state) {
+  (void)state;
+  static const char *const names[] = {"valid_clip_t", "valid_clip_i", "valid_dino"};
+  const char *spec = IMAGES(MEASURED) "\"evaluation\":{\"every_steps\":6},";
+  char here[200], folders[600];
+  struct outcome plain, o, with;
+  run(&plain, "unmeasured", spec, NULL);
+  assert_non_null(getcwd(here, sizeof here));
+  snprintf(folders, sizeof folders, ENCODERS, here, here);
+  encoders = folders;
+  run(&o, "measured", spec, NULL);
+  run(&with, "measured_too", spec, "more.zip");
+  encoders = "";
+  same_adapter(&plain, &o, true);
+  assert_null(newest(&plain, "metrics", names[0]));
+  for (size_t i = 0; i < COUNT_OF(names); i++) {
+    size_t count = 0;
+    for (size_t e = 0; e < json_array_size(o.events); e++) {
+      const json_t *data = json_object_get(json_array_get(o.events, e), "data");
+      const json_t *value = json_object_get(data, names[i]);
+      assert_true(!value || fabs(json_number_value(value)) <= 1.0001);
+      count += value && json_integer_value(json_object_get(data, "step")) == (json_int_t)(6 * count);
+    }
+    assert_int_equal(count, 3);
+    assert_non_null(json_object_get(newest(&with, "metrics", "valid_loss"), names[i]));
+  }
+  char *table = file_of(&o, "step_metrics.csv");
+  assert_non_null(strstr(table, ",valid_clip_t,valid_clip_i,valid_dino"));
+  free(table);
+  json_decref(plain.events);
+  json_decref(o.events);
+  json_decref(with.events);
 }
 
 static void any_number_of_threads(void **state) {
@@ -332,6 +373,7 @@ static void previews_are_planned_for(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(it_learns_and_shows_previews),
+      cmocka_unit_test(previews_are_measured),
       cmocka_unit_test(any_number_of_threads),
       cmocka_unit_test(it_goes_on_from_a_state),
       cmocka_unit_test(pictures_of_the_class_have_their_weight),

@@ -26,8 +26,20 @@ static double triangle(double x) {
   return fabs(x) < 1 ? 1 - fabs(x) : 0;
 }
 
-static enum status taps_init(struct taps *t, size_t from, size_t to, struct error *err) {
-  double scale = (double)from / (double)to, support = scale > 1 ? scale : 1;
+/* Cubic convolution (Keys, 1981) with a = -1/2. */
+static double cubic(double x) {
+  const double a = -0.5;
+  x = fabs(x);
+  return x < 1 ? ((a + 2) * x - (a + 3)) * x * x + 1 : x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
+}
+
+static const struct kernel {
+  double (*weight)(double x);
+  double support;
+} kernels[] = {[RESIZE_BILINEAR] = {triangle, 1}, [RESIZE_BICUBIC] = {cubic, 2}};
+
+static enum status taps_init(struct taps *t, size_t from, size_t to, const struct kernel *kernel, struct error *err) {
+  double scale = (double)from / (double)to, stretch = scale > 1 ? scale : 1, support = kernel->support * stretch;
   *t = (struct taps){.to = to, .most = (size_t)ceil(support) * 2 + 1};
   double *weights = malloc(t->most * sizeof *weights);
   t->taps = calloc(to, sizeof *t->taps);
@@ -42,9 +54,9 @@ static enum status taps_init(struct taps *t, size_t from, size_t to, struct erro
     double low = floor(centre - support + 0.5), high = floor(centre + support + 0.5);
     size_t first = low > 0 ? (size_t)low : 0, end = high < (double)from ? (size_t)high : from;
     for (size_t k = 0; k < end - first; k++)
-      sum += weights[k] = triangle(((double)(k + first) - centre + 0.5) / support);
+      sum += weights[k] = kernel->weight(((double)(k + first) - centre + 0.5) / stretch);
     for (size_t k = 0; k < end - first; k++)
-      t->weights[i * t->most + k] = (int32_t)(weights[k] / sum * (1 << FRACTION_BITS) + 0.5);
+      t->weights[i * t->most + k] = (int32_t)(weights[k] / sum * (1 << FRACTION_BITS) + (weights[k] < 0 ? -0.5 : 0.5));
     t->taps[i] = (struct tap){first, end - first};
   }
   free(weights);
@@ -60,12 +72,13 @@ static void gather(unsigned char *out, const unsigned char *line, size_t stride,
     for (size_t k = 0; k < tap->count; k++)
       sum += line[(tap->first + k) * stride + c] * weights[k];
     sum >>= FRACTION_BITS;
-    out[c] = (unsigned char)(sum > 255 ? 255 : sum);
+    out[c] = (unsigned char)(sum > 255 ? 255 : sum < 0 ? 0 : sum);
   }
 }
 
 /* The lines in one direction: rows (across), or columns. */
-static enum status resample(struct image *image, size_t to, bool across, struct error *err) {
+static enum status resample(struct image *image, size_t to, bool across, const struct kernel *kernel,
+                            struct error *err) {
   struct taps t;
   struct image out;
   if (to == (across ? image->width : image->height))
@@ -73,7 +86,7 @@ static enum status resample(struct image *image, size_t to, bool across, struct 
   enum status status = image_alloc(&out, across ? to : image->width, across ? image->height : to, err);
   if (status)
     return status;
-  status = taps_init(&t, across ? image->width : image->height, to, err);
+  status = taps_init(&t, across ? image->width : image->height, to, kernel, err);
   if (status) {
     image_done(&out);
     return status;
@@ -97,21 +110,22 @@ static enum status copy(struct image *out, const struct image *image, size_t lef
   return status;
 }
 
-enum status resize_bilinear(struct image *out, const struct image *image, size_t width, size_t height,
-                            struct error *err) {
+enum status resize_to(struct image *out, const struct image *image, size_t width, size_t height,
+                      enum resize_filter filter, struct error *err) {
   enum status status = copy(out, image, 0, 0, image->width, image->height, err);
-  status = status ? status : resample(out, width, true, err);
-  status = status ? status : resample(out, height, false, err);
+  status = status ? status : resample(out, width, true, &kernels[filter], err);
+  status = status ? status : resample(out, height, false, &kernels[filter], err);
   if (status)
     image_done(out);
   return status;
 }
 
-enum status resize_shorter_side(struct image *out, const struct image *image, size_t side, struct error *err) {
+enum status resize_shorter_side(struct image *out, const struct image *image, size_t side, enum resize_filter filter,
+                                struct error *err) {
   size_t width = image->width, height = image->height;
   if (width <= height)
-    return resize_bilinear(out, image, side, side * height / width, err);
-  return resize_bilinear(out, image, side * width / height, side, err);
+    return resize_to(out, image, side, side * height / width, filter, err);
+  return resize_to(out, image, side * width / height, side, filter, err);
 }
 
 enum status resize_crop(struct image *out, const struct image *image, size_t side, struct rng *rng, struct error *err) {
@@ -120,4 +134,9 @@ enum status resize_crop(struct image *out, const struct image *image, size_t sid
   size_t top = rng ? rng_below(rng, down + 1) : (size_t)rint((double)down / 2);
   size_t left = rng ? rng_below(rng, across + 1) : (size_t)rint((double)across / 2);
   return copy(out, image, left, top, side, side, err);
+}
+
+enum status resize_crop_middle(struct image *out, const struct image *image, size_t side, struct error *err) {
+  CHECK(side <= image->width && side <= image->height);
+  return copy(out, image, (image->width - side) / 2, (image->height - side) / 2, side, side, err);
 }
