@@ -1,9 +1,11 @@
 """Proves that what a base model and its adapters (HRA, LoRA) are asked is answered, greedily and token by token, as
-Transformers and PEFT answer it. TAP lines. Environment: PROMPTS (6) and TOKENS (24), how much of it.
+Transformers and PEFT answer it, and the same alone as beside others. TAP lines. Environment: PROMPTS (6) and TOKENS
+(24), how much of it; TEXTS, a file of JSON lines whose first string is a prompt, instead of those below.
 
 Where two tokens are as likely as rounding can tell, either may come: such a place is told, with how far apart their
-logits are in Transformers, and the comparison of that prompt ends there."""
+logits are in Transformers, and the comparison goes on behind Transformers' token."""
 
+import itertools
 import json
 import os
 import sys
@@ -20,7 +22,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from daemon import Daemon
 from steps import run_beside
 
-MODEL, NEAR = "smollm2.gguf", 1e-3
+MODEL, TIE = "smollm2.gguf", 1e-4
 PROMPTS, TOKENS = int(os.environ.get("PROMPTS", 6)), int(os.environ.get("TOKENS", 24))
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 SUBJECTS = ["the sea", "a lamp", "two trains", "my grandmother's garden", "the number seven", "an old map", "rain", "a violin",
@@ -32,6 +34,9 @@ CHATS = [{"messages": [{"role": "user", "content": f"What is {a} plus {b}?"},
 
 
 def prompts():
+    if "TEXTS" in os.environ:
+        with open(os.environ["TEXTS"], encoding="utf-8") as lines:
+            return [next(iter(json.loads(line).values())) for line in itertools.islice(lines, PROMPTS)]
     every = [beginning.format(subject) for subject in SUBJECTS for beginning in BEGINNINGS]
     return [every[(i * 7) % len(every)] for i in range(PROMPTS)]
 
@@ -65,50 +70,72 @@ class Generation:
             archive.extractall(path, filter="data")
         return PeftModel.from_pretrained(self.base(), path).merge_and_unload().eval()  # unmerged HRA takes PEFT minutes a text
 
-    def next_logits(self, model, ids):
-        with torch.no_grad():
-            return model(torch.tensor([ids])).logits[0, -1]
-
-    def greedy(self, model, ids):
+    def greedy(self, model, ids, count):
+        """Tokens, the one that ends the text among them, and how far apart the two likeliest were at each."""
         with torch.no_grad():
             out = model.generate(torch.tensor([ids]), attention_mask=torch.ones(1, len(ids), dtype=torch.long), do_sample=False,
-                                 max_new_tokens=TOKENS, repetition_penalty=1.0, pad_token_id=0)
-        return out[0, len(ids):].tolist()
+                                 max_new_tokens=count, repetition_penalty=1.0, pad_token_id=0, output_logits=True,
+                                 return_dict_in_generate=True)
+        top = torch.cat(out.logits).topk(2).values
+        return out.sequences[0, len(ids):].tolist(), (top[:, 0] - top[:, 1]).tolist()
 
-    def compare(self, name, model):
-        """All prompts at once, so that they share batches; then Transformers, one by one."""
-        stop, same, tokens, near = self.tokenizer.eos_token_id, 0, 0, []
+    def ask(self, name, prompts, count):
+        """The texts of the tokens of each prompt, by our server."""
+        answer = self.client.completions.create(model=name, prompt=prompts, max_tokens=count, temperature=0, logprobs=1)
+        return [choice.logprobs.tokens for choice in answer.choices]
+
+    def first_difference(self, got, want):
+        """The place of the first token that is not the same; None where all are."""
+        names = [self.tokenizer.decode([token]) for token in want]
+        if got == names:
+            return None
+        return next(i for i in range(max(len(got), len(names))) if got[i:i + 1] != names[i:i + 1])
+
+    def compare(self, name, model, unlike=None):
+        """All prompts at once, so that they share batches, and each alone; then Transformers, one by one. What it answers;
+        fails where that is the same as `unlike`."""
         texts = [self.tokenizer(text).input_ids for text in prompts()]  # Transformers cuts a GGUF's digits otherwise than its model
-        answer = self.client.completions.create(model=name, prompt=texts, max_tokens=TOKENS, temperature=0)
-        alone = self.client.completions.create(model=name, prompt=texts[0], max_tokens=TOKENS, temperature=0)
-        assert alone.choices[0].text == answer.choices[0].text, "batched is not alone"
-        for ids, choice in zip(texts, answer.choices):
-            want = [token for token in self.greedy(model, ids) if token != stop]
-            decoded = self.tokenizer.decode(want, skip_special_tokens=True)
+        beside = self.ask(name, texts, TOKENS)
+        alone = [self.ask(name, [ids], TOKENS)[0] for ids in texts]
+        assert alone == beside, f"{sum(a != b for a, b in zip(alone, beside))} prompts are answered otherwise alone than beside others"
+        tokens, ties, close, every = 0, [], 0, []
+        for ids, got in zip(texts, beside):
+            want, gaps = self.greedy(model, ids, TOKENS)
+            every.append(want)
             tokens += len(want)
-            if choice.text == decoded:
-                same += 1
-                continue
-            got = self.tokenizer(choice.text, add_special_tokens=False).input_ids
-            at = next(i for i in range(len(want) + 1) if got[:i + 1] != want[:i + 1])
-            top = self.next_logits(model, ids + want[:at]).topk(2)
-            gap = float(top.values[0] - top.values[1])
-            near.append(gap)
-            assert gap < NEAR, f"{self.tokenizer.decode(ids)!r}: {choice.text!r}, not {decoded!r} (token {at}, the likeliest are {gap:.2e} apart)"
-        print(f"# {name}: {same} of {len(texts)} prompts equal, {tokens} tokens; near ties: {['%.1e' % gap for gap in near]}")
+            close += sum(gap < TIE for gap in gaps)
+            behind, at = 0, self.first_difference(got, want)
+            while at is not None:
+                at += behind
+                assert at < len(want) and gaps[at] < TIE, (
+                    f"{self.tokenizer.decode(ids)!r}: token {at} is another than in {self.tokenizer.decode(want)!r}, "
+                    f"where the likeliest are {gaps[at]:.2e} apart: {got!r}")
+                ties.append(gaps[at])
+                behind = at + 1
+                at = None
+                if behind < len(want):
+                    got = self.ask(name, [ids + want[:behind]], TOKENS - behind)[0]
+                    at = self.first_difference(got, want[behind:])
+        changed = sum(a != b for a, b in zip(every, unlike)) if unlike else 0
+        assert not unlike or changed, "the adapter changes nothing: its comparison says nothing"
+        print(f"# {name}: {len(texts)} prompts, {tokens} tokens, {tokens - len(ties)} equal; {close} places where the likeliest "
+              f"are less than {TIE:g} apart, another token at {len(ties)} of them: {['%.1e' % gap for gap in ties]}; "
+              f"{len(texts)} answers alone equal to those beside others"
+              + (f"; {changed} are not the base model's" if unlike else ""), flush=True)
+        return every
 
     def step_1_the_base_model(self):
-        self.compare(MODEL, self.base())
+        self.of_base = self.compare(MODEL, self.base())
 
     def step_2_an_adapter_by_hra(self):
         data = "".join(json.dumps(chat) + "\n" for chat in CHATS).encode()
         self.file = self.client.files.create(file=("chats.jsonl", data), purpose="fine-tune")
         job = self.train(peft_type="HRA", r=8)
-        self.compare(job.fine_tuned_model, self.adapted(job))
+        self.compare(job.fine_tuned_model, self.adapted(job), self.of_base)
 
     def step_3_an_adapter_by_lora(self):
         job = self.train(peft_type="LORA", r=8)
-        self.compare(job.fine_tuned_model, self.adapted(job))
+        self.compare(job.fine_tuned_model, self.adapted(job), self.of_base)
 
 
 def main():
