@@ -400,6 +400,10 @@ struct method {
 const struct method *method_of(enum peft_type type);
 /* Is an adapter of it exactly a LoRA? A DoRA is none, whatever its method says. */
 bool adapter_spec_low_rank(const struct adapter_spec *adapter);
+/* May an adapter of it be on torch's Conv2d? */
+bool adapter_spec_on_conv2d(const struct adapter_spec *adapter);
+/* What messages call it: the method's name, or "lora with use_dora". */
+const char *adapter_spec_name(const struct adapter_spec *adapter);
 /* PEFT_COUNT when no row has that peft_type (case does not matter). */
 enum peft_type method_parse(const char *peft_type);
 

@@ -15,9 +15,20 @@ const struct method *method_of(enum peft_type type) {
   return methods[type];
 }
 
+static bool is_dora(const struct adapter_spec *adapter) {
+  return adapter->peft_type == PEFT_LORA && adapter->lora.use_dora;
+}
+
+const char *adapter_spec_name(const struct adapter_spec *adapter) {
+  return is_dora(adapter) ? "lora with use_dora" : method_of(adapter->peft_type)->name;
+}
+
 bool adapter_spec_low_rank(const struct adapter_spec *adapter) {
-  bool dora = adapter->peft_type == PEFT_LORA && adapter->lora.use_dora;
-  return method_of(adapter->peft_type)->low_rank && !dora;
+  return method_of(adapter->peft_type)->low_rank && !is_dora(adapter);
+}
+
+bool adapter_spec_on_conv2d(const struct adapter_spec *adapter) {
+  return method_of(adapter->peft_type)->on_conv2d && !is_dora(adapter);
 }
 
 enum peft_type method_parse(const char *peft_type) {

@@ -153,7 +153,7 @@ static void judge_targets(const struct job_spec *spec, const json_t *model, stru
 }
 
 /* Why the method can be on none of the modules of that name; NULL: on some it can, or there are none. */
-static const char *refused_type(const json_t *modules, const char *name, const struct method *method) {
+static const char *refused_type(const json_t *modules, const char *name, const struct adapter_spec *adapter) {
   const char *refused = NULL;
   const json_t *module;
   size_t at;
@@ -163,9 +163,10 @@ static const char *refused_type(const json_t *modules, const char *name, const s
     if (!own || !type || strcmp(own, name) != 0)
       continue;
     bool conv2d = strcmp(type, "Conv2d") == 0, conv1d = strcmp(type, "Conv1D") == 0;
-    if ((!conv2d || method->on_conv2d) && (!conv1d || method->on_conv1d))
+    if ((!conv2d || adapter_spec_on_conv2d(adapter)) && (!conv1d || method_of(adapter->peft_type)->on_conv1d))
       return NULL;
-    refused = conv2d ? "convolutions, which hra and lora can be on" : "Conv1D modules, which PEFT puts LoRA alone on";
+    refused =
+        conv2d ? "convolutions, which hra and plain lora can be on" : "Conv1D modules, which PEFT puts LoRA alone on";
   }
   return refused;
 }
@@ -174,7 +175,6 @@ static const char *refused_type(const json_t *modules, const char *name, const s
    selects, training judges. */
 static void judge_types(const struct job_spec *spec, const json_t *model, struct fault_list *faults) {
   const struct adapter_spec *adapter = &spec->adapter;
-  const struct method *method = method_of(adapter->peft_type);
   const struct string_list *names = &adapter->target_modules.names;
   const json_t *modules = json_object_get(model, "modules");
   const json_t *defaults = json_object_get(model, "default_target_modules");
@@ -185,10 +185,11 @@ static void judge_types(const struct job_spec *spec, const json_t *model, struct
   for (size_t i = 0; i < count; i++) {
     const char *name = names->count ? names->item[i] : json_string_value(json_array_get(defaults, i));
     const char *dot = name ? strrchr(name, '.') : NULL;
-    const char *refused = name ? refused_type(modules, dot ? dot + 1 : name, method) : NULL;
+    const char *refused = name ? refused_type(modules, dot ? dot + 1 : name, adapter) : NULL;
     if (refused)
       fault_add(faults, STATUS_UNSUPPORTED_TARGET, "adapter.target_modules",
-                "%s cannot be on \"%.100s\" of %.200s: those are %s", method->name, name, spec->model, refused);
+                "%s cannot be on \"%.100s\" of %.200s: those are %s", adapter_spec_name(adapter), name, spec->model,
+                refused);
   }
 }
 

@@ -30,7 +30,9 @@ refused "no class" "missing_required_parameter image.class_prompt" "$prompt,\"wi
 refused "a setting that is none" "unknown_parameter image.prompt" "$prompt,\"prompt\":\"x\"}" 'not a known parameter'
 refused "a size that the model cannot have" "invalid_value image.resolution" ',"image":{"instance_prompt":"x","resolution":18}' 'a multiple of 4'
 call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' -d "{\"model\":\"painter\",\"training_file\":\"$file\",\"task\":\"subject-driven\",\"image\":{\"instance_prompt\":\"x\"},\"adapter\":{\"peft_type\":\"BOFT\",\"target_modules\":[\"to_q\",\"conv1\"]}}"
-is "$status $(value param)" "400 adapter.target_modules" "a method on modules that it cannot be on"; like "$body" 'boft cannot be on .*conv1.* convolutions, which hra and lora can be on' "is refused with those that can"
+is "$status $(value param)" "400 adapter.target_modules" "a method on modules that it cannot be on"; like "$body" 'boft cannot be on .*conv1.* convolutions, which hra and plain lora can be on' "is refused with those that can"
+call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' -d "{\"model\":\"painter\",\"training_file\":\"$file\",\"task\":\"subject-driven\",\"image\":{\"instance_prompt\":\"x\"},\"adapter\":{\"peft_type\":\"LORA\",\"use_dora\":true,\"target_modules\":[\"conv1\"]}}"
+like "$body" 'lora with use_dora cannot be on .*conv1' "DoRA is one of them"
 call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' -d "{\"model\":\"gpt2\",\"training_file\":\"$texts\"}"
 is "$status $(value param)" "400 adapter.target_modules" "so is the default of a model"; like "$body" 'hra cannot be on .*c_attn.* Conv1D' "whose modules are of another kind"
 task=classification refused "another task" "unsupported_value task" '' 'can learn subject-driven'

@@ -27,10 +27,10 @@ enum status adapter_new(struct adapter **out, const struct adapter_spec *spec, c
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory for the adapter of %s", linear->name);
   **out = (struct adapter){.ops = adapter_ops_of(spec), .spec = spec, .linear = linear};
   enum status status = (*out)->ops->attach(*out, parameters, seed, err);
-  if (!status && linear->convolution && !method_of(spec->peft_type)->on_conv2d)
+  if (!status && linear->convolution && !adapter_spec_on_conv2d(spec))
     return error_set(err, STATUS_UNSUPPORTED_TARGET, "adapter.target_modules",
-                     "%s is a convolution: %s adapts linear modules only; hra and lora adapt both", linear->name,
-                     method_of(spec->peft_type)->name);
+                     "%s is a convolution: %s adapts linear modules only; hra and plain lora adapt both", linear->name,
+                     adapter_spec_name(spec));
   return status;
 }
 

@@ -59,9 +59,6 @@ static enum status reserve_core(struct adapter *a, struct arena *arena, struct e
 
 static enum status dora_attach(struct adapter *a, struct parameter_list *parameters, uint64_t seed, struct error *err) {
   size_t out = a->linear->out;
-  if (a->linear->convolution)
-    return error_set(err, STATUS_UNSUPPORTED_TARGET, "adapter.target_modules",
-                     "%s is a convolution: use_dora adapts linear modules only", a->linear->name);
   enum status status = lora_attach(a, parameters, seed, err);
   struct lora_state *state = a->state;
   struct place own[2];
