@@ -203,18 +203,23 @@ static bool listed(const char *const *names, const char *name) {
   return false;
 }
 
+/* A null says nothing. */
+static const json_t *given(const json_t *object, const char *name) {
+  const json_t *value = name ? json_object_get(object, name) : NULL;
+  return json_is_null(value) ? NULL : value;
+}
+
 static void read_one(const struct field *field, void *out, const json_t *object, const char *path, struct arena *arena,
                      struct fault_list *faults) {
   char param[PARAM_SIZE];
   struct error err;
-  const json_t *value = json_object_get(object, field->name);
-  const json_t *other = field->alias ? json_object_get(object, field->alias) : NULL;
+  const json_t *value = given(object, field->name), *other = given(object, field->alias);
   param_of(param, path, value || !other ? field->name : field->alias);
   if (value && other)
     fault_add(faults, STATUS_INVALID_VALUE, param, "%s and its other name %s are both given", param, field->alias);
   if (!value)
     value = other;
-  if (!value || json_is_null(value)) {
+  if (!value) {
     if (field->flags & FIELD_REQUIRED)
       fault_add(faults, STATUS_MISSING_PARAMETER, param, "%s is required", param);
     return;

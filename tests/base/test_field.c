@@ -180,6 +180,18 @@ static void names_each_fault(void **state) {
   fault("[]", STATUS_INVALID_VALUE, "", "must be an object, not an array");
 }
 
+/* A null beside the other name says nothing. */
+static void null_is_not_given(void **state) {
+  (void)state;
+  struct thing thing;
+  struct fault_list faults = read_text(&thing, "{\"name\":\"x\",\"n\":null,\"count\":2}", "");
+  assert_int_equal(faults.count, 0);
+  assert_int_equal(thing.count, 2);
+  faults = read_text(&thing, "{\"name\":\"x\",\"n\":3,\"count\":null}", "");
+  assert_int_equal(faults.count, 0);
+  assert_int_equal(thing.count, 3);
+}
+
 static void gathers_all_faults_under_a_path(void **state) {
   (void)state;
   struct thing thing;
@@ -279,6 +291,7 @@ int main(void) {
                                      cmocka_unit_test(truth_is_a_choice),
                                      cmocka_unit_test(accepts_friendly_spellings),
                                      cmocka_unit_test(names_each_fault),
+                                     cmocka_unit_test(null_is_not_given),
                                      cmocka_unit_test(gathers_all_faults_under_a_path),
                                      cmocka_unit_test(sets_from_text),
                                      cmocka_unit_test(writes_what_it_read),
