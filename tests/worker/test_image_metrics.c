@@ -162,6 +162,7 @@ static void processors_that_differ_are_refused(void **state) {
       {"{'size':0}", "size must be"},
       {"{'resample':1}", "resample"},
       {"{'do_resize':false}", "do_resize"},
+      {"{'do_rescale':7}", "do_rescale must be true or false"},
       {"{'do_center_crop':false}", "do_center_crop"},
       {"{'image_mean':[0.5,0.5]}", "image_mean"},
       {"{'image_std':[1,0,1]}", "image_std"},

@@ -10,9 +10,16 @@ static enum status invalid(struct error *err, const char *member, const char *wh
   return error_set(err, STATUS_MODEL_INVALID, "model", "preprocessor_config.json: %s %s", member, what);
 }
 
-static bool flag(const json_t *config, const char *name, bool fallback) {
+/* What is to be done with a picture. */
+struct steps {
+  bool resize, crop, rescale, normalize;
+};
+
+static enum status read_flag(bool *out, const json_t *config, const char *name, bool fallback, struct error *err) {
   const json_t *value = json_object_get(config, name);
-  return json_is_boolean(value) ? json_is_true(value) : fallback;
+  *out = value && !json_is_null(value) ? json_is_true(value) : fallback;
+  return !value || json_is_null(value) || json_is_boolean(value) ? STATUS_OK
+                                                                 : invalid(err, name, "must be true or false");
 }
 
 static bool is_side(const json_t *value) {
@@ -35,12 +42,17 @@ static bool is_vit(const json_t *config) {
   return name && strncmp(name, "ViT", 3) == 0;
 }
 
-static enum status read_sizes(struct image_processor *p, const json_t *config, struct error *err) {
+static enum status read_steps(struct steps *out, const json_t *config, struct error *err) {
+  enum status status = read_flag(&out->resize, config, "do_resize", true, err);
+  status = status ? status : read_flag(&out->crop, config, "do_center_crop", !is_vit(config), err);
+  status = status ? status : read_flag(&out->rescale, config, "do_rescale", true, err);
+  status = status ? status : read_flag(&out->normalize, config, "do_normalize", true, err);
+  return status || out->resize ? status : invalid(err, "do_resize", "must be true");
+}
+
+static enum status read_sizes(struct image_processor *p, const json_t *config, bool crops, struct error *err) {
   const json_t *size = json_object_get(config, "size"), *shortest = json_object_get(size, "shortest_edge");
-  const bool vit = is_vit(config), crops = flag(config, "do_center_crop", !vit);
-  if (!flag(config, "do_resize", true))
-    return invalid(err, "do_resize", "must be true");
-  p->square = !shortest && (json_is_object(size) || vit);
+  p->square = !shortest && (json_is_object(size) || is_vit(config));
   p->resized = is_side(shortest) ? (size_t)json_integer_value(shortest) : shortest ? 0 : square_of(size);
   if (!p->resized)
     return invalid(err, "size",
@@ -64,14 +76,15 @@ static bool read_channels(float out[3], const json_t *list, bool positive) {
   return json_array_size(list) == 3;
 }
 
-static enum status read_values(struct image_processor *p, const json_t *config, struct error *err) {
+static enum status read_values(struct image_processor *p, const json_t *config, const struct steps *steps,
+                               struct error *err) {
   const json_t *factor = json_object_get(config, "rescale_factor");
-  p->scale = !flag(config, "do_rescale", true) ? 1 : factor ? (float)json_number_value(factor) : 1.0F / 255;
+  p->scale = !steps->rescale ? 1 : factor ? (float)json_number_value(factor) : 1.0F / 255;
   if (!(p->scale > 0))
     return invalid(err, "rescale_factor", "must be a number above 0");
   for (size_t c = 0; c < 3; c++)
     p->deviation[c] = 1;
-  if (!flag(config, "do_normalize", true))
+  if (!steps->normalize)
     return STATUS_OK;
   if (!read_channels(p->mean, json_object_get(config, "image_mean"), false))
     return invalid(err, "image_mean", "must be three numbers");
@@ -86,8 +99,10 @@ enum status image_processor_read(struct image_processor *out, const json_t *conf
   *out = (struct image_processor){.filter = filter == PIL_BICUBIC ? RESIZE_BICUBIC : RESIZE_BILINEAR};
   if (filter != PIL_BILINEAR && filter != PIL_BICUBIC)
     return invalid(err, "resample", "must be 2 (bilinear) or 3 (bicubic)");
-  enum status status = read_sizes(out, config, err);
-  return status ? status : read_values(out, config, err);
+  struct steps steps;
+  enum status status = read_steps(&steps, config, err);
+  status = status ? status : read_sizes(out, config, steps.crop, err);
+  return status ? status : read_values(out, config, &steps, err);
 }
 
 enum status image_processor_apply(float *out, const struct image_processor *p, const struct image *image,
