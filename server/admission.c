@@ -201,6 +201,61 @@ static void judge_resolution(const struct job_spec *spec, const json_t *model, s
               (long long)spec->image.resolution, spec->model, (long long)multiple);
 }
 
+/* --- encoders of pictures ------------------------------------------------------------------------- */
+
+/* By which previews are measured; the member of a job that names one, and its architecture as a worker reports it. */
+static const struct encoder {
+  const char *param, *architecture, *what;
+  size_t at; /* its id in struct image_spec */
+} encoders[] = {
+    {"image.clip_model", "clip", "a CLIPModel", offsetof(struct image_spec, clip_model)},
+    {"image.dino_model", "vit", "a ViTModel of DINO's", offsetof(struct image_spec, dino_model)},
+};
+
+/* NULL: the report is of another model, or there is none. */
+static const struct encoder *encoder_of(const struct inspected *inspected) {
+  const char *own = inspected ? json_string_value(json_object_get(inspected->report, "architecture")) : NULL;
+  for (size_t i = 0; own && i < COUNT_OF(encoders); i++)
+    if (strcmp(own, encoders[i].architecture) == 0)
+      return &encoders[i];
+  return NULL;
+}
+
+static enum status judge_encoder(bool *pending, struct fault_list *faults, struct server *server,
+                                 const struct encoder *encoder, const char *id, struct arena *arena,
+                                 struct error *err) {
+  struct base_model model;
+  enum status status = models_find(&model, server->config->models, id, arena, err);
+  if (status == STATUS_MODEL_NOT_FOUND)
+    fault_add(faults, status, encoder->param, "%s: %s", encoder->param, err->text);
+  if (status)
+    return status == STATUS_MODEL_NOT_FOUND ? STATUS_OK : status;
+  const struct inspected *inspected = inspected_of(server->inspected, &model);
+  *pending |= inspected && inspected->state != INSPECTED_KNOWN;
+  if (!inspected || inspected->state != INSPECTED_KNOWN)
+    return STATUS_OK;
+  if (inspected->error.status)
+    fault_add(faults, inspected->error.status, encoder->param, "%s: %.200s cannot be used: %s", encoder->param, id,
+              inspected->error.text);
+  else if (inspected->report && encoder_of(inspected) != encoder)
+    fault_add(faults, STATUS_INVALID_VALUE, encoder->param, "%s must be %s; %.200s is none", encoder->param,
+              encoder->what, id);
+  return STATUS_OK;
+}
+
+static enum status judge_encoders(bool *pending, struct fault_list *faults, struct server *server,
+                                  const struct job_spec *spec, struct arena *arena, struct error *err) {
+  enum status status = STATUS_OK;
+  for (size_t i = 0; !status && i < COUNT_OF(encoders); i++) {
+    const char *id = *(const char *const *)((const char *)&spec->image + encoders[i].at);
+    if (id)
+      status = judge_encoder(pending, faults, server, &encoders[i], id, arena, err);
+  }
+  return status;
+}
+
+/* --- all of it ------------------------------------------------------------------------------------ */
+
 /* What the base model can learn; a fault where it cannot be used. One that is not there any more, training names. */
 static struct data_tasks judge_model(bool *pending, struct fault_list *faults, struct server *server,
                                      const struct job_spec *spec, struct arena *arena) {
@@ -218,7 +273,14 @@ static struct data_tasks judge_model(bool *pending, struct fault_list *faults, s
     judge_resolution(spec, inspected->report, faults);
   }
   struct data_tasks tasks = inspected_tasks(inspected && inspected->state == INSPECTED_KNOWN ? inspected : NULL);
-  data_judge_task(spec, tasks, faults);
+  const struct encoder *encoder = encoder_of(inspected);
+  if (encoder)
+    fault_add(faults, STATUS_UNSUPPORTED_VALUE, "model",
+              "%.200s is %s: previews can be measured by it (%s), no job can "
+              "train it",
+              spec->model, encoder->what, encoder->param);
+  else
+    data_judge_task(spec, tasks, faults);
   return tasks;
 }
 
@@ -248,8 +310,9 @@ enum status admission_check(bool *pending, struct fault_list *faults, struct ser
   struct data_tasks tasks = judge_model(pending, faults, server, spec, arena);
   judge_device(spec, server, faults);
   judge_threads(spec, server, faults);
-  enum status status =
-      find_file(&training, &places[0], faults, server, tenant, spec->training_file, "training_file", arena, err);
+  enum status status = judge_encoders(pending, faults, server, spec, arena, err);
+  if (!status)
+    status = find_file(&training, &places[0], faults, server, tenant, spec->training_file, "training_file", arena, err);
   if (!status)
     status = find_file(&validation, &places[1], faults, server, tenant, spec->validation_file, "validation_file", arena,
                        err);

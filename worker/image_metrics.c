@@ -173,6 +173,43 @@ static enum status open_clip(struct image_metrics *m, const struct task *task, s
   return status ? status : embed_prompts(m, task, err);
 }
 
+/* --- what a folder is ----------------------------------------------------------------------------- */
+
+static const char CLIP_TYPE[] = "clip", DINO_TYPE[] = "vit";
+
+/* Is config.json's model_type that one? */
+static bool is_type(const char *path, const char *type) {
+  static const struct json_limits limits = {.bytes_max = 1 << 20};
+  AUTO(json_release) json_t *config = NULL;
+  if (directory_json(&config, path, "config.json", &limits, NULL) || !config)
+    return false;
+  const char *own = json_string_value(json_object_get(config, "model_type"));
+  return own && strcmp(own, type) == 0;
+}
+
+bool image_encoder_is(const char *path) {
+  return is_type(path, CLIP_TYPE) || is_type(path, DINO_TYPE);
+}
+
+enum status image_encoder_inspect(json_t **report, const char *path, struct backend *backend, struct error *err) {
+  const struct task task = {.clip_dir = path}; /* without prompts */
+  const bool clip = is_type(path, CLIP_TYPE);
+  struct image_metrics m = {0};
+  char size[64];
+  enum status status = clip ? open_clip(&m, &task, backend, err) : open_vision(&m.dino, path, &model_vit, backend, err);
+  if (!status) {
+    const struct vision_encoder *e = clip ? &m.clip : &m.dino;
+    const size_t bytes = e->model.weight_bytes + m.text.weight_bytes;
+    snprintf(size, sizeof size, "%zux%zu", e->processor.side, e->processor.side);
+    *report =
+        json_pack("{s:s, s:[s], s:I, s:{s:s}}", "architecture", clip ? CLIP_TYPE : DINO_TYPE, "tasks",
+                  "IMAGE_FEATURE_EXTRACTION", "parameters", (json_int_t)(bytes / sizeof(float)), "image", "size", size);
+    status = *report ? STATUS_OK : error_no_memory(err, "the report of a model");
+  }
+  image_metrics_close(&m);
+  return status;
+}
+
 /* --- all of them ---------------------------------------------------------------------------------- */
 
 /* A model's fault names the member that chose it. */

@@ -36,6 +36,11 @@ struct image_metrics {
 enum { IMAGE_METRIC_COUNT = 3 };
 extern const char *const image_metric_names[IMAGE_METRIC_COUNT]; /* "valid_clip_t", ... */
 
+/* Is the model at `path` such an encoder? config.json's model_type is looked at alone. */
+bool image_encoder_is(const char *path);
+/* What it is good for, opened as a job would (inspect.h): a new object in *report. */
+NODISCARD enum status image_encoder_inspect(json_t **report, const char *path, struct backend *backend,
+                                            struct error *err);
 /* Opens the task's clip_dir and dino_dir, either of which may be NULL, and embeds the validation prompts.
    STATUS_MODEL_INVALID names image.clip_model or image.dino_model, and the file and member at fault;
    STATUS_INVALID_VALUE image.validation_prompts. Empty after a failure. */

@@ -9,6 +9,7 @@
 #include "worker/chat/probe.h"
 #include "worker/device.h"
 #include "worker/diffusion/diffusion_pipeline.h"
+#include "worker/image_metrics.h"
 #include "worker/model/model.h"
 #include "worker/text/tokenizer.h"
 
@@ -169,11 +170,21 @@ static enum status inspect_pipeline(json_t **report, const char *path, struct er
   return status;
 }
 
+static enum status inspect_encoder(json_t **report, const char *path, struct error *err) {
+  struct backend backend = {0};
+  enum status status = device_open(&backend, NULL, 1, err);
+  status = status ? status : image_encoder_inspect(report, path, &backend, err);
+  backend_close(&backend);
+  return status;
+}
+
 enum status inspect_model(json_t **report, const char *path, struct error *err) {
   struct inspect i = {.path = path};
   *report = NULL;
   if (diffusion_pipeline_is(path))
     return inspect_pipeline(report, path, err);
+  if (image_encoder_is(path))
+    return inspect_encoder(report, path, err);
   enum status status = open_all(&i, err);
   if (!status) {
     const struct model *m = &i.model;

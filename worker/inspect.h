@@ -14,6 +14,8 @@
      of a diffusion pipeline architecture (model_index.json's _class_name) and tasks ["TEXT_TO_IMAGE"], the tokens of a
      prompt as max_seq_length, the modules of its UNet, no layers, and image {size, size_multiple, scheduler}: what a
      picture has where a request does not say it, and what its sides are multiples of;
+     of an encoder of pictures (image_metrics.h) architecture, tasks ["IMAGE_FEATURE_EXTRACTION"], parameters and image
+     {size}: no job learns with it, previews are measured by it;
      of a language model chat_template: true, with chat_template_refuses {feature (api/chat_feature.h): its words}, or
      false, with chat_template_error.
    A model that no job can use is the error that such a job would end with, and *report is NULL. */

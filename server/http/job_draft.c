@@ -109,25 +109,6 @@ static enum status find_model(struct job_draft *draft, struct request *request, 
   return STATUS_OK;
 }
 
-/* The encoders that previews are measured with. */
-static enum status find_encoders(const struct job_spec *spec, struct request *request, struct fault_list *faults,
-                                 struct error *err) {
-  const struct {
-    const char *id, *param;
-  } encoders[] = {{spec->image.clip_model, "image.clip_model"}, {spec->image.dino_model, "image.dino_model"}};
-  for (size_t i = 0; i < COUNT_OF(encoders); i++) {
-    struct base_model model;
-    enum status status =
-        encoders[i].id ? models_find(&model, request->server->config->models, encoders[i].id, &request->arena, err)
-                       : STATUS_OK;
-    if (status == STATUS_MODEL_NOT_FOUND)
-      fault_add(faults, status, encoders[i].param, "%s: %s", encoders[i].param, err->text);
-    else if (status)
-      return status;
-  }
-  return STATUS_OK;
-}
-
 enum status job_draft_read(struct job_draft *out, struct request *request, const json_t *body,
                            struct fault_list *faults, struct error *err) {
   uint32_t seed;
@@ -142,7 +123,6 @@ enum status job_draft_read(struct job_draft *out, struct request *request, const
   if (faults->count)
     return STATUS_OK;
   status = find_model(out, request, faults, err);
-  status = status ? status : find_encoders(&out->spec, request, faults, err);
   return status ? status
                 : admission_check(&out->pending, faults, request->server, request->tenant, &out->spec, &request->arena,
                                   err);

@@ -26,7 +26,7 @@ function figures(estimate) {
     ['Waits in the queue', shown(estimate.queue_wait_seconds, duration)],
     ['Memory', shown(estimate.peak_memory_bytes, bytes)],
     ['Steps', shown(estimate.steps)],
-    ['Examples', shown(estimate.training_examples)],
+    ['Examples in the data', shown(estimate.training_examples)],
     ['Cut to length', shown(estimate.truncated_examples)],
     ['Tokens', shown(estimate.tokens)],
     ['Trained parameters', shown(estimate.trainable_parameters)],

@@ -43,7 +43,7 @@ export class JobForm {
       this.settle();
       changed();
     };
-    this.models = can.models.filter(model => model.usable !== false);
+    this.models = can.models.filter(model => model.usable !== false && model.tasks?.length !== 0);
     const top = this.section('');
     this.member = name => top.find(one => one.name === name);
     this.hosts = {files: h('div.fields', {})};

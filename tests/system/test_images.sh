@@ -104,10 +104,15 @@ measured() { post "{\"model\":\"painter\",\"training_file\":\"$data\",\"task\":\
 measured '"clip_model":"clip","dino_model":"dino"'; is "$status" 200 "a job whose previews are measured"; job=$(value id)
 soon job_ended; call GET "/v1/fine_tuning/jobs/$job/events"; like "$body" '"valid_clip_t":-?[0-9.e-]+,"valid_clip_i":-?[0-9.e-]+,"valid_dino":-?[0-9.e-]+' "tells CLIP-T, CLIP-I and DINO"
 measured '"clip_model":"clip2"'; is "$status $(value code) $(value param)" "404 model_not_found image.clip_model" "an encoder that is not there"
-measured '"clip_model":"dino"'; job=$(value id); job_failed() { call GET "/v1/fine_tuning/jobs/$job"; [[ $(value status) == failed ]]; }
-soon job_failed; like "$body" '"message":"image.clip_model: config.json: model_type ..vit.. is not supported here; clip' "one of another kind fails the job by its name"
+measured '"clip_model":"dino"'; is "$status $(value param)" "400 image.clip_model" "an encoder of another kind"; like "$body" 'must be a CLIPModel; dino is none' "is refused by its name"
+measured '"dino_model":"painter"'; is "$status $(value param)" "400 image.dino_model" "so is a model that is no encoder"
+call GET /v1/models/clip; like "$body" '"usable":true.*"architecture":"clip","tasks":\["IMAGE_FEATURE_EXTRACTION"\]' "an encoder is a model"
+sed -i 's/"rescale_factor": [0-9.]*/"rescale_factor": 0/' models/dino/preprocessor_config.json; call GET /v1/models/dino
+like "$body" '"usable":false.*preprocessor_config.json' "one that cannot be used says why"
 
 mkdir other && reflect models add "$root/tests/worker/diffusion/pipeline" --models other --name mine > out 2>&1; like "$(< out)" '^mine: StableDiffusionPipeline, ' "reflect models add"
+reflect models add "$root/tests/worker/encoders/clip" --models other > out 2>&1; like "$(< out)" '^clip: clip, ' "and an encoder"
+post "{\"model\":\"clip\",\"training_file\":\"$data\"}" fine_tuning/jobs; is "$status $(value code) $(value param)" "400 unsupported_value model" "which no job can train"; like "$body" 'clip is a CLIPModel: previews can be measured by it .image.clip_model' "and why"
 [[ -s other/mine/unet/diffusion_pytorch_model.safetensors ]] && ok "copies its folders" || not_ok "copies its folders"
 out=$(reflect models add models/xl --models other --name xl 2>&1); like "$out" 'StableDiffusionXLPipeline' "what cannot be used is not added"
 finish
