@@ -32,13 +32,12 @@ static int teardown(void **state) {
   return 0;
 }
 
-static struct model opened(size_t scale, uint64_t seed) {
-  struct model model;
+/* In place: its parameters know the model's backend. */
+static void open_unet(struct model *out, size_t scale, uint64_t seed) {
   struct error err;
-  assert_int_equal(model_open_component(&model, path, NULL, &backend, &err), STATUS_OK);
+  assert_int_equal(model_open_component(out, path, NULL, &backend, &err), STATUS_OK);
   if (scale)
-    assert_int_equal(unet_condition(&model, scale, seed, &err), STATUS_OK);
-  return model;
+    assert_int_equal(unet_condition(out, scale, seed, &err), STATUS_OK);
 }
 
 /* As Stable Diffusion's, whose pictures are 8 times as high and wide as latents. */
@@ -49,7 +48,8 @@ static void names_and_shapes(void **state) {
     int64_t out, in;
   } convs[] = {{"conv_in", 16, 3},   {"blocks.0", 16, 16}, {"blocks.1", 32, 16},  {"blocks.2", 32, 32},
                {"blocks.3", 96, 32}, {"blocks.4", 96, 96}, {"blocks.5", 256, 96}, {"conv_out", 8, 256}};
-  struct model model = opened(8, 1);
+  struct model model;
+  open_unet(&model, 8, 1);
   assert_int_equal(model.parameters.count, 2 * COUNT_OF(convs));
   for (size_t i = 0; i < COUNT_OF(convs); i++) {
     const struct parameter *weight = model.parameters.item[2 * i], *bias = model.parameters.item[2 * i + 1];
@@ -95,7 +95,10 @@ static void predict(float *out, struct model *model, size_t scale) {
 static void it_begins_without_effect(void **state) {
   (void)state;
   float plain[ELEMENTS], hinted[ELEMENTS];
-  struct model without = opened(0, 0), with = opened(8, 1), other = opened(8, 2);
+  struct model without, with, other;
+  open_unet(&without, 0, 0);
+  open_unet(&with, 8, 1);
+  open_unet(&other, 8, 2);
   predict(plain, &without, 0);
   predict(hinted, &with, 8);
   assert_memory_equal(plain, hinted, sizeof plain);
@@ -114,7 +117,8 @@ static void sizes_that_it_cannot_reach(void **state) {
   static const size_t scales[] = {0, 3, 6, 16};
   for (size_t i = 0; i < COUNT_OF(scales); i++) {
     struct error err;
-    struct model model = opened(0, 0);
+    struct model model;
+    open_unet(&model, 0, 0);
     assert_int_equal(unet_condition(&model, scales[i], 1, &err), STATUS_UNSUPPORTED_VALUE);
     assert_non_null(strstr(err.text, "for 1, 2, 4 and 8 times"));
     assert_int_equal(unet_hint_scale(&model), 0);
