@@ -18,15 +18,26 @@
 /* Class pictures and previews begin with other noise. */
 static const uint64_t CLASS_SEEDS = (uint64_t)1 << 40, PREVIEW_SEEDS = (uint64_t)2 << 40;
 
-static enum status beat(struct report *report, const char *phase, struct error *err) {
-  report_phase(report, phase);
+/* Called after each sampler step of a picture: says that the worker is at it. */
+typedef enum status beat_function(void *context, struct error *err);
+
+static enum status beat_of_class(void *context, struct error *err) {
+  struct report *report = context;
+  report_phase(report, "class_images");
   return report_poll(report, err);
+}
+
+/* How far the training is stays told. */
+static enum status beat_of_preview(void *context, struct error *err) {
+  struct trainer *t = context;
+  trainer_progress(t, "preview", true);
+  return report_poll(t->report, err);
 }
 
 /* hint NULL: there is none. */
 static enum status sample(struct image *out, struct image_training *it, const struct image_spec *spec,
-                          const char *prompt, const struct image *hint, uint64_t seed, const char *phase,
-                          struct report *report, struct error *err) {
+                          const char *prompt, const struct image *hint, uint64_t seed, beat_function *beat,
+                          void *context, struct error *err) {
   struct diffusion_pipeline *p = it->encoder.pipeline;
   struct image_sampling sampling;
   const struct image_request request = {.prompt = prompt,
@@ -42,7 +53,7 @@ static enum status sample(struct image *out, struct image_training *it, const st
     return status;
   while (!status && !image_sampling_over(&sampling)) {
     status = image_sampling_step(&sampling, err);
-    status = status ? status : beat(report, phase, err);
+    status = status ? status : beat(context, err);
   }
   status = status ? status : image_sampling_decode(out, &sampling, err);
   image_sampling_done(&sampling);
@@ -58,7 +69,7 @@ enum status image_samples_of_class(struct image_training *it, const struct job_s
   for (int64_t i = 0; !status && i < spec->image.num_class_images; i++) {
     struct image image;
     status = sample(&image, it, &spec->image, spec->image.class_prompt, NULL,
-                    (uint64_t)spec->seed + CLASS_SEEDS * (i + 1), "class_images", report, err);
+                    (uint64_t)spec->seed + CLASS_SEEDS * (i + 1), beat_of_class, report, err);
     if (status)
       return status;
     status = image_set_add(&it->classes, &it->encoder, &image, prompt, NULL, err);
@@ -93,7 +104,7 @@ static enum status preview(struct image *out, struct image_training *it, struct 
   char name[100];
   enum status status =
       sample(out, it, &t->task->spec.image, prompt, hint,
-             (uint64_t)t->task->spec.seed + PREVIEW_SEEDS * (uint64_t)(number + 1), "preview", t->report, err);
+             (uint64_t)t->task->spec.seed + PREVIEW_SEEDS * (uint64_t)(number + 1), beat_of_preview, t, err);
   if (status)
     return status;
   snprintf(name, sizeof name, "preview-%" PRId64 "-%zu-%" PRId64 ".png", step, p + 1, number + 1);

@@ -57,6 +57,21 @@ static void same_adapter(const struct outcome *a, const struct outcome *b, bool 
   assert_int_equal(strcmp(sha256[0], sha256[1]) == 0, same);
 }
 
+/* While previews are made it is told how far the training is. */
+static void progress_stays(const struct outcome *o) {
+  size_t shown = 0;
+  for (size_t i = 0; i < json_array_size(o->events); i++) {
+    const json_t *data = json_object_get(json_array_get(o->events, i), "data");
+    const char *phase = json_string_value(json_object_get(data, "phase"));
+    if (!phase || strcmp(phase, "preview") != 0)
+      continue;
+    shown++;
+    assert_int_equal(json_integer_value(json_object_get(data, "total_steps")), 60);
+    assert_true(json_is_integer(json_object_get(data, "step")));
+  }
+  assert_true(shown > 0);
+}
+
 static void it_learns_and_shows_previews(void **state) {
   (void)state;
   struct outcome o;
@@ -68,6 +83,7 @@ static void it_learns_and_shows_previews(void **state) {
   hyperparameters = STEPS;
   /* adapter x3, adapter.tar, two curves, manifest; 3 times 4 previews: before, in between, at the end */
   assert_int_equal(artifacts(&o), 7 + 12);
+  progress_stays(&o);
   const json_t *first = NULL, *last = newest(&o, "metrics", "valid_loss");
   for (size_t i = 0; !first && i < json_array_size(o.events); i++)
     if (json_object_get(json_object_get(json_array_get(o.events, i), "data"), "valid_loss"))
