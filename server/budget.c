@@ -55,6 +55,12 @@ void budget_count(struct budget_use *use, const struct budget_need *need) {
   use->cores += need->cores;
 }
 
+int64_t budget_side_by_side(const struct budget *budget, const struct budget_need *need) {
+  int64_t by_cores = need->cores > 0 ? budget->cores / need->cores : INT64_MAX;
+  int64_t by_memory = budget->memory_mib && need->memory_mib > 0 ? budget->memory_mib / need->memory_mib : INT64_MAX;
+  return greater(lesser(by_cores, by_memory), 1);
+}
+
 static bool nothing_runs(const struct budget_use *use) {
   return !use->unknown && use->memory_mib + use->idle_mib + use->leaving_mib == 0;
 }

@@ -46,6 +46,8 @@ struct budget_use {
   size_t unknown; /* runs of which nobody knows the memory */
 };
 void budget_count(struct budget_use *use, const struct budget_need *need);
+/* How many jobs of that need run side by side at most; at least 1, for alone it starts in any case. */
+int64_t budget_side_by_side(const struct budget *budget, const struct budget_need *need);
 
 enum budget_verdict {
   BUDGET_START,

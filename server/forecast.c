@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "server/needs.h"
 
 enum { ARENA_BYTES = 16 << 20, FRESH_MS = 1000, HALVINGS = 60 };
 
@@ -46,32 +47,65 @@ int64_t forecast_position(const struct forecast *forecast, const struct job_row 
   return before;
 }
 
-/* How many jobs, each as long as the others, begin on a place up to that time. */
-static double begun(const struct forecast *forecast, const struct job_row *job, double seconds) {
-  double n = 0;
+/* Seconds until each place that a job can have is free. */
+struct free_places {
+  size_t count;
+  double in[FORECAST_PLACES_MAX];
+};
+
+static int by_time(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+/* Of the CPU's places the soonest are left out where fewer jobs run side by side than there are places: one begins when
+   all but so many others have ended. */
+static void find_places(struct free_places *out, const struct forecast *forecast, const struct job_row *job,
+                        int64_t side_by_side) {
+  double of_cpu[FORECAST_PLACES_MAX];
+  size_t cpu = 0;
+  out->count = 0;
   for (size_t i = 0; i < forecast->places; i++) {
     bool yields = forecast->preemption && forecast->place[i].busy &&
                   job->priority - forecast->place[i].priority >= forecast->preemption;
-    double free_in = yields ? 0 : forecast->place[i].free_in;
-    if (free_in >= 0 && free_in <= seconds && device_matches(job->device_wanted, forecast->place[i].device))
-      n += 1 + (forecast->job_seconds > 0 ? floor((seconds - free_in) / forecast->job_seconds) : 0);
+    double free_in = yields ? 0 : forecast->place[i].free_in < 0 ? (double)INFINITY : forecast->place[i].free_in;
+    if (!device_matches(job->device_wanted, forecast->place[i].device))
+      continue;
+    if (strcmp(forecast->place[i].device, "cpu") == 0)
+      of_cpu[cpu++] = free_in;
+    else
+      out->in[out->count++] = free_in;
   }
+  qsort(of_cpu, cpu, sizeof *of_cpu, by_time);
+  for (size_t i = side_by_side < (int64_t)cpu ? cpu - (size_t)side_by_side : 0; i < cpu; i++)
+    out->in[out->count++] = of_cpu[i];
+}
+
+/* How many jobs, each as long as the others, begin on the places up to that time. */
+static double begun(const struct free_places *places, double job_seconds, double seconds) {
+  double n = 0;
+  for (size_t i = 0; i < places->count; i++)
+    if (places->in[i] <= seconds)
+      n += 1 + (job_seconds > 0 ? floor((seconds - places->in[i]) / job_seconds) : 0);
   return n;
 }
 
-double forecast_seconds(const struct forecast *forecast, const struct job_row *job, int64_t ahead) {
+double forecast_seconds(const struct forecast *forecast, const struct job_row *job, int64_t side_by_side,
+                        int64_t ahead) {
   double low = 0, high = 0, need = (double)ahead + 1;
-  for (size_t i = 0; i < forecast->places; i++)
-    high = fmax(high, forecast->place[i].free_in);
-  if (begun(forecast, job, 0) >= need)
+  struct free_places places;
+  find_places(&places, forecast, job, side_by_side);
+  for (size_t i = 0; i < places.count; i++)
+    high = isfinite(places.in[i]) ? fmax(high, places.in[i]) : high;
+  if (begun(&places, forecast->job_seconds, 0) >= need)
     return 0;
   if (forecast->job_seconds > 0)
     high += forecast->job_seconds * need;
-  if (begun(forecast, job, high) < need)
+  if (begun(&places, forecast->job_seconds, high) < need)
     return -1;
   for (int i = 0; i < HALVINGS && high - low > 0.5; i++) {
     double middle = (low + high) / 2;
-    if (begun(forecast, job, middle) >= need)
+    if (begun(&places, forecast->job_seconds, middle) >= need)
       high = middle;
     else
       low = middle;
@@ -189,21 +223,24 @@ enum status forecast_start(int64_t *out, int64_t *others, struct server *server,
   enum status status = fresh(&forecast, server, err);
   if (status)
     return status;
-  int64_t ahead = forecast_others(forecast, job, position);
+  const struct budget_need need = needs_of(server, job, NULL);
+  int64_t ahead = forecast_others(forecast, job, position), beside = budget_side_by_side(&server->budget, &need);
   if (others)
     *others = ahead;
-  double seconds = forecast_seconds(forecast, job, position + ahead);
+  double seconds = forecast_seconds(forecast, job, beside, position + ahead);
   *out = seconds < 0 ? 0 : clock_unix() + (int64_t)seconds;
   return STATUS_OK;
 }
 
-enum status forecast_wait(double *out, struct server *server, const struct job_row *job, struct error *err) {
+enum status forecast_wait(double *out, struct server *server, const struct job_row *job, const struct budget_need *need,
+                          struct error *err) {
   const struct forecast *forecast;
   enum status status = fresh(&forecast, server, err);
   if (status)
     return status;
   int64_t position = forecast_position(forecast, job);
-  *out = forecast_seconds(forecast, job, position + forecast_others(forecast, job, position));
+  *out = forecast_seconds(forecast, job, budget_side_by_side(&server->budget, need),
+                          position + forecast_others(forecast, job, position));
   return STATUS_OK;
 }
 

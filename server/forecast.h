@@ -28,17 +28,20 @@ int64_t forecast_others(const struct forecast *forecast, const struct job_row *j
 /* How many queued jobs of its tenant go before one that comes now with its priority. Pure. */
 int64_t forecast_position(const struct forecast *forecast, const struct job_row *job);
 /* Seconds until it starts when `ahead` jobs of all go before it, its device_wanted and priority being asked for; < 0:
-   nobody knows. Pure. */
-double forecast_seconds(const struct forecast *forecast, const struct job_row *job, int64_t ahead);
+   nobody knows. On the CPU as many jobs as it is run side by side (budget_side_by_side): those that run, and those that
+   wait, are taken to be of its size. Pure. */
+double forecast_seconds(const struct forecast *forecast, const struct job_row *job, int64_t side_by_side,
+                        int64_t ahead);
 
 /* The unix time at which it is expected to start; 0: nobody knows, or it is not queued (position < 0). *others, where
    not NULL: forecast_others. Fails only when the store does. */
 NODISCARD enum status forecast_start(int64_t *out, int64_t *others, struct server *server, const struct job_row *job,
                                      int64_t position, struct error *err);
 
-/* Seconds that a job which comes now would wait (its tenant, priority and device_wanted are asked for); < 0: nobody
-   knows. Fails only when the store does. */
-NODISCARD enum status forecast_wait(double *out, struct server *server, const struct job_row *job, struct error *err);
+/* Seconds that a job which comes now would wait (its tenant, priority and device_wanted are asked for, and what it
+   takes of the budget on the CPU); < 0: nobody knows. Fails only when the store does. */
+NODISCARD enum status forecast_wait(double *out, struct server *server, const struct job_row *job,
+                                    const struct budget_need *need, struct error *err);
 
 /* The daemon's, kept with it. NULL is fine. */
 struct forecast_cache;

@@ -15,13 +15,18 @@
 enum { ESTIMATE_BYTES = 1 << 16 };
 
 /* Seconds; null: nobody knows. */
-static json_t *queue_wait(struct request *request, const struct job_spec *spec) {
+static json_t *queue_wait(struct request *request, const struct job_spec *spec, const json_t *report) {
+  const struct server *server = request->server;
+  const json_t *bytes = json_object_get(report, "peak_memory_bytes");
+  const struct budget_need need = {
+      .memory_mib = bytes ? budget_mib(json_integer_value(bytes)) : BUDGET_UNKNOWN,
+      .cores = budget_threads(&server->budget, server->config, spec->scheduling.threads)};
   struct error err;
   double seconds;
   const struct job_row job = {.tenant = request->tenant,
                               .priority = spec->scheduling.priority,
                               .device_wanted = spec->scheduling.device ? spec->scheduling.device : "auto"};
-  if (forecast_wait(&seconds, request->server, &job, &err) || seconds < 0)
+  if (forecast_wait(&seconds, request->server, &job, &need, &err) || seconds < 0)
     return json_null();
   return json_integer((json_int_t)ceil(seconds));
 }
@@ -60,7 +65,7 @@ json_t *estimate_object(struct request *request, const struct job_draft *draft, 
     return NULL;
   }
   complete(out);
-  json_object_set_new(out, "queue_wait_seconds", queue_wait(request, &draft->spec));
+  json_object_set_new(out, "queue_wait_seconds", queue_wait(request, &draft->spec, answer->report));
   json_object_set(out, "warnings", answer->warnings);
   json_object_set_new(out, "job", job_spec_json(&draft->spec));
   return out;

@@ -115,6 +115,20 @@ static void test_threads(void **state) {
   assert_int_equal(threads(1, 12, 0, 0), 12);
 }
 
+static int64_t side_by_side(int64_t memory, int64_t cores, int64_t needs_memory, int64_t needs_cores) {
+  const struct budget of = {.memory_mib = memory, .cores = cores};
+  return budget_side_by_side(&of, &(struct budget_need){needs_memory, needs_cores});
+}
+
+static void test_side_by_side(void **state) {
+  (void)state;
+  assert_int_equal(side_by_side(1000, 8, 400, 2), 2);
+  assert_int_equal(side_by_side(1000, 8, 100, 3), 2);
+  assert_int_equal(side_by_side(0, 8, 400, 2), 4); /* no limit */
+  assert_int_equal(side_by_side(1000, 8, BUDGET_UNKNOWN, 2), 4);
+  assert_int_equal(side_by_side(1000, 2, 2000, 4), 1);
+}
+
 static void test_units(void **state) {
   (void)state;
   assert_int_equal(budget_mib(1), 1);
@@ -128,7 +142,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_fits),     cmocka_unit_test(test_unknown),  cmocka_unit_test(test_idle),
       cmocka_unit_test(test_no_limit), cmocka_unit_test(test_words),    cmocka_unit_test(test_defaults),
-      cmocka_unit_test(test_threads),  cmocka_unit_test(test_units),
+      cmocka_unit_test(test_threads),  cmocka_unit_test(test_units),    cmocka_unit_test(test_side_by_side),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

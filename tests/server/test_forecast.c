@@ -44,7 +44,7 @@ static void test_position(void **state) {
 }
 
 static double seconds(const struct forecast *f, int64_t priority, const char *device, int64_t ahead) {
-  return forecast_seconds(f, &(struct job_row){.device_wanted = device, .priority = priority}, ahead);
+  return forecast_seconds(f, &(struct job_row){.device_wanted = device, .priority = priority}, INT64_MAX, ahead);
 }
 
 static void test_start(void **state) {
@@ -87,8 +87,34 @@ static void test_preemption(void **state) {
   assert_true(seconds(&f, 100, "cpu", 0) >= 300);
 }
 
+/* Jobs of which the budget holds only some side by side wait until all but so many have ended. */
+static void test_side_by_side(void **state) {
+  (void)state;
+  struct forecast f = {.places = 4, .job_seconds = 100};
+  const struct job_row job = {.device_wanted = "cpu"};
+  for (size_t i = 0; i < f.places; i++)
+    f.place[i].device = "cpu";
+  assert_true(forecast_seconds(&f, &job, 2, 1) == 0); /* nothing runs */
+  double wait = forecast_seconds(&f, &job, 2, 2);
+  assert_true(wait >= 100 && wait <= 101);
+  f.place[1].free_in = 30;
+  f.place[2].free_in = 50;
+  f.place[3].free_in = 80;
+  assert_true(forecast_seconds(&f, &job, 4, 0) == 0);
+  wait = forecast_seconds(&f, &job, 2, 0); /* one of the three may go on beside it */
+  assert_true(wait >= 50 && wait <= 51);
+  wait = forecast_seconds(&f, &job, 1, 0);
+  assert_true(wait >= 80 && wait <= 81);
+  f.place[3].free_in = -1;
+  assert_true(forecast_seconds(&f, &job, 1, 0) < 0);
+  assert_true(forecast_seconds(&f, &(struct job_row){.device_wanted = "cuda"}, 1, 0) < 0);
+  f.place[0].device = "cuda:0"; /* takes nothing of it */
+  assert_true(forecast_seconds(&f, &(struct job_row){.device_wanted = "auto"}, 1, 0) == 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_others), cmocka_unit_test(test_position),
-                                     cmocka_unit_test(test_start), cmocka_unit_test(test_preemption)};
+                                     cmocka_unit_test(test_start), cmocka_unit_test(test_preemption),
+                                     cmocka_unit_test(test_side_by_side)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
