@@ -18,8 +18,9 @@ static const struct shape {
   size_t count, out, in;
 } shapes[] = {{60, 576, 576}, {60, 192, 576}, {60, 1536, 576}, {30, 576, 1536}, {1, 49152, 576}};
 
-static const enum ggml_type types[] = {GGML_F32,  GGML_F16,  GGML_BF16, GGML_Q8_0, GGML_Q4_0,
-                                       GGML_Q4_1, GGML_Q5_0, GGML_Q4_K, GGML_Q6_K};
+static const enum ggml_type types[] = {GGML_F32,    GGML_F16,   GGML_BF16, GGML_Q8_0, GGML_Q4_0, GGML_Q4_1,
+                                       GGML_Q5_0,   GGML_Q5_1,  GGML_Q2_K, GGML_Q3_K, GGML_Q4_K, GGML_Q5_K,
+                                       GGML_Q6_K,   GGML_IQ4_NL, GGML_IQ4_XS, GGML_MXFP4};
 static const size_t rows[] = {1, 2, 4, 8, 16};
 
 enum { WIDEST = 49152, DEEPEST = 1536, ROWS_MAX = 16, PRODUCTS = 211, PIECE = 64 << 10, HUGE_PAGE = 2 << 20 };

@@ -163,10 +163,8 @@ DECODER(decode_q5_1)(float *out, const unsigned char *in, size_t blocks) {
   }
 }
 
-/* What the four bits of IQ4_NL and IQ4_XS stand for, and those of MXFP4: twice the numbers of E2M1 (OCP Microscaling
-   Formats, 2023). */
-static const int8_t iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
-static const int8_t mxfp4_values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+const int8_t ggml_iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+const int8_t ggml_mxfp4_values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
 static inline void decode_values(float *out, float d, const int8_t *values, const unsigned char *in) {
   unsigned char q[SMALL_ELEMENTS];
@@ -178,7 +176,7 @@ static inline void decode_values(float *out, float d, const int8_t *values, cons
 /* scale, 16 bytes */
 DECODER(decode_iq4_nl)(float *out, const unsigned char *in, size_t blocks) {
   for (; blocks > 0; blocks--, in += 18, out += SMALL_ELEMENTS)
-    decode_values(out, half_at(in), iq4_values, in + 2);
+    decode_values(out, half_at(in), ggml_iq4_values, in + 2);
 }
 
 /* half of 2^(e - 127) */
@@ -189,7 +187,7 @@ static float half_of_e8m0(unsigned char e) {
 /* the scale's exponent, 16 bytes */
 DECODER(decode_mxfp4)(float *out, const unsigned char *in, size_t blocks) {
   for (; blocks > 0; blocks--, in += 17, out += SMALL_ELEMENTS)
-    decode_values(out, half_of_e8m0(in[0]), mxfp4_values, in + 1);
+    decode_values(out, half_of_e8m0(in[0]), ggml_mxfp4_values, in + 1);
 }
 
 /* scale, upper pairs of bits of 8 group scales, their lower halves in 4 bytes, then 16 bytes a group of 32 */
@@ -197,7 +195,8 @@ DECODER(decode_iq4_xs)(float *out, const unsigned char *in, size_t blocks) {
   for (; blocks > 0; blocks--, in += 136, out += K_ELEMENTS)
     for (size_t group = 0; group < 8; group++) {
       int low = in[4 + group / 2] >> group % 2 * 4 & 15, high = load16(in + 2) >> 2 * group & 3;
-      decode_values(out + group * 32, half_at(in) * (float)((low | high << 4) - 32), iq4_values, in + 8 + group * 16);
+      decode_values(out + group * 32, half_at(in) * (float)((low | high << 4) - 32), ggml_iq4_values,
+                    in + 8 + group * 16);
     }
 }
 

@@ -18,6 +18,10 @@ struct ggml_type_info {
   size_t bytes;     /* bytes a block */
 };
 
+/* What the four bits of IQ4_NL and IQ4_XS stand for, and those of MXFP4: twice the numbers of E2M1 (OCP Microscaling
+   Formats, 2023). */
+extern const int8_t ggml_iq4_values[16], ggml_mxfp4_values[16];
+
 /* NULL for a type that this engine does not read. */
 const struct ggml_type_info *ggml_type_info(uint32_t type);
 /* out[count] from blocks; count is a multiple of the block. */

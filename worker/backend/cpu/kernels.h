@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "worker/backend/weight.h"
 #include "worker/op/dropout.h"
 
 /* What distances add to the scores of one head (struct distances in worker/op/op.h). Distance d is row
@@ -102,7 +103,7 @@ struct gemv {
   const float *x;
   size_t ldx;
   const unsigned char *const *rows; /* where the weight's n rows lie */
-  uint32_t type;                    /* enum ggml_type: one that gemv_reads */
+  enum ggml_type type;
   size_t m, n;
   size_t k; /* a multiple of GEMV_GROUP */
 };
@@ -140,7 +141,6 @@ struct kernels {
      prefetch_floats floats from `prefetch` on. */
   void (*gemm_skinny)(float *y, const float *x, const float *u, size_t m, size_t k, size_t R, const float *prefetch,
                       size_t prefetch_floats);
-  bool (*gemv_reads)(uint32_t type); /* of F32 always; rows of the types that it does not read are to be decoded */
   void (*gemv)(const struct gemv *gemv);
   /* out[j] += sum over rows of x (rows x cols) */
   void (*column_sums)(float *out, const float *x, size_t rows, size_t cols);

@@ -9,7 +9,7 @@ struct pass {
   const struct kernels *kernels;
   const float *x;
   size_t k;       /* padded with zeros to a multiple of GEMV_GROUP */
-  bool decoded;   /* rows of the weight are decoded first */
+  bool decoded;   /* rows of the weight are decoded first: they end within a group */
   float *scratch; /* k floats for each thread: a decoded row */
 };
 
@@ -82,7 +82,7 @@ static void columns_task(void *payload, size_t index, int thread) {
 void matmul_gemv_run(const struct backend *b, const struct matmul *p, float *scratch) {
   size_t in = p->weight->cols;
   struct pass pass = {.p = p, .kernels = b->kernels, .x = p->a, .k = padded(in), .scratch = scratch};
-  pass.decoded = pass.k > in || !b->kernels->gemv_reads(p->weight->type);
+  pass.decoded = pass.k > in;
   if (pass.k > in) {
     for (size_t i = 0; i < p->rows; i++) {
       memcpy(scratch + i * pass.k, p->a + i * in, in * sizeof *scratch);

@@ -35,7 +35,7 @@ static const struct {
 } types[] = {{GGML_F32, 0, 0},  {GGML_F16, 0, 0},  {GGML_BF16, 0, 0},  {GGML_Q8_0, 1, 0},
              {GGML_Q4_0, 1, 0}, {GGML_Q4_1, 2, 0}, {GGML_Q5_0, 1, 0},  {GGML_Q5_1, 2, 0},
              {GGML_Q4_K, 2, 0}, {GGML_Q5_K, 2, 0}, {GGML_Q6_K, 1, 208}, {GGML_Q2_K, 2, 80},
-             {GGML_Q3_K, 1, 108}, {GGML_IQ4_NL, 1, 0}, {GGML_IQ4_XS, 1, 0}};
+             {GGML_Q3_K, 1, 108}, {GGML_IQ4_NL, 1, 0}, {GGML_IQ4_XS, 1, 0}, {GGML_MXFP4, 0, 0}};
 
 /* Random numbers, or random bytes with scales from 2^-8 to 2^-7, of both signs. */
 static struct weight make(size_t row, size_t out, size_t in, size_t heads) {
@@ -48,9 +48,10 @@ static struct weight make(size_t row, size_t out, size_t in, size_t heads) {
   if (!ggml_from_f32(bytes, numbers, w.type, out * in))
     for (size_t i = 0; i < weight_bytes(&w); i++) {
       size_t at = i % info->bytes - types[row].at;
-      bool high = at < 2 * types[row].scales && at % 2;
-      bytes[i] = high ? (unsigned char)(0x1C + 0x80 * rng_below(&rng, 2) + rng_below(&rng, 4))
-                      : (unsigned char)rng_below(&rng, 256);
+      bool high = at < 2 * types[row].scales && at % 2, exponent = w.type == GGML_MXFP4 && at == 0;
+      bytes[i] = high       ? (unsigned char)(0x1C + 0x80 * rng_below(&rng, 2) + rng_below(&rng, 4))
+                 : exponent ? (unsigned char)(117 + rng_below(&rng, 4))
+                            : (unsigned char)rng_below(&rng, 256);
     }
   weight_read(decoded, &w);
   return w;
@@ -164,6 +165,18 @@ static void halves_on(void) {
   }
 }
 
+/* Every scale of MXFP4: the smallest two are subnormal. */
+static void exponents_on(void) {
+  for (size_t e = 0; e < 256; e++) {
+    unsigned char row[17] = {(unsigned char)e, 0x01};
+    float x[GEMV_GROUP] = {1}, y[1], want[GEMV_GROUP];
+    const unsigned char *at[] = {row};
+    ggml_to_f32(want, row, GGML_MXFP4, GEMV_GROUP);
+    one.kernels->gemv(&(struct gemv){.y = y, .x = x, .rows = at, .type = GGML_MXFP4, .m = 1, .n = 1, .k = GEMV_GROUP});
+    assert_true(y[0] == want[0]);
+  }
+}
+
 static void every_type(void **state) {
   (void)state;
   on_each(types_on);
@@ -177,6 +190,11 @@ static void odd_sizes(void **state) {
 static void every_half(void **state) {
   (void)state;
   on_each(halves_on);
+}
+
+static void every_exponent(void **state) {
+  (void)state;
+  on_each(exponents_on);
 }
 
 /* What rounds its inputs to bf16, and the backward pass, have no such path. */
@@ -196,6 +214,7 @@ static void others_are_not_served(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(every_type), cmocka_unit_test(odd_sizes),
-                                     cmocka_unit_test(every_half), cmocka_unit_test(others_are_not_served)};
+                                     cmocka_unit_test(every_half), cmocka_unit_test(every_exponent),
+                                     cmocka_unit_test(others_are_not_served)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

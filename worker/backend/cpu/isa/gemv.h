@@ -5,8 +5,7 @@
 #include "worker/backend/cpu/isa/vector.h"
 #include "worker/backend/cpu/kernels.h"
 
-/* They are struct kernels' gemv_reads and gemv. */
-bool ISA_NAME(gemv_reads)(uint32_t type);
+/* It is struct kernels' gemv. */
 void ISA_NAME(gemv)(const struct gemv *gemv);
 
 #endif

@@ -371,7 +371,6 @@ const struct kernels ISA_NAME(kernels) = {
     .gemm_bf16_emulated = &ISA_NAME(gemm_ukernel_bf16_emulated),
     .gemm = ISA_NAME(gemm),
     .gemm_skinny = ISA_NAME(gemm_skinny),
-    .gemv_reads = ISA_NAME(gemv_reads),
     .gemv = ISA_NAME(gemv),
     .column_sums = column_sums,
     .add_bias = add_bias,
