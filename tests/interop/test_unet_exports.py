@@ -64,7 +64,7 @@ def export(folder, formats):
     members = {"peft_type", "r", "apply_GS", "init_weights", "lora_alpha", "rank_pattern", "target_modules"}
     adapter = {key: value for key, value in config.items() if key in members}
     adapter.pop("init_weights", None)
-    spec = dict(model="tiny", training_file="file-none", adapter=adapter)
+    spec = dict(model="tiny", task="subject-driven", training_file="file-none", adapter=adapter)
     task = dict(kind="export", job_id="job", fine_tuned_model="ft", model_dir=os.path.join(folder, "base"),
                 output_dir=os.path.join(folder, "out"), start=os.path.join(folder, "adapter"), exports=formats, threads=1, spec=spec)
     os.makedirs(task["output_dir"], exist_ok=True)
