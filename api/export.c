@@ -65,7 +65,6 @@ void export_name(char out[EXPORT_NAME_MAX], struct export_choice choice) {
 /* Can this adapter be written in the format? */
 static bool supported(struct export_choice choice, const struct adapter_spec *adapter, size_t index,
                       struct fault_list *faults) {
-  const struct method *method = method_of(adapter->peft_type);
   bool low_rank = adapter_spec_low_rank(adapter);
   bool in_full = adapter->modules_to_save.count > 0 || adapter->bias != BIAS_NONE;
   if (formats[choice.format].adapter_alone && in_full && low_rank) {
@@ -78,7 +77,7 @@ static bool supported(struct export_choice choice, const struct adapter_spec *ad
     return true;
   fault_add(faults, STATUS_UNSUPPORTED_VALUE, "exports",
             "item %zu of exports: %s has no low-rank form, so no LoRA equals it; \"merged\" and \"gguf\" are exact",
-            index, method->low_rank ? "use_dora" : method->peft_type);
+            index, adapter_spec_name(adapter));
   return false;
 }
 

@@ -61,6 +61,15 @@ bool artifacts_is_preview(const struct event *event) {
   return json_is_true(json_object_get(event->data, "preview"));
 }
 
+static struct artifact_row row_of(const struct artifacts *artifacts, const struct announced *item, const char *path) {
+  return (struct artifact_row){.job_id = artifacts->run->id,
+                               .name = item->name,
+                               .path = path,
+                               .bytes = item->bytes,
+                               .sha256 = item->sha256,
+                               .created_at = clock_unix()};
+}
+
 enum status artifacts_store_preview(const struct artifacts *artifacts, const struct event *event, int64_t *forgotten,
                                     struct error *err) {
   char path[PATH_BYTES];
@@ -70,12 +79,7 @@ enum status artifacts_store_preview(const struct artifacts *artifacts, const str
   status = status ? status : path_format(path, err, "%s/%s", artifacts->output, item.path);
   if (status)
     return status;
-  struct artifact_row row = {.job_id = artifacts->run->id,
-                             .name = item.name,
-                             .path = path,
-                             .bytes = item.bytes,
-                             .sha256 = item.sha256,
-                             .created_at = clock_unix()};
+  const struct artifact_row row = row_of(artifacts, &item, path);
   status = db_artifact_add_preview(artifacts->run->server->db, &row, PREVIEWS_MAX, &gone, err);
   *forgotten += gone;
   return status;
@@ -133,12 +137,8 @@ struct evidence artifacts_evidence(const struct artifacts *artifacts) {
 static enum status store_one(struct artifacts *artifacts, const struct announced *item, struct error *err) {
   struct run *run = artifacts->run;
   char file_id[40];
-  struct artifact_row row = {.job_id = run->id,
-                             .name = item->name,
-                             .path = arena_format(&run->arena, "%s/%s", artifacts->output, item->path),
-                             .bytes = item->bytes,
-                             .sha256 = item->sha256,
-                             .created_at = clock_unix()};
+  struct artifact_row row =
+      row_of(artifacts, item, arena_format(&run->arena, "%s/%s", artifacts->output, item->path));
   enum status status = STATUS_OK;
   if (!row.path)
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "storing an artifact");

@@ -5,7 +5,6 @@ TAP lines."""
 import io
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -19,6 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from test_subjects import INSTANCE, NOISE, PIPELINE, POSTERIOR, SEED, SIDE, fresh, normal, timestep
+from worker import train
 
 RATE = 1e-2
 PROMPTS = ["a photo of a red dog", "two cats"]
@@ -31,9 +31,6 @@ def pictures(seed):
 
 
 def run(folder, name, **hyperparameters):
-    """The worker alone, on a task as the daemon writes it."""
-    output = os.path.join(folder, name)
-    os.makedirs(output)
     data = os.path.join(folder, "images.zip")
     with zipfile.ZipFile(data, "w") as archive:
         for kind, seed in (("hints/", 4), ("", 3)):
@@ -43,21 +40,11 @@ def run(folder, name, **hyperparameters):
                 archive.writestr(f"{kind}{i}.png", out.getvalue())
         lines = [{"file_name": f"{i}.png", "text": text, "conditioning_image": f"hints/{i}.png"} for i, text in enumerate(PROMPTS)]
         archive.writestr("metadata.jsonl", "\n".join(json.dumps(line) for line in lines))
-    task = {"kind": "train", "job_id": "ftjob-1", "fine_tuned_model": "ft:x", "model_dir": PIPELINE, "output_dir": output, "threads": 1,
-            "training": {"id": "file-1", "path": data, "filename": "images.zip"},
-            "spec": {"model": "painter", "training_file": "file-1", "task": "controllable", "seed": SEED, "adapter": {"peft_type": "HRA", "r": 4},
-                     "image": {"resolution": SIDE},
-                     "method": {"type": "supervised", "supervised": {"hyperparameters": {
-                         "max_steps": 3, "batch_size": 2, "shuffle": False, "learning_rate": RATE, **hyperparameters}}}}}
-    path = os.path.join(folder, name + ".json")
-    with open(path, "w") as file:
-        json.dump(task, file)
-    worker = os.path.join(os.environ.get("BUILD_DIR", "build"), "reflect-worker")
-    done = subprocess.run([worker, path], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:] + done.stdout[-2000:]
-    with open(os.path.join(output, "step_metrics.csv")) as file:
-        names, *rows = file.read().strip().split("\n")
-    return os.path.join(output, "adapter"), [float(dict(zip(names.split(","), row.split(",")))["train_loss"]) for row in rows]
+    hyperparameters = {"max_steps": 3, "batch_size": 2, "shuffle": False, "learning_rate": RATE, **hyperparameters}
+    return train(folder, name, model_dir=PIPELINE, training={"id": "file-1", "path": data, "filename": "images.zip"},
+                 spec={"model": "painter", "training_file": "file-1", "task": "controllable", "seed": SEED,
+                       "adapter": {"peft_type": "HRA", "r": 4}, "image": {"resolution": SIDE},
+                       "method": {"type": "supervised", "supervised": {"hyperparameters": hyperparameters}}})
 
 
 def floats(image):

@@ -2,9 +2,7 @@
 the loss and the updated adapter, for HRA, LoRA and DoRA; and that PEFT loads the adapter onto diffusers' UNet. TAP lines."""
 
 import io
-import json
 import os
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -20,6 +18,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PIPELINE = os.path.abspath(os.path.join(HERE, "..", "worker", "diffusion", "pipeline"))
 sys.path.insert(0, os.path.join(HERE, "..", "worker", "diffusion"))
 from philox import latents, philox  # noqa: E402  (beside the pipeline)
+from worker import train  # noqa: E402
 
 TIMESTEP, POSTERIOR, NOISE = 6, 7, 8  # base/rng.h
 INSTANCE, CLASS = 0, 1  # worker/image_training.c
@@ -52,31 +51,20 @@ def images():
 
 
 def run(folder, name, adapter, gamma, **hyperparameters):
-    """The worker alone, on a task as the daemon writes it."""
-    output = os.path.join(folder, name)
-    os.makedirs(output)
     data = os.path.join(folder, "images.zip")
     with zipfile.ZipFile(data, "w") as archive:
         for i, image in enumerate(images()):
             out = io.BytesIO()
             image.save(out, "PNG")
             archive.writestr(f"{i}.png", out.getvalue())
-    task = {"kind": "train", "job_id": "ftjob-1", "fine_tuned_model": "ft:x", "model_dir": PIPELINE, "output_dir": output, "threads": 1,
-            "training": {"id": "file-1", "path": data, "filename": "images.zip"},
-            "spec": {"model": "painter", "training_file": "file-1", "task": "subject-driven", "seed": SEED, "adapter": adapter,
-                     "image": {"instance_prompt": PROMPT, "with_prior_preservation": True, "class_prompt": CLASS_PROMPT,
-                               "num_class_images": 1, "prior_loss_weight": WEIGHT, "num_inference_steps": 5, "resolution": SIDE, "snr_gamma": gamma},
-                     "method": {"type": "supervised", "supervised": {"hyperparameters": {
-                         "max_steps": 1, "batch_size": 2, "shuffle": False, **hyperparameters}}}}}
-    path = os.path.join(folder, name + ".json")
-    with open(path, "w") as file:
-        json.dump(task, file)
-    worker = os.path.join(os.environ.get("BUILD_DIR", "build"), "reflect-worker")
-    done = subprocess.run([worker, path], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:] + done.stdout[-2000:]
-    with open(os.path.join(output, "step_metrics.csv")) as file:
-        names, row = file.read().split("\n")[:2]
-    return os.path.join(output, "adapter"), float(dict(zip(names.split(","), row.split(",")))["train_loss"])
+    image = {"instance_prompt": PROMPT, "with_prior_preservation": True, "class_prompt": CLASS_PROMPT, "num_class_images": 1,
+             "prior_loss_weight": WEIGHT, "num_inference_steps": 5, "resolution": SIDE, "snr_gamma": gamma}
+    hyperparameters = {"max_steps": 1, "batch_size": 2, "shuffle": False, **hyperparameters}
+    adapter, losses = train(folder, name, model_dir=PIPELINE, training={"id": "file-1", "path": data, "filename": "images.zip"},
+                            spec={"model": "painter", "training_file": "file-1", "task": "subject-driven", "seed": SEED,
+                                  "adapter": adapter, "image": image,
+                                  "method": {"type": "supervised", "supervised": {"hyperparameters": hyperparameters}}})
+    return adapter, losses[0]
 
 
 def class_image(pipe):

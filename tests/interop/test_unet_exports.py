@@ -3,15 +3,15 @@
 convolutions, and a LoRA one with ranks that differ. What the worker writes of it as PEFT LoRA, diffusers LoRA, kohya LoRA and
 merged folder gives, loaded by its own reader, the output of the adapter in PEFT. Says TAP lines.
 Environment: BUILD_DIR."""
-import json, os, subprocess, sys, tarfile, tempfile
+import json, os, sys, tarfile, tempfile
 import torch
 import diffusers
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from peft import HRAConfig, LoraConfig, PeftModel, get_peft_model
 from transformers import CLIPTextConfig, CLIPTextModel
+from worker import run_worker
 
 diffusers.utils.logging.set_verbosity_error()
-BUILD = os.environ.get("BUILD_DIR", "build")
 UNET = dict(sample_size=8, in_channels=4, out_channels=4, layers_per_block=1, block_out_channels=(8, 16), norm_num_groups=4,
             down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
             cross_attention_dim=32, attention_head_dim=2)
@@ -65,13 +65,10 @@ def export(folder, formats):
     adapter = {key: value for key, value in config.items() if key in members}
     adapter.pop("init_weights", None)
     spec = dict(model="tiny", task="subject-driven", training_file="file-none", adapter=adapter)
-    task = dict(kind="export", job_id="job", fine_tuned_model="ft", model_dir=os.path.join(folder, "base"),
-                output_dir=os.path.join(folder, "out"), start=os.path.join(folder, "adapter"), exports=formats, threads=1, spec=spec)
-    os.makedirs(task["output_dir"], exist_ok=True)
-    path = os.path.join(folder, "task.json")
-    with open(path, "w") as file:
-        json.dump(task, file)
-    return subprocess.run([os.path.join(BUILD, "reflect-worker"), path], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    out = os.path.join(folder, "out")
+    os.makedirs(out, exist_ok=True)
+    return run_worker(os.path.join(folder, "task.json"), kind="export", model_dir=os.path.join(folder, "base"), output_dir=out,
+                      start=os.path.join(folder, "adapter"), exports=formats, spec=spec)
 
 
 def unpacked(folder, name):

@@ -9,13 +9,12 @@
 
 enum status lora_rank(size_t *out, const struct export *e, struct error *err) {
   const struct model *m = e->model;
-  const struct method *method = method_of(e->spec->peft_type);
   *out = 0;
   for (size_t i = 0; i < m->adapter_count; i++) {
     if (!m->adapters[i]->ops->low_rank)
       return error_set(err, STATUS_UNSUPPORTED_VALUE, "exports",
                        "%s has no low-rank form, so no LoRA equals it; \"merged\" and \"gguf\" are exact",
-                       method->low_rank ? "use_dora" : method->peft_type);
+                       adapter_spec_name(e->spec));
     *out = m->adapters[i]->rank > *out ? m->adapters[i]->rank : *out;
   }
   return STATUS_OK;

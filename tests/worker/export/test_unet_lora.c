@@ -320,7 +320,7 @@ static void refuses_what_has_no_form(void **state) {
   static const char *const of_low_rank[] = {"lora", "diffusers-lora", "kohya-lora"};
   open_unet(&f, &oft);
   for (size_t i = 0; i < COUNT_OF(of_low_rank); i++)
-    refused(&f, of_low_rank[i], "OFT has no low-rank form");
+    refused(&f, of_low_rank[i], "oft has no low-rank form");
   close_unet(&f);
   open_unet(&f, &chain);
   refused(&f, "gguf", "UNet2DConditionModel");
