@@ -88,7 +88,7 @@ libs = $(shell $(PKG_CONFIG) --libs $(PKG_$(1))) -lm
 
 PROGRAMS := $(BIN)/reflectd $(BIN)/reflect-sandbox $(BIN)/reflect-deliver $(BIN)/reflect-worker $(BIN)/reflect
 FAULT := $(addprefix $(BIN)/tests/fault/,torture worker shim.so simulate load)
-TOOLS := $(BIN)/tests/golden $(BIN)/tests/bench $(BIN)/tests/interop/tokenize $(FAULT)
+TOOLS := $(BIN)/tests/golden $(BIN)/tests/bench $(BIN)/tests/interop/tokenize $(BIN)/tests/system/split_gguf $(FAULT)
 # tests/LAYER/.../test_*.c: one cmocka program each, linked with its layer.
 TESTS := $(patsubst tests/%.c,$(BIN)/tests/%,$(foreach layer,$(LAYERS),$(shell find tests/$(layer) -name 'test_*.c' 2>/dev/null)))
 
@@ -122,6 +122,9 @@ $(BIN)/tests/golden: $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/golden/*.c)) $(c
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,worker)
 $(BIN)/tests/interop/tokenize: $(OBJ)/tests/interop/tokenize.o $(call ars,worker)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,worker)
+$(BIN)/tests/system/split_gguf: $(OBJ)/tests/system/split_gguf.o $(call ars,worker)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,worker)
 $(BIN)/tests/bench: $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/bench/*.c)) $(call ars,worker)

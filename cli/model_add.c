@@ -11,6 +11,7 @@
 #include "api/task.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/split_file.h"
 #include "cli/layers.h"
 #include "cli/model_copy.h"
 #include "cli/program.h"
@@ -119,6 +120,12 @@ static enum status look_at(json_t **report, const char *model, const struct besi
   return status ? status : read_verdict(report, said.text, code, err);
 }
 
+/* A file that becomes a folder, with what lies beside it and belongs to it. */
+static bool becomes_folder(const char *source) {
+  struct split_file one;
+  return single_file_named(source) || (split_file_named(&one, source) && one.count > 1);
+}
+
 static bool is_gguf(const char *name) {
   size_t length = strlen(name);
   return length > 5 && strcmp(name + length - 5, ".gguf") == 0;
@@ -135,8 +142,11 @@ static void last_name(char out[NAME_BYTES], const char *path, const char *source
   snprintf(out, NAME_BYTES, "%.*s", (int)(end - begin), path + begin);
   if (out[0] == '\0' || strcmp(out, ".") == 0 || strcmp(out, "..") == 0)
     snprintf(out, NAME_BYTES, "%s", strrchr(source, '/') + 1);
-  if (single_file_named(out)) /* it becomes a folder, with what lies beside it */
+  struct split_file one;
+  if (single_file_named(out))
     out[strlen(out) - strlen(".safetensors")] = '\0';
+  else if (split_file_named(&one, out) && one.count > 1)
+    out[one.stem] = '\0';
 }
 
 /* The id that the model gets. */
@@ -147,7 +157,7 @@ static enum status check_name(const char *id, const char *source, struct error *
   if (!model_id_valid(id))
     return error_set(err, STATUS_INVALID_VALUE, "name", "\"%s\" cannot be a model's name: --name NAME, or ORG/NAME",
                      id);
-  if (S_ISREG(info.st_mode) && !single_file_named(source) && (!is_gguf(source) || !is_gguf(id) || strchr(id, '/')))
+  if (S_ISREG(info.st_mode) && !becomes_folder(source) && (!is_gguf(source) || !is_gguf(id) || strchr(id, '/')))
     return error_set(err, STATUS_INVALID_VALUE, "name",
                      "a model that is one file must end in .gguf, here and as its name (ORG/NAME is for folders), or "
                      "in .safetensors");
@@ -187,7 +197,7 @@ enum exit_code model_add(struct cli *cli, const char *path, const struct model_a
     find_beside(&beside, source);
   if (!status)
     status = look_at(&report, source, &beside, &err);
-  if (!status && single_file_named(source))
+  if (!status && becomes_folder(source))
     status = model_copy_parts(source, beside.parts, beside.count, folder, id, options->link, &bytes, &err);
   else if (!status)
     status = model_copy(source, folder, id, options->link, &bytes, &err);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/split_file.h"
 #include "base/str.h"
 
 enum { DEPTH_MAX = 4, CHUNK_BYTES = 1 << 20, FILE_MODE = 0644, FOLDER_MODE = 0755 };
@@ -175,6 +176,13 @@ static enum status copy_content(struct copying *copying, const struct content *c
   enum status status = copy_part(copying, folder, name, target);
   for (size_t i = 0; !status && i < content->count; i++)
     status = copy_part(copying, folder, content->parts[i], target);
+  struct split_file one;
+  char part[PATH_MAX];
+  split_file_named(&one, content->source);
+  for (unsigned i = 2; !status && i <= one.count; i++) {
+    split_file_path(part, content->source, &one, i);
+    status = copy_part(copying, folder, strrchr(part, '/') + 1, target);
+  }
   return status ? status : file_sync_dir(target, copying->err);
 }
 

@@ -18,8 +18,9 @@ bool model_id_valid(const char *id);
 NODISCARD enum status model_copy(const char *source, const char *models, const char *id, bool link, uint64_t *bytes,
                                  struct error *err);
 
-/* The same for a file that becomes the folder models/id, with what of its own folder belongs to it: `parts`, paths of
-   one or two names below that folder, of files or folders. */
+/* The same for a file that becomes the folder models/id, with what of its own folder belongs to it: where it is the
+   first part of a split one (base/split_file.h) the others, and `parts`, paths of one or two names below that folder,
+   of files or folders. */
 NODISCARD enum status model_copy_parts(const char *source, const char *const *parts, size_t count, const char *models,
                                        const char *id, bool link, uint64_t *bytes, struct error *err);
 

@@ -18,7 +18,7 @@ struct verify_options {
 
 static const struct option_row verify_rows[] = {
     {"base", OPTION_TEXT, offsetof(struct verify_options, base), NULL, "PATH",
-     "hash this base model too: a folder or a .gguf"},
+     "hash this base model too: a folder or a .gguf, of several parts the first"},
     {"data", OPTION_TEXT, offsetof(struct verify_options, data), NULL, "FILE", "hash this training file too"},
     {"validation", OPTION_TEXT, offsetof(struct verify_options, validation), NULL, "FILE",
      "hash this validation file too"},
@@ -87,6 +87,11 @@ static void judge_folder(struct verifying *v, const char *prefix, const char *fo
   }
 }
 
+static void folder_of(char out[PATH_MAX_BYTES], const char *file) {
+  const char *slash = strrchr(file, '/');
+  snprintf(out, PATH_MAX_BYTES, "%.*s", slash ? (int)(slash - file) : 1, slash ? file : ".");
+}
+
 /* ---- a base model and data that were named ---- */
 
 static void judge_base(struct verifying *v, const char *base, const json_t *manifest) {
@@ -95,6 +100,12 @@ static void judge_base(struct verifying *v, const char *base, const json_t *mani
   size_t index;
   if (stat(base, &info) == 0 && S_ISDIR(info.st_mode)) {
     judge_folder(v, "base model: ", base, files, NULL);
+    return;
+  }
+  if (json_array_size(files) > 1) { /* the first part of a split one, whose others lie beside it */
+    char folder[PATH_MAX_BYTES];
+    folder_of(folder, base);
+    judge_folder(v, "base model: ", folder, files, NULL);
     return;
   }
   json_array_foreach(files, index, entry) {
@@ -151,11 +162,10 @@ static enum status verify_here(struct verifying *v, json_t **manifest, const cha
     return error_set_errno(err, STATUS_IO, NULL, "%s", target);
   bool is_folder = S_ISDIR(info.st_mode);
   const char *slash = strrchr(target, '/'), *name = slash ? slash + 1 : target;
-  snprintf(folder, sizeof folder, "%.*s",
-           is_folder ? (int)strlen(target)
-           : slash   ? (int)(slash - target)
-                     : 1,
-           is_folder || slash ? target : ".");
+  if (is_folder)
+    snprintf(folder, sizeof folder, "%s", target);
+  else
+    folder_of(folder, target);
   snprintf(path, sizeof path, "%s/training_manifest.json", folder);
   enum status status = read_manifest(manifest, options->manifest ? options->manifest : path, err);
   if (status)

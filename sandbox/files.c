@@ -14,6 +14,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/split_file.h"
+
 /* What newer kernels have than the headers of Debian 12. */
 #ifndef LANDLOCK_ACCESS_FS_TRUNCATE
 #define LANDLOCK_ACCESS_FS_TRUNCATE (1ULL << 14)
@@ -100,6 +102,19 @@ static enum status allow_all(const struct rules *rules, const struct plan_paths 
   enum status status = STATUS_OK;
   for (size_t i = 0; !status && i < paths->count; i++)
     status = allow(rules, paths->item[i], rights, O_NOFOLLOW, err);
+  return status;
+}
+
+/* A folder, or a file with the other parts of a split one. */
+static enum status allow_model(const struct rules *rules, const char *model, struct error *err) {
+  struct split_file one;
+  char part[PATH_MAX];
+  enum status status = STATUS_OK;
+  split_file_named(&one, model);
+  for (unsigned i = 1; !status && i <= one.count; i++) {
+    split_file_path(part, model, &one, i);
+    status = allow(rules, part, READ, 0, err);
+  }
   return status;
 }
 
@@ -206,7 +221,7 @@ static enum status allow_system(const struct rules *rules, const struct plan *pl
 static enum status allow_plan(const struct rules *rules, const struct plan *plan, struct error *err) {
   enum status status = allow_system(rules, plan, err);
   if (!status && plan->model)
-    status = allow(rules, plan->model, READ, 0, err);
+    status = allow_model(rules, plan->model, err);
   if (!status && plan->model)
     status = allow_links(rules, plan->model, 1, err);
   if (!status)

@@ -36,7 +36,8 @@ struct plan {
   bool without[LAYER_COUNT];
   pid_t parent; /* the process to die with; 0: whichever started it */
   enum device_kind device;
-  const char *model;         /* NULL: none. A folder, with what the links in it lead to, or a file; read-only */
+  const char *model;         /* NULL: none. A folder, with what the links in it lead to, or a file, with
+                                the other parts of a split one; read-only */
   struct plan_paths read;    /* files and folders; never through a link at the end */
   struct plan_paths write;   /* folders */
   struct plan_paths execute; /* files and folders whose programs it may start; none: it starts none */

@@ -6,6 +6,7 @@
 
 #include "api/single_file.h"
 #include "base/log.h"
+#include "base/split_file.h"
 #include "server/paths.h"
 
 struct inspected_list {
@@ -40,9 +41,15 @@ static uint64_t version_of(const char *path) {
                                              "tokenizer",        "tokenizer/tokenizer_config.json",
                                              "unet",             "unet/config.json",
                                              "vae",              "vae/config.json"};
-  char file[PATH_BYTES];
+  char file[PATH_BYTES], part[PATH_MAX];
   struct single_file single;
+  struct split_file one;
   uint64_t hash = mix_file(0xCBF29CE484222325u, path);
+  split_file_named(&one, path);
+  for (unsigned i = 1; one.count > 1 && i <= one.count; i++) {
+    split_file_path(part, path, &one, i);
+    hash = mix_file(hash, part);
+  }
   for (size_t i = 0; i < COUNT_OF(names); i++)
     if (!path_format(file, NULL, "%s/%s", path, names[i]))
       hash = mix_file(hash, file);

@@ -11,6 +11,7 @@
 #include "api/single_file.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/split_file.h"
 #include "base/str.h"
 
 enum { MODELS_MAX = 4096, ENTRIES_MAX = 1 << 17, REF_BYTES_MAX = 256, NAMED_MAX = 5, ID_BYTES = 2 * 256 };
@@ -50,15 +51,25 @@ static bool is_file(const char *folder, const char *name, struct stat *info) {
   return entry_stat(path, info, folder, name) && S_ISREG(info->st_mode);
 }
 
-/* How many .gguf files lie in the folder, counted to 2; *info is of the last one seen. */
+/* Is it a .gguf file, and of several parts the first? */
+static bool is_gguf(const char *folder, const char *name, struct stat *info) {
+  char path[PATH_MAX];
+  return ends_with(name, GGUF_ENDING) && entry_stat(path, info, folder, name) && S_ISREG(info->st_mode) &&
+         !split_file_follows(path);
+}
+
+/* How many models in .gguf files lie in the folder, counted to 2; *info is of the last one seen. */
 static size_t count_gguf(const char *folder, struct stat *info) {
+  struct stat seen;
   size_t count = 0;
   DIR *dir = opendir(folder);
   if (!dir)
     return 0;
   for (struct dirent *entry; count < 2 && (entry = readdir(dir));)
-    if (entry->d_name[0] != '.' && ends_with(entry->d_name, GGUF_ENDING) && is_file(folder, entry->d_name, info))
+    if (entry->d_name[0] != '.' && is_gguf(folder, entry->d_name, &seen)) {
+      *info = seen;
       count++;
+    }
   closedir(dir);
   return count;
 }
@@ -241,7 +252,7 @@ static void search_entry(struct search *s, const char *folder, const char *name)
   struct stat info;
   if (!entry_stat(path, &info, folder, name))
     return;
-  if (S_ISREG(info.st_mode) && ends_with(name, GGUF_ENDING) && (!s->id || strcmp(s->id, name) == 0))
+  if ((!s->id || strcmp(s->id, name) == 0) && is_gguf(folder, name, &info))
     add(s, name, path, MODEL_GGUF, &info, PLACE_PLAIN);
   if (!S_ISDIR(info.st_mode) || take_folder(s, path, name, PLACE_PLAIN))
     return;

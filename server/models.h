@@ -1,6 +1,7 @@
 /* Base models: what lies in the models folder. A folder with config.json, with model_index.json (a diffusion pipeline
    of diffusers), with a single file of Stable Diffusion (api/single_file.h) or with one .gguf file is a model, and so
-   is a file that ends in .gguf; the name of either is the id. A folder that is none may hold such folders: "org/name".
+   is a file that ends in .gguf; the name of either is the id. Of a split GGUF (base/split_file.h) the first file
+   is the model. A folder that is none may hold such folders: "org/name".
    "models--org--name" (in the models folder, or in "hub" there) is that of the Hugging Face hub's cache: the model
    "org/name" is the snapshot that refs/main names, else the newest. Of two models with one id the one outside the cache
    counts, and the log says so. Symbolic links are followed. The models' files are looked for, never read. Nothing is

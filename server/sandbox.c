@@ -11,6 +11,7 @@
 #include "base/cpu.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/split_file.h"
 #include "server/paths.h"
 #include "server/process.h"
 
@@ -108,12 +109,27 @@ static enum status add_number(struct sandbox_command *command, const char *optio
   return text ? STATUS_OK : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "starting a worker");
 }
 
+/* Of a file, and where it is split of all its parts. */
+static uint64_t file_bytes(const char *path) {
+  struct split_file one;
+  struct stat info;
+  char part[PATH_MAX];
+  uint64_t sum = 0;
+  split_file_named(&one, path);
+  for (unsigned i = 1; i <= one.count; i++) {
+    split_file_path(part, path, &one, i);
+    if (stat(part, &info) == 0)
+      sum += (uint64_t)info.st_size;
+  }
+  return sum;
+}
+
 static uint64_t folder_bytes(const char *path) {
   struct stat info;
   uint64_t sum = 0;
   DIR *dir = opendir(path);
   if (!dir)
-    return stat(path, &info) == 0 ? (uint64_t)info.st_size : 0;
+    return file_bytes(path);
   for (struct dirent *entry; (entry = readdir(dir));)
     if (fstatat(dirfd(dir), entry->d_name, &info, 0) == 0 && S_ISREG(info.st_mode))
       sum += (uint64_t)info.st_size;

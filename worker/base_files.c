@@ -9,6 +9,7 @@
 
 #include "api/single_file.h"
 #include "base/file.h"
+#include "base/split_file.h"
 
 static bool ends(const char *name, const char *with) {
   size_t length = strlen(name), end = strlen(with);
@@ -83,6 +84,20 @@ static enum status add_folder(json_t *list, const char *folder, const char *with
   return status;
 }
 
+/* A model that is one file, or the parts of one, whose first `path` is. */
+static enum status add_file(json_t *list, const char *path, struct error *err) {
+  struct split_file one;
+  char part[PATH_MAX];
+  enum status status = STATUS_OK;
+  split_file_named(&one, path);
+  for (unsigned i = 1; !status && i <= one.count; i++) {
+    split_file_path(part, path, &one, i);
+    const char *slash = strrchr(part, '/');
+    status = add(list, "", slash ? slash + 1 : part, part, err);
+  }
+  return status;
+}
+
 /* Of a diffusion pipeline: the folders of those components that are used. */
 static enum status add_components(json_t *list, const char *path, struct error *err) {
   static const char *const names[] = {"scheduler/", "text_encoder/", "tokenizer/", "unet/", "vae/"};
@@ -102,15 +117,13 @@ static enum status add_components(json_t *list, const char *path, struct error *
 
 enum status base_files(json_t **out, const char *path, struct error *err) {
   struct stat info;
-  const char *slash = strrchr(path, '/');
   json_t *list = json_array();
   enum status status = list ? STATUS_OK : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "listing the base model's files");
   *out = NULL;
   if (!status && stat(path, &info) != 0)
     status = error_set_errno(err, STATUS_IO, NULL, "cannot read %s", path);
   if (!status)
-    status =
-        S_ISDIR(info.st_mode) ? add_folder(list, path, "", err) : add(list, "", slash ? slash + 1 : path, path, err);
+    status = S_ISDIR(info.st_mode) ? add_folder(list, path, "", err) : add_file(list, path, err);
   if (!status && S_ISDIR(info.st_mode))
     status = add_components(list, path, err);
   if (status)

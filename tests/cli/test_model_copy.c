@@ -83,6 +83,24 @@ static void all_of_it_is_there(void **state) {
   assert_true(S_ISREG(info.st_mode) && info.st_ino == original.st_ino);
 }
 
+static void parts_of_a_split_file_become_a_folder(void **state) {
+  struct error err;
+  uint64_t bytes;
+  (void)state;
+  put(below(source, "m-00001-of-00002.gguf"), "one");
+  assert_int_equal(
+      model_copy_parts(below(source, "m-00001-of-00002.gguf"), NULL, 0, models, "m", false, &bytes, &err), STATUS_IO);
+  assert_non_null(strstr(err.text, "m-00002-of-00002.gguf: No such file"));
+  assert_int_not_equal(access(below(models, "m"), F_OK), 0);
+  put(below(source, "m-00002-of-00002.gguf"), "second");
+  assert_int_equal(
+      model_copy_parts(below(source, "m-00001-of-00002.gguf"), NULL, 0, models, "m", false, &bytes, &err), STATUS_OK);
+  assert_int_equal(bytes, 3 + 6);
+  is_text(below(models, "m/m-00001-of-00002.gguf"), "one");
+  is_text(below(models, "m/m-00002-of-00002.gguf"), "second");
+  assert_int_not_equal(access(below(models, "m/config.json"), F_OK), 0);
+}
+
 static void nothing_is_left_of_one_that_failed(void **state) {
   struct error err;
   uint64_t bytes;
@@ -119,6 +137,7 @@ static void ids_stay_in_the_folder(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(all_of_it_is_there, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(parts_of_a_split_file_become_a_folder, set_up, tear_down),
       cmocka_unit_test_setup_teardown(nothing_is_left_of_one_that_failed, set_up, tear_down),
       cmocka_unit_test(ids_stay_in_the_folder)};
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "worker/file/gguf_parts.h"
 #include "worker/model/checkpoint_gguf.h"
 
 enum { ELEMENTS_MAX = 1 << 20 };
@@ -81,6 +82,24 @@ static unsigned use_tensor(const struct gguf *gguf, const struct gguf_tensor *te
   return sum;
 }
 
+/* Where the bytes have "GGUF" a second time, they are the two parts of a model. */
+static enum status join_second(struct gguf *gguf, const uint8_t *bytes, size_t length, struct error *err) {
+  const uint8_t *second = length > 8 ? memmem(bytes + 4, length - 4, "GGUF", 4) : NULL;
+  size_t fault;
+  if (!second)
+    return STATUS_OK;
+  gguf->parts = arena_array(&gguf->arena, 1, sizeof *gguf->parts);
+  if (!gguf->parts)
+    return STATUS_OUT_OF_MEMORY;
+  enum status status = gguf_parse(gguf->parts, second, length - (size_t)(second - bytes), err);
+  if (status)
+    return status;
+  gguf->part_count = 1;
+  status = gguf_parts_join(gguf, &fault, err);
+  CHECK(status == STATUS_OK || (err->text[0] && fault <= 1));
+  return status;
+}
+
 static void use_checkpoint(struct gguf *gguf) {
   struct checkpoint c = {.gguf = *gguf, .is_gguf = true, .weights_path = "fuzz"};
   struct error err = {0};
@@ -106,6 +125,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
   unsigned sum = 0;
   enum status status = gguf_parse(&gguf, bytes, length, &err);
   CHECK(status == STATUS_OK || err.text[0]);
+  if (status == STATUS_OK)
+    status = join_second(&gguf, bytes, length, &err);
   for (size_t i = 0; i < gguf.value_count; i++)
     sum += use_value(&gguf, &gguf.values[i]);
   for (size_t i = 0; i < gguf.tensor_count; i++)

@@ -113,6 +113,35 @@ static void test_formats(void **state) {
                    " single=single_file");
 }
 
+/* The model `id` lies in that folder of the models folder. */
+static void assert_found(struct fixture *f, const char *id, const char *at) {
+  struct base_model model;
+  assert_int_equal(models_find(&model, f->folder, id, &f->arena, &f->err), STATUS_OK);
+  assert_string_equal(model.id, id);
+  assert_string_equal(model.path + strlen(f->folder) + 1, at);
+}
+
+static void assert_lacks(struct fixture *f, const char *id) {
+  struct base_model model;
+  assert_int_equal(models_find(&model, f->folder, id, &f->arena, &f->err), STATUS_MODEL_NOT_FOUND);
+}
+
+/* The parts of one are one model, which the first that is there names; the worker says what is missing. */
+static void test_split_files(void **state) {
+  struct fixture *f = *state;
+  static const char *const files[] = {"a-00001-of-00003.gguf",     "a-00002-of-00003.gguf",
+                                      "a-00003-of-00003.gguf",     "b-00002-of-00003.gguf",
+                                      "b-00003-of-00003.gguf",     "folder/c-00001-of-00002.gguf",
+                                      "folder/c-00002-of-00002.gguf", "two/d-00001-of-00002.gguf",
+                                      "two/d-00002-of-00002.gguf", "two/e.gguf",
+                                      "torn/f-00002-of-00002.gguf"};
+  for (size_t i = 0; i < COUNT_OF(files); i++)
+    put(f, files[i]);
+  assert_models(f, "a-00001-of-00003.gguf=gguf b-00002-of-00003.gguf=gguf folder=gguf torn=gguf");
+  assert_found(f, "a-00001-of-00003.gguf", "a-00001-of-00003.gguf");
+  assert_lacks(f, "a-00002-of-00003.gguf");
+}
+
 static void test_unusual_entries(void **state) {
   struct fixture *f = *state;
   char from[128], to[128];
@@ -156,19 +185,6 @@ static void test_no_folder(void **state) {
   size_t count = 7;
   assert_int_equal(models_list(&models, &count, "/nonexistent/models", &f->arena, &f->err), STATUS_OK);
   assert_int_equal(count, 0);
-}
-
-/* The model `id` lies in that folder of the models folder. */
-static void assert_found(struct fixture *f, const char *id, const char *at) {
-  struct base_model model;
-  assert_int_equal(models_find(&model, f->folder, id, &f->arena, &f->err), STATUS_OK);
-  assert_string_equal(model.id, id);
-  assert_string_equal(model.path + strlen(f->folder) + 1, at);
-}
-
-static void assert_lacks(struct fixture *f, const char *id) {
-  struct base_model model;
-  assert_int_equal(models_find(&model, f->folder, id, &f->arena, &f->err), STATUS_MODEL_NOT_FOUND);
 }
 
 static void test_folders_of_models(void **state) {
@@ -267,6 +283,7 @@ static void test_more_than_are_listed(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_formats, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_split_files, setup, teardown),
       cmocka_unit_test_setup_teardown(test_unusual_entries, setup, teardown),
       cmocka_unit_test_setup_teardown(test_find, setup, teardown),
       cmocka_unit_test_setup_teardown(test_no_folder, setup, teardown),

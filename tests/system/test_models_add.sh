@@ -25,7 +25,32 @@ run models add "$work/odd" --models "$work/models"; is "$code" 1 "so is one with
 echo text > "$work/file.txt"; run models add "$work/file.txt" --models "$work/models"; is "$code" 2 "a file that is no GGUF"
 is "$(ls -A "$work/models" | tr '\n' ' ')" "org small " "none of them left anything"
 
-start --worker-path "$(dirname "$REFLECTD")/reflect-worker"
-for model in small org/other; do call GET "/v1/models/$model"; like "$body" '"usable":true' "the server can use $model"; done
+# A GGUF in several files, from llama.cpp's gguf-split.
+mkdir "$work/parts"; "$(dirname "$REFLECTD")/tests/system/split_gguf" "$root/tests/worker/export/tiny.gguf" "$work/parts/tiny" 3
+run models add "$work/parts/tiny-00002-of-00003.gguf" --models "$work/models"; is "$code" 1 "a part that is not the first"
+like "$told" 'is part 2 of 3; the first one, tiny-00001-of-00003.gguf, names the model' "is refused, and the first one named"
+mv "$work/parts/tiny-00003-of-00003.gguf" "$work/third"
+run models add "$work/parts/tiny-00001-of-00003.gguf" --models "$work/models"; is "$code" 1 "a model with a part missing"
+like "$told" 'tiny-00003-of-00003.gguf: is missing; the model has 3 parts' "is refused by that part's name"
+mv "$work/third" "$work/parts/tiny-00003-of-00003.gguf"
+run models add "$work/parts/tiny-00001-of-00003.gguf" --models "$work/models"; is "$code $told" "0 " "the first part"; like "$said" '^tiny: llama, ' "is added under the model's name"
+is "$(ls "$work/models/tiny" | tr '\n' ' ')" "tiny-00001-of-00003.gguf tiny-00002-of-00003.gguf tiny-00003-of-00003.gguf " "with the others"
+run models add "$work/parts" --name org/tiny --models "$work/models"; is "$code $told" "0 " "their folder"
+cp "$work/parts/"*.gguf "$work/models/"
+
+start --sandbox auto --worker-path "$(dirname "$REFLECTD")/reflect-worker" --upload-check-wait-ms 10000
+for model in small org/other tiny org/tiny tiny-00001-of-00003.gguf; do call GET "/v1/models/$model"; like "$body" '"usable":true' "the server can use $model"; done
+call GET /v1/models; unlike "$body" '-0000[23]-of' "later parts are no models"
+for i in {1..6}; do echo '{"prompt":"ab","completion":"cd"}'; done > "$work/train.jsonl"
+call POST /v1/files -F purpose=fine-tune -F "file=@$work/train.jsonl"; file=$(value id)
+call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' -d "{\"model\":\"tiny-00001-of-00003.gguf\",\"training_file\":\"$file\",\"hyperparameters\":{\"max_steps\":2},\"exports\":[\"gguf:f16\"]}"; job=$(value id)
+await succeeded "$job" 100 && ok "a job on the parts" || not_ok "a job on the parts" "$body"
+export REFLECT_URL=$url; run jobs download "$job" --out "$work/adapter"
+like "$(< "$work/adapter/training_manifest.json")" '"tiny-00001-of-00003.gguf".*"tiny-00002-of-00003.gguf".*"tiny-00003-of-00003.gguf"' "its manifest has all of them"
+like "$(< "$work/adapter/README.md")" 'gguf_file="tiny.gguf".*gguf-split --merge' "its card says how Transformers reads them"
+run verify "$work/adapter" --base "$work/parts/tiny-00001-of-00003.gguf"; is "$code" 0 "which reflect verify hashes"; like "$said" 'same +base model: tiny-00003-of-00003.gguf' "each"
+printf x >> "$work/parts/tiny-00003-of-00003.gguf"; run verify "$work/adapter" --base "$work/parts/tiny-00001-of-00003.gguf"; is "$code" 1 "another part"; like "$said" 'different +base model: tiny-00003-of' "is named"
+run jobs download "$job" --out "$work/adapter" --name merged-f16.gguf
+run models add "$work/adapter/merged-f16.gguf" --models "$work/models"; is "$code $told" "0 " "the merged model is one file, which has no part's keys"
 stop
 finish

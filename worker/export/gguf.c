@@ -74,7 +74,8 @@ static void copy_values(struct gguf_writer *w, const struct export *e, enum expo
     const struct gguf_value *v = &base->values[i];
     bool is_type = v->key.length == sizeof file_type - 1 && memcmp(v->key.text, file_type, v->key.length) == 0;
     bool is_name = v->key.length == sizeof name_key - 1 && memcmp(v->key.text, name_key, v->key.length) == 0;
-    if (!is_type && !is_name)
+    bool is_split = v->key.length > 6 && memcmp(v->key.text, "split.", 6) == 0; /* of a base in parts: this is whole */
+    if (!is_type && !is_name && !is_split)
       gguf_writer_copy(w, v);
   }
   int length =

@@ -53,12 +53,15 @@ struct gguf {
   struct gguf_value *values; /* in the file's order; keys are unique */
   size_t tensor_count;
   struct gguf_tensor *tensors; /* sorted by name; names are unique */
+  struct gguf *parts;          /* of a model of several files (gguf_parts.h), which this is the first of: the others */
+  size_t part_count;
 };
 
-/* Every fault is STATUS_MODEL_INVALID (or IO, OUT_OF_MEMORY); its text names the file and the key,
-   tensor or byte. After a failure *out is empty and gguf_close does nothing. */
+/* The file at `path`, and where it is the first part of a split model (gguf_parts.h) the others with it. Every fault is
+   STATUS_MODEL_INVALID (or IO, OUT_OF_MEMORY); its text names the file and the key, tensor or byte. After a failure
+   *out is empty and gguf_close does nothing. */
 NODISCARD enum status gguf_open(struct gguf *out, const char *path, struct error *err);
-/* From memory, which must outlive *out. */
+/* One file from memory, which must outlive *out. */
 NODISCARD enum status gguf_parse(struct gguf *out, const unsigned char *bytes, size_t length, struct error *err);
 void gguf_close(struct gguf *gguf);
 

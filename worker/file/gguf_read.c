@@ -8,6 +8,7 @@
 #include "base/checked.h"
 #include "base/str.h"
 #include "worker/file/gguf.h"
+#include "worker/file/gguf_parts.h"
 #include "worker/file/stand_in.h"
 
 enum {
@@ -432,7 +433,7 @@ enum status gguf_parse(struct gguf *out, const unsigned char *bytes, size_t leng
   return status;
 }
 
-enum status gguf_open(struct gguf *out, const char *path, struct error *err) {
+static enum status open_file(struct gguf *out, const char *path, struct error *err) {
   struct file_map map;
   *out = (struct gguf){0};
   enum status status = file_map_open(&map, path, err);
@@ -448,7 +449,19 @@ enum status gguf_open(struct gguf *out, const char *path, struct error *err) {
   return STATUS_OK;
 }
 
+enum status gguf_open(struct gguf *out, const char *path, struct error *err) {
+  enum status status = open_file(out, path, err);
+  if (status)
+    return status;
+  status = gguf_parts_open(out, path, open_file, err);
+  if (status)
+    gguf_close(out);
+  return status;
+}
+
 void gguf_close(struct gguf *gguf) {
+  for (size_t i = 0; i < gguf->part_count; i++)
+    gguf_close(&gguf->parts[i]);
   arena_done(&gguf->arena);
   file_map_close(&gguf->map);
   *gguf = (struct gguf){0};

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/split_file.h"
 #include "base/str.h"
 #include "worker/file/directory.h"
 #include "worker/file/stand_in.h"
@@ -122,17 +123,21 @@ static int by_text(const void *a, const void *b) {
   return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* The names in `folder` that end with ".gguf", the first few sorted; *count is all of them. */
+/* The models in `folder` whose names end with ".gguf", the first few sorted; *count is all of them. */
 static enum status list_gguf(const char *names[FOLDER_FILES_MAX], size_t *count, struct arena *arena,
                              const char *folder, struct error *err) {
   DIR *dir = opendir(folder);
   const struct dirent *entry;
+  char path[PATH_MAX];
   *count = 0;
   if (!dir)
     return error_set_errno(err, STATUS_IO, NULL, "cannot open the folder %s", folder);
   while ((entry = readdir(dir))) {
     size_t length = strlen(entry->d_name);
     if (length <= 5 || entry->d_name[0] == '.' || strcmp(entry->d_name + length - 5, ".gguf") != 0)
+      continue;
+    snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+    if (split_file_follows(path))
       continue;
     if (*count < FOLDER_FILES_MAX && !(names[*count] = arena_string(arena, entry->d_name))) {
       closedir(dir);
@@ -315,6 +320,8 @@ void checkpoint_fingerprint(char out[HASH_HEX], const struct checkpoint *c) {
     add_samples(&hash, &c->tensors.maps[i]);
   if (c->is_gguf)
     add_samples(&hash, &c->gguf.map);
+  for (size_t i = 0; i < c->gguf.part_count; i++)
+    add_samples(&hash, &c->gguf.parts[i].map);
   hash_hex(&hash, out);
 }
 

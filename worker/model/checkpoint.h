@@ -1,6 +1,6 @@
 /* The files of a base model, whatever their format: a Hugging Face folder (config.json and safetensors or PyTorch's
-   pytorch_model.bin, sharded or not), one .gguf file, or a folder with one .gguf file in it. Everything above sees
-   Hugging Face's names, layouts and config members; a GGUF file's are translated. */
+   pytorch_model.bin, sharded or not), one .gguf file, the first of those that a split one lies in, or a folder with
+   either. Everything above sees Hugging Face's names, layouts and config members; a GGUF file's are translated. */
 #ifndef WORKER_MODEL_CHECKPOINT_H
 #define WORKER_MODEL_CHECKPOINT_H
 
@@ -26,7 +26,7 @@ struct checkpoint {
   bool is_gguf;
   struct checkpoint_entry *entries; /* GGUF: sorted by name; a GGUF's rope_freqs.weight is in the config instead */
   size_t entry_count;
-  const char *weights_path; /* in `arena`: model.safetensors, pytorch_model.bin, an index file, or the .gguf */
+  const char *weights_path; /* in `arena`: model.safetensors, pytorch_model.bin, an index file, or the (first) .gguf */
   struct arena arena;
 };
 
@@ -37,9 +37,9 @@ struct checkpoint_tensor {
 };
 
 /* `path` is a .gguf file or a folder. A folder with safetensors, or else a pytorch_model.bin, is a Hugging Face model
-   even if a .gguf lies beside them; without, it must have exactly one .gguf. STATUS_MODEL_INVALID names the file and
-   the member, key or tensor at fault. *out is empty after a failure. Reading an open checkpoint is safe from any
-   number of threads. */
+   even if a .gguf lies beside them; without, it must have exactly one .gguf, or the parts of one. STATUS_MODEL_INVALID
+   names the file and the member, key or tensor at fault. *out is empty after a failure. Reading an open checkpoint is
+   safe from any number of threads. */
 NODISCARD enum status checkpoint_open(struct checkpoint *out, const char *path, struct error *err);
 /* The component `name` ("unet", "vae", "text_encoder") of the diffusion pipeline at `path`: that folder of it in
    diffusers' layout, or its part of a single file (api/single_file.h), whose config is the folder's where one lies

@@ -273,7 +273,7 @@ static enum status translate_tensors(struct translation *t, struct error *err) {
 /* Keys that would change the computation in ways the engine does not know. */
 static enum status refuse_unknown(const struct translation *t, struct error *err) {
   char key[128];
-  uint64_t experts, parts;
+  uint64_t experts;
   bool causal;
   key_of(key, t, "expert_count");
   enum status status = gguf_get_u64(&experts, t->gguf, key, 0, err);
@@ -284,11 +284,6 @@ static enum status refuse_unknown(const struct translation *t, struct error *err
     status = gguf_get_bool(&causal, t->gguf, key, true, err);
   if (!status && !causal)
     status = error_set(err, STATUS_MODEL_INVALID, NULL, "key %s: only causal attention is supported", key);
-  if (!status)
-    status = gguf_get_u64(&parts, t->gguf, "split.count", 0, err);
-  if (!status && parts > 1)
-    status = error_set(err, STATUS_MODEL_INVALID, NULL,
-                       "key split.count: this is one of %" PRIu64 " parts; merge them into one file first", parts);
   return status;
 }
 

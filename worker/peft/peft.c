@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/split_file.h"
 #include "worker/adapter/target.h"
 #include "worker/model/conditioning_embedding.h"
 
@@ -226,12 +227,22 @@ static bool head_differs(const struct model *model) {
   return checkpoint_find(&t, &model->checkpoint, name) && t.shape[0] != (int64_t)model->num_labels;
 }
 
+/* Transformers reads one file: of a base in parts the one that they are merged into. */
+static void write_gguf_base(struct str *card, const struct checkpoint *base) {
+  const char *slash = strrchr(base->weights_path, '/'), *name = slash ? slash + 1 : base->weights_path;
+  struct split_file one;
+  split_file_named(&one, name);
+  str_puts(card, "\"path/to/the/folder/of/it\", gguf_file=");
+  if (one.count > 1)
+    str_printf(card, "\"%.*s.gguf\"", (int)one.stem, name);
+  else
+    str_printf(card, "\"%s\"", name);
+}
+
 /* What from_pretrained takes for the base. */
 static void write_base(struct str *card, const struct model *model, const char *base) {
-  const char *slash = strrchr(model->checkpoint.weights_path, '/');
   if (model->checkpoint.is_gguf)
-    str_printf(card, "\"path/to/the/folder/of/it\", gguf_file=\"%s\"",
-               slash ? slash + 1 : model->checkpoint.weights_path);
+    write_gguf_base(card, &model->checkpoint);
   else
     str_printf(card, "\"%s\"", base);
 }
@@ -320,6 +331,8 @@ static void write_use(struct str *card, const struct model *model, const char *b
   str_puts(card, words_need_space(model) ? ", add_prefix_space=True)\n```\n\nIts texts are lists of words: "
                                            "`tokenizer(words, is_split_into_words=True)`.\n\n"
                                          : ")\n```\n\n");
+  if (model->checkpoint.gguf.part_count)
+    str_puts(card, "The base lies in several files, which `llama-gguf-split --merge` makes one.\n\n");
 }
 
 /* "hra": a tag by which adapters of the method are found. */

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes tiny.gguf: the tiny LLaMA of the golden case llama-hra as a GGUF file in F32, q and k rows interleaved as
-llama.cpp wants them, with the keys of a tokenizer of 99 tokens.
+llama.cpp wants them, with the keys of a tokenizer of 99 tokens: ASCII's, one that is made of two, special ones.
 
 usage: make_tiny_gguf.py GOLDEN_MODEL_DIR OUT_FILE
 """
@@ -21,7 +21,8 @@ w.add_head_count(config["num_attention_heads"]); w.add_head_count_kv(config["num
 w.add_layer_norm_rms_eps(config["rms_norm_eps"]); w.add_rope_freq_base(config["rope_parameters"]["rope_theta"])
 w.add_rope_dimension_count(config["head_dim"]); w.add_vocab_size(config["vocab_size"])
 w.add_tokenizer_model("gpt2"); w.add_tokenizer_pre("smollm")
-w.add_token_list([chr(33 + i) if i < 94 else f"<s{i}>" for i in range(99)]); w.add_token_types([1] * 94 + [3] * 5)
+w.add_token_list([chr(33 + i) if i < 93 else '!"' if i == 93 else f"<s{i}>" for i in range(99)]); w.add_token_types([1] * 94 + [3] * 5)
+w.add_token_merges(['! "'])
 w.add_bos_token_id(94); w.add_eos_token_id(95)
 for name, data in tensors.items():
     if name.startswith("model.layers."):

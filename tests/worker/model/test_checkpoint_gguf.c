@@ -1,8 +1,10 @@
 /* A GGUF reads as the Hugging Face model that it was made of: its configuration, the order of rows, names of tensors.
    What the engine could not compute is refused by name. */
 #include <math.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/worker/file/split_gguf.h"
 #include "tests/worker/model/checkpoint_files.h"
 
 static void refuses(const char *architecture, const struct change *change, const char *says) {
@@ -189,6 +191,50 @@ static void reads_tensors_of_a_gguf(void **state) {
   checkpoint_close(&c);
 }
 
+/* Each file counts: in the tensors, and in what tells models apart. */
+static void parts_are_one_checkpoint(void **state) {
+  char whole_print[HASH_HEX], print[HASH_HEX], other[HASH_HEX];
+  float numbers[INNER * HIDDEN], want[INNER * HIDDEN];
+  struct checkpoint whole, c;
+  struct error err;
+  (void)state;
+  write_gguf(at("whole.gguf"), "llama", NULL);
+  open_ok(&whole, at("whole.gguf"));
+  assert_int_equal(mkdir(at("parts"), 0700), 0);
+  assert_true(split_gguf(at("whole.gguf"), at("parts/m"), 3));
+  open_ok(&c, at("parts"));
+  assert_true(json_equal(c.config, whole.config));
+  assert_int_equal(checkpoint_count(&c), checkpoint_count(&whole));
+  for (size_t i = 0; i < checkpoint_count(&c); i++) {
+    struct checkpoint_tensor tensor = checkpoint_at(&c, i), same = checkpoint_at(&whole, i);
+    size_t count = (size_t)tensor.shape[0] * (tensor.rank == 2 ? (size_t)tensor.shape[1] : 1);
+    assert_string_equal(tensor.name, same.name);
+    assert_int_equal(checkpoint_read(numbers, &c, tensor.name, &err), STATUS_OK);
+    assert_int_equal(checkpoint_read(want, &whole, tensor.name, &err), STATUS_OK);
+    assert_memory_equal(numbers, want, count * sizeof *want);
+  }
+  checkpoint_fingerprint(whole_print, &whole);
+  checkpoint_fingerprint(print, &c);
+  assert_string_not_equal(print, whole_print);
+  checkpoint_close(&c);
+  checkpoint_close(&whole);
+  FILE *last = fopen(at("parts/m-00003-of-00003.gguf"), "r+b");
+  assert_non_null(last);
+  assert_int_equal(fseek(last, -1, SEEK_END), 0);
+  fputc(0x40, last);
+  fclose(last);
+  open_ok(&c, at("parts/m-00001-of-00003.gguf"));
+  checkpoint_fingerprint(other, &c);
+  assert_string_not_equal(print, other);
+  checkpoint_close(&c);
+  open_fails(at("parts/m-00002-of-00003.gguf"), STATUS_MODEL_INVALID, "is part 2 of 3; the first one");
+  write_gguf(at("parts/n.gguf"), "llama", NULL);
+  open_fails(at("parts"), STATUS_MODEL_INVALID, "has 2 .gguf files (m-00001-of-00003.gguf, n.gguf)");
+  assert_int_equal(unlink(at("parts/n.gguf")), 0);
+  assert_int_equal(unlink(at("parts/m-00001-of-00003.gguf")), 0);
+  open_fails(at("parts"), STATUS_MODEL_INVALID, "the first one, m-00001-of-00003.gguf, is missing");
+}
+
 static void refuses_models_it_could_not_compute(void **state) {
   static const struct {
     struct change change;
@@ -215,7 +261,7 @@ static void refuses_models_it_could_not_compute(void **state) {
       {{"rope_freqs.weight", ADD_VECTOR, 3, NULL}, "tensor rope_freqs.weight: must have 2 numbers"},
       {{"llama.expert_count", SET_U32, 8, NULL}, "key llama.expert_count: mixtures of experts are not supported"},
       {{"llama.attention.causal", SET_FALSE, 0, NULL}, "key llama.attention.causal: only causal attention"},
-      {{"split.count", SET_U32, 3, NULL}, "key split.count: this is one of 3 parts"},
+      {{"split.count", SET_U32, 3, NULL}, "has no key split.no, which a part must have"},
       {{"tokenizer.ggml.eos_token_id", SET_U32, 6, NULL}, "key tokenizer.ggml.eos_token_id: 6 is none of 6 tokens"},
       {{"token_embd.weight", DROP, 0, NULL}, "has no matrix token_embd.weight"},
       {{"blk.0.ffn_gate_inp.weight", ADD_VECTOR, 8, NULL}, "tensor blk.0.ffn_gate_inp.weight: no model of this"},
@@ -296,6 +342,7 @@ int main(void) {
       cmocka_unit_test(translates_other_architectures),
       cmocka_unit_test(puts_rows_of_q_and_k_into_order),
       cmocka_unit_test(reads_tensors_of_a_gguf),
+      cmocka_unit_test(parts_are_one_checkpoint),
       cmocka_unit_test(refuses_models_it_could_not_compute),
       cmocka_unit_test(cve_2026_43629_sizes_that_multiply),
       cmocka_unit_test(names_in_gguf),
