@@ -29,6 +29,12 @@ struct pooling_attributes {
   enum pooling pooling; /* not NONE */
 };
 
+/* OP_UNFOLD: in x; out what the kernel sees */
+struct unfold_attributes {
+  const struct sequences *sequences;
+  size_t kernel;
+};
+
 /* OP_LAYERNORM: in x[, residual]; out y, mean and rstd (2 x N)[, dropout(x) + residual] */
 struct layernorm_attributes {
   const struct norm *norm;

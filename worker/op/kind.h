@@ -8,6 +8,7 @@ enum op_kind {
   OP_SCALE,
   OP_EMBEDDINGS,
   OP_POOLING,
+  OP_UNFOLD,
   OP_LAYERNORM,
   OP_RMSNORM,
   OP_DROPOUT,

@@ -104,6 +104,11 @@ struct tensor *op_rope(struct tape *tape, struct tensor *x, const struct sequenc
 enum pooling { POOLING_NONE, POOLING_CLS, POOLING_LAST, POOLING_MEAN, POOLING_ROWS };
 struct tensor *op_pooling(struct tape *tape, struct tensor *x, const struct sequences *sequences, enum pooling pooling);
 
+/* What a Conv1d of an odd kernel, padded by its half, sees at each row of its sequence: (N, C) -> (N, C * kernel).
+   Column c * kernel + k of row i is channel c of row i + k - kernel / 2, or 0 where the sequence has no such row. A
+   linear layer whose weight is the kernel's, as files have it (out, C, kernel), makes the convolution of it. */
+struct tensor *op_unfold(struct tape *tape, struct tensor *x, const struct sequences *sequences, size_t kernel);
+
 /* What the distance from a key to a row (how many tokens the key is before the row) adds to their score. Distance d is
    row index[d + longest - 1] - first of each table; all three may lack, and that a table has the row is the caller's
    care. */

@@ -1,4 +1,4 @@
-/* Ops that know where sequences begin: embeddings, rotary positions, attention, pooling. */
+/* Ops that know where sequences begin: embeddings, rotary positions, attention, pooling, convolutions. */
 #include "worker/op/attributes.h"
 
 struct sequences sequences_host(size_t count, size_t tokens, size_t longest, const uint32_t *cu_seqlens,
@@ -106,5 +106,16 @@ struct tensor *op_pooling(struct tape *tape, struct tensor *x, const struct sequ
   size_t rows = pooling == POOLING_ROWS ? sequences->row_count : sequences->count;
   struct tensor *in[NODE_INPUTS] = {x}, *out[NODE_OUTPUTS] = {tape_tensor(tape, rows, x->cols)};
   tape_record(tape, &op_row_pooling, a, in, out);
+  return out[0];
+}
+
+static const struct op op_row_unfold = {.name = "unfold", .kind = OP_UNFOLD};
+
+struct tensor *op_unfold(struct tape *tape, struct tensor *x, const struct sequences *sequences, size_t kernel) {
+  CHECK(x->rows == sequences->tokens && kernel % 2 == 1 && !sequences->caches);
+  struct unfold_attributes *a = tape_attributes(tape, sizeof *a);
+  *a = (struct unfold_attributes){sequences, kernel};
+  struct tensor *in[NODE_INPUTS] = {x}, *out[NODE_OUTPUTS] = {tape_tensor(tape, x->rows, x->cols * kernel)};
+  tape_record(tape, &op_row_unfold, a, in, out);
   return out[0];
 }

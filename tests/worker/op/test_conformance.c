@@ -130,6 +130,12 @@ static struct tensor *picked_rows(struct tape *tape, struct trial *t, struct ten
   return op_pooling(tape, op_add(tape, in[0], in[0]), &t->sequences, POOLING_ROWS);
 }
 
+/* Kernels of two widths, and gradients that are added. */
+static struct tensor *unfold(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
+  struct tensor *wide = op_unfold(tape, in[0], &t->sequences, 5);
+  return op_add(tape, op_unfold(tape, in[0], &t->sequences, 3), op_columns(tape, wide, 21, 63));
+}
+
 static void make_norm(struct trial *t) {
   t->norm = (struct norm){.channels = 21, .weight = numbers(t, 21, 18), .bias = numbers(t, 21, 19), .epsilon = 1e-5f};
   t->dropout = dropout_make(0.2, 1, 2, 3);
@@ -248,6 +254,7 @@ static const struct test_case {
     {"unit rows, similarity", {{10, 37}}, NULL, similarity, NULL, {OP_UNIT_ROWS, OP_SIMILARITY}},
     {"similarity of pairs", {{12, 37}}, NULL, own_similarity, NULL, {OP_UNIT_ROWS, OP_SIMILARITY}},
     {"pooling, some rows", {{N, 21}}, make_rows, picked_rows, NULL, {OP_POOLING}},
+    {"unfold", {{N, 21}}, NULL, unfold, NULL, {OP_UNFOLD}},
     {"layernorm", {{N, 21}}, make_norm, layernorm, NULL, {OP_LAYERNORM}},
     {"layernorm without bias", {{N, 21}}, make_plain_norm, layernorm, NULL, {OP_LAYERNORM}},
     {"layernorm, trained bias", {{N, 21}}, make_trained_norm, layernorm, NULL, {OP_LAYERNORM}},

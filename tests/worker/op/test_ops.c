@@ -140,6 +140,22 @@ static void picked_rows_gradients(void **state) {
   graph_check(&g, g.x, 200, 2e-3);
 }
 
+/* Sequences shorter than the kernel among them, and the input used elsewhere too. */
+static void build_unfolded(struct tape *tape, const struct graph *g, double *loss) {
+  struct tensor *x = op_gelu(tape, graph_input(tape, g->x));
+  struct tensor *wide = op_unfold(tape, x, &g->sequences, 5), *narrow = op_unfold(tape, x, &g->sequences, 3);
+  struct tensor *both = op_add(tape, op_columns(tape, wide, 0, 111), op_tanh(tape, narrow));
+  graph_loss(tape,
+             op_add(tape, op_add(tape, both, op_columns(tape, wide, 74, 111)), op_unfold(tape, x, &g->sequences, 3)),
+             loss);
+}
+
+static void unfolded_gradients(void **state) {
+  (void)state;
+  struct graph g = {.build = build_unfolded, .backend = &backend, .x = matrix("x", 30, 37, 18), .sequences = four};
+  graph_check(&g, g.x, 200, 2e-3);
+}
+
 static void binary_loss_is_finite(void **state) {
   (void)state;
   assert_float_equal(op_binary_loss(0, 1), log(2), 1e-12);
@@ -251,6 +267,7 @@ int main(void) {
       cmocka_unit_test(loss_gradients),
       cmocka_unit_test(binary_loss_is_finite),
       cmocka_unit_test(picked_rows_gradients),
+      cmocka_unit_test(unfolded_gradients),
       cmocka_unit_test(similarity_gradients),
       cmocka_unit_test(similarity_values),
       cmocka_unit_test(linear_gradients),

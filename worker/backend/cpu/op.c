@@ -6,6 +6,7 @@ const struct op_body *const cpu_bodies[OP_KINDS] = {
     [OP_SCALE] = &cpu_scale,
     [OP_EMBEDDINGS] = &cpu_embeddings,
     [OP_POOLING] = &cpu_pooling,
+    [OP_UNFOLD] = &cpu_unfold,
     [OP_LAYERNORM] = &cpu_layernorm,
     [OP_RMSNORM] = &cpu_rmsnorm,
     [OP_DROPOUT] = &cpu_dropout,

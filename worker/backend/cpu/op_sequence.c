@@ -1,4 +1,4 @@
-/* Ops that know where sequences begin: embeddings, rotary positions, pooling. */
+/* Ops that know where sequences begin: embeddings, rotary positions, pooling, what convolutions see. */
 #include <string.h>
 
 #include "worker/backend/cpu/op.h"
@@ -98,6 +98,70 @@ static void pooling_backward(struct tape *tape, const struct node *node) {
 }
 
 const struct op_body cpu_pooling = {.forward = pooling_forward, .backward = pooling_backward};
+
+/* --- what a convolution sees ---------------------------------------------------------------------- */
+
+struct unfold_pass {
+  const struct node *node;
+  size_t panels;
+  float *dx; /* backward */
+  bool accumulate;
+};
+
+/* y, every `kernel`-th of whose numbers is this tap's. */
+static void unfold_tap(float *y, const float *x, size_t C, size_t kernel) {
+  for (size_t c = 0; c < C; c++)
+    y[c * kernel] = x ? x[c] : 0.0f;
+}
+
+static void fold_tap(float *dx, const float *dy, size_t C, size_t kernel) {
+  for (size_t c = 0; c < C; c++)
+    dx[c] += dy[c * kernel];
+}
+
+/* One panel of rows, whatever sequences they belong to. A row's gradient is gathered from the rows that see it. */
+static void unfold_panel(void *payload, size_t index, int thread) {
+  (void)thread;
+  const struct unfold_pass *pass = payload;
+  const struct node *n = pass->node;
+  const struct unfold_attributes *a = n->attributes;
+  const uint32_t *cu_seqlens = place_address(a->sequences->cu_seqlens);
+  size_t C = n->in[0]->cols, kernel = a->kernel, half = kernel / 2;
+  size_t first, rows = cpu_panel(&first, n->in[0]->rows, index, pass->panels), b = 0;
+  for (size_t i = first; i < first + rows; i++) {
+    while (cu_seqlens[b + 1] <= i)
+      b++;
+    if (pass->dx && !pass->accumulate)
+      memset(pass->dx + i * C, 0, C * sizeof *pass->dx);
+    for (size_t k = 0; k < kernel; k++) {
+      size_t other = pass->dx ? i + half - k : i + k - half; /* wraps before row 0, and is too large then */
+      bool there = other >= cu_seqlens[b] && other < cu_seqlens[b + 1];
+      if (!pass->dx)
+        unfold_tap(cpu_data(n->out[0]) + i * C * kernel + k, there ? cpu_data(n->in[0]) + other * C : NULL, C, kernel);
+      else if (there)
+        fold_tap(pass->dx + i * C, cpu_grad(n->out[0]) + other * C * kernel + k, C, kernel);
+    }
+  }
+}
+
+static void run_unfold(struct tape *tape, const struct node *node, struct unfold_pass pass) {
+  pass.node = node;
+  pass.panels = cpu_panels(node->in[0]->rows);
+  pool_run(tape->backend->pool, pass.panels, unfold_panel, &pass);
+}
+
+static void unfold_forward(struct tape *tape, const struct node *node) {
+  run_unfold(tape, node, (struct unfold_pass){0});
+}
+
+static void unfold_backward(struct tape *tape, const struct node *node) {
+  struct unfold_pass pass = {0};
+  pass.dx = cpu_take_grad(node->in[0], &pass.accumulate);
+  if (pass.dx)
+    run_unfold(tape, node, pass);
+}
+
+const struct op_body cpu_unfold = {.forward = unfold_forward, .backward = unfold_backward};
 
 /* --- rotary positions ----------------------------------------------------------------------------- */
 

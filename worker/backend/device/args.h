@@ -166,6 +166,14 @@ struct mean_args {
   int accumulate; /* dx */
 };
 
+/* What a kernel of an odd size, centred, sees of the rows of each sequence. */
+struct unfold_args {
+  int rows, cols; /* of x */
+  int taps;       /* the size */
+  int sequences;
+  int accumulate; /* dx */
+};
+
 /* Products of the first rows of a matrix with the `others` behind them: with each, or (own) with the one as far on as
    there are first ones. */
 struct similarity_args {

@@ -13,6 +13,7 @@ const struct op_body *const device_bodies[OP_KINDS] = {
     [OP_SCALE] = &device_scale,
     [OP_EMBEDDINGS] = &device_embeddings,
     [OP_POOLING] = &device_pooling,
+    [OP_UNFOLD] = &device_unfold,
     [OP_LAYERNORM] = &device_layernorm,
     [OP_RMSNORM] = &device_rmsnorm,
     [OP_DROPOUT] = &device_dropout,

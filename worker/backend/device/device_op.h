@@ -6,9 +6,9 @@
 #include "worker/op/attributes.h"
 
 extern const struct op_body device_linear, device_rotate, device_scale, device_embeddings, device_pooling,
-    device_layernorm, device_rmsnorm, device_dropout, device_gelu, device_gelu_tanh, device_relu, device_tanh,
-    device_swiglu, device_geglu, device_geglu_tanh, device_multiply, device_columns, device_add, device_rope,
-    device_attention, device_unit_rows, device_similarity, device_cross_entropy, device_squared_error,
+    device_unfold, device_layernorm, device_rmsnorm, device_dropout, device_gelu, device_gelu_tanh, device_relu,
+    device_tanh, device_swiglu, device_geglu, device_geglu_tanh, device_multiply, device_columns, device_add,
+    device_rope, device_attention, device_unit_rows, device_similarity, device_cross_entropy, device_squared_error,
     device_binary_cross_entropy, device_linear_cross_entropy, device_linear_preference;
 extern const struct op_body *const device_bodies[OP_KINDS];
 

@@ -1,4 +1,4 @@
-/* Ops that know where sequences begin: embeddings, pooling, rotary positions. */
+/* Ops that know where sequences begin: embeddings, pooling, what convolutions see, rotary positions. */
 #include "worker/backend/device/device_op.h"
 
 static void embeddings_forward(struct tape *tape, const struct node *node) {
@@ -61,6 +61,36 @@ static void pooling_backward(struct tape *tape, const struct node *node) {
 }
 
 const struct op_body device_pooling = {.forward = pooling_forward, .backward = pooling_backward};
+
+/* --- what a convolution sees ---------------------------------------------------------------------- */
+
+static struct unfold_args unfold_args(const struct node *node, bool accumulate) {
+  const struct unfold_attributes *a = node->attributes;
+  return (struct unfold_args){.rows = (int)node->in[0]->rows,
+                              .cols = (int)node->in[0]->cols,
+                              .taps = (int)a->kernel,
+                              .sequences = (int)a->sequences->count,
+                              .accumulate = accumulate};
+}
+
+static void unfold_forward(struct tape *tape, const struct node *node) {
+  const struct unfold_attributes *a = node->attributes;
+  const struct unfold_args args = unfold_args(node, false);
+  device_launch_each(tape->backend, DEVICE_unfold, node->out[0]->rows * node->out[0]->cols,
+                     PLACES(node->out[0]->data, node->in[0]->data, a->sequences->cu_seqlens), &args);
+}
+
+static void unfold_backward(struct tape *tape, const struct node *node) {
+  const struct unfold_attributes *a = node->attributes;
+  bool add;
+  struct place dx = tape_grad(node->in[0], &add);
+  const struct unfold_args args = unfold_args(node, add);
+  if (dx.buffer)
+    device_launch_each(tape->backend, DEVICE_fold, node->in[0]->rows * node->in[0]->cols,
+                       PLACES(dx, node->out[0]->grad, a->sequences->cu_seqlens), &args);
+}
+
+const struct op_body device_unfold = {.forward = unfold_forward, .backward = unfold_backward};
 
 /* --- rotary positions ----------------------------------------------------------------------------- */
 

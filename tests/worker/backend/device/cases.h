@@ -25,6 +25,7 @@ static const struct CMUnitTest device_cases[] = {
     cmocka_unit_test(test_rope),
     cmocka_unit_test(test_embeddings),
     cmocka_unit_test(test_rows),
+    cmocka_unit_test(test_unfold),
     cmocka_unit_test(test_layernorm),
     cmocka_unit_test(test_layernorm_of_itself),
     cmocka_unit_test(test_rmsnorm),

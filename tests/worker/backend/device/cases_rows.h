@@ -303,6 +303,39 @@ static void test_rows(void **state) {
   drop_all();
 }
 
+static void test_unfold(void **state) {
+  (void)state;
+  enum { N = 10, C = 33, B = 4 };
+  const int ends[B + 1] = {0, 1, 3, 8, 10}, kernels[] = {1, 3, 5};
+  for (size_t n = 0; n < 2 * COUNT_OF(kernels); n++) {
+    size_t K = (size_t)kernels[n / 2];
+    bool add = n % 2;
+    float *x = random_floats(N * C, 1), *dy = random_floats(N * C * K, 2), *start = random_floats(N * C, 3);
+    double *y = array(N * C * K * sizeof *y), *dx = array(N * C * sizeof *dx);
+    for (size_t i = 0; i < N * C; i++)
+      dx[i] = add ? (double)start[i] : 0;
+    for (int b = 0; b < B; b++)
+      for (int i = ends[b]; i < ends[b + 1]; i++)
+        for (size_t j = 0; j < C * K; j++) {
+          int seen = i + (int)(j % K) - (int)(K / 2);
+          size_t at = (size_t)i * C * K + j;
+          y[at] = 0;
+          if (seen < ends[b] || seen >= ends[b + 1])
+            continue;
+          y[at] = (double)x[(size_t)seen * C + j / K];
+          dx[(size_t)seen * C + j / K] += (double)dy[at];
+        }
+    const struct unfold_args args = {N, C, (int)K, B, add};
+    struct place on_y = put_floats(random_floats(N * C * K, 4), N * C * K), on_dx = put_floats(start, N * C);
+    struct place offsets = put(ends, sizeof ends);
+    launch(DEVICE_unfold, groups_of(N * C * K, ITEMS), 1, 1, POINTERS(on_y, put_floats(x, N * C), offsets), &args);
+    assert_near(get_floats(on_y, N * C * K), y, N * C * K, 1e-7, "unfolded rows");
+    launch(DEVICE_fold, groups_of(N * C, ITEMS), 1, 1, POINTERS(on_dx, put_floats(dy, N * C * K), offsets), &args);
+    assert_near(get_floats(on_dx, N * C), dx, N * C, 1e-6, "gradient of unfolded rows");
+    drop_all();
+  }
+}
+
 /* --- norms ---------------------------------------------------------------------------------------- */
 
 /* LN(dropout(x) + residual) or LN(x), and the way back for the sum of y * dy. */

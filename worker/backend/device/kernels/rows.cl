@@ -82,6 +82,41 @@ KERNEL spread_rows(GLOBAL float *dx, GLOBAL const float *dy, GLOBAL const int *c
   }
 }
 
+/* Is `other` in the sequence of `row`? */
+DEVICE int same_sequence(GLOBAL const int *cu_seqlens, struct unfold_args a, int row, int other) {
+  const int sequence = sequence_of(cu_seqlens, a.sequences, row);
+  return other >= cu_seqlens[sequence] && other < cu_seqlens[sequence + 1];
+}
+
+/* y (rows x (cols * taps)): column c * taps + k of a row is column c of the row k - taps / 2 behind it, or 0. */
+KERNEL unfold(GLOBAL float *y, GLOBAL const float *x, GLOBAL const int *cu_seqlens, const struct unfold_args a) {
+  FIRST_PHASE {
+    const long i = element_of(ITEM), wide = (long)a.cols * a.taps;
+    if (i < a.rows * wide) {
+      const int row = (int)(i / wide), column = (int)(i % wide);
+      const int seen = row + column % a.taps - a.taps / 2;
+      y[i] = same_sequence(cu_seqlens, a, row, seen) ? x[(long)seen * a.cols + column / a.taps] : 0.0f;
+    }
+  }
+}
+
+/* Back: dx (rows x cols) = [dx +] the sum over the rows that see this one. */
+KERNEL fold(GLOBAL float *dx, GLOBAL const float *dy, GLOBAL const int *cu_seqlens, const struct unfold_args a) {
+  FIRST_PHASE {
+    const long i = element_of(ITEM), wide = (long)a.cols * a.taps;
+    if (i < (long)a.rows * a.cols) {
+      const int row = (int)(i / a.cols), column = (int)(i % a.cols);
+      float sum = 0.0f;
+      for (int k = 0; k < a.taps; k++) {
+        const int other = row + a.taps / 2 - k;
+        if (same_sequence(cu_seqlens, a, row, other))
+          sum += dy[other * wide + column * a.taps + k];
+      }
+      deliver(dx + i, sum, a.accumulate);
+    }
+  }
+}
+
 /* y (first x others, or first x 1 of each one's own) = scale * the products of two rows of x; an item one of them. */
 KERNEL similarity(GLOBAL float *y, GLOBAL const float *x, const struct similarity_args a) {
   FIRST_PHASE {
