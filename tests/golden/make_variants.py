@@ -36,6 +36,9 @@ ENCODERS |= {
     "deberta-p2c": deberta(share_att_key=False, pos_att_type="p2c", hidden_act="gelu_new"),
     "deberta-no-buckets": deberta(share_att_key=True, position_buckets=-1, max_relative_positions=9),
     "deberta-absolute": (T.DebertaV2ForSequenceClassification, lambda: T.DebertaV2Config(type_vocab_size=2, **ENCODER)),
+    # a convolution beside the first layer; beside the only one, of which one row is read, with every bias trained
+    "deberta-conv": deberta(share_att_key=True, conv_kernel_size=3, conv_act="gelu", embedding_size=24),
+    "deberta-conv-tanh": deberta(share_att_key=True, conv_kernel_size=5, num_hidden_layers=1),
     "mpnet": (T.MPNetForSequenceClassification, lambda: T.MPNetConfig(**ENCODER)),
 }
 MODERNBERT = dict(vocab_size=99, num_hidden_layers=4, hidden_size=48, intermediate_size=40, num_attention_heads=3, max_position_embeddings=40,
@@ -178,7 +181,7 @@ def adapter(kind, method, r):
     if kind == "gpt2":  # PEFT has LoRA alone for its modules
         return golden.LoraConfig(r=r, lora_alpha=2 * r, target_modules=["c_attn", "c_proj", "c_fc"], task_type=task, fan_in_fan_out=True)
     targets = LINEAR if kind in ENCODERS else FUSED if kind.startswith("phi") else golden.TARGETS["llama"]
-    return HRAConfig(r=r, target_modules=targets, task_type=task)
+    return HRAConfig(r=r, target_modules=targets, task_type=task, bias="all" if kind == "deberta-conv-tanh" else "none")
 
 
 golden.tiny, golden.batch, golden.adapter, golden.loss_of = tiny, batch, adapter, loss_of

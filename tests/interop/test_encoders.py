@@ -82,6 +82,9 @@ KINDS = {  # a base with a head for language modelling, as published ones have i
         position_biased_input=False, **SHAPE)),
     "deberta-apart": (word_piece, BERT, T.DebertaV2Model, lambda n: T.DebertaV2Config(
         vocab_size=n, relative_attention=True, pos_att_type=["c2p", "p2c"], max_relative_positions=12, type_vocab_size=2, embedding_size=24, **SHAPE)),
+    "deberta-conv": (word_piece, BERT, T.DebertaV2ForMaskedLM, lambda n: T.DebertaV2Config(  # as xlarge and xxlarge
+        vocab_size=n, relative_attention=True, position_buckets=8, norm_rel_ebd="layer_norm", share_att_key=True, pos_att_type="p2c|c2p",
+        position_biased_input=False, conv_kernel_size=3, conv_act="gelu", **SHAPE)),
     "mpnet": (unigram, FAIRSEQ, T.MPNetForMaskedLM, lambda n: T.MPNetConfig(vocab_size=n, **SHAPE)),
     "modernbert": (byte_level, FAIRSEQ, T.ModernBertForMaskedLM, lambda n: T.ModernBertConfig(vocab_size=n, **MODERNBERT)),
     "modernbert-bare": (word_piece, BERT, T.ModernBertModel, lambda n: T.ModernBertConfig(  # no head in the file

@@ -279,8 +279,8 @@ enum status target_select(bool *selected, const struct target_modules *modules, 
 /* --- does the spec mean this model? --------------------------------------------------------------- */
 
 static const char adaptable[] =
-    "cannot be adapted here: linear modules can, but containers, embeddings, norms and lm_head "
-    "cannot";
+    "cannot be adapted here: linear modules can, but containers, embeddings, norms, Conv1d modules "
+    "and lm_head cannot";
 
 /* A spec's matchers for modules, which must be told apart from what only seems to be there. */
 struct check {

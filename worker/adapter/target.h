@@ -10,7 +10,7 @@
 struct target_modules {
   const char *const *names; /* paths of every linear module that can be adapted */
   size_t count;
-  const char *const *others; /* of its embeddings, norms and a language model's head, which cannot */
+  const char *const *others; /* of its embeddings, norms, Conv1d modules and a language model's head, which cannot */
   size_t other_count;
   const char *head;                   /* the output layer's path: never part of "all-linear" */
   const struct string_list *defaults; /* where target_modules is null */

@@ -85,6 +85,14 @@ static bool is_of(const struct model *m, const char *tensor, const char *module,
   return target_suffix(name, tensor) || (m->output == OUTPUT_EMBEDDING && strcmp(prefixed, tensor) == 0);
 }
 
+/* False: it is another tensor than the module's bias, or that was not trained. */
+static bool take_bias(float *out, const struct model *m, const char *tensor, const struct linear *l) {
+  if (!l->trained_bias || !is_of(m, tensor, l->name, "bias"))
+    return false;
+  memcpy(out, l->trained_bias->data, l->out * sizeof *out);
+  return true;
+}
+
 /* From out x in to the file's in x out. */
 static enum status transpose(float *numbers, const struct linear *l, struct error *err) {
   float *copy = malloc(l->out * l->in * sizeof *copy);
@@ -110,11 +118,11 @@ enum status export_numbers(float *out, const struct export *e, const char *name,
         memcpy(out, l->trained_weight->data, l->out * l->in * sizeof *out);
       return l->conv1d ? transpose(out, l, err) : STATUS_OK;
     }
-    if (l->trained_bias && is_of(m, name, l->name, "bias")) {
-      memcpy(out, l->trained_bias->data, l->out * sizeof *out);
+    if (take_bias(out, m, name, l))
       return STATUS_OK;
-    }
   }
+  if (m->convolution && take_bias(out, m, name, m->convolution))
+    return STATUS_OK;
   for (size_t i = 0; i < m->norm_count; i++)
     if (m->norms[i].norm->trained_bias && is_of(m, name, m->norms[i].name, "bias")) {
       memcpy(out, m->norms[i].norm->trained_bias->data, m->norms[i].norm->channels * sizeof *out);

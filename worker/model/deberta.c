@@ -10,19 +10,16 @@ static enum status refuse(const char *member, int64_t value, const char *instead
 
 static enum status check(const struct model *m, struct error *err) {
   const json_t *config = m->checkpoint.config, *kinds = json_object_get(config, "pos_att_type");
-  int64_t hidden, heads, pooler, head_size, convolution;
+  int64_t hidden, heads, pooler, head_size;
   bool relative = false;
   enum { MOST = 1 << 20 };
   enum status s = load_count(&hidden, m, "hidden_size", 1536, 1, MOST, err);
   s = s ? s : load_count(&heads, m, "num_attention_heads", 24, 1, MOST, err);
   s = s ? s : load_count(&pooler, m, "pooler_hidden_size", hidden, 1, MOST, err);
   s = s ? s : load_count(&head_size, m, "attention_head_size", hidden / heads, 1, MOST, err);
-  s = s ? s : load_count(&convolution, m, "conv_kernel_size", 0, 0, MOST, err);
   s = s ? s : load_bool(&relative, m, "relative_attention", false, err);
   if (s)
     return s;
-  if (convolution)
-    return refuse("conv_kernel_size", convolution, "0 (a model without the convolution beside its first layer)", err);
   if (pooler != hidden)
     return refuse("pooler_hidden_size", pooler, "that of hidden_size", err);
   if (head_size != hidden / heads)
@@ -71,6 +68,7 @@ static const struct encoder_family deberta_v2 = {
     .projection = "embeddings.embed_proj",
     .projection_first = true,
     .hidden_tag_dropout = true,
+    .conv = "encoder.conv",
     .relative = RELATIVE_EMBEDDINGS,
     .head = {.prefix = "", .dense = "pooler.dense", .dropout_before = true},
     .check = check,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "worker/model/conv_layer.h"
 
 struct layer {
   struct linear query, key, value, attention_output, intermediate, output;
@@ -26,6 +27,7 @@ struct encoder {
   struct place position_embedding, token_type_embedding;
   struct norm embedding_norm;
   struct linear projection; /* no name: none */
+  struct conv_layer *conv;  /* NULL: none */
   struct layer *layers;     /* [groups * inner] */
   struct linear dense, classifier;
 };
@@ -250,6 +252,8 @@ enum status encoder_load(struct model *m, uint64_t seed, struct error *err) {
     return error_no_memory(err, "the model");
   for (size_t i = 0; !s && i < e->groups * e->inner; i++)
     s = load_layer(m, i, err);
+  if (!s && e->family->conv)
+    s = conv_layer_load(&e->conv, m, e->family->conv, e->hidden, e->epsilon, err);
   return s ? s : load_head(m, seed, err);
 }
 
@@ -320,7 +324,8 @@ struct tensor *encoder_forward(struct tape *tape, const struct model *m, const s
   size_t terms = 1 + (relative && relative->keys) + (relative && relative->queries);
   float scale = 1.0f / sqrtf((float)(e->hidden / e->heads * terms));
   struct dropout d;
-  struct tensor *x = embed(tape, e, sequences), *table = relative ? relative_table(tape, relative, sequences) : NULL;
+  struct tensor *embedded = embed(tape, e, sequences), *x = embedded;
+  struct tensor *table = relative ? relative_table(tape, relative, sequences) : NULL;
   for (size_t i = 0; i < m->blocks; i++) {
     const struct layer *l = layer_at(e, i);
     enum pooling rows = i + 1 < m->blocks ? POOLING_NONE : rows_read(m);
@@ -339,6 +344,8 @@ struct tensor *encoder_forward(struct tape *tape, const struct model *m, const s
     struct tensor *h = e->activation(tape, op_linear(tape, x, &l->intermediate));
     d = op_next_dropout(tape, e->family->no_output_dropout ? 0 : e->hidden_dropout);
     x = op_residual_layernorm(tape, op_linear(tape, h, &l->output), x, &l->output_norm, &d);
+    if (i == 0 && e->conv)
+      x = conv_layer_forward(tape, e->conv, embedded, x, sequences, rows, e->hidden_dropout);
     tape_segment_end(tape);
   }
   if (m->output == OUTPUT_EMBEDDING)

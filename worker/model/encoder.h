@@ -38,6 +38,7 @@ struct encoder_family {
   bool projection_always;  /* of the same width too */
   bool projection_first;   /* before the embeddings' norm, and without a bias */
   bool hidden_tag_dropout; /* before the head of tags it is the hidden one, not the classifier's */
+  const char *conv;        /* the module of a convolution beside the first layer, which may have one (conv_layer.h) */
   bool no_output_dropout;  /* none between a layer's last linear module and its norm */
   /* Positions are counted from the padding token's id + 1, as fairseq does: the rows before are never read. */
   bool positions_after_padding;

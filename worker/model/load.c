@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/json.h"
 #include "base/rng.h"
 
@@ -118,16 +119,26 @@ static enum status note_owner(struct model *m, const char *prefix, const char *n
   return STATUS_OK;
 }
 
+/* A convolution is a matrix, as the caller knows; so is a linear layer that an older file of AutoencoderKL has as a
+   convolution of one pixel. */
+static void see_as_matrix(struct checkpoint_tensor *t) {
+  size_t columns = 1;
+  for (int i = 1; i < t->rank; i++)
+    if (!checked_mul(&columns, columns, (size_t)t->shape[i]))
+      return;
+  if (t->rank > 2) {
+    t->rank = 2;
+    t->shape[1] = (int64_t)columns;
+  }
+}
+
 /* Finds a tensor and checks its shape. */
 static enum status expect(struct checkpoint_tensor *t, struct model *m, const char *prefix, const char *name,
                           size_t rows, size_t cols, struct error *err) {
   if (!find(t, m, prefix, name))
     return error_set(err, STATUS_MODEL_INVALID, "model", "the model's files have no tensor %s%s", prefix, name);
-  if (t->rank == 4 && cols) { /* a convolution: a matrix, as the caller knows; or a linear layer that an older file of
-                                  AutoencoderKL has as a convolution of one pixel */
-    t->rank = 2;
-    t->shape[1] *= t->shape[2] * t->shape[3];
-  }
+  if (cols)
+    see_as_matrix(t);
   if (t->rank != (cols ? 2 : 1) || t->shape[0] != (int64_t)rows || (cols && t->shape[1] != (int64_t)cols))
     return error_set(err, STATUS_MODEL_INVALID, "model",
                      "tensor %s has rank %d, shape [%lld, %lld]; config.json asks for [%zu, %zu]", t->name, t->rank,
@@ -262,25 +273,27 @@ enum status load_embedding_projection(struct model *m, struct linear *l, const c
              : STATUS_OK;
 }
 
+static void print_shape(char out[100], const int64_t *shape, int rank) {
+  size_t used = 0;
+  out[0] = '\0';
+  for (int i = 0; i < rank && used < 100; i++)
+    used += (size_t)snprintf(out + used, 100 - used, "%s%lld", i ? ", " : "", (long long)shape[i]);
+}
+
 /* A convolution's weight must have the shape that its kernel says: as a matrix other kernels would pass too. */
-static enum status check_kernel(const struct model *m, const struct linear *l, const char *prefix, const char *path,
-                                struct error *err) {
-  const struct convolution *c = l->convolution;
+static enum status check_kernel(const struct model *m, const char *prefix, const char *path, const int64_t *shape,
+                                int rank, struct error *err) {
   struct checkpoint_tensor t;
-  char name[300];
+  char name[300], has[100], wants[100];
   snprintf(name, sizeof name, "%s.weight", path);
   if (!find(&t, m, prefix, name))
     return error_set(err, STATUS_MODEL_INVALID, "model", "the model's files have no tensor %s%s", prefix, name);
-  if (t.rank == 4 && t.shape[0] == (int64_t)l->out && t.shape[1] == (int64_t)c->channels &&
-      t.shape[2] == (int64_t)c->kernel[0] && t.shape[3] == (int64_t)c->kernel[1])
+  if (t.rank == rank && memcmp(t.shape, shape, (size_t)rank * sizeof *shape) == 0)
     return STATUS_OK;
-  int64_t shape[4] = {0};
-  for (int i = 0; i < t.rank && i < 4; i++)
-    shape[i] = t.shape[i];
-  return error_set(err, STATUS_MODEL_INVALID, "model",
-                   "tensor %s has rank %d, shape [%lld, %lld, %lld, %lld]; config.json asks for [%zu, %zu, %zu, %zu]",
-                   t.name, t.rank, (long long)shape[0], (long long)shape[1], (long long)shape[2], (long long)shape[3],
-                   l->out, c->channels, c->kernel[0], c->kernel[1]);
+  print_shape(has, t.shape, t.rank);
+  print_shape(wants, shape, rank);
+  return error_set(err, STATUS_MODEL_INVALID, "model", "tensor %s has rank %d, shape [%s]; config.json asks for [%s]",
+                   t.name, t.rank, has, wants);
 }
 
 enum status load_conv(struct model *m, struct linear *l, const char *prefix, const char *path,
@@ -289,13 +302,26 @@ enum status load_conv(struct model *m, struct linear *l, const char *prefix, con
   if (!own)
     return error_no_memory(err, "the model");
   *own = *convolution;
+  const int64_t shape[4] = {(int64_t)out, (int64_t)own->channels, (int64_t)own->kernel[0], (int64_t)own->kernel[1]};
   *l = (struct linear){.name = arena_format(&m->arena, "%s%s", path_prefix(m, prefix), path),
                        .in = own->channels * own->kernel[0] * own->kernel[1],
                        .out = out,
                        .convolution = own};
-  enum status status = l->name ? check_kernel(m, l, prefix, path, err) : error_no_memory(err, "the model");
+  enum status status =
+      l->name ? check_kernel(m, prefix, path, shape, COUNT_OF(shape), err) : error_no_memory(err, "the model");
   status = status ? status : load_parts(m, l, prefix, path, bias, err);
   return status ? status : join(m, l, err);
+}
+
+enum status load_torch_conv1d(struct model *m, struct linear *l, const char *prefix, const char *path, size_t channels,
+                              size_t kernel, size_t out, struct error *err) {
+  const int64_t shape[3] = {(int64_t)out, (int64_t)channels, (int64_t)kernel};
+  *l = (struct linear){
+      .name = arena_format(&m->arena, "%s%s", path_prefix(m, prefix), path), .in = channels * kernel, .out = out};
+  m->convolution = l;
+  enum status status =
+      l->name ? check_kernel(m, prefix, path, shape, COUNT_OF(shape), err) : error_no_memory(err, "the model");
+  return status ? status : load_parts(m, l, prefix, path, LOAD_BIAS, err);
 }
 
 enum status load_conv1d(struct model *m, struct linear *l, const char *prefix, const char *path, size_t in, size_t out,

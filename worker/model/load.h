@@ -53,6 +53,11 @@ NODISCARD enum status load_conv(struct model *model, struct linear *linear, cons
 /* The same for a module of Transformers' Conv1D, whose weight is in x out: it is transposed when it is loaded. */
 NODISCARD enum status load_conv1d(struct model *model, struct linear *linear, const char *prefix, const char *path,
                                   size_t in, size_t out, struct error *err);
+/* torch's Conv1d with groups 1, as the linear layer of what op_unfold makes of its input: its tensor is [out, channels,
+   kernel]. It becomes the model's `convolution` instead of joining the list. */
+NODISCARD enum status load_torch_conv1d(struct model *model, struct linear *linear, const char *prefix,
+                                        const char *path, size_t channels, size_t kernel, size_t out,
+                                        struct error *err);
 /* The head of a language model, or a classifier's, as its output is. lm_head is the file's own where it has one, even
    if it is said to be tied to the token embedding: Transformers ties them only when they are equal. An untied model
    without one would have random numbers there. */

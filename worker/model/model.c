@@ -263,16 +263,19 @@ static enum status train_module(struct model *m, struct linear *l, struct error 
   return l->bias.buffer ? train_vector(&l->trained_bias, m, l->name, "bias", &l->bias, l->out, err) : STATUS_OK;
 }
 
+static enum status train_bias(struct model *m, struct linear *l, enum adapter_bias which, struct error *err) {
+  bool adapted = l->low_rank || l->rotation;
+  if (!l->bias.buffer || l->trained_bias || (which == BIAS_METHOD_ONLY && !adapted))
+    return STATUS_OK;
+  return train_vector(&l->trained_bias, m, l->name, adapted ? "base_layer.bias" : "bias", &l->bias, l->out, err);
+}
+
 static enum status train_biases(struct model *m, enum adapter_bias which, struct error *err) {
   enum status status = STATUS_OK;
-  for (size_t i = 0; which != BIAS_NONE && !status && i < m->linear_count; i++) {
-    struct linear *l = m->linears[i];
-    bool adapted = l->low_rank || l->rotation;
-    if (!l->bias.buffer || l->trained_bias || (which == BIAS_METHOD_ONLY && !adapted))
-      continue;
-    const char *suffix = adapted ? "base_layer.bias" : "bias";
-    status = train_vector(&l->trained_bias, m, l->name, suffix, &l->bias, l->out, err);
-  }
+  for (size_t i = 0; which != BIAS_NONE && !status && i < m->linear_count; i++)
+    status = train_bias(m, m->linears[i], which, err);
+  if (which != BIAS_NONE && !status && m->convolution)
+    status = train_bias(m, m->convolution, which, err);
   for (size_t i = 0; which == BIAS_ALL && !status && i < m->norm_count; i++) {
     struct norm *n = m->norms[i].norm;
     if (n->bias.buffer)
@@ -307,7 +310,7 @@ static enum status collect_saved(struct model *m, const struct target_modules *m
     if (!found)
       return target_refuse(modules, "modules_to_save", name,
                            "cannot be trained in full here: linear modules can, but containers, embeddings, norms, "
-                           "Conv1D modules and lm_head cannot",
+                           "Conv1d and Conv1D modules and lm_head cannot",
                            err);
     if (!seen)
       item[saved->count++] = arena_string(&m->arena, name);

@@ -37,7 +37,8 @@ struct model {
   size_t blocks;                  /* recompute priorities of tape_segment_begin that its forward uses */
   const struct linear *head; /* language: lm_head, always frozen and not among `linears`; classifiers: the last of them;
                                 embeddings: NULL */
-  struct linear **linears;   /* every linear module that can be adapted, in the model's order */
+  struct linear *convolution; /* a Conv1d, whose bias alone can be trained: not among `linears`; NULL: there is none */
+  struct linear **linears;    /* every linear module that can be adapted, in the model's order */
   size_t linear_count;
   struct {
     const char *name;

@@ -24,6 +24,7 @@
 #include "worker/peft/peft_source.h"
 
 static const char tiny_gguf[] = "tests/worker/export/tiny.gguf", bert[] = "tests/golden/cases/bert-hra/model";
+static const char deberta[] = "tests/golden/cases/deberta-conv-hra/model";
 static const char gpt2[] = "tests/golden/cases/gpt2-lora/model";
 static const uint32_t offsets[] = {0, 7, 8, 20};
 static const int32_t ids[] = {3, 9, 27, 81, 45, 36, 10, 5, 98, 97, 96, 12, 13, 14, 15, 16, 17, 18, 19, 4};
@@ -225,6 +226,33 @@ static void conv1d_takes_lora_alone(void **state) {
   assert_non_null(strstr(err.text, "transformer.h.0.attn.c_attn is a Conv1D module: PEFT puts LoRA alone on those"));
   model_close(&model);
   backend_close(&backend);
+}
+
+/* DeBERTa's: the weight as the file has it, with the bias that was trained. */
+static void a_convolution_s_bias_is_merged(void **state) {
+  (void)state;
+  struct fixture f;
+  struct archive_member file = {.name = "model.safetensors", .bytes_max = 1 << 26};
+  struct safetensors tensors;
+  struct adapter_spec spec = chain;
+  char path[100];
+  spec.bias = BIAS_ALL;
+  open_model(&f, deberta, 3, &spec);
+  if (write_format(&f, "merged:f32"))
+    fail_msg("%s", f.err.text);
+  snprintf(path, sizeof path, "%s/merged-f32.tar", f.out);
+  assert_int_equal(archive_read(&file, 1, path, &f.err), STATUS_OK);
+  assert_int_equal(safetensors_parse(&tensors, (unsigned char *)file.bytes, file.length, &f.err), STATUS_OK);
+  const struct linear *conv = f.model.convolution;
+  const struct st_tensor *weight = safetensors_find(&tensors, "deberta.encoder.conv.conv.weight"),
+                         *bias = safetensors_find(&tensors, "deberta.encoder.conv.conv.bias");
+  assert_true(weight && weight->rank == 3 && weight->shape[2] == 3);
+  assert_memory_equal(weight->bytes, conv->weight.bytes, weight->length);
+  assert_true(bias && bias->length == conv->out * sizeof(float));
+  assert_memory_equal(bias->bytes, conv->trained_bias->data, bias->length);
+  safetensors_close(&tensors);
+  archive_free_members(&file, 1);
+  close_model(&f);
 }
 
 static json_t *member_of(struct fixture *f, const char *archive, const char *name) {
@@ -433,6 +461,7 @@ int main(void) {
       cmocka_unit_test(classes_are_exported),         cmocka_unit_test(an_exported_gguf_says_the_same),
       cmocka_unit_test(gguf_lora_is_the_adapter),     cmocka_unit_test(refuses_what_has_no_form),
       cmocka_unit_test(modules_in_full_are_not_lost), cmocka_unit_test(targets_are_listed_as_trained),
+      cmocka_unit_test(a_convolution_s_bias_is_merged),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

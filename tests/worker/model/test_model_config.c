@@ -121,13 +121,24 @@ static void relative_positions_are_read(void **state) {
   refuses("deberta-hra", "{\"position_buckets\":1}", "must be at least 2");
   refuses("deberta-hra", "{\"max_relative_positions\":5}", "larger than half of it");
   refuses("deberta-hra", "{\"position_biased_input\":true}", "position_embeddings.weight");
-  refuses("deberta-hra", "{\"conv_kernel_size\":3}", "conv_kernel_size 3 is not supported");
   refuses("deberta-hra", "{\"pooler_hidden_size\":47}", "pooler_hidden_size 47 is not supported");
   refuses("deberta-hra", "{\"attention_head_size\":8}", "attention_head_size 8 is not supported");
   refuses("deberta-hra", "{\"pooler_hidden_act\":\"mish\"}", "pooler_hidden_act \"mish\" is not supported");
   loads("mpnet-hra", "{}");
   refuses("mpnet-hra", "{\"relative_attention_num_buckets\":16}", "relative_attention_num_buckets 16 is not supported");
   refuses("mpnet-hra", "{\"pad_token_id\":0}", "pad_token_id 0 is not supported");
+}
+
+static void a_convolution_is_read(void **state) {
+  (void)state;
+  loads("deberta-conv-hra", "{\"conv_act\":\"relu\",\"conv_groups\":1}");
+  loads("deberta-conv-hra", "{\"conv_kernel_size\":0,\"conv_groups\":2}");
+  refuses("deberta-conv-hra", "{\"conv_kernel_size\":5}", "shape [48, 48, 3]; config.json asks for [48, 48, 5]");
+  refuses("deberta-conv-hra", "{\"conv_kernel_size\":4}", "conv_kernel_size 4 is not supported, odd ones are");
+  refuses("deberta-conv-hra", "{\"conv_kernel_size\":65}", "conv_kernel_size is 65; it must lie in 0..63");
+  refuses("deberta-conv-hra", "{\"conv_groups\":2}", "conv_groups 2 is not supported, 1 is");
+  refuses("deberta-conv-hra", "{\"conv_act\":\"mish\"}", "conv_act \"mish\" is not supported");
+  refuses("deberta-hra", "{\"conv_kernel_size\":3}", "no tensor deberta.encoder.conv.conv.weight");
 }
 
 static void drop_head(struct st_tensor *tensors, size_t *count) {
@@ -299,6 +310,7 @@ int main(void) {
       cmocka_unit_test(families_are_held_to_their_classes),
       cmocka_unit_test(broken_models_are_named),
       cmocka_unit_test(relative_positions_are_read),
+      cmocka_unit_test(a_convolution_is_read),
       cmocka_unit_test(modernbert_is_read_as_its_config_says),
       cmocka_unit_test(other_kinds_of_model_are_refused),
       cmocka_unit_test(absent_members_have_the_class_s_defaults),
