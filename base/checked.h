@@ -1,4 +1,4 @@
-/* Arithmetic on sizes that come from files or requests. Each returns false, and leaves *out
+/* Arithmetic on sizes that come from files or requests: checked_* return false, and leave *out
    unspecified, when the result does not fit. */
 #ifndef BASE_CHECKED_H
 #define BASE_CHECKED_H
@@ -23,6 +23,14 @@ NODISCARD static inline bool checked_align(size_t *out, size_t n, size_t align) 
     return false;
   *out &= ~(align - 1);
   return true;
+}
+
+static inline size_t size_min(size_t a, size_t b) {
+  return a < b ? a : b;
+}
+
+static inline size_t size_max(size_t a, size_t b) {
+  return a > b ? a : b;
 }
 
 #endif

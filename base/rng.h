@@ -21,6 +21,7 @@ enum rng_stream {
   RNG_POSTERIOR, /* which of the VAE's latents it has, */
   RNG_NOISE,     /* and the noise */
   RNG_CONDITIONING, /* the beginning of what embeds hints */
+  RNG_TOOL_CALL,    /* ids of calls */
 };
 
 struct rng {

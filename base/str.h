@@ -35,6 +35,10 @@ NODISCARD char *str_take(struct str *s, size_t *length);
    *bad is the offset of the first byte that is wrong. `bad` may be NULL. */
 bool utf8_valid(const char *text, size_t length, size_t *bad);
 
+static inline bool ascii_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
 /* Where `name` stands among the names; -1: nowhere, or it is NULL. */
 int str_index(const char *const *names, size_t count, const char *name);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "worker/generate/sampler.h"
@@ -14,17 +15,13 @@ enum { IN_FLIGHT_MAX = 32, CACHES_BYTES_MAX = 1 << 30, ANSWER_BYTES_MAX = 4 << 2
 
 static void hear(void *context, const struct generation_event *event);
 
-static size_t least(size_t a, size_t b) {
-  return a < b ? a : b;
-}
-
 /* As many requests at a time as their KV caches have room for, so that none must make room: the batches, and so the
    last bits, follow from the questions alone. */
 static enum status open_generator(struct generation_eval *e, struct model *m, const char *path,
                                   const struct tokenizer *tokenizer, struct error *err) {
-  size_t tokens = (size_t)e->spec->max_tokens, context = least(e->questions.corpus.longest + tokens, m->positions);
+  size_t tokens = (size_t)e->spec->max_tokens, context = size_min(e->questions.corpus.longest + tokens, m->positions);
   size_t cache = 2 * m->kv_layers * m->kv_cols * sizeof(float) * context, room = CACHES_BYTES_MAX / cache;
-  e->in_flight = least(least(IN_FLIGHT_MAX, e->questions.count), room ? room : 1);
+  e->in_flight = size_min(size_min(IN_FLIGHT_MAX, e->questions.count), room ? room : 1);
   struct generator_base base = {m, tokenizer, path, context, e->in_flight * cache};
   enum status status = generator_over(&e->generator, &base, hear, e, err);
   if (status)
@@ -250,7 +247,7 @@ enum { MEASURED_TOKENS = 8, MEASURED_CHOICES = 4, SHORT_ANSWERS = 4 /* a quarter
 
 enum status generation_eval_measure(double *low, double *high, struct generation_eval *e, struct learner *l,
                                     generation_beat *beat, void *with, struct error *err) {
-  size_t count = e->questions.count, some = least(count, e->generator ? e->in_flight : MEASURED_CHOICES);
+  size_t count = e->questions.count, some = size_min(count, e->generator ? e->in_flight : MEASURED_CHOICES);
   double rounds = (double)count / (double)some, began = clock_seconds();
   enum status status = learner_factors(l, err);
   if (!e->generator) {

@@ -8,6 +8,7 @@
 #include "worker/file/directory.h"
 #include "worker/model/clip_text.h"
 #include "worker/model/vision_transformer.h"
+#include "worker/tensor/dot.h"
 
 enum { CLIP_T, CLIP_I, DINO };
 const char *const image_metric_names[IMAGE_METRIC_COUNT] = {
@@ -46,13 +47,6 @@ static enum status embed(float *out, size_t cols, const struct model *m, forward
   tape_plan_free(plan);
   tape_done(&tape);
   return status;
-}
-
-static double dot(const float *x, const float *y, size_t count) {
-  double sum = 0;
-  for (size_t i = 0; i < count; i++)
-    sum += (double)x[i] * (double)y[i];
-  return sum;
 }
 
 /* --- encoders of pictures ------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/memory.h"
 
 /* What a step ends in. */
@@ -87,10 +88,6 @@ static void dry_run(struct learner *l, const struct batch_limits *limits, enum g
 
 /* --- what the host gives a step ------------------------------------------------------------------- */
 
-static size_t most(size_t a, size_t b) {
-  return a > b ? a : b;
-}
-
 /* Target values of a sequence. */
 static size_t answers(const struct learner *l) {
   return l->model->output == OUTPUT_LABELS ? l->model->num_labels : 1;
@@ -101,9 +98,9 @@ static enum status reserve_room(struct learner *l, const struct batch_limits *li
   if (l->buffers.backend->ops->host_memory ||
       (limits->sequences <= l->room.sequences && limits->tokens <= l->room.tokens))
     return STATUS_OK;
-  l->room.sequences = most(l->room.sequences, limits->sequences);
-  l->room.tokens = most(l->room.tokens, limits->tokens);
-  size_t tokens = l->room.tokens, targets = most(tokens, l->room.sequences * answers(l));
+  l->room.sequences = size_max(l->room.sequences, limits->sequences);
+  l->room.tokens = size_max(l->room.tokens, limits->tokens);
+  size_t tokens = l->room.tokens, targets = size_max(tokens, l->room.sequences * answers(l));
   buffers_release(&l->buffers);
   struct sequences *s = &l->sequences_room;
   enum status status = buffers_new(&l->buffers, &s->cu_seqlens, (l->room.sequences + 1) * sizeof(uint32_t), err);
@@ -309,19 +306,15 @@ enum status learner_begin(struct learner *l, double *penalty, struct error *err)
   return STATUS_OK;
 }
 
-static size_t least(size_t a, size_t b) {
-  return a < b ? a : b;
-}
-
 /* Most batches are smaller than the largest that can be. Their own plans keep them to a part of the memory: a job's
    first step waits until the pages it touches are cleared. */
 static struct plan *plan_for(struct learner *l, size_t tokens) {
   size_t part = (tokens * LEARNER_PARTS + l->limits.tokens - 1) / l->limits.tokens;
   size_t most = l->limits.tokens * part / LEARNER_PARTS;
-  size_t sequences = least(l->limits.sequences, most);
+  size_t sequences = size_min(l->limits.sequences, most);
   if (l->texts > 1) /* whole examples */
     sequences = sequences / l->texts * l->texts;
-  struct batch_limits limits = {sequences, most, least(l->limits.longest, most)};
+  struct batch_limits limits = {sequences, most, size_min(l->limits.longest, most)};
   struct error err;
   if (part == 0 || part >= LEARNER_PARTS)
     return l->training;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "api/objective.h"
+#include "base/checked.h"
 #include "base/clock.h"
 #include "worker/evaluate.h"
 
@@ -40,8 +41,7 @@ bool preference_has_reference(const struct preference *how) {
 /* --- the reference -------------------------------------------------------------------------------- */
 
 static size_t most(size_t a, size_t b, size_t c) {
-  size_t larger = a > b ? a : b;
-  return larger > c ? larger : c;
+  return size_max(size_max(a, b), c);
 }
 
 struct batch_limits preference_limits(const struct preference *how, const struct corpus *training,

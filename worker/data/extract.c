@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "worker/data/decimal.h"
 #include "worker/data/math_answer.h"
 
@@ -22,10 +23,6 @@ void extract_done(struct extract *e) {
 }
 
 /* --- numbers -------------------------------------------------------------------------------------- */
-
-static bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
 
 /* The number that begins here: a sign, unless it stands behind a letter or digit, digits, and perhaps a denominator. */
 static const char *read_number(double *value, const char *at, const char *text) {
@@ -49,11 +46,11 @@ static const char *read_authors_number(double *value, const char *at) {
   double whole = 0, below = 0, scale = 1;
   at += *at == '-' || *at == '+';
   const char *digits = at;
-  for (; is_digit(*at); at++)
+  for (; ascii_digit(*at); at++)
     whole = whole * 10 + (*at - '0');
   bool any = at > digits;
-  if (*at && strchr(".,/", *at) && is_digit(at[1]))
-    for (separator = at++; is_digit(*at); at++, scale *= 10)
+  if (*at && strchr(".,/", *at) && ascii_digit(at[1]))
+    for (separator = at++; ascii_digit(*at); at++, scale *= 10)
       below = below * 10 + (*at - '0');
   if (!any && !separator)
     return NULL;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "worker/data/decimal.h"
 
 /* --- finding -------------------------------------------------------------------------------------- */
@@ -88,10 +89,6 @@ static void unwrap_text(struct str *s) {
   drop(s, OPENING + 1);
 }
 
-static bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-
 /* Marks the arguments of the command behind which `at` is that are a character without braces. */
 static void mark_arguments(bool *bare, const char *text, const char *at, size_t count) {
   while (count-- && *at && *at != '[' && *at != '\\') {
@@ -110,7 +107,7 @@ static void put_braces(struct str *out, const char *text) {
       mark_arguments(bare, text, at + 5, 2);
     else if (strncmp(at, "\\sqrt", 5) == 0)
       mark_arguments(bare, text, at + 5, 1);
-    if (*at == '.' && is_digit(at[1]) && (at == text || !is_digit(at[-1])))
+    if (*at == '.' && ascii_digit(at[1]) && (at == text || !ascii_digit(at[-1])))
       str_putc(out, '0');
     str_printf(out, bare[at - text] ? "{%c}" : "%c", *at);
   }
@@ -118,7 +115,7 @@ static void put_braces(struct str *out, const char *text) {
 
 static size_t digits(const char *at) {
   size_t count = 0;
-  while (is_digit(at[count]))
+  while (ascii_digit(at[count]))
     count++;
   return count;
 }

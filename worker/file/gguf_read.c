@@ -7,6 +7,7 @@
 
 #include "base/checked.h"
 #include "base/str.h"
+#include "worker/file/bad.h"
 #include "worker/file/gguf.h"
 #include "worker/file/gguf_parts.h"
 #include "worker/file/stand_in.h"
@@ -40,15 +41,6 @@ static const char *const other_types[] = {
     [21] = "IQ3_S", [22] = "IQ2_S", [24] = "I8",      [25] = "I16",    [26] = "I32",     [27] = "I64",
     [28] = "F64",   [29] = "IQ1_M", [34] = "TQ1_0",   [35] = "TQ2_0",
 };
-
-static enum status bad_file(struct error *err, const char *format, ...) PRINTF(2, 3);
-static enum status bad_file(struct error *err, const char *format, ...) {
-  va_list args;
-  va_start(args, format);
-  error_setv(err, STATUS_MODEL_INVALID, NULL, format, args);
-  va_end(args);
-  return STATUS_MODEL_INVALID;
-}
 
 /* "key NAME: what" or "tensor NAME: what". */
 static enum status bad_item(struct error *err, const char *kind, struct gguf_string name, const char *format, ...)

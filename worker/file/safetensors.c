@@ -12,6 +12,7 @@
 #include "base/checked.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "worker/file/bad.h"
 #include "worker/file/stand_in.h"
 
 enum { LENGTH_BYTES = 8, ARENA_MAX = 256 << 20, INDEX_BYTES_MAX = 32 << 20 };
@@ -35,25 +36,6 @@ const char *st_dtype_name(enum st_dtype dtype) {
 size_t st_dtype_size(enum st_dtype dtype) {
   CHECK(dtype < ST_DTYPE_COUNT);
   return dtypes[dtype].size;
-}
-
-static enum status bad_file(struct error *err, const char *format, ...) PRINTF(2, 3);
-static enum status bad_file(struct error *err, const char *format, ...) {
-  va_list args;
-  va_start(args, format);
-  error_setv(err, STATUS_MODEL_INVALID, NULL, format, args);
-  va_end(args);
-  return STATUS_MODEL_INVALID;
-}
-
-/* "tensor NAME: what", with the name as param too. */
-static enum status bad_tensor(struct error *err, const char *name, const char *format, ...) PRINTF(3, 4);
-static enum status bad_tensor(struct error *err, const char *name, const char *format, ...) {
-  va_list args;
-  va_start(args, format);
-  error_setv(err, STATUS_MODEL_INVALID, name, format, args);
-  va_end(args);
-  return err ? error_prefix(err, "tensor %.80s", name) : STATUS_MODEL_INVALID;
 }
 
 /* --- step 1: the header's bytes -------------------------------------------------------------------- */

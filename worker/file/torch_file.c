@@ -6,29 +6,12 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "worker/file/bad.h"
 #include "worker/file/pickle.h"
 #include "worker/file/stand_in.h"
 #include "worker/file/zip.h"
 
 enum { ARENA_MAX = 512 << 20 };
-
-static enum status bad_file(struct error *err, const char *format, ...) PRINTF(2, 3);
-static enum status bad_file(struct error *err, const char *format, ...) {
-  va_list args;
-  va_start(args, format);
-  error_setv(err, STATUS_MODEL_INVALID, NULL, format, args);
-  va_end(args);
-  return STATUS_MODEL_INVALID;
-}
-
-static enum status bad_tensor(struct error *err, const char *name, const char *format, ...) PRINTF(3, 4);
-static enum status bad_tensor(struct error *err, const char *name, const char *format, ...) {
-  va_list args;
-  va_start(args, format);
-  error_setv(err, STATUS_MODEL_INVALID, name, format, args);
-  va_end(args);
-  return err ? error_prefix(err, "tensor %.80s", name) : STATUS_MODEL_INVALID;
-}
 
 /* ROOT/data.pkl: all that torch.save writes lies in one folder of any name. */
 static const struct zip_entry *find_pickle(const struct zip *zip, size_t *root) {

@@ -7,16 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { END = 22, END64 = 56, LOCATOR64 = 20, CENTRAL = 46, LOCAL = 30, COMMENT_MAX = 65535 };
+#include "worker/file/bad.h"
 
-static enum status bad_zip(struct error *err, const char *format, ...) PRINTF(2, 3);
-static enum status bad_zip(struct error *err, const char *format, ...) {
-  va_list args;
-  va_start(args, format);
-  error_setv(err, STATUS_MODEL_INVALID, NULL, format, args);
-  va_end(args);
-  return STATUS_MODEL_INVALID;
-}
+enum { END = 22, END64 = 56, LOCATOR64 = 20, CENTRAL = 46, LOCAL = 30, COMMENT_MAX = 65535 };
 
 static uint64_t number(const unsigned char *at, size_t bytes) {
   uint64_t value = 0;
@@ -40,20 +33,20 @@ static enum status find_directory(struct directory *out, const unsigned char *by
   while (length >= END && end > least && !is_record(bytes + end, "\5\6"))
     end--;
   if (length < END || !is_record(bytes + end, "\5\6"))
-    return bad_zip(err, "has no end of a zip: the file is cut short (download it again?)");
+    return bad_file(err, "has no end of a zip: the file is cut short (download it again?)");
   const unsigned char *record = bytes + end;
   *out = (struct directory){number(record + 10, 2), number(record + 12, 4), number(record + 16, 4)};
   if (end >= LOCATOR64 && is_record(record - LOCATOR64, "\6\7")) {
     uint64_t at = number(record - LOCATOR64 + 8, 8);
     if (at > end - LOCATOR64 || end - LOCATOR64 - at < END64 || !is_record(bytes + at, "\6\6"))
-      return bad_zip(err, "byte %zu: no end record of zip64 is at byte %" PRIu64, end - LOCATOR64 + 8, at);
+      return bad_file(err, "byte %zu: no end record of zip64 is at byte %" PRIu64, end - LOCATOR64 + 8, at);
     *out = (struct directory){number(bytes + at + 32, 8), number(bytes + at + 40, 8), number(bytes + at + 48, 8)};
   }
   if (out->offset > end || out->length > end - out->offset)
-    return bad_zip(err, "byte %zu: the zip's directory is said to be at byte %" PRIu64 ", outside of the file", end,
+    return bad_file(err, "byte %zu: the zip's directory is said to be at byte %" PRIu64 ", outside of the file", end,
                    out->offset);
   if (out->count > ZIP_ENTRIES_MAX || out->count > out->length / CENTRAL)
-    return bad_zip(err, "byte %zu: %" PRIu64 " entries do not fit the zip's directory", end, out->count);
+    return bad_file(err, "byte %zu: %" PRIu64 " entries do not fit the zip's directory", end, out->count);
   return STATUS_OK;
 }
 
@@ -85,11 +78,11 @@ static bool read_zip64(struct sizes *sizes, const unsigned char *extra, size_t l
 static enum status locate(struct zip_entry *out, const struct sizes *sizes, const unsigned char *bytes, size_t length,
                           struct error *err) {
   if (length < LOCAL || sizes->offset > length - LOCAL || !is_record(bytes + sizes->offset, "\3\4"))
-    return bad_zip(err, "%.80s: no header of it is at byte %" PRIu64, out->name, sizes->offset);
+    return bad_file(err, "%.80s: no header of it is at byte %" PRIu64, out->name, sizes->offset);
   const unsigned char *header = bytes + sizes->offset;
   size_t begin = (size_t)sizes->offset + LOCAL + number(header + 26, 2) + number(header + 28, 2);
   if (begin > length || sizes->length > length - begin)
-    return bad_zip(err, "%.80s: its %" PRIu64 " bytes from byte %zu on do not lie in the file: it is cut short",
+    return bad_file(err, "%.80s: its %" PRIu64 " bytes from byte %zu on do not lie in the file: it is cut short",
                    out->name, sizes->length, begin);
   out->bytes = bytes + begin;
   out->length = (size_t)sizes->length;
@@ -100,24 +93,25 @@ static enum status read_entry(struct zip_entry *out, size_t *used, const struct 
                               const unsigned char *bytes, size_t length, struct arena *arena, struct error *err) {
   const unsigned char *record = bytes + d->offset + at;
   if (d->length - at < CENTRAL || !is_record(record, "\1\2"))
-    return bad_zip(err, "byte %" PRIu64 ": no entry of the zip's directory", d->offset + at);
+    return bad_file(err, "byte %" PRIu64 ": no entry of the zip's directory", d->offset + at);
   size_t name = number(record + 28, 2), extra = number(record + 30, 2);
   *used = CENTRAL + name + extra + number(record + 32, 2);
   if (*used > d->length - at)
-    return bad_zip(err, "byte %" PRIu64 ": an entry leaves the zip's directory", d->offset + at);
+    return bad_file(err, "byte %" PRIu64 ": an entry leaves the zip's directory", d->offset + at);
   if (name == 0 || name > ZIP_NAME_MAX || memchr(record + CENTRAL, 0, name))
-    return bad_zip(err, "byte %" PRIu64 ": a name must have 1 to %d bytes, none of them 0", d->offset + at,
+    return bad_file(err, "byte %" PRIu64 ": a name must have 1 to %d bytes, none of them 0", d->offset + at,
                    ZIP_NAME_MAX);
   out->name = arena_copy(arena, (const char *)record + CENTRAL, name);
   if (!out->name)
     return error_no_memory(err, "a zip's directory");
   struct sizes sizes = {number(record + 24, 4), number(record + 20, 4), number(record + 42, 4)};
   if (number(record + 8, 2) & 1)
-    return bad_zip(err, "%.80s: is encrypted", out->name);
+    return bad_file(err, "%.80s: is encrypted", out->name);
   if (number(record + 10, 2) != 0)
-    return bad_zip(err, "%.80s: is compressed; torch.save stores files as they are, and only such are read", out->name);
+    return bad_file(err, "%.80s: is compressed; torch.save stores files as they are, and only such are read",
+                    out->name);
   if (!read_zip64(&sizes, record + CENTRAL + name, extra) || sizes.length != sizes.stored)
-    return bad_zip(err, "%.80s: its sizes in the zip's directory are damaged", out->name);
+    return bad_file(err, "%.80s: its sizes in the zip's directory are damaged", out->name);
   return locate(out, &sizes, bytes, length, err);
 }
 
@@ -145,7 +139,7 @@ enum status zip_parse(struct zip *out, const unsigned char *bytes, size_t length
   qsort(out->entries, out->count, sizeof *out->entries, by_name);
   for (size_t i = 1; i < out->count; i++)
     if (strcmp(out->entries[i - 1].name, out->entries[i].name) == 0)
-      return bad_zip(err, "%.80s: is there twice", out->entries[i].name);
+      return bad_file(err, "%.80s: is there twice", out->entries[i].name);
   return STATUS_OK;
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/rng.h"
 
 enum { HELD_BYTES_MAX = 1 << 20, DEPTH_MAX = 64, ID_LENGTH = 9 };
 
@@ -21,16 +22,13 @@ void tool_calls_done(struct tool_calls *c) {
 
 /* --- one call ------------------------------------------------------------------------------------- */
 
-/* Nine letters and digits: Mistral's templates want that of the answer to a call. SplitMix64 (Steele, Lea and Flood,
-   "Fast splittable pseudorandom number generators", 2014). */
+/* Nine letters and digits: Mistral's templates want that of the answer to a call. */
 static void make_id(char id[ID_LENGTH + 1], uint64_t seed, size_t index) {
   static const char letters[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-  uint64_t z = seed + 0x9E3779B97F4A7C15u * (index + 1);
-  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-  z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-  z ^= z >> 31;
-  for (int i = 0; i < ID_LENGTH; i++, z /= sizeof letters - 1)
-    id[i] = letters[z % (sizeof letters - 1)];
+  struct rng rng;
+  rng_init(&rng, seed, RNG_TOOL_CALL | (uint64_t)index << 32);
+  for (int i = 0; i < ID_LENGTH; i++)
+    id[i] = letters[rng_below(&rng, sizeof letters - 1)];
   id[ID_LENGTH] = '\0';
 }
 
