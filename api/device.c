@@ -38,6 +38,12 @@ bool device_matches(const char *wanted, const char *name) {
          (strlen(wanted) == kind && strncmp(wanted, name, kind) == 0);
 }
 
+bool device_takes(const struct device_info *device, const char *wanted) {
+  if (strcmp(wanted, "auto") == 0)
+    return device->gpu || strcmp(device->name, "cpu") == 0;
+  return device_matches(wanted, device->name);
+}
+
 bool device_info_write(struct str *out, const struct device_info *device) {
   AUTO(json_release)
   json_t *object = json_pack("{s:s s:s s:I s:b}", "name", device->name, "processor", device->processor, "memory",

@@ -24,6 +24,9 @@ bool device_wanted_valid(const char *wanted);
 /* Is the device one of those that are wanted? */
 bool device_matches(const char *wanted, const char *name);
 
+/* Does it run jobs that want that? "auto" is the CPU or a GPU. */
+bool device_takes(const struct device_info *device, const char *wanted);
+
 /* A JSON object on a line of its own; appended. False when it does not fit. */
 bool device_info_write(struct str *out, const struct device_info *device);
 /* A line without its newline. */

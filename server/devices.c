@@ -123,7 +123,7 @@ bool devices_has(const struct devices *devices, const char *wanted) {
   if (devices->cpu && device_matches(wanted, "cpu"))
     return true;
   for (size_t i = 0; i < devices->count; i++)
-    if (device_matches(wanted, devices->other[i].name))
+    if (device_takes(&devices->other[i], wanted))
       return true;
   return false;
 }

@@ -11,6 +11,8 @@
 
 enum { ARENA_BYTES = 16 << 20, FRESH_MS = 1000, HALVINGS = 60 };
 
+const struct device_info forecast_cpu = {.name = "cpu"};
+
 struct forecast_cache {
   struct arena arena;
   struct forecast forecast;
@@ -69,9 +71,9 @@ static void find_places(struct free_places *out, const struct forecast *forecast
     bool yields = forecast->preemption && forecast->place[i].busy &&
                   job->priority - forecast->place[i].priority >= forecast->preemption;
     double free_in = yields ? 0 : forecast->place[i].free_in < 0 ? (double)INFINITY : forecast->place[i].free_in;
-    if (!device_matches(job->device_wanted, forecast->place[i].device))
+    if (!device_takes(forecast->place[i].device, job->device_wanted))
       continue;
-    if (strcmp(forecast->place[i].device, "cpu") == 0)
+    if (forecast->place[i].device == &forecast_cpu)
       of_cpu[cpu++] = free_in;
     else
       out->in[out->count++] = free_in;
@@ -124,7 +126,7 @@ static double seconds_left(const struct job_row *job) {
   return json_is_number(left) && json_number_value(left) >= 0 ? json_number_value(left) : -1;
 }
 
-static void list_place(struct forecast *out, const char *device) {
+static void list_place(struct forecast *out, const struct device_info *device) {
   out->place[out->places].device = device;
   out->place[out->places].busy = false;
   out->place[out->places++].free_in = 0;
@@ -134,9 +136,9 @@ static void list_places(struct forecast *out, const struct server *server) {
   out->places = 0;
   out->preemption = server->config->preemption;
   for (int64_t i = 0; server->devices.cpu && i < server->config->workers_max && i < 64; i++)
-    list_place(out, "cpu");
+    list_place(out, &forecast_cpu);
   for (size_t i = 0; i < server->devices.count; i++)
-    list_place(out, server->devices.other[i].name);
+    list_place(out, &server->devices.other[i]);
 }
 
 /* A free place on the device that a running job has, or else on any: it has not said where it runs. */
@@ -144,7 +146,7 @@ static size_t place_of(const struct forecast *forecast, const char *device) {
   size_t any = forecast->places;
   for (size_t i = 0; i < forecast->places; i++)
     if (forecast->place[i].free_in == 0) {
-      if (device && strcmp(forecast->place[i].device, device) == 0)
+      if (device && strcmp(forecast->place[i].device->name, device) == 0)
         return i;
       any = i;
     }

@@ -8,10 +8,12 @@
 
 enum { FORECAST_PLACES_MAX = 64 + DEVICES_MAX };
 
+extern const struct device_info forecast_cpu; /* what each of the CPU's places is */
+
 struct forecast {
   size_t places;
   struct {
-    const char *device;
+    const struct device_info *device;
     double free_in; /* seconds until what runs there has ended; < 0: nobody knows */
     bool busy;
     int64_t priority; /* of the job that runs there */

@@ -89,8 +89,7 @@ static const char *asking_device(const struct supervisor *supervisor, const stru
     return "cpu";
   for (size_t i = 0; i < devices->count; i++) {
     const struct device_info *device = &devices->other[i];
-    if (any ? device->gpu && supervisor_jobs(supervisor, device->name) == 0
-            : device_matches(question->device, device->name))
+    if (device_takes(device, question->device) && !(any && supervisor_jobs(supervisor, device->name)))
       return device->name;
   }
   return "cpu";

@@ -29,7 +29,7 @@ static int64_t limit_of(const struct server *server, const struct job_spec *spec
 /* On a GPU, whose memory is its own, it may fit. */
 static bool may_use_gpu(const struct devices *devices, const struct job_spec *spec) {
   for (size_t i = 0; i < devices->count; i++)
-    if (devices->other[i].gpu && device_matches(spec->scheduling.device, devices->other[i].name))
+    if (devices->other[i].gpu && device_takes(&devices->other[i], spec->scheduling.device))
       return true;
   return false;
 }

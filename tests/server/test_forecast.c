@@ -47,11 +47,13 @@ static double seconds(const struct forecast *f, int64_t priority, const char *de
   return forecast_seconds(f, &(struct job_row){.device_wanted = device, .priority = priority}, INT64_MAX, ahead);
 }
 
+static const struct device_info gpu = {.name = "cuda:0", .gpu = true};
+
 static void test_start(void **state) {
   (void)state;
   struct forecast f = {.places = 3, .job_seconds = 100};
-  f.place[0].device = f.place[1].device = "cpu";
-  f.place[2].device = "cuda:0";
+  f.place[0].device = f.place[1].device = &forecast_cpu;
+  f.place[2].device = &gpu;
   f.place[0].free_in = 50;
   f.place[1].free_in = 80;
   f.place[2].free_in = 400;
@@ -70,11 +72,26 @@ static void test_start(void **state) {
   assert_true(seconds(&f, 0, "cpu", 1) < 0);
 }
 
+/* A device that is no GPU is no place for jobs that name none. */
+static void test_other_device(void **state) {
+  (void)state;
+  const struct device_info other = {.name = "opencl:0"};
+  struct forecast f = {.places = 2, .job_seconds = 100};
+  f.place[0].device = &forecast_cpu;
+  f.place[0].free_in = 70;
+  f.place[1].device = &other;
+  assert_true(seconds(&f, 0, "auto", 0) >= 70 && seconds(&f, 0, "auto", 0) <= 71);
+  assert_true(seconds(&f, 0, "opencl", 0) == 0);
+  assert_true(seconds(&f, 0, "opencl:0", 0) == 0);
+  f.place[1].device = &gpu;
+  assert_true(seconds(&f, 0, "auto", 0) == 0);
+}
+
 /* A place whose job has to yield is free at once, also where nobody knows how long it would have taken. */
 static void test_preemption(void **state) {
   (void)state;
   struct forecast f = {.places = 2, .job_seconds = 100, .preemption = 5};
-  f.place[0].device = f.place[1].device = "cpu";
+  f.place[0].device = f.place[1].device = &forecast_cpu;
   f.place[0].busy = f.place[1].busy = true;
   f.place[0].free_in = -1;
   f.place[1].free_in = 300;
@@ -93,7 +110,7 @@ static void test_side_by_side(void **state) {
   struct forecast f = {.places = 4, .job_seconds = 100};
   const struct job_row job = {.device_wanted = "cpu"};
   for (size_t i = 0; i < f.places; i++)
-    f.place[i].device = "cpu";
+    f.place[i].device = &forecast_cpu;
   assert_true(forecast_seconds(&f, &job, 2, 1) == 0); /* nothing runs */
   double wait = forecast_seconds(&f, &job, 2, 2);
   assert_true(wait >= 100 && wait <= 101);
@@ -108,13 +125,13 @@ static void test_side_by_side(void **state) {
   f.place[3].free_in = -1;
   assert_true(forecast_seconds(&f, &job, 1, 0) < 0);
   assert_true(forecast_seconds(&f, &(struct job_row){.device_wanted = "cuda"}, 1, 0) < 0);
-  f.place[0].device = "cuda:0"; /* takes nothing of it */
+  f.place[0].device = &gpu; /* takes nothing of it */
   assert_true(forecast_seconds(&f, &(struct job_row){.device_wanted = "auto"}, 1, 0) == 0);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_others), cmocka_unit_test(test_position),
-                                     cmocka_unit_test(test_start), cmocka_unit_test(test_preemption),
-                                     cmocka_unit_test(test_side_by_side)};
+                                     cmocka_unit_test(test_start), cmocka_unit_test(test_other_device),
+                                     cmocka_unit_test(test_preemption), cmocka_unit_test(test_side_by_side)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

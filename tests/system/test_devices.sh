@@ -47,6 +47,9 @@ start --worker-path "$worker" --devices cpu,opencl:1
 on device auto 11; await succeeded; ran_on '"cpu"' "$job" "a device that is no GPU is none for auto"
 on device opencl:1 12; await succeeded; ran_on '"opencl:1"' "$job" "but takes jobs that name it"
 stop
+start --worker-path "$worker" --devices opencl:1
+on device auto 16; is "$status $(value param)" "400 scheduling.device" "where auto gets no place at all, it is refused"
+stop
 rm "$worker.devices"
 start --worker-path "$worker"
 on device auto 10; await succeeded; ran_on '"cpu"' "$job" "without a GPU auto is the CPU"
