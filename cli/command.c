@@ -144,6 +144,12 @@ enum exit_code cli_list(struct cli *cli, const char *path, const struct page_opt
   return EXIT_DONE;
 }
 
+/* "created_at", "estimated_finish" */
+static bool is_time(const char *name) {
+  const char *last = strrchr(name, '_');
+  return last && (strcmp(last, "_at") == 0 || strcmp(last, "_finish") == 0);
+}
+
 /* "name: value", one a line; members that are null are left out, objects are shown as JSON. */
 static void object_text(struct str *out, json_t *object) {
   const char *name;
@@ -153,8 +159,7 @@ static void object_text(struct str *out, json_t *object) {
       continue;
     text_clean(out, name);
     str_puts(out, ": ");
-    size_t length = strlen(name);
-    if (json_is_integer(value) && length > 3 && strcmp(name + length - 3, "_at") == 0) {
+    if (json_is_integer(value) && is_time(name)) {
       text_time(out, json_integer_value(value));
     } else if (json_is_string(value)) {
       text_clean(out, json_string_value(value));

@@ -158,16 +158,13 @@ enum status job_object(struct str *out, struct server *server, const struct job_
     json_object_set_new(core, "sweep", sweep_member(job));
     json_object_set_new(core, "waiting_for", waits_for ? json_string(waits_for) : json_null());
   }
-  /* What was requested (method, adapter, seed, suffix, metadata, ...) beside what became of it. */
-  str_putc(out, '{');
-  if (core) {
-    put_spec(out, spec, core, position, start);
-    put_hyperparameters(out, spec);
-  }
-  size_t at = out->length;
+  /* Which job it is and what became of it, then what was requested (method, adapter, seed, suffix, metadata, ...). */
   if (!core || !json_append(out, core))
     return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "showing %s", job->id);
-  out->text[at] = ','; /* its opening brace */
+  out->length--; /* its closing brace */
+  put_spec(out, spec, core, position, start);
+  put_hyperparameters(out, spec);
+  str_putc(out, '}');
   return STATUS_OK;
 }
 
