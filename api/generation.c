@@ -11,6 +11,11 @@ static const char *const kinds[] = {[GENERATION_CHAT] = "chat",
                                     [GENERATION_IMAGE] = "image",
                                     NULL};
 
+const char *const generation_prompt_names[] = {[GENERATION_CHAT] = "messages",
+                                               [GENERATION_COMPLETION] = "prompt",
+                                               [GENERATION_EMBEDDING] = "input",
+                                               [GENERATION_CLASSIFICATION] = "input",
+                                               [GENERATION_IMAGE] = "prompt"};
 const char *const generation_finish_names[] = {
     [FINISH_STOP] = "stop", [FINISH_LENGTH] = "length", [FINISH_CANCELLED] = "cancelled",
     [FINISH_TOOL_CALLS] = "tool_calls", NULL};

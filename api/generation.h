@@ -35,6 +35,9 @@ enum generation_kind {
   GENERATION_KIND_COUNT
 };
 
+/* What the body of a request calls that from which it is answered, by enum generation_kind. */
+extern const char *const generation_prompt_names[];
+
 /* How the next token is chosen: Transformers' names and order of logits processors and warpers. */
 struct sampling {
   double temperature;                         /* 0 to 2; 0: the token of the largest logit (greedy) */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/chat_message.h"
 #include "base/json.h"
 
 enum { NAME_BYTES = 512, USER_BYTES = 512, METADATA_MAX = 16, PROMPT_BYTES = 32000 };
@@ -114,10 +115,9 @@ static const struct field_table chat_fields = TABLE(chat_rows), completion_field
                                 embedding_fields = TABLE(embedding_rows), classify_fields = TABLE(classify_rows),
                                 image_fields = TABLE(image_rows);
 
-static const char TEXT_ALONE[] = "this server's models read and write text alone";
 static const struct inert_member chat_inert[] = {
-    {"audio", {NULL}, TEXT_ALONE},
-    {"modalities", {"[\"text\"]"}, TEXT_ALONE},
+    {"audio", {NULL}, CHAT_TEXT_ALONE},
+    {"modalities", {"[\"text\"]"}, CHAT_TEXT_ALONE},
     {"response_format", {"{\"type\":\"text\"}"}, "what a model writes is not forced into a form here"},
     {"tool_choice", {"\"auto\"", "\"none\""}, "no call can be forced: the model decides by what it was trained on"},
     {"functions", {"[]"}, "the older form of tools; write tools"},
@@ -174,73 +174,16 @@ const struct inert_member *generation_body_inert(enum operation op) {
 
 /* --- a chat's messages ---------------------------------------------------------------------------- */
 
-static const char *const roles[] = {"system", "developer", "user", "assistant", "tool", "function", NULL};
-
-static bool is_role(const char *role) {
-  for (const char *const *name = roles; role && *name; name++)
-    if (strcmp(*name, role) == 0)
-      return true;
-  return false;
-}
-
-/* Text, or a list of parts that are text. */
-static void check_content(const json_t *content, const char *path, struct fault_list *faults) {
-  const json_t *part;
-  size_t i;
-  if (!content || json_is_null(content) || json_is_string(content))
-    return;
-  if (!json_is_array(content)) {
-    fault_add(faults, STATUS_INVALID_VALUE, path, "%s must be a string or a list of parts, not %s", path,
-              json_kind(content));
-    return;
-  }
-  json_array_foreach(content, i, part) {
-    const char *type = json_string_value(json_object_get(part, "type"));
-    const char *member = type && strcmp(type, "refusal") == 0 ? "refusal" : "text";
-    char name[96];
-    snprintf(name, sizeof name, "%s[%zu]", path, i);
-    if (!type)
-      fault_add(faults, STATUS_INVALID_VALUE, name, "%s must be an object with a type", name);
-    else if (strcmp(type, member) != 0)
-      fault_add(faults, STATUS_UNSUPPORTED_VALUE, name, "%s is of type \"%.32s\": %s", name, type, TEXT_ALONE);
-    else if (!json_is_string(json_object_get(part, member)))
-      fault_add(faults, STATUS_INVALID_VALUE, name, "%s needs a string as %s", name, member);
-  }
-}
-
-static void check_message(const json_t *message, size_t i, struct fault_list *faults) {
-  char path[48], name[64];
-  snprintf(path, sizeof path, "messages[%zu]", i);
-  if (!json_is_object(message)) {
-    fault_add(faults, STATUS_INVALID_VALUE, path, "%s must be an object, not %s", path, json_kind(message));
-    return;
-  }
-  const char *role = json_string_value(json_object_get(message, "role"));
-  const json_t *calls = json_object_get(message, "tool_calls"), *audio = json_object_get(message, "audio");
-  snprintf(name, sizeof name, "%s.role", path);
-  if (!is_role(role))
-    fault_add(faults, STATUS_INVALID_VALUE, name, "%s must be system, developer, user, assistant or tool", name);
-  snprintf(name, sizeof name, "%s.content", path);
-  check_content(json_object_get(message, "content"), name, faults);
-  snprintf(name, sizeof name, "%s.tool_calls", path);
-  if (calls && !json_is_null(calls) && !json_is_array(calls))
-    fault_add(faults, STATUS_INVALID_VALUE, name, "%s must be an array, not %s", name, json_kind(calls));
-  snprintf(name, sizeof name, "%s.audio", path);
-  if (audio && !json_is_null(audio))
-    fault_add(faults, STATUS_UNSUPPORTED_VALUE, name, "%s: %s", name, TEXT_ALONE);
-}
-
 static void read_messages(struct generation_body *out, const json_t *body, struct fault_list *faults) {
-  json_t *messages = json_object_get(body, "messages"), *tools = json_object_get(body, "tools"), *message;
+  json_t *messages = json_object_get(body, "messages"), *tools = json_object_get(body, "tools");
   const char *choice = json_string_value(json_object_get(body, "tool_choice"));
-  size_t i;
   if (!messages || json_is_null(messages))
     fault_add(faults, STATUS_MISSING_PARAMETER, "messages", "messages is required");
   else if (!json_is_array(messages) || json_array_size(messages) == 0)
     fault_add(faults, STATUS_INVALID_VALUE, "messages", "messages must be a list of one message or more");
-  json_array_foreach(messages, i, message) check_message(message, i, faults);
-  if (tools && !json_is_null(tools) && !json_is_array(tools))
-    fault_add(faults, STATUS_INVALID_VALUE, "tools", "tools must be an array, not %s", json_kind(tools));
+  else
+    chat_messages_check(messages, faults);
+  chat_tools_check(tools, faults);
   out->request.messages = messages;
   if (json_array_size(tools) > 0 && !(choice && strcmp(choice, "none") == 0))
     out->request.tools = tools;

@@ -4,6 +4,11 @@
 
 #include <string.h>
 
+/* A tool, or a call of one. */
+#define FUNCTION                                                                                                       \
+  "{'type': 'object', 'required': ['function'], 'properties': {'type': {'enum': ['function', null]}, 'function': {"    \
+  "'type': 'object', 'required': ['name'], 'properties': {'name': {'type': 'string', 'minLength': 1}}}}}"
+
 static json_t *messages_schema(void) {
   return openapi_json(
       "{'type': 'array', 'minItems': 1, 'description': 'The conversation, rendered by the chat template of the model.',"
@@ -12,11 +17,13 @@ static json_t *messages_schema(void) {
       "   'content': {'anyOf': [{'type': 'string'}, {'type': 'null'}, {'type': 'array', 'items': {'type': 'object',"
       "     'required': ['type', 'text'], 'properties': {'type': {'const': 'text'}, 'text': {'type': 'string'}}}}]},"
       "   'name': {'type': ['string', 'null']}, 'tool_call_id': {'type': ['string', 'null']},"
-      "   'tool_calls': {'type': ['array', 'null'], 'items': {'type': 'object'}}, 'audio': {'type': 'null'}}}}");
+      "   'tool_calls': {'type': ['array', 'null'], 'items': " FUNCTION "}, 'audio': {'type': 'null'}},"
+      "  'if': {'properties': {'content': {'type': 'null'}}}, 'then': {'required': ['tool_calls'], 'properties': {"
+      "   'role': {'const': 'assistant'}, 'tool_calls': {'type': 'array', 'minItems': 1}}}}}");
 }
 
 static json_t *tools_schema(void) {
-  return openapi_json("{'type': ['array', 'null'], 'items': {'type': 'object'}, 'description': 'Functions that the"
+  return openapi_json("{'type': ['array', 'null'], 'items': " FUNCTION ", 'description': 'Functions that the"
                       " model may call, as its chat template writes them into the prompt.'}");
 }
 

@@ -21,11 +21,13 @@ static enum status check_bounds(const struct field *field, double value, const c
   if ((exclusive ? value > field->min : value >= field->min) && value <= field->max)
     return STATUS_OK;
   const char *verb = *what ? "has" : "is", *must = *what ? "have" : "be";
+  const char *least = exclusive ? "more than" : "at least";
+  int digits = field->kind == FIELD_NUMBER ? 15 : 19; /* whole numbers have all theirs */
   if (isinf(field->max))
-    return error_set(err, STATUS_INVALID_VALUE, param, "%s %s %.15g%s; it must %s %s %.15g%s", param, verb, value, what,
-                     must, exclusive ? "more than" : "at least", field->min, what);
-  return error_set(err, STATUS_INVALID_VALUE, param, "%s %s %.15g%s; it must %s %s %.15g and at most %.15g%s", param,
-                   verb, value, what, must, exclusive ? "more than" : "at least", field->min, field->max, what);
+    return error_set(err, STATUS_INVALID_VALUE, param, "%s %s %.*g%s; it must %s %s %.*g%s", param, verb, digits, value,
+                     what, must, least, digits, field->min, what);
+  return error_set(err, STATUS_INVALID_VALUE, param, "%s %s %.*g%s; it must %s %s %.*g and at most %.*g%s", param, verb,
+                   digits, value, what, must, least, digits, field->min, digits, field->max, what);
 }
 
 static enum status no_memory(struct error *err, const char *param) {

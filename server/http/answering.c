@@ -30,13 +30,8 @@ static void wake(const struct answering *answering) {
 
 /* What the body calls it. */
 static const char *param_of(const struct answering *answering, const char *param) {
-  static const char *const names[] = {[GENERATION_CHAT] = "messages",
-                                      [GENERATION_COMPLETION] = "prompt",
-                                      [GENERATION_EMBEDDING] = "input",
-                                      [GENERATION_CLASSIFICATION] = "input",
-                                      [GENERATION_IMAGE] = "prompt"};
   if (param && strncmp(param, "prompt", 6) == 0)
-    return names[answering->body.request.kind];
+    return generation_prompt_names[answering->body.request.kind];
   return param && strcmp(param, "adapter") == 0 ? "model" : param;
 }
 
@@ -63,6 +58,22 @@ static void take_delta(struct answer_part *part, const struct generation_event *
     error_set(&whole->error, STATUS_TOO_LARGE, NULL, "more is generated than was read of it");
 }
 
+/* Of several inputs: which one it is about. */
+static void take_failure(const struct answer_part *part, const struct generation_event *event) {
+  struct answering *whole = part->whole;
+  const char *name = generation_prompt_names[whole->body.request.kind], *param = param_of(whole, event->param);
+  char place[48];
+  if (whole->body.input_count < 2 || !param || strcmp(param, name) != 0) {
+    error_set(&whole->error, event->code, param, "%s", event->message);
+    return;
+  }
+  size_t length = strlen(name);
+  bool named = strncmp(event->message, name, length) == 0;
+  snprintf(place, sizeof place, "%s[%zu]", name, part->index / (size_t)whole->body.n);
+  error_set(&whole->error, event->code, place, "%s%s%s", place, named ? "" : ": ",
+            event->message + (named ? length : 0));
+}
+
 static void take_end(struct answer_part *part, const struct generation_event *event) {
   struct answering *whole = part->whole;
   part->generation = NULL;
@@ -81,7 +92,7 @@ static void take_end(struct answer_part *part, const struct generation_event *ev
   if (whole->error.status)
     return;
   if (event->type == GENERATION_FAILED)
-    error_set(&whole->error, event->code, param_of(whole, event->param), "%s", event->message);
+    take_failure(part, event);
   else if (event->type == GENERATION_FINISHED && event->finish_reason == FINISH_CANCELLED)
     error_set(&whole->error, STATUS_UNAVAILABLE, NULL, "the worker was told to stop");
   else if (event->type == GENERATION_VECTOR && !part->vector)

@@ -74,6 +74,7 @@ static void refuses(enum operation op, const char *text, const char *param, enum
 
 #define CHAT(members) "{'model':'m','messages':[{'role':'user','content':'hi'}]" members "}"
 #define COMPLETION(members) "{'model':'m','prompt':'Once'" members "}"
+#define CALLS(list) "{'model':'m','messages':[{'role':'assistant','tool_calls':" list "}]}"
 
 static void a_chat_has_openai_defaults(void **state) {
   (void)state;
@@ -117,7 +118,7 @@ static void a_chat_has_all_its_members(void **state) {
 
 static void tools_are_not_shown_where_none_is_to_be_called(void **state) {
   (void)state;
-  takes(OP_chat_create, CHAT(",'tools':[{'type':'function'}],'tool_choice':'none'"));
+  takes(OP_chat_create, CHAT(",'tools':[{'type':'function','function':{'name':'f'}}],'tool_choice':'none'"));
   assert_null(body.request.tools);
 }
 
@@ -152,6 +153,24 @@ static void what_would_mislead_is_refused_by_its_name(void **state) {
       {"{'model':'m','messages':[{'role':'user','content':5}]}", "messages[0].content", STATUS_INVALID_VALUE},
       {"{'model':'m','messages':[{'role':'user','content':[{'type':'image_url'}]}]}", "messages[0].content[0]",
        STATUS_UNSUPPORTED_VALUE},
+      {"{'model':'m','messages':[{'role':'user'}]}", "messages[0].content", STATUS_MISSING_PARAMETER},
+      {"{'model':'m','messages':[{'role':'assistant','content':null}]}", "messages[0].content",
+       STATUS_MISSING_PARAMETER},
+      {CALLS("[1]"), "messages[0].tool_calls[0]", STATUS_INVALID_VALUE},
+      {CALLS("[{}]"), "messages[0].tool_calls[0].function", STATUS_MISSING_PARAMETER},
+      {CALLS("[{'type':'custom'}]"), "messages[0].tool_calls[0].type", STATUS_UNSUPPORTED_VALUE},
+      {CALLS("[{'function':{'name':'f','arguments':5}}]"), "messages[0].tool_calls[0].function.arguments",
+       STATUS_INVALID_VALUE},
+      {CALLS("[{'function':{'name':'f'}}],'function_call':{'name':'f'}"), "messages[0].function_call",
+       STATUS_INVALID_VALUE},
+      {"{'model':'m','messages':[{'role':'assistant','function_call':{}}]}", "messages[0].function_call.name",
+       STATUS_MISSING_PARAMETER},
+      {"{'model':'m','messages':[{'role':'tool','content':'4','tool_call_id':4}]}", "messages[0].tool_call_id",
+       STATUS_INVALID_VALUE},
+      {CHAT(",'tools':{}"), "tools", STATUS_INVALID_VALUE},
+      {CHAT(",'tools':[1]"), "tools[0]", STATUS_INVALID_VALUE},
+      {CHAT(",'tools':[{'type':'web_search'}]"), "tools[0].type", STATUS_UNSUPPORTED_VALUE},
+      {CHAT(",'tools':[{'type':'function','function':{'name':''}}]"), "tools[0].function.name", STATUS_INVALID_VALUE},
   };
   for (size_t i = 0; i < COUNT_OF(rows); i++)
     refuses(OP_chat_create, rows[i].text, rows[i].param, rows[i].status);

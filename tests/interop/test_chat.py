@@ -136,6 +136,14 @@ class Chat:
         assert error.param == "response_format"
         assert refused(openai.BadRequestError, lambda: self.create(stream=True, messages=ask("too " * 40000))).param == "messages"
 
+    def step_12_errors_name_the_place(self):
+        error = refused(openai.BadRequestError, lambda: self.client.embeddings.create(model=ENCODER, input=["a", "too long " * 9000]))
+        assert error.param == "input[1]" and error.message.count("input[1] has 18002 tokens, and there is room for 512"), error
+        for message, param in (({"role": "user"}, "content"), ({"role": "assistant", "tool_calls": [1]}, "tool_calls[0]"),
+                               ({"role": "assistant", "function_call": {}}, "function_call.name")):
+            assert refused(openai.BadRequestError, lambda: self.create(messages=ask() + [message])).param == f"messages[1].{param}"
+        assert refused(openai.BadRequestError, lambda: self.create(tools=[{"type": "function"}])).param == "tools[0].function"
+
     def step_13_a_fine_tuned_model_and_its_checkpoint_answer(self):
         lines = "".join(json.dumps({"messages": ask("Who are you?") + [{"role": "assistant", "content": "I am a teapot."}]}) + "\n"
                         for _ in range(8))

@@ -112,8 +112,8 @@ static enum status make_served(struct served **out, struct generator *g, const s
   enum job_output output = output_of(request->kind);
   drop_unused(g);
   if (!request->adapter && !data_tasks_allow(g->tasks, output))
-    return error_set(err, STATUS_UNSUPPORTED_VALUE, "model", "the base model is none for %s",
-                     job_output_of(output)->words);
+    return error_set(err, STATUS_UNSUPPORTED_VALUE, "model",
+                     "the base model cannot answer this request: its task is not %s", job_output_of(output)->words);
   if (g->served_count >= SERVED_MAX)
     return error_set(err, STATUS_OVERLOADED, "model", "%d adapters are in use at a time at most", SERVED_MAX);
   snprintf(folder, sizeof folder, "%s/%s", g->folder, request->adapter ? request->adapter : "");
