@@ -90,7 +90,7 @@ static double disk_bytes(const struct trainer *t) {
   const struct job_spec *spec = &t->task->spec;
   const struct parameter_list *parameters = &t->learner->model->parameters;
   double adapter = (double)parameter_elements(parameters) * sizeof(float) + FOLDER_BYTES;
-  double state = (double)parameter_elements(parameters) * 3 * sizeof(float) + FOLDER_BYTES;
+  double moments = 2 * (double)parameter_trained(parameters) * sizeof(float), state = adapter + moments;
   int64_t made = occasions(t, spec->checkpointing.every_steps), kept = spec->checkpointing.keep_last;
   kept = made < kept ? made : kept;
   kept += spec->checkpointing.keep_best;

@@ -172,7 +172,7 @@ size_t learner_memory_default(const struct model *m) {
    is reserved, and the optimiser's moments. */
 static size_t beside_steps(const struct learner *l) {
   const struct model *m = l->model;
-  return memory_resident() + m->mapped_bytes + l->reserved + 2 * parameter_elements(&m->parameters) * sizeof(float);
+  return memory_resident() + m->mapped_bytes + l->reserved + 2 * parameter_trained(&m->parameters) * sizeof(float);
 }
 
 static enum status measure(struct learner *l, size_t *bytes, const struct learner_step *step, size_t blocks,

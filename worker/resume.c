@@ -134,13 +134,13 @@ static enum status add_floats(struct making *m, enum part part, const struct par
   return STATUS_OK;
 }
 
-/* The optimiser's moments on the host, in m->moments where they are not there already. */
+/* The optimiser's moments on the host, in m->moments where they are not there already. What is frozen has none. */
 static enum status fetch_moments(struct making *m, struct error *err) {
   const struct adamw *adamw = &m->t->learner->adamw;
   struct backend *backend = adamw->buffers.backend;
   if (backend->ops->host_memory)
     return STATUS_OK;
-  m->moments = malloc((2 * parameter_elements(&m->t->learner->model->parameters) + 1) * sizeof *m->moments);
+  m->moments = malloc((2 * parameter_trained(&m->t->learner->model->parameters) + 1) * sizeof *m->moments);
   if (!m->moments)
     return error_no_memory(err, "a training state");
   float *to = m->moments;
@@ -160,14 +160,15 @@ static enum status add_parameters(struct making *m, struct error *err) {
   enum status status = STATUS_OK;
   for (size_t i = 0; !status && i < list->count; i++) {
     const struct parameter *p = list->item[i];
+    const struct adamw_slice *s = &adamw->slices[i];
     status = add_floats(m, PART_PARAMETER, p, p->data, err);
-    status = status ? status : add_floats(m, PART_MEAN, p, moments ? moments : place_floats(adamw->slices[i].m), err);
-    status =
-        status ? status
-               : add_floats(m, PART_VARIANCE, p, moments ? moments + p->count : place_floats(adamw->slices[i].v), err);
+    if (!status && s->count)
+      status = add_floats(m, PART_MEAN, p, moments ? moments : place_floats(s->m), err);
+    if (!status && s->count)
+      status = add_floats(m, PART_VARIANCE, p, moments ? moments + s->count : place_floats(s->v), err);
     if (!status && best)
       status = add_floats(m, PART_BEST, p, best, err);
-    moments = moments ? moments + 2 * p->count : NULL;
+    moments = moments ? moments + 2 * s->count : NULL;
     best = best ? best + p->count : NULL;
   }
   return status;
@@ -389,10 +390,12 @@ static enum status check_tensors(const struct loading *l, const struct trainer *
   const struct st_tensor *curve = state_tensor(&l->state, curve_name, ST_U8);
   enum part last = t->best && l->progress.best_step ? PART_BEST : PART_VARIANCE;
   for (size_t i = 0; i < list->count; i++)
-    for (int part = 0; part <= (int)last; part++)
-      if (!find_floats(l, (enum part)part, list->item[i]))
+    for (int part = 0; part <= (int)last; part++) {
+      bool moment = part == PART_MEAN || part == PART_VARIANCE;
+      if (!(moment && list->item[i]->frozen) && !find_floats(l, (enum part)part, list->item[i]))
         return error_set(err, STATUS_DAMAGED, NULL, "it has no %s%.120s of this job's shape", parts[part],
                          list->item[i]->key);
+    }
   if (!curve || curve->length > MOST_CURVE)
     return refuse(err, "it has no step_metrics.csv");
   return columns_missing(curve, t) < 0 ? refuse(err, "its step_metrics.csv has other columns") : STATUS_OK;
@@ -414,8 +417,10 @@ static enum status take_parameters(struct trainer *t, const struct loading *l, s
     struct parameter *p = list->item[i];
     size_t bytes = p->count * sizeof(float);
     memcpy(p->data, find_floats(l, PART_PARAMETER, p)->bytes, bytes);
-    backend->ops->write(backend, adamw->slices[i].m, find_floats(l, PART_MEAN, p)->bytes, bytes);
-    backend->ops->write(backend, adamw->slices[i].v, find_floats(l, PART_VARIANCE, p)->bytes, bytes);
+    if (!p->frozen) {
+      backend->ops->write(backend, adamw->slices[i].m, find_floats(l, PART_MEAN, p)->bytes, bytes);
+      backend->ops->write(backend, adamw->slices[i].v, find_floats(l, PART_VARIANCE, p)->bytes, bytes);
+    }
     if (best && l->progress.best_step) {
       memcpy(best, find_floats(l, PART_BEST, p)->bytes, bytes);
       best += p->count;

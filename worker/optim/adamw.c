@@ -9,13 +9,13 @@ static size_t aligned(size_t count) {
   return (count + EACH - 1) / EACH * EACH;
 }
 
-/* The moments of all parameters lie in one buffer, m and v of each side by side. */
+/* The moments of all parameters lie in one buffer, m and v of each side by side; what is frozen has none. */
 enum status adamw_init(struct adamw *adamw, const struct parameter_list *parameters, struct backend *backend,
                        struct error *err) {
-  size_t count = parameter_elements(parameters), floats = 1;
+  size_t count = parameter_trained(parameters), floats = 1;
   struct place at = {0};
   for (size_t i = 0; i < parameters->count; i++)
-    floats += 2 * aligned(parameters->item[i]->count);
+    floats += parameters->item[i]->frozen ? 0 : 2 * aligned(parameters->item[i]->count);
   adamw->steps = 0;
   adamw->buffers = (struct buffers){.backend = backend};
   adamw->slice_count = parameters->count;
@@ -28,12 +28,12 @@ enum status adamw_init(struct adamw *adamw, const struct parameter_list *paramet
   }
   for (size_t i = 0; i < parameters->count; i++) {
     const struct parameter *p = parameters->item[i];
-    size_t bytes = aligned(p->count) * sizeof(float);
+    size_t trained = p->frozen ? 0 : p->count, bytes = aligned(trained) * sizeof(float);
     adamw->slices[i] = (struct adamw_slice){.p = p->at,
                                             .grad = p->grad_at,
                                             .m = at,
                                             .v = place_at(at, bytes),
-                                            .count = p->frozen ? 0 : p->count,
+                                            .count = trained,
                                             .lr_ratio = p->lr_ratio,
                                             .decay = p->decay};
     at = place_at(at, 2 * bytes);
