@@ -32,9 +32,10 @@ struct op_body {
 };
 
 /* dst (rows x cols) = [dst +] scale * src, fp32, each with a stride between rows and between columns, in floats: a copy
-   that transposes, pads or gathers. */
+   that transposes, pads or gathers. `to_first` floats of `to` come before dst. */
 struct strided_copy {
   struct place to, from;
+  size_t to_first;
   size_t rows, cols;
   size_t to_row, to_col, from_row, from_col;
   float scale;

@@ -55,7 +55,7 @@ void factors_add_times_core(struct backend *backend, struct place to, struct pla
 
 void factors_copy(struct backend *backend, const struct strided_copy *c) {
   (void)backend;
-  float *to = place_floats(c->to);
+  float *to = place_floats(c->to) + c->to_first;
   const float *from = place_floats(c->from);
   for (size_t i = 0; i < c->rows; i++)
     for (size_t j = 0; j < c->cols; j++) {

@@ -85,7 +85,7 @@ struct column_sums_args {
 /* to (i, j) = [to +] scale * from (i, j), each with its strides. */
 struct strided_copy_args {
   int rows, cols;
-  int to_row, to_col, from_row, from_col;
+  int to_first, to_row, to_col, from_row, from_col;
   float scale;
   int accumulate;
 };

@@ -64,8 +64,9 @@ void device_factors_add_times_core(struct backend *backend, struct place dU, str
 }
 
 void device_factors_copy(struct backend *backend, const struct strided_copy *c) {
-  const struct strided_copy_args args = {(int)c->rows,     (int)c->cols,     (int)c->to_row, (int)c->to_col,
-                                         (int)c->from_row, (int)c->from_col, c->scale,       c->accumulate};
+  const struct strided_copy_args args = {(int)c->rows,     (int)c->cols,   (int)c->to_first,
+                                         (int)c->to_row,   (int)c->to_col, (int)c->from_row,
+                                         (int)c->from_col, c->scale,       c->accumulate};
   device_launch_each(backend, DEVICE_strided_copy, c->rows * c->cols, PLACES(c->to, c->from), &args);
 }
 

@@ -13,7 +13,7 @@ KERNEL strided_copy(GLOBAL float *to, GLOBAL const float *from, const struct str
   FIRST_PHASE {
     const long at = element_of(ITEM), i = at / a.cols, j = at % a.cols;
     if (i < a.rows)
-      deliver(to + i * a.to_row + j * a.to_col, a.scale * from[i * a.from_row + j * a.from_col], a.accumulate);
+      deliver(to + a.to_first + i * a.to_row + j * a.to_col, a.scale * from[i * a.from_row + j * a.from_col], a.accumulate);
   }
 }
 
