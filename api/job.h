@@ -125,10 +125,23 @@ struct hra_spec {
   double orth_lambda;  /* weight of sum over modules of ||I - Uh^T Uh||_F; input alias "lambda" */
 };
 
-enum lora_init { LORA_INIT_TRUE, LORA_INIT_FALSE, LORA_INIT_GAUSSIAN, LORA_INIT_COUNT };
+/* LORA_INIT_PISSA + n, n from 1 to LORA_NITER_MAX, is "pissa_niter_n". */
+enum { LORA_NITER_MAX = 16 };
+enum lora_init {
+  LORA_INIT_TRUE,
+  LORA_INIT_FALSE,
+  LORA_INIT_GAUSSIAN,
+  LORA_INIT_OLORA,
+  LORA_INIT_PISSA,
+  LORA_INIT_COUNT = LORA_INIT_PISSA + LORA_NITER_MAX + 1
+};
+/* Do A and B begin as a part of the weight? (OLoRA, PiSSA) */
+static inline bool lora_init_of_weight(int init) {
+  return init >= LORA_INIT_OLORA;
+}
 
 struct lora_spec {
-  int64_t r;                /* 1..1024; default 8 */
+  int64_t r;                /* 1..1024, or 512 where lora_init_of_weight; default 8 */
   double lora_alpha;        /* the change is scaled by alpha / r; default 8 */
   double lora_dropout;      /* of the adapter's input, [0, 1) */
   bool use_rslora;          /* alpha / sqrt(r) instead */
@@ -400,9 +413,15 @@ struct method {
 const struct method *method_of(enum peft_type type);
 /* Is an adapter of it exactly a LoRA? A DoRA is none, whatever its method says. */
 bool adapter_spec_low_rank(const struct adapter_spec *adapter);
+/* Do its parameters begin as a part of the weights? (LoRA with lora_init_of_weight) */
+bool adapter_spec_of_weight(const struct adapter_spec *adapter);
+/* What a trained adapter of it is saved as: itself; where it began as a part of the weights, the LoRA of twice the rank
+   that is its change of the unchanged weights, with the scale that it was trained with. New arrays are in `arena`;
+   false when that is full. */
+NODISCARD bool adapter_spec_saved(struct adapter_spec *out, const struct adapter_spec *adapter, struct arena *arena);
 /* May an adapter of it be on torch's Conv2d? */
 bool adapter_spec_on_conv2d(const struct adapter_spec *adapter);
-/* What messages call it: the method's name, or "lora with use_dora". */
+/* What messages call it: the method's name, or "lora with use_dora", or with such an init_lora_weights. */
 const char *adapter_spec_name(const struct adapter_spec *adapter);
 /* PEFT_COUNT when no row has that peft_type (case does not matter). */
 enum peft_type method_parse(const char *peft_type);

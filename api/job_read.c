@@ -305,6 +305,15 @@ static double default_rate(const struct job_spec *spec) {
   return spec->objective == OBJECTIVE_SUPERVISED ? rate : rate / 10;
 }
 
+/* An adapter begins once. */
+static void check_start(const struct job_spec *spec, const char *path, struct fault_list *faults) {
+  char param[96];
+  snprintf(param, sizeof param, "%s.init_lora_weights", path);
+  if (spec->from_checkpoint && adapter_spec_of_weight(&spec->adapter))
+    fault_add(faults, STATUS_INVALID_VALUE, param,
+              "%s says to start from the weights, and from_checkpoint to start from an adapter; leave one out", param);
+}
+
 /* Members that are not rows of job_fields. */
 static const char *const elsewhere[] = {"method",     "hyperparameters", "adapter",        "dataset",    "embedding",
                                         "image",      "evaluation",      "checkpointing",  "early_stopping",
@@ -335,6 +344,7 @@ void job_spec_parse(struct job_spec *out, const json_t *body, int64_t seed_if_ab
   lay_parts(&parts, members);
   read_hyperparameters(&out->hyperparameters, &parts, arena, faults);
   job_adapter_parse(&out->adapter, parts.adapter, parts.adapter_path, arena, faults);
+  check_start(out, parts.adapter_path, faults);
   read_sections(out, rest, arena, faults);
   out->metadata = read_metadata(body, faults);
   check_suffix(out->suffix, faults);

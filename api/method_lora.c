@@ -7,9 +7,14 @@
 
 static const char *const bias_names[] = {
     [BIAS_NONE] = "none", [BIAS_ALL] = "all", [BIAS_METHOD_ONLY] = "lora_only", [BIAS_COUNT] = NULL};
+#define NITER(n) [LORA_INIT_PISSA + (n)] = "pissa_niter_" #n
 static const char *const init_names[] = {
     [LORA_INIT_TRUE] = "true", [LORA_INIT_FALSE] = "false", [LORA_INIT_GAUSSIAN] = "gaussian",
+    [LORA_INIT_OLORA] = "olora", [LORA_INIT_PISSA] = "pissa",
+    NITER(1), NITER(2), NITER(3), NITER(4), NITER(5), NITER(6), NITER(7), NITER(8), NITER(9), NITER(10), NITER(11),
+    NITER(12), NITER(13), NITER(14), NITER(15), NITER(16),
     [LORA_INIT_COUNT] = NULL};
+#undef NITER
 
 static const struct field fields[] = {
     {"r", NULL, FIELD_INT, AT(lora.r), 0, 1, 1024, .initial = "8", .doc = "Rank of the change."},
@@ -23,8 +28,10 @@ static const struct field fields[] = {
             "modules; a step takes longer."},
     {"init_lora_weights", NULL, FIELD_CHOICE, AT(lora.init_lora_weights), FIELD_BOOL_WORDS, .choices = init_names,
      .initial = "true",
-     .doc = "true: A uniform, B zero, so that training starts at the base model; gaussian: A normal, B zero; false: "
-            "both at random."},
+     .doc = "true: A uniform, B zero; gaussian: A normal, B zero; false: both at random; pissa: both from the weight's "
+            "largest singular values (PiSSA), pissa_niter_N: found by a faster method with N iterations; olora: from "
+            "its QR decomposition (OLoRA). With all but false training starts at the base model. What starts from the "
+            "weight is saved as a LoRA of twice the rank. For linear modules."},
     {"rank_pattern", NULL, FIELD_NUMBER_MAP, AT(lora.rank_pattern), 0, 1, 1024,
      .doc = "Another r for modules: an object from a regular expression for the end of a module's path to its r."},
     {"alpha_pattern", NULL, FIELD_NUMBER_MAP, AT(lora.alpha_pattern), 0, 1e-6, 1e6,
@@ -46,9 +53,47 @@ static const struct method_fixed fixed[] = {
     {"ensure_weight_tying", "false"}, {"kasa_config", "null"},    {"monteclora_config", "null"},
     {"velora_config", "null"},      {NULL, NULL}};
 
+/* An adapter that starts from the weight is saved with twice its numbers, which must be numbers that can be read. Its
+   authors want no dropout. */
+static void check_start(const struct lora_spec *lora, const char *path, struct fault_list *faults) {
+  enum { R_MAX = 512, ALPHA_MAX = 500000 };
+  const struct number_map *maps[] = {&lora->rank_pattern, &lora->alpha_pattern};
+  const double most[] = {R_MAX, ALPHA_MAX}, own[] = {(double)lora->r, lora->lora_alpha};
+  const char *const names[][2] = {{"r", "rank_pattern"}, {"lora_alpha", "alpha_pattern"}};
+  char param[sizeof faults->item[0].param];
+  for (size_t i = 0; i < COUNT_OF(maps); i++) {
+    double value = own[i];
+    const char *name = names[i][0];
+    for (size_t k = 0; k < maps[i]->count && value <= most[i]; k++) {
+      value = maps[i]->item[k].value;
+      name = names[i][1];
+    }
+    snprintf(param, sizeof param, "%s.%s", path, name);
+    if (value > most[i])
+      fault_add(
+          faults, STATUS_INVALID_VALUE, param,
+          "%s is %.15g; with init_lora_weights \"%s\" it must be at most %g, since the adapter is saved with twice "
+          "the rank",
+          param, value, init_names[lora->init_lora_weights], most[i]);
+  }
+  snprintf(param, sizeof param, "%s.lora_dropout", path);
+  if (lora->lora_dropout > 0)
+    fault_add(faults, STATUS_INVALID_VALUE, param,
+              "%s must be 0 with init_lora_weights \"%s\": what A reads is a part of what the weight did, and dropout "
+              "would take that part away",
+              param, init_names[lora->init_lora_weights]);
+  snprintf(param, sizeof param, "%s.use_dora", path);
+  if (lora->use_dora)
+    fault_add(faults, STATUS_UNSUPPORTED_VALUE, param,
+              "%s cannot be with init_lora_weights \"%s\"; it can with true, false and \"gaussian\"", param,
+              init_names[lora->init_lora_weights]);
+}
+
 static void validate(struct adapter_spec *adapter, const json_t *given, const char *path, struct fault_list *faults) {
   (void)given;
   char param[sizeof faults->item[0].param];
+  if (lora_init_of_weight(adapter->lora.init_lora_weights))
+    check_start(&adapter->lora, path, faults);
   snprintf(param, sizeof param, "%s.rank_pattern", path);
   for (size_t i = 0; i < adapter->lora.rank_pattern.count; i++) {
     double r = adapter->lora.rank_pattern.item[i].value;

@@ -27,6 +27,8 @@ static const struct option_row rows[] = {
   {"lora-alpha", OPTION_NUMBER, 0, "adapter.lora_alpha", "X", "LoRA: the change is scaled by this / r"},
   {"lora-dropout", OPTION_NUMBER, 0, "adapter.lora_dropout", "X", "LoRA: dropout of the adapter's input"},
   {"use-rslora", OPTION_FLAG, 0, "adapter.use_rslora", NULL, "LoRA: scale by alpha / sqrt(r)"},
+  {"init-lora-weights", OPTION_TEXT, 0, "adapter.init_lora_weights", "NAME",
+   "LoRA: true, false, gaussian, pissa, pissa_niter_4, olora, ..."},
   {"use-dora", OPTION_FLAG, 0, "adapter.use_dora", NULL, "DoRA: lengths of the rows are trained beside LoRA"},
   {"loraplus-lr-ratio", OPTION_NUMBER, 0, "adapter.loraplus_lr_ratio", "X", "LoRA+: B learns so much faster"},
   {"oft-block-size", OPTION_INT, 0, "adapter.oft_block_size", "N", "OFT: inputs that turn together"},

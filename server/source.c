@@ -20,12 +20,15 @@ static enum status invalid(struct error *err, const char *id, const char *why) {
 static enum status describe(struct source *out, json_t **adapter, const struct job_row *job, struct arena *arena,
                             struct error *err) {
   AUTO(json_release) json_t *document = NULL;
+  struct job_spec spec;
+  struct adapter_spec saved;
   out->model = job->model;
   if (!adapter)
     return STATUS_OK;
-  enum status status = db_job_spec(NULL, &document, job, arena, err);
-  *adapter = json_incref(json_object_get(document, "adapter"));
-  return status;
+  enum status status = db_job_spec(&spec, &document, job, arena, err);
+  if (!status && adapter_spec_saved(&saved, &spec.adapter, arena))
+    *adapter = job_spec_adapter(&saved);
+  return status || *adapter ? status : error_no_memory(err, "the adapter to start from");
 }
 
 static enum status find_job(struct source *out, json_t **adapter, const struct server *server, const char *tenant,

@@ -14,6 +14,7 @@
 #include "worker/peft/conditioning_file.h"
 #include "worker/peft/peft.h"
 #include "worker/results.h"
+#include "worker/start.h"
 #include "worker/trainer.h"
 
 /* Everything a run holds; zero means not there yet. */
@@ -111,8 +112,8 @@ static enum status make_denoiser(struct run *r, struct error *err) {
   status = status ? status : image_metrics_memory(&metrics, &r->images.metrics, err);
   if (status)
     return status;
-  l->reserved =
-      p->vae.mapped_bytes + p->text_encoder.mapped_bytes + r->images.encoder.tape.memory_bytes + samples + metrics;
+  l->reserved = p->vae.mapped_bytes + p->text_encoder.mapped_bytes + r->images.encoder.tape.memory_bytes + samples +
+                metrics + start_memory(&p->unet);
   status = denoiser_init(d, &r->pipeline.unet, &r->images.encoder.latents, p->text_tokens, err);
   return status ? status : image_training_init(&r->images, err);
 }

@@ -24,6 +24,7 @@
 #include "worker/peft/peft.h"
 #include "worker/preferences.h"
 #include "worker/results.h"
+#include "worker/start.h"
 #include "worker/trainer.h"
 #include "worker/upload.h"
 
@@ -283,7 +284,7 @@ static enum status make_learner(struct run *r, const struct task *task, struct e
   struct batch_limits evaluation = task->validation.path ? evaluate_limits(&r->validation_tokens) : training;
   bool hra = task->spec.adapter.peft_type == PEFT_HRA;
   generation_eval_limits(&r->generation, &evaluation);
-  r->learner.reserved = r->generation.bytes;
+  r->learner.reserved = r->generation.bytes + start_memory(&r->model);
   r->learner.texts = r->training.texts;
   r->learner.scored = r->training.scored;
   r->learner.scale = (float)task->spec.embedding.scale;

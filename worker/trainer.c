@@ -18,6 +18,7 @@
 #include "worker/estimate.h"
 #include "worker/image_samples.h"
 #include "worker/peft/peft.h"
+#include "worker/start.h"
 
 /* Events of a whole run, about. */
 enum { METRIC_EVENTS = 200, MODULE_EVENTS = 50 };
@@ -568,6 +569,8 @@ enum status trainer_prepare(struct trainer *t, struct error *err) {
 enum status trainer_run(struct trainer *t, struct error *err) {
   enum status status = trainer_prepare(t, err);
   status = status ? status : resume_load(t, err);
+  if (!status && t->progress.step == 0)
+    status = start_adapters(t, err);
   t->estimated = t->progress.step > 0; /* a former run has */
   t->started = clock_seconds();
   if (!status && t->images && t->progress.step == 0)

@@ -269,6 +269,8 @@ static void checks_the_rest(void **state) {
   refused(BODY(",\"checkpointing\":{\"keep_best\":true}"), STATUS_MISSING_PARAMETER, "checkpointing.keep_best",
           "it needs a validation_file");
   refused(BODY(",\"evaluation\":{\"metric\":\"bleu\"}"), STATUS_UNSUPPORTED_VALUE, "evaluation.metric", "loss");
+  refused(BODY(",\"from_checkpoint\":\"ftjob-1\",\"adapter\":{\"peft_type\":\"LORA\",\"init_lora_weights\":\"pissa\"}"),
+          STATUS_INVALID_VALUE, "adapter.init_lora_weights", "from_checkpoint to start from an adapter");
   refused(BODY(",\"from_checkpoint\":7"), STATUS_INVALID_VALUE, "from_checkpoint", "a string");
   refused(BODY(",\"integrations\":[{\"type\":\"wandb\"}]"), STATUS_UNSUPPORTED_VALUE, "integrations", "not supported");
   refused(BODY(",\"evaluation\":{\"every\":1}"), STATUS_UNKNOWN_PARAMETER, "evaluation.every", "not a known");

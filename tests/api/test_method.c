@@ -1,5 +1,6 @@
 /* What a caller may set of each method: PEFT's names and defaults, each wrong value named, members that can have one
    value only, what adapter_config.json gets, and that everything written reads back as itself. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -141,8 +142,19 @@ static void names_what_is_wrong_with_lora(void **state) {
   refused(LORA("\"r\":1025"), STATUS_INVALID_VALUE, "adapter.r", "at most 1024");
   refused(LORA("\"lora_alpha\":0"), STATUS_INVALID_VALUE, "adapter.lora_alpha", "more than 0");
   refused(LORA("\"lora_dropout\":1"), STATUS_INVALID_VALUE, "adapter.lora_dropout", "at most 0.99");
-  refused(LORA("\"init_lora_weights\":\"pissa\""), STATUS_UNSUPPORTED_VALUE, "adapter.init_lora_weights",
-          "true, false, gaussian");
+  refused(LORA("\"init_lora_weights\":\"corda\""), STATUS_UNSUPPORTED_VALUE, "adapter.init_lora_weights",
+          "true, false, gaussian, olora, pissa, pissa_niter_1, ");
+  refused(LORA("\"init_lora_weights\":\"pissa_niter_17\""), STATUS_UNSUPPORTED_VALUE, "adapter.init_lora_weights",
+          "pissa_niter_16");
+  refused(LORA("\"init_lora_weights\":\"pissa\",\"use_dora\":true"), STATUS_UNSUPPORTED_VALUE, "adapter.use_dora",
+          "cannot be with init_lora_weights \"pissa\"");
+  refused(LORA("\"init_lora_weights\":\"pissa_niter_4\",\"lora_dropout\":0.1"), STATUS_INVALID_VALUE,
+          "adapter.lora_dropout", "must be 0 with init_lora_weights \"pissa_niter_4\"");
+  refused(LORA("\"init_lora_weights\":\"olora\",\"r\":513"), STATUS_INVALID_VALUE, "adapter.r", "at most 512");
+  refused(LORA("\"init_lora_weights\":\"pissa\",\"rank_pattern\":{\"q\":600}"), STATUS_INVALID_VALUE,
+          "adapter.rank_pattern", "is 600; with init_lora_weights \"pissa\" it must be at most 512");
+  refused(LORA("\"init_lora_weights\":\"pissa\",\"lora_alpha\":600000"), STATUS_INVALID_VALUE, "adapter.lora_alpha",
+          "at most 500000");
   refused(LORA("\"init_lora_weights\":1"), STATUS_INVALID_VALUE, "adapter.init_lora_weights", "true or false");
   refused(LORA("\"rank_pattern\":{\"q\":2.5}"), STATUS_INVALID_VALUE, "adapter.rank_pattern", "[\"q\"] is 2.5");
   refused(LORA("\"rank_pattern\":{\"q\":0}"), STATUS_INVALID_VALUE, "adapter.rank_pattern[\"q\"]", "at least 1");
@@ -193,6 +205,29 @@ static void boft_has_one_factor(void **state) {
           "only 0.0");
 }
 
+static void starts_from_the_weight_are_saved_as_lora(void **state) {
+  (void)state;
+  struct adapter_spec saved;
+  accepted(
+      "{\"peft_type\":\"LORA\",\"r\":6,\"lora_alpha\":3,\"init_lora_weights\":\"pissa_niter_4\","
+      "\"rank_pattern\":{\"b\":4,\"a\":512},\"alpha_pattern\":{\"b\":5}}");
+  assert_int_equal(spec.lora.init_lora_weights, LORA_INIT_PISSA + 4);
+  assert_true(adapter_spec_of_weight(&spec) && !adapter_spec_on_conv2d(&spec) && adapter_spec_low_rank(&spec));
+  assert_true(adapter_spec_saved(&saved, &spec, &arena));
+  assert_true(saved.lora.r == 12 && saved.lora.lora_alpha == 6);
+  assert_int_equal(saved.lora.init_lora_weights, LORA_INIT_TRUE);
+  assert_true(saved.lora.rank_pattern.item[0].value == 8 && saved.lora.rank_pattern.item[1].value == 1024);
+  assert_true(saved.lora.alpha_pattern.item[0].value == 10 && spec.lora.alpha_pattern.item[0].value == 5);
+  assert_string_equal(saved.lora.alpha_pattern.item[0].key, "b");
+  accepted("{\"peft_type\":\"LORA\",\"r\":6,\"lora_alpha\":3,\"init_lora_weights\":\"olora\",\"use_rslora\":true,"
+           "\"alpha_pattern\":{\"b\":5}}");
+  assert_true(adapter_spec_saved(&saved, &spec, &arena));
+  assert_true(fabs(saved.lora.lora_alpha / sqrt(12) - 3 / sqrt(6)) < 1e-15); /* the scale */
+  assert_true(fabs(saved.lora.alpha_pattern.item[0].value / sqrt(12) - 5 / sqrt(6)) < 1e-15);
+  accepted("{\"peft_type\":\"LORA\",\"r\":6}");
+  assert_true(adapter_spec_saved(&saved, &spec, &arena) && saved.lora.r == 6 && !adapter_spec_of_weight(&spec));
+}
+
 static void written_specs_read_back(void **state) {
   (void)state;
   static const char *const texts[] = {
@@ -200,6 +235,7 @@ static void written_specs_read_back(void **state) {
       "{\"peft_type\":\"HRA\",\"apply_GS\":true}",
       "{\"peft_type\":\"LORA\",\"rank_pattern\":{\"z\":4,\"a\":2},\"alpha_pattern\":{\"b\":0.5,\"a\":3},"
       "\"init_lora_weights\":false,\"loraplus_lr_ratio\":16,\"use_dora\":true}",
+      "{\"peft_type\":\"LORA\",\"init_lora_weights\":\"pissa_niter_16\"}",
       "{\"peft_type\":\"OFT\",\"r\":3,\"coft\":true}",
       "{\"peft_type\":\"BOFT\",\"boft_block_num\":3,\"init_weights\":false}"};
   for (size_t i = 0; i < COUNT_OF(texts); i++) {
@@ -226,9 +262,13 @@ static void written_specs_read_back(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(defaults_are_those_of_peft),     cmocka_unit_test(every_method_is_complete),
-      cmocka_unit_test(reads_lora),                     cmocka_unit_test(names_what_is_wrong_with_lora),
-      cmocka_unit_test(oft_has_blocks_by_size_or_by_number), cmocka_unit_test(boft_has_one_factor),
+      cmocka_unit_test(defaults_are_those_of_peft),
+      cmocka_unit_test(every_method_is_complete),
+      cmocka_unit_test(starts_from_the_weight_are_saved_as_lora),
+      cmocka_unit_test(reads_lora),
+      cmocka_unit_test(names_what_is_wrong_with_lora),
+      cmocka_unit_test(oft_has_blocks_by_size_or_by_number),
+      cmocka_unit_test(boft_has_one_factor),
       cmocka_unit_test(written_specs_read_back),
   };
   return cmocka_run_group_tests(tests, start, stop);

@@ -300,6 +300,46 @@ static struct preference preference_in(const json_t *about, struct arena *arena)
   return preference_of(&spec);
 }
 
+/* --- the adapter ---------------------------------------------------------------------------------- */
+
+/* What PEFT saved; of one that starts from the weights how it was asked for. */
+static enum status read_spec(struct adapter_spec *out, const json_t *about, const char *path, struct arena *arena,
+                             struct error *err) {
+  const json_t *given = json_object_get(about, "adapter");
+  struct fault_list faults = {0};
+  if (!given)
+    return peft_read_config(out, path, arena, err);
+  job_adapter_parse(out, given, "adapter", arena, &faults);
+  if (faults.count)
+    *err = faults.item[0];
+  return faults.count ? err->status : STATUS_OK;
+}
+
+/* Where A and B begin, beside PEFT's. */
+static enum status start(struct worst *worst, const struct model *m, struct reference *ref, struct error *err) {
+  enum status status = adapter_start(m->adapters, m->adapter_count, m->backend->pool, 0, err);
+  for (size_t i = 0; !status && i < m->parameters.count; i++) {
+    const struct parameter *p = m->parameters.item[i];
+    float *want;
+    size_t count;
+    char name[600];
+    if (p->frozen || !adapter_owns(m->adapters, m->adapter_count, p))
+      continue;
+    snprintf(name, sizeof name, "start.%s", p->key);
+    status = reference_get(&want, &count, ref, name, err);
+    CHECK(status || count == p->count);
+    if (!status)
+      worst->output = fmax(worst->output, reference_norm_error(p->data, want, count));
+  }
+  return status;
+}
+
+/* What is trained beside an adapter that starts from the weights is the base's. */
+static enum status take_adapter(struct worst *worst, struct model *m, const json_t *about, const char *path,
+                                struct reference *ref, struct error *err) {
+  return json_object_get(about, "adapter") ? start(worst, m, ref, err) : peft_load(m, path, err);
+}
+
 /* A language model or an encoder of text with an adapter. */
 static enum status run_texts(struct worst *worst, const char *folder, const json_t *about, struct reference *ref,
                              struct backend *backend, struct error *err) {
@@ -310,7 +350,7 @@ static enum status run_texts(struct worst *worst, const char *folder, const json
   char path[1024], model_path[1024];
   snprintf(path, sizeof path, "%s/adapter", folder);
   snprintf(model_path, sizeof model_path, "%s/model", folder);
-  enum status s = peft_read_config(&spec, path, &ref->arena, err);
+  enum status s = read_spec(&spec, about, path, &ref->arena, err);
   enum job_output output = s ? OUTPUT_CLASS : output_of(&learner.scored, ref);
   size_t num_labels = output == OUTPUT_CLASS || output == OUTPUT_TAGS ? 3 : output == OUTPUT_RELEVANCE ? 1 : 0;
   json_t *ratio = json_object_get(optimizer, "loraplus_lr_ratio");
@@ -318,7 +358,7 @@ static enum status run_texts(struct worst *worst, const char *folder, const json
     spec.lora.loraplus_lr_ratio = json_number_value(ratio);
   s = s ? s : model_open(&model, model_path, output, num_labels, 0, backend, err);
   s = s ? s : model_adapt(&model, &spec, 0, err);
-  s = s ? s : peft_load(&model, path, err);
+  s = s ? s : take_adapter(worst, &model, about, path, ref, err);
   if (!s) {
     model.pooling = pooling_of(ref);
     learner.texts = texts_of(ref);

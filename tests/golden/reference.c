@@ -48,6 +48,8 @@ enum status reference_parameters(double *worst, const struct model *m, struct re
     const struct parameter *p = m->parameters.item[i];
     float *want;
     size_t count;
+    if (p->frozen)
+      continue;
     snprintf(name, sizeof name, "%s%s", prefix, p->key);
     enum status status = reference_get(&want, &count, ref, name, err);
     if (status)

@@ -8,6 +8,7 @@
 
 #include "base/hash.h"
 #include "base/rng.h"
+#include "worker/backend/cpu/decompose.h"
 #include "worker/backend/cpu/kernels.h"
 
 const struct adapter_ops *adapter_ops_of(const struct adapter_spec *spec) {
@@ -188,6 +189,7 @@ struct factors_job {
   struct backend *backend;
   struct error *errors; /* one an adapter */
   double penalty_weight;
+  uint64_t seed;
 };
 
 static void forward_solve(void *payload, size_t index, int thread) {
@@ -230,13 +232,16 @@ static void backward_one(void *payload, size_t index, int thread) {
 }
 
 /* Runs a task that can fail for each adapter. */
-static enum status each(const struct factors_job *of, size_t count, pool_task *task, struct error *err) {
+static enum status each(const struct factors_job *of, struct pool *pool, size_t count, pool_task *task,
+                        struct error *err) {
   enum { AT_ONCE = 64 }; /* so that the errors fit on the stack */
   struct error errors[AT_ONCE];
   for (size_t first = 0; first < count; first += AT_ONCE) {
     size_t n = count - first < AT_ONCE ? count - first : AT_ONCE;
-    struct factors_job job = {.adapters = of->adapters + first, .backend = of->backend, .errors = errors};
-    pool_run(job.backend->pool, n, task, &job);
+    struct factors_job job = *of;
+    job.adapters += first;
+    job.errors = errors;
+    pool_run(pool, n, task, &job);
     for (size_t i = 0; i < n; i++)
       if (errors[i].status) {
         *err = errors[i];
@@ -244,6 +249,35 @@ static enum status each(const struct factors_job *of, size_t count, pool_task *t
       }
   }
   return STATUS_OK;
+}
+
+/* --- their start ---------------------------------------------------------------------------------- */
+
+static void start_one(void *payload, size_t index, int thread) {
+  (void)thread;
+  const struct factors_job *job = payload;
+  struct adapter *a = job->adapters[index];
+  job->errors[index].status = STATUS_OK;
+  if (a->ops->start) {
+    enum status status = a->ops->start(a, job->seed, &job->errors[index]);
+    CHECK(status == job->errors[index].status);
+  }
+}
+
+enum status adapter_start(struct adapter *const *adapters, size_t count, struct pool *pool, uint64_t seed,
+                          struct error *err) {
+  const struct factors_job job = {.adapters = adapters, .seed = seed};
+  decompose_begin();
+  return each(&job, pool, count, start_one, err);
+}
+
+size_t adapter_start_bytes(struct adapter *const *adapters, size_t count, size_t at_once) {
+  size_t most = 0;
+  for (size_t i = 0; i < count; i++) {
+    size_t bytes = adapters[i]->ops->start_bytes ? adapters[i]->ops->start_bytes(adapters[i]) : 0;
+    most = bytes > most ? bytes : most;
+  }
+  return most * at_once;
 }
 
 /* --- a backend with memory of its own ------------------------------------------------------------- */
@@ -305,7 +339,7 @@ static enum status forward_in_stages(const struct factors_job *job, size_t count
       job->adapters[i]->ops->forward_ask(job->adapters[i], job->backend);
   exchange_read(&x, job->adapters, count, job->backend);
   enum status status = x.told ? job->backend->ops->synchronise(job->backend, err) : STATUS_OK;
-  status = status ? status : each(job, count, forward_solve, err);
+  status = status ? status : each(job, job->backend->pool, count, forward_solve, err);
   if (!status) {
     exchange_write(&x, job->adapters, count, job->backend);
     for (size_t i = 0; i < count; i++)
@@ -331,7 +365,7 @@ static void backward_in_stages(struct factors_job *job, size_t count) {
 enum status adapter_forward_factors(struct adapter *const *adapters, size_t count, struct backend *backend,
                                     struct error *err) {
   const struct factors_job job = {.adapters = adapters, .backend = backend};
-  return backend->ops->cores ? forward_in_stages(&job, count, err) : each(&job, count, forward_one, err);
+  return backend->ops->cores ? forward_in_stages(&job, count, err) : each(&job, backend->pool, count, forward_one, err);
 }
 
 void adapter_backward_factors(struct adapter *const *adapters, size_t count, struct backend *backend,

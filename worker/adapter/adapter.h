@@ -13,8 +13,9 @@
 #include "worker/op/linear.h"
 
 struct backend;
+struct pool;
 
-enum { ADAPTER_PARAMETERS_MAX = 3 };
+enum { ADAPTER_PARAMETERS_MAX = 5 };
 
 struct adapter {
   const struct adapter_ops *ops;
@@ -45,6 +46,11 @@ struct adapter_ops {
   /* Makes the parameters (initialised from `seed` and the layer's name) and memory of a new adapter.
      STATUS_INVALID_VALUE when the method cannot adapt that layer, the text naming it. */
   enum status (*attach)(struct adapter *adapter, struct parameter_list *parameters, uint64_t seed, struct error *err);
+  /* What attach left out of the start, since it takes long (adapter_start). Safe to run for several adapters in
+     parallel. NULL: attach makes it all. */
+  enum status (*start)(struct adapter *adapter, uint64_t seed, struct error *err);
+  /* Bytes that it takes meanwhile; 0: it has nothing to do. */
+  size_t (*start_bytes)(const struct adapter *adapter);
   /* Factors from parameters, in three stages, so that a backend with memory of its own tells the host all adapters'
      small matrices at once: `ask` has the backend make `told`, `solve` makes `given` from it on the host, and
      `forward_factors` the factors, and zeros of their gradients. The first two may be NULL. Safe to run for several
@@ -81,6 +87,14 @@ const struct adapter_ops *adapter_ops_of(const struct adapter_spec *spec);
 /* A new adapter for `linear`, in the list's arena. It has no effect before adapter_put. */
 NODISCARD enum status adapter_new(struct adapter **out, const struct adapter_spec *spec, const struct linear *linear,
                                   struct parameter_list *parameters, uint64_t seed, struct error *err);
+
+/* The start of adapters from the layers' weights, where their methods have such a one: before the first step of a
+   training, not where parameters are loaded or only time and memory matter. On the pool; the parameters on the host are
+   changed. STATUS_INVALID_VALUE naming the module whose weight has numbers that are not finite. */
+NODISCARD enum status adapter_start(struct adapter *const *adapters, size_t count, struct pool *pool, uint64_t seed,
+                                    struct error *err);
+/* Bytes that it takes for so many at once, whichever they are. */
+size_t adapter_start_bytes(struct adapter *const *adapters, size_t count, size_t at_once);
 
 /* The layer multiplies with the adapter from now on. */
 void adapter_put(struct linear *linear, const struct adapter *adapter);

@@ -4,10 +4,12 @@
 
 #include "worker/adapter/adapter.h"
 
-enum { LORA_A, LORA_B, LORA_MAGNITUDE }; /* parameters; the last one is DoRA's */
+/* Parameters: DoRA's magnitude; A0 and -B0 of a start from the weight, else NULL. */
+enum { LORA_A, LORA_B, LORA_MAGNITUDE, LORA_A0, LORA_B0 };
 
 /* adapter->state */
 struct lora_state {
+  size_t r;     /* of A and B: adapter->rank, or half of it with A0 and B0 */
   double scale; /* s of W' = W + s B A */
   /* of DoRA, [out]: the squared lengths of W's rows, and one over the lengths of those of W + s B A */
   struct place squares, inverse_norms;

@@ -6,10 +6,10 @@
 #include "worker/model/sentence.h"
 #include "worker/peft/peft.h"
 
-static enum status write_formats(const struct task *task, struct model *model, struct report *report,
-                                 struct error *err) {
+static enum status write_formats(const struct task *task, struct model *model, const struct adapter_spec *spec,
+                                 struct report *report, struct error *err) {
   struct export e = {.model = model,
-                     .spec = &task->spec.adapter,
+                     .spec = spec,
                      .base = task->spec.model,
                      .base_path = task->model_dir,
                      .output_dir = task->output_dir,
@@ -31,10 +31,13 @@ enum status finished_export(const struct task *task, struct report *report, stru
   struct arena arena;
   struct peft_head head;
   struct sentence_modules modules;
+  struct adapter_spec spec; /* of what lies there */
   uint64_t seed = (uint64_t)task->spec.seed;
   arena_init(&arena, (size_t)64 << 20);
   report_phase(report, "export");
   enum status status = peft_read_head(&head, task->start, &arena, err);
+  if (!status && !adapter_spec_saved(&spec, &task->spec.adapter, &arena))
+    status = error_no_memory(err, "an export");
   status = status ? status : device_open(&backend, NULL, (int)task->threads, err);
   status = status ? status : open_base(&model, task, &head, &backend, err);
   if (!status && model.output == OUTPUT_EMBEDDING) {
@@ -43,9 +46,9 @@ enum status finished_export(const struct task *task, struct report *report, stru
         status ? status : sentence_settle(&model, &modules, (enum embedding_pooling)task->spec.embedding.pooling, err);
   }
   model.label_names = status ? NULL : head.classes.names;
-  status = status ? status : model_adapt_again(&model, &task->spec.adapter, seed, err);
+  status = status ? status : model_adapt_again(&model, &spec, seed, err);
   status = status ? status : peft_load(&model, task->start, err);
-  status = status ? status : write_formats(task, &model, report, err);
+  status = status ? status : write_formats(task, &model, &spec, report, err);
   model_close(&model);
   backend_close(&backend);
   arena_done(&arena);

@@ -175,7 +175,12 @@ static json_t *adapted_paths(const struct model *model) {
 static enum status save_config(const struct model *model, const struct adapter_spec *spec, const char *folder,
                                const char *base, struct error *err) {
   char path[1024];
-  AUTO(json_release) json_t *config = job_spec_peft_config(spec);
+  AUTO(arena_done) struct arena arena;
+  struct adapter_spec plain;
+  arena_init(&arena, (size_t)16 << 20);
+  if (!adapter_spec_saved(&plain, spec, &arena))
+    return error_no_memory(err, "adapter_config.json");
+  AUTO(json_release) json_t *config = job_spec_peft_config(&plain);
   json_t *saved = json_array();
   for (size_t i = 0; i < model->modules_to_save.count; i++)
     json_array_append_new(saved, json_string(model->modules_to_save.item[i]));
@@ -340,6 +345,18 @@ static void write_method(struct str *card, const struct adapter_spec *spec) {
   for (const char *c = method_of(spec->peft_type)->peft_type; *c; c++)
     str_putc(card, *c >= 'A' && *c <= 'Z' ? (char)(*c | 0x20) : *c);
 }
+/* What PEFT's users may stumble over: the rank that was asked for is not the file's. */
+static void write_start(struct str *card, const struct adapter_spec *spec) {
+  if (!adapter_spec_of_weight(spec))
+    return;
+  bool olora = spec->lora.init_lora_weights == LORA_INIT_OLORA;
+  str_printf(card,
+             "It was trained with %s: A and B began as a part of the weights, which was taken out of the weights that "
+             "stayed frozen. It is saved as the LoRA of the unchanged base model that equals it, `[A; A0]` and "
+             "`[B, -B0]`, so its rank is twice that of the training: what `save_pretrained` of PEFT makes with "
+             "`path_initial_model_for_weight_conversion`.\n\n",
+             olora ? "OLoRA" : "PiSSA");
+}
 
 static enum status save_card(const struct model *model, const struct adapter_spec *spec, const char *folder,
                              const char *base, const struct peft_card *more, struct error *err) {
@@ -363,6 +380,7 @@ static enum status save_card(const struct model *model, const struct adapter_spe
              method_of(spec->peft_type)->peft_type, base, model->adapter_count, parameter_trained(&model->parameters),
              model->num_labels ? " What its outputs mean is in `labels.json` too." : "");
   write_use(&card, model, base);
+  write_start(&card, spec);
   if (more)
     str_puts(&card, more->body);
   str_printf(&card, "### Framework versions\n\n- PEFT %s\n", PEFT_VERSION);
@@ -392,6 +410,30 @@ static enum status check_kernels(const struct model *model, const struct adapter
   return STATUS_OK;
 }
 
+/* A parameter and its tail as one tensor; its numbers are `joined`'s where there is a tail. */
+static struct st_tensor tensor_of(const struct parameter *p, float *joined) {
+  struct st_tensor t = {.name = p->key,
+                        .dtype = ST_F32,
+                        .rank = p->rank,
+                        .shape = {p->shape[0], p->shape[1], p->shape[2], p->shape[3]},
+                        .bytes = (const unsigned char *)p->data,
+                        .length = p->count * sizeof(float)};
+  if (!p->tail)
+    return t;
+  size_t rows = 1; /* each of a part's numbers and then of the tail's */
+  for (int i = 0; i < p->tail_dimension; i++)
+    rows *= (size_t)p->shape[i];
+  size_t own = p->count / rows, more = p->tail->count / rows;
+  t.bytes = (const unsigned char *)joined;
+  for (size_t i = 0; i < rows; i++, joined += own + more) {
+    memcpy(joined, p->data + i * own, own * sizeof *joined);
+    memcpy(joined + own, p->tail->data + i * more, more * sizeof *joined);
+  }
+  t.shape[p->tail_dimension] += p->tail->shape[p->tail_dimension];
+  t.length += p->tail->count * sizeof(float);
+  return t;
+}
+
 /* The parameters that belong in `file` (NULL: PEFT's); where there are none, there is no file. */
 static enum status write_parameters(const struct model *model, const char *file, const char *folder,
                                     struct error *err) {
@@ -399,21 +441,20 @@ static enum status write_parameters(const struct model *model, const char *file,
   char path[1024];
   size_t count = 0;
   struct st_tensor *tensors = calloc(list->count + 1, sizeof *tensors);
-  if (!tensors)
-    return error_set(err, STATUS_OUT_OF_MEMORY, NULL, "no memory to write the adapter");
-  for (size_t i = 0; i < list->count; i++) {
+  float *joined = malloc((parameter_elements(list) + 1) * sizeof *joined), *at = joined;
+  enum status status = tensors && joined ? STATUS_OK : error_no_memory(err, "the adapter's file");
+  for (size_t i = 0; !status && i < list->count; i++) {
     const struct parameter *p = list->item[i];
-    if (p->file == file)
-      tensors[count++] = (struct st_tensor){.name = p->key,
-                                            .dtype = ST_F32,
-                                            .rank = p->rank,
-                                            .shape = {p->shape[0], p->shape[1], p->shape[2], p->shape[3]},
-                                            .bytes = (const unsigned char *)p->data,
-                                            .length = p->count * sizeof(float)};
+    if (p->file != file || p->tail_of)
+      continue;
+    tensors[count++] = tensor_of(p, at);
+    at += p->tail ? p->count + p->tail->count : 0;
   }
   snprintf(path, sizeof path, "%s/%s", folder, file ? file : "adapter_model.safetensors");
-  enum status status = file && !count ? STATUS_OK : safetensors_write(path, tensors, count, NULL, NULL, NULL, err);
+  if (!status && !(file && !count))
+    status = safetensors_write(path, tensors, count, NULL, NULL, NULL, err);
   free(tensors);
+  free(joined);
   return status;
 }
 

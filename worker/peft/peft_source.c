@@ -179,6 +179,13 @@ enum status peft_source_spec(struct adapter_spec *out, const struct peft_source 
   AUTO(json_release) json_t *part = trainable_part(s->config, method_of(peft_type));
   struct fault_list faults = {0};
   job_adapter_parse(out, part, "adapter", arena, &faults);
+  if (adapter_spec_of_weight(out))
+    return error_set(
+        err, STATUS_UNSUPPORTED_VALUE, "adapter.init_lora_weights",
+        "adapter_config.json: init_lora_weights is \"%.40s\": such an adapter belongs to weights that PEFT "
+        "changed when its training began. PEFT's save_pretrained with "
+        "path_initial_model_for_weight_conversion makes one of the base model of it",
+        json_string_value(json_object_get(s->config, "init_lora_weights")));
   if (faults.count == 0)
     return STATUS_OK;
   *err = faults.item[0];

@@ -23,6 +23,9 @@ struct parameter {
   double lr_ratio; /* its learning rate is so many times the step's; 1 at first */
   bool decay;      /* weight decay applies (not to biases and norms) */
   bool frozen;     /* saved like the others, but never changed */
+  /* Its tensor in the file is this one and then the tail, along a dimension; NULL: this one alone. */
+  struct parameter *tail, *tail_of;
+  int tail_dimension;
 };
 
 /* Every trainable parameter of a run, in the order in which they were made. Memory is the arena's. On a backend with

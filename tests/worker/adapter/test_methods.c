@@ -22,6 +22,9 @@ static const char *const variants[] = {
     "{\"peft_type\":\"LORA\",\"rank_pattern\":{\"dense\":2},\"alpha_pattern\":{\"3.dense\":6}}",
     "{\"peft_type\":\"LORA\",\"use_dora\":true}",
     "{\"peft_type\":\"LORA\",\"use_dora\":true,\"r\":3,\"init_lora_weights\":false,\"lora_dropout\":0.3}",
+    "{\"peft_type\":\"LORA\",\"init_lora_weights\":\"pissa\",\"r\":3,\"lora_alpha\":12}",
+    "{\"peft_type\":\"LORA\",\"init_lora_weights\":\"pissa_niter_4\",\"r\":9,\"use_rslora\":true}",
+    "{\"peft_type\":\"LORA\",\"init_lora_weights\":\"olora\",\"r\":13}",
     "{\"peft_type\":\"OFT\",\"oft_block_size\":8,\"num_cayley_neumann_terms\":3}",
     "{\"peft_type\":\"OFT\",\"oft_block_size\":3,\"use_cayley_neumann\":false}",
     "{\"peft_type\":\"OFT\",\"r\":2,\"num_cayley_neumann_terms\":7}",
@@ -99,7 +102,8 @@ static struct fixture *make(const char *text, int64_t rows) {
                               .weight = weight_of(w->data, OUT, IN),
                               .bias = f->bias->at,
                               .trained_bias = f->bias};
-  if (adapter_new(&f->adapter, &f->spec, &f->linear, &f->list, 7, &err))
+  if (adapter_new(&f->adapter, &f->spec, &f->linear, &f->list, 7, &err) ||
+      adapter_start(&f->adapter, 1, backend.pool, 7, &err))
     fail_msg("%s: %s", text, err.text);
   adapter_put(&f->linear, f->adapter);
   return f;
@@ -227,7 +231,8 @@ static void gradients_are_those_of_differences(void **state) {
     struct graph g = graph_of(f);
     run(f, &g);
     for (size_t i = 0; i < f->list.count; i++)
-      check_gradient(f, &g, f->list.item[i]);
+      if (!f->list.item[i]->frozen)
+        check_gradient(f, &g, f->list.item[i]);
     check_gradient(f, &g, f->x);
     check_gradient(f, &g, f->bias);
   }
@@ -278,7 +283,8 @@ static void micro_batches_add_up(void **state) {
     }
     adapter_backward_factors(&f->adapter, 1, &backend, 0);
     for (size_t i = 0; i < f->list.count; i++)
-      close_to(f, f->list.item[i]->key, sum->list.item[i]->grad, f->list.item[i]->grad, f->list.item[i]->count, 1e-5);
+      if (!f->list.item[i]->frozen)
+        close_to(f, f->list.item[i]->key, sum->list.item[i]->grad, f->list.item[i]->grad, f->list.item[i]->count, 1e-5);
   }
 }
 
@@ -485,7 +491,57 @@ static void layers_that_do_not_fit_are_refused(void **state) {
           "no regular expression");
   refused("{\"peft_type\":\"LORA\",\"use_dora\":true}", 21, STATUS_INVALID_VALUE, "adapter.use_dora",
           "row 0 of layer.3.dense is all zeros");
+  refused("{\"peft_type\":\"LORA\",\"init_lora_weights\":\"pissa\",\"r\":14}", 21, STATUS_INVALID_VALUE, "adapter.r",
+          "14 for layer.3.dense, whose weight is 13 x 21");
   refused("{\"peft_type\":\"HRA\",\"r\":22,\"apply_GS\":true}", 21, STATUS_INVALID_VALUE, "adapter.r", "layer.3.dense");
+}
+
+/* s B A, as a part of the weight: what is left of it is orthogonal to it (PiSSA, OLoRA), and as small as a matrix of
+   rank r can leave it (PiSSA); training changes A and B alone. */
+static void starts_from_the_weight_are_parts_of_it(void **state) {
+  (void)state;
+  static const char *const texts[] = {
+      "{\"peft_type\":\"LORA\",\"init_lora_weights\":\"pissa\",\"r\":4,\"lora_alpha\":12}",
+      "{\"peft_type\":\"LORA\",\"init_lora_weights\":\"pissa_niter_16\",\"r\":4}",
+      "{\"peft_type\":\"LORA\",\"init_lora_weights\":\"olora\",\"r\":4}"};
+  double left[COUNT_OF(texts)];
+  for (size_t t = 0; t < COUNT_OF(texts); t++) {
+    struct fixture *f = make(texts[t], 1);
+    struct parameter **p = f->adapter->parameters;
+    const float *A = p[0]->data, *B = p[1]->data;
+    double s = f->spec.lora.init_lora_weights == LORA_INIT_OLORA ? 1 : f->spec.lora.lora_alpha / 4, inner = 0, all = 0;
+    left[t] = 0;
+    assert_int_equal(f->list.count, 4);
+    assert_int_equal(f->adapter->rank, 8);
+    assert_int_equal(parameter_trained(&f->list), p[0]->count + p[1]->count);
+    for (size_t o = 0; o < OUT; o++)
+      for (size_t i = 0; i < IN; i++) {
+        double part = 0, w = (double)weights(f)[o * IN + i];
+        for (size_t k = 0; k < 4; k++)
+          part += s * (double)B[o * 4 + k] * (double)A[k * IN + i];
+        inner += part * (w - part);
+        all += w * w;
+        left[t] += (w - part) * (w - part);
+      }
+    assert_true(fabs(inner) < 1e-6 * all && left[t] < 0.9 * all);
+  }
+  assert_true(left[0] < left[2] && fabs(left[1] / left[0] - 1) < 0.02);
+}
+
+static void a_weight_that_is_not_finite_is_refused(void **state) {
+  (void)state;
+  static const char *const inits[] = {"pissa", "pissa_niter_2", "olora"};
+  for (size_t i = 0; i < COUNT_OF(inits); i++) {
+    struct fixture *f = make("{\"peft_type\":\"LORA\"}", 1);
+    struct adapter *adapter;
+    struct error err;
+    float *w = (float *)(uintptr_t)weights(f);
+    w[3 * IN] = NAN;
+    parse(&f->spec, arena_format(&arena, "{\"peft_type\":\"LORA\",\"r\":4,\"init_lora_weights\":\"%s\"}", inits[i]));
+    assert_int_equal(adapter_new(&adapter, &f->spec, &f->linear, &f->list, 7, &err), STATUS_OK);
+    assert_int_equal(adapter_start(&adapter, 1, backend.pool, 7, &err), STATUS_INVALID_VALUE);
+    assert_non_null(strstr(err.text, "layer.3.dense: the weight has numbers that are not finite"));
+  }
 }
 
 /* y = x W^T + b + (c - 1) o (d W^T) + c o s (d A^T B^T), d = dropout(x), c = m / |W + s B A|. */
@@ -536,6 +592,8 @@ int main(void) {
       cmocka_unit_test(dropout_masks_what_lora_reads),
       cmocka_unit_test(dora_is_pefts_definition),
       cmocka_unit_test(layers_that_do_not_fit_are_refused),
+      cmocka_unit_test(starts_from_the_weight_are_parts_of_it),
+      cmocka_unit_test(a_weight_that_is_not_finite_is_refused),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

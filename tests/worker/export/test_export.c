@@ -129,13 +129,16 @@ static void check_lora(struct fixture *f) {
 static const struct adapter_spec chain = {.peft_type = PEFT_HRA, .hra = {.r = 4}};
 static const struct adapter_spec gram_schmidt = {.peft_type = PEFT_HRA, .hra = {.r = 5, .apply_GS = true}};
 static const struct adapter_spec lora = {.peft_type = PEFT_LORA, .lora = {.r = 3, .lora_alpha = 7, .use_rslora = true}};
+static const struct adapter_spec pissa = {
+    .peft_type = PEFT_LORA,
+    .lora = {.r = 3, .lora_alpha = 7, .use_rslora = true, .init_lora_weights = LORA_INIT_PISSA}};
 static const struct adapter_spec dora = {.peft_type = PEFT_LORA,
                                          .lora = {.r = 3, .lora_alpha = 7, .use_dora = true}};
 static const struct adapter_spec oft = {.peft_type = PEFT_OFT, .oft = {.oft_block_size = 8, .eps = 1}};
 
 static void lora_is_the_adapter(void **state) {
   (void)state;
-  static const struct adapter_spec *const specs[] = {&chain, &gram_schmidt, &lora};
+  static const struct adapter_spec *const specs[] = {&chain, &gram_schmidt, &lora, &pissa};
   for (size_t i = 0; i < COUNT_OF(specs); i++) {
     struct fixture f;
     open_model(&f, tiny_gguf, 0, specs[i]);
@@ -429,6 +432,37 @@ static void modules_in_full_are_not_lost(void **state) {
   close_model(&f);
 }
 
+/* What PEFT, serving and another job read: a plain LoRA that is the adapter. */
+static void a_start_from_the_weights_is_saved_as_lora(void **state) {
+  (void)state;
+  struct fixture f;
+  struct model other;
+  struct adapter_spec saved;
+  struct arena arena;
+  arena_init(&arena, 1 << 20);
+  open_model(&f, bert, 3, &pissa);
+  if (peft_save(&f.model, &f.spec, f.out, "tiny", NULL, &f.err) || peft_read_config(&saved, f.out, &arena, &f.err) ||
+      model_open(&other, bert, OUTPUT_CLASS, 3, 1, &f.backend, &f.err) ||
+      model_adapt_again(&other, &saved, 1, &f.err) || peft_load(&other, f.out, &f.err) ||
+      adapter_forward_factors(f.model.adapters, f.model.adapter_count, &f.backend, &f.err) ||
+      adapter_forward_factors(other.adapters, other.adapter_count, &f.backend, &f.err))
+    fail_msg("%s", f.err.text);
+  assert_true(saved.lora.r == 6 && saved.lora.init_lora_weights == LORA_INIT_TRUE && saved.lora.use_rslora);
+  assert_int_equal(other.adapter_count, f.model.adapter_count);
+  for (size_t i = 0; i < other.adapter_count; i++) {
+    const struct linear *l = other.adapters[i]->linear;
+    float *own = merged_of(&f, f.model.adapters[i]), *read = merged_of(&f, other.adapters[i]);
+    if (worst(read, own, l->in * l->out) > 1e-6)
+      fail_msg("%s: %g", l->name, worst(read, own, l->in * l->out));
+    weight_read(read, &l->weight);
+    assert_true(worst(read, own, l->in * l->out) > 1e-2);
+    free(own), free(read);
+  }
+  model_close(&other);
+  close_model(&f);
+  arena_done(&arena);
+}
+
 /* adapter_config.json lists what is adapted: the defaults by name, and nothing else. */
 static void targets_are_listed_as_trained(void **state) {
   (void)state;
@@ -462,6 +496,7 @@ int main(void) {
       cmocka_unit_test(gguf_lora_is_the_adapter),     cmocka_unit_test(refuses_what_has_no_form),
       cmocka_unit_test(modules_in_full_are_not_lost), cmocka_unit_test(targets_are_listed_as_trained),
       cmocka_unit_test(a_convolution_s_bias_is_merged),
+      cmocka_unit_test(a_start_from_the_weights_is_saved_as_lora),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

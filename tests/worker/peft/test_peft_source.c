@@ -144,6 +144,24 @@ static void the_check_of_an_upload(void **state) {
   assert_non_null(strstr(err.text, "VERA"));
 }
 
+/* As PEFT saves it where it is not told to convert it: its base model is another one. */
+static void a_start_from_the_weights_is_refused(void **state) {
+  (void)state;
+  static const char *const starts[] = {"pissa", "pissa_niter_4", "olora"};
+  for (size_t i = 0; i < COUNT_OF(starts); i++) {
+    json_t *report;
+    char text[100];
+    int length = snprintf(text, sizeof text, "{\"peft_type\":\"LORA\",\"init_lora_weights\":\"%s\"}", starts[i]);
+    pack(false, false,
+         (struct entry[]){{"adapter_config.json", text, (size_t)length},
+                          {"adapter_model.safetensors", weights, weights_length}},
+         2);
+    assert_int_equal(peft_source_check(&report, path, &err), STATUS_DATASET_INVALID);
+    assert_non_null(strstr(err.text, starts[i]));
+    assert_non_null(strstr(err.text, "path_initial_model_for_weight_conversion"));
+  }
+}
+
 static void another_meaning_is_refused(void **state) {
   (void)state;
   struct peft_source source;
@@ -171,6 +189,7 @@ int main(void) {
       cmocka_unit_test(hostile_archives),
       cmocka_unit_test(the_check_of_an_upload),
       cmocka_unit_test(another_meaning_is_refused),
+      cmocka_unit_test(a_start_from_the_weights_is_refused),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }
