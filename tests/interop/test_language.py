@@ -154,6 +154,21 @@ class Language:
         assert worst < 1e-6, worst
         PeftModel.from_pretrained(base(), self.unpack("adapter.tar"))
 
+    def step_9_peft_loads_what_began_as_a_part_of_the_weights(self):
+        for init in ("pissa", "olora"):
+            adapter = {"peft_type": "LORA", "r": 4, "lora_alpha": 6, "use_rslora": True, "init_lora_weights": init, "target_modules": TARGETS}
+            self.job = self.run_job({"batch_size": 4, "max_steps": 3, "learning_rate": 1e-3}, adapter=adapter, exports=["merged:f32"])
+            model = PeftModel.from_pretrained(base(), self.unpack("adapter.tar")).eval()
+            config = model.peft_config["default"]
+            assert config.r == 8 and config.init_lora_weights is True, config
+            assert abs(config.lora_alpha / 8 ** 0.5 - 6 / 4 ** 0.5) < 1e-12, config
+            got = logits(model)
+            moved = relative(got, self.base)
+            merged = AutoModelForCausalLM.from_pretrained(self.unpack("merged-f32.tar"), dtype=torch.float32).eval()
+            worst = relative(got, logits(merged))
+            print(f"# {init} in PEFT against the merged model: {worst:.1e}; {moved:.1e} from the base")
+            assert worst < 1e-4 and moved > 1e-3, (worst, moved)
+
 
 def main():
     daemon = Daemon({MODEL: os.environ["SMOLLM2"]})
