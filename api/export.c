@@ -66,11 +66,15 @@ void export_name(char out[EXPORT_NAME_MAX], struct export_choice choice) {
 static bool supported(struct export_choice choice, const struct adapter_spec *adapter, size_t index,
                       struct fault_list *faults) {
   bool low_rank = adapter_spec_low_rank(adapter);
-  bool in_full = adapter->modules_to_save.count > 0 || adapter->bias != BIAS_NONE;
+  bool tokens = adapter->peft_type == PEFT_LORA && adapter->lora.trainable_token_indices.count > 0;
+  bool in_full = adapter->modules_to_save.count > 0 || adapter->bias != BIAS_NONE || tokens;
   if (formats[choice.format].adapter_alone && in_full && low_rank) {
     fault_add(faults, STATUS_UNSUPPORTED_VALUE, "exports",
               "item %zu of exports: %s has no place for what is trained in full (%s); \"merged\" has it", index,
-              formats[choice.format].name, adapter->modules_to_save.count ? "modules_to_save" : "bias");
+              formats[choice.format].name,
+              adapter->modules_to_save.count ? "modules_to_save"
+              : tokens                       ? "trainable_token_indices"
+                                             : "bias");
     return false;
   }
   if (!formats[choice.format].low_rank || low_rank)

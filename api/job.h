@@ -149,6 +149,7 @@ struct lora_spec {
   int init_lora_weights;    /* enum lora_init */
   double loraplus_lr_ratio; /* LoRA+: B learns with so many times the learning rate, >= 1; default 1 */
   struct number_map rank_pattern, alpha_pattern; /* other r, alpha for modules whose path ends in a match of the key */
+  struct int_list trainable_token_indices; /* tokens whose rows of the input embedding are trained too; different */
 };
 
 struct oft_spec {

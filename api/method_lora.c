@@ -1,7 +1,11 @@
 /* What a caller may set of LoRA (Hu et al., 2022). */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "api/job_fields.h"
+
+enum { TOKENS_MAX = 4096 }; /* of trainable_token_indices */
 
 #define AT(member) offsetof(struct adapter_spec, member)
 
@@ -39,6 +43,9 @@ static const struct field fields[] = {
     {"loraplus_lr_ratio", NULL, FIELD_NUMBER, AT(lora.loraplus_lr_ratio), 0, 1, 1e6, .initial = "1",
      .doc = "LoRA+: B, and biases that are trained, learn with so many times the learning rate. Its authors use 16, "
             "with a lower learning_rate."},
+    {"trainable_token_indices", NULL, FIELD_INT_LIST, AT(lora.trainable_token_indices), 0, 0, TOKENS_MAX,
+     .doc = "Ids of tokens whose rows of the input embedding, and of a head that is tied to it, are trained beside the "
+            "adapter; null: none. For decoders."},
     {"bias", NULL, FIELD_CHOICE, AT(bias), 0, 0, 0, bias_names, "none",
      .doc = "Which biases are trained too: none, all, or those of adapted modules."},
 };
@@ -48,7 +55,7 @@ static const struct method_fixed fixed[] = {
     {"lora_bias", "false"},         {"fan_in_fan_out", "false"},
     {"use_qalora", "false"},        {"loftq_config", "{}"},       {"layer_replication", "null"},
     {"megatron_config", "null"},    {"eva_config", "null"},       {"corda_config", "null"},
-    {"lora_ga_config", "null"},     {"target_parameters", "null"}, {"trainable_token_indices", "null"},
+    {"lora_ga_config", "null"},     {"target_parameters", "null"},
     {"alora_invocation_tokens", "null"}, {"arrow_config", "null"}, {"use_bdlora", "null"},
     {"ensure_weight_tying", "false"}, {"kasa_config", "null"},    {"monteclora_config", "null"},
     {"velora_config", "null"},      {NULL, NULL}};
@@ -89,8 +96,37 @@ static void check_start(const struct lora_spec *lora, const char *path, struct f
               init_names[lora->init_lora_weights]);
 }
 
+static int by_value(const void *a, const void *b) {
+  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+  return (x > y) - (x < y);
+}
+
+/* How many tokens there are is the model's to know. */
+static void check_tokens(const struct int_list *ids, const char *path, struct fault_list *faults) {
+  char param[sizeof faults->item[0].param];
+  int64_t sorted[TOKENS_MAX];
+  snprintf(param, sizeof param, "%s.trainable_token_indices", path);
+  for (size_t i = 0; i < ids->count; i++)
+    if (ids->item[i] < 0 || ids->item[i] > INT32_MAX) {
+      fault_add(faults, STATUS_INVALID_VALUE, param, "item %zu of %s must be at least 0 and at most %d", i, param,
+                INT32_MAX);
+      return;
+    }
+  if (ids->count > TOKENS_MAX)
+    return; /* told by the field's bound */
+  if (ids->count)
+    memcpy(sorted, ids->item, ids->count * sizeof *sorted);
+  qsort(sorted, ids->count, sizeof *sorted, by_value);
+  for (size_t i = 1; i < ids->count; i++)
+    if (sorted[i] == sorted[i - 1]) {
+      fault_add(faults, STATUS_INVALID_VALUE, param, "%s has %lld twice", param, (long long)sorted[i]);
+      return;
+    }
+}
+
 static void validate(struct adapter_spec *adapter, const json_t *given, const char *path, struct fault_list *faults) {
   (void)given;
+  check_tokens(&adapter->lora.trainable_token_indices, path, faults);
   char param[sizeof faults->item[0].param];
   if (lora_init_of_weight(adapter->lora.init_lora_weights))
     check_start(&adapter->lora, path, faults);

@@ -146,6 +146,8 @@ static void bring_targets(struct learner *l, const struct targets *targets) {
 /* --- the reference -------------------------------------------------------------------------------- */
 
 static void enable_adapters(const struct model *m, bool on) {
+  if (m->token_rows)
+    m->token_rows->off = !on;
   for (size_t i = 0; i < m->linear_count; i++) {
     const struct adapter *adapter = adapter_of(m->adapters, m->adapter_count, m->linears[i]);
     if (adapter && on)

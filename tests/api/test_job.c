@@ -236,6 +236,8 @@ static void checks_the_rest(void **state) {
           "exports", "item 1 of exports: gguf-lora has no place for what is trained in full (bias); \"merged\" has it");
   refused(BODY(",\"adapter\":{\"modules_to_save\":[\"x\"]},\"exports\":[\"gguf-lora\"]"), STATUS_UNSUPPORTED_VALUE,
           "exports", "(modules_to_save)");
+  refused(BODY(",\"adapter\":{\"peft_type\":\"LORA\",\"trainable_token_indices\":[3]},\"exports\":[\"gguf-lora\"]"),
+          STATUS_UNSUPPORTED_VALUE, "exports", "(trainable_token_indices)");
   refused(BODY(",\"adapter\":{\"bias\":\"all\"},\"exports\":[\"kohya-lora\"]"), STATUS_UNSUPPORTED_VALUE, "exports",
           "kohya-lora has no place for what is trained in full (bias)");
   refused(BODY(",\"adapter\":{\"peft_type\":\"OFT\"},\"exports\":[\"diffusers-lora\"]"), STATUS_UNSUPPORTED_VALUE,

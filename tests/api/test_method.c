@@ -165,6 +165,14 @@ static void names_what_is_wrong_with_lora(void **state) {
   refused(LORA("\"apply_GS\":true"), STATUS_UNKNOWN_PARAMETER, "adapter.apply_GS", "not a known");
   refused(LORA("\"use_dora\":1"), STATUS_INVALID_VALUE, "adapter.use_dora", "true or false");
   refused(LORA("\"lora_bias\":true"), STATUS_UNSUPPORTED_VALUE, "adapter.lora_bias", "only false is supported");
+  refused(LORA("\"trainable_token_indices\":[4,7,4]"), STATUS_INVALID_VALUE, "adapter.trainable_token_indices",
+          "adapter.trainable_token_indices has 4 twice");
+  refused(LORA("\"trainable_token_indices\":[0,-1]"), STATUS_INVALID_VALUE, "adapter.trainable_token_indices",
+          "item 1 of adapter.trainable_token_indices must be at least 0");
+  refused(LORA("\"trainable_token_indices\":{\"embed_tokens\":[1]}"), STATUS_INVALID_VALUE,
+          "adapter.trainable_token_indices", "array");
+  refused("{\"peft_type\":\"HRA\",\"trainable_token_indices\":[1]}", STATUS_UNKNOWN_PARAMETER,
+          "adapter.trainable_token_indices", "trainable_token_indices");
   refused(LORA("\"lora_bias\":true"), STATUS_UNSUPPORTED_VALUE, "adapter.lora_bias", "only false");
   refused(LORA("\"kasa_config\":{}"), STATUS_UNSUPPORTED_VALUE, "adapter.kasa_config", "only null");
   refused(LORA("\"loftq_config\":{\"loftq_bits\":4}"), STATUS_UNSUPPORTED_VALUE, "adapter.loftq_config", "only {}");

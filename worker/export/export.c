@@ -128,7 +128,15 @@ enum status export_numbers(float *out, const struct export *e, const char *name,
       memcpy(out, m->norms[i].norm->trained_bias->data, m->norms[i].norm->channels * sizeof *out);
       return STATUS_OK;
     }
-  return checkpoint_read(out, &m->checkpoint, name, err);
+  enum status status = checkpoint_read(out, &m->checkpoint, name, err);
+  const struct token_rows *rows = m->token_rows;
+  if (status || !rows || !rows->count ||
+      !(is_of(m, name, rows->module, "weight") || (rows->in_head && is_of(m, name, m->head->name, "weight"))))
+    return status;
+  size_t C = rows->table->cols;
+  for (size_t i = 0; i < rows->count; i++)
+    memcpy(out + (size_t)rows->ids[i] * C, rows->trained->data + i * C, C * sizeof *out);
+  return STATUS_OK;
 }
 
 static enum status write_one(const struct export *e, struct export_choice choice, struct error *err) {

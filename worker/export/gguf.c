@@ -195,10 +195,11 @@ static enum status check_trained(const struct model *m, struct error *err) {
   for (size_t i = 0; i < m->parameters.count; i++) {
     const struct parameter *p = m->parameters.item[i];
     if (!adapter_owns(m->adapters, m->adapter_count, p))
-      return error_set(err, STATUS_UNSUPPORTED_VALUE, "exports",
-                       "a GGUF LoRA has no place for %s (modules_to_save, bias), which the job trained in full; "
-                       "\"gguf\" and \"merged\" have it",
-                       p->key + strlen("base_model.model."));
+      return error_set(
+          err, STATUS_UNSUPPORTED_VALUE, "exports",
+          "a GGUF LoRA has no place for %s (modules_to_save, bias, trainable_token_indices), which the job "
+          "trained in full; \"gguf\" and \"merged\" have it",
+          p->key + strlen("base_model.model."));
   }
   return STATUS_OK;
 }

@@ -362,7 +362,8 @@ enum status decoder_load(struct model *m, uint64_t seed, struct error *err) {
   s = s ? s
         : load_rmsnorm(m, &d->norm, PREFIX, "norm", d->hidden, d->epsilon, d->family->norms_from_one,
                        (float)d->logits_scale, err);
-  s = s ? s : load_decoder_head(m, &d->head, &d->token_embedding, d->family->initial.tied, seed, err);
+  s = s ? s
+        : load_decoder_head(m, &d->head, "model.embed_tokens", &d->token_embedding, d->family->initial.tied, seed, err);
   if (m->language)
     d->head.softcap = (float)d->logits_softcap;
   return s;
@@ -444,7 +445,7 @@ static struct tensor *residual(struct tape *tape, const struct decoder *d, struc
 struct tensor *decoder_forward(struct tape *tape, const struct model *m, const struct sequences *sequences) {
   const struct decoder *d = m->state;
   struct tensor *x = op_embeddings(tape, sequences, &d->token_embedding, (struct place){0}, (struct place){0}), *h;
-  x = times(tape, x, d->embedding_scale);
+  x = times(tape, op_token_rows(tape, x, sequences, m->token_rows), d->embedding_scale);
   for (size_t i = 0; i < d->layer_count; i++) {
     const struct layer *y = &d->layers[i];
     bool scored = !m->language && i + 1 == d->layer_count; /* a classifier's head reads the last row alone */

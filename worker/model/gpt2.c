@@ -100,7 +100,7 @@ static enum status gpt2_load(struct model *m, uint64_t seed, struct error *err) 
   for (size_t i = 0; !s && i < g->layer_count; i++)
     s = load_layer(m, i, err);
   s = s ? s : load_norm(m, &g->norm, PREFIX, "ln_f", g->hidden, g->epsilon, true, err);
-  return s ? s : load_decoder_head(m, &g->head, &g->token_embedding, true, seed, err);
+  return s ? s : load_decoder_head(m, &g->head, "transformer.wte", &g->token_embedding, true, seed, err);
 }
 
 /* --- forward -------------------------------------------------------------------------------------- */
@@ -132,7 +132,7 @@ static struct tensor *attend(struct tape *tape, const struct gpt2 *g, size_t lay
 static struct tensor *gpt2_forward(struct tape *tape, const struct model *m, const struct sequences *sequences) {
   const struct gpt2 *g = m->state;
   struct tensor *x = op_embeddings(tape, sequences, &g->token_embedding, g->position_embedding, (struct place){0}), *h;
-  x = drop(tape, x, g->embedding_dropout);
+  x = drop(tape, op_token_rows(tape, x, sequences, m->token_rows), g->embedding_dropout);
   for (size_t i = 0; i < g->layer_count; i++) {
     const struct layer *l = &g->layers[i];
     bool scored = !m->language && i + 1 == g->layer_count; /* a classifier's head reads the last row alone */

@@ -462,10 +462,14 @@ enum status load_or_make(struct model *m, struct linear *l, const char *prefix, 
   return status ? status : join(m, l, err);
 }
 
-enum status load_decoder_head(struct model *m, struct linear *head, const struct weight *token_embedding, bool tied,
-                              uint64_t seed, struct error *err) {
+enum status load_decoder_head(struct model *m, struct linear *head, const char *embedding_path,
+                              const struct weight *token_embedding, bool tied, uint64_t seed, struct error *err) {
   size_t hidden = token_embedding->cols;
   m->head = head;
+  m->token_rows = arena_alloc(&m->arena, sizeof *m->token_rows);
+  if (!m->token_rows)
+    return error_no_memory(err, "the model");
+  *m->token_rows = (struct token_rows){.module = embedding_path, .table = token_embedding};
   if (m->language) {
     bool own = load_has(m, "", "lm_head.weight");
     *head = (struct linear){.name = "lm_head", .in = hidden, .out = m->vocabulary, .weight = *token_embedding};
@@ -474,6 +478,7 @@ enum status load_decoder_head(struct model *m, struct linear *head, const struct
       s = error_set(err, STATUS_MODEL_INVALID, "model",
                     "the model's files have no tensor lm_head.weight, and config.json does not set tie_word_embeddings "
                     "to true; set it if the token embedding is meant to be both");
+    head->token_rows = own && !tied ? NULL : m->token_rows;
     return s || !own ? s : load_operand(&head->weight, m, "", "lm_head.weight", m->vocabulary, hidden, err);
   }
   double deviation;

@@ -60,9 +60,11 @@ NODISCARD enum status load_torch_conv1d(struct model *model, struct linear *line
                                         struct error *err);
 /* The head of a language model, or a classifier's, as its output is. lm_head is the file's own where it has one, even
    if it is said to be tied to the token embedding: Transformers ties them only when they are equal. An untied model
-   without one would have random numbers there. */
-NODISCARD enum status load_decoder_head(struct model *model, struct linear *head, const struct weight *token_embedding,
-                                        bool tied, uint64_t seed, struct error *err);
+   without one would have random numbers there. `embedding_path` is the token embedding's module, whose rows may be
+   trained (token_rows). */
+NODISCARD enum status load_decoder_head(struct model *model, struct linear *head, const char *embedding_path,
+                                        const struct weight *token_embedding, bool tied, uint64_t seed,
+                                        struct error *err);
 NODISCARD enum status load_norm(struct model *model, struct norm *norm, const char *prefix, const char *path,
                                 size_t channels, double epsilon, bool bias, struct error *err);
 /* An RMSNorm of whose weight the file has another form: weight = factor * (offset + the file's). */

@@ -328,6 +328,55 @@ static void freeze_head(struct model *m, struct linear *l, const struct string_l
     l->trained_bias->frozen = !keep;
 }
 
+/* Is the head the token embedding? A file that has both may say that they are one; they are where they are equal. */
+static bool head_is_embedding(const struct linear *head, const struct weight *table) {
+  if (!head->token_rows)
+    return false;
+  const struct weight *own = &head->weight;
+  return own->bytes == table->bytes || (own->type == table->type && weight_bytes(own) == weight_bytes(table) &&
+                                        memcmp(own->bytes, table->bytes, weight_bytes(own)) == 0);
+}
+
+/* trainable_token_indices: the rows start as the base's are. */
+static enum status train_token_rows(struct model *m, const struct adapter_spec *spec, struct error *err) {
+  static const char param[] = "adapter.trainable_token_indices";
+  const struct int_list *ids = spec->peft_type == PEFT_LORA ? &spec->lora.trainable_token_indices : NULL;
+  struct token_rows *rows = m->token_rows;
+  if (!ids || !ids->count)
+    return STATUS_OK;
+  if (!rows)
+    return error_set(err, STATUS_UNSUPPORTED_TARGET, param,
+                     "%s is for decoders: the token embedding of a %s model stays frozen here", param,
+                     m->ops->model_type ? m->ops->model_type : m->ops->class_prefix);
+  size_t V = rows->table->rows, C = rows->table->cols;
+  for (size_t i = 0; i < ids->count; i++)
+    if ((uint64_t)ids->item[i] >= V)
+      return error_set(err, STATUS_INVALID_VALUE, param, "item %zu of %s is %lld; the model's tokens are 0 to %zu", i,
+                       param, (long long)ids->item[i], V - 1);
+  int32_t *row_of = arena_array(&m->arena, V, sizeof *row_of);
+  int32_t *tokens = arena_array(&m->arena, ids->count, sizeof *tokens);
+  enum status status = row_of && tokens ? STATUS_OK : error_no_memory(err, "the model");
+  status = status ? status
+                  : train(&rows->trained, m, rows->module, "token_adapter.trainable_tokens_delta", ids->count, C, err);
+  if (status)
+    return status;
+  for (size_t v = 0; v < V; v++)
+    row_of[v] = -1;
+  for (size_t i = 0; i < ids->count; i++) {
+    float *row = rows->trained->data + i * C;
+    const float *frozen = weight_part(rows->table, (size_t)ids->item[i], 0, C, row);
+    if (frozen != row)
+      memcpy(row, frozen, C * sizeof *row);
+    row_of[ids->item[i]] = (int32_t)i;
+    tokens[i] = (int32_t)ids->item[i];
+  }
+  rows->ids = ids->item;
+  rows->count = ids->count;
+  rows->in_head = m->language && head_is_embedding(m->head, rows->table);
+  status = buffers_import(&m->buffers, &rows->tokens, tokens, ids->count * sizeof *tokens, err);
+  return status ? status : buffers_import(&m->buffers, &rows->row_of, row_of, V * sizeof *row_of, err);
+}
+
 static enum status attach(struct model *m, const struct adapter_spec *spec, const bool *selected, uint64_t seed,
                           struct error *err) {
   m->adapters = arena_array(&m->arena, m->linear_count, sizeof *m->adapters);
@@ -351,6 +400,7 @@ static enum status attach(struct model *m, const struct adapter_spec *spec, cons
           freeze_head(m, m->linears[i], &spec->modules_to_save);
       }
   status = status ? status : train_biases(m, spec->bias, err);
+  status = status ? status : train_token_rows(m, spec, err);
   adapter_lr_ratios(spec, &m->parameters);
   return status;
 }

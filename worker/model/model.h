@@ -38,7 +38,8 @@ struct model {
   const struct linear *head; /* language: lm_head, always frozen and not among `linears`; classifiers: the last of them;
                                 embeddings: NULL */
   struct linear *convolution; /* a Conv1d, whose bias alone can be trained: not among `linears`; NULL: there is none */
-  struct linear **linears;    /* every linear module that can be adapted, in the model's order */
+  struct token_rows *token_rows; /* decoders: which rows of the token embedding are trained; else NULL */
+  struct linear **linears;       /* every linear module that can be adapted, in the model's order */
   size_t linear_count;
   struct {
     const char *name;

@@ -23,6 +23,14 @@ struct embeddings_attributes {
   struct place position_embedding, token_type_embedding; /* nowhere: none */
 };
 
+/* OP_TOKEN_ROWS: in X of OP_EMBEDDINGS; out X with the trained rows. */
+struct token_rows_attributes {
+  const struct sequences *sequences;
+  const struct token_rows *rows;
+};
+
+/* OP_TOKEN_LOGITS: const struct token_rows. in logits, what the head made them of; out logits */
+
 /* OP_POOLING: in X; out its rows */
 struct pooling_attributes {
   const struct sequences *sequences;

@@ -60,5 +60,7 @@ static struct tensor *scaled(struct tape *tape, struct tensor *x, const struct l
 struct tensor *op_linear(struct tape *tape, struct tensor *x, const struct linear *l) {
   CHECK(x->cols == l->in && !((l->low_rank || l->rotation) && l->trained_weight));
   struct tensor *y = l->scale ? scaled(tape, x, l) : product(tape, x, l);
+  if (linear_token_rows(l))
+    y = op_token_logits(tape, y, x, l->token_rows);
   return l->softcap > 0 ? soft_capped(tape, y, l->softcap) : y;
 }

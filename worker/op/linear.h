@@ -3,8 +3,7 @@
 #ifndef WORKER_OP_LINEAR_H
 #define WORKER_OP_LINEAR_H
 
-#include "worker/backend/weight.h"
-#include "worker/tensor/parameter.h"
+#include "worker/op/token_rows.h"
 
 /* A low-rank change of the weight, W' = W + sign * up down^T. Columns beyond the rank are zero. With X: N x in,
    Y: N x out:
@@ -67,6 +66,13 @@ struct linear {
   const struct rotation *rotation;                 /* of its adapter; NULL: none */
   const struct output_scale *scale;                /* likewise; with any of the two */
   const struct convolution *convolution;           /* of a Conv2d; NULL: it is linear */
+  const struct token_rows *token_rows;             /* of a language model's head: rows of its weight that are trained
+                                                      where it is tied; NULL: none ever are */
 };
+
+/* The trained rows of a head's weight; NULL: all are frozen. */
+static inline const struct token_rows *linear_token_rows(const struct linear *linear) {
+  return token_rows_on(linear->token_rows) && linear->token_rows->in_head ? linear->token_rows : NULL;
+}
 
 #endif

@@ -48,6 +48,12 @@ struct tensor *op_scale(struct tape *tape, struct tensor *x, const struct linear
    token_type_embedding[type]; the last two, rows of C floats, may be nowhere. -> (N, C) */
 struct tensor *op_embeddings(struct tape *tape, const struct sequences *sequences, const struct weight *token_embedding,
                              struct place position_embedding, struct place token_type_embedding);
+/* x, rows of op_embeddings, with the trained rows where tokens have such; x itself where there are none. */
+struct tensor *op_token_rows(struct tape *tape, struct tensor *x, const struct sequences *sequences,
+                             const struct token_rows *rows);
+/* y, logits that a tied head makes of x, with those of the trained rows. Not while training, where the losses know of
+   them. */
+struct tensor *op_token_logits(struct tape *tape, struct tensor *y, struct tensor *x, const struct token_rows *rows);
 /* LayerNorm over channels. Its bias may be trained (adapter.bias "all"). */
 struct norm {
   size_t channels;

@@ -44,6 +44,18 @@ static void make_capped_head(struct trial *t) {
   t->linear.softcap = 0.8f;
 }
 
+/* A head whose weight is the token embedding. */
+static void tie_head(struct trial *t) {
+  t->bare = t->linear;
+  add_token_rows(t, &t->bare.weight);
+  t->linear.token_rows = &t->token_rows;
+}
+
+static void make_tied_head(struct trial *t) {
+  make_capped_head(t);
+  tie_head(t);
+}
+
 static struct tensor *linear_cross_entropy(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
   op_linear_cross_entropy(tape, in[0], &t->linear, &t->next, 0.1f, tape_attributes(tape, sizeof(double)), &t->correct);
   return NULL;
@@ -58,6 +70,11 @@ static void make_pairs(struct trial *t) {
       (struct preference){.loss = PREFERENCE_SIGMOID, .beta = 0.5, .label_smoothing = 0.1, .sft_weight = 0.3};
   t->completions = (struct completions){
       .count = 4, .cu_rows = cu_rows, .prompt = prompt, .reference = reference, .weight = 0.5, .token_weight = 1.0 / 3};
+}
+
+static void make_tied_pairs(struct trial *t) {
+  make_pairs(t);
+  tie_head(t);
 }
 
 static struct tensor *linear_preference(struct tape *tape, struct trial *t, struct tensor *const in[3]) {

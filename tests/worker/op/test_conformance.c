@@ -98,6 +98,26 @@ static struct tensor *embeddings(struct tape *tape, struct trial *t, struct tens
   return op_embeddings(tape, &t->sequences, &t->embedding, t->position_embedding, t->token_type_embedding);
 }
 
+static void make_token_rows(struct trial *t) {
+  make_embeddings(t);
+  add_token_rows(t, &t->embedding);
+}
+
+/* The frozen rows beside positions, as an input that has a gradient too. */
+static struct tensor *token_rows(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
+  struct tensor *x = op_add(tape, embeddings(tape, t, in), in[0]);
+  return op_token_rows(tape, x, &t->sequences, &t->token_rows);
+}
+
+/* Nothing is learnt through it: the losses know of trained rows themselves. */
+static struct tensor *token_logits(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
+  bool training = tape->training;
+  tape->training = false;
+  struct tensor *y = op_linear(tape, in[0], &t->linear);
+  tape->training = training;
+  return op_add(tape, y, op_linear(tape, in[0], &t->bare));
+}
+
 static struct tensor *pooling(struct tape *tape, struct trial *t, struct tensor *const in[3]) {
   return op_add(tape, op_pooling(tape, in[0], &t->sequences, POOLING_CLS),
                 op_pooling(tape, in[0], &t->sequences, POOLING_LAST));
@@ -249,6 +269,8 @@ static const struct test_case {
     {"rotate, scale", {{N, IN}}, make_rotation, linear, see_rotation, {OP_ROTATE, OP_SCALE}},
     {"embeddings", {{0, 0}}, make_embeddings, embeddings, NULL, {OP_EMBEDDINGS}},
     {"embeddings, Q8_0", {{0, 0}}, make_quantised_embeddings, embeddings, NULL, {OP_EMBEDDINGS}},
+    {"token rows", {{N, 21}}, make_token_rows, token_rows, NULL, {OP_TOKEN_ROWS}},
+    {"token logits", {{N, IN}}, make_tied_head, token_logits, NULL, {OP_TOKEN_LOGITS}},
     {"pooling", {{N, 21}}, NULL, pooling, NULL, {OP_POOLING}},
     {"mean pooling", {{N, 21}}, NULL, mean_pooling, NULL, {OP_POOLING}},
     {"unit rows, similarity", {{10, 37}}, NULL, similarity, NULL, {OP_UNIT_ROWS, OP_SIMILARITY}},
@@ -345,6 +367,18 @@ static const struct test_case {
      linear_cross_entropy,
      NULL,
      {OP_LINEAR_CROSS_ENTROPY}},
+    {"linear + cross entropy, trained rows",
+     {{N, IN}},
+     make_tied_head,
+     linear_cross_entropy,
+     NULL,
+     {OP_LINEAR_CROSS_ENTROPY}},
+    {"linear + preference, trained rows",
+     {{N, IN}},
+     make_tied_pairs,
+     linear_preference,
+     see_scores,
+     {OP_LINEAR_PREFERENCE}},
     {"linear + preference", {{N, IN}}, make_pairs, linear_preference, see_scores, {OP_LINEAR_PREFERENCE}},
 };
 

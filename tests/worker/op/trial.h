@@ -23,10 +23,11 @@ struct trial {
   struct parameter_list inputs;
   struct parameter *in[3]; /* on the host: graph_input */
   struct sequences sequences;
-  struct linear linear;
+  struct linear linear, bare; /* bare: without what is trained */
   struct low_rank low;
   struct rotation rotation;
   struct output_scale scale;
+  struct token_rows token_rows;
   struct norm norm;
   struct rotary rotary;
   struct weight embedding;
@@ -91,6 +92,26 @@ static struct parameter *trained(struct trial *t, const char *name, int rank, si
   fill(p->data, p->count, seed);
   parameter_push(p, t->backend);
   return p;
+}
+
+/* Three rows of a table of V tokens are trained. */
+static void add_token_rows(struct trial *t, const struct weight *table) {
+  static const int64_t ids[] = {7, 0, 14};
+  static const int32_t tokens[] = {7, 0, 14};
+  int32_t row_of[53];
+  assert_true(table->rows <= COUNT_OF(row_of));
+  for (size_t v = 0; v < table->rows; v++)
+    row_of[v] = v == 7 ? 0 : v == 0 ? 1 : v == 14 ? 2 : -1;
+  int32_t *copy = arena_array(&t->arena, table->rows, sizeof *copy);
+  assert_non_null(copy);
+  memcpy(copy, row_of, table->rows * sizeof *copy);
+  t->token_rows = (struct token_rows){.table = table,
+                                      .count = 3,
+                                      .trained = trained(t, "rows", 2, 3, table->cols, 31),
+                                      .ids = ids,
+                                      .tokens = import(t, tokens, sizeof tokens),
+                                      .row_of = import(t, copy, table->rows * sizeof *copy),
+                                      .in_head = true};
 }
 
 static void see(struct trial *t, const char *name, struct place place, size_t count) {

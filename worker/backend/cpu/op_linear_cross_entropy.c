@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "worker/backend/cpu/matmul.h"
-#include "worker/backend/cpu/op.h"
+#include "worker/backend/cpu/op_token_rows.h"
 
 enum {
   CHUNK = 256, /* rows whose logits exist at a time */
@@ -22,6 +22,7 @@ struct chunk {
   float *x;        /* rows x C */
   float *logits;   /* rows x V; then their gradient */
   float *gradient; /* rows x C, or NULL when nobody asks */
+  float *taken;    /* rows x trained rows of a tied head: their logits' gradient */
   double losses[CHUNK];
   bool right[CHUNK];
 };
@@ -63,6 +64,11 @@ static void softmax_task(void *payload, size_t task, int thread) {
   }
 }
 
+/* Numbers of `taken` for all tokens, and where it stands in an op's scratch memory. */
+static size_t taken_count(const struct linear *head, const struct next_tokens *tokens) {
+  return linear_token_rows(head) ? tokens->count * head->token_rows->count : 0;
+}
+
 /* Losses of the chunk that begins at row `first` of the next tokens, and their rows' gradient where it is asked for. */
 static void run_chunk(struct chunk *c, struct tape *tape, const struct tensor *x, const struct linear *head,
                       const struct next_tokens *tokens, size_t first) {
@@ -71,7 +77,8 @@ static void run_chunk(struct chunk *c, struct tape *tape, const struct tensor *x
   c->kernels = tape->backend->kernels;
   c->V = head->out;
   c->softcap = head->softcap;
-  c->x = cpu_scratch(tape);
+  c->x = cpu_scratch(tape) + taken_count(head, tokens);
+  c->taken = cpu_scratch(tape) + (linear_token_rows(head) ? first * head->token_rows->count : 0);
   c->logits = c->x + CHUNK * C;
   float *scratch = c->logits + CHUNK * head->out;
   c->rows = left < CHUNK ? left : CHUNK;
@@ -80,10 +87,25 @@ static void run_chunk(struct chunk *c, struct tape *tape, const struct tensor *x
     memcpy(c->x + i * C, cpu_data(x) + rows[first + i] * C, C * sizeof *c->x);
   struct matmul matmul = {.c = c->logits, .a = c->x, .rows = c->rows, .weight = &head->weight, .transposed = true};
   matmul_run(tape->backend, &matmul, scratch);
+  const struct token_rows *trained = linear_token_rows(head);
+  if (trained)
+    op_token_rows_put(tape->backend, c->logits, c->x, c->rows, trained);
   pool_run(tape->backend->pool, ROW_TASKS, softmax_task, c);
+  if (trained && c->gradient)
+    op_token_rows_take(c->taken, c->logits, c->rows, trained);
   matmul = (struct matmul){.c = c->gradient, .a = c->logits, .rows = c->rows, .weight = &head->weight};
   if (c->gradient)
     matmul_run(tape->backend, &matmul, scratch);
+  if (trained && c->gradient)
+    op_token_rows_back(tape->backend, c->gradient, c->taken, c->rows, trained);
+}
+
+/* The trained rows' gradient: each token's, times what it weighs. */
+static void learn_rows(struct tape *tape, const struct tensor *x, const struct linear *head,
+                       const struct next_tokens *tokens, const float *weights) {
+  if (linear_token_rows(head))
+    op_token_rows_learn(tape->backend, head->token_rows, cpu_scratch(tape), weights, cpu_data(x),
+                        place_address(tokens->rows), tokens->count);
 }
 
 /* dx += the rows' gradient. */
@@ -99,9 +121,11 @@ static void add_gradient(const struct tape *tape, const struct node *node, const
     tape->backend->kernels->add(dx + rows[i] * C, cpu_data(gradient) + i * C, C);
 }
 
-static size_t chunk_scratch(const struct tape *tape, const struct node *node, const struct linear *head) {
+static size_t chunk_scratch(const struct tape *tape, const struct node *node, const struct linear *head,
+                            const struct next_tokens *tokens) {
   size_t deepest = head->out > head->in ? head->out : head->in;
-  return CHUNK * (node->in[0]->cols + head->out) + matmul_scratch(tape->backend, CHUNK, deepest, 0);
+  return taken_count(head, tokens) + CHUNK * (node->in[0]->cols + head->out) +
+         matmul_scratch(tape->backend, CHUNK, deepest, 0);
 }
 
 /* --- each token's loss ---------------------------------------------------------------------------- */
@@ -119,6 +143,8 @@ static void linear_cross_entropy_forward(struct tape *tape, const struct node *n
       correct += c.right[i];
     }
   }
+  if (node->out[0])
+    learn_rows(tape, node->in[0], a->head, a->tokens, NULL);
   *a->loss = sum * (double)a->weight;
   if (a->correct)
     *a->correct = correct;
@@ -131,7 +157,7 @@ static void linear_cross_entropy_backward(struct tape *tape, const struct node *
 
 static size_t linear_cross_entropy_scratch(const struct tape *tape, const struct node *node) {
   const struct linear_cross_entropy_attributes *a = node->attributes;
-  return chunk_scratch(tape, node, a->head);
+  return chunk_scratch(tape, node, a->head, a->tokens);
 }
 
 const struct op_body cpu_linear_cross_entropy = {.forward = linear_cross_entropy_forward,
@@ -152,6 +178,8 @@ static void linear_preference_forward(struct tape *tape, const struct node *node
       losses[first + i] = (float)c.losses[i];
   }
   *a->loss = preference_weigh(a->scores, a->how, a->completions, losses);
+  if (gradient)
+    learn_rows(tape, node->in[0], a->head, a->tokens, losses);
   for (size_t i = 0; gradient && i < a->tokens->count; i++)
     for (size_t k = 0; k < C; k++)
       gradient[i * C + k] *= losses[i];
@@ -164,7 +192,7 @@ static void linear_preference_backward(struct tape *tape, const struct node *nod
 
 static size_t linear_preference_scratch(const struct tape *tape, const struct node *node) {
   const struct linear_preference_attributes *a = node->attributes;
-  return chunk_scratch(tape, node, a->head);
+  return chunk_scratch(tape, node, a->head, a->tokens);
 }
 
 const struct op_body cpu_linear_preference = {

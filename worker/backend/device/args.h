@@ -154,6 +154,12 @@ struct embeddings_args {
   int sequences;
 };
 
+/* Trained rows of a token embedding: `count` of `cols` numbers; `rows` tokens of `vocabulary`. */
+struct token_rows_args {
+  int count, rows, cols;
+  int vocabulary;
+};
+
 /* Row i stands for row picked[i + after] - after of the larger matrix. */
 struct rows_args {
   int rows, cols;

@@ -5,11 +5,12 @@
 #include "worker/backend/device/device_backend.h"
 #include "worker/op/attributes.h"
 
-extern const struct op_body device_linear, device_rotate, device_scale, device_embeddings, device_pooling,
-    device_unfold, device_layernorm, device_rmsnorm, device_dropout, device_gelu, device_gelu_tanh, device_relu,
-    device_tanh, device_swiglu, device_geglu, device_geglu_tanh, device_multiply, device_columns, device_add,
-    device_rope, device_attention, device_unit_rows, device_similarity, device_cross_entropy, device_squared_error,
-    device_binary_cross_entropy, device_linear_cross_entropy, device_linear_preference;
+extern const struct op_body device_linear, device_rotate, device_scale, device_embeddings, device_token_rows,
+    device_token_logits, device_pooling, device_unfold, device_layernorm, device_rmsnorm, device_dropout, device_gelu,
+    device_gelu_tanh, device_relu, device_tanh, device_swiglu, device_geglu, device_geglu_tanh, device_multiply,
+    device_columns, device_add, device_rope, device_attention, device_unit_rows, device_similarity,
+    device_cross_entropy, device_squared_error, device_binary_cross_entropy, device_linear_cross_entropy,
+    device_linear_preference;
 extern const struct op_body *const device_bodies[OP_KINDS];
 
 /* Places of a kernel's pointers. */
@@ -49,6 +50,19 @@ static inline struct place device_take(struct place *from, size_t floats) {
 
 struct dropout_args device_dropout_args(const struct dropout *dropout);
 struct weight_args device_weight_args(const struct weight *weight);
+
+/* --- trained rows of a tied head (op_token_rows.c) ------------------------------------------------ */
+
+/* x: `count` rows of C; logits: as many of V; taken: as many of rows->count. What they do is what the CPU's do
+   (worker/backend/cpu/op_token_rows.h). */
+void device_token_logits_put(struct backend *backend, struct place logits, struct place x, size_t count,
+                             const struct token_rows *rows);
+void device_token_logits_take(struct backend *backend, struct place taken, struct place gradient, size_t count,
+                              const struct token_rows *rows);
+void device_token_logits_back(struct backend *backend, struct place dx, struct place taken, size_t count,
+                              const struct token_rows *rows);
+void device_token_logits_learn(struct backend *backend, const struct token_rows *rows, struct place taken,
+                               struct place weights, struct place x, struct place picked, size_t count);
 
 /* --- products (device_products.c) ----------------------------------------------------------------- */
 

@@ -119,7 +119,18 @@ struct head_rows {
   struct place losses, hits;   /* a number a row; hits may be nowhere */
   struct place gradient;       /* rows x C, or nowhere */
   struct place picked, logits; /* scratch: CHUNK rows of C and of V */
+  struct place taken;          /* scratch: a number a row for each trained row of a tied head; else nowhere */
 };
+
+static size_t taken_count(const struct linear *head, const struct next_tokens *tokens) {
+  return linear_token_rows(head) ? tokens->count * head->token_rows->count : 0;
+}
+
+/* The trained rows' gradient: each token's, times what it weighs. */
+static void learn_rows(struct backend *b, const struct head_rows *r, struct place weights) {
+  if (linear_token_rows(r->head))
+    device_token_logits_learn(b, r->head->token_rows, r->taken, weights, r->x->data, r->tokens->rows, r->tokens->count);
+}
 
 /* The gradient of a chunk's rows is made at once, while their logits are there: the head's matmul never runs twice. */
 static void run_chunk(struct backend *b, const struct head_rows *r, size_t first) {
@@ -138,13 +149,19 @@ static void run_chunk(struct backend *b, const struct head_rows *r, size_t first
                                         .weight = &r->head->weight,
                                         .transposed = true,
                                         .alpha = 1};
+  const struct token_rows *trained = linear_token_rows(r->head);
+  struct place taken = trained ? place_at(r->taken, first * trained->count * sizeof(float)) : NOWHERE;
   device_matmul(b, &forward);
+  if (trained)
+    device_token_logits_put(b, r->logits, r->picked, rows, trained);
   device_launch(b, DEVICE_cross_entropy, rows, 1, 1,
                 PLACES(place_at(r->losses, at), r->hits.buffer ? place_at(r->hits, at) : NOWHERE,
                        gradient ? r->logits : NOWHERE, r->logits, place_at(t->targets, at)),
                 &softmax);
   if (!gradient)
     return;
+  if (trained)
+    device_token_logits_take(b, taken, r->logits, rows, trained);
   const struct device_matmul backward = {.precision = b->precision,
                                          .c = place_at(r->gradient, first * C * sizeof(float)),
                                          .a = r->logits,
@@ -152,6 +169,8 @@ static void run_chunk(struct backend *b, const struct head_rows *r, size_t first
                                          .weight = &r->head->weight,
                                          .alpha = 1};
   device_matmul(b, &backward);
+  if (trained)
+    device_token_logits_back(b, backward.c, taken, rows, trained);
 }
 
 /* dx += the rows' gradient. */
@@ -170,7 +189,8 @@ static void add_gradient(struct tape *tape, const struct node *node, const struc
 static size_t linear_cross_entropy_scratch(const struct tape *tape, const struct node *node) {
   (void)tape;
   const struct linear_cross_entropy_attributes *a = node->attributes;
-  return device_part(CHUNK * node->in[0]->cols) + device_part(CHUNK * a->head->out) + 2 * device_part(a->tokens->count);
+  return device_part(CHUNK * node->in[0]->cols) + device_part(CHUNK * a->head->out) +
+         2 * device_part(a->tokens->count) + device_part(taken_count(a->head, a->tokens));
 }
 
 static void linear_cross_entropy_forward(struct tape *tape, const struct node *node) {
@@ -182,10 +202,13 @@ static void linear_cross_entropy_forward(struct tape *tape, const struct node *n
   r.logits = device_take(&rest, CHUNK * a->head->out);
   r.losses = device_take(&rest, count);
   r.hits = device_take(&rest, count);
+  r.taken = device_take(&rest, taken_count(a->head, a->tokens));
   if (node->out[0])
     r.gradient = node->out[0]->data;
   for (size_t first = 0; first < count; first += CHUNK)
     run_chunk(tape->backend, &r, first);
+  if (node->out[0])
+    learn_rows(tape->backend, &r, NOWHERE);
   *a->loss = sum_losses(tape->backend, r.losses, count) * (double)a->weight;
   if (a->correct)
     *a->correct = count_hits(tape->backend, r.hits, count);
@@ -203,7 +226,8 @@ const struct op_body device_linear_cross_entropy = {.forward = linear_cross_entr
 static size_t linear_preference_scratch(const struct tape *tape, const struct node *node) {
   (void)tape;
   const struct linear_preference_attributes *a = node->attributes;
-  return device_part(CHUNK * node->in[0]->cols) + device_part(CHUNK * a->head->out);
+  return device_part(CHUNK * node->in[0]->cols) + device_part(CHUNK * a->head->out) +
+         device_part(taken_count(a->head, a->tokens));
 }
 
 /* The host makes weights of the losses, and then the rows' gradients are multiplied by them. */
@@ -215,6 +239,7 @@ static void linear_preference_forward(struct tape *tape, const struct node *node
   struct head_rows r = {.x = node->in[0], .head = a->head, .tokens = a->tokens, .weight = 1};
   r.picked = device_take(&rest, CHUNK * C);
   r.logits = device_take(&rest, CHUNK * a->head->out);
+  r.taken = device_take(&rest, taken_count(a->head, a->tokens));
   r.losses = node->out[0]->data;
   if (node->out[1])
     r.gradient = node->out[1]->data;
@@ -227,6 +252,7 @@ static void linear_preference_forward(struct tape *tape, const struct node *node
   if (!node->out[1])
     return;
   device_write(b, r.losses, losses, count * sizeof *losses);
+  learn_rows(b, &r, r.losses);
   const struct rows_args args = {(int)count, (int)C, 0};
   device_launch_each(b, DEVICE_scale_rows, count * C, PLACES(r.gradient, r.losses), &args);
 }

@@ -26,6 +26,8 @@ static const struct CMUnitTest device_cases[] = {
     cmocka_unit_test(test_embeddings),
     cmocka_unit_test(test_rows),
     cmocka_unit_test(test_unfold),
+    cmocka_unit_test(test_token_rows),
+    cmocka_unit_test(test_token_logits),
     cmocka_unit_test(test_layernorm),
     cmocka_unit_test(test_layernorm_of_itself),
     cmocka_unit_test(test_rmsnorm),

@@ -337,6 +337,95 @@ static void test_unfold(void **state) {
   }
 }
 
+/* --- trained rows of a token embedding ------------------------------------------------------------ */
+
+enum { OWN = 2, OWN_ROWS = 5, WORDS_OWN = 6, OWN_COLS = 9 };
+static const int own_tokens[OWN] = {4, 1}, own_row_of[WORDS_OWN] = {-1, 1, -1, -1, 0, -1};
+static const struct token_rows_args own_args = {OWN, OWN_ROWS, OWN_COLS, WORDS_OWN};
+
+/* Where tokens are looked up: 4 twice, 1 once. */
+static void test_token_rows(void **state) {
+  (void)state;
+  const int ids[OWN_ROWS] = {4, 0, 1, 4, 5};
+  size_t bytes;
+  unsigned char *words = random_weight(GGML_F32, WORDS_OWN, OWN_COLS, &bytes);
+  float *word = decoded(words, GGML_F32, WORDS_OWN, OWN_COLS, 0), *x = random_floats(OWN_ROWS * OWN_COLS, 1);
+  float *rows = random_floats(OWN * OWN_COLS, 2), *dy = random_floats(OWN_ROWS * OWN_COLS, 3);
+  float *grad = random_floats(OWN * OWN_COLS, 4);
+  double want[OWN_ROWS * OWN_COLS], want_grad[OWN * OWN_COLS];
+  for (size_t k = 0; k < OWN * OWN_COLS; k++)
+    want_grad[k] = (double)grad[k];
+  for (size_t i = 0; i < OWN_ROWS; i++)
+    for (size_t c = 0; c < OWN_COLS; c++) {
+      size_t at = i * OWN_COLS + c;
+      int own = own_row_of[ids[i]];
+      want[at] = (double)x[at];
+      if (own < 0)
+        continue;
+      want[at] += (double)rows[(size_t)own * OWN_COLS + c] - (double)word[(size_t)ids[i] * OWN_COLS + c];
+      want_grad[(size_t)own * OWN_COLS + c] += (double)dy[at];
+    }
+  struct place y = put_floats(x, OWN_ROWS * OWN_COLS), on_grad = put_floats(grad, OWN * OWN_COLS);
+  struct place on_ids = put(ids, sizeof ids), row_of = put(own_row_of, sizeof own_row_of);
+  const struct embeddings_args args = {weight_args_of(GGML_F32, OWN_COLS, 0), OWN_ROWS, OWN_COLS, 0};
+  launch(DEVICE_token_rows, 1, 1, 1,
+         POINTERS(y, put_floats(x, OWN_ROWS * OWN_COLS), put(words, bytes), put_floats(rows, OWN * OWN_COLS), on_ids,
+                  row_of),
+         &args);
+  launch(DEVICE_token_rows_backward, 1, 1, 1, POINTERS(on_grad, put_floats(dy, OWN_ROWS * OWN_COLS), on_ids, row_of),
+         &own_args);
+  assert_near(get_floats(y, OWN_ROWS * OWN_COLS), want, OWN_ROWS * OWN_COLS, 1e-6, "rows");
+  assert_near(get_floats(on_grad, OWN * OWN_COLS), want_grad, OWN * OWN_COLS, 1e-6, "rows' gradient");
+  drop_all();
+}
+
+/* Where a tied head makes logits of them, and the way back. */
+static void test_token_logits(void **state) {
+  (void)state;
+  enum { ROWS = 7 };
+  const int picked[OWN_ROWS] = {0, 2, 3, 5, 6};
+  const float weights[OWN_ROWS] = {1, -0.5f, 2, 0, 0.25f};
+  float *x = random_floats(ROWS * OWN_COLS, 1), *rows = random_floats(OWN * OWN_COLS, 2);
+  float *logits = random_floats(OWN_ROWS * WORDS_OWN, 3), *dx = random_floats(OWN_ROWS * OWN_COLS, 4);
+  float *grad = random_floats(OWN * OWN_COLS, 5);
+  double want[OWN_ROWS * WORDS_OWN], taken[OWN_ROWS * OWN], want_dx[OWN_ROWS * OWN_COLS], want_grad[OWN * OWN_COLS];
+  for (size_t k = 0; k < OWN_ROWS * WORDS_OWN; k++)
+    want[k] = (double)logits[k];
+  for (size_t k = 0; k < OWN_ROWS * OWN_COLS; k++)
+    want_dx[k] = (double)dx[k];
+  for (size_t k = 0; k < OWN * OWN_COLS; k++)
+    want_grad[k] = (double)grad[k];
+  for (size_t i = 0; i < OWN_ROWS; i++)
+    for (size_t j = 0; j < OWN; j++) {
+      double sum = 0;
+      for (size_t c = 0; c < OWN_COLS; c++)
+        sum += (double)x[i * OWN_COLS + c] * (double)rows[j * OWN_COLS + c];
+      want[i * WORDS_OWN + (size_t)own_tokens[j]] = taken[i * OWN + j] = sum;
+      for (size_t c = 0; c < OWN_COLS; c++) {
+        want_dx[i * OWN_COLS + c] += sum * (double)rows[j * OWN_COLS + c];
+        want_grad[j * OWN_COLS + c] += sum * (double)weights[i] * (double)x[(size_t)picked[i] * OWN_COLS + c];
+      }
+    }
+  struct place on_logits = put_floats(logits, OWN_ROWS * WORDS_OWN), on_rows = put_floats(rows, OWN * OWN_COLS);
+  struct place on_x = put_floats(x, ROWS * OWN_COLS), tokens = put(own_tokens, sizeof own_tokens);
+  struct place on_taken = put_floats(dx, OWN_ROWS * OWN), on_dx = put_floats(dx, OWN_ROWS * OWN_COLS);
+  struct place on_grad = put_floats(grad, OWN * OWN_COLS);
+  launch(DEVICE_token_logits_put, 1, 1, 1, POINTERS(on_logits, on_x, on_rows, tokens), &own_args);
+  assert_near(get_floats(on_logits, OWN_ROWS * WORDS_OWN), want, OWN_ROWS * WORDS_OWN, 1e-5, "logits");
+  launch(DEVICE_token_logits_take, 1, 1, 1, POINTERS(on_taken, on_logits, tokens), &own_args);
+  assert_near(get_floats(on_taken, OWN_ROWS * OWN), taken, OWN_ROWS * OWN, 1e-5, "their gradient");
+  for (size_t i = 0; i < OWN_ROWS; i++)
+    for (size_t j = 0; j < OWN; j++)
+      want[i * WORDS_OWN + (size_t)own_tokens[j]] = 0;
+  assert_near(get_floats(on_logits, OWN_ROWS * WORDS_OWN), want, OWN_ROWS * WORDS_OWN, 1e-5, "the others'");
+  launch(DEVICE_token_logits_back, 1, 1, 1, POINTERS(on_dx, on_taken, on_rows), &own_args);
+  assert_near(get_floats(on_dx, OWN_ROWS * OWN_COLS), want_dx, OWN_ROWS * OWN_COLS, 1e-5, "dx");
+  launch(DEVICE_token_logits_learn, 1, 1, 1,
+         POINTERS(on_grad, on_taken, put_floats(weights, OWN_ROWS), on_x, put(picked, sizeof picked)), &own_args);
+  assert_near(get_floats(on_grad, OWN * OWN_COLS), want_grad, OWN * OWN_COLS, 1e-5, "rows' gradient");
+  drop_all();
+}
+
 /* --- norms ---------------------------------------------------------------------------------------- */
 
 /* LN(dropout(x) + residual) or LN(x), and the way back for the sum of y * dy. */

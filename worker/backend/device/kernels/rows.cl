@@ -23,6 +23,101 @@ KERNEL embeddings(GLOBAL float *y, GLOBAL const uchar *words, GLOBAL const float
   }
 }
 
+/* y = x, with trained[row_of[id]] in place of words[id] where the token has such a row. */
+KERNEL token_rows(GLOBAL float *y, GLOBAL const float *x, GLOBAL const uchar *words, GLOBAL const float *trained,
+                  GLOBAL const int *token_ids, GLOBAL const int *row_of, const struct embeddings_args a) {
+  FIRST_PHASE {
+    const int runs = (a.cols + 3) / 4;
+    const long i = element_of(ITEM);
+    const int row = (int)(i / runs), col = (int)(i % runs) * 4;
+    if (row < a.rows) {
+      const int own = row_of[token_ids[row]];
+      float word[4];
+      weight_run(word, words, a.words, 0, token_ids[row], col, token_ids[row] + 1, a.cols);
+      for (int j = 0; j < 4 && col + j < a.cols; j++) {
+        const long at = (long)row * a.cols + col + j;
+        y[at] = own < 0 ? x[at] : x[at] - word[j] + trained[(long)own * a.cols + col + j];
+      }
+    }
+  }
+}
+
+/* Row j of grad (count x cols) += dy of its tokens. */
+KERNEL token_rows_backward(GLOBAL float *grad, GLOBAL const float *dy, GLOBAL const int *token_ids,
+                           GLOBAL const int *row_of, const struct token_rows_args a) {
+  FIRST_PHASE {
+    const long at = element_of(ITEM);
+    if (at < (long)a.count * a.cols) {
+      const int own = (int)(at / a.cols), col = (int)(at % a.cols);
+      float sum = grad[at];
+      for (int i = 0; i < a.rows; i++)
+        if (row_of[token_ids[i]] == own)
+          sum += dy[(long)i * a.cols + col];
+      grad[at] = sum;
+    }
+  }
+}
+
+/* Logits (rows x vocabulary) of the tokens that have trained rows: x (rows x cols) times these. */
+KERNEL token_logits_put(GLOBAL float *logits, GLOBAL const float *x, GLOBAL const float *trained,
+                        GLOBAL const int *tokens, const struct token_rows_args a) {
+  FIRST_PHASE {
+    const long at = element_of(ITEM);
+    if (at < (long)a.rows * a.count) {
+      const long row = at / a.count, own = at % a.count;
+      float sum = 0;
+      for (int c = 0; c < a.cols; c++)
+        sum += x[row * a.cols + c] * trained[own * a.cols + c];
+      logits[row * a.vocabulary + tokens[own]] = sum;
+    }
+  }
+}
+
+/* taken (rows x count): those tokens' part of the logits' gradient, which is zero then. */
+KERNEL token_logits_take(GLOBAL float *taken, GLOBAL float *gradient, GLOBAL const int *tokens,
+                         const struct token_rows_args a) {
+  FIRST_PHASE {
+    const long at = element_of(ITEM);
+    if (at < (long)a.rows * a.count) {
+      const long from = at / a.count * a.vocabulary + tokens[at % a.count];
+      taken[at] = gradient[from];
+      gradient[from] = 0;
+    }
+  }
+}
+
+/* dx (rows x cols) += taken times the trained rows. */
+KERNEL token_logits_back(GLOBAL float *dx, GLOBAL const float *taken, GLOBAL const float *trained,
+                         const struct token_rows_args a) {
+  FIRST_PHASE {
+    const long at = element_of(ITEM);
+    if (at < (long)a.rows * a.cols) {
+      const long row = at / a.cols, col = at % a.cols;
+      float sum = dx[at];
+      for (int j = 0; j < a.count; j++)
+        sum += taken[row * a.count + j] * trained[(long)j * a.cols + col];
+      dx[at] = sum;
+    }
+  }
+}
+
+/* Row j of grad += the sum of rows picked[i] of x, times taken[i][j] and, where there are any, weights[i]. */
+KERNEL token_logits_learn(GLOBAL float *grad, GLOBAL const float *taken, GLOBAL const float *weights,
+                          GLOBAL const float *x, GLOBAL const int *picked, const struct token_rows_args a) {
+  FIRST_PHASE {
+    const long at = element_of(ITEM);
+    if (at < (long)a.count * a.cols) {
+      const long own = at / a.cols, col = at % a.cols;
+      float sum = grad[at];
+      for (int i = 0; i < a.rows; i++) {
+        const float weight = weights ? weights[i] : 1.0f;
+        sum += taken[(long)i * a.count + own] * weight * x[(long)picked[i] * a.cols + col];
+      }
+      grad[at] = sum;
+    }
+  }
+}
+
 /* The row that row i stands for. */
 DEVICE long picked_row(GLOBAL const int *picked, struct rows_args a, long i) {
   return picked[i + a.after] - a.after;
