@@ -112,10 +112,12 @@ enum status asking_start(struct run *run, struct question *question, const char 
   enum status status = job_spec_restore(&task.spec, &document, question->spec, &run->arena, err);
   status = status ? status : materials_find(&task, run, question->tenant, err);
   status = status ? status : make_folder(&task, run, err);
-  task.memory_bytes = budget_bytes(run->server->budget.memory_mib);
-  task.memory_bytes_max = question->kind == TASK_ESTIMATE ? task.memory_bytes : 0;
-  task.device_may_fit = strcmp(task.spec.scheduling.device, "auto") == 0 && run->server->devices.cpu;
-  status = status ? status : run_start_worker(run, &task, err);
+  if (!status) {
+    task.memory_bytes = budget_bytes(run->server->budget.memory_mib);
+    task.memory_bytes_max = question->kind == TASK_ESTIMATE ? task.memory_bytes : 0;
+    task.device_may_fit = strcmp(task.spec.scheduling.device, "auto") == 0 && run->server->devices.cpu;
+    status = run_start_worker(run, &task, err);
+  }
   if (!status) {
     question->state = QUESTION_RUNNING;
     return STATUS_OK;
