@@ -14,7 +14,7 @@ call GET /v1/models/tiny; call GET /v1/models/broken
 upload train.jsonl
 
 run doctor --data "$work/data"; is "$code $told" "$well " "a server that works"
-like "$said" $'\nok +kernels +[a-z0-9]+: ' "which kernels"; like "$said" '(ok|warn) +cores +[0-9]+ ' "cores"
+like "$said" $'\nok +kernels +[a-z0-9_]+: ' "which kernels"; like "$said" '(ok|warn) +cores +[0-9]+ ' "cores"
 like "$said" '(ok|warn) +memory +[0-9.]+ [GM]B available' "memory"; like "$said" '(ok|warn) +files +[0-9]+ may' "open files"
 like "$said" 'ok +layers +.*landlock' "layers of the sandbox"; like "$said" "$holds" "which hold"
 like "$said" '(ok|warn) +disk +[0-9.]+ [GM]B free for ' "room on the disk"; like "$said" 'ok +data +.*: 0 faults' "the data folder is sound"
