@@ -133,10 +133,11 @@ class Language:
 
     def step_8_start_from_an_adapter_of_peft(self):
         torch.manual_seed(5)
-        model = get_peft_model(base(), LoraConfig(r=4, lora_alpha=8, target_modules=TARGETS, task_type="CAUSAL_LM"))
+        model = get_peft_model(base(), LoraConfig(r=4, lora_alpha=8, target_modules=TARGETS, task_type="CAUSAL_LM",
+                                                  trainable_token_indices=[520, 1]))
         with torch.no_grad():
             for name, parameter in model.named_parameters():
-                if "lora_" in name:
+                if "lora_" in name or "trainable_tokens" in name:
                     parameter.normal_(0, 0.02)
         made = os.path.join(self.folder, "made")
         model.save_pretrained(made)
@@ -168,6 +169,31 @@ class Language:
             worst = relative(got, logits(merged))
             print(f"# {init} in PEFT against the merged model: {worst:.1e}; {moved:.1e} from the base")
             assert worst < 1e-4 and moved > 1e-3, (worst, moved)
+
+    def step_9b_peft_loads_rows_of_the_embedding(self):
+        """Tokens of the chats and of IDS; the head is tied, so that their logits move too."""
+        adapter = {"peft_type": "LORA", "r": 4, "target_modules": ["q_proj"], "trainable_token_indices": [2, 1780, 1]}
+        self.job = self.run_job({"batch_size": 4, "max_steps": 3, "learning_rate": 5e-3}, adapter=adapter,
+                                exports=["lora", "merged:f32", "gguf:f16"])
+        want = logits(PeftModel.from_pretrained(base(), self.unpack("adapter.tar")).eval())
+        moved = (want - self.base).abs().amax((0, 1))
+        assert min(moved[[2, 1780, 1]]) > 0.05, moved[[2, 1780, 1]]
+        path = os.path.join(self.folder, "merged-f16.gguf")
+        with open(path, "wb") as file:
+            file.write(self.artifact("merged-f16.gguf"))
+        read = lambda folder, **more: AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **more).eval()
+        for name, model, most in (("LoRA", PeftModel.from_pretrained(base(), self.unpack("lora.tar")).eval(), 1e-4),
+                                  ("merged F32", read(self.unpack("merged-f32.tar")), 1e-4),
+                                  ("merged F16 GGUF", read(self.folder, gguf_file="merged-f16.gguf"), 2e-2)):
+            worst = relative(logits(model), want)
+            print(f"# {name} against the adapter in PEFT: {worst:.1e}")
+            assert worst < most, (name, worst)
+        try:
+            self.run_job({"max_steps": 1}, adapter={"peft_type": "LORA", "trainable_token_indices": [5, 49152]})
+        except AssertionError as error:
+            assert "tokens are 0 to 49151" in str(error), error
+        else:
+            raise AssertionError("a token that the model has not is accepted")
 
 
 def main():
