@@ -39,7 +39,10 @@ epochs=${EPOCHS:-15}
 begin
 call POST /v1/files -F purpose=fine-tune -F "file=@$work/train.csv"; file=$(value id)
 is "$(value status)" processed "the data are good"
-create; await succeeded "$job" 900 && ok "a job in one piece" || { not_ok "a job in one piece" "$body"; finish; }
+# It must last, also where a processor is fast, so that something can happen in its middle.
+began=$(date +%s%N); create; await succeeded "$job" 900
+if (($(date +%s%N) - began < 2000000000)); then epochs=$((epochs * 4)); create; fi
+await succeeded "$job" 900 && ok "a job in one piece" || { not_ok "a job in one piece" "$body"; finish; }
 want=$(made) total=$((150 * epochs))
 like "$want" 'adapter_model.safetensors' "has its files"
 telemetry=$(modules); like "$telemetry" ',?'"$total"'\],"modules":\[\{"name":"bert.encoder' "and telemetry up to its last step"
