@@ -88,7 +88,8 @@ libs = $(shell $(PKG_CONFIG) --libs $(PKG_$(1))) -lm
 
 PROGRAMS := $(BIN)/reflectd $(BIN)/reflect-sandbox $(BIN)/reflect-deliver $(BIN)/reflect-worker $(BIN)/reflect
 FAULT := $(addprefix $(BIN)/tests/fault/,torture worker shim.so simulate load)
-TOOLS := $(BIN)/tests/golden $(BIN)/tests/bench $(BIN)/tests/interop/tokenize $(BIN)/tests/system/split_gguf $(FAULT)
+SPLIT := $(BIN)/tests/system/split_gguf
+TOOLS := $(BIN)/tests/golden $(BIN)/tests/bench $(BIN)/tests/interop/tokenize $(SPLIT) $(FAULT)
 # tests/LAYER/.../test_*.c: one cmocka program each, linked with its layer.
 TESTS := $(patsubst tests/%.c,$(BIN)/tests/%,$(foreach layer,$(LAYERS),$(shell find tests/$(layer) -name 'test_*.c' 2>/dev/null)))
 
@@ -101,7 +102,7 @@ STANDINS := $(addprefix $(STANDIN)/,libcuda.so.1 libnvrtc.so.13 libcublasLt.so.1
 all: programs tools
 programs: $(PROGRAMS)
 tools: $(TOOLS) $(STANDINS)
-tests: $(TESTS)
+tests: $(TESTS) $(SPLIT)
 
 $(BIN)/reflectd: $(OBJ)/server/main.o $(call ars,server)
 	@mkdir -p $(@D)
@@ -124,7 +125,7 @@ $(BIN)/tests/golden: $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/golden/*.c)) $(c
 $(BIN)/tests/interop/tokenize: $(OBJ)/tests/interop/tokenize.o $(call ars,worker)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,worker)
-$(BIN)/tests/system/split_gguf: $(OBJ)/tests/system/split_gguf.o $(call ars,worker)
+$(SPLIT): $(OBJ)/tests/system/split_gguf.o $(call ars,worker)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(call libs,worker)
 $(BIN)/tests/bench: $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/bench/*.c)) $(call ars,worker)

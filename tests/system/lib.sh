@@ -25,6 +25,9 @@ finish() { echo "1..$count"; exit $((failures > 0)); }
 # The fake worker is a script, which starts programs: no sandbox lets it. Tests with the real one take `off` back.
 export REFLECTD_SANDBOX=${REFLECTD_SANDBOX:-off}
 
+# Is it a build with a sanitizer? Its workers need what the sandbox takes away.
+instrumented() { [[ $("$(dirname "$REFLECTD")/reflect-sandbox" --probe) == *"instrumented build"* ]]; }
+
 # start [OPTION...]: sets pid and url. The log is $work/log.
 start() {
   : > "$work/log"

@@ -7,7 +7,7 @@ export XDG_CONFIG_HOME=$work/none
 run() { timeout 60 "$reflect" "$@" > "$work/said" 2> "$work/told"; code=$?; said=$(< "$work/said") told=$(< "$work/told"); }
 # A build with a sanitizer leaves its workers more than they need: that is a fault, and doctor is to say so.
 well=0 healthy=true holds='ok +sandbox +([0-9]+) of \1|ok +sandbox +[0-9]+ of [0-9]+ escapes'
-[[ $("$(dirname "$REFLECTD")/reflect-sandbox" --probe) != *"instrumented build"* ]] || { well=1 healthy=false holds='fail +sandbox +'; }
+instrumented && { well=1 healthy=false holds='fail +sandbox +'; }
 mkdir -p "$work/models/broken" && echo '{}' > "$work/models/broken/config.json"
 start; export REFLECT_URL=$url
 call GET /v1/models/tiny; call GET /v1/models/broken

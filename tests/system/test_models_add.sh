@@ -38,7 +38,8 @@ is "$(ls "$work/models/tiny" | tr '\n' ' ')" "tiny-00001-of-00003.gguf tiny-0000
 run models add "$work/parts" --name org/tiny --models "$work/models"; is "$code $told" "0 " "their folder"
 cp "$work/parts/"*.gguf "$work/models/"
 
-start --sandbox auto --worker-path "$(dirname "$REFLECTD")/reflect-worker" --upload-check-wait-ms 10000
+sandbox=auto; instrumented && sandbox=off # which must let a worker read all parts
+start --sandbox "$sandbox" --worker-path "$(dirname "$REFLECTD")/reflect-worker" --upload-check-wait-ms 10000
 for model in small org/other tiny org/tiny tiny-00001-of-00003.gguf; do call GET "/v1/models/$model"; like "$body" '"usable":true' "the server can use $model"; done
 call GET /v1/models; unlike "$body" '-0000[23]-of' "later parts are no models"
 for i in {1..6}; do echo '{"prompt":"ab","completion":"cd"}'; done > "$work/train.jsonl"
