@@ -1,4 +1,4 @@
-/* sources: base worker/file/safetensors.c worker/file/stand_in.c */
+/* sources: base worker/file/bad.c worker/file/safetensors.c worker/file/stand_in.c */
 /* Any bytes are either refused or a table whose every tensor lies within them, so that reading all of
    its bytes and converting it is safe. */
 #include <stdlib.h>
