@@ -1,4 +1,4 @@
-/* sources: base worker/file/bad.c worker/file/safetensors.c worker/file/safetensors_write.c worker/file/stand_in.c worker/state.c */
+/* sources: base worker/file worker/state.c */
 /* Any bytes are either refused or a state all of whose tensors can be read. */
 #include <stdlib.h>
 
