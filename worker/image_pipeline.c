@@ -5,17 +5,17 @@
 
 #include "api/job_task.h"
 #include "base/clock.h"
-#include "worker/course.h"
 #include "worker/data/image_folder.h"
 #include "worker/device.h"
-#include "worker/estimate.h"
-#include "worker/image_samples.h"
 #include "worker/model/unet.h"
 #include "worker/peft/conditioning_file.h"
 #include "worker/peft/peft.h"
-#include "worker/results.h"
-#include "worker/start.h"
-#include "worker/trainer.h"
+#include "worker/results/results.h"
+#include "worker/train/course.h"
+#include "worker/train/estimate.h"
+#include "worker/train/image_samples.h"
+#include "worker/train/start.h"
+#include "worker/train/trainer.h"
 
 /* Everything a run holds; zero means not there yet. */
 struct run {

@@ -9,9 +9,9 @@
 #include "worker/chat/probe.h"
 #include "worker/device.h"
 #include "worker/diffusion/diffusion_pipeline.h"
-#include "worker/image_metrics.h"
 #include "worker/model/model.h"
 #include "worker/text/tokenizer.h"
+#include "worker/train/image_metrics.h"
 
 struct inspect {
   const char *path;

@@ -23,7 +23,7 @@
 #include "tests/bench/unet.h"
 #include "worker/backend/cpu/cpu.h"
 #include "worker/device.h"
-#include "worker/learner.h"
+#include "worker/train/learner.h"
 
 enum { STEPS_MAX = 1000, BATCH_MAX = 4096 };
 

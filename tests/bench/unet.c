@@ -14,8 +14,8 @@
 #include "base/json.h"
 #include "base/rng.h"
 #include "worker/backend/cpu/cpu.h"
-#include "worker/denoiser.h"
 #include "worker/op/attributes.h"
+#include "worker/train/denoiser.h"
 
 enum { TEXT_TOKENS = 77, STEPS_MAX = 100 };
 

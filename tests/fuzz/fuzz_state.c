@@ -1,8 +1,8 @@
-/* sources: base worker/file worker/state.c */
+/* sources: base worker/file worker/train/state.c */
 /* Any bytes are either refused or a state all of whose tensors can be read. */
 #include <stdlib.h>
 
-#include "worker/state.h"
+#include "worker/train/state.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
 

@@ -18,7 +18,7 @@
 #include "worker/backend/cpu/isa.h"
 #include "worker/device.h"
 #include "worker/peft/peft.h"
-#include "worker/preferences.h"
+#include "worker/train/preferences.h"
 
 /* The tolerances of each comparison. The references are float32's: bf16 has 8 bits, and AdamW makes steps of one length
    from gradients that are all but zero. */

@@ -4,13 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "worker/denoiser.h"
 #include "worker/diffusion/noise_schedule.h"
 #include "worker/model/autoencoder_kl.h"
 #include "worker/model/clip_text.h"
 #include "worker/model/vision_transformer.h"
 #include "worker/peft/conditioning_file.h"
 #include "worker/peft/peft.h"
+#include "worker/train/denoiser.h"
 
 bool images_is_case(const json_t *about) {
   const char *model = json_string_value(json_object_get(about, "model"));

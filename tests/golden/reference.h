@@ -2,7 +2,7 @@
 #ifndef TESTS_GOLDEN_REFERENCE_H
 #define TESTS_GOLDEN_REFERENCE_H
 
-#include "worker/learner.h"
+#include "worker/train/learner.h"
 
 struct worst {
   double output, loss, gradient, parameter, merged;

@@ -21,7 +21,7 @@ from philox import latents, philox  # noqa: E402  (beside the pipeline)
 from worker import train  # noqa: E402
 
 TIMESTEP, POSTERIOR, NOISE = 6, 7, 8  # base/rng.h
-INSTANCE, CLASS = 0, 1  # worker/image_training.c
+INSTANCE, CLASS = 0, 1  # worker/train/image_training.c
 SEED, SIDE, RATE, WEIGHT = 5, 16, 1e-2, 0.7
 PROMPT, CLASS_PROMPT = "a photo of a red dog", "a photo of a dog"
 CASES = {"HRA": ({"peft_type": "HRA", "r": 4}, 0), "LORA": ({"peft_type": "LORA", "r": 2, "init_lora_weights": "gaussian"}, 0),

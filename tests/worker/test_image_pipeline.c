@@ -10,7 +10,7 @@
 #include "worker/device.h"
 #include "worker/file/safetensors.h"
 #include "worker/image/image_decode.h"
-#include "worker/image_samples.h"
+#include "worker/train/image_samples.h"
 
 #define TASK "\"task\":\"subject-driven\","
 #define PROMPT "\"instance_prompt\":\"a photo of a red dog\""
@@ -114,8 +114,7 @@ static void it_learns_and_shows_previews(void **state) {
 }
 
 #define MEASURED ",\"validation_prompts\":[\"a dog\"],\"num_validation_images\":2,\"num_inference_steps\":2"
-#define ENCODERS                                                                                                       \
-  "\"clip_dir\":\"%s/tests/worker/encoders/clip\",\"dino_dir\":\"%s/tests/worker/encoders/dino\","
+#define ENCODERS "\"clip_dir\":\"%s/tests/worker/encoders/clip\",\"dino_dir\":\"%s/tests/worker/encoders/dino\","
 
 /* At the start, in between and at the end, with a validation file or without; the adapter is the same. */
 static void previews_are_measured(void **state) {

@@ -26,7 +26,7 @@ struct note {
 struct corpus {
   size_t count;                    /* examples */
   size_t texts;                    /* sequences of an example, one after the other: embeddings have several, and the
-                                      completions of preference tuning (worker/preferences.h) two; 0 is 1 */
+                                      completions of preference tuning (worker/train/preferences.h) two; 0 is 1 */
   size_t *cu_seqlens;              /* [sequences + 1] tokens before each sequence */
   int32_t *token_ids;              /* [tokens] */
   uint8_t *token_type_ids;         /* [tokens] */

@@ -12,7 +12,7 @@
 #include "base/str.h"
 #include "tests/worker/data/data_file.h"
 #include "tests/worker/text/family.h"
-#include "worker/batch.h"
+#include "worker/train/batch.h"
 
 /* Like LLaMA-2's: BOS in the template, a space before the end of a turn. */
 #define INST                                                                                                           \
@@ -140,8 +140,7 @@ static void chats(void **state) {
   EXPECT(cases);
 }
 
-#define THINKS(text, name, thought)                                                                                   \
-  "{\"role\":\"assistant\",\"content\":\"" text "\",\"" name "\":\"" thought "\"}"
+#define THINKS(text, name, thought) "{\"role\":\"assistant\",\"content\":\"" text "\",\"" name "\":\"" thought "\"}"
 #define TURNS(end) "{% for m in messages %}{{ m.role }}:{{ m.content }}" end "{% endfor %}"
 
 /* A model must learn to stop, with every template. */
@@ -206,11 +205,9 @@ static void calls_and_reasoning(void **state) {
 static void notes(void **state) {
   (void)state;
 #define TOOLS "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]"
-  static const char text[] =
-      CHAT(USER("q") "," SAYS("b"))
-      CHAT(MESSAGE("system", "\"s\"") "," USER("q") "," THINKS("b", "thinking", "hm"))
-      "{\"messages\":[" USER("q") "," SAYS("b") "]," TOOLS "}\n"
-      CHAT(USER("none") "," SAYS("b"));
+  static const char text[] = CHAT(USER("q") "," SAYS("b"))
+      CHAT(MESSAGE("system", "\"s\"") "," USER("q") "," THINKS("b", "thinking", "hm")) "{\"messages\":[" USER(
+          "q") "," SAYS("b") "]," TOOLS "}\n" CHAT(USER("none") "," SAYS("b"));
   struct tokenizer *tokenizer = open_family("smollm");
   struct language_options options = defaults();
   struct corpus c;
@@ -306,8 +303,7 @@ static void refuses(void **state) {
       {"x.jsonl", "{\"messages\":{}}", "messages", "line 1, column 13: messages must be an array"},
       {"x.jsonl", CHAT(USER("q") "," SAYS("a")) "\n{\"text\":\"b\"}\n", "messages",
        "line 3, column 1: this line has text, but line 1 has messages"},
-      {"x.jsonl", "{\"text\":\"a b\"}\n{\"prompt\":\"a\"}\n", "text",
-       "line 2, column 1: no member text"},
+      {"x.jsonl", "{\"text\":\"a b\"}\n{\"prompt\":\"a\"}\n", "text", "line 2, column 1: no member text"},
       {"x.jsonl", "{\"prompt\":\"a\",\"completion\":\"\"}\n", "completion", "line 1, column 28: completion is empty"},
       {"x.jsonl", "{\"prompt\":7,\"completion\":\"a\"}\n", "prompt", "line 1, column 11: prompt must be a string"},
       {"x.jsonl", "{\"text\":null}\n", "text", "line 1, column 9: text is null"},

@@ -19,9 +19,9 @@
 #include "base/rng.h"
 #include "worker/backend/cpu/cpu.h"
 #include "worker/export/export.h"
-#include "worker/learner.h"
 #include "worker/peft/peft.h"
 #include "worker/peft/peft_source.h"
+#include "worker/train/learner.h"
 
 static const char tiny_gguf[] = "tests/worker/export/tiny.gguf", bert[] = "tests/golden/cases/bert-hra/model";
 static const char deberta[] = "tests/golden/cases/deberta-conv-hra/model";
@@ -132,8 +132,7 @@ static const struct adapter_spec lora = {.peft_type = PEFT_LORA, .lora = {.r = 3
 static const struct adapter_spec pissa = {
     .peft_type = PEFT_LORA,
     .lora = {.r = 3, .lora_alpha = 7, .use_rslora = true, .init_lora_weights = LORA_INIT_PISSA}};
-static const struct adapter_spec dora = {.peft_type = PEFT_LORA,
-                                         .lora = {.r = 3, .lora_alpha = 7, .use_dora = true}};
+static const struct adapter_spec dora = {.peft_type = PEFT_LORA, .lora = {.r = 3, .lora_alpha = 7, .use_dora = true}};
 static const struct adapter_spec oft = {.peft_type = PEFT_OFT, .oft = {.oft_block_size = 8, .eps = 1}};
 
 static void lora_is_the_adapter(void **state) {
@@ -490,11 +489,16 @@ static void targets_are_listed_as_trained(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(merged_conv1d_is_as_in_its_file), cmocka_unit_test(conv1d_takes_lora_alone),
-      cmocka_unit_test(lora_is_the_adapter),          cmocka_unit_test(merged_has_the_merged_numbers),
-      cmocka_unit_test(classes_are_exported),         cmocka_unit_test(an_exported_gguf_says_the_same),
-      cmocka_unit_test(gguf_lora_is_the_adapter),     cmocka_unit_test(refuses_what_has_no_form),
-      cmocka_unit_test(modules_in_full_are_not_lost), cmocka_unit_test(targets_are_listed_as_trained),
+      cmocka_unit_test(merged_conv1d_is_as_in_its_file),
+      cmocka_unit_test(conv1d_takes_lora_alone),
+      cmocka_unit_test(lora_is_the_adapter),
+      cmocka_unit_test(merged_has_the_merged_numbers),
+      cmocka_unit_test(classes_are_exported),
+      cmocka_unit_test(an_exported_gguf_says_the_same),
+      cmocka_unit_test(gguf_lora_is_the_adapter),
+      cmocka_unit_test(refuses_what_has_no_form),
+      cmocka_unit_test(modules_in_full_are_not_lost),
+      cmocka_unit_test(targets_are_listed_as_trained),
       cmocka_unit_test(a_convolution_s_bias_is_merged),
       cmocka_unit_test(a_start_from_the_weights_is_saved_as_lora),
   };

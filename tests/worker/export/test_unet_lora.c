@@ -21,10 +21,10 @@
 #include "base/json.h"
 #include "base/rng.h"
 #include "worker/backend/cpu/cpu.h"
-#include "worker/denoiser.h"
 #include "worker/export/export.h"
 #include "worker/export/finished.h"
 #include "worker/peft/peft.h"
+#include "worker/train/denoiser.h"
 
 static const char base[] = "tests/golden/cases/unetconv-hra/model";
 enum { TEXT_TOKENS = 3, PIXELS = 8 * 8, CHANNELS = 4 };

@@ -12,8 +12,8 @@
 
 #include "base/rng.h"
 #include "worker/backend/cpu/cpu.h"
-#include "worker/denoiser.h"
 #include "worker/model/conditioning_embedding.h"
+#include "worker/train/denoiser.h"
 
 static const char path[] = "tests/golden/cases/unet-hra/model";
 enum { TEXT_TOKENS = 5, ELEMENTS = 8 * 8 * 4 };

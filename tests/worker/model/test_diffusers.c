@@ -11,7 +11,7 @@
 #include "base/json.h"
 #include "tests/worker/model_directory.h"
 #include "worker/backend/cpu/cpu.h"
-#include "worker/denoiser.h"
+#include "worker/train/denoiser.h"
 
 static struct backend backend;
 

@@ -15,8 +15,8 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "worker/backend/cpu/cpu.h"
-#include "worker/learner.h"
 #include "worker/peft/peft.h"
+#include "worker/train/learner.h"
 
 static const char *folder = "tests/golden/cases/bert-hra/model";
 static const char language[] = "tests/golden/cases/llama-hra/model";

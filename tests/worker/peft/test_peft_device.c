@@ -13,8 +13,8 @@
 
 #include "base/file.h"
 #include "worker/device.h"
-#include "worker/learner.h"
 #include "worker/peft/peft.h"
+#include "worker/train/learner.h"
 
 enum { NUMBERS_MAX = 1 << 16 };
 

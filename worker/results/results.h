@@ -1,0 +1,12 @@
+/* What a finished job leaves: the PEFT folder, its archive, the curve (as CSV and for TensorBoard), the predictions,
+   and the manifest that says how they were made. Each file is published, then announced. */
+#ifndef WORKER_RESULTS_RESULTS_H
+#define WORKER_RESULTS_RESULTS_H
+
+#include "worker/train/trainer.h"
+
+/* `validation` may be NULL. */
+NODISCARD enum status results_publish(struct trainer *trainer, const struct dataset *training,
+                                      const struct dataset *validation, struct error *err);
+
+#endif
