@@ -4,25 +4,27 @@
 
 #include "base/json.h"
 
-static const char *const kinds[] = {[GENERATION_CHAT] = "chat",
-                                    [GENERATION_COMPLETION] = "completion",
-                                    [GENERATION_EMBEDDING] = "embedding",
-                                    [GENERATION_CLASSIFICATION] = "classification",
-                                    [GENERATION_IMAGE] = "image",
-                                    NULL};
+static const char *const kinds[] = {
+    [GENERATION_CHAT] = "chat",           [GENERATION_COMPLETION] = "completion",
+    [GENERATION_EMBEDDING] = "embedding", [GENERATION_CLASSIFICATION] = "classification",
+    [GENERATION_IMAGE] = "image",         NULL};
 
 const char *const generation_prompt_names[] = {[GENERATION_CHAT] = "messages",
                                                [GENERATION_COMPLETION] = "prompt",
                                                [GENERATION_EMBEDDING] = "input",
                                                [GENERATION_CLASSIFICATION] = "input",
                                                [GENERATION_IMAGE] = "prompt"};
-const char *const generation_finish_names[] = {
-    [FINISH_STOP] = "stop", [FINISH_LENGTH] = "length", [FINISH_CANCELLED] = "cancelled",
-    [FINISH_TOOL_CALLS] = "tool_calls", NULL};
+const char *const generation_finish_names[] = {[FINISH_STOP] = "stop",
+                                               [FINISH_LENGTH] = "length",
+                                               [FINISH_CANCELLED] = "cancelled",
+                                               [FINISH_TOOL_CALLS] = "tool_calls",
+                                               NULL};
 
 const char *const image_scheduler_names[] = {[IMAGE_SCHEDULER_AUTO] = "auto",
                                              [IMAGE_SCHEDULER_DDIM] = "DDIMScheduler",
                                              [IMAGE_SCHEDULER_DPM] = "DPMSolverMultistepScheduler",
+                                             [IMAGE_SCHEDULER_PNDM] = "PNDMScheduler",
+                                             [IMAGE_SCHEDULER_EULER] = "EulerDiscreteScheduler",
                                              NULL};
 
 enum { NAME_BYTES = 128, TEXT_BYTES = GENERATION_LINE_MAX };
@@ -167,9 +169,8 @@ json_t *generation_event_json(const struct generation_event *event) {
   switch (event->type) {
   case GENERATION_STARTED: more = json_pack("{sI}", "prompt_tokens", (json_int_t)event->prompt_tokens); break;
   case GENERATION_DELTA:
-    more =
-        json_pack("{ss sI sO* sO*}", "text", event->text, "tokens", (json_int_t)event->tokens, "tool_calls",
-                  event->tool_calls, "logprobs", event->logprobs);
+    more = json_pack("{ss sI sO* sO*}", "text", event->text, "tokens", (json_int_t)event->tokens, "tool_calls",
+                     event->tool_calls, "logprobs", event->logprobs);
     break;
   case GENERATION_FINISHED:
     more = json_pack("{ss sI}", "finish_reason", generation_finish_names[event->finish_reason], "tokens",

@@ -52,9 +52,11 @@ struct sampling {
 
 /* diffusers' classes of samplers. */
 enum image_scheduler {
-  IMAGE_SCHEDULER_AUTO, /* the model's; where it names none of these, the last */
+  IMAGE_SCHEDULER_AUTO, /* the model's; where it names none of these, DPM-Solver++ */
   IMAGE_SCHEDULER_DDIM,
   IMAGE_SCHEDULER_DPM,
+  IMAGE_SCHEDULER_PNDM,
+  IMAGE_SCHEDULER_EULER,
   IMAGE_SCHEDULER_COUNT
 };
 extern const char *const image_scheduler_names[]; /* by enum image_scheduler, ended by NULL */

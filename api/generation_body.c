@@ -97,7 +97,7 @@ static const struct field image_rows[] = {
     {"guidance_scale", NULL, FIELD_NUMBER, IMAGE(guidance_scale), 0, 0, 100, .initial = "7.5",
      .doc = "Of classifier-free guidance; 1 and less: there is none."},
     {"scheduler", NULL, FIELD_CHOICE, IMAGE(scheduler), 0, 0, 0, image_scheduler_names, "auto",
-     .doc = "The sampler, as diffusers calls it; auto: the model's, or DPMSolverMultistepScheduler."},
+     .doc = "The sampler, as diffusers calls it; auto: the model's; of others DPMSolverMultistepScheduler."},
     {"seed", NULL, FIELD_INT, HOW(seed), FIELD_NULLABLE, 0, 0x1p52, .initial = "-1",
      .doc = "The same seed gives the same image, whatever else runs; absent: another one each time."},
     {"user", NULL, FIELD_STRING, AT(user), 0, 0, USER_BYTES, .doc = "Not used."},

@@ -27,7 +27,8 @@ static const struct option_row rows[] = {
      "hint of a controllable model: a PNG, JPEG or WebP of the image's size"},
     {"steps", OPTION_INT, 0, "num_inference_steps", "N", "steps of the sampler; 50 by default"},
     {"guidance-scale", OPTION_NUMBER, 0, "guidance_scale", "G", "of classifier-free guidance; 7.5 by default"},
-    {"scheduler", OPTION_TEXT, 0, "scheduler", "CLASS", "DDIMScheduler or DPMSolverMultistepScheduler"},
+    {"scheduler", OPTION_TEXT, 0, "scheduler", "CLASS",
+     "DDIMScheduler, PNDMScheduler, EulerDiscreteScheduler, DPMSolverMultistepScheduler"},
     {"seed", OPTION_INT, 0, "seed", "N", "the same seed gives the same image"},
 };
 static const struct option_table table = {rows, COUNT_OF(rows)};

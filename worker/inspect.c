@@ -153,7 +153,7 @@ static json_t *pipeline_report(const struct diffusion_pipeline *p) {
                    (json_int_t)(bytes / sizeof(float)), "target_modules", target_modules(unet),
                    "default_target_modules", default_targets(unet), "modules", modules(unet), "image", "size", size,
                    "size_multiple", (json_int_t)p->side_multiple, "scheduler",
-                   image_scheduler_names[p->method == DENOISING_DDIM ? IMAGE_SCHEDULER_DDIM : IMAGE_SCHEDULER_DPM]);
+                   image_scheduler_names[p->scheduler]);
 }
 
 static enum status inspect_pipeline(json_t **report, const char *path, struct error *err) {

@@ -1,4 +1,4 @@
-"""Proves that images are those that diffusers makes of the same noise, by the unmodified openai client: with both samplers, sizes,
+"""Proves that images are those that diffusers makes of the same noise, by the unmodified openai client: with each sampler, sizes,
 guidance and negative prompts; and that what the client can ask for and is not done is refused by name. TAP lines."""
 
 import base64
@@ -6,10 +6,11 @@ import io
 import os
 import sys
 
+import diffusers
 import numpy as np
 import openai
 import torch
-from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, StableDiffusionPipeline
+from diffusers import StableDiffusionPipeline
 from PIL import Image
 
 from daemon import Daemon
@@ -21,7 +22,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "worker", "diffusion"))
 from philox import latents  # noqa: E402  (beside the pipeline)
 
 MODEL = "painter"
-SCHEDULERS = {"DDIMScheduler": DDIMScheduler, "DPMSolverMultistepScheduler": DPMSolverMultistepScheduler}
+SCHEDULERS = ["DDIMScheduler", "DPMSolverMultistepScheduler", "PNDMScheduler", "EulerDiscreteScheduler"]
 
 
 class Images:
@@ -36,8 +37,8 @@ class Images:
         assert answer.output_format == "png" and len(answer.data) == n, answer
         return [np.asarray(Image.open(io.BytesIO(base64.b64decode(image.b64_json)))) for image in answer.data], answer
 
-    def diffusers(self, prompt, seed, width=16, height=16, steps=50, guidance=7.5, negative=None, scheduler="DPMSolverMultistepScheduler"):
-        self.pipeline.scheduler = SCHEDULERS[scheduler].from_config(self.config, clip_sample=False)
+    def diffusers(self, prompt, seed, width=16, height=16, steps=50, guidance=7.5, negative=None, scheduler="PNDMScheduler"):
+        self.pipeline.scheduler = getattr(diffusers, scheduler).from_config(self.config, clip_sample=False)
         start = torch.from_numpy(latents(seed, 4, height // 2, width // 2))
         image = self.pipeline(prompt, negative_prompt=negative, latents=start, width=width, height=height, num_inference_steps=steps,
                               guidance_scale=guidance, output_type="np").images[0]

@@ -9,7 +9,7 @@ import zipfile
 
 import numpy as np
 import torch
-from diffusers import DDPMScheduler, DPMSolverMultistepScheduler, StableDiffusionPipeline
+from diffusers import DDPMScheduler, StableDiffusionPipeline
 from peft import PeftModel
 from PIL import Image
 from safetensors.torch import load_file
@@ -68,7 +68,6 @@ def run(folder, name, adapter, gamma, **hyperparameters):
 
 
 def class_image(pipe):
-    pipe.scheduler = DPMSolverMultistepScheduler.from_config(pipe.scheduler.config, clip_sample=False)
     image = pipe(CLASS_PROMPT, latents=torch.from_numpy(latents(SEED + (1 << 40), 4, SIDE // 2, SIDE // 2)), width=SIDE, height=SIDE,
                  num_inference_steps=5, guidance_scale=7.5, output_type="np").images[0]
     return Image.fromarray((image * 255).round().astype(np.uint8))

@@ -17,7 +17,7 @@ refused() { post "$1"; is "$status $(value code) $(value param)" "400 $2" "$3"; 
 # ---- the model ----
 soon looked_at painter; like "$body" '"format":"diffusers","usable":true' "a pipeline is a model"
 like "$body" '"architecture":"StableDiffusionPipeline","tasks":\["TEXT_TO_IMAGE"\],"max_seq_length":20' "with what it is good for"
-like "$body" '"target_modules":\[.*"to_q".*"image":\{"size":"16x16","size_multiple":4,"scheduler":"DPMSolverMultistepScheduler"\}' "what of it can be adapted, and its images"
+like "$body" '"target_modules":\[.*"to_q".*"image":\{"size":"16x16","size_multiple":4,"scheduler":"PNDMScheduler"\}' "what of it can be adapted, and its images"
 soon looked_at broken; like "$body" '"usable":false,"error":\{"code":"model_load_failed","message":"vae: ' "one that lacks a file cannot be used"
 soon looked_at xl; like "$body" '"usable":false.*StableDiffusionXLPipeline' "nor one of another class"
 upload texts.jsonl "$(printf '{"text":"a","label":"b"}\n{"text":"c","label":"d"}')"
@@ -32,7 +32,7 @@ is "$(base64 -d <<< "$first" | head -c 8 | od -An -tx1 | tr -d ' ')" 89504e470d0
 post "{$ask,\"n\":3,\"seed\":6,\"response_format\":\"b64_json\",\"output_format\":\"png\",\"quality\":\"standard\",\"size\":\"auto\",\"user\":\"u\"}"
 is "$(image 2)" "$first" "each of several has the seed after that before it"; is "$(grep -o '"seed":[0-9]*' "$work/body" | tr '\n' ' ')" '"seed":6 "seed":7 "seed":8 ' "and says it"
 [[ $(image 1) != "$first" ]] && ok "another seed is another image" || not_ok "another seed is another image"
-for more in '"negative_prompt":"a house"' '"guidance_scale":1' '"scheduler":"DDIMScheduler"' '"num_inference_steps":5'; do
+for more in '"negative_prompt":"a house"' '"guidance_scale":1' '"scheduler":"DDIMScheduler"' '"scheduler":"EulerDiscreteScheduler"' '"num_inference_steps":5'; do
   post "{\"model\":\"painter\",\"prompt\":\"a photo of a dog\",\"seed\":7,${more}$([[ $more == *steps* ]] || echo ',"num_inference_steps":4')}"; [[ $status == 200 && $(image) != "$first" ]] && ok "$more counts" || not_ok "$more counts" "$body"
 done
 post "{$ask,\"size\":\"24x16\"}"; like "$body" '"size":"24x16"' "a size"; like "$body" '"seed":[0-9]+' "without a seed one is drawn and told"

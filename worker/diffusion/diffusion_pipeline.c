@@ -87,55 +87,72 @@ static enum status check_index(json_t *index, struct error *err) {
 
 static const char scheduler_name[] = "scheduler/scheduler_config.json";
 
-/* Classes whose noise schedule is Ho et al.'s, so that any of our samplers may take its steps. */
+/* A member that decides the numbers, and the value that is computed here; an absent one is diffusers' default. */
+struct member {
+  const char *key;
+  const char *want;  /* as JSON */
+  bool is_defaulted; /* absent is the same */
+};
+static const struct member dpm_solver_members[] = {{"algorithm_type", "\"dpmsolver++\"", true},
+                                                   {"solver_order", "2", true},
+                                                   {"solver_type", "\"midpoint\"", true},
+                                                   {"lower_order_final", "true", true},
+                                                   {"euler_at_final", "false", true},
+                                                   {"final_sigmas_type", "\"zero\"", true},
+                                                   {"variance_type", "null", true},
+                                                   {NULL, NULL, false}};
+static const struct member pndm_members[] = {{"skip_prk_steps", "true", false}, {NULL, NULL, false}};
+static const struct member euler_members[] = {{"interpolation_type", "\"linear\"", true},
+                                              {"timestep_type", "\"discrete\"", true},
+                                              {"final_sigmas_type", "\"zero\"", true},
+                                              {NULL, NULL, false}};
+static const struct member no_members[] = {{NULL, NULL, false}};
+
+/* Classes whose noise schedule is Ho et al.'s, so that any of our samplers may take its steps; DPM-Solver++ does for
+   those that are not here. */
 static const struct {
   const char *class;
-  enum denoising_method method;
-} schedulers[] = {{"DDIMScheduler", DENOISING_DDIM},
-                  {"DPMSolverMultistepScheduler", DENOISING_DPM_SOLVER_2M},
-                  {"PNDMScheduler", DENOISING_DPM_SOLVER_2M},
-                  {"DDPMScheduler", DENOISING_DPM_SOLVER_2M},
-                  {"LMSDiscreteScheduler", DENOISING_DPM_SOLVER_2M},
-                  {"EulerDiscreteScheduler", DENOISING_DPM_SOLVER_2M},
-                  {"EulerAncestralDiscreteScheduler", DENOISING_DPM_SOLVER_2M},
-                  {"HeunDiscreteScheduler", DENOISING_DPM_SOLVER_2M},
-                  {"UniPCMultistepScheduler", DENOISING_DPM_SOLVER_2M}};
+  enum image_scheduler scheduler;
+  const struct member *members;
+  const char *defaults; /* of what the noise schedule has, where they are not DDIMScheduler's */
+} schedulers[] = {
+    {"DDIMScheduler", IMAGE_SCHEDULER_DDIM, no_members, "{}"},
+    {"DPMSolverMultistepScheduler", IMAGE_SCHEDULER_DPM, dpm_solver_members, "{\"timestep_spacing\": \"linspace\"}"},
+    {"PNDMScheduler", IMAGE_SCHEDULER_PNDM, pndm_members, "{\"set_alpha_to_one\": false}"},
+    {"EulerDiscreteScheduler", IMAGE_SCHEDULER_EULER, euler_members, "{\"timestep_spacing\": \"linspace\"}"},
+    {"DDPMScheduler", IMAGE_SCHEDULER_DPM, no_members, "{}"},
+    {"LMSDiscreteScheduler", IMAGE_SCHEDULER_DPM, no_members, "{\"timestep_spacing\": \"linspace\"}"},
+    {"EulerAncestralDiscreteScheduler", IMAGE_SCHEDULER_DPM, no_members, "{\"timestep_spacing\": \"linspace\"}"},
+    {"HeunDiscreteScheduler", IMAGE_SCHEDULER_DPM, no_members, "{\"timestep_spacing\": \"linspace\"}"},
+    {"UniPCMultistepScheduler", IMAGE_SCHEDULER_DPM, no_members, "{\"timestep_spacing\": \"linspace\"}"}};
 
-/* DPMSolverMultistepScheduler's own members: what is here is its form with the defaults. */
-static enum status check_dpm_solver(const json_t *config, struct error *err) {
-  static const struct {
-    const char *key;
-    const char *want; /* as JSON; absent or null is the same */
-  } rows[] = {{"algorithm_type", "\"dpmsolver++\""},
-              {"solver_order", "2"},
-              {"solver_type", "\"midpoint\""},
-              {"lower_order_final", "true"},
-              {"euler_at_final", "false"},
-              {"final_sigmas_type", "\"zero\""},
-              {"variance_type", "null"}};
-  for (size_t i = 0; i < COUNT_OF(rows); i++) {
-    const json_t *value = json_object_get(config, rows[i].key);
-    AUTO(json_release) json_t *want = json_loads(rows[i].want, JSON_DECODE_ANY, NULL);
-    if (value && !json_is_null(value) && !json_equal(value, want))
-      return error_set(err, STATUS_MODEL_INVALID, "model", "%s: %s must be %s", scheduler_name, rows[i].key,
-                       rows[i].want);
+static enum status check_members(const json_t *config, const struct member *members, struct error *err) {
+  for (const struct member *m = members; m->key; m++) {
+    const json_t *value = json_object_get(config, m->key);
+    AUTO(json_release) json_t *want = json_loads(m->want, JSON_DECODE_ANY, NULL);
+    bool is_absent = !value || json_is_null(value);
+    if (is_absent ? !m->is_defaulted : !json_equal(value, want))
+      return error_set(err, STATUS_MODEL_INVALID, "model", "%s: %s must be %s", scheduler_name, m->key, m->want);
   }
   return STATUS_OK;
 }
 
 /* `from`: the file that names the class. */
-static enum status take_scheduler(struct diffusion_pipeline *p, const json_t *config, const char *class,
-                                  const char *from, struct error *err) {
+static enum status take_scheduler(struct diffusion_pipeline *p, json_t *config, const char *class, const char *from,
+                                  struct error *err) {
   size_t i = 0;
   while (class && i < COUNT_OF(schedulers) && strcmp(class, schedulers[i].class) != 0)
     i++;
   if (!class || i == COUNT_OF(schedulers))
     return error_set(err, STATUS_MODEL_INVALID, "model",
-                     "%s: the class %.60s of scheduler is not supported; DDIMScheduler, DPMSolverMultistepScheduler "
-                     "and those that share their noise schedule are",
+                     "%s: the class %.60s of scheduler is not supported; DDIMScheduler, DPMSolverMultistepScheduler, "
+                     "PNDMScheduler, EulerDiscreteScheduler and those that share their noise schedule are",
                      from, class ? class : "(absent)");
-  p->method = schedulers[i].method;
-  enum status status = strcmp(class, "DPMSolverMultistepScheduler") == 0 ? check_dpm_solver(config, err) : STATUS_OK;
+  p->scheduler = schedulers[i].scheduler;
+  enum status status = check_members(config, schedulers[i].members, err);
+  AUTO(json_release) json_t *defaults = json_loads(schedulers[i].defaults, 0, NULL);
+  if (!status && json_object_update_missing(config, defaults))
+    status = error_no_memory(err, "the scheduler");
   return status ? status : noise_schedule_read(&p->schedule, config, &p->arena, err);
 }
 

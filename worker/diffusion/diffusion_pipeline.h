@@ -15,14 +15,14 @@ struct diffusion_pipeline {
   struct tokenizer *tokenizer;
   struct model text_encoder, unet, vae;
   struct noise_schedule schedule;
-  enum denoising_method method; /* the sampler that the scheduler's class names; of any other class with such a noise
-                                   schedule DPM-Solver++ */
-  size_t text_tokens;           /* rows that a prompt is padded to */
-  size_t text_cols;             /* floats of one */
-  double scaling_factor;        /* the UNet's latents = what the VAE encodes * scaling_factor */
-  size_t latent_scale;          /* a picture's height and width are so many times its latents' */
-  size_t side_multiple;         /* of pixels: heights and widths that the UNet can halve as often as it does */
-  size_t side;                  /* of pixels: what the UNet was trained at (its sample_size) */
+  enum image_scheduler scheduler; /* what the scheduler's class names; of any other class with such a noise schedule
+                                     DPM-Solver++ */
+  size_t text_tokens;             /* rows that a prompt is padded to */
+  size_t text_cols;               /* floats of one */
+  double scaling_factor;          /* the UNet's latents = what the VAE encodes * scaling_factor */
+  size_t latent_scale;            /* a picture's height and width are so many times its latents' */
+  size_t side_multiple;           /* of pixels: heights and widths that the UNet can halve as often as it does */
+  size_t side;                    /* of pixels: what the UNet was trained at (its sample_size) */
 };
 
 /* Is there a model_index.json in the folder `path`, or is the model a single file? */

@@ -31,7 +31,7 @@ static enum status plan(struct image_sampling *s, struct error *err) {
 }
 
 static enum status predict(const float **out, struct image_sampling *s, struct error *err) {
-  const float t = (float)s->denoising.timesteps[s->denoising.at], timesteps[] = {t, t};
+  const float t = s->denoising.calls[s->denoising.at].timestep, timesteps[] = {t, t};
   struct unet_input input = input_of(s, timesteps);
   tape_begin(&s->tape, s->plan, false);
   *out = place_floats(unet_forward(&s->tape, s->unet, &input)->data);
@@ -115,7 +115,7 @@ static enum status begin(struct image_sampling *s, const struct image_request *r
   struct diffusion_pipeline *p = s->pipeline;
   size_t elements = s->width * s->height * autoencoder_kl_sizes(&p->vae).latent_channels;
   enum status status =
-      denoising_init(&s->denoising, request->method, &p->schedule, request->steps, elements, &s->arena, err);
+      denoising_init(&s->denoising, request->scheduler, &p->schedule, request->steps, elements, &s->arena, err);
   if (status)
     return status;
   s->texts = arena_array(&s->arena, s->passes * p->text_tokens * p->text_cols, sizeof *s->texts);
@@ -123,6 +123,8 @@ static enum status begin(struct image_sampling *s, const struct image_request *r
   if (!s->texts || !s->latents)
     return error_no_memory(err, "a picture");
   noise_schedule_noise(s->latents, elements, request->seed, RNG_LATENTS);
+  for (size_t i = 0; i < elements; i++)
+    s->latents[i] *= s->denoising.noise_scale;
   status = take_hint(s, request->hint, err);
   status = status ? status : measure_decoding(s, err);
   status = status ? status : encode(s, request, err);

@@ -11,10 +11,10 @@ struct image_request {
   const char *negative_prompt; /* what the guidance leads away from; NULL: "" */
   size_t width, height;        /* pixels: multiples of the pipeline's side_multiple */
   size_t steps;
-  double guidance_scale;    /* of classifier-free guidance; 1 and less: there is none */
-  uint64_t seed;            /* of the noise, by Philox, channels last */
-  const struct image *hint; /* of the picture's size, where the UNet has a conditioning embedding; else NULL */
-  enum denoising_method method;
+  double guidance_scale;          /* of classifier-free guidance; 1 and less: there is none */
+  uint64_t seed;                  /* of the noise, by Philox, channels last */
+  const struct image *hint;       /* of the picture's size, where the UNet has a conditioning embedding; else NULL */
+  enum image_scheduler scheduler; /* not IMAGE_SCHEDULER_AUTO */
 };
 
 struct image_sampling {

@@ -217,12 +217,6 @@ bool image_generator_busy(const struct image_generator *g) {
 
 /* --- a picture ------------------------------------------------------------------------------------ */
 
-static enum denoising_method sampler_of(const struct image_generator *g, int scheduler) {
-  return scheduler == IMAGE_SCHEDULER_AUTO   ? g->pipeline.method
-         : scheduler == IMAGE_SCHEDULER_DDIM ? DENOISING_DDIM
-                                             : DENOISING_DPM_SOLVER_2M;
-}
-
 /* What the daemon counts with beside the weights. */
 static enum status check_memory(const struct image_generator *g, const struct image_request *request,
                                 struct error *err) {
@@ -259,15 +253,16 @@ static enum status begin_sampling(struct image_generator *g, const struct waitin
   const struct image_options *o = &w->request.image;
   const size_t side = g->pipeline.side, width = hint->pixels ? hint->width : side,
                height = hint->pixels ? hint->height : side;
-  const struct image_request request = {.prompt = w->request.prompt,
-                                        .negative_prompt = o->negative_prompt,
-                                        .width = o->width ? (size_t)o->width : width,
-                                        .height = o->height ? (size_t)o->height : height,
-                                        .steps = (size_t)o->num_inference_steps,
-                                        .guidance_scale = o->guidance_scale,
-                                        .seed = (uint64_t)w->request.sampling.seed,
-                                        .hint = hint->pixels ? hint : NULL,
-                                        .method = sampler_of(g, o->scheduler)};
+  const struct image_request request = {
+      .prompt = w->request.prompt,
+      .negative_prompt = o->negative_prompt,
+      .width = o->width ? (size_t)o->width : width,
+      .height = o->height ? (size_t)o->height : height,
+      .steps = (size_t)o->num_inference_steps,
+      .guidance_scale = o->guidance_scale,
+      .seed = (uint64_t)w->request.sampling.seed,
+      .hint = hint->pixels ? hint : NULL,
+      .scheduler = o->scheduler == IMAGE_SCHEDULER_AUTO ? g->pipeline.scheduler : (enum image_scheduler)o->scheduler};
   struct model *unet;
   if (hint->pixels && request.width * request.height > GENERATION_IMAGE_PIXELS_MAX)
     return error_set(err, STATUS_INVALID_VALUE, "conditioning_image",

@@ -47,7 +47,7 @@ static enum status sample(struct image *out, struct image_training *it, const st
                                         .guidance_scale = spec->guidance_scale,
                                         .seed = seed,
                                         .hint = hint,
-                                        .method = p->method};
+                                        .scheduler = p->scheduler};
   enum status status = image_sampling_begin(&sampling, p, &p->unet, &request, err);
   if (status)
     return status;

@@ -5,30 +5,42 @@ usage: make_denoising_cases.py > denoising.json
 """
 import json
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
+import diffusers
+from diffusers import DDPMScheduler
 
 BASE = dict(num_train_timesteps=1000, beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", trained_betas=None)
 DDIM = dict(BASE, clip_sample=False, set_alpha_to_one=False, steps_offset=1, prediction_type="epsilon")
+PNDM = dict(BASE, skip_prk_steps=True, set_alpha_to_one=False, steps_offset=1, prediction_type="epsilon", timestep_spacing="leading")
+EULER = dict(BASE, prediction_type="epsilon")
 CASES = [
-    ("ddim", DDIM, 50), ("ddim", dict(DDIM, prediction_type="v_prediction"), 50), ("ddim", dict(DDIM, set_alpha_to_one=True, beta_schedule="linear"), 20),
-    ("ddim", dict(DDIM, timestep_spacing="trailing"), 7), ("ddim", dict(DDIM, timestep_spacing="linspace"), 10),
-    ("dpm_solver_2m", dict(BASE, prediction_type="epsilon", timestep_spacing="leading", steps_offset=1), 50),
-    ("dpm_solver_2m", dict(BASE, prediction_type="v_prediction", timestep_spacing="linspace"), 50),
-    ("dpm_solver_2m", dict(BASE, prediction_type="epsilon", timestep_spacing="trailing"), 25),
-    ("dpm_solver_2m", dict(BASE, prediction_type="epsilon", timestep_spacing="leading", steps_offset=1), 5),
-    ("dpm_solver_2m", dict(BASE, prediction_type="epsilon", timestep_spacing="linspace"), 1),
+    ("DDIMScheduler", DDIM, 50), ("DDIMScheduler", dict(DDIM, prediction_type="v_prediction"), 50), ("DDIMScheduler", dict(DDIM, set_alpha_to_one=True, beta_schedule="linear"), 20),
+    ("DDIMScheduler", dict(DDIM, timestep_spacing="trailing"), 7), ("DDIMScheduler", dict(DDIM, timestep_spacing="linspace"), 10),
+    ("DPMSolverMultistepScheduler", dict(BASE, prediction_type="epsilon", timestep_spacing="leading", steps_offset=1), 50),
+    ("DPMSolverMultistepScheduler", dict(BASE, prediction_type="v_prediction", timestep_spacing="linspace"), 50),
+    ("DPMSolverMultistepScheduler", dict(BASE, prediction_type="epsilon", timestep_spacing="trailing"), 25),
+    ("DPMSolverMultistepScheduler", dict(BASE, prediction_type="epsilon", timestep_spacing="leading", steps_offset=1), 5),
+    ("DPMSolverMultistepScheduler", dict(BASE, prediction_type="epsilon", timestep_spacing="linspace"), 1),
+    ("PNDMScheduler", PNDM, 50), ("PNDMScheduler", dict(PNDM, prediction_type="v_prediction"), 20), ("PNDMScheduler", dict(PNDM, timestep_spacing="trailing"), 7),
+    ("PNDMScheduler", dict(PNDM, timestep_spacing="linspace", set_alpha_to_one=True), 10), ("PNDMScheduler", PNDM, 2), ("PNDMScheduler", PNDM, 1),
+    ("EulerDiscreteScheduler", dict(EULER, timestep_spacing="leading", steps_offset=1), 50),
+    ("EulerDiscreteScheduler", dict(EULER, timestep_spacing="linspace"), 30), ("EulerDiscreteScheduler", dict(EULER, timestep_spacing="linspace"), 1),
+    ("EulerDiscreteScheduler", dict(EULER, timestep_spacing="trailing", prediction_type="v_prediction"), 7),
 ]
 
 
-def run(method, config, steps):
-    scheduler = {"ddim": DDIMScheduler, "dpm_solver_2m": DPMSolverMultistepScheduler}[method](**config)
+def run(name, config, steps):
+    """Euler's sample is x / sqrt(a_t) there, and the model is asked of x; told is x."""
+    scheduler = getattr(diffusers, name)(**config)
     scheduler.set_timesteps(steps)
-    x = torch.randn(8, generator=torch.Generator().manual_seed(3)) * scheduler.init_noise_sigma
-    case = dict(method=method, config=config, steps=steps, timesteps=[int(t) for t in scheduler.timesteps], start=x.tolist(), samples=[])
-    for t in scheduler.timesteps:
-        predicted = 0.5 * x + 0.3 * torch.sin(3 * x + t / 100)
+    noise = torch.randn(8, generator=torch.Generator().manual_seed(3))
+    x = noise * scheduler.init_noise_sigma
+    case = dict(scheduler=name, config=config, steps=steps, timesteps=[float(t) for t in scheduler.timesteps], noise=noise.tolist(), samples=[])
+    for i, t in enumerate(scheduler.timesteps):
+        seen = scheduler.scale_model_input(x, t)
+        predicted = 0.5 * seen + 0.3 * torch.sin(3 * seen + t / 100)
         x = scheduler.step(predicted, t, x).prev_sample
-        case["samples"].append(x.tolist())
+        told = x / (scheduler.sigmas[i + 1] ** 2 + 1) ** 0.5 if name == "EulerDiscreteScheduler" else x
+        case["samples"].append(told.tolist())
     return case
 
 

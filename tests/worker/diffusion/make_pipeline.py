@@ -10,10 +10,10 @@ import json
 import os
 import shutil
 
+import diffusers
 import numpy as np
 import torch
-from diffusers import (AutoencoderKL, DDIMScheduler, DPMSolverMultistepScheduler, PNDMScheduler, StableDiffusionPipeline,
-                       UNet2DConditionModel)
+from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from peft import HRAConfig, get_peft_model
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
@@ -24,11 +24,13 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PIPELINE, ADAPTER = os.path.join(HERE, "pipeline"), os.path.join(HERE, "adapter")
 CORPUS = ["a photo of a red dog on the beach", "a painting of a small house by the sea", "two cats, and a bird"]
 CASES = [
-    dict(prompt="a photo of a dog", seed=7, width=16, height=16, steps=5, guidance_scale=7.5, method="ddim"),
+    dict(prompt="a photo of a dog", seed=7, width=16, height=16, steps=5, guidance_scale=7.5, scheduler="DDIMScheduler"),
     dict(prompt="A  painting of the Sea!", negative_prompt="a red house", seed=2 ** 40 + 3, width=24, height=16, steps=8, guidance_scale=3.0,
-         method="dpm_solver_2m"),
-    dict(prompt="", seed=0, width=16, height=24, steps=4, guidance_scale=1.0, method="dpm_solver_2m"),
-    dict(prompt="a photo of a dog", seed=7, width=16, height=16, steps=5, guidance_scale=7.5, method="ddim", adapter=True),
+         scheduler="DPMSolverMultistepScheduler"),
+    dict(prompt="", seed=0, width=16, height=24, steps=4, guidance_scale=1.0, scheduler="DPMSolverMultistepScheduler"),
+    dict(prompt="a small house", seed=5, width=16, height=16, steps=6, guidance_scale=5.0, scheduler="PNDMScheduler"),
+    dict(prompt="two cats", seed=11, width=16, height=16, steps=6, guidance_scale=5.0, scheduler="EulerDiscreteScheduler"),
+    dict(prompt="a photo of a dog", seed=7, width=16, height=16, steps=5, guidance_scale=7.5, scheduler="DDIMScheduler", adapter=True),
 ]
 
 
@@ -95,8 +97,7 @@ def adapt(unet):
 def picture(pipe, case):
     if case.get("adapter"):
         pipe.unet = adapt(pipe.unet)
-    scheduler = DDIMScheduler if case["method"] == "ddim" else DPMSolverMultistepScheduler
-    pipe.scheduler = scheduler.from_config(pipe.scheduler.config, clip_sample=False)
+    pipe.scheduler = getattr(diffusers, case["scheduler"]).from_config(pipe.scheduler.config, clip_sample=False)
     start = torch.from_numpy(latents(case["seed"], 4, case["height"] // 2, case["width"] // 2))
     image = pipe(case["prompt"], negative_prompt=case.get("negative_prompt"), latents=start, width=case["width"], height=case["height"],
                  num_inference_steps=case["steps"], guidance_scale=case["guidance_scale"], output_type="np").images[0]

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/json.h"
+#include "base/str.h"
 #include "worker/diffusion/denoising.h"
 
 static json_t *cases;
@@ -50,27 +51,31 @@ static void samplers(void **state) {
   size_t index;
   json_t *c;
   json_array_foreach(json_object_get(cases, "samplers"), index, c) {
-    const char *method = json_string_value(json_object_get(c, "method"));
+    const char *name = json_string_value(json_object_get(c, "scheduler"));
     size_t steps = (size_t)json_integer_value(json_object_get(c, "steps"));
     struct noise_schedule schedule;
     struct denoising d;
     struct error err;
     float x[ELEMENTS], predicted[ELEMENTS];
     assert_int_equal(noise_schedule_read(&schedule, json_object_get(c, "config"), &arena, &err), STATUS_OK);
-    assert_int_equal(denoising_init(&d, strcmp(method, "ddim") == 0 ? DENOISING_DDIM : DENOISING_DPM_SOLVER_2M,
+    assert_int_equal(denoising_init(&d,
+                                    (enum image_scheduler)str_index(image_scheduler_names, IMAGE_SCHEDULER_COUNT, name),
                                     &schedule, steps, ELEMENTS, &arena, &err),
                      STATUS_OK);
-    read_numbers(x, json_object_get(c, "start"));
-    for (size_t i = 0; i < steps; i++) {
-      size_t t = d.timesteps[i];
-      assert_int_equal(t, json_integer_value(json_array_get(json_object_get(c, "timesteps"), i)));
+    read_numbers(x, json_object_get(c, "noise"));
+    for (size_t e = 0; e < ELEMENTS; e++)
+      x[e] *= d.noise_scale;
+    assert_int_equal(d.count, json_array_size(json_object_get(c, "timesteps")));
+    for (size_t i = 0; i < d.count; i++) {
+      float t = d.calls[i].timestep;
+      assert_true(fabs((double)t - json_number_value(json_array_get(json_object_get(c, "timesteps"), i))) < 1e-3);
       for (size_t e = 0; e < ELEMENTS; e++)
-        predicted[e] = 0.5f * x[e] + 0.3f * sinf(3 * x[e] + (float)t / 100);
+        predicted[e] = 0.5f * x[e] + 0.3f * sinf(3 * x[e] + t / 100);
       denoising_step(&d, x, predicted);
-      near(x, json_array_get(json_object_get(c, "samples"), i), method, i, 1e-5);
+      near(x, json_array_get(json_object_get(c, "samples"), i), name, i, 1e-5);
     }
   }
-  assert_true(index >= 10);
+  assert_true(index >= 20);
 }
 
 static void mixes(void **state) {
@@ -153,7 +158,7 @@ static void refused(void **state) {
   struct denoising d;
   struct error err;
   assert_int_equal(noise_schedule_read(&schedule, config, &arena, &err), STATUS_OK);
-  assert_int_equal(denoising_init(&d, DENOISING_DDIM, &schedule, 1000, 1, &arena, &err), STATUS_INVALID_VALUE);
+  assert_int_equal(denoising_init(&d, IMAGE_SCHEDULER_DDIM, &schedule, 1000, 1, &arena, &err), STATUS_INVALID_VALUE);
   assert_non_null(strstr(err.text, "num_inference_steps is 1000; it must be from 1 to 999"));
 }
 

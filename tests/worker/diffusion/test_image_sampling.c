@@ -15,6 +15,7 @@
 #include "base/base64.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/str.h"
 #include "worker/backend/cpu/cpu.h"
 #include "worker/diffusion/image_sampling.h"
 #include "worker/peft/peft.h"
@@ -36,8 +37,12 @@ static int teardown(void **state) {
   return 0;
 }
 
+static enum image_scheduler scheduler_of(const json_t *c) {
+  const char *name = json_string_value(json_object_get(c, "scheduler"));
+  return (enum image_scheduler)str_index(image_scheduler_names, IMAGE_SCHEDULER_COUNT, name);
+}
+
 static struct image_request request_of(const json_t *c) {
-  bool ddim = strcmp(json_string_value(json_object_get(c, "method")), "ddim") == 0;
   return (struct image_request){.prompt = json_string_value(json_object_get(c, "prompt")),
                                 .negative_prompt = json_string_value(json_object_get(c, "negative_prompt")),
                                 .width = (size_t)json_integer_value(json_object_get(c, "width")),
@@ -45,7 +50,7 @@ static struct image_request request_of(const json_t *c) {
                                 .steps = (size_t)json_integer_value(json_object_get(c, "steps")),
                                 .guidance_scale = json_number_value(json_object_get(c, "guidance_scale")),
                                 .seed = (uint64_t)json_integer_value(json_object_get(c, "seed")),
-                                .method = ddim ? DENOISING_DDIM : DENOISING_DPM_SOLVER_2M};
+                                .scheduler = scheduler_of(c)};
 }
 
 static struct image sample(struct diffusion_pipeline *pipeline, struct model *unet,
@@ -169,8 +174,10 @@ static void requests_are_refused_by_member(void **state) {
   open_pipeline(&pipeline, &backend, 1);
   for (size_t i = 0; i < COUNT_OF(refused); i++) {
     struct image_sampling sampling;
+    struct image_request request = refused[i].request;
     struct error err = {0};
-    enum status status = image_sampling_begin(&sampling, &pipeline, &pipeline.unet, &refused[i].request, &err);
+    request.scheduler = IMAGE_SCHEDULER_DDIM;
+    enum status status = image_sampling_begin(&sampling, &pipeline, &pipeline.unet, &request, &err);
     assert_int_equal(status, STATUS_INVALID_VALUE);
     assert_string_equal(err.param, refused[i].param);
     if (!strstr(err.text, refused[i].says))
@@ -252,6 +259,8 @@ static void folders_are_refused_by_name(void **state) {
       {"model_index.json", "{\"scheduler\": [\"diffusers\", \"FlowMatchEulerDiscreteScheduler\"]}",
        "FlowMatchEulerDiscreteScheduler"},
       {"scheduler/scheduler_config.json", "{\"beta_schedule\": \"squaredcos_cap_v2\"}", "beta_schedule"},
+      {"scheduler/scheduler_config.json", "{\"skip_prk_steps\": false}", "skip_prk_steps must be true"},
+      {"scheduler/scheduler_config.json", "{\"skip_prk_steps\": null}", "skip_prk_steps must be true"},
       {"tokenizer/tokenizer_config.json", "{\"model_max_length\": 21}", "more than the text encoder's 20"},
       {"tokenizer/tokenizer_config.json", "{\"model_max_length\": null}", "model_max_length must be a whole number"},
       {"text_encoder/config.json", "{\"use_attention_mask\": true}", "use_attention_mask"},
