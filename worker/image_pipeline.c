@@ -25,7 +25,7 @@ struct run {
   struct diffusion_pipeline pipeline;
   struct image_training images;
   struct corpus training, validation; /* what the trainer counts: an example a picture */
-  struct trainer trainer;
+  struct training trainer;
 };
 
 bool image_pipeline_is(const struct task *task) {
@@ -247,14 +247,14 @@ static enum status check_samples(struct run *r, struct error *err) {
 /* --- the run -------------------------------------------------------------------------------------- */
 
 static void make_trainer(struct run *r, double began) {
-  r->trainer = (struct trainer){.task = r->task,
-                                .learner = &r->images.denoiser.learner,
-                                .rule = course_rule(r->task),
-                                .training = &r->training,
-                                .validation = r->task->validation.path ? &r->validation : NULL,
-                                .images = &r->images,
-                                .report = r->report,
-                                .prepared = clock_seconds() - began};
+  r->trainer = (struct training){.task = r->task,
+                                 .learner = &r->images.denoiser.learner,
+                                 .rule = course_rule(r->task),
+                                 .training = &r->training,
+                                 .validation = r->task->validation.path ? &r->validation : NULL,
+                                 .images = &r->images,
+                                 .report = r->report,
+                                 .prepared = clock_seconds() - began};
 }
 
 static void say_what(const struct run *r) {
@@ -292,7 +292,7 @@ static enum status train(struct run *r, struct error *err) {
   status = trainer_run(&r->trainer, err);
   if (status)
     return status;
-  trainer_progress(&r->trainer, "export", true);
+  training_progress(&r->trainer, "export", true);
   return results_publish(&r->trainer, NULL, NULL, err);
 }
 

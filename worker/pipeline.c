@@ -23,6 +23,7 @@
 #include "worker/results/results.h"
 #include "worker/train/course.h"
 #include "worker/train/estimate.h"
+#include "worker/train/generation_eval.h"
 #include "worker/train/preferences.h"
 #include "worker/train/start.h"
 #include "worker/train/trainer.h"
@@ -41,7 +42,7 @@ struct run {
   struct model model;
   struct generation_eval generation;
   struct learner learner;
-  struct trainer trainer;
+  struct training trainer;
 };
 
 /* --- what is trained ------------------------------------------------------------------------------ */
@@ -281,7 +282,7 @@ static enum status make_learner(struct run *r, const struct task *task, struct e
   const struct hyperparameters *h = &task->spec.hyperparameters;
   struct batch_rule rule = course_rule(task);
   struct batch_limits training = batch_limits_for(&r->training_tokens, &rule);
-  struct batch_limits evaluation = task->validation.path ? evaluate_limits(&r->validation_tokens) : training;
+  struct batch_limits evaluation = task->validation.path ? batch_evaluation_limits(&r->validation_tokens) : training;
   bool hra = task->spec.adapter.peft_type == PEFT_HRA;
   generation_eval_limits(&r->generation, &evaluation);
   r->learner.reserved = r->generation.bytes + start_memory(&r->model);
@@ -402,14 +403,14 @@ static enum status prepare(struct run *r, const struct task *task, struct report
   log_info("tokenised");
   status = generation_eval_open(&r->generation, task, &r->model, r->tokenizer, err);
   status = status ? status : make_learner_on_device(r, task, report, err);
-  r->trainer = (struct trainer){.task = task,
-                                .learner = &r->learner,
-                                .rule = course_rule(task),
-                                .training = &r->training_tokens,
-                                .validation = task->validation.path ? &r->validation_tokens : NULL,
-                                .generation = task->spec.generate.present ? &r->generation : NULL,
-                                .report = report,
-                                .prepared = clock_seconds() - began};
+  r->trainer = (struct training){.task = task,
+                                 .learner = &r->learner,
+                                 .rule = course_rule(task),
+                                 .training = &r->training_tokens,
+                                 .validation = task->validation.path ? &r->validation_tokens : NULL,
+                                 .generation = task->spec.generate.present ? &r->generation : NULL,
+                                 .report = report,
+                                 .prepared = clock_seconds() - began};
   return status ? status : report_poll(report, err);
 }
 
@@ -424,7 +425,7 @@ static enum status train(struct run *r, const struct task *task, struct report *
   status = status ? status : trainer_run(&r->trainer, err);
   if (status)
     return status;
-  trainer_progress(&r->trainer, "export", true);
+  training_progress(&r->trainer, "export", true);
   return results_publish(&r->trainer, r->language ? NULL : &r->training, r->validation.count ? &r->validation : NULL,
                          err);
 }

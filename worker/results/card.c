@@ -31,7 +31,7 @@ static enum status put_file(struct str *out, const char *use, const struct task_
   return STATUS_OK;
 }
 
-static enum status put_data(struct str *out, const struct trainer *t, struct error *err) {
+static enum status put_data(struct str *out, const struct training *t, struct error *err) {
   str_puts(out, "## Data\n\n| use | file | examples | bytes | SHA-256 |\n|---|---|---|---|---|\n");
   enum status status = put_file(out, "training", &t->task->training, t->training->count, err);
   if (!status && t->validation)
@@ -57,7 +57,7 @@ static const char *hub_metric(const char *name) {
   return NULL;
 }
 
-static void put_results(struct str *out, const struct trainer *t) {
+static void put_results(struct str *out, const struct training *t) {
   const char *name;
   json_t *value;
   if (!t->validation)
@@ -75,7 +75,7 @@ static void put_results(struct str *out, const struct trainer *t) {
 }
 
 /* As the hub reads them. */
-static void put_front(struct str *out, const struct trainer *t) {
+static void put_front(struct str *out, const struct training *t) {
   const char *name;
   json_t *value;
   size_t count = 0;
@@ -123,7 +123,7 @@ static const char *read_line(struct line *out, const char *at) {
 }
 
 /* Some rows, evenly spread, the last among them, and those of evaluations where few enough. */
-static void put_curve(struct str *out, const struct trainer *t) {
+static void put_curve(struct str *out, const struct training *t) {
   const char *at = t->csv.text + strcspn(t->csv.text, "\n");
   const bool validated = t->validation != NULL;
   struct line line;
@@ -154,7 +154,7 @@ static void put_curve(struct str *out, const struct trainer *t) {
 
 /* --- settings ------------------------------------------------------------------------------------- */
 
-static void put_settings(struct str *out, const struct trainer *t) {
+static void put_settings(struct str *out, const struct training *t) {
   static const char *const shown[] = {"n_epochs",      "batch_size",        "gradient_accumulation_steps",
                                       "learning_rate", "lr_scheduler_type", "warmup_ratio",
                                       "weight_decay",  "max_seq_length",    "precision",
@@ -191,7 +191,7 @@ static void put_settings(struct str *out, const struct trainer *t) {
   str_putc(out, '\n');
 }
 
-enum status card_make(struct card *out, const struct trainer *t, struct error *err) {
+enum status card_make(struct card *out, const struct training *t, struct error *err) {
   str_init(&out->front, CARD_MAX);
   str_init(&out->body, CARD_MAX);
   put_front(&out->front, t);

@@ -4,14 +4,14 @@
 #define WORKER_RESULTS_CARD_H
 
 #include "worker/peft/peft.h"
-#include "worker/train/trainer.h"
+#include "worker/train/training.h"
 
 struct card {
   struct peft_card text; /* of the two below */
   struct str front, body;
 };
 
-NODISCARD enum status card_make(struct card *out, const struct trainer *trainer, struct error *err);
+NODISCARD enum status card_make(struct card *out, const struct training *training, struct error *err);
 /* One that is all zero is fine. */
 void card_done(struct card *card);
 

@@ -19,21 +19,21 @@ enum status manifest_data(json_t **out, const struct task_file *file, struct err
   return status || *out ? status : error_set(err, STATUS_OUT_OF_MEMORY, NULL, "describing a data file");
 }
 
-static json_t *describe_engine(const struct trainer *t) {
-  json_t *engine = trainer_engine(t);
+static json_t *describe_engine(const struct training *t) {
+  json_t *engine = training_engine(t);
   json_object_set_new(engine, "threads", json_integer(pool_threads(t->learner->model->backend->pool)));
   return engine;
 }
 
 /* Members that most jobs do not have. */
-static void add_course(json_t *manifest, const struct trainer *t) {
+static void add_course(json_t *manifest, const struct training *t) {
   static const char *const ends[END_COUNT] = {[END_PATIENCE] = "early_stopping", [END_RUNTIME] = "max_runtime"};
   if (ends[t->progress.ended])
     json_object_set_new(manifest, "ended_by", json_string(ends[t->progress.ended]));
   if (t->progress.best_step)
-    json_object_set_new(manifest, "best", trainer_best(t));
+    json_object_set_new(manifest, "best", training_best(t));
   if (t->progress.last_step)
-    json_object_set_new(manifest, "last", trainer_last(t));
+    json_object_set_new(manifest, "last", training_last(t));
   if (t->adapter_step != t->progress.step)
     json_object_set_new(manifest, "adapter_step", json_integer(t->adapter_step));
   if (t->resume.engines) /* the results are then not those of a run in one piece */
@@ -56,7 +56,7 @@ static void add_weights(json_t *manifest, const json_t *base) {
     json_object_set(manifest, "base_model_sha256", json_object_get(only, "sha256"));
 }
 
-static enum status add_validation(json_t *manifest, const struct trainer *t, struct error *err) {
+static enum status add_validation(json_t *manifest, const struct training *t, struct error *err) {
   json_t *data;
   if (!t->task->validation.path)
     return STATUS_OK;
@@ -69,7 +69,7 @@ static enum status add_validation(json_t *manifest, const struct trainer *t, str
   return STATUS_OK;
 }
 
-enum status manifest_make(json_t **out, struct trainer *t, const struct dataset *training, json_t *files,
+enum status manifest_make(json_t **out, struct training *t, const struct dataset *learnt, json_t *files,
                           struct error *err) {
   const struct task *task = t->task;
   AUTO(json_release) json_t *data = NULL;
@@ -81,8 +81,8 @@ enum status manifest_make(json_t **out, struct trainer *t, const struct dataset 
     return status;
   json_t *labels = json_array(), *file;
   size_t index;
-  for (size_t i = 0; training && i < training->num_labels; i++)
-    json_array_append_new(labels, json_string(training->label_names[i]));
+  for (size_t i = 0; learnt && i < learnt->num_labels; i++)
+    json_array_append_new(labels, json_string(learnt->label_names[i]));
   json_t *manifest = json_pack(
       "{s:s s:s s:s s:o s:O s:I s:I s:I s:o s:o s:{s:s s:O}}", "version", REFLECTD_VERSION, "job", task->job_id,
       "fine_tuned_model", task->fine_tuned_model, "spec", job_spec_json(&task->spec), "training_file", data,

@@ -4,12 +4,13 @@
 #define WORKER_RESULTS_MANIFEST_H
 
 #include "worker/data/dataset.h"
-#include "worker/train/trainer.h"
+#include "worker/train/training.h"
 
 /* {id, filename, bytes, sha256} of a data file. */
 NODISCARD enum status manifest_data(json_t **out, const struct task_file *file, struct error *err);
-/* A new object. `files`: the {name, bytes, sha256} of what was written, borrowed; `training` NULL: it has no labels. */
-NODISCARD enum status manifest_make(json_t **out, struct trainer *trainer, const struct dataset *training,
+/* A new object. `files`: the {name, bytes, sha256} of what was written, borrowed; `learnt`: the examples; NULL: they
+ * have no labels. */
+NODISCARD enum status manifest_make(json_t **out, struct training *training, const struct dataset *learnt,
                                     json_t *files, struct error *err);
 
 #endif

@@ -16,11 +16,13 @@
 #include "worker/results/card.h"
 #include "worker/results/manifest.h"
 #include "worker/results/tensorboard.h"
+#include "worker/train/generation_eval.h"
+#include "worker/train/image_training.h"
 
 enum { PEFT_FILES_MAX = 5 };
 
 /* Names of an adapter's files. */
-static size_t list_files(const char *names[PEFT_FILES_MAX], const struct trainer *t) {
+static size_t list_files(const char *names[PEFT_FILES_MAX], const struct training *t) {
   size_t count = 0;
   names[count++] = "adapter_config.json";
   names[count++] = "adapter_model.safetensors";
@@ -32,7 +34,7 @@ static size_t list_files(const char *names[PEFT_FILES_MAX], const struct trainer
   return count;
 }
 
-static enum status put_text(struct trainer *t, const struct export *e, const char *name, const struct str *text,
+static enum status put_text(struct training *t, const struct export *e, const char *name, const struct str *text,
                             struct error *err) {
   char path[1024];
   if (text->failed)
@@ -42,7 +44,7 @@ static enum status put_text(struct trainer *t, const struct export *e, const cha
   return status ? status : export_announce(e, name, name, true, err);
 }
 
-static enum status export_adapter(struct trainer *t, const struct export *e, struct error *err) {
+static enum status export_adapter(struct training *t, const struct export *e, struct error *err) {
   const struct task *task = t->task;
   const char *names[PEFT_FILES_MAX];
   size_t count = list_files(names, t);
@@ -65,7 +67,7 @@ static enum status export_adapter(struct trainer *t, const struct export *e, str
 }
 
 /* The curve, in two forms. */
-static enum status export_curve(struct trainer *t, const struct export *e, struct error *err) {
+static enum status export_curve(struct training *t, const struct export *e, struct error *err) {
   char path[1100];
   snprintf(path, sizeof path, "%s/" EVENT_FILE_NAME, t->task->output_dir);
   enum status status = put_text(t, e, "step_metrics.csv", &t->csv, err);
@@ -89,16 +91,16 @@ static size_t best_of(const float *row, size_t width) {
 
 /* By word; null of one that has no token, or was cut off. *first is the row of the first, and then of the next text's.
  */
-static void describe_tags(json_t *line, const struct trainer *t, size_t i, size_t *first,
-                          const struct dataset *training) {
+static void describe_tags(json_t *line, const struct training *t, size_t i, size_t *first,
+                          const struct dataset *learnt) {
   const struct corpus *c = t->validation;
   size_t width = t->evaluation.width;
   json_t *labels = json_array(), *predictions = json_array(), *logits = json_array();
   for (size_t k = c->cu_marks[i]; k < c->cu_marks[i + 1]; k++) {
     bool judged = c->mark_rows[k] != WORD_NONE;
     const float *row = t->evaluation.logits + *first * width;
-    json_array_append_new(labels, json_string(training->label_names[c->marks[k]]));
-    json_array_append_new(predictions, judged ? json_string(training->label_names[best_of(row, width)]) : json_null());
+    json_array_append_new(labels, json_string(learnt->label_names[c->marks[k]]));
+    json_array_append_new(predictions, judged ? json_string(learnt->label_names[best_of(row, width)]) : json_null());
     json_array_append_new(logits, judged ? row_json(row, width) : json_null());
     *first += judged;
   }
@@ -108,8 +110,8 @@ static void describe_tags(json_t *line, const struct trainer *t, size_t i, size_
 }
 
 /* What was predicted of an example, beside where it stands. */
-static void describe_prediction(json_t *line, const struct trainer *t, size_t i, size_t *first, const struct example *x,
-                                const struct dataset *training) {
+static void describe_prediction(json_t *line, const struct training *t, size_t i, size_t *first,
+                                const struct example *x, const struct dataset *learnt) {
   const struct model *m = t->learner->model;
   const struct evaluation *evaluation = &t->evaluation;
   const float *row = evaluation->logits + i * evaluation->width; /* but of tags */
@@ -123,7 +125,7 @@ static void describe_prediction(json_t *line, const struct trainer *t, size_t i,
     if (x->negative)
       json_object_set_new(line, "negative", json_real(embeddings_cosine(&embeddings, i, 2)));
     return;
-  case OUTPUT_TAGS: describe_tags(line, t, i, first, training); return;
+  case OUTPUT_TAGS: describe_tags(line, t, i, first, learnt); return;
   case OUTPUT_RELEVANCE:
     json_object_set_new(line, "label", json_real((double)x->target));
     json_object_set_new(line, "prediction", json_real(1 / (1 + exp(-(double)row[0]))));
@@ -131,10 +133,10 @@ static void describe_prediction(json_t *line, const struct trainer *t, size_t i,
   case OUTPUT_LABELS: {
     json_t *labels = json_array(), *predictions = json_array();
     for (size_t k = t->validation->cu_marks[i]; k < t->validation->cu_marks[i + 1]; k++)
-      json_array_append_new(labels, json_string(training->label_names[t->validation->marks[k]]));
+      json_array_append_new(labels, json_string(learnt->label_names[t->validation->marks[k]]));
     for (size_t c = 0; c < evaluation->width; c++)
       if (row[c] > 0)
-        json_array_append_new(predictions, json_string(training->label_names[c]));
+        json_array_append_new(predictions, json_string(learnt->label_names[c]));
     json_object_set_new(line, "labels", labels);
     json_object_set_new(line, "predictions", predictions);
     break;
@@ -144,23 +146,23 @@ static void describe_prediction(json_t *line, const struct trainer *t, size_t i,
     json_object_set_new(line, "prediction", json_real((double)row[0]));
     break;
   default:
-    json_object_set_new(line, "label", json_string(training->label_names[x->label]));
-    json_object_set_new(line, "prediction", json_string(training->label_names[best_of(row, evaluation->width)]));
+    json_object_set_new(line, "label", json_string(learnt->label_names[x->label]));
+    json_object_set_new(line, "prediction", json_string(learnt->label_names[best_of(row, evaluation->width)]));
   }
   json_object_set_new(line, "logits", row_json(row, evaluation->width));
 }
 
 /* {"index","line","label","prediction","logits"} of each validated example, in the file's order; of embeddings the
    cosines instead, of words {"labels","predictions","logits"} by word. */
-static enum status export_predictions(struct trainer *t, const struct export *e, const struct dataset *validation,
-                                      const struct dataset *training, struct error *err) {
+static enum status export_predictions(struct training *t, const struct export *e, const struct dataset *validation,
+                                      const struct dataset *learnt, struct error *err) {
   struct str text;
   size_t row = 0; /* of tags: the first of the example's */
   str_init(&text, (size_t)1 << 30);
   for (size_t i = 0; i < t->evaluation.count; i++) {
     const struct example *x = &validation->examples[i];
     json_t *line = json_pack("{s:I s:I}", "index", (json_int_t)i, "line", (json_int_t)x->line);
-    describe_prediction(line, t, i, &row, x, training);
+    describe_prediction(line, t, i, &row, x, learnt);
     json_append(&text, line);
     str_putc(&text, '\n');
     json_decref(line);
@@ -170,10 +172,10 @@ static enum status export_predictions(struct trainer *t, const struct export *e,
   return status;
 }
 
-static enum status export_manifest(struct trainer *t, const struct export *e, const struct dataset *training,
+static enum status export_manifest(struct training *t, const struct export *e, const struct dataset *learnt,
                                    struct error *err) {
   AUTO(json_release) json_t *manifest = NULL;
-  enum status status = manifest_make(&manifest, t, training, e->announced, err);
+  enum status status = manifest_make(&manifest, t, learnt, e->announced, err);
   if (status)
     return status;
   struct str text;
@@ -187,7 +189,7 @@ static enum status export_manifest(struct trainer *t, const struct export *e, co
   return status;
 }
 
-enum status results_publish(struct trainer *t, const struct dataset *training, const struct dataset *validation,
+enum status results_publish(struct training *t, const struct dataset *learnt, const struct dataset *validation,
                             struct error *err) {
   const struct task *task = t->task;
   struct export e = {.model = t->learner->model,
@@ -200,10 +202,10 @@ enum status results_publish(struct trainer *t, const struct dataset *training, c
   enum status status = export_adapter(t, &e, err);
   status = status ? status : export_curve(t, &e, err);
   if (!status && validation)
-    status = export_predictions(t, &e, validation, training, err);
+    status = export_predictions(t, &e, validation, learnt, err);
   if (!status && t->generation)
     status = put_text(t, &e, "generations.jsonl", &t->generation->samples, err);
-  status = status ? status : export_manifest(t, &e, training, err);
+  status = status ? status : export_manifest(t, &e, learnt, err);
   status = status ? status : export_formats(&e, &task->spec.exports, err);
   json_decref(e.announced);
   return status;

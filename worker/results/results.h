@@ -3,10 +3,10 @@
 #ifndef WORKER_RESULTS_RESULTS_H
 #define WORKER_RESULTS_RESULTS_H
 
-#include "worker/train/trainer.h"
+#include "worker/train/training.h"
 
 /* `validation` may be NULL. */
-NODISCARD enum status results_publish(struct trainer *trainer, const struct dataset *training,
+NODISCARD enum status results_publish(struct training *training, const struct dataset *learnt,
                                       const struct dataset *validation, struct error *err);
 
 #endif

@@ -59,6 +59,12 @@ struct batch_limits batch_limits_for(const struct corpus *c, const struct batch_
                                c->longest};
 }
 
+struct batch_limits batch_evaluation_limits(const struct corpus *c) {
+  size_t together = c->loss_mask ? c->longest * corpus_texts(c) : c->longest; /* completions are told as pairs */
+  size_t tokens = together > EVALUATION_TOKENS ? together : EVALUATION_TOKENS;
+  return (struct batch_limits){EVALUATION_SEQUENCES, tokens, c->longest};
+}
+
 enum status batch_init(struct batch *b, const struct batch_limits *limits, size_t answers, bool tokens,
                        struct error *err) {
   size_t targets = tokens ? limits->tokens : limits->sequences;

@@ -16,6 +16,10 @@ size_t batch_next(const struct corpus *corpus, const uint32_t *order, size_t cou
 /* The most that any batch can hold, whatever the order. */
 struct batch_limits batch_limits_for(const struct corpus *corpus, const struct batch_rule *rule);
 
+enum { EVALUATION_SEQUENCES = 256, EVALUATION_TOKENS = 4096 };
+/* What an evaluation batch of this corpus may hold at most. */
+struct batch_limits batch_evaluation_limits(const struct corpus *corpus);
+
 /* A batch under construction; memory for the largest one is made once. */
 struct batch {
   struct sequences sequences;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "worker/train/trainer.h"
+#include "worker/train/training.h"
 
 /* Packing needs no special rows, since batches are never padded: it only changes what ends a micro-batch. */
 struct batch_rule course_rule(const struct task *task) {
@@ -17,19 +17,19 @@ struct batch_rule course_rule(const struct task *task) {
 }
 
 /* How many examples from `first` on the next optimiser step takes: gradient_accumulation_steps micro-batches. */
-size_t course_step(const struct trainer *t, const uint32_t *order, size_t first) {
+size_t course_step(const struct training *t, const uint32_t *order, size_t first) {
   size_t done = first, count = t->training->count;
   for (int64_t i = 0; i < t->task->spec.hyperparameters.gradient_accumulation_steps && done < count; i++)
     done += batch_next(t->training, order, count, done, &t->rule);
   return done - first;
 }
 
-static void next_order(const struct trainer *t, struct rng *rng, uint32_t *order) {
+static void next_order(const struct training *t, struct rng *rng, uint32_t *order) {
   if (t->task->spec.hyperparameters.shuffle)
     rng_shuffle(rng, order, t->training->count);
 }
 
-void course_next_epoch(struct trainer *t) {
+void course_next_epoch(struct training *t) {
   next_order(t, &t->rng, t->order);
   t->progress.epoch++;
   t->progress.position = 0;
@@ -37,7 +37,7 @@ void course_next_epoch(struct trainer *t) {
 
 /* Where tokens end a batch the number of steps depends on each epoch's order, so the orders are made once ahead of
    time; where max_steps decides, one of them tells how much that is of the data. */
-static enum status count_steps(struct trainer *t, struct error *err) {
+static enum status count_steps(struct training *t, struct error *err) {
   const struct hyperparameters *h = &t->task->spec.hyperparameters;
   const struct corpus *c = t->training;
   int64_t epochs = h->max_steps ? 1 : h->n_epochs, steps = 0;
@@ -61,7 +61,7 @@ static enum status count_steps(struct trainer *t, struct error *err) {
 
 /* The number of steps is known only now: a warm-up that leaves nothing to learn with ends the job, one that does not
    end is told. */
-static enum status check_schedule(const struct trainer *t, struct error *err) {
+static enum status check_schedule(const struct training *t, struct error *err) {
   const struct hyperparameters *h = &t->task->spec.hyperparameters;
   int64_t warmup = job_warmup_steps(h, t->total_steps), last = t->total_steps - 1;
   double highest = job_learning_rate(h, last, t->total_steps);
@@ -78,7 +78,7 @@ static enum status check_schedule(const struct trainer *t, struct error *err) {
   return STATUS_OK;
 }
 
-enum status course_plan(struct trainer *t, struct error *err) {
+enum status course_plan(struct training *t, struct error *err) {
   enum status status = count_steps(t, err);
   return status ? status : check_schedule(t, err);
 }

@@ -4,11 +4,11 @@
 
 #include <stdbool.h>
 
-struct trainer;
+struct training;
 
 /* The names of the columns. Those of preference tuning are in its curves alone. */
-void curve_start(struct trainer *trainer);
+void curve_start(struct training *training);
 /* The newest step: `evaluated` and its telemetry `measured` where that was done. */
-void curve_row(struct trainer *trainer, bool evaluated, bool measured);
+void curve_row(struct training *training, bool evaluated, bool measured);
 
 #endif

@@ -5,8 +5,11 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "worker/train/course.h"
+#include "worker/train/generation_eval.h"
 #include "worker/train/image_samples.h"
-#include "worker/train/trainer.h"
+#include "worker/train/image_training.h"
+#include "worker/train/preferences.h"
+#include "worker/train/training.h"
 
 /* Batches are measured for about so long; the first one, which meets cold memory, counts only where it is the only one.
  */
@@ -36,21 +39,21 @@ static void pace_add(struct pace *pace, double seconds, double tokens) {
 
 /* --- what follows from the plan ------------------------------------------------------------------- */
 
-static int64_t epochs(const struct trainer *t) {
+static int64_t epochs(const struct training *t) {
   int64_t count = (int64_t)t->training->count;
   return (t->total_examples + count - 1) / count;
 }
 
 /* How often something is done that is due every so many steps (0: at the end of each epoch), and at the last. */
-static int64_t occasions(const struct trainer *t, int64_t every) {
+static int64_t occasions(const struct training *t, int64_t every) {
   return every > 0 ? (t->total_steps + every - 1) / every : epochs(t);
 }
 
-static int64_t evaluations(const struct trainer *t) {
+static int64_t evaluations(const struct training *t) {
   return t->validation ? 1 + occasions(t, t->task->spec.evaluation.every_steps) : 0;
 }
 
-static double evaluation_tokens(const struct trainer *t) {
+static double evaluation_tokens(const struct training *t) {
   const struct corpus *c = t->validation;
   double examples = (double)t->task->spec.evaluation.max_examples;
   if (!c || !c->count)
@@ -60,7 +63,7 @@ static double evaluation_tokens(const struct trainer *t) {
 }
 
 /* What the reference of preference tuning goes over, forward only, before the first step. */
-static double reference_tokens(const struct trainer *t) {
+static double reference_tokens(const struct training *t) {
   double tokens = 0;
   const struct corpus *const of[] = {t->training, t->validation};
   for (size_t i = 0; preference_has_reference(&t->learner->preference) && i < COUNT_OF(of); i++)
@@ -69,7 +72,7 @@ static double reference_tokens(const struct trainer *t) {
 }
 
 /* Bytes of the exports beside the adapter, which is there as a folder and as an archive. */
-static double export_bytes(const struct trainer *t, double adapter) {
+static double export_bytes(const struct training *t, double adapter) {
   static const double bytes[] = {[EXPORT_TYPE_NONE] = 0,
                                  [EXPORT_TYPE_F32] = 4,
                                  [EXPORT_TYPE_F16] = 2,
@@ -86,7 +89,7 @@ static double export_bytes(const struct trainer *t, double adapter) {
 }
 
 /* The most that the job's folder holds. */
-static double disk_bytes(const struct trainer *t) {
+static double disk_bytes(const struct training *t) {
   const struct job_spec *spec = &t->task->spec;
   const struct parameter_list *parameters = &t->learner->model->parameters;
   double adapter = (double)parameter_elements(parameters) * sizeof(float) + FOLDER_BYTES;
@@ -98,7 +101,7 @@ static double disk_bytes(const struct trainer *t) {
 }
 
 /* Likewise of pictures that a training makes. */
-static double sampled_tokens(const struct trainer *t) {
+static double sampled_tokens(const struct training *t) {
   if (!t->images)
     return 0;
   double previews = 1 + (double)occasions(t, t->task->spec.evaluation.every_steps);
@@ -106,7 +109,7 @@ static double sampled_tokens(const struct trainer *t) {
   return passes * (double)t->images->encoder.pipeline->text_tokens;
 }
 
-static json_t *duration(const struct trainer *t, const struct pace *pace) {
+static json_t *duration(const struct training *t, const struct pace *pace) {
   double tokens = (double)t->total_tokens, count = (double)evaluations(t), judged = count * evaluation_tokens(t);
   judged += reference_tokens(t) + sampled_tokens(t);
   double low = t->prepared + pace->fastest * FASTER * (tokens + EVALUATION_LOW * judged);
@@ -121,7 +124,7 @@ static json_t *duration(const struct trainer *t, const struct pace *pace) {
   return json_pack("{s:f, s:f}", "low", low, "high", high);
 }
 
-static json_t *describe(const struct trainer *t, const struct pace *pace) {
+static json_t *describe(const struct training *t, const struct pace *pace) {
   const struct learner *l = t->learner;
   const struct backend *b = l->model->backend;
   json_t *out = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "steps", (json_int_t)t->total_steps, "examples",
@@ -140,11 +143,11 @@ static json_t *describe(const struct trainer *t, const struct pace *pace) {
   return out;
 }
 
-static bool takes_host_memory(const struct trainer *t) {
+static bool takes_host_memory(const struct training *t) {
   return t->learner->model->backend->ops->host_memory;
 }
 
-void estimate_tell_plan(const struct trainer *t, struct report *report) {
+void estimate_tell_plan(const struct training *t, struct report *report) {
   if (takes_host_memory(t))
     report_data(report, EVENT_REPORT, "", json_pack("{s:I}", "peak_memory_bytes", (json_int_t)t->learner->estimate));
 }
@@ -155,7 +158,7 @@ size_t estimate_room(const struct task *task) {
   return most && (!room || most < room) ? most : room;
 }
 
-enum status estimate_check(const struct trainer *t, struct error *err) {
+enum status estimate_check(const struct training *t, struct error *err) {
   size_t most = (size_t)t->task->memory_bytes_max, takes = t->learner->estimate;
   if (!most || !takes_host_memory(t) || takes <= most)
     return STATUS_OK;
@@ -168,7 +171,7 @@ enum status estimate_check(const struct trainer *t, struct error *err) {
 /* --- what is measured ----------------------------------------------------------------------------- */
 
 /* Forward and backward of one micro-batch of the job, whose gradients nobody uses. */
-static enum status run_batch(struct trainer *t, size_t first, size_t count, uint64_t number, struct error *err) {
+static enum status run_batch(struct training *t, size_t first, size_t count, uint64_t number, struct error *err) {
   double loss = 0;
   size_t correct;
   enum status status = learner_begin(t->learner, NULL, err);
@@ -177,7 +180,7 @@ static enum status run_batch(struct trainer *t, size_t first, size_t count, uint
   if (t->images) {
     status = image_training_accumulate(t->images, t, first, first + count, &loss, err);
   } else {
-    status = trainer_fill(t, first, count, 1, 1, err);
+    status = training_fill(t, first, count, 1, 1, err);
     if (!status)
       status = learner_accumulate(t->learner, &t->batch.sequences, &t->batch.targets, 1, number, &loss, &correct, err);
   }
@@ -186,7 +189,7 @@ static enum status run_batch(struct trainer *t, size_t first, size_t count, uint
   return status;
 }
 
-enum status estimate_measure(json_t **out, struct trainer *t, struct error *err) {
+enum status estimate_measure(json_t **out, struct training *t, struct error *err) {
   struct pace pace = {0};
   size_t first = 0, count = t->training->count;
   double spent = 0, began = clock_seconds();
@@ -205,13 +208,13 @@ enum status estimate_measure(json_t **out, struct trainer *t, struct error *err)
     pace_add(&pace, clock_seconds() - start, tokens);
     spent = clock_seconds() - began;
     first += taken;
-    trainer_progress(t, "estimate", false);
+    training_progress(t, "estimate", false);
     if (spent >= LONG_SECONDS || (spent >= MEASURE_SECONDS && n + 1 >= BATCHES_MIN))
       break;
   }
   if (t->generation) {
     enum status status = generation_eval_measure(&pace.generation_low, &pace.generation_high, t->generation, t->learner,
-                                                 trainer_beat, t, err);
+                                                 training_beat, t, err);
     if (status)
       return status;
   }
@@ -219,9 +222,9 @@ enum status estimate_measure(json_t **out, struct trainer *t, struct error *err)
   return *out ? STATUS_OK : error_no_memory(err, "an estimate");
 }
 
-json_t *estimate_of_run(const struct trainer *t) {
+json_t *estimate_of_run(const struct training *t) {
   const struct progress *p = &t->progress;
-  double seconds = trainer_seconds(t);
+  double seconds = training_seconds(t);
   struct pace pace = {0};
   if (p->step < t->total_steps && (p->step < BATCHES_MIN || seconds < MEASURE_SECONDS))
     return NULL;

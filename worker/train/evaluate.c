@@ -9,12 +9,6 @@
 #include "worker/data/ranking.h"
 #include "worker/train/preferences.h"
 
-struct batch_limits evaluate_limits(const struct corpus *c) {
-  size_t together = c->loss_mask ? c->longest * corpus_texts(c) : c->longest; /* completions are told as pairs */
-  size_t tokens = together > EVALUATE_TOKENS ? together : EVALUATE_TOKENS;
-  return (struct batch_limits){EVALUATE_SEQUENCES, tokens, c->longest};
-}
-
 /* MNLI's two accuracies, where its examples' genres say which one they count in. */
 static void score_subsets(struct evaluation *e, const struct corpus *c, const uint32_t *predicted) {
   static const char *const names[] = {
@@ -229,8 +223,8 @@ static enum status predict_batch(struct evaluation *e, struct learner *l, const 
 
 static enum status predict_all(struct evaluation *e, struct token_metrics *metrics, struct learner *l,
                                const struct corpus *c, struct batch *batch, struct report *report, struct error *err) {
-  struct batch_limits limits = evaluate_limits(c);
-  uint32_t order[EVALUATE_SEQUENCES];
+  struct batch_limits limits = batch_evaluation_limits(c);
+  uint32_t order[EVALUATION_SEQUENCES];
   size_t sequences = e->count * corpus_texts(c), row = 0;
   struct corpus each = *c; /* texts of an example are predicted one by one */
   if (sequences != e->count) {

@@ -7,11 +7,6 @@
 #include "worker/report.h"
 #include "worker/train/batch.h"
 
-enum { EVALUATE_SEQUENCES = 256, EVALUATE_TOKENS = 4096 };
-
-/* What an evaluation batch of this corpus may hold at most. */
-struct batch_limits evaluate_limits(const struct corpus *corpus);
-
 struct evaluation {
   double loss;    /* mean over examples; language models: over predicted tokens; tags: over words */
   json_t *scores; /* {"valid_accuracy": ...}: what fits the task; owned */

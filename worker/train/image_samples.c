@@ -13,7 +13,7 @@
 #include "worker/image/image_png.h"
 #include "worker/model/autoencoder_kl.h"
 #include "worker/model/unet.h"
-#include "worker/train/trainer.h"
+#include "worker/train/training.h"
 
 /* Class pictures and previews begin with other noise. */
 static const uint64_t CLASS_SEEDS = (uint64_t)1 << 40, PREVIEW_SEEDS = (uint64_t)2 << 40;
@@ -29,8 +29,8 @@ static enum status beat_of_class(void *context, struct error *err) {
 
 /* How far the training is stays told. */
 static enum status beat_of_preview(void *context, struct error *err) {
-  struct trainer *t = context;
-  trainer_progress(t, "preview", true);
+  struct training *t = context;
+  training_progress(t, "preview", true);
   return report_poll(t->report, err);
 }
 
@@ -79,7 +79,7 @@ enum status image_samples_of_class(struct image_training *it, const struct job_s
 }
 
 /* The file is on disk, and the daemon learns of it at once. */
-static enum status publish(const struct trainer *t, const struct image *image, const char *name, struct error *err) {
+static enum status publish(const struct training *t, const struct image *image, const char *name, struct error *err) {
   char path[1100], sha256[HASH_HEX];
   unsigned char *bytes;
   size_t length;
@@ -99,7 +99,7 @@ static enum status publish(const struct trainer *t, const struct image *image, c
 }
 
 /* Preview `number` of prompt `p`, both from 0. */
-static enum status preview(struct image *out, struct image_training *it, struct trainer *t, int64_t step,
+static enum status preview(struct image *out, struct image_training *it, struct training *t, int64_t step,
                            const char *prompt, const struct image *hint, size_t p, int64_t number, struct error *err) {
   char name[100];
   enum status status =
@@ -114,7 +114,7 @@ static enum status preview(struct image *out, struct image_training *it, struct 
   return status;
 }
 
-enum status image_samples_preview(struct image_training *it, struct trainer *t, struct error *err) {
+enum status image_samples_preview(struct image_training *it, struct training *t, struct error *err) {
   const struct image_spec *spec = &t->task->spec.image;
   enum status status = learner_factors(t->learner, err);
   image_metrics_begin(&it->metrics);
@@ -156,7 +156,7 @@ static enum status compare_edges(struct canny_likeness *sum, const struct image 
   return status;
 }
 
-static enum status preview_hint(struct canny_likeness *sum, struct image_training *it, struct trainer *t, int64_t step,
+static enum status preview_hint(struct canny_likeness *sum, struct image_training *it, struct training *t, int64_t step,
                                 size_t index, struct error *err) {
   const char *prompt = it->encoder.prompts[it->validation.prompts[index]];
   struct image image, hint;
@@ -172,7 +172,7 @@ static enum status preview_hint(struct canny_likeness *sum, struct image_trainin
   return status;
 }
 
-enum status image_samples_controlled(struct image_training *it, struct trainer *t, int64_t step, json_t *scores,
+enum status image_samples_controlled(struct image_training *it, struct training *t, int64_t step, json_t *scores,
                                      struct error *err) {
   const struct image_spec *spec = &t->task->spec.image;
   const size_t asked = (size_t)spec->num_validation_images, have = it->validation.count,

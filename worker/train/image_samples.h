@@ -13,12 +13,12 @@ NODISCARD enum status image_samples_of_class(struct image_training *training, co
 /* One preview of each validation prompt's, by the adapter as it is now: preview-<step>-<prompt>-<number>.png in the
    task's output folder, from 1 each. The same seed begins them at every step. They are measured
    (training->metrics). */
-NODISCARD enum status image_samples_preview(struct image_training *training, struct trainer *trainer,
+NODISCARD enum status image_samples_preview(struct image_training *images, struct training *training,
                                             struct error *err);
 /* Of controllable generation: previews of the first num_validation_images validation pictures, with their prompts and
    hints, called preview-<step>-<picture>-1.png. Where hints are edges, valid_canny_iou and valid_canny_f1 join the
    scores: means over these previews of how like their own edges are to the hints'. */
-NODISCARD enum status image_samples_controlled(struct image_training *training, struct trainer *trainer, int64_t step,
+NODISCARD enum status image_samples_controlled(struct image_training *images, struct training *training, int64_t step,
                                                json_t *scores, struct error *err);
 /* Bytes that making one of them takes at a time, beside the models and the steps; 0 where the job makes none. The
    encoder of *training is there. */

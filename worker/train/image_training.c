@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "worker/train/trainer.h"
+#include "worker/train/training.h"
 
 enum { TIMESTEPS_JUDGED = 4 };
 enum use { USE_INSTANCE, USE_CLASS, USE_VALIDATION };
@@ -92,7 +92,7 @@ static enum status learn(struct image_training *it, const struct image_set *set,
   return status;
 }
 
-enum status image_training_accumulate(struct image_training *it, struct trainer *t, size_t first, size_t end,
+enum status image_training_accumulate(struct image_training *it, struct training *t, size_t first, size_t end,
                                       double *loss, struct error *err) {
   const struct job_spec *spec = &t->task->spec;
   const double share = 1 / (double)(end - first);
@@ -105,7 +105,7 @@ enum status image_training_accumulate(struct image_training *it, struct trainer 
                      share * spec->image.prior_loss_weight, loss, err);
     t->progress.tokens += (int64_t)it->encoder.pipeline->text_tokens * (it->classes.count ? 2 : 1);
     if (!status && e + 1 < end) {
-      trainer_progress(t, "train", false);
+      training_progress(t, "train", false);
       status = report_poll(t->report, err);
     }
   }
@@ -130,14 +130,14 @@ static enum status judge(struct image_training *it, size_t index, size_t part, u
   return status;
 }
 
-enum status image_training_evaluate(struct evaluation *out, struct image_training *it, struct trainer *t,
+enum status image_training_evaluate(struct evaluation *out, struct image_training *it, struct training *t,
                                     size_t examples, struct error *err) {
   size_t count = examples && examples < it->validation.count ? examples : it->validation.count;
   double loss = 0;
   enum status status = STATUS_OK;
   for (size_t i = 0; !status && i < count * TIMESTEPS_JUDGED; i++) {
     status = judge(it, i / TIMESTEPS_JUDGED, i % TIMESTEPS_JUDGED, (uint64_t)t->task->spec.seed, &loss, err);
-    status = status ? status : trainer_beat(t, err);
+    status = status ? status : training_beat(t, err);
   }
   if (status)
     return status;

@@ -1,4 +1,4 @@
-/* What a diffusion model's adapter is trained with: the steps and the evaluations of a trainer whose examples are
+/* What a diffusion model's adapter is trained with: the steps and the evaluations of a training whose examples are
    pictures (DreamBooth: Ruiz et al., 2023; the loss of Ho et al., 2020).
 
    An example is a pass of its own through the UNet: latents drawn anew from what the VAE says of the picture, noise,
@@ -14,7 +14,7 @@
 #include "worker/train/image_metrics.h"
 #include "worker/train/image_set.h"
 
-struct trainer;
+struct training;
 
 struct image_training {
   struct image_encoder encoder;
@@ -29,14 +29,14 @@ struct image_training {
 /* Memory for a pass. Encoder and denoiser are there already. */
 NODISCARD enum status image_training_init(struct image_training *training, struct error *err);
 void image_training_done(struct image_training *training);
-/* Adds the gradients of the trainer's examples order[first..end-1], one optimiser step; *loss += their part of its
+/* Adds the gradients of the training's examples order[first..end-1], one optimiser step; *loss += their part of its
    loss, which is a mean over them. */
-NODISCARD enum status image_training_accumulate(struct image_training *training, struct trainer *trainer, size_t first,
+NODISCARD enum status image_training_accumulate(struct image_training *images, struct training *training, size_t first,
                                                 size_t end, double *loss, struct error *err);
 /* The loss on the first `examples` validation pictures (0: all): of each at four time steps spread over all of them,
    with noise that is always the same. */
-NODISCARD enum status image_training_evaluate(struct evaluation *out, struct image_training *training,
-                                              struct trainer *trainer, size_t examples, struct error *err);
+NODISCARD enum status image_training_evaluate(struct evaluation *out, struct image_training *images,
+                                              struct training *training, size_t examples, struct error *err);
 /* Adds what is learnt from. */
 void image_training_identify(struct hash *hash, const struct image_training *training);
 

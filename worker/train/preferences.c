@@ -7,7 +7,6 @@
 #include "api/objective.h"
 #include "base/checked.h"
 #include "base/clock.h"
-#include "worker/train/evaluate.h"
 
 /* --- the loss ------------------------------------------------------------------------------------- */
 
@@ -48,14 +47,14 @@ struct batch_limits preference_limits(const struct preference *how, const struct
                                       const struct batch_limits *step, const struct batch_limits *evaluation) {
   if (how->loss == PREFERENCE_NONE)
     return *evaluation;
-  const struct batch_limits own = evaluate_limits(training);
+  const struct batch_limits own = batch_evaluation_limits(training);
   return (struct batch_limits){most(own.sequences, step->sequences, evaluation->sequences),
                                most(own.tokens, step->tokens, evaluation->tokens),
                                most(own.longest, step->longest, evaluation->longest)};
 }
 
 /* A batch of the corpus's sequences from `first` on. */
-static size_t take_sequences(uint32_t order[EVALUATE_SEQUENCES], const struct corpus *c,
+static size_t take_sequences(uint32_t order[EVALUATION_SEQUENCES], const struct corpus *c,
                              const struct batch_limits *limits, size_t first) {
   size_t n = 0, tokens = 0;
   for (; n < limits->sequences && first + n < c->count; n++) {
@@ -70,13 +69,13 @@ static size_t take_sequences(uint32_t order[EVALUATE_SEQUENCES], const struct co
 static enum status make_reference(struct corpus *c, struct learner *l, struct report *report, struct error *err) {
   struct corpus each = *c; /* sequences by themselves */
   struct batch batch = {0};
-  uint32_t order[EVALUATE_SEQUENCES];
+  uint32_t order[EVALUATION_SEQUENCES];
   double told = clock_seconds();
   each.count = c->count * corpus_texts(c);
   each.texts = 1;
   each.desirable = NULL;
   each.learns_prompts = false;
-  const struct batch_limits limits = evaluate_limits(&each);
+  const struct batch_limits limits = batch_evaluation_limits(&each);
   c->reference = calloc(each.count, sizeof *c->reference);
   enum status status =
       c->reference ? batch_init(&batch, &limits, 1, true, err) : error_no_memory(err, "the reference's numbers");
@@ -152,7 +151,7 @@ enum status preference_fill(struct batch *b, struct learner *l, const struct cor
 /* Examples of a batch: of KTO at most as many as in training, since its kl is of these. */
 static size_t take_examples(const struct corpus *c, const struct learner *l, const uint32_t *order, size_t count,
                             size_t first) {
-  const struct batch_limits limits = evaluate_limits(c);
+  const struct batch_limits limits = batch_evaluation_limits(c);
   struct batch_rule rule = {.examples = limits.sequences / corpus_texts(c), .tokens = limits.tokens};
   if (c->desirable && l->group < rule.examples)
     rule.examples = l->group;

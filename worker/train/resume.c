@@ -11,8 +11,9 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "worker/train/course.h"
+#include "worker/train/image_training.h"
 #include "worker/train/state.h"
-#include "worker/train/trainer.h"
+#include "worker/train/training.h"
 
 /* Tensors of a state: these and the name of a parameter, as PyTorch calls AdamW's moments; and two texts. */
 enum part { PART_PARAMETER, PART_MEAN, PART_VARIANCE, PART_BEST, PART_COUNT };
@@ -82,7 +83,7 @@ static void add_corpus(struct hash *hash, const struct corpus *c) {
 }
 
 /* Data are what is learnt from them: token ids, loss mask, classes in their order. */
-static void identify(struct trainer *t) {
+static void identify(struct training *t) {
   const struct model *model = t->learner->model;
   struct hash hash;
   if (t->resume.data[0])
@@ -103,7 +104,7 @@ static void identify(struct trainer *t) {
 
 /* A state being put together. */
 struct making {
-  struct trainer *t;
+  struct training *t;
   size_t count;
   struct st_tensor *tensors;
   struct arena arena; /* names */
@@ -174,21 +175,21 @@ static enum status add_parameters(struct making *m, struct error *err) {
   return status;
 }
 
-static json_t *make_numbers(struct trainer *t) {
+static json_t *make_numbers(struct training *t) {
   struct progress progress = t->progress;
-  progress.seconds = trainer_seconds(t);
+  progress.seconds = training_seconds(t);
   json_t *written = field_write(&progress_fields, &progress), *checkpoints = json_array();
   for (size_t i = 0; i < t->checkpoint_count; i++)
     json_array_append_new(checkpoints, json_integer(t->checkpoints[i]));
   identify(t);
   return json_pack("{s:s s:s s:s s:I s:o s:o s:o s:O?}", "job", t->task->job_id, "data", t->resume.data, "model",
                    t->resume.model, "total_steps", (json_int_t)t->total_steps, "progress", written, "checkpoints",
-                   checkpoints, "engine", trainer_engine(t), "earlier_engines", t->resume.engines);
+                   checkpoints, "engine", training_engine(t), "earlier_engines", t->resume.engines);
 }
 
 static enum status write_state(struct making *m, const char *path, char sha256[HASH_HEX], uint64_t *bytes,
                                struct error *err) {
-  struct trainer *t = m->t;
+  struct training *t = m->t;
   const struct parameter_list *list = &t->learner->model->parameters;
   AUTO(json_release) json_t *numbers = make_numbers(t);
   AUTO(json_release) json_t *spec = job_spec_json(&t->task->spec);
@@ -210,7 +211,7 @@ static void state_name(char out[64], int64_t step) {
 }
 
 /* The newest RESUME_KEPT of this run stay. */
-static void forget_old(struct trainer *t) {
+static void forget_old(struct training *t) {
   struct resume *r = &t->resume;
   char name[64], path[1100];
   if (r->kept_count && r->kept[r->kept_count - 1] == t->progress.step) /* written over */
@@ -225,13 +226,13 @@ static void forget_old(struct trainer *t) {
   memmove(r->kept, r->kept + 1, --r->kept_count * sizeof r->kept[0]);
 }
 
-bool resume_due(const struct trainer *t, bool with_checkpoint) {
+bool resume_due(const struct training *t, bool with_checkpoint) {
   enum { SHARE = 100 };
   double since = clock_seconds() - t->resume.last, every = (double)t->task->spec.checkpointing.every_seconds;
   return since >= SHARE * t->resume.cost && (with_checkpoint || (every > 0 && since >= every));
 }
 
-void resume_save(struct trainer *t) {
+void resume_save(struct training *t) {
   struct making m = {.t = t};
   struct resume *r = &t->resume;
   struct error err;
@@ -270,7 +271,7 @@ void resume_save(struct trainer *t) {
 struct loading {
   struct state state;
   struct progress progress;
-  int64_t checkpoints[COUNT_OF(((struct trainer *)0)->checkpoints)];
+  int64_t checkpoints[COUNT_OF(((struct training *)0)->checkpoints)];
   size_t checkpoint_count;
 };
 
@@ -278,7 +279,7 @@ static enum status refuse(struct error *err, const char *why) {
   return error_set(err, STATUS_DAMAGED, NULL, "%s", why);
 }
 
-static enum status check_numbers(struct loading *l, const struct trainer *t, struct error *err) {
+static enum status check_numbers(struct loading *l, const struct training *t, struct error *err) {
   const json_t *numbers = l->state.numbers, *progress = json_object_get(numbers, "progress");
   struct fault_list faults = {0};
   struct progress *p = &l->progress;
@@ -321,7 +322,7 @@ static void forget_changeable(json_t *spec) {
 }
 
 /* The spec as this build would write it: a newer one has more members, at their defaults. */
-static enum status check_spec(const struct loading *l, const struct trainer *t, struct error *err) {
+static enum status check_spec(const struct loading *l, const struct training *t, struct error *err) {
   const struct st_tensor *tensor = state_tensor(&l->state, spec_name, ST_U8);
   AUTO(json_release) json_t *now = job_spec_json(&t->task->spec);
   AUTO(json_release) json_t *then = NULL;
@@ -346,7 +347,7 @@ static enum status check_spec(const struct loading *l, const struct trainer *t, 
   return STATUS_OK;
 }
 
-static enum status check_identity(const struct loading *l, struct trainer *t, struct error *err) {
+static enum status check_identity(const struct loading *l, struct training *t, struct error *err) {
   const struct {
     const char *member, *own, *what;
   } rows[] = {{"job", t->task->job_id, "it is of another job"},
@@ -372,7 +373,7 @@ static const struct st_tensor *find_floats(const struct loading *l, enum part pa
 
 /* Columns that the state's curve has not yet, since an older build wrote it; -1: it has others than this one. Before
    the first step t->csv is its first line. */
-static int columns_missing(const struct st_tensor *curve, const struct trainer *t) {
+static int columns_missing(const struct st_tensor *curve, const struct training *t) {
   const char *end = curve->length ? memchr(curve->bytes, '\n', curve->length) : NULL, *rest;
   size_t length = end ? (size_t)(end - (const char *)curve->bytes) : 0;
   if (length == 0 || length >= t->csv.length || memcmp(curve->bytes, t->csv.text, length) != 0 ||
@@ -384,7 +385,7 @@ static int columns_missing(const struct st_tensor *curve, const struct trainer *
   return missing;
 }
 
-static enum status check_tensors(const struct loading *l, const struct trainer *t, struct error *err) {
+static enum status check_tensors(const struct loading *l, const struct training *t, struct error *err) {
   const struct parameter_list *list = &t->learner->model->parameters;
   enum { MOST_CURVE = 64 << 20 };
   const struct st_tensor *curve = state_tensor(&l->state, curve_name, ST_U8);
@@ -401,14 +402,14 @@ static enum status check_tensors(const struct loading *l, const struct trainer *
   return columns_missing(curve, t) < 0 ? refuse(err, "its step_metrics.csv has other columns") : STATUS_OK;
 }
 
-static enum status check(struct loading *l, struct trainer *t, struct error *err) {
+static enum status check(struct loading *l, struct training *t, struct error *err) {
   enum status status = check_identity(l, t, err);
   status = status ? status : check_numbers(l, t, err);
   status = status ? status : check_checkpoints(l, err);
   return status ? status : check_tensors(l, t, err);
 }
 
-static enum status take_parameters(struct trainer *t, const struct loading *l, struct error *err) {
+static enum status take_parameters(struct training *t, const struct loading *l, struct error *err) {
   const struct parameter_list *list = &t->learner->model->parameters;
   struct adamw *adamw = &t->learner->adamw;
   struct backend *backend = adamw->buffers.backend;
@@ -432,10 +433,10 @@ static enum status take_parameters(struct trainer *t, const struct loading *l, s
 }
 
 /* A state of another engine serves, but the results are then not those of a run in one piece. */
-static void compare_engines(struct trainer *t, const struct loading *l) {
+static void compare_engines(struct training *t, const struct loading *l) {
   json_t *then = json_object_get(l->state.numbers, "engine");
   json_t *earlier = json_object_get(l->state.numbers, "earlier_engines");
-  AUTO(json_release) json_t *now = trainer_engine(t);
+  AUTO(json_release) json_t *now = training_engine(t);
   char text[400] = "";
   const char *member;
   json_t *value;
@@ -461,7 +462,7 @@ static void compare_engines(struct trainer *t, const struct loading *l) {
   json_array_append(t->resume.engines, entry);
 }
 
-static void take_curve(struct trainer *t, const struct st_tensor *curve) {
+static void take_curve(struct training *t, const struct st_tensor *curve) {
   const char *at = (const char *)curve->bytes, *end = at + curve->length, *line;
   int missing = columns_missing(curve, t);
   at = (const char *)memchr(at, '\n', curve->length) + 1;
@@ -473,7 +474,7 @@ static void take_curve(struct trainer *t, const struct st_tensor *curve) {
   }
 }
 
-static enum status take(struct trainer *t, const struct loading *l, struct error *err) {
+static enum status take(struct training *t, const struct loading *l, struct error *err) {
   int64_t position = l->progress.position;
   while (t->progress.epoch < l->progress.epoch)
     course_next_epoch(t);
@@ -488,7 +489,7 @@ static enum status take(struct trainer *t, const struct loading *l, struct error
   return take_parameters(t, l, err);
 }
 
-enum status resume_load(struct trainer *t, struct error *err) {
+enum status resume_load(struct training *t, struct error *err) {
   const struct string_list *paths = &t->task->resume;
   if (paths->count)
     identify(t);
@@ -516,7 +517,7 @@ enum status resume_load(struct trainer *t, struct error *err) {
   return STATUS_OK;
 }
 
-void resume_done(struct trainer *t) {
+void resume_done(struct training *t) {
   json_decref(t->resume.engines);
   t->resume.engines = NULL;
 }

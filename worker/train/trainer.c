@@ -17,93 +17,22 @@
 #include "worker/train/course.h"
 #include "worker/train/curve.h"
 #include "worker/train/estimate.h"
+#include "worker/train/generation_eval.h"
 #include "worker/train/image_samples.h"
+#include "worker/train/image_training.h"
+#include "worker/train/preferences.h"
+#include "worker/train/resume.h"
 #include "worker/train/start.h"
 
 /* Events of a whole run, about. */
 enum { METRIC_EVENTS = 200, MODULE_EVENTS = 50 };
 
-double trainer_seconds(const struct trainer *t) {
-  return t->progress.seconds + clock_seconds() - t->started;
-}
-
-json_t *trainer_engine(const struct trainer *t) {
-  const struct backend *b = t->learner->model->backend;
-  char build[BUILD_ID_HEX];
-  build_id(build);
-  return json_pack("{s:s s:s s:s s:s}", "device", b->device_name, "isa", b->ops->processor(b), "matmul",
-                   job_matmul_names[b->matmul], "build", build);
-}
-
-double trainer_epoch(const struct trainer *t) {
-  return (double)t->progress.examples / (double)t->training->count;
-}
-
-bool trainer_prefers(const struct trainer *t) {
-  return t->learner->preference.loss != PREFERENCE_NONE;
-}
-
-/* What of the newest step is told beside its loss. */
-static void set_train_scores(const struct trainer *t, json_t *data) {
-  if (trainer_prefers(t))
-    preference_put(data, "", &t->progress.scores);
-  else if (t->learner->model->language)
-    json_object_set_new(data, "train_mean_token_accuracy", json_real(t->progress.train_accuracy));
-}
-
-static const char *metric_name(const struct trainer *t) {
-  return job_metric_names[t->task->spec.evaluation.metric];
-}
-
-static json_t *evaluated(const struct trainer *t, int64_t step, double value) {
-  char name[64];
-  snprintf(name, sizeof name, "valid_%s", metric_name(t));
-  return json_pack("{s:I s:f}", "step", (json_int_t)step, name, value);
-}
-
-json_t *trainer_best(const struct trainer *t) {
-  return evaluated(t, t->progress.best_step, t->progress.best);
-}
-
-json_t *trainer_last(const struct trainer *t) {
-  return evaluated(t, t->progress.last_step, t->progress.last);
-}
-
-void trainer_progress(struct trainer *t, const char *phase, bool force) {
-  double now = clock_seconds(), seconds = trainer_seconds(t);
-  if (!force && now - t->last_progress < 0.5)
-    return;
-  t->last_progress = now;
-  int64_t step = t->progress.step;
-  double remaining = step ? seconds / (double)step * (double)(t->total_steps - step) : -1;
-  json_t *data = json_pack("{s:s s:I s:I s:f s:f s:f s:I}", "phase", phase, "step", (json_int_t)t->progress.step,
-                           "total_steps", (json_int_t)t->total_steps, "epoch", trainer_epoch(t), "percent",
-                           100.0 * (double)t->progress.step / (double)t->total_steps, "tokens_per_second",
-                           seconds > 0 ? (double)t->progress.tokens / seconds : 0.0, "trained_tokens",
-                           (json_int_t)t->progress.tokens);
-  if (remaining >= 0)
-    json_object_set_new(data, "seconds_remaining", json_real(remaining));
-  json_t *estimate = t->estimated || strcmp(phase, "train") != 0 ? NULL : estimate_of_run(t);
-  t->estimated |= estimate && json_object_set_new(data, "estimate", estimate) == 0;
-  if (strcmp(phase, "export") == 0)
-    json_object_set_new(data, "peak_memory_bytes", json_integer((json_int_t)memory_peak()));
-  if (t->progress.step) {
-    json_object_set_new(data, "train_loss", json_real(t->progress.train_loss));
-    set_train_scores(t, data);
-  }
-  if (t->progress.best_step) {
-    json_object_set_new(data, "best", trainer_best(t));
-    json_object_set_new(data, "last", trainer_last(t));
-  }
-  report_data(t->report, EVENT_PROGRESS, "", data);
-}
-
-static double score(const struct trainer *t, const char *name) {
+static double score(const struct training *t, const char *name) {
   return json_number_value(json_object_get(t->evaluation.scores, name));
 }
 
 /* Where GLUE measures a task by two scores, it ranks models by their mean. */
-static void add_combined(const struct trainer *t, json_t *scores) {
+static void add_combined(const struct training *t, json_t *scores) {
   const struct glue_task *task = glue_of(&t->task->spec);
   double sum = 0;
   if (!task || glue_metric(task) != METRIC_COMBINED)
@@ -116,21 +45,15 @@ static void add_combined(const struct trainer *t, json_t *scores) {
   json_object_set_new(scores, "valid_combined_score", json_real(sum / 2));
 }
 
-enum status trainer_beat(void *trainer, struct error *err) {
-  struct trainer *t = trainer;
-  trainer_progress(t, "evaluate", false);
-  return report_poll(t->report, err);
-}
-
 /* Of the parameters as they are, which are those of `step`. */
-static enum status run_evaluation(struct trainer *t, int64_t step, struct error *err) {
+static enum status run_evaluation(struct training *t, int64_t step, struct error *err) {
   struct evaluation fresh;
-  trainer_progress(t, "evaluate", true);
+  training_progress(t, "evaluate", true);
   size_t most = (size_t)t->task->spec.evaluation.max_examples;
   enum status status = t->images ? image_training_evaluate(&fresh, t->images, t, most, err)
                                  : evaluate(&fresh, t->learner, t->validation, most, &t->batch, t->report, err);
   if (!status && t->generation) {
-    status = generation_eval_run(t->generation, t->learner, fresh.scores, trainer_beat, t, err);
+    status = generation_eval_run(t->generation, t->learner, fresh.scores, training_beat, t, err);
     if (status)
       evaluation_done(&fresh);
   }
@@ -166,7 +89,7 @@ static const struct {
             {"valid_canny_iou", "canny IoU"}};
 
 /* Before the metrics of the same step. */
-static void tell_modules(struct trainer *t) {
+static void tell_modules(struct training *t) {
   json_t *data = telemetry_by_module(&t->telemetry, t->progress.step);
   if (data)
     report_data(t->report, EVENT_TELEMETRY, "", data);
@@ -177,33 +100,33 @@ static void tell_modules(struct trainer *t) {
 }
 
 /* Were previews of this step measured? */
-static bool measured_previews(const struct trainer *t) {
+static bool measured_previews(const struct training *t) {
   bool any = false;
   for (int i = 0; t->images && i < IMAGE_METRIC_COUNT; i++)
     any = any || image_metrics_has(&t->images->metrics, i);
   return any && t->images->measured_step == t->progress.step;
 }
 
-static void set_previews(struct trainer *t, json_t *data) {
+static void set_previews(struct training *t, json_t *data) {
   for (int i = 0; measured_previews(t) && i < IMAGE_METRIC_COUNT; i++)
     if (image_metrics_has(&t->images->metrics, i))
       json_object_set_new(data, image_metric_names[i], json_real(image_metrics_value(&t->images->metrics, i)));
 }
 
-static void tell_metrics(struct trainer *t, bool evaluated) {
+static void tell_metrics(struct training *t, bool evaluated) {
   char text[256];
   int n = snprintf(text, sizeof text, "Step %" PRId64 "/%" PRId64 ":", t->progress.step, t->total_steps);
   json_t *data = json_pack("{s:I s:I s:f}", "step", (json_int_t)t->progress.step, "total_steps",
-                           (json_int_t)t->total_steps, "epoch", trainer_epoch(t));
+                           (json_int_t)t->total_steps, "epoch", training_epoch(t));
   if (t->progress.step) {
     n += snprintf(text + n, sizeof text - (size_t)n, " training loss=%.4f", t->progress.train_loss);
     json_object_set_new(data, "train_loss", json_real(t->progress.train_loss));
-    set_train_scores(t, data);
+    training_scores(t, data);
     json_object_set_new(data, "learning_rate", json_real(t->progress.learning_rate));
     json_object_set_new(data, "grad_norm", json_real(t->progress.grad_norm));
     telemetry_set(&t->telemetry, data);
     json_object_set_new(data, "tokens_per_second",
-                        json_real((double)t->progress.tokens / fmax(trainer_seconds(t), 1e-9)));
+                        json_real((double)t->progress.tokens / fmax(training_seconds(t), 1e-9)));
   }
   if (evaluated) {
     n += snprintf(text + n, sizeof text - (size_t)n, " validation loss=%.4f", t->evaluation.loss);
@@ -213,7 +136,7 @@ static void tell_metrics(struct trainer *t, bool evaluated) {
       if (json_object_get(data, told[i].score))
         n += snprintf(text + n, sizeof text - (size_t)n, ", %s=%.4f", told[i].as, score(t, told[i].score));
     if (glue_of(&t->task->spec) && t->progress.step && t->task->spec.evaluation.metric > METRIC_ACCURACY)
-      n += snprintf(text + n, sizeof text - (size_t)n, ", %s=%.4f", metric_name(t), t->progress.last);
+      n += snprintf(text + n, sizeof text - (size_t)n, ", %s=%.4f", training_metric(t), t->progress.last);
   }
   set_previews(t, data);
   report_data(t->report, EVENT_METRICS, text, data);
@@ -223,7 +146,7 @@ static void tell_metrics(struct trainer *t, bool evaluated) {
 
 /* Takes the checkpoints that are not kept any more off the list: those before the newest keep_last, but for the best.
    Their steps are returned. */
-static json_t *forget_old(struct trainer *t) {
+static json_t *forget_old(struct training *t) {
   size_t keep = (size_t)t->task->spec.checkpointing.keep_last, left = 0;
   int64_t best = t->task->spec.checkpointing.keep_best ? t->progress.best_step : 0;
   json_t *removed = json_array();
@@ -236,9 +159,9 @@ static json_t *forget_old(struct trainer *t) {
   return removed;
 }
 
-static json_t *checkpoint_metrics(const struct trainer *t) {
+static json_t *checkpoint_metrics(const struct training *t) {
   json_t *metrics = json_pack("{s:I s:f}", "step", (json_int_t)t->progress.step, "train_loss", t->progress.train_loss);
-  set_train_scores(t, metrics);
+  training_scores(t, metrics);
   if (t->evaluated_step != t->progress.step)
     return metrics;
   bool full = t->evaluation.count == t->validation->count;
@@ -246,13 +169,13 @@ static json_t *checkpoint_metrics(const struct trainer *t) {
     json_object_set_new(metrics, "full_valid_loss", json_real(t->evaluation.loss));
   json_object_set_new(metrics, "valid_loss", json_real(t->evaluation.loss));
   json_object_update(metrics, t->evaluation.scores);
-  if (full && t->learner->model->language && !trainer_prefers(t))
+  if (full && t->learner->model->language && !training_prefers(t))
     json_object_set_new(metrics, "full_valid_mean_token_accuracy", json_real(score(t, "valid_mean_token_accuracy")));
   return metrics;
 }
 
 /* Checkpoints hold the adapter. The daemon removes those that are not kept: another job may start from one. */
-static enum status save_checkpoint(struct trainer *t, struct error *err) {
+static enum status save_checkpoint(struct training *t, struct error *err) {
   const struct task *task = t->task;
   int64_t step = t->progress.step;
   char name[64], path[1024];
@@ -274,7 +197,7 @@ static enum status save_checkpoint(struct trainer *t, struct error *err) {
 
 /* --- the best evaluation -------------------------------------------------------------------------- */
 
-static enum status validation_metric(double *out, const struct trainer *t, struct error *err) {
+static enum status validation_metric(double *out, const struct training *t, struct error *err) {
   char name[64], others[256] = "";
   const char *key;
   json_t *value;
@@ -282,7 +205,7 @@ static enum status validation_metric(double *out, const struct trainer *t, struc
     *out = t->evaluation.loss;
     return STATUS_OK;
   }
-  snprintf(name, sizeof name, "valid_%s", metric_name(t));
+  snprintf(name, sizeof name, "valid_%s", training_metric(t));
   const json_t *found = json_object_get(t->evaluation.scores, name);
   *out = json_number_value(found);
   if (found)
@@ -292,16 +215,16 @@ static enum status validation_metric(double *out, const struct trainer *t, struc
     snprintf(others + used, sizeof others - used, ", %s", key + strlen("valid_"));
   }
   return error_set(err, STATUS_INVALID_VALUE, "evaluation.metric",
-                   "evaluation.metric is %s, which this job does not measure; it measures loss%s", metric_name(t),
+                   "evaluation.metric is %s, which this job does not measure; it measures loss%s", training_metric(t),
                    others);
 }
 
-static bool is_better(const struct trainer *t, double a, double b) {
+static bool is_better(const struct training *t, double a, double b) {
   int metric = t->task->spec.evaluation.metric;
   return metric == METRIC_LOSS || metric == METRIC_PERPLEXITY ? a < b : a > b;
 }
 
-static enum status keep_parameters(struct trainer *t, struct error *err) {
+static enum status keep_parameters(struct training *t, struct error *err) {
   const struct parameter_list *list = &t->learner->model->parameters;
   float *to = t->best;
   enum status status = parameter_download(list, err);
@@ -311,7 +234,7 @@ static enum status keep_parameters(struct trainer *t, struct error *err) {
 }
 
 /* Compares the newest evaluation with the best before it. *best: it is the best so far. */
-static enum status judge(struct trainer *t, bool *best, struct error *err) {
+static enum status judge(struct training *t, bool *best, struct error *err) {
   const struct job_spec *spec = &t->task->spec;
   struct progress *p = &t->progress;
   double value;
@@ -336,12 +259,12 @@ static enum status judge(struct trainer *t, bool *best, struct error *err) {
 /* --- steps ---------------------------------------------------------------------------------------- */
 
 /* What the step's loss is a mean of: its examples, or the tokens that a language model must predict, or words. */
-static size_t step_targets(const struct trainer *t, size_t first, size_t examples) {
+static size_t step_targets(const struct training *t, size_t first, size_t examples) {
   const struct corpus *c = t->training;
   size_t targets = 0;
   for (size_t e = first; c->mark_rows && e < first + examples; e++)
     targets += corpus_words(c, t->order[e]);
-  if (!c->loss_mask || trainer_prefers(t))
+  if (!c->loss_mask || training_prefers(t))
     return c->mark_rows ? targets : examples;
   for (size_t e = first; e < first + examples; e++)
     for (size_t i = c->cu_seqlens[t->order[e]] + 1; i < c->cu_seqlens[t->order[e] + 1]; i++)
@@ -350,29 +273,21 @@ static size_t step_targets(const struct trainer *t, size_t first, size_t example
 }
 
 /* The step's completions whose token loss it has: rpo_alpha's and ORPO's. */
-static double step_token_weight(const struct trainer *t, size_t first, size_t examples) {
+static double step_token_weight(const struct training *t, size_t first, size_t examples) {
   if (t->learner->preference.sft_weight <= 0)
     return 0;
   return 1 / (double)preference_tokens(t->training, t->order + first, examples);
 }
 
-enum status trainer_fill(struct trainer *t, size_t first, size_t count, double weight, double token_weight,
-                         struct error *err) {
-  if (trainer_prefers(t))
-    return preference_fill(&t->batch, t->learner, t->training, t->order + first, count, weight, token_weight, err);
-  batch_fill(&t->batch, t->training, t->order + first, count);
-  return STATUS_OK;
-}
-
 /* Adds the gradients of order[first..end-1]. */
-static enum status accumulate(struct trainer *t, size_t first, size_t end, float weight, double *loss, size_t *correct,
+static enum status accumulate(struct training *t, size_t first, size_t end, float weight, double *loss, size_t *correct,
                               struct error *err) {
   double part, token_weight = step_token_weight(t, first, end - first);
   size_t part_correct = 0;
   enum status status = STATUS_OK;
   while (!status && first < end) {
     size_t n = batch_next(t->training, t->order, end, first, &t->rule);
-    status = trainer_fill(t, first, n, (double)weight, token_weight, err);
+    status = training_fill(t, first, n, (double)weight, token_weight, err);
     if (!status)
       status = learner_accumulate(t->learner, &t->batch.sequences, &t->batch.targets, weight,
                                   (uint64_t)t->progress.micro_steps++, &part, &part_correct, err);
@@ -390,7 +305,7 @@ static enum status accumulate(struct trainer *t, size_t first, size_t end, float
 }
 
 /* One optimiser step: its micro-batches and its update. What ends within it leaves the trainer as it was before it. */
-static enum status train_step(struct trainer *t, struct error *err) {
+static enum status train_step(struct training *t, struct error *err) {
   struct progress *p = &t->progress;
   const struct progress before = *p;
   size_t first = (size_t)p->position, examples = course_step(t, t->order, first), correct = 0;
@@ -423,26 +338,26 @@ static enum status train_step(struct trainer *t, struct error *err) {
   return STATUS_OK;
 }
 
-static bool finished(const struct trainer *t) {
+static bool finished(const struct training *t) {
   return t->progress.step >= t->total_steps || t->progress.ended;
 }
 
 /* Is `every` (0: epochs decide) due at this step? The last step always is. */
-static bool due(const struct trainer *t, int64_t every) {
+static bool due(const struct training *t, int64_t every) {
   bool epoch_ends = (size_t)t->progress.position >= t->training->count;
   return finished(t) || (every > 0 ? t->progress.step % every == 0 : epoch_ends);
 }
 
 /* Is it one of about `events` steps, the first and the last among them? */
-static bool is_told(const struct trainer *t, int64_t events) {
+static bool is_told(const struct training *t, int64_t events) {
   return t->progress.step == 1 || t->progress.step % (t->total_steps / events + 1) == 0 || finished(t);
 }
 
-static enum status after_step(struct trainer *t, struct error *err) {
+static enum status after_step(struct training *t, struct error *err) {
   const struct job_spec *spec = &t->task->spec;
   struct progress *p = &t->progress;
   double limit = (double)spec->scheduling.max_runtime;
-  if (limit > 0 && !finished(t) && trainer_seconds(t) >= limit)
+  if (limit > 0 && !finished(t) && training_seconds(t) >= limit)
     p->ended = END_RUNTIME;
   bool judged = due(t, spec->evaluation.every_steps), evaluated = t->validation && judged, best = false;
   enum status status = evaluated ? run_evaluation(t, p->step, err) : STATUS_OK;
@@ -468,11 +383,13 @@ static enum status after_step(struct trainer *t, struct error *err) {
   p->told = true;
   if (!status && (wanted || finished(t) || resume_due(t, checkpoint)))
     resume_save(t);
-  trainer_progress(t, "train", p->step == 1 || finished(t));
+  if (!t->estimated && !t->estimate)
+    t->estimate = estimate_of_run(t);
+  training_progress(t, "train", p->step == 1 || finished(t));
   return status ? status : report_poll(t->report, err);
 }
 
-static enum status train(struct trainer *t, struct error *err) {
+static enum status train(struct training *t, struct error *err) {
   struct progress *p = &t->progress;
   enum status status = p->step && !p->told ? after_step(t, err) : STATUS_OK;
   while (!status && !finished(t)) {
@@ -486,10 +403,10 @@ static enum status train(struct trainer *t, struct error *err) {
 
 /* --- the whole run -------------------------------------------------------------------------------- */
 
-static enum status make_room(struct trainer *t, struct error *err) {
+static enum status make_room(struct training *t, struct error *err) {
   struct batch_limits limits = batch_limits_for(t->training, &t->rule);
   if (t->validation) {
-    struct batch_limits other = evaluate_limits(t->validation);
+    struct batch_limits other = batch_evaluation_limits(t->validation);
     limits.sequences = limits.sequences > other.sequences ? limits.sequences : other.sequences;
     limits.tokens = limits.tokens > other.tokens ? limits.tokens : other.tokens;
   }
@@ -509,7 +426,7 @@ static enum status make_room(struct trainer *t, struct error *err) {
 }
 
 /* How good the model is before it learns; the best is one that has learnt. */
-static enum status tell_first(struct trainer *t, struct error *err) {
+static enum status tell_first(struct training *t, struct error *err) {
   double value;
   enum status status = t->validation ? run_evaluation(t, t->progress.step, err) : STATUS_OK;
   if (!status && t->validation)
@@ -521,14 +438,14 @@ static enum status tell_first(struct trainer *t, struct error *err) {
   return STATUS_OK;
 }
 
-static void tell_end(const struct trainer *t) {
+static void tell_end(const struct training *t) {
   const struct progress *p = &t->progress;
   const struct job_spec *spec = &t->task->spec;
   if (p->ended == END_PATIENCE)
     report_message(t->report, LOG_INFO,
                    "Stopped early after step %" PRId64 " of %" PRId64 ": for %" PRId64
                    " evaluations valid_%s was not better by more than %g; the best is %.4f at step %" PRId64,
-                   p->step, t->total_steps, p->stale, metric_name(t), spec->early_stopping.min_delta, p->best,
+                   p->step, t->total_steps, p->stale, training_metric(t), spec->early_stopping.min_delta, p->best,
                    p->best_step);
   if (p->ended == END_RUNTIME)
     report_message(t->report, LOG_WARN,
@@ -538,7 +455,7 @@ static void tell_end(const struct trainer *t) {
 }
 
 /* The adapter that is exported, and its evaluation. */
-static enum status settle(struct trainer *t, struct error *err) {
+static enum status settle(struct training *t, struct error *err) {
   const struct parameter_list *list = &t->learner->model->parameters;
   const struct progress *p = &t->progress;
   tell_end(t);
@@ -549,12 +466,12 @@ static enum status settle(struct trainer *t, struct error *err) {
       memcpy(list->item[i]->data, from, list->item[i]->count * sizeof *from);
     learner_changed(t->learner);
     report_message(t->report, LOG_INFO, "The adapter is that of step %" PRId64 ", the best: valid_%s=%.4f",
-                   t->adapter_step, metric_name(t), p->best);
+                   t->adapter_step, training_metric(t), p->best);
   }
   return t->validation && t->evaluated_step != t->adapter_step ? run_evaluation(t, t->adapter_step, err) : STATUS_OK;
 }
 
-enum status trainer_prepare(struct trainer *t, struct error *err) {
+enum status trainer_prepare(struct training *t, struct error *err) {
   t->evaluated_step = -1;
   t->progress.position = (int64_t)t->training->count;
   curve_start(t);
@@ -566,7 +483,7 @@ enum status trainer_prepare(struct trainer *t, struct error *err) {
   return status ? status : course_plan(t, err);
 }
 
-enum status trainer_run(struct trainer *t, struct error *err) {
+enum status trainer_run(struct training *t, struct error *err) {
   enum status status = trainer_prepare(t, err);
   status = status ? status : resume_load(t, err);
   if (!status && t->progress.step == 0)
@@ -584,12 +501,13 @@ enum status trainer_run(struct trainer *t, struct error *err) {
   return status ? status : settle(t, err);
 }
 
-void trainer_done(struct trainer *t) {
+void trainer_done(struct training *t) {
   batch_done(&t->batch);
   evaluation_done(&t->evaluation);
   telemetry_done(&t->telemetry);
   str_done(&t->csv);
   resume_done(t);
+  json_decref(t->estimate);
   free(t->order);
   free(t->best);
   t->order = NULL;

@@ -2,98 +2,14 @@
 #ifndef WORKER_TRAIN_TRAINER_H
 #define WORKER_TRAIN_TRAINER_H
 
-#include "api/task.h"
-#include "base/rng.h"
-#include "base/str.h"
-#include "worker/report.h"
-#include "worker/train/batch.h"
-#include "worker/train/evaluate.h"
-#include "worker/train/generation_eval.h"
-#include "worker/train/image_training.h"
-#include "worker/train/learner.h"
-#include "worker/train/preferences.h"
-#include "worker/train/resume.h"
-#include "worker/train/telemetry.h"
-
-/* Why training ended before its last step. */
-enum training_end { END_NOT, END_PATIENCE, END_RUNTIME, END_COUNT };
-
-/* Where a training is. With the parameters, the optimiser's moments and the curve so far this is all of it: the order
-   of the examples follows from the seed and `epoch`, dropout masks from the seed and `micro_steps`. */
-struct progress {
-  int64_t step;                      /* optimiser steps */
-  int64_t micro_steps;               /* micro-batches so far: numbers the dropout masks */
-  int64_t tokens, examples;          /* trained so far */
-  int64_t epoch;                     /* begun so far */
-  int64_t position;                  /* in the epoch's order: the next example */
-  double train_loss, train_accuracy; /* of the newest step; of its predicted tokens (language models) */
-  double learning_rate, grad_norm;   /* likewise */
-  struct preference_scores scores;   /* likewise, of preference tuning */
-  bool told;                         /* its evaluation, metrics and checkpoint are done */
-  int ended;                         /* enum training_end */
-  int64_t best_step;                 /* of the best evaluation after a step; 0: none yet */
-  double best;                       /* its evaluation.metric */
-  double last;                       /* that of the newest evaluation */
-  int64_t last_step;                 /* 0: none yet */
-  int64_t stale;                     /* evaluations since one was better by more than min_delta */
-  double seconds;                    /* of training in former runs */
-};
-
-struct trainer {
-  const struct task *task;
-  struct learner *learner;
-  const struct corpus *training;      /* of pictures: how many there are, with the tokens of their prompts */
-  const struct corpus *validation;    /* NULL: none */
-  struct image_training *images;      /* what is learnt from pictures; NULL: texts are learnt from */
-  struct generation_eval *generation; /* evaluation.generate; NULL: none */
-  struct report *report;
-  struct batch batch;     /* of training and of evaluation */
-  struct batch_rule rule; /* what a micro-batch takes */
-  uint32_t *order;        /* [training->count] the epoch's order */
-  struct rng rng;         /* shuffles it */
-  struct str csv;         /* step_metrics.csv so far */
-  struct progress progress;
-  struct resume resume;
-  int64_t total_steps;           /* optimiser steps of the whole run */
-  int64_t total_examples;        /* that they take, about, each as often as it comes */
-  int64_t total_tokens;          /* likewise */
-  double started, last_progress; /* monotonic seconds */
-  double prepared;               /* seconds from the start of the run until it was ready to train */
-  bool estimated;                /* the estimate (estimate.h) is told */
-  struct telemetry telemetry;    /* of the newest step that it was measured at */
-  bool too_many_modules;         /* it was told that they are not told one by one */
-  struct evaluation evaluation;  /* the newest of this run */
-  int64_t evaluated_step;        /* -1: none yet */
-  float *best;                   /* load_best_at_end: all parameters at best_step, one after the other; else NULL */
-  int64_t adapter_step;          /* what the parameters are of when training is over */
-  int64_t checkpoints[JOB_KEEP_LAST_MAX + 2]; /* steps of those kept, oldest first */
-  size_t checkpoint_count;
-};
+#include "worker/train/training.h"
 
 /* Makes ready what trainer_run begins with, and the plan of its steps. */
-NODISCARD enum status trainer_prepare(struct trainer *trainer, struct error *err);
-/* Makes t->batch of order[first..first+count-1]: preference_fill, or batch_fill. */
-NODISCARD enum status trainer_fill(struct trainer *trainer, size_t first, size_t count, double weight,
-                                   double token_weight, struct error *err);
+NODISCARD enum status trainer_prepare(struct training *training, struct error *err);
 /* Evaluates (where there is a validation file), trains to the end, evaluates again; or goes on from one of the task's
    states. The adapter is then the model's parameters, the curve is in csv. Everything else is told through `report`.
    STATUS_PAUSED, STATUS_CANCELLED: it was told to stop; for a pause what was trained is in a state. */
-NODISCARD enum status trainer_run(struct trainer *trainer, struct error *err);
-/* Tells how far it is; not more often than twice a second unless forced. */
-void trainer_progress(struct trainer *trainer, const char *phase, bool force);
-/* Tells that an evaluation goes on, and hears whether it is to end: a generation_beat of the trainer. */
-NODISCARD enum status trainer_beat(void *trainer, struct error *err);
-/* {step, valid_<evaluation.metric>} of the best evaluation so far, and of the newest. */
-NODISCARD json_t *trainer_best(const struct trainer *trainer);
-NODISCARD json_t *trainer_last(const struct trainer *trainer);
-/* Passes over the data so far. */
-double trainer_epoch(const struct trainer *trainer);
-/* Is it preference tuning? */
-bool trainer_prefers(const struct trainer *trainer);
-/* Seconds of training, those of former runs among them. */
-double trainer_seconds(const struct trainer *trainer);
-/* What computes: {device, isa, matmul, build}. The results' last bits depend on it, not on the threads. */
-NODISCARD json_t *trainer_engine(const struct trainer *trainer);
-void trainer_done(struct trainer *trainer);
+NODISCARD enum status trainer_run(struct training *training, struct error *err);
+void trainer_done(struct training *training);
 
 #endif
