@@ -44,14 +44,25 @@ void split_file_path(char out[PATH_MAX], const char *path, const struct split_fi
     snprintf(out, PATH_MAX, "%.*s-%05u-of-%05u.gguf", (int)one->stem, path, part, one->count);
 }
 
+void split_walk_begin(struct split_walk *out, const char *path) {
+  out->of = path;
+  out->part = 0;
+  out->path[0] = '\0';
+  split_file_named(&out->one, path);
+}
+
+bool split_walk_next(struct split_walk *walk) {
+  if (walk->part == walk->one.count)
+    return false;
+  split_file_path(walk->path, walk->of, &walk->one, ++walk->part);
+  return true;
+}
+
 bool split_file_follows(const char *path) {
-  struct split_file one;
-  char earlier[PATH_MAX];
-  split_file_named(&one, path);
-  for (unsigned part = 1; part < one.part; part++) {
-    split_file_path(earlier, path, &one, part);
-    if (access(earlier, F_OK) == 0)
+  struct split_walk walk;
+  split_walk_begin(&walk, path);
+  while (split_walk_next(&walk) && walk.part < walk.one.part)
+    if (access(walk.path, F_OK) == 0)
       return true;
-  }
   return false;
 }

@@ -20,6 +20,16 @@ struct split_file {
 bool split_file_named(struct split_file *out, const char *path);
 /* The path of part `part`, 1 .. count, of those of which `path` is `one`. */
 void split_file_path(char out[PATH_MAX], const char *path, const struct split_file *one, unsigned part);
+/* Walks through the parts, the first to the last, that `of` is one of; what is whole is its own only part. */
+struct split_walk {
+  const char *of; /* outlives the walk */
+  struct split_file one;
+  unsigned part;       /* where the walk is; 0 before the first */
+  char path[PATH_MAX]; /* of that part */
+};
+void split_walk_begin(struct split_walk *out, const char *path);
+/* To the next part; false: there are no more. */
+bool split_walk_next(struct split_walk *walk);
 /* Does the path belong to an earlier part, which lies beside it? */
 bool split_file_follows(const char *path);
 

@@ -168,21 +168,17 @@ static enum status copy_part(struct copying *copying, const char *folder, const 
 static enum status copy_content(struct copying *copying, const struct content *content, const char *target) {
   if (!content->becomes_folder)
     return copy_entry(copying, content->source, target, 0);
-  const char *name = strrchr(content->source, '/') + 1;
   char folder[PATH_MAX];
-  snprintf(folder, sizeof folder, "%.*s", (int)(name - 1 - content->source), content->source);
+  snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(content->source, '/') - content->source), content->source);
   if (mkdir(target, FOLDER_MODE) != 0 || chmod(target, FOLDER_MODE) != 0)
     return error_set_errno(copying->err, STATUS_IO, NULL, "%s", target);
-  enum status status = copy_part(copying, folder, name, target);
+  struct split_walk walk;
+  enum status status = STATUS_OK;
+  split_walk_begin(&walk, content->source);
+  while (!status && split_walk_next(&walk))
+    status = copy_part(copying, folder, strrchr(walk.path, '/') + 1, target);
   for (size_t i = 0; !status && i < content->count; i++)
     status = copy_part(copying, folder, content->parts[i], target);
-  struct split_file one;
-  char part[PATH_MAX];
-  split_file_named(&one, content->source);
-  for (unsigned i = 2; !status && i <= one.count; i++) {
-    split_file_path(part, content->source, &one, i);
-    status = copy_part(copying, folder, strrchr(part, '/') + 1, target);
-  }
   return status ? status : file_sync_dir(target, copying->err);
 }
 

@@ -107,14 +107,11 @@ static enum status allow_all(const struct rules *rules, const struct plan_paths 
 
 /* A folder, or a file with the other parts of a split one. */
 static enum status allow_model(const struct rules *rules, const char *model, struct error *err) {
-  struct split_file one;
-  char part[PATH_MAX];
+  struct split_walk walk;
   enum status status = STATUS_OK;
-  split_file_named(&one, model);
-  for (unsigned i = 1; !status && i <= one.count; i++) {
-    split_file_path(part, model, &one, i);
-    status = allow(rules, part, READ, 0, err);
-  }
+  split_walk_begin(&walk, model);
+  while (!status && split_walk_next(&walk))
+    status = allow(rules, walk.path, READ, 0, err);
   return status;
 }
 

@@ -41,15 +41,13 @@ static uint64_t version_of(const char *path) {
                                              "tokenizer",        "tokenizer/tokenizer_config.json",
                                              "unet",             "unet/config.json",
                                              "vae",              "vae/config.json"};
-  char file[PATH_BYTES], part[PATH_MAX];
+  char file[PATH_BYTES];
   struct single_file single;
-  struct split_file one;
-  uint64_t hash = mix_file(0xCBF29CE484222325u, path);
-  split_file_named(&one, path);
-  for (unsigned i = 1; one.count > 1 && i <= one.count; i++) {
-    split_file_path(part, path, &one, i);
-    hash = mix_file(hash, part);
-  }
+  struct split_walk walk;
+  uint64_t hash = 0xCBF29CE484222325u;
+  split_walk_begin(&walk, path);
+  while (split_walk_next(&walk))
+    hash = mix_file(hash, walk.path);
   for (size_t i = 0; i < COUNT_OF(names); i++)
     if (!path_format(file, NULL, "%s/%s", path, names[i]))
       hash = mix_file(hash, file);

@@ -111,16 +111,13 @@ static enum status add_number(struct sandbox_command *command, const char *optio
 
 /* Of a file, and where it is split of all its parts. */
 static uint64_t file_bytes(const char *path) {
-  struct split_file one;
+  struct split_walk walk;
   struct stat info;
-  char part[PATH_MAX];
   uint64_t sum = 0;
-  split_file_named(&one, path);
-  for (unsigned i = 1; i <= one.count; i++) {
-    split_file_path(part, path, &one, i);
-    if (stat(part, &info) == 0)
+  split_walk_begin(&walk, path);
+  while (split_walk_next(&walk))
+    if (stat(walk.path, &info) == 0)
       sum += (uint64_t)info.st_size;
-  }
   return sum;
 }
 

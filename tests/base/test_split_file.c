@@ -1,5 +1,5 @@
-/* Which names are those of a split file's parts, what the others are called, and which of them come after one that is
-   there. */
+/* Which names are those of a split file's parts, what the others are called, that a walk has each once and in order,
+   and which of them come after one that is there. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -57,6 +57,28 @@ static void all_else_is_whole(void **state) {
   }
 }
 
+static void a_walk_has_each_part_once(void **state) {
+  static const char *const from[] = {"m/a-00001-of-00003.gguf", "m/a-00002-of-00003.gguf"};
+  struct split_walk walk;
+  char want[32];
+  (void)state;
+  for (size_t i = 0; i < COUNT_OF(from); i++) {
+    split_walk_begin(&walk, from[i]);
+    for (unsigned part = 1; part <= 3; part++) {
+      snprintf(want, sizeof want, "m/a-0000%u-of-00003.gguf", part);
+      assert_true(split_walk_next(&walk));
+      assert_int_equal(walk.part, part);
+      assert_string_equal(walk.path, want);
+    }
+    assert_false(split_walk_next(&walk));
+    assert_false(split_walk_next(&walk));
+  }
+  split_walk_begin(&walk, "models/folder");
+  assert_true(split_walk_next(&walk));
+  assert_string_equal(walk.path, "models/folder");
+  assert_false(split_walk_next(&walk));
+}
+
 static void later_parts_follow(void **state) {
   char folder[] = "/tmp/test_split_file.XXXXXX", paths[4][64];
   (void)state;
@@ -77,6 +99,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(parts_are_named),
       cmocka_unit_test(all_else_is_whole),
+      cmocka_unit_test(a_walk_has_each_part_once),
       cmocka_unit_test(later_parts_follow),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -86,14 +86,12 @@ static enum status add_folder(json_t *list, const char *folder, const char *with
 
 /* A model that is one file, or the parts of one, whose first `path` is. */
 static enum status add_file(json_t *list, const char *path, struct error *err) {
-  struct split_file one;
-  char part[PATH_MAX];
+  struct split_walk walk;
   enum status status = STATUS_OK;
-  split_file_named(&one, path);
-  for (unsigned i = 1; !status && i <= one.count; i++) {
-    split_file_path(part, path, &one, i);
-    const char *slash = strrchr(part, '/');
-    status = add(list, "", slash ? slash + 1 : part, part, err);
+  split_walk_begin(&walk, path);
+  while (!status && split_walk_next(&walk)) {
+    const char *slash = strrchr(walk.path, '/');
+    status = add(list, "", slash ? slash + 1 : walk.path, walk.path, err);
   }
   return status;
 }
