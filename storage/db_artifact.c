@@ -39,13 +39,15 @@ enum status db_artifact_add(struct db *db, const struct artifact_row *row, struc
   return insert_artifact(db, row, false, err);
 }
 
-/* The preview that had the name. */
-static enum status forget_same_name(struct db *db, const struct artifact_row *row, struct error *err) {
-  static const char *const statements[] = {
-      "INSERT OR IGNORE INTO removal SELECT path FROM artifact"
-      " WHERE job_id = ?1 AND name = ?2 AND is_preview AND path <> ?3",
-      "DELETE FROM artifact WHERE job_id = ?1 AND name = ?2 AND is_preview",
-  };
+/* What makes room for a preview: the one that had its name, and of the others all but the newest `keep` - 1. */
+static enum status forget_previews(struct db *db, const struct artifact_row *row, int64_t keep, int64_t *noted,
+                                   struct error *err) {
+#define THOSE                                                                                                          \
+  " FROM artifact WHERE job_id = ?1 AND is_preview AND (name = ?2 OR seq <="                                           \
+  " (SELECT seq FROM artifact WHERE job_id = ?1 AND is_preview AND name <> ?2 ORDER BY seq DESC LIMIT 1 OFFSET ?3))"
+  static const char *const statements[] = {"INSERT OR IGNORE INTO removal SELECT path" THOSE " AND path <> ?4",
+                                           "DELETE" THOSE};
+#undef THOSE
   enum status status = STATUS_OK;
   for (size_t i = 0; !status && i < COUNT_OF(statements); i++) {
     AUTO(stmt_done) struct stmt stmt = {0};
@@ -54,39 +56,18 @@ static enum status forget_same_name(struct db *db, const struct artifact_row *ro
       return status;
     stmt_text(&stmt, row->job_id);
     stmt_text(&stmt, row->name);
+    stmt_int(&stmt, keep - 1);
     if (i == 0)
       stmt_text(&stmt, row->path);
-    status = stmt_run(&stmt, NULL, err);
+    status = stmt_run(&stmt, i == 0 ? noted : NULL, err);
   }
   return status;
 }
 
-/* Of the job's previews the newest `keep` stay. */
-static enum status forget_oldest(struct db *db, const char *job_id, int64_t keep, int64_t *forgotten,
-                                 struct error *err) {
-#define OLDEST                                                                                                         \
-  " FROM artifact WHERE job_id = ?1 AND is_preview AND seq <="                                                         \
-  " (SELECT seq FROM artifact WHERE job_id = ?1 AND is_preview ORDER BY seq DESC LIMIT 1 OFFSET ?2)"
-  static const char *const statements[] = {"INSERT OR IGNORE INTO removal SELECT path" OLDEST, "DELETE" OLDEST};
-#undef OLDEST
-  enum status status = STATUS_OK;
-  for (size_t i = 0; !status && i < COUNT_OF(statements); i++) {
-    AUTO(stmt_done) struct stmt stmt = {0};
-    status = stmt_open(&stmt, db, statements[i], err);
-    if (status)
-      return status;
-    stmt_text(&stmt, job_id);
-    stmt_int(&stmt, keep);
-    status = stmt_run(&stmt, forgotten, err);
-  }
-  return status;
-}
-
-enum status db_artifact_add_preview(struct db *db, const struct artifact_row *row, int64_t keep, int64_t *forgotten,
+enum status db_artifact_add_preview(struct db *db, const struct artifact_row *row, int64_t keep, int64_t *noted,
                                     struct error *err) {
-  enum status status = forget_same_name(db, row, err);
-  status = status ? status : insert_artifact(db, row, true, err);
-  return status ? status : forget_oldest(db, row->job_id, keep, forgotten, err);
+  enum status status = forget_previews(db, row, keep, noted, err);
+  return status ? status : insert_artifact(db, row, true, err);
 }
 
 enum status db_artifact_list(struct artifact_row **out, size_t *count, struct db *db, const char *job_id,

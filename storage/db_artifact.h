@@ -19,10 +19,10 @@ struct artifact_row {
 
 NODISCARD enum status db_artifact_add(struct db *db, const struct artifact_row *row, struct error *err);
 /* A picture that shows what the job has learnt so far. A later run that makes it again takes its name; a job keeps the
-   newest `keep`. The bytes of those that go are noted for removal (db_removal.h); *forgotten: how many. In a
+   newest `keep`, at least one. The bytes of those that go are noted for removal (db_removal.h); *noted: how many. In a
    transaction. */
 NODISCARD enum status db_artifact_add_preview(struct db *db, const struct artifact_row *row, int64_t keep,
-                                              int64_t *forgotten, struct error *err);
+                                              int64_t *noted, struct error *err);
 /* All of a job, in the order they were made. */
 NODISCARD enum status db_artifact_list(struct artifact_row **out, size_t *count, struct db *db, const char *job_id,
                                        struct arena *arena, struct error *err);
