@@ -3,6 +3,7 @@
 
 #include "api/job_fields.h"
 #include "api/job_task.h"
+#include "api/preview_encoder.h"
 
 const char *const job_conditioning_names[] = {
     [CONDITIONING_IMAGE] = "conditioning_image", [CONDITIONING_CANNY] = "canny", [CONDITIONING_COUNT] = NULL};
@@ -96,7 +97,8 @@ static void settle_hints(const struct job_spec *spec, struct fault_list *faults)
 }
 
 /* Encoders compare previews of prompts with the subject. */
-static void settle_encoder(const char *id, const char *param, const struct job_spec *spec, struct fault_list *faults) {
+static void settle_encoder(const struct job_spec *spec, enum preview_encoder encoder, struct fault_list *faults) {
+  const char *id = preview_encoder_id(spec, encoder), *param = preview_encoders[encoder].param;
   if (id && spec->task != JOB_TASK_SUBJECT_DRIVEN)
     fault_add(faults, STATUS_INVALID_VALUE, param, "%s is for the task %s alone", param,
               job_task_names[JOB_TASK_SUBJECT_DRIVEN]);
@@ -115,10 +117,7 @@ void job_image_settle(const struct job_spec *spec, struct fault_list *faults) {
     fault_add(faults, STATUS_INVALID_VALUE, "image.class_prompt",
               "image.class_prompt is used with image.with_prior_preservation only, which is false");
   settle_hints(spec, faults);
-  settle_encoder(image->clip_model, "image.clip_model", spec, faults);
-  settle_encoder(image->dino_model, "image.dino_model", spec, faults);
-  if (spec->generate.present)
-    fault_add(faults, STATUS_INVALID_VALUE, "evaluation.generate",
-              "evaluation.generate is for language models; image.validation_prompts makes previews");
+  for (int i = 0; i < PREVIEW_ENCODER_COUNT; i++)
+    settle_encoder(spec, (enum preview_encoder)i, faults);
   job_exports_judge(&spec->exports, false, EXPORT_MODEL_IMAGE, faults);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "api/data_fit.h"
+#include "api/preview_encoder.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -203,31 +204,18 @@ static void judge_resolution(const struct job_spec *spec, const json_t *model, s
 
 /* --- encoders of pictures ------------------------------------------------------------------------- */
 
-/* By which previews are measured; the member of a job that names one, and its architecture as a worker reports it. */
-static const struct encoder {
-  const char *param, *architecture, *what;
-  size_t at; /* its id in struct image_spec */
-} encoders[] = {
-    {"image.clip_model", "clip", "a CLIPModel", offsetof(struct image_spec, clip_model)},
-    {"image.dino_model", "vit", "a ViTModel of DINO's", offsetof(struct image_spec, dino_model)},
-};
-
-/* NULL: the report is of another model, or there is none. */
-static const struct encoder *encoder_of(const struct inspected *inspected) {
-  const char *own = inspected ? json_string_value(json_object_get(inspected->report, "architecture")) : NULL;
-  for (size_t i = 0; own && i < COUNT_OF(encoders); i++)
-    if (strcmp(own, encoders[i].architecture) == 0)
-      return &encoders[i];
-  return NULL;
+/* PREVIEW_ENCODER_COUNT: the report is of another model, or there is none. */
+static enum preview_encoder encoder_of(const struct inspected *inspected) {
+  return preview_encoder_find(inspected ? json_string_value(json_object_get(inspected->report, "architecture")) : NULL);
 }
 
 static enum status judge_encoder(bool *pending, struct fault_list *faults, struct server *server,
-                                 const struct encoder *encoder, const char *id, struct arena *arena,
-                                 struct error *err) {
+                                 enum preview_encoder encoder, const char *id, struct arena *arena, struct error *err) {
+  const struct preview_encoder_row *row = &preview_encoders[encoder];
   struct base_model model;
   enum status status = models_find(&model, server->config->models, id, arena, err);
   if (status == STATUS_MODEL_NOT_FOUND)
-    fault_add(faults, status, encoder->param, "%s: %s", encoder->param, err->text);
+    fault_add(faults, status, row->param, "%s: %s", row->param, err->text);
   if (status)
     return status == STATUS_MODEL_NOT_FOUND ? STATUS_OK : status;
   const struct inspected *inspected = inspected_of(server->inspected, &model);
@@ -235,21 +223,20 @@ static enum status judge_encoder(bool *pending, struct fault_list *faults, struc
   if (!inspected || inspected->state != INSPECTED_KNOWN)
     return STATUS_OK;
   if (inspected->error.status)
-    fault_add(faults, inspected->error.status, encoder->param, "%s: %.200s cannot be used: %s", encoder->param, id,
+    fault_add(faults, inspected->error.status, row->param, "%s: %.200s cannot be used: %s", row->param, id,
               inspected->error.text);
   else if (inspected->report && encoder_of(inspected) != encoder)
-    fault_add(faults, STATUS_INVALID_VALUE, encoder->param, "%s must be %s; %.200s is none", encoder->param,
-              encoder->what, id);
+    fault_add(faults, STATUS_INVALID_VALUE, row->param, "%s must be %s; %.200s is none", row->param, row->words, id);
   return STATUS_OK;
 }
 
 static enum status judge_encoders(bool *pending, struct fault_list *faults, struct server *server,
                                   const struct job_spec *spec, struct arena *arena, struct error *err) {
   enum status status = STATUS_OK;
-  for (size_t i = 0; !status && i < COUNT_OF(encoders); i++) {
-    const char *id = *(const char *const *)((const char *)&spec->image + encoders[i].at);
+  for (int i = 0; !status && i < PREVIEW_ENCODER_COUNT; i++) {
+    const char *id = preview_encoder_id(spec, (enum preview_encoder)i);
     if (id)
-      status = judge_encoder(pending, faults, server, &encoders[i], id, arena, err);
+      status = judge_encoder(pending, faults, server, (enum preview_encoder)i, id, arena, err);
   }
   return status;
 }
@@ -273,12 +260,11 @@ static struct data_tasks judge_model(bool *pending, struct fault_list *faults, s
     judge_resolution(spec, inspected->report, faults);
   }
   struct data_tasks tasks = inspected_tasks(inspected && inspected->state == INSPECTED_KNOWN ? inspected : NULL);
-  const struct encoder *encoder = encoder_of(inspected);
-  if (encoder)
+  enum preview_encoder encoder = encoder_of(inspected);
+  if (encoder != PREVIEW_ENCODER_COUNT)
     fault_add(faults, STATUS_UNSUPPORTED_VALUE, "model",
-              "%.200s is %s: previews can be measured by it (%s), no job can "
-              "train it",
-              spec->model, encoder->what, encoder->param);
+              "%.200s is %s: previews can be measured by it (%s), no job can train it", spec->model,
+              preview_encoders[encoder].words, preview_encoders[encoder].param);
   else
     data_judge_task(spec, tasks, faults);
   return tasks;

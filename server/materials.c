@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/preview_encoder.h"
 #include "base/clock.h"
 #include "server/source.h"
 #include "storage/db_file.h"
@@ -35,15 +36,15 @@ enum status materials_model(struct base_model *out, const char *folder, const ch
   return listed ? listed : status;
 }
 
-/* An encoder that the job's previews are measured with: `param` named it. */
-static enum status find_encoder(const char **out, struct run *run, const char *id, const char *param,
-                                struct error *err) {
+static enum status find_encoder(const char **out, struct run *run, const struct job_spec *spec,
+                                enum preview_encoder encoder, struct error *err) {
+  const char *id = preview_encoder_id(spec, encoder);
   struct base_model model;
   if (!id)
     return STATUS_OK;
   enum status status = materials_model(&model, run->server->config->models, id, &run->arena, err);
   if (status == STATUS_MODEL_NOT_FOUND)
-    snprintf(err->param, sizeof err->param, "%s", param);
+    snprintf(err->param, sizeof err->param, "%s", preview_encoders[encoder].param);
   if (!status)
     *out = model.path;
   return status;
@@ -63,8 +64,8 @@ enum status materials_find(struct task *task, struct run *run, const char *tenan
     status = find_file(&task->validation, run, tenant, spec->validation_file, err);
   if (!status && spec->from_checkpoint)
     status = source_find(&source, NULL, run->server, tenant, spec->from_checkpoint, &run->arena, err);
-  status = status ? status : find_encoder(&task->clip_dir, run, spec->image.clip_model, "image.clip_model", err);
-  status = status ? status : find_encoder(&task->dino_dir, run, spec->image.dino_model, "image.dino_model", err);
+  status = status ? status : find_encoder(&task->clip_dir, run, spec, PREVIEW_ENCODER_CLIP, err);
+  status = status ? status : find_encoder(&task->dino_dir, run, spec, PREVIEW_ENCODER_DINO, err);
   if (status)
     return status;
   task->start = source.path;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/preview_encoder.h"
 #include "worker/adapter/target.h"
 #include "worker/model/load.h"
 
@@ -137,10 +138,10 @@ static enum status enter_encoder(struct model *m, struct error *err) {
   const char *type = json_string_value(json_object_get(config, "model_type"));
   if (type && strcmp(type, m->ops->model_type) == 0)
     return STATUS_OK;
-  if (!type || !m->ops->part || strcmp(type, "clip") != 0)
+  if (!type || !m->ops->part || strcmp(type, CLIP_MODEL_TYPE) != 0)
     return error_set(err, STATUS_MODEL_INVALID, "model",
                      "config.json: model_type \"%.40s\" is not supported here; %s%s is", type ? type : "(absent)",
-                     m->ops->part ? "clip or " : "", m->ops->model_type);
+                     m->ops->part ? CLIP_MODEL_TYPE " or " : "", m->ops->model_type);
   if (!json_is_object(own))
     return error_set(err, STATUS_MODEL_INVALID, "model", "config.json: %s must be an object", m->ops->part);
   m->checkpoint.config = json_incref(own);

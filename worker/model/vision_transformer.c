@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/preview_encoder.h"
 #include "worker/model/load.h"
 
 /* Names as Transformers has them. */
@@ -260,5 +261,8 @@ const struct model_ops model_clip_vision = {.model_type = "clip_vision_model",
                                             .prefix = "vision_model.",
                                             .family = &clip,
                                             .load = vision_transformer_load};
-const struct model_ops model_vit = {
-    .model_type = "vit", .class_prefix = "ViT", .prefix = "vit.", .family = &vit, .load = vision_transformer_load};
+const struct model_ops model_vit = {.model_type = VIT_MODEL_TYPE,
+                                    .class_prefix = "ViT",
+                                    .prefix = "vit.",
+                                    .family = &vit,
+                                    .load = vision_transformer_load};

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/preview_encoder.h"
 #include "base/json.h"
 #include "worker/file/directory.h"
 #include "worker/model/clip_text.h"
@@ -169,25 +170,22 @@ static enum status open_clip(struct image_metrics *m, const struct task *task, s
 
 /* --- what a folder is ----------------------------------------------------------------------------- */
 
-static const char CLIP_TYPE[] = "clip", DINO_TYPE[] = "vit";
-
-/* Is config.json's model_type that one? */
-static bool is_type(const char *path, const char *type) {
+static enum preview_encoder encoder_at(const char *path) {
   static const struct json_limits limits = {.bytes_max = 1 << 20};
   AUTO(json_release) json_t *config = NULL;
-  if (directory_json(&config, path, "config.json", &limits, NULL) || !config)
-    return false;
-  const char *own = json_string_value(json_object_get(config, "model_type"));
-  return own && strcmp(own, type) == 0;
+  if (directory_json(&config, path, "config.json", &limits, NULL))
+    return PREVIEW_ENCODER_COUNT;
+  return preview_encoder_find(json_string_value(json_object_get(config, "model_type")));
 }
 
 bool image_encoder_is(const char *path) {
-  return is_type(path, CLIP_TYPE) || is_type(path, DINO_TYPE);
+  return encoder_at(path) != PREVIEW_ENCODER_COUNT;
 }
 
 enum status image_encoder_inspect(json_t **report, const char *path, struct backend *backend, struct error *err) {
   const struct task task = {.clip_dir = path}; /* without prompts */
-  const bool clip = is_type(path, CLIP_TYPE);
+  const enum preview_encoder encoder = encoder_at(path);
+  const bool clip = encoder == PREVIEW_ENCODER_CLIP;
   struct image_metrics m = {0};
   char size[64];
   enum status status = clip ? open_clip(&m, &task, backend, err) : open_vision(&m.dino, path, &model_vit, backend, err);
@@ -196,7 +194,7 @@ enum status image_encoder_inspect(json_t **report, const char *path, struct back
     const size_t bytes = e->model.weight_bytes + m.text.weight_bytes;
     snprintf(size, sizeof size, "%zux%zu", e->processor.side, e->processor.side);
     *report =
-        json_pack("{s:s, s:[s], s:I, s:{s:s}}", "architecture", clip ? CLIP_TYPE : DINO_TYPE, "tasks",
+        json_pack("{s:s, s:[s], s:I, s:{s:s}}", "architecture", preview_encoders[encoder].model_type, "tasks",
                   "IMAGE_FEATURE_EXTRACTION", "parameters", (json_int_t)(bytes / sizeof(float)), "image", "size", size);
     status = *report ? STATUS_OK : error_no_memory(err, "the report of a model");
   }
@@ -207,7 +205,8 @@ enum status image_encoder_inspect(json_t **report, const char *path, struct back
 /* --- all of them ---------------------------------------------------------------------------------- */
 
 /* A model's fault names the member that chose it. */
-static enum status name_fault(enum status status, const char *member, struct error *err) {
+static enum status name_fault(enum status status, enum preview_encoder encoder, struct error *err) {
+  const char *member = preview_encoders[encoder].param;
   if (status != STATUS_MODEL_INVALID)
     return status;
   (void)error_prefix(err, "%s", member);
@@ -220,9 +219,9 @@ enum status image_metrics_open(struct image_metrics *out, const struct task *tas
   enum status status = STATUS_OK;
   *out = (struct image_metrics){0};
   if (task->clip_dir)
-    status = name_fault(open_clip(out, task, backend, err), "image.clip_model", err);
+    status = name_fault(open_clip(out, task, backend, err), PREVIEW_ENCODER_CLIP, err);
   if (!status && task->dino_dir)
-    status = name_fault(open_vision(&out->dino, task->dino_dir, &model_vit, backend, err), "image.dino_model", err);
+    status = name_fault(open_vision(&out->dino, task->dino_dir, &model_vit, backend, err), PREVIEW_ENCODER_DINO, err);
   if (status)
     image_metrics_close(out);
   return status;
