@@ -102,7 +102,7 @@ STANDINS := $(addprefix $(STANDIN)/,libcuda.so.1 libnvrtc.so.13 libcublasLt.so.1
 all: programs tools
 programs: $(PROGRAMS)
 tools: $(TOOLS) $(STANDINS)
-tests: $(TESTS) $(SPLIT)
+tests: $(TESTS) $(SPLIT) $(BIN)/tests/golden
 
 $(BIN)/reflectd: $(OBJ)/server/main.o $(call ars,server)
 	@mkdir -p $(@D)

@@ -45,6 +45,15 @@ start() {
   not_ok "the daemon starts" "$(< "$work/log")"
   finish
 }
+# start_real [OPTION...]: with the real worker; the answer to an upload waits for its check.
+start_real() { start --worker-path "$(dirname "$REFLECTD")/reflect-worker" --upload-check-wait-ms 10000 "$@"; }
+# golden_model CASE [FOLDER]: the model of a golden case, with words of its own; else in the models folder, as bert of
+# bert-hra.
+golden_model() {
+  local folder=${2:-$work/models/${1%%-*}}
+  mkdir -p "$folder"; cp "$root/tests/golden/cases/$1/model/"* "$folder/"
+  { printf '[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n'; printf 'w%d\n' {0..93}; } > "$folder/vocab.txt"
+}
 # stop [SIGNAL]: sets code to the exit status.
 stop() { kill -"${1:-TERM}" "$pid"; wait "$pid" 2>/dev/null; code=$?; pid=; }
 
@@ -76,6 +85,18 @@ await() {
     call GET "/v1/fine_tuning/jobs/${2:-$job}"
     [[ $body == *"\"status\":\"$1\""* ]] && return 0
     sleep 0.1
+  done
+  return 1
+}
+# step: how far the job in $body has come.
+step() { [[ $body =~ \"progress\":\{[^}]*\"step\":([0-9]+) ]] && echo "${BASH_REMATCH[1]}" || echo 0; }
+# reach STEP: polls until $job has come so far.
+reach() {
+  local n=300
+  while ((n-- > 0)); do
+    call GET "/v1/fine_tuning/jobs/$job"
+    (($(step) >= $1)) && return 0
+    sleep 0.04
   done
   return 1
 }

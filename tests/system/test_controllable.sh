@@ -9,7 +9,7 @@ cp "$pictures/jpeg-420" "$work/dogs/a.jpg"; cp "$pictures/png-palette" "$work/do
 cp "$pictures/png-palette" "$work/dogs/hints/a.png"; cp "$pictures/jpeg-progressive" "$work/dogs/hints/b.jpg"
 pack() { printf '%s\n' "${@:2}" > "$work/dogs/metadata.jsonl"; (cd "$work/dogs" && rm -f "../$1" && zip -qr "../$1" .); }
 line() { echo "{\"file_name\":\"$1\",\"text\":\"a dog\",\"conditioning_image\":\"$2\"}"; }
-start --worker-path "$(dirname "$REFLECTD")/reflect-worker" --upload-check-wait-ms 10000
+start_real
 
 send() { call POST /v1/files -F purpose=fine-tune -F "file=@$work/$1"; file=$(value id); }
 post() { call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' -d "{\"model\":\"painter\",\"training_file\":\"$file\",\"validation_file\":\"$file\",\"task\":\"controllable\",\"seed\":1,\"hyperparameters\":{\"max_steps\":${steps:-4},\"batch_size\":2},\"adapter\":{\"r\":4},\"image\":{\"resolution\":16,\"num_inference_steps\":2,\"num_validation_images\":1$1}${2:-}}"; job=$(value id); }

@@ -3,8 +3,7 @@
 # of memory and is lost, and the daemon goes on.
 . "$(dirname "$0")/lib.sh"
 build=$(dirname "$REFLECTD")
-mkdir -p "$work/models" && cp -r "$root/tests/golden/cases/bert-hra/model" "$work/models/golden"
-{ printf '[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n'; printf 'w%d\n' {0..93}; } > "$work/models/golden/vocab.txt"
+golden_model bert-hra "$work/models/golden"
 standin() { # file, settings: a worker with the stand-in
   printf '#!/bin/bash\nexport LD_LIBRARY_PATH=%q STANDIN=%q\nexec %q "$@"\n' "$build/tests/worker/backend/cuda/standin" \
     "$2" "$build/reflect-worker" > "$work/$1" && chmod +x "$work/$1"

@@ -8,7 +8,7 @@ cat > "$work/models/tiny/chat_template.jinja" <<'END'
 {% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}[{{ m.role }}] {{ m.content }}</s>{% endfor %}
 END
 mkdir "$work/models/encoder"; cp "$root"/tests/golden/cases/bert-hra/model/* "$work/models/tiny/vocab.txt" "$work/models/encoder/"
-start --worker-path "$(dirname "$REFLECTD")/reflect-worker" --upload-check-wait-ms 10000
+start_real
 
 # post [MEMBERS [MODEL]]: a job on $file.
 post() { call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' -d "{\"model\":\"${2:-tiny}\",\"training_file\":\"$file\"$1}"; }

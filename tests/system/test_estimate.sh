@@ -2,10 +2,9 @@
 # What a job would take, before there is one: the real worker's plan is what the job then does; what only training would
 # find out is refused; nothing is stored. Then the ways of the answer, with a worker that plays them.
 . "$(dirname "$0")/lib.sh"
-mkdir "$work/models/bert"; cp "$root"/tests/golden/cases/bert-hra/model/* "$work/models/bert/"
-{ printf '[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n'; printf 'w%d\n' {0..93}; } > "$work/models/bert/vocab.txt"
+golden_model bert-hra
 reflect=$(dirname "$REFLECTD")/reflect
-start --worker-path "$(dirname "$REFLECTD")/reflect-worker" --upload-check-wait-ms 10000
+start_real
 estimate() { call POST "${2:-/v1/fine_tuning/estimate}" -H 'Content-Type: application/json' -d "{\"model\":\"bert\",\"training_file\":\"$file\",\"validation_file\":\"$file\",\"seed\":1$1}"; }
 
 upload train.csv "$(echo text,label; for i in {1..30}; do echo "w$i w$((i % 9)) w3,l$((i % 2))"; done)"
@@ -34,7 +33,7 @@ reason +memory_limit is 5 MiB' "and says by its status that a job does not fit"
 stop; is "$code" 0 "exit 0"
 
 # ---- a budget, with real plans ----
-start --worker-path "$(dirname "$REFLECTD")/reflect-worker" --workers-max 2 --memory-budget-mib 8 --upload-check-wait-ms 10000
+start_real --workers-max 2 --memory-budget-mib 8
 estimate "$four"; like "$status $body" '^200 .*"fits":false,"reason":"the job takes [0-9]+ MiB of memory, and this server.s memory_budget_mib is 8 MiB' "an estimate knows the server's budget"
 create() { call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' -d "{\"model\":\"bert\",\"training_file\":\"$file\",\"validation_file\":\"$file\",\"seed\":$1,\"hyperparameters\":{\"n_epochs\":100,\"batch_size\":8}}"; job=$(value id); }
 call GET /v1/fine_tuning/jobs; stored=$(grep -o '"object":"fine_tuning.job"' <<< "$body" | wc -l)
@@ -43,7 +42,7 @@ call POST /v1/fine_tuning/sweeps -H 'Content-Type: application/json' -d "{\"job\
 like "$status $body" '^400 .*job 1 of 2 \(.*the job takes [0-9]+ MiB' "so is a sweep of such jobs"
 call GET /v1/fine_tuning/jobs; is "$(grep -o '"object":"fine_tuning.job"' <<< "$body" | wc -l)" "$stored" "nothing was stored"
 needs=$((memory / 1048576 + 3)) # each process has a little more or less
-stop; start --worker-path "$(dirname "$REFLECTD")/reflect-worker" --workers-max 2 --memory-budget-mib $((needs * 3 / 2))
+stop; start_real --workers-max 2 --memory-budget-mib $((needs * 3 / 2))
 create 4; one=$job; await running "$one" 100; create 5; two=$job
 for _ in {1..200}; do call GET /metrics; [[ $body == *'memory_used_bytes{state="busy"} 0'* ]] || break; sleep 0.05; done
 used=$(sed -n 's/^reflectd_budget_memory_used_bytes{state="busy"} //p' <<< "$body")

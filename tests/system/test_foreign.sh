@@ -2,9 +2,8 @@
 # Data files as people have them, with the real worker: packed by gzip and zip, Alpaca's and ShareGPT's lines. What is
 # learnt from them is, byte by byte, what is learnt from the same in our form.
 . "$(dirname "$0")/lib.sh"
-mkdir "$work/models/llama"; cp "$root"/tests/golden/cases/llama-hra/model/* "$work/models/llama/"
-{ printf '[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n'; printf 'w%d\n' {0..93}; } > "$work/models/llama/vocab.txt"
-start --worker-path "$(dirname "$REFLECTD")/reflect-worker" --upload-check-wait-ms 10000
+golden_model llama-hra
+start_real
 put() { call POST /v1/files -F purpose=fine-tune -F "file=@$work/$1"; file=$(value id); }
 # learn FILE: sets adapter to the hash of what is learnt from it.
 learn() {

@@ -7,7 +7,7 @@ mkdir "$work/models/llama"; cp "$root"/tests/golden/cases/llama-hra/model/* "$wo
   printf '"model":{"type":"WordPiece","unk_token":"w0","continuing_subword_prefix":"##","max_input_chars_per_word":100,"vocab":{"w0":0'
   printf ',"w%d":%d' $(for i in {1..98}; do echo "$i $i"; done); printf '}}}'; } > "$work/models/llama/tokenizer.json"
 echo '{"chat_template":"{% for m in messages %}{{ m.content }} {% endfor %}"}' > "$work/models/llama/tokenizer_config.json"
-start --worker-path "$(dirname "$REFLECTD")/reflect-worker" --upload-check-wait-ms 10000
+start_real
 
 post() { call POST "/v1/fine_tuning/jobs${2:-}" -H 'Content-Type: application/json' -d "{\"model\":\"llama\",\"training_file\":\"$file\",\"validation_file\":\"$file\",\"seed\":1,\"hyperparameters\":{\"max_steps\":60,\"batch_size\":6,\"learning_rate\":0.05,\"lr_scheduler_type\":\"constant\",\"warmup_ratio\":0},\"adapter\":{\"r\":4,\"target_modules\":\"all-linear\"}$1}"; job=$(value id); }
 refused() { post "${4:-}"; is "$status $(value code) $(value param)" "400 $2" "$1"; like "$body" "$3" "$1: says so"; }

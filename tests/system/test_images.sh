@@ -6,7 +6,7 @@ cp -r "$root/tests/worker/diffusion/pipeline" "$work/models/painter"
 mkdir -p "$work/models/broken" && cp -r "$work/models/painter/." "$work/models/broken/" && rm "$work/models/broken/vae/config.json"
 mkdir -p "$work/models/xl" && echo '{"_class_name": "StableDiffusionXLPipeline"}' > "$work/models/xl/model_index.json"
 mkdir "$work/models/bert" && cp "$root"/tests/golden/cases/bert-hra/model/* "$work/models/bert" && printf '[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n' > "$work/models/bert/vocab.txt"
-start --worker-path "$(dirname "$REFLECTD")/reflect-worker" --upload-check-wait-ms 10000
+start_real
 post() { call POST "/v1/${2:-images/generations}" -H 'Content-Type: application/json' -d "$1"; }
 programs=$(cd "$(dirname "$REFLECTD")" && pwd)
 reflect() { "$programs/reflect" --url "$url" "$@"; }

@@ -4,11 +4,8 @@
 reflect=$(cd "$(dirname "$REFLECTD")" && pwd)/reflect
 unset REFLECT_API_KEY REFLECT_PROFILE; export XDG_CONFIG_HOME=$work/none
 run() { timeout 20 "$reflect" "$@" > "$work/said" 2> "$work/told"; code=$?; said=$(< "$work/said") told=$(< "$work/told"); }
-for model in bert llama; do
-  mkdir "$work/models/$model"; cp "$root"/tests/golden/cases/$model-hra/model/* "$work/models/$model/"
-  { printf '[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n'; printf 'w%d\n' {0..93}; } > "$work/models/$model/vocab.txt"
-done
-start --worker-path "$(dirname "$reflect")/reflect-worker" --devices cpu; export REFLECT_URL=$url
+golden_model bert-hra; golden_model llama-hra
+start_real --devices cpu; export REFLECT_URL=$url
 usable() { call GET "/v1/models/$1"; [[ $body == *'"usable":true'* ]]; }; soon usable bert; soon usable llama
 
 run init --folder "$work/it's here"; is "$code $told" "0 " "a beginning"; like "$said" 'classification with bert' "with a model that fits"

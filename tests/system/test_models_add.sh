@@ -5,8 +5,7 @@ reflect=$(dirname "$REFLECTD")/reflect
 unset REFLECT_API_KEY REFLECT_URL REFLECT_PROFILE REFLECTD_MODELS; export XDG_CONFIG_HOME=$work/none
 run() { timeout 60 "$reflect" "$@" > "$work/said" 2> "$work/told"; code=$?; said=$(< "$work/said") told=$(< "$work/told"); }
 rm -r "$work/models/tiny"
-mkdir "$work/real"; cp "$root"/tests/golden/cases/bert-hra/model/* "$work/real/"
-{ printf '[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n'; printf 'w%d\n' {0..93}; } > "$work/real/vocab.txt"
+golden_model bert-hra "$work/real"
 ln -s real "$work/small"
 
 run models add "$work/small"; is "$code" 2 "no models folder"; like "$told" '--models is missing' "is asked for"
@@ -39,7 +38,7 @@ run models add "$work/parts" --name org/tiny --models "$work/models"; is "$code 
 cp "$work/parts/"*.gguf "$work/models/"
 
 sandbox=auto; instrumented && sandbox=off # which must let a worker read all parts
-start --sandbox "$sandbox" --worker-path "$(dirname "$REFLECTD")/reflect-worker" --upload-check-wait-ms 10000
+start_real --sandbox "$sandbox"
 for model in small org/other tiny org/tiny tiny-00001-of-00003.gguf; do call GET "/v1/models/$model"; like "$body" '"usable":true' "the server can use $model"; done
 call GET /v1/models; unlike "$body" '-0000[23]-of' "later parts are no models"
 for i in {1..6}; do echo '{"prompt":"ab","completion":"cd"}'; done > "$work/train.jsonl"

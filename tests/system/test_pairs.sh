@@ -2,15 +2,14 @@
 # Embeddings and rerankers: which files make them, what is refused and where, and that a job of each ends with what it
 # promises, with the real worker.
 . "$(dirname "$0")/lib.sh"
-mkdir "$work/models/bert"; cp "$root"/tests/golden/cases/bert-hra/model/* "$work/models/bert/"
-{ printf '[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n'; printf 'w%d\n' {0..93}; } > "$work/models/bert/vocab.txt"
+golden_model bert-hra
 cp -r "$work/models/bert" "$work/models/pooled"; mkdir "$work/models/pooled/1_Pooling"
 echo '{"pooling_mode_cls_token":true}' > "$work/models/pooled/1_Pooling/config.json"
 echo '[{"idx":0,"path":"","type":"sentence_transformers.models.Transformer"},{"idx":1,"path":"1_Pooling","type":"sentence_transformers.models.Pooling"}]' > "$work/models/pooled/modules.json"
 cp -r "$work/models/pooled" "$work/models/dense"
 echo '[{"idx":0,"path":"","type":"sentence_transformers.models.Transformer"},{"idx":1,"path":"1_Dense","type":"sentence_transformers.models.Dense"}]' > "$work/models/dense/modules.json"
-mkdir "$work/models/llama"; cp "$root"/tests/golden/cases/llama-hra/model/* "$work/models/bert/vocab.txt" "$work/models/llama/"
-start --worker-path "$(dirname "$REFLECTD")/reflect-worker" --upload-check-wait-ms 10000
+golden_model llama-hra
+start_real
 
 post() { call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' -d "{\"model\":\"${2:-bert}\",\"training_file\":\"$file\",\"seed\":1,\"hyperparameters\":{\"n_epochs\":1,\"batch_size\":${batch:-4}}$1}"; job=$(value id); }
 refused() { post "${4:-}" "${5:-bert}"; is "$status $(value code) $(value param)" "400 $2" "$1"; like "$body" "$3" "$1: says so"; }

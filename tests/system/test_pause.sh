@@ -4,9 +4,6 @@
 . "$(dirname "$0")/lib.sh"
 
 order() { call POST "/v1/fine_tuning/jobs/$job/$1"; }
-step() { [[ $body =~ \"step\":([0-9]+) ]] && echo "${BASH_REMATCH[1]}" || echo 0; }
-# reach STEP: polls until the job's progress has come so far.
-reach() { local n=200; while ((n-- > 0)); do call GET "/v1/fine_tuning/jobs/$job"; (($(step) >= $1)) && return 0; sleep 0.05; done; return 1; }
 worker() { pgrep -P "$pid" -f fake_worker | head -1; }
 # hold STEP: stops the worker once the job has come so far, whatever the pace of this host. `at` is the last step told; the
 # worker may be within the next one.

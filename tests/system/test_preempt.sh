@@ -2,8 +2,6 @@
 # A job of higher priority makes a lower one save its state and wait, where the server allows it; the lower one goes on and
 # makes what it would have made. A job that weighs too little stops nothing.
 . "$(dirname "$0")/lib.sh"
-step() { [[ $body =~ \"step\":([0-9]+) ]] && echo "${BASH_REMATCH[1]}" || echo 0; }
-reach() { local n=200; while ((n-- > 0)); do call GET "/v1/fine_tuning/jobs/$job"; (($(step) >= $1)) && return 0; sleep 0.05; done; return 1; }
 artifact() { call GET "/v1/fine_tuning/jobs/$1/artifacts"; value sha256; }
 events() { call GET "/v1/fine_tuning/jobs/$1/events?limit=1000"; }
 urgent() { submit "$1" ",\"seed\":$2,\"scheduling\":{\"priority\":$3}"; }

@@ -2,11 +2,8 @@
 # Preference tuning: which files DPO, ORPO and KTO learn from, what is refused and where, and that a job of each ends with
 # what it promises, with the real worker.
 . "$(dirname "$0")/lib.sh"
-for model in llama bert; do
-  mkdir "$work/models/$model"; cp "$root/tests/golden/cases/$model-hra/model/"* "$work/models/$model/"
-  { printf '[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n'; printf 'w%d\n' {0..93}; } > "$work/models/$model/vocab.txt"
-done
-start --worker-path "$(dirname "$REFLECTD")/reflect-worker" --upload-check-wait-ms 10000
+golden_model llama-hra; golden_model bert-hra
+start_real
 
 # post TYPE HYPERPARAMETERS [MORE JSON MEMBERS [MODEL]]
 post() {

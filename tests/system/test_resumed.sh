@@ -19,8 +19,6 @@ create() {
     \"method\":{\"type\":\"supervised\",\"supervised\":{\"hyperparameters\":{\"n_epochs\":$epochs,\"batch_size\":4,\"learning_rate\":0.01}}}}"
   job=$(value id); [[ $status == 200 ]] || { not_ok "a job" "$body"; finish; }
 }
-step() { [[ $body =~ \"progress\":\{[^}]*\"step\":([0-9]+) ]] && echo "${BASH_REMATCH[1]}" || echo 0; }
-reach() { local n=400; while ((n-- > 0)); do call GET "/v1/fine_tuning/jobs/$job"; (($(step) >= $1)) && return 0; sleep 0.03; done; return 1; }
 # made: the hashes of what the job has made, by name.
 made() { call GET "/v1/fine_tuning/jobs/$job/artifacts"; grep -o '"name":"[^"]*"\|"sha256":"[^"]*"' <<< "$body" | paste - - | grep -E 'safetensors|csv|adapter.tar|jsonl' | sort; }
 modules() { call GET "/v1/fine_tuning/jobs/$job/telemetry"; echo "${body#*has_more}"; }

@@ -17,7 +17,7 @@ head -c 100000 "$fixtures/single_file.safetensors" > "$work/here/half.safetensor
 add "$work/here/half.safetensors"; is "$code" 1 "half of one"; like "$told" 'half.safetensors' "is named"
 
 cp -r "$fixtures/pipeline" "$work/models/painter"
-start --worker-path "$programs/reflect-worker" --upload-check-wait-ms 10000
+start_real
 post() { call POST "/v1/$1" -H 'Content-Type: application/json' -d "$2"; }
 adapter=() merged=()
 image() { post images/generations "{\"model\":\"$1\",\"prompt\":\"a photo of a dog\",\"num_inference_steps\":4,\"seed\":7}"; grep -o '"b64_json":"[^"]*"' "$work/body"; }

@@ -3,9 +3,8 @@
 # twice the rank, which is what is downloaded, verified, exported, served and started from.
 . "$(dirname "$0")/lib.sh"
 reflect=${REFLECTD%reflectd}reflect
-mkdir "$work/models/bert"; cp "$root"/tests/golden/cases/bert-hra/model/* "$work/models/bert/"
-{ printf '[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n'; printf 'w%d\n' {0..93}; } > "$work/models/bert/vocab.txt"
-start --worker-path "$(dirname "$REFLECTD")/reflect-worker" --upload-check-wait-ms 10000
+golden_model bert-hra
+start_real
 export REFLECT_URL=$url
 for i in {1..20}; do echo "{\"text\":\"w$i w2\",\"label\":\"l$((i % 2))\"}"; done > "$work/train.jsonl"
 call POST /v1/files -F purpose=fine-tune -F "file=@$work/train.jsonl"; file=$(value id)

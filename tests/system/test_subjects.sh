@@ -8,7 +8,7 @@ pictures=$root/tests/fuzz/corpus/image
 mkdir "$work/dogs"
 cp "$pictures/png-exif-6" "$work/dogs/a.png"; cp "$pictures/jpeg-420" "$work/dogs/b.jpg"; cp "$pictures/webp-exif-6" "$work/dogs/c.webp"
 (cd "$work/dogs" && zip -q ../dogs.zip ./*)
-start --worker-path "$(dirname "$REFLECTD")/reflect-worker" --upload-check-wait-ms 10000
+start_real
 
 send() { call POST /v1/files -F purpose=fine-tune -F "file=@$work/$1"; file=$(value id); }
 post() { call POST "/v1/fine_tuning/jobs${2:-}" -H 'Content-Type: application/json' -d "{\"model\":\"painter\",\"training_file\":\"$file\",\"task\":\"${task:-subject-driven}\",\"seed\":1,\"hyperparameters\":{\"max_steps\":${steps:-6},\"learning_rate\":0.01},\"adapter\":{\"r\":4}$1}"; job=$(value id); }

@@ -2,8 +2,7 @@
 # Sweeps: grids, lists and methods become jobs, all of them or none; what came of them is one table that is right; they
 # are cancelled, listed and deleted together. With the real worker, then with one that plays what is to be waited for.
 . "$(dirname "$0")/lib.sh"
-mkdir "$work/models/bert"; cp "$root"/tests/golden/cases/bert-hra/model/* "$work/models/bert/"
-{ printf '[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n'; printf 'w%d\n' {0..93}; } > "$work/models/bert/vocab.txt"
+golden_model bert-hra
 REFLECT=${REFLECT:-$(dirname "$REFLECTD")/reflect}
 json=(-H 'Content-Type: application/json')
 # sweep JOB_MEMBERS MEMBERS [QUERY]: sets sweep to the id.
@@ -19,7 +18,7 @@ removed() {
 }
 jobs() { grep -o '"id":"ftjob-[^"]*"' <<< "$body" | cut -d'"' -f4; }
 
-start --worker-path "$(dirname "$REFLECTD")/reflect-worker" --upload-check-wait-ms 10000 --workers-max 2
+start_real --workers-max 2
 upload train.csv "$(echo text,label; for i in {1..24}; do echo "w$i w$((i % 9)) w3,l$((i % 2))"; done)"
 base=",\"validation_file\":\"$file\",\"hyperparameters\":{\"n_epochs\":2,\"batch_size\":8},\"scheduling\":{\"threads\":1}"
 

@@ -2,10 +2,9 @@
 # Token classification: which files make it, what is refused and where, and that a job ends with what it promises, is
 # resumed and gone on from, with the real worker.
 . "$(dirname "$0")/lib.sh"
-mkdir "$work/models/bert"; cp "$root"/tests/golden/cases/bert-hra/model/* "$work/models/bert/"
-{ printf '[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n'; printf 'w%d\n' {0..93}; } > "$work/models/bert/vocab.txt"
-mkdir "$work/models/llama"; cp "$root"/tests/golden/cases/llama-hra/model/* "$work/models/bert/vocab.txt" "$work/models/llama/"
-start --worker-path "$(dirname "$REFLECTD")/reflect-worker" --upload-check-wait-ms 10000
+golden_model bert-hra
+golden_model llama-hra
+start_real
 
 post() { call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' -d "{\"model\":\"${2:-bert}\",\"training_file\":\"$file\",\"seed\":1,\"hyperparameters\":{\"n_epochs\":2,\"batch_size\":4}$1}"; job=$(value id); }
 refused() { post "${4:-}" "${5:-bert}"; is "$status $(value code) $(value param)" "400 $2" "$1"; like "$body" "$3" "$1: says so"; }

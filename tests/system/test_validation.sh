@@ -1,10 +1,9 @@
 #!/bin/bash
 # What is in a file, as GET /v1/files/ID/validation tells it: with the real worker.
 . "$(dirname "$0")/lib.sh"
-mkdir "$work/models/bert"; cp "$root"/tests/golden/cases/bert-hra/model/* "$work/models/bert/"
-{ printf '[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n'; printf 'w%d\n' {0..93}; } > "$work/models/bert/vocab.txt"
+golden_model bert-hra
 reflect=$(dirname "$REFLECTD")/reflect
-start --worker-path "$(dirname "$REFLECTD")/reflect-worker" --upload-check-wait-ms 10000
+start_real
 upload test.csv $'text,kind\nw1 w2,a\nw9,b'; other=$file
 upload train.csv $'text,kind\nw1,a\nw1 w2,b\nw1 w2 w3,a\nw1,b\nw1 w2 w3,a'
 call GET "/v1/files/$file/validation?label=kind&model=bert&against=$other&max_seq_length=4"

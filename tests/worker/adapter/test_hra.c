@@ -4,30 +4,11 @@
    gradient is orthogonal to each reflection; singular parameters are refused by name. */
 #include <stdlib.h>
 
-#include "tests/worker/engine_impl.h"
+#include "tests/worker/engine_cpu.h"
 
 #include "worker/adapter/adapter.h"
 
 enum { IN = 21, OUT = 13 };
-
-static struct backend backend;
-static struct arena arena;
-static struct parameter_list list;
-
-static int setup(void **state) {
-  (void)state;
-  struct error err;
-  arena_init(&arena, (size_t)1 << 28);
-  list = (struct parameter_list){.arena = &arena};
-  return cpu_open(&backend, 2, NULL, &err) != STATUS_OK;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  backend_close(&backend);
-  arena_done(&arena);
-  return 0;
-}
 
 struct fixture {
   struct adapter_spec spec;
@@ -263,5 +244,5 @@ int main(void) {
       cmocka_unit_test(telemetry_is_that_of_the_dense_map),
       cmocka_unit_test(singular_parameters_are_refused),
   };
-  return cmocka_run_group_tests(tests, setup, teardown);
+  return cmocka_run_group_tests(tests, engine_setup, engine_teardown);
 }

@@ -3,32 +3,18 @@
    of all its numbers the biases alone can be trained. */
 #include <stdio.h>
 
-#include "tests/worker/engine_impl.h"
+#include "tests/worker/engine_cpu.h"
 #include "worker/model/conv_layer.h"
 
 enum { C = 11, N = 30, B = 5, KERNEL_MAX = 5 };
 static const char golden[] = "tests/golden/cases/deberta-conv-hra/model";
 static const uint32_t offsets[B + 1] = {0, 5, 6, 8, 19, N};
 
-static struct backend backend;
-static struct arena arena;
-static struct parameter_list list;
 static struct sequences sequences;
 
 static int setup(void **state) {
-  (void)state;
-  struct error err;
-  arena_init(&arena, (size_t)1 << 28);
   sequences = sequences_host(B, N, 11, offsets, NULL, NULL);
-  list = (struct parameter_list){.arena = &arena};
-  return cpu_open(&backend, 2, NULL, &err) != STATUS_OK;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  backend_close(&backend);
-  arena_done(&arena);
-  return 0;
+  return engine_setup(state);
 }
 
 /* --- the layer by itself -------------------------------------------------------------------------- */
@@ -40,15 +26,8 @@ struct trial {
   float weight[C * C * KERNEL_MAX], norm_weight[C], norm_bias[C];
 };
 
-static struct parameter *numbers(const char *name, size_t rows, uint64_t seed) {
-  struct parameter *p = parameter_add(&list, name, rows ? 2 : 1, rows ? (int64_t)rows : C, rows ? C : 0);
-  assert_non_null(p);
-  fill(p->data, p->count, seed);
-  return p;
-}
-
 static void make(struct trial *t, size_t kernel, load_activation_op *activation, enum pooling rows, double dropout) {
-  struct parameter *bias = numbers("bias", 0, 1);
+  struct parameter *bias = matrix("bias", C, 0, 1);
   *t = (struct trial){.rows = rows, .dropout = dropout};
   fill(t->weight, C * C * kernel, 2);
   fill(t->norm_weight, C, 3);
@@ -76,8 +55,8 @@ static void build(struct tape *tape, const struct graph *g, double *loss) {
 static struct graph graph_of(const struct trial *t) {
   return (struct graph){.build = build,
                         .backend = &backend,
-                        .x = numbers("x", N, 5),
-                        .y = numbers("residual", t->rows == POOLING_CLS ? B : N, 6),
+                        .x = matrix("x", N, C, 5),
+                        .y = matrix("residual", t->rows == POOLING_CLS ? B : N, C, 6),
                         .sequences = sequences,
                         .extra = t};
 }
@@ -229,5 +208,5 @@ int main(void) {
       cmocka_unit_test(biases_alone_are_trained),
       cmocka_unit_test(no_adapter_goes_on_it),
   };
-  return cmocka_run_group_tests(tests, setup, teardown);
+  return cmocka_run_group_tests(tests, setup, engine_teardown);
 }

@@ -1,34 +1,13 @@
 /* Proves the ops of a LLaMA block (RMSNorm whole and by head, residual sum, SwiGLU, GeGLU, rotary positions, last
    rows) and the language model's loss: gradients by differences, values by their formulas in double. */
-#include "tests/worker/engine_impl.h"
+#include "tests/worker/engine_cpu.h"
 
-static struct backend backend;
-static struct arena arena;
-static struct parameter_list list;
 static const uint32_t offsets[] = {0, 5, 6, 19, 30};
 static struct sequences four;
 
 static int setup(void **state) {
-  (void)state;
-  struct error err;
-  arena_init(&arena, (size_t)1 << 28);
   four = sequences_host(4, 30, 13, offsets, NULL, NULL);
-  list = (struct parameter_list){.arena = &arena};
-  return cpu_open(&backend, 2, NULL, &err) != STATUS_OK;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  backend_close(&backend);
-  arena_done(&arena);
-  return 0;
-}
-
-static struct parameter *matrix(const char *name, int64_t rows, int64_t cols, uint64_t seed) {
-  struct parameter *p = parameter_add(&list, name, 2, rows, cols);
-  assert_non_null(p);
-  fill(p->data, p->count, seed);
-  return p;
+  return engine_setup(state);
 }
 
 static void check_both(struct graph *g) {
@@ -308,5 +287,5 @@ int main(void) {
       cmocka_unit_test(loss_gradients),
       cmocka_unit_test(long_rows_of_logits),
   };
-  return cmocka_run_group_tests(tests, setup, teardown);
+  return cmocka_run_group_tests(tests, setup, engine_teardown);
 }

@@ -2,35 +2,9 @@
    in double, for kernels that are not square, strides, uneven padding and weights in fp16, and of HRA against its
    reflections; GroupNorm, Swish and cross attention against their formulas; every gradient by differences; and that a
    backend that lacks an op says which. */
-#include "tests/worker/engine_impl.h"
+#include "tests/worker/engine_cpu.h"
 #include "worker/adapter/adapter.h"
 #include "worker/op/attributes.h"
-
-static struct backend backend;
-static struct arena arena;
-static struct parameter_list list;
-
-static int setup(void **state) {
-  (void)state;
-  struct error err;
-  arena_init(&arena, (size_t)1 << 28);
-  list = (struct parameter_list){.arena = &arena};
-  return cpu_open(&backend, 2, NULL, &err) != STATUS_OK;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  backend_close(&backend);
-  arena_done(&arena);
-  return 0;
-}
-
-static struct parameter *matrix(const char *name, size_t rows, size_t cols, uint64_t seed) {
-  struct parameter *p = parameter_add(&list, name, 2, (int64_t)rows, (int64_t)cols);
-  assert_non_null(p);
-  fill(p->data, p->count, seed);
-  return p;
-}
 
 static float *numbers(size_t count, uint64_t seed) {
   float *x = arena_array(&arena, count, sizeof *x);
@@ -594,5 +568,5 @@ int main(void) {
       cmocka_unit_test(cross_attention),
       cmocka_unit_test(lacking_ops_are_named),
   };
-  return cmocka_run_group_tests(tests, setup, teardown);
+  return cmocka_run_group_tests(tests, engine_setup, engine_teardown);
 }

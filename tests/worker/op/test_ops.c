@@ -1,35 +1,14 @@
 /* Proves that every op's backward is the derivative of its forward (four-point differences), with
    sequences of odd lengths, with dropout, in float32; and that results do not depend on what the
    memory held before. */
-#include "tests/worker/engine_impl.h"
+#include "tests/worker/engine_cpu.h"
 
-static struct backend backend;
-static struct arena arena;
-static struct parameter_list list;
 static const uint32_t offsets[] = {0, 5, 6, 19, 30};
 static struct sequences four;
 
 static int setup(void **state) {
-  (void)state;
-  struct error err;
-  arena_init(&arena, (size_t)1 << 28);
   four = sequences_host(4, 30, 13, offsets, NULL, NULL);
-  list = (struct parameter_list){.arena = &arena};
-  return cpu_open(&backend, 2, NULL, &err) != STATUS_OK;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  backend_close(&backend);
-  arena_done(&arena);
-  return 0;
-}
-
-static struct parameter *matrix(const char *name, int64_t rows, int64_t cols, uint64_t seed) {
-  struct parameter *p = parameter_add(&list, name, 2, rows, cols);
-  assert_non_null(p);
-  fill(p->data, p->count, seed);
-  return p;
+  return engine_setup(state);
 }
 
 static void build_norm(struct tape *tape, const struct graph *g, double *loss) {
@@ -273,5 +252,5 @@ int main(void) {
       cmocka_unit_test(linear_gradients),
       cmocka_unit_test(dropout_keeps_its_share_and_its_mean),
   };
-  return cmocka_run_group_tests(tests, setup, teardown);
+  return cmocka_run_group_tests(tests, setup, engine_teardown);
 }

@@ -1,12 +1,9 @@
 /* Proves the losses of completions: gradients by differences, and values by their formulas, of every kind; what is far
    out stays finite; log-probabilities alone are the sums of the tokens'. */
-#include "tests/worker/engine_impl.h"
+#include "tests/worker/engine_cpu.h"
 
 enum { N = 40, C = 11, V = 37, SEQUENCES = 6, ROWS = 30 };
 
-static struct backend backend;
-static struct arena arena;
-static struct parameter_list list;
 static uint32_t rows[ROWS], labels[ROWS];
 static const uint32_t cu_rows[SEQUENCES + 1] = {0, 4, 9, 14, 20, 23, ROWS};
 static uint8_t prompt[ROWS];
@@ -14,23 +11,12 @@ static const double reference[SEQUENCES] = {-14, -19, -18, -22, -10, -27};
 static const uint8_t desirable[SEQUENCES] = {1, 0, 0, 1, 1, 0};
 
 static int setup(void **state) {
-  (void)state;
-  struct error err;
-  arena_init(&arena, (size_t)1 << 28);
-  list = (struct parameter_list){.arena = &arena};
   for (uint32_t i = 0; i < ROWS; i++) {
     rows[i] = i + i / 4;
     labels[i] = i * 7 % V;
     prompt[i] = i == 0 || i == 4 || i == 5;
   }
-  return cpu_open(&backend, 2, NULL, &err) != STATUS_OK;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  backend_close(&backend);
-  arena_done(&arena);
-  return 0;
+  return engine_setup(state);
 }
 
 struct speech {
@@ -44,13 +30,6 @@ static struct preference_scores scores;
 static void build(struct tape *tape, const struct graph *g, double *loss) {
   const struct speech *s = g->extra;
   op_linear_preference(tape, graph_input(tape, g->x), &s->head, &s->tokens, &s->how, &s->completions, loss, &scores);
-}
-
-static struct parameter *matrix(const char *name, int64_t r, int64_t c, uint64_t seed) {
-  struct parameter *p = parameter_add(&list, name, 2, r, c);
-  assert_non_null(p);
-  fill(p->data, p->count, seed);
-  return p;
 }
 
 static struct speech make_speech(enum preference_loss loss) {
@@ -187,5 +166,5 @@ static void far_out(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(pairs), cmocka_unit_test(rated),
                                      cmocka_unit_test(log_probabilities_alone), cmocka_unit_test(far_out)};
-  return cmocka_run_group_tests(tests, setup, teardown);
+  return cmocka_run_group_tests(tests, setup, engine_teardown);
 }

@@ -5,26 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "tests/worker/engine_impl.h"
-
-static struct backend backend;
-static struct arena arena;
-static struct parameter_list list;
-
-static int setup(void **state) {
-  (void)state;
-  struct error err;
-  arena_init(&arena, (size_t)1 << 28);
-  list = (struct parameter_list){.arena = &arena};
-  return cpu_open(&backend, 2, NULL, &err) != STATUS_OK;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  backend_close(&backend);
-  arena_done(&arena);
-  return 0;
-}
+#include "tests/worker/engine_cpu.h"
 
 static void buffers_alive_together_are_apart(void **state) {
   (void)state;
@@ -166,5 +147,5 @@ int main(void) {
       cmocka_unit_test(memory_that_is_not_there_is_an_error),
 #endif
   };
-  return cmocka_run_group_tests(tests, setup, teardown);
+  return cmocka_run_group_tests(tests, engine_setup, engine_teardown);
 }
