@@ -62,7 +62,7 @@ static const struct method_fixed fixed[] = {
 
 /* An adapter that starts from the weight is saved with twice its numbers, which must be numbers that can be read. Its
    authors want no dropout. */
-static void check_start(const struct lora_spec *lora, const char *path, struct fault_list *faults) {
+static void check_start_from_weight(const struct lora_spec *lora, const char *path, struct fault_list *faults) {
   enum { R_MAX = 512, ALPHA_MAX = 500000 };
   const struct number_map *maps[] = {&lora->rank_pattern, &lora->alpha_pattern};
   const double most[] = {R_MAX, ALPHA_MAX}, own[] = {(double)lora->r, lora->lora_alpha};
@@ -129,7 +129,7 @@ static void validate(struct adapter_spec *adapter, const json_t *given, const ch
   check_tokens(&adapter->lora.trainable_token_indices, path, faults);
   char param[sizeof faults->item[0].param];
   if (lora_init_of_weight(adapter->lora.init_lora_weights))
-    check_start(&adapter->lora, path, faults);
+    check_start_from_weight(&adapter->lora, path, faults);
   snprintf(param, sizeof param, "%s.rank_pattern", path);
   for (size_t i = 0; i < adapter->lora.rank_pattern.count; i++) {
     double r = adapter->lora.rank_pattern.item[i].value;

@@ -1,4 +1,5 @@
 /* Y = X W^T + b, with the low-rank product of an adapter in the same launch. */
+#include "base/checked.h"
 #include "worker/backend/device/device_op.h"
 
 /* Places in scratch memory. */
@@ -6,10 +7,6 @@ struct linear_scratch {
   struct place c;     /* rows x R */
   struct place parts; /* of sums that are made in parts */
 };
-
-static size_t largest(size_t a, size_t b) {
-  return a > b ? a : b;
-}
 
 static size_t rank_of(const struct linear *l) {
   return l->low_rank ? l->low_rank->R : 0;
@@ -20,13 +17,13 @@ static size_t linear_scratch(const struct tape *tape, const struct node *node) {
   const struct linear *l = ((const struct linear_attributes *)node->attributes)->linear;
   size_t N = node->in[0]->rows, R = rank_of(l), parts = 0;
   if (R) {
-    parts = largest(device_skinny_floats(N, R, l->in), device_skinny_floats(N, R, l->out));
-    parts = largest(parts, device_skinny_floats(l->in, R, N));
-    parts = largest(parts, device_skinny_floats(l->out, R, N));
-    parts = largest(parts, device_skinny_floats(R, R, N));
+    parts = size_max(device_skinny_floats(N, R, l->in), device_skinny_floats(N, R, l->out));
+    parts = size_max(parts, device_skinny_floats(l->in, R, N));
+    parts = size_max(parts, device_skinny_floats(l->out, R, N));
+    parts = size_max(parts, device_skinny_floats(R, R, N));
   }
   if (l->trained_bias)
-    parts = largest(parts, device_column_sums_floats(N, l->out));
+    parts = size_max(parts, device_column_sums_floats(N, l->out));
   return device_part(N * R) + device_part(parts);
 }
 
