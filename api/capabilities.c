@@ -116,8 +116,9 @@ static json_t *metrics_of(enum job_task task) {
 static json_t *task_json(enum job_task task) {
   const struct job_output_row *row = job_output_of(job_task_output(task));
   const struct glue_task *glue = glue_find(job_task_names[task]);
-  json_t *out = json_pack("{ss ss ss ss? so}", "name", job_task_names[task], "learns", row->words, "needs", row->needs,
-                          "peft_task_type", row->peft_task_type, "metrics", metrics_of(task));
+  json_t *out = json_pack("{ss ss ss ss? sb so}", "name", job_task_names[task], "learns", row->words, "needs",
+                          row->needs, "peft_task_type", row->peft_task_type, "images", job_task_images((int)task),
+                          "metrics", metrics_of(task));
   put(&out, "default_metric", json_string(job_metric_names[glue ? glue_metric(glue) : METRIC_LOSS]));
   return out;
 }

@@ -5,6 +5,7 @@
 #include "api/glue.h"
 #include "api/label.h"
 #include "api/pair_columns.h"
+#include "api/task_settings.h"
 #include "base/json.h"
 #include "base/str.h"
 
@@ -125,6 +126,7 @@ void data_fit_judge(const struct job_spec *spec, enum data_use use, const struct
                     struct fault_list *faults) {
   int64_t examples = json_integer_value(json_object_get(training->report, "examples"));
   judge_metric(spec, use, training->report, faults);
+  task_settings_judge(spec, output_of(spec, use, training->report), faults);
   if (use == USE_EMBEDDING)
     judge_negatives(spec, training, examples, faults);
   if (!data_use_is_language(use)) /* of these none is left out */

@@ -90,9 +90,6 @@ void job_generate_settle(struct job_spec *spec, struct fault_list *faults) {
                 "evaluation.metric is %s, which evaluation.generate measures", job_metric_names[METRIC_EXACT_MATCH]);
     return;
   }
-  if (spec->task != JOB_TASK_AUTO && job_task_output((enum job_task)spec->task) != OUTPUT_TEXT)
-    fault_add(faults, STATUS_INVALID_VALUE, "evaluation.generate",
-              "evaluation.generate is for language models; the task is %s", job_task_names[spec->task]);
   judge_member(g, EXTRACT_REGEX, "pattern", g->pattern != NULL, faults);
   judge_member(g, EXTRACT_CHOICE, "choices", g->choices.count > 0, faults);
   if (g->choices.count > 0 && g->choices.count < CHOICES_MIN)

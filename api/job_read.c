@@ -11,6 +11,7 @@
 #include "api/job_task.h"
 #include "api/objective.h"
 #include "api/recipe.h"
+#include "api/task_settings.h"
 #include "base/json.h"
 #include "base/str.h"
 
@@ -305,8 +306,7 @@ static double default_rate(const struct job_spec *spec) {
   return spec->objective == OBJECTIVE_SUPERVISED ? rate : rate / 10;
 }
 
-/* An adapter begins once. */
-static void check_start(const struct job_spec *spec, const char *path, struct fault_list *faults) {
+static void check_begins_once(const struct job_spec *spec, const char *path, struct fault_list *faults) {
   char param[96];
   snprintf(param, sizeof param, "%s.init_lora_weights", path);
   if (spec->from_checkpoint && adapter_spec_of_weight(&spec->adapter))
@@ -344,7 +344,7 @@ void job_spec_parse(struct job_spec *out, const json_t *body, int64_t seed_if_ab
   lay_parts(&parts, members);
   read_hyperparameters(&out->hyperparameters, &parts, arena, faults);
   job_adapter_parse(&out->adapter, parts.adapter, parts.adapter_path, arena, faults);
-  check_start(out, parts.adapter_path, faults);
+  check_begins_once(out, parts.adapter_path, faults);
   read_sections(out, rest, arena, faults);
   out->metadata = read_metadata(body, faults);
   check_suffix(out->suffix, faults);
@@ -353,6 +353,7 @@ void job_spec_parse(struct job_spec *out, const json_t *body, int64_t seed_if_ab
   glue_settle(out, rest);
   objective_settle(out, faults);
   job_task_settle(out, faults);
+  task_settings_judge(out, OUTPUT_COUNT, faults);
   job_generate_settle(out, faults);
   job_exports_settle(&out->exports, &out->adapter, arena, faults);
   job_image_settle(out, faults);

@@ -150,7 +150,8 @@ export class JobForm {
         this[name].set(had);
       replace(this.hosts[name], this[name].element);
     };
-    const task = this.member('task'), pictures = learnsPictures(tasks); /* they say nothing of what is learnt of them */
+    const task = this.member('task'), pictures = learnsPictures(tasks, this.can.tasks);
+    /* Pictures do not say what is learnt of them. */
     draw('task', 'task', pictures ? {...task, required: true, enum: tasks} : {...task, enum: ['auto', ...tasks]});
     this.pictures.hidden = !pictures;
     draw('objective', 'method.type', {name: 'type', title: 'Training method', type: 'string', enum: objectives,

@@ -6,8 +6,8 @@ import {hasEnded, jobPath} from './job_parts.js';
 
 const NAME = /^preview-(\d+)-(\d+)-(\d+)\.png$/;
 
-const TASKS = ['subject-driven', 'controllable'];
-export const learnsPictures = tasks => tasks.some(task => TASKS.includes(task));
+/* Does one of the tasks of these names learn them? `known`: all tasks, as the server lists what it can. */
+export const learnsPictures = (names, known) => known.some(task => task.images && names.includes(task.name));
 
 /* {step: [{artifact, prompt, number}]}, the newest step first. */
 function bySteps(artifacts) {

@@ -114,10 +114,11 @@ export async function showJob(root, id, signal) {
   let job = await find(root, id, signal);
   if (!job)
     return;
+  const {tasks} = await api.get('v1/capabilities', signal);
   const top = h('div.stack', {}), middle = h('section.card', {});
   const series = new Series(), curves = new Curves(signal), events = eventsTab();
   const tabs = tabbed('More of this job', {
-    ...learnsPictures([job.task]) && {pictures: {label: 'Pictures', ...picturesTab(job, signal)}},
+    ...learnsPictures([job.task], tasks) && {pictures: {label: 'Pictures', ...picturesTab(job, signal)}},
     events: {label: 'Events', ...events},
     log: {label: 'Log', ...logTab(job, signal)},
     files: {label: 'Files', ...filesTab(job, signal)},

@@ -49,6 +49,8 @@ static json_t *body_with(const char *path, const char *name, json_t *value) {
     from += length + (from[length] == '.');
   }
   json_object_set_new(at, name, value);
+  if (strcmp(path, "image") == 0) /* of no other task's job */
+    json_object_set_new(body, "task", json_string("controllable"));
   return body;
 }
 
@@ -172,6 +174,9 @@ static void tasks_recipes_and_exports_are_taken(void **state) {
   size_t i;
   assert_int_equal(json_array_size(json_object_get(capabilities, "tasks")), JOB_TASK_COUNT - 1);
   json_array_foreach(json_object_get(capabilities, "tasks"), i, row) {
+    bool images = strcmp(text_of(row, "learns"), "image generation") == 0;
+    assert_true(json_is_boolean(json_object_get(row, "images")));
+    assert_int_equal(json_is_true(json_object_get(row, "images")), images);
     json_t *body = body_with("", "task", json_string(text_of(row, "name")));
     if (strcmp(text_of(row, "name"), "preference") == 0)
       json_object_set_new(body, "method", json_pack("{s:s}", "type", "dpo"));
