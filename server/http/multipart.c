@@ -12,6 +12,11 @@ static COLD enum status malformed(struct error *err, const char *text) {
   return error_set(err, STATUS_INVALID_REQUEST, NULL, "the multipart body %s", text);
 }
 
+/* What is wrong with a part whose field is known; NULL: it is not. */
+static COLD enum status bad_part(struct error *err, const char *field, const char *text) {
+  return error_set(err, STATUS_INVALID_REQUEST, field, "the multipart body has a part %s", text);
+}
+
 /* RFC 2046 allows these in a boundary. */
 static bool boundary_char(char c) {
   return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
@@ -46,9 +51,10 @@ enum status multipart_init(struct multipart *parser, const char *content_type, c
   return STATUS_OK;
 }
 
-/* The value of a parameter of Content-Disposition into out: NULL-able. *out stays NULL when it is absent. */
+/* The value of a parameter of Content-Disposition into out: NULL-able. *out stays NULL when it is absent. An error
+   names the field. */
 static enum status read_param(const char **out, char buffer[MULTIPART_NAME_MAX], const char *line, const char *name,
-                              struct error *err) {
+                              const char *field, struct error *err) {
   size_t name_length = strlen(name), n = 0;
   *out = NULL;
   const char *p = line;
@@ -73,17 +79,17 @@ static enum status read_param(const char **out, char buffer[MULTIPART_NAME_MAX],
     if (quoted && *p == '\\' && (p[1] == '"' || p[1] == '\\'))
       p++;
     if (n + 1 == MULTIPART_NAME_MAX)
-      return error_set(err, STATUS_INVALID_REQUEST, NULL, "%s of a part is longer than %d bytes", name,
+      return error_set(err, STATUS_INVALID_REQUEST, field, "the %s of a part is longer than %d bytes", name,
                        MULTIPART_NAME_MAX - 1);
     if ((unsigned char)*p < 0x20 || *p == 0x7F)
-      return malformed(err, "has a control character in a name");
+      return bad_part(err, field, "with a control character in a name");
     buffer[n++] = *p;
   }
   if (quoted && *p != '"')
-    return malformed(err, "has a name whose quotes do not end");
+    return bad_part(err, field, "with a name whose quotes do not end");
   buffer[n] = '\0';
   if (!utf8_valid(buffer, n, NULL))
-    return malformed(err, "has a name that is not UTF-8");
+    return bad_part(err, field, "with a name that is not UTF-8");
   *out = buffer;
   return STATUS_OK;
 }
@@ -106,9 +112,9 @@ static enum status begin_part(struct multipart *parser, struct error *err) {
     if (found || strncasecmp(value, "form-data", 9) != 0 || !strchr("; \t", value[9]))
       return malformed(err, "has a part whose Content-Disposition is not form-data");
     found = true;
-    enum status status = read_param(&name, name_buffer, value, "name", err);
+    enum status status = read_param(&name, name_buffer, value, "name", NULL, err);
     if (!status)
-      status = read_param(&filename, file_buffer, value, "filename", err);
+      status = read_param(&filename, file_buffer, value, "filename", name, err);
     if (status)
       return status;
   }
@@ -122,9 +128,17 @@ static enum status begin_part(struct multipart *parser, struct error *err) {
   return parser->calls.part(parser->context, name, filename, err);
 }
 
+/* The field is named where the header came so far. */
+static COLD enum status long_header(const struct multipart *parser, struct error *err) {
+  char buffer[MULTIPART_NAME_MAX];
+  const char *field;
+  return bad_part(err, read_param(&field, buffer, parser->header, "name", NULL, NULL) ? NULL : field,
+                  "whose header, with the name of its file, is too long");
+}
+
 static enum status feed_header(struct multipart *parser, char c, struct error *err) {
   if (parser->header_length + 1 == sizeof parser->header)
-    return malformed(err, "has a part whose header is too long");
+    return long_header(parser, err);
   if (c == '\0')
     return malformed(err, "has a zero byte in the header of a part");
   parser->header[parser->header_length++] = c;

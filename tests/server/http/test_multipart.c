@@ -119,6 +119,30 @@ static void test_limits(void **state) {
   assert_int_equal(parse(&out, body.text, body.length, 100), STATUS_INVALID_REQUEST);
 }
 
+/* What is wrong with the name of a field's file names the field. */
+static void test_file_names(void **state) {
+  static const struct {
+    const char *byte;
+    size_t count;
+  } names[] = {{"x", MULTIPART_NAME_MAX}, {"x", MULTIPART_HEADER_MAX}, {"\x01", 1}, {"\xFF", 1}};
+  AUTO(str_done) struct str body, out;
+  struct multipart parser;
+  struct error err;
+  (void)state;
+  str_init(&body, 1 << 20);
+  str_init(&out, 1 << 20);
+  for (size_t i = 0; i < COUNT_OF(names); i++) {
+    str_clear(&body);
+    str_puts(&body, "--AaB\r\nContent-Disposition: form-data; name=\"file\"; filename=\"");
+    for (size_t n = 0; n < names[i].count; n++)
+      str_puts(&body, names[i].byte);
+    str_puts(&body, "\"\r\n\r\n\r\n--AaB--");
+    assert_int_equal(multipart_init(&parser, "multipart/form-data; boundary=AaB", &calls, &out, &err), STATUS_OK);
+    assert_int_equal(multipart_feed(&parser, body.text, body.length, &err), STATUS_INVALID_REQUEST);
+    assert_string_equal(err.param, "file");
+  }
+}
+
 static void test_content_types(void **state) {
   static const struct {
     const char *type;
@@ -146,8 +170,8 @@ static void test_content_types(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_pieces), cmocka_unit_test(test_near_boundaries),
-                                     cmocka_unit_test(test_malformed), cmocka_unit_test(test_limits),
-                                     cmocka_unit_test(test_content_types)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_pieces),     cmocka_unit_test(test_near_boundaries),
+                                     cmocka_unit_test(test_malformed),  cmocka_unit_test(test_limits),
+                                     cmocka_unit_test(test_file_names), cmocka_unit_test(test_content_types)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
