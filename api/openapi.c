@@ -211,10 +211,11 @@ static json_t *parameters(struct builder *b, enum operation op) {
   if (endpoint_of(op)->scope != SCOPE_OPEN)
     add_parameter(b, out, "header", "X-Reflectd-Tenant", path_schema("tenant"),
                   "For operators: whose things it is about.");
-  if (op == OP_jobs_create || op == OP_jobs_clone || op == OP_sweeps_create)
+  if (op == OP_jobs_create || op == OP_jobs_clone || op == OP_sweeps_create || op == OP_files_create)
     add_parameter(b, out, "header", "Idempotency-Key",
                   json_pack("{ss si si}", "type", "string", "minLength", 1, "maxLength", 255),
-                  "A repeated request with the same key is answered with what the first one made.");
+                  "A repeated request with the same key is answered with what the first one made, for a day; with "
+                  "another body it is refused. Of a file the body is its bytes, its name and the other fields.");
   add_queries(b, out, op);
   if (page_rule_of(op))
     add_page(b, out, page_rule_of(op));

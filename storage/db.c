@@ -63,6 +63,8 @@ static const char *const schemas[] = {
 #include "storage/schema_22.sql.inc"
     ,
 #include "storage/schema_23.sql.inc"
+    ,
+#include "storage/schema_24.sql.inc"
 };
 #pragma GCC diagnostic pop
 

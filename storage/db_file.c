@@ -32,6 +32,8 @@ static const struct column columns[] = {
     {"status", COLUMN_WORD, AT(status), parse_status},
     {"status_details", COLUMN_TEXT, AT(status_details), NULL},
     {"report", COLUMN_TEXT, AT(report), NULL},
+    {"idempotency_key", COLUMN_TEXT, AT(idempotency_key), NULL},
+    {"body_sha256", COLUMN_TEXT, AT(body_sha256), NULL},
 };
 #undef AT
 static const struct row_type file_type = {"a file", sizeof(struct file_row), columns, COUNT_OF(columns)};
@@ -52,9 +54,9 @@ enum status db_file_insert(struct db *db, const struct file_row *row, struct err
   AUTO(stmt_done) struct stmt stmt = {0};
   enum status status = stmt_open(&stmt, db,
                                  "INSERT INTO file (id, created_at, expires_at, filename, purpose, bytes, sha256, path,"
-                                 " job_id, status, status_details, report, tenant)"
-                                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,"
-                                 " iif(?9 IS NULL, ?13, (SELECT tenant FROM job WHERE id = ?9)))",
+                                 " job_id, status, status_details, report, idempotency_key, body_sha256, tenant)"
+                                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,"
+                                 " iif(?9 IS NULL, ?15, (SELECT tenant FROM job WHERE id = ?9)))",
                                  err);
   if (status)
     return status;
@@ -70,6 +72,8 @@ enum status db_file_insert(struct db *db, const struct file_row *row, struct err
   stmt_text(&stmt, file_status_name(row->status));
   stmt_text(&stmt, row->status_details);
   stmt_text(&stmt, row->report);
+  stmt_text(&stmt, row->idempotency_key);
+  stmt_text(&stmt, row->body_sha256);
   stmt_text(&stmt, row->tenant);
   return stmt_run(&stmt, NULL, err);
 }
@@ -91,6 +95,16 @@ enum status db_file_get(struct file_row *out, struct db *db, const char *tenant,
   if (!status && !found)
     return error_set(err, STATUS_FILE_NOT_FOUND, "file_id", "no file has the id %.64s", id);
   return status;
+}
+
+enum status db_file_same(struct file_row *out, bool *found, struct db *db, const char *tenant, const char *key,
+                         const char *body_sha256, int64_t since, struct arena *arena, struct error *err) {
+  return row_same(out, found, &file_type, db,
+                  "SELECT * FROM file WHERE tenant = ?3 AND idempotency_key = ?1 AND created_at >= ?2"
+                  " ORDER BY created_at DESC, seq DESC LIMIT 1",
+                  "SELECT * FROM file WHERE tenant = ?3 AND body_sha256 = ?1 AND created_at >= ?2"
+                  " AND idempotency_key IS NULL ORDER BY created_at DESC, seq DESC LIMIT 1",
+                  tenant, key, body_sha256, since, arena, err);
 }
 
 enum status db_file_list(struct file_row **out, size_t *count, bool *more, struct db *db, const char *tenant,

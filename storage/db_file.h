@@ -24,12 +24,18 @@ struct file_row {
   enum file_status status;
   const char *status_details;  /* NULL: none */
   const char *report;          /* JSON text; NULL: none */
+  const char *idempotency_key; /* NULL: none */
+  const char *body_sha256;     /* of what was sent: the bytes' hash and the form's fields; NULL: of no request */
 };
 
 NODISCARD enum status db_file_insert(struct db *db, const struct file_row *row, struct error *err);
 /* STATUS_FILE_NOT_FOUND, param "file_id". A file past expires_at (`now`) is not found either. */
 NODISCARD enum status db_file_get(struct file_row *out, struct db *db, const char *tenant, const char *id, int64_t now,
                                   struct arena *arena, struct error *err);
+/* A file that the same request made before: row.h. */
+NODISCARD enum status db_file_same(struct file_row *out, bool *found, struct db *db, const char *tenant,
+                                   const char *key, const char *body_sha256, int64_t since, struct arena *arena,
+                                   struct error *err);
 /* At most page->limit rows into *out (an array in the arena); *more: the list goes on. `purpose` may be NULL. */
 NODISCARD enum status db_file_list(struct file_row **out, size_t *count, bool *more, struct db *db, const char *tenant,
                                    const struct page *page, const char *purpose, int64_t now, struct arena *arena,

@@ -51,11 +51,18 @@ enum status file_store(struct server *server, const char *tenant, const struct u
                          .bytes = uploaded->bytes,
                          .sha256 = uploaded->sha256,
                          .path = uploaded->path,
-                         .status = FILE_UPLOADED};
+                         .status = FILE_UPLOADED,
+                         .idempotency_key = uploaded->idempotency_key,
+                         .body_sha256 = uploaded->body_sha256};
   const struct insertion insertion = {server, &row, change, what};
   enum status status = db_apply(server->db, insert, &insertion, false, err);
-  char path[PATH_BYTES];
-  if (status && !path_format(path, NULL, "%s/%s", server->config->data, uploaded->path))
-    unlink(path);
+  if (status)
+    file_drop(server, uploaded);
   return status;
+}
+
+void file_drop(const struct server *server, const struct uploaded *uploaded) {
+  char path[PATH_BYTES];
+  if (!path_format(path, NULL, "%s/%s", server->config->data, uploaded->path))
+    unlink(path);
 }

@@ -136,10 +136,14 @@ void reply_stream(struct request *request, struct MHD_Response *response, const 
 }
 
 void reply_json(struct request *request, json_t *value) {
+  reply_json_with(request, value, NULL, NULL);
+}
+
+void reply_json_with(struct request *request, json_t *value, const char *header, const char *header_value) {
   struct str text;
   make_text(&text, value);
   json_decref(value);
-  reply_json_text(request, &text, NULL, NULL);
+  reply_json_text(request, &text, header, header_value);
 }
 
 void reply_preflight(struct request *request) {

@@ -11,7 +11,8 @@ void reply_drop(struct request *request);
 
 /* Takes the reference of `value`; NULL (memory ran out while it was built) answers 500. */
 void reply_json(struct request *request, json_t *value);
-/* The same of text, whose bytes are taken; one header more, or NULL. */
+/* The same with one header more, or NULL; and of text, whose bytes are taken. */
+void reply_json_with(struct request *request, json_t *value, const char *header, const char *header_value);
 enum { REPLY_BYTES_MAX = 32 << 20 };
 void reply_json_text(struct request *request, struct str *text, const char *header, const char *header_value);
 /* Text of another type, whose bytes are taken. */

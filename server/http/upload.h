@@ -21,6 +21,7 @@ struct uploaded {
   int64_t bytes;
   const char *sha256;
   const char *path; /* of the published file, relative to the data folder */
+  const char *idempotency_key, *body_sha256; /* of the request (idempotency.h); NULL: it is not known again */
 };
 
 /* At most `bytes_max` bytes. What arrives is charged to the tenant, and refused when that has no room (limits.h). */

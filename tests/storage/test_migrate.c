@@ -169,13 +169,15 @@ static void check_plans(struct db *db) {
 
 static int ask_for_files(struct db *db, struct arena *arena, struct error *err) {
   struct page page = {.limit = 5}, up = {.limit = 5, .ascending = true};
-  struct file_row *files;
+  struct file_row *files, file;
   size_t count;
   bool more;
   int bad = db_file_list(&files, &count, &more, db, TENANT_DEFAULT, &page, NULL, 0, arena, err);
   bad |= db_file_list(&files, &count, &more, db, TENANT_DEFAULT, &up, NULL, 0, arena, err);
   bad |= db_file_list(&files, &count, &more, db, TENANT_DEFAULT, &page, "fine-tune", 0, arena, err);
   bad |= db_file_list(&files, &count, &more, db, TENANT_DEFAULT, &up, "fine-tune", 0, arena, err);
+  bad |= db_file_same(&file, &more, db, TENANT_DEFAULT, "key", "aa", 0, arena, err);
+  bad |= db_file_same(&file, &more, db, TENANT_DEFAULT, NULL, "aa", 0, arena, err);
   bad |= db_file_unchecked(&files, &count, db, 5, arena, err);
   bad |= db_file_expired(&files, &count, db, 5, 5, arena, err);
   bad |= db_file_known(&more, db, "file-1", err);

@@ -142,6 +142,36 @@ static void a_stranger_finds_no_file(void **state) {
   assert_int_equal(db_file_get(&file, f->db, "a", "file-1", 0, &f->arena, &f->err), STATUS_OK); /* it is still there */
 }
 
+static void a_stranger_repeats_no_request(void **state) {
+  struct fixture *f = *state;
+  struct file_row file, row = {.id = "file-1",
+                               .tenant = "a",
+                               .created_at = 100,
+                               .filename = "d",
+                               .purpose = "fine-tune",
+                               .sha256 = "00",
+                               .path = "files/1",
+                               .idempotency_key = "key",
+                               .body_sha256 = "aa"};
+  bool found;
+  assert_int_equal(db_file_insert(f->db, &row, &f->err), STATUS_OK);
+  row.id = "file-2";
+  row.idempotency_key = NULL;
+  assert_int_equal(db_file_insert(f->db, &row, &f->err), STATUS_OK);
+  for (int own = 0; own < 2; own++)
+    for (int keyed = 0; keyed < 2; keyed++) {
+      const char *key = keyed ? "key" : NULL, *tenant = own ? "a" : "b";
+      assert_int_equal(db_file_same(&file, &found, f->db, tenant, key, "aa", 100, &f->arena, &f->err), STATUS_OK);
+      assert_int_equal(found, own);
+      if (found)
+        assert_string_equal(file.id, keyed ? "file-1" : "file-2");
+      assert_int_equal(db_file_same(&file, &found, f->db, tenant, key, "aa", 101, &f->arena, &f->err), STATUS_OK);
+      assert_false(found); /* it is too long ago */
+    }
+  assert_int_equal(db_file_same(&file, &found, f->db, "a", NULL, "bb", 0, &f->arena, &f->err), STATUS_OK);
+  assert_false(found);
+}
+
 /* Their numbers count up over all jobs: the next one is easily guessed. */
 static void a_stranger_finds_no_checkpoint(void **state) {
   struct fixture *f = *state;
@@ -285,6 +315,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_stranger_finds_no_job),
       TEST(a_stranger_finds_no_file),
+      TEST(a_stranger_repeats_no_request),
       TEST(a_stranger_finds_no_checkpoint),
       TEST(tenants_take_turns),
       TEST(no_tenant_runs_more_than_it_may),

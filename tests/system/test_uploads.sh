@@ -85,5 +85,24 @@ like "$(< "$work/last")" '"filename":"last.jsonl"' "the upload is answered"
 is "$(stored) $(find "$work/data/files" -name '.tmp-*')" "$((before + 4)) " "and whole"
 start; call GET /v1/files; like "$body" 'last.jsonl' "the next daemon has it"
 [[ -e $work/data/lost+found ]] && not_ok "and lacks nothing" || ok "and lacks nothing"
+
+# ---- sent again ----
+again() { call POST /v1/files "${@:2}" -F purpose=fine-tune -F "file=@$work/again.jsonl;filename=$1"; } # NAME [CURL OPTION...]
+key=(-H 'Idempotency-Key: k'); before=$(stored)
+echo '{"text":"good","label":"a"}' > "$work/again.jsonl"
+again again.jsonl "${key[@]}"; is "$status" 200 "a file with an Idempotency-Key"; first=$(value id); unlike "$headers" Idempotency-Replayed "is stored"
+again again.jsonl "${key[@]}"; is "$status $(value id)" "200 $first" "sent again it is the same"; like "$headers" 'Idempotency-Replayed: true' "and says that it is a replay"
+stop KILL; start; again again.jsonl "${key[@]}"; is "$status $(value id)" "200 $first" "after kill -9 too"
+is "$(stored)" $((before + 1)) "its bytes are there once"
+again other.jsonl "${key[@]}"; is "$status $(value code) $(value param)" "422 idempotency_key_reused Idempotency-Key" "the key with another name"; like "$body" "$first" "says which file has it"
+again again.jsonl "${key[@]}" -F 'expires_after[anchor]=created_at' -F 'expires_after[seconds]=3600'; is "$status $(value code)" "422 idempotency_key_reused" "with another field"
+echo >> "$work/again.jsonl"; again again.jsonl "${key[@]}"; is "$status $(value code)" "422 idempotency_key_reused" "with other bytes"
+is "$(stored)" $((before + 1)) "and nothing of these is left"
+again again.jsonl -H "Idempotency-Key: $(printf 'k%.0s' {1..256})"; is "$status $(value param)" "400 Idempotency-Key" "a key of too many bytes"
+again again.jsonl; second=$(value id); again again.jsonl -H 'x-stainless-retry-count: 1'; is "$status $(value id)" "200 $second" "the client's own retry is known by its body"
+again again.jsonl; [[ $(value id) != "$second" ]] && ok "a second request is none" || not_ok "a second request is none" "$body"
+call DELETE "/v1/files/$first"; again again.jsonl "${key[@]}"; is "$status" 200 "the key of a file that was deleted is free"; [[ $(value id) != "$first" ]] && ok "for another" || not_ok "for another" "$body"
+again "$(printf 'x%.0s' {1..256})"; is "$status $(value code) $(value param)" "400 invalid_request file" "a file name that is too long"
+again "$(printf 'x%.0s' {1..5000})"; is "$status $(value code) $(value param)" "400 invalid_request file" "far too long"
 stop; is "$code" 0 "exit 0"
 finish
