@@ -65,6 +65,9 @@ struct columns_attributes {
   size_t first;
 };
 
+/* OP_EXPERTS: const struct experts. in x, logits; out y, and gate x and up x of each row's experts (N * K x F), expert
+   by expert, the rows of one in their order */
+
 /* OP_ROPE */
 struct rope_attributes {
   const struct sequences *sequences;

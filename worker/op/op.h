@@ -7,6 +7,7 @@
 #define WORKER_OP_OP_H
 
 #include "worker/op/dropout.h"
+#include "worker/op/experts.h"
 #include "worker/op/linear.h"
 #include "worker/op/preference.h"
 #include "worker/tensor/tape.h"
@@ -92,6 +93,8 @@ struct tensor *op_silu(struct tape *tape, struct tensor *x);
 struct tensor *op_quick_gelu(struct tape *tape, struct tensor *x);
 /* Columns [first, first + count) of x, which several heads or matrices share. */
 struct tensor *op_columns(struct tape *tape, struct tensor *x, size_t first, size_t count);
+/* What the experts that `logits` (N, E) choose make of x: (N, C) -> (N, C). */
+struct tensor *op_experts(struct tape *tape, struct tensor *x, struct tensor *logits, const struct experts *experts);
 
 /* Rotary position embeddings (Su et al., 2021), Transformers' layout: of a head's first `turned` channels, c turns with
    c + turned / 2; the others stay. Row p of the tables (turned / 2 wide) is for the p-th token of a sequence, or

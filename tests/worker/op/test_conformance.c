@@ -4,6 +4,7 @@
 
 #include "tests/worker/backend/cuda/with_cuda.h"
 #include "tests/worker/op/cases_attention.h"
+#include "tests/worker/op/cases_experts.h"
 #include "tests/worker/op/cases_image.h"
 #include "tests/worker/op/cases_loss.h"
 #include "worker/backend/cpu/cpu.h"
@@ -305,6 +306,8 @@ static const struct test_case {
      cross_attention,
      NULL,
      {OP_CROSS_ATTENTION}},
+    {"experts", {{N, IN}, {N, EXPERTS}}, make_experts, experts, NULL, {OP_EXPERTS}},
+    {"experts, Q8_0", {{N, IN}, {N, EXPERTS}}, make_quantised_experts, experts, NULL, {OP_EXPERTS}},
     {"rope", {{N, 18}}, make_rope, rope, NULL, {OP_ROPE}},
     {"rope of a part, by length", {{N, 18}}, make_partial_rope, rope, NULL, {OP_ROPE}},
     {"attention", {{N, HEADS *D}, {N, KV *D}, {N, KV *D}}, make_attention, attention, NULL, {OP_ATTENTION}},

@@ -28,6 +28,8 @@ struct trial {
   struct rotation rotation;
   struct output_scale scale;
   struct token_rows token_rows;
+  struct expert expert[5];
+  struct experts experts;
   struct norm norm;
   struct rotary rotary;
   struct weight embedding;

@@ -23,6 +23,7 @@ const struct op_body *const cpu_bodies[OP_KINDS] = {
     [OP_MULTIPLY] = &cpu_multiply,
     [OP_COLUMNS] = &cpu_columns,
     [OP_ADD] = &cpu_add,
+    [OP_EXPERTS] = &cpu_experts,
     [OP_ROPE] = &cpu_rope,
     [OP_ATTENTION] = &cpu_attention,
     [OP_CROSS_ATTENTION] = &cpu_cross_attention,

@@ -8,10 +8,10 @@
 
 extern const struct op_body cpu_linear, cpu_rotate, cpu_scale, cpu_embeddings, cpu_token_rows, cpu_token_logits,
     cpu_pooling, cpu_unfold, cpu_layernorm, cpu_rmsnorm, cpu_dropout, cpu_gelu, cpu_gelu_tanh, cpu_relu, cpu_tanh,
-    cpu_swiglu, cpu_geglu, cpu_geglu_tanh, cpu_swish, cpu_multiply, cpu_columns, cpu_add, cpu_rope, cpu_attention,
-    cpu_cross_attention, cpu_conv2d, cpu_group_norm, cpu_upsample, cpu_concat, cpu_add_rows, cpu_unit_rows,
-    cpu_similarity, cpu_cross_entropy, cpu_squared_error, cpu_binary_cross_entropy, cpu_linear_cross_entropy,
-    cpu_linear_preference;
+    cpu_swiglu, cpu_geglu, cpu_geglu_tanh, cpu_swish, cpu_multiply, cpu_columns, cpu_add, cpu_experts, cpu_rope,
+    cpu_attention, cpu_cross_attention, cpu_conv2d, cpu_group_norm, cpu_upsample, cpu_concat, cpu_add_rows,
+    cpu_unit_rows, cpu_similarity, cpu_cross_entropy, cpu_squared_error, cpu_binary_cross_entropy,
+    cpu_linear_cross_entropy, cpu_linear_preference;
 extern const struct op_body *const cpu_bodies[OP_KINDS];
 
 static inline float *cpu_data(const struct tensor *t) {
