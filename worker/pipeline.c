@@ -335,9 +335,16 @@ static enum status leave_device(struct run *r, const struct task *task, struct r
   return load_model(r, task, "cpu", err);
 }
 
+/* Does the device lack what such models need? Where a client named it the job ends with that. */
+static bool lacks_model(const struct run *r, const struct task *task, enum status status, const struct error *err) {
+  return status == STATUS_UNSUPPORTED_VALUE && strcmp(err->param, "scheduling.device") == 0 && task->device_may_fit &&
+         r->backend.ops && !r->backend.ops->host_memory;
+}
+
 static enum status load_on_device(struct run *r, const struct task *task, struct report *report, struct error *err) {
   enum status status = load_model(r, task, task->device, err);
-  return lacks_memory(r, status) ? leave_device(r, task, report, err) : status;
+  bool leaves = lacks_memory(r, status) || lacks_model(r, task, status, err);
+  return leaves ? leave_device(r, task, report, err) : status;
 }
 
 static enum status make_learner_on_device(struct run *r, const struct task *task, struct report *report,

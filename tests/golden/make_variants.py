@@ -3,7 +3,7 @@
 
 usage: make_variants.py OUT_DIR [NAME...]
 """
-import sys
+import functools, sys
 import torch, transformers
 from peft import HRAConfig, TaskType
 import make_golden as golden
@@ -55,6 +55,7 @@ ENCODERS |= {
 }
 PHI3 = dict(pad_token_id=0, bos_token_id=1, eos_token_id=2)
 LONGROPE = dict(rope_type="longrope", rope_theta=500.0, partial_rotary_factor=0.75, short_factor=[1.0, 1.25, 1.5], long_factor=[1.1, 2.5, 4.0])
+MIXTURE = COMMON | dict(intermediate_size=40)
 VARIANTS = {
     **ENCODERS,
     # heads wider than hidden_size / heads, every bias, an untied head, LLaMA 3's scaling of the frequencies
@@ -80,6 +81,16 @@ VARIANTS = {
         original_max_position_embeddings=30, tie_word_embeddings=True, rope_parameters=LONGROPE, **PHI3 | COMMON)),
     "qwen3-yarn": (T.Qwen3ForCausalLM, lambda: T.Qwen3Config(head_dim=12, tie_word_embeddings=True, rope_parameters=dict(
         rope_type="yarn", rope_theta=300.0, factor=4.0, original_max_position_embeddings=16, beta_fast=4.0, beta_slow=0.5), **COMMON)),
+    # all layers have experts, four of which two are chosen
+    "mixtral": (T.MixtralForCausalLM, lambda: T.MixtralConfig(
+        num_local_experts=4, sliding_window=5, attn_implementation="eager", **MIXTURE)),
+    # of every second layer one has experts, whose weights do not sum to 1
+    "qwen3moe": (T.Qwen3MoeForCausalLM, lambda: T.Qwen3MoeConfig(
+        head_dim=12, moe_intermediate_size=24, num_experts=6, num_experts_per_tok=3, decoder_sparse_step=2, mlp_only_layers=[3],
+        **MIXTURE | dict(num_hidden_layers=4, intermediate_size=32))),
+    "qwen3moe-normalised": (T.Qwen3MoeForCausalLM, lambda: T.Qwen3MoeConfig(
+        head_dim=12, moe_intermediate_size=20, num_experts=6, num_experts_per_tok=3, norm_topk_prob=True, attention_bias=True,
+        tie_word_embeddings=True, **MIXTURE)),
     "granite": (T.GraniteForCausalLM, lambda: T.GraniteConfig(
         embedding_multiplier=1.5, attention_multiplier=0.25, residual_multiplier=0.22, logits_scaling=0.5, attention_bias=True, **COMMON)),
     "gemma": (T.GemmaForCausalLM, lambda: T.GemmaConfig(head_dim=12, **COMMON)),
@@ -97,7 +108,8 @@ VARIANTS = {
         embd_pdrop=0, attn_pdrop=0, resid_pdrop=0, bos_token_id=1, eos_token_id=2)),
     "llama-classifier": (T.LlamaForSequenceClassification, lambda: T.LlamaConfig(num_labels=3, pad_token_id=0, **COMMON)),
 }
-DECODERS = "smollm3", "olmo2", "phi3", "phi3-long", "phi4-mini", "granite", "gemma", "gemma2", "gemma3"  # their norms have numbers of their own
+MIXTURES = {"mixtral": "hra", "qwen3moe": "lora", "qwen3moe-normalised": "oft"}
+DECODERS = "mixtral", "qwen3moe", "qwen3moe-normalised", "smollm3", "olmo2", "phi3", "phi3-long", "phi4-mini", "granite", "gemma", "gemma2", "gemma3"  # their norms have numbers of their own
 
 # Embeddings: texts an example, is there a score, pooling. One logit of a pair with binary cross-entropy: a reranker.
 EMBEDDING = {"embedding-pairs": (2, False, "mean"), "embedding-triplets": (3, False, "mean"), "embedding-scored": (2, True, "cls")}
@@ -111,7 +123,7 @@ TAGS = {kind + "-tags": (getattr(T, base.__name__.replace("Sequence", "Token")),
 TAGS["bert-tags"] = (T.BertForTokenClassification, lambda: T.BertConfig(**BERT))
 VARIANTS |= TAGS
 
-plain_batch, plain_loss = golden.batch, golden.loss_of
+plain_batch, plain_loss, plain_adapter = golden.batch, golden.loss_of, golden.adapter
 
 
 def tiny(kind, **kw):
@@ -121,6 +133,8 @@ def tiny(kind, **kw):
     for name, p in model.named_parameters() if kind in DECODERS else ():
         if "norm" in name:
             p.data += 0.2 * torch.randn_like(p)
+    if kind == "qwen3moe-normalised":  # the file has the experts of a layer side by side, as Transformers does in memory
+        model.save_pretrained = functools.partial(model.save_pretrained, save_original_format=False)
     return model, config
 
 
@@ -180,6 +194,10 @@ def adapter(kind, method, r):
         return HRAConfig(r=r, target_modules=golden.TARGETS["bert"], task_type=task)
     if kind == "gpt2":  # PEFT has LoRA alone for its modules
         return golden.LoraConfig(r=r, lora_alpha=2 * r, target_modules=["c_attn", "c_proj", "c_fc"], task_type=task, fan_in_fan_out=True)
+    if kind in MIXTURES:  # PEFT's target_modules does not reach experts
+        config = plain_adapter("llama", method, r)
+        config.target_modules = set(golden.TARGETS["llama"][:4])
+        return config
     targets = LINEAR if kind in ENCODERS else FUSED if kind.startswith("phi") else golden.TARGETS["llama"]
     return HRAConfig(r=r, target_modules=targets, task_type=task, bias="all" if kind == "deberta-conv-tanh" else "none")
 
@@ -188,6 +206,6 @@ golden.tiny, golden.batch, golden.adapter, golden.loss_of = tiny, batch, adapter
 if __name__ == "__main__":
     torch.set_num_threads(1)
     for name in VARIANTS:
-        method = "lora" if name == "gpt2" else "hra"
+        method = "lora" if name == "gpt2" else MIXTURES.get(name, "hra")
         if not sys.argv[2:] or f"{name}-{method}" in sys.argv[2:]:
             golden.run(sys.argv[1], f"{name}-{method}", name, method, r=4)

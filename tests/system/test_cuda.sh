@@ -4,13 +4,14 @@
 . "$(dirname "$0")/lib.sh"
 build=$(dirname "$REFLECTD")
 golden_model bert-hra "$work/models/golden"
+golden_model mixtral-hra "$work/models/experts"
 standin() { # file, settings: a worker with the stand-in
   printf '#!/bin/bash\nexport LD_LIBRARY_PATH=%q STANDIN=%q\nexec %q "$@"\n' "$build/tests/worker/backend/cuda/standin" \
     "$2" "$build/reflect-worker" > "$work/$1" && chmod +x "$work/$1"
 }
-on() { # suffix, device
+on() { # suffix, device[, model]
   call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' \
-    -d "{\"model\":\"golden\",\"training_file\":\"$file\",\"suffix\":\"$1\",\"scheduling\":{\"device\":\"$2\"},\"hyperparameters\":{\"n_epochs\":1,\"batch_size\":2,\"max_seq_length\":8}}"
+    -d "{\"model\":\"${3:-golden}\",\"training_file\":\"$file\",\"suffix\":\"$1\",\"scheduling\":{\"device\":\"$2\"},\"hyperparameters\":{\"n_epochs\":1,\"batch_size\":2,\"max_seq_length\":8}}"
   job=$(value id)
   [ "$status" = 200 ] || { not_ok "job $1 is accepted" "$body"; finish; }
 }
@@ -28,6 +29,9 @@ start --worker-path "$work/good" --devices cpu,cuda:0; train
 on trains cuda:0; await succeeded "$job" 600 && ok "a job trains on it" || not_ok "a job trains on it" "$body"
 like "$body" '"device":"cuda:0"' "and says so"
 on any auto; await succeeded "$job" 600; like "$body" '"device":"cuda:0"' "auto takes the GPU"
+on experts auto experts; await succeeded "$job" 600; like "$body" '"device":"cpu"' "where auto chose the GPU, what it does not have runs on the CPU"
+on experts cuda:0 experts; await failed "$job" 600
+like "$body" '"code":"unsupported_value".*cuda:0 does not have mixtures of experts yet; the CPU has them' "and is refused where the GPU was named"
 stop; is "$code" 0 "the daemon stops in order"
 
 start --worker-path "$work/lost" --devices cpu,cuda:0

@@ -282,6 +282,10 @@ static const char adaptable[] =
     "cannot be adapted here: linear modules can, but containers, embeddings, norms, Conv1d modules "
     "and lm_head cannot";
 
+static const char *why_not(const struct target_modules *modules) {
+  return modules->not_adapted ? modules->not_adapted : adaptable;
+}
+
 /* A spec's matchers for modules, which must be told apart from what only seems to be there. */
 struct check {
   const struct target_modules *modules;
@@ -339,7 +343,7 @@ static enum status check_target(struct check *c, const char *name, struct error 
                      "target_modules: \"%.80s\" is trained in full (modules_to_save, or a classifier's head), so no "
                      "adapter goes on it",
                      name);
-  return matched ? STATUS_OK : target_refuse(c->modules, "target_modules", name, adaptable, err);
+  return matched ? STATUS_OK : target_refuse(c->modules, "target_modules", name, why_not(c->modules), err);
 }
 
 static enum status check_targets(struct check *c, struct error *err) {
@@ -351,9 +355,10 @@ static enum status check_targets(struct check *c, struct error *err) {
   if (status || !c->want.code)
     return status;
   status = find_other(other, c, &c->want, &c->refuse, "adapter.target_modules", err);
-  return status || !*other ? status
-                           : error_set(err, STATUS_UNSUPPORTED_TARGET, "adapter.target_modules",
-                                       "target_modules: the pattern matches %.120s too, which %s", other, adaptable);
+  return status || !*other
+             ? status
+             : error_set(err, STATUS_UNSUPPORTED_TARGET, "adapter.target_modules",
+                         "target_modules: the pattern matches %.120s too, which %s", other, why_not(c->modules));
 }
 
 static enum status check_exclusions(struct check *c, struct error *err) {

@@ -12,6 +12,7 @@ struct target_modules {
   size_t count;
   const char *const *others; /* of its embeddings, norms, Conv1d modules and a language model's head, which cannot */
   size_t other_count;
+  const char *not_adapted;            /* that these "cannot be adapted here: ..."; NULL: the usual reasons */
   const char *head;                   /* the output layer's path: never part of "all-linear" */
   const struct string_list *defaults; /* where target_modules is null */
   const struct string_list *saved;    /* names in modules_to_save: never adapted */

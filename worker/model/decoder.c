@@ -10,6 +10,7 @@ static const char PREFIX[] = "model.";
 
 struct layer {
   struct linear q, k, v, o, gate, up, down;
+  struct mixture mixture;                       /* instead of gate, up and down, where it has experts */
   struct linear qkv, gate_up;                   /* fused: instead of q, k, v; of gate and up */
   struct norm attention_norm, mlp_norm;         /* before them */
   struct norm attention_out_norm, mlp_out_norm; /* after them */
@@ -32,6 +33,7 @@ struct decoder {
   double score_scale, embedding_scale, residual_scale, logits_scale;
   double attention_softcap, logits_softcap; /* 0: none */
   enum load_bias qkv_bias, o_bias, mlp_bias;
+  struct mixture_config mixture;
   struct weight token_embedding;
   struct layer *layers;
   struct norm norm;
@@ -72,7 +74,8 @@ static enum status read_sizes(struct decoder *d, struct model *m, struct error *
 }
 
 static enum status read_numbers(struct decoder *d, struct model *m, struct error *err) {
-  enum status s = load_number(&d->epsilon, m, "rms_norm_eps", 1e-6, err);
+  double epsilon = d->family->initial.epsilon;
+  enum status s = load_number(&d->epsilon, m, "rms_norm_eps", epsilon > 0 ? epsilon : 1e-6, err);
   s = s ? s : load_share(&d->attention_dropout, m, "attention_dropout", 0, err);
   return s || !d->family->residual_dropout ? s : load_share(&d->residual_dropout, m, "resid_pdrop", 0, err);
 }
@@ -246,6 +249,8 @@ static enum status read_config(struct decoder *d, struct model *m, struct error 
   s = s ? s : read_activation(d, m, err);
   s = s ? s : read_softcaps(d, m, err);
   s = s ? s : refuse_unbuilt(d, m, err);
+  if (!s && d->family->mixture)
+    s = mixture_read(&d->mixture, m, d->family->mixture, err);
   if (s)
     return s;
   d->layers = arena_array(&m->arena, d->layer_count, sizeof *d->layers);
@@ -298,11 +303,31 @@ static enum status load_attention(struct model *m, size_t i, struct error *err) 
   return s;
 }
 
+/* Beside layers with experts, whose matrices have the same names to PEFT: it would take a target for those. */
+static enum status load_frozen_mlp(struct model *m, size_t i, struct error *err) {
+  static const char *const names[] = {"gate_proj", "up_proj", "down_proj"};
+  struct decoder *d = m->state;
+  struct layer *y = &d->layers[i];
+  struct linear *const linears[] = {&y->gate, &y->up, &y->down};
+  size_t C = d->hidden, F = d->intermediate;
+  enum status s = STATUS_OK;
+  for (size_t n = 0; !s && n < COUNT_OF(names); n++) {
+    char path[128];
+    bool down = linears[n] == &y->down;
+    snprintf(path, sizeof path, "layers.%zu.mlp.%s", i, names[n]);
+    s = load_frozen_linear(m, linears[n], PREFIX, path, down ? F : C, down ? C : F, d->mlp_bias, err);
+  }
+  return s;
+}
+
 static enum status load_mlp(struct model *m, size_t i, struct error *err) {
   struct decoder *d = m->state;
   struct layer *y = &d->layers[i];
   size_t C = d->hidden, F = d->intermediate;
   enum status s = STATUS_OK;
+  if (d->family->mixture)
+    return mixture_has_layer(&d->mixture, i) ? mixture_load(&y->mixture, m, &d->mixture, PREFIX, i, C, err)
+                                             : load_frozen_mlp(m, i, err);
   if (d->family->fused) {
     s = layer_linear(m, &y->gate_up, i, "mlp.gate_up_proj", C, 2 * F, d->mlp_bias, err);
   } else {
@@ -351,6 +376,11 @@ enum status decoder_load(struct model *m, uint64_t seed, struct error *err) {
     return error_no_memory(err, "the model");
   *d = (struct decoder){.family = m->ops->family};
   m->default_targets = &d->family->default_targets;
+  if (d->family->mixture)
+    m->not_adapted =
+        "cannot be adapted here: attention's linear modules can, but containers, embeddings, norms and "
+        "lm_head cannot, nor can feed-forward layers of a mixture: Transformers has experts and routers as "
+        "parameters, which PEFT's target_modules does not reach";
   enum status s = read_config(d, m, err);
   m->blocks = 2 * d->layer_count;
   m->kv_layers = d->layer_count;
@@ -419,6 +449,8 @@ static struct tensor *attend(struct tape *tape, const struct decoder *d, const s
 static struct tensor *feed_forward(struct tape *tape, const struct decoder *d, const struct layer *y,
                                    struct tensor *x) {
   size_t F = d->intermediate;
+  if (y->mixture.experts.count)
+    return mixture_forward(tape, x, &y->mixture);
   struct tensor *both = d->family->fused ? op_linear(tape, x, &y->gate_up) : NULL;
   struct tensor *gate = both ? op_columns(tape, both, 0, F) : op_linear(tape, x, &y->gate);
   struct tensor *up = both ? op_columns(tape, both, F, F) : op_linear(tape, x, &y->up);

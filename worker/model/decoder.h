@@ -4,6 +4,7 @@
 #define WORKER_MODEL_DECODER_H
 
 #include "worker/model/load.h"
+#include "worker/model/mixture.h"
 #include "worker/model/rotary.h"
 
 /* Where a layer has RMSNorms: before attention and feed-forward (pre-norm), after them (post-norm), or both. */
@@ -14,11 +15,12 @@ enum decoder_qk_norm { QK_NORM_NONE, QK_NORM_HEADS, QK_NORM_ROWS };
 
 /* Which layers see a window of the sequence alone. Where layer_types may be given, it decides. */
 enum decoder_windows {
-  WINDOWS_NONE,     /* none, whatever config.json says */
-  WINDOWS_ALL,      /* all, where sliding_window is a number */
-  WINDOWS_SWITCHED, /* where use_sliding_window is true: from max_window_layers on */
-  WINDOWS_NO_ROPE,  /* where use_sliding_window is true: those without rotary positions */
-  WINDOWS_PATTERN,  /* all but every sliding_window_pattern-th; these have rotary positions of their own */
+  WINDOWS_NONE,         /* none, whatever config.json says */
+  WINDOWS_ALL,          /* all, where sliding_window is a number */
+  WINDOWS_ALL_SWITCHED, /* where use_sliding_window is true: all */
+  WINDOWS_SWITCHED,     /* where use_sliding_window is true: from max_window_layers on */
+  WINDOWS_NO_ROPE,      /* where use_sliding_window is true: those without rotary positions */
+  WINDOWS_PATTERN,      /* all but every sliding_window_pattern-th; these have rotary positions of their own */
   WINDOWS_EVERY_SECOND, /* from the first on */
 };
 
@@ -30,10 +32,11 @@ enum decoder_bias {
 };
 
 struct decoder_family {
-  /* What Transformers takes where config.json lacks a member. 0: as many as heads; hidden_size / heads; no window. */
+  /* What Transformers takes where config.json lacks a member. 0: as many as heads; hidden_size / heads; no window;
+     1e-6. */
   struct {
     size_t intermediate, kv_heads, head_size, vocabulary, positions, window;
-    double attention_softcap, logits_softcap;
+    double attention_softcap, logits_softcap, epsilon;
     bool tied;
   } initial;
   struct rotary_class rotary;
@@ -41,8 +44,9 @@ struct decoder_family {
   enum decoder_qk_norm qk_norm;
   enum decoder_windows windows;
   enum decoder_bias attention_bias, mlp_bias;
-  bool fused;          /* q, k and v are one module, gate and up too */
-  bool no_rope_layers; /* some layers have no rotary positions (NoPE, Kazemnejad et al., 2023) */
+  const struct mixture_class *mixture; /* of experts, in all layers or some; NULL: in none */
+  bool fused;                          /* q, k and v are one module, gate and up too */
+  bool no_rope_layers;                 /* some layers have no rotary positions (NoPE, Kazemnejad et al., 2023) */
   bool residual_dropout;
   bool gelu;              /* the gate's activation is GELU by tanh, not SiLU */
   const char *activation; /* config.json's member for it; NULL: hidden_act */

@@ -1,6 +1,6 @@
 /* The families of decoders, a row each: LLaMA 1 to 3 and SmolLM2 (Touvron et al., 2023), Mistral (Jiang et al., 2023),
-   Qwen2, 2.5 and 3, SmolLM3, OLMo 2 (Walsh et al., 2024), Phi-3 and 4 (Abdin et al., 2024), Granite 3, Gemma 1 to 3
-   (Gemma Team, 2024 and 2025). Numbers are those of the classes in Transformers. */
+   Mixtral (2024), Qwen2, 2.5, 3 and 3 MoE, SmolLM3, OLMo 2 (Walsh et al., 2024), Phi-3 and 4 (Abdin et al., 2024),
+   Granite 3, Gemma 1 to 3 (Gemma Team, 2024 and 2025). Numbers are those of the classes in Transformers. */
 #include "worker/model/decoder.h"
 
 static const char *q_v[] = {"q_proj", "v_proj"}, *qkv[] = {"qkv_proj"};
@@ -28,6 +28,18 @@ static const struct decoder_family mistral = {
 };
 const struct model_ops model_mistral = {
     .model_type = "mistral", .class_prefix = "Mistral", .family = &mistral, .classifier = true, OPS_OF_DECODER};
+
+static const struct mixture_class mixtral_experts = {
+    .count = 8, .chosen = 2, .inner = 14336, .inner_member = "intermediate_size", .normalised = true};
+static const struct decoder_family mixtral = {
+    .initial = {.intermediate = 14336, .kv_heads = 8, .vocabulary = 32000, .positions = 131072, .epsilon = 1e-5},
+    .rotary = {.theta = 1000000},
+    .windows = WINDOWS_ALL,
+    .mixture = &mixtral_experts,
+    TARGETS_Q_V,
+};
+const struct model_ops model_mixtral = {
+    .model_type = "mixtral", .class_prefix = "Mixtral", .family = &mixtral, .classifier = true, OPS_OF_DECODER};
 
 static const struct decoder_family qwen2 = {
     .initial = {.intermediate = 22016,
@@ -58,6 +70,20 @@ static const struct decoder_family qwen3 = {
 };
 const struct model_ops model_qwen3 = {
     .model_type = "qwen3", .class_prefix = "Qwen3", .family = &qwen3, .classifier = true, OPS_OF_DECODER};
+
+static const struct mixture_class qwen3_experts = {
+    .count = 128, .chosen = 8, .inner = 768, .inner_member = "moe_intermediate_size", .dense_layers = true};
+static const struct decoder_family qwen3_moe = {
+    .initial = {.intermediate = 6144, .kv_heads = 4, .vocabulary = 151936, .positions = 32768, .window = 4096},
+    .rotary = {.theta = 10000},
+    .qk_norm = QK_NORM_HEADS,
+    .windows = WINDOWS_ALL_SWITCHED,
+    .attention_bias = BIAS_SWITCHED,
+    .mixture = &qwen3_experts,
+    TARGETS_Q_V,
+};
+const struct model_ops model_qwen3_moe = {
+    .model_type = "qwen3_moe", .class_prefix = "Qwen3Moe", .family = &qwen3_moe, .classifier = true, OPS_OF_DECODER};
 
 static const struct decoder_family smollm3 = {
     .initial = {.intermediate = 11008,

@@ -107,16 +107,23 @@ static const char *path_prefix(const struct model *m, const char *prefix) {
   return (m->component || m->output == OUTPUT_EMBEDDING) && strcmp(prefix, m->ops->prefix) == 0 ? "" : prefix;
 }
 
+static enum status note(struct model *m, const char *prefix, const char *path, int length, struct error *err) {
+  const char *full = arena_format(&m->arena, "%s%.*s", path_prefix(m, prefix), length, path);
+  if (!full)
+    return error_no_memory(err, "the model");
+  if (m->owner_count == 0 || (m->owner_count < m->module_max && strcmp(m->owners[m->owner_count - 1], full) != 0))
+    m->owners[m->owner_count++] = full;
+  return STATUS_OK;
+}
+
+enum status load_note(struct model *m, const char *prefix, const char *path, struct error *err) {
+  return note(m, prefix, path, (int)strlen(path), err);
+}
+
 /* Notes the module that a tensor is of. */
 static enum status note_owner(struct model *m, const char *prefix, const char *name, struct error *err) {
   const char *dot = strrchr(name, '.');
-  int length = dot ? (int)(dot - name) : (int)strlen(name);
-  const char *path = arena_format(&m->arena, "%s%.*s", path_prefix(m, prefix), length, name);
-  if (!path)
-    return error_no_memory(err, "the model");
-  if (m->owner_count == 0 || (m->owner_count < m->module_max && strcmp(m->owners[m->owner_count - 1], path) != 0))
-    m->owners[m->owner_count++] = path;
-  return STATUS_OK;
+  return note(m, prefix, name, dot ? (int)(dot - name) : (int)strlen(name), err);
 }
 
 /* A convolution is a matrix, as the caller knows; so is a linear layer that an older file of AutoencoderKL has as a
@@ -255,10 +262,15 @@ static enum status load_parts(struct model *m, struct linear *l, const char *pre
   return status;
 }
 
+enum status load_frozen_linear(struct model *m, struct linear *l, const char *prefix, const char *path, size_t in,
+                               size_t out, enum load_bias bias, struct error *err) {
+  *l = (struct linear){.name = arena_format(&m->arena, "%s%s", path_prefix(m, prefix), path), .in = in, .out = out};
+  return l->name ? load_parts(m, l, prefix, path, bias, err) : error_no_memory(err, "the model");
+}
+
 enum status load_linear(struct model *m, struct linear *l, const char *prefix, const char *path, size_t in, size_t out,
                         enum load_bias bias, struct error *err) {
-  *l = (struct linear){.name = arena_format(&m->arena, "%s%s", path_prefix(m, prefix), path), .in = in, .out = out};
-  enum status status = l->name ? load_parts(m, l, prefix, path, bias, err) : error_no_memory(err, "the model");
+  enum status status = load_frozen_linear(m, l, prefix, path, in, out, bias, err);
   return status ? status : join(m, l, err);
 }
 
@@ -280,12 +292,10 @@ static void print_shape(char out[100], const int64_t *shape, int rank) {
     used += (size_t)snprintf(out + used, 100 - used, "%s%lld", i ? ", " : "", (long long)shape[i]);
 }
 
-/* A convolution's weight must have the shape that its kernel says: as a matrix other kernels would pass too. */
-static enum status check_kernel(const struct model *m, const char *prefix, const char *path, const int64_t *shape,
-                                int rank, struct error *err) {
+enum status load_check_shape(const struct model *m, const char *prefix, const char *name, const int64_t *shape,
+                             int rank, struct error *err) {
   struct checkpoint_tensor t;
-  char name[300], has[100], wants[100];
-  snprintf(name, sizeof name, "%s.weight", path);
+  char has[100], wants[100];
   if (!find(&t, m, prefix, name))
     return error_set(err, STATUS_MODEL_INVALID, "model", "the model's files have no tensor %s%s", prefix, name);
   if (t.rank == rank && memcmp(t.shape, shape, (size_t)rank * sizeof *shape) == 0)
@@ -294,6 +304,14 @@ static enum status check_kernel(const struct model *m, const char *prefix, const
   print_shape(wants, shape, rank);
   return error_set(err, STATUS_MODEL_INVALID, "model", "tensor %s has rank %d, shape [%s]; config.json asks for [%s]",
                    t.name, t.rank, has, wants);
+}
+
+/* A convolution's weight must have the shape that its kernel says: as a matrix other kernels would pass too. */
+static enum status check_kernel(const struct model *m, const char *prefix, const char *path, const int64_t *shape,
+                                int rank, struct error *err) {
+  char name[300];
+  snprintf(name, sizeof name, "%s.weight", path);
+  return load_check_shape(m, prefix, name, shape, rank, err);
 }
 
 enum status load_conv(struct model *m, struct linear *l, const char *prefix, const char *path,

@@ -34,6 +34,12 @@ NODISCARD enum status load_operand(struct weight *out, struct model *model, cons
 /* The same (cols 0: a vector) as fp32: mapped, or converted. For small ones. */
 NODISCARD enum status load_floats(struct place *out, struct model *model, const char *prefix, const char *name,
                                   size_t rows, size_t cols, struct error *err);
+/* Has the tensor `prefix``name` that shape? Matrices of a convolution or of experts are seen as one of fewer
+   dimensions by all the others. */
+NODISCARD enum status load_check_shape(const struct model *model, const char *prefix, const char *name,
+                                       const int64_t *shape, int rank, struct error *err);
+/* Notes `prefix``path` among the modules that a job may name, where no tensor that is read is called so. */
+NODISCARD enum status load_note(struct model *model, const char *prefix, const char *path, struct error *err);
 /* Without the rows before `first`: a kernel is given the beginning of a buffer. */
 NODISCARD enum status load_floats_from(struct place *out, struct model *model, const char *prefix, const char *name,
                                        size_t rows, size_t first, size_t cols, struct error *err);
@@ -42,6 +48,10 @@ enum load_bias { LOAD_NO_BIAS, LOAD_BIAS, LOAD_BIAS_IF_THERE };
 /* The linear module `prefix``path` (its name from then on); it joins the model's list. */
 NODISCARD enum status load_linear(struct model *model, struct linear *linear, const char *prefix, const char *path,
                                   size_t in, size_t out, enum load_bias bias, struct error *err);
+/* The same, but no adapter ever goes on it: it does not join the list. */
+NODISCARD enum status load_frozen_linear(struct model *model, struct linear *linear, const char *prefix,
+                                         const char *path, size_t in, size_t out, enum load_bias bias,
+                                         struct error *err);
 /* One without a bias, of as many outputs as the file has, and without a prefix: a projection that CLIP's embeddings end
    with. linear->out 0: the file has none. */
 NODISCARD enum status load_embedding_projection(struct model *model, struct linear *linear, const char *path, size_t in,

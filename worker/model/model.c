@@ -8,10 +8,10 @@
 #include "worker/model/load.h"
 
 static const struct model_ops *const architectures[] = {
-    &model_bert,   &model_roberta,    &model_xlm_roberta, &model_camembert,  &model_electra, &model_distilbert,
-    &model_albert, &model_deberta_v2, &model_mpnet,       &model_modernbert, &model_llama,   &model_mistral,
-    &model_qwen2,  &model_qwen3,      &model_smollm3,     &model_olmo2,      &model_phi3,    &model_granite,
-    &model_gemma,  &model_gemma2,     &model_gemma3_text, &model_gpt2};
+    &model_bert,    &model_roberta,    &model_xlm_roberta, &model_camembert,  &model_electra,     &model_distilbert,
+    &model_albert,  &model_deberta_v2, &model_mpnet,       &model_modernbert, &model_llama,       &model_mistral,
+    &model_mixtral, &model_qwen2,      &model_qwen3,       &model_qwen3_moe,  &model_smollm3,     &model_olmo2,
+    &model_phi3,    &model_granite,    &model_gemma,       &model_gemma2,     &model_gemma3_text, &model_gpt2};
 
 static const struct model_ops *const components[] = {&model_clip_text, &model_unet_2d_condition, &model_autoencoder_kl};
 
@@ -415,8 +415,14 @@ static enum status offer(struct target_modules *out, struct model *m, struct err
   bool *convolutions = arena_array(&m->arena, m->linear_count, sizeof *convolutions);
   if (!convolutions)
     return error_no_memory(err, "the model");
-  *out = (struct target_modules){names,       m->linear_count, others, 0, head, m->default_targets, &m->modules_to_save,
-                                 convolutions};
+  *out = (struct target_modules){.names = names,
+                                 .count = m->linear_count,
+                                 .others = others,
+                                 .not_adapted = m->not_adapted,
+                                 .head = head,
+                                 .defaults = m->default_targets,
+                                 .saved = &m->modules_to_save,
+                                 .convolutions = convolutions};
   for (size_t i = 0; i < m->linear_count; i++) {
     names[i] = m->linears[i]->name;
     convolutions[i] = m->linears[i]->convolution != NULL;

@@ -52,6 +52,7 @@ struct model {
   const char **owners;
   size_t owner_count;
   const struct string_list *default_targets;
+  const char *not_adapted; /* target.h's: why its other modules "cannot be adapted here"; NULL: the usual reasons */
   struct string_list modules_to_save; /* names, as adapter_config.json lists them */
   bool head_frozen;                   /* before model_adapt: what a classifier always saves is not trained */
   struct adapter **adapters;
@@ -82,8 +83,8 @@ struct model_ops {
 
 extern const struct model_ops model_bert, model_roberta, model_xlm_roberta, model_camembert, model_electra,
     model_distilbert, model_albert, model_deberta_v2, model_mpnet, model_modernbert, model_llama, model_mistral,
-    model_qwen2, model_qwen3, model_smollm3, model_olmo2, model_phi3, model_granite, model_gemma, model_gemma2,
-    model_gemma3_text, model_gpt2;
+    model_mixtral, model_qwen2, model_qwen3, model_qwen3_moe, model_smollm3, model_olmo2, model_phi3, model_granite,
+    model_gemma, model_gemma2, model_gemma3_text, model_gpt2;
 extern const struct model_ops model_clip_text, model_unet_2d_condition, model_autoencoder_kl;
 extern const struct model_ops model_clip_vision, model_vit;
 

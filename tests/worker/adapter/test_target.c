@@ -27,8 +27,13 @@ static const char *saved_items[] = {"classifier", "score"};
 static const struct string_list saved = {2, saved_items};
 static const char *const others[] = {"bert.embeddings.word_embeddings", "bert.embeddings.LayerNorm",
                                      "bert.encoder.layer.0.attention.output.LayerNorm"};
-static const struct target_modules modules = {names,        NAMES,     others, COUNT_OF(others),
-                                              "classifier", &defaults, &saved, NULL};
+static const struct target_modules modules = {.names = names,
+                                              .count = NAMES,
+                                              .others = others,
+                                              .other_count = COUNT_OF(others),
+                                              .head = "classifier",
+                                              .defaults = &defaults,
+                                              .saved = &saved};
 
 /* The chosen modules as a string of 0 and 1, or the error's parameter. */
 static const char *choose(const struct adapter_spec *spec) {

@@ -259,10 +259,23 @@ static char *without_spaces(char *text) {
 }
 
 static void caches_change_nothing(void **state) {
-  static const char *const cases[] = {"llama-hra",   "llama-lora", "llama-oft",   "llama-boft",
-                                      "mistral-hra", "qwen3-hra",  "smollm3-hra", "olmo2-hra",
-                                      "gemma2-hra",  "gemma3-hra", "phi3-hra",    "phi3-long-hra",
-                                      "granite-hra", "gpt2-lora"};
+  static const char *const cases[] = {"llama-hra",
+                                      "llama-lora",
+                                      "llama-oft",
+                                      "llama-boft",
+                                      "mistral-hra",
+                                      "qwen3-hra",
+                                      "smollm3-hra",
+                                      "olmo2-hra",
+                                      "gemma2-hra",
+                                      "gemma3-hra",
+                                      "phi3-hra",
+                                      "phi3-long-hra",
+                                      "granite-hra",
+                                      "gpt2-lora",
+                                      "mixtral-hra",
+                                      "qwen3moe-lora",
+                                      "qwen3moe-normalised-oft"};
   (void)state;
   for (size_t i = 0; i < COUNT_OF(cases); i++) {
     struct service s;

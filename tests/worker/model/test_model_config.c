@@ -31,7 +31,7 @@ static const char *open_changed(struct model *out, const char *golden, size_t nu
   static struct error err;
   static struct backend backend;
   char path[] = "/tmp/reflectd-test-XXXXXX", name[300];
-  struct st_tensor tensors[64];
+  struct st_tensor tensors[128];
   struct safetensors file;
   const char *key;
   json_t *config, *more = json_loads(changes, 0, NULL), *value;
@@ -223,6 +223,83 @@ static void windows_are_where_the_class_has_them(void **state) {
           "give no window");
   loads("mistral-hra", "{\"layer_types\":[\"sliding_attention\",\"full_attention\"]}");
   loads("llama-hra", "{\"sliding_window\":0}"); /* Transformers' LLaMA does not read it */
+  loads("qwen3moe-lora", "{\"sliding_window\":0}");
+  refuses("qwen3moe-lora", "{\"sliding_window\":0,\"use_sliding_window\":true}", "sliding_window");
+}
+
+/* --- mixtures of experts -------------------------------------------------------------------------- */
+
+static void lose_an_expert(struct st_tensor *tensors, size_t *count) {
+  named(tensors, *count, "model.layers.1.block_sparse_moe.experts.3.w3.weight")->name = "spare";
+}
+
+/* Of a stack of experts, as many numbers in another shape. */
+static void turn_experts(struct st_tensor *tensors, size_t *count) {
+  struct st_tensor *t = named(tensors, *count, "model.layers.1.mlp.experts.gate_up_proj");
+  int64_t rows = t->shape[1];
+  t->shape[1] = t->shape[2];
+  t->shape[2] = rows;
+}
+
+static void refuses_changed(const char *golden, void (*change)(struct st_tensor *tensors, size_t *count),
+                            const char *says) {
+  struct model model;
+  const char *text = open_changed(&model, golden, 0, "{}", change);
+  if (!strstr(text, says))
+    fail_msg("%s: \"%s\" should say \"%s\"", golden, text, says);
+  if (!*text)
+    model_close(&model);
+}
+
+static void mixtures_are_read_as_their_config_says(void **state) {
+  (void)state;
+  loads("mixtral-hra", "{\"num_local_experts\":\"(absent)\",\"num_experts\":4,\"num_experts_per_tok\":4}");
+  loads("mixtral-hra", "{\"output_router_logits\":null,\"router_aux_loss_coef\":0.5}");
+  refuses("mixtral-hra", "{\"num_local_experts\":\"(absent)\"}",
+          "gate.weight has rank 2, shape [4, 48]; config.json asks for [8, 48]");
+  refuses("mixtral-hra", "{\"num_experts_per_tok\":5}", "num_experts_per_tok 5 is more than num_local_experts 4");
+  refuses("mixtral-hra", "{\"num_experts_per_tok\":0}", "num_experts_per_tok");
+  refuses("mixtral-hra", "{\"intermediate_size\":41}", "experts.0.w1.weight has rank 2, shape [40, 48]");
+  refuses("mixtral-hra", "{\"output_router_logits\":true}", "output_router_logits is true, which adds a loss");
+  refuses("mixtral-hra", "{\"router_jitter_noise\":0.1}", "router_jitter_noise is not supported");
+  refuses("mixtral-hra", "{\"attention_bias\":true}", "a mixtral model has no such biases");
+  refuses("mixtral-hra", "{\"model_type\":\"mistral\"}", "no tensor model.layers.0.mlp.gate_proj.weight");
+  refuses("mistral-hra", "{\"model_type\":\"mixtral\"}", "no tensor model.layers.0.mlp.gate.weight");
+  refuses("qwen3moe-lora", "{\"mlp_only_layers\":null}", "no tensor model.layers.3.mlp.gate.weight");
+  refuses("qwen3moe-lora", "{\"mlp_only_layers\":[1,3]}", "no tensor model.layers.1.mlp.gate_proj.weight");
+  refuses("qwen3moe-lora", "{\"mlp_only_layers\":3}", "mlp_only_layers must be a list of layers' numbers");
+  refuses("qwen3moe-lora", "{\"mlp_only_layers\":[\"3\"]}", "mlp_only_layers must be a list of layers' numbers");
+  refuses("qwen3moe-lora", "{\"decoder_sparse_step\":0}", "decoder_sparse_step");
+  refuses("qwen3moe-lora", "{\"norm_topk_prob\":\"yes\"}", "norm_topk_prob must be true or false");
+  refuses_changed("mixtral-hra", lose_an_expert, "no tensor model.layers.1.block_sparse_moe.experts.3.w3.weight");
+  refuses_changed("qwen3moe-normalised-oft", turn_experts,
+                  "gate_up_proj has rank 3, shape [6, 48, 40]; config.json asks for [6, 40, 48]");
+}
+
+static void experts_are_no_targets(void **state) {
+  static const char *const cases[][2] = {
+      {"mixtral-hra", "w1"},
+      {"mixtral-hra", "gate"},
+      {"mixtral-hra", "experts"},
+      {"mixtral-hra", "gate_up_proj"},
+      {"mixtral-hra", "experts.down_proj"},
+      {"qwen3moe-lora", "down_proj"},
+      {"qwen3moe-lora", "up_proj"},
+      {"qwen3moe-normalised-oft", "gate_up_proj"},
+  };
+  (void)state;
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    struct model model;
+    struct error err;
+    const char *names[] = {"q_proj", cases[i][1]};
+    struct adapter_spec spec = {.peft_type = PEFT_HRA, .target_modules = {.names = {COUNT_OF(names), names}}};
+    assert_string_equal(open_changed(&model, cases[i][0], 0, "{}", NULL), "");
+    assert_int_equal(model_adapt(&model, &spec, 0, &err), STATUS_UNSUPPORTED_TARGET);
+    assert_string_equal(err.param, "adapter.target_modules");
+    if (!strstr(err.text, cases[i][1]) || !strstr(err.text, "experts and routers as parameters"))
+      fail_msg("%s in %s: %s", cases[i][1], cases[i][0], err.text);
+    model_close(&model);
+  }
 }
 
 /* lm_head of its own: other numbers than the table of words. */
@@ -316,6 +393,8 @@ int main(void) {
       cmocka_unit_test(absent_members_have_the_class_s_defaults),
       cmocka_unit_test(windows_are_where_the_class_has_them),
       cmocka_unit_test(a_head_of_its_own_is_used),
+      cmocka_unit_test(mixtures_are_read_as_their_config_says),
+      cmocka_unit_test(experts_are_no_targets),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,162 @@
+"""Proves on small mixtures of experts with random weights (Mixtral, Qwen3 MoE) that what the daemon trains is what PEFT and
+Transformers make of its adapter and of its merged model, and that they answer greedily as Transformers does. TAP lines."""
+
+import io
+import json
+import os
+import shutil
+import sys
+import tarfile
+import tempfile
+import time
+import urllib.request
+
+import openai
+import torch
+import transformers as T
+from peft import PeftModel
+
+from daemon import Daemon
+from steps import refused, run_steps
+
+TOKENIZER = "tests/worker/text/families/qwen2/tokenizer.json"
+SHAPE = dict(hidden_size=64, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=128,
+             initializer_range=0.3, bos_token_id=None, eos_token_id=0, pad_token_id=0)
+KINDS = {
+    "mixtral": (T.MixtralForCausalLM, lambda n: T.MixtralConfig(vocab_size=n, intermediate_size=96, num_local_experts=5, **SHAPE),
+                {"peft_type": "HRA", "r": 4}, "w1"),
+    "qwen3_moe": (T.Qwen3MoeForCausalLM, lambda n: T.Qwen3MoeConfig(
+        vocab_size=n, intermediate_size=96, moe_intermediate_size=32, num_experts=16, num_experts_per_tok=4, norm_topk_prob=True,
+        mlp_only_layers=[0], head_dim=16, **SHAPE), {"peft_type": "LORA", "r": 4}, "gate_proj"),
+}
+ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
+ROWS = [{"prompt": f"What is {a} plus {b}?", "completion": f" It is {a + b}."} for a in range(6) for b in range(6)]
+PROMPTS = ["What is 2 plus 7?", "experts", "Once upon a time there was a router that chose two of", "a"]
+TOKENS, TIE = 16, 1e-4
+NUL = "\u0100"  # a byte 0, by its name among tokens of bytes
+
+
+def make(kind, folder):
+    """A base whose experts are BF16, as published ones are."""
+    os.makedirs(folder)
+    shutil.copy(TOKENIZER, folder)
+    with open(os.path.join(folder, "tokenizer_config.json"), "w") as file:
+        json.dump({"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|endoftext|>"}, file)
+    torch.manual_seed(1)
+    made, config, _, _ = KINDS[kind]
+    model = made(config(320)).to(torch.bfloat16)
+    model.lm_head.weight.data[T.PreTrainedTokenizerFast(tokenizer_file=TOKENIZER).convert_tokens_to_ids(NUL)] = 0  # never the likeliest
+    model.save_pretrained(folder)
+
+
+def relative(got, want):
+    return float((got - want).abs().max() / want.abs().max())
+
+
+class Experts:
+    """Methods named step_* run in order; each is one result."""
+
+    def __init__(self, kind, daemon, folder):
+        self.kind, self.url, self.folder = kind, daemon.url, os.path.join(folder, kind)
+        self.client = openai.OpenAI(base_url=daemon.url + "/v1", api_key="none", max_retries=0, timeout=600)
+        self.tokenizer = T.PreTrainedTokenizerFast(tokenizer_file=TOKENIZER)
+        self.ids = [self.tokenizer(text).input_ids for text in PROMPTS]
+        self.adapter, self.expert = KINDS[kind][2:]
+        self.base = lambda: T.AutoModelForCausalLM.from_pretrained(self.folder, dtype=torch.float32).eval()
+
+    def logits(self, model):
+        with torch.no_grad():
+            return model(torch.tensor([self.ids[2]])).logits
+
+    def run_job(self, targets, **extra):
+        job = self.client.fine_tuning.jobs.create(
+            model=self.kind, training_file=self.file.id, seed=3, extra_body={"adapter": self.adapter | {"target_modules": targets}} | extra,
+            method={"type": "supervised", "supervised": {"hyperparameters": {"batch_size": 4, "max_steps": 4, "learning_rate": 2e-2}}})
+        while job.status not in ("succeeded", "failed", "cancelled"):
+            time.sleep(0.2)
+            job = self.client.fine_tuning.jobs.retrieve(job.id)
+        return job
+
+    def unpack(self, name):
+        with urllib.request.urlopen(f"{self.url}/v1/fine_tuning/jobs/{self.job.id}/artifacts/{name}") as answer:
+            content = answer.read()
+        folder = os.path.join(self.folder, "..", f"{self.kind}-{name.removesuffix('.tar')}")
+        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+            archive.extractall(folder, filter="data")
+        return folder
+
+    def greedy(self, name, model):
+        """Our tokens and their log-probabilities are Transformers', up to where two tokens are as likely."""
+        texts = self.client.completions.create(model=name, prompt=self.ids, max_tokens=TOKENS, temperature=0, logprobs=1).choices
+        compared, worst = 0, 0
+        for ids, text in zip(self.ids, texts):
+            with torch.no_grad():
+                out = model.generate(torch.tensor([ids]), attention_mask=torch.ones(1, len(ids), dtype=torch.long), do_sample=False,
+                                     max_new_tokens=TOKENS, output_logits=True, return_dict_in_generate=True)
+            chances = torch.cat(out.logits).log_softmax(1)
+            top = chances.topk(2).values
+            want = out.sequences[0, len(ids):].tolist()
+            got = list(zip(text.logprobs.tokens, text.logprobs.token_logprobs, strict=True))
+            for i, (token, chance) in enumerate(got):
+                if top[i, 0] - top[i, 1] < TIE:
+                    break
+                assert token == self.tokenizer.decode([want[i]]), (i, token, self.tokenizer.decode(want))
+                worst = max(worst, abs(chance - float(chances[i, want[i]])))
+                compared += 1
+        print(f"# {name}: {compared} tokens as Transformers has them, log-probabilities {worst:.1e} apart at most")
+        assert compared >= 3 * TOKENS and worst < 1e-3, (compared, worst)
+
+    def step_1_the_base_answers_as_transformers_does(self):
+        model = self.base()
+        self.greedy(self.kind, model)
+        self.of_base = self.logits(model)
+
+    def step_2_peft_loads_what_was_trained(self):
+        data = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
+        self.file = self.client.files.create(file=("rows.jsonl", data), purpose="fine-tune")
+        self.job = self.run_job(ATTENTION, exports=["merged:f32"])
+        assert self.job.status == "succeeded", self.job.error
+        self.model = PeftModel.from_pretrained(self.base(), self.unpack("adapter.tar")).eval()
+        self.adapted = self.logits(self.model)
+        moved = relative(self.adapted, self.of_base)
+        assert moved > 1e-2, moved
+
+    def step_3_the_adapter_answers_as_in_peft(self):
+        self.greedy(self.job.fine_tuned_model, self.model)
+
+    def step_4_the_merged_model_is_the_adapter(self):
+        merged = T.AutoModelForCausalLM.from_pretrained(self.unpack("merged-f32.tar"), dtype=torch.float32).eval()
+        worst = relative(self.logits(merged), self.adapted)
+        print(f"# merged F32 against the adapter in PEFT: {worst:.1e}")
+        assert worst < 1e-4, worst
+
+    def step_5_experts_are_refused_by_name(self):
+        error = refused(openai.BadRequestError, lambda: self.run_job(["q_proj", self.expert]))
+        assert f'"{self.expert}"' in error.message and error.param == "adapter.target_modules", error
+        job = self.run_job(rf".*\.(q_proj|{self.expert})")
+        assert job.status == "failed" and f".{self.expert} too" in job.error.message, job
+        assert "experts and routers as parameters" in job.error.message, job.error.message
+
+
+def main():
+    folder = tempfile.mkdtemp(prefix="reflectd-experts-")
+    torch.set_num_threads(1)
+    for kind in KINDS:
+        make(kind, os.path.join(folder, kind))
+    daemon = Daemon({kind: os.path.join(folder, kind) for kind in KINDS})
+    number = failed = 0
+    try:
+        for kind in KINDS:
+            number, more = run_steps(Experts(kind, daemon, folder), kind, number)
+            failed += more
+        print(f"1..{number}")
+        if failed:
+            print("".join("# " + line + "\n" for line in daemon.log().splitlines()[-40:]), end="")
+    finally:
+        status = daemon.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+    return 1 if failed or status else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
