@@ -15,10 +15,10 @@ static const struct {
              [EXPORT_TYPE_BF16] = {GGML_BF16, 32, "bf16"},
              [EXPORT_TYPE_Q8_0] = {GGML_Q8_0, 7, "q8_0"}};
 
-/* The architecture's name in GGUF, or NULL: it is not written. Mistral is a llama there. */
+/* The architecture's name in GGUF, or NULL: it is not written. Mistral and Mixtral are llamas there. */
 static const char *architecture(const struct model *m) {
-  static const char *const names[][2] = {
-      {"llama", "llama"}, {"mistral", "llama"}, {"qwen2", "qwen2"}, {"qwen3", "qwen3"}};
+  static const char *const names[][2] = {{"llama", "llama"}, {"mistral", "llama"}, {"mixtral", "llama"},
+                                         {"qwen2", "qwen2"}, {"qwen3", "qwen3"},   {"qwen3_moe", "qwen3moe"}};
   for (size_t i = 0; m->language && i < COUNT_OF(names); i++)
     if (strcmp(names[i][0], m->ops->model_type) == 0)
       return names[i][1];
@@ -49,7 +49,8 @@ static enum status check_architecture(const struct model *m, struct error *err) 
   if (architecture(m))
     return STATUS_OK;
   return error_set(err, STATUS_UNSUPPORTED_VALUE, "exports",
-                   "only LLaMA, Mistral, Qwen2 and Qwen3 language models go into GGUF, not a %s%s", m->ops->model_type,
+                   "only LLaMA, Mistral, Mixtral, Qwen2 and Qwen3 language models go into GGUF, not a %s%s",
+                   m->ops->model_type,
                    m->component  ? ""
                    : m->language ? " model"
                                  : " classifier");

@@ -237,6 +237,10 @@ enum status export_merged(const struct export *e, enum export_type type, struct 
   if (json_object_get(e->model->checkpoint.config, "rope_freqs"))
     return error_set(err, STATUS_UNSUPPORTED_VALUE, "exports",
                      "the base is a GGUF file with scaled rotary frequencies, which config.json has no member for");
+  if (e->model->checkpoint.is_gguf && json_object_get(e->model->checkpoint.config, "num_local_experts"))
+    return error_set(err, STATUS_UNSUPPORTED_VALUE, "exports",
+                     "the base is a GGUF file that has its experts side by side, which Transformers' files have apart; "
+                     "\"gguf\" has them as they are");
   arena_init(&plan.arena, (size_t)1 << 30);
   snprintf(name, sizeof name, "merged-%s", types[type].name);
   snprintf(folder, sizeof folder, "%s/%s", e->output_dir, name);

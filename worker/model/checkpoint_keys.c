@@ -9,14 +9,15 @@
 #include "worker/model/checkpoint_gguf.h"
 
 static const struct architecture {
-  const char *name; /* general.architecture and model_type */
-  const char *class;
+  const char *name; /* general.architecture */
+  const char *model_type, *class;
   bool interleaved;    /* rows of q and k */
   bool bias_is_member; /* config.json says whether there are attention biases; else the architecture does */
 } architectures[] = {
-    {"llama", "LlamaForCausalLM", true, true},
-    {"qwen2", "Qwen2ForCausalLM", false, false},
-    {"qwen3", "Qwen3ForCausalLM", false, true},
+    {"llama", "llama", "LlamaForCausalLM", true, true},
+    {"qwen2", "qwen2", "Qwen2ForCausalLM", false, false},
+    {"qwen3", "qwen3", "Qwen3ForCausalLM", false, true},
+    {"qwen3moe", "qwen3_moe", "Qwen3MoeForCausalLM", false, true},
 };
 
 /* What the functions below fill. */
@@ -68,22 +69,27 @@ static enum status get_count(uint64_t *out, const struct translation *t, const c
   return status;
 }
 
+/* The count under a key that must be there becomes a member of the config. */
+static enum status need_count(struct translation *t, const char *member, const char *suffix, struct error *err) {
+  uint64_t value;
+  enum status status = get_count(&value, t, suffix, err);
+  if (!status && value == 0)
+    status = error_set(err, STATUS_MODEL_INVALID, NULL, "has no key %s.%s", t->architecture->name, suffix);
+  if (!status)
+    set_integer(t, member, value);
+  return status;
+}
+
 static enum status need_counts(struct translation *t, struct error *err) {
   static const char *const rows[][2] = {
       {"hidden_size", "embedding_length"},           {"intermediate_size", "feed_forward_length"},
       {"num_hidden_layers", "block_count"},          {"num_attention_heads", "attention.head_count"},
       {"max_position_embeddings", "context_length"},
   };
-  for (size_t i = 0; i < COUNT_OF(rows); i++) {
-    uint64_t value;
-    enum status status = get_count(&value, t, rows[i][1], err);
-    if (status)
-      return status;
-    if (value == 0)
-      return error_set(err, STATUS_MODEL_INVALID, NULL, "has no key %s.%s", t->architecture->name, rows[i][1]);
-    set_integer(t, rows[i][0], value);
-  }
-  return STATUS_OK;
+  enum status status = STATUS_OK;
+  for (size_t i = 0; !status && i < COUNT_OF(rows); i++)
+    status = need_count(t, rows[i][0], rows[i][1], err);
+  return status;
 }
 
 /* A finite number above 0; `fallback` when it is absent, and a fault when there is none (0). */
@@ -235,6 +241,45 @@ static enum status translate_window(struct translation *t, struct error *err) {
   return STATUS_OK;
 }
 
+/* What other architectures with experts have. llama.cpp brings the weights of these two's to a sum of 1. */
+static enum status refuse_other_experts(const struct translation *t, struct error *err) {
+  static const char *const others[] = {"expert_gating_func", "expert_group_count", "expert_shared_count",
+                                       "expert_weights_scale"};
+  char key[128];
+  bool normalised;
+  for (size_t i = 0; i < COUNT_OF(others); i++) {
+    key_of(key, t, others[i]);
+    if (gguf_find(t->gguf, key))
+      return error_set(err, STATUS_MODEL_INVALID, NULL, "key %s is not supported", key);
+  }
+  key_of(key, t, "expert_weights_norm");
+  enum status status = gguf_get_bool(&normalised, t->gguf, key, true, err);
+  return status || normalised ? status : error_set(err, STATUS_MODEL_INVALID, NULL, "key %s: must be true", key);
+}
+
+/* Mixtral's files call themselves llama too. */
+static enum status translate_experts(struct translation *t, struct error *err) {
+  uint64_t experts;
+  char key[128];
+  bool qwen = strcmp(t->architecture->model_type, "qwen3_moe") == 0;
+  key_of(key, t, "expert_count");
+  enum status status = gguf_get_u64(&experts, t->gguf, key, 0, err);
+  if (status || (!experts && !qwen))
+    return status;
+  if (!qwen && strcmp(t->architecture->name, "llama") != 0)
+    return error_set(err, STATUS_MODEL_INVALID, NULL, "key %s: a %s model has no experts", key, t->architecture->name);
+  status = refuse_other_experts(t, err);
+  status = status ? status : need_count(t, "num_local_experts", "expert_count", err);
+  status = status ? status : need_count(t, "num_experts_per_tok", "expert_used_count", err);
+  if (qwen) {
+    set(t, "norm_topk_prob", json_true());
+    return status ? status : need_count(t, "moe_intermediate_size", "expert_feed_forward_length", err);
+  }
+  set(t, "model_type", json_string("mixtral"));
+  set(t, "architectures", json_pack("[s]", "MixtralForCausalLM"));
+  return status;
+}
+
 static enum status translate_special_tokens(struct translation *t, struct error *err) {
   static const char *const rows[][2] = {
       {"bos_token_id", "tokenizer.ggml.bos_token_id"},
@@ -273,15 +318,9 @@ static enum status translate_tensors(struct translation *t, struct error *err) {
 /* Keys that would change the computation in ways the engine does not know. */
 static enum status refuse_unknown(const struct translation *t, struct error *err) {
   char key[128];
-  uint64_t experts;
   bool causal;
-  key_of(key, t, "expert_count");
-  enum status status = gguf_get_u64(&experts, t->gguf, key, 0, err);
-  if (!status && experts)
-    status = error_set(err, STATUS_MODEL_INVALID, NULL, "key %s: mixtures of experts are not supported", key);
   key_of(key, t, "attention.causal");
-  if (!status)
-    status = gguf_get_bool(&causal, t->gguf, key, true, err);
+  enum status status = gguf_get_bool(&causal, t->gguf, key, true, err);
   if (!status && !causal)
     status = error_set(err, STATUS_MODEL_INVALID, NULL, "key %s: only causal attention is supported", key);
   return status;
@@ -299,9 +338,9 @@ static enum status find_architecture(struct translation *t, struct error *err) {
       t->architecture = &architectures[i];
   if (!t->architecture)
     return error_set(err, STATUS_MODEL_INVALID, NULL,
-                     "key general.architecture: \"%.*s\" is not supported; supported: llama, qwen2, qwen3",
+                     "key general.architecture: \"%.*s\" is not supported; supported: llama, qwen2, qwen3, qwen3moe",
                      (int)(name.length < 60 ? name.length : 60), name.text);
-  set(t, "model_type", json_string(t->architecture->name));
+  set(t, "model_type", json_string(t->architecture->model_type));
   set(t, "architectures", json_pack("[s]", t->architecture->class));
   set(t, "hidden_act", json_string("silu"));
   return STATUS_OK;
@@ -309,7 +348,8 @@ static enum status find_architecture(struct translation *t, struct error *err) {
 
 enum status checkpoint_gguf_config(json_t **out, bool *interleaved, const struct gguf *gguf, struct error *err) {
   static enum status (*const steps[])(struct translation * t, struct error * err) = {
-      need_counts, translate_heads, translate_rope, translate_tensors, translate_window, translate_special_tokens,
+      need_counts,      translate_heads,   translate_rope,           translate_tensors,
+      translate_window, translate_experts, translate_special_tokens,
   };
   struct translation t = {.gguf = gguf, .config = json_object()};
   double epsilon;

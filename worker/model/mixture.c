@@ -147,6 +147,19 @@ static enum status load_fused(const struct loading *l, struct error *err) {
   return s;
 }
 
+/* As GGUF has them. */
+static enum status load_stacks(const struct loading *l, struct error *err) {
+  const struct experts *x = &l->mixture->experts;
+  size_t C = x->channels, F = x->inner;
+  struct weight gate, up, down;
+  enum status s = load_stack(&gate, l, "gate_proj.weight", F, C, err);
+  s = s ? s : load_stack(&up, l, "up_proj.weight", F, C, err);
+  s = s ? s : load_stack(&down, l, "down_proj.weight", C, F, err);
+  for (size_t e = 0; !s && e < x->count; e++)
+    l->expert[e] = (struct expert){of_stack(&gate, e, 0, F, C), of_stack(&up, e, 0, F, C), of_stack(&down, e, 0, C, F)};
+  return s;
+}
+
 static const struct naming *find_naming(const struct loading *l) {
   char name[128];
   for (size_t i = 0; i < COUNT_OF(namings); i++) {
@@ -181,7 +194,10 @@ enum status mixture_load(struct mixture *out, struct model *m, const struct mixt
   bool fused = !naming && load_has(m, prefix, path_of(path, &l, "mlp.experts", "gate_up_proj"));
   path_of(path, &l, naming ? naming->block : "mlp", "gate");
   enum status s = load_frozen_linear(m, &out->router, prefix, path, channels, config->count, LOAD_NO_BIAS, err);
-  s = s ? s : fused ? load_fused(&l, err) : load_apart(&l, naming ? naming : &namings[COUNT_OF(namings) - 1], err);
+  s = s                       ? s
+      : m->checkpoint.is_gguf ? load_stacks(&l, err)
+      : fused                 ? load_fused(&l, err)
+                              : load_apart(&l, naming ? naming : &namings[COUNT_OF(namings) - 1], err);
   return s ? s : note_parameters(&l, err);
 }
 

@@ -259,17 +259,45 @@ static void refuses_models_it_could_not_compute(void **state) {
       {{"llama.rope.scaling.type", SET_TEXT, 0, "yarn"}, "has no key llama.rope.scaling.factor"},
       {{"llama.rope.scaling.type", SET_TEXT, 0, "linear"}, "has no key llama.rope.scaling.factor"},
       {{"rope_freqs.weight", ADD_VECTOR, 3, NULL}, "tensor rope_freqs.weight: must have 2 numbers"},
-      {{"llama.expert_count", SET_U32, 8, NULL}, "key llama.expert_count: mixtures of experts are not supported"},
+      {{"llama.expert_count", SET_U32, 8, NULL}, "has no key llama.expert_used_count"},
       {{"llama.attention.causal", SET_FALSE, 0, NULL}, "key llama.attention.causal: only causal attention"},
       {{"split.count", SET_U32, 3, NULL}, "has no key split.no, which a part must have"},
       {{"tokenizer.ggml.eos_token_id", SET_U32, 6, NULL}, "key tokenizer.ggml.eos_token_id: 6 is none of 6 tokens"},
       {{"token_embd.weight", DROP, 0, NULL}, "has no matrix token_embd.weight"},
-      {{"blk.0.ffn_gate_inp.weight", ADD_VECTOR, 8, NULL}, "tensor blk.0.ffn_gate_inp.weight: no model of this"},
+      {{"blk.0.ffn_gate.0.weight", ADD_VECTOR, 8, NULL}, "tensor blk.0.ffn_gate.0.weight: no model of this"},
       {{"surprise", ADD_VECTOR, 8, NULL}, "tensor surprise: no model of this architecture has one"},
   };
   (void)state;
   for (size_t i = 0; i < COUNT_OF(cases); i++)
     refuses("llama", CHANGES(cases[i].change), cases[i].says);
+}
+
+static void translates_experts(void **state) {
+  struct checkpoint c;
+  (void)state;
+  open_changed(&c, "llama",
+               CHANGES({"llama.expert_count", SET_U32, 8, NULL}, {"llama.expert_used_count", SET_U32, 2, NULL}));
+  assert_string_equal(text_member(&c, "model_type"), "mixtral");
+  assert_int_equal(member(&c, "num_local_experts"), 8);
+  assert_int_equal(member(&c, "num_experts_per_tok"), 2);
+  checkpoint_close(&c);
+  open_changed(&c, "qwen3moe",
+               CHANGES({"qwen3moe.expert_count", SET_U32, 8, NULL}, {"qwen3moe.expert_used_count", SET_U32, 4, NULL},
+                       {"qwen3moe.expert_feed_forward_length", SET_U32, 6, NULL}));
+  assert_string_equal(text_member(&c, "model_type"), "qwen3_moe");
+  assert_int_equal(member(&c, "moe_intermediate_size"), 6);
+  assert_true(json_is_true(json_object_get(c.config, "norm_topk_prob")));
+  checkpoint_close(&c);
+  refuses("qwen3moe", NULL, "has no key qwen3moe.expert_count");
+  refuses("qwen3", CHANGES({"qwen3.expert_count", SET_U32, 8, NULL}), "key qwen3.expert_count: a qwen3 model has no");
+  refuses("llama",
+          CHANGES({"llama.expert_count", SET_U32, 8, NULL}, {"llama.expert_used_count", SET_U32, 2, NULL},
+                  {"llama.expert_weights_scale", SET_F32, 2.5, NULL}),
+          "key llama.expert_weights_scale is not supported");
+  refuses("llama",
+          CHANGES({"llama.expert_count", SET_U32, 8, NULL}, {"llama.expert_used_count", SET_U32, 2, NULL},
+                  {"llama.expert_weights_norm", SET_FALSE, 0, NULL}),
+          "key llama.expert_weights_norm: must be true");
 }
 
 /* The products of a model's sizes are compared with the tensors that are there, never trusted. */
@@ -293,6 +321,8 @@ static void names_in_gguf(void **state) {
   static const char *const pairs[][2] = {
       {"model.embed_tokens.weight", "token_embd.weight"},
       {"model.norm.weight", "output_norm.weight"},
+      {"model.layers.2.mlp.gate.weight", "blk.2.ffn_gate_inp.weight"},
+      {"model.layers.2.mlp.experts.down_proj.weight", "blk.2.ffn_down_exps.weight"},
       {"lm_head.weight", "output.weight"},
       {"model.layers.3.self_attn.q_proj.weight", "blk.3.attn_q.weight"},
       {"model.layers.0.self_attn.k_proj.bias", "blk.0.attn_k.bias"},
@@ -344,6 +374,7 @@ int main(void) {
       cmocka_unit_test(reads_tensors_of_a_gguf),
       cmocka_unit_test(parts_are_one_checkpoint),
       cmocka_unit_test(refuses_models_it_could_not_compute),
+      cmocka_unit_test(translates_experts),
       cmocka_unit_test(cve_2026_43629_sizes_that_multiply),
       cmocka_unit_test(names_in_gguf),
   };
