@@ -150,6 +150,7 @@ struct lora_spec {
   double loraplus_lr_ratio; /* LoRA+: B learns with so many times the learning rate, >= 1; default 1 */
   struct number_map rank_pattern, alpha_pattern; /* other r, alpha for modules whose path ends in a match of the key */
   struct int_list trainable_token_indices; /* tokens whose rows of the input embedding are trained too; different */
+  const char *trainable_token_module;      /* what the body calls that embedding; NULL: nothing */
 };
 
 struct oft_spec {

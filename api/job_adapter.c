@@ -117,10 +117,46 @@ static json_t *without_fixed(const json_t *object, const struct method *method, 
   return rest;
 }
 
+static const char token_indices[] = "trainable_token_indices";
+
+/* PEFT's other form of trainable_token_indices is an object that names the embedding. A copy of `object` with the list
+   in its place, and *module the name: NULL where it is a list as it is. A new reference; NULL, and a fault: no memory.
+ */
+static json_t *with_token_list(const char **module, const json_t *object, const char *path, struct arena *arena,
+                               struct fault_list *faults) {
+  json_t *out = json_copy((json_t *)(uintptr_t)object), *named = json_object_get(object, token_indices);
+  void *first = json_object_iter(named);
+  char param[96];
+  param_of(param, path, token_indices);
+  *module = NULL;
+  if (json_is_object(named) && json_object_size(named) != 1)
+    fault_add(faults, STATUS_INVALID_VALUE, param,
+              "%s names %zu modules: it must be a list, or an object with the name of the input embedding alone", param,
+              json_object_size(named));
+  if (json_is_object(named))
+    json_object_del(out, token_indices);
+  if (json_object_size(named) == 1) {
+    *module = arena_string(arena, json_object_iter_key(first));
+    if (!*module || json_object_set(out, token_indices, json_object_iter_value(first)) != 0) {
+      json_decref(out);
+      out = NULL;
+    }
+  }
+  if (!out)
+    fault_add(faults, STATUS_OUT_OF_MEMORY, path, "%s does not fit into memory", path);
+  return out;
+}
+
 /* The members of `object` as they are: none is judged by another. */
 static void read_members(struct adapter_spec *out, const struct field_table *table, const json_t *object,
                          const char *path, struct arena *arena, struct fault_list *faults) {
-  field_read(table, out, object, path, elsewhere, arena, faults);
+  const char *module;
+  AUTO(json_release) json_t *plain = with_token_list(&module, object, path, arena, faults);
+  if (!plain)
+    return;
+  field_read(table, out, plain, path, elsewhere, arena, faults);
+  if (out->peft_type == PEFT_LORA && out->lora.trainable_token_indices.count)
+    out->lora.trainable_token_module = module;
   read_modules(&out->target_modules, object, path, "target_modules", arena, faults);
   read_modules(&out->exclude_modules, object, path, "exclude_modules", arena, faults);
 }

@@ -19,6 +19,14 @@ static json_t *modules_json(const struct module_match *match) {
   return list;
 }
 
+/* As the body had it: under the name of the embedding. */
+static bool name_tokens(json_t *members, const struct lora_spec *lora) {
+  static const char name[] = "trainable_token_indices";
+  json_t *list = json_object_get(members, name);
+  return !lora->trainable_token_module ||
+         json_object_set_new(members, name, json_pack("{sO}", lora->trainable_token_module, list)) == 0;
+}
+
 json_t *job_spec_adapter(const struct adapter_spec *adapter) {
   struct field rows[JOB_ADAPTER_ROWS];
   const struct method *method = method_of(adapter->peft_type);
@@ -27,7 +35,8 @@ json_t *job_spec_adapter(const struct adapter_spec *adapter) {
       json_pack("{ss so so}", "peft_type", method->peft_type, "target_modules", modules_json(&adapter->target_modules),
                 "exclude_modules", modules_json(&adapter->exclude_modules));
   json_t *members = field_write(&table, adapter);
-  if (!out || !members || json_object_update(out, members) != 0) {
+  bool named = adapter->peft_type != PEFT_LORA || name_tokens(members, &adapter->lora);
+  if (!out || !members || !named || json_object_update(out, members) != 0) {
     json_decref(out);
     out = NULL;
   }

@@ -45,7 +45,7 @@ static const struct field fields[] = {
             "with a lower learning_rate."},
     {"trainable_token_indices", NULL, FIELD_INT_LIST, AT(lora.trainable_token_indices), 0, 0, TOKENS_MAX,
      .doc = "Ids of tokens whose rows of the input embedding, and of a head that is tied to it, are trained beside the "
-            "adapter; null: none. For decoders."},
+            "adapter: a list, or an object with it under the embedding's name; null: none. For decoders."},
     {"bias", NULL, FIELD_CHOICE, AT(bias), 0, 0, 0, bias_names, "none",
      .doc = "Which biases are trained too: none, all, or those of adapted modules."},
 };

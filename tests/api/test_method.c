@@ -169,8 +169,14 @@ static void names_what_is_wrong_with_lora(void **state) {
           "adapter.trainable_token_indices has 4 twice");
   refused(LORA("\"trainable_token_indices\":[0,-1]"), STATUS_INVALID_VALUE, "adapter.trainable_token_indices",
           "item 1 of adapter.trainable_token_indices must be at least 0");
-  refused(LORA("\"trainable_token_indices\":{\"embed_tokens\":[1]}"), STATUS_INVALID_VALUE,
-          "adapter.trainable_token_indices", "array");
+  refused(LORA("\"trainable_token_indices\":{\"embed_tokens\":[1],\"lm_head\":[1]}"), STATUS_INVALID_VALUE,
+          "adapter.trainable_token_indices", "names 2 modules");
+  refused(LORA("\"trainable_token_indices\":{}"), STATUS_INVALID_VALUE, "adapter.trainable_token_indices",
+          "names 0 modules");
+  refused(LORA("\"trainable_token_indices\":{\"embed_tokens\":[4,4]}"), STATUS_INVALID_VALUE,
+          "adapter.trainable_token_indices", "has 4 twice");
+  refused(LORA("\"trainable_token_indices\":{\"embed_tokens\":{\"a\":1}}"), STATUS_INVALID_VALUE,
+          "adapter.trainable_token_indices", "array of integers");
   refused("{\"peft_type\":\"HRA\",\"trainable_token_indices\":[1]}", STATUS_UNKNOWN_PARAMETER,
           "adapter.trainable_token_indices", "trainable_token_indices");
   refused(LORA("\"lora_bias\":true"), STATUS_UNSUPPORTED_VALUE, "adapter.lora_bias", "only false");
@@ -236,6 +242,28 @@ static void starts_from_the_weight_are_saved_as_lora(void **state) {
   assert_true(adapter_spec_saved(&saved, &spec, &arena) && saved.lora.r == 6 && !adapter_spec_of_weight(&spec));
 }
 
+/* PEFT's two forms of trainable_token_indices; what is written is the one that came. */
+static void tokens_are_a_list_or_under_the_name_of_the_embedding(void **state) {
+  (void)state;
+  static const char *const forms[] = {"[7,2]", "{\"embed_tokens\":[7,2]}", "{\"embed_tokens\":[]}"};
+  for (size_t i = 0; i < COUNT_OF(forms); i++) {
+    char text[120];
+    snprintf(text, sizeof text, "{\"peft_type\":\"LORA\",\"trainable_token_indices\":%s}", forms[i]);
+    accepted(text);
+    const struct int_list *ids = &spec.lora.trainable_token_indices;
+    assert_int_equal(ids->count, i == 2 ? 0 : 2);
+    if (i == 1)
+      assert_string_equal(spec.lora.trainable_token_module, "embed_tokens");
+    else
+      assert_null(spec.lora.trainable_token_module);
+    AUTO(json_release) json_t *config = job_spec_peft_config(&spec);
+    AUTO(json_release) json_t *want = i == 2 ? json_null() : json_loads(forms[i], 0, NULL);
+    assert_true(json_equal(json_object_get(config, "trainable_token_indices"), want));
+    if (i < 2)
+      assert_true(ids->item[0] == 7 && ids->item[1] == 2);
+  }
+}
+
 static void written_specs_read_back(void **state) {
   (void)state;
   static const char *const texts[] = {
@@ -244,6 +272,7 @@ static void written_specs_read_back(void **state) {
       "{\"peft_type\":\"LORA\",\"rank_pattern\":{\"z\":4,\"a\":2},\"alpha_pattern\":{\"b\":0.5,\"a\":3},"
       "\"init_lora_weights\":false,\"loraplus_lr_ratio\":16,\"use_dora\":true}",
       "{\"peft_type\":\"LORA\",\"init_lora_weights\":\"pissa_niter_16\"}",
+      "{\"peft_type\":\"LORA\",\"trainable_token_indices\":{\"model.embed_tokens\":[7,2]}}",
       "{\"peft_type\":\"OFT\",\"r\":3,\"coft\":true}",
       "{\"peft_type\":\"BOFT\",\"boft_block_num\":3,\"init_weights\":false}"};
   for (size_t i = 0; i < COUNT_OF(texts); i++) {
@@ -277,6 +306,7 @@ int main(void) {
       cmocka_unit_test(names_what_is_wrong_with_lora),
       cmocka_unit_test(oft_has_blocks_by_size_or_by_number),
       cmocka_unit_test(boft_has_one_factor),
+      cmocka_unit_test(tokens_are_a_list_or_under_the_name_of_the_embedding),
       cmocka_unit_test(written_specs_read_back),
   };
   return cmocka_run_group_tests(tests, start, stop);

@@ -134,7 +134,7 @@ class Language:
     def step_8_start_from_an_adapter_of_peft(self):
         torch.manual_seed(5)
         model = get_peft_model(base(), LoraConfig(r=4, lora_alpha=8, target_modules=TARGETS, task_type="CAUSAL_LM",
-                                                  trainable_token_indices=[520, 1]))
+                                                  trainable_token_indices={"embed_tokens": [520, 1]}))
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 if "lora_" in name or "trainable_tokens" in name:
@@ -188,12 +188,13 @@ class Language:
             worst = relative(logits(model), want)
             print(f"# {name} against the adapter in PEFT: {worst:.1e}")
             assert worst < most, (name, worst)
-        try:
-            self.run_job({"max_steps": 1}, adapter={"peft_type": "LORA", "trainable_token_indices": [5, 49152]})
-        except AssertionError as error:
-            assert "tokens are 0 to 49151" in str(error), error
-        else:
-            raise AssertionError("a token that the model has not is accepted")
+        for tokens, says in (([5, 49152], "tokens are 0 to 49151"), ({"lm_head": [5]}, "which is model.embed_tokens")):
+            try:
+                self.run_job({"max_steps": 1}, adapter={"peft_type": "LORA", "trainable_token_indices": tokens})
+            except AssertionError as error:
+                assert says in str(error), error
+            else:
+                raise AssertionError(f"{tokens} is accepted")
 
 
 def main():

@@ -100,8 +100,10 @@ static enum status describe(struct building *b, const struct export *e, size_t r
                                            .lora_alpha = (double)rank,
                                            .rank_pattern = {others, ranks},
                                            .alpha_pattern = {others, ranks}}};
-  if (e->spec->peft_type == PEFT_LORA)
+  if (e->spec->peft_type == PEFT_LORA) {
     b->spec.lora.trainable_token_indices = e->spec->lora.trainable_token_indices;
+    b->spec.lora.trainable_token_module = e->spec->lora.trainable_token_module;
+  }
   return STATUS_OK;
 }
 

@@ -349,6 +349,11 @@ static enum status train_token_rows(struct model *m, const struct adapter_spec *
     return error_set(err, STATUS_UNSUPPORTED_TARGET, param,
                      "%s is for decoders: the token embedding of a %s model stays frozen here", param,
                      m->ops->model_type ? m->ops->model_type : m->ops->class_prefix);
+  const char *module = spec->lora.trainable_token_module;
+  if (module && !target_suffix(rows->module, module))
+    return error_set(err, STATUS_UNSUPPORTED_TARGET, param,
+                     "%s names %.100s; rows of the input embedding alone can be trained, which is %.100s", param,
+                     module, rows->module);
   size_t V = rows->table->rows, C = rows->table->cols;
   for (size_t i = 0; i < ids->count; i++)
     if ((uint64_t)ids->item[i] >= V)

@@ -205,12 +205,14 @@ static bool is_meaning(const char *name) {
 
 enum status peft_source_compare(const struct peft_source *s, const struct adapter_spec *spec, struct error *err) {
   struct arena arena;
-  struct adapter_spec theirs;
+  struct adapter_spec theirs, own = *spec;
   char param[96];
   arena_init(&arena, 16 << 20);
   enum status status = peft_source_spec(&theirs, s, &arena, err);
+  if (!status && theirs.peft_type == PEFT_LORA && own.peft_type == PEFT_LORA) /* a name of the same module */
+    theirs.lora.trainable_token_module = own.lora.trainable_token_module = NULL;
   AUTO(json_release) json_t *had = status ? NULL : job_spec_peft_config(&theirs);
-  AUTO(json_release) json_t *asked = status ? NULL : job_spec_peft_config(spec);
+  AUTO(json_release) json_t *asked = status ? NULL : job_spec_peft_config(&own);
   const char *name;
   json_t *value;
   json_object_foreach(asked, name, value) {

@@ -385,6 +385,34 @@ static void tensors_are_taken_or_named(void **state) {
   assert_int_equal(file_remove_tree(path, &err), STATUS_OK);
 }
 
+/* Rows of the input embedding alone are trained, whatever name it is given. */
+static void token_rows_are_those_of_the_embedding(void **state) {
+  (void)state;
+  static const char *const names[] = {NULL, "embed_tokens", "model.embed_tokens", "lm_head", "wte", "tokens"};
+  int64_t tokens[] = {7, 2};
+  struct backend backend;
+  struct error err;
+  assert_int_equal(cpu_open(&backend, 1, NULL, &err), STATUS_OK);
+  for (size_t i = 0; i < COUNT_OF(names); i++) {
+    struct model model;
+    struct adapter_spec spec = {.peft_type = PEFT_LORA,
+                                .target_modules = {.pattern = "all-linear"},
+                                .lora = {.r = 2, .lora_alpha = 2, .trainable_token_indices = {2, tokens}}};
+    spec.lora.trainable_token_module = names[i];
+    assert_int_equal(model_open(&model, language, OUTPUT_TEXT, 0, 5, &backend, &err), STATUS_OK);
+    assert_int_equal(model_adapt(&model, &spec, 5, &err), i < 3 ? STATUS_OK : STATUS_UNSUPPORTED_TARGET);
+    if (i < 3) {
+      assert_int_equal(model.token_rows->count, 2);
+    } else {
+      assert_string_equal(err.param, "adapter.trainable_token_indices");
+      if (!strstr(err.text, names[i]) || !strstr(err.text, "which is model.embed_tokens"))
+        fail_msg("%s", err.text);
+    }
+    model_close(&model);
+  }
+  backend_close(&backend);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(keys_are_pefts),
@@ -396,6 +424,7 @@ int main(void) {
       cmocka_unit_test(a_memory_limit_recomputes_or_refuses),
       cmocka_unit_test(a_saved_adapter_loads_again),
       cmocka_unit_test(tensors_are_taken_or_named),
+      cmocka_unit_test(token_rows_are_those_of_the_embedding),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
