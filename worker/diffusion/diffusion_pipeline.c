@@ -1,5 +1,6 @@
 #include "worker/diffusion/diffusion_pipeline.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,10 +18,10 @@ static enum status invalid(struct error *err, const char *file, const char *memb
   return error_set(err, STATUS_MODEL_INVALID, "model", "%s: %s %s", file, member, what);
 }
 
-/* A file of the pipeline that must be there: a JSON object. */
+/* A file of the pipeline that must be there: a JSON object, as Python writes one. */
 static enum status read_file(json_t **out, const char *path, const char *name, struct error *err) {
   static const struct json_limits limits = {.bytes_max = 1 << 20};
-  enum status status = directory_json(out, path, name, &limits, err);
+  enum status status = directory_python_json(out, path, name, &limits, err);
   return status || *out ? status : error_set(err, STATUS_MODEL_INVALID, "model", "%s has no %s", path, name);
 }
 
@@ -137,6 +138,21 @@ static enum status check_members(const json_t *config, const struct member *memb
   return STATUS_OK;
 }
 
+/* DPMSolverMultistepScheduler leaves out time steps whose log of the signal over the noise is less than
+   lambda_min_clipped. Its default, minus infinity, and what is beneath the last time step leave out none. */
+static enum status check_clipping(const struct noise_schedule *schedule, const json_t *config, struct error *err) {
+  const double last = schedule->alphas[schedule->count - 1], lambda = 0.5 * log(last / (1 - last));
+  double least;
+  enum status status = json_get_number(&least, config, "lambda_min_clipped", lambda, err);
+  if (status)
+    return invalid(err, scheduler_name, "lambda_min_clipped", "must be a number");
+  return least <= lambda ? STATUS_OK
+                         : error_set(err, STATUS_MODEL_INVALID, "model",
+                                     "%s: lambda_min_clipped is %g; at most %g, beneath which no time step is left "
+                                     "out, is supported",
+                                     scheduler_name, least, lambda);
+}
+
 /* `from`: the file that names the class. */
 static enum status take_scheduler(struct diffusion_pipeline *p, json_t *config, const char *class, const char *from,
                                   struct error *err) {
@@ -153,7 +169,8 @@ static enum status take_scheduler(struct diffusion_pipeline *p, json_t *config, 
   AUTO(json_release) json_t *defaults = json_loads(schedulers[i].defaults, 0, NULL);
   if (!status && json_object_update_missing(config, defaults))
     status = error_no_memory(err, "the scheduler");
-  return status ? status : noise_schedule_read(&p->schedule, config, &p->arena, err);
+  status = status ? status : noise_schedule_read(&p->schedule, config, &p->arena, err);
+  return status || p->scheduler != IMAGE_SCHEDULER_DPM ? status : check_clipping(&p->schedule, config, err);
 }
 
 /* How a folder of diffusers says what it is made of: model_index.json has the classes. */

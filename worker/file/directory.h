@@ -15,4 +15,9 @@ bool directory_find(char path[DIRECTORY_PATH_BYTES], const char *directory, cons
 NODISCARD enum status directory_json(json_t **out, const char *directory, const char *name,
                                      const struct json_limits *limits, struct error *err);
 
+/* The same of a file that Python's json wrote, which has Infinity and -Infinity for such numbers: 1e308 and -1e308
+   here. limits->bytes_max is not 0. */
+NODISCARD enum status directory_python_json(json_t **out, const char *directory, const char *name,
+                                            const struct json_limits *limits, struct error *err);
+
 #endif

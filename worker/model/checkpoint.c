@@ -275,7 +275,7 @@ enum status checkpoint_single_file_scheduler(json_t **out, const struct single_f
   static const struct json_limits limits = {.bytes_max = CONFIG_BYTES_MAX};
   struct safetensors tensors;
   *out = NULL;
-  enum status status = directory_json(out, file->folder, "scheduler/scheduler_config.json", &limits, err);
+  enum status status = directory_python_json(out, file->folder, "scheduler/scheduler_config.json", &limits, err);
   if (status || *out)
     return status;
   status = safetensors_open(&tensors, file->path, err);

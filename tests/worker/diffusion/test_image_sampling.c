@@ -286,12 +286,49 @@ static void folders_are_refused_by_name(void **state) {
   assert_int_equal(file_remove_tree(dir, &err), STATUS_OK);
 }
 
+/* DPMSolverMultistepScheduler's file as diffusers saves it: its default for lambda_min_clipped is minus infinity, which
+   Python writes though JSON has none. One that would leave out time steps is refused. */
+static void a_scheduler_as_diffusers_saves_it(void **state) {
+  (void)state;
+  static const struct {
+    const char *lambda, *says; /* says NULL: it opens */
+  } saved[] = {{"-Infinity", NULL},
+               {"-5.1", NULL},
+               {"null", NULL},
+               {"-2", "lambda_min_clipped is -2; at most -2.68"},
+               {"Infinity", "lambda_min_clipped is 1e+308"},
+               {"\"low\"", "lambda_min_clipped must be a number"}};
+  struct backend backend;
+  struct error err;
+  char dir[] = "/tmp/test_image_sampling.XXXXXX", path[200], text[600];
+  assert_non_null(mkdtemp(dir));
+  assert_int_equal(cpu_open(&backend, 1, NULL, &err), STATUS_OK);
+  link_changed(dir, "model_index.json", "{\"scheduler\": [\"diffusers\", \"DPMSolverMultistepScheduler\"]}");
+  snprintf(path, sizeof path, "%s/scheduler/scheduler_config.json", dir);
+  assert_int_equal(unlink(path), 0);
+  for (size_t i = 0; i < COUNT_OF(saved); i++) {
+    struct diffusion_pipeline pipeline;
+    snprintf(text, sizeof text,
+             "{\"_class_name\": \"DPMSolverMultistepScheduler\", \"algorithm_type\": \"dpmsolver++\", \"beta_start\": "
+             "0.00085, \"beta_end\": 0.012, \"beta_schedule\": \"scaled_linear\", \"lambda_min_clipped\": %s, "
+             "\"num_train_timesteps\": 1000, \"prediction_type\": \"epsilon\", \"solver_order\": 2}",
+             saved[i].lambda);
+    assert_int_equal(file_put(path, text, strlen(text), &err), STATUS_OK);
+    enum status status = diffusion_pipeline_open(&pipeline, dir, &backend, &err);
+    if (!saved[i].says != !status || (status && !strstr(err.text, saved[i].says)))
+      fail_msg("%s: \"%s\"", saved[i].lambda, status ? err.text : "it opens");
+    if (!status)
+      diffusion_pipeline_close(&pipeline);
+  }
+  backend_close(&backend);
+  assert_int_equal(file_remove_tree(dir, &err), STATUS_OK);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(pictures_equal_the_reference),
-      cmocka_unit_test(what_a_picture_depends_on),
-      cmocka_unit_test(requests_are_refused_by_member),
-      cmocka_unit_test(folders_are_refused_by_name),
+      cmocka_unit_test(pictures_equal_the_reference),      cmocka_unit_test(what_a_picture_depends_on),
+      cmocka_unit_test(requests_are_refused_by_member),    cmocka_unit_test(folders_are_refused_by_name),
+      cmocka_unit_test(a_scheduler_as_diffusers_saves_it),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }
