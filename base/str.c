@@ -57,6 +57,18 @@ bool str_add(struct str *s, const char *bytes, size_t length) {
   return true;
 }
 
+bool str_add_json_text(struct str *s, const char *text, size_t length) {
+  for (const char *nul; length && (nul = memchr(text, '\0', length)) != NULL;) {
+    size_t before = (size_t)(nul - text);
+    str_add(s, text, before);
+    str_puts(s, "\xEF\xBF\xBD");
+    text += before + 1;
+    length -= before + 1;
+  }
+  str_add(s, text, length);
+  return !s->failed;
+}
+
 bool str_puts(struct str *s, const char *text) {
   return str_add(s, text, strlen(text));
 }

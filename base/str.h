@@ -24,6 +24,8 @@ void str_clear(struct str *s);  /* keeps the memory, clears `failed` */
 bool str_add(struct str *s, const char *bytes, size_t length);
 bool str_puts(struct str *s, const char *text);
 bool str_putc(struct str *s, char c);
+/* Text that becomes a string of JSON, which has no NUL here: U+FFFD in the place of each. */
+bool str_add_json_text(struct str *s, const char *text, size_t length);
 bool str_printf(struct str *s, const char *format, ...) PRINTF(2, 3);
 /* A field of CSV (RFC 4180): what has a comma, a quote or a line end is quoted. */
 bool str_csv(struct str *s, const char *text);

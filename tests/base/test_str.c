@@ -140,10 +140,23 @@ static void measures_edit_distance(void **state) {
   assert_string_equal(best, "value");
 }
 
+static void json_text_has_no_nul(void **state) {
+  (void)state;
+  struct str s;
+  str_init(&s, 100);
+  assert_true(str_add_json_text(&s, "\0a\0\0", 4));
+  assert_string_equal(s.text, "\xEF\xBF\xBD"
+                              "a\xEF\xBF\xBD\xEF\xBF\xBD");
+  assert_true(str_add_json_text(&s, "", 0));
+  assert_int_equal(s.length, 10);
+  str_done(&s);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(grows_and_stays_terminated),
                                      cmocka_unit_test(fails_beyond_its_maximum),
                                      cmocka_unit_test(gives_its_text_away),
+                                     cmocka_unit_test(json_text_has_no_nul),
                                      cmocka_unit_test(quotes_fields),
                                      cmocka_unit_test(judges_utf8),
                                      cmocka_unit_test(measures_edit_distance),

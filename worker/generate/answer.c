@@ -12,13 +12,16 @@
 
 static json_t *token_json(const struct tokenizer *tokenizer, int32_t id, double logprob) {
   AUTO(str_done) struct str text;
+  AUTO(str_done) struct str shown;
   str_init(&text, 1 << 16);
+  str_init(&shown, 1 << 18);
   json_t *bytes = json_array(), *out = NULL;
-  bool ok = bytes && tokenizer_decode(tokenizer, &text, &id, 1, false);
+  bool ok =
+      bytes && tokenizer_decode(tokenizer, &text, &id, 1, false) && str_add_json_text(&shown, text.text, text.length);
   for (size_t i = 0; ok && i < text.length; i++)
     ok = json_array_append_new(bytes, json_integer((unsigned char)text.text[i])) == 0;
   if (ok)
-    out = json_pack("{ss% sf sO}", "token", text.text, text.length, "logprob", logprob, "bytes", bytes);
+    out = json_pack("{ss% sf sO}", "token", shown.text, shown.length, "logprob", logprob, "bytes", bytes);
   json_decref(bytes);
   return out;
 }

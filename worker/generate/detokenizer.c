@@ -33,7 +33,7 @@ static bool decode(struct detokenizer *d, const int32_t *ids, size_t count, bool
     return true;
   d->from = d->read;
   d->read = count;
-  return str_add(&d->pending, after.text + before.length, after.length - before.length);
+  return str_add_json_text(&d->pending, after.text + before.length, after.length - before.length);
 }
 
 /* Where the first of the stops begins. */

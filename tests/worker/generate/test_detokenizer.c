@@ -43,9 +43,10 @@ static int stop(void **state) {
 }
 
 /* The text's bytes as tokens after a prompt of three; what was told when. */
-static void told(struct str *out, bool *stopped, const char *text, const char **stops, size_t stop_count) {
+static void told(struct str *out, bool *stopped, const char *text, size_t length, const char **stops,
+                 size_t stop_count) {
   int32_t ids[256] = {'a', 'b', 'c'};
-  size_t count = 3, length = strlen(text);
+  size_t count = 3;
   struct detokenizer d;
   const struct string_list list = {stop_count, stops};
   detokenizer_init(&d, tokenizer, &list, count);
@@ -63,7 +64,7 @@ static void told(struct str *out, bool *stopped, const char *text, const char **
 static void gives(const char *text, const char **stops, size_t count, const char *want, bool stops_there) {
   struct str out;
   bool stopped;
-  told(&out, &stopped, text, stops, count);
+  told(&out, &stopped, text, strlen(text), stops, count);
   assert_string_equal(out.text, want);
   assert_int_equal(stopped, stops_there);
   str_done(&out);
@@ -73,6 +74,18 @@ static void characters_are_whole(void **state) {
   (void)state;
   gives("caf\xC3\xA9 \xE2\x82\xAC\xF0\x9F\x98\x80!", NULL, 0, "caf\xC3\xA9 \xE2\x82\xAC\xF0\x9F\x98\x80!", false);
   gives("cut \xF0\x9F\x98", NULL, 0, "cut \xEF\xBF\xBD", false); /* the end of it */
+}
+
+/* A model may say the byte 0; no JSON of ours has it. */
+static void nul_is_replaced(void **state) {
+  struct str out;
+  bool stopped;
+  (void)state;
+  told(&out, &stopped, "a\0b\0", 4, NULL, 0);
+  assert_int_equal(out.length, 8);
+  assert_string_equal(out.text, "a\xEF\xBF\xBD"
+                                "b\xEF\xBF\xBD");
+  str_done(&out);
 }
 
 static void stops_are_cut_off(void **state) {
@@ -119,7 +132,8 @@ static void nothing_of_a_stop_is_told(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(characters_are_whole), cmocka_unit_test(stops_are_cut_off),
-                                     cmocka_unit_test(several_stops), cmocka_unit_test(nothing_of_a_stop_is_told)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(characters_are_whole), cmocka_unit_test(nul_is_replaced),
+                                     cmocka_unit_test(stops_are_cut_off), cmocka_unit_test(several_stops),
+                                     cmocka_unit_test(nothing_of_a_stop_is_told)};
   return cmocka_run_group_tests(tests, start, stop);
 }
