@@ -87,7 +87,7 @@ static void pipelines_are_known(void **state) {
   AUTO(json_release) json_t *report = NULL;
   AUTO(json_release)
   json_t *image =
-      json_pack("{ss si ss}", "size", "16x16", "size_multiple", 4, "scheduler", "DPMSolverMultistepScheduler");
+      json_pack("{ss si ss}", "size", "16x16", "size_multiple", 4, "scheduler", "PNDMScheduler");
   AUTO(json_release) json_t *tasks = json_pack("[s]", "TEXT_TO_IMAGE");
   struct error err;
   if (inspect_model(&report, "tests/worker/diffusion/pipeline", &err))
