@@ -394,7 +394,7 @@ double job_learning_rate(const struct hyperparameters *h, int64_t step, int64_t 
 /* A member of PEFT's config that is understood at one value only. */
 struct method_fixed {
   const char *name;
-  const char *value; /* JSON text; null is accepted too */
+  const char *value; /* JSON text; null is accepted too, and an empty list where it is null: PEFT writes either */
 };
 
 /* One row a method, in api/method_<name>.c. */

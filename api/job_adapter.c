@@ -105,7 +105,8 @@ static json_t *without_fixed(const json_t *object, const struct method *method, 
       continue;
     AUTO(json_release) json_t *only = json_loads(fixed->value, JSON_DECODE_ANY, NULL);
     bool number = json_is_number(value) && json_is_number(only);
-    if (!json_is_null(value) && !json_equal(only, value) &&
+    bool nothing = json_is_null(value) || (json_is_null(only) && json_is_array(value) && json_array_size(value) == 0);
+    if (!nothing && !json_equal(only, value) &&
         !(number && json_number_value(value) == json_number_value(only))) {
       param_of(param, path, fixed->name);
       fault_add(faults, STATUS_UNSUPPORTED_VALUE, param, "%s: only %s is supported", param, fixed->value);

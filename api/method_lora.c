@@ -55,7 +55,7 @@ static const struct method_fixed fixed[] = {
     {"lora_bias", "false"},         {"fan_in_fan_out", "false"},
     {"use_qalora", "false"},        {"loftq_config", "{}"},       {"layer_replication", "null"},
     {"megatron_config", "null"},    {"eva_config", "null"},       {"corda_config", "null"},
-    {"lora_ga_config", "null"},     {"target_parameters", "[]"}, /* as PEFT writes it for mixtures of experts */
+    {"lora_ga_config", "null"},     {"target_parameters", "null"},
     {"alora_invocation_tokens", "null"}, {"arrow_config", "null"}, {"use_bdlora", "null"},
     {"ensure_weight_tying", "false"}, {"kasa_config", "null"},    {"monteclora_config", "null"},
     {"velora_config", "null"},      {NULL, NULL}};

@@ -164,8 +164,8 @@ static json_t *adapter_schema(struct builder *b, enum peft_type type) {
   set(b, properties, "exclude_modules", modules_schema(true));
   for (const struct method_fixed *fixed = method_of(type)->fixed; fixed->name; fixed++) {
     json_t *values = set(b, set(b, properties, fixed->name, json_object()), "enum", json_pack("[n]"));
-    if (strcmp(fixed->value, "null") != 0)
-      openapi_append(b, values, json_loads(fixed->value, JSON_DECODE_ANY, NULL));
+    bool null = strcmp(fixed->value, "null") == 0;
+    openapi_append(b, values, null ? json_array() : json_loads(fixed->value, JSON_DECODE_ANY, NULL));
   }
   return schema;
 }

@@ -124,7 +124,8 @@ static void reads_lora(void **state) {
   (void)state;
   accepted("{\"peft_type\":\"lora\",\"r\":16,\"lora_alpha\":32,\"lora_dropout\":0.05,\"use_rslora\":true,"
            "\"init_lora_weights\":\"gaussian\",\"rank_pattern\":{\"k_proj\":4,\"^a.*b$\":2},"
-           "\"alpha_pattern\":{\"v_proj\":0.5},\"bias\":\"lora_only\",\"use_dora\":false,\"loftq_config\":null}");
+           "\"alpha_pattern\":{\"v_proj\":0.5},\"bias\":\"lora_only\",\"use_dora\":false,\"loftq_config\":null,"
+           "\"target_parameters\":[]}");
   const struct lora_spec *lora = &spec.lora;
   assert_true(lora->r == 16 && lora->lora_alpha == 32 && lora->lora_dropout == 0.05 && lora->use_rslora);
   assert_int_equal(lora->init_lora_weights, LORA_INIT_GAUSSIAN);
