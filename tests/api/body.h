@@ -28,4 +28,12 @@ static inline void parse_body(const char *files, const char *members, int64_t se
   job_spec_parse(&spec, body, seed, &arena, &faults);
 }
 
+/* The teardown of a group. */
+static inline int close_body(void **state) {
+  (void)state;
+  json_decref(body);
+  arena_done(&arena);
+  return 0;
+}
+
 #endif

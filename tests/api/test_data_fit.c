@@ -78,8 +78,5 @@ static void warm_ups(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(metrics), cmocka_unit_test(negatives),
                                      cmocka_unit_test(warm_ups)};
-  int failed = cmocka_run_group_tests(tests, NULL, NULL);
-  json_decref(body);
-  arena_done(&arena);
-  return failed;
+  return cmocka_run_group_tests(tests, NULL, close_body);
 }

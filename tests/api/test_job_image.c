@@ -139,13 +139,6 @@ static void models_belong_to_tasks(void **state) {
   }
 }
 
-static int close_body(void **state) {
-  (void)state;
-  json_decref(body);
-  arena_done(&arena);
-  return 0;
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_task_gives_settings_that_a_body_may_change),

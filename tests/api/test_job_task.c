@@ -84,15 +84,8 @@ static void rows_are_whole(void **state) {
   }
 }
 
-static int tear_down(void **state) {
-  (void)state;
-  json_decref(body);
-  arena_done(&arena);
-  return 0;
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(decides_what_follows), cmocka_unit_test(refuses_what_contradicts),
                                      cmocka_unit_test(rows_are_whole)};
-  return cmocka_run_group_tests(tests, NULL, tear_down);
+  return cmocka_run_group_tests(tests, NULL, close_body);
 }

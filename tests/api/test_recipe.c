@@ -33,13 +33,6 @@ static void accepted(const char *members) {
   json_decref(rewritten);
 }
 
-static int stop(void **state) {
-  (void)state;
-  json_decref(body);
-  arena_done(&arena);
-  return 0;
-}
-
 #define VALID ",'validation_file':'v'"
 
 static void writes_out_the_authors(void **state) {
@@ -147,5 +140,5 @@ int main(void) {
       cmocka_unit_test(has_a_plain_one),
       cmocka_unit_test(refuses),
   };
-  return cmocka_run_group_tests(tests, NULL, stop);
+  return cmocka_run_group_tests(tests, NULL, close_body);
 }

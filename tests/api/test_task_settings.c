@@ -139,13 +139,6 @@ static void a_written_job_is_a_body(void **state) {
     fail_msg("%s", faults.item[0].text);
 }
 
-static int tear_down(void **state) {
-  (void)state;
-  json_decref(body);
-  arena_done(&arena);
-  return 0;
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(each_member_of_a_section),
@@ -153,5 +146,5 @@ int main(void) {
       cmocka_unit_test(data_decide),
       cmocka_unit_test(a_written_job_is_a_body),
   };
-  return cmocka_run_group_tests(tests, NULL, tear_down);
+  return cmocka_run_group_tests(tests, NULL, close_body);
 }
