@@ -131,25 +131,47 @@ static enum status find_file(struct file_row **row, struct file_row *place, stru
   return status;
 }
 
-/* A name in target_modules ends with the name of a module that an adapter can be put on; the rest is training's to
-   judge, which knows whole paths. */
-static void judge_targets(const struct job_spec *spec, const json_t *model, struct fault_list *faults) {
-  const struct string_list *names = &spec->adapter.target_modules.names;
+static bool has_name(const json_t *names, const char *name) {
+  const json_t *have;
+  size_t at;
+  json_array_foreach(names, at,
+                     have) if (json_is_string(have) && strcmp(json_string_value(have), name) == 0) return true;
+  return false;
+}
+
+/* The model has no such module, or one that it says why nothing can be put on. */
+static void refuse_target(const struct job_spec *spec, const json_t *model, const char *target, const char *near,
+                          struct fault_list *faults) {
   const json_t *modules = json_object_get(model, "target_modules"), *module;
+  const char *dot = strrchr(target, '.');
+  bool other = has_name(json_object_get(model, "other_modules"), dot ? dot + 1 : target);
+  const char *why = other ? json_string_value(json_object_get(model, "not_adapted")) : NULL;
   AUTO(str_done) struct str all;
   size_t at;
   str_init(&all, 1000);
   json_array_foreach(modules, at, module)
       str_printf(&all, "%s%s", at ? ", " : "", json_is_string(module) ? json_string_value(module) : "?");
+  if (why)
+    fault_add(faults, STATUS_UNSUPPORTED_TARGET, "adapter.target_modules",
+              "\"%.100s\" of %.200s %.400s; adapters can be put on %s", target, spec->model, why, all.text);
+  else
+    fault_add(faults, STATUS_UNSUPPORTED_TARGET, "adapter.target_modules",
+              "%.200s has no module \"%.100s\" that an adapter can be put on%s%s%s; it has %s", spec->model, target,
+              near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "", all.text);
+}
+
+/* A name in target_modules ends with the name of a module that an adapter can be put on; the rest is training's to
+   judge, which knows whole paths. */
+static void judge_targets(const struct job_spec *spec, const json_t *model, struct fault_list *faults) {
+  const struct string_list *names = &spec->adapter.target_modules.names;
+  const json_t *modules = json_object_get(model, "target_modules"), *module;
   for (size_t i = 0; modules && !spec->from_checkpoint && i < names->count; i++) {
     const char *dot = strrchr(names->item[i], '.'), *name = dot ? dot + 1 : names->item[i], *near = NULL;
-    size_t distance = 3;
+    size_t at, distance = 3;
     json_array_foreach(modules, at, module) if (json_is_string(module))
         str_nearer(&near, &distance, json_string_value(module), name);
     if (distance > 0)
-      fault_add(faults, STATUS_UNSUPPORTED_TARGET, "adapter.target_modules",
-                "%.200s has no module \"%.100s\" that an adapter can be put on%s%s%s; it has %s", spec->model,
-                names->item[i], near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "", all.text);
+      refuse_target(spec, model, names->item[i], near, faults);
   }
 }
 
@@ -200,6 +222,12 @@ static void judge_resolution(const struct job_spec *spec, const json_t *model, s
     fault_add(faults, STATUS_INVALID_VALUE, "image.resolution",
               "image.resolution is %lld; %.200s learns images whose side is a multiple of %lld",
               (long long)spec->image.resolution, spec->model, (long long)multiple);
+}
+
+void admission_judge_model(const struct job_spec *spec, const json_t *report, struct fault_list *faults) {
+  judge_targets(spec, report, faults);
+  judge_types(spec, report, faults);
+  judge_resolution(spec, report, faults);
 }
 
 /* --- encoders of pictures ------------------------------------------------------------------------- */
@@ -254,11 +282,8 @@ static struct data_tasks judge_model(bool *pending, struct fault_list *faults, s
   if (inspected && inspected->state == INSPECTED_KNOWN && inspected->error.status)
     fault_add(faults, inspected->error.status, "model", "the model %.200s cannot be used: %s", spec->model,
               inspected->error.text);
-  else if (inspected && inspected->state == INSPECTED_KNOWN) {
-    judge_targets(spec, inspected->report, faults);
-    judge_types(spec, inspected->report, faults);
-    judge_resolution(spec, inspected->report, faults);
-  }
+  else if (inspected && inspected->state == INSPECTED_KNOWN)
+    admission_judge_model(spec, inspected->report, faults);
   struct data_tasks tasks = inspected_tasks(inspected && inspected->state == INSPECTED_KNOWN ? inspected : NULL);
   enum preview_encoder encoder = encoder_of(inspected);
   if (encoder != PREVIEW_ENCODER_COUNT)

@@ -3,6 +3,8 @@
 #ifndef SERVER_ADMISSION_H
 #define SERVER_ADMISSION_H
 
+#include <jansson.h>
+
 #include "api/data_use.h"
 #include "api/job.h"
 #include "base/arena.h"
@@ -15,6 +17,9 @@
    are judged when both have. Pure. */
 void admission_judge(const struct job_spec *spec, const struct file_row *training, const struct file_row *validation,
                      struct data_tasks tasks, bool *pending, struct fault_list *faults);
+
+/* A job's adapter and images against what a look at its base model reported (worker/inspect.h): adds faults. Pure. */
+void admission_judge_model(const struct job_spec *spec, const json_t *report, struct fault_list *faults);
 
 /* The base model and both files of `spec`, a job of `tenant`: faults for what is wrong, *pending when the job must wait
    in validating_files for what is still looked at. Fails only when the store does. */

@@ -6,6 +6,7 @@
 
 #include "api/generation.h"
 #include "base/json.h"
+#include "worker/adapter/target.h"
 #include "worker/chat/probe.h"
 #include "worker/device.h"
 #include "worker/diffusion/diffusion_pipeline.h"
@@ -54,18 +55,43 @@ static const char *last_part(const char *path) {
   return dot ? dot + 1 : path;
 }
 
+static bool has(const json_t *names, const char *name) {
+  size_t at;
+  const json_t *have;
+  json_array_foreach(names, at, have) if (strcmp(json_string_value(have), name) == 0) return true;
+  return false;
+}
+
 /* The last parts of the modules' names, each once: what target_modules lists. */
 static json_t *target_modules(const struct model *model) {
   json_t *list = json_array();
   for (size_t i = 0; i < model->linear_count; i++) {
     const char *name = last_part(model->linears[i]->name);
-    size_t at;
-    json_t *have;
-    bool seen = model->linears[i] == model->head;
-    json_array_foreach(list, at, have) seen |= strcmp(json_string_value(have), name) == 0;
-    if (!seen)
+    if (model->linears[i] != model->head && !has(list, name))
       json_array_append_new(list, json_string(name));
   }
+  return list;
+}
+
+/* Adds the names along a path which are not there yet; numbers of layers are none. */
+static void add_others(json_t *list, const json_t *targets, const char *path) {
+  char name[128];
+  for (size_t length; *path; path += length + (path[length] == '.')) {
+    length = strcspn(path, ".");
+    snprintf(name, sizeof name, "%.*s", (int)length, path);
+    if (strspn(path, "0123456789") != length && !has(targets, name) && !has(list, name))
+      json_array_append_new(list, json_string(name));
+  }
+}
+
+/* Names of modules that no adapter can be put on: containers, norms, embeddings, a language model's head. */
+static json_t *other_modules(const struct model *model) {
+  AUTO(json_release) json_t *targets = target_modules(model);
+  json_t *list = json_array();
+  for (size_t i = 0; i < model->owner_count; i++)
+    add_others(list, targets, model->owners[i]);
+  if (model->language)
+    add_others(list, targets, model->head->name);
   return list;
 }
 
@@ -147,13 +173,13 @@ static json_t *pipeline_report(const struct diffusion_pipeline *p) {
   size_t bytes = unet->weight_bytes + p->text_encoder.weight_bytes + p->vae.weight_bytes;
   char size[64];
   snprintf(size, sizeof size, "%zux%zu", p->side, p->side);
-  return json_pack("{s:s, s:[s], s:I, s:I, s:I, s:o, s:o, s:o, s:{s:s, s:I, s:s}}", "architecture",
+  return json_pack("{s:s, s:[s], s:I, s:I, s:I, s:o, s:o, s:o, s:s, s:o, s:{s:s, s:I, s:s}}", "architecture",
                    "StableDiffusionPipeline", "tasks", "TEXT_TO_IMAGE", "max_seq_length", (json_int_t)p->text_tokens,
                    "vocab_size", (json_int_t)p->text_encoder.vocabulary, "parameters",
                    (json_int_t)(bytes / sizeof(float)), "target_modules", target_modules(unet),
-                   "default_target_modules", default_targets(unet), "modules", modules(unet), "image", "size", size,
-                   "size_multiple", (json_int_t)p->side_multiple, "scheduler",
-                   image_scheduler_names[p->scheduler]);
+                   "default_target_modules", default_targets(unet), "other_modules", other_modules(unet), "not_adapted",
+                   target_not_adapted, "modules", modules(unet), "image", "size", size, "size_multiple",
+                   (json_int_t)p->side_multiple, "scheduler", image_scheduler_names[p->scheduler]);
 }
 
 static enum status inspect_pipeline(json_t **report, const char *path, struct error *err) {
@@ -188,11 +214,12 @@ enum status inspect_model(json_t **report, const char *path, struct error *err) 
   enum status status = open_all(&i, err);
   if (!status) {
     const struct model *m = &i.model;
-    *report =
-        json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "architecture", m->ops->model_type, "tasks",
-                  tasks(&i), "max_seq_length", (json_int_t)m->positions, "vocab_size", (json_int_t)m->vocabulary,
-                  "parameters", (json_int_t)(m->weight_bytes / sizeof(float)), "layers", layers(m), "target_modules",
-                  target_modules(m), "default_target_modules", default_targets(m), "modules", modules(m));
+    *report = json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:s, s:o}", "architecture", m->ops->model_type,
+                        "tasks", tasks(&i), "max_seq_length", (json_int_t)m->positions, "vocab_size",
+                        (json_int_t)m->vocabulary, "parameters", (json_int_t)(m->weight_bytes / sizeof(float)),
+                        "layers", layers(m), "target_modules", target_modules(m), "default_target_modules",
+                        default_targets(m), "other_modules", other_modules(m), "not_adapted",
+                        m->not_adapted ? m->not_adapted : target_not_adapted, "modules", modules(m));
     if (!*report)
       status = error_no_memory(err, "the report of a model");
     else if (i.tasks.language)

@@ -9,7 +9,8 @@
 /* A new object in *report:
      architecture (config.json's model_type); tasks, in PEFT's words ["CAUSAL_LM", "SEQ_CLS"]; max_seq_length;
      vocab_size; parameters (numbers in its tensors); layers, as layers_to_transform counts them; target_modules (names
-     that an adapter can be put on), default_target_modules; modules [{name, inputs, outputs, count}], one for each name
+     that an adapter can be put on), default_target_modules, other_modules (names of those that none can be put on),
+     not_adapted (that these "cannot be adapted here: ..."); modules [{name, inputs, outputs, count}], one for each name
      and shape;
      of a diffusion pipeline architecture (model_index.json's _class_name) and tasks ["TEXT_TO_IMAGE"], the tokens of a
      prompt as max_seq_length, the modules of its UNet, no layers, and image {size, size_multiple, scheduler}: what a

@@ -13,6 +13,7 @@
 
 #include "api/job.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "config/config.h"
 #include "server/admission.h"
 #include "server/hold.h"
@@ -305,6 +306,38 @@ static void test_admission(void **state) {
   assert_string_equal(faults.item[1].param, "validation_file");
 }
 
+/* Names that no adapter can be put on are told apart from those that the model has not. */
+static void test_targets(void **state) {
+  (void)state;
+  AUTO(json_release)
+  json_t *report =
+      json_pack("{s:[s, s], s:[s, s, s], s:s}", "target_modules", "q_proj", "v_proj", "other_modules", "mlp", "experts",
+                "gate_proj", "not_adapted", "cannot be adapted here: experts are parameters");
+  static const struct {
+    const char *target, *says; /* NULL: nothing is wrong */
+  } cases[] = {
+      {"q_proj", NULL},
+      {"layers.1.v_proj", NULL},
+      {"gate_proj", "\"gate_proj\" of moe cannot be adapted here: experts are parameters; adapters can be put on "
+                    "q_proj, v_proj"},
+      {"layers.0.mlp", "\"layers.0.mlp\" of moe cannot be adapted here"},
+      {"k_proj", "moe has no module \"k_proj\" that an adapter can be put on; did you mean \"q_proj\"?"},
+      {"gat_proj", "moe has no module \"gat_proj\""},
+  };
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    struct fault_list faults = {0};
+    const char *names[] = {cases[i].target};
+    struct job_spec spec = {.model = "moe", .adapter.target_modules.names = {.item = names, .count = 1}};
+    admission_judge_model(&spec, report, &faults);
+    assert_int_equal(faults.count, cases[i].says ? 1 : 0);
+    if (cases[i].says) {
+      assert_int_equal(faults.item[0].status, STATUS_UNSUPPORTED_TARGET);
+      assert_string_equal(faults.item[0].param, "adapter.target_modules");
+      assert_non_null(strstr(faults.item[0].text, cases[i].says));
+    }
+  }
+}
+
 /* Data are judged by their reports, once both files are checked (tests/api/test_data_use.c has the rules). */
 static void test_data(void **state) {
   struct fault_list faults = {0};
@@ -384,10 +417,10 @@ static void test_matmul_names(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_exports),       cmocka_unit_test(test_schedule),    cmocka_unit_test(test_gpus),
-      cmocka_unit_test(test_victim),        cmocka_unit_test(test_training),    cmocka_unit_test(test_stopped),
-      cmocka_unit_test(test_crashes),       cmocka_unit_test(test_host),        cmocka_unit_test(test_hold),
-      cmocka_unit_test(test_check),         cmocka_unit_test(test_admission),   cmocka_unit_test(test_data),
-      cmocka_unit_test(test_process_names), cmocka_unit_test(test_matmul_names)};
+      cmocka_unit_test(test_exports), cmocka_unit_test(test_schedule),      cmocka_unit_test(test_gpus),
+      cmocka_unit_test(test_victim),  cmocka_unit_test(test_training),      cmocka_unit_test(test_stopped),
+      cmocka_unit_test(test_crashes), cmocka_unit_test(test_host),          cmocka_unit_test(test_hold),
+      cmocka_unit_test(test_check),   cmocka_unit_test(test_admission),     cmocka_unit_test(test_targets),
+      cmocka_unit_test(test_data),    cmocka_unit_test(test_process_names), cmocka_unit_test(test_matmul_names)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

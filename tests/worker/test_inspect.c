@@ -82,12 +82,48 @@ static void models_are_known(void **state) {
   assert_int_equal(file_remove_tree(path, &err), STATUS_OK);
 }
 
+/* What no adapter can be put on, and why: the reason of a mixture's experts is its own. */
+static void other_modules_are_known(void **state) {
+  (void)state;
+  static const struct {
+    const char *model, *others, *why;
+  } cases[] = {
+      {"tests/golden/cases/llama-hra/model",
+       "[\"model\", \"embed_tokens\", \"layers\", \"input_layernorm\", \"self_attn\", "
+       "\"post_attention_layernorm\", \"mlp\", \"norm\", \"lm_head\"]",
+       "cannot be adapted here: linear modules can"},
+      {"tests/golden/cases/mixtral-hra/model",
+       "[\"model\", \"embed_tokens\", \"layers\", \"input_layernorm\", \"self_attn\", "
+       "\"post_attention_layernorm\", \"block_sparse_moe\", \"gate\", \"experts\", \"w1\", \"w3\", \"w2\", \"mlp\", "
+       "\"gate_up_proj\", \"down_proj\", \"norm\", \"lm_head\"]",
+       "cannot be adapted here: attention's linear modules can"},
+      {"tests/golden/cases/qwen3moe-lora/model",
+       "[\"model\", \"embed_tokens\", \"layers\", \"input_layernorm\", \"self_attn\", \"q_norm\", \"k_norm\", "
+       "\"post_attention_layernorm\", \"mlp\", \"gate_proj\", \"up_proj\", \"down_proj\", \"gate\", \"experts\", "
+       "\"gate_up_proj\", \"norm\", \"lm_head\"]",
+       "cannot be adapted here: attention's linear modules can"},
+  };
+  char path[] = "/tmp/reflectd-test-XXXXXX";
+  struct error err;
+  assert_non_null(mkdtemp(path));
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    AUTO(json_release) json_t *report = NULL;
+    AUTO(json_release) json_t *want = json_loads(cases[i].others, 0, NULL);
+    copy_golden(path, cases[i].model);
+    if (inspect_model(&report, path, &err))
+      fail_msg("%s: %s", cases[i].model, err.text);
+    if (!json_equal(json_object_get(report, "other_modules"), want))
+      fail_msg("%s", json_dumps(json_object_get(report, "other_modules"), 0));
+    assert_non_null(strstr(json_string_value(json_object_get(report, "not_adapted")), cases[i].why));
+  }
+  assert_int_equal(file_remove_tree(path, &err), STATUS_OK);
+}
+
 static void pipelines_are_known(void **state) {
   (void)state;
   AUTO(json_release) json_t *report = NULL;
   AUTO(json_release)
-  json_t *image =
-      json_pack("{ss si ss}", "size", "16x16", "size_multiple", 4, "scheduler", "PNDMScheduler");
+  json_t *image = json_pack("{ss si ss}", "size", "16x16", "size_multiple", 4, "scheduler", "PNDMScheduler");
   AUTO(json_release) json_t *tasks = json_pack("[s]", "TEXT_TO_IMAGE");
   struct error err;
   if (inspect_model(&report, "tests/worker/diffusion/pipeline", &err))
@@ -121,7 +157,7 @@ static void broken_ones_are_named(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(models_are_known), cmocka_unit_test(pipelines_are_known),
-                                     cmocka_unit_test(broken_ones_are_named)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(models_are_known), cmocka_unit_test(other_modules_are_known),
+                                     cmocka_unit_test(pipelines_are_known), cmocka_unit_test(broken_ones_are_named)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -278,12 +278,12 @@ enum status target_select(bool *selected, const struct target_modules *modules, 
 
 /* --- does the spec mean this model? --------------------------------------------------------------- */
 
-static const char adaptable[] =
+const char target_not_adapted[] =
     "cannot be adapted here: linear modules can, but containers, embeddings, norms, Conv1d modules "
     "and lm_head cannot";
 
 static const char *why_not(const struct target_modules *modules) {
-  return modules->not_adapted ? modules->not_adapted : adaptable;
+  return modules->not_adapted ? modules->not_adapted : target_not_adapted;
 }
 
 /* A spec's matchers for modules, which must be told apart from what only seems to be there. */

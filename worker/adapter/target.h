@@ -12,12 +12,15 @@ struct target_modules {
   size_t count;
   const char *const *others; /* of its embeddings, norms, Conv1d modules and a language model's head, which cannot */
   size_t other_count;
-  const char *not_adapted;            /* that these "cannot be adapted here: ..."; NULL: the usual reasons */
+  const char *not_adapted;            /* that these "cannot be adapted here: ..."; NULL: target_not_adapted */
   const char *head;                   /* the output layer's path: never part of "all-linear" */
   const struct string_list *defaults; /* where target_modules is null */
   const struct string_list *saved;    /* names in modules_to_save: never adapted */
   const bool *convolutions;           /* [count]: never part of "all-linear"; NULL: there are none */
 };
+
+/* The usual reasons. */
+extern const char target_not_adapted[];
 
 /* selected[i] tells whether names[i] is adapted. Nothing selected is STATUS_UNSUPPORTED_TARGET: the
    text names close matches or what there is. A pattern that is no regular expression is

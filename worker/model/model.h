@@ -52,7 +52,7 @@ struct model {
   const char **owners;
   size_t owner_count;
   const struct string_list *default_targets;
-  const char *not_adapted; /* target.h's: why its other modules "cannot be adapted here"; NULL: the usual reasons */
+  const char *not_adapted; /* target.h's: why its other modules "cannot be adapted here"; NULL: target_not_adapted */
   struct string_list modules_to_save; /* names, as adapter_config.json lists them */
   bool head_frozen;                   /* before model_adapt: what a classifier always saves is not trained */
   struct adapter **adapters;
