@@ -17,6 +17,7 @@ static const struct option_row rows[] = {
   {"task", OPTION_TEXT, 0, "task", "NAME", "classification, embedding, glue/cola, ...; else what the data are"},
   {"recipe", OPTION_TEXT, 0, "recipe", "NAME", "settings of a task of GLUE: glue, or hra-glue"},
   {"suffix", OPTION_TEXT, 0, "suffix", "NAME", "becomes part of the adapter's name"},
+  {"display-name", OPTION_TEXT, 0, "display_name", "NAME", "what people call it"},
   {"seed", OPTION_INT, 0, "seed", "N", "0 to 2147483647"},
   {"metadata", OPTION_PAIR, 0, "metadata", "KEY=VALUE", "kept with the job; may be repeated"},
   {"method", OPTION_TEXT, 0, "adapter.peft_type", "NAME", "adapter method: hra, lora, oft, boft"},

@@ -172,5 +172,5 @@ static const struct command commands[] = {
     {.verb = "delete", .operands = "ID", .operand_count = 1, .doc = "Send nothing more", .run = webhooks_delete},
 };
 
-const struct noun webhooks_noun = {"webhooks", "who is told of jobs", commands, COUNT_OF(commands),
+const struct noun webhooks_noun = {"webhooks", "Who is told of jobs", commands, COUNT_OF(commands),
                                    .verb_optional = true};
