@@ -1,7 +1,7 @@
 /* A worker that trains nothing, fast: it reads its task as reflect-worker does, says what that would say, and publishes
    files by the same calls. The job's suffix says how the run goes: "wait" goes on until it is told to stop, "quiet"
-   does so without a word, "timed-N" says N times a second's tenth apart when it said so, "fail" ends with an error,
-   anything else succeeds after a few steps. */
+   does so and says no more than the memory it takes, "timed-N" says N times a second's tenth apart when it said so,
+   "fail" ends with an error, anything else succeeds after a few steps. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -86,10 +86,10 @@ static void train(const struct task *task, struct error *err) {
   static const char *const artifacts[] = {"adapter_model.safetensors", "metrics.csv"};
   const char *suffix = task->spec.suffix ? task->spec.suffix : "";
   char sha256[HASH_HEX];
+  say(EVENT_REPORT, json_pack("{si}", "peak_memory_bytes", PEAK_BYTES));
   while (strcmp(suffix, "quiet") == 0)
     if (told(-1))
       exit(STATUS_CANCELLED);
-  say(EVENT_REPORT, json_pack("{si}", "peak_memory_bytes", PEAK_BYTES));
   say(EVENT_MESSAGE, NULL);
   for (int n = 1; strcmp(suffix, "wait") == 0; n++) {
     if (told(WAIT_MS)) {
