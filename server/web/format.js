@@ -15,10 +15,12 @@ export function number(value, digits = 4) {
   return value.toLocaleString('en', {maximumSignificantDigits: size >= 1000 ? 5 : digits});
 }
 
+export const counted = (count, noun) => `${number(count)} ${noun}${count === 1 ? '' : 's'}`;
+
 export function bytes(value) {
   if (typeof value !== 'number')
     return '–';
-  const units = ['B', 'KB', 'MB', 'GB', 'TB'];
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
   let unit = 0;
   while (value >= 1000 && unit < units.length - 1) {
     value /= 1000;

@@ -1,6 +1,6 @@
 /* The fields of a job, made from what the server can do, and which of them there are for a model, a method and files. */
 import {h, replace} from './dom.js';
-import {bytes, number} from './format.js';
+import {bytes, counted} from './format.js';
 import {body, field, fieldGroup, title, valueAt} from './form.js';
 import {card} from './parts.js';
 import {learnsPictures} from './pictures.js';
@@ -25,7 +25,7 @@ const sectionTitles = {
 
 function fileField(name, files, required, changed) {
   const good = files.filter(trains), description = required ? 'What it learns from.' : 'What it is measured by.';
-  const label = file => `${file.filename} · ${number(file.validation.examples)} examples, ${bytes(file.bytes)}`;
+  const label = file => `${file.filename} · ${counted(file.validation.examples, 'example')}, ${bytes(file.bytes)}`;
   const none = required ? [] : ['none'];
   return field(name, {
     name, description, required, type: 'string', default: '',

@@ -1,6 +1,6 @@
 /* What the list of sweeps and a sweep's page show of one. */
 import {h} from './dom.js';
-import {number, shortId} from './format.js';
+import {counted, number, shortId} from './format.js';
 
 export const sweepPath = id => `v1/fine_tuning/sweeps/${encodeURIComponent(id)}`;
 export const sweepName = sweep => sweep.name || shortId(sweep.id);
@@ -13,5 +13,5 @@ export function sweepProgress({job_count: all, job_counts: counts}) {
   const said = ['running', 'queued', 'paused', 'succeeded', 'failed', 'cancelled'].filter(state => counts[state])
     .map(state => `${number(counts[state])} ${state}`).join(', ');
   return [h('progress', {value: ended, max: all, 'aria-label': `${ended} of ${all} jobs have ended`}),
-    h('div.small.soft', {}, `${number(all)} jobs: ${said}`)];
+    h('div.small.soft', {}, `${counted(all, 'job')}: ${said}`)];
 }

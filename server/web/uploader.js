@@ -2,7 +2,7 @@
    taken in. */
 import * as api from './api.js';
 import {h, replace} from './dom.js';
-import {bytes, number} from './format.js';
+import {bytes, counted} from './format.js';
 
 export function uploader(done, signal, {label = 'Drop files here, or choose them'} = {}) {
   const list = h('div.stack', {});
@@ -20,7 +20,7 @@ export function uploader(done, signal, {label = 'Drop files here, or choose them
       const checked = await settled(stored, signal);
       bar.remove();
       replace(said, checked.status === 'error' ? h('span.callout.bad', {}, checked.status_details) :
-        `${number(checked.validation?.examples)} examples · ${checked.validation?.format ?? checked.status}`);
+        `${counted(checked.validation?.examples, 'example')} · ${checked.validation?.format ?? checked.status}`);
       done(checked);
     } catch (error) {
       bar.remove();

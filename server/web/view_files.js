@@ -1,7 +1,7 @@
 /* What was uploaded. */
 import * as api from './api.js';
 import {confirmed, every, h, notify, replace} from './dom.js';
-import {ago, bytes, number} from './format.js';
+import {ago, bytes, counted} from './format.js';
 import {button, card, empty, flush, link, table} from './parts.js';
 import {uploader} from './uploader.js';
 
@@ -29,7 +29,7 @@ export async function discardFile(file) {
 function holds(file) {
   if (file.status === 'error')
     return h('span.wrap', {}, file.status_details);
-  return file.validation?.examples ? `${number(file.validation.examples)} examples` : file.validation?.peft_type ?? '';
+  return file.validation?.examples ? counted(file.validation.examples, 'example') : file.validation?.peft_type ?? '';
 }
 
 const noFiles = () => empty('No files yet',

@@ -334,6 +334,7 @@ class Dashboard:
         self.go(self.page, "#/files")
         self.upload(MARKUP, b'{"text": "<script>document.title=1</script>", "label": "<b>x</b>"}\n')
         expect(self.page.get_by_role("link", name=MARKUP)).to_be_visible()
+        expect(self.page.get_by_text("1 example", exact=True)).to_be_visible()
         request = urllib.request.Request(self.daemon.url + f"/v1/fine_tuning/jobs/{self.jobs[0]}")
         with urllib.request.urlopen(request) as answer:
             training = json.load(answer)["training_file"]
