@@ -165,6 +165,19 @@ static bool reserve_cache(struct generator *g, struct active *a, size_t tokens) 
 
 /* --- requests come and go ------------------------------------------------------------------------- */
 
+/* A language model's answer has room for one token at least. */
+static struct prompt_room room_of(const struct generator *g, const struct served *served,
+                                  const struct generation_request *request) {
+  if (!served->model->language)
+    return (struct prompt_room){.most = limits_of(g, served).longest, .bound = "as many as the model reads"};
+  bool whole = g->context >= served->model->positions;
+  bool less = request->max_tokens && (size_t)request->max_tokens < g->context;
+  return (struct prompt_room){.most = g->context - 1,
+                              .bound = whole ? "the model's context less one for an answer"
+                                             : "what the server's memory for KV caches holds, less one for an answer",
+                              .beside = less ? (size_t)request->max_tokens : g->context};
+}
+
 static enum status begin(struct generator *g, struct active *a, struct error *err) {
   const struct generation_request *request = &a->request;
   struct served *served = NULL;
@@ -174,13 +187,11 @@ static enum status begin(struct generator *g, struct active *a, struct error *er
   if (status)
     return status;
   bool language = served->model->language;
-  size_t most = language ? g->context - 1 : limits_of(g, served).longest, room = 0;
-  if (language)
-    room = request->max_tokens && (size_t)request->max_tokens < g->context ? (size_t)request->max_tokens : g->context;
-  status = prompts_read(a, &g->prompts, most, room, err);
+  struct prompt_room room = room_of(g, served, request);
+  status = prompts_read(a, &g->prompts, &room, err);
   if (status)
     return status;
-  a->limit = a->prompt + room < g->context ? a->prompt + room : g->context;
+  a->limit = a->prompt + room.beside < g->context ? a->prompt + room.beside : g->context;
   if (language)
     status =
         sampler_init(&a->sampler, &a->request.sampling, served->model->vocabulary, a->ids, a->prompt, &a->arena, err);

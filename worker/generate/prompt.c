@@ -75,15 +75,15 @@ static enum status encode_text(struct prompts *p, const struct generation_reques
              : status;
 }
 
-/* The tokens are the model's, and few enough; where an answer follows on them, there is room for one of it. */
-static enum status check(const struct prompts *p, const struct active *a, const int32_t *ids, size_t count, size_t most,
-                         size_t room, struct error *err) {
+/* The tokens are the model's, and few enough. */
+static enum status check(const struct prompts *p, const struct active *a, const int32_t *ids, size_t count,
+                         const struct prompt_room *room, struct error *err) {
   const char *param = generation_prompt_names[a->request.kind];
   if (count == 0)
     return error_set(err, STATUS_INVALID_VALUE, param, "%s has no tokens", param);
-  if (count > most)
+  if (count > room->most)
     return error_set(err, STATUS_CONTEXT_LENGTH, param, "%s has %zu tokens, and there is room for %zu: %s", param,
-                     count, most, room ? "the model's context less one for an answer" : "as many as the model reads");
+                     count, room->most, room->bound);
   for (size_t i = 0; i < count; i++)
     if (ids[i] < 0 || (size_t)ids[i] >= p->vocabulary)
       return error_set(err, STATUS_INVALID_VALUE, param, "%s: %d is no token of the model, which has %zu", param,
@@ -98,26 +98,27 @@ static enum status take(struct active *a, size_t count, size_t room, bool types,
   return a->ids && (a->type_ids || !types) ? STATUS_OK : error_no_memory(err, "a request");
 }
 
-static enum status take_ids(struct active *a, const struct prompts *p, size_t most, size_t room, struct error *err) {
+static enum status take_ids(struct active *a, const struct prompts *p, const struct prompt_room *room,
+                            struct error *err) {
   const struct int_list *given = &a->request.prompt_ids;
-  if (given->count > most)
-    return check(p, a, NULL, given->count, most, room, err);
-  enum status status = take(a, given->count, room, false, err);
+  if (given->count > room->most)
+    return check(p, a, NULL, given->count, room, err);
+  enum status status = take(a, given->count, room->beside, false, err);
   for (size_t i = 0; !status && i < given->count; i++)
     a->ids[i] = given->item[i] < 0 || given->item[i] > INT32_MAX ? -1 : (int32_t)given->item[i];
-  return status ? status : check(p, a, a->ids, given->count, most, room, err);
+  return status ? status : check(p, a, a->ids, given->count, room, err);
 }
 
-enum status prompts_read(struct active *a, struct prompts *p, size_t most, size_t room, struct error *err) {
+enum status prompts_read(struct active *a, struct prompts *p, const struct prompt_room *room, struct error *err) {
   const struct generation_request *request = &a->request;
   bool chat = request->kind == GENERATION_CHAT;
   bool types = request->kind == GENERATION_CLASSIFICATION || request->kind == GENERATION_EMBEDDING;
   const struct encoding *e = &p->encoding;
   if (request->prompt_ids.count)
-    return take_ids(a, p, most, room, err);
+    return take_ids(a, p, room, err);
   enum status status = chat ? encode_chat(p, request, err) : encode_text(p, request, err);
-  status = status ? status : check(p, a, e->ids, e->count, most, room, err);
-  status = status ? status : take(a, e->count, room, types, err);
+  status = status ? status : check(p, a, e->ids, e->count, room, err);
+  status = status ? status : take(a, e->count, room->beside, types, err);
   if (status)
     return status;
   memcpy(a->ids, e->ids, e->count * sizeof *a->ids);

@@ -23,9 +23,15 @@ NODISCARD enum status prompts_open(struct prompts *out, const char *path, struct
                                    const struct tokenizer *tokenizer, size_t vocabulary, struct error *err);
 void prompts_done(struct prompts *prompts);
 
-/* Sets the request's ids (with room for `room` more; its limit is not set), type_ids and prompt. STATUS_CONTEXT_LENGTH
-   for more than `most` tokens. */
-NODISCARD enum status prompts_read(struct active *active, struct prompts *prompts, size_t most, size_t room,
+struct prompt_room {
+  size_t most;       /* tokens of a prompt */
+  const char *bound; /* what they are: "as many as the model reads" */
+  size_t beside;     /* tokens that follow on it */
+};
+
+/* Sets the request's ids (with room for those beside it; its limit is not set), type_ids and prompt.
+   STATUS_CONTEXT_LENGTH for more tokens than there is room for. */
+NODISCARD enum status prompts_read(struct active *active, struct prompts *prompts, const struct prompt_room *room,
                                    struct error *err);
 
 #endif

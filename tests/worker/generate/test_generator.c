@@ -19,6 +19,8 @@
 #include "worker/generate/served.h"
 
 enum { PROMPT = 7, TOKENS = 20, REQUESTS = 6, VOCABULARY = 99, CHAT = REQUESTS + 1 };
+/* Of a token in llama-hra's cache: two layers, two heads of eight for keys and values. */
+enum { TOKEN_BYTES = 2 * 2 * 2 * 8 * sizeof(float) };
 
 /* A golden model with a tokenizer of one token a word, since its files have none. */
 static char folder[64];
@@ -337,8 +339,7 @@ static void little_memory_changes_nothing(void **state) {
   run(&s);
   memcpy(roomy, told, sizeof roomy);
   close_service(&s);
-  int64_t token = 2 * 2 * 2 * 8 * (int64_t)sizeof(float); /* two layers, two heads of eight for keys and values */
-  open_service(&s, "llama-hra", token * 150, 2);
+  open_service(&s, "llama-hra", TOKEN_BYTES * 150, 2);
   assert_int_equal(generator_context(s.generator), context < 150 ? context : 150);
   for (size_t k = 1; k <= REQUESTS; k++)
     ask(&s, k, NULL, 0.9, 50);
@@ -358,8 +359,7 @@ static void the_younger_makes_room_while_it_decodes(void **state) {
   struct service s;
   (void)state;
   for (int little = 0; little < 2; little++) {
-    int64_t token = 2 * 2 * 2 * 8 * (int64_t)sizeof(float);
-    open_service(&s, "llama-hra", little ? token * 75 : 0, 2); /* caches of 40, 57 and 30 tokens */
+    open_service(&s, "llama-hra", little ? TOKEN_BYTES * 75 : 0, 2); /* caches of 40, 57 and 30 tokens */
     ask(&s, 1, NULL, 0.9, tokens[1]);
     for (int i = 0; i < 20; i++)
       step(&s);
@@ -405,8 +405,35 @@ static void requests_leave(void **state) {
   close_service(&s);
 }
 
+/* Too long for the model, or for the caches' memory alone: the answer says which. */
+static void what_bounds_a_prompt_is_said(void **state) {
+  static const struct {
+    size_t tokens; /* of the caches; 0: more than the context */
+    const char *says;
+  } cases[] = {
+      {0, "the model's context less one for an answer"},
+      {30, "prompt has 200 tokens, and there is room for 29: what the server's memory for KV caches holds"},
+  };
+  int64_t ids[200] = {5};
+  struct generation_line line = {.kind = GENERATION_LINE_REQUEST,
+                                 .request = {.id = 1,
+                                             .kind = GENERATION_COMPLETION,
+                                             .prompt_ids = {COUNT_OF(ids), ids},
+                                             .sampling = {.top_p = 1, .repetition_penalty = 1}}};
+  (void)state;
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    struct service s;
+    open_service(&s, "llama-hra", (int64_t)cases[i].tokens * TOKEN_BYTES, 1);
+    send(&s, &line);
+    assert_int_equal(told[1].code, STATUS_CONTEXT_LENGTH);
+    assert_string_equal(told[1].param, "prompt");
+    assert_non_null(strstr(told[1].message, cases[i].says));
+    close_service(&s);
+  }
+}
+
 static void stops_and_faults(void **state) {
-  int64_t ids[200] = {5}, foreign[] = {5, VOCABULARY};
+  int64_t foreign[] = {5, VOCABULARY}, ids[] = {5};
   const char *stop[1];
   struct service s;
   (void)state;
@@ -429,11 +456,6 @@ static void stops_and_faults(void **state) {
   assert_true(told[2].ended && told[2].reason == FINISH_STOP && told[2].count <= 3);
   assert_null(strstr(told[2].text, third));
   line.request.stop.count = 0;
-  line.request.id = 3;
-  line.request.prompt_ids = (struct int_list){200, ids};
-  send(&s, &line);
-  assert_int_equal(told[3].code, STATUS_CONTEXT_LENGTH);
-  assert_string_equal(told[3].param, "prompt");
   line.request.id = 4;
   line.request.prompt_ids = (struct int_list){2, foreign};
   send(&s, &line);
@@ -511,6 +533,7 @@ int main(void) {
       cmocka_unit_test(little_memory_changes_nothing),
       cmocka_unit_test(the_younger_makes_room_while_it_decodes),
       cmocka_unit_test(requests_leave),
+      cmocka_unit_test(what_bounds_a_prompt_is_said),
       cmocka_unit_test(stops_and_faults),
       cmocka_unit_test(tools_must_be_written),
       cmocka_unit_test(classes_have_scores),
