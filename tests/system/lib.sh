@@ -28,11 +28,12 @@ export REFLECTD_SANDBOX=${REFLECTD_SANDBOX:-off}
 # Is it a build with a sanitizer? Its workers need what the sandbox takes away.
 instrumented() { [[ $("$(dirname "$REFLECTD")/reflect-sandbox" --probe) == *"instrumented build"* ]]; }
 
-# start [OPTION...]: sets pid and url. The log is $work/log.
+# start [OPTION...]: sets pid and url. The log is $work/log. The answer to an upload waits for its check, however busy the
+# machine is.
 start() {
   : > "$work/log"
-  "$REFLECTD" --data "$work/data" --models "$work/models" --listen 127.0.0.1:0 --worker-path "$here/fake_worker" "$@" \
-    2>> "$work/log" &
+  "$REFLECTD" --data "$work/data" --models "$work/models" --listen 127.0.0.1:0 --worker-path "$here/fake_worker" \
+    --upload-check-wait-ms 15000 "$@" 2>> "$work/log" &
   pid=$!
   for _ in {1..200}; do
     if [[ $(< "$work/log") =~ listening\ on\ (127.0.0.1:([0-9]+)) ]]; then
@@ -45,8 +46,8 @@ start() {
   not_ok "the daemon starts" "$(< "$work/log")"
   finish
 }
-# start_real [OPTION...]: with the real worker; the answer to an upload waits for its check.
-start_real() { start --worker-path "$(dirname "$REFLECTD")/reflect-worker" --upload-check-wait-ms 10000 "$@"; }
+# start_real [OPTION...]: with the real worker.
+start_real() { start --worker-path "$(dirname "$REFLECTD")/reflect-worker" "$@"; }
 # golden_model CASE [FOLDER]: the model of a golden case, with words of its own; else in the models folder, as bert of
 # bert-hra.
 golden_model() {

@@ -2,7 +2,7 @@
 # What is known of the base models: each is looked at by a worker before a job uses it.
 . "$(dirname "$0")/lib.sh"
 for model in broken fragile encoder odd; do mkdir "$work/models/$model"; echo '{}' > "$work/models/$model/config.json"; done
-start --upload-check-wait-ms 5000
+start
 call GET /v1/models/tiny; like "$status $body" '^200 .*"usable":true,"error":null,"capabilities":\{"architecture":"tiny","tasks":\["CAUSAL_LM","SEQ_CLS"\]' "a model that is good for both"
 call GET /v1/models/broken; like "$body" '"usable":false,"error":\{"code":"model_load_failed","message":"config.json: model_type .*gpt9.* is not supported' "one that cannot be used, and why"
 call GET /v1/models/fragile; like "$body" '"usable":null,"error":null,"capabilities":null' "one over which the worker fell"

@@ -71,7 +71,7 @@ mkdir -p "$work/models/models--org--painter/"{blobs,snapshots/1}
   ln -s "../../${up}blobs/$blob" "$work/models/models--org--painter/snapshots/1/$name"
 done
 export SECRET_OF_OPERATOR=x
-start --worker-path "$worker" --upload-check-wait-ms 10000
+start --worker-path "$worker"
 like "$(< "$work/log")" 'workers run in a sandbox: parent, descriptors, environment' "the log says which layers there are"
 upload train.jsonl "$(for _ in {1..200}; do echo '{"text":"good a","label":"x"}'; echo '{"text":"bad b","label":"y"}'; done)"
 is "$(value status)" processed "a file is checked in it"
@@ -108,7 +108,7 @@ stop; is "$code" 0 "it stops in order"
 mkdir "$work/bomb"; echo '{"peft_type":"LORA","r":8,"target_modules":["query"]}' > "$work/bomb/adapter_config.json"
 truncate -s 3G "$work/bomb/adapter_model.safetensors"
 tar -C "$work/bomb" -czf "$work/bomb.tar.gz" . && start --worker-path "$worker" --upload-check-wait-ms 60000
-call POST /v1/files -F purpose=fine-tune -F "file=@$work/bomb.tar.gz"
+call POST /v1/files -F purpose=fine-tune -F "file=@$work/bomb.tar.gz" --max-time 90
 is "$(value status)" error "an archive that unpacks to 3 GiB is refused"; like "$body" 'MiB|larger|bytes' "with a figure: $(value status_details)"
 stop
 

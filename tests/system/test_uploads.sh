@@ -71,7 +71,7 @@ END
 later() { curl -sS -o "$work/$1" -F purpose=fine-tune -F "file=@$work/train.jsonl;filename=$1.jsonl" "${@:2}" "$url/v1/files" 2> "$work/curl" & sleep 0.5; }
 slow() { LD_PRELOAD=$work/slow.so ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0 start "$@"; }
 stored() { find "$work/data/files" -type f | wc -l; }
-slow --upload-check-wait-ms 5000; before=$(stored)
+slow; before=$(stored)
 later durable; first=$!; later beside
 call GET /v1/files --max-time 0.4; is "$status" 200 "others are answered while an upload is made durable"
 unlike "$body" 'durable.jsonl|beside.jsonl' "which is not listed yet"
