@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "worker/export/export_formats.h"
 #include "worker/export/lora.h"
+#include "worker/export/numbers.h"
 #include "worker/file/gguf.h"
 
 /* llama.cpp's general.file_type and its element type. */
@@ -113,7 +115,7 @@ static enum status write_tensors(struct gguf_writer *w, const struct export *e, 
     const struct gguf_tensor *t = &c->gguf.tensors[i];
     const struct checkpoint_entry *entry = entry_of(c, t);
     size_t n = elements_of(t), heads = entry ? heads_of(e->model, entry->name) : 0;
-    status = entry ? export_numbers(numbers, e, entry->name, err)
+    status = entry ? numbers_read(numbers, e->model, entry->name, err)
                    : gguf_to_f32(numbers, t, 0, n / (size_t)t->shape[t->rank - 1], err);
     if (status)
       break;

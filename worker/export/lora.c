@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "worker/export/export_formats.h"
 #include "worker/peft/peft.h"
 
 enum status lora_rank(size_t *out, const struct export *e, struct error *err) {

@@ -2,7 +2,7 @@
 #ifndef WORKER_EXPORT_LORA_H
 #define WORKER_EXPORT_LORA_H
 
-#include "worker/export/export.h"
+#include "worker/export/artifact.h"
 
 /* The largest rank of all adapters. STATUS_UNSUPPORTED_VALUE with the reason when the method has no such form. */
 NODISCARD enum status lora_rank(size_t *out, const struct export *e, struct error *err);

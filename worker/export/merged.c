@@ -7,7 +7,8 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "worker/export/export.h"
+#include "worker/export/export_formats.h"
+#include "worker/export/numbers.h"
 #include "worker/file/ggml.h"
 #include "worker/model/sentence.h"
 
@@ -141,7 +142,7 @@ static enum status fill(void *payload, size_t index, unsigned char *bytes, struc
   const float *numbers = p->made[index];
   enum status status = STATUS_OK;
   if (!numbers) {
-    status = export_numbers(p->numbers, p->e, p->sources[index], err);
+    status = numbers_read(p->numbers, p->e->model, p->sources[index], err);
     numbers = p->numbers;
   }
   if (!status)

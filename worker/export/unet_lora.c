@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "worker/export/export_formats.h"
 #include "worker/export/lora.h"
 
 struct naming {
