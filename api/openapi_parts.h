@@ -1,25 +1,11 @@
-/* The parts that openapi.c puts together: schemas of what is sent, made from field tables, and of what is answered.
-   Failures of jansson's setters are counted, so that a document with one is dropped. */
+/* The parts that openapi.c puts together: schemas of what is sent, made from field tables, and of what is answered. */
 #ifndef API_OPENAPI_PARTS_H
 #define API_OPENAPI_PARTS_H
 
-#include <jansson.h>
-
 #include "api/endpoint.h"
 #include "api/inert.h"
+#include "api/openapi_builder.h"
 #include "base/field.h"
-
-struct builder {
-  int bad;
-};
-/* Both take `value` over and return it. */
-json_t *openapi_set(struct builder *b, json_t *object, const char *key, json_t *value);
-json_t *openapi_append(struct builder *b, json_t *array, json_t *value);
-/* {"$ref": "#/components/KIND/NAME"}. */
-json_t *openapi_ref(const char *kind, const char *name);
-
-/* A value from text that has single quotes for double ones; at most 4 KiB. */
-json_t *openapi_json(const char *text);
 
 /* --- what is sent (openapi_sent.c) --- */
 
