@@ -19,10 +19,6 @@
 
 #include "worker/escape/escape.h"
 
-bool escape_reached(long result) {
-  return result >= 0 || (errno != EPERM && errno != EACCES && errno != ENOSYS);
-}
-
 /* ---- processes ---- */
 
 /* Runs `child` in a process of its own, where one can be made. */
