@@ -25,6 +25,7 @@
 #include "server/keys_command.h"
 #include "server/listen.h"
 #include "server/loop.h"
+#include "server/pool.h"
 #include "server/process.h"
 #include "server/scheduler.h"
 #include "server/servings.h"
@@ -180,7 +181,9 @@ static int run(struct config *config, struct arena *arena) {
     log_error("the event loop cannot be made: %s", uv_strerror(code));
     return COMMAND_FAILED;
   }
-  status = serve(&server, &err);
+  status = pool_start(&uv, &err);
+  if (!status)
+    status = serve(&server, &err);
   if (uv_loop_close(&uv) != 0)
     log_warn("something is left in the event loop");
   if (status) {
