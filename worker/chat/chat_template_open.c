@@ -288,7 +288,7 @@ static enum status open_own(struct chat_template **out, const char *model_path, 
     return STATUS_OK;
   list_names(names, sizeof names);
   return error_set(err, STATUS_MODEL_INVALID, "chat_template",
-                   "the model has no chat template: name one in dataset.chat_template (%s)", names);
+                   "the model has no chat template: name one by chat_template (%s)", names);
 }
 
 enum status chat_template_open(struct chat_template **out, const char *asked, const char *model_path,

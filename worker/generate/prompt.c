@@ -38,7 +38,10 @@ static enum status find_template(struct prompts *p, const char *asked, struct er
   p->chat_name = asked ? strdup(asked) : NULL;
   if (asked && !p->chat_name)
     return error_no_memory(err, "a chat template");
-  return chat_template_open(&p->chat, asked, p->path, gguf, err);
+  enum status status = chat_template_open(&p->chat, asked, p->path, gguf, err);
+  if (status == STATUS_MODEL_INVALID) /* the model serves texts all the same: it is the request that cannot be */
+    status = err->status = STATUS_UNSUPPORTED_VALUE;
+  return status;
 }
 
 static enum status encode_chat(struct prompts *p, const struct generation_request *request, struct error *err) {

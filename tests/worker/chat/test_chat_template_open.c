@@ -70,8 +70,8 @@ static void built_in_templates_use_the_models_tokens(void **state) {
 
 static void each_file_is_looked_at(void **state) {
   (void)state;
-  expect(NULL, STATUS_MODEL_INVALID, "the model has no chat template: name one in dataset.chat_template (chatml, "
-         "smollm2, llama-2, llama-3, mistral, zephyr, gemma, qwen, alpaca)");
+  expect(NULL, STATUS_MODEL_INVALID, "the model has no chat template: name one by chat_template (chatml, smollm2, "
+         "llama-2, llama-3, mistral, zephyr, gemma, qwen, alpaca)");
   put("tokenizer_config.json", "{\"eos_token\": \"</s>\"}");
   put("chat_template.json", "{\"chat_template\": \"processor {{ messages[1].content }}\"}");
   expect(NULL, STATUS_OK, "processor a");

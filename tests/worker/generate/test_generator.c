@@ -502,6 +502,25 @@ static void tools_must_be_written(void **state) {
   close_service(&s);
 }
 
+/* A model without a template still takes texts: the chat is refused, not the model. */
+static void chats_need_a_template(void **state) {
+  struct service s;
+  (void)state;
+  open_service(&s, "llama-hra", 0, 2);
+  json_t *messages = json_pack("[{s:s, s:s}]", "role", "user", "content", "w9");
+  struct generation_line line = {.kind = GENERATION_LINE_REQUEST,
+                                 .request = {.id = 1,
+                                             .kind = GENERATION_CHAT,
+                                             .messages = messages,
+                                             .max_tokens = 1,
+                                             .sampling = {.top_p = 1, .repetition_penalty = 1}}};
+  send(&s, &line);
+  assert_int_equal(told[1].code, STATUS_UNSUPPORTED_VALUE);
+  assert_string_equal(told[1].param, "chat_template");
+  json_decref(messages);
+  close_service(&s);
+}
+
 /* --- classifiers ---------------------------------------------------------------------------------- */
 
 static void classes_have_scores(void **state) {
@@ -536,6 +555,7 @@ int main(void) {
       cmocka_unit_test(what_bounds_a_prompt_is_said),
       cmocka_unit_test(stops_and_faults),
       cmocka_unit_test(tools_must_be_written),
+      cmocka_unit_test(chats_need_a_template),
       cmocka_unit_test(classes_have_scores),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
