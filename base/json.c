@@ -370,3 +370,10 @@ bool json_append(struct str *out, const json_t *value) {
   size_t flags = JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15);
   return json_dump_callback(value, append, out, flags) == 0 && !out->failed;
 }
+
+bool json_list_has(const json_t *list, const char *text) {
+  const json_t *item;
+  size_t i;
+  json_array_foreach(list, i, item) if (json_is_string(item) && strcmp(json_string_value(item), text) == 0) return true;
+  return false;
+}

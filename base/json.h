@@ -48,5 +48,7 @@ bool json_append(struct str *out, const json_t *value);
 bool json_merge(json_t *target, const json_t *patch);
 /* "a string", "an object", ... for messages. */
 const char *json_kind(const json_t *value);
+/* Is the text an item of the list? Of what is no list: no. */
+bool json_list_has(const json_t *list, const char *text);
 
 #endif

@@ -131,20 +131,12 @@ static enum status find_file(struct file_row **row, struct file_row *place, stru
   return status;
 }
 
-static bool has_name(const json_t *names, const char *name) {
-  const json_t *have;
-  size_t at;
-  json_array_foreach(names, at,
-                     have) if (json_is_string(have) && strcmp(json_string_value(have), name) == 0) return true;
-  return false;
-}
-
 /* The model has no such module, or one that it says why nothing can be put on. */
 static void refuse_target(const struct job_spec *spec, const json_t *model, const char *target, const char *near,
                           struct fault_list *faults) {
   const json_t *modules = json_object_get(model, "target_modules"), *module;
   const char *dot = strrchr(target, '.');
-  bool other = has_name(json_object_get(model, "other_modules"), dot ? dot + 1 : target);
+  bool other = json_list_has(json_object_get(model, "other_modules"), dot ? dot + 1 : target);
   const char *why = other ? json_string_value(json_object_get(model, "not_adapted")) : NULL;
   AUTO(str_done) struct str all;
   size_t at;

@@ -55,19 +55,12 @@ static const char *last_part(const char *path) {
   return dot ? dot + 1 : path;
 }
 
-static bool has(const json_t *names, const char *name) {
-  size_t at;
-  const json_t *have;
-  json_array_foreach(names, at, have) if (strcmp(json_string_value(have), name) == 0) return true;
-  return false;
-}
-
 /* The last parts of the modules' names, each once: what target_modules lists. */
 static json_t *target_modules(const struct model *model) {
   json_t *list = json_array();
   for (size_t i = 0; i < model->linear_count; i++) {
     const char *name = last_part(model->linears[i]->name);
-    if (model->linears[i] != model->head && !has(list, name))
+    if (model->linears[i] != model->head && !json_list_has(list, name))
       json_array_append_new(list, json_string(name));
   }
   return list;
@@ -79,7 +72,7 @@ static void add_others(json_t *list, const json_t *targets, const char *path) {
   for (size_t length; *path; path += length + (path[length] == '.')) {
     length = strcspn(path, ".");
     snprintf(name, sizeof name, "%.*s", (int)length, path);
-    if (strspn(path, "0123456789") != length && !has(targets, name) && !has(list, name))
+    if (strspn(path, "0123456789") != length && !json_list_has(targets, name) && !json_list_has(list, name))
       json_array_append_new(list, json_string(name));
   }
 }

@@ -178,11 +178,20 @@ static void prefixes_faults_of_a_file(void **state) {
   assert_int_equal(json_parse_file(&value, path, NULL, &err), STATUS_IO);
 }
 
+static void a_list_has_a_text(void **state) {
+  (void)state;
+  AUTO(json_release) json_t *list = json_pack("[s, i, n, s]", "ab", 1, "c");
+  assert_true(json_list_has(list, "ab") && json_list_has(list, "c"));
+  assert_false(json_list_has(list, "a") || json_list_has(list, "1") || json_list_has(list, ""));
+  assert_false(json_list_has(NULL, "ab"));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(names_the_place_of_a_fault),  cmocka_unit_test(keeps_its_limits),
       cmocka_unit_test(says_it_in_plain_words),      cmocka_unit_test(a_cut_quote_stays_utf8),
       cmocka_unit_test(reads_members_by_type),       cmocka_unit_test(integers_beyond_64_bits_are_reals),
-      cmocka_unit_test(writes_numbers_as_people_do), cmocka_unit_test(prefixes_faults_of_a_file)};
+      cmocka_unit_test(writes_numbers_as_people_do), cmocka_unit_test(prefixes_faults_of_a_file),
+      cmocka_unit_test(a_list_has_a_text)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
