@@ -11,6 +11,8 @@
 
 static const struct option_row rows[] = {
   {"spec", OPTION_TEXT, offsetof(struct create_options, spec), NULL, "FILE", "a whole job as JSON; options go over it"},
+  {"set", OPTION_MEMBER, 0, "", "MEMBER=VALUE",
+   "any member of a job, as hyperparameters.adam_beta2=0.95; may be repeated"},
   {"model", OPTION_TEXT, 0, "model", "ID", "base model"},
   {"file", OPTION_TEXT, offsetof(struct create_options, file), NULL, "ID|PATH", "training data; a path is uploaded"},
   {"validation", OPTION_TEXT, offsetof(struct create_options, validation), NULL, "ID|PATH", "validation data"},
@@ -137,6 +139,20 @@ static void name_all_linear(json_t *document) {
     json_object_set_new(adapter, "target_modules", json_string("all-linear"));
 }
 
+/* --set names hyperparameters at the top, as OpenAI's older bodies do. */
+static bool fold_hyperparameters(json_t *document) {
+  struct error err;
+  json_t *given = json_object_get(document, "hyperparameters"), *value;
+  const char *name;
+  char path[192];
+  bool done = true;
+  json_object_foreach(given, name, value) {
+    snprintf(path, sizeof path, HYPER "%s", name);
+    done = done && options_set_path(document, path, json_incref(value), &err) == STATUS_OK;
+  }
+  return done && (!given || json_object_del(document, "hyperparameters") == 0);
+}
+
 /* Options write hyperparameters in one place; they belong below the type that the method has. */
 static bool name_objective(json_t *method) {
   json_t *given = json_object_get(method, "supervised");
@@ -158,6 +174,8 @@ enum status job_body_make(json_t **out, const struct create_options *options, js
   json_t *body = NULL;
   *out = NULL;
   name_all_linear(document);
+  if (!fold_hyperparameters(document))
+    return error_no_memory(err, "the job");
   if (options->spec) {
     enum status status = json_parse_file(&body, options->spec, NULL, err);
     if (status != STATUS_OK)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/str.h"
 
 enum { NAME_MAX_BYTES = 64 };
@@ -113,6 +114,7 @@ json_t *options_value(const struct option_row *row, const char *text, struct err
       return parse_list(row, text, err);
     case OPTION_TEXT:
     case OPTION_PAIR:
+    case OPTION_MEMBER:
       value = json_string(text);
       if (!value)
         (void)wrong_value(row, text, "text in UTF-8", err);
@@ -157,6 +159,32 @@ static enum status set_pair(json_t *document, const struct option_row *row, cons
   return value ? options_set_path(document, path, value, err) : STATUS_INVALID_VALUE;
 }
 
+/* Are these names between dots, none of them empty or longer than options_set_path takes? */
+static bool is_path(const char *text, size_t length) {
+  for (size_t at = 0, name = 0; at <= length; at++) {
+    bool ends = at == length || text[at] == '.';
+    if (ends && (at == name || at - name >= NAME_MAX_BYTES))
+      return false;
+    name = ends ? at + 1 : name;
+  }
+  return true;
+}
+
+static enum status set_any(json_t *document, const struct option_row *row, const char *text, struct error *err) {
+  const char *equals = strchr(text, '=');
+  char path[192];
+  if (!equals || (size_t)(equals - text) >= sizeof path || !is_path(text, (size_t)(equals - text)))
+    return wrong_value(row, text, "member=value, the member as checkpointing.keep_last", err);
+  snprintf(path, sizeof path, "%.*s", (int)(equals - text), text);
+  json_t *value = NULL;
+  enum status status = json_parse(&value, equals + 1, strlen(equals + 1), NULL, err);
+  if (status == STATUS_OUT_OF_MEMORY)
+    return status;
+  if (status)
+    value = options_value(row, equals + 1, err);
+  return value ? options_set_path(document, path, value, err) : STATUS_INVALID_VALUE;
+}
+
 static enum status set_member(void *values, const struct option_row *row, const char *text, struct error *err) {
   void *member = (char *)values + row->offset;
   switch (row->kind) {
@@ -174,9 +202,10 @@ static enum status set_member(void *values, const struct option_row *row, const 
       return parse_number(member, row, text, err);
     case OPTION_LIST:
     case OPTION_PAIR:
+    case OPTION_MEMBER:
       break;
   }
-  CHECK(!"lists and pairs have a path");
+  CHECK(!"lists, pairs and members have a path");
 }
 
 static enum status set_option(const struct match *match, const char *text, struct error *err) {
@@ -184,6 +213,8 @@ static enum status set_option(const struct match *match, const char *text, struc
     return set_member(match->target->values, match->row, text, err);
   if (match->row->kind == OPTION_PAIR)
     return set_pair(match->target->document, match->row, text, err);
+  if (match->row->kind == OPTION_MEMBER)
+    return set_any(match->target->document, match->row, text, err);
   json_t *value = options_value(match->row, text, err);
   return value ? options_set_path(match->target->document, match->row->path, value, err) : STATUS_INVALID_VALUE;
 }

@@ -16,6 +16,7 @@ enum option_kind {
   OPTION_NUMBER,  /* double, finite */
   OPTION_LIST,    /* "a,b,c"; JSON only: an array of strings */
   OPTION_PAIR,    /* "key=value", may be repeated; JSON only: a member of the object at `path` */
+  OPTION_MEMBER,  /* "a.b=value", may be repeated; JSON only: any member; the value is JSON, or else text */
 };
 
 struct option_row {
@@ -54,8 +55,8 @@ NODISCARD enum status options_parse(struct operands *out, size_t *used, const ch
                                     const struct option_target *targets, size_t target_count, bool stop_at_operand,
                                     struct error *err);
 
-/* The value that such an option has in a document, of any kind but PAIR: a new reference. NULL: it is none of that kind
-   (STATUS_INVALID_VALUE, param = the option). */
+/* The value that such an option has in a document, of any kind but PAIR and MEMBER: a new reference. NULL: it is none
+   of that kind (STATUS_INVALID_VALUE, param = the option). */
 NODISCARD json_t *options_value(const struct option_row *row, const char *text, struct error *err);
 
 /* Sets the member at a dotted path, making the objects on the way. Takes over the reference to

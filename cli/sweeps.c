@@ -22,7 +22,7 @@ static enum status read_values(json_t *grid, const char *name, const char *texts
   for (size_t i = 0; i < create_option_table.count; i++)
     if (strcmp(create_option_table.rows[i].name, name) == 0)
       row = &create_option_table.rows[i];
-  if (!row || !row->path || row->kind == OPTION_PAIR || row->kind == OPTION_LIST)
+  if (!row || !row->path || row->kind == OPTION_PAIR || row->kind == OPTION_MEMBER || row->kind == OPTION_LIST)
     return error_set(err, STATUS_INVALID_VALUE, "grid",
                      "--grid takes OPTION=A,B with an option of one value, as lr or r, not \"%.60s\"; all other fields "
                      "can be varied in a file: --sweep",

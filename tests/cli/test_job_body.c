@@ -84,6 +84,7 @@ static bool is_known(const struct option_row *row, const char *method, const cha
   static const char *const sample[] = {
     [OPTION_FLAG] = "", [OPTION_BOOL] = "true", [OPTION_TEXT] = "x",
     [OPTION_INT] = "1", [OPTION_NUMBER] = "0.5", [OPTION_LIST] = "a,b", [OPTION_PAIR] = "k=v",
+    [OPTION_MEMBER] = "seed=1",
   };
   struct job_spec spec;
   struct fault_list faults = {0};
@@ -118,6 +119,20 @@ static void the_server_knows_every_option(void **state) {
     checked += row->path != NULL;
   }
   assert_true(checked > 20);
+}
+
+/* Every member can be set; hyperparameters are named as the server's answers name them. */
+static void members_are_set(void **state) {
+  (void)state;
+  json_t *body = BODY("--set", "hyperparameters.adam_beta2=0.95", "--objective", "dpo", "--epochs", "1", "--set",
+                      "checkpointing.every_seconds=60", "--set", "adapter.layers_to_transform=[0, 1]");
+  json_t *want = json_pack("{s:{s:s,s:{s:{s:f,s:i}}}, s:{s:i}, s:{s:[i,i]}}", "method", "type", "dpo", "dpo",
+                           "hyperparameters", "adam_beta2", 0.95, "n_epochs", 1, "checkpointing", "every_seconds", 60,
+                           "adapter", "layers_to_transform", 0, 1);
+  assert_non_null(want);
+  assert_true(json_equal(body, want));
+  json_decref(body);
+  json_decref(want);
 }
 
 /* Hyperparameters stand below the objective, wherever that is said. */
@@ -195,7 +210,8 @@ int main(void) {
       cmocka_unit_test(the_server_reads_what_was_meant),
       cmocka_unit_test(all_linear_is_no_module),
       cmocka_unit_test(the_server_knows_every_option),
-      cmocka_unit_test(options_are_the_objectives),
+      cmocka_unit_test(members_are_set),
+    cmocka_unit_test(options_are_the_objectives),
       cmocka_unit_test(options_go_over_a_spec_file),
       cmocka_unit_test(a_spec_that_is_no_object_is_refused),
       cmocka_unit_test(ids_and_paths_differ),

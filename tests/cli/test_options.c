@@ -28,6 +28,7 @@ static const struct option_row rows[] = {
   {"modules", OPTION_LIST, 0, "adapter.modules", "A,B", ""},
   {"gs", OPTION_FLAG, 0, "adapter.gs", NULL, ""},
   {"tag", OPTION_PAIR, 0, "tags", "KEY=VALUE", ""},
+  {"set", OPTION_MEMBER, 0, "", "MEMBER=VALUE", ""},
 };
 static const struct option_table table = {rows, COUNT_OF(rows)};
 
@@ -78,6 +79,20 @@ static void documents_are_made(void **state) {
   assert_int_equal(r.status, STATUS_OK);
   json_t *expected = json_pack("{s:{s:i,s:[s,s],s:b}, s:{s:{s:f}}, s:{s:s,s:s}}", "adapter", "r", 8, "modules", "query",
                                "key", "gs", 1, "method", "supervised", "rate", 5e-3, "tags", "a", "1", "b", "x=y");
+  assert_non_null(expected);
+  assert_true(json_equal(r.document, expected));
+  json_decref(expected);
+  json_decref(r.document);
+}
+
+static void any_member_can_be_set(void **state) {
+  struct reading r;
+  (void)state;
+  READ(&r, false, "--set", "adapter.r=4", "--set", "a.b.c=[1, null]", "--set=word=x=y", "--set", "empty=", "--set",
+       "adapter.gs=true", "--set", "text=\"8\"");
+  assert_int_equal(r.status, STATUS_OK);
+  json_t *expected = json_pack("{s:{s:i,s:b}, s:{s:{s:[i,n]}}, s:s, s:s, s:s}", "adapter", "r", 4, "gs", 1, "a", "b",
+                               "c", 1, "word", "x=y", "empty", "", "text", "8");
   assert_non_null(expected);
   assert_true(json_equal(r.document, expected));
   json_decref(expected);
@@ -136,6 +151,14 @@ static void faults_name_the_option(void **state) {
     {{"--modules", "a,,b"}, STATUS_INVALID_VALUE, "--modules takes names separated by single commas, not \"a,,b\""},
     {{"--tag", "noequals"}, STATUS_INVALID_VALUE, "--tag takes key=value, the key without a dot, not \"noequals\""},
     {{"--tag", "=v"}, STATUS_INVALID_VALUE, "--tag takes key=value, the key without a dot, not \"=v\""},
+    {{"--set", "a..b=1"}, STATUS_INVALID_VALUE,
+     "--set takes member=value, the member as checkpointing.keep_last, not \"a..b=1\""},
+    {{"--set", ".a=1"}, STATUS_INVALID_VALUE,
+     "--set takes member=value, the member as checkpointing.keep_last, not \".a=1\""},
+    {{"--set", "=1"}, STATUS_INVALID_VALUE,
+     "--set takes member=value, the member as checkpointing.keep_last, not \"=1\""},
+    {{"--set", "r"}, STATUS_INVALID_VALUE,
+     "--set takes member=value, the member as checkpointing.keep_last, not \"r\""},
   };
   (void)state;
   for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -163,6 +186,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(members_are_set),
     cmocka_unit_test(documents_are_made),
+    cmocka_unit_test(any_member_can_be_set),
     cmocka_unit_test(an_empty_value_is_a_value),
     cmocka_unit_test(two_dashes_end_the_options),
     cmocka_unit_test(reading_stops_at_an_operand),
