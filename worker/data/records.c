@@ -428,7 +428,7 @@ enum status records_next(struct records *r, const struct record **out, struct er
   r->skip_lines = lines + (next == length);
   status = r->format == RECORD_JSONL ? read_json(r, length, err) : split(r, length, &count, err);
   if (!status && count != r->column_count)
-    status = fault(err, r, 0, "%zu fields, but the %s %zu%s", count,
+    status = fault(err, r, 0, "%zu field%s, but the %s %zu%s", count, count == 1 ? "" : "s",
                    r->headerless ? "first line, which is no header, has" : "header has", r->column_count,
                    quoting_note(r, length));
   if (status)

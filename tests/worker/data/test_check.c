@@ -121,7 +121,7 @@ static void refuses(void **state) {
        "line 2, column 11: tokens has an empty word as its entry 1"},
       {"x.jsonl", "{\"tokens\":[\"a\"],\"tags\":[0]}", "tags",
        "line 1, column 24: tags has an integer as its entry 1; each label must be a string, the name of a class"},
-      {"x.csv", "text,label\na,x\nb\n", "", "line 3, column 1: 1 fields, but the header has 2"},
+      {"x.csv", "text,label\na,x\nb\n", "", "line 3, column 1: 1 field, but the header has 2"},
       {"x.jsonl", "{\"messages\":[]}", "messages", "line 1, column 13: messages must be an array of at least one"},
       {"x.jsonl", "{\"messages\":[1]}", "messages", "message 1 must be an object, not an integer"},
       {"x.jsonl", "{\"messages\":[{\"role\":\"boss\",\"content\":\"x\"}]}", "messages",
