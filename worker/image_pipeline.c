@@ -8,6 +8,7 @@
 #include "worker/data/image_folder.h"
 #include "worker/device.h"
 #include "worker/model/unet.h"
+#include "worker/notes.h"
 #include "worker/peft/conditioning_file.h"
 #include "worker/peft/peft.h"
 #include "worker/results/results.h"
@@ -56,6 +57,7 @@ static enum status open_backend(struct run *r, struct error *err) {
 
 static enum status open_model(struct run *r, struct error *err) {
   const struct image_spec *image = &r->task->spec.image;
+  notes_tell_start(r->task, r->report);
   enum status status = open_backend(r, err);
   status = status ? status : diffusion_pipeline_open(&r->pipeline, r->task->model_dir, &r->backend, err);
   if (status)
@@ -127,20 +129,9 @@ struct reading {
   uint64_t use; /* crops of two files differ */
 };
 
-/* The prompt of a picture: its own, or the job's. */
-static enum status item_prompt(uint32_t *prompt, const struct reading *reading, const struct image_item *item,
-                               struct error *err) {
-  struct image_encoder *encoder = &reading->r->images.encoder;
-  const char *text = item->text ? item->text : reading->r->task->spec.image.instance_prompt;
-  if (!text)
-    return error_set(err, STATUS_MISSING_PARAMETER, "image.instance_prompt",
-                     "image.instance_prompt is required: metadata.jsonl has no text of %.200s", item->path);
-  enum status status =
-      image_encoder_prompt(prompt, encoder, text, item->text ? "the text" : "image.instance_prompt", err);
-  if (status != STATUS_INVALID_VALUE || !item->text)
-    return status;
-  struct error why = *err;
-  return error_set(err, STATUS_DATASET_INVALID, reading->use ? "validation_file" : "training_file", "%s", why.text);
+/* The prompt of a picture: its own, or the job's; NULL: neither has one. */
+static const char *text_of(const struct run *r, const struct image_item *item) {
+  return item->text ? item->text : r->task->spec.image.instance_prompt;
 }
 
 /* Where a picture is cropped, and its hint. */
@@ -161,7 +152,7 @@ static enum status take(void *with, const struct image_item *item, struct image 
   struct rng rng;
   uint32_t prompt;
   const bool edges = is_controllable(r) && r->task->spec.image.conditioning == CONDITIONING_CANNY;
-  enum status status = item_prompt(&prompt, reading, item, err);
+  enum status status = image_encoder_prompt(&prompt, &r->images.encoder, text_of(r, item), "the text", err);
   if (!status)
     status = image_set_add(reading->set, &r->images.encoder, image, prompt, crop_of(&rng, reading, item), err);
   if (!status && edges)
@@ -229,14 +220,46 @@ static enum status read_data(struct run *r, struct error *err) {
   return status;
 }
 
-/* Previews and class images that cannot be made are refused before anything is learnt. */
-static enum status check_samples(struct run *r, struct error *err) {
+/* --- what is refused before anything is learnt ---------------------------------------------------- */
+
+static enum status check_text(const struct run *r, const struct task_file *file, const char *param,
+                              const struct image_item *item, struct error *err) {
+  const char *text = text_of(r, item);
+  if (!text)
+    return error_set(err, STATUS_MISSING_PARAMETER, "image.instance_prompt",
+                     "image.instance_prompt is required: metadata.jsonl has no text of %.200s", item->path);
+  enum status status =
+      diffusion_pipeline_check_prompt(&r->pipeline, text, item->text ? "the text" : "image.instance_prompt", err);
+  if (status != STATUS_INVALID_VALUE || !item->text)
+    return status;
+  struct error why = *err;
+  return error_set(err, STATUS_DATASET_INVALID, param, "%s: %.200s: %s", file->filename, item->path, why.text);
+}
+
+/* The prompts of a data file's pictures. */
+static enum status check_texts(const struct run *r, const struct task_file *file, const char *param,
+                               struct error *err) {
+  struct image_folder folder;
+  enum status status = file->path ? image_folder_open(&folder, file->path, err) : STATUS_OK;
+  if (status || !file->path)
+    return status ? error_prefix(err, "%s %s", param, file->filename) : status;
+  for (size_t i = 0; !status && i < folder.count; i++)
+    if (!folder.items[i].of)
+      status = check_text(r, file, param, &folder.items[i], err);
+  image_folder_close(&folder);
+  return status;
+}
+
+/* Prompts that the model cannot read, and previews that cannot be made. */
+static enum status check(const struct run *r, struct error *err) {
   const struct image_spec *image = &r->task->spec.image;
-  uint32_t ignored;
-  enum status status = STATUS_OK;
+  enum status status = check_texts(r, &r->task->training, "training_file", err);
+  status = status ? status : check_texts(r, &r->task->validation, "validation_file", err);
+  if (!status && image->class_prompt)
+    status = diffusion_pipeline_check_prompt(&r->pipeline, image->class_prompt, "image.class_prompt", err);
   for (size_t i = 0; !status && i < image->validation_prompts.count; i++)
-    status = image_encoder_prompt(&ignored, &r->images.encoder, image->validation_prompts.item[i],
-                                  "image.validation_prompts", err);
+    status = diffusion_pipeline_check_prompt(&r->pipeline, image->validation_prompts.item[i],
+                                             "image.validation_prompts", err);
   if (!status && (size_t)image->num_inference_steps > r->pipeline.schedule.count)
     status = error_set(err, STATUS_INVALID_VALUE, "image.num_inference_steps",
                        "image.num_inference_steps is %lld; the model's noise schedule has %zu steps",
@@ -275,9 +298,9 @@ static enum status train(struct run *r, struct error *err) {
   double began = clock_seconds();
   phase(r, "load");
   enum status status = open_model(r, err);
+  status = status ? status : check(r, err);
   phase(r, "encode");
   status = status ? status : read_data(r, err);
-  status = status ? status : check_samples(r, err);
   status = status ? status : image_samples_of_class(&r->images, &r->task->spec, r->report, err);
   status = status ? status : adapt(r, err);
   status = status ? status : make_denoiser(r, err);
@@ -298,6 +321,7 @@ static enum status train(struct run *r, struct error *err) {
 
 static enum status plan(struct run *r, struct error *err) {
   enum status status = open_model(r, err);
+  status = status ? status : check(r, err);
   status = status ? status : adapt(r, err);
   status = status ? status : make_denoiser(r, err);
   if (status)
@@ -312,8 +336,8 @@ static enum status estimate(struct run *r, struct error *err) {
   double began = clock_seconds();
   json_t *found;
   enum status status = open_model(r, err);
+  status = status ? status : check(r, err);
   status = status ? status : read_data(r, err);
-  status = status ? status : check_samples(r, err);
   status = status ? status : adapt(r, err);
   status = status ? status : make_denoiser(r, err);
   if (status)

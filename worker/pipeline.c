@@ -243,8 +243,7 @@ static enum status tokenise_language(struct run *r, const struct task *task, siz
   return s;
 }
 
-enum { USUAL_LENGTH = 512 }; /* of jobs that do not say */
-enum { UNCUT = 1 << 24 };    /* tokens of an example: no record has more */
+enum { USUAL_LENGTH = 512, UNCUT = 1 << 24 }; /* tokens of an example: of jobs that do not say; more than any has */
 
 static enum status tokenise(struct run *r, const struct task *task, struct report *report, struct error *err) {
   size_t asked = (size_t)task->spec.hyperparameters.max_seq_length;
@@ -394,6 +393,7 @@ static enum status prepare(struct run *r, const struct task *task, struct report
     return status;
   log_info("data read");
   report_warnings(r, task, report);
+  notes_tell_start(task, report);
   if (r->output == OUTPUT_EMBEDDING)
     status = sentence_modules_read(&r->modules, task->model_dir, err);
   else if (!r->language)

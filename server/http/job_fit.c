@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "api/job_task.h"
 #include "server/http/wait.h"
 #include "server/inspected.h"
 #include "server/needs.h"
@@ -46,6 +47,37 @@ static bool may_exceed(const struct server *server, const struct job_draft *draf
   return limit > 0 && !may_use_gpu(&server->devices, spec) && bound > (double)limit * MIB;
 }
 
+/* Whole paths of modules, patterns of them, layers and rows: the report of a model has the last parts of names alone.
+   "all-linear" and those are judged without a worker. */
+static bool names_modules(const struct adapter_spec *adapter) {
+  const struct module_match *targets = &adapter->target_modules;
+  bool paths = targets->pattern && strcmp(targets->pattern, "all-linear") != 0;
+  for (size_t i = 0; !paths && i < targets->names.count; i++)
+    paths = strchr(targets->names.item[i], '.') != NULL;
+  const struct lora_spec *lora = adapter->peft_type == PEFT_LORA ? &adapter->lora : NULL;
+  return paths || adapter->exclude_modules.pattern || adapter->exclude_modules.names.count ||
+         adapter->layers_to_transform.count || adapter->layers_pattern.count || adapter->modules_to_save.count ||
+         (lora && (lora->rank_pattern.count || lora->alpha_pattern.count || lora->trainable_token_indices.count));
+}
+
+/* Must ranks or blocks suit the weights' shapes? LoRA and HRA as they are go on any. */
+static bool needs_shapes(const struct adapter_spec *adapter) {
+  switch (adapter->peft_type) {
+  case PEFT_HRA: return adapter->hra.apply_GS;
+  case PEFT_LORA: return adapter->lora.use_dora || lora_init_of_weight(adapter->lora.init_lora_weights);
+  default: return true;
+  }
+}
+
+/* Does the job name what neither the report of its model nor the checks of its files tell? Of an adapter to start from
+   that is whether its tensors and classes fit, of embeddings what the model's folder says of pooling, of images how
+   long their prompts are for the model. */
+static bool is_for_worker(const struct job_spec *spec) {
+  return names_modules(&spec->adapter) || needs_shapes(&spec->adapter) || spec->from_checkpoint ||
+         spec->generate.present || spec->task == JOB_TASK_EMBEDDING || spec->embedding.pooling != EMBEDDING_AUTO ||
+         job_task_images(spec->task);
+}
+
 /* Which seed was chosen changes nothing. */
 static struct job_spec planned(const struct job_draft *draft) {
   struct job_spec spec = draft->spec;
@@ -60,8 +92,9 @@ static struct question *ask_plan(struct request *request, const struct job_draft
   const struct job_spec spec = planned(draft);
   struct question *question;
   struct error err;
-  if (draft->pending || !inspected || !inspected->report || !may_exceed(server, draft, inspected->report) ||
-      server->draining || server->hold.why.status)
+  if (draft->pending || !inspected || !inspected->report || server->draining || server->hold.why.status)
+    return NULL;
+  if (!may_exceed(server, draft, inspected->report) && !is_for_worker(&spec))
     return NULL;
   return questions_ask(&question, &server->questions, TASK_PLAN, request->tenant, &spec, inspected->version, &err)
              ? NULL
@@ -93,8 +126,11 @@ void job_fit_judge(struct request *request, const struct job_draft *draft, struc
   if (!question || question->state != QUESTION_KNOWN)
     return;
   int64_t takes = budget_mib(json_integer_value(json_object_get(question->report, "peak_memory_bytes")));
-  if (question->error.status == STATUS_OUT_OF_MEMORY && strcmp(question->error.param, "scheduling.memory_limit") == 0)
-    fault_add(faults, STATUS_INVALID_VALUE, question->error.param, "%s", question->error.text);
+  const struct error *why = &question->error;
+  if (why->status == STATUS_OUT_OF_MEMORY && strcmp(why->param, "scheduling.memory_limit") == 0)
+    fault_add(faults, STATUS_INVALID_VALUE, why->param, "%s", why->text);
+  else if (why->status && status_http(why->status) < 500) /* of the job itself: it would fail with the same */
+    fault_add(faults, why->status, why->param[0] ? why->param : NULL, "%s", why->text);
   else if (budget && takes > budget)
     fault_add(faults, STATUS_INVALID_VALUE, "batch_size",
               "the job takes %lld MiB of memory, and this server's memory_budget_mib is %lld MiB. A batch_size smaller "

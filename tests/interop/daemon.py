@@ -22,7 +22,8 @@ class Daemon:
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
                 [os.path.join(build, "reflectd"), "--data", os.path.join(self.folder, "data"),
-                 "--models", os.path.join(self.folder, "models"), "--listen", "127.0.0.1:0", *options],
+                 "--models", os.path.join(self.folder, "models"), "--listen", "127.0.0.1:0",
+                 "--upload-check-wait-ms", "15000", *options],  # checks are waited for, however busy the host is
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
         self.url = self._wait_for_url()
 

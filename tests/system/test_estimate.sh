@@ -30,6 +30,23 @@ estimate ',"adapter":{"r":0}'; is "$status $(value param)" "400 adapter.r" "a bo
 out=$("$reflect" --url "$url" jobs estimate --model bert --file "$file" --epochs 2 --batch 8 2> /dev/null); like "$? $out" $'^0 fits +yes\nlearns +classification\nsteps +8\n' "the command line shows it"
 out=$("$reflect" --url "$url" jobs create --dry-run --model bert --file "$file" --memory-limit 5 2> /dev/null); like "$? $out" $'^1 fits +no
 reason +memory_limit is 5 MiB' "and says by its status that a job does not fit"
+
+# ---- what only the opened model tells is told when a job is created ----
+refused() { # ADAPTER PARAM CODE TEXT NAME
+  call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' -d "{\"model\":\"bert\",\"training_file\":\"$file\",\"adapter\":{$1}}"
+  is "$status $(value code) $(value param)" "400 $3 $2" "$5"; like "$body" "$4" "and says why"
+}
+call GET /v1/fine_tuning/jobs; stored=$(grep -o '"object":"fine_tuning.job"' <<< "$body" | wc -l)
+refused '"target_modules":".*[.]quarry"' adapter.target_modules unsupported_target_module 'quarry' "a pattern that no module matches"
+refused '"target_modules":["bert.encoder.layer.7.attention.self.query"]' adapter.target_modules unsupported_target_module 'layer.7' "a path that the model has not"
+refused '"exclude_modules":["querry"]' adapter.exclude_modules unsupported_target_module 'querry' "an exclusion of nothing"
+refused '"layers_to_transform":[99]' adapter.layers_to_transform unsupported_target_module '99' "a layer that the model has not"
+refused '"peft_type":"LORA","rank_pattern":{"querry":4}' adapter.rank_pattern unsupported_target_module 'querry' "a key of a pattern map that no module matches"
+refused '"peft_type":"LORA","trainable_token_indices":[5]' adapter.trainable_token_indices unsupported_target_module 'is for decoders' "an embedding that stays frozen"
+refused '"modules_to_save":["lm_head"]' adapter.modules_to_save unsupported_target_module 'lm_head' "a module to save that the model has not"
+call GET /v1/fine_tuning/jobs; is "$(grep -o '"object":"fine_tuning.job"' <<< "$body" | wc -l)" "$stored" "nothing was stored"
+call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' -d "{\"model\":\"bert\",\"training_file\":\"$file\",\"adapter\":{\"target_modules\":\".*[.]query\",\"modules_to_save\":[\"classifier\"]}}"
+is "$status $(value status)" "200 queued" "what the model has is accepted"; job=$(value id); await succeeded "$job" 300 && ok "and trained" || not_ok "and trained" "$body"
 stop; is "$code" 0 "exit 0"
 
 # ---- a budget, with real plans ----

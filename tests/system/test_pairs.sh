@@ -22,8 +22,9 @@ refused "a metric of another task" "invalid_value evaluation.metric" 'it measure
 refused "pairs for a reranker" "invalid_value dataset.text_pair" 'no column|dataset.label' ',"task":"reranking","dataset":{"text_pair":"passage"}'
 refused "a class for pairs" "invalid_value dataset.text" 'the task classification learns from a text with a label' ',"task":"classification"'
 batch=1 refused "a batch without negatives" "invalid_value batch_size" 'batch_size is 1: the negatives'
-ends "pooling that contradicts the base fails" failed ',"embedding":{"pooling":"mean"}' pooled; like "$body" '"param":"embedding.pooling"' "and names the member"
+refused "pooling that contradicts the base" "invalid_value embedding.pooling" 'pooling' ',"embedding":{"pooling":"mean"}' pooled
 ends "a module that is not understood" failed '' dense; like "$body" 'the module Dense is not supported' "is named"
+refused "before the job where the task is named" "unsupported_value model" 'the module Dense is not supported' ',"task":"embedding"' dense
 ends "embeddings are trained" succeeded ",\"validation_file\":\"$file\",\"evaluation\":{\"metric\":\"cosine_mrr@10\"},\"exports\":[\"merged:f32\"]" pooled
 call GET "/v1/fine_tuning/jobs/$job/artifacts/adapter_config.json"; like "$body" '"task_type": "FEATURE_EXTRACTION"' "PEFT knows what for"
 unlike "$body" '"modules_to_save": \[' "nothing is trained beside it"
@@ -51,7 +52,7 @@ ends "a reranker is trained" succeeded ",\"validation_file\":\"$file\""
 call GET "/v1/fine_tuning/jobs/$job/artifacts/training_manifest.json"; like "$body" '"valid_ndcg@10"' "its rankings are measured"
 call GET "/v1/fine_tuning/jobs/$job/artifacts/labels.json"; like "$body" '"num_labels": 1' "and it has one logit"
 ends "a job goes on from the reranker" succeeded ",\"from_checkpoint\":\"$job\""
-ends "but not from embeddings" failed ",\"from_checkpoint\":\"$first\"" pooled; like "$body" 'from_checkpoint' "which have no head"
+refused "but not from embeddings" "invalid_value from_checkpoint" 'has no head' ",\"from_checkpoint\":\"$first\"" pooled
 upload bad.csv $'query,passage,label\nw1,w2,1\nw3,w4,-1'
 refused "a label that is no share" "dataset_invalid training_file" 'line 3, column 7: label is -1; it must be from 0 to 1'
 stop

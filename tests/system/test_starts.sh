@@ -32,10 +32,17 @@ like "$("$reflect" classify "$model" --text 'w1 w2')" " $want\$" "served, it say
 first=$job
 create ",\"from_checkpoint\":\"$first\""; await succeeded "$job" 300 && ok "a job goes on from it" || not_ok "a job goes on from it" "$body"
 like "$body" '"r":8,"lora_alpha":16(\.0)?,.*"init_lora_weights":true' "as from the LoRA that it is"
+call GET "/v1/fine_tuning/jobs/$job/events"; unlike "$body" 'was trained on' "of the same base"
+sed -i 's/"base_model_name_or_path": *"[^"]*"/"base_model_name_or_path": "someone\/bort"/' "$work/adapter/adapter_config.json"
+tar -C "$work/adapter" -cf "$work/other.tar" adapter_config.json adapter_model.safetensors labels.json
+call POST /v1/files -F purpose=fine-tune -F "file=@$work/other.tar"; create ",\"from_checkpoint\":\"$(value id)\""; await succeeded "$job" 300 && ok "one of another base that fits goes on" || not_ok "one of another base that fits goes on" "$body"
+call GET "/v1/fine_tuning/jobs/$job/events"; like "$body" 'starts from was trained on someone/bort, the job.s model is bert' "and the job says so"
 create ",\"from_checkpoint\":\"$first\",\"adapter\":{\"peft_type\":\"LORA\",\"r\":8,\"init_lora_weights\":\"olora\"}"
 is "$status $(value code) $(value param)" "400 invalid_value adapter.init_lora_weights" "it cannot begin twice"
 create ',"adapter":{"peft_type":"LORA","r":49,"init_lora_weights":"pissa"}'
-await failed "$job" 300; like "$body" '"param":"adapter.r".*|adapter.r is 49 for bert\.' "more rank than a weight has is refused by its module"
+is "$status $(value code) $(value param)" "400 invalid_value adapter.r" "more rank than a weight has"; like "$body" 'adapter.r is 49 for bert\.' "is refused by its module"
+create ',"adapter":{"peft_type":"BOFT","boft_block_size":7}'
+is "$status $(value code) $(value param)" "400 invalid_value adapter.boft_block_size" "so are blocks that do not divide a weight"; like "$body" 'bert\..* inputs, which boft_block_size 7 does not divide' "by its module too"
 create ',"adapter":{"peft_type":"LORA","init_lora_weights":"pissa","use_dora":true}'
 is "$status $(value param)" "400 adapter.use_dora" "DoRA has no such start"
 stop; is "$code" 0 "exit 0"

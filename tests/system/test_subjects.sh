@@ -38,7 +38,11 @@ is "$status $(value param)" "400 adapter.target_modules" "so is the default of a
 task=classification refused "another task" "unsupported_value task" '' 'can learn subject-driven'
 file=$texts refused "texts" "dataset_invalid training_file" "$prompt}" 'is no archive of images'
 
-send long.zip; post "$prompt}"; await failed "$job" 60; is "$(value code) $(value param)" "dataset_invalid training_file" "a text that is too long"; like "$body" 'long.zip: a.png: the text has [0-9]+ tokens' "is the data's fault"
+send long.zip; refused "a text that is too long" "dataset_invalid training_file" "$prompt}" 'long.zip: a.png: the text has [0-9]+ tokens'
+words=$(printf 'dog %.0s' {1..90}); send dogs.zip
+refused "a prompt that is too long" "invalid_value image.instance_prompt" ",\"image\":{\"instance_prompt\":\"$words\",\"resolution\":16}" 'image.instance_prompt has [0-9]+ tokens'
+refused "one of a class" "invalid_value image.class_prompt" "$prompt,\"with_prior_preservation\":true,\"class_prompt\":\"$words\"}" 'image.class_prompt has [0-9]+ tokens'
+refused "one of a preview" "invalid_value image.validation_prompts" "$prompt,\"validation_prompts\":[\"a dog\",\"$words\"]}" 'image.validation_prompts has [0-9]+ tokens'
 send dogs.zip; post "$prompt}" '?dry_run=true'; is "$status" 200 "an estimate"; like "$body" '"fits":true' "fits"; like "$body" '"learns":"image generation"' "says what is learnt"
 rest=',"with_prior_preservation":true,"class_prompt":"a dog","num_class_images":2,"num_inference_steps":2,"validation_prompts":["a dog"],"num_validation_images":1}'
 post "$prompt$rest"; is "$status" 200 "a job"; like "$body" '"image":\{"instance_prompt":"a photo of a red dog"' "is written out"

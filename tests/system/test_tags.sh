@@ -29,7 +29,7 @@ for _ in {1..300}; do call GET "/v1/fine_tuning/jobs/$first/exports"; [[ $(grep 
 is "$(grep -o '"status":"succeeded"' <<< "$body" | wc -l)" 2 "and made"
 ends "a job goes on from it" succeeded ",\"from_checkpoint\":\"$first\""
 upload texts.csv "$(echo text,label; for i in {1..9}; do echo "w$i,B-X"; echo "w2,O"; done)"
-ends "but not one of texts" failed ",\"from_checkpoint\":\"$first\""; like "$body" 'the classes B-X, I-X, O .3. for token classification' "since its head is for words"
+refused "but not one of texts, since its head is for words" "invalid_value from_checkpoint" 'the classes B-X, I-X, O .3. for token classification' ",\"from_checkpoint\":\"$first\""
 
 upload other.jsonl '{"tokens":["w1"],"tags":["B-Y"]}'; other=$file file=$tags
 refused "a tag that the training file lacks" "dataset_invalid validation_file" "$other: line 1, column 25: the label B-Y does not occur" ",\"validation_file\":\"$other\""

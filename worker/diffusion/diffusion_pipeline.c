@@ -358,6 +358,12 @@ static enum status run(float *out, struct diffusion_pipeline *p, const struct se
   return status;
 }
 
+enum status diffusion_pipeline_check_prompt(const struct diffusion_pipeline *p, const char *text, const char *param,
+                                            struct error *err) {
+  int32_t ids[TEXT_TOKENS_MAX];
+  return tokenize(ids, p, text, param, err);
+}
+
 enum status diffusion_pipeline_encode(float *out, struct diffusion_pipeline *p, const char *text, const char *param,
                                       struct error *err) {
   const uint32_t offsets[] = {0, (uint32_t)p->text_tokens};

@@ -33,9 +33,12 @@ NODISCARD enum status diffusion_pipeline_open(struct diffusion_pipeline *out, co
                                               struct error *err);
 void diffusion_pipeline_close(struct diffusion_pipeline *pipeline);
 
-/* What the UNet is conditioned on: the text encoder's rows of all tokens of a prompt, padding among them, into
-   out[text_tokens][text_cols]. A prompt with more tokens than that is STATUS_INVALID_VALUE: what is cut off would be
-   missing from the picture. `param` is the prompt's name in errors. */
+/* A prompt with more tokens than text_tokens is STATUS_INVALID_VALUE: what is cut off would be missing from the
+   picture. `param` is the prompt's name in errors. */
+NODISCARD enum status diffusion_pipeline_check_prompt(const struct diffusion_pipeline *pipeline, const char *text,
+                                                      const char *param, struct error *err);
+/* What the UNet is conditioned on: the text encoder's rows of all tokens of a prompt that passes that check, padding
+   among them, into out[text_tokens][text_cols]. */
 NODISCARD enum status diffusion_pipeline_encode(float *out, struct diffusion_pipeline *pipeline, const char *text,
                                                 const char *param, struct error *err);
 

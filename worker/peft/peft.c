@@ -149,6 +149,17 @@ enum status peft_read_head(struct peft_head *out, const char *path, struct arena
   return status;
 }
 
+enum status peft_read_base(const char **out, const char *path, struct arena *arena, struct error *err) {
+  struct peft_source source;
+  enum status status = peft_source_open(&source, path, err);
+  const char *base = status ? NULL : json_string_value(json_object_get(source.config, "base_model_name_or_path"));
+  *out = base ? arena_string(arena, base) : NULL;
+  if (base && !*out)
+    status = error_no_memory(err, "the name of an adapter's base model");
+  peft_source_close(&source);
+  return status;
+}
+
 /* Of the listed names (the model's own, where none are) those that an adapter is on. */
 static json_t *adapted_names(const struct model *model, const struct adapter_spec *spec) {
   const struct string_list *names = &spec->target_modules.names;

@@ -18,6 +18,9 @@ NODISCARD enum status peft_start(struct model *model, const struct adapter_spec 
                                  struct error *err);
 /* The head that an adapter holds. Strings live in `arena`. */
 NODISCARD enum status peft_read_head(struct peft_head *out, const char *path, struct arena *arena, struct error *err);
+/* What its adapter_config.json calls the base model that it was trained on: a folder or a name; NULL: it does not say.
+   In `arena`. */
+NODISCARD enum status peft_read_base(const char **out, const char *path, struct arena *arena, struct error *err);
 /* What the card says of a training beside what follows from the adapter: lines of its YAML front matter, and Markdown
    before the versions. */
 struct peft_card {
