@@ -103,6 +103,10 @@ cp -r "$root/tests/worker/encoders/clip" "$root/tests/worker/encoders/dino" mode
 measured() { post "{\"model\":\"painter\",\"training_file\":\"$data\",\"task\":\"subject-driven\",\"adapter\":{\"r\":4},\"image\":{\"instance_prompt\":\"a dog\",\"resolution\":16,\"validation_prompts\":[\"a dog\"],\"num_inference_steps\":2,$1},\"hyperparameters\":{\"n_epochs\":2,\"batch_size\":2}}" fine_tuning/jobs; }
 measured '"clip_model":"clip","dino_model":"dino"'; is "$status" 200 "a job whose previews are measured"; job=$(value id)
 soon job_ended; call GET "/v1/fine_tuning/jobs/$job/events"; like "$body" '"valid_clip_t":-?[0-9.e-]+,"valid_clip_i":-?[0-9.e-]+,"valid_dino":-?[0-9.e-]+' "tells CLIP-T, CLIP-I and DINO"
+call GET "/v1/fine_tuning/jobs/$job/artifacts/training_manifest.json"; manifest=$(tr -d ' \n' <<< "$body")
+for encoder in clip dino; do
+  sum=$(sha256sum < "models/$encoder/model.safetensors"); like "$manifest" "\"${encoder}_model\":\{\"id\":\"$encoder\",\"files\":\[.*\"sha256\":\"${sum%% *}\"" "the manifest has the files of $encoder"
+done
 measured '"clip_model":"clip2"'; is "$status $(value code) $(value param)" "404 model_not_found image.clip_model" "an encoder that is not there"
 measured '"clip_model":"dino"'; is "$status $(value param)" "400 image.clip_model" "an encoder of another kind"; like "$body" 'must be a CLIPModel; dino is none' "is refused by its name"
 measured '"dino_model":"painter"'; is "$status $(value param)" "400 image.dino_model" "so is a model that is no encoder"

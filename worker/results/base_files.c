@@ -38,7 +38,8 @@ static bool is_about(const char *name) {
                                       "modules.json",
                                       "chat_template.jinja",
                                       "chat_template.json",
-                                      "generation_config.json"};
+                                      "generation_config.json",
+                                      "preprocessor_config.json"};
   for (size_t i = 0; i < COUNT_OF(names); i++)
     if (strcmp(name, names[i]) == 0)
       return true;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/preview_encoder.h"
 #include "api/single_file.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -69,6 +70,24 @@ static enum status add_validation(json_t *manifest, const struct training *t, st
   return STATUS_OK;
 }
 
+/* What previews were measured with. */
+static enum status add_encoders(json_t *manifest, const struct task *task, struct error *err) {
+  const char *const folders[PREVIEW_ENCODER_COUNT] = {task->clip_dir, task->dino_dir};
+  enum status status = STATUS_OK;
+  for (int i = 0; !status && i < PREVIEW_ENCODER_COUNT; i++) {
+    const char *member = strrchr(preview_encoders[i].param, '.') + 1;
+    json_t *files;
+    if (!folders[i])
+      continue;
+    status = base_files(&files, folders[i], err);
+    if (!status)
+      json_object_set_new(manifest, member,
+                          json_pack("{s:s s:o}", "id", preview_encoder_id(&task->spec, (enum preview_encoder)i),
+                                    "files", files));
+  }
+  return status;
+}
+
 enum status manifest_make(json_t **out, struct training *t, const struct dataset *learnt, json_t *files,
                           struct error *err) {
   const struct task *task = t->task;
@@ -91,6 +110,7 @@ enum status manifest_make(json_t **out, struct training *t, const struct dataset
       "base_model", "id", task->spec.model, "files", base);
   CHECK(manifest);
   status = add_validation(manifest, t, err);
+  status = status ? status : add_encoders(manifest, task, err);
   if (status) {
     json_decref(manifest);
     return status;
