@@ -7,8 +7,8 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/json_text.h"
+#include "server/inspected.h"
 #include "server/models.h"
-#include "server/questions.h"
 #include "server/sandbox.h"
 #include "storage/db_event.h"
 
@@ -74,6 +74,18 @@ static enum status keep(struct server *server, const struct job_row *job, const 
   return db_apply(server->db, store, &answer, true, err);
 }
 
+enum status needs_plan(struct question **out, struct server *server, const char *tenant, const struct job_spec *spec,
+                       struct error *err) {
+  AUTO(arena_done) struct arena arena;
+  struct base_model model;
+  struct job_spec planned = *spec;
+  arena_init(&arena, ARENA_BYTES);
+  planned.seed = 0;
+  bool gone = models_find(&model, server->config->models, spec->model, &arena, NULL) != STATUS_OK;
+  const struct inspected *inspected = gone ? NULL : inspected_of(server->inspected, &model);
+  return questions_ask(out, &server->questions, TASK_PLAN, tenant, &planned, inspected ? inspected->version : 0, err);
+}
+
 enum status needs_ask(bool *known, struct server *server, const struct job_row *job, struct error *err) {
   AUTO(arena_done) struct arena arena;
   AUTO(json_release) json_t *document = NULL;
@@ -84,7 +96,6 @@ enum status needs_ask(bool *known, struct server *server, const struct job_row *
   *known = true;
   if (db_job_spec(&spec, &document, job, &arena, &fault))
     return keep(server, job, NULL, &fault, err); /* damaged: its run says so */
-  *known = !questions_ask(&question, &server->questions, TASK_PLAN, job->tenant, &spec, 0, &fault) &&
-           question->state == QUESTION_KNOWN;
+  *known = !needs_plan(&question, server, job->tenant, &spec, &fault) && question->state == QUESTION_KNOWN;
   return *known ? keep(server, job, question, &question->error, err) : STATUS_OK;
 }

@@ -7,7 +7,6 @@
 #include "server/http/wait.h"
 #include "server/inspected.h"
 #include "server/needs.h"
-#include "server/questions.h"
 #include "server/scheduler.h"
 
 static const double MIB = 1 << 20, OWN_MIB = 64; /* of a worker that trains nothing yet */
@@ -78,27 +77,17 @@ static bool is_for_worker(const struct job_spec *spec) {
          job_task_images(spec->task);
 }
 
-/* Which seed was chosen changes nothing. */
-static struct job_spec planned(const struct job_draft *draft) {
-  struct job_spec spec = draft->spec;
-  spec.seed = 0;
-  return spec;
-}
-
 /* The question for its plan, new or asked before; NULL: none is needed, or it cannot be asked now. */
 static struct question *ask_plan(struct request *request, const struct job_draft *draft) {
   struct server *server = request->server;
   const struct inspected *inspected = inspected_of(server->inspected, &draft->model);
-  const struct job_spec spec = planned(draft);
   struct question *question;
   struct error err;
   if (draft->pending || !inspected || !inspected->report || server->draining || server->hold.why.status)
     return NULL;
-  if (!may_exceed(server, draft, inspected->report) && !is_for_worker(&spec))
+  if (!may_exceed(server, draft, inspected->report) && !is_for_worker(&draft->spec))
     return NULL;
-  return questions_ask(&question, &server->questions, TASK_PLAN, request->tenant, &spec, inspected->version, &err)
-             ? NULL
-             : question;
+  return needs_plan(&question, server, request->tenant, &draft->spec, &err) ? NULL : question;
 }
 
 bool job_fit_wait(struct request *request, const struct job_draft *drafts, size_t count) {
