@@ -146,11 +146,13 @@ static bool fold_hyperparameters(json_t *document) {
   const char *name;
   char path[192];
   bool done = true;
+  if (!json_is_object(given)) /* where it is there at all the server says what is wrong */
+    return true;
   json_object_foreach(given, name, value) {
     snprintf(path, sizeof path, HYPER "%s", name);
     done = done && options_set_path(document, path, json_incref(value), &err) == STATUS_OK;
   }
-  return done && (!given || json_object_del(document, "hyperparameters") == 0);
+  return done && json_object_del(document, "hyperparameters") == 0;
 }
 
 /* Options write hyperparameters in one place; they belong below the type that the method has. */

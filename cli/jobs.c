@@ -122,8 +122,15 @@ static void cell_status(struct str *out, const json_t *job) {
 }
 static void cell_method(struct str *out, const json_t *job) {
   const json_t *adapter = json_object_get(job, "adapter");
+  static const struct {
+    const char *member, *shown;
+  } sizes[] = {{"r", "r"}, {"oft_block_size", "block"}, {"boft_block_size", "block"}, {"boft_block_num", "blocks"}};
   text_clean(out, text_member(adapter, "peft_type", "-"));
-  str_printf(out, " r=%lld", (long long)json_integer_value(json_object_get(adapter, "r")));
+  str_puts(out, json_is_true(json_object_get(adapter, "apply_GS")) ? " GS" : "");
+  json_int_t size = 0;
+  for (size_t i = 0; size == 0 && i < COUNT_OF(sizes); i++) /* 0: another one decides */
+    if ((size = json_integer_value(json_object_get(adapter, sizes[i].member))) > 0)
+      str_printf(out, " %s=%lld", sizes[i].shown, (long long)size);
 }
 static void cell_progress(struct str *out, const json_t *job) {
   struct job_progress progress;

@@ -38,7 +38,12 @@ run jobs get; is "$code" 2 "no operand"
 run jobs create --model tiny --suffix long --file "$file"; job=$said; await running
 run jobs pause "$job"; is "$code" 0 "a job is paused"; like "$said" 'pausing: +true' "by and by"
 await paused
-run jobs list; like "$said" "$job  paused" "the list shows it"
+run jobs list; like "$said" "$job  paused .* HRA r=8 " "the list shows it"
+for method in 'oft|OFT block=32' 'boft|BOFT block=4' 'hra --apply-gs|HRA GS r=8' 'lora --r 2|LORA r=2'; do
+  run jobs create --model tiny --suffix ok --file "$file" --method ${method%|*}; other=$said
+  run jobs list; like "$said" "$other .* ${method#*|} " "and of another its method with the size that it has"
+done
+run jobs create --model tiny --suffix ok --file "$file" --set hyperparameters=7; is "$code" 3 "a member of another kind"; like "$told" 'param (method.supervised.)?hyperparameters' "is refused by its name"
 (timeout 20 "$reflect" jobs watch "$job" > "$work/watched" 2>&1; echo "ended with $?" >> "$work/watched") &
 watch=$!; sleep 1.5
 run jobs resume "$job"; is "$code" 0 "and resumed"; await running
