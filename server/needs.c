@@ -8,7 +8,6 @@
 #include "base/json.h"
 #include "base/json_text.h"
 #include "server/inspected.h"
-#include "server/models.h"
 #include "server/sandbox.h"
 #include "storage/db_event.h"
 
@@ -53,8 +52,7 @@ struct answer {
 static enum status store(struct db *db, const void *what, struct error *err) {
   const struct answer *answer = what;
   char text[sizeof((struct error){0}.text) + 100];
-  struct event_row event = {
-      .job_id = answer->job->id, .created_at = clock_unix(), .level = LOG_WARN, .message = text};
+  struct event_row event = {.job_id = answer->job->id, .created_at = clock_unix(), .level = LOG_WARN, .message = text};
   enum status status = db_job_set_needs(db, answer->job->id, answer->memory_mib, err);
   if (status || !answer->why)
     return status;
@@ -75,14 +73,10 @@ static enum status keep(struct server *server, const struct job_row *job, const 
 }
 
 enum status needs_plan(struct question **out, struct server *server, const char *tenant, const struct job_spec *spec,
-                       struct error *err) {
-  AUTO(arena_done) struct arena arena;
-  struct base_model model;
+                       const struct base_model *model, struct error *err) {
   struct job_spec planned = *spec;
-  arena_init(&arena, ARENA_BYTES);
+  const struct inspected *inspected = model ? inspected_of(server->inspected, model) : NULL;
   planned.seed = 0;
-  bool gone = models_find(&model, server->config->models, spec->model, &arena, NULL) != STATUS_OK;
-  const struct inspected *inspected = gone ? NULL : inspected_of(server->inspected, &model);
   return questions_ask(out, &server->questions, TASK_PLAN, tenant, &planned, inspected ? inspected->version : 0, err);
 }
 
@@ -90,12 +84,15 @@ enum status needs_ask(bool *known, struct server *server, const struct job_row *
   AUTO(arena_done) struct arena arena;
   AUTO(json_release) json_t *document = NULL;
   struct question *question;
+  struct base_model model;
   struct job_spec spec;
   struct error fault = {0};
   arena_init(&arena, ARENA_BYTES);
   *known = true;
   if (db_job_spec(&spec, &document, job, &arena, &fault))
     return keep(server, job, NULL, &fault, err); /* damaged: its run says so */
-  *known = !needs_plan(&question, server, job->tenant, &spec, &fault) && question->state == QUESTION_KNOWN;
+  bool there = !models_find(&model, server->config->models, spec.model, &arena, NULL);
+  *known = !needs_plan(&question, server, job->tenant, &spec, there ? &model : NULL, &fault) &&
+           question->state == QUESTION_KNOWN;
   return *known ? keep(server, job, question, &question->error, err) : STATUS_OK;
 }

@@ -87,7 +87,7 @@ static struct question *ask_plan(struct request *request, const struct job_draft
     return NULL;
   if (!may_exceed(server, draft, inspected->report) && !is_for_worker(&draft->spec))
     return NULL;
-  return needs_plan(&question, server, request->tenant, &draft->spec, &err) ? NULL : question;
+  return needs_plan(&question, server, request->tenant, &draft->spec, &draft->model, &err) ? NULL : question;
 }
 
 bool job_fit_wait(struct request *request, const struct job_draft *drafts, size_t count) {
