@@ -25,6 +25,7 @@ struct run {
   struct backend backend;
   struct diffusion_pipeline pipeline;
   struct image_training images;
+  struct image_folder training_folder, validation_folder;
   struct corpus training, validation; /* what the trainer counts: an example a picture */
   struct training trainer;
 };
@@ -196,17 +197,12 @@ static enum status count_examples(struct corpus *out, const struct run *r, size_
   return STATUS_OK;
 }
 
-static enum status read_images(struct run *r, const struct task_file *file, const char *name, struct image_set *set,
-                               struct corpus *corpus, struct error *err) {
-  struct image_folder folder;
-  enum status status = image_folder_open(&folder, file->path, err);
-  if (status)
-    return error_prefix(err, "%s file %s", name, file->filename);
+static enum status read_images(struct run *r, struct image_folder *folder, const struct task_file *file,
+                               const char *name, struct image_set *set, struct corpus *corpus, struct error *err) {
   struct reading reading = {.r = r, .set = set, .use = set == &r->images.validation};
-  status = image_folder_each(&folder, file->path, take, &reading, err);
+  enum status status = image_folder_each(folder, file->path, take, &reading, err);
   if (!status && is_controllable(r) && r->task->spec.image.conditioning == CONDITIONING_IMAGE)
-    status = read_hints(&reading, &folder, file->path, err);
-  image_folder_close(&folder);
+    status = read_hints(&reading, folder, file->path, err);
   if (status)
     return status == STATUS_DATASET_INVALID ? error_prefix(err, "%s file %s", name, file->filename) : status;
   return count_examples(corpus, r, set->count, err);
@@ -214,9 +210,11 @@ static enum status read_images(struct run *r, const struct task_file *file, cons
 
 static enum status read_data(struct run *r, struct error *err) {
   const struct task *task = r->task;
-  enum status status = read_images(r, &task->training, "training", &r->images.training, &r->training, err);
+  enum status status =
+      read_images(r, &r->training_folder, &task->training, "training", &r->images.training, &r->training, err);
   if (!status && task->validation.path)
-    status = read_images(r, &task->validation, "validation", &r->images.validation, &r->validation, err);
+    status = read_images(r, &r->validation_folder, &task->validation, "validation", &r->images.validation,
+                         &r->validation, err);
   return status;
 }
 
@@ -236,26 +234,31 @@ static enum status check_text(const struct run *r, const struct task_file *file,
   return error_set(err, STATUS_DATASET_INVALID, param, "%s: %.200s: %s", file->filename, item->path, why.text);
 }
 
-/* The prompts of a data file's pictures. */
-static enum status check_texts(const struct run *r, const struct task_file *file, const char *param,
-                               struct error *err) {
-  struct image_folder folder;
-  enum status status = file->path ? image_folder_open(&folder, file->path, err) : STATUS_OK;
-  if (status || !file->path)
-    return status ? error_prefix(err, "%s %s", param, file->filename) : status;
-  for (size_t i = 0; !status && i < folder.count; i++)
-    if (!folder.items[i].of)
-      status = check_text(r, file, param, &folder.items[i], err);
-  image_folder_close(&folder);
+/* Which pictures a data file has, and whether the model can read their prompts. */
+static enum status open_images(struct image_folder *folder, const struct run *r, const struct task_file *file,
+                               const char *name, const char *param, struct error *err) {
+  enum status status = image_folder_open(folder, file->path, err);
+  if (status)
+    return error_prefix(err, "%s file %s", name, file->filename);
+  for (size_t i = 0; !status && i < folder->count; i++)
+    if (!folder->items[i].of)
+      status = check_text(r, file, param, &folder->items[i], err);
   return status;
 }
 
-/* Prompts that the model cannot read, and previews that cannot be made. */
+static enum status open_data(struct run *r, struct error *err) {
+  const struct task *task = r->task;
+  enum status status = open_images(&r->training_folder, r, &task->training, "training", "training_file", err);
+  if (!status && task->validation.path)
+    status = open_images(&r->validation_folder, r, &task->validation, "validation", "validation_file", err);
+  return status;
+}
+
+/* The job's own prompts that the model cannot read, and previews that cannot be made. */
 static enum status check(const struct run *r, struct error *err) {
   const struct image_spec *image = &r->task->spec.image;
-  enum status status = check_texts(r, &r->task->training, "training_file", err);
-  status = status ? status : check_texts(r, &r->task->validation, "validation_file", err);
-  if (!status && image->class_prompt)
+  enum status status = STATUS_OK;
+  if (image->class_prompt)
     status = diffusion_pipeline_check_prompt(&r->pipeline, image->class_prompt, "image.class_prompt", err);
   for (size_t i = 0; !status && i < image->validation_prompts.count; i++)
     status = diffusion_pipeline_check_prompt(&r->pipeline, image->validation_prompts.item[i],
@@ -298,6 +301,7 @@ static enum status train(struct run *r, struct error *err) {
   double began = clock_seconds();
   phase(r, "load");
   enum status status = open_model(r, err);
+  status = status ? status : open_data(r, err);
   status = status ? status : check(r, err);
   phase(r, "encode");
   status = status ? status : read_data(r, err);
@@ -321,6 +325,7 @@ static enum status train(struct run *r, struct error *err) {
 
 static enum status plan(struct run *r, struct error *err) {
   enum status status = open_model(r, err);
+  status = status ? status : open_data(r, err);
   status = status ? status : check(r, err);
   status = status ? status : adapt(r, err);
   status = status ? status : make_denoiser(r, err);
@@ -336,6 +341,7 @@ static enum status estimate(struct run *r, struct error *err) {
   double began = clock_seconds();
   json_t *found;
   enum status status = open_model(r, err);
+  status = status ? status : open_data(r, err);
   status = status ? status : check(r, err);
   status = status ? status : read_data(r, err);
   status = status ? status : adapt(r, err);
@@ -367,6 +373,8 @@ enum status image_pipeline_run(const struct task *task, struct report *report, s
   image_training_done(&r->images);
   corpus_done(&r->training);
   corpus_done(&r->validation);
+  image_folder_close(&r->training_folder);
+  image_folder_close(&r->validation_folder);
   diffusion_pipeline_close(&r->pipeline);
   backend_close(&r->backend);
   return status;

@@ -120,10 +120,11 @@ static void it_learns_and_shows_previews(void **state) {
 static void previews_are_measured(void **state) {
   (void)state;
   static const char *const names[] = {"valid_clip_t", "valid_clip_i", "valid_dino"};
-  const char *spec = IMAGES(MEASURED) "\"evaluation\":{\"every_steps\":6},";
+#define EVALUATED "\"evaluation\":{\"every_steps\":6},"
+  const char *spec = IMAGES(MEASURED ",\"clip_model\":\"clip\",\"dino_model\":\"dino\"") EVALUATED;
   char here[200], folders[600];
   struct outcome plain, o, with;
-  run(&plain, "unmeasured", spec, NULL);
+  run(&plain, "unmeasured", IMAGES(MEASURED) EVALUATED, NULL);
   assert_non_null(getcwd(here, sizeof here));
   snprintf(folders, sizeof folders, ENCODERS, here, here);
   encoders = folders;

@@ -80,10 +80,11 @@ static enum status add_encoders(json_t *manifest, const struct task *task, struc
     if (!folders[i])
       continue;
     status = base_files(&files, folders[i], err);
-    if (!status)
-      json_object_set_new(manifest, member,
-                          json_pack("{s:s s:o}", "id", preview_encoder_id(&task->spec, (enum preview_encoder)i),
-                                    "files", files));
+    if (!status &&
+        json_object_set_new(
+            manifest, member,
+            json_pack("{s:s s:o}", "id", preview_encoder_id(&task->spec, (enum preview_encoder)i), "files", files)))
+      status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "describing the encoders of the previews");
   }
   return status;
 }
