@@ -21,7 +21,7 @@ for init in pissa pissa_niter_2 olora; do
   like "$config" '"r":8,"lora_alpha":16(\.0)?,.*"init_lora_weights":true' "$init: the adapter is a LoRA of twice the rank"
 done
 like "$(< "$work/adapter/README.md")" 'It was trained with OLoRA' "the card says how it began"
-like "$(< "$work/adapter/README.md")" '\| init_lora_weights \| "?olora' "the settings are the job's"
+like "$(< "$work/adapter/README.md")" '\| init_lora_weights \| `"olora"`' "the settings are the job's"
 
 "$reflect" jobs export "$job" lora,merged:f32 > "$work/said"; is $? 0 "exports afterwards"
 "$reflect" jobs download "$job" --out "$work/more" --name predictions.jsonl > /dev/null

@@ -7,7 +7,7 @@ start_real
 export REFLECT_URL=$url
 for i in {1..20}; do echo "{\"text\":\"w$i w2\",\"label\":\"$((i % 2))\"}"; done > "$work/train.jsonl"
 call POST /v1/files -F purpose=fine-tune -F "file=@$work/train.jsonl"; file=$(value id)
-call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' -d "{\"model\":\"bert\",\"training_file\":\"$file\",\"validation_file\":\"$file\",\"seed\":1,\"hyperparameters\":{\"n_epochs\":2,\"batch_size\":4}}"; job=$(value id)
+call POST /v1/fine_tuning/jobs -H 'Content-Type: application/json' -d "{\"model\":\"bert\",\"training_file\":\"$file\",\"validation_file\":\"$file\",\"seed\":1,\"adapter\":{\"target_modules\":\".*(query|key)\"},\"hyperparameters\":{\"n_epochs\":2,\"batch_size\":4}}"; job=$(value id)
 await succeeded "$job" 300 && ok "a job ends" || not_ok "a job ends" "$body"
 "$reflect" jobs download "$job" --out "$work/adapter" > /dev/null; "$reflect" jobs download "$job" --out "$work/adapter" --name adapter.tar > /dev/null
 
@@ -25,8 +25,8 @@ call DELETE "/v1/files/$file"; run "$job"; is "$code" 0 "data that was deleted i
 card=$(< "$work/adapter/README.md")
 like "$card" $'^---\nbase_model: bert\nlibrary_name: peft\n' "the card begins as the hub reads it"
 like "$card" $'\nmetrics:\n- accuracy\n.*\nmodel-index:\n.*\n---\n' "with metrics"
-like "$card" '\| training \| train.jsonl \| 20 \|' "has the data"; like "$card" '\| accuracy \| [01]' "the results"; like "$card" '\| 10 \| 2.00 \| [0-9.]+ \| [0-9.]+ \|' "the curve"
-like "$card" '\| seed \| 1 \|' "the settings"; like "$card" 'AutoTokenizer.from_pretrained\("bert"\)' "and how to load it"; unlike "$card" "$job|$file" "and nothing of the run"
+like "$card" '\| training \| `train.jsonl` \| 20 \|' "has the data"; like "$card" '\| accuracy \| [01]' "the results"; like "$card" '\| 10 \| 2.00 \| [0-9.]+ \| [0-9.]+ \|' "the curve"
+like "$card" '\| seed \| 1 \|' "the settings"; like "$card" '\| target_modules \| `"\.\*\(query\\\|key\)"` \|' "a pattern among them as it is"; like "$card" 'AutoTokenizer.from_pretrained\("bert"\)' "and how to load it"; unlike "$card" "$job|$file" "and nothing of the run"
 
 printf x >> "$work/adapter/adapter_config.json"; run "$work/adapter"; is "$code" 1 "a file that was changed"; like "$said" 'different +adapter_config.json' "is named"
 rm "$work/adapter/adapter_model.safetensors"; run "$work/adapter"; is "$code" 1 "one that is gone"; like "$said" 'missing +adapter_model.safetensors' "is named"

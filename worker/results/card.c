@@ -10,10 +10,16 @@
 
 enum { CARD_MAX = 1 << 20, CURVE_ROWS = 12, COLUMNS = 7 };
 
-/* A cell of a table: text of others must not end it. */
+/* Text of others in a cell of a table, as code, so that a pattern's signs are shown as they are. There is no way to
+   write a backquote or the end of a line there. */
 static void put_cell(struct str *out, const char *text) {
-  for (; *text; text++)
-    str_putc(out, *text == '|' || *text == '\n' || *text == '\r' || *text == '<' || *text == '`' ? ' ' : *text);
+  str_putc(out, '`');
+  for (; *text; text++) {
+    if (*text == '|')
+      str_putc(out, '\\');
+    str_putc(out, *text == '\n' || *text == '\r' || *text == '`' ? ' ' : *text);
+  }
+  str_putc(out, '`');
 }
 
 /* --- data ----------------------------------------------------------------------------------------- */
