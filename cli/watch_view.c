@@ -79,9 +79,11 @@ void watch_view_event(struct watch_view *view, const json_t *event) {
   const json_t *data = json_object_get(event, "data");
   str_clear(&view->last_event);
   str_puts(&view->last_event, text_member(event, "id", ""));
-  /* Steps are told as they are made, the progress once a second. */
-  if (json_is_integer(json_object_get(data, "step")) && json_is_number(json_object_get(data, "train_loss")))
+  /* Steps are told as they are made, the progress and its phase once a second. */
+  if (json_is_integer(json_object_get(data, "step")) && json_is_number(json_object_get(data, "train_loss"))) {
     watch_view_progress(view, (json_t *)(uintptr_t)data);
+    json_object_set_new(json_object_get(view->job, "progress"), "phase", json_string("train"));
+  }
   if (view->cli->json) {
     print_json_line(event);
     fflush(stdout);
