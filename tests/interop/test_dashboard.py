@@ -514,6 +514,18 @@ class Dashboard:
             expect(page.locator(".badge.running")).to_be_visible()
             sizes = page.locator(".pictures img").evaluate_all("all => all.map(one => one.naturalWidth)")
             assert len(sizes) >= 2 and set(sizes) == {16}, sizes
+            job = page.evaluate("""async () => {
+              const ask = (path, body) => fetch(`v1/${path}`, body === undefined ? {} :
+                {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify(body)}).then(said => said.json());
+              const [file] = (await ask('files')).data, [first] = (await ask('fine_tuning/jobs')).data;
+              await ask(`fine_tuning/jobs/${first.id}/cancel`, {});
+              return (await ask('fine_tuning/jobs', {model: 'painter', training_file: file.id, validation_file: file.id,
+                task: 'controllable', method: {type: 'supervised', supervised: {hyperparameters: {max_steps: 2}}},
+                image: {instance_prompt: 'a dog', conditioning: 'canny', resolution: 16, num_validation_images: 2, num_inference_steps: 2}})).id;
+            }""")
+            self.go(page, f"#/jobs/{job}")
+            for name in ("Hint 1", "Hint 2", "Validation picture 2, at step 2"):
+                expect(page.get_by_role("img", name=name)).to_be_visible(timeout=60000)
         finally:
             painting.stop()
 

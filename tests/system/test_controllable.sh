@@ -32,7 +32,7 @@ refused "edges that are not measured" "invalid_value evaluation.metric" '' 'wher
 
 post ''; is "$status" 200 "a job with hints"; like "$body" '"conditioning":"conditioning_image"' "is written out"
 await succeeded "$job" 120 && ok "it succeeds" || not_ok "it succeeds" "$body"
-artifact preview-4-1-1.png; is "$status" 200 "a preview"
+artifact preview-4-1-1.png; is "$status" 200 "a preview"; artifact hint-1.png; is "$status" 200 "and a hint"; is "$(head -c 4 "$work/body" | tail -c 3)" PNG "is a PNG"
 whole=$(sum conditioning_embedding.safetensors) || not_ok "the embedding" "no such artifact"
 like "$(strings "$work/body")" 'controlnet_cond_embedding.conv_in.weight' "has diffusers' names"
 post '' ',"checkpointing":{"every_steps":1}'

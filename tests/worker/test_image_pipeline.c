@@ -268,8 +268,8 @@ static void hints_are_learnt_and_previews_follow_them(void **state) {
   hyperparameters = "\"n_epochs\":16,\"batch_size\":3,\"learning_rate\":0.02";
   run(&o, "edges", HINTED(",\"conditioning\":\"canny\"") "\"evaluation\":{\"every_steps\":8,\"metric\":\"canny_f1\"},",
       "dogs.zip");
-  /* adapter x4, adapter.tar, two curves, manifest; previews of three pictures at three times */
-  assert_int_equal(artifacts(&o), 8 + 9);
+  /* adapter x4, adapter.tar, two curves, manifest; previews of three pictures at three times, and their hints */
+  assert_int_equal(artifacts(&o), 8 + 9 + 9);
   const json_t *last = newest(&o, "metrics", "valid_canny_iou");
   double iou = json_number_value(json_object_get(last, "valid_canny_iou")),
          f1 = json_number_value(json_object_get(last, "valid_canny_f1"));

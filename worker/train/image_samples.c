@@ -160,10 +160,13 @@ static enum status preview_hint(struct canny_likeness *sum, struct image_trainin
                                 size_t index, struct error *err) {
   const char *prompt = it->encoder.prompts[it->validation.prompts[index]];
   struct image image, hint;
+  char name[64];
   enum status status = image_set_hint_of(&hint, &it->validation, index, err);
   if (status)
     return status;
-  status = preview(&image, it, t, step, prompt, &hint, index, 0, err);
+  snprintf(name, sizeof name, "hint-%zu.png", index + 1);
+  status = publish(t, &hint, name, err); /* each time, so that it stays among the newest */
+  status = status ? status : preview(&image, it, t, step, prompt, &hint, index, 0, err);
   if (!status) {
     status = compare_edges(sum, &image, &hint, err);
     image_done(&image);
