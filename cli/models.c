@@ -18,7 +18,8 @@ static const struct text_column columns[] = {{"ID", text_cell, "id"},          {
                                              {"OWNER", text_cell, "owned_by"}, {"CREATED", text_cell_time, "created"},
                                              {"STATUS", cell_status, NULL},    {"ERROR", cell_error, NULL}};
 
-static enum exit_code models_list(struct cli *cli, const char *const *operands, const void *values, json_t *document) {
+static enum exit_code models_list(struct cli *cli, const char *const *operands, const void *values,
+                                  json_t *document) {
   (void)operands, (void)values, (void)document;
   return cli_list(cli, "/v1/models", &(struct page_options){0}, columns, COUNT_OF(columns));
 }
@@ -48,18 +49,18 @@ static enum exit_code models_add(struct cli *cli, const char *const *operands, c
 }
 
 static const struct command commands[] = {
-    {.verb = "list", .operands = "", .doc = "List base models and adapters", .run = models_list},
-    {.verb = "get", .operands = "ID", .operand_count = 1, .doc = "Show a model", .run = models_get},
-    {
-        .verb = "add",
-        .operands = "FOLDER|FILE.gguf|FILE.safetensors",
-        .operand_count = 1,
-        .doc = "Put a base model into the models folder of this machine's daemon, if jobs can use it",
-        .options = &model_add_table,
-        .values_bytes = sizeof(struct model_add_options),
-        .run = models_add,
-    },
-    {.verb = "delete", .operands = "ID", .operand_count = 1, .doc = "Delete an adapter", .run = models_delete},
+  {.verb = "list", .operands = "", .doc = "List base models and adapters", .run = models_list},
+  {.verb = "get", .operands = "ID", .operand_count = 1, .doc = "Show a model", .run = models_get},
+  {
+    .verb = "add",
+    .operands = "FOLDER|FILE.gguf|FILE.safetensors",
+    .operand_count = 1,
+    .doc = "Put a base model into the models folder of this machine's daemon, if jobs can use it",
+    .options = &model_add_table,
+    .values_bytes = sizeof(struct model_add_options),
+    .run = models_add,
+  },
+  {.verb = "delete", .operands = "ID", .operand_count = 1, .doc = "Delete an adapter", .run = models_delete},
 };
 
 const struct noun models_noun = {"models", "Base models and finished adapters", commands, COUNT_OF(commands),

@@ -52,7 +52,8 @@ struct answer {
 static enum status store(struct db *db, const void *what, struct error *err) {
   const struct answer *answer = what;
   char text[sizeof((struct error){0}.text) + 100];
-  struct event_row event = {.job_id = answer->job->id, .created_at = clock_unix(), .level = LOG_WARN, .message = text};
+  struct event_row event = {
+      .job_id = answer->job->id, .created_at = clock_unix(), .level = LOG_WARN, .message = text};
   enum status status = db_job_set_needs(db, answer->job->id, answer->memory_mib, err);
   if (status || !answer->why)
     return status;
