@@ -1,5 +1,4 @@
-/* Matching a request against endpoints.def. The table has some twenty rows: a linear scan is
-   shorter than any tree and costs less than a system call. */
+/* Matching a request against endpoints.def: a linear scan, in which the last byte tells most rows apart at once. */
 #include "api/endpoint.h"
 
 #include <stdio.h>
@@ -9,7 +8,7 @@
 
 static const struct endpoint endpoints[] = {
 #define ENDPOINT(method, path, operation, scope, summary)                                                              \
-  [OP_##operation] = {HTTP_##method, path, #operation, SCOPE_##scope, summary},
+  [OP_##operation] = {HTTP_##method, path, sizeof(path) - 1, #operation, SCOPE_##scope, summary},
 #include "api/endpoints.def"
 #undef ENDPOINT
 };
@@ -122,11 +121,13 @@ static enum status take_params(struct endpoint_match *out, const char *template,
 /* The row of the path and the method, and the methods that the path has. */
 static void find_row(struct endpoint_match *out, enum http_method method, const char *path, size_t length,
                      bool slashes) {
-  for (size_t i = 0; i < COUNT_OF(endpoints); i++) {
-    if (!same_shape(endpoints[i].path, path, length, slashes))
+  for (size_t i = 0; i < COUNT_OF(endpoints) && length > 0; i++) {
+    const struct endpoint *row = &endpoints[i];
+    char last = row->path[row->length - 1];
+    if ((last != '}' && last != path[length - 1]) || !same_shape(row->path, path, length, slashes))
       continue;
-    out->allowed |= 1u << endpoints[i].method;
-    if (endpoints[i].method == method)
+    out->allowed |= 1u << row->method;
+    if (row->method == method)
       out->op = (enum operation)i;
   }
 }

@@ -23,6 +23,7 @@ enum http_method { HTTP_GET, HTTP_POST, HTTP_DELETE, HTTP_PUT, HTTP_PATCH, HTTP_
 struct endpoint {
   enum http_method method;
   const char *path;       /* "/v1/files/{file_id}/content": the route for logs and metrics */
+  size_t length;          /* of the path */
   const char *operation;  /* "files_content" */
   enum scope scope;       /* what a key must be allowed */
   const char *summary;

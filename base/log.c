@@ -127,14 +127,28 @@ static size_t put(char *line, size_t at, const char *text) {
   return at + length;
 }
 
-/* A number to a millionth, from its digits: printf's conversion of a fraction costs more than all else of a line. */
-static int print_number(char *out, size_t size, double number) {
+/* Appends `number` with at least `width` digits. */
+static size_t put_digits(char *line, size_t at, unsigned long long number, int width) {
+  char digits[24];
+  size_t n = sizeof digits;
+  for (; number > 0 || width > 0; number /= 10, width--)
+    digits[--n] = (char)('0' + number % 10);
+  memcpy(line + at, digits + n, sizeof digits - n);
+  return at + sizeof digits - n;
+}
+
+/* Appends a number to a millionth, from its digits: printf's conversions cost more than all else of a line. */
+static size_t put_number(char *line, size_t at, size_t size, double number) {
   if (!(fabs(number) < 1e9))
-    return snprintf(out, size, "%.9g", number);
+    return at + (size_t)snprintf(line + at, size - at, "%.9g", number);
+  unsigned long long millionths = (unsigned long long)llround(fabs(number) * 1e6);
+  if (number < 0)
+    line[at++] = '-';
+  at = put_digits(line, at, millionths / 1000000, 1);
   if (number == (int)number)
-    return snprintf(out, size, "%d", (int)number);
-  long long millionths = llround(fabs(number) * 1e6);
-  return snprintf(out, size, "%s%lld.%06lld", number < 0 ? "-" : "", millionths / 1000000, millionths % 1000000);
+    return at;
+  line[at++] = '.';
+  return put_digits(line, at, millionths % 1000000, 6);
 }
 
 /* Appends ,"key": and the text or the number, where there is room for all of it. */
@@ -145,7 +159,7 @@ static size_t add_member(char *line, size_t at, size_t size, const char *key, co
   at = put(line, at, key);
   at = put(line, at, "\":");
   if (!text)
-    return at + (size_t)print_number(line + at, size - at, number);
+    return put_number(line, at, size, number);
   line[at++] = '"';
   at = escape(line, at, size - 8, text);
   line[at++] = '"';
@@ -188,8 +202,13 @@ static void write_line(enum log_level level, const struct log_member *members, s
   char line[4608];
   struct timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
-  size_t n = (size_t)snprintf(line, sizeof line, "{\"ts\":\"%s.%03ldZ\",\"level\":\"%s\",\"component\":\"%s\"",
-                              stamp_of(now.tv_sec), now.tv_nsec / 1000000, level_names[level], setup.component);
+  size_t n = put(line, 0, "{\"ts\":\"");
+  n = put(line, n, stamp_of(now.tv_sec));
+  line[n++] = '.';
+  n = put_digits(line, n, (unsigned long long)now.tv_nsec / 1000000, 3);
+  n = put(line, n, "Z\"");
+  n = add_member(line, n, sizeof line - MESSAGE_BYTES, "level", level_names[level], NAN);
+  n = add_member(line, n, sizeof line - MESSAGE_BYTES, "component", setup.component, NAN);
   for (size_t i = 0; i < LOG_SCOPES; i++)
     if (scopes[i].key)
       n = add_member(line, n, sizeof line - MESSAGE_BYTES, scopes[i].key, scopes[i].is_number ? NULL : scopes[i].text,

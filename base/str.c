@@ -34,9 +34,10 @@ static bool grow(struct str *s, size_t more) {
   size_t need = s->length + more + 1;
   if (need <= s->size)
     return true;
-  size_t size = s->size ? s->size * 2 : 64;
+  enum { LEAST = 64 }; /* bytes: a little often follows a long text */
+  size_t size = s->size ? s->size * 2 : LEAST;
   if (size < need)
-    size = need;
+    size = need + LEAST;
   char *text = realloc(s->size ? s->text : NULL, size);
   if (!text) {
     s->failed = true;

@@ -6,12 +6,15 @@
 #include "api/generation_body.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/http/client.h"
 #include "server/http/reply.h"
 
 static struct audit_row *describe(struct request *request) {
   struct audit_row *row = &request->audit;
   const char *object = request->match.count ? request->match.param[0] : NULL;
-  char key_id[KEY_ID_BYTES], *type = arena_string(&request->arena, request->endpoint->operation), *line;
+  char key_id[KEY_ID_BYTES], address[CLIENT_ADDRESS_BYTES];
+  char *type = arena_string(&request->arena, request->endpoint->operation), *line;
+  client_address(address, request->client);
   if (type && (line = strchr(type, '_')))
     *line = '.';
   *row = (struct audit_row){.tenant = request->tenant,
@@ -21,7 +24,7 @@ static struct audit_row *describe(struct request *request) {
                             .result = "success",
                             .actor = request->caller.actor,
                             .actor_id = request->caller.key_id,
-                            .address = request->address,
+                            .address = arena_string(&request->arena, address),
                             .request = request->id};
   return row;
 }

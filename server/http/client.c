@@ -1,5 +1,6 @@
 #include "server/http/client.h"
 
+#include <arpa/inet.h>
 #include <gnutls/gnutls.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
@@ -107,32 +108,42 @@ bool client_late(struct client *client, const struct config *config, int64_t now
 
 /* ---- who ---- */
 
-/* The bytes that tell machines apart: four of an IPv4 address, eight of an IPv6 one. */
-static size_t origin(const unsigned char **out, const struct client *client) {
-  const struct sockaddr_in *v4 = (const void *)&client->address;
-  const struct sockaddr_in6 *v6 = (const void *)&client->address;
-  if (client->address.ss_family == AF_INET) {
-    *out = (const unsigned char *)&v4->sin_addr;
-    return 4;
-  }
-  *out = v6->sin6_addr.s6_addr;
-  if (!IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
-    return 8;
-  *out += 12;
-  return 4;
+/* Tells machines apart: all of an IPv4 address, in the last four bytes; of an IPv6 one its network (/64), since a host
+   has as many addresses in it as it likes. */
+static void find_network(unsigned char out[ADDRESS_KEY_BYTES], const struct sockaddr_storage *address) {
+  const struct sockaddr_in *v4 = (const void *)address;
+  const struct sockaddr_in6 *v6 = (const void *)address;
+  memset(out, 0, ADDRESS_KEY_BYTES);
+  if (address->ss_family == AF_INET)
+    memcpy(out + 12, &v4->sin_addr, 4);
+  else if (address->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
+    memcpy(out + 12, v6->sin6_addr.s6_addr + 12, 4);
+  else if (address->ss_family == AF_INET6)
+    memcpy(out, &v6->sin6_addr, 8);
+}
+
+void client_set_address(struct client *client, const struct sockaddr_storage *address) {
+  client->address = *address;
+  find_network(client->network, address);
+}
+
+void client_address(char out[CLIENT_ADDRESS_BYTES], const struct client *client) {
+  const struct sockaddr_storage *address = &client->address;
+  const struct sockaddr_in *v4 = (const void *)address;
+  const struct sockaddr_in6 *v6 = (const void *)address;
+  const void *bytes = address->ss_family == AF_INET ? (const void *)&v4->sin_addr : (const void *)&v6->sin6_addr;
+  if (!inet_ntop(address->ss_family, bytes, out, CLIENT_ADDRESS_BYTES))
+    out[0] = '\0';
 }
 
 bool client_is_local(const struct client *client) {
-  const unsigned char *bytes;
-  size_t length = origin(&bytes, client);
-  return length == 4 ? bytes[0] == 127
-                     : IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)(const void *)&client->address)->sin6_addr);
+  const struct sockaddr_in6 *v6 = (const void *)&client->address;
+  return client->network[12] == 127 ||
+         (client->address.ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr));
 }
 
 bool client_same_address(const struct client *a, const struct client *b) {
-  const unsigned char *left, *right;
-  size_t length = origin(&left, a);
-  return length == origin(&right, b) && memcmp(left, right, length) == 0;
+  return memcmp(a->network, b->network, ADDRESS_KEY_BYTES) == 0;
 }
 
 /* The order in which clients leave; 0: not at all. */

@@ -10,12 +10,15 @@
 struct front;
 struct gnutls_session_int;
 
+enum { CLIENT_ADDRESS_BYTES = 46 };
+
 struct client {
   struct client *next, **link;
   struct front *front;
   int fd;
   struct gnutls_session_int *tls; /* NULL: none */
   struct sockaddr_storage address;
+  unsigned char network[ADDRESS_KEY_BYTES]; /* of the address: what its connections and wrong keys are counted by */
   struct wire wire;        /* what has come */
   size_t completed;        /* requests that were answered to their last byte */
   struct request *request; /* the one whose request line has arrived; NULL: none */
@@ -41,6 +44,9 @@ NODISCARD bool client_late(struct client *client, const struct config *config, i
 /* Is part of a request's head there, and its end not? */
 bool client_in_head(const struct client *client);
 
+void client_set_address(struct client *client, const struct sockaddr_storage *address);
+/* Its address as text, "" when it has none. */
+void client_address(char out[CLIENT_ADDRESS_BYTES], const struct client *client);
 bool client_is_local(const struct client *client);
 /* From one machine, or from one network of IPv6 (/64). */
 bool client_same_address(const struct client *a, const struct client *b);

@@ -20,8 +20,9 @@
 #include "server/http/tls.h"
 
 enum {
-  CONNECTION_BYTES = 36 << 10,  /* of libmicrohttpd's for one request's header: our own limits come first. Above 32 KB
-                                   it maps them, and who sends little takes little. */
+  CONNECTION_BYTES = 28 << 10,  /* of libmicrohttpd's for one request: the longest head that wire.h lets through, 64
+                                   bytes for each of its fields and arguments, and 2 KB for the answer's head. No more:
+                                   it clears all of them after each request. */
   AWAY_MAX = 64,                /* connections beyond the limit: probes are answered, all else is told to come later */
   ACCEPTS_MAX = 16,             /* between two runs of libmicrohttpd */
   UNSENT_BYTES = 128 << 10,     /* of an answer in a socket: who reads nothing is not copied megabytes */
@@ -159,7 +160,7 @@ static void admit(struct front *front, int fd, const struct sockaddr_storage *ad
   }
   client->front = front;
   client->fd = fd;
-  client->address = *address;
+  client_set_address(client, address);
   client->since_ms = clock_boot_ms();
   setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
   find_room(front, client);

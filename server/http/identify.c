@@ -1,40 +1,18 @@
 #include "server/http/identify.h"
 
-#include <arpa/inet.h>
-#include <microhttpd.h>
-#include <netinet/in.h>
 #include <string.h>
 
 #include "api/tenant.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "server/http/client.h"
 #include "storage/db_key.h"
 #include "storage/db_tenant.h"
 
 enum { USE_NOTED_S = 60, AGAIN_ARENA_BYTES = 1 << 16 };
 
 static const char TENANT_HEADER[] = "X-Reflectd-Tenant";
-
-/* ---- the address ---- */
-
-/* What wrong keys are counted by: of IPv6 the network, since a host has as many addresses in it as it likes. */
-static void find_address(struct request *request) {
-  unsigned char *key = request->address_key;
-  const union MHD_ConnectionInfo *info =
-      MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-  const struct sockaddr *address = info ? info->client_addr : NULL;
-  if (address && address->sa_family == AF_INET) {
-    const struct sockaddr_in *in = (const void *)address;
-    memcpy(key + 12, &in->sin_addr, 4);
-    inet_ntop(AF_INET, &in->sin_addr, request->address, sizeof request->address);
-  } else if (address && address->sa_family == AF_INET6) {
-    const struct sockaddr_in6 *in = (const void *)address;
-    bool mapped = IN6_IS_ADDR_V4MAPPED(&in->sin6_addr);
-    memcpy(key, &in->sin6_addr, mapped ? 16 : 8);
-    inet_ntop(AF_INET6, &in->sin6_addr, request->address, sizeof request->address);
-  }
-}
 
 /* ---- the key ---- */
 
@@ -102,7 +80,7 @@ static enum status match(struct request *request, const char *given, struct erro
     return status;
   if (found && same_secret(given, key.sha256))
     return admit(request, &key, err);
-  const unsigned char *address = request->address_key;
+  const unsigned char *address = request->client->network;
   int64_t now_ms = clock_boot_ms(), wait_ms = attempts_wait_ms(&server->attempts, address, now_ms);
   if (wait_ms == 0 && is_configured(given, server->config->api_key)) {
     admit_operator(request, "configured_key");
@@ -159,7 +137,6 @@ enum status identify(struct request *request, struct error *err) {
   enum scope needed = request->endpoint->scope;
   if (needed == SCOPE_OPEN || (request->match.op == OP_metrics && request->server->config->metrics_open))
     return STATUS_OK;
-  find_address(request);
   enum status status = authenticate(request, err);
   if (status)
     return status;

@@ -55,11 +55,9 @@ struct request {
   const struct endpoint *endpoint;    /* NULL: no such route */
   struct caller caller;
   const char *tenant;                 /* whose things it sees and makes */
-  char address[48];                   /* of the client; "": not known */
-  unsigned char address_key[ADDRESS_KEY_BYTES]; /* what its wrong keys are counted by */
-  struct audit_row audit;                       /* a handler sets its object where the path does not name it */
-  bool audited;                                 /* it stands in the log */
-  bool audited_before;                          /* receive_end */
+  struct audit_row audit;             /* a handler sets its object where the path does not name it */
+  bool audited;                       /* it stands in the log */
+  bool audited_before;                /* receive_end */
   struct query query;
   int64_t length;                     /* Content-Length; -1: none */
   bool chunked;

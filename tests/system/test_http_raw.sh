@@ -105,6 +105,8 @@ bad 431 header_too_large "a field of 40 KB" "${get}A: $(x 40000 x)\r\n\r\n"
 bad 431 header_too_large "a name of 40 KB" "${get}$(x 40000 x): a\r\n\r\n"
 bad 431 header_too_large "a field of 16 KB" "${get}A: $(x 16384 x)\r\n\r\n"
 kept 200 "a head of almost 16 KB" "${get}A: $(x 16000 x)\r\n\r\n"
+kept 200 "a head of 99 fields, 32 arguments and almost 16 KB" \
+  "GET /livez?$(x 31 'a=b&')a HTTP/1.1\r\nHost: x\r\n$(x 98 "A: $(x 154 x)\\\\r\\\\n")\r\n"
 kept 200 "a head of 99 fields and almost 16 KB" "${get}$(x 98 "A: $(x 156 x)\\\\r\\\\n")\r\n"
 bad 431 header_too_large "200 fields" "${get}$(x 200 'A: b\\r\\n')\r\n"
 

@@ -15,12 +15,14 @@ static struct config config = {.header_timeout_s = 10, .request_timeout_s = 60, 
 
 static struct client from(const char *address) {
   struct client client = {.fd = -1};
-  struct sockaddr_in *v4 = (void *)&client.address;
-  struct sockaddr_in6 *v6 = (void *)&client.address;
+  struct sockaddr_storage storage = {0};
+  struct sockaddr_in *v4 = (void *)&storage;
+  struct sockaddr_in6 *v6 = (void *)&storage;
   if (inet_pton(AF_INET, address, &v4->sin_addr) == 1)
     v4->sin_family = AF_INET;
   else if (inet_pton(AF_INET6, address, &v6->sin6_addr) == 1)
     v6->sin6_family = AF_INET6;
+  client_set_address(&client, &storage);
   return client;
 }
 
@@ -38,6 +40,9 @@ static void test_addresses(void **state) {
   (void)state;
   for (size_t i = 0; i < COUNT_OF(cases); i++) {
     struct client left = from(cases[i].left), right = from(cases[i].right);
+    char text[CLIENT_ADDRESS_BYTES];
+    client_address(text, &left);
+    assert_string_equal(text, cases[i].left);
     assert_int_equal(client_same_address(&left, &right), cases[i].same);
     assert_int_equal(client_same_address(&right, &left), cases[i].same);
     assert_int_equal(client_is_local(&left), cases[i].local);
