@@ -10,6 +10,8 @@
 #include "base/log.h"
 
 enum {
+  UNSENT_BYTES = 128 << 10,
+  UNSENT_FILE_BYTES = 1 << 20,
   BODY_BYTES_PER_S_MIN = 16 << 10,
   ANSWER_BYTES_PER_S_MIN = 4 << 10,
   ANSWER_WINDOW_MS = 20 * 1000,
@@ -19,6 +21,11 @@ enum {
   LINGER_MAX_MS = 300 * 1000,
   LINGER_UPLOADS = 4, /* a body without an end is read to so many times the upload's limit */
 };
+
+void client_set_unsent(struct client *client, bool file) {
+  int bytes = file && !client->tls ? UNSENT_FILE_BYTES : UNSENT_BYTES;
+  setsockopt(client->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof bytes);
+}
 
 void client_answer(struct client *client, const char *bytes, size_t length) {
   ssize_t sent;

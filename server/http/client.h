@@ -44,6 +44,9 @@ NODISCARD bool client_late(struct client *client, const struct config *config, i
 /* Is part of a request's head there, and its end not? */
 bool client_in_head(const struct client *client);
 
+/* How much of an answer may lie unsent in its socket: little, so that who reads nothing is not copied megabytes. Of a
+   file it is more, since the system only lends its pages. */
+void client_set_unsent(struct client *client, bool file);
 void client_set_address(struct client *client, const struct sockaddr_storage *address);
 /* Its address as text, "" when it has none. */
 void client_address(char out[CLIENT_ADDRESS_BYTES], const struct client *client);

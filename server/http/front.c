@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -25,7 +24,6 @@ enum {
                                    it clears all of them after each request. */
   AWAY_MAX = 64,                /* connections beyond the limit: probes are answered, all else is told to come later */
   ACCEPTS_MAX = 16,             /* between two runs of libmicrohttpd */
-  UNSENT_BYTES = 128 << 10,     /* of an answer in a socket: who reads nothing is not copied megabytes */
   FRESH_MS = 1000,
   END_ROUNDS = 100,             /* of libmicrohttpd, for streams to end in */
   DESCRIPTORS_KEPT = 40,        /* of those that the system allows, for the store, workers and files */
@@ -152,7 +150,6 @@ static void find_room(struct front *front, struct client *client) {
 
 static void admit(struct front *front, int fd, const struct sockaddr_storage *address, socklen_t length) {
   struct client *client = calloc(1, sizeof *client);
-  const int unsent = UNSENT_BYTES;
   if (!client || !tap_open(fd, front->tls != NULL, on_bytes, client)) {
     free(client);
     close(fd);
@@ -162,7 +159,7 @@ static void admit(struct front *front, int fd, const struct sockaddr_storage *ad
   client->fd = fd;
   client_set_address(client, address);
   client->since_ms = clock_boot_ms();
-  setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
+  client_set_unsent(client, false);
   find_room(front, client);
   client->next = front->clients;
   client->link = &front->clients;
@@ -249,6 +246,8 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
   client->sent_ms = 0;
   client->completed++;
   request->delivered = code == MHD_REQUEST_TERMINATED_COMPLETED_OK;
+  if (request->file_bytes && goes_on)
+    client_set_unsent(client, false);
   receive_drop(request);
   *slot = NULL;
   if (goes_on)

@@ -371,6 +371,8 @@ void reply_file(struct request *request, const struct reply_file *file) {
     add(response, "Content-Range", content_range);
   }
   request->file_bytes = request->head ? 0 : range.length;
+  if (request->file_bytes)
+    client_set_unsent(request->client, true);
   answer(request, kind == RANGE_PART ? 206 : 200, response);
 }
 
