@@ -1,5 +1,9 @@
 """Tests whose methods named step_* run in the order of their names: each is one result, a line of TAP."""
 
+import contextlib
+import io
+import os
+import re
 import traceback
 
 
@@ -30,6 +34,19 @@ def run_beside(daemon, test, label):
     finally:
         status = daemon.stop()
     return 1 if failed or status else 0
+
+
+def run_card(adapter, base, placeholder):
+    """Runs the Python of an adapter's README.md as it is, but for the two paths: (its names, what it prints)."""
+    with open(os.path.join(adapter, "README.md"), encoding="utf-8") as card:
+        (code,) = re.findall(r"```python\n(.*?)```", card.read(), re.S)
+    for path, here in ((placeholder, base), ("path/to/this/folder", adapter)):
+        assert f'"{path}"' in code, code
+        code = code.replace(f'"{path}"', repr(here))
+    names, printed = {}, io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(code, names)
+    return names, printed.getvalue()
 
 
 def refused(kind, call):

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import struct
 import sys
 import tarfile
@@ -21,7 +20,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from transformers import AutoTokenizer, pipeline
 
 from daemon import Daemon
-from steps import refused, run_steps
+from steps import refused, run_card, run_steps
 
 MODEL = "all-MiniLM-L6-v2"
 EVENTS = "events.out.tfevents.0.reflectd"
@@ -277,14 +276,11 @@ class Flow:
         """The adapter as its own README.md loads it: the code there runs as it is, but for the two paths."""
         predictions = self.predictions()
         assert [p["index"] for p in predictions] == list(range(len(self.valid_rows))), "not in file order"
-        with open(os.path.join(adapter, "README.md"), encoding="utf-8") as card:
-            (code,) = re.findall(r"```python\n(.*?)```", card.read(), re.S)
-        names = {}
-        exec(code.replace(f'"{MODEL}"', "MINILM").replace('"path/to/this/folder"', "ADAPTER"),
-             {"MINILM": os.environ["MINILM"], "ADAPTER": adapter}, names)
-        model = names["model"].eval()
-        assert isinstance(model, PeftModel)
+        names, said = run_card(adapter, os.environ["MINILM"], MODEL)
+        model = names["model"]
+        assert isinstance(model, PeftModel) and not model.training
         intents = sorted({row["category"] for row in self.valid_rows})
+        assert said.strip() in intents, said
         assert model.config.id2label == dict(enumerate(intents)), model.config.id2label
         assert model.config.label2id == {name: i for i, name in enumerate(intents)}
         assert model.config.problem_type == "single_label_classification"

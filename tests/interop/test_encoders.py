@@ -7,7 +7,6 @@ import csv
 import io
 import json
 import os
-import re
 import sys
 import tarfile
 import tempfile
@@ -23,7 +22,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from daemon import Daemon
-from steps import run_steps
+from steps import run_card, run_steps
 
 WORDS = {"good": "fine lovely bright kind calm", "bad": "awful dull cruel loud grim", "odd": "blue wooden seventh oblique"}
 ROWS = [{"text": f"The {a} day was {b}, {'very' if i % 2 else 'not so'} {a} \u2014 caf\u00e9 {i}!", "label": label}
@@ -168,12 +167,8 @@ class Encoder:
     def step_2_peft_loads_the_adapter(self):
         with tempfile.TemporaryDirectory() as folder:
             adapter = self.unpack("adapter.tar", folder)
-            with open(os.path.join(adapter, "README.md"), encoding="utf-8") as card:
-                (code,) = re.findall(r"```python\n(.*?)```", card.read(), re.S)
-            names = {}
-            exec(code.replace(f'"{self.kind}"', "BASE").replace('"path/to/this/folder"', "ADAPTER"),
-                 {"BASE": self.base, "ADAPTER": adapter}, names)
-            assert isinstance(names["model"], PeftModel)
+            names, said = run_card(adapter, self.base, self.kind)
+            assert isinstance(names["model"], PeftModel) and said.strip(), said
             self.close(names["model"])
 
     def step_3_transformers_loads_the_merged_model(self):

@@ -20,7 +20,7 @@ from safetensors.numpy import load
 from transformers import AutoModelForCausalLM
 
 from daemon import Daemon
-from steps import refused, run_beside
+from steps import refused, run_beside, run_card
 
 MODEL = "smollm2.gguf"
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -93,7 +93,15 @@ class Language:
 
     def step_3_peft_loads_the_adapter(self):
         self.base = logits(base())
-        self.hra = logits(PeftModel.from_pretrained(base(), self.unpack("adapter.tar")).eval())
+        adapter = self.unpack("adapter.tar")
+        models = tempfile.mkdtemp(dir=self.folder)
+        os.symlink(os.environ["SMOLLM2"], os.path.join(models, MODEL))
+        names, said = run_card(adapter, models, "path/to/the/folder/of/it")
+        print(f"# asked as its card says: {said.strip()[:60]!r}")
+        assert said.strip()
+        self.hra = logits(PeftModel.from_pretrained(base(), adapter).eval())
+        worst = relative(logits(names["model"]).float(), self.hra)
+        assert worst < 2e-2, worst
         moved = relative(self.hra, self.base)
         assert moved > 1e-2, moved
 

@@ -5,6 +5,7 @@
 #define WORKER_PEFT_PEFT_H
 
 #include "worker/model/model.h"
+#include "worker/peft/peft_card.h"
 #include "worker/peft/peft_source.h"
 
 /* What the adapter at `path` (peft_source.h) was trained as. The spec's strings live in `arena`. */
@@ -21,11 +22,6 @@ NODISCARD enum status peft_read_head(struct peft_head *out, const char *path, st
 /* What its adapter_config.json calls the base model that it was trained on: a folder or a name; NULL: it does not say.
    In `arena`. */
 NODISCARD enum status peft_read_base(const char **out, const char *path, struct arena *arena, struct error *err);
-/* What the card says of a training beside what follows from the adapter: lines of its YAML front matter, and Markdown
-   before the versions. */
-struct peft_card {
-  const char *front, *body;
-};
 /* Writes the folder, which exists. `base` is the base model's name, for the card and the config; `card` may be NULL. */
 NODISCARD enum status peft_save(const struct model *model, const struct adapter_spec *spec, const char *folder,
                                 const char *base, const struct peft_card *card, struct error *err);
