@@ -163,6 +163,7 @@ static void write_method(struct str *card, const struct adapter_spec *spec) {
   for (const char *c = method_of(spec->peft_type)->peft_type; *c; c++)
     str_putc(card, *c >= 'A' && *c <= 'Z' ? (char)(*c | 0x20) : *c);
 }
+
 /* What PEFT's users may stumble over: the rank that was asked for is not the file's. */
 static void write_start(struct str *card, const struct adapter_spec *spec) {
   if (!adapter_spec_of_weight(spec))
