@@ -19,9 +19,8 @@
 #include "server/http/tls.h"
 
 enum {
-  CONNECTION_BYTES = 28 << 10,  /* of libmicrohttpd's for one request: the longest head that wire.h lets through, 64
-                                   bytes for each of its fields and arguments, and 2 KB for the answer's head. No more:
-                                   it clears all of them after each request. */
+  CONNECTION_BYTES = 36 << 10,  /* of libmicrohttpd's for one request's header: our own limits come first. Above 32 KB
+                                   it maps them, and who sends little takes little. */
   AWAY_MAX = 64,                /* connections beyond the limit: probes are answered, all else is told to come later */
   ACCEPTS_MAX = 16,             /* between two runs of libmicrohttpd */
   FRESH_MS = 1000,

@@ -14,7 +14,7 @@
 enum {
   WIRE_HEAD_BYTES_MAX = 16 << 10, /* of a request's head, or of a body's trailer */
   WIRE_FIELDS_MAX = 100,
-  WIRE_ARGUMENTS_MAX = 50, /* of a target */
+  WIRE_ARGUMENTS_MAX = 100, /* of a target */
   WIRE_KEPT = 64,
 };
 
