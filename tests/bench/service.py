@@ -48,6 +48,12 @@ def start_nginx(folder):
     return subprocess.Popen(["nginx", "-p", folder, "-c", f"{folder}/nginx.conf"]), f"http://127.0.0.1:{port}"
 
 
+def congestion_control():
+    """TCP's, which both sides of a loopback connection use. BBR's model of a path that is only memory is noise."""
+    with open("/proc/sys/net/ipv4/tcp_congestion_control", encoding="ascii") as file:
+        return file.read().strip()
+
+
 def dataset_of(path):
     """What a job must be told of the data's columns: a CSV is text and label, JSONL prompts and completions."""
     with open(path, encoding="utf-8") as file:
