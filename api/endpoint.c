@@ -67,8 +67,9 @@ static int hex(char c) {
                                 : -1;
 }
 
+/* Into out; err->param is left to the caller. */
 static enum status decode(char out[ENDPOINT_PARAM_BYTES], const char *raw, size_t length, const char *name,
-                          struct error *err) {
+                          int name_length, struct error *err) {
   size_t n = 0;
   for (size_t i = 0; i < length; i++) {
     int byte = (unsigned char)raw[i];
@@ -76,21 +77,21 @@ static enum status decode(char out[ENDPOINT_PARAM_BYTES], const char *raw, size_
       int high = i + 2 < length ? hex(raw[i + 1]) : -1;
       int low = high < 0 ? -1 : hex(raw[i + 2]);
       if (low < 0)
-        return error_set(err, STATUS_INVALID_VALUE, name, "%s in the path has a %% without two hexadecimal digits",
-                         name);
+        return error_set(err, STATUS_INVALID_VALUE, NULL, "%.*s in the path has a %% without two hexadecimal digits",
+                         name_length, name);
       byte = high << 4 | low;
       i += 2;
     }
     if (byte == 0)
-      return error_set(err, STATUS_INVALID_VALUE, name, "%s in the path has a NUL byte", name);
+      return error_set(err, STATUS_INVALID_VALUE, NULL, "%.*s in the path has a NUL byte", name_length, name);
     if (n + 1 >= ENDPOINT_PARAM_BYTES)
-      return error_set(err, STATUS_INVALID_VALUE, name, "%s in the path is longer than %d bytes", name,
+      return error_set(err, STATUS_INVALID_VALUE, NULL, "%.*s in the path is longer than %d bytes", name_length, name,
                        ENDPOINT_PARAM_BYTES - 1);
     out[n++] = (char)byte;
   }
   out[n] = '\0';
   if (!utf8_valid(out, n, NULL))
-    return error_set(err, STATUS_INVALID_VALUE, name, "%s in the path is not UTF-8", name);
+    return error_set(err, STATUS_INVALID_VALUE, NULL, "%.*s in the path is not UTF-8", name_length, name);
   return STATUS_OK;
 }
 
@@ -105,31 +106,40 @@ static enum status take_params(struct endpoint_match *out, const char *template,
       continue;
     }
     const char *close = strchr(template, '}'), *start = path;
-    char name[32];
-    snprintf(name, sizeof name, "%.*s", (int)(close - template - 1), template + 1);
     path = param_end(template, path, end, slashes);
     CHECK(out->count < ENDPOINT_PARAMS_MAX);
-    enum status status = decode(out->param[out->count], start, (size_t)(path - start), name, err);
-    if (status)
+    int name_length = (int)(close - template - 1);
+    enum status status =
+        decode(out->param[out->count], start, (size_t)(path - start), template + 1, name_length, err);
+    if (status) {
+      snprintf(err->param, sizeof err->param, "%.*s", name_length, template + 1);
       return status;
+    }
     out->count++;
     template = close + 1;
   }
   return STATUS_OK;
 }
 
-/* The row of the path and the method, and the methods that the path has. */
-static void find_row(struct endpoint_match *out, enum http_method method, const char *path, size_t length,
-                     bool slashes) {
-  for (size_t i = 0; i < COUNT_OF(endpoints) && length > 0; i++) {
-    const struct endpoint *row = &endpoints[i];
-    char last = row->path[row->length - 1];
-    if ((last != '}' && last != path[length - 1]) || !same_shape(row->path, path, length, slashes))
-      continue;
-    out->allowed |= 1u << row->method;
-    if (row->method == method)
-      out->op = (enum operation)i;
-  }
+static bool row_has(const struct endpoint *row, const char *path, size_t length, bool slashes) {
+  char last = row->path[row->length - 1];
+  return length > 0 && (last == '}' || last == path[length - 1]) && same_shape(row->path, path, length, slashes);
+}
+
+/* The last row of the path and the method; OP_COUNT: none. */
+static enum operation find_row(enum http_method method, const char *path, size_t length, bool slashes) {
+  for (size_t i = COUNT_OF(endpoints); i-- > 0;)
+    if (endpoints[i].method == method && row_has(&endpoints[i], path, length, slashes))
+      return (enum operation)i;
+  return OP_COUNT;
+}
+
+static unsigned methods_of(const char *path, size_t length, bool slashes) {
+  unsigned allowed = 0;
+  for (size_t i = 0; i < COUNT_OF(endpoints); i++)
+    if (row_has(&endpoints[i], path, length, slashes))
+      allowed |= 1u << endpoints[i].method;
+  return allowed;
 }
 
 enum status endpoint_match(struct endpoint_match *out, enum http_method method, const char *raw_path,
@@ -137,15 +147,12 @@ enum status endpoint_match(struct endpoint_match *out, enum http_method method, 
   size_t length = strcspn(raw_path, "?");
   out->count = 0;
   out->allowed = 0;
-  out->op = OP_COUNT;
-  bool slashes = false;
-  find_row(out, method, raw_path, length, slashes);
-  if (!out->allowed) {
-    slashes = true;
-    find_row(out, method, raw_path, length, slashes);
+  for (int slashes = 0; slashes < 2 && !out->allowed; slashes++) {
+    out->op = find_row(method, raw_path, length, slashes);
+    if (out->op != OP_COUNT)
+      return take_params(out, endpoints[out->op].path, raw_path, length, slashes, err);
+    out->allowed = methods_of(raw_path, length, slashes);
   }
-  if (out->op != OP_COUNT)
-    return take_params(out, endpoints[out->op].path, raw_path, length, slashes, err);
   if (!out->allowed)
     return error_set(err, STATUS_NOT_FOUND, NULL, "this server has no such path");
   char allow[64];

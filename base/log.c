@@ -58,7 +58,9 @@ void log_scope(const char *key, const char *value) {
     return;
   scopes[place].key = value ? key : NULL;
   scopes[place].is_number = false;
-  snprintf(scopes[place].text, sizeof scopes[place].text, "%s", value ? value : "");
+  size_t length = value ? strnlen(value, sizeof scopes[place].text - 1) : 0;
+  memcpy(scopes[place].text, value ? value : "", length);
+  scopes[place].text[length] = '\0';
 }
 
 void log_scope_number(const char *key, int64_t value) {

@@ -402,10 +402,12 @@ uint64_t db_busy(const struct db *db) {
 enum status db_version(struct db_version *out, struct db *db, struct error *err) {
   enum { REGION_BYTES = 32768 }; /* in which the index is shared */
   unsigned char second[sizeof out->index];
-  sqlite3_file *file = NULL;
   void volatile *index = NULL;
   out->changes = sqlite3_total_changes64(db->handle);
-  int code = sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_FILE_POINTER, (void *)&file);
+  int code = SQLITE_OK;
+  if (!db->file)
+    code = sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_FILE_POINTER, (void *)&db->file);
+  sqlite3_file *file = db->file;
   if (code == SQLITE_OK)
     code = file->pMethods->xShmMap(file, 0, REGION_BYTES, false, &index);
   if (code != SQLITE_OK)

@@ -15,6 +15,7 @@ enum { STATEMENTS_MAX = 256 };
 
 struct db {
   sqlite3 *handle;
+  sqlite3_file *file;  /* of it; NULL until db_version asks */
   char reserve[1024]; /* path of the bytes set aside */
   bool in_transaction;
   bool joined;      /* between db_join and db_leave */

@@ -377,6 +377,27 @@ static void feed_byte(struct wire *wire, unsigned char c) {
   }
 }
 
+/* Bytes that a state keeps the beginning of and counts: most of a head. */
+static bool is_plain(enum wire_state state, unsigned char c) {
+  return state == WIRE_TARGET  ? c > 0x20 && c < 0x7F && c != '?' && c != '&'
+         : state == WIRE_NAME  ? is_token(c)
+         : state == WIRE_VALUE ? c >= 0x20 && c != 0x7F
+                               : false;
+}
+
+/* How many of the next bytes are such, up to the limit of a head: what each of them alone would do is done. */
+static size_t feed_plain(struct wire *wire, const char *bytes, size_t length) {
+  bool named = wire->state == WIRE_NAME;
+  char *text = named ? wire->name : wire->value;
+  size_t *kept = named ? &wire->name_length : &wire->value_length;
+  size_t n = 0, left = wire->cr ? 0 : WIRE_HEAD_BYTES_MAX - wire->bytes;
+  for (; n < length && n < left && is_plain(wire->state, (unsigned char)bytes[n]); n++)
+    keep(text, kept, (unsigned char)bytes[n]);
+  wire->bytes += n;
+  wire->target += wire->state == WIRE_TARGET ? n : 0;
+  return n;
+}
+
 /* Bytes that are not looked at, of at most `length`. */
 static size_t skip(struct wire *wire, size_t length) {
   size_t n = wire->left < length ? (size_t)wire->left : length;
@@ -391,11 +412,13 @@ static size_t skip(struct wire *wire, size_t length) {
 }
 
 size_t wire_feed(struct wire *wire, const char *bytes, size_t length) {
-  size_t at = 0, good = 0;
+  size_t at = 0, good = 0, n;
   while (at < length && wire->state != WIRE_BAD && wire->state != WIRE_LAST) {
     size_t ended = wire->ended;
     if (wire->state == WIRE_BODY || wire->state == WIRE_DATA)
       at += skip(wire, length - at);
+    else if (wire->state >= WIRE_TARGET && wire->state <= WIRE_VALUE && (n = feed_plain(wire, bytes + at, length - at)))
+      at += n;
     else
       feed_byte(wire, (unsigned char)bytes[at++]);
     if (wire->ended > ended)
