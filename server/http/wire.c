@@ -24,6 +24,16 @@ static bool is_token(unsigned char c) {
          (c != '\0' && strchr("!#$%&'*+-.^_`|~", c));
 }
 
+/* Of a request's target. */
+static bool is_target(unsigned char c) {
+  return c > 0x20 && c < 0x7F;
+}
+
+/* Of a field's value, or of a chunk's extension. */
+static bool is_value(unsigned char c) {
+  return c == '\t' || (c >= 0x20 && c != 0x7F);
+}
+
 static char lower(unsigned char c) {
   return (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
 }
@@ -104,7 +114,7 @@ static void target(struct wire *wire, unsigned char c) {
     refuse(wire, STATUS_HTTP_VERSION, "the request line names no version; HTTP/1.1 and HTTP/1.0 are spoken here");
     return;
   }
-  if (c <= 0x20 || c >= 0x7F) {
+  if (!is_target(c)) {
     malformed(wire, "the request's target holds a byte that is not allowed there");
     return;
   }
@@ -219,7 +229,7 @@ static void value(struct wire *wire, unsigned char c) {
     wire->cr = true;
     return;
   }
-  if ((c < 0x20 && c != '\t') || c == 0x7F) {
+  if (!is_value(c)) {
     malformed(wire, c == '\n' ? "a line ends without a carriage return" : "a header's value holds a control character");
     return;
   }
@@ -295,7 +305,7 @@ static void size(struct wire *wire, unsigned char c) {
 static void extension(struct wire *wire, unsigned char c) {
   if (c == '\r')
     wire->cr = true;
-  else if ((c < 0x20 && c != '\t') || c == 0x7F || wire->bytes > EXTENSION_MAX)
+  else if (!is_value(c) || wire->bytes > EXTENSION_MAX)
     malformed(wire, "a chunk's extension is too long or holds a control character");
 }
 
@@ -379,9 +389,9 @@ static void feed_byte(struct wire *wire, unsigned char c) {
 
 /* Bytes that a state keeps the beginning of and counts: most of a head. */
 static bool is_plain(enum wire_state state, unsigned char c) {
-  return state == WIRE_TARGET  ? c > 0x20 && c < 0x7F && c != '?' && c != '&'
+  return state == WIRE_TARGET  ? is_target(c) && c != '?' && c != '&'
          : state == WIRE_NAME  ? is_token(c)
-         : state == WIRE_VALUE ? c >= 0x20 && c != 0x7F
+         : state == WIRE_VALUE ? is_value(c)
                                : false;
 }
 
