@@ -257,7 +257,7 @@ static enum status submit(struct bench *bench, bool *full, struct error *err) {
       continue;
     json_object_set_new(run->body, "training_file", json_string(run->task->training_id));
     json_object_set_new(run->body, "validation_file", json_string(run->task->validation_id));
-    enum status status = http_json(&bench->cli->http, &run->job, "POST", jobs_path, run->body, err);
+    enum status status = http_json_once(&bench->cli->http, &run->job, jobs_path, run->body, err);
     if (status && bench->cli->http.outcome == HTTP_REFUSED)
       run->refused = arena_string(&bench->plan.arena, err->text);
     else if ((*full = status == STATUS_QUEUE_FULL || status == STATUS_QUOTA))

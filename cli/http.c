@@ -4,12 +4,14 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/json.h"
 
 enum {
@@ -296,8 +298,16 @@ enum status http_stream(struct http *http, const char *path, const json_t *body,
   return status;
 }
 
-enum status http_json(struct http *http, json_t **out, const char *method, const char *path, const json_t *body,
-                      struct error *err) {
+/* The same body is the same request. */
+static struct curl_slist *add_idempotency_key(struct curl_slist *headers, const struct str *text) {
+  char hex[HASH_HEX], header[HASH_HEX + 20];
+  hash_bytes(hex, text->text, text->length);
+  snprintf(header, sizeof header, "Idempotency-Key: %s", hex);
+  return curl_slist_append(headers, header);
+}
+
+static enum status exchange_json(struct http *http, json_t **out, const char *method, const char *path,
+                                 const json_t *body, bool once, struct error *err) {
   struct exchange exchange = {.http = http, .err = err};
   struct curl_slist *headers = NULL;
   struct str text;
@@ -309,6 +319,8 @@ enum status http_json(struct http *http, json_t **out, const char *method, const
     curl_easy_setopt(http->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)0);
     curl_easy_setopt(http->curl, CURLOPT_POSTFIELDS, "");
   }
+  if (status == STATUS_OK && once)
+    headers = add_idempotency_key(headers, &text);
   if (status == STATUS_OK)
     status = perform(&exchange, method, path, headers, err);
   if (status == STATUS_OK)
@@ -316,6 +328,15 @@ enum status http_json(struct http *http, json_t **out, const char *method, const
   str_done(&text);
   str_done(&exchange.answer);
   return status;
+}
+
+enum status http_json(struct http *http, json_t **out, const char *method, const char *path, const json_t *body,
+                      struct error *err) {
+  return exchange_json(http, out, method, path, body, false, err);
+}
+
+enum status http_json_once(struct http *http, json_t **out, const char *path, const json_t *body, struct error *err) {
+  return exchange_json(http, out, "POST", path, body, true, err);
 }
 
 /* Only a file with an end can be sent: opening a pipe would wait for its writer, and a device may have none. */

@@ -52,6 +52,10 @@ void http_escape(struct str *out, const char *text);
    (NULL on failure). */
 NODISCARD enum status http_json(struct http *http, json_t **out, const char *method, const char *path,
                                 const json_t *body, struct error *err);
+/* POST of a body that makes one thing however often it is sent (Idempotency-Key): a program that was killed before the
+   answer came may send it again. */
+NODISCARD enum status http_json_once(struct http *http, json_t **out, const char *path, const json_t *body,
+                                     struct error *err);
 /* POST /v1/files with the file at `file_path`, streamed. `progress` may be NULL. */
 NODISCARD enum status http_upload(struct http *http, json_t **out, const char *file_path, const char *purpose,
                                   const struct http_progress *progress, struct error *err);

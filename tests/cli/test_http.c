@@ -108,6 +108,28 @@ static void a_request_has_the_key_and_the_body(void **state) {
   json_decref(body);
 }
 
+/* The hash of its body, by which the server knows a repetition; other requests have none. */
+static void a_body_that_counts_once_is_named_by_its_hash(void **state) {
+  struct canned server;
+  struct http http;
+  struct error err;
+  json_t *answer = NULL, *body = json_pack("{s:i}", "r", 8);
+  (void)state;
+  canned_start(&server, ANSWERS(OK_HEAD "{\"id\": \"ftjob-1\"}", OK_HEAD "{\"id\": \"ftjob-1\"}"));
+  assert_int_equal(http_open(&http, server.url, NULL, &err), STATUS_OK);
+  assert_int_equal(http_json(&http, &answer, "POST", "/v1/fine_tuning/jobs", body, &err), STATUS_OK);
+  json_decref(answer);
+  assert_null(strstr(server.requests.text, "Idempotency-Key"));
+  assert_int_equal(http_json_once(&http, &answer, "/v1/fine_tuning/jobs", body, &err), STATUS_OK);
+  http_close(&http);
+  canned_join(&server);
+  assert_non_null(strstr(server.requests.text, "\r\nIdempotency-Key: "
+                                               "08b2338301c6deb070d1133fa41900b14c0f62c7c87ba4edf0b3cf123942a1a9\r\n"));
+  str_done(&server.requests);
+  json_decref(answer);
+  json_decref(body);
+}
+
 static void a_file_is_sent_as_a_form(void **state) {
   struct canned server;
   struct http http;
@@ -304,6 +326,7 @@ static void watching_ends_as_the_job_does(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_request_has_the_key_and_the_body),
+    cmocka_unit_test(a_body_that_counts_once_is_named_by_its_hash),
     cmocka_unit_test(a_file_is_sent_as_a_form),
     cmocka_unit_test(refusals_keep_the_servers_words),
     cmocka_unit_test(a_cut_answer_is_broken),
