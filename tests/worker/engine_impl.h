@@ -70,49 +70,71 @@ void graph_loss(struct tape *tape, struct tensor *t, double *loss) {
   tape_record(tape, &op_loss, own, in, out);
 }
 
-double graph_run(const struct graph *graph, bool backward) {
+struct planned {
   struct tape tape;
   struct plan *plan;
+};
+
+static void planned_open(struct planned *planned, const struct graph *graph) {
+  struct tape *tape = &planned->tape;
   struct error err;
   double loss = 0;
-  assert_int_equal(tape_init(&tape, graph->backend, &err), STATUS_OK);
-  tape.recompute_segments = graph->recompute ? SIZE_MAX : 0;
-  tape_plan_begin(&tape, true);
-  graph->build(&tape, graph, &loss);
-  tape_backward(&tape);
-  assert_int_equal(tape_plan_end(&tape, &plan, &err), STATUS_OK);
+  assert_int_equal(tape_init(tape, graph->backend, &err), STATUS_OK);
+  tape->recompute_segments = graph->recompute ? SIZE_MAX : 0;
+  tape_plan_begin(tape, true);
+  graph->build(tape, graph, &loss);
+  tape_backward(tape);
+  assert_int_equal(tape_plan_end(tape, &planned->plan, &err), STATUS_OK);
   /* Whatever the memory held before must not matter. */
-  unsigned char *old = malloc(tape.memory_bytes);
+  unsigned char *old = malloc(tape->memory_bytes);
   assert_non_null(old);
-  memset(old, 0xFF, tape.memory_bytes);
-  tape.backend->ops->write(tape.backend, tape.memory, old, tape.memory_bytes);
+  memset(old, 0xFF, tape->memory_bytes);
+  tape->backend->ops->write(tape->backend, tape->memory, old, tape->memory_bytes);
   free(old);
-  tape_begin(&tape, plan, true);
-  graph->build(&tape, graph, &loss);
+}
+
+static double planned_run(struct planned *planned, const struct graph *graph, bool backward) {
+  double loss = 0;
+  tape_begin(&planned->tape, planned->plan, true);
+  graph->build(&planned->tape, graph, &loss);
   if (backward)
-    tape_backward(&tape);
-  tape_plan_free(plan);
-  tape_done(&tape);
+    tape_backward(&planned->tape);
+  return loss;
+}
+
+static void planned_close(struct planned *planned) {
+  tape_plan_free(planned->plan);
+  tape_done(&planned->tape);
+}
+
+double graph_run(const struct graph *graph, bool backward) {
+  struct planned planned;
+  planned_open(&planned, graph);
+  double loss = planned_run(&planned, graph, backward);
+  planned_close(&planned);
   return loss;
 }
 
 void graph_check(const struct graph *graph, struct parameter *p, size_t points, double tolerance) {
   double diff = 0, norm = 0;
+  struct planned planned;
   memset(p->grad, 0, p->count * sizeof(float));
-  graph_run(graph, true);
+  planned_open(&planned, graph);
+  planned_run(&planned, graph, true);
   for (size_t n = 0; n < points; n++) {
     size_t i = (n * 7919 + 13) % p->count;
     float old = p->data[i], step = 1e-2f;
     double at[4];
     for (int k = 0; k < 4; k++) {
       p->data[i] = old + step * (float[]){-2, -1, 1, 2}[k];
-      at[k] = graph_run(graph, false);
+      at[k] = planned_run(&planned, graph, false);
     }
     p->data[i] = old;
     double numeric = (at[0] - 8 * at[1] + 8 * at[2] - at[3]) / (12 * (double)step);
     diff += (numeric - (double)p->grad[i]) * (numeric - (double)p->grad[i]);
     norm += numeric * numeric;
   }
+  planned_close(&planned);
   if (!(sqrt(diff) <= tolerance * (sqrt(norm) + 1e-3)))
     fail_msg("%s: gradient off by %g of %g", p->key, sqrt(diff), sqrt(norm));
 }
