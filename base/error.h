@@ -20,10 +20,12 @@ enum status {
    rule decides. LATER: yes, after a while (Retry-After). */
 enum retry { RETRY_NEVER, RETRY_CLIENT, RETRY_LATER };
 
+enum { ERROR_TEXT = 800 }; /* bytes; one that lists choices is the longest */
+
 struct error {
   enum status status;
-  char param[96];  /* the field, flag or file the error is about; empty: none */
-  char text[480];  /* one sentence for a person, without a final newline */
+  char param[96];        /* the field, flag or file the error is about; empty: none */
+  char text[ERROR_TEXT]; /* one sentence for a person, without a final newline */
 };
 
 /* Sets *err (which may be NULL: then only the status matters) and returns `status`, so that

@@ -49,7 +49,7 @@ static bool integer_of(int64_t *out, const json_t *value) {
 
 static enum status set_choice(const struct field *field, int *at, const json_t *value, const char *param,
                               struct error *err) {
-  char names[400] = "";
+  char names[700] = ""; /* the longest list, of metrics, has 560 bytes */
   bool words = field->flags & FIELD_BOOL_WORDS;
   const char *text =
       words && json_is_boolean(value) ? json_is_true(value) ? "true" : "false" : json_string_value(value);

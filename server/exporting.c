@@ -36,7 +36,7 @@ static enum status store_end(struct db *db, const void *what, struct error *err)
   const struct end *end = what;
   struct exporting *exporting = end->exporting;
   struct run *run = &exporting->run;
-  char text[600];
+  char text[ERROR_TEXT + 64];
   int64_t now = clock_unix();
   bool failed = end->to == EXPORT_FAILED;
   enum status status = db_export_end(db, exporting->seq, end->to, failed ? end->why : NULL, now, err);

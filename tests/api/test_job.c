@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "api/job.h"
+#include "api/job_fields.h"
 #include "base/json.h"
 
 #define BODY(rest) "{\"model\":\"m\",\"training_file\":\"file-1\"" rest "}"
@@ -405,6 +406,28 @@ static void methods_are_found(void **state) {
   assert_string_equal(method_of(PEFT_HRA)->bias_only, "hra_only");
 }
 
+/* An error that lists what may be given lists all of it, to the last of the longest list. */
+static void choices_are_named_to_the_last(void **state) {
+  (void)state;
+  for (size_t s = 0; s < JOB_SECTION_COUNT; s++)
+    for (size_t i = 0; i < job_sections[s].fields.count; i++) {
+      const struct field *row = &job_sections[s].fields.fields[i];
+      if (row->kind != FIELD_CHOICE || job_sections[s].parent)
+        continue;
+      char text[200], end[64];
+      snprintf(text, sizeof text, BODY(",\"%s\":{\"%s\":\"no such thing\"}"), job_sections[s].path, row->name);
+      size_t last = 0;
+      while (row->choices[last + 1])
+        last++;
+      snprintf(end, sizeof end, last ? ", %s" : ": %s", row->choices[last]);
+      struct fault_list faults = parse(text);
+      assert_true(faults.count > 0);
+      const char *said = faults.item[0].text;
+      assert_true(strlen(said) > strlen(end));
+      assert_string_equal(said + strlen(said) - strlen(end), end);
+    }
+}
+
 static void reports_a_full_arena(void **state) {
   (void)state;
   arena_done(&arena);
@@ -529,6 +552,7 @@ int main(void) {
                                      cmocka_unit_test(generation_is_read_with_its_preset),
                                      cmocka_unit_test(written_generation_reads_back),
                                      cmocka_unit_test(contradictions_of_generation_are_named),
+                                     cmocka_unit_test(choices_are_named_to_the_last),
                                      cmocka_unit_test(reports_a_full_arena)};
   return cmocka_run_group_tests(tests, start, stop);
 }

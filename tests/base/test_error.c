@@ -49,12 +49,12 @@ static void maps_errno(void **state) {
 
 static void cuts_at_a_character(void **state) {
   (void)state;
-  char text[600];
+  char text[ERROR_TEXT + 120];
   for (size_t shift = 0; shift < 4; shift++) {
     memset(text, 'a', sizeof text);
-    for (size_t i = shift; i + 4 <= 596; i += 4)
+    for (size_t i = shift; i + 4 < sizeof text; i += 4)
       memcpy(text + i, "\xF0\x9F\x98\x80", 4);
-    text[596] = '\0';
+    text[sizeof text - 4] = '\0';
     struct error err;
     error_set(&err, STATUS_IO, text, "%s", text);
     assert_true(strlen(err.text) >= sizeof err.text - 4);

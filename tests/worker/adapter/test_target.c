@@ -106,7 +106,7 @@ static void close_names_are_offered(void **state) {
 
 /* "" when the spec means this model, else "param: text". */
 static const char *check(const struct adapter_spec *spec) {
-  static char out[700];
+  static char out[ERROR_TEXT + 100];
   struct error err;
   if (!target_check(&modules, spec, &err))
     return "";

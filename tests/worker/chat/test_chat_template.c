@@ -177,7 +177,7 @@ static void origins_survive_what_templates_do_to_texts(void **state) {
   };
   (void)state;
   for (size_t i = 0; i < COUNT_OF(rows); i++) {
-    char source[256], messages[256], got[512];
+    char source[256], messages[256], got[ERROR_TEXT];
     snprintf(source, sizeof source, "{%% set a = messages[1].content %%}ask {{ %s }} end", rows[i].expression);
     snprintf(messages, sizeof messages, ANSWER, rows[i].answer);
     spans_of(got, sizeof got, source, messages);
@@ -212,7 +212,7 @@ static void origins_pass_macros_blocks_and_lists_of_parts(void **state) {
   };
   (void)state;
   for (size_t i = 0; i < COUNT_OF(rows); i++) {
-    char got[512];
+    char got[ERROR_TEXT];
     spans_of(got, sizeof got, rows[i].source, rows[i].messages);
     if (strcmp(got, rows[i].spans) != 0)
       fail_msg("%s: %s, not %s", rows[i].source, got, rows[i].spans);
@@ -220,7 +220,7 @@ static void origins_pass_macros_blocks_and_lists_of_parts(void **state) {
 }
 
 static void an_answer_that_leaves_no_trace_is_a_fault(void **state) {
-  char got[512];
+  char got[ERROR_TEXT];
   (void)state;
   spans_of(got, sizeof got, "{{ messages[0].content }}",
            "[{\"role\": \"user\", \"content\": \"a\"}, "

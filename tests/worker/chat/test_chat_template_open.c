@@ -39,7 +39,7 @@ static enum status open_and_render(char *out, size_t size, const char *asked, co
 }
 
 static void expect(const char *asked, enum status status, const char *text) {
-  char got[600];
+  char got[ERROR_TEXT];
   enum status is = open_and_render(got, sizeof got, asked, NULL, "[]");
   if (is != status || strcmp(got, text) != 0)
     fail_msg("%s: %s", status_code(is), got);
@@ -100,7 +100,7 @@ static void each_file_is_looked_at(void **state) {
 #define TOOLS "[{\"type\": \"function\", \"function\": {\"name\": \"f\"}}]"
 
 static void expect_with_tools(const char *text) {
-  char got[600];
+  char got[ERROR_TEXT];
   if (open_and_render(got, sizeof got, NULL, NULL, TOOLS) || strcmp(got, text) != 0)
     fail_msg("%s, not %s", got, text);
 }
@@ -163,7 +163,7 @@ static void gguf_files_bring_both(void **state) {
   };
   (void)state;
   for (size_t i = 0; i < COUNT_OF(rows); i++) {
-    char path[128], got[600], got_with[600];
+    char path[128], got[ERROR_TEXT], got_with[ERROR_TEXT];
     struct gguf gguf;
     struct error err;
     snprintf(path, sizeof path, "%s/model.gguf", directory);

@@ -90,7 +90,7 @@ static inline void image_data(struct image *image, size_t alignment, size_t data
 }
 
 /* Parses from a block of exactly that size, so that the address sanitizer sees any byte too many. */
-static inline enum status image_parse(const struct image *image, char text[480]) {
+static inline enum status image_parse(const struct image *image, char text[ERROR_TEXT]) {
   struct gguf gguf;
   struct error err = {0};
   unsigned char *exact = malloc(image->length ? image->length : 1);
@@ -104,19 +104,19 @@ static inline enum status image_parse(const struct image *image, char text[480])
   }
   gguf_close(&gguf);
   free(exact);
-  snprintf(text, 480, "%s", err.text);
+  snprintf(text, ERROR_TEXT, "%s", err.text);
   return status;
 }
 
 static inline void image_refused(const struct image *image, const char *says) {
-  char text[480];
+  char text[ERROR_TEXT];
   enum status status = image_parse(image, text);
   if (status != STATUS_MODEL_INVALID || !strstr(text, says))
     fail_msg("status %d, \"%s\" should say \"%s\"", (int)status, text, says);
 }
 
 static inline void image_accepted(const struct image *image) {
-  char text[480];
+  char text[ERROR_TEXT];
   if (image_parse(image, text) != STATUS_OK)
     fail_msg("refused: %s", text);
 }

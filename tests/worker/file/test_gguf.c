@@ -227,7 +227,7 @@ static void build_good(void) {
 }
 
 static void every_truncation_is_refused(void **state) {
-  char text[480];
+  char text[ERROR_TEXT];
   (void)state;
   build_good();
   accepted();

@@ -33,7 +33,7 @@ static void build(struct image *image, const char *header, size_t data) {
 }
 
 /* Parses from a block of exactly that size, so that the address sanitizer sees any byte too many. */
-static enum status parse(const struct image *image, char text[480]) {
+static enum status parse(const struct image *image, char text[ERROR_TEXT]) {
   struct safetensors file;
   struct error err = {0};
   unsigned char *exact = malloc(image->length ? image->length : 1);
@@ -46,7 +46,7 @@ static enum status parse(const struct image *image, char text[480]) {
   }
   safetensors_close(&file);
   free(exact);
-  snprintf(text, 480, "%s", err.text);
+  snprintf(text, ERROR_TEXT, "%s", err.text);
   return status;
 }
 
@@ -111,7 +111,7 @@ static void refuses_what_is_wrong(void **state) {
   };
   for (size_t i = 0; i < COUNT_OF(cases); i++) {
     struct image image;
-    char text[480];
+    char text[ERROR_TEXT];
     build(&image, cases[i].header, cases[i].data);
     enum status status = parse(&image, text);
     if (status != STATUS_MODEL_INVALID || !strstr(text, cases[i].says))
@@ -122,7 +122,7 @@ static void refuses_what_is_wrong(void **state) {
 static void refuses_lying_lengths(void **state) {
   (void)state;
   struct image image;
-  char text[480];
+  char text[ERROR_TEXT];
   for (size_t n = 0; n < 8; n++) {
     image.length = n;
     memset(image.bytes, 0, 8);
@@ -145,7 +145,7 @@ static void refuses_lying_lengths(void **state) {
 static void refuses_long_names_and_metadata(void **state) {
   (void)state;
   struct image image;
-  char text[480], name[300], header[400];
+  char text[ERROR_TEXT], name[300], header[400];
   memset(name, 'n', sizeof name);
   for (size_t n = 256; n <= 257; n++) {
     snprintf(header, sizeof header, "{\"%.*s\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", (int)n, name);

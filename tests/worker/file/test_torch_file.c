@@ -16,7 +16,7 @@
 #define REAL "tests/worker/file/torch/"
 
 /* From a block of exactly that size, so that the address sanitizer sees any byte too many. */
-static enum status parse(const unsigned char *bytes, size_t length, char text[480]) {
+static enum status parse(const unsigned char *bytes, size_t length, char text[ERROR_TEXT]) {
   struct safetensors file;
   struct error err = {0};
   unsigned char *exact = malloc(length ? length : 1);
@@ -27,12 +27,12 @@ static enum status parse(const unsigned char *bytes, size_t length, char text[48
     assert_null(file.tensors);
   safetensors_close(&file);
   free(exact);
-  snprintf(text, 480, "%s", err.text);
+  snprintf(text, ERROR_TEXT, "%s", err.text);
   return status;
 }
 
 static void assert_refused(const struct torch_image *image, const char *says) {
-  char text[480];
+  char text[ERROR_TEXT];
   enum status status = parse(image->bytes, image->length, text);
   if (status != STATUS_MODEL_INVALID || !strstr(text, says))
     fail_msg("status %d, \"%s\" should say \"%s\"", (int)status, text, says);
@@ -103,7 +103,7 @@ static void refuses_real_files_that_are_something_else(void **state) {
 static void bears_damage(void **state) {
   (void)state;
   static unsigned char bytes[8192];
-  char text[480];
+  char text[ERROR_TEXT];
   FILE *file = fopen(REAL "protocol_4.bin", "rb");
   assert_non_null(file);
   size_t length = fread(bytes, 1, sizeof bytes, file);
