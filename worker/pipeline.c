@@ -280,22 +280,22 @@ static enum status tokenise(struct run *r, const struct task *task, struct repor
 static enum status make_learner(struct run *r, const struct task *task, struct error *err) {
   const struct hyperparameters *h = &task->spec.hyperparameters;
   struct batch_rule rule = course_rule(task);
+  preference_configure(&r->learner, &r->model, preference_of(&task->spec), !task->start);
+  preference_share_prompts(&r->training_tokens, &r->learner, &r->model);
+  preference_share_prompts(&r->validation_tokens, &r->learner, &r->model);
   struct batch_limits training = batch_limits_for(&r->training_tokens, &rule);
   struct batch_limits evaluation = task->validation.path ? batch_evaluation_limits(&r->validation_tokens) : training;
-  bool hra = task->spec.adapter.peft_type == PEFT_HRA;
   generation_eval_limits(&r->generation, &evaluation);
   r->learner.reserved = r->generation.bytes + start_memory(&r->model);
   r->learner.texts = r->training.texts;
   r->learner.scored = r->training.scored;
   r->learner.scale = (float)task->spec.embedding.scale;
   r->learner.group = (size_t)h->batch_size;
-  r->learner.preference = preference_of(&task->spec);
-  r->learner.reference_base = preference_has_reference(&r->learner.preference) && !task->start;
   evaluation = preference_limits(&r->learner.preference, &r->training_tokens, &training, &evaluation);
   r->learner.seed = (uint64_t)task->spec.seed;
   r->learner.memory_limit = (size_t)task->spec.scheduling.memory_limit << 20;
   r->learner.memory_goal = (size_t)task->memory_bytes;
-  r->learner.orth_lambda = hra ? task->spec.adapter.hra.orth_lambda : 0;
+  r->learner.orth_lambda = task->spec.adapter.peft_type == PEFT_HRA ? task->spec.adapter.hra.orth_lambda : 0;
   r->learner.adamw = (struct adamw){.beta1 = h->adam_beta1,
                                     .beta2 = h->adam_beta2,
                                     .epsilon = h->adam_epsilon,

@@ -218,6 +218,7 @@ static enum status start_pairs(struct pairs *p, struct worst *worst, struct lear
     return STATUS_OK;
   enum status status = reference_get(&labels, &count, ref, "in.labels", err);
   status = status ? status : read_pairs(p, b, labels, learns_prompts, ref, err);
+  preference_share_prompts(&p->corpus, l, l->model);
   if (status || !preference_has_reference(&l->preference))
     return status;
   return compare_reference(&worst->output, p, l, ref, err);
@@ -363,8 +364,7 @@ static enum status run_texts(struct worst *worst, const char *folder, const json
     model.pooling = pooling_of(ref);
     learner.texts = texts_of(ref);
     learner.scale = 20;
-    learner.preference = preference_in(about, &ref->arena);
-    learner.reference_base = preference_has_reference(&learner.preference);
+    preference_configure(&learner, &model, preference_in(about, &ref->arena), true);
     for (size_t i = 0; !ratio && i < model.parameters.count; i++)
       model.parameters.item[i]->decay = true; /* the reference decays everything, but PEFT's LoRA+ no vectors */
     learner.orth_lambda = json_number_value(json_object_get(about, "lambda_"));

@@ -66,6 +66,19 @@ enum status corpus_rate(struct corpus *c, bool desirable, struct error *err) {
   return STATUS_OK;
 }
 
+size_t corpus_shared(const struct corpus *c, size_t example) {
+  if (!c->shares_prompts)
+    return 0;
+  const size_t *at = c->cu_seqlens + example * 2;
+  size_t first = at[1] - at[0], second = at[2] - at[1], same = 0;
+  if (c->short_most && (first > c->short_most) != (second > c->short_most))
+    return 0;
+  while (same < first && same < second && c->token_ids[at[0] + same] == c->token_ids[at[1] + same] &&
+         !c->loss_mask[at[1] + same])
+    same++;
+  return same ? same - 1 : 0;
+}
+
 static enum status join_part(struct corpus *c, const struct corpus *part, struct error *err) {
   size_t tokens = part->count ? part->cu_seqlens[part->count] : 0;
   if (!reserve(c, part->count, tokens, part->loss_mask != NULL))

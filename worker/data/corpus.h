@@ -40,6 +40,9 @@ struct corpus {
   uint8_t *subsets;                /* classes: [count] enum glue_subset; else NULL */
   uint8_t *loss_mask;              /* language models: [tokens] 1 where the token must be predicted; else NULL */
   bool learns_prompts;             /* pairs: the chosen sequences' other tokens are predicted too, but not compared */
+  bool shares_prompts;             /* completions: the two sequences of an example share rows (corpus_shared) */
+  size_t short_most;               /* where they do: positions of a sequence of up to so many tokens have other values
+                                      than those of a longer one; 0: they have not */
   uint8_t *desirable;              /* rated completions: [count] 0 or 1; else NULL */
   size_t desirable_size;           /* allocated */
   double *reference;               /* completions: [sequences] their log-probability by the reference; or NULL */
@@ -58,6 +61,10 @@ static inline size_t corpus_tokens(const struct corpus *c, size_t example) {
   size_t texts = corpus_texts(c);
   return c->cu_seqlens[(example + 1) * texts] - c->cu_seqlens[example * texts];
 }
+
+/* How many tokens at the beginning of an example's two sequences need rows in the first one only: those of the prompt,
+   but for the last, which predicts the completion. 0 where they share none. */
+size_t corpus_shared(const struct corpus *corpus, size_t example);
 
 /* Words of an example that have a token. */
 static inline size_t corpus_words(const struct corpus *c, size_t example) {

@@ -21,21 +21,32 @@ struct kv_cache {
   float *keys, *values; /* [layers][capacity][cols] */
 };
 
+/* A sequence whose first tokens are those of another one, which comes before it in the batch and has no such prefix
+   itself: it has rows for the others alone, and sees the other's rows. */
+struct shared_prefix {
+  uint32_t sequence, tokens; /* 0 tokens: all rows are its own */
+};
+
 /* The sequences of a batch. Its arrays outlive the step. */
 struct sequences {
   size_t count;                   /* B */
   size_t tokens;                  /* N */
-  size_t longest;                 /* T: tokens of the longest one, those in its cache among them */
+  size_t longest;                 /* T: tokens of the longest one, those in its cache or prefix among them */
   struct place cu_seqlens;        /* uint32 [B + 1]: sequence b is rows cu_seqlens[b] .. cu_seqlens[b + 1] - 1 */
   struct place token_ids;         /* int32 [N] */
   struct place token_type_ids;    /* uint8 [N]; nowhere: all 0 */
   struct kv_cache *const *caches; /* [B]: the batch has of each sequence the tokens that follow those in its cache, and
                                      op_attention puts theirs beside them; `past` is the caller's to move. Not while
                                      training, and on a backend of host memory alone. NULL: whole sequences */
-  size_t row_count;               /* of what POOLING_ROWS reads; 0: nothing does */
-  struct place rows;              /* uint32 [row_count], ascending */
+  const struct shared_prefix *prefixes; /* [B], of causal language models on a backend of host memory; NULL: none */
+  size_t row_count;                     /* of what POOLING_ROWS reads; 0: nothing does */
+  struct place rows;                    /* uint32 [row_count], ascending */
 };
-/* The same in host memory. */
+/* How many tokens of sequence b come before its rows. */
+static inline size_t sequences_past(const struct sequences *s, size_t b) {
+  return s->caches ? s->caches[b]->past : s->prefixes ? s->prefixes[b].tokens : 0;
+}
+/* Sequences in host memory. */
 struct sequences sequences_host(size_t count, size_t tokens, size_t longest, const uint32_t *cu_seqlens,
                                 const int32_t *token_ids, const uint8_t *token_type_ids);
 

@@ -61,6 +61,8 @@ struct tensor *op_attention(struct tape *tape, struct tensor *q, struct tensor *
     a->how.dropout.threshold = 0;
   CHECK(a->how.queries <= POOLING_LAST);
   CHECK(!sequences->caches || (!tape->training && tape->backend->ops->host_memory));
+  CHECK(!sequences->prefixes ||
+        (a->how.causal && a->how.queries == POOLING_NONE && !sequences->caches && tape->backend->ops->host_memory));
   CHECK(q->rows == (a->how.queries == POOLING_NONE ? sequences->tokens : sequences->count));
   CHECK(q->cols % a->how.heads == 0 && a->how.heads % a->how.kv_heads == 0);
   CHECK(k->cols == v->cols && k->cols / a->how.kv_heads == q->cols / a->how.heads);
@@ -86,6 +88,7 @@ struct tensor *op_cross_attention(struct tape *tape, struct tensor *q, struct te
     a->how.dropout.threshold = 0;
   CHECK(!a->how.causal && !a->how.window && !a->how.distances.index.buffer && a->how.queries == POOLING_NONE);
   CHECK(queries->count == keys->count && !queries->caches && !keys->caches);
+  CHECK(!queries->prefixes && !keys->prefixes);
   CHECK(q->rows == queries->tokens && k->rows == keys->tokens && v->rows == keys->tokens);
   CHECK(q->cols % a->how.heads == 0 && a->how.heads % a->how.kv_heads == 0);
   CHECK(k->cols == v->cols && k->cols / a->how.kv_heads == q->cols / a->how.heads);
@@ -112,7 +115,7 @@ struct tensor *op_pooling(struct tape *tape, struct tensor *x, const struct sequ
 static const struct op op_row_unfold = {.name = "unfold", .kind = OP_UNFOLD};
 
 struct tensor *op_unfold(struct tape *tape, struct tensor *x, const struct sequences *sequences, size_t kernel) {
-  CHECK(x->rows == sequences->tokens && kernel % 2 == 1 && !sequences->caches);
+  CHECK(x->rows == sequences->tokens && kernel % 2 == 1 && !sequences->caches && !sequences->prefixes);
   struct unfold_attributes *a = tape_attributes(tape, sizeof *a);
   *a = (struct unfold_attributes){sequences, kernel};
   struct tensor *in[NODE_INPUTS] = {x}, *out[NODE_OUTPUTS] = {tape_tensor(tape, x->rows, x->cols * kernel)};

@@ -3,18 +3,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/checked.h"
+
 static int longer_first(const void *a, const void *b) {
   size_t x = *(const size_t *)a, y = *(const size_t *)b;
   return x < y ? 1 : x > y ? -1 : 0;
 }
 
-/* Tokens of the `batch` longest examples together. */
+/* Rows of the `batch` longest examples together. */
 static size_t longest_together(const struct corpus *c, size_t batch) {
   size_t *lengths = malloc((c->count + 1) * sizeof *lengths), sum = 0;
   if (!lengths)
-    return c->longest * batch;
+    return c->longest * corpus_texts(c) * batch;
   for (size_t i = 0; i < c->count; i++)
-    lengths[i] = corpus_tokens(c, i);
+    lengths[i] = corpus_tokens(c, i) - corpus_shared(c, i);
   qsort(lengths, c->count, sizeof *lengths, longer_first);
   for (size_t i = 0; i < batch && i < c->count; i++)
     sum += lengths[i];
@@ -79,7 +81,8 @@ enum status batch_init(struct batch *b, const struct batch_limits *limits, size_
   b->reference = calloc(limits->sequences, sizeof *b->reference);
   b->desirable = calloc(limits->sequences, 1);
   b->prompt = calloc(targets, 1);
-  bool completions = b->cu_rows && b->reference && b->desirable && b->prompt;
+  b->prefixes = calloc(limits->sequences, sizeof *b->prefixes);
+  bool completions = b->cu_rows && b->reference && b->desirable && b->prompt && b->prefixes;
   if (completions && b->cu_seqlens && b->target_ids && b->rows && b->target_values && b->token_ids && b->token_type_ids)
     return STATUS_OK;
   batch_done(b);
@@ -97,6 +100,7 @@ void batch_done(struct batch *b) {
   free(b->reference);
   free(b->desirable);
   free(b->prompt);
+  free(b->prefixes);
   *b = (struct batch){0};
 }
 
@@ -116,7 +120,7 @@ static void fill_next(struct batch *b, const struct corpus *c, const struct choi
   size_t n = 0, sequences = of->count * of->texts;
   for (size_t s = 0; s < sequences; s++) {
     size_t sequence = sequence_of(c, of, s);
-    const uint8_t *loss_mask = c->loss_mask + c->cu_seqlens[sequence];
+    const uint8_t *loss_mask = c->loss_mask + c->cu_seqlens[sequence] + b->prefixes[s].tokens;
     bool prompts = c->learns_prompts && of->first_text + s / of->count == 0;
     b->cu_rows[s] = (uint32_t)n;
     if (c->reference)
@@ -166,15 +170,18 @@ static void fill_answers(struct batch *b, const struct corpus *c, const uint32_t
 void batch_fill_texts(struct batch *b, const struct corpus *c, const uint32_t *order, size_t count, size_t first_text,
                       size_t texts) {
   const struct choice of = {order, count, first_text, texts};
-  size_t tokens = 0, longest = 0;
+  size_t rows = 0, longest = 0;
+  b->tokens = 0;
   for (size_t s = 0; s < count * texts; s++) { /* the first texts of all examples, then the second ones */
-    size_t sequence = sequence_of(c, &of, s);
-    size_t from = c->cu_seqlens[sequence], length = c->cu_seqlens[sequence + 1] - from;
-    memcpy(b->token_ids + tokens, c->token_ids + from, length * sizeof *b->token_ids);
-    memcpy(b->token_type_ids + tokens, c->token_type_ids + from, length);
-    b->cu_seqlens[s] = (uint32_t)tokens;
-    tokens += length;
-    longest = length > longest ? length : longest;
+    size_t sequence = sequence_of(c, &of, s), shared = s < count ? 0 : corpus_shared(c, order[s - count]);
+    size_t from = c->cu_seqlens[sequence] + shared, own = c->cu_seqlens[sequence + 1] - from;
+    memcpy(b->token_ids + rows, c->token_ids + from, own * sizeof *b->token_ids);
+    memcpy(b->token_type_ids + rows, c->token_type_ids + from, own);
+    b->cu_seqlens[s] = (uint32_t)rows;
+    b->prefixes[s] = (struct shared_prefix){(uint32_t)(shared ? s - count : 0), (uint32_t)shared};
+    b->tokens += shared + own;
+    rows += own;
+    longest = size_max(longest, shared + own);
   }
   for (size_t i = 0; i < count; i++) {
     if (c->labels)
@@ -184,8 +191,9 @@ void batch_fill_texts(struct batch *b, const struct corpus *c, const uint32_t *o
     else if (!c->loss_mask) /* which positive is whose */
       b->target_ids[i] = (uint32_t)i;
   }
-  b->cu_seqlens[count * texts] = (uint32_t)tokens;
-  b->sequences = sequences_host(count * texts, tokens, longest, b->cu_seqlens, b->token_ids, b->token_type_ids);
+  b->cu_seqlens[count * texts] = (uint32_t)rows;
+  b->sequences = sequences_host(count * texts, rows, longest, b->cu_seqlens, b->token_ids, b->token_type_ids);
+  b->sequences.prefixes = b->tokens > rows ? b->prefixes : NULL;
   b->targets = (struct targets){.ids = b->target_ids, .values = b->target_values};
   if (c->mark_rows)
     fill_tags(b, c, order, count);

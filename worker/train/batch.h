@@ -1,4 +1,5 @@
-/* The batches cut from a corpus: what a step of the learner is given, sequences one after the other, no padding. */
+/* The batches cut from a corpus: what a step of the learner is given, sequences one after the other, no padding.
+   Where a batch has both completions of an example, they share the rows of the prompt (corpus_shared). */
 #ifndef WORKER_TRAIN_BATCH_H
 #define WORKER_TRAIN_BATCH_H
 
@@ -30,6 +31,8 @@ struct batch {
   double *reference;
   uint8_t *prompt, *desirable;
   size_t answers;
+  size_t tokens; /* of the sequences, where some share rows more than sequences.tokens */
+  struct shared_prefix *prefixes;
   int32_t *token_ids;
   uint8_t *token_type_ids;
 };

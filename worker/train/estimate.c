@@ -204,7 +204,7 @@ enum status estimate_measure(json_t **out, struct training *t, struct error *err
       return status;
     if (n == 1)
       pace = (struct pace){0};
-    double tokens = t->images ? (double)(t->progress.tokens - before) : (double)t->batch.sequences.tokens;
+    double tokens = t->images ? (double)(t->progress.tokens - before) : (double)t->batch.tokens;
     pace_add(&pace, clock_seconds() - start, tokens);
     spent = clock_seconds() - began;
     first += taken;

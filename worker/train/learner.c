@@ -75,8 +75,10 @@ static struct tensor *step_forward(struct learner *l, const struct step *s) {
 }
 
 static void dry_run(struct learner *l, const struct batch_limits *limits, enum goal goal) {
+  static const struct shared_prefix any;
   double loss;
   l->sequences = (struct sequences){.count = limits->sequences, .tokens = limits->tokens, .longest = limits->longest};
+  l->sequences.prefixes = l->shares_prompts ? &any : NULL; /* what they are is not read */
   if (l->model->output == OUTPUT_TAGS)
     l->sequences.row_count = limits->tokens; /* each token may be a word */
   l->next = (struct next_tokens){.count = limits->tokens};
@@ -125,6 +127,7 @@ static void bring_sequences(struct learner *l, const struct sequences *s) {
   l->sequences.cu_seqlens = bring(l, room->cu_seqlens, place_address(s->cu_seqlens), (s->count + 1) * sizeof(uint32_t));
   l->sequences.token_ids = bring(l, room->token_ids, place_address(s->token_ids), s->tokens * sizeof(int32_t));
   l->sequences.token_type_ids = bring(l, room->token_type_ids, place_address(s->token_type_ids), s->tokens);
+  l->sequences.prefixes = s->prefixes;
   l->sequences.row_count = s->row_count;
   if (s->row_count)
     l->sequences.rows = bring(l, l->next_room.rows, place_address(s->rows), s->row_count * sizeof(uint32_t));

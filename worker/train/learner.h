@@ -29,6 +29,7 @@ struct learner {
   size_t group; /* examples of a micro-batch: an evaluation's loss looks among so many; likewise KTO's */
   /* OUTPUT_TEXT: */
   struct preference preference;    /* the loss of whole completions; PREFERENCE_NONE: each token's */
+  bool shares_prompts;             /* sequences may have prefixes: plans have room for them */
   bool reference_base;             /* the reference is the base model: adapters are switched off for it */
   struct preference_scores scores; /* of the newest batch of completions */
   /* Bytes that this process may take: a step that does not fit recomputes checkpoint segments (tape.h), as many as it
@@ -64,9 +65,9 @@ struct targets {
 };
 
 /* `sequences` and `targets` below are in host memory (sequences_host).
-   Hyperparameters (adamw's, orth_lambda, texts, scored, scale, group, preference, reference_base, memory_limit,
-   memory_goal, reserved, recompute_segments, seed) are set by the caller before. STATUS_OUT_OF_MEMORY when a step does
-   not fit whatever is recomputed, naming what it needs. */
+   Hyperparameters (adamw's, orth_lambda, texts, scored, scale, group, preference, shares_prompts, reference_base,
+   memory_limit, memory_goal, reserved, recompute_segments, seed) are set by the caller before. STATUS_OUT_OF_MEMORY
+   when a step does not fit whatever is recomputed, naming what it needs. */
 NODISCARD enum status learner_init(struct learner *learner, struct model *model, const struct batch_limits *training,
                                    const struct batch_limits *evaluation, struct error *err);
 /* For another kind of learner (denoiser.h): what notes the dry run of a training step on learner->tape, and what the

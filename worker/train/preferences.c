@@ -37,6 +37,17 @@ bool preference_has_reference(const struct preference *how) {
   return how->loss != PREFERENCE_NONE && how->loss != PREFERENCE_ORPO;
 }
 
+void preference_configure(struct learner *l, const struct model *m, struct preference how, bool base) {
+  l->preference = how;
+  l->reference_base = preference_has_reference(&how) && base;
+  l->shares_prompts = how.loss != PREFERENCE_NONE && m->backend->ops->host_memory;
+}
+
+void preference_share_prompts(struct corpus *c, const struct learner *l, const struct model *m) {
+  c->shares_prompts = l->shares_prompts && corpus_texts(c) == 2;
+  c->short_most = m->cache_most;
+}
+
 /* --- the reference -------------------------------------------------------------------------------- */
 
 static size_t most(size_t a, size_t b, size_t c) {
@@ -53,36 +64,42 @@ struct batch_limits preference_limits(const struct preference *how, const struct
                                most(own.longest, step->longest, evaluation->longest)};
 }
 
-/* A batch of the corpus's sequences from `first` on. */
-static size_t take_sequences(uint32_t order[EVALUATION_SEQUENCES], const struct corpus *c,
-                             const struct batch_limits *limits, size_t first) {
-  size_t n = 0, tokens = 0;
-  for (; n < limits->sequences && first + n < c->count; n++) {
-    tokens += corpus_tokens(c, first + n);
-    if (n > 0 && tokens > limits->tokens)
-      break;
-    order[n] = (uint32_t)(first + n);
-  }
-  return n;
+/* Examples of a batch from order[first] on. */
+static size_t take_examples(const struct corpus *c, const uint32_t *order, size_t count, size_t first, size_t most) {
+  const struct batch_limits limits = batch_evaluation_limits(c);
+  struct batch_rule rule = {.examples = limits.sequences / corpus_texts(c), .tokens = limits.tokens};
+  if (most && most < rule.examples)
+    rule.examples = most;
+  return batch_next(c, order, count, first, &rule);
 }
 
-static enum status make_reference(struct corpus *c, struct learner *l, struct report *report, struct error *err) {
-  struct corpus each = *c; /* sequences by themselves */
-  struct batch batch = {0};
-  uint32_t order[EVALUATION_SEQUENCES];
-  double told = clock_seconds();
-  each.count = c->count * corpus_texts(c);
-  each.texts = 1;
-  each.desirable = NULL;
-  each.learns_prompts = false;
-  const struct batch_limits limits = batch_evaluation_limits(&each);
-  c->reference = calloc(each.count, sizeof *c->reference);
-  enum status status =
-      c->reference ? batch_init(&batch, &limits, 1, true, err) : error_no_memory(err, "the reference's numbers");
-  for (size_t first = 0; !status && first < each.count;) {
-    size_t n = take_sequences(order, &each, &limits, first);
-    batch_fill(&batch, &each, order, n);
-    status = learner_log_probs(l, &batch.sequences, &batch.targets, l->reference_base, c->reference + first, err);
+/* 0, 1, ... count - 1; NULL: no memory */
+static uint32_t *in_order(size_t count) {
+  uint32_t *order = malloc((count + 1) * sizeof *order);
+  for (uint32_t i = 0; order && i < count; i++)
+    order[i] = i;
+  return order;
+}
+
+/* Of the examples order[0..count-1], whose logps are those of the first sequences, then of the second ones. */
+static void put_reference(struct corpus *c, const uint32_t *order, size_t count, const double *logps) {
+  size_t texts = corpus_texts(c);
+  for (size_t s = 0; s < count * texts; s++)
+    c->reference[order[s % count] * texts + s / count] = logps[s];
+}
+
+static enum status refer(struct corpus *c, const uint32_t *order, struct batch *batch, struct learner *l,
+                         struct report *report, struct error *err) {
+  struct corpus compared = *c; /* without what is predicted beside the completions */
+  double logps[EVALUATION_SEQUENCES], told = clock_seconds();
+  enum status status = STATUS_OK;
+  compared.learns_prompts = false;
+  for (size_t first = 0; !status && first < c->count;) {
+    size_t n = take_examples(&compared, order, c->count, first, 0);
+    batch_fill(batch, &compared, order + first, n);
+    status = learner_log_probs(l, &batch->sequences, &batch->targets, l->reference_base, logps, err);
+    if (!status)
+      put_reference(c, order + first, n, logps);
     first += n;
     if (!status && report)
       status = report_poll(report, err);
@@ -91,6 +108,22 @@ static enum status make_reference(struct corpus *c, struct learner *l, struct re
       report_phase(report, "reference");
     }
   }
+  return status;
+}
+
+static enum status make_reference(struct corpus *c, struct learner *l, struct report *report, struct error *err) {
+  const struct batch_limits limits = batch_evaluation_limits(c);
+  struct batch batch = {0};
+  uint32_t *order = in_order(c->count);
+  double *reference = calloc(c->count * corpus_texts(c), sizeof *reference);
+  enum status status =
+      order && reference ? batch_init(&batch, &limits, 1, true, err) : error_no_memory(err, "the reference's numbers");
+  c->reference = status ? NULL : reference;
+  if (status)
+    free(reference);
+  else
+    status = refer(c, order, &batch, l, report, err);
+  free(order);
   batch_done(&batch);
   return status;
 }
@@ -148,31 +181,20 @@ enum status preference_fill(struct batch *b, struct learner *l, const struct cor
 
 /* --- evaluation ----------------------------------------------------------------------------------- */
 
-/* Examples of a batch: of KTO at most as many as in training, since its kl is of these. */
-static size_t take_examples(const struct corpus *c, const struct learner *l, const uint32_t *order, size_t count,
-                            size_t first) {
-  const struct batch_limits limits = batch_evaluation_limits(c);
-  struct batch_rule rule = {.examples = limits.sequences / corpus_texts(c), .tokens = limits.tokens};
-  if (c->desirable && l->group < rule.examples)
-    rule.examples = l->group;
-  return batch_next(c, order, count, first, &rule);
-}
-
 enum status preference_evaluate(double *loss, struct preference_scores *scores, struct learner *l,
                                 const struct corpus *c, size_t examples, struct batch *batch, struct report *report,
                                 struct error *err) {
-  uint32_t *order = malloc((examples + 1) * sizeof *order);
+  uint32_t *order = in_order(examples);
   *loss = 0;
   *scores = (struct preference_scores){0};
   if (!order)
     return error_no_memory(err, "the predictions");
-  for (uint32_t i = 0; i < examples; i++)
-    order[i] = i;
+  size_t most = c->desirable ? l->group : 0; /* of KTO as many as in training, since its kl is of these */
   double tokens = l->preference.sft_weight > 0 ? (double)preference_tokens(c, order, examples) : 1;
   enum status status = learner_factors(l, err);
   for (size_t first = 0; !status && first < examples;) {
     double part = 0;
-    size_t n = take_examples(c, l, order, examples, first);
+    size_t n = take_examples(c, order, examples, first, most);
     status = preference_fill(batch, l, c, order + first, n, 1 / (double)examples, 1 / tokens, err);
     status = status ? status : learner_score(l, &batch->sequences, &batch->targets, &part, NULL, err);
     if (!status && report)

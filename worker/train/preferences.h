@@ -3,7 +3,10 @@
    The corpus of pairs has two sequences an example: the prompt with the chosen, and with the rejected completion. That
    of KTO has the prompt with its completion, and with another example's, by which the distance from the reference is
    measured: kl, the mean of log-probability minus reference over a micro-batch, at least 0, through which no gradient
-   goes. Where dropout is on, that measure has none. */
+   goes. Where dropout is on, that measure has none.
+
+   The two sequences of an example share the rows of their prompt where the model computes in the host's memory: what a
+   causal model makes of a prompt does not depend on what follows it. Under dropout they share its masks too. */
 #ifndef WORKER_TRAIN_PREFERENCES_H
 #define WORKER_TRAIN_PREFERENCES_H
 
@@ -16,6 +19,10 @@
 struct preference preference_of(const struct job_spec *spec);
 /* ORPO has none. */
 bool preference_has_reference(const struct preference *how);
+/* What a learner of completions must know before learner_init. `base`: the reference is the base model. */
+void preference_configure(struct learner *learner, const struct model *model, struct preference how, bool base);
+/* Then, before batches are cut from a corpus: whether its examples share the rows of their prompts. */
+void preference_share_prompts(struct corpus *corpus, const struct learner *learner, const struct model *model);
 
 /* What the passes that go forward only may hold: of preference tuning not evaluations alone, but the reference and kl.
  */

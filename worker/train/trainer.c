@@ -296,7 +296,7 @@ static enum status accumulate(struct training *t, size_t first, size_t end, floa
     preference_scores_add(&t->progress.scores, &t->learner->scores);
     *loss += part;
     *correct += part_correct;
-    t->progress.tokens += (int64_t)t->batch.sequences.tokens;
+    t->progress.tokens += (int64_t)t->batch.tokens;
     first += n;
     if (first < end)
       status = report_poll(t->report, err);

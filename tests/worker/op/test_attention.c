@@ -65,6 +65,36 @@ static void gradients_of_shared_heads(void **state) {
   check_gradients(&(struct attention){.heads = 4, .kv_heads = 1, .scale = 0.7f});
 }
 
+static void build_prefixed(struct tape *tape, const struct graph *g, double *loss) {
+  struct tensor *q = graph_input(tape, g->x), *k = graph_input(tape, g->y), *v = graph_input(tape, g->z);
+  struct tensor *one = op_attention(tape, q, k, v, &g->sequences, g->extra); /* twice: gradients are added */
+  graph_loss(tape, op_add(tape, one, op_attention(tape, q, k, v, &g->sequences, g->extra)), loss);
+}
+
+/* Sequences that begin with rows of another: one each, or two of the same. */
+static void gradients_of_shared_prefixes(void **state) {
+  (void)state;
+  static const struct shared_prefix prefixes[][4] = {{{0}, {0, 3}, {0}, {2, 9}}, {{0}, {0, 5}, {0, 4}, {0}}};
+  static const struct attention hows[] = {{.heads = 3, .kv_heads = 3, .scale = 0.7f, .causal = true},
+                                          {.heads = 4, .kv_heads = 2, .scale = 0.7f, .causal = true, .window = 6}};
+  for (size_t i = 0; i < 2 * COUNT_OF(hows); i++) {
+    struct attention how = hows[i / 2];
+    how.dropout = dropout_make(i == 3 ? 0.3 : 0, 3, 4, 5);
+    struct graph g = {.build = build_prefixed,
+                      .backend = &backend,
+                      .x = matrix("q", 30, (int64_t)how.heads * 12, 1),
+                      .y = matrix("k", 30, (int64_t)how.kv_heads * 12, 2),
+                      .z = matrix("v", 30, (int64_t)how.kv_heads * 12, 3),
+                      .sequences = four,
+                      .extra = &how};
+    g.sequences.longest = 20;
+    g.sequences.prefixes = prefixes[i % 2];
+    graph_check(&g, g.x, 60, 2e-3);
+    graph_check(&g, g.y, 60, 2e-3);
+    graph_check(&g, g.z, 60, 2e-3);
+  }
+}
+
 static void gradients_in_a_window(void **state) {
   (void)state;
   check_gradients(&(struct attention){.heads = 4, .kv_heads = 2, .scale = 0.7f, .causal = true, .window = 4});
@@ -460,6 +490,7 @@ int main(void) {
       cmocka_unit_test(gradients_of_shared_inputs),
       cmocka_unit_test(gradients),
       cmocka_unit_test(gradients_of_shared_heads),
+      cmocka_unit_test(gradients_of_shared_prefixes),
       cmocka_unit_test(gradients_in_a_window),
       cmocka_unit_test(gradients_under_a_softcap),
       cmocka_unit_test(values_under_a_softcap),

@@ -126,6 +126,19 @@ static void batches_have_halves(void **state) {
   batch_fill(&b, &c, order, 2);
   assert_true(b.targets.count == 8 && b.prompt[0] && !b.prompt[1] && !b.prompt[5]);
   assert_int_equal(preference_tokens(&c, order, 2), 4);
+  c.shares_prompts = true; /* of {5, 6, | 7} and {5, 6, | 7, 8} the first row */
+  assert_int_equal(corpus_shared(&c, 0), 1);
+  batch_fill(&b, &c, order, 2);
+  static const uint32_t rows[] = {0, 3, 6, 9, 12}, predicting[] = {0, 1, 3, 4, 6, 7, 9, 10};
+  static const struct shared_prefix prefixes[] = {{0}, {0}, {0, 1}, {1, 1}};
+  assert_memory_equal(b.cu_seqlens, rows, sizeof rows);
+  assert_memory_equal(b.rows, predicting, sizeof predicting);
+  assert_memory_equal(b.sequences.prefixes, prefixes, sizeof prefixes);
+  assert_true(b.tokens == 14 && b.sequences.tokens == 12 && b.sequences.longest == 4 && b.target_ids[6] == 7);
+  batch_fill_texts(&b, &c, order, 2, 1, 1); /* they are alone */
+  assert_true(!b.sequences.prefixes && b.sequences.tokens == 8);
+  c.short_most = 3;
+  assert_int_equal(corpus_shared(&c, 0), 0);
   batch_done(&b);
   c.reference = NULL;
   corpus_done(&c);

@@ -1,16 +1,21 @@
 /* Attention over sequences of different lengths, or from such sequences to others: a task is a sequence and a head of k
-   and v, with the group of heads of q that share it. Where tables of distances have gradients, which all sequences add
-   to, a backward task is a head of one of a few parts of the sequences, so that sums do not depend on the number of
+   and v, with the group of heads of q that share it. A sequence that begins with rows of another has keys and values in
+   both places; they are put one after the other first, and in the backward pass it belongs to the other's task, since
+   both add to the gradients of the rows that they share. Where tables of distances have gradients, which all sequences
+   add to, a backward task is a head of one of a few parts of the sequences, so that sums do not depend on the number of
    threads. */
 #include <string.h>
 
 #include "worker/backend/cpu/op.h"
 
 enum { PARTS_MAX = 4 };
+/* What of a sequence with a shared prefix is made in one piece. */
+enum { JOINED_KEYS, JOINED_VALUES, JOINED_DKEYS, JOINED_DVALUES, JOINED };
 
 struct attention_pass {
   const struct node *node;
   const struct attention_kernels *kernels;
+  const struct kernels *all;
   const float *q, *k, *v;
   float *out, *lse;
   const float *dout;
@@ -19,13 +24,16 @@ struct attention_pass {
   float *dtables; /* of each part of the sequences that of keys, then that of queries */
   bool wanted[2]; /* of keys, of queries */
   float *scratch;
-  size_t scratch_floats; /* a thread */
+  size_t scratch_floats;               /* a thread */
+  size_t kernel_floats, joined_floats; /* of them its kernels', then JOINED times what is joined */
 };
 
 /* Where a task's numbers begin in q and in k; of a sequence with a cache, where the cache has all keys and values. */
 struct task_place {
   struct attention_heads heads;
   size_t q, kv;
+  size_t past;          /* tokens of the sequence before its rows */
+  size_t prefix;        /* where those begin in k that are rows of another sequence */
   float *keys, *values; /* NULL: no cache */
 };
 
@@ -61,7 +69,8 @@ static struct task_place place_of(const struct node *n, size_t b, size_t kv) {
   size_t group = a->how.heads / a->how.kv_heads, D = n->in[0]->cols / a->how.heads, first = cu_seqlens[b];
   bool all = a->how.queries == POOLING_NONE;
   const struct kv_cache *cache = a->sequences->caches ? a->sequences->caches[b] : NULL;
-  size_t past = cache ? cache->past : 0, rows = cu_seqlens[b + 1] - first, q = all ? first : b;
+  const struct shared_prefix *prefix = a->sequences->prefixes ? &a->sequences->prefixes[b] : NULL;
+  size_t past = sequences_past(a->sequences, b), rows = cu_seqlens[b + 1] - first, q = all ? first : b;
   size_t length = past + keys[b + 1] - keys[b];
   size_t in_cache = cache ? a->how.layer * cache->capacity * cache->cols + kv * D : 0;
   return (struct task_place){.keys = cache ? cache->keys + in_cache : NULL,
@@ -82,7 +91,9 @@ static struct task_place place_of(const struct node *n, size_t b, size_t kv) {
                                        .row_step = n->in[0]->rows,
                                        .distances = distances_of(n, kv * group * D)},
                              .q = q * n->in[0]->cols + kv * group * D,
-                             .kv = keys[b] * n->in[1]->cols + kv * D};
+                             .kv = keys[b] * n->in[1]->cols + kv * D,
+                             .past = past,
+                             .prefix = prefix ? keys[prefix->sequence] * n->in[1]->cols + kv * D : 0};
 }
 
 /* What distances add is in fp32, whatever the precision. */
@@ -91,10 +102,20 @@ static const struct attention_kernels *kernels_for(const struct tape *tape, cons
   return a->how.distances.index.buffer ? tape->backend->kernels->attention : tape->backend->attention;
 }
 
-static size_t thread_floats(const struct tape *tape, const struct node *node) {
+static size_t kernel_floats(const struct tape *tape, const struct node *node) {
   const struct attention_attributes *a = node->attributes;
   return kernels_for(tape, node)
       ->scratch(a->keys->longest, node->in[0]->cols / a->how.heads, a->how.distances.index.buffer != NULL);
+}
+
+/* Keys, values or gradients of them, of one head of a sequence with a shared prefix. */
+static size_t joined_floats(const struct node *node) {
+  const struct attention_attributes *a = node->attributes;
+  return a->sequences->prefixes ? a->keys->longest * (node->in[0]->cols / a->how.heads) : 0;
+}
+
+static size_t thread_floats(const struct tape *tape, const struct node *node) {
+  return kernel_floats(tape, node) + JOINED * joined_floats(node);
 }
 
 /* Parts of the sequences that sum the gradients of tables apart; 0: there are none to sum. */
@@ -121,20 +142,40 @@ static size_t attention_scratch(const struct tape *tape, const struct node *node
 static struct attention_pass make_pass(const struct tape *tape, const struct node *node) {
   return (struct attention_pass){.node = node,
                                  .kernels = kernels_for(tape, node),
+                                 .all = tape->backend->kernels,
                                  .q = cpu_data(node->in[0]),
                                  .k = cpu_data(node->in[1]),
                                  .v = cpu_data(node->in[2]),
                                  .out = cpu_data(node->out[0]),
                                  .lse = cpu_data(node->out[1]),
                                  .scratch = cpu_scratch(tape),
-                                 .scratch_floats = thread_floats(tape, node)};
+                                 .scratch_floats = thread_floats(tape, node),
+                                 .kernel_floats = kernel_floats(tape, node),
+                                 .joined_floats = joined_floats(node)};
+}
+
+static float *kernel_scratch(const struct attention_pass *pass, int thread) {
+  return pass->scratch + (size_t)thread * pass->scratch_floats;
+}
+
+static float *joined(const struct attention_pass *pass, int thread, size_t which) {
+  return kernel_scratch(pass, thread) + pass->kernel_floats + which * pass->joined_floats;
+}
+
+/* The shared rows of a head's keys or values, then its own, without columns of other heads between them. */
+static void join(float *to, const float *from, const struct task_place *p) {
+  size_t D = p->heads.head_size, stride = p->heads.kv_stride;
+  for (size_t i = 0; i < p->past; i++)
+    memcpy(to + i * D, from + p->prefix + i * stride, D * sizeof *to);
+  for (size_t i = p->past; i < p->heads.length; i++)
+    memcpy(to + i * D, from + p->kv + (i - p->past) * stride, D * sizeof *to);
 }
 
 /* Puts a head's new keys and values beside those in the cache. */
-static void fill_cache(const struct attention_pass *pass, const struct task_place *p, size_t past) {
+static void fill_cache(const struct attention_pass *pass, const struct task_place *p) {
   const struct attention_heads *h = &p->heads;
-  for (size_t i = past; i < h->length; i++) {
-    size_t from = p->kv + (i - past) * h->kv_stride, to = i * h->kv_stride;
+  for (size_t i = p->past; i < h->length; i++) {
+    size_t from = p->kv + (i - p->past) * h->kv_stride, to = i * h->kv_stride;
     memcpy(p->keys + to, pass->k + from, h->head_size * sizeof(float));
     memcpy(p->values + to, pass->v + from, h->head_size * sizeof(float));
   }
@@ -143,13 +184,21 @@ static void fill_cache(const struct attention_pass *pass, const struct task_plac
 static void forward_task(void *payload, size_t task, int thread) {
   const struct attention_pass *pass = payload;
   const struct attention_attributes *a = pass->node->attributes;
-  size_t b = task / a->how.kv_heads;
-  struct task_place p = place_of(pass->node, b, task % a->how.kv_heads);
-  if (p.keys)
-    fill_cache(pass, &p, a->sequences->caches[b]->past);
-  pass->kernels->forward(pass->out + p.q, pass->lse + p.heads.row_first, pass->q + p.q,
-                         p.keys ? p.keys : pass->k + p.kv, p.values ? p.values : pass->v + p.kv, &p.heads,
-                         pass->scratch + (size_t)thread * pass->scratch_floats);
+  struct task_place p = place_of(pass->node, task / a->how.kv_heads, task % a->how.kv_heads);
+  const float *keys = pass->k + p.kv, *values = pass->v + p.kv;
+  if (p.keys) {
+    fill_cache(pass, &p);
+    keys = p.keys;
+    values = p.values;
+  } else if (p.past) {
+    join(joined(pass, thread, JOINED_KEYS), pass->k, &p);
+    join(joined(pass, thread, JOINED_VALUES), pass->v, &p);
+    p.heads.kv_stride = p.heads.head_size;
+    keys = joined(pass, thread, JOINED_KEYS);
+    values = joined(pass, thread, JOINED_VALUES);
+  }
+  pass->kernels->forward(pass->out + p.q, pass->lse + p.heads.row_first, pass->q + p.q, keys, values, &p.heads,
+                         kernel_scratch(pass, thread));
 }
 
 static void attention_forward(struct tape *tape, const struct node *node) {
@@ -161,14 +210,50 @@ static void attention_forward(struct tape *tape, const struct node *node) {
 static void backward_of(const struct attention_pass *pass, const struct task_place *p, int thread) {
   pass->kernels->backward(pass->dq + p->q, pass->dk + p->kv, pass->dv + p->kv, pass->dout + p->q, pass->q + p->q,
                           pass->k + p->kv, pass->v + p->kv, pass->out + p->q, pass->lse + p->heads.row_first, &p->heads,
-                          pass->scratch + (size_t)thread * pass->scratch_floats);
+                          kernel_scratch(pass, thread));
 }
 
+/* Adds the shared rows' gradients to what they have, and puts those of the sequence's own rows in their place. */
+static void part_gradient(const struct attention_pass *pass, float *to, const float *from, const struct task_place *p) {
+  size_t D = p->heads.head_size, stride = p->heads.kv_stride;
+  const struct kernels *kernels = pass->all;
+  for (size_t i = 0; i < p->past; i++)
+    kernels->add(to + p->prefix + i * stride, from + i * D, D);
+  for (size_t i = p->past; i < p->heads.length; i++)
+    memcpy(to + p->kv + (i - p->past) * stride, from + i * D, D * sizeof *to);
+}
+
+/* Of a sequence that begins with rows of another one. */
+static void backward_joined(const struct attention_pass *pass, const struct task_place *p, int thread) {
+  float *room[JOINED];
+  struct attention_heads heads = p->heads;
+  heads.kv_stride = heads.head_size;
+  for (size_t i = 0; i < JOINED; i++)
+    room[i] = joined(pass, thread, i);
+  join(room[JOINED_KEYS], pass->k, p);
+  join(room[JOINED_VALUES], pass->v, p);
+  pass->kernels->backward(pass->dq + p->q, room[JOINED_DKEYS], room[JOINED_DVALUES], pass->dout + p->q, pass->q + p->q,
+                          room[JOINED_KEYS], room[JOINED_VALUES], pass->out + p->q, pass->lse + heads.row_first, &heads,
+                          kernel_scratch(pass, thread));
+  part_gradient(pass, pass->dk, room[JOINED_DKEYS], p);
+  part_gradient(pass, pass->dv, room[JOINED_DVALUES], p);
+}
+
+/* A sequence, then those that begin with its rows: they come after it, so that each sum has one order. */
 static void backward_task(void *payload, size_t task, int thread) {
   const struct attention_pass *pass = payload;
   const struct attention_attributes *a = pass->node->attributes;
-  struct task_place p = place_of(pass->node, task / a->how.kv_heads, task % a->how.kv_heads);
+  const struct shared_prefix *prefixes = a->sequences->prefixes;
+  size_t b = task / a->how.kv_heads, head = task % a->how.kv_heads;
+  if (prefixes && prefixes[b].tokens)
+    return;
+  struct task_place p = place_of(pass->node, b, head);
   backward_of(pass, &p, thread);
+  for (size_t other = b + 1; prefixes && other < a->sequences->count; other++)
+    if (prefixes[other].tokens && prefixes[other].sequence == b) {
+      p = place_of(pass->node, other, head);
+      backward_joined(pass, &p, thread);
+    }
 }
 
 /* A head of the sequences of a part, one after the other. */

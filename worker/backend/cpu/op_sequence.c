@@ -16,8 +16,7 @@ static void embeddings_forward(struct tape *tape, const struct node *node) {
   size_t C = node->out[0]->cols;
   for (size_t b = 0; b < s->count; b++)
     for (size_t i = cu_seqlens[b]; i < cu_seqlens[b + 1]; i++) {
-      size_t past = s->caches ? s->caches[b]->past : 0;
-      const float *position = positions ? positions + (past + i - cu_seqlens[b]) * C : NULL;
+      const float *position = positions ? positions + (sequences_past(s, b) + i - cu_seqlens[b]) * C : NULL;
       const float *type = types ? types + (type_ids ? type_ids[i] : 0) * C : NULL;
       float *y = cpu_data(node->out[0]) + i * C;
       const float *token = weight_part(a->token_embedding, (size_t)ids[i], 0, C, y);
@@ -190,8 +189,8 @@ static void rope_panel(void *payload, size_t index, int thread) {
     while (cu_seqlens[b + 1] <= i)
       b++;
     const struct kv_cache *cache = a->sequences->caches ? a->sequences->caches[b] : NULL;
-    size_t length = cache ? cache->total : cu_seqlens[b + 1] - cu_seqlens[b];
-    size_t row = (cache ? cache->past : 0) + i - cu_seqlens[b];
+    size_t past = sequences_past(a->sequences, b), row = past + i - cu_seqlens[b];
+    size_t length = cache ? cache->total : past + cu_seqlens[b + 1] - cu_seqlens[b];
     size_t at = (row + (r->short_most && length > r->short_most ? r->long_row : 0)) * half;
     pass->kernels->rope(pass->to + i * C, pass->from + i * C, all_cos + at, all_sin + at, heads, half,
                         r->head_size - r->turned, pass->direction);
