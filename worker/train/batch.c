@@ -173,7 +173,7 @@ void batch_fill_texts(struct batch *b, const struct corpus *c, const uint32_t *o
   size_t rows = 0, longest = 0;
   b->tokens = 0;
   for (size_t s = 0; s < count * texts; s++) { /* the first texts of all examples, then the second ones */
-    size_t sequence = sequence_of(c, &of, s), shared = s < count ? 0 : corpus_shared(c, order[s - count]);
+    size_t sequence = sequence_of(c, &of, s), shared = s < count ? 0 : corpus_shared(c, order[s % count]);
     size_t from = c->cu_seqlens[sequence] + shared, own = c->cu_seqlens[sequence + 1] - from;
     memcpy(b->token_ids + rows, c->token_ids + from, own * sizeof *b->token_ids);
     memcpy(b->token_type_ids + rows, c->token_type_ids + from, own);
