@@ -48,7 +48,8 @@ const struct field job_image_rows[JOB_IMAGE_ROWS] = {
          "A CLIPModel in the models folder that measures previews: valid_clip_t, how like their prompts they are, and "
          "valid_clip_i, how like the training images (cosines of embeddings); null: none."},
     {"dino_model", NULL, FIELD_STRING, AT(dino_model), 0, 1, 255,
-     .doc = "A ViTModel of DINO's in the models folder that measures them likewise: valid_dino; null: none."},
+     .doc = "A ViTModel of DINO's or a Dinov2Model in the models folder that measures them likewise: valid_dino; null: "
+            "none."},
 };
 #undef AT
 

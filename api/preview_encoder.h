@@ -9,11 +9,12 @@ enum preview_encoder { PREVIEW_ENCODER_CLIP, PREVIEW_ENCODER_DINO, PREVIEW_ENCOD
 /* Transformers' model_type of such models; a worker reports it as their architecture. */
 #define CLIP_MODEL_TYPE "clip"
 #define VIT_MODEL_TYPE "vit"
+#define DINOV2_MODEL_TYPE "dinov2"
 
 struct preview_encoder_row {
-  const char *param; /* "image.clip_model" */
-  const char *model_type;
-  const char *words; /* "a CLIPModel" */
+  const char *param;          /* "image.clip_model" */
+  const char *model_types[2]; /* the second may be NULL */
+  const char *words;          /* "a CLIPModel" */
 };
 extern const struct preview_encoder_row preview_encoders[PREVIEW_ENCODER_COUNT];
 

@@ -91,7 +91,7 @@ static const struct option_row rows[] = {
   {"num-inference-steps", OPTION_INT, 0, "image.num_inference_steps", "N", "sampler steps of an image (25)"},
   {"guidance-scale", OPTION_NUMBER, 0, "image.guidance_scale", "X", "classifier-free guidance of it (7.5)"},
   {"clip-model", OPTION_TEXT, 0, "image.clip_model", "MODEL", "measure previews by this CLIPModel: CLIP-T, CLIP-I"},
-  {"dino-model", OPTION_TEXT, 0, "image.dino_model", "MODEL", "and by this ViTModel of DINO's"},
+  {"dino-model", OPTION_TEXT, 0, "image.dino_model", "MODEL", "and by this ViTModel of DINO's, or Dinov2Model"},
   {"labels-column", OPTION_TEXT, 0, "dataset.labels", "NAME", "member with a list of labels"},
   {"tokens-column", OPTION_TEXT, 0, "dataset.tokens", "NAME", "member with a text's words"},
   {"tags-column", OPTION_TEXT, 0, "dataset.tags", "NAME", "member with the words' tags"},

@@ -15,7 +15,7 @@
 bool images_is_case(const json_t *about) {
   const char *model = json_string_value(json_object_get(about, "model"));
   return model && (strncmp(model, "unet", 4) == 0 || strncmp(model, "clip", 4) == 0 || strcmp(model, "vae") == 0 ||
-                   strcmp(model, "vit") == 0);
+                   strcmp(model, "vit") == 0 || strcmp(model, "dinov2") == 0);
 }
 
 /* torch's (images, channels, height, width) as channels last, or the other way. */
@@ -271,16 +271,16 @@ static struct tensor *image_embed(struct tape *tape, const struct model *model, 
 }
 
 /* Embeddings of pictures one by one, each of length 1, as the reference's are. */
-static enum status run_vision(struct worst *worst, struct reference *ref, const struct model *model,
-                              struct error *err) {
-  struct vision_sizes sizes = vision_transformer_sizes(model);
+static enum status run_vision(struct worst *worst, struct reference *ref, struct model *model, struct error *err) {
   float *pixels = NULL, *want = NULL;
   size_t count = 0;
   struct images images;
   enum status s = get_images(&pixels, &images, ref, "in.pixel_values", err);
   s = s ? s : reference_get(&want, &count, ref, "out.image_embeds", err);
+  s = s ? s : vision_transformer_resize(model, images.width, err);
   if (s)
     return s;
+  struct vision_sizes sizes = vision_transformer_sizes(model);
   float *patches = arena_array(&ref->arena, sizes.patches, sizeof *patches);
   CHECK(patches && images.height == sizes.side && images.width == sizes.side && count == images.count * sizes.cols);
   for (size_t i = 0; !s && i < images.count; i++) {
@@ -375,11 +375,13 @@ enum status images_run(struct worst *worst, const char *folder, const json_t *ab
   worst->output_only = strncmp(kind, "unet", 4) != 0;
   if (strcmp(kind, "clip-model") == 0)
     return run_clip_model(worst, path, ref, backend, err);
-  bool vit = strcmp(kind, "vit") == 0;
-  enum status s = vit ? model_open_encoder(&model, path, &model_vit, backend, err)
-                      : model_open_component(&model, path, NULL, backend, err);
+  const struct model_ops *vision = strcmp(kind, "vit") == 0      ? &model_vit
+                                   : strcmp(kind, "dinov2") == 0 ? &model_dinov2
+                                                                 : NULL;
+  enum status s = vision ? model_open_encoder(&model, path, vision, backend, err)
+                         : model_open_component(&model, path, NULL, backend, err);
   if (!s)
-    s = vit                         ? run_vision(worst, ref, &model, err)
+    s = vision                      ? run_vision(worst, ref, &model, err)
         : strcmp(kind, "clip") == 0 ? run_text(worst, ref, &model, "out.last_hidden_state", clip_forward, err)
         : strcmp(kind, "vae") == 0  ? run_vae(worst, ref, &model, err)
                                     : run_unet(worst, folder, about, ref, &model, err);

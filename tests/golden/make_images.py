@@ -59,7 +59,18 @@ VISION = dict(hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_att
 ENCODERS = {
     "clip-model": lambda: transformers.CLIPModel(transformers.CLIPConfig(text_config=CLIP, vision_config=VISION, projection_dim=8)),
     "vit-dino": lambda: transformers.ViTModel(transformers.ViTConfig(**VISION), add_pooling_layer=False),
+    # Its pictures are smaller than those that its position embeddings are for.
+    "dinov2": lambda: scaled(transformers.Dinov2Model(transformers.Dinov2Config(**VISION | dict(image_size=28, mlp_ratio=3)))),
 }
+
+
+def scaled(model):
+    """LayerScale and the biases as trained models have them, not all the same."""
+    g = torch.Generator().manual_seed(5)
+    for name, p in model.named_parameters():
+        if "lambda1" in name or name.endswith(".bias"):
+            p.data = torch.rand(p.shape, generator=g) + 0.5 * ("lambda1" in name)
+    return model
 
 
 def encoder(out, name, model):

@@ -99,7 +99,7 @@ soon exports_ended; is "$(grep -o '"status":"succeeded"' <<< "$body" | wc -l)" 3
 call GET "/v1/fine_tuning/jobs/$job/artifacts"; like "$body" 'pytorch_lora_weights.safetensors.*' "whose files are its artifacts"
 
 # ---- previews that other models measure ----
-cp -r "$root/tests/worker/encoders/clip" "$root/tests/worker/encoders/dino" models/
+cp -r "$root/tests/worker/encoders/"{clip,dino,dinov2} models/
 measured() { post "{\"model\":\"painter\",\"training_file\":\"$data\",\"task\":\"subject-driven\",\"adapter\":{\"r\":4},\"image\":{\"instance_prompt\":\"a dog\",\"resolution\":16,\"validation_prompts\":[\"a dog\"],\"num_inference_steps\":2,$1},\"hyperparameters\":{\"n_epochs\":2,\"batch_size\":2}}" fine_tuning/jobs; }
 measured '"clip_model":"clip","dino_model":"dino"'; is "$status" 200 "a job whose previews are measured"; job=$(value id)
 soon job_ended; call GET "/v1/fine_tuning/jobs/$job/events"; like "$body" '"valid_clip_t":-?[0-9.e-]+,"valid_clip_i":-?[0-9.e-]+,"valid_dino":-?[0-9.e-]+' "tells CLIP-T, CLIP-I and DINO"
@@ -110,6 +110,9 @@ done
 measured '"clip_model":"clip2"'; is "$status $(value code) $(value param)" "404 model_not_found image.clip_model" "an encoder that is not there"
 measured '"clip_model":"dino"'; is "$status $(value param)" "400 image.clip_model" "an encoder of another kind"; like "$body" 'must be a CLIPModel; dino is none' "is refused by its name"
 measured '"dino_model":"painter"'; is "$status $(value param)" "400 image.dino_model" "so is a model that is no encoder"
+measured '"dino_model":"dinov2"'; is "$status" 200 "the second DINO serves too"; job=$(value id)
+soon job_ended; call GET "/v1/fine_tuning/jobs/$job/events"; like "$body" '"valid_dino":-?[0-9.e-]+' "and is measured with"
+call GET /v1/models/dinov2; like "$body" '"usable":true.*"architecture":"dinov2","tasks":\["IMAGE_FEATURE_EXTRACTION"\]' "by its architecture"
 call GET /v1/models/clip; like "$body" '"usable":true.*"architecture":"clip","tasks":\["IMAGE_FEATURE_EXTRACTION"\]' "an encoder is a model"
 sed -i 's/"rescale_factor": [0-9.]*/"rescale_factor": 0/' models/dino/preprocessor_config.json; call GET /v1/models/dino
 like "$body" '"usable":false.*preprocessor_config.json' "one that cannot be used says why"

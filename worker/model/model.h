@@ -86,7 +86,7 @@ extern const struct model_ops model_bert, model_roberta, model_xlm_roberta, mode
     model_mixtral, model_qwen2, model_qwen3, model_qwen3_moe, model_smollm3, model_olmo2, model_phi3, model_granite,
     model_gemma, model_gemma2, model_gemma3_text, model_gpt2;
 extern const struct model_ops model_clip_text, model_unet_2d_condition, model_autoencoder_kl;
-extern const struct model_ops model_clip_vision, model_vit;
+extern const struct model_ops model_clip_vision, model_vit, model_dinov2;
 
 /* Loads the model at `path` (checkpoint.h) with the head that gives `output`, of num_labels outputs (OUTPUT_NUMBER: 1;
    OUTPUT_TEXT: 0). STATUS_MODEL_INVALID names the file, tensor or member at fault, STATUS_UNSUPPORTED_VALUE an output

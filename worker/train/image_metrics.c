@@ -55,16 +55,11 @@ static enum status embed(float *out, size_t cols, const struct model *m, forward
 static enum status read_processor(struct vision_encoder *e, const char *path, struct error *err) {
   static const struct json_limits limits = {.bytes_max = 1 << 20};
   AUTO(json_release) json_t *config = NULL;
-  const struct vision_sizes sizes = vision_transformer_sizes(&e->model);
   enum status status = directory_json(&config, path, "preprocessor_config.json", &limits, err);
   if (!status && !config)
     return error_set(err, STATUS_MODEL_INVALID, "model", "it has no preprocessor_config.json");
   status = status ? status : image_processor_read(&e->processor, config, err);
-  if (!status && e->processor.side != sizes.side)
-    return error_set(err, STATUS_MODEL_INVALID, "model",
-                     "preprocessor_config.json makes pictures of %zu pixels a side, config.json's image_size is %zu",
-                     e->processor.side, sizes.side);
-  return status;
+  return status ? status : vision_transformer_resize(&e->model, e->processor.side, err);
 }
 
 static enum status open_vision(struct vision_encoder *e, const char *path, const struct model_ops *ops,
@@ -170,32 +165,43 @@ static enum status open_clip(struct image_metrics *m, const struct task *task, s
 
 /* --- what a folder is ----------------------------------------------------------------------------- */
 
-static enum preview_encoder encoder_at(const char *path) {
+/* config.json's model_type if such an encoder has it, else NULL. */
+static const char *model_type_at(const char *path) {
   static const struct json_limits limits = {.bytes_max = 1 << 20};
   AUTO(json_release) json_t *config = NULL;
   if (directory_json(&config, path, "config.json", &limits, NULL))
-    return PREVIEW_ENCODER_COUNT;
-  return preview_encoder_find(json_string_value(json_object_get(config, "model_type")));
+    return NULL;
+  const char *type = json_string_value(json_object_get(config, "model_type"));
+  const enum preview_encoder encoder = preview_encoder_find(type);
+  for (size_t i = 0; encoder != PREVIEW_ENCODER_COUNT; i++)
+    if (strcmp(type, preview_encoders[encoder].model_types[i]) == 0)
+      return preview_encoders[encoder].model_types[i];
+  return NULL;
 }
 
 bool image_encoder_is(const char *path) {
-  return encoder_at(path) != PREVIEW_ENCODER_COUNT;
+  return model_type_at(path) != NULL;
+}
+
+static enum status open_dino(struct image_metrics *m, const char *path, struct backend *backend, struct error *err) {
+  const char *type = model_type_at(path);
+  bool second = type && strcmp(type, DINOV2_MODEL_TYPE) == 0;
+  return open_vision(&m->dino, path, second ? &model_dinov2 : &model_vit, backend, err);
 }
 
 enum status image_encoder_inspect(json_t **report, const char *path, struct backend *backend, struct error *err) {
   const struct task task = {.clip_dir = path}; /* without prompts */
-  const enum preview_encoder encoder = encoder_at(path);
-  const bool clip = encoder == PREVIEW_ENCODER_CLIP;
+  const char *type = model_type_at(path);
+  const bool clip = preview_encoder_find(type) == PREVIEW_ENCODER_CLIP;
   struct image_metrics m = {0};
   char size[64];
-  enum status status = clip ? open_clip(&m, &task, backend, err) : open_vision(&m.dino, path, &model_vit, backend, err);
+  enum status status = clip ? open_clip(&m, &task, backend, err) : open_dino(&m, path, backend, err);
   if (!status) {
     const struct vision_encoder *e = clip ? &m.clip : &m.dino;
     const size_t bytes = e->model.weight_bytes + m.text.weight_bytes;
     snprintf(size, sizeof size, "%zux%zu", e->processor.side, e->processor.side);
-    *report =
-        json_pack("{s:s, s:[s], s:I, s:{s:s}}", "architecture", preview_encoders[encoder].model_type, "tasks",
-                  "IMAGE_FEATURE_EXTRACTION", "parameters", (json_int_t)(bytes / sizeof(float)), "image", "size", size);
+    *report = json_pack("{s:s, s:[s], s:I, s:{s:s}}", "architecture", type, "tasks", "IMAGE_FEATURE_EXTRACTION",
+                        "parameters", (json_int_t)(bytes / sizeof(float)), "image", "size", size);
     status = *report ? STATUS_OK : error_no_memory(err, "the report of a model");
   }
   image_metrics_close(&m);
@@ -221,7 +227,7 @@ enum status image_metrics_open(struct image_metrics *out, const struct task *tas
   if (task->clip_dir)
     status = name_fault(open_clip(out, task, backend, err), PREVIEW_ENCODER_CLIP, err);
   if (!status && task->dino_dir)
-    status = name_fault(open_vision(&out->dino, task->dino_dir, &model_vit, backend, err), PREVIEW_ENCODER_DINO, err);
+    status = name_fault(open_dino(out, task->dino_dir, backend, err), PREVIEW_ENCODER_DINO, err);
   if (status)
     image_metrics_close(out);
   return status;

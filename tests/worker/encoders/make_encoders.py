@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Writes tiny encoders of pictures and metrics.safetensors: what Transformers and PIL measure with them.
     usage: make_encoders.py          (needs torch, transformers, pillow, numpy, safetensors)
-clip, dino           a CLIPModel and a ViTModel as Transformers saves them, with tokenizer and image processor
+clip, dino, dinov2   a CLIPModel, a ViTModel and a Dinov2Model as Transformers saves them, with tokenizer and image processor;
+                     the last one's pictures are smaller than those that its position embeddings are for
 picture.N            U8 [height, width, 3]: two training pictures, then two previews, one of each prompt
-clip.N, dino.N       F32: picture N as each image processor makes it, [side, side, 3]
-valid_clip_t, ...    F32 [1]
+clip.N, ...          F32: picture N as each image processor makes it, [side, side, 3]
+valid_clip_t, ...    F32 [1]; valid_dinov2 is valid_dino with the second
 """
 import os
 import shutil
@@ -27,13 +28,17 @@ text = size | dict(vocab_size=len(tokenizer), max_position_embeddings=20, eos_to
 vision = size | dict(image_size=12, patch_size=4)
 clip = transformers.CLIPModel(transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=8)).eval()
 dino = transformers.ViTModel(transformers.ViTConfig(**vision), add_pooling_layer=False).eval()
+dinov2 = transformers.Dinov2Model(transformers.Dinov2Config(**size | dict(image_size=28, patch_size=4, mlp_ratio=2))).eval()
 with torch.no_grad():  # at their start all pictures look much alike
-    for p in [*clip.parameters(), *dino.parameters()]:
+    for p in [*clip.parameters(), *dino.parameters(), *dinov2.parameters()]:
         p *= 5 if p.ndim > 1 else 1
 clip_processor = transformers.CLIPImageProcessorPil(size={"shortest_edge": 15}, crop_size={"height": 12, "width": 12})
 dino_processor = transformers.ViTImageProcessorPil(size={"height": 12, "width": 12}, image_mean=[0.485, 0.456, 0.406],
                                                    image_std=[0.229, 0.224, 0.225])
-for name, model, processor in (("clip", clip, clip_processor), ("dino", dino, dino_processor)):
+dinov2_processor = transformers.BitImageProcessorPil(size={"shortest_edge": 15}, crop_size={"height": 12, "width": 12},
+                                                     image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
+encoders = (("clip", clip, clip_processor), ("dino", dino, dino_processor), ("dinov2", dinov2, dinov2_processor))
+for name, model, processor in encoders:
     folder = os.path.join(here, name)
     shutil.rmtree(folder, ignore_errors=True)
     model.save_pretrained(folder)
@@ -57,15 +62,17 @@ with torch.no_grad():
                              for i in images]))
     read = unit(torch.cat([clip(input_ids=i, pixel_values=clip_processor(images[0], return_tensors="pt").pixel_values).text_embeds
                            for i in ids]))
-    states = unit(torch.stack([dino(dino_processor(i, return_tensors="pt").pixel_values).last_hidden_state[0, 0] for i in images]))
+    states = {name: unit(torch.stack([model(processor(i, return_tensors="pt").pixel_values).last_hidden_state[0, 0] for i in images]))
+              for name, model, processor in encoders[1:]}
 tensors = {f"picture.{i}": p for i, p in enumerate(pictures)}
-for name, processor in (("clip", clip_processor), ("dino", dino_processor)):
+for name, _, processor in encoders:
     for i, image in enumerate(images):
         pixels = processor(image, return_tensors="np").pixel_values[0]
         tensors[f"{name}.{i}"] = np.ascontiguousarray(pixels.transpose(1, 2, 0)).astype(np.float32)
 tensors["valid_clip_t"] = (seen[2:] * read).sum(-1).mean().reshape(1).numpy()
 tensors["valid_clip_i"] = (seen[2:] @ seen[:2].T).mean().reshape(1).numpy()
-tensors["valid_dino"] = (states[2:] @ states[:2].T).mean().reshape(1).numpy()
-for name in ("valid_clip_t", "valid_clip_i", "valid_dino"):
+for name, of in states.items():
+    tensors[f"valid_{name}"] = (of[2:] @ of[:2].T).mean().reshape(1).numpy()
+for name in ("valid_clip_t", "valid_clip_i", "valid_dino", "valid_dinov2"):
     print(name, tensors[name][0])
 save_file(tensors, os.path.join(here, "metrics.safetensors"))

@@ -14,6 +14,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/str.h"
 #include "worker/device.h"
 #include "worker/file/safetensors.h"
 #include "worker/train/image_metrics.h"
@@ -59,7 +60,7 @@ static struct task task_of(const char *clip, const char *dino, const char *const
 
 static void pixels_are_those_of_the_processors(void **state) {
   (void)state;
-  static const char *const names[] = {"clip", "dino"};
+  static const char *const names[] = {"clip", "dino", "dinov2"};
   for (size_t n = 0; n < 4 * COUNT_OF(names); n++) {
     struct image_processor processor;
     char path[100], name[20];
@@ -107,6 +108,83 @@ static void metrics_are_those_of_transformers(void **state) {
     }
   }
   image_metrics_close(&m);
+}
+
+/* What its previews of the pictures are, DINOv2's position embeddings being for larger ones. */
+static void the_second_dino_measures_too(void **state) {
+  (void)state;
+  const struct task task = task_of(NULL, ENCODERS "/dinov2", prompts, 2);
+  struct image_metrics m;
+  struct error err;
+  if (image_metrics_open(&m, &task, &backend, &err))
+    fail_msg("%s", err.text);
+  image_metrics_begin(&m);
+  for (int i = 0; i < 4; i++) {
+    const struct image image = picture(i);
+    assert_int_equal(i < 2 ? image_metrics_instance(&m, &image, NULL) : image_metrics_preview(&m, &image, 0, NULL), 0);
+  }
+  assert_float_equal(image_metrics_value(&m, 2), number(safetensors_find(&cases, "valid_dinov2"), 0), 1e-5);
+  image_metrics_close(&m);
+}
+
+/* A copy of an encoder whose file has another text in place of one. */
+static void changed_encoder(char *folder, size_t size, const char *of, const char *file, const char *from,
+                            const char *to) {
+  static const char *const names[] = {"config.json", "preprocessor_config.json", "model.safetensors"};
+  struct error err;
+  snprintf(folder, size, "/tmp/reflectd-test-XXXXXX");
+  assert_non_null(mkdtemp(folder));
+  for (size_t i = 0; i < COUNT_OF(names); i++) {
+    char path[300], *bytes;
+    size_t length;
+    struct str text;
+    snprintf(path, sizeof path, ENCODERS "/%s/%s", of, names[i]);
+    assert_int_equal(file_read(&bytes, &length, path, 1 << 20, &err), STATUS_OK);
+    str_init(&text, 1 << 20);
+    char *found = strcmp(names[i], file) == 0 ? strstr(bytes, from) : NULL;
+    assert_true(found || strcmp(names[i], file) != 0);
+    str_add(&text, bytes, found ? (size_t)(found - bytes) : length);
+    if (found)
+      str_printf(&text, "%s%s", to, found + strlen(from));
+    snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+    assert_int_equal(file_put(path, text.text, text.length, &err), STATUS_OK);
+    str_done(&text);
+    free(bytes);
+  }
+}
+
+static void what_does_not_fit_is_refused(void **state) {
+  (void)state;
+  static const struct {
+    const char *of, *file, *from, *to, *says;
+  } refused[] = {
+      {"dinov2", "config.json", "\"use_swiglu_ffn\": false", "\"use_swiglu_ffn\": true",
+       "use_swiglu_ffn true is not supported"},
+      {"dinov2", "config.json", "\"mlp_ratio\": 2", "\"mlp_ratio\": 0", "mlp_ratio 0 times hidden_size 16 is not 1"},
+      {"dinov2", "config.json", "\"mlp_ratio\": 2", "\"mlp_ratio\": 3", "mlp.fc1"},
+      {"dinov2", "config.json", "\"image_size\": 28", "\"image_size\": 24",
+       "position_embeddings has 800 numbers; config.json asks for 592"},
+      {"dinov2", "preprocessor_config.json", "\"height\": 12,\n    \"width\": 12", "\"height\": 14, \"width\": 14",
+       "14 pixels a side, no multiple of config.json's patch_size 4"},
+      {"dino", "preprocessor_config.json", "\"height\": 12,\n    \"width\": 12", "\"height\": 16, \"width\": 16",
+       "16 pixels a side, config.json's image_size is 12"},
+  };
+  for (size_t i = 0; i < COUNT_OF(refused); i++) {
+    char folder[64], path[100];
+    changed_encoder(folder, sizeof folder, refused[i].of, refused[i].file, refused[i].from, refused[i].to);
+    const struct task task = task_of(NULL, folder, prompts, 1);
+    struct image_metrics m;
+    struct error err;
+    assert_int_equal(image_metrics_open(&m, &task, &backend, &err), STATUS_MODEL_INVALID);
+    if (!strstr(err.text, refused[i].says) || strcmp(err.param, "image.dino_model") != 0)
+      fail_msg("%s, not %s", err.text, refused[i].says);
+    for (size_t f = 0; f < 3; f++) {
+      static const char *const names[] = {"config.json", "preprocessor_config.json", "model.safetensors"};
+      snprintf(path, sizeof path, "%s/%s", folder, names[f]);
+      unlink(path);
+    }
+    rmdir(folder);
+  }
 }
 
 static void one_of_them_measures_alone(void **state) {
@@ -193,7 +271,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(pixels_are_those_of_the_processors), cmocka_unit_test(metrics_are_those_of_transformers),
       cmocka_unit_test(one_of_them_measures_alone),         cmocka_unit_test(what_cannot_measure_is_refused),
-      cmocka_unit_test(processors_that_differ_are_refused),
+      cmocka_unit_test(processors_that_differ_are_refused), cmocka_unit_test(the_second_dino_measures_too),
+      cmocka_unit_test(what_does_not_fit_is_refused),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }
