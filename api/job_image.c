@@ -44,9 +44,9 @@ const struct field job_image_rows[JOB_IMAGE_ROWS] = {
     {"guidance_scale", NULL, FIELD_NUMBER, AT(guidance_scale), 0, 0, 100, .initial = "7.5",
      .doc = "Classifier-free guidance of previews and class images; 1 and less: none."},
     {"clip_model", NULL, FIELD_STRING, AT(clip_model), 0, 1, 255,
-     .doc =
-         "A CLIPModel in the models folder that measures previews: valid_clip_t, how like their prompts they are, and "
-         "valid_clip_i, how like the training images (cosines of embeddings); null: none."},
+     .doc = "A CLIPModel in the models folder that measures previews: valid_clip_t, how like their prompts they are, "
+            "and of "
+            "a subject valid_clip_i, how like the training images (cosines of embeddings); null: none."},
     {"dino_model", NULL, FIELD_STRING, AT(dino_model), 0, 1, 255,
      .doc = "A ViTModel of DINO's or a Dinov2Model in the models folder that measures them likewise: valid_dino; null: "
             "none."},
@@ -97,14 +97,19 @@ static void settle_hints(const struct job_spec *spec, struct fault_list *faults)
               job_metric_names[spec->evaluation.metric]);
 }
 
-/* Encoders compare previews of prompts with the subject. */
+/* Encoders compare previews with their prompts, and with the subject where there is one. */
 static void settle_encoder(const struct job_spec *spec, enum preview_encoder encoder, struct fault_list *faults) {
   const char *id = preview_encoder_id(spec, encoder), *param = preview_encoders[encoder].param;
-  if (id && spec->task != JOB_TASK_SUBJECT_DRIVEN)
-    fault_add(faults, STATUS_INVALID_VALUE, param, "%s is for the task %s alone", param,
-              job_task_names[JOB_TASK_SUBJECT_DRIVEN]);
-  else if (id && !spec->image.validation_prompts.count)
-    fault_add(faults, STATUS_INVALID_VALUE, param, "%s measures previews: it needs image.validation_prompts", param);
+  const bool controllable = spec->task == JOB_TASK_CONTROLLABLE;
+  const bool previews = controllable ? spec->validation_file != NULL : spec->image.validation_prompts.count > 0;
+  if (!id)
+    return;
+  if (controllable && encoder == PREVIEW_ENCODER_DINO)
+    fault_add(faults, STATUS_INVALID_VALUE, param, "%s is for the task %s alone: it compares previews with the subject",
+              param, job_task_names[JOB_TASK_SUBJECT_DRIVEN]);
+  else if (!previews)
+    fault_add(faults, STATUS_INVALID_VALUE, param, "%s measures previews: it needs %s", param,
+              controllable ? "validation_file" : "image.validation_prompts");
 }
 
 void job_image_settle(const struct job_spec *spec, struct fault_list *faults) {

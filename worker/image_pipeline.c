@@ -159,7 +159,7 @@ static enum status take(void *with, const struct image_item *item, struct image 
   if (!status && edges)
     status =
         image_set_hint(reading->set, &r->images.encoder, item->example, image, true, crop_of(&rng, reading, item), err);
-  if (!status && !reading->use)
+  if (!status && !reading->use && !is_controllable(r)) /* it has no subject */
     status = image_metrics_instance(&r->images.metrics, image, err);
   image_done(image);
   if (status)
@@ -215,6 +215,8 @@ static enum status read_data(struct run *r, struct error *err) {
   if (!status && task->validation.path)
     status = read_images(r, &r->validation_folder, &task->validation, "validation", &r->images.validation,
                          &r->validation, err);
+  if (!status && is_controllable(r))
+    status = image_samples_prompts(&r->images, &task->spec.image, err);
   return status;
 }
 

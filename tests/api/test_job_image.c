@@ -70,6 +70,7 @@ static void what_contradicts_is_refused(void **state) {
       {TASK ",'evaluation':{'metric':'canny_f1'}", "evaluation.metric", "it measures loss"},
       {TASK ",'image':{'clip_model':'a'}", "image.clip_model", "needs image.validation_prompts"},
       {CONTROL ",'image':{'dino_model':'a'}", "image.dino_model", "is for the task subject-driven alone"},
+      {CONTROL ",'image':{'clip_model':'a'}", "image.clip_model", "needs validation_file"},
       {TASK ",'method':{'type':'dpo'}", "task", "method.type dpo is preference tuning"},
   };
   for (size_t i = 0; i < COUNT_OF(cases); i++) {

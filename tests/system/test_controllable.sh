@@ -44,6 +44,12 @@ is "$(sum conditioning_embedding.safetensors)" "$whole" "the same bytes"
 post ',"conditioning":"canny"' ',"evaluation":{"metric":"canny_f1"}'; await succeeded "$job" 120 && ok "edges" || not_ok "edges" "$body"
 artifact step_metrics.csv; like "$body" 'canny_iou' "are measured"
 model=$(call GET "/v1/fine_tuning/jobs/$job"; value fine_tuned_model)
+cp -r "$root/tests/worker/encoders/"{clip,dino} "$work/models/"
+refused "a subject's encoder" "invalid_value image.dino_model" ',"dino_model":"dino"' 'is for the task subject-driven alone'
+post ',"clip_model":"clip"' ',"evaluation":{"every_steps":2}'; await succeeded "$job" 120 && ok "previews that CLIP measures" || not_ok "previews that CLIP measures" "$body"
+artifact step_metrics.csv; is "$(head -n 1 "$work/body" | tr , '\n' | grep -c -e '^valid_clip_t$' -e '^valid_clip_i$' -e '^valid_dino$')" 1 "are measured by CLIP-T alone: there is no subject"
+column=$(head -n 1 "$work/body" | tr , '\n' | grep -n '^valid_clip_t$' | cut -d : -f 1)
+like "$(cut -d , -f "$column" "$work/body" | tail -n +2 | tr '\n' ' ')" '^-?0\.[0-9]+ *-?0\.[0-9]+.*-?0\.[0-9]+ $' "at each evaluation"
 call POST /v1/images/generations -H 'Content-Type: application/json' -d "{\"model\":\"$model\",\"prompt\":\"a dog\",\"size\":\"16x16\",\"num_inference_steps\":2}"
 is "$status $(value code) $(value param)" "400 invalid_value conditioning_image" "no picture without a hint"
 reflect() { "$(dirname "$REFLECTD")/reflect" --url "$url" "$@"; }

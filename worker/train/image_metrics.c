@@ -98,7 +98,7 @@ static enum status add_instance(struct vision_encoder *e, const struct image *im
   enum status status = e->cols ? look(e, image, err) : STATUS_OK;
   for (size_t i = 0; !status && i < e->cols; i++)
     e->instances[i] += (double)e->embedding[i];
-  e->instance_count += !status;
+  e->instance_count += !status && e->cols;
   return status;
 }
 
@@ -115,15 +115,14 @@ static enum status compare(struct vision_encoder *e, const struct image *image, 
 
 /* --- CLIP's texts --------------------------------------------------------------------------------- */
 
-static enum status embed_prompt(float *out, struct image_metrics *m, const struct tokenizer *tokenizer,
-                                const char *prompt, struct error *err) {
+static enum status embed_prompt(float *out, const struct image_metrics *m, const char *prompt, const char *param,
+                                struct error *err) {
   struct encoding encoding;
   encoding_init(&encoding);
-  enum status status = tokenizer_encode(tokenizer, &encoding, prompt, strlen(prompt), NULL, 0, 0, err);
+  enum status status = tokenizer_encode(m->tokenizer, &encoding, prompt, strlen(prompt), NULL, 0, 0, err);
   if (!status && encoding.count > m->text.positions)
-    status = error_set(err, STATUS_INVALID_VALUE, "image.validation_prompts",
-                       "image.validation_prompts: a prompt has %zu tokens with those that frame it; image.clip_model "
-                       "reads %zu",
+    status = error_set(err, STATUS_INVALID_VALUE, param,
+                       "%s: a prompt has %zu tokens with those that frame it; image.clip_model reads %zu", param,
                        encoding.count, m->text.positions);
   if (!status) {
     const uint32_t ends[] = {0, (uint32_t)encoding.count};
@@ -134,21 +133,27 @@ static enum status embed_prompt(float *out, struct image_metrics *m, const struc
   return status;
 }
 
-static enum status embed_prompts(struct image_metrics *m, const struct task *task, struct error *err) {
-  const struct string_list *prompts = &task->spec.image.validation_prompts;
-  struct tokenizer *tokenizer = NULL;
-  enum status status = tokenizer_open(&tokenizer, task->clip_dir, err);
-  if (!status && (size_t)tokenizer_vocab_size(tokenizer) > m->text.vocabulary)
+enum status image_metrics_prompts(struct image_metrics *m, const char *const *prompts, size_t count, const char *param,
+                                  struct error *err) {
+  enum status status = STATUS_OK;
+  if (!m->clip.cols)
+    return STATUS_OK;
+  free(m->prompts);
+  m->prompt_count = 0;
+  m->prompts = malloc((count * m->clip.cols + 1) * sizeof *m->prompts);
+  if (!m->prompts)
+    return error_no_memory(err, "the prompts");
+  for (; !status && m->prompt_count < count; m->prompt_count++)
+    status = embed_prompt(m->prompts + m->prompt_count * m->clip.cols, m, prompts[m->prompt_count], param, err);
+  return status;
+}
+
+static enum status open_tokenizer(struct image_metrics *m, const char *path, struct error *err) {
+  enum status status = tokenizer_open(&m->tokenizer, path, err);
+  if (!status && (size_t)tokenizer_vocab_size(m->tokenizer) > m->text.vocabulary)
     status =
         error_set(err, STATUS_MODEL_INVALID, "model", "the tokenizer has %d tokens, text_config's vocab_size is %zu",
-                  (int)tokenizer_vocab_size(tokenizer), m->text.vocabulary);
-  m->prompts = malloc((prompts->count * m->clip.cols + 1) * sizeof *m->prompts);
-  if (!status && !m->prompts)
-    status = error_no_memory(err, "the prompts");
-  for (; !status && m->prompt_count < prompts->count; m->prompt_count++)
-    status =
-        embed_prompt(m->prompts + m->prompt_count * m->clip.cols, m, tokenizer, prompts->item[m->prompt_count], err);
-  tokenizer_free(tokenizer);
+                  (int)tokenizer_vocab_size(m->tokenizer), m->text.vocabulary);
   return status;
 }
 
@@ -160,7 +165,9 @@ static enum status open_clip(struct image_metrics *m, const struct task *task, s
     status = error_set(err, STATUS_MODEL_INVALID, "model",
                        "text_projection and visual_projection must be there and give as many numbers: %zu, %zu",
                        clip_text_cols(&m->text), m->clip.cols);
-  return status ? status : embed_prompts(m, task, err);
+  status = status ? status : open_tokenizer(m, task->clip_dir, err);
+  const struct string_list *prompts = &task->spec.image.validation_prompts;
+  return status ? status : image_metrics_prompts(m, prompts->item, prompts->count, "image.validation_prompts", err);
 }
 
 /* --- what a folder is ----------------------------------------------------------------------------- */
@@ -238,6 +245,7 @@ void image_metrics_close(struct image_metrics *m) {
   close_vision(&m->dino);
   if (m->text.backend)
     model_close(&m->text);
+  tokenizer_free(m->tokenizer);
   free(m->prompts);
   *m = (struct image_metrics){0};
 }
@@ -280,7 +288,7 @@ void image_metrics_begin(struct image_metrics *m) {
 enum status image_metrics_preview(struct image_metrics *m, const struct image *image, size_t prompt,
                                   struct error *err) {
   enum status status = compare(&m->clip, image, err);
-  if (!status && m->clip.cols)
+  if (!status && m->prompt_count)
     m->text_similarity += dot(m->clip.embedding, m->prompts + prompt * m->clip.cols, m->clip.cols);
   status = status ? status : compare(&m->dino, image, err);
   m->previews += !status;
@@ -288,7 +296,11 @@ enum status image_metrics_preview(struct image_metrics *m, const struct image *i
 }
 
 bool image_metrics_has(const struct image_metrics *m, int metric) {
-  return (metric == DINO ? m->dino.cols : m->clip.cols) != 0;
+  switch (metric) {
+  case CLIP_T: return m->prompt_count != 0;
+  case CLIP_I: return m->clip.instance_count != 0;
+  default: return m->dino.instance_count != 0;
+  }
 }
 
 double image_metrics_value(const struct image_metrics *m, int metric) {

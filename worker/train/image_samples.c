@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/job_task.h"
+#include "base/checked.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "worker/diffusion/image_sampling.h"
@@ -116,6 +117,8 @@ static enum status preview(struct image *out, struct image_training *it, struct 
 
 enum status image_samples_preview(struct image_training *it, struct training *t, struct error *err) {
   const struct image_spec *spec = &t->task->spec.image;
+  if (!spec->validation_prompts.count)
+    return STATUS_OK;
   enum status status = learner_factors(t->learner, err);
   image_metrics_begin(&it->metrics);
   for (size_t p = 0; p < spec->validation_prompts.count; p++)
@@ -156,9 +159,29 @@ static enum status compare_edges(struct canny_likeness *sum, const struct image 
   return status;
 }
 
+/* The first pictures of the validation file, as many as the job asks for. */
+static size_t hint_count(const struct image_training *it, const struct image_spec *spec) {
+  return size_min((size_t)spec->num_validation_images, it->validation.count);
+}
+
+static const char *prompt_of(const struct image_training *it, size_t index) {
+  return it->encoder.prompts[it->validation.prompts[index]];
+}
+
+enum status image_samples_prompts(struct image_training *it, const struct image_spec *spec, struct error *err) {
+  const size_t count = hint_count(it, spec);
+  const char **prompts = malloc((count + 1) * sizeof *prompts);
+  if (!prompts)
+    return error_no_memory(err, "the prompts");
+  for (size_t i = 0; i < count; i++)
+    prompts[i] = prompt_of(it, i);
+  enum status status = image_metrics_prompts(&it->metrics, prompts, count, "validation_file", err);
+  free(prompts);
+  return status;
+}
+
 static enum status preview_hint(struct canny_likeness *sum, struct image_training *it, struct training *t, int64_t step,
                                 size_t index, struct error *err) {
-  const char *prompt = it->encoder.prompts[it->validation.prompts[index]];
   struct image image, hint;
   char name[64];
   enum status status = image_set_hint_of(&hint, &it->validation, index, err);
@@ -166,9 +189,10 @@ static enum status preview_hint(struct canny_likeness *sum, struct image_trainin
     return status;
   snprintf(name, sizeof name, "hint-%zu.png", index + 1);
   status = publish(t, &hint, name, err); /* each time, so that it stays among the newest */
-  status = status ? status : preview(&image, it, t, step, prompt, &hint, index, 0, err);
+  status = status ? status : preview(&image, it, t, step, prompt_of(it, index), &hint, index, 0, err);
   if (!status) {
     status = compare_edges(sum, &image, &hint, err);
+    status = status ? status : image_metrics_preview(&it->metrics, &image, index, err);
     image_done(&image);
   }
   image_done(&hint);
@@ -178,12 +202,13 @@ static enum status preview_hint(struct canny_likeness *sum, struct image_trainin
 enum status image_samples_controlled(struct image_training *it, struct training *t, int64_t step, json_t *scores,
                                      struct error *err) {
   const struct image_spec *spec = &t->task->spec.image;
-  const size_t asked = (size_t)spec->num_validation_images, have = it->validation.count,
-               count = asked < have ? asked : have;
+  const size_t count = hint_count(it, spec);
   struct canny_likeness sum = {0, 0};
   enum status status = learner_factors(t->learner, err);
+  image_metrics_begin(&it->metrics);
   for (size_t i = 0; !status && i < count; i++)
     status = preview_hint(&sum, it, t, step, i, err);
+  it->measured_step = status ? -1 : step;
   if (status || spec->conditioning != CONDITIONING_CANNY)
     return status;
   return json_object_set_new(scores, "valid_canny_iou", json_real(sum.iou / (double)count)) == 0 &&

@@ -16,11 +16,14 @@ NODISCARD enum status image_samples_of_class(struct image_training *training, co
 NODISCARD enum status image_samples_preview(struct image_training *images, struct training *training,
                                             struct error *err);
 /* Of controllable generation: previews of the first num_validation_images validation pictures, with their prompts and
-   hints, called preview-<step>-<picture>-1.png; the hints are hint-<picture>.png. Where hints are edges,
-   valid_canny_iou and valid_canny_f1 join the scores: means over these previews of how like their own edges are to the
-   hints'. */
+   hints, called preview-<step>-<picture>-1.png; the hints are hint-<picture>.png. They are measured, and where hints
+   are edges, valid_canny_iou and valid_canny_f1 join the scores: means over these previews of how like their own edges
+   are to the hints'. */
 NODISCARD enum status image_samples_controlled(struct image_training *images, struct training *training, int64_t step,
                                                json_t *scores, struct error *err);
+/* Once the validation pictures are there: their prompts are what such previews are compared with. */
+NODISCARD enum status image_samples_prompts(struct image_training *images, const struct image_spec *spec,
+                                            struct error *err);
 /* Bytes that making one of them takes at a time, beside the models and the steps; 0 where the job makes none. The
    encoder of *training is there. */
 NODISCARD enum status image_samples_memory(size_t *bytes, const struct image_training *training,
