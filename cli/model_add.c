@@ -8,16 +8,13 @@
 #include <unistd.h>
 
 #include "api/single_file.h"
-#include "api/task.h"
-#include "base/file.h"
 #include "base/json.h"
 #include "base/split_file.h"
-#include "cli/layers.h"
 #include "cli/model_copy.h"
-#include "cli/program.h"
 #include "cli/text.h"
+#include "cli/worker_task.h"
 
-enum { SAID_BYTES = 16 << 20, LOOK_SECONDS = 600, NAME_BYTES = 400 };
+enum { LOOK_SECONDS = 600, NAME_BYTES = 400 };
 
 static const struct option_row rows[] = {
     {"models", OPTION_TEXT, offsetof(struct model_add_options, models), NULL, "DIR",
@@ -28,34 +25,6 @@ static const struct option_row rows[] = {
      "hard links instead of copies: who writes into a file here then writes into the model"},
 };
 const struct option_table model_add_table = {rows, COUNT_OF(rows)};
-
-/* Memory that is missing here says nothing of the model. */
-static bool is_of_host(const json_t *event) {
-  enum status status = status_from_code(text_member(event, "code", ""));
-  return status != STATUS_COUNT && status_http(status) >= 500;
-}
-
-/* What the worker says of the model, of its many lines. */
-static enum status read_verdict(json_t **report, char *said, int code, struct error *err) {
-  enum status status = STATUS_OK;
-  char *rest = said;
-  for (char *line; !*report && !status && (line = program_line(&rest));) {
-    AUTO(json_release) json_t *event = NULL;
-    const struct json_limits limits = {.bytes_max = SAID_BYTES, .values_max = 1 << 20};
-    struct error other;
-    if (line[0] != '{' || json_parse(&event, line, strlen(line), &limits, &other) != STATUS_OK)
-      continue;
-    const char *kind = text_member(event, "event", "");
-    if (strcmp(kind, "report") == 0)
-      *report = json_incref(json_object_get(event, "data"));
-    else if (strcmp(kind, "error") == 0)
-      status = error_set(err, is_of_host(event) ? STATUS_UNAVAILABLE : STATUS_MODEL_INVALID, "model", "%s",
-                         text_member(event, "message", "no job can use it"));
-  }
-  if (!*report && !status)
-    status = error_set(err, STATUS_UNAVAILABLE, NULL, "the worker says nothing of the model (exit status %d)", code);
-  return status;
-}
 
 /* What lies beside a single file and belongs to it; of any other model nothing. */
 struct beside {
@@ -78,46 +47,16 @@ static void find_beside(struct beside *out, const char *source) {
   }
 }
 
-/* As the daemon does it: the files of a model are others' bytes, and are read by a worker that can do no harm. */
+/* As the daemon does it. All that a worker finds wrong is the model's fault. */
 static enum status look_at(json_t **report, const char *model, const struct beside *beside, struct error *err) {
-  AUTO(str_done) struct str said, text;
-  char sandbox[PATH_MAX], worker[PATH_MAX], order[] = "/tmp/reflect-task-XXXXXX";
-  struct layers layers;
-  const char *arguments[2 * LAYERS_MAX + 2 * SINGLE_FILE_PARTS + 16];
-  size_t count = 0;
-  int code = 0;
-  str_init(&said, SAID_BYTES);
-  str_init(&text, 1 << 20);
-  AUTO(json_release) json_t *task = task_json(&(struct task){.kind = TASK_INSPECT, .model_dir = model});
-  if (!program_find(worker, "reflect-worker"))
-    return error_set(err, STATUS_UNAVAILABLE, NULL,
-                     "reflect-worker is not beside this program: models are added where "
-                     "the daemon is installed");
-  enum status status = layers_probe(&layers, err);
-  int fd = status ? -1 : mkstemp(order);
-  if (status)
-    return status;
-  if (fd < 0)
-    return error_set_errno(err, STATUS_IO, NULL, "%s", order);
-  close(fd);
-  if (!task || !json_append(&text, task))
-    status = error_set(err, STATUS_OUT_OF_MEMORY, NULL, "out of memory");
-  if (!status)
-    status = file_put(order, text.text, text.length, err);
-  if (!status && program_find(sandbox, "reflect-sandbox")) {
-    arguments[count++] = sandbox;
-    layers_without(&layers, arguments, &count);
-    const char *const rest[] = {"--model", model, "--read", order, "--", worker, order, NULL};
-    for (size_t i = 0; i < beside->count; i++) {
-      arguments[count++] = "--read";
-      arguments[count++] = beside->paths[i];
-    }
-    for (size_t i = 0; i < COUNT_OF(rest); i++)
-      arguments[count++] = rest[i];
-    status = program_run(&said, &code, arguments, LOOK_SECONDS, err);
-  }
-  unlink(order);
-  return status ? status : read_verdict(report, said.text, code, err);
+  const struct task task = {.kind = TASK_INSPECT, .model_dir = model};
+  const char *reads[SINGLE_FILE_PARTS];
+  for (size_t i = 0; i < beside->count; i++)
+    reads[i] = beside->paths[i];
+  enum status status = worker_task_run(report, &task, reads, beside->count, LOOK_SECONDS, err);
+  if (status && status_http(status) < 500)
+    status = err->status = STATUS_MODEL_INVALID;
+  return status;
 }
 
 /* A file that becomes a folder, with what lies beside it and belongs to it. */
