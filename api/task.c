@@ -4,10 +4,17 @@
 
 enum { PATH_MAX_BYTES = 4096 };
 
-static const char *const kinds[] = {
-    [TASK_TRAIN] = "train", [TASK_CHECK] = "check",   [TASK_INSPECT] = "inspect", [TASK_ESTIMATE] = "estimate",
-    [TASK_PLAN] = "plan",   [TASK_SURVEY] = "survey", [TASK_EXPORT] = "export",   [TASK_GENERATE] = "generate",
-    NULL};
+static const char *const kinds[] = {[TASK_TRAIN] = "train",     [TASK_CHECK] = "check",
+                                    [TASK_INSPECT] = "inspect", [TASK_ESTIMATE] = "estimate",
+                                    [TASK_PLAN] = "plan",       [TASK_SURVEY] = "survey",
+                                    [TASK_EXPORT] = "export",   [TASK_GENERATE] = "generate",
+                                    [TASK_COMPARE] = "compare", NULL};
+
+const char *const map_kind_names[] = {[MAPS_SEGMENTATION] = "segmentation",
+                                      [MAPS_LANDMARK] = "landmark",
+                                      [MAPS_CANNY] = "canny",
+                                      [MAPS_EDGES] = "edges",
+                                      NULL};
 
 #define AT(member) offsetof(struct task, member)
 static const struct field task_rows[] = {
@@ -42,9 +49,19 @@ static const struct field file_rows[] = {
 #undef AT
 static const struct field_table file_fields = {.fields = file_rows, .count = COUNT_OF(file_rows)};
 
+#define AT(member) offsetof(struct task_maps, member)
+static const struct field maps_rows[] = {
+    {"truth_dir", NULL, FIELD_STRING, AT(truth_dir), FIELD_REQUIRED, .min = 1, .max = PATH_MAX_BYTES},
+    {"maps_dir", NULL, FIELD_STRING, AT(maps_dir), FIELD_REQUIRED, .min = 1, .max = PATH_MAX_BYTES},
+    {"kind", NULL, FIELD_CHOICE, AT(kind), FIELD_REQUIRED, .choices = map_kind_names},
+    {"ignore", NULL, FIELD_INT, AT(ignore), .min = -1, .max = 0xffffff, .initial = "-1"},
+    {"scale", NULL, FIELD_NUMBER, AT(scale), FIELD_EXCLUSIVE, .max = 1e6, .initial = "1"},
+};
+#undef AT
+static const struct field_table maps_fields = {.fields = maps_rows, .count = COUNT_OF(maps_rows)};
+
 static bool has_spec(enum task_kind kind) {
-  return kind == TASK_TRAIN || kind == TASK_EXPORT || kind == TASK_ESTIMATE || kind == TASK_PLAN ||
-         kind == TASK_SURVEY;
+  return kind == TASK_TRAIN || kind == TASK_EXPORT || kind == TASK_ESTIMATE || kind == TASK_PLAN || kind == TASK_SURVEY;
 }
 
 json_t *task_json(const struct task *task) {
@@ -53,6 +70,8 @@ json_t *task_json(const struct task *task) {
                                 task->training.path ? field_write(&file_fields, &task->training) : json_null());
   bad |= json_object_set_new(out, "validation",
                              task->validation.path ? field_write(&file_fields, &task->validation) : json_null());
+  bad |= json_object_set_new(out, "maps",
+                             task->kind == TASK_COMPARE ? field_write(&maps_fields, &task->maps) : json_null());
   bad |= json_object_set_new(out, "spec", has_spec(task->kind) ? job_spec_json(&task->spec) : json_null());
   if (!bad)
     return out;
@@ -81,8 +100,19 @@ static void read_file(struct task_file *out, const json_t *document, const char 
     check_path(out->path, name, faults);
 }
 
+static void read_maps(struct task_maps *out, const json_t *document, struct arena *arena, struct fault_list *faults) {
+  const json_t *value = json_object_get(document, "maps");
+  if (!value || json_is_null(value)) {
+    fault_add(faults, STATUS_MISSING_PARAMETER, "maps", "maps is required");
+    return;
+  }
+  field_read(&maps_fields, out, value, "maps", NULL, arena, faults);
+  check_path(out->truth_dir, "maps.truth_dir", faults);
+  check_path(out->maps_dir, "maps.maps_dir", faults);
+}
+
 enum status task_parse(struct task *out, const json_t *document, struct arena *arena, struct error *err) {
-  static const char *const elsewhere[] = {"training", "validation", "spec", NULL};
+  static const char *const elsewhere[] = {"training", "validation", "maps", "spec", NULL};
   struct fault_list faults = {0};
   *out = (struct task){0};
   field_read(&task_fields, out, document, "", elsewhere, arena, &faults);
@@ -101,7 +131,9 @@ enum status task_parse(struct task *out, const json_t *document, struct arena *a
     check_path(out->resume.item[i], "resume", &faults);
   if (out->kind == TASK_EXPORT && out->exports.count == 0)
     fault_add(&faults, STATUS_MISSING_PARAMETER, "exports", "exports is required");
-  if (out->kind != TASK_CHECK && (out->kind != TASK_SURVEY || out->model_dir))
+  if (out->kind == TASK_COMPARE)
+    read_maps(&out->maps, document, arena, &faults);
+  else if (out->kind != TASK_CHECK && (out->kind != TASK_SURVEY || out->model_dir))
     check_path(out->model_dir, "model_dir", &faults);
   if (out->kind == TASK_GENERATE)
     check_path(out->output_dir, "output_dir", &faults);

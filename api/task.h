@@ -19,6 +19,7 @@ enum task_kind {
   TASK_EXPORT,   /* write the adapter at `start` of a finished job in the formats `exports` to output_dir */
   TASK_GENERATE, /* hold the base model in model_dir and answer the lines of api/generation.h until they end; the
                     adapters are folders of output_dir */
+  TASK_COMPARE,  /* compare the maps of two folders and report how like they are; the command line's alone */
 };
 
 enum { TASK_RESUME_MAX = 16 };
@@ -27,6 +28,18 @@ struct task_file {
   const char *id;       /* "file-..." */
   const char *path;     /* the bytes on disk */
   const char *filename; /* as the user named it: its extension (.jsonl, .csv, .tsv) gives the format */
+};
+
+/* What a COMPARE reads, and so measures (worker/compare.h). */
+enum map_kind { MAPS_SEGMENTATION, MAPS_LANDMARK, MAPS_CANNY, MAPS_EDGES, MAP_KIND_COUNT };
+extern const char *const map_kind_names[MAP_KIND_COUNT + 1]; /* "segmentation", ...; NULL ends them */
+
+struct task_maps {
+  const char *truth_dir; /* the originals' */
+  const char *maps_dir;  /* of what is measured */
+  int kind;              /* enum map_kind */
+  int64_t ignore;        /* SEGMENTATION: the class, as 0xrrggbb, that is left out where the truth has it; -1: none */
+  double scale;          /* LANDMARK: of the truth's coordinates */
 };
 
 struct task {
@@ -58,6 +71,7 @@ struct task {
   const char *device;          /* TRAIN: where it runs ("opencl:0"); NULL: the CPU */
   bool device_may_fit;         /* TRAIN: the CPU where the job's memory does not fit the device */
   struct job_spec spec;        /* TRAIN, EXPORT, ESTIMATE, PLAN */
+  struct task_maps maps;       /* COMPARE */
 };
 
 NODISCARD json_t *task_json(const struct task *task);

@@ -1,4 +1,4 @@
-/* reflect images: pictures of a prompt, into PNG files. */
+/* reflect images: pictures of a prompt, into PNG files, and how well they keep to their hints. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "cli/command.h"
+#include "cli/images_compare.h"
 #include "cli/text.h"
 
 enum { NAME_BYTES = 4096, HINT_FILE_BYTES = 48 << 20 };
@@ -114,6 +115,10 @@ static enum exit_code images(struct cli *cli, const char *const *operands, const
   return status ? cli_fail(cli, &err) : EXIT_DONE;
 }
 
+static enum exit_code compare(struct cli *cli, const char *const *operands, const void *values, json_t *document) {
+  return images_compare(cli, operands[0], operands[1], values, document);
+}
+
 static const struct command commands[] = {
     {
         .verb = "of",
@@ -124,6 +129,16 @@ static const struct command commands[] = {
         .values_bytes = sizeof(struct images_options),
         .run = images,
     },
+    {
+        .verb = "compare",
+        .operands = "TRUTH_DIR MAPS_DIR",
+        .operand_count = 2,
+        .doc = "Compare maps that a detector made of images with those of the originals, on this machine",
+        .options = &images_compare_table,
+        .values_bytes = sizeof(struct images_compare_options),
+        .run = compare,
+    },
 };
 
-const struct noun images_noun = {"images", "Images of prompts", commands, COUNT_OF(commands), .verb_optional = true};
+const struct noun images_noun = {"images", "Images of prompts, and what they are like", commands, COUNT_OF(commands),
+                                 .verb_optional = true};

@@ -6,6 +6,7 @@
 #include "api/data_use.h"
 #include "base/clock.h"
 #include "worker/backend/cpu/kernels.h"
+#include "worker/compare.h"
 #include "worker/data/look.h"
 #include "worker/data/pairs.h"
 #include "worker/data/survey.h"
@@ -568,28 +569,25 @@ static enum status carry_out(run_task *what, const struct task *task, struct rep
   return status;
 }
 
+/* What was found is all that the task is for. */
+static enum status tell(struct report *report, enum status status, json_t *const *found) {
+  if (!status)
+    report_data(report, EVENT_REPORT, "", *found);
+  return status;
+}
+
 enum status pipeline_run(const struct task *task, struct report *report, struct error *err) {
+  json_t *found = NULL;
   switch (task->kind) {
-  case TASK_CHECK: {
-    json_t *found;
-    enum status status = upload_check(&found, &task->training, report, err);
-    if (!status)
-      report_data(report, EVENT_REPORT, "", found);
-    return status;
-  }
+  case TASK_CHECK: return tell(report, upload_check(&found, &task->training, report, err), &found);
   case TASK_TRAIN:
     return image_pipeline_is(task) ? image_pipeline_run(task, report, err) : carry_out(train, task, report, err);
   case TASK_SURVEY: return carry_out(survey, task, report, err);
   case TASK_ESTIMATE:
   case TASK_PLAN:
     return image_pipeline_is(task) ? image_pipeline_run(task, report, err) : carry_out(estimate, task, report, err);
-  case TASK_INSPECT: {
-    json_t *found;
-    enum status status = inspect_model(&found, task->model_dir, err);
-    if (!status)
-      report_data(report, EVENT_REPORT, "", found);
-    return status;
-  }
+  case TASK_INSPECT: return tell(report, inspect_model(&found, task->model_dir, err), &found);
+  case TASK_COMPARE: return tell(report, compare_maps(&found, &task->maps, err), &found);
   case TASK_EXPORT: { /* a pause ends it as well: it is done anew */
     enum status status = finished_export(task, report, err);
     return status == STATUS_PAUSED ? error_set(err, STATUS_CANCELLED, NULL, "told to stop") : status;

@@ -90,6 +90,21 @@ static void check_orders_need_no_job(void **state) {
   json_decref(document);
 }
 
+static void comparisons_need_two_folders(void **state) {
+  (void)state;
+  struct task task = {.kind = TASK_COMPARE, .maps = {"/data/a", "/data/b", MAPS_LANDMARK, -1, 0.5}}, got;
+  struct error err;
+  json_t *document = task_json(&task);
+  assert_int_equal(task_parse(&got, document, &arena, &err), STATUS_OK);
+  assert_int_equal(got.kind, TASK_COMPARE);
+  assert_string_equal(got.maps.truth_dir, "/data/a");
+  assert_string_equal(got.maps.maps_dir, "/data/b");
+  assert_int_equal(got.maps.kind, MAPS_LANDMARK);
+  assert_int_equal(got.maps.ignore, -1);
+  assert_true(got.maps.scale == 0.5);
+  json_decref(document);
+}
+
 static void refused(const char *text, const char *param) {
   json_t *document;
   struct task task;
@@ -112,6 +127,12 @@ static void refuses_wrong_orders(void **state) {
   refused("{\"kind\":\"check\",\"training\":{\"id\":\"f\",\"path\":\"/p\"}}", "training.filename");
   refused("{\"kind\":\"generate\",\"model_dir\":\"/m\"}", "output_dir");
   refused("{\"kind\":\"generate\",\"output_dir\":\"/o\"}", "model_dir");
+  refused("{\"kind\":\"compare\"}", "maps");
+#define MAPS(members) "{\"kind\":\"compare\",\"maps\":{\"truth_dir\":\"/a\"," members "}}"
+  refused(MAPS("\"kind\":\"canny\""), "maps.maps_dir");
+  refused(MAPS("\"maps_dir\":\"b\",\"kind\":\"canny\""), "maps.maps_dir");
+  refused(MAPS("\"maps_dir\":\"/b\",\"kind\":\"depth\""), "maps.kind");
+  refused(MAPS("\"maps_dir\":\"/b\",\"kind\":\"landmark\",\"scale\":0"), "maps.scale");
   refused("{\"kind\":\"train\",\"job_id\":\"j\",\"fine_tuned_model\":\"m\",\"output_dir\":\"/o\",\"training\":" FILE1
           "}",
           "model_dir");
@@ -126,6 +147,7 @@ static void refuses_wrong_orders(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(estimates_need_only_what_they_read),
                                      cmocka_unit_test(train_orders_survive), cmocka_unit_test(check_orders_need_no_job),
+                                     cmocka_unit_test(comparisons_need_two_folders),
                                      cmocka_unit_test(refuses_wrong_orders)};
   return cmocka_run_group_tests(tests, start, stop);
 }

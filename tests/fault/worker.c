@@ -142,6 +142,7 @@ int main(int argc, char **argv) {
   case TASK_SURVEY: say(EVENT_REPORT, json_pack("{si}", "examples", 2)); break;
   case TASK_EXPORT: publish(&task, "export.bin", &err, NULL); break;
   case TASK_GENERATE: break; /* it is not asked */
+  case TASK_COMPARE: break;  /* nor is it the daemon's */
   }
   json_decref(document);
   arena_done(&arena);

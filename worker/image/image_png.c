@@ -19,6 +19,8 @@ struct reading {
   const unsigned char *bytes;
   size_t length, at;
   uint32_t frames; /* of an animation; 0: it is none */
+  bool labels;     /* what stands in the file, not what it looks like */
+  size_t channels; /* of what libpng gives */
   struct image image;
   png_bytep *rows;
   enum status status;
@@ -65,7 +67,18 @@ static int read_chunk(png_structp png, png_unknown_chunkp chunk) {
   return 1;
 }
 
-/* All but the pixels; each transformation is what makes 8 bits of RGB out of a kind of PNG. */
+/* Each transformation is what makes 8 bits of RGB out of a kind of PNG. */
+static void ask_for_colours(struct reading *r, int colour) {
+  if (colour == PNG_COLOR_TYPE_PALETTE)
+    png_set_palette_to_rgb(r->png);
+  if (colour == PNG_COLOR_TYPE_GRAY)
+    png_set_expand_gray_1_2_4_to_8(r->png);
+  if (colour == PNG_COLOR_TYPE_GRAY || colour == PNG_COLOR_TYPE_GRAY_ALPHA)
+    png_set_gray_to_rgb(r->png);
+  png_set_strip_16(r->png);
+}
+
+/* All but the pixels. */
 static enum status read_header(struct reading *r) {
   png_set_user_limits(r->png, IMAGE_SIDE_MAX, IMAGE_SIDE_MAX);
   png_set_chunk_cache_max(r->png, CHUNKS_MAX);
@@ -75,17 +88,30 @@ static enum status read_header(struct reading *r) {
     return error_set(r->err, STATUS_DATASET_INVALID, NULL, "the PNG is an animation of %u frames; a picture is needed",
                      (unsigned)r->frames);
   int colour = png_get_color_type(r->png, r->info);
-  if (colour == PNG_COLOR_TYPE_PALETTE)
-    png_set_palette_to_rgb(r->png);
-  if (colour == PNG_COLOR_TYPE_GRAY)
-    png_set_expand_gray_1_2_4_to_8(r->png);
-  if (colour == PNG_COLOR_TYPE_GRAY || colour == PNG_COLOR_TYPE_GRAY_ALPHA)
-    png_set_gray_to_rgb(r->png);
-  png_set_strip_16(r->png);
+  if (r->labels && png_get_bit_depth(r->png, r->info) == 16)
+    return error_set(r->err, STATUS_DATASET_INVALID, NULL,
+                     "the PNG has 16 bits a channel; a map of classes has 8 at most");
+  if (r->labels)
+    png_set_packing(r->png);
+  else
+    ask_for_colours(r, colour);
   png_set_strip_alpha(r->png);
   png_set_interlace_handling(r->png);
   png_read_update_info(r->png, r->info);
+  r->channels = png_get_channels(r->png, r->info);
   return image_alloc(&r->image, png_get_image_width(r->png, r->info), png_get_image_height(r->png, r->info), r->err);
+}
+
+/* A row that has one channel lies at the end of its place, so that no pixel is written before it is read. */
+static void repeat_channel(struct image *image) {
+  for (size_t y = 0; y < image->height; y++) {
+    unsigned char *row = image->pixels + 3 * image->width * y;
+    const unsigned char *from = row + 2 * image->width;
+    for (size_t x = 0; x < image->width; x++) {
+      const unsigned char value = from[x];
+      row[3 * x] = row[3 * x + 1] = row[3 * x + 2] = value;
+    }
+  }
 }
 
 static enum status read_picture(struct reading *r, int *orientation) {
@@ -96,14 +122,17 @@ static enum status read_picture(struct reading *r, int *orientation) {
   enum status status = read_header(r);
   if (status)
     return status;
-  CHECK(png_get_rowbytes(r->png, r->info) == 3 * r->image.width);
+  CHECK((r->channels == 3 || (r->labels && r->channels == 1)) &&
+        png_get_rowbytes(r->png, r->info) == r->channels * r->image.width);
   r->rows = calloc(r->image.height, sizeof *r->rows);
   if (!r->rows)
     return error_no_memory(r->err, "an image");
   for (size_t y = 0; y < r->image.height; y++)
-    r->rows[y] = r->image.pixels + 3 * r->image.width * y;
+    r->rows[y] = r->image.pixels + 3 * r->image.width * y + (3 - r->channels) * r->image.width;
   png_read_image(r->png, r->rows);
   png_read_end(r->png, r->info);
+  if (r->channels == 1)
+    repeat_channel(&r->image);
   if (png_get_eXIf_1(r->png, r->info, &exif_length, &exif))
     *orientation = exif_orientation(exif, exif_length);
   return STATUS_OK;
@@ -113,9 +142,9 @@ bool image_png_is(const unsigned char *bytes, size_t length) {
   return length >= 8 && png_sig_cmp(bytes, 0, 8) == 0;
 }
 
-enum status image_png_decode(struct image *out, int *orientation, const unsigned char *bytes, size_t length,
-                             struct error *err) {
-  struct reading reading = {.bytes = bytes, .length = length, .err = err}, *r = &reading;
+static enum status decode(struct image *out, int *orientation, bool labels, const unsigned char *bytes, size_t length,
+                          struct error *err) {
+  struct reading reading = {.bytes = bytes, .length = length, .labels = labels, .err = err}, *r = &reading;
   *out = (struct image){0};
   *orientation = 1;
   r->png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, r, reading_failed, reading_warned, NULL, allocate, release);
@@ -132,6 +161,23 @@ enum status image_png_decode(struct image *out, int *orientation, const unsigned
     image_done(&r->image);
   *out = r->image;
   return r->status;
+}
+
+enum status image_png_decode(struct image *out, int *orientation, const unsigned char *bytes, size_t length,
+                             struct error *err) {
+  return decode(out, orientation, false, bytes, length, err);
+}
+
+enum status image_png_labels(struct image *out, const unsigned char *bytes, size_t length, struct error *err) {
+  int orientation = 1;
+  *out = (struct image){0};
+  if (!image_png_is(bytes, length))
+    return error_set(err, STATUS_DATASET_INVALID, NULL, "the file does not begin as a PNG does");
+  enum status status = decode(out, &orientation, true, bytes, length, err);
+  status = status ? status : image_turn(out, orientation, err);
+  if (status)
+    image_done(out);
+  return status;
 }
 
 /* --- writing ------------------------------------------------------------------------------------- */
