@@ -422,8 +422,15 @@ static void distances_of(const struct backend *b) {
 
 static void head_sizes_of(const struct backend *b) {
   static const size_t sizes[] = {2, 8, 12, 16, 32, 33, 48, 64, 80, 96, 128, 256};
-  for (size_t i = 0; i < COUNT_OF(sizes); i++)
-    check_values(b, (struct attention_heads){.length = 71, .head_size = sizes[i], .count = 3, .causal = i % 2});
+  for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+    struct attention_heads h = {.length = 71, .head_size = sizes[i], .count = 3, .causal = i % 2};
+    check_values(b, h);
+    h.rows = 1; /* as in decoding */
+    h.softcap = i % 3 ? 0 : 1;
+    for (h.first = 0; h.first < h.length; h.first += 35)
+      for (h.window = 0; h.window < 70; h.window += 23)
+        check_values(b, h);
+  }
 }
 
 /* From one that hardly binds to one that nearly all scores reach; the scale is 0.3. */

@@ -7,9 +7,7 @@
 #else
 #include "worker/backend/cpu/isa/attention_distances.h"
 #endif
-
-#define LOG2_E 1.44269504088896341f
-#define LOG_2 0.693147180559945309f
+#include "worker/backend/cpu/isa/attention_decode.h"
 
 struct work {
   const struct attention_heads *h;
@@ -117,8 +115,13 @@ void ISA_NAME(attention)(float *out, float *lse, const float *q, const float *k,
                          const struct attention_heads *h, float *scratch) {
   const size_t T = h->length, D = h->head_size;
   struct work w = {.h = h};
-  products_begin();
   scratch = scratch_align(scratch);
+  if (decode_serves(h)) {
+    for (size_t m = 0; m < h->count; m++)
+      decode_head(out + m * D, lse + m * h->row_step, q + m * D, k, v, h, scratch);
+    return;
+  }
+  products_begin();
   w.k = keys_pack(&scratch, k, h->kv_stride, T, D, KEYS_SCORE);
   w.v = keys_pack(&scratch, v, h->kv_stride, T, D, KEYS_SUM);
   w.sum = scratch_alloc(&scratch, sums_floats(D));

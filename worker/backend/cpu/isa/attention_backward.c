@@ -7,8 +7,6 @@
 #include "worker/backend/cpu/isa/attention_distances.h"
 #endif
 
-#define LOG2_E 1.44269504088896341f
-
 struct work {
   const struct attention_heads *h;
   struct keys k, v;

@@ -16,6 +16,9 @@ enum {
   BC_ROWS = BC + MICROTILE_ROWS,             /* with room for a last microtile that has fewer keys */
 };
 
+#define LOG2_E 1.44269504088896341f
+#define LOG_2 0.693147180559945309f
+
 struct span {
   size_t from, to;
 };
