@@ -33,12 +33,14 @@ static size_t file_row(const struct weight *w, size_t row) {
   return row - in_head + 2 * (in_head % half) + in_head / half;
 }
 
-const unsigned char *weight_row(const struct weight *w, size_t row) {
-  return w->bytes + file_row(w, row) * bytes_of(w, w->cols);
+void weight_row_bytes(const unsigned char **out, const struct weight *w, size_t row, size_t count) {
+  size_t bytes = bytes_of(w, w->cols);
+  for (size_t i = 0; i < count; i++)
+    out[i] = w->bytes + file_row(w, row + i) * bytes;
 }
 
 static const unsigned char *part_bytes(const struct weight *w, size_t row, size_t column) {
-  return weight_row(w, row) + bytes_of(w, column);
+  return w->bytes + file_row(w, row) * bytes_of(w, w->cols) + bytes_of(w, column);
 }
 
 const float *weight_part(const struct weight *w, size_t row, size_t first, size_t count, float *scratch) {

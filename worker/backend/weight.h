@@ -24,8 +24,8 @@ struct weight weight_of(const float *numbers, size_t rows, size_t cols);
 size_t weight_block(const struct weight *weight);
 /* Bytes that the whole matrix takes where it lies. */
 size_t weight_bytes(const struct weight *weight);
-/* Where a row begins. In host memory. */
-const unsigned char *weight_row(const struct weight *weight, size_t row);
+/* Where `count` rows from `row` on begin. In host memory. */
+void weight_row_bytes(const unsigned char **out, const struct weight *weight, size_t row, size_t count);
 /* Columns [first, first + count) of a row: where they lie if they are fp32, else decoded into scratch[count]. */
 const float *weight_part(const struct weight *weight, size_t row, size_t first, size_t count, float *scratch);
 /* The same for `count` whole rows from `row` on, which are then `cols` floats apart; scratch[count * cols]. */

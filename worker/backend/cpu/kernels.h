@@ -95,13 +95,23 @@ struct gemm_ukernel {
 
 enum { GEMM_NR_MAX = 32, GEMM_VNNI_MAX = 2 };
 
+/* GEMV_GROUP activations in fixed point: `scale` times 16-bit integers. Sums are of the activations themselves. */
+struct gemv_group {
+  float scale, sum;
+  float sums[2]; /* of the first half, and of the second */
+};
+
 /* Few rows times a frozen weight: Y (m x n) = X (m x k) times the transpose of n rows of the weight. Each sum has one
    order, which depends on the type and k alone. */
 struct gemv {
   float *y;
   size_t ldy;
-  const float *x;
+  const float *x; /* where the weight's type has floats */
   size_t ldx;
+  struct { /* where it is quantised: X in fixed point */
+    const int16_t *x;                /* [m][k] */
+    const struct gemv_group *groups; /* [m][k / GEMV_GROUP] */
+  } fixed;
   const unsigned char *const *rows; /* where the weight's n rows lie */
   enum ggml_type type;
   size_t m, n;
@@ -142,6 +152,8 @@ struct kernels {
   void (*gemm_skinny)(float *y, const float *x, const float *u, size_t m, size_t k, size_t R, const float *prefetch,
                       size_t prefetch_floats);
   void (*gemv)(const struct gemv *gemv);
+  /* A row of X in fixed point: out has k integers, groups k / GEMV_GROUP. */
+  void (*gemv_fixed)(int16_t *out, struct gemv_group *groups, const float *x, size_t k);
   /* out[j] += sum over rows of x (rows x cols) */
   void (*column_sums)(float *out, const float *x, size_t rows, size_t cols);
   /* y (rows x cols) += bias, broadcast */

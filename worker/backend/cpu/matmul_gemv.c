@@ -10,6 +10,8 @@ struct pass {
   const float *x;
   size_t k;       /* padded with zeros to a multiple of GEMV_GROUP */
   bool decoded;   /* rows of the weight are decoded first: they end within a group */
+  const int16_t *fixed; /* of a quantised weight: X in fixed point, and */
+  const struct gemv_group *groups;
   float *scratch; /* k floats for each thread: a decoded row */
 };
 
@@ -43,8 +45,9 @@ static void multiply(const struct pass *pass, float *y, size_t j, size_t n, floa
   struct gemv gemv = {
       .y = y, .ldy = COLUMNS, .x = pass->x, .ldx = pass->k, .rows = rows, .m = pass->p->rows, .k = pass->k};
   if (!pass->decoded) {
-    for (size_t i = 0; i < n; i++)
-      rows[i] = weight_row(w, j + i);
+    weight_row_bytes(rows, w, j, n);
+    gemv.fixed.x = pass->fixed;
+    gemv.fixed.groups = pass->groups;
     gemv.type = w->type;
     gemv.n = n;
     pass->kernels->gemv(&gemv);
@@ -79,6 +82,17 @@ static void columns_task(void *payload, size_t index, int thread) {
 
 /* --- the whole ------------------------------------------------------------------------------------ */
 
+/* Fills all rows of X in fixed point, which take less than X itself. */
+static void to_fixed(struct pass *pass, size_t rows, float *scratch) {
+  size_t groups = pass->k / GEMV_GROUP;
+  struct gemv_group *group = (struct gemv_group *)scratch;
+  int16_t *fixed = (int16_t *)(group + rows * groups);
+  for (size_t i = 0; i < rows; i++)
+    pass->kernels->gemv_fixed(fixed + i * pass->k, group + i * groups, pass->x + i * pass->k, pass->k);
+  pass->fixed = fixed;
+  pass->groups = group;
+}
+
 void matmul_gemv_run(const struct backend *b, const struct matmul *p, float *scratch) {
   size_t in = p->weight->cols;
   struct pass pass = {.p = p, .kernels = b->kernels, .x = p->a, .k = padded(in), .scratch = scratch};
@@ -90,6 +104,8 @@ void matmul_gemv_run(const struct backend *b, const struct matmul *p, float *scr
     }
     pass.x = scratch;
     pass.scratch = scratch + p->rows * pass.k;
+  } else if (ggml_type_info(p->weight->type)->block > 1) {
+    to_fixed(&pass, p->rows, scratch);
   }
   pool_run(b->pool, (p->weight->rows + COLUMNS - 1) / COLUMNS, columns_task, &pass);
 }

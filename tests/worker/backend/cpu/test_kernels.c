@@ -56,6 +56,18 @@ static void gemv(outputs out, const struct isa *isa, struct shape s) {
       &(struct gemv){.y = out[0], .ldy = n + 1, .x = in[0], .ldx = k, .rows = rows, .m = s.m, .n = n, .k = k});
 }
 
+/* Rows in fixed point, and their groups' scales and sums. */
+static void gemv_fixed(outputs out, const struct isa *isa, struct shape s) {
+  size_t k = (s.k + GEMV_GROUP - 1) / GEMV_GROUP * GEMV_GROUP;
+  int16_t fixed[1024];
+  struct gemv_group groups[1024 / GEMV_GROUP];
+  isa->kernels->gemv_fixed(fixed, groups, in[0], k);
+  for (size_t i = 0; i < k; i++)
+    out[0][i] = groups[i / GEMV_GROUP].scale * (float)fixed[i];
+  for (size_t i = 0; i < k / GEMV_GROUP; i++)
+    memcpy(out[1] + 3 * i, &groups[i].sum, 3 * sizeof(float));
+}
+
 /* One block, packed as the microkernel wants it; B from columns or from rows. */
 static void gemm_of(outputs out, const struct gemm_ukernel *u, struct shape s) {
   size_t R = s.n % 3 ? 4 : 0, rank_k = u->rank_k && R ? u->rank_k(R) : 0, rank_rows = u->rank_k ? 0 : R;
@@ -307,6 +319,7 @@ static const struct row rows[] = {
     {"the set's bf16 GEMM", gemm_bf16, 1e-4, true},
     {"gemm_skinny", gemm_skinny, 1e-6, true},
     {"gemv", gemv, 1e-6, true},
+    {"gemv_fixed", gemv_fixed, 2e-5, true},
     {"column_sums", column_sums, 1e-6, true},
     {"add_bias", add_bias, 0, true},
     {"add", add, 0, true},

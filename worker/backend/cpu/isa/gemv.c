@@ -1,6 +1,9 @@
 /* Few rows of activations times a frozen weight that is read once, where its file has it: GROUP elements of a row are
    decoded into registers and multiplied with up to four rows of X, which are in L1. Each element of Y is one sum in one
-   order: lane l of chain c has the elements whose place in their group is l + W c, l + W (c + CHAINS), ... */
+   order, whatever rows and columns are beside it.
+   Numbers of the file that are floats are multiplied as such: lane l of chain c has the elements whose place in their
+   group is l + W c, l + W (c + CHAINS), ... Quantised ones are small integers, and so is X in fixed point of 16 bits: a
+   group's products are summed exactly, and scaled once. */
 #include "worker/backend/cpu/isa/gemv.h"
 
 #include "worker/backend/cpu/isa/half.h"
@@ -12,36 +15,14 @@ enum {
   CHAINS = 2,  /* of additions: one need not wait for the other */
   COLUMNS = 4, /* of Y side by side where there is one row: more chains */
   CACHE_LINE = 64,
+  FIXED_MOST = 32767,
 };
-
-/* W bytes as integers. */
-static inline vi load_bytes(const unsigned char *p) {
-#if defined __AVX512F__
-  return (vi)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
-#elif defined __AVX2__
-  return (vi)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p));
-#else
-  uint8_t v __attribute__((vector_size(ISA_WIDTH)));
-  memcpy(&v, p, sizeof v);
-  return __builtin_convertvector(v, vi);
-#endif
-}
-
-static inline vi load_signed_bytes(const unsigned char *p) {
-#if defined __AVX512F__
-  return (vi)_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
-#elif defined __AVX2__
-  return (vi)_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p));
-#else
-  return (load_bytes(p) << 24) >> 24;
-#endif
-}
 
 static inline vf floats(vi v) {
   return __builtin_convertvector(v, vf);
 }
 
-/* --- a group of a block, as worker/file/ggml.c has it --------------------------------------------- */
+/* --- floats --------------------------------------------------------------------------------------- */
 
 #define DECODER(name) static inline void name(vf out[PARTS], const unsigned char *in, size_t group)
 /* Under a sanitizer each of the copies would have its checks, and take minutes to compile. */
@@ -69,154 +50,253 @@ DECODER(decode_bf16) {
     out[part] = (vf)(load_16(in + part * W * 2) << 16);
 }
 
-DECODER(decode_q8_0) {
-  (void)group;
-  float d = half_at(in);
-  UNROLLED(part, PARTS)
-    out[part] = floats(load_signed_bytes(in + 2 + part * W)) * d;
+/* --- quantised groups ----------------------------------------------------------------------------- */
+
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
+typedef int8_t int8x16 __attribute__((vector_size(16)));
+typedef int16_t vh __attribute__((vector_size(ISA_WIDTH * 4))); /* 2 W lanes */
+typedef int16_t half_vh __attribute__((vector_size(ISA_WIDTH * 2))); /* W lanes */
+
+/* A group is d q + m; its halves may have a scale and a minimum each. */
+struct quants {
+  int8x16 q[2];
+  float d[2], m[2];
+};
+
+enum { HALVES = GROUP / (2 * W) }; /* vectors of a group of 16-bit integers */
+
+static inline void widen(vh out[HALVES], const int8x16 q[2]) {
+#if defined __AVX512F__
+  out[0] = (vh)_mm512_cvtepi8_epi16(_mm256_set_m128i((__m128i)q[1], (__m128i)q[0]));
+#elif defined __AVX2__
+  out[0] = (vh)_mm256_cvtepi8_epi16((__m128i)q[0]);
+  out[1] = (vh)_mm256_cvtepi8_epi16((__m128i)q[1]);
+#else
+  UNROLLED(i, HALVES) {
+    int8_t part __attribute__((vector_size(ISA_WIDTH * 2)));
+    memcpy(&part, (const char *)q + i * sizeof part, sizeof part);
+    out[i] = __builtin_convertvector(part, vh);
+  }
+#endif
 }
 
-/* Numbers q * d + m of 16 bytes: 0..15 in their low halves, 16..31 in the high ones. */
-static inline void decode_low_high(vf out[PARTS], const unsigned char *in, float d, float m) {
-  UNROLLED(part, PARTS / 2) {
-    vi bytes = load_bytes(in + part * W);
-    out[part] = floats(bytes & 15) * d + m;
-    out[part + PARTS / 2] = floats(bytes >> 4) * d + m;
+/* The products of neighbours, summed. */
+static inline vi pair_sums(vh a, vh b) {
+#if defined __AVX512F__
+  return (vi)_mm512_madd_epi16((__m512i)a, (__m512i)b);
+#elif defined __AVX2__
+  return (vi)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+#else
+  vi x = (vi)a, y = (vi)b;
+  return (x << 16 >> 16) * (y << 16 >> 16) + (x >> 16) * (y >> 16);
+#endif
+}
+
+/* Lanes whose sum is the product of a group and x, which is in fixed point, by halves. 32767 * 127 * 8 fits 32 bits. */
+static inline void products(vi sums[2], const int8x16 q[2], const int16_t *x) {
+  vh w[HALVES];
+  widen(w, q);
+  sums[0] = sums[1] = (vi){0};
+  UNROLLED(i, HALVES) {
+    vh part;
+    memcpy(&part, x + i * 2 * W, sizeof part);
+    sums[i * 2 / (HALVES > 1 ? HALVES : 2)] += pair_sums(w[i], part);
   }
 }
 
-DECODER(decode_q4_0) {
-  (void)group;
-  float d = half_at(in);
-  decode_low_high(out, in + 2, d, -8 * d);
+/* The same times d and the scale of x. Of 16 lanes one vector has both halves. */
+static inline vf scaled(const struct quants *q, const int16_t *x, float scale, int scales) {
+  vi sums[2];
+  products(sums, q->q, x);
+  if (scales == 1)
+    return floats(HALVES == 1 ? sums[0] : sums[0] + sums[1]) * (q->d[0] * scale);
+  if (HALVES == 1)
+    return floats(sums[0]) * vselect(lane_numbers < W / 2, splat(q->d[0] * scale), splat(q->d[1] * scale));
+  return floats(sums[0]) * (q->d[0] * scale) + floats(sums[1]) * (q->d[1] * scale);
 }
 
-DECODER(decode_q4_1) {
-  (void)group;
-  decode_low_high(out, in + 4, half_at(in), half_at(in + 2));
+/* --- a group of a block, as worker/file/ggml.c has it --------------------------------------------- */
+
+#define QUANTS(name) static inline void name(struct quants *out, const unsigned char *in, size_t group)
+
+static inline bytes16 load_bytes(const unsigned char *p) {
+  bytes16 v;
+  memcpy(&v, p, sizeof v);
+  return v;
 }
 
-/* 32 bits, the first element's lowest: 16 where the element's is set. */
-static inline vi fifth_bits(uint32_t bits, size_t part) {
-  vu all = (vu){0} + bits, places = ((vu){0} + 1) << (vu)(lane_numbers + (int32_t)(part * W));
-  return (vi)((all & places) != 0) & 16;
+QUANTS(decode_q8_0) {
+  (void)group;
+  out->d[0] = half_at(in);
+  memcpy(out->q, in + 2, sizeof out->q);
+}
+
+/* Numbers of 16 bytes: 0..15 in their low halves, 16..31 in the high ones. */
+static inline void low_and_high(struct quants *out, const unsigned char *in, uint8_t zero) {
+  bytes16 bytes = load_bytes(in);
+  out->q[0] = (int8x16)((bytes & 15) - zero);
+  out->q[1] = (int8x16)((bytes >> 4) - zero);
+}
+
+QUANTS(decode_q4_0) {
+  (void)group;
+  out->d[0] = half_at(in);
+  low_and_high(out, in + 2, 8);
+}
+
+/* Half of the largest number is taken away, and comes back with the minimum: the products are smaller. */
+QUANTS(decode_q4_1) {
+  (void)group;
+  vf two = halves_at(in);
+  out->d[0] = two[0];
+  out->m[0] = two[1] + 8 * two[0];
+  low_and_high(out, in + 4, 8);
+}
+
+/* 16 where an element's bit is set, of 16 bits, the first element's lowest. */
+static inline bytes16 fifth_bits(const unsigned char *in) {
+  static const bytes16 places = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+  bytes16 bits;
+  memset(&bits, in[0], 8);
+  memset((unsigned char *)&bits + 8, in[1], 8);
+  return (bytes16)((bits & places) != 0) & 16;
 }
 
 /* The same with a fifth bit for each number, in 4 bytes before the 16. */
-static inline void decode_fives(vf out[PARTS], const unsigned char *in, float d, float m) {
-  uint32_t bits;
-  memcpy(&bits, in, sizeof bits);
-  UNROLLED(part, PARTS / 2) {
-    vi bytes = load_bytes(in + 4 + part * W);
-    out[part] = floats((bytes & 15) | fifth_bits(bits, part)) * d + m;
-    out[part + PARTS / 2] = floats(bytes >> 4 | fifth_bits(bits, part + PARTS / 2)) * d + m;
-  }
+static inline void fives(struct quants *out, const unsigned char *in) {
+  bytes16 bytes = load_bytes(in + 4);
+  out->q[0] = (int8x16)(((bytes & 15) | fifth_bits(in)) - 16);
+  out->q[1] = (int8x16)(((bytes >> 4) | fifth_bits(in + 2)) - 16);
 }
 
-DECODER(decode_q5_0) {
+QUANTS(decode_q5_0) {
   (void)group;
-  float d = half_at(in);
-  decode_fives(out, in + 2, d, -16 * d);
+  out->d[0] = half_at(in);
+  fives(out, in + 2);
 }
 
-DECODER(decode_q5_1) {
+QUANTS(decode_q5_1) {
   (void)group;
-  decode_fives(out, in + 4, half_at(in), half_at(in + 2));
+  vf two = halves_at(in);
+  out->d[0] = two[0];
+  out->m[0] = two[1] + 16 * two[0];
+  fives(out, in + 4);
 }
-
-typedef uint8_t bytes16 __attribute__((vector_size(16)));
 
 /* Halves of bytes that stand for signed bytes. */
-static inline void decode_values(vf out[PARTS], const unsigned char *in, const int8_t values[16], float d) {
-  bytes16 table, q, halves[2];
+static inline void table_values(struct quants *out, const unsigned char *in, const int8_t values[16]) {
+  bytes16 table, q = load_bytes(in);
   memcpy(&table, values, sizeof table);
-  memcpy(&q, in, sizeof q);
-  halves[0] = __builtin_shuffle(table, q & 15);
-  halves[1] = __builtin_shuffle(table, q >> 4);
-  UNROLLED(part, PARTS)
-    out[part] = floats(load_signed_bytes((const unsigned char *)halves + part * W)) * d;
+  out->q[0] = (int8x16)__builtin_shuffle(table, q & 15);
+  out->q[1] = (int8x16)__builtin_shuffle(table, q >> 4);
 }
 
-DECODER(decode_iq4_nl) {
+QUANTS(decode_iq4_nl) {
   (void)group;
-  decode_values(out, in + 2, ggml_iq4_values, half_at(in));
+  out->d[0] = half_at(in);
+  table_values(out, in + 2, ggml_iq4_values);
 }
 
-DECODER(decode_iq4_xs) {
+QUANTS(decode_iq4_xs) {
   int low = in[4 + group / 2] >> group % 2 * 4 & 15, high = in[2 + group / 4] >> group % 4 * 2 & 3;
-  decode_values(out, in + 8 + group * 16, ggml_iq4_values, half_at(in) * (float)((low | high << 4) - 32));
+  out->d[0] = half_at(in) * (float)((low | high << 4) - 32);
+  table_values(out, in + 8 + group * 16, ggml_iq4_values);
 }
 
 /* The scale is half of a power of two, the byte its exponent. */
-DECODER(decode_mxfp4) {
+QUANTS(decode_mxfp4) {
   (void)group;
   uint32_t bits = in[0] < 2 ? 0x00200000u << in[0] : (uint32_t)(in[0] - 1) << 23;
-  float d;
-  memcpy(&d, &bits, sizeof d);
-  decode_values(out, in + 1, ggml_mxfp4_values, d);
+  memcpy(out->d, &bits, sizeof bits);
+  table_values(out, in + 1, ggml_mxfp4_values);
 }
 
 /* Scale and minimum of 16 elements are the halves of a byte. */
-DECODER(decode_q2_k) {
-  const unsigned char *q = in + 16 + group / 4 * 32;
+QUANTS(decode_q2_k) {
+  const unsigned char *q = in + 16 + group / 4 * 32, *packed = in + group * 2;
   float block = half_at(in + 80), minima = half_at(in + 82);
-  UNROLLED(part, PARTS) {
-    unsigned char packed = in[group * 2 + part * W / 16];
-    float d = block * (float)(packed & 15), m = minima * (float)(packed >> 4);
-    out[part] = floats(load_bytes(q + part * W) >> (int)(group % 4 * 2) & 3) * d - m;
+  UNROLLED(i, 2) {
+    out->d[i] = block * (float)(packed[i] & 15);
+    out->m[i] = -(minima * (float)(packed[i] >> 4));
+    out->q[i] = (int8x16)(load_bytes(q + i * 16) >> (uint8_t)(group % 4 * 2) & 3);
   }
 }
 
 /* A scale of 16 elements has six bits; the third bit of a number takes 4 away where it is 0. */
-DECODER(decode_q3_k) {
+QUANTS(decode_q3_k) {
   const unsigned char *q = in + 32 + group / 4 * 32, *packed = in + 96;
   float block = half_at(in + 108);
-  UNROLLED(part, PARTS) {
-    size_t of = group * 2 + part * W / 16;
+  UNROLLED(i, 2) {
+    size_t of = group * 2 + i;
     int scale = (packed[of % 8] >> of / 8 * 4 & 15) | (packed[8 + of % 4] >> of / 4 * 2 & 3) << 4;
-    float d = block * (float)(scale - 32);
-    vi two = load_bytes(q + part * W) >> (int)(group % 4 * 2) & 3, high = load_bytes(in + part * W) >> (int)group & 1;
-    out[part] = floats(two | high << 2) * d - 4 * d;
+    bytes16 two = load_bytes(q + i * 16) >> (uint8_t)(group % 4 * 2) & 3;
+    bytes16 high = load_bytes(in + i * 16) >> (uint8_t)group & 1;
+    out->d[i] = block * (float)(scale - 32);
+    out->q[i] = (int8x16)((two | high << 2) - 4);
   }
 }
 
-/* A group's scale and minimum have six bits each. */
-struct scaled {
-  float d, m;
-};
-
-static inline struct scaled scaled_of(const unsigned char *in, size_t group) {
+/* A group's scale and minimum have six bits each; `zero` was taken away from its numbers. */
+static inline void scale_group(struct quants *out, const unsigned char *in, size_t group, float zero) {
   const unsigned char *packed = in + 4 + group % 4;
   int scale = group < 4 ? packed[0] & 63 : (packed[8] & 15) | packed[0] >> 6 << 4;
   int minimum = group < 4 ? packed[4] & 63 : packed[8] >> 4 | packed[4] >> 6 << 4;
-  return (struct scaled){half_at(in) * (float)scale, half_at(in + 2) * (float)minimum};
+  out->d[0] = half_at(in) * (float)scale;
+  out->m[0] = zero * out->d[0] - half_at(in + 2) * (float)minimum;
 }
 
-DECODER(decode_q4_k) {
+QUANTS(decode_q4_k) {
   const unsigned char *q = in + 16 + group / 2 * 32;
-  struct scaled by = scaled_of(in, group);
-  UNROLLED(part, PARTS) {
-    vi bytes = load_bytes(q + part * W);
-    out[part] = floats(group % 2 ? bytes >> 4 : bytes & 15) * by.d - by.m;
+  scale_group(out, in, group, 8);
+  UNROLLED(i, 2) {
+    bytes16 bytes = load_bytes(q + i * 16);
+    out->q[i] = (int8x16)((group % 2 ? bytes >> 4 : bytes & 15) - 8);
   }
 }
 
-DECODER(decode_q5_k) {
+QUANTS(decode_q5_k) {
   const unsigned char *high = in + 16, *q = in + 48 + group / 2 * 32;
-  struct scaled by = scaled_of(in, group);
-  UNROLLED(part, PARTS) {
-    vi bytes = load_bytes(q + part * W), fifth = load_bytes(high + part * W) >> (int)group & 1;
-    out[part] = floats((group % 2 ? bytes >> 4 : bytes & 15) | fifth << 4) * by.d - by.m;
+  scale_group(out, in, group, 16);
+  UNROLLED(i, 2) {
+    bytes16 bytes = load_bytes(q + i * 16), fifth = load_bytes(high + i * 16) >> (uint8_t)group & 1;
+    out->q[i] = (int8x16)(((group % 2 ? bytes >> 4 : bytes & 15) | fifth << 4) - 16);
   }
 }
 
-DECODER(decode_q6_k) {
+QUANTS(decode_q6_k) {
   const unsigned char *low = in + group / 4 * 64 + group % 2 * 32, *high = in + 128 + group / 4 * 32;
   float block = half_at(in + 208);
-  UNROLLED(part, PARTS) {
-    vi four = load_bytes(low + part * W), two = load_bytes(high + part * W) >> (int)(group % 4 * 2) & 3;
-    float d = block * (float)(int8_t)in[192 + group * 2 + part * W / 16];
-    out[part] = floats((group % 4 < 2 ? four & 15 : four >> 4) | two << 4) * d - 32 * d;
+  UNROLLED(i, 2) {
+    bytes16 four = load_bytes(low + i * 16), two = load_bytes(high + i * 16) >> (uint8_t)(group % 4 * 2) & 3;
+    out->d[i] = block * (float)(int8_t)in[192 + group * 2 + i];
+    out->q[i] = (int8x16)(((group % 4 < 2 ? four & 15 : four >> 4) | two << 4) - 32);
+  }
+}
+
+/* --- activations in fixed point ------------------------------------------------------------------- */
+
+/* What is not finite makes its whole group NaN, and with it each sum that has it. */
+void ISA_NAME(gemv_fixed)(int16_t *out, struct gemv_group *groups, const float *x, size_t k) {
+  for (size_t group = 0; group < k / GROUP; group++, x += GROUP, out += GROUP) {
+    struct gemv_group *g = &groups[group];
+    vf most = splat(0), sums[2] = {splat(0), splat(0)};
+    UNROLLED(part, PARTS) {
+      vf v = load(x + part * W);
+      most = vmax(vmax(v, -v), most);
+      sums[part * 2 / PARTS] += v;
+    }
+    float largest = lanes_max(most);
+    g->sums[0] = lanes_sum(sums[0]);
+    g->sums[1] = lanes_sum(sums[1]);
+    g->sum = g->sums[0] + g->sums[1];
+    bool finite = largest < INFINITY && fabsf(g->sum) < INFINITY;
+    float by = finite && largest > 0 ? FIXED_MOST / largest : 0;
+    g->scale = finite ? largest / FIXED_MOST : NAN;
+    UNROLLED(part, PARTS) {
+      vi whole = (vi)((finite ? load(x + part * W) : splat(0)) * by + to_integer) << 16 >> 16;
+      half_vh narrow = __builtin_convertvector(whole, half_vh);
+      memcpy(out + part * W, &narrow, sizeof narrow);
+    }
   }
 }
 
@@ -225,10 +305,12 @@ DECODER(decode_q6_k) {
 /* M x N elements of Y. The first rows' tiles prefetch the rows of the weight that come next. */
 typedef void tile_function(const struct gemv *g, size_t row, size_t column);
 
-#define TILE(name, M, N, decode, BLOCK, BYTES)                                                                         \
+#define TILE_FLOAT(name, M, N, decode, BLOCK, BYTES)                                                                   \
   static void name(const struct gemv *g, size_t row, size_t column) {                                                  \
     vf acc[M][N][CHAINS];                                                                                              \
-    memset(acc, 0, sizeof acc);                                                                                        \
+    UNROLLED(i, M)                                                                                                     \
+      UNROLLED(j, N)                                                                                                   \
+        acc[i][j][0] = acc[i][j][1] = splat(0);                                                                        \
     const unsigned char *const *rows = g->rows + column, *const *next = column + 2 * (N) <= g->n ? rows + (N) : rows;  \
     const float *x = g->x + row * g->ldx;                                                                              \
     const size_t ldx = g->ldx, bytes = g->k / (BLOCK) * (BYTES);                                                       \
@@ -249,34 +331,66 @@ typedef void tile_function(const struct gemv *g, size_t row, size_t column);
         g->y[(row + i) * g->ldy + column + j] = lanes_sum(acc[i][j][0] + acc[i][j][1]);                                \
   }
 
+#define TILE_QUANTS(name, M, N, decode, BLOCK, BYTES, SCALES, MINIMA)                                                  \
+  static void name(const struct gemv *g, size_t row, size_t column) {                                                  \
+    vf acc[M][N];                                                                                                      \
+    float least[M][N];                                                                                                 \
+    UNROLLED(i, M)                                                                                                     \
+      UNROLLED(j, N)                                                                                                   \
+        acc[i][j] = splat(least[i][j] = 0);                                                                            \
+    const unsigned char *const *rows = g->rows + column, *const *next = column + 2 * (N) <= g->n ? rows + (N) : rows;  \
+    const size_t groups = g->k / GROUP, bytes = g->k / (BLOCK) * (BYTES);                                              \
+    const int16_t *x = g->fixed.x + row * g->k;                                                                        \
+    const struct gemv_group *of = g->fixed.groups + row * groups;                                                      \
+    for (size_t at = 0; at < bytes; at += (BYTES), x += (BLOCK), of += (BLOCK) / GROUP)                                \
+      UNROLLED(j, N) {                                                                                                 \
+        for (size_t line = 0; row == 0 && line < (BYTES); line += CACHE_LINE)                                          \
+          __builtin_prefetch(next[j] + at + line);                                                                     \
+        UNROLLED(group, (BLOCK) / GROUP) {                                                                             \
+          struct quants q;                                                                                             \
+          decode(&q, rows[j] + at, group);                                                                             \
+          UNROLLED(i, M) {                                                                                             \
+            const struct gemv_group *o = of + i * groups + group;                                                      \
+            acc[i][j] += scaled(&q, x + i * g->k + group * GROUP, o->scale, SCALES);                                   \
+            if (MINIMA)                                                                                                \
+              least[i][j] += (SCALES) == 1 ? q.m[0] * o->sum : q.m[0] * o->sums[0] + q.m[1] * o->sums[1];              \
+          }                                                                                                            \
+        }                                                                                                              \
+      }                                                                                                                \
+    UNROLLED(i, M)                                                                                                     \
+      UNROLLED(j, N)                                                                                                   \
+        g->y[(row + i) * g->ldy + column + j] = lanes_sum(acc[i][j]) + least[i][j];                                    \
+  }
+
 struct tiles {
   tile_function *wide;             /* a row, COLUMNS columns */
   tile_function *one, *two, *four; /* so many rows, a column */
 };
 
-#define TILES(type, BLOCK, BYTES)                                                                                      \
-  TILE(wide_##type, 1, COLUMNS, decode_##type, BLOCK, BYTES)                                                           \
-  TILE(one_##type, 1, 1, decode_##type, BLOCK, BYTES)                                                                  \
-  TILE(two_##type, 2, 1, decode_##type, BLOCK, BYTES)                                                                  \
-  TILE(four_##type, 4, 1, decode_##type, BLOCK, BYTES)                                                                 \
+#define TILES(TILE, type, ...)                                                                                         \
+  TILE(wide_##type, 1, COLUMNS, decode_##type, __VA_ARGS__)                                                            \
+  TILE(one_##type, 1, 1, decode_##type, __VA_ARGS__)                                                                   \
+  TILE(two_##type, 2, 1, decode_##type, __VA_ARGS__)                                                                   \
+  TILE(four_##type, 4, 1, decode_##type, __VA_ARGS__)                                                                  \
   static const struct tiles tiles_##type = {wide_##type, one_##type, two_##type, four_##type};
 
-TILES(f32, GROUP, GROUP * 4)
-TILES(f16, GROUP, GROUP * 2)
-TILES(bf16, GROUP, GROUP * 2)
-TILES(q8_0, 32, 34)
-TILES(q4_0, 32, 18)
-TILES(q4_1, 32, 20)
-TILES(q5_0, 32, 22)
-TILES(q5_1, 32, 24)
-TILES(iq4_nl, 32, 18)
-TILES(mxfp4, 32, 17)
-TILES(iq4_xs, 256, 136)
-TILES(q2_k, 256, 84)
-TILES(q3_k, 256, 110)
-TILES(q4_k, 256, 144)
-TILES(q5_k, 256, 176)
-TILES(q6_k, 256, 210)
+TILES(TILE_FLOAT, f32, GROUP, GROUP * 4)
+TILES(TILE_FLOAT, f16, GROUP, GROUP * 2)
+TILES(TILE_FLOAT, bf16, GROUP, GROUP * 2)
+/* elements and bytes of a block; scales of a group; whether it has minima */
+TILES(TILE_QUANTS, q8_0, 32, 34, 1, false)
+TILES(TILE_QUANTS, q4_0, 32, 18, 1, false)
+TILES(TILE_QUANTS, q4_1, 32, 20, 1, true)
+TILES(TILE_QUANTS, q5_0, 32, 22, 1, false)
+TILES(TILE_QUANTS, q5_1, 32, 24, 1, true)
+TILES(TILE_QUANTS, iq4_nl, 32, 18, 1, false)
+TILES(TILE_QUANTS, mxfp4, 32, 17, 1, false)
+TILES(TILE_QUANTS, iq4_xs, 256, 136, 1, false)
+TILES(TILE_QUANTS, q2_k, 256, 84, 2, true)
+TILES(TILE_QUANTS, q3_k, 256, 110, 2, false)
+TILES(TILE_QUANTS, q4_k, 256, 144, 1, true)
+TILES(TILE_QUANTS, q5_k, 256, 176, 1, true)
+TILES(TILE_QUANTS, q6_k, 256, 210, 2, false)
 
 static const struct tiles *tiles_of(enum ggml_type type) {
   switch (type) {

@@ -5,7 +5,8 @@
 #include "worker/backend/cpu/isa/vector.h"
 #include "worker/backend/cpu/kernels.h"
 
-/* It is struct kernels' gemv. */
+/* They are struct kernels' members of these names. */
 void ISA_NAME(gemv)(const struct gemv *gemv);
+void ISA_NAME(gemv_fixed)(int16_t *out, struct gemv_group *groups, const float *x, size_t k);
 
 #endif

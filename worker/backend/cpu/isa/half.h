@@ -47,4 +47,17 @@ static inline float half_at(const unsigned char *p) {
 #endif
 }
 
+/* Two numbers, in the first lanes. */
+static inline vf halves_at(const unsigned char *p) {
+  uint32_t bits;
+  memcpy(&bits, p, sizeof bits);
+#if defined __AVX512F__
+  return _mm512_castps128_ps512(_mm_cvtph_ps(_mm_cvtsi32_si128((int)bits)));
+#elif defined __F16C__
+  return _mm256_castps128_ps256(_mm_cvtph_ps(_mm_cvtsi32_si128((int)bits)));
+#else
+  return half_to_float((vi){(int32_t)(bits & 0xFFFF), (int32_t)(bits >> 16)});
+#endif
+}
+
 #endif

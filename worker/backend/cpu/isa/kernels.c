@@ -372,6 +372,7 @@ const struct kernels ISA_NAME(kernels) = {
     .gemm = ISA_NAME(gemm),
     .gemm_skinny = ISA_NAME(gemm_skinny),
     .gemv = ISA_NAME(gemv),
+    .gemv_fixed = ISA_NAME(gemv_fixed),
     .column_sums = column_sums,
     .add_bias = add_bias,
     .add = add,
