@@ -24,6 +24,10 @@ struct chat_template; /* read-only once open */
    STATUS_INVALID_VALUE (the model's own: STATUS_MODEL_INVALID) for an unknown name or a source that is not Jinja. */
 NODISCARD enum status chat_template_open(struct chat_template **out, const char *asked, const char *model_path,
                                          const struct gguf *gguf, struct error *err);
+/* The sources of a model's own templates, which chat_template_open finds: a new object with "default" and "tool_use",
+   as far as they are there. */
+NODISCARD enum status chat_template_sources(json_t **out, const char *model_path, const struct gguf *gguf,
+                                            struct error *err);
 /* A template from its source; special_tokens is an object like {"bos_token": "<s>", ...}, borrowed for the call. */
 NODISCARD enum status chat_template_parse(struct chat_template **out, const char *source, size_t length,
                                           const json_t *special_tokens, struct error *err);
@@ -40,7 +44,7 @@ enum chat_lost {
   CHAT_LOST_CONTENT = 2,   /* all of a message's content; of an assistant's only where its calls are there */
   CHAT_LOST_REASONING = 4, /* the reasoning of a message */
   CHAT_LOST_TOOLS = 8,
-  CHAT_LOST_TURN = 16      /* where a turn begins and ends: only the message's own bytes of it are in the spans */
+  CHAT_LOST_TURN = 16 /* where a turn begins and ends: only the message's own bytes of it are in the spans */
 };
 
 /* Reused from call to call. */
@@ -49,7 +53,7 @@ struct chat_text {
   struct chat_span *spans; /* what the assistant says, in order, not overlapping, not empty */
   size_t span_count, span_size;
   bool has_generation; /* the spans are the template's {% generation %} blocks: what ends a turn is in them */
-  unsigned lost; /* enum chat_lost */
+  unsigned lost;       /* enum chat_lost */
 };
 void chat_text_init(struct chat_text *text);
 void chat_text_done(struct chat_text *text);

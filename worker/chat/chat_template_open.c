@@ -267,15 +267,25 @@ static enum status parse_own(struct chat_template **out, const json_t *source, c
   return status;
 }
 
-static enum status open_own(struct chat_template **out, const char *model_path, const struct gguf *gguf,
-                            const json_t *special_tokens, struct error *err) {
-  AUTO(json_release) json_t *templates = json_object();
-  char names[200];
+enum status chat_template_sources(json_t **out, const char *model_path, const struct gguf *gguf, struct error *err) {
+  json_t *templates = *out = json_object();
   if (!templates)
     return error_no_memory(err, "the chat template");
   enum status status = gguf         ? from_gguf(templates, gguf, err)
                        : model_path ? from_directory(templates, model_path, err)
                                     : STATUS_OK;
+  if (status) {
+    json_decref(templates);
+    *out = NULL;
+  }
+  return status;
+}
+
+static enum status open_own(struct chat_template **out, const char *model_path, const struct gguf *gguf,
+                            const json_t *special_tokens, struct error *err) {
+  AUTO(json_release) json_t *templates = NULL;
+  char names[200];
+  enum status status = chat_template_sources(&templates, model_path, gguf, err);
   status = status ? status : parse_own(out, json_object_get(templates, "default"), special_tokens, err);
   if (!status && *out)
     status = parse_own(&(*out)->tool_use, json_object_get(templates, "tool_use"), special_tokens, err);

@@ -399,6 +399,23 @@ enum status decoder_load(struct model *m, uint64_t seed, struct error *err) {
   return s;
 }
 
+void decoder_shape(struct decoder_shape *out, const struct model *m) {
+  const struct decoder *d = m->state;
+  *out = (struct decoder_shape){.hidden = d->hidden,
+                                .heads = d->heads,
+                                .kv_heads = d->kv_heads,
+                                .head_size = d->head_size,
+                                .intermediate = d->intermediate,
+                                .layer_count = d->layer_count,
+                                .epsilon = d->epsilon,
+                                .window = d->layers[0].window,
+                                .same_windows = true,
+                                .mixture = d->family->mixture != NULL,
+                                .rotary = &d->rotary_config[GLOBAL]};
+  for (size_t i = 1; i < d->layer_count; i++)
+    out->same_windows = out->same_windows && d->layers[i].window == out->window;
+}
+
 enum status decoder_reserve(struct model *m, size_t longest, struct error *err) {
   struct decoder *d = m->state;
   enum status s = STATUS_OK;

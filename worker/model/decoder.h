@@ -59,6 +59,18 @@ struct decoder_family {
   struct string_list default_targets;
 };
 
+/* What config.json says of a decoder that is loaded, with what its class takes where it says nothing. */
+struct decoder_shape {
+  size_t hidden, heads, kv_heads, head_size, intermediate, layer_count;
+  double epsilon;
+  size_t window;     /* of the first layer; 0: none */
+  bool same_windows; /* all layers have that one */
+  bool mixture;      /* some have experts */
+  const struct rotary_config *rotary;
+};
+/* Of a model whose ops are OPS_OF_DECODER, which must outlive *out. */
+void decoder_shape(struct decoder_shape *out, const struct model *model);
+
 NODISCARD enum status decoder_load(struct model *model, uint64_t seed, struct error *err);
 NODISCARD enum status decoder_reserve(struct model *model, size_t longest, struct error *err);
 struct tensor *decoder_forward(struct tape *tape, const struct model *model, const struct sequences *sequences);

@@ -262,8 +262,13 @@ static enum status make_frequencies(struct rotary_config *out, struct model *m, 
     return error_no_memory(err, "the model");
   for (size_t k = 0; k < turned / 2; k++)
     f[k] = (float)pow(s->theta, -2.0 * (double)k / (double)turned);
-  *out = (struct rotary_config){
-      .head_size = head_size, .turned = turned, .frequencies = f, .attention_factor = 1};
+  *out = (struct rotary_config){.head_size = head_size,
+                                .turned = turned,
+                                .frequencies = f,
+                                .attention_factor = 1,
+                                .theta = s->theta,
+                                .type = types[type].name,
+                                .scaling = s->object};
   enum status status = types[type].scale ? types[type].scale(out, f, m, s, err) : STATUS_OK;
   return status || !divisors || json_is_null(divisors) ? status : divide(f, turned / 2, divisors, "rope_freqs", err);
 }

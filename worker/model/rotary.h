@@ -8,6 +8,9 @@ struct rotary_config {
   size_t head_size, turned; /* channels of a head, and how many of them, the first ones, turn */
   const float *frequencies; /* [turned / 2]: radians a token */
   double attention_factor;  /* cosines and sines are times that */
+  double theta;
+  const char *type;      /* of the scaling: "default", ... */
+  const json_t *scaling; /* what config.json has of it; NULL: nothing */
   /* longrope: those of sequences of more than short_most tokens; NULL: the same */
   const float *long_frequencies;
   size_t short_most;

@@ -71,7 +71,7 @@ bool bpe_add_merge(struct bpe *bpe, int32_t left, int32_t right, uint32_t rank, 
   return true;
 }
 
-static const struct bpe_merge *find_merge(const struct bpe *bpe, int32_t left, int32_t right) {
+const struct bpe_merge *bpe_find_merge(const struct bpe *bpe, int32_t left, int32_t right) {
   if (!bpe->merge_size)
     return NULL;
   const struct bpe_merge *merge = &bpe->merges[slot_of(bpe, pair_of(left, right))];
@@ -193,7 +193,7 @@ static bool offer(const struct bpe *bpe, struct bpe_scratch *scratch, uint32_t a
   const struct bpe_symbol *symbols = scratch->symbols;
   if (at == NONE || symbols[at].next == NONE)
     return true;
-  const struct bpe_merge *merge = find_merge(bpe, symbols[at].id, symbols[symbols[at].next].id);
+  const struct bpe_merge *merge = bpe_find_merge(bpe, symbols[at].id, symbols[symbols[at].next].id);
   return !merge || heap_push(scratch, (struct bpe_candidate){merge->rank, at, merge->id});
 }
 
@@ -209,9 +209,9 @@ static bool merge_symbols(const struct bpe *bpe, struct bpe_scratch *scratch) {
     if (left->gone || left->next == NONE)
       continue;
     struct bpe_symbol *right = &symbols[left->next];
-    const struct bpe_merge *now = find_merge(bpe, left->id, right->id);
+    const struct bpe_merge *now = bpe_find_merge(bpe, left->id, right->id);
     if (!now || now->id != best.id)
-      continue;  /* one of the two has changed since */
+      continue; /* one of the two has changed since */
     left->id = best.id;
     left->last = right->last;
     left->next = right->next;

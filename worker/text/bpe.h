@@ -18,10 +18,10 @@ struct bpe_merge {
 struct bpe {
   struct bpe_merge *merges; /* open addressing */
   size_t merge_count, merge_size;
-  int32_t unk_id;       /* -1: characters without a token are left out */
-  bool fuse_unk;        /* neighbours that are unknown become one token */
-  bool ignore_merges;   /* a word that is a token becomes it, whatever the merges say */
-  bool byte_fallback;   /* a character without a token becomes its bytes' tokens */
+  int32_t unk_id;                        /* -1: characters without a token are left out */
+  bool fuse_unk;                         /* neighbours that are unknown become one token */
+  bool ignore_merges;                    /* a word that is a token becomes it, whatever the merges say */
+  bool byte_fallback;                    /* a character without a token becomes its bytes' tokens */
   int32_t byte_ids[256];                 /* of <0x00> .. <0xFF>; -1: there is none */
   const char *continuing_subword_prefix; /* of tokens that continue a word; "": none; at most BPE_AFFIX_MAX bytes */
   const char *end_of_word_suffix;        /* of tokens that end a word */
@@ -33,11 +33,13 @@ void bpe_done(struct bpe *bpe);
 void bpe_find_bytes(int32_t bytes[256], const struct vocab *vocab);
 /* A later merge of the same pair replaces an earlier one. False when memory runs out. */
 NODISCARD bool bpe_add_merge(struct bpe *bpe, int32_t left, int32_t right, uint32_t rank, int32_t id);
+/* NULL: the two do not merge. */
+const struct bpe_merge *bpe_find_merge(const struct bpe *bpe, int32_t left, int32_t right);
 
 struct bpe_symbol {
   int32_t id;
-  uint32_t prev, next;    /* neighbours; UINT32_MAX: none */
-  uint32_t last;          /* where its last character begins in the word */
+  uint32_t prev, next; /* neighbours; UINT32_MAX: none */
+  uint32_t last;       /* where its last character begins in the word */
   bool gone;
 };
 

@@ -17,5 +17,12 @@ struct gguf_pre {
 const struct gguf_pre *gguf_pre_find(struct gguf_string name);
 /* The steps before ByteLevel. */
 NODISCARD enum status gguf_pre_apply(struct tokenizer *tokenizer, const struct gguf_pre *pre, struct error *err);
+/* The pre-tokenizer that does what the tokenizer's own does, as far as gguf_pre_texts tell them apart. NULL: none does,
+   STATUS_UNSUPPORTED_VALUE. */
+const struct gguf_pre *gguf_pre_of(const struct tokenizer *tokenizer, struct error *err);
+/* The name that files give it: the first one. */
+void gguf_pre_name(char out[64], const struct gguf_pre *pre);
+/* Texts that tokenizers cut in different ways; NULL ends the list. */
+extern const char *const gguf_pre_texts[];
 
 #endif

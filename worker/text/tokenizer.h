@@ -4,6 +4,7 @@
 #ifndef WORKER_TEXT_TOKENIZER_H
 #define WORKER_TEXT_TOKENIZER_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -42,6 +43,15 @@ void encoding_done(struct encoding *encoding);
 NODISCARD enum status tokenizer_open(struct tokenizer **out, const char *model_dir, struct error *err);
 /* From the keys tokenizer.ggml.* of a GGUF file (models gpt2, llama, bert, t5). */
 NODISCARD enum status tokenizer_from_gguf(struct tokenizer **out, const struct gguf *gguf, struct error *err);
+/* The other way: keys tokenizer.ggml.* of the tokenizer of the model at `dir`, whose config.json is `model_config` and
+   whose embedding has `vocabulary` rows. Byte-level BPE becomes the model gpt2, BPE with byte fallback the model llama.
+   STATUS_UNSUPPORTED_VALUE says what of it GGUF has no keys for; errors of the writer are the writer's. */
+NODISCARD enum status tokenizer_to_gguf(struct gguf_writer *writer, const struct tokenizer *tokenizer, const char *dir,
+                                        const json_t *model_config, size_t vocabulary, struct error *err);
+/* Is the tokenizer of a file that was written so the same? Its merges are compared, and what becomes of texts that tell
+   tokenizers apart. STATUS_UNSUPPORTED_VALUE where it is not. */
+NODISCARD enum status tokenizer_check_gguf(const struct tokenizer *tokenizer, const struct gguf *gguf,
+                                           struct error *err);
 /* The same from the text of a tokenizer.json. */
 NODISCARD enum status tokenizer_parse(struct tokenizer **out, const char *json, size_t length, struct error *err);
 void tokenizer_free(struct tokenizer *tokenizer);
