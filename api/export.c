@@ -18,7 +18,6 @@ static const struct {
   bool low_rank;          /* of methods whose adapter is exactly a LoRA */
   bool adapter_alone;     /* it has no place for what is trained in full */
   bool language, image;   /* of language models, of image models */
-  bool gguf_base;         /* of bases that are GGUF files */
 } formats[EXPORT_FORMAT_COUNT] = {
     [EXPORT_PEFT] = {.name = "peft", .types = TYPE(NONE)},
     [EXPORT_LORA] = {.name = "lora", .types = TYPE(NONE), .low_rank = true},
@@ -26,8 +25,7 @@ static const struct {
     [EXPORT_GGUF] = {.name = "gguf",
                      .types = TYPE(F16) | TYPE(BF16) | TYPE(Q8_0),
                      .usual = EXPORT_TYPE_F16,
-                     .language = true,
-                     .gguf_base = true},
+                     .language = true},
     [EXPORT_GGUF_LORA] =
         {.name = "gguf-lora", .types = TYPE(NONE), .low_rank = true, .adapter_alone = true, .language = true},
     [EXPORT_DIFFUSERS_LORA] =
@@ -93,8 +91,7 @@ static const char *other_model(enum export_format format, enum export_model mode
                                                                                                  : NULL;
 }
 
-void job_exports_judge(const struct string_list *exports, bool gguf_base, enum export_model model,
-                       struct fault_list *faults) {
+void job_exports_judge(const struct string_list *exports, enum export_model model, struct fault_list *faults) {
   static const char *const words[] = {[EXPORT_MODEL_LANGUAGE] = "a language model",
                                       [EXPORT_MODEL_TEXT] = "a classifier or an encoder",
                                       [EXPORT_MODEL_IMAGE] = "an image model"};
@@ -106,11 +103,6 @@ void job_exports_judge(const struct string_list *exports, bool gguf_base, enum e
       fault_add(faults, STATUS_UNSUPPORTED_VALUE, "exports",
                 "exports: \"%s\" is for %s, and this one is %s; \"merged\" is exact", exports->item[i], other,
                 words[model]);
-    else if (formats[choice.format].gguf_base && !gguf_base)
-      fault_add(faults, STATUS_UNSUPPORTED_VALUE, "exports",
-                "exports: \"%s\" needs a base that is a GGUF file; \"merged\" is exact, and llama.cpp's "
-                "convert_hf_to_gguf.py reads it",
-                exports->item[i]);
   }
 }
 
@@ -156,10 +148,9 @@ json_t *export_formats_json(void) {
       if (formats[f].types >> t & 1)
         json_array_append_new(types, json_string(type_names[t]));
     json_t *usual = formats[f].usual ? json_string(type_names[formats[f].usual]) : json_null();
-    json_t *row =
-        json_pack("{ss so so sb sb sb sb sb}", "name", formats[f].name, "types", types, "default_type", usual, "always",
-                  f == EXPORT_PEFT, "needs_exact_lora", formats[f].low_rank, "needs_language_model",
-                  formats[f].language, "needs_image_model", formats[f].image, "needs_gguf_base", formats[f].gguf_base);
+    json_t *row = json_pack("{ss so so sb sb sb sb}", "name", formats[f].name, "types", types, "default_type", usual,
+                            "always", f == EXPORT_PEFT, "needs_exact_lora", formats[f].low_rank, "needs_language_model",
+                            formats[f].language, "needs_image_model", formats[f].image);
     if (json_array_append_new(out, row) != 0) {
       json_decref(out);
       return NULL;

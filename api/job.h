@@ -365,13 +365,11 @@ void job_exports_settle(struct string_list *exports, const struct adapter_spec *
 
 /* What is known of the model that is trained. */
 enum export_model { EXPORT_MODEL_ANY, EXPORT_MODEL_LANGUAGE, EXPORT_MODEL_TEXT, EXPORT_MODEL_IMAGE };
-/* The same for what depends on the base model, and on what is trained; ANY: not known yet, TEXT: no language model (a
-   classifier, an encoder). */
-void job_exports_judge(const struct string_list *exports, bool gguf_base, enum export_model model,
-                       struct fault_list *faults);
+/* The same for what depends on the model; ANY: not known yet, TEXT: no language model (a classifier, an encoder). */
+void job_exports_judge(const struct string_list *exports, enum export_model model, struct fault_list *faults);
 
-/* An array of {name, types, default_type, always, needs_exact_lora, needs_language_model, needs_image_model,
-   needs_gguf_base}: what a list may have. A new reference; NULL: no memory. */
+/* An array of {name, types, default_type, always, needs_exact_lora, needs_language_model, needs_image_model}: what a
+   list may have. A new reference; NULL: no memory. */
 NODISCARD json_t *export_formats_json(void);
 
 /* The normalised document: the same shape job_spec_parse reads, every default written out, method

@@ -125,5 +125,5 @@ void job_image_settle(const struct job_spec *spec, struct fault_list *faults) {
   settle_hints(spec, faults);
   for (int i = 0; i < PREVIEW_ENCODER_COUNT; i++)
     settle_encoder(spec, (enum preview_encoder)i, faults);
-  job_exports_judge(&spec->exports, false, EXPORT_MODEL_IMAGE, faults);
+  job_exports_judge(&spec->exports, EXPORT_MODEL_IMAGE, faults);
 }

@@ -425,6 +425,7 @@ static enum status prepare(struct run *r, const struct task *task, struct report
 static enum status train(struct run *r, const struct task *task, struct report *report, struct error *err) {
   enum status status = prepare(r, task, report, err);
   status = status ? status : estimate_check(&r->trainer, err);
+  status = status ? status : results_check(&r->trainer, err);
   if (status)
     return status;
   estimate_tell_plan(&r->trainer, report);

@@ -66,7 +66,7 @@ static enum status judge_base(const struct string_list *formats, const struct jo
   status = db_artifact_get(&labels, request->server->db, job->id, "labels.json", &request->arena, err);
   if (status && status != STATUS_ARTIFACT_NOT_FOUND)
     return status;
-  job_exports_judge(formats, model.format == MODEL_GGUF, model_of(spec, status == STATUS_OK), faults);
+  job_exports_judge(formats, model_of(spec, status == STATUS_OK), faults);
   return STATUS_OK;
 }
 

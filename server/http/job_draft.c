@@ -105,7 +105,7 @@ static enum status find_model(struct job_draft *draft, struct request *request, 
   else if (status)
     return status;
   else
-    job_exports_judge(&spec->exports, draft->model.format == MODEL_GGUF, EXPORT_MODEL_ANY, faults);
+    job_exports_judge(&spec->exports, EXPORT_MODEL_ANY, faults);
   return STATUS_OK;
 }
 

@@ -16,14 +16,32 @@ static enum status write_one(const struct export *e, struct export_choice choice
   CHECK(!"a format");
 }
 
+static enum status parse(struct export_choice *out, const char *format, struct error *err) {
+  return export_parse(out, format)
+             ? STATUS_OK
+             : error_set(err, STATUS_UNSUPPORTED_VALUE, "exports", "exports: \"%.40s\" is no format", format);
+}
+
+enum status export_check(const struct export *e, const struct string_list *formats, struct error *err) {
+  enum status status = STATUS_OK;
+  for (size_t i = 0; !status && i < formats->count; i++) {
+    struct export_choice choice;
+    status = parse(&choice, formats->item[i], err);
+    if (!status && choice.format == EXPORT_GGUF && (status = export_gguf_check(e, err)))
+      error_prefix(err, "export %s", formats->item[i]);
+  }
+  return status;
+}
+
 enum status export_formats(const struct export *e, const struct string_list *formats, struct error *err) {
   struct model *m = e->model;
   enum status status = adapter_forward_factors(m->adapters, m->adapter_count, m->backend, err);
   status = status ? status : parameter_download(&m->parameters, err);
   for (size_t i = 0; !status && i < formats->count; i++) {
     struct export_choice choice;
-    if (!export_parse(&choice, formats->item[i]))
-      return error_set(err, STATUS_UNSUPPORTED_VALUE, "exports", "exports: \"%.40s\" is no format", formats->item[i]);
+    status = parse(&choice, formats->item[i], err);
+    if (status)
+      return status;
     status = write_one(e, choice, err);
     if (status)
       error_prefix(err, "export %s", formats->item[i]);

@@ -5,6 +5,9 @@
 #include "api/job.h"
 #include "worker/export/artifact.h"
 
+/* Could the model be written in every format of the list, as far as that does not depend on what is learnt? For before
+   the training. Errors are those of export_formats. */
+NODISCARD enum status export_check(const struct export *e, const struct string_list *formats, struct error *err);
 /* Writes every format of the list but "peft". STATUS_UNSUPPORTED_VALUE names what the model or the method
    cannot be written as. */
 NODISCARD enum status export_formats(const struct export *e, const struct string_list *formats, struct error *err);

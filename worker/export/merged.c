@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "worker/export/export_formats.h"
-#include "worker/export/numbers.h"
+#include "worker/export/merged_tensors.h"
 #include "worker/file/ggml.h"
 #include "worker/model/sentence.h"
 
@@ -20,133 +20,37 @@ static const struct {
              [EXPORT_TYPE_F16] = {ST_F16, GGML_F16, "f16", "float16"},
              [EXPORT_TYPE_BF16] = {ST_BF16, GGML_BF16, "bf16", "bfloat16"}};
 
-/* What a tensor is called in the base's files; its place in `tensors` is its new name. */
+/* The file that they are written to. */
 struct plan {
   const struct export *e;
   enum export_type type;
-  struct arena arena;
-  struct st_tensor *tensors;
-  const char **sources; /* NULL: what the base's files lack */
-  const float **made;   /* its numbers */
-  size_t count;
-  float *numbers; /* of the largest tensor */
+  struct merged_tensors merged;
+  struct st_tensor *tensors; /* in the arena of `merged` */
 };
 
-static bool belongs(const char *name, const char *module) {
-  size_t length = strlen(module);
-  return strncmp(name, module, length) == 0 && name[length] == '.';
-}
-
-/* Files without the model's prefix get it: with a head beside them only full names are understood. */
-static const char *full_name(struct plan *p, const char *name) {
-  const struct model *m = p->e->model;
-  const char *prefix = m->ops->prefix;
-  bool full = strncmp(name, "lm_head.", 8) == 0 || m->output == OUTPUT_EMBEDDING;
-  for (size_t i = 0; i < m->linear_count && !full; i++)
-    full = belongs(name, m->linears[i]->name);
-  for (size_t i = 0; i < m->norm_count && !full; i++)
-    full = belongs(name, m->norms[i].name);
-  return full || strncmp(name, prefix, strlen(prefix)) == 0 ? name : arena_format(&p->arena, "%s%s", prefix, name);
-}
-
-static bool add(struct plan *p, const char *name, const char *source, const float *made, int rank,
-                const int64_t *shape) {
-  struct st_tensor *t = &p->tensors[p->count];
-  size_t elements = 1;
-  *t = (struct st_tensor){.name = name, .dtype = types[p->type].dtype, .rank = rank};
-  for (int i = 0; i < rank; i++) {
-    t->shape[i] = shape[i];
-    elements *= (size_t)shape[i];
-  }
-  t->length = elements * st_dtype_size(t->dtype);
-  p->sources[p->count] = source;
-  p->made[p->count++] = made;
-  return name != NULL;
-}
-
-/* A head or pooler that the base's files have not, or have in another shape. */
-static bool add_made(struct plan *p, const struct linear *l) {
-  const char *weight = arena_format(&p->arena, "%s.weight", l->name),
-             *bias = arena_format(&p->arena, "%s.bias", l->name);
-  const int64_t shape[2] = {(int64_t)l->out, (int64_t)l->in};
-  bool ok = weight && bias;
-  for (size_t i = 0; ok && i < p->count; i++)
-    if (strcmp(p->tensors[i].name, weight) == 0)
-      return true;
-  ok = ok && add(p, weight, NULL, l->trained_weight->data, 2, shape);
-  return ok && (!l->trained_bias || add(p, bias, NULL, l->trained_bias->data, 1, shape));
-}
-
-/* The numbers of a norm that the base's files have not. */
-static bool add_made_vector(struct plan *p, const char *module, const char *kind, const struct norm *n,
-                            const struct place *at) {
-  struct backend *backend = p->e->model->backend;
-  const char *name = arena_format(&p->arena, "%s.%s", module, kind);
-  float *numbers = arena_array(&p->arena, n->channels, sizeof *numbers);
-  const int64_t shape[1] = {(int64_t)n->channels};
-  if (!name || !numbers)
-    return false;
-  backend->ops->read(backend, numbers, *at, n->channels * sizeof *numbers);
-  return add(p, name, NULL, numbers, 1, shape);
-}
-
-static bool add_made_norm(struct plan *p, const char *module, const struct norm *n) {
-  return add_made_vector(p, module, "weight", n, &n->weight) &&
-         (!n->bias.buffer || add_made_vector(p, module, "bias", n, &n->bias));
-}
-
-/* Is a head of the base's file that was replaced. */
-static bool replaced(const struct model *m, const struct checkpoint_tensor *t) {
-  char weight[300], bias[300];
-  if (m->language || !m->head)
-    return false;
-  snprintf(weight, sizeof weight, "%s.weight", m->head->name);
-  snprintf(bias, sizeof bias, "%s.bias", m->head->name);
-  return strcmp(t->name, weight) == 0 || strcmp(t->name, bias) == 0 || strncmp(t->name, "lm_head.", 8) == 0;
-}
-
 static enum status make_plan(struct plan *p, struct error *err) {
-  const struct model *m = p->e->model;
-  size_t count = checkpoint_count(&m->checkpoint), most = count + 2 * (m->linear_count + m->norm_count), largest = 0;
-  p->tensors = arena_array(&p->arena, most, sizeof *p->tensors);
-  p->sources = arena_array(&p->arena, most, sizeof *p->sources);
-  p->made = arena_array(&p->arena, most, sizeof *p->made);
-  if (!p->tensors || !p->sources || !p->made)
+  enum status status = merged_tensors_list(&p->merged, p->e->model, err);
+  if (status)
+    return status;
+  p->tensors = arena_array(&p->merged.arena, p->merged.count, sizeof *p->tensors);
+  if (!p->tensors)
     return error_no_memory(err, "the merged model");
-  for (size_t i = 0; i < count; i++) {
-    struct checkpoint_tensor t = checkpoint_at(&m->checkpoint, i);
-    if (!checkpoint_is_float(&m->checkpoint, t.name) || replaced(m, &t))
-      continue; /* position ids and the like */
-    const char *name = full_name(p, t.name);
-    if (!name || !add(p, name, t.name, NULL, t.rank, t.shape))
-      return error_no_memory(err, "the merged model");
+  for (size_t i = 0; i < p->merged.count; i++) {
+    const struct merged_tensor *t = &p->merged.item[i];
+    enum st_dtype dtype = types[p->type].dtype;
+    p->tensors[i] = (struct st_tensor){.name = t->name, .dtype = dtype, .rank = t->rank};
+    p->tensors[i].length = merged_tensor_elements(t) * st_dtype_size(dtype);
+    memcpy(p->tensors[i].shape, t->shape, sizeof t->shape);
   }
-  for (size_t i = 0; i < m->linear_count; i++)
-    if (m->linears[i]->trained_weight && !add_made(p, m->linears[i]))
-      return error_no_memory(err, "the merged model");
-  for (size_t i = 0; i < m->norm_count; i++)
-    if (m->norms[i].made && !add_made_norm(p, m->norms[i].name, m->norms[i].norm))
-      return error_no_memory(err, "the merged model");
-  for (size_t i = 0; i < p->count; i++) {
-    size_t elements = p->tensors[i].length / st_dtype_size(p->tensors[i].dtype);
-    largest = elements > largest ? elements : largest;
-  }
-  p->numbers = malloc(largest * sizeof *p->numbers);
-  return p->numbers ? STATUS_OK : error_no_memory(err, "the merged model");
+  return STATUS_OK;
 }
 
 static enum status fill(void *payload, size_t index, unsigned char *bytes, struct error *err) {
-  struct plan *p = payload;
-  const struct st_tensor *t = &p->tensors[index];
-  size_t elements = t->length / st_dtype_size(t->dtype);
-  const float *numbers = p->made[index];
-  enum status status = STATUS_OK;
-  if (!numbers) {
-    status = numbers_read(p->numbers, p->e->model, p->sources[index], err);
-    numbers = p->numbers;
-  }
+  const struct plan *p = payload;
+  const float *numbers;
+  enum status status = merged_tensors_read(&numbers, &p->merged, index, err);
   if (!status)
-    CHECK(ggml_from_f32(bytes, numbers, types[p->type].coding, elements));
+    CHECK(ggml_from_f32(bytes, numbers, types[p->type].coding, merged_tensor_elements(&p->merged.item[index])));
   return status;
 }
 
@@ -242,19 +146,17 @@ enum status export_merged(const struct export *e, enum export_type type, struct 
     return error_set(err, STATUS_UNSUPPORTED_VALUE, "exports",
                      "the base is a GGUF file that has its experts side by side, which Transformers' files have apart; "
                      "\"gguf\" has them as they are");
-  arena_init(&plan.arena, (size_t)1 << 30);
   snprintf(name, sizeof name, "merged-%s", types[type].name);
   snprintf(folder, sizeof folder, "%s/%s", e->output_dir, name);
   snprintf(path, sizeof path, "%s/%smodel.safetensors", folder, e->model->component ? "diffusion_pytorch_" : "");
   enum status status = make_plan(&plan, err);
   status = status ? status : file_mkdirs(folder, err);
-  status = status ? status : safetensors_write_filled(path, plan.tensors, plan.count, fill, &plan, err);
+  status = status ? status : safetensors_write_filled(path, plan.tensors, plan.merged.count, fill, &plan, err);
   status = status ? status : write_config(&plan, folder, err);
   status = status ? status : copy_files(e, folder, err);
   if (!status && e->model->output == OUTPUT_EMBEDDING)
     status = write_modules(e, folder, err);
   status = status ? status : write_card(e, type, folder, err);
-  free(plan.numbers);
-  arena_done(&plan.arena);
+  merged_tensors_done(&plan.merged);
   return status ? status : export_pack(e, name, err);
 }

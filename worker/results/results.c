@@ -189,16 +189,25 @@ static enum status export_manifest(struct training *t, const struct export *e, c
   return status;
 }
 
+static struct export export_of(const struct training *t) {
+  const struct task *task = t->task;
+  return (struct export){.model = t->learner->model,
+                         .spec = &task->spec.adapter,
+                         .base = task->spec.model,
+                         .base_path = task->model_dir,
+                         .output_dir = task->output_dir,
+                         .report = t->report};
+}
+
+enum status results_check(const struct training *t, struct error *err) {
+  const struct export e = export_of(t);
+  return export_check(&e, &t->task->spec.exports, err);
+}
+
 enum status results_publish(struct training *t, const struct dataset *learnt, const struct dataset *validation,
                             struct error *err) {
-  const struct task *task = t->task;
-  struct export e = {.model = t->learner->model,
-                     .spec = &task->spec.adapter,
-                     .base = task->spec.model,
-                     .base_path = task->model_dir,
-                     .output_dir = task->output_dir,
-                     .announced = json_array(),
-                     .report = t->report};
+  struct export e = export_of(t);
+  e.announced = json_array();
   enum status status = export_adapter(t, &e, err);
   status = status ? status : export_curve(t, &e, err);
   if (!status && validation)
@@ -206,7 +215,7 @@ enum status results_publish(struct training *t, const struct dataset *learnt, co
   if (!status && t->generation)
     status = put_text(t, &e, "generations.jsonl", &t->generation->samples, err);
   status = status ? status : export_manifest(t, &e, learnt, err);
-  status = status ? status : export_formats(&e, &task->spec.exports, err);
+  status = status ? status : export_formats(&e, &t->task->spec.exports, err);
   json_decref(e.announced);
   return status;
 }

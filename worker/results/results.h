@@ -5,6 +5,8 @@
 
 #include "worker/train/training.h"
 
+/* Whether what the job exports can be written, before anything is learnt. Errors are export_check's. */
+NODISCARD enum status results_check(const struct training *training, struct error *err);
 /* `validation` may be NULL. */
 NODISCARD enum status results_publish(struct training *training, const struct dataset *learnt,
                                       const struct dataset *validation, struct error *err);
