@@ -1,5 +1,6 @@
 #include "base/memory.h"
 
+#include <malloc.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,14 +26,28 @@ size_t memory_field(const char *text, const char *name) {
   return text ? (size_t)strtoull(text + length + 1, NULL, 10) * 1024 : 0;
 }
 
-size_t memory_resident(void) {
+/* Bytes of pages in memory, and of them those that are files' or shared. */
+static void read_statm(size_t *resident, size_t *of_files) {
   char text[128];
-  unsigned long long pages = 0;
+  unsigned long long pages[2] = {0};
   read_text(text, sizeof text, "/proc/self/statm");
-  const char *second = strchr(text, ' ');
-  if (second)
-    pages = strtoull(second, NULL, 10);
-  return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
+  sscanf(text, "%*u %llu %llu", &pages[0], &pages[1]);
+  *resident = (size_t)pages[0] * (size_t)sysconf(_SC_PAGESIZE);
+  *of_files = (size_t)pages[1] * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+size_t memory_resident(void) {
+  size_t resident, of_files;
+  read_statm(&resident, &of_files);
+  return resident;
+}
+
+size_t memory_written(void) {
+  size_t resident, of_files;
+  const struct mallinfo2 info = mallinfo2();
+  read_statm(&resident, &of_files);
+  size_t own = resident - of_files, allocated = info.uordblks + info.hblkhd;
+  return of_files + (own > allocated ? own : allocated);
 }
 
 size_t memory_peak(void) {

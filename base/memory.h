@@ -6,7 +6,9 @@
 
 /* Pages of this process that are in memory, shared ones included. */
 size_t memory_resident(void);
-/* The most of them that there were so far. */
+/* The same when everything that was allocated is written to: malloc's memory is not in memory before. */
+size_t memory_written(void);
+/* The most pages in memory so far. */
 size_t memory_peak(void);
 /* What can be taken without swapping: the machine's available memory, or less where the control group's limit
    (memory.max) leaves less. */

@@ -34,10 +34,28 @@ static void what_is_taken_is_resident(void **state) {
   assert_true(memory_peak() >= after / 10 * 9); /* also when it is given back */
 }
 
+/* What is allocated counts before it is resident. (A sanitizer has an allocator of its own.) */
+static void what_is_allocated_will_be_written(void **state) {
+  (void)state;
+#ifndef __SANITIZE_ADDRESS__
+  const size_t bytes = (size_t)64 << 20;
+  size_t before = memory_written(), resident = memory_resident();
+  char *taken = malloc(bytes);
+  assert_non_null(taken);
+  assert_true(memory_resident() < resident + bytes / 2);
+  size_t after = memory_written();
+  assert_true(after >= before + bytes / 10 * 9 && after <= before + bytes / 10 * 11);
+  memset(taken, 1, bytes);
+  assert_true(memory_written() <= after + bytes / 10 && taken[bytes - 1] == 1);
+  free(taken);
+#endif
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(fields_are_found_by_their_whole_name),
       cmocka_unit_test(what_is_taken_is_resident),
+      cmocka_unit_test(what_is_allocated_will_be_written),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

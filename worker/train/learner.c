@@ -173,11 +173,11 @@ size_t learner_memory_default(const struct model *m) {
   return share > least ? share : least;
 }
 
-/* What training takes beside its steps: what is there now, the mapped weights, which come in with the first step, what
-   is reserved, and the optimiser's moments. */
+/* What training takes beside its steps: what is there now, or is once the first step has written to it (factors and
+   gradients), the mapped weights, which come in then, too, what is reserved, and the optimiser's moments. */
 static size_t beside_steps(const struct learner *l) {
   const struct model *m = l->model;
-  return memory_resident() + m->mapped_bytes + l->reserved + 2 * parameter_trained(&m->parameters) * sizeof(float);
+  return memory_written() + m->mapped_bytes + l->reserved + 2 * parameter_trained(&m->parameters) * sizeof(float);
 }
 
 static enum status measure(struct learner *l, size_t *bytes, const struct learner_step *step, size_t blocks,
