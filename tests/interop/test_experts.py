@@ -169,7 +169,8 @@ class Experts:
         return {t.name: gguf.quants.dequantize(t.data, t.tensor_type) for t in gguf.GGUFReader(path).tensors}
 
     def greedy(self, name, model):
-        """Our tokens and their log-probabilities are Transformers', up to where two tokens are as likely."""
+        """Our tokens and their log-probabilities are Transformers', up to where two tokens are as likely. Quantised weights
+        meet activations of 16 bits in ours."""
         texts = self.client.completions.create(model=name, prompt=self.ids, max_tokens=TOKENS, temperature=0, logprobs=1).choices
         compared, worst = 0, 0
         for ids, text in zip(self.ids, texts):
@@ -187,7 +188,7 @@ class Experts:
                 worst = max(worst, abs(chance - float(chances[i, want[i]])))
                 compared += 1
         print(f"# {name}: {compared} tokens as Transformers has them, log-probabilities {worst:.1e} apart at most")
-        assert compared >= 3 * TOKENS and worst < 1e-3, (compared, worst)
+        assert compared >= 3 * TOKENS and worst < (5e-3 if self.kind in GGUF else 1e-3), (compared, worst)
 
     def step_1_the_base_answers_as_transformers_does(self):
         model = self.base()
