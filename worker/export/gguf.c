@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
 #include <unistd.h>
 
 #include "base/json.h"
@@ -124,20 +123,51 @@ static enum status put_chat_templates(struct gguf_writer *w, const char *folder,
   return status;
 }
 
-static enum status announce_tensors(struct gguf_writer *w, const struct merged_tensors *tensors, enum export_type type,
-                                    struct error *err) {
-  for (size_t i = 0; i < tensors->count; i++) {
-    const struct merged_tensor *t = &tensors->item[i];
-    char name[128];
-    if (!checkpoint_gguf_name(name, t->name))
-      return error_set(err, STATUS_UNSUPPORTED_VALUE, "exports", "GGUF has no name for %s", t->name);
-    gguf_writer_tensor(w, name, type_for(t->rank, t->shape, type), t->rank, t->shape);
+/* Rotary frequencies, which older files have as a buffer, are no weights; a tied model's only matrix is the token
+   embedding, whichever of the two its file calls it. */
+static void settle_tensors(struct merged_tensors *tensors) {
+  static const char head[] = "lm_head.weight", embedding[] = "model.embed_tokens.weight";
+  struct merged_tensor *lm_head = NULL;
+  size_t count = tensors->count;
+  bool embedded = false;
+  tensors->count = 0;
+  for (size_t i = 0; i < count; i++) {
+    const struct merged_tensor t = tensors->item[i];
+    if (strstr(t.name, ".rotary_emb.inv_freq"))
+      continue;
+    tensors->item[tensors->count] = t;
+    embedded = embedded || strcmp(t.name, embedding) == 0;
+    lm_head = strcmp(t.name, head) == 0 ? &tensors->item[tensors->count] : lm_head;
+    tensors->count++;
   }
+  if (lm_head && !embedded)
+    lm_head->name = embedding;
+}
+
+/* The tensors that the file gets, all of which GGUF has a name for; merged_tensors_done is due in any case. */
+static enum status list_tensors(struct merged_tensors *out, const struct model *m, struct error *err) {
+  char name[128];
+  enum status status = merged_tensors_list(out, m, err);
+  if (status)
+    return status;
+  settle_tensors(out);
+  for (size_t i = 0; i < out->count; i++)
+    if (!checkpoint_gguf_name(name, out->item[i].name))
+      return error_set(err, STATUS_UNSUPPORTED_VALUE, "exports", "GGUF has no name for %s", out->item[i].name);
   return STATUS_OK;
 }
 
+static void announce_tensors(struct gguf_writer *w, const struct merged_tensors *tensors, enum export_type type) {
+  for (size_t i = 0; i < tensors->count; i++) {
+    const struct merged_tensor *t = &tensors->item[i];
+    char name[128];
+    CHECK(checkpoint_gguf_name(name, t->name));
+    gguf_writer_tensor(w, name, type_for(t->rank, t->shape, type), t->rank, t->shape);
+  }
+}
+
 /* llama.cpp has rows of q and k interleaved: they are put in order in `rows`, which has room for any tensor. */
-static enum status write_numbers(struct gguf_writer *w, const struct merged_tensors *tensors, float *rows,
+static enum status write_numbers(struct gguf_writer *w, struct merged_tensors *tensors, float *rows,
                                  struct error *err) {
   enum status status = STATUS_OK;
   for (size_t i = 0; !status && i < tensors->count; i++) {
@@ -157,16 +187,13 @@ static enum status write_folder_tensors(struct gguf_writer *w, const struct expo
                                         struct error *err) {
   struct merged_tensors tensors;
   struct gguf_frequencies frequencies;
-  size_t largest = 0;
   float *rows = NULL;
-  enum status status = merged_tensors_list(&tensors, e->model, err);
-  status = status ? status : announce_tensors(w, &tensors, type, err);
-  status = status ? status : gguf_frequencies_announce(&frequencies, w, e->model, err);
-  for (size_t i = 0; !status && i < tensors.count; i++) {
-    size_t n = merged_tensor_elements(&tensors.item[i]);
-    largest = n > largest ? n : largest;
+  enum status status = list_tensors(&tensors, e->model, err);
+  if (!status) {
+    announce_tensors(w, &tensors, type);
+    status = gguf_frequencies_announce(&frequencies, w, e->model, err);
   }
-  if (!status && !(rows = malloc(largest * sizeof *rows)))
+  if (!status && !(rows = malloc(tensors.largest * sizeof *rows)))
     status = error_no_memory(err, "a GGUF file");
   status = status ? status : write_numbers(w, &tensors, rows, err);
   if (!status)
@@ -191,15 +218,42 @@ static enum status write_of_folder(struct gguf_writer *w, const struct export *e
   return status ? status : write_folder_tensors(w, e, type, err);
 }
 
+/* A file whose tokenizer is another is removed. */
 static enum status check_tokenizer(const char *path, const struct tokenizer *tokenizer, struct error *err) {
   struct gguf gguf;
   enum status status = gguf_open(&gguf, path, err);
-  if (status)
-    return status;
-  status = tokenizer_check_gguf(tokenizer, &gguf, err);
-  gguf_close(&gguf);
+  if (!status) {
+    status = tokenizer_check_gguf(tokenizer, &gguf, err);
+    gguf_close(&gguf);
+  }
   if (status)
     unlink(path);
+  return status;
+}
+
+/* A file of the keys alone is written and read back, and then removed. */
+static enum status check_keys(const struct export *e, const struct tokenizer *tokenizer, struct error *err) {
+  struct gguf_writer *w;
+  char path[1100];
+  snprintf(path, sizeof path, "%s/keys.gguf", e->output_dir);
+  enum status status = gguf_writer_open(&w, path, err);
+  if (status)
+    return status;
+  status = put_folder_keys(w, e, tokenizer, err);
+  if (status)
+    gguf_writer_discard(w);
+  else
+    status = gguf_writer_finish(w, NULL, NULL, err);
+  status = status ? status : check_tokenizer(path, tokenizer, err);
+  if (!status)
+    unlink(path);
+  return status;
+}
+
+static enum status check_tensors(const struct export *e, struct error *err) {
+  struct merged_tensors tensors;
+  enum status status = list_tensors(&tensors, e->model, err);
+  merged_tensors_done(&tensors);
   return status;
 }
 
@@ -207,18 +261,12 @@ static enum status check_tokenizer(const char *path, const struct tokenizer *tok
 
 enum status export_gguf_check(const struct export *e, struct error *err) {
   struct tokenizer *tokenizer = NULL;
-  struct gguf_writer *w;
-  char path[1100];
   enum status status = gguf_check_architecture(e->model, err);
   if (status || e->model->checkpoint.is_gguf)
     return status;
-  snprintf(path, sizeof path, "%s/keys.gguf", e->output_dir);
   status = tokenizer_open(&tokenizer, e->base_path, err);
-  status = status ? status : gguf_writer_open(&w, path, err);
-  if (!status) {
-    status = put_folder_keys(w, e, tokenizer, err);
-    gguf_writer_discard(w);
-  }
+  status = status ? status : check_keys(e, tokenizer, err);
+  status = status ? status : check_tensors(e, err);
   tokenizer_free(tokenizer);
   return status;
 }

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "worker/model/decoder.h"
+
 /* Mistral and Mixtral are llamas there. */
 const char *gguf_architecture(const struct model *m) {
   static const char *const names[][2] = {{"llama", "llama"}, {"mistral", "llama"}, {"mixtral", "llama"},
@@ -13,13 +15,12 @@ const char *gguf_architecture(const struct model *m) {
 }
 
 size_t gguf_heads(const struct model *m, const char *name) {
-  const char *member = strstr(name, ".self_attn.q_proj.")   ? "num_attention_heads"
-                       : strstr(name, ".self_attn.k_proj.") ? "num_key_value_heads"
-                                                            : NULL;
-  if (!member || strcmp(gguf_architecture(m), "llama") != 0)
+  const bool q = strstr(name, ".self_attn.q_proj."), k = strstr(name, ".self_attn.k_proj.");
+  struct decoder_shape shape;
+  if ((!q && !k) || strcmp(gguf_architecture(m), "llama") != 0)
     return 0;
-  const json_t *config = m->checkpoint.config, *heads = json_object_get(config, member);
-  return (size_t)json_integer_value(heads ? heads : json_object_get(config, "num_attention_heads"));
+  decoder_shape(&shape, m);
+  return q ? shape.heads : shape.kv_heads;
 }
 
 /* Row s * D/2 + j of a head goes to its row 2j + s (the reverse of what loading a GGUF does). */

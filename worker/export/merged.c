@@ -46,7 +46,7 @@ static enum status make_plan(struct plan *p, struct error *err) {
 }
 
 static enum status fill(void *payload, size_t index, unsigned char *bytes, struct error *err) {
-  const struct plan *p = payload;
+  struct plan *p = payload;
   const float *numbers;
   enum status status = merged_tensors_read(&numbers, &p->merged, index, err);
   if (!status)

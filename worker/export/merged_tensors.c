@@ -81,7 +81,7 @@ size_t merged_tensor_elements(const struct merged_tensor *t) {
 
 static enum status list(struct merged_tensors *p, struct error *err) {
   const struct model *m = p->model;
-  size_t count = checkpoint_count(&m->checkpoint), most = count + 2 * (m->linear_count + m->norm_count), largest = 0;
+  size_t count = checkpoint_count(&m->checkpoint), most = count + 2 * (m->linear_count + m->norm_count);
   p->item = arena_array(&p->arena, most, sizeof *p->item);
   if (!p->item)
     return error_no_memory(err, "the merged model");
@@ -101,10 +101,9 @@ static enum status list(struct merged_tensors *p, struct error *err) {
       return error_no_memory(err, "the merged model");
   for (size_t i = 0; i < p->count; i++) {
     size_t elements = merged_tensor_elements(&p->item[i]);
-    largest = elements > largest ? elements : largest;
+    p->largest = elements > p->largest ? elements : p->largest;
   }
-  p->numbers = malloc(largest * sizeof *p->numbers);
-  return p->numbers ? STATUS_OK : error_no_memory(err, "the merged model");
+  return STATUS_OK;
 }
 
 enum status merged_tensors_list(struct merged_tensors *out, const struct model *model, struct error *err) {
@@ -118,9 +117,13 @@ void merged_tensors_done(struct merged_tensors *tensors) {
   arena_done(&tensors->arena);
 }
 
-enum status merged_tensors_read(const float **out, const struct merged_tensors *tensors, size_t index,
-                                struct error *err) {
+enum status merged_tensors_read(const float **out, struct merged_tensors *tensors, size_t index, struct error *err) {
   const struct merged_tensor *t = &tensors->item[index];
-  *out = t->made ? t->made : tensors->numbers;
-  return t->made ? STATUS_OK : numbers_read(tensors->numbers, tensors->model, t->source, err);
+  *out = t->made;
+  if (t->made)
+    return STATUS_OK;
+  if (!tensors->numbers && !(tensors->numbers = malloc(tensors->largest * sizeof *tensors->numbers)))
+    return error_no_memory(err, "the merged model");
+  *out = tensors->numbers;
+  return numbers_read(tensors->numbers, tensors->model, t->source, err);
 }

@@ -19,8 +19,8 @@ struct merged_tensors {
   const struct model *model;
   struct arena arena;
   struct merged_tensor *item;
-  size_t count;
-  float *numbers; /* of the largest tensor */
+  size_t count, largest; /* tensors; elements of the largest one */
+  float *numbers;        /* [largest], from the first call of merged_tensors_read on */
 };
 
 /* The model must outlive *out. Empty after a failure; merged_tensors_done is due in any case. */
@@ -28,7 +28,7 @@ NODISCARD enum status merged_tensors_list(struct merged_tensors *out, const stru
 void merged_tensors_done(struct merged_tensors *tensors);
 size_t merged_tensor_elements(const struct merged_tensor *tensor);
 /* Numbers of a tensor, in Hugging Face's order: valid until the next call. */
-NODISCARD enum status merged_tensors_read(const float **out, const struct merged_tensors *tensors, size_t index,
+NODISCARD enum status merged_tensors_read(const float **out, struct merged_tensors *tensors, size_t index,
                                           struct error *err);
 
 #endif
