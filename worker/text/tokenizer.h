@@ -49,7 +49,7 @@ NODISCARD enum status tokenizer_from_gguf(struct tokenizer **out, const struct g
 NODISCARD enum status tokenizer_to_gguf(struct gguf_writer *writer, const struct tokenizer *tokenizer, const char *dir,
                                         const json_t *model_config, size_t vocabulary, struct error *err);
 /* Is the tokenizer of a file that was written so the same? Its merges are compared, and what becomes of texts that tell
-   tokenizers apart. STATUS_UNSUPPORTED_VALUE where it is not. */
+   tokenizers apart and of what stands beside each added token. STATUS_UNSUPPORTED_VALUE where it is not. */
 NODISCARD enum status tokenizer_check_gguf(const struct tokenizer *tokenizer, const struct gguf *gguf,
                                            struct error *err);
 /* The same from the text of a tokenizer.json. */

@@ -210,10 +210,21 @@ static bool has_space_prefix(const struct tokenizer *t) {
   return prefix;
 }
 
+/* llama.cpp puts it also after each special token, so that a chat's turns would begin with other tokens. */
+static bool has_first_space(const struct tokenizer *t) {
+  bool first = false;
+  for (size_t i = 0; i < t->pre_tokenizer.count; i++)
+    first = first || (t->pre_tokenizer.steps[i].kind == PRE_TOKENIZER_METASPACE &&
+                      t->pre_tokenizer.steps[i].scheme == PREPEND_FIRST);
+  return first;
+}
+
 static enum status put_llama(struct gguf_writer *w, struct columns *c, const struct tokenizer *t,
                              const struct bpe_merge *merges, struct error *err) {
   if (!t->bpe.byte_fallback)
     return unsupported(err, "is BPE neither of bytes nor with byte fallback");
+  if (has_first_space(t))
+    return unsupported(err, "puts a space before a text's first word alone (Metaspace, prepend_scheme \"first\")");
   if (!set_scores(c, t, merges))
     return error_no_memory(err, "the tokenizer");
   gguf_writer_string(w, KEY("model"), "llama", 5);
@@ -283,16 +294,34 @@ static bool same_merges(const struct tokenizer *a, const struct tokenizer *b, bo
 }
 
 static enum status same_text(const struct tokenizer *a, const struct tokenizer *b, struct encoding out[2],
-                             const char *text, struct error *err) {
-  enum status status = tokenizer_encode(a, &out[0], text, strlen(text), NULL, 0, 0, err);
-  status = status ? status : tokenizer_encode(b, &out[1], text, strlen(text), NULL, 0, 0, err);
+                             const char *text, size_t length, struct error *err) {
+  enum status status = tokenizer_encode(a, &out[0], text, length, NULL, 0, 0, err);
+  status = status ? status : tokenizer_encode(b, &out[1], text, length, NULL, 0, 0, err);
   if (status)
     return status;
   bool same = out[0].count == out[1].count && memcmp(out[0].ids, out[1].ids, out[0].count * sizeof *out[0].ids) == 0;
   return same ? STATUS_OK
               : error_set(err, STATUS_UNSUPPORTED_VALUE, "exports",
-                          "read back from GGUF the tokenizer makes other tokens of the text that begins \"%.20s\"",
-                          text);
+                          "read back from GGUF the tokenizer makes other tokens of the text that begins \"%.*s\"",
+                          (int)(length < 40 ? length : 40), text);
+}
+
+/* An added token beside a word, and beside spaces: what lies between two is a text of its own to llama.cpp. */
+static enum status same_beside(const struct tokenizer *a, const struct tokenizer *b, struct encoding out[2],
+                               const struct added_token *token, struct error *err) {
+  struct str text;
+  size_t length = 0;
+  const char *name = vocab_text(&a->vocab, token->id, &length);
+  str_init(&text, 3 * VOCAB_TOKEN_BYTES_MAX + 16);
+  str_add(&text, name, length);
+  str_puts(&text, "a");
+  str_add(&text, name, length);
+  str_puts(&text, " b ");
+  str_add(&text, name, length);
+  enum status status =
+      text.failed ? error_no_memory(err, "the tokenizer") : same_text(a, b, out, text.text, text.length, err);
+  str_done(&text);
+  return status;
 }
 
 enum status tokenizer_check_gguf(const struct tokenizer *t, const struct gguf *gguf, struct error *err) {
@@ -306,10 +335,10 @@ enum status tokenizer_check_gguf(const struct tokenizer *t, const struct gguf *g
   encoding_init(&out[1]);
   if (!same_merges(t, again, &memory))
     status = memory ? unsupported(err, "merges tokens in an order") : error_no_memory(err, "the tokenizer");
-  /* A text that begins with a space has one more to llama.cpp; newer tokenizers of LLaMA's kind put none before it. */
   for (const char *const *text = gguf_pre_texts; !status && *text; text++)
-    if (t->pre_tokenizer.byte_level || **text != ' ')
-      status = same_text(t, again, out, *text, err);
+    status = same_text(t, again, out, *text, strlen(*text), err);
+  for (size_t i = 0; !status && i < t->added.count; i++)
+    status = same_beside(t, again, out, &t->added.tokens[i], err);
   encoding_done(&out[0]);
   encoding_done(&out[1]);
   tokenizer_free(again);
