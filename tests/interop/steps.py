@@ -23,17 +23,25 @@ def run_steps(test, label, number=0, remark=""):
     return number, failed
 
 
-def run_beside(daemon, test, label):
-    """All steps of a class of tests of `daemon`, which is stopped after them: the exit status. Where one failed, what the daemon
-    said last."""
+def run_each(daemon, tests):
+    """All steps of each of `tests` (with its label) of `daemon`, which is stopped after them: the exit status. Where one failed,
+    what the daemon said last."""
+    number = failed = 0
     try:
-        number, failed = run_steps(test(daemon), label)
+        for test, label in tests:
+            number, more = run_steps(test, label, number)
+            failed += more
         print(f"1..{number}")
         if failed:
             print("".join("# " + line + "\n" for line in daemon.log().splitlines()[-40:]), end="")
     finally:
         status = daemon.stop()
     return 1 if failed or status else 0
+
+
+def run_beside(daemon, test, label):
+    """The same of one class of tests, made of the daemon."""
+    return run_each(daemon, ((make(daemon), label) for make in [test]))
 
 
 def run_card(adapter, base, placeholder):

@@ -19,7 +19,7 @@ import transformers as T
 from peft import PeftModel
 
 from daemon import Daemon
-from steps import refused, run_steps
+from steps import refused, run_each
 
 TOKENIZER = "tests/worker/text/families/qwen2/tokenizer.json"
 SHAPE = dict(hidden_size=64, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=128,
@@ -246,18 +246,9 @@ def main():
         make_gguf(kind, os.path.join(folder, kind), models[kind.removesuffix(".gguf")])
         models[kind] = os.path.join(folder, kind, kind)
     daemon = Daemon(models)
-    number = failed = 0
-    try:
-        for kind in models:
-            number, more = run_steps(Experts(kind, daemon, folder), kind, number)
-            failed += more
-        print(f"1..{number}")
-        if failed:
-            print("".join("# " + line + "\n" for line in daemon.log().splitlines()[-40:]), end="")
-    finally:
-        status = daemon.stop()
+    status = run_each(daemon, ((Experts(kind, daemon, folder), kind) for kind in models))
     shutil.rmtree(folder, ignore_errors=True)
-    return 1 if failed or status else 0
+    return status
 
 
 if __name__ == "__main__":

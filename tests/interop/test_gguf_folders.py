@@ -17,7 +17,7 @@ import transformers as T
 from peft import PeftModel
 
 from daemon import Daemon
-from steps import run_steps
+from steps import run_each
 
 FAMILIES = "tests/worker/text/families"
 SHAPE = dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=16, head_dim=8,
@@ -115,18 +115,10 @@ def main():
     models = {kind: os.path.join(folder, kind) for kind in KINDS}
     for kind, path in models.items():
         make(kind, path)
-    daemon, number, failed = Daemon(models), 0, 0
-    try:
-        for kind, path in models.items():
-            number, bad = run_steps(Folder(daemon, kind, path), kind, number)
-            failed += bad
-        print(f"1..{number}")
-        if failed:
-            print("".join("# " + line + "\n" for line in daemon.log().splitlines()[-40:]), end="")
-    finally:
-        status = daemon.stop()
-        shutil.rmtree(folder)
-    return 1 if failed or status else 0
+    daemon = Daemon(models)
+    status = run_each(daemon, ((Folder(daemon, kind, path), kind) for kind, path in models.items()))
+    shutil.rmtree(folder)
+    return status
 
 
 if __name__ == "__main__":
