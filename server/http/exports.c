@@ -55,7 +55,7 @@ static enum export_model model_of(const struct job_spec *spec, bool classifies) 
                                  : EXPORT_MODEL_TEXT;
 }
 
-/* What the job's base and the kind of its model rule out. */
+/* What the kind of the job's model rules out; its base must still be there. */
 static enum status judge_base(const struct string_list *formats, const struct job_row *job, const struct job_spec *spec,
                               struct request *request, struct fault_list *faults, struct error *err) {
   struct base_model model;

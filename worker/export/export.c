@@ -24,10 +24,15 @@ static enum status parse(struct export_choice *out, const char *format, struct e
 
 enum status export_check(const struct export *e, const struct string_list *formats, struct error *err) {
   enum status status = STATUS_OK;
+  bool gguf = false; /* checked: its types do not differ in what they refuse */
   for (size_t i = 0; !status && i < formats->count; i++) {
     struct export_choice choice;
     status = parse(&choice, formats->item[i], err);
-    if (!status && choice.format == EXPORT_GGUF && (status = export_gguf_check(e, err)))
+    if (status || gguf || choice.format != EXPORT_GGUF)
+      continue;
+    gguf = true;
+    status = export_gguf_check(e, err);
+    if (status)
       error_prefix(err, "export %s", formats->item[i]);
   }
   return status;

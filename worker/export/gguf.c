@@ -82,14 +82,11 @@ static enum status write_file_tensors(struct gguf_writer *w, const struct export
   for (size_t i = 0; !status && i < c->gguf.tensor_count; i++) {
     const struct gguf_tensor *t = &c->gguf.tensors[i];
     const struct checkpoint_entry *entry = entry_of(c, t);
-    size_t n = elements_of(t), heads = entry ? gguf_heads(e->model, entry->name) : 0;
+    size_t n = elements_of(t), count = (size_t)t->shape[0];
     status = entry ? numbers_read(numbers, e->model, entry->name, err)
                    : gguf_to_f32(numbers, t, 0, n / (size_t)t->shape[t->rank - 1], err);
-    if (status)
-      break;
-    if (heads)
-      gguf_interleave(rows, numbers, (size_t)t->shape[0], n / (size_t)t->shape[0], heads);
-    gguf_writer_data(w, heads ? rows : numbers, n);
+    if (!status)
+      gguf_write_rows(w, e->model, entry ? entry->name : t->name, numbers, count, n / count, rows);
   }
   free(numbers);
   free(rows);
@@ -166,19 +163,17 @@ static void announce_tensors(struct gguf_writer *w, const struct merged_tensors 
   }
 }
 
-/* llama.cpp has rows of q and k interleaved: they are put in order in `rows`, which has room for any tensor. */
+/* rows: room for any tensor. */
 static enum status write_numbers(struct gguf_writer *w, struct merged_tensors *tensors, float *rows,
                                  struct error *err) {
   enum status status = STATUS_OK;
   for (size_t i = 0; !status && i < tensors->count; i++) {
     const struct merged_tensor *t = &tensors->item[i];
-    size_t n = merged_tensor_elements(t), heads = gguf_heads(tensors->model, t->name);
+    size_t count = (size_t)t->shape[0];
     const float *numbers;
     status = merged_tensors_read(&numbers, tensors, i, err);
-    if (!status && heads)
-      gguf_interleave(rows, numbers, (size_t)t->shape[0], n / (size_t)t->shape[0], heads);
     if (!status)
-      gguf_writer_data(w, heads ? rows : numbers, n);
+      gguf_write_rows(w, tensors->model, t->name, numbers, count, merged_tensor_elements(t) / count, rows);
   }
   return status;
 }
@@ -186,7 +181,7 @@ static enum status write_numbers(struct gguf_writer *w, struct merged_tensors *t
 static enum status write_folder_tensors(struct gguf_writer *w, const struct export *e, enum export_type type,
                                         struct error *err) {
   struct merged_tensors tensors;
-  struct gguf_frequencies frequencies;
+  const struct rotary_config *frequencies;
   float *rows = NULL;
   enum status status = list_tensors(&tensors, e->model, err);
   if (!status) {
@@ -197,7 +192,7 @@ static enum status write_folder_tensors(struct gguf_writer *w, const struct expo
     status = error_no_memory(err, "a GGUF file");
   status = status ? status : write_numbers(w, &tensors, rows, err);
   if (!status)
-    gguf_frequencies_write(w, &frequencies);
+    gguf_frequencies_write(w, frequencies);
   free(rows);
   merged_tensors_done(&tensors);
   return status;

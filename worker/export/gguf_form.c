@@ -14,7 +14,8 @@ const char *gguf_architecture(const struct model *m) {
   return NULL;
 }
 
-size_t gguf_heads(const struct model *m, const char *name) {
+/* How many heads' rows are interleaved in the tensor; 0: none. */
+static size_t heads_of(const struct model *m, const char *name) {
   const bool q = strstr(name, ".self_attn.q_proj."), k = strstr(name, ".self_attn.k_proj.");
   struct decoder_shape shape;
   if ((!q && !k) || strcmp(gguf_architecture(m), "llama") != 0)
@@ -24,12 +25,20 @@ size_t gguf_heads(const struct model *m, const char *name) {
 }
 
 /* Row s * D/2 + j of a head goes to its row 2j + s (the reverse of what loading a GGUF does). */
-void gguf_interleave(float *out, const float *in, size_t rows, size_t cols, size_t heads) {
+static void interleave(float *out, const float *in, size_t rows, size_t cols, size_t heads) {
   size_t D = rows / heads;
   for (size_t row = 0; row < rows; row++) {
     size_t r = row % D, to = row - r + 2 * (r % (D / 2)) + r / (D / 2);
     memcpy(out + to * cols, in + row * cols, cols * sizeof *out);
   }
+}
+
+void gguf_write_rows(struct gguf_writer *w, const struct model *m, const char *name, const float *numbers, size_t rows,
+                     size_t cols, float *scratch) {
+  size_t heads = heads_of(m, name);
+  if (heads)
+    interleave(scratch, numbers, rows, cols, heads);
+  gguf_writer_data(w, heads ? scratch : numbers, rows * cols);
 }
 
 enum status gguf_check_architecture(const struct model *m, struct error *err) {

@@ -88,30 +88,28 @@ static enum status put_rotary(const struct keys *k, struct error *err) {
   return STATUS_OK;
 }
 
-enum status gguf_frequencies_announce(struct gguf_frequencies *out, struct gguf_writer *w, const struct model *m,
+enum status gguf_frequencies_announce(const struct rotary_config **out, struct gguf_writer *w, const struct model *m,
                                       struct error *err) {
   struct decoder_shape shape;
   decoder_shape(&shape, m);
-  const bool scaled = strcmp(shape.rotary->type, "llama3") == 0;
-  *out = (struct gguf_frequencies){.model = m, .count = scaled ? shape.rotary->turned / 2 : 0};
-  if (out->count > ROTARY_PAIRS_MAX)
+  const int64_t pairs = (int64_t)shape.rotary->turned / 2;
+  *out = strcmp(shape.rotary->type, "llama3") == 0 ? shape.rotary : NULL;
+  if (*out && pairs > ROTARY_PAIRS_MAX)
     return unsupported(err, "a head of that size");
-  const int64_t count = (int64_t)out->count;
-  if (scaled)
-    gguf_writer_tensor(w, "rope_freqs.weight", GGML_F32, 1, &count);
+  if (*out)
+    gguf_writer_tensor(w, "rope_freqs.weight", GGML_F32, 1, &pairs);
   return STATUS_OK;
 }
 
-void gguf_frequencies_write(struct gguf_writer *w, const struct gguf_frequencies *f) {
-  struct decoder_shape shape;
+void gguf_frequencies_write(struct gguf_writer *w, const struct rotary_config *rotary) {
   float divisors[ROTARY_PAIRS_MAX];
-  decoder_shape(&shape, f->model);
-  for (size_t i = 0; i < f->count; i++) {
-    double plain = pow(shape.rotary->theta, -2.0 * (double)i / (double)shape.rotary->turned);
-    divisors[i] = (float)(plain / (double)shape.rotary->frequencies[i]);
+  if (!rotary)
+    return;
+  for (size_t i = 0; i < rotary->turned / 2; i++) {
+    double plain = pow(rotary->theta, -2.0 * (double)i / (double)rotary->turned);
+    divisors[i] = (float)(plain / (double)rotary->frequencies[i]);
   }
-  if (f->count)
-    gguf_writer_data(w, divisors, f->count);
+  gguf_writer_data(w, divisors, rotary->turned / 2);
 }
 
 /* --- the whole ------------------------------------------------------------------------------------ */

@@ -28,13 +28,10 @@ static enum status write_factors(struct gguf_writer *w, const struct export *e, 
   snprintf(name, sizeof name, "%s.weight", a->linear->name);
   enum status status = rows ? lora_factors(&f, e, a, err) : error_no_memory(err, "a GGUF file");
   if (!status) {
-    size_t heads = gguf_heads(e->model, name);
     for (size_t i = 0; i < out * r; i++)
       f.B[i] *= scale;
-    if (heads)
-      gguf_interleave(rows, f.B, out, r, heads);
     gguf_writer_data(w, f.A, r * a->linear->in);
-    gguf_writer_data(w, heads ? rows : f.B, out * r);
+    gguf_write_rows(w, e->model, name, f.B, out, r, rows);
   }
   lora_done(&f);
   free(rows);

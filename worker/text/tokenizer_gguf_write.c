@@ -199,31 +199,28 @@ static enum status put_gpt2(struct gguf_writer *w, struct columns *c, const stru
   return STATUS_OK;
 }
 
-/* A space before the text: a step of the normalizer or of the pre-tokenizer puts it there. */
-static bool has_space_prefix(const struct tokenizer *t) {
-  bool prefix = false;
-  for (size_t i = 0; i < t->normalizer.count; i++)
-    prefix = prefix || t->normalizer.steps[i].kind == NORMALIZER_PREPEND;
+static bool has_metaspace(const struct tokenizer *t, enum prepend_scheme scheme) {
+  bool has = false;
   for (size_t i = 0; i < t->pre_tokenizer.count; i++)
-    prefix = prefix || (t->pre_tokenizer.steps[i].kind == PRE_TOKENIZER_METASPACE &&
-                        t->pre_tokenizer.steps[i].scheme != PREPEND_NEVER);
-  return prefix;
+    has = has ||
+          (t->pre_tokenizer.steps[i].kind == PRE_TOKENIZER_METASPACE && t->pre_tokenizer.steps[i].scheme == scheme);
+  return has;
 }
 
-/* llama.cpp puts it also after each special token, so that a chat's turns would begin with other tokens. */
-static bool has_first_space(const struct tokenizer *t) {
-  bool first = false;
-  for (size_t i = 0; i < t->pre_tokenizer.count; i++)
-    first = first || (t->pre_tokenizer.steps[i].kind == PRE_TOKENIZER_METASPACE &&
-                      t->pre_tokenizer.steps[i].scheme == PREPEND_FIRST);
-  return first;
+/* A space before the text: a step of the normalizer or of the pre-tokenizer puts it there. */
+static bool has_space_prefix(const struct tokenizer *t) {
+  bool prefix = has_metaspace(t, PREPEND_ALWAYS);
+  for (size_t i = 0; i < t->normalizer.count; i++)
+    prefix = prefix || t->normalizer.steps[i].kind == NORMALIZER_PREPEND;
+  return prefix;
 }
 
 static enum status put_llama(struct gguf_writer *w, struct columns *c, const struct tokenizer *t,
                              const struct bpe_merge *merges, struct error *err) {
   if (!t->bpe.byte_fallback)
     return unsupported(err, "is BPE neither of bytes nor with byte fallback");
-  if (has_first_space(t))
+  /* llama.cpp puts it also after each special token, so that a chat's turns would begin with other tokens. */
+  if (has_metaspace(t, PREPEND_FIRST))
     return unsupported(err, "puts a space before a text's first word alone (Metaspace, prepend_scheme \"first\")");
   if (!set_scores(c, t, merges))
     return error_no_memory(err, "the tokenizer");

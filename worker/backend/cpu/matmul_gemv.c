@@ -104,7 +104,7 @@ void matmul_gemv_run(const struct backend *b, const struct matmul *p, float *scr
     }
     pass.x = scratch;
     pass.scratch = scratch + p->rows * pass.k;
-  } else if (ggml_type_info(p->weight->type)->block > 1) {
+  } else if (weight_block(p->weight) > 1) {
     to_fixed(&pass, p->rows, scratch);
   }
   pool_run(b->pool, (p->weight->rows + COLUMNS - 1) / COLUMNS, columns_task, &pass);
